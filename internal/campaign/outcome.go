@@ -1,0 +1,110 @@
+package campaign
+
+import (
+	"fmt"
+	"time"
+)
+
+// Outcome is what became of one message (SPEC 8), or how far it has come.
+type Outcome uint8
+
+// The first three are on the way; the others are final. The numbers are stored: never renumber.
+const (
+	Pending    Outcome = 0 // not attempted yet, or to be attempted anew
+	InFlight   Outcome = 1 // an attempt is on disk, its result isn't
+	Retrying   Outcome = 2 // waits for its next attempt
+	Sent       Outcome = 3
+	Failed     Outcome = 4
+	Unknown    Outcome = 5 // sent or not, no one can tell
+	Expired    Outcome = 6
+	Canceled   Outcome = 7
+	Suppressed Outcome = 8
+	Skipped    Outcome = 9 // a message before it failed for good
+	Duplicate  Outcome = 10
+	Rejected   Outcome = 11
+	outcomes           = 12
+)
+
+var outcomeNames = [outcomes]string{"pending", "inFlight", "retrying", "sent", "failed", "unknown",
+	"expired", "canceled", "suppressed", "skipped", "duplicate", "rejected"}
+
+// FinalOutcomes lists the outcomes of the contract in its order.
+var FinalOutcomes = []Outcome{Sent, Failed, Unknown, Expired, Canceled, Suppressed, Skipped, Duplicate, Rejected}
+
+// String is the outcome's name in files and JSON.
+func (o Outcome) String() string {
+	if int(o) < len(outcomeNames) {
+		return outcomeNames[o]
+	}
+	return fmt.Sprintf("outcome(%d)", uint8(o))
+}
+
+// ParseOutcome is the inverse of String.
+func ParseOutcome(s string) (Outcome, error) {
+	for i, n := range outcomeNames {
+		if n == s {
+			return Outcome(i), nil
+		}
+	}
+	return 0, fmt.Errorf("unknown outcome %q", s)
+}
+
+// Final reports whether the outcome stands unless a person asks for a resend.
+func (o Outcome) Final() bool { return o >= Sent }
+
+// Mark is one message's place in a status array: its outcome in the low four
+// bits, its attempts so far (at most MaxAttempts) in the high four.
+type Mark uint8
+
+// MaxAttempts is the most attempts a Mark can count.
+const MaxAttempts = 15
+
+// NewMark packs an outcome and a number of attempts.
+func NewMark(o Outcome, attempts int) Mark {
+	return Mark(uint8(o) | uint8(min(attempts, MaxAttempts))<<4)
+}
+
+// Outcome is the mark's outcome.
+func (m Mark) Outcome() Outcome { return Outcome(m & 15) }
+
+// Attempts is how often the message was attempted.
+func (m Mark) Attempts() int { return int(m >> 4) }
+
+// Counts is how many messages of a sending stand at each outcome. Duplicate and
+// Rejected stay 0 here: rows that were refused never became messages.
+type Counts [outcomes]uint64
+
+// Final is the number of messages with a final outcome. The books of a sending
+// balance when it equals Planned.
+func (c Counts) Final() uint64 {
+	var n uint64
+	for o := Sent; o < outcomes; o++ {
+		n += c[o]
+	}
+	return n
+}
+
+// Entry is one line of the books: an attempt about to be made (Outcome
+// InFlight), a result, or a move between outcomes.
+type Entry struct {
+	Sending  ID
+	Row      uint32 // row number of the recipient, from 0
+	Message  uint8  // 1 to MaxMessages
+	Outcome  Outcome
+	Attempts uint8     // made so far, this one included
+	At       time.Time // when it was known, UTC
+	NextAt   time.Time // Retrying: not before
+	Provider string    // the provider's id for the message
+	Code     string    // the provider's code for a failure
+	Detail   string    // for a person; no contact data
+}
+
+// Refusal is a row that was not accepted: Outcome is Rejected or Duplicate.
+type Refusal struct {
+	Line        uint32
+	Outcome     Outcome
+	ContactCode string
+	ChannelType string
+	Column      string // the CSV column at fault, "" if it is the row
+	Reason      string
+}

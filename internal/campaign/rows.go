@@ -1,0 +1,64 @@
+package campaign
+
+// ChunkRows is how many recipients are stored, read and marked together. Row r
+// of a sending is in chunk r/ChunkRows.
+const ChunkRows = 4096
+
+// Column is a list of byte strings laid end to end.
+type Column struct {
+	Data []byte
+	Ends []uint32 // Ends[i] is where string i ends in Data
+}
+
+// Append adds v.
+func (c *Column) Append(v []byte) {
+	c.Data = append(c.Data, v...)
+	c.Ends = append(c.Ends, uint32(len(c.Data)))
+}
+
+// AppendString adds v.
+func (c *Column) AppendString(v string) {
+	c.Data = append(c.Data, v...)
+	c.Ends = append(c.Ends, uint32(len(c.Data)))
+}
+
+// At is string i. It is valid until the column is reset.
+func (c *Column) At(i int) []byte {
+	start := uint32(0)
+	if i > 0 {
+		start = c.Ends[i-1]
+	}
+	return c.Data[start:c.Ends[i]:c.Ends[i]]
+}
+
+// Len is the number of strings.
+func (c *Column) Len() int { return len(c.Ends) }
+
+// Reset empties the column and keeps its memory.
+func (c *Column) Reset() { c.Data, c.Ends = c.Data[:0], c.Ends[:0] }
+
+// Rows are up to ChunkRows recipients in columns: all that is needed of them to
+// render, send and report their messages.
+type Rows struct {
+	First    uint32   // row number of the first, a multiple of ChunkRows
+	Lines    []uint32 // line of the CSV on which each begins
+	Channels []uint8  // index into Sending.Channels
+	Contacts Column
+	Values   []Column // one per Sending.Variables
+}
+
+// Len is the number of recipients.
+func (r *Rows) Len() int { return len(r.Lines) }
+
+// Reset empties the rows, keeps their memory and sets the number of values.
+func (r *Rows) Reset(first uint32, values int) {
+	r.First, r.Lines, r.Channels = first, r.Lines[:0], r.Channels[:0]
+	r.Contacts.Reset()
+	for len(r.Values) < values {
+		r.Values = append(r.Values, Column{})
+	}
+	r.Values = r.Values[:values]
+	for i := range r.Values {
+		r.Values[i].Reset()
+	}
+}

@@ -1,0 +1,127 @@
+package campaign
+
+import (
+	"slices"
+	"time"
+)
+
+// State is where a sending stands (SPEC 8).
+type State string
+
+// The states of a sending.
+const (
+	StateChecking  State = "checking" // claimed, not accepted yet
+	StateScheduled State = "scheduled"
+	StateSending   State = "sending"
+	StatePaused    State = "paused" // by a person or a control file
+	StateHeld      State = "held"   // by a channel's answer or after a restore; Reason says why
+	StateCompleted State = "completed"
+	StateCanceled  State = "canceled"
+	StateRejected  State = "rejected"
+)
+
+// States lists them in the order of a sending's life.
+var States = []State{StateChecking, StateScheduled, StateSending, StatePaused, StateHeld, StateCompleted, StateCanceled, StateRejected}
+
+var moves = map[State][]State{
+	StateChecking:  {StateScheduled, StateHeld, StateCompleted, StateCanceled, StateRejected}, // StateCompleted: a dry run
+	StateScheduled: {StateSending, StatePaused, StateHeld, StateCompleted, StateCanceled},
+	StateSending:   {StatePaused, StateHeld, StateCompleted, StateCanceled, StateScheduled},
+	StatePaused:    {StateScheduled, StateSending, StateHeld, StateCanceled, StateCompleted},
+	StateHeld:      {StateScheduled, StateSending, StatePaused, StateCanceled, StateCompleted},
+	StateCompleted: {StateScheduled, StateSending}, // resend of unknown or failed messages
+	StateCanceled:  {},
+	StateRejected:  {},
+}
+
+// Final reports whether nothing more is sent by itself.
+func (s State) Final() bool { return s == StateCompleted || s == StateCanceled || s == StateRejected }
+
+// Active reports whether the dispatcher may send: scheduled or sending.
+func (s State) Active() bool { return s == StateScheduled || s == StateSending }
+
+// CanBecome reports whether a move from s to t is legal.
+func (s State) CanBecome(t State) bool { return slices.Contains(moves[s], t) }
+
+// Sending is the header of an accepted drop, or of one still being checked or
+// refused: all that is known of it but its rows, their outcomes and its slices.
+// It is frozen at acceptance but for the fields under "moving".
+type Sending struct {
+	ID            ID        `json:"id"`
+	Name          string    `json:"name"`      // base name of the drop
+	Inbox         string    `json:"inbox"`     // the inbox's path as configured
+	Reference     string    `json:"reference"` // the sidecar's, echoed
+	ApplicationID int64     `json:"applicationId"`
+	CampaignID    int64     `json:"campaignId"`
+	Condition     Condition `json:"slicingCondition"`
+	DryRun        bool      `json:"dryRun,omitempty"`
+	Digest        string    `json:"digest,omitempty"` // hex SHA-256 over application, campaign, layout and CSV bytes
+	Tag           string    `json:"tag"`              // the store's mark, part of every key
+
+	ReceivedAt  time.Time     `json:"receivedAt,omitzero"`   // when it was claimed
+	AcceptedAt  time.Time     `json:"acceptedAt,omitzero"`   // when it was committed
+	ScheduledAt time.Time     `json:"scheduledAt,omitzero"`  // T
+	MaxLateness time.Duration `json:"maxLateness,omitempty"` // expiry of unsliced recipients after T
+
+	Sliced       bool      `json:"sliced,omitempty"`
+	Channels     []string  `json:"channels,omitempty"`  // Rows.Channels indexes this
+	Contents     []Content `json:"contents,omitempty"`  // frozen messageContent
+	Variables    []string  `json:"variables,omitempty"` // Rows.Values indexes this
+	Messages     int       `json:"messages,omitempty"`  // most messages any of its channels sends a recipient; the stride of Marks
+	Planned      uint64    `json:"planned,omitempty"`   // messages to send in all
+	Rows         RowCounts `json:"rows"`
+	CSV          CSVInfo   `json:"csv"`
+	Warnings     []Problem `json:"warnings,omitempty"`
+	Problems     []Problem `json:"problems,omitempty"`     // the first MaxProblems
+	ProblemCount int       `json:"problemCount,omitempty"` // all of them
+	Previews     []Preview `json:"previews,omitempty"`     // the first messages, of a dry run
+	Files        []FileID  `json:"files,omitempty"`        // what was claimed
+
+	// Moving.
+	State      State     `json:"state"`
+	Reason     string    `json:"reason,omitempty"`
+	StartedAt  time.Time `json:"startedAt,omitzero"`  // first attempt
+	FinishedAt time.Time `json:"finishedAt,omitzero"` // reached a final state
+	Filed      bool      `json:"filed,omitempty"`     // its folder stands in done/ or failed/
+}
+
+// RowCounts counts the data rows of the CSV.
+type RowCounts struct {
+	Total     uint32 `json:"total"`
+	Accepted  uint32 `json:"accepted"`
+	Rejected  uint32 `json:"rejected"`
+	Duplicate uint32 `json:"duplicate"`
+}
+
+// CSVInfo is what was found out about the CSV file.
+type CSVInfo struct {
+	Bytes     int64  `json:"bytes"`
+	SHA256    string `json:"sha256"`
+	Encoding  string `json:"encoding"`  // utf-8, utf-16le, utf-16be or windows-1252
+	Delimiter string `json:"delimiter"` // "," ";" "|" or a tab
+}
+
+// Preview is one message as it would be sent.
+type Preview struct {
+	Line        uint32 `json:"line"`
+	ContactCode string `json:"contactCode"`
+	ChannelType string `json:"channelType"`
+	Message     int    `json:"message"`
+	Content     string `json:"content"` // the rendered item, JSON
+}
+
+// FileID tells one file from another without reading it.
+type FileID struct {
+	Name    string `json:"name"` // as dropped
+	Size    int64  `json:"size"`
+	Device  uint64 `json:"device"`
+	Inode   uint64 `json:"inode"`
+	ModTime int64  `json:"mtime"` // Unix nanoseconds
+	Change  int64  `json:"ctime"` // Unix nanoseconds
+}
+
+// FolderName is the name of the sending's folder in accepted/, done/ or failed/.
+func (s *Sending) FolderName() string { return s.Name + "." + string(s.ID) }
+
+// ChannelOf is the index of channelType in s.Channels, -1 if it has none.
+func (s *Sending) ChannelOf(channelType string) int { return slices.Index(s.Channels, channelType) }

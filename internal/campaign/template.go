@@ -1,0 +1,261 @@
+package campaign
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Segment is a piece of a text with variables: either Text or the name of a Variable.
+type Segment struct {
+	Text     string
+	Variable string
+}
+
+// ErrUnclosed is returned when a {{ has no }} after it, ErrEmptyVariable when
+// nothing stands between them.
+var (
+	ErrUnclosed      = errors.New(`"{{" without "}}" after it`)
+	ErrEmptyVariable = errors.New(`no name between "{{" and "}}"`)
+)
+
+// Split takes a text with {{variables}} apart (SPEC 3). Spaces inside the braces
+// are dropped. The offset of a problem in text comes with its error.
+func Split(text string) (segments []Segment, offset int, err error) {
+	for at := 0; ; {
+		open := strings.Index(text[at:], "{{")
+		if open < 0 {
+			if at < len(text) {
+				segments = append(segments, Segment{Text: text[at:]})
+			}
+			return segments, 0, nil
+		}
+		open += at
+		end := strings.Index(text[open+2:], "}}")
+		if end < 0 {
+			return nil, open, ErrUnclosed
+		}
+		name := strings.TrimSpace(text[open+2 : open+2+end])
+		if name == "" {
+			return nil, open, ErrEmptyVariable
+		}
+		if strings.Contains(name, "{{") {
+			return nil, open, ErrUnclosed
+		}
+		if open > at {
+			segments = append(segments, Segment{Text: text[at:open]})
+		}
+		segments = append(segments, Segment{Variable: name})
+		at = open + 2 + end + 2
+	}
+}
+
+// VariableName reports whether name is letters, digits and underscores (SPEC 6).
+func VariableName(name string) bool {
+	for _, r := range name {
+		if !(r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z') {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// Escape appends value to dst in a form that is safe for the text around it,
+// e.g. HTML. What it appends is put into a JSON string afterwards.
+type Escape func(dst, value []byte) []byte
+
+// Template is one message content compiled for rendering: substitution works on
+// the parsed strings of the item, in one pass, never on JSON text (SPEC 3).
+// It is safe for use by many goroutines.
+type Template struct {
+	parts []part
+	vars  []string // names in order of first use
+}
+
+type part struct {
+	literal []byte
+	value   int // index into Rows.Values; -1 for a literal
+	name    string
+	escape  Escape
+}
+
+// Compile compiles a JSON item against the names of Rows.Values. escape, which
+// may be nil, gives the escaping for variables in the string at a path of keys
+// and indexes ("html", "template.components.0.text"), nil for none. It returns an error
+// for JSON that is no object, a broken variable, or a variable that is not in names.
+func Compile(item json.RawMessage, names []string, escape func(path string) Escape) (*Template, error) {
+	c := compiler{names: names, escape: escape, t: &Template{}}
+	dec := json.NewDecoder(bytes.NewReader(item))
+	dec.UseNumber()
+	tok, err := dec.Token()
+	if err != nil {
+		return nil, fmt.Errorf("read message content: %w", err)
+	}
+	if tok != json.Delim('{') {
+		return nil, errors.New("message content is not a JSON object")
+	}
+	if err := c.value(dec, tok, ""); err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, errors.New("message content has something after its object")
+	}
+	c.flush()
+	return c.t, nil
+}
+
+// Variables are the names the template uses, in order of first use.
+func (t *Template) Variables() []string { return t.vars }
+
+// Append renders row i of rows to dst: one JSON object, no line end. It
+// allocates nothing beyond the growth of dst, but for values with an Escape.
+func (t *Template) Append(dst []byte, rows *Rows, i int) []byte {
+	for k := range t.parts {
+		p := &t.parts[k]
+		if p.value < 0 {
+			dst = append(dst, p.literal...)
+			continue
+		}
+		v := rows.Values[p.value].At(i)
+		if p.escape != nil {
+			v = p.escape(nil, v)
+		}
+		dst = AppendJSON(dst, v)
+	}
+	return dst
+}
+
+type compiler struct {
+	names  []string
+	escape func(string) Escape
+	t      *Template
+	lit    []byte
+}
+
+func (c *compiler) flush() {
+	if len(c.lit) > 0 {
+		c.t.parts = append(c.t.parts, part{literal: c.lit, value: -1})
+		c.lit = nil
+	}
+}
+
+func (c *compiler) value(dec *json.Decoder, tok json.Token, path string) error {
+	switch v := tok.(type) {
+	case json.Delim:
+		return c.group(dec, v, path)
+	case string:
+		c.lit = append(c.lit, '"')
+		if err := c.text(v, path); err != nil {
+			return err
+		}
+		c.lit = append(c.lit, '"')
+	default:
+		text, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Errorf("read message content at %q: %w", path, err)
+		}
+		c.lit = append(c.lit, text...)
+	}
+	return nil
+}
+
+func (c *compiler) group(dec *json.Decoder, open json.Delim, path string) error {
+	c.lit = append(c.lit, byte(open))
+	for n := 0; dec.More(); n++ {
+		if n > 0 {
+			c.lit = append(c.lit, ',')
+		}
+		inner := fmt.Sprintf("%s.%d", path, n)
+		tok, err := dec.Token()
+		if err == nil && open == '{' {
+			key := tok.(string)
+			c.lit = append(AppendJSON(append(c.lit, '"'), []byte(key)), '"', ':')
+			inner = path + "." + key
+			tok, err = dec.Token()
+		}
+		if err != nil {
+			return fmt.Errorf("read message content: %w", err)
+		}
+		if err := c.value(dec, tok, strings.TrimPrefix(inner, ".")); err != nil {
+			return err
+		}
+	}
+	end, err := dec.Token()
+	if err != nil {
+		return fmt.Errorf("read message content: %w", err)
+	}
+	c.lit = append(c.lit, byte(end.(json.Delim)))
+	return nil
+}
+
+func (c *compiler) text(s, path string) error {
+	segments, _, err := Split(s)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	for _, seg := range segments {
+		if seg.Variable == "" {
+			c.lit = AppendJSON(c.lit, []byte(seg.Text))
+			continue
+		}
+		i := slices.Index(c.names, seg.Variable)
+		if i < 0 {
+			return fmt.Errorf("%s: variable %q has no value", path, seg.Variable)
+		}
+		c.flush()
+		p := part{value: i, name: seg.Variable}
+		if c.escape != nil {
+			p.escape = c.escape(path)
+		}
+		c.t.parts = append(c.t.parts, p)
+		if !slices.Contains(c.t.vars, seg.Variable) {
+			c.t.vars = append(c.t.vars, seg.Variable)
+		}
+	}
+	return nil
+}
+
+const hexDigits = "0123456789abcdef"
+
+// AppendJSON appends v as the inside of a JSON string (RFC 8259, 7): without the
+// quotes around it, bytes that are not UTF-8 as U+FFFD.
+func AppendJSON(dst, v []byte) []byte {
+	start := 0
+	for i := 0; i < len(v); {
+		b := v[i]
+		if b >= ' ' && b != '"' && b != '\\' && b < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if b >= utf8.RuneSelf {
+			r, size := utf8.DecodeRune(v[i:])
+			if r != utf8.RuneError || size > 1 {
+				i += size
+				continue
+			}
+		}
+		dst = append(dst, v[start:i]...)
+		switch {
+		case b == '"' || b == '\\':
+			dst = append(dst, '\\', b)
+		case b == '\n':
+			dst = append(dst, '\\', 'n')
+		case b == '\r':
+			dst = append(dst, '\\', 'r')
+		case b == '\t':
+			dst = append(dst, '\\', 't')
+		case b < ' ':
+			dst = append(dst, '\\', 'u', '0', '0', hexDigits[b>>4], hexDigits[b&15])
+		default:
+			dst = append(dst, "\ufffd"...)
+		}
+		i++
+		start = i
+	}
+	return append(dst, v[start:]...)
+}

@@ -1,0 +1,139 @@
+// Package config is campaignd.toml (SPEC 11): its keys, their defaults, the
+// strict load that reports every error at once with line, column and the
+// nearest key, and the effective values as text.
+//
+// It reads the one file and the environment and nothing else: whether a folder
+// exists or a token is right is found out by who uses it.
+package config
+
+import (
+	"time"
+
+	"campaignd/internal/calendar"
+)
+
+// Config is the whole configuration with every default filled in.
+type Config struct {
+	File         string // where it was read from
+	StateDir     string
+	CampaignsDir string
+	Listen       string // "" is off
+	TokenFile    string // for HTTP beyond loopback
+	SocketGroup  string // group of the control socket, "" for the daemon's own
+	Rescan       calendar.Schedule
+	RescanText   string
+	Retention    time.Duration
+	Housekeeping calendar.Schedule // when retention and late updates run
+	StopTimeout  time.Duration     // what is in flight may take this long at a stop (10s)
+	RetryHold    time.Duration     // a held channel is tried again after this (5m)
+	Log          Log
+
+	Inboxes      []Inbox
+	Applications []Application
+}
+
+// Log is how the daemon logs.
+type Log struct {
+	Level  string // debug, info, warn, error
+	Format string // auto (text on a terminal, else json), text, json
+}
+
+// Inbox is one [[inboxes]] table.
+type Inbox struct {
+	Path              string
+	Application       int64 // default for sidecars that name none; 0: no default
+	Campaign          int64 // likewise
+	AllowApplications []int64
+	Settle            time.Duration
+	SidecarWait       time.Duration
+	RequireSidecar    bool
+	PairTimeout       time.Duration
+	UnterminatedWait  time.Duration
+	Ignore            []string // path.Match patterns
+}
+
+// Allows reports whether drops of this inbox may send for an application.
+func (in *Inbox) Allows(application int64) bool {
+	if len(in.AllowApplications) == 0 {
+		return true
+	}
+	for _, id := range in.AllowApplications {
+		if id == application {
+			return true
+		}
+	}
+	return false
+}
+
+// Application is one [[applications]] table.
+type Application struct {
+	ID              int64
+	Name            string
+	Timezone        string
+	Location        *time.Location    // nil if no timezone is set
+	Windows         *calendar.Windows // nil: always open
+	WindowTexts     []string
+	Slicing         Slicing
+	MaxRows         int
+	MaxFileSize     int64
+	MaxBadRows      float64 // share of the data rows, 0 to 1
+	Dedupe          bool
+	DuplicateWindow time.Duration
+	ScheduleGrace   time.Duration
+	MaxLateness     time.Duration
+	Channels        map[string]Channel
+}
+
+// Slicing is an application's slot grid.
+type Slicing struct {
+	Enabled              bool
+	ActivationRecipients uint32
+	Slot                 time.Duration
+	Capacity             uint32
+	Pacing               string // "even" or "burst"
+}
+
+// Channel is one [applications.channels.NAME] table. Keys of other drivers than
+// its own are refused.
+type Channel struct {
+	Name        string
+	Driver      string
+	Rate        float64 // messages a second; 0: no limit
+	Concurrency int
+	MaxAttempts int
+	RetryBase   time.Duration
+	RetryMax    time.Duration
+	OnUnknown   string // "retry" or "hold"; the driver's default if not set
+
+	Path string // outbox
+
+	URL        string        // webhook
+	Timeout    time.Duration // webhook, whatsapp, smtp
+	SecretFile string
+	Headers    map[string]string
+
+	BaseURL       string // whatsapp
+	Version       string
+	PhoneNumberID string
+	TokenFile     string
+	DailyContacts int
+
+	Host            string // smtp
+	Port            int
+	TLS             string
+	Username        string
+	PasswordFile    string
+	From            string
+	ReplyTo         string
+	ListUnsubscribe string
+}
+
+// Application returns the application with the id, nil if there is none.
+func (c *Config) Application(id int64) *Application {
+	for i := range c.Applications {
+		if c.Applications[i].ID == id {
+			return &c.Applications[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package send
+
+import (
+	"context"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/plan"
+)
+
+// Book is what the dispatcher needs of the store. Every method that writes
+// returns only when the change is durable; then it is true after a crash too.
+type Book interface {
+	// Due returns the active sendings (scheduled, sending) that have something due
+	// at or before until, and the next instant after until at which one
+	// more will (zero if none). Retries count as due at their time.
+	Due(until time.Time) (ids []campaign.ID, next time.Time, err error)
+
+	// Load is a sending's header, its slices in order of time and its counts.
+	Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campaign.Counts, error)
+
+	// Rows fills rows and marks with chunk number chunk of the sending. marks has
+	// Sending.Messages marks a row, row by row; messages a row's channel doesn't
+	// have are Skipped with 0 attempts and count nowhere.
+	Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, marks []campaign.Mark) ([]campaign.Mark, error)
+
+	// Retries are the sending's messages that wait for their next attempt, in order of time.
+	Retries(id campaign.ID) ([]campaign.Entry, error)
+
+	// Commit writes entries, of any number of sendings, in one transaction
+	// shared with whoever commits at the same moment. The first attempt moves a
+	// sending from scheduled to sending and sets StartedAt. An entry for a
+	// sending that is not active is refused with campaign-level errors only
+	// when it is an attempt (Outcome InFlight): see ErrNotActive; results are always taken.
+	Commit(ctx context.Context, entries []campaign.Entry) error
+
+	// SetState moves a sending if it is in one of from, else it returns the state
+	// it found and false.
+	SetState(id campaign.ID, from []campaign.State, to campaign.State, reason string) (campaign.State, bool, error)
+
+	// Replan slices what is unsent of passed slices again from now by the
+	// fragmented rule (SPEC 8) in one transaction with the bookings, marks
+	// Expired what doesn't fit before T+48h, and returns the new slices and how many messages expired.
+	Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaign.Slice, uint64, error)
+
+	// Close gives every message of the sending without a final outcome (but those
+	// in flight) the outcome o, frees its bookings, and returns how many there were.
+	Close(id campaign.ID, o campaign.Outcome) (uint64, error)
+
+	// Finish moves a sending whose books balance to its final state; false if they don't balance yet.
+	Finish(id campaign.ID) (bool, error)
+
+	// Suppressed reports whether contactCode has opted out of the application's channel.
+	Suppressed(application int64, channelType string, contactCode []byte) (bool, error)
+}
