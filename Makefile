@@ -1,0 +1,58 @@
+# What people type. `make` alone lists it; README.md explains the first two.
+
+GO ?= go
+BIN := bin/campaignd
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+TOOL := $(GO) tool -modfile=tools.mod
+FUZZTIME ?= 2s
+export CGO_ENABLED ?= 0
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo run test race fuzz check fmt vet lint cover bench clean
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/campaignd
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/campaignd
+
+demo: build ## run the daemon, drop the examples, show what comes back
+	@sh test/demo.sh $(BIN)
+
+run: build ## run the daemon on configs/campaignd.toml until Ctrl-C
+	$(BIN) run
+
+test: ## all tests, each fuzz target for a moment
+	$(GO) test ./...
+	@$(MAKE) --no-print-directory fuzz
+
+race: ## all tests with the race detector, in shuffled order (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
+
+fuzz: ## every fuzz target for FUZZTIME (2s)
+	@sh test/fuzz.sh "$(GO)" $(FUZZTIME)
+
+fmt:
+	@out=$$(gofmt -l cmd internal test); test -z "$$out" || { echo "not formatted: $$out"; exit 1; }
+
+vet:
+	$(GO) vet ./...
+
+lint: ## staticcheck
+	$(TOOL) staticcheck ./...
+
+check: fmt vet lint build race fuzz demo ## what CI runs
+	@git diff --exit-code || { echo "the check changed files: commit them"; exit 1; }
+
+cover: ## line coverage over internal/
+	@mkdir -p var
+	$(GO) test -coverpkg=./internal/... -coverprofile=var/coverage.out ./... >/dev/null
+	@$(GO) tool cover -func=var/coverage.out | tail -1
+
+bench: ## measure, as ratios within one run
+	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
+
+clean: ## remove what was built and the demo's state
+	rm -rf bin var inbox/accepted inbox/done inbox/failed

@@ -1,0 +1,77 @@
+// Package internal_test holds the house to its plan: which room may import which.
+package internal_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// may lists, room by room, the rooms it may import directly. docs/architecture.md
+// says the same in words.
+var may = map[string][]string{
+	"campaign":      {},
+	"calendar":      {},
+	"pinpoint":      {},
+	"safeio":        {"campaign"},
+	"config":        {"calendar", "campaign", "pinpoint"},
+	"plan":          {"calendar", "campaign"},
+	"plan/document": {"calendar", "campaign", "pinpoint"},
+	"plan/sheet":    {"campaign"},
+	"plan/roster":   {"campaign", "plan/document", "plan/sheet"},
+	"store":         {"campaign", "plan", "safeio"},
+	"send":          {"calendar", "campaign", "plan"},
+	"send/null":     {"campaign", "send"},
+	"send/outbox":   {"campaign", "send"},
+	"send/webhook":  {"campaign", "send"},
+	"send/sendtest": {"campaign", "send"},
+	"watch":         {"calendar", "campaign", "safeio"},
+	"picture":       {"campaign", "plan"},
+	"report":        {"campaign", "safeio"},
+	"intake": {"campaign", "calendar", "config", "plan", "plan/document", "plan/sheet", "plan/roster",
+		"report", "safeio", "send", "store", "watch"},
+	"control": {"calendar", "campaign", "config", "picture", "plan", "safeio", "send"},
+	"daemon": {"campaign", "calendar", "config", "control", "intake", "plan", "report", "safeio", "send",
+		"send/null", "send/outbox", "send/webhook", "store", "watch"},
+}
+
+// modules says which room alone may know a module.
+var modules = map[string]string{
+	"go.etcd.io/bbolt":                   "store",
+	"github.com/fsnotify/fsnotify":       "watch",
+	"github.com/robfig/cron/v3":          "calendar",
+	"github.com/sosodev/duration":        "calendar",
+	"github.com/pelletier/go-toml/v2":    "config",
+	"github.com/coreos/go-systemd/v22":   "daemon",
+	"github.com/agnivade/levenshtein":    "pinpoint",
+	"github.com/klauspost/compress/s2":   "store",
+	"github.com/google/renameio/v2":      "safeio",
+	"github.com/go-json-experiment/json": "plan/document",
+}
+
+func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
+	const prefix = "campaignd/internal/"
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "campaignd/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		room, isRoom := strings.CutPrefix(fields[0], prefix)
+		allowed, known := may[room]
+		if isRoom && !known {
+			t.Errorf("room %s is on no plan: add it here and to docs/architecture.md", room)
+		}
+		for _, imported := range fields[1:] {
+			if other, ok := strings.CutPrefix(imported, prefix); ok && isRoom && !slices.Contains(allowed, other) {
+				t.Errorf("%s imports %s, which its plan doesn't allow", room, other)
+			}
+			for module, owner := range modules {
+				if strings.HasPrefix(imported, module) && room != owner {
+					t.Errorf("%s imports %s, which %s alone may know", fields[0], imported, owner)
+				}
+			}
+		}
+	}
+}
