@@ -9,21 +9,103 @@
 // Input is hostile: size and depth are bounded, and so are time and memory.
 package document
 
-import "campaignd/internal/campaign"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/pinpoint"
+)
 
 // MaxSize is the most bytes a document may have (SPEC 4, limits). Who reads the
 // file needs to read no more than MaxSize+1.
 const MaxSize = 1 << 20
 
-// Reference is a variable in a Text and where it stands.
-type Reference struct {
-	Name         string // in NFC
-	Line, Column int    // of its "{{" in the file
+// place is a position in a file, from 1; zero if what it is of is absent.
+type place struct{ line, column int }
+
+// finding is a problem whose place is still a byte offset.
+type finding struct {
+	offset         int
+	field, message string
 }
 
-// Text is a string of a layout with its {{column}} variables kept parsed.
-type Text struct {
-	Segments     []campaign.Segment // variables in NFC, as header names are compared (SPEC 4)
-	Line, Column int                // where its value stands in the file; 0 if it is absent
-	References   []Reference        // one for each variable in Segments, in order
+// maxFindings bounds the memory for problems; beyond it they are only counted.
+// It is more than a report lists, since they are sorted by place afterwards.
+const maxFindings = 10 * campaign.MaxProblems
+
+// findings collects the problems of one document.
+type findings struct {
+	list  []finding
+	count int
+}
+
+// full reports that one more finding would only be counted, so that its message
+// needs no effort.
+func (f *findings) full() bool { return len(f.list) >= maxFindings }
+
+func (f *findings) add(offset int, field, format string, args ...any) {
+	f.count++
+	if !f.full() {
+		f.list = append(f.list, finding{offset, field, fmt.Sprintf(format, args...)})
+	}
+}
+
+// problems are the findings in the order of their places in data.
+func (f *findings) problems(file string, data []byte) campaign.Problems {
+	slices.SortStableFunc(f.list, func(a, b finding) int { return cmp.Compare(a.offset, b.offset) })
+	var p campaign.Problems
+	at := pinpoint.NewLocator(data)
+	for _, one := range f.list {
+		line, column := at.At(one.offset)
+		p.Add(campaign.Problem{File: file, Line: line, Column: column, Field: one.field, Message: one.message})
+	}
+	p.Count = f.count
+	return p
+}
+
+// The most of outside text that a message repeats.
+const (
+	maxListed = 20
+	maxQuoted = 60
+)
+
+// quote is outside text as a message shows it.
+func quote(s string) string {
+	for i, n := 0, 0; i < len(s); n++ {
+		if n == maxQuoted {
+			return fmt.Sprintf("%q…", s[:i])
+		}
+		_, size := decode(s[i:])
+		i += size
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// list is names as a message shows them.
+func list(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	var b strings.Builder
+	for i, name := range names[:min(len(names), maxListed)] {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(quote(name))
+	}
+	if more := len(names) - maxListed; more > 0 {
+		fmt.Fprintf(&b, " and %d more", more)
+	}
+	return b.String()
+}
+
+// meant asks for the nearest of known, ready to follow a message; "" if none is near.
+func meant(name string, known []string) string {
+	if near := pinpoint.Nearest(name, known); near != "" {
+		return fmt.Sprintf("; did you mean %s?", quote(near))
+	}
+	return ""
 }

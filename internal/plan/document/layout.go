@@ -1,6 +1,11 @@
 package document
 
-import "campaignd/internal/campaign"
+import (
+	"strings"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/pinpoint"
+)
 
 // Layout says how a row becomes a recipient (SPEC 3).
 type Layout struct {
@@ -8,6 +13,8 @@ type Layout struct {
 	ContactCode Text
 	ChannelType Text
 	Fields      []Field // customFields in the order of the file
+
+	fields place // of the customFields object, else of the layout itself
 }
 
 // Field is one custom field: the campaign's variable Name gets Value.
@@ -16,21 +23,163 @@ type Field struct {
 	Value Text
 }
 
-// Constant is the text if it holds no variable.
-func (t Text) Constant() (string, bool) { panic("being built") }
+const layoutExample = `{"contact": {"contactCode": "{{contactCode}}", "channelType": "{{channelType}}"}}`
 
-// Variables are the names of the text's variables, in order, each once, in NFC.
-func (t Text) Variables() []string { panic("being built") }
+// layoutReader reads one layout.
+type layoutReader struct {
+	shape
+	at *pinpoint.Locator
+}
 
 // ParseLayout reads a layout. file is its base name, for messages. The layout is
 // nil only where the JSON is broken; with problems.Count > 0 it holds what was
 // understood and serves only to look for more problems.
 func ParseLayout(file string, data []byte) (l *Layout, problems campaign.Problems, warnings []campaign.Problem) {
-	panic("being built")
+	var found, warned findings
+	root, ok := parse(&found, data, "layout", layoutExample)
+	if ok {
+		r := layoutReader{shape{&found, data}, pinpoint.NewLocator(data)}
+		l = r.layout(&root, &warned)
+		l.File = file
+	}
+	return l, found.problems(file, data), warned.problems(file, data).List
+}
+
+func (r *layoutReader) layout(root *node, warned *findings) *Layout {
+	l := &Layout{fields: r.place(root)}
+	r.keys(root, "", []string{"contact", "customFields"}, func(m *member) bool {
+		if m.name != "sendType" && m.name != "messageContent" {
+			return false
+		}
+		warned.add(int(m.at), m.name, "%q belongs to the campaign and is ignored here; take it out of the layout", m.name)
+		return true
+	})
+	contact := r.need(root, "", "contact", `an object with "contactCode" and "channelType"`)
+	switch {
+	case contact == nil:
+	case contact.kind != '{':
+		r.wrong(contact, "contact", `an object with "contactCode" and "channelType"`)
+	default:
+		r.keys(contact, "contact", []string{"contactCode", "channelType"}, nil)
+		l.ContactCode = r.contact(contact, "contactCode", warned)
+		l.ChannelType = r.contact(contact, "channelType", nil)
+	}
+	if custom := root.get("customFields"); custom != nil {
+		r.customFields(l, custom)
+	}
+	return l
+}
+
+// contact is a required string of the contact object.
+func (r *layoutReader) contact(contact *node, name string, warned *findings) (t Text) {
+	field, want := "contact."+name, `a string, e.g. "{{`+name+`}}"`
+	n := r.need(contact, "contact", name, want)
+	if n == nil {
+		return t
+	}
+	if _, ok := r.str(n, field, want); !ok {
+		return t
+	}
+	t, ok := r.parse(n, field)
+	if text, constant := t.Constant(); ok && constant {
+		switch {
+		case strings.TrimSpace(text) == "":
+			r.add(int(n.start), field, "found an empty string, want %s", want)
+		case warned != nil:
+			warned.add(int(n.start), field, "holds no {{column}}: every row goes to the same contact")
+		}
+	}
+	return t
+}
+
+func (r *layoutReader) customFields(l *Layout, custom *node) {
+	if custom.kind != '{' {
+		r.wrong(custom, "customFields", `an object, e.g. {"name": "{{name}}"}`)
+		return
+	}
+	l.fields = r.place(custom)
+	for i := range custom.members {
+		m := &custom.members[i]
+		field := join("customFields", m.name)
+		var value Text
+		switch m.value.kind {
+		case '"':
+			value, _ = r.parse(&m.value, field)
+		case '0', 't', 'f':
+			value = Text{Segments: []campaign.Segment{{Text: string(r.raw(&m.value))}}}
+			p := r.place(&m.value)
+			value.Line, value.Column = p.line, p.column
+		default:
+			r.wrong(&m.value, field, `a string, a number, true or false`)
+		}
+		l.Fields = append(l.Fields, Field{Name: m.name, Value: value})
+	}
+}
+
+// parse takes the string n apart into a Text.
+func (r *layoutReader) parse(n *node, field string) (Text, bool) {
+	var t Text
+	p := r.place(n)
+	t.Line, t.Column = p.line, p.column
+	var offsets []int
+	segments, ok := r.split(n, field, func(_, offset int) { offsets = append(offsets, offset) })
+	for i := range segments {
+		if segments[i].Variable == "" {
+			continue
+		}
+		segments[i].Variable = nfc(segments[i].Variable)
+		line, column := r.at.At(offsets[len(t.References)])
+		t.References = append(t.References, Reference{segments[i].Variable, line, column})
+	}
+	t.Segments = segments
+	return t, ok
+}
+
+func (r *layoutReader) place(n *node) place {
+	line, column := r.at.At(int(n.start))
+	return place{line, column}
 }
 
 // CheckColumns finds every variable that is no column of the CSV, compared in NFC.
-func (l *Layout) CheckColumns(columns []string) campaign.Problems { panic("being built") }
+func (l *Layout) CheckColumns(columns []string) campaign.Problems {
+	var problems campaign.Problems
+	have := make(map[string]bool, len(columns))
+	for _, c := range columns {
+		have[nfc(c)] = true
+	}
+	check := func(field string, t Text) {
+		for _, ref := range t.References {
+			switch {
+			case have[ref.Name]:
+			case len(problems.List) < campaign.MaxProblems:
+				problems.Addf(l.File, ref.Line, ref.Column, field, "the CSV has no column %s%s (its columns: %s)",
+					quote(ref.Name), meant(ref.Name, columns), list(columns))
+			default: // counted without the work of a message
+				problems.Count++
+			}
+		}
+	}
+	check("contact.contactCode", l.ContactCode)
+	check("contact.channelType", l.ChannelType)
+	for _, f := range l.Fields {
+		check(join("customFields", f.Name), f.Value)
+	}
+	return problems
+}
 
 // CheckVariables finds every variable of the campaign that customFields lacks.
-func (l *Layout) CheckVariables(needed []string) campaign.Problems { panic("being built") }
+func (l *Layout) CheckVariables(needed []string) campaign.Problems {
+	var problems campaign.Problems
+	names := make([]string, len(l.Fields))
+	have := make(map[string]bool, len(l.Fields))
+	for i, f := range l.Fields {
+		names[i], have[f.Name] = f.Name, true
+	}
+	for _, name := range needed {
+		if !have[name] {
+			problems.Addf(l.File, l.fields.line, l.fields.column, "customFields", "the campaign uses {{%s}}, and customFields has no %q%s (it has: %s)",
+				name, name, meant(name, names), list(names))
+		}
+	}
+	return problems
+}

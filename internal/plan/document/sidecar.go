@@ -1,10 +1,17 @@
 package document
 
 import (
-	"time"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/pinpoint"
 )
+
+// MaxReference is the most characters a sidecar's reference may have (SPEC 5).
+const MaxReference = 128
 
 // Sidecar is what a partner asks for with NAME.schedule.json (SPEC 5).
 type Sidecar struct {
@@ -22,14 +29,132 @@ type Sidecar struct {
 	scheduleAt, delay place
 }
 
-type place struct{ line, column int }
+const sidecarExample = `{"applicationId": 1, "campaignId": 7}, or {} for the inbox's defaults`
 
 // ParseSidecar reads a sidecar. file is its base name, for messages. The sidecar
-// is nil only where the JSON is broken; with Count > 0 it holds what was understood.
-func ParseSidecar(file string, data []byte) (*Sidecar, campaign.Problems) { panic("being built") }
+// is nil only where the JSON is broken; with Count > 0 it holds what was
+// understood. Whether scheduleAt and delay make sense is for When to say.
+func ParseSidecar(file string, data []byte) (*Sidecar, campaign.Problems) {
+	var found findings
+	root, ok := parse(&found, data, "sidecar", sidecarExample)
+	if !ok {
+		return nil, found.problems(file, data)
+	}
+	s := shape{&found, data}
+	s.keys(&root, "", []string{"applicationId", "campaignId", "scheduleAt", "delay", "slicingCondition",
+		"rows", "bytes", "sha256", "dryRun", "resend", "reference"}, nil)
+	side := &Sidecar{
+		File:             file,
+		ApplicationID:    s.optionalInteger(&root, "applicationId", 1),
+		CampaignID:       s.optionalInteger(&root, "campaignId", 1),
+		SlicingCondition: s.condition(root.get("slicingCondition")),
+		Rows:             s.optionalInteger(&root, "rows", 0),
+		Bytes:            s.optionalInteger(&root, "bytes", 0),
+		SHA256:           s.digest(root.get("sha256")),
+		DryRun:           s.optionalBoolean(&root, "dryRun"),
+		Resend:           s.optionalBoolean(&root, "resend"),
+		Reference:        s.reference(root.get("reference")),
+	}
+	at := pinpoint.NewLocator(data)
+	side.ScheduleAt, side.scheduleAt = s.time(&root, at, "scheduleAt", `a date and time, e.g. "2026-03-01T09:30:00Z"`)
+	side.Delay, side.delay = s.time(&root, at, "delay", `a duration, e.g. "PT15M"`)
+	if first, second := root.get("scheduleAt"), root.get("delay"); first != nil && second != nil {
+		s.add(int(max(first.start, second.start)), "delay", "scheduleAt and delay can't both be given; keep one of them")
+	}
+	return side, found.problems(file, data)
+}
 
-// When is the time T the sidecar asks for, given the instant of acceptance, the
-// application's zone (nil if it has none) and how far in the past still counts as now.
-func (s *Sidecar) When(now time.Time, loc *time.Location, grace time.Duration) (T time.Time, problems campaign.Problems, warnings []campaign.Problem) {
-	panic("being built")
+func (s shape) optionalInteger(root *node, name string, least int64) *int64 {
+	n := root.get(name)
+	if n == nil {
+		return nil
+	}
+	v, ok := s.integer(n, name, least)
+	if !ok {
+		return nil
+	}
+	return &v
+}
+
+func (s shape) optionalBoolean(root *node, name string) bool {
+	n := root.get(name)
+	return n != nil && s.boolean(n, name)
+}
+
+// time is the text of scheduleAt or delay and its place.
+func (s shape) time(root *node, at *pinpoint.Locator, name, want string) (string, place) {
+	n := root.get(name)
+	if n == nil {
+		return "", place{}
+	}
+	text, ok := s.str(n, name, want)
+	if ok && text == "" {
+		s.add(int(n.start), name, "found an empty string, want %s; leave the key out to send at once", want)
+	}
+	line, column := at.At(int(n.start))
+	return text, place{line, column}
+}
+
+func (s shape) condition(n *node) campaign.Condition {
+	if n == nil {
+		return campaign.FragmentedSlots
+	}
+	names := make([]string, len(campaign.Conditions))
+	for i, c := range campaign.Conditions {
+		names[i] = string(c)
+	}
+	text, ok := s.str(n, "slicingCondition", "one of "+list(names))
+	if ok && !slices.Contains(names, text) {
+		s.add(int(n.start), "slicingCondition", "unknown condition %s%s (want one of %s)", quote(text), meant(text, names), list(names))
+	}
+	return campaign.Condition(text)
+}
+
+// digest is the sha256 in lower case.
+func (s shape) digest(n *node) string {
+	const want = "64 hex digits, the SHA-256 of the CSV file"
+	if n == nil {
+		return ""
+	}
+	text, ok := s.str(n, "sha256", want)
+	if !ok {
+		return ""
+	}
+	if len(text) != 64 {
+		s.add(int(n.start), "sha256", "found %d characters, want %s", utf8.RuneCountInString(text), want)
+		return ""
+	}
+	text = strings.ToLower(text)
+	if i := strings.IndexFunc(text, func(r rune) bool { return !strings.ContainsRune("0123456789abcdef", r) }); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(text[i:])
+		s.add(int(n.start), "sha256", "found %q among them, want %s", r, want)
+		return ""
+	}
+	return text
+}
+
+func (s shape) reference(n *node) string {
+	if n == nil {
+		return ""
+	}
+	text, ok := s.str(n, "reference", "a string")
+	if !ok {
+		return ""
+	}
+	if size := utf8.RuneCountInString(text); size > MaxReference {
+		s.add(int(n.start), "reference", "found %d characters, want at most %d", size, MaxReference)
+		return ""
+	}
+	if i := strings.IndexFunc(text, unprintable); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(text[i:])
+		s.add(int(n.start), "reference", "holds the control character %U, want plain text in one line", r)
+		return ""
+	}
+	return text
+}
+
+// unprintable reports characters that would break or falsify a line of a report:
+// controls, line separators, and the marks that turn the direction of writing.
+func unprintable(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 }

@@ -1,0 +1,321 @@
+package document
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/campaign"
+)
+
+// lines are problems as a person reads them.
+func lines(list []campaign.Problem) []string {
+	var out []string
+	for _, p := range list {
+		out = append(out, p.String())
+	}
+	return out
+}
+
+const contact = `"contact":{"contactCode":"{{contactCode}}","channelType":"cloud_api"}`
+
+func TestParseLayout(t *testing.T) {
+	l, problems, warnings := ParseLayout("a.layout.json", []byte(`{
+  "contact": {"contactCode": "{{ phone }}", "channelType": "{{channel}}"},
+  "customFields": {"a": "Dear {{first}} {{ last }}!", "b": 12.50, "c": false, "d": "", "e": "\u00e9\ud83d\ude00{{tel\u0065\u0301fono}}", "f": "{ }} {"}
+}`))
+	if problems.Count > 0 || len(warnings) > 0 {
+		t.Fatalf("problems %v, warnings %v", problems.List, warnings)
+	}
+	want := &Layout{
+		File:        "a.layout.json",
+		ContactCode: Text{Segments: []campaign.Segment{{Variable: "phone"}}, Line: 2, Column: 30, References: []Reference{{"phone", 2, 31}}},
+		ChannelType: Text{Segments: []campaign.Segment{{Variable: "channel"}}, Line: 2, Column: 60, References: []Reference{{"channel", 2, 61}}},
+		Fields: []Field{
+			{"a", Text{Segments: []campaign.Segment{{Text: "Dear "}, {Variable: "first"}, {Text: " "}, {Variable: "last"}, {Text: "!"}},
+				Line: 3, Column: 25, References: []Reference{{"first", 3, 31}, {"last", 3, 41}}}},
+			{"b", Text{Segments: []campaign.Segment{{Text: "12.50"}}, Line: 3, Column: 60}},
+			{"c", Text{Segments: []campaign.Segment{{Text: "false"}}, Line: 3, Column: 72}},
+			{"d", Text{Line: 3, Column: 84}},
+			{"e", Text{Segments: []campaign.Segment{{Text: "é😀"}, {Variable: "teléfono"}}, Line: 3, Column: 93, References: []Reference{{"teléfono", 3, 112}}}},
+			{"f", Text{Segments: []campaign.Segment{{Text: "{ }} {"}}, Line: 3, Column: 143}},
+		},
+		fields: place{3, 19},
+	}
+	if diff := cmp.Diff(want, l, cmp.AllowUnexported(Layout{}, place{})); diff != "" {
+		t.Errorf("layout (-want +got):\n%s", diff)
+	}
+	if text, ok := l.Fields[1].Value.Constant(); !ok || text != "12.50" {
+		t.Errorf("Constant of a number = %q, %v", text, ok)
+	}
+	if text, ok := l.Fields[3].Value.Constant(); !ok || text != "" {
+		t.Errorf("Constant of an empty string = %q, %v", text, ok)
+	}
+	if _, ok := l.Fields[0].Value.Constant(); ok {
+		t.Error("a text with variables is no constant")
+	}
+	if got := l.Fields[0].Value.Variables(); !slices.Equal(got, []string{"first", "last"}) {
+		t.Errorf("Variables = %q", got)
+	}
+}
+
+func TestParseLayoutProblems(t *testing.T) {
+	for _, c := range []struct {
+		name, data string
+		want       []string // each without the file's name; a warning with "warning: " before it
+	}{
+		{"minimal", `{` + contact + `}`, nil},
+		{"BOM", "\ufeff{" + contact + "}", nil},
+		{"empty file", " \n", []string{`1:1: the file is empty; a layout is a JSON object, e.g. ` + layoutExample}},
+		{"no object", `"x"`, []string{`1:1: found a string, want a JSON object, e.g. ` + layoutExample}},
+		{"UTF-16", "\xff\xfe{\x00}\x00", []string{`1:1: the file is UTF-16; save it as UTF-8`}},
+		{"contact missing", `{}`, []string{`1:1: contact: the key "contact" is missing, want an object with "contactCode" and "channelType"`}},
+		{"contact null", `{"contact":null}`, []string{`1:12: contact: found null, want an object with "contactCode" and "channelType"; leave the key out if it has no value`}},
+		{"contact a string", `{"contact":"a"}`, []string{`1:12: contact: found a string, want an object with "contactCode" and "channelType"`}},
+		{"both keys missing", `{"contact":{}}`, []string{
+			`1:12: contact.contactCode: the key "contactCode" is missing, want a string, e.g. "{{contactCode}}"`,
+			`1:12: contact.channelType: the key "channelType" is missing, want a string, e.g. "{{channelType}}"`}},
+		{"wrong types", `{"contact":{"contactCode":34666,"channelType":["a"]}}`, []string{
+			`1:27: contact.contactCode: found a number, want a string, e.g. "{{contactCode}}", in double quotes`,
+			`1:47: contact.channelType: found an array, want a string, e.g. "{{channelType}}"`}},
+		{"empty strings", `{"contact":{"contactCode":"","channelType":" "}}`, []string{
+			`1:27: contact.contactCode: found an empty string, want a string, e.g. "{{contactCode}}"`,
+			`1:44: contact.channelType: found an empty string, want a string, e.g. "{{channelType}}"`}},
+		{"a fixed contact", `{"contact":{"contactCode":"34666","channelType":"a"}}`, []string{
+			`warning: 1:27: contact.contactCode: holds no {{column}}: every row goes to the same contact`}},
+		{"unknown keys", "{" + contact + ",\n\"customfields\":{},\"x\":1}", []string{
+			`2:1: customfields: unknown key "customfields"; did you mean "customFields"? (known here: "contact", "customFields")`,
+			`2:19: x: unknown key "x" (known here: "contact", "customFields")`}},
+		{"unknown key in contact", `{"contact":{"contactCode":"{{a}}","chanelType":"a","channelType":"a"}}`, []string{
+			`1:35: contact.chanelType: unknown key "chanelType"; did you mean "channelType"? (known here: "contactCode", "channelType")`}},
+		{"repeated keys", `{` + contact + `,"customFields":{"a":"1","a":"2","\u0061":"3"},"contact":{}}`, []string{
+			`1:96: customFields.a: the key "a" appears a second time; keep one of them`,
+			`1:104: customFields.a: the key "a" appears a second time; keep one of them`,
+			`1:118: contact: the key "contact" appears a second time; keep one of them`}},
+		{"the campaign's keys", `{"sendType":null,` + contact + `,"messageContent":[{"a":1}]}`, []string{
+			`warning: 1:2: sendType: "sendType" belongs to the campaign and is ignored here; take it out of the layout`,
+			`warning: 1:88: messageContent: "messageContent" belongs to the campaign and is ignored here; take it out of the layout`}},
+		{"repeated within what is ignored", `{` + contact + `,"messageContent":[{"a":1,"a":2}]}`, []string{
+			`1:97: messageContent.0.a: the key "a" appears a second time; keep one of them`,
+			`warning: 1:72: messageContent: "messageContent" belongs to the campaign and is ignored here; take it out of the layout`}},
+		{"custom fields null", `{` + contact + `,"customFields":null}`, []string{
+			`1:87: customFields: found null, want an object, e.g. {"name": "{{name}}"}; leave the key out if it has no value`}},
+		{"custom values of wrong types", `{` + contact + `,"customFields":{"a":null,"b":[],"c":{}}}`, []string{
+			`1:92: customFields.a: found null, want a string, a number, true or false; leave the key out if it has no value`,
+			`1:101: customFields.b: found an array, want a string, a number, true or false`,
+			`1:108: customFields.c: found an object, want a string, a number, true or false`}},
+		{"unclosed variables", `{` + contact + `,"customFields":{"a":"\n{{x","b":"é{{ }}","c":"{{a {{b}}"}}`, []string{
+			`1:95: customFields.a: "{{" without "}}" after it; a variable is written {{name}}`,
+			`1:106: customFields.b: no name between "{{" and "}}"; a variable is written {{name}}`,
+			`1:118: customFields.c: "{{" without "}}" after it; a variable is written {{name}}`}},
+		{"bad text", "{" + contact + ",\"customFields\":{\"n\xf1\":\"x\",\"b\":\"caf\xe9\",\"c\":\"\\udc00\"}}", []string{
+			"1:90: customFields: the byte 0xF1 is not UTF-8; save the file as UTF-8",
+			`1:105: customFields.b: the byte 0xE9 is not UTF-8; save the file as UTF-8`,
+			`1:112: customFields.c: a \u escape here is half of a pair; write the character itself`}},
+		{"bad text elsewhere", "{\"contact\":{\"contactCode\":\"\xe9\",\"channelType\":\"{{a\"}}", []string{
+			`1:28: contact.contactCode: the byte 0xE9 is not UTF-8; save the file as UTF-8`,
+			`1:46: contact.channelType: "{{" without "}}" after it; a variable is written {{name}}`}},
+		{"something after", "{" + contact + "}\r\n{}", []string{
+			`2:1: something follows after the end of the layout; the file must hold one JSON object and nothing else`}},
+		{"cut off", "{" + contact + ",", []string{
+			`1:72: not valid JSON: the file ends in the middle of the document; was its upload cut off?`}},
+		{"problems before broken JSON", `{"contact":1,"contact":2,}`, []string{
+			`1:14: contact: the key "contact" appears a second time; keep one of them`,
+			`1:25: not valid JSON: a comma before a closing brace or bracket; take it away`}},
+		{"single quotes", `{'contact':{}}`, []string{`1:2: not valid JSON: found '; strings and keys stand in double quotes (")`}},
+		{"typographic quotes", `{“contact”:{}}`, []string{`1:2: not valid JSON: found a typographic quote; strings and keys stand in plain double quotes (")`}},
+		{"a comment", "{\n// x\n}", []string{`2:1: not valid JSON: invalid character '/' at start of value; JSON has no comments`}},
+		{"unclosed quote", "{\"contact:\n1}", []string{`1:11: not valid JSON: a line ends within a string; is a closing quote missing? (a line break is written \n)`}},
+		{"comma missing", `{"contact":{"contactCode":"a" "channelType":"b"}}`, []string{`1:31: contact: not valid JSON: a comma is missing before this key or value`}},
+		{"True", `{"contact":True}`, []string{`1:12: contact: not valid JSON: invalid character 'T' at start of value; true, false and null are written small`}},
+		{"a number as a key", `{1:2}`, []string{`1:2: not valid JSON: object member name must be a string`}},
+		{"a stray escape", `{"a":"\x"}`, []string{"1:7: a: not valid JSON: invalid escape sequence `\\x` in string"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, problems, warnings := ParseLayout("f", []byte(c.data))
+			got := lines(problems.List)
+			for _, w := range warnings {
+				got = append(got, "warning: "+w.String())
+			}
+			var want []string
+			for _, w := range c.want {
+				if rest, warning := strings.CutPrefix(w, "warning: "); warning {
+					want = append(want, "warning: f:"+rest)
+				} else {
+					want = append(want, "f:"+w)
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+			if problems.Count != len(problems.List) {
+				t.Errorf("count %d of %d", problems.Count, len(problems.List))
+			}
+		})
+	}
+}
+
+// TestPitfall13Names: a column's name may hold letters beyond ASCII, in either
+// normal form, and a BOM is not part of the document.
+func TestPitfall13Names(t *testing.T) {
+	l, problems, _ := ParseLayout("f", []byte("\ufeff{"+contact+`,"customFields":{"a":"{{tele`+"\u0301"+`fono}}"}}`))
+	if problems.Count > 0 {
+		t.Fatal(problems.List)
+	}
+	if p := l.CheckColumns([]string{"contactCode", "teléfono"}); p.Count > 0 {
+		t.Errorf("composed header: %v", p.List)
+	}
+	if p := l.CheckColumns([]string{"contactCode", "tele\u0301fono"}); p.Count > 0 {
+		t.Errorf("decomposed header: %v", p.List)
+	}
+}
+
+// TestPitfall16ValuesAreText: braces and quotes in fixed values stay what they are.
+func TestPitfall16ValuesAreText(t *testing.T) {
+	l, problems, _ := ParseLayout("f", []byte(`{`+contact+`,"customFields":{"a":"\"}{\\\u007b"}}`))
+	if text, _ := l.Fields[0].Value.Constant(); problems.Count > 0 || text != `"}{\{` {
+		t.Errorf("got %q, problems %v", text, problems.List)
+	}
+}
+
+func TestCheckColumns(t *testing.T) {
+	l, _, _ := ParseLayout("f", []byte(`{"contact":{"contactCode":"{{phone}}","channelType":"{{b}}"},
+"customFields":{"x":"{{Nombre}} {{zzz}}","y":"{{b}}"}}`))
+	got := l.CheckColumns([]string{"fone", "b", "nombre"})
+	want := []string{
+		`f:1:28: contact.contactCode: the CSV has no column "phone" (its columns: "fone", "b", "nombre")`,
+		`f:2:22: customFields.x: the CSV has no column "Nombre"; did you mean "nombre"? (its columns: "fone", "b", "nombre")`,
+		`f:2:33: customFields.x: the CSV has no column "zzz" (its columns: "fone", "b", "nombre")`,
+	}
+	if diff := cmp.Diff(want, lines(got.List)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+	if p := l.CheckColumns([]string{"zzz", "Nombre", "b", "phone", "more"}); p.Count > 0 {
+		t.Errorf("unexpected: %v", p.List)
+	}
+	many := make([]string, 25)
+	for i := range many {
+		many[i] = strings.Repeat("c", i*5+1)
+	}
+	if message := l.CheckColumns(many).List[0].Message; !strings.Contains(message, "and 5 more") || len(message) > 2000 {
+		t.Errorf("message of %d bytes: %s", len(message), message)
+	}
+}
+
+func TestCheckVariables(t *testing.T) {
+	l, _, _ := ParseLayout("f", []byte("{"+contact+",\n\"customFields\":{\"nmae\":\"x\",\"age\":1}}"))
+	want := []string{
+		`f:2:16: customFields: the campaign uses {{name}}, and customFields has no "name"; did you mean "nmae"? (it has: "nmae", "age")`,
+		`f:2:16: customFields: the campaign uses {{city}}, and customFields has no "city" (it has: "nmae", "age")`,
+	}
+	if diff := cmp.Diff(want, lines(l.CheckVariables([]string{"name", "age", "city"}).List)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+	l, _, _ = ParseLayout("f", []byte(" {"+contact+"}"))
+	want = []string{`f:1:2: customFields: the campaign uses {{name}}, and customFields has no "name" (it has: none)`}
+	if diff := cmp.Diff(want, lines(l.CheckVariables([]string{"name"}).List)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
+func TestExamplesAreAccepted(t *testing.T) {
+	examples := filepath.Join("..", "..", "..", "inbox", "examples")
+	layouts, err := filepath.Glob(filepath.Join(examples, "*.layout.json"))
+	if err != nil || len(layouts) != 4 {
+		t.Fatalf("found %d layouts: %v", len(layouts), err)
+	}
+	for _, path := range layouts {
+		name := filepath.Base(path)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, problems, warnings := ParseLayout(name, data)
+		if problems.Count > 0 || len(warnings) > 0 {
+			t.Errorf("%s: %v %v", name, problems.List, warnings)
+			continue
+		}
+		base := strings.TrimSuffix(path, ".layout.json")
+		csv, err := os.ReadFile(base + ".csv")
+		if err != nil {
+			t.Fatal(err)
+		}
+		header, _, _ := strings.Cut(string(csv), "\n")
+		if p := l.CheckColumns(strings.Split(header, ",")); p.Count > 0 {
+			t.Errorf("%s: %v", name, p.List)
+		}
+		sidecar, err := os.ReadFile(base + ".schedule.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, problems := ParseSidecar(name, sidecar); problems.Count > 0 || s.CampaignID == nil || *s.ApplicationID != 1 || s.Reference == "" {
+			t.Errorf("%s: sidecar %+v: %v", name, s, problems.List)
+		}
+	}
+}
+
+// TestHostileDocumentsAreCheap: 1 MiB of whatever is worst is read in moments
+// and reported within bounds.
+func TestHostileDocumentsAreCheap(t *testing.T) {
+	fill := func(head, repeat, tail string) string {
+		return head + strings.Repeat(repeat, (MaxSize-len(head)-len(tail))/len(repeat)) + tail
+	}
+	var distinct, fields strings.Builder
+	for i := 0; distinct.Len() < MaxSize-200; i++ {
+		distinct.WriteString("{{v" + strings.Repeat("i", i%40) + string(rune('a'+i%26)) + "}}")
+		if fields.Len() < MaxSize-200 {
+			fields.WriteString(`"` + strings.Repeat("é", i%30) + string(rune(0x4e00+i%20000)) + `":"{{x}}",`)
+		}
+	}
+	columns := make([]string, 1000)
+	for i := range columns {
+		columns[i] = strings.Repeat("w", 50) + string(rune(0x4e00+i))
+	}
+	for name, data := range map[string]string{
+		"deep arrays":       fill("", "[", ""),
+		"deep objects":      fill("", `{"a":`, ""),
+		"deep but closed":   strings.Repeat(`[`, 400000) + strings.Repeat(`]`, 400000),
+		"many numbers":      fill(`{"a":[1`, ",1", "]}"),
+		"many groups":       fill(`{"a":[1`, ",[]", "]}"),
+		"same key":          fill(`{"a":1`, `,"a":1`, "}"),
+		"long key above":    `{"` + strings.Repeat("k", MaxSize/2) + `":[` + strings.Repeat("\"\\ud800\",", 40000) + `1]}`,
+		"many variables":    `{` + contact + `,"customFields":{"a":"` + distinct.String() + `"}}`,
+		"many escapes":      fill(`{`+contact+`,"customFields":{"a":"`, `\u00e9{{\u0061}}`, `"}}`),
+		"many fields":       `{` + contact + `,"customFields":{` + fields.String() + `"z":1}}`,
+		"many unknown keys": `{` + strings.Repeat(fields.String(), 1) + `"z":1}`,
+		"one long variable": fill(`{"contact":{"contactCode":"{{`, "é", `}}","channelType":"a"}}`),
+		"too large":         strings.Repeat(" ", MaxSize+1),
+		"spaces":            strings.Repeat(" ", MaxSize),
+		"bad bytes":         fill(`{"a":["`, "\xff", `"]}`),
+		"unclosed":          fill(`{"a":"`, "{{", `"}`),
+	} {
+		start := time.Now()
+		l, problems, warnings := ParseLayout("f", []byte(data))
+		if l != nil {
+			problems.Merge(l.CheckColumns(columns))
+			problems.Merge(l.CheckVariables(columns[:50]))
+			l.ContactCode.Variables()
+		}
+		_, more := ParseSidecar("f", []byte(data))
+		problems.Merge(more)
+		_, more = ParseCampaign("f", []byte(data))
+		problems.Merge(more)
+		size := 0
+		for _, p := range slices.Concat(problems.List, warnings) {
+			size += len(p.String())
+		}
+		if problems.Count == 0 || len(problems.List) > campaign.MaxProblems || size > 1<<18 {
+			t.Errorf("%s: %d problems, %d listed in %d bytes", name, problems.Count, len(problems.List), size)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%s took %v", name, took)
+		} else if testing.Verbose() {
+			t.Logf("%s: %v, %d problems", name, took.Round(time.Millisecond), problems.Count)
+		}
+	}
+}

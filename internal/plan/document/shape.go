@@ -1,0 +1,150 @@
+package document
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// found says what kind of value n is, never what it holds: that may be contact data.
+func (n *node) found() string {
+	switch n.kind {
+	case '"':
+		return "a string"
+	case '0':
+		return "a number"
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case 't':
+		return "true"
+	case 'f':
+		return "false"
+	case 'n':
+		return "null"
+	}
+	return "text that is not UTF-8"
+}
+
+// get is the member called name, nil if there is none.
+func (n *node) get(name string) *node {
+	for i := range n.members {
+		if n.members[i].name == name {
+			return &n.members[i].value
+		}
+	}
+	return nil
+}
+
+// shape holds a tree to the form its document must have. Its methods note what
+// is wrong and return what can be used all the same.
+type shape struct {
+	*findings
+	data []byte
+}
+
+// raw is n as it is written.
+func (s shape) raw(n *node) []byte { return s.data[n.start:n.end] }
+
+// wrong notes that n is not what is wanted.
+func (s shape) wrong(n *node, field, want string) {
+	switch n.kind {
+	case 0: // not UTF-8, and noted as such
+	case 'n':
+		s.add(int(n.start), field, "found null, want %s; leave the key out if it has no value", want)
+	default:
+		s.add(int(n.start), field, "found %s, want %s", n.found(), want)
+	}
+}
+
+// keys notes the members of n that are not among known. skip, which may be nil,
+// takes care of those for which it returns true.
+func (s shape) keys(n *node, path string, known []string, skip func(m *member) bool) {
+	for i := range n.members {
+		m := &n.members[i]
+		if slices.Contains(known, m.name) || skip != nil && skip(m) {
+			continue
+		}
+		if s.full() {
+			s.count++
+			continue
+		}
+		s.add(int(m.at), join(path, m.name), "unknown key %s%s (known here: %s)", quote(m.name), meant(m.name, known), list(known))
+	}
+}
+
+// need is the member called name; its absence is noted.
+func (s shape) need(n *node, path, name, want string) *node {
+	v := n.get(name)
+	if v == nil {
+		s.add(int(n.start), join(path, name), "the key %q is missing, want %s", name, want)
+	}
+	return v
+}
+
+// str is the string n, false if it is none.
+func (s shape) str(n *node, field, want string) (string, bool) {
+	if n.kind != '"' {
+		if n.kind == '0' || n.kind == 't' || n.kind == 'f' {
+			want += ", in double quotes"
+		}
+		s.wrong(n, field, want)
+		return "", false
+	}
+	return s.decoded(n), true
+}
+
+// decoded is the text of the string n.
+func (s shape) decoded(n *node) string {
+	text, err := jsontext.AppendUnquote(nil, s.raw(n))
+	if err != nil { // can't be: the reader has looked at it
+		return ""
+	}
+	return string(text)
+}
+
+// integer is the whole number n of at least least, false if it is none.
+func (s shape) integer(n *node, field string, least int64) (int64, bool) {
+	want := fmt.Sprintf("a whole number from %d", least)
+	if n.kind != '0' {
+		s.wrong(n, field, want+", without quotes")
+		return 0, false
+	}
+	v, err := strconv.ParseInt(string(s.raw(n)), 10, 64)
+	if err != nil || v < least {
+		s.add(int(n.start), field, "found %s, want %s (no fraction, no exponent)", shorten(s.raw(n)), want)
+		return 0, false
+	}
+	return v, true
+}
+
+// boolean is true or false, false if n is neither.
+func (s shape) boolean(n *node, field string) bool {
+	if n.kind != 't' && n.kind != 'f' {
+		s.wrong(n, field, "true or false, without quotes")
+	}
+	return n.kind == 't'
+}
+
+// shorten is the JSON text of a number as a message shows it.
+func shorten(raw []byte) string {
+	if len(raw) > maxQuoted {
+		return string(raw[:maxQuoted]) + "…"
+	}
+	return string(raw)
+}
+
+// join is the path of name within path. It is clipped, since a hostile key would
+// else be copied once for each value below it.
+func join(path, name string) string {
+	switch {
+	case path == "":
+		return clip(name)
+	case name == "":
+		return path
+	}
+	return clip(path + "." + name)
+}

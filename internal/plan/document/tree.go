@@ -1,0 +1,241 @@
+package document
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// maxDepth is how deep a document may nest: no honest one comes near it, and
+// what reads the tree may recurse.
+const maxDepth = 64
+
+// node is one JSON value: where it stands, and for groups what is in them. The
+// text of a string is decoded when it is asked for, which keeps the tree of a
+// hostile document small.
+type node struct {
+	kind       jsontext.Kind // as of its first byte; 0 for a string that is not UTF-8
+	start, end int32         // in the data, quotes and braces included
+	members    []member      // of an object, repeated names left out
+	items      []node        // of an array
+}
+
+// member is a name and a value of an object.
+type member struct {
+	name  string
+	at    int32 // of the name's first quote
+	value node
+}
+
+// errStop is returned when reading ends at a problem that is already noted.
+var errStop = errors.New("reading stopped")
+
+// reader turns data into a tree, noting what is wrong with it.
+type reader struct {
+	*findings
+	data []byte
+	base int // length of a BOM: the decoder's offsets begin after it
+	dec  *jsontext.Decoder
+	path []string // the keys and indexes that lead to what is read, for messages
+	text []byte   // scratch
+}
+
+// parse reads data as one JSON value. what names the document, e.g. "layout",
+// and example shows one. ok is false where nothing can be read any further.
+func parse(f *findings, data []byte, what, example string) (root node, ok bool) {
+	r := &reader{findings: f, data: data}
+	if bytes.HasPrefix(data, []byte("\ufeff")) {
+		r.base = len("\ufeff")
+	}
+	body := data[r.base:]
+	switch {
+	case len(data) > MaxSize:
+		r.add(0, "", "the file is larger than 1 MiB, the most a %s may be", what)
+		return root, false
+	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
+		r.add(0, "", "the file is UTF-16; save it as UTF-8")
+		return root, false
+	case len(bytes.TrimLeft(body, " \t\r\n")) == 0:
+		r.add(0, "", "the file is empty; a %s is a JSON object, e.g. %s", what, example)
+		return root, false
+	}
+	// Repeated names and bad text are let through here, so that all of them are found.
+	r.dec = jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	root, err := r.value()
+	if err != nil {
+		r.syntax(err)
+		return root, false
+	}
+	if rest := bytes.TrimLeft(data[root.end:], " \t\r\n"); len(rest) > 0 {
+		r.add(len(data)-len(rest), "", "something follows after the end of the %s; the file must hold one JSON object and nothing else", what)
+	}
+	if root.kind != '{' {
+		r.add(int(root.start), "", "found %s, want a JSON object, e.g. %s", root.found(), example)
+		return root, false
+	}
+	return root, true
+}
+
+// value reads the next value, whatever it is.
+func (r *reader) value() (node, error) {
+	switch kind := r.dec.PeekKind(); kind {
+	case '{', '[':
+		if _, err := r.dec.ReadToken(); err != nil {
+			return node{}, err
+		}
+		n := node{kind: kind, start: int32(r.offset() - 1)}
+		if r.dec.StackDepth() > maxDepth {
+			r.add(int(n.start), "", "nested more than %d levels deep", maxDepth)
+			return n, errStop
+		}
+		err := r.group(&n)
+		n.end = int32(r.offset())
+		return n, err
+	default:
+		raw, err := r.dec.ReadValue()
+		if err != nil {
+			return node{}, err
+		}
+		n := node{kind: kind, start: int32(r.offset() - len(raw)), end: int32(r.offset())}
+		if kind == '"' && !r.unquote(raw) {
+			n.kind = 0
+		}
+		return n, nil
+	}
+}
+
+// group reads what is in the array or object n up to its end.
+func (r *reader) group(n *node) error {
+	var seen map[string]bool
+	r.path = append(r.path, "")
+	here := len(r.path) - 1
+	defer func() { r.path = r.path[:len(r.path)-1] }()
+	for {
+		if k := r.dec.PeekKind(); k == ']' || k == '}' {
+			_, err := r.dec.ReadToken()
+			return err
+		}
+		if n.kind == '[' {
+			r.path[here] = strconv.Itoa(len(n.items))
+			item, err := r.value()
+			if err != nil {
+				return err
+			}
+			n.items = append(n.items, item)
+			continue
+		}
+		raw, err := r.dec.ReadValue()
+		if err != nil {
+			return err
+		}
+		m := member{at: int32(r.offset() - len(raw))}
+		r.path[here] = ""
+		good := r.unquote(raw)
+		m.name = string(r.text)
+		r.path[here] = m.name
+		if good && seen[m.name] {
+			good = false
+			r.add(int(m.at), r.field(), "the key %s appears a second time; keep one of them", quote(m.name))
+		}
+		if m.value, err = r.value(); err != nil {
+			return err
+		}
+		if good {
+			if seen == nil {
+				seen = make(map[string]bool)
+			}
+			seen[m.name] = true
+			n.members = append(n.members, m)
+		}
+	}
+}
+
+// offset is how far data is read.
+func (r *reader) offset() int { return r.base + int(r.dec.InputOffset()) }
+
+// field is the path of what is read, "" if it would not be noted anyway.
+func (r *reader) field() string {
+	if r.full() {
+		return ""
+	}
+	path := ""
+	for _, step := range r.path {
+		path = join(path, step)
+	}
+	return path
+}
+
+// unquote decodes the string literal just read into r.text and reports whether it is UTF-8.
+func (r *reader) unquote(raw []byte) bool {
+	var err error
+	if r.text, err = jsontext.AppendUnquote(r.text[:0], raw); err == nil {
+		return true
+	}
+	start := r.offset() - len(raw)
+	for i := 0; i < len(raw); {
+		c, size := utf8.DecodeRune(raw[i:])
+		if c == utf8.RuneError && size == 1 {
+			r.add(start+i, r.field(), "the byte 0x%02X is not UTF-8; save the file as UTF-8", raw[i])
+			return false
+		}
+		i += size
+	}
+	r.add(start, r.field(), `a \u escape here is half of a pair; write the character itself`)
+	return false
+}
+
+// syntax notes where and how the JSON is broken.
+func (r *reader) syntax(err error) {
+	var broken *jsontext.SyntacticError
+	switch {
+	case errors.Is(err, errStop):
+	case errors.As(err, &broken):
+		at := min(r.base+int(broken.ByteOffset), len(r.data))
+		r.add(at, clip(strings.ReplaceAll(strings.TrimPrefix(string(broken.JSONPointer), "/"), "/", ".")),
+			"not valid JSON: %s", r.explain(at, broken.Err))
+	default: // io.EOF where a value should be
+		r.add(len(r.data), "", "not valid JSON: %v", err)
+	}
+}
+
+// explain says what is wrong at offset at and what would be right.
+func (r *reader) explain(at int, err error) string {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return "the file ends in the middle of the document; was its upload cut off?"
+	}
+	rest := r.data[at:]
+	next, _ := utf8.DecodeRune(rest)
+	switch {
+	case next == ',' && bytes.IndexAny(bytes.TrimLeft(rest[1:], " \t\r\n"), "}]") == 0:
+		return "a comma before a closing brace or bracket; take it away"
+	case next == '\'':
+		return `found '; strings and keys stand in double quotes (")`
+	case next == '“' || next == '”' || next == '„' || next == '«':
+		return `found a typographic quote; strings and keys stand in plain double quotes (")`
+	case next == '/' || next == '#':
+		return err.Error() + "; JSON has no comments"
+	case next == '\n' || next == '\r':
+		return `a line ends within a string; is a closing quote missing? (a line break is written \n)`
+	case next == 'T' || next == 'F' || next == 'N':
+		return err.Error() + "; true, false and null are written small"
+	case next == '"' && strings.Contains(err.Error(), "expecting ','"):
+		return "a comma is missing before this key or value"
+	}
+	return err.Error()
+}
+
+// clip shortens a path taken from outside to what a report can show.
+func clip(path string) string {
+	const most = 200
+	if len(path) <= most {
+		return path
+	}
+	return strings.ToValidUTF8(path[:most], "") + "…"
+}
+
+func decode(s string) (rune, int) { return utf8.DecodeRuneInString(s) }
