@@ -1,55 +1,88 @@
 // Package calendar is wall-clock arithmetic: cron schedules, sending windows,
 // ISO 8601 durations and date-times, and lengths of time as the configuration
-// writes them. It is pure: every function takes the instants it works on.
+// writes them. It is pure: every function takes the instants it works on, and
+// nothing here reads a clock, sleeps or starts anything.
+//
+// Cron texts are read by robfig/cron and durations by sosodev/duration, each
+// behind a grammar of ours that lets through only what the module reads the
+// way people mean it. When something fires or is open is worked out here, on
+// the parsed fields, because local time has gaps and repeated hours:
+//
+//   - A window is open in every minute whose local time matches, so a
+//     repeated hour is open twice and a skipped one not at all.
+//   - A schedule that names hours fires once for each local minute it names:
+//     in a repeated hour at the first of the two, for a skipped minute at the
+//     end of the gap. A schedule for every hour follows elapsed time instead.
+//   - A duration's years to days are added to the local date. Where that local
+//     time is skipped, it moves on by the length of the gap (as in RFC 5545);
+//     where it exists twice, it keeps the offset it came from, else it is the first.
+//   - A date-time without an offset that is skipped or exists twice is an error.
+//
+// It fails only in reading texts, with errors fit for the person who wrote
+// them: what was found and what would be right. Zone names need zone data; the
+// binary embeds it by importing time/tzdata in package main.
 package calendar
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
-// Schedule is a guarded cron schedule.
-type Schedule struct{}
+// secondsADay is a day's length in wall seconds: wall time has no gaps.
+const secondsADay = 24 * 60 * 60
 
-// ParseSchedule reads a five-field cron expression or "@every 10s".
-func ParseSchedule(text string, loc *time.Location) (Schedule, error) { panic("being built") }
+// LoadZone finds a time zone by its name in the IANA database, e.g.
+// "Europe/Madrid" or "UTC". Unlike time.LoadLocation it refuses "" and
+// "Local", which would mean another zone on another machine.
+func LoadZone(name string) (*time.Location, error) {
+	if name == "" || name == "Local" {
+		return nil, fmt.Errorf(`time zone %q is not a name: write one like "Europe/Madrid" or "UTC"`, name)
+	}
+	loc, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, fmt.Errorf(`time zone %q is unknown: write a name like "Europe/Madrid" or "UTC"`, name)
+	}
+	return loc, nil
+}
 
-// Next is the first instant after after at which the schedule fires.
-func (s Schedule) Next(after time.Time) time.Time { panic("being built") }
+// AddMonths adds n calendar months in loc (nil: UTC); a day that the month
+// lacks becomes its last. n may be negative.
+func AddMonths(t time.Time, n int, loc *time.Location) time.Time {
+	return addCalendar(t, n, 0, loc)
+}
 
-// Windows are an application's sending windows. A nil *Windows is always open.
-type Windows struct{}
+// addCalendar adds months, then days, to the local date of t and keeps its
+// local time of day; the result is in t's location.
+func addCalendar(t time.Time, months, days int, loc *time.Location) time.Time {
+	if months == 0 && days == 0 {
+		return t
+	}
+	if loc == nil {
+		loc = time.UTC
+	}
+	local := t.In(loc)
+	_, offset := local.Zone()
+	year, month, day := local.Date()
+	first := time.Date(year, month+time.Month(months), 1, 0, 0, 0, 0, time.UTC)
+	day = min(day, lastDay(first.Year(), first.Month()))
+	date := first.AddDate(0, 0, day-1+days)
+	wall := date.Unix() + secondOfDay(local.Unix()+int64(offset))
+	sec := resolve(wall, int64(offset), loc)
+	return time.Unix(sec, int64(t.Nanosecond())).In(t.Location())
+}
 
-// ParseWindows reads cron expressions whose matching minutes are open.
-func ParseWindows(texts []string, loc *time.Location) (*Windows, error) { panic("being built") }
+// lastDay is the number of days of a month.
+func lastDay(year int, month time.Month) int {
+	return time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
+}
 
-// Open reports whether the minute that holds at is open.
-func (w *Windows) Open(at time.Time) bool { panic("being built") }
+// secondOfDay is the time of day of a wall second.
+func secondOfDay(wall int64) int64 { return wall - dayOf(wall)*secondsADay }
 
-// OpenThrough reports whether every instant of [from, to) is open.
-func (w *Windows) OpenThrough(from, to time.Time) bool { panic("being built") }
-
-// NextOpening is at itself if open then, else the next instant that is; zero if there is none within a year.
-func (w *Windows) NextOpening(at time.Time) time.Time { panic("being built") }
-
-// NextClosing is the first instant after at that is not open; zero if there is none within a year.
-func (w *Windows) NextClosing(at time.Time) time.Time { panic("being built") }
-
-// Duration is an ISO 8601 duration whose years to days follow the calendar (SPEC 5, delay).
-type Duration struct{}
-
-// ParseDuration reads one under a strict grammar. The error is fit for a partner.
-func ParseDuration(text string) (Duration, error) { panic("being built") }
-
-// AddTo adds the calendar part in loc (nil: UTC), then the time part exactly.
-func (d Duration) AddTo(t time.Time, loc *time.Location) time.Time { panic("being built") }
-
-// ParseInstant reads an ISO 8601 date-time with offset or Z, or without one in
-// loc. It is an error if there is no offset and loc is nil, or the local time doesn't exist or exists twice.
-func ParseInstant(text string, loc *time.Location) (time.Time, error) { panic("being built") }
-
-// AddMonths adds n calendar months in loc; a day that the month lacks becomes its last.
-func AddMonths(t time.Time, n int, loc *time.Location) time.Time { panic("being built") }
-
-// ParseLength reads a length of time as the configuration writes it: "250ms", "2s", "15m", "24h", "90d".
-func ParseLength(text string) (time.Duration, error) { panic("being built") }
-
-// FormatLength writes a length so that ParseLength reads it back, in the largest unit that fits.
-func FormatLength(d time.Duration) string { panic("being built") }
+// dayOf is the number of the day, counted from the epoch, that holds a wall second.
+func dayOf(wall int64) int64 {
+	if wall < 0 {
+		return (wall - secondsADay + 1) / secondsADay
+	}
+	return wall / secondsADay
+}
