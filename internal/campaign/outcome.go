@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -108,3 +109,20 @@ type Refusal struct {
 	Column      string // the CSV column at fault, "" if it is the row
 	Reason      string
 }
+
+// ErrNotActive is what a Refused unwraps to.
+var ErrNotActive = errors.New("not active")
+
+// Refused is returned when some attempts were not written into the books: their
+// sending is not active, or the message is no longer to be sent. They must not be made.
+type Refused struct {
+	Entries []int // indexes into what was to be committed; the others are written
+}
+
+// Error says how many.
+func (r *Refused) Error() string {
+	return fmt.Sprintf("%d attempts refused: %v", len(r.Entries), ErrNotActive)
+}
+
+// Unwrap makes errors.Is(err, ErrNotActive) true.
+func (r *Refused) Unwrap() error { return ErrNotActive }

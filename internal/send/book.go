@@ -29,9 +29,12 @@ type Book interface {
 
 	// Commit writes entries, of any number of sendings, in one transaction
 	// shared with whoever commits at the same moment. The first attempt moves a
-	// sending from scheduled to sending and sets StartedAt. An entry for a
-	// sending that is not active is refused with campaign-level errors only
-	// when it is an attempt (Outcome InFlight): see ErrNotActive; results are always taken.
+	// sending from scheduled to sending and sets StartedAt. An attempt (Outcome
+	// InFlight) for a sending that is not active, or for a message that is neither
+	// Pending nor Retrying, is not written and the error is a *campaign.Refused
+	// that lists it; everything else is written all the same, and results are always
+	// taken. A final outcome but Sent makes the recipient's later messages
+	// Skipped in the same transaction.
 	Commit(ctx context.Context, entries []campaign.Entry) error
 
 	// SetState moves a sending if it is in one of from, else it returns the state
@@ -43,9 +46,9 @@ type Book interface {
 	// Expired what doesn't fit before T+48h, and returns the new slices and how many messages expired.
 	Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaign.Slice, uint64, error)
 
-	// Close gives every message of the sending without a final outcome (but those
+	// CloseOut gives every message of the sending without a final outcome (but those
 	// in flight) the outcome o, frees its bookings, and returns how many there were.
-	Close(id campaign.ID, o campaign.Outcome) (uint64, error)
+	CloseOut(id campaign.ID, o campaign.Outcome) (uint64, error)
 
 	// Finish moves a sending whose books balance to its final state; false if they don't balance yet.
 	Finish(id campaign.ID) (bool, error)

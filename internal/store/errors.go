@@ -1,0 +1,30 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"campaignd/internal/campaign"
+)
+
+// Errors that callers tell apart with errors.Is.
+var (
+	// ErrLocked is returned when another process has the store open.
+	ErrLocked = errors.New("the store is open in another process")
+	// ErrNewer is returned when a later version of campaignd has written the store.
+	ErrNewer = errors.New("the store was written by a later version of campaignd")
+	// ErrDamaged is returned when the file is not a whole store. Nothing is changed in it.
+	ErrDamaged = errors.New("the store is damaged")
+	// ErrNotFound is returned when there is no sending with that id, or no such chunk.
+	ErrNotFound = errors.New("no such sending")
+	// ErrState is returned when a sending's state doesn't allow what was asked.
+	ErrState = errors.New("not possible in this state")
+)
+
+// DuplicateDrop is returned by Accept when the same drop was accepted before.
+type DuplicateDrop struct{ Earlier campaign.ID }
+
+// Error names the earlier sending and the way out.
+func (d *DuplicateDrop) Error() string {
+	return fmt.Sprintf(`the same drop was accepted before as %s; "resend": true in the sidecar sends it again`, d.Earlier)
+}
