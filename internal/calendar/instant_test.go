@@ -1,0 +1,100 @@
+package calendar
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseInstant(t *testing.T) {
+	for _, tt := range []struct{ text, zone, want string }{
+		{"2026-03-04T09:30:00+01:00", "", "2026-03-04T08:30:00Z"},
+		{"2026-03-04T09:30:00Z", "", "2026-03-04T09:30:00Z"},
+		{"2026-03-04T09:30Z", "", "2026-03-04T09:30:00Z"},
+		{"2026-03-04T09:30:00.25Z", "", "2026-03-04T09:30:00.25Z"},
+		{"2026-03-04T09:30:00.123456789-0330", "", "2026-03-04T13:00:00.123456789Z"},
+		{"2026-03-04T09:30:00-03", "", "2026-03-04T12:30:00Z"},
+		{"2026-03-04T09:30:00-00:00", "", "2026-03-04T09:30:00Z"},
+		{"2028-02-29T00:00:00+14:00", "", "2028-02-28T10:00:00Z"},
+		{"2026-03-04T09:30:00+05:45", "Europe/Madrid", "2026-03-04T03:45:00Z"}, // the offset decides
+		{"2026-03-04T09:30:00", "Europe/Madrid", "2026-03-04T08:30:00Z"},
+		{"2026-07-04T09:30:00.5", "Europe/Madrid", "2026-07-04T07:30:00.5Z"},
+		{"2026-03-29T01:59:59", "Europe/Madrid", "2026-03-29T00:59:59Z"},
+		{"2026-03-29T03:00:00", "Europe/Madrid", "2026-03-29T01:00:00Z"},
+		{"2026-10-25T01:59:59", "Europe/Madrid", "2026-10-24T23:59:59Z"},
+		{"2026-10-25T03:00:00", "Europe/Madrid", "2026-10-25T02:00:00Z"},
+		{"2026-10-25T02:30:00+02:00", "Europe/Madrid", "2026-10-25T00:30:00Z"},
+		{"2026-10-25T02:30:00+01:00", "Europe/Madrid", "2026-10-25T01:30:00Z"},
+		{"2018-11-04T01:00:00", "America/Sao_Paulo", "2018-11-04T03:00:00Z"},
+		{"2019-11-03T00:30:00", "America/Sao_Paulo", "2019-11-03T03:30:00Z"}, // no change any more
+		{"2026-10-04T02:30:00", "Australia/Lord_Howe", "2026-10-03T15:30:00Z"},
+		{"2026-04-05T01:29:59", "Australia/Lord_Howe", "2026-04-04T14:29:59Z"},
+	} {
+		var loc *time.Location
+		if tt.zone != "" {
+			loc = zone(t, tt.zone)
+		}
+		got, err := ParseInstant(tt.text, loc)
+		if err != nil || !got.Equal(at(t, tt.want)) || got.Location() != time.UTC {
+			t.Errorf("%q in %s: got %v, %v, want %s", tt.text, tt.zone, got, err, tt.want)
+		}
+	}
+}
+
+func TestParseInstantRefused(t *testing.T) {
+	for _, tt := range []struct{ text, zone, want string }{
+		{"2026-03-04T09:30:00", "", `no offset and the application has no time zone: write one at its end, as in "2026-03-04T09:30:00Z"`},
+		{"2026-03-29T02:30:00", "Europe/Madrid", `doesn't exist in Europe/Madrid: clocks go from 02:00 to 03:00 then; write "2026-03-29T03:30:00"`},
+		{"2026-03-29T02:00", "Europe/Madrid", "doesn't exist"},
+		{"2026-10-25T02:30:00", "Europe/Madrid", `exists twice in Europe/Madrid, since clocks are set back then: write "2026-10-25T02:30:00+02:00" or "2026-10-25T02:30:00+01:00"`},
+		{"2026-10-25T02:00:00", "Europe/Madrid", "exists twice"},
+		{"2026-10-25T02:59:59.999999999", "Europe/Madrid", "exists twice"},
+		{"2018-11-04T00:00:00", "America/Sao_Paulo", "clocks go from 00:00 to 01:00"},
+		{"2019-02-16T23:30:00", "America/Sao_Paulo", "exists twice"},
+		{"2026-10-04T02:15:00", "Australia/Lord_Howe", `clocks go from 02:00 to 02:30 then; write "2026-10-04T02:45:00"`},
+		{"2026-04-05T01:45:00", "Australia/Lord_Howe", "exists twice"},
+		{"2011-12-30T12:00:00", "Pacific/Apia", "doesn't exist"},
+		{"2026-03-04", "", "no time of day"},
+		{"2026-03-04 09:30:00Z", "", "not ISO 8601"},
+		{"2026-03-04t09:30:00z", "", "not ISO 8601"},
+		{"20260304T093000Z", "", "not ISO 8601"},
+		{"2026-3-4T09:30:00Z", "", "not ISO 8601"},
+		{"04/03/2026 09:30", "", "not ISO 8601"},
+		{"2026-03-04T09:30:00+01:00[Europe/Madrid]", "", "brackets"},
+		{"2026-03-04T09:30:0Z", "", "not ISO 8601"},
+		{"2026-03-04T09:30:00.Z", "", "not ISO 8601"},
+		{"2026-03-04T09:30:00.1234567890Z", "", "not ISO 8601"},
+		{"2026-03-04T09:30:00,5Z", "", "not ISO 8601"},
+		{"2026-03-04T09:30:00 Z", "", "not ISO 8601"},
+		{"2026-03-04T09:30:00+1:00", "", "not ISO 8601"},
+		{"2026-03-04T09:30:00+01:00Z", "", "not ISO 8601"},
+		{"2026-03-04T09:30:00+19:00", "", "no place's"},
+		{"2026-03-04T09:30:00+01:60", "", "no place's"},
+		{"2026-02-29T09:30:00Z", "", "not on the calendar"},
+		{"2026-13-01T09:30:00Z", "", "not on the calendar"},
+		{"2026-03-04T24:00:00Z", "", "not on the calendar"},
+		{"2026-06-30T23:59:60Z", "", "not on the calendar"},
+		{"", "", "not ISO 8601"},
+		{"tomorrow", "", "not ISO 8601"},
+		{"1772614200", "", "not ISO 8601"},
+	} {
+		var loc *time.Location
+		if tt.zone != "" {
+			loc = zone(t, tt.zone)
+		}
+		if got, err := ParseInstant(tt.text, loc); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%q in %s: got %v, %v, want an error with %q", tt.text, tt.zone, got, err, tt.want)
+		}
+	}
+}
+
+func TestLoadZone(t *testing.T) {
+	for _, name := range []string{"", "Local", "Europe/Madird", "../zone", "/etc/localtime"} {
+		if _, err := LoadZone(name); err == nil {
+			t.Errorf("zone %q is taken", name)
+		}
+	}
+	if loc, err := LoadZone("Europe/Madrid"); err != nil || loc.String() != "Europe/Madrid" {
+		t.Errorf("got %v, %v", loc, err)
+	}
+}
