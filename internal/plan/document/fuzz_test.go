@@ -1,0 +1,108 @@
+package document
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"testing"
+	"unicode/utf8"
+
+	"campaignd/internal/campaign"
+)
+
+// located checks that every problem stands within data and can be shown.
+func located(t *testing.T, data []byte, problems campaign.Problems) {
+	t.Helper()
+	for _, p := range problems.List {
+		if p.Line < 1 || p.Column < 1 || p.Line > len(data)+1 || p.Column > len(data)+1 {
+			t.Errorf("outside the file: %v", p)
+		}
+		if p.Message == "" || !utf8.ValidString(p.String()) {
+			t.Errorf("not fit to be shown: %q", p)
+		}
+	}
+	if problems.Count < len(problems.List) || problems.Count > 0 && len(problems.List) == 0 {
+		t.Errorf("count %d of %d", problems.Count, len(problems.List))
+	}
+}
+
+// wellFormed checks what must hold for every document without problems.
+func wellFormed(t *testing.T, data []byte) {
+	t.Helper()
+	if !json.Valid(bytes.TrimPrefix(data, []byte("\ufeff"))) || !utf8.Valid(data) {
+		t.Errorf("accepted, but encoding/json refuses it: %q", data)
+	}
+}
+
+func FuzzParseLayout(f *testing.F) {
+	f.Add([]byte(layoutExample))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		l, problems, warnings := ParseLayout("f", data)
+		located(t, data, problems)
+		located(t, data, campaign.Problems{List: warnings, Count: len(warnings)})
+		if l == nil {
+			if problems.Count == 0 {
+				t.Error("no layout and no problem")
+			}
+			return
+		}
+		located(t, data, l.CheckColumns([]string{"a", "contactCode"}))
+		located(t, data, l.CheckVariables([]string{"a", "name"}))
+		if problems.Count > 0 {
+			return
+		}
+		wellFormed(t, data)
+		names := slices.Concat(l.ContactCode.Variables(), l.ChannelType.Variables())
+		for _, field := range l.Fields {
+			names = append(names, field.Value.Variables()...)
+			if text, constant := field.Value.Constant(); constant != (len(field.Value.References) == 0) || !utf8.ValidString(text) {
+				t.Errorf("field %+v", field)
+			}
+		}
+		if p := l.CheckColumns(names); p.Count > 0 {
+			t.Errorf("its own variables are no columns: %v", p.List)
+		}
+	})
+}
+
+func FuzzParseSidecar(f *testing.F) {
+	f.Add([]byte(`{"applicationId": 1, "campaignId": 7, "delay": "PT1M", "rows": 3}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, problems := ParseSidecar("f", data)
+		located(t, data, problems)
+		if problems.Count > 0 {
+			return
+		}
+		wellFormed(t, data)
+		if s.ScheduleAt != "" && s.Delay != "" || s.Rows != nil && *s.Rows < 0 || len(s.SHA256) != 0 && len(s.SHA256) != 64 ||
+			utf8.RuneCountInString(s.Reference) > MaxReference || !slices.Contains(campaign.Conditions, s.SlicingCondition) {
+			t.Errorf("accepted %+v", s)
+		}
+	})
+}
+
+func FuzzParseCampaign(f *testing.F) {
+	f.Add([]byte(campaignExample))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, problems := ParseCampaign("f", data)
+		located(t, data, problems)
+		if problems.Count > 0 {
+			return
+		}
+		wellFormed(t, data)
+		names := Variables(c.Contents)
+		for _, content := range c.Contents {
+			if !json.Valid(content.Item) {
+				t.Errorf("item %q of %q", content.Item, data)
+			}
+			if _, err := campaign.Compile(content.Item, names, nil); err != nil {
+				t.Errorf("compile %q: %v", content.Item, err)
+			}
+		}
+		for _, channel := range c.ChannelTypes {
+			if n := len(campaign.ContentsFor(c.Contents, channel)); n < 1 || n > campaign.MaxMessages {
+				t.Errorf("channel %q has %d messages", channel, n)
+			}
+		}
+	})
+}
