@@ -2,8 +2,11 @@
 // strict load that reports every error at once with line, column and the
 // nearest key, and the effective values as text.
 //
-// It reads the one file and the environment and nothing else: whether a folder
-// exists or a token is right is found out by who uses it.
+// It reads the one file, the secrets it is asked for and nothing else: whether a folder
+// exists or a token is right is found out by who uses it. It starts nothing and
+// keeps nothing; a file with any error gives no Config at all, so that no half of
+// it is ever used. One list of keys (Keys) drives the load, the defaults, Show,
+// docs/configuration.md and the check of the sample file.
 package config
 
 import (
@@ -14,19 +17,20 @@ import (
 
 // Config is the whole configuration with every default filled in.
 type Config struct {
-	File         string // where it was read from
-	StateDir     string
-	CampaignsDir string
-	Listen       string // "" is off
-	TokenFile    string // for HTTP beyond loopback
-	SocketGroup  string // group of the control socket, "" for the daemon's own
-	Rescan       calendar.Schedule
-	RescanText   string
-	Retention    time.Duration
-	Housekeeping calendar.Schedule // when retention and late updates run
-	StopTimeout  time.Duration     // what is in flight may take this long at a stop (10s)
-	RetryHold    time.Duration     // a held channel is tried again after this (5m)
-	Log          Log
+	File             string // where it was read from
+	StateDir         string
+	CampaignsDir     string
+	Listen           string // "" is off
+	TokenFile        string // for HTTP beyond loopback
+	SocketGroup      string // group of the control socket, "" for the daemon's own
+	Rescan           calendar.Schedule
+	RescanText       string // as written: "10s", "every 10s", "@every 10s" or a cron expression
+	Retention        time.Duration
+	Housekeeping     calendar.Schedule // when retention and late updates run
+	HousekeepingText string
+	StopTimeout      time.Duration // what is in flight may take this long at a stop (10s)
+	RetryHold        time.Duration // a held channel is tried again after this (5m)
+	Log              Log
 
 	Inboxes      []Inbox
 	Applications []Application

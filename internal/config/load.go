@@ -1,22 +1,92 @@
 package config
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
+	"os"
 
 	"campaignd/internal/campaign"
+
+	"github.com/pelletier/go-toml/v2"
 )
 
+// maxFile is the most bytes a configuration may have.
+const maxFile = 1 << 20
+
+// EnvFile is the environment variable that names the configuration.
+const EnvFile = "CAMPAIGND_CONFIG"
+
+// Places lists where the configuration is looked for when nothing names it.
+func Places() []string { return []string{"configs/campaignd.toml", "/etc/campaignd/campaignd.toml"} }
+
+// Find says which file holds the configuration: flag if it is set (--config),
+// else CAMPAIGND_CONFIG, else the first of Places that is there. A file that was
+// named is returned whether it is there or not: Load says so with its name.
+func Find(flag string, getenv func(string) string) (path string, err error) {
+	if flag != "" {
+		return flag, nil
+	}
+	if env := getenv(EnvFile); env != "" {
+		return env, nil
+	}
+	for _, place := range Places() {
+		if _, err := os.Stat(place); !errors.Is(err, fs.ErrNotExist) {
+			return place, nil // there, or there and not to be read: not to be passed over in silence
+		}
+	}
+	return "", fmt.Errorf("find configuration: neither %s nor %s is there: name one with --config or %s",
+		Places()[0], Places()[1], EnvFile)
+}
+
 // Load reads the file at path. See Parse.
-func Load(path string) (*Config, campaign.Problems) { panic("being built") }
+func Load(path string) (*Config, campaign.Problems) {
+	var p campaign.Problems
+	f, err := os.Open(path)
+	if err != nil {
+		p.Addf(path, 0, 0, "", "can't be read: %v", bare(err))
+		return nil, p
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		p.Addf(path, 0, 0, "", "can't be read: %v", bare(err))
+		return nil, p
+	}
+	return Parse(path, data)
+}
 
-// Parse reads data, the content of file. Config is nil if there is any problem.
-func Parse(file string, data []byte) (*Config, campaign.Problems) { panic("being built") }
-
-// Find says which file holds the configuration.
-func Find(flag string, getenv func(string) string) (path string, err error) { panic("being built") }
-
-// Show writes the effective values as TOML that Parse reads back; secrets are masked.
-func (c *Config) Show(w io.Writer) error { panic("being built") }
-
-// ReadSecret reads a secret from the file at ref, from "env:NAME" or from "credential:NAME".
-func ReadSecret(ref string, getenv func(string) string) (string, error) { panic("being built") }
+// Parse reads data, the content of file, and reports all that is wrong with it
+// at once, in the order in which it stands there, each with line, column and
+// dotted key. The Config is nil if there is any problem.
+func Parse(file string, data []byte) (*Config, campaign.Problems) {
+	if len(data) > maxFile {
+		var p campaign.Problems
+		p.Addf(file, 0, 0, "", "has more than the %d bytes that a configuration may have", maxFile)
+		return nil, p
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	r := &reader{keys: Keys()}
+	root, whole := tree(data, func(at int, field, message string) { r.fail(at, field, "%s", message) })
+	r.whole = whole
+	c := r.config(root)
+	if p := r.problems(file, data); p.Count > 0 {
+		return nil, p
+	}
+	// The tree is ours and the grammar is not: what it let pass, the library's
+	// own reader may still refuse.
+	if err := toml.Unmarshal(data, &map[string]any{}); err != nil {
+		var p campaign.Problems
+		one := campaign.Problem{File: file, Message: "is no TOML: " + err.Error()}
+		var at *toml.DecodeError
+		if errors.As(err, &at) {
+			one.Line, one.Column = at.Position()
+		}
+		p.Add(one)
+		return nil, p
+	}
+	c.File = file
+	return c, campaign.Problems{}
+}

@@ -1,0 +1,185 @@
+package config
+
+import (
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"campaignd/internal/calendar"
+)
+
+// check looks at what concerns more than one key. It runs after all keys were
+// read, and says nothing of values that were refused already.
+func (r *reader) check(c *Config, root *node, inboxes, applications []*node) {
+	r.checkTop(c, root)
+	if r.whole && root.keys["inboxes"] == nil {
+		r.fail(root.at, "inboxes", "is missing: there must be an [[inboxes]] table with the path of a drop folder")
+	}
+	if r.whole && root.keys["applications"] == nil {
+		r.fail(root.at, "applications", "is missing: there must be an [[applications]] table with id and channels")
+	}
+	ids := map[int64]int{}
+	for i := range c.Applications {
+		id, n := c.Applications[i].ID, applications[i]
+		if first, twice := ids[id]; twice && id != 0 {
+			r.fail(n.offset("id"), "applications.id", "found %d again; application number %d of this file has it already", id, first+1)
+			continue
+		}
+		ids[id] = i
+	}
+	for i := range c.Inboxes {
+		r.checkInbox(c, i, inboxes, ids)
+	}
+}
+
+func (r *reader) checkTop(c *Config, root *node) {
+	var err error
+	if c.Rescan, err = parseRescan(c.RescanText); err != nil {
+		r.fail(root.offset("rescan"), "rescan", "%v", err)
+	}
+	if c.Housekeeping, err = calendar.ParseSchedule(c.HousekeepingText, time.Local); err != nil {
+		r.fail(root.offset("housekeeping"), "housekeeping", "%v", err)
+	}
+	if host, port, err := net.SplitHostPort(c.Listen); err == nil {
+		if host == "" { // loopback by default (SPEC 10)
+			host = "127.0.0.1"
+			c.Listen = net.JoinHostPort(host, port)
+		}
+		if !thisMachine(host) && root.keys["token_file"] == nil {
+			r.fail(root.offset("listen"), "listen", "reaches beyond this machine: set token_file too, or listen on 127.0.0.1:%s", port)
+		}
+	}
+}
+
+// parseRescan takes "every 10s" for "@every 10s" too; ParseSchedule takes "10s".
+func parseRescan(s string) (calendar.Schedule, error) {
+	if strings.HasPrefix(s, "every ") {
+		if every, err := calendar.ParseSchedule("@"+s, time.Local); err == nil {
+			return every, nil
+		}
+	}
+	return calendar.ParseSchedule(s, time.Local)
+}
+
+func (r *reader) checkInbox(c *Config, i int, inboxes []*node, ids map[int64]int) {
+	in, n := &c.Inboxes[i], inboxes[i]
+	known := func(at int, key string, id int64) {
+		if _, ok := ids[id]; !ok && id != 0 && r.whole && len(ids) > 0 {
+			r.fail(at, "inboxes."+key, "there is no application %d in this file", id)
+		}
+	}
+	known(n.offset("application"), "application", in.Application)
+	if e := n.keys["allow_applications"]; e != nil {
+		for k, id := range in.AllowApplications {
+			known(e.value.items[k].at, "allow_applications", id)
+		}
+	}
+	if !in.Allows(in.Application) && in.Application != 0 {
+		r.fail(n.offset("application"), "inboxes.application", "application %d is not in allow_applications", in.Application)
+	}
+	if in.Campaign != 0 && in.Application == 0 && n.keys["application"] == nil {
+		r.fail(n.offset("campaign"), "inboxes.campaign", "needs application beside it: a campaign's number means something within its application alone")
+	}
+	if in.Path == "" {
+		return
+	}
+	const field = "inboxes.path"
+	at, path := n.offset("path"), absolute(in.Path)
+	for k := range c.Inboxes[:i] {
+		other := c.Inboxes[k].Path
+		switch {
+		case other == "":
+		case absolute(other) == path:
+			r.fail(at, field, "%q is the path of another inbox already", clip(in.Path))
+		case within(path, absolute(other)):
+			r.fail(at, field, "%q lies inside the inbox %q: inboxes can't be nested", clip(in.Path), clip(other))
+		case within(absolute(other), path):
+			r.fail(at, field, "the inbox %q lies inside %q: inboxes can't be nested", clip(other), clip(in.Path))
+		}
+	}
+	// What partners can write to or read must not hold what is ours.
+	for _, ours := range []struct{ key, dir string }{{"state_dir", c.StateDir}, {"campaigns_dir", c.CampaignsDir}} {
+		if dir := absolute(ours.dir); dir == path || within(dir, path) {
+			r.fail(at, field, "%q holds %s (%q), which partners must not reach", clip(in.Path), ours.key, clip(ours.dir))
+		}
+	}
+	for a := range c.Applications {
+		for name, ch := range c.Applications[a].Channels {
+			if ch.Path != "" && within(absolute(ch.Path), path) {
+				r.fail(at, field, "%q holds the outbox of channel %s (%q), which partners must not reach", clip(in.Path), name, clip(ch.Path))
+			}
+		}
+	}
+}
+
+// absolute is path as it can be compared. Links are not looked through.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return filepath.Clean(path)
+}
+
+// within reports whether path lies below dir.
+func within(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && rel != "." && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
+}
+
+func (r *reader) checkSlicing(a *Application, n *node) {
+	if a.Slicing.Enabled && n.keys["capacity"] == nil {
+		r.fail(n.at, "applications.slicing.capacity", "is missing: slicing needs the number of messages a slot holds")
+	}
+}
+
+func (r *reader) checkWindows(a *Application, n *node) {
+	if a.Timezone != "" {
+		a.Location, _ = time.LoadLocation(a.Timezone) // the key's own check has told of an error
+	}
+	e := n.keys["windows"]
+	if e == nil || len(a.WindowTexts) == 0 {
+		return
+	}
+	loc := a.Location
+	if loc == nil {
+		zoned := func(text string) bool { return strings.HasPrefix(text, "TZ=") || strings.HasPrefix(text, "CRON_TZ=") }
+		if n.keys["timezone"] == nil && !slices.ContainsFunc(a.WindowTexts, zoned) {
+			r.fail(e.at, "applications.windows", "needs timezone beside it, so that it is known whose hours these are")
+		}
+		loc = time.UTC
+	}
+	good := true
+	for i, text := range a.WindowTexts {
+		if _, err := calendar.ParseWindows([]string{text}, loc); err != nil {
+			r.fail(e.value.items[i].at, "applications.windows", "%v", err)
+			good = false
+		}
+	}
+	if good {
+		var err error
+		if a.Windows, err = calendar.ParseWindows(a.WindowTexts, loc); err != nil {
+			r.fail(e.at, "applications.windows", "%v", err)
+		}
+	}
+}
+
+func (r *reader) checkChannel(ch *Channel, n *node, path string) {
+	if ch.RetryMax < ch.RetryBase {
+		r.fail(n.offset("retry_max"), path+".retry_max", "found %q, which is less than retry_base, %q",
+			calendar.FormatLength(ch.RetryMax), calendar.FormatLength(ch.RetryBase))
+	}
+	if ch.Driver != DriverSMTP {
+		return
+	}
+	if e := n.keys["username"]; e != nil && ch.Username != "" && n.keys["password_file"] == nil {
+		r.fail(e.at, path+".password_file", "is missing: username needs it")
+	}
+	if e := n.keys["password_file"]; e != nil && n.keys["username"] == nil {
+		r.fail(e.at, path+".username", "is missing: password_file needs it")
+	}
+	if ch.Username != "" && ch.TLS == "none" && !thisMachine(ch.Host) {
+		r.fail(n.offset("tls"), path+".tls", "is \"none\" and would send the password in the clear: write \"starttls\" or \"tls\"")
+	}
+}

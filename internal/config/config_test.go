@@ -1,0 +1,235 @@
+package config
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// minimal is the least that a configuration holds.
+const minimal = `
+[[inboxes]]
+path = "in"
+[[applications]]
+id = 1
+[applications.channels.sms]
+driver = "outbox"
+path = "out.jsonl"
+`
+
+func mustParse(t *testing.T, text string) *Config {
+	t.Helper()
+	c, p := Parse("campaignd.toml", []byte(text))
+	for _, one := range p.List {
+		t.Errorf("unexpected problem: %s", one)
+	}
+	if c == nil {
+		t.FailNow()
+	}
+	return c
+}
+
+func sameAs() cmp.Option {
+	return cmp.Options{cmpopts.IgnoreFields(Config{}, "File"),
+		cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })}
+}
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got; -update writes it anew):\n%s", path, diff)
+	}
+}
+
+// Every file of testdata/broken gives the errors beside it, all at once.
+func TestBrokenConfigurations(t *testing.T) {
+	files, err := filepath.Glob("testdata/broken/*.toml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no broken configurations: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, p := Parse(filepath.Base(file), data)
+			if c != nil || p.Count == 0 {
+				t.Fatalf("was accepted")
+			}
+			var b strings.Builder
+			for _, one := range p.List {
+				b.WriteString(one.String() + "\n")
+				if one.Line == 0 {
+					t.Errorf("no position: %s", one)
+				}
+			}
+			golden(t, strings.TrimSuffix(file, ".toml")+".errors", b.String())
+		})
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	c := mustParse(t, minimal)
+	in, a, ch := c.Inboxes[0], c.Applications[0], c.Applications[0].Channels["sms"]
+	for _, one := range []struct {
+		name      string
+		got, want any
+	}{
+		{"settle (SPEC 2)", in.Settle, 2 * time.Second},
+		{"sidecar_wait (SPEC 2)", in.SidecarWait, 30 * time.Second},
+		{"pair_timeout (SPEC 2)", in.PairTimeout, time.Hour},
+		{"unterminated_wait (SPEC 2)", in.UnterminatedWait, time.Minute},
+		{"require_sidecar", in.RequireSidecar, false},
+		{"rescan (SPEC 2)", c.Rescan.Next(time.Unix(100, 0)).UTC(), time.Unix(110, 0).UTC()},
+		{"listen (SPEC 10)", c.Listen, ""},
+		{"stop_timeout", c.StopTimeout, 10 * time.Second},
+		{"retry_hold", c.RetryHold, 5 * time.Minute},
+		{"duplicate_window (SPEC 2)", a.DuplicateWindow, 24 * time.Hour},
+		{"max_bad_rows (SPEC 4)", a.MaxBadRows, 0.1},
+		{"max_rows (SPEC 4)", a.MaxRows, 10_000_000},
+		{"max_file_size (SPEC 4)", a.MaxFileSize, int64(2 << 30)},
+		{"dedupe (SPEC 4)", a.Dedupe, true},
+		{"schedule_grace (SPEC 5)", a.ScheduleGrace, 15 * time.Minute},
+		{"max_lateness (SPEC 8)", a.MaxLateness, 24 * time.Hour},
+		{"slicing", a.Slicing, Slicing{ActivationRecipients: 1, Slot: 5 * time.Minute, Pacing: "even"}},
+		{"rate", ch.Rate, 0.0},
+		{"concurrency", ch.Concurrency, 16},
+		{"max_attempts (SPEC 8)", ch.MaxAttempts, 6},
+		{"retry_base (SPEC 8)", ch.RetryBase, time.Second},
+		{"retry_max (SPEC 8)", ch.RetryMax, 10 * time.Minute},
+		{"on_unknown", ch.OnUnknown, "retry"},
+	} {
+		if diff := cmp.Diff(one.want, one.got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", one.name, diff)
+		}
+	}
+	if c.Application(1) == nil || c.Application(2) != nil {
+		t.Errorf("Application finds the wrong one")
+	}
+}
+
+// The default of on_unknown goes by the driver (SPEC 8).
+func TestOnUnknownByDriver(t *testing.T) {
+	for driver, want := range map[string]string{"webhook": "retry", "whatsapp": "hold", "smtp": "hold"} {
+		own := map[string]string{
+			"webhook":  `url = "http://127.0.0.1/"`,
+			"whatsapp": "phone_number_id = \"1\"\ntoken_file = \"t\"",
+			"smtp":     "host = \"mail\"\nfrom = \"a@b.example\"",
+		}[driver]
+		c := mustParse(t, "[[inboxes]]\npath = \"in\"\n[[applications]]\nid = 1\n[applications.channels.x]\ndriver = \""+driver+"\"\n"+own)
+		if got := c.Applications[0].Channels["x"].OnUnknown; got != want {
+			t.Errorf("%s: on_unknown is %q, want %q", driver, got, want)
+		}
+	}
+}
+
+func TestValues(t *testing.T) {
+	top := func(line string) string { return line + "\n" + minimal }
+	app := func(line string) string { return strings.Replace(minimal, "id = 1\n", "id = 1\n"+line+"\n", 1) }
+	channel := func(line string) string { return minimal + line + "\n" }
+	for _, one := range []struct {
+		name, text string
+		got        func(*Config) any
+		want       any
+	}{
+		{"share in percent", app(`max_bad_rows = "2.5%"`), func(c *Config) any { return c.Applications[0].MaxBadRows }, 0.025},
+		{"share as number", app(`max_bad_rows = 0.5`), func(c *Config) any { return c.Applications[0].MaxBadRows }, 0.5},
+		{"no bad row at all", app(`max_bad_rows = 0`), func(c *Config) any { return c.Applications[0].MaxBadRows }, 0.0},
+		{"size in bytes", app(`max_file_size = 1_000`), func(c *Config) any { return c.Applications[0].MaxFileSize }, int64(1000)},
+		{"size with unit", app(`max_file_size = "3 MiB"`), func(c *Config) any { return c.Applications[0].MaxFileSize }, int64(3 << 20)},
+		{"hexadecimal", app(`max_rows = 0x10`), func(c *Config) any { return c.Applications[0].MaxRows }, 16},
+		{"rate as integer", channel(`rate = 80`), func(c *Config) any { return c.Applications[0].Channels["sms"].Rate }, 80.0},
+		{"rate below one", channel(`rate = 0.1`), func(c *Config) any { return c.Applications[0].Channels["sms"].Rate }, 0.1},
+		{"rescan every", top(`rescan = "every 30s"`), func(c *Config) any { return c.Rescan.Next(time.Unix(0, 0)).Unix() }, int64(30)},
+		{"rescan length", top(`rescan = "30s"`), func(c *Config) any { return c.Rescan.Next(time.Unix(0, 0)).Unix() }, int64(30)},
+		{"rescan cron", top(`rescan = "* * * * *"`), func(c *Config) any { return c.Rescan.Next(time.Unix(0, 0)).Unix() }, int64(60)},
+		{"listen without host is loopback", top(`listen = ":8025"`), func(c *Config) any { return c.Listen }, "127.0.0.1:8025"},
+		{"listen far with token", top("listen = \"0.0.0.0:80\"\ntoken_file = \"t\""), func(c *Config) any { return c.Listen }, "0.0.0.0:80"},
+		{"inline tables for [[tables]]", `inboxes = [{path = "in"}, {path = "in2"}]` + strings.Replace(minimal, "[[inboxes]]\npath = \"in\"", "", 1), func(c *Config) any { return len(c.Inboxes) }, 2},
+		{"dotted keys", top("log.level = \"debug\""), func(c *Config) any { return c.Log.Level }, "debug"},
+		{"a BOM", "\ufeff" + minimal, func(c *Config) any { return len(c.Inboxes) }, 1},
+		{"CRLF", strings.ReplaceAll(minimal, "\n", "\r\n"), func(c *Config) any { return len(c.Inboxes) }, 1},
+		{"zone", app(`timezone = "Europe/Madrid"`), func(c *Config) any { return c.Applications[0].Location.String() }, "Europe/Madrid"},
+		{"windows with a zone of their own", app(`windows = ["TZ=Europe/Madrid * 9 * * *"]`), func(c *Config) any {
+			return c.Applications[0].Windows.Open(time.Date(2026, 7, 1, 7, 30, 0, 0, time.UTC))
+		}, true},
+		{"no windows", minimal, func(c *Config) any { return c.Applications[0].Windows == nil }, true},
+		{"inboxes side by side", top(`inboxes = []`)[:0] + minimal + "[[inboxes]]\npath = \"in2\"\n", func(c *Config) any { return len(c.Inboxes) }, 2},
+	} {
+		t.Run(one.name, func(t *testing.T) {
+			if diff := cmp.Diff(one.want, one.got(mustParse(t, one.text))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFind(t *testing.T) {
+	none := func(string) string { return "" }
+	env := func(name string) string { return map[string]string{EnvFile: "from-env.toml"}[name] }
+	t.Chdir(t.TempDir())
+	if got, err := Find("flag.toml", env); got != "flag.toml" || err != nil {
+		t.Errorf("flag: got %q, %v", got, err)
+	}
+	if got, err := Find("", env); got != "from-env.toml" || err != nil {
+		t.Errorf("environment: got %q, %v", got, err)
+	}
+	if _, err := os.Stat(Places()[1]); os.IsNotExist(err) {
+		if got, err := Find("", none); err == nil || !strings.Contains(err.Error(), "--config") {
+			t.Errorf("nowhere: got %q, %v", got, err)
+		}
+	}
+	if err := os.MkdirAll("configs", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(Places()[0], []byte(minimal), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Find("", none)
+	if got != Places()[0] || err != nil {
+		t.Errorf("first place: got %q, %v", got, err)
+	}
+	c, p := Load(got)
+	if c == nil || p.Count != 0 || c.File != got {
+		t.Errorf("load %q: %v, %v", got, c, p)
+	}
+}
+
+func TestLoadOfWhatIsNoFile(t *testing.T) {
+	for _, path := range []string{filepath.Join(t.TempDir(), "missing.toml"), t.TempDir()} {
+		c, p := Load(path)
+		if c != nil || p.Count != 1 || p.List[0].File != path || !strings.Contains(p.List[0].Message, "can't be read") {
+			t.Errorf("%s: got %v, %v", path, c, p)
+		}
+	}
+	if c, p := Parse("big.toml", make([]byte, maxFile+1)); c != nil || p.Count != 1 {
+		t.Errorf("too large: got %v, %v", c, p)
+	}
+}
+
+// A file of nothing but errors ends soon, with the count of them.
+func TestManyErrors(t *testing.T) {
+	c, p := Parse("x.toml", []byte(strings.Repeat("a b\n", 100_000)))
+	if c != nil || p.Count < 1000 || len(p.List) != 100 {
+		t.Errorf("got %v, %d problems, %d listed", c, p.Count, len(p.List))
+	}
+}

@@ -1,0 +1,55 @@
+package config
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// FuzzParse: no input makes Parse fail in another way than by problems, every
+// problem has a place, and what is accepted can be shown and read back.
+func FuzzParse(f *testing.F) {
+	files, err := filepath.Glob("testdata/broken/*.toml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range append(files, sample) {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte(minimal))
+	f.Add([]byte(full))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, p := Parse("fuzz.toml", data)
+		if (c == nil) != (p.Count > 0) {
+			t.Fatalf("config %v with %d problems", c, p.Count)
+		}
+		for _, one := range p.List {
+			if one.Line < 1 || one.Column < 1 || one.Message == "" {
+				t.Fatalf("problem without a place: %+v", one)
+			}
+		}
+		if c == nil {
+			return
+		}
+		var b bytes.Buffer
+		if err := c.Show(&b); err != nil {
+			t.Fatal(err)
+		}
+		again, p := Parse("shown.toml", b.Bytes())
+		if again == nil {
+			t.Fatalf("what Show wrote is refused: %v\n%s", p.List, b.String())
+		}
+		if !bytes.Contains(b.Bytes(), []byte(mask)) && !bytes.Contains(b.Bytes(), []byte("%2A")) {
+			if diff := cmp.Diff(c, again, sameAs()); diff != "" {
+				t.Fatalf("(-parsed +shown and parsed):\n%s\n%s", diff, b.String())
+			}
+		}
+	})
+}

@@ -1,0 +1,119 @@
+package config
+
+import (
+	"math"
+	"time"
+)
+
+const day = 24 * time.Hour
+
+func topKeys() []Key {
+	return []Key{
+		key(ScopeTop, "state_dir", text("", notEmpty), func(c *Config) *string { return &c.StateDir },
+			"Folder of the store (campaignd.db) and the control socket (campaignd.sock)").or(`"var"`),
+		key(ScopeTop, "campaigns_dir", text("", notEmpty), func(c *Config) *string { return &c.CampaignsDir },
+			"Folder of the campaign files, *.json; they are read again when they change").or(`"configs/campaigns"`),
+		key(ScopeTop, "listen", text("", address), func(c *Config) *string { return &c.Listen },
+			"Address of health, metrics, API and dashboard over HTTP, empty for none; without a host it is 127.0.0.1").or(`""`),
+		key(ScopeTop, "token_file", text("", secretRef), func(c *Config) *string { return &c.TokenFile },
+			"Secret that HTTP asks for as a bearer token; required where listen reaches beyond this machine"),
+		key(ScopeTop, "socket_group", text("", nil), func(c *Config) *string { return &c.SocketGroup },
+			"Group that may use the control socket; without it the daemon's own user alone"),
+		key(ScopeTop, "rescan", text(`"10s", "every 10s" or a cron expression`, nil), func(c *Config) *string { return &c.RescanText },
+			"When every inbox is looked through, whatever events came or did not").or(`"@every 10s"`),
+		key(ScopeTop, "retention", length(0, 3650*day), func(c *Config) *time.Duration { return &c.Retention },
+			"How long after its end a sending's rows and results stay in the store; 0s for ever").or(`"90d"`),
+		key(ScopeTop, "housekeeping", text("cron expression", nil), func(c *Config) *string { return &c.HousekeepingText },
+			"When retention is applied, in the machine's own time zone").or(`"17 3 * * *"`),
+		key(ScopeTop, "stop_timeout", length(0, time.Hour), func(c *Config) *time.Duration { return &c.StopTimeout },
+			"How long messages in flight may take to finish at a stop").or(`"10s"`),
+		key(ScopeTop, "retry_hold", length(time.Second, day), func(c *Config) *time.Duration { return &c.RetryHold },
+			"After how long a held channel is tried again").or(`"5m"`),
+		key(ScopeLog, "level", oneOf("debug", "info", "warn", "error"), func(c *Config) *string { return &c.Log.Level },
+			"The least important lines that are logged").or(`"info"`),
+		key(ScopeLog, "format", oneOf("auto", "text", "json"), func(c *Config) *string { return &c.Log.Format },
+			"How lines are written; auto is text on a terminal and JSON elsewhere").or(`"auto"`),
+	}
+}
+
+func inboxKeys() []Key {
+	return []Key{
+		key(ScopeInbox, "path", text("", notEmpty), func(in *Inbox) *string { return &in.Path },
+			"The folder that drops are put into; accepted/, done/ and failed/ are made inside it").required(),
+		key(ScopeInbox, "application", integer[int64](1, math.MaxInt64), func(in *Inbox) *int64 { return &in.Application },
+			"The application of drops whose sidecar names none"),
+		key(ScopeInbox, "campaign", integer[int64](1, math.MaxInt64), func(in *Inbox) *int64 { return &in.Campaign },
+			"The campaign of drops whose sidecar names none"),
+		keyList(ScopeInbox, "allow_applications", list("list of integers", integer[int64](1, math.MaxInt64)), func(in *Inbox) *[]int64 { return &in.AllowApplications },
+			"The applications that drops of this inbox may send for; without it all"),
+		key(ScopeInbox, "settle", length(10*time.Millisecond, time.Hour), func(in *Inbox) *time.Duration { return &in.Settle },
+			"How long a file must not have changed before it is looked into").or(`"2s"`),
+		key(ScopeInbox, "sidecar_wait", length(0, day), func(in *Inbox) *time.Duration { return &in.SidecarWait },
+			"How long a settled CSV and layout wait for their sidecar").or(`"30s"`),
+		key(ScopeInbox, "require_sidecar", boolean(), func(in *Inbox) *bool { return &in.RequireSidecar },
+			"Whether a drop without a sidecar waits for one until pair_timeout, and is then rejected").or(`false`),
+		key(ScopeInbox, "pair_timeout", length(time.Second, 30*day), func(in *Inbox) *time.Duration { return &in.PairTimeout },
+			"How long an incomplete drop may wait for its other files before it is moved to failed/").or(`"1h"`),
+		key(ScopeInbox, "unterminated_wait", length(0, day), func(in *Inbox) *time.Duration { return &in.UnterminatedWait },
+			"How long a CSV without an end of its last line must have been quiet before it is taken").or(`"1m"`),
+		keyList(ScopeInbox, "ignore", texts("patterns with * ? [a-z]", pattern), func(in *Inbox) *[]string { return &in.Ignore },
+			"File names that are ignored besides dot files and the usual temporary names"),
+	}
+}
+
+func applicationKeys() []Key {
+	return []Key{
+		key(ScopeApplication, "id", integer[int64](1, math.MaxInt64), func(a *Application) *int64 { return &a.ID },
+			"The number that sidecars and campaigns know it by").required(),
+		key(ScopeApplication, "name", text("", nil), func(a *Application) *string { return &a.Name },
+			"Its name for people"),
+		key(ScopeApplication, "timezone", text("IANA name", zone), func(a *Application) *string { return &a.Timezone },
+			"The zone of windows, of calendar durations and of a scheduleAt without an offset"),
+		keyList(ScopeApplication, "windows", texts("cron expressions", nil), func(a *Application) *[]string { return &a.WindowTexts },
+			"The minutes in which messages may go out, in timezone; without it all"),
+		key(ScopeApplication, "max_rows", integer[int](1, 1_000_000_000), func(a *Application) *int { return &a.MaxRows },
+			"The most data rows a CSV may have").or(`10_000_000`),
+		key(ScopeApplication, "max_file_size", size(1<<40), func(a *Application) *int64 { return &a.MaxFileSize },
+			"The most bytes a CSV may have").or(`"2GiB"`),
+		key(ScopeApplication, "max_bad_rows", share(), func(a *Application) *float64 { return &a.MaxBadRows },
+			"The share of rejected rows beyond which the whole drop is rejected").or(`"10%"`),
+		key(ScopeApplication, "dedupe", boolean(), func(a *Application) *bool { return &a.Dedupe },
+			"Whether a contact that comes again on the same channel is sent to only once").or(`true`),
+		key(ScopeApplication, "duplicate_window", length(0, 365*day), func(a *Application) *time.Duration { return &a.DuplicateWindow },
+			"How long the same drop again is rejected; 0s never").or(`"24h"`),
+		key(ScopeApplication, "schedule_grace", length(0, day), func(a *Application) *time.Duration { return &a.ScheduleGrace },
+			"How far in the past a scheduleAt may lie and still count as now").or(`"15m"`),
+		key(ScopeApplication, "max_lateness", length(time.Second, 90*day), func(a *Application) *time.Duration { return &a.MaxLateness },
+			"How long after its time an unsliced message is still sent").or(`"24h"`),
+		key(ScopeSlicing, "enabled", boolean(), func(a *Application) *bool { return &a.Slicing.Enabled },
+			"Whether sendings are sliced over slots").or(`false`),
+		key(ScopeSlicing, "activation_recipients", integer[uint32](1, math.MaxUint32), func(a *Application) *uint32 { return &a.Slicing.ActivationRecipients },
+			"From how many recipients on a sending is sliced").or(`1`),
+		key(ScopeSlicing, "slot", wholeSeconds(length(time.Second, day)), func(a *Application) *time.Duration { return &a.Slicing.Slot },
+			"The length of a slot; slots are aligned to the Unix epoch").or(`"5m"`),
+		key(ScopeSlicing, "capacity", integer[uint32](1, 1_000_000_000), func(a *Application) *uint32 { return &a.Slicing.Capacity },
+			"The messages a slot holds, shared by all sendings; required where enabled is true"),
+		key(ScopeSlicing, "pacing", oneOf("even", "burst"), func(a *Application) *string { return &a.Slicing.Pacing },
+			"Whether a slot's messages are spread over it or go out at its start").or(`"even"`),
+	}
+}
+
+func channelKeys() []Key {
+	return []Key{
+		key(ScopeChannel, "driver", oneOf(Drivers()...), func(c *Channel) *string { return &c.Driver },
+			"What does the sending; null sends nothing, calls it sent and is for measuring only").required(),
+		key(ScopeChannel, "rate", number(0, 1_000_000), func(c *Channel) *float64 { return &c.Rate },
+			"The most messages a second; 0 is no limit").or(`0`),
+		key(ScopeChannel, "concurrency", integer[int](1, 10_000), func(c *Channel) *int { return &c.Concurrency },
+			"The most messages in flight at once").or(`16`),
+		key(ScopeChannel, "max_attempts", integer[int](1, 15), func(c *Channel) *int { return &c.MaxAttempts },
+			"How often a message is attempted before it has failed").or(`6`),
+		key(ScopeChannel, "retry_base", length(10*time.Millisecond, time.Hour), func(c *Channel) *time.Duration { return &c.RetryBase },
+			"The wait before the second attempt; it doubles from one to the next").or(`"1s"`),
+		key(ScopeChannel, "retry_max", length(10*time.Millisecond, day), func(c *Channel) *time.Duration { return &c.RetryMax },
+			"The longest wait between two attempts").or(`"10m"`),
+		key(ScopeChannel, "on_unknown", oneOf("retry", "hold"), func(c *Channel) *string { return &c.OnUnknown },
+			"What becomes of a message of which no one can tell whether it was sent: retry sends it again under its key, hold leaves it to a person").
+			or(`"retry"`).orBy(DriverWhatsApp, `"hold"`).orBy(DriverSMTP, `"hold"`),
+	}
+}

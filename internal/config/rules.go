@@ -1,0 +1,153 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/mail"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+	_ "time/tzdata" // the zones must be there on a machine that has none
+
+	"campaignd/internal/pinpoint"
+)
+
+func didYouMean(name string, known []string) string {
+	if near := pinpoint.Nearest(name, known); near != "" {
+		return fmt.Sprintf("; did you mean %q?", near)
+	}
+	return ""
+}
+
+func notEmpty(s string) error {
+	switch {
+	case s == "":
+		return errors.New("is empty")
+	case strings.ContainsRune(s, 0):
+		return errors.New("holds a NUL character")
+	}
+	return nil
+}
+
+// address is host:port, :port or "".
+func address(s string) error {
+	if s == "" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(s)
+	if err == nil {
+		if n, e := strconv.ParseUint(port, 10, 16); e == nil && n > 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("found %q where host:port is wanted, such as \"127.0.0.1:8025\", or \"\" for none", clip(s))
+}
+
+// thisMachine reports whether only this machine can reach host, or host is this machine.
+func thisMachine(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func zone(s string) error {
+	if s == "" {
+		return nil
+	}
+	if s != "Local" { // the machine's zone: the same file would mean different times elsewhere
+		if _, err := time.LoadLocation(s); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("found %q where the IANA name of a time zone is wanted, such as \"Europe/Madrid\" or \"UTC\"", clip(s))
+}
+
+func pattern(s string) error {
+	if _, err := path.Match(s, ""); err != nil || s == "" || strings.Contains(s, "/") {
+		return fmt.Errorf("found %q where a pattern of file names is wanted, such as \"*.bak\"", clip(s))
+	}
+	return nil
+}
+
+func webURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Opaque != "" {
+		// Not the URL itself: it may hold a password.
+		return errors.New(`is no absolute URL such as "https://receiver.example/messages"`)
+	}
+	if u.Fragment != "" {
+		return errors.New("has a part after #, which is never sent")
+	}
+	return nil
+}
+
+// secureURL keeps a token from going out in the clear.
+func secureURL(s string) error {
+	if err := webURL(s); err != nil {
+		return err
+	}
+	if u, _ := url.Parse(s); u.Scheme != "https" && !thisMachine(u.Hostname()) {
+		return errors.New("is http and would send the token in the clear: write https")
+	}
+	return nil
+}
+
+func apiVersion(s string) error {
+	major, minor, ok := strings.Cut(strings.TrimPrefix(s, "v"), ".")
+	if !ok || !strings.HasPrefix(s, "v") || digits(major) != nil || digits(minor) != nil {
+		return fmt.Errorf("found %q where a version such as \"v23.0\" is wanted", clip(s))
+	}
+	return nil
+}
+
+func digits(s string) error {
+	if s == "" || strings.Trim(s, "0123456789") != "" {
+		return fmt.Errorf("found %q where digits are wanted", clip(s))
+	}
+	return nil
+}
+
+func hostName(s string) error {
+	if net.ParseIP(s) == nil && (s == "" || len(s) > 253 || strings.ContainsAny(s, " \t\r\n/:@[]\"'\\\x00")) {
+		return fmt.Errorf("found %q where a host name is wanted, without a port", clip(s))
+	}
+	return nil
+}
+
+func mailAddress(s string) error {
+	if _, err := mail.ParseAddress(s); err != nil || strings.ContainsAny(s, "\r\n") {
+		return fmt.Errorf("found %q where a mail address is wanted", clip(s))
+	}
+	return nil
+}
+
+func unsubscribe(s string) error {
+	u, err := url.Parse(s)
+	if err == nil && (u.Scheme == "mailto" && mailAddress(u.Opaque) == nil || u.Scheme == "https" && u.Hostname() != "") {
+		return nil
+	}
+	return fmt.Errorf("found %q where \"mailto:address\" or an https URL is wanted", clip(s))
+}
+
+// headerName reports whether s can be the name of an HTTP header (RFC 9110, 5.6.2).
+func headerName(s string) bool {
+	for _, r := range s {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r)) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// channelName reports whether s can name a channel: it is written into CSV
+// cells, metrics and file names.
+func channelName(s string) bool {
+	for _, r := range s {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}

@@ -1,0 +1,113 @@
+package config
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const sample = "../../configs/campaignd.toml"
+
+// TestSampleIsTheContract holds the active lines of the sample to SPEC 11's example.
+func TestSampleIsTheContract(t *testing.T) {
+	c, p := Load(sample)
+	if c == nil {
+		t.Fatalf("the sample is refused: %v", p)
+	}
+	if c.StateDir != "var" || c.CampaignsDir != "configs/campaigns" || c.Listen != "127.0.0.1:8025" {
+		t.Errorf("top: %q, %q, %q", c.StateDir, c.CampaignsDir, c.Listen)
+	}
+	wantInbox := Inbox{Path: "inbox", Application: 1, Campaign: 7, AllowApplications: []int64{1}, Settle: 2 * time.Second,
+		SidecarWait: 30 * time.Second, PairTimeout: time.Hour, UnterminatedWait: time.Minute}
+	if diff := cmp.Diff([]Inbox{wantInbox}, c.Inboxes); diff != "" {
+		t.Errorf("inboxes (-want +got):\n%s", diff)
+	}
+	a := c.Application(1)
+	if a == nil || a.Name != "Demo shop" || a.Timezone != "Europe/Madrid" || a.Windows != nil {
+		t.Fatalf("application 1: %+v (windows are off: the demo sends at any hour)", a)
+	}
+	wantSlicing := Slicing{Enabled: true, ActivationRecipients: 1000, Slot: 5 * time.Minute, Capacity: 600, Pacing: "even"}
+	if diff := cmp.Diff(wantSlicing, a.Slicing); diff != "" {
+		t.Errorf("slicing (-want +got):\n%s", diff)
+	}
+	ch := a.Channels["cloud_api"]
+	if len(a.Channels) != 1 || ch.Driver != "outbox" || ch.Path != "var/outbox.jsonl" || ch.Rate != 80 || ch.Concurrency != 16 {
+		t.Errorf("channels: %+v", a.Channels)
+	}
+}
+
+// TestSampleShowsDefaults proves that every key is in the sample, and that the
+// commented ones stand there with the default that the code has.
+func TestSampleShowsDefaults(t *testing.T) {
+	data, err := os.ReadFile(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := regexp.MustCompile(`^#?\[+([a-z._]+)\]+$`)
+	line := regexp.MustCompile(`^(#?)([a-z_]+) = (.*)$`)
+	scope, driver := ScopeTop, ""
+	seen := map[string]bool{}
+	keys := Keys()
+	inSlicing := regexp.MustCompile(`[a-z_]+ = ("[^"]*"|[a-z0-9]+)`)
+	check := func(commented bool, scope Scope, name, value string) {
+		for i := range keys {
+			k := &keys[i]
+			if k.Scope != scope || k.Name != name || !k.Applies(driver) && driver != "" {
+				continue
+			}
+			seen[string(scope)+" "+name] = true
+			if def := k.DefaultFor(driver); commented && !k.Required && def != "" && def != value {
+				t.Errorf("[%s] %s: the sample has %s, the default is %s", scope, name, value, def)
+			}
+			return
+		}
+		t.Errorf("[%s] %s is no key", scope, name)
+	}
+	lines := strings.Split(string(data), "\n")
+	for n, text := range lines {
+		if m := header.FindStringSubmatch(text); m != nil {
+			scope, driver = Scope(m[1]), ""
+			if strings.HasPrefix(m[1], "applications.channels.") {
+				scope = ScopeChannel
+			}
+		} else if m := line.FindStringSubmatch(text); m != nil {
+			if m[2] == "driver" {
+				driver = strings.Trim(m[3], `"`)
+			}
+			if m[2] == "slicing" {
+				for _, pair := range inSlicing.FindAllString(m[3], -1) {
+					name, value, _ := strings.Cut(pair, " = ")
+					check(false, ScopeSlicing, name, value)
+				}
+				for _, pair := range inSlicing.FindAllString(lines[n-1], -1) {
+					name, value, _ := strings.Cut(pair, " = ")
+					check(true, ScopeSlicing, name, value)
+				}
+				continue
+			}
+			check(m[1] == "#", scope, m[2], m[3])
+		}
+	}
+	for _, k := range keys {
+		if !seen[string(k.Scope)+" "+k.Name] {
+			t.Errorf("[%s] %s is not in the sample", k.Scope, k.Name)
+		}
+	}
+}
+
+// TestSampleUncommented: with every # of a key taken away the sample is still right.
+func TestSampleUncommented(t *testing.T) {
+	data, err := os.ReadFile(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := regexp.MustCompile(`(?m)^#(\[|[a-z_]+ = )`).ReplaceAllString(string(data), "$1")
+	c := mustParse(t, text)
+	if len(c.Applications[0].Channels) != 4 || c.Applications[0].Windows == nil {
+		t.Errorf("not everything was uncommented: %+v", c.Applications[0])
+	}
+}

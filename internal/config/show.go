@@ -1,0 +1,60 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Show writes the effective values, defaults included, as TOML that Parse reads
+// back to the same Config. Keys without a value are left out. Passwords in URLs
+// and the values of headers that look like credentials are masked.
+func (c *Config) Show(w io.Writer) error {
+	s := shower{keys: Keys()}
+	s.table(ScopeTop, "", c)
+	s.header("[log]")
+	s.table(ScopeLog, "", c)
+	for i := range c.Inboxes {
+		s.header("[[inboxes]]")
+		s.table(ScopeInbox, "", &c.Inboxes[i])
+	}
+	for i := range c.Applications {
+		a := &c.Applications[i]
+		s.header("[[applications]]")
+		s.table(ScopeApplication, "", a)
+		s.header("[applications.slicing]")
+		s.table(ScopeSlicing, "", a)
+		for _, name := range slices.Sorted(maps.Keys(a.Channels)) {
+			ch := a.Channels[name]
+			s.header("[applications.channels." + name + "]")
+			s.table(ScopeChannel, ch.Driver, &ch)
+		}
+	}
+	if _, err := io.WriteString(w, s.b.String()); err != nil {
+		return fmt.Errorf("show configuration: %w", err)
+	}
+	return nil
+}
+
+type shower struct {
+	keys []Key
+	b    strings.Builder
+}
+
+func (s *shower) header(h string) { fmt.Fprintf(&s.b, "\n%s\n", h) }
+
+func (s *shower) table(scope Scope, driver string, target any) {
+	for i := range s.keys {
+		k := &s.keys[i]
+		if k.Scope != scope || !k.Applies(driver) {
+			continue
+		}
+		toml, absent := k.bind.show(target)
+		if absent && k.DefaultFor(driver) == "" {
+			continue
+		}
+		fmt.Fprintf(&s.b, "%s = %s\n", k.Name, toml)
+	}
+}

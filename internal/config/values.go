@@ -1,0 +1,334 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"campaignd/internal/calendar"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// complain notes what is wrong with a value, where at stands.
+type complain func(at *node, format string, args ...any)
+
+// codec reads and writes the values of one kind. limits says in words what is
+// allowed, "" for everything of its kind.
+type codec[V any] struct {
+	kind   string
+	limits string
+	parse  func(n *node, bad complain) (V, bool)
+	format func(V) string
+}
+
+// kindName says what a node is, with its value where that helps.
+func kindName(n *node) string {
+	switch n.kind {
+	case unstable.Table:
+		return "a table"
+	case unstable.ArrayTable:
+		return "a list of tables"
+	case unstable.Array:
+		return "a list"
+	case unstable.String:
+		return fmt.Sprintf("the string %q", clip(n.text))
+	case unstable.Bool:
+		return n.text
+	case unstable.Integer, unstable.Float:
+		return "the number " + clip(n.text)
+	default:
+		return "the date or time " + clip(n.text)
+	}
+}
+
+func clip(s string) string {
+	if len(s) > 60 {
+		return strings.ToValidUTF8(s[:60], "") + "…"
+	}
+	return s
+}
+
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r < ' ' || r == 0x7f:
+			fmt.Fprintf(&b, "\\u%04X", r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+func isString(n *node, want string, bad complain) bool {
+	if n.kind != unstable.String {
+		bad(n, "found %s where %s is wanted", kindName(n), want)
+		return false
+	}
+	return true
+}
+
+// text is a string that passes check, which may be nil.
+func text(limits string, check func(string) error) codec[string] {
+	return codec[string]{kind: "string", limits: limits, format: quote,
+		parse: func(n *node, bad complain) (string, bool) {
+			if !isString(n, "a string in quotes", bad) {
+				return "", false
+			}
+			if check != nil {
+				if err := check(n.text); err != nil {
+					bad(n, "%v", err)
+					return "", false
+				}
+			}
+			return n.text, true
+		}}
+}
+
+// oneOf is a string out of a few.
+func oneOf(choices ...string) codec[string] {
+	limits := strings.Join(choices, ", ")
+	return text(limits, func(s string) error {
+		for _, c := range choices {
+			if s == c {
+				return nil
+			}
+		}
+		return fmt.Errorf("found %q; it is one of %s%s", clip(s), limits, didYouMean(s, choices))
+	})
+}
+
+// texts is a list of strings that each pass check.
+func texts(limits string, check func(string) error) codec[[]string] {
+	one := text(limits, check)
+	return list("list of strings", one)
+}
+
+func list[V any](kind string, one codec[V]) codec[[]V] {
+	return codec[[]V]{kind: kind, limits: one.limits,
+		parse: func(n *node, bad complain) ([]V, bool) {
+			if n.kind != unstable.Array {
+				bad(n, "found %s where a %s in square brackets is wanted", kindName(n), kind)
+				return nil, false
+			}
+			out, ok := []V(nil), true
+			for _, item := range n.items {
+				v, good := one.parse(item, bad)
+				out, ok = append(out, v), ok && good
+			}
+			return out, ok
+		},
+		format: func(vs []V) string {
+			all := make([]string, len(vs))
+			for i, v := range vs {
+				all[i] = one.format(v)
+			}
+			return "[" + strings.Join(all, ", ") + "]"
+		}}
+}
+
+// boolean is true or false.
+func boolean() codec[bool] {
+	return codec[bool]{kind: "true or false", format: strconv.FormatBool,
+		parse: func(n *node, bad complain) (bool, bool) {
+			if n.kind != unstable.Bool {
+				bad(n, "found %s where true or false (without quotes) is wanted", kindName(n))
+				return false, false
+			}
+			return n.text == "true", true
+		}}
+}
+
+// integer is a whole number from lo to hi.
+func integer[V int | int64 | uint32](lo, hi int64) codec[V] {
+	limits := fmt.Sprintf("%d to %d", lo, hi)
+	if hi == math.MaxInt64 {
+		limits = fmt.Sprintf("from %d", lo)
+	}
+	return codec[V]{kind: "integer", limits: limits,
+		format: func(v V) string { return strconv.FormatInt(int64(v), 10) },
+		parse: func(n *node, bad complain) (V, bool) {
+			if n.kind != unstable.Integer {
+				bad(n, "found %s where an integer is wanted", kindName(n))
+				return 0, false
+			}
+			v, err := strconv.ParseInt(strings.ReplaceAll(n.text, "_", ""), 0, 64)
+			if err != nil || v < lo || v > hi {
+				bad(n, "found %s; the range is %s", clip(n.text), limits)
+				return 0, false
+			}
+			return V(v), true
+		}}
+}
+
+// number is any number from lo to hi.
+func number(lo, hi float64) codec[float64] {
+	limits := fmt.Sprintf("%s to %s", decimal(lo), decimal(hi))
+	return codec[float64]{kind: "number", limits: limits, format: decimal,
+		parse: func(n *node, bad complain) (float64, bool) {
+			v, ok := numeric(n)
+			if !ok {
+				bad(n, "found %s where a number is wanted", kindName(n))
+				return 0, false
+			}
+			if !(v >= lo && v <= hi) { // NaN is outside too
+				bad(n, "found %s; the range is %s", clip(n.text), limits)
+				return 0, false
+			}
+			return v, true
+		}}
+}
+
+func numeric(n *node) (float64, bool) {
+	plain := strings.ReplaceAll(n.text, "_", "")
+	switch n.kind {
+	case unstable.Integer:
+		v, err := strconv.ParseInt(plain, 0, 64)
+		return float64(v), err == nil
+	case unstable.Float:
+		v, err := strconv.ParseFloat(plain, 64)
+		return v, err == nil
+	}
+	return 0, false
+}
+
+func decimal(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
+// length is a length of time from lo to hi.
+func length(lo, hi time.Duration) codec[time.Duration] {
+	limits := fmt.Sprintf("%s to %s", calendar.FormatLength(lo), calendar.FormatLength(hi))
+	return codec[time.Duration]{kind: "length", limits: limits,
+		format: func(d time.Duration) string { return quote(calendar.FormatLength(d)) },
+		parse: func(n *node, bad complain) (time.Duration, bool) {
+			if !isString(n, `a length of time in quotes, such as "250ms", "2s", "15m", "24h" or "90d",`, bad) {
+				return 0, false
+			}
+			d, err := calendar.ParseLength(n.text)
+			if err != nil {
+				bad(n, "%v", err)
+				return 0, false
+			}
+			if d < lo || d > hi {
+				bad(n, "found %q; the range is %s", clip(n.text), limits)
+				return 0, false
+			}
+			return d, true
+		}}
+}
+
+// wholeSeconds is c for lengths without a fraction of a second.
+func wholeSeconds(c codec[time.Duration]) codec[time.Duration] {
+	parse := c.parse
+	c.limits += ", whole seconds"
+	c.parse = func(n *node, bad complain) (time.Duration, bool) {
+		d, ok := parse(n, bad)
+		if ok && d%time.Second != 0 {
+			bad(n, "found %q; a slot is a number of whole seconds", n.text)
+			return 0, false
+		}
+		return d, ok
+	}
+	return c
+}
+
+// share is a part of a whole: "10%" or 0.1.
+func share() codec[float64] {
+	const limits = `"0%" to "100%"`
+	return codec[float64]{kind: "share", limits: limits,
+		format: func(v float64) string {
+			percent := decimal(math.Round(v*1e6) / 1e4)
+			if back, err := strconv.ParseFloat(percent, 64); err != nil || back/100 != v {
+				return strconv.FormatFloat(v, 'e', -1, 64)
+			}
+			return quote(percent + "%")
+		},
+		parse: func(n *node, bad complain) (float64, bool) {
+			v, ok := math.NaN(), false
+			switch digits, percent := strings.CutSuffix(n.text, "%"); {
+			case n.kind == unstable.String && percent && strings.Trim(digits, "0123456789.") == "":
+				var err error
+				v, err = strconv.ParseFloat(digits, 64)
+				v, ok = v/100, err == nil
+			case n.kind == unstable.Float:
+				v, ok = numeric(n)
+			case n.kind == unstable.Integer && n.text == "0":
+				v, ok = 0, true
+			}
+			if !ok || !(v >= 0 && v <= 1) {
+				bad(n, `found %s where a share from %s is wanted, such as "10%%"`, kindName(n), limits)
+				return 0, false
+			}
+			return v, true
+		}}
+}
+
+// size is a number of bytes up to hi: 1048576 or "2GiB".
+func size(hi int64) codec[int64] {
+	limits := `"1B" to ` + quote(formatSize(hi))
+	return codec[int64]{kind: "size", limits: limits,
+		format: func(v int64) string { return quote(formatSize(v)) },
+		parse: func(n *node, bad complain) (int64, bool) {
+			v, ok := int64(0), false
+			switch n.kind {
+			case unstable.Integer:
+				var err error
+				v, err = strconv.ParseInt(strings.ReplaceAll(n.text, "_", ""), 0, 64)
+				ok = err == nil
+			case unstable.String:
+				v, ok = parseSize(n.text)
+			}
+			if !ok {
+				bad(n, `found %s where a size is wanted, such as "64KiB", "100MiB" or "2GiB"`, kindName(n))
+				return 0, false
+			}
+			if v < 1 || v > hi {
+				bad(n, "found %s; the range is %s", clip(n.text), limits)
+				return 0, false
+			}
+			return v, true
+		}}
+}
+
+// sizeUnits are from the largest down, so that the first that divides is the one to write.
+func sizeUnits() []struct {
+	name  string
+	bytes int64
+} {
+	return []struct {
+		name  string
+		bytes int64
+	}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
+}
+
+func parseSize(s string) (int64, bool) {
+	for _, u := range sizeUnits() {
+		digits, ok := strings.CutSuffix(s, u.name)
+		if !ok {
+			continue
+		}
+		v, err := strconv.ParseUint(strings.TrimSpace(digits), 10, 63)
+		if err != nil || int64(v) > math.MaxInt64/u.bytes {
+			return 0, false
+		}
+		return int64(v) * u.bytes, true
+	}
+	return 0, false
+}
+
+func formatSize(v int64) string {
+	for _, u := range sizeUnits() {
+		if v%u.bytes == 0 && v != 0 {
+			return strconv.FormatInt(v/u.bytes, 10) + u.name
+		}
+	}
+	return "0B"
+}
