@@ -1,0 +1,223 @@
+package control
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// The calls of Client mirror Service; the daemon knows by itself who calls, and
+// finds the sending that text means.
+
+// sendingPath is escaped, so that no text can mean another path.
+func sendingPath(text, verb string) string {
+	path := "/v1/sendings/" + url.PathEscape(text)
+	if verb != "" {
+		path += "/" + verb
+	}
+	return path
+}
+
+// Sendings lists the sendings that pass the filter, newest first.
+func (c *Client) Sendings(ctx context.Context, f Filter) (list []Sending, err error) {
+	query := url.Values{}
+	for _, s := range f.States {
+		query.Add("state", string(s))
+	}
+	setNumber(query, "application", f.Application)
+	setNumber(query, "limit", int64(f.Limit))
+	err = c.do(ctx, http.MethodGet, "/v1/sendings", query, nil, &list)
+	return list, err
+}
+
+// Sending is all about the one that text means.
+func (c *Client) Sending(ctx context.Context, text string) (d Details, err error) {
+	err = c.do(ctx, http.MethodGet, sendingPath(text, ""), nil, nil, &d)
+	return d, err
+}
+
+// Pause stops a sending until Resume.
+func (c *Client) Pause(ctx context.Context, text string) (ch Change, err error) {
+	err = c.do(ctx, http.MethodPost, sendingPath(text, "pause"), nil, nil, &ch)
+	return ch, err
+}
+
+// Resume lets a paused or held sending go on.
+func (c *Client) Resume(ctx context.Context, text string) (ch Change, err error) {
+	err = c.do(ctx, http.MethodPost, sendingPath(text, "resume"), nil, nil, &ch)
+	return ch, err
+}
+
+// Cancel ends a sending for good.
+func (c *Client) Cancel(ctx context.Context, text string) (ch Change, err error) {
+	err = c.do(ctx, http.MethodPost, sendingPath(text, "cancel"), nil, nil, &ch)
+	return ch, err
+}
+
+// ResumeAll resumes every paused or held sending.
+func (c *Client) ResumeAll(ctx context.Context) (list []Change, err error) {
+	err = c.do(ctx, http.MethodPost, "/v1/resume", nil, nil, &list)
+	return list, err
+}
+
+type resendRequest struct {
+	Outcomes []string `json:"outcomes"`
+	DryRun   bool     `json:"dryRun"`
+}
+
+// Resend plans the messages with one of the outcomes again.
+func (c *Client) Resend(ctx context.Context, text string, outcomes []campaign.Outcome, dryRun bool) (r Resent, err error) {
+	err = c.do(ctx, http.MethodPost, sendingPath(text, "resend"), nil, resendRequest{names(outcomes), dryRun}, &r)
+	return r, err
+}
+
+// Results copies results.csv to w.
+func (c *Client) Results(ctx context.Context, text string, outcomes []campaign.Outcome, w io.Writer) error {
+	query := url.Values{"outcome": names(outcomes)}
+	return c.do(ctx, http.MethodGet, sendingPath(text, "results"), query, nil, func(resp *http.Response) error {
+		if _, err := io.Copy(w, resp.Body); err != nil {
+			return fmt.Errorf("copy results: %w", err)
+		}
+		return nil
+	})
+}
+
+// Timeline is the next 48 h of one application, of all for 0.
+func (c *Client) Timeline(ctx context.Context, application int64) (t Timeline, err error) {
+	query := url.Values{}
+	setNumber(query, "application", application)
+	err = c.do(ctx, http.MethodGet, "/v1/timeline", query, nil, &t)
+	return t, err
+}
+
+// Reserved are the booked slots of an application that start in [from, until).
+func (c *Client) Reserved(ctx context.Context, application int64, from, until time.Time) (b Bookings, err error) {
+	query := url.Values{"from": {from.UTC().Format(time.RFC3339Nano)}, "until": {until.UTC().Format(time.RFC3339Nano)}}
+	setNumber(query, "application", application)
+	err = c.do(ctx, http.MethodGet, "/v1/reserved", query, nil, &b)
+	return b, err
+}
+
+type counted struct {
+	Count int `json:"count"`
+}
+
+// Suppress adds opt-outs and returns how many were new.
+func (c *Client) Suppress(ctx context.Context, list []Suppression) (int, error) {
+	var n counted
+	err := c.do(ctx, http.MethodPost, "/v1/suppressions", nil, list, &n)
+	return n.Count, err
+}
+
+// Unsuppress removes opt-outs and returns how many there were.
+func (c *Client) Unsuppress(ctx context.Context, list []Suppression) (int, error) {
+	var n counted
+	err := c.do(ctx, http.MethodPost, "/v1/suppressions/remove", nil, list, &n)
+	return n.Count, err
+}
+
+// Suppressed calls yield for every opt-out of the application, of all for 0.
+func (c *Client) Suppressed(ctx context.Context, application int64, yield func(Suppression) error) error {
+	query := url.Values{}
+	setNumber(query, "application", application)
+	return c.do(ctx, http.MethodGet, "/v1/suppressions", query, nil, func(resp *http.Response) error {
+		dec := json.NewDecoder(resp.Body)
+		if _, err := dec.Token(); err != nil {
+			return fmt.Errorf("read suppressions: %w", err)
+		}
+		for dec.More() {
+			var s Suppression
+			if err := dec.Decode(&s); err != nil {
+				return fmt.Errorf("read suppressions: %w", err)
+			}
+			if err := yield(s); err != nil {
+				return err
+			}
+		}
+		if _, err := dec.Token(); err != nil {
+			return fmt.Errorf("read suppressions: %w", err)
+		}
+		return nil
+	})
+}
+
+// ImportSuppressions adds the rows of a CSV (contactCode, optional channelType).
+func (c *Client) ImportSuppressions(ctx context.Context, application int64, csv io.Reader) (r Imported, err error) {
+	query := url.Values{}
+	setNumber(query, "application", application)
+	// NopCloser: the command, not the client, owns what it reads.
+	err = c.do(ctx, http.MethodPost, "/v1/suppressions/import", query, io.NopCloser(csv), &r)
+	return r, err
+}
+
+// Status is a picture of the daemon now.
+func (c *Client) Status(ctx context.Context) (s Status, err error) {
+	err = c.do(ctx, http.MethodGet, "/v1/status", nil, nil, &s)
+	return s, err
+}
+
+// Doctor has the daemon look at itself; deep reads the whole store.
+func (c *Client) Doctor(ctx context.Context, deep bool) (list []Finding, err error) {
+	err = c.do(ctx, http.MethodGet, "/v1/doctor", url.Values{"deep": {strconv.FormatBool(deep)}}, nil, &list)
+	return list, err
+}
+
+// Audit is the trail of changes, newest first. The sending may be shortened.
+func (c *Client) Audit(ctx context.Context, since time.Time, sending string, limit int) (list []AuditEntry, err error) {
+	query := url.Values{}
+	if !since.IsZero() {
+		query.Set("since", since.UTC().Format(time.RFC3339Nano))
+	}
+	if sending != "" {
+		query.Set("sending", sending)
+	}
+	setNumber(query, "limit", int64(limit))
+	err = c.do(ctx, http.MethodGet, "/v1/audit", query, nil, &list)
+	return list, err
+}
+
+// Backup copies a consistent copy of the store to w and returns its size. The
+// digest that the daemon made while writing is compared with what arrived.
+func (c *Client) Backup(ctx context.Context, w io.Writer) (size int64, err error) {
+	err = c.do(ctx, http.MethodGet, "/v1/backup", nil, nil, func(resp *http.Response) error {
+		digest := sha256.New()
+		n, err := io.Copy(io.MultiWriter(w, digest), resp.Body)
+		if err != nil {
+			return fmt.Errorf("copy backup: %w", err)
+		}
+		size = n
+		if found, want := hex.EncodeToString(digest.Sum(nil)), resp.Trailer.Get(digestTrailer); found != want {
+			return fmt.Errorf("copy backup: its SHA-256 is %s where the daemon wrote %s", found, want)
+		}
+		return nil
+	})
+	return size, err
+}
+
+// Reload has the daemon read its configuration again.
+func (c *Client) Reload(ctx context.Context) error {
+	return c.do(ctx, http.MethodPost, "/v1/reload", nil, nil, nil)
+}
+
+func setNumber(query url.Values, key string, n int64) {
+	if n != 0 {
+		query.Set(key, strconv.FormatInt(n, 10))
+	}
+}
+
+func names(outcomes []campaign.Outcome) []string {
+	list := make([]string, len(outcomes))
+	for i, o := range outcomes {
+		list[i] = o.String()
+	}
+	return list
+}

@@ -1,0 +1,122 @@
+package control
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"campaignd/internal/campaign"
+)
+
+// collector reads Status at every scrape: what is the case now needs no second
+// set of books. When Status fails, campaignd_up is 0 and the rest is absent.
+type collector struct {
+	service Service
+	up      *prometheus.Desc
+	build   *prometheus.Desc
+	started *prometheus.Desc
+	config  *prometheus.Desc
+
+	sendings *prometheus.Desc
+	queue    *prometheus.Desc
+	inFlight *prometheus.Desc
+	held     *prometheus.Desc
+	rate     *prometheus.Desc
+	reserved *prometheus.Desc
+	capacity *prometheus.Desc
+	waiting  *prometheus.Desc
+	broken   *prometheus.Desc
+	store    *prometheus.Desc
+	free     *prometheus.Desc
+	disk     *prometheus.Desc
+}
+
+// scrapeTimeout is what Status may take; Prometheus asks again anyway.
+const scrapeTimeout = 5 * time.Second
+
+func newCollector(service Service) *collector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("campaignd_"+name, help, labels, nil)
+	}
+	return &collector{
+		service: service,
+		up:      desc("up", "1 if the daemon could say how it is."),
+		build:   desc("build_info", "1, with the version that runs.", "version"),
+		started: desc("start_time_seconds", "When the daemon started, since the Unix epoch."),
+		config:  desc("config_last_reload_successful", "0 if the last reload was refused and the old configuration runs on."),
+
+		sendings: desc("sendings", "Sendings in the store.", "state"),
+		queue:    desc("queue_messages", "Messages without a final outcome.", "stage"),
+		inFlight: desc("in_flight_messages", "Attempts under way.", "application", "channel"),
+		held:     desc("channel_held", "1 if the channel is held and sends nothing.", "application", "channel"),
+		rate:     desc("channel_rate_limit", "Messages a second that the channel may send now; 0 is no limit.", "application", "channel"),
+		reserved: desc("slot_reserved_messages", "Messages booked in the present slot.", "application"),
+		capacity: desc("slot_capacity_messages", "Messages that a slot holds.", "application"),
+		waiting:  desc("inbox_waiting_drops", "Drops that are not ready yet.", "inbox"),
+		broken:   desc("inbox_broken", "1 if the inbox can't be watched or claimed from.", "inbox"),
+		store:    desc("store_size_bytes", "Size of the store's file."),
+		free:     desc("store_free_bytes", "Space within the store's file that compaction would give back."),
+		disk:     desc("store_disk_free_bytes", "Free space of the store's file system."),
+	}
+}
+
+// Describe names all there is.
+func (c *collector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.up, c.build, c.started, c.config, c.sendings, c.queue, c.inFlight, c.held,
+		c.rate, c.reserved, c.capacity, c.waiting, c.broken, c.store, c.free, c.disk} {
+		to <- d
+	}
+}
+
+// Collect asks for the status and gives its numbers.
+func (c *collector) Collect(to chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	s, err := c.service.Status(ctx)
+	if err != nil {
+		gauge(c.up, 0)
+		return
+	}
+	gauge(c.up, 1)
+	gauge(c.build, 1, s.Version)
+	gauge(c.started, float64(s.StartedAt.UnixMilli())/1000)
+	gauge(c.config, one(s.ConfigProblem == ""))
+	for _, state := range campaign.States {
+		gauge(c.sendings, float64(s.Sendings[state]), string(state))
+	}
+	gauge(c.queue, float64(s.Queue.Pending), "pending")
+	gauge(c.queue, float64(s.Queue.InFlight), "in_flight")
+	gauge(c.queue, float64(s.Queue.Retrying), "retrying")
+	for _, ch := range s.Channels {
+		label := applicationLabel(ch.ApplicationID)
+		gauge(c.inFlight, float64(ch.InFlight), label, ch.ChannelType)
+		gauge(c.held, one(ch.Held), label, ch.ChannelType)
+		current := ch.Current
+		if current == 0 {
+			current = ch.Rate
+		}
+		gauge(c.rate, current, label, ch.ChannelType)
+	}
+	for _, slot := range s.Slots {
+		gauge(c.reserved, float64(slot.Reserved), applicationLabel(slot.ApplicationID))
+		gauge(c.capacity, float64(slot.Capacity), applicationLabel(slot.ApplicationID))
+	}
+	for _, in := range s.Inboxes {
+		gauge(c.waiting, float64(in.Waiting), in.Path)
+		gauge(c.broken, one(in.Problem != ""), in.Path)
+	}
+	gauge(c.store, float64(s.Store.Bytes))
+	gauge(c.free, float64(s.Store.FreeBytes))
+	gauge(c.disk, float64(s.Store.DiskFree))
+}
+
+func one(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}

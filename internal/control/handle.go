@@ -1,0 +1,288 @@
+package control
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"net/http"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) error {
+	status, err := s.service.Status(r.Context())
+	if err != nil {
+		return err
+	}
+	return s.reply(w, status)
+}
+
+func (s *Server) getSendings(w http.ResponseWriter, r *http.Request) error {
+	p := queryOf(r, "state", "application", "limit")
+	f := Filter{States: p.states("state"), Application: p.number("application"), Limit: int(p.number("limit"))}
+	if p.err != nil {
+		return p.err
+	}
+	found, err := s.service.Sendings(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	return s.reply(w, some(found))
+}
+
+// some is list, empty instead of nil: an empty list is [] in JSON, not null.
+func some[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// meant is the sending that the path's {id} means.
+func (s *Server) meant(r *http.Request) (campaign.ID, error) {
+	return s.service.Resolve(r.Context(), r.PathValue("id"))
+}
+
+func (s *Server) getSending(w http.ResponseWriter, r *http.Request) error {
+	id, err := s.meant(r)
+	if err != nil {
+		return err
+	}
+	details, err := s.service.Sending(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	details.Slices = some(details.Slices)
+	return s.reply(w, details)
+}
+
+// change makes an action of pause, resume or cancel.
+func (s *Server) change(do func(context.Context, campaign.ID, string) (Change, error)) action {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		id, err := s.meant(r)
+		if err != nil {
+			return err
+		}
+		change, err := do(r.Context(), id, who(r))
+		if err != nil {
+			return err
+		}
+		return s.reply(w, change)
+	}
+}
+
+func (s *Server) postResumeAll(w http.ResponseWriter, r *http.Request) error {
+	changes, err := s.service.ResumeAll(r.Context(), who(r))
+	if err != nil {
+		return err
+	}
+	return s.reply(w, some(changes))
+}
+
+func (s *Server) postResend(w http.ResponseWriter, r *http.Request) error {
+	var body resendRequest
+	if err := readJSON(w, r, &body); err != nil {
+		return err
+	}
+	outcomes, err := outcomesOf(body.Outcomes)
+	if err != nil {
+		return err
+	}
+	if len(outcomes) == 0 {
+		return Invalidf("name the outcomes to send again: failed, unknown or both")
+	}
+	for _, o := range outcomes {
+		if o != campaign.Failed && o != campaign.Unknown {
+			return Invalidf("messages that are %s are not sent again, only failed and unknown ones", o)
+		}
+	}
+	id, err := s.meant(r)
+	if err != nil {
+		return err
+	}
+	resent, err := s.service.Resend(r.Context(), id, outcomes, body.DryRun, who(r))
+	if err != nil {
+		return err
+	}
+	return s.reply(w, resent)
+}
+
+func (s *Server) getResults(w http.ResponseWriter, r *http.Request) error {
+	p := queryOf(r, "outcome")
+	outcomes := p.outcomes("outcome")
+	if p.err != nil {
+		return p.err
+	}
+	id, err := s.meant(r)
+	if err != nil {
+		return err
+	}
+	return stream(w, typeCSV, func(w io.Writer) error {
+		return s.service.Results(r.Context(), id, outcomes, w)
+	})
+}
+
+func (s *Server) getTimeline(w http.ResponseWriter, r *http.Request) error {
+	p := queryOf(r, "application")
+	application := p.number("application")
+	if p.err != nil {
+		return p.err
+	}
+	timeline, err := s.service.Timeline(r.Context(), application)
+	if err != nil {
+		return err
+	}
+	timeline.Applications = some(timeline.Applications)
+	for i := range timeline.Applications {
+		a := &timeline.Applications[i]
+		a.Slots, a.Sendings = some(a.Slots), some(a.Sendings)
+	}
+	return s.reply(w, timeline)
+}
+
+func (s *Server) getReserved(w http.ResponseWriter, r *http.Request) error {
+	p := queryOf(r, "application", "from", "until")
+	application, from, until := p.number("application"), p.instant("from"), p.instant("until")
+	if p.err != nil {
+		return p.err
+	}
+	if application == 0 || !from.Before(until) {
+		return Invalidf("name an application, and a stretch of time with from before until")
+	}
+	bookings, err := s.service.Reserved(r.Context(), application, from, until)
+	if err != nil {
+		return err
+	}
+	bookings.Slots = some(bookings.Slots)
+	return s.reply(w, bookings)
+}
+
+func (s *Server) getSuppressions(w http.ResponseWriter, r *http.Request) error {
+	p := queryOf(r, "application")
+	application := p.number("application")
+	if p.err != nil {
+		return p.err
+	}
+	return stream(w, typeJSON, func(w io.Writer) error {
+		between := "["
+		err := s.service.Suppressed(r.Context(), application, func(one Suppression) error {
+			data, err := json.Marshal(one)
+			if err != nil {
+				return err
+			}
+			_, err = w.Write(append([]byte(between), data...))
+			between = ",\n"
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if between == "[" {
+			_, err = io.WriteString(w, "[]\n")
+		} else {
+			_, err = io.WriteString(w, "]\n")
+		}
+		return err
+	})
+}
+
+// suppress makes an action of adding or removing opt-outs.
+func (s *Server) suppress(do func(context.Context, []Suppression, string) (int, error)) action {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		var list []Suppression
+		if err := readJSON(w, r, &list); err != nil {
+			return err
+		}
+		if len(list) == 0 {
+			return Invalidf("the list has no opt-out")
+		}
+		for i, one := range list {
+			if one.ContactCode == "" {
+				return Invalidf("opt-out %d has no contactCode", i+1)
+			}
+		}
+		n, err := do(r.Context(), list, who(r))
+		if err != nil {
+			return err
+		}
+		return s.reply(w, counted{n})
+	}
+}
+
+func (s *Server) postImport(w http.ResponseWriter, r *http.Request) error {
+	p := queryOf(r, "application")
+	application := p.number("application")
+	if p.err != nil {
+		return p.err
+	}
+	if err := wantType(r, typeCSV); err != nil {
+		return err
+	}
+	body := &piecewise{r: http.MaxBytesReader(w, r.Body, maxImport), control: http.NewResponseController(w)}
+	imported, err := s.service.ImportSuppressions(r.Context(), application, body, who(r))
+	if err != nil {
+		return err
+	}
+	return s.reply(w, imported)
+}
+
+func (s *Server) getAudit(w http.ResponseWriter, r *http.Request) error {
+	p := queryOf(r, "since", "sending", "limit")
+	f := AuditFilter{Since: p.instant("since"), Limit: int(p.number("limit"))}
+	if p.err != nil {
+		return p.err
+	}
+	if text := r.URL.Query().Get("sending"); text != "" {
+		id, err := s.service.Resolve(r.Context(), text)
+		if err != nil {
+			return err
+		}
+		f.Sending = id
+	}
+	entries, err := s.service.Audit(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	return s.reply(w, some(entries))
+}
+
+func (s *Server) getDoctor(w http.ResponseWriter, r *http.Request) error {
+	p := queryOf(r, "deep")
+	deep := p.flag("deep")
+	if p.err != nil {
+		return p.err
+	}
+	// Reading a large store takes longer than an answer may.
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Time{}); err != nil {
+		return err
+	}
+	findings, err := s.service.Doctor(r.Context(), deep)
+	if err != nil {
+		return err
+	}
+	return s.reply(w, some(findings))
+}
+
+func (s *Server) getBackup(w http.ResponseWriter, r *http.Request) error {
+	digest := sha256.New()
+	w.Header().Set("Trailer", digestTrailer)
+	err := stream(w, "application/octet-stream", func(out io.Writer) error {
+		return s.service.Backup(r.Context(), io.MultiWriter(out, digest))
+	})
+	if err != nil {
+		w.Header().Del("Trailer")
+		return err
+	}
+	w.Header().Set(digestTrailer, hex.EncodeToString(digest.Sum(nil)))
+	return nil
+}
+
+func (s *Server) postReload(w http.ResponseWriter, r *http.Request) error {
+	if err := s.service.Reload(r.Context(), who(r)); err != nil {
+		return err
+	}
+	return s.reply(w, struct{}{})
+}

@@ -1,0 +1,53 @@
+package control
+
+import (
+	"fmt"
+	"net"
+	"os/user"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// peer asks the kernel who holds the other end (unix(7), SO_PEERCRED).
+func peer(conn net.Conn) (*unix.Ucred, error) {
+	u, ok := conn.(*net.UnixConn)
+	if !ok {
+		return nil, fmt.Errorf("%T is no Unix socket", conn)
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var cred *unix.Ucred
+	var credErr error
+	if err := raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil {
+		return nil, err
+	}
+	return cred, credErr
+}
+
+// peerName is the name of the user at the other end, its number if it has no
+// name, "unknown" if the kernel doesn't tell.
+func peerName(conn net.Conn) string {
+	cred, err := peer(conn)
+	if err != nil {
+		return "unknown"
+	}
+	uid := strconv.FormatUint(uint64(cred.Uid), 10)
+	if found, err := user.LookupId(uid); err == nil {
+		return found.Username
+	}
+	return uid
+}
+
+// peerProcess says which process listens at the other end, for a message.
+func peerProcess(conn net.Conn) string {
+	cred, err := peer(conn)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf(" (process %d of user %s)", cred.Pid, peerName(conn))
+}

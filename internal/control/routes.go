@@ -1,0 +1,230 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+const (
+	typeJSON      = "application/json"
+	typeCSV       = "text/csv"
+	digestTrailer = "Campaignd-Sha256"
+	pathHealth    = "/healthz"
+	pathReady     = "/readyz"
+	pathMetrics   = "/metrics"
+)
+
+// action answers one request: it writes the answer or returns an error, not both.
+type action func(w http.ResponseWriter, r *http.Request) error
+
+// api is the JSON API, the same over the socket and over HTTP.
+func (s *Server) api() *http.ServeMux {
+	mux := http.NewServeMux()
+	handle := func(pattern string, do action) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			if err := do(w, r); err != nil {
+				s.fail(w, r, err)
+			}
+		})
+	}
+	handle("GET /v1/status", s.getStatus)
+	handle("GET /v1/sendings", s.getSendings)
+	handle("GET /v1/sendings/{id}", s.getSending)
+	handle("POST /v1/sendings/{id}/pause", s.change(s.service.Pause))
+	handle("POST /v1/sendings/{id}/resume", s.change(s.service.Resume))
+	handle("POST /v1/sendings/{id}/cancel", s.change(s.service.Cancel))
+	handle("POST /v1/sendings/{id}/resend", s.postResend)
+	handle("GET /v1/sendings/{id}/results", s.getResults)
+	handle("POST /v1/resume", s.postResumeAll)
+	handle("GET /v1/timeline", s.getTimeline)
+	handle("GET /v1/reserved", s.getReserved)
+	handle("GET /v1/suppressions", s.getSuppressions)
+	handle("POST /v1/suppressions", s.suppress(s.service.Suppress))
+	handle("POST /v1/suppressions/remove", s.suppress(s.service.Unsuppress))
+	handle("POST /v1/suppressions/import", s.postImport)
+	handle("GET /v1/audit", s.getAudit)
+	handle("GET /v1/doctor", s.getDoctor)
+	handle("GET /v1/backup", s.getBackup)
+	handle("POST /v1/reload", s.postReload)
+	handle("/v1/", s.unknown(mux))
+	return mux
+}
+
+// unknown answers for a path or a method that the API doesn't have. (The mux by
+// itself answers in plain text, and not at all for methods under "/v1/".)
+func (s *Server) unknown(mux *http.ServeMux) action {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		var others []string
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			other := r.Clone(context.Background())
+			other.Method = method
+			if _, pattern := mux.Handler(other); pattern != "" && pattern != "/v1/" {
+				others = append(others, method)
+			}
+		}
+		if len(others) > 0 {
+			w.Header()["Allow"] = others
+			return &Error{Code: CodeMethod, Message: fmt.Sprintf("%s can't be asked with %s, but with %s", r.URL.Path, r.Method, others[0])}
+		}
+		return NotFoundf("the API has no %q", r.URL.Path)
+	}
+}
+
+// fail answers with err and, where it is the daemon's own, logs it.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	answer, ok := errors.AsType[*Error](err)
+	switch {
+	case ok:
+	case r.Context().Err() != nil:
+		answer = &Error{Code: CodeUnavailable, Message: "the request was given up"}
+	default:
+		if tooLarge, is := errors.AsType[*http.MaxBytesError](err); is {
+			answer = &Error{Code: CodeTooLarge, Message: fmt.Sprintf("the body has more than the %d bytes allowed", tooLarge.Limit)}
+			break
+		}
+		s.log.Error("answer request", "method", r.Method, "path", r.URL.Path, "err", err)
+		answer = &Error{Code: CodeInternal, Message: err.Error()}
+	}
+	w.Header().Set("Content-Type", typeJSON)
+	w.WriteHeader(answer.Code.status())
+	s.encode(w, map[string]*Error{"error": answer})
+}
+
+// reply answers with v.
+func (s *Server) reply(w http.ResponseWriter, v any) error {
+	w.Header().Set("Content-Type", typeJSON)
+	s.encode(w, v)
+	return nil
+}
+
+// encode writes JSON. It can only fail where the caller has gone.
+func (s *Server) encode(w io.Writer, v any) {
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		s.log.Debug("write answer", "err", err)
+	}
+}
+
+// readJSON reads a body into v, strictly. The content type has to be right: a
+// form of another site's page can't set it.
+func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
+	if err := wantType(r, typeJSON); err != nil {
+		return err
+	}
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxJSON))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(v)
+	if err == nil {
+		if _, err = dec.Token(); errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = errors.New("something follows the value")
+		}
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return err
+	}
+	return Invalidf("read the request's body: %v", err)
+}
+
+func wantType(r *http.Request, want string) error {
+	found, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || found != want {
+		return Invalidf("the body has Content-Type %q where %q is right", r.Header.Get("Content-Type"), want)
+	}
+	return nil
+}
+
+// parameters reads a query. Its first error stands for all; a parameter
+// that is not in known is one, so that a misspelled filter doesn't choose all.
+type parameters struct {
+	r   *http.Request
+	err error
+}
+
+func queryOf(r *http.Request, known ...string) *parameters {
+	p := &parameters{r: r}
+	for name := range r.URL.Query() {
+		if !slices.Contains(known, name) {
+			p.err = Invalidf("unknown parameter %q; there are %q", name, known)
+		}
+	}
+	return p
+}
+
+func (p *parameters) number(name string) int64 {
+	text := p.r.URL.Query().Get(name)
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 {
+		p.err = Invalidf("%s is %q where a whole number is right", name, text)
+	}
+	return n
+}
+
+func (p *parameters) instant(name string) time.Time {
+	text := p.r.URL.Query().Get(name)
+	if text == "" {
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		p.err = Invalidf("%s is %q where an instant like 2026-03-14T15:09:26Z is right", name, text)
+	}
+	return at
+}
+
+func (p *parameters) flag(name string) bool {
+	text := p.r.URL.Query().Get(name)
+	if text == "" {
+		return false
+	}
+	on, err := strconv.ParseBool(text)
+	if err != nil {
+		p.err = Invalidf("%s is %q where true or false is right", name, text)
+	}
+	return on
+}
+
+func (p *parameters) outcomes(name string) []campaign.Outcome {
+	list, err := outcomesOf(p.r.URL.Query()[name])
+	if err != nil {
+		p.err = err
+	}
+	return list
+}
+
+func (p *parameters) states(name string) []campaign.State {
+	var list []campaign.State
+	for _, text := range p.r.URL.Query()[name] {
+		if !slices.Contains(campaign.States, campaign.State(text)) {
+			p.err = Invalidf("unknown state %q; there are %v", text, campaign.States)
+		}
+		list = append(list, campaign.State(text))
+	}
+	return list
+}
+
+func outcomesOf(texts []string) ([]campaign.Outcome, error) {
+	var list []campaign.Outcome
+	for _, text := range texts {
+		o, err := campaign.ParseOutcome(text)
+		if err != nil || !o.Final() {
+			return nil, Invalidf("unknown outcome %q; there are %v", text, campaign.FinalOutcomes)
+		}
+		list = append(list, o)
+	}
+	return list, nil
+}
