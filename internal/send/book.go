@@ -50,7 +50,8 @@ type Book interface {
 	// in flight) the outcome o, frees its bookings, and returns how many there were.
 	CloseOut(id campaign.ID, o campaign.Outcome) (uint64, error)
 
-	// Finish moves a sending whose books balance to its final state; false if they don't balance yet.
+	// Finish moves a sending whose books balance to its final state (one that was
+	// canceled stays so) and sets FinishedAt; false if they don't balance yet.
 	Finish(id campaign.ID) (bool, error)
 
 	// Suppressed reports whether contactCode has opted out of the application's channel.

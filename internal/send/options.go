@@ -1,0 +1,74 @@
+package send
+
+import (
+	"log/slog"
+	"time"
+
+	"campaignd/internal/calendar"
+	"campaignd/internal/campaign"
+	"campaignd/internal/plan"
+)
+
+// Options are what a Dispatcher works with. Book is required.
+type Options struct {
+	Book Book
+	Log  *slog.Logger     // nil: silent
+	Now  func() time.Time // the wall clock; nil: time.Now. It may jump; lengths are measured by the monotonic clock
+
+	// OnChange is called after every change of a sending's state or slices, from
+	// any goroutine. It must be cheap and must not call the Dispatcher.
+	OnChange func(campaign.ID)
+	// OptedOut is called when a channel answered that the contact wants nothing
+	// more from it (Result.Suppress), before the result is recorded. An error is logged.
+	OptedOut func(application int64, channelType, contactCode string) error
+	Observer Observer // nil: nobody looks
+
+	StopTimeout time.Duration // what is in flight may take this long at a stop; 0: 10s
+	RetryHold   time.Duration // what an answer held is tried again after this; 0: 5m
+}
+
+// Observer is told figures for metrics. Its methods are called often and from
+// many goroutines: they must be cheap.
+type Observer interface {
+	// Attempted is called after one call of a driver with n messages: by how much the
+	// latest of them was late when it was handed over, and how long the call took.
+	Attempted(application int64, channelType string, n int, lateness, took time.Duration)
+	// Recorded is called when n messages of a channel have the outcome o in the
+	// books: a final one, or Retrying, or Pending for messages that were given back.
+	Recorded(application int64, channelType string, o campaign.Outcome, n int)
+}
+
+// Application is what the dispatcher knows of one application.
+type Application struct {
+	ID      int64
+	Windows *calendar.Windows // nil: always open
+	Grid    *plan.Grid        // nil: no slots, so passed slices can't be planned again and go out as they are
+	Burst   bool              // pacing: a slot's messages are due at its start, not spread over it
+	Lanes   []Lane
+}
+
+// Lane is one channel of an application and how it is to be used (SPEC 8).
+type Lane struct {
+	Name        string // the channelType
+	Channel     Channel
+	Rate        float64       // messages a second; 0: no limit
+	Concurrency int           // calls of the driver at a time; 0: 1
+	MaxAttempts int           // 1 to campaign.MaxAttempts; 0: 6
+	RetryBase   time.Duration // 0: 1s
+	RetryMax    time.Duration // 0: 10m
+	OnUnknown   Policy        // "": HoldUnknown
+}
+
+// LaneStatus is how a channel stands.
+type LaneStatus struct {
+	Application int64
+	Name        string
+	Rate        float64   // as configured; 0: no limit
+	Limit       float64   // in force: lower than Rate while the provider throttles; 0: no limit
+	Sendings    int       // that have something due or in sight
+	InFlight    int       // messages marked whose result is not recorded
+	Held        bool      // an answer said that no message would fare better
+	Reason      string    // why it is held, or what the last failures in a row were
+	Since       time.Time // when that began
+	RetryAt     time.Time // when one message will be tried; zero if neither held nor in trouble
+}
