@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"context"
 	"log/slog"
 	"time"
 
@@ -23,6 +22,7 @@ type Options struct {
 	RequireSidecar bool          // never ready without a sidecar
 	Ignore         []string      // path.Match patterns of names to ignore
 	Rescan         Schedule      // nil: every 10s
+	NoEvents       bool          // no inotify, rescans alone: for tests in a bubble of virtual time
 	Log            *slog.Logger  // nil: no logs
 }
 
@@ -115,22 +115,3 @@ type Counts struct {
 	LookedAt time.Time     // when the last full look ended
 	Took     time.Duration // how long it took
 }
-
-// Watcher watches one inbox.
-type Watcher struct {
-	opt     Options
-	handler Handler
-}
-
-// New makes a Watcher. It starts nothing and does no I/O.
-func New(opt Options, handler Handler) *Watcher { return &Watcher{opt: opt, handler: handler} }
-
-// Run watches until ctx ends, and returns nil then. It returns an error only for
-// options that can't work; a missing or unreadable inbox is waited for. Call it once.
-func (w *Watcher) Run(ctx context.Context) error { <-ctx.Done(); return nil }
-
-// Poke has the inbox looked at soon, as a rescan does. It never blocks.
-func (w *Watcher) Poke() {}
-
-// Counts is what the last look found. Safe for concurrent use.
-func (w *Watcher) Counts() Counts { return Counts{} }

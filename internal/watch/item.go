@@ -1,0 +1,256 @@
+package watch
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/safeio"
+)
+
+// Instants in this file are lengths of time since Run began, by the monotonic
+// clock: a wall clock that jumps settles nothing.
+const (
+	never  = time.Duration(1<<63 - 1)
+	notYet = time.Duration(-1)
+)
+
+// part is one file with a part's or a control file's name.
+type part struct {
+	kind  Kind
+	file  File
+	mode  fs.FileMode
+	links uint64
+
+	first  time.Duration // first sighting of this file under its name
+	since  time.Duration // first sighting of it as it is now
+	seen   time.Duration // last sighting of it unchanged
+	probed time.Duration // last time it was opened for a lease, or notYet
+	busy   bool          // at probed: open for writing
+	fault  error         // at probed: why it couldn't be opened
+	denied time.Duration // first time the fault was a lack of permission, or notYet
+	look   uint64        // number of the last look that saw it
+}
+
+// saw notes a sighting: asked before the file was looked at, answered after.
+// It reports whether anything has changed.
+func (p *part) saw(st safeio.Stat, asked, answered time.Duration) bool {
+	if st.ID == p.file.ID && st.Links == p.links && st.Mode == p.mode {
+		p.seen = max(p.seen, asked)
+		return false
+	}
+	if st.ID.Inode != p.file.ID.Inode || st.ID.Device != p.file.ID.Device {
+		p.first = answered // another file took the name, perhaps after a claim
+	}
+	p.file.ID, p.links, p.mode = st.ID, st.Links, st.Mode
+	p.changed(answered)
+	return true
+}
+
+// changed has the part's quiet time begin anew.
+func (p *part) changed(now time.Duration) {
+	p.since, p.seen, p.probed, p.denied = now, now, notYet, notYet
+	p.busy, p.fault = false, nil
+}
+
+func (p *part) stat() safeio.Stat { return safeio.Stat{ID: p.file.ID, Mode: p.mode, Links: p.links} }
+
+// key tells items apart: drops by base name, control files by their own name.
+type key struct{ base, control string }
+
+func keyOf(n Name, file string) key {
+	if n.Kind == KindControl {
+		return key{n.Base, file}
+	}
+	return key{base: n.Base}
+}
+
+// item is a drop or a control file that is waited for.
+type item struct {
+	name      Name // of a control file; of a drop Base alone counts
+	parts     []*part
+	settledAt time.Duration // since when CSV and layout are both settled, or notYet
+	due       time.Duration // when something may become of it by time alone
+	last      step          // what was made of it last
+	said      step          // what was logged last
+	touched   uint64        // number of the last look that is to judge it
+}
+
+func (it *item) control() bool { return it.name.Kind == KindControl }
+
+// find is the part of that file name, nil if there is none.
+func (it *item) find(file string) *part {
+	for _, p := range it.parts {
+		if p.file.Name == file {
+			return p
+		}
+	}
+	return nil
+}
+
+// add adds a part. The order of parts is that of their names, not of the folder.
+func (it *item) add(p *part) {
+	it.parts = append(it.parts, p)
+	slices.SortFunc(it.parts, func(a, b *part) int { return strings.Compare(a.file.Name, b.file.Name) })
+	it.changed(p.kind)
+}
+
+// changed notes that a part of the kind came, changed or went. The sidecar has
+// no say in how long it is waited for.
+func (it *item) changed(k Kind) {
+	it.said = stepWait
+	if k != KindSidecar {
+		it.settledAt = notYet
+	}
+}
+
+// only is the one part of the kind that can be taken, nil if there is none or two.
+func (it *item) only(k Kind) *part {
+	var found *part
+	for _, p := range it.parts {
+		if p.kind != k {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = p
+	}
+	if found == nil || found.stat().Check() != nil || found.denied != notYet {
+		return nil
+	}
+	return found
+}
+
+// count is how many parts of the kind there are.
+func (it *item) count(k Kind) int {
+	n := 0
+	for _, p := range it.parts {
+		if p.kind == k {
+			n++
+		}
+	}
+	return n
+}
+
+// first is the first sighting of its oldest part.
+func (it *item) first() time.Duration {
+	first := never
+	for _, p := range it.parts {
+		first = min(first, p.first)
+	}
+	return first
+}
+
+// lastChange is the latest ctime of its files: the host's clock, not the sender's.
+func (it *item) lastChange() int64 {
+	var last int64
+	for _, p := range it.parts {
+		last = max(last, p.file.ID.Change)
+	}
+	return last
+}
+
+// quietSince is when the last of its files changed.
+func (it *item) quietSince() time.Duration {
+	var last time.Duration
+	for _, p := range it.parts {
+		last = max(last, p.since)
+	}
+	return last
+}
+
+// drop is the item as a Drop, with times counted from start.
+func (it *item) drop(inbox string, start time.Time, sidecarNeeded bool) Drop {
+	d := Drop{Inbox: inbox, Name: it.name.Base,
+		FirstSeen: start.Add(it.first()), QuietSince: start.Add(it.quietSince()), Trouble: it.trouble(sidecarNeeded)}
+	for _, p := range it.parts {
+		f := p.file
+		switch {
+		case p.kind == KindCSV && p == it.only(KindCSV):
+			d.CSV = &f
+		case p.kind == KindLayout && p == it.only(KindLayout):
+			d.Layout = &f
+		case p.kind == KindSidecar && p == it.only(KindSidecar):
+			d.Sidecar = &f
+		default:
+			d.Others = append(d.Others, f)
+		}
+	}
+	return d
+}
+
+// trouble is everything that keeps the item from being taken, in words for a partner.
+func (it *item) trouble(sidecarNeeded bool) []campaign.Problem {
+	var all []campaign.Problem
+	say := func(file, message string) {
+		all = append(all, campaign.Problem{File: file, Message: message})
+	}
+	for _, p := range it.parts {
+		if why := p.trouble(); why != "" {
+			say(p.file.Name, why)
+		}
+		if it.count(p.kind) > 1 {
+			say(p.file.Name, "is one of several files for the same part of the drop; extensions compare without regard to case, so keep one of them")
+		}
+	}
+	if it.control() {
+		return all
+	}
+	if it.count(KindCSV) == 0 {
+		say(it.name.Base+".csv", "never arrived; a drop is NAME.csv with NAME.layout.json under the same NAME")
+	}
+	if it.count(KindLayout) == 0 {
+		say(it.name.Base+".layout.json", "never arrived; a drop is NAME.csv with NAME.layout.json under the same NAME")
+	}
+	if sidecarNeeded && it.count(KindSidecar) == 0 {
+		say(it.name.Base+".schedule.json", "never arrived; this inbox takes a drop only with its sidecar, which may be just {}")
+	}
+	return all
+}
+
+// trouble is what keeps the file from being taken, "" if nothing does.
+func (p *part) trouble() string {
+	switch {
+	case p.mode&fs.ModeSymlink != 0:
+		return "is a symbolic link; put the file itself here"
+	case p.mode.IsDir():
+		return "is a folder; put a file here"
+	case !p.mode.IsRegular():
+		return fmt.Sprintf("is a %s; put a plain file here", special(p.mode))
+	case p.links > 1:
+		return fmt.Sprintf("has %d names (hard links); put a file here that has one, such as a copy", p.links)
+	case p.denied != notYet:
+		return "can't be read by the daemon (permission denied); make it readable for the daemon's user"
+	case p.fault != nil:
+		return "can't be opened: " + cause(p.fault)
+	case p.busy:
+		return "is still open for writing; end the upload, or put the file again"
+	}
+	return ""
+}
+
+func special(m fs.FileMode) string {
+	switch {
+	case m&fs.ModeNamedPipe != 0:
+		return "FIFO"
+	case m&fs.ModeSocket != 0:
+		return "socket"
+	}
+	return "device"
+}
+
+// cause is the innermost error: the file's name is said already.
+func cause(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err.Error()
+		}
+		err = inner
+	}
+}

@@ -1,0 +1,144 @@
+package watch
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"campaignd/internal/safeio"
+)
+
+// judge decides what becomes of an item that was just looked at, and asks for
+// leases if something does.
+func (w *Watcher) judge(dir *safeio.Dir, it *item) {
+	began := w.now()
+	probed := false
+	for {
+		now := w.now()
+		what, at := w.rules.next(it)
+		if now < at || what == stepWait {
+			it.last, it.due = stepWait, at
+			return
+		}
+		if !probed {
+			probed = true
+			if !w.probe(dir, it) {
+				// Something is not as it was a moment ago: look again soon.
+				it.last, it.due = stepWait, began+w.rules.poll()
+				return
+			}
+			continue // a refusal may have come of it
+		}
+		if held(it) {
+			it.settledAt = notYet
+			if until := w.rules.heldUntil(it); now < until {
+				it.last, it.due = stepWait, min(now+w.rules.poll(), until)
+				return
+			}
+			if what != stepRefused && !it.control() {
+				what = stepIncomplete
+			} else {
+				what = stepRefused
+			}
+		}
+		if what == stepSettled {
+			it.settledAt = now
+			continue
+		}
+		it.last, it.due = what, never
+		w.found = append(w.found, it)
+		return
+	}
+}
+
+// held reports whether a part is open for writing or can't be opened.
+func held(it *item) bool {
+	for _, p := range it.parts {
+		if p.busy || p.fault != nil && p.denied == notYet {
+			return true
+		}
+	}
+	return false
+}
+
+// probe opens the item's files for a lease. It is false if one is not what the look saw.
+func (w *Watcher) probe(dir *safeio.Dir, it *item) bool {
+	same := true
+	for _, p := range it.parts {
+		if p.stat().Check() != nil {
+			continue
+		}
+		now := w.now()
+		p.probed, p.busy, p.fault = now, false, nil
+		f, fi, err := dir.OpenRegular(p.file.Name)
+		switch {
+		case err == nil:
+			if safeio.FileID(fi) != p.file.ID {
+				same = false
+				p.file.ID = safeio.FileID(fi)
+				p.changed(w.now())
+				it.changed(p.kind)
+			}
+			busy, known := safeio.Busy(f)
+			p.busy, p.denied = busy, notYet
+			if !known && !w.told.lease {
+				w.told.lease = true
+				w.log.Info("no read lease can be had; quiet time alone decides when a file is settled", "inbox", w.opt.Path)
+			}
+			if err := f.Close(); err != nil {
+				p.fault = err
+			}
+		case errors.Is(err, fs.ErrPermission):
+			p.fault = err
+			if p.denied == notYet {
+				p.denied = now
+			}
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, safeio.ErrLink),
+			errors.Is(err, safeio.ErrHardLinked), errors.Is(err, safeio.ErrNotRegular):
+			same = false
+			p.changed(now)
+			it.changed(p.kind)
+		default:
+			p.fault = err
+		}
+	}
+	return same
+}
+
+// tellAll tells the handler what the look found, in the order in which the last
+// file of each came to rest: a pause before the resume that follows it.
+func (w *Watcher) tellAll() {
+	slices.SortFunc(w.found, func(a, b *item) int {
+		return cmp.Or(cmp.Compare(a.lastChange(), b.lastChange()), strings.Compare(a.parts[0].file.Name, b.parts[0].file.Name))
+	})
+	for _, it := range w.found {
+		w.tell(it, it.last)
+	}
+	clear(w.found)
+	w.found = w.found[:0]
+}
+
+// tell tells the handler what an item has become.
+func (w *Watcher) tell(it *item, what step) {
+	if what == stepControl {
+		w.handler.Control(Control{Inbox: w.opt.Path, Name: it.name.Base, ID: it.name.ID, Action: it.name.Action,
+			File: it.parts[0].file, FirstSeen: w.start.Add(it.first())})
+		return
+	}
+	d := it.drop(w.opt.Path, w.start, w.opt.RequireSidecar)
+	if what != it.said {
+		it.said = what
+		w.logDrop(d, what)
+	}
+	switch what {
+	case stepReady:
+		w.handler.Ready(d)
+	case stepIncomplete:
+		w.handler.Incomplete(d)
+	case stepRefused:
+		w.handler.Refused(d)
+	case stepWait, stepSettled, stepControl: // nothing to tell
+	}
+}

@@ -1,0 +1,204 @@
+package watch
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/safeio"
+)
+
+// maxItems bounds the memory of an inbox (some 500 bytes an item). What comes on
+// top waits, untouched, until others are gone; a part of a known drop is always taken.
+const maxItems = 100_000
+
+// tally counts the names of one full look.
+type tally struct{ ignored, foreign, bad, untaken int }
+
+// lookAll looks at everything in the inbox.
+func (w *Watcher) lookAll() {
+	began := w.now()
+	dir, ok := w.open()
+	if !ok {
+		return
+	}
+	defer w.close(dir)
+	w.looks++
+	var seen tally
+	err := dir.Names(func(file string) { w.name(dir, file, &seen) })
+	if err != nil {
+		// What wasn't listed may still be there: nothing is forgotten.
+		w.say(&w.told.list, "list inbox", err)
+	} else {
+		w.say(&w.told.list, "list inbox", nil)
+		w.sweep()
+		w.forgetNames()
+	}
+	for _, it := range w.items {
+		w.judge(dir, it)
+	}
+	w.tellAll()
+	w.counted(seen, began)
+}
+
+// lookAt looks at the files that events named, and at the items whose time has
+// come; at everything if the folder is another one than before.
+func (w *Watcher) lookAt(files map[string]struct{}) {
+	dir, ok := w.open()
+	if !ok {
+		return
+	}
+	defer w.close(dir)
+	w.looks++
+	for file := range files {
+		n := w.parse(file)
+		if n.Kind < KindCSV {
+			continue // counted by the next full look
+		}
+		w.observe(dir, file, n)
+		if it := w.items[keyOf(n, file)]; it != nil {
+			it.touched = w.looks
+		}
+	}
+	now := w.now()
+	for _, it := range w.items {
+		if it.touched != w.looks && it.due > now {
+			continue
+		}
+		for i := len(it.parts) - 1; i >= 0; i-- {
+			if p := it.parts[i]; p.look != w.looks {
+				w.observe(dir, p.file.Name, Name{Kind: p.kind, Base: it.name.Base, Action: it.name.Action, ID: it.name.ID})
+			}
+		}
+		if len(it.parts) > 0 {
+			w.judge(dir, it)
+		}
+	}
+	w.tellAll()
+}
+
+// open opens the inbox. One that is another folder than before is begun anew.
+func (w *Watcher) open() (*safeio.Dir, bool) {
+	dir, err := w.disk.OpenDir(w.opt.Path)
+	w.say(&w.told.open, "open inbox; it is not made again by itself, since a disk may just not be mounted", err)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			w.forget()
+		}
+		w.setCounts(func(c *Counts) { c.Missing, c.Err = true, err.Error() })
+		return nil, false
+	}
+	if id := dir.ID(); w.dir != (campaign.FileID{}) && (id.Device != w.dir.Device || id.Inode != w.dir.Inode) {
+		w.log.Warn("the inbox is another folder than before; looking at it anew", "inbox", w.opt.Path)
+		w.forget()
+		w.stale = true
+		w.full = true // if this look was for some names alone
+	}
+	w.dir = dir.ID()
+	return dir, true
+}
+
+func (w *Watcher) close(dir *safeio.Dir) {
+	if err := dir.Close(); err != nil {
+		w.log.Debug("close inbox", "inbox", w.opt.Path, "error", err)
+	}
+}
+
+// parse is ParseName with the inbox's own patterns.
+func (w *Watcher) parse(file string) Name {
+	n := ParseName(file)
+	if n.Kind == KindIgnored || n.Kind == KindReserved {
+		return n
+	}
+	for _, pattern := range w.opt.Ignore {
+		if ok, _ := path.Match(pattern, file); ok { // Run has checked the patterns
+			return Name{Kind: KindIgnored}
+		}
+	}
+	return n
+}
+
+// name takes one name of the listing.
+func (w *Watcher) name(dir *safeio.Dir, file string, seen *tally) {
+	n := w.parse(file)
+	switch n.Kind {
+	case KindIgnored:
+		seen.ignored++
+	case KindForeign:
+		seen.foreign++
+		w.note(file, "a file that is no part of a drop is left alone")
+	case KindBadName:
+		seen.bad++
+		w.note(file, "a file is left alone for its name: "+n.Why)
+	case KindReserved:
+	case KindCSV, KindLayout, KindSidecar, KindControl:
+		if !w.observe(dir, file, n) {
+			seen.untaken++
+		}
+	}
+}
+
+// observe looks at one file with a part's name. It is false if the file wasn't
+// taken since too much is pending.
+func (w *Watcher) observe(dir *safeio.Dir, file string, n Name) bool {
+	k := keyOf(n, file)
+	it := w.items[k]
+	if it == nil && len(w.items) >= w.limit {
+		return false
+	}
+	asked := w.now()
+	st, err := dir.Stat(file)
+	answered := w.now()
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) && it != nil {
+			w.drop(k, it, func(p *part) bool { return p.file.Name == file })
+		}
+		return true
+	}
+	if it == nil {
+		it = &item{name: n, settledAt: notYet}
+		w.items[k] = it
+	}
+	p := it.find(file)
+	if p == nil {
+		p = &part{kind: n.Kind, file: File{Name: file, ID: st.ID}, mode: st.Mode, links: st.Links, first: answered}
+		p.changed(answered)
+		it.add(p)
+	} else if p.saw(st, asked, answered) {
+		it.changed(p.kind)
+	}
+	p.look = w.looks
+	return true
+}
+
+// sweep drops what the look that just ended didn't see.
+func (w *Watcher) sweep() {
+	for k, it := range w.items {
+		w.drop(k, it, func(p *part) bool { return p.look != w.looks })
+	}
+}
+
+// drop takes the parts that are gone out of an item, and the item with the last of them.
+func (w *Watcher) drop(k key, it *item, gone func(*part) bool) {
+	kept := it.parts[:0]
+	for _, p := range it.parts {
+		if gone(p) {
+			it.changed(p.kind)
+			continue
+		}
+		kept = append(kept, p)
+	}
+	clear(it.parts[len(kept):])
+	it.parts = kept
+	if len(kept) == 0 {
+		delete(w.items, k)
+	}
+}
+
+// forget has everything begin anew.
+func (w *Watcher) forget() { clear(w.items) }
+
+// now is the time since Run began.
+func (w *Watcher) now() time.Duration { return time.Since(w.start) }

@@ -1,0 +1,70 @@
+package watch
+
+import (
+	"strconv"
+	"strings"
+)
+
+// maxNoted bounds how many files are logged by name; of the rest it is said once
+// that there are more. Counts has the numbers.
+const maxNoted = 1000
+
+// say logs an error once, until it is another one or gone.
+func (w *Watcher) say(said *string, what string, err error) {
+	switch {
+	case err == nil && *said != "":
+		*said = ""
+		w.log.Info("all right again: "+what, "inbox", w.opt.Path)
+	case err != nil && err.Error() != *said:
+		*said = err.Error()
+		w.log.Warn(what, "inbox", w.opt.Path, "error", err)
+	}
+}
+
+// note logs a file that is left alone, once for as long as it is there. Names
+// are the partner's and may hold anything.
+func (w *Watcher) note(file, what string) {
+	_, known := w.noted[file]
+	switch {
+	case known:
+	case len(w.noted) < maxNoted:
+		w.log.Info(what, "inbox", w.opt.Path, "file", strconv.Quote(file))
+	default:
+		if !w.told.many {
+			w.told.many = true
+			w.log.Warn("more files than can be logged by name are left alone", "inbox", w.opt.Path)
+		}
+		return
+	}
+	w.noted[file] = w.looks
+}
+
+// forgetNames forgets the noted files that the look that just ended didn't see.
+func (w *Watcher) forgetNames() {
+	for file, look := range w.noted {
+		if look != w.looks {
+			delete(w.noted, file)
+		}
+	}
+	if len(w.noted) < maxNoted/2 {
+		w.told.many = false
+	}
+}
+
+// logDrop logs what became of a drop, once for each thing it becomes.
+func (w *Watcher) logDrop(d Drop, what step) {
+	var why []string
+	for _, p := range d.Trouble {
+		why = append(why, strconv.Quote(p.File)+" "+p.Message)
+	}
+	args := []any{"inbox", w.opt.Path, "name", strconv.Quote(d.Name), "why", strings.Join(why, "; ")}
+	switch what {
+	case stepReady:
+		w.log.Debug("a drop is ready", args[:4]...)
+	case stepIncomplete:
+		w.log.Info("a drop is incomplete", args...)
+	case stepRefused:
+		w.log.Warn("a drop or control file can't be taken as it is", args...)
+	case stepWait, stepSettled, stepControl: // nothing to log
+	}
+}
