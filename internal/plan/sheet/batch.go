@@ -1,12 +1,8 @@
 package sheet
 
-import "campaignd/internal/campaign"
-
 // Batch is a run of records, laid flat. The zero value is ready; reuse it to
 // keep its memory, which is bounded by the reader's block and one record.
 type Batch struct {
-	columns int
-	comma   byte
 	data    []byte // the records as they came, then cells that had to be unescaped
 	cells   []span
 	records []record
@@ -17,7 +13,7 @@ type span struct{ start, end uint32 }
 type record struct {
 	start, end uint32 // of the raw record in data, without its line end
 	line       uint32 // of the file, from 1
-	first      uint32 // of its cells; there are b.columns of them unless there is a fault
+	first      uint32 // of its cells; one a column, unless there is a fault
 	fault      Fault
 	detail     uint32 // FaultCells, FaultCutOff: cells found; FaultQuote, FaultDelimiter: column, from 0
 }
@@ -51,23 +47,3 @@ func (b *Batch) Raw(i int) []byte {
 func (b *Batch) Reset() {
 	b.data, b.cells, b.records = b.data[:0], b.cells[:0], b.records[:0]
 }
-
-// LineColumn and ErrorColumn are the columns that rejected.csv has beyond those of the CSV (SPEC 9).
-const (
-	LineColumn  = "_line"
-	ErrorColumn = "_error"
-)
-
-// AppendRejectedHeader appends the first line of rejected.csv: the columns of
-// the CSV, then _line and _error. Columns of these names, left from an earlier
-// round of mending, are replaced.
-func (r *Reader) AppendRejectedHeader(dst []byte) []byte { panic("being built") }
-
-// AppendRejected appends record i of b as a line of rejected.csv, with its line
-// and the reason. What was wrong with the record stays wrong: mended it is a row of
-// the same layout, dropped again as it is it is refused again.
-func (r *Reader) AppendRejected(dst []byte, b *Batch, i int, reason string) []byte {
-	panic("being built")
-}
-
-var _ campaign.Problem

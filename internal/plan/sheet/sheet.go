@@ -49,17 +49,17 @@ type Info struct {
 	SHA256   string // lower case hex digest of all bytes
 	Encoding string // UTF8, UTF16LE, UTF16BE or Windows1252
 	BOM      bool   // a byte order mark stands before the first character
-	// Guessed is set for Windows-1252, which no mark proves: it is to be reported as a warning.
-	Guessed      bool
+	// Assumed is set for Windows-1252, which no mark proves: Warnings says so.
+	Assumed      bool
 	LineEnds     LineEnds
 	Lines        int64 // line ends, quoted ones included, plus an unterminated last line: at least rows+1
 	Unterminated bool  // the last line has no end
 	NUL          int64 // offset of the first NUL in bytes, -1 if there is none
-	Undecodable  int64 // offset of the first byte that is wrong in Encoding, -1 if there is none
 	NULs         int64 // how many there are
-	nulLine      int64
-	badLine      int64
-	badWhy       string
+	Undecodable  int64 // offset of the first byte that is wrong in Encoding, -1 if there is none
+
+	nulLine, badLine int64  // their lines, from 1
+	badWhy           string // what is wrong there
 }
 
 // RowBound is the most data rows the file can have: what tables are sized by.
