@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -80,7 +81,6 @@ type Template struct {
 type part struct {
 	literal []byte
 	value   int // index into Rows.Values; -1 for a literal
-	name    string
 	escape  Escape
 }
 
@@ -99,7 +99,7 @@ func Compile(item json.RawMessage, names []string, escape func(path string) Esca
 	if tok != json.Delim('{') {
 		return nil, errors.New("message content is not a JSON object")
 	}
-	if err := c.value(dec, tok, ""); err != nil {
+	if err := c.value(dec, tok); err != nil {
 		return nil, err
 	}
 	if _, err := dec.Token(); err != io.EOF {
@@ -135,7 +135,16 @@ type compiler struct {
 	escape func(string) Escape
 	t      *Template
 	lit    []byte
+	path   []string // keys and indexes that lead to the value at hand
 }
+
+// maxDepth is how deep an item may nest: no honest one comes near it, and the
+// compiler recurses.
+const maxDepth = 64
+
+// at is the path of the value at hand. It is put together only where it is
+// needed: an item may have long keys above many values.
+func (c *compiler) at() string { return strings.Join(c.path, ".") }
 
 func (c *compiler) flush() {
 	if len(c.lit) > 0 {
@@ -144,44 +153,49 @@ func (c *compiler) flush() {
 	}
 }
 
-func (c *compiler) value(dec *json.Decoder, tok json.Token, path string) error {
+func (c *compiler) value(dec *json.Decoder, tok json.Token) error {
 	switch v := tok.(type) {
 	case json.Delim:
-		return c.group(dec, v, path)
+		return c.group(dec, v)
 	case string:
 		c.lit = append(c.lit, '"')
-		if err := c.text(v, path); err != nil {
+		if err := c.text(v); err != nil {
 			return err
 		}
 		c.lit = append(c.lit, '"')
 	default:
 		text, err := json.Marshal(v)
 		if err != nil {
-			return fmt.Errorf("read message content at %q: %w", path, err)
+			return fmt.Errorf("read message content at %q: %w", c.at(), err)
 		}
 		c.lit = append(c.lit, text...)
 	}
 	return nil
 }
 
-func (c *compiler) group(dec *json.Decoder, open json.Delim, path string) error {
+func (c *compiler) group(dec *json.Decoder, open json.Delim) error {
+	if len(c.path) == maxDepth {
+		return fmt.Errorf("message content is nested more than %d levels deep", maxDepth)
+	}
+	here := len(c.path)
+	c.path = append(c.path, "")
 	c.lit = append(c.lit, byte(open))
 	for n := 0; dec.More(); n++ {
 		if n > 0 {
 			c.lit = append(c.lit, ',')
 		}
-		inner := fmt.Sprintf("%s.%d", path, n)
 		tok, err := dec.Token()
-		if err == nil && open == '{' {
-			key := tok.(string)
+		if key, ok := tok.(string); ok && open == '{' {
 			c.lit = append(AppendJSON(append(c.lit, '"'), []byte(key)), '"', ':')
-			inner = path + "." + key
+			c.path[here] = key
 			tok, err = dec.Token()
+		} else {
+			c.path[here] = strconv.Itoa(n)
 		}
 		if err != nil {
 			return fmt.Errorf("read message content: %w", err)
 		}
-		if err := c.value(dec, tok, strings.TrimPrefix(inner, ".")); err != nil {
+		if err := c.value(dec, tok); err != nil {
 			return err
 		}
 	}
@@ -189,14 +203,15 @@ func (c *compiler) group(dec *json.Decoder, open json.Delim, path string) error 
 	if err != nil {
 		return fmt.Errorf("read message content: %w", err)
 	}
+	c.path = c.path[:here]
 	c.lit = append(c.lit, byte(end.(json.Delim)))
 	return nil
 }
 
-func (c *compiler) text(s, path string) error {
+func (c *compiler) text(s string) error {
 	segments, _, err := Split(s)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", c.at(), err)
 	}
 	for _, seg := range segments {
 		if seg.Variable == "" {
@@ -205,12 +220,12 @@ func (c *compiler) text(s, path string) error {
 		}
 		i := slices.Index(c.names, seg.Variable)
 		if i < 0 {
-			return fmt.Errorf("%s: variable %q has no value", path, seg.Variable)
+			return fmt.Errorf("%s: variable %q has no value", c.at(), seg.Variable)
 		}
 		c.flush()
-		p := part{value: i, name: seg.Variable}
+		p := part{value: i}
 		if c.escape != nil {
-			p.escape = c.escape(path)
+			p.escape = c.escape(c.at())
 		}
 		c.t.parts = append(c.t.parts, p)
 		if !slices.Contains(c.t.vars, seg.Variable) {
