@@ -1,13 +1,40 @@
 // Package report writes what campaignd leaves in a drop's folder (SPEC 9):
-// status.json while it runs; report.json, report.txt and results.csv at its end.
+// status.json while it runs; report.json, report.txt and results.csv at its
+// end. rejected.csv is not written here: it holds the rows as they came, and
+// only the check of the drop has seen those.
+//
+// It reads a sending through Ledger, decides nothing and moves nothing. Every
+// file is written whole or not at all and is durable when its function returns;
+// report.json comes last, so where it stands the others stand too. What fails
+// can simply be done again. results.csv is streamed: memory is one chunk of rows,
+// whatever the sending's size.
+//
+// Contact data is in results.csv and in the previews of a dry run, which lie in
+// the folder of the partner who sent it, and nowhere else.
 package report
 
 import (
+	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/safeio"
 )
+
+// The names of the files.
+const (
+	StatusFile   = "status.json"
+	ReportFile   = "report.json"
+	TextFile     = "report.txt"
+	ResultsFile  = "results.csv"
+	RejectedFile = "rejected.csv"
+)
+
+// fileMode lets partners read what is left for them: they are seldom the user
+// that the daemon runs as. Who may enter the inbox is decided by the inbox's own mode.
+const fileMode = 0o644
 
 // Ledger is what a report needs of the store.
 type Ledger interface {
@@ -24,38 +51,59 @@ type Ledger interface {
 	EachChunk(id campaign.ID, fn func(rows *campaign.Rows, marks []campaign.Mark, entries []campaign.Entry) error) error
 }
 
-// Document is report.json.
-type Document struct{}
-
-// StatusDocument is status.json.
-type StatusDocument struct{ Document }
-
-// Report builds report.json.
-func Report(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts) *Document {
-	panic("being built")
+// Write writes the final files of a sending into dir: results.csv if it was
+// accepted (a rejected drop and a dry run have no results), report.txt and report.json.
+// It is an error to ask for them before the sending's state is final.
+func Write(dir string, l Ledger, id campaign.ID) error {
+	s, slices, counts, err := l.Load(id)
+	if err != nil {
+		return fmt.Errorf("report on %s: %w", id, err)
+	}
+	if !s.State.Final() {
+		return fmt.Errorf("report on %s: it is %s and has no final report yet", id, s.State)
+	}
+	if HasResults(s) {
+		err := safeio.WriteFile(filepath.Join(dir, ResultsFile), fileMode, func(w io.Writer) error {
+			return Results(w, l, id)
+		})
+		if err != nil {
+			return fmt.Errorf("report on %s: %w", id, err)
+		}
+	}
+	err = safeio.WriteFile(filepath.Join(dir, TextFile), fileMode, func(w io.Writer) error {
+		return Text(w, s, slices, counts)
+	})
+	if err != nil {
+		return fmt.Errorf("report on %s: %w", id, err)
+	}
+	err = safeio.WriteFile(filepath.Join(dir, ReportFile), fileMode, func(w io.Writer) error {
+		return encode(w, Report(s, slices, counts))
+	})
+	if err != nil {
+		return fmt.Errorf("report on %s: %w", id, err)
+	}
+	return nil
 }
 
-// Status builds status.json as things stand at now.
-func Status(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, now time.Time) *StatusDocument {
-	panic("being built")
+// HasResults reports whether s has rows that became messages: results.csv is written for these alone.
+func HasResults(s *campaign.Sending) bool {
+	return s.State != campaign.StateRejected && s.State != campaign.StateChecking && !s.DryRun
 }
-
-// Checking builds the status.json of a drop that is still being checked; done is from 0 to 1.
-func Checking(s *campaign.Sending, done float64) *StatusDocument { panic("being built") }
-
-// Text writes report.txt.
-func Text(w io.Writer, s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts) error {
-	panic("being built")
-}
-
-// Results writes results.csv of a sending that was accepted.
-func Results(w io.Writer, l Ledger, id campaign.ID) error { panic("being built") }
-
-// Write writes report.json, report.txt and, but for a rejected drop, results.csv into dir.
-func Write(dir string, l Ledger, id campaign.ID) error { panic("being built") }
-
-// WriteRefused writes report.json and report.txt of a drop that the store doesn't know.
-func WriteRefused(dir string, s *campaign.Sending) error { panic("being built") }
 
 // WriteStatus replaces status.json in dir.
-func WriteStatus(dir string, doc *StatusDocument) error { panic("being built") }
+func WriteStatus(dir string, doc *StatusDocument) error {
+	err := safeio.WriteFile(filepath.Join(dir, StatusFile), fileMode, func(w io.Writer) error { return encode(w, doc) })
+	if err != nil {
+		return fmt.Errorf("write status of %s: %w", doc.ID, err)
+	}
+	return nil
+}
+
+// UpdateStatus replaces status.json in dir by how the sending stands in the store.
+func UpdateStatus(dir string, l Ledger, id campaign.ID, now time.Time) error {
+	s, slices, counts, err := l.Load(id)
+	if err != nil {
+		return fmt.Errorf("write status of %s: %w", id, err)
+	}
+	return WriteStatus(dir, Status(s, slices, counts, now))
+}

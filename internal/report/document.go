@@ -1,0 +1,199 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// Document is report.json: the keys of SPEC 9 in its order. What is not known
+// is absent, never null; lists are there even if empty.
+type Document struct {
+	ID               campaign.ID         `json:"id"`
+	Name             string              `json:"name"`
+	Reference        string              `json:"reference,omitzero"`
+	State            campaign.State      `json:"state"`
+	Reason           string              `json:"reason,omitzero"`
+	ApplicationID    int64               `json:"applicationId,omitzero"`
+	CampaignID       int64               `json:"campaignId,omitzero"`
+	SlicingCondition campaign.Condition  `json:"slicingCondition,omitzero"`
+	ReceivedAt       time.Time           `json:"receivedAt,omitzero"`
+	ScheduledAt      time.Time           `json:"scheduledAt,omitzero"`
+	StartedAt        time.Time           `json:"startedAt,omitzero"`
+	FinishedAt       time.Time           `json:"finishedAt,omitzero"`
+	Recipients       *campaign.RowCounts `json:"recipients,omitzero"`
+	Messages         *Messages           `json:"messages,omitzero"`
+	Slices           []Slice             `json:"slices,omitzero"` // nil: not known yet
+	CSV              *campaign.CSVInfo   `json:"csv,omitzero"`
+	Warnings         []campaign.Problem  `json:"warnings,omitzero"`
+	Errors           []campaign.Problem  `json:"errors,omitzero"` // the first campaign.MaxProblems
+	ErrorCount       int                 `json:"errorCount"`      // all of them
+	Previews         []Preview           `json:"previews,omitempty"`
+}
+
+// Messages counts messages by what became of them. A refused row never became
+// messages: it counts once, under duplicate or rejected, and not in planned. So the
+// outcomes are the lines of results.csv, and at the end they sum up to planned
+// plus the refused rows.
+type Messages struct {
+	Planned    uint64 `json:"planned"`
+	Sent       uint64 `json:"sent"`
+	Failed     uint64 `json:"failed"`
+	Unknown    uint64 `json:"unknown"`
+	Expired    uint64 `json:"expired"`
+	Canceled   uint64 `json:"canceled"`
+	Suppressed uint64 `json:"suppressed"`
+	Skipped    uint64 `json:"skipped"`
+	Duplicate  uint64 `json:"duplicate"`
+	Rejected   uint64 `json:"rejected"`
+}
+
+// Slice is what one slot sends, or, without an End, all of an unsliced sending.
+type Slice struct {
+	Start      time.Time `json:"start"`
+	End        time.Time `json:"end,omitzero"`
+	Recipients uint32    `json:"recipients"`
+}
+
+// Preview is one message of a dry run as it would be sent.
+type Preview struct {
+	Line        uint32 `json:"line"`
+	ContactCode string `json:"contactCode"`
+	ChannelType string `json:"channelType"`
+	Message     int    `json:"message"`
+	Content     any    `json:"content"` // the rendered item as JSON; a string if it is none
+}
+
+// StatusDocument is status.json: report.json as far as it is known, and how far the sending has come.
+type StatusDocument struct {
+	Document
+	Percent      float64   `json:"percent"` // 0 to 100: of the file while checking, else of the messages
+	NextSliceAt  time.Time `json:"nextSliceAt,omitzero"`
+	EstimatedEnd time.Time `json:"estimatedEnd,omitzero"`
+}
+
+// Report builds report.json.
+func Report(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts) *Document {
+	d := &Document{
+		ID: s.ID, Name: s.Name, Reference: s.Reference, State: s.State, Reason: reason(s),
+		ApplicationID: s.ApplicationID, CampaignID: s.CampaignID, SlicingCondition: s.Condition,
+		ReceivedAt: instant(s.ReceivedAt), ScheduledAt: instant(s.ScheduledAt),
+		StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt),
+		Recipients: &s.Rows,
+		Messages: &Messages{
+			Planned: s.Planned, Sent: counts[campaign.Sent], Failed: counts[campaign.Failed],
+			Unknown: counts[campaign.Unknown], Expired: counts[campaign.Expired],
+			Canceled: counts[campaign.Canceled], Suppressed: counts[campaign.Suppressed],
+			Skipped:   counts[campaign.Skipped],
+			Duplicate: uint64(s.Rows.Duplicate), Rejected: uint64(s.Rows.Rejected),
+		},
+		Slices:     make([]Slice, 0, len(slices)),
+		Warnings:   append([]campaign.Problem{}, s.Warnings...),
+		Errors:     append([]campaign.Problem{}, s.Problems...),
+		ErrorCount: max(s.ProblemCount, len(s.Problems)),
+	}
+	for _, one := range slices {
+		d.Slices = append(d.Slices, Slice{instant(one.Start), instant(one.End), one.Recipients})
+	}
+	if s.CSV != (campaign.CSVInfo{}) {
+		d.CSV = &s.CSV
+	}
+	for _, p := range s.Previews {
+		d.Previews = append(d.Previews, Preview{p.Line, p.ContactCode, p.ChannelType, p.Message, content(p.Content)})
+	}
+	return d
+}
+
+// content is a rendered item as JSON, so that no one has to parse a string in a document.
+func content(item string) any {
+	if raw := json.RawMessage(item); json.Valid(raw) {
+		return raw
+	}
+	return item
+}
+
+// reason is why the sending is where it is; a dry run that was good says so.
+func reason(s *campaign.Sending) string {
+	if s.Reason == "" && s.DryRun && s.State == campaign.StateCompleted {
+		return "dry run: checked and planned, nothing was sent"
+	}
+	return s.Reason
+}
+
+// Status builds status.json of an accepted sending as things stand at now.
+func Status(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, now time.Time) *StatusDocument {
+	d := &StatusDocument{Document: *Report(s, slices, counts)}
+	d.Percent = percent(counts.Final(), s.Planned)
+	if s.State.Final() {
+		d.Percent = 100
+	}
+	if !s.State.Active() { // paused or held: no one knows when it goes on
+		return d
+	}
+	for _, one := range slices {
+		if one.Start.After(now) {
+			d.NextSliceAt = instant(one.Start)
+			break
+		}
+	}
+	d.EstimatedEnd = instant(estimate(s, slices, counts, now))
+	return d
+}
+
+// estimate is when the last message will probably have gone out: at the end of
+// the last slot, or, where no slot bounds it, at the pace so far; zero if no one can tell.
+func estimate(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, now time.Time) time.Time {
+	if n := len(slices); n > 0 && slices[n-1].Sliced() && slices[n-1].End.After(now) {
+		return slices[n-1].End
+	}
+	done, elapsed := counts.Final(), now.Sub(s.StartedAt)
+	if s.StartedAt.IsZero() || done == 0 || done > s.Planned || elapsed <= 0 {
+		return time.Time{}
+	}
+	left := float64(elapsed) / float64(done) * float64(s.Planned-done)
+	if left > float64(100*365*24*time.Hour) {
+		return time.Time{}
+	}
+	return now.Add(time.Duration(left))
+}
+
+// Checking builds the status.json of a drop that is still being checked; done,
+// from 0 to 1, is how much of its CSV has been. Rows, messages and slices are not known yet.
+func Checking(s *campaign.Sending, done float64) *StatusDocument {
+	d := &StatusDocument{Document: *Report(s, nil, campaign.Counts{}), Percent: round(100 * min(max(done, 0), 1))}
+	d.State = campaign.StateChecking
+	d.Recipients, d.Messages, d.Slices = nil, nil, nil
+	return d
+}
+
+// percent is rounded down, so that 100 means all.
+func percent(done, of uint64) float64 {
+	if of == 0 {
+		return 0
+	}
+	return math.Floor(1000*float64(done)/float64(of)) / 10
+}
+
+func round(v float64) float64 { return math.Floor(10*v) / 10 }
+
+// instant is t as it is written: UTC, to the millisecond.
+func instant(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC().Truncate(time.Millisecond)
+}
+
+func encode(w io.Writer, doc any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false) // it is read by programs and people, not by browsers
+	e.SetIndent("", "  ")
+	if err := e.Encode(doc); err != nil {
+		return fmt.Errorf("encode: %w", err)
+	}
+	return nil
+}
