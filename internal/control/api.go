@@ -131,7 +131,7 @@ type Suppression struct {
 	ChannelType   string    `json:"channelType,omitempty"`
 	ContactCode   string    `json:"contactCode"`
 	At            time.Time `json:"at,omitzero"`
-	By            string    `json:"by,omitempty"`
+	Source        string    `json:"source,omitempty"` // where it came from: a file, a command, a channel
 }
 
 // Imported counts the rows of a list of opt-outs.
@@ -153,7 +153,7 @@ type AuditFilter struct {
 type AuditEntry struct {
 	At      time.Time   `json:"at"`
 	Who     string      `json:"who"`
-	What    string      `json:"what"`
+	Action  string      `json:"action"` // pause, resume, cancel, resend, suppress, reload …
 	Sending campaign.ID `json:"sending,omitempty"`
 	Detail  string      `json:"detail,omitempty"` // no contact data
 }

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func newAuditCmd(env *environment) *cobra.Command {
+	var since time.Duration
+	var sending string
+	var limit int
+	cmd := &cobra.Command{
+		Use:     "audit",
+		Short:   "List who changed what, newest first",
+		Long:    `Lists who paused, resumed, canceled, resent, suppressed or reloaded what, and when, newest first.`,
+		Example: "  campaignd audit --since 24h          the changes of the last day\n  campaignd audit --sending spring     those of one sending",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if since < 0 || limit < 0 {
+				return usage("--since and --limit can't be less than 0")
+			}
+			c, err := env.client()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			var from time.Time
+			if since > 0 {
+				from = time.Now().Add(-since)
+			}
+			entries, err := c.Audit(cmd.Context(), from, sending, limit)
+			if err != nil {
+				return err
+			}
+			if env.json {
+				return env.printJSON(entries)
+			}
+			g := grid{header: []string{"at", "who", "what", "sending", "detail"}}
+			for _, e := range entries {
+				g.add(instant(e.At), e.Who, e.Action, string(e.Sending), e.Detail)
+			}
+			if len(g.rows) == 0 {
+				return env.printf("Nothing was changed.\n")
+			}
+			return env.printGrid(g)
+		},
+	}
+	cmd.Flags().DurationVar(&since, "since", 0, "only the last `time`, e.g. 24h")
+	cmd.Flags().StringVar(&sending, "sending", "", "only this `sending`")
+	cmd.Flags().IntVar(&limit, "limit", 200, "at most so many; 0: all")
+	return cmd
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+)
+
+func newConfigCmd(env *environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check, show or reload the configuration",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return usage("say what to do: check, show or reload") },
+	}
+	cmd.AddCommand(newConfigCheckCmd(env), newConfigShowCmd(env), newConfigReloadCmd(env))
+	return cmd
+}
+
+// checkAnswer is what "config check --json" prints.
+type checkAnswer struct {
+	File   string             `json:"file"`
+	OK     bool               `json:"ok"`
+	Count  int                `json:"count"`
+	Errors []campaign.Problem `json:"errors"`
+}
+
+func newConfigCheckCmd(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Say everything that is wrong with the configuration",
+		Long: `Says everything that is wrong with the configuration, each with its line and column
+and what would be right. Without FILE it is the one that "run" would read. Exit status 2 if something is wrong.`,
+		Example: "  campaignd config check\n  campaignd config check /etc/campaignd/campaignd.toml.new",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			path, err := env.configPath(args)
+			if err != nil {
+				return err
+			}
+			_, problems := config.Load(path)
+			if env.json {
+				if problems.List == nil {
+					problems.List = []campaign.Problem{}
+				}
+				if err := env.printJSON(checkAnswer{path, problems.Count == 0, problems.Count, problems.List}); err != nil {
+					return err
+				}
+			} else {
+				for _, p := range problems.List {
+					fmt.Fprintln(env.errw, printable(p.String()))
+				}
+			}
+			switch {
+			case problems.Count > 0 && env.json:
+				return exitError{code: exitUsage}
+			case problems.Count > 0:
+				return usage("%s: %s", path, wrong(problems))
+			case env.json:
+				return nil
+			}
+			return env.printf("%s is good.\n", printable(path))
+		},
+	}
+}
+
+// configPath is the file that was named, else the one that "run" would read.
+func (env *environment) configPath(args []string) (string, error) {
+	if len(args) > 0 {
+		return args[0], nil
+	}
+	path, err := config.Find(env.configFlag, env.getenv)
+	if err != nil {
+		return "", exitError{exitUsage, err}
+	}
+	return path, nil
+}
+
+func newConfigShowCmd(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:     "show",
+		Short:   "Print the configuration with every default filled in",
+		Long:    `Prints the configuration as it is in effect, with every default filled in, as TOML. It names the files of secrets and shows no secret.`,
+		Example: "  campaignd config show",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if env.json {
+				return usage("the configuration is TOML; there is no --json of it")
+			}
+			cfg, err := env.loadConfig()
+			if err != nil {
+				return err
+			}
+			if err := cfg.Show(env.out); err != nil {
+				return fmt.Errorf("print configuration: %w", err)
+			}
+			return nil
+		},
+	}
+}
+
+func newConfigReloadCmd(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:     "reload",
+		Short:   "Have the daemon read its configuration again",
+		Long:    `Has the daemon read its configuration again, as SIGHUP does. With a bad one it keeps the old and says what is wrong.`,
+		Example: "  campaignd config reload",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := env.client()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			if err := c.Reload(cmd.Context()); err != nil {
+				return err
+			}
+			if env.json {
+				return env.printJSON(map[string]bool{"reloaded": true})
+			}
+			return env.printf("The daemon has read its configuration again.\n")
+		},
+	}
+}

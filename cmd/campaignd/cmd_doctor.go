@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"campaignd/internal/control"
+)
+
+func newDoctorCmd(env *environment) *cobra.Command {
+	var deep bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Look for what is wrong and say what to do",
+		Long: `Looks at the configuration, the folders and their permissions, free space, the
+clock, the channels and the store, and says what to do about what is wrong. It
+works without a daemon too, and then says less. Exit status 3 if something is wrong.`,
+		Example: "  campaignd doctor            a quick look\n  campaignd doctor --deep     read the whole store too",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			findings, err := examine(cmd.Context(), env, deep)
+			if err != nil {
+				return err
+			}
+			if err := printFindings(env, findings); err != nil {
+				return err
+			}
+			if slices.ContainsFunc(findings, func(f control.Finding) bool { return f.Level == control.LevelFail }) {
+				return exitError{code: exitWanting}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&deep, "deep", false, "read the whole store and count again")
+	return cmd
+}
+
+// examine looks from here and, if it runs, has the daemon look.
+func examine(ctx context.Context, env *environment, deep bool) ([]control.Finding, error) {
+	cfg, err := env.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	c, err := control.Dial(filepath.Join(cfg.StateDir, socketName))
+	if err != nil {
+		advice := "start it: campaignd run"
+		if !errors.Is(err, control.ErrNoDaemon) {
+			advice = "see who may use it: ls -l " + filepath.Join(cfg.StateDir, socketName)
+		}
+		return append(control.Examine(cfg, env.getenv), control.Finding{
+			Check: "daemon", Level: control.LevelFail, Message: err.Error(), Advice: advice,
+		}), nil
+	}
+	defer c.Close()
+	return c.Doctor(ctx, deep)
+}
+
+func printFindings(env *environment, findings []control.Finding) error {
+	if env.json {
+		return env.printJSON(findings)
+	}
+	g := grid{header: []string{"check", "is", "what was found"}}
+	var todo []string
+	for _, f := range findings {
+		g.add(f.Check, string(f.Level), f.Message)
+		if f.Level != control.LevelOK && f.Advice != "" {
+			todo = append(todo, printable("  "+f.Check+": "+f.Advice))
+		}
+	}
+	if err := env.printGrid(g); err != nil {
+		return err
+	}
+	if len(todo) == 0 {
+		return nil
+	}
+	return lines(env.out, append([]string{"", env.bold("What to do")}, todo...))
+}

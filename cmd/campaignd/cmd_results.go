@@ -1,0 +1,51 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"campaignd/internal/campaign"
+)
+
+func newResultsCmd(env *environment) *cobra.Command {
+	var texts []string
+	cmd := &cobra.Command{
+		Use:   "results SENDING",
+		Short: "Print what became of each message, as CSV",
+		Long: `Prints a CSV line for every row and message of a sending: line, contactCode,
+channelType, message, outcome, attempts, providerId, at, error. It holds contacts.
+--outcome keeps only some: ` + outcomeNames() + `.`,
+		Example: "  campaignd results 42 >results.csv\n  campaignd results 42 --outcome failed,unknown",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var outcomes []campaign.Outcome
+			for _, text := range texts {
+				o, err := campaign.ParseOutcome(text)
+				if err != nil || !o.Final() {
+					return usage("unknown outcome %q; there are %s", text, outcomeNames())
+				}
+				outcomes = append(outcomes, o)
+			}
+			if env.json {
+				return usage("results are CSV; \"campaignd show --json\" has the counts")
+			}
+			c, err := env.client()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			return c.Results(cmd.Context(), args[0], outcomes, env.out)
+		},
+	}
+	cmd.Flags().StringSliceVar(&texts, "outcome", nil, "only messages with this `outcome`; may be given more than once")
+	return cmd
+}
+
+func outcomeNames() string {
+	var names []string
+	for _, o := range campaign.FinalOutcomes {
+		names = append(names, o.String())
+	}
+	return strings.Join(names, ", ")
+}

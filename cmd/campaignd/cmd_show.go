@@ -1,0 +1,189 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/control"
+)
+
+func newShowCmd(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:     "show SENDING",
+		Short:   "Tell all about one sending",
+		Long:    `Tells all about one sending: where it stands and why, its rows, its messages by outcome, its slices, and what was wrong with the drop.`,
+		Example: "  campaignd show 42           the sending with number 42\n  campaignd show spring       the newest sending of the drop spring.csv",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := env.client()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			d, err := c.Sending(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if env.json {
+				return env.printJSON(d)
+			}
+			return printDetails(env, d)
+		},
+	}
+}
+
+func printDetails(env *environment, d control.Details) error {
+	when := instant(d.ScheduledAt)
+	if d.Sliced {
+		when += ", " + string(d.Condition)
+	}
+	dry := ""
+	if d.DryRun {
+		dry = "yes: nothing is sent"
+	}
+	if err := env.printf("%s\n", env.bold(printable(fmt.Sprintf("%s  %s", d.ID, d.Name)))); err != nil {
+		return err
+	}
+	if err := env.facts(
+		[2]string{"state", string(d.State)},
+		[2]string{"reason", d.Reason},
+		[2]string{"reference", d.Reference},
+		[2]string{"dry run", dry},
+		[2]string{"application", fmt.Sprint(d.ApplicationID)},
+		[2]string{"campaign", fmt.Sprint(d.CampaignID)},
+		[2]string{"channels", strings.Join(d.Channels, ", ")},
+		[2]string{"inbox", d.Inbox},
+		[2]string{"folder", d.Folder},
+		[2]string{"received", instant(d.ReceivedAt)},
+		[2]string{"accepted", instant(d.AcceptedAt)},
+		[2]string{"scheduled", when},
+		[2]string{"started", instant(d.StartedAt)},
+		[2]string{"finished", instant(d.FinishedAt)},
+		[2]string{"next slice", instant(d.NextSliceAt)},
+		[2]string{"expected end", instant(d.EstimatedEnd)},
+		[2]string{"rows", rowsText(d.Recipients)},
+		[2]string{"messages", fmt.Sprintf("%s planned, %s", count(d.Messages.Planned), percentText(d.Percent)+" done")},
+		[2]string{"csv", csvText(d.CSV)},
+	); err != nil {
+		return err
+	}
+	for _, h := range d.Held {
+		if err := env.printf("%s\n", printable(fmt.Sprintf("held: channel %s of application %d: %s", h.ChannelType, h.ApplicationID, h.Reason))); err != nil {
+			return err
+		}
+	}
+	if err := printOutcomes(env, d.Messages); err != nil {
+		return err
+	}
+	if err := printSlices(env, d.Slices); err != nil {
+		return err
+	}
+	if err := printProblems(env, "Errors", d.Errors, d.ErrorCount); err != nil {
+		return err
+	}
+	if err := printProblems(env, "Warnings", d.Warnings, len(d.Warnings)); err != nil {
+		return err
+	}
+	if e := d.LastError; e != nil {
+		where := ""
+		if e.Line > 0 {
+			where = fmt.Sprintf(", line %d", e.Line)
+		}
+		if err := env.printf("\nLast error (%s%s): %s\n", instant(e.At), where, printable(e.Error)); err != nil {
+			return err
+		}
+	}
+	return printPreviews(env, d.Previews)
+}
+
+func rowsText(r campaign.RowCounts) string {
+	if r.Total == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s: %s accepted, %s rejected, %s duplicate", count(r.Total), count(r.Accepted), count(r.Rejected), count(r.Duplicate))
+}
+
+func csvText(c campaign.CSVInfo) string {
+	if c.Bytes == 0 {
+		return ""
+	}
+	delimiter := c.Delimiter
+	if delimiter == "\t" {
+		delimiter = "tab"
+	}
+	return fmt.Sprintf("%s, %s, separated by %s, SHA-256 %s", bytesText(c.Bytes), c.Encoding, delimiter, c.SHA256)
+}
+
+// printOutcomes lists the outcomes there are.
+func printOutcomes(env *environment, m control.Messages) error {
+	g := grid{header: []string{"outcome", "messages"}, right: []int{1}}
+	for _, o := range []struct {
+		name string
+		n    uint64
+	}{
+		{"pending", m.Pending}, {"in flight", m.InFlight}, {"retrying", m.Retrying}, {"sent", m.Sent}, {"failed", m.Failed},
+		{"unknown", m.Unknown}, {"expired", m.Expired}, {"canceled", m.Canceled}, {"suppressed", m.Suppressed}, {"skipped", m.Skipped},
+	} {
+		if o.n > 0 {
+			g.add(o.name, count(o.n))
+		}
+	}
+	if len(g.rows) == 0 {
+		return nil
+	}
+	if err := env.printf("\n"); err != nil {
+		return err
+	}
+	return env.printGrid(g)
+}
+
+// fewSlices is how many slices are listed from the front and from the end.
+const fewSlices = 12
+
+func printSlices(env *environment, slices []control.Slice) error {
+	if len(slices) == 0 {
+		return nil
+	}
+	g := grid{header: []string{"slice", "from", "to", "recipients"}, right: []int{0, 3}}
+	for i, s := range slices {
+		if len(slices) > 2*fewSlices && i == fewSlices {
+			g.add("…", fmt.Sprintf("%d more, all with --json", len(slices)-2*fewSlices), "", "")
+		}
+		if len(slices) > 2*fewSlices && i >= fewSlices && i < len(slices)-fewSlices {
+			continue
+		}
+		g.add(count(i+1), instant(s.Start), instant(s.End), count(s.Recipients))
+	}
+	if err := env.printf("\n"); err != nil {
+		return err
+	}
+	return env.printGrid(g)
+}
+
+func printProblems(env *environment, title string, list []campaign.Problem, total int) error {
+	if len(list) == 0 {
+		return nil
+	}
+	all := []string{"", env.bold(fmt.Sprintf("%s (%d)", title, total))}
+	for _, p := range list {
+		all = append(all, "  "+printable(p.String()))
+	}
+	if total > len(list) {
+		all = append(all, fmt.Sprintf("  and %d more", total-len(list)))
+	}
+	return lines(env.out, all)
+}
+
+func printPreviews(env *environment, previews []campaign.Preview) error {
+	if len(previews) == 0 {
+		return nil
+	}
+	all := []string{"", env.bold("The first messages")}
+	for _, p := range previews {
+		all = append(all, printable(fmt.Sprintf("  line %d, message %d to %s on %s: %s", p.Line, p.Message, p.ContactCode, p.ChannelType, p.Content)))
+	}
+	return lines(env.out, all)
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/control"
+)
+
+func newStatusCmd(env *environment) *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Say how the daemon is and what it is sending",
+		Long: `Says how the daemon is: its inboxes, its channels, what is held and why, and the
+sendings that are not over yet. --all lists those that are over too.`,
+		Example: "  campaignd status            how things stand\n  campaignd status --json     the same for a program",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runStatus(cmd.Context(), env, all)
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "list finished sendings too")
+	return cmd
+}
+
+// statusAnswer is what "status --json" prints.
+type statusAnswer struct {
+	control.Status
+	List []control.Sending `json:"list"` // not over yet; all with --all
+}
+
+func runStatus(ctx context.Context, env *environment, all bool) error {
+	c, err := env.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	status, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	var filter control.Filter
+	if !all {
+		filter.States = openStates()
+	}
+	list, err := c.Sendings(ctx, filter)
+	if err != nil {
+		return err
+	}
+	if env.json {
+		return env.printJSON(statusAnswer{status, list})
+	}
+	return printStatus(env, status, list)
+}
+
+// openStates are the states of sendings that are not over.
+func openStates() []campaign.State {
+	var open []campaign.State
+	for _, s := range campaign.States {
+		if !s.Final() {
+			open = append(open, s)
+		}
+	}
+	return open
+}
+
+func printStatus(env *environment, s control.Status, list []control.Sending) error {
+	running := fmt.Sprintf("campaignd %s, process %d, up %s", s.Version, s.PID, span(s.Now.Sub(s.StartedAt)))
+	if s.Stopping {
+		running += ", stopping"
+	}
+	var totals []string
+	for _, state := range campaign.States {
+		if n := s.Sendings[state]; n > 0 {
+			totals = append(totals, fmt.Sprintf("%d %s", n, state))
+		}
+	}
+	queue := fmt.Sprintf("%s pending, %s in flight, %s retrying", count(s.Queue.Pending), count(s.Queue.InFlight), count(s.Queue.Retrying))
+	if !s.Queue.NextAt.IsZero() {
+		queue += ", next at " + instant(s.Queue.NextAt)
+	}
+	store := fmt.Sprintf("%s, %s (%s of it free; the disk has %s)", s.Store.Path, bytesText(s.Store.Bytes), bytesText(s.Store.FreeBytes), bytesText(s.Store.DiskFree))
+	if err := env.facts(
+		[2]string{"daemon", running},
+		[2]string{"config", s.ConfigFile},
+		[2]string{"not read", s.ConfigProblem},
+		[2]string{"store", store},
+		[2]string{"messages", queue},
+		[2]string{"sendings", strings.Join(totals, ", ")},
+	); err != nil {
+		return err
+	}
+	if err := printInboxes(env, s); err != nil {
+		return err
+	}
+	if err := printChannels(env, s); err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return env.printf("\nNothing is being sent.\n")
+	}
+	if err := env.printf("\n"); err != nil {
+		return err
+	}
+	return printSendings(env, list)
+}
+
+func printInboxes(env *environment, s control.Status) error {
+	g := grid{header: []string{"inbox", "waiting", "checking", "other files", "problem"}, right: []int{1, 2, 3}}
+	var waits []string
+	for _, in := range s.Inboxes {
+		g.add(in.Path, count(in.Waiting), count(in.Checking), count(in.Others), in.Problem)
+		for _, w := range in.Waits {
+			line := fmt.Sprintf("  %s waits", w.Name)
+			if !w.Since.IsZero() {
+				line += " since " + span(s.Now.Sub(w.Since))
+			}
+			waits = append(waits, printable(line+": "+w.Reason))
+		}
+	}
+	if len(g.rows) == 0 {
+		return nil
+	}
+	if err := env.printf("\n"); err != nil {
+		return err
+	}
+	if err := env.printGrid(g); err != nil {
+		return err
+	}
+	return lines(env.out, waits)
+}
+
+func printChannels(env *environment, s control.Status) error {
+	if len(s.Channels) == 0 {
+		return nil
+	}
+	g := grid{header: []string{"application", "channel", "driver", "rate", "in flight", "held"}, right: []int{0, 3, 4}}
+	for _, ch := range s.Channels {
+		g.add(fmt.Sprint(ch.ApplicationID), ch.ChannelType, ch.Driver, rateText(ch), count(ch.InFlight), heldText(ch))
+	}
+	if err := env.printf("\n"); err != nil {
+		return err
+	}
+	return env.printGrid(g)
+}
+
+func rateText(ch control.Channel) string {
+	if ch.Rate == 0 {
+		return "no limit"
+	}
+	if ch.Current > 0 && ch.Current < ch.Rate {
+		return fmt.Sprintf("%g/s of %g/s", ch.Current, ch.Rate)
+	}
+	return fmt.Sprintf("%g/s", ch.Rate)
+}
+
+func heldText(ch control.Channel) string {
+	if !ch.Held {
+		return ""
+	}
+	text := ch.HeldReason
+	if text == "" {
+		text = "held"
+	}
+	if !ch.NextTryAt.IsZero() {
+		text += "; tried again at " + instant(ch.NextTryAt)
+	}
+	return text
+}
+
+func printSendings(env *environment, list []control.Sending) error {
+	g := grid{header: []string{"id", "name", "state", "done", "sent", "failed", "planned", "next", "end"}, right: []int{3, 4, 5, 6}}
+	var reasons []string
+	for _, s := range list {
+		end := s.FinishedAt
+		if end.IsZero() {
+			end = s.EstimatedEnd
+		}
+		g.add(string(s.ID), s.Name, string(s.State), percentText(s.Percent), count(s.Messages.Sent),
+			count(s.Messages.Failed+s.Messages.Unknown+s.Messages.Expired), count(s.Messages.Planned), instant(s.NextSliceAt), instant(end))
+		if s.Reason != "" {
+			reasons = append(reasons, printable(fmt.Sprintf("  %s is %s: %s", s.ID, s.State, s.Reason)))
+		}
+	}
+	if err := env.printGrid(g); err != nil {
+		return err
+	}
+	return lines(env.out, reasons)
+}
+
+// percentText never rounds up to 100: that would say "over".
+func percentText(p float64) string {
+	if p > 99.9 && p < 100 {
+		p = 99.9
+	}
+	return fmt.Sprintf("%.1f%%", p)
+}
+
+// secondsText is a length of time given in seconds.
+func secondsText(n int64) string { return (time.Duration(n) * time.Second).String() }

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"campaignd/internal/control"
+)
+
+// steer is what pause, resume and cancel have in common: ask, then say what changed.
+func steer(ctx context.Context, env *environment, text string, ask func(*control.Client, context.Context, string) (control.Change, error)) error {
+	c, err := env.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	change, err := ask(c, ctx, text)
+	if err != nil {
+		return err
+	}
+	if env.json {
+		return env.printJSON(change)
+	}
+	return printChange(env, change)
+}
+
+func printChange(env *environment, ch control.Change) error {
+	line := fmt.Sprintf("%s (%s) is %s", ch.ID, ch.Name, ch.State)
+	if ch.From != ch.State && ch.From != "" {
+		line += fmt.Sprintf("; it was %s", ch.From)
+	}
+	line += "."
+	if ch.Canceled > 0 {
+		line += fmt.Sprintf(" %s messages will not be sent.", count(ch.Canceled))
+	}
+	if ch.InFlight > 0 {
+		line += fmt.Sprintf(" %s were on their way already and can't be called back.", count(ch.InFlight))
+	}
+	return env.printf("%s\n", printable(line))
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"campaignd/internal/campaign"
+)
+
+// printJSON writes v as --json prints it: indented, one value, a line end.
+func (env *environment) printJSON(v any) error {
+	enc := json.NewEncoder(env.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("print JSON: %w", err)
+	}
+	return nil
+}
+
+// grid is a table to be: the header, then a row each. Cells to the right hold numbers.
+type grid struct {
+	header []string
+	right  []int // columns, from 0, that are aligned to the right
+	rows   [][]string
+}
+
+func (g *grid) add(cells ...string) { g.rows = append(g.rows, cells) }
+
+// printGrid writes a table: drawn on a terminal, else plain aligned text that
+// other programs can cut up.
+func (env *environment) printGrid(g grid) error {
+	t := table.NewWriter()
+	style := plainStyle()
+	if env.terminal {
+		style = table.StyleRounded
+		style.Format.Header = text.FormatDefault
+		if env.colour {
+			style.Color.Header = text.Colors{text.Bold}
+		}
+		if env.width > 0 {
+			style.Size.WidthMax = env.width
+		}
+	}
+	t.SetStyle(style)
+	t.AppendHeader(tableRow(g.header, nil))
+	for _, cells := range g.rows {
+		t.AppendRow(tableRow(cells, env.paint))
+	}
+	var columns []table.ColumnConfig
+	for _, c := range g.right {
+		columns = append(columns, table.ColumnConfig{Number: c + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	}
+	t.SetColumnConfigs(columns)
+	for line := range strings.Lines(t.Render() + "\n") {
+		if err := env.printf("%s\n", strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func tableRow(cells []string, paint func(string) string) table.Row {
+	row := make(table.Row, len(cells))
+	for i, cell := range cells {
+		cell = printable(strings.NewReplacer("\n", " ", "\t", " ").Replace(cell))
+		if paint != nil {
+			cell = paint(cell)
+		}
+		row[i] = cell
+	}
+	return row
+}
+
+// plainStyle is columns two spaces apart and nothing drawn.
+func plainStyle() table.Style {
+	style := table.StyleDefault
+	style.Name = "plain"
+	style.Box = table.BoxStyle{PaddingRight: "  ", UnfinishedRow: " ~"}
+	style.Options = table.OptionsNoBordersAndSeparators
+	style.Format.Header = text.FormatDefault
+	return style
+}
+
+// paint colours a cell that is a state, an outcome or a level.
+func (env *environment) paint(cell string) string {
+	if !env.colour {
+		return cell
+	}
+	colours := text.Colors{}
+	switch cell {
+	case string(campaign.StateSending), string(campaign.StateCompleted), "ok":
+		colours = text.Colors{text.FgGreen}
+	case string(campaign.StatePaused), string(campaign.StateHeld), "warning":
+		colours = text.Colors{text.FgYellow}
+	case string(campaign.StateCanceled), string(campaign.StateRejected), "failure":
+		colours = text.Colors{text.FgRed}
+	default:
+		return cell
+	}
+	return colours.Sprint(cell)
+}
+
+// bold is for headings.
+func (env *environment) bold(s string) string {
+	if !env.colour {
+		return s
+	}
+	return text.Colors{text.Bold}.Sprint(s)
+}
+
+// printf writes to out. A closed pipe ends the command.
+func (env *environment) printf(format string, args ...any) error {
+	if _, err := fmt.Fprintf(env.out, format, args...); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	return nil
+}
+
+// facts writes "name  value" lines with the names aligned, and leaves out those without a value.
+func (env *environment) facts(pairs ...[2]string) error {
+	width := 0
+	for _, p := range pairs {
+		if p[1] != "" {
+			width = max(width, len(p[0]))
+		}
+	}
+	for _, p := range pairs {
+		if p[1] == "" {
+			continue
+		}
+		if err := env.printf("%-*s  %s\n", width, p[0], env.paint(printable(p[1]))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// instant is a moment as people read it, in UTC; "" for none.
+func instant(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}
+
+// span is a length of time as people say it, in its two largest units.
+func span(d time.Duration) string {
+	d = d.Round(time.Second)
+	if d < 0 {
+		return "-" + span(-d)
+	}
+	const day = 24 * time.Hour
+	switch {
+	case d >= day:
+		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%ds", d/time.Second)
+}
+
+// count is a number with its thousands apart.
+func count[N int | int64 | uint32 | uint64](n N) string {
+	digits := fmt.Sprintf("%d", n)
+	var b strings.Builder
+	for i, r := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 && digits[i-1] != '-' {
+			b.WriteByte(',')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// bytesText is a size as people read it.
+func bytesText(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, units := float64(n), "KMGTPE"
+	i := -1
+	for value >= unit && i < len(units)-1 {
+		value /= unit
+		i++
+	}
+	return fmt.Sprintf("%.1f %ciB", value, units[i])
+}
+
+// lines writes lines until one fails.
+func lines(w io.Writer, all []string) error {
+	for _, line := range all {
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return fmt.Errorf("print: %w", err)
+		}
+	}
+	return nil
+}

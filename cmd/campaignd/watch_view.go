@@ -1,0 +1,129 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/progress"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/control"
+)
+
+// lineView prints a line at every change, for logs and pipes.
+type lineView struct {
+	env *environment
+}
+
+func (v *lineView) show(s control.Sending, changed bool) error {
+	if !changed {
+		return nil
+	}
+	if v.env.json {
+		data, err := json.Marshal(s)
+		if err != nil {
+			return fmt.Errorf("print JSON: %w", err)
+		}
+		return v.env.printf("%s\n", data)
+	}
+	return v.env.printf("%s\n", printable(progressLine(s)))
+}
+
+func (v *lineView) end() {}
+
+// progressLine is a sending in one line.
+func progressLine(s control.Sending) string {
+	line := fmt.Sprintf("%s %s %s: %s, %s of %s sent", s.ID, s.Name, s.State, percentText(s.Percent), count(s.Messages.Sent), count(s.Messages.Planned))
+	if bad := s.Messages.Failed + s.Messages.Unknown + s.Messages.Expired; bad > 0 {
+		line += fmt.Sprintf(", %s not", count(bad))
+	}
+	if s.Rate > 0 && !s.State.Final() {
+		line += fmt.Sprintf(", %.1f/s", s.Rate)
+	}
+	if !s.EstimatedEnd.IsZero() && !s.State.Final() {
+		line += ", end " + instant(s.EstimatedEnd)
+	}
+	if s.Reason != "" {
+		line += "; " + s.Reason
+	}
+	return line
+}
+
+// barView keeps a progress bar a sending on a terminal.
+type barView struct {
+	env      *environment
+	writer   progress.Writer
+	trackers map[campaign.ID]*progress.Tracker
+	errors   map[campaign.ID]control.MessageError // the last one shown
+	rendered sync.WaitGroup
+}
+
+func newBarView(env *environment) *barView {
+	w := progress.NewWriter()
+	w.SetOutputWriter(env.out)
+	w.SetAutoStop(false)
+	w.SetUpdateFrequency(250 * time.Millisecond)
+	w.SetTrackerLength(24)
+	w.SetTrackerPosition(progress.PositionRight)
+	w.SetMessageLength(60)
+	w.SetTerminalWidth(env.width)
+	w.SetSortBy(progress.SortByNone)
+	style := progress.StyleBlocks
+	if !env.colour {
+		style.Colors = progress.StyleColors{}
+	}
+	style.Visibility.ETA = false // the daemon knows better: see the message
+	style.Visibility.Time = false
+	style.Visibility.Value = true
+	style.Options.PercentFormat = "%4.1f%%"
+	w.SetStyle(style)
+	v := &barView{env: env, writer: w, trackers: map[campaign.ID]*progress.Tracker{}, errors: map[campaign.ID]control.MessageError{}}
+	v.rendered.Go(w.Render)
+	return v
+}
+
+func (v *barView) show(s control.Sending, _ bool) error {
+	t, known := v.trackers[s.ID]
+	if !known {
+		t = &progress.Tracker{Message: barMessage(s), Total: max(int64(s.Messages.Planned), 1), AutoStopDisabled: true}
+		v.trackers[s.ID] = t
+		v.writer.AppendTracker(t)
+	}
+	t.UpdateMessage(barMessage(s))
+	t.UpdateTotal(max(int64(s.Messages.Planned), 1))
+	t.SetValue(int64(s.Messages.Final()))
+	if e := s.LastError; e != nil && v.errors[s.ID] != *e {
+		v.errors[s.ID] = *e
+		v.writer.Log("%s", printable(fmt.Sprintf("%s %s line %d: %s", instant(e.At), s.ID, e.Line, e.Error)))
+	}
+	if s.State.Final() {
+		if s.State == campaign.StateCompleted {
+			t.MarkAsDone()
+		} else {
+			t.MarkAsErrored()
+		}
+		v.writer.Log("%s", printable(progressLine(s)))
+		delete(v.trackers, s.ID)
+		delete(v.errors, s.ID)
+	}
+	return nil
+}
+
+// end stops drawing and waits for the last picture.
+func (v *barView) end() {
+	v.writer.Stop()
+	v.rendered.Wait()
+}
+
+func barMessage(s control.Sending) string {
+	text := fmt.Sprintf("%s %s %s", s.ID, s.Name, s.State)
+	if s.Rate > 0 {
+		text += fmt.Sprintf(" %.1f/s", s.Rate)
+	}
+	if !s.EstimatedEnd.IsZero() {
+		text += " until " + s.EstimatedEnd.UTC().Format("15:04Z")
+	}
+	return printable(text)
+}
