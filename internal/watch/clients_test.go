@@ -1,0 +1,248 @@
+package watch
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// upload writes the CSV of drop a in three parts, ten seconds apart, and calls
+// between after each but the last.
+func upload(b *inbox, f *os.File, between func()) {
+	b.t.Helper()
+	for i := range 3 {
+		_, err := f.WriteString(strings.Repeat("1,2,3\n", 1000))
+		b.do(err)
+		if i < 2 {
+			b.pass(10 * time.Second)
+			between()
+		}
+	}
+}
+
+// What SFTP clients do to a file, call by call. None may be told of before its
+// upload has ended, each must be soon after.
+func TestClients(t *testing.T) {
+	old := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
+	for name, client := range map[string]func(b *inbox, untold func()){
+		"sftp put, scp, curl, paramiko put": func(b *inbox, untold func()) {
+			f := hold(b.t, b.path("a.csv"))
+			upload(b, f, untold)
+			b.do(f.Close())
+		},
+		"sftp put -p, lftp put": func(b *inbox, untold func()) {
+			f := hold(b.t, b.path("a.csv"))
+			upload(b, f, untold)
+			b.do(os.Chtimes(b.path("a.csv"), old, old), f.Close())
+		},
+		"rclone inplace: attrib after close": func(b *inbox, untold func()) {
+			f := hold(b.t, b.path("a.csv"))
+			upload(b, f, untold)
+			b.do(f.Close())
+			b.pass(1500 * time.Millisecond)
+			untold()
+			b.do(os.Chtimes(b.path("a.csv"), old, old), os.Chmod(b.path("a.csv"), 0o644))
+			b.pass(1500 * time.Millisecond)
+			untold() // the attributes have begun the quiet time anew
+		},
+		"rclone: .partial, then moved in": func(b *inbox, untold func()) {
+			f := hold(b.t, b.path("a.csv.0123abcd.partial"))
+			upload(b, f, untold)
+			b.do(f.Close(), os.Chtimes(b.path("a.csv.0123abcd.partial"), old, old), os.Rename(b.path("a.csv.0123abcd.partial"), b.path("a.csv")))
+		},
+		"sftp put + rename, posix_rename": func(b *inbox, untold func()) {
+			f := hold(b.t, b.path("a.csv.tmp"))
+			upload(b, f, untold)
+			b.do(f.Close(), os.Rename(b.path("a.csv.tmp"), b.path("a.csv")))
+		},
+		"renamed while still open": func(b *inbox, untold func()) {
+			f := hold(b.t, b.path("a.csv.filepart"))
+			b.do(os.Rename(b.path("a.csv.filepart"), b.path("a.csv")))
+			upload(b, f, untold)
+			b.do(f.Close())
+		},
+		"lftp use-temp-file, rename of SFTP v3: link + unlink": func(b *inbox, untold func()) {
+			f := hold(b.t, b.path("a.csv.tmp"))
+			upload(b, f, untold)
+			b.do(f.Close(), os.Link(b.path("a.csv.tmp"), b.path("a.csv")))
+			b.pass(5 * time.Second)
+			untold()
+			b.do(os.Remove(b.path("a.csv.tmp")))
+		},
+		"put over an existing name": func(b *inbox, untold func()) {
+			b.put("a.csv")
+			b.pass(time.Second)
+			f, err := os.OpenFile(b.path("a.csv"), os.O_WRONLY|os.O_TRUNC, 0)
+			b.do(err)
+			upload(b, f, untold)
+			b.do(f.Close())
+		},
+		"sftp reput of a cut upload": func(b *inbox, untold func()) {
+			f := hold(b.t, b.path("a.csv"))
+			_, err := f.WriteString("1,2")
+			b.do(err, f.Close())
+			b.pass(1900 * time.Millisecond)
+			untold()
+			f = hold(b.t, b.path("a.csv"))
+			upload(b, f, untold)
+			b.do(f.Close())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, standard(), func(b *inbox) {
+				b.run()
+				b.put("a.layout.json", "a.schedule.json")
+				client(b, func() { b.want("a") })
+				ended := time.Since(b.start)
+				b.want("a")
+				b.pass(5 * time.Second)
+				b.want("a", "ready")
+				if c := b.first("ready", "a"); c != nil && c.at-ended > 4*time.Second {
+					t.Errorf("ready %v after the upload's end", c.at-ended)
+				}
+			})
+		})
+	}
+}
+
+// A frozen client: no event, the size stands still, the file is open.
+func TestPitfall01FrozenUpload(t *testing.T) {
+	bubble(t, standard(), func(b *inbox) {
+		b.put("a.layout.json", "a.schedule.json")
+		f := hold(t, b.path("a.csv"))
+		_, err := f.WriteString("39%")
+		b.do(err)
+		b.run()
+		b.pass(59 * time.Minute)
+		b.want("a")
+		if c := b.w.Counts(); c.Pending != 1 {
+			t.Errorf("counts are %+v", c)
+		}
+		b.pass(2 * time.Minute) // pair_timeout after its last byte
+		b.want("a", "incomplete")
+		if got := troubles(b.first("incomplete", "a").drop); got != "a.csv: is still open for writing; end the upload, or put the file again" {
+			t.Errorf("trouble is %q", got)
+		}
+		b.do(f.Close())
+	})
+}
+
+// A cut upload looks like a whole one from here: it is handed over, and what it
+// lacks is for intake to find. When it is resumed it counts as new.
+func TestPitfall01CutUploadIsToldAnewWhenItGoesOn(t *testing.T) {
+	bubble(t, standard(), func(b *inbox) {
+		b.put("a.csv", "a.layout.json", "a.schedule.json")
+		b.run()
+		b.pass(5 * time.Second)
+		b.want("a", "ready")
+		before := b.first("ready", "a").drop
+		f := hold(t, b.path("a.csv"))
+		_, err := f.WriteString("the rest")
+		b.do(err)
+		told := len(b.all)
+		b.pass(10 * time.Second)
+		if len(b.all) != told {
+			t.Error("told of a file that is being written")
+		}
+		b.do(f.Close())
+		b.pass(5 * time.Second)
+		after := b.all[len(b.all)-1].drop
+		if after.CSV.ID == before.CSV.ID || !after.QuietSince.After(before.QuietSince) || !after.FirstSeen.Equal(before.FirstSeen) {
+			t.Errorf("the drop was %+v, is %+v", before, after)
+		}
+	})
+}
+
+// A file that was found open once is asked for again, though its closing makes no event.
+func TestPitfall02BusyOnceIsLookedAtAgain(t *testing.T) {
+	opt := standard()
+	opt.Rescan = every(time.Hour) // not even a rescan is needed
+	bubble(t, opt, func(b *inbox) {
+		b.put("a.layout.json", "a.schedule.json")
+		f := hold(t, b.path("a.csv"))
+		b.run()
+		b.pass(time.Minute)
+		b.want("a")
+		b.do(f.Close())
+		b.pass(2 * time.Second)
+		b.want("a", "ready")
+	})
+}
+
+// mtime is the sender's to choose: neither an old nor a future one settles or holds anything.
+func TestPitfall03OldModTime(t *testing.T) {
+	for _, year := range []int{1971, 2099} {
+		bubble(t, standard(), func(b *inbox) {
+			b.put("a.layout.json", "a.schedule.json", "a.csv")
+			when := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
+			b.do(os.Chtimes(b.path("a.csv"), when, when))
+			b.run()
+			b.pass(1900 * time.Millisecond)
+			b.want("a")
+			// Written, with the size and the mtime it had before: ctime tells.
+			f, err := os.OpenFile(b.path("a.csv"), os.O_WRONLY, 0)
+			b.do(err)
+			_, err = f.WriteAt([]byte("C"), 0)
+			b.do(err, f.Close(), os.Chtimes(b.path("a.csv"), when, when))
+			b.pass(1900 * time.Millisecond)
+			b.want("a")
+			b.pass(2 * time.Second)
+			b.want("a", "ready")
+		})
+	}
+}
+
+func TestPitfall04TwoLinks(t *testing.T) {
+	// For a moment: an SFTP rename. See TestClients, and for good:
+	bubble(t, standard(), func(b *inbox) {
+		b.put("elsewhere.bin", "a.layout.json", "a.schedule.json")
+		b.do(os.Link(b.path("elsewhere.bin"), b.path("a.csv")))
+		b.run()
+		b.pass(19 * time.Second)
+		b.want("a")
+		b.pass(3 * time.Second)
+		b.want("a", "refused")
+		d := b.first("refused", "a").drop
+		if d.CSV != nil || len(d.Others) != 1 || d.Others[0].Name != "a.csv" || d.Layout == nil ||
+			troubles(d) != "a.csv: has 2 names (hard links); put a file here that has one, such as a copy" {
+			t.Errorf("the drop is %+v: %s", d, troubles(d))
+		}
+		b.do(os.Remove(b.path("elsewhere.bin")))
+		b.pass(5 * time.Second)
+		b.want("a", "refused", "ready")
+	})
+}
+
+// Clients stat, chmod and set times after the upload: the files are left in place for settle.
+func TestPitfall05SettleTimeIsLeft(t *testing.T) {
+	bubble(t, standard(), func(b *inbox) {
+		b.put("a.layout.json", "a.schedule.json", "a.csv.filepart")
+		b.run()
+		b.pass(time.Minute)
+		b.do(os.Rename(b.path("a.csv.filepart"), b.path("a.csv")))
+		moved := time.Since(b.start)
+		b.pass(10 * time.Second)
+		c := b.first("ready", "a")
+		if c == nil || c.at-moved < 2*time.Second {
+			t.Errorf("ready at %+v, moved in at %v", c, moved)
+		}
+	})
+}
+
+// Another file under the same inode number and times is told by its ctime; the
+// identity is taken once, from the file that was opened.
+func TestPitfall07Identity(t *testing.T) {
+	bubble(t, standard(), func(b *inbox) {
+		b.put("a.layout.json", "a.schedule.json", "a.csv", "b.csv")
+		when := time.Unix(1e9, 0)
+		b.do(os.Chtimes(b.path("a.csv"), when, when), os.Chtimes(b.path("b.csv"), when, when))
+		b.run()
+		b.pass(1900 * time.Millisecond)
+		b.do(os.Rename(b.path("b.csv"), b.path("a.csv"))) // same size, same mtime
+		b.pass(1900 * time.Millisecond)
+		b.want("a")
+		b.pass(2 * time.Second)
+		b.want("a", "ready")
+	})
+}

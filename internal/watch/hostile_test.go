@@ -1,0 +1,315 @@
+package watch
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"campaignd/internal/safeio"
+)
+
+// Whatever has a drop's name but is no plain file is refused and never waited for.
+func TestPitfall10NoPlainFiles(t *testing.T) {
+	for name, c := range map[string]struct {
+		make func(b *inbox) error
+		want string
+	}{
+		"link":          {func(b *inbox) error { return os.Symlink("/etc/passwd", b.path("a.csv")) }, "is a symbolic link; put the file itself here"},
+		"dangling link": {func(b *inbox) error { return os.Symlink("nowhere", b.path("a.csv")) }, "is a symbolic link; put the file itself here"},
+		"FIFO":          {func(b *inbox) error { return unix.Mkfifo(b.path("a.csv"), 0o600) }, "is a FIFO; put a plain file here"},
+		"folder":        {func(b *inbox) error { return os.Mkdir(b.path("a.csv"), 0o700) }, "is a folder; put a file here"},
+		"device": {func(b *inbox) error {
+			if err := unix.Mknod(b.path("a.csv"), unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))); err != nil {
+				b.t.Skip("devices can't be made here:", err)
+			}
+			return nil
+		}, "is a device; put a plain file here"},
+		"socket": {func(b *inbox) error {
+			l, err := net.ListenUnix("unix", &net.UnixAddr{Name: b.path("a.csv")})
+			if err == nil {
+				l.SetUnlinkOnClose(false)
+				err = l.Close()
+			}
+			return err
+		}, "is a socket; put a plain file here"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, standard(), func(b *inbox) {
+				b.put("a.layout.json", "b.csv", "b.layout.json", "b.schedule.json")
+				b.do(c.make(b))
+				b.run()
+				b.pass(1900 * time.Millisecond)
+				b.want("a")
+				b.pass(2 * time.Second)
+				b.want("a", "refused")
+				b.want("b", "ready")
+				d := b.first("refused", "a").drop
+				if d.CSV != nil || len(d.Others) != 1 || d.Others[0].Name != "a.csv" || troubles(d) != "a.csv: "+c.want {
+					t.Errorf("the drop is %+v: %s", d, troubles(d))
+				}
+			})
+		})
+	}
+}
+
+// A refusal waits for the other parts: a file that is being written isn't moved away.
+func TestRefusalWaitsForTheUpload(t *testing.T) {
+	bubble(t, standard(), func(b *inbox) {
+		b.do(os.Symlink("x", b.path("a.csv")))
+		f := hold(t, b.path("a.layout.json"))
+		b.run()
+		b.pass(time.Minute)
+		b.want("a")
+		b.pass(time.Hour) // but not for ever
+		b.want("a", "refused")
+		b.do(f.Close())
+	})
+}
+
+func TestControlThatIsNoPlainFile(t *testing.T) {
+	bubble(t, standard(), func(b *inbox) {
+		b.do(os.Symlink("x", b.path("a.cancel")))
+		f := hold(t, b.path("b.pause"))
+		b.run()
+		b.pass(5 * time.Second)
+		b.want("a", "refused")
+		b.pass(time.Hour)
+		b.want("b", "refused")
+		b.do(f.Close())
+	})
+}
+
+// faulty lets opening the file of that name fail with err.
+func faulty(b *inbox, name string, err error) {
+	b.w.disk = safeio.Disk{Fault: func(op safeio.Op, path string) error {
+		if op == safeio.OpOpen && path == name {
+			return err
+		}
+		return nil
+	}}
+}
+
+func TestUnreadable(t *testing.T) {
+	bubble(t, standard(), func(b *inbox) {
+		b.put("a.csv", "a.layout.json", "a.schedule.json")
+		faulty(b, "a.csv", unix.EACCES)
+		b.run()
+		b.pass(15 * time.Second)
+		b.want("a")
+		b.pass(10 * time.Second)
+		b.want("a", "refused")
+		d := b.first("refused", "a").drop
+		if d.CSV != nil || len(d.Others) != 1 || !strings.Contains(troubles(d), "permission denied") {
+			t.Errorf("the drop is %+v: %s", d, troubles(d))
+		}
+	})
+	bubble(t, standard(), func(b *inbox) { // made readable in time
+		b.put("a.csv", "a.layout.json", "a.schedule.json")
+		denied := true
+		b.w.disk = safeio.Disk{Fault: func(op safeio.Op, path string) error {
+			if op == safeio.OpOpen && path == "a.csv" && denied {
+				return unix.EACCES
+			}
+			return nil
+		}}
+		b.run()
+		b.pass(15 * time.Second)
+		denied = false
+		b.do(os.Chmod(b.path("a.csv"), 0o644))
+		b.pass(5 * time.Second)
+		b.want("a", "ready")
+	})
+}
+
+// An error that says nothing about the file refuses nothing: it is waited for.
+func TestUnopenable(t *testing.T) {
+	for _, err := range []error{unix.EIO, unix.EMFILE} {
+		bubble(t, standard(), func(b *inbox) {
+			b.put("a.csv", "a.layout.json", "a.schedule.json")
+			faulty(b, "a.csv", err)
+			b.run()
+			b.pass(59 * time.Minute)
+			b.want("a")
+			b.pass(2 * time.Minute)
+			b.want("a", "incomplete")
+			if got := troubles(b.first("incomplete", "a").drop); got != "a.csv: can't be opened: "+err.Error() {
+				t.Errorf("trouble is %q", got)
+			}
+		})
+	}
+}
+
+// The file is swapped between the look and the opening.
+func TestSwappedBeforeOpening(t *testing.T) {
+	for name, swap := range map[string]func(b *inbox) error{
+		"file": func(b *inbox) error { return os.WriteFile(b.path("a.csv"), []byte("other"), 0o600) },
+		"link": func(b *inbox) error {
+			return errors.Join(os.Remove(b.path("a.csv")), os.Symlink("/etc/passwd", b.path("a.csv")))
+		},
+		"gone":   func(b *inbox) error { return os.Remove(b.path("a.csv")) },
+		"linked": func(b *inbox) error { return os.Link(b.path("a.csv"), b.path("x.bin")) },
+	} {
+		bubble(t, standard(), func(b *inbox) {
+			b.put("a.csv", "a.layout.json", "a.schedule.json")
+			swapped := false
+			b.w.disk = safeio.Disk{Fault: func(op safeio.Op, path string) error {
+				if op == safeio.OpOpen && path == "a.csv" && !swapped {
+					swapped = true
+					return swap(b)
+				}
+				return nil
+			}}
+			b.run()
+			b.pass(3900 * time.Millisecond)
+			if c := b.first("ready", "a"); c != nil {
+				t.Errorf("%s: ready as what it was: %+v", name, c)
+			}
+			b.pass(5 * time.Second)
+			switch name {
+			case "file":
+				b.want("a", "ready")
+			case "link":
+				b.want("a", "refused")
+			default:
+				b.want("a")
+			}
+		})
+	}
+}
+
+func TestTwoSpellingsOfOnePart(t *testing.T) {
+	bubble(t, standard(), func(b *inbox) {
+		b.put("a.csv", "a.CSV", "a.layout.json", "a.schedule.json")
+		b.run()
+		b.pass(15 * time.Second)
+		b.want("a")
+		b.pass(10 * time.Second)
+		b.want("a", "refused")
+		d := b.first("refused", "a").drop
+		if d.CSV != nil || len(d.Others) != 2 || d.Layout == nil || strings.Count(troubles(d), "one of several files") != 2 {
+			t.Errorf("the drop is %+v: %s", d, troubles(d))
+		}
+		b.do(os.Remove(b.path("a.CSV")))
+		b.pass(5 * time.Second)
+		b.want("a", "refused", "ready")
+	})
+}
+
+// Names that try to be something else are left alone, counted, and logged once and quoted.
+func TestHostileNames(t *testing.T) {
+	log := &lines{}
+	opt := standard()
+	opt.Log = log.logger()
+	bubble(t, opt, func(b *inbox) {
+		b.put("a\nlevel=ERROR.csv", "\x1b[2J.csv", "\xff\xfe.csv", strings.Repeat("n", 201)+".csv", strings.Repeat("m", 251)+".csv", "\u0085.csv",
+			"-rf.csv", "-rf.layout.json", "-rf.schedule.json", "...csv", "README.md", ".csv")
+		b.run()
+		b.pass(time.Minute)
+		b.want("-rf", "ready")
+		for _, c := range b.all {
+			if c.drop.Name != "-rf" {
+				t.Errorf("told of %+v", c)
+			}
+		}
+		if c := b.w.Counts(); c.BadNames != 6 || c.Foreign != 1 || c.Ignored != 2 || c.Ready != 1 {
+			t.Errorf("counts are %+v", c)
+		}
+		if n := log.count("left alone"); n != 7 {
+			t.Errorf("%d lines about files left alone, want 7", n)
+		}
+		for _, line := range log.all() {
+			if strings.ContainsAny(strings.TrimSuffix(line, "\n"), "\n\x1b\xff") {
+				t.Errorf("a name breaks out of its log line: %q", line)
+			}
+		}
+		b.do(os.Remove(b.path("README.md")))
+		b.pass(2 * time.Second)
+		b.put("README.md")
+		b.pass(2 * time.Second)
+		if n := log.count("README.md"); n != 2 {
+			t.Errorf("%d lines about a file that came twice, want 2", n)
+		}
+	})
+}
+
+func TestIgnoredForGood(t *testing.T) {
+	opt := standard()
+	opt.Ignore = []string{"*.bak.csv", "test-*"}
+	bubble(t, opt, func(b *inbox) {
+		for _, end := range []string{".part", ".PARTIAL", ".filepart", ".tmp", ".temp", ".swp", ".crdownload", "~"} {
+			b.put("a.csv" + end)
+		}
+		b.put(".a.csv", "a.bak.csv", "test-1.csv", "test-1.layout.json")
+		for _, own := range []string{"accepted", "done", "failed"} {
+			b.do(os.Mkdir(b.path(own), 0o700))
+			b.put(own + "/a.csv")
+		}
+		b.run()
+		b.pass(2 * time.Hour)
+		if len(b.all) != 0 {
+			t.Errorf("told of %+v", b.all)
+		}
+		if c := b.w.Counts(); c.Ignored != 12 || c.Foreign != 0 || c.Pending != 0 {
+			t.Errorf("counts are %+v", c)
+		}
+	})
+}
+
+func TestControlFiles(t *testing.T) {
+	bubble(t, standard(), func(b *inbox) {
+		b.put("a.cancel", "b.20261124-000012.PAUSE", "c.resume", "d.suppress.csv", "e.2026.cancel")
+		b.run()
+		b.pass(1900 * time.Millisecond)
+		if len(b.all) != 0 {
+			t.Errorf("told of %+v before they settled", b.all)
+		}
+		b.pass(2 * time.Second)
+		for _, c := range []Control{
+			{Name: "a", Action: ActionCancel}, {Name: "b", ID: "20261124-000012", Action: ActionPause}, {Name: "c", Action: ActionResume},
+			{Name: "d", Action: ActionSuppress}, {Name: "e.2026", Action: ActionCancel},
+		} {
+			b.want(c.Name, "control")
+			if got := b.first("control", c.Name); got == nil || got.ctl.ID != c.ID || got.ctl.Action != c.Action || got.ctl.Inbox != b.dir || got.ctl.File.ID.Inode == 0 {
+				t.Errorf("told of %+v, want %+v", got, c)
+			}
+		}
+		b.pass(2 * time.Hour) // never a drop's CSV, never incomplete
+		b.want("d", "control")
+		b.want("d.suppress")
+	})
+}
+
+// A pause and the resume that followed it are told in their order.
+func TestControlFilesInOrder(t *testing.T) {
+	bubble(t, standard(), func(b *inbox) {
+		b.put("z.pause", "y.pause", "x.pause")
+		for i, name := range []string{"z.resume", "y.resume", "x.resume"} {
+			b.put(name)
+			st, err := os.Stat(b.path("x.pause"))
+			b.do(err, os.Chtimes(b.path(name), st.ModTime(), st.ModTime().Add(-time.Duration(i)*time.Hour)))
+		}
+		b.run()
+		b.pass(2 * time.Second)
+		seen := map[string]Action{}
+		for _, c := range b.all {
+			if c.ctl.Action == ActionResume && seen[c.ctl.Name] != ActionPause {
+				t.Errorf("resume of %s before its pause", c.ctl.Name)
+			}
+			seen[c.ctl.Name] = c.ctl.Action
+		}
+	})
+}
+
+func TestSpecialNames(t *testing.T) {
+	for m, want := range map[fs.FileMode]string{fs.ModeNamedPipe: "FIFO", fs.ModeSocket: "socket", fs.ModeDevice: "device", fs.ModeIrregular: "device"} {
+		if got := special(m); got != want {
+			t.Errorf("special(%v) is %q", m, got)
+		}
+	}
+}

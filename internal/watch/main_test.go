@@ -1,0 +1,163 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// every is a schedule with a fixed distance.
+type every time.Duration
+
+func (e every) Next(after time.Time) time.Time { return after.Add(time.Duration(e)) }
+
+// call is one call of the handler.
+type call struct {
+	what string // ready, incomplete, refused, control
+	at   time.Duration
+	drop Drop
+	ctl  Control
+}
+
+// recorder is a Handler that notes its calls. In a bubble it is read between
+// synctest.Wait and the next step of time; elsewhere through calls.
+type recorder struct {
+	start time.Time
+	all   []call
+	calls chan call // nil in a bubble
+}
+
+func (r *recorder) note(c call) {
+	c.at = time.Since(r.start)
+	if r.calls != nil {
+		r.calls <- c
+		return
+	}
+	r.all = append(r.all, c)
+}
+func (r *recorder) Ready(d Drop)      { r.note(call{what: "ready", drop: d}) }
+func (r *recorder) Incomplete(d Drop) { r.note(call{what: "incomplete", drop: d}) }
+func (r *recorder) Refused(d Drop)    { r.note(call{what: "refused", drop: d}) }
+func (r *recorder) Control(c Control) { r.note(call{what: "control", ctl: c}) }
+
+// first is the first call of the kind about name, nil if there is none.
+func (r *recorder) first(what, name string) *call {
+	for i, c := range r.all {
+		if c.what == what && (c.drop.Name == name || c.ctl.Name == name) {
+			return &r.all[i]
+		}
+	}
+	return nil
+}
+
+// inbox is a watched folder in a bubble of virtual time, without inotify.
+type inbox struct {
+	t   *testing.T
+	dir string
+	*recorder
+	w *Watcher
+}
+
+// standard are the defaults of SPEC 2, looked at every second.
+func standard() Options {
+	return Options{Settle: 2 * time.Second, SidecarWait: 30 * time.Second, PairTimeout: time.Hour, Rescan: every(time.Second), NoEvents: true}
+}
+
+// bubble runs test on a watched folder, with virtual time.
+func bubble(t *testing.T, opt Options, test func(b *inbox)) {
+	t.Helper()
+	opt.Path = t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := &inbox{t: t, dir: opt.Path, recorder: &recorder{start: time.Now()}}
+		b.w = New(opt, b.recorder)
+		test(b)
+	})
+}
+
+// run starts the watcher; it ends with the test.
+func (b *inbox) run() {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(b.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.w.Run(ctx) }()
+	b.t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			b.t.Errorf("Run ends with %v", err)
+		}
+	})
+	synctest.Wait()
+}
+
+// pass lets time pass.
+func (b *inbox) pass(d time.Duration) {
+	time.Sleep(d) // virtual
+	synctest.Wait()
+}
+
+func (b *inbox) path(name string) string { return filepath.Join(b.dir, name) }
+
+func (b *inbox) put(names ...string) {
+	b.t.Helper()
+	for _, name := range names {
+		put(b.t, b.path(name), "content of "+name)
+	}
+}
+
+func (b *inbox) do(errs ...error) {
+	b.t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// want fails unless the kinds of calls about name so far are what; repeats count once.
+func (b *inbox) want(name string, what ...string) {
+	b.t.Helper()
+	var got []string
+	for _, c := range b.all {
+		if c.drop.Name+c.ctl.Name == name {
+			got = append(got, c.what)
+		}
+	}
+	if got = slices.Compact(got); !slices.Equal(got, what) {
+		b.t.Errorf("after %v the handler was told %q of %q, want %q", time.Since(b.start), got, name, what)
+	}
+}
+
+// troubles are the messages of a drop as one text.
+func troubles(d Drop) string {
+	var all []string
+	for _, p := range d.Trouble {
+		all = append(all, p.String())
+	}
+	return strings.Join(all, "\n")
+}
+
+func put(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hold opens a file for appending, as a writer that goes on.
+func hold(t *testing.T, path string) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
