@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/pinpoint"
@@ -78,7 +79,7 @@ func quote(s string) string {
 		if n == maxQuoted {
 			return fmt.Sprintf("%q…", s[:i])
 		}
-		_, size := decode(s[i:])
+		_, size := utf8.DecodeRuneInString(s[i:])
 		i += size
 	}
 	return fmt.Sprintf("%q", s)

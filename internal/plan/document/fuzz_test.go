@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -17,7 +18,7 @@ func located(t *testing.T, data []byte, problems campaign.Problems) {
 		if p.Line < 1 || p.Column < 1 || p.Line > len(data)+1 || p.Column > len(data)+1 {
 			t.Errorf("outside the file: %v", p)
 		}
-		if p.Message == "" || !utf8.ValidString(p.String()) {
+		if p.Message == "" || !utf8.ValidString(p.String()) || strings.ContainsFunc(p.String(), unprintable) {
 			t.Errorf("not fit to be shown: %q", p)
 		}
 	}

@@ -229,13 +229,17 @@ func (r *reader) explain(at int, err error) string {
 	return err.Error()
 }
 
-// clip shortens a path taken from outside to what a report can show.
+// clip makes a path of outside keys fit for one line of a report: short, and
+// without characters that would end the line or turn it around.
 func clip(path string) string {
 	const most = 200
-	if len(path) <= most {
-		return path
+	if len(path) > most {
+		path = strings.ToValidUTF8(path[:most], "") + "…"
 	}
-	return strings.ToValidUTF8(path[:most], "") + "…"
+	return strings.Map(func(r rune) rune {
+		if unprintable(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, path)
 }
-
-func decode(s string) (rune, int) { return utf8.DecodeRuneInString(s) }
