@@ -78,12 +78,13 @@ type StatusDocument struct {
 
 // Report builds report.json.
 func Report(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts) *Document {
+	rows, csv := s.Rows, s.CSV // copies: s may move on while the document is written
 	d := &Document{
 		ID: s.ID, Name: s.Name, Reference: s.Reference, State: s.State, Reason: reason(s),
 		ApplicationID: s.ApplicationID, CampaignID: s.CampaignID, SlicingCondition: s.Condition,
 		ReceivedAt: instant(s.ReceivedAt), ScheduledAt: instant(s.ScheduledAt),
 		StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt),
-		Recipients: &s.Rows,
+		Recipients: &rows,
 		Messages: &Messages{
 			Planned: s.Planned, Sent: counts[campaign.Sent], Failed: counts[campaign.Failed],
 			Unknown: counts[campaign.Unknown], Expired: counts[campaign.Expired],
@@ -99,8 +100,8 @@ func Report(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 	for _, one := range slices {
 		d.Slices = append(d.Slices, Slice{instant(one.Start), instant(one.End), one.Recipients})
 	}
-	if s.CSV != (campaign.CSVInfo{}) {
-		d.CSV = &s.CSV
+	if csv != (campaign.CSVInfo{}) {
+		d.CSV = &csv
 	}
 	for _, p := range s.Previews {
 		d.Previews = append(d.Previews, Preview{p.Line, p.ContactCode, p.ChannelType, p.Message, content(p.Content)})

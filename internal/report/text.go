@@ -1,9 +1,204 @@
 package report
 
-import "io"
-import "campaignd/internal/campaign"
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"time"
 
-// Text writes report.txt.
+	"campaignd/internal/campaign"
+)
+
+// maxSlices is how many slices report.txt lists; report.json has them all.
+const maxSlices = 20
+
+// Text writes report.txt: report.json for a person. The first line says what
+// happened and what to do, then come the facts, then every warning and error on
+// a line of its own, position first. It serves sendings that aren't finished too.
 func Text(w io.Writer, s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts) error {
-	panic("being built")
+	b := bufio.NewWriter(w)
+	t := texter{b}
+	t.line("%s", headline(s, counts))
+	t.facts(s)
+	t.amounts(s, counts)
+	t.slices(s, slices)
+	t.files(s)
+	t.problems("Warnings", s.Warnings, len(s.Warnings))
+	t.problems("Errors", s.Problems, s.ProblemCount)
+	t.previews(s)
+	if err := b.Flush(); err != nil { // the first error of any write above
+		return fmt.Errorf("write report of %s: %w", s.ID, err)
+	}
+	return nil
+}
+
+type texter struct{ w *bufio.Writer }
+
+func (t texter) line(format string, args ...any) { fmt.Fprintf(t.w, format+"\n", args...) }
+
+// fact writes a labelled value, if there is one.
+func (t texter) fact(label, value string) {
+	if value != "" {
+		t.line("  %-12s %s", label, clean(value))
+	}
+}
+
+func (t texter) facts(s *campaign.Sending) {
+	t.line("")
+	t.fact("Sending", string(s.ID))
+	t.fact("Drop", s.Name)
+	t.fact("Reference", s.Reference)
+	if s.ApplicationID != 0 {
+		what := fmt.Sprintf("%d of application %d", s.CampaignID, s.ApplicationID)
+		if s.CampaignID == 0 {
+			what = fmt.Sprintf("not known, of application %d", s.ApplicationID)
+		}
+		t.fact("Campaign", what)
+	}
+	t.fact("State", string(s.State))
+	t.fact("Reason", reason(s))
+	t.fact("Received", at(s.ReceivedAt))
+	t.fact("Scheduled", at(s.ScheduledAt))
+	t.fact("Started", at(s.StartedAt))
+	t.fact("Finished", at(s.FinishedAt))
+	if c := s.CSV; c.SHA256 != "" {
+		t.fact("CSV", fmt.Sprintf("%s bytes, %s, %s", number(uint64(c.Bytes)), c.Encoding, delimiter(c.Delimiter)))
+		t.fact("SHA-256", c.SHA256)
+	}
+}
+
+// delimiter names what stands between the cells.
+func delimiter(d string) string {
+	switch d {
+	case ",":
+		return "comma between cells"
+	case ";":
+		return "semicolon between cells"
+	case "|":
+		return "bar between cells"
+	case "\t":
+		return "tab between cells"
+	}
+	return "one column"
+}
+
+func at(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+}
+
+func (t texter) amounts(s *campaign.Sending, counts campaign.Counts) {
+	if s.Rows == (campaign.RowCounts{}) {
+		return
+	}
+	t.line("")
+	rows := fmt.Sprintf("%s accepted", number(uint64(s.Rows.Accepted)))
+	if s.State == campaign.StateRejected { // accepted would read as sent
+		rows = fmt.Sprintf("%s good", number(uint64(s.Rows.Accepted)))
+	}
+	t.fact("Rows", fmt.Sprintf("%s in all: %s, %s rejected, %s duplicate", number(uint64(s.Rows.Total)), rows,
+		number(uint64(s.Rows.Rejected)), number(uint64(s.Rows.Duplicate))))
+	if s.State == campaign.StateRejected || s.DryRun {
+		return
+	}
+	t.fact("Messages", number(s.Planned)+" planned")
+	for _, o := range []campaign.Outcome{campaign.Sent, campaign.Failed, campaign.Unknown, campaign.Expired, campaign.Canceled,
+		campaign.Suppressed, campaign.Skipped, campaign.Pending, campaign.InFlight, campaign.Retrying} {
+		if n := counts[o]; n > 0 && (o.Final() || !s.State.Final()) {
+			t.line("  %12s %-10s %s", number(n), o, meaning(o))
+		}
+	}
+}
+
+// meaning is an outcome in words.
+func meaning(o campaign.Outcome) string {
+	switch o {
+	case campaign.Sent:
+		return "accepted by the receiver"
+	case campaign.Failed:
+		return "refused for good, or still failing at the last attempt"
+	case campaign.Unknown:
+		return "sent or not, no one can tell"
+	case campaign.Expired:
+		return "too late to be sent"
+	case campaign.Canceled:
+		return "not sent, since the sending was canceled"
+	case campaign.Suppressed:
+		return "not sent, since the contact opted out"
+	case campaign.Skipped:
+		return "not sent, since the message before it failed"
+	case campaign.InFlight:
+		return "being sent now"
+	case campaign.Retrying:
+		return "failed so far, to be tried again"
+	default:
+		return "to be sent"
+	}
+}
+
+func (t texter) slices(s *campaign.Sending, slices []campaign.Slice) {
+	if len(slices) == 0 || !slices[0].Sliced() {
+		return
+	}
+	t.line("")
+	t.line("Slices (%s), in UTC:", s.Condition)
+	for i, one := range slices {
+		if i == maxSlices {
+			t.line("  and %s more; all are in report.json", number(uint64(len(slices)-i)))
+			break
+		}
+		to := one.End.UTC().Format("15:04:05")
+		if one.End.UTC().YearDay() != one.Start.UTC().YearDay() {
+			to = one.End.UTC().Format("2006-01-02 15:04:05")
+		}
+		t.line("  %s to %s  %s", one.Start.UTC().Format("2006-01-02 15:04:05"), to, quantity(uint64(one.Recipients), "recipient"))
+	}
+}
+
+func (t texter) files(s *campaign.Sending) {
+	var files [][2]string
+	if HasResults(s) && s.State.Final() {
+		files = append(files, [2]string{ResultsFile, "what became of every row and message"})
+	}
+	if s.Rows.Rejected > 0 {
+		files = append(files, [2]string{RejectedFile, "the rejected rows as they came, with the reasons"})
+	}
+	if len(files) == 0 {
+		return
+	}
+	t.line("")
+	t.line("Files beside this one:")
+	for _, f := range files {
+		t.fact(f[0], f[1])
+	}
+}
+
+func (t texter) problems(title string, list []campaign.Problem, count int) {
+	if len(list) == 0 && count == 0 {
+		return
+	}
+	t.line("")
+	if count = max(count, len(list)); count > len(list) {
+		t.line("%s (the first %s of %s):", title, number(uint64(len(list))), number(uint64(count)))
+	} else {
+		t.line("%s (%s):", title, number(uint64(count)))
+	}
+	for _, p := range list {
+		t.line("  %s", clean(p.String()))
+	}
+}
+
+func (t texter) previews(s *campaign.Sending) {
+	if len(s.Previews) == 0 {
+		return
+	}
+	t.line("")
+	t.line("The first messages as they would be sent:")
+	for _, p := range s.Previews {
+		t.line("  line %d, %s, %s, message %d:", p.Line, clean(p.ChannelType), clean(p.ContactCode), p.Message)
+		t.line("    %s", strings.TrimSpace(clean(p.Content)))
+	}
 }
