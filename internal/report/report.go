@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/safeio"
@@ -97,13 +96,4 @@ func WriteStatus(dir string, doc *StatusDocument) error {
 		return fmt.Errorf("write status of %s: %w", doc.ID, err)
 	}
 	return nil
-}
-
-// UpdateStatus replaces status.json in dir by how the sending stands in the store.
-func UpdateStatus(dir string, l Ledger, id campaign.ID, now time.Time) error {
-	s, slices, counts, err := l.Load(id)
-	if err != nil {
-		return fmt.Errorf("write status of %s: %w", id, err)
-	}
-	return WriteStatus(dir, Status(s, slices, counts, now))
 }

@@ -1,0 +1,134 @@
+package report
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"campaignd/internal/campaign"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestResultsLaw: one line for every row and message, refused rows among them,
+// in order of line, over several chunks, and every cell as it came.
+func TestResultsLaw(t *testing.T) {
+	l := newLedger(campaign.StateCompleted)
+	l.s.Messages, l.s.Channels = 3, []string{"cloud_api", "sms"}
+	l.s.Contents = []campaign.Content{{Item: []byte(`{}`)}, {ChannelType: "cloud_api", Item: []byte(`{}`)}, {ChannelType: "cloud_api", Item: []byte(`{}`)}}
+	type key struct {
+		line, message string
+	}
+	contacts, want := map[string]string{}, map[key]bool{}
+	line := uint32(2)
+	for i := range 10_000 {
+		contact := fmt.Sprintf("c%d,\"%d\"\n%c", i, i%7, rune('a'+i%26))
+		text := fmt.Sprint(line)
+		contacts[text] = contact
+		switch {
+		case i%9 == 0 || i < 3 || i > 9_990:
+			l.refuse(line, campaign.Rejected, contact, "contactCode", "is bad, \"very\"")
+			want[key{text, ""}] = true
+		case i%11 == 0:
+			l.refuse(line, campaign.Duplicate, contact, "", "again")
+			want[key{text, ""}] = true
+		case i%5 == 0:
+			l.add(line, contact, 1, sentBy("p"), campaign.Sent)
+			want[key{text, "1"}] = true
+		default:
+			l.add(line, contact, 0, sentBy("p"), campaign.Sent, campaign.Sent, campaign.Failed)
+			for m := 1; m <= 3; m++ {
+				want[key{text, fmt.Sprint(m)}] = true
+			}
+		}
+		line += 1 + uint32(i%3) // blank lines and line breaks in cells
+	}
+	var b bytes.Buffer
+	if err := Results(&b, l, l.s.ID); err != nil {
+		t.Fatal(err)
+	}
+	records, err := csv.NewReader(&b).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(strings.TrimSpace(Header), ","), records[0]); diff != "" {
+		t.Errorf("header (-want +got):\n%s", diff)
+	}
+	last := 0
+	outcomes := map[string]uint64{}
+	for _, r := range records[1:] {
+		k := key{r[0], r[3]}
+		if !want[k] {
+			t.Fatalf("line %v is there twice or should not be", r)
+		}
+		delete(want, k)
+		if r[1] != contacts[r[0]] {
+			t.Fatalf("contact %q became %q", contacts[r[0]], r[1])
+		}
+		var n int
+		if _, err := fmt.Sscan(r[0], &n); err != nil || n < last {
+			t.Fatalf("line %d after %d", n, last)
+		}
+		last = n
+		outcomes[r[4]]++
+	}
+	if len(want) > 0 {
+		t.Errorf("%d lines are missing", len(want))
+	}
+	// The counts of report.json are the lines of results.csv.
+	m := Report(l.s, nil, l.counts).Messages
+	if m.Sent != outcomes["sent"] || m.Failed != outcomes["failed"] || m.Rejected != outcomes["rejected"] || m.Duplicate != outcomes["duplicate"] {
+		t.Errorf("report.json counts %+v, results.csv has %v", m, outcomes)
+	}
+}
+
+// A ledger that contradicts itself or fails is an error, never a short file.
+func TestResultsErrors(t *testing.T) {
+	broken := errors.New("broken")
+	for name, spoil := range map[string]func(*ledger){
+		"marks":    func(l *ledger) { l.chunks[0].marks = l.chunks[0].marks[1:] },
+		"channels": func(l *ledger) { l.chunks[0].rows.Channels[0] = 9 },
+		"refusals": func(l *ledger) { l.err = broken },
+	} {
+		l := sendings()["completed"]
+		spoil(l)
+		dir := t.TempDir()
+		if err := Write(dir, l, l.s.ID); !errors.Is(err, broken) && !errors.Is(err, errMarks) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if names, _ := os.ReadDir(dir); len(names) != 0 {
+			t.Errorf("%s: %v was left", name, names)
+		}
+	}
+}
+
+type fullDisk struct{ room int }
+
+func (f *fullDisk) Write(b []byte) (int, error) {
+	if f.room -= len(b); f.room < 0 {
+		return 0, errors.New("no space")
+	}
+	return len(b), nil
+}
+
+func TestFullDisk(t *testing.T) {
+	l := sendings()["completed-with-failures"]
+	for room := range 700 {
+		if err := Results(&fullDisk{room}, l, l.s.ID); err == nil {
+			if room < len(Header) {
+				t.Errorf("%d bytes were enough", room)
+			}
+			break
+		}
+	}
+	if err := Text(&fullDisk{10}, l.s, l.slices, l.counts); err == nil {
+		t.Error("a report of 10 bytes")
+	}
+	if err := encode(&fullDisk{10}, Report(l.s, nil, l.counts)); err == nil {
+		t.Error("a document of 10 bytes")
+	}
+}
