@@ -1,0 +1,57 @@
+package control_test
+
+import (
+	"testing"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/control"
+)
+
+func TestMatch(t *testing.T) {
+	known := []control.Known{
+		{"20260313-000007", "spring"}, {"20260314-000042", "spring"}, {"20260314-000043", "summer"},
+		{"20260315-000100", "42"}, {"20260401-000101", "20260401"}, {"20260402-000102", "a"}, {"20260402-000103", "b"},
+		{"20260402-000104", "c"}, {"20260402-000105", "d"}, {"20260402-000106", "e"},
+	}
+	for _, test := range []struct {
+		text string
+		want campaign.ID
+		code control.Code
+		says string
+	}{
+		{text: "20260313-000007", want: "20260313-000007"},
+		{text: "20260313", want: "20260313-000007"},
+		{text: "2026031", code: control.CodeConflict, says: `"2026031" is short for 20260315-000100, 20260314-000043, 20260314-000042, 20260313-000007: give more of the id`},
+		{text: "20260402", code: control.CodeConflict, says: `"20260402" is short for 20260402-000106, 20260402-000105, 20260402-000104, 20260402-000103 and 1 more: give more of the id`},
+		{text: "43", want: "20260314-000043"},
+		{text: "000043", want: "20260314-000043"},
+		{text: "spring", want: "20260314-000042"},
+		{text: "20260401", want: "20260401-000101"}, // its name and its own short form
+		{text: "42", code: control.CodeConflict, says: `"42" is the name of 20260315-000100 and a short form of 20260314-000042: give the full id`},
+		{text: "winter", code: control.CodeNotFound, says: `no sending has the id or the name "winter"; "campaignd status" lists them`},
+		{text: "", code: control.CodeNotFound, says: `no sending has the id or the name ""; "campaignd status" lists them`},
+		{text: "0", code: control.CodeNotFound, says: `no sending has the id or the name "0"; "campaignd status" lists them`},
+	} {
+		id, err := control.Match(test.text, known)
+		if id != test.want || (err == nil) != (test.code == "") || err != nil && (control.CodeOf(err) != test.code || err.Error() != test.says) {
+			t.Errorf("Match(%q) = %q, %v; want %q, %s", test.text, id, err, test.want, test.says)
+		}
+	}
+}
+
+func TestMessagesOf(t *testing.T) {
+	var c campaign.Counts
+	for o := range c {
+		c[o] = uint64(o + 1)
+	}
+	m := control.MessagesOf(100, c, campaign.RowCounts{Duplicate: 50, Rejected: 60})
+	if m.Pending != 1 || m.InFlight != 2 || m.Retrying != 3 || m.Sent != 4 || m.Skipped != 10 || m.Duplicate != 50 || m.Rejected != 60 {
+		t.Errorf("got %+v", m)
+	}
+	if m.Final() != 4+5+6+7+8+9+10 || m.PercentOf() != 49 {
+		t.Errorf("final %d, percent %g", m.Final(), m.PercentOf())
+	}
+	if got := (control.Messages{}).PercentOf(); got != 100 {
+		t.Errorf("nothing planned: %g percent", got)
+	}
+}
