@@ -82,7 +82,7 @@ func BenchmarkEncodingCSVIntoBatch(b *testing.B) {
 				batch.data = append(batch.data, c...)
 				batch.cells = append(batch.cells, span{start, uint32(len(batch.data))})
 			}
-			if len(batch.data) > block {
+			if len(batch.data) > blockSize {
 				batch.Reset()
 			}
 		}

@@ -10,9 +10,9 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// block is how many bytes a batch aims at: some thousand rows, small enough
+// blockSize is how many bytes a batch aims at: some thousand rows, small enough
 // for a core's cache, and the unit of memory of everything behind it.
-const block = 256 << 10
+const blockSize = 256 << 10
 
 // MaxBatch is the most records a batch has, unless LimitBatch says fewer: it
 // bounds what a batch of very short records grows to.
@@ -34,6 +34,7 @@ type Reader struct {
 	split      splitter
 	columns    []string
 	carry      []byte // read, not yet handed out
+	block      int    // bytes a batch aims at
 	most       int    // records a batch
 	sep        bool   // a line sep= says the delimiter
 	crlf       bool   // the header ends with CRLF
@@ -49,6 +50,10 @@ type Reader struct {
 // the Reader serves only for Columns and Delimiter, or is nil where not
 // even these could be had. The error is that of r.
 func NewReader(r io.Reader, info Info, o Options) (*Reader, campaign.Problems, error) {
+	return newReader(r, info, o, blockSize)
+}
+
+func newReader(r io.Reader, info Info, o Options, block int) (*Reader, campaign.Problems, error) {
 	if o.MaxRecord == 0 {
 		o.MaxRecord = MaxRecord
 	}
@@ -57,13 +62,14 @@ func NewReader(r io.Reader, info Info, o Options) (*Reader, campaign.Problems, e
 	}
 	var problems campaign.Problems
 	reader := &Reader{
+		block:  block,
 		most:   MaxBatch,
 		src:    decode(r, info.Encoding),
 		marked: info.BOM || info.Encoding != UTF8,
 		split:  splitter{file: o.File, columns: anyCount, maxRecord: o.MaxRecord, line: 1},
 	}
 	var err error
-	for size := block; ; size = 2 * len(reader.carry) {
+	for size := block; ; size = max(block, 2*len(reader.carry)) {
 		if reader.carry, err = reader.fill(reader.carry, size); err != nil {
 			return nil, problems, err
 		}
@@ -133,7 +139,7 @@ func (r *Reader) ReadBatch(b *Batch) error {
 		return r.err
 	}
 	b.data = append(b.data, r.carry...)
-	for size := block; ; size = max(block, 2*len(b.data)) {
+	for size := r.block; ; size = max(r.block, 2*len(b.data)) {
 		var err error
 		if b.data, err = r.fill(b.data, size); err != nil {
 			return r.fail(b, err)
