@@ -35,7 +35,9 @@ for layout in inbox/examples/*.layout.json; do
   name=$(basename "$layout" .layout.json)
   cp "inbox/examples/$name.csv" "$inbox/$name-$stamp.csv"
   cp "$layout" "$inbox/$name-$stamp.layout.json"
-  cp "inbox/examples/$name.schedule.json" "$inbox/$name-$stamp.schedule.json"
+  # "resend": a second demo within a day sends the same files again on purpose.
+  sed '1s/{/{"resend": true,/' "inbox/examples/$name.schedule.json" >"$inbox/$name-$stamp.schedule.json.tmp"
+  mv "$inbox/$name-$stamp.schedule.json.tmp" "$inbox/$name-$stamp.schedule.json"
   names="$names $name-$stamp"
 done
 
