@@ -140,14 +140,15 @@ func TestPitfall01CutUploadIsToldAnewWhenItGoesOn(t *testing.T) {
 		f := hold(t, b.path("a.csv"))
 		_, err := f.WriteString("the rest")
 		b.do(err)
-		told := len(b.all)
+		told := len(b.all())
 		b.pass(10 * time.Second)
-		if len(b.all) != told {
+		if len(b.all()) != told {
 			t.Error("told of a file that is being written")
 		}
 		b.do(f.Close())
 		b.pass(5 * time.Second)
-		after := b.all[len(b.all)-1].drop
+		all := b.all()
+		after := all[len(all)-1].drop
 		if after.CSV.ID == before.CSV.ID || !after.QuietSince.After(before.QuietSince) || !after.FirstSeen.Equal(before.FirstSeen) {
 			t.Errorf("the drop was %+v, is %+v", before, after)
 		}

@@ -8,6 +8,9 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
+// errClosed is logged when fsnotify has closed its channels.
+var errClosed = errors.New("the watch has ended")
+
 // notifier is a source of events about one folder.
 type notifier struct {
 	events <-chan fsnotify.Event
@@ -59,7 +62,7 @@ func (w *Watcher) closeHints() {
 // one for every write.
 func (w *Watcher) hint(event fsnotify.Event, ok bool) {
 	if !ok {
-		w.full, w.stale = true, true
+		w.lost(errClosed, false)
 		return
 	}
 	if filepath.Clean(event.Name) == w.opt.Path {
@@ -80,6 +83,18 @@ func (w *Watcher) hint(event fsnotify.Event, ok bool) {
 	if w.hintAt == never {
 		w.hintAt = w.now() + min(max(w.opt.Settle/4, 10*time.Millisecond), 100*time.Millisecond)
 	}
+}
+
+// lost makes up for events that were lost, such as by an overflow of the
+// kernel's queue: the whole inbox is looked at. If it is the watch itself that
+// was lost (not open), that look opens another.
+func (w *Watcher) lost(err error, open bool) {
+	w.full = true
+	if !open {
+		err = errClosed
+		w.closeHints()
+	}
+	w.log.Info("events were lost; looking at the whole inbox", "inbox", w.opt.Path, "error", err)
 }
 
 func (w *Watcher) clearHints() {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,16 +112,16 @@ func TestUnreadable(t *testing.T) {
 	})
 	bubble(t, standard(), func(b *inbox) { // made readable in time
 		b.put("a.csv", "a.layout.json", "a.schedule.json")
-		denied := true
+		var mended atomic.Bool
 		b.w.disk = safeio.Disk{Fault: func(op safeio.Op, path string) error {
-			if op == safeio.OpOpen && path == "a.csv" && denied {
+			if op == safeio.OpOpen && path == "a.csv" && !mended.Load() {
 				return unix.EACCES
 			}
 			return nil
 		}}
 		b.run()
 		b.pass(15 * time.Second)
-		denied = false
+		mended.Store(true)
 		b.do(os.Chmod(b.path("a.csv"), 0o644))
 		b.pass(5 * time.Second)
 		b.want("a", "ready")
@@ -212,7 +213,7 @@ func TestHostileNames(t *testing.T) {
 		b.run()
 		b.pass(time.Minute)
 		b.want("-rf", "ready")
-		for _, c := range b.all {
+		for _, c := range b.all() {
 			if c.drop.Name != "-rf" {
 				t.Errorf("told of %+v", c)
 			}
@@ -252,8 +253,8 @@ func TestIgnoredForGood(t *testing.T) {
 		}
 		b.run()
 		b.pass(2 * time.Hour)
-		if len(b.all) != 0 {
-			t.Errorf("told of %+v", b.all)
+		if len(b.all()) != 0 {
+			t.Errorf("told of %+v", b.all())
 		}
 		if c := b.w.Counts(); c.Ignored != 12 || c.Foreign != 0 || c.Pending != 0 {
 			t.Errorf("counts are %+v", c)
@@ -266,8 +267,8 @@ func TestControlFiles(t *testing.T) {
 		b.put("a.cancel", "b.20261124-000012.PAUSE", "c.resume", "d.suppress.csv", "e.2026.cancel")
 		b.run()
 		b.pass(1900 * time.Millisecond)
-		if len(b.all) != 0 {
-			t.Errorf("told of %+v before they settled", b.all)
+		if len(b.all()) != 0 {
+			t.Errorf("told of %+v before they settled", b.all())
 		}
 		b.pass(2 * time.Second)
 		for _, c := range []Control{
@@ -297,7 +298,7 @@ func TestControlFilesInOrder(t *testing.T) {
 		b.run()
 		b.pass(2 * time.Second)
 		seen := map[string]Action{}
-		for _, c := range b.all {
+		for _, c := range b.all() {
 			if c.ctl.Action == ActionResume && seen[c.ctl.Name] != ActionPause {
 				t.Errorf("resume of %s before its pause", c.ctl.Name)
 			}

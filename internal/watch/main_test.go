@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,12 +31,12 @@ type call struct {
 	ctl  Control
 }
 
-// recorder is a Handler that notes its calls. In a bubble it is read between
-// synctest.Wait and the next step of time; elsewhere through calls.
+// recorder is a Handler that notes its calls, and outside bubbles sends them to calls.
 type recorder struct {
 	start time.Time
-	all   []call
 	calls chan call // nil in a bubble
+	mu    sync.Mutex
+	noted []call
 }
 
 func (r *recorder) note(c call) {
@@ -44,8 +45,18 @@ func (r *recorder) note(c call) {
 		r.calls <- c
 		return
 	}
-	r.all = append(r.all, c)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.noted = append(r.noted, c)
 }
+
+// all are the calls so far.
+func (r *recorder) all() []call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.noted)
+}
+
 func (r *recorder) Ready(d Drop)      { r.note(call{what: "ready", drop: d}) }
 func (r *recorder) Incomplete(d Drop) { r.note(call{what: "incomplete", drop: d}) }
 func (r *recorder) Refused(d Drop)    { r.note(call{what: "refused", drop: d}) }
@@ -53,9 +64,9 @@ func (r *recorder) Control(c Control) { r.note(call{what: "control", ctl: c}) }
 
 // first is the first call of the kind about name, nil if there is none.
 func (r *recorder) first(what, name string) *call {
-	for i, c := range r.all {
+	for _, c := range r.all() {
 		if c.what == what && (c.drop.Name == name || c.ctl.Name == name) {
-			return &r.all[i]
+			return &c
 		}
 	}
 	return nil
@@ -126,7 +137,7 @@ func (b *inbox) do(errs ...error) {
 func (b *inbox) want(name string, what ...string) {
 	b.t.Helper()
 	var got []string
-	for _, c := range b.all {
+	for _, c := range b.all() {
 		if c.drop.Name+c.ctl.Name == name {
 			got = append(got, c.what)
 		}

@@ -117,7 +117,7 @@ func TestReadyIsToldAgain(t *testing.T) {
 		b.put("a.csv", "a.layout.json", "a.schedule.json")
 		b.run()
 		b.pass(10 * time.Second)
-		told := len(b.all)
+		told := len(b.all())
 		if told < 5 {
 			t.Errorf("told %d times in 10s", told)
 		}
@@ -126,7 +126,7 @@ func TestReadyIsToldAgain(t *testing.T) {
 		}
 		b.do(os.Remove(b.path("a.csv")), os.Remove(b.path("a.layout.json")), os.Remove(b.path("a.schedule.json")))
 		b.pass(10 * time.Second)
-		if len(b.all) != told {
+		if len(b.all()) != told {
 			t.Error("told of files that are gone")
 		}
 		if c := b.w.Counts(); c.Ready != 0 {

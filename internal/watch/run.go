@@ -85,9 +85,15 @@ func (w *Watcher) Run(ctx context.Context) error {
 	w.start = time.Now()
 	w.full, w.hintAt, w.dueAt = true, never, never
 	defer w.closeHints()
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(never)
 	defer timer.Stop()
-	for {
+	for ctx.Err() == nil {
+		rest := w.wait()
+		if rest <= 0 { // not left to select, where a flood of events could come first
+			w.look()
+			continue
+		}
+		timer.Reset(rest)
 		var events <-chan fsnotify.Event
 		var failures <-chan error
 		if w.hints != nil {
@@ -95,20 +101,16 @@ func (w *Watcher) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-w.poke:
 			w.full = true
 		case event, ok := <-events:
 			w.hint(event, ok)
 		case err, ok := <-failures:
-			// An overflow is no harm: the look at everything makes up for it.
-			w.full, w.stale = true, w.stale || !ok
-			w.log.Info("events were lost; looking at the whole inbox", "inbox", w.opt.Path, "error", err)
+			w.lost(err, ok)
 		case <-timer.C:
-			w.look()
 		}
-		timer.Reset(w.wait())
 	}
+	return nil
 }
 
 // Poke has the inbox looked at soon, as a rescan does. It never blocks.

@@ -1,0 +1,350 @@
+package watch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sys/unix"
+
+	"campaignd/internal/safeio"
+)
+
+// The inbox is away, comes back as another folder, and is never made by us.
+func TestPitfall06InboxRemovedAndMadeAgain(t *testing.T) {
+	log := &lines{}
+	opt := standard()
+	opt.Log = log.logger()
+	bubble(t, opt, func(b *inbox) {
+		b.put("a.csv", "a.layout.json", "a.schedule.json")
+		b.run()
+		b.pass(time.Second)
+		b.do(os.RemoveAll(b.dir))
+		b.pass(time.Hour)
+		b.want("a")
+		if _, err := os.Stat(b.dir); err == nil {
+			t.Error("the inbox was made again")
+		}
+		if c := b.w.Counts(); !c.Missing || c.Err == "" || c.Pending != 0 {
+			t.Errorf("counts are %+v", c)
+		}
+		if n := log.count("open inbox"); n != 1 {
+			t.Errorf("%d lines about the missing inbox, want 1", n)
+		}
+		b.do(os.Mkdir(b.dir, 0o700))
+		b.put("a.csv", "a.layout.json", "a.schedule.json")
+		b.pass(5 * time.Second)
+		b.want("a", "ready")
+		if c := b.w.Counts(); c.Missing || c.Err != "" {
+			t.Errorf("counts are %+v", c)
+		}
+		if n := log.count("all right again"); n != 1 {
+			t.Errorf("%d lines about its return, want 1", n)
+		}
+	})
+}
+
+// Another folder takes the inbox's path between two looks: nothing of the old one is told of.
+func TestInboxReplaced(t *testing.T) {
+	log := &lines{}
+	opt := standard()
+	opt.Log = log.logger()
+	bubble(t, opt, func(b *inbox) {
+		b.put("a.csv", "a.layout.json", "a.schedule.json")
+		b.run()
+		b.pass(1500 * time.Millisecond)
+		b.do(os.Rename(b.dir, b.dir+".old"), os.Mkdir(b.dir, 0o700))
+		defer os.RemoveAll(b.dir + ".old")
+		b.put("b.csv", "b.layout.json", "b.schedule.json")
+		b.pass(5 * time.Second)
+		b.want("a")
+		b.want("b", "ready")
+		if n := log.count("another folder"); n != 1 {
+			t.Errorf("%d lines about the other folder, want 1", n)
+		}
+	})
+}
+
+// A folder that can't be read for a while forgets nothing and tells nothing.
+func TestInboxUnreadable(t *testing.T) {
+	for _, op := range []safeio.Op{safeio.OpOpen, safeio.OpRead} {
+		log := &lines{}
+		opt := standard()
+		opt.Log = log.logger()
+		bubble(t, opt, func(b *inbox) {
+			b.put("a.csv")
+			var broken atomic.Bool
+			b.w.disk = safeio.Disk{Fault: func(o safeio.Op, path string) error {
+				if o == op && path == b.dir && broken.Load() {
+					return unix.EIO
+				}
+				return nil
+			}}
+			b.run()
+			b.pass(10 * time.Second)
+			broken.Store(true)
+			b.pass(10 * time.Second)
+			if c := b.w.Counts(); c.Err == "" || c.Pending != 1 {
+				t.Errorf("%s: counts are %+v", op, c)
+			}
+			broken.Store(false)
+			b.put("a.layout.json", "a.schedule.json")
+			b.pass(5 * time.Second)
+			b.want("a", "ready")
+			if d := b.first("ready", "a"); d != nil && !d.drop.FirstSeen.Equal(b.start) {
+				t.Errorf("%s: the CSV was forgotten", op)
+			}
+			if w, i := log.count("level=WARN"), log.count("all right again"); w != 1 || i != 1 {
+				t.Errorf("%s: %d warnings and %d all-clears, want 1 and 1", op, w, i)
+			}
+		})
+	}
+}
+
+// Too many drops at once: the rest waits untouched, and no half of a drop is taken for a whole.
+func TestTooMany(t *testing.T) {
+	bubble(t, standard(), func(b *inbox) {
+		b.w.limit = 10
+		for i := range 25 {
+			b.put(fmt.Sprintf("d%02d.csv", i), fmt.Sprintf("d%02d.layout.json", i), fmt.Sprintf("d%02d.schedule.json", i))
+		}
+		b.run()
+		left := 25
+		for range 10 {
+			b.pass(4 * time.Second)
+			for _, c := range b.all() {
+				if c.what != "ready" {
+					t.Fatalf("told of %+v", c)
+				}
+				if _, err := os.Stat(b.path(c.drop.CSV.Name)); err != nil {
+					continue // told of more than once
+				}
+				for _, f := range c.drop.Files() {
+					b.do(os.Remove(b.path(f.Name)))
+				}
+				left--
+			}
+		}
+		if c := b.w.Counts(); left != 0 || c.Untaken != 0 {
+			t.Errorf("%d drops were never told of; counts are %+v", left, c)
+		}
+	})
+}
+
+func TestManyForeignFiles(t *testing.T) {
+	log := &lines{}
+	opt := standard()
+	opt.Log = log.logger()
+	bubble(t, opt, func(b *inbox) {
+		for i := range maxNoted + 50 {
+			b.put(fmt.Sprintf("f%d.txt", i))
+		}
+		b.run()
+		b.pass(10 * time.Second)
+		if c := b.w.Counts(); c.Foreign != maxNoted+50 {
+			t.Errorf("counts are %+v", c)
+		}
+		if n, m := log.count("left alone"), log.count("more files than"); n != maxNoted+1 || m != 1 {
+			t.Errorf("%d and %d lines about foreign files, want %d and 1", n, m, maxNoted+1)
+		}
+	})
+}
+
+// A look that takes long is followed by a rest, however often it is asked for.
+func TestRest(t *testing.T) {
+	opt := standard()
+	bubble(t, opt, func(b *inbox) {
+		var looks atomic.Int64
+		b.w.disk = safeio.Disk{Fault: func(op safeio.Op, path string) error {
+			if op == safeio.OpOpen && path == b.dir {
+				looks.Add(1)
+				time.Sleep(3 * time.Second) // virtual: a slow disk
+			}
+			return nil
+		}}
+		b.run()
+		for range 1500 {
+			b.w.Poke()
+			b.pass(100 * time.Millisecond)
+		}
+		if looks := looks.Load(); looks < 8 || looks > 11 {
+			t.Errorf("%d looks of 3s in 150s, want a fifth of the time", looks)
+		}
+	})
+}
+
+// A schedule that never fires, or only in the past, doesn't stop the rescans.
+func TestRescanThatNeverFires(t *testing.T) {
+	for _, s := range []Schedule{nil, every(0), every(-time.Hour)} {
+		opt := standard()
+		opt.Rescan = s
+		bubble(t, opt, func(b *inbox) {
+			b.run()
+			b.pass(time.Second)
+			b.put("a.csv", "a.layout.json", "a.schedule.json")
+			b.pass(12 * time.Second)
+			b.want("a", "ready")
+		})
+	}
+}
+
+// source is a notifier in a bubble, fed by the test.
+type source struct {
+	events chan fsnotify.Event
+	errs   chan error
+	dead   atomic.Bool
+	opened atomic.Int64
+	fails  atomic.Pointer[error]
+}
+
+// events has the watcher of b take its events from a source.
+func (b *inbox) events() *source {
+	s := &source{events: make(chan fsnotify.Event), errs: make(chan error)}
+	b.w.opt.NoEvents = false
+	b.w.opt.Rescan = every(time.Hour)
+	b.w.notify = func(string) (*notifier, error) {
+		s.opened.Add(1)
+		s.dead.Store(false)
+		if err := s.fails.Load(); err != nil {
+			return nil, *err
+		}
+		return &notifier{events: s.events, errors: s.errs, alive: func() bool { return !s.dead.Load() }, close: func() error { return nil }}, nil
+	}
+	return s
+}
+
+func (s *source) send(b *inbox, op fsnotify.Op, names ...string) {
+	for _, name := range names {
+		s.events <- fsnotify.Event{Name: b.path(name), Op: op}
+	}
+	synctest.Wait()
+}
+
+// With events nothing waits for a rescan, and a file is looked at, not the folder.
+func TestEvents(t *testing.T) {
+	bubble(t, standard(), func(b *inbox) {
+		s := b.events()
+		var listings atomic.Int64
+		b.w.disk = safeio.Disk{Fault: func(op safeio.Op, path string) error {
+			if op == safeio.OpRead && path == b.dir {
+				listings.Add(1)
+			}
+			return nil
+		}}
+		b.run()
+		listed := listings.Load()
+		b.pass(time.Minute)
+		b.put("a.csv", "a.layout.json", "a.schedule.json", "x.txt")
+		s.send(b, fsnotify.Create, "a.csv", "a.layout.json", "a.schedule.json", "x.txt")
+		b.pass(3 * time.Second)
+		b.want("a", "ready")
+		b.do(os.Rename(b.path("a.csv"), b.path("b.csv")), os.Remove(b.path("a.layout.json")))
+		s.send(b, fsnotify.Rename, "a.csv", "a.layout.json")
+		s.send(b, fsnotify.Create, "b.csv")
+		b.pass(3 * time.Second)
+		if c := b.w.Counts(); c.Pending != 2 || c.Ready != 0 || !c.Events {
+			t.Errorf("counts are %+v", c)
+		}
+		if listings.Load() != listed {
+			t.Error("the folder was listed for an event")
+		}
+	})
+}
+
+// An overflow, a flood of names, a closed channel: the whole inbox is looked at.
+func TestPitfall06EventsLost(t *testing.T) {
+	for name, lose := range map[string]func(b *inbox, s *source){
+		"overflow": func(_ *inbox, s *source) { s.errs <- fsnotify.ErrEventOverflow },
+		"flood": func(b *inbox, s *source) {
+			for i := range maxHints + 1 {
+				s.events <- fsnotify.Event{Name: b.path(fmt.Sprintf("none%d.csv", i)), Op: fsnotify.Create}
+			}
+		},
+		"inbox removed": func(b *inbox, s *source) { s.send(b, fsnotify.Remove, "") },
+		"inbox renamed": func(b *inbox, s *source) { s.send(b, fsnotify.Rename, "") },
+		"closed":        func(_ *inbox, s *source) { c := s.events; s.events = make(chan fsnotify.Event); close(c) },
+		"errors closed": func(_ *inbox, s *source) { c := s.errs; s.errs = make(chan error); close(c) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, standard(), func(b *inbox) {
+				s := b.events()
+				b.run()
+				b.put("a.csv", "a.layout.json", "a.schedule.json")
+				b.pass(time.Minute)
+				b.want("a")
+				lose(b, s)
+				b.pass(3 * time.Second)
+				b.want("a", "ready")
+				if again := s.opened.Load() > 1; again != !(name == "overflow" || name == "flood") {
+					t.Errorf("events were asked for %d times", s.opened.Load())
+				}
+			})
+		})
+	}
+}
+
+// No inotify to be had (instances used up): said once, the rescans do, and it is tried again.
+func TestEventsCantBeHad(t *testing.T) {
+	log := &lines{}
+	opt := standard()
+	opt.Log = log.logger()
+	bubble(t, opt, func(b *inbox) {
+		s := b.events()
+		err := fmt.Errorf("couldn't initialize inotify: %w", unix.EMFILE)
+		s.fails.Store(&err)
+		b.w.opt.Rescan = every(10 * time.Second)
+		b.run()
+		b.put("a.csv", "a.layout.json", "a.schedule.json")
+		b.pass(20 * time.Second)
+		b.want("a", "ready")
+		if c := b.w.Counts(); c.Events {
+			t.Errorf("counts are %+v", c)
+		}
+		s.fails.Store(nil)
+		b.pass(10 * time.Second)
+		if c := b.w.Counts(); !c.Events {
+			t.Errorf("counts are %+v", c)
+		}
+		if n := log.count("watch inbox"); n != 2 { // the warning and its end
+			t.Errorf("%d lines: %q", n, log.all())
+		}
+		s.dead.Store(true) // unmounted: no event says so
+		b.pass(10 * time.Second)
+		if s.opened.Load() < 4 {
+			t.Errorf("a dead watch was opened %d times", s.opened.Load())
+		}
+	})
+}
+
+// Another folder at the path: the watch is of the new one.
+func TestReplacedInboxIsWatchedAnew(t *testing.T) {
+	bubble(t, standard(), func(b *inbox) {
+		s := b.events()
+		b.run()
+		b.do(os.Rename(b.dir, b.dir+".old"), os.Mkdir(b.dir, 0o700))
+		defer os.RemoveAll(b.dir + ".old")
+		b.put("a.csv", "a.layout.json", "a.schedule.json")
+		s.send(b, fsnotify.Create, "a.csv") // a name alone, and another folder behind it
+		b.pass(4 * time.Second)
+		b.want("a", "ready")
+		if s.opened.Load() != 2 {
+			t.Errorf("events were asked for %d times, want 2", s.opened.Load())
+		}
+	})
+}
+
+func TestCause(t *testing.T) {
+	err := fmt.Errorf("open %q: %w", "x", &os.PathError{Op: "open", Path: "x", Err: unix.EIO})
+	if got := cause(err); got != unix.EIO.Error() {
+		t.Errorf("cause is %q", got)
+	}
+	if got := cause(errors.New("x")); !strings.Contains(got, "x") {
+		t.Errorf("cause is %q", got)
+	}
+}
