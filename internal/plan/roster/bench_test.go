@@ -95,7 +95,7 @@ func benchBatches(b *testing.B) (*sheet.Reader, []*sheet.Batch) {
 
 type nothing struct{}
 
-func (nothing) Chunk(*campaign.Rows) error                { return nil }
+func (nothing) Chunk(*campaign.Rows) error               { return nil }
 func (nothing) Refused([]campaign.Refusal, []byte) error { return nil }
 
 // BenchmarkAssemble is the part that one goroutine does in order: duplicates and chunks.

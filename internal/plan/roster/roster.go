@@ -132,7 +132,6 @@ func (c *Checked) reset(values int) {
 	c.hashes, c.keys, c.keyEnds = c.hashes[:0], c.keys[:0], c.keyEnds[:0]
 }
 
-
 // Check checks every row of batch. reader is where the batch comes from; of it
 // only AppendRejected is used, which is safe meanwhile. batch may be read into again afterwards.
 func (r *Roster) Check(reader *sheet.Reader, batch *sheet.Batch, out *Checked) {

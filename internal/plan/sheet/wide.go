@@ -3,8 +3,8 @@ package sheet
 // wideSurvey gathers what is seen of a UTF-16 file.
 type wideSurvey struct {
 	big          bool
-	half         int16 // a byte that the block before ended with, plus one; 0 if there is none
-	high         bool  // the unit before is the first half of a pair
+	odd          bool // the file ends within a unit
+	high         bool // the unit before is the first half of a pair
 	last         uint16
 	lf, cr, crlf int64
 	nul, nuls    int64
@@ -13,19 +13,12 @@ type wideSurvey struct {
 	badWhy       string
 }
 
-// block looks at the next bytes, which begin at offset at.
+// block looks at the next bytes, which begin at offset at. Only the last block may be odd.
 func (w *wideSurvey) block(b []byte, at int64) {
-	if w.half > 0 && len(b) > 0 {
-		w.unit(byte(w.half-1), b[0], at-1)
-		w.half = 0
-		b, at = b[1:], at+1
-	}
 	for ; len(b) >= 2; b, at = b[2:], at+2 {
 		w.unit(b[0], b[1], at)
 	}
-	if len(b) == 1 {
-		w.half = int16(b[0]) + 1
-	}
+	w.odd = len(b) == 1
 }
 
 func (w *wideSurvey) unit(one, two byte, at int64) {
@@ -65,7 +58,7 @@ func (w *wideSurvey) fault(at int64, why string) {
 
 // sum completes info.
 func (w *wideSurvey) sum(info *Info) {
-	if w.half > 0 {
+	if w.odd {
 		w.fault(info.Bytes-1, "UTF-16 has two bytes a character, and the file ends after the first of one: it was cut")
 	}
 	if w.high {
