@@ -15,7 +15,7 @@ func newAuditCmd(env *environment) *cobra.Command {
 		Short:   "List who changed what, newest first",
 		Long:    `Lists who paused, resumed, canceled, resent, suppressed or reloaded what, and when, newest first.`,
 		Example: "  campaignd audit --since 24h          the changes of the last day\n  campaignd audit --sending spring     those of one sending",
-		Args:    cobra.NoArgs,
+		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if since < 0 || limit < 0 {
 				return usage("--since and --limit can't be less than 0")
@@ -38,7 +38,7 @@ func newAuditCmd(env *environment) *cobra.Command {
 			}
 			g := grid{header: []string{"at", "who", "what", "sending", "detail"}}
 			for _, e := range entries {
-				g.add(instant(e.At), e.Who, e.Action, string(e.Sending), e.Detail)
+				g.add(env.when(e.At), e.Who, e.Action, string(e.Sending), e.Detail)
 			}
 			if len(g.rows) == 0 {
 				return env.printf("Nothing was changed.\n")

@@ -22,7 +22,7 @@ The copy is compared with what the daemon wrote, is on the disk when the command
 returns, and holds contacts: only its owner may read it. To restore it, stop the daemon and put it in
 the place of campaignd.db; every sending is held then until it is resumed.`,
 		Example: "  campaignd backup /backup/campaignd-$(date +%F).db",
-		Args:    cobra.ExactArgs(1),
+		Args:    given(1, 1, "name the file to write"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := env.client()
 			if err != nil {

@@ -13,8 +13,9 @@ func newCancelCmd(env *environment) *cobra.Command {
 		Long: `Ends a sending for good: what is not sent yet never will be, its slots are free
 at once, and its folder goes to failed/ with the reports. This can't be undone;
 drop the files again to send them after all.`,
-		Example: "  campaignd cancel 20260314-000042",
-		Args:    cobra.ExactArgs(1),
+		Example:           "  campaignd cancel 20260314-000042",
+		Args:              given(1, 1, "name one sending"),
+		ValidArgsFunction: env.completeSending,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return steer(cmd.Context(), env, args[0], (*control.Client).Cancel)
 		},

@@ -13,7 +13,7 @@ func newConfigCmd(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Check, show or reload the configuration",
-		Args:  cobra.NoArgs,
+		Args:  given(0, 0, "it takes no arguments"),
 		RunE:  func(*cobra.Command, []string) error { return usage("say what to do: check, show or reload") },
 	}
 	cmd.AddCommand(newConfigCheckCmd(env), newConfigShowCmd(env), newConfigReloadCmd(env))
@@ -35,7 +35,7 @@ func newConfigCheckCmd(env *environment) *cobra.Command {
 		Long: `Says everything that is wrong with the configuration, each with its line and column
 and what would be right. Without FILE it is the one that "run" would read. Exit status 2 if something is wrong.`,
 		Example: "  campaignd config check\n  campaignd config check /etc/campaignd/campaignd.toml.new",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    given(0, 1, "name one file, or none"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			path, err := env.configPath(args)
 			if err != nil {
@@ -85,7 +85,7 @@ func newConfigShowCmd(env *environment) *cobra.Command {
 		Short:   "Print the configuration with every default filled in",
 		Long:    `Prints the configuration as it is in effect, with every default filled in, as TOML. It names the files of secrets and shows no secret.`,
 		Example: "  campaignd config show",
-		Args:    cobra.NoArgs,
+		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(*cobra.Command, []string) error {
 			if env.json {
 				return usage("the configuration is TOML; there is no --json of it")
@@ -108,7 +108,7 @@ func newConfigReloadCmd(env *environment) *cobra.Command {
 		Short:   "Have the daemon read its configuration again",
 		Long:    `Has the daemon read its configuration again, as SIGHUP does. With a bad one it keeps the old and says what is wrong.`,
 		Example: "  campaignd config reload",
-		Args:    cobra.NoArgs,
+		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := env.client()
 			if err != nil {

@@ -20,7 +20,7 @@ func newDoctorCmd(env *environment) *cobra.Command {
 clock, the channels and the store, and says what to do about what is wrong. It
 works without a daemon too, and then says less. Exit status 3 if something is wrong.`,
 		Example: "  campaignd doctor            a quick look\n  campaignd doctor --deep     read the whole store too",
-		Args:    cobra.NoArgs,
+		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			findings, err := examine(cmd.Context(), env, deep)
 			if err != nil {

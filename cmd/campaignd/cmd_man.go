@@ -15,7 +15,7 @@ func newManCmd(env *environment, root *cobra.Command) *cobra.Command {
 		Short:   "Write the man pages into a folder",
 		Example: "  campaignd man dist/man",
 		Hidden:  true,
-		Args:    cobra.ExactArgs(1),
+		Args:    given(1, 1, "name the folder to write to"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return fmt.Errorf("make folder: %w", err)

@@ -18,8 +18,9 @@ func newResendCmd(env *environment) *cobra.Command {
 tell. Everybody else is left alone. A contact whose message is unknown may have
 got it and would get it twice, unless the receiver drops doubles.
 With --dry-run it says how many there are and sends nothing.`,
-		Example: "  campaignd resend 42 --failed --dry-run   how many would go out again\n  campaignd resend 42 --failed             send them",
-		Args:    cobra.ExactArgs(1),
+		Example:           "  campaignd resend 42 --failed --dry-run   how many would go out again\n  campaignd resend 42 --failed             send them",
+		Args:              given(1, 1, "name one sending"),
+		ValidArgsFunction: env.completeSending,
 		PreRunE: func(*cobra.Command, []string) error {
 			if !unknown && !failed {
 				return usage("say which: --failed, --unknown or both")

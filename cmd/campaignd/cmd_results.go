@@ -16,8 +16,9 @@ func newResultsCmd(env *environment) *cobra.Command {
 		Long: `Prints a CSV line for every row and message of a sending: line, contactCode,
 channelType, message, outcome, attempts, providerId, at, error. It holds contacts.
 --outcome keeps only some: ` + outcomeNames() + `.`,
-		Example: "  campaignd results 42 >results.csv\n  campaignd results 42 --outcome failed,unknown",
-		Args:    cobra.ExactArgs(1),
+		Example:           "  campaignd results 42 >results.csv\n  campaignd results 42 --outcome failed,unknown",
+		Args:              given(1, 1, "name one sending"),
+		ValidArgsFunction: env.completeSending,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var outcomes []campaign.Outcome
 			for _, text := range texts {

@@ -24,6 +24,7 @@ a store was restored from a backup.`,
 			}
 			return nil
 		},
+		ValidArgsFunction: env.completeSending,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !all {
 				return steer(cmd.Context(), env, args[0], (*control.Client).Resume)

@@ -12,11 +12,12 @@ import (
 
 func newShowCmd(env *environment) *cobra.Command {
 	return &cobra.Command{
-		Use:     "show SENDING",
-		Short:   "Tell all about one sending",
-		Long:    `Tells all about one sending: where it stands and why, its rows, its messages by outcome, its slices, and what was wrong with the drop.`,
-		Example: "  campaignd show 42           the sending with number 42\n  campaignd show spring       the newest sending of the drop spring.csv",
-		Args:    cobra.ExactArgs(1),
+		Use:               "show SENDING",
+		Short:             "Tell all about one sending",
+		Long:              `Tells all about one sending: where it stands and why, its rows, its messages by outcome, its slices, and what was wrong with the drop.`,
+		Example:           "  campaignd show 42           the sending with number 42\n  campaignd show spring       the newest sending of the drop spring.csv",
+		Args:              given(1, 1, "name one sending"),
+		ValidArgsFunction: env.completeSending,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := env.client()
 			if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +19,7 @@ func newStatusCmd(env *environment) *cobra.Command {
 		Long: `Says how the daemon is: its inboxes, its channels, what is held and why, and the
 sendings that are not over yet. --all lists those that are over too.`,
 		Example: "  campaignd status            how things stand\n  campaignd status --json     the same for a program",
-		Args:    cobra.NoArgs,
+		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runStatus(cmd.Context(), env, all)
 		},
@@ -141,13 +140,22 @@ func printChannels(env *environment, s control.Status) error {
 		return nil
 	}
 	g := grid{header: []string{"application", "channel", "driver", "rate", "in flight", "held"}, right: []int{0, 3, 4}}
+	var reasons []string
 	for _, ch := range s.Channels {
-		g.add(fmt.Sprint(ch.ApplicationID), ch.ChannelType, ch.Driver, rateText(ch), count(ch.InFlight), heldText(ch))
+		held := ""
+		if ch.Held {
+			held = "held"
+			reasons = append(reasons, printable(fmt.Sprintf("  %s of application %d is held: %s", ch.ChannelType, ch.ApplicationID, heldText(ch))))
+		}
+		g.add(fmt.Sprint(ch.ApplicationID), ch.ChannelType, ch.Driver, rateText(ch), count(ch.InFlight), held)
 	}
 	if err := env.printf("\n"); err != nil {
 		return err
 	}
-	return env.printGrid(g)
+	if err := env.printGrid(g); err != nil {
+		return err
+	}
+	return lines(env.out, reasons)
 }
 
 func rateText(ch control.Channel) string {
@@ -161,12 +169,9 @@ func rateText(ch control.Channel) string {
 }
 
 func heldText(ch control.Channel) string {
-	if !ch.Held {
-		return ""
-	}
 	text := ch.HeldReason
 	if text == "" {
-		text = "held"
+		text = "the daemon gives no reason"
 	}
 	if !ch.NextTryAt.IsZero() {
 		text += "; tried again at " + instant(ch.NextTryAt)
@@ -183,7 +188,7 @@ func printSendings(env *environment, list []control.Sending) error {
 			end = s.EstimatedEnd
 		}
 		g.add(string(s.ID), s.Name, string(s.State), percentText(s.Percent), count(s.Messages.Sent),
-			count(s.Messages.Failed+s.Messages.Unknown+s.Messages.Expired), count(s.Messages.Planned), instant(s.NextSliceAt), instant(end))
+			count(s.Messages.Failed+s.Messages.Unknown+s.Messages.Expired), count(s.Messages.Planned), env.when(s.NextSliceAt), env.when(end))
 		if s.Reason != "" {
 			reasons = append(reasons, printable(fmt.Sprintf("  %s is %s: %s", s.ID, s.State, s.Reason)))
 		}
@@ -201,6 +206,3 @@ func percentText(p float64) string {
 	}
 	return fmt.Sprintf("%.1f%%", p)
 }
-
-// secondsText is a length of time given in seconds.
-func secondsText(n int64) string { return (time.Duration(n) * time.Second).String() }

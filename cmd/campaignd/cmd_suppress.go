@@ -19,7 +19,7 @@ func newSuppressCmd(env *environment) *cobra.Command {
 		Short: "Keep the list of contacts that opted out",
 		Long: `Keeps the list of contacts that opted out. It is looked at when a message is about
 to be sent, so that an opt-out counts from now on, for sendings under way too.`,
-		Args: cobra.NoArgs,
+		Args: given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usage("say what to do: add, remove, list or import")
 		},
@@ -46,7 +46,7 @@ func newSuppressAddCmd(env *environment, application *int64) *cobra.Command {
 		Use:     "add CONTACT...",
 		Short:   "Add opt-outs",
 		Example: "  campaignd suppress add 34666777888                       on every channel\n  campaignd suppress add 34666777888 --channel cloud_api",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    given(1, 1000, "name one contact or more, up to 1000; a longer list can be imported"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := env.client()
 			if err != nil {
@@ -73,7 +73,7 @@ func newSuppressRemoveCmd(env *environment, application *int64) *cobra.Command {
 		Use:     "remove CONTACT...",
 		Short:   "Take opt-outs back: the contacts are sent to again",
 		Example: "  campaignd suppress remove 34666777888",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    given(1, 1000, "name one contact or more, up to 1000; a longer list can be imported"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := env.client()
 			if err != nil {
@@ -107,7 +107,7 @@ func newSuppressListCmd(env *environment, application *int64) *cobra.Command {
 		Use:     "list",
 		Short:   "List opt-outs; with --json one object a line",
 		Example: "  campaignd suppress list --application 1",
-		Args:    cobra.NoArgs,
+		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := env.client()
 			if err != nil {
@@ -150,7 +150,7 @@ func newSuppressImportCmd(env *environment, application *int64) *cobra.Command {
 channelType; an empty channelType stands for every channel. Rows that can't be
 taken are listed, the others are added; the exit status is 3 then.`,
 		Example: "  campaignd suppress import stop.csv --application 1",
-		Args:    cobra.ExactArgs(1),
+		Args:    given(1, 1, "name one file, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in := env.in
 			if args[0] != "-" {

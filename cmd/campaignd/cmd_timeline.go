@@ -17,7 +17,7 @@ func newTimelineCmd(env *environment) *cobra.Command {
 		Long: `Draws the slots of the next 48 hours, a row an hour and a cell a slot (or several,
 where an hour has more than fit), shaded by how full it is, and lists the sendings that hold slots.`,
 		Example: "  campaignd timeline                   all applications\n  campaignd timeline --application 1   one of them",
-		Args:    cobra.NoArgs,
+		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if application < 0 {
 				return usage("--application is %d where the id of an application is right", application)
@@ -64,7 +64,7 @@ func printTimeline(env *environment, t control.Timeline, a control.ApplicationTi
 		if err != nil {
 			zone = time.UTC // the daemon knows a zone that this machine doesn't
 		}
-		if err := env.printf("slots of %s for %s messages; times in %s\n\n", secondsText(a.SlotSeconds), count(a.Capacity), zone); err != nil {
+		if err := env.printf("slots of %s for %s messages; times in %s\n\n", span(time.Duration(a.SlotSeconds)*time.Second), count(a.Capacity), zone); err != nil {
 			return err
 		}
 		if err := lines(env.out, drawTimeline(t, a, zone)); err != nil {
@@ -82,7 +82,7 @@ func printTimeline(env *environment, t control.Timeline, a control.ApplicationTi
 		if s.Sliced {
 			slots = count(s.Slots)
 		}
-		g.add(string(s.ID), s.Name, string(s.State), count(s.Messages), slots, instant(s.Start), instant(s.End))
+		g.add(string(s.ID), s.Name, string(s.State), count(s.Messages), slots, env.when(s.Start), env.when(s.End))
 	}
 	if err := env.printf("\n"); err != nil {
 		return err

@@ -18,7 +18,7 @@ func newVersionCmd(env *environment) *cobra.Command {
 		Use:     "version",
 		Short:   "Say which version this is",
 		Example: "  campaignd version",
-		Args:    cobra.NoArgs,
+		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(*cobra.Command, []string) error {
 			v := versionAnswer{version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
 			if env.json {

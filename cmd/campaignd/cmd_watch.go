@@ -18,8 +18,9 @@ func newWatchCmd(env *environment) *cobra.Command {
 		Long: `Follows one sending until it is over, or all that are not over until Ctrl-C: a
 progress bar each on a terminal, else a line at every change. With --json, one
 JSON object a line.`,
-		Example: "  campaignd watch             all sendings\n  campaignd watch spring      the newest sending of the drop spring.csv, until it is over",
-		Args:    cobra.MaximumNArgs(1),
+		Example:           "  campaignd watch             all sendings\n  campaignd watch spring      the newest sending of the drop spring.csv, until it is over",
+		Args:              given(0, 1, "name one sending, or none to follow all"),
+		ValidArgsFunction: env.completeSending,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if every < 100*time.Millisecond {
 				return usage("--every is %s where 100ms or more is right", every)

@@ -33,7 +33,7 @@ func printChange(env *environment, ch control.Change) error {
 	if ch.Canceled > 0 {
 		line += fmt.Sprintf(" %s messages will not be sent.", count(ch.Canceled))
 	}
-	if ch.InFlight > 0 {
+	if ch.InFlight > 0 && !ch.State.Active() {
 		line += fmt.Sprintf(" %s were on their way already and can't be called back.", count(ch.InFlight))
 	}
 	return env.printf("%s\n", printable(line))

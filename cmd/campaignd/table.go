@@ -150,20 +150,34 @@ func instant(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
+// when is a moment in a table: short on a terminal, where width is scarce, full
+// where other programs may read it.
+func (env *environment) when(t time.Time) string {
+	if !env.terminal || t.IsZero() {
+		return instant(t)
+	}
+	return t.UTC().Format("Jan 02 15:04Z")
+}
+
 // span is a length of time as people say it, in its two largest units.
 func span(d time.Duration) string {
 	d = d.Round(time.Second)
 	if d < 0 {
 		return "-" + span(-d)
 	}
-	const day = 24 * time.Hour
-	switch {
-	case d >= day:
-		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
-	case d >= time.Hour:
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
-	case d >= time.Minute:
-		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
+	units := []struct {
+		length time.Duration
+		name   string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}}
+	for i, u := range units[:len(units)-1] {
+		if d < u.length {
+			continue
+		}
+		text, next := fmt.Sprintf("%d%s", d/u.length, u.name), units[i+1]
+		if rest := d % u.length / next.length; rest > 0 {
+			text += fmt.Sprintf("%d%s", rest, next.name)
+		}
+		return text
 	}
 	return fmt.Sprintf("%ds", d/time.Second)
 }

@@ -3,23 +3,42 @@ package control
 import (
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/send"
 )
 
 // Metrics counts what happens while it happens. No label ever holds a contact
 // or a reference: applications, channels, outcomes and states are all there
 // are, and each of them is bounded by the configuration or the contract.
-// All methods are safe for concurrent use.
+// It is the send.Observer of the daemon. All methods are safe for concurrent use.
 type Metrics struct {
+	lanes    sync.Map // lane -> *laneMetrics: labels are looked up once, not a message
+	retries  *prometheus.CounterVec
 	messages *prometheus.CounterVec
 	lateness *prometheus.HistogramVec
 	duration *prometheus.HistogramVec
 	rows     *prometheus.CounterVec
 	drops    *prometheus.CounterVec
+}
+
+var _ send.Observer = (*Metrics)(nil)
+
+// lane is an application's channel.
+type lane struct {
+	application int64
+	channel     string
+}
+
+// laneMetrics are the counters of one lane.
+type laneMetrics struct {
+	lateness, duration prometheus.Observer
+	retries            prometheus.Counter
+	outcomes           [campaign.Rejected + 1]prometheus.Counter // of the final ones
 }
 
 // NewMetrics makes the counters and registers them. The error is of a registry
@@ -31,6 +50,10 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 			Name: "campaignd_messages_total",
 			Help: "Messages that reached a final outcome. A message that is sent again is counted again.",
 		}, append(channel, "outcome")),
+		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "campaignd_retries_total",
+			Help: "Attempts that failed and will be made again.",
+		}, channel),
 		lateness: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "campaignd_lateness_seconds",
 			Help:    "How long after its time a message's first attempt began.",
@@ -50,7 +73,7 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 			Help: "Drops, by each state they came into.",
 		}, []string{"state"}),
 	}
-	for _, c := range []prometheus.Collector{m.messages, m.lateness, m.duration, m.rows, m.drops} {
+	for _, c := range []prometheus.Collector{m.messages, m.retries, m.lateness, m.duration, m.rows, m.drops} {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
@@ -61,21 +84,57 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	return m, nil
 }
 
+// of gives the counters of a lane.
+func (m *Metrics) of(application int64, channelType string) *laneMetrics {
+	key := lane{application, channelType}
+	if found, ok := m.lanes.Load(key); ok {
+		return found.(*laneMetrics)
+	}
+	id := applicationLabel(application)
+	made := &laneMetrics{
+		lateness: m.lateness.WithLabelValues(id, channelType),
+		duration: m.duration.WithLabelValues(id, channelType),
+		retries:  m.retries.WithLabelValues(id, channelType),
+	}
+	for _, o := range campaign.FinalOutcomes {
+		made.outcomes[o] = m.messages.WithLabelValues(id, channelType, o.String())
+	}
+	found, _ := m.lanes.LoadOrStore(key, made)
+	return found.(*laneMetrics)
+}
+
+// Attempted implements send.Observer.
+func (m *Metrics) Attempted(application int64, channelType string, _ int, lateness, took time.Duration) {
+	m.Lateness(application, channelType, lateness)
+	m.Duration(application, channelType, took)
+}
+
+// Recorded implements send.Observer.
+func (m *Metrics) Recorded(application int64, channelType string, o campaign.Outcome, n int) {
+	switch {
+	case n <= 0:
+	case o == campaign.Retrying:
+		m.of(application, channelType).retries.Add(float64(n))
+	case o.Final():
+		m.Outcome(application, channelType, o, uint64(n))
+	}
+}
+
 func applicationLabel(id int64) string { return strconv.FormatInt(id, 10) }
 
-// Outcome counts messages that reached a final outcome.
+// Outcome counts messages that reached a final outcome, and o has to be one.
 func (m *Metrics) Outcome(application int64, channelType string, o campaign.Outcome, n uint64) {
-	m.messages.WithLabelValues(applicationLabel(application), channelType, o.String()).Add(float64(n))
+	m.of(application, channelType).outcomes[o].Add(float64(n))
 }
 
 // Lateness notes how long after its time a first attempt began.
 func (m *Metrics) Lateness(application int64, channelType string, late time.Duration) {
-	m.lateness.WithLabelValues(applicationLabel(application), channelType).Observe(max(late, 0).Seconds())
+	m.of(application, channelType).lateness.Observe(max(late, 0).Seconds())
 }
 
 // Duration notes how long a channel took to answer an attempt.
 func (m *Metrics) Duration(application int64, channelType string, took time.Duration) {
-	m.duration.WithLabelValues(applicationLabel(application), channelType).Observe(took.Seconds())
+	m.of(application, channelType).duration.Observe(took.Seconds())
 }
 
 // Rows counts the rows of a drop that was checked.

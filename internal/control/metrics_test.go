@@ -24,9 +24,11 @@ func TestMetrics(t *testing.T) {
 	start(t, &fake{}, control.Options{Registry: registry})
 	m.Outcome(1, "cloud_api", campaign.Sent, 5)
 	m.Outcome(1, "cloud_api", campaign.Failed, 2)
-	m.Lateness(1, "cloud_api", 3*time.Millisecond)
-	m.Lateness(1, "cloud_api", -time.Second) // never early, so a clock that stepped
-	m.Duration(1, "cloud_api", 70*time.Millisecond)
+	m.Recorded(1, "cloud_api", campaign.Sent, 1)
+	m.Recorded(1, "cloud_api", campaign.Pending, 9) // given back: nothing happened
+	m.Recorded(1, "cloud_api", campaign.Retrying, 3)
+	m.Attempted(1, "cloud_api", 2, 3*time.Millisecond, 70*time.Millisecond)
+	m.Attempted(1, "cloud_api", 2, -time.Second, 70*time.Millisecond) // never early, so a clock that stepped
 	m.Rows(1, campaign.RowCounts{Total: 9, Accepted: 5, Rejected: 3, Duplicate: 1})
 	m.Drop(campaign.StateCompleted)
 
@@ -40,8 +42,18 @@ func TestMetrics(t *testing.T) {
 	want := `
 # HELP campaignd_messages_total Messages that reached a final outcome. A message that is sent again is counted again.
 # TYPE campaignd_messages_total counter
+campaignd_messages_total{application="1",channel="cloud_api",outcome="canceled"} 0
+campaignd_messages_total{application="1",channel="cloud_api",outcome="duplicate"} 0
+campaignd_messages_total{application="1",channel="cloud_api",outcome="expired"} 0
 campaignd_messages_total{application="1",channel="cloud_api",outcome="failed"} 2
-campaignd_messages_total{application="1",channel="cloud_api",outcome="sent"} 5
+campaignd_messages_total{application="1",channel="cloud_api",outcome="rejected"} 0
+campaignd_messages_total{application="1",channel="cloud_api",outcome="sent"} 6
+campaignd_messages_total{application="1",channel="cloud_api",outcome="skipped"} 0
+campaignd_messages_total{application="1",channel="cloud_api",outcome="suppressed"} 0
+campaignd_messages_total{application="1",channel="cloud_api",outcome="unknown"} 0
+# HELP campaignd_retries_total Attempts that failed and will be made again.
+# TYPE campaignd_retries_total counter
+campaignd_retries_total{application="1",channel="cloud_api"} 3
 # HELP campaignd_rows_total Data rows of drops that were checked, by what became of them: accepted, rejected or duplicate.
 # TYPE campaignd_rows_total counter
 campaignd_rows_total{application="1",result="accepted"} 5
@@ -55,7 +67,7 @@ campaignd_slot_reserved_messages{application="1"} 300
 campaignd_store_size_bytes 4096
 `
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want),
-		"campaignd_messages_total", "campaignd_rows_total", "campaignd_slot_reserved_messages", "campaignd_store_size_bytes"); err != nil {
+		"campaignd_messages_total", "campaignd_retries_total", "campaignd_rows_total", "campaignd_slot_reserved_messages", "campaignd_store_size_bytes"); err != nil {
 		t.Error(err)
 	}
 	families, err := registry.Gather()

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"campaignd/internal/control"
+)
+
+// given wants so many arguments, and says in plain words what they are.
+func given(least, most int, words string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return fmt.Errorf("%s: %s (%q explains it)", cmd.Name(), words, cmd.CommandPath()+" --help")
+		}
+		return nil
+	}
+}
+
+// completeSending offers the shell the ids of recent sendings, with their
+// names. Without a daemon it offers nothing.
+func (env *environment) completeSending(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	c, err := env.client()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	defer c.Close()
+	const recent = 50
+	found, err := c.Sendings(cmd.Context(), control.Filter{Limit: recent})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var offers []cobra.Completion
+	for _, s := range found {
+		offers = append(offers, cobra.CompletionWithDesc(string(s.ID), printable(fmt.Sprintf("%s, %s", s.Name, s.State))))
+	}
+	return offers, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/control"
+)
+
+// serve runs a daemon's control room for a service, and returns the configuration that means it.
+func serve(t *testing.T, service control.Service) (config string) {
+	t.Helper()
+	dir := t.TempDir()
+	config = filepath.Join(dir, "campaignd.toml")
+	text := fmt.Sprintf("state_dir = %q\ncampaigns_dir = \"campaigns\"\n[[inboxes]]\npath = \"inbox\"\n[[applications]]\nid = 1\n[applications.channels.cloud_api]\ndriver = \"outbox\"\npath = \"outbox.jsonl\"\n", dir)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	listening, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- control.New(service, control.Options{
+			Socket:   filepath.Join(dir, socketName),
+			OnListen: func(string, string) { close(listening) },
+		}).Run(ctx)
+	}()
+	select {
+	case <-listening:
+	case err := <-ended:
+		cancel()
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return config
+}
+
+// command runs one command line against the daemon that config means.
+func command(t *testing.T, config, in string, args ...string) (code int, out, errs string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	code = run(t.Context(), append([]string{"--config", config}, args...), strings.NewReader(in), &o, &e, func(string) string { return "" })
+	return code, o.String(), e.String()
+}
+
+// golden compares with a file of testdata/golden; UPDATE_GOLDEN=1 writes it.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", "golden", name)
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", name, diff)
+	}
+}
+
+func TestWhatCommandsPrint(t *testing.T) {
+	for _, test := range []struct {
+		golden  string
+		nothing bool
+		in      string
+		args    []string
+		code    int
+	}{
+		{golden: "status", args: []string{"status"}},
+		{golden: "status-all", args: []string{"status", "--all"}},
+		{golden: "status-json", args: []string{"status", "--json"}},
+		{golden: "status-nothing", nothing: true, args: []string{"status"}},
+		{golden: "show", args: []string{"show", "spring"}},
+		{golden: "show-done", args: []string{"show", "40"}},
+		{golden: "show-json", args: []string{"show", "40", "--json"}},
+		{golden: "show-unknown", args: []string{"show", "summer"}, code: exitFailed},
+		{golden: "timeline", args: []string{"timeline"}},
+		{golden: "pause", args: []string{"pause", "42"}},
+		{golden: "pause-json", args: []string{"pause", "42", "--json"}},
+		{golden: "resume-conflict", args: []string{"resume", "42"}, code: exitFailed},
+		{golden: "resume-all", args: []string{"resume", "--all"}},
+		{golden: "resume-all-json", args: []string{"resume", "--all", "--json"}},
+		{golden: "resume-all-nothing", nothing: true, args: []string{"resume", "--all"}},
+		{golden: "cancel", args: []string{"cancel", "20260314-000042"}},
+		{golden: "resend", args: []string{"resend", "42", "--failed", "--unknown"}},
+		{golden: "resend-dry", args: []string{"resend", "42", "--failed", "--dry-run"}},
+		{golden: "resend-json", args: []string{"resend", "42", "--failed", "--json"}},
+		{golden: "results", args: []string{"results", "42", "--outcome", "failed,unknown", "--outcome", "expired"}},
+		{golden: "suppress-add", args: []string{"suppress", "add", "1", "2", "--channel", "sms"}},
+		{golden: "suppress-add-json", args: []string{"suppress", "add", "1", "2", "--json"}},
+		{golden: "suppress-remove", args: []string{"suppress", "remove", "1"}},
+		{golden: "suppress-remove-json", args: []string{"suppress", "remove", "1", "--json"}},
+		{golden: "suppress-list", args: []string{"suppress", "list", "--application", "1"}},
+		{golden: "suppress-list-json", args: []string{"suppress", "list", "--json"}},
+		{golden: "suppress-import", in: "contactCode\n1\n", args: []string{"suppress", "import", "-"}},
+		{golden: "suppress-import-bad", in: "x", args: []string{"suppress", "import", "-"}, code: exitWanting},
+		{golden: "suppress-import-bad-json", in: "x", args: []string{"suppress", "import", "-", "--json"}, code: exitWanting},
+		{golden: "audit", args: []string{"audit", "--since", "24h", "--sending", "42"}},
+		{golden: "audit-json", args: []string{"audit", "--json"}},
+		{golden: "audit-nothing", nothing: true, args: []string{"audit"}},
+		{golden: "doctor", args: []string{"doctor"}},
+		{golden: "doctor-deep", args: []string{"doctor", "--deep"}, code: exitWanting},
+		{golden: "doctor-json", args: []string{"doctor", "--json"}},
+		{golden: "reload", nothing: true, args: []string{"config", "reload"}},
+		{golden: "reload-json", nothing: true, args: []string{"config", "reload", "--json"}},
+		{golden: "reload-bad", args: []string{"config", "reload"}, code: exitFailed},
+		{golden: "complete", args: []string{"__complete", "pause", ""}},
+	} {
+		t.Run(test.golden, func(t *testing.T) {
+			args := test.args
+			config := serve(t, &shop{nothing: test.nothing})
+			if test.args[0] == "__complete" { // flags stand after the hidden command
+				args = []string{"__complete", "--config", config, "pause", ""}
+			}
+			code, out, errs := command(t, config, test.in, args...)
+			if code != test.code {
+				t.Errorf("exit status %d, want %d\n%s", code, test.code, errs)
+			}
+			if strings.Contains(strings.Join(args, " "), "--json") && !json.Valid([]byte(out)) && test.golden != "suppress-list-json" {
+				t.Errorf("no JSON: %s", out)
+			}
+			if errs != "" {
+				out += "--- errors ---\n" + errs
+			}
+			golden(t, test.golden+".txt", out)
+		})
+	}
+}
+
+// terminalRun is command on a terminal of 100 columns.
+func terminalRun(t *testing.T, config string, noColor bool, args ...string) string {
+	t.Helper()
+	var out bytes.Buffer
+	env := newEnvironment(strings.NewReader(""), &out, io.Discard, func(string) string { return "" })
+	env.terminal, env.colour, env.width = true, !noColor, 100
+	root := newRoot(env)
+	root.SetArgs(append([]string{"--config", config}, args...))
+	if code := env.end(root.ExecuteContext(t.Context())); code != exitDone {
+		t.Errorf("exit status %d", code)
+	}
+	return out.String()
+}
+
+func TestWhatATerminalShows(t *testing.T) {
+	config := serve(t, &shop{})
+	for _, name := range []string{"status", "timeline", "audit"} {
+		got := terminalRun(t, config, true, name)
+		if strings.Contains(got, "\x1b") {
+			t.Errorf("%s: colour, or a stranger's text that the terminal obeys, without colour asked for:\n%q", name, got)
+		}
+		for line := range strings.Lines(got) {
+			if strings.HasPrefix(line, "│") && len([]rune(strings.TrimSuffix(line, "\n"))) > 100 {
+				t.Errorf("%s: a row wider than the terminal: %s", name, line)
+			}
+		}
+		golden(t, name+"-terminal.txt", got)
+	}
+	if got := terminalRun(t, config, false, "status"); !strings.Contains(got, "\x1b[33mheld\x1b[0m") {
+		t.Errorf("held is not yellow:\n%q", got)
+	}
+}
+
+func TestColourOnlyWhereItIsWelcome(t *testing.T) {
+	env := newEnvironment(strings.NewReader(""), &bytes.Buffer{}, io.Discard, func(string) string { return "" })
+	if env.terminal || env.colour {
+		t.Error("a buffer is no terminal")
+	}
+	if got := env.paint("held") + env.bold("x"); got != "heldx" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestBackup(t *testing.T) {
+	config, dir := serve(t, &shop{}), t.TempDir()
+	target := filepath.Join(dir, "copy.db")
+	code, out, errs := command(t, config, "", "backup", target)
+	if code != exitDone || !strings.Contains(out, "holds a copy of the store, 9 B") {
+		t.Fatalf("%d %s%s", code, out, errs)
+	}
+	data, err := os.ReadFile(target)
+	if err != nil || string(data) != "the store" {
+		t.Errorf("the copy holds %q, %v", data, err)
+	}
+	if info, err := os.Stat(target); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the copy is for others to read: %v, %v", info.Mode(), err)
+	}
+	if code, _, errs := command(t, config, "", "backup", target); code != exitFailed || !strings.Contains(errs, "is there already") {
+		t.Errorf("over a backup: %d %s", code, errs)
+	}
+	second := filepath.Join(dir, "second.db")
+	if code, out, _ := command(t, config, "", "backup", second, "--json"); code != exitDone || !strings.Contains(out, `"bytes": 9`) {
+		t.Errorf("--json: %d %s", code, out)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "third.db.part"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := command(t, config, "", "backup", filepath.Join(dir, "third.db")); code != exitFailed || !strings.Contains(errs, "another backup runs") {
+		t.Errorf("beside another: %d %s", code, errs)
+	}
+	broken := serve(t, &shop{broken: true})
+	if code, _, _ := command(t, broken, "", "backup", filepath.Join(dir, "fourth.db")); code != exitFailed {
+		t.Errorf("a backup that broke: %d", code)
+	}
+	if code, _, _ := command(t, config, "", "backup", filepath.Join(dir, "none", "fifth.db")); code != exitFailed {
+		t.Errorf("into no folder: %d", code)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 3 {
+		t.Errorf("in the folder: %v, %v", entries, err)
+	}
+}
+
+func TestSmallWords(t *testing.T) {
+	for got, want := range map[string]string{
+		count(0): "0", count(999): "999", count(1000): "1,000", count(-1234567): "-1,234,567",
+		bytesText(1023): "1023 B", bytesText(1 << 20): "1.0 MiB", bytesText(5 << 40): "5.0 TiB",
+		percentText(99.99): "99.9%", percentText(100): "100.0%", percentText(0): "0.0%",
+		span(1500e6): "2s", span(125e9): "2m5s", span(7260e9): "2h1m", span(-90000e9): "-1d1h", span(420e9): "7m", span(48 * 3600e9): "2d",
+		printable("a\x1b[31mb\tc\u202ed\u0085"): "a\ufffd[31mb\tc\ufffdd\ufffd",
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
