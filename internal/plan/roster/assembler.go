@@ -85,6 +85,9 @@ func (a *Assembler) Add(c *Checked) error {
 	return a.sink.Refused(refused, c.Rejected)
 }
 
+// touchAhead is how many keys' slots are fetched together.
+const touchAhead = 64
+
 // rows moves the good rows of c that are no duplicates into chunks, in runs.
 func (a *Assembler) rows(c *Checked) error {
 	a.twice = a.twice[:0]
@@ -99,6 +102,9 @@ func (a *Assembler) rows(c *Checked) error {
 	first := 0 // of the run
 	start := uint32(0)
 	for i := range n {
+		if i%touchAhead == 0 {
+			a.index.touch(c.hashes[i:min(i+touchAhead, n)])
+		}
 		end := c.keyEnds[i]
 		line, err := a.index.add(c.keys[start:end], place+int64(start), c.hashes[i])
 		if err != nil {

@@ -2,6 +2,7 @@ package roster
 
 import (
 	"bytes"
+	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -125,7 +126,7 @@ func BenchmarkDedupe(b *testing.B) {
 	var ends []int
 	var hashes []uint64
 	seed := maphash.MakeSeed()
-	for i := range benchRows {
+	for i := range 10 * benchRows {
 		contact := fmt.Appendf(nil, "34%09d", i)
 		keys = appendKey(keys, uint32(i), 0, contact)
 		ends = append(ends, len(keys))
@@ -138,10 +139,89 @@ func BenchmarkDedupe(b *testing.B) {
 		}
 		start := 0
 		for i, end := range ends {
+			if i%touchAhead == 0 {
+				x.touch(hashes[i:min(i+touchAhead, len(hashes))])
+			}
 			if line, err := x.add(keys[start:end], int64(start), hashes[i]); line != 0 || err != nil {
 				b.Fatal(line, err)
 			}
 			start = end
 		}
+	}
+}
+
+// BenchmarkWay is what intake does with a file but for the store: inspect,
+// read, check by two workers, assemble in order. The ratio is to encoding/csv
+// with ReuseRecord over the same bytes in the same run.
+func BenchmarkWay(b *testing.B) {
+	data := benchFile(benchRows)
+	b.Run("encoding-csv", func(b *testing.B) {
+		for b.Loop() {
+			r := csv.NewReader(bytes.NewReader(data))
+			r.ReuseRecord = true
+			for {
+				if _, err := r.Read(); err == io.EOF {
+					break
+				}
+			}
+		}
+	})
+	b.Run("campaignd", func(b *testing.B) {
+		for b.Loop() {
+			way(b, data)
+		}
+	})
+}
+
+// way runs data through both rooms as intake would.
+func way(b *testing.B, data []byte) {
+	info, err := sheet.Inspect(b.Context(), bytes.NewReader(data), int64(len(data)), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	reader, _, err := sheet.NewReader(bytes.NewReader(data), info, sheet.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := benchRoster(b, reader.Columns())
+	type job struct {
+		batch sheet.Batch
+		out   Checked
+		done  chan struct{}
+	}
+	const inFlight = 6
+	free, work, order := make(chan *job, inFlight), make(chan *job, inFlight), make(chan *job, inFlight)
+	for range inFlight {
+		free <- &job{done: make(chan struct{}, 1)}
+	}
+	go func() {
+		defer close(order)
+		defer close(work)
+		for j := range free {
+			if err := reader.ReadBatch(&j.batch); err != nil {
+				return
+			}
+			order <- j
+			work <- j
+		}
+	}()
+	for range 2 {
+		go func() {
+			for j := range work {
+				r.Check(reader, &j.batch, &j.out)
+				j.done <- struct{}{}
+			}
+		}()
+	}
+	a := r.Assemble(info.RowBound(), new(Memory), nothing{})
+	for j := range order {
+		<-j.done
+		if err := a.Add(&j.out); err != nil {
+			b.Fatal(err)
+		}
+		free <- j
+	}
+	if err := a.Finish(); err != nil || a.counts.Accepted != benchRows {
+		b.Fatal(err, a.counts)
 	}
 }

@@ -60,6 +60,7 @@ type index struct {
 	spill   Spill
 	written int64
 	key     []byte
+	touched uint64
 }
 
 const (
@@ -93,6 +94,18 @@ func (x *index) write(keys []byte) (at int64, err error) {
 		return at, errIndexFull
 	}
 	return at, nil
+}
+
+// touch brings the slots of some keys into the cache, all at once: one after
+// the other, as add needs them, each waits for memory by itself.
+func (x *index) touch(hashes []uint64) {
+	n := uint64(len(x.slots))
+	var sum uint64
+	for _, h := range hashes {
+		at, _ := bits.Mul64(h, n)
+		sum ^= x.slots[at]
+	}
+	x.touched = sum // or the compiler would drop the loads
 }
 
 // add looks for key, which stands at place in the spill and has that hash. It

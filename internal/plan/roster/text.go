@@ -13,6 +13,7 @@ import (
 type text struct {
 	column string // of its first variable, "" if it has none
 	parts  []textPart
+	cell   int // the column, where the text is nothing but one variable; else -1
 }
 
 type textPart struct {
@@ -21,7 +22,7 @@ type textPart struct {
 }
 
 func compile(t document.Text, columns []string) (text, error) {
-	var out text
+	out := text{cell: -1}
 	for _, s := range t.Segments {
 		if s.Variable == "" {
 			out.parts = append(out.parts, textPart{[]byte(s.Text), -1})
@@ -35,6 +36,9 @@ func compile(t document.Text, columns []string) (text, error) {
 			out.column = s.Variable
 		}
 		out.parts = append(out.parts, textPart{nil, i})
+	}
+	if len(out.parts) == 1 {
+		out.cell = out.parts[0].cell
 	}
 	return out, nil
 }
@@ -57,11 +61,8 @@ func (t *text) enlarges(uses []int) bool {
 // value is the text for record i. It is valid until scratch or the batch is
 // used anew. What is beyond MaxValues is cut: it is refused for its length anyway.
 func (t *text) value(scratch *[]byte, b *sheet.Batch, i int) []byte {
-	if len(t.parts) == 1 {
-		if p := &t.parts[0]; p.cell >= 0 {
-			return b.Cell(i, p.cell)
-		}
-		return t.parts[0].literal
+	if t.cell >= 0 {
+		return b.Cell(i, t.cell)
 	}
 	start := len(*scratch)
 	for k := range t.parts {
@@ -73,9 +74,14 @@ func (t *text) value(scratch *[]byte, b *sheet.Batch, i int) []byte {
 	return (*scratch)[start:len(*scratch):len(*scratch)]
 }
 
-// appendTo appends the text for record i to c and returns its length. It gives
-// up once that is more than most.
+// appendTo appends the text for record i to c and returns its length. Of a
+// text in parts it gives up once that is more than most.
 func (t *text) appendTo(c *campaign.Column, b *sheet.Batch, i, most int) int {
+	if t.cell >= 0 {
+		v := b.Cell(i, t.cell)
+		c.Append(v)
+		return len(v)
+	}
 	size := 0
 	for k := range t.parts {
 		v := t.parts[k].bytes(b, i)
