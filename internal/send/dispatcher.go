@@ -1,59 +1,252 @@
 package send
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"campaignd/internal/campaign"
 )
 
-// Dispatcher sends what is due. It is safe for concurrent use.
-type Dispatcher struct{}
+// laneKey names a lane.
+type laneKey struct {
+	application int64
+	name        string
+}
+
+// Dispatcher sends what is due. One goroutine, the scheduler, asks the books
+// what comes in sight and loads it; a lane per channel of an application does
+// the sending. It is safe for concurrent use.
+type Dispatcher struct {
+	book      Book
+	log       *slog.Logger
+	wall      func() time.Time
+	onChange  func(campaign.ID)
+	optedOut  func(int64, string, string) error
+	observer  Observer
+	stopLimit time.Duration
+	retryHold time.Duration
+
+	parcels, chunks sync.Pool
+	kicks           chan struct{}
+	stopping        atomic.Bool // nothing new goes out
+	storeDown       atomic.Bool // said so in the log
+	lost            atomic.Bool // results could not be recorded
+
+	sendCtx context.Context // what drivers get; ends StopTimeout after Run's
+	cut     context.CancelFunc
+	give    context.Context // ends when nothing is retried any more
+	giveUp  context.CancelFunc
+	loops   sync.WaitGroup // lanes and their recorders
+	workers sync.WaitGroup
+	steps   sync.WaitGroup // short work on one sending: load, replan, conclude, hold
+
+	mu       sync.Mutex // guards what follows; held for moments, never over a call of Book
+	running  bool
+	runCtx   context.Context // Run's, for lanes that a reload brings
+	apps     map[int64]*Application
+	lanes    map[laneKey]*lane
+	runs     map[campaign.ID]*run
+	resting  map[campaign.ID]rested    // not to be loaded before
+	held     map[campaign.ID]time.Time // held by an answer: to be tried again then
+	orphans  map[campaign.ID]bool      // held because a channel is missing
+	probes   map[campaign.ID]bool      // to be loaded with one message at a time
+	troubles map[campaign.ID]int       // loads that came to nothing, in a row
+}
+
+// rested says until when a sending is left alone: by the wall clock, or for a length of time.
+type rested struct {
+	wall time.Time
+	mono time.Time
+}
 
 // New makes a Dispatcher. It starts nothing and does no I/O.
-func New(opts Options) *Dispatcher { panic("being built") }
+func New(opts Options) *Dispatcher {
+	d := &Dispatcher{
+		book: opts.Book, log: opts.Log, wall: opts.Now, onChange: opts.OnChange, optedOut: opts.OptedOut,
+		observer: opts.Observer, stopLimit: cmp.Or(opts.StopTimeout, 10*time.Second), retryHold: cmp.Or(opts.RetryHold, 5*time.Minute),
+		kicks: make(chan struct{}, 1), apps: map[int64]*Application{}, lanes: map[laneKey]*lane{},
+		runs: map[campaign.ID]*run{}, resting: map[campaign.ID]rested{}, held: map[campaign.ID]time.Time{},
+		orphans: map[campaign.ID]bool{}, probes: map[campaign.ID]bool{}, troubles: map[campaign.ID]int{},
+	}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	if d.wall == nil {
+		d.wall = time.Now
+	}
+	d.parcels.New = func() any { return new(parcel) }
+	d.chunks.New = func() any { return new(chunk) }
+	d.sendCtx, d.cut = context.WithCancel(context.Background())
+	d.give, d.giveUp = context.WithCancel(context.Background())
+	return d
+}
 
-// Configure sets the applications and their channels, at start and at every
-// reload. What is in flight ends with the driver it began with. The
-// Dispatcher owns the drivers it is given: it closes one that a later call
-// leaves out, once its last message has ended, and all of them when Run ends.
-// A sending whose channel is gone is held and says so.
-func (d *Dispatcher) Configure(applications []Application) { panic("being built") }
+// now is the wall clock, UTC, without the monotonic reading: what is compared
+// with it are times of day.
+func (d *Dispatcher) now() time.Time { return d.wall().Round(0).UTC() }
+
+// changed tells the owner that a sending's state or slices have changed.
+func (d *Dispatcher) changed(id campaign.ID) {
+	if d.onChange != nil {
+		d.onChange(id)
+	}
+}
 
 // Run sends until ctx ends, then starts nothing new, gives what is in flight
 // StopTimeout to end and be recorded, cuts it off, records that and
-// returns. It may be called once. The error is nil unless results could not be recorded.
-func (d *Dispatcher) Run(ctx context.Context) error { panic("being built") }
+// returns. It may be called once. The error is nil unless results could not be
+// recorded: those messages count as in flight at a crash.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	defer d.giveUp()
+	defer d.cut()
+	d.mu.Lock()
+	d.running, d.runCtx = true, ctx
+	for _, l := range d.lanes {
+		d.start(ctx, l)
+	}
+	d.mu.Unlock()
+
+	d.schedule(ctx)
+
+	d.stopping.Store(true)
+	d.mu.Lock()
+	d.running = false
+	for _, l := range d.lanes {
+		l.nudge()
+	}
+	d.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		d.steps.Wait()
+		d.loops.Wait()
+		d.workers.Wait()
+		close(ended)
+	}()
+	const grace = 2 * time.Second
+	for _, limit := range []struct {
+		after time.Duration
+		act   func()
+	}{{d.stopLimit, d.cut}, {grace, d.giveUp}, {grace, nil}} {
+		timer := time.NewTimer(limit.after)
+		select {
+		case <-ended:
+			timer.Stop()
+			if d.lost.Load() {
+				return fmt.Errorf("stop sending: some results could not be recorded; those messages count as in flight")
+			}
+			return nil
+		case <-timer.C:
+		}
+		if limit.act != nil {
+			limit.act()
+		}
+	}
+	return fmt.Errorf("stop sending: a channel's driver did not give up in time; its messages count as in flight")
+}
+
+// start starts a lane. d.mu is held.
+func (d *Dispatcher) start(ctx context.Context, l *lane) {
+	d.loops.Go(func() { l.loop(ctx) })
+	d.loops.Go(l.recorder)
+}
 
 // Kick says that something new may be due: accepted, or to be sent again.
-func (d *Dispatcher) Kick() { panic("being built") }
-
-// Pause pauses a sending. After it has returned nothing new of it goes out; what
-// is in flight ends and is recorded. It returns the state that the sending has
-// then; with ErrState if that one can't be paused.
-func (d *Dispatcher) Pause(ctx context.Context, id campaign.ID) (campaign.State, error) {
-	panic("being built")
+func (d *Dispatcher) Kick() {
+	select {
+	case d.kicks <- struct{}{}:
+	default:
+	}
 }
 
-// Resume lets a paused or held sending go on, and tries the held channels it uses at once.
-func (d *Dispatcher) Resume(ctx context.Context, id campaign.ID) (campaign.State, error) {
-	panic("being built")
+// step runs short work on one sending in a goroutine of its own, so that a large
+// one doesn't keep the scheduler or a lane from the others.
+func (d *Dispatcher) step(work func()) { d.steps.Go(work) }
+
+// persist repeats fn until it works; false if the time for that is over.
+func (d *Dispatcher) persist(what string, fn func() error) bool {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := fn()
+		if err == nil {
+			d.storeWorks()
+			return true
+		}
+		d.storeFailed(what, err)
+		timer := time.NewTimer(wait)
+		select {
+		case <-d.give.Done():
+			timer.Stop()
+			d.lost.Store(true)
+			return false
+		case <-timer.C:
+		}
+	}
 }
 
-// Cancel gives what is not yet sent the outcome canceled and frees its slots. After it has returned nothing
-// new goes out. The state becomes final when what is in flight is recorded: Cancel waits
-// a little for that (2s, or until ctx ends), then returns the state as it stands.
-func (d *Dispatcher) Cancel(ctx context.Context, id campaign.ID) (campaign.State, error) {
-	panic("being built")
+// storeFailed says once that the books can't be written.
+func (d *Dispatcher) storeFailed(what string, err error) {
+	if d.storeDown.CompareAndSwap(false, true) {
+		d.log.Error("the store can't be written: nothing is sent until it can; see the free space and the disk", "doing", what, "error", err)
+	}
+}
+
+// storeWorks says that they can again, if it was said that they can't.
+func (d *Dispatcher) storeWorks() {
+	if d.storeDown.Load() && d.storeDown.CompareAndSwap(true, false) {
+		d.log.Info("the store can be written again: sending goes on")
+	}
 }
 
 // Lanes is how every channel stands, by application and name.
-func (d *Dispatcher) Lanes() []LaneStatus { panic("being built") }
+func (d *Dispatcher) Lanes() []LaneStatus {
+	d.mu.Lock()
+	lanes := make([]*lane, 0, len(d.lanes))
+	for _, l := range d.lanes {
+		lanes = append(lanes, l)
+	}
+	keys := make(map[*lane]laneKey, len(lanes))
+	for k, l := range d.lanes {
+		keys[l] = k
+	}
+	d.mu.Unlock()
+	out := make([]LaneStatus, 0, len(lanes))
+	for _, l := range lanes {
+		s := LaneStatus{Application: keys[l].application, Name: l.name, Rate: l.settings.Load().Rate, Limit: l.pace.inForce(),
+			Sendings: int(l.crowdNow.Load()), InFlight: int(l.unrecorded.Load())}
+		l.valve.status(&s)
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b LaneStatus) int {
+		return cmp.Or(cmp.Compare(a.Application, b.Application), cmp.Compare(a.Name, b.Name))
+	})
+	return out
+}
 
 // HeldChannels are the channels of Lanes that are held.
-func (d *Dispatcher) HeldChannels() []LaneStatus { panic("being built") }
+func (d *Dispatcher) HeldChannels() []LaneStatus {
+	return slices.DeleteFunc(d.Lanes(), func(s LaneStatus) bool { return !s.Held })
+}
 
 // InFlight is how many messages are marked without their result recorded.
-func (d *Dispatcher) InFlight() int { panic("being built") }
+func (d *Dispatcher) InFlight() int {
+	n := 0
+	for _, s := range d.Lanes() {
+		n += s.InFlight
+	}
+	return n
+}
 
 // InFlightOf is InFlight for one sending.
-func (d *Dispatcher) InFlightOf(id campaign.ID) int { panic("being built") }
+func (d *Dispatcher) InFlightOf(id campaign.ID) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if r := d.runs[id]; r != nil {
+		return int(r.marked.Load())
+	}
+	return 0
+}

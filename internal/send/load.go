@@ -1,0 +1,263 @@
+package send
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/plan"
+)
+
+// errSetup says that a sending can't be sent with the channels as they are.
+var errSetup = errors.New("not to be sent as configured")
+
+// load reads a sending from the books and gives the lanes their feeds. It is
+// the step that newRun counts in open.
+func (d *Dispatcher) load(r *run) {
+	err := d.prepare(r)
+	switch {
+	case errors.Is(err, errSetup):
+		d.orphan(r, err)
+	case err != nil:
+		d.mu.Lock()
+		n := d.troubles[r.id]
+		d.troubles[r.id] = n + 1
+		d.mu.Unlock()
+		if n == 0 {
+			d.log.Error("cannot load a sending; trying again", "sending", string(r.id), "error", err)
+		}
+		r.mu.Lock()
+		r.pause = min(time.Second<<min(n, 10), time.Minute)
+		r.mu.Unlock()
+		r.halt()
+	}
+	d.leave(r)
+}
+
+func (d *Dispatcher) prepare(r *run) error {
+	now := d.now()
+	s, slices, counts, err := d.book.Load(r.id)
+	if err != nil {
+		return fmt.Errorf("load sending: %w", err)
+	}
+	if !s.State.Active() {
+		r.halt()
+		return nil
+	}
+	if counts[campaign.Canceled] > 0 {
+		// A cancel was cut off by a crash: only that gives an active sending this outcome.
+		r.mu.Lock()
+		r.twice = true
+		r.mu.Unlock()
+		r.close(campaign.Canceled)
+		return nil
+	}
+	d.mu.Lock()
+	app := d.apps[s.ApplicationID]
+	d.mu.Unlock()
+	if app == nil {
+		return fmt.Errorf("%w: application %d is not configured", errSetup, s.ApplicationID)
+	}
+	route := &itinerary{slices: slices}
+	if app.Grid != nil && route.passed(now) {
+		if slices, err = d.replanNow(r.id, *app.Grid, now); err != nil {
+			return err
+		}
+		route = &itinerary{slices: slices, asOf: now}
+	}
+	r.s = s
+	r.route.Store(route)
+	r.started.Store(!s.StartedAt.IsZero())
+	feeds, lanes, err := d.feedsOf(r, s)
+	if err != nil {
+		return err
+	}
+	retries, err := d.book.Retries(r.id)
+	if err != nil {
+		return fmt.Errorf("load retries: %w", err)
+	}
+	for _, e := range retries {
+		b := back{at: max(e.NextAt.UnixNano(), 1), row: e.Row, message: e.Message, attempts: e.Attempts, retry: true}
+		for _, f := range feeds {
+			f.back.add(b) // the row's channel is seen when it is read; the others pass it over
+		}
+	}
+	d.mu.Lock()
+	delete(d.troubles, r.id)
+	d.mu.Unlock()
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.isHalted() {
+		return nil
+	}
+	if len(feeds) == 0 {
+		r.finish = true
+		r.halt()
+		return nil
+	}
+	r.lanes, r.feeds = lanes, feeds
+	r.open += len(feeds)
+	for i, f := range feeds {
+		lanes[i].attach(f)
+	}
+	return nil
+}
+
+// feedsOf makes a feed for each of the sending's channels, and finds its lane.
+func (d *Dispatcher) feedsOf(r *run, s *campaign.Sending) ([]*feed, []*lane, error) {
+	var feeds []*feed
+	var lanes []*lane
+	for i, name := range s.Channels {
+		d.mu.Lock()
+		l := d.lanes[laneKey{s.ApplicationID, name}]
+		d.mu.Unlock()
+		if l == nil {
+			return nil, nil, fmt.Errorf("%w: application %d has no channel %q", errSetup, s.ApplicationID, name)
+		}
+		f := &feed{run: r, channel: uint8(i), nextAt: 1}
+		for n, c := range campaign.ContentsFor(s.Contents, name) {
+			t, err := l.settings.Load().Channel.Compile(c.Item, s.Variables)
+			if err != nil {
+				return nil, nil, fmt.Errorf("%w: message %d for channel %q: %v", errSetup, n+1, name, err)
+			}
+			f.templates = append(f.templates, t)
+		}
+		feeds, lanes = append(feeds, f), append(lanes, l)
+	}
+	return feeds, lanes, nil
+}
+
+// replanNow has the passed slices sliced again and reads the slices there are then.
+func (d *Dispatcher) replanNow(id campaign.ID, grid plan.Grid, now time.Time) ([]campaign.Slice, error) {
+	_, expired, err := d.book.Replan(id, grid, now)
+	if err != nil {
+		return nil, fmt.Errorf("slice again: %w", err)
+	}
+	if expired > 0 {
+		d.log.Warn("messages expired: no slot before T + 48h has room for them", "sending", string(id), "messages", expired)
+	}
+	_, slices, _, err := d.book.Load(id)
+	if err != nil {
+		return nil, fmt.Errorf("load slices: %w", err)
+	}
+	d.changed(id)
+	return slices, nil
+}
+
+// replan is replanNow for a run at work, unless one is under way.
+func (d *Dispatcher) replan(r *run, grid *plan.Grid) {
+	if grid == nil || r.isHalted() || !r.replans.CompareAndSwap(false, true) {
+		return
+	}
+	if !r.enter() {
+		return
+	}
+	d.step(func() {
+		now := d.now()
+		slices, err := d.replanNow(r.id, *grid, now)
+		if err != nil {
+			d.log.Error("cannot slice a sending again; trying again", "sending", string(r.id), "error", err)
+			r.mu.Lock()
+			r.pause = time.Second
+			r.mu.Unlock()
+			r.halt()
+		} else {
+			r.route.Store(&itinerary{slices: slices, asOf: now})
+			r.replans.Store(false)
+		}
+		r.nudge()
+		d.leave(r)
+	})
+}
+
+// hold holds a sending: an answer said that none of its messages would fare better.
+func (d *Dispatcher) hold(r *run, reason string) {
+	if r.isHalted() || !r.enter() {
+		return
+	}
+	r.halt()
+	d.step(func() {
+		ok := false
+		d.persist("hold a sending", func() (err error) {
+			_, ok, err = d.book.SetState(r.id, []campaign.State{campaign.StateScheduled, campaign.StateSending}, campaign.StateHeld, reason)
+			return err
+		})
+		if ok {
+			d.log.Warn("a sending is held: mend the cause, then resume it or wait for the next try",
+				"sending", string(r.id), "reason", reason, "next", d.retryHold)
+			d.mu.Lock()
+			d.held[r.id] = time.Now().Add(d.retryHold)
+			d.mu.Unlock()
+			d.changed(r.id)
+		}
+		r.nudge()
+		d.leave(r)
+		d.Kick()
+	})
+}
+
+// orphan holds a sending that can't be sent with the channels as they are, until the next Configure.
+func (d *Dispatcher) orphan(r *run, cause error) {
+	reason := cause.Error()
+	d.log.Error("a sending is held until the configuration is mended", "sending", string(r.id), "reason", reason)
+	d.persist("hold a sending", func() error {
+		_, _, err := d.book.SetState(r.id, []campaign.State{campaign.StateScheduled, campaign.StateSending}, campaign.StateHeld, reason)
+		return err
+	})
+	d.mu.Lock()
+	d.orphans[r.id] = true
+	d.mu.Unlock()
+	r.halt()
+	d.changed(r.id)
+}
+
+// tryHeld lets a held sending go on with one message at a time, unless a person
+// has moved it meanwhile.
+func (d *Dispatcher) tryHeld(id campaign.ID) {
+	state, ok, err := d.revive(id, campaign.StateHeld)
+	if err != nil {
+		d.log.Error("cannot try a held sending again", "sending", string(id), "error", err)
+		d.mu.Lock()
+		d.held[id] = time.Now().Add(d.retryHold)
+		d.mu.Unlock()
+		return
+	}
+	if ok {
+		d.log.Info("a held sending is tried again", "sending", string(id), "state", string(state))
+	}
+}
+
+// revive moves a sending that stands at one of from back to where it was, to be
+// loaded with one message at a time if it was held.
+func (d *Dispatcher) revive(id campaign.ID, from ...campaign.State) (campaign.State, bool, error) {
+	s, _, _, err := d.book.Load(id)
+	if err != nil {
+		return "", false, fmt.Errorf("load sending: %w", err)
+	}
+	to := campaign.StateScheduled
+	if !s.StartedAt.IsZero() {
+		to = campaign.StateSending
+	}
+	if s.State == campaign.StateHeld {
+		d.mu.Lock()
+		d.probes[id] = true
+		d.mu.Unlock()
+	}
+	found, ok, err := d.book.SetState(id, from, to, "")
+	if err != nil || !ok {
+		d.mu.Lock()
+		delete(d.probes, id)
+		d.mu.Unlock()
+		return found, false, err
+	}
+	d.mu.Lock()
+	delete(d.held, id)
+	delete(d.orphans, id)
+	delete(d.resting, id)
+	d.mu.Unlock()
+	d.changed(id)
+	d.Kick()
+	return to, true, nil
+}

@@ -1,0 +1,405 @@
+package send
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/plan"
+)
+
+// memory is a Book in plain maps: slow, and right by looking at it.
+type memory struct {
+	mu         sync.Mutex
+	sendings   map[campaign.ID]*kept
+	suppressed map[string]bool
+	commits    int
+	fail       func(op string) error // nil: nothing fails
+	slowCommit time.Duration         // a commit takes so long
+	now        func() time.Time
+}
+
+// kept is one sending with a mark and the last entry of every message.
+type kept struct {
+	s       campaign.Sending
+	slices  []campaign.Slice
+	rows    []recipient
+	marks   [][]campaign.Mark
+	last    [][]campaign.Entry
+	closed  int
+	replans int
+}
+
+type recipient struct {
+	line    uint32
+	channel uint8
+	contact string
+	values  []string
+}
+
+func newMemory() *memory {
+	return &memory{sendings: map[campaign.ID]*kept{}, suppressed: map[string]bool{}, now: time.Now}
+}
+
+// add accepts a sending of n recipients on its channels in turn.
+func (m *memory) add(s campaign.Sending, n int, slices ...campaign.Slice) campaign.ID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s.ID == "" {
+		s.ID = campaign.NewID(time.Now(), uint64(len(m.sendings)+1))
+	}
+	if s.ApplicationID == 0 {
+		s.ApplicationID = 1
+	}
+	if s.Channels == nil {
+		s.Channels = []string{"c"}
+	}
+	if s.Contents == nil {
+		s.Contents = []campaign.Content{{Item: []byte(`{"body":"hi {{name}}"}`)}}
+	}
+	if s.MaxLateness == 0 {
+		s.MaxLateness = 24 * time.Hour
+	}
+	s.Tag, s.Variables, s.State = "0123abcd", []string{"name"}, campaign.StateScheduled
+	s.Messages, s.Sliced = 1, len(slices) > 0
+	k := &kept{s: s, slices: slices}
+	for i := range n {
+		c := uint8(i % len(s.Channels))
+		k.rows = append(k.rows, recipient{uint32(i + 2), c, fmt.Sprintf("34600%06d", i), []string{fmt.Sprintf("n%d", i)}})
+		k.s.Messages = max(k.s.Messages, len(campaign.ContentsFor(s.Contents, s.Channels[c])))
+	}
+	for _, r := range k.rows {
+		marks := make([]campaign.Mark, k.s.Messages)
+		for j := range marks {
+			if j >= len(campaign.ContentsFor(s.Contents, s.Channels[r.channel])) {
+				marks[j] = campaign.NewMark(campaign.Skipped, 0)
+				continue
+			}
+			k.s.Planned++
+		}
+		k.marks = append(k.marks, marks)
+		k.last = append(k.last, make([]campaign.Entry, k.s.Messages))
+	}
+	if len(slices) == 0 {
+		k.slices = []campaign.Slice{{Start: s.ScheduledAt, Rows: uint32(n), Recipients: uint32(n)}}
+	}
+	m.sendings[s.ID] = k
+	return s.ID
+}
+
+func (k *kept) messages(row int) int {
+	return len(campaign.ContentsFor(k.s.Contents, k.s.Channels[k.rows[row].channel]))
+}
+
+func (k *kept) counts() (c campaign.Counts) {
+	for i, marks := range k.marks {
+		for j := range k.messages(i) {
+			c[marks[j].Outcome()]++
+		}
+	}
+	return c
+}
+
+// unsent reports whether a recipient's next message is pending.
+func (k *kept) unsent(row int) bool {
+	for j := range k.messages(row) {
+		if o := k.marks[row][j].Outcome(); !o.Final() {
+			return o == campaign.Pending
+		}
+	}
+	return false
+}
+
+func (m *memory) err(op string) error {
+	if m.fail != nil {
+		return m.fail(op)
+	}
+	return nil
+}
+
+func (m *memory) Due(until time.Time) (ids []campaign.ID, next time.Time, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.err("due"); err != nil {
+		return nil, next, err
+	}
+	for id, k := range m.sendings {
+		if !k.s.State.Active() {
+			continue
+		}
+		var first time.Time
+		at := func(t time.Time) {
+			if first.IsZero() || t.Before(first) {
+				first = t
+			}
+		}
+		if k.counts().Final() == k.s.Planned {
+			at(until)
+		}
+		for _, s := range k.slices {
+			for r := s.First; r < s.First+s.Rows; r++ {
+				if k.unsent(int(r)) {
+					at(s.Start)
+					break
+				}
+			}
+		}
+		for i, marks := range k.marks {
+			for j := range marks {
+				if marks[j].Outcome() == campaign.Retrying {
+					at(k.last[i][j].NextAt)
+				}
+			}
+		}
+		switch {
+		case first.IsZero():
+		case !first.After(until):
+			ids = append(ids, id)
+		case next.IsZero() || first.Before(next):
+			next = first
+		}
+	}
+	slices.Sort(ids)
+	return ids, next, nil
+}
+
+func (m *memory) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campaign.Counts, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := m.sendings[id]
+	if k == nil {
+		return nil, nil, campaign.Counts{}, fmt.Errorf("no sending %q", id)
+	}
+	s := k.s
+	return &s, slices.Clone(k.slices), k.counts(), m.err("load")
+}
+
+func (m *memory) Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, marks []campaign.Mark) ([]campaign.Mark, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.err("rows " + string(id)); err != nil {
+		return nil, err
+	}
+	k := m.sendings[id]
+	first := chunk * campaign.ChunkRows
+	rows.Reset(first, 1)
+	marks = marks[:0]
+	for i := first; i < min(first+campaign.ChunkRows, uint32(len(k.rows))); i++ {
+		r := k.rows[i]
+		rows.Lines = append(rows.Lines, r.line)
+		rows.Channels = append(rows.Channels, r.channel)
+		rows.Contacts.AppendString(r.contact)
+		rows.Values[0].AppendString(r.values[0])
+		marks = append(marks, k.marks[i]...)
+	}
+	return marks, nil
+}
+
+func (m *memory) Retries(id campaign.ID) (out []campaign.Entry, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := m.sendings[id]
+	for i, marks := range k.marks {
+		for j := range marks {
+			if marks[j].Outcome() == campaign.Retrying {
+				out = append(out, k.last[i][j])
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b campaign.Entry) int { return a.NextAt.Compare(b.NextAt) })
+	return out, m.err("retries")
+}
+
+func (m *memory) Commit(_ context.Context, entries []campaign.Entry) error {
+	if m.slowCommit > 0 {
+		time.Sleep(m.slowCommit) // virtual time
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	op := "results"
+	if len(entries) > 0 && entries[0].Outcome == campaign.InFlight {
+		op = "attempts"
+	}
+	if err := m.err(op); err != nil {
+		return err
+	}
+	m.commits++
+	var refused campaign.Refused
+	for i, e := range entries {
+		k := m.sendings[e.Sending]
+		was := k.marks[e.Row][e.Message-1].Outcome()
+		if e.Outcome == campaign.InFlight {
+			if !k.s.State.Active() || was != campaign.Pending && was != campaign.Retrying {
+				refused.Entries = append(refused.Entries, i)
+				continue
+			}
+			if k.s.State == campaign.StateScheduled {
+				k.s.State, k.s.StartedAt = campaign.StateSending, e.At
+			}
+		} else if was.Final() {
+			panic(fmt.Sprintf("%s row %d: %s after the final %s", e.Sending, e.Row, e.Outcome, was))
+		}
+		k.marks[e.Row][e.Message-1] = campaign.NewMark(e.Outcome, int(e.Attempts))
+		k.last[e.Row][e.Message-1] = e
+		if e.Outcome.Final() && e.Outcome != campaign.Sent {
+			for j := int(e.Message); j < k.messages(int(e.Row)); j++ {
+				k.marks[e.Row][j] = campaign.NewMark(campaign.Skipped, 0)
+			}
+		}
+	}
+	if len(refused.Entries) > 0 {
+		return &refused
+	}
+	return nil
+}
+
+func (m *memory) SetState(id campaign.ID, from []campaign.State, to campaign.State, reason string) (campaign.State, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.err("state"); err != nil {
+		return "", false, err
+	}
+	k := m.sendings[id]
+	if !slices.Contains(from, k.s.State) {
+		return k.s.State, false, nil
+	}
+	if !k.s.State.CanBecome(to) {
+		return k.s.State, false, fmt.Errorf("illegal move from %s to %s", k.s.State, to)
+	}
+	k.s.State, k.s.Reason = to, reason
+	return to, true, nil
+}
+
+// Replan gives what is pending of passed slices the next slots, of which each
+// holds capacity messages less those of the sending's slices in it.
+func (m *memory) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaign.Slice, uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := m.sendings[id]
+	k.replans++
+	var expired uint64
+	var kept, fresh []campaign.Slice
+	booked := map[int64]uint32{}
+	for _, s := range k.slices {
+		if s.End.After(now) {
+			kept = append(kept, s)
+			booked[grid.Number(s.Start)] += s.Recipients * uint32(k.s.Messages)
+		}
+	}
+	until := k.s.ScheduledAt.Add(plan.Horizon)
+	for _, s := range k.slices {
+		if s.End.After(now) {
+			continue
+		}
+		slot := grid.Number(now)
+		for r := s.First; r < s.First+s.Rows; r++ {
+			if !k.unsent(int(r)) {
+				continue
+			}
+			room := func(n int64) int {
+				free := int(grid.Capacity) - int(booked[n])
+				if n == grid.Number(now) {
+					free = int(float64(grid.Capacity)*float64(grid.Start(n+1).Sub(now))/float64(grid.Slot)) - int(booked[n])
+				}
+				if !grid.Windows.OpenThrough(grid.Start(n), grid.Start(n+1)) {
+					return 0
+				}
+				return free / k.s.Messages
+			}
+			for room(slot) <= 0 && grid.Start(slot).Before(until) {
+				slot++
+			}
+			if !grid.Start(slot).Before(until) {
+				for j := range k.messages(int(r)) {
+					if k.marks[r][j].Outcome() == campaign.Pending {
+						k.marks[r][j] = campaign.NewMark(campaign.Expired, k.marks[r][j].Attempts())
+						expired++
+					}
+				}
+				continue
+			}
+			booked[slot] += uint32(k.s.Messages)
+			start := grid.Start(slot)
+			if start.Before(now) {
+				start = now
+			}
+			if n := len(fresh); n > 0 && fresh[n-1].Start.Equal(start) && fresh[n-1].First >= s.First {
+				fresh[n-1].Rows = r - fresh[n-1].First + 1
+				fresh[n-1].Recipients++
+				continue
+			}
+			fresh = append(fresh, campaign.Slice{Start: start, End: grid.Start(slot + 1), First: r, Rows: 1, Recipients: 1})
+		}
+	}
+	k.slices = append(kept, fresh...)
+	slices.SortStableFunc(k.slices, func(a, b campaign.Slice) int { return a.Start.Compare(b.Start) })
+	return slices.Clone(k.slices), expired, nil
+}
+
+func (m *memory) CloseOut(id campaign.ID, o campaign.Outcome) (n uint64, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.err("close"); err != nil {
+		return 0, err
+	}
+	k := m.sendings[id]
+	k.closed++
+	for i, marks := range k.marks {
+		for j := range k.messages(i) {
+			if was := marks[j].Outcome(); !was.Final() && was != campaign.InFlight {
+				marks[j] = campaign.NewMark(o, marks[j].Attempts())
+				n++
+			}
+		}
+	}
+	return n, nil
+}
+
+func (m *memory) Finish(id campaign.ID) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.err("finish"); err != nil {
+		return false, err
+	}
+	k := m.sendings[id]
+	if k.counts().Final() != k.s.Planned {
+		return false, nil
+	}
+	if k.s.State != campaign.StateCanceled {
+		k.s.State = campaign.StateCompleted
+	}
+	k.s.FinishedAt = m.now()
+	return true, nil
+}
+
+func (m *memory) Suppressed(_ int64, channelType string, contactCode []byte) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.suppressed[channelType+" "+string(contactCode)], m.err("suppressed")
+}
+
+// state is a sending's state and counts.
+func (m *memory) state(id campaign.ID) (campaign.State, campaign.Counts) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.sendings[id].s.State, m.sendings[id].counts()
+}
+
+// change changes a sending as a person would behind the dispatcher's back.
+func (m *memory) change(id campaign.ID, fn func(*kept)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	fn(m.sendings[id])
+}
+
+// wantState fails the test unless the sending stands at state with n messages of the outcome.
+func (m *memory) wantState(t *testing.T, id campaign.ID, state campaign.State, o campaign.Outcome, n uint64) {
+	t.Helper()
+	if got, counts := m.state(id); got != state || counts[o] != n {
+		t.Errorf("sending %s: state %s, counts %v; want %s with %d %s", id, got, counts, state, n, o)
+	}
+}

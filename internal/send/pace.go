@@ -1,0 +1,209 @@
+package send
+
+import (
+	"math"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"campaignd/internal/calendar"
+)
+
+// pace is a lane's token bucket: its configured rate, halved while the provider
+// throttles and given back step by step. It measures by the monotonic clock.
+type pace struct {
+	mu      sync.Mutex // guards what follows
+	full    float64    // as configured; 0: no limit
+	bucket  *rate.Limiter
+	slowed  time.Time // when it was halved last; zero: at full rate
+	raised  time.Time
+	ceiling float64       // the rate at which an unlimited lane counts as recovered
+	lag     time.Duration // how long a commit of attempts takes, smoothed
+
+	counted int // sent in the second that began at second, for a lane without a rate
+	second  time.Time
+	speed   float64
+}
+
+const (
+	recovery  = 10 * time.Second // without a throttle, then the rate is raised by recoveryFactor
+	factorUp  = 1.25
+	leastRate = 0.1
+	// throttlePause is for how long answers that were on their way when the rate
+	// was halved don't halve it again.
+	throttlePause = time.Second
+	longestLead   = 100 * time.Millisecond
+)
+
+func (p *pace) configure(full float64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bucket != nil && p.full == full {
+		return
+	}
+	p.full, p.slowed = full, time.Time{}
+	limit := rate.Limit(full)
+	if full <= 0 {
+		limit = rate.Inf
+	}
+	if p.bucket == nil {
+		p.bucket = rate.NewLimiter(limit, burst(full))
+		return
+	}
+	p.set(time.Now(), limit)
+}
+
+// burst is how many messages may go at once: a rate of 1 must not send 2 in a second (PITFALLS 24).
+func burst(perSecond float64) int { return max(1, int(perSecond/100)) }
+
+func (p *pace) set(now time.Time, limit rate.Limit) {
+	p.bucket.SetLimitAt(now, limit)
+	if limit != rate.Inf {
+		p.bucket.SetBurstAt(now, burst(float64(limit)))
+	}
+}
+
+// ahead is how many messages may be marked now, given that queued wait for
+// their tokens already: those whose tokens will be there when a commit is done.
+func (p *pace) ahead(now time.Time, queued int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.recover(now)
+	if p.bucket.Limit() == rate.Inf {
+		return math.MaxInt
+	}
+	// Not more than a bucket: what is marked must be able to go.
+	tokens := p.bucket.TokensAt(now.Add(min(2*p.lag, longestLead)))
+	return int(tokens+1e-6) - queued
+}
+
+// allow takes n tokens if they are there.
+func (p *pace) allow(now time.Time, n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bucket.Limit() == rate.Inf {
+		if now.Sub(p.second) >= time.Second {
+			p.speed, p.counted, p.second = float64(p.counted), 0, now
+		}
+		p.counted += n
+		return true
+	}
+	return p.bucket.AllowN(now, min(n, p.bucket.Burst()))
+}
+
+// wait is how long until n tokens are there.
+func (p *pace) wait(now time.Time, n int) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	limit := p.bucket.Limit()
+	if limit == rate.Inf {
+		return 0
+	}
+	missing := float64(min(n, p.bucket.Burst())) - p.bucket.TokensAt(now)
+	if missing <= 0 {
+		return 0
+	}
+	return time.Duration(math.Ceil(missing/float64(limit)*float64(time.Second))) + time.Microsecond
+}
+
+// waitToMark is how long until ahead allows n messages.
+func (p *pace) waitToMark(now time.Time, n int) time.Duration {
+	wait := p.wait(now, n)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(wait-min(2*p.lag, longestLead), 0)
+}
+
+// portion is how many tokens are worth waiting for at once: half a bucket, so
+// that a fast lane marks in groups; any number without a limit.
+func (p *pace) portion() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bucket.Limit() == rate.Inf {
+		return math.MaxInt
+	}
+	return max(1, p.bucket.Burst()/2)
+}
+
+// committed notes how long a commit took.
+func (p *pace) committed(took time.Duration) {
+	p.mu.Lock()
+	p.lag += (took - p.lag) / 8
+	p.mu.Unlock()
+}
+
+// slow halves the rate: the provider throttles. It returns the rate in force,
+// and whether this changed it.
+func (p *pace) slow(now time.Time) (float64, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	limit := float64(p.bucket.Limit())
+	if !p.slowed.IsZero() && now.Sub(p.slowed) < throttlePause {
+		return limit, false
+	}
+	if p.bucket.Limit() == rate.Inf {
+		limit = max(p.speed, float64(p.counted), 2)
+		p.ceiling = 4 * limit
+	}
+	limit = max(limit/2, leastRate)
+	p.slowed, p.raised = now, now
+	p.set(now, rate.Limit(limit))
+	return limit, true
+}
+
+// recover raises a halved rate by a step when its time has come.
+func (p *pace) recover(now time.Time) {
+	if p.slowed.IsZero() || now.Sub(p.raised) < recovery {
+		return
+	}
+	p.raised = now
+	limit := float64(p.bucket.Limit()) * factorUp
+	switch {
+	case p.full > 0 && limit >= p.full:
+		p.slowed = time.Time{}
+		p.set(now, rate.Limit(p.full))
+	case p.full <= 0 && limit >= p.ceiling:
+		p.slowed = time.Time{}
+		p.set(now, rate.Inf)
+	default:
+		p.set(now, rate.Limit(limit))
+	}
+}
+
+// inForce is the rate that holds now; 0: no limit.
+func (p *pace) inForce() float64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bucket.Limit() == rate.Inf {
+		return 0
+	}
+	return float64(p.bucket.Limit())
+}
+
+// door is the application's windows with the last answer kept, so that a
+// message costs a comparison.
+type door struct {
+	windows     *calendar.Windows
+	from, until time.Time // the answer holds in [from, until)
+	isOpen      bool
+}
+
+// open reports whether messages may go at now, and if not, when they may.
+func (w *door) open(now time.Time) (bool, time.Time) {
+	if w.windows == nil {
+		return true, time.Time{}
+	}
+	if w.from.IsZero() || now.Before(w.from) || !now.Before(w.until) {
+		w.from, w.isOpen = now, w.windows.Open(now)
+		if w.isOpen {
+			w.until = w.windows.NextClosing(now)
+		} else {
+			w.until = w.windows.NextOpening(now)
+		}
+		if w.until.IsZero() {
+			w.until = now.Add(24 * time.Hour) // no change within a year: asked again tomorrow
+		}
+	}
+	return w.isOpen, w.until
+}

@@ -1,0 +1,295 @@
+package send
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// crowd is from how many sendings on a lane keeps no chunks between turns, and
+// gives each more than one message a turn so that a chunk is not read for one.
+const (
+	crowd     = 64
+	crowdTurn = 16
+)
+
+// pick gathers up to n messages that may go now into the lane's group, an equal
+// share from each sending in turn, beginning with another one each time.
+func (l *lane) pick(n int, now time.Time) {
+	l.group.reset()
+	ready := 0
+	for _, f := range l.feeds {
+		if f.mayGo(now) {
+			ready++
+		}
+	}
+	if ready == 0 {
+		return
+	}
+	share := max((n+ready-1)/ready, 1)
+	if len(l.feeds) > crowd {
+		share = max(share, min(n, crowdTurn))
+	}
+	for none := 0; none < len(l.feeds) && l.group.count < n; {
+		l.turn = (l.turn + 1) % len(l.feeds)
+		f := l.feeds[l.turn]
+		if !f.mayGo(now) {
+			none++
+			continue
+		}
+		before := l.group.count + len(l.group.settled)
+		err := l.pickFrom(f, min(share, n-l.group.count), now)
+		if err == nil {
+			err = f.look(l, now)
+		}
+		if err != nil {
+			f.hurt(l, err)
+		}
+		if none++; l.group.count+len(l.group.settled) > before {
+			none = 0
+		}
+	}
+}
+
+// mayGo reports whether the feed has something that may go now.
+func (f *feed) mayGo(now time.Time) bool {
+	return f.nextAt > 0 && f.nextAt <= now.UnixNano() && f.pains == 0 && !f.run.isHalted() &&
+		(f.inFlight == 0 || !f.run.probe.Load())
+}
+
+// pickFrom takes up to n messages of one feed: first those it comes back to, then by its cursors.
+func (l *lane) pickFrom(f *feed, n int, now time.Time) error {
+	if f.run.probe.Load() {
+		n = 1
+	}
+	budget := readBudget
+	for n > 0 {
+		b, ok := f.back.take()
+		if !ok {
+			break
+		}
+		took, err := l.pickBack(f, b, &budget)
+		if err != nil {
+			f.back.add(back{row: b.row, message: b.message, attempts: b.attempts, retry: b.retry})
+			return err
+		}
+		n -= took
+	}
+	for n > 0 {
+		c := f.earliest(l, now)
+		if c == nil || f.run.replans.Load() {
+			return nil
+		}
+		if !c.found {
+			more, err := f.advance(l, c, &budget)
+			if err != nil {
+				return err
+			}
+			if !more || !c.found {
+				return nil
+			}
+			continue
+		}
+		ch, err := f.chunk(l, c.row/campaign.ChunkRows, &budget)
+		if err != nil {
+			return err
+		}
+		c.found = false
+		i := c.row - ch.rows.First
+		if number := f.waits(ch, i); number > 0 {
+			took, err := l.take(f, ch, i, number, c.due, 0)
+			if err != nil {
+				return err
+			}
+			n -= took
+		}
+		c.row++
+		if more, err := f.advance(l, c, &budget); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// earliest is the cursor with the earliest row that is due, nil if none is.
+func (f *feed) earliest(l *lane, now time.Time) *cursor {
+	var first *cursor
+	for i := range f.cursors {
+		c := &f.cursors[i]
+		if c.row-c.slice.First >= c.slice.Rows || c.due > now.UnixNano() || f.passed(l, c, now) {
+			continue
+		}
+		if first == nil || c.due < first.due {
+			first = c
+		}
+	}
+	return first
+}
+
+// pickBack takes a message that the feed comes back to, unless its mark says
+// that it has gone another way meanwhile. It returns how many were taken.
+func (l *lane) pickBack(f *feed, b back, budget *int) (int, error) {
+	ch, err := f.chunk(l, b.row/campaign.ChunkRows, budget)
+	if err != nil {
+		return 0, err
+	}
+	i := b.row - ch.rows.First
+	if int(i) >= ch.rows.Len() || ch.rows.Channels[i] != f.channel || int(b.message) > len(f.templates) {
+		return 0, nil // another lane's
+	}
+	m := ch.marks[int(i)*f.run.s.Messages+int(b.message)-1]
+	want := campaign.Pending
+	if b.retry {
+		want = campaign.Retrying
+	}
+	if m.Outcome() != want || b.retry && m.Attempts() != int(b.attempts) {
+		return 0, nil
+	}
+	due := f.route.dueOf(b.row, l.app.burst)
+	if due.IsZero() {
+		due = f.run.s.ScheduledAt
+	}
+	return l.take(f, ch, i, int(b.message), due.UnixNano(), b.at)
+}
+
+// take puts one message into the group: into a parcel, or among the settled if
+// its contact has opted out (looked up now: PITFALLS 26).
+func (l *lane) take(f *feed, ch *chunk, i uint32, number int, due, from int64) (int, error) {
+	row := ch.rows.First + i
+	was := ch.marks[int(i)*f.run.s.Messages+number-1]
+	it := item{feed: f, row: row, message: uint8(number), attempts: uint8(was.Attempts() + 1), was: was,
+		due: due, from: max(due, from)}
+	out, err := l.d.book.Suppressed(l.app.id, l.name, ch.rows.Contacts.At(int(i)))
+	if err != nil {
+		return 0, err
+	}
+	g := &l.group
+	if out {
+		it.outcome, it.counted = campaign.Suppressed, uint8(was.Attempts())
+		g.settled = append(g.settled, it)
+		ch.set(f, row, it.message, it.markNow())
+		return 0, nil
+	}
+	var p *parcel
+	if len(g.parcels) > 0 {
+		p = g.parcels[len(g.parcels)-1]
+	}
+	if p == nil || len(p.items) >= l.batch {
+		p = l.d.parcels.Get().(*parcel)
+		g.parcels = append(g.parcels, p)
+	}
+	p.add(it, ch, l)
+	g.count++
+	ch.set(f, row, it.message, it.markNow())
+	return 1, nil
+}
+
+// commit has the group's attempts written into the books. Only then are its
+// parcels the lane's to hand out; if that fails nothing of it is, and all is as before.
+func (l *lane) commit(ctx context.Context) error {
+	g := &l.group
+	if g.count+len(g.settled) == 0 {
+		return nil
+	}
+	at := l.d.now()
+	entry := func(it *item, o campaign.Outcome, attempts uint8) {
+		g.entries = append(g.entries, campaign.Entry{Sending: it.feed.run.id, Row: it.row, Message: it.message,
+			Outcome: o, Attempts: attempts, At: at})
+	}
+	for _, p := range g.parcels {
+		for i := range p.items {
+			entry(&p.items[i], campaign.InFlight, p.items[i].attempts)
+		}
+	}
+	for i := range g.settled {
+		entry(&g.settled[i], g.settled[i].outcome, g.settled[i].counted)
+	}
+	began := time.Now()
+	err := l.d.book.Commit(context.WithoutCancel(ctx), g.entries)
+	l.pace.committed(time.Since(began))
+	var refused *campaign.Refused
+	if err != nil && !errors.As(err, &refused) {
+		l.undo()
+		return err
+	}
+	for _, p := range g.parcels {
+		p.driver = l.driver.take()
+		p.seal()
+		for i := range p.items {
+			f := p.items[i].feed
+			f.inFlight++
+			f.run.marked.Add(1)
+		}
+		l.queued = append(l.queued, p)
+	}
+	l.unrecorded.Add(int64(g.count))
+	if refused != nil {
+		l.refuse(refused)
+	}
+	l.settle()
+	l.announce()
+	return nil
+}
+
+// undo forgets the group: its messages are to be picked again.
+func (l *lane) undo() {
+	for _, p := range l.group.parcels {
+		for i := range p.items {
+			l.undoItem(&p.items[i])
+		}
+		p.reset()
+		l.d.parcels.Put(p)
+	}
+	for i := range l.group.settled {
+		l.undoItem(&l.group.settled[i])
+	}
+	l.group.reset()
+}
+
+func (l *lane) undoItem(it *item) {
+	f := it.feed
+	f.drop(l) // its marks are ahead of the books
+	f.back.add(back{row: it.row, message: it.message, attempts: uint8(it.was.Attempts()),
+		retry: it.was.Outcome() == campaign.Retrying})
+	f.nextAt = 1
+}
+
+// refuse takes out what the books would not have: the sending is no longer
+// active, or the message was settled by someone else. What the run believes
+// is old, so it is halted and, if it is still active, read anew.
+func (l *lane) refuse(r *campaign.Refused) {
+	refused := map[int]bool{}
+	for _, k := range r.Entries {
+		refused[k] = true
+	}
+	k := 0
+	for _, p := range l.group.parcels {
+		for i := range p.items {
+			if refused[k] {
+				p.results[i].Verdict = verdictRefused
+				l.d.reread(p.items[i].feed.run)
+			}
+			k++
+		}
+	}
+}
+
+// settle counts what the group settled without sending.
+func (l *lane) settle() {
+	if n := len(l.group.settled); n > 0 && l.d.observer != nil {
+		l.d.observer.Recorded(l.app.id, l.name, campaign.Suppressed, n)
+	}
+}
+
+// announce tells of sendings whose first attempt is in the books now.
+func (l *lane) announce() {
+	for _, p := range l.group.parcels {
+		for i := range p.items {
+			if r := p.items[i].feed.run; !r.started.Load() && r.started.CompareAndSwap(false, true) {
+				l.d.changed(r.id)
+			}
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package send
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// back is a message that a feed comes back to after its cursor has passed it: a
+// retry, the next message of a recipient, or one that was given back.
+type back struct {
+	at       int64 // Unix nanoseconds; 0: now
+	row      uint32
+	message  uint8
+	attempts uint8 // that its mark must have
+	retry    bool  // its mark must say Retrying, else Pending
+}
+
+// returns are a feed's messages to come back to: a heap by time of those that
+// wait, and those that may go now, by chunk, so that a chunk is read once for
+// all of them. 24 bytes a message; no timer and no goroutine for any.
+type returns struct {
+	waiting []back
+	ready   map[uint32][]back
+	order   []uint32 // chunks with something ready, first come first
+	count   int      // messages in ready
+}
+
+// add puts b where it belongs.
+func (q *returns) add(b back) {
+	if b.at > 0 {
+		q.push(b)
+		return
+	}
+	q.now(b)
+}
+
+// now puts b with what may go now.
+func (q *returns) now(b back) {
+	chunk := b.row / campaign.ChunkRows
+	if q.ready == nil {
+		q.ready = map[uint32][]back{}
+	}
+	list, there := q.ready[chunk]
+	if !there {
+		q.order = append(q.order, chunk)
+	}
+	q.ready[chunk] = append(list, b)
+	q.count++
+}
+
+// ripen moves what waited until now to what is ready.
+func (q *returns) ripen(now time.Time) {
+	for len(q.waiting) > 0 && q.waiting[0].at <= now.UnixNano() {
+		q.now(q.pop())
+	}
+}
+
+// next is when the first of them may go: Unix nanoseconds, 1 for now, 0 for none.
+func (q *returns) next() int64 {
+	switch {
+	case q.count > 0:
+		return 1
+	case len(q.waiting) > 0:
+		return q.waiting[0].at
+	}
+	return 0
+}
+
+// take removes one that is ready in the first chunk of the order.
+func (q *returns) take() (back, bool) {
+	if q.count == 0 {
+		return back{}, false
+	}
+	chunk := q.order[0]
+	list := q.ready[chunk]
+	b := list[len(list)-1]
+	q.count--
+	if list = list[:len(list)-1]; len(list) > 0 {
+		q.ready[chunk] = list
+		return b, true
+	}
+	delete(q.ready, chunk)
+	q.order = q.order[1:]
+	return b, true
+}
+
+// dropPending forgets what is ready and no retry: new slices hold it again.
+func (q *returns) dropPending() {
+	old := q.ready
+	q.ready, q.order, q.count = nil, nil, 0
+	for _, list := range old {
+		for _, b := range list {
+			if b.retry {
+				q.now(b)
+			}
+		}
+	}
+}
+
+// empty reports whether there is none at all.
+func (q *returns) empty() bool { return q.count == 0 && len(q.waiting) == 0 }
+
+func (q *returns) push(b back) {
+	q.waiting = append(q.waiting, b)
+	h := q.waiting
+	for i := len(h) - 1; i > 0; {
+		up := (i - 1) / 2
+		if h[up].at <= h[i].at {
+			break
+		}
+		h[up], h[i] = h[i], h[up]
+		i = up
+	}
+}
+
+func (q *returns) pop() back {
+	h := q.waiting
+	top, last := h[0], len(h)-1
+	h[0] = h[last]
+	h = h[:last]
+	for i := 0; ; {
+		down := 2*i + 1
+		if down+1 < last && h[down+1].at < h[down].at {
+			down++
+		}
+		if down >= last || h[i].at <= h[down].at {
+			break
+		}
+		h[i], h[down] = h[down], h[i]
+		i = down
+	}
+	q.waiting = h
+	return top
+}
+
+// longestRetryAfter is the most of a Retry-After that is believed.
+const longestRetryAfter = 24 * time.Hour
+
+// delay is how long to wait after attempt number attempt (from 1): base,
+// doubling to most, give or take a fifth so that what failed together doesn't
+// come back together, and never less than the receiver asked for.
+func delay(attempt int, base, most, asked time.Duration) time.Duration {
+	d := base
+	for i := 1; i < attempt && d < most; i++ {
+		d *= 2
+	}
+	d = min(d, most)
+	d += time.Duration((rand.Float64() - 0.5) * 0.4 * float64(d))
+	if asked = min(asked, longestRetryAfter); asked > 0 && d < asked {
+		d = asked + time.Duration(rand.Float64()*0.2*float64(min(base, asked)))
+	}
+	return min(max(d, time.Millisecond), max(most, asked+base))
+}

@@ -1,0 +1,200 @@
+package send
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/plan"
+)
+
+// itinerary is a sending's slices as they were at one moment. Feeds that see
+// another one than their own begin anew with it.
+type itinerary struct {
+	slices []campaign.Slice
+	asOf   time.Time // slices that ended by then have nothing unsent left
+}
+
+// run is one sending while the dispatcher works on it: from when it comes in
+// sight until it is at its end, halted, or has nothing to do for a while. It is
+// made by load and removed by conclude, and an id has at most one, so that
+// nothing is read from the books while an older run of it has results on the way.
+type run struct {
+	id      campaign.ID
+	s       *campaign.Sending
+	lanes   []*lane // those its feeds are in, set once
+	route   atomic.Pointer[itinerary]
+	halted  atomic.Uint32 // see the constants below
+	probe   atomic.Bool   // one message at a time until an answer is no hold
+	started atomic.Bool   // its first attempt is in the books
+	replans atomic.Bool   // it is being sliced again
+	marked  atomic.Int64  // messages whose result is not recorded
+	gone    chan struct{} // closed when it is concluded
+
+	mu     sync.Mutex // guards what follows
+	feeds  []*feed
+	open   int       // feeds in lanes, and steps under way; at 0 it is concluded
+	ended  bool      // conclude was begun
+	over   int       // feeds that have nothing left to do
+	finish bool      // all are over: its books should balance
+	twice  bool      // close out again at the end: something was in flight at the first time
+	rest   time.Time // not to be looked at before
+	pause  time.Duration
+}
+
+// What a run's halted says. A run that is closing also carries the outcome of
+// all that has none, in the bits above.
+const (
+	going   = 0
+	stopped = 1
+	closing = 2
+)
+
+func newRun(id campaign.ID) *run {
+	return &run{id: id, gone: make(chan struct{}), open: 1}
+}
+
+// halt lets nothing new of the run be picked or handed to a driver. Whoever
+// needs to know that it has come to all goroutines calls barrier after it.
+func (r *run) halt() { r.halted.CompareAndSwap(going, stopped) }
+
+// close is halt, and what has no outcome by now is to get o.
+func (r *run) close(o campaign.Outcome) { r.halted.Store(closing | uint32(o)<<8) }
+
+// unclose takes close back; the run stays halted.
+func (r *run) unclose() { r.halted.Store(stopped) }
+
+func (r *run) isHalted() bool { return r.halted.Load() != going }
+
+// closingAs is the outcome of close, Pending if it wasn't called.
+func (r *run) closingAs() campaign.Outcome { return campaign.Outcome(r.halted.Load() >> 8) }
+
+// barrier returns when no lane is any more between its last look at halted and
+// the books, or between that look and the driver.
+func (r *run) barrier() {
+	r.mu.Lock()
+	lanes := r.lanes
+	r.mu.Unlock()
+	for _, l := range lanes {
+		l.gate.Lock()
+		//lint:ignore SA2001 the lock itself is the point: whoever held the gate is through
+		l.gate.Unlock()
+		l.nudge()
+	}
+}
+
+// enter keeps the run from being concluded; false if that has begun.
+func (r *run) enter() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		return false
+	}
+	r.open++
+	return true
+}
+
+// leave is the end of enter, or of a feed. It reports whether the run is to be
+// concluded, which the caller then does.
+func (r *run) leave() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.open--
+	if r.open > 0 || !r.isHalted() {
+		return false
+	}
+	r.ended = true
+	return true
+}
+
+// feedOver notes that one more feed has nothing left; the last one halts the run.
+func (r *run) feedOver() {
+	r.mu.Lock()
+	r.over++
+	done := r.over == len(r.feeds)
+	if done && !r.replans.Load() {
+		r.finish = true
+		r.halt()
+	}
+	r.mu.Unlock()
+	if done {
+		for _, l := range r.lanes {
+			l.nudge()
+		}
+	}
+}
+
+// feedAgain takes a feedOver back.
+func (r *run) feedAgain() {
+	r.mu.Lock()
+	r.over--
+	r.mu.Unlock()
+}
+
+// quietUntil is when the first of the run's feeds has something to do, zero if
+// one has so now or waits for a result.
+func (r *run) quietUntil() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var first int64
+	for _, f := range r.feeds {
+		q := f.quiet.Load()
+		if q == 0 {
+			return time.Time{}
+		}
+		if first == 0 || q < first {
+			first = q
+		}
+	}
+	if first == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, first)
+}
+
+// lateness of a sending that was stored without one.
+const defaultLateness = 24 * time.Hour
+
+// expiry is when whatever is unsent expires (SPEC 8): MaxLateness after T for
+// what is unsliced, T + 48h, or the end of the last slot that began before, for slices.
+func (r *run) expiry() time.Time {
+	late := r.s.MaxLateness
+	if late <= 0 {
+		late = defaultLateness
+	}
+	var at time.Time
+	for _, s := range r.route.Load().slices {
+		end := s.Start.Add(late)
+		if s.Sliced() {
+			end = r.s.ScheduledAt.Add(plan.Horizon)
+			if s.End.After(end) {
+				end = s.End
+			}
+		}
+		if end.After(at) {
+			at = end
+		}
+	}
+	return at
+}
+
+// passed reports whether a slice ended by now that may have something unsent.
+func (it *itinerary) passed(now time.Time) bool {
+	for _, s := range it.slices {
+		if s.Sliced() && !s.End.After(now) && s.End.After(it.asOf) {
+			return true
+		}
+	}
+	return false
+}
+
+// dueOf is when the row's recipient is due; zero if no slice holds it.
+func (it *itinerary) dueOf(row uint32, burst bool) time.Time {
+	for i := len(it.slices) - 1; i >= 0; i-- {
+		if s := &it.slices[i]; row >= s.First && row-s.First < s.Rows {
+			return s.DueAt(row, burst)
+		}
+	}
+	return time.Time{}
+}

@@ -1,0 +1,230 @@
+package send
+
+import (
+	"context"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// schedule loads what comes in sight until ctx ends. It has one timer: it runs
+// for a second at most, and only while something waits for a time of day, since
+// the wall clock may jump and timers stand still in suspend (PITFALLS 19).
+func (d *Dispatcher) schedule(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var next, failedAt time.Time // of Due; by the monotonic clock
+	ask, failures := true, 0
+	for ctx.Err() == nil {
+		now := d.now()
+		if !failedAt.IsZero() && time.Since(failedAt) >= min(time.Second<<min(failures-1, 6), time.Minute) {
+			ask = true
+		}
+		if d.tend(now) || !next.IsZero() && !next.After(now.Add(sight)) {
+			ask = true
+		}
+		if ask {
+			ids, n, err := d.book.Due(now.Add(sight))
+			ask = false
+			if err != nil {
+				failures++
+				failedAt = time.Now()
+				d.storeFailed("ask what is due", err)
+			} else {
+				if !failedAt.IsZero() {
+					failedAt, failures = time.Time{}, 0
+					d.storeWorks()
+				}
+				next = n
+				for _, id := range ids {
+					d.comeInSight(ctx, id)
+				}
+			}
+		}
+		d.mu.Lock()
+		waits := len(d.runs)+len(d.resting)+len(d.held) > 0
+		d.mu.Unlock()
+		var tick <-chan time.Time
+		if waits || !next.IsZero() || !failedAt.IsZero() {
+			timer.Reset(glance)
+			tick = timer.C
+		}
+		select {
+		case <-ctx.Done():
+		case <-d.kicks:
+			ask = true
+		case <-tick:
+		}
+	}
+}
+
+// tend looks after what has a time: sendings that rest, expire, were held by an
+// answer or have nothing to do for a while. It reports whether Due is to be asked.
+func (d *Dispatcher) tend(now time.Time) bool {
+	mono := time.Now()
+	ask := false
+	d.mu.Lock()
+	for id, r := range d.resting {
+		if r.over(now, mono) {
+			delete(d.resting, id)
+			ask = true
+		}
+	}
+	for id, at := range d.held {
+		if mono.Before(at) {
+			continue
+		}
+		delete(d.held, id)
+		d.step(func() { d.tryHeld(id) })
+	}
+	runs := make([]*run, 0, len(d.runs))
+	for _, r := range d.runs {
+		runs = append(runs, r)
+	}
+	d.mu.Unlock()
+	for _, r := range runs {
+		if r.isHalted() || r.route.Load() == nil {
+			continue
+		}
+		if at := r.expiry(); !at.IsZero() && !now.Before(at) {
+			d.expire(r)
+			continue
+		}
+		// The store knows when it is due again; its rows and templates need not wait in memory.
+		if at := r.quietUntil(); at.Sub(now) > restFrom {
+			r.mu.Lock()
+			r.rest = at.Add(-sight)
+			r.mu.Unlock()
+			r.halt()
+			r.nudge()
+		}
+	}
+	return ask
+}
+
+// restFrom is how long a sending must have nothing to do to be let go until then.
+const restFrom = 30 * time.Second
+
+func (r rested) over(now, mono time.Time) bool {
+	if !r.wall.IsZero() {
+		return !now.Before(r.wall)
+	}
+	return !mono.Before(r.mono)
+}
+
+// comeInSight starts a run for a sending that has none and is not at rest.
+func (d *Dispatcher) comeInSight(ctx context.Context, id campaign.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, rests := d.resting[id]; rests || d.runs[id] != nil || ctx.Err() != nil {
+		return
+	}
+	r := newRun(id)
+	d.runs[id] = r
+	probe := d.probes[id]
+	delete(d.probes, id)
+	r.probe.Store(probe)
+	d.step(func() { d.load(r) })
+}
+
+// expire closes a run: what has no outcome by now gets expired.
+func (d *Dispatcher) expire(r *run) {
+	if !r.enter() {
+		return
+	}
+	r.close(campaign.Expired)
+	d.step(func() {
+		r.barrier()
+		var n uint64
+		d.persist("expire messages", func() (err error) {
+			n, err = d.book.CloseOut(r.id, campaign.Expired)
+			return err
+		})
+		if n > 0 {
+			d.log.Warn("messages expired before they could be sent", "sending", string(r.id), "messages", n)
+		}
+		d.leave(r)
+	})
+}
+
+// leave ends a step on a run and concludes it if it was the last.
+func (d *Dispatcher) leave(r *run) {
+	if r.leave() {
+		d.conclude(r)
+	}
+}
+
+// conclude ends a halted run of which nothing is in flight any more: it
+// brings its books to an end if that is why it was halted, and lets the sending be loaded anew.
+func (d *Dispatcher) conclude(r *run) {
+	d.step(func() {
+		r.mu.Lock()
+		finish, twice, rest, pause := r.finish, r.twice, r.rest, r.pause
+		r.mu.Unlock()
+		if o := r.closingAs(); o != campaign.Pending && !d.stopping.Load() {
+			if twice {
+				d.persist("close a sending", func() error {
+					_, err := d.book.CloseOut(r.id, o)
+					return err
+				})
+			}
+			if o == campaign.Canceled {
+				d.persist("cancel a sending", func() error {
+					_, _, err := d.book.SetState(r.id, cancelable, campaign.StateCanceled, reasonCanceled)
+					return err
+				})
+			}
+			finish = true
+		}
+		balanced := true
+		if finish && !d.stopping.Load() {
+			d.persist("finish a sending", func() (err error) {
+				balanced, err = d.book.Finish(r.id)
+				return err
+			})
+			d.changed(r.id)
+		}
+		d.mu.Lock()
+		delete(d.runs, r.id)
+		switch {
+		case finish && !balanced:
+			// Messages were given back to the books behind the run's back (a resend), or
+			// it was wrong about them: it reads them anew, the first time at once.
+			n := d.troubles[r.id]
+			d.troubles[r.id] = n + 1
+			pause = min(time.Second<<min(n, 10), time.Minute)
+			if n == 2 {
+				d.log.Warn("a sending seems done but its books don't balance: it is read anew again and again", "sending", string(r.id))
+			}
+		case finish:
+			delete(d.troubles, r.id)
+		}
+		if pause > 0 {
+			d.resting[r.id] = rested{mono: time.Now().Add(pause)}
+		} else if !rest.IsZero() {
+			d.resting[r.id] = rested{wall: rest}
+		}
+		d.mu.Unlock()
+		close(r.gone)
+		d.Kick()
+	})
+}
+
+// reread halts a run whose knowledge has proved old. It is loaded anew after a moment.
+func (d *Dispatcher) reread(r *run) {
+	r.mu.Lock()
+	r.pause = time.Second
+	r.mu.Unlock()
+	r.halt()
+	r.nudge()
+}
+
+// nudge wakes the lanes that the run is in.
+func (r *run) nudge() {
+	r.mu.Lock()
+	lanes := r.lanes
+	r.mu.Unlock()
+	for _, l := range lanes {
+		l.nudge()
+	}
+}

@@ -1,0 +1,163 @@
+package send
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// Reasons of states that a person asked for.
+const (
+	reasonPaused   = "paused on request"
+	reasonCanceled = "canceled on request"
+)
+
+// cancelWait is how long Cancel waits for what is in flight.
+const cancelWait = 2 * time.Second
+
+var (
+	pausable   = []campaign.State{campaign.StateScheduled, campaign.StateSending, campaign.StateHeld}
+	cancelable = []campaign.State{campaign.StateScheduled, campaign.StateSending, campaign.StatePaused, campaign.StateHeld}
+)
+
+// Pause pauses a sending. After it has returned nothing new of it goes out; what
+// is in flight ends and is recorded. It returns the state that the sending has
+// then, with ErrState if that is one that can't be paused. Pausing what is paused is no error.
+func (d *Dispatcher) Pause(_ context.Context, id campaign.ID) (campaign.State, error) {
+	d.quiet(id)
+	found, ok, err := d.book.SetState(id, pausable, campaign.StatePaused, reasonPaused)
+	// A run that came into being meanwhile marks nothing more, but what it has marked is not to go out.
+	d.quiet(id)
+	if err != nil {
+		d.Kick()
+		return found, fmt.Errorf("pause sending %s: %w", id, err)
+	}
+	d.mu.Lock()
+	delete(d.held, id)
+	delete(d.orphans, id)
+	d.mu.Unlock()
+	if ok {
+		d.changed(id)
+		return campaign.StatePaused, nil
+	}
+	if found == campaign.StatePaused {
+		return found, nil
+	}
+	d.Kick()
+	return found, fmt.Errorf("pause sending %s: it is %s: %w", id, found, ErrState)
+}
+
+// quiet halts the sending's run, if it has one, and returns when nothing new of it goes out.
+func (d *Dispatcher) quiet(id campaign.ID) {
+	d.mu.Lock()
+	r := d.runs[id]
+	d.mu.Unlock()
+	if r != nil {
+		r.halt()
+		r.barrier()
+	}
+}
+
+// Resume lets a paused or held sending go on, and tries the held channels it
+// uses at once. Resuming what is active does the latter alone.
+func (d *Dispatcher) Resume(_ context.Context, id campaign.ID) (campaign.State, error) {
+	s, _, _, err := d.book.Load(id)
+	if err != nil {
+		return "", fmt.Errorf("resume sending %s: %w", id, err)
+	}
+	state := s.State
+	if !state.Active() {
+		var ok bool
+		state, ok, err = d.revive(id, campaign.StatePaused, campaign.StateHeld)
+		if err != nil {
+			return state, fmt.Errorf("resume sending %s: %w", id, err)
+		}
+		if !ok && !state.Active() {
+			return state, fmt.Errorf("resume sending %s: it is %s: %w", id, state, ErrState)
+		}
+	}
+	d.mu.Lock()
+	var lanes []*lane
+	for _, name := range s.Channels {
+		if l := d.lanes[laneKey{s.ApplicationID, name}]; l != nil {
+			lanes = append(lanes, l)
+		}
+	}
+	d.mu.Unlock()
+	for _, l := range lanes {
+		if l.valve.release(time.Now()) {
+			l.nudge()
+		}
+	}
+	return state, nil
+}
+
+// Cancel gives what is not yet sent the outcome canceled and frees its slots.
+// After it has returned nothing new goes out. The state becomes final when what
+// is in flight is recorded: Cancel waits a little for that (2s, or until ctx
+// ends), then returns the state as it stands. ErrState comes with a state that can't be canceled.
+func (d *Dispatcher) Cancel(ctx context.Context, id campaign.ID) (campaign.State, error) {
+	fail := func(err error) error { return fmt.Errorf("cancel sending %s: %w", id, err) }
+	s, _, _, err := d.book.Load(id)
+	if err != nil {
+		return "", fail(err)
+	}
+	if !slices.Contains(cancelable, s.State) {
+		if s.State == campaign.StateCanceled {
+			return s.State, nil
+		}
+		return s.State, fail(fmt.Errorf("it is %s: %w", s.State, ErrState))
+	}
+	r := d.seize(id)
+	r.close(campaign.Canceled)
+	r.barrier()
+	if _, err := d.book.CloseOut(id, campaign.Canceled); err != nil {
+		r.unclose()
+		d.leave(r)
+		return s.State, fail(err)
+	}
+	r.mu.Lock()
+	r.twice = r.marked.Load() > 0
+	r.mu.Unlock()
+	d.mu.Lock()
+	delete(d.held, id)
+	delete(d.orphans, id)
+	delete(d.resting, id)
+	d.mu.Unlock()
+	d.leave(r)
+	timer := time.NewTimer(cancelWait)
+	defer timer.Stop()
+	select {
+	case <-r.gone:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	s, _, _, err = d.book.Load(id)
+	if err != nil {
+		return "", fail(err)
+	}
+	return s.State, nil
+}
+
+// seize returns the sending's run, or a new one that keeps it from being
+// loaded, with a step under way on it that the caller ends with leave.
+func (d *Dispatcher) seize(id campaign.ID) *run {
+	for {
+		d.mu.Lock()
+		r := d.runs[id]
+		if r == nil {
+			r = newRun(id)
+			d.runs[id] = r
+			d.mu.Unlock()
+			return r
+		}
+		d.mu.Unlock()
+		if r.enter() {
+			return r
+		}
+		<-r.gone
+	}
+}

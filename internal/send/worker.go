@@ -1,0 +1,233 @@
+package send
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// driver is a Channel with a count of who still needs it, so that a reload can
+// replace it while its last messages are on their way.
+type driver struct {
+	Channel
+	users atomic.Int64 // the lane, and one per parcel
+	ended func(*driver)
+}
+
+func newDriver(c Channel, ended func(*driver)) *driver {
+	d := &driver{Channel: c, ended: ended}
+	d.users.Store(1)
+	return d
+}
+
+func (d *driver) take() *driver {
+	d.users.Add(1)
+	return d
+}
+
+// release is the end of a take; the last one closes the driver.
+func (d *driver) release() {
+	if d.users.Add(-1) == 0 {
+		d.ended(d)
+	}
+}
+
+// hands are a lane's workers and what lies before them. Workers are started
+// when there is work for them and leave when the lane has rested.
+type hands struct {
+	mu      sync.Mutex // guards what follows
+	cond    *sync.Cond
+	waiting []*parcel // first in, first out
+	workers int
+	idle    int
+	busy    int
+	leave   bool // workers end when nothing waits
+}
+
+func newHands() *hands {
+	h := &hands{}
+	h.cond = sync.NewCond(&h.mu)
+	return h
+}
+
+// give lays p before the workers and reports whether another one is needed, of at most limit.
+func (h *hands) give(p *parcel, limit int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.leave = false
+	h.waiting = append(h.waiting, p)
+	if h.idle >= len(h.waiting) || h.workers >= limit {
+		h.cond.Signal()
+		return false
+	}
+	h.workers++
+	return true
+}
+
+// next waits for a parcel; nil if the worker is to end, as one above limit is.
+func (h *hands) next(limit int) *parcel {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for len(h.waiting) == 0 {
+		if h.leave || h.workers > limit {
+			h.workers--
+			return nil
+		}
+		h.idle++
+		h.cond.Wait()
+		h.idle--
+	}
+	p := h.waiting[0]
+	h.waiting[0] = nil
+	if h.waiting = h.waiting[1:]; len(h.waiting) == 0 {
+		h.waiting = nil
+	}
+	h.busy++
+	return p
+}
+
+func (h *hands) done() {
+	h.mu.Lock()
+	h.busy--
+	h.mu.Unlock()
+}
+
+// spare reports whether fewer than limit parcels are being sent or wait for it.
+func (h *hands) spare(limit int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.busy+len(h.waiting) < limit
+}
+
+// dismiss lets the workers end.
+func (h *hands) dismiss() {
+	h.mu.Lock()
+	h.leave = true
+	h.cond.Broadcast()
+	h.mu.Unlock()
+}
+
+// work sends parcels until there is no need for the worker.
+func (l *lane) work() {
+	for {
+		p := l.hands.next(int(l.limit.Load()))
+		if p == nil {
+			return
+		}
+		l.send(p)
+		l.hands.done()
+		l.results <- p
+	}
+}
+
+// send hands a parcel's messages to the driver, but those of sendings that have
+// been halted since they were marked: those are given back.
+func (l *lane) send(p *parcel) {
+	l.gate.RLock()
+	halt := l.d.stopping.Load()
+	out := 0
+	var latest int64
+	now := l.d.now()
+	for i := range p.items {
+		switch {
+		case p.results[i].Verdict == verdictRefused:
+		case halt || p.items[i].feed.run.isHalted():
+			p.results[i].Verdict = verdictBack
+		default:
+			out++
+			latest = max(latest, now.UnixNano()-p.items[i].from)
+			p.ptrs = append(p.ptrs, &p.msgs[i])
+		}
+	}
+	l.gate.RUnlock()
+	if out == 0 {
+		l.react(p)
+		return
+	}
+	results := p.results
+	if out < len(p.items) {
+		results = make([]Result, out)
+	}
+	began := time.Now()
+	l.call(l.d.sendCtx, p, results)
+	if l.d.observer != nil {
+		l.d.observer.Attempted(l.app.id, l.name, out, time.Duration(latest), time.Since(began))
+	}
+	if out < len(p.items) {
+		k := 0
+		for i := range p.results {
+			if v := p.results[i].Verdict; v != verdictBack && v != verdictRefused {
+				p.results[i] = results[k]
+				k++
+			}
+		}
+	}
+	l.react(p)
+}
+
+// call calls the driver. One that panics, or leaves a result unset, has maybe
+// sent the message. What was panicked with is not logged: it may hold contact data.
+func (l *lane) call(ctx context.Context, p *parcel, results []Result) {
+	defer func() {
+		what := recover()
+		for i := range results {
+			if results[i].Verdict == 0 {
+				results[i] = Result{Verdict: VerdictUnknown, Detail: "the channel's driver gave no answer: see the daemon's log"}
+			}
+		}
+		if what == nil {
+			return
+		}
+		cause := "panic"
+		if err, ok := what.(runtime.Error); ok {
+			cause = err.Error()
+		}
+		l.d.log.Error("the channel's driver panicked; its messages' outcome is unknown", "application", l.app.id,
+			"channel", l.name, "cause", cause, "stack", string(debug.Stack()))
+	}()
+	p.driver.Send(ctx, p.ptrs, results)
+}
+
+// react draws from the answers what can't wait until they are recorded: a lane
+// to be shut or slowed, a sending to be held.
+func (l *lane) react(p *parcel) {
+	now := time.Now()
+	set := l.settings.Load()
+	for i := range p.results {
+		res := &p.results[i]
+		r := p.items[i].feed.run
+		if res.SlowDown {
+			if limit, changed := l.pace.slow(now); changed {
+				l.d.log.Warn("the channel's provider throttles: its rate is halved and recovers step by step",
+					"application", l.app.id, "channel", l.name, "rate", limit)
+			}
+		}
+		switch res.Verdict {
+		case VerdictSent, VerdictPermanent:
+			if l.valve.answered() {
+				l.d.log.Info("the channel works again", "application", l.app.id, "channel", l.name)
+			}
+		case VerdictRetry, VerdictUnknown:
+			if !res.SlowDown && l.valve.failed(now, res.Detail, max(10, set.Concurrency), set.RetryBase, set.RetryMax) {
+				l.d.log.Warn("the channel is in trouble: one message at a time is tried until one gets through",
+					"application", l.app.id, "channel", l.name, "reason", res.Detail)
+			}
+		case VerdictHold:
+			if res.Hold == HoldSending {
+				l.d.hold(r, res.Detail)
+				l.valve.answered()
+			} else if l.valve.hold(now, res.Detail, l.d.retryHold) {
+				l.d.log.Warn("the channel is held: mend the cause, then resume a sending of it or wait for the next try",
+					"application", l.app.id, "channel", l.name, "reason", res.Detail, "next", l.d.retryHold)
+			}
+			continue
+		case verdictBack, verdictRefused:
+			l.valve.returned()
+			continue
+		}
+		r.probe.Store(false)
+	}
+}
