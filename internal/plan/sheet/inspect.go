@@ -154,12 +154,12 @@ func (s *survey) notUTF8(info *Info) {
 	case s.multi*mostly > s.bad:
 		info.badWhy = "most of the file is UTF-8, but the bytes here are not: it is a mix of encodings, or was cut"
 	case s.first.undefined >= 0:
-		info.Encoding, info.Assumed = Windows1252, true
+		info.Encoding, info.Guessed = Windows1252, true
 		info.Undecodable, info.badLine = s.first.undefined, s.first.undefinedLine
 		info.badWhy = "the file is not UTF-8, and Windows-1252 has no character for the byte here"
 		return
 	default:
-		info.Encoding, info.Assumed = Windows1252, true
+		info.Encoding, info.Guessed = Windows1252, true
 		return
 	}
 	info.Undecodable, info.badLine = s.first.bad, s.first.badLine
@@ -211,18 +211,4 @@ func (in *Info) Problems(file string) campaign.Problems {
 		p.Addf(file, int(in.badLine), 0, "", "%s (byte %d of the file); save it as UTF-8 and drop it again", in.badWhy, in.Undecodable+1)
 	}
 	return p
-}
-
-// Warnings are what a person should know of a file that can be read: an
-// encoding that was assumed, a last line without an end.
-func (in *Info) Warnings(file string) []campaign.Problem {
-	var w []campaign.Problem
-	if in.Assumed && in.Undecodable < 0 {
-		w = append(w, campaign.Problem{File: file, Message: "the bytes are not UTF-8 and were read as Windows-1252; save it as UTF-8 if letters look wrong"})
-	}
-	if in.Unterminated {
-		w = append(w, campaign.Problem{File: file, Line: int(min(in.Lines, 1<<31-1)), Message: "the last line has no end: if the upload was cut, rows are missing; " +
-			`"rows" or "sha256" in the sidecar would prove the file whole`})
-	}
-	return w
 }

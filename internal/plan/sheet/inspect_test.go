@@ -77,20 +77,16 @@ func TestInspectSaysWhatTheBytesAre(t *testing.T) {
 	}
 }
 
-func TestInspectWarns(t *testing.T) {
-	for data, want := range map[string]string{
-		"n\nJos\xe9\n": "read as Windows-1252",
-		"n\nJose":      "x.csv:2: the last line has no end",
-		"n\nJose\n":    "",
-	} {
-		info := inspect(t, []byte(data))
-		var got string
-		for _, w := range info.Warnings("x.csv") {
-			got += w.String()
+func TestWindows1252IsReported(t *testing.T) {
+	for data, want := range map[string]bool{"n\nJos\xe9\n": true, "n\nJos\xe9 É\u00a0\n": false, "n\nJosé\n": false, "n\nJose\n": false} {
+		if info := inspect(t, []byte(data)); info.Guessed != want {
+			t.Errorf("%q: %v", data, info.Guessed)
 		}
-		if !strings.Contains(got, want) || (want == "") != (got == "") {
-			t.Errorf("%q: got %q, want %q", data, got, want)
-		}
+	}
+	// A pair that looks like UTF-8 by chance, among many that don't.
+	french := strings.Repeat("d\xe9j\xe0\n", 20) + "CAF\xc9\xa0!\n"
+	if info := inspect(t, []byte(french)); !info.Guessed || info.Undecodable >= 0 {
+		t.Errorf("%+v", info)
 	}
 }
 
