@@ -1,0 +1,301 @@
+package store
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/plan"
+)
+
+// Terms are what a sending is accepted under.
+type Terms struct {
+	// DuplicateWindow is how long an accepted drop refuses the same one again; 0 doesn't look.
+	DuplicateWindow time.Duration
+	// Resend allows the same drop again.
+	Resend bool
+	// Grid is the application's slots; nil leaves the sending unsliced, due at ScheduledAt.
+	Grid *plan.Grid
+	// Place gives head.Rows.Accepted recipients their slots. It is called inside
+	// the transaction, at most once, and must not call the store; its error rolls
+	// everything back and is returned as it is.
+	Place func(plan.Bookings) ([]plan.Placement, error)
+}
+
+// Accept makes a checked sending a scheduled one: it looks for an earlier drop of
+// the same Digest (a *DuplicateDrop then), counts and books slots, and stores
+// header, slices, counts and timeline, all in one transaction. It replaces the
+// header by head and sets State, AcceptedAt (now, unless set), Sliced, and Messages and
+// Planned where they are 0. A dry run books nothing and is completed at once; its
+// slices are stored for the report. All its rows must have been appended.
+func (s *Store) Accept(head *campaign.Sending, terms Terms) ([]campaign.Slice, error) {
+	var list []slice
+	saved := *head
+	err := s.update(func(t *tx) error {
+		n, err := t.checking(head.ID)
+		if err != nil {
+			return err
+		}
+		if head.AcceptedAt.IsZero() {
+			head.AcceptedAt = now()
+		}
+		if err := t.refuseDuplicate(head, terms); err != nil {
+			return err
+		}
+		if err := frozen(head); err != nil {
+			return err
+		}
+		if err := t.countRows(n, head); err != nil {
+			return err
+		}
+		if list, err = t.place(head, terms); err != nil {
+			return err
+		}
+		if err := t.putSlices(n, list); err != nil {
+			return err
+		}
+		rec := &record{id: head.ID, state: campaign.StateChecking, due: offTimeline}
+		rec.shape(head)
+		b := &books{}
+		head.State, head.Reason, head.FinishedAt = campaign.StateScheduled, "", time.Time{}
+		if head.DryRun {
+			head.State, head.FinishedAt = campaign.StateCompleted, now()
+		} else {
+			b.counts[campaign.Pending] = head.Planned
+			if err := t.putDigest(n, head); err != nil {
+				return err
+			}
+		}
+		if err := t.putBooks(n, b); err != nil {
+			return err
+		}
+		return t.putHeader(n, head, campaign.StateChecking, rec)
+	})
+	if err != nil {
+		*head = saved
+		return nil, err
+	}
+	return plain(list), nil
+}
+
+// errShape is returned when a header contradicts itself or its rows.
+var errShape = errors.New("the sending's numbers don't agree")
+
+// frozen fills in and checks what of a header marks and counts are laid out by.
+func frozen(head *campaign.Sending) error {
+	most, least := 0, campaign.MaxMessages
+	for _, channel := range head.Channels {
+		n := len(campaign.ContentsFor(head.Contents, channel))
+		most, least = max(most, n), min(least, n)
+	}
+	if head.Messages == 0 {
+		head.Messages = most
+	}
+	all := uint64(head.Rows.Accepted) * uint64(most)
+	if head.Planned == 0 && most == least {
+		head.Planned = all
+	}
+	switch {
+	case len(head.Channels) == 0 || least == 0 || most > campaign.MaxMessages || len(head.Channels) > 255:
+		return fmt.Errorf("%w: %d channels with %d to %d messages a recipient", errShape, len(head.Channels), least, most)
+	case head.Messages != most:
+		return fmt.Errorf("%w: %d messages a recipient, its contents make %d", errShape, head.Messages, most)
+	case head.Rows.Accepted == 0:
+		return fmt.Errorf("%w: no recipient", errShape)
+	case head.Planned > all || head.Planned < uint64(head.Rows.Accepted)*uint64(least):
+		return fmt.Errorf("%w: %d messages planned for %d recipients", errShape, head.Planned, head.Rows.Accepted)
+	case head.ScheduledAt.IsZero():
+		return fmt.Errorf("%w: it has no time", errShape)
+	}
+	return nil
+}
+
+// countRows makes sure that every row is there before anything is promised.
+func (t *tx) countRows(n uint64, head *campaign.Sending) error {
+	rows, want := uint32(0), head.Rows.Accepted
+	prefix := key8(n)
+	c := t.bucket(bucketChunks).Cursor()
+	for k, v := c.Seek(prefix); len(k) == 12 && string(k[:8]) == string(prefix); k, v = c.Next() {
+		have, err := chunkRows(v)
+		if err != nil {
+			return err
+		}
+		if binary.BigEndian.Uint32(k[8:]) != rows/campaign.ChunkRows || rows%campaign.ChunkRows != 0 {
+			return fmt.Errorf("%w: chunk %d is missing or short", errShape, rows/campaign.ChunkRows)
+		}
+		rows += uint32(have)
+	}
+	if rows != want {
+		return fmt.Errorf("%w: %d rows stored, %d accepted", errShape, rows, want)
+	}
+	return nil
+}
+
+// place turns a sending into slices, and books them.
+func (t *tx) place(head *campaign.Sending, terms Terms) ([]slice, error) {
+	head.Sliced = terms.Grid != nil && terms.Place != nil
+	all := head.Rows.Accepted
+	if !head.Sliced {
+		return []slice{{Slice: campaign.Slice{Start: head.ScheduledAt.UTC(), Rows: all, Recipients: all}}}, nil
+	}
+	table, err := t.slotTable(head.ApplicationID, terms.Grid.Slot)
+	if err != nil {
+		return nil, err
+	}
+	placements, err := terms.Place(table)
+	if err != nil {
+		return nil, err
+	}
+	var list []slice
+	first := uint32(0)
+	for _, p := range placements {
+		if p.Recipients == 0 || p.Recipients > all-first {
+			return nil, fmt.Errorf("%w: slots for more than %d recipients", errShape, all)
+		}
+		one := slice{Slice: campaign.Slice{Start: p.Start.UTC(), End: p.End.UTC(), First: first, Rows: p.Recipients, Recipients: p.Recipients}}
+		first += p.Recipients
+		if !head.DryRun {
+			if err := table.reserve(&one, p.Slot, terms.Grid.Capacity, head.Messages); err != nil {
+				return nil, err
+			}
+		}
+		list = append(list, one)
+	}
+	if first != all {
+		return nil, fmt.Errorf("%w: slots for %d of %d recipients", errShape, first, all)
+	}
+	return list, nil
+}
+
+// reserve books a new slice in its slot, and refuses what would be more than the slot holds.
+func (b *slotTable) reserve(one *slice, slot int64, capacity uint32, messages int) error {
+	want := uint64(one.Recipients) * uint64(messages)
+	if grid := (plan.Grid{Slot: b.slot}); grid.Number(one.Start) != slot || !one.End.Equal(grid.Start(slot+1)) {
+		return fmt.Errorf("%w: a slice from %s to %s in slot %d", errShape, one.Start, one.End, slot)
+	}
+	var have [1]uint32
+	if err := b.Reserved(slot, have[:]); err != nil {
+		return err
+	}
+	if want+uint64(have[0]) > uint64(capacity) {
+		return fmt.Errorf("%w: %d messages more in slot %d, which holds %d of %d", errShape, want, slot, have[0], capacity)
+	}
+	one.booked = uint32(want)
+	return b.book(one, int64(want))
+}
+
+// refuseDuplicate looks for an earlier acceptance of the same drop (SPEC 2).
+func (t *tx) refuseDuplicate(head *campaign.Sending, terms Terms) error {
+	if head.Digest == "" || terms.Resend || terms.DuplicateWindow <= 0 {
+		return nil
+	}
+	earlier, at, err := t.earlier(head.Digest)
+	if err != nil || earlier == 0 {
+		return err
+	}
+	if head.AcceptedAt.Sub(at) >= terms.DuplicateWindow {
+		return nil
+	}
+	before, err := t.header(earlier)
+	if err != nil {
+		return err
+	}
+	return &DuplicateDrop{Earlier: before.ID}
+}
+
+// digestEntry is the length of one acceptance in a value of digests: number and time.
+const digestEntry = 16
+
+// earlier is the latest acceptance of the digest that counts: not one that was
+// canceled with nothing sent. 0 if there is none.
+func (t *tx) earlier(digest string) (uint64, time.Time, error) {
+	key, err := digestKey(digest)
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	for value := t.bucket(bucketDigests).Get(key); len(value) >= digestEntry; value = value[digestEntry:] {
+		n := binary.BigEndian.Uint64(value)
+		head := t.bucket(bucketSendings).Get(key8(n))
+		if len(head) < headerFixed {
+			continue // gone by retention
+		}
+		b, err := t.books(n)
+		if err != nil {
+			return 0, time.Time{}, err
+		}
+		state, _ := stateOf(head[1])
+		if state == campaign.StateCanceled && b.counts[campaign.Sent]+b.counts[campaign.Unknown]+b.counts[campaign.InFlight] == 0 {
+			continue
+		}
+		return n, time.Unix(0, int64(binary.BigEndian.Uint64(value[8:]))).UTC(), nil
+	}
+	return 0, time.Time{}, nil
+}
+
+// putDigest notes an acceptance, before the one that counted until now: should
+// the new one be canceled, that one counts again.
+func (t *tx) putDigest(n uint64, head *campaign.Sending) error {
+	if head.Digest == "" {
+		return nil
+	}
+	key, err := digestKey(head.Digest)
+	if err != nil {
+		return err
+	}
+	value := binary.BigEndian.AppendUint64(nil, n)
+	value = binary.BigEndian.AppendUint64(value, uint64(head.AcceptedAt.UnixNano()))
+	before, at, err := t.earlier(head.Digest)
+	if err != nil {
+		return err
+	}
+	if before != 0 {
+		value = binary.BigEndian.AppendUint64(value, before)
+		value = binary.BigEndian.AppendUint64(value, uint64(at.UnixNano()))
+	}
+	return t.bucket(bucketDigests).Put(key, value)
+}
+
+func digestKey(digest string) ([]byte, error) {
+	key, err := hex.DecodeString(digest)
+	if err != nil || len(key) != 32 {
+		return nil, fmt.Errorf("%w: the digest is no SHA-256 in hex", errShape)
+	}
+	return key, nil
+}
+
+// Refuse ends a sending that was being checked: rejected (its rows are removed,
+// its refusals kept) or canceled (its rows are kept, and every message counts as Canceled). head
+// replaces the header, so it carries problems and counts.
+func (s *Store) Refuse(head *campaign.Sending, state campaign.State, reason string) error {
+	if state != campaign.StateRejected && state != campaign.StateCanceled {
+		return fmt.Errorf("refuse %s as %s: %w", head.ID, state, ErrState)
+	}
+	return s.update(func(t *tx) error {
+		n, err := t.checking(head.ID)
+		if err != nil {
+			return err
+		}
+		rec := &record{id: head.ID, state: campaign.StateChecking, due: offTimeline}
+		if state == campaign.StateRejected {
+			if err := t.dropPrefix(bucketChunks, key8(n)); err != nil {
+				return err
+			}
+			head.Planned = 0
+		} else if head.Rows.Accepted > 0 {
+			if err := errors.Join(frozen(head), t.countRows(n, head)); err != nil {
+				return err
+			}
+			rec.shape(head)
+			b := &books{base: campaign.Canceled}
+			b.counts[campaign.Canceled] = head.Planned
+			if err := t.putBooks(n, b); err != nil {
+				return err
+			}
+		}
+		head.State, head.Reason, head.FinishedAt = state, reason, now()
+		return t.putHeader(n, head, campaign.StateChecking, rec)
+	})
+}

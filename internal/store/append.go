@@ -1,0 +1,193 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/klauspost/compress/s2"
+
+	"campaignd/internal/campaign"
+)
+
+// Packed is a chunk of rows ready to be stored.
+type Packed struct {
+	first uint32
+	rows  int
+	data  []byte
+	err   error
+}
+
+// Size is the chunk's size on disk in bytes.
+func (p Packed) Size() int { return len(p.data) }
+
+// checking is the number of a sending that is being checked.
+func (t *tx) checking(id campaign.ID) (uint64, error) {
+	n, err := number(id)
+	if err != nil {
+		return 0, err
+	}
+	rec, err := t.record(n)
+	if err != nil {
+		return 0, err
+	}
+	if rec == nil || rec.id != id {
+		return 0, fmt.Errorf("sending %q: %w", id, ErrNotFound)
+	}
+	if rec.state != campaign.StateChecking {
+		return 0, fmt.Errorf("sending %q is %s, not checking: %w", id, rec.state, ErrState)
+	}
+	return n, nil
+}
+
+// AppendRows stores chunks of a sending that is being checked, in one
+// transaction. Each chunk but the sending's last has campaign.ChunkRows rows; they
+// may come in any order, and one that comes again replaces the former. 4 to 8 MB a call keep memory and the number
+// of syncs low.
+func (s *Store) AppendRows(id campaign.ID, chunks []Packed) error {
+	err := s.update(func(t *tx) error {
+		n, err := t.checking(id)
+		if err != nil {
+			return err
+		}
+		b := t.ascending(bucketChunks)
+		for _, p := range chunks {
+			if p.err != nil {
+				return p.err
+			}
+			if p.first%campaign.ChunkRows != 0 || p.rows == 0 {
+				return fmt.Errorf("chunk of %d rows from row %d on: a chunk begins at a multiple of %d", p.rows, p.first, campaign.ChunkRows)
+			}
+			if err := b.Put(key12(n, p.first/campaign.ChunkRows), p.data); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("store rows of %s: %w", id, err)
+	}
+	return nil
+}
+
+// refusalBytes is about how many bytes of refusals are kept in one value.
+const refusalBytes = 64 << 10
+
+// AppendRefusals stores rows that were not accepted, in order of line, after
+// those stored before.
+func (s *Store) AppendRefusals(id campaign.ID, refusals []campaign.Refusal) error {
+	var values [][]byte
+	var raw []byte
+	for i := range refusals {
+		raw = appendRefusal(raw, &refusals[i])
+		if len(raw) >= refusalBytes || i == len(refusals)-1 {
+			values = append(values, s2.Encode(nil, raw))
+			raw = raw[:0]
+		}
+	}
+	err := s.update(func(t *tx) error {
+		n, err := t.checking(id)
+		if err != nil {
+			return err
+		}
+		b := t.ascending(bucketRefusals)
+		seq := uint32(0)
+		c := b.Cursor()
+		k, _ := c.Seek(key8(n + 1))
+		if k == nil {
+			k, _ = c.Last()
+		} else {
+			k, _ = c.Prev()
+		}
+		if len(k) == 12 && bytes.HasPrefix(k, key8(n)) {
+			seq = binary.BigEndian.Uint32(k[8:]) + 1
+		}
+		for i, value := range values {
+			if err := b.Put(key12(n, seq+uint32(i)), value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("store refused rows of %s: %w", id, err)
+	}
+	return nil
+}
+
+func appendRefusal(dst []byte, r *campaign.Refusal) []byte {
+	dst = binary.AppendUvarint(dst, uint64(r.Line))
+	dst = append(dst, byte(r.Outcome))
+	dst = appendText(dst, r.ContactCode)
+	dst = appendText(dst, r.ChannelType)
+	dst = appendText(dst, r.Column)
+	return appendText(dst, r.Reason)
+}
+
+// decodeRefusals takes a stored block of refusals apart.
+func decodeRefusals(value []byte) ([]campaign.Refusal, error) {
+	if size, err := s2.DecodedLen(value); err != nil || size > maxChunk {
+		return nil, fmt.Errorf("decode refused rows: %w", errCut)
+	}
+	raw, err := s2.Decode(nil, value)
+	if err != nil {
+		return nil, fmt.Errorf("decode refused rows: %w", err)
+	}
+	r := reader{b: raw}
+	var out []campaign.Refusal
+	for r.err == nil && len(r.b) > 0 {
+		one := campaign.Refusal{Line: r.uint32(), Outcome: campaign.Outcome(r.byte()),
+			ContactCode: r.text(), ChannelType: r.text(), Column: r.text(), Reason: r.text()}
+		if r.err == nil {
+			out = append(out, one)
+		}
+	}
+	return out, r.done("refused rows")
+}
+
+// EachRefusal calls fn with every row that was not accepted, in order of line. No
+// transaction is open while fn runs.
+func (s *Store) EachRefusal(id campaign.ID, fn func(campaign.Refusal) error) error {
+	n, err := number(id)
+	if err != nil {
+		return err
+	}
+	for seq := uint32(0); ; seq++ {
+		var list []campaign.Refusal
+		err := s.view(func(t *tx) error {
+			value := t.bucket(bucketRefusals).Get(key12(n, seq))
+			if value == nil {
+				return nil
+			}
+			list, err = decodeRefusals(value)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("read refused rows of %s: %w", id, err)
+		}
+		if list == nil {
+			return nil
+		}
+		for _, one := range list {
+			if err := fn(one); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// DiscardRows removes the rows and refusals of a sending that is being checked.
+func (s *Store) DiscardRows(id campaign.ID) error {
+	return s.update(func(t *tx) error {
+		n, err := t.checking(id)
+		if err != nil {
+			return err
+		}
+		for _, bucket := range [][]byte{bucketChunks, bucketRefusals} {
+			if err := t.dropPrefix(bucket, key8(n)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,138 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/klauspost/compress/s2"
+
+	"campaignd/internal/campaign"
+)
+
+// Details of outcomes are kept in blocks, several a chunk. A block's value: one
+// byte of format (open or packed with s2), the time of its first entry
+// (milliseconds, varint), and entry after entry: row in its chunk and message
+// (uvarint, three bits for the message), mark, flags, the time since the first entry
+// (milliseconds, varint), and those of provider, code and detail that the flags name.
+// The last block of a chunk stays open and is appended to until it has
+// blockBytes; then it is packed and the next one begins.
+const (
+	blockOpen   = 0
+	blockPacked = 1
+	blockBytes  = 16 << 10
+	maxBlock    = 64 << 20
+
+	hasProvider = 1
+	hasCode     = 2
+	hasDetail   = 4
+)
+
+// blockWriter appends entries to an open block.
+type blockWriter struct {
+	b     []byte
+	first int64 // time of its first entry in milliseconds
+}
+
+// resume goes on with an open block.
+func (w *blockWriter) resume(value []byte) error {
+	r := reader{b: value}
+	r.byte()
+	w.first = r.varint()
+	// Room for what a group adds: it would grow step by step else.
+	w.b = append(make([]byte, 0, 2*blockBytes), value...)
+	if r.err != nil {
+		return fmt.Errorf("decode outcomes: %w", r.err)
+	}
+	return nil
+}
+
+func (w *blockWriter) add(e *campaign.Entry, mark campaign.Mark) {
+	at := e.At.UnixMilli()
+	if len(w.b) == 0 {
+		w.b = binary.AppendVarint(append(make([]byte, 0, 2*blockBytes), blockOpen), at)
+		w.first = at
+	}
+	w.b = binary.AppendUvarint(w.b, uint64(e.Row%campaign.ChunkRows)<<3|uint64(e.Message))
+	flags := byte(0)
+	if e.Provider != "" {
+		flags |= hasProvider
+	}
+	if e.Code != "" {
+		flags |= hasCode
+	}
+	if e.Detail != "" {
+		flags |= hasDetail
+	}
+	w.b = append(w.b, byte(mark), flags)
+	w.b = binary.AppendVarint(w.b, at-w.first)
+	for _, s := range []string{e.Provider, e.Code, e.Detail} {
+		if s != "" {
+			w.b = appendText(w.b, s)
+		}
+	}
+}
+
+// packBlock is the form in which a full block is kept; the block itself if packing gains little.
+func packBlock(open []byte) []byte {
+	packed := make([]byte, 1+s2.MaxEncodedLen(len(open)-1))
+	packed[0] = blockPacked
+	packed = packed[:1+len(s2.Encode(packed[1:], open[1:]))]
+	if len(packed) > len(open)*9/10 {
+		return open
+	}
+	return packed
+}
+
+// decodeBlock calls fn with each entry of a block. Entries have no Sending; their Row
+// counts from first.
+func decodeBlock(value []byte, first uint32, fn func(campaign.Entry)) error {
+	r := reader{b: value}
+	switch r.byte() {
+	case blockOpen:
+	case blockPacked:
+		size, err := s2.DecodedLen(r.b)
+		if err != nil || size > maxBlock {
+			return fmt.Errorf("decode outcomes: %w", errCut)
+		}
+		raw, err := s2.Decode(nil, r.b)
+		if err != nil {
+			return fmt.Errorf("decode outcomes: %w", err)
+		}
+		r.b = raw
+	default:
+		r.fail()
+	}
+	all := string(r.b) // one allocation for the strings of all entries
+	begin := r.varint()
+	for r.err == nil && len(r.b) > 0 {
+		which := r.uvarint()
+		mark := campaign.Mark(r.byte())
+		flags := r.byte()
+		at := begin + r.varint()
+		message := which & 7
+		if which>>3 >= campaign.ChunkRows || message == 0 || message > campaign.MaxMessages ||
+			flags > hasProvider|hasCode|hasDetail || at > math.MaxInt64/2 || at < math.MinInt64/2 {
+			r.fail()
+			break
+		}
+		e := campaign.Entry{
+			Row: first + uint32(which>>3), Message: uint8(message), Outcome: mark.Outcome(), Attempts: uint8(mark.Attempts()),
+			At: time.UnixMilli(at).UTC(),
+		}
+		for i, s := range []*string{&e.Provider, &e.Code, &e.Detail} {
+			if flags&(1<<i) != 0 {
+				n := len(r.bytes(r.uvarint()))
+				end := len(all) - len(r.b)
+				if r.err == nil {
+					*s = all[end-n : end]
+				}
+			}
+		}
+		if r.err == nil {
+			fn(e)
+		}
+	}
+	return r.done("outcomes")
+}

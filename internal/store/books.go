@@ -1,0 +1,118 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// books are the counts of a sending; none yet are all zero.
+func (t *tx) books(n uint64) (books, error) {
+	value := t.bucket(bucketCounts).Get(key8(n))
+	if value == nil {
+		return books{}, nil
+	}
+	return decodeBooks(value)
+}
+
+func (t *tx) putBooks(n uint64, b *books) error {
+	return t.ascending(bucketCounts).Put(key8(n), b.encode())
+}
+
+// slices are the slices of a sending in order of time.
+func (t *tx) slices(n uint64) ([]slice, error) {
+	value := t.bucket(bucketSlices).Get(key8(n))
+	if value == nil {
+		return nil, nil
+	}
+	return decodeSlices(value)
+}
+
+func (t *tx) putSlices(n uint64, list []slice) error {
+	slices.SortStableFunc(list, func(a, b slice) int {
+		if c := a.Start.Compare(b.Start); c != 0 {
+			return c
+		}
+		return compare(a.First, b.First)
+	})
+	return t.ascending(bucketSlices).Put(key8(n), encodeSlices(list))
+}
+
+// chunk unpacks a chunk into rows.
+func (t *tx) chunk(n uint64, chunk uint32, u *unpacker, rows *campaign.Rows) error {
+	value := t.bucket(bucketChunks).Get(key12(n, chunk))
+	if value == nil {
+		return fmt.Errorf("read chunk %d: %w", chunk, ErrNotFound)
+	}
+	return u.chunk(value, chunk*campaign.ChunkRows, rows)
+}
+
+// putRetry notes that a message waits until due. Its error stays with the message's details.
+func (t *tx) putRetry(n uint64, due int64, e *campaign.Entry) error {
+	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8), uint64(due))
+	if err := t.bucket(bucketWaiting).Put(keyWaiting(n, e.Row, e.Message), value); err != nil {
+		return err
+	}
+	note := binary.BigEndian.AppendUint64([]byte{e.Attempts}, uint64(e.At.UnixNano()))
+	note = appendText(note, e.Code)
+	note = appendText(note, e.Detail)
+	return t.bucket(bucketRetries).Put(keyRetry(n, due, e.Row, e.Message), note)
+}
+
+func (t *tx) dropRetry(n uint64, row uint32, message uint8) error {
+	key := keyWaiting(n, row, message)
+	value := t.bucket(bucketWaiting).Get(key)
+	if len(value) != 8 {
+		return fmt.Errorf("forget retry: %w: it has no time", ErrDamaged)
+	}
+	due := int64(binary.BigEndian.Uint64(value))
+	if err := t.bucket(bucketWaiting).Delete(key); err != nil {
+		return err
+	}
+	return t.bucket(bucketRetries).Delete(keyRetry(n, due, row, message))
+}
+
+// dropPrefix removes all keys with a prefix.
+func (t *tx) dropPrefix(bucket, prefix []byte) error {
+	c := t.bucket(bucket).Cursor()
+	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
+		if err := c.Delete(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Retries implements send.Book: what waits for its next attempt, in order of NextAt.
+func (s *Store) Retries(id campaign.ID) ([]campaign.Entry, error) {
+	n, err := number(id)
+	if err != nil {
+		return nil, err
+	}
+	var out []campaign.Entry
+	err = s.view(func(t *tx) error {
+		prefix := key8(n)
+		c := t.bucket(bucketRetries).Cursor()
+		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+			r := reader{b: v}
+			e := campaign.Entry{Sending: id, Outcome: campaign.Retrying, Attempts: r.byte()}
+			e.At = time.Unix(0, int64(r.fixed64())).UTC()
+			e.Code, e.Detail = r.text(), r.text()
+			if len(k) != 21 {
+				r.fail()
+			}
+			if err := r.done("retry"); err != nil {
+				return err
+			}
+			e.NextAt = time.Unix(0, int64(binary.BigEndian.Uint64(k[8:]))).UTC()
+			e.Row, e.Message = binary.BigEndian.Uint32(k[16:]), k[20]
+			out = append(out, e)
+		}
+		return nil
+	})
+	return out, err
+}

@@ -1,0 +1,194 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/klauspost/compress/s2"
+
+	"campaignd/internal/campaign"
+)
+
+// A chunk's value: one byte of format, the number of rows (uvarint), an s2 block
+// of the columns: lines (the first, then differences), channels, contacts, the
+// number of value columns and each of them. A column of strings is its form, the
+// lengths and the bytes; in the form nibbles two characters share a byte, because s2
+// finds repeats but no short codes, and half of a CSV is digits.
+const (
+	chunkFormat = 1
+	// maxChunk is the most bytes a chunk may have unpacked: what bbolt takes as a value, halved.
+	maxChunk = 1 << 30
+
+	formPlain   = 0
+	formNibbles = 1
+)
+
+// nibbles are the characters of the form nibbles: digits and what stands between
+// them in telephone numbers, dates, prices and times.
+const nibbles = "0123456789+-. :/"
+
+// nibbleTable gives each byte its place in nibbles, 255 if it has none.
+type nibbleTable [256]byte
+
+func newNibbleTable() *nibbleTable {
+	var t nibbleTable
+	for i := range t {
+		t[i] = 255
+	}
+	for i := range len(nibbles) {
+		t[nibbles[i]] = byte(i)
+	}
+	return &t
+}
+
+// Pack encodes and compresses rows. It keeps nothing of rows and is safe to
+// call from many workers at once, outside of any transaction.
+func Pack(rows *campaign.Rows) Packed {
+	p := Packed{first: rows.First, rows: rows.Len()}
+	size := len(rows.Contacts.Data) + 16*rows.Len()
+	for i := range rows.Values {
+		size += len(rows.Values[i].Data) + 4*rows.Len()
+	}
+	if size > maxChunk || rows.Len() > campaign.ChunkRows {
+		p.err = fmt.Errorf("pack %d rows of %d bytes: a chunk has at most %d rows and %d bytes", rows.Len(), size, campaign.ChunkRows, maxChunk)
+		return p
+	}
+	table := newNibbleTable()
+	raw := make([]byte, 0, size)
+	last := uint32(0)
+	for _, line := range rows.Lines {
+		raw = binary.AppendVarint(raw, int64(line)-int64(last))
+		last = line
+	}
+	raw = append(raw, rows.Channels...)
+	raw = appendColumn(raw, &rows.Contacts, table)
+	raw = binary.AppendUvarint(raw, uint64(len(rows.Values)))
+	for i := range rows.Values {
+		raw = appendColumn(raw, &rows.Values[i], table)
+	}
+	head := binary.AppendUvarint([]byte{chunkFormat}, uint64(rows.Len()))
+	data := make([]byte, len(head)+s2.MaxEncodedLen(len(raw)))
+	copy(data, head)
+	packed := s2.Encode(data[len(head):], raw)
+	// A copy of the right size: the packed chunks of a large drop wait in memory.
+	p.data = append(make([]byte, 0, len(head)+len(packed)), data[:len(head)+len(packed)]...)
+	return p
+}
+
+func appendColumn(dst []byte, c *campaign.Column, table *nibbleTable) []byte {
+	form := byte(formNibbles)
+	for _, b := range c.Data {
+		if table[b] == 255 {
+			form = formPlain
+			break
+		}
+	}
+	dst = append(dst, form)
+	start := uint32(0)
+	for _, end := range c.Ends {
+		dst = binary.AppendUvarint(dst, uint64(end-start))
+		start = end
+	}
+	if form == formPlain {
+		return append(dst, c.Data...)
+	}
+	i := 0
+	for ; i+1 < len(c.Data); i += 2 {
+		dst = append(dst, table[c.Data[i]]<<4|table[c.Data[i+1]])
+	}
+	if i < len(c.Data) {
+		dst = append(dst, table[c.Data[i]]<<4)
+	}
+	return dst
+}
+
+// chunkRows is the number of rows of a stored chunk, read without unpacking it.
+func chunkRows(data []byte) (int, error) {
+	r := reader{b: data}
+	if r.byte() != chunkFormat {
+		r.fail()
+	}
+	n := r.uvarint()
+	if r.err != nil || n == 0 || n > campaign.ChunkRows {
+		return 0, fmt.Errorf("decode chunk: %w", errCut)
+	}
+	return int(n), nil
+}
+
+// unpacker decodes chunks and keeps its buffer between them.
+type unpacker struct{ raw []byte }
+
+// chunk fills rows from a stored chunk. rows keeps nothing of data.
+func (u *unpacker) chunk(data []byte, first uint32, rows *campaign.Rows) error {
+	n, err := chunkRows(data)
+	if err != nil {
+		return err
+	}
+	head := reader{b: data[1:]}
+	head.uvarint()
+	if size, err := s2.DecodedLen(head.b); err != nil || size > maxChunk {
+		return fmt.Errorf("decode chunk: %w", errCut)
+	}
+	raw, err := s2.Decode(u.raw[:cap(u.raw)], head.b)
+	if err != nil {
+		return fmt.Errorf("decode chunk: %w", err)
+	}
+	u.raw = raw
+	r := reader{b: raw}
+	rows.Reset(first, 0)
+	line := int64(0)
+	for range n {
+		line += r.varint()
+		if line < 0 || line > math.MaxUint32 {
+			r.fail()
+			line = 0
+		}
+		rows.Lines = append(rows.Lines, uint32(line))
+	}
+	rows.Channels = append(rows.Channels, r.bytes(uint64(n))...)
+	r.column(n, &rows.Contacts)
+	values := r.uvarint()
+	if values > uint64(len(r.b)) {
+		r.fail()
+		values = 0
+	}
+	// Reset keeps the columns' memory when a room reads chunk after chunk.
+	rows.Values = rows.Values[:min(int(values), cap(rows.Values))]
+	for len(rows.Values) < int(values) {
+		rows.Values = append(rows.Values, campaign.Column{})
+	}
+	for i := range rows.Values {
+		rows.Values[i].Reset()
+		r.column(n, &rows.Values[i])
+	}
+	return r.done("chunk")
+}
+
+// column reads a column of n strings into c, which is empty.
+func (r *reader) column(n int, c *campaign.Column) {
+	form := r.byte()
+	total := uint64(0)
+	for range n {
+		total += r.uvarint()
+		if r.err != nil || total > maxChunk {
+			r.fail()
+			return
+		}
+		c.Ends = append(c.Ends, uint32(total))
+	}
+	switch form {
+	case formPlain:
+		c.Data = append(c.Data, r.bytes(total)...)
+	case formNibbles:
+		packed := r.bytes((total + 1) / 2)
+		for _, b := range packed {
+			c.Data = append(c.Data, nibbles[b>>4], nibbles[b&15])
+		}
+		if len(packed) > 0 {
+			c.Data = c.Data[:total]
+		}
+	default:
+		r.fail()
+	}
+}

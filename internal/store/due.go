@@ -1,0 +1,321 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// An entry of the timeline is the instant at which its sending has something to
+// do, or an earlier one: as messages go out the sending's next instant moves on,
+// and writing that down at every commit would cost more than looking closely at
+// the few sendings whose entry has come. Due looks, and corrects the entry.
+
+// scan remembers, between two looks at a sending, up to where its slices have
+// no message left that could become due.
+type scan struct {
+	slice int    // in order of time: all before it are through
+	row   uint32 // within it: all before it are through
+}
+
+// scans are the memory of all sendings. What makes a message due earlier than was
+// known (a retry, a message that is Pending again, new slices) raises changes, so
+// that a look begun before it is not remembered and corrects nothing.
+type scans struct {
+	mu       sync.Mutex // guards what follows
+	byNumber map[uint64]*scan
+	changes  uint64
+}
+
+func (s *scans) of(n uint64) (scan, uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one := s.byNumber[n]; one != nil {
+		return *one, s.changes
+	}
+	return scan{}, s.changes
+}
+
+func (s *scans) remember(n uint64, one scan, changes uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changes == changes {
+		s.byNumber[n] = &one
+	}
+}
+
+// forget is called before and after the commit of what makes a message due earlier.
+func (s *scans) forget(n uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.byNumber, n)
+	s.changes++
+}
+
+func (s *scans) forgetAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.byNumber)
+	s.changes++
+}
+
+func (s *scans) now() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changes
+}
+
+// Due implements send.Book: the active sendings with something due at or before
+// until. A sending is due when a slice that starts by then has a recipient whose
+// next message waits, when a retry is due, or when its books balance and it wants
+// Finish. Pacing inside a slice is the caller's.
+func (s *Store) Due(until time.Time) (ids []campaign.ID, next time.Time, err error) {
+	limit := until.UnixNano()
+	earliest := int64(noDue)
+	changes := s.scans.now()
+	late := map[uint64]int64{}
+	err = s.view(func(t *tx) error {
+		c := t.bucket(bucketTimeline).Cursor()
+		k, _ := c.First()
+		for ; k != nil; k, _ = c.Next() {
+			due, n, ok := splitTimeline(k)
+			if !ok {
+				return fmt.Errorf("read timeline: %w: %w", ErrDamaged, errCut)
+			}
+			if due > limit {
+				earliest = min(earliest, due)
+				break
+			}
+			rec, err := t.record(n)
+			if err != nil {
+				return err
+			}
+			if rec == nil {
+				return fmt.Errorf("read timeline: %w: sending number %d is not active", ErrDamaged, n)
+			}
+			exact, after, err := t.nextDue(n, rec, limit, true)
+			if err != nil {
+				return err
+			}
+			earliest = min(earliest, after)
+			if exact <= limit {
+				ids = append(ids, rec.id)
+			} else {
+				late[n] = exact
+				earliest = min(earliest, exact)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	if len(late) > 0 {
+		if err := s.correct(late, changes); err != nil {
+			return nil, time.Time{}, err
+		}
+	}
+	if earliest != noDue {
+		next = time.Unix(0, earliest).UTC()
+	}
+	return ids, next, nil
+}
+
+// correct moves entries of the timeline to the instants found, unless something
+// may have become due earlier meanwhile: then the next look will do it.
+func (s *Store) correct(late map[uint64]int64, changes uint64) error {
+	return s.update(func(t *tx) error {
+		if s.scans.now() != changes {
+			return nil
+		}
+		for n, due := range late {
+			rec, err := t.record(n)
+			if err != nil {
+				return err
+			}
+			if rec == nil || !rec.state.Active() || rec.due >= due {
+				continue
+			}
+			if err := t.schedule(n, rec, due); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// schedule moves the sending's entry and writes the record.
+func (t *tx) schedule(n uint64, rec *record, due int64) error {
+	timeline := t.bucket(bucketTimeline)
+	if rec.due != offTimeline && rec.due != due {
+		if err := timeline.Delete(keyTimeline(rec.due, n)); err != nil {
+			return err
+		}
+	}
+	if due != offTimeline && rec.due != due {
+		if err := timeline.Put(keyTimeline(due, n), nil); err != nil {
+			return err
+		}
+	}
+	rec.due = due
+	return t.putRecord(n, rec)
+}
+
+func (t *tx) unschedule(n uint64, rec *record) error { return t.schedule(n, rec, offTimeline) }
+
+// reschedule sets the entry to the exact instant: after a change of state, of
+// slices, or of messages back to Pending.
+func (t *tx) reschedule(n uint64, rec *record) error {
+	t.forget(n)
+	if !rec.state.Active() {
+		return t.unschedule(n, rec)
+	}
+	due, _, err := t.nextDue(n, rec, 0, false)
+	if err != nil {
+		return err
+	}
+	return t.schedule(n, rec, max(due, 0))
+}
+
+// lower moves the entry to an instant that is earlier than it. It doesn't write the record.
+func (t *tx) lower(n uint64, rec *record, due int64) error {
+	if !rec.state.Active() {
+		return nil
+	}
+	t.forget(n)
+	if due = max(due, 0); due >= rec.due {
+		return nil
+	}
+	return t.schedule(n, rec, due)
+}
+
+func (t *tx) forget(n uint64) {
+	t.s.scans.forget(n)
+	t.after = append(t.after, func() { t.s.scans.forget(n) })
+}
+
+// nextDue is the first instant at which the sending has something to do, 0 if its
+// books balance, noDue if there is nothing but what is in flight; and the
+// first instant after limit at which it may have more. remembered uses and keeps what was seen before.
+func (t *tx) nextDue(n uint64, rec *record, limit int64, remembered bool) (due, after int64, err error) {
+	b, err := t.books(n)
+	if err != nil {
+		return 0, 0, err
+	}
+	if b.counts.Final() == rec.planned {
+		return 0, noDue, nil
+	}
+	due, after = noDue, noDue
+	prefix := key8(n)
+	c := t.bucket(bucketRetries).Cursor()
+	if k, _ := c.Seek(prefix); len(k) == 21 && bytes.HasPrefix(k, prefix) {
+		due = int64(binary.BigEndian.Uint64(k[8:]))
+		if k, _ := c.Seek(binary.BigEndian.AppendUint64(key8(n), uint64(limit)+1)); len(k) == 21 && bytes.HasPrefix(k, prefix) {
+			after = int64(binary.BigEndian.Uint64(k[8:]))
+		}
+	}
+	if b.counts[campaign.Pending] == 0 {
+		return due, after, nil
+	}
+	list, err := t.slices(n)
+	if err != nil {
+		return 0, 0, err
+	}
+	from, changes := scan{}, uint64(0)
+	if remembered {
+		from, changes = t.s.scans.of(n)
+	}
+	look := looker{t: t, n: n, rec: rec, base: b.base}
+	through := true // so far no message was met that could become due
+	for i := from.slice; i < len(list); i++ {
+		one, first := &list[i], uint32(0)
+		start := one.Start.UnixNano()
+		if start > limit && one.Rows > 0 {
+			after = min(after, start)
+		}
+		if start >= due {
+			if start > limit {
+				break
+			}
+			continue
+		}
+		if i == from.slice {
+			first = from.row
+		}
+		open, waiting, err := look.slice(one, first)
+		if err != nil {
+			return 0, 0, err
+		}
+		if open < one.Rows && through && remembered {
+			through = false
+			t.s.scans.remember(n, scan{i, open}, changes)
+		}
+		if waiting {
+			due = start
+		}
+	}
+	return due, after, nil
+}
+
+// looker finds out what waits in a slice.
+type looker struct {
+	t    *tx
+	n    uint64
+	rec  *record
+	base campaign.Outcome
+}
+
+// slice looks through a slice from the row first of it on. open is the first row
+// with a Pending message (one.Rows if there is none); waiting says whether a
+// recipient's next message is Pending: not behind one in flight or to be tried again.
+func (l *looker) slice(one *slice, first uint32) (open uint32, waiting bool, err error) {
+	open = one.Rows
+	stride := int(l.rec.messages)
+	for row := first; row < one.Rows; {
+		at := one.First + row
+		chunk := at / campaign.ChunkRows
+		in := int(at % campaign.ChunkRows)
+		upTo := min(one.Rows-row, uint32(campaign.ChunkRows-in))
+		marks := l.t.bucket(bucketMarks).Get(key12(l.n, chunk))
+		if marks == nil {
+			if l.base == campaign.Pending {
+				return min(open, row), true, nil
+			}
+			row += upTo
+			continue
+		}
+		if len(marks) < (in+int(upTo))*stride {
+			return 0, false, fmt.Errorf("read marks: %w: %w", ErrDamaged, errCut)
+		}
+		for i := range int(upTo) {
+			pending, next := rowStands(marks[(in+i)*stride : (in+i+1)*stride])
+			if pending {
+				open = min(open, row+uint32(i))
+			}
+			if next {
+				return open, true, nil
+			}
+		}
+		row += upTo
+	}
+	return open, false, nil
+}
+
+// rowStands says whether any of a recipient's messages is Pending, and whether
+// that is the one to be sent next.
+func rowStands(marks []byte) (pending, next bool) {
+	for _, m := range marks {
+		switch o := campaign.Mark(m).Outcome(); {
+		case o == campaign.Pending:
+			return true, true
+		case !o.Final():
+			return slices.ContainsFunc(marks, func(m byte) bool { return campaign.Mark(m).Outcome() == campaign.Pending }), false
+		}
+	}
+	return false, false
+}

@@ -1,0 +1,117 @@
+package store
+
+import (
+	"encoding/binary"
+
+	"campaignd/internal/campaign"
+)
+
+// The buckets, as doc.go draws them.
+var (
+	bucketMeta         = []byte("meta")
+	bucketSendings     = []byte("sendings")
+	bucketActive       = []byte("active")
+	bucketSlices       = []byte("slices")
+	bucketCounts       = []byte("counts")
+	bucketChunks       = []byte("chunks")
+	bucketMarks        = []byte("marks")
+	bucketOutcomes     = []byte("outcomes")
+	bucketInFlight     = []byte("inflight")
+	bucketRefusals     = []byte("refusals")
+	bucketTimeline     = []byte("timeline")
+	bucketRetries      = []byte("retries")
+	bucketWaiting      = []byte("waiting")
+	bucketSlots        = []byte("slots")
+	bucketGrids        = []byte("grids")
+	bucketDigests      = []byte("digests")
+	bucketSuppressions = []byte("suppressions")
+	bucketAudit        = []byte("audit")
+)
+
+// The keys of the bucket meta.
+var (
+	metaVersion = []byte("version")
+	metaTag     = []byte("tag")
+	metaStates  = []byte("states")
+)
+
+// dense is the fill of buckets whose keys come in ascending order: a page that
+// was split is never inserted into again. See LIMITS: half-full pages double the file.
+const dense = 0.98
+
+func key8(n uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte, 0, 8), n) }
+
+// key12 is a sending's number and a chunk, or a sequence number within the sending.
+func key12(number uint64, chunk uint32) []byte {
+	k := binary.BigEndian.AppendUint64(make([]byte, 0, 12), number)
+	return binary.BigEndian.AppendUint32(k, chunk)
+}
+
+// key14 is a block of outcome details: number, chunk, sequence.
+func key14(number uint64, chunk uint32, seq uint16) []byte {
+	k := binary.BigEndian.AppendUint64(make([]byte, 0, 14), number)
+	k = binary.BigEndian.AppendUint32(k, chunk)
+	return binary.BigEndian.AppendUint16(k, seq)
+}
+
+// keyTimeline orders by the instant (Unix nanoseconds, not negative), then by number.
+func keyTimeline(due int64, number uint64) []byte {
+	k := binary.BigEndian.AppendUint64(make([]byte, 0, 16), uint64(due))
+	return binary.BigEndian.AppendUint64(k, number)
+}
+
+func splitTimeline(k []byte) (due int64, number uint64, ok bool) {
+	if len(k) != 16 {
+		return 0, 0, false
+	}
+	return int64(binary.BigEndian.Uint64(k)), binary.BigEndian.Uint64(k[8:]), true
+}
+
+// keyRetry orders the waiting messages of a sending by their time.
+func keyRetry(number uint64, due int64, row uint32, message uint8) []byte {
+	k := binary.BigEndian.AppendUint64(make([]byte, 0, 21), number)
+	k = binary.BigEndian.AppendUint64(k, uint64(due))
+	k = binary.BigEndian.AppendUint32(k, row)
+	return append(k, message)
+}
+
+// keyWaiting finds a message's place in retries.
+func keyWaiting(number uint64, row uint32, message uint8) []byte {
+	k := binary.BigEndian.AppendUint64(make([]byte, 0, 13), number)
+	k = binary.BigEndian.AppendUint32(k, row)
+	return append(k, message)
+}
+
+// keySlots is a page of slot counts. Applications and slot numbers are stored
+// with the sign bit turned, so that negative ones sort first.
+func keySlots(application, page int64) []byte {
+	k := binary.BigEndian.AppendUint64(make([]byte, 0, 16), signed(application))
+	return binary.BigEndian.AppendUint64(k, signed(page))
+}
+
+func signed(n int64) uint64 { return uint64(n) ^ 1<<63 }
+
+func unsigned(n uint64) int64 { return int64(n ^ 1<<63) }
+
+// stateCodes numbers the states for storage: never reorder, only append.
+func stateCodes() [9]campaign.State {
+	return [...]campaign.State{"", campaign.StateChecking, campaign.StateScheduled, campaign.StateSending,
+		campaign.StatePaused, campaign.StateHeld, campaign.StateCompleted, campaign.StateCanceled, campaign.StateRejected}
+}
+
+func stateCode(s campaign.State) byte {
+	for i, one := range stateCodes() {
+		if one == s {
+			return byte(i)
+		}
+	}
+	return 0
+}
+
+func stateOf(code byte) (campaign.State, bool) {
+	codes := stateCodes()
+	if code == 0 || int(code) >= len(codes) {
+		return "", false
+	}
+	return codes[code], true
+}

@@ -1,0 +1,187 @@
+package store
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// Suppression is an opt-out (SPEC 10).
+type Suppression struct {
+	ApplicationID int64     `json:"applicationId"`
+	ChannelType   string    `json:"channelType,omitempty"` // "": all channels
+	ContactCode   string    `json:"contactCode"`
+	At            time.Time `json:"at,omitzero"`
+	Source        string    `json:"source,omitempty"` // a file's name, "command", a channel
+}
+
+// maxContactKey is the longest contact code that is a key itself; of a longer one it is the digest.
+const maxContactKey = 512
+
+// keySuppression is application, channel, a zero byte (a channel's name has none), contact.
+func keySuppression(application int64, channelType string, contact []byte) []byte {
+	k := binary.BigEndian.AppendUint64(make([]byte, 0, 9+len(channelType)+min(len(contact), maxContactKey)), signed(application))
+	k = append(append(k, channelType...), 0)
+	if len(contact) > maxContactKey {
+		sum := sha256.Sum256(contact)
+		return append(append(k, 0), sum[:]...)
+	}
+	return append(k, contact...)
+}
+
+// AddSuppressions adds opt-outs in one transaction and returns how many were new;
+// a known one stays as it is. They count for every message that is attempted from then on.
+func (s *Store) AddSuppressions(list []Suppression) (int, error) {
+	added := 0
+	err := s.update(func(t *tx) error {
+		added = 0
+		b := t.bucket(bucketSuppressions)
+		for _, one := range list {
+			key := keySuppression(one.ApplicationID, one.ChannelType, []byte(one.ContactCode))
+			if b.Get(key) != nil {
+				continue
+			}
+			if one.At.IsZero() {
+				one.At = now()
+			}
+			value, err := json.Marshal(one)
+			if err != nil {
+				return err
+			}
+			if err := b.Put(key, value); err != nil {
+				return err
+			}
+			added++
+		}
+		t.after = append(t.after, func() { s.suppressed.Store(s.suppressed.Load() || added > 0) })
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("add opt-outs: %w", err)
+	}
+	return added, nil
+}
+
+// RemoveSuppression takes an opt-out back; false if there was none.
+func (s *Store) RemoveSuppression(application int64, channelType, contactCode string) (bool, error) {
+	found := false
+	err := s.update(func(t *tx) error {
+		key := keySuppression(application, channelType, []byte(contactCode))
+		b := t.bucket(bucketSuppressions)
+		found = b.Get(key) != nil
+		return b.Delete(key)
+	})
+	return found && err == nil, err
+}
+
+// Suppressed implements send.Book: whether the contact has opted out of the
+// application's channel, or of all its channels.
+func (s *Store) Suppressed(application int64, channelType string, contactCode []byte) (bool, error) {
+	if !s.suppressed.Load() {
+		return false, nil
+	}
+	found := false
+	err := s.view(func(t *tx) error {
+		b := t.bucket(bucketSuppressions)
+		found = b.Get(keySuppression(application, channelType, contactCode)) != nil ||
+			channelType != "" && b.Get(keySuppression(application, "", contactCode)) != nil
+		return nil
+	})
+	return found, err
+}
+
+// listPage is how many values a walk reads in one transaction.
+const listPage = 1000
+
+// eachPage calls fn with copies of the values whose keys have the prefix and are
+// not before from, a page of them a transaction; no transaction is open while fn runs.
+func (s *Store) eachPage(bucket, prefix, from []byte, fn func(value []byte) error) error {
+	for from != nil {
+		var values [][]byte
+		err := s.view(func(t *tx) error {
+			c := t.bucket(bucket).Cursor()
+			k, v := c.Seek(from)
+			for ; bytes.HasPrefix(k, prefix) && k != nil && len(values) < listPage; k, v = c.Next() {
+				values = append(values, bytes.Clone(v))
+			}
+			from = nil
+			if bytes.HasPrefix(k, prefix) && k != nil {
+				from = bytes.Clone(k)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, value := range values {
+			if err := fn(value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// EachSuppression calls fn with the opt-outs of an application (0: of all) in
+// order of channel and contact.
+func (s *Store) EachSuppression(application int64, fn func(Suppression) error) error {
+	prefix := []byte{}
+	if application != 0 {
+		prefix = key8(signed(application))
+	}
+	return s.eachPage(bucketSuppressions, prefix, prefix, func(value []byte) error {
+		var one Suppression
+		if err := json.Unmarshal(value, &one); err != nil {
+			return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, err)
+		}
+		return fn(one)
+	})
+}
+
+// AuditEntry is something a person or a control file did.
+type AuditEntry struct {
+	At      time.Time   `json:"at"`
+	Who     string      `json:"who"`    // a user, an inbox's control file, "daemon"
+	Action  string      `json:"action"` // pause, resume, cancel …
+	Sending campaign.ID `json:"sending,omitempty"`
+	Detail  string      `json:"detail,omitempty"` // no contact data
+}
+
+// Audit records e; a zero At is now.
+func (s *Store) Audit(e AuditEntry) error {
+	if e.At.IsZero() {
+		e.At = now()
+	}
+	value, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("record %q: %w", e.Action, err)
+	}
+	return s.update(func(t *tx) error {
+		b := t.ascending(bucketAudit)
+		seq, err := b.NextSequence()
+		if err != nil {
+			return err
+		}
+		return b.Put(keyTimeline(e.At.UnixNano(), seq), value)
+	})
+}
+
+// EachAudit calls fn with the entries since an instant, oldest first.
+func (s *Store) EachAudit(since time.Time, fn func(AuditEntry) error) error {
+	from := int64(0)
+	if since.After(time.Unix(0, 0)) {
+		from = since.UnixNano()
+	}
+	return s.eachPage(bucketAudit, []byte{}, keyTimeline(from, 0), func(value []byte) error {
+		var e AuditEntry
+		if err := json.Unmarshal(value, &e); err != nil {
+			return fmt.Errorf("read audit: %w: %w", ErrDamaged, err)
+		}
+		return fn(e)
+	})
+}

@@ -1,0 +1,259 @@
+package store
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"campaignd/internal/safeio"
+)
+
+// Open opens the store at path, and makes it if there is no such file. Errors:
+// ErrLocked, ErrNewer, ErrDamaged, each with words on what to do. A file that is
+// there but empty is damaged: a store is never begun anew over one that was lost.
+func Open(path string, opts Options) (*Store, error) {
+	if opts.Timeout <= 0 {
+		opts.Timeout = time.Second
+	}
+	if opts.InitialMmapSize <= 0 {
+		opts.InitialMmapSize = 1 << 30
+	}
+	if opts.Gather <= 0 {
+		opts.Gather = 500 * time.Microsecond
+	}
+	s := &Store{path: path, opts: opts, commitTx: (*bbolt.Tx).Commit}
+	s.scans.byNumber = map[uint64]*scan{}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := create(path, opts); err != nil {
+			return nil, fmt.Errorf("make store %q: %w", path, err)
+		}
+	} else if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	restored, err := readTrailer(path)
+	if err != nil {
+		return nil, fmt.Errorf("open store %q: %w", path, err)
+	}
+	if s.db, err = openFile(path, opts); err != nil {
+		return nil, err
+	}
+	if err := s.ready(restored); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %q: %w", path, err), s.Close())
+	}
+	return s, nil
+}
+
+// ready brings an opened file to the present version and reads what is kept in memory.
+func (s *Store) ready(restored *trailer) error {
+	version, err := s.version()
+	if err != nil {
+		return err
+	}
+	if err := migrate(s, version); err != nil {
+		return err
+	}
+	if restored != nil {
+		if err := s.holdRestored(*restored); err != nil {
+			return err
+		}
+		if err := removeTrailer(s.path, *restored); err != nil {
+			return err
+		}
+	}
+	return s.view(func(t *tx) error {
+		s.tag = string(t.bucket(bucketMeta).Get(metaTag))
+		if len(s.tag) != 8 {
+			return fmt.Errorf("%w: it has no tag; %s", ErrDamaged, damagedAdvice)
+		}
+		first, _ := t.bucket(bucketSuppressions).Cursor().First()
+		s.suppressed.Store(first != nil)
+		return nil
+	})
+}
+
+// create makes a whole store beside path and then gives it its name, so that a
+// crash leaves either no store or a whole one.
+func create(path string, opts Options) error {
+	temp := path + ".new"
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	opts.NoSync = false
+	s := &Store{path: temp, opts: opts, commitTx: (*bbolt.Tx).Commit}
+	db, err := openFile(temp, opts)
+	if err != nil {
+		return err
+	}
+	s.db = db
+	if err := errors.Join(migrate(s, 0), s.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(temp, path); err != nil { // never over another's store
+		return err
+	}
+	if err := os.Remove(temp); err != nil {
+		return err
+	}
+	return safeio.SyncDir(filepath.Dir(path))
+}
+
+const damagedAdvice = "keep the file, and restore a backup or move the file away to begin a new store"
+
+// openFile opens bbolt's file and turns its panics and errors into ours.
+func openFile(path string, opts Options) (db *bbolt.DB, err error) {
+	var file *os.File
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a cut file faults when its pages are read
+	defer func() {
+		if p := recover(); p != nil {
+			db, err = nil, fmt.Errorf("open store %q: %w: %v; %s", path, ErrDamaged, p, damagedAdvice)
+		}
+		if err != nil && file != nil {
+			_ = file.Close() // frees the lock where bbolt panicked; closed before where it didn't
+		}
+	}()
+	db, err = bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout: opts.Timeout, FreelistType: bbolt.FreelistMapType, InitialMmapSize: opts.InitialMmapSize, NoSync: opts.NoSync,
+		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+			f, err := os.OpenFile(name, flag, mode)
+			if file == nil {
+				file = f
+			}
+			return f, err
+		},
+	})
+	switch {
+	case err == nil:
+	case errors.Is(err, berrors.ErrTimeout):
+		return nil, fmt.Errorf("open store %q: %w: %s", path, ErrLocked, holder(path))
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch),
+		strings.Contains(err.Error(), "file size too small"):
+		return nil, fmt.Errorf("open store %q: %w: %w; %s", path, ErrDamaged, err, damagedAdvice)
+	default:
+		return nil, fmt.Errorf("open store %q: %w", path, err)
+	}
+	if err := whole(db, path); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %q: %w", path, err), db.Close())
+	}
+	return db, nil
+}
+
+// whole refuses a file that is shorter than its own account of itself, before a page beyond its end is read.
+func whole(db *bbolt.DB, path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return db.View(func(t *bbolt.Tx) error {
+		if info.Size() < t.Size() {
+			return fmt.Errorf("%w: it is cut off at %d of %d bytes; %s", ErrDamaged, info.Size(), t.Size(), damagedAdvice)
+		}
+		return nil
+	})
+}
+
+// version is the schema's version in the file, 0 for a file without any.
+func (s *Store) version() (version uint32, err error) {
+	err = s.db.View(func(t *bbolt.Tx) (err error) {
+		defer catch(&err)
+		meta := t.Bucket(bucketMeta)
+		if meta == nil {
+			return fmt.Errorf("%w: it is not a store of campaignd; %s", ErrDamaged, damagedAdvice)
+		}
+		value := meta.Get(metaVersion)
+		if len(value) != 4 {
+			return fmt.Errorf("%w: it has no version; %s", ErrDamaged, damagedAdvice)
+		}
+		version = binary.BigEndian.Uint32(value)
+		return nil
+	})
+	return version, err
+}
+
+// migrations bring a store from version i to i+1, in one transaction each. Only
+// append: a store of any earlier version is opened by today's binary.
+func migrations() []func(*bbolt.Tx) error {
+	return []func(*bbolt.Tx) error{makeBuckets}
+}
+
+func migrate(s *Store, version uint32) error {
+	steps := migrations()
+	if int(version) > len(steps) {
+		return fmt.Errorf("%w: its version is %d, this campaignd knows up to %d; install that version again, or restore a backup made before it",
+			ErrNewer, version, len(steps))
+	}
+	for i := int(version); i < len(steps); i++ {
+		err := s.update(func(t *tx) error {
+			if err := steps[i](t.Tx); err != nil {
+				return err
+			}
+			return t.bucket(bucketMeta).Put(metaVersion, binary.BigEndian.AppendUint32(nil, uint32(i+1)))
+		})
+		if err != nil {
+			return fmt.Errorf("bring store to version %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+// makeBuckets is the first migration: from nothing to version 1.
+func makeBuckets(t *bbolt.Tx) error {
+	for _, name := range [][]byte{bucketMeta, bucketSendings, bucketActive, bucketSlices, bucketCounts, bucketChunks, bucketMarks,
+		bucketOutcomes, bucketInFlight, bucketRefusals, bucketTimeline, bucketRetries, bucketWaiting, bucketSlots, bucketGrids,
+		bucketDigests, bucketSuppressions, bucketAudit} {
+		if _, err := t.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	return newTag(t)
+}
+
+// newTag gives the store a fresh mark for the keys of sendings to come.
+func newTag(t *bbolt.Tx) error {
+	var tag [4]byte
+	if _, err := rand.Read(tag[:]); err != nil {
+		return fmt.Errorf("make tag: %w", err)
+	}
+	return t.Bucket(bucketMeta).Put(metaTag, hex.AppendEncode(nil, tag[:]))
+}
+
+// holder says who has the file open, or how to find out.
+func holder(path string) string {
+	const how = `stop the other campaignd, or ask "fuser -v" who has the file open`
+	info, err := os.Stat(path)
+	if err != nil {
+		return how
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return how
+	}
+	locks, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		return how
+	}
+	inode := fmt.Sprintf(":%d", stat.Ino)
+	for line := range strings.Lines(string(locks)) {
+		f := strings.Fields(line) // 1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE START END
+		if len(f) < 6 || f[1] != "FLOCK" || !strings.HasSuffix(f[5], inode) {
+			continue
+		}
+		name := "a process"
+		if comm, err := os.ReadFile("/proc/" + f[4] + "/comm"); err == nil {
+			name = strings.TrimSpace(string(comm))
+		}
+		return fmt.Sprintf("%s with process id %s holds it; stop that one first", name, f[4])
+	}
+	return how
+}

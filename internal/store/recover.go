@@ -1,0 +1,126 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"campaignd/internal/campaign"
+)
+
+// Recovered is what Recover found.
+type Recovered struct {
+	Retried uint64 // messages that are Pending again
+	Unknown uint64 // messages whose outcome no one can tell
+}
+
+// lostInFlight is the detail of what was in flight when the process ended.
+const lostInFlight = "campaignd ended between sending it and recording the answer"
+
+// Recover settles what was in flight when the process ended. retry says, for an
+// application's channel, whether such a message is sent again under the same key
+// (Pending, its attempts as they were) or is Unknown; of a sending that is canceled it is Unknown
+// always. To be called once, before anything is sent. What is pending costs nothing.
+func (s *Store) Recover(retry func(application int64, channelType string) bool) (Recovered, error) {
+	var found Recovered
+	for {
+		var n uint64
+		var chunks []uint32
+		err := s.view(func(t *tx) error {
+			c := t.bucket(bucketInFlight).Cursor()
+			for k, _ := c.First(); len(k) == 12; k, _ = c.Next() {
+				if n != 0 && n != binary.BigEndian.Uint64(k) {
+					break
+				}
+				n = binary.BigEndian.Uint64(k)
+				chunks = append(chunks, binary.BigEndian.Uint32(k[8:]))
+			}
+			return nil
+		})
+		if err != nil || n == 0 {
+			return found, err
+		}
+		if err := s.recover(n, chunks, retry, &found); err != nil {
+			return found, fmt.Errorf("settle what was in flight of sending number %d: %w", n, err)
+		}
+	}
+}
+
+func (s *Store) recover(n uint64, chunks []uint32, retry func(int64, string) bool, found *Recovered) error {
+	var one Recovered
+	err := s.update(func(t *tx) error {
+		head, err := t.header(n)
+		if err != nil {
+			return err
+		}
+		rec, err := t.record(n)
+		if err != nil {
+			return err
+		}
+		if rec == nil {
+			return fmt.Errorf("%w: it is filed", ErrDamaged)
+		}
+		b, err := t.books(n)
+		if err != nil {
+			return err
+		}
+		again := make([]bool, len(head.Channels))
+		for i, channel := range head.Channels {
+			again[i] = !rec.state.Final() && rec.closed == campaign.Pending && retry(head.ApplicationID, channel)
+		}
+		l := &ledger{t: t, n: n, rec: rec, books: &b}
+		for _, chunk := range chunks {
+			if err := l.settle(chunk, again, &one); err != nil {
+				return err
+			}
+		}
+		return l.close()
+	})
+	if err == nil {
+		found.Retried += one.Retried
+		found.Unknown += one.Unknown
+	}
+	return err
+}
+
+// settle moves a chunk's InFlight messages to Pending or Unknown, by channel.
+func (l *ledger) settle(chunk uint32, again []bool, one *Recovered) error {
+	marks, err := l.marks(chunk)
+	if err != nil {
+		return err
+	}
+	mixed := slices.Contains(again, true) && slices.Contains(again, false)
+	var rows campaign.Rows
+	if mixed {
+		if err := l.t.chunk(l.n, chunk, &unpacker{}, &rows); err != nil {
+			return err
+		}
+	}
+	w := &chunkWork{number: l.n, chunk: chunk}
+	from := &commitRequest{}
+	stride := int(l.rec.messages)
+	at := now()
+	for i, m := range marks {
+		mark := campaign.Mark(m)
+		if mark.Outcome() != campaign.InFlight {
+			continue
+		}
+		e := &campaign.Entry{Sending: l.rec.id, Row: chunk*campaign.ChunkRows + uint32(i/stride), Message: uint8(i%stride) + 1,
+			Outcome: campaign.Unknown, Attempts: uint8(mark.Attempts()), At: at, Detail: lostInFlight}
+		channel := 0
+		if mixed {
+			channel = int(rows.Channels[i/stride])
+		}
+		if again[channel] {
+			e.Outcome, e.Detail = campaign.Pending, ""
+			one.Retried++
+		} else {
+			one.Unknown++
+		}
+		w.entries = append(w.entries, chunkEntry{entry: e, from: from})
+	}
+	if len(w.entries) == 0 {
+		return fmt.Errorf("%w: chunk %d has nothing in flight", ErrDamaged, chunk)
+	}
+	return l.chunk(w)
+}

@@ -1,0 +1,322 @@
+package store
+
+import (
+	"fmt"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/plan"
+)
+
+// Replan implements send.Book: what is unsent of slices whose slot has passed is
+// sliced again from now on by the fragmented rule, whatever the sending's
+// condition was (SPEC 8). What no longer fits before T + 48 h becomes Expired. It returns
+// all slices as they are then, and how many messages expired.
+//
+// A passed slice keeps its Start, End and the recipients that it served; its rows
+// shrink to those before its first unsent one, and the new slices take over the
+// rest. What waits for a retry keeps its own time and is only carried along; rows behind the last that
+// fits stay with the passed slice as long as something of them is in flight or to be tried again.
+func (s *Store) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaign.Slice, uint64, error) {
+	var out []slice
+	var expired uint64
+	err := s.update(func(t *tx) error {
+		expired = 0
+		n, head, err := t.byID(id)
+		if err != nil {
+			return err
+		}
+		rec, err := t.record(n)
+		if err != nil {
+			return err
+		}
+		if out, err = t.slices(n); err != nil || rec == nil || !rec.state.Active() {
+			return err
+		}
+		b, err := t.books(n)
+		if err != nil {
+			return err
+		}
+		table, err := t.slotTable(rec.application, grid.Slot)
+		if err != nil {
+			return err
+		}
+		r := &replanner{t: t, n: n, rec: rec, now: now, table: table, grid: grid,
+			ledger: &ledger{t: t, n: n, rec: rec, books: &b}}
+		if out, err = r.run(head, out); err != nil || !r.changed {
+			return err
+		}
+		expired = r.expired
+		if err := t.putSlices(n, out); err != nil {
+			return err
+		}
+		r.ledger.changed = true
+		r.ledger.renew = true
+		return r.ledger.close()
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("slice %s again: %w", id, err)
+	}
+	return plain(out), expired, nil
+}
+
+// replanner is one run of Replan.
+type replanner struct {
+	t       *tx
+	n       uint64
+	rec     *record
+	now     time.Time
+	table   *slotTable
+	grid    plan.Grid
+	ledger  *ledger
+	changed bool
+	expired uint64
+
+	places []plan.Placement // with room left, the first perhaps used in part
+	made   []slice
+
+	seen      []byte // marks of chunk seenChunk as they were
+	seenChunk uint32
+}
+
+// standing is how a row stands for slicing.
+type standing uint8
+
+const (
+	rowOver     standing = iota // all its messages have final outcomes
+	rowUnderWay                 // its next message is in flight or waits for its retry
+	rowUnsent                   // its next message is Pending
+)
+
+func (r *replanner) run(head *campaign.Sending, list []slice) ([]slice, error) {
+	unsent := make([]uint32, len(list))
+	all := uint32(0)
+	for i := range list {
+		if one := &list[i]; one.Sliced() && !one.End.After(r.now) {
+			if err := r.each(one, func(_ uint32, s standing) error {
+				if s == rowUnsent {
+					unsent[i]++
+				}
+				return nil
+			}); err != nil {
+				return nil, err
+			}
+			all += unsent[i]
+		}
+	}
+	if all == 0 {
+		return list, nil
+	}
+	r.changed = true
+	var err error
+	if r.places, err = r.fragmented(head.ScheduledAt.Add(plan.Horizon), all); err != nil {
+		return nil, err
+	}
+	kept := list[:0:0]
+	for i := range list {
+		if unsent[i] == 0 {
+			kept = append(kept, list[i])
+			continue
+		}
+		left, err := r.again(&list[i], unsent[i])
+		if err != nil {
+			return nil, err
+		}
+		kept = append(kept, left...)
+	}
+	return append(kept, r.made...), nil
+}
+
+// again slices the unsent rows of one passed slice anew and returns what is left of it.
+func (r *replanner) again(one *slice, unsent uint32) ([]slice, error) {
+	served := *one
+	moved := int64(unsent) * int64(r.rec.messages)
+	if err := r.table.rebook(&served, one.booked-uint32(min(moved, int64(one.booked)))); err != nil {
+		return nil, err
+	}
+	served.Recipients -= min(unsent, served.Recipients)
+	served.Rows = one.Rows
+
+	// open is the slice under construction; behind are rows after the last that fits.
+	var open *slice
+	var behind []uint32
+	expire := &chunkWork{number: r.n}
+	end := one.First + one.Rows
+	err := r.each(one, func(row uint32, s standing) error {
+		if s == rowOver {
+			return nil
+		}
+		if open == nil {
+			served.Rows = min(served.Rows, row-one.First)
+		}
+		if s == rowUnderWay {
+			if open == nil || len(r.places) == 0 {
+				behind = append(behind, row)
+			}
+			return nil
+		}
+		if open == nil || r.places[0].Recipients == open.Recipients {
+			if open != nil {
+				if err := r.finish(open, row); err != nil {
+					return err
+				}
+				r.places = r.places[1:]
+				open = nil
+			}
+			if len(r.places) == 0 {
+				return r.expire(expire, row)
+			}
+			first := row
+			if len(behind) > 0 { // what is under way before it goes along
+				first, behind = behind[0], nil
+			}
+			open = &slice{Slice: campaign.Slice{Start: r.places[0].Start.UTC(), End: r.places[0].End.UTC(), First: first}}
+		}
+		open.Recipients++
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if open != nil {
+		last := r.places[0].Recipients == open.Recipients
+		used := open.Recipients
+		if err := r.finish(open, end); err != nil {
+			return nil, err
+		}
+		if r.places[0].Recipients -= used; last {
+			r.places = r.places[1:]
+		}
+	}
+	if err := r.flush(expire); err != nil {
+		return nil, err
+	}
+	var left []slice
+	if served.Recipients > 0 || served.Rows > 0 {
+		left = append(left, served)
+	}
+	if len(behind) > 0 {
+		tail := slice{Slice: one.Slice}
+		tail.First, tail.Rows, tail.Recipients = behind[0], end-behind[0], 0
+		left = append(left, tail)
+	}
+	return left, nil
+}
+
+// finish closes a new slice before the row end and books it.
+func (r *replanner) finish(one *slice, end uint32) error {
+	one.Rows = end - one.First
+	if err := r.table.reserve(one, r.places[0].Slot, r.grid.Capacity, int(r.rec.messages)); err != nil {
+		return err
+	}
+	r.made = append(r.made, *one)
+	return nil
+}
+
+// expire gives up the row's Pending messages. Entries of one chunk go together.
+func (r *replanner) expire(w *chunkWork, row uint32) error {
+	if chunk := row / campaign.ChunkRows; chunk != w.chunk && len(w.entries) > 0 {
+		if err := r.flush(w); err != nil {
+			return err
+		}
+	}
+	w.chunk = row / campaign.ChunkRows
+	if r.seen == nil || r.seenChunk != w.chunk {
+		var err error
+		if r.seen, err = r.ledger.marks(w.chunk); err != nil {
+			return err
+		}
+		r.seenChunk = w.chunk
+	}
+	marks := r.seen
+	stride := int(r.rec.messages)
+	in := int(row%campaign.ChunkRows) * stride
+	for i, m := range marks[in : in+stride] {
+		if mark := campaign.Mark(m); mark.Outcome() == campaign.Pending {
+			w.entries = append(w.entries, chunkEntry{from: &commitRequest{}, entry: &campaign.Entry{Sending: r.rec.id, Row: row,
+				Message: uint8(i) + 1, Outcome: campaign.Expired, Attempts: uint8(mark.Attempts()), At: r.now}})
+			r.expired++
+			break // those behind it expire with it
+		}
+	}
+	return nil
+}
+
+func (r *replanner) flush(w *chunkWork) error {
+	before := r.ledger.books.counts[campaign.Expired]
+	if err := r.ledger.chunk(w); err != nil {
+		return err
+	}
+	r.expired += r.ledger.books.counts[campaign.Expired] - before - uint64(len(w.entries))
+	w.entries = nil
+	return nil
+}
+
+// each calls fn with the standing of every row of a slice.
+func (r *replanner) each(one *slice, fn func(row uint32, s standing) error) error {
+	stride := int(r.rec.messages)
+	for row, end := one.First, one.First+one.Rows; row < end; {
+		chunk := row / campaign.ChunkRows
+		marks := r.t.bucket(bucketMarks).Get(key12(r.n, chunk))
+		first, upTo := chunk*campaign.ChunkRows, min(end, (chunk+1)*campaign.ChunkRows)
+		if marks != nil && len(marks) < int(upTo-first)*stride {
+			return fmt.Errorf("read marks: %w: %w", ErrDamaged, errCut)
+		}
+		for ; row < upTo; row++ {
+			s := rowOver
+			switch {
+			case marks == nil && r.ledger.books.base == campaign.Pending:
+				s = rowUnsent
+			case marks != nil:
+				s = rowStanding(marks[int(row-first)*stride : int(row-first+1)*stride])
+			}
+			if err := fn(row, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func rowStanding(marks []byte) standing {
+	for _, m := range marks {
+		switch o := campaign.Mark(m).Outcome(); {
+		case o == campaign.Pending:
+			return rowUnsent
+		case !o.Final():
+			return rowUnderWay
+		}
+	}
+	return rowOver
+}
+
+
+// fragmented are the slots from now on, in order, gaps allowed, for as many of the
+// recipients as fit into slots that start before until.
+func (r *replanner) fragmented(until time.Time, recipients uint32) ([]plan.Placement, error) {
+	if !until.After(r.now) {
+		return nil, nil
+	}
+	first := r.grid.Number(r.now)
+	counts := make([]uint32, r.grid.Number(until.Add(-1))-first+1)
+	if err := r.table.Reserved(first, counts); err != nil {
+		return nil, err
+	}
+	var out []plan.Placement
+	for i := 0; i < len(counts) && recipients > 0; i++ {
+		slot := first + int64(i)
+		start, end := r.grid.Start(slot), r.grid.Start(slot+1)
+		if start.Before(r.now) {
+			start = r.now
+		}
+		room := uint64(r.grid.Capacity) * uint64(end.Sub(start)) / uint64(r.grid.Slot)
+		room = min(room, uint64(r.grid.Capacity)-uint64(min(counts[i], r.grid.Capacity)))
+		fit := uint32(min(room/uint64(r.rec.messages), uint64(recipients)))
+		if fit == 0 || !r.grid.Windows.OpenThrough(start, end) {
+			continue
+		}
+		out = append(out, plan.Placement{Slot: slot, Start: start, End: end, Recipients: fit})
+		recipients -= fit
+	}
+	return out, nil
+}

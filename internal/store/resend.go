@@ -1,0 +1,185 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// errResend is returned for outcomes that are not resent.
+var errResend = errors.New("only unknown and failed messages are resent")
+
+// Resend moves messages with one of the outcomes (Unknown, Failed) back to
+// Pending, with the Skipped ones behind them, and returns how many messages;
+// dryRun only counts. The sending must be completed, or active, paused or held
+// (ErrState else). Rows of a slice in which nothing else waits are due at once, unsliced; those
+// of one that is still being sent stay in it, and are sent or sliced again with the rest. A
+// completed sending is scheduled again and no longer filed.
+func (s *Store) Resend(id campaign.ID, outcomes []campaign.Outcome, dryRun bool) (uint64, error) {
+	for _, o := range outcomes {
+		if o != campaign.Unknown && o != campaign.Failed {
+			return 0, fmt.Errorf("resend %s of %s: %w", o, id, errResend)
+		}
+	}
+	r := &resender{outcomes: outcomes, dryRun: dryRun}
+	work := func(t *tx) error { return r.run(t, id) }
+	var err error
+	if dryRun {
+		err = s.view(work)
+	} else {
+		err = s.update(work)
+	}
+	return r.count, err
+}
+
+// resender is one run of Resend.
+type resender struct {
+	outcomes []campaign.Outcome
+	dryRun   bool
+	count    uint64
+	t        *tx
+	n        uint64
+	rec      *record
+	books    books
+}
+
+func (r *resender) run(t *tx, id campaign.ID) error {
+	n, head, err := t.byID(id)
+	if err != nil {
+		return err
+	}
+	if head.DryRun || head.State == campaign.StateCanceled || head.State == campaign.StateRejected || head.State == campaign.StateChecking {
+		return fmt.Errorf("resend messages of %s, which is %s: %w", id, head.State, ErrState)
+	}
+	r.t, r.n, r.count = t, n, 0
+	if _, r.rec, err = t.shapeOf(id); err != nil {
+		return err
+	}
+	if r.books, err = t.books(n); err != nil {
+		return err
+	}
+	list, err := t.slices(n)
+	if err != nil {
+		return err
+	}
+	var fresh []slice
+	at := now()
+	for i := range list {
+		one := &list[i]
+		rows, live, err := r.slice(one)
+		if err != nil {
+			return err
+		}
+		if rows == 0 || live {
+			continue
+		}
+		next := slice{Slice: campaign.Slice{Start: at, First: one.First, Rows: one.Rows, Recipients: rows}}
+		one.Rows = 0 // it stays for the record; the rows belong to the new slice
+		if last := len(fresh) - 1; last >= 0 && fresh[last].First+fresh[last].Rows == next.First {
+			fresh[last].Rows += next.Rows
+			fresh[last].Recipients += next.Recipients
+			continue
+		}
+		fresh = append(fresh, next)
+	}
+	if r.dryRun || r.count == 0 {
+		return nil
+	}
+	list = slices.DeleteFunc(list, func(one slice) bool { return one.Rows == 0 && !one.Sliced() })
+	if err := t.putSlices(n, append(list, fresh...)); err != nil {
+		return err
+	}
+	if err := t.putBooks(n, &r.books); err != nil {
+		return err
+	}
+	if !head.State.Final() {
+		rec, err := t.record(n)
+		if err != nil {
+			return err
+		}
+		rec.closed = campaign.Pending
+		return t.reschedule(n, rec)
+	}
+	r.rec.state, r.rec.closed, r.rec.due = head.State, campaign.Pending, offTimeline
+	before := head.State
+	head.State, head.Reason, head.Filed = campaign.StateScheduled, "", false
+	if !head.StartedAt.IsZero() {
+		head.State = campaign.StateSending
+	}
+	head.FinishedAt = time.Time{}
+	return t.putHeader(n, head, before, r.rec)
+}
+
+// slice moves what is to be resent of one slice's rows; live says whether some of
+// its other messages still wait or are in flight.
+func (r *resender) slice(one *slice) (rows uint32, live bool, err error) {
+	stride := int(r.rec.messages)
+	for row, end := one.First, one.First+one.Rows; row < end; {
+		chunk := row / campaign.ChunkRows
+		first, upTo := chunk*campaign.ChunkRows, min(end, (chunk+1)*campaign.ChunkRows)
+		value := r.t.bucket(bucketMarks).Get(key12(r.n, chunk))
+		if value == nil {
+			live = live || r.books.base == campaign.Pending
+			row = upTo
+			continue
+		}
+		if len(value) < int(upTo-first)*stride {
+			return 0, false, fmt.Errorf("read marks: %w: %w", ErrDamaged, errCut)
+		}
+		marks, changed := slices.Clone(value), false
+		var channels []uint8
+		if r.rec.channels != nil {
+			var decoded campaign.Rows
+			if err := r.t.chunk(r.n, chunk, &unpacker{}, &decoded); err != nil {
+				return 0, false, err
+			}
+			channels = decoded.Channels
+		}
+		for ; row < upTo; row++ {
+			has := stride
+			if channels != nil {
+				has = int(r.rec.channels[channels[row-first]])
+			}
+			in := int(row-first) * stride
+			moved, waits, err := r.row(marks[in : in+has])
+			if err != nil {
+				return 0, false, err
+			}
+			live = live || waits
+			if moved {
+				rows++
+				changed = true
+			}
+		}
+		if changed && !r.dryRun {
+			if err := r.t.ascending(bucketMarks).Put(key12(r.n, chunk), marks); err != nil {
+				return 0, false, err
+			}
+		}
+	}
+	return rows, live, nil
+}
+
+// row moves the messages of one recipient.
+func (r *resender) row(marks []byte) (moved, waits bool, err error) {
+	for i := range marks {
+		mark := campaign.Mark(marks[i])
+		o := mark.Outcome()
+		switch {
+		case !o.Final():
+			waits = true
+		case slices.Contains(r.outcomes, o), moved && o == campaign.Skipped:
+			if err := r.books.move(o, campaign.Pending); err != nil {
+				return false, false, err
+			}
+			// Its attempts begin anew, else the first failure would be its last.
+			marks[i] = byte(campaign.NewMark(campaign.Pending, 0))
+			moved = true
+			r.count++
+		}
+	}
+	return moved, waits, nil
+}

@@ -1,0 +1,345 @@
+package store
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"slices"
+
+	"campaignd/internal/campaign"
+)
+
+// A header's value: format, state, 1 if filed, application (8 bytes), then JSON.
+// What stands before the JSON lets a list be filtered without decoding it.
+const (
+	headerFormat = 1
+	headerFixed  = 11
+)
+
+func encodeHeader(s *campaign.Sending) ([]byte, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode header of %s: %w", s.ID, err)
+	}
+	b := make([]byte, 0, headerFixed+len(text))
+	b = append(b, headerFormat, stateCode(s.State), 0)
+	if s.Filed {
+		b[2] = 1
+	}
+	b = binary.BigEndian.AppendUint64(b, signed(s.ApplicationID))
+	return append(b, text...), nil
+}
+
+func decodeHeader(value []byte) (*campaign.Sending, error) {
+	if len(value) < headerFixed || value[0] != headerFormat {
+		return nil, fmt.Errorf("decode header: %w: %w", ErrDamaged, errCut)
+	}
+	s := &campaign.Sending{}
+	if err := json.Unmarshal(value[headerFixed:], s); err != nil {
+		return nil, fmt.Errorf("decode header: %w: %w", ErrDamaged, err)
+	}
+	return s, nil
+}
+
+// header is the header with that number.
+func (t *tx) header(n uint64) (*campaign.Sending, error) {
+	value := t.bucket(bucketSendings).Get(key8(n))
+	if value == nil {
+		return nil, fmt.Errorf("sending number %d: %w", n, ErrNotFound)
+	}
+	return decodeHeader(value)
+}
+
+// byID is the header of id; ErrNotFound too if only the number is right.
+func (t *tx) byID(id campaign.ID) (uint64, *campaign.Sending, error) {
+	n, err := number(id)
+	if err != nil {
+		return 0, nil, err
+	}
+	head, err := t.header(n)
+	if err != nil {
+		return 0, nil, err
+	}
+	if head.ID != id {
+		return 0, nil, fmt.Errorf("sending %q: %w", id, ErrNotFound)
+	}
+	return n, head, nil
+}
+
+// record is what is kept of an unfiled sending, nil if it is filed or unknown.
+func (t *tx) record(n uint64) (*record, error) {
+	value := t.bucket(bucketActive).Get(key8(n))
+	if value == nil {
+		return nil, nil
+	}
+	return decodeRecord(value)
+}
+
+func (t *tx) putRecord(n uint64, rec *record) error {
+	return t.bucket(bucketActive).Put(key8(n), rec.encode())
+}
+
+// eachActive calls fn with the record of every unfiled sending, oldest first. fn must not write.
+func (t *tx) eachActive(fn func(n uint64, rec *record) error) error {
+	return t.bucket(bucketActive).ForEach(func(k, v []byte) error {
+		rec, err := decodeRecord(v)
+		if err != nil {
+			return err
+		}
+		return fn(binary.BigEndian.Uint64(k), rec)
+	})
+}
+
+// change reads a sending's header and record, lets fn alter both, and writes all
+// that follows from it: the record's state, the timeline, the counters. The record
+// is nil for a filed sending.
+func (t *tx) change(n uint64, fn func(*campaign.Sending, *record) error) error {
+	head, err := t.header(n)
+	if err != nil {
+		return err
+	}
+	rec, err := t.record(n)
+	if err != nil {
+		return err
+	}
+	id, tag, before := head.ID, head.Tag, head.State
+	if err := fn(head, rec); err != nil {
+		return err
+	}
+	if head.ID != id || head.Tag != tag {
+		return fmt.Errorf("change %s: its id and tag are fixed", id)
+	}
+	if head.State != before && !before.CanBecome(head.State) {
+		return fmt.Errorf("change %s from %s to %s: %w", id, before, head.State, ErrState)
+	}
+	return t.putHeader(n, head, before, rec)
+}
+
+// putHeader writes head and what follows from it; before is its state until now.
+func (t *tx) putHeader(n uint64, head *campaign.Sending, before campaign.State, rec *record) error {
+	if head.State.Final() && head.FinishedAt.IsZero() {
+		done, err := t.balanced(n, rec)
+		if err != nil {
+			return err
+		}
+		if done {
+			head.FinishedAt = now()
+		}
+	}
+	value, err := encodeHeader(head)
+	if err != nil {
+		return err
+	}
+	if err := t.ascending(bucketSendings).Put(key8(n), value); err != nil {
+		return err
+	}
+	if head.State != before {
+		if err := t.countState(before, head.State); err != nil {
+			return err
+		}
+	}
+	if head.Filed && !head.FinishedAt.IsZero() {
+		if rec == nil {
+			return nil
+		}
+		if err := t.unschedule(n, rec); err != nil {
+			return err
+		}
+		return t.bucket(bucketActive).Delete(key8(n))
+	}
+	if rec == nil {
+		rec = &record{id: head.ID, due: offTimeline}
+		if head.Messages > 0 {
+			rec.shape(head)
+		}
+	}
+	moved := rec.state != head.State
+	rec.state = head.State
+	if moved {
+		return t.reschedule(n, rec) // writes the record too
+	}
+	return t.putRecord(n, rec)
+}
+
+// balanced reports whether every planned message has its final outcome.
+func (t *tx) balanced(n uint64, rec *record) (bool, error) {
+	if rec == nil || rec.messages == 0 || rec.state == campaign.StateChecking {
+		return true, nil // nothing was ever planned
+	}
+	b, err := t.books(n)
+	if err != nil {
+		return false, err
+	}
+	return b.counts.Final() == rec.planned, nil
+}
+
+// countState keeps the number of sendings at each state.
+func (t *tx) countState(from, to campaign.State) error {
+	meta := t.bucket(bucketMeta)
+	all := make([]byte, 8*len(stateCodes()))
+	copy(all, meta.Get(metaStates))
+	add := func(state campaign.State, by uint64) {
+		at := all[8*int(stateCode(state)):]
+		binary.BigEndian.PutUint64(at, binary.BigEndian.Uint64(at)+by)
+	}
+	if from != "" {
+		add(from, ^uint64(0))
+	}
+	if to != "" {
+		add(to, 1)
+	}
+	return meta.Put(metaStates, all)
+}
+
+// Begin records a claim: it gives head its ID, Tag, ReceivedAt (now, unless set)
+// and the state checking, and returns when that is durable.
+func (s *Store) Begin(head *campaign.Sending) error {
+	return s.update(func(t *tx) error {
+		b := t.bucket(bucketSendings)
+		n, err := b.NextSequence()
+		if err != nil {
+			return err
+		}
+		if head.ReceivedAt.IsZero() {
+			head.ReceivedAt = now()
+		}
+		head.ReceivedAt = head.ReceivedAt.UTC()
+		head.ID, head.Tag, head.State = campaign.NewID(head.ReceivedAt, n), s.tag, campaign.StateChecking
+		return t.putHeader(n, head, "", nil)
+	})
+}
+
+// Update changes a sending's header in one transaction. fn gets the header as it
+// stands and must not call the store; its error leaves everything as it was and
+// is returned. An illegal move of State is ErrState. A state that becomes final
+// gets its FinishedAt, if fn sets none and the books balance.
+func (s *Store) Update(id campaign.ID, fn func(*campaign.Sending) error) error {
+	return s.update(func(t *tx) error {
+		n, _, err := t.byID(id)
+		if err != nil {
+			return err
+		}
+		return t.change(n, func(head *campaign.Sending, _ *record) error { return fn(head) })
+	})
+}
+
+// Header is a sending's header; ErrNotFound if there is none.
+func (s *Store) Header(id campaign.ID) (head *campaign.Sending, err error) {
+	err = s.view(func(t *tx) error {
+		_, head, err = t.byID(id)
+		return err
+	})
+	return head, err
+}
+
+// Load is a sending's header, its slices in order of time and its counts.
+func (s *Store) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campaign.Counts, error) {
+	var head *campaign.Sending
+	var list []slice
+	var b books
+	err := s.view(func(t *tx) error {
+		n, h, err := t.byID(id)
+		if err != nil {
+			return err
+		}
+		head = h
+		if list, err = t.slices(n); err != nil {
+			return err
+		}
+		b, err = t.books(n)
+		return err
+	})
+	if err != nil {
+		return nil, nil, campaign.Counts{}, err
+	}
+	return head, plain(list), b.counts, nil
+}
+
+// Filter chooses sendings. The zero value chooses all.
+type Filter struct {
+	States      []campaign.State // none: any
+	Application int64            // 0: any
+	Limit       int              // most to return; 0: no limit
+	Before      campaign.ID      // only such with a smaller number; "": from the newest
+}
+
+// Sendings are the headers that f chooses, newest first.
+func (s *Store) Sendings(f Filter) ([]*campaign.Sending, error) {
+	before := ^uint64(0)
+	if f.Before != "" {
+		n, err := number(f.Before)
+		if err != nil {
+			return nil, err
+		}
+		before = n
+	}
+	var out []*campaign.Sending
+	err := s.view(func(t *tx) error {
+		c := t.bucket(bucketSendings).Cursor()
+		k, v := c.Seek(key8(before))
+		if k == nil {
+			k, v = c.Last()
+		} else {
+			k, v = c.Prev()
+		}
+		for ; k != nil && (f.Limit <= 0 || len(out) < f.Limit); k, v = c.Prev() {
+			if len(v) < headerFixed {
+				return fmt.Errorf("list sendings: %w: %w", ErrDamaged, errCut)
+			}
+			state, _ := stateOf(v[1])
+			if len(f.States) > 0 && !slices.Contains(f.States, state) {
+				continue
+			}
+			if f.Application != 0 && unsigned(binary.BigEndian.Uint64(v[3:])) != f.Application {
+				continue
+			}
+			head, err := decodeHeader(v)
+			if err != nil {
+				return err
+			}
+			out = append(out, head)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Unfiled yields, oldest first, the sendings that a start has to look after:
+// checking, or final and not Filed. Each is read in its own short transaction.
+func (s *Store) Unfiled() iter.Seq2[*campaign.Sending, error] {
+	return func(yield func(*campaign.Sending, error) bool) {
+		for after := uint64(0); ; {
+			var head *campaign.Sending
+			err := s.view(func(t *tx) error {
+				c := t.bucket(bucketActive).Cursor()
+				for k, v := c.Seek(key8(after + 1)); k != nil; k, v = c.Next() {
+					rec, err := decodeRecord(v)
+					if err != nil {
+						return err
+					}
+					after = binary.BigEndian.Uint64(k)
+					if rec.state == campaign.StateChecking || rec.state.Final() {
+						head, err = t.header(after)
+						return err
+					}
+				}
+				return nil
+			})
+			if head == nil && err == nil || !yield(head, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Filed records that the sending's folder stands in done/ or failed/.
+func (s *Store) Filed(id campaign.ID) error {
+	return s.Update(id, func(head *campaign.Sending) error {
+		if !head.State.Final() {
+			return fmt.Errorf("file %s, which is %s: %w", id, head.State, ErrState)
+		}
+		head.Filed = true
+		return nil
+	})
+}

@@ -1,0 +1,334 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/plan"
+)
+
+// slotsPage is how many slots' counts are kept in one value.
+const slotsPage = 256
+
+// keepSlots is how long counts of past slots are kept, for pictures.
+const keepSlots = 24 * time.Hour
+
+// errSlotRange is returned for a slot length that can't be.
+var errSlotRange = errors.New("a slot is at least a second")
+
+// slotPage is a page of counts that a transaction has changed.
+type slotPage [slotsPage]uint32
+
+// slotTable is an application's slot counts in a transaction. It is plan.Bookings.
+type slotTable struct {
+	t           *tx
+	application int64
+	slot        time.Duration
+}
+
+// slotTable is the application's counts on a grid with that slot length. In a write
+// transaction a grid of another length is first laid anew from the slices.
+func (t *tx) slotTable(application int64, slot time.Duration) (*slotTable, error) {
+	if slot < time.Second {
+		return nil, errSlotRange
+	}
+	table := &slotTable{t, application, slot}
+	key := key8(signed(application))
+	value := t.bucket(bucketGrids).Get(key)
+	if len(value) == 8 && binary.BigEndian.Uint64(value) == uint64(slot) || !t.Writable() {
+		return table, nil
+	}
+	if err := t.bucket(bucketGrids).Put(key, binary.BigEndian.AppendUint64(nil, uint64(slot))); err != nil {
+		return nil, err
+	}
+	if value == nil {
+		return table, nil
+	}
+	return table, table.relay()
+}
+
+// grid is the slot length that the application's counts are kept for; 0 if it never had any.
+func (t *tx) grid(application int64) time.Duration {
+	value := t.bucket(bucketGrids).Get(key8(signed(application)))
+	if len(value) != 8 {
+		return 0
+	}
+	return time.Duration(binary.BigEndian.Uint64(value))
+}
+
+// relay counts all bookings of the application anew, from the slices that are not over yet.
+func (b *slotTable) relay() error {
+	prefix := key8(signed(b.application))
+	pages := b.t.bucket(bucketSlots)
+	c := pages.Cursor()
+	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
+		if err := c.Delete(); err != nil {
+			return err
+		}
+	}
+	from := now()
+	return b.t.eachBooked(b.application, from, func(_ uint64, list []slice) error {
+		for i := range list {
+			if list[i].End.After(from) {
+				if err := b.book(&list[i], int64(list[i].booked)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// eachBooked calls fn with the slices of every sending of the application (0: of all)
+// that hold something in a slot that ends after from.
+func (t *tx) eachBooked(application int64, from time.Time, fn func(n uint64, list []slice) error) error {
+	headers := t.bucket(bucketSendings)
+	return t.bucket(bucketSlices).ForEach(func(k, v []byte) error {
+		head := headers.Get(k)
+		if len(head) < headerFixed || application != 0 && unsigned(binary.BigEndian.Uint64(head[3:])) != application {
+			return nil
+		}
+		list, err := decodeSlices(v)
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			if list[i].booked > 0 && list[i].End.After(from) {
+				return fn(binary.BigEndian.Uint64(k), list)
+			}
+		}
+		return nil
+	})
+}
+
+// spread gives out n booked messages of a slice over the slots that it overlaps,
+// evenly by time: on the grid that it was made for that is one slot.
+func (b *slotTable) spread(one *slice, n int64, fn func(slot, n int64) error) error {
+	grid := plan.Grid{Slot: b.slot}
+	first, last := grid.Number(one.Start), grid.Number(one.End.Add(-1))
+	length := one.End.Sub(one.Start)
+	if last <= first || length <= 0 {
+		return fn(first, n)
+	}
+	given := int64(0)
+	for slot := first; slot <= last; slot++ {
+		end := grid.Start(slot + 1)
+		upTo := n
+		if end.Before(one.End) {
+			upTo = int64(float64(n) * (float64(end.Sub(one.Start)) / float64(length)))
+		}
+		if upTo > given {
+			if err := fn(slot, upTo-given); err != nil {
+				return err
+			}
+			given = upTo
+		}
+	}
+	return nil
+}
+
+// book counts n messages of the slice as booked; free takes them back.
+func (b *slotTable) book(one *slice, n int64) error {
+	return b.spread(one, n, func(slot, n int64) error { return b.add(slot, n) })
+}
+
+func (b *slotTable) free(one *slice, n int64) error {
+	return b.spread(one, n, func(slot, n int64) error { return b.add(slot, -n) })
+}
+
+func (b *slotTable) add(slot, n int64) error {
+	page, err := b.page(floorDiv(slot, slotsPage))
+	if err != nil {
+		return err
+	}
+	count := &page[slot-floorDiv(slot, slotsPage)*slotsPage]
+	sum := int64(*count) + n
+	if sum > math.MaxUint32 {
+		return fmt.Errorf("book %d messages in slot %d of application %d: too many", n, slot, b.application)
+	}
+	// Below nothing: a page of a past slot was dropped. What was freed there is of no use to anyone.
+	*count = uint32(max(sum, 0))
+	return nil
+}
+
+func (b *slotTable) page(n int64) (*slotPage, error) {
+	key := string(keySlots(b.application, n))
+	if p, ok := b.t.pages[key]; ok {
+		return p, nil
+	}
+	p, err := decodeSlotPage(b.t.bucket(bucketSlots).Get([]byte(key)))
+	if err != nil {
+		return nil, err
+	}
+	if b.t.Writable() {
+		if b.t.pages == nil {
+			b.t.pages = map[string]*slotPage{}
+		}
+		b.t.pages[key] = p
+	}
+	return p, nil
+}
+
+// Reserved implements plan.Bookings.
+func (b *slotTable) Reserved(first int64, counts []uint32) error {
+	for i := 0; i < len(counts); {
+		n := floorDiv(first+int64(i), slotsPage)
+		page, err := b.page(n)
+		if err != nil {
+			return err
+		}
+		i += copy(counts[i:], page[first+int64(i)-n*slotsPage:])
+	}
+	return nil
+}
+
+// flush writes the pages of counts that the transaction has changed, and drops
+// those of slots that are long past.
+func (t *tx) flush() error {
+	pages := t.bucket(bucketSlots)
+	seen := map[string]bool{}
+	for key, page := range t.pages {
+		if err := pages.Put([]byte(key), page.encode()); err != nil {
+			return err
+		}
+		seen[key[:8]] = true
+	}
+	for prefix := range seen {
+		slot := t.grid(unsigned(binary.BigEndian.Uint64([]byte(prefix))))
+		if slot < time.Second {
+			continue
+		}
+		oldest := floorDiv(plan.Grid{Slot: slot}.Number(now().Add(-keepSlots)), slotsPage)
+		c := pages.Cursor()
+		for k, _ := c.Seek([]byte(prefix)); bytes.HasPrefix(k, []byte(prefix)) && unsigned(binary.BigEndian.Uint64(k[8:])) < oldest; k, _ = c.Seek([]byte(prefix)) {
+			if err := c.Delete(); err != nil {
+				return err
+			}
+		}
+	}
+	t.pages = nil
+	return nil
+}
+
+func (p *slotPage) encode() []byte {
+	b := make([]byte, 0, 4*slotsPage)
+	for _, n := range p {
+		b = binary.BigEndian.AppendUint32(b, n)
+	}
+	return b
+}
+
+func decodeSlotPage(value []byte) (*slotPage, error) {
+	var p slotPage
+	if value == nil {
+		return &p, nil
+	}
+	if len(value) != 4*slotsPage {
+		return nil, fmt.Errorf("decode slot counts: %w: %w", ErrDamaged, errCut)
+	}
+	for i := range p {
+		p[i] = binary.BigEndian.Uint32(value[4*i:])
+	}
+	return &p, nil
+}
+
+func floorDiv(n, by int64) int64 {
+	q := n / by
+	if n%by < 0 {
+		q--
+	}
+	return q
+}
+
+// Bookings are an application's bookings on a grid with that slot length, for
+// planning that books nothing (campaignd check). Each call reads in a transaction of its own.
+func (s *Store) Bookings(application int64, slot time.Duration) plan.Bookings {
+	return &readBookings{s, application, slot}
+}
+
+type readBookings struct {
+	s           *Store
+	application int64
+	slot        time.Duration
+}
+
+// Reserved implements plan.Bookings. If the counts are kept for another slot
+// length they are reckoned from the slices, as they will be when the next sending is booked.
+func (r *readBookings) Reserved(first int64, counts []uint32) error {
+	return r.s.view(func(t *tx) error {
+		table, err := t.slotTable(r.application, r.slot)
+		if err != nil {
+			return err
+		}
+		if at := t.grid(r.application); at == r.slot || at == 0 {
+			return table.Reserved(first, counts)
+		}
+		clear(counts)
+		from := now()
+		return t.eachBooked(r.application, from, func(_ uint64, list []slice) error {
+			for i := range list {
+				if !list[i].End.After(from) {
+					continue
+				}
+				_ = table.spread(&list[i], int64(list[i].booked), func(slot, n int64) error {
+					if at := slot - first; at >= 0 && at < int64(len(counts)) {
+						counts[at] += uint32(n)
+					}
+					return nil
+				})
+			}
+			return nil
+		})
+	})
+}
+
+// Reserved are the messages booked in n slots of an application from slot number first on.
+func (s *Store) Reserved(application int64, slot time.Duration, first int64, n int) ([]uint32, error) {
+	counts := make([]uint32, n)
+	return counts, s.Bookings(application, slot).Reserved(first, counts)
+}
+
+// Share is what a sending holds of a slot.
+type Share struct {
+	Sending  campaign.ID
+	Slot     int64
+	Messages uint32
+}
+
+// SendingsInSlots are the sendings that hold any of n slots from number first on,
+// ordered by sending, then by slot.
+func (s *Store) SendingsInSlots(application int64, slot time.Duration, first int64, n int) ([]Share, error) {
+	var out []Share
+	err := s.view(func(t *tx) error {
+		table, err := t.slotTable(application, slot)
+		if err != nil {
+			return err
+		}
+		from := plan.Grid{Slot: slot}.Start(first)
+		return t.eachBooked(application, from, func(number uint64, list []slice) error {
+			head, err := t.header(number)
+			if err != nil {
+				return err
+			}
+			held := make(map[int64]uint32)
+			for i := range list {
+				_ = table.spread(&list[i], int64(list[i].booked), func(slot, n int64) error {
+					held[slot] += uint32(n)
+					return nil
+				})
+			}
+			for at := first; at < first+int64(n); at++ {
+				if held[at] > 0 {
+					out = append(out, Share{Sending: head.ID, Slot: at, Messages: held[at]})
+				}
+			}
+			return nil
+		})
+	})
+	return out, err
+}

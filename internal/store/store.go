@@ -1,0 +1,206 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"campaignd/internal/campaign"
+)
+
+// Options are how a store is opened. The zero value is right for the daemon.
+type Options struct {
+	Timeout         time.Duration // how long to wait for another holder of the file; 0: 1s
+	InitialMmapSize int           // address space mapped at once, about twice what is expected; 0: 1 GiB
+	Gather          time.Duration // how long a commit may wait for others to join, when others did the last time; 0: 500us
+	NoSync          bool          // for the power-cut test alone: commits don't reach the disk
+}
+
+// Store is an open store. All its methods are safe for concurrent use.
+type Store struct {
+	path string
+	opts Options
+	tag  string
+
+	writer sync.Mutex // held by the one write transaction there may be; guards broken
+	broken bool       // a commit failed: the file must be opened anew before it is written again
+
+	mu sync.RWMutex // guards db; write-locked only to replace it
+	db *bbolt.DB
+
+	group      committer
+	scans      scans
+	suppressed atomic.Bool // false: there is no suppression at all
+	commits    atomic.Uint64
+	entries    atomic.Uint64
+
+	commitTx func(*bbolt.Tx) error // (*bbolt.Tx).Commit; tests let it fail
+}
+
+// errClosed is returned when the store is used after Close.
+var errClosed = errors.New("the store is closed")
+
+// Close waits for transactions under way and gives the file free.
+func (s *Store) Close() error {
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db == nil {
+		return nil
+	}
+	err := s.db.Close()
+	s.db, s.broken = nil, false
+	if err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// Tag is the store's own random mark: 8 hex digits, part of every message key.
+func (s *Store) Tag() string { return s.tag }
+
+// view runs fn in a read transaction. It must be short (PITFALLS 29): while it
+// lasts no page that it can see is used again.
+func (s *Store) view(fn func(*tx) error) (err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.db == nil {
+		return errClosed
+	}
+	defer catch(&err)
+	return s.db.View(func(t *bbolt.Tx) error { return fn(&tx{Tx: t, s: s}) })
+}
+
+// update runs fn in the one write transaction there may be, and returns when it
+// is durable. fn runs once. An error of fn leaves everything as it was.
+func (s *Store) update(fn func(*tx) error) (err error) {
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	if s.broken {
+		if err := s.reopen(); err != nil {
+			return err
+		}
+	}
+	s.mu.RLock()
+	db := s.db // replaced under writer alone
+	s.mu.RUnlock()
+	if db == nil {
+		return errClosed
+	}
+	t, err := db.Begin(true)
+	if err != nil {
+		return fmt.Errorf("begin transaction: %w", err)
+	}
+	finished := false
+	defer func() {
+		if !finished {
+			// fn failed or a damaged page made bbolt panic.
+			_ = t.Rollback() // its own error would hide the one that matters
+		}
+	}()
+	defer catch(&err)
+	w := &tx{Tx: t, s: s}
+	if err := fn(w); err != nil {
+		return err
+	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	id := t.ID()
+	finished = true
+	if err := s.commitTx(t); err != nil {
+		if err := s.settle(id, err); err != nil {
+			return err
+		}
+	}
+	s.commits.Add(1)
+	for _, do := range w.after {
+		do()
+	}
+	return nil
+}
+
+// settle finds out what became of a transaction whose commit failed. The meta page
+// may have been written and only its sync have failed: then the change would be
+// seen from now on, though its caller was told otherwise. So the file is opened
+// anew, and if the change is in it, it counts once one more commit has synced the file.
+func (s *Store) settle(id int, cause error) error {
+	cause = fmt.Errorf("commit: %w", cause)
+	s.broken = true
+	if err := s.reopen(); err != nil {
+		return errors.Join(cause, err)
+	}
+	applied := false
+	if err := s.db.View(func(t *bbolt.Tx) error { applied = t.ID() >= id; return nil }); err != nil || !applied {
+		return cause
+	}
+	if err := s.db.Update(func(*bbolt.Tx) error { return nil }); err != nil {
+		s.broken = true
+		return errors.Join(cause, err)
+	}
+	return nil
+}
+
+// reopen opens the file anew after a failed commit. The writer's lock is held.
+func (s *Store) reopen() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db != nil {
+		_ = s.db.Close() // what matters is whether it opens
+		s.db = nil
+	}
+	db, err := openFile(s.path, s.opts)
+	if err != nil {
+		return fmt.Errorf("open store again after a failed commit: %w", err)
+	}
+	s.db, s.broken = db, false
+	s.scans.forgetAll()
+	return nil
+}
+
+// catch turns a panic of bbolt over a damaged page into ErrDamaged.
+func catch(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w: %v\n%s", ErrDamaged, p, debug.Stack())
+	}
+}
+
+// tx is a transaction, with what this package adds to bbolt's.
+type tx struct {
+	*bbolt.Tx
+	s     *Store
+	pages map[string]*slotPage // slot counts changed in this transaction
+	after []func()             // to do once it is durable
+}
+
+func (t *tx) bucket(name []byte) *bbolt.Bucket {
+	b := t.Bucket(name)
+	if b == nil {
+		panic(fmt.Sprintf("bucket %s is missing", name))
+	}
+	return b
+}
+
+// ascending is a bucket whose keys come in order, so that its pages may be full.
+func (t *tx) ascending(name []byte) *bbolt.Bucket {
+	b := t.bucket(name)
+	b.FillPercent = dense
+	return b
+}
+
+// number is the sequence part of id.
+func number(id campaign.ID) (uint64, error) {
+	n := id.Number()
+	if n == 0 {
+		return 0, fmt.Errorf("sending %q: %w", id, ErrNotFound)
+	}
+	return n, nil
+}
+
+func now() time.Time { return time.Now().UTC() }
