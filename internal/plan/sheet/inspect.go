@@ -154,12 +154,12 @@ func (s *survey) notUTF8(info *Info) {
 	case s.multi*mostly > s.bad:
 		info.badWhy = "most of the file is UTF-8, but the bytes here are not: it is a mix of encodings, or was cut"
 	case s.first.undefined >= 0:
-		info.Encoding, info.Guessed = Windows1252, true
+		info.Encoding, info.Assumed = Windows1252, true
 		info.Undecodable, info.badLine = s.first.undefined, s.first.undefinedLine
 		info.badWhy = "the file is not UTF-8, and Windows-1252 has no character for the byte here"
 		return
 	default:
-		info.Encoding, info.Guessed = Windows1252, true
+		info.Encoding, info.Assumed = Windows1252, true
 		return
 	}
 	info.Undecodable, info.badLine = s.first.bad, s.first.badLine

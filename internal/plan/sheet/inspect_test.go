@@ -79,13 +79,13 @@ func TestInspectSaysWhatTheBytesAre(t *testing.T) {
 
 func TestWindows1252IsReported(t *testing.T) {
 	for data, want := range map[string]bool{"n\nJos\xe9\n": true, "n\nJos\xe9 É\u00a0\n": false, "n\nJosé\n": false, "n\nJose\n": false} {
-		if info := inspect(t, []byte(data)); info.Guessed != want {
-			t.Errorf("%q: %v", data, info.Guessed)
+		if info := inspect(t, []byte(data)); info.Assumed != want {
+			t.Errorf("%q: %v", data, info.Assumed)
 		}
 	}
 	// A pair that looks like UTF-8 by chance, among many that don't.
 	french := strings.Repeat("d\xe9j\xe0\n", 20) + "CAF\xc9\xa0!\n"
-	if info := inspect(t, []byte(french)); !info.Guessed || info.Undecodable >= 0 {
+	if info := inspect(t, []byte(french)); !info.Assumed || info.Undecodable >= 0 {
 		t.Errorf("%+v", info)
 	}
 }

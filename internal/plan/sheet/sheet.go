@@ -49,8 +49,8 @@ type Info struct {
 	SHA256   string // lower case hex digest of all bytes
 	Encoding string // UTF8, UTF16LE, UTF16BE or Windows1252
 	BOM      bool   // a byte order mark stands before the first character
-	// Guessed is set for Windows-1252, which no mark proves: it is to be reported as a warning.
-	Guessed      bool
+	// Assumed is set for Windows-1252, which no mark proves: it is to be reported as a warning.
+	Assumed      bool
 	LineEnds     LineEnds
 	Lines        int64 // line ends, quoted ones included, plus an unterminated last line: at least rows+1
 	Unterminated bool  // the last line has no end
