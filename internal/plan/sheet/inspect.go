@@ -212,3 +212,17 @@ func (in *Info) Problems(file string) campaign.Problems {
 	}
 	return p
 }
+
+// Warnings are what a person should know of a file that can be read: an
+// encoding that was assumed, a last line without an end.
+func (in *Info) Warnings(file string) []campaign.Problem {
+	var w []campaign.Problem
+	if in.Assumed && in.Undecodable < 0 {
+		w = append(w, campaign.Problem{File: file, Message: "the bytes are not UTF-8 and were read as Windows-1252; save it as UTF-8 if letters look wrong"})
+	}
+	if in.Unterminated {
+		w = append(w, campaign.Problem{File: file, Line: int(min(in.Lines, 1<<31-1)), Message: "the last line has no end: if the upload was cut, rows are missing; " +
+			`"rows" or "sha256" in the sidecar would prove the file whole`})
+	}
+	return w
+}

@@ -90,6 +90,23 @@ func TestWindows1252IsReported(t *testing.T) {
 	}
 }
 
+func TestInspectWarns(t *testing.T) {
+	for data, want := range map[string]string{
+		"n\nJos\xe9\n": "read as Windows-1252",
+		"n\nJose":      "x.csv:2: the last line has no end",
+		"n\nJose\n":    "",
+	} {
+		info := inspect(t, []byte(data))
+		var got string
+		for _, w := range info.Warnings("x.csv") {
+			got += w.String()
+		}
+		if !strings.Contains(got, want) || (want == "") != (got == "") {
+			t.Errorf("%q: got %q, want %q", data, got, want)
+		}
+	}
+}
+
 // TestPitfall11NUL: preallocated files and power cuts leave NUL bytes.
 func TestPitfall11NUL(t *testing.T) {
 	info := inspect(t, append([]byte("contactCode\n34666777888\n"), make([]byte, 4)...))
