@@ -113,12 +113,14 @@ func digits(v []byte) ([]byte, bool) {
 	return v[n:], n > 0
 }
 
-// spreadsheetErrors are what a spreadsheet exports for a formula that failed.
-var spreadsheetErrors = []string{"#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!"}
-
+// spreadsheetError reports whether v is what a spreadsheet exports for a formula
+// that failed, or, ####, for a number that is wider than its column.
 func spreadsheetError(v []byte) bool {
-	// A column too narrow for its number is exported as ####.
-	return slices.Contains(spreadsheetErrors, string(v)) || len(v) > 2 && strings.Trim(string(v), "#") == ""
+	switch string(v) {
+	case "#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!":
+		return true
+	}
+	return len(v) > 2 && strings.Trim(string(v), "#") == ""
 }
 
 // invisible says which character of contact no one can see, "" if there is

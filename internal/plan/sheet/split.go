@@ -15,7 +15,7 @@ import (
 // Why this is not encoding/csv: that reader gives no raw record (rejected.csv
 // needs it), rewrites CRLF within quotes, goes on behind a stray quote as if
 // the record surely ended there, has no bound on a record, knows no lone CR, and needs
-// 2.5 times as long to fill a batch (BenchmarkReader). FuzzSplitAgainstEncodingCSV
+// two to three times as long to fill a batch (BenchmarkReader, BenchmarkEncodingCSVIntoBatch). FuzzSplitAgainstEncodingCSV
 // holds the two to the same cells.
 
 // anyCount is a splitter's columns before the header is known.
