@@ -98,3 +98,24 @@ func TestLoadZone(t *testing.T) {
 		t.Errorf("got %v, %v", loc, err)
 	}
 }
+
+// TestLastDayOfALeapYear is where package time gives a zone's period an end
+// that has passed, once its table has ended and its rule goes on.
+func TestLastDayOfALeapYear(t *testing.T) {
+	for _, name := range []string{"Europe/Madrid", "Australia/Lord_Howe", "America/New_York", "America/Sao_Paulo"} {
+		loc := zone(t, name)
+		for day := time.Date(2040, 12, 30, 0, 0, 0, 0, loc); day.Year() < 2041 || day.Day() < 3; day = day.Add(12 * time.Hour) {
+			got, err := ParseInstant(day.Format(wallLayout), loc)
+			if err != nil || !got.Equal(day) {
+				t.Errorf("%s: got %s, %v, want %s", name, got, err, day)
+			}
+			s, _ := ParseSchedule("0 9 * * *", loc)
+			if next := s.Next(day); next.Sub(day) > 24*time.Hour || next.In(loc).Hour() != 9 {
+				t.Errorf("%s: after %s fires at %s", name, day, next.In(loc))
+			}
+			if open := windows(t, name, "* 9 * * *").NextOpening(day); open.Sub(day) > 24*time.Hour {
+				t.Errorf("%s: after %s opens at %s", name, day, open)
+			}
+		}
+	}
+}

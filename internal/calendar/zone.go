@@ -24,6 +24,12 @@ func periodAt(sec int64, loc *time.Location) period {
 	if !end.IsZero() {
 		p.end = end.Unix()
 	}
+	// Beyond a zone's table (in the embedded data that may be next year),
+	// package time takes every year to have 365 days: on 31 December of a leap
+	// year it gives an end that lies behind sec.
+	if p.end <= sec {
+		p.end = (dayOf(sec) + 1) * secondsADay
+	}
 	_, offset := t.Zone()
 	p.offset = int64(offset)
 	return p
@@ -39,6 +45,9 @@ func occurrences(wall int64, loc *time.Location) (secs []int64, before, after, g
 	last := period{}
 	for at, first := wall-maxOffset, true; at <= wall+maxOffset; first = false {
 		p := periodAt(at, loc)
+		if !first {
+			p.start = at // periods may overlap for the reason given in periodAt
+		}
 		sec := wall - p.offset
 		if sec >= p.start && sec < p.end {
 			secs = append(secs, sec)
