@@ -1,3 +1,15 @@
+// Package plan places sendings into slots (SPEC 7). It is pure: no clock, no
+// disk, no goroutine. It works on counts of messages a slot, never on
+// recipients, so that a plan costs a step a slot whatever the sending's size.
+//
+// What it does not do: it doesn't book. The store calls Place with its own
+// Bookings inside the transaction that books what Place returns, so that two
+// sendings never hold the same capacity.
+//
+// It fails with *NoRoom when a sending doesn't fit as a whole, with
+// ErrTooManyMessages when a slot can't hold one recipient, and otherwise only
+// as its Bookings do. The decisions behind it are docs/decisions/0010 to 0017,
+// with pictures in docs/slicing.md.
 package plan
 
 import (
@@ -7,7 +19,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Horizon is how far ahead of T slots count (SPEC 7).
+// Horizon is how far ahead of T slots count (SPEC 7): those that start before T + Horizon.
 const Horizon = 48 * time.Hour
 
 // Grid is an application's slots: fixed intervals aligned to the Unix epoch,
@@ -32,6 +44,9 @@ func (g Grid) Number(at time.Time) int64 {
 // Start is the instant at which slot n begins.
 func (g Grid) Start(n int64) time.Time { return time.Unix(0, n*int64(g.Slot)).UTC() }
 
+// from is the first slot that starts at or after at.
+func (g Grid) from(at time.Time) int64 { return g.Number(at.Add(-1)) + 1 }
+
 // Request is what is to be placed: Recipients of Messages messages each, from T on.
 type Request struct {
 	T          time.Time
@@ -39,6 +54,8 @@ type Request struct {
 	Condition  campaign.Condition
 	Recipients uint32
 	Messages   int // a recipient, 1 to 5
+	// Latest is the last T that Advise may name; zero for 3 calendar months (UTC) after T.
+	Latest time.Time
 }
 
 // Placement is a sending's share of one slot.

@@ -1,0 +1,108 @@
+package plan
+
+import (
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// Place gives every recipient of the request a slot by its condition (SPEC 7),
+// or none: then the error is a *NoRoom with how many would have fitted, or
+// ErrTooManyMessages. Placements are in order of time, none is empty, and each
+// slot gets as many as it holds before the next gets any.
+func (g Grid) Place(b Bookings, req Request) ([]Placement, error) {
+	if err := g.check(req.Messages); err != nil {
+		return nil, err
+	}
+	r, err := g.room(b, req.T, req.Until, req.Messages)
+	if err != nil {
+		return nil, err
+	}
+	from, to, held := r.choose(req.Condition, req.Recipients)
+	if held < req.Recipients {
+		return nil, &NoRoom{Request: req, Room: held, Closed: r.closed}
+	}
+	return g.take(r, from, to, req.T, req.Recipients), nil
+}
+
+// Replan places recipients whose slots have passed again by the fragmented
+// rule, from now on in slots that start before until (SPEC 8: the sending's T +
+// Horizon): as many as fit. left is how many don't and so expire.
+func (g Grid) Replan(b Bookings, now, until time.Time, recipients uint32, messages int) (placed []Placement, left uint32, err error) {
+	if g.check(messages) != nil { // the capacity was lowered beneath what was accepted
+		return nil, recipients, nil
+	}
+	r, err := g.room(b, now, until, messages)
+	if err != nil {
+		return nil, 0, err
+	}
+	from, to, held := r.choose(campaign.FragmentedSlots, recipients)
+	return g.take(r, from, to, now, held), recipients - held, nil
+}
+
+// choose finds the stretch [from, to) of slots whose room a condition uses for
+// the recipients, and how many of them that stretch holds. If not all, it is
+// the stretch that holds the most.
+func (r room) choose(c campaign.Condition, recipients uint32) (from, to int, held uint32) {
+	switch c {
+	case campaign.ImmediateConsecutiveSlots:
+		if len(r.slots) > 0 && r.slots[0] == 0 && r.whole > 0 {
+			from = 1 // the time of T's slot is nearly over: the run begins at the next
+		}
+		to = r.runEnd(from)
+		return from, to, sum(r.slots[from:to], recipients)
+	case campaign.DeferredConsecutiveSlots:
+		for start := 0; start < len(r.slots); {
+			end := r.runEnd(start)
+			if n := sum(r.slots[start:end], recipients); n > held {
+				from, to, held = start, end, n
+			}
+			if held == recipients {
+				break
+			}
+			start = end + 1 // the slot at end has no room
+		}
+		return from, to, held
+	default:
+		return 0, len(r.slots), sum(r.slots, recipients)
+	}
+}
+
+// runEnd is the first slot from start on that has no room.
+func (r room) runEnd(start int) int {
+	for i := start; i < len(r.slots); i++ {
+		if r.slots[i] == 0 {
+			return i
+		}
+	}
+	return len(r.slots)
+}
+
+// take fills the slots [from, to) in order until everyone has a place.
+func (g Grid) take(r room, from, to int, t time.Time, recipients uint32) []Placement {
+	if recipients == 0 {
+		return nil
+	}
+	used, left := 0, recipients
+	for i := from; i < to && left > 0; i++ {
+		if n := min(r.slots[i], left); n > 0 {
+			left -= n
+			used++
+		}
+	}
+	placed, left := make([]Placement, 0, used), recipients
+	for i := from; i < to && left > 0; i++ {
+		n := min(r.slots[i], left)
+		if n == 0 {
+			continue
+		}
+		number := r.first + int64(i)
+		start := g.Start(number)
+		if start.Before(t) {
+			start = t
+		}
+		placed = append(placed, Placement{Slot: number, Start: start, End: g.Start(number + 1), Recipients: n})
+		left -= n
+	}
+	return placed
+}

@@ -1,0 +1,88 @@
+package plan
+
+import (
+	"fmt"
+	"math/bits"
+	"time"
+)
+
+// room is how many recipients each slot of a stretch holds.
+type room struct {
+	first  int64    // number of the first slot: T's
+	slots  []uint32 // recipients a slot, 0 where it is full or closed
+	whole  uint32   // what T's slot would hold if all its time were left
+	closed bool     // T's slot isn't wholly (from T) inside the windows
+}
+
+// check refuses a request or a grid that has no meaning.
+func (g Grid) check(messages int) error {
+	if g.Slot < time.Second || messages < 1 {
+		return fmt.Errorf("plan slots of %s for %d messages a recipient: both must be positive", g.Slot, messages)
+	}
+	if uint64(messages) > uint64(g.Capacity) {
+		return fmt.Errorf("%w: the campaign has %d messages, a slot of this application holds %d", ErrTooManyMessages, messages, g.Capacity)
+	}
+	return nil
+}
+
+// room reads the slots from the one that holds t to the last that starts before until.
+func (g Grid) room(b Bookings, t, until time.Time, messages int) (room, error) {
+	r := room{first: g.Number(t)}
+	end := g.from(until)
+	if end <= r.first { // until has come
+		return r, nil
+	}
+	r.slots = make([]uint32, end-r.first)
+	if err := g.fill(b, r.first, t, r.slots, messages); err != nil {
+		return room{}, err
+	}
+	// Of T's slot only the share of its time that is left counts, rounded down
+	// in messages before it is divided among recipients.
+	r.whole = r.slots[0]
+	r.closed = !g.Windows.OpenThrough(t, g.Start(r.first+1))
+	if left := g.Start(r.first + 1).Sub(t); r.whole > 0 && left < g.Slot {
+		var reserved [1]uint32
+		if err := b.Reserved(r.first, reserved[:]); err != nil {
+			return room{}, fmt.Errorf("count reserved messages: %w", err)
+		}
+		hi, lo := bits.Mul64(uint64(g.Capacity-reserved[0]), uint64(left))
+		share, _ := bits.Div64(hi, lo, uint64(g.Slot))
+		r.slots[0] = uint32(share / uint64(messages))
+	}
+	return r, nil
+}
+
+// fill counts how many recipients the slots first, first+1, … hold at full
+// length. t, at most the second one's start, is from when on the first must be open.
+func (g Grid) fill(b Bookings, first int64, t time.Time, slots []uint32, messages int) error {
+	if err := b.Reserved(first, slots); err != nil {
+		return fmt.Errorf("count reserved messages: %w", err)
+	}
+	capacity, each := g.Capacity, uint32(messages)
+	for i, reserved := range slots {
+		// More may be reserved than the capacity, once an operator has lowered it.
+		slots[i] = (capacity - min(reserved, capacity)) / each
+	}
+	shut := 0 // slots before it are settled
+	for start, end := range g.Windows.Intervals(t, g.Start(first+int64(len(slots)))) {
+		opened := 0
+		if start.After(t) {
+			opened = int(g.from(start) - first)
+		}
+		clear(slots[shut:max(shut, opened)])
+		shut = max(shut, int(g.Number(end)-first))
+	}
+	clear(slots[shut:])
+	return nil
+}
+
+// sum is the recipients that slots hold, as far as it matters: it stops beyond most.
+func sum(slots []uint32, most uint32) uint32 {
+	var total uint64
+	for _, n := range slots {
+		if total += uint64(n); total >= uint64(most) {
+			return most
+		}
+	}
+	return uint32(total)
+}
