@@ -257,6 +257,23 @@ func TestMoveFinishesLinkAndUnlink(t *testing.T) {
 	if diff := cmp.Diff(atNew(), look(t, dir)); diff != "" {
 		t.Error(diff)
 	}
+	same := filepath.Join(dir, "from", "g") // the same base name in another folder
+	if err := errors.Join(os.Link(new, same), Move(same, new)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(atNew(), look(t, dir)); diff != "" {
+		t.Error(diff)
+	}
+	other := filepath.Join(dir, "from", "h") // two names, but a folder's alias is one name
+	if err := errors.Join(os.Link(new, other), os.Symlink("to", filepath.Join(dir, "alias"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := Move(filepath.Join(dir, "alias", "g"), new); !errors.Is(err, ErrExists) {
+		t.Errorf("a file moved onto itself gives %v", err)
+	}
+	if err := errors.Join(os.Remove(other), os.Remove(filepath.Join(dir, "alias"))); err != nil {
+		t.Fatal(err)
+	}
 	if err := Move(new, filepath.Join(dir, "to", ".", "g")); !errors.Is(err, ErrExists) {
 		t.Errorf("a file moved onto itself gives %v", err)
 	}
@@ -409,6 +426,9 @@ func TestMoveDirSourceChanges(t *testing.T) {
 
 func TestMoveDirErrors(t *testing.T) {
 	dir, old, new := tree(t)
+	if err := MoveDir(old+"x", new); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing folder gives %v", err)
+	}
 	if err := acrossMounts(OpRename, 0).MoveDir(filepath.Join(old, "a"), new); !errors.Is(err, unix.ENOTDIR) {
 		t.Errorf("a file gives %v", err)
 	}

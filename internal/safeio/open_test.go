@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -207,5 +208,23 @@ func TestPitfall08LeaseErrorIsNotKnown(t *testing.T) {
 	_ = f.Close()
 	if busy, known := Busy(f); busy || known {
 		t.Errorf("a closed file is busy=%v known=%v", busy, known)
+	}
+}
+
+// A file of another user: without CAP_LEASE the answer is "not known", not an error.
+func TestLeaseOnAnothersFile(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("root may take a lease on any file")
+	}
+	f, fi, err := OpenRegular("/etc/passwd")
+	if err != nil {
+		t.Skip(err)
+	}
+	defer f.Close()
+	if sys, ok := fi.Sys().(*syscall.Stat_t); !ok || int(sys.Uid) == os.Getuid() {
+		t.Skip("the file is ours")
+	}
+	if busy, known := Busy(f); busy || known {
+		t.Errorf("busy=%v known=%v, want neither", busy, known)
 	}
 }
