@@ -107,6 +107,29 @@ func TestInboxUnreadable(t *testing.T) {
 	}
 }
 
+// A folder that may be listed but not entered: said once, and nothing is taken for gone.
+func TestFilesThatCantBeLookedAt(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("root may look at everything")
+	}
+	log := &lines{}
+	opt := standard()
+	opt.Log = log.logger()
+	bubble(t, opt, func(b *inbox) {
+		b.put("a.csv", "a.layout.json", "a.schedule.json")
+		b.run()
+		b.do(os.Chmod(b.dir, 0o400))
+		b.pass(time.Minute)
+		b.want("a")
+		if c := b.w.Counts(); c.Err == "" || c.Pending != 1 || log.count("level=WARN") != 1 {
+			t.Errorf("counts are %+v", c)
+		}
+		b.do(os.Chmod(b.dir, 0o700))
+		b.pass(5 * time.Second)
+		b.want("a", "ready")
+	})
+}
+
 // Too many drops at once: the rest waits untouched, and no half of a drop is taken for a whole.
 func TestTooMany(t *testing.T) {
 	bubble(t, standard(), func(b *inbox) {
@@ -133,6 +156,37 @@ func TestTooMany(t *testing.T) {
 		}
 		if c := b.w.Counts(); left != 0 || c.Untaken != 0 {
 			t.Errorf("%d drops were never told of; counts are %+v", left, c)
+		}
+	})
+}
+
+// A drop has thousands of spellings; some are enough to refuse it, the rest comes later.
+func TestTooManySpellings(t *testing.T) {
+	bubble(t, standard(), func(b *inbox) {
+		const letters = "layout"
+		for n := range 1 << len(letters) {
+			ext := []byte(letters)
+			for i := range ext {
+				if n>>i&1 == 1 {
+					ext[i] -= 'a' - 'A'
+				}
+			}
+			b.put("a." + string(ext) + ".json")
+		}
+		b.run()
+		b.pass(time.Minute)
+		b.want("a", "refused")
+		if c := b.w.Counts(); c.Untaken != 1<<len(letters)-maxParts {
+			t.Errorf("counts are %+v", c)
+		}
+		for len(b.all()) > 0 {
+			all := b.all()
+			for _, f := range all[len(all)-1].drop.Files() {
+				if err := os.Remove(b.path(f.Name)); err != nil {
+					return // the last ones are gone, and were told of before
+				}
+			}
+			b.pass(time.Minute)
 		}
 	})
 }

@@ -82,8 +82,11 @@ type item struct {
 
 func (it *item) control() bool { return it.name.Kind == KindControl }
 
-// find is the part of that file name, nil if there is none.
+// find is the part of that file name, nil if there is none or no item.
 func (it *item) find(file string) *part {
+	if it == nil {
+		return nil
+	}
 	for _, p := range it.parts {
 		if p.file.Name == file {
 			return p

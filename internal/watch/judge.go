@@ -19,6 +19,9 @@ func (w *Watcher) judge(dir *safeio.Dir, it *item) {
 		now := w.now()
 		what, at := w.rules.next(it)
 		if now < at || what == stepWait {
+			if at <= now { // a part couldn't be looked at this time
+				at = now + w.rules.poll()
+			}
 			it.last, it.due = stepWait, at
 			return
 		}

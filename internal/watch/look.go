@@ -14,8 +14,15 @@ import (
 // top waits, untouched, until others are gone; a part of a known drop is always taken.
 const maxItems = 100_000
 
+// maxParts bounds the parts of one drop: extensions have thousands of spellings,
+// and with two of one the drop is refused anyhow.
+const maxParts = 16
+
 // tally counts the names of one full look.
-type tally struct{ ignored, foreign, bad, untaken int }
+type tally struct {
+	ignored, foreign, bad, untaken int
+	err                            error // the first file that couldn't be looked at
+}
 
 // lookAll looks at everything in the inbox.
 func (w *Watcher) lookAll() {
@@ -28,6 +35,7 @@ func (w *Watcher) lookAll() {
 	w.looks++
 	var seen tally
 	err := dir.Names(func(file string) { w.name(dir, file, &seen) })
+	w.say(&w.told.stat, "look at the files of the inbox", seen.err)
 	if err != nil {
 		// What wasn't listed may still be there: nothing is forgotten.
 		w.say(&w.told.list, "list inbox", err)
@@ -57,7 +65,7 @@ func (w *Watcher) lookAt(files map[string]struct{}) {
 		if n.Kind < KindCSV {
 			continue // counted by the next full look
 		}
-		w.observe(dir, file, n)
+		_, _ = w.observe(dir, file, n) // errors are said by full looks
 		if it := w.items[keyOf(n, file)]; it != nil {
 			it.touched = w.looks
 		}
@@ -69,7 +77,7 @@ func (w *Watcher) lookAt(files map[string]struct{}) {
 		}
 		for i := len(it.parts) - 1; i >= 0; i-- {
 			if p := it.parts[i]; p.look != w.looks {
-				w.observe(dir, p.file.Name, Name{Kind: p.kind, Base: it.name.Base, Action: it.name.Action, ID: it.name.ID})
+				_, _ = w.observe(dir, p.file.Name, Name{Kind: p.kind, Base: it.name.Base, Action: it.name.Action, ID: it.name.ID})
 			}
 		}
 		if len(it.parts) > 0 {
@@ -134,28 +142,38 @@ func (w *Watcher) name(dir *safeio.Dir, file string, seen *tally) {
 		w.note(file, "a file is left alone for its name: "+n.Why)
 	case KindReserved:
 	case KindCSV, KindLayout, KindSidecar, KindControl:
-		if !w.observe(dir, file, n) {
+		taken, err := w.observe(dir, file, n)
+		if !taken {
 			seen.untaken++
+		}
+		if seen.err == nil {
+			seen.err = err
 		}
 	}
 }
 
 // observe looks at one file with a part's name. It is false if the file wasn't
-// taken since too much is pending.
-func (w *Watcher) observe(dir *safeio.Dir, file string, n Name) bool {
+// taken since too much is pending. A file that can't be looked at stays as it was.
+func (w *Watcher) observe(dir *safeio.Dir, file string, n Name) (taken bool, err error) {
 	k := keyOf(n, file)
 	it := w.items[k]
-	if it == nil && len(w.items) >= w.limit {
-		return false
+	if it == nil && len(w.items) >= w.limit || it != nil && len(it.parts) >= maxParts && it.find(file) == nil {
+		return false, nil
 	}
 	asked := w.now()
 	st, err := dir.Stat(file)
 	answered := w.now()
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) && it != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			if p := it.find(file); p != nil {
+				p.look = w.looks // still listed
+			}
+			return true, err
+		}
+		if it != nil {
 			w.drop(k, it, func(p *part) bool { return p.file.Name == file })
 		}
-		return true
+		return true, nil
 	}
 	if it == nil {
 		it = &item{name: n, settledAt: notYet}
@@ -170,7 +188,7 @@ func (w *Watcher) observe(dir *safeio.Dir, file string, n Name) bool {
 		it.changed(p.kind)
 	}
 	p.look = w.looks
-	return true
+	return true, nil
 }
 
 // sweep drops what the look that just ended didn't see.

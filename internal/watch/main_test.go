@@ -34,13 +34,18 @@ type call struct {
 // recorder is a Handler that notes its calls, and outside bubbles sends them to calls.
 type recorder struct {
 	start time.Time
-	calls chan call // nil in a bubble
+	calls chan call     // nil in a bubble
+	gate  chan struct{} // if set, before the first call: taken from twice by every call
 	mu    sync.Mutex
 	noted []call
 }
 
 func (r *recorder) note(c call) {
 	c.at = time.Since(r.start)
+	if r.gate != nil {
+		<-r.gate
+		<-r.gate
+	}
 	if r.calls != nil {
 		r.calls <- c
 		return

@@ -114,11 +114,10 @@ func cutEnding(s, ending string) (string, bool) {
 	return s[:at], true
 }
 
-// badBase says what is wrong with a base name, "" if nothing is.
+// badBase says what is wrong with a base name, "" if nothing is. It is never
+// empty and has no leading dot: such files are ignored as hidden ones.
 func badBase(base string) string {
 	switch {
-	case base == "":
-		return "nothing stands before the extension; a name of 1 to 200 bytes would be right"
 	case len(base) > MaxName:
 		return fmt.Sprintf("the name is %d bytes long; at most %d would be right", len(base), MaxName)
 	case !utf8.ValidString(base):

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -55,8 +56,8 @@ type Watcher struct {
 
 // told is what was logged and is not said again until it changes.
 type told struct {
-	open, list, events string
-	lease, many        bool
+	open, list, stat, events string
+	lease, many              bool
 }
 
 // New makes a Watcher. It starts nothing and does no I/O.
@@ -201,7 +202,7 @@ func (w *Watcher) plan() {
 func (w *Watcher) counted(seen tally, began time.Duration) {
 	w.setCounts(func(c *Counts) {
 		c.Ignored, c.Foreign, c.BadNames, c.Untaken = seen.ignored, seen.foreign, seen.bad, seen.untaken
-		c.Missing, c.Err = false, w.told.list
+		c.Missing, c.Err = false, cmp.Or(w.told.list, w.told.stat)
 		c.LookedAt, c.Took = time.Now(), w.now()-began
 	})
 }

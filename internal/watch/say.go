@@ -9,15 +9,19 @@ import (
 // that there are more. Counts has the numbers.
 const maxNoted = 1000
 
-// say logs an error once, until it is another one or gone.
+// say logs an error once, until it is another one or gone. What file it met
+// first doesn't make it another one.
 func (w *Watcher) say(said *string, what string, err error) {
-	switch {
-	case err == nil && *said != "":
-		*said = ""
-		w.log.Info("all right again: "+what, "inbox", w.opt.Path)
-	case err != nil && err.Error() != *said:
-		*said = err.Error()
-		w.log.Warn(what, "inbox", w.opt.Path, "error", err)
+	if err == nil {
+		if *said != "" {
+			*said = ""
+			w.log.Info("all right again: "+what, "inbox", w.opt.Path)
+		}
+		return
+	}
+	if why := cause(err); why != *said {
+		*said = why
+		w.log.Warn(what, "inbox", w.opt.Path, "error", why)
 	}
 }
 
