@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"time"
 
 	"campaignd/internal/campaign"
 )
@@ -221,7 +220,7 @@ func (s *Server) postImport(w http.ResponseWriter, r *http.Request) error {
 	if err := wantType(r, typeCSV); err != nil {
 		return err
 	}
-	body := &piecewise{r: http.MaxBytesReader(w, r.Body, maxImport), control: http.NewResponseController(w)}
+	body := &piecewiseReader{r: http.MaxBytesReader(w, r.Body, maxImport), control: http.NewResponseController(w)}
 	imported, err := s.service.ImportSuppressions(r.Context(), application, body, who(r))
 	if err != nil {
 		return err
@@ -254,10 +253,6 @@ func (s *Server) getDoctor(w http.ResponseWriter, r *http.Request) error {
 	deep := p.flag("deep")
 	if p.err != nil {
 		return p.err
-	}
-	// Reading a large store takes longer than an answer may.
-	if err := http.NewResponseController(w).SetWriteDeadline(time.Time{}); err != nil {
-		return err
 	}
 	findings, err := s.service.Doctor(r.Context(), deep)
 	if err != nil {

@@ -29,13 +29,14 @@ type Options struct {
 	OnListen  func(socket, web string) // called when both accept connections; web is "" if off
 }
 
-// Limits on requests. A stream's deadlines move with each piece of it.
+// Limits on requests. Work may take its time, and ends when its caller goes away;
+// what is limited is how long a caller may take to send or to take a piece.
 const (
 	maxJSON       = 1 << 20   // bytes of a JSON body
 	maxImport     = 256 << 20 // bytes of an imported list
 	maxHeader     = 32 << 10
 	headerTimeout = 5 * time.Second
-	pieceTimeout  = 30 * time.Second // for a whole small request or answer, or a piece of a stream
+	pieceTimeout  = 30 * time.Second // for a small request as a whole, or a piece of a stream
 	idleTimeout   = 2 * time.Minute
 	endTimeout    = 5 * time.Second // what runs when ctx ends may take this long
 )
@@ -121,13 +122,13 @@ func end(server *http.Server) error {
 
 func (s *Server) httpServer(handler http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           s.recovered(handler),
+		Handler:           inPieces(s.recovered(handler)),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       pieceTimeout,
-		WriteTimeout:      pieceTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // broken clients are no news
+		// No WriteTimeout: it would count the work too. See piecewiseWriter.
+		IdleTimeout:    idleTimeout,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // broken clients are no news
 	}
 }
 

@@ -1,0 +1,33 @@
+package control_test
+
+import (
+	"slices"
+	"testing"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/control"
+)
+
+// What a person types finds a sending that is there, or says why not; a full id
+// finds itself whatever the drops are named.
+func FuzzMatch(f *testing.F) {
+	f.Add("42", "spring")
+	f.Add("20260314-000042", "20260314-000043")
+	f.Add("", "")
+	f.Fuzz(func(t *testing.T, text, name string) {
+		known := []control.Known{{"20260314-000042", name}, {"20260314-000043", "summer"}, {"20260315-000100", name}}
+		id, err := control.Match(text, known)
+		there := slices.ContainsFunc(known, func(k control.Known) bool { return k.ID == id })
+		if there != (err == nil) {
+			t.Errorf("Match(%q) = %q, %v", text, id, err)
+		}
+		if err != nil && control.CodeOf(err) != control.CodeNotFound && control.CodeOf(err) != control.CodeConflict {
+			t.Errorf("Match(%q): %v", text, err)
+		}
+		for _, k := range known {
+			if got, err := control.Match(string(k.ID), known); got != k.ID || err != nil {
+				t.Errorf("Match(%q) = %q, %v among drops named %q", k.ID, got, err, campaign.ID(name))
+			}
+		}
+	})
+}

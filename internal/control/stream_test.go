@@ -1,0 +1,137 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// slow is a Service that takes longer for each thing than an answer may, and
+// gives up when its caller seems to have gone.
+type slow struct{ Service }
+
+func (slow) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(3 * pieceTimeout):
+		return nil
+	}
+}
+
+func (slow) Resolve(context.Context, string) (campaign.ID, error) { return "20260314-000042", nil }
+
+func (s slow) Results(ctx context.Context, _ campaign.ID, _ []campaign.Outcome, w io.Writer) error {
+	for i := range 3 {
+		if err := s.wait(ctx); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(w, i); err != nil {
+			return err
+		}
+	}
+	return s.wait(ctx)
+}
+
+func (s slow) Doctor(ctx context.Context, _ bool) ([]Finding, error) {
+	return []Finding{{Check: "store"}}, s.wait(ctx)
+}
+
+func (s slow) ImportSuppressions(ctx context.Context, _ int64, csv io.Reader, _ string) (Imported, error) {
+	data, err := io.ReadAll(csv)
+	if err != nil {
+		return Imported{}, err
+	}
+	return Imported{Rows: len(data)}, s.wait(ctx)
+}
+
+func (s slow) Pause(ctx context.Context, _ campaign.ID, _ string) (Change, error) {
+	return Change{}, s.wait(ctx)
+}
+
+// pipes is a listener without a network, so that time can be virtual.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	conn, ok := <-p
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+
+func (p pipes) Close() error   { close(p); return nil }
+func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
+
+// drip is a body that comes in pieces, each just in time.
+type drip struct{ left int }
+
+func (d *drip) Read(p []byte) (int, error) {
+	if d.left == 0 {
+		return 0, io.EOF
+	}
+	d.left--
+	time.Sleep(pieceTimeout - time.Second)
+	return copy(p, "x"), nil
+}
+
+func TestLongWorkOutlivesTheDeadlines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		listener := make(pipes)
+		server := New(slow{}, Options{}).socketServer()
+		ended := make(chan error, 1)
+		go func() { ended <- server.Serve(listener) }()
+		c := &Client{http: &http.Client{Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(context.Context, string, string) (net.Conn, error) {
+				near, far := net.Pipe()
+				listener <- far
+				return near, nil
+			},
+		}}}
+		var out bytes.Buffer
+		if err := c.Results(t.Context(), "42", nil, &out); err != nil || out.String() != "0\n1\n2\n" {
+			t.Errorf("results: %q, %v", out.String(), err)
+		}
+		if list, err := c.Doctor(t.Context(), true); err != nil || len(list) != 1 {
+			t.Errorf("doctor: %v, %v", list, err)
+		}
+		if r, err := c.ImportSuppressions(t.Context(), 0, &drip{left: 5}); err != nil || r.Rows != 5 {
+			t.Errorf("import: %v, %v", r, err)
+		}
+		if _, err := c.Pause(t.Context(), "42"); err != nil {
+			t.Errorf("pause: %v", err)
+		}
+		// A caller that goes away ends the work.
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.Pause(ctx, "42"); err == nil {
+			t.Error("pause went on without its caller")
+		}
+		// A body that stops coming is given up.
+		stuck, stop := io.Pipe()
+		begun := time.Now()
+		_, err := c.ImportSuppressions(t.Context(), 0, stuck)
+		if err == nil || strings.Contains(err.Error(), "rows") || time.Since(begun) > 3*pieceTimeout {
+			t.Errorf("import that hangs: %v after %s", err, time.Since(begun))
+		}
+		if err := stop.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := server.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; err != http.ErrServerClosed {
+			t.Error(err)
+		}
+	})
+}
