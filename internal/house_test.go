@@ -43,7 +43,7 @@ var modules = map[string]string{
 	"github.com/robfig/cron/v3":          "calendar",
 	"github.com/sosodev/duration":        "calendar",
 	"github.com/pelletier/go-toml/v2":    "config",
-	"github.com/coreos/go-systemd/v22":   "daemon",
+	"github.com/coreos/go-systemd/v22":   "campaignd/cmd/campaignd",
 	"github.com/agnivade/levenshtein":    "pinpoint",
 	"github.com/klauspost/compress/s2":   "store",
 	"github.com/google/renameio/v2":      "safeio",

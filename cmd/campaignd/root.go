@@ -47,6 +47,8 @@ func newRoot(env *environment) *cobra.Command {
 		}
 	}
 	add(groupDaemon,
+		newRunCmd(env),
+		newCheckCmd(env),
 		newConfigCmd(env),
 	)
 	add(groupLook,
@@ -70,6 +72,8 @@ func newRoot(env *environment) *cobra.Command {
 		newVersionCmd(env),
 	)
 	root.AddCommand(newManCmd(env, root))
+	root.SetCompletionCommandGroupID(groupCare)
+	root.SetHelpCommandGroupID(groupCare)
 	return root
 }
 

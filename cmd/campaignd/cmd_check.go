@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+	"campaignd/internal/control"
+	"campaignd/internal/daemon"
+	"campaignd/internal/intake"
+	"campaignd/internal/plan"
+	"campaignd/internal/report"
+)
+
+func newCheckCmd(env *environment) *cobra.Command {
+	var inbox string
+	cmd := &cobra.Command{
+		Use:   "check FILES...",
+		Short: "Say what a drop would get, without dropping it",
+		Long: `Checks the files of one drop as the daemon would: layout, sidecar, campaign and
+every row. It prints what the drop would get, when, and the first messages as they
+would be sent, or every error. Nothing is stored, moved or sent.
+
+Without a daemon the slots are taken to be empty; with one, its real bookings count.
+Exit status 3: the drop would be rejected or canceled.`,
+		Example: "  campaignd check spring.csv spring.layout.json spring.schedule.json\n  campaignd check inbox/examples/1-*",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := env.loadConfig()
+			if err != nil {
+				return err
+			}
+			return checkDrop(cmd.Context(), env, cfg, inbox, args)
+		},
+	}
+	cmd.Flags().StringVar(&inbox, "inbox", "", "check as if dropped into this `folder` (default: the inbox that holds the files, else the first)")
+	return cmd
+}
+
+func checkDrop(ctx context.Context, env *environment, cfg *config.Config, inboxPath string, paths []string) error {
+	in, err := checkInbox(cfg, inboxPath, paths[0])
+	if err != nil {
+		return exitError{exitUsage, err}
+	}
+	parts, err := intake.OpenFiles(paths)
+	if err != nil {
+		return exitError{exitUsage, err}
+	}
+	defer parts.Close()
+	if parts.CSV.File == nil || parts.Layout.File == nil {
+		return exitError{exitUsage, fmt.Errorf("a drop needs %s.csv and %s.layout.json: name both", parts.Name, parts.Name)}
+	}
+	drivers, err := daemon.OpenDrivers(cfg, env.getenv)
+	if err != nil {
+		return exitError{exitUsage, err}
+	}
+	checker := &intake.Checker{Config: cfg, Campaigns: intake.NewCampaigns(cfg.CampaignsDir), Channels: drivers.Of}
+	now := time.Now()
+	f, err := checker.Check(ctx, parts, in, nil, now, nil, nil, nil)
+	if err != nil {
+		return err
+	}
+	c := checked{Sending: f.Sending}
+	c.Sending.Inbox, c.Sending.ReceivedAt = in.Path, now.UTC()
+	if !f.Wrong() {
+		if err := c.place(ctx, cfg, f, now); err != nil {
+			return err
+		}
+	}
+	if err := c.print(env); err != nil {
+		return err
+	}
+	if c.Sending.State == campaign.StateRejected || c.Sending.State == campaign.StateCanceled {
+		return exitError{code: exitWanting}
+	}
+	return nil
+}
+
+// checkInbox is the inbox whose rules hold for the files.
+func checkInbox(cfg *config.Config, named, file string) (*config.Inbox, error) {
+	if named != "" {
+		for i := range cfg.Inboxes {
+			if filepath.Clean(cfg.Inboxes[i].Path) == filepath.Clean(named) {
+				return &cfg.Inboxes[i], nil
+			}
+		}
+		return nil, fmt.Errorf("%q is no inbox of the configuration", named)
+	}
+	absolute, err := filepath.Abs(file)
+	if err != nil {
+		return nil, fmt.Errorf("find file: %w", err)
+	}
+	for i := range cfg.Inboxes {
+		path, err := filepath.Abs(cfg.Inboxes[i].Path)
+		if err == nil && strings.HasPrefix(absolute, path+string(filepath.Separator)) {
+			return &cfg.Inboxes[i], nil
+		}
+	}
+	if len(cfg.Inboxes) == 0 {
+		return &config.Inbox{}, nil
+	}
+	return &cfg.Inboxes[0], nil
+}
+
+// checked is what a drop would get.
+type checked struct {
+	Sending campaign.Sending
+	Slices  []campaign.Slice
+	Real    bool // the slots are a running daemon's
+}
+
+// place finds out when the drop would be sent.
+func (c *checked) place(ctx context.Context, cfg *config.Config, f *intake.Finding, now time.Time) error {
+	s := &c.Sending
+	s.State = campaign.StateScheduled
+	o := f.Outlook(now, now)
+	switch {
+	case o.Problems.Count > 0:
+		s.State, s.Reason = campaign.StateRejected, o.Problems.List[0].String()
+		s.Problems, s.ProblemCount = o.Problems.List, o.Problems.Count
+		return nil
+	case o.Canceled != "":
+		s.State, s.Reason = campaign.StateCanceled, o.Canceled
+		return nil
+	}
+	s.ScheduledAt = o.T.UTC()
+	if o.Grid == nil {
+		c.Slices = []campaign.Slice{{Start: s.ScheduledAt, Rows: s.Rows.Accepted, Recipients: s.Rows.Accepted}}
+		return nil
+	}
+	s.Sliced = true
+	booked, err := daemonBookings(ctx, cfg, s.ApplicationID, o)
+	if err != nil {
+		return err
+	}
+	c.Real = booked != nil
+	placed, noRoom, err := o.Place(booked)
+	switch {
+	case errors.Is(err, plan.ErrTooManyMessages):
+		s.State, s.Reason = campaign.StateRejected, err.Error()
+	case err != nil:
+		return err
+	case noRoom != "":
+		s.State, s.Reason = campaign.StateCanceled, noRoom
+	default:
+		c.Slices = plan.Slices(placed)
+	}
+	return nil
+}
+
+// slotCounts are the bookings of a grid; a nil map is an empty grid.
+type slotCounts map[int64]uint32
+
+// Reserved implements plan.Bookings.
+func (b slotCounts) Reserved(first int64, counts []uint32) error {
+	for i := range counts {
+		counts[i] = b[first+int64(i)]
+	}
+	return nil
+}
+
+// daemonBookings are the bookings of the running daemon, nil if none runs.
+func daemonBookings(ctx context.Context, cfg *config.Config, application int64, o intake.Outlook) (slotCounts, error) {
+	client, err := control.Dial(filepath.Join(cfg.StateDir, socketName))
+	if err != nil {
+		return nil, nil
+	}
+	defer client.Close()
+	// Advice looks three months ahead.
+	all, err := client.Reserved(ctx, application, o.T, o.T.AddDate(0, 3, 3))
+	if err != nil {
+		return nil, err
+	}
+	if time.Duration(all.SlotSeconds)*time.Second != o.Grid.Slot {
+		return nil, errors.New("the daemon runs on another configuration: reload it, then check again")
+	}
+	counts := slotCounts{}
+	for _, b := range all.Slots {
+		counts[b.Slot] = b.Reserved
+	}
+	return counts, nil
+}
+
+func (c *checked) print(env *environment) error {
+	s := &c.Sending
+	if env.json {
+		return env.printJSON(struct {
+			*report.Document
+			Previews []campaign.Preview `json:"previews,omitempty"`
+		}{report.Report(s, c.Slices, campaign.Counts{}), s.Previews})
+	}
+	if s.State == campaign.StateRejected || s.State == campaign.StateCanceled {
+		return report.Text(env.out, s, c.Slices, campaign.Counts{})
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s would be accepted: %s messages to %s recipients of %s rows.\n", s.Name,
+		count(s.Planned), count(uint64(s.Rows.Accepted)), count(uint64(s.Rows.Total)))
+	fmt.Fprintf(&b, "Application %d, campaign %d, on %s.\n", s.ApplicationID, s.CampaignID, strings.Join(s.Channels, ", "))
+	if s.Rows.Rejected+s.Rows.Duplicate > 0 {
+		fmt.Fprintf(&b, "Not sent: %d rejected, %d duplicates.\n", s.Rows.Rejected, s.Rows.Duplicate)
+	}
+	if s.DryRun {
+		b.WriteString("The sidecar asks for a dry run: nothing would be sent.\n")
+	}
+	fmt.Fprintf(&b, "Due %s.\n", s.ScheduledAt.Local().Format("Mon 2 Jan 2006 15:04:05 MST"))
+	if s.Sliced {
+		where := "on empty slots, since no daemon runs"
+		if c.Real {
+			where = "beside what is booked now"
+		}
+		fmt.Fprintf(&b, "\nSlices, %s (%s):\n", where, s.Condition)
+		for i, one := range c.Slices {
+			if i == 20 {
+				fmt.Fprintf(&b, "  … and %d more, the last until %s\n", len(c.Slices)-i, c.Slices[len(c.Slices)-1].End.Local().Format("2 Jan 15:04:05"))
+				break
+			}
+			fmt.Fprintf(&b, "  %s – %s  %s recipients\n", one.Start.Local().Format("Mon 2 Jan 15:04:05"), one.End.Local().Format("15:04:05"), count(uint64(one.Recipients)))
+		}
+	}
+	for _, w := range s.Warnings {
+		fmt.Fprintf(&b, "\nWarning: %s\n", w)
+	}
+	for _, p := range s.Problems {
+		fmt.Fprintf(&b, "\n%s", p)
+	}
+	b.WriteString("\nThe first messages:\n")
+	for _, p := range s.Previews {
+		fmt.Fprintf(&b, "  line %d, %s on %s, message %d: %s\n", p.Line, p.ContactCode, p.ChannelType, p.Message, p.Content)
+	}
+	return env.printf("%s", printable(b.String()))
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	sddaemon "github.com/coreos/go-systemd/v22/daemon"
+	"github.com/lmittmann/tint"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"campaignd/internal/config"
+	"campaignd/internal/daemon"
+)
+
+func newRunCmd(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Run the daemon",
+		Long: `Runs the daemon until it gets SIGTERM or SIGINT: then it takes nothing new,
+finishes and records what is in flight within stop_timeout, and ends. A second
+signal ends it at once; the next start mends what that leaves. SIGHUP reads the
+configuration again; a broken one is refused and the old one stays in force.`,
+		Example: "  campaignd run --config /etc/campaignd/campaignd.toml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := env.loadConfig()
+			if err != nil {
+				return err
+			}
+			return runDaemon(cmd.Context(), env, cfg)
+		},
+	}
+}
+
+func runDaemon(ctx context.Context, env *environment, cfg *config.Config) error {
+	log := slog.New(logHandler(env, cfg.Log))
+	d, err := daemon.Open(daemon.Options{
+		Config: cfg, Version: version, Log: log, Getenv: env.getenv,
+		Notify: func(state string) {
+			if _, err := sddaemon.SdNotify(false, state); err != nil {
+				log.Warn("tell the service manager", "err", err)
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	reloads, end := context.WithCancel(ctx)
+	defer end()
+	go func() {
+		for {
+			select {
+			case <-reloads.Done():
+				return
+			case <-hangups:
+				_ = d.Reload(reloads, "SIGHUP") // it logs what is wrong
+			}
+		}
+	}()
+	if err := d.Run(ctx); err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	return nil
+}
+
+// logHandler is text in colour on a terminal, plain text or JSON lines elsewhere, as log.format says.
+func logHandler(env *environment, c config.Log) slog.Handler {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	options := &slog.HandlerOptions{Level: level}
+	f, isFile := env.errw.(*os.File)
+	terminal := isFile && term.IsTerminal(int(f.Fd()))
+	switch {
+	case c.Format == "json" || c.Format == "auto" && !terminal:
+		return slog.NewJSONHandler(env.errw, options)
+	case terminal:
+		return tint.NewHandler(env.errw, &tint.Options{Level: level, NoColor: env.getenv("NO_COLOR") != ""})
+	default:
+		return slog.NewTextHandler(env.errw, options)
+	}
+}

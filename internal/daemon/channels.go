@@ -1,0 +1,87 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+
+	"campaignd/internal/config"
+	"campaignd/internal/intake"
+	"campaignd/internal/plan"
+	"campaignd/internal/send"
+	"campaignd/internal/send/null"
+	"campaignd/internal/send/outbox"
+	"campaignd/internal/send/webhook"
+)
+
+// Drivers are the channels of every application, made and not yet used.
+type Drivers map[int64]map[string]send.Channel
+
+// Of are an application's channels by name.
+func (d Drivers) Of(application int64) map[string]send.Channel { return d[application] }
+
+// OpenDrivers makes every channel's driver. Nothing is connected or opened yet
+// but the secrets, which are read; all that is wrong is in the error.
+func OpenDrivers(c *config.Config, getenv func(string) string) (Drivers, error) {
+	drivers := Drivers{}
+	var problems []error
+	for _, a := range c.Applications {
+		drivers[a.ID] = map[string]send.Channel{}
+		for name, ch := range a.Channels {
+			driver, err := openDriver(ch, getenv)
+			if err != nil {
+				problems = append(problems, fmt.Errorf("application %d, channel %s: %w", a.ID, name, err))
+				continue
+			}
+			drivers[a.ID][name] = driver
+		}
+	}
+	return drivers, errors.Join(problems...)
+}
+
+// nullBatch is how many messages the null driver takes at once, as the outbox does.
+const nullBatch = 1024
+
+func openDriver(ch config.Channel, getenv func(string) string) (send.Channel, error) {
+	switch ch.Driver {
+	case "outbox":
+		return outbox.New(ch.Path), nil
+	case "null":
+		return null.New(nullBatch), nil
+	case "webhook":
+		var secret string
+		if ch.SecretFile != "" {
+			var err error
+			if secret, err = config.ReadSecret(ch.SecretFile, getenv); err != nil {
+				return nil, err
+			}
+		}
+		return webhook.New(webhook.Options{URL: ch.URL, Secret: secret, Headers: ch.Headers, Timeout: ch.Timeout, Concurrency: ch.Concurrency})
+	}
+	return nil, fmt.Errorf("this version has no driver %q", ch.Driver)
+}
+
+// applications is the configuration as the dispatcher wants it.
+func applications(c *config.Config, drivers Drivers) []send.Application {
+	var list []send.Application
+	for i := range c.Applications {
+		a := &c.Applications[i]
+		one := send.Application{ID: a.ID, Windows: a.Windows, Burst: a.Slicing.Pacing == "burst", Grid: grid(a)}
+		for name, ch := range a.Channels {
+			one.Lanes = append(one.Lanes, send.Lane{
+				Name: name, Channel: drivers[a.ID][name], Rate: ch.Rate, Concurrency: ch.Concurrency,
+				MaxAttempts: ch.MaxAttempts, RetryBase: ch.RetryBase, RetryMax: ch.RetryMax, OnUnknown: send.Policy(ch.OnUnknown),
+			})
+		}
+		list = append(list, one)
+	}
+	return list
+}
+
+// grid are an application's slots, nil if it doesn't slice.
+func grid(a *config.Application) *plan.Grid {
+	if !a.Slicing.Enabled {
+		return nil
+	}
+	g := intake.Grid(a)
+	return &g
+}

@@ -1,0 +1,281 @@
+// Package daemon builds the parts of campaignd, owns every goroutine of theirs,
+// reloads the configuration and ends in order. It decides nothing about drops or
+// messages: its rooms do.
+//
+// A configuration that can't work ends it before anything is taken in or sent.
+// Later a broken one is refused and the old one kept. A part that fails for good
+// ends the daemon in order, with the part's error.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+	"campaignd/internal/control"
+	"campaignd/internal/intake"
+	"campaignd/internal/send"
+	"campaignd/internal/store"
+)
+
+// The names of what lies in the state folder (SPEC 11).
+const (
+	storeName  = "campaignd.db"
+	socketName = "campaignd.sock"
+)
+
+// Options are what a daemon is started with.
+type Options struct {
+	Config  *config.Config
+	Version string
+	Log     *slog.Logger
+	Getenv  func(string) string
+	Notify  func(state string) // tells the service manager (sd_notify); nil: nobody listens
+	Now     func() time.Time   // nil: time.Now
+	Quiet   bool               // no control socket and no HTTP: for tests of what is between inbox and channel
+}
+
+// Daemon is one running campaignd. Make it with Open, then Run it.
+type Daemon struct {
+	opts      Options
+	log       *slog.Logger
+	now       func() time.Time
+	startedAt time.Time
+	store     *store.Store
+	intake    *intake.Intake
+	send      *send.Dispatcher
+	inboxes   *inboxes
+	metrics   *control.Metrics
+	registry  *prometheus.Registry
+	stopping  atomic.Bool
+
+	mu       sync.Mutex // guards all below
+	config   *config.Config
+	configAt time.Time
+	problem  string // why the last reload kept the old configuration
+}
+
+// Open opens the store and makes the parts. Nothing runs yet.
+func Open(o Options) (*Daemon, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Notify == nil {
+		o.Notify = func(string) {}
+	}
+	d := &Daemon{opts: o, log: o.Log, now: o.Now, config: o.Config, startedAt: o.Now(), configAt: o.Now()}
+	drivers, err := OpenDrivers(o.Config, o.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.Config.StateDir, 0o750); err != nil {
+		return nil, fmt.Errorf("make state folder: %w", err)
+	}
+	d.registry = prometheus.NewRegistry()
+	if d.metrics, err = control.NewMetrics(d.registry); err != nil {
+		return nil, err
+	}
+	d.store, err = store.Open(filepath.Join(o.Config.StateDir, storeName), store.Options{})
+	if err != nil {
+		return nil, err
+	}
+	d.send = send.New(send.Options{
+		Book: d.store, Log: o.Log, Now: o.Now, OnChange: d.changed, OptedOut: d.optedOut, Observer: d.metrics,
+		StopTimeout: o.Config.StopTimeout, RetryHold: o.Config.RetryHold,
+	})
+	d.send.Configure(applications(o.Config, drivers))
+	d.intake = intake.New(intake.Options{
+		Store: d.store, StateDir: o.Config.StateDir, Checker: d.checker(o.Config, drivers), Steering: d.send,
+		Accepted: func(campaign.ID) { d.send.Kick() }, Log: o.Log, Now: o.Now,
+	})
+	d.inboxes = newInboxes(d.intake, o.Log)
+	return d, nil
+}
+
+func (d *Daemon) checker(c *config.Config, drivers Drivers) *intake.Checker {
+	return &intake.Checker{Config: c, Campaigns: intake.NewCampaigns(c.CampaignsDir), Channels: drivers.Of}
+}
+
+// changed is called after every change of a sending.
+func (d *Daemon) changed(id campaign.ID) {
+	// The dispatcher is made before the intake that its events go to.
+	if d.intake != nil {
+		d.intake.Changed(id)
+	}
+}
+
+func (d *Daemon) optedOut(application int64, channelType, contactCode string) error {
+	_, err := d.store.AddSuppressions([]store.Suppression{{ApplicationID: application, ChannelType: channelType,
+		ContactCode: contactCode, At: d.now().UTC(), Source: "channel"}})
+	return err
+}
+
+// Run works until ctx ends, then stops in this order, each for its reason:
+// watchers and intake first, so that nothing new is taken in; with them the
+// dispatcher, which attempts nothing more and records what is in flight within
+// StopTimeout; then the clerk, so that the last outcomes are in the folders;
+// then the socket, so that a person can watch it stop; the store last, since all
+// others write to it.
+func (d *Daemon) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, d.store.Close()) }()
+	if err := d.recover(); err != nil {
+		return err
+	}
+	parts, ctx := errgroup.WithContext(ctx)
+	late, endLate := context.WithCancel(context.WithoutCancel(ctx))
+	defer endLate()
+	clerk, service := make(chan error, 1), make(chan error, 1)
+	lateClerk, endClerk := context.WithCancel(late)
+	defer endClerk()
+	go func() { clerk <- d.intake.RunClerk(lateClerk) }()
+	listening := make(chan struct{})
+	go func() { service <- d.serve(late, listening) }()
+	parts.Go(func() error { // a socket that can't be had ends the daemon
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-service:
+			service <- nil
+			if err == nil {
+				err = errors.New("the control socket was closed")
+			}
+			return err
+		}
+	})
+	parts.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-listening:
+		}
+		return d.work(ctx)
+	})
+	err = parts.Wait()
+	d.opts.Notify("STOPPING=1")
+	d.log.Info("stopped sending; writing the last reports")
+	endClerk()
+	err = errors.Join(err, <-clerk)
+	endLate()
+	err = errors.Join(err, <-service)
+	if err == nil {
+		d.log.Info("stopped", "after", d.now().Sub(d.startedAt).Round(time.Second).String())
+	}
+	return err
+}
+
+// work runs what takes in and sends.
+func (d *Daemon) work(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.send.Run(ctx) })
+	group.Go(func() error { return d.intake.Run(ctx) })
+	group.Go(func() error { return d.inboxes.run(ctx, d.current()) })
+	group.Go(func() error {
+		<-ctx.Done()
+		d.stopping.Store(true)
+		d.log.Info("stopping: nothing new is taken, what is in flight is finished")
+		return nil
+	})
+	d.log.Info("ready", "version", d.opts.Version, "config", d.current().File, "inboxes", len(d.current().Inboxes), "applications", len(d.current().Applications))
+	d.opts.Notify("READY=1")
+	return group.Wait()
+}
+
+// recover brings to an end what the last run left in the middle.
+func (d *Daemon) recover() error {
+	policies := map[string]bool{}
+	for _, a := range d.config.Applications {
+		for name, ch := range a.Channels {
+			policies[fmt.Sprint(a.ID, "/", name)] = send.Policy(ch.OnUnknown) == send.RetryUnknown
+		}
+	}
+	found, err := d.store.Recover(func(application int64, channelType string) bool {
+		return policies[fmt.Sprint(application, "/", channelType)]
+	})
+	if err != nil {
+		return fmt.Errorf("recover what was in flight: %w", err)
+	}
+	if found.Retried+found.Unknown > 0 {
+		d.log.Warn("messages were in flight when the last run ended", "resentUnderTheirKey", found.Retried, "unknown", found.Unknown)
+	}
+	for _, in := range d.config.Inboxes {
+		if err := intake.Prepare(in.Path); err != nil {
+			d.log.Warn("inbox is not as it should be", "inbox", in.Path, "err", err)
+		}
+	}
+	return d.intake.Recover()
+}
+
+// serve answers on the socket and, if configured, over HTTP.
+func (d *Daemon) serve(ctx context.Context, listening chan<- struct{}) error {
+	if d.opts.Quiet {
+		close(listening)
+		<-ctx.Done()
+		return nil
+	}
+	c := d.current()
+	server := control.New(d, control.Options{
+		Socket: filepath.Join(c.StateDir, socketName), Group: c.SocketGroup, Listen: c.Listen, TokenFile: c.TokenFile,
+		Getenv: d.opts.Getenv, Registry: d.registry, Log: d.log,
+		OnListen: func(socket, web string) {
+			d.log.Info("listening", "socket", socket, "http", web)
+			close(listening)
+		},
+	})
+	return server.Run(ctx)
+}
+
+// current is the configuration in force.
+func (d *Daemon) current() *config.Config {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.config
+}
+
+// Reload implements control.Upkeep: it reads the configuration again, all of it. A bad one keeps the
+// old and says so. Keys that only a restart can change are named.
+func (d *Daemon) Reload(_ context.Context, who string) error {
+	d.opts.Notify(reloading())
+	defer d.opts.Notify("READY=1")
+	old := d.current()
+	c, problems := config.Load(old.File)
+	if problems.Count > 0 {
+		d.keepOld(problems.List[0].String())
+		d.log.Error("reload: the old configuration stays", "errors", problems.Count, "first", problems.List[0].String())
+		return &control.Error{Code: control.CodeInvalid, Message: "the configuration is wrong; the old one stays in force", Problems: problems.List}
+	}
+	drivers, err := OpenDrivers(c, d.opts.Getenv)
+	if err != nil {
+		d.keepOld(err.Error())
+		d.log.Error("reload: the old configuration stays", "err", err)
+		return control.Invalidf("%v; the old configuration stays in force", err)
+	}
+	if c.StateDir != old.StateDir || c.Listen != old.Listen || c.TokenFile != old.TokenFile || c.SocketGroup != old.SocketGroup {
+		d.log.Warn("reload: state_dir, listen, token_file and socket_group take effect at the next start")
+		c.StateDir, c.Listen, c.TokenFile, c.SocketGroup = old.StateDir, old.Listen, old.TokenFile, old.SocketGroup
+	}
+	d.mu.Lock()
+	d.config, d.configAt, d.problem = c, d.now(), ""
+	d.mu.Unlock()
+	d.send.Configure(applications(c, drivers))
+	d.intake.Configure(d.checker(c, drivers))
+	d.inboxes.configure(c)
+	d.log.Info("reloaded", "config", c.File, "who", who)
+	return nil
+}
+
+func (d *Daemon) keepOld(problem string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.problem = problem
+}

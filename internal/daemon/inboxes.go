@@ -1,0 +1,102 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"reflect"
+	"sync"
+
+	"campaignd/internal/config"
+	"campaignd/internal/watch"
+)
+
+// inboxes runs one watcher an inbox and changes them at a reload.
+type inboxes struct {
+	handler watch.Handler
+	log     *slog.Logger
+
+	mu      sync.Mutex // guards all below
+	ctx     context.Context
+	running map[string]*watching
+	wait    sync.WaitGroup
+}
+
+// watching is one watcher at work.
+type watching struct {
+	config  config.Inbox
+	rescan  string
+	watcher *watch.Watcher
+	cancel  context.CancelFunc
+	done    chan struct{}
+}
+
+func newInboxes(handler watch.Handler, log *slog.Logger) *inboxes {
+	return &inboxes{handler: handler, log: log, running: map[string]*watching{}}
+}
+
+// run watches until ctx ends.
+func (m *inboxes) run(ctx context.Context, c *config.Config) error {
+	m.mu.Lock()
+	m.ctx = ctx
+	m.mu.Unlock()
+	m.configure(c)
+	<-ctx.Done()
+	m.mu.Lock()
+	m.ctx = nil
+	m.mu.Unlock()
+	m.wait.Wait()
+	return nil
+}
+
+// configure starts, stops and restarts watchers so that they fit c.
+func (m *inboxes) configure(c *config.Config) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ctx == nil {
+		return
+	}
+	wanted := map[string]config.Inbox{}
+	for _, in := range c.Inboxes {
+		wanted[in.Path] = in
+	}
+	for path, w := range m.running {
+		if in, ok := wanted[path]; ok && w.rescan == c.RescanText && reflect.DeepEqual(in, w.config) {
+			delete(wanted, path)
+			continue
+		}
+		w.cancel()
+		<-w.done // two watchers of one folder would hand over its drops twice
+		delete(m.running, path)
+	}
+	for path, in := range wanted {
+		m.running[path] = m.start(in, c)
+	}
+}
+
+func (m *inboxes) start(in config.Inbox, c *config.Config) *watching {
+	ctx, cancel := context.WithCancel(m.ctx)
+	w := &watching{config: in, rescan: c.RescanText, cancel: cancel, done: make(chan struct{})}
+	w.watcher = watch.New(watch.Options{
+		Path: in.Path, Settle: in.Settle, SidecarWait: in.SidecarWait, PairTimeout: in.PairTimeout,
+		RequireSidecar: in.RequireSidecar, Ignore: in.Ignore, Rescan: c.Rescan, Log: m.log,
+	}, m.handler)
+	m.wait.Go(func() {
+		defer close(w.done)
+		if err := w.watcher.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			m.log.Error("watch inbox", "inbox", in.Path, "err", err)
+		}
+	})
+	return w
+}
+
+// counts is what each watched inbox last saw.
+func (m *inboxes) counts() map[string]watch.Counts {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := map[string]watch.Counts{}
+	for path, w := range m.running {
+		all[path] = w.watcher.Counts()
+	}
+	return all
+}

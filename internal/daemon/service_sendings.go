@@ -1,0 +1,279 @@
+package daemon
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"io"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/control"
+	"campaignd/internal/report"
+	"campaignd/internal/send"
+	"campaignd/internal/store"
+)
+
+// Sendings implements control.Sendings.
+func (d *Daemon) Sendings(_ context.Context, f control.Filter) ([]control.Sending, error) {
+	heads, err := d.store.Sendings(store.Filter{States: f.States, Application: f.Application, Limit: f.Limit})
+	if err != nil {
+		return nil, err
+	}
+	list := make([]control.Sending, 0, len(heads))
+	for _, head := range heads {
+		s, slices, counts, err := d.store.Load(head.ID)
+		if errors.Is(err, store.ErrNotFound) {
+			continue // retention was faster
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, d.sending(s, slices, counts))
+	}
+	return list, nil
+}
+
+func (d *Daemon) sending(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts) control.Sending {
+	now := d.now()
+	one := control.Sending{
+		ID: s.ID, Name: s.Name, Reference: s.Reference, Inbox: s.Inbox, State: s.State, Reason: s.Reason,
+		ApplicationID: s.ApplicationID, CampaignID: s.CampaignID, Condition: s.Condition, DryRun: s.DryRun,
+		ReceivedAt: s.ReceivedAt, ScheduledAt: s.ScheduledAt, StartedAt: s.StartedAt, FinishedAt: s.FinishedAt,
+		Recipients: s.Rows, Messages: control.MessagesOf(s.Planned, counts, s.Rows),
+	}
+	switch {
+	case s.State == campaign.StateChecking:
+		one.Percent = 100 * d.intake.Checking(s.ID)
+	case s.State.Final():
+		one.Percent = 100
+	default:
+		status := report.Status(s, slices, counts, now)
+		one.Percent = one.Messages.PercentOf()
+		one.NextSliceAt, one.EstimatedEnd = status.NextSliceAt, status.EstimatedEnd
+		if took := now.Sub(s.StartedAt); !s.StartedAt.IsZero() && took > 0 {
+			one.Rate = float64(one.Messages.Final()) / took.Seconds()
+		}
+	}
+	return one
+}
+
+// Resolve implements control.Sendings.
+func (d *Daemon) Resolve(_ context.Context, text string) (campaign.ID, error) {
+	if id := campaign.ID(text); id.Valid() {
+		if _, err := d.store.Header(id); err == nil {
+			return id, nil
+		}
+	}
+	heads, err := d.store.Sendings(store.Filter{})
+	if err != nil {
+		return "", err
+	}
+	known := make([]control.Known, len(heads))
+	for i, s := range heads {
+		known[i] = control.Known{ID: s.ID, Name: s.Name}
+	}
+	return control.Match(text, known)
+}
+
+// Sending implements control.Sendings.
+func (d *Daemon) Sending(_ context.Context, id campaign.ID) (control.Details, error) {
+	s, slices, counts, err := d.store.Load(id)
+	if errors.Is(err, store.ErrNotFound) {
+		return control.Details{}, control.NotFoundf("there is no sending %s", id)
+	}
+	if err != nil {
+		return control.Details{}, err
+	}
+	details := control.Details{
+		Sending: d.sending(s, slices, counts), Sliced: s.Sliced, AcceptedAt: s.AcceptedAt, Channels: s.Channels,
+		CSV: s.CSV, Warnings: s.Warnings, Errors: s.Problems, ErrorCount: s.ProblemCount, Previews: s.Previews,
+		Slices: apiSlices(slices), Folder: folderOf(s),
+	}
+	for _, lane := range d.send.HeldChannels() {
+		if lane.Application == s.ApplicationID && contains(s.Channels, lane.Name) && !s.State.Final() {
+			details.Held = append(details.Held, control.Hold{ApplicationID: lane.Application, ChannelType: lane.Name,
+				Reason: lane.Reason, Since: lane.Since, NextTryAt: lane.RetryAt})
+		}
+	}
+	return details, nil
+}
+
+func contains(list []string, one string) bool { return slices.Contains(list, one) }
+
+func apiSlices(list []campaign.Slice) []control.Slice {
+	out := make([]control.Slice, len(list))
+	for i, s := range list {
+		out[i] = control.Slice{Start: s.Start, End: s.End, Recipients: s.Recipients}
+	}
+	return out
+}
+
+// folderOf is where a sending's files lie.
+func folderOf(s *campaign.Sending) string {
+	place := "accepted"
+	if s.Filed {
+		place = "failed"
+		if s.State == campaign.StateCompleted {
+			place = "done"
+		}
+	}
+	return filepath.Join(s.Inbox, place, s.FolderName())
+}
+
+// Pause implements control.Sendings.
+func (d *Daemon) Pause(ctx context.Context, id campaign.ID, who string) (control.Change, error) {
+	return d.steer(ctx, id, who, "pause", d.send.Pause)
+}
+
+// Resume implements control.Sendings.
+func (d *Daemon) Resume(ctx context.Context, id campaign.ID, who string) (control.Change, error) {
+	return d.steer(ctx, id, who, "resume", d.send.Resume)
+}
+
+// Cancel implements control.Sendings.
+func (d *Daemon) Cancel(ctx context.Context, id campaign.ID, who string) (control.Change, error) {
+	return d.steer(ctx, id, who, "cancel", d.send.Cancel)
+}
+
+func (d *Daemon) steer(ctx context.Context, id campaign.ID, who, action string,
+	do func(context.Context, campaign.ID) (campaign.State, error)) (control.Change, error) {
+	before, _, _, err := d.store.Load(id)
+	if errors.Is(err, store.ErrNotFound) {
+		return control.Change{}, control.NotFoundf("there is no sending %s", id)
+	}
+	if err != nil {
+		return control.Change{}, err
+	}
+	state, err := do(ctx, id)
+	if errors.Is(err, send.ErrState) {
+		return control.Change{}, control.Conflictf("can't %s sending %s: it is %s", action, id, state)
+	}
+	if err != nil {
+		return control.Change{}, err
+	}
+	if err := d.store.Audit(store.AuditEntry{Who: who, Action: action, Sending: id}); err != nil {
+		return control.Change{}, err
+	}
+	d.log.Info("sending changed", "sending", id, "action", action, "state", state, "who", who)
+	change := control.Change{ID: id, Name: before.Name, From: before.State, State: state, InFlight: uint64(d.send.InFlightOf(id))}
+	if _, _, counts, err := d.store.Load(id); err == nil {
+		change.Canceled = counts[campaign.Canceled]
+	}
+	return change, nil
+}
+
+// ResumeAll implements control.Sendings.
+func (d *Daemon) ResumeAll(ctx context.Context, who string) ([]control.Change, error) {
+	heads, err := d.store.Sendings(store.Filter{States: []campaign.State{campaign.StatePaused, campaign.StateHeld}})
+	if err != nil {
+		return nil, err
+	}
+	changes := make([]control.Change, 0, len(heads))
+	for _, s := range heads {
+		change, err := d.Resume(ctx, s.ID, who)
+		if control.CodeOf(err) == control.CodeConflict && err != nil {
+			continue // it has moved on by itself
+		}
+		if err != nil {
+			return changes, err
+		}
+		changes = append(changes, change)
+	}
+	return changes, nil
+}
+
+// Resend implements control.Sendings.
+func (d *Daemon) Resend(_ context.Context, id campaign.ID, outcomes []campaign.Outcome, dryRun bool, who string) (control.Resent, error) {
+	s, _, before, err := d.store.Load(id)
+	if errors.Is(err, store.ErrNotFound) {
+		return control.Resent{}, control.NotFoundf("there is no sending %s", id)
+	}
+	if err != nil {
+		return control.Resent{}, err
+	}
+	if !dryRun {
+		if err := d.intake.Reopen(id); err != nil {
+			return control.Resent{}, err
+		}
+	}
+	n, err := d.store.Resend(id, outcomes, dryRun)
+	if errors.Is(err, store.ErrState) {
+		return control.Resent{}, control.Conflictf("can't resend messages of sending %s: it is %s", id, s.State)
+	}
+	if err != nil {
+		return control.Resent{}, err
+	}
+	resent := control.Resent{ID: id, Name: s.Name, State: s.State, DryRun: dryRun, Messages: n}
+	for _, o := range outcomes {
+		switch o {
+		case campaign.Failed:
+			resent.Failed = before[o]
+		case campaign.Unknown:
+			resent.Unknown = before[o]
+		}
+	}
+	if dryRun {
+		return resent, nil
+	}
+	if err := d.store.Audit(store.AuditEntry{Who: who, Action: "resend", Sending: id}); err != nil {
+		return control.Resent{}, err
+	}
+	if after, err := d.store.Header(id); err == nil {
+		resent.State = after.State
+	}
+	d.intake.Changed(id)
+	d.send.Kick()
+	return resent, nil
+}
+
+// Results implements control.Sendings.
+func (d *Daemon) Results(_ context.Context, id campaign.ID, outcomes []campaign.Outcome, w io.Writer) error {
+	s, err := d.store.Header(id)
+	if errors.Is(err, store.ErrNotFound) {
+		return control.NotFoundf("there is no sending %s", id)
+	}
+	if err != nil {
+		return err
+	}
+	if s.State == campaign.StateRejected || s.State == campaign.StateChecking {
+		return control.Conflictf("sending %s is %s: it has no results", id, s.State)
+	}
+	if len(outcomes) == 0 {
+		return report.Results(w, d.store, id)
+	}
+	return filterResults(w, outcomes, func(w io.Writer) error { return report.Results(w, d.store, id) })
+}
+
+// filterResults passes the header and the lines with one of the outcomes on.
+func filterResults(w io.Writer, outcomes []campaign.Outcome, write func(io.Writer) error) error {
+	r, pipe := io.Pipe()
+	go func() { pipe.CloseWithError(write(pipe)) }()
+	defer r.Close() // ends the writer where this ends early
+	in, out := csv.NewReader(r), csv.NewWriter(w)
+	in.ReuseRecord = true
+	column := -1
+	for {
+		record, err := in.Read()
+		if errors.Is(err, io.EOF) {
+			out.Flush()
+			return out.Error()
+		}
+		if err != nil {
+			return err
+		}
+		if column < 0 {
+			column = slices.Index(record, "outcome")
+		} else if !slices.ContainsFunc(outcomes, func(o campaign.Outcome) bool { return o.String() == record[column] }) {
+			continue
+		}
+		if err := out.Write(record); err != nil {
+			return err
+		}
+	}
+}
+
+// horizon is how far the timeline looks (issue: the next 48 h).
+const horizon = 48 * time.Hour

@@ -1,0 +1,103 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"campaignd/internal/control"
+	"campaignd/internal/intake"
+	"campaignd/internal/store"
+)
+
+// applicationIDs are the applications an opt-out is for: one, or for 0 every one configured.
+func (d *Daemon) applicationIDs(application int64) ([]int64, error) {
+	c := d.current()
+	if application != 0 {
+		if c.Application(application) == nil {
+			return nil, control.NotFoundf("there is no application %d", application)
+		}
+		return []int64{application}, nil
+	}
+	var ids []int64
+	for _, a := range c.Applications {
+		ids = append(ids, a.ID)
+	}
+	return ids, nil
+}
+
+// Suppress implements control.Suppressions.
+func (d *Daemon) Suppress(_ context.Context, list []control.Suppression, who string) (int, error) {
+	var all []store.Suppression
+	for _, one := range list {
+		ids, err := d.applicationIDs(one.ApplicationID)
+		if err != nil {
+			return 0, err
+		}
+		for _, id := range ids {
+			all = append(all, store.Suppression{ApplicationID: id, ChannelType: one.ChannelType, ContactCode: one.ContactCode,
+				At: d.now().UTC(), Source: who})
+		}
+	}
+	n, err := d.store.AddSuppressions(all)
+	if err != nil {
+		return 0, err
+	}
+	return n, d.store.Audit(store.AuditEntry{Who: who, Action: "suppress", Detail: fmt.Sprintf("%d opt-outs, %d new", len(all), n)})
+}
+
+// Unsuppress implements control.Suppressions.
+func (d *Daemon) Unsuppress(_ context.Context, list []control.Suppression, who string) (int, error) {
+	removed := 0
+	for _, one := range list {
+		ids, err := d.applicationIDs(one.ApplicationID)
+		if err != nil {
+			return removed, err
+		}
+		for _, id := range ids {
+			was, err := d.store.RemoveSuppression(id, one.ChannelType, one.ContactCode)
+			if err != nil {
+				return removed, err
+			}
+			if was {
+				removed++
+			}
+		}
+	}
+	return removed, d.store.Audit(store.AuditEntry{Who: who, Action: "unsuppress", Detail: fmt.Sprintf("%d opt-outs removed", removed)})
+}
+
+// Suppressed implements control.Suppressions.
+func (d *Daemon) Suppressed(_ context.Context, application int64, yield func(control.Suppression) error) error {
+	return d.store.EachSuppression(application, func(s store.Suppression) error {
+		return yield(control.Suppression{ApplicationID: s.ApplicationID, ChannelType: s.ChannelType, ContactCode: s.ContactCode, At: s.At, Source: s.Source})
+	})
+}
+
+// ImportSuppressions implements control.Suppressions. The list goes through a
+// nameless temporary file, since its encoding is known only when all of it was seen.
+func (d *Daemon) ImportSuppressions(ctx context.Context, application int64, csv io.Reader, who string) (control.Imported, error) {
+	ids, err := d.applicationIDs(application)
+	if err != nil {
+		return control.Imported{}, err
+	}
+	f, err := os.CreateTemp(d.current().StateDir, "import-*")
+	if err != nil {
+		return control.Imported{}, fmt.Errorf("make temporary file: %w", err)
+	}
+	defer f.Close() // nameless: gone with this
+	if err := os.Remove(f.Name()); err != nil {
+		return control.Imported{}, fmt.Errorf("make temporary file: %w", err)
+	}
+	if _, err := io.Copy(f, csv); err != nil {
+		return control.Imported{}, fmt.Errorf("read the list: %w", err)
+	}
+	added, rows, problems, err := intake.ImportSuppressions(ctx, d.store, f, "list", ids, who)
+	if err != nil {
+		return control.Imported{}, err
+	}
+	imported := control.Imported{Rows: rows, Added: added, Problems: problems.List, Rejected: problems.Count}
+	return imported, errors.Join(d.store.Audit(store.AuditEntry{Who: who, Action: "suppress", Detail: fmt.Sprintf("list of %d, %d new", rows, added)}))
+}

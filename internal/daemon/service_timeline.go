@@ -1,0 +1,152 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+	"campaignd/internal/control"
+	"campaignd/internal/intake"
+	"campaignd/internal/store"
+)
+
+// Timeline implements control.Timetable.
+func (d *Daemon) Timeline(_ context.Context, application int64) (control.Timeline, error) {
+	now := d.now().UTC()
+	t := control.Timeline{From: now, Until: now.Add(horizon)}
+	c := d.current()
+	if application != 0 && c.Application(application) == nil {
+		return t, control.NotFoundf("there is no application %d", application)
+	}
+	for i := range c.Applications {
+		a := &c.Applications[i]
+		if application != 0 && a.ID != application {
+			continue
+		}
+		one, err := d.timelineOf(a, now)
+		if err != nil {
+			return t, err
+		}
+		t.Applications = append(t.Applications, one)
+	}
+	return t, nil
+}
+
+func (d *Daemon) timelineOf(a *config.Application, now time.Time) (control.ApplicationTimeline, error) {
+	one := control.ApplicationTimeline{ApplicationID: a.ID, Name: a.Name, Timezone: a.Timezone, Sliced: a.Slicing.Enabled,
+		Slots: []control.SlotUse{}, Sendings: []control.TimelineSending{}, Closed: closedSpans(a, now)}
+	if a.Slicing.Enabled {
+		if err := d.slots(a, now, &one); err != nil {
+			return one, err
+		}
+	}
+	heads, err := d.store.Sendings(store.Filter{Application: a.ID,
+		States: []campaign.State{campaign.StateScheduled, campaign.StateSending, campaign.StatePaused, campaign.StateHeld}})
+	if err != nil {
+		return one, err
+	}
+	for _, head := range heads {
+		s, list, counts, err := d.store.Load(head.ID)
+		if err != nil {
+			return one, err
+		}
+		row := control.TimelineSending{ID: s.ID, Name: s.Name, State: s.State, Sliced: s.Sliced, Start: s.ScheduledAt,
+			Messages: counts[campaign.Pending] + counts[campaign.InFlight] + counts[campaign.Retrying]}
+		for _, slice := range list {
+			if slice.Sliced() && slice.End.After(now) {
+				if row.Slots == 0 {
+					row.Start = slice.Start
+				}
+				row.Slots++
+				row.End = slice.End
+			}
+		}
+		one.Sendings = append(one.Sendings, row)
+	}
+	slices.SortFunc(one.Sendings, func(x, y control.TimelineSending) int {
+		return cmp.Or(x.Start.Compare(y.Start), cmp.Compare(x.ID, y.ID))
+	})
+	return one, nil
+}
+
+// slots fills in what is booked in the next 48 h and by whom.
+func (d *Daemon) slots(a *config.Application, now time.Time, one *control.ApplicationTimeline) error {
+	g := intake.Grid(a)
+	one.SlotSeconds, one.Capacity = int64(g.Slot/time.Second), g.Capacity
+	first := g.Number(now)
+	n := int(g.Number(now.Add(horizon))-first) + 1
+	reserved, err := d.store.Reserved(a.ID, g.Slot, first, n)
+	if err != nil {
+		return err
+	}
+	shares, err := d.store.SendingsInSlots(a.ID, g.Slot, first, n)
+	if err != nil {
+		return err
+	}
+	for i, messages := range reserved {
+		number := first + int64(i)
+		use := control.SlotUse{Start: g.Start(number), Reserved: messages}
+		for len(shares) > 0 && shares[0].Slot <= number {
+			if shares[0].Slot == number {
+				use.Shares = append(use.Shares, control.Share{ID: shares[0].Sending, Messages: shares[0].Messages})
+			}
+			shares = shares[1:]
+		}
+		if use.Reserved > 0 || len(use.Shares) > 0 {
+			one.Slots = append(one.Slots, use)
+		}
+	}
+	return nil
+}
+
+// closedSpans are the times of the next 48 h outside the sending windows.
+func closedSpans(a *config.Application, now time.Time) []control.Span {
+	var spans []control.Span
+	until := now.Add(horizon)
+	for at := now; at.Before(until); {
+		opening := a.Windows.NextOpening(at)
+		if opening.After(at) || opening.IsZero() {
+			end := until
+			if !opening.IsZero() && opening.Before(until) {
+				end = opening
+			}
+			spans = append(spans, control.Span{Start: at, End: end.UTC()})
+			at = end
+			continue
+		}
+		closing := a.Windows.NextClosing(at)
+		if closing.IsZero() {
+			break
+		}
+		at = closing.UTC()
+	}
+	return spans
+}
+
+// Reserved implements control.Timetable.
+func (d *Daemon) Reserved(_ context.Context, application int64, from, until time.Time) (control.Bookings, error) {
+	a := d.current().Application(application)
+	if a == nil {
+		return control.Bookings{}, control.NotFoundf("there is no application %d", application)
+	}
+	if !a.Slicing.Enabled {
+		return control.Bookings{ApplicationID: application, Slots: []control.Booking{}}, nil
+	}
+	g := intake.Grid(a)
+	first := g.Number(from)
+	n := int(max(g.Number(until)-first, 0)) + 1
+	reserved, err := d.store.Reserved(application, g.Slot, first, n)
+	if err != nil {
+		return control.Bookings{}, err
+	}
+	b := control.Bookings{ApplicationID: application, SlotSeconds: int64(g.Slot / time.Second), Capacity: g.Capacity, Slots: []control.Booking{}}
+	for i, messages := range reserved {
+		if messages > 0 {
+			b.Slots = append(b.Slots, control.Booking{Slot: first + int64(i), Reserved: messages})
+		}
+	}
+	return b, nil
+}

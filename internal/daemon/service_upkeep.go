@@ -1,0 +1,222 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+	"campaignd/internal/control"
+	"campaignd/internal/intake"
+	"campaignd/internal/safeio"
+	"campaignd/internal/store"
+)
+
+// Status implements control.Upkeep.
+func (d *Daemon) Status(context.Context) (control.Status, error) {
+	stats, err := d.store.Stats()
+	if err != nil {
+		return control.Status{}, err
+	}
+	d.mu.Lock()
+	c, configAt, problem := d.config, d.configAt, d.problem
+	d.mu.Unlock()
+	s := control.Status{
+		Version: d.opts.Version, PID: os.Getpid(), StartedAt: d.startedAt.UTC(), Now: d.now().UTC(),
+		ConfigFile: c.File, ConfigAt: configAt.UTC(), ConfigProblem: problem, Stopping: d.stopping.Load(),
+		Sendings: map[campaign.State]int{}, Channels: []control.Channel{},
+		Store: control.Store{Path: filepath.Join(c.StateDir, storeName), Bytes: stats.FileBytes, FreeBytes: stats.FreeBytes},
+	}
+	for state, n := range stats.Sendings {
+		s.Sendings[state] = int(n)
+	}
+	if free, err := safeio.FreeSpace(c.StateDir); err == nil {
+		s.Store.DiskFree = int64(free)
+	}
+	s.Inboxes = d.inboxStatus(c)
+	for _, lane := range d.send.Lanes() {
+		ch := control.Channel{ApplicationID: lane.Application, ChannelType: lane.Name, Rate: lane.Rate, Current: lane.Limit,
+			InFlight: lane.InFlight, Held: lane.Held, NextTryAt: lane.RetryAt}
+		if lane.Held {
+			ch.HeldReason, ch.HeldSince = lane.Reason, lane.Since
+		}
+		if a := c.Application(lane.Application); a != nil {
+			ch.Driver, ch.Concurrency = a.Channels[lane.Name].Driver, a.Channels[lane.Name].Concurrency
+		}
+		s.Channels = append(s.Channels, ch)
+	}
+	if s.Queue, err = d.queue(); err != nil {
+		return s, err
+	}
+	s.Slots, err = d.slotFill(c)
+	return s, err
+}
+
+func (d *Daemon) inboxStatus(c *config.Config) []control.Inbox {
+	counts := d.inboxes.counts()
+	checking := map[string]int{}
+	if heads, err := d.store.Sendings(store.Filter{States: []campaign.State{campaign.StateChecking}}); err == nil {
+		for _, s := range heads {
+			checking[s.Inbox]++
+		}
+	}
+	list := make([]control.Inbox, 0, len(c.Inboxes))
+	for _, in := range c.Inboxes {
+		n := counts[in.Path]
+		one := control.Inbox{Path: in.Path, Waiting: n.Pending, Checking: checking[in.Path], Others: n.Foreign + n.BadNames,
+			LastScan: n.LookedAt.UTC(), Problem: n.Err}
+		for _, w := range d.intake.Waits(in.Path) {
+			one.Waits = append(one.Waits, control.Wait{Name: w.Name, Reason: w.Reason, Since: w.Since.UTC()})
+			one.Waiting++
+		}
+		list = append(list, one)
+	}
+	return list
+}
+
+// queue is what is unsent over all active sendings.
+func (d *Daemon) queue() (control.Queue, error) {
+	var q control.Queue
+	heads, err := d.store.Sendings(store.Filter{States: []campaign.State{campaign.StateScheduled, campaign.StateSending,
+		campaign.StatePaused, campaign.StateHeld}})
+	if err != nil {
+		return q, err
+	}
+	for _, head := range heads {
+		_, _, counts, err := d.store.Load(head.ID)
+		if err != nil {
+			return q, err
+		}
+		q.Pending += counts[campaign.Pending]
+		q.Retrying += counts[campaign.Retrying]
+	}
+	q.InFlight = uint64(d.send.InFlight())
+	_, next, err := d.store.Due(d.now())
+	q.NextAt = next
+	return q, err
+}
+
+func (d *Daemon) slotFill(c *config.Config) ([]control.SlotFill, error) {
+	var fills []control.SlotFill
+	for i := range c.Applications {
+		a := &c.Applications[i]
+		if !a.Slicing.Enabled {
+			continue
+		}
+		g := intake.Grid(a)
+		reserved, err := d.store.Reserved(a.ID, g.Slot, g.Number(d.now()), 1)
+		if err != nil {
+			return nil, err
+		}
+		fills = append(fills, control.SlotFill{ApplicationID: a.ID, Reserved: reserved[0], Capacity: g.Capacity})
+	}
+	return fills, nil
+}
+
+// Ready implements control.Upkeep.
+func (d *Daemon) Ready(context.Context) []control.Check {
+	var checks []control.Check
+	add := func(name, problem string) {
+		checks = append(checks, control.Check{Name: name, OK: problem == "", Message: problem})
+	}
+	_, err := d.store.Stats()
+	add("store", text(err))
+	for path, n := range d.inboxes.counts() {
+		add("inbox "+path, n.Err)
+	}
+	stopping := ""
+	if d.stopping.Load() {
+		stopping = "the daemon is stopping"
+	}
+	add("dispatcher", stopping)
+	slices.SortFunc(checks, func(a, b control.Check) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	return checks
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// lowSpace is the free space in bytes under which the doctor warns.
+const lowSpace = 1 << 30
+
+// Doctor implements control.Upkeep.
+func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error) {
+	var list []control.Finding
+	add := func(check string, level control.Level, message, advice string) {
+		list = append(list, control.Finding{Check: check, Level: level, Message: message, Advice: advice})
+	}
+	c := d.current()
+	if wrong := d.store.Verify(deep); len(wrong) > 0 {
+		for _, w := range wrong {
+			add("store", control.LevelFail, w, "keep a copy of the file, stop the daemon and restore the newest backup")
+		}
+	} else {
+		add("store", control.LevelOK, "its books balance", "")
+	}
+	if free, err := safeio.FreeSpace(c.StateDir); err == nil && free < lowSpace {
+		add("disk", control.LevelWarn, fmt.Sprintf("%d MiB are free where the store lies", free>>20), "make room: new drops are refused when it is full")
+	} else {
+		add("disk", control.LevelOK, fmt.Sprintf("%d MiB are free where the store lies", free>>20), "")
+	}
+	for _, in := range c.Inboxes {
+		if err := intake.Prepare(in.Path); err != nil {
+			add("inbox", control.LevelFail, fmt.Sprintf("%s: %v", in.Path, err), "the daemon's user needs read and write permission on the inbox, on one mount with its accepted/")
+		} else {
+			add("inbox", control.LevelOK, in.Path+" can be read and written", "")
+		}
+	}
+	campaigns, broken, err := intake.NewCampaigns(c.CampaignsDir).All()
+	switch {
+	case err != nil:
+		add("campaigns", control.LevelFail, err.Error(), "make the folder or mend campaigns_dir")
+	case broken.Count > 0:
+		for _, p := range broken.List {
+			add("campaigns", control.LevelFail, p.String(), "mend the file: it is read again by itself")
+		}
+	default:
+		add("campaigns", control.LevelOK, fmt.Sprintf("%d can be read", len(campaigns)), "")
+	}
+	for _, lane := range d.send.HeldChannels() {
+		add("channel", control.LevelFail, fmt.Sprintf("%s of application %d is held: %s", lane.Name, lane.Application, lane.Reason),
+			"mend the cause, then: campaignd resume --all")
+	}
+	if newest, err := d.store.Sendings(store.Filter{Limit: 1}); err == nil && len(newest) == 1 && newest[0].ReceivedAt.After(d.now().Add(time.Minute)) {
+		add("clock", control.LevelWarn, "the newest sending was received in the future: the clock was set back", "see that time is synchronised")
+	} else {
+		add("clock", control.LevelOK, "no sending comes from the future", "")
+	}
+	return list, nil
+}
+
+// Audit implements control.Upkeep.
+func (d *Daemon) Audit(_ context.Context, f control.AuditFilter) ([]control.AuditEntry, error) {
+	var list []control.AuditEntry
+	err := d.store.EachAudit(f.Since, func(e store.AuditEntry) error {
+		if f.Sending == "" || e.Sending == f.Sending {
+			list = append(list, control.AuditEntry{At: e.At, Who: e.Who, Action: e.Action, Sending: e.Sending, Detail: e.Detail})
+		}
+		return nil
+	})
+	slices.Reverse(list)
+	if f.Limit > 0 && len(list) > f.Limit {
+		list = list[:f.Limit]
+	}
+	return list, err
+}
+
+// Backup implements control.Upkeep.
+func (d *Daemon) Backup(_ context.Context, w io.Writer) error { return d.store.Backup(w) }

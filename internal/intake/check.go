@@ -1,0 +1,360 @@
+package intake
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+	"campaignd/internal/plan/document"
+	"campaignd/internal/plan/roster"
+	"campaignd/internal/plan/sheet"
+	"campaignd/internal/send"
+)
+
+// Checker finds out what a drop would get. It needs neither store nor daemon:
+// `campaignd check` uses it as intake does.
+type Checker struct {
+	Config    *config.Config
+	Campaigns *Campaigns
+	// Channels are an application's drivers by channel name; they compile the
+	// campaign's contents and check every rendered message.
+	Channels func(application int64) map[string]send.Channel
+}
+
+// Part is one file of a drop, open. A nil File means that there is none.
+type Part struct {
+	Name string // as dropped
+	File *os.File
+}
+
+// Parts are the files of one drop.
+type Parts struct {
+	Name                 string // base name of the drop
+	CSV, Layout, Sidecar Part
+}
+
+// Close closes what is open.
+func (p *Parts) Close() {
+	for _, part := range []Part{p.CSV, p.Layout, p.Sidecar} {
+		if part.File != nil {
+			_ = part.File.Close() // read only
+		}
+	}
+}
+
+// Finding is what a check found out.
+type Finding struct {
+	Sending     campaign.Sending // frozen part filled as far as it is known
+	Problems    campaign.Problems
+	Application *config.Application // nil if it isn't known
+	Sidecar     *document.Sidecar   // nil if it can't be read
+	RejectedCSV []byte              // header of rejected.csv, nil if there is no rejected row
+	verdict     string              // why the rows as a whole are refused
+}
+
+// Wrong reports whether the drop is to be rejected.
+func (f *Finding) Wrong() bool {
+	return f.Problems.Count > 0 && f.Sending.State == campaign.StateRejected
+}
+
+// rowSink takes the rows of a check; its Header comes before the first line of rejected.csv.
+type rowSink interface {
+	roster.Sink
+	Header(line []byte)
+}
+
+// discard is the sink of a check that stores nothing.
+type discard struct{}
+
+func (discard) Chunk(*campaign.Rows) error               { return nil }
+func (discard) Refused([]campaign.Refusal, []byte) error { return nil }
+func (discard) Header([]byte)                            {}
+
+// Check reads every document and every row of a drop and finds all that is
+// wrong with it (SPEC 3 to 6). in is the inbox it was dropped into; info may be
+// nil. now is the time of acceptance as far as it is known. sink and spill may be nil:
+// then rows are checked and forgotten. progress is called with 0 to 1. The error is
+// of this machine or of ctx, never of the drop.
+func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *sheet.Info, now time.Time,
+	sink rowSink, spill roster.Spill, progress func(float64)) (*Finding, error) {
+	f := &Finding{}
+	f.Sending.Name = p.Name
+	f.Sending.Condition = campaign.FragmentedSlots
+
+	layout, layoutDigest, err := c.layout(p, f)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.sidecar(p, in, f); err != nil {
+		return nil, err
+	}
+	camp, err := c.campaign(p, in, f)
+	if err != nil {
+		return nil, err
+	}
+	if f.Sidecar != nil && f.Application != nil {
+		_, problems, warnings := f.Sidecar.When(now, f.Application.Location, f.Application.ScheduleGrace)
+		f.Problems.Merge(problems)
+		f.Sending.Warnings = append(f.Sending.Warnings, warnings...)
+	}
+	channels := c.channels(camp, layout, f)
+	if layout != nil && camp != nil {
+		f.Problems.Merge(layout.CheckVariables(f.Sending.Variables))
+	}
+	if err := c.csv(ctx, p, info, f, layout, channels, sink, spill, progress); err != nil {
+		return nil, err
+	}
+	f.Sending.Digest = dropDigest(f.Sending.ApplicationID, f.Sending.CampaignID, layoutDigest, f.Sending.CSV.SHA256)
+	c.conclude(f)
+	return f, nil
+}
+
+// conclude says in one sentence why a drop is rejected, if it is.
+func (c *Checker) conclude(f *Finding) {
+	s := &f.Sending
+	s.Problems, s.ProblemCount = f.Problems.List, f.Problems.Count
+	switch {
+	case f.verdict != "":
+		s.State, s.Reason = campaign.StateRejected, f.verdict
+	case f.Problems.Count > int(s.Rows.Rejected):
+		s.State = campaign.StateRejected
+		wrong := f.Problems.Count
+		if wrong == 1 {
+			s.Reason = f.Problems.List[0].String()
+		} else {
+			s.Reason = fmt.Sprintf("%d errors were found", wrong)
+		}
+	}
+}
+
+func (c *Checker) layout(p *Parts, f *Finding) (*document.Layout, [32]byte, error) {
+	data, err := c.read(p.Layout, f)
+	if err != nil || data == nil {
+		return nil, [32]byte{}, err
+	}
+	layout, problems, warnings := document.ParseLayout(p.Layout.Name, data)
+	f.Problems.Merge(problems)
+	f.Sending.Warnings = append(f.Sending.Warnings, warnings...)
+	return layout, sha256.Sum256(data), nil
+}
+
+// read reads a document whole; nil without an error if it is too large, which is noted.
+func (c *Checker) read(part Part, f *Finding) ([]byte, error) {
+	if part.File == nil {
+		return nil, nil
+	}
+	if _, err := part.File.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("read %q: %w", part.Name, err)
+	}
+	data, err := readDocument(part.File)
+	if errors.Is(err, errTooLarge) {
+		f.Problems.Addf(part.Name, 0, 0, "", "%v", err)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", part.Name, err)
+	}
+	return data, nil
+}
+
+func (c *Checker) sidecar(p *Parts, in *config.Inbox, f *Finding) error {
+	f.Sidecar = &document.Sidecar{File: p.Name + ".schedule.json", SlicingCondition: campaign.FragmentedSlots}
+	if p.Sidecar.File != nil {
+		data, err := c.read(p.Sidecar, f)
+		if err != nil {
+			return err
+		}
+		var problems campaign.Problems
+		if data != nil {
+			f.Sidecar, problems = document.ParseSidecar(p.Sidecar.Name, data)
+			f.Problems.Merge(problems)
+		} else {
+			f.Sidecar = nil
+		}
+	}
+	s := &f.Sending
+	s.ApplicationID, s.CampaignID = in.Application, in.Campaign
+	if sc := f.Sidecar; sc != nil {
+		s.Reference, s.DryRun, s.Condition = sc.Reference, sc.DryRun, sc.SlicingCondition
+		if sc.ApplicationID != nil {
+			s.ApplicationID = *sc.ApplicationID
+			if sc.CampaignID == nil && *sc.ApplicationID != in.Application {
+				s.CampaignID = 0 // the inbox's default campaign belongs to its default application
+			}
+		}
+		if sc.CampaignID != nil {
+			s.CampaignID = *sc.CampaignID
+		}
+	}
+	return nil
+}
+
+// campaign finds application and campaign and freezes the campaign's contents.
+func (c *Checker) campaign(p *Parts, in *config.Inbox, f *Finding) (*campaign.Campaign, error) {
+	s := &f.Sending
+	file := p.Name + ".schedule.json"
+	if p.Sidecar.Name != "" {
+		file = p.Sidecar.Name
+	}
+	if f.Sidecar == nil {
+		return nil, nil // what it would have said isn't known; its own errors are reported
+	}
+	if s.ApplicationID == 0 {
+		f.Problems.Addf(file, 0, 0, "applicationId", "is missing, and this inbox has no default: write {\"applicationId\": %s, …}", c.applicationIDs())
+	}
+	if s.CampaignID == 0 {
+		f.Problems.Addf(file, 0, 0, "campaignId", "is missing, and this inbox has no default for it: write {\"campaignId\": 7, …} with the campaign's number")
+	}
+	if s.ApplicationID == 0 {
+		return nil, nil
+	}
+	if !in.Allows(s.ApplicationID) {
+		f.Problems.Addf(file, 0, 0, "applicationId", "this inbox may not send for application %d", s.ApplicationID)
+		return nil, nil
+	}
+	f.Application = c.Config.Application(s.ApplicationID)
+	if f.Application == nil {
+		f.Problems.Addf(file, 0, 0, "applicationId", "there is no application %d; there are: %s", s.ApplicationID, c.applicationIDs())
+		return nil, nil
+	}
+	s.MaxLateness = f.Application.MaxLateness
+	if s.CampaignID == 0 {
+		return nil, nil
+	}
+	camp, why, err := c.Campaigns.Find(s.ApplicationID, s.CampaignID)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case camp == nil:
+		f.Problems.Addf(file, 0, 0, "campaignId", "%s", why)
+	case !camp.Enabled:
+		f.Problems.Addf(file, 0, 0, "campaignId", "campaign %d is disabled", camp.ID)
+	case camp.SendType != "proactive":
+		f.Problems.Addf(file, 0, 0, "campaignId", "campaign %d has the sendType %q: only proactive campaigns can be sent from a drop", camp.ID, camp.SendType)
+	}
+	return camp, nil
+}
+
+func (c *Checker) applicationIDs() string {
+	var ids []string
+	for _, a := range c.Config.Applications {
+		ids = append(ids, fmt.Sprint(a.ID))
+	}
+	return strings.Join(ids, ", ")
+}
+
+// channels compiles the campaign for every channel of the application that it allows.
+func (c *Checker) channels(camp *campaign.Campaign, layout *document.Layout, f *Finding) *channelRules {
+	if camp == nil || f.Application == nil {
+		return nil
+	}
+	s, rules := &f.Sending, &channelRules{}
+	s.Contents = camp.Contents
+	s.Variables = document.Variables(camp.Contents)
+	drivers := c.Channels(s.ApplicationID)
+	for _, name := range sortedKeys(f.Application.Channels) {
+		if !slices.Contains(camp.ChannelTypes, name) {
+			rules.notAllowed = append(rules.notAllowed, name)
+			continue
+		}
+		contents := campaign.ContentsFor(camp.Contents, name)
+		channel := roster.Channel{Name: name, Check: drivers[name].CheckMessage}
+		for i, content := range contents {
+			t, err := drivers[name].Compile(content.Item, s.Variables)
+			if err != nil {
+				f.Problems.Addf(camp.File, 0, 0, "messageContent", "message %d can't be sent on %s: %v", i+1, name, err)
+				continue
+			}
+			channel.Templates = append(channel.Templates, t)
+		}
+		rules.allowed = append(rules.allowed, channel)
+		s.Channels = append(s.Channels, name)
+		s.Messages = max(s.Messages, len(contents))
+	}
+	if len(rules.allowed) == 0 {
+		f.Problems.Addf(camp.File, 0, 0, "channelTypes", "application %d has none of the channels %s; it has: %s",
+			s.ApplicationID, strings.Join(camp.ChannelTypes, ", "), strings.Join(sortedKeys(f.Application.Channels), ", "))
+		return nil
+	}
+	if layout != nil {
+		if name, fixed := layout.ChannelType.Constant(); fixed && name != "" && !slices.Contains(s.Channels, strings.TrimSpace(name)) {
+			f.Problems.Addf(layout.File, layout.ChannelType.Line, layout.ChannelType.Column, "contact.channelType",
+				"found %q; campaign %d can be sent on: %s", name, camp.ID, strings.Join(s.Channels, ", "))
+		}
+	}
+	return rules
+}
+
+type channelRules struct {
+	allowed    []roster.Channel
+	notAllowed []string
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// dropDigest tells the same drop from another (SPEC 2, the same drop twice).
+func dropDigest(application, campaignID int64, layout [32]byte, csv string) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d\n%d\n%x\n%s\n", application, campaignID, layout, csv)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// OpenFiles opens the files of one drop by their paths, in any order, for
+// `campaignd check`. A name that is no part of a drop is an error.
+func OpenFiles(paths []string) (*Parts, error) {
+	p := &Parts{}
+	for _, path := range paths {
+		base := filepath.Base(path)
+		part, name, err := p.part(base)
+		if err != nil {
+			p.Close()
+			return nil, err
+		}
+		if p.Name != "" && p.Name != name {
+			p.Close()
+			return nil, fmt.Errorf("%q and %q are two drops: check one at a time", p.Name, name)
+		}
+		p.Name = name
+		file, err := os.Open(path)
+		if err != nil {
+			p.Close()
+			return nil, fmt.Errorf("open file: %w", err)
+		}
+		*part = Part{Name: base, File: file}
+	}
+	return p, nil
+}
+
+func (p *Parts) part(base string) (*Part, string, error) {
+	lower := strings.ToLower(base)
+	for _, kind := range []struct {
+		ending string
+		part   *Part
+	}{{".layout.json", &p.Layout}, {".schedule.json", &p.Sidecar}, {".csv", &p.CSV}} {
+		if name := strings.TrimSuffix(lower, kind.ending); name != lower && name != "" {
+			if kind.part.File != nil {
+				return nil, "", fmt.Errorf("%q: there are two files that end in %s", base, kind.ending)
+			}
+			return kind.part, base[:len(name)], nil
+		}
+	}
+	return nil, "", fmt.Errorf("%q is no part of a drop: a drop is NAME.csv, NAME.layout.json and NAME.schedule.json", base)
+}

@@ -1,0 +1,301 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+	"campaignd/internal/plan"
+	"campaignd/internal/plan/sheet"
+	"campaignd/internal/report"
+	"campaignd/internal/safeio"
+	"campaignd/internal/store"
+)
+
+// rejectedName is the file with the refused rows (SPEC 9).
+const rejectedName = "rejected.csv"
+
+// decide checks a claimed drop and accepts, rejects or cancels it. It can be
+// repeated after a crash or an error at any point: rows of a check that was cut off are dropped first.
+func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config.Inbox, p *Parts, info *sheet.Info) error {
+	defer func() {
+		in.mu.Lock()
+		delete(in.working, s.ID)
+		in.mu.Unlock()
+	}()
+	if err := report.WriteStatus(folder(s), report.Checking(s, 0)); err != nil {
+		return err
+	}
+	if err := in.store.DiscardRows(s.ID); err != nil {
+		return fmt.Errorf("check %s: %w", s.ID, err)
+	}
+	spill, err := in.spillFile()
+	if err != nil {
+		return err
+	}
+	defer spill.Close() // nameless: gone with this
+	sink := newStoreSink(ctx, in.store, s)
+	f, err := in.checker().Check(ctx, p, inbox, info, s.ReceivedAt, sink, spill, in.progress(s))
+	if end := sink.close(); err == nil {
+		err = end
+	}
+	if err != nil {
+		return fmt.Errorf("check %s: %w", s.ID, err)
+	}
+	if err := sink.keepRejected(); err != nil {
+		return fmt.Errorf("write %s of %s: %w", rejectedName, s.ID, err)
+	}
+	adopt(s, f)
+	if f.Wrong() {
+		return in.refuse(s, campaign.StateRejected, f.Sending.Reason)
+	}
+	return in.accept(s, f)
+}
+
+// adopt copies what the check found into the sending's header.
+func adopt(s *campaign.Sending, f *Finding) {
+	kept := *s
+	*s = f.Sending
+	s.ID, s.Tag, s.Name, s.Inbox, s.Files = kept.ID, kept.Tag, kept.Name, kept.Inbox, kept.Files
+	s.ReceivedAt, s.State, s.Reason = kept.ReceivedAt, kept.State, ""
+	if !s.DryRun {
+		s.Previews = nil
+	}
+}
+
+// Outlook is what a checked drop is to get: when, and in which slots.
+type Outlook struct {
+	T        time.Time
+	Grid     *plan.Grid   // nil: not sliced, everyone is due at T
+	Request  plan.Request // with Grid
+	Problems campaign.Problems
+	Canceled string // why it can't be sent at all; "" if it can
+}
+
+// Outlook says what the drop gets if it was received at received and is accepted now (SPEC 5, 7).
+func (f *Finding) Outlook(received, now time.Time) Outlook {
+	var o Outlook
+	app, s := f.Application, &f.Sending
+	base := now
+	if f.Sidecar.ScheduleAt != "" {
+		base = received // a long check must not make it too late
+	}
+	o.T, o.Problems, _ = f.Sidecar.When(base, app.Location, app.ScheduleGrace)
+	if o.T.Before(now) {
+		o.T = now
+	}
+	if !app.Slicing.Enabled || s.Rows.Accepted < app.Slicing.ActivationRecipients {
+		// An unsliced sending's T moves to the next opening (SPEC 7).
+		if o.T = app.Windows.NextOpening(o.T); o.T.IsZero() {
+			o.Canceled = "the application's sending windows don't open within a year"
+		}
+		return o
+	}
+	grid := Grid(app)
+	o.Grid = &grid
+	o.Request = plan.Request{T: o.T, Until: o.T.Add(plan.Horizon), Condition: s.Condition, Recipients: s.Rows.Accepted, Messages: s.Messages}
+	return o
+}
+
+// Place finds the slots, or says in words why there is no room. The error is of
+// the bookings.
+func (o *Outlook) Place(b plan.Bookings) (placed []plan.Placement, noRoom string, err error) {
+	placed, err = o.Grid.Place(b, o.Request)
+	if _, ok := errors.AsType[*plan.NoRoom](err); ok {
+		advice, err := o.Grid.Advise(b, o.Request)
+		if err != nil {
+			return nil, "", err
+		}
+		return nil, advice.Reason, nil
+	}
+	return placed, "", err
+}
+
+// Grid is an application's slots.
+func Grid(app *config.Application) plan.Grid {
+	return plan.Grid{Slot: app.Slicing.Slot, Capacity: app.Slicing.Capacity, Windows: app.Windows}
+}
+
+// accept commits the sending: in one transaction it is looked up among earlier
+// drops, its slots are counted and booked, and it is on the timeline.
+func (in *Intake) accept(s *campaign.Sending, f *Finding) error {
+	o := f.Outlook(s.ReceivedAt, in.now().UTC())
+	switch {
+	case o.Problems.Count > 0:
+		s.Problems, s.ProblemCount = o.Problems.List, o.Problems.Count
+		return in.refuse(s, campaign.StateRejected, o.Problems.List[0].String())
+	case o.Canceled != "":
+		return in.refuse(s, campaign.StateCanceled, o.Canceled)
+	}
+	s.ScheduledAt = o.T.UTC()
+	terms := store.Terms{DuplicateWindow: f.Application.DuplicateWindow, Resend: f.Sidecar.Resend, Grid: o.Grid}
+	if o.Grid != nil {
+		terms.Place = func(b plan.Bookings) ([]plan.Placement, error) { return o.Grid.Place(b, o.Request) }
+	}
+	slices, err := in.store.Accept(s, terms)
+	if dup, ok := errors.AsType[*store.DuplicateDrop](err); ok {
+		return in.refuse(s, campaign.StateRejected, dup.Error())
+	}
+	if _, ok := errors.AsType[*plan.NoRoom](err); ok {
+		_, reason, err := o.Place(bookings{in.store, s.ApplicationID, o.Grid.Slot})
+		if err != nil || reason == "" { // room was made in this very moment: what was decided stands
+			reason = "there was no room in the slots"
+		}
+		return in.refuse(s, campaign.StateCanceled, reason)
+	}
+	if errors.Is(err, plan.ErrTooManyMessages) {
+		return in.refuse(s, campaign.StateRejected, err.Error())
+	}
+	if err != nil {
+		return fmt.Errorf("accept %s: %w", s.ID, err)
+	}
+	in.log.Info("drop accepted", "sending", s.ID, "recipients", s.Rows.Accepted, "rejected", s.Rows.Rejected,
+		"duplicates", s.Rows.Duplicate, "messages", s.Planned, "at", s.ScheduledAt, "slices", len(slices), "dryRun", s.DryRun)
+	in.Changed(s.ID)
+	in.accepted(s.ID)
+	return nil
+}
+
+// refuse ends a drop that is not sent; its reports and its folder follow.
+func (in *Intake) refuse(s *campaign.Sending, state campaign.State, reason string) error {
+	if err := in.store.Refuse(s, state, reason); err != nil {
+		return fmt.Errorf("refuse %s: %w", s.ID, err)
+	}
+	in.log.Info("drop refused", "sending", s.ID, "state", state, "errors", s.ProblemCount)
+	in.Changed(s.ID)
+	return nil
+}
+
+// bookings is the store's read of one application's slots, for advice after the fact.
+type bookings struct {
+	store       *store.Store
+	application int64
+	slot        time.Duration
+}
+
+// Reserved implements plan.Bookings.
+func (b bookings) Reserved(first int64, counts []uint32) error {
+	reserved, err := b.store.Reserved(b.application, b.slot, first, len(counts))
+	if err != nil {
+		return err
+	}
+	copy(counts, reserved)
+	return nil
+}
+
+// groupBytes is how much a transaction of rows holds (LIMITS: 4 to 8 MB).
+const groupBytes = 4 << 20
+
+// storeSink stores what a check hands out. Transactions run beside the check, one at a time.
+type storeSink struct {
+	store    *store.Store
+	s        *campaign.Sending
+	group    *errgroup.Group
+	ctx      context.Context // of group; ends with its first error
+	pending  []store.Packed
+	size     int
+	packs    chan []store.Packed
+	header   []byte
+	rejected *os.File // made with the first rejected row
+}
+
+func newStoreSink(ctx context.Context, st *store.Store, s *campaign.Sending) *storeSink {
+	k := &storeSink{store: st, s: s, packs: make(chan []store.Packed, 1)}
+	k.group, k.ctx = errgroup.WithContext(ctx)
+	k.group.Go(func() error {
+		for chunks := range k.packs {
+			if err := st.AppendRows(s.ID, chunks); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return k
+}
+
+// Header implements rowSink.
+func (k *storeSink) Header(line []byte) { k.header = line }
+
+// Chunk implements roster.Sink.
+func (k *storeSink) Chunk(rows *campaign.Rows) error {
+	packed := store.Pack(rows)
+	k.pending = append(k.pending, packed)
+	k.size += packed.Size()
+	if k.size < groupBytes {
+		return nil
+	}
+	return k.flush()
+}
+
+func (k *storeSink) flush() error {
+	if len(k.pending) == 0 {
+		return nil
+	}
+	chunks := k.pending
+	k.pending, k.size = nil, 0
+	select {
+	case k.packs <- chunks:
+		return nil
+	case <-k.ctx.Done():
+		return context.Cause(k.ctx)
+	}
+}
+
+// Refused implements roster.Sink.
+func (k *storeSink) Refused(refusals []campaign.Refusal, rejected []byte) error {
+	if len(rejected) > 0 {
+		if k.rejected == nil {
+			f, err := os.OpenFile(k.rejectedTemp(), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+			if err != nil {
+				return err
+			}
+			k.rejected = f
+			rejected = append(append([]byte(nil), k.header...), rejected...)
+		}
+		if _, err := k.rejected.Write(rejected); err != nil {
+			return err
+		}
+	}
+	if len(refusals) == 0 {
+		return nil
+	}
+	return k.store.AppendRefusals(k.s.ID, refusals)
+}
+
+func (k *storeSink) rejectedTemp() string {
+	return filepath.Join(folder(k.s), "."+rejectedName+".tmp")
+}
+
+// close stores the rest and waits for it.
+func (k *storeSink) close() error {
+	err := k.flush()
+	close(k.packs)
+	return errors.Join(err, k.group.Wait())
+}
+
+// keepRejected gives rejected.csv its name once it is whole.
+func (k *storeSink) keepRejected() error {
+	if k.rejected == nil {
+		return nil
+	}
+	if err := k.rejected.Close(); err != nil {
+		return err
+	}
+	if err := safeio.SyncFile(k.rejectedTemp()); err != nil {
+		return err
+	}
+	final := filepath.Join(folder(k.s), rejectedName)
+	// One left by a check that a crash cut off; this one replaces it.
+	if err := os.Remove(final); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return safeio.Move(k.rejectedTemp(), final)
+}

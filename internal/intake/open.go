@@ -1,0 +1,56 @@
+package intake
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/safeio"
+)
+
+// openClaimed opens a file in the sending's folder.
+func openClaimed(s *campaign.Sending, name string) (*os.File, error) {
+	f, _, err := safeio.OpenRegular(filepath.Join(folder(s), name))
+	return f, err
+}
+
+// notTakeable is the reason for which a file can never be taken, nil if the error says no such thing.
+func notTakeable(err error) error {
+	for _, kind := range []error{safeio.ErrLink, safeio.ErrHardLinked, safeio.ErrNotRegular, fs.ErrPermission} {
+		if errors.Is(err, kind) {
+			return kind
+		}
+	}
+	return nil
+}
+
+// Prepare makes an inbox's folders and finds out whether a drop can be claimed
+// by a rename, as it should, or has to be copied (PITFALLS 9). It returns
+// what an operator should know.
+func Prepare(inbox string) error {
+	if err := MakeFolders(inbox); err != nil {
+		return err
+	}
+	probe, err := os.CreateTemp(inbox, ".campaignd-probe-*")
+	if err != nil {
+		return fmt.Errorf("write into inbox: %w", err)
+	}
+	defer os.Remove(probe.Name())
+	if err := probe.Close(); err != nil {
+		return fmt.Errorf("write into inbox: %w", err)
+	}
+	target := filepath.Join(inbox, acceptedFolder, filepath.Base(probe.Name()))
+	err = os.Rename(probe.Name(), target)
+	if errors.Is(err, unix.EXDEV) {
+		return errors.New("accepted/ is another mount than the inbox: every drop is copied instead of renamed; mount them as one")
+	}
+	if err != nil {
+		return fmt.Errorf("rename into accepted/: %w", err)
+	}
+	return os.Remove(target)
+}

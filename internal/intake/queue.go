@@ -1,0 +1,104 @@
+package intake
+
+import (
+	"context"
+	"sync"
+)
+
+// smallCSV is the size in bytes up to which a drop counts as small. Small and
+// large drops have workers of their own, so that ten rows never wait behind
+// ten million (SPEC 12, promise 4).
+const smallCSV = 8 << 20
+
+// queue hands out jobs fairly: round robin over inboxes, in order within each.
+// A job is known by inbox and name and is in the queue or at work at most once.
+type queue[T any] struct {
+	mu     sync.Mutex // guards all below
+	lanes  map[string][]entry[T]
+	order  []string // inboxes with waiting jobs, next first
+	known  map[[2]string]bool
+	signal chan struct{} // holds one token while jobs may wait
+}
+
+type entry[T any] struct {
+	name string
+	job  T
+}
+
+func newQueue[T any]() *queue[T] {
+	return &queue[T]{
+		lanes:  map[string][]entry[T]{},
+		known:  map[[2]string]bool{},
+		signal: make(chan struct{}, 1),
+	}
+}
+
+// put adds a job unless one of that inbox and name waits or is at work.
+func (q *queue[T]) put(inbox, name string, job T) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	key := [2]string{inbox, name}
+	if q.known[key] {
+		return
+	}
+	q.known[key] = true
+	if len(q.lanes[inbox]) == 0 {
+		q.order = append(q.order, inbox)
+	}
+	q.lanes[inbox] = append(q.lanes[inbox], entry[T]{name, job})
+	q.wake()
+}
+
+// take waits for the next job. Call done when it is worked off.
+func (q *queue[T]) take(ctx context.Context) (job T, done func(), err error) {
+	for {
+		if job, done, ok := q.pop(); ok {
+			return job, done, nil
+		}
+		select {
+		case <-ctx.Done():
+			return job, nil, ctx.Err()
+		case <-q.signal:
+		}
+	}
+}
+
+func (q *queue[T]) pop() (job T, done func(), ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.order) == 0 {
+		return job, nil, false
+	}
+	inbox := q.order[0]
+	q.order = q.order[1:]
+	first := q.lanes[inbox][0]
+	if rest := q.lanes[inbox][1:]; len(rest) > 0 {
+		q.lanes[inbox] = rest
+		q.order = append(q.order, inbox)
+	} else {
+		delete(q.lanes, inbox)
+	}
+	if len(q.order) > 0 {
+		q.wake()
+	}
+	key := [2]string{inbox, first.name}
+	return first.job, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		delete(q.known, key)
+	}, true
+}
+
+func (q *queue[T]) wake() {
+	select {
+	case q.signal <- struct{}{}:
+	default:
+	}
+}
+
+// busy reports whether a job of that inbox and name waits or is at work.
+func (q *queue[T]) busy(inbox, name string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.known[[2]string{inbox, name}]
+}
