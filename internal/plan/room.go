@@ -33,31 +33,26 @@ func (g Grid) room(b Bookings, t, until time.Time, messages int) (room, error) {
 		return r, nil
 	}
 	r.slots = make([]uint32, end-r.first)
-	if err := g.fill(b, r.first, t, r.slots, messages); err != nil {
-		return room{}, err
+	if err := b.Reserved(r.first, r.slots); err != nil {
+		return room{}, fmt.Errorf("count reserved messages: %w", err)
 	}
+	reserved := r.slots[0]
+	g.convert(r.first, t, r.slots, messages)
 	// Of T's slot only the share of its time that is left counts, rounded down
 	// in messages before it is divided among recipients.
 	r.whole = r.slots[0]
 	r.closed = !g.Windows.OpenThrough(t, g.Start(r.first+1))
 	if left := g.Start(r.first + 1).Sub(t); r.whole > 0 && left < g.Slot {
-		var reserved [1]uint32
-		if err := b.Reserved(r.first, reserved[:]); err != nil {
-			return room{}, fmt.Errorf("count reserved messages: %w", err)
-		}
-		hi, lo := bits.Mul64(uint64(g.Capacity-reserved[0]), uint64(left))
+		hi, lo := bits.Mul64(uint64(g.Capacity-reserved), uint64(left))
 		share, _ := bits.Div64(hi, lo, uint64(g.Slot))
 		r.slots[0] = uint32(share / uint64(messages))
 	}
 	return r, nil
 }
 
-// fill counts how many recipients the slots first, first+1, … hold at full
-// length. t, at most the second one's start, is from when on the first must be open.
-func (g Grid) fill(b Bookings, first int64, t time.Time, slots []uint32, messages int) error {
-	if err := b.Reserved(first, slots); err != nil {
-		return fmt.Errorf("count reserved messages: %w", err)
-	}
+// convert turns the messages reserved in the slots first, first+1, … into the
+// recipients they hold at full length. t is from when on the first must be open.
+func (g Grid) convert(first int64, t time.Time, slots []uint32, messages int) {
 	capacity, each := g.Capacity, uint32(messages)
 	for i, reserved := range slots {
 		// More may be reserved than the capacity, once an operator has lowered it.
@@ -73,7 +68,6 @@ func (g Grid) fill(b Bookings, first int64, t time.Time, slots []uint32, message
 		shut = max(shut, int(g.Number(end)-first))
 	}
 	clear(slots[shut:])
-	return nil
 }
 
 // sum is the recipients that slots hold, as far as it matters: it stops beyond most.
