@@ -73,7 +73,8 @@ func (s *scans) now() uint64 {
 // Due implements send.Book: the active sendings with something due at or before
 // until. A sending is due when a slice that starts by then has a recipient whose
 // next message waits, when a retry is due, or when its books balance and it wants
-// Finish. Pacing inside a slice is the caller's.
+// Finish. Pacing inside a slice is the caller's. next is never late; it may be
+// early, when what was due then has gone out meanwhile.
 func (s *Store) Due(until time.Time) (ids []campaign.ID, next time.Time, err error) {
 	limit := until.UnixNano()
 	earliest := int64(noDue)

@@ -91,7 +91,7 @@ func (l *ledger) chunk(w *chunkWork) error {
 		at := first + int(e.Message) - 1
 		old := campaign.Mark(marks[at]).Outcome()
 		to := e.Outcome
-		if to == campaign.InFlight && (!l.rec.state.Active() || old != campaign.Pending && old != campaign.Retrying) {
+		if to == campaign.InFlight && (!l.rec.state.Active() || !mayGo(marks[first:at], old)) {
 			c.refuse(nil)
 			continue
 		}
@@ -133,6 +133,17 @@ func (l *ledger) chunk(w *chunkWork) error {
 		return err
 	}
 	return details.close()
+}
+
+// mayGo reports whether a message at old may be attempted after those before it.
+// One in flight before it is let pass: a sender may have heard its answer and not recorded it yet.
+func mayGo(before []byte, old campaign.Outcome) bool {
+	for _, m := range before {
+		if o := campaign.Mark(m).Outcome(); o != campaign.Sent && o != campaign.InFlight {
+			return false
+		}
+	}
+	return old == campaign.Pending || old == campaign.Retrying
 }
 
 // move keeps the counts and the retries in step with one mark.

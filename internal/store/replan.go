@@ -109,7 +109,7 @@ func (r *replanner) run(head *campaign.Sending, list []slice) ([]slice, error) {
 	}
 	r.changed = true
 	var err error
-	if r.places, err = r.fragmented(head.ScheduledAt.Add(plan.Horizon), all); err != nil {
+	if r.places, _, err = r.grid.Replan(r.table, r.now, head.ScheduledAt.Add(plan.Horizon), all, int(r.rec.messages)); err != nil {
 		return nil, err
 	}
 	kept := list[:0:0]
@@ -290,33 +290,3 @@ func rowStanding(marks []byte) standing {
 	return rowOver
 }
 
-
-// fragmented are the slots from now on, in order, gaps allowed, for as many of the
-// recipients as fit into slots that start before until.
-func (r *replanner) fragmented(until time.Time, recipients uint32) ([]plan.Placement, error) {
-	if !until.After(r.now) {
-		return nil, nil
-	}
-	first := r.grid.Number(r.now)
-	counts := make([]uint32, r.grid.Number(until.Add(-1))-first+1)
-	if err := r.table.Reserved(first, counts); err != nil {
-		return nil, err
-	}
-	var out []plan.Placement
-	for i := 0; i < len(counts) && recipients > 0; i++ {
-		slot := first + int64(i)
-		start, end := r.grid.Start(slot), r.grid.Start(slot+1)
-		if start.Before(r.now) {
-			start = r.now
-		}
-		room := uint64(r.grid.Capacity) * uint64(end.Sub(start)) / uint64(r.grid.Slot)
-		room = min(room, uint64(r.grid.Capacity)-uint64(min(counts[i], r.grid.Capacity)))
-		fit := uint32(min(room/uint64(r.rec.messages), uint64(recipients)))
-		if fit == 0 || !r.grid.Windows.OpenThrough(start, end) {
-			continue
-		}
-		out = append(out, plan.Placement{Slot: slot, Start: start, End: end, Recipients: fit})
-		recipients -= fit
-	}
-	return out, nil
-}

@@ -106,8 +106,14 @@ func rowsOf(d draft) []*campaign.Rows {
 	return out
 }
 
+// failer is what a testing.TB and a rapid.T share.
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // begin stores a draft up to its acceptance.
-func begin(t testing.TB, s *Store, d draft) *campaign.Sending {
+func begin(t failer, s *Store, d draft) *campaign.Sending {
 	t.Helper()
 	if d.channels == nil {
 		d.channels = []string{"cloud_api"}
