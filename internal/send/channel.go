@@ -61,7 +61,7 @@ type Result struct {
 	ProviderID string        // the provider's id of the message, with VerdictSent
 	Code       string        // the provider's code, e.g. an HTTP status
 	Detail     string        // for a person: what happened and what to do; no contact data, no secret
-	RetryAfter time.Duration // with VerdictRetry: not sooner than this; 0 leaves it to the back-off
+	RetryAfter time.Duration // with VerdictRetry: not sooner than this, 0 leaves it to the back-off; with HoldChannel: when to try again, 0: retry_hold
 	Hold       Scope         // with VerdictHold
 	SlowDown   bool          // the provider throttles: halve the channel's rate
 	Suppress   bool          // with VerdictPermanent: the contact opted out of this channel

@@ -27,7 +27,7 @@ func (d *Dispatcher) Configure(applications []Application) {
 			delete(old, key)
 			fresh := l == nil
 			if fresh {
-				l = newLane(d, set.Name)
+				l = newLane(d, a.ID, set.Name)
 			}
 			d.lanes[key] = l
 			d.equip(l, &a, set)
@@ -67,7 +67,7 @@ func (d *Dispatcher) equip(l *lane, a *Application, set Lane) {
 	l.settings.Store(&set)
 	l.limit.Store(int64(set.Concurrency))
 	l.pace.configure(set.Rate)
-	s := newSettings{app: laneApp{id: a.ID, burst: a.Burst, grid: a.Grid}, door: door{windows: a.Windows}}
+	s := newSettings{app: laneApp{burst: a.Burst, grid: a.Grid}, door: door{windows: a.Windows}}
 	if l.configured == nil || l.configured.Channel != set.Channel {
 		s.driver = newDriver(set.Channel, d.closeDriver)
 		l.configured = s.driver

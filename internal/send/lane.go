@@ -19,7 +19,6 @@ const breath = 2 * time.Millisecond
 
 // laneApp is what a lane knows of its application. A reload gives it another one.
 type laneApp struct {
-	id    int64
 	burst bool
 	grid  *plan.Grid
 }
@@ -29,6 +28,7 @@ type laneApp struct {
 // recorder, writes the results. What is not said to be shared is loop's alone.
 type lane struct {
 	d     *Dispatcher
+	id    int64 // of its application
 	name  string
 	app   laneApp
 	batch int
@@ -75,8 +75,8 @@ type newSettings struct {
 	driver *driver
 }
 
-func newLane(d *Dispatcher, name string) *lane {
-	return &lane{d: d, name: name, hands: newHands(), results: make(chan *parcel, 64),
+func newLane(d *Dispatcher, application int64, name string) *lane {
+	return &lane{d: d, id: application, name: name, hands: newHands(), results: make(chan *parcel, 64),
 		recorded: make(chan struct{}), wake: make(chan struct{}, 1)}
 }
 

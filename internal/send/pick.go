@@ -161,7 +161,7 @@ func (l *lane) take(f *feed, ch *chunk, i uint32, number int, due, from int64) (
 	was := ch.marks[int(i)*f.run.s.Messages+number-1]
 	it := item{feed: f, row: row, message: uint8(number), attempts: uint8(was.Attempts() + 1), was: was,
 		due: due, from: max(due, from)}
-	out, err := l.d.book.Suppressed(l.app.id, l.name, ch.rows.Contacts.At(int(i)))
+	out, err := l.d.book.Suppressed(l.id, l.name, ch.rows.Contacts.At(int(i)))
 	if err != nil {
 		return 0, err
 	}
@@ -279,7 +279,7 @@ func (l *lane) refuse(r *campaign.Refused) {
 // settle counts what the group settled without sending.
 func (l *lane) settle() {
 	if n := len(l.group.settled); n > 0 && l.d.observer != nil {
-		l.d.observer.Recorded(l.app.id, l.name, campaign.Suppressed, n)
+		l.d.observer.Recorded(l.id, l.name, campaign.Suppressed, n)
 	}
 }
 

@@ -95,8 +95,8 @@ func (l *lane) decide(p *parcel, entries []campaign.Entry) []campaign.Entry {
 		}
 		entries = append(entries, e)
 		if res.Suppress && res.Verdict == VerdictPermanent && l.d.optedOut != nil {
-			if err := l.d.optedOut(l.app.id, l.name, p.msgs[i].ContactCode); err != nil {
-				l.d.log.Error("cannot add an opt-out to the list", "application", l.app.id, "channel", l.name, "error", err)
+			if err := l.d.optedOut(l.id, l.name, p.msgs[i].ContactCode); err != nil {
+				l.d.log.Error("cannot add an opt-out to the list", "application", l.id, "channel", l.name, "error", err)
 			}
 		}
 	}
@@ -158,7 +158,7 @@ func (l *lane) count(entries []campaign.Entry) {
 	}
 	for o, n := range counts {
 		if n > 0 {
-			l.d.observer.Recorded(l.app.id, l.name, campaign.Outcome(o), int(n))
+			l.d.observer.Recorded(l.id, l.name, campaign.Outcome(o), int(n))
 		}
 	}
 }

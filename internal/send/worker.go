@@ -1,6 +1,7 @@
 package send
 
 import (
+	"cmp"
 	"context"
 	"runtime"
 	"runtime/debug"
@@ -154,7 +155,7 @@ func (l *lane) send(p *parcel) {
 	began := time.Now()
 	l.call(l.d.sendCtx, p, results)
 	if l.d.observer != nil {
-		l.d.observer.Attempted(l.app.id, l.name, out, time.Duration(latest), time.Since(began))
+		l.d.observer.Attempted(l.id, l.name, out, time.Duration(latest), time.Since(began))
 	}
 	if out < len(p.items) {
 		k := 0
@@ -185,10 +186,19 @@ func (l *lane) call(ctx context.Context, p *parcel, results []Result) {
 		if err, ok := what.(runtime.Error); ok {
 			cause = err.Error()
 		}
-		l.d.log.Error("the channel's driver panicked; its messages' outcome is unknown", "application", l.app.id,
+		l.d.log.Error("the channel's driver panicked; its messages' outcome is unknown", "application", l.id,
 			"channel", l.name, "cause", cause, "stack", string(debug.Stack()))
 	}()
 	p.driver.Send(ctx, p.ptrs, results)
+}
+
+// holdChannel shuts the lane until one message is tried again.
+func (l *lane) holdChannel(now time.Time, res *Result) {
+	again := cmp.Or(res.RetryAfter, l.d.retryHold)
+	if l.valve.hold(now, res.Detail, again) {
+		l.d.log.Warn("the channel is held: mend the cause, then resume a sending of it or wait for the next try",
+			"application", l.id, "channel", l.name, "reason", res.Detail, "next", again)
+	}
 }
 
 // react draws from the answers what can't wait until they are recorded: a lane
@@ -202,26 +212,25 @@ func (l *lane) react(p *parcel) {
 		if res.SlowDown {
 			if limit, changed := l.pace.slow(now); changed {
 				l.d.log.Warn("the channel's provider throttles: its rate is halved and recovers step by step",
-					"application", l.app.id, "channel", l.name, "rate", limit)
+					"application", l.id, "channel", l.name, "rate", limit)
 			}
 		}
 		switch res.Verdict {
 		case VerdictSent, VerdictPermanent:
 			if l.valve.answered() {
-				l.d.log.Info("the channel works again", "application", l.app.id, "channel", l.name)
+				l.d.log.Info("the channel works again", "application", l.id, "channel", l.name)
 			}
 		case VerdictRetry, VerdictUnknown:
 			if !res.SlowDown && l.valve.failed(now, res.Detail, max(10, set.Concurrency), set.RetryBase, set.RetryMax) {
 				l.d.log.Warn("the channel is in trouble: one message at a time is tried until one gets through",
-					"application", l.app.id, "channel", l.name, "reason", res.Detail)
+					"application", l.id, "channel", l.name, "reason", res.Detail)
 			}
 		case VerdictHold:
 			if res.Hold == HoldSending {
 				l.d.hold(r, res.Detail)
 				l.valve.answered()
-			} else if l.valve.hold(now, res.Detail, l.d.retryHold) {
-				l.d.log.Warn("the channel is held: mend the cause, then resume a sending of it or wait for the next try",
-					"application", l.app.id, "channel", l.name, "reason", res.Detail, "next", l.d.retryHold)
+			} else {
+				l.holdChannel(now, res)
 			}
 			continue
 		case verdictBack, verdictRefused:

@@ -1,12 +1,13 @@
 // Package null is the channel that takes every message and sends it nowhere: for
 // tests and measurements. It never fails, keeps nothing and checks nothing
-// but that content is a JSON object.
+// but that an item is a JSON object.
 package null
 
 import (
 	"context"
 	"encoding/json"
 	"sync/atomic"
+	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/send"
@@ -34,8 +35,10 @@ func (c *Channel) Batch() int { return c.batch }
 
 // Send implements send.Channel.
 func (c *Channel) Send(_ context.Context, msgs []*send.Message, results []send.Result) {
-	for i := range msgs {
-		results[i].Verdict = send.VerdictSent
+	at := time.Now().UTC().Round(0)
+	for i, m := range msgs {
+		m.SentAt = at
+		results[i] = send.Result{Verdict: send.VerdictSent}
 	}
 	c.sent.Add(uint64(len(msgs)))
 }

@@ -1,0 +1,125 @@
+package send
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/plan"
+)
+
+// flat is a Book of one sending whose rows are all alike: what it costs is next to nothing.
+type flat struct {
+	s      campaign.Sending
+	marks  []campaign.Mark
+	final  uint64
+	ended  chan struct{}
+	commit int
+	mu     chan struct{}
+}
+
+func newFlat(n int) *flat {
+	b := &flat{marks: make([]campaign.Mark, n), ended: make(chan struct{}), mu: make(chan struct{}, 1)}
+	b.s = campaign.Sending{ID: campaign.NewID(time.Now(), 1), ApplicationID: 1, CampaignID: 7, Tag: "0123abcd",
+		Channels: []string{"c"}, Variables: []string{"name", "ticket"}, Messages: 1, Planned: uint64(n),
+		Contents: []campaign.Content{{Item: json.RawMessage(`{"body":"Hello {{name}}, your ticket {{ticket}} is ready"}`)}},
+		State:    campaign.StateScheduled, MaxLateness: 24 * time.Hour}
+	return b
+}
+
+func (b *flat) Due(time.Time) ([]campaign.ID, time.Time, error) {
+	if b.s.State.Active() {
+		return []campaign.ID{b.s.ID}, time.Time{}, nil
+	}
+	return nil, time.Time{}, nil
+}
+
+func (b *flat) Load(campaign.ID) (*campaign.Sending, []campaign.Slice, campaign.Counts, error) {
+	s := b.s
+	return &s, []campaign.Slice{{Start: time.Now(), Rows: uint32(len(b.marks))}}, campaign.Counts{}, nil
+}
+
+func (b *flat) Rows(_ campaign.ID, number uint32, rows *campaign.Rows, marks []campaign.Mark) ([]campaign.Mark, error) {
+	first := number * campaign.ChunkRows
+	rows.Reset(first, 2)
+	contact, name, ticket := []byte("34666000000"), []byte("Ana García"), []byte("T-000001")
+	for i := first; i < min(first+campaign.ChunkRows, uint32(len(b.marks))); i++ {
+		rows.Lines = append(rows.Lines, i+2)
+		rows.Channels = append(rows.Channels, 0)
+		rows.Contacts.Append(contact)
+		rows.Values[0].Append(name)
+		rows.Values[1].Append(ticket)
+	}
+	return append(marks, b.marks[first:min(int(first)+campaign.ChunkRows, len(b.marks))]...), nil
+}
+
+func (b *flat) Retries(campaign.ID) ([]campaign.Entry, error) { return nil, nil }
+
+func (b *flat) Commit(_ context.Context, entries []campaign.Entry) error {
+	b.mu <- struct{}{}
+	b.commit++
+	for i := range entries {
+		e := &entries[i]
+		b.marks[e.Row] = campaign.NewMark(e.Outcome, int(e.Attempts))
+		if e.Outcome.Final() {
+			b.final++
+		}
+	}
+	<-b.mu
+	return nil
+}
+
+func (b *flat) SetState(campaign.ID, []campaign.State, campaign.State, string) (campaign.State, bool, error) {
+	return "", false, nil
+}
+func (b *flat) Replan(campaign.ID, plan.Grid, time.Time) ([]campaign.Slice, uint64, error) {
+	return nil, 0, nil
+}
+func (b *flat) CloseOut(campaign.ID, campaign.Outcome) (uint64, error) { return 0, nil }
+func (b *flat) Finish(campaign.ID) (bool, error) {
+	if b.final != b.s.Planned {
+		return false, nil
+	}
+	b.s.State = campaign.StateCompleted
+	close(b.ended)
+	return true, nil
+}
+func (b *flat) Suppressed(int64, string, []byte) (bool, error) { return false, nil }
+
+// quick is a channel that takes everything.
+type quick struct {
+	fake
+	n int
+}
+
+func (q *quick) Batch() int { return q.n }
+func (q *quick) Send(_ context.Context, msgs []*Message, results []Result) {
+	for i := range msgs {
+		results[i].Verdict = VerdictSent
+	}
+}
+
+// BenchmarkDispatchNull is the dispatcher's own cost a message, with a book and
+// a channel that cost nothing.
+func BenchmarkDispatchNull(b *testing.B) {
+	for _, batch := range []int{1, 1024} {
+		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
+			b.ReportAllocs()
+			book := newFlat(max(b.N, 1))
+			d := New(Options{Book: book})
+			d.Configure([]Application{{ID: 1, Lanes: []Lane{{Name: "c", Channel: &quick{n: batch}, Concurrency: 64, OnUnknown: RetryUnknown}}}})
+			ctx, cancel := context.WithCancel(b.Context())
+			done := make(chan error)
+			b.ResetTimer()
+			go func() { done <- d.Run(ctx) }()
+			<-book.ended
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+			cancel()
+			<-done
+		})
+	}
+}
