@@ -51,8 +51,9 @@ cover: ## line coverage over internal/
 	$(GO) test -coverpkg=./internal/... -coverprofile=var/coverage.out ./... >/dev/null
 	@$(GO) tool cover -func=var/coverage.out | tail -1
 
-bench: ## measure, as ratios within one run
-	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
+bench: build ## measure against references in the same run; ROWS=1000000
+	$(GO) run ./test/bench -bin $(BIN) -rows $(or $(ROWS),1000000)
+	$(GO) test -run "^$$" -bench . -benchtime 200ms ./internal/...
 
 clean: ## remove what was built and the demo's state
 	rm -rf bin var inbox/accepted inbox/done inbox/failed

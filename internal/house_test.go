@@ -68,7 +68,8 @@ func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
 				t.Errorf("%s imports %s, which its plan doesn't allow", room, other)
 			}
 			for module, owner := range modules {
-				if strings.HasPrefix(imported, module) && room != owner {
+				// What measures from outside may hold us against a bare module.
+				if strings.HasPrefix(imported, module) && room != owner && !strings.HasPrefix(fields[0], "campaignd/test/") {
 					t.Errorf("%s imports %s, which %s alone may know", fields[0], imported, owner)
 				}
 			}

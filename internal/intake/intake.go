@@ -264,6 +264,7 @@ func (in *Intake) take(ctx context.Context, d watch.Drop) error {
 	if inbox == nil {
 		return nil // watched no more
 	}
+	in.log.Debug("drop ready", "inbox", d.Inbox, "drop", d.Name)
 	p, info, reason, until, err := in.examine(ctx, d, inbox)
 	if err != nil {
 		return err

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// setup is a scratch folder with a configuration.
+type setup struct {
+	dir    string
+	inbox  string
+	config string
+}
+
+// newSetup writes a configuration whose channel "bulk" has the given lines.
+func (b *bench) newSetup(channel string) (*setup, error) {
+	dir, err := os.MkdirTemp(b.scratch, "run-")
+	if err != nil {
+		return nil, err
+	}
+	s := &setup{dir: dir, inbox: filepath.Join(dir, "inbox"), config: filepath.Join(dir, "campaignd.toml")}
+	for _, d := range []string{s.inbox, filepath.Join(dir, "campaigns")} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	text := fmt.Sprintf(`state_dir = %q
+campaigns_dir = %q
+rescan = "1s"
+[log]
+level = "debug"
+format = "json"
+[[inboxes]]
+path = %q
+settle = "50ms"
+require_sidecar = true
+[[applications]]
+id = 1
+name = "bench"
+max_rows = 20000000
+[applications.channels.bulk]
+%s
+`, filepath.Join(dir, "var"), filepath.Join(dir, "campaigns"), s.inbox, channel)
+	if err := os.WriteFile(s.config, []byte(text), 0o644); err != nil {
+		return nil, err
+	}
+	return s, os.WriteFile(filepath.Join(dir, "campaigns", "1.json"), []byte(`{"id": 1, "applicationId": 1, "channelTypes": ["bulk"],
+"messageContent": [{"body": "Hello {{name}}, your ticket {{ticketId}} has been answered. Age on record: {{age}}."}]}`), 0o644)
+}
+
+const layout = `{"contact": {"contactCode": "{{contactCode}}", "channelType": "bulk"},
+"customFields": {"name": "{{name}}", "ticketId": "{{ticket_id}}", "age": "{{edad}}"}}`
+
+// writeCSV makes a CSV of n rows in the shape LIMITS of the project were measured with.
+func writeCSV(path string, n, from int) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(f, 1<<20)
+	fmt.Fprintln(w, "contactCode,channelType,name,ticket_id,edad")
+	names := []string{"John", "Jane", "Alice", "Maximilian", "Bo", "Núria"}
+	line := make([]byte, 0, 64)
+	for i := range n {
+		line = append(line[:0], "34"...)
+		line = strconv.AppendInt(line, int64(600_000_000+from+i), 10)
+		line = append(line, ",cloud_api,"...)
+		line = append(line, names[i%len(names)]...)
+		line = append(line, ',')
+		line = strconv.AppendInt(line, int64(1000+i*7919%900000), 10)
+		line = append(line, ',')
+		line = strconv.AppendInt(line, int64(18+i%70), 10)
+		line = append(line, '\n')
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+	}
+	return errors.Join(w.Flush(), f.Close())
+}
+
+// drop puts a drop of n rows into the inbox, sidecar last.
+func (s *setup) drop(name string, n, from int, sidecar string) error {
+	base := filepath.Join(s.inbox, name)
+	if err := writeCSV(base+".csv", n, from); err != nil {
+		return err
+	}
+	if err := os.WriteFile(base+".layout.json", []byte(layout), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(base+".schedule.json", []byte(sidecar), 0o644)
+}
+
+const now = `{"applicationId": 1, "campaignId": 1}`
+
+// daemon is a running binary whose log is read.
+type daemon struct {
+	cmd     *exec.Cmd
+	started time.Time
+	mu      sync.Mutex // guards events
+	events  []event
+	more    chan struct{}
+	ended   chan error
+	peak    int64 // anonymous bytes, most seen
+}
+
+// event is one line of the daemon's log.
+type event struct {
+	Time    time.Time `json:"time"`
+	Msg     string    `json:"msg"`
+	Level   string    `json:"level"`
+	Drop    string    `json:"drop"`
+	Sending string    `json:"sending"`
+	State   string    `json:"state"`
+	Folder  string    `json:"folder"`
+}
+
+func (b *bench) run(ctx context.Context, s *setup) (*daemon, error) {
+	d := &daemon{more: make(chan struct{}, 1), ended: make(chan error, 1)}
+	d.cmd = exec.CommandContext(ctx, b.bin, "run", "--config", s.config)
+	d.cmd.Cancel = func() error { return d.cmd.Process.Signal(syscall.SIGTERM) }
+	out, err := d.cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	d.started = time.Now()
+	if err := d.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		lines := bufio.NewScanner(out)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			var e event
+			if json.Unmarshal(lines.Bytes(), &e) != nil {
+				e.Msg = lines.Text()
+			}
+			d.mu.Lock()
+			d.events = append(d.events, e)
+			d.mu.Unlock()
+			select {
+			case d.more <- struct{}{}:
+			default:
+			}
+		}
+		d.ended <- d.cmd.Wait()
+	}()
+	return d, nil
+}
+
+// await waits for the n-th event with that message.
+func (d *daemon) await(ctx context.Context, msg string, n int) (event, error) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		d.mu.Lock()
+		found := 0
+		for _, e := range d.events {
+			if e.Msg == "drop refused" || e.Level == "ERROR" {
+				d.mu.Unlock()
+				return e, fmt.Errorf("the daemon says: %+v", e)
+			}
+			if e.Msg == msg {
+				if found++; found == n {
+					d.mu.Unlock()
+					return e, nil
+				}
+			}
+		}
+		d.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return event{}, ctx.Err()
+		case err := <-d.ended:
+			return event{}, fmt.Errorf("the daemon ended: %w", err)
+		case <-d.more:
+		case <-tick.C:
+			d.peak = max(d.peak, d.memory("RssAnon"))
+		}
+	}
+}
+
+// memory is a line of /proc/PID/status, in bytes.
+func (d *daemon) memory(key string) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, key+":"); ok {
+			n, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			return n << 10
+		}
+	}
+	return 0
+}
+
+// stop ends the daemon in order and returns the CPU time it used.
+func (d *daemon) stop() (time.Duration, error) {
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return 0, err
+	}
+	if err := <-d.ended; err != nil {
+		return 0, err
+	}
+	return d.cmd.ProcessState.UserTime() + d.cmd.ProcessState.SystemTime(), nil
+}
+
+// storeBytes is the size of the store's file.
+func (s *setup) storeBytes() int64 {
+	info, err := os.Stat(filepath.Join(s.dir, "var", "campaignd.db"))
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// finished reads a report's start and end.
+func finished(folder string) (took time.Duration, err error) {
+	data, err := os.ReadFile(filepath.Join(folder, "report.json"))
+	if err != nil {
+		return 0, err
+	}
+	var r struct{ StartedAt, FinishedAt time.Time }
+	if err := json.Unmarshal(data, &r); err != nil {
+		return 0, err
+	}
+	return r.FinishedAt.Sub(r.StartedAt), nil
+}

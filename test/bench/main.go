@@ -1,0 +1,143 @@
+// Command bench drives the real binary and holds it against references measured
+// in the same run: it prints a table of our figure, the reference's, the ratio
+// and the target (make bench). Machines differ, ratios less so.
+//
+//	bench -bin bin/campaignd [-rows 1000000] [-only NAME] [-out docs/performance.md]
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// figure is one line of the table.
+type figure struct {
+	what      string
+	ours      string
+	reference string
+	ratio     float64 // ours to the reference; 0: none
+	target    string
+	met       bool
+}
+
+// bench is one run.
+type bench struct {
+	bin     string
+	scratch string
+	rows    int
+	figures []figure
+}
+
+// scenario measures something and adds its figures.
+type scenario struct {
+	name string
+	run  func(context.Context, *bench) error
+}
+
+func scenarios() []scenario {
+	return []scenario{
+		{"intake", intake},
+		{"send", throughput},
+		{"webhook", webhook},
+		{"start", start},
+		{"small", smallDrops},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	b := &bench{}
+	flags.StringVar(&b.bin, "bin", "bin/campaignd", "the binary to measure")
+	flags.IntVar(&b.rows, "rows", 1_000_000, "rows of the large drop")
+	only := flags.String("only", "", "comma-separated names of scenarios; all if empty")
+	file := flags.String("out", "", "also write the table to this file, as Markdown")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	var err error
+	if b.scratch, err = os.MkdirTemp("", "campaignd-bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.scratch)
+	for _, s := range scenarios() {
+		if *only != "" && !strings.Contains(","+*only+",", ","+s.name+",") {
+			continue
+		}
+		fmt.Fprintf(out, "measuring %s ...\n", s.name)
+		if err := s.run(ctx, b); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	b.print(out)
+	if *file == "" {
+		return nil
+	}
+	return os.WriteFile(*file, []byte(b.markdown()), 0o644)
+}
+
+func (b *bench) add(f figure) { b.figures = append(b.figures, f) }
+
+// atMost adds a figure that is met when the ratio is small enough.
+func (b *bench) atMost(what, ours, reference string, ratio, limit float64) {
+	b.add(figure{what, ours, reference, ratio, fmt.Sprintf("at most %.2f", limit), ratio <= limit})
+}
+
+// atLeast adds a figure that is met when the ratio is large enough.
+func (b *bench) atLeast(what, ours, reference string, ratio, limit float64) {
+	b.add(figure{what, ours, reference, ratio, fmt.Sprintf("at least %.2f", limit), ratio >= limit})
+}
+
+// limit adds a figure without a reference.
+func (b *bench) limit(what string, ours float64, unit string, most float64) {
+	b.add(figure{what, fmt.Sprintf("%.1f %s", ours, unit), "", 0, fmt.Sprintf("at most %g %s", most, unit), ours <= most})
+}
+
+func (b *bench) print(out io.Writer) {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "\nwhat\tours\treference\tratio\ttarget\t")
+	for _, f := range b.figures {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", f.what, f.ours, f.reference, ratio(f.ratio), f.target, verdict(f.met))
+	}
+	_ = w.Flush() // to a terminal or pipe: nothing to save
+}
+
+func (b *bench) markdown() string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "Measured on %s with %d cores, %s, %s, by `make bench`; %d rows.\n\n", runtime.GOARCH, runtime.NumCPU(), runtime.Version(), time.Now().UTC().Format("2 January 2006"), b.rows)
+	s.WriteString("| what | ours | reference in the same run | ratio | target | met |\n| --- | --- | --- | --- | --- | --- |\n")
+	for _, f := range b.figures {
+		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s | %s |\n", f.what, f.ours, f.reference, ratio(f.ratio), f.target, verdict(f.met))
+	}
+	return s.String()
+}
+
+func ratio(r float64) string {
+	if r == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", r)
+}
+
+func verdict(met bool) string {
+	if met {
+		return "yes"
+	}
+	return "no"
+}
