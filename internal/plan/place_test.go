@@ -282,34 +282,3 @@ func TestGridNumbers(t *testing.T) {
 		}
 	}
 }
-
-// TestSlicesAgain keeps the ranges of passed slices apart: rows 4 to 6 may be
-// in a slice that is still to come.
-func TestSlicesAgain(t *testing.T) {
-	start := noon()
-	placed := []Placement{
-		{Start: start, End: start.Add(time.Minute), Recipients: 3},
-		{Start: start.Add(time.Minute), End: start.Add(2 * time.Minute), Recipients: 1},
-	}
-	unsent := func(yield func(int, uint32) bool) {
-		for _, row := range []struct {
-			slice int
-			row   uint32
-		}{{0, 1}, {0, 3}, {2, 7}, {2, 9}, {2, 10}} {
-			if !yield(row.slice, row.row) {
-				return
-			}
-		}
-	}
-	want := []campaign.Slice{
-		{Start: placed[0].Start, End: placed[0].End, First: 1, Rows: 3, Recipients: 2},
-		{Start: placed[0].Start, End: placed[0].End, First: 7, Rows: 1, Recipients: 1},
-		{Start: placed[1].Start, End: placed[1].End, First: 9, Rows: 1, Recipients: 1},
-	}
-	if diff := cmp.Diff(want, SlicesAgain(placed, unsent)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if got := SlicesAgain(nil, unsent); got != nil {
-		t.Errorf("nothing was placed, yet there are slices %v", got)
-	}
-}
