@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/failpoint"
 	"campaignd/internal/safeio"
 	"campaignd/internal/watch"
 )
@@ -63,11 +64,13 @@ func (in *Intake) claim(d watch.Drop, now time.Time) (*campaign.Sending, error) 
 		if err := in.store.Begin(s); err != nil {
 			return nil, fmt.Errorf("record claim of %q: %w", d.Name, err)
 		}
+		failpoint.At(failpoint.ClaimRecorded)
 		free, err := in.makeFolder(s)
 		if err != nil {
 			return nil, in.giveBack(s, err)
 		}
 		if free {
+			failpoint.At(failpoint.FolderMade)
 			return s, in.moveFiles(s)
 		}
 		// A store that was made anew counts from 1 again and meets the old one's folders.
@@ -118,7 +121,9 @@ func (in *Intake) moveFiles(s *campaign.Sending) error {
 		if err := safeio.Move(source, target); err != nil {
 			return fmt.Errorf("claim %q: %w", f.Name, err)
 		}
+		failpoint.At(failpoint.FileMoved)
 	}
+	failpoint.At(failpoint.FilesMoved)
 	return nil
 }
 
@@ -141,6 +146,7 @@ func (in *Intake) giveBack(s *campaign.Sending, cause error) error {
 			return errors.Join(cause, fmt.Errorf("give back %q: %w", f.Name, err))
 		}
 	}
+	failpoint.At(failpoint.GivenBack)
 	os.Remove(folder(s)) // best effort: an empty folder harms nobody
 	err := in.store.Update(s.ID, func(s *campaign.Sending) error {
 		s.State, s.Filed, s.FinishedAt = campaign.StateRejected, true, in.now().UTC()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/failpoint"
 	"campaignd/internal/report"
 	"campaignd/internal/safeio"
 )
@@ -113,7 +114,9 @@ func (c *clerk) status(id campaign.ID) error {
 	if err != nil {
 		return err
 	}
-	return report.WriteStatus(folder(s), report.Status(s, slices, counts, c.in.now()))
+	err = report.WriteStatus(folder(s), report.Status(s, slices, counts, c.in.now()))
+	failpoint.At(failpoint.StatusWritten)
+	return err
 }
 
 // leave writes the final files and moves the folder to done/ or failed/ in one
@@ -132,18 +135,23 @@ func (in *Intake) leave(s *campaign.Sending) error {
 	if err := report.Write(from, in.store, s.ID); err != nil {
 		return err
 	}
+	failpoint.At(failpoint.ReportsWritten)
 	// report.json has the final word now.
 	if err := os.Remove(filepath.Join(from, report.StatusFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove status: %w", err)
 	}
+	failpoint.At(failpoint.StatusRemoved)
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
 	if err := safeio.MoveDir(from, to); err != nil {
 		return fmt.Errorf("move %q to %s: %w", s.FolderName(), filepath.Base(filepath.Dir(to)), err)
 	}
+	failpoint.At(failpoint.FolderMoved)
 	in.log.Info("drop ended", "sending", s.ID, "drop", s.Name, "state", s.State, "folder", to)
-	return in.store.Filed(s.ID)
+	err := in.store.Filed(s.ID)
+	failpoint.At(failpoint.Filed)
+	return err
 }
 
 // Reopen brings the folder of a finished sending back to accepted/, so that messages of
@@ -156,6 +164,7 @@ func (in *Intake) Reopen(id campaign.ID) error {
 	if err := in.store.Update(id, func(s *campaign.Sending) error { s.Filed = false; return nil }); err != nil {
 		return fmt.Errorf("reopen %s: %w", id, err)
 	}
+	failpoint.At(failpoint.Reopened)
 	if err := safeio.MoveDir(finalFolder(s), folder(s)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("reopen %s: %w", id, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/failpoint"
 	"campaignd/internal/safeio"
 	"campaignd/internal/store"
 	"campaignd/internal/watch"
@@ -71,7 +72,10 @@ func (in *Intake) steer(ctx context.Context, c watch.Control) error {
 		}
 		in.log.Info("control file obeyed", "sending", s.ID, "action", c.Action, "inbox", c.Inbox)
 	}
-	return in.moveControl(c, s)
+	failpoint.At(failpoint.Obeyed)
+	err = in.moveControl(c, s)
+	failpoint.At(failpoint.ControlMoved)
+	return err
 }
 
 func (in *Intake) act(ctx context.Context, c watch.Control, s *campaign.Sending) error {

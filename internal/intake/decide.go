@@ -13,6 +13,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/failpoint"
 	"campaignd/internal/plan"
 	"campaignd/internal/plan/sheet"
 	"campaignd/internal/report"
@@ -53,6 +54,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 	if err := sink.keepRejected(); err != nil {
 		return fmt.Errorf("write %s of %s: %w", rejectedName, s.ID, err)
 	}
+	failpoint.At(failpoint.Checked)
 	adopt(s, f)
 	if f.Wrong() {
 		return in.refuse(s, campaign.StateRejected, f.Sending.Reason)
@@ -157,6 +159,7 @@ func (in *Intake) accept(s *campaign.Sending, f *Finding) error {
 	if err != nil {
 		return fmt.Errorf("accept %s: %w", s.ID, err)
 	}
+	failpoint.At(failpoint.Accepted)
 	in.log.Info("drop accepted", "sending", s.ID, "recipients", s.Rows.Accepted, "rejected", s.Rows.Rejected,
 		"duplicates", s.Rows.Duplicate, "messages", s.Planned, "at", s.ScheduledAt, "slices", len(slices), "dryRun", s.DryRun)
 	in.Changed(s.ID)
@@ -169,6 +172,7 @@ func (in *Intake) refuse(s *campaign.Sending, state campaign.State, reason strin
 	if err := in.store.Refuse(s, state, reason); err != nil {
 		return fmt.Errorf("refuse %s: %w", s.ID, err)
 	}
+	failpoint.At(failpoint.Refused)
 	in.log.Info("drop refused", "sending", s.ID, "state", state, "errors", s.ProblemCount)
 	in.Changed(s.ID)
 	return nil
@@ -215,6 +219,7 @@ func newStoreSink(ctx context.Context, st *store.Store, s *campaign.Sending) *st
 			if err := st.AppendRows(s.ID, chunks); err != nil {
 				return err
 			}
+			failpoint.At(failpoint.RowsStored)
 		}
 		return nil
 	})
@@ -292,6 +297,7 @@ func (k *storeSink) keepRejected() error {
 	if err := safeio.SyncFile(k.rejectedTemp()); err != nil {
 		return err
 	}
+	failpoint.At(failpoint.RejectedWritten)
 	final := filepath.Join(folder(k.s), rejectedName)
 	// One left by a check that a crash cut off; this one replaces it.
 	if err := os.Remove(final); err != nil && !errors.Is(err, fs.ErrNotExist) {
