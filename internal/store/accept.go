@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/failpoint"
 	"campaignd/internal/plan"
 )
 
@@ -57,6 +58,7 @@ func (s *Store) Accept(head *campaign.Sending, terms Terms) ([]campaign.Slice, e
 		if err := t.putSlices(n, list); err != nil {
 			return err
 		}
+		failpoint.At(failpoint.SlotsBooked)
 		rec := &record{id: head.ID, state: campaign.StateChecking, due: offTimeline}
 		rec.shape(head)
 		b := &books{}

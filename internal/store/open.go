@@ -17,6 +17,7 @@ import (
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
+	"campaignd/internal/failpoint"
 	"campaignd/internal/safeio"
 )
 
@@ -68,6 +69,7 @@ func (s *Store) ready(restored *trailer) error {
 		if err := s.holdRestored(*restored); err != nil {
 			return err
 		}
+		failpoint.At(failpoint.RestoredHeld)
 		if err := removeTrailer(s.path, *restored); err != nil {
 			return err
 		}
@@ -100,6 +102,7 @@ func create(path string, opts Options) error {
 	if err := errors.Join(migrate(s, 0), s.Close()); err != nil {
 		return err
 	}
+	failpoint.At(failpoint.StoreMade)
 	if err := os.Link(temp, path); err != nil { // never over another's store
 		return err
 	}

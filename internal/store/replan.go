@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/failpoint"
 	"campaignd/internal/plan"
 )
 
@@ -50,6 +51,7 @@ func (s *Store) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaig
 		if err := t.putSlices(n, out); err != nil {
 			return err
 		}
+		failpoint.At(failpoint.Replanned)
 		r.ledger.changed = true
 		r.ledger.renew = true
 		return r.ledger.close()

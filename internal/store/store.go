@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/failpoint"
 )
 
 // Options are how a store is opened. The zero value is right for the daemon.
@@ -111,6 +112,9 @@ func (s *Store) update(fn func(*tx) error) (err error) {
 	}
 	if err := w.flush(); err != nil {
 		return err
+	}
+	if err := failpoint.Err(failpoint.StoreCommit); err != nil {
+		return fmt.Errorf("commit: %w", err)
 	}
 	id := t.ID()
 	finished = true
