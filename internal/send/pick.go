@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/failpoint"
 )
 
 // crowd is from how many sendings on a lane keeps no chunks between turns, and
@@ -206,6 +207,7 @@ func (l *lane) commit(ctx context.Context) error {
 	for i := range g.settled {
 		entry(&g.settled[i], g.settled[i].outcome, g.settled[i].counted)
 	}
+	failpoint.At(failpoint.AttemptsPicked)
 	began := time.Now()
 	err := l.d.book.Commit(context.WithoutCancel(ctx), g.entries)
 	l.pace.committed(time.Since(began))
@@ -214,6 +216,7 @@ func (l *lane) commit(ctx context.Context) error {
 		l.undo()
 		return err
 	}
+	failpoint.At(failpoint.AttemptsCommitted)
 	for _, p := range g.parcels {
 		p.driver = l.driver.take()
 		p.seal()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/failpoint"
 )
 
 // linger is how long a group may wait for more to join it while more are sure to come.
@@ -26,11 +27,13 @@ func (l *lane) recorder() {
 		for _, p := range parcels {
 			entries = l.decide(p, entries)
 		}
+		failpoint.At(failpoint.ResultsDecided)
 		if l.d.persist("record results", func() error {
 			return l.d.book.Commit(context.WithoutCancel(l.d.sendCtx), entries)
 		}) {
 			l.count(entries)
 		}
+		failpoint.At(failpoint.ResultsCommitted)
 		clear(entries)
 		l.post(parcels)
 		clear(parcels)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/failpoint"
 )
 
 // schedule loads what comes in sight until ctx ends. It has one timer: it runs
@@ -175,13 +176,16 @@ func (d *Dispatcher) conclude(r *run) {
 				})
 			}
 			finish = true
+			failpoint.At(failpoint.ClosedOut)
 		}
 		balanced := true
 		if finish && !d.stopping.Load() {
+			failpoint.At(failpoint.BeforeFinish)
 			d.persist("finish a sending", func() (err error) {
 				balanced, err = d.book.Finish(r.id)
 				return err
 			})
+			failpoint.At(failpoint.Finished)
 			d.changed(r.id)
 		}
 		d.mu.Lock()

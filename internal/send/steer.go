@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/failpoint"
 )
 
 // Reasons of states that a person asked for.
@@ -119,6 +120,7 @@ func (d *Dispatcher) Cancel(ctx context.Context, id campaign.ID) (campaign.State
 		d.leave(r)
 		return s.State, fail(err)
 	}
+	failpoint.At(failpoint.ClosedOut)
 	r.mu.Lock()
 	r.twice = r.marked.Load() > 0
 	r.mu.Unlock()

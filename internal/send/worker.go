@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"campaignd/internal/failpoint"
 )
 
 // driver is a Channel with a count of who still needs it, so that a reload can
@@ -153,7 +155,9 @@ func (l *lane) send(p *parcel) {
 		results = make([]Result, out)
 	}
 	began := time.Now()
+	failpoint.At(failpoint.HandedOver)
 	l.call(l.d.sendCtx, p, results)
+	failpoint.At(failpoint.DriverReturned)
 	if l.d.observer != nil {
 		l.d.observer.Attempted(l.id, l.name, out, time.Duration(latest), time.Since(began))
 	}
