@@ -16,6 +16,8 @@ import (
 	"errors"
 	"io"
 	"os"
+
+	"campaignd/internal/failpoint"
 )
 
 // ErrExists is returned when the target of a move is there already; nothing was changed.
@@ -64,6 +66,9 @@ type Disk struct {
 }
 
 func (d Disk) fault(op Op, path string) error {
+	if err := failpoint.Err(failpoint.Name(op)); err != nil {
+		return &os.PathError{Op: string(op), Path: path, Err: err}
+	}
 	if d.Fault == nil {
 		return nil
 	}
