@@ -43,14 +43,21 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 		return err
 	}
 	defer spill.Close() // nameless: gone with this
+	synced := make(chan error, 1)
+	go func() { synced <- syncFiles(s) }() // beside the check: its answer is awaited below
 	sink := newStoreSink(ctx, in.store, s)
 	f, err := in.checker().Check(ctx, p, inbox, info, s.ReceivedAt, sink, spill, in.progress(s))
 	if end := sink.close(); err == nil {
 		err = end
 	}
+	// What was dropped may be in memory alone; a power cut after this leaves it whole.
+	if end := <-synced; err == nil {
+		err = end
+	}
 	if err != nil {
 		return fmt.Errorf("check %s: %w", s.ID, err)
 	}
+	failpoint.At(failpoint.FilesSynced)
 	if err := sink.keepRejected(); err != nil {
 		return fmt.Errorf("write %s of %s: %w", rejectedName, s.ID, err)
 	}

@@ -36,7 +36,7 @@ func Prepare(inbox string) error {
 	if err := MakeFolders(inbox); err != nil {
 		return err
 	}
-	probe, err := os.CreateTemp(inbox, ".campaignd-probe-*")
+	probe, err := os.CreateTemp(inbox, ".campaignd-probe-*.tmp") // a name that Recover clears away
 	if err != nil {
 		return fmt.Errorf("write into inbox: %w", err)
 	}

@@ -77,6 +77,7 @@ func (in *Intake) earlier(s *campaign.Sending) *campaign.Sending {
 // Recover brings to an end what a stop or crash cut off: claims are finished and
 // checked anew, reports owed are written, folders moved. To be called once, before Run.
 func (in *Intake) Recover() error {
+	in.removeTemps()
 	for s, err := range in.store.Unfiled() {
 		if err != nil {
 			return fmt.Errorf("recover drops: %w", err)
@@ -148,6 +149,7 @@ func openFolder(s *campaign.Sending) (*Parts, campaign.Problems, error) {
 			return nil, problems, err
 		}
 		*part = Part{Name: f.Name, File: file}
+		cutOff(&problems, file, f)
 	}
 	for _, one := range []struct {
 		part   Part
