@@ -1,0 +1,52 @@
+package intake
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/safeio"
+)
+
+// syncFiles makes the contents of a claimed drop's files durable. What is no
+// regular file is moved as it is and has none.
+func syncFiles(s *campaign.Sending) error {
+	for _, f := range s.Files {
+		if err := safeio.SyncFile(filepath.Join(folder(s), f.Name)); err != nil && notTakeable(err) == nil {
+			return fmt.Errorf("make %q durable: %w", f.Name, err)
+		}
+	}
+	return nil
+}
+
+// cutOff notes a claimed file that isn't as long as it was: a power cut came before
+// its content was on disk. What is left of it must not pass for the whole.
+func cutOff(problems *campaign.Problems, file *os.File, f campaign.FileID) {
+	if stat, err := file.Stat(); err == nil && stat.Size() != f.Size {
+		problems.Addf(f.Name, 0, 0, "", "has %d bytes, and had %d when it was taken in: the machine lost power before all of it was on disk; drop it again",
+			stat.Size(), f.Size)
+	}
+}
+
+// removeTemps clears away the temporary files that a crash left where we write. It
+// may be called only while nothing is at work. What can't be removed harms nobody.
+func (in *Intake) removeTemps() {
+	for _, inbox := range in.checker().Config.Inboxes {
+		accepted := filepath.Join(inbox.Path, acceptedFolder)
+		folders := []string{inbox.Path, accepted, filepath.Join(inbox.Path, doneFolder), filepath.Join(inbox.Path, failedFolder)}
+		entries, err := os.ReadDir(accepted)
+		for _, e := range entries {
+			if e.IsDir() {
+				folders = append(folders, filepath.Join(accepted, e.Name()))
+			}
+		}
+		for _, one := range folders {
+			err = errors.Join(err, safeio.RemoveTemps(one))
+		}
+		if err != nil {
+			in.log.Warn("remove temporary files of the last run", "inbox", inbox.Path, "err", err)
+		}
+	}
+}
