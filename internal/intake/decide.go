@@ -11,10 +11,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/plan"
+	"campaignd/internal/plan/document"
 	"campaignd/internal/plan/sheet"
 	"campaignd/internal/report"
 	"campaignd/internal/safeio"
@@ -110,7 +112,8 @@ func (f *Finding) Outlook(received, now time.Time) Outlook {
 	}
 	grid := Grid(app)
 	o.Grid = &grid
-	o.Request = plan.Request{T: o.T, Until: o.T.Add(plan.Horizon), Condition: s.Condition, Recipients: s.Rows.Accepted, Messages: s.Messages}
+	o.Request = plan.Request{T: o.T, Until: o.T.Add(plan.Horizon), Condition: s.Condition, Recipients: s.Rows.Accepted, Messages: s.Messages,
+		Latest: calendar.AddMonths(now, document.MaxAhead, app.Location)}
 	return o
 }
 
