@@ -1,0 +1,142 @@
+package whatsapp
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestContacts(t *testing.T) {
+	for code, want := range map[string]string{
+		"34666000111": "34666000111", "+34 666 000 111": "34666000111", "(+34) 666.000-111": "34666000111", "[34]\u00a0666\u2013000111": "34666000111",
+		"1234567": "1234567", "123456789012345": "123456789012345", " +1234567 ": "1234567",
+	} {
+		if got, err := appendDigits(nil, []byte(code)); err != nil || string(got) != want {
+			t.Errorf("%q gives %q, %v; want %q", code, got, err, want)
+		}
+	}
+	for code, want := range map[string]string{
+		"":                 "has 0 digits: a phone number with its country code has 7 to 15",
+		"123456":           "has 6 digits: a phone number with its country code has 7 to 15",
+		"1234567890123456": "has more than 15 digits: a phone number with its country code has 7 to 15",
+		"34+666000111":     `has a "+" elsewhere than at its start`,
+		"++34666000111":    `has a "+" elsewhere than at its start`,
+		"ann@example.com":  `holds 'a', which can't be in a phone number: write digits with the country code, such as +34 666 000 111`,
+		"3.46668E+10":      `holds 'E', which can't be in a phone number: write digits with the country code, such as +34 666 000 111`,
+		"٣٤٦٦٦٠٠٠١١١":      `holds '٣', which can't be in a phone number: write digits with the country code, such as +34 666 000 111`,
+		"3466600\n0111":    "holds a character that can't be in a phone number",
+		"3466600\xff0111":  "holds a character that can't be in a phone number",
+	} {
+		if got, err := appendDigits(nil, []byte(code)); err == nil || err.Error() != want || len(got) != 0 {
+			t.Errorf("%q gives %q, %v; want %s", code, got, err, want)
+		}
+	}
+}
+
+// TestCheckMessage: rows that Meta would refuse are refused at intake.
+func TestCheckMessage(t *testing.T) {
+	c := driver(t, "", nil)
+	const (
+		body    = `{"body":"{{name}}"}`
+		named   = `{"template":{"name":"{{name}}","language":"es"}}`
+		spoken  = `{"template":{"name":"a","language":"{{name}}"}}`
+		picture = `{"template":{"name":"a","language":"es","components":[{"type":"header","parameters":[{"type":"image","image":{"link":"{{name}}"}}]}]}}`
+		button  = `{"template":{"name":"a","language":"es","components":[{"type":"body","parameters":[{"type":"text","text":"x"}]},` +
+			`{"type":"button","subType":"quickReply","index":3,"parameters":[{"type":"payload","payload":"{{name}}"}]}]}}`
+		second = `{"template":{"name":"a","language":"es","components":[{"type":"body","parameters":[{"type":"currency","currency":{"fallback_value":"x","code":"EUR","amount_1000":1}},` +
+			`{"type":"text","text":"{{name}}"}]}]}}`
+		action = `{"template":{"name":"a","language":"es","components":[{"type":"button","subType":"flow","index":0,"parameters":[{"type":"action","action":{"flow_token":"{{name}}","x":[{"text":""}]}}]}]}}`
+	)
+	for _, x := range []struct{ item, name, want string }{
+		{body, "x", ""},
+		{body, "line\nbreak", ""},
+		{body, "", "the text has 0 characters; it may have 1 to 4096"},
+		{body, strings.Repeat("é", 4096), ""},
+		{body, strings.Repeat("\n", 4096), ""},
+		{body, strings.Repeat("😀", 4097), "the text has 4097 characters; it may have 1 to 4096"},
+		{body, strings.Repeat("\x01", 4097), "the text has 4097 characters; it may have 1 to 4096"},
+		{welcome, "Ann", ""},
+		{welcome, `A"\nn`, ""},
+		{welcome, "four    spaces", ""},
+		{welcome, "five     spaces", "template body, parameter 1: holds 5 spaces in a row; a template's text may hold 4"},
+		{welcome, "", "template body, parameter 1: is empty; a template's text must not be"},
+		{welcome, "a\nb", "template body, parameter 1: holds a line break, which a template's text must not"},
+		{welcome, "a\rb", "template body, parameter 1: holds a line break, which a template's text must not"},
+		{welcome, "a\tb", "template body, parameter 1: holds a tab, which a template's text must not"},
+		{second, "", "template body, parameter 2: is empty; a template's text must not be"},
+		{button, "", "template button 3, parameter 1: is empty"},
+		{button, "a\nb", ""},
+		{action, "", ""},
+		{picture, "https://x.example/a.png", ""},
+		{picture, "a.png", "template header, parameter 1: the link comes to something that is no address: it begins with https://"},
+		{picture, "https://x.example/a b.png", "template header, parameter 1: the link comes to something that is no address: it begins with https://"},
+		{named, "a_1", ""},
+		{named, "A", "the template's name comes to something that is no name: it has lower-case letters, digits and underscores"},
+		{spoken, "en_US", ""},
+		{spoken, "", "the template's language comes to something that is none: write one such as es or en_US"},
+		{spoken, "en_US_x", "the template's language comes to something that is none: write one such as es or en_US"},
+	} {
+		err := c.CheckMessage([]byte("34666000111"), render(t, c, x.item, x.name))
+		if got := errorText(err); got != x.want {
+			t.Errorf("%.40q in %s\n got %s\nwant %s", x.name, x.item, got, x.want)
+		}
+	}
+	if err := c.CheckMessage([]byte("12"), render(t, c, body, "x")); err == nil {
+		t.Error("a contact of 2 digits passed")
+	}
+	for _, other := range []string{"", "{}", `{"body":"x"}`, `{"type":"text","text":{"body":"x`, `{"type":"template","template":{`, `{"type":"template","template":{"name":"a"}} `,
+		`{"type":"template","template":{"name":"a","components":[}}`, `{"type":"template","template":{"name":"a",}}`, `{"type":"template","template":{"name" :"a"}}`} {
+		if err := c.CheckMessage([]byte("34666000111"), []byte(other)); err == nil {
+			t.Errorf("content %q passed", other)
+		}
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// TestMeasureReadsEscapes: what other writers of JSON escape counts as what it is.
+func TestMeasureReadsEscapes(t *testing.T) {
+	for raw, want := range map[string]text{
+		`a\u000ab`: {chars: 3, breaks: true}, `\ud83d\ude00`: {chars: 1}, `\u0020\u0020 `: {chars: 3, spaces: 3}, `\u00e9\/\"`: {chars: 3}, `\u12`: {chars: 1}, `\t`: {chars: 1, tabs: true},
+	} {
+		got := measure([]byte(raw))
+		got.raw = nil
+		if got.chars != want.chars || got.breaks != want.breaks || got.tabs != want.tabs || got.spaces != want.spaces {
+			t.Errorf("%s measures %+v, want %+v", raw, got, want)
+		}
+	}
+}
+
+func TestCheckMessageAllocatesNothing(t *testing.T) {
+	c := driver(t, "", nil)
+	contact := []byte("+34 666 000 111")
+	for _, item := range []string{`{"body":"Hello {{name}}"}`, welcome} {
+		content := render(t, c, item, "Ann")
+		if n := testing.AllocsPerRun(100, func() {
+			if err := c.CheckMessage(contact, content); err != nil {
+				t.Error(err)
+			}
+		}); n != 0 {
+			t.Errorf("%v allocations a message of %s", n, item)
+		}
+	}
+}
+
+// BenchmarkCheckMessage checks a template message of one row: at most 500 ns.
+func BenchmarkCheckMessage(b *testing.B) {
+	c, err := New(Options{PhoneNumberID: phoneID, Token: token})
+	if err != nil {
+		b.Fatal(err)
+	}
+	content, contact := render(b, c, welcome, "José Example"), []byte("+34 666 000 111")
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := c.CheckMessage(contact, content); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,286 @@
+// Package graphfake is a strict fake of the part of Meta's Graph API that sends
+// WhatsApp messages: for tests, and to try campaignd out without an account.
+//
+// It looks at path, headers and every member of every body, and refuses, with the
+// code that Meta would give, what Meta would refuse; each such fault is kept (Faults),
+// so that a test can ask for none. It can be told to give any documented answer, to
+// be slow, to throttle and to cut connections (Answers), and it makes the
+// signed webhooks that Meta would send (Notification, Sign).
+//
+// It shares no line with the driver, or it would make the same mistakes. It keeps
+// all it was sent in memory and checks neither that a template exists nor
+// that a number has WhatsApp, unless it is told which templates there are.
+package graphfake
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options are what a Server knows.
+type Options struct {
+	Version       string // "": v23.0
+	PhoneNumberID string // "": 106540352242922
+	Token         string // "": "secret-token"
+
+	// Templates are the templates there are, by name and language ("welcome/es"), each
+	// with the number of values that its body has; nil: any template is good.
+	Templates map[string]int
+	// Rate is the most messages a second before 130429; 0: no limit.
+	Rate int
+	// Contact is how many messages the same contact may get before 131056, one more every 6 s; 0: no limit.
+	Contact int
+	// Keep is how many messages are kept, the first ones; 0: all.
+	Keep int
+}
+
+// Message is one request as it came, if it was well formed.
+type Message struct {
+	At      time.Time
+	Key     string          // biz_opaque_callback_data
+	To      string          // digits
+	Type    string          // "text" or "template"
+	Content json.RawMessage // the value of the member that Type names
+	Body    []byte          // all of it
+	ID      string          // the id that it was answered with
+}
+
+// Server is the fake, an http.Handler. Its zero value is not ready; use New.
+type Server struct {
+	opts   Options
+	answer func(Message) Answer
+
+	mu       sync.Mutex // guards what follows
+	token    string
+	messages []Message
+	count    int
+	accepted map[string]int // by key
+	faults   []string
+	window   map[int64]int // messages by second
+	contacts map[string][]time.Time
+}
+
+// New makes a server that accepts everything that is well formed.
+func New(o Options) *Server {
+	if o.Version == "" {
+		o.Version = "v23.0"
+	}
+	if o.PhoneNumberID == "" {
+		o.PhoneNumberID = "106540352242922"
+	}
+	if o.Token == "" {
+		o.Token = "secret-token"
+	}
+	return &Server{opts: o, token: o.Token, accepted: map[string]int{}, window: map[int64]int{}, contacts: map[string][]time.Time{},
+		answer: func(Message) Answer { return Answer{} }}
+}
+
+// Answers sets what well-formed messages are answered; it is called for each,
+// by many goroutines. It must be set before the first request.
+func (s *Server) Answers(f func(Message) Answer) { s.answer = f }
+
+// SetToken changes the token that is good from now on.
+func (s *Server) SetToken(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.token = token
+}
+
+// Messages are the well-formed messages so far, in the order in which they came.
+func (s *Server) Messages() []Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Message(nil), s.messages...)
+}
+
+// Count is how many well-formed messages there were.
+func (s *Server) Count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count
+}
+
+// Accepted is how often each key was accepted: more than once is a message that went out twice.
+func (s *Server) Accepted() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make(map[string]int, len(s.accepted))
+	for k, n := range s.accepted {
+		out[k] = n
+	}
+	return out
+}
+
+// Faults are what was wrong with requests, one text each.
+func (s *Server) Faults() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.faults...)
+}
+
+func (s *Server) fault(format string, args ...any) string {
+	text := fmt.Sprintf(format, args...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, text)
+	return text
+}
+
+// bodyLimit is the most bytes of a request.
+const bodyLimit = 1 << 20
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.address(w, r) {
+		return
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, bodyLimit+1))
+	if err != nil {
+		return // the client is gone, and so is what it would have sent
+	}
+	m, code, wrong := read(body)
+	if len(body) > bodyLimit {
+		code, wrong = 100, "the body is too long"
+	}
+	if wrong == "" {
+		code, wrong = s.known(m)
+	}
+	if wrong != "" {
+		s.fault("%s", wrong)
+		write(w, Answer{Code: code, Details: wrong}, Message{})
+		return
+	}
+	m.At = time.Now()
+	a := s.limits(m)
+	if a.Code == 0 {
+		a = s.answer(m)
+	}
+	m.ID = s.keep(m, a)
+	if !wait(r.Context().Done(), a.Delay) {
+		return
+	}
+	if a.Cut != Whole {
+		cut(w, a, m)
+		return
+	}
+	write(w, a, m)
+}
+
+// address checks what comes before the body.
+func (s *Server) address(w http.ResponseWriter, r *http.Request) bool {
+	s.mu.Lock()
+	token := s.token
+	s.mu.Unlock()
+	path := "/" + s.opts.Version + "/" + s.opts.PhoneNumberID + "/messages"
+	given, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	switch {
+	case r.URL.Path != path || r.URL.RawQuery != "":
+		write(w, Answer{Code: 100, Subcode: 33, Details: s.fault("path %q is not %q", r.URL.RequestURI(), path)}, Message{})
+	case r.Method != http.MethodPost:
+		write(w, Answer{Code: 100, Details: s.fault("method %s is not POST", r.Method)}, Message{})
+	case !bearer || len(r.Header.Values("Authorization")) != 1:
+		write(w, Answer{Code: 0, Failed: true, Details: s.fault("there is no bearer token")}, Message{})
+	case given != token: // no fault: tokens expire
+		write(w, Answer{Code: 190, Details: "Error validating access token"}, Message{})
+	case r.Header.Get("Content-Type") != "application/json":
+		write(w, Answer{Code: 100, Details: s.fault("content type %q is not application/json", r.Header.Get("Content-Type"))}, Message{})
+	case r.ContentLength <= 0:
+		write(w, Answer{Code: 100, Details: s.fault("there is no content length")}, Message{})
+	default:
+		return true
+	}
+	return false
+}
+
+// known refuses templates that there are not.
+func (s *Server) known(m Message) (code int, wrong string) {
+	if m.Type != "template" || s.opts.Templates == nil {
+		return 0, ""
+	}
+	var t struct {
+		Name       string
+		Language   struct{ Code string }
+		Components []struct {
+			Type       string
+			Parameters []json.RawMessage
+		}
+	}
+	if err := json.Unmarshal(m.Content, &t); err != nil {
+		return 100, err.Error()
+	}
+	want, ok := s.opts.Templates[t.Name+"/"+t.Language.Code]
+	if !ok {
+		return 132001, fmt.Sprintf("template name (%s) does not exist in %s", t.Name, t.Language.Code)
+	}
+	got := 0
+	for _, c := range t.Components {
+		if c.Type == "body" {
+			got = len(c.Parameters)
+		}
+	}
+	if got != want {
+		return 132000, fmt.Sprintf("body: number of localizable_params (%d) does not match the expected number of params (%d)", got, want)
+	}
+	return 0, ""
+}
+
+// limits are the answers of a server that throttles.
+func (s *Server) limits(m Message) Answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.opts.Rate > 0 {
+		second := m.At.Unix()
+		if s.window[second]++; s.window[second] > s.opts.Rate {
+			return Answer{Code: 130429}
+		}
+		delete(s.window, second-2)
+	}
+	if s.opts.Contact > 0 {
+		recent := s.contacts[m.To]
+		for len(recent) > 0 && m.At.Sub(recent[0]) > time.Duration(s.opts.Contact)*6*time.Second {
+			recent = recent[1:]
+		}
+		if len(recent) >= s.opts.Contact {
+			return Answer{Code: 131056}
+		}
+		s.contacts[m.To] = append(recent, m.At)
+	}
+	return Answer{}
+}
+
+// keep notes a message and gives it an id.
+func (s *Server) keep(m Message, a Answer) string {
+	sum := sha256.Sum256([]byte(m.Key + m.To))
+	m.ID = "wamid." + base64.StdEncoding.EncodeToString(sum[:18])
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count++
+	if s.opts.Keep == 0 || len(s.messages) < s.opts.Keep {
+		s.messages = append(s.messages, m)
+	}
+	if !a.refused() && (a.Cut == Whole || a.Cut == Unanswered || a.Cut == Half || a.Cut == Garbage) {
+		s.accepted[m.Key]++
+	}
+	return m.ID
+}
+
+func wait(gone <-chan struct{}, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-gone:
+		return false
+	}
+}

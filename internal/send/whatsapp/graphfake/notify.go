@@ -1,0 +1,62 @@
+package graphfake
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strconv"
+	"time"
+)
+
+// Status is one entry of a status webhook.
+type Status struct {
+	ID        string
+	Status    string // sent, delivered, read or failed
+	At        time.Time
+	Recipient string
+	Key       string // biz_opaque_callback_data; "": left out
+	Code      int    // with failed
+}
+
+// Notification is the body of a webhook with statuses of the number.
+func Notification(phoneNumberID string, statuses ...Status) []byte {
+	list := []any{}
+	for _, s := range statuses {
+		one := map[string]any{"id": s.ID, "status": s.Status, "timestamp": strconv.FormatInt(s.At.Unix(), 10), "recipient_id": s.Recipient}
+		if s.Key != "" {
+			one["biz_opaque_callback_data"] = s.Key
+		}
+		if s.Status == "failed" {
+			d := documented(s.Code)
+			one["errors"] = []any{map[string]any{"code": s.Code, "title": d.Title, "message": d.Title, "error_data": map[string]any{"details": d.Title},
+				"href": "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/"}}
+		} else {
+			one["conversation"] = map[string]any{"id": "c", "origin": map[string]any{"type": "marketing"}}
+			one["pricing"] = map[string]any{"billable": true, "pricing_model": "PMP", "category": "marketing"}
+		}
+		list = append(list, one)
+	}
+	return envelope("messages", phoneNumberID, "statuses", list)
+}
+
+// OptOut is the body of a webhook by which a contact stops ("stop") or resumes
+// ("resume") marketing messages.
+func OptOut(phoneNumberID, contact, value string, at time.Time) []byte {
+	return envelope("user_preferences", phoneNumberID, "user_preferences", []any{map[string]any{
+		"wa_id": contact, "detail": "User requested to " + value + " marketing messages", "category": "marketing_messages", "value": value, "timestamp": at.Unix()}})
+}
+
+func envelope(field, phoneNumberID, key string, list []any) []byte {
+	b, _ := json.Marshal(map[string]any{"object": "whatsapp_business_account", "entry": []any{map[string]any{"id": "102290129340398", "changes": []any{map[string]any{
+		"field": field, "value": map[string]any{"messaging_product": "whatsapp", key: list,
+			"metadata": map[string]any{"display_phone_number": "15550783881", "phone_number_id": phoneNumberID}}}}}}})
+	return b
+}
+
+// Sign is the value of X-Hub-Signature-256 for a body.
+func Sign(appSecret string, body []byte) string {
+	mac := hmac.New(sha256.New, []byte(appSecret))
+	mac.Write(body)
+	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
+}

@@ -1,0 +1,186 @@
+package whatsapp
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"campaignd/internal/send"
+)
+
+// reply is what Meta answers, of which either half may be there.
+type reply struct {
+	Messages []struct {
+		ID     string `json:"id"`
+		Status string `json:"message_status"`
+	} `json:"messages"`
+	Error *replyError `json:"error"`
+}
+
+type replyError struct {
+	Message   string       `json:"message"`
+	Code      *json.Number `json:"code"`
+	Subcode   any          `json:"error_subcode"`
+	Trace     string       `json:"fbtrace_id"`
+	Transient bool         `json:"is_transient"`
+	// Data is an object with "details"; of other parts of Graph it can be anything.
+	Data any `json:"error_data"`
+}
+
+// noSuchObject is the subcode of 100 that says that the address, phone_number_id,
+// is not known or not the token's: every message would meet it.
+const noSuchObject = 33.0
+
+// verdict is a reading of an answer.
+type verdict struct {
+	send.Result
+	act   act
+	said  string // Meta's own words, not fit to be shown yet: see veil
+	trace string // what Meta's support asks for
+}
+
+// judge says what an answer means. attempt counts from 1; now is for a Retry-After that is a date.
+func judge(status int, header http.Header, body []byte, attempt int, now time.Time) verdict {
+	var r reply
+	if json.Unmarshal(body, &r) != nil {
+		return unreadable(status, header, now)
+	}
+	if e := r.Error; e != nil {
+		code, err := int64(0), error(nil)
+		if e.Code == nil {
+			return unreadable(status, header, now)
+		}
+		if code, err = e.Code.Int64(); err != nil {
+			return unreadable(status, header, now)
+		}
+		return refusal(status, header, e, code, attempt, now)
+	}
+	if status < 200 || status > 299 || len(r.Messages) != 1 || r.Messages[0].ID == "" {
+		return unreadable(status, header, now)
+	}
+	res := send.Result{Verdict: send.VerdictSent, ProviderID: r.Messages[0].ID}
+	switch r.Messages[0].Status {
+	case "", "accepted":
+	case "held_for_quality_assessment":
+		res.Detail = "accepted, but WhatsApp holds it until it has assessed the template's quality"
+	case "paused":
+		res.Detail = "accepted, but WhatsApp has paused the template and may not deliver it"
+	}
+	return verdict{Result: res}
+}
+
+// refusal is the reading of an error with a code.
+func refusal(status int, header http.Header, e *replyError, code int64, attempt int, now time.Time) verdict {
+	a, words := meaning(code)
+	if code == 100 && e.Subcode == noSuchObject {
+		a, words = holdChannel, "WhatsApp doesn't know phone_number_id, or the token may not use it: check both"
+	}
+	res := send.Result{Code: strconv.FormatInt(code, 10), Detail: words}
+	switch a {
+	case throttle:
+		res.Verdict, res.SlowDown = send.VerdictRetry, true
+		res.RetryAfter = asked(header, now)
+	case throttleTo:
+		res.Verdict = send.VerdictRetry
+		res.RetryAfter = max(contactWait(attempt), asked(header, now))
+	case maybe:
+		res.Verdict = send.VerdictUnknown
+	case holdToken, holdChannel:
+		res.Verdict, res.Hold = send.VerdictHold, send.HoldChannel
+	case holdSending:
+		res.Verdict, res.Hold = send.VerdictHold, send.HoldSending
+	case never, notToday, optedOut:
+		res.Verdict, res.Suppress = send.VerdictPermanent, a == optedOut
+	default:
+		switch {
+		case status == http.StatusTooManyRequests:
+			res.Verdict, res.SlowDown, res.RetryAfter = send.VerdictRetry, true, asked(header, now)
+		case e.Transient:
+			res.Verdict, res.RetryAfter = send.VerdictRetry, asked(header, now)
+		case status >= 400 && status < 500:
+			res.Verdict = send.VerdictPermanent
+		default:
+			res.Verdict = send.VerdictUnknown
+		}
+	}
+	return verdict{res, a, e.said(), e.Trace}
+}
+
+// unreadable is the reading of an answer that isn't one of Meta's, by its status:
+// so it may come from a proxy, or from another server than Meta's.
+func unreadable(status int, header http.Header, now time.Time) verdict {
+	res := send.Result{Code: "HTTP " + strconv.Itoa(status), Detail: fmt.Sprintf("the answer was HTTP %d %s without anything that can be read", status, http.StatusText(status))}
+	hold := func(advice string) {
+		res.Verdict, res.Hold = send.VerdictHold, send.HoldChannel
+		res.Detail += advice
+	}
+	a := unlisted
+	switch {
+	case status >= 300 && status < 400:
+		res.Detail = fmt.Sprintf("the answer was HTTP %d, a redirect, which is not followed since the token would go along", status)
+		hold(": check base_url")
+	case status == http.StatusUnauthorized:
+		a = holdToken
+		hold(": check token_file")
+	case status == http.StatusForbidden, status == http.StatusProxyAuthRequired:
+		hold(": check the token's permissions, and the proxy if there is one")
+	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
+		hold(": check base_url, version and phone_number_id")
+	case status == http.StatusTooManyRequests:
+		res.Verdict, res.SlowDown, res.RetryAfter = send.VerdictRetry, true, asked(header, now)
+	case status == http.StatusRequestTimeout, status == http.StatusTooEarly:
+		res.Verdict, res.RetryAfter = send.VerdictRetry, asked(header, now)
+	case status >= 400 && status < 500:
+		res.Verdict = send.VerdictPermanent
+	default:
+		res.Verdict = send.VerdictUnknown
+	}
+	return verdict{Result: res, act: a}
+}
+
+// contactWait is how long one contact is to be left alone after attempt: 4, 16,
+// 64, then 256 s.
+func contactWait(attempt int) time.Duration {
+	return time.Second << (2 * min(max(attempt, 1), 4))
+}
+
+// longestAsked is the most of a wait that is believed.
+const longestAsked = 24 * time.Hour
+
+// asked is the wait that an answer asks for: Retry-After (RFC 9110, 10.2.3) or
+// Meta's estimate in minutes, the longer one.
+func asked(header http.Header, now time.Time) time.Duration {
+	var wait time.Duration
+	if s := strings.TrimSpace(header.Get("Retry-After")); s != "" {
+		if seconds, err := strconv.ParseUint(s, 10, 31); err == nil {
+			wait = time.Duration(seconds) * time.Second
+		} else if at, err := http.ParseTime(s); err == nil {
+			wait = at.Sub(now)
+		}
+	}
+	var usage map[string][]struct {
+		Minutes float64 `json:"estimated_time_to_regain_access"`
+	}
+	if json.Unmarshal([]byte(header.Get("X-Business-Use-Case-Usage")), &usage) == nil {
+		for _, of := range usage {
+			for _, u := range of {
+				minutes := min(max(u.Minutes, 0), longestAsked.Minutes())
+				wait = max(wait, time.Duration(minutes*float64(time.Minute)))
+			}
+		}
+	}
+	return min(max(wait, 0), longestAsked)
+}
+
+// said are Meta's own words on an error.
+func (e *replyError) said() string {
+	if data, ok := e.Data.(map[string]any); ok {
+		if words, _ := data["details"].(string); words != "" {
+			return words
+		}
+	}
+	return e.Message
+}

@@ -1,0 +1,309 @@
+package whatsapp
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"campaignd/internal/campaign"
+)
+
+// The words of Meta's form.
+const (
+	kindHeader = "header"
+	kindBody   = "body"
+	kindButton = "button"
+)
+
+func componentTypes() []string { return []string{kindHeader, kindBody, kindButton} }
+
+func subTypes() []string {
+	return []string{"quick_reply", "url", "copy_code", "catalog", "flow", "mpm", "order_details", "voice_call"}
+}
+
+// parameterTypes are the types that a parameter may have in a component.
+func parameterTypes(kind, subType string) []string {
+	switch {
+	case kind == kindHeader:
+		return []string{"text", "currency", "date_time", "image", "document", "video", "location"}
+	case kind == kindBody:
+		return []string{"text", "currency", "date_time"}
+	case subType == "quick_reply":
+		return []string{"payload"}
+	case subType == "url":
+		return []string{"text"}
+	case subType == "copy_code":
+		return []string{"coupon_code", "text"}
+	}
+	return []string{"action", "payload", "text"}
+}
+
+// maxButtons is how many buttons a template can have: their index is one digit.
+const maxButtons = 10
+
+func (f *former) template(at field) *templatePart {
+	o := f.object(at.path, at.v, "name", "language", "components")
+	if o == nil {
+		return nil
+	}
+	t := &templatePart{Language: language{Policy: "deterministic"}}
+	if n, ok := f.need(o, at.path, "name"); ok {
+		if t.Name, ok = f.text1(n); ok && !variable(t.Name) && !templateName([]byte(t.Name)) {
+			f.bad(n.path, "found %s; a template's name has lower-case letters, digits and underscores", show(t.Name))
+		}
+	}
+	if l, ok := f.need(o, at.path, "language"); ok {
+		t.Language.Code = f.language(l)
+	}
+	if c, ok := o["components"]; ok {
+		t.Components = f.components(c)
+	}
+	return t
+}
+
+func (f *former) language(at field) string {
+	if o, isObject := at.v.(map[string]any); isObject {
+		members := f.object(at.path, o, "code", "policy")
+		if p, ok := members["policy"]; ok && p.v != "deterministic" {
+			f.bad(p.path, `found %s; it can only be "deterministic", and may be left out`, show(p.v))
+		}
+		code, ok := f.need(members, at.path, "code")
+		if !ok {
+			return ""
+		}
+		at = code
+	}
+	code, ok := f.text1(at)
+	if ok && !variable(code) && !languageCode([]byte(code)) {
+		advice := ""
+		if other := strings.ReplaceAll(code, "-", "_"); languageCode([]byte(other)) {
+			advice = fmt.Sprintf("; did you mean %q?", other)
+		}
+		f.bad(at.path, `found %s where the template's language belongs, such as "es" or "en_US"%s`, show(code), advice)
+	}
+	return code
+}
+
+func (f *former) components(at field) []component {
+	var out []component
+	seen := map[string]string{}
+	for i, v := range f.list(at) {
+		path := join(at.path, strconv.Itoa(i))
+		c, ok := f.component(path, v)
+		if !ok {
+			continue
+		}
+		what := c.Type + c.Index
+		if first, twice := seen[what]; twice {
+			f.bad(path, "is a second %s: %s is one already", strings.TrimSpace(c.Type+" "+c.Index), first)
+		}
+		seen[what] = path
+		if len(c.Parameters) > 0 || c.Type == kindButton { // a header or body without any says nothing
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (f *former) component(path string, v any) (c component, ok bool) {
+	before := len(f.problems)
+	o := f.object(path, v, "type", "sub_type", "index", "parameters")
+	if o == nil {
+		return c, false
+	}
+	kind, ok := f.need(o, path, "type")
+	if !ok {
+		return c, false
+	}
+	if c.Type, ok = f.word(kind, componentTypes()); !ok {
+		return c, false
+	}
+	if c.Type == kindButton {
+		if s, ok := f.need(o, path, "sub_type"); ok {
+			c.SubType, _ = f.word(s, subTypes())
+		}
+		if n, ok := f.need(o, path, "index"); ok {
+			c.Index = f.index(n)
+		}
+	} else {
+		for _, name := range []string{"sub_type", "index"} {
+			if extra, there := o[name]; there {
+				f.bad(extra.path, "belongs to a button, not to a %s", c.Type)
+			}
+		}
+	}
+	if len(f.problems) > before {
+		return c, false
+	}
+	if p, ok := o["parameters"]; ok {
+		c.Parameters = f.parameters(p, c)
+	}
+	return c, len(f.problems) == before
+}
+
+// index is a button's place: "0" to "9", as a number or a string.
+func (f *former) index(at field) string {
+	var text string
+	switch v := at.v.(type) {
+	case json.Number:
+		text = v.String()
+	case string:
+		text = v
+	}
+	if n, err := strconv.Atoi(text); err != nil || n < 0 || n >= maxButtons || strconv.Itoa(n) != text {
+		f.bad(at.path, "found %s where the button's place belongs, 0 to %d", show(at.v), maxButtons-1)
+		return ""
+	}
+	return text
+}
+
+func (f *former) parameters(at field, c component) []map[string]any {
+	var out []map[string]any
+	named := 0
+	for i, v := range f.list(at) {
+		p := f.parameter(join(at.path, strconv.Itoa(i)), v, c)
+		if p == nil {
+			continue
+		}
+		if _, has := p["parameter_name"]; has {
+			named++
+		}
+		out = append(out, p)
+	}
+	if named > 0 && named < len(out) {
+		f.bad(at.path, "%d of %d parameters have a parameter_name: name all of them or none", named, len(out))
+	}
+	if c.Type == kindButton && len(out) > 1 {
+		f.bad(at.path, "found %d parameters; a button takes one", len(out))
+	}
+	return out
+}
+
+func (f *former) parameter(path string, v any, c component) map[string]any {
+	raw, ok := v.(map[string]any)
+	if !ok {
+		f.bad(path, "found %s where an object such as {\"type\": \"text\", \"text\": …} belongs", show(v))
+		return nil
+	}
+	types := parameterTypes(c.Type, c.SubType)
+	var kind string
+	for key := range raw {
+		if snake(key) == "type" {
+			if kind, ok = f.word(field{join(path, key), raw[key]}, types); !ok {
+				return nil
+			}
+		}
+	}
+	if kind == "" {
+		f.bad(join(path, "type"), "is missing; it can be: %s", strings.Join(types, ", "))
+		return nil
+	}
+	o := f.object(path, v, "type", kind, "parameter_name")
+	at, ok := f.need(o, path, kind)
+	if !ok {
+		return nil
+	}
+	out := map[string]any{"type": kind}
+	if n, has := o["parameter_name"]; has {
+		if name, ok := f.text1(n); ok && (variable(name) || !templateName([]byte(name))) {
+			f.bad(n.path, "found %s; a parameter's name has lower-case letters, digits and underscores", show(name))
+		} else {
+			out["parameter_name"] = name
+		}
+		if c.Type == kindButton {
+			f.bad(n.path, "belongs to a header or body, not to a button")
+		}
+	}
+	out[kind] = f.value(at, kind)
+	return out
+}
+
+// value reads what a parameter of a type holds.
+func (f *former) value(at field, kind string) any {
+	switch kind {
+	case "text", "payload", "coupon_code":
+		s, ok := f.text1(at)
+		if !ok || variable(s) {
+			return s
+		}
+		check := checkFilled
+		if kind == "text" {
+			check = checkParameter
+		}
+		if err := check(measure(campaign.AppendJSON(nil, []byte(s)))); err != nil {
+			f.bad(at.path, "%v", err)
+		}
+		return s
+	case "action":
+		if _, ok := at.v.(map[string]any); !ok {
+			f.bad(at.path, "found %s where an object belongs", show(at.v))
+		}
+		return at.v // Meta's, for its newer buttons; passed on as it is
+	}
+	return f.parts(at, kind)
+}
+
+// shape is what a parameter's object may hold.
+type shape struct {
+	need, may []string
+	numbers   []string // of these, the ones that are numbers
+	media     bool     // exactly one of link and id
+}
+
+func shapeOf(kind string) shape {
+	switch kind {
+	case "currency":
+		return shape{need: []string{"fallback_value", "code", "amount_1000"}, numbers: []string{"amount_1000"}}
+	case "date_time":
+		parts := []string{"timestamp", "day_of_week", "year", "month", "day_of_month", "hour", "minute"}
+		return shape{need: []string{"fallback_value"}, may: append(parts, "calendar"), numbers: parts}
+	case "location":
+		return shape{need: []string{"latitude", "longitude"}, may: []string{"name", "address"}}
+	case "document":
+		return shape{may: []string{"link", "id", "filename"}, media: true}
+	}
+	return shape{may: []string{"link", "id"}, media: true}
+}
+
+func (f *former) parts(at field, kind string) any {
+	s := shapeOf(kind)
+	o := f.object(at.path, at.v, slices.Concat(s.need, s.may)...)
+	if o == nil {
+		return nil
+	}
+	for _, name := range s.need {
+		f.need(o, at.path, name)
+	}
+	_, link := o["link"]
+	_, id := o["id"]
+	if s.media && link == id {
+		f.bad(at.path, `needs "link" with an address, or "id" of an uploaded file, and not both`)
+	}
+	out := map[string]any{}
+	for _, name := range slices.Sorted(maps.Keys(o)) {
+		member := o[name]
+		out[name] = member.v
+		if slices.Contains(s.numbers, name) {
+			if n, ok := member.v.(json.Number); !ok || strings.ContainsAny(n.String(), ".eE-") {
+				f.bad(member.path, "found %s where a whole number belongs", show(member.v))
+			}
+			continue
+		}
+		if n, ok := member.v.(json.Number); ok && kind == "location" {
+			out[name] = n.String()
+			continue
+		}
+		text, ok := f.text1(member)
+		switch {
+		case !ok || variable(text):
+		case text == "":
+			f.bad(member.path, "is empty")
+		case name == "link" && !webLink([]byte(text)):
+			f.bad(member.path, "found %s where an address that begins with https:// belongs", show(text))
+		}
+	}
+	return out
+}
