@@ -57,6 +57,11 @@ func (f *fake) Send(ctx context.Context, msgs []*Message, results []Result) {
 	}
 	gate := f.gate
 	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		f.busy--
+		f.mu.Unlock()
+	}()
 	if gate != nil {
 		select {
 		case <-gate:
@@ -64,14 +69,12 @@ func (f *fake) Send(ctx context.Context, msgs []*Message, results []Result) {
 		}
 	}
 	for i, m := range msgs {
-		results[i] = Result{Verdict: VerdictSent, ProviderID: "p-" + m.Key}
 		if f.answer != nil {
 			results[i] = f.answer(ctx, m)
+			continue
 		}
+		results[i] = Result{Verdict: VerdictSent, ProviderID: "p-" + m.Key}
 	}
-	f.mu.Lock()
-	f.busy--
-	f.mu.Unlock()
 }
 
 func (f *fake) sent() []sentMessage {

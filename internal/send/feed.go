@@ -42,8 +42,9 @@ type feed struct {
 	reading bool  // the budget ended before the next row was found
 	stuck   bool  // a cursor's slice has passed: it waits to be sliced again
 
-	pains     int // failed reads in a row
-	hurtUntil time.Time
+	pains     int       // failed reads in a row
+	hurts     bool      // the last one failed: nothing is picked before hurtUntil
+	hurtUntil time.Time // by the monotonic clock
 
 	quiet atomic.Int64 // nextAt while nothing is in flight, else 0
 }
@@ -257,6 +258,7 @@ func (f *feed) hurt(l *lane, err error) {
 	if f.pains == 0 {
 		l.d.log.Error("cannot read what is to be sent; trying again", "sending", string(f.run.id), "error", err)
 	}
+	f.hurts = true
 	f.hurtUntil = time.Now().Add(min(time.Second<<min(f.pains, 10), time.Minute))
 	f.pains++
 	f.drop(l)

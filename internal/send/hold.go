@@ -40,6 +40,13 @@ func (v *valve) allows(now time.Time, unrecorded int64) int {
 	return 1
 }
 
+// blocks reports whether what is marked already must not go out: the valve is shut, and it is no probe.
+func (v *valve) blocks() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.shut && !v.probing
+}
+
 // probe says that the one message that a shut valve allows has been marked.
 func (v *valve) probe() {
 	v.mu.Lock()

@@ -36,6 +36,7 @@ type lane struct {
 	feeds   []*feed
 	leaving []*feed // halted, with something in flight
 	turn    int     // index of the feed that was picked from last
+	carry   int     // what that one's turn still holds, cut short by the end of the group
 	group   group
 	queued  []*parcel // recorded attempts that wait for their tokens
 	door    door
@@ -45,6 +46,7 @@ type lane struct {
 	picked  time.Time // when the last group was
 	roomAt  time.Time // since when a group could be made but was worth waiting for
 	idleAt  time.Time // since when there has been nothing to do
+	moved   bool      // the last pick took or passed over something
 	asProbe bool      // the next group is the one message that a shut valve allows
 
 	// Shared.
@@ -227,6 +229,9 @@ func (l *lane) prune() {
 		kept = append(kept, f)
 		l.report(f)
 	}
+	if len(kept) < len(l.feeds) {
+		l.carry = 0
+	}
 	clear(l.feeds[len(kept):])
 	l.feeds = kept
 	l.crowdNow.Store(int64(len(kept)))
@@ -263,12 +268,11 @@ func (l *lane) report(f *feed) {
 
 // look has a feed find out when it goes on.
 func (l *lane) look(f *feed, now time.Time) {
-	if f.pains > 0 && time.Now().Before(f.hurtUntil) {
+	if f.hurts && time.Now().Before(f.hurtUntil) {
 		return
 	}
+	f.hurts = false
 	if err := f.look(l, now); err != nil {
 		f.hurt(l, err)
-		return
 	}
-	f.pains = 0
 }

@@ -114,6 +114,16 @@ func (k *kept) unsent(row int) bool {
 	return false
 }
 
+// underWay reports whether a recipient has a message without a final outcome.
+func (k *kept) underWay(row int) bool {
+	for j := range k.messages(row) {
+		if !k.marks[row][j].Outcome().Final() {
+			return true
+		}
+	}
+	return false
+}
+
 func (m *memory) err(op string) error {
 	if m.fail != nil {
 		return m.fail(op)
@@ -275,7 +285,8 @@ func (m *memory) SetState(id campaign.ID, from []campaign.State, to campaign.Sta
 }
 
 // Replan gives what is pending of passed slices the next slots, of which each
-// holds capacity messages less those of the sending's slices in it.
+// holds capacity messages less those of the sending's slices in it. Passed slices
+// stay: they hold those whose next message is in flight or waits for its retry.
 func (m *memory) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaign.Slice, uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -284,22 +295,27 @@ func (m *memory) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campai
 	var expired uint64
 	var kept, fresh []campaign.Slice
 	booked := map[int64]uint32{}
+	placed := map[uint32]bool{} // rows with a slice that has not passed
 	for _, s := range k.slices {
-		if s.End.After(now) {
-			kept = append(kept, s)
+		kept = append(kept, s)
+		if !s.Sliced() || s.End.After(now) {
 			booked[grid.Number(s.Start)] += s.Recipients * uint32(k.s.Messages)
+			for r := range s.Rows {
+				placed[s.First+r] = true
+			}
 		}
 	}
 	until := k.s.ScheduledAt.Add(plan.Horizon)
 	for _, s := range k.slices {
-		if s.End.After(now) {
+		if !s.Sliced() || s.End.After(now) {
 			continue
 		}
 		slot := grid.Number(now)
 		for r := s.First; r < s.First+s.Rows; r++ {
-			if !k.unsent(int(r)) {
+			if !k.unsent(int(r)) || placed[r] {
 				continue
 			}
+			placed[r] = true
 			room := func(n int64) int {
 				free := int(grid.Capacity) - int(booked[n])
 				if n == grid.Number(now) {
@@ -335,6 +351,17 @@ func (m *memory) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campai
 			fresh = append(fresh, campaign.Slice{Start: start, End: grid.Start(slot + 1), First: r, Rows: 1, Recipients: 1})
 		}
 	}
+	kept = slices.DeleteFunc(kept, func(s campaign.Slice) bool {
+		if !s.Sliced() || s.End.After(now) {
+			return false
+		}
+		for r := range s.Rows {
+			if at := s.First + r; !placed[at] && k.underWay(int(at)) {
+				return false
+			}
+		}
+		return true
+	})
 	k.slices = append(kept, fresh...)
 	slices.SortStableFunc(k.slices, func(a, b campaign.Slice) int { return a.Start.Compare(b.Start) })
 	return slices.Clone(k.slices), expired, nil

@@ -34,6 +34,7 @@ const (
 	// was halved don't halve it again.
 	throttlePause = time.Second
 	longestLead   = 100 * time.Millisecond
+	shortestWait  = 100 * time.Microsecond
 )
 
 func (p *pace) configure(full float64) {
@@ -112,7 +113,7 @@ func (p *pace) waitToMark(now time.Time, n int) time.Duration {
 	wait := p.wait(now, n)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return max(wait-min(2*p.lag, longestLead), 0)
+	return max(wait-min(2*p.lag, longestLead), shortestWait)
 }
 
 // portion is how many tokens are worth waiting for at once: half a bucket, so

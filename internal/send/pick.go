@@ -20,6 +20,7 @@ const (
 // share from each sending in turn, beginning with another one each time.
 func (l *lane) pick(n int, now time.Time) {
 	l.group.reset()
+	l.moved = false
 	ready := 0
 	for _, f := range l.feeds {
 		if f.mayGo(now) {
@@ -29,34 +30,41 @@ func (l *lane) pick(n int, now time.Time) {
 	if ready == 0 {
 		return
 	}
-	share := max((n+ready-1)/ready, 1)
+	share := max(n/ready, 1)
 	if len(l.feeds) > crowd {
 		share = max(share, min(n, crowdTurn))
 	}
 	for none := 0; none < len(l.feeds) && l.group.count < n; {
-		l.turn = (l.turn + 1) % len(l.feeds)
-		f := l.feeds[l.turn]
-		if !f.mayGo(now) {
-			none++
-			continue
+		// A turn that the last group's end has cut short goes on first.
+		if l.carry == 0 || l.turn >= len(l.feeds) {
+			l.turn, l.carry = (l.turn+1)%len(l.feeds), share
 		}
-		before := l.group.count + len(l.group.settled)
-		err := l.pickFrom(f, min(share, n-l.group.count), now)
-		if err == nil {
-			err = f.look(l, now)
+		f, before := l.feeds[l.turn], l.group.count
+		settled := len(l.group.settled)
+		if f.mayGo(now) {
+			err := l.pickFrom(f, min(l.carry, n-before), now)
+			if err == nil {
+				err = f.look(l, now)
+			}
+			if err != nil {
+				f.hurt(l, err)
+			} else {
+				f.pains = 0
+			}
 		}
-		if err != nil {
-			f.hurt(l, err)
-		}
-		if none++; l.group.count+len(l.group.settled) > before {
+		took := l.group.count - before
+		if none++; took+len(l.group.settled)-settled > 0 {
 			none = 0
+		}
+		if l.carry -= took; l.group.count < n || !f.mayGo(now) {
+			l.carry = 0
 		}
 	}
 }
 
 // mayGo reports whether the feed has something that may go now.
 func (f *feed) mayGo(now time.Time) bool {
-	return f.nextAt > 0 && f.nextAt <= now.UnixNano() && f.pains == 0 && !f.run.isHalted() &&
+	return f.nextAt > 0 && f.nextAt <= now.UnixNano() && !f.hurts && !f.run.isHalted() &&
 		(f.inFlight == 0 || !f.run.probe.Load())
 }
 
@@ -71,12 +79,13 @@ func (l *lane) pickFrom(f *feed, n int, now time.Time) error {
 		if !ok {
 			break
 		}
-		took, err := l.pickBack(f, b, &budget)
+		took, err := l.pickBack(f, b, &budget, now)
 		if err != nil {
 			f.back.add(back{row: b.row, message: b.message, attempts: b.attempts, retry: b.retry})
 			return err
 		}
 		n -= took
+		l.moved = true
 	}
 	for n > 0 {
 		c := f.earliest(l, now)
@@ -88,9 +97,10 @@ func (l *lane) pickFrom(f *feed, n int, now time.Time) error {
 			if err != nil {
 				return err
 			}
-			if !more || !c.found {
-				return nil
+			if more && !c.found {
+				return nil // the budget is used up
 			}
+			l.moved = true
 			continue
 		}
 		ch, err := f.chunk(l, c.row/campaign.ChunkRows, &budget)
@@ -106,8 +116,9 @@ func (l *lane) pickFrom(f *feed, n int, now time.Time) error {
 			}
 			n -= took
 		}
+		l.moved = true
 		c.row++
-		if more, err := f.advance(l, c, &budget); err != nil || !more {
+		if _, err := f.advance(l, c, &budget); err != nil {
 			return err
 		}
 	}
@@ -131,7 +142,7 @@ func (f *feed) earliest(l *lane, now time.Time) *cursor {
 
 // pickBack takes a message that the feed comes back to, unless its mark says
 // that it has gone another way meanwhile. It returns how many were taken.
-func (l *lane) pickBack(f *feed, b back, budget *int) (int, error) {
+func (l *lane) pickBack(f *feed, b back, budget *int, now time.Time) (int, error) {
 	ch, err := f.chunk(l, b.row/campaign.ChunkRows, budget)
 	if err != nil {
 		return 0, err
@@ -151,6 +162,12 @@ func (l *lane) pickBack(f *feed, b back, budget *int) (int, error) {
 	due := f.route.dueOf(b.row, l.app.burst)
 	if due.IsZero() {
 		due = f.run.s.ScheduledAt
+	}
+	if due.After(now) {
+		// The clock was set back since the recipient's first message went out.
+		b.at = due.UnixNano()
+		f.back.add(b)
+		return 0, nil
 	}
 	return l.take(f, ch, i, int(b.message), due.UnixNano(), b.at)
 }

@@ -50,7 +50,7 @@ func (l *lane) step(ctx context.Context) (wait time.Duration, ok bool) {
 			return sleep.result()
 		}
 		l.handOut(time.Now(), l.d.now(), &sleep)
-		if l.group.count+len(l.group.settled) > 0 {
+		if l.moved {
 			// There may be more at once.
 			l.group.reset()
 			l.prune()
@@ -97,11 +97,8 @@ func (l *lane) refresh(now, mono time.Time) bool {
 	waits := false
 	for _, f := range l.feeds {
 		if f.route != f.run.route.Load() || f.nextAt > 0 && f.nextAt <= now.UnixNano() ||
-			f.pains > 0 && !mono.Before(f.hurtUntil) || f.cursorPassed(l, now) {
+			f.hurts && !mono.Before(f.hurtUntil) || f.cursorPassed(l, now) {
 			l.look(f, now)
-		}
-		if f.pains > 0 {
-			waits = true
 		}
 		if f.stuck {
 			waits = true
@@ -159,7 +156,9 @@ func (l *lane) want(mono, now time.Time, sleep *sleeper) int {
 	tokens := l.pace.ahead(mono, queued)
 	portion := l.pace.portion()
 	if tokens <= 0 || unrecorded > 0 && tokens < portion {
-		sleep.atMost(min(l.pace.waitToMark(mono, queued+portion), glance))
+		if queued == 0 { // else the token that those wait for wakes the lane
+			sleep.atMost(min(l.pace.waitToMark(mono, portion), glance))
+		}
 		return 0
 	}
 	if n = min(n, tokens); unrecorded == 0 {
@@ -270,6 +269,10 @@ func (l *lane) giveBackQueued() {
 func (l *lane) due(mono, now time.Time, sleep *sleeper) {
 	first := int64(math.MaxInt64)
 	for _, f := range l.feeds {
+		if f.hurts {
+			sleep.atMost(glance)
+			continue
+		}
 		if f.reading {
 			sleep.atMost(0)
 			return

@@ -126,11 +126,11 @@ func (l *lane) work() {
 	}
 }
 
-// send hands a parcel's messages to the driver, but those of sendings that have
-// been halted since they were marked: those are given back.
+// send hands a parcel's messages to the driver, but those whose sending or lane
+// has been halted since they were marked: those are given back.
 func (l *lane) send(p *parcel) {
 	l.gate.RLock()
-	halt := l.d.stopping.Load()
+	halt := l.d.stopping.Load() || l.valve.blocks()
 	out := 0
 	var latest int64
 	now := l.d.now()

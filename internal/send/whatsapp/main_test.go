@@ -2,6 +2,8 @@ package whatsapp
 
 import (
 	"encoding/json"
+	"io"
+	"log"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -80,4 +82,14 @@ func attempt(t testing.TB, c *Channel, item, contact string, n int) send.Result 
 	results := make([]send.Result, 1)
 	c.Send(t.Context(), []*send.Message{newMessage(t, c, item, contact, n)}, results)
 	return results[0]
+}
+
+// newTLS is a server with a certificate that no one trusts.
+func newTLS(t *testing.T) string {
+	t.Helper()
+	web := httptest.NewUnstartedServer(graphfake.New(graphfake.Options{}))
+	web.Config.ErrorLog = log.New(io.Discard, "", 0) // the handshake that the client ends
+	web.StartTLS()
+	t.Cleanup(web.Close)
+	return web.URL
 }

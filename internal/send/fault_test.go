@@ -1,0 +1,275 @@
+package send
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// faults makes operations of the books fail by name, or by the beginning of one.
+type faults struct {
+	mu sync.Mutex
+	on map[string]bool
+}
+
+var errDisk = errors.New("no space left on device")
+
+func (f *faults) set(op string, on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.on == nil {
+		f.on = map[string]bool{}
+	}
+	f.on[op] = on
+}
+
+func (f *faults) fail(op string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for name, on := range f.on {
+		if on && strings.HasPrefix(op, name) {
+			return errDisk
+		}
+	}
+	return nil
+}
+
+func TestNeverSendsWhatItCouldNotRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		f := &faults{}
+		r := newRig(t, func(r *rig) {
+			r.book.fail = f.fail
+			r.opts.Log = slog.New(slog.NewTextHandler(&log, nil))
+		})
+		f.set("attempts", true)
+		id := r.accept(campaign.Sending{Contents: []campaign.Content{{Item: []byte(`{"n":1}`)}, {Item: []byte(`{"n":2}`)}}}, 100)
+		time.Sleep(time.Hour)
+		if n := len(r.ch.sent()); n > 0 {
+			t.Errorf("%d messages went out that were not recorded", n)
+		}
+		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "no space left") {
+			t.Errorf("log has %d lines, want one that says why:\n%s", n, log.String())
+		}
+		f.set("attempts", false)
+		time.Sleep(time.Minute)
+		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 200)
+	})
+}
+
+func TestResultsAreRecordedOnceTheStoreWorks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faults{}
+		r := newRig(t, func(r *rig) { r.book.fail = f.fail })
+		f.set("results", true)
+		id := r.accept(campaign.Sending{}, 1000)
+		time.Sleep(time.Hour)
+		if n := len(r.ch.sent()); n == 0 || n > 8 {
+			t.Errorf("%d messages went out without a result recorded; want at most 8", n)
+		}
+		f.set("results", false)
+		time.Sleep(time.Minute)
+		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 1000)
+		if n := len(r.ch.sent()); n != 1000 {
+			t.Errorf("%d messages went out; want 1000", n)
+		}
+	})
+}
+
+func TestEveryFaultPasses(t *testing.T) {
+	for _, op := range []string{"due", "load", "rows", "retries", "finish", "suppressed", "state", "attempts", "results", ""} {
+		t.Run("op "+op, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &faults{}
+				once := map[string]bool{}
+				r := newRig(t, func(r *rig) { r.book.fail = f.fail }, answering(func(m *Message) Result {
+					if m.Attempt == 1 {
+						return Result{Verdict: VerdictRetry, Detail: "busy"}
+					}
+					if !once["hold"] {
+						once["hold"] = true
+						return Result{Verdict: VerdictHold, Hold: HoldSending, Detail: "paused"}
+					}
+					return Result{Verdict: VerdictSent}
+				}))
+				r.app.Lanes[0].Concurrency = 1
+				id := r.accept(campaign.Sending{}, 100)
+				for range 20 {
+					f.set(op, true)
+					time.Sleep(1500 * time.Millisecond)
+					f.set(op, false)
+					time.Sleep(20 * time.Millisecond)
+				}
+				time.Sleep(time.Hour)
+				r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
+			})
+		})
+	}
+}
+
+// What is wrong with one sending's rows keeps no other from going out.
+func TestOneSendingsFaultIsItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faults{}
+		r := newRig(t, func(r *rig) { r.book.fail = f.fail })
+		bad := campaign.NewID(time.Now(), 99)
+		f.set("rows "+string(bad), true)
+		r.accept(campaign.Sending{ID: bad}, 10)
+		good := r.accept(campaign.Sending{}, 10)
+		time.Sleep(time.Second)
+		r.book.wantState(t, good, campaign.StateCompleted, campaign.Sent, 10)
+		f.set("rows "+string(bad), false)
+		time.Sleep(2 * time.Minute)
+		r.book.wantState(t, bad, campaign.StateCompleted, campaign.Sent, 10)
+	})
+}
+
+func TestFailedSteering(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faults{}
+		r := newRig(t, func(r *rig) { r.book.fail = f.fail; r.app.Lanes[0].Rate = 1 })
+		id := r.accept(campaign.Sending{}, 60)
+		time.Sleep(5 * time.Second)
+		f.set("state", true)
+		f.set("close", true)
+		if _, err := r.Pause(t.Context(), id); !errors.Is(err, errDisk) {
+			t.Errorf("pause: %v", err)
+		}
+		time.Sleep(5 * time.Second)
+		if _, err := r.Cancel(t.Context(), id); !errors.Is(err, errDisk) {
+			t.Errorf("cancel: %v", err)
+		}
+		f.set("state", false)
+		f.set("close", false)
+		time.Sleep(2 * time.Minute)
+		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 60) // what couldn't be done was not done
+		f.set("load", true)
+		for _, act := range []func(context.Context, campaign.ID) (campaign.State, error){r.Resume, r.Cancel} {
+			if _, err := act(t.Context(), id); !errors.Is(err, errDisk) {
+				t.Errorf("steering: %v", err)
+			}
+		}
+	})
+}
+
+func TestStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, gated)
+		id := r.accept(campaign.Sending{}, 100)
+		synctest.Wait()
+		time.AfterFunc(5*time.Second, r.openGate)
+		began := time.Now()
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 6*time.Second {
+			t.Errorf("the stop took %v; what was in flight ended after 5s", took)
+		}
+		r.book.wantState(t, id, campaign.StateSending, campaign.Sent, 4)
+		r.book.wantState(t, id, campaign.StateSending, campaign.Pending, 96)
+		if r.ch.closed != 1 {
+			t.Errorf("driver closed %d times", r.ch.closed)
+		}
+	})
+}
+
+func TestStopCutsOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, gated, func(r *rig) {
+			r.app.Lanes[0].OnUnknown = HoldUnknown
+			r.ch.answer = func(ctx context.Context, _ *Message) Result {
+				return Result{Verdict: VerdictUnknown, Detail: "cut off"}
+			}
+		})
+		id := r.accept(campaign.Sending{}, 100)
+		synctest.Wait()
+		began := time.Now()
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took != 10*time.Second {
+			t.Errorf("the stop took %v; want 10s", took)
+		}
+		r.book.wantState(t, id, campaign.StateSending, campaign.Unknown, 4)
+		r.book.wantState(t, id, campaign.StateSending, campaign.Pending, 96)
+	})
+}
+
+func TestStopWithAStoreThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faults{}
+		r := newRig(t, func(r *rig) { r.book.fail = f.fail })
+		f.set("results", true)
+		r.accept(campaign.Sending{}, 100)
+		time.Sleep(time.Second)
+		began := time.Now()
+		if err := r.stop(); err == nil {
+			t.Error("no error, though results were lost")
+		}
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("the stop took %v", took)
+		}
+	})
+}
+
+func TestReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, gated, func(r *rig) { r.app.Lanes[0].Concurrency = 2 })
+		id := r.accept(campaign.Sending{}, 100)
+		synctest.Wait()
+		second := &fake{}
+		app := r.app
+		app.Lanes = []Lane{{Name: "c", Channel: second, Concurrency: 3}}
+		r.Configure([]Application{app})
+		r.Configure([]Application{app}) // the same again closes nothing
+		time.Sleep(time.Minute)
+		if r.ch.closed != 0 {
+			t.Error("the old driver was closed with messages in flight")
+		}
+		r.openGate()
+		time.Sleep(time.Minute)
+		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
+		if a, b := len(r.ch.sent()), len(second.sent()); a != 2 || b != 98 {
+			t.Errorf("%d by the old driver, %d by the new one; want 2 and 98", a, b)
+		}
+		if r.ch.closed != 1 || second.closed != 0 {
+			t.Errorf("closed %d and %d times; want the old driver once", r.ch.closed, second.closed)
+		}
+
+		// Without its channel a sending is held and says why; with it, it goes on by itself.
+		id = r.accept(campaign.Sending{ScheduledAt: time.Now().Add(time.Hour)}, 10)
+		r.Configure([]Application{{ID: 1}})
+		time.Sleep(2 * time.Hour)
+		r.book.wantState(t, id, campaign.StateHeld, campaign.Pending, 10)
+		if second.closed != 1 || !strings.Contains(r.book.sendings[id].s.Reason, `"c"`) {
+			t.Errorf("closed %d times, reason %q", second.closed, r.book.sendings[id].s.Reason)
+		}
+		third := &fake{}
+		app.Lanes = []Lane{{Name: "c", Channel: third}}
+		r.Configure([]Application{app})
+		time.Sleep(time.Minute)
+		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
+		if r.HeldChannels() != nil && len(r.HeldChannels()) > 0 || len(r.Lanes()) != 1 {
+			t.Errorf("lanes %+v", r.Lanes())
+		}
+	})
+}
+
+func TestUnknownApplicationAndBadContentAreHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		a := r.accept(campaign.Sending{ApplicationID: 9}, 1)
+		b := r.accept(campaign.Sending{Contents: []campaign.Content{{Item: []byte(`{"n":"{{gone}}"}`)}}}, 1)
+		time.Sleep(time.Minute)
+		r.book.wantState(t, a, campaign.StateHeld, campaign.Pending, 1)
+		r.book.wantState(t, b, campaign.StateHeld, campaign.Pending, 1)
+	})
+}

@@ -1,0 +1,244 @@
+package send
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"campaignd/internal/campaign"
+)
+
+// TestAnyOrderOfEvents has sendings of all kinds meet pauses, cancels, resumes,
+// jumps of the clock, reloads, faults of the store, restarts and answers of every
+// kind in any order. At the end the books balance, and nothing went out early,
+// while it was paused or canceled, out of order, or twice without a reason.
+func TestAnyOrderOfEvents(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		seed := rapid.Uint64().Draw(rt, "seed")
+		steps := rapid.SliceOfN(rapid.IntRange(0, 11), 5, 40).Draw(rt, "steps")
+		var wrong []string
+		synctest.Test(t, func(t *testing.T) {
+			s := newStorm(t, seed)
+			s.run(steps)
+			wrong = s.wrong
+		})
+		if len(wrong) > 0 {
+			rt.Fatalf("%s\n%s", wrong[0], wrong[len(wrong)-1])
+		}
+	})
+}
+
+// storm is the test's own view of what happens.
+type storm struct {
+	t      *testing.T
+	rnd    *rand.Rand
+	wall   *wall
+	faults *faults
+	book   *memory
+	rig    *rig
+	app    Application
+
+	mu     sync.Mutex
+	quiet  map[campaign.ID]bool // paused or canceled: nothing may begin
+	sent   map[string]int       // by key: accepted
+	maybe  map[string]bool      // by key: an answer said unknown
+	begun  map[string]int       // by recipient: last message accepted
+	events []string
+	kind   int // of answers
+	wrong  []string
+}
+
+func newStorm(t *testing.T, seed uint64) *storm {
+	s := &storm{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), wall: &wall{}, faults: &faults{}, book: newMemory(),
+		quiet: map[campaign.ID]bool{}, sent: map[string]int{}, maybe: map[string]bool{}, begun: map[string]int{}}
+	s.book.fail, s.book.now = s.faults.fail, s.wall.now
+	s.start()
+	return s
+}
+
+func (s *storm) start() {
+	s.rig = newRig(s.t, grid(time.Minute, 50, nil), func(r *rig) {
+		r.book, r.opts.Book, r.opts.Now = s.book, s.book, s.wall.now
+		r.ch.answer = s.answer
+		r.app.Lanes[0].RetryBase, r.app.Lanes[0].RetryMax, r.app.Lanes[0].MaxAttempts = time.Second, 4*time.Second, 4
+		r.app.Lanes[0].Rate = []float64{0, 5, 200}[s.rnd.IntN(3)]
+		s.app = r.app
+	})
+}
+
+func (s *storm) answer(ctx context.Context, m *Message) Result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.quiet[m.SendingID] {
+		s.bad("%s went out while its sending was paused or canceled; %v", m.Key, s.events)
+	}
+	if m.DueAt.After(s.wall.now()) {
+		s.bad("%s went out %v early; %v", m.Key, m.DueAt.Sub(s.wall.now()), s.events)
+	}
+	if s.sent[m.Key] > 0 && !s.maybe[m.Key] {
+		s.bad("%s went out again after it was accepted; %v", m.Key, s.events)
+	}
+	who := string(m.SendingID) + m.ContactCode
+	if s.begun[who] != m.Number-1 && !s.maybe[m.Key] {
+		s.bad("message %d of a recipient after message %d; %v", m.Number, s.begun[who], s.events)
+	}
+	verdict := VerdictSent
+	if s.kind > 0 && s.rnd.IntN(4) == 0 {
+		verdict = []Verdict{VerdictRetry, VerdictPermanent, VerdictUnknown, VerdictHold}[s.rnd.IntN(4)]
+	}
+	switch verdict {
+	case VerdictSent:
+		s.sent[m.Key]++
+		s.begun[who] = m.Number
+	case VerdictUnknown:
+		s.maybe[m.Key] = true
+	}
+	return Result{Verdict: verdict, Detail: "as it happens", Hold: Scope(1 + s.rnd.IntN(2)), SlowDown: verdict == VerdictRetry && s.rnd.IntN(3) == 0}
+}
+
+// bad notes what went wrong. s.mu is held.
+func (s *storm) bad(format string, args ...any) {
+	s.wrong = append(s.wrong, fmt.Sprintf(format, args...))
+}
+
+func (s *storm) note(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = append(s.events, fmt.Sprintf(format, args...))
+}
+
+func (s *storm) hush(id campaign.ID, on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.quiet[id] = on
+}
+
+// some is any of the sendings there are.
+func (s *storm) some() (campaign.ID, bool) {
+	n := len(s.book.sendings)
+	if n == 0 {
+		return "", false
+	}
+	k := s.rnd.IntN(n)
+	for id := range s.book.sendings {
+		if k--; k < 0 {
+			return id, true
+		}
+	}
+	return "", false
+}
+
+func (s *storm) accept() {
+	contents := make([]campaign.Content, 1+s.rnd.IntN(3))
+	for i := range contents {
+		contents[i].Item = []byte(`{"b":"{{name}}"}`)
+	}
+	n := 1 + s.rnd.IntN(120)
+	at := s.wall.now().Add(time.Duration(s.rnd.IntN(300)) * time.Second)
+	var slices []campaign.Slice
+	if s.rnd.IntN(2) == 0 {
+		at = at.Truncate(time.Minute).Add(time.Minute)
+		for first := 0; first < n; first += 50 {
+			slices = append(slices, slot(at.Add(time.Duration(first/50)*time.Minute), time.Minute, uint32(first), uint32(min(50, n-first))))
+		}
+	}
+	// An id of this storm's own: contact codes repeat between sendings, keys don't.
+	id := s.book.add(campaign.Sending{ID: campaign.NewID(s.wall.now(), uint64(len(s.book.sendings)+1)), Contents: contents, ScheduledAt: at}, n, slices...)
+	s.note("accept %s: %d, %d contents, %d slices", id, n, len(contents), len(slices))
+	s.rig.Kick()
+}
+
+func (s *storm) step(what int) {
+	id, any := s.some()
+	switch what {
+	case 0, 1:
+		s.accept()
+	case 2:
+		if any {
+			state, err := s.rig.Pause(s.t.Context(), id)
+			s.note("pause %s: %s %v", id, state, err)
+			s.hush(id, state == campaign.StatePaused && err == nil)
+		}
+	case 3:
+		if any {
+			s.hush(id, false)
+			state, err := s.rig.Resume(s.t.Context(), id)
+			s.note("resume %s: %s %v", id, state, err)
+		}
+	case 4:
+		if any {
+			state, err := s.rig.Cancel(s.t.Context(), id)
+			s.note("cancel %s: %s %v", id, state, err)
+			if err == nil && state != campaign.StateCompleted {
+				s.hush(id, true)
+			}
+		}
+	case 5:
+		d := time.Duration(s.rnd.IntN(240)-60) * time.Minute
+		s.note("jump %v", d)
+		s.wall.jump(d)
+	case 6:
+		op := []string{"attempts", "results", "rows", "due", "load", "state", "finish", "suppressed"}[s.rnd.IntN(8)]
+		s.note("fault %s", op)
+		s.faults.set(op, true)
+		time.Sleep(time.Duration(s.rnd.IntN(5000)) * time.Millisecond)
+		s.faults.set(op, false)
+	case 7:
+		s.note("restart")
+		if err := s.rig.stop(); err != nil {
+			s.bad("stop: %v", err)
+		}
+		time.Sleep(time.Duration(s.rnd.IntN(600)) * time.Second)
+		s.start()
+	case 8:
+		s.note("reload")
+		s.app.Lanes[0].Concurrency = 1 + s.rnd.IntN(8)
+		s.rig.Configure([]Application{s.app})
+	case 9:
+		s.kind = s.rnd.IntN(2)
+		s.note("answers %d", s.kind)
+	default:
+		time.Sleep(time.Duration(s.rnd.IntN(120_000)) * time.Millisecond)
+	}
+}
+
+func (s *storm) run(steps []int) {
+	for _, what := range steps {
+		s.step(what)
+		time.Sleep(time.Duration(s.rnd.IntN(3000)) * time.Millisecond)
+	}
+	s.mu.Lock()
+	s.kind = 0
+	s.mu.Unlock()
+	// In calm weather everything comes to its end.
+	for range 4 {
+		for id := range s.book.sendings {
+			s.hush(id, false)
+			_, _ = s.rig.Resume(s.t.Context(), id) // what is done already says so
+		}
+		time.Sleep(2 * time.Hour)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, k := range s.book.sendings {
+		counts := k.counts()
+		if !k.s.State.Final() || counts.Final() != k.s.Planned {
+			s.bad("%s is %s with counts %v of %d; %v", id, k.s.State, counts, k.s.Planned, s.events)
+		}
+		for i, marks := range k.marks {
+			for j := range k.messages(i) {
+				key := campaign.Key(id, k.s.Tag, k.rows[i].line, j+1)
+				accepted, recorded := s.sent[key], marks[j].Outcome() == campaign.Sent
+				if (accepted > 0) != recorded && !s.maybe[key] {
+					s.bad("%s was accepted %d times and is %s; %v", key, accepted, marks[j].Outcome(), s.events)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,227 @@
+package send
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// gated makes every call of the rig's channel wait until open is called.
+func gated(r *rig) { r.ch.gate = make(chan struct{}) }
+
+func (r *rig) openGate() { close(r.ch.gate) }
+
+// Nothing new goes out after the command has returned; what is in flight ends and is recorded.
+func TestPitfall27PauseStopsTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, gated)
+		id := r.accept(campaign.Sending{}, 100)
+		synctest.Wait()
+		if n := r.InFlightOf(id); n != 8 {
+			t.Errorf("%d in flight; want 8", n)
+		}
+		state, err := r.Pause(t.Context(), id)
+		if state != campaign.StatePaused || err != nil {
+			t.Fatalf("pause: %s, %v", state, err)
+		}
+		before := len(r.ch.sent())
+		if before != 4 {
+			t.Errorf("%d under way; want 4", before)
+		}
+		r.openGate()
+		time.Sleep(time.Hour)
+		if n := len(r.ch.sent()); n != before {
+			t.Errorf("%d messages went out after the pause", n-before)
+		}
+		r.book.wantState(t, id, campaign.StatePaused, campaign.Sent, 4)
+		r.book.wantState(t, id, campaign.StatePaused, campaign.Pending, 96)
+		if state, err := r.Pause(t.Context(), id); state != campaign.StatePaused || err != nil {
+			t.Errorf("pause again: %s, %v", state, err)
+		}
+		state, err = r.Resume(t.Context(), id)
+		if state != campaign.StateSending || err != nil {
+			t.Fatalf("resume: %s, %v", state, err)
+		}
+		time.Sleep(time.Second)
+		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
+		for _, m := range r.ch.sent() {
+			if m.Attempt != 1 {
+				t.Errorf("attempt %d: what was given back was not attempted", m.Attempt)
+			}
+		}
+		for _, act := range []func(context.Context, campaign.ID) (campaign.State, error){r.Pause, r.Resume, r.Cancel} {
+			if state, err := act(t.Context(), id); state != campaign.StateCompleted || !errors.Is(err, ErrState) {
+				t.Errorf("acting on what is completed: %s, %v; want ErrState", state, err)
+			}
+		}
+	})
+}
+
+// A resume while the pause's last messages are still on their way sends none of them twice.
+func TestResumeBeforeInFlightEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, gated)
+		id := r.accept(campaign.Sending{}, 20)
+		synctest.Wait()
+		if _, err := r.Pause(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Resume(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if n := len(r.ch.sent()); n != 4 {
+			t.Errorf("%d under way; want the 4 from before the pause", n)
+		}
+		r.openGate()
+		time.Sleep(time.Minute)
+		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 20)
+		if n := len(r.ch.sent()); n != 20 {
+			t.Errorf("%d messages went out; want 20", n)
+		}
+	})
+}
+
+func TestCancel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, gated)
+		id := r.accept(campaign.Sending{}, 100)
+		synctest.Wait()
+		began := time.Now()
+		state, err := r.Cancel(t.Context(), id)
+		if state != campaign.StateSending || err != nil || time.Since(began) != cancelWait {
+			t.Errorf("cancel with messages in flight: %s, %v after %v; want sending after the wait", state, err, time.Since(began))
+		}
+		if _, counts := r.book.state(id); counts[campaign.Canceled] < 92 {
+			t.Errorf("counts %v; want the rest canceled at once", counts)
+		}
+		r.openGate()
+		synctest.Wait()
+		state, counts := r.book.state(id)
+		if state != campaign.StateCanceled || counts[campaign.Sent] != 4 || counts[campaign.Canceled] != 96 {
+			t.Errorf("state %s, counts %v; want canceled with 4 sent and 96 canceled", state, counts)
+		}
+		if n := len(r.ch.sent()); n != 4 {
+			t.Errorf("%d messages went out; want 4", n)
+		}
+		if state, err := r.Cancel(t.Context(), id); state != campaign.StateCanceled || err != nil {
+			t.Errorf("cancel again: %s, %v", state, err)
+		}
+	})
+}
+
+func TestCancelBeforeItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		for _, before := range []func(campaign.ID){
+			func(campaign.ID) {},
+			func(id campaign.ID) { _, _ = r.Pause(t.Context(), id) },
+		} {
+			id := r.accept(campaign.Sending{ScheduledAt: time.Now().Add(time.Hour)}, 10)
+			before(id)
+			state, err := r.Cancel(t.Context(), id)
+			if state != campaign.StateCanceled || err != nil {
+				t.Errorf("cancel: %s, %v", state, err)
+			}
+			r.book.wantState(t, id, campaign.StateCanceled, campaign.Canceled, 10)
+		}
+		time.Sleep(2 * time.Hour)
+		if n := len(r.ch.sent()); n > 0 {
+			t.Errorf("%d messages of canceled sendings went out", n)
+		}
+	})
+}
+
+// A retry that comes back after the cancel is not made.
+func TestCancelEndsRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, gated, answering(func(*Message) Result { return Result{Verdict: VerdictRetry, Detail: "busy"} }))
+		id := r.accept(campaign.Sending{}, 3)
+		synctest.Wait()
+		if _, err := r.Cancel(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		r.openGate()
+		time.Sleep(time.Hour)
+		r.book.wantState(t, id, campaign.StateCanceled, campaign.Canceled, 3)
+		if n := len(r.ch.sent()); n != 3 {
+			t.Errorf("%d attempts; want 3", n)
+		}
+	})
+}
+
+// A cancel that a crash cut off is brought to its end, and nothing of it goes out.
+func TestCancelIsBroughtToItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		book := newMemory()
+		id := book.add(campaign.Sending{ScheduledAt: time.Now()}, 10)
+		book.change(id, func(k *kept) {
+			for i := range 9 {
+				k.marks[i][0] = campaign.NewMark(campaign.Canceled, 0)
+			}
+		})
+		r := newRig(t, func(r *rig) { r.book, r.opts.Book = book, book })
+		time.Sleep(time.Minute)
+		book.wantState(t, id, campaign.StateCanceled, campaign.Canceled, 10)
+		if n := len(r.ch.sent()); n > 0 {
+			t.Errorf("%d messages of it went out", n)
+		}
+	})
+}
+
+// What someone else has settled or stopped in the books is not sent.
+func TestRefusedAttemptsAreNotMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, gated)
+		id := r.accept(campaign.Sending{}, 50)
+		synctest.Wait()
+		r.book.change(id, func(k *kept) {
+			k.s.State = campaign.StatePaused // behind the dispatcher's back
+			k.marks[20][0] = campaign.NewMark(campaign.Suppressed, 0)
+		})
+		r.openGate()
+		time.Sleep(time.Minute)
+		if n := len(r.ch.sent()); n > 8 {
+			t.Errorf("%d messages went out; want those that were marked", n)
+		}
+		r.book.change(id, func(k *kept) { k.s.State = campaign.StateSending })
+		r.Kick()
+		time.Sleep(time.Minute)
+		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 49)
+	})
+}
+
+// Messages that a person asks to be sent again after they failed go out, while the sending is at work or done.
+func TestResend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fails := true
+		r := newRig(t, answering(func(m *Message) Result {
+			if fails && m.ContactCode == "34600000003" {
+				return Result{Verdict: VerdictPermanent, Detail: "no"}
+			}
+			return Result{Verdict: VerdictSent}
+		}), func(r *rig) { r.app.Lanes[0].Rate = 1 })
+		id := r.accept(campaign.Sending{}, 20)
+		again := func(k *kept) {
+			if k.s.State == campaign.StateCompleted {
+				k.s.State = campaign.StateSending
+			}
+			k.marks[3][0] = campaign.NewMark(campaign.Pending, 0)
+			k.slices = append(k.slices, campaign.Slice{Start: time.Now(), First: 3, Rows: 1, Recipients: 1})
+		}
+		time.Sleep(10 * time.Second)
+		r.book.change(id, again)
+		r.Kick()
+		time.Sleep(time.Minute)
+		r.book.wantState(t, id, campaign.StateCompleted, campaign.Failed, 1)
+		fails = false
+		r.book.change(id, again)
+		r.Kick()
+		time.Sleep(time.Minute)
+		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 20)
+	})
+}

@@ -1,0 +1,357 @@
+package send
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/campaign"
+)
+
+// answering makes the rig's channel answer by fn, which gets the message's how-manieth attempt it is.
+func answering(fn func(m *Message) Result) func(*rig) {
+	return func(r *rig) { r.ch.answer = func(_ context.Context, m *Message) Result { return fn(m) } }
+}
+
+func TestVerdicts(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		verdict  Result
+		policy   Policy
+		want     campaign.Outcome
+		attempts int
+	}{
+		{"sent", Result{Verdict: VerdictSent}, RetryUnknown, campaign.Sent, 1},
+		{"permanent", Result{Verdict: VerdictPermanent, Detail: "no"}, RetryUnknown, campaign.Failed, 1},
+		{"retry", Result{Verdict: VerdictRetry, Detail: "busy"}, RetryUnknown, campaign.Failed, 6},
+		{"unknown, retry", Result{Verdict: VerdictUnknown, Detail: "?"}, RetryUnknown, campaign.Unknown, 6},
+		{"unknown, hold", Result{Verdict: VerdictUnknown, Detail: "?"}, HoldUnknown, campaign.Unknown, 1},
+		{"none", Result{}, HoldUnknown, campaign.Unknown, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, answering(func(*Message) Result { return tt.verdict }), func(r *rig) { r.app.Lanes[0].OnUnknown = tt.policy })
+				id := r.accept(campaign.Sending{}, 1)
+				time.Sleep(time.Hour)
+				r.book.wantState(t, id, campaign.StateCompleted, tt.want, 1)
+				got := r.ch.sent()
+				if len(got) != tt.attempts {
+					t.Fatalf("%d attempts; want %d", len(got), tt.attempts)
+				}
+				for i, m := range got {
+					if m.Attempt != i+1 || m.Key != got[0].Key {
+						t.Errorf("attempt %d has number %d and key %s", i+1, m.Attempt, m.Key)
+					}
+				}
+				e := r.book.sendings[id].last[0][0]
+				if e.Detail != tt.verdict.Detail && tt.verdict.Verdict != 0 || int(e.Attempts) != tt.attempts {
+					t.Errorf("recorded %+v", e)
+				}
+			})
+		})
+	}
+}
+
+func TestBackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, answering(func(*Message) Result { return Result{Verdict: VerdictRetry, Detail: "busy"} }), func(r *rig) {
+			r.app.Lanes[0].MaxAttempts, r.app.Lanes[0].RetryBase, r.app.Lanes[0].RetryMax = 9, 2*time.Second, 20*time.Second
+		})
+		r.accept(campaign.Sending{}, 1)
+		time.Sleep(time.Hour)
+		got := r.ch.sent()
+		if len(got) != 9 {
+			t.Fatalf("%d attempts; want 9", len(got))
+		}
+		for i, base := range []time.Duration{2, 4, 8, 16, 20, 20, 20, 20} {
+			gap, want := got[i+1].at.Sub(got[i].at), base*time.Second
+			if gap < want*8/10 || gap > min(want*12/10, 20*time.Second)+time.Second {
+				t.Errorf("%v between attempts %d and %d; want about %v", gap, i+1, i+2, want)
+			}
+		}
+	})
+}
+
+func TestDelay(t *testing.T) {
+	for _, tt := range []struct {
+		attempt           int
+		base, most, asked time.Duration
+		least, longest    time.Duration
+	}{
+		{1, time.Second, time.Minute, 0, 800 * time.Millisecond, 1200 * time.Millisecond},
+		{3, time.Second, time.Minute, 0, 3200 * time.Millisecond, 4800 * time.Millisecond},
+		{15, time.Second, time.Minute, 0, 48 * time.Second, time.Minute},
+		{1, time.Second, time.Minute, 5 * time.Second, 5 * time.Second, 6 * time.Second},
+		{1, time.Second, time.Minute, time.Hour, time.Hour, time.Hour + time.Second},
+		{1, time.Second, time.Minute, 100000 * time.Hour, 24 * time.Hour, 24*time.Hour + time.Second},
+		{9, time.Second, time.Minute, time.Second, 48 * time.Second, time.Minute},
+	} {
+		for range 200 {
+			if d := delay(tt.attempt, tt.base, tt.most, tt.asked); d < tt.least || d > tt.longest {
+				t.Errorf("delay(%d, %v, %v, %v) = %v; want %v to %v", tt.attempt, tt.base, tt.most, tt.asked, d, tt.least, tt.longest)
+			}
+		}
+	}
+}
+
+func TestRetryAfterIsObeyed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, answering(func(m *Message) Result {
+			if m.Attempt == 1 {
+				return Result{Verdict: VerdictRetry, Detail: "busy", RetryAfter: 40 * time.Minute}
+			}
+			return Result{Verdict: VerdictSent}
+		}))
+		id := r.accept(campaign.Sending{}, 3)
+		time.Sleep(39 * time.Minute)
+		r.book.wantState(t, id, campaign.StateSending, campaign.Retrying, 3)
+		if _, running := r.runs[id]; running {
+			t.Error("a sending with nothing to do for 40 minutes is still in memory")
+		}
+		time.Sleep(2 * time.Minute)
+		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 3)
+	})
+}
+
+// A provider's throttle is not the contact's failure: it counts no attempt, and slows the channel.
+func TestPitfall24ThrottleIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		until := time.Now().Add(10 * time.Minute)
+		r := newRig(t, answering(func(*Message) Result {
+			if time.Now().Before(until) {
+				return Result{Verdict: VerdictRetry, SlowDown: true, Detail: "slow down"}
+			}
+			return Result{Verdict: VerdictSent}
+		}), func(r *rig) { r.app.Lanes[0].Rate = 100 })
+		id := r.accept(campaign.Sending{}, 500)
+		time.Sleep(time.Minute)
+		if s := r.Lanes()[0]; s.Limit >= 50 || s.Rate != 100 {
+			t.Errorf("status %+v; want a limit well below the rate", s)
+		}
+		time.Sleep(2 * time.Hour)
+		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 500)
+		// The rate recovers step by step.
+		r.accept(campaign.Sending{}, 5000)
+		time.Sleep(time.Hour)
+		if s := r.Lanes()[0]; s.Limit != 100 {
+			t.Errorf("status %+v; want the full rate again", s)
+		}
+	})
+}
+
+func TestMessagesInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		contents := []campaign.Content{{Item: []byte(`{"n":1}`)}, {Item: []byte(`{"n":2}`)}, {Item: []byte(`{"n":3}`)}}
+		r := newRig(t, func(r *rig) {
+			r.ch.answer = func(_ context.Context, m *Message) Result {
+				switch {
+				case m.ContactCode == "34600000001" && m.Number == 2:
+					return Result{Verdict: VerdictPermanent, Detail: "no"}
+				case m.ContactCode == "34600000002" && m.Number == 2 && m.Attempt == 1:
+					return Result{Verdict: VerdictRetry, Detail: "later"}
+				}
+				return Result{Verdict: VerdictSent}
+			}
+		})
+		id := r.accept(campaign.Sending{Contents: contents}, 9000)
+		time.Sleep(time.Minute)
+		state, counts := r.book.state(id)
+		if state != campaign.StateCompleted || counts[campaign.Sent] != 26998 || counts[campaign.Failed] != 1 || counts[campaign.Skipped] != 1 {
+			t.Errorf("state %s, counts %v; want 26998 sent, 1 failed, 1 skipped", state, counts)
+		}
+		last := map[string]int{}
+		for _, m := range r.ch.sent() {
+			if m.Number < last[m.ContactCode] || m.Number > last[m.ContactCode]+1 {
+				t.Fatalf("message %d of a recipient after message %d", m.Number, last[m.ContactCode])
+			}
+			last[m.ContactCode] = m.Number
+		}
+	})
+}
+
+func TestSeveralChannels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		other := &fake{}
+		r := newRig(t, func(r *rig) {
+			r.ch.answer = func(_ context.Context, m *Message) Result {
+				if m.Attempt == 1 {
+					return Result{Verdict: VerdictRetry, Detail: "x"}
+				}
+				return Result{Verdict: VerdictSent}
+			}
+			r.app.Lanes = append(r.app.Lanes, Lane{Name: "d", Channel: other, Concurrency: 1})
+		})
+		id := r.accept(campaign.Sending{Channels: []string{"c", "d"}, Contents: []campaign.Content{{Item: []byte(`{"a":1}`)},
+			{ChannelType: "d", Item: []byte(`{"b":2}`)}}}, 100)
+		time.Sleep(time.Minute)
+		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 150)
+		if a, b := len(r.ch.sent()), len(other.sent()); a != 100 || b != 100 {
+			t.Errorf("%d and %d attempts; want 100 (50 twice) and 100", a, b)
+		}
+	})
+}
+
+func TestSuppressedAtTheLastMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		at := time.Now().Add(time.Hour)
+		id := r.accept(campaign.Sending{ScheduledAt: at, Contents: []campaign.Content{{Item: []byte(`{"n":1}`)}, {Item: []byte(`{"n":2}`)}}}, 3)
+		time.Sleep(59 * time.Minute)
+		r.book.mu.Lock()
+		r.book.suppressed["c 34600000001"] = true
+		r.book.mu.Unlock()
+		time.Sleep(2 * time.Minute)
+		state, counts := r.book.state(id)
+		if state != campaign.StateCompleted || counts[campaign.Suppressed] != 1 || counts[campaign.Skipped] != 1 || counts[campaign.Sent] != 4 {
+			t.Errorf("state %s, counts %v; want 4 sent, 1 suppressed, 1 skipped", state, counts)
+		}
+		for _, m := range r.ch.sent() {
+			if m.ContactCode == "34600000001" {
+				t.Error("a suppressed contact got a message")
+			}
+		}
+	})
+}
+
+func TestOptOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out []string
+		r := newRig(t, answering(func(*Message) Result { return Result{Verdict: VerdictPermanent, Detail: "stop", Suppress: true} }),
+			func(r *rig) {
+				r.opts.OptedOut = func(app int64, channel, contact string) error {
+					out = append(out, channel+" "+contact)
+					return nil
+				}
+			})
+		r.accept(campaign.Sending{}, 1)
+		time.Sleep(time.Second)
+		if diff := cmp.Diff([]string{"c 34600000000"}, out); diff != "" {
+			t.Errorf("opt-outs (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestPanicIsUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		r := newRig(t, func(r *rig) {
+			r.opts.Log = slog.New(slog.NewTextHandler(&log, nil))
+			r.app.Lanes[0].OnUnknown = HoldUnknown
+			r.ch.answer = func(_ context.Context, m *Message) Result {
+				if m.ContactCode == "34600000001" {
+					panic("contact " + m.ContactCode)
+				}
+				return Result{Verdict: VerdictSent}
+			}
+		})
+		id := r.accept(campaign.Sending{}, 10)
+		time.Sleep(time.Second)
+		r.book.wantState(t, id, campaign.StateCompleted, campaign.Unknown, 1)
+		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 9)
+		if !strings.Contains(log.String(), "panicked") || strings.Contains(log.String(), "34600000001") {
+			t.Errorf("log: %s", log.String())
+		}
+	})
+}
+
+func TestHoldChannel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mended := false
+		r := newRig(t, answering(func(*Message) Result {
+			if mended {
+				return Result{Verdict: VerdictSent}
+			}
+			return Result{Verdict: VerdictHold, Hold: HoldChannel, Detail: "the token is refused"}
+		}))
+		id := r.accept(campaign.Sending{}, 100)
+		time.Sleep(time.Second)
+		held := r.HeldChannels()
+		if len(held) != 1 || held[0].Reason != "the token is refused" || held[0].Name != "c" || held[0].Application != 1 {
+			t.Fatalf("held channels %+v", held)
+		}
+		if n := len(r.ch.sent()); n > 4 {
+			t.Errorf("%d messages met the refusal; want no more than were under way", n)
+		}
+		r.book.wantState(t, id, campaign.StateSending, campaign.Pending, 100)
+		before := len(r.ch.sent())
+		time.Sleep(16 * time.Minute)
+		if n := len(r.ch.sent()) - before; n != 3 {
+			t.Errorf("%d tries in 16 minutes; want one each 5 minutes", n)
+		}
+		for _, m := range r.ch.sent() {
+			if m.Attempt != 1 {
+				t.Errorf("attempt %d: a hold counts none", m.Attempt)
+			}
+		}
+		mended = true
+		if _, err := r.Resume(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
+		if held := r.HeldChannels(); len(held) != 0 {
+			t.Errorf("still held: %+v", held)
+		}
+	})
+}
+
+func TestHoldSending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mended := false
+		r := newRig(t, answering(func(m *Message) Result {
+			if mended || m.CampaignID == 8 {
+				return Result{Verdict: VerdictSent}
+			}
+			return Result{Verdict: VerdictHold, Hold: HoldSending, Detail: "the template is paused"}
+		}))
+		id := r.accept(campaign.Sending{CampaignID: 7}, 100)
+		other := r.accept(campaign.Sending{CampaignID: 8}, 100)
+		time.Sleep(time.Minute)
+		r.book.wantState(t, id, campaign.StateHeld, campaign.Pending, 100)
+		r.book.wantState(t, other, campaign.StateCompleted, campaign.Sent, 100)
+		if k := r.book.sendings[id]; k.s.Reason != "the template is paused" {
+			t.Errorf("reason %q", k.s.Reason)
+		}
+		before := len(r.ch.sent())
+		time.Sleep(5 * time.Minute) // one message is tried, and meets the same
+		r.book.wantState(t, id, campaign.StateHeld, campaign.Pending, 100)
+		if n := len(r.ch.sent()) - before; n != 1 {
+			t.Errorf("%d messages tried; want 1", n)
+		}
+		mended = true
+		time.Sleep(6 * time.Minute)
+		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
+	})
+}
+
+// When nothing gets through, messages don't burn their attempts one after another (PITFALLS 24: retry storms).
+func TestPitfall24OutageIsNoStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		until := time.Now().Add(30 * time.Minute)
+		r := newRig(t, answering(func(*Message) Result {
+			if time.Now().Before(until) {
+				return Result{Verdict: VerdictRetry, Detail: "connection refused"}
+			}
+			return Result{Verdict: VerdictSent}
+		}), func(r *rig) { r.app.Lanes[0].Concurrency = 16 })
+		id := r.accept(campaign.Sending{}, 10000)
+		time.Sleep(10 * time.Minute)
+		if n := len(r.ch.sent()); n > 100 {
+			t.Errorf("%d attempts in ten minutes of outage", n)
+		}
+		if s := r.Lanes()[0]; s.Held || !strings.Contains(s.Reason, "connection refused") || s.RetryAt.IsZero() {
+			t.Errorf("status %+v; want the trouble told", s)
+		}
+		time.Sleep(time.Hour)
+		state, counts := r.book.state(id)
+		if state != campaign.StateCompleted || counts[campaign.Failed] > 20 || counts[campaign.Sent]+counts[campaign.Failed] != 10000 {
+			t.Errorf("state %s, counts %v; want nearly all sent", state, counts)
+		}
+	})
+}
