@@ -89,6 +89,15 @@ func (in *Intake) Recover() error {
 		in.log.Info("drop found half checked; it is checked anew", "sending", s.ID, "drop", s.Name)
 		in.resume(s)
 	}
+	// Their status.json may be of before the crash, or of before a backup was restored.
+	active, err := in.store.Sendings(store.Filter{States: []campaign.State{campaign.StateScheduled, campaign.StateSending,
+		campaign.StatePaused, campaign.StateHeld}})
+	if err != nil {
+		return fmt.Errorf("recover drops: %w", err)
+	}
+	for _, s := range active {
+		in.Changed(s.ID)
+	}
 	return nil
 }
 
