@@ -208,6 +208,9 @@ func (d *Daemon) recover() error {
 	if found.Retried+found.Unknown > 0 {
 		d.log.Warn("messages were in flight when the last run ended", "resentUnderTheirKey", found.Retried, "unknown", found.Unknown)
 	}
+	if at := d.store.Restored(); !at.IsZero() {
+		d.log.Warn("the store was restored from a backup and every sending is held: see what was sent after it, then: campaignd resume --all", "backup", at)
+	}
 	for _, in := range d.config.Inboxes {
 		if err := intake.Prepare(in.Path); err != nil {
 			d.log.Warn("inbox is not as it should be", "inbox", in.Path, "err", err)

@@ -70,6 +70,7 @@ func (s *Store) ready(restored *trailer) error {
 			return err
 		}
 		failpoint.At(failpoint.RestoredHeld)
+		s.restored = restored.at
 		if err := removeTrailer(s.path, *restored); err != nil {
 			return err
 		}

@@ -28,6 +28,8 @@ type Store struct {
 	opts Options
 	tag  string
 
+	restored time.Time // see Restored; set once, by Open
+
 	writer sync.Mutex // held by the one write transaction there may be; guards broken
 	broken bool       // a commit failed: the file must be opened anew before it is written again
 
@@ -65,6 +67,10 @@ func (s *Store) Close() error {
 
 // Tag is the store's own random mark: 8 hex digits, part of every message key.
 func (s *Store) Tag() string { return s.tag }
+
+// Restored is when the backup was made that this store was restored from, zero if
+// it wasn't or an earlier start held its sendings already.
+func (s *Store) Restored() time.Time { return s.restored }
 
 // view runs fn in a read transaction. It must be short (PITFALLS 29): while it
 // lasts no page that it can see is used again.
