@@ -1,0 +1,162 @@
+package crash
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// process is one run of the daemon.
+type process struct {
+	w    *world
+	cmd  *exec.Cmd
+	log  string
+	gone chan struct{} // closed when it has ended
+}
+
+// start starts the daemon; env are more variables, as CAMPAIGND_FAILPOINT=accepted:1.
+func (w *world) start(env ...string) *process { return w.startUnder(nil, env...) }
+
+// startUnder starts it as the last argument of another command, such as strace.
+func (w *world) startUnder(under []string, env ...string) *process {
+	w.t.Helper()
+	w.runs++
+	log := filepath.Join(w.dir, "campaignd.log")
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	w.must(err)
+	defer out.Close()
+	fmt.Fprintf(out, "=== run %d %s\n", w.runs, strings.Join(env, " "))
+	argv := append(append([]string{}, under...), binary, "run", "--config", w.config)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = w.dir, out, out
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir}, env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: w.as}
+	w.must(cmd.Start())
+	p := &process{w: w, cmd: cmd, log: log, gone: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait() // how it ended is looked at where it matters
+		close(p.gone)
+	}()
+	w.t.Cleanup(p.kill)
+	w.last = p
+	return p
+}
+
+// kill kills the daemon and all it started, and waits for its end.
+func (p *process) kill() {
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	<-p.gone
+}
+
+// stop ends the daemon in order.
+func (p *process) stop() {
+	p.w.t.Helper()
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	if !p.dead(20 * time.Second) {
+		p.w.t.Fatalf("the daemon didn't end within 20 s\n%s", p.w.tail())
+	}
+}
+
+// dead waits for the daemon's end.
+func (p *process) dead(limit time.Duration) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-p.gone:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// killed waits until a failpoint has killed it.
+func (p *process) killed(limit time.Duration) {
+	p.w.t.Helper()
+	if !p.dead(limit) {
+		p.w.t.Fatalf("its failpoint was not passed within %s\n%s", limit, p.w.tail())
+	}
+	if ws, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !ws.Signaled() || ws.Signal() != syscall.SIGKILL {
+		p.w.t.Fatalf("it ended by itself: %s\n%s", p.cmd.ProcessState, p.w.tail())
+	}
+}
+
+// ready waits until it answers on its socket.
+func (p *process) ready() *process {
+	p.w.t.Helper()
+	p.w.until(20*time.Second, "answering", func() bool {
+		select {
+		case <-p.gone:
+			p.w.t.Fatalf("the daemon ended at start: %s\n%s", p.cmd.ProcessState, p.w.tail())
+		default:
+		}
+		_, err := p.w.run("status", "--json")
+		return err == nil
+	})
+	return p
+}
+
+// run runs another command of campaignd and returns what it prints.
+func (w *world) run(args ...string) (string, error) {
+	var out, errw bytes.Buffer
+	cmd := exec.Command(binary, append(args, "--config", w.config)...)
+	cmd.Stdout, cmd.Stderr = &out, &errw
+	cmd.Dir = w.dir
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("%s: %w: %s%s", strings.Join(args, " "), err, out.String(), errw.String())
+	}
+	return out.String(), nil
+}
+
+// doctor has the running daemon count everything again.
+func (w *world) doctor() {
+	w.t.Helper()
+	out, err := w.run("doctor", "--deep", "--json")
+	var findings []struct{ Check, Level, Message string }
+	if jsonErr := json.Unmarshal([]byte(out), &findings); jsonErr != nil {
+		w.t.Fatalf("doctor: %v\n%s", errors.Join(err, jsonErr), out)
+	}
+	for _, f := range findings {
+		if f.Level == "fail" {
+			w.t.Errorf("doctor: %s: %s", f.Check, f.Message)
+		}
+	}
+}
+
+// logged reports whether a line of the last run's log holds all of texts.
+func (w *world) logged(texts ...string) bool {
+	return w.loggedTimes(texts...) > 0
+}
+
+func (w *world) loggedTimes(texts ...string) int {
+	data, _ := os.ReadFile(filepath.Join(w.dir, "campaignd.log"))
+	if i := bytes.LastIndex(data, []byte("=== run")); i >= 0 {
+		data = data[i:]
+	}
+	n := 0
+lines:
+	for line := range strings.Lines(string(data)) {
+		for _, text := range texts {
+			if !strings.Contains(line, text) {
+				continue lines
+			}
+		}
+		n++
+	}
+	return n
+}
+
+// tail is the end of the log, for a test that failed.
+func (w *world) tail() string {
+	data, _ := os.ReadFile(filepath.Join(w.dir, "campaignd.log"))
+	if len(data) > 6000 {
+		data = data[len(data)-6000:]
+	}
+	return string(data)
+}

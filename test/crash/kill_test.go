@@ -1,0 +1,77 @@
+package crash
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// TestRandomKills kills the daemon at random moments while one large sending and
+// smaller ones of other channels go out.
+func TestRandomKills(t *testing.T) {
+	for _, c := range []struct {
+		name               string
+		via                int
+		kills, rows, rate  int
+		fullKills, allRows int
+		allRate            int
+	}{
+		{name: "retry", via: viaHook, kills: 6, rows: 6_000, rate: 8_000, fullKills: 200, allRows: 100_000, allRate: 4_000},
+		{name: "hold", via: viaHold, kills: 4, rows: 4_000, rate: 8_000, fullKills: 60, allRows: 30_000, allRate: 4_000},
+		{name: "outbox", via: viaOutbox, kills: 3, rows: 40_000, fullKills: 20, allRows: 300_000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			kills, rows, rate := c.kills, c.rows, c.rate
+			if full() {
+				kills, rows, rate = c.fullKills, c.allRows, c.allRate
+			}
+			w := newWorld(t, settings{rate: rate})
+			seed := uint64(time.Now().UnixNano())
+			t.Logf("seed %d", seed)
+			random := rand.New(rand.NewPCG(seed, 0))
+			w.start().ready().kill() // makes the store
+			d := w.drop("large", c.via, rows, 50, "")
+			lost := uint64(0)
+			for i := range kills {
+				p := w.start()
+				before := w.out()
+				// Now and then at any moment, else once something has gone out.
+				if i%4 != 0 {
+					w.until(20*time.Second, "sending", func() bool { return w.out() > before })
+				}
+				p.dead(time.Duration(random.Int64N(int64(120 * time.Millisecond))))
+				if place, _ := w.folder("large"); place == "done" {
+					t.Fatalf("all was sent after %d of %d kills: the test proves less than it should", i, kills)
+				}
+				p.kill()
+				lost += w.look()
+			}
+			w.start().ready()
+			w.ended(2*time.Minute, d)
+			e := w.balance(d)
+			w.tidy()
+			w.doctor()
+			if e.state != "completed" {
+				t.Errorf("%s: %s", e.state, e.reason)
+			}
+			if c.via == viaOutbox {
+				if twice := w.outbox(e, kills); uint64(twice) > lost {
+					t.Errorf("%d messages are in the outbox twice, only %d were in flight", twice, lost)
+				}
+				return
+			}
+			twice := w.deliveries(e, w.hook.delivered(t))
+			t.Logf("%d kills, %d in flight at them, %d delivered twice, outcomes %v", kills, lost, twice, e.counts)
+			switch {
+			case c.via == viaHold && twice > 0:
+				t.Errorf("%d messages were delivered twice with on_unknown = hold", twice)
+			case uint64(twice) > lost:
+				t.Errorf("%d messages were delivered twice, only %d were in flight", twice, lost)
+			case c.via == viaHold && uint64(e.counts["unknown"]) > lost:
+				t.Errorf("%d are unknown, only %d were in flight", e.counts["unknown"], lost)
+			case c.via == viaHook && e.counts["sent"] != d.rows:
+				t.Errorf("%d of %d were sent", e.counts["sent"], d.rows)
+			}
+		})
+	}
+}

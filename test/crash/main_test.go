@@ -1,0 +1,38 @@
+package crash
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// binary is campaignd built with failpoints, made once for all tests.
+var binary string
+
+// full says whether the long run is asked for.
+func full() bool { return os.Getenv("CAMPAIGND_CRASH") == "full" }
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "campaignd-crash-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // some tests run it as another user
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	binary = filepath.Join(dir, "campaignd")
+	build := exec.Command("go", "build", "-tags", "failpoints", "-o", binary, "campaignd/cmd/campaignd")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build campaignd: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
