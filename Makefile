@@ -9,7 +9,7 @@ FUZZTIME ?= 2s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test race fuzz check fmt vet lint cover bench clean
+.PHONY: help build demo run test test-crash race fuzz check fmt vet lint cover bench clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ run: build ## run the daemon on configs/campaignd.toml until Ctrl-C
 test: ## all tests, each fuzz target for a moment
 	$(GO) test ./...
 	@$(MAKE) --no-print-directory fuzz
+
+test-crash: ## the whole crash suite: kills, faults and, as root, power cuts (some ten minutes)
+	CAMPAIGND_CRASH=full $(GO) test -count=1 -timeout 40m -parallel 4 -v ./test/crash
 
 race: ## all tests with the race detector, in shuffled order (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
