@@ -13,13 +13,9 @@ const longestSaid = 200
 // plain is what Meta said as one short line in which every number that could be a
 // phone number is masked: an error text must hold no contact data (SPEC 12, 5).
 func plain(s string) string {
-	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\ufffd")), " ")
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, s)
+	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "\ufffd"), func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r)
+	}), " ")
 	var b strings.Builder
 	for i := 0; i < len(s); {
 		end, digits := number(s[i:])

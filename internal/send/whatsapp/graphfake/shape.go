@@ -157,3 +157,9 @@ func text(v any) error {
 	}
 	return nil
 }
+
+// Wrong is what is wrong with a request's body, "" for nothing.
+func Wrong(body []byte) string {
+	_, _, wrong := read(body)
+	return wrong
+}

@@ -1,0 +1,228 @@
+package whatsapp
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/send/whatsapp/graphfake"
+)
+
+const (
+	secret = "app-secret"
+	verify = "verify-me"
+)
+
+// receiver keeps what it is given.
+type receiver struct {
+	statuses    []Status
+	preferences []Preference
+	calls       int
+	err         error
+}
+
+func (r *receiver) Receive(_ context.Context, s []Status, p []Preference) error {
+	r.calls++
+	if r.err != nil {
+		return r.err
+	}
+	r.statuses, r.preferences = append(r.statuses, s...), append(r.preferences, p...)
+	return nil
+}
+
+func hooks(t *testing.T, r Receiver) (*Hooks, *[]string) {
+	t.Helper()
+	var said []string
+	h, err := NewHooks([]Account{{phoneID, secret, verify}, {"2", "other-secret", "other-verify"}}, r, func(err error) { said = append(said, err.Error()) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h, &said
+}
+
+func call(h http.Handler, body []byte, signatures ...string) *httptest.ResponseRecorder {
+	req := httptest.NewRequest(http.MethodPost, HookPath, strings.NewReader(string(body)))
+	for _, s := range signatures {
+		req.Header.Add("X-Hub-Signature-256", s)
+	}
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, req)
+	return rec
+}
+
+// TestStatuses: each report on a message comes with all that is known of it.
+func TestStatuses(t *testing.T) {
+	r := &receiver{}
+	h, said := hooks(t, r)
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	body := graphfake.Notification(phoneID,
+		graphfake.Status{ID: "wamid.1", Status: "read", At: at, Recipient: "34666000111", Key: "k-1"},
+		graphfake.Status{ID: "wamid.1", Status: "sent", At: at, Recipient: "34666000111"},
+		graphfake.Status{ID: "wamid.2", Status: "failed", At: at, Recipient: "34666000112", Key: "k-2", Code: 131026},
+		graphfake.Status{ID: "wamid.3", Status: "failed", At: at, Recipient: "34666000113", Key: "k-3", Code: 131050},
+		graphfake.Status{ID: "wamid.4", Status: "deleted", At: at, Recipient: "34666000113"},
+		graphfake.Status{ID: "", Status: "sent", At: at, Recipient: "34666000113"},
+	)
+	for range 2 { // repeated calls are passed on; the receiver sorts them out
+		if rec := call(h, body, graphfake.Sign(secret, body)); rec.Code != 200 {
+			t.Fatalf("answered %d %s", rec.Code, rec.Body)
+		}
+	}
+	want := []Status{
+		{PhoneNumberID: phoneID, ProviderID: "wamid.1", Key: "k-1", Contact: "34666000111", Delivery: DeliveryRead, At: at},
+		{PhoneNumberID: phoneID, ProviderID: "wamid.1", Contact: "34666000111", Delivery: DeliverySent, At: at},
+		{PhoneNumberID: phoneID, ProviderID: "wamid.2", Key: "k-2", Contact: "34666000112", Delivery: DeliveryFailed, At: at, Code: "131026",
+			Detail: `WhatsApp can't deliver to this contact: the number has no WhatsApp, an old version, or hasn't agreed to its terms; WhatsApp says: "Message undeliverable"`},
+		{PhoneNumberID: phoneID, ProviderID: "wamid.3", Key: "k-3", Contact: "34666000113", Delivery: DeliveryFailed, At: at, Code: "131050", OptedOut: true,
+			Detail: `the contact wants no marketing from this number any more; WhatsApp says: "User has stopped marketing messages"`},
+	}
+	if diff := cmp.Diff(append(want, want...), r.statuses); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if *said != nil {
+		t.Errorf("said %q", *said)
+	}
+}
+
+func TestPreferences(t *testing.T) {
+	r := &receiver{}
+	h, _ := hooks(t, r)
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, value := range []string{"stop", "resume", "perhaps"} {
+		body := graphfake.OptOut(phoneID, "34666000111", value, at)
+		if rec := call(h, body, graphfake.Sign(secret, body)); rec.Code != 200 {
+			t.Fatalf("%s is answered %d", value, rec.Code)
+		}
+	}
+	want := []Preference{{phoneID, "34666000111", true, at}, {phoneID, "34666000111", false, at}}
+	if diff := cmp.Diff(want, r.preferences); diff != "" || r.calls != 2 {
+		t.Errorf("%d calls (-want +got):\n%s", r.calls, diff)
+	}
+}
+
+// TestSignature: nothing is read that isn't signed by the app of the number it is about.
+func TestSignature(t *testing.T) {
+	body := graphfake.OptOut(phoneID, "34666000111", "stop", time.Unix(1_800_000_000, 0))
+	good := graphfake.Sign(secret, body)
+	for name, signatures := range map[string][]string{
+		"none": nil, "empty": {""}, "two": {good, good}, "another body's": {graphfake.Sign(secret, []byte("x"))}, "another secret's": {graphfake.Sign("x", body)},
+		"without its prefix": {strings.TrimPrefix(good, "sha256=")}, "short": {good[:40]}, "no hex": {"sha256=" + strings.Repeat("z", 64)}, "sha1": {"sha1=" + strings.TrimPrefix(good, "sha256=")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &receiver{}
+			h, said := hooks(t, r)
+			if rec := call(h, body, signatures...); rec.Code != http.StatusUnauthorized || r.calls != 0 || len(*said) != 1 {
+				t.Errorf("answered %d, %d calls, said %q", rec.Code, r.calls, *said)
+			}
+		})
+	}
+	r := &receiver{}
+	h, _ := hooks(t, r)
+	if rec := call(h, body, graphfake.Sign("other-secret", body)); rec.Code != 200 || r.calls != 0 {
+		t.Errorf("another account's app is answered %d and reached the receiver %d times", rec.Code, r.calls)
+	}
+	if rec := call(h, body, strings.ToUpper(good[:0])+good); rec.Code != 200 || r.calls != 1 {
+		t.Errorf("the right one is answered %d", rec.Code)
+	}
+}
+
+// TestHookBodies: what is odd is passed over, what is no webhook refused, what is too long not read.
+func TestHookBodies(t *testing.T) {
+	wrap := func(value string) string {
+		return `{"object":"whatsapp_business_account","entry":[{"changes":[{"field":"messages","value":` + value + `}]}]}`
+	}
+	meta := `"metadata":{"phone_number_id":"` + phoneID + `"}`
+	for body, want := range map[string]int{
+		``: 400, `[]`: 400, `{`: 400, `{}`: 400, `{"object":"page"}`: 400,
+		`{"object":"whatsapp_business_account"}`: 200,
+		wrap(`null`):                             200,
+		wrap(`"x"`):                              200,
+		wrap(`{` + meta + `,"messages":[{"from":"1","text":{"body":"hi"}}]}`):                                                            200,
+		wrap(`{` + meta + `,"statuses":[null,7,{"id":1},{"id":"a","status":"sent","timestamp":"x","recipient_id":"US.123"}]}`):           200,
+		wrap(`{` + meta + `,"statuses":[{"id":"a","status":"failed","timestamp":-1,"errors":[]}]}`):                                      200,
+		wrap(`{` + meta + `,"user_preferences":[{"wa_id":"x","value":"stop"},{"wa_id":"34666000111","value":"resume","category":"x"}]}`): 200,
+		wrap(`{"metadata":{"phone_number_id":"77"},"statuses":[{"id":"a","status":"sent"}]}`):                                            200,
+	} {
+		r := &receiver{}
+		h, _ := hooks(t, r)
+		if rec := call(h, []byte(body), graphfake.Sign(secret, []byte(body))); rec.Code != want {
+			t.Errorf("%s is answered %d, want %d", body, rec.Code, want)
+		}
+		for _, s := range r.statuses {
+			if !s.At.IsZero() || s.Contact != "" || s.Delivery == DeliveryFailed && s.Detail == "" {
+				t.Errorf("%s gives %+v", body, s)
+			}
+		}
+	}
+	r := &receiver{}
+	h, _ := hooks(t, r)
+	long := []byte(wrap(`"` + strings.Repeat("x", hookLimit) + `"`))
+	if rec := call(h, long, graphfake.Sign(secret, long)); rec.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("a long body is answered %d", rec.Code)
+	}
+}
+
+// TestReceiverFails: what wasn't kept is asked for again.
+func TestReceiverFails(t *testing.T) {
+	r := &receiver{err: errors.New("disk full")}
+	h, said := hooks(t, r)
+	body := graphfake.OptOut(phoneID, "34666000111", "stop", time.Now())
+	rec := call(h, body, graphfake.Sign(secret, body))
+	if rec.Code != http.StatusInternalServerError || strings.Contains(rec.Body.String(), "disk") || len(*said) != 1 || (*said)[0] != "keep webhook: disk full" {
+		t.Errorf("answered %d %s, said %q", rec.Code, rec.Body, *said)
+	}
+}
+
+func TestVerification(t *testing.T) {
+	h, _ := hooks(t, &receiver{})
+	get := func(q url.Values) *httptest.ResponseRecorder {
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, HookPath+"?"+q.Encode(), nil))
+		return rec
+	}
+	form := func(mode, token, challenge string) url.Values {
+		return url.Values{"hub.mode": {mode}, "hub.verify_token": {token}, "hub.challenge": {challenge}}
+	}
+	for _, token := range []string{verify, "other-verify"} {
+		if rec := get(form("subscribe", token, "<1158201444>")); rec.Code != 200 || rec.Body.String() != "<1158201444>" || !strings.HasPrefix(rec.Header().Get("Content-Type"), "text/plain") {
+			t.Errorf("answered %d %q as %s", rec.Code, rec.Body, rec.Header().Get("Content-Type"))
+		}
+	}
+	for name, q := range map[string]url.Values{
+		"nothing": {}, "wrong token": form("subscribe", "x", "1"), "no token": form("subscribe", "", "1"), "mode": form("unsubscribe", verify, "1"),
+		"no challenge": form("subscribe", verify, ""), "long challenge": form("subscribe", verify, strings.Repeat("1", 257)),
+	} {
+		if rec := get(q); rec.Code != http.StatusForbidden {
+			t.Errorf("%s is answered %d", name, rec.Code)
+		}
+	}
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, httptest.NewRequest(http.MethodPut, HookPath, nil))
+	if rec.Code != http.StatusMethodNotAllowed || rec.Header().Get("Allow") != "GET, POST" {
+		t.Errorf("PUT is answered %d", rec.Code)
+	}
+	for _, a := range []Account{{}, {"1", "", "x"}, {"1", "x", ""}} {
+		if _, err := NewHooks([]Account{a}, &receiver{}, nil); err == nil {
+			t.Errorf("account %+v was taken", a)
+		}
+	}
+}
+
+// TestSupersedes: what shows that a message arrived is never taken back.
+func TestSupersedes(t *testing.T) {
+	order := []Delivery{"", DeliverySent, DeliveryFailed, DeliveryDelivered, DeliveryRead}
+	for i, a := range order {
+		for k, b := range order {
+			if got := a.Supersedes(b); got != (i > k) {
+				t.Errorf("%q supersedes %q: %v", a, b, got)
+			}
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package whatsapp
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"campaignd/internal/send"
+	"campaignd/internal/send/whatsapp/graphfake"
+)
+
+// TestPaceLendsABurst: 45 at once, then one in 6 s, each told its own turn.
+func TestPaceLendsABurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, to := newPace(), []byte("34666000111")
+		for i := range contactBurst {
+			if wait := p.allow(to, time.Now(), true); wait != 0 {
+				t.Fatalf("message %d waits %v", i+1, wait)
+			}
+		}
+		for i := range 3 {
+			if wait, want := p.allow(to, time.Now(), true), time.Duration(i+1)*contactInterval; wait != want {
+				t.Errorf("message %d beyond the burst waits %v, want %v", i+1, wait, want)
+			}
+		}
+		if wait := p.allow([]byte("34666000112"), time.Now(), true); wait != 0 {
+			t.Errorf("another contact waits %v", wait)
+		}
+		time.Sleep(contactInterval)
+		if wait, want := p.allow(to, time.Now(), true), 3*contactInterval; wait != want {
+			t.Errorf("a newcomer waits %v behind the others, want %v", wait, want)
+		}
+		if wait := p.allow(to, time.Now(), false); wait != 0 {
+			t.Errorf("the first that was told to wait waits %v more", wait)
+		}
+		time.Sleep(time.Hour)
+		if wait := p.allow(to, time.Now(), true); wait != 0 {
+			t.Errorf("an hour later a message waits %v", wait)
+		}
+	})
+}
+
+// TestPaceBlocks: 131056 keeps everyone else's message from the contact too, and only from it.
+func TestPaceBlocks(t *testing.T) {
+	f := newFake(t, graphfake.Options{})
+	f.Answers(func(m graphfake.Message) graphfake.Answer {
+		if m.To == "34666000111" {
+			return graphfake.Answer{Code: 131056}
+		}
+		return graphfake.Answer{}
+	})
+	c := driver(t, f.url, nil)
+	for i, want := range []time.Duration{16 * time.Second, 22 * time.Second} {
+		res := attempt(t, c, welcome, contact, 2-i)
+		if res.Verdict != send.VerdictRetry || res.SlowDown || res.RetryAfter > want || res.RetryAfter < want-7*time.Second {
+			t.Errorf("message %d: %+v, want about %v", i+1, res, want)
+		}
+	}
+	if res := attempt(t, c, welcome, "34666000112", 1); res.Verdict != send.VerdictSent {
+		t.Errorf("another contact %+v", res)
+	}
+	if got := f.Count(); got != 2 {
+		t.Errorf("the server got %d messages, want 2: one was held back here", got)
+	}
+}
+
+// TestPaceIsBounded: memory doesn't grow with the contacts.
+func TestPaceIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPace()
+		for i := range 4 * mostContacts {
+			if wait := p.allow(fmt.Appendf(nil, "%d", 10_000_000+i), time.Now(), true); wait != 0 {
+				t.Fatalf("contact %d waits %v", i, wait)
+			}
+			if i%10_000 == 0 {
+				time.Sleep(time.Second)
+			}
+			if len(p.contacts) > mostContacts {
+				t.Fatalf("%d contacts are remembered", len(p.contacts))
+			}
+		}
+		time.Sleep(time.Minute)
+		p.sweepAt = 0
+		p.allow([]byte("1"), time.Now(), true)
+		if len(p.contacts) != 1 {
+			t.Errorf("%d contacts are remembered when all are free, want 1", len(p.contacts))
+		}
+	})
+}
+
+// TestPaceKeepsMetasLimit: whatever comes when, no contact gets more than 45 and one in 6 s.
+func TestPaceKeepsMetasLimit(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p, now := newPace(), time.Unix(1_800_000_000, 0)
+		var sent []time.Time
+		for range rapid.IntRange(1, 300).Draw(t, "messages") {
+			now = now.Add(time.Duration(rapid.Int64Range(0, int64(20*time.Second)).Draw(t, "gap")))
+			if p.allow([]byte("1"), now, rapid.Bool().Draw(t, "first")) == 0 {
+				sent = append(sent, now)
+			}
+		}
+		for i := range sent {
+			for k := i; k < len(sent); k++ {
+				if most := contactBurst + int(sent[k].Sub(sent[i])/contactInterval); k-i+1 > most {
+					t.Fatalf("%d messages in %v, at most %d", k-i+1, sent[k].Sub(sent[i]), most)
+				}
+			}
+		}
+	})
+}
+
+// TestNotAgainWithin24Hours: a template that Meta held back (131049) isn't offered
+// to the same contact for a day; others are.
+func TestNotAgainWithin24Hours(t *testing.T) {
+	f := newFake(t, graphfake.Options{})
+	f.Answers(func(graphfake.Message) graphfake.Answer { return graphfake.Answer{Code: 131049} })
+	c := driver(t, f.url, nil)
+	other := strings.Replace(welcome, "welcome", "other", 1)
+	for i, item := range []string{welcome, welcome, other} {
+		res := attempt(t, c, item, contact, 1)
+		if res.Verdict != send.VerdictPermanent || res.Code != "131049" {
+			t.Errorf("message %d: %+v", i, res)
+		}
+	}
+	if got := f.Count(); got != 2 {
+		t.Errorf("the server was asked %d times, want 2", got)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		r := newRefusals()
+		to, template := []byte("1"), []byte("a")
+		r.add(to, template, time.Now())
+		time.Sleep(refusedFor - time.Second)
+		if !r.active(to, template, time.Now()) {
+			t.Error("forgotten before the day is over")
+		}
+		time.Sleep(2 * time.Second)
+		if r.active(to, template, time.Now()) {
+			t.Error("remembered after a day")
+		}
+		for i := range mostContacts + 10 {
+			r.add(fmt.Appendf(nil, "%d", i), template, time.Now())
+		}
+		if len(r.until) > mostContacts {
+			t.Errorf("%d are remembered", len(r.until))
+		}
+	})
+}
+
+// quota allows so many different contacts.
+type quota struct {
+	mu   sync.Mutex
+	most int
+	next time.Time
+	err  error
+	seen map[string]int
+}
+
+func (q *quota) Allow(contact []byte, at time.Time) (bool, time.Time, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.err != nil {
+		return false, time.Time{}, q.err
+	}
+	if q.seen[string(contact)] == 0 && len(q.seen) == q.most {
+		return false, q.next, nil
+	}
+	q.seen[string(contact)]++
+	return true, time.Time{}, nil
+}
+
+// TestQuota: beyond the portfolio's limit the channel is held until the next contact may go.
+func TestQuota(t *testing.T) {
+	f := newFake(t, graphfake.Options{})
+	q := &quota{most: 1, next: time.Now().Add(time.Hour), seen: map[string]int{}}
+	c := driver(t, f.url, func(o *Options) { o.Quota = q })
+	for _, to := range []string{contact, "34666000111"} {
+		if res := attempt(t, c, welcome, to, 1); res.Verdict != send.VerdictSent {
+			t.Errorf("%+v", res)
+		}
+	}
+	res := attempt(t, c, welcome, "34666000112", 1)
+	if res.Verdict != send.VerdictHold || res.Hold != send.HoldChannel || res.RetryAfter < 59*time.Minute || res.RetryAfter > time.Hour ||
+		!strings.Contains(res.Detail, "daily_contacts is reached: the next contact can be sent to at "+q.next.UTC().Format(time.RFC3339)) {
+		t.Errorf("beyond the limit %+v", res)
+	}
+	if res := attempt(t, c, `{"body":"x"}`, "34666000112", 1); res.Verdict != send.VerdictSent {
+		t.Errorf("free text, which Meta doesn't count, gives %+v", res)
+	}
+	q.err = errors.New("read contacts: disk")
+	if res := attempt(t, c, welcome, contact, 1); res.Verdict != send.VerdictHold || !strings.Contains(res.Detail, "disk") {
+		t.Errorf("without an answer of the quota %+v", res)
+	}
+	if got := q.seen["34666000111"]; got != 2 || f.Count() != 3 {
+		t.Errorf("the contact was counted %d times, the server got %d", got, f.Count())
+	}
+}

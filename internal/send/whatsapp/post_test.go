@@ -1,0 +1,305 @@
+package whatsapp
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/send"
+	"campaignd/internal/send/whatsapp/graphfake"
+)
+
+const contact = "+34 666 000 111"
+
+// TestRequest: the fake finds nothing wrong with any kind of message, and gets the whole of it.
+func TestRequest(t *testing.T) {
+	f := newFake(t, graphfake.Options{Templates: map[string]int{"welcome/es": 1, "media/en_US": 3}})
+	c := driver(t, f.url+"/", nil)
+	media := `{"template":{"name":"media","language":"en_US","components":[{"type":"header","parameters":[{"type":"document","document":{"link":"https://x.example/a.pdf","filename":"{{name}}.pdf"}}]},
+		{"type":"body","parameters":[{"type":"text","text":"{{name}}"},{"type":"currency","currency":{"fallback_value":"1 €","code":"EUR","amount_1000":1000}},{"type":"date_time","date_time":{"fallback_value":"today"}}]},
+		{"type":"button","subType":"quickReply","index":0,"parameters":[{"type":"payload","payload":"p"}]},{"type":"button","subType":"url","index":"1","parameters":[{"type":"text","text":"{{name}}"}]},
+		{"type":"button","subType":"flow","index":2,"parameters":[{"type":"action","action":{"flow_token":"x"}}]}]}}`
+	for _, item := range []string{`{"body":"Hello {{name}}"}`, `{"text":{"body":"https://x.example {{name}}","preview_url":true}}`, welcome, media} {
+		res := attempt(t, c, item, contact, 1)
+		if res.Verdict != send.VerdictSent || !strings.HasPrefix(res.ProviderID, "wamid.") || res.Detail != "" || res.Code != "" {
+			t.Errorf("%s gives %+v", item, res)
+		}
+	}
+	if faults := f.Faults(); faults != nil {
+		t.Errorf("faults: %q", faults)
+	}
+	want := `{"messaging_product":"whatsapp","recipient_type":"individual","to":"34666000111","biz_opaque_callback_data":"20260102-000001-2-1-0123abcd",` +
+		`"type":"text","text":{"body":"Hello Ann Example","preview_url":false}}`
+	if got := string(f.Messages()[0].Body); got != want {
+		t.Errorf("body\n%s, want\n%s", got, want)
+	}
+}
+
+// TestCodes: every documented code gives what the table of the driver's page says.
+func TestCodes(t *testing.T) {
+	const (
+		retry     = send.VerdictRetry
+		unknown   = send.VerdictUnknown
+		permanent = send.VerdictPermanent
+	)
+	hold := func(s send.Scope) send.Result { return send.Result{Verdict: send.VerdictHold, Hold: s} }
+	slow := send.Result{Verdict: retry, SlowDown: true}
+	want := map[int]send.Result{
+		4: slow, 613: slow, 80007: slow, 130429: slow, 131056: {Verdict: retry, RetryAfter: 4 * time.Second},
+		131050: {Verdict: permanent, Suppress: true}, 131049: {Verdict: permanent},
+	}
+	for verdict, codes := range map[send.Verdict][]int{
+		unknown:   {1, 2, 131000, 131016, 131057, 133004},
+		permanent: {100, 130472, 131008, 131009, 131021, 131026, 131047, 131051, 132018},
+	} {
+		for _, code := range codes {
+			want[code] = send.Result{Verdict: verdict}
+		}
+	}
+	for _, code := range []int{0, 190, 3, 10, 200, 299, 131005, 368, 131031, 131042, 131045, 131048, 130497, 133010} {
+		want[code] = hold(send.HoldChannel)
+	}
+	for _, code := range []int{132000, 132001, 132005, 132007, 132012, 132015, 132016} {
+		want[code] = hold(send.HoldSending)
+	}
+	if len(want) != len(graphfake.Codes()) {
+		t.Errorf("%d codes are looked at, %d are documented", len(want), len(graphfake.Codes()))
+	}
+	for _, d := range graphfake.Codes() {
+		// Branch on the code: sources differ about the status.
+		for _, status := range []int{d.Status, 400, 500, 200} {
+			t.Run(fmt.Sprintf("%d as HTTP %d", d.Code, status), func(t *testing.T) {
+				f := newFake(t, graphfake.Options{})
+				f.Answers(func(graphfake.Message) graphfake.Answer {
+					return graphfake.Answer{Code: d.Code, Failed: true, Status: status}
+				})
+				got := attempt(t, driver(t, f.url, nil), welcome, contact, 1)
+				if got.Code != fmt.Sprint(d.Code) || !strings.Contains(got.Detail, "WhatsApp says: ") || !strings.HasSuffix(got.Detail, ", fbtrace_id Az8or2yhqkZfEZ-_4Qn_Bam") {
+					t.Errorf("code %s, detail %s", got.Code, got.Detail)
+				}
+				got.Code, got.Detail = "", ""
+				if diff := cmp.Diff(want[d.Code], got); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+// TestAnswers: what comes with or in place of a code.
+func TestAnswers(t *testing.T) {
+	type answer = graphfake.Answer
+	for _, x := range []struct {
+		name   string
+		answer answer
+		item   string
+		want   send.Result
+		detail string // a part of it
+	}{
+		{"accepted", answer{}, welcome, send.Result{Verdict: send.VerdictSent}, ""},
+		{"held for quality", answer{MessageStatus: "held_for_quality_assessment"}, welcome, send.Result{Verdict: send.VerdictSent}, "holds it until it has assessed"},
+		{"paused", answer{MessageStatus: "paused"}, welcome, send.Result{Verdict: send.VerdictSent}, "has paused the template"},
+		{"number not known", answer{Code: 100, Subcode: 33}, welcome, send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: "100"}, "phone_number_id"},
+		{"unlisted 4xx", answer{Code: 135000}, welcome, send.Result{Verdict: send.VerdictPermanent, Code: "135000"}, "refused the message"},
+		{"unlisted, transient", answer{Code: 135000, Transient: true, RetryAfter: "30"}, welcome, send.Result{Verdict: send.VerdictRetry, Code: "135000", RetryAfter: 30 * time.Second}, ""},
+		{"unlisted, 429", answer{Code: 135000, Status: 429}, welcome, send.Result{Verdict: send.VerdictRetry, Code: "135000", SlowDown: true}, ""},
+		{"unlisted 5xx", answer{Code: 135000, Status: 500}, welcome, send.Result{Verdict: send.VerdictUnknown, Code: "135000"}, ""},
+		{"listed, transient: the table stands", answer{Code: 131000, Transient: true}, welcome, send.Result{Verdict: send.VerdictUnknown, Code: "131000"}, ""},
+		{"throttled with Retry-After", answer{Code: 130429, RetryAfter: "7"}, welcome, send.Result{Verdict: send.VerdictRetry, Code: "130429", SlowDown: true, RetryAfter: 7 * time.Second}, ""},
+		{"throttled with an estimate", answer{Code: 80007, RetryAfter: "7", RegainMinutes: 19}, welcome, send.Result{Verdict: send.VerdictRetry, Code: "80007", SlowDown: true, RetryAfter: 19 * time.Minute}, ""},
+		{"an absurd estimate", answer{Code: 4, RegainMinutes: 1 << 40}, welcome, send.Result{Verdict: send.VerdictRetry, Code: "4", SlowDown: true, RetryAfter: 24 * time.Hour}, ""},
+		{"the contact, longer than ours", answer{Code: 131056, RetryAfter: "3600"}, welcome, send.Result{Verdict: send.VerdictRetry, Code: "131056", RetryAfter: time.Hour}, ""},
+		{"429 without an error", answer{Status: 429, Raw: "<html>", RetryAfter: "2"}, welcome, send.Result{Verdict: send.VerdictRetry, Code: "HTTP 429", SlowDown: true, RetryAfter: 2 * time.Second}, ""},
+		{"500 without an error", answer{Status: 500, Raw: "<html>"}, welcome, send.Result{Verdict: send.VerdictUnknown, Code: "HTTP 500"}, "500 Internal Server Error"},
+		{"503 without an error", answer{Status: 503, Raw: "{}"}, welcome, send.Result{Verdict: send.VerdictUnknown, Code: "HTTP 503"}, ""},
+		{"400 without an error", answer{Status: 400, Raw: "{}"}, welcome, send.Result{Verdict: send.VerdictPermanent, Code: "HTTP 400"}, ""},
+		{"401 without an error", answer{Status: 401, Raw: "{}"}, welcome, send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: "HTTP 401"}, "token_file"},
+		{"403 without an error", answer{Status: 403, Raw: "{}"}, welcome, send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: "HTTP 403"}, ""},
+		{"404 without an error", answer{Status: 404, Raw: "<html>"}, welcome, send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: "HTTP 404"}, "base_url"},
+		{"408", answer{Status: 408, Raw: "{}"}, welcome, send.Result{Verdict: send.VerdictRetry, Code: "HTTP 408"}, ""},
+		{"an error without a code", answer{Status: 400, Raw: `{"error":{"message":"x"}}`}, welcome, send.Result{Verdict: send.VerdictPermanent, Code: "HTTP 400"}, ""},
+		{"a code in quotes", answer{Status: 400, Raw: `{"error":{"code":"190","error_data":"{}"}}`}, welcome, send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: "190"}, ""},
+		{"a code that is none", answer{Status: 400, Raw: `{"error":{"code":1.5}}`}, welcome, send.Result{Verdict: send.VerdictPermanent, Code: "HTTP 400"}, ""},
+		{"200 without an id", answer{Status: 200, Raw: `{"messages":[]}`}, welcome, send.Result{Verdict: send.VerdictUnknown, Code: "HTTP 200"}, ""},
+		{"200 and no JSON", answer{Status: 200, Raw: `ok`}, welcome, send.Result{Verdict: send.VerdictUnknown, Code: "HTTP 200"}, ""},
+		{"an answer too long", answer{Status: 200, Raw: `{"messages":[{"id":"x"}],"x":"` + strings.Repeat("x", bodyLimit) + `"}`}, welcome, send.Result{Verdict: send.VerdictUnknown, Code: "HTTP 200"}, ""},
+		{"reset", answer{Cut: graphfake.Reset}, welcome, send.Result{Verdict: send.VerdictUnknown}, "the request was written, but no answer came"},
+		{"reset after it was taken", answer{Cut: graphfake.Unanswered}, welcome, send.Result{Verdict: send.VerdictUnknown}, ""},
+		{"half an answer", answer{Cut: graphfake.Half}, welcome, send.Result{Verdict: send.VerdictUnknown, Code: "HTTP 200"}, ""},
+		{"garbage", answer{Cut: graphfake.Garbage}, welcome, send.Result{Verdict: send.VerdictUnknown}, "no HTTP"},
+		{"no answer in time", answer{Delay: time.Minute}, welcome, send.Result{Verdict: send.VerdictUnknown}, "nothing within 200ms"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			f := newFake(t, graphfake.Options{})
+			f.Answers(func(graphfake.Message) graphfake.Answer { return x.answer })
+			c := driver(t, f.url, func(o *Options) {
+				if x.answer.Delay > 0 {
+					o.Timeout = 200 * time.Millisecond
+				}
+			})
+			got := attempt(t, c, x.item, contact, 1)
+			if !strings.Contains(got.Detail, x.detail) || got.Verdict != send.VerdictSent && got.Detail == "" {
+				t.Errorf("detail %q, want %q in it", got.Detail, x.detail)
+			}
+			got.Detail, got.ProviderID = "", ""
+			if diff := cmp.Diff(x.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestRedirectKeepsTheToken: a redirect holds the channel and nobody else sees the token.
+func TestRedirectKeepsTheToken(t *testing.T) {
+	other := newFake(t, graphfake.Options{})
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		f := newFake(t, graphfake.Options{})
+		f.Answers(func(graphfake.Message) graphfake.Answer {
+			return graphfake.Answer{Status: status, Location: other.url + "/v23.0/" + phoneID + "/messages"}
+		})
+		res := attempt(t, driver(t, f.url, nil), welcome, contact, 1)
+		if res.Verdict != send.VerdictHold || res.Hold != send.HoldChannel || !strings.Contains(res.Detail, "redirect") {
+			t.Errorf("%d gives %+v", status, res)
+		}
+	}
+	if other.Count() != 0 || other.Faults() != nil {
+		t.Errorf("the other server was asked: %d, %q", other.Count(), other.Faults())
+	}
+}
+
+// TestNothingWritten: what surely was not sent is tried again.
+func TestNothingWritten(t *testing.T) {
+	f := newFake(t, graphfake.Options{})
+	c := driver(t, "http://127.0.0.1:1", nil)
+	if res := attempt(t, c, welcome, contact, 1); res.Verdict != send.VerdictRetry || !strings.Contains(res.Detail, "dial: connect: connection refused") {
+		t.Errorf("refused connection gives %+v", res)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	results := make([]send.Result, 1)
+	c = driver(t, f.url, nil)
+	c.Send(ctx, []*send.Message{newMessage(t, c, welcome, contact, 1)}, results)
+	if results[0].Verdict != send.VerdictRetry || f.Count() != 0 {
+		t.Errorf("canceled before it began gives %+v, and the server got %d", results[0], f.Count())
+	}
+	web := newTLS(t)
+	for url, part := range map[string]string{web: "certificate", "https" + strings.TrimPrefix(f.url, "http"): "TLS"} {
+		if res := attempt(t, driver(t, url, nil), welcome, contact, 1); res.Verdict != send.VerdictHold || res.Hold != send.HoldChannel || !strings.Contains(res.Detail, part) {
+			t.Errorf("%s gives %+v", part, res)
+		}
+	}
+}
+
+// TestCutOffWhileWaiting: a stop while Meta thinks leaves the outcome unknown.
+func TestCutOffWhileWaiting(t *testing.T) {
+	f := newFake(t, graphfake.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	f.Answers(func(graphfake.Message) graphfake.Answer {
+		cancel()
+		return graphfake.Answer{Delay: time.Minute}
+	})
+	c := driver(t, f.url, nil)
+	results := make([]send.Result, 1)
+	c.Send(ctx, []*send.Message{newMessage(t, c, welcome, contact, 1)}, results)
+	if results[0].Verdict != send.VerdictUnknown || !strings.Contains(results[0].Detail, "the daemon stopped") {
+		t.Errorf("gives %+v", results[0])
+	}
+}
+
+// TestUnfitMessages: what can't have come through intake is refused, not sent.
+func TestUnfitMessages(t *testing.T) {
+	f := newFake(t, graphfake.Options{})
+	c := driver(t, f.url, nil)
+	good := newMessage(t, c, welcome, contact, 1)
+	results := make([]send.Result, 3)
+	noNumber, noContent, longKey := *good, *good, *good
+	noNumber.ContactCode, noContent.Content, longKey.Key = "ann", json.RawMessage(`{"body":"x"}`), strings.Repeat("k", 513)
+	c.Send(t.Context(), []*send.Message{&noNumber, &noContent, &longKey}, results)
+	for i, res := range results {
+		if res.Verdict != send.VerdictPermanent || res.Detail == "" {
+			t.Errorf("message %d gives %+v", i, res)
+		}
+	}
+	if f.Count() != 0 {
+		t.Errorf("%d were sent", f.Count())
+	}
+}
+
+// TestNoContactDataInDetails: Meta may repeat what it was sent; a Detail never does (SPEC 12, 5).
+func TestNoContactDataInDetails(t *testing.T) {
+	f := newFake(t, graphfake.Options{})
+	f.Answers(func(graphfake.Message) graphfake.Answer {
+		return graphfake.Answer{Code: 131026, Details: "Message to +34 666-000-111 (34666000111) for Ann Example\nwith " + token + " failed \x00 (#131026)"}
+	})
+	res := attempt(t, driver(t, f.url, nil), welcome, contact, 1)
+	want := `WhatsApp can't deliver to this contact: the number has no WhatsApp, an old version, or hasn't agreed to its terms; ` +
+		`WhatsApp says: "Message to +(number) ((number)) for … with … failed (#131026)", fbtrace_id Az8or2yhqkZfEZ-_4Qn_Bam`
+	if res.Detail != want {
+		t.Errorf("detail\n%s, want\n%s", res.Detail, want)
+	}
+	f.Answers(func(graphfake.Message) graphfake.Answer {
+		return graphfake.Answer{Code: 100, Details: strings.Repeat("é", 5000)}
+	})
+	if res := attempt(t, driver(t, f.url, nil), welcome, contact, 1); len(res.Detail) > 500 {
+		t.Errorf("a detail of %d bytes", len(res.Detail))
+	}
+}
+
+// TestNewRefuses: options that can't work, without the token in the error.
+func TestNewRefuses(t *testing.T) {
+	for want, o := range map[string]Options{
+		`base_url must be one like "https://graph.facebook.com"`:                                  {BaseURL: "graph.facebook.com", PhoneNumberID: "1", Token: token},
+		`base_url must hold no user, no query and no fragment`:                                    {BaseURL: "https://a:b@x.example", PhoneNumberID: "1", Token: token},
+		`found "+1" where phone_number_id must be digits`:                                         {PhoneNumberID: "+1", Token: token},
+		`found "23/x" where version must be one such as v23.0`:                                    {PhoneNumberID: "1", Version: "23/x", Token: token},
+		`the access token is empty`:                                                               {PhoneNumberID: "1"},
+		`the access token holds a space or a character that can't be in one: it must be one line`: {PhoneNumberID: "1", Token: "a\nb"},
+	} {
+		if _, err := New(o); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	c := driver(t, "", func(o *Options) { o.Version, o.BaseURL = "", "" })
+	if got, want := c.url.String(), "https://graph.facebook.com/v23.0/"+phoneID+"/messages"; got != want {
+		t.Errorf("address %s, want %s", got, want)
+	}
+	if c.Batch() != 1 {
+		t.Errorf("batch of %d", c.Batch())
+	}
+}
+
+// TestContactWait: 4, 16, 64, 256 s, and no more.
+func TestContactWait(t *testing.T) {
+	for attempt, want := range []time.Duration{4, 4, 16, 64, 256, 256, 256} {
+		if got := contactWait(attempt); got != want*time.Second {
+			t.Errorf("attempt %d waits %v, want %v", attempt, got, want*time.Second)
+		}
+	}
+}
+
+func TestAsked(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"": 0, "7": 7 * time.Second, " 7 ": 7 * time.Second, "-7": 0, "soon": 0, "99999999999": 0, "999999999": 24 * time.Hour,
+		"Sun, 01 Mar 2026 12:05:00 GMT": 5 * time.Minute, "Sun, 01 Mar 2026 11:00:00 GMT": 0,
+	} {
+		if got := asked(http.Header{"Retry-After": {value}}, now); got != want {
+			t.Errorf("Retry-After %q asks for %v, want %v", value, got, want)
+		}
+	}
+	for value, want := range map[string]time.Duration{
+		`{"1":[{"estimated_time_to_regain_access":0}],"2":[{"estimated_time_to_regain_access":5},{"estimated_time_to_regain_access":2}]}`: 5 * time.Minute,
+		`{"1":[{"estimated_time_to_regain_access":-5}]}`: 0, `{"1":"x"}`: 0, `[]`: 0, `{"1":[{"estimated_time_to_regain_access":1e300}]}`: 24 * time.Hour,
+	} {
+		if got := asked(http.Header{"X-Business-Use-Case-Usage": {value}}, now); got != want {
+			t.Errorf("usage %q asks for %v, want %v", value, got, want)
+		}
+	}
+}

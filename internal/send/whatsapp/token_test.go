@@ -1,0 +1,81 @@
+package whatsapp
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"campaignd/internal/send"
+	"campaignd/internal/send/whatsapp/graphfake"
+)
+
+// TestTokenReplacedInMidRun: a token that expired is read again; what it was
+// refused for is tried once more, and nothing is held or lost.
+func TestTokenReplacedInMidRun(t *testing.T) {
+	f := newFake(t, graphfake.Options{})
+	var reads atomic.Int64
+	c := driver(t, f.url, func(o *Options) {
+		o.ReadToken = func() (string, error) { reads.Add(1); return "new-token", nil }
+	})
+	if res := attempt(t, c, welcome, contact, 1); res.Verdict != send.VerdictSent {
+		t.Fatalf("with the first token %+v", res)
+	}
+	f.SetToken("new-token")
+	if res := attempt(t, c, welcome, contact, 1); res.Verdict != send.VerdictRetry || res.Hold != 0 || !strings.Contains(res.Detail, "was replaced") {
+		t.Errorf("at the change %+v", res)
+	}
+	if res := attempt(t, c, welcome, contact, 2); res.Verdict != send.VerdictSent || reads.Load() != 1 {
+		t.Errorf("with the new token %+v after %d reads", res, reads.Load())
+	}
+	if f.Faults() != nil {
+		t.Errorf("faults %q", f.Faults())
+	}
+}
+
+// TestTokenExpired: without a newer token the channel is held, and the file is
+// looked at before each next try.
+func TestTokenExpired(t *testing.T) {
+	f := newFake(t, graphfake.Options{Token: "good-token"})
+	current := token
+	var broken error
+	c := driver(t, f.url, func(o *Options) {
+		o.ReadToken = func() (string, error) { return current, broken }
+	})
+	held := func(part string) {
+		t.Helper()
+		res := attempt(t, c, welcome, contact, 1)
+		if res.Verdict != send.VerdictHold || res.Hold != send.HoldChannel || res.Code != "190" || !strings.Contains(res.Detail, part) || strings.Contains(res.Detail, current) {
+			t.Errorf("%+v, want %q in its detail", res, part)
+		}
+	}
+	held("put a new one into token_file")
+	broken = errors.New("no such file")
+	held("it can't be read again: read access token: no such file")
+	current, broken = "two lines\nof it", nil
+	held("it must be one line")
+	current = "good-token"
+	if res := attempt(t, c, welcome, contact, 1); res.Verdict != send.VerdictSent {
+		t.Errorf("with the good token %+v", res)
+	}
+	// One that can't be read again is held too.
+	if res := attempt(t, driver(t, f.url, nil), welcome, contact, 1); res.Verdict != send.VerdictHold {
+		t.Errorf("without a way to a new token %+v", res)
+	}
+}
+
+// TestTokenOfMany: of many messages that meet the change at once, none is held.
+func TestTokenOfMany(t *testing.T) {
+	f := newFake(t, graphfake.Options{Token: "new-token"})
+	c := driver(t, f.url, func(o *Options) { o.ReadToken = func() (string, error) { return "new-token", nil } })
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			if res := attempt(t, c, welcome, contact, 1); res.Verdict == send.VerdictHold {
+				t.Errorf("%+v", res)
+			}
+		})
+	}
+	wg.Wait()
+}
