@@ -156,6 +156,9 @@ func removeTrailer(path string, b trailer) error {
 	if err == nil && bytes.Equal(there, b.encode()) {
 		_, err = f.WriteAt(make([]byte, trailerBytes), b.size)
 	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("unmark restored store: %w", err)
 	}

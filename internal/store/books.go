@@ -79,7 +79,7 @@ func (t *tx) dropRetry(n uint64, row uint32, message uint8) error {
 // dropPrefix removes all keys with a prefix.
 func (t *tx) dropPrefix(bucket, prefix []byte) error {
 	c := t.bucket(bucket).Cursor()
-	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
+	for k, _ := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
 		if err := c.Delete(); err != nil {
 			return err
 		}

@@ -36,12 +36,15 @@ func Open(path string, opts Options) (*Store, error) {
 	}
 	s := &Store{path: path, opts: opts, commitTx: (*bbolt.Tx).Commit}
 	s.scans.byNumber = map[uint64]*scan{}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	switch info, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
 		if err := create(path, opts); err != nil {
 			return nil, fmt.Errorf("make store %q: %w", path, err)
 		}
-	} else if err != nil {
+	case err != nil:
 		return nil, fmt.Errorf("open store: %w", err)
+	case info.Size() == 0: // bbolt would begin a new one in it
+		return nil, fmt.Errorf("open store %q: %w: it is empty; %s", path, ErrDamaged, damagedAdvice)
 	}
 	restored, err := readTrailer(path)
 	if err != nil {
@@ -124,7 +127,9 @@ func openFile(path string, opts Options) (db *bbolt.DB, err error) {
 			db, err = nil, fmt.Errorf("open store %q: %w: %v; %s", path, ErrDamaged, p, damagedAdvice)
 		}
 		if err != nil && file != nil {
-			_ = file.Close() // frees the lock where bbolt panicked; closed before where it didn't
+			// Where bbolt panicked its lock and its map are still there, and the map would keep the lock.
+			_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
+			_ = file.Close()
 		}
 	}()
 	db, err = bbolt.Open(path, 0o600, &bbolt.Options{

@@ -291,4 +291,3 @@ func rowStanding(marks []byte) standing {
 	}
 	return rowOver
 }
-

@@ -1,0 +1,367 @@
+package store
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/plan"
+)
+
+var digestA = strings.Repeat("0a", 32)
+
+// TestSameDropTwice: SPEC 2, the same drop twice.
+func TestSameDropTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openTest(t)
+		first := accept(t, s, draft{rows: 3, digest: digestA}, nil)
+		time.Sleep(23 * time.Hour)
+		again := begin(t, s, draft{rows: 3, digest: digestA})
+		_, err := s.Accept(again, Terms{DuplicateWindow: 24 * time.Hour})
+		var dup *DuplicateDrop
+		if !errors.As(err, &dup) || dup.Earlier != first.ID || !strings.Contains(err.Error(), string(first.ID)) {
+			t.Fatalf("accepted again: %v", err)
+		}
+		if again.State != campaign.StateChecking || !again.AcceptedAt.IsZero() {
+			t.Errorf("the header was changed: %+v", again)
+		}
+		wantState(t, s, again.ID, campaign.StateChecking)
+		if _, err := s.Accept(again, Terms{DuplicateWindow: 24 * time.Hour, Resend: true}); err != nil {
+			t.Errorf("with resend: %v", err)
+		}
+		// The one that was resent is canceled before anything was sent: the first one counts again.
+		if _, err := s.CloseOut(again.ID, campaign.Canceled); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.SetState(again.ID, nil, campaign.StateCanceled, ""); err != nil {
+			t.Fatal(err)
+		}
+		third := begin(t, s, draft{rows: 3, digest: digestA})
+		if _, err := s.Accept(third, Terms{DuplicateWindow: 24 * time.Hour}); !errors.As(err, &dup) || dup.Earlier != first.ID {
+			t.Errorf("after a cancel: %v", err)
+		}
+		time.Sleep(2 * time.Hour)
+		if _, err := s.Accept(third, Terms{DuplicateWindow: 24 * time.Hour}); err != nil {
+			t.Errorf("after the window: %v", err)
+		}
+		verify(t, s)
+	})
+}
+
+// TestCanceledDropDoesNotCount: nothing was sent of it.
+func TestCanceledDropDoesNotCount(t *testing.T) {
+	for name, sent := range map[string]bool{"nothing sent": false, "one sent": true} {
+		t.Run(name, func(t *testing.T) {
+			s := openTest(t)
+			a := accept(t, s, draft{rows: 3, digest: digestA}, nil)
+			if sent {
+				commit(t, s, entry(a.ID, 0, 1, campaign.InFlight, 1), entry(a.ID, 0, 1, campaign.Sent, 1))
+			}
+			if _, err := s.CloseOut(a.ID, campaign.Canceled); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := s.SetState(a.ID, nil, campaign.StateCanceled, ""); err != nil {
+				t.Fatal(err)
+			}
+			b := begin(t, s, draft{rows: 3, digest: digestA})
+			_, err := s.Accept(b, Terms{DuplicateWindow: time.Hour})
+			if (err != nil) != sent {
+				t.Errorf("accept: %v", err)
+			}
+			verify(t, s)
+		})
+	}
+}
+
+func TestDryRunBooksNothing(t *testing.T) {
+	s := openTest(t)
+	grid := testGrid(10)
+	d := draft{rows: 25, dryRun: true, digest: digestA, at: time.Now().Add(time.Hour).Truncate(time.Minute)}
+	a := accept(t, s, d, grid)
+	head, list, counts, err := s.Load(a.ID)
+	if err != nil || head.State != campaign.StateCompleted || head.FinishedAt.IsZero() || len(list) != 3 || counts != (campaign.Counts{}) {
+		t.Errorf("dry run: %+v, %v, %v, %v", head, list, counts, err)
+	}
+	reserved, err := s.Reserved(1, grid.Slot, grid.Number(d.at), 5)
+	if err != nil || !cmp.Equal(reserved, make([]uint32, 5)) {
+		t.Errorf("reserved %v, %v", reserved, err)
+	}
+	if ids, next, err := s.Due(time.Now().Add(48 * time.Hour)); len(ids) > 0 || !next.IsZero() || err != nil {
+		t.Errorf("due: %v, %v, %v", ids, next, err)
+	}
+	d.dryRun = false
+	b := accept(t, s, d, grid) // the dry run doesn't count as accepted
+	if err := s.Filed(a.ID); err != nil {
+		t.Error(err)
+	}
+	verify(t, s)
+	shares, err := s.SendingsInSlots(1, grid.Slot, grid.Number(d.at), 5)
+	want := []Share{{b.ID, grid.Number(d.at), 10}, {b.ID, grid.Number(d.at) + 1, 10}, {b.ID, grid.Number(d.at) + 2, 5}}
+	if err != nil || !cmp.Equal(shares, want) {
+		t.Errorf("shares: %v, %v", cmp.Diff(want, shares), err)
+	}
+}
+
+// TestPlaceFails: its error comes back as it is and nothing is booked.
+func TestPlaceFails(t *testing.T) {
+	s := openTest(t)
+	grid := testGrid(10)
+	head := begin(t, s, draft{rows: 5, digest: digestA})
+	none := errors.New("no room")
+	_, err := s.Accept(head, Terms{Grid: grid, Place: func(plan.Bookings) ([]plan.Placement, error) { return nil, none }})
+	if err != none {
+		t.Errorf("error %v", err)
+	}
+	wantState(t, s, head.ID, campaign.StateChecking)
+	if err := s.Refuse(head, campaign.StateCanceled, "no room"); err != nil {
+		t.Fatal(err)
+	}
+	wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Canceled: 5})
+	marks, err := s.Rows(head.ID, 0, &campaign.Rows{}, nil)
+	if err != nil || len(marks) != 5 || marks[4].Outcome() != campaign.Canceled {
+		t.Errorf("marks %v, %v", marks, err)
+	}
+	if got := wantState(t, s, head.ID, campaign.StateCanceled); got.FinishedAt.IsZero() || got.Reason != "no room" {
+		t.Errorf("header %+v", got)
+	}
+	verify(t, s)
+}
+
+// TestAcceptRefusesWhatDoesNotAgree: a planner's or a caller's mistake never gets into the books.
+func TestAcceptRefusesWhatDoesNotAgree(t *testing.T) {
+	s := openTest(t)
+	grid := testGrid(10)
+	at := time.Now().Add(time.Hour).UTC().Truncate(time.Minute)
+	n := grid.Number(at)
+	place := func(list ...plan.Placement) *Terms {
+		return &Terms{Grid: grid, Place: func(plan.Bookings) ([]plan.Placement, error) { return list, nil }}
+	}
+	one := func(slot int64, recipients uint32) plan.Placement {
+		return plan.Placement{Slot: slot, Start: grid.Start(slot), End: grid.Start(slot + 1), Recipients: recipients}
+	}
+	for name, c := range map[string]struct {
+		change func(*campaign.Sending)
+		terms  *Terms
+	}{
+		"too few placed":    {terms: place(one(n, 5))},
+		"too many placed":   {terms: place(one(n, 9), one(n+1, 9))},
+		"none in a slot":    {terms: place(one(n, 0))},
+		"more than it has":  {terms: place(one(n, 12))},
+		"another slot":      {terms: place(plan.Placement{Slot: n + 1, Start: grid.Start(n), End: grid.Start(n + 1), Recipients: 12})},
+		"rows missing":      {change: func(s *campaign.Sending) { s.Rows.Accepted++; s.Planned++ }},
+		"no rows":           {change: func(s *campaign.Sending) { s.Rows.Accepted = 0 }},
+		"planned otherwise": {change: func(s *campaign.Sending) { s.Planned-- }},
+		"messages":          {change: func(s *campaign.Sending) { s.Messages = 4 }},
+		"no channel":        {change: func(s *campaign.Sending) { s.Channels = nil }},
+		"no time":           {change: func(s *campaign.Sending) { s.ScheduledAt = time.Time{} }},
+		"no digest":         {change: func(s *campaign.Sending) { s.Digest = "abc" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			head := begin(t, s, draft{rows: 12, at: at})
+			terms := &Terms{}
+			if c.change != nil {
+				c.change(head)
+			}
+			if c.terms != nil {
+				terms = c.terms
+			}
+			if _, err := s.Accept(head, *terms); !errors.Is(err, errShape) {
+				t.Errorf("error %v", err)
+			}
+			wantState(t, s, head.ID, campaign.StateChecking)
+			verify(t, s)
+		})
+	}
+}
+
+func TestAppendOnlyWhileChecking(t *testing.T) {
+	s := openTest(t)
+	head := accept(t, s, draft{rows: 3}, nil)
+	if err := s.AppendRows(head.ID, nil); !errors.Is(err, ErrState) {
+		t.Errorf("append: %v", err)
+	}
+	if err := s.AppendRefusals(head.ID, nil); !errors.Is(err, ErrState) {
+		t.Errorf("append refusals: %v", err)
+	}
+	if err := s.DiscardRows(head.ID); !errors.Is(err, ErrState) {
+		t.Errorf("discard: %v", err)
+	}
+	if _, err := s.Accept(head, Terms{}); !errors.Is(err, ErrState) {
+		t.Errorf("accept twice: %v", err)
+	}
+	if err := s.Refuse(head, campaign.StateRejected, ""); !errors.Is(err, ErrState) {
+		t.Errorf("refuse: %v", err)
+	}
+	if err := s.Refuse(head, campaign.StateCompleted, ""); !errors.Is(err, ErrState) {
+		t.Errorf("refuse as completed: %v", err)
+	}
+	for _, id := range []campaign.ID{"", "x", "20200101-000001", "20260101-000099"} {
+		if err := s.AppendRows(id, nil); !errors.Is(err, ErrNotFound) {
+			t.Errorf("append to %q: %v", id, err)
+		}
+	}
+	wide := &campaign.Rows{}
+	wide.Reset(7, 0)
+	for range 3 {
+		wide.Lines, wide.Channels = append(wide.Lines, 1), append(wide.Channels, 0)
+		wide.Contacts.AppendString("x")
+	}
+	other := begin(t, s, draft{rows: 3})
+	if err := s.AppendRows(other.ID, []Packed{Pack(wide)}); err == nil {
+		t.Error("a chunk that begins in the middle was taken")
+	}
+	for wide.Len() <= campaign.ChunkRows {
+		wide.Lines = append(wide.Lines, 1)
+	}
+	if err := s.AppendRows(other.ID, []Packed{Pack(wide)}); err == nil {
+		t.Error("a chunk of too many rows was taken")
+	}
+}
+
+func TestRejectedKeepsRefusalsOnly(t *testing.T) {
+	s := openTest(t)
+	head := begin(t, s, draft{rows: 5000})
+	var want []campaign.Refusal
+	for i := range 3000 {
+		want = append(want, campaign.Refusal{Line: uint32(i + 2), Outcome: campaign.Rejected, ContactCode: "3.46668E+10", ChannelType: "cloud_api",
+			Column: "phone", Reason: strings.Repeat("a spreadsheet ruined the number; ", 3)})
+	}
+	for _, part := range [][]campaign.Refusal{want[:1000], want[1000:2900], want[2900:]} {
+		if err := s.AppendRefusals(head.ID, part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	head.Problems = []campaign.Problem{{Message: "most rows are bad"}}
+	if err := s.Refuse(head, campaign.StateRejected, "wrong file"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.EachChunk(head.ID, func(*campaign.Rows, []campaign.Mark, []campaign.Entry) error { return errors.New("a row is left") }); err != nil {
+		t.Error(err)
+	}
+	var got []campaign.Refusal
+	if err := s.EachRefusal(head.ID, func(r campaign.Refusal) error { got = append(got, r); return nil }); err != nil || !cmp.Equal(got, want) {
+		t.Errorf("%d refusals, %v", len(got), err)
+	}
+	stop := errors.New("stop")
+	if err := s.EachRefusal(head.ID, func(campaign.Refusal) error { return stop }); err != stop {
+		t.Errorf("walk: %v", err)
+	}
+	if got := wantState(t, s, head.ID, campaign.StateRejected); len(got.Problems) != 1 || got.FinishedAt.IsZero() {
+		t.Errorf("header %+v", got)
+	}
+	verify(t, s)
+}
+
+func TestDiscardRows(t *testing.T) {
+	s := openTest(t)
+	head := begin(t, s, draft{rows: 9000})
+	if err := s.AppendRefusals(head.ID, []campaign.Refusal{{Line: 9}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.DiscardRows(head.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.EachRefusal(head.ID, func(campaign.Refusal) error { return errors.New("a refusal is left") }); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Accept(head, Terms{}); !errors.Is(err, errShape) {
+		t.Errorf("accepted without rows: %v", err)
+	}
+	verify(t, s)
+}
+
+// TestGridOfAnotherLength: the bookings are laid anew when slots get another length.
+func TestGridOfAnotherLength(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openTest(t)
+		grid := testGrid(10)
+		at := time.Now().UTC().Add(time.Hour).Truncate(10 * time.Minute)
+		a := accept(t, s, draft{rows: 25, at: at}, grid) // 10, 10, 5 in three minutes
+		long := &plan.Grid{Slot: 5 * time.Minute, Capacity: 100}
+		short := &plan.Grid{Slot: 30 * time.Second, Capacity: 100}
+		reserved := func(grid *plan.Grid, n int) []uint32 {
+			t.Helper()
+			counts, err := s.Reserved(1, grid.Slot, grid.Number(at), n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return counts
+		}
+		if got := reserved(long, 2); !cmp.Equal(got, []uint32{25, 0}) {
+			t.Errorf("seen on a longer grid: %v", got)
+		}
+		if got := reserved(short, 6); !cmp.Equal(got, []uint32{5, 5, 5, 5, 2, 3}) {
+			t.Errorf("seen on a shorter grid: %v", got)
+		}
+		b := accept(t, s, draft{rows: 90, at: at}, long)
+		if got := reserved(long, 2); !cmp.Equal(got, []uint32{100, 15}) {
+			t.Errorf("booked on a longer grid: %v", got)
+		}
+		verify(t, s)
+		c := accept(t, s, draft{rows: 7, at: at}, short)
+		verify(t, s)
+		for _, id := range []campaign.ID{a.ID, b.ID, c.ID} {
+			if _, err := s.CloseOut(id, campaign.Canceled); err != nil {
+				t.Fatal(err)
+			}
+			verify(t, s)
+		}
+		if got := reserved(short, 40); !cmp.Equal(got, make([]uint32, 40)) {
+			t.Errorf("left after all were canceled: %v", got)
+		}
+		if _, err := s.Reserved(1, time.Millisecond, 0, 1); !errors.Is(err, errSlotRange) {
+			t.Errorf("slot of a millisecond: %v", err)
+		}
+	})
+}
+
+// TestCancelGivesBackCapacity: of slots to come all, of the present one what is unsent (SPEC 7).
+func TestCancelGivesBackCapacity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openTest(t)
+		grid := testGrid(10)
+		at := time.Now().UTC().Add(time.Minute).Truncate(time.Minute)
+		a := accept(t, s, draft{rows: 25, at: at}, grid)
+		time.Sleep(time.Until(at) + 30*time.Second)
+		for i := range 4 {
+			commit(t, s, entry(a.ID, i, 1, campaign.InFlight, 1))
+		}
+		commit(t, s, entry(a.ID, 0, 1, campaign.Sent, 1))
+		if n, err := s.CloseOut(a.ID, campaign.Canceled); n != 21 || err != nil {
+			t.Errorf("closed %d, %v", n, err)
+		}
+		got, err := s.Reserved(1, grid.Slot, grid.Number(at), 3)
+		if err != nil || !cmp.Equal(got, []uint32{4, 0, 0}) {
+			t.Errorf("reserved %v, %v", got, err)
+		}
+		_, list, _, _ := s.Load(a.ID)
+		if len(list) != 3 || list[2].Recipients != 5 {
+			t.Errorf("the plan is no longer shown: %v", list)
+		}
+		verify(t, s)
+	})
+}
+
+// TestPastSlotsAreDropped: counts of slots that are long over don't pile up.
+func TestPastSlotsAreDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openTest(t)
+		grid := testGrid(10)
+		for range 10 {
+			accept(t, s, draft{rows: 5, at: time.Now()}, grid)
+			time.Sleep(24 * time.Hour)
+		}
+		pages := 0
+		if err := s.view(func(t *tx) error {
+			return t.bucket(bucketSlots).ForEach(func(k, v []byte) error { pages++; return nil })
+		}); err != nil || pages > 3 {
+			t.Errorf("%d pages, %v", pages, err)
+		}
+		verify(t, s)
+	})
+}

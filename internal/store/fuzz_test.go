@@ -1,0 +1,167 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/s2"
+	"pgregory.net/rapid"
+
+	"campaignd/internal/campaign"
+)
+
+// FuzzChunk: hostile bytes give an error, and what decodes encodes to the same.
+func FuzzChunk(f *testing.F) {
+	for _, r := range rowsOf(draft{rows: 5, channels: []string{"a", "b"}}) {
+		f.Add(Pack(r).data)
+	}
+	empty := &campaign.Rows{Lines: []uint32{0}, Channels: []uint8{0}}
+	empty.Contacts.AppendString("")
+	f.Add(Pack(empty).data)
+	f.Add([]byte{chunkFormat, 1, 0})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		head := reader{b: data}
+		head.byte()
+		head.uvarint()
+		if size, err := s2.DecodedLen(head.b); err == nil && size > 1<<20 {
+			return // it would be unpacked, and the fuzzer has not the memory
+		}
+		var rows, again campaign.Rows
+		u := &unpacker{}
+		if err := u.chunk(data, 0, &rows); err != nil {
+			return
+		}
+		for i := range rows.Len() {
+			rows.Contacts.At(i)
+			for j := range rows.Values {
+				rows.Values[j].At(i)
+			}
+		}
+		if err := u.chunk(Pack(&rows).data, 0, &again); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(rows.Contacts, again.Contacts); diff != "" || !cmp.Equal(rows.Lines, again.Lines) || len(rows.Values) != len(again.Values) {
+			t.Error(diff)
+		}
+	})
+}
+
+// FuzzBlock: likewise for a block of details.
+func FuzzBlock(f *testing.F) {
+	var w blockWriter
+	for i := range 40 {
+		e := campaign.Entry{Row: uint32(i), Message: 1, At: time.Unix(1e9, 0), Provider: "wamid.HBgLMzQ2", Code: "470", Detail: "asked to wait"}
+		w.add(&e, campaign.NewMark(campaign.Failed, 1))
+	}
+	f.Add(w.b)
+	f.Add(packBlock(w.b))
+	f.Add([]byte{blockOpen, 0, 9, 3, 0, 2})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 0 && data[0] == blockPacked {
+			if size, err := s2.DecodedLen(data[1:]); err == nil && size > 1<<20 {
+				return
+			}
+		}
+		var list []campaign.Entry
+		if err := decodeBlock(data, 0, func(e campaign.Entry) { list = append(list, e) }); err != nil {
+			return
+		}
+		var w blockWriter
+		for i := range list {
+			w.add(&list[i], campaign.NewMark(list[i].Outcome, int(list[i].Attempts)))
+		}
+		var again []campaign.Entry
+		if len(list) > 0 {
+			if err := decodeBlock(w.b, 0, func(e campaign.Entry) { again = append(again, e) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff(list, again); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// FuzzSlices: likewise for slices.
+func FuzzSlices(f *testing.F) {
+	at := time.Unix(1_800_000_000, 0).UTC()
+	f.Add(encodeSlices([]slice{{Slice: campaign.Slice{Start: at, End: at.Add(time.Minute), Rows: 5, Recipients: 5}, booked: 10},
+		{Slice: campaign.Slice{Start: at.Add(time.Hour), First: 5, Rows: 9}}}))
+	f.Add([]byte{slicesFormat, 0})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		list, err := decodeSlices(data)
+		if err != nil {
+			return
+		}
+		again, err := decodeSlices(encodeSlices(list))
+		if err != nil || !cmp.Equal(plain(list), plain(again)) {
+			t.Errorf("%v became %v, %v", list, again, err)
+		}
+	})
+}
+
+// FuzzRefusals, FuzzRecord: no panic.
+func FuzzRefusals(f *testing.F) {
+	f.Add(s2.Encode(nil, appendRefusal(nil, &campaign.Refusal{Line: 7, Outcome: campaign.Rejected, ContactCode: "3.4E+10", Reason: "ruined"})))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if size, err := s2.DecodedLen(data); err == nil && size > 1<<20 {
+			return
+		}
+		_, _ = decodeRefusals(data)
+	})
+}
+
+func FuzzRecord(f *testing.F) {
+	rec := record{id: "20260101-000007", state: campaign.StateSending, due: 7, application: 1, planned: 20, rows: 10, messages: 2, channels: []uint8{2, 1}}
+	f.Add(rec.encode())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		rec, err := decodeRecord(data)
+		if err != nil {
+			return
+		}
+		again, err := decodeRecord(rec.encode())
+		if err != nil || !cmp.Equal(rec, again, cmp.AllowUnexported(record{})) {
+			t.Errorf("%+v became %+v, %v", rec, again, err)
+		}
+		_, _ = decodeBooks(data)
+		_, _ = decodeSlotPage(data)
+		_, _ = decodeHeader(data)
+		_ = decodeTrailer(data)
+	})
+}
+
+// TestChunkKeepsEverything: whatever the cells hold.
+func TestChunkKeepsEverything(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		values := rapid.IntRange(0, 4).Draw(t, "values")
+		cell := rapid.OneOf(rapid.String(), rapid.StringMatching(`[0-9+./: -]{0,20}`), rapid.Just(""))
+		rows := &campaign.Rows{}
+		rows.Reset(campaign.ChunkRows, values)
+		for range rapid.IntRange(1, 50).Draw(t, "rows") {
+			rows.Lines = append(rows.Lines, rapid.Uint32().Draw(t, "line"))
+			rows.Channels = append(rows.Channels, rapid.Uint8().Draw(t, "channel"))
+			rows.Contacts.AppendString(cell.Draw(t, "contact"))
+			for i := range values {
+				rows.Values[i].AppendString(cell.Draw(t, "value"))
+			}
+		}
+		var got campaign.Rows
+		got.Reset(0, 7) // what was there before doesn't matter
+		if err := (&unpacker{}).chunk(Pack(rows).data, campaign.ChunkRows, &got); err != nil {
+			t.Fatal(err)
+		}
+		text := func(r *campaign.Rows) (out []string) {
+			for i := range r.Len() {
+				out = append(out, string(r.Contacts.At(i)))
+				for j := range r.Values {
+					out = append(out, string(r.Values[j].At(i)))
+				}
+			}
+			return out
+		}
+		if diff := cmp.Diff(text(rows), text(&got)); diff != "" || !cmp.Equal(rows.Lines, got.Lines) || !cmp.Equal(rows.Channels, got.Channels) || got.First != rows.First {
+			t.Fatal(diff)
+		}
+	})
+}

@@ -1,0 +1,111 @@
+package store
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// TestVerifyFinds breaks one invariant after the other.
+func TestVerifyFinds(t *testing.T) {
+	grid := testGrid(600)
+	for name, c := range map[string]struct {
+		spoil func(t *tx, n uint64) error
+		words string
+	}{
+		"counts": {func(t *tx, n uint64) error {
+			b, _ := t.books(n)
+			b.counts[campaign.Sent]++
+			return t.putBooks(n, &b)
+		}, "planned"},
+		"marks": {func(t *tx, n uint64) error {
+			b, _ := t.books(n)
+			b.counts[campaign.Sent]++
+			b.counts[campaign.Pending]--
+			return t.putBooks(n, &b)
+		}, "add up"},
+		"mark": {func(t *tx, n uint64) error { return t.bucket(bucketMarks).Put(key12(n, 0), make([]byte, 4096)) }, "add up"},
+		"strange mark": {func(t *tx, n uint64) error {
+			marks := make([]byte, 4096)
+			marks[7] = 15
+			return t.bucket(bucketMarks).Put(key12(n, 0), marks)
+		}, "numbered 15"},
+		"short marks": {func(t *tx, n uint64) error { return t.bucket(bucketMarks).Put(key12(n, 0), make([]byte, 5)) }, "marks"},
+		"chunk":       {func(t *tx, n uint64) error { return t.bucket(bucketChunks).Put(key12(n, 1), []byte("what")) }, "chunk 1"},
+		"chunk gone":  {func(t *tx, n uint64) error { return t.bucket(bucketChunks).Delete(key12(n, 1)) }, "chunk 1"},
+		"in flight":   {func(t *tx, n uint64) error { return t.bucket(bucketInFlight).Put(key12(n, 0), []byte{0, 0, 0, 9}) }, "in flight"},
+		"details":     {func(t *tx, n uint64) error { return t.bucket(bucketOutcomes).Put(key14(n, 0, 0), []byte{9}) }, "outcomes"},
+		"timeline":    {func(t *tx, n uint64) error { return t.bucket(bucketTimeline).Put(keyTimeline(5, n), nil) }, "time that isn't its own"},
+		"timeline lost": {func(t *tx, n uint64) error {
+			rec, _ := t.record(n)
+			return t.bucket(bucketTimeline).Delete(keyTimeline(rec.due, n))
+		}, "timeline is wrong"},
+		"record":     {func(t *tx, n uint64) error { return t.bucket(bucketActive).Delete(key8(n)) }, "active"},
+		"bad record": {func(t *tx, n uint64) error { return t.bucket(bucketActive).Put(key8(n), []byte{1}) }, "record"},
+		"other state": {func(t *tx, n uint64) error {
+			rec, _ := t.record(n)
+			rec.state = campaign.StateHeld
+			return t.putRecord(n, rec)
+		}, "its record"},
+		"retry": {func(t *tx, n uint64) error {
+			return t.bucket(bucketWaiting).Put(keyWaiting(n, 1, 1), make([]byte, 8))
+		}, "no time"},
+		"slices": {func(t *tx, n uint64) error {
+			list, _ := t.slices(n)
+			list[1].First--
+			return t.putSlices(n, list)
+		}, "overlap"},
+		"bad slices": {func(t *tx, n uint64) error { return t.bucket(bucketSlices).Put(key8(n), []byte{7}) }, "slices"},
+		"booked": {func(t *tx, n uint64) error {
+			list, _ := t.slices(n)
+			list[1].booked++
+			return t.putSlices(n, list)
+		}, "booked"},
+		"digest": {func(t *tx, n uint64) error {
+			return t.bucket(bucketDigests).Put(make([]byte, 32), append(key8(n), key8(9)...))
+		}, "digest"},
+		"digest key": {func(t *tx, n uint64) error { return t.bucket(bucketDigests).Put([]byte("x"), []byte("y")) }, "digest"},
+		"orphan":     {func(t *tx, n uint64) error { return t.bucket(bucketChunks).Put(key12(99, 0), []byte("x")) }, "which there isn't"},
+		"short key":  {func(t *tx, n uint64) error { return t.bucket(bucketMarks).Put([]byte("x"), []byte("x")) }, "key of 1 bytes"},
+		"states":     {func(t *tx, n uint64) error { return t.countState("", campaign.StateHeld) }, "each state"},
+		"slot page":  {func(t *tx, n uint64) error { return t.bucket(bucketSlots).Put(keySlots(1, 1), []byte("x")) }, "slot counts"},
+		"slots gone": {func(t *tx, n uint64) error { return t.dropPrefix(bucketSlots, nil) }, "no message booked"},
+		"header": {func(t *tx, n uint64) error {
+			return t.bucket(bucketSendings).Put(key8(n), []byte("\x01\x02\x00\x00\x00\x00\x00\x00\x00\x00\x01{"))
+		}, "header"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := openTest(t)
+			head := accept(t, s, draft{rows: 5000, at: time.Now().Add(time.Hour), digest: digestA}, grid)
+			commit(t, s, entry(head.ID, 0, 1, campaign.InFlight, 1))
+			commit(t, s, entry(head.ID, 0, 1, campaign.Sent, 1))
+			verify(t, s)
+			if err := s.update(func(t *tx) error { return c.spoil(t, head.ID.Number()) }); err != nil {
+				t.Fatal(err)
+			}
+			found := strings.Join(s.Verify(true), "\n")
+			if !strings.Contains(found, c.words) {
+				t.Errorf("found %q, want something with %q", found, c.words)
+			}
+		})
+	}
+}
+
+func TestVerifyStopsSomewhere(t *testing.T) {
+	s := openTest(t)
+	if err := s.update(func(t *tx) error {
+		for n := range uint64(300) {
+			if err := t.bucket(bucketCounts).Put(key8(n+100), nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if found := s.Verify(false); len(found) != maxFindings {
+		t.Errorf("%d findings", len(found))
+	}
+}
