@@ -24,6 +24,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
+	"campaignd/internal/failpoint"
 	"campaignd/internal/intake"
 	"campaignd/internal/send"
 	"campaignd/internal/store"
@@ -86,7 +87,7 @@ func Open(o Options) (*Daemon, error) {
 	if d.metrics, err = control.NewMetrics(d.registry); err != nil {
 		return nil, err
 	}
-	d.store, err = store.Open(filepath.Join(o.Config.StateDir, storeName), store.Options{})
+	d.store, err = store.Open(filepath.Join(o.Config.StateDir, storeName), store.Options{NoSync: failpoint.Setting("NOSYNC") != ""})
 	if err != nil {
 		return nil, err
 	}
