@@ -44,7 +44,11 @@ type Options struct {
 	Getenv  func(string) string
 	Notify  func(state string) // tells the service manager (sd_notify); nil: nobody listens
 	Now     func() time.Time   // nil: time.Now
-	Quiet   bool               // no control socket and no HTTP: for tests of what is between inbox and channel
+	Quiet   bool               // no control socket, no HTTP, no file events: for tests of what is between inbox and channel, in virtual time
+
+	// Drivers makes every channel's driver, at start and at every reload; nil: OpenDrivers.
+	// Tests put channels here that note what was sent when.
+	Drivers func(c *config.Config, getenv func(string) string) (Drivers, error)
 }
 
 // Daemon is one running campaignd. Make it with Open, then Run it.
@@ -75,8 +79,11 @@ func Open(o Options) (*Daemon, error) {
 	if o.Notify == nil {
 		o.Notify = func(string) {}
 	}
+	if o.Drivers == nil {
+		o.Drivers = OpenDrivers
+	}
 	d := &Daemon{opts: o, log: o.Log, now: o.Now, config: o.Config, startedAt: o.Now(), configAt: o.Now()}
-	drivers, err := OpenDrivers(o.Config, o.Getenv)
+	drivers, err := o.Drivers(o.Config, o.Getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +107,7 @@ func Open(o Options) (*Daemon, error) {
 		Store: d.store, StateDir: o.Config.StateDir, Checker: d.checker(o.Config, drivers), Steering: d.send,
 		Accepted: func(campaign.ID) { d.send.Kick() }, Log: o.Log, Now: o.Now,
 	})
-	d.inboxes = newInboxes(d.intake, o.Log)
+	d.inboxes = newInboxes(d.intake, o.Log, o.Quiet)
 	return d, nil
 }
 
@@ -258,7 +265,7 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 		d.log.Error("reload: the old configuration stays", "errors", problems.Count, "first", problems.List[0].String())
 		return &control.Error{Code: control.CodeInvalid, Message: "the configuration is wrong; the old one stays in force", Problems: problems.List}
 	}
-	drivers, err := OpenDrivers(c, d.opts.Getenv)
+	drivers, err := d.opts.Drivers(c, d.opts.Getenv)
 	if err != nil {
 		d.keepOld(err.Error())
 		d.log.Error("reload: the old configuration stays", "err", err)

@@ -13,8 +13,9 @@ import (
 
 // inboxes runs one watcher an inbox and changes them at a reload.
 type inboxes struct {
-	handler watch.Handler
-	log     *slog.Logger
+	handler  watch.Handler
+	log      *slog.Logger
+	noEvents bool
 
 	mu      sync.Mutex // guards all below
 	ctx     context.Context
@@ -31,8 +32,8 @@ type watching struct {
 	done    chan struct{}
 }
 
-func newInboxes(handler watch.Handler, log *slog.Logger) *inboxes {
-	return &inboxes{handler: handler, log: log, running: map[string]*watching{}}
+func newInboxes(handler watch.Handler, log *slog.Logger, noEvents bool) *inboxes {
+	return &inboxes{handler: handler, log: log, noEvents: noEvents, running: map[string]*watching{}}
 }
 
 // run watches until ctx ends.
@@ -79,7 +80,7 @@ func (m *inboxes) start(in config.Inbox, c *config.Config) *watching {
 	w := &watching{config: in, rescan: c.RescanText, cancel: cancel, done: make(chan struct{})}
 	w.watcher = watch.New(watch.Options{
 		Path: in.Path, Settle: in.Settle, SidecarWait: in.SidecarWait, PairTimeout: in.PairTimeout,
-		RequireSidecar: in.RequireSidecar, Ignore: in.Ignore, Rescan: c.Rescan, Log: m.log,
+		RequireSidecar: in.RequireSidecar, Ignore: in.Ignore, Rescan: c.Rescan, Log: m.log, NoEvents: m.noEvents,
 	}, m.handler)
 	m.wait.Go(func() {
 		defer close(w.done)

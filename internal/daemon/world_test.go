@@ -1,0 +1,362 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+	"campaignd/internal/report"
+	"campaignd/internal/send"
+	"campaignd/internal/send/null"
+)
+
+// world is a machine in a bubble of virtual time: folders, a daemon that can be
+// stopped and started, a clock on the wall that can be set, and a channel that
+// notes what was sent when.
+type world struct {
+	t       testing.TB
+	dir     string
+	config  string // TOML after the common part
+	batch   int
+	skew    atomic.Int64 // how far the wall clock is from virtual time, nanoseconds
+	answer  func(m *send.Message) send.Result
+	verbose bool
+
+	running *Daemon
+	stop    func()
+
+	mu   sync.Mutex // guards sent
+	sent []sent
+}
+
+// sent is one attempt.
+type sent struct {
+	app     int64
+	sending campaign.ID
+	contact string
+	number  int
+	attempt int
+	key     string
+	due     time.Time
+	wall    time.Time // by the wall clock
+	at      time.Time // by virtual time, which never jumps
+}
+
+// The day on which most stories begin: a Wednesday.
+var day = time.Date(2026, 3, 4, 0, 0, 0, 0, time.UTC)
+
+func at(hour, minute int) time.Time {
+	return day.Add(time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute)
+}
+
+// shop is an application that slices, with one channel.
+func shop(id int, more, slicing string) string {
+	return fmt.Sprintf("\n[[applications]]\nid = %d\n%s\nslicing = {%s}\n[applications.channels.push]\ndriver = \"null\"\n", id, more, slicing)
+}
+
+// tenMinutes are slots for 100 messages each.
+const tenMinutes = `enabled = true, slot = "10m", capacity = 100`
+
+// story runs test in a bubble whose clock stands at start. The daemon isn't started yet.
+func story(t *testing.T, start time.Time, applications string, test func(w *world)) {
+	t.Helper()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, dir, start, applications)
+		defer w.down()
+		test(w)
+	})
+}
+
+func newWorld(t testing.TB, dir string, start time.Time, applications string) *world {
+	w := &world{t: t, dir: dir, batch: 1, config: applications}
+	time.Sleep(time.Until(start)) // nothing runs yet: no time at all
+	for _, sub := range []string{"in", "campaigns"} {
+		w.check(os.MkdirAll(filepath.Join(dir, sub), 0o755))
+	}
+	for _, app := range []int{1, 2} {
+		for _, n := range []int{1, 2, 3, 5} {
+			items := strings.Repeat(`{"body": "Hello {{name}}"},`, n)
+			w.write(fmt.Sprintf("campaigns/%d-%d.json", app, n), fmt.Sprintf(`{"id": %d, "applicationId": %d, "enabled": true, "channelTypes": ["push"], "messageContent": [%s]}`,
+				n, app, strings.TrimSuffix(items, ",")))
+		}
+	}
+	return w
+}
+
+func (w *world) check(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) write(name, text string) {
+	w.t.Helper()
+	w.check(os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o644))
+}
+
+// now is what the wall clock shows.
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.skew.Load())) }
+
+// up starts the daemon.
+func (w *world) up() {
+	w.t.Helper()
+	w.write("campaignd.toml", fmt.Sprintf("state_dir = %q\ncampaigns_dir = %q\n[[inboxes]]\npath = %q\napplication = 1\ncampaign = 1\nrequire_sidecar = true\n%s",
+		filepath.Join(w.dir, "var"), filepath.Join(w.dir, "campaigns"), filepath.Join(w.dir, "in"), w.config))
+	c, problems := config.Load(filepath.Join(w.dir, "campaignd.toml"))
+	for _, p := range problems.List {
+		w.t.Fatal(p)
+	}
+	log := slog.New(slog.DiscardHandler)
+	if w.verbose {
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	d, err := Open(Options{Config: c, Version: "test", Log: log, Getenv: func(string) string { return "" }, Now: w.now, Quiet: true, Drivers: w.drivers})
+	w.check(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	w.running, w.stop = d, func() {
+		cancel()
+		if err := <-ended; err != nil {
+			w.t.Errorf("the daemon ends with: %v", err)
+		}
+	}
+	synctest.Wait()
+}
+
+// down stops the daemon, if it runs.
+func (w *world) down() {
+	if w.running != nil {
+		w.stop()
+		w.running = nil
+	}
+}
+
+// pass lets time pass.
+func (w *world) pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// until lets time pass until the wall clock shows at.
+func (w *world) until(at time.Time) { w.pass(at.Sub(w.now())) }
+
+// jump sets the wall clock forth or, if d is negative, back.
+func (w *world) jump(d time.Duration) { w.skew.Add(int64(d)) }
+
+// drivers makes the noting channels.
+func (w *world) drivers(c *config.Config, _ func(string) string) (Drivers, error) {
+	all := Drivers{}
+	for _, a := range c.Applications {
+		all[a.ID] = map[string]send.Channel{}
+		for name := range a.Channels {
+			all[a.ID][name] = &noting{null.New(w.batch), w}
+		}
+	}
+	return all, nil
+}
+
+// noting is a channel that notes what it is given.
+type noting struct {
+	*null.Channel
+	w *world
+}
+
+func (n *noting) Send(_ context.Context, msgs []*send.Message, results []send.Result) {
+	wall, now := n.w.now(), time.Now()
+	for i, m := range msgs {
+		results[i] = send.Result{Verdict: send.VerdictSent}
+		if n.w.answer != nil {
+			results[i] = n.w.answer(m)
+		}
+		n.w.mu.Lock()
+		n.w.sent = append(n.w.sent, sent{m.ApplicationID, m.SendingID, m.ContactCode, m.Number, m.Attempt, m.Key, m.DueAt, wall.UTC(), now})
+		n.w.mu.Unlock()
+	}
+}
+
+// all is what was sent so far, in order.
+func (w *world) all() []sent {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.sent)
+}
+
+// of is what was sent of one drop.
+func (w *world) of(name string) []sent {
+	return slices.DeleteFunc(w.all(), func(s sent) bool { return !strings.HasPrefix(s.contact, name+"-") })
+}
+
+// drop puts a drop of n rows into the inbox. sidecar are its keys and values, in turn.
+func (w *world) drop(name string, n int, sidecar ...any) {
+	w.t.Helper()
+	var csv strings.Builder
+	csv.WriteString("code,name\n")
+	for i := range n {
+		fmt.Fprintf(&csv, "%s-%d,Ada\n", name, i)
+	}
+	keys := map[string]any{}
+	for i := 0; i < len(sidecar); i += 2 {
+		v := sidecar[i+1]
+		if at, ok := v.(time.Time); ok {
+			v = at.UTC().Format(time.RFC3339)
+		}
+		keys[sidecar[i].(string)] = v
+	}
+	text, err := json.Marshal(keys)
+	w.check(err)
+	w.write("in/"+name+".csv", csv.String())
+	w.write("in/"+name+".layout.json", `{"contact": {"contactCode": "{{code}}", "channelType": "push"}, "customFields": {"name": "{{name}}"}}`)
+	w.write("in/"+name+".schedule.json", string(text))
+}
+
+// take is drop, and the time that intake needs for it.
+func (w *world) take(name string, n int, sidecar ...any) {
+	w.t.Helper()
+	w.drop(name, n, sidecar...)
+	w.pass(25 * time.Second)
+	if w.folder(name) == "" {
+		w.t.Fatalf("%s was not taken in", name)
+	}
+}
+
+// folder is where the drop's folder is, "" if it wasn't claimed.
+func (w *world) folder(name string) string {
+	w.t.Helper()
+	found, err := filepath.Glob(filepath.Join(w.dir, "in", "*", name+".2*"))
+	w.check(err)
+	if len(found) > 1 {
+		w.t.Fatalf("%s is in several folders: %q", name, found)
+	}
+	return strings.Join(found, "")
+}
+
+// id is the sending that the drop became.
+func (w *world) id(name string) campaign.ID {
+	w.t.Helper()
+	id := campaign.ID(strings.TrimPrefix(filepath.Ext(w.folder(name)), "."))
+	if !id.Valid() {
+		w.t.Fatalf("%s has become no sending", name)
+	}
+	return id
+}
+
+// report is the drop's report.json if it is over, else its status.json.
+func (w *world) report(name string) report.Document {
+	w.t.Helper()
+	folder := w.folder(name)
+	data, err := os.ReadFile(filepath.Join(folder, "report.json"))
+	if err != nil {
+		data, err = os.ReadFile(filepath.Join(folder, "status.json"))
+	}
+	w.check(err)
+	var doc report.Document
+	w.check(json.Unmarshal(data, &doc))
+	return doc
+}
+
+// text is what the drop's report.txt says.
+func (w *world) text(name string) string {
+	w.t.Helper()
+	data, err := os.ReadFile(filepath.Join(w.folder(name), "report.txt"))
+	w.check(err)
+	return string(data)
+}
+
+// state fails the test unless the drop's sending is in the state.
+func (w *world) state(name string, want campaign.State) {
+	w.t.Helper()
+	if got := w.report(name); got.State != want {
+		w.t.Errorf("%s is %s (%s), want %s", name, got.State, got.Reason, want)
+	}
+}
+
+// slotted is how many of the sent messages went out in each slot of the length, by its
+// start as HH:MM:SS of UTC, with the date if that isn't the first's.
+func slotted(list []sent, slot time.Duration) map[string]int {
+	counts := map[string]int{}
+	for _, s := range list {
+		start := s.wall.Truncate(slot) // slots and Truncate agree for lengths that divide a day
+		counts[clock(start)]++
+	}
+	return counts
+}
+
+func clock(at time.Time) string {
+	if days := int(at.Sub(day) / (24 * time.Hour)); days != 0 {
+		return fmt.Sprintf("+%d %s", days, at.UTC().Format("15:04:05"))
+	}
+	return at.UTC().Format("15:04:05")
+}
+
+// planned is the same of a report's slices.
+func planned(doc report.Document) map[string]int {
+	counts := map[string]int{}
+	for _, s := range doc.Slices {
+		counts[clock(s.Start)] += int(s.Recipients)
+	}
+	return counts
+}
+
+// want fails the test unless got is what is wanted.
+func (w *world) want(what string, got map[string]int, want map[string]int) {
+	w.t.Helper()
+	if !maps.Equal(got, want) {
+		w.t.Errorf("%s:\n got %v\nwant %v", what, ordered(got), ordered(want))
+	}
+}
+
+func ordered(m map[string]int) string {
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		fmt.Fprintf(&b, "%s=%d ", k, m[k])
+	}
+	return b.String()
+}
+
+// steer does something to a drop's sending.
+func (w *world) steer(name string, do func(context.Context, campaign.ID) (campaign.State, error)) {
+	w.t.Helper()
+	if _, err := do(context.Background(), w.id(name)); err != nil {
+		w.t.Fatalf("%s: %v", name, err)
+	}
+	synctest.Wait()
+}
+
+// laws fails the test if what was sent broke one that holds always: no key sent twice
+// unless it failed, nothing before its time, no more than an application's capacity in a slot.
+func (w *world) laws(capacity map[int64]int, slot map[int64]time.Duration) {
+	w.t.Helper()
+	seen := map[string]int{}
+	slots := map[string]int{}
+	for _, s := range w.all() {
+		if seen[s.key]++; s.attempt != seen[s.key] {
+			w.t.Errorf("%s: attempt %d comes as number %d", s.key, s.attempt, seen[s.key])
+		}
+		if s.wall.Before(s.due) {
+			w.t.Errorf("%s was sent %s before its time", s.key, s.due.Sub(s.wall))
+		}
+		if s.attempt > 1 || slot[s.app] == 0 {
+			continue
+		}
+		at := fmt.Sprint("application ", s.app, " ", s.wall.Truncate(slot[s.app]).Format(time.DateTime))
+		if slots[at]++; slots[at] == capacity[s.app]+1 {
+			w.t.Errorf("%s: more than %d messages", at, capacity[s.app])
+		}
+	}
+}
