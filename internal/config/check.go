@@ -170,6 +170,13 @@ func (r *reader) checkChannel(ch *Channel, n *node, path string) {
 		r.fail(n.offset("retry_max"), path+".retry_max", "found %q, which is less than retry_base, %q",
 			calendar.FormatLength(ch.RetryMax), calendar.FormatLength(ch.RetryBase))
 	}
+	if ch.Driver == DriverWhatsApp {
+		for key, other := range map[string]string{"app_secret_file": "verify_token_file", "verify_token_file": "app_secret_file"} {
+			if e := n.keys[key]; e != nil && n.keys[other] == nil {
+				r.fail(e.at, path+"."+other, "is missing: %s needs it", key)
+			}
+		}
+	}
 	if ch.Driver != DriverSMTP {
 		return
 	}

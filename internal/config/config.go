@@ -121,6 +121,9 @@ type Channel struct {
 	PhoneNumberID string
 	TokenFile     string
 	DailyContacts int
+	// Both or none: with them listen takes WhatsApp's status webhooks for the number.
+	AppSecretFile   string
+	VerifyTokenFile string
 
 	Host            string // smtp
 	Port            int

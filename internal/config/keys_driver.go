@@ -29,6 +29,10 @@ func driverKeys() []Key {
 			"The access token").of(DriverWhatsApp).required(),
 		key(s, "daily_contacts", integer[int](0, 1_000_000_000), func(c *Channel) *int { return &c.DailyContacts },
 			"The most different contacts in any 24 hours; 0 is no limit").of(DriverWhatsApp).or(`0`),
+		key(s, "app_secret_file", text("", secretRef), func(c *Channel) *string { return &c.AppSecretFile },
+			"The app's secret, which signs the webhooks that tell what became of messages; without it none are taken").of(DriverWhatsApp),
+		key(s, "verify_token_file", text("", secretRef), func(c *Channel) *string { return &c.VerifyTokenFile },
+			"The verify token that was made up for Meta's form; goes with app_secret_file").of(DriverWhatsApp),
 
 		key(s, "host", text("host name or IP address", hostName), func(c *Channel) *string { return &c.Host },
 			"The mail server").of(DriverSMTP).required(),

@@ -48,6 +48,8 @@ headers = {X-Sender = "demo"}
 driver = "whatsapp"
 phone_number_id = "123"
 token_file = "t"
+app_secret_file = "s"
+verify_token_file = "v"
 [applications.channels.d]
 driver = "smtp"
 host = "mail.example"
