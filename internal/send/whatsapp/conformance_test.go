@@ -1,0 +1,76 @@
+package whatsapp
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"campaignd/internal/send"
+	"campaignd/internal/send/sendtest"
+)
+
+// manyContacts gives each message a contact of its own: the suite sends all to one,
+// which the driver would pace.
+type manyContacts struct {
+	*Channel
+	last atomic.Int64
+}
+
+func (m *manyContacts) Send(ctx context.Context, msgs []*send.Message, results []send.Result) {
+	for _, one := range msgs {
+		one.ContactCode = fmt.Sprintf("+34 600 %06d", m.last.Add(1))
+	}
+	m.Channel.Send(ctx, msgs, results)
+}
+
+func TestConformance(t *testing.T) {
+	retry := sendtest.Want{Verdict: send.VerdictRetry}
+	unknown := sendtest.Want{Verdict: send.VerdictUnknown}
+	hold := func(code string) sendtest.Want {
+		return sendtest.Want{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: code}
+	}
+	throttled := func(after time.Duration) sendtest.Want {
+		return sendtest.Want{Verdict: send.VerdictRetry, SlowDown: true, RetryAfter: after, Code: "HTTP 429"}
+	}
+	sendtest.Run(t, sendtest.Driver{
+		New: func(t *testing.T, server string) send.Channel {
+			c, err := New(Options{BaseURL: server, PhoneNumberID: phoneID, Token: token, Timeout: time.Second, Concurrency: 64})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return &manyContacts{Channel: c}
+		},
+		Item: welcome, Contact: "34600000001", Reply: `{"messaging_product":"whatsapp","messages":[{"id":"wamid.1","message_status":"accepted"}]}`,
+		Cases: map[sendtest.Case]sendtest.Want{
+			sendtest.Success:          {Verdict: send.VerdictSent, ProviderID: "wamid.1"},
+			sendtest.Accepted:         unknown, // Meta always names the message
+			sendtest.SlowServer:       unknown,
+			sendtest.ResetBefore:      retry,
+			sendtest.ResetAfter:       unknown,
+			sendtest.HalfReply:        unknown,
+			sendtest.HalfBody:         unknown,
+			sendtest.Garbage:          unknown,
+			sendtest.HugeBody:         unknown,
+			sendtest.HugeHeader:       unknown,
+			sendtest.Throttled:        throttled(0),
+			sendtest.ThrottledSeconds: throttled(7 * time.Second),
+			sendtest.ThrottledDate:    throttled(time.Hour),
+			sendtest.Unavailable:      {Verdict: send.VerdictUnknown, Code: "HTTP 503"},
+			sendtest.ServerError:      {Verdict: send.VerdictUnknown, Code: "HTTP 500"},
+			sendtest.Redirect:         hold(""),
+			sendtest.Unauthorized:     hold("HTTP 401"),
+			sendtest.Forbidden:        hold("HTTP 403"),
+			sendtest.BadRequest:       {Verdict: send.VerdictPermanent, Code: "HTTP 400"},
+			sendtest.NotFound:         hold("HTTP 404"),
+			// Not TooLarge: a content of megabytes never gets as far as a request.
+			sendtest.Unprocessable:    {Verdict: send.VerdictPermanent, Code: "HTTP 422"},
+			sendtest.BadCertificate:   hold(""),
+			sendtest.PlainAsTLS:       hold(""),
+			sendtest.Refused:          retry,
+			sendtest.Canceled:         retry,
+			sendtest.CutOff:           unknown,
+		},
+	})
+}
