@@ -399,6 +399,19 @@ func TestFailedCommit(t *testing.T) {
 	}
 }
 
+// TestPanicInCommit: a damaged page met at commit doesn't leave the writer's lock behind.
+func TestPanicInCommit(t *testing.T) {
+	s := openTest(t)
+	head := accept(t, s, draft{rows: 10}, nil)
+	s.commitTx = func(*bbolt.Tx) error { panic("page 7 already freed") }
+	if err := s.Commit(t.Context(), []campaign.Entry{entry(head.ID, 0, 1, campaign.InFlight, 1)}); !errors.Is(err, ErrDamaged) {
+		t.Errorf("commit: %v", err)
+	}
+	s.commitTx = (*bbolt.Tx).Commit
+	commit(t, s, entry(head.ID, 0, 1, campaign.InFlight, 1))
+	verify(t, s)
+}
+
 // TestFileGoneAfterFailedCommit: it says so, and goes on once the cause is gone.
 func TestFileGoneAfterFailedCommit(t *testing.T) {
 	s := openTest(t)

@@ -264,7 +264,13 @@ type Filter struct {
 	Before      campaign.ID      // only such with a smaller number; "": from the newest
 }
 
-// Sendings are the headers that f chooses, newest first.
+// unfinished reports whether f asks only for states in which a sending is in the bucket active.
+func (f *Filter) unfinished() bool {
+	return len(f.States) > 0 && !slices.ContainsFunc(f.States, campaign.State.Final)
+}
+
+// Sendings are the headers that f chooses, newest first. Asked for unfinished
+// ones alone it costs by their number, else by the number of all that are kept.
 func (s *Store) Sendings(f Filter) ([]*campaign.Sending, error) {
 	before := ^uint64(0)
 	if f.Before != "" {
@@ -276,14 +282,19 @@ func (s *Store) Sendings(f Filter) ([]*campaign.Sending, error) {
 	}
 	var out []*campaign.Sending
 	err := s.view(func(t *tx) error {
-		c := t.bucket(bucketSendings).Cursor()
-		k, v := c.Seek(key8(before))
-		if k == nil {
-			k, v = c.Last()
-		} else {
-			k, v = c.Prev()
+		headers, keys := t.bucket(bucketSendings), t.bucket(bucketSendings)
+		if f.unfinished() {
+			keys = t.bucket(bucketActive)
 		}
-		for ; k != nil && (f.Limit <= 0 || len(out) < f.Limit); k, v = c.Prev() {
+		c := keys.Cursor()
+		k, _ := c.Seek(key8(before))
+		if k == nil {
+			k, _ = c.Last()
+		} else {
+			k, _ = c.Prev()
+		}
+		for ; k != nil && (f.Limit <= 0 || len(out) < f.Limit); k, _ = c.Prev() {
+			v := headers.Get(k)
 			if len(v) < headerFixed {
 				return fmt.Errorf("list sendings: %w: %w", ErrDamaged, errCut)
 			}

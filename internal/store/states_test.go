@@ -98,6 +98,56 @@ func TestPitfall27ResultsAfterPause(t *testing.T) {
 	verify(t, s)
 }
 
+// TestRetries: each waits under its own time, which makes the sending due.
+func TestRetries(t *testing.T) {
+	s := openTest(t)
+	head := accept(t, s, draft{rows: 3, messages: 2}, nil)
+	at := time.Now().UTC().Add(time.Hour)
+	for row := range 3 {
+		e := entry(head.ID, row, 1, campaign.Retrying, 1)
+		e.NextAt, e.Code, e.Detail = at.Add(time.Duration(-row)*time.Minute), "503", "busy"
+		commit(t, s, entry(head.ID, row, 1, campaign.InFlight, 1))
+		commit(t, s, e)
+	}
+	ids, next, err := s.Due(time.Now())
+	if len(ids) > 0 || !next.Equal(at.Add(-2*time.Minute)) || err != nil {
+		t.Errorf("due %v, next %v, %v", ids, next, err)
+	}
+	got, err := s.Retries(head.ID)
+	if err != nil || len(got) != 3 || got[0].Row != 2 || got[2].Row != 0 || got[1].Code != "503" || !got[1].NextAt.Equal(at.Add(-time.Minute)) {
+		t.Errorf("retries %+v, %v", got, err)
+	}
+	commit(t, s, entry(head.ID, 2, 1, campaign.InFlight, 2))
+	again := entry(head.ID, 2, 1, campaign.Retrying, 2)
+	again.NextAt = at.Add(time.Hour)
+	commit(t, s, again)
+	if ids, _, err := s.Due(at); len(ids) != 1 || err != nil {
+		t.Errorf("due %v, %v", ids, err)
+	}
+	verify(t, s)
+	commit(t, s, entry(head.ID, 1, 1, campaign.InFlight, 2), entry(head.ID, 1, 1, campaign.Sent, 2),
+		entry(head.ID, 1, 2, campaign.InFlight, 1), entry(head.ID, 1, 2, campaign.Sent, 1))
+	if n, err := s.CloseOut(head.ID, campaign.Expired); n != 4 || err != nil {
+		t.Errorf("closed %d, %v", n, err)
+	}
+	if got, err := s.Retries(head.ID); len(got) != 0 || err != nil {
+		t.Errorf("retries %v, %v", got, err)
+	}
+	// What was said at the last attempt stays to be read.
+	if err := s.EachChunk(head.ID, func(_ *campaign.Rows, _ []campaign.Mark, entries []campaign.Entry) error {
+		if e := entries[0]; e.Row != 0 || e.Outcome != campaign.Expired || e.Detail != "busy" || e.Attempts != 1 {
+			t.Errorf("entry %+v", e)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.CloseOut(head.ID, campaign.Pending); !errors.Is(err, ErrState) {
+		t.Errorf("closed out as pending: %v", err)
+	}
+	verify(t, s)
+}
+
 // TestCancelWithMessagesInFlight: it has ended when the last answer is there.
 func TestCancelWithMessagesInFlight(t *testing.T) {
 	s := openTest(t)
@@ -342,6 +392,7 @@ func TestSendingsFilter(t *testing.T) {
 		"before":      {Filter{Before: ids[3]}, []int{2, 1, 0}},
 		"before none": {Filter{Before: ids[0]}, nil},
 		"application": {Filter{Application: 2, Limit: 3}, []int{11, 9, 7}},
+		"unfinished":  {Filter{States: []campaign.State{campaign.StateScheduled, campaign.StateHeld}, Limit: 3}, []int{11, 10, 8}},
 		"states":      {Filter{States: []campaign.State{campaign.StateRejected}}, []int{9, 6, 3, 0}},
 		"far":         {Filter{Before: "20260101-999999", Limit: 1}, []int{11}},
 	} {

@@ -104,11 +104,9 @@ func (s *Store) update(fn func(*tx) error) (err error) {
 	if err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}
-	finished := false
 	defer func() {
-		if !finished {
-			// fn failed or a damaged page made bbolt panic.
-			_ = t.Rollback() // its own error would hide the one that matters
+		if err != nil {
+			s.abandon(t)
 		}
 	}()
 	defer catch(&err)
@@ -123,7 +121,6 @@ func (s *Store) update(fn func(*tx) error) (err error) {
 		return fmt.Errorf("commit: %w", err)
 	}
 	id := t.ID()
-	finished = true
 	if err := s.commitTx(t); err != nil {
 		if err := s.settle(id, err); err != nil {
 			return err
@@ -134,6 +131,17 @@ func (s *Store) update(fn func(*tx) error) (err error) {
 		do()
 	}
 	return nil
+}
+
+// abandon ends a transaction that came to nothing: fn failed, or a damaged page
+// made bbolt panic, perhaps in the middle of its commit. Then it may do so again.
+func (s *Store) abandon(t *bbolt.Tx) {
+	defer func() {
+		if recover() != nil {
+			s.broken = true
+		}
+	}()
+	_ = t.Rollback() // a finished one says so; no error of it would matter beside the first
 }
 
 // settle finds out what became of a transaction whose commit failed. The meta page
