@@ -11,6 +11,7 @@ import (
 	"campaignd/internal/send/null"
 	"campaignd/internal/send/outbox"
 	"campaignd/internal/send/webhook"
+	"campaignd/internal/send/whatsapp"
 )
 
 // Drivers are the channels of every application, made and not yet used.
@@ -56,8 +57,21 @@ func openDriver(ch config.Channel, getenv func(string) string) (send.Channel, er
 			}
 		}
 		return webhook.New(webhook.Options{URL: ch.URL, Secret: secret, Headers: ch.Headers, Timeout: ch.Timeout, Concurrency: ch.Concurrency})
+	case "whatsapp":
+		return openWhatsApp(ch, getenv)
 	}
 	return nil, fmt.Errorf("this version has no driver %q", ch.Driver)
+}
+
+// openWhatsApp makes a WhatsApp channel with its token, which it reads again when Meta refuses it.
+func openWhatsApp(ch config.Channel, getenv func(string) string) (send.Channel, error) {
+	read := func() (string, error) { return config.ReadSecret(ch.TokenFile, getenv) }
+	token, err := read()
+	if err != nil {
+		return nil, err
+	}
+	return whatsapp.New(whatsapp.Options{BaseURL: ch.BaseURL, Version: ch.Version, PhoneNumberID: ch.PhoneNumberID,
+		Token: token, ReadToken: read, Timeout: ch.Timeout, Concurrency: ch.Concurrency})
 }
 
 // applications is the configuration as the dispatcher wants it.
