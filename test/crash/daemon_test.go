@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -17,7 +16,6 @@ import (
 type process struct {
 	w    *world
 	cmd  *exec.Cmd
-	log  string
 	gone chan struct{} // closed when it has ended
 }
 
@@ -28,8 +26,7 @@ func (w *world) start(env ...string) *process { return w.startUnder(nil, env...)
 func (w *world) startUnder(under []string, env ...string) *process {
 	w.t.Helper()
 	w.runs++
-	log := filepath.Join(w.dir, "campaignd.log")
-	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	out, err := os.OpenFile(w.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	w.must(err)
 	defer out.Close()
 	fmt.Fprintf(out, "=== run %d %s\n", w.runs, strings.Join(env, " "))
@@ -39,7 +36,7 @@ func (w *world) startUnder(under []string, env ...string) *process {
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir}, env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: w.as}
 	w.must(cmd.Start())
-	p := &process{w: w, cmd: cmd, log: log, gone: make(chan struct{})}
+	p := &process{w: w, cmd: cmd, gone: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait() // how it ended is looked at where it matters
 		close(p.gone)
@@ -135,7 +132,7 @@ func (w *world) logged(texts ...string) bool {
 }
 
 func (w *world) loggedTimes(texts ...string) int {
-	data, _ := os.ReadFile(filepath.Join(w.dir, "campaignd.log"))
+	data, _ := os.ReadFile(w.log)
 	if i := bytes.LastIndex(data, []byte("=== run")); i >= 0 {
 		data = data[i:]
 	}
@@ -154,7 +151,7 @@ lines:
 
 // tail is the end of the log, for a test that failed.
 func (w *world) tail() string {
-	data, _ := os.ReadFile(filepath.Join(w.dir, "campaignd.log"))
+	data, _ := os.ReadFile(w.log)
 	if len(data) > 6000 {
 		data = data[len(data)-6000:]
 	}

@@ -17,6 +17,7 @@ type world struct {
 	inbox  string
 	state  string
 	config string
+	log    string // outlives a file system that is cut off
 	hook   *receiver
 	runs   int
 	last   *process
@@ -96,7 +97,7 @@ func newWorld(t *testing.T, s settings) *world {
 	}
 	w.inbox, w.state = filepath.Join(w.dir, "inbox"), filepath.Join(w.dir, "state")
 	campaigns := filepath.Join(w.dir, "campaigns")
-	w.config = filepath.Join(w.dir, "campaignd.toml")
+	w.config, w.log = filepath.Join(w.dir, "campaignd.toml"), filepath.Join(w.dir, "campaignd.log")
 	for _, dir := range []string{w.inbox, w.state, campaigns} {
 		w.must(os.MkdirAll(dir, 0o755))
 	}
