@@ -34,7 +34,7 @@ func At(name Name) { _ = Err(name) }
 func Err(name Name) error {
 	for _, f := range plan()[name] {
 		if n := f.passed.Add(1); n >= f.from && n <= f.to {
-			return f.strike()
+			return f.strike(name)
 		}
 	}
 	return nil
@@ -50,7 +50,7 @@ type fault struct {
 	passed   atomic.Int64
 }
 
-func (f *fault) strike() error {
+func (f *fault) strike(name Name) error {
 	switch f.how {
 	case "":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // there is no afterwards
@@ -63,6 +63,7 @@ func (f *fault) strike() error {
 			time.Sleep(5 * time.Millisecond)
 		}
 	}
+	fmt.Fprintf(os.Stderr, "failpoint %s: %v\n", name, f.err) // a test holds the log against it
 	return f.err
 }
 
