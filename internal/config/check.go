@@ -189,4 +189,25 @@ func (r *reader) checkChannel(ch *Channel, n *node, path string) {
 	if ch.Username != "" && ch.TLS == "none" && !thisMachine(ch.Host) {
 		r.fail(n.offset("tls"), path+".tls", "is \"none\" and would send the password in the clear: write \"starttls\" or \"tls\"")
 	}
+	r.checkDKIM(n, path)
+}
+
+// checkDKIM has the three keys of a signature be there together.
+func (r *reader) checkDKIM(n *node, path string) {
+	var first *entry
+	var missing []string
+	for _, name := range []string{"dkim_domain", "dkim_selector", "dkim_key_file"} {
+		switch e := n.keys[name]; {
+		case e == nil:
+			missing = append(missing, name)
+		case first == nil:
+			first = e
+		}
+	}
+	if first == nil {
+		return
+	}
+	for _, name := range missing {
+		r.fail(first.at, path+"."+name, "is missing: dkim_domain, dkim_selector and dkim_key_file belong together")
+	}
 }

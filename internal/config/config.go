@@ -133,6 +133,9 @@ type Channel struct {
 	From            string
 	ReplyTo         string
 	ListUnsubscribe string
+	DKIMDomain      string
+	DKIMSelector    string
+	DKIMKeyFile     string
 }
 
 // Application returns the application with the id, nil if there is none.

@@ -49,6 +49,12 @@ func driverKeys() []Key {
 		key(s, "reply_to", text("mail address", mailAddress), func(c *Channel) *string { return &c.ReplyTo },
 			"Where answers go; without it to from").of(DriverSMTP),
 		key(s, "list_unsubscribe", text("mailto: or https:", unsubscribe), func(c *Channel) *string { return &c.ListUnsubscribe },
-			"The address of the List-Unsubscribe header (RFC 2369)").of(DriverSMTP),
+			"The address of the List-Unsubscribe header (RFC 2369); {{key}} and {{contact}} in it stand for the message's key and the address it goes to").of(DriverSMTP),
+		key(s, "dkim_domain", text("domain", hostName), func(c *Channel) *string { return &c.DKIMDomain },
+			"The domain that messages are signed for (DKIM); without it they are not signed here").of(DriverSMTP),
+		key(s, "dkim_selector", text("name", selector), func(c *Channel) *string { return &c.DKIMSelector },
+			"The selector under which the domain publishes the key").of(DriverSMTP),
+		key(s, "dkim_key_file", text("", secretRef), func(c *Channel) *string { return &c.DKIMKeyFile },
+			"The private key in PEM, RSA or Ed25519").of(DriverSMTP),
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 	_ "time/tzdata" // the zones must be there on a machine that has none
 
+	"campaignd/internal/campaign"
 	"campaignd/internal/pinpoint"
 )
 
@@ -123,12 +124,30 @@ func mailAddress(s string) error {
 	return nil
 }
 
+// unsubscribe is a List-Unsubscribe address. Its variables are the driver's, not a campaign's.
 func unsubscribe(s string) error {
+	segments, _, err := campaign.Split(s)
+	if err != nil {
+		return fmt.Errorf("found %q: %w", clip(s), err)
+	}
+	for _, segment := range segments {
+		if v := segment.Variable; v != "" && v != "key" && v != "contact" {
+			return fmt.Errorf("found {{%s}}, where {{key}} and {{contact}} are what can stand in it", clip(v))
+		}
+	}
 	u, err := url.Parse(s)
 	if err == nil && (u.Scheme == "mailto" && mailAddress(u.Opaque) == nil || u.Scheme == "https" && u.Hostname() != "") {
 		return nil
 	}
 	return fmt.Errorf("found %q where \"mailto:address\" or an https URL is wanted", clip(s))
+}
+
+// selector is a DKIM selector: labels of a host name (RFC 6376, 3.1).
+func selector(s string) error {
+	if hostName(s) != nil || strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != "" {
+		return fmt.Errorf("found %q where a name such as \"mail2026\" is wanted", clip(s))
+	}
+	return nil
 }
 
 // headerName reports whether s can be the name of an HTTP header (RFC 9110, 5.6.2).

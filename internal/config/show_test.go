@@ -58,6 +58,9 @@ password_file = "p"
 from = "Shop <shop@example.com>"
 reply_to = "help@example.com"
 list_unsubscribe = "mailto:u@example.com"
+dkim_domain = "example.com"
+dkim_selector = "s"
+dkim_key_file = "k"
 [[applications]]
 id = 2
 [applications.channels.n]

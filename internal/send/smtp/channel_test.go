@@ -1,0 +1,344 @@
+package smtp
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	server "github.com/emersion/go-smtp"
+
+	"campaignd/internal/send"
+	"campaignd/internal/send/sendtest"
+)
+
+// TestConformance is the part of the suite that isn't about HTTP, against emersion/go-smtp.
+func TestConformance(t *testing.T) {
+	box := newLetterbox(t, func(b *letterbox) { b.keep = false })
+	retry := sendtest.Want{Verdict: send.VerdictRetry}
+	sendtest.Run(t, sendtest.Driver{
+		New: func(t *testing.T, address string) send.Channel {
+			o := options(box.port)
+			o.Concurrency, o.Timeout = 8, 10*time.Second
+			if strings.Contains(t.Name(), "refused") || strings.Contains(t.Name(), "reset") {
+				u, err := url.Parse(address)
+				if err != nil {
+					t.Fatal(err)
+				}
+				o.Port, _ = strconv.Atoi(u.Port())
+			}
+			c, err := New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		},
+		Item: `{"subject":"Hello","text":"Hello {{name}}","html":"<p>Hello {{name}}</p>"}`, Contact: contact,
+		Count: func() int { return int(box.count.Load()) },
+		Cases: map[sendtest.Case]sendtest.Want{
+			sendtest.Success:     {Verdict: send.VerdictSent, ProviderID: "20260102-000001-3-1-0123abcd@example.com"},
+			sendtest.Refused:     retry,
+			sendtest.ResetBefore: retry,
+			sendtest.Canceled:    retry,
+		},
+	})
+	if n := box.connections.Load(); n > 8*6 {
+		t.Errorf("%d connections for 6 channels of 8 at most", n)
+	}
+}
+
+// TestOneConnection sends 10,000 messages over one.
+func TestOneConnection(t *testing.T) {
+	box := newLetterbox(t, func(b *letterbox) { b.keep = false })
+	o := options(box.port)
+	o.Concurrency = 1
+	c := channel(t, o)
+	n := 10_000
+	if testing.Short() {
+		n /= 10
+	}
+	m := hello(t)
+	results := make([]send.Result, 1)
+	began := time.Now()
+	for i := range n {
+		if c.Send(t.Context(), []*send.Message{m}, results); results[0].Verdict != send.VerdictSent {
+			t.Fatalf("message %d: %+v", i, results[0])
+		}
+	}
+	t.Logf("%.0f messages a second", float64(n)/time.Since(began).Seconds())
+	if got := box.count.Load(); got != int64(n) || box.connections.Load() != 1 {
+		t.Errorf("%d messages over %d connections; want %d over 1", got, box.connections.Load(), n)
+	}
+}
+
+// TestBound: many at once never have more connections than concurrency, and all get through.
+func TestBound(t *testing.T) {
+	box := newLetterbox(t, nil)
+	o := options(box.port)
+	o.Concurrency, o.Timeout = 3, 10*time.Second
+	c := channel(t, o)
+	var wg sync.WaitGroup
+	for range 50 {
+		m := hello(t)
+		wg.Go(func() {
+			if res := try(t, c, m); res.Verdict != send.VerdictSent {
+				t.Errorf("%+v", res)
+			}
+		})
+	}
+	wg.Wait()
+	if n := box.connections.Load(); n > 3 {
+		t.Errorf("%d connections; 3 are allowed", n)
+	}
+}
+
+// TestServerClosesIdle: a kept connection that is gone is replaced at once, whether the server said
+// so or not, and the message goes out once.
+func TestServerClosesIdle(t *testing.T) {
+	for name, first := range map[string]map[string]string{
+		"closed after a message": with("end", "250 Ok"+hangUp),
+		"421 at the next":        usual(), // its MAIL is changed below
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t, first, usual())
+			c := channel(t, options(s.port))
+			if res := try(t, c, hello(t)); res.Verdict != send.VerdictSent {
+				t.Fatalf("%+v", res)
+			}
+			if strings.HasPrefix(name, "421") {
+				first["MAIL"] = "421 4.4.2 idle too long" + hangUp
+			}
+			if res := try(t, c, hello(t)); res.Verdict != send.VerdictSent {
+				t.Errorf("%+v", res)
+			}
+			if s.connections.Load() != 2 || s.ended.Load() != 2 {
+				t.Errorf("%d connections, %d messages; want 2 and 2", s.connections.Load(), s.ended.Load())
+			}
+		})
+	}
+}
+
+// TestReconnectsOnce: a server that closes every connection is not tried again and again.
+func TestReconnectsOnce(t *testing.T) {
+	s := newScript(t, with("end", "250 Ok"+hangUp), with("MAIL", hangUp))
+	c := channel(t, options(s.port))
+	if res := try(t, c, hello(t)); res.Verdict != send.VerdictSent {
+		t.Fatalf("%+v", res)
+	}
+	if res := try(t, c, hello(t)); res.Verdict != send.VerdictRetry || s.connections.Load() != 2 {
+		t.Errorf("%+v after %d connections", res, s.connections.Load())
+	}
+}
+
+// TestRefusalKeepsConnection: one refused recipient costs no connection, and the next transaction is its own.
+func TestRefusalKeepsConnection(t *testing.T) {
+	box := newLetterbox(t, func(b *letterbox) {
+		b.atRcpt = func(to string) error {
+			if strings.HasPrefix(to, "nobody") {
+				return &server.SMTPError{Code: 550, EnhancedCode: server.EnhancedCode{5, 1, 1}, Message: "no " + to}
+			}
+			return nil
+		}
+	})
+	c := channel(t, options(box.port))
+	for i := range 10 {
+		m, want := hello(t), send.VerdictSent
+		if i%2 == 0 {
+			m.ContactCode, want = "nobody@mail.example", send.VerdictPermanent
+		}
+		if res := try(t, c, m); res.Verdict != want {
+			t.Errorf("message %d: %+v", i, res)
+		}
+	}
+	if box.connections.Load() != 1 || box.count.Load() != 5 {
+		t.Errorf("%d connections, %d messages; want 1 and 5", box.connections.Load(), box.count.Load())
+	}
+}
+
+// TestStale: a connection that has lain idle is asked before it is used; a dead one is replaced within the attempt.
+func TestStale(t *testing.T) {
+	for name, answer := range map[string]string{"alive": "250 Ok", "dead": mute, "gone": hangUp, "refuses": "451 no"} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t, with("RSET", answer), usual())
+			c := channel(t, options(s.port))
+			if res := try(t, c, hello(t)); res.Verdict != send.VerdictSent {
+				t.Fatalf("%+v", res)
+			}
+			c.pool.idle[0].used = time.Now().Add(-checkAfter)
+			want := int64(2)
+			if name == "alive" {
+				want = 1
+			}
+			if res := try(t, c, hello(t)); res.Verdict != send.VerdictSent || s.connections.Load() != want {
+				t.Errorf("%+v over %d connections; want %d", res, s.connections.Load(), want)
+			}
+		})
+	}
+}
+
+// TestIdleEnds: connections that nobody uses are given up, the others stay.
+func TestIdleEnds(t *testing.T) {
+	s := newScript(t, usual())
+	c := channel(t, options(s.port))
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	for range 3 {
+		cn, failed := c.connect(ctx)
+		if failed != nil {
+			t.Fatal(failed.err)
+		}
+		c.pool.put(cn)
+	}
+	c.pool.sweep()
+	if len(c.pool.idle) != 3 {
+		t.Errorf("%d kept of 3 fresh ones", len(c.pool.idle))
+	}
+	c.pool.idle[0].used = time.Now().Add(-idleLimit)
+	c.pool.idle[1].used = time.Now().Add(-idleLimit)
+	c.pool.sweep()
+	if len(c.pool.idle) != 1 || c.pool.timer == nil {
+		t.Errorf("%d kept of 1 fresh one", len(c.pool.idle))
+	}
+	_ = c.Close()
+	c.pool.sweep() // the timer may fire while it is stopped
+	cn, failed := c.connect(ctx)
+	if failed != nil {
+		t.Fatal(failed.err)
+	}
+	c.pool.put(cn)
+	if len(c.pool.idle) != 0 {
+		t.Error("a closed pool keeps connections")
+	}
+}
+
+// TestLogIn: with good and with bad credentials, in the clear and secured.
+func TestLogIn(t *testing.T) {
+	cert, roots := certificate(t)
+	for _, security := range []string{NoTLS, StartTLS, TLS} {
+		box := newLetterbox(t, func(b *letterbox) {
+			b.AllowInsecureAuth = security == NoTLS
+			b.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+		})
+		if security == TLS {
+			box = secured(t, cert)
+		}
+		o := options(box.port)
+		o.TLS, o.Roots, o.Username, o.Password = security, roots, "shop", "hunter2"
+		if res := try(t, channel(t, o), hello(t)); res.Verdict != send.VerdictSent {
+			t.Errorf("%s: %+v", security, res)
+		}
+		o.Password = "hunter3"
+		res := try(t, channel(t, o), hello(t))
+		if res.Verdict != send.VerdictHold || res.Hold != send.HoldChannel || res.Code != "535 5.7.8" || !strings.Contains(res.Detail, "check username and password_file") {
+			t.Errorf("%s with a wrong password: %+v", security, res)
+		}
+	}
+}
+
+// secured is a letterbox that speaks TLS from the first byte.
+func secured(t *testing.T, cert tls.Certificate) *letterbox {
+	t.Helper()
+	box := newLetterbox(t, nil)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	box.port = l.Addr().(*net.TCPAddr).Port
+	done := make(chan struct{})
+	go func() { _ = box.Serve(l); close(done) }()
+	t.Cleanup(func() { _ = l.Close(); <-done })
+	return box
+}
+
+// TestNotSecured is what keeps a connection from being secured, and what is said of it.
+func TestNotSecured(t *testing.T) {
+	cert, roots := certificate(t)
+	offers := func(b *letterbox) { b.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}} }
+	old := func(b *letterbox) {
+		b.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
+	}
+	start := func(answers ...string) int {
+		return newScript(t, with(append([]string{"EHLO", "250-mail.example\r\n250 STARTTLS"}, answers...)...)).port
+	}
+	for _, c := range []struct {
+		name     string
+		port     int
+		security string
+		adjust   func(*Options)
+		hold     bool
+		says     string
+	}{
+		{"STARTTLS missing", newLetterbox(t, nil).port, StartTLS, nil, true, "no STARTTLS"},
+		{"nobody trusts it", newLetterbox(t, offers).port, StartTLS, nil, true, "certificate is not good"},
+		{"nobody trusts it, TLS", secured(t, cert).port, TLS, nil, true, "certificate is not good"},
+		{"another name", newLetterbox(t, offers).port, StartTLS, func(o *Options) { o.Host, o.Roots = "localhost", roots }, true, "certificate is not good"},
+		{"old TLS", newLetterbox(t, old).port, StartTLS, func(o *Options) { o.Roots = roots }, true, "TLS 1.2"},
+		{"plain where TLS is asked for", newLetterbox(t, nil).port, TLS, nil, true, "doesn't speak TLS"},
+		{"TLS where plain is asked for", secured(t, cert).port, NoTLS, func(o *Options) { o.Timeout = 300 * time.Millisecond }, false, ""},
+		{"STARTTLS refused for now", start("STARTTLS", "454 4.7.0 not now"), StartTLS, nil, false, "STARTTLS"},
+		{"STARTTLS refused", start("STARTTLS", "502 5.5.1 no"), StartTLS, nil, true, "STARTTLS"},
+		{"no TLS after STARTTLS", start("STARTTLS", "220 go\r\n250 banana"), StartTLS, nil, true, "TLS"},
+		{"closed after STARTTLS", start("STARTTLS", "220 go"+hangUp), StartTLS, nil, false, "securing"},
+		{"no AUTH", newScript(t, usual()).port, NoTLS, func(o *Options) { o.Username, o.Password = "shop", "hunter2" }, true, "no way to log in"},
+		{"no AUTH that is known", newScript(t, with("EHLO", "250-x\r\n250 AUTH GSSAPI")).port, NoTLS, func(o *Options) { o.Username, o.Password = "shop", "hunter2" }, true, "known here"},
+		{"AUTH refused for now", newScript(t, with("EHLO", "250-x\r\n250 AUTH LOGIN PLAIN", "AUTH", "454 4.7.0 database down")).port, NoTLS, func(o *Options) { o.Username, o.Password = "shop", "hunter2" }, false, "put the credentials off"},
+		{"AUTH closed", newScript(t, with("EHLO", "250-x\r\n250 AUTH LOGIN", "AUTH", hangUp)).port, NoTLS, func(o *Options) { o.Username, o.Password = "shop", "hunter2" }, false, "logging in"},
+		{"AUTH nonsense", newScript(t, with("EHLO", "250-x\r\n250 AUTH SCRAM-SHA-256", "AUTH", "334 AAAA")).port, NoTLS, func(o *Options) { o.Username, o.Password = "shop", "hunter2" }, true, "midway"},
+		{"AUTH CRAM-MD5 refused", newScript(t, with("EHLO", "250-x\r\n250 AUTH CRAM-MD5", "AUTH", "535 5.7.8 no")).port, NoTLS, func(o *Options) { o.Username, o.Password = "shop", "hunter2" }, true, "credentials"},
+		{"AUTH SCRAM-SHA-1 refused", newScript(t, with("EHLO", "250-x\r\n250 AUTH SCRAM-SHA-1", "AUTH", "535 5.7.8 no")).port, NoTLS, func(o *Options) { o.Username, o.Password = "shop", "hunter2" }, true, "credentials"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := options(c.port)
+			o.TLS = c.security
+			if c.adjust != nil {
+				c.adjust(&o)
+			}
+			got := try(t, channel(t, o), hello(t))
+			if (got.Verdict == send.VerdictHold && got.Hold == send.HoldChannel) != c.hold || (got.Verdict == send.VerdictRetry) == c.hold || !strings.Contains(got.Detail, c.says) {
+				t.Errorf("%+v; want hold %v, saying %q", got, c.hold, c.says)
+			}
+		})
+	}
+}
+
+// TestTooLong: a server that says how much it takes is not bothered with more, and one
+// that refuses in the middle of the data is heard.
+func TestTooLong(t *testing.T) {
+	long := message(t, content{Subject: "Hello", Text: strings.Repeat("words and words\n", 1<<15)})
+	box := newLetterbox(t, func(b *letterbox) { b.MaxMessageBytes = 100_000 })
+	c := channel(t, options(box.port))
+	for range 2 { // the second time on a kept connection
+		if res := try(t, c, long); res.Verdict != send.VerdictPermanent || !strings.Contains(res.Detail, "takes 100000") {
+			t.Errorf("%+v", res)
+		}
+	}
+	if res := try(t, c, hello(t)); res.Verdict != send.VerdictSent || box.connections.Load() != 1 {
+		t.Errorf("after it: %+v, %d connections", res, box.connections.Load())
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "220 x\r\n250 x\r\n250 Ok\r\n250 Ok\r\n354 go on\r\n552 5.3.4 too long\r\n")
+		_, _ = io.CopyN(io.Discard, conn, 1000)
+	}()
+	if res := try(t, channel(t, options(l.Addr().(*net.TCPAddr).Port)), long); res.Verdict != send.VerdictPermanent && res.Verdict != send.VerdictRetry {
+		t.Errorf("refused in the middle: %+v", res)
+	}
+	_ = l.Close()
+	<-done
+}

@@ -1,0 +1,121 @@
+package smtp
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/pinpoint"
+)
+
+// content is a message of this channel: what an item comes to. The order of its
+// fields is the one that CheckMessage reads.
+type content struct {
+	Subject string `json:"subject"`
+	From    string `json:"from,omitempty"`
+	Text    string `json:"text,omitempty"`
+	HTML    string `json:"html,omitempty"`
+}
+
+// itemKeys are the keys an item may have.
+func itemKeys() []string { return []string{"subject", "text", "html", "from"} }
+
+const itemExample = `{"subject": "Hello {{name}}", "text": "…", "html": "<p>…</p>"}`
+
+// Compile implements send.Channel: {"subject", "text", "html", "from"}, strings all.
+// There must be a subject, and a text or an html. Cells are escaped in the html.
+// from is a fixed address of the channel's own domain, for this item alone. All
+// that is wrong is in the error.
+func (c *Channel) Compile(item json.RawMessage, names []string) (*campaign.Template, error) {
+	// The item as it was written goes first, so that a variable's place is named as it was written.
+	if _, err := campaign.Compile(item, names, nil); err != nil {
+		return nil, err
+	}
+	parsed, problems := readItem(item)
+	if err := c.writer.checkFrom(parsed.From); err != nil {
+		problems = append(problems, err.Error())
+	}
+	if len(problems) > 0 {
+		return nil, errors.New(strings.Join(problems, "; "))
+	}
+	var ordered bytes.Buffer
+	enc := json.NewEncoder(&ordered)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(parsed); err != nil {
+		return nil, fmt.Errorf("write message content: %w", err)
+	}
+	return campaign.Compile(ordered.Bytes(), names, func(path string) campaign.Escape {
+		if path == "html" {
+			return escapeHTML
+		}
+		return nil
+	})
+}
+
+// readItem reads an item and says what is wrong with it.
+func readItem(item json.RawMessage) (c content, problems []string) {
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	var values map[string]json.RawMessage
+	if err := json.Unmarshal(item, &values); err != nil {
+		bad("message content is no JSON object such as %s", itemExample)
+		return c, problems
+	}
+	fields := map[string]*string{"subject": &c.Subject, "text": &c.Text, "html": &c.HTML, "from": &c.From}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		field, known := fields[key]
+		if !known {
+			hint := ""
+			if near := pinpoint.Nearest(key, itemKeys()); near != "" {
+				hint = fmt.Sprintf("; did you mean %q?", near)
+			} else if key == "body" {
+				hint = `; an email has "text" and "html"`
+			}
+			bad("unknown key %q: an email has %s%s", key, strings.Join(itemKeys(), ", "), hint)
+			continue
+		}
+		var s *string
+		if err := json.Unmarshal(values[key], &s); err != nil || s == nil {
+			bad("%s: want a string in quotes", key)
+			*field = "?" // it is there, if wrong
+			continue
+		}
+		*field = *s
+	}
+	switch {
+	case strings.TrimSpace(c.Subject) == "":
+		bad(`has no subject: write one, such as "subject": "Hello {{name}}"`)
+	case strings.ContainsFunc(c.Subject, control):
+		bad("subject: holds a line break or another control character; it is one line")
+	}
+	if strings.TrimSpace(c.Text) == "" && strings.TrimSpace(c.HTML) == "" {
+		bad(`has neither text nor html: write one of them, or both, such as %s`, itemExample)
+	}
+	return c, problems
+}
+
+// escapeHTML appends value so that it is text between tags and within a quoted
+// attribute, and nothing else.
+func escapeHTML(dst, value []byte) []byte {
+	for _, b := range value {
+		switch b {
+		case '&':
+			dst = append(dst, "&amp;"...)
+		case '<':
+			dst = append(dst, "&lt;"...)
+		case '>':
+			dst = append(dst, "&gt;"...)
+		case '"':
+			dst = append(dst, "&#34;"...)
+		case '\'':
+			dst = append(dst, "&#39;"...)
+		default:
+			dst = append(dst, b)
+		}
+	}
+	return dst
+}

@@ -1,0 +1,331 @@
+package smtp
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"errors"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-sasl"
+	server "github.com/emersion/go-smtp"
+	"go.uber.org/goleak"
+
+	"campaignd/internal/send"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// certificate is one for 127.0.0.1 that is signed by itself, and whom to trust for it to be good.
+func certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mail.example"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(cert)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+}
+
+// letterbox is a mail server (emersion/go-smtp) and what it has got.
+type letterbox struct {
+	*server.Server
+	port        int
+	connections atomic.Int64
+	count       atomic.Int64
+	keep        bool // keep what comes
+
+	// What it answers; nil: yes.
+	atMail func(from string, o *server.MailOptions) error
+	atRcpt func(to string) error
+	atData func() error
+
+	mu    sync.Mutex // guards what follows
+	mails []received
+}
+
+type received struct {
+	from, to string
+	options  server.MailOptions
+	data     string
+}
+
+// newLetterbox starts a server; adjust changes it before it listens.
+func newLetterbox(t testing.TB, adjust func(*letterbox)) *letterbox {
+	t.Helper()
+	b := &letterbox{keep: true}
+	b.Server = server.NewServer(server.BackendFunc(func(*server.Conn) (server.Session, error) {
+		b.connections.Add(1)
+		return &session{box: b}, nil
+	}))
+	b.Domain, b.ErrorLog = "mail.example", log.New(io.Discard, "", 0)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.port = l.Addr().(*net.TCPAddr).Port
+	if adjust != nil {
+		adjust(b)
+	}
+	done := make(chan error, 1)
+	go func() { done <- b.Serve(l) }()
+	t.Cleanup(func() {
+		_ = b.Close()
+		if err := <-done; err != nil && !errors.Is(err, net.ErrClosed) {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return b
+}
+
+func (b *letterbox) all() []received {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]received(nil), b.mails...)
+}
+
+type session struct {
+	box  *letterbox
+	mail received
+}
+
+func (s *session) Reset()        { s.mail = received{} }
+func (s *session) Logout() error { return nil }
+
+func (s *session) Mail(from string, o *server.MailOptions) error {
+	s.mail.from, s.mail.options = from, *o
+	if s.box.atMail != nil {
+		return s.box.atMail(from, o)
+	}
+	return nil
+}
+
+func (s *session) Rcpt(to string, _ *server.RcptOptions) error {
+	s.mail.to = to
+	if s.box.atRcpt != nil {
+		return s.box.atRcpt(to)
+	}
+	return nil
+}
+
+func (s *session) Data(r io.Reader) error {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	if s.box.atData != nil {
+		if err := s.box.atData(); err != nil {
+			return err
+		}
+	}
+	s.box.count.Add(1)
+	if s.box.keep {
+		s.mail.data = string(data)
+		s.box.mu.Lock()
+		s.box.mails = append(s.box.mails, s.mail)
+		s.box.mu.Unlock()
+	}
+	return nil
+}
+
+// AuthMechanisms implements server.AuthSession.
+func (s *session) AuthMechanisms() []string { return []string{sasl.Plain} }
+
+// Auth implements server.AuthSession: shop with the password "hunter2".
+func (s *session) Auth(string) (sasl.Server, error) {
+	return sasl.NewPlainServer(func(_, username, password string) error {
+		if username != "shop" || password != "hunter2" {
+			return &server.SMTPError{Code: 535, EnhancedCode: server.EnhancedCode{5, 7, 8}, Message: "Username and Password not accepted for shop@example.com"}
+		}
+		return nil
+	}), nil
+}
+
+// script is a server that plays one connection after the other by a script: it
+// answers a line with what the script has for the line's first word, and "end" for the end of the data.
+type script struct {
+	port        int
+	connections atomic.Int64
+	ended       atomic.Int64 // messages whose end of data was read
+	muted       chan string  // the cue at which it went mute
+}
+
+// special answers.
+const (
+	hangUp = "(close)" // after what stands before it
+	mute   = "(mute)"  // nothing, until the other side ends
+)
+
+func newScript(t testing.TB, plays ...map[string]string) *script {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &script{port: l.Addr().(*net.TCPAddr).Port, muted: make(chan string, 100)}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var open []net.Conn
+	wg.Go(func() {
+		for n := 0; ; n++ {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			open = append(open, c)
+			mu.Unlock()
+			s.connections.Add(1)
+			play := plays[min(n, len(plays)-1)]
+			wg.Go(func() {
+				defer c.Close()
+				s.play(c, play)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		mu.Lock()
+		for _, c := range open {
+			_ = c.Close()
+		}
+		mu.Unlock()
+		wg.Wait()
+	})
+	return s
+}
+
+// usual is what an obliging server answers.
+func usual() map[string]string {
+	return map[string]string{"greeting": "220 mail.example ESMTP", "EHLO": "250-mail.example\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES",
+		"MAIL": "250 2.1.0 Ok", "RCPT": "250 2.1.5 Ok", "DATA": "354 go on", "end": "250 2.0.0 Ok: queued as 4XyZ", "RSET": "250 Ok", "QUIT": "221 bye" + hangUp}
+}
+
+// with is the usual play but for some answers.
+func with(pairs ...string) map[string]string {
+	play := usual()
+	for i := 0; i < len(pairs); i += 2 {
+		play[pairs[i]] = pairs[i+1]
+	}
+	return play
+}
+
+func (s *script) play(c net.Conn, play map[string]string) {
+	in := bufio.NewReader(c)
+	say := func(cue string) bool {
+		answer, known := play[cue]
+		if !known {
+			answer = "500 5.5.1 what?"
+		}
+		if answer == mute {
+			s.muted <- cue
+			_, _ = io.Copy(io.Discard, in)
+			return false
+		}
+		text, last := strings.CutSuffix(answer, hangUp)
+		if text != "" {
+			if _, err := io.WriteString(c, text+"\r\n"); err != nil {
+				return false
+			}
+		}
+		return !last
+	}
+	if !say("greeting") {
+		return
+	}
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		word = strings.ToUpper(word)
+		if !say(word) {
+			return
+		}
+		if word == "DATA" && strings.HasPrefix(play["DATA"], "354") {
+			for line != ".\r\n" {
+				if line, err = in.ReadString('\n'); err != nil {
+					return
+				}
+			}
+			s.ended.Add(1)
+			if !say("end") {
+				return
+			}
+		}
+	}
+}
+
+// options are those of a channel to a server on this machine.
+func options(port int) Options {
+	return Options{Host: "127.0.0.1", Port: port, TLS: NoTLS, From: "Shop Ñ <shop@example.com>", Timeout: 2 * time.Second, Concurrency: 4}
+}
+
+func channel(t testing.TB, o Options) *Channel {
+	t.Helper()
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return c
+}
+
+const contact = "ana.lopez34600111222@mail.example"
+
+func message(t testing.TB, c content) *send.Message {
+	t.Helper()
+	text, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &send.Message{Key: "20261124-000007-42-1-9f3c01ab", SendingID: "20261124-000007", ApplicationID: 1, CampaignID: 7, ChannelType: "email",
+		ContactCode: contact, Number: 1, Content: text, Attempt: 1}
+}
+
+func hello(t testing.TB) *send.Message {
+	return message(t, content{Subject: "Hello", Text: "Hello Ana"})
+}
+
+// try sends one message.
+func try(t testing.TB, c *Channel, m *send.Message) send.Result {
+	t.Helper()
+	results := make([]send.Result, 1)
+	c.Send(t.Context(), []*send.Message{m}, results)
+	if res := results[0]; strings.Contains(res.Detail+res.Code, "@") || strings.Contains(res.Detail, "34600111222") || strings.Contains(res.Detail, "hunter2") {
+		t.Errorf("the result tells of the contact or a secret: %+v", res)
+	}
+	if res := results[0]; res.Verdict != send.VerdictSent && res.Detail == "" {
+		t.Errorf("no word on why: %+v", res)
+	}
+	return results[0]
+}

@@ -1,0 +1,87 @@
+package smtp
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	"github.com/emersion/go-msgauth/dkim"
+)
+
+// leastRSA is the fewest bits of an RSA key that verifiers take (RFC 8301, 3.2).
+const leastRSA = 1024
+
+// signer signs letters (RFC 6376).
+type signer struct{ options dkim.SignOptions }
+
+// newSigner reads the key. The error never holds any of it.
+func newSigner(d DKIM) (*signer, error) {
+	if checkDomain([]byte(d.Selector+".x.x")) != nil || !ascii(d.Selector) { // a selector may be a number, a domain not end with one
+		return nil, fmt.Errorf("found %q where dkim_selector must be a name such as mail2026", d.Selector)
+	}
+	if err := checkDomain([]byte(d.Domain)); err != nil || !ascii(d.Domain) {
+		return nil, fmt.Errorf("found %q where dkim_domain must be a domain such as example.com", d.Domain)
+	}
+	key, err := readKey(d.Key)
+	if err != nil {
+		return nil, fmt.Errorf("read dkim_key_file: %w", err)
+	}
+	return &signer{dkim.SignOptions{
+		Domain: d.Domain, Selector: d.Selector, Signer: key, HeaderKeys: signedHeaders(),
+		HeaderCanonicalization: dkim.CanonicalizationRelaxed, BodyCanonicalization: dkim.CanonicalizationRelaxed,
+	}}, nil
+}
+
+// signedHeaders are the headers that a signature covers. Those that must be there
+// once only are named once more than they are there, so that none can be added (RFC 6376,
+// 8.15); one-click needs its two covered (RFC 8058, 4).
+func signedHeaders() []string {
+	return []string{"From", "From", "To", "To", "Subject", "Subject", "Date", "Date", "Message-ID", "Message-ID", "Reply-To", "Reply-To",
+		"MIME-Version", "Content-Type", "Content-Transfer-Encoding", "Auto-Submitted", "List-Unsubscribe", "List-Unsubscribe", "List-Unsubscribe-Post", "List-Unsubscribe-Post"}
+}
+
+func readKey(text []byte) (crypto.Signer, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New(`it is no PEM file; it begins with "-----BEGIN PRIVATE KEY-----"`)
+	}
+	var key any
+	var err error
+	switch block.Type {
+	case "RSA PRIVATE KEY":
+		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	case "PRIVATE KEY":
+		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	default:
+		return nil, fmt.Errorf("it holds a %q where a private key is wanted, RSA or Ed25519, not encrypted", block.Type)
+	}
+	if err != nil {
+		return nil, errors.New("the key in it can't be read")
+	}
+	switch key := key.(type) {
+	case *rsa.PrivateKey:
+		if key.N.BitLen() < leastRSA {
+			return nil, fmt.Errorf("the RSA key in it has %d bits; receivers want %d, better 2048", key.N.BitLen(), leastRSA)
+		}
+		return key, nil
+	case ed25519.PrivateKey:
+		return key, nil
+	}
+	return nil, errors.New("the key in it is neither RSA nor Ed25519")
+}
+
+// sign is data with its signature before it.
+func (s *signer) sign(data []byte) ([]byte, error) {
+	var out bytes.Buffer
+	out.Grow(len(data) + 1024)
+	options := s.options
+	if err := dkim.Sign(&out, bytes.NewReader(data), &options); err != nil {
+		return nil, fmt.Errorf("sign message: %w", err)
+	}
+	return out.Bytes(), nil
+}
