@@ -25,6 +25,7 @@ var may = map[string][]string{
 	"send":          {"calendar", "campaign", "failpoint", "plan"},
 	"send/null":     {"campaign", "send"},
 	"send/outbox":   {"campaign", "send"},
+	"send/smtp":     {"campaign", "pinpoint", "send"},
 	"send/webhook":  {"campaign", "send"},
 	"send/whatsapp": {"campaign", "pinpoint", "send"}, // pinpoint: the nearest name in a template
 	// A fake that shared a line with what it tests would prove nothing.
@@ -37,7 +38,7 @@ var may = map[string][]string{
 		"report", "safeio", "send", "store", "watch"},
 	"control": {"calendar", "campaign", "config", "picture", "plan", "safeio", "send"},
 	"daemon": {"campaign", "calendar", "config", "control", "failpoint", "intake", "plan", "report", "safeio", "send",
-		"send/null", "send/outbox", "send/webhook", "send/whatsapp", "store", "watch"},
+		"send/null", "send/outbox", "send/smtp", "send/webhook", "send/whatsapp", "store", "watch"},
 }
 
 // modules says which room alone may know a module.
@@ -51,6 +52,8 @@ var modules = map[string]string{
 	"github.com/agnivade/levenshtein":    "pinpoint",
 	"github.com/klauspost/compress/s2":   "store",
 	"github.com/google/renameio/v2":      "safeio",
+	"github.com/wneessen/go-mail":        "send/smtp",
+	"github.com/emersion/go-msgauth":     "send/smtp",
 	"github.com/go-json-experiment/json": "plan/document",
 }
 

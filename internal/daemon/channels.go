@@ -10,6 +10,7 @@ import (
 	"campaignd/internal/send"
 	"campaignd/internal/send/null"
 	"campaignd/internal/send/outbox"
+	"campaignd/internal/send/smtp"
 	"campaignd/internal/send/webhook"
 	"campaignd/internal/send/whatsapp"
 )
@@ -59,8 +60,30 @@ func openDriver(ch config.Channel, getenv func(string) string) (send.Channel, er
 		return webhook.New(webhook.Options{URL: ch.URL, Secret: secret, Headers: ch.Headers, Timeout: ch.Timeout, Concurrency: ch.Concurrency})
 	case "whatsapp":
 		return openWhatsApp(ch, getenv)
+	case "smtp":
+		return openSMTP(ch, getenv)
 	}
 	return nil, fmt.Errorf("this version has no driver %q", ch.Driver)
+}
+
+// openSMTP makes a mail channel with its secrets.
+func openSMTP(ch config.Channel, getenv func(string) string) (send.Channel, error) {
+	o := smtp.Options{Host: ch.Host, Port: ch.Port, TLS: ch.TLS, Username: ch.Username, From: ch.From, ReplyTo: ch.ReplyTo,
+		ListUnsubscribe: ch.ListUnsubscribe, Timeout: ch.Timeout, Concurrency: ch.Concurrency}
+	var err error
+	if ch.PasswordFile != "" {
+		if o.Password, err = config.ReadSecret(ch.PasswordFile, getenv); err != nil {
+			return nil, err
+		}
+	}
+	if ch.DKIMKeyFile != "" {
+		key, err := config.ReadSecret(ch.DKIMKeyFile, getenv)
+		if err != nil {
+			return nil, err
+		}
+		o.DKIM = &smtp.DKIM{Domain: ch.DKIMDomain, Selector: ch.DKIMSelector, Key: []byte(key)}
+	}
+	return smtp.New(o)
 }
 
 // openWhatsApp makes a WhatsApp channel with its token, which it reads again when Meta refuses it.
