@@ -310,7 +310,7 @@ func (m *memory) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campai
 		if !s.Sliced() || s.End.After(now) {
 			continue
 		}
-		slot := grid.Number(now)
+		slot, mine := grid.Number(now), len(fresh)
 		for r := s.First; r < s.First+s.Rows; r++ {
 			if !k.unsent(int(r)) || placed[r] {
 				continue
@@ -343,7 +343,7 @@ func (m *memory) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campai
 			if start.Before(now) {
 				start = now
 			}
-			if n := len(fresh); n > 0 && fresh[n-1].Start.Equal(start) && fresh[n-1].First >= s.First {
+			if n := len(fresh); n > mine && fresh[n-1].Start.Equal(start) {
 				fresh[n-1].Rows = r - fresh[n-1].First + 1
 				fresh[n-1].Recipients++
 				continue

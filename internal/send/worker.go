@@ -219,13 +219,17 @@ func (l *lane) react(p *parcel) {
 					"application", l.id, "channel", l.name, "rate", limit)
 			}
 		}
-		switch res.Verdict {
+		verdict := res.Verdict
+		if res.SlowDown && verdict == VerdictRetry {
+			verdict = VerdictSent // a throttled channel works
+		}
+		switch verdict {
 		case VerdictSent, VerdictPermanent:
 			if l.valve.answered() {
 				l.d.log.Info("the channel works again", "application", l.id, "channel", l.name)
 			}
 		case VerdictRetry, VerdictUnknown:
-			if !res.SlowDown && l.valve.failed(now, res.Detail, max(10, set.Concurrency), set.RetryBase, set.RetryMax) {
+			if l.valve.failed(now, res.Detail, max(10, set.Concurrency), set.RetryBase, set.RetryMax) {
 				l.d.log.Warn("the channel is in trouble: one message at a time is tried until one gets through",
 					"application", l.id, "channel", l.name, "reason", res.Detail)
 			}
