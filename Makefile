@@ -9,7 +9,7 @@ FUZZTIME ?= 2s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test test-crash race fuzz check fmt vet lint cover bench clean
+.PHONY: help build demo demo-whatsapp run test test-crash race fuzz check fmt vet lint cover bench clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,10 @@ build: ## build bin/campaignd
 
 demo: build ## run the daemon, drop the examples, show what comes back
 	@sh test/demo.sh $(BIN)
+
+demo-whatsapp: build ## the same over WhatsApp, with a strict fake of Meta's API
+	@$(GO) build -trimpath -o bin/graphfake ./test/graphfake
+	@sh test/demo-whatsapp.sh $(BIN) bin/graphfake
 
 run: build ## run the daemon on configs/campaignd.toml until Ctrl-C
 	$(BIN) run

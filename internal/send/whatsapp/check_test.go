@@ -80,8 +80,8 @@ func TestCheckMessage(t *testing.T) {
 			t.Errorf("%.40q in %s\n got %s\nwant %s", x.name, x.item, got, x.want)
 		}
 	}
-	if err := c.CheckMessage([]byte("12"), render(t, c, body, "x")); err == nil {
-		t.Error("a contact of 2 digits passed")
+	if err := c.CheckMessage([]byte("12"), render(t, c, body, "x")); errorText(err) != "contactCode has 2 digits: a phone number with its country code has 7 to 15" {
+		t.Errorf("a contact of 2 digits gives %v", err)
 	}
 	for _, other := range []string{"", "{}", `{"body":"x"}`, `{"type":"text","text":{"body":"x`, `{"type":"template","template":{`, `{"type":"template","template":{"name":"a"}} `,
 		`{"type":"template","template":{"name":"a","components":[}}`, `{"type":"template","template":{"name":"a",}}`, `{"type":"template","template":{"name" :"a"}}`} {

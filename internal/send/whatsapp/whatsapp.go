@@ -134,7 +134,7 @@ func (c *Channel) Compile(item json.RawMessage, names []string) (*campaign.Templ
 func (c *Channel) CheckMessage(contactCode, content []byte) error {
 	var buf [maxDigits]byte
 	if _, err := appendDigits(buf[:0], contactCode); err != nil {
-		return err
+		return fmt.Errorf("contactCode %w", err)
 	}
 	return checkContent(content)
 }
