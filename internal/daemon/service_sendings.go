@@ -195,9 +195,11 @@ func (d *Daemon) Resend(_ context.Context, id campaign.ID, outcomes []campaign.O
 		return control.Resent{}, err
 	}
 	if !dryRun {
-		if err := d.intake.Reopen(id); err != nil {
+		done, err := d.intake.Reopen(id)
+		if err != nil {
 			return control.Resent{}, err
 		}
+		defer done()
 	}
 	n, err := d.store.Resend(id, outcomes, dryRun)
 	if errors.Is(err, store.ErrState) {

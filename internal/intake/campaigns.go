@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
@@ -54,7 +53,7 @@ func (c *Campaigns) Find(application, id int64) (*campaign.Campaign, string, err
 			continue
 		}
 		if found != nil {
-			return nil, fmt.Sprintf("campaign %d of application %d is defined twice, in %s and %s: the operator has to remove one",
+			return nil, fmt.Sprintf("campaign %d of application %d is defined twice, in %s and %s; ask the operator to remove one",
 				id, application, found.File, one.File), nil
 		}
 		found = one
@@ -67,7 +66,7 @@ func (c *Campaigns) Find(application, id int64) (*campaign.Campaign, string, err
 		why += "; it has " + strings.Join(others, ", ")
 	}
 	if broken.Count > 0 {
-		why += fmt.Sprintf("; %d campaign files can't be read: the operator sees why with \"campaignd config check\"", broken.Count)
+		why += "; a campaign file can't be read, so ask the operator to run \"campaignd doctor\""
 	}
 	return nil, why, nil
 }
@@ -76,18 +75,18 @@ func (c *Campaigns) Find(application, id int64) (*campaign.Campaign, string, err
 func (c *Campaigns) All() ([]*campaign.Campaign, campaign.Problems, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	names, err := filepath.Glob(filepath.Join(c.dir, "*.json"))
+	entries, err := os.ReadDir(c.dir) // in order of name
 	if err != nil {
-		return nil, campaign.Problems{}, fmt.Errorf("list campaigns in %q: %w", c.dir, err)
-	}
-	if _, err := os.Stat(c.dir); err != nil {
 		return nil, campaign.Problems{}, fmt.Errorf("list campaigns: %w", err)
 	}
-	slices.Sort(names)
-	now := make(map[string]campaignFile, len(names))
+	now := make(map[string]campaignFile, len(entries))
 	var all []*campaign.Campaign
 	var broken campaign.Problems
-	for _, name := range names {
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".json") || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		name := filepath.Join(c.dir, e.Name())
 		file := c.read(name)
 		now[name] = file
 		broken.Merge(file.problems)
@@ -105,6 +104,10 @@ func (c *Campaigns) read(name string) campaignFile {
 	info, err := os.Stat(name)
 	if err != nil {
 		file.problems.Addf(base, 0, 0, "", "can't be read: %v", err)
+		return file
+	}
+	if !info.Mode().IsRegular() {
+		file.problems.Addf(base, 0, 0, "", "is not a regular file")
 		return file
 	}
 	file.size, file.modTime = info.Size(), info.ModTime().UnixNano()

@@ -18,6 +18,8 @@ import (
 	"campaignd/internal/plan/document"
 	"campaignd/internal/plan/roster"
 	"campaignd/internal/plan/sheet"
+	"campaignd/internal/report"
+	"campaignd/internal/safeio"
 	"campaignd/internal/send"
 )
 
@@ -91,6 +93,9 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *s
 	f.Sending.Name = p.Name
 	f.Sending.Condition = campaign.FragmentedSlots
 
+	if ours := strings.ToLower(p.CSV.Name); ours == report.ResultsFile || ours == report.RejectedFile {
+		f.Problems.Addf(p.CSV.Name, 0, 0, "", "has the name of a file that campaignd itself writes beside it; give the drop another name, all its files alike")
+	}
 	layout, layoutDigest, err := c.layout(p, f)
 	if err != nil {
 		return nil, err
@@ -210,21 +215,21 @@ func (c *Checker) campaign(p *Parts, in *config.Inbox, f *Finding) (*campaign.Ca
 		return nil, nil // what it would have said isn't known; its own errors are reported
 	}
 	if s.ApplicationID == 0 {
-		f.Problems.Addf(file, 0, 0, "applicationId", "is missing, and this inbox has no default: write {\"applicationId\": %s, …}", c.applicationIDs())
+		f.Problems.Addf(file, 0, 0, "applicationId", "is missing, and this inbox has no default for it; it may send for: %s", c.applicationIDs(in))
 	}
 	if s.CampaignID == 0 {
-		f.Problems.Addf(file, 0, 0, "campaignId", "is missing, and this inbox has no default for it: write {\"campaignId\": 7, …} with the campaign's number")
+		f.Problems.Addf(file, 0, 0, "campaignId", "is missing, and this inbox has no default for it; give the number of the campaign, e.g. \"campaignId\": 7")
 	}
 	if s.ApplicationID == 0 {
 		return nil, nil
 	}
 	if !in.Allows(s.ApplicationID) {
-		f.Problems.Addf(file, 0, 0, "applicationId", "this inbox may not send for application %d", s.ApplicationID)
+		f.Problems.Addf(file, 0, 0, "applicationId", "this inbox may not send for application %d; it may for: %s", s.ApplicationID, c.applicationIDs(in))
 		return nil, nil
 	}
 	f.Application = c.Config.Application(s.ApplicationID)
 	if f.Application == nil {
-		f.Problems.Addf(file, 0, 0, "applicationId", "there is no application %d; there are: %s", s.ApplicationID, c.applicationIDs())
+		f.Problems.Addf(file, 0, 0, "applicationId", "there is no application %d; this inbox may send for: %s", s.ApplicationID, c.applicationIDs(in))
 		return nil, nil
 	}
 	s.MaxLateness = f.Application.MaxLateness
@@ -246,10 +251,13 @@ func (c *Checker) campaign(p *Parts, in *config.Inbox, f *Finding) (*campaign.Ca
 	return camp, nil
 }
 
-func (c *Checker) applicationIDs() string {
+// applicationIDs are those that the inbox may send for: of others a partner learns nothing.
+func (c *Checker) applicationIDs(in *config.Inbox) string {
 	var ids []string
 	for _, a := range c.Config.Applications {
-		ids = append(ids, fmt.Sprint(a.ID))
+		if in.Allows(a.ID) {
+			ids = append(ids, fmt.Sprint(a.ID))
+		}
 	}
 	return strings.Join(ids, ", ")
 }
@@ -333,14 +341,30 @@ func OpenFiles(paths []string) (*Parts, error) {
 			return nil, fmt.Errorf("%q and %q are two drops: check one at a time", p.Name, name)
 		}
 		p.Name = name
-		file, err := os.Open(path)
+		file, err := openPlain(path)
 		if err != nil {
 			p.Close()
-			return nil, fmt.Errorf("open file: %w", err)
+			return nil, err
 		}
 		*part = Part{Name: base, File: file}
 	}
 	return p, nil
+}
+
+// openPlain opens a regular file; a person may name it by a link.
+func openPlain(path string) (*os.File, error) {
+	stat, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("open file: %w", err)
+	}
+	if !stat.Mode().IsRegular() { // a FIFO would be waited for
+		return nil, fmt.Errorf("open file: %q %w", path, safeio.ErrNotRegular)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open file: %w", err)
+	}
+	return file, nil
 }
 
 func (p *Parts) part(base string) (*Part, string, error) {

@@ -23,10 +23,16 @@ const (
 
 // MakeFolders makes accepted/, done/ and failed/ inside an inbox that exists.
 func MakeFolders(inbox string) error {
+	made := false
 	for _, name := range []string{acceptedFolder, doneFolder, failedFolder} {
-		if err := os.Mkdir(filepath.Join(inbox, name), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		err := os.Mkdir(filepath.Join(inbox, name), 0o755)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("make folder: %w", err)
 		}
+		made = made || err == nil
+	}
+	if !made {
+		return nil
 	}
 	return safeio.SyncDir(inbox)
 }
@@ -50,36 +56,50 @@ var errChanged = errors.New("changed while it was being claimed")
 
 // claim records the drop in the store under a new id and moves its files into
 // its folder. The record comes first: whatever a crash leaves, Recover finds it
-// by the record and brings it to an end.
-func (in *Intake) claim(d watch.Drop, now time.Time) (*campaign.Sending, error) {
+// by the record and brings it to an end. With no, the drop is claimed only to be
+// refused, which is in the record too: a crash must not turn it into one that is checked and sent.
+//
+// It returns nil without an error if the drop isn't any more what it was: what was
+// moved is back in the inbox, to be met anew. After an error the claim rests, if it was made at all.
+func (in *Intake) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
+	if err := MakeFolders(d.Inbox); err != nil {
+		return nil, err // nothing is recorded for an inbox that can't be written to
+	}
 	for {
-		s := &campaign.Sending{Name: d.Name, Inbox: d.Inbox, ReceivedAt: now.UTC(), State: campaign.StateChecking}
-		for _, f := range []*watch.File{d.CSV, d.Layout, d.Sidecar} {
-			if f != nil {
-				id := f.ID
-				id.Name = f.Name
-				s.Files = append(s.Files, id)
-			}
+		s := &campaign.Sending{Name: d.Name, Inbox: d.Inbox, ReceivedAt: in.now().UTC(), State: campaign.StateChecking, Files: fileIDs(d)}
+		if no != nil {
+			s.Reason, s.Problems, s.ProblemCount = no.reason, no.problems.List, no.problems.Count
 		}
 		if err := in.store.Begin(s); err != nil {
 			return nil, fmt.Errorf("record claim of %q: %w", d.Name, err)
 		}
+		in.claims.begin(s)
 		failpoint.At(failpoint.ClaimRecorded)
-		free, err := in.makeFolder(s)
+		made, err := in.makeFolder(s)
 		if err != nil {
+			// One record a scan would fill the store for as long as it lasts.
+			in.setWait(d, "its folder can't be made: "+err.Error(), in.now().Add(time.Minute))
+			return nil, errors.Join(err, in.giveBack(s, err))
+		}
+		if !made {
+			// A store that was made anew counts from 1 again and meets the old one's folders.
+			if err := in.void(s, "not used: a folder of an earlier store has this name"); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		failpoint.At(failpoint.FolderMade)
+		switch err := in.moveFiles(s); {
+		case err == nil:
+			return s, nil
+		case unmovable(err), no != nil && errors.Is(err, safeio.ErrHardLinked): // would have to be copied to another mount
+			in.setWait(d, "it can't be moved to failed/: "+err.Error(), in.now().Add(time.Hour))
+			return nil, errors.Join(err, in.giveBack(s, err))
+		case vanished(err):
 			return nil, in.giveBack(s, err)
-		}
-		if free {
-			failpoint.At(failpoint.FolderMade)
-			return s, in.moveFiles(s)
-		}
-		// A store that was made anew counts from 1 again and meets the old one's folders.
-		if err := in.store.Update(s.ID, func(s *campaign.Sending) error {
-			s.State, s.Filed, s.FinishedAt = campaign.StateRejected, true, now.UTC()
-			s.Reason = "not used: a folder of an earlier store has this name"
-			return nil
-		}); err != nil {
-			return nil, fmt.Errorf("skip taken name of %q: %w", d.Name, err)
+		default:
+			in.claims.rest(s.ID)
+			return nil, err
 		}
 	}
 }
@@ -90,9 +110,6 @@ func (in *Intake) makeFolder(s *campaign.Sending) (bool, error) {
 		if _, err := os.Lstat(filepath.Join(s.Inbox, f, s.FolderName())); err == nil {
 			return false, nil
 		}
-	}
-	if err := MakeFolders(s.Inbox); err != nil {
-		return false, err
 	}
 	if err := os.Mkdir(folder(s), 0o755); errors.Is(err, fs.ErrExist) {
 		return false, nil
@@ -130,28 +147,4 @@ func (in *Intake) moveFiles(s *campaign.Sending) error {
 // sameFile compares what a rename leaves alone (it changes the ctime).
 func sameFile(a, b campaign.FileID) bool {
 	return a.Inode == b.Inode && a.Device == b.Device && a.Size == b.Size && a.ModTime == b.ModTime
-}
-
-// giveBack undoes a claim that could not be made: the files go back to the inbox
-// where no other has taken their name, and the record is closed. The
-// drop is then met anew at the next scan. It returns cause.
-func (in *Intake) giveBack(s *campaign.Sending, cause error) error {
-	for _, f := range s.Files {
-		source := filepath.Join(folder(s), f.Name)
-		if _, err := os.Lstat(source); err != nil {
-			continue
-		}
-		if err := safeio.Move(source, filepath.Join(s.Inbox, f.Name)); err != nil {
-			// Left where it is, the record stays open and Recover ends it at the next start.
-			return errors.Join(cause, fmt.Errorf("give back %q: %w", f.Name, err))
-		}
-	}
-	failpoint.At(failpoint.GivenBack)
-	os.Remove(folder(s)) // best effort: an empty folder harms nobody
-	err := in.store.Update(s.ID, func(s *campaign.Sending) error {
-		s.State, s.Filed, s.FinishedAt = campaign.StateRejected, true, in.now().UTC()
-		s.Reason = "given back to the inbox: " + cause.Error()
-		return nil
-	})
-	return errors.Join(cause, err)
 }

@@ -3,49 +3,100 @@ package intake
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/report"
-	"campaignd/internal/safeio"
+	"campaignd/internal/store"
 )
 
 // statusEvery is how often status.json is replaced while a sending sends (SPEC 9).
 const statusEvery = 5 * time.Second
 
+// largeReport is from how many rows on the final files are written at a desk of
+// their own: results.csv of a million rows takes a second, and no one's status waits for it.
+const largeReport = 50_000
+
 // clerk keeps the folders in step with the store: status.json at every change,
 // and, when a sending has ended, its reports and the one rename into done/ or failed/.
 type clerk struct {
-	in      *Intake
-	mu      sync.Mutex // guards changed
-	changed map[campaign.ID]bool
-	signal  chan struct{}
-	sending map[campaign.ID]bool // owned by run: whose status.json is refreshed
+	in          *Intake
+	quick, slow *desk
+
+	mu       sync.Mutex // guards reopened
+	reopened map[campaign.ID]bool
 }
 
 func newClerk(in *Intake) *clerk {
-	return &clerk{in: in, changed: map[campaign.ID]bool{}, signal: make(chan struct{}, 1), sending: map[campaign.ID]bool{}}
+	c := &clerk{in: in, reopened: map[campaign.ID]bool{}}
+	c.quick, c.slow = newDesk(c, false), newDesk(c, true)
+	return c
 }
 
 // notice asks for a look at a sending's folder. It returns at once.
-func (c *clerk) notice(id campaign.ID) {
+func (c *clerk) notice(id campaign.ID) { c.quick.notice(id) }
+
+// run looks after the folders until ctx ends, and then once more after those that were noticed.
+func (c *clerk) run(ctx context.Context) error {
+	slow, end := context.WithCancel(context.WithoutCancel(ctx))
+	var wait sync.WaitGroup
+	wait.Go(func() { c.slow.run(slow) })
+	c.quick.run(ctx)
+	end() // after the quick one, which may have handed over its last
+	wait.Wait()
+	return nil
+}
+
+// reopen keeps a finished sending's folder in accepted/ until closed.
+func (c *clerk) reopen(id campaign.ID) {
 	c.mu.Lock()
-	c.changed[id] = true
+	defer c.mu.Unlock()
+	c.reopened[id] = true
+}
+
+func (c *clerk) close(id campaign.ID) {
+	c.mu.Lock()
+	delete(c.reopened, id)
 	c.mu.Unlock()
+	c.notice(id)
+}
+
+func (c *clerk) isReopened(id campaign.ID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reopened[id]
+}
+
+// desk is one place at which folders are worked on, one after the other.
+type desk struct {
+	c      *clerk
+	slow   bool // for large reports alone
+	mu     sync.Mutex
+	due    map[campaign.ID]bool // guarded by mu
+	signal chan struct{}
+
+	again  map[campaign.ID]bool   // owned by run: to be looked at at every tick
+	failed map[campaign.ID]string // owned by run: what was logged
+}
+
+func newDesk(c *clerk, slow bool) *desk {
+	return &desk{c: c, slow: slow, due: map[campaign.ID]bool{}, signal: make(chan struct{}, 1),
+		again: map[campaign.ID]bool{}, failed: map[campaign.ID]string{}}
+}
+
+func (d *desk) notice(id campaign.ID) {
+	d.mu.Lock()
+	d.due[id] = true
+	d.mu.Unlock()
 	select {
-	case c.signal <- struct{}{}:
+	case d.signal <- struct{}{}:
 	default:
 	}
 }
 
-// run looks after the folders until ctx ends.
-func (c *clerk) run(ctx context.Context) error {
+func (d *desk) run(ctx context.Context) {
 	var tick <-chan time.Time
 	var timer *time.Timer
 	defer func() {
@@ -56,117 +107,113 @@ func (c *clerk) run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			c.lookAll()
-			return nil
-		case <-c.signal:
-			c.lookAll()
+			d.lookAll()
+			return
+		case <-d.signal:
+			d.lookAll()
 		case <-tick:
-			for id := range c.sending {
-				c.look(id)
+			for id := range d.again {
+				d.look(id)
 			}
 			tick = nil
 		}
-		if tick == nil && len(c.sending) > 0 {
+		if tick == nil && len(d.again) > 0 {
 			timer = time.NewTimer(statusEvery)
 			tick = timer.C
 		}
 	}
 }
 
-func (c *clerk) lookAll() {
-	c.mu.Lock()
-	ids := c.changed
-	c.changed = map[campaign.ID]bool{}
-	c.mu.Unlock()
+func (d *desk) lookAll() {
+	d.mu.Lock()
+	ids := d.due
+	d.due = map[campaign.ID]bool{}
+	d.mu.Unlock()
 	for id := range ids {
-		c.look(id)
+		d.look(id)
 	}
 }
 
-// look brings one folder up to date. What fails is logged and tried again at the next tick.
-func (c *clerk) look(id campaign.ID) {
-	s, err := c.in.store.Header(id)
-	if err != nil {
-		c.in.log.Error("read sending", "sending", id, "err", err)
-		return
-	}
-	if s.Filed || s.State == campaign.StateChecking {
-		delete(c.sending, id)
-		return
-	}
-	if s.State.Final() {
-		err = c.in.leave(s)
+// look brings one folder up to date. What fails is logged, once until it fails in
+// another way, and tried again at every tick.
+func (d *desk) look(id campaign.ID) {
+	again, err := d.work(id)
+	if again || err != nil {
+		d.again[id] = true
 	} else {
-		err = c.status(id)
+		delete(d.again, id)
 	}
-	if err != nil {
-		c.in.log.Error("write the sending's files; it is tried again", "sending", id, "err", err)
-	}
-	if s.State == campaign.StateSending || err != nil {
-		c.sending[id] = true
-	} else {
-		delete(c.sending, id)
+	if err == nil {
+		delete(d.failed, id)
+	} else if d.failed[id] != err.Error() {
+		d.failed[id] = err.Error()
+		d.c.in.log.Error("write the sending's files; it is tried again", "sending", id, "err", err)
 	}
 }
 
-func (c *clerk) status(id campaign.ID) error {
-	s, slices, counts, err := c.in.store.Load(id)
+// work does what is to be done for a sending now, and says whether there will be more.
+func (d *desk) work(id campaign.ID) (again bool, err error) {
+	in := d.c.in
+	unlock := in.folders.lock(id)
+	defer unlock()
+	s, err := in.store.Header(id)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil // gone by retention
+	}
+	if err != nil {
+		return true, err
+	}
+	switch {
+	case s.Filed || s.State == campaign.StateChecking || d.c.isReopened(id):
+		return false, nil
+	case !s.State.Final():
+		return s.State == campaign.StateSending, in.status(s)
+	case !d.slow && s.Rows.Total >= largeReport:
+		d.c.slow.notice(id)
+		return false, nil
+	}
+	return false, in.leave(s)
+}
+
+// status replaces status.json of an accepted sending.
+func (in *Intake) status(s *campaign.Sending) error {
+	s, slices, counts, err := in.store.Load(s.ID)
 	if err != nil {
 		return err
 	}
-	err = report.WriteStatus(folder(s), report.Status(s, slices, counts, c.in.now()))
+	if err := in.ensureFolder(s); err != nil {
+		return err
+	}
+	err = report.WriteStatus(folder(s), report.Status(s, slices, counts, in.now()))
 	failpoint.At(failpoint.StatusWritten)
 	return err
 }
 
-// leave writes the final files and moves the folder to done/ or failed/ in one
-// rename, so that it shows there whole (SPEC 2 and 9). It can be repeated after a crash at any point.
-func (in *Intake) leave(s *campaign.Sending) error {
-	from, to := folder(s), finalFolder(s)
-	if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Lstat(to); err == nil {
-			return in.store.Filed(s.ID) // the crash came between rename and record
-		}
-		// Somebody took the folder away: the report is still owed.
-		if err := os.MkdirAll(from, 0o755); err != nil {
-			return fmt.Errorf("make folder: %w", err)
-		}
-	}
-	if err := report.Write(from, in.store, s.ID); err != nil {
-		return err
-	}
-	failpoint.At(failpoint.ReportsWritten)
-	// report.json has the final word now.
-	if err := os.Remove(filepath.Join(from, report.StatusFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove status: %w", err)
-	}
-	failpoint.At(failpoint.StatusRemoved)
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return fmt.Errorf("make folder: %w", err)
-	}
-	if err := safeio.MoveDir(from, to); err != nil {
-		return fmt.Errorf("move %q to %s: %w", s.FolderName(), filepath.Base(filepath.Dir(to)), err)
-	}
-	failpoint.At(failpoint.FolderMoved)
-	in.log.Info("drop ended", "sending", s.ID, "drop", s.Name, "state", s.State, "folder", to)
-	err := in.store.Filed(s.ID)
-	failpoint.At(failpoint.Filed)
-	return err
+// keyedLock locks sendings one by one.
+type keyedLock struct {
+	mu   sync.Mutex // guards held
+	held map[campaign.ID]chan struct{}
 }
 
-// Reopen brings the folder of a finished sending back to accepted/, so that messages of
-// it can be sent again. A crash on the way leaves one that start-up files anew.
-func (in *Intake) Reopen(id campaign.ID) error {
-	s, err := in.store.Header(id)
-	if err != nil || !s.Filed || s.State != campaign.StateCompleted {
-		return err
+func newKeyedLock() *keyedLock { return &keyedLock{held: map[campaign.ID]chan struct{}{}} }
+
+// lock waits until no one else holds id.
+func (k *keyedLock) lock(id campaign.ID) (unlock func()) {
+	mine := make(chan struct{})
+	for {
+		k.mu.Lock()
+		other, taken := k.held[id]
+		if !taken {
+			k.held[id] = mine
+			k.mu.Unlock()
+			return func() {
+				k.mu.Lock()
+				delete(k.held, id)
+				k.mu.Unlock()
+				close(mine)
+			}
+		}
+		k.mu.Unlock()
+		<-other
 	}
-	if err := in.store.Update(id, func(s *campaign.Sending) error { s.Filed = false; return nil }); err != nil {
-		return fmt.Errorf("reopen %s: %w", id, err)
-	}
-	failpoint.At(failpoint.Reopened)
-	if err := safeio.MoveDir(finalFolder(s), folder(s)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("reopen %s: %w", id, err)
-	}
-	return nil
 }

@@ -8,24 +8,28 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/safeio"
+	"campaignd/internal/send"
 	"campaignd/internal/store"
 	"campaignd/internal/watch"
 )
 
+// errNoSending is returned when a control file means nothing of its inbox.
+var errNoSending = errors.New("this inbox has had no drop of that name (and id); compare both letter by letter")
+
 // Control implements watch.Handler: an empty NAME.cancel, NAME.pause or
 // NAME.resume acts on this inbox's sendings alone, NAME.suppress.csv adds opt-outs (SPEC 10).
 func (in *Intake) Control(c watch.Control) {
-	in.small.put(c.Inbox, c.File.Name, func(ctx context.Context) error {
-		var err error
-		if c.Action == watch.ActionSuppress {
-			err = in.suppress(ctx, c)
-		} else {
-			err = in.steer(ctx, c)
-		}
+	do, name := in.steer, c.Name+controlQueue
+	if c.Action == watch.ActionSuppress {
+		do, name = in.suppress, c.File.Name
+	}
+	in.lane(c.File.ID.Size).put(c.Inbox, name, func(ctx context.Context) error {
+		err := do(ctx, c)
 		if vanished(err) {
 			return nil
 		}
@@ -35,6 +39,10 @@ func (in *Intake) Control(c watch.Control) {
 		return nil
 	})
 }
+
+// controlQueue tells the control files of a drop from the drop itself in the queues.
+// They have one name, so that one is worked on at a time: a pause before the resume that came after it.
+const controlQueue = "\x00control"
 
 // asked is the state that an action leads to, "" where any active one will do.
 func asked(a watch.Action) campaign.State {
@@ -51,21 +59,25 @@ func asked(a watch.Action) campaign.State {
 // file obeyed again, which changes nothing then.
 func (in *Intake) steer(ctx context.Context, c watch.Control) error {
 	s, err := in.target(c)
-	if errors.Is(err, errNoSending) {
-		if in.comingUp(c) {
-			return nil // its drop is being taken in; this file is met again
+	if in.early(c, s, err) {
+		in.keepControl(c) // for the moment at which its drop is accepted, which may just have been
+		if s, err = in.target(c); in.early(c, s, err) {
+			return nil
 		}
+	}
+	if errors.Is(err, errNoSending) {
 		return in.failControl(c, err)
 	}
 	if err != nil {
 		return err
 	}
-	if s.State == campaign.StateChecking {
-		return nil
-	}
 	if s.State != asked(c.Action) {
-		if err := in.act(ctx, c, s); err != nil {
+		err := in.act(ctx, c, s)
+		if errors.Is(err, errTooLate) || errors.Is(err, send.ErrState) {
 			return in.failControl(c, err)
+		}
+		if err != nil {
+			return err // the machine's: it is tried again
 		}
 		if err := in.store.Audit(store.AuditEntry{Who: "file:" + filepath.Join(c.Inbox, c.File.Name), Action: string(c.Action), Sending: s.ID}); err != nil {
 			return err
@@ -78,9 +90,12 @@ func (in *Intake) steer(ctx context.Context, c watch.Control) error {
 	return err
 }
 
+// errTooLate is returned when a sending has ended.
+var errTooLate = errors.New("it can't be changed any more")
+
 func (in *Intake) act(ctx context.Context, c watch.Control, s *campaign.Sending) error {
 	if s.State.Final() {
-		return fmt.Errorf("sending %s is %s already: it can't be changed any more", s.ID, s.State)
+		return fmt.Errorf("sending %s is %s already: %w", s.ID, s.State, errTooLate)
 	}
 	var err error
 	switch c.Action {
@@ -107,39 +122,77 @@ func (in *Intake) target(c watch.Control) (*campaign.Sending, error) {
 		}
 		return s, err
 	}
-	all, err := in.store.Sendings(store.Filter{Limit: earlierLook})
-	if err != nil {
-		return nil, err
-	}
-	var newest *campaign.Sending
-	for _, s := range all {
-		if s.Inbox != c.Inbox || s.Name != c.Name {
-			continue
+	// What has not ended is looked through to the last: others' drops, however many, hide none.
+	for _, f := range []store.Filter{{States: unended()}, {Limit: earlierLook}} {
+		all, err := in.store.Sendings(f)
+		if err != nil {
+			return nil, err
 		}
-		if !s.State.Final() {
-			return s, nil
-		}
-		if newest == nil {
-			newest = s
+		for _, s := range all {
+			if s.Inbox == c.Inbox && s.Name == c.Name && !isVoid(s) {
+				return s, nil
+			}
 		}
 	}
-	if newest == nil {
-		return nil, errNoSending
+	return nil, errNoSending
+}
+
+func unended() []campaign.State {
+	return []campaign.State{campaign.StateChecking, campaign.StateScheduled, campaign.StateSending, campaign.StatePaused, campaign.StateHeld}
+}
+
+// early reports whether what a control file is about is still being taken in; s and
+// err are what target said.
+func (in *Intake) early(c watch.Control, s *campaign.Sending, err error) bool {
+	switch {
+	case err == nil && !s.State.Final():
+		return s.State == campaign.StateChecking
+	case err == nil || errors.Is(err, errNoSending):
+		return c.ID == "" && in.comingUp(c) // a new drop may have an ended one's name
 	}
-	return newest, nil
+	return false
 }
 
 // comingUp reports whether a drop of that name lies in the inbox, or is at work.
 func (in *Intake) comingUp(c watch.Control) bool {
-	if in.small.busy(c.Inbox, c.Name) || in.large.busy(c.Inbox, c.Name) {
+	if in.claims.of(c.Inbox, c.Name) || in.small.busy(c.Inbox, c.Name) || in.large.busy(c.Inbox, c.Name) {
 		return true
 	}
 	inbox := in.inbox(c.Inbox)
 	if inbox == nil || in.now().Sub(c.FirstSeen) > inbox.PairTimeout {
 		return false
 	}
-	_, err := os.Lstat(filepath.Join(c.Inbox, c.Name+".csv"))
-	return err == nil
+	for _, ending := range []string{".csv", ".CSV", ".layout.json", ".schedule.json"} {
+		if _, err := os.Lstat(filepath.Join(c.Inbox, c.Name+ending)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// keepControl notes a control file whose drop is still being taken in.
+func (in *Intake) keepControl(c watch.Control) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	key := [2]string{c.Inbox, c.Name}
+	if !slices.ContainsFunc(in.controls[key], func(one watch.Control) bool { return one.File == c.File }) {
+		in.controls[key] = append(in.controls[key], c)
+	}
+}
+
+// obeyKept obeys what was asked of a drop before it was accepted, so that nothing of
+// it goes out until the next scan. What fails is met again by then.
+func (in *Intake) obeyKept(ctx context.Context, s *campaign.Sending) {
+	key := [2]string{s.Inbox, s.Name}
+	in.mu.Lock()
+	kept := in.controls[key]
+	delete(in.controls, key)
+	in.mu.Unlock()
+	for _, c := range kept {
+		if err := in.steer(ctx, c); err != nil && !vanished(err) {
+			in.log.Error("control file; it is tried again", "file", c.File.Name, "err", err)
+		}
+	}
 }
 
 // moveControl lays the control file beside the sending's files.
@@ -182,7 +235,7 @@ func (in *Intake) failControl(c watch.Control, cause error) error {
 	}
 	place := filepath.Join(c.Inbox, failedFolder, fmt.Sprintf("%s.%s", c.File.Name, in.now().UTC().Format("20060102T150405Z")))
 	if err := safeio.WriteFile(place+".report.txt", 0o644, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%s was not obeyed: %s\n", c.File.Name, sentence(cause))
+		_, err := fmt.Fprintf(w, "%s was not obeyed: %v.\n", c.File.Name, cause)
 		return err
 	}); err != nil {
 		return err

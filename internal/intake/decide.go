@@ -4,12 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
@@ -19,15 +14,12 @@ import (
 	"campaignd/internal/plan/document"
 	"campaignd/internal/plan/sheet"
 	"campaignd/internal/report"
-	"campaignd/internal/safeio"
 	"campaignd/internal/store"
 )
 
-// rejectedName is the file with the refused rows (SPEC 9).
-const rejectedName = "rejected.csv"
-
 // decide checks a claimed drop and accepts, rejects or cancels it. It can be
-// repeated after a crash or an error at any point: rows of a check that was cut off are dropped first.
+// repeated after a crash or an error at any point: rows of a check that was cut off
+// are dropped first. errChanged means that a file was written to while it was read.
 func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config.Inbox, p *Parts, info *sheet.Info) error {
 	defer func() {
 		in.mu.Lock()
@@ -48,6 +40,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 	synced := make(chan error, 1)
 	go func() { synced <- syncFiles(s) }() // beside the check: its answer is awaited below
 	sink := newStoreSink(ctx, in.store, s)
+	defer sink.discard()
 	f, err := in.checker().Check(ctx, p, inbox, info, s.ReceivedAt, sink, spill, in.progress(s))
 	if end := sink.close(); err == nil {
 		err = end
@@ -56,19 +49,24 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 	if end := <-synced; err == nil {
 		err = end
 	}
+	if err == nil {
+		err = untouched(p, s)
+	}
 	if err != nil {
 		return fmt.Errorf("check %s: %w", s.ID, err)
 	}
 	failpoint.At(failpoint.FilesSynced)
-	if err := sink.keepRejected(); err != nil {
-		return fmt.Errorf("write %s of %s: %w", rejectedName, s.ID, err)
+	if f.Sending.Rows.Rejected > 0 {
+		if err := sink.keepRejected(); err != nil {
+			return fmt.Errorf("write %s of %s: %w", report.RejectedFile, s.ID, err)
+		}
 	}
 	failpoint.At(failpoint.Checked)
 	adopt(s, f)
 	if f.Wrong() {
 		return in.refuse(s, campaign.StateRejected, f.Sending.Reason)
 	}
-	return in.accept(s, f)
+	return in.accept(ctx, s, f)
 }
 
 // adopt copies what the check found into the sending's header.
@@ -138,7 +136,7 @@ func Grid(app *config.Application) plan.Grid {
 
 // accept commits the sending: in one transaction it is looked up among earlier
 // drops, its slots are counted and booked, and it is on the timeline.
-func (in *Intake) accept(s *campaign.Sending, f *Finding) error {
+func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) error {
 	o := f.Outlook(s.ReceivedAt, in.now().UTC())
 	switch {
 	case o.Problems.Count > 0:
@@ -173,18 +171,8 @@ func (in *Intake) accept(s *campaign.Sending, f *Finding) error {
 	in.log.Info("drop accepted", "sending", s.ID, "recipients", s.Rows.Accepted, "rejected", s.Rows.Rejected,
 		"duplicates", s.Rows.Duplicate, "messages", s.Planned, "at", s.ScheduledAt, "slices", len(slices), "dryRun", s.DryRun)
 	in.Changed(s.ID)
+	in.obeyKept(ctx, s)
 	in.accepted(s.ID)
-	return nil
-}
-
-// refuse ends a drop that is not sent; its reports and its folder follow.
-func (in *Intake) refuse(s *campaign.Sending, state campaign.State, reason string) error {
-	if err := in.store.Refuse(s, state, reason); err != nil {
-		return fmt.Errorf("refuse %s: %w", s.ID, err)
-	}
-	failpoint.At(failpoint.Refused)
-	in.log.Info("drop refused", "sending", s.ID, "state", state, "errors", s.ProblemCount)
-	in.Changed(s.ID)
 	return nil
 }
 
@@ -203,115 +191,4 @@ func (b bookings) Reserved(first int64, counts []uint32) error {
 	}
 	copy(counts, reserved)
 	return nil
-}
-
-// groupBytes is how much a transaction of rows holds (LIMITS: 4 to 8 MB).
-const groupBytes = 4 << 20
-
-// storeSink stores what a check hands out. Transactions run beside the check, one at a time.
-type storeSink struct {
-	store    *store.Store
-	s        *campaign.Sending
-	group    *errgroup.Group
-	ctx      context.Context // of group; ends with its first error
-	pending  []store.Packed
-	size     int
-	packs    chan []store.Packed
-	header   []byte
-	rejected *os.File // made with the first rejected row
-}
-
-func newStoreSink(ctx context.Context, st *store.Store, s *campaign.Sending) *storeSink {
-	k := &storeSink{store: st, s: s, packs: make(chan []store.Packed, 1)}
-	k.group, k.ctx = errgroup.WithContext(ctx)
-	k.group.Go(func() error {
-		for chunks := range k.packs {
-			if err := st.AppendRows(s.ID, chunks); err != nil {
-				return err
-			}
-			failpoint.At(failpoint.RowsStored)
-		}
-		return nil
-	})
-	return k
-}
-
-// Header implements rowSink.
-func (k *storeSink) Header(line []byte) { k.header = line }
-
-// Chunk implements roster.Sink.
-func (k *storeSink) Chunk(rows *campaign.Rows) error {
-	packed := store.Pack(rows)
-	k.pending = append(k.pending, packed)
-	k.size += packed.Size()
-	if k.size < groupBytes {
-		return nil
-	}
-	return k.flush()
-}
-
-func (k *storeSink) flush() error {
-	if len(k.pending) == 0 {
-		return nil
-	}
-	chunks := k.pending
-	k.pending, k.size = nil, 0
-	select {
-	case k.packs <- chunks:
-		return nil
-	case <-k.ctx.Done():
-		return context.Cause(k.ctx)
-	}
-}
-
-// Refused implements roster.Sink.
-func (k *storeSink) Refused(refusals []campaign.Refusal, rejected []byte) error {
-	if len(rejected) > 0 {
-		if k.rejected == nil {
-			f, err := os.OpenFile(k.rejectedTemp(), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
-			if err != nil {
-				return err
-			}
-			k.rejected = f
-			rejected = append(append([]byte(nil), k.header...), rejected...)
-		}
-		if _, err := k.rejected.Write(rejected); err != nil {
-			return err
-		}
-	}
-	if len(refusals) == 0 {
-		return nil
-	}
-	return k.store.AppendRefusals(k.s.ID, refusals)
-}
-
-func (k *storeSink) rejectedTemp() string {
-	return filepath.Join(folder(k.s), "."+rejectedName+".tmp")
-}
-
-// close stores the rest and waits for it.
-func (k *storeSink) close() error {
-	err := k.flush()
-	close(k.packs)
-	return errors.Join(err, k.group.Wait())
-}
-
-// keepRejected gives rejected.csv its name once it is whole.
-func (k *storeSink) keepRejected() error {
-	if k.rejected == nil {
-		return nil
-	}
-	if err := k.rejected.Close(); err != nil {
-		return err
-	}
-	if err := safeio.SyncFile(k.rejectedTemp()); err != nil {
-		return err
-	}
-	failpoint.At(failpoint.RejectedWritten)
-	final := filepath.Join(folder(k.s), rejectedName)
-	// One left by a check that a crash cut off; this one replaces it.
-	if err := os.Remove(final); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return safeio.Move(k.rejectedTemp(), final)
 }

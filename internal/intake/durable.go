@@ -30,9 +30,24 @@ func cutOff(problems *campaign.Problems, file *os.File, f campaign.FileID) {
 	}
 }
 
+// spillFile is a temporary file without a name in the state folder.
+func (in *Intake) spillFile() (*os.File, error) {
+	f, err := os.CreateTemp(in.stateDir, ".campaignd-*.tmp")
+	if err != nil {
+		return nil, fmt.Errorf("make temporary file: %w", err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(fmt.Errorf("make temporary file: %w", err), f.Close())
+	}
+	return f, nil
+}
+
 // removeTemps clears away the temporary files that a crash left where we write. It
 // may be called only while nothing is at work. What can't be removed harms nobody.
 func (in *Intake) removeTemps() {
+	if err := safeio.RemoveTemps(in.stateDir); err != nil {
+		in.log.Warn("remove temporary files of the last run", "folder", in.stateDir, "err", err)
+	}
 	for _, inbox := range in.checker().Config.Inboxes {
 		accepted := filepath.Join(inbox.Path, acceptedFolder)
 		folders := []string{inbox.Path, accepted, filepath.Join(inbox.Path, doneFolder), filepath.Join(inbox.Path, failedFolder)}

@@ -17,14 +17,6 @@ import (
 	"campaignd/internal/watch"
 )
 
-// wait is a drop that is ready by its names and not yet by its contents.
-type wait struct {
-	files  []campaign.FileID // as they were examined; others mean: look again
-	since  time.Time
-	until  time.Time // look again then; zero: when the files change
-	reason string
-}
-
 // examine opens the files of a ready drop and finds out whether the CSV is whole
 // (SPEC 2, quiet is not whole). With a reason the drop waits, until the time given
 // or, if that is zero, until its files change. The parts are the caller's to close when there is
@@ -56,17 +48,18 @@ func (in *Intake) examine(ctx context.Context, d watch.Drop, inbox *config.Inbox
 	if changed := unchanged(p, d); changed != nil {
 		return nil, nil, "", time.Time{}, changed
 	}
-	expired := in.now().Sub(d.FirstSeen) > inbox.PairTimeout
-	if reason := in.unproven(ctx, p, info, sidecar); reason != "" && !expired {
-		return nil, nil, reason, time.Time{}, nil
+	if expired := in.now().Sub(d.FirstSeen) > inbox.PairTimeout; !expired {
+		reason, err := in.unproven(ctx, p, info, sidecar)
+		if reason != "" || err != nil {
+			return nil, nil, reason, time.Time{}, err
+		}
 	}
 	quiet := d.QuietSince.Add(inbox.UnterminatedWait)
-	proven := sidecar != nil && (sidecar.SHA256 != "" || sidecar.Bytes != nil || sidecar.Rows != nil)
 	if in.now().Before(quiet) {
 		if info.NUL >= 0 {
 			return nil, nil, "the CSV holds NUL bytes: part of it may still be on its way", quiet, nil
 		}
-		if info.Unterminated && !proven {
+		if info.Unterminated && !proven(sidecar) {
 			return nil, nil, "the last line of the CSV has no end: the upload may have been cut off", quiet, nil
 		}
 	}
@@ -122,6 +115,30 @@ func unchanged(p *Parts, d watch.Drop) error {
 	return nil
 }
 
+// untouched is errChanged if a claimed file is no longer as it was claimed, or is open
+// for writing: someone had it open before the claim, or reached it behind our back.
+// A copy from another mount is another file, so its place on disk says nothing here.
+func untouched(p *Parts, s *campaign.Sending) error {
+	for _, f := range s.Files {
+		for _, one := range []Part{p.CSV, p.Layout, p.Sidecar} {
+			if one.File == nil || one.Name != f.Name {
+				continue
+			}
+			stat, err := one.File.Stat()
+			if err != nil {
+				return fmt.Errorf("look at %q: %w", f.Name, err)
+			}
+			if now := safeio.FileID(stat); now.Size != f.Size || now.ModTime != f.ModTime {
+				return fmt.Errorf("look at %q: %w", f.Name, errChanged)
+			}
+			if busy, known := safeio.Busy(one.File); known && busy {
+				return fmt.Errorf("look at %q: open for writing: %w", f.Name, errChanged)
+			}
+		}
+	}
+	return nil
+}
+
 // promise reads what the sidecar promises and how large the CSV may be. A sidecar that can't
 // be read promises nothing: its errors are reported when the drop is checked.
 func (in *Intake) promise(p *Parts, inbox *config.Inbox) (*document.Sidecar, int64) {
@@ -143,24 +160,43 @@ func (in *Intake) promise(p *Parts, inbox *config.Inbox) (*document.Sidecar, int
 }
 
 // unproven says in which way the CSV is not what the sidecar promised, "" if it is.
-func (in *Intake) unproven(ctx context.Context, p *Parts, info *sheet.Info, sidecar *document.Sidecar) string {
+func (in *Intake) unproven(ctx context.Context, p *Parts, info *sheet.Info, sidecar *document.Sidecar) (string, error) {
 	if sidecar == nil {
-		return ""
+		return "", nil
 	}
 	if broken := brokenProof(sidecar, info); len(broken) > 0 {
-		return broken[0].Message
+		return broken[0].Message, nil
 	}
 	if sidecar.Rows != nil {
 		rows, err := in.countRows(ctx, p, info)
-		if err == nil && rows != *sidecar.Rows {
-			return rowsPromise(*sidecar.Rows, rows)
+		if errors.Is(err, errBadHeader) {
+			return "", nil
+		}
+		if err != nil {
+			return "", err
+		}
+		if rows != *sidecar.Rows {
+			return rowsPromise(*sidecar.Rows, rows), nil
 		}
 	}
-	return ""
+	return "", nil
+}
+
+// proven reports whether a sidecar promises what the CSV is.
+func proven(sidecar *document.Sidecar) bool {
+	return sidecar != nil && (sidecar.SHA256 != "" || sidecar.Bytes != nil || sidecar.Rows != nil)
+}
+
+// amount is "1 row" or "2 rows".
+func amount(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func rowsPromise(promised, found int64) string {
-	return fmt.Sprintf("the CSV has %d data rows, the sidecar promised %d", found, promised)
+	return fmt.Sprintf("the CSV has %s, the sidecar promised %d", amount(found, "data row"), promised)
 }
 
 // brokenProof holds size and digest against the sidecar (SPEC 5).
@@ -168,7 +204,7 @@ func brokenProof(sidecar *document.Sidecar, info *sheet.Info) []campaign.Problem
 	var broken []campaign.Problem
 	if sidecar.Bytes != nil && *sidecar.Bytes != info.Bytes {
 		broken = append(broken, campaign.Problem{File: sidecar.File, Field: "bytes",
-			Message: fmt.Sprintf("the CSV has %d bytes, the sidecar promised %d", info.Bytes, *sidecar.Bytes)})
+			Message: fmt.Sprintf("the CSV has %s, the sidecar promised %d", amount(info.Bytes, "byte"), *sidecar.Bytes)})
 	}
 	if sidecar.SHA256 != "" && sidecar.SHA256 != info.SHA256 {
 		broken = append(broken, campaign.Problem{File: sidecar.File, Field: "sha256",
@@ -177,10 +213,12 @@ func brokenProof(sidecar *document.Sidecar, info *sheet.Info) []campaign.Problem
 	return broken
 }
 
+// errBadHeader is returned when the header is whole and wrong: waiting mends nothing.
+var errBadHeader = errors.New("the header is wrong")
+
 // countRows counts the data rows of the CSV as the check will.
 func (in *Intake) countRows(ctx context.Context, p *Parts, info *sheet.Info) (int64, error) {
-	layoutFinding := &Finding{}
-	layout, _, err := in.checker().layout(p, layoutFinding)
+	layout, _, err := in.checker().layout(p, &Finding{})
 	if err != nil {
 		return 0, err
 	}
@@ -192,8 +230,14 @@ func (in *Intake) countRows(ctx context.Context, p *Parts, info *sheet.Info) (in
 		options.Wanted = wanted(layout)
 	}
 	reader, problems, err := sheet.NewReader(p.CSV.File, *info, options)
-	if err != nil || problems.Count > 0 {
-		return 0, errors.Join(err, errors.New("the header can't be read"))
+	if err != nil {
+		return 0, err
+	}
+	if reader == nil { // not even its header is whole
+		return 0, nil
+	}
+	if problems.Count > 0 {
+		return 0, errBadHeader
 	}
 	var rows int64
 	var batch sheet.Batch
@@ -221,12 +265,12 @@ const reserve = 64 << 20
 
 // noSpace says why a CSV of size bytes can't be taken in now, "" if it can.
 func (in *Intake) noSpace(size int64) string {
-	free, err := safeio.FreeSpace(in.stateDir)
+	free, err := in.free(in.stateDir)
 	if err != nil {
 		return ""
 	}
 	if need := uint64(size) + reserve; free < need {
-		return fmt.Sprintf("the disk of the store has %d MiB free and this drop needs %d MiB: the operator has to make room", free>>20, need>>20)
+		return fmt.Sprintf("the disk of the store has %d MiB free and taking this drop in needs %d MiB: the operator has to make room", free>>20, need>>20)
 	}
 	return ""
 }

@@ -16,8 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"slices"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +26,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/report"
+	"campaignd/internal/safeio"
 	"campaignd/internal/store"
 	"campaignd/internal/watch"
 )
@@ -60,15 +60,18 @@ type Intake struct {
 	accepted func(campaign.ID)
 	log      *slog.Logger
 	now      func() time.Time
+	free     func(path string) (uint64, error) // free bytes; tests say what they are
 
 	small, large *queue[task]
+	claims       *claims
 	clerk        *clerk
+	folders      *keyedLock // held by what moves a sending's folder
 
-	mu      sync.Mutex // guards waits, stuck, told
-	waits   map[[2]string]wait
-	stuck   map[campaign.ID]*campaign.Sending // claimed, to be checked again
-	told    map[string]bool                   // what was logged once
-	working map[campaign.ID]float64           // being checked, 0 to 1
+	mu       sync.Mutex // guards all below
+	waits    map[[2]string]wait
+	controls map[[2]string][]watch.Control // to be obeyed when their drop is accepted, by inbox and name
+	told     map[string]bool               // what was logged once
+	working  map[campaign.ID]float64       // being checked, 0 to 1
 }
 
 // task is something a worker does for one name of an inbox.
@@ -78,9 +81,8 @@ type task func(ctx context.Context) error
 func New(o Options) *Intake {
 	in := &Intake{
 		store: o.Store, stateDir: o.StateDir, steering: o.Steering, accepted: o.Accepted, log: o.Log, now: o.Now,
-		small: newQueue[task](), large: newQueue[task](),
-		waits: map[[2]string]wait{}, stuck: map[campaign.ID]*campaign.Sending{}, told: map[string]bool{},
-		working: map[campaign.ID]float64{},
+		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), claims: newClaims(), folders: newKeyedLock(),
+		waits: map[[2]string]wait{}, controls: map[[2]string][]watch.Control{}, told: map[string]bool{}, working: map[campaign.ID]float64{},
 	}
 	if in.now == nil {
 		in.now = time.Now
@@ -99,7 +101,7 @@ func (in *Intake) checker() *Checker { return in.check.Load() }
 func (in *Intake) inbox(path string) *config.Inbox {
 	inboxes := in.checker().Config.Inboxes
 	for i := range inboxes {
-		if inboxes[i].Path == path {
+		if filepath.Clean(inboxes[i].Path) == filepath.Clean(path) { // watch names it cleaned, the configuration as written
 			return &inboxes[i]
 		}
 	}
@@ -154,118 +156,46 @@ func (in *Intake) retry(ctx context.Context) error {
 			return ctx.Err()
 		case <-time.After(retryStuck):
 		}
-		in.mu.Lock()
-		stuck := in.stuck
-		in.stuck = map[campaign.ID]*campaign.Sending{}
-		in.mu.Unlock()
-		for _, s := range stuck {
+		in.forget()
+		for _, s := range in.claims.rested() {
 			in.resume(s)
 		}
 	}
 }
 
+// lane is the queue for work on a file of size bytes.
+func (in *Intake) lane(size int64) *queue[task] {
+	if size > smallCSV {
+		return in.large
+	}
+	return in.small
+}
+
 // Ready implements watch.Handler.
 func (in *Intake) Ready(d watch.Drop) {
-	if in.stillWaits(d) {
+	if in.stillWaits(d) || in.claims.of(d.Inbox, d.Name) {
 		return
 	}
-	q := in.small
-	if d.CSV.ID.Size > smallCSV {
-		q = in.large
-	}
-	q.put(d.Inbox, d.Name, func(ctx context.Context) error {
-		err := in.take(ctx, d)
-		if vanished(err) {
-			return nil // the next scan meets it as it is then
-		}
-		if err != nil {
+	in.lane(d.CSV.ID.Size).put(d.Inbox, d.Name, func(ctx context.Context) error {
+		if err := in.take(ctx, d); err != nil {
 			return fmt.Errorf("drop %q: %w", d.Name, err)
 		}
 		return nil
 	})
 }
 
-// stillWaits reports whether nothing has changed for a drop that was examined and found not whole.
-func (in *Intake) stillWaits(d watch.Drop) bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	w, ok := in.waits[[2]string{d.Inbox, d.Name}]
-	if !ok || !slices.Equal(w.files, fileIDs(d)) {
-		return false
-	}
-	if !w.until.IsZero() {
-		return in.now().Before(w.until)
-	}
-	inbox := in.inbox(d.Inbox)
-	return inbox == nil || in.now().Sub(d.FirstSeen) <= inbox.PairTimeout
-}
-
-func fileIDs(d watch.Drop) []campaign.FileID {
-	var ids []campaign.FileID
-	for _, f := range d.Files() {
-		id := f.ID
-		id.Name = f.Name
-		ids = append(ids, id)
-	}
-	return ids
-}
-
-// Wait is a drop that is complete by its names and waits for its contents.
-type Wait struct {
-	Name, Reason string
-	Since        time.Time
-}
-
-// Waits are the drops of an inbox that wait for a proof, a line end or free space, the oldest first.
-func (in *Intake) Waits(inbox string) []Wait {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	var list []Wait
-	for key, w := range in.waits {
-		if key[0] == inbox {
-			list = append(list, Wait{Name: key[1], Reason: w.reason, Since: w.since})
-		}
-	}
-	slices.SortFunc(list, func(a, b Wait) int { return a.Since.Compare(b.Since) })
-	return list
-}
-
-// Checking is how far the check of a claimed drop has come, 0 to 1.
-func (in *Intake) Checking(id campaign.ID) float64 {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return in.working[id]
-}
-
-func (in *Intake) setWait(d watch.Drop, reason string, until time.Time) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	key := [2]string{d.Inbox, d.Name}
-	old, had := in.waits[key]
-	w := wait{files: fileIDs(d), since: in.now(), until: until, reason: reason}
-	if had {
-		w.since = old.since
-	}
-	in.waits[key] = w
-	if !had || old.reason != reason {
-		in.log.Info("drop waits", "inbox", d.Inbox, "drop", d.Name, "reason", reason)
-	}
-}
-
-func (in *Intake) endWait(inbox, name string) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	delete(in.waits, [2]string{inbox, name})
-}
-
-// take examines, claims, checks and commits one drop.
+// take examines, claims, checks and commits one drop. A drop that is no longer as
+// the watcher saw it is met anew at the next scan.
 func (in *Intake) take(ctx context.Context, d watch.Drop) error {
 	inbox := in.inbox(d.Inbox)
-	if inbox == nil {
-		return nil // watched no more
+	if inbox == nil || in.claims.of(d.Inbox, d.Name) {
+		return nil // watched no more, or told of before its claim
 	}
 	in.log.Debug("drop ready", "inbox", d.Inbox, "drop", d.Name)
 	p, info, reason, until, err := in.examine(ctx, d, inbox)
+	if vanished(err) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -274,33 +204,39 @@ func (in *Intake) take(ctx context.Context, d watch.Drop) error {
 		return nil
 	}
 	defer p.Close()
-	if err := unchanged(p, d); err != nil {
+	if err := unchanged(p, d); vanished(err) {
+		return nil
+	} else if err != nil {
 		return err
 	}
-	s, err := in.claim(d, in.now())
-	if err != nil {
-		if s != nil && errors.Is(err, errChanged) {
-			return in.giveBack(s, err)
-		}
-		if s != nil {
-			in.rest(s)
-		}
+	s, err := in.claim(d, nil)
+	if s == nil || err != nil {
 		return err
 	}
 	in.endWait(d.Inbox, d.Name)
 	in.log.Info("drop claimed", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name)
-	if err := in.decide(ctx, s, inbox, p, info); err != nil {
-		in.rest(s)
-		return err
-	}
-	return nil
+	return in.settle(s, in.decide(ctx, s, inbox, p, info))
 }
 
-// rest notes a claimed drop for another try.
-func (in *Intake) rest(s *campaign.Sending) {
+// settle ends a claim by what became of it: decided, to be given back since a
+// file changed while it was read (PITFALLS 12), or to be tried again.
+func (in *Intake) settle(s *campaign.Sending, err error) error {
+	switch {
+	case err == nil:
+		in.claims.end(s.ID)
+		return nil
+	case errors.Is(err, errChanged):
+		return in.giveBack(s, err)
+	}
+	in.claims.rest(s.ID)
+	return err
+}
+
+// Checking is how far the check of a claimed drop has come, 0 to 1.
+func (in *Intake) Checking(id campaign.ID) float64 {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.stuck[s.ID] = s
+	return in.working[id]
 }
 
 // progress keeps status.json of a drop that is being checked in step, at most once a second.
@@ -319,14 +255,13 @@ func (in *Intake) progress(s *campaign.Sending) func(float64) {
 	}
 }
 
-// spillFile is a temporary file without a name in the state folder.
-func (in *Intake) spillFile() (*os.File, error) {
-	f, err := os.CreateTemp(in.stateDir, "check-*")
-	if err != nil {
-		return nil, fmt.Errorf("make temporary file: %w", err)
+// logOnce logs a warning the first time that key is met.
+func (in *Intake) logOnce(key, message string, args ...any) {
+	in.mu.Lock()
+	known := in.told[key]
+	in.told[key] = true
+	in.mu.Unlock()
+	if !known {
+		in.log.Warn(message, args...)
 	}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(fmt.Errorf("make temporary file: %w", err), f.Close())
-	}
-	return f, nil
 }

@@ -29,6 +29,11 @@ func notTakeable(err error) error {
 	return nil
 }
 
+// unmovable reports whether err says that only a rename could move the file.
+func unmovable(err error) bool {
+	return errors.Is(err, safeio.ErrLink) || errors.Is(err, safeio.ErrNotRegular)
+}
+
 // Prepare makes an inbox's folders and finds out whether a drop can be claimed
 // by a rename, as it should, or has to be copied (PITFALLS 9). It returns
 // what an operator should know.

@@ -44,7 +44,7 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *sheet.Info, f *Findin
 	if info.Assumed {
 		f.warn(file.Name, "is not UTF-8 and was read as Windows-1252; save it as UTF-8 if letters look wrong in the messages")
 	}
-	if info.Unterminated {
+	if info.Unterminated && !proven(f.Sidecar) {
 		f.warn(file.Name, "its last line has no end: if the upload was cut, rows are missing; \"rows\" or \"sha256\" in the sidecar would prove the file whole")
 	}
 	if _, err := file.File.Seek(0, io.SeekStart); err != nil {

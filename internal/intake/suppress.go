@@ -38,6 +38,9 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 			applications = append(applications, a.ID)
 		}
 	}
+	if len(applications) == 0 {
+		return in.failControl(c, errors.New("this inbox may send for no application, so there is nothing to opt out of"))
+	}
 	added, rows, problems, err := ImportSuppressions(ctx, in.store, f, c.File.Name, applications, "file:"+c.File.Name)
 	if err != nil {
 		return err

@@ -1,0 +1,162 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+	"campaignd/internal/store"
+)
+
+// Recover brings to an end what a stop or crash cut off: claims are finished and
+// checked anew, reports owed are written, folders moved, and the status of what
+// is still to be sent is renewed. To be called once, before Run.
+func (in *Intake) Recover() error {
+	in.removeTemps()
+	for s, err := range in.store.Unfiled() {
+		if err != nil {
+			return fmt.Errorf("recover drops: %w", err)
+		}
+		if s.State.Final() {
+			in.Changed(s.ID)
+			continue
+		}
+		in.log.Info("drop found half checked; it is checked anew", "sending", s.ID, "drop", s.Name)
+		in.claims.begin(s)
+		in.resume(s)
+	}
+	open, err := in.store.Sendings(store.Filter{States: []campaign.State{campaign.StateScheduled, campaign.StateSending,
+		campaign.StatePaused, campaign.StateHeld}})
+	if err != nil {
+		return fmt.Errorf("recover drops: %w", err)
+	}
+	for _, s := range open {
+		in.Changed(s.ID)
+	}
+	return nil
+}
+
+// resume puts a claimed drop to work again.
+func (in *Intake) resume(s *campaign.Sending) {
+	var size int64
+	for _, f := range s.Files {
+		size = max(size, f.Size)
+	}
+	in.lane(size).put(s.Inbox, s.FolderName(), func(ctx context.Context) error { return in.recheck(ctx, s.ID) })
+}
+
+// recheck brings a claimed drop to its end from wherever it stands.
+func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
+	s, err := in.store.Header(id)
+	if err != nil {
+		in.claims.rest(id)
+		return err
+	}
+	if s.State != campaign.StateChecking { // decided, though its decider was told otherwise
+		in.claims.end(id)
+		in.Changed(id)
+		return nil
+	}
+	inbox := in.inbox(s.Inbox)
+	if inbox == nil {
+		in.logOnce("inbox "+s.Inbox, "a drop waits in an inbox that is configured no more; put the inbox back", "sending", s.ID, "inbox", s.Inbox)
+		in.claims.rest(id)
+		return nil
+	}
+	err = MakeFolders(s.Inbox)
+	if err == nil {
+		_, err = in.makeFolder(s)
+	}
+	if err == nil {
+		err = in.moveFiles(s)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && in.lost(s):
+		return in.filesLost(s, inbox)
+	case vanished(err), unmovable(err):
+		return in.giveBack(s, err)
+	case err != nil:
+		in.claims.rest(id)
+		return err
+	}
+	if s.Reason != "" { // it was claimed only to be refused
+		return in.refuse(s, campaign.StateRejected, s.Reason)
+	}
+	p, problems, err := openFolder(s)
+	if err != nil {
+		in.claims.rest(id)
+		return err
+	}
+	defer p.Close()
+	if problems.Count > 0 {
+		s.Problems, s.ProblemCount = problems.List, problems.Count
+		return in.refuse(s, campaign.StateRejected, problems.List[0].String())
+	}
+	return in.settle(s, in.decide(ctx, s, inbox, p, nil))
+}
+
+// lost reports whether no file of a claim is anywhere.
+func (in *Intake) lost(s *campaign.Sending) bool {
+	for _, f := range s.Files {
+		for _, dir := range []string{folder(s), s.Inbox} {
+			if _, err := os.Lstat(filepath.Join(dir, f.Name)); err == nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// filesLost waits for the files of a claim that are all gone: more likely than that
+// someone took them a disk isn't mounted. After pair_timeout the drop is refused.
+func (in *Intake) filesLost(s *campaign.Sending, inbox *config.Inbox) error {
+	_ = os.Remove(folder(s)) // made a moment ago, and empty
+	if in.now().Sub(s.ReceivedAt) <= inbox.PairTimeout {
+		in.logOnce("lost "+string(s.ID), "the files of a claimed drop are gone: is the inbox's disk mounted?", "sending", s.ID, "inbox", s.Inbox)
+		in.claims.rest(s.ID)
+		return nil
+	}
+	for _, f := range s.Files {
+		s.Problems = append(s.Problems, campaign.Problem{File: f.Name, Message: "was removed before it had been checked"})
+	}
+	s.ProblemCount = len(s.Problems)
+	return in.refuse(s, campaign.StateRejected, "the files were removed while the drop was being taken in: drop them again")
+}
+
+// openFolder opens the files of a claimed drop. What can't be taken is a problem of the drop.
+func openFolder(s *campaign.Sending) (*Parts, campaign.Problems, error) {
+	p := &Parts{Name: s.Name}
+	var problems campaign.Problems
+	for _, f := range s.Files {
+		part, _, err := p.part(f.Name)
+		if err != nil {
+			problems.Addf(f.Name, 0, 0, "", "%v", err)
+			continue
+		}
+		file, err := openClaimed(s, f.Name)
+		if kind := notTakeable(err); kind != nil {
+			problems.Addf(f.Name, 0, 0, "", "%v", kind)
+			continue
+		}
+		if err != nil {
+			p.Close()
+			return nil, problems, err
+		}
+		*part = Part{Name: f.Name, File: file}
+		cutOff(&problems, file, f)
+	}
+	for _, one := range []struct {
+		part   Part
+		ending string
+	}{{p.CSV, ".csv"}, {p.Layout, ".layout.json"}} {
+		if one.part.File == nil && problems.Count == 0 {
+			problems.Addf(s.Name+one.ending, 0, 0, "", "never arrived")
+		}
+	}
+	return p, problems, nil
+}

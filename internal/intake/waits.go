@@ -1,0 +1,118 @@
+package intake
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/watch"
+)
+
+// wait is a drop that is ready by its names and not yet by its contents.
+type wait struct {
+	files  []campaign.FileID // as they were examined; others mean: look again
+	since  time.Time
+	until  time.Time // look again then; zero: when the files change
+	reason string
+}
+
+// stillWaits reports whether nothing has changed for a drop that was examined and found not whole.
+func (in *Intake) stillWaits(d watch.Drop) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	w, ok := in.waits[[2]string{d.Inbox, d.Name}]
+	if !ok || !slices.Equal(w.files, fileIDs(d)) {
+		return false
+	}
+	if !w.until.IsZero() {
+		return in.now().Before(w.until)
+	}
+	inbox := in.inbox(d.Inbox)
+	return inbox == nil || in.now().Sub(d.FirstSeen) <= inbox.PairTimeout
+}
+
+func fileIDs(d watch.Drop) []campaign.FileID {
+	var ids []campaign.FileID
+	for _, f := range d.Files() {
+		id := f.ID
+		id.Name = f.Name
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// Wait is a drop that is complete by its names and waits for its contents.
+type Wait struct {
+	Name, Reason string
+	Since        time.Time
+}
+
+// Waits are the drops of an inbox that wait for a proof, a line end or free space, the oldest first.
+func (in *Intake) Waits(inbox string) []Wait {
+	inbox = filepath.Clean(inbox)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	var list []Wait
+	for key, w := range in.waits {
+		if key[0] == inbox {
+			list = append(list, Wait{Name: key[1], Reason: w.reason, Since: w.since})
+		}
+	}
+	slices.SortFunc(list, func(a, b Wait) int { return a.Since.Compare(b.Since) })
+	return list
+}
+
+func (in *Intake) setWait(d watch.Drop, reason string, until time.Time) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	key := [2]string{d.Inbox, d.Name}
+	old, had := in.waits[key]
+	w := wait{files: fileIDs(d), since: in.now(), until: until, reason: reason}
+	if had {
+		w.since = old.since
+	}
+	in.waits[key] = w
+	if !had || old.reason != reason {
+		in.log.Info("drop waits", "inbox", d.Inbox, "drop", d.Name, "reason", reason)
+	}
+}
+
+func (in *Intake) endWait(inbox, name string) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	delete(in.waits, [2]string{inbox, name})
+}
+
+// forget drops what is noted about files that were taken away.
+func (in *Intake) forget() {
+	in.mu.Lock()
+	waits, controls := map[[2]string]string{}, map[[2]string]string{}
+	for key, w := range in.waits {
+		waits[key] = w.files[0].Name
+	}
+	for key, kept := range in.controls {
+		controls[key] = kept[0].File.Name
+	}
+	in.mu.Unlock()
+	for key, name := range waits {
+		if gone(filepath.Join(key[0], name)) {
+			in.endWait(key[0], key[1])
+		}
+	}
+	for key, name := range controls {
+		if gone(filepath.Join(key[0], name)) {
+			in.mu.Lock()
+			delete(in.controls, key)
+			in.mu.Unlock()
+		}
+	}
+}
+
+func gone(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
