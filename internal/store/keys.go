@@ -93,8 +93,11 @@ func signed(n int64) uint64 { return uint64(n) ^ 1<<63 }
 
 func unsigned(n uint64) int64 { return int64(n ^ 1<<63) }
 
+// stateCount is the number of codes, the unused 0 included.
+const stateCount = 9
+
 // stateCodes numbers the states for storage: never reorder, only append.
-func stateCodes() [9]campaign.State {
+func stateCodes() [stateCount]campaign.State {
 	return [...]campaign.State{"", campaign.StateChecking, campaign.StateScheduled, campaign.StateSending,
 		campaign.StatePaused, campaign.StateHeld, campaign.StateCompleted, campaign.StateCanceled, campaign.StateRejected}
 }

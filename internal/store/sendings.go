@@ -177,7 +177,7 @@ func (t *tx) balanced(n uint64, rec *record) (bool, error) {
 // countState keeps the number of sendings at each state.
 func (t *tx) countState(from, to campaign.State) error {
 	meta := t.bucket(bucketMeta)
-	all := make([]byte, 8*len(stateCodes()))
+	all := make([]byte, 8*stateCount)
 	copy(all, meta.Get(metaStates))
 	add := func(state campaign.State, by uint64) {
 		at := all[8*int(stateCode(state)):]

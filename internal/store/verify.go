@@ -232,7 +232,7 @@ func (v *verifier) indexes(t *tx) error {
 
 // states recounts the sendings at each state.
 func (v *verifier) states(t *tx) error {
-	counted := make([]byte, 8*len(stateCodes()))
+	counted := make([]byte, 8*stateCount)
 	if err := t.bucket(bucketSendings).ForEach(func(_, value []byte) error {
 		if at := 8 * int(value[1]); at+8 <= len(counted) {
 			binary.BigEndian.PutUint64(counted[at:], binary.BigEndian.Uint64(counted[at:])+1)

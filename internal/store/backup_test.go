@@ -1,0 +1,195 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"campaignd/internal/campaign"
+)
+
+func TestBackupAndRestore(t *testing.T) {
+	s := openTest(t)
+	a := accept(t, s, draft{rows: 5000}, testGrid(600))
+	b := accept(t, s, draft{rows: 10}, nil)
+	paused := accept(t, s, draft{rows: 10}, nil)
+	if _, ok, err := s.SetState(paused.ID, nil, campaign.StatePaused, "lunch"); !ok || err != nil {
+		t.Fatal(err)
+	}
+	commit(t, s, entry(b.ID, 0, 1, campaign.InFlight, 1), entry(b.ID, 1, 1, campaign.InFlight, 1))
+	commit(t, s, entry(b.ID, 0, 1, campaign.Sent, 1))
+	var copied bytes.Buffer
+	if err := s.Backup(&copied); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, s, entry(b.ID, 1, 1, campaign.Sent, 1)) // not in the backup
+	wantState(t, s, a.ID, campaign.StateScheduled)
+
+	path := filepath.Join(t.TempDir(), "restored.db")
+	if err := os.WriteFile(path, copied.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := openAt(t, path)
+	for _, id := range []campaign.ID{a.ID, b.ID} {
+		if head := wantState(t, r, id, campaign.StateHeld); !strings.Contains(head.Reason, "restored from a backup") {
+			t.Errorf("reason %q", head.Reason)
+		}
+	}
+	wantState(t, r, paused.ID, campaign.StatePaused)
+	if ids, _, _ := r.Due(time.Now().Add(time.Hour)); len(ids) > 0 {
+		t.Errorf("due after a restore: %v", ids)
+	}
+	if r.Tag() == s.Tag() {
+		t.Error("the restored store gives out keys that were given out before")
+	}
+	if head := wantState(t, r, b.ID, campaign.StateHeld); head.Tag != s.Tag() {
+		t.Error("a message of before has another key now")
+	}
+	verify(t, r)
+	if _, err := r.Recover(func(int64, string) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := r.SetState(b.ID, nil, campaign.StateScheduled, ""); !ok || err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, r, b.ID, campaign.StateSending)
+	tag := r.Tag()
+	r.Close()
+	r = openAt(t, path)
+	wantState(t, r, b.ID, campaign.StateSending)
+	if r.Tag() != tag {
+		t.Error("a store is restored once, not at every start")
+	}
+	if _, err := os.Stat(path + ".restored"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the mark is left: %v", err)
+	}
+	verify(t, r)
+}
+
+// TestRestoreCutOff: the trailer may be lost to bbolt's own pages before the
+// sendings are held; the mark beside the file stands in for it.
+func TestRestoreCutOff(t *testing.T) {
+	s := openTest(t)
+	a := accept(t, s, draft{rows: 10}, nil)
+	var copied bytes.Buffer
+	if err := s.Backup(&copied); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "restored.db")
+	if err := os.WriteFile(path, copied.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := readTrailer(path); b == nil || err != nil {
+		t.Fatalf("trailer: %v, %v", b, err)
+	}
+	if err := os.Truncate(path, int64(copied.Len()-trailerBytes)); err != nil { // as if written over
+		t.Fatal(err)
+	}
+	r := openAt(t, path)
+	wantState(t, r, a.ID, campaign.StateHeld)
+}
+
+func TestBackupToBrokenWriter(t *testing.T) {
+	s := openTest(t)
+	r, w := io.Pipe()
+	r.Close()
+	if err := s.Backup(w); err == nil || !strings.Contains(err.Error(), io.ErrClosedPipe.Error()) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestCutBackup: a backup that was not written to its end is no store.
+func TestCutBackup(t *testing.T) {
+	s := openTest(t)
+	accept(t, s, draft{rows: 5000}, nil)
+	var copied bytes.Buffer
+	if err := s.Backup(&copied); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "cut.db")
+	if err := os.WriteFile(path, copied.Bytes()[:copied.Len()/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	openErr(t, path, ErrDamaged)
+}
+
+// TestFailedCommit: what was not written was not done; what was written although
+// its sync failed was done, and is known to be.
+func TestFailedCommit(t *testing.T) {
+	boom := errors.New("input/output error")
+	for name, c := range map[string]struct {
+		fail func(*bbolt.Tx) error
+		done bool
+	}{
+		"before the meta page": {func(tx *bbolt.Tx) error { _ = tx.Rollback(); return boom }, false},
+		"its last sync":        {func(tx *bbolt.Tx) error { _ = tx.Commit(); return boom }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := openTest(t)
+			head := accept(t, s, draft{rows: 10}, nil)
+			s.commitTx = c.fail
+			err := s.Commit(t.Context(), []campaign.Entry{entry(head.ID, 0, 1, campaign.InFlight, 1)})
+			if (err == nil) != c.done || err != nil && !errors.Is(err, boom) {
+				t.Errorf("commit: %v", err)
+			}
+			s.commitTx = (*bbolt.Tx).Commit
+			want := map[campaign.Outcome]uint64{campaign.Pending: 10}
+			if c.done {
+				want = map[campaign.Outcome]uint64{campaign.Pending: 9, campaign.InFlight: 1}
+			}
+			wantCounts(t, s, head.ID, want)
+			commit(t, s, entry(head.ID, 1, 1, campaign.InFlight, 1))
+			verify(t, s)
+		})
+	}
+}
+
+// TestPanicInCommit: a damaged page met at commit doesn't leave the writer's lock behind.
+func TestPanicInCommit(t *testing.T) {
+	s := openTest(t)
+	head := accept(t, s, draft{rows: 10}, nil)
+	s.commitTx = func(*bbolt.Tx) error { panic("page 7 already freed") }
+	if err := s.Commit(t.Context(), []campaign.Entry{entry(head.ID, 0, 1, campaign.InFlight, 1)}); !errors.Is(err, ErrDamaged) {
+		t.Errorf("commit: %v", err)
+	}
+	s.commitTx = (*bbolt.Tx).Commit
+	commit(t, s, entry(head.ID, 0, 1, campaign.InFlight, 1))
+	verify(t, s)
+}
+
+// TestFileGoneAfterFailedCommit: it says so, and goes on once the cause is gone.
+func TestFileGoneAfterFailedCommit(t *testing.T) {
+	s := openTest(t)
+	head := accept(t, s, draft{rows: 10}, nil)
+	other := filepath.Join(filepath.Dir(s.path), "away.db")
+	s.commitTx = func(tx *bbolt.Tx) error {
+		_ = tx.Rollback()
+		if err := os.Rename(s.path, other); err != nil {
+			t.Error(err)
+		}
+		if err := os.WriteFile(s.path, []byte("what is this"), 0o600); err != nil {
+			t.Error(err)
+		}
+		return errors.New("disk full")
+	}
+	e := []campaign.Entry{entry(head.ID, 0, 1, campaign.InFlight, 1)}
+	if err := s.Commit(t.Context(), e); !errors.Is(err, ErrDamaged) {
+		t.Errorf("commit: %v", err)
+	}
+	s.commitTx = (*bbolt.Tx).Commit
+	if err := s.Commit(t.Context(), e); !errors.Is(err, ErrDamaged) {
+		t.Errorf("commit: %v", err)
+	}
+	if err := os.Rename(other, s.path); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, s, e...)
+	wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Pending: 9, campaign.InFlight: 1})
+}

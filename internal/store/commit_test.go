@@ -1,0 +1,274 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/campaign"
+)
+
+// TestCommitReportsEachSenderItsOwn: one caller's mistake or refusal harms no other
+// of the same group.
+func TestCommitReportsEachSenderItsOwn(t *testing.T) {
+	s := openTest(t)
+	good := accept(t, s, draft{rows: 10}, nil)
+	paused := accept(t, s, draft{rows: 10}, nil)
+	if _, ok, err := s.SetState(paused.ID, nil, campaign.StatePaused, ""); !ok || err != nil {
+		t.Fatal(err)
+	}
+	var refused *campaign.Refused
+	err := s.Commit(t.Context(), []campaign.Entry{
+		entry(paused.ID, 0, 1, campaign.InFlight, 1),
+		entry(good.ID, 0, 1, campaign.InFlight, 1),
+		entry("20260101-000099", 0, 1, campaign.InFlight, 1),
+		entry(good.ID, 0, 1, campaign.InFlight, 1), // a second runner on the same message
+		entry(good.ID, 10, 1, campaign.InFlight, 1),
+	})
+	if !errors.As(err, &refused) || !errors.Is(err, campaign.ErrNotActive) || !cmp.Equal(refused.Entries, []int{0, 2, 3, 4}) {
+		t.Errorf("commit: %v", err)
+	}
+	wantCounts(t, s, good.ID, map[campaign.Outcome]uint64{campaign.Pending: 9, campaign.InFlight: 1})
+	if err := s.Commit(t.Context(), []campaign.Entry{entry(good.ID, 0, 2, campaign.Sent, 1), entry(good.ID, 0, 1, campaign.Sent, 1)}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a result for a message that there isn't: %v", err)
+	}
+	wantCounts(t, s, good.ID, map[campaign.Outcome]uint64{campaign.Pending: 9, campaign.Sent: 1})
+
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			id, want := good.ID, false
+			if i%2 == 0 {
+				id, want = paused.ID, true
+			}
+			err := s.Commit(context.Background(), []campaign.Entry{entry(id, i+1, 1, campaign.InFlight, 1)})
+			if errors.Is(err, campaign.ErrNotActive) != want || err != nil && !want {
+				t.Errorf("commit %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	wantCounts(t, s, good.ID, map[campaign.Outcome]uint64{campaign.Pending: 5, campaign.InFlight: 4, campaign.Sent: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Commit(ctx, []campaign.Entry{entry(good.ID, 9, 1, campaign.InFlight, 1)}); !errors.Is(err, context.Canceled) {
+		t.Errorf("commit after the end: %v", err)
+	}
+	if err := s.Commit(t.Context(), nil); err != nil {
+		t.Errorf("commit of nothing: %v", err)
+	}
+	verify(t, s)
+}
+
+// TestPitfall27ResultsAfterPause: what was in flight is recorded, nothing new goes out.
+func TestPitfall27ResultsAfterPause(t *testing.T) {
+	s := openTest(t)
+	head := accept(t, s, draft{rows: 2}, nil)
+	commit(t, s, entry(head.ID, 0, 1, campaign.InFlight, 1))
+	if state, ok, err := s.SetState(head.ID, []campaign.State{campaign.StateSending}, campaign.StatePaused, "asked"); state != campaign.StatePaused || !ok || err != nil {
+		t.Fatalf("pause: %s, %t, %v", state, ok, err)
+	}
+	commit(t, s, entry(head.ID, 0, 1, campaign.Sent, 1))
+	if err := s.Commit(t.Context(), []campaign.Entry{entry(head.ID, 1, 1, campaign.InFlight, 1)}); !errors.Is(err, campaign.ErrNotActive) {
+		t.Errorf("attempt while paused: %v", err)
+	}
+	if ids, _, _ := s.Due(time.Now()); len(ids) > 0 {
+		t.Errorf("due while paused: %v", ids)
+	}
+	if state, ok, err := s.SetState(head.ID, []campaign.State{campaign.StateSending}, campaign.StateHeld, ""); state != campaign.StatePaused || ok || err != nil {
+		t.Errorf("compare and set: %s, %t, %v", state, ok, err)
+	}
+	if state, ok, err := s.SetState(head.ID, []campaign.State{campaign.StatePaused}, campaign.StateScheduled, ""); state != campaign.StateSending || !ok || err != nil {
+		t.Errorf("resume of what had begun: %s, %t, %v", state, ok, err)
+	}
+	if _, _, err := s.SetState(head.ID, nil, campaign.StateCompleted, ""); !errors.Is(err, ErrState) {
+		t.Errorf("completed by hand: %v", err)
+	}
+	if _, _, err := s.SetState("20260101-000099", nil, campaign.StatePaused, ""); !errors.Is(err, ErrNotFound) {
+		t.Errorf("pause of nothing: %v", err)
+	}
+	verify(t, s)
+}
+
+// TestRetries: each waits under its own time, which makes the sending due.
+func TestRetries(t *testing.T) {
+	s := openTest(t)
+	head := accept(t, s, draft{rows: 3, messages: 2}, nil)
+	at := time.Now().UTC().Add(time.Hour)
+	for row := range 3 {
+		e := entry(head.ID, row, 1, campaign.Retrying, 1)
+		e.NextAt, e.Code, e.Detail = at.Add(time.Duration(-row)*time.Minute), "503", "busy"
+		commit(t, s, entry(head.ID, row, 1, campaign.InFlight, 1))
+		commit(t, s, e)
+	}
+	ids, next, err := s.Due(time.Now())
+	if len(ids) > 0 || !next.Equal(at.Add(-2*time.Minute)) || err != nil {
+		t.Errorf("due %v, next %v, %v", ids, next, err)
+	}
+	got, err := s.Retries(head.ID)
+	if err != nil || len(got) != 3 || got[0].Row != 2 || got[2].Row != 0 || got[1].Code != "503" || !got[1].NextAt.Equal(at.Add(-time.Minute)) {
+		t.Errorf("retries %+v, %v", got, err)
+	}
+	commit(t, s, entry(head.ID, 2, 1, campaign.InFlight, 2))
+	again := entry(head.ID, 2, 1, campaign.Retrying, 2)
+	again.NextAt = at.Add(time.Hour)
+	commit(t, s, again)
+	if ids, _, err := s.Due(at); len(ids) != 1 || err != nil {
+		t.Errorf("due %v, %v", ids, err)
+	}
+	verify(t, s)
+	commit(t, s, entry(head.ID, 1, 1, campaign.InFlight, 2), entry(head.ID, 1, 1, campaign.Sent, 2),
+		entry(head.ID, 1, 2, campaign.InFlight, 1), entry(head.ID, 1, 2, campaign.Sent, 1))
+	if n, err := s.CloseOut(head.ID, campaign.Expired); n != 4 || err != nil {
+		t.Errorf("closed %d, %v", n, err)
+	}
+	if got, err := s.Retries(head.ID); len(got) != 0 || err != nil {
+		t.Errorf("retries %v, %v", got, err)
+	}
+	// What was said at the last attempt stays to be read.
+	if err := s.EachChunk(head.ID, func(_ *campaign.Rows, _ []campaign.Mark, entries []campaign.Entry) error {
+		if e := entries[0]; e.Row != 0 || e.Outcome != campaign.Expired || e.Detail != "busy" || e.Attempts != 1 {
+			t.Errorf("entry %+v", e)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.CloseOut(head.ID, campaign.Pending); !errors.Is(err, ErrState) {
+		t.Errorf("closed out as pending: %v", err)
+	}
+	verify(t, s)
+}
+
+// TestCancelWithMessagesInFlight: it has ended when the last answer is there.
+func TestCancelWithMessagesInFlight(t *testing.T) {
+	s := openTest(t)
+	head := accept(t, s, draft{rows: 4, messages: 2}, nil)
+	for row := range 3 {
+		commit(t, s, entry(head.ID, row, 1, campaign.InFlight, 1))
+	}
+	if _, _, err := s.SetState(head.ID, nil, campaign.StateCanceled, "asked"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.CloseOut(head.ID, campaign.Canceled); n != 5 || err != nil {
+		t.Errorf("closed %d, %v", n, err)
+	}
+	if done, err := s.Finish(head.ID); done || err != nil {
+		t.Errorf("finished: %t, %v", done, err)
+	}
+	if head := wantState(t, s, head.ID, campaign.StateCanceled); !head.FinishedAt.IsZero() {
+		t.Error("finished with messages in flight")
+	}
+	late := entry(head.ID, 1, 1, campaign.Retrying, 1)
+	late.NextAt = time.Now().Add(time.Minute)
+	commit(t, s, entry(head.ID, 0, 1, campaign.Sent, 1), late)
+	s.Close()
+	s = openAt(t, s.path)
+	if got, err := s.Recover(func(int64, string) bool { return true }); err != nil || got.Unknown != 1 || got.Retried != 0 {
+		t.Errorf("recover: %+v, %v", got, err)
+	}
+	wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Sent: 1, campaign.Unknown: 1, campaign.Canceled: 6})
+	if head := wantState(t, s, head.ID, campaign.StateCanceled); head.FinishedAt.IsZero() {
+		t.Error("not finished though the books balance")
+	}
+	verify(t, s)
+}
+
+// TestPitfall23InFlightAtACrash: by channel, never for ever.
+func TestPitfall23InFlightAtACrash(t *testing.T) {
+	s := openTest(t)
+	head := accept(t, s, draft{rows: 10, messages: 2, channels: []string{"webhook", "whatsapp"}}, nil)
+	for row := range 4 {
+		commit(t, s, entry(head.ID, row, 1, campaign.InFlight, 3))
+	}
+	s.Close() // as a kill leaves it
+	s = openAt(t, s.path)
+	got, err := s.Recover(func(application int64, channel string) bool { return application == 1 && channel == "webhook" })
+	if err != nil || got != (Recovered{Retried: 2, Unknown: 2}) {
+		t.Errorf("recover: %+v, %v", got, err)
+	}
+	marks, err := s.Rows(head.ID, 0, &campaign.Rows{}, nil)
+	want := []campaign.Mark{campaign.NewMark(campaign.Pending, 3), 0, campaign.NewMark(campaign.Unknown, 3), campaign.NewMark(campaign.Skipped, 0)}
+	if err != nil || !slices.Equal(marks[:4], want) {
+		t.Errorf("marks %v, %v", marks[:4], err)
+	}
+	if ids, _, err := s.Due(time.Now()); len(ids) != 1 || err != nil {
+		t.Errorf("due: %v, %v", ids, err)
+	}
+	if got, err := s.Recover(func(int64, string) bool { return true }); err != nil || got != (Recovered{}) {
+		t.Errorf("second recover: %+v, %v", got, err)
+	}
+	verify(t, s)
+}
+
+// TestManyAtOnce: readers, senders, a walk and a backup at the same time; what each
+// reads of the books balances.
+func TestManyAtOnce(t *testing.T) {
+	const senders, rows = 8, 2000
+	s := openTest(t)
+	head := accept(t, s, draft{rows: rows}, nil)
+	var sending, reading sync.WaitGroup
+	done := make(chan struct{})
+	reader := func(read func() error) {
+		reading.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if err := read(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	reader(func() error {
+		_, _, counts, err := s.Load(head.ID)
+		if n := counts[campaign.Pending] + counts[campaign.InFlight] + counts[campaign.Sent]; n != rows {
+			return fmt.Errorf("counts add up to %d", n)
+		}
+		return err
+	})
+	reader(func() error { _, _, err := s.Due(time.Now()); return err })
+	reader(func() error { return s.Backup(io.Discard) })
+	reader(func() error {
+		return s.EachChunk(head.ID, func(_ *campaign.Rows, marks []campaign.Mark, entries []campaign.Entry) error {
+			sent := 0
+			for _, m := range marks {
+				if m.Outcome() == campaign.Sent {
+					sent++
+				}
+			}
+			if sent != len(entries) {
+				return fmt.Errorf("%d sent, %d entries", sent, len(entries))
+			}
+			return nil
+		})
+	})
+	for n := range senders {
+		sending.Go(func() {
+			for row := n; row < rows; row += senders {
+				for _, o := range []campaign.Outcome{campaign.InFlight, campaign.Sent} {
+					if err := s.Commit(context.Background(), []campaign.Entry{entry(head.ID, row, 1, o, 1)}); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	sending.Wait()
+	close(done)
+	reading.Wait()
+	wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Sent: rows})
+	verify(t, s)
+}

@@ -1,0 +1,130 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestPitfall26OptOuts: exact, by channel or for all, kept over a restart.
+func TestPitfall26OptOuts(t *testing.T) {
+	s := openTest(t)
+	check := func(application int64, channel, contact string, want bool) {
+		t.Helper()
+		if got, err := s.Suppressed(application, channel, []byte(contact)); got != want || err != nil {
+			t.Errorf("suppressed(%d, %q, %q): %t, %v", application, channel, contact, got, err)
+		}
+	}
+	check(1, "sms", "346", false)
+	long := fmt.Sprintf("%01000d", 7)
+	list := []Suppression{{ApplicationID: 1, ChannelType: "sms", ContactCode: "346"}, {ApplicationID: 1, ContactCode: "347", Source: "a.suppress.csv"},
+		{ApplicationID: 2, ContactCode: long}, {ApplicationID: 1, ChannelType: "sms", ContactCode: "346"}}
+	if n, err := s.AddSuppressions(list); n != 3 || err != nil {
+		t.Errorf("added %d, %v", n, err)
+	}
+	s.Close()
+	s = openAt(t, s.path)
+	check(1, "sms", "346", true)
+	check(1, "email", "346", false)
+	check(2, "sms", "346", false)
+	check(1, "sms", "34", false)
+	check(1, "email", "347", true)
+	check(1, "", "347", true)
+	check(2, "x", long, true)
+	check(2, "x", long[1:], false)
+	var got []string
+	walk := func(one Suppression) error {
+		if one.At.IsZero() {
+			t.Error("no time")
+		}
+		got = append(got, one.ChannelType+"/"+one.ContactCode)
+		return nil
+	}
+	if err := s.EachSuppression(1, walk); err != nil || !slices.Equal(got, []string{"/347", "sms/346"}) {
+		t.Errorf("walk: %v, %v", got, err)
+	}
+	got = nil
+	if err := s.EachSuppression(0, walk); err != nil || len(got) != 3 {
+		t.Errorf("walk over all: %v, %v", got, err)
+	}
+	if found, err := s.RemoveSuppression(1, "sms", "346"); !found || err != nil {
+		t.Errorf("remove: %t, %v", found, err)
+	}
+	if found, err := s.RemoveSuppression(1, "sms", "346"); found || err != nil {
+		t.Errorf("remove again: %t, %v", found, err)
+	}
+	check(1, "sms", "346", false)
+}
+
+func TestAudit(t *testing.T) {
+	s := openTest(t)
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i := range 2500 {
+		if err := s.Audit(AuditEntry{At: start.Add(time.Duration(i/2) * time.Second), Who: "ana", Action: fmt.Sprint(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := 2000
+	err := s.EachAudit(start.Add(1000*time.Second), func(e AuditEntry) error {
+		if e.Action != fmt.Sprint(next) {
+			t.Fatalf("got %s, want %d", e.Action, next)
+		}
+		next++
+		return nil
+	})
+	if err != nil || next != 2500 {
+		t.Errorf("%d, %v", next, err)
+	}
+	if err := s.Audit(AuditEntry{Who: "ana", Action: "now"}); err != nil {
+		t.Error(err)
+	}
+	stop := errors.New("stop")
+	if err := s.EachAudit(time.Time{}, func(AuditEntry) error { return stop }); err != stop {
+		t.Errorf("walk: %v", err)
+	}
+}
+
+// TestPitfall28Retention: what is removed is gone, and its pages are used again.
+func TestPitfall28Retention(t *testing.T) {
+	s := openTest(t)
+	size := int64(0)
+	for i := range 12 {
+		head := accept(t, s, draft{rows: 3000, digest: fmt.Sprintf("%064x", i)}, nil)
+		sendAll(t, s, head.ID, 3000, 1000)
+		if done, err := s.Finish(head.ID); !done || err != nil {
+			t.Fatal(err)
+		}
+		if n, err := s.Prune(time.Now().Add(time.Hour), 10); n != 0 || err != nil {
+			t.Errorf("pruned %d that are not filed, %v", n, err)
+		}
+		if err := s.Filed(head.ID); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := s.Prune(time.Now().Add(-time.Hour), 10); n != 0 || err != nil {
+			t.Errorf("pruned %d that are new, %v", n, err)
+		}
+		if n, err := s.Prune(time.Now().Add(time.Hour), 10); n != 1 || err != nil {
+			t.Errorf("pruned %d, %v", n, err)
+		}
+		verify(t, s)
+		if i == 5 {
+			size = fileSize(t, s)
+		}
+	}
+	if now := fileSize(t, s); now > size*5/4 {
+		t.Errorf("the file grew from %d to %d bytes", size, now)
+	}
+	for _, name := range [][]byte{bucketSendings, bucketActive, bucketSlices, bucketCounts, bucketChunks, bucketMarks, bucketOutcomes,
+		bucketInFlight, bucketTimeline, bucketDigests} {
+		if err := s.view(func(tx *tx) error {
+			if k, _ := tx.bucket(name).Cursor().First(); k != nil {
+				t.Errorf("bucket %s is not empty", name)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+}

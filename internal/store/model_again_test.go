@@ -1,0 +1,122 @@
+package store
+
+import (
+	"slices"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"campaignd/internal/campaign"
+)
+
+func (m *model) replan(rt *rapid.T) {
+	id, k := m.some(rt, campaign.StateScheduled, campaign.StateSending)
+	if k == nil || !k.sliced {
+		return
+	}
+	_, before, _, err := m.s.Load(id)
+	if err != nil {
+		rt.Fatalf("load: %v", err)
+	}
+	now := time.Now().UTC()
+	if rapid.IntRange(0, 4).Draw(rt, "late") == 0 {
+		now = k.scheduled.Add(48*time.Hour - 90*time.Second) // hardly any room is left
+	}
+	unsent := 0
+	for row := range k.outcomes {
+		for _, one := range before {
+			if one.Sliced() && !one.End.After(now) && uint32(row) >= one.First && uint32(row)-one.First < one.Rows && k.next(row) == campaign.Pending {
+				unsent++
+			}
+		}
+	}
+	after, expired, err := m.s.Replan(id, *testGrid(modelCapacity), now)
+	if err != nil {
+		rt.Fatalf("replan: %v", err)
+	}
+	// What is still Pending must be in a slice to come; what is not has expired.
+	want := uint64(0)
+	for row := range k.outcomes {
+		if k.next(row) != campaign.Pending || slices.ContainsFunc(after, func(one campaign.Slice) bool {
+			return uint32(row) >= one.First && uint32(row)-one.First < one.Rows && (!one.Sliced() || one.End.After(now))
+		}) {
+			continue
+		}
+		for i, o := range k.outcomes[row] {
+			if o == campaign.Pending {
+				k.outcomes[row][i] = campaign.Expired
+				want++
+			}
+		}
+	}
+	if expired != want || want > 0 && unsent == 0 {
+		rt.Fatalf("%d expired of %d that were late, want %d", expired, unsent, want)
+	}
+}
+
+func (m *model) resend(rt *rapid.T) {
+	id, k := m.some(rt, campaign.StateScheduled, campaign.StateSending, campaign.StateCompleted, campaign.StatePaused)
+	if k == nil {
+		return
+	}
+	outcomes := rapid.SampledFrom([][]campaign.Outcome{{campaign.Unknown}, {campaign.Failed}, {campaign.Unknown, campaign.Failed}}).Draw(rt, "outcomes")
+	var want uint64
+	for row := range k.outcomes {
+		moved := false
+		for i, o := range k.outcomes[row] {
+			if slices.Contains(outcomes, o) || moved && o == campaign.Skipped {
+				moved = true
+				want++
+				k.outcomes[row][i], k.attempts[row][i] = campaign.Pending, 0
+			}
+		}
+	}
+	if n, err := m.s.Resend(id, outcomes, true); n != want || err != nil {
+		rt.Fatalf("resend, dry: %d, want %d, %v", n, want, err)
+	}
+	if n, err := m.s.Resend(id, outcomes, false); n != want || err != nil {
+		rt.Fatalf("resend: %d, want %d, %v", n, want, err)
+	}
+	if want == 0 {
+		return
+	}
+	k.closed = campaign.Pending
+	if k.state == campaign.StateCompleted {
+		head, err := m.s.Header(id)
+		if err != nil || !head.State.Active() || head.Filed || !head.FinishedAt.IsZero() {
+			rt.Fatalf("after resend: %+v, %v", head, err)
+		}
+		k.state = head.State
+	}
+}
+
+func (m *model) reopen(rt *rapid.T) {
+	if err := m.s.Close(); err != nil {
+		rt.Fatalf("close: %v", err)
+	}
+	m.open(rt)
+	if rapid.Bool().Draw(rt, "recover later") {
+		return
+	}
+	retry := map[string]bool{"a": rapid.Bool().Draw(rt, "retry a"), "b": rapid.Bool().Draw(rt, "retry b")}
+	var want Recovered
+	for _, k := range m.sendings {
+		for row := range k.outcomes {
+			for i, o := range k.outcomes[row] {
+				switch {
+				case o != campaign.InFlight:
+				case retry[k.perRow(row)] && !k.state.Final() && k.closed == campaign.Pending:
+					k.set(row, i, campaign.Pending, time.Time{})
+					want.Retried++
+				default:
+					k.set(row, i, campaign.Unknown, time.Time{})
+					want.Unknown++
+				}
+			}
+		}
+	}
+	got, err := m.s.Recover(func(_ int64, channel string) bool { return retry[channel] })
+	if err != nil || got != want {
+		rt.Fatalf("recover: %+v, want %+v, %v", got, want, err)
+	}
+}

@@ -1,0 +1,147 @@
+package store
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/plan"
+)
+
+// TestPitfall19PassedSlicesAreSlicedAgain: SPEC 8, never in one burst.
+func TestPitfall19PassedSlicesAreSlicedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openTest(t)
+		grid := testGrid(10)
+		at := time.Now().UTC().Add(time.Minute).Truncate(time.Minute)
+		a := accept(t, s, draft{rows: 35, at: at}, grid)
+		b := accept(t, s, draft{rows: 8, at: at.Add(10 * time.Minute)}, grid)
+		time.Sleep(time.Until(at) + 10*time.Second)
+		for row := range 3 {
+			commit(t, s, entry(a.ID, row*2, 1, campaign.InFlight, 1), entry(a.ID, row*2, 1, campaign.Sent, 1))
+		}
+		time.Sleep(9*time.Minute + 50*time.Second) // all four slots have passed
+		now := time.Now().UTC()
+		list, expired, err := s.Replan(a.ID, *grid, now)
+		if err != nil || expired != 0 {
+			t.Fatalf("replan: %d expired, %v", expired, err)
+		}
+		want := []campaign.Slice{
+			{Start: at, End: at.Add(time.Minute), First: 0, Rows: 1, Recipients: 3},
+			// b holds 8 of 10 in the slot of now.
+			{Start: now, End: now.Add(time.Minute), First: 1, Rows: 4, Recipients: 2},
+			{Start: now.Add(time.Minute), End: now.Add(2 * time.Minute), First: 5, Rows: 5, Recipients: 5},
+			{Start: now.Add(time.Minute), End: now.Add(2 * time.Minute), First: 10, Rows: 5, Recipients: 5},
+			{Start: now.Add(2 * time.Minute), End: now.Add(3 * time.Minute), First: 15, Rows: 5, Recipients: 5},
+			{Start: now.Add(2 * time.Minute), End: now.Add(3 * time.Minute), First: 20, Rows: 5, Recipients: 5},
+			{Start: now.Add(3 * time.Minute), End: now.Add(4 * time.Minute), First: 25, Rows: 5, Recipients: 5},
+			{Start: now.Add(3 * time.Minute), End: now.Add(4 * time.Minute), First: 30, Rows: 5, Recipients: 5},
+		}
+		if diff := cmp.Diff(want, list); diff != "" {
+			t.Error(diff)
+		}
+		reserved, _ := s.Reserved(1, grid.Slot, grid.Number(now), 5)
+		if !cmp.Equal(reserved, []uint32{10, 10, 10, 10, 0}) {
+			t.Errorf("reserved %v", reserved)
+		}
+		verify(t, s)
+		// Again at the same moment changes nothing.
+		if again, expired, err := s.Replan(a.ID, *grid, now); err != nil || expired > 0 || !cmp.Equal(again, list) {
+			t.Errorf("again: %v, %d, %v", again, expired, err)
+		}
+		if _, ok, err := s.SetState(b.ID, nil, campaign.StatePaused, ""); !ok || err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(47*time.Hour + 55*time.Minute)
+		// Five minutes are left before T + 48 h for b, none for a.
+		if _, ok, err := s.SetState(b.ID, nil, campaign.StateScheduled, ""); !ok || err != nil {
+			t.Fatal(err)
+		}
+		if _, expired, err := s.Replan(a.ID, *grid, time.Now().UTC()); err != nil || expired != 32 {
+			t.Errorf("%d expired, %v", expired, err)
+		}
+		if _, expired, err := s.Replan(b.ID, plan.Grid{Slot: time.Minute, Capacity: 1}, at.Add(10*time.Minute+plan.Horizon-3*time.Minute)); err != nil || expired != 5 {
+			t.Errorf("%d expired, %v", expired, err)
+		}
+		wantCounts(t, s, a.ID, map[campaign.Outcome]uint64{campaign.Sent: 3, campaign.Expired: 32})
+		verify(t, s)
+		if done, err := s.Finish(a.ID); !done || err != nil {
+			t.Errorf("finish: %t, %v", done, err)
+		}
+	})
+}
+
+// TestReplanManyExpired: beyond one chunk.
+func TestReplanManyExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openTest(t)
+		grid := testGrid(6000)
+		head := accept(t, s, draft{rows: 10000, messages: 2, at: time.Now()}, grid)
+		commit(t, s, entry(head.ID, 9, 1, campaign.InFlight, 1), entry(head.ID, 9000, 1, campaign.InFlight, 1))
+		time.Sleep(49 * time.Hour)
+		if _, expired, err := s.Replan(head.ID, *grid, time.Now()); err != nil || expired != 2*9998 {
+			t.Errorf("%d expired, %v", expired, err)
+		}
+		wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Expired: 2 * 9998, campaign.InFlight: 2, campaign.Pending: 2})
+		verify(t, s)
+		commit(t, s, entry(head.ID, 9, 1, campaign.Sent, 1), entry(head.ID, 9000, 1, campaign.Failed, 1))
+		if _, expired, err := s.Replan(head.ID, *grid, time.Now()); err != nil || expired != 1 {
+			t.Errorf("%d expired, %v", expired, err)
+		}
+		if done, err := s.Finish(head.ID); !done || err != nil {
+			t.Errorf("finish: %t, %v", done, err)
+		}
+		verify(t, s)
+	})
+}
+
+func TestResendUnknownAndFailed(t *testing.T) {
+	s := openTest(t)
+	head := accept(t, s, draft{rows: 6, messages: 2, channels: []string{"a", "b"}, per: []int{2, 1}}, nil)
+	for row := range 6 {
+		commit(t, s, entry(head.ID, row, 1, campaign.InFlight, 1))
+		o := []campaign.Outcome{campaign.Unknown, campaign.Unknown, campaign.Failed, campaign.Failed, campaign.Sent, campaign.Sent}[row]
+		commit(t, s, entry(head.ID, row, 1, o, 1))
+	}
+	commit(t, s, entry(head.ID, 4, 2, campaign.InFlight, 1), entry(head.ID, 4, 2, campaign.Sent, 1))
+	if done, err := s.Finish(head.ID); !done || err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Filed(head.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Resend(head.ID, []campaign.Outcome{campaign.Expired}, false); !errors.Is(err, errResend) {
+		t.Errorf("resend of expired ones: %v", err)
+	}
+	if n, err := s.Resend(head.ID, []campaign.Outcome{campaign.Unknown}, true); n != 3 || err != nil {
+		t.Errorf("dry run: %d, %v", n, err)
+	}
+	wantState(t, s, head.ID, campaign.StateCompleted)
+	if n, err := s.Resend(head.ID, []campaign.Outcome{campaign.Unknown}, false); n != 3 || err != nil {
+		t.Errorf("resend: %d, %v", n, err)
+	}
+	got := wantState(t, s, head.ID, campaign.StateSending)
+	if got.Filed || !got.FinishedAt.IsZero() {
+		t.Errorf("header %+v", got)
+	}
+	wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Pending: 3, campaign.Failed: 2, campaign.Skipped: 1, campaign.Sent: 3})
+	if ids, _, err := s.Due(time.Now()); len(ids) != 1 || err != nil {
+		t.Errorf("due: %v, %v", ids, err)
+	}
+	_, list, _, _ := s.Load(head.ID)
+	if len(list) != 1 || list[0].Sliced() || time.Since(list[0].Start) > time.Minute || list[0].Recipients != 2 {
+		t.Errorf("slices %+v", list)
+	}
+	verify(t, s)
+	canceled := accept(t, s, draft{rows: 1}, nil)
+	if _, _, err := s.SetState(canceled.ID, nil, campaign.StateCanceled, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Resend(canceled.ID, []campaign.Outcome{campaign.Unknown}, false); !errors.Is(err, ErrState) {
+		t.Errorf("resend of a canceled one: %v", err)
+	}
+}
