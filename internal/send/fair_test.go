@@ -84,6 +84,7 @@ func TestConcurrencyAndMarksAreBounded(t *testing.T) {
 				}
 				time.Sleep(10 * time.Millisecond)
 			}
+			synctest.Wait()
 			if r.ch.most != 16 {
 				t.Errorf("%d calls at a time; want 16", r.ch.most)
 			}
@@ -100,6 +101,7 @@ func TestBatches(t *testing.T) {
 		id := r.accept(campaign.Sending{}, 10000)
 		time.Sleep(10 * time.Second)
 		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10000)
+		synctest.Wait()
 		if r.ch.calls > 150 {
 			t.Errorf("%d calls for 10000 messages in batches of 100", r.ch.calls)
 		}

@@ -77,6 +77,13 @@ func (f *fake) Send(ctx context.Context, msgs []*Message, results []Result) {
 	}
 }
 
+// ended is how often it was closed.
+func (f *fake) ended() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.closed
+}
+
 func (f *fake) sent() []sentMessage {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -175,8 +175,8 @@ func TestStop(t *testing.T) {
 		}
 		r.book.wantState(t, id, campaign.StateSending, campaign.Sent, 4)
 		r.book.wantState(t, id, campaign.StateSending, campaign.Pending, 96)
-		if r.ch.closed != 1 {
-			t.Errorf("driver closed %d times", r.ch.closed)
+		if r.ch.ended() != 1 {
+			t.Errorf("driver closed %d times", r.ch.ended())
 		}
 	})
 }
@@ -231,7 +231,7 @@ func TestReload(t *testing.T) {
 		r.Configure([]Application{app})
 		r.Configure([]Application{app}) // the same again closes nothing
 		time.Sleep(time.Minute)
-		if r.ch.closed != 0 {
+		if r.ch.ended() != 0 {
 			t.Error("the old driver was closed with messages in flight")
 		}
 		r.openGate()
@@ -240,17 +240,18 @@ func TestReload(t *testing.T) {
 		if a, b := len(r.ch.sent()), len(second.sent()); a != 2 || b != 98 {
 			t.Errorf("%d by the old driver, %d by the new one; want 2 and 98", a, b)
 		}
-		if r.ch.closed != 1 || second.closed != 0 {
-			t.Errorf("closed %d and %d times; want the old driver once", r.ch.closed, second.closed)
+		if r.ch.ended() != 1 || second.ended() != 0 {
+			t.Errorf("closed %d and %d times; want the old driver once", r.ch.ended(), second.ended())
 		}
 
 		// Without its channel a sending is held and says why; with it, it goes on by itself.
 		id = r.accept(campaign.Sending{ScheduledAt: time.Now().Add(time.Hour)}, 10)
 		r.Configure([]Application{{ID: 1}})
 		time.Sleep(2 * time.Hour)
+		synctest.Wait()
 		r.book.wantState(t, id, campaign.StateHeld, campaign.Pending, 10)
-		if second.closed != 1 || !strings.Contains(r.book.sendings[id].s.Reason, `"c"`) {
-			t.Errorf("closed %d times, reason %q", second.closed, r.book.sendings[id].s.Reason)
+		if second.ended() != 1 || !strings.Contains(r.book.sendings[id].s.Reason, `"c"`) {
+			t.Errorf("closed %d times, reason %q", second.ended(), r.book.sendings[id].s.Reason)
 		}
 		third := &fake{}
 		app.Lanes = []Lane{{Name: "c", Channel: third}}

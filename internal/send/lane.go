@@ -27,11 +27,10 @@ type laneApp struct {
 // messages, has their attempts recorded and gives them to the workers; another,
 // recorder, writes the results. What is not said to be shared is loop's alone.
 type lane struct {
-	d     *Dispatcher
-	id    int64 // of its application
-	name  string
-	app   laneApp
-	batch int
+	d    *Dispatcher
+	id   int64 // of its application
+	name string
+	app  laneApp
 
 	feeds   []*feed
 	leaving []*feed // halted, with something in flight
@@ -55,6 +54,7 @@ type lane struct {
 	valve      valve
 	hands      *hands
 	limit      atomic.Int64         // concurrency
+	batchOf    atomic.Int64         // most messages a call
 	settings   atomic.Pointer[Lane] // as configured
 	unrecorded atomic.Int64         // messages marked, result not recorded
 	crowdNow   atomic.Int64         // len(feeds)
@@ -89,6 +89,9 @@ func (l *lane) nudge() {
 	default:
 	}
 }
+
+// batch is the most messages a call of the driver takes.
+func (l *lane) batch() int { return int(l.batchOf.Load()) }
 
 // attach gives the lane a feed.
 func (l *lane) attach(f *feed) {
@@ -167,7 +170,7 @@ func (l *lane) drain(ctx context.Context) bool {
 				l.driver.release()
 			}
 			l.driver = renewed.driver
-			l.batch = max(1, l.driver.Batch())
+			l.batchOf.Store(int64(max(1, l.driver.Batch())))
 		}
 	}
 	for _, p := range done {
@@ -220,18 +223,23 @@ func (l *lane) returned(p *parcel) {
 // prune lets go of the feeds whose run is halted, and reports those that have nothing left.
 func (l *lane) prune() {
 	kept := l.feeds[:0]
-	for _, f := range l.feeds {
+	turn := l.turn
+	for i, f := range l.feeds {
 		if f.run.isHalted() {
 			f.drop(l)
 			l.leaving = append(l.leaving, f)
+			if i <= l.turn {
+				turn-- // whose turn is next stays so
+			}
+			if i == l.turn {
+				l.carry = 0
+			}
 			continue
 		}
 		kept = append(kept, f)
 		l.report(f)
 	}
-	if len(kept) < len(l.feeds) {
-		l.carry = 0
-	}
+	l.turn = max(turn, -1)
 	clear(l.feeds[len(kept):])
 	l.feeds = kept
 	l.crowdNow.Store(int64(len(kept)))

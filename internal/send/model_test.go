@@ -44,7 +44,8 @@ type storm struct {
 	rig    *rig
 	app    Application
 
-	mu     sync.Mutex
+	mu     sync.Mutex           // guards what follows
+	dice   *rand.Rand           // of the answers
 	quiet  map[campaign.ID]bool // paused or canceled: nothing may begin
 	sent   map[string]int       // by key: accepted
 	maybe  map[string]bool      // by key: an answer said unknown
@@ -55,7 +56,7 @@ type storm struct {
 }
 
 func newStorm(t *testing.T, seed uint64) *storm {
-	s := &storm{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), wall: &wall{}, faults: &faults{}, book: newMemory(),
+	s := &storm{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), dice: rand.New(rand.NewPCG(seed, 2)), wall: &wall{}, faults: &faults{}, book: newMemory(),
 		quiet: map[campaign.ID]bool{}, sent: map[string]int{}, maybe: map[string]bool{}, begun: map[string]int{}}
 	s.book.fail, s.book.now = s.faults.fail, s.wall.now
 	s.start()
@@ -89,8 +90,8 @@ func (s *storm) answer(ctx context.Context, m *Message) Result {
 		s.bad("message %d of a recipient after message %d; %v", m.Number, s.begun[who], s.events)
 	}
 	verdict := VerdictSent
-	if s.kind > 0 && s.rnd.IntN(4) == 0 {
-		verdict = []Verdict{VerdictRetry, VerdictPermanent, VerdictUnknown, VerdictHold}[s.rnd.IntN(4)]
+	if s.kind > 0 && s.dice.IntN(4) == 0 {
+		verdict = []Verdict{VerdictRetry, VerdictPermanent, VerdictUnknown, VerdictHold}[s.dice.IntN(4)]
 	}
 	switch verdict {
 	case VerdictSent:
@@ -99,7 +100,7 @@ func (s *storm) answer(ctx context.Context, m *Message) Result {
 	case VerdictUnknown:
 		s.maybe[m.Key] = true
 	}
-	return Result{Verdict: verdict, Detail: "as it happens", Hold: Scope(1 + s.rnd.IntN(2)), SlowDown: verdict == VerdictRetry && s.rnd.IntN(3) == 0}
+	return Result{Verdict: verdict, Detail: "as it happens", Hold: Scope(1 + s.dice.IntN(2)), SlowDown: verdict == VerdictRetry && s.dice.IntN(3) == 0}
 }
 
 // bad notes what went wrong. s.mu is held.
@@ -201,7 +202,9 @@ func (s *storm) step(what int) {
 		s.app.Lanes[0].Concurrency = 1 + s.rnd.IntN(8)
 		s.rig.Configure([]Application{s.app})
 	case 9:
+		s.mu.Lock()
 		s.kind = s.rnd.IntN(2)
+		s.mu.Unlock()
 		s.note("answers %d", s.kind)
 	default:
 		time.Sleep(time.Duration(s.rnd.IntN(120_000)) * time.Millisecond)

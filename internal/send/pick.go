@@ -36,7 +36,7 @@ func (l *lane) pick(n int, now time.Time) {
 	}
 	for none := 0; none < len(l.feeds) && l.group.count < n; {
 		// A turn that the last group's end has cut short goes on first.
-		if l.carry == 0 || l.turn >= len(l.feeds) {
+		if l.carry == 0 || l.turn < 0 || l.turn >= len(l.feeds) {
 			l.turn, l.carry = (l.turn+1)%len(l.feeds), share
 		}
 		f, before := l.feeds[l.turn], l.group.count
@@ -194,7 +194,7 @@ func (l *lane) take(f *feed, ch *chunk, i uint32, number int, due, from int64) (
 	if len(g.parcels) > 0 {
 		p = g.parcels[len(g.parcels)-1]
 	}
-	if p == nil || len(p.items) >= l.batch {
+	if p == nil || len(p.items) >= l.batch() {
 		p = l.d.parcels.Get().(*parcel)
 		g.parcels = append(g.parcels, p)
 	}

@@ -58,7 +58,7 @@ func (l *lane) gather(parcels []*parcel, timer *time.Timer) []*parcel {
 		default:
 		}
 		if !waiting {
-			if l.batch > 1 {
+			if l.batch() > 1 {
 				return parcels
 			}
 			waiting = true

@@ -3,6 +3,7 @@ package send
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -198,9 +199,9 @@ func TestRefusedAttemptsAreNotMade(t *testing.T) {
 // Messages that a person asks to be sent again after they failed go out, while the sending is at work or done.
 func TestResend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fails := true
+		var mended atomic.Bool
 		r := newRig(t, answering(func(m *Message) Result {
-			if fails && m.ContactCode == "34600000003" {
+			if !mended.Load() && m.ContactCode == "34600000003" {
 				return Result{Verdict: VerdictPermanent, Detail: "no"}
 			}
 			return Result{Verdict: VerdictSent}
@@ -218,7 +219,7 @@ func TestResend(t *testing.T) {
 		r.Kick()
 		time.Sleep(time.Minute)
 		r.book.wantState(t, id, campaign.StateCompleted, campaign.Failed, 1)
-		fails = false
+		mended.Store(true)
 		r.book.change(id, again)
 		r.Kick()
 		time.Sleep(time.Minute)

@@ -19,8 +19,8 @@ const rest = 10 * time.Second
 func (l *lane) room() int {
 	concurrency := int(l.limit.Load())
 	switch {
-	case l.batch > 1:
-		return fewBatches * l.batch
+	case l.batch() > 1:
+		return fewBatches * l.batch()
 	case l.settings.Load().OnUnknown == RetryUnknown:
 		return 2 * concurrency
 	}
@@ -165,7 +165,7 @@ func (l *lane) want(mono, now time.Time, sleep *sleeper) int {
 		return n
 	}
 	// A commit costs a sync whatever its size: while there is work in hand, a group is worth a moment.
-	if l.batch > 1 && n < min(l.batch, tokens) {
+	if l.batch() > 1 && n < min(l.batch(), tokens) {
 		sleep.atMost(glance)
 		return 0
 	}

@@ -100,6 +100,7 @@ func TestRateTooLowIsSlicedAgainAndExpires(t *testing.T) {
 		id := r.accept(campaign.Sending{ScheduledAt: start}, 100, slot(start, time.Minute, 0, 100))
 		time.Sleep(10 * time.Minute)
 		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
+		synctest.Wait()
 		if k := r.book.sendings[id]; k.replans < 2 {
 			t.Errorf("sliced again %d times; want several", k.replans)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,6 +50,7 @@ func TestVerdicts(t *testing.T) {
 						t.Errorf("attempt %d has number %d and key %s", i+1, m.Attempt, m.Key)
 					}
 				}
+				synctest.Wait()
 				e := r.book.sendings[id].last[0][0]
 				if e.Detail != tt.verdict.Detail && tt.verdict.Verdict != 0 || int(e.Attempts) != tt.attempts {
 					t.Errorf("recorded %+v", e)
@@ -111,7 +113,10 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 		id := r.accept(campaign.Sending{}, 3)
 		time.Sleep(39 * time.Minute)
 		r.book.wantState(t, id, campaign.StateSending, campaign.Retrying, 3)
-		if _, running := r.runs[id]; running {
+		r.mu.Lock()
+		running := r.runs[id] != nil
+		r.mu.Unlock()
+		if running {
 			t.Error("a sending with nothing to do for 40 minutes is still in memory")
 		}
 		time.Sleep(2 * time.Minute)
@@ -231,6 +236,7 @@ func TestOptOut(t *testing.T) {
 			})
 		r.accept(campaign.Sending{}, 1)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if diff := cmp.Diff([]string{"c 34600000000"}, out); diff != "" {
 			t.Errorf("opt-outs (-want +got):\n%s", diff)
 		}
@@ -262,9 +268,9 @@ func TestPanicIsUnknown(t *testing.T) {
 
 func TestHoldChannel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		mended := false
+		var mended atomic.Bool
 		r := newRig(t, answering(func(*Message) Result {
-			if mended {
+			if mended.Load() {
 				return Result{Verdict: VerdictSent}
 			}
 			return Result{Verdict: VerdictHold, Hold: HoldChannel, Detail: "the token is refused"}
@@ -289,7 +295,7 @@ func TestHoldChannel(t *testing.T) {
 				t.Errorf("attempt %d: a hold counts none", m.Attempt)
 			}
 		}
-		mended = true
+		mended.Store(true)
 		if _, err := r.Resume(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
@@ -303,9 +309,9 @@ func TestHoldChannel(t *testing.T) {
 
 func TestHoldSending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		mended := false
+		var mended atomic.Bool
 		r := newRig(t, answering(func(m *Message) Result {
-			if mended || m.CampaignID == 8 {
+			if mended.Load() || m.CampaignID == 8 {
 				return Result{Verdict: VerdictSent}
 			}
 			return Result{Verdict: VerdictHold, Hold: HoldSending, Detail: "the template is paused"}
@@ -315,16 +321,18 @@ func TestHoldSending(t *testing.T) {
 		time.Sleep(time.Minute)
 		r.book.wantState(t, id, campaign.StateHeld, campaign.Pending, 100)
 		r.book.wantState(t, other, campaign.StateCompleted, campaign.Sent, 100)
-		if k := r.book.sendings[id]; k.s.Reason != "the template is paused" {
-			t.Errorf("reason %q", k.s.Reason)
-		}
+		r.book.change(id, func(k *kept) {
+			if k.s.Reason != "the template is paused" {
+				t.Errorf("reason %q", k.s.Reason)
+			}
+		})
 		before := len(r.ch.sent())
 		time.Sleep(5 * time.Minute) // one message is tried, and meets the same
 		r.book.wantState(t, id, campaign.StateHeld, campaign.Pending, 100)
 		if n := len(r.ch.sent()) - before; n != 1 {
 			t.Errorf("%d messages tried; want 1", n)
 		}
-		mended = true
+		mended.Store(true)
 		time.Sleep(6 * time.Minute)
 		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
 	})
