@@ -12,7 +12,7 @@ func TestSendsWhatIsDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		id := r.accept(campaign.Sending{Reference: "ref"}, 10)
-		synctest.Wait()
+		time.Sleep(time.Second)
 		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
 		got := r.ch.sent()
 		if len(got) != 10 {
