@@ -40,10 +40,10 @@ func (t *tx) checking(id campaign.ID) (uint64, error) {
 	return n, nil
 }
 
-// AppendRows stores chunks of a sending that is being checked, in one
-// transaction. Each chunk but the sending's last has campaign.ChunkRows rows; they
-// may come in any order, and one that comes again replaces the former. 4 to 8 MB a call keep memory and the number
-// of syncs low.
+// AppendRows stores chunks of a sending that is being checked, in one transaction.
+// Each chunk but the sending's last has campaign.ChunkRows rows; they may come in any
+// order, and one that comes again replaces the former. 4 to 8 MB a call keep memory
+// and the number of syncs low.
 func (s *Store) AppendRows(id campaign.ID, chunks []Packed) error {
 	err := s.update(func(t *tx) error {
 		n, err := t.checking(id)

@@ -30,12 +30,13 @@ type commitRequest struct {
 	done    chan bool // true: lead; false: it is done
 }
 
-// Commit implements send.Book: it returns when entries are durable, in a
-// transaction shared with whoever commits at the same moment. Attempts for a
-// sending that isn't active, or for a message that is neither Pending nor
-// Retrying or comes before its turn, are not written: the rest is, and the error is a *campaign.Refused
-// that lists them. Results are always taken; of a sending that was closed out, one that says Retrying or Pending becomes what
-// the others became. ctx ends the wait only before it has begun: what was queued is seen through.
+// Commit implements send.Book: it returns when entries are durable, in a transaction
+// shared with whoever commits at the same moment. Attempts for a sending that isn't
+// active, or for a message that is neither Pending nor Retrying or comes before its
+// turn, are not written: the rest is, and the error is a *campaign.Refused that lists
+// them. Results are always taken; of a sending that was closed out, one that says
+// Retrying or Pending becomes what the others became. ctx ends the wait only before it
+// has begun: what was queued is seen through.
 func (s *Store) Commit(ctx context.Context, entries []campaign.Entry) error {
 	if len(entries) == 0 {
 		return nil

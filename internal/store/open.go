@@ -158,7 +158,8 @@ func openFile(path string, opts Options) (db *bbolt.DB, err error) {
 	return db, nil
 }
 
-// whole refuses a file that is shorter than its own account of itself, before a page beyond its end is read.
+// whole refuses a file that is shorter than its own account of itself, before a page
+// beyond its end is read.
 func whole(db *bbolt.DB, path string) error {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -33,7 +33,8 @@ func (t *tx) shapeOf(id campaign.ID) (uint64, *record, error) {
 
 // Rows implements send.Book: it fills rows and marks with one chunk, and returns
 // marks. A message that a row's channel doesn't have (its number is beyond the
-// channel's campaign.ContentsFor) is Skipped with 0 attempts and counts nowhere. Past the last chunk: ErrNotFound.
+// channel's campaign.ContentsFor) is Skipped with 0 attempts and counts nowhere. Past
+// the last chunk: ErrNotFound.
 func (s *Store) Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, marks []campaign.Mark) ([]campaign.Mark, error) {
 	err := s.view(func(t *tx) error {
 		n, rec, err := t.shapeOf(id)
@@ -73,11 +74,12 @@ func (t *tx) rowsAndMarks(n uint64, rec *record, chunk uint32, u *unpacker, rows
 	return marks, nil
 }
 
-// EachChunk calls fn with every chunk of a sending's recipients in order, each
-// read in a transaction of its own that ends before fn is called (PITFALLS 29).
-// marks has Sending.Messages marks a row; entries are the latest details of its
-// messages, sorted by row then message, at most one each, with the Outcome that
-// the mark has; a message that was never attempted has none. All three are valid during the call only. fn's error ends the walk and is returned.
+// EachChunk calls fn with every chunk of a sending's recipients in order, each read in
+// a transaction of its own that ends before fn is called (PITFALLS 29). marks has
+// Sending.Messages marks a row; entries are the latest details of its messages, sorted
+// by row then message, at most one each, with the Outcome that the mark has; a message
+// that was never attempted has none. All three are valid during the call only. fn's
+// error ends the walk and is returned.
 func (s *Store) EachChunk(id campaign.ID, fn func(rows *campaign.Rows, marks []campaign.Mark, entries []campaign.Entry) error) error {
 	var rows campaign.Rows
 	var marks []campaign.Mark

@@ -71,9 +71,10 @@ func (s *Store) Finish(id campaign.ID) (bool, error) {
 	return done && err == nil, err
 }
 
-// CloseOut implements send.Book: every message without a final outcome, but those
-// in flight, gets the outcome o, which must be final; bookings of what will not be
-// sent are freed. It returns how many messages that were. What comes back from flight as to be tried again gets o too.
+// CloseOut implements send.Book: every message without a final outcome, but those in
+// flight, gets the outcome o, which must be final; bookings of what will not be sent
+// are freed. It returns how many messages that were. What comes back from flight as to
+// be tried again gets o too.
 func (s *Store) CloseOut(id campaign.ID, o campaign.Outcome) (uint64, error) {
 	if !o.Final() {
 		return 0, fmt.Errorf("close %s out as %s: %w", id, o, ErrState)
@@ -126,9 +127,9 @@ func (s *Store) CloseOut(id campaign.ID, o campaign.Outcome) (uint64, error) {
 	return closed, err
 }
 
-// closeMarks gives o to all marks that are Pending or Retrying. It returns what
-// chunks had marks and how many of each row's messages were closed, by row, for the rows of slices that are
-// on now.
+// closeMarks gives o to all marks that are Pending or Retrying. It returns what chunks
+// had marks and how many of each row's messages were closed, by row, for the rows of
+// slices that are on now.
 func (t *tx) closeMarks(n uint64, rec *record, base, o campaign.Outcome) (map[int]int64, error) {
 	list, err := t.slices(n)
 	if err != nil {
