@@ -65,12 +65,12 @@ func TestConformance(t *testing.T) {
 			sendtest.BadRequest:       {Verdict: send.VerdictPermanent, Code: "HTTP 400"},
 			sendtest.NotFound:         hold("HTTP 404"),
 			// Not TooLarge: a content of megabytes never gets as far as a request.
-			sendtest.Unprocessable:    {Verdict: send.VerdictPermanent, Code: "HTTP 422"},
-			sendtest.BadCertificate:   hold(""),
-			sendtest.PlainAsTLS:       hold(""),
-			sendtest.Refused:          retry,
-			sendtest.Canceled:         retry,
-			sendtest.CutOff:           unknown,
+			sendtest.Unprocessable:  {Verdict: send.VerdictPermanent, Code: "HTTP 422"},
+			sendtest.BadCertificate: hold(""),
+			sendtest.PlainAsTLS:     hold(""),
+			sendtest.Refused:        retry,
+			sendtest.Canceled:       retry,
+			sendtest.CutOff:         unknown,
 		},
 	})
 }
