@@ -36,8 +36,9 @@ var may = map[string][]string{
 	"report":                  {"campaign", "safeio"},
 	"intake": {"campaign", "calendar", "config", "failpoint", "plan", "plan/document", "plan/sheet", "plan/roster",
 		"report", "safeio", "send", "store", "watch"},
-	"control": {"calendar", "campaign", "config", "picture", "plan", "safeio", "send"},
-	"daemon": {"campaign", "calendar", "config", "control", "failpoint", "intake", "plan", "report", "safeio", "send",
+	"control":           {"calendar", "campaign", "config", "picture", "plan", "safeio", "send"},
+	"control/dashboard": {"campaign", "control"},
+	"daemon": {"campaign", "calendar", "config", "control", "control/dashboard", "failpoint", "intake", "plan", "report", "safeio", "send",
 		"send/null", "send/outbox", "send/smtp", "send/webhook", "send/whatsapp", "store", "watch"},
 }
 

@@ -1,7 +1,8 @@
 // Package control is how people and scrapers reach a running daemon: a JSON API
 // over a Unix socket in the state folder, and, where the configuration says so,
 // over HTTP with health, readiness and metrics beside it (SPEC 10). It holds
-// both ends: Server for the daemon, Client for the commands.
+// both ends: Server for the daemon, Client for the commands. What browsers are
+// shown is made elsewhere (Pages) and served here, behind the same guard.
 //
 // It decides nothing about sendings and touches no store and no file of a drop:
 // Service is what it asks of the daemon. What a caller did wrong comes back as
@@ -20,7 +21,8 @@ import (
 
 // Service is what the daemon does for its callers. All methods are safe for
 // concurrent use. who names the caller for the audit trail: "user:alice" over
-// the socket, "web:token" or "web:local" over HTTP. A method returns an *Error
+// the socket, "web:token", "web:login" (a browser that showed the token) or
+// "web:local" over HTTP. A method returns an *Error
 // where the caller can do something about it.
 type Service interface {
 	Sendings

@@ -64,8 +64,8 @@ func CodeOf(err error) Code {
 	return CodeInternal
 }
 
-// status is the HTTP status of a code.
-func (c Code) status() int {
+// Status is the HTTP status of a code.
+func (c Code) Status() int {
 	switch c {
 	case CodeInvalid:
 		return http.StatusBadRequest

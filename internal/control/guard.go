@@ -2,8 +2,6 @@ package control
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net"
@@ -49,16 +47,61 @@ func (s *Server) token() (string, error) {
 	return token, nil
 }
 
+// maxForm is the most bytes of a page's form.
+const maxForm = 64 << 10
+
 // guard lets through what may be asked over HTTP:
 //
 //   - Under a name of this machine. A page of another site can have its own name
 //     point here (DNS rebinding) and then reads answers as its own; such
 //     requests carry that name. Where a token is asked for, the page doesn't
 //     have it, so names are checked only if the options list them.
-//   - From no other site's page, where something is changed.
-//   - With the token, if there is one. /healthz and /readyz answer without,
-//     for load balancers, and then say no more than yes or no.
+//   - From no other site's page, where something is changed. Browsers say where
+//     a request comes from; a page's form carries Visit.Form besides.
+//   - With the token, if there is one, or the cookie of a session that was opened
+//     with it. The cookie opens the pages; the API wants the token itself.
+//     /healthz and /readyz answer without, for load balancers, and then say no
+//     more than yes or no; so do the login page and what makes it look well.
 func (s *Server) guard(next http.Handler) http.Handler {
+	names := s.names()
+	checkNames := s.opts.TokenFile == "" || len(s.opts.Hosts) > 0
+	cross := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Cache-Control", "no-store")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Cross-Origin-Opener-Policy", "same-origin")
+		header.Set("Cross-Origin-Resource-Policy", "same-origin")
+		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		if checkNames && !knownHost(r.Host, names) {
+			s.fail(w, r, &Error{Code: CodeHost, Message: fmt.Sprintf("%q is no name of this server: ask it by its address or as localhost", r.Host)})
+			return
+		}
+		if err := cross.Check(r); err != nil {
+			s.fail(w, r, &Error{Code: CodeForbidden, Message: "the request comes from another web site"})
+			return
+		}
+		visit, err := s.visit(r)
+		if err != nil {
+			if !s.open(r) {
+				header.Set("WWW-Authenticate", `Bearer realm="campaignd"`)
+				s.fail(w, r, err)
+				return
+			}
+			visit = Visit{}
+		}
+		if err := checkForm(w, r, visit); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		ctx := context.WithValue(r.Context(), visitKey{}, visit)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, whoKey{}, visit.Who)))
+	})
+}
+
+// names are those of this machine and of the options.
+func (s *Server) names() map[string]bool {
 	names := map[string]bool{"localhost": true}
 	for _, name := range s.opts.Hosts {
 		names[strings.ToLower(name)] = true
@@ -69,37 +112,59 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	if host, _, err := net.SplitHostPort(s.opts.Listen); err == nil {
 		names[strings.ToLower(host)] = true
 	}
-	checkNames := s.opts.TokenFile == "" || len(s.opts.Hosts) > 0
-	cross := http.NewCrossOriginProtection()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Cache-Control", "no-store")
-		header.Set("Referrer-Policy", "no-referrer")
-		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		if checkNames && !knownHost(r.Host, names) {
-			s.fail(w, r, &Error{Code: CodeHost, Message: fmt.Sprintf("%q is no name of this server: ask it by its address or as localhost", r.Host)})
-			return
+	return names
+}
+
+// open reports whether a request is answered without a token.
+func (s *Server) open(r *http.Request) bool {
+	switch path := r.URL.Path; {
+	case path == pathHealth || path == pathReady:
+		return true
+	case s.opts.Pages == nil:
+		return false
+	default:
+		return path == PathLogin || strings.HasPrefix(path, PathAssets)
+	}
+}
+
+// visit is who asks, or an error where nobody may without a token.
+func (s *Server) visit(r *http.Request) (Visit, error) {
+	if s.opts.TokenFile == "" {
+		return Visit{Who: "web:local", Form: s.formSecret}, nil
+	}
+	if cookie, err := r.Cookie(sessionName); err == nil && s.opts.Pages != nil &&
+		r.Header.Get("Authorization") == "" && !isAPI(r) {
+		token, err := s.token()
+		if err != nil {
+			s.log.Error("read token", "err", err)
+			return Visit{}, Unavailablef("the daemon can't read its token: its log says why")
 		}
-		if err := cross.Check(r); err != nil {
-			s.fail(w, r, &Error{Code: CodeForbidden, Message: "the request comes from another web site"})
-			return
+		if found, ok := s.sessions.find(cookie.Value, token); ok {
+			return Visit{Who: "web:login", Form: found.form, Login: true}, nil
 		}
-		name := "web:local"
-		if s.opts.TokenFile != "" {
-			if err := s.authorized(r); err != nil {
-				if r.URL.Path != pathHealth && r.URL.Path != pathReady {
-					header.Set("WWW-Authenticate", `Bearer realm="campaignd"`)
-					s.fail(w, r, err)
-					return
-				}
-				name = ""
-			} else {
-				name = "web:token"
-			}
-		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), whoKey{}, name)))
-	})
+	}
+	if err := s.authorized(r); err != nil {
+		return Visit{}, err
+	}
+	return Visit{Who: "web:token"}, nil
+}
+
+func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, pathAPI) }
+
+// checkForm holds a page's form to the secret that the page carried. Who logs in
+// has none yet, and who sent the token needs none: no page of another site can.
+func checkForm(w http.ResponseWriter, r *http.Request, visit Visit) error {
+	if isAPI(r) || r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return nil
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if visit.Form == "" {
+		return nil
+	}
+	if !same(visit.Form, r.PostFormValue(FormField)) {
+		return &Error{Code: CodeForbidden, Message: "the page is too old or not from this server: load it again and repeat what you did"}
+	}
+	return nil
 }
 
 // knownHost reports whether a Host header is an IP address, which no site can
@@ -121,8 +186,7 @@ func (s *Server) authorized(r *http.Request) error {
 		return Unavailablef("the daemon can't read its token: its log says why")
 	}
 	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	a, b := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(strings.TrimSpace(given)))
-	if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(a[:], b[:]) != 1 {
+	if !strings.EqualFold(scheme, "Bearer") || !same(token, given) {
 		return &Error{Code: CodeUnauthorized, Message: "the token is missing or wrong: send \"Authorization: Bearer TOKEN\""}
 	}
 	return nil

@@ -1,11 +1,17 @@
 package control
 
 import (
+	_ "embed"
 	"io"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
+
+// OpenAPI describes the JSON API (OpenAPI 3.1).
+//
+//go:embed openapi.json
+var OpenAPI string
 
 // web is what HTTP serves: the JSON API, and what watches over the daemon.
 func (s *Server) web() http.Handler {
@@ -23,8 +29,20 @@ func (s *Server) web() http.Handler {
 			MaxRequestsInFlight: 4,
 		}))
 	}
+	mux.HandleFunc("GET "+pathOpenAPI, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", typeJSON)
+		if _, err := io.WriteString(w, OpenAPI); err != nil {
+			s.log.Debug("write answer", "err", err)
+		}
+	})
+	if s.opts.Pages != nil {
+		mux.HandleFunc("POST "+PathLogin, s.answer(s.postLogin))
+		mux.HandleFunc("POST "+PathLogout, s.answer(s.postLogout))
+		mux.Handle("/", s.opts.Pages)
+		return mux
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.fail(w, r, NotFoundf("there is no %q here; there are %s, %s, %s and /v1/", r.URL.Path, pathHealth, pathReady, pathMetrics))
+		s.fail(w, r, NotFoundf("there is no %q here; there are %s, %s, %s, %s and %s", r.URL.Path, pathHealth, pathReady, pathMetrics, pathOpenAPI, pathAPI))
 	})
 	return mux
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"campaignd/internal/campaign"
@@ -22,42 +23,61 @@ const (
 	pathHealth    = "/healthz"
 	pathReady     = "/readyz"
 	pathMetrics   = "/metrics"
+	pathOpenAPI   = "/openapi.json"
+	pathAPI       = "/v1/"
 )
 
 // action answers one request: it writes the answer or returns an error, not both.
 type action func(w http.ResponseWriter, r *http.Request) error
 
+// route is one thing that the API can be asked.
+type route struct {
+	pattern string // method and path, as http.ServeMux reads it
+	do      action
+}
+
+// routes are all of the API. openapi.json describes them; a test holds it to that.
+func (s *Server) routes() []route {
+	return []route{
+		{"GET /v1/status", s.getStatus},
+		{"GET /v1/sendings", s.getSendings},
+		{"GET /v1/sendings/{id}", s.getSending},
+		{"POST /v1/sendings/{id}/pause", s.change(s.service.Pause)},
+		{"POST /v1/sendings/{id}/resume", s.change(s.service.Resume)},
+		{"POST /v1/sendings/{id}/cancel", s.change(s.service.Cancel)},
+		{"POST /v1/sendings/{id}/resend", s.postResend},
+		{"GET /v1/sendings/{id}/results", s.getResults},
+		{"POST /v1/resume", s.postResumeAll},
+		{"GET /v1/timeline", s.getTimeline},
+		{"GET /v1/reserved", s.getReserved},
+		{"GET /v1/suppressions", s.getSuppressions},
+		{"POST /v1/suppressions", s.suppress(s.service.Suppress)},
+		{"POST /v1/suppressions/remove", s.suppress(s.service.Unsuppress)},
+		{"POST /v1/suppressions/import", s.postImport},
+		{"GET /v1/audit", s.getAudit},
+		{"GET /v1/doctor", s.getDoctor},
+		{"GET /v1/backup", s.getBackup},
+		{"POST /v1/reload", s.postReload},
+	}
+}
+
 // api is the JSON API, the same over the socket and over HTTP.
 func (s *Server) api() *http.ServeMux {
 	mux := http.NewServeMux()
-	handle := func(pattern string, do action) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			if err := do(w, r); err != nil {
-				s.fail(w, r, err)
-			}
-		})
+	for _, one := range s.routes() {
+		mux.HandleFunc(one.pattern, s.answer(one.do))
 	}
-	handle("GET /v1/status", s.getStatus)
-	handle("GET /v1/sendings", s.getSendings)
-	handle("GET /v1/sendings/{id}", s.getSending)
-	handle("POST /v1/sendings/{id}/pause", s.change(s.service.Pause))
-	handle("POST /v1/sendings/{id}/resume", s.change(s.service.Resume))
-	handle("POST /v1/sendings/{id}/cancel", s.change(s.service.Cancel))
-	handle("POST /v1/sendings/{id}/resend", s.postResend)
-	handle("GET /v1/sendings/{id}/results", s.getResults)
-	handle("POST /v1/resume", s.postResumeAll)
-	handle("GET /v1/timeline", s.getTimeline)
-	handle("GET /v1/reserved", s.getReserved)
-	handle("GET /v1/suppressions", s.getSuppressions)
-	handle("POST /v1/suppressions", s.suppress(s.service.Suppress))
-	handle("POST /v1/suppressions/remove", s.suppress(s.service.Unsuppress))
-	handle("POST /v1/suppressions/import", s.postImport)
-	handle("GET /v1/audit", s.getAudit)
-	handle("GET /v1/doctor", s.getDoctor)
-	handle("GET /v1/backup", s.getBackup)
-	handle("POST /v1/reload", s.postReload)
-	handle("/v1/", s.unknown(mux))
+	mux.HandleFunc(pathAPI, s.answer(s.unknown(mux)))
 	return mux
+}
+
+// answer makes an action a handler.
+func (s *Server) answer(do action) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := do(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	}
 }
 
 // unknown answers for a path or a method that the API doesn't have. (The mux by
@@ -68,7 +88,7 @@ func (s *Server) unknown(mux *http.ServeMux) action {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			other := r.Clone(context.Background())
 			other.Method = method
-			if _, pattern := mux.Handler(other); pattern != "" && pattern != "/v1/" {
+			if _, pattern := mux.Handler(other); pattern != "" && pattern != pathAPI {
 				others = append(others, method)
 			}
 		}
@@ -95,8 +115,12 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		s.log.Error("answer request", "method", r.Method, "path", r.URL.Path, "err", err)
 		answer = &Error{Code: CodeInternal, Message: err.Error()}
 	}
+	if s.opts.Pages != nil && !isAPI(r) && strings.Contains(r.Header.Get("Accept"), "text/html") {
+		s.opts.Pages.Sorry(w, r, answer)
+		return
+	}
 	w.Header().Set("Content-Type", typeJSON)
-	w.WriteHeader(answer.Code.status())
+	w.WriteHeader(answer.Code.Status())
 	s.encode(w, map[string]*Error{"error": answer})
 }
 

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,10 +22,11 @@ type Options struct {
 	Group  string      // name or number of the socket's group, "" for the process's own
 
 	Listen    string                   // address for HTTP, "" for none
-	TokenFile string                   // what config.ReadSecret reads; HTTP then asks for "Authorization: Bearer TOKEN"
+	TokenFile string                   // what config.ReadSecret reads; HTTP then asks for "Authorization: Bearer TOKEN" or a login
 	Hosts     []string                 // names under which HTTP may be asked; see guard
 	Getenv    func(string) string      // for a token in the environment; nil: nothing is set
 	Registry  *prometheus.Registry     // for /metrics, nil for none
+	Pages     Pages                    // what HTTP shows to browsers, nil for none
 	Log       *slog.Logger             // nil: nothing is logged
 	OnListen  func(socket, web string) // called when both accept connections; web is "" if off
 }
@@ -43,9 +45,11 @@ const (
 
 // Server answers for a Service.
 type Server struct {
-	service Service
-	opts    Options
-	log     *slog.Logger
+	service    Service
+	opts       Options
+	log        *slog.Logger
+	sessions   sessions
+	formSecret string // Visit.Form where there are no sessions
 }
 
 // New makes a server. It opens nothing; Run does.
@@ -60,7 +64,7 @@ func New(service Service, opts Options) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{service: service, opts: opts, log: log}
+	return &Server{service: service, opts: opts, log: log, formSecret: rand.Text()}
 }
 
 // Run serves until ctx ends, then lets running requests finish for a moment and
@@ -86,7 +90,11 @@ func (s *Server) Run(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(err, socket.listener.Close())
 		}
-		servers[s.httpServer(handler)] = listener
+		web := s.httpServer(handler)
+		if s.opts.Pages != nil {
+			web.RegisterOnShutdown(s.opts.Pages.Close)
+		}
+		servers[web] = listener
 		webAddress = listener.Addr().String()
 	}
 

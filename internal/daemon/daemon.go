@@ -24,6 +24,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
+	"campaignd/internal/control/dashboard"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/intake"
 	"campaignd/internal/send"
@@ -235,9 +236,13 @@ func (d *Daemon) serve(ctx context.Context, listening chan<- struct{}) error {
 		return nil
 	}
 	c := d.current()
+	pages, err := dashboard.New(d, d.log)
+	if err != nil {
+		return err
+	}
 	server := control.New(d, control.Options{
 		Socket: filepath.Join(c.StateDir, socketName), Group: c.SocketGroup, Listen: c.Listen, TokenFile: c.TokenFile,
-		Getenv: d.opts.Getenv, Registry: d.registry, Log: d.log,
+		Getenv: d.opts.Getenv, Registry: d.registry, Pages: pages, Log: d.log,
 		OnListen: func(socket, web string) {
 			d.log.Info("listening", "socket", socket, "http", web)
 			close(listening)

@@ -1,0 +1,154 @@
+package dashboard
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// zoneCookie is where the script notes the browser's time zone.
+const zoneCookie = "campaignd_zone"
+
+// look is how a page is seen: by whose clock.
+type look struct {
+	zone *time.Location
+	now  time.Time
+}
+
+// lookOf takes the browser's zone if it says one that exists, else UTC.
+func lookOf(r *http.Request) look {
+	l := look{time.UTC, time.Now()}
+	if cookie, err := r.Cookie(zoneCookie); err == nil && len(cookie.Value) < 64 {
+		if zone, err := time.LoadLocation(strings.ReplaceAll(cookie.Value, "%2F", "/")); err == nil && zone != time.Local {
+			l.zone = zone
+		}
+	}
+	return l
+}
+
+// moment is an instant for a page.
+type moment struct {
+	ISO  string // for machines
+	Full string // with date and zone
+	Text string // as short as it can be told from others
+}
+
+func (l look) moment(at time.Time) moment {
+	if at.IsZero() {
+		return moment{}
+	}
+	local, now := at.In(l.zone), l.now.In(l.zone)
+	text := local.Format("2 Jan 2006, 15:04")
+	switch days := at.Sub(l.now).Abs().Hours() / 24; {
+	case local.Format(time.DateOnly) == now.Format(time.DateOnly):
+		text = local.Format("15:04")
+	case days < 6:
+		text = local.Format("Mon 15:04")
+	case local.Year() == now.Year():
+		text = local.Format("2 Jan, 15:04")
+	}
+	return moment{at.UTC().Format(time.RFC3339), local.Format("Monday 2 January 2006, 15:04:05 MST"), text}
+}
+
+// count is a whole number with its thousands apart.
+func count[T int | int64 | uint32 | uint64](n T) string {
+	digits := strconv.FormatUint(uint64(n), 10)
+	var b strings.Builder
+	for i, c := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+// of is a count and its noun, which takes an s.
+func of[T int | int64 | uint32 | uint64](n T, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return count(n) + " " + noun + "s"
+}
+
+// percent has no decimals, and 0 and 100 for nothing and all alone.
+func percent(p float64) string {
+	switch {
+	case p > 0 && p < 1:
+		return "under 1%"
+	case p > 99 && p < 100:
+		return "99%"
+	}
+	return strconv.Itoa(int(math.Round(p))) + "%"
+}
+
+// rate is messages a second, or a minute where that is less than one.
+func rate(perSecond float64) string {
+	switch {
+	case perSecond <= 0:
+		return ""
+	case perSecond >= 10:
+		return count(uint64(math.Round(perSecond))) + " a second"
+	case perSecond >= 1:
+		return strconv.FormatFloat(perSecond, 'f', 1, 64) + " a second"
+	case perSecond*60 >= 1:
+		return count(uint64(math.Round(perSecond*60))) + " a minute"
+	default:
+		return "under one a minute"
+	}
+}
+
+// span is a length of time in its two largest units.
+func span(d time.Duration) string {
+	d = d.Round(time.Second)
+	days, hours, minutes, seconds := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60, int(d.Seconds())%60
+	two := func(a int, unit string, b int, next string) string {
+		if b == 0 {
+			return fmt.Sprintf("%d %s", a, unit)
+		}
+		return fmt.Sprintf("%d %s %d %s", a, unit, b, next)
+	}
+	switch {
+	case days > 0:
+		return two(days, "d", hours, "h")
+	case hours > 0:
+		return two(hours, "h", minutes, "min")
+	case minutes > 0:
+		return two(minutes, "min", seconds, "s")
+	default:
+		return fmt.Sprintf("%d s", seconds)
+	}
+}
+
+// size is bytes in binary units.
+func size(n int64) string {
+	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
+	v, i := float64(n), 0
+	for v >= 1024 && i < len(units)-1 {
+		v, i = v/1024, i+1
+	}
+	if i == 0 || v >= 100 {
+		return fmt.Sprintf("%.0f %s", v, units[i])
+	}
+	return fmt.Sprintf("%.1f %s", v, units[i])
+}
+
+// sentence begins with a capital letter and ends with a stop.
+func sentence(text string) string {
+	if text == "" {
+		return ""
+	}
+	runes := []rune(text)
+	// A word that is written in a way of its own (a file's name, a key) stays as it is.
+	if first, _, _ := strings.Cut(text, " "); strings.ToLower(first) == first && !strings.ContainsAny(first, "._/0123456789") {
+		runes[0] = unicode.ToUpper(runes[0])
+	}
+	if !strings.ContainsRune(".!?", runes[len(runes)-1]) {
+		runes = append(runes, '.')
+	}
+	return string(runes)
+}

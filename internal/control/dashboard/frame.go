@@ -1,0 +1,147 @@
+package dashboard
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"campaignd/internal/control"
+)
+
+// notice is something an operator should know whatever page is open.
+type notice struct {
+	ID   string
+	Text string
+	Link string // where to look further
+	More string // the link's text
+}
+
+// lowSpace is the free space in bytes of the store's file system below which a page says so.
+const lowSpace = 1 << 30
+
+func (d *Dashboard) status(ctx context.Context) (control.Status, error) {
+	return remember(&d.memory, "status", fresh, func() (control.Status, error) { return d.service.Status(ctx) })
+}
+
+// frame is what every page has around its content.
+func (d *Dashboard) frame(ctx context.Context, l look) ([]region, error) {
+	s, err := d.status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	notices := region{Name: "notices"}
+	for _, n := range noticesOf(s) {
+		p, err := d.part("notice-"+n.ID, "notice", n)
+		if err != nil {
+			return nil, err
+		}
+		notices.Parts = append(notices.Parts, p)
+	}
+	foot, err := d.part("foot", "foot", footOf(s, l))
+	if err != nil {
+		return nil, err
+	}
+	return []region{notices, {"foot", []part{foot}}}, nil
+}
+
+func noticesOf(s control.Status) []notice {
+	var list []notice
+	if s.Stopping {
+		list = append(list, notice{ID: "stopping", Text: "The daemon is stopping: nothing new is taken, what is in flight is finished."})
+	}
+	if s.ConfigProblem != "" {
+		list = append(list, notice{ID: "config", Text: "The last reload was refused, so the old configuration is in force. " + sentence(s.ConfigProblem)})
+	}
+	for _, ch := range s.Channels {
+		if ch.Held {
+			list = append(list, notice{ID: fmt.Sprintf("held-%d-%s", ch.ApplicationID, ch.ChannelType),
+				Text: fmt.Sprintf("Channel %s of application %d is held and sends nothing. %s", ch.ChannelType, ch.ApplicationID, sentence(ch.HeldReason)),
+				Link: "/channels", More: "Channels"})
+		}
+	}
+	for i, in := range s.Inboxes {
+		if in.Problem != "" {
+			list = append(list, notice{ID: fmt.Sprintf("inbox-%d", i), Text: fmt.Sprintf("Inbox %s can't be used. %s", in.Path, sentence(in.Problem)),
+				Link: "/inboxes", More: "Inboxes"})
+		}
+	}
+	if s.Store.DiskFree > 0 && s.Store.DiskFree < lowSpace {
+		list = append(list, notice{ID: "disk", Text: fmt.Sprintf("Only %s are free where the store lies. New drops are refused when it is full.", size(s.Store.DiskFree))})
+	}
+	return list
+}
+
+type foot struct {
+	Version  string
+	Up       moment
+	Queue    string
+	Next     moment
+	Store    string
+	DiskFree string
+}
+
+func footOf(s control.Status, l look) foot {
+	return foot{
+		Version: s.Version, Up: l.moment(s.StartedAt), Queue: of(s.Queue.Pending+s.Queue.Retrying+s.Queue.InFlight, "message"),
+		Next: l.moment(s.Queue.NextAt), Store: size(s.Store.Bytes), DiskFree: size(s.Store.DiskFree),
+	}
+}
+
+// sorryPage is an answer that is not the one hoped for.
+type sorryPage struct {
+	Title   string
+	Message string
+	Back    string
+	Visit   control.Visit
+}
+
+func headline(code control.Code) string {
+	switch code {
+	case control.CodeNotFound:
+		return "Not found"
+	case control.CodeConflict:
+		return "Not possible now"
+	case control.CodeForbidden, control.CodeHost, control.CodeUnauthorized:
+		return "Not allowed"
+	case control.CodeInvalid, control.CodeMethod, control.CodeTooLarge:
+		return "Not understood"
+	case control.CodeUnavailable:
+		return "Not now"
+	default:
+		return "Something went wrong"
+	}
+}
+
+// back is where a person goes on after an error.
+func back(r *http.Request) string {
+	if id := r.PathValue("id"); id != "" && r.PathValue("verb") != "" {
+		return "/sendings/" + url.PathEscape(id)
+	}
+	return "/"
+}
+
+// loginPage asks for the token.
+type loginPage struct {
+	Next  string
+	Wrong bool
+}
+
+// login shows the login page. Who needs none goes on.
+func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
+	if control.VisitOf(r.Context()).Who != "" {
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
+	}
+	d.write(w, http.StatusOK, "login", loginPage{Next: r.URL.Query().Get("next"), Wrong: r.URL.Query().Get("wrong") != ""})
+}
+
+// toLogin sends a browser to the login page. One that followed a link on another
+// site kept its cookie to itself (SameSite=Strict): it is let ask again from here first.
+func (d *Dashboard) toLogin(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+		d.write(w, http.StatusOK, "again", r.URL.RequestURI())
+		return
+	}
+	http.Redirect(w, r, control.LoginPath(r.URL.RequestURI(), false), http.StatusSeeOther)
+}

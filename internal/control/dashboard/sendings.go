@@ -1,0 +1,230 @@
+package dashboard
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/control"
+)
+
+// The sendings that ended are shown up to a number, which "more" raises.
+const (
+	fewEnded  = 25
+	mostEnded = 1000
+)
+
+// listPage is the first page: the sendings under way, and those that ended.
+type listPage struct {
+	State string // that is shown alone; "" for all
+	More  string // address with more of those that ended, "" if there are no more
+}
+
+// chip is a choice of the filter.
+type chip struct {
+	Label   string
+	Link    string
+	Count   string
+	Current bool
+}
+
+// row is a sending in the list.
+type row struct {
+	ID      campaign.ID
+	Name    string
+	State   campaign.State
+	About   string // campaign, application
+	Reason  string
+	Bar     bar
+	Percent string
+	Facts   []string
+	When    fact // what comes next, or when it ended
+}
+
+// fact is an instant and what happens then.
+type fact struct {
+	Label string
+	At    moment
+}
+
+// sendings is the list, with those under way first.
+func (d *Dashboard) sendings(r *http.Request, l look) (*view, error) {
+	ctx := r.Context()
+	state := campaign.State(r.URL.Query().Get("state"))
+	if state != "" && !slices.Contains(campaign.States, state) {
+		return nil, control.NotFoundf("there is no state %q; there are %v", state, campaign.States)
+	}
+	limit := fewEnded
+	if n, err := strconv.Atoi(r.URL.Query().Get("show")); err == nil {
+		limit = min(max(n, fewEnded), mostEnded)
+	}
+	status, err := d.status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	active, ended := statesOf(state)
+	under, err := d.list(ctx, active, 0)
+	if err != nil {
+		return nil, err
+	}
+	over, err := d.list(ctx, ended, limit+1)
+	if err != nil {
+		return nil, err
+	}
+	page := listPage{State: string(state)}
+	if len(over) > limit {
+		over = over[:limit]
+		page.More = listLink(state, limit*4)
+	}
+	regions := []region{}
+	filter, err := d.part("filter", "filter", chips(status, state))
+	if err != nil {
+		return nil, err
+	}
+	regions = append(regions, region{"filter", []part{filter}})
+	for _, group := range []struct {
+		name string
+		rows []control.Sending
+		want bool // is it shown even if empty
+		word string
+	}{
+		{"under", under, len(active) > 0, "Nothing is under way. What is dropped into an inbox shows up here by itself."},
+		{"over", over, state.Final(), "None."},
+	} {
+		one := region{Name: group.name}
+		for _, s := range group.rows {
+			p, err := d.part("s-"+string(s.ID), "row", rowOf(s, l))
+			if err != nil {
+				return nil, err
+			}
+			one.Parts = append(one.Parts, p)
+		}
+		if len(group.rows) == 0 && group.want {
+			if state != "" {
+				group.word = "No sending is " + string(state) + "."
+			}
+			p, err := d.part("none-"+group.name, "none", map[string]string{"ID": "none-" + group.name, "Text": group.word})
+			if err != nil {
+				return nil, err
+			}
+			one.Parts = append(one.Parts, p)
+		}
+		regions = append(regions, one)
+	}
+	title := "Sendings"
+	if state != "" {
+		title = "Sendings: " + string(state)
+	}
+	return &view{Title: title, Nav: "/", Body: "sendings", Data: page, Regions: regions}, nil
+}
+
+// statesOf splits what is to be shown into states that move and states that stand.
+func statesOf(only campaign.State) (active, ended []campaign.State) {
+	for _, s := range campaign.States {
+		switch {
+		case only != "" && s != only:
+		case s.Final():
+			ended = append(ended, s)
+		default:
+			active = append(active, s)
+		}
+	}
+	return active, ended
+}
+
+func (d *Dashboard) list(ctx context.Context, states []campaign.State, limit int) ([]control.Sending, error) {
+	if len(states) == 0 {
+		return nil, nil
+	}
+	return remember(&d.memory, fmt.Sprint("list ", states, limit), fresh, func() ([]control.Sending, error) {
+		return d.service.Sendings(ctx, control.Filter{States: states, Limit: limit})
+	})
+}
+
+func listLink(state campaign.State, show int) string {
+	query := url.Values{}
+	if state != "" {
+		query.Set("state", string(state))
+	}
+	if show > 0 {
+		query.Set("show", strconv.Itoa(show))
+	}
+	if len(query) == 0 {
+		return "/"
+	}
+	return "/?" + query.Encode()
+}
+
+func chips(s control.Status, now campaign.State) []chip {
+	all := 0
+	for _, n := range s.Sendings {
+		all += n
+	}
+	list := []chip{{"All", "/", count(all), now == ""}}
+	for _, state := range campaign.States {
+		list = append(list, chip{capital(string(state)), listLink(state, 0), count(s.Sendings[state]), now == state})
+	}
+	return list
+}
+
+func capital(word string) string { return strings.ToUpper(word[:1]) + word[1:] }
+
+func rowOf(s control.Sending, l look) row {
+	m := s.Messages
+	r := row{ID: s.ID, Name: s.Name, State: s.State, Reason: sentence(s.Reason), Bar: barOf(s), Percent: percent(s.Percent),
+		About: fmt.Sprintf("campaign %d, application %d", s.CampaignID, s.ApplicationID)}
+	if s.CampaignID == 0 || s.ApplicationID == 0 {
+		r.About = "" // refused before that was known
+	}
+	add := func(format string, args ...any) { r.Facts = append(r.Facts, fmt.Sprintf(format, args...)) }
+	switch s.State {
+	case campaign.StateChecking:
+		add("reading its files")
+	case campaign.StateRejected:
+		r.Percent = ""
+		add("nothing was sent")
+	default:
+		if s.DryRun {
+			add("dry run: nothing is sent")
+		} else {
+			add("%s of %s sent", count(m.Sent), of(m.Planned, "message"))
+		}
+	}
+	for _, one := range []struct {
+		n    uint64
+		word string
+	}{{m.Failed, "failed"}, {m.Unknown, "unknown"}, {m.Expired, "expired"}, {m.Canceled, "canceled"}, {m.Retrying, "to be tried again"}} {
+		if one.n > 0 {
+			add("%s %s", count(one.n), one.word)
+		}
+	}
+	if s.Recipients.Rejected > 0 && s.State != campaign.StateRejected {
+		add("%s rejected", of(s.Recipients.Rejected, "row"))
+	}
+	if s.State == campaign.StateSending && s.Rate > 0 {
+		add("%s", rate(s.Rate))
+	}
+	r.When = whenOf(s, l)
+	return r
+}
+
+// whenOf is the one instant of a sending that matters most now.
+func whenOf(s control.Sending, l look) fact {
+	switch {
+	case !s.FinishedAt.IsZero():
+		return fact{"ended", l.moment(s.FinishedAt)}
+	case s.State == campaign.StateSending && !s.EstimatedEnd.IsZero():
+		return fact{"ends about", l.moment(s.EstimatedEnd)}
+	case s.State == campaign.StateScheduled && !s.NextSliceAt.IsZero():
+		return fact{"starts", l.moment(s.NextSliceAt)}
+	case s.State == campaign.StateScheduled:
+		return fact{"starts", l.moment(s.ScheduledAt)}
+	default:
+		return fact{"received", l.moment(s.ReceivedAt)}
+	}
+}

@@ -1,0 +1,91 @@
+package dashboard
+
+import (
+	"fmt"
+	"net/http"
+
+	"campaignd/internal/control"
+)
+
+// channelRow is a channel of an application.
+type channelRow struct {
+	ID, Name, About string
+	Held            bool
+	Reason          string
+	Since, Next     moment
+	Rate            string
+	InFlight        string
+	Concurrency     string
+	Slowed          string // the rate it has slowed down to
+}
+
+// channels is the page of ways to send: which are held, and why.
+func (d *Dashboard) channels(r *http.Request, l look) (*view, error) {
+	s, err := d.status(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	list := region{Name: "channels"}
+	for _, ch := range s.Channels {
+		row := channelOf(ch, l)
+		p, err := d.part(row.ID, "channel", row)
+		if err != nil {
+			return nil, err
+		}
+		list.Parts = append(list.Parts, p)
+	}
+	return &view{Title: "Channels", Nav: "/channels", Body: "channels", Regions: []region{list}}, nil
+}
+
+func channelOf(ch control.Channel, l look) channelRow {
+	row := channelRow{
+		ID: fmt.Sprintf("channel-%d-%s", ch.ApplicationID, ch.ChannelType), Name: ch.ChannelType,
+		About: fmt.Sprintf("application %d, driver %s", ch.ApplicationID, ch.Driver), Held: ch.Held, Reason: sentence(ch.HeldReason),
+		Since: l.moment(ch.HeldSince), Next: l.moment(ch.NextTryAt), Rate: "no limit", InFlight: count(ch.InFlight), Concurrency: count(ch.Concurrency),
+	}
+	if ch.Rate > 0 {
+		row.Rate = "at most " + rate(ch.Rate)
+	}
+	if ch.Current > 0 && (ch.Rate == 0 || ch.Current < ch.Rate) {
+		row.Slowed = rate(ch.Current)
+	}
+	return row
+}
+
+// inboxRow is a watched folder.
+type inboxRow struct {
+	ID, Path string
+	Problem  string
+	Waiting  string
+	Checking string
+	Others   string
+	LastScan moment
+	Waits    []wait
+}
+
+type wait struct {
+	Name, Reason string
+	Since        moment
+}
+
+// inboxes is the page of drop folders: what waits in each, and for what.
+func (d *Dashboard) inboxes(r *http.Request, l look) (*view, error) {
+	s, err := d.status(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	list := region{Name: "inboxes"}
+	for i, in := range s.Inboxes {
+		row := inboxRow{ID: fmt.Sprintf("inbox-%d", i), Path: in.Path, Problem: sentence(in.Problem), Waiting: of(in.Waiting, "drop"),
+			Checking: of(in.Checking, "drop"), Others: of(in.Others, "other file"), LastScan: l.moment(in.LastScan)}
+		for _, one := range in.Waits {
+			row.Waits = append(row.Waits, wait{one.Name, sentence(one.Reason), l.moment(one.Since)})
+		}
+		p, err := d.part(row.ID, "inbox", row)
+		if err != nil {
+			return nil, err
+		}
+		list.Parts = append(list.Parts, p)
+	}
+	return &view{Title: "Inboxes", Nav: "/inboxes", Body: "inboxes", Regions: []region{list}}, nil
+}

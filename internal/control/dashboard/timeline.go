@@ -1,0 +1,290 @@
+package dashboard
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/control"
+)
+
+// colours is how many sendings can be told apart by colour; then they begin anew.
+const colours = 8
+
+// The picture has a row for every six hours, and a cell for a slot or, where
+// slots are shorter than finest, for several.
+const (
+	rowLength = 6 * time.Hour
+	finest    = 5 * time.Minute
+)
+
+// timetable is an application's picture.
+type timetable struct {
+	ID       int64
+	Title    string
+	Sliced   bool
+	About    string
+	Rows     []timeRow
+	Sendings []holder
+	Hours    []hour
+}
+
+// timeRow is six hours.
+type timeRow struct {
+	Day   string // where another day begins
+	Time  string
+	Label string // for a screen reader
+	Sum   string
+	Boxes []box
+	Now   string // where now is, "" if not in this row
+}
+
+// holder is a sending that has slots, or is due without.
+type holder struct {
+	ID       campaign.ID
+	Name     string
+	State    campaign.State
+	Class    string
+	Messages string
+	Slots    string
+	Start    moment
+	End      moment
+}
+
+// hour is a line of the table that says the same as the picture.
+type hour struct {
+	Start moment
+	Sum   string
+	Who   string
+}
+
+// timeline is the page of the next 48 hours.
+func (d *Dashboard) timeline(r *http.Request, l look) (*view, error) {
+	t, err := remember(&d.memory, "timeline", fresh, func() (control.Timeline, error) { return d.service.Timeline(r.Context(), 0) })
+	if err != nil {
+		return nil, err
+	}
+	v := &view{Title: "Timeline", Nav: "/timeline", Body: "timeline", Regions: []region{{Name: "timetables"}}}
+	for _, a := range t.Applications {
+		p, err := d.part(fmt.Sprintf("application-%d", a.ApplicationID), "timetable", timetableOf(t, a, l))
+		if err != nil {
+			return nil, err
+		}
+		v.Regions[0].Parts = append(v.Regions[0].Parts, p)
+	}
+	return v, nil
+}
+
+func timetableOf(t control.Timeline, a control.ApplicationTimeline, l look) timetable {
+	one := timetable{ID: a.ApplicationID, Title: fmt.Sprintf("Application %d", a.ApplicationID), Sliced: a.Sliced && a.SlotSeconds > 0}
+	if a.Name != "" {
+		one.Title = a.Name
+		one.About = fmt.Sprintf("application %d", a.ApplicationID)
+	}
+	class, names := map[campaign.ID]string{}, map[campaign.ID]string{}
+	for _, s := range a.Sendings {
+		h := holder{ID: s.ID, Name: s.Name, State: s.State, Messages: of(s.Messages, "message"), Start: l.moment(s.Start), End: l.moment(s.End)}
+		names[s.ID] = s.Name
+		if s.Slots > 0 {
+			class[s.ID] = fmt.Sprintf("c%d", len(class)%colours)
+			h.Class, h.Slots = class[s.ID], of(s.Slots, "slot")
+		}
+		one.Sendings = append(one.Sendings, h)
+	}
+	if !one.Sliced {
+		return one
+	}
+	about := []string{}
+	if one.About != "" {
+		about = append(about, one.About)
+	}
+	one.About = strings.Join(append(about, fmt.Sprintf("slots of %s for %s", span(time.Duration(a.SlotSeconds)*time.Second), of(a.Capacity, "message"))), ", ")
+	c := canvas{t: t, a: a, l: l, class: class, names: names}
+	c.cells()
+	day := ""
+	for start := firstRow(t.From, l.zone); start.Before(t.Until); start = start.Add(rowLength) {
+		row := c.row(start)
+		local := start.In(l.zone)
+		if label := local.Format("Mon 2 Jan"); label != day {
+			day, row.Day = label, label
+		}
+		one.Rows = append(one.Rows, row)
+	}
+	one.Hours = c.hours()
+	return one
+}
+
+// firstRow is the last of 0, 6, 12 and 18 o'clock by the local clock at or before at.
+func firstRow(at time.Time, zone *time.Location) time.Time {
+	local := at.In(zone)
+	into := time.Duration(local.Hour()%6)*time.Hour + time.Duration(local.Minute())*time.Minute +
+		time.Duration(local.Second())*time.Second + time.Duration(local.Nanosecond())
+	return at.Add(-into).UTC()
+}
+
+// canvas draws one application.
+type canvas struct {
+	t     control.Timeline
+	a     control.ApplicationTimeline
+	l     look
+	class map[campaign.ID]string
+	names map[campaign.ID]string
+	cell  time.Duration
+	list  []cell
+}
+
+// cell is a slot, or several short ones together, with something in it.
+type cell struct {
+	start    time.Time
+	room     uint64
+	reserved uint64
+	shares   []control.Share
+}
+
+// cells gathers the slots into cells.
+func (c *canvas) cells() {
+	slot := time.Duration(c.a.SlotSeconds) * time.Second
+	c.cell = slot
+	if slot < finest {
+		c.cell = max(finest/slot, 1) * slot
+	}
+	for _, s := range c.a.Slots {
+		start := time.Unix(0, s.Start.UnixNano()/int64(c.cell)*int64(c.cell)).UTC()
+		if n := len(c.list); n == 0 || !c.list[n-1].start.Equal(start) {
+			c.list = append(c.list, cell{start: start, room: uint64(c.a.Capacity) * uint64(c.cell/slot)})
+		}
+		last := &c.list[len(c.list)-1]
+		last.reserved += uint64(s.Reserved)
+		for _, share := range s.Shares {
+			i := slices.IndexFunc(last.shares, func(o control.Share) bool { return o.ID == share.ID })
+			if i < 0 {
+				last.shares = append(last.shares, share)
+			} else {
+				last.shares[i].Messages += share.Messages
+			}
+		}
+	}
+}
+
+// row draws the six hours from start on.
+func (c *canvas) row(start time.Time) timeRow {
+	end := start.Add(rowLength)
+	row := timeRow{Time: start.In(c.l.zone).Format("15:04")}
+	x := func(at time.Time) float64 {
+		return canvasWidth * min(max(at.Sub(start).Seconds()/rowLength.Seconds(), 0), 1)
+	}
+	span := func(from, to time.Time, class string) {
+		if from.Before(end) && to.After(start) {
+			row.Boxes = append(row.Boxes, boxOf(x(from), 0, x(to)-x(from), canvasHeight, class, ""))
+		}
+	}
+	first := time.Unix(0, start.UnixNano()/int64(c.cell)*int64(c.cell)).UTC()
+	gap := min(canvasWidth*c.cell.Seconds()/rowLength.Seconds()*0.12, 3)
+	for at := first; at.Before(end); at = at.Add(c.cell) {
+		if to := at.Add(c.cell); to.After(c.t.From) && at.Before(c.t.Until) && to.After(start) {
+			row.Boxes = append(row.Boxes, boxOf(x(at), 0, max(x(to)-x(at)-gap, 0.5), canvasHeight, "empty", ""))
+		}
+	}
+	for _, closed := range c.a.Closed {
+		span(closed.Start, closed.End, "closed")
+	}
+	var sum, room uint64
+	var who []string
+	for _, one := range c.list {
+		to := one.start.Add(c.cell)
+		if !one.start.Before(end) || !to.After(start) {
+			continue
+		}
+		sum, room = sum+one.reserved, room+one.room
+		y := canvasHeight
+		for _, share := range one.shares {
+			h := canvasHeight * min(float64(share.Messages)/float64(max(one.room, 1)), 1)
+			y = max(y-h, 0)
+			row.Boxes = append(row.Boxes, boxOf(x(one.start), y, max(x(to)-x(one.start)-gap, 0.5), h, c.classOf(share.ID), c.title(one)))
+			if name := c.nameOf(share.ID); !slices.Contains(who, name) {
+				who = append(who, name)
+			}
+		}
+	}
+	row.Label = fmt.Sprintf("%s to %s: ", start.In(c.l.zone).Format("Mon 15:04"), end.In(c.l.zone).Format("15:04"))
+	if sum == 0 {
+		row.Label += "nothing booked"
+	} else {
+		row.Sum = count(sum)
+		row.Label += of(sum, "message") + " booked by " + some(who)
+	}
+	if !c.t.From.Before(start) && c.t.From.Before(end) {
+		row.Now = fmt.Sprintf("%.2f", x(c.t.From))
+	}
+	return row
+}
+
+func (c *canvas) classOf(id campaign.ID) string {
+	if class, ok := c.class[id]; ok {
+		return class
+	}
+	return "other" // it ended since
+}
+
+func (c *canvas) nameOf(id campaign.ID) string {
+	if name, ok := c.names[id]; ok {
+		return name
+	}
+	return string(id)
+}
+
+// title is what a cell says when it is pointed at.
+func (c *canvas) title(one cell) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s to %s: %s of %s", c.l.moment(one.start).Text, one.start.Add(c.cell).In(c.l.zone).Format("15:04"), count(one.reserved), count(one.room))
+	for i, share := range one.shares {
+		if i == 5 {
+			fmt.Fprintf(&b, "\nand %d more", len(one.shares)-i)
+			break
+		}
+		fmt.Fprintf(&b, "\n%s: %s", c.nameOf(share.ID), count(share.Messages))
+	}
+	return b.String()
+}
+
+// some lists the first few names.
+func some(names []string) string {
+	const few = 5
+	if len(names) > few {
+		return strings.Join(names[:few], ", ") + fmt.Sprintf(" and %d more", len(names)-few)
+	}
+	return strings.Join(names, ", ")
+}
+
+// hours says the same as the picture, an hour a line.
+func (c *canvas) hours() []hour {
+	type sum struct {
+		reserved uint64
+		who      []string
+	}
+	var order []time.Time
+	sums := map[time.Time]*sum{}
+	for _, one := range c.list {
+		start := one.start.Truncate(time.Hour)
+		s := sums[start]
+		if s == nil {
+			s = &sum{}
+			sums[start] = s
+			order = append(order, start)
+		}
+		s.reserved += one.reserved
+		for _, share := range one.shares {
+			if name := c.nameOf(share.ID); !slices.Contains(s.who, name) {
+				s.who = append(s.who, name)
+			}
+		}
+	}
+	list := make([]hour, len(order))
+	for i, start := range order {
+		list[i] = hour{c.l.moment(start), count(sums[start].reserved), some(sums[start].who)}
+	}
+	return list
+}

@@ -1,0 +1,74 @@
+package control
+
+import (
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// Pace is how fast a sending went: steps of equal length from Start on, without
+// gaps. The zero Pace is of one that has no result yet.
+type Pace struct {
+	Start time.Time     // a multiple of Step since the Unix epoch
+	Step  time.Duration // whole seconds
+	Steps []PaceStep
+}
+
+// PaceStep counts the messages that reached a final outcome within a step.
+type PaceStep struct {
+	Sent  uint64
+	Other uint64 // failed, unknown, expired …
+}
+
+// maxSteps is the most steps of a Pace: what a picture as wide as a page can show.
+const maxSteps = 96
+
+// Tally counts results by the second. The zero Tally is ready to use. A wall
+// clock that jumps by years costs memory for the seconds with results alone.
+type Tally struct {
+	seconds     map[int64]*PaceStep
+	first, last int64 // Unix seconds
+}
+
+// Add counts one result.
+func (t *Tally) Add(at time.Time, o campaign.Outcome) {
+	second := at.Unix()
+	if t.seconds == nil {
+		t.seconds, t.first, t.last = map[int64]*PaceStep{}, second, second
+	}
+	t.first, t.last = min(t.first, second), max(t.last, second)
+	step := t.seconds[second]
+	if step == nil {
+		step = &PaceStep{}
+		t.seconds[second] = step
+	}
+	if o == campaign.Sent {
+		step.Sent++
+	} else {
+		step.Other++
+	}
+}
+
+// Pace adds the seconds up to at most 96 steps of a length that people can read.
+func (t *Tally) Pace() Pace {
+	if len(t.seconds) == 0 {
+		return Pace{}
+	}
+	step := int64(1)
+	for _, step = range []int64{1, 2, 5, 10, 30, 60, 120, 300, 900, 1800, 3600, 7200, 6 * 3600, 86400} {
+		if t.last/step-t.first/step < maxSteps {
+			break
+		}
+	}
+	for t.last/step-t.first/step >= maxSteps {
+		step *= 2
+	}
+	p := Pace{Start: time.Unix(t.first/step*step, 0).UTC(), Step: time.Duration(step) * time.Second,
+		Steps: make([]PaceStep, t.last/step-t.first/step+1)}
+	for second, n := range t.seconds {
+		one := &p.Steps[second/step-t.first/step]
+		one.Sent += n.Sent
+		one.Other += n.Other
+	}
+	return p
+}
