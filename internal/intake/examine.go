@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"time"
@@ -17,54 +16,61 @@ import (
 	"campaignd/internal/watch"
 )
 
+// look is what examine found of a drop: parts to be taken in, or a reason to wait.
+type look struct {
+	parts  *Parts      // open, the caller's to close; nil if the drop waits
+	info   *sheet.Info // nil for a CSV that is too large to be looked into
+	reason string      // why it waits
+	until  time.Time   // look again then; zero: when its files change
+}
+
 // examine opens the files of a ready drop and finds out whether the CSV is whole
-// (SPEC 2, quiet is not whole). With a reason the drop waits, until the time given
-// or, if that is zero, until its files change. The parts are the caller's to close when there is
-// neither reason nor error.
-func (in *Intake) examine(ctx context.Context, d watch.Drop, inbox *config.Inbox) (p *Parts, info *sheet.Info, reason string, until time.Time, err error) {
-	p, err = openDrop(d)
+// (SPEC 2, quiet is not whole).
+func (in *Intake) examine(ctx context.Context, d watch.Drop, inbox *config.Inbox) (look, error) {
+	p, err := openDrop(d)
 	if err != nil {
-		return nil, nil, "", time.Time{}, err
+		return look{}, err
 	}
-	keep := false
-	defer func() {
-		if !keep {
-			p.Close()
-		}
-	}()
+	found, err := in.lookInto(ctx, p, d, inbox)
+	if err != nil || found.reason != "" {
+		p.Close()
+		return found, err
+	}
+	found.parts = p
+	return found, nil
+}
+
+func (in *Intake) lookInto(ctx context.Context, p *Parts, d watch.Drop, inbox *config.Inbox) (look, error) {
 	if reason := in.noSpace(d.CSV.ID.Size); reason != "" {
-		return nil, nil, reason, in.now().Add(time.Minute), nil
+		return look{reason: reason, until: in.now().Add(time.Minute)}, nil
 	}
 	sidecar, limit := in.promise(p, inbox)
 	if d.CSV.ID.Size > limit {
-		keep = true // rejected without a look at its rows
-		return p, nil, "", time.Time{}, nil
+		return look{}, nil // rejected without a look at its rows
 	}
-	info, err = Inspect(ctx, p)
+	info, err := Inspect(ctx, p)
 	if err != nil {
-		return nil, nil, "", time.Time{}, err
+		return look{}, err
 	}
 	// A file that was written to while it was read is looked at anew (PITFALLS 12).
-	if changed := unchanged(p, d); changed != nil {
-		return nil, nil, "", time.Time{}, changed
+	if err := unchanged(p, d); err != nil {
+		return look{}, err
 	}
 	if expired := in.now().Sub(d.FirstSeen) > inbox.PairTimeout; !expired {
 		reason, err := in.unproven(ctx, p, info, sidecar)
 		if reason != "" || err != nil {
-			return nil, nil, reason, time.Time{}, err
+			return look{reason: reason}, err
 		}
 	}
-	quiet := d.QuietSince.Add(inbox.UnterminatedWait)
-	if in.now().Before(quiet) {
+	if quiet := d.QuietSince.Add(inbox.UnterminatedWait); in.now().Before(quiet) {
 		if info.NUL >= 0 {
-			return nil, nil, "the CSV holds NUL bytes: part of it may still be on its way", quiet, nil
+			return look{reason: "the CSV holds NUL bytes: part of it may still be on its way", until: quiet}, nil
 		}
 		if info.Unterminated && !proven(sidecar) {
-			return nil, nil, "the last line of the CSV has no end: the upload may have been cut off", quiet, nil
+			return look{reason: "the last line of the CSV has no end: the upload may have been cut off", until: quiet}, nil
 		}
 	}
-	keep = true
-	return p, info, "", time.Time{}, nil
+	return look{info: info}, nil
 }
 
 // openDrop opens the parts of a drop, following no link and blocking on nothing.
@@ -157,106 +163,6 @@ func (in *Intake) promise(p *Parts, inbox *config.Inbox) (*document.Sidecar, int
 		return f.Sidecar, limit
 	}
 	return f.Sidecar, app.MaxFileSize
-}
-
-// unproven says in which way the CSV is not what the sidecar promised, "" if it is.
-func (in *Intake) unproven(ctx context.Context, p *Parts, info *sheet.Info, sidecar *document.Sidecar) (string, error) {
-	if sidecar == nil {
-		return "", nil
-	}
-	if broken := brokenProof(sidecar, info); len(broken) > 0 {
-		return broken[0].Message, nil
-	}
-	if sidecar.Rows != nil {
-		rows, err := in.countRows(ctx, p, info)
-		if errors.Is(err, errBadHeader) {
-			return "", nil
-		}
-		if err != nil {
-			return "", err
-		}
-		if rows != *sidecar.Rows {
-			return rowsPromise(*sidecar.Rows, rows), nil
-		}
-	}
-	return "", nil
-}
-
-// proven reports whether a sidecar promises what the CSV is.
-func proven(sidecar *document.Sidecar) bool {
-	return sidecar != nil && (sidecar.SHA256 != "" || sidecar.Bytes != nil || sidecar.Rows != nil)
-}
-
-// amount is "1 row" or "2 rows".
-func amount(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-func rowsPromise(promised, found int64) string {
-	return fmt.Sprintf("the CSV has %s, the sidecar promised %d", amount(found, "data row"), promised)
-}
-
-// brokenProof holds size and digest against the sidecar (SPEC 5).
-func brokenProof(sidecar *document.Sidecar, info *sheet.Info) []campaign.Problem {
-	var broken []campaign.Problem
-	if sidecar.Bytes != nil && *sidecar.Bytes != info.Bytes {
-		broken = append(broken, campaign.Problem{File: sidecar.File, Field: "bytes",
-			Message: fmt.Sprintf("the CSV has %s, the sidecar promised %d", amount(info.Bytes, "byte"), *sidecar.Bytes)})
-	}
-	if sidecar.SHA256 != "" && sidecar.SHA256 != info.SHA256 {
-		broken = append(broken, campaign.Problem{File: sidecar.File, Field: "sha256",
-			Message: fmt.Sprintf("the CSV has the SHA-256 %s, the sidecar promised %s", info.SHA256, sidecar.SHA256)})
-	}
-	return broken
-}
-
-// errBadHeader is returned when the header is whole and wrong: waiting mends nothing.
-var errBadHeader = errors.New("the header is wrong")
-
-// countRows counts the data rows of the CSV as the check will.
-func (in *Intake) countRows(ctx context.Context, p *Parts, info *sheet.Info) (int64, error) {
-	layout, _, err := in.checker().layout(p, &Finding{})
-	if err != nil {
-		return 0, err
-	}
-	if _, err := p.CSV.File.Seek(0, io.SeekStart); err != nil {
-		return 0, fmt.Errorf("read %q: %w", p.CSV.Name, err)
-	}
-	options := sheet.Options{File: p.CSV.Name}
-	if layout != nil {
-		options.Wanted = wanted(layout)
-	}
-	reader, problems, err := sheet.NewReader(p.CSV.File, *info, options)
-	if err != nil {
-		return 0, err
-	}
-	if reader == nil { // not even its header is whole
-		return 0, nil
-	}
-	if problems.Count > 0 {
-		return 0, errBadHeader
-	}
-	var rows int64
-	var batch sheet.Batch
-	for {
-		err := reader.ReadBatch(&batch)
-		if errors.Is(err, io.EOF) {
-			return rows, nil
-		}
-		if broken, ok := errors.AsType[*sheet.Broken](err); ok && broken != nil {
-			return rows, nil // cut off within a row: as many as could be read
-		}
-		if err != nil {
-			return 0, err
-		}
-		rows += int64(batch.Len())
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-	}
 }
 
 // reserve is the free space in bytes below which nothing new is taken in, so that what

@@ -192,19 +192,19 @@ func (in *Intake) take(ctx context.Context, d watch.Drop) error {
 		return nil // watched no more, or told of before its claim
 	}
 	in.log.Debug("drop ready", "inbox", d.Inbox, "drop", d.Name)
-	p, info, reason, until, err := in.examine(ctx, d, inbox)
+	found, err := in.examine(ctx, d, inbox)
 	if vanished(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if reason != "" {
-		in.setWait(d, reason, until)
+	if found.reason != "" {
+		in.setWait(d, found.reason, found.until)
 		return nil
 	}
-	defer p.Close()
-	if err := unchanged(p, d); vanished(err) {
+	defer found.parts.Close()
+	if err := unchanged(found.parts, d); vanished(err) {
 		return nil
 	} else if err != nil {
 		return err
@@ -215,7 +215,7 @@ func (in *Intake) take(ctx context.Context, d watch.Drop) error {
 	}
 	in.endWait(d.Inbox, d.Name)
 	in.log.Info("drop claimed", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name)
-	return in.settle(s, in.decide(ctx, s, inbox, p, info))
+	return in.settle(s, in.decide(ctx, s, inbox, found.parts, found.info))
 }
 
 // settle ends a claim by what became of it: decided, to be given back since a

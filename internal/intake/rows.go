@@ -45,7 +45,7 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *sheet.Info, f *Findin
 		f.warn(file.Name, "is not UTF-8 and was read as Windows-1252; save it as UTF-8 if letters look wrong in the messages")
 	}
 	if info.Unterminated && !proven(f.Sidecar) {
-		f.warn(file.Name, "its last line has no end: if the upload was cut, rows are missing; \"rows\" or \"sha256\" in the sidecar would prove the file whole")
+		f.warn(file.Name, "its last line has no end: if the upload was cut, something is missing; \"bytes\" or \"sha256\" in the sidecar would prove the file whole")
 	}
 	if _, err := file.File.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("read %q: %w", file.Name, err)
@@ -61,6 +61,7 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *sheet.Info, f *Findin
 	}
 	f.Problems.Merge(problems)
 	if reader == nil {
+		f.rowsProof(0)
 		return nil
 	}
 	f.Sending.CSV.Delimiter = reader.Delimiter()
@@ -69,11 +70,11 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *sheet.Info, f *Findin
 		f.Problems.Merge(layout.CheckColumns(reader.Columns()))
 	}
 	if problems.Count > 0 || layout == nil || rules == nil {
-		return nil
+		return f.structure(ctx, file.Name, reader)
 	}
 	r, err := roster.New(c.spec(file.Name, layout, reader, rules, f))
-	if err != nil {
-		return nil // a campaign variable that customFields lacks; it is reported
+	if err != nil { // a campaign variable that customFields lacks; it is reported
+		return f.structure(ctx, file.Name, reader)
 	}
 	reader.LimitBatch(r.BatchRows())
 	if f.Problems.Count > 0 || sink == nil {
@@ -92,7 +93,7 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *sheet.Info, f *Findin
 	err = assemble(ctx, reader, r, a, share)
 	if broken, ok := errors.AsType[*sheet.Broken](err); ok {
 		f.Problems.Merge(a.Problems())
-		f.Problems.Add(broken.Problem)
+		f.broken(broken)
 		f.verdict = broken.Problem.String()
 		return nil
 	}
@@ -109,14 +110,58 @@ func (f *Finding) take(a *roster.Assembler) {
 	s.Rows, s.Planned = a.Counts()
 	s.Previews = a.Previews()
 	f.Problems.Merge(a.Problems())
-	if sc := f.Sidecar; sc != nil && sc.Rows != nil && *sc.Rows != int64(s.Rows.Total) {
-		f.Problems.Addf(sc.File, 0, 0, "rows", "%s", rowsPromise(*sc.Rows, int64(s.Rows.Total)))
-	}
+	whole := int64(s.Rows.Total)
 	for _, p := range a.Verdict() {
+		if p.Line > 0 { // the one verdict about a row: the last was cut off
+			whole--
+		}
 		f.Problems.Add(p)
 		if f.verdict == "" {
 			f.verdict = p.String()
 		}
+	}
+	f.rowsProof(whole)
+}
+
+// rowsProof holds the number of rows against what the sidecar promised.
+func (f *Finding) rowsProof(rows int64) {
+	if sc := f.Sidecar; sc != nil && sc.Rows != nil && *sc.Rows != rows {
+		f.Problems.Addf(sc.File, 0, 0, "rows", "%s", rowsPromise(*sc.Rows, rows))
+	}
+}
+
+// structure finds what is wrong with the rows of a drop that is rejected anyway and
+// whose rows can't be checked in full: their number, their cells, their quotes.
+func (f *Finding) structure(ctx context.Context, file string, reader *sheet.Reader) error {
+	columns := len(reader.Columns())
+	rows, err := countRows(ctx, reader, func(line uint32, fault sheet.Fault, cells int) {
+		switch fault {
+		case sheet.FaultCells:
+			f.Problems.Addf(file, int(line), 0, "", "the row has %s and the header %d; a cell that holds the delimiter or a line break has to stand in quotes",
+				amount(int64(cells), "cell"), columns)
+		case sheet.FaultCutOff:
+			f.Problems.Addf(file, int(line), 0, "", "the file ends within this row: it was cut off; upload it again")
+		case sheet.FaultQuote:
+			f.Problems.Addf(file, int(line), 0, "", `a quote stands within a cell that doesn't begin with one; a cell with quotes is written "like ""this"" one"`)
+		case sheet.FaultNone, sheet.FaultDelimiter: // how a row is cut depends on the layout
+		}
+	})
+	if broken, ok := errors.AsType[*sheet.Broken](err); ok {
+		f.broken(broken)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f.rowsProof(rows)
+	return nil
+}
+
+// broken notes why a CSV can't be read to its end.
+func (f *Finding) broken(broken *sheet.Broken) {
+	f.Problems.Add(broken.Problem)
+	if sc := f.Sidecar; sc != nil && sc.Rows != nil {
+		f.Problems.Addf(sc.File, 0, 0, "rows", "%s", unreadable(*sc.Rows, broken))
 	}
 }
 

@@ -1,0 +1,115 @@
+package intake
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"campaignd/internal/safeio"
+	"campaignd/internal/send"
+	"campaignd/internal/send/null"
+)
+
+// meddler is a channel that meddles with a file while rows are checked.
+type meddler struct {
+	*null.Channel
+	do func()
+}
+
+func (m *meddler) CheckMessage(_, _ []byte) error {
+	if m.do != nil {
+		m.do()
+		m.do = nil
+	}
+	return nil
+}
+
+func (r *rig) meddle(do func()) {
+	c := r.checker()
+	m := &meddler{null.New(1), do}
+	c.Channels = func(int64) map[string]send.Channel {
+		return map[string]send.Channel{"cloud_api": m, "sms": null.New(1)}
+	}
+	r.in.Configure(c)
+}
+
+// TestPitfall12RewrittenWhileRead: nothing of a file that changes while its rows are
+// checked is believed; the drop goes back and is met anew.
+func TestPitfall12RewrittenWhileRead(t *testing.T) {
+	for name, meddle := range map[string]func(t *testing.T, csv string){
+		"appended": func(t *testing.T, csv string) {
+			f, err := os.OpenFile(csv, os.O_WRONLY|os.O_APPEND, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = f.WriteString("34666999999,Late\n")
+			if err := errors.Join(err, f.Close()); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"held open": func(t *testing.T, csv string) {
+			f, err := os.OpenFile(csv, os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { f.Close() })
+			if busy, known := safeio.Busy(mustOpen(t, csv)); !known || !busy {
+				t.Skip("no leases here")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, "", "")
+			r.meddle(func() {
+				claimed, err := filepath.Glob(filepath.Join(r.inbox, "accepted", "spring.*", "spring.csv"))
+				if err != nil || len(claimed) != 1 {
+					t.Fatal(claimed, err)
+				}
+				meddle(t, claimed[0])
+			})
+			if s := r.drop("spring", goodCSV, goodLayout, goodSidecar); s != nil {
+				t.Fatalf("%+v\n%s", s, r.log)
+			}
+			if left := r.names(acceptedFolder); len(left) > 0 {
+				t.Error("left in accepted:", left)
+			}
+			r.balanced()
+			if name == "held open" {
+				return
+			}
+			r.in.Ready(r.seen("spring"))
+			r.work()
+			if s := r.newest("spring"); s == nil || s.Rows.Accepted != 3 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+func mustOpen(t *testing.T, path string) *os.File {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// TestPitfall12ChangedBeforeTheClaim: a drop that isn't what the watcher saw is left
+// where it is.
+func TestPitfall12ChangedBeforeTheClaim(t *testing.T) {
+	r := newRig(t, "", "")
+	r.put("spring", goodCSV, goodLayout, goodSidecar)
+	d := r.seen("spring")
+	r.put("spring", goodCSV+"1,More\n", "", "")
+	r.in.Ready(d)
+	r.work()
+	if len(r.sendings()) > 0 || r.tree("")["spring.csv"] == "" {
+		t.Error("it was taken")
+	}
+	if lines := r.log.lines("level=ERROR"); len(lines) > 0 {
+		t.Error(lines)
+	}
+}

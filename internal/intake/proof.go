@@ -1,0 +1,132 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/plan/document"
+	"campaignd/internal/plan/sheet"
+)
+
+// unproven says in which way the CSV is not what the sidecar promised, "" if it is.
+func (in *Intake) unproven(ctx context.Context, p *Parts, info *sheet.Info, sidecar *document.Sidecar) (string, error) {
+	if sidecar == nil {
+		return "", nil
+	}
+	if broken := brokenProof(sidecar, info); len(broken) > 0 {
+		return broken[0].Message, nil
+	}
+	if sidecar.Rows != nil {
+		rows, err := in.rows(ctx, p, info)
+		if errors.Is(err, errBadHeader) {
+			return "", nil
+		}
+		if broken, ok := errors.AsType[*sheet.Broken](err); ok {
+			return unreadable(*sidecar.Rows, broken), nil
+		}
+		if err != nil {
+			return "", err
+		}
+		if rows != *sidecar.Rows {
+			return rowsPromise(*sidecar.Rows, rows), nil
+		}
+	}
+	return "", nil
+}
+
+// proven reports whether a sidecar promises what the CSV is to its last byte. The
+// number of rows doesn't: a last cell that was cut is a cell.
+func proven(sidecar *document.Sidecar) bool {
+	return sidecar != nil && (sidecar.SHA256 != "" || sidecar.Bytes != nil)
+}
+
+// amount is "1 row" or "2 rows".
+func amount(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func rowsPromise(promised, found int64) string {
+	return fmt.Sprintf("the CSV has %s, the sidecar promised %d", amount(found, "data row"), promised)
+}
+
+func unreadable(promised int64, broken *sheet.Broken) string {
+	return fmt.Sprintf("the CSV can't be read to its end (line %d), the sidecar promised %s", broken.Problem.Line, amount(promised, "data row"))
+}
+
+// brokenProof holds size and digest against the sidecar (SPEC 5).
+func brokenProof(sidecar *document.Sidecar, info *sheet.Info) []campaign.Problem {
+	var broken []campaign.Problem
+	if sidecar.Bytes != nil && *sidecar.Bytes != info.Bytes {
+		broken = append(broken, campaign.Problem{File: sidecar.File, Field: "bytes",
+			Message: fmt.Sprintf("the CSV has %s, the sidecar promised %d", amount(info.Bytes, "byte"), *sidecar.Bytes)})
+	}
+	if sidecar.SHA256 != "" && sidecar.SHA256 != info.SHA256 {
+		broken = append(broken, campaign.Problem{File: sidecar.File, Field: "sha256",
+			Message: fmt.Sprintf("the CSV has the SHA-256 %s, the sidecar promised %s", info.SHA256, sidecar.SHA256)})
+	}
+	return broken
+}
+
+// errBadHeader is returned when the header is whole and wrong: waiting mends nothing.
+var errBadHeader = errors.New("the header is wrong")
+
+// rows counts the data rows of the CSV as the check will.
+func (in *Intake) rows(ctx context.Context, p *Parts, info *sheet.Info) (int64, error) {
+	layout, _, err := in.checker().layout(p, &Finding{})
+	if err != nil {
+		return 0, err
+	}
+	if _, err := p.CSV.File.Seek(0, io.SeekStart); err != nil {
+		return 0, fmt.Errorf("read %q: %w", p.CSV.Name, err)
+	}
+	options := sheet.Options{File: p.CSV.Name}
+	if layout != nil {
+		options.Wanted = wanted(layout)
+	}
+	reader, problems, err := sheet.NewReader(p.CSV.File, *info, options)
+	if err != nil {
+		return 0, err
+	}
+	if reader == nil { // not even its header is whole
+		return 0, nil
+	}
+	if problems.Count > 0 {
+		return 0, errBadHeader
+	}
+	return countRows(ctx, reader, nil)
+}
+
+// countRows reads a CSV to its end and returns how many whole rows there were: one
+// that was cut off is none. bad, which may be nil, is told of rows that can't be cut into
+// cells. The error is of the machine, of ctx, or a *sheet.Broken.
+func countRows(ctx context.Context, reader *sheet.Reader, bad func(line uint32, fault sheet.Fault, cells int)) (int64, error) {
+	var rows int64
+	var batch sheet.Batch
+	for {
+		err := reader.ReadBatch(&batch)
+		if errors.Is(err, io.EOF) {
+			return rows, nil
+		}
+		if err != nil {
+			return rows, err
+		}
+		for i := range batch.Len() {
+			fault, cells := batch.Fault(i)
+			if fault != sheet.FaultCutOff {
+				rows++
+			}
+			if fault != sheet.FaultNone && bad != nil {
+				bad(batch.Line(i), fault, cells)
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return rows, err
+		}
+	}
+}
