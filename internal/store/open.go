@@ -124,7 +124,7 @@ func openFile(path string, opts Options) (db *bbolt.DB, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a cut file faults when its pages are read
 	defer func() {
 		if p := recover(); p != nil {
-			db, err = nil, fmt.Errorf("open store %q: %w: %v; %s", path, ErrDamaged, p, damagedAdvice)
+			db, err = nil, fmt.Errorf("open store %q: %w: its pages are cut off or overwritten (%v); %s", path, ErrDamaged, p, damagedAdvice)
 		}
 		if err != nil && file != nil {
 			// Where bbolt panicked its lock and its map are still there, and the map would keep the lock.
