@@ -19,9 +19,33 @@ type chunk struct {
 // cursor walks the rows of one slice that has begun.
 type cursor struct {
 	slice *campaign.Slice
-	row   uint32 // the next one to look at
-	due   int64  // of row, Unix nanoseconds, if found
-	found bool   // row has a message that may go at due
+	rest  campaign.Slice // what was left of it when it was last found behind its time; else it has no Rows
+	row   uint32         // the next one to look at
+	due   int64          // of row, Unix nanoseconds, if found
+	found bool           // row has a message that may go at due
+}
+
+// behind is how late a slot's next message may be before what the slot has left
+// is spread over the rest of its time anew. After a stop, a pause, a hold or a
+// jump of the clock it would go out in one burst otherwise.
+const behind = time.Second
+
+// dueAt is when the row goes.
+func (c *cursor) dueAt(row uint32, burst bool) int64 {
+	if c.rest.Rows > 0 {
+		return c.rest.DueAt(row, burst).UnixNano()
+	}
+	return c.slice.DueAt(row, burst).UnixNano()
+}
+
+// spread gives what is left of a slot new times if it is behind. It does no harm
+// where the channel is too slow for the slot: what is left then is too much for the time left, too.
+func (c *cursor) spread(l *lane, now time.Time) {
+	if !c.found || l.app.burst || !c.slice.Sliced() || now.UnixNano()-c.due < int64(behind) || !c.slice.End.After(now) {
+		return
+	}
+	c.rest = campaign.Slice{Start: now, End: c.slice.End, First: c.row, Rows: c.slice.First + c.slice.Rows - c.row}
+	c.due = now.UnixNano()
 }
 
 // feed is what one sending has for one lane. Its fields belong to the lane's goroutine but for quiet.
@@ -92,6 +116,7 @@ func (f *feed) look(l *lane, now time.Time) error {
 			f.cursors = append(f.cursors[:i], f.cursors[i+1:]...)
 			continue
 		}
+		c.spread(l, now)
 		if due := max(c.due, 1); first == 0 || due < first {
 			first = due
 		}
@@ -147,7 +172,7 @@ func (f *feed) advance(l *lane, c *cursor, budget *int) (bool, error) {
 		for i := c.row - ch.rows.First; i < stop; i++ {
 			if ch.rows.Channels[i] == f.channel && f.waits(ch, i) > 0 {
 				c.row, c.found = ch.rows.First+i, true
-				c.due = c.slice.DueAt(c.row, l.app.burst).UnixNano()
+				c.due = c.dueAt(c.row, l.app.burst)
 				return true, nil
 			}
 		}

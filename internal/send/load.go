@@ -59,15 +59,19 @@ func (d *Dispatcher) prepare(r *run) error {
 	if app == nil {
 		return fmt.Errorf("%w: application %d is not configured", errSetup, s.ApplicationID)
 	}
-	route := &itinerary{slices: slices}
+	route := newItinerary(s, slices, time.Time{})
 	if app.Grid != nil && route.passed(now) {
 		if slices, err = d.replanNow(r.id, *app.Grid, now); err != nil {
 			return err
 		}
-		route = &itinerary{slices: slices, asOf: now}
+		route = newItinerary(s, slices, now)
 	}
 	r.s = s
 	r.route.Store(route)
+	if route.expired(now) {
+		d.expire(r) // now, before a lane has seen it
+		return nil
+	}
 	r.started.Store(!s.StartedAt.IsZero())
 	feeds, lanes, err := d.feedsOf(r, s)
 	if err != nil {
@@ -164,7 +168,7 @@ func (d *Dispatcher) replan(r *run, grid *plan.Grid) {
 			r.mu.Unlock()
 			r.halt()
 		} else {
-			r.route.Store(&itinerary{slices: slices, asOf: now})
+			r.route.Store(newItinerary(r.s, slices, now))
 			r.replans.Store(false)
 		}
 		r.nudge()

@@ -65,7 +65,7 @@ func (l *lane) pick(n int, now time.Time) {
 // mayGo reports whether the feed has something that may go now.
 func (f *feed) mayGo(now time.Time) bool {
 	return f.nextAt > 0 && f.nextAt <= now.UnixNano() && !f.hurts && !f.run.isHalted() &&
-		(f.inFlight == 0 || !f.run.probe.Load())
+		(f.inFlight == 0 || !f.run.probe.Load()) && !f.route.expired(now)
 }
 
 // pickFrom takes up to n messages of one feed: first those it comes back to, then by its cursors.
@@ -110,7 +110,7 @@ func (l *lane) pickFrom(f *feed, n int, now time.Time) error {
 		c.found = false
 		i := c.row - ch.rows.First
 		if number := f.waits(ch, i); number > 0 {
-			took, err := l.take(f, ch, i, number, c.due, 0)
+			took, err := l.take(f, ch, i, number, c.slice.DueAt(c.row, l.app.burst).UnixNano(), c.due)
 			if err != nil {
 				return err
 			}

@@ -14,6 +14,7 @@ import (
 type itinerary struct {
 	slices []campaign.Slice
 	asOf   time.Time // slices that ended by then have nothing unsent left
+	expiry time.Time // when whatever is unsent expires; zero if there is no slice
 }
 
 // run is one sending while the dispatcher works on it: from when it comes in
@@ -156,18 +157,23 @@ func (r *run) quietUntil() time.Time {
 // lateness of a sending that was stored without one.
 const defaultLateness = 24 * time.Hour
 
+// newItinerary is the sending's slices, of which those that ended by asOf are done with.
+func newItinerary(s *campaign.Sending, slices []campaign.Slice, asOf time.Time) *itinerary {
+	return &itinerary{slices: slices, asOf: asOf, expiry: expiry(s, slices)}
+}
+
 // expiry is when whatever is unsent expires (SPEC 8): MaxLateness after T for
 // what is unsliced, T + 48h, or the end of the last slot that began before, for slices.
-func (r *run) expiry() time.Time {
-	late := r.s.MaxLateness
+func expiry(sending *campaign.Sending, slices []campaign.Slice) time.Time {
+	late := sending.MaxLateness
 	if late <= 0 {
 		late = defaultLateness
 	}
 	var at time.Time
-	for _, s := range r.route.Load().slices {
+	for _, s := range slices {
 		end := s.Start.Add(late)
 		if s.Sliced() {
-			end = r.s.ScheduledAt.Add(plan.Horizon)
+			end = sending.ScheduledAt.Add(plan.Horizon)
 			if s.End.After(end) {
 				end = s.End
 			}
@@ -177,6 +183,11 @@ func (r *run) expiry() time.Time {
 		}
 	}
 	return at
+}
+
+// expired reports whether all that is unsent is too late at now.
+func (it *itinerary) expired(now time.Time) bool {
+	return !it.expiry.IsZero() && !now.Before(it.expiry)
 }
 
 // passed reports whether a slice ended by now that may have something unsent.

@@ -87,7 +87,7 @@ func (d *Dispatcher) tend(now time.Time) bool {
 		if r.isHalted() || r.route.Load() == nil {
 			continue
 		}
-		if at := r.expiry(); !at.IsZero() && !now.Before(at) {
+		if r.route.Load().expired(now) {
 			d.expire(r)
 			continue
 		}
