@@ -1,0 +1,156 @@
+package daemon
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/send"
+)
+
+// TestSevenInAMinute go about 8.6 s apart, not in a burst each second.
+func TestSevenInAMinute(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", `enabled = true, slot = "1m", capacity = 7`), func(t *testing.T, w *world) {
+		w.up()
+		w.take("seven", 21, "scheduleAt", at(12, 0))
+		w.until(at(12, 4))
+		w.sentOf("seven", 21, 0)
+		gaps(t, w.of("seven"), time.Minute/7)
+		w.laws(map[int64]int{1: 7}, map[int64]time.Duration{1: time.Minute})
+	})
+}
+
+// TestSecondSlots: slots of a second are as even.
+func TestSecondSlots(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", `enabled = true, slot = "1s", capacity = 4`), func(t *testing.T, w *world) {
+		w.up()
+		w.take("quick", 400, "scheduleAt", at(12, 0))
+		w.until(at(12, 2))
+		w.sentOf("quick", 400, 0)
+		gaps(t, w.of("quick"), 250*time.Millisecond)
+		w.laws(map[int64]int{1: 4}, map[int64]time.Duration{1: time.Second})
+	})
+}
+
+// TestBurst: a slot's messages go at its start, in T's slot at T.
+func TestBurst(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", tenMinutes+`, pacing = "burst"`), func(t *testing.T, w *world) {
+		w.up()
+		w.take("burst", 250, "scheduleAt", at(12, 5))
+		w.until(at(12, 40))
+		for _, s := range w.of("burst") {
+			start := s.wall.Truncate(10 * time.Minute)
+			if start.Equal(at(12, 0)) {
+				start = at(12, 5)
+			}
+			if late := s.wall.Sub(start); late > time.Second {
+				t.Errorf("sent %s after its slot's start", late)
+			}
+		}
+		w.want("slots", slotted(w.of("burst"), 10*time.Minute), map[string]int{"12:00:00": 50, "12:10:00": 100, "12:20:00": 100})
+		w.tens()
+	})
+}
+
+// TestTenNeverWaitBehindAMillion (here 40,000, which keep the channel busy for minutes).
+func TestTenNeverWaitBehindAMillion(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", `enabled = false`)+"rate = 100\nconcurrency = 4\n", func(t *testing.T, w *world) {
+		w.up()
+		w.take("many", 40_000, "scheduleAt", at(12, 0))
+		w.take("ten", 10, "scheduleAt", at(12, 1))
+		w.until(at(12, 2))
+		if n := len(w.of("many")); n < 11_000 {
+			t.Errorf("%d of many are sent in two minutes at 100 a second", n)
+		}
+		ten := w.of("ten")
+		if len(ten) != 10 {
+			t.Fatalf("%d of ten are sent", len(ten))
+		}
+		if late := ten[9].wall.Sub(at(12, 1)); late > time.Second {
+			t.Errorf("the last of ten waited %s", late)
+		}
+	})
+}
+
+// TestTenInTheSameSlots: fairness holds within slots too.
+func TestSlotsAreSharedFairly(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", `enabled = true, slot = "10m", capacity = 700`)+"rate = 1\n", func(t *testing.T, w *world) {
+		w.up()
+		w.take("many", 690, "scheduleAt", at(12, 0))
+		w.take("ten", 10, "scheduleAt", at(12, 0)) // the channel is too slow for both
+		w.until(at(12, 10))
+		if n := len(w.of("ten")); n != 10 {
+			t.Errorf("%d of ten were sent in their slot", n)
+		}
+		w.until(at(13, 0))
+		w.sentOf("many", 690, 0)
+		w.laws(map[int64]int{1: 700}, map[int64]time.Duration{1: 10 * time.Minute})
+	})
+}
+
+// TestApplicationsDontWaitForEachOther: one whose receiver hangs holds up no other.
+func TestApplicationsDontWaitForEachOther(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", `enabled = false`)+shop(2, "", tenMinutes), func(t *testing.T, w *world) {
+		w.answer = func(m *send.Message) send.Result {
+			if m.ApplicationID == 1 {
+				time.Sleep(30 * time.Second)
+			}
+			return send.Result{Verdict: send.VerdictSent}
+		}
+		w.up()
+		w.take("slow", 100, "scheduleAt", at(12, 0))
+		w.take("even", 100, "scheduleAt", at(12, 0), "applicationId", 2, "campaignId", 1)
+		w.until(at(12, 10))
+		w.sentOf("even", 100, 0)
+		gaps(t, w.of("even"), 6*time.Second)
+		w.until(at(12, 51))
+		w.sentOf("slow", 100, 0)
+	})
+}
+
+// TestRateTooLowForTheSlots: what a slot couldn't send is planned again behind it.
+func TestRateTooLowForTheSlots(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", `enabled = true, slot = "1m", capacity = 90`)+"rate = 1\n", func(t *testing.T, w *world) {
+		w.up()
+		w.take("slow", 180, "scheduleAt", at(12, 0))
+		w.until(at(12, 10))
+		w.sentOf("slow", 180, 0)
+		got := slotted(w.of("slow"), time.Minute)
+		for slot, n := range got {
+			if n > 62 {
+				t.Errorf("%d in the minute of %s at one a second", n, slot)
+			}
+		}
+		w.laws(map[int64]int{1: 90}, map[int64]time.Duration{1: time.Minute})
+	})
+}
+
+// TestRetriesKeepTheirTime: a failure is tried again after its back-off, whatever slot that is in.
+func TestRetriesKeepTheirTime(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", `enabled = true, slot = "1m", capacity = 10`), func(t *testing.T, w *world) {
+		w.answer = func(m *send.Message) send.Result {
+			if strings.HasSuffix(m.ContactCode, "3") && m.Attempt == 1 {
+				return send.Result{Verdict: send.VerdictRetry, Detail: "busy", RetryAfter: 3 * time.Minute}
+			}
+			return send.Result{Verdict: send.VerdictSent}
+		}
+		w.up()
+		w.take("again", 20, "scheduleAt", at(12, 0))
+		w.until(at(12, 10))
+		w.sentOf("again", 20, 0)
+		if got := w.report("again"); got.State != campaign.StateCompleted {
+			t.Error(got.State)
+		}
+		tried := map[string]time.Time{}
+		for _, s := range w.of("again") {
+			if s.attempt == 2 {
+				if wait := s.wall.Sub(tried[s.contact]); wait < 3*time.Minute || wait > 3*time.Minute+2*time.Second {
+					t.Errorf("tried again after %s, the receiver asked for 3m", wait)
+				}
+			}
+			tried[s.contact] = s.wall
+		}
+		w.laws(map[int64]int{1: 10}, map[int64]time.Duration{1: time.Minute})
+	})
+}
