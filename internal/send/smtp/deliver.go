@@ -24,6 +24,9 @@ func (c *Channel) one(ctx context.Context, m *send.Message) send.Result {
 	}
 	m.SentAt = time.Now().UTC().Round(0)
 	l, err := c.writer.write(m)
+	if errors.Is(err, errUnsigned) {
+		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: err.Error()}
+	}
 	if err != nil {
 		return send.Result{Verdict: send.VerdictPermanent, Detail: err.Error()}
 	}

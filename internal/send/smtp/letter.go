@@ -2,11 +2,13 @@ package smtp
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/mail"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -118,8 +120,11 @@ func (w *writer) checkFrom(from string) error {
 	return nil
 }
 
-// write makes the letter of m. An error is for good: it says, without contact
-// data, what of the message can't be sent.
+// errUnsigned is returned when the key doesn't sign, which it then does for no message.
+var errUnsigned = errors.New("messages can't be signed: check dkim_key_file")
+
+// write makes the letter of m. An error but errUnsigned is for good: it says,
+// without contact data, what of the message can't be sent.
 func (w *writer) write(m *send.Message) (*letter, error) {
 	var c content
 	if err := json.Unmarshal(m.Content, &c); err != nil {
@@ -146,7 +151,7 @@ func (w *writer) write(m *send.Message) (*letter, error) {
 	if w.signer != nil {
 		var err error
 		if l.data, err = w.signer.sign(l.data); err != nil {
-			return nil, errors.New("the message can't be signed: check dkim_key_file")
+			return nil, errUnsigned
 		}
 	}
 	return l, nil
@@ -164,7 +169,7 @@ func (w *writer) compose(l *letter, c *content, at time.Time) *gomail.Msg {
 	if w.replyTo != nil {
 		msg.ReplyToMailAddress(w.replyTo)
 	}
-	msg.Subject(c.Subject)
+	setSubject(msg, c.Subject)
 	msg.SetDateWithValue(at)
 	msg.SetMessageIDWithValue(l.id)
 	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no one's absence notice comes back
@@ -186,6 +191,26 @@ func (w *writer) compose(l *letter, c *content, at time.Time) *gomail.Msg {
 	}
 	return msg
 }
+
+// setSubject writes a subject so that it is read as it is. Left to itself, ASCII would
+// go out bare: a cell that looks like an encoded word (RFC 2047) would be decoded,
+// and spaces and long words would be folded in ways that not every reader undoes.
+func setSubject(msg *gomail.Msg, subject string) {
+	odd := strings.Contains(subject, "=?") || strings.Contains(subject, "  ") || strings.Trim(subject, " ") != subject ||
+		slices.ContainsFunc(strings.Fields(subject), func(word string) bool { return len(word) > longestWord })
+	if !odd || !ascii(subject) { // the others are encoded whole
+		msg.Subject(subject)
+		return
+	}
+	var words []string
+	for piece := range slices.Chunk([]byte(subject), longestWord*3/4) {
+		words = append(words, "=?utf-8?b?"+base64.StdEncoding.EncodeToString(piece)+"?=")
+	}
+	msg.SetGenHeaderPreformatted(gomail.HeaderSubject, strings.Join(words, "\r\n "))
+}
+
+// longestWord keeps a header's line, with its name, below 78 characters (RFC 5322, 2.1.1).
+const longestWord = 56
 
 // encode picks how text crosses servers that know ASCII and short lines alone:
 // quoted-printable, or base64 where that is shorter.

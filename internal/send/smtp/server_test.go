@@ -14,6 +14,7 @@ import (
 	"log"
 	"math/big"
 	"net"
+	"net/textproto"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -328,4 +329,8 @@ func try(t testing.TB, c *Channel, m *send.Message) send.Result {
 		t.Errorf("no word on why: %+v", res)
 	}
 	return results[0]
+}
+
+func newFailure(code int, text string, at step) *failure {
+	return &failure{at: at, err: &textproto.Error{Code: code, Msg: text}}
 }

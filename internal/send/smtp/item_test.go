@@ -1,0 +1,266 @@
+package smtp
+
+import (
+	"encoding/json"
+	"net/mail"
+	"strings"
+	"testing"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/send"
+)
+
+func render(tpl *campaign.Template, values ...string) string {
+	rows := &campaign.Rows{Lines: []uint32{2}, Values: make([]campaign.Column, len(values))}
+	for i, v := range values {
+		rows.Values[i].AppendString(v)
+	}
+	return string(tpl.Append(nil, rows, 0))
+}
+
+func TestCompile(t *testing.T) {
+	c := channel(t, options(25))
+	for item, want := range map[string]string{
+		`{"subject":"Hi {{a}}","text":"{{a}}"}`:                           `{"subject":"Hi <b>&\"x'","text":"<b>&\"x'"}`,
+		`{"html":"<p>{{ a }}</p><a href=\"{{b}}\">","subject":"s"}`:       `{"subject":"s","html":"<p>&lt;b&gt;&amp;&#34;x&#39;</p><a href=\"y\">"}`,
+		`{"text":"{{b}}","html":"{{b}}","subject":"{{b}}"}`:               `{"subject":"y","text":"y","html":"y"}`,
+		`{"subject":"s","text":"t","from":"Other <other@example.com>"}`:   `{"subject":"s","from":"Other <other@example.com>","text":"t"}`,
+		`{"subject":"s","text":"","html":"<style>a{b:c}}</style>"}`:       `{"subject":"s","html":"<style>a{b:c}}</style>"}`,
+		`{"subject":"\u00bfs? {{b}}","text":"line\nline \u2028 {{ b }}"}`: `{"subject":"¿s? y","text":"line\nline ` + "\u2028" + ` y"}`,
+	} {
+		tpl, err := c.Compile(json.RawMessage(item), []string{"a", "b"})
+		if err != nil {
+			t.Errorf("compile %s: %v", item, err)
+			continue
+		}
+		if got := render(tpl, `<b>&"x'`, "y"); got != want {
+			t.Errorf("%s renders\n%s, want\n%s", item, got, want)
+		}
+	}
+}
+
+func TestCompileRefuses(t *testing.T) {
+	c := channel(t, options(25))
+	for item, says := range map[string][]string{
+		`{}`:                                                               {"has no subject", "neither text nor html"},
+		`{"subject":"s"}`:                                                  {"neither text nor html"},
+		`{"subject":" ","text":"t"}`:                                       {"has no subject"},
+		`{"subject":"s","text":" \n","html":""}`:                           {"neither text nor html"},
+		`{"text":"t"}`:                                                     {"has no subject"},
+		`{"subject":"s","body":"t"}`:                                       {`unknown key "body"`, `an email has "text" and "html"`, "neither"},
+		`{"subjet":"s","text":"t"}`:                                        {`unknown key "subjet"`, `did you mean "subject"?`, "has no subject"},
+		`{"Subject":"s","text":"t"}`:                                       {`did you mean "subject"?`},
+		`{"subject":"s","text":"t","attachments":[]}`:                      {`unknown key "attachments"`},
+		`{"subject":1,"text":null,"html":["x"]}`:                           {"subject: want a string", "text: want a string", "html: want a string"},
+		`{"subject":"a\nb","text":"t"}`:                                    {"subject: holds a line break"},
+		`{"subject":"a\u0000","text":"t"}`:                                 {"subject: holds"},
+		`{"subject":"s","text":"{{nobody}}"}`:                              {`text: variable "nobody"`},
+		`{"subject":"s {{","text":"t"}`:                                    {"subject: "},
+		`{"subject":"s","text":"t","from":"{{a}}@example.com"}`:            {"from: must be a fixed address"},
+		`{"subject":"s","text":"t","from":"a@other.example"}`:              {`"other.example"; this channel sends for "example.com" alone`},
+		`{"subject":"s","text":"t","from":"nobody"}`:                       {"where from must be an address"},
+		`{"subject":"s","text":"t","from":"a@example.com, b@example.com"}`: {"where from must be an address"},
+		`[]`:     {"not a JSON object"},
+		`{"a":1`: {"read message content"},
+	} {
+		_, err := c.Compile(json.RawMessage(item), []string{"a"})
+		if err == nil {
+			t.Errorf("compile took %s", item)
+			continue
+		}
+		for _, s := range says {
+			if !strings.Contains(err.Error(), s) {
+				t.Errorf("%s: %v; want it to say %q", item, err, s)
+			}
+		}
+	}
+}
+
+func TestCheckMessage(t *testing.T) {
+	c := channel(t, options(25))
+	for content, says := range map[string]string{
+		`{"subject":"s","text":"t"}`:                                         "",
+		`{"subject":"s","html":"t"}`:                                         "",
+		`{"subject":"\"s\\","from":"a@example.com","text":" \n","html":"x"}`: "",
+		`{"subject":"s","text":" ","html":"\r\n\t"}`:                         "the message is empty",
+		`{"subject":"s","text":""}`:                                          "the message is empty",
+		`{"subject":"","text":"t"}`:                                          "the subject is empty",
+		`{"subject":"   ","text":"t"}`:                                       "the subject is empty",
+		`{"subject":"a\nBcc: b","text":"t"}`:                                 "the subject holds a line break",
+		`{"subject":"a\rb","text":"t"}`:                                      "the subject holds a line break",
+		`{"subject":"a\tb","text":"t"}`:                                      "the subject holds a tab",
+		`{"subject":"a\u0000b","text":"t"}`:                                  "the subject holds a control character",
+		"{\"subject\":\"a\x7fb\",\"text\":\"t\"}":                            "the subject holds a control character",
+		"{\"subject\":\"a\u0085b\",\"text\":\"t\"}":                          "the subject holds a control character",
+		"{\"subject\":\"a\u2028b\",\"text\":\"t\"}":                          "the subject holds a control character",
+		`{"subject":"` + strings.Repeat("é", 255) + `","text":"t"}`:          "",
+		`{"subject":"` + strings.Repeat("é", 256) + `","text":"t"}`:          "the subject has 256 characters; it may have 255",
+		`{"subject":"s","text":"` + strings.Repeat("x", maxContent) + `"}`:   "it may have 5242880",
+		`{"body":"t"}`:            "no message of this channel",
+		`{"subject":"`:            "no message of this channel",
+		`{"subject":"s","from":"`: "no message of this channel",
+	} {
+		err := c.CheckMessage([]byte(contact), []byte(content))
+		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%.80s: %v; want %q", content, err, says)
+		}
+		m := &send.Message{Key: "k", ContactCode: contact, Content: json.RawMessage(content)}
+		if _, err := c.writer.write(m); strings.Contains(says, "subject holds") && err == nil {
+			t.Errorf("%.80s: refused at intake, and written", content)
+		}
+	}
+	if err := c.CheckMessage([]byte("nobody"), []byte(`{"subject":"s","text":"t"}`)); err == nil {
+		t.Error("an address without @ is taken")
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		_ = c.CheckMessage([]byte(contact), []byte(`{"subject":"s","text":"t"}`))
+	}); n > 2 { // the two conversions above
+		t.Errorf("%v allocations for a good message", n)
+	}
+}
+
+func TestAddress(t *testing.T) {
+	for _, good := range []string{"ana@example.com", "a@b.co", "Ana.Lopez+news@mail.example.com", "o'neil@example.com", "!#$%&*/=?^_`{|}~-@example.com",
+		"ana@localhost", "ana@xn--bcher-kva.example", "ana@bücher.example", "añá@example.com", "用户@例え.jp", "a@1and1.com", "a@b-c.d-e.com", "a@under_score.example.com",
+		strings.Repeat("a", 64) + "@example.com"} {
+		if err := checkAddress([]byte(good)); err != nil {
+			t.Errorf("%s: %v", good, err)
+		}
+	}
+	for bad, says := range map[string]string{
+		"": "is empty", "ana": "no @", "@example.com": "nothing before", "ana@": "no host name", "ana@@example.com": "more than one @", "a@b@example.com": "more than one @",
+		"Ana <ana@example.com>": "bare address", "<ana@example.com>": "bare address", `"ana b"@example.com`: "quotes", "ana@example.com (Ana)": "brackets",
+		"ana@example.com,eva@example.com": "more than one mail", "ana@example.com; eva@example.com": "more than one mail", "ana @example.com": "a space", "ana@exam\u00a0ple.com": "a space",
+		"ana\r\nRCPT TO:x@example.com": "a control character", "ana\x00@example.com": "a control character", "ana@example.com\u2028": "a control character",
+		".ana@example.com": "a dot", "ana.@example.com": "a dot", "a..b@example.com": "a dot", "ana:x@example.com": "can't be there", "a\u200bna@example.com": "can't be there",
+		"ana@example": "has no dot", "ana@.com": "no host name", "ana@example.com.": "no host name", "ana@-a.com": "no host name", "ana@a-.com": "no host name", "ana@[192.0.2.1]": "no host name",
+		"ana@192.0.2.1": "ends with a number", "ana@exa!mple.com": "no host name", "ana@example..com": "no host name", "ana@\U0001F600.com": "no host name", "ana\xff@example.com": "not UTF-8",
+		strings.Repeat("a", 65) + "@example.com": "64 bytes", "a@" + strings.Repeat("b", 64) + ".com": "no host name", "a@" + strings.Repeat("b.", 130) + "com": "254",
+	} {
+		if err := checkAddress([]byte(bad)); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v; want %q", bad, err, says)
+		} else if bad != "" && strings.Contains(err.Error(), bad) {
+			t.Errorf("%q is repeated in %v", bad, err)
+		}
+	}
+}
+
+// TestBeyondASCII: an address beyond ASCII goes to a server that can take it, and to no other.
+func TestBeyondASCII(t *testing.T) {
+	for _, can := range []bool{true, false} {
+		box := newLetterbox(t, func(b *letterbox) { b.EnableSMTPUTF8 = can })
+		c := channel(t, options(box.port))
+		m := hello(t)
+		for i, to := range []string{"añá@bücher.example", "ana@example.com"} {
+			m.ContactCode = to
+			res := try(t, c, m)
+			if i == 0 && !can {
+				if res.Verdict != send.VerdictPermanent || !strings.Contains(res.Detail, "xn--") {
+					t.Errorf("%+v", res)
+				}
+				continue
+			}
+			got := box.all()
+			if res.Verdict != send.VerdictSent || got[len(got)-1].to != to || got[len(got)-1].options.UTF8 != (i == 0) {
+				t.Errorf("%+v, %+v", res, got)
+			}
+			if o := open(t, got[len(got)-1].data); o.header.Get("To") != "<"+to+">" {
+				t.Errorf("To: %s", o.header.Get("To"))
+			}
+		}
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	good := options(25)
+	for name, spoil := range map[string]func(*Options){
+		"host":                func(o *Options) { o.Host = "" },
+		"host ":               func(o *Options) { o.Host = "a b" },
+		"tls":                 func(o *Options) { o.TLS = "ssl" },
+		"in the clear":        func(o *Options) { o.Host, o.Username, o.Password = "mail.example", "u", "hunter2" },
+		"password":            func(o *Options) { o.Username = "u" },
+		"username ":           func(o *Options) { o.Password = "hunter2" },
+		"from":                func(o *Options) { o.From = "" },
+		"from ":               func(o *Options) { o.From = "añá@example.com" },
+		"from  ":              func(o *Options) { o.From = "a@b.example, c@d.example" },
+		"reply_to":            func(o *Options) { o.ReplyTo = "nobody" },
+		"list_unsubscribe":    func(o *Options) { o.ListUnsubscribe = "http://x.example/" },
+		"list_unsubscribe ":   func(o *Options) { o.ListUnsubscribe = "https://x.example/{{name}}" },
+		"list_unsubscribe  ":  func(o *Options) { o.ListUnsubscribe = "https://x.example/>,<https://evil.example" },
+		"list_unsubscribe   ": func(o *Options) { o.ListUnsubscribe = "mailto:nobody" },
+		"list_unsubscribe {{": func(o *Options) { o.ListUnsubscribe = "mailto:{{" },
+		"dkim_key_file":       func(o *Options) { o.DKIM = &DKIM{Domain: "example.com", Selector: "s", Key: []byte("hunter2")} },
+		"dkim_selector":       func(o *Options) { o.DKIM = &DKIM{Domain: "example.com", Selector: "a b"} },
+		"dkim_domain":         func(o *Options) { o.DKIM = &DKIM{Domain: "", Selector: "2026"} },
+	} {
+		o := good
+		spoil(&o)
+		_, err := New(o)
+		if err == nil {
+			t.Errorf("%s: New took %+v", name, o)
+		} else if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the error tells a secret: %v", err)
+		}
+	}
+	if c, err := New(Options{Host: "mail.example", From: "shop@example.com"}); err != nil || c.addr != "mail.example:587" || c.security != StartTLS || c.timeout != defaultTimeout {
+		t.Errorf("defaults: %+v, %v", c, err)
+	}
+	if c, err := New(Options{Host: "::1", From: "shop@example.com"}); err != nil || c.addr != "[::1]:587" {
+		t.Errorf("IPv6: %+v, %v", c, err)
+	}
+}
+
+// FuzzAddress: what is taken is what net/mail reads, and fits on a line of SMTP.
+func FuzzAddress(f *testing.F) {
+	for _, s := range []string{"ana@example.com", "a@b", "Ana <a@b.c>", "añá@bücher.example", "a@[1.2.3.4]", "a\r\n@b.c"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if checkAddress([]byte(s)) != nil {
+			return
+		}
+		a, err := mail.ParseAddress(s)
+		if err != nil || a.Address != s || a.Name != "" {
+			t.Fatalf("%q is taken; net/mail reads %+v, %v", s, a, err)
+		}
+		if strings.ContainsAny(s, "\r\n\x00 <>\"\\") || len(s) > maxAddress {
+			t.Fatalf("%q is taken", s)
+		}
+	})
+}
+
+// FuzzMessage: neither CheckMessage nor what writes the letter panics on any bytes, and what both take is a letter.
+func FuzzMessage(f *testing.F) {
+	f.Add([]byte(`{"subject":"s","text":"t"}`))
+	f.Add([]byte(`{"subject":"a\nb","from":"x","text":"","html":"<p>"}`))
+	f.Add([]byte("{\"subject\":\"\x80\\"))
+	c, err := New(options(25))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		checked := c.CheckMessage([]byte(contact), data)
+		l, err := c.writer.write(&send.Message{Key: "k", ContactCode: contact, Content: data})
+		if err != nil || checked != nil || !json.Valid(data) {
+			return
+		}
+		open(t, string(l.data))
+	})
+}
+
+// FuzzReply: no reply of a server makes words that tell a contact, or that break a line.
+func FuzzReply(f *testing.F) {
+	f.Add(550, "5.1.1 <"+contact+">: no such user", 5)
+	f.Add(421, "4.7.0", 2)
+	f.Fuzz(func(t *testing.T, code int, text string, at int) {
+		play := newFailure(code, text, step(at))
+		c, err := New(options(25))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := c.judge(t.Context(), &letter{key: "k"}, play)
+		if got.Verdict == 0 || strings.ContainsAny(got.Detail+got.Code, "\r\n\x00") || strings.Contains(got.Detail+got.Code, contact) || got.Verdict == send.VerdictUnknown && step(at) != stepEnd {
+			t.Fatalf("%d %q at %d: %+v", code, text, at, got)
+		}
+	})
+}
