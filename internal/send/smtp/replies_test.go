@@ -58,7 +58,7 @@ func TestReplies(t *testing.T) {
 		{"RCPT greylisted", with("RCPT", "451 4.7.1 Greylisted"), retry, "451 4.7.1", false, ""},
 		{"RCPT too fast", with("RCPT", "450-4.7.28 slow\r\n450 4.7.28 down"), retry, "450 4.7.28", true, "too many"},
 		{"RCPT 421", with("RCPT", "421 4.7.0 too many"+hangUp), retry, "421 4.7.0", true, ""},
-		{"RCPT 5yz", with("RCPT", "550 5.1.1"+about), permanent, "550 5.1.1", false, "the recipient: 550 5.1.1, no such mailbox"},
+		{"RCPT 5yz", with("RCPT", "550 5.1.1"+about), permanent, "550 5.1.1", false, "the recipient: no such mailbox"},
 		{"RCPT 5yz without more", with("RCPT", "550"), permanent, "550", false, ""},
 		{"RCPT 5yz with another class", with("RCPT", "550 4.1.1 x"), permanent, "550", false, ""},
 		{"RCPT 5yz that is no code", with("RCPT", "550 5.1.1.1 x"), permanent, "550", false, ""},
