@@ -84,7 +84,7 @@ func logHandler(env *environment, c config.Log) slog.Handler {
 	case c.Format == "json" || c.Format == "auto" && !terminal:
 		return slog.NewJSONHandler(env.errw, options)
 	case terminal:
-		return tint.NewHandler(env.errw, &tint.Options{Level: level, NoColor: env.getenv("NO_COLOR") != ""})
+		return tint.NewTextHandler(env.errw, &tint.Options{Level: level, NoColor: env.getenv("NO_COLOR") != ""})
 	default:
 		return slog.NewTextHandler(env.errw, options)
 	}

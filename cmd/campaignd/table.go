@@ -93,7 +93,7 @@ func (env *environment) paint(cell string) string {
 	if !env.colour {
 		return cell
 	}
-	colours := text.Colors{}
+	var colours text.Colors
 	switch cell {
 	case string(campaign.StateSending), string(campaign.StateCompleted), "ok":
 		colours = text.Colors{text.FgGreen}
