@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -43,12 +44,12 @@ func (c *Campaigns) Find(application, id int64) (*campaign.Campaign, string, err
 		return nil, "", err
 	}
 	var found *campaign.Campaign
-	var others []string
+	var others []int64
 	for _, one := range all {
 		if one.ApplicationID != application {
 			continue
 		}
-		others = append(others, fmt.Sprint(one.ID))
+		others = append(others, one.ID)
 		if one.ID != id {
 			continue
 		}
@@ -63,7 +64,8 @@ func (c *Campaigns) Find(application, id int64) (*campaign.Campaign, string, err
 	}
 	why := fmt.Sprintf("application %d has no campaign %d", application, id)
 	if len(others) > 0 {
-		why += "; it has " + strings.Join(others, ", ")
+		slices.Sort(others)
+		why += "; it has " + strings.Trim(strings.Join(strings.Fields(fmt.Sprint(others)), ", "), "[]")
 	}
 	if broken.Count > 0 {
 		why += "; a campaign file can't be read, so ask the operator to run \"campaignd doctor\""

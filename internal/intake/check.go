@@ -37,6 +37,7 @@ type Finding struct {
 	Application *config.Application // nil if it isn't known
 	Sidecar     *document.Sidecar   // nil if it can't be read
 	RejectedCSV []byte              // header of rejected.csv, nil if there is no rejected row
+	documents   int                 // how many problems layout, sidecar and campaign have
 	verdict     string              // why the rows as a whole are refused
 }
 
@@ -92,6 +93,7 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *s
 	if layout != nil && camp != nil {
 		f.Problems.Merge(layout.CheckVariables(f.Sending.Variables))
 	}
+	f.documents = f.Problems.Count
 	if err := c.csv(ctx, p, info, f, layout, channels, sink, spill, progress); err != nil {
 		return nil, err
 	}
@@ -105,7 +107,7 @@ func (c *Checker) conclude(f *Finding) {
 	s := &f.Sending
 	s.Problems, s.ProblemCount = f.Problems.List, f.Problems.Count
 	switch {
-	case f.verdict != "":
+	case f.verdict != "" && f.documents == 0:
 		s.State, s.Reason = campaign.StateRejected, f.verdict
 	case f.Problems.Count > int(s.Rows.Rejected):
 		s.State = campaign.StateRejected
@@ -275,6 +277,7 @@ func (c *Checker) channels(camp *campaign.Campaign, layout *document.Layout, f *
 		if name, fixed := layout.ChannelType.Constant(); fixed && name != "" && !slices.Contains(s.Channels, strings.TrimSpace(name)) {
 			f.Problems.Addf(layout.File, layout.ChannelType.Line, layout.ChannelType.Column, "contact.channelType",
 				"found %q; campaign %d can be sent on: %s", name, camp.ID, strings.Join(s.Channels, ", "))
+			return nil // every row would fail for it
 		}
 	}
 	return rules

@@ -103,9 +103,12 @@ func (f *Finding) Outlook(received, now time.Time) Outlook {
 	}
 	if !app.Slicing.Enabled || s.Rows.Accepted < app.Slicing.ActivationRecipients {
 		// An unsliced sending's T moves to the next opening (SPEC 7).
-		if o.T = app.Windows.NextOpening(o.T); o.T.IsZero() {
+		opening := app.Windows.NextOpening(o.T)
+		if opening.IsZero() {
 			o.Canceled = "the application's sending windows don't open within a year"
+			return o
 		}
+		o.T = opening
 		return o
 	}
 	grid := Grid(app)
@@ -138,6 +141,7 @@ func Grid(app *config.Application) plan.Grid {
 // drops, its slots are counted and booked, and it is on the timeline.
 func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) error {
 	o := f.Outlook(s.ReceivedAt, in.now().UTC())
+	s.ScheduledAt = o.T.UTC()
 	switch {
 	case o.Problems.Count > 0:
 		s.Problems, s.ProblemCount = o.Problems.List, o.Problems.Count
@@ -145,13 +149,13 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) e
 	case o.Canceled != "":
 		return in.refuse(s, campaign.StateCanceled, o.Canceled)
 	}
-	s.ScheduledAt = o.T.UTC()
 	terms := store.Terms{DuplicateWindow: f.Application.DuplicateWindow, Resend: f.Sidecar.Resend, Grid: o.Grid}
 	if o.Grid != nil {
 		terms.Place = func(b plan.Bookings) ([]plan.Placement, error) { return o.Grid.Place(b, o.Request) }
 	}
 	slices, err := in.store.Accept(s, terms)
 	if dup, ok := errors.AsType[*store.DuplicateDrop](err); ok {
+		s.ScheduledAt = time.Time{} // it never was
 		return in.refuse(s, campaign.StateRejected, dup.Error())
 	}
 	if _, ok := errors.AsType[*plan.NoRoom](err); ok {

@@ -1,0 +1,305 @@
+package intake
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// dropCase is one drop into a fresh rig and what becomes of it.
+type dropCase struct {
+	inbox, application    string // configuration
+	csv, layout, sidecar  string // "": what is right; "-": no file
+	state                 campaign.State
+	says                  []string // in report.txt, or, of an accepted drop, among its warnings
+	accepted, refused, du uint32
+	prepare               func(*rig)
+}
+
+func (c *dropCase) run(t *testing.T) *rig {
+	t.Helper()
+	r := newRig(t, c.inbox, c.application)
+	if c.prepare != nil {
+		c.prepare(r)
+	}
+	file := func(text, right string) string {
+		switch text {
+		case "":
+			return right
+		case "-":
+			return ""
+		}
+		return text
+	}
+	s := r.drop("spring", file(c.csv, goodCSV), file(c.layout, goodLayout), file(c.sidecar, goodSidecar))
+	if s == nil || s.State != c.state {
+		t.Fatalf("it became %+v\n%s", s, r.log)
+	}
+	if s.State.Final() && !s.DryRun {
+		has(t, r.report(s), c.says...)
+	} else {
+		has(t, fmt.Sprint(s.Warnings), c.says...)
+	}
+	if s.Rows.Accepted != c.accepted || s.Rows.Rejected != c.refused || s.Rows.Duplicate != c.du {
+		t.Errorf("rows: %+v", s.Rows)
+	}
+	r.balanced()
+	return r
+}
+
+func TestCheck(t *testing.T) {
+	const rejected, scheduled, canceled = campaign.StateRejected, campaign.StateScheduled, campaign.StateCanceled
+	for name, c := range map[string]dropCase{
+		"good":                                  {state: scheduled, accepted: 2},
+		"semicolons, BOM and Windows line ends": {csv: "\xef\xbb\xbfphone;first\r\n34666777888;Ada\r\n", state: scheduled, accepted: 1},
+		"sep= line":                             {csv: "sep=;\nphone;first\n34666777888;Ada\n", state: scheduled, accepted: 1},
+		"Windows-1252":                          {csv: "phone,first\n34666777888,Jos\xe9\n", state: scheduled, accepted: 1, says: []string{"is not UTF-8 and was read as Windows-1252"}},
+		"duplicates":                            {csv: goodCSV + "34666777888,Ada again\n", state: scheduled, accepted: 2, du: 1},
+		"no dedupe":                             {application: "dedupe = false", csv: goodCSV + "34666777888,Ada again\n", state: scheduled, accepted: 3},
+		"campaign's keys in the layout": {layout: strings.Replace(goodLayout, "{", `{"sendType": "proactive", `, 1), state: scheduled, accepted: 2,
+			says: []string{`"sendType" belongs to the campaign and is ignored here`}},
+
+		// Inboxes.
+		"defaults, no sidecar":     {inbox: "application = 1\ncampaign = 7", sidecar: "-", state: scheduled, accepted: 2},
+		"defaults, empty sidecar":  {inbox: "application = 1\ncampaign = 7", sidecar: "{}", state: scheduled, accepted: 2},
+		"default application only": {inbox: "application = 1", sidecar: `{"campaignId": 7}`, state: scheduled, accepted: 2},
+		"no defaults, no sidecar": {sidecar: "-", state: rejected, says: []string{"2 errors were found",
+			"spring.schedule.json: applicationId: is missing, and this inbox has no default for it; it may send for: 1, 2",
+			"spring.schedule.json: campaignId: is missing"}},
+		"default campaign of another application": {inbox: "application = 1\ncampaign = 7", sidecar: `{"applicationId": 2}`, state: rejected,
+			says: []string{"campaignId: is missing"}},
+		"application not allowed": {inbox: "allow_applications = [2]", state: rejected, says: []string{"this inbox may not send for application 1; it may for: 2"}},
+		"unknown application": {sidecar: `{"applicationId": 9, "campaignId": 7}`, state: rejected,
+			says: []string{"applicationId: there is no application 9; this inbox may send for: 1, 2"}},
+
+		// Campaigns.
+		"unknown campaign":  {sidecar: `{"applicationId": 1, "campaignId": 70}`, state: rejected, says: []string{"application 1 has no campaign 70; it has 7, 8, 20, 21"}},
+		"no campaign":       {sidecar: `{"applicationId": 2, "campaignId": 7}`, state: rejected, says: []string{"application 2 has no campaign 7"}},
+		"disabled campaign": {sidecar: `{"applicationId": 1, "campaignId": 20}`, state: rejected, accepted: 2, says: []string{"campaign 20 is disabled"}},
+		"reactive campaign": {sidecar: `{"applicationId": 1, "campaignId": 21}`, state: rejected, accepted: 2,
+			says: []string{`campaign 21 has the sendType "reactive": only proactive campaigns can be sent from a drop`}},
+
+		// Channels.
+		"channel of no one": {layout: strings.Replace(goodLayout, "cloud_api", "pigeon", 1), state: rejected,
+			says: []string{`spring.layout.json:1:57: contact.channelType: found "pigeon"; campaign 7 can be sent on: cloud_api`}},
+		"channel that the campaign doesn't allow": {csv: "phone,first,via\n34666777888,Ada,sms\n34666555666,Grace,cloud_api\n",
+			layout: strings.Replace(goodLayout, "cloud_api", "{{via}}", 1), application: `max_bad_rows = "50%"`, state: scheduled, accepted: 1, refused: 1},
+
+		// Time.
+		"in the past": {sidecar: `{"applicationId": 1, "campaignId": 7, "scheduleAt": "2026-03-02T08:00:00Z"}`, state: rejected,
+			says: []string{"spring.schedule.json:1:53: scheduleAt: \"2026-03-02T08:00:00Z\" is in the past"}, accepted: 2},
+		"just passed": {sidecar: `{"applicationId": 1, "campaignId": 7, "scheduleAt": "2026-03-02T08:59:00Z"}`, state: scheduled, accepted: 2,
+			says: []string{"has just passed; sent at once"}},
+		"too far":           {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "P4M"}`, state: rejected, says: []string{`delay: "P4M" is too long`}, accepted: 2},
+		"Pitfall17 P1T2H":   {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "P1T2H"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
+		"Pitfall17 P5T30M":  {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "P5T30M"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
+		"Pitfall17 PP1D":    {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "PP1D"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
+		"Pitfall17 P1PD":    {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "P1PD"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
+		"closed for a year": {application: `windows = ["* 9 29 2 *"]`, state: canceled, accepted: 2, says: []string{"the application's sending windows don't open within a year"}},
+
+		// Rows.
+		"Pitfall14 ruined number":  {application: `max_bad_rows = "50%"`, csv: goodCSV + "3.46668E+10,Eve\n", state: scheduled, accepted: 2, refused: 1},
+		"Pitfall16 values as text": {csv: "phone,first\n34666777888,\"\"\"}],\"\"x\"\":{{y}}\"\n", state: scheduled, accepted: 1},
+		"too many bad rows": {csv: goodCSV + ",Eve\n", state: rejected, accepted: 2, refused: 1,
+			says: []string{"1 of 3 rows are bad, more than the 10% that max_bad_rows allows", "spring.csv:4: phone: the contactCode is empty", "rejected.csv"}},
+		"no good row": {csv: "phone,first\n,Eve\n", state: rejected, refused: 1, says: []string{"no row of 1 is good"}},
+		"no row":      {csv: "phone,first\n", state: rejected, says: []string{"the file has a header and no row"}},
+		"Pitfall15 unclosed quote": {csv: goodCSV + "34666111222,\"Eve\n" + strings.Repeat("34666111223,x\n", 1000), state: rejected,
+			says: []string{"spring.csv:4:13: the quote here is never closed"}},
+		"max_rows":      {application: "max_rows = 1", state: rejected, says: []string{"more than the 1 rows that max_rows allows"}},
+		"max_file_size": {application: `max_file_size = "20B"`, state: rejected, says: []string{"spring.csv: has 46 bytes; max_file_size allows 20: split it into several drops"}},
+		"large layout":  {layout: goodLayout + strings.Repeat(" ", maxDocument), state: rejected, says: []string{"spring.layout.json: has more than the 1048576 bytes"}},
+		"large sidecar": {sidecar: goodSidecar + strings.Repeat(" ", maxDocument), state: rejected, says: []string{"spring.schedule.json: has more than the 1048576 bytes"}},
+
+		// Slots.
+		"no room": {application: `slicing = {enabled = true, slot = "1h", capacity = 1}` + "\n" + `windows = ["* 12 * * *"]`,
+			csv: goodCSV + "1,x\n2,x\n3,x\n", state: canceled, accepted: 5, says: []string{"Canceled, nothing was sent: ", "room for 2 before 2026-03-04"}},
+		"more messages than a slot": {application: `slicing = {enabled = true, slot = "1h", capacity = 1}`, sidecar: `{"applicationId": 1, "campaignId": 8}`,
+			state: rejected, accepted: 2, says: []string{"Rejected, nothing was sent: "}},
+	} {
+		t.Run(name, func(t *testing.T) { c.runWithCampaigns(t) })
+	}
+}
+
+// runWithCampaigns adds two campaigns that can't be sent.
+func (c *dropCase) runWithCampaigns(t *testing.T) {
+	t.Helper()
+	extra := `messageContent": [{"body": "x"}]`
+	c.prepare = func(r *rig) {
+		r.campaign("20.json", `{"id": 20, "applicationId": 1, "title": "off", "enabled": false, "channelTypes": ["cloud_api"], "`+extra+`}`)
+		r.campaign("21.json", `{"id": 21, "applicationId": 1, "title": "back", "enabled": true, "sendType": "reactive", "channelTypes": ["cloud_api"], "`+extra+`}`)
+	}
+	c.run(t)
+}
+
+// Everything that is wrong with a drop is said at once.
+func TestAllErrorsAtOnce(t *testing.T) {
+	r := newRig(t, "", "")
+	r.put("spring", "phone,first\n34666777888,Ada\n34666555666\n34666555667,\"a\"\"b\"\n34666555668,\"x\n",
+		`{"contact": {"contactCode": "{{fone}}", "channelTyp": "cloud_api"}, "customFields": {"nam": "{{first"}}`,
+		`{"applicationId": 1, "campaignId": 7, "delay": "P1T2H", "slicingCondition": "fragmented", "rows": 5, "dryrun": true}`)
+	d := r.seen("spring")
+	r.clock = r.clock.Add(2 * time.Hour) // it has waited for its rows
+	r.in.Ready(d)
+	r.work()
+	s := r.newest("spring")
+	if s.State != campaign.StateRejected {
+		t.Fatalf("%+v", s)
+	}
+	text := r.report(s)
+	has(t, text, "errors were found. Mend what is listed below",
+		`spring.schedule.json:1:77: slicingCondition: unknown condition "fragmented"; did you mean "fragmentedSlots"?`,
+		`"dryrun"`, `did you mean "dryRun"?`, "delay: ",
+		`"channelTyp"`, `did you mean "channelType"?`, `the CSV has no column "fone"`,
+		`customFields has no "name"; did you mean "nam"?`,
+		"spring.csv:5:13: the quote here is never closed", "rows: the CSV can't be read to its end (line 5), the sidecar promised 5 data rows")
+	var doc struct {
+		ErrorCount int
+		Errors     []campaign.Problem
+	}
+	if err := json.Unmarshal([]byte(r.tree("failed/" + s.FolderName())["report.json"]), &doc); err != nil || doc.ErrorCount != len(doc.Errors) || doc.ErrorCount < 10 {
+		t.Errorf("%d of %d errors in report.json, %v\n%s", len(doc.Errors), doc.ErrorCount, err, text)
+	}
+}
+
+// Rows that can't be checked for what else is wrong are at least counted and cut.
+func TestErrorsOfRowsWithoutACampaign(t *testing.T) {
+	r := newRig(t, "", "")
+	s := r.drop("spring", "phone,first\n34666777888,Ada\n34666555666\n34666555667,A\"b\"\n1,2,3\n", goodLayout, `{"applicationId": 1, "rows": 4}`)
+	has(t, r.report(s), "4 errors were found", "campaignId: is missing", "spring.csv:3: the row has 1 cell and the header 2",
+		"spring.csv:4: a quote stands within a cell", "spring.csv:5: the row has 3 cells and the header 2")
+}
+
+// Of many bad rows a report lists the first, and counts all.
+func TestManyErrors(t *testing.T) {
+	r := newRig(t, "", "")
+	s := r.drop("spring", "phone,first\n"+strings.Repeat(",x\n", 500), goodLayout, goodSidecar)
+	has(t, r.report(s), "no row of 500 is good", "Errors (the first 100 of 501):")
+	if rows := strings.Count(r.tree("failed/" + s.FolderName())["rejected.csv"], "\n"); rows != 501 {
+		t.Errorf("rejected.csv has %d lines", rows)
+	}
+}
+
+// TestPitfall14Reasons: a ruined number is refused in just those words, in the report
+// and in rejected.csv.
+func TestPitfall14Reasons(t *testing.T) {
+	r := newRig(t, "", `max_bad_rows = "100%"`)
+	s := r.drop("spring", goodCSV+"9.87654E+11,Eve\n", goodLayout, goodSidecar)
+	r.sendAll(s.ID)
+	all := r.tree("done/" + s.FolderName())
+	const words = "a spreadsheet ruined the number"
+	has(t, all["rejected.csv"], "_line,_error", "9.87654E+11,Eve,4,", words)
+	has(t, all["results.csv"], "4,9.87654E+11,cloud_api,,rejected,0,,,", words)
+	has(t, all["report.txt"], "spring.csv:4: phone: "+words)
+	if strings.Contains(r.log.String(), "9.87") || strings.Contains(all["report.txt"], "9.87") {
+		t.Error("contact data in log or report")
+	}
+}
+
+// TestPitfall13Headers: columns with letters beyond ASCII compare in NFC.
+func TestPitfall13Headers(t *testing.T) {
+	r := newRig(t, "", "")
+	decomposed := "tele\u0301fono;first\n34666777888;Ada\n"
+	layout := strings.Replace(goodLayout, "{{phone}}", "{{ teléfono }}", 1)
+	if s := r.drop("spring", decomposed, layout, goodSidecar); s.State != campaign.StateScheduled || s.Rows.Accepted != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestPitfall16OneBadRow: a bad row stops no other and is never hidden.
+func TestPitfall16OneBadRow(t *testing.T) {
+	r := newRig(t, "", "")
+	csv := "phone,first\n"
+	for i := range 20 {
+		csv += fmt.Sprintf("346667778%02d,Ada\n", i)
+	}
+	s := r.drop("spring", csv+"34666,Ada,Eve\n", goodLayout, goodSidecar)
+	if s.State != campaign.StateScheduled || s.Rows.Accepted != 20 || s.Rows.Rejected != 1 || s.ProblemCount != 1 {
+		t.Fatalf("%+v", s)
+	}
+	has(t, r.tree("accepted/" + s.FolderName())["status.json"], `"rejected": 1`, "the row has 3 cells and the header 2")
+}
+
+// TestPitfall25FrozenAtAcceptance: a campaign, layout or CSV that changes afterwards
+// changes nothing of what was accepted.
+func TestPitfall25FrozenAtAcceptance(t *testing.T) {
+	r := newRig(t, "", "")
+	s := r.good("spring")
+	r.campaign("7.json", `{"id": 7, "applicationId": 1, "title": "b", "enabled": false, "channelTypes": ["sms"], "messageContent": [{"body": "other"}]}`)
+	for _, f := range []string{"spring.csv", "spring.layout.json"} {
+		r.write(filepath.Join(folder(s), f), "phone,first\n1,x\n")
+	}
+	r.crash()
+	r.work()
+	now, err := r.store.Header(s.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(now.Contents[0].Item) != `{"body":"hello {{name}}"}` || now.Channels[0] != "cloud_api" {
+		t.Errorf("%+v", now)
+	}
+	var rows campaign.Rows
+	if _, err := r.store.Rows(s.ID, 0, &rows, nil); err != nil || rows.Len() != 2 || string(rows.Contacts.At(1)) != "34666555666" || string(rows.Values[0].At(1)) != "Grace" {
+		t.Errorf("%v %+v", err, rows)
+	}
+	// The next drop meets the changed campaign.
+	if s := r.drop("next", goodCSV, goodLayout, goodSidecar); s.State != campaign.StateRejected || !strings.Contains(r.report(s), "campaign 7 is disabled") {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestDryRun(t *testing.T) {
+	r := newRig(t, "", `slicing = {enabled = true, slot = "1h", capacity = 2}`)
+	s := r.drop("spring", goodCSV+",x\n"+strings.Repeat("x,y\n", 20), goodLayout, `{"applicationId": 1, "campaignId": 8, "dryRun": true, "reference": "order 4711"}`)
+	if s.State != campaign.StateCompleted || len(s.Previews) != 5 || len(r.accepted) != 1 {
+		t.Fatalf("%+v", s)
+	}
+	text := r.report(s)
+	has(t, text, "Dry run, nothing was sent: 3 recipients would get 6 messages in all.", "order 4711", "Slices (fragmentedSlots)", "two Ada", "line 3, cloud_api, 34666555666, message 1:")
+	if _, err := os.Lstat(filepath.Join(finalFolder(s), "results.csv")); err == nil {
+		t.Error("a dry run has results")
+	}
+	// It is no earlier drop and has booked nothing.
+	if s := r.drop("again", goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 8}`); s.State != campaign.StateScheduled {
+		t.Errorf("%+v", s)
+	}
+	r.balanced()
+}
+
+// The same drop again is refused and the earlier one named, unless it was canceled or
+// the sidecar means it.
+func TestDuplicateDrops(t *testing.T) {
+	r := newRig(t, "", `duplicate_window = "1h"`)
+	first := r.good("spring")
+	s := r.drop("copy", goodCSV, goodLayout, `{"campaignId": 7, "applicationId": 1, "delay": "PT1M"}`)
+	if s.State != campaign.StateRejected || !s.ScheduledAt.IsZero() {
+		t.Fatalf("%+v", s)
+	}
+	has(t, r.report(s), "the same drop was accepted before as "+string(first.ID), `"resend": true`)
+	for name, c := range map[string][3]string{
+		"another CSV":      {goodCSV + "1,x\n", goodLayout, goodSidecar},
+		"another layout":   {goodCSV, goodLayout + "\n", goodSidecar},
+		"another campaign": {goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 8}`},
+		"meant":            {goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 7, "resend": true}`},
+	} {
+		if s := r.drop(name, c[0], c[1], c[2]); s.State != campaign.StateScheduled {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+	for _, s := range r.sendings() {
+		if s.State == campaign.StateScheduled {
+			if _, err := r.steering.Cancel(t.Context(), s.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if s := r.drop("after canceling", goodCSV, goodLayout, goodSidecar); s.State != campaign.StateScheduled {
+		t.Errorf("%+v", s)
+	}
+}
