@@ -2,6 +2,7 @@ package crash
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -102,7 +103,9 @@ func (p *process) ready() *process {
 // run runs another command of campaignd and returns what it prints.
 func (w *world) run(args ...string) (string, error) {
 	var out, errw bytes.Buffer
-	cmd := exec.Command(binary, append(args, "--config", w.config)...)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, append(args, "--config", w.config)...)
 	cmd.Stdout, cmd.Stderr = &out, &errw
 	cmd.Dir = w.dir
 	if err := cmd.Run(); err != nil {

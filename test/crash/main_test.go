@@ -14,6 +14,15 @@ var binary string
 // full says whether the long run is asked for.
 func full() bool { return os.Getenv("CAMPAIGND_CRASH") == "full" }
 
+// long makes a test one of the long run, which runs its tests side by side.
+func long(t *testing.T) {
+	t.Helper()
+	if !full() {
+		t.Skip("part of the long run: CAMPAIGND_CRASH=full, make test-crash")
+	}
+	t.Parallel()
+}
+
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {

@@ -14,9 +14,7 @@ import (
 // TestFailpoints kills the daemon at every named step, at its first passage and at a later
 // one, and lets it go on: whatever the step was, all drops come to the same end.
 func TestFailpoints(t *testing.T) {
-	if !full() {
-		t.Skip("the long run is asked for by CAMPAIGND_CRASH=full; TestFailpointsInTurn is the short one")
-	}
+	long(t) // TestFailpointsInTurn is the short one
 	special := map[failpoint.Name]func(*testing.T){
 		failpoint.GivenBack:    killGivingBack,
 		failpoint.Replanned:    killReplanning,

@@ -1,0 +1,217 @@
+package crash
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// newTmpfs mounts a small file system in memory, or skips the test and says why.
+func newTmpfs(t *testing.T, size string) string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root to mount a file system")
+	}
+	dir := t.TempDir()
+	if err := unix.Mount("campaignd-test", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("mount a tmpfs: %v", err)
+	}
+	t.Cleanup(func() {
+		waitFor(5*time.Second, func() bool { return unix.Unmount(dir, 0) == nil })
+	})
+	return dir
+}
+
+// fill leaves no byte free on the file system of dir and returns what makes room again.
+func (w *world) fill(dir string) (empty func()) {
+	w.t.Helper()
+	path := filepath.Join(dir, "ballast")
+	f, err := os.Create(path)
+	w.must(err)
+	block := make([]byte, 1<<20)
+	for len(block) > 0 {
+		if _, err := f.Write(block); err != nil {
+			block = block[:len(block)/2]
+		}
+	}
+	w.must(f.Close())
+	return func() { w.must(os.Remove(path)) }
+}
+
+// TestFullDiskBeforeADrop: with too little room nothing is claimed, and the log says so; with room it is.
+func TestFullDiskBeforeADrop(t *testing.T) {
+	long(t) // it looks again after a minute
+	disk := newTmpfs(t, "160m")
+	w := newWorld(t, settings{dir: filepath.Join(disk, "w")})
+	w.log = filepath.Join(t.TempDir(), "log")
+	w.start().ready()
+	d := w.drop("a", viaHook, 100, 0, "")
+	w.ended(20*time.Second, d)
+	empty := w.fill(disk)
+	w.must(os.Truncate(filepath.Join(disk, "ballast"), sizeOf(t, filepath.Join(disk, "ballast"))-(1<<20))) // its partner has a little room
+	d2 := w.drop("b", viaHook, 100, 0, "")
+	w.until(20*time.Second, "said", func() bool { return w.logged("the operator has to make room") })
+	if place, _ := w.folder("b"); place != "" {
+		t.Errorf("a drop was taken in without room for it: %s", place)
+	}
+	if n := w.loggedTimes("the operator has to make room"); n != 1 {
+		t.Errorf("it was said %d times", n)
+	}
+	empty()
+	w.ended(90*time.Second, d2)
+	for _, d := range []drop{d, d2} {
+		if e := w.balance(d); e.counts["sent"] != 100 {
+			t.Error(e.describe())
+		}
+	}
+	w.tidy()
+	w.doctor()
+}
+
+func sizeOf(t *testing.T, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+// TestFullDiskWhileSending: what can't be recorded isn't sent, it is said in one line, and with room it goes
+// on by itself; nothing is sent twice.
+func TestFullDiskWhileSending(t *testing.T) {
+	long(t)
+	disk := newTmpfs(t, "160m")
+	w := newWorld(t, settings{dir: filepath.Join(disk, "w"), rate: 20_000})
+	w.log = filepath.Join(t.TempDir(), "log")
+	w.start().ready()
+	d := w.drop("a", viaHold, 60_000, 100, "")
+	box := w.drop("b", viaOutbox, 60_000, 0, "")
+	w.until(20*time.Second, "sending", func() bool { n, _ := w.hook.count(); return n > 2000 })
+	empty := w.fill(disk)
+	w.until(30*time.Second, "said", func() bool { return w.logged("ERROR", "no space left") || w.logged("WARN", "no space left") })
+	t.Logf("the log says:\n%s", firstLines(w, "no space left"))
+	waitFor(time.Second, func() bool { return false })
+	empty()
+	w.ended(90*time.Second, d, box)
+	e := w.balance(d)
+	if twice := w.deliveries(e, w.hook.delivered(t)); twice > 0 || e.counts["sent"] != d.rows {
+		t.Errorf("%s, %d twice", e.describe(), twice)
+	}
+	e = w.balance(box)
+	keys, torn := w.outboxKeys()
+	if w.deliveries(e, keys); e.counts["sent"] != 2*box.rows {
+		t.Errorf("%s, %d torn", e.describe(), torn)
+	}
+	w.tidy()
+	w.doctor()
+}
+
+// TestKilledOnAFullDisk: a start on a full disk, and a death on it, lose nothing.
+func TestKilledOnAFullDisk(t *testing.T) {
+	long(t)
+	disk := newTmpfs(t, "160m")
+	w := newWorld(t, settings{dir: filepath.Join(disk, "w"), rate: 10_000})
+	w.log = filepath.Join(t.TempDir(), "log")
+	w.start().ready()
+	d := w.drop("a", viaHold, 20_000, 0, "")
+	w.until(20*time.Second, "sending", func() bool { n, _ := w.hook.count(); return n > 2000 })
+	empty := w.fill(disk)
+	lost := uint64(0)
+	for range 3 {
+		waitFor(200*time.Millisecond, func() bool { return false })
+		w.last.kill()
+		lost += w.look()
+		w.start()
+	}
+	waitFor(200*time.Millisecond, func() bool { return false })
+	empty()
+	if w.last.dead(time.Second) { // it may have refused to start, in words
+		if !w.logged("no space left") {
+			t.Errorf("it ended without saying why\n%s", w.tail())
+		}
+		w.start()
+	}
+	w.ended(60*time.Second, d)
+	e := w.balance(d)
+	if twice := w.deliveries(e, w.hook.delivered(t)); twice > 0 || uint64(e.counts["unknown"]) > lost {
+		t.Errorf("%s, %d twice, %d were in flight", e.describe(), twice, lost)
+	}
+	w.doctor()
+}
+
+// TestReadOnlyInbox: an inbox that can't be written to is said to be so, and works again when it can.
+func TestReadOnlyInbox(t *testing.T) {
+	long(t) // it looks again after a minute
+	disk := newTmpfs(t, "32m")
+	w := newWorld(t, settings{})
+	w.must(os.Chmod(disk, 0o755))
+	w.must(unix.Mount(disk, w.inbox, "", unix.MS_BIND, ""))
+	t.Cleanup(func() { waitFor(5*time.Second, func() bool { return unix.Unmount(w.inbox, 0) == nil }) })
+	w.start().ready()
+	first := w.drop("first", viaHook, 3000, 0, "")
+	w.until(20*time.Second, "accepted", func() bool { place, _ := w.folder("first"); return place != "" })
+	d := w.prepare("a", viaHook, 50, 0, "")
+	w.place(d)
+	w.until(5*time.Second, "read-only", func() bool {
+		return unix.Mount("", w.inbox, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "") == nil
+	})
+	w.until(20*time.Second, "said", func() bool { return w.logged("ERROR", "read-only file system") })
+	t.Logf("the log says:\n%s", firstLines(w, "read-only"))
+	w.must(unix.Mount("", w.inbox, "", unix.MS_REMOUNT|unix.MS_BIND, ""))
+	w.ended(60*time.Second, first, d)
+	for _, d := range []drop{first, d} {
+		if e := w.balance(d); e.counts["sent"] != d.rows {
+			t.Error(e.describe())
+		}
+	}
+	w.doctor()
+}
+
+// TestBrokenFileSystem: an ext4 that turned read-only under the store; nothing is sent that can't be
+// recorded, and after the repair the books balance.
+func TestBrokenFileSystem(t *testing.T) {
+	t.Parallel()
+	disk := newDisk(t, "128M")
+	w := newWorld(t, settings{dir: filepath.Join(disk.at, "w"), rate: 3000})
+	w.log = filepath.Join(filepath.Dir(disk.image), "log")
+	settle(t, w.dir)
+	p := w.start().ready()
+	d := w.drop("a", viaHold, 4000, 0, "")
+	w.until(20*time.Second, "sending", func() bool { n, _ := w.hook.count(); return n > 500 })
+	disk.cut()
+	w.until(20*time.Second, "said", func() bool { return w.logged("ERROR", "the store can't be written") })
+	t.Logf("the log says:\n%s", firstLines(w, "the store can't be written"))
+	n, _ := w.hook.count()
+	waitFor(500*time.Millisecond, func() bool { return false })
+	if now, _ := w.hook.count(); now != n {
+		t.Errorf("%d messages went out that could not be recorded", now-n)
+	}
+	p.kill()
+	disk.unmount()
+	w.must(disk.mount())
+	lost := w.look()
+	w.start().ready()
+	w.ended(30*time.Second, d)
+	e := w.balance(d)
+	if twice := w.deliveries(e, w.hook.delivered(t)); twice > 0 || uint64(e.counts["unknown"]) > lost {
+		t.Errorf("%s, %d twice, %d in flight", e.describe(), twice, lost)
+	}
+	w.doctor()
+}
+
+// firstLines are the first lines of the last run's log that hold text, for people who read the test's output.
+func firstLines(w *world, text string) string {
+	data, _ := os.ReadFile(w.log)
+	var out []string
+	for line := range strings.Lines(string(data)) {
+		if strings.Contains(line, text) && len(out) < 3 {
+			out = append(out, strings.TrimSpace(line))
+		}
+	}
+	return strings.Join(out, "\n")
+}

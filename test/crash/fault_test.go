@@ -1,0 +1,151 @@
+package crash
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// injected is a fault at some step, for some passages, after which all is well again.
+type injected struct {
+	point string // of failpoint
+	err   string
+	text  string // how the error reads
+	most  int    // passages to try, one run each
+}
+
+// TestFaultAtEveryStep lets a step fail three times in a row, from its first passage, its second and
+// so on: the daemon says so, goes on by itself, loses nothing and sends nothing twice.
+func TestFaultAtEveryStep(t *testing.T) {
+	long(t)
+	for _, f := range []injected{
+		{"create", "ENOSPC", "no space left", 14},
+		{"write", "ENOSPC", "no space left", 14},
+		{"sync", "EIO", "input/output error", 22},
+		{"rename", "EIO", "input/output error", 18},
+		{"syncdir", "EROFS", "read-only file system", 30},
+		{"remove", "EIO", "input/output error", 2},
+		{"open", "EIO", "input/output error", 8},
+		{"store-commit", "ENOSPC", "no space left", 30},
+	} {
+		for n := 2; n <= f.most; n++ {
+			point := fmt.Sprintf("%s:%d-%d:%s", f.point, n, n+2, f.err)
+			t.Run(point, func(t *testing.T) {
+				t.Parallel()
+				goOnAfter(t, f, point)
+			})
+		}
+	}
+}
+
+func goOnAfter(t *testing.T, f injected, point string) {
+	w := newWorld(t, settings{slot: 500, rate: 5000})
+	w.start().ready().stop()
+	w.start("CAMPAIGND_FAILPOINT=" + point)
+	drops := []drop{w.drop("mixed", viaHold, 300, 3, ""), w.drop("slotted", sliced, 300, 0, "")}
+	wrong := w.prepare("wrong", viaHook, 5, 0, "")
+	wrong.files["wrong.csv"] = "phone,name\n1,2\n"
+	w.place(wrong)
+	if w.last.dead(300 * time.Millisecond) {
+		// It may refuse to start, in words; then the cause is gone, and a person starts it again.
+		if !w.logged(f.text) {
+			t.Errorf("it ended without a word of %q\n%s", f.text, w.tail())
+		}
+		w.start()
+	}
+	w.ended(60*time.Second, append(drops, wrong)...)
+	got := w.hook.delivered(t)
+	for _, d := range drops {
+		e := w.balance(d)
+		if e.counts["sent"] != d.rows {
+			t.Errorf("%s: %s", d.name, e.describe())
+		}
+		if twice := w.deliveries(e, got); twice > 0 {
+			t.Errorf("%s: %d delivered twice", d.name, twice)
+		}
+	}
+	if e := w.balance(wrong); e.state != "rejected" {
+		t.Errorf("wrong: %s", e.describe())
+	}
+	w.until(5*time.Second, "tidy", func() bool { return !anyIn(filepath.Join(w.inbox, "accepted")) })
+	w.tidy()
+	w.doctor()
+	if w.logged("failpoint "+f.point) && w.loggedTimes(f.text) == w.loggedTimes("failpoint ") {
+		t.Errorf("no line of the log says %q\n%s", f.text, w.tail())
+	}
+}
+
+// TestStoresRefused: what is no store of ours, or not whole, is refused in one line that says what to
+// do, and is left as it was.
+func TestStoresRefused(t *testing.T) {
+	w := newWorld(t, settings{})
+	w.start().ready()
+	w.ended(20*time.Second, w.drop("a", viaHook, 3000, 0, ""))
+	w.last.stop()
+	path := filepath.Join(w.state, "campaignd.db")
+	whole, err := os.ReadFile(path)
+	w.must(err)
+	used := usedBytes(t, path)
+	random := make([]byte, 64<<10)
+	for i := range random {
+		random[i] = byte(i * 7919 >> 3)
+	}
+	later := filepath.Join(t.TempDir(), "later.db")
+	w.must(os.WriteFile(later, whole, 0o600))
+	ofVersion(t, later, 99)
+	newer, err := os.ReadFile(later)
+	w.must(err)
+	for name, c := range map[string]struct {
+		content []byte
+		says    []string
+	}{
+		"empty":         {nil, []string{"restore a backup"}},
+		"random":        {random, []string{"restore a backup"}},
+		"cut to half":   {whole[:used/2], []string{"restore a backup"}},
+		"cut to pages":  {whole[:8192], []string{"restore a backup"}},
+		"cut in a page": {whole[:5000], []string{"restore a backup"}},
+		"later":         {newer, []string{"version", "99"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.t = t
+			w.must(os.WriteFile(path, c.content, 0o600))
+			w.refuses(c.says...)
+			if got, err := os.ReadFile(path); err != nil || string(got) != string(c.content) {
+				t.Errorf("the file was changed: %d of %d bytes, %v", len(got), len(c.content), err)
+			}
+		})
+	}
+	w.t = t
+	w.must(os.WriteFile(path, whole, 0o600))
+	w.start().ready()
+	t.Run("locked", func(t *testing.T) {
+		w.t = t
+		w.refuses("process id", fmt.Sprint(w.last.cmd.Process.Pid), "stop that one first")
+	})
+}
+
+// refuses starts the daemon and wants it to end at once, with status 1 and one line that says all of texts.
+func (w *world) refuses(texts ...string) {
+	w.t.Helper()
+	out, err := w.run("run")
+	if err == nil {
+		w.t.Fatal("it runs")
+	}
+	text := strings.TrimSpace(strings.TrimPrefix(err.Error(), "run: "))
+	if !strings.Contains(text, "exit status 1") {
+		w.t.Errorf("it ended otherwise than with 1: %s", text)
+	}
+	_, said, _ := strings.Cut(text, "exit status 1: ")
+	if said == "" || strings.Contains(said, "\n") || out != "" {
+		w.t.Errorf("not one line: %q", said)
+	}
+	for _, want := range texts {
+		if !strings.Contains(said, want) {
+			w.t.Errorf("%q doesn't say %q", said, want)
+		}
+	}
+	w.t.Log(said)
+}
