@@ -131,13 +131,19 @@ type Slice struct {
 func (s Slice) Sliced() bool { return !s.End.IsZero() }
 
 // DueAt is when the row r of the slice is due: spread evenly from Start to End,
-// at Start for a slice without a slot or with burst.
+// at Start for a slice without a slot or with burst. Where rows are dense the last
+// one is due a little before End (a tenth of the slice, at most a second), since
+// one that is due in the slot's last moment would miss it by the time a write takes.
 func (s Slice) DueAt(r uint32, burst bool) time.Time {
 	if burst || !s.Sliced() || s.Rows == 0 {
 		return s.Start
 	}
-	span := float64(s.End.Sub(s.Start))
-	return s.Start.Add(time.Duration(span * (float64(r-s.First) / float64(s.Rows))))
+	span, n := s.End.Sub(s.Start), float64(s.Rows)
+	step := float64(span) / n
+	if margin := min(span/10, time.Second); s.Rows > 1 && step < float64(margin) {
+		step = float64(span-margin) / (n - 1)
+	}
+	return s.Start.Add(time.Duration(step * float64(r-s.First)))
 }
 
 // Problem is one thing that is wrong with an input (SPEC 9, errors).

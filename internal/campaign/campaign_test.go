@@ -83,6 +83,7 @@ func TestContentsFor(t *testing.T) {
 func TestDueAt(t *testing.T) {
 	start := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 	minute := Slice{Start: start, End: start.Add(time.Minute), First: 100, Rows: 7}
+	dense := Slice{Start: start, End: start.Add(time.Minute), Rows: 1201}
 	for _, c := range []struct {
 		name  string
 		slice Slice
@@ -94,6 +95,8 @@ func TestDueAt(t *testing.T) {
 		{"7 in a minute go 8.6 s apart", minute, 101, false, 8571428571},
 		{"last", minute, 106, false, 51428571428},
 		{"burst", minute, 106, true, 0},
+		{"the last of 1,201 is due a second before the end", dense, 1200, false, 59 * time.Second},
+		{"and those before it evenly", dense, 600, false, 29500 * time.Millisecond},
 		{"without a slot", Slice{Start: start, First: 0, Rows: 7}, 6, false, 0},
 		{"without rows", Slice{Start: start, End: start.Add(time.Minute)}, 0, false, 0},
 	} {

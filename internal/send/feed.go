@@ -135,8 +135,10 @@ func (f *feed) look(l *lane, now time.Time) error {
 }
 
 // passed reports whether the cursor's slot is over: nothing more goes out of it.
-func (f *feed) passed(l *lane, c *cursor, now time.Time) bool {
-	return l.app.grid != nil && c.slice.Sliced() && !c.slice.End.After(now)
+func (f *feed) passed(l *lane, c *cursor, now time.Time) bool { return l.passed(c.slice, now) }
+
+func (l *lane) passed(s *campaign.Slice, now time.Time) bool {
+	return l.app.grid != nil && s.Sliced() && !s.End.After(now)
 }
 
 // open gives every slice that is in sight its cursor.

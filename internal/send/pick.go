@@ -141,7 +141,7 @@ func (f *feed) earliest(l *lane, now time.Time) *cursor {
 }
 
 // pickBack takes a message that the feed comes back to, unless its mark says
-// that it has gone another way meanwhile. It returns how many were taken.
+// that it has gone another way meanwhile or its slot has passed. It returns how many were taken.
 func (l *lane) pickBack(f *feed, b back, budget *int, now time.Time) (int, error) {
 	ch, err := f.chunk(l, b.row/campaign.ChunkRows, budget)
 	if err != nil {
@@ -159,9 +159,13 @@ func (l *lane) pickBack(f *feed, b back, budget *int, now time.Time) (int, error
 	if m.Outcome() != want || b.retry && m.Attempts() != int(b.attempts) {
 		return 0, nil
 	}
-	due := f.route.dueOf(b.row, l.app.burst)
-	if due.IsZero() {
-		due = f.run.s.ScheduledAt
+	due := f.run.s.ScheduledAt
+	if slice := f.route.sliceOf(b.row); slice != nil {
+		if !b.retry && b.message == 1 && l.passed(slice, now) {
+			f.stuck = true // it was given back, and its slot has passed meanwhile: it is sliced again
+			return 0, nil
+		}
+		due = slice.DueAt(b.row, l.app.burst)
 	}
 	if due.After(now) {
 		// The clock was set back since the recipient's first message went out.
@@ -204,11 +208,15 @@ func (l *lane) take(f *feed, ch *chunk, i uint32, number int, due, from int64) (
 	return 1, nil
 }
 
-// commit has the group's attempts written into the books. Only then are its
-// parcels the lane's to hand out; if that fails nothing of it is, and all is as before.
+// commit has the group's attempts written into the books, and the results that
+// have come in since the last time with them: one sync for both. Only then are the
+// group's parcels the lane's to hand out; if it fails nothing of it is, and
+// all is as before but for the results, which wait for the next try.
 func (l *lane) commit(ctx context.Context) error {
 	g := &l.group
-	if g.count+len(g.settled) == 0 {
+	l.takeUp()
+	if g.count+len(g.settled)+len(l.outcomes) == 0 {
+		l.letGo() // refused ones have nothing to record
 		return nil
 	}
 	at := l.d.now()
@@ -224,7 +232,10 @@ func (l *lane) commit(ctx context.Context) error {
 	for i := range g.settled {
 		entry(&g.settled[i], g.settled[i].outcome, g.settled[i].counted)
 	}
-	failpoint.At(failpoint.AttemptsPicked)
+	g.entries = append(g.entries, l.outcomes...)
+	if g.count > 0 {
+		failpoint.At(failpoint.AttemptsPicked)
+	}
 	began := time.Now()
 	err := l.d.book.Commit(context.WithoutCancel(ctx), g.entries)
 	l.pace.committed(time.Since(began))
@@ -233,7 +244,10 @@ func (l *lane) commit(ctx context.Context) error {
 		l.undo()
 		return err
 	}
-	failpoint.At(failpoint.AttemptsCommitted)
+	if g.count > 0 {
+		failpoint.At(failpoint.AttemptsCommitted)
+	}
+	l.recorded()
 	for _, p := range g.parcels {
 		p.driver = l.driver.take()
 		p.seal()

@@ -200,12 +200,12 @@ func (it *itinerary) passed(now time.Time) bool {
 	return false
 }
 
-// dueOf is when the row's recipient is due; zero if no slice holds it.
-func (it *itinerary) dueOf(row uint32, burst bool) time.Time {
+// sliceOf is the slice that holds the row, nil if none does.
+func (it *itinerary) sliceOf(row uint32) *campaign.Slice {
 	for i := len(it.slices) - 1; i >= 0; i-- {
 		if s := &it.slices[i]; row >= s.First && row-s.First < s.Rows {
-			return s.DueAt(row, burst)
+			return s
 		}
 	}
-	return time.Time{}
+	return nil
 }
