@@ -33,6 +33,56 @@ func TestSecondSlots(t *testing.T) {
 	})
 }
 
+// TestDenseSlotsLoseNothing: a thousand a second, every slot full, and each goes in its own
+// slot: what was due in a slot's last moments isn't missed and put off.
+func TestDenseSlotsLoseNothing(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", `enabled = true, slot = "1s", capacity = 1000`), func(t *testing.T, w *world) {
+		w.up()
+		w.take("dense", 10_000, "scheduleAt", at(12, 0))
+		before := planned(w.report("dense"))
+		w.until(at(12, 0).Add(20 * time.Second))
+		w.sentOf("dense", 10_000, 0)
+		w.want("sent as planned", slotted(w.of("dense"), time.Second), before)
+		w.laws(map[int64]int{1: 1000}, map[int64]time.Duration{1: time.Second})
+	})
+}
+
+// TestHeldUntilTheSlotsPassed: what the channel's hold gave back is planned again like
+// the rest of its slot, even if all of the slot was on its way.
+func TestHeldUntilTheSlotsPassed(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", `enabled = true, slot = "1m", capacity = 30, pacing = "burst"`)+"concurrency = 64\n", func(t *testing.T, w *world) {
+		w.answer = func(m *send.Message) send.Result {
+			if w.now().Before(at(12, 20)) {
+				return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: "the token is revoked"}
+			}
+			return send.Result{Verdict: send.VerdictSent}
+		}
+		w.up()
+		w.take("held", 30, "scheduleAt", at(12, 0))
+		w.until(at(12, 40))
+		w.sentOf("held", 30, 0)
+		tried := w.of("held")
+		first := map[string]int{}
+		for _, s := range tried {
+			if s.verdict == send.VerdictSent {
+				first[clock(s.wall.Truncate(time.Minute))]++
+			}
+		}
+		for slot, n := range first {
+			if n > 30 {
+				t.Errorf("%d in the slot of %s, which holds 30", n, slot)
+			}
+		}
+		reserved, err := w.running.store.Reserved(1, time.Minute, at(12, 0).Unix()/60, 40)
+		w.check(err)
+		for i, n := range reserved {
+			if sent := first[clock(at(12, i))]; int(n) < sent {
+				t.Errorf("%d are sent in slot %d, where %d are booked", sent, i, n)
+			}
+		}
+	})
+}
+
 // TestBurst: a slot's messages go at its start, in T's slot at T.
 func TestBurst(t *testing.T) {
 	story(t, at(9, 0), shop(1, "", tenMinutes+`, pacing = "burst"`), func(t *testing.T, w *world) {
