@@ -65,7 +65,7 @@ func (c *Campaigns) Find(application, id int64) (*campaign.Campaign, string, err
 	why := fmt.Sprintf("application %d has no campaign %d", application, id)
 	if len(others) > 0 {
 		slices.Sort(others)
-		why += "; it has " + strings.Trim(strings.Join(strings.Fields(fmt.Sprint(others)), ", "), "[]")
+		why += "; it has " + listed(slices.Compact(others))
 	}
 	if broken.Count > 0 {
 		why += "; a campaign file can't be read, so ask the operator to run \"campaignd doctor\""

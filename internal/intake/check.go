@@ -231,13 +231,25 @@ func (c *Checker) campaign(p *Parts, in *config.Inbox, f *Finding) (*campaign.Ca
 
 // applicationIDs are those that the inbox may send for: of others a partner learns nothing.
 func (c *Checker) applicationIDs(in *config.Inbox) string {
-	var ids []string
+	var ids []int64
 	for _, a := range c.Config.Applications {
 		if in.Allows(a.ID) {
-			ids = append(ids, fmt.Sprint(a.ID))
+			ids = append(ids, a.ID)
 		}
 	}
-	return strings.Join(ids, ", ")
+	return listed(ids)
+}
+
+// listed is numbers as a message shows them: 1, 2.
+func listed(ids []int64) string {
+	var b strings.Builder
+	for i, id := range ids {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprint(&b, id)
+	}
+	return b.String()
 }
 
 // channels compiles the campaign for every channel of the application that it allows.

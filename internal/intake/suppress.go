@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/plan/roster"
 	"campaignd/internal/plan/sheet"
 	"campaignd/internal/safeio"
 	"campaignd/internal/store"
@@ -56,11 +58,20 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 	if err := MakeFolders(c.Inbox); err != nil {
 		return err
 	}
+	name := "application"
+	if len(applications) > 1 {
+		name += "s"
+	}
 	place := filepath.Join(c.Inbox, doneFolder, fmt.Sprintf("%s.%s", c.File.Name, in.now().UTC().Format("20060102T150405Z")))
 	if err := safeio.WriteFile(place+".report.txt", 0o644, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%d opt-outs taken in, %d of them new; they hold from now on.\n", rows, added)
+		_, err := fmt.Fprintf(w, "%s taken in; they hold from now on, for %s %s.\n", amount(int64(rows), "opt-out"), name, listed(applications))
+		if problems.Count > 0 && err == nil {
+			_, err = fmt.Fprintf(w, "\nNot taken in, or doubtful (%d); mend them and drop them in another list:\n", problems.Count)
+		}
 		for _, p := range problems.List {
-			_, err = fmt.Fprintf(w, "%s\n", p)
+			if err == nil {
+				_, err = fmt.Fprintf(w, "  %s\n", p)
+			}
 		}
 		return err
 	}); err != nil {
@@ -82,6 +93,11 @@ func ImportSuppressions(ctx context.Context, st *store.Store, f *os.File, name s
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return 0, 0, problems, err
+	}
+	if info.Unterminated {
+		defer func() {
+			problems.Addf(name, int(info.Lines), 0, "", "the last line has no end: if the upload was cut, put the whole list again")
+		}()
 	}
 	reader, problems, err := sheet.NewReader(f, *info, sheet.Options{File: name, Wanted: []string{"contactCode"}})
 	if err != nil || problems.Count > 0 || reader == nil {
@@ -114,16 +130,18 @@ func ImportSuppressions(ctx context.Context, st *store.Store, f *os.File, name s
 		}
 		for i := range batch.Len() {
 			if fault, _ := batch.Fault(i); fault != sheet.FaultNone {
-				problems.Addf(name, int(batch.Line(i)), 0, "", "is not a row of this file")
+				problems.Addf(name, int(batch.Line(i)), 0, "", "has other cells than the header, or a stray quote")
 				continue
 			}
-			one := store.Suppression{ContactCode: strings.TrimSpace(string(batch.Cell(i, code))), Source: source}
+			// Trimmed as a drop's are, or the two would never meet.
+			contact := bytes.Trim(batch.Cell(i, code), " ")
+			if reason := roster.ContactReason(contact); reason != "" {
+				problems.Addf(name, int(batch.Line(i)), 0, "contactCode", "%s", reason)
+				continue
+			}
+			one := store.Suppression{ContactCode: string(contact), Source: source}
 			if channel >= 0 {
 				one.ChannelType = strings.TrimSpace(string(batch.Cell(i, channel)))
-			}
-			if one.ContactCode == "" {
-				problems.Addf(name, int(batch.Line(i)), 0, "contactCode", "is empty")
-				continue
 			}
 			rows++
 			for _, application := range applications {

@@ -57,6 +57,10 @@ func cells(n int) string {
 	return fmt.Sprintf("%d cells", n)
 }
 
+// ContactReason is why nothing can be sent to contact; "" if it can. It is for lists of
+// contacts that are no drop, such as opt-outs: what could be sent to nobody keeps nobody from being sent to.
+func ContactReason(contact []byte) string { return contactReason(contact) }
+
 // contactReason is why contact can't be sent to; "" if it can.
 func contactReason(contact []byte) string {
 	switch {

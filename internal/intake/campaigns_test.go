@@ -1,0 +1,146 @@
+package intake
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"campaignd/internal/campaign"
+)
+
+func TestCampaignsAreReadAgain(t *testing.T) {
+	r := newRig(t, "", "")
+	c := NewCampaigns(r.config.CampaignsDir)
+	find := func() *campaign.Campaign {
+		t.Helper()
+		found, why, err := c.Find(1, 7)
+		if err != nil || found == nil {
+			t.Fatal(why, err)
+		}
+		return found
+	}
+	first := find()
+	if find() != first {
+		t.Error("read again without a change")
+	}
+	file := filepath.Join(r.config.CampaignsDir, "7.json")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.write(file, strings.Replace(string(text), `"a"`, `"b"`, 1)) // the same size
+	if err := os.Chtimes(file, time.Time{}, time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if got := find().Title; got != "b" {
+		t.Errorf("the title is %q", got)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if found, why, err := c.Find(1, 7); found != nil || err != nil || why != "application 1 has no campaign 7; it has 8" {
+		t.Error(found, why, err)
+	}
+}
+
+func TestCampaignsThatCantBeUsed(t *testing.T) {
+	r := newRig(t, "", "")
+	text, err := os.ReadFile(filepath.Join(r.config.CampaignsDir, "7.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.campaign("twice.json", string(text))
+	r.campaign("broken.json", `{"id": 30,`)
+	r.campaign("large.json", strings.Repeat(" ", maxDocument+1))
+	r.campaign(".hidden.json", "{")
+	r.campaign("notes.txt", "{")
+	for _, err := range []error{
+		unix.Mkfifo(filepath.Join(r.config.CampaignsDir, "fifo.json"), 0o644),
+		os.Symlink("nowhere", filepath.Join(r.config.CampaignsDir, "link.json")),
+		os.Mkdir(filepath.Join(r.config.CampaignsDir, "folder.json"), 0o755),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := NewCampaigns(r.config.CampaignsDir)
+	all, broken, err := c.All()
+	if err != nil || len(all) != 3 || broken.Count != 5 {
+		t.Errorf("%d campaigns, %v, %v", len(all), broken.List, err)
+	}
+	if _, why, err := c.Find(1, 7); err != nil || why != "campaign 7 of application 1 is defined twice, in 7.json and twice.json; ask the operator to remove one" {
+		t.Error(why, err)
+	}
+	if _, why, err := c.Find(1, 30); err != nil || !strings.Contains(why, "it has 7, 8; a campaign file can't be read, so ask the operator") {
+		t.Error(why, err)
+	}
+	if _, _, err := NewCampaigns(filepath.Join(r.dir, "nowhere")).Find(1, 7); err == nil {
+		t.Error("a folder that isn't there is read")
+	}
+}
+
+// A folder of campaigns that can't be read is the machine's fault: the drop waits.
+func TestCampaignsFolderAway(t *testing.T) {
+	r := newRig(t, "", "")
+	away := r.config.CampaignsDir + ".away"
+	if err := os.Rename(r.config.CampaignsDir, away); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.drop("spring", goodCSV, goodLayout, goodSidecar); s.State != campaign.StateChecking {
+		t.Fatalf("%+v", s)
+	}
+	r.again()
+	if err := os.Rename(away, r.config.CampaignsDir); err != nil {
+		t.Fatal(err)
+	}
+	r.again()
+	if s := r.newest("spring"); s.State != campaign.StateScheduled || len(r.sendings()) != 1 {
+		t.Errorf("%+v", s)
+	}
+	r.balanced()
+}
+
+func TestOpenFiles(t *testing.T) {
+	r := newRig(t, "", "")
+	r.put("spring", goodCSV, goodLayout, goodSidecar)
+	r.put("winter", goodCSV, "", "")
+	r.write(filepath.Join(r.inbox, "spring.CSV"), goodCSV)
+	r.write(filepath.Join(r.inbox, "notes.txt"), "")
+	if err := unix.Mkfifo(filepath.Join(r.inbox, "fifo.csv"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("spring.csv", filepath.Join(r.inbox, "link.csv")); err != nil {
+		t.Fatal(err)
+	}
+	for files, want := range map[string]string{
+		"spring.schedule.json spring.csv spring.layout.json": "",
+		"link.csv":                      "",
+		"spring.csv winter.csv":         "two files that end in .csv",
+		"spring.csv spring.CSV":         "two files that end in .csv",
+		"winter.csv spring.layout.json": `"winter" and "spring" are two drops`,
+		"notes.txt":                     `"notes.txt" is no part of a drop`,
+		".csv":                          `".csv" is no part of a drop`,
+		"fifo.csv":                      "is not a regular file",
+		"spring.csv absent.layout.json": `are two drops`,
+		"absent.csv":                    "no such file",
+	} {
+		var paths []string
+		for _, f := range strings.Fields(files) {
+			paths = append(paths, filepath.Join(r.inbox, f))
+		}
+		p, err := OpenFiles(paths)
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%s: %v", files, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: %v, want %q", files, err, want)
+		}
+		if p != nil {
+			p.Close()
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package intake
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/store"
+)
+
+// optOuts are those in the store, as application/channel/contact.
+func (r *rig) optOuts() []string {
+	r.t.Helper()
+	var list []string
+	if err := r.store.EachSuppression(0, func(s store.Suppression) error {
+		list = append(list, fmt.Sprintf("%d/%s/%s", s.ApplicationID, s.ChannelType, s.ContactCode))
+		return nil
+	}); err != nil {
+		r.t.Fatal(err)
+	}
+	return list
+}
+
+// doneReport is the report beside a list of opt-outs in done/.
+func (r *rig) doneReport(file string) string {
+	r.t.Helper()
+	for name, text := range r.tree(doneFolder) {
+		if strings.HasPrefix(name, file+".") && strings.HasSuffix(name, ".report.txt") {
+			return text
+		}
+	}
+	r.t.Fatalf("no report of %s\n%s", file, r.log)
+	return ""
+}
+
+func TestSuppressLists(t *testing.T) {
+	for name, c := range map[string]struct {
+		inbox, csv string
+		want       []string
+		says       string // in the report in done/, or, after a !, in failed/
+	}{
+		"every channel":  {"application = 1", "contactCode\n34666777888\n 34666555666 \n", []string{"1//34666555666", "1//34666777888"}, "2 opt-outs taken in; they hold from now on, for application 1."},
+		"one channel":    {"application = 1", "channelType;contactCode;why\nsms;1;asked\n;2;asked\n", []string{"1//2", "1/sms/1"}, "2 opt-outs"},
+		"allowed":        {"allow_applications = [2]", "contactCode\n1\n", []string{"2//1"}, "1 opt-out taken in; they hold from now on, for application 2."},
+		"all":            {"", "contactCode\n1\n", []string{"1//1", "2//1"}, "1 opt-out taken in; they hold from now on, for applications 1, 2."},
+		"twice":          {"application = 1", "contactCode\n1\n1\n", []string{"1//1"}, "2 opt-outs taken in"},
+		"bad rows":       {"application = 1", "contactCode,channelType\n1,\n,sms\n2\n3,\n", []string{"1//1", "1//3"}, "x.suppress.csv:3: contactCode: the contactCode is empty\n  x.suppress.csv:4: "},
+		"no column":      {"application = 1", "phone\n1\n", nil, "!contactCode: no such column; there are: phone"},
+		"empty":          {"application = 1", "", nil, "!the file is empty"},
+		"unclosed quote": {"application = 1", "contactCode\n\"1\n", nil, "!x.suppress.csv:2:1: the quote here is never closed"},
+		"ruined":         {"application = 1", "contactCode\n1\n3.46668E+10\n", []string{"1//1"}, "x.suppress.csv:3: contactCode: a spreadsheet ruined the number"},
+		"cut":            {"application = 1", "contactCode\n1\n34", []string{"1//1", "1//34"}, "the last line has no end"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, c.inbox, "")
+			r.control("x.suppress.csv", c.csv)
+			if diff := cmp.Diff(c.want, r.optOuts()); diff != "" {
+				t.Error(diff)
+			}
+			if says, failed := strings.CutPrefix(c.says, "!"); failed {
+				has(t, r.failedControl("x.suppress.csv"), says)
+			} else {
+				has(t, r.doneReport("x.suppress.csv"), says)
+			}
+			if diff := cmp.Diff([]string{acceptedFolder, doneFolder, failedFolder}, r.names("")); diff != "" {
+				t.Error(diff)
+			}
+			if strings.Contains(r.log.String(), "34666777888") {
+				t.Error("contact data in the log")
+			}
+		})
+	}
+}
+
+// A long list goes into the store in several transactions.
+func TestLongSuppressList(t *testing.T) {
+	r := newRig(t, "application = 1", "")
+	var b strings.Builder
+	b.WriteString("contactCode\n")
+	for i := range 3*suppressGroup + 1 {
+		fmt.Fprintf(&b, "%d\n", i)
+	}
+	r.control("x.suppress.csv", b.String())
+	if n := len(r.optOuts()); n != 3*suppressGroup+1 {
+		t.Errorf("%d opt-outs", n)
+	}
+	f, err := os.Open(filepath.Join(r.dir, "campaigns"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, _, _, err := ImportSuppressions(t.Context(), r.store, f, "a folder", []int64{1}, "test"); err == nil {
+		t.Error("a folder is read")
+	}
+}
