@@ -42,7 +42,7 @@ type Dispatcher struct {
 	cut     context.CancelFunc
 	give    context.Context // ends when nothing is retried any more
 	giveUp  context.CancelFunc
-	loops   sync.WaitGroup // lanes and their recorders
+	loops   sync.WaitGroup // lanes
 	workers sync.WaitGroup
 	steps   sync.WaitGroup // short work on one sending: load, replan, conclude, hold
 
@@ -117,10 +117,8 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	d.stopping.Store(true)
 	d.mu.Lock()
 	d.running = false
-	for _, l := range d.lanes {
-		l.nudge()
-	}
 	d.mu.Unlock()
+	d.nudge()
 	ended := make(chan struct{})
 	go func() {
 		d.steps.Wait()
@@ -145,15 +143,24 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		}
 		if limit.act != nil {
 			limit.act()
+			d.nudge()
 		}
 	}
 	return fmt.Errorf("stop sending: a channel's driver did not give up in time; its messages count as in flight")
 }
 
+// nudge wakes every lane.
+func (d *Dispatcher) nudge() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, l := range d.lanes {
+		l.nudge()
+	}
+}
+
 // start starts a lane. d.mu is held.
 func (d *Dispatcher) start(ctx context.Context, l *lane) {
 	d.loops.Go(func() { l.loop(ctx) })
-	d.loops.Go(l.recorder)
 }
 
 // Kick says that something new may be due: accepted, or to be sent again.

@@ -23,30 +23,33 @@ type laneApp struct {
 	grid  *plan.Grid
 }
 
-// lane is one channel of an application at work. One goroutine, loop, picks
-// messages, has their attempts recorded and gives them to the workers; another,
-// recorder, writes the results. What is not said to be shared is loop's alone.
+// lane is one channel of an application at work. Its one goroutine, loop, picks
+// messages, has their attempts recorded, gives them to the workers and takes back
+// their results, which it records in one commit with the next attempts, while
+// the workers go on. What is not said to be shared is loop's alone.
 type lane struct {
 	d    *Dispatcher
 	id   int64 // of its application
 	name string
 	app  laneApp
 
-	feeds   []*feed
-	leaving []*feed // halted, with something in flight
-	turn    int     // index of the feed that was picked from last
-	carry   int     // what that one's turn still holds, cut short by the end of the group
-	group   group
-	queued  []*parcel // recorded attempts that wait for their tokens
-	door    door
-	driver  *driver
-	sick    int       // commits of attempts that failed in a row
-	sickEnd time.Time // nothing is tried before
-	picked  time.Time // when the last group was
-	roomAt  time.Time // since when a group could be made but was worth waiting for
-	idleAt  time.Time // since when there has been nothing to do
-	moved   bool      // the last pick took or passed over something
-	asProbe bool      // the next group is the one message that a shut valve allows
+	feeds    []*feed
+	leaving  []*feed // halted, with something in flight
+	turn     int     // index of the feed that was picked from last
+	carry    int     // what that one's turn still holds, cut short by the end of the group
+	group    group
+	queued   []*parcel        // recorded attempts that wait for their tokens
+	results  []*parcel        // with results that are decided, but not in the books
+	outcomes []campaign.Entry // of those
+	door     door
+	driver   *driver
+	sick     int       // commits of attempts that failed in a row
+	sickEnd  time.Time // nothing is tried before
+	picked   time.Time // when the last group was
+	waitsAt  time.Time // since when there is a group, but one worth waiting for more
+	idleAt   time.Time // since when there has been nothing to do
+	moved    bool      // the last pick took or passed over something
+	asProbe  bool      // the next group is the one message that a shut valve allows
 
 	// Shared.
 	gate       sync.RWMutex // held for reading from a look at run.halted to the act; see run.barrier
@@ -58,14 +61,12 @@ type lane struct {
 	settings   atomic.Pointer[Lane] // as configured
 	unrecorded atomic.Int64         // messages marked, result not recorded
 	crowdNow   atomic.Int64         // len(feeds)
-	results    chan *parcel
-	recorded   chan struct{} // closed when the recorder has ended
+	tray       tray
 	wake       chan struct{}
 	configured *driver // the driver of the last Configure, guarded by Dispatcher.mu
 
 	mu      sync.Mutex // guards what follows
 	arrived []*feed
-	done    []*parcel
 	renewed *newSettings
 	retired bool // the channel is gone from the configuration
 }
@@ -78,8 +79,7 @@ type newSettings struct {
 }
 
 func newLane(d *Dispatcher, application int64, name string) *lane {
-	return &lane{d: d, id: application, name: name, hands: newHands(), results: make(chan *parcel, 64),
-		recorded: make(chan struct{}), wake: make(chan struct{}, 1)}
+	return &lane{d: d, id: application, name: name, hands: newHands(), wake: make(chan struct{}, 1)}
 }
 
 // nudge has loop look at everything again.
@@ -97,14 +97,6 @@ func (l *lane) batch() int { return int(l.batchOf.Load()) }
 func (l *lane) attach(f *feed) {
 	l.mu.Lock()
 	l.arrived = append(l.arrived, f)
-	l.mu.Unlock()
-	l.nudge()
-}
-
-// post brings recorded parcels back.
-func (l *lane) post(parcels []*parcel) {
-	l.mu.Lock()
-	l.done = append(l.done, parcels...)
 	l.mu.Unlock()
 	l.nudge()
 }
@@ -152,16 +144,14 @@ func (l *lane) loop(ctx context.Context) {
 		}
 	}
 	l.hands.dismiss()
-	close(l.results)
-	<-l.recorded
 	l.driver.release()
 }
 
 // drain takes in what others left for the loop; true if the lane is at its end.
 func (l *lane) drain(ctx context.Context) bool {
 	l.mu.Lock()
-	arrived, done, renewed, retired := l.arrived, l.done, l.renewed, l.retired
-	l.arrived, l.done, l.renewed = nil, nil, nil
+	arrived, renewed, retired := l.arrived, l.renewed, l.retired
+	l.arrived, l.renewed = nil, nil
 	l.mu.Unlock()
 	if renewed != nil {
 		l.app, l.door = renewed.app, renewed.door
@@ -172,9 +162,6 @@ func (l *lane) drain(ctx context.Context) bool {
 			l.driver = renewed.driver
 			l.batchOf.Store(int64(max(1, l.driver.Batch())))
 		}
-	}
-	for _, p := range done {
-		l.returned(p)
 	}
 	now := l.d.now()
 	for _, f := range arrived {

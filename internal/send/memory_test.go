@@ -230,12 +230,14 @@ func (m *memory) Commit(_ context.Context, entries []campaign.Entry) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	op := "results"
-	if len(entries) > 0 && entries[0].Outcome == campaign.InFlight {
-		op = "attempts"
-	}
-	if err := m.err(op); err != nil {
-		return err
+	for _, e := range entries {
+		op := "results"
+		if e.Outcome == campaign.InFlight {
+			op = "attempts"
+		}
+		if err := m.err(op); err != nil {
+			return err
+		}
 	}
 	m.commits++
 	var refused campaign.Refused

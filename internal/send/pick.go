@@ -208,11 +208,15 @@ func (l *lane) take(f *feed, ch *chunk, i uint32, number int, due, from int64) (
 	return 1, nil
 }
 
-// commit has the group's attempts written into the books. Only then are its
-// parcels the lane's to hand out; if that fails nothing of it is, and all is as before.
+// commit has the group's attempts written into the books, and the results that
+// have come in since the last time with them: one sync for both. Only then are the
+// group's parcels the lane's to hand out; if it fails nothing of it is, and
+// all is as before but for the results, which wait for the next try.
 func (l *lane) commit(ctx context.Context) error {
 	g := &l.group
-	if g.count+len(g.settled) == 0 {
+	l.takeUp()
+	if g.count+len(g.settled)+len(l.outcomes) == 0 {
+		l.letGo() // refused ones have nothing to record
 		return nil
 	}
 	at := l.d.now()
@@ -228,7 +232,10 @@ func (l *lane) commit(ctx context.Context) error {
 	for i := range g.settled {
 		entry(&g.settled[i], g.settled[i].outcome, g.settled[i].counted)
 	}
-	failpoint.At(failpoint.AttemptsPicked)
+	g.entries = append(g.entries, l.outcomes...)
+	if g.count > 0 {
+		failpoint.At(failpoint.AttemptsPicked)
+	}
 	began := time.Now()
 	err := l.d.book.Commit(context.WithoutCancel(ctx), g.entries)
 	l.pace.committed(time.Since(began))
@@ -237,7 +244,10 @@ func (l *lane) commit(ctx context.Context) error {
 		l.undo()
 		return err
 	}
-	failpoint.At(failpoint.AttemptsCommitted)
+	if g.count > 0 {
+		failpoint.At(failpoint.AttemptsCommitted)
+	}
+	l.recorded()
 	for _, p := range g.parcels {
 		p.driver = l.driver.take()
 		p.seal()

@@ -1,7 +1,6 @@
 package send
 
 import (
-	"context"
 	"strings"
 	"time"
 
@@ -9,73 +8,46 @@ import (
 	"campaignd/internal/failpoint"
 )
 
-// linger is how long a group may wait for more to join it while more are sure to come.
-const linger = time.Millisecond
-
-// recorder gathers results and writes them into the books in groups, while the
-// workers go on sending. It is the only one to write results of its lane.
-func (l *lane) recorder() {
-	defer close(l.recorded)
-	var parcels []*parcel
-	var entries []campaign.Entry
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for first := range l.results {
-		parcels = append(parcels[:0], first)
-		parcels = l.gather(parcels, timer)
-		entries = entries[:0]
-		for _, p := range parcels {
-			entries = l.decide(p, entries)
-		}
+// takeUp decides on the results that have come in. They stay in l.results until
+// they are in the books.
+func (l *lane) takeUp() {
+	decided := len(l.results)
+	l.results = l.tray.take(l.results)
+	for _, p := range l.results[decided:] {
+		l.outcomes = l.decide(p, l.outcomes)
+	}
+	if len(l.results) > 0 {
 		failpoint.At(failpoint.ResultsDecided)
-		if l.d.persist("record results", func() error {
-			return l.d.book.Commit(context.WithoutCancel(l.d.sendCtx), entries)
-		}) {
-			l.count(entries)
-		}
-		failpoint.At(failpoint.ResultsCommitted)
-		clear(entries)
-		l.post(parcels)
-		clear(parcels)
 	}
 }
 
-// gather adds the results that are there, and waits a moment for those that
-// are about to come: a group of half of what is on its way is worth it.
-func (l *lane) gather(parcels []*parcel, timer *time.Timer) []*parcel {
-	n := len(parcels[0].items)
-	want := int(min(l.unrecorded.Load(), int64(l.room())) / 2)
-	waiting := false
-	for n < want {
-		select {
-		case p, ok := <-l.results:
-			if !ok {
-				return parcels
-			}
-			parcels = append(parcels, p)
-			n += len(p.items)
-			continue
-		default:
-		}
-		if !waiting {
-			if l.batch() > 1 {
-				return parcels
-			}
-			waiting = true
-			timer.Reset(linger)
-		}
-		select {
-		case p, ok := <-l.results:
-			if !ok {
-				return parcels
-			}
-			parcels = append(parcels, p)
-			n += len(p.items)
-		case <-timer.C:
-			return parcels
-		}
+// recorded books the results in memory after they are on disk.
+func (l *lane) recorded() {
+	if len(l.results) == 0 {
+		return
 	}
-	return parcels
+	failpoint.At(failpoint.ResultsCommitted)
+	l.count(l.outcomes)
+	l.letGo()
+}
+
+// letGo forgets the results.
+func (l *lane) letGo() {
+	for _, p := range l.results {
+		l.returned(p)
+	}
+	clear(l.results)
+	clear(l.outcomes)
+	l.results, l.outcomes = l.results[:0], l.outcomes[:0]
+}
+
+// resultCount is how many messages' results wait to be recorded, tray apart.
+func (l *lane) resultCount() int {
+	n := 0
+	for _, p := range l.results {
+		n += len(p.items)
+	}
+	return n
 }
 
 // decide turns a parcel's answers into entries (SPEC 8).
@@ -97,11 +69,6 @@ func (l *lane) decide(p *parcel, entries []campaign.Entry) []campaign.Entry {
 			e.Provider, e.Code, e.Detail = clip(res.ProviderID, 512), clip(res.Code, 64), clip(res.Detail, 500)
 		}
 		entries = append(entries, e)
-		if res.Suppress && res.Verdict == VerdictPermanent && l.d.optedOut != nil {
-			if err := l.d.optedOut(l.id, l.name, p.msgs[i].ContactCode); err != nil {
-				l.d.log.Error("cannot add an opt-out to the list", "application", l.id, "channel", l.name, "error", err)
-			}
-		}
 	}
 	return entries
 }

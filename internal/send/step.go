@@ -10,6 +10,11 @@ import (
 // for a time of day: the wall clock may have jumped meanwhile (PITFALLS 19).
 const glance = time.Second
 
+// roomFactor times concurrency messages may be marked without their result
+// recorded where unknown ones are resent: one share with the receiver, one on its
+// way to it or into the books, so that no worker waits for a sync.
+const roomFactor = 2
+
 // rest is after how long without work a lane lets its workers go.
 const rest = 10 * time.Second
 
@@ -22,7 +27,7 @@ func (l *lane) room() int {
 	case l.batch() > 1:
 		return fewBatches * l.batch()
 	case l.settings.Load().OnUnknown == RetryUnknown:
-		return 2 * concurrency
+		return roomFactor * concurrency
 	}
 	return concurrency
 }
@@ -32,34 +37,91 @@ func (l *lane) room() int {
 func (l *lane) step(ctx context.Context) (wait time.Duration, ok bool) {
 	sleep := sleeper{}
 	mono, now := time.Now(), l.d.now()
-	if ctx.Err() != nil {
+	n := 0
+	switch {
+	case ctx.Err() != nil:
 		l.giveBackQueued()
-		return 0, false
-	}
-	l.handOut(mono, now, &sleep)
-	if len(l.feeds) == 0 {
+	case len(l.feeds) == 0:
+		l.handOut(mono, now, &sleep)
 		l.idle(mono, &sleep)
-		return sleep.result()
+	default:
+		l.handOut(mono, now, &sleep)
+		l.idleAt = time.Time{}
+		if l.refresh(now, mono) {
+			sleep.atMost(glance)
+		}
+		n = l.want(mono, now, &sleep)
 	}
-	l.idleAt = time.Time{}
-	if l.refresh(now, mono) {
-		sleep.atMost(glance)
-	}
-	if n := l.want(mono, now, &sleep); n > 0 {
+	if l.worthIt(n, mono, &sleep) {
 		if !l.markGroup(ctx, n, now, mono, &sleep) {
 			return sleep.result()
 		}
 		l.handOut(time.Now(), l.d.now(), &sleep)
-		if l.moved {
-			// There may be more at once.
-			l.group.reset()
-			l.prune()
-			return 0, true
+		l.group.reset()
+		l.prune()
+		if l.moved || n == 0 {
+			return 0, true // there may be more at once
 		}
 	}
 	l.due(mono, now, &sleep)
 	l.prune()
 	return sleep.result()
+}
+
+// linger is how long results and attempts may wait for more to join them while
+// more are sure to come: a commit costs a sync whatever its size. It is short
+// while no message waits for a worker.
+func (l *lane) linger() time.Duration {
+	if l.hands.starve() {
+		return time.Millisecond
+	}
+	return 4 * time.Millisecond
+}
+
+// worthIt reports whether there is a group to commit now: n attempts may be
+// picked, or results have come in.
+func (l *lane) worthIt(n int, mono time.Time, sleep *sleeper) bool {
+	good := int(l.limit.Load())
+	if b := l.batch(); b > 1 {
+		good = b
+	}
+	decided := l.resultCount()
+	if wait := l.sickEnd.Sub(mono); wait > 0 && l.d.give.Err() == nil {
+		l.tray.await(math.MaxInt)
+		sleep.atMost(min(wait, glance))
+		return false
+	}
+	have := decided + l.tray.await(max(good-decided, 1))
+	if have+n == 0 {
+		l.waitsAt = time.Time{}
+		if l.tray.await(1) > 0 { // one came between the two looks
+			sleep.atMost(0)
+		}
+		return false
+	}
+	onTheWay := int(l.unrecorded.Load()) - have - l.queuedCount()
+	if onTheWay <= 0 || have >= good || n >= min(good, l.pace.portion()) {
+		l.waitsAt = time.Time{}
+		return true
+	}
+	if l.waitsAt.IsZero() {
+		l.waitsAt = mono
+	}
+	if wait := l.linger() - mono.Sub(l.waitsAt); wait > 0 {
+		sleep.atMost(wait)
+		return false
+	}
+	l.waitsAt = time.Time{}
+	return true
+}
+
+// queuedCount is how many recorded attempts wait for their tokens.
+func (l *lane) queuedCount() int {
+	n := 0
+	for _, p := range l.queued {
+		n += len(p.items)
+	}
+	return n
 }
 
 // sleeper finds the shortest of several sleeps.
@@ -129,10 +191,10 @@ func (l *lane) want(mono, now time.Time, sleep *sleeper) int {
 		return 0
 	}
 	if !l.anyDue(now) {
-		l.roomAt = time.Time{}
 		return 0
 	}
-	unrecorded := l.unrecorded.Load()
+	// The results that lie there will be recorded in the same commit.
+	unrecorded := l.unrecorded.Load() - int64(l.resultCount()+l.tray.await(math.MaxInt))
 	n := l.room() - int(unrecorded)
 	allowed := l.valve.allows(mono, unrecorded)
 	l.asProbe = allowed == 1
@@ -149,10 +211,7 @@ func (l *lane) want(mono, now time.Time, sleep *sleeper) int {
 		sleep.atMost(glance) // a result will wake the lane, but a slot may pass before
 		return 0
 	}
-	queued := 0
-	for _, p := range l.queued {
-		queued += len(p.items)
-	}
+	queued := l.queuedCount()
 	tokens := l.pace.ahead(mono, queued)
 	portion := l.pace.portion()
 	if tokens <= 0 || unrecorded > 0 && tokens < portion {
@@ -161,22 +220,9 @@ func (l *lane) want(mono, now time.Time, sleep *sleeper) int {
 		}
 		return 0
 	}
-	if n = min(n, tokens); unrecorded == 0 {
-		return n
-	}
-	// A commit costs a sync whatever its size: while there is work in hand, a group is worth a moment.
-	if l.batch() > 1 && n < min(l.batch(), tokens) {
+	if n = min(n, tokens); l.batch() > 1 && unrecorded > 0 && n < min(l.batch(), tokens) {
 		sleep.atMost(glance)
 		return 0
-	}
-	if n < min(l.room()/2, portion) {
-		if l.roomAt.IsZero() {
-			l.roomAt = mono
-		}
-		if wait := linger - mono.Sub(l.roomAt); wait > 0 {
-			sleep.atMost(wait)
-			return 0
-		}
 	}
 	return n
 }
@@ -190,32 +236,36 @@ func (l *lane) anyDue(now time.Time) bool {
 	return false
 }
 
-// markGroup picks up to n messages and has their attempts recorded; false if the
-// books don't take them. Then nothing is sent, and it is tried again later.
+// markGroup picks up to n messages and has their attempts recorded, and the
+// results that lie there; false if the books don't take them. Then nothing is
+// sent, and it is tried again later.
 func (l *lane) markGroup(ctx context.Context, n int, now, mono time.Time, sleep *sleeper) bool {
 	l.gate.RLock()
-	l.pick(n, now)
+	if l.moved = false; n > 0 {
+		l.pick(n, now)
+	}
 	err := l.commit(ctx)
 	l.gate.RUnlock()
-	l.roomAt = time.Time{}
 	if err != nil {
-		if ctx.Err() == nil {
-			l.d.storeFailed("record attempts", err)
-		}
+		l.d.storeFailed("record attempts and results", err)
 		wait := min(100*time.Millisecond<<min(l.sick, 10), 10*time.Second)
 		l.sick++
 		l.sickEnd = mono.Add(wait)
-		sleep.atMost(wait)
+		sleep.atMost(min(wait, glance))
+		if l.d.give.Err() != nil && len(l.results) > 0 {
+			l.d.lost.Store(true)
+			l.letGo()
+		}
 		return false
+	}
+	if l.sick > 0 {
+		l.sick = 0
+		l.d.storeWorks()
 	}
 	if l.group.count > 0 {
 		l.picked = mono
 		if l.asProbe {
 			l.valve.probe()
-		}
-		if l.sick > 0 {
-			l.sick = 0
-			l.d.storeWorks()
 		}
 	}
 	if len(l.feeds) > crowd {

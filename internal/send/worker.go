@@ -46,7 +46,6 @@ type hands struct {
 	waiting []*parcel // first in, first out
 	workers int
 	idle    int
-	busy    int
 	leave   bool // workers end when nothing waits
 }
 
@@ -88,21 +87,14 @@ func (h *hands) next(limit int) *parcel {
 	if h.waiting = h.waiting[1:]; len(h.waiting) == 0 {
 		h.waiting = nil
 	}
-	h.busy++
 	return p
 }
 
-func (h *hands) done() {
-	h.mu.Lock()
-	h.busy--
-	h.mu.Unlock()
-}
-
-// spare reports whether fewer than limit parcels are being sent or wait for it.
-func (h *hands) spare(limit int) bool {
+// starve reports whether no parcel waits for a worker.
+func (h *hands) starve() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.busy+len(h.waiting) < limit
+	return len(h.waiting) == 0
 }
 
 // dismiss lets the workers end.
@@ -121,8 +113,9 @@ func (l *lane) work() {
 			return
 		}
 		l.send(p)
-		l.hands.done()
-		l.results <- p
+		if l.tray.put(p) {
+			l.nudge()
+		}
 	}
 }
 
@@ -217,6 +210,11 @@ func (l *lane) react(p *parcel) {
 			if limit, changed := l.pace.slow(now); changed {
 				l.d.log.Warn("the channel's provider throttles: its rate is halved and recovers step by step",
 					"application", l.id, "channel", l.name, "rate", limit)
+			}
+		}
+		if res.Suppress && res.Verdict == VerdictPermanent && l.d.optedOut != nil {
+			if err := l.d.optedOut(l.id, l.name, p.msgs[i].ContactCode); err != nil {
+				l.d.log.Error("cannot add an opt-out to the list", "application", l.id, "channel", l.name, "error", err)
 			}
 		}
 		verdict := res.Verdict
