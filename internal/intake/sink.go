@@ -143,10 +143,14 @@ func (k *storeSink) keepRejected() error {
 	failpoint.At(failpoint.RejectedWritten)
 	final := filepath.Join(folder(k.s), report.RejectedFile)
 	// One left by a check that a crash cut off; this one replaces it.
-	if err := os.Remove(final); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	err = os.Remove(final)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = safeio.Move(f.Name(), final)
 	}
-	return safeio.Move(f.Name(), final)
+	if err != nil {
+		_ = os.Remove(f.Name()) // gone already where only the folder's sync failed; the check is done again
+	}
+	return err
 }
 
 // discard drops a rejected.csv that isn't kept.
