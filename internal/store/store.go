@@ -19,6 +19,7 @@ type Options struct {
 	Timeout         time.Duration // how long to wait for another holder of the file; 0: 1s
 	InitialMmapSize int           // address space mapped at once, about twice what is expected; 0: 1 GiB
 	Gather          time.Duration // how long a commit may wait for others to join, when others did the last time; 0: 500us
+	Trouble         func(error)   // told of a commit that failed and was made good; nil: nobody is
 	NoSync          bool          // for the power-cut test alone: commits don't reach the disk
 }
 
@@ -161,6 +162,9 @@ func (s *Store) settle(id int, cause error) error {
 	if err := s.db.Update(func(*bbolt.Tx) error { return nil }); err != nil {
 		s.broken = true
 		return errors.Join(cause, err)
+	}
+	if s.opts.Trouble != nil {
+		s.opts.Trouble(cause)
 	}
 	return nil
 }
