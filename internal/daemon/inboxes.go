@@ -101,3 +101,14 @@ func (m *inboxes) counts() map[string]watch.Counts {
 	}
 	return all
 }
+
+// waits is what waits in each watched inbox, and for what.
+func (m *inboxes) waits() map[string][]watch.Wait {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := map[string][]watch.Wait{}
+	for path, w := range m.running {
+		all[path] = w.watcher.Waits()
+	}
+	return all
+}

@@ -58,7 +58,7 @@ func (d *Daemon) Status(context.Context) (control.Status, error) {
 }
 
 func (d *Daemon) inboxStatus(c *config.Config) []control.Inbox {
-	counts := d.inboxes.counts()
+	counts, waits := d.inboxes.counts(), d.inboxes.waits()
 	checking := map[string]int{}
 	if heads, err := d.store.Sendings(store.Filter{States: []campaign.State{campaign.StateChecking}}); err == nil {
 		for _, s := range heads {
@@ -70,10 +70,14 @@ func (d *Daemon) inboxStatus(c *config.Config) []control.Inbox {
 		n := counts[in.Path]
 		one := control.Inbox{Path: in.Path, Waiting: n.Pending, Checking: checking[in.Path], Others: n.Foreign + n.BadNames,
 			LastScan: n.LookedAt.UTC(), Problem: n.Err}
+		for _, w := range waits[in.Path] {
+			one.Waits = append(one.Waits, control.Wait{Name: w.Name, Reason: w.Reason, Since: w.Since.UTC()})
+		}
 		for _, w := range d.intake.Waits(in.Path) {
 			one.Waits = append(one.Waits, control.Wait{Name: w.Name, Reason: w.Reason, Since: w.Since.UTC()})
 			one.Waiting++
 		}
+		slices.SortStableFunc(one.Waits, func(a, b control.Wait) int { return a.Since.Compare(b.Since) })
 		list = append(list, one)
 	}
 	return list

@@ -50,8 +50,9 @@ type Watcher struct {
 	dueAt     time.Duration // earliest due of all items
 	restUntil time.Duration
 
-	mu     sync.Mutex // guards counts
+	mu     sync.Mutex // guards counts, waits
 	counts Counts
+	waits  []Wait
 }
 
 // told is what was logged and is not said again until it changes.
@@ -178,15 +179,17 @@ func (w *Watcher) rescan(now time.Time) time.Duration {
 	return next.Sub(now)
 }
 
-// plan finds out when the next item is due, and counts them.
+// plan finds out when the next item is due, counts the items, and notes what they wait for.
 func (w *Watcher) plan() {
 	w.dueAt = never
 	pending, ready, troubled := 0, 0, 0
+	var waiting oldest
 	for _, it := range w.items {
 		w.dueAt = min(w.dueAt, it.due)
 		switch it.last {
 		case stepWait, stepSettled:
 			pending++
+			waiting.add(it)
 		case stepReady, stepControl:
 			ready++
 		case stepIncomplete, stepRefused:
@@ -196,6 +199,7 @@ func (w *Watcher) plan() {
 	w.setCounts(func(c *Counts) {
 		c.Pending, c.Ready, c.Troubled, c.Events = pending, ready, troubled, w.hints != nil
 	})
+	w.noteWaits(waiting.items)
 }
 
 // counted notes what a full look has found.

@@ -36,14 +36,14 @@ func paceOf(p control.Pace, l look) paceChart {
 	seconds := p.Step.Seconds()
 	c := paceChart{
 		Peak: rate(float64(most) / seconds), Mean: rate(float64(all) / (seconds * float64(len(p.Steps)))),
-		From: l.moment(p.Start), Until: l.moment(p.Start.Add(time.Duration(len(p.Steps)) * p.Step)),
+		From: l.step(p.Start, p.Step), Until: l.step(p.Start.Add(time.Duration(len(p.Steps))*p.Step), p.Step),
 	}
 	c.Label = fmt.Sprintf("Messages over time, from %s to %s: at most %s, %s on average", c.From.Text, c.Until.Text, c.Peak, c.Mean)
 	width := canvasWidth / float64(max(len(p.Steps), 12))
 	for i, s := range p.Steps {
 		sent, other := canvasHeight*float64(s.Sent)/float64(most), canvasHeight*float64(s.Other)/float64(most)
 		x, w := float64(i)*width, width*0.86
-		title := fmt.Sprintf("%s: %s sent", l.moment(p.Start.Add(time.Duration(i)*p.Step)).Text, count(s.Sent))
+		title := fmt.Sprintf("%s: %s sent", l.step(p.Start.Add(time.Duration(i)*p.Step), p.Step).Text, count(s.Sent))
 		if s.Other > 0 {
 			title += fmt.Sprintf(", %s not", count(s.Other))
 			c.Boxes = append(c.Boxes, boxOf(x, canvasHeight-sent-other, w, other, "failed", title))
@@ -57,14 +57,13 @@ func paceOf(p control.Pace, l look) paceChart {
 
 // sliceChart is how a sending is spread over its slots.
 type sliceChart struct {
-	Boxes  []box
-	From   moment
-	Until  moment
-	Most   string
-	Label  string
-	Rows   []sliceRow
-	More   int    // slices that the table leaves out
-	Single string // in words, where there are no slots
+	Boxes []box
+	From  moment
+	Until moment
+	Most  string
+	Label string
+	Rows  []sliceRow
+	More  int // slices that the table leaves out
 }
 
 type sliceRow struct {
@@ -83,8 +82,7 @@ func slicesOf(s control.Details, l look) sliceChart {
 	sliced := 0
 	for _, one := range s.Slices {
 		if one.End.IsZero() {
-			c.Single = fmt.Sprintf("Not sliced: %s due from %s on.", of(one.Recipients, "recipient"), l.moment(one.Start).Text)
-			continue
+			continue // not sliced
 		}
 		if sliced == 0 || one.Start.Before(from) {
 			from = one.Start

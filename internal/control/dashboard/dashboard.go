@@ -107,7 +107,6 @@ type view struct {
 	Data    any
 	Regions []region
 	Visit   control.Visit
-	Zone    string
 }
 
 // region is a list of parts in an element with the attribute data-region.
@@ -152,7 +151,7 @@ func (d *Dashboard) page(make build) http.HandlerFunc {
 			return nil, err
 		}
 		v.Regions = append(v.Regions, frame...)
-		v.Visit, v.Zone = control.VisitOf(r.Context()), l.zone.String()
+		v.Visit = control.VisitOf(r.Context())
 		return v, nil
 	}
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -54,6 +54,15 @@ func (l look) moment(at time.Time) moment {
 	return moment{at.UTC().Format(time.RFC3339), local.Format("Monday 2 January 2006, 15:04:05 MST"), text}
 }
 
+// step is an instant that is told from one a step away.
+func (l look) step(at time.Time, step time.Duration) moment {
+	m := l.moment(at)
+	if step < time.Minute && strings.HasSuffix(m.Text, at.In(l.zone).Format("15:04")) {
+		m.Text += at.In(l.zone).Format(":05")
+	}
+	return m
+}
+
 // count is a whole number with its thousands apart.
 func count[T int | int64 | uint32 | uint64](n T) string {
 	digits := strconv.FormatUint(uint64(n), 10)
@@ -79,7 +88,7 @@ func of[T int | int64 | uint32 | uint64](n T, noun string) string {
 func percent(p float64) string {
 	switch {
 	case p > 0 && p < 1:
-		return "under 1%"
+		return "<1%"
 	case p > 99 && p < 100:
 		return "99%"
 	}

@@ -79,12 +79,14 @@ type foot struct {
 	Next     moment
 	Store    string
 	DiskFree string
+	Zone     string
 }
 
 func footOf(s control.Status, l look) foot {
 	return foot{
 		Version: s.Version, Up: l.moment(s.StartedAt), Queue: of(s.Queue.Pending+s.Queue.Retrying+s.Queue.InFlight, "message"),
 		Next: l.moment(s.Queue.NextAt), Store: size(s.Store.Bytes), DiskFree: size(s.Store.DiskFree),
+		Zone: l.zone.String(),
 	}
 }
 

@@ -26,7 +26,7 @@ type detailPart struct {
 	Reference string
 	Actions   []string // verbs that its state allows
 	Legend    []stretch
-	Facts     []item
+	Items     []item
 	Rows      []item
 	Problems  []campaign.Problem
 	Errors    string // count of problems and how many of them are shown
@@ -38,7 +38,7 @@ type detailPart struct {
 	Slices    sliceChart
 	Pace      paceChart
 	Audit     []auditRow
-	Previews  int
+	Hint      string
 }
 
 // item is a name and what is there.
@@ -101,7 +101,7 @@ func (d *Dashboard) details(ctx context.Context, text string) (control.Details, 
 
 func detailOf(s control.Details, pace control.Pace, audit []control.AuditEntry, l look) detailPart {
 	p := detailPart{row: rowOf(s.Sending, l), Reference: s.Reference, Legend: legend(s.Messages), Problems: s.Errors, Warnings: s.Warnings, LastError: s.LastError,
-		Folder: s.Folder, Slices: slicesOf(s, l), Pace: paceOf(pace, l), Previews: len(s.Previews), Facts: factsOf(s, l)}
+		Folder: s.Folder, Slices: slicesOf(s, l), Pace: paceOf(pace, l), Hint: hint(s), Items: itemsOf(s, l)}
 	for _, verb := range verbs() {
 		if allowed(verb, s.State) {
 			p.Actions = append(p.Actions, verb)
@@ -128,8 +128,8 @@ func detailOf(s control.Details, pace control.Pace, audit []control.AuditEntry, 
 	return p
 }
 
-// factsOf lists what is known; what isn't is left out.
-func factsOf(s control.Details, l look) []item {
+// itemsOf lists what is known; what isn't is left out.
+func itemsOf(s control.Details, l look) []item {
 	var list []item
 	text := func(label, text string) {
 		if text != "" {
@@ -154,18 +154,40 @@ func factsOf(s control.Details, l look) []item {
 	}
 	text("reference", s.Reference)
 	text("channels", strings.Join(s.Channels, ", "))
-	if s.Sliced {
+	switch {
+	case s.Sliced:
 		text("slicing", string(s.Condition))
+	case !s.AcceptedAt.IsZero():
+		text("slicing", "not sliced: all is due at once")
 	}
 	text("inbox", s.Inbox)
 	if s.CSV.Bytes > 0 {
-		delimiter := s.CSV.Delimiter
-		if delimiter == "\t" {
-			delimiter = "tab"
-		}
-		text("CSV", fmt.Sprintf("%s, %s, delimiter %s", size(s.CSV.Bytes), s.CSV.Encoding, delimiter))
+		text("CSV", fmt.Sprintf("%s, %s, %s", size(s.CSV.Bytes), s.CSV.Encoding, delimiter(s.CSV.Delimiter)))
 	}
 	return list
+}
+
+func delimiter(d string) string {
+	if name, ok := map[string]string{",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}[d]; ok {
+		return name
+	}
+	return d
+}
+
+// hint says where contacts can be read, for a sending of that state.
+func hint(s control.Details) string {
+	switch {
+	case s.State == campaign.StateChecking:
+		return ""
+	case s.State == campaign.StateRejected:
+		return "report.txt says what to mend; the files lie there as they came."
+	case s.DryRun:
+		return "report.json shows the first messages as they would be sent."
+	case s.State.Final():
+		return "Contacts are shown there alone: results.csv says what became of each, rejected.csv what to mend."
+	default:
+		return "Contacts are shown there alone: results.csv will say what became of each."
+	}
 }
 
 // verbs are the changes that a page offers, in the order of its buttons.

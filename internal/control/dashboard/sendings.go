@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
@@ -72,6 +74,10 @@ func (d *Dashboard) sendings(r *http.Request, l look) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
+	under = slices.Clone(under) // it is remembered for others
+	slices.SortStableFunc(under, func(a, b control.Sending) int {
+		return cmp.Or(cmp.Compare(rank(a.State), rank(b.State)), whenNext(a).Compare(whenNext(b)))
+	})
 	over, err := d.list(ctx, ended, limit+1)
 	if err != nil {
 		return nil, err
@@ -135,6 +141,23 @@ func statesOf(only campaign.State) (active, ended []campaign.State) {
 		}
 	}
 	return active, ended
+}
+
+// rank puts what moves first, then what needs a person, then what waits for its time.
+func rank(state campaign.State) int {
+	return slices.Index([]campaign.State{campaign.StateChecking, campaign.StateSending, campaign.StateHeld, campaign.StatePaused, campaign.StateScheduled}, state)
+}
+
+// whenNext orders those that wait for their time; the others stay newest first.
+func whenNext(s control.Sending) time.Time {
+	switch {
+	case s.State != campaign.StateScheduled:
+		return time.Time{}
+	case !s.NextSliceAt.IsZero():
+		return s.NextSliceAt
+	default:
+		return s.ScheduledAt
+	}
 }
 
 func (d *Dashboard) list(ctx context.Context, states []campaign.State, limit int) ([]control.Sending, error) {

@@ -176,20 +176,21 @@ func (c *canvas) row(start time.Time) timeRow {
 	x := func(at time.Time) float64 {
 		return canvasWidth * min(max(at.Sub(start).Seconds()/rowLength.Seconds(), 0), 1)
 	}
-	span := func(from, to time.Time, class string) {
+	strip := func(from, to time.Time, class string) {
 		if from.Before(end) && to.After(start) {
-			row.Boxes = append(row.Boxes, boxOf(x(from), 0, x(to)-x(from), canvasHeight, class, ""))
+			const low = 12 // a strip along the floor: nothing fits above it
+			row.Boxes = append(row.Boxes, boxOf(x(from), canvasHeight-low, x(to)-x(from), low, class, ""))
 		}
 	}
 	first := time.Unix(0, start.UnixNano()/int64(c.cell)*int64(c.cell)).UTC()
 	gap := min(canvasWidth*c.cell.Seconds()/rowLength.Seconds()*0.12, 3)
 	for at := first; at.Before(end); at = at.Add(c.cell) {
-		if to := at.Add(c.cell); to.After(c.t.From) && at.Before(c.t.Until) && to.After(start) {
+		if to := at.Add(c.cell); to.After(c.t.From) && at.Before(c.t.Until) && to.After(start) && !c.closed(at, to) {
 			row.Boxes = append(row.Boxes, boxOf(x(at), 0, max(x(to)-x(at)-gap, 0.5), canvasHeight, "empty", ""))
 		}
 	}
 	for _, closed := range c.a.Closed {
-		span(closed.Start, closed.End, "closed")
+		strip(closed.Start, closed.End, "closed")
 	}
 	var sum, room uint64
 	var who []string
@@ -220,6 +221,17 @@ func (c *canvas) row(start time.Time) timeRow {
 		row.Now = fmt.Sprintf("%.2f", x(c.t.From))
 	}
 	return row
+}
+
+// closed reports whether [from, to) lies outside the sending windows as a whole.
+func (c *canvas) closed(from, to time.Time) bool {
+	if from.Before(c.t.From) {
+		from = c.t.From // what is past is not known
+	}
+	if to.After(c.t.Until) {
+		to = c.t.Until
+	}
+	return slices.ContainsFunc(c.a.Closed, func(s control.Span) bool { return !from.Before(s.Start) && !to.After(s.End) })
 }
 
 func (c *canvas) classOf(id campaign.ID) string {

@@ -1,0 +1,358 @@
+package control
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/campaign"
+)
+
+var update = flag.Bool("update", false, "write the files that tests compare with")
+
+// nobody is a Service that breaks when it is asked.
+type nobody struct{ Service }
+
+// object is a JSON object; its keys are written in order of the alphabet.
+type object map[string]any
+
+// operation is what openapi.json says of one route.
+type operation struct {
+	summary string
+	query   []parameter
+	body    any    // a value of the body's type, nil for none
+	text    string // content type of a body or an answer that isn't JSON: "body:" or "answer:" before it
+	answer  any    // a value of the answer's type
+}
+
+type parameter struct {
+	name, about string
+	schema      object
+	many        bool
+}
+
+func described() map[string]operation {
+	application := parameter{"application", "only of this application", object{"type": "integer", "minimum": 0}, false}
+	limit := parameter{"limit", "at most so many; 0 for all", object{"type": "integer", "minimum": 0}, false}
+	instant := object{"type": "string", "format": "date-time"}
+	outcome := parameter{"outcome", "only messages with one of these outcomes", enumOf(campaign.FinalOutcomes), true}
+	return map[string]operation{
+		"GET /v1/status":                {summary: "How the daemon is", answer: Status{}},
+		"GET /v1/sendings":              {summary: "Sendings, the newest first", query: []parameter{{"state", "only at one of these states", enumOf(campaign.States), true}, application, limit}, answer: []Sending{}},
+		"GET /v1/sendings/{id}":         {summary: "All about one sending", answer: Details{}},
+		"POST /v1/sendings/{id}/pause":  {summary: "Pause a sending: nothing new goes out after the answer", answer: Change{}},
+		"POST /v1/sendings/{id}/resume": {summary: "Resume a paused or held sending", answer: Change{}},
+		"POST /v1/sendings/{id}/cancel": {summary: "Cancel a sending for good", answer: Change{}},
+		"POST /v1/sendings/{id}/resend": {summary: "Send messages that failed, or of which no one knows, again", body: resendRequest{}, answer: Resent{}},
+		"GET /v1/sendings/{id}/results": {summary: "results.csv: a line for every row and message; it has contact data", query: []parameter{outcome}, text: "answer:" + typeCSV},
+		"POST /v1/resume":               {summary: "Resume every paused or held sending", answer: []Change{}},
+		"GET /v1/timeline":              {summary: "The slots of the next 48 hours and who holds them", query: []parameter{application}, answer: Timeline{}},
+		"GET /v1/reserved":              {summary: "The booked slots of an application that start in [from, until)", query: []parameter{application, {"from", "needed: not before", instant, false}, {"until", "needed: before", instant, false}}, answer: Bookings{}},
+		"GET /v1/suppressions":          {summary: "The contacts that opted out; contact data", query: []parameter{application}, answer: []Suppression{}},
+		"POST /v1/suppressions":         {summary: "Add opt-outs; the answer says how many were new", body: []Suppression{}, answer: counted{}},
+		"POST /v1/suppressions/remove":  {summary: "Remove opt-outs; the answer says how many there were", body: []Suppression{}, answer: counted{}},
+		"POST /v1/suppressions/import":  {summary: "Add the rows of a CSV with contactCode and, optional, channelType as opt-outs", query: []parameter{application}, text: "body:" + typeCSV, answer: Imported{}},
+		"GET /v1/audit":                 {summary: "Who changed what, the newest first", query: []parameter{{"since", "not before", instant, false}, {"sending", "only of this sending: an id, a shortened one or a name", object{"type": "string"}, false}, limit}, answer: []AuditEntry{}},
+		"GET /v1/doctor":                {summary: "A closer look: store, folders, configuration, channels, clock", query: []parameter{{"deep", "read the whole store", object{"type": "boolean"}, false}}, answer: []Finding{}},
+		"GET /v1/backup":                {summary: "A consistent copy of the store; the trailer " + digestTrailer + " has its digest", text: "answer:application/octet-stream"},
+		"POST /v1/reload":               {summary: "Read the configuration again", answer: struct{}{}},
+	}
+}
+
+// TestOpenAPI holds openapi.json to the routes and to the types of the API, with their comments.
+func TestOpenAPI(t *testing.T) {
+	g := &generator{comments: commentsOf(t, ".", "../campaign"), schemas: object{}}
+	want := g.document(t, New(nobody{}, Options{}).routes())
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(want); err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile("openapi.json", b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(b.String(), OpenAPI); diff != "" {
+		t.Errorf("openapi.json isn't what the code says; -update writes it (-code +file):\n%s", diff)
+	}
+}
+
+// TestQueriesAreDescribed asks every route with a parameter that it can't know:
+// its answer names those it knows.
+func TestQueriesAreDescribed(t *testing.T) {
+	s := New(nobody{}, Options{})
+	names := regexp.MustCompile(`"([a-z]+)"`)
+	for pattern, op := range described() {
+		method, path, _ := strings.Cut(pattern, " ")
+		r := httptest.NewRequest(method, strings.ReplaceAll(path, "{id}", "20260314-000042")+"?zz=1", nil)
+		w := httptest.NewRecorder()
+		var known []string
+		func() {
+			defer func() { _ = recover() }() // there is no service behind it, and this route takes no parameter
+			s.api().ServeHTTP(w, r)
+			var answer struct{ Error struct{ Message string } }
+			if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+				t.Errorf("%s: %v", pattern, err)
+			}
+			if _, list, ok := strings.Cut(answer.Error.Message, "there are"); ok {
+				for _, m := range names.FindAllStringSubmatch(list, -1) {
+					known = append(known, m[1])
+				}
+			}
+		}()
+		var want []string
+		for _, p := range op.query {
+			want = append(want, p.name)
+		}
+		if diff := cmp.Diff(want, known); diff != "" {
+			t.Errorf("%s: its parameters (-described +known):\n%s", pattern, diff)
+		}
+	}
+}
+
+// generator makes schemas from types.
+type generator struct {
+	comments map[string]string // by type, and by type.field
+	schemas  object
+}
+
+func (g *generator) document(t *testing.T, routes []route) object {
+	t.Helper()
+	all, paths := described(), object{}
+	for _, one := range routes {
+		op, ok := all[one.pattern]
+		if !ok {
+			t.Errorf("%s is not described", one.pattern)
+			continue
+		}
+		delete(all, one.pattern)
+		method, path, _ := strings.Cut(one.pattern, " ")
+		if paths[path] == nil {
+			paths[path] = object{}
+		}
+		paths[path].(object)[strings.ToLower(method)] = g.operation(path, op)
+	}
+	for pattern := range all {
+		t.Errorf("%s is described and not there", pattern)
+	}
+	g.schema(reflect.TypeFor[Error]())
+	g.schemas["Error"].(object)["properties"].(object)["code"] = object{"type": "string", "enum": codes()}
+	return object{
+		"openapi": "3.1.0",
+		"info": object{"title": "campaignd", "version": "1",
+			"description": "The API of a running daemon, over its control socket and, where listen is set, over HTTP. Keys are added, never renamed or given another meaning."},
+		"servers":  []any{object{"url": "/"}},
+		"security": []any{object{"token": []any{}}, object{}},
+		"paths":    paths,
+		"components": object{
+			"schemas": g.schemas,
+			"responses": object{"error": object{"description": "What went wrong", "content": object{typeJSON: object{"schema": object{
+				"type": "object", "required": []any{"error"}, "properties": object{"error": object{"$ref": "#/components/schemas/Error"}}}}}}},
+			"parameters": object{"id": object{"name": "id", "in": "path", "required": true, "schema": object{"type": "string"},
+				"description": "An id, a shortened one that is unique, or a drop's name"}},
+			"securitySchemes": object{"token": object{"type": "http", "scheme": "bearer", "description": "Over HTTP, where token_file is set"}},
+		},
+	}
+}
+
+func (g *generator) operation(path string, op operation) object {
+	out := object{"summary": op.summary}
+	var parameters []any
+	if strings.Contains(path, "{id}") {
+		parameters = append(parameters, object{"$ref": "#/components/parameters/id"})
+	}
+	for _, p := range op.query {
+		schema := p.schema
+		if p.many {
+			schema = object{"type": "array", "items": p.schema}
+		}
+		parameters = append(parameters, object{"name": p.name, "in": "query", "description": p.about, "schema": schema, "required": strings.HasPrefix(p.about, "needed")})
+	}
+	if parameters != nil {
+		out["parameters"] = parameters
+	}
+	content := object{}
+	if op.answer != nil {
+		content[typeJSON] = object{"schema": g.schema(reflect.TypeOf(op.answer))}
+	}
+	if kind, ok := strings.CutPrefix(op.text, "answer:"); ok {
+		content[kind] = object{}
+	}
+	out["responses"] = object{"200": object{"description": "Done", "content": content}, "default": object{"$ref": "#/components/responses/error"}}
+	switch kind, text := strings.CutPrefix(op.text, "body:"); {
+	case text:
+		out["requestBody"] = object{"required": true, "content": object{kind: object{}}}
+	case op.body != nil:
+		out["requestBody"] = object{"required": true, "content": object{typeJSON: object{"schema": g.schema(reflect.TypeOf(op.body))}}}
+	}
+	return out
+}
+
+func enumOf[T any](list []T) object {
+	var names []any
+	for _, one := range list {
+		names = append(names, fmt.Sprint(one))
+	}
+	return object{"type": "string", "enum": names}
+}
+
+func codes() []any {
+	var list []any
+	for _, c := range []Code{CodeInvalid, CodeUnauthorized, CodeForbidden, CodeNotFound, CodeMethod, CodeConflict, CodeTooLarge, CodeHost, CodeInternal, CodeUnavailable} {
+		list = append(list, string(c))
+	}
+	return list
+}
+
+// schema describes a type; structs go into the components.
+func (g *generator) schema(t reflect.Type) object {
+	switch t {
+	case reflect.TypeFor[time.Time]():
+		return object{"type": "string", "format": "date-time"}
+	case reflect.TypeFor[campaign.State]():
+		return enumOf(campaign.States)
+	case reflect.TypeFor[campaign.Condition]():
+		return enumOf(campaign.Conditions)
+	case reflect.TypeFor[Level]():
+		return enumOf([]Level{LevelOK, LevelWarn, LevelFail})
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return object{"type": "string"}
+	case reflect.Bool:
+		return object{"type": "boolean"}
+	case reflect.Float64:
+		return object{"type": "number"}
+	case reflect.Int, reflect.Int64:
+		return object{"type": "integer"}
+	case reflect.Uint32, reflect.Uint64:
+		return object{"type": "integer", "minimum": 0}
+	case reflect.Pointer:
+		return g.schema(t.Elem())
+	case reflect.Slice:
+		return object{"type": "array", "items": g.schema(t.Elem())}
+	case reflect.Map:
+		return object{"type": "object", "additionalProperties": g.schema(t.Elem())}
+	case reflect.Struct:
+		if t.Name() == "" {
+			return object{"type": "object"}
+		}
+		name := strings.ToUpper(t.Name()[:1]) + t.Name()[1:]
+		if g.schemas[name] == nil {
+			one := object{"type": "object"}
+			g.schemas[name] = one // before its fields: it may hold itself
+			properties, required := object{}, []any{}
+			g.fields(t, properties, &required)
+			one["properties"] = properties
+			if len(required) > 0 {
+				one["required"] = required
+			}
+			if about := g.comments[nameOf(t)]; about != "" {
+				one["description"] = about
+			}
+		}
+		return object{"$ref": "#/components/schemas/" + name}
+	default:
+		panic(fmt.Sprintf("the API has a %s", t))
+	}
+}
+
+func (g *generator) fields(t reflect.Type, properties object, required *[]any) {
+	for i := range t.NumField() {
+		field := t.Field(i)
+		if field.Anonymous {
+			g.fields(field.Type, properties, required)
+			continue
+		}
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "" || name == "-" {
+			continue
+		}
+		schema := g.schema(field.Type)
+		if about := g.comments[nameOf(t)+"."+field.Name]; about != "" {
+			schema["description"] = about
+		}
+		properties[name] = schema
+		if !strings.Contains(options, "omit") {
+			*required = append(*required, name)
+		}
+	}
+}
+
+// nameOf is a type's name with its package.
+func nameOf(t reflect.Type) string { return path.Base(t.PkgPath()) + "." + t.Name() }
+
+// commentsOf reads the comments of all types in folders.
+func commentsOf(t *testing.T, folders ...string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, folder := range folders {
+		files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range slices.DeleteFunc(files, func(f string) bool { return strings.HasSuffix(f, "_test.go") }) {
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				decl, ok := n.(*ast.GenDecl)
+				if !ok {
+					return true
+				}
+				for _, spec := range decl.Specs {
+					if one, ok := spec.(*ast.TypeSpec); ok {
+						full := file.Name.Name + "." + one.Name.Name
+						all[full] = oneLine(decl.Doc)
+						if s, ok := one.Type.(*ast.StructType); ok {
+							for _, field := range s.Fields.List {
+								for _, name := range field.Names {
+									all[full+"."+name.Name] = oneLine(field.Comment)
+								}
+							}
+						}
+					}
+				}
+				return true
+			})
+		}
+	}
+	return all
+}
+
+func oneLine(c *ast.CommentGroup) string {
+	if c == nil {
+		return ""
+	}
+	return strings.Join(strings.Fields(c.Text()), " ")
+}
+
+func TestOpenAPIIsServed(t *testing.T) {
+	w := httptest.NewRecorder()
+	New(nobody{}, Options{}).web().ServeHTTP(w, httptest.NewRequest(http.MethodGet, pathOpenAPI, nil))
+	if w.Code != http.StatusOK || w.Body.String() != OpenAPI || w.Header().Get("Content-Type") != typeJSON {
+		t.Errorf("%d %s", w.Code, w.Header())
+	}
+}

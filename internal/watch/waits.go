@@ -1,0 +1,104 @@
+package watch
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Wait is a drop or a control file that is not ready, and what it waits for.
+type Wait struct {
+	Name   string // base name of the drop, or the control file's own
+	Reason string // for a person
+	Since  time.Time
+}
+
+// maxWaits is how many of them Waits lists.
+const maxWaits = 50
+
+// Waits are those that wait, the oldest first, the newest left out where there
+// are too many. Counts has their number. It is safe for concurrent use.
+func (w *Watcher) Waits() []Wait {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.waits // never changed, only replaced
+}
+
+// oldest keeps the maxWaits items that were seen first.
+type oldest struct {
+	items    []*item
+	youngest time.Duration // of items, if there are maxWaits
+}
+
+func (o *oldest) add(it *item) {
+	first := it.first()
+	if len(o.items) < maxWaits {
+		o.items = append(o.items, it)
+		o.youngest = max(o.youngest, first)
+		return
+	}
+	if first >= o.youngest {
+		return
+	}
+	last := slices.IndexFunc(o.items, func(other *item) bool { return other.first() == o.youngest })
+	o.items[last] = it
+	o.youngest = 0
+	for _, other := range o.items {
+		o.youngest = max(o.youngest, other.first())
+	}
+}
+
+// noteWaits says what the items wait for.
+func (w *Watcher) noteWaits(items []*item) {
+	slices.SortFunc(items, func(a, b *item) int {
+		return cmp.Or(cmp.Compare(a.first(), b.first()), strings.Compare(a.parts[0].file.Name, b.parts[0].file.Name))
+	})
+	list := make([]Wait, len(items))
+	for i, it := range items {
+		name := it.name.Base
+		if it.control() {
+			name = it.parts[0].file.Name
+		}
+		list[i] = Wait{Name: name, Reason: w.rules.why(it), Since: w.start.Add(it.first())}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waits = list
+}
+
+// why is what an item waits for, in words.
+func (r rules) why(it *item) string {
+	var missing []string
+	if !it.control() {
+		if it.count(KindCSV) == 0 {
+			missing = append(missing, it.name.Base+".csv")
+		}
+		if it.count(KindLayout) == 0 {
+			missing = append(missing, it.name.Base+".layout.json")
+		}
+		if r.sidecarNeeded && it.count(KindSidecar) == 0 {
+			missing = append(missing, it.name.Base+".schedule.json")
+		}
+	}
+	var all []string
+	if len(missing) > 0 {
+		all = append(all, strings.Join(missing, " and ")+" must still come")
+	}
+	for _, p := range it.parts {
+		if why := p.trouble(); why != "" {
+			all = append(all, p.file.Name+" "+why)
+		} else if it.count(p.kind) > 1 {
+			all = append(all, p.file.Name+" is one of several files for the same part of the drop")
+		}
+	}
+	switch {
+	case len(all) > 0:
+		return strings.Join(all, "; ")
+	case r.still(it) > 0:
+		return "its files changed a moment ago"
+	case !it.control() && it.count(KindSidecar) == 0:
+		return it.name.Base + ".schedule.json may still come"
+	}
+	return "it is looked at again in a moment"
+}
