@@ -13,6 +13,7 @@
 package webhook
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -155,7 +156,9 @@ func (c *Channel) post(ctx context.Context, m *send.Message) send.Result {
 	return c.judge(resp, body, time.Now())
 }
 
-// request makes the request. It has no GetBody on purpose: see the package comment.
+// request makes the request. It has no GetBody on purpose: see the package
+// comment. Its body is one that the transport knows to be in memory, and so
+// writes together with the head.
 func (c *Channel) request(ctx context.Context, m *send.Message, payload []byte) (*http.Request, error) {
 	header := c.headers.Clone()
 	header.Set(headerKey, m.Key)
@@ -169,25 +172,9 @@ func (c *Channel) request(ctx context.Context, m *send.Message, payload []byte) 
 		header.Set(standardwebhooks.HeaderWebhookSignature, signature)
 	}
 	req := &http.Request{Method: http.MethodPost, URL: c.url, Host: c.host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Body: &payloadReader{rest: payload}, ContentLength: int64(len(payload))}
+		Body: io.NopCloser(bytes.NewReader(payload)), ContentLength: int64(len(payload))}
 	return req.WithContext(ctx), nil
 }
-
-// payloadReader is a body that can be read once.
-type payloadReader struct{ rest []byte }
-
-// Read implements io.Reader.
-func (r *payloadReader) Read(p []byte) (int, error) {
-	if len(r.rest) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(p, r.rest)
-	r.rest = r.rest[n:]
-	return n, nil
-}
-
-// Close implements io.Closer.
-func (r *payloadReader) Close() error { return nil }
 
 // read reads an answer's body as far as it is worth it and closes it. What was
 // not read to its end can't be reused; that is the transport's to see.
