@@ -288,7 +288,7 @@ func TestDays(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(4*time.Hour + 17*time.Minute)
-		r = newRig(t, grid(time.Hour, 10, nil), same)
+		newRig(t, grid(time.Hour, 10, nil), same)
 		time.Sleep(2 * 24 * time.Hour)
 		state, counts := book.state(id)
 		if state != campaign.StateCompleted || counts[campaign.Sent] != 240 {
