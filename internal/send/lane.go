@@ -10,8 +10,14 @@ import (
 	"campaignd/internal/plan"
 )
 
-// fewBatches is how many batches of a batch driver may be marked without their result recorded.
-const fewBatches = 4
+// fewBatches and manyBatches are how many batches of a batch driver may be marked
+// without their result recorded: with a crash they are what no one can tell, so the
+// larger number is for where they may be resent, and never more than twice what
+// the driver is called with at once.
+const (
+	fewBatches  = 4
+	manyBatches = 16
+)
 
 // breath is the least time between two groups of messages that are due one by
 // one: those of a dense slot go a few at a time.

@@ -24,12 +24,24 @@ const rest = 10 * time.Second
 func (l *lane) room() int {
 	concurrency := int(l.limit.Load())
 	switch {
+	case l.batch() > 1 && l.settings.Load().OnUnknown == RetryUnknown:
+		return max(fewBatches, min(manyBatches, roomFactor*concurrency)) * l.batch()
 	case l.batch() > 1:
 		return fewBatches * l.batch()
 	case l.settings.Load().OnUnknown == RetryUnknown:
 		return roomFactor * concurrency
 	}
 	return concurrency
+}
+
+// worthwhile is the size of a group that is worth a commit without waiting for
+// more: a quarter of the room of a batch driver, so that one is in the books, one
+// with the driver and one between them.
+func (l *lane) worthwhile() int {
+	if b := l.batch(); b > 1 {
+		return max(b, l.room()/4)
+	}
+	return int(l.limit.Load())
 }
 
 // step does all that can be done now. It returns how long to sleep unless woken;
@@ -81,10 +93,7 @@ func (l *lane) linger() time.Duration {
 // worthIt reports whether there is a group to commit now: n attempts may be
 // picked, or results have come in.
 func (l *lane) worthIt(n int, mono time.Time, sleep *sleeper) bool {
-	good := int(l.limit.Load())
-	if b := l.batch(); b > 1 {
-		good = b
-	}
+	good := l.worthwhile()
 	decided := l.resultCount()
 	if wait := l.sickEnd.Sub(mono); wait > 0 && l.d.give.Err() == nil {
 		l.tray.await(math.MaxInt)
@@ -220,7 +229,7 @@ func (l *lane) want(mono, now time.Time, sleep *sleeper) int {
 		}
 		return 0
 	}
-	if n = min(n, tokens); l.batch() > 1 && unrecorded > 0 && n < min(l.batch(), tokens) {
+	if n = min(n, tokens); l.batch() > 1 && unrecorded > 0 && n < min(l.worthwhile(), tokens) {
 		sleep.atMost(glance)
 		return 0
 	}
