@@ -65,6 +65,7 @@ type Daemon struct {
 	metrics   *control.Metrics
 	registry  *prometheus.Registry
 	stopping  atomic.Bool
+	states    states
 
 	mu       sync.Mutex // guards all below
 	config   *config.Config
@@ -111,7 +112,7 @@ func Open(o Options) (*Daemon, error) {
 	d.send.Configure(applications(o.Config, drivers))
 	d.intake = intake.New(intake.Options{
 		Store: d.store, StateDir: o.Config.StateDir, Checker: d.checker(o.Config, drivers), Steering: d.send,
-		Accepted: func(campaign.ID) { d.send.Kick() }, Log: o.Log, Now: o.Now,
+		Accepted: func(campaign.ID) { d.send.Kick() }, Decided: d.decided, Log: o.Log, Now: o.Now,
 	})
 	d.inboxes = newInboxes(d.intake, o.Log, o.Quiet)
 	return d, nil
@@ -123,6 +124,7 @@ func (d *Daemon) checker(c *config.Config, drivers Drivers) *intake.Checker {
 
 // changed is called after every change of a sending.
 func (d *Daemon) changed(id campaign.ID) {
+	d.moved(id)
 	// The dispatcher is made before the intake that its events go to.
 	if d.intake != nil {
 		d.intake.Changed(id)
@@ -224,6 +226,9 @@ func (d *Daemon) recover() error {
 	}
 	if at := d.store.Restored(); !at.IsZero() {
 		d.log.Warn("the store was restored from a backup and every sending is held: see what was sent after it, then: campaignd resume --all", "backup", at)
+	}
+	if err := d.knowStates(); err != nil {
+		return fmt.Errorf("read states: %w", err)
 	}
 	for _, in := range d.config.Inboxes {
 		if err := intake.Prepare(in.Path); err != nil {

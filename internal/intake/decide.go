@@ -174,6 +174,7 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) e
 	failpoint.At(failpoint.Accepted)
 	in.log.Info("drop accepted", "sending", s.ID, "recipients", s.Rows.Accepted, "rejected", s.Rows.Rejected,
 		"duplicates", s.Rows.Duplicate, "messages", s.Planned, "at", s.ScheduledAt, "slices", len(slices), "dryRun", s.DryRun)
+	in.decided(s.ID)
 	in.Changed(s.ID)
 	in.obeyKept(ctx, s)
 	in.accepted(s.ID)

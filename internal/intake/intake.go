@@ -46,6 +46,7 @@ type Options struct {
 	Checker  *Checker
 	Steering Steering
 	Accepted func(campaign.ID) // called when something new may be due
+	Decided  func(campaign.ID) // called when a drop was accepted or refused; nil: nobody counts
 	Log      *slog.Logger
 	Now      func() time.Time // nil: time.Now
 }
@@ -58,6 +59,7 @@ type Intake struct {
 	check    atomic.Pointer[Checker]
 	steering Steering
 	accepted func(campaign.ID)
+	decided  func(campaign.ID)
 	log      *slog.Logger
 	now      func() time.Time
 	free     func(path string) (uint64, error) // free bytes; tests say what they are
@@ -80,12 +82,15 @@ type task func(ctx context.Context) error
 // New makes an Intake. It starts nothing and does no I/O.
 func New(o Options) *Intake {
 	in := &Intake{
-		store: o.Store, stateDir: o.StateDir, steering: o.Steering, accepted: o.Accepted, log: o.Log, now: o.Now,
+		store: o.Store, stateDir: o.StateDir, steering: o.Steering, accepted: o.Accepted, decided: o.Decided, log: o.Log, now: o.Now,
 		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), claims: newClaims(), folders: newKeyedLock(),
 		waits: map[[2]string]wait{}, controls: map[[2]string][]watch.Control{}, told: map[string]bool{}, working: map[campaign.ID]float64{},
 	}
 	if in.now == nil {
 		in.now = time.Now
+	}
+	if in.decided == nil {
+		in.decided = func(campaign.ID) {}
 	}
 	in.check.Store(o.Checker)
 	in.clerk = newClerk(in)

@@ -1,0 +1,173 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"go.yaml.in/yaml/v3"
+
+	"campaignd/internal/campaign"
+)
+
+// full is a Service whose status has one of everything.
+type full struct{ Service }
+
+func (full) Status(context.Context) (Status, error) {
+	return Status{
+		Inboxes: []Inbox{{Path: "inbox"}}, Channels: []Channel{{ApplicationID: 1, ChannelType: "cloud_api"}},
+		Slots: []SlotFill{{ApplicationID: 1}},
+	}, nil
+}
+
+// families are all metrics there are, by name.
+func families(t *testing.T) map[string]*dto.MetricFamily {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	m, err := NewMetrics(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := registry.Register(newCollector(full{})); err != nil {
+		t.Fatal(err)
+	}
+	m.Attempted(1, "cloud_api", 1, time.Second, time.Second)
+	m.Recorded(1, "cloud_api", campaign.Sent, 1)
+	m.Rows(1, campaign.RowCounts{})
+	gathered, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]*dto.MetricFamily{}
+	for _, f := range gathered {
+		all[f.GetName()] = f
+	}
+	return all
+}
+
+const (
+	metricsDocs  = "../../docs/monitoring.md"
+	metricsBegin = "<!-- metrics: written by go test ./internal/control -update -->\n"
+	metricsEnd   = "<!-- end of metrics -->\n"
+)
+
+// TestEveryMetricIsDocumented holds the table of docs/monitoring.md to the code.
+func TestEveryMetricIsDocumented(t *testing.T) {
+	data, err := os.ReadFile(metricsDocs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(data), metricsBegin)
+	_, after, ok2 := strings.Cut(rest, metricsEnd)
+	if !ok || !ok2 {
+		t.Fatalf("%s lacks the lines %q and %q", metricsDocs, metricsBegin, metricsEnd)
+	}
+	all := families(t)
+	var names []string
+	for name := range all {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var b strings.Builder
+	b.WriteString(before + metricsBegin + "| metric | kind | labels | meaning |\n| --- | --- | --- | --- |\n")
+	for _, name := range names {
+		var labels []string
+		for _, l := range all[name].GetMetric()[0].GetLabel() {
+			labels = append(labels, l.GetName())
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, strings.ToLower(all[name].GetType().String()), strings.Join(labels, ", "), all[name].GetHelp())
+	}
+	b.WriteString(metricsEnd + after)
+	if *update {
+		if err := os.WriteFile(metricsDocs, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(b.String(), string(data)); diff != "" {
+		t.Errorf("%s isn't what the code says; -update writes it (-code +file):\n%s", metricsDocs, diff)
+	}
+}
+
+// TestAlertsAndDashboardNameRealMetrics: a renamed metric would silence an alert without a word.
+func TestAlertsAndDashboardNameRealMetrics(t *testing.T) {
+	all := families(t)
+	name := regexp.MustCompile(`campaignd_[a-z_]+`)
+	read := func(path string) []byte {
+		data, err := os.ReadFile("../../docs/monitoring/" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	used := map[string]bool{}
+	check := func(file, expression string) {
+		for _, found := range name.FindAllString(expression, -1) {
+			base := found
+			if _, ok := all[base]; !ok {
+				for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+					if cut, ok := strings.CutSuffix(found, suffix); ok && all[cut].GetType() == dto.MetricType_HISTOGRAM {
+						base = cut
+					}
+				}
+			}
+			if all[base] == nil {
+				t.Errorf("%s asks for %s, which is no metric", file, found)
+			}
+			used[base] = true
+		}
+	}
+	var rules struct {
+		Groups []struct {
+			Rules []struct {
+				Alert, Expr, For    string
+				Labels, Annotations map[string]string
+			}
+		}
+	}
+	if err := yaml.Unmarshal(read("alerts.yml"), &rules); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, g := range rules.Groups {
+		for _, r := range g.Rules {
+			n++
+			if r.Alert == "" || r.Expr == "" || r.Labels["severity"] == "" || r.Annotations["summary"] == "" {
+				t.Errorf("a rule lacks something: %+v", r)
+			}
+			check("alerts.yml, "+r.Alert, r.Expr)
+		}
+	}
+	if n == 0 {
+		t.Error("alerts.yml has no rule")
+	}
+	used = map[string]bool{}
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(read("grafana.json"), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range dashboard.Panels {
+		for _, target := range p.Targets {
+			check("grafana.json, "+p.Title, target.Expr)
+		}
+	}
+	for metric := range all {
+		if !used[metric] {
+			t.Errorf("grafana.json doesn't show %s", metric)
+		}
+	}
+}
