@@ -22,10 +22,14 @@ import (
 type Timeline struct {
 	From, Until time.Time // slots that overlap [From, Until) are drawn
 	Grid        plan.Grid
+	Closed      []Span           // outside the sending windows, beside those of Grid; in order
 	Reserved    map[int64]uint32 // messages by number of slot; those left out are empty
 	Sendings    []Sending        // in the order in which they get their letters
 	Zone        *time.Location   // for what is written beside the picture; nil: UTC
 }
+
+// Span is a stretch of time from Start up to End.
+type Span struct{ Start, End time.Time }
 
 // Sending is one that holds slots.
 type Sending struct {
@@ -59,10 +63,20 @@ func shades() []rune { return []rune("▁▂▃▄▅▆▇█") }
 // letters name the sendings in a picture; those beyond them are only counted.
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
+// Letter is the letter of the sending at index i, "" if it has none.
+func Letter(i int) string {
+	if i >= len(letters) {
+		return ""
+	}
+	return letters[i : i+1]
+}
+
 const (
-	labelWidth = len("Mon 02 Jan 15:04 ") // before the cells
-	sumWidth   = 24                       // after them: messages and letters
-	fewestCell = 12                       // however narrow the terminal is
+	labelWidth  = len("Mon 02 Jan 15:04 ") // before the cells
+	sumWidth    = len("  100% 12,345,678 ABCD+12")
+	fewestCell  = 12 // however narrow the terminal is
+	mostRows    = 16 // about; longer times get larger cells
+	mostHolders = 4  // letters in a row
 )
 
 // layout is how slots become cells and cells become rows.
@@ -72,32 +86,45 @@ type layout struct {
 	first   int64 // the slot with which the first row begins
 }
 
-// layout chooses the longest rows of whole hours that fit into width.
+// layout chooses the longest rows of whole hours that fit into width, with
+// cells of several slots where an hour, or mostRows rows, would have too many.
 func (t Timeline) layout(width int) layout {
 	cells := int64(max(width-labelWidth-sumWidth, fewestCell))
 	slot := t.Grid.Slot
 	l := layout{perCell: 1, perRow: 1}
 	if perHour := int64(time.Hour / slot); perHour > cells {
-		fewest := (perHour + cells - 1) / cells
-		l.perCell = fewest
-		for n := 2 * fewest; n >= fewest; n-- {
-			if perHour%n == 0 { // a share of the hour, so that rows stay hours
-				l.perCell = n
-			}
-		}
+		l.perCell = cellOf(perHour, cells)
 	}
 	rowLength := slot // a row a slot where slots are longer than a day
+	least := t.Until.Sub(t.From) / mostRows
 	for _, hours := range []time.Duration{1, 2, 3, 4, 6, 8, 12, 24} {
-		n := int64(hours * time.Hour / slot)
-		if n >= 1 && n <= cells*l.perCell {
-			l.perRow, rowLength = (n+l.perCell-1)/l.perCell*l.perCell, hours*time.Hour
+		length := hours * time.Hour
+		n := int64(length / slot)
+		if n < 1 || n > cells*l.perCell && rowLength >= least {
+			continue
 		}
+		if n > cells*l.perCell {
+			l.perCell = cellOf(n, cells)
+		}
+		l.perRow, rowLength = (n+l.perCell-1)/l.perCell*l.perCell, length
 	}
 	// Rows begin on the local clock's round hours as far as slots do.
 	local := t.From.In(t.zone())
 	sinceMidnight := time.Duration(local.Hour())*time.Hour + time.Duration(local.Minute())*time.Minute + time.Duration(local.Second())*time.Second
 	l.first = t.Grid.Number(t.From.Add(-(sinceMidnight % max(rowLength, time.Hour))))
 	return l
+}
+
+// cellOf is how many slots a cell stands for, so that a row of n slots has at
+// most as many cells; a divisor of n if one is near, so that rows end where hours do.
+func cellOf(n, cells int64) int64 {
+	fewest := (n + cells - 1) / cells
+	for size := fewest; size <= 2*fewest; size++ {
+		if n%size == 0 {
+			return size
+		}
+	}
+	return fewest
 }
 
 func (t Timeline) zone() *time.Location {
@@ -107,11 +134,26 @@ func (t Timeline) zone() *time.Location {
 	return t.Zone
 }
 
+// usual is the width of a terminal that doesn't say.
+const usual = 80
+
 // Lines draws the timeline into lines of at most width cells (80 if width is
-// not positive; a width below 53 can't be kept), the legend last.
+// not positive; a width below 54 can't be kept), the legend last.
 func (t Timeline) Lines(width int, color bool) []string {
 	if width <= 0 {
-		width = 80
+		width = usual
+	}
+	rows := t.Rows(width, color)
+	if rows == nil {
+		return nil
+	}
+	return append(rows, t.legend(width)...)
+}
+
+// Rows is Lines without the list of sendings: for callers that have one of their own.
+func (t Timeline) Rows(width int, color bool) []string {
+	if width <= 0 {
+		width = usual
 	}
 	if t.Grid.Slot < time.Second || !t.From.Before(t.Until) {
 		return nil
@@ -139,11 +181,32 @@ func (t Timeline) Lines(width int, color bool) []string {
 		}
 		line := label + " " + local.Format("15:04") + " " + cells.String()
 		if sum > 0 {
-			line += fmt.Sprintf("  %d of %d%s", sum, room, t.holders(row, row+l.perRow))
+			line += fmt.Sprintf("  %4s %s%s", percent(sum, room), thousands(sum), t.holders(row, row+l.perRow))
 		}
 		out = append(out, strings.TrimRight(line, " "))
 	}
-	return append(out, t.legend(l, width)...)
+	out = append(out, "", "· empty  ▁▂▃▄▅▆▇ partly full  █ full  - closed")
+	if l.perCell > 1 {
+		out = append(out, fmt.Sprintf("each cell stands for %s slots", thousands(uint64(l.perCell))))
+	}
+	return out
+}
+
+// thousands is a number with its thousands apart.
+func thousands(n uint64) string {
+	text := fmt.Sprint(n)
+	for at := len(text) - 3; at > 0; at -= 3 {
+		text = text[:at] + "," + text[at:]
+	}
+	return text
+}
+
+// percent is rounded down, so that 100% is full and what is not empty isn't 0%.
+func percent(held, room uint64) string {
+	if n := held * 100 / room; n > 0 {
+		return fmt.Sprintf("%d%%", n)
+	}
+	return "<1%"
 }
 
 // openSlots says of the slots [begin, end) which lie in the windows as a whole.
@@ -153,6 +216,11 @@ func (t Timeline) openSlots(begin, end int64) []bool {
 		first := t.Grid.Number(from.Add(-1)) + 1
 		for n := first; n < t.Grid.Number(to); n++ {
 			open[n-begin] = true
+		}
+	}
+	for _, s := range t.Closed {
+		for n := max(t.Grid.Number(s.Start), begin); n < min(t.Grid.Number(s.End.Add(-1))+1, end); n++ {
+			open[n-begin] = false
 		}
 	}
 	return open
@@ -209,7 +277,7 @@ func (t Timeline) holders(from, to int64) string {
 		if at == len(s.Slots) || s.Slots[at] >= to {
 			continue
 		}
-		if i < len(letters) && len(names) < 6 {
+		if i < len(letters) && len(names) < mostHolders {
 			names = append(names, letters[i])
 			continue
 		}
@@ -225,13 +293,9 @@ func (t Timeline) holders(from, to int64) string {
 	return text
 }
 
-// legend says what cells and letters mean.
-func (t Timeline) legend(l layout, width int) []string {
-	legend := "· empty  ▁▂▃▄▅▆▇ partly full  █ full  - closed"
-	if l.perCell > 1 {
-		legend += fmt.Sprintf("; a cell is %d slots", l.perCell)
-	}
-	out := []string{"", legend}
+// legend says which sending has which letter.
+func (t Timeline) legend(width int) []string {
+	var out []string
 	for i, s := range t.Sendings {
 		if i == len(letters) {
 			return append(out, fmt.Sprintf("and %d more", len(t.Sendings)-i))
