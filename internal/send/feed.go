@@ -55,6 +55,7 @@ type feed struct {
 	templates []*campaign.Template
 	back      returns
 	inFlight  int  // messages marked, result not recorded
+	picked    int  // messages in the lane's group, not marked yet
 	over      bool // reported to the run as having nothing left
 
 	route   *itinerary

@@ -65,7 +65,7 @@ func (l *lane) pick(n int, now time.Time) {
 // mayGo reports whether the feed has something that may go now.
 func (f *feed) mayGo(now time.Time) bool {
 	return f.nextAt > 0 && f.nextAt <= now.UnixNano() && !f.hurts && !f.run.isHalted() &&
-		(f.inFlight == 0 || !f.run.probe.Load()) && !f.route.expired(now)
+		(f.inFlight+f.picked == 0 || !f.run.probe.Load()) && !f.route.expired(now)
 }
 
 // pickFrom takes up to n messages of one feed: first those it comes back to, then by its cursors.
@@ -204,6 +204,7 @@ func (l *lane) take(f *feed, ch *chunk, i uint32, number int, due, from int64) (
 	}
 	p.add(it, ch, l)
 	g.count++
+	f.picked++
 	ch.set(f, row, it.message, it.markNow())
 	return 1, nil
 }
@@ -254,6 +255,7 @@ func (l *lane) commit(ctx context.Context) error {
 		for i := range p.items {
 			f := p.items[i].feed
 			f.inFlight++
+			f.picked--
 			f.run.marked.Add(1)
 		}
 		l.queued = append(l.queued, p)
@@ -271,6 +273,7 @@ func (l *lane) commit(ctx context.Context) error {
 func (l *lane) undo() {
 	for _, p := range l.group.parcels {
 		for i := range p.items {
+			p.items[i].feed.picked--
 			l.undoItem(&p.items[i])
 		}
 		p.reset()

@@ -1,0 +1,91 @@
+package send
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/campaign"
+)
+
+// counter is an Observer that adds up.
+type counter struct {
+	mu        sync.Mutex
+	recorded  map[string]int
+	attempted int
+	latest    time.Duration
+	longest   time.Duration
+}
+
+func (c *counter) Attempted(_ int64, _ string, n int, lateness, took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.attempted += n
+	c.latest, c.longest = max(c.latest, lateness), max(c.longest, took)
+}
+
+func (c *counter) Recorded(application int64, channelType string, o campaign.Outcome, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.recorded[channelType+" "+o.String()] += n
+}
+
+func TestWhatIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &counter{recorded: map[string]int{}}
+		var mu sync.Mutex
+		changes := map[campaign.ID]int{}
+		r := newRig(t, func(r *rig) {
+			r.opts.Observer = c
+			r.opts.OnChange = func(id campaign.ID) {
+				mu.Lock()
+				defer mu.Unlock()
+				changes[id]++
+			}
+			r.book.suppressed["c 34600000005"] = true
+			r.ch.answer = func(_ context.Context, m *Message) Result {
+				time.Sleep(30 * time.Millisecond)
+				switch {
+				case m.ContactCode == "34600000001" && m.Attempt == 1:
+					return Result{Verdict: VerdictRetry, Detail: "busy"}
+				case m.ContactCode == "34600000002":
+					return Result{Verdict: VerdictPermanent, Code: "x", Detail: string(make([]byte, 2000)) + "\xff"}
+				}
+				return Result{Verdict: VerdictSent}
+			}
+		})
+		id := r.accept(campaign.Sending{}, 10)
+		time.Sleep(10 * time.Millisecond)
+		if n, of := r.InFlight(), r.InFlightOf(id); n == 0 || n != of || r.InFlightOf("20000101-000099") != 0 {
+			t.Errorf("in flight %d, of the sending %d", n, of)
+		}
+		if s := r.Lanes(); len(s) != 1 || s[0].Sendings != 1 || s[0].Name != "c" || s[0].Application != 1 {
+			t.Errorf("lanes %+v", s)
+		}
+		time.Sleep(time.Minute)
+		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 8)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		want := map[string]int{"c sent": 8, "c retrying": 1, "c failed": 1, "c suppressed": 1}
+		if diff := cmp.Diff(want, c.recorded); diff != "" {
+			t.Errorf("recorded (-want +got):\n%s", diff)
+		}
+		if c.attempted != 10 || c.longest != 30*time.Millisecond || c.latest < 30*time.Millisecond || c.latest > time.Second {
+			t.Errorf("told of %d attempts, at most %v late, at most %v long", c.attempted, c.latest, c.longest)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if changes[id] != 2 {
+			t.Errorf("told of %d changes; want sending and completed", changes[id])
+		}
+		r.book.change(id, func(k *kept) {
+			if d := k.last[2][0].Detail; len(d) > 503 {
+				t.Errorf("a detail of %d bytes was kept", len(d))
+			}
+		})
+	})
+}
