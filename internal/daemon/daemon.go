@@ -96,12 +96,7 @@ func Open(o Options) (*Daemon, error) {
 	if d.metrics, err = control.NewMetrics(d.registry); err != nil {
 		return nil, err
 	}
-	d.store, err = store.Open(filepath.Join(o.Config.StateDir, storeName), store.Options{
-		Trouble: func(err error) {
-			o.Log.Warn("a write to the store failed and was made good; nothing is lost, but look at its disk", "err", err)
-		},
-		NoSync: failpoint.Setting("NOSYNC") != "",
-	})
+	d.store, err = store.Open(filepath.Join(o.Config.StateDir, storeName), store.Options{NoSync: failpoint.Setting("NOSYNC") != ""})
 	if err != nil {
 		return nil, err
 	}

@@ -78,6 +78,7 @@ func (s *Store) ready(restored *trailer) error {
 			return err
 		}
 	}
+	s.pageSize = s.db.Info().PageSize
 	return s.view(func(t *tx) error {
 		s.tag = string(t.bucket(bucketMeta).Get(metaTag))
 		if len(s.tag) != 8 {

@@ -19,7 +19,6 @@ type Options struct {
 	Timeout         time.Duration // how long to wait for another holder of the file; 0: 1s
 	InitialMmapSize int           // address space mapped at once, about twice what is expected; 0: 1 GiB
 	Gather          time.Duration // how long a commit may wait for others to join, when others did the last time; 0: 500us
-	Trouble         func(error)   // told of a commit that failed and was made good; nil: nobody is
 	NoSync          bool          // for the power-cut test alone: commits don't reach the disk
 }
 
@@ -29,10 +28,13 @@ type Store struct {
 	opts Options
 	tag  string
 
+	pageSize int // of the file
+
 	restored time.Time // see Restored; set once, by Open
 
 	writer sync.Mutex // held by the one write transaction there may be; guards broken
 	broken bool       // a commit failed: the file must be opened anew before it is written again
+	failed uint64     // its transaction, while that may still stand in the file; 0: none
 
 	mu sync.RWMutex // guards db; write-locked only to replace it
 	db *bbolt.DB
@@ -123,9 +125,7 @@ func (s *Store) update(fn func(*tx) error) (err error) {
 	}
 	id := t.ID()
 	if err := s.commitTx(t); err != nil {
-		if err := s.settle(id, err); err != nil {
-			return err
-		}
+		return s.settle(id, err)
 	}
 	s.commits.Add(1)
 	for _, do := range w.after {
@@ -148,31 +148,23 @@ func (s *Store) abandon(t *bbolt.Tx) {
 // settle finds out what became of a transaction whose commit failed. The meta page
 // may have been written and only its sync have failed: then the change would be
 // seen from now on, though its caller was told otherwise. So the file is opened
-// anew, and if the change is in it, it counts once one more commit has synced the file.
+// taken back, and the file opened anew. Where the disk doesn't allow that now, it is done before the
+// next transaction.
 func (s *Store) settle(id int, cause error) error {
-	cause = fmt.Errorf("commit: %w", cause)
-	s.broken = true
-	if err := s.reopen(); err != nil {
-		return errors.Join(cause, err)
-	}
-	applied := false
-	if err := s.db.View(func(t *bbolt.Tx) error { applied = t.ID() >= id; return nil }); err != nil || !applied {
-		return cause
-	}
-	if err := s.db.Update(func(*bbolt.Tx) error { return nil }); err != nil {
-		s.broken = true
-		return errors.Join(cause, err)
-	}
-	if s.opts.Trouble != nil {
-		s.opts.Trouble(cause)
-	}
-	return nil
+	s.broken, s.failed = true, uint64(id)
+	return errors.Join(fmt.Errorf("commit: %w", cause), s.reopen())
 }
 
 // reopen opens the file anew after a failed commit. The writer's lock is held.
 func (s *Store) reopen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.failed != 0 {
+		if err := undo(s.path, s.failed, s.pageSize); err != nil {
+			return err // what can be read is read meanwhile
+		}
+		s.failed = 0
+	}
 	if s.db != nil {
 		_ = s.db.Close() // what matters is whether it opens
 		s.db = nil
