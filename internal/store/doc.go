@@ -56,7 +56,7 @@
 // # How it fails
 //
 // A method that returns an error has changed nothing, Commit's *campaign.Refused
-// apart. When a commit to disk fails the file is opened anew before it is written
-// again, and what its meta page then says decides whether the change counts. A file
+// apart. When a commit to disk fails its meta page is taken back, should it have been
+// written, and the file is opened anew before it is written again. A file
 // that is locked, newer, cut off or no store at all is refused by Open and left as it is.
 package store

@@ -145,9 +145,9 @@ func (s *Store) abandon(t *bbolt.Tx) {
 	_ = t.Rollback() // a finished one says so; no error of it would matter beside the first
 }
 
-// settle finds out what became of a transaction whose commit failed. The meta page
-// may have been written and only its sync have failed: then the change would be
-// seen from now on, though its caller was told otherwise. So the file is opened
+// settle ends a transaction whose commit failed. Its meta page may have been
+// written and only the sync have failed: then the change would be seen from now on, though
+// its caller was told otherwise (an attempt seen so would wait for ever). So it is
 // taken back, and the file opened anew. Where the disk doesn't allow that now, it is done before the
 // next transaction.
 func (s *Store) settle(id int, cause error) error {
