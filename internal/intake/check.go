@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -105,6 +106,7 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *s
 // conclude says in one sentence why a drop is rejected, if it is.
 func (c *Checker) conclude(f *Finding) {
 	s := &f.Sending
+	f.inOrder()
 	s.Problems, s.ProblemCount = f.Problems.List, f.Problems.Count
 	switch {
 	case f.verdict != "" && f.documents == 0:
@@ -118,6 +120,17 @@ func (c *Checker) conclude(f *Finding) {
 			s.Reason = fmt.Sprintf("%d errors were found", wrong)
 		}
 	}
+}
+
+// inOrder sorts the problems as they are mended: file by file, from top to bottom.
+func (f *Finding) inOrder() {
+	rank := func(p campaign.Problem) int {
+		name := strings.ToLower(p.File)
+		return slices.IndexFunc([]string{".layout.json", ".schedule.json", ".csv", ""}, func(ending string) bool { return strings.HasSuffix(name, ending) })
+	}
+	slices.SortStableFunc(f.Problems.List, func(a, b campaign.Problem) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
 }
 
 func (c *Checker) layout(p *Parts, f *Finding) (*document.Layout, [32]byte, error) {

@@ -108,13 +108,12 @@ func (d *desk) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			d.lookAll()
+			d.lookAgain() // what was sent last
 			return
 		case <-d.signal:
 			d.lookAll()
 		case <-tick:
-			for id := range d.again {
-				d.look(id)
-			}
+			d.lookAgain()
 			tick = nil
 		}
 		if tick == nil && len(d.again) > 0 {
@@ -130,6 +129,12 @@ func (d *desk) lookAll() {
 	d.due = map[campaign.ID]bool{}
 	d.mu.Unlock()
 	for id := range ids {
+		d.look(id)
+	}
+}
+
+func (d *desk) lookAgain() {
+	for id := range d.again {
 		d.look(id)
 	}
 }
