@@ -43,7 +43,9 @@ type Book interface {
 
 	// Replan slices what is unsent of passed slices again from now by the
 	// fragmented rule (SPEC 8) in one transaction with the bookings, marks
-	// Expired what doesn't fit before T+48h, and returns the new slices and how many messages expired.
+	// Expired what doesn't fit before T+48h, and returns the slices there are then and how many messages
+	// expired. With nothing unsent in passed slices it changes nothing. A recipient whose next message is in
+	// flight or waits for its retry stays within a slice, so that its later messages are found after a restart.
 	Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaign.Slice, uint64, error)
 
 	// CloseOut gives every message of the sending without a final outcome (but those

@@ -5,6 +5,12 @@
 //
 // It doesn't know files, drops or bbolt: Book is what it needs of the store,
 // Channel what it needs of a driver. Drivers live in rooms below this one.
+//
+// How it fails: nothing goes out whose attempt could not be recorded. While the
+// books can't be written it says so once, waits, and goes on by itself when they
+// can; results wait in memory, of which there are no more than were marked. What
+// can't be read of one sending holds up that sending alone. A driver that panics
+// leaves its messages' outcome unknown.
 package send
 
 import (
