@@ -34,9 +34,10 @@ type Dispatcher struct {
 
 	parcels, chunks sync.Pool
 	kicks           chan struct{}
-	stopping        atomic.Bool // nothing new goes out
-	storeDown       atomic.Bool // said so in the log
-	lost            atomic.Bool // results could not be recorded
+	pings           chan chan struct{} // see Alive
+	stopping        atomic.Bool        // nothing new goes out
+	storeDown       atomic.Bool        // said so in the log
+	lost            atomic.Bool        // results could not be recorded
 
 	sendCtx context.Context // what drivers get; ends StopTimeout after Run's
 	cut     context.CancelFunc
@@ -70,7 +71,7 @@ func New(opts Options) *Dispatcher {
 	d := &Dispatcher{
 		book: opts.Book, log: opts.Log, wall: opts.Now, onChange: opts.OnChange, optedOut: opts.OptedOut,
 		observer: opts.Observer, stopLimit: cmp.Or(opts.StopTimeout, 10*time.Second), retryHold: cmp.Or(opts.RetryHold, 5*time.Minute),
-		kicks: make(chan struct{}, 1), apps: map[int64]*Application{}, lanes: map[laneKey]*lane{},
+		kicks: make(chan struct{}, 1), pings: make(chan chan struct{}), apps: map[int64]*Application{}, lanes: map[laneKey]*lane{},
 		runs: map[campaign.ID]*run{}, resting: map[campaign.ID]rested{}, held: map[campaign.ID]time.Time{},
 		orphans: map[campaign.ID]bool{}, probes: map[campaign.ID]bool{}, troubles: map[campaign.ID]int{},
 	}

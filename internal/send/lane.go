@@ -74,7 +74,9 @@ type lane struct {
 	mu      sync.Mutex // guards what follows
 	arrived []*feed
 	renewed *newSettings
-	retired bool // the channel is gone from the configuration
+	retired bool            // the channel is gone from the configuration
+	pings   []chan struct{} // to be closed when the loop comes round
+	ended   bool            // the loop is over
 }
 
 // newSettings are what a reload brings.
@@ -134,6 +136,7 @@ func (l *lane) retire() {
 func (l *lane) loop(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	defer l.end()
 	for !l.drain(ctx) {
 		wait, ok := l.step(ctx)
 		if !ok {
@@ -158,6 +161,7 @@ func (l *lane) drain(ctx context.Context) bool {
 	l.mu.Lock()
 	arrived, renewed, retired := l.arrived, l.renewed, l.retired
 	l.arrived, l.renewed = nil, nil
+	l.answer()
 	l.mu.Unlock()
 	if renewed != nil {
 		l.app, l.door = renewed.app, renewed.door

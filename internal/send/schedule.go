@@ -54,6 +54,8 @@ func (d *Dispatcher) schedule(ctx context.Context) {
 		case <-ctx.Done():
 		case <-d.kicks:
 			ask = true
+		case answer := <-d.pings:
+			close(answer)
 		case <-tick:
 		}
 	}

@@ -1,0 +1,75 @@
+package send
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+func TestAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		synctest.Wait()
+		alive := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			return r.Alive(ctx)
+		}
+		if err := alive(); err != nil {
+			t.Errorf("idle: %v", err)
+		}
+		r.accept(campaign.Sending{Planned: 1000}, 1000)
+		for range 20 {
+			if err := alive(); err != nil {
+				t.Fatalf("at work: %v", err)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		r.Configure(nil) // lanes that end answer, too
+		if err := alive(); err != nil {
+			t.Errorf("without channels: %v", err)
+		}
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if err := alive(); !errors.Is(err, ErrNotRunning) {
+			t.Errorf("stopped: %v", err)
+		}
+	})
+}
+
+// TestAliveNamesTheOneThatHangs holds up a lane's loop, then the scheduler.
+func TestAliveNamesTheOneThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		synctest.Wait()
+		alive := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			return r.Alive(ctx)
+		}
+		r.Dispatcher.mu.Lock()
+		l := r.lanes[laneKey{1, "c"}]
+		key := laneKey{9, "stuck"}
+		r.lanes[key] = newLane(r.Dispatcher, key.application, key.name) // nobody runs its loop
+		r.Dispatcher.mu.Unlock()
+		err := alive()
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `channel "stuck" of application 9`) {
+			t.Errorf("a lane that hangs: %v", err)
+		}
+		r.Dispatcher.mu.Lock()
+		delete(r.lanes, key)
+		r.Dispatcher.mu.Unlock()
+		if l == nil {
+			t.Error("the rig's lane is gone")
+		}
+		if err := alive(); err != nil {
+			t.Errorf("without it: %v", err)
+		}
+	})
+}
