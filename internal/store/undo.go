@@ -25,10 +25,10 @@ const (
 // undo makes a transaction whose commit failed one that never was: its meta page
 // may have been written and only the sync after it have failed, and then its
 // change would be seen from now on though its caller was told otherwise. An
-// attempt seen so would wait for a result that nobody will bring. The page is wiped, so that
-// the other one counts, which is that of the transaction before: bbolt never writes
-// over what that one needs. What reached the disk of the wiped page and
-// survives a power cut all the same is as if the crash had come a moment later.
+// attempt seen so would wait for a result that nobody will bring. The page's
+// checksum is spoiled, so that the other one counts, which is that of the
+// transaction before: bbolt never writes over what that one needs. A page that
+// reached the disk and survives a power cut unspoiled is as if the cut had come a moment later.
 //
 // It does nothing to a file that doesn't hold that transaction, or nothing else; one
 // that holds no transaction at all is ErrDamaged.
@@ -40,11 +40,11 @@ func undo(path string, txid uint64, pageSize int) error {
 	if err != nil {
 		return fmt.Errorf("take back a failed commit: %w", err)
 	}
-	var numbers [2]uint64
+	var numbers, sums [2]uint64
 	for i := range numbers {
 		page := make([]byte, metaBytes)
 		if _, err := f.ReadAt(page, int64(i)*int64(pageSize)); err == nil && isMeta(page, pageSize) {
-			numbers[i] = binary.NativeEndian.Uint64(page[atTxID:])
+			numbers[i], sums[i] = binary.NativeEndian.Uint64(page[atTxID:]), binary.NativeEndian.Uint64(page[atChecksum:])
 		}
 	}
 	if numbers == [2]uint64{} {
@@ -52,7 +52,7 @@ func undo(path string, txid uint64, pageSize int) error {
 	}
 	for i, number := range numbers {
 		if number == txid && numbers[1-i] != 0 && numbers[1-i] < txid {
-			_, err = f.WriteAt(make([]byte, metaBytes), int64(i)*int64(pageSize))
+			_, err = f.WriteAt(binary.NativeEndian.AppendUint64(nil, ^sums[i]), int64(i)*int64(pageSize)+atChecksum)
 		}
 	}
 	if err == nil {
