@@ -2,11 +2,16 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
+	"campaignd/internal/campaign"
 	"campaignd/internal/control"
+	"campaignd/internal/picture"
+	"campaignd/internal/plan"
 )
 
 func newTimelineCmd(env *environment) *cobra.Command {
@@ -14,8 +19,9 @@ func newTimelineCmd(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "timeline",
 		Short: "Draw the slots of the next 48 hours and who holds them",
-		Long: `Draws the slots of the next 48 hours, a row an hour and a cell a slot (or several,
-where an hour has more than fit), shaded by how full it is, and lists the sendings that hold slots.`,
+		Long: `Draws the slots of the next 48 hours, a cell a slot (or several, where a terminal is
+too narrow), shaded by how full it is. A row says after its cells how full it is, how many
+messages are booked in it and who holds it, by letters; below are the sendings with their letters.`,
 		Example: "  campaignd timeline                   all applications\n  campaignd timeline --application 1   one of them",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -59,33 +65,127 @@ func printTimeline(env *environment, t control.Timeline, a control.ApplicationTi
 	if err := env.printf("%s\n", env.bold(printable(title))); err != nil {
 		return err
 	}
-	if a.Sliced && a.SlotSeconds > 0 {
-		zone, err := time.LoadLocation(a.Timezone)
-		if err != nil {
-			zone = time.UTC // the daemon knows a zone that this machine doesn't
-		}
-		if err := env.printf("slots of %s for %s messages; times in %s\n\n", span(time.Duration(a.SlotSeconds)*time.Second), count(a.Capacity), zone); err != nil {
+	zone, err := time.LoadLocation(a.Timezone)
+	if err != nil {
+		zone = time.UTC // the daemon knows a zone that this machine doesn't
+	}
+	if !a.Sliced || a.SlotSeconds <= 0 {
+		if err := env.printf("not sliced: what is due goes out at once, as fast as its channel may\n"); err != nil {
 			return err
 		}
-		if err := lines(env.out, drawTimeline(t, a, zone)); err != nil {
-			return err
-		}
-	} else if err := env.printf("not sliced: what is due goes out at once, as fast as its channel may\n"); err != nil {
+		return printHolders(env, a, zone, t.From)
+	}
+	if err := env.printf("slots of %s for %s messages; times in %s\n", span(time.Duration(a.SlotSeconds)*time.Second), count(a.Capacity), zone); err != nil {
 		return err
 	}
-	if len(a.Sendings) == 0 {
-		return env.printf("\nNothing is planned.\n")
-	}
-	g := grid{header: []string{"id", "name", "state", "messages", "slots", "from", "to"}, right: []int{3, 4}}
-	for _, s := range a.Sendings {
-		slots := ""
-		if s.Sliced {
-			slots = count(s.Slots)
+	if len(a.Slots) == 0 {
+		if err := env.printf("no slot is booked until %s\n", t.Until.In(zone).Format(momentFormat)); err != nil {
+			return err
 		}
-		g.add(string(s.ID), s.Name, string(s.State), count(s.Messages), slots, env.when(s.Start), env.when(s.End))
+		return printHolders(env, a, zone, t.From)
 	}
 	if err := env.printf("\n"); err != nil {
 		return err
 	}
-	return env.printGrid(g)
+	if err := lines(env.out, pictureOf(t, a, zone).Rows(env.width, env.colour)); err != nil {
+		return err
+	}
+	return printHolders(env, a, zone, t.From)
+}
+
+// pictureOf is the application's timeline as it is drawn.
+func pictureOf(t control.Timeline, a control.ApplicationTimeline, zone *time.Location) picture.Timeline {
+	p := picture.Timeline{From: t.From, Until: t.Until, Zone: zone, Reserved: make(map[int64]uint32, len(a.Slots)),
+		Grid: plan.Grid{Slot: time.Duration(a.SlotSeconds) * time.Second, Capacity: a.Capacity}}
+	for _, c := range a.Closed {
+		p.Closed = append(p.Closed, picture.Span{Start: c.Start, End: c.End})
+	}
+	index := map[campaign.ID]int{}
+	for i, s := range a.Sendings {
+		index[s.ID] = i
+		p.Sendings = append(p.Sendings, picture.Sending{ID: s.ID, Name: s.Name})
+	}
+	for _, slot := range a.Slots {
+		n := p.Grid.Number(slot.Start)
+		p.Reserved[n] = slot.Reserved
+		for _, share := range slot.Shares {
+			if i, ok := index[share.ID]; ok {
+				p.Sendings[i].Slots = append(p.Sendings[i].Slots, n)
+			}
+		}
+	}
+	return p
+}
+
+// momentFormat is a moment in a timeline, which reaches months ahead at most.
+const momentFormat = "Mon 02 Jan 15:04"
+
+// printHolders lists an application's sendings with the letters that they have
+// in the picture, in lines as long as the terminal is wide.
+func printHolders(env *environment, a control.ApplicationTimeline, zone *time.Location, now time.Time) error {
+	if len(a.Sendings) == 0 {
+		return env.printf("\nNothing is planned.\n")
+	}
+	rows := [][]string{{"", "id", "name", "state", "unsent", "slots", "next", "until"}}
+	for i, s := range a.Sendings {
+		letter, slots, until := "", "", ""
+		if s.Sliced && a.Sliced {
+			letter = picture.Letter(i)
+		}
+		if s.Sliced && s.Slots > 0 {
+			slots, until = count(s.Slots), shortly(s.End.In(zone), now)
+		}
+		rows = append(rows, []string{letter, string(s.ID), printable(s.Name), string(s.State), count(s.Messages),
+			slots, shortly(s.Start.In(zone), now), until})
+	}
+	return printFitting(env, rows)
+}
+
+// shortly is a moment of this week by its day, a later one by its date.
+func shortly(at, now time.Time) string {
+	if d := at.Sub(now); d > -24*time.Hour && d < 6*24*time.Hour {
+		return at.Format("Mon 15:04")
+	}
+	return at.Format("02 Jan 15:04")
+}
+
+// printFitting prints rows of letter, id, name, state and so on in columns; the name gives way where the terminal is too narrow.
+func printFitting(env *environment, rows [][]string) error {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for k, cell := range row {
+			widths[k] = max(widths[k], text.StringWidthWithoutEscSequences(cell))
+		}
+	}
+	const name, unsent, slots, gap = 2, 4, 5, 2
+	if env.width > 0 {
+		rest := gap*len(widths) - gap - env.width - widths[name]
+		for _, w := range widths {
+			rest += w
+		}
+		widths[name] = min(widths[name], max(-rest, 8))
+	}
+	var b strings.Builder
+	b.WriteString("\n")
+	for i, row := range rows {
+		line := ""
+		for k, cell := range row {
+			switch {
+			case k == name:
+				cell = text.Pad(text.Snip(cell, widths[k], "…"), widths[k], ' ')
+			case k == unsent || k == slots:
+				cell = strings.Repeat(" ", widths[k]-len(cell)) + cell
+			default:
+				cell = text.Pad(cell, widths[k], ' ')
+			}
+			if widths[k] > 0 {
+				line += strings.Repeat(" ", gap*min(len(line), 1)) + cell
+			}
+		}
+		if line = strings.TrimRight(line, " "); i == 0 {
+			line = env.bold(line)
+		}
+		b.WriteString(line + "\n")
+	}
+	return env.printf("%s", b.String())
 }

@@ -174,7 +174,8 @@ func (s *shop) Timeline(context.Context, int64) (control.Timeline, error) {
 	one := control.ApplicationTimeline{ApplicationID: 1, Name: "Demo shop", Timezone: "Europe/Madrid", Sliced: true, SlotSeconds: 300, Capacity: 600}
 	for i, reserved := range []uint32{600, 600, 450, 300, 100, 0, 599} {
 		if reserved > 0 {
-			one.Slots = append(one.Slots, control.SlotUse{Start: noon.Add(time.Duration(i+1) * 5 * time.Minute), Reserved: reserved})
+			one.Slots = append(one.Slots, control.SlotUse{Start: noon.Add(time.Duration(i+1) * 5 * time.Minute), Reserved: reserved,
+				Shares: []control.Share{{ID: "20260314-000042", Messages: reserved}}})
 		}
 	}
 	one.Closed = []control.Span{{Start: noon.Add(8 * time.Hour), End: noon.Add(20 * time.Hour)}}
@@ -184,7 +185,7 @@ func (s *shop) Timeline(context.Context, int64) (control.Timeline, error) {
 	}
 	second := control.ApplicationTimeline{ApplicationID: 2}
 	third := control.ApplicationTimeline{ApplicationID: 3, Timezone: "No/Where", Sliced: true, SlotSeconds: 7, Capacity: 10,
-		Slots: []control.SlotUse{{Start: floor(noon.Add(time.Hour), 7*time.Second), Reserved: 10}}}
+		Slots: []control.SlotUse{{Start: time.Unix(noon.Add(time.Hour).Unix()/7*7, 0).UTC(), Reserved: 10}}}
 	t.Applications = []control.ApplicationTimeline{one, second, third}
 	return t, nil
 }

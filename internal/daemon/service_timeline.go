@@ -86,6 +86,8 @@ func (d *Daemon) slots(a *config.Application, now time.Time, one *control.Applic
 	if err != nil {
 		return err
 	}
+	// They come by sending, and are wanted by slot.
+	slices.SortStableFunc(shares, func(x, y store.Share) int { return cmp.Compare(x.Slot, y.Slot) })
 	for i, messages := range reserved {
 		number := first + int64(i)
 		use := control.SlotUse{Start: g.Start(number), Reserved: messages}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/control"
+)
+
+// busy is an application whose slots are held by many, in slots of the length.
+func busy(slot time.Duration, sendings int) (control.Timeline, control.ApplicationTimeline) {
+	t := control.Timeline{From: noon.Add(7 * time.Minute), Until: noon.Add(7*time.Minute + 48*time.Hour)}
+	a := control.ApplicationTimeline{ApplicationID: 1, Name: "Demo shop", Timezone: "Europe/Madrid", Sliced: true, SlotSeconds: int64(slot / time.Second), Capacity: 600,
+		Closed: []control.Span{{Start: noon.Add(8 * time.Hour), End: noon.Add(20 * time.Hour)}}}
+	for i := range sendings {
+		one := control.TimelineSending{ID: campaign.NewID(noon, uint64(i+1)), Name: fmt.Sprintf("a-name-that-is-rather-long-%d", i), State: campaign.StateScheduled,
+			Sliced: true, Messages: 1_234_567, Slots: 40, Start: noon.Add(time.Hour), End: noon.Add(30 * time.Hour)}
+		a.Sendings = append(a.Sendings, one)
+	}
+	for at := noon.Add(time.Hour).Truncate(slot); at.Before(noon.Add(6 * time.Hour)); at = at.Add(slot) {
+		use := control.SlotUse{Start: at, Reserved: uint32(at.Unix()/int64(slot/time.Second)) % 601}
+		for i, s := range a.Sendings {
+			if int(at.Sub(noon).Hours())%(i+1) == 0 {
+				use.Shares = append(use.Shares, control.Share{ID: s.ID, Messages: 1})
+			}
+		}
+		a.Slots = append(a.Slots, use)
+	}
+	return t, a
+}
+
+// TestTimelineFits: whatever the slots and however many the sendings, no line is
+// wider than the terminal, and 48 hours fit on a screen.
+func TestTimelineFits(t *testing.T) {
+	for _, slot := range []time.Duration{time.Second, 7 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute, time.Hour, 36 * time.Hour} {
+		for _, width := range []int{80, 120, 200} {
+			timeline, application := busy(slot, 12)
+			var out bytes.Buffer
+			env := &environment{out: &out, width: width, terminal: true}
+			if err := printTimeline(env, timeline, application); err != nil {
+				t.Fatal(err)
+			}
+			picture, _, _ := strings.Cut(out.String(), "\n   id")
+			if n := strings.Count(picture, "\n"); n > 24 {
+				t.Errorf("slots of %s on %d columns: the picture has %d lines", slot, width, n)
+			}
+			for line := range strings.Lines(out.String()) {
+				if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > width {
+					t.Errorf("slots of %s: a line of %d on %d columns: %s", slot, n, width, line)
+				}
+			}
+		}
+	}
+}
+
+// TestTimelineGolden: what terminals of the usual widths show.
+func TestTimelineGolden(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		slot  time.Duration
+		width int
+	}{{"timeline-80", 5 * time.Minute, 80}, {"timeline-120", 5 * time.Minute, 120}, {"timeline-seconds", time.Second, 80}} {
+		timeline, application := busy(c.slot, 3)
+		var out bytes.Buffer
+		if err := printTimeline(&environment{out: &out, width: c.width, terminal: true}, timeline, application); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, c.name+".txt", out.String())
+	}
+}
