@@ -3,13 +3,15 @@
 GO ?= go
 BIN := bin/campaignd
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+DATE := $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
 TOOL := $(GO) tool -modfile=tools.mod
 FUZZTIME ?= 2s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-whatsapp run test test-crash race fuzz check fmt vet lint cover bench clean
+.PHONY: help build package e2e demo demo-whatsapp run test test-crash race fuzz check fmt vet lint cover bench clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +19,12 @@ help: ## list what there is
 build: ## build bin/campaignd
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/campaignd
+
+package: ## dist/: .deb and .rpm for amd64 and arm64, the same bytes from the same commit
+	sh packaging/build.sh "$(GO)"
+
+e2e: package ## package, partners and daemon on the real dpkg, sshd and SFTP clients (root)
+	CAMPAIGND_E2E=1 $(GO) test -count=1 -v ./test/e2e
 
 demo: build ## run the daemon, drop the examples, show what comes back
 	@sh test/demo.sh $(BIN)

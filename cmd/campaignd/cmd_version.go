@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -9,6 +10,8 @@ import (
 // versionAnswer is what "version --json" prints.
 type versionAnswer struct {
 	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+	Date    string `json:"date,omitempty"` // of the commit, RFC 3339
 	Go      string `json:"go"`
 	System  string `json:"system"`
 }
@@ -20,11 +23,15 @@ func newVersionCmd(env *environment) *cobra.Command {
 		Example: "  campaignd version",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(*cobra.Command, []string) error {
-			v := versionAnswer{version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+			v := versionAnswer{version, commit, date, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
 			if env.json {
 				return env.printJSON(v)
 			}
-			return env.printf("campaignd %s (%s, %s)\n", v.Version, v.Go, v.System)
+			built := ""
+			if v.Commit != "" {
+				built = fmt.Sprintf("commit %s of %s, ", v.Commit, v.Date)
+			}
+			return env.printf("campaignd %s (%s%s, %s)\n", v.Version, built, v.Go, v.System)
 		},
 	}
 }

@@ -12,8 +12,12 @@ import (
 	_ "time/tzdata" // zones work on a machine that has no zoneinfo
 )
 
-// version is set by the linker (see Makefile).
-var version = "dev"
+// version, commit and its date are set by the linker (see Makefile and packaging/build.sh).
+var (
+	version = "dev"
+	commit  string
+	date    string
+)
 
 func main() {
 	// The first signal asks for a clean end, the second one finds the default: abort.

@@ -1,0 +1,49 @@
+#!/bin/sh
+# Makes the .deb and .rpm of both architectures in dist/. The same commit and the
+# same Go give the same bytes: all times are the commit's.
+#   packaging/build.sh GO [ARCHITECTURE…]
+set -eu
+go=$1
+shift
+[ $# -gt 0 ] || set -- amd64 arm64
+nfpm="$go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.44.2"
+
+version=${VERSION:-$(git describe --tags --always --dirty)}
+commit=$(git rev-parse --short=12 HEAD)
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+PACKAGE_DATE=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
+case "$version" in
+v[0-9]* | [0-9]*.*) PACKAGE_VERSION=$(printf '%s' "${version#v}" | sed 's/-/+/; s/-/./g') ;;
+*) PACKAGE_VERSION="0.0.0~git$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d%H%M%S).$(printf '%s' "$version" | sed 's/-/./g')" ;;
+esac
+export SOURCE_DATE_EPOCH PACKAGE_DATE PACKAGE_VERSION CGO_ENABLED=0 GOFLAGS=-buildvcs=false LC_ALL=C TZ=UTC
+umask 022
+
+STAGE=$(mktemp -d)
+trap 'rm -rf "$STAGE"' EXIT
+export STAGE
+build() {
+	GOOS=linux GOARCH=$1 "$go" build -trimpath \
+		-ldflags "-s -w -buildid= -X main.version=$version -X main.commit=$commit -X main.date=$PACKAGE_DATE" \
+		-o "$STAGE/campaignd" ./cmd/campaignd
+}
+
+# Pages and completion come from a binary that runs here.
+build "$("$go" env GOHOSTARCH)"
+"$STAGE/campaignd" man "$STAGE/man" >/dev/null
+gzip -9n "$STAGE"/man/*.1
+for shell in bash zsh fish; do "$STAGE/campaignd" completion "$shell" >"$STAGE/completion.$shell"; done
+cp systemd/campaignd.service "$STAGE/campaignd.service"
+cp systemd/campaignd.sysusers "$STAGE/sysusers.conf"
+cp systemd/campaignd.tmpfiles "$STAGE/tmpfiles.conf"
+cp packaging/campaignd.toml packaging/sshd-partners.conf configs/campaigns/7.json "$STAGE/"
+cp configs/campaignd.toml "$STAGE/campaignd.toml.sample"
+
+mkdir -p dist
+for PACKAGE_ARCH; do
+	export PACKAGE_ARCH
+	build "$PACKAGE_ARCH"
+	find "$STAGE" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+	sed "s#\${STAGE}#$STAGE#" packaging/nfpm.yaml >"$STAGE/nfpm.yaml"
+	for kind in deb rpm; do $nfpm package --config "$STAGE/nfpm.yaml" --packager "$kind" --target dist/; done
+done

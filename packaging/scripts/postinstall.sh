@@ -1,0 +1,29 @@
+#!/bin/sh
+# Debian: configure [OLD VERSION]. RPM: the number of versions installed.
+set -e
+case "$1" in
+configure) [ -z "$2" ] && first=yes || first=no ;;
+1) first=yes ;;
+2) first=no ;;
+*) exit 0 ;; # abort-upgrade and the like: nothing was undone
+esac
+
+# User and folders are needed in a chroot or an image as well.
+if command -v systemd-sysusers >/dev/null; then
+	systemd-sysusers /usr/lib/sysusers.d/campaignd.conf
+elif ! getent passwd campaignd >/dev/null; then
+	useradd --system --user-group --no-create-home --home-dir /var/lib/campaignd --shell /usr/sbin/nologin campaignd
+fi
+install -d -o campaignd -g campaignd -m 0751 /var/lib/campaignd
+install -d -o campaignd -g campaignd -m 0755 /var/lib/campaignd/inbox
+install -d -o root -g root -m 0700 /etc/campaignd/credentials
+install -d -o root -g root -m 0755 /srv/campaignd
+
+[ -d /run/systemd/system ] || exit 0
+systemctl daemon-reload
+if [ "$first" = no ]; then
+	systemctl try-restart campaignd.service || echo "campaignd did not come up again: see journalctl -u campaignd" >&2
+elif [ "$1" = configure ]; then
+	# As Debian does. RPM systems leave the start to the administrator.
+	systemctl enable --now campaignd.service || echo "campaignd did not start: see journalctl -u campaignd" >&2
+fi

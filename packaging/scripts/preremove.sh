@@ -1,0 +1,9 @@
+#!/bin/sh
+# Debian: remove, upgrade …. RPM: 0 when the last version goes.
+set -e
+case "$1" in
+remove | 0) ;;
+*) exit 0 ;; # an upgrade restarts it afterwards
+esac
+[ -d /run/systemd/system ] || exit 0
+systemctl --no-reload disable --now campaignd.service || true

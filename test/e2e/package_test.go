@@ -1,0 +1,39 @@
+// Package e2e proves the package, the partners' accounts and the daemon on the
+// real things: dpkg, sshd, SFTP clients. What the machine lacks (root, a program)
+// is said as the reason of a skip. `make e2e` runs it; a usual `go test` skips it.
+package e2e
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"campaignd/internal/config"
+)
+
+// TestPackagedConfig holds the configuration that is installed to what the unit allows.
+func TestPackagedConfig(t *testing.T) {
+	c, problems := config.Load("../../packaging/campaignd.toml")
+	if problems.Count > 0 {
+		t.Fatalf("the installed configuration is refused: %v", problems.List)
+	}
+	if c.StateDir != "/var/lib/campaignd" || c.CampaignsDir != "/etc/campaignd/campaigns" || c.Listen != "" {
+		t.Errorf("state_dir %q, campaigns_dir %q, listen %q", c.StateDir, c.CampaignsDir, c.Listen)
+	}
+	if len(c.Inboxes) != 1 || c.Inboxes[0].Path != "/var/lib/campaignd/inbox" {
+		t.Errorf("inboxes: %+v", c.Inboxes)
+	}
+	unit, err := os.ReadFile("../../systemd/campaignd.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"\nStateDirectory=campaignd\n", "\nReadWritePaths=-/srv/campaignd\n"} {
+		if !strings.Contains(string(unit), line) {
+			t.Errorf("the unit lacks %q", line)
+		}
+	}
+	if c.StopTimeout >= 45*time.Second {
+		t.Errorf("stop_timeout %v is not within the unit's TimeoutStopSec", c.StopTimeout)
+	}
+}
