@@ -21,6 +21,7 @@ type setup struct {
 	dir    string
 	inbox  string
 	config string
+	under  []string // a command that the daemon is started by
 }
 
 // newSetup writes a configuration whose channel "bulk" has the given lines.
@@ -127,7 +128,8 @@ type event struct {
 
 func (b *bench) run(ctx context.Context, s *setup) (*daemon, error) {
 	d := &daemon{more: make(chan struct{}, 1), ended: make(chan error, 1)}
-	d.cmd = exec.CommandContext(ctx, b.bin, "run", "--config", s.config)
+	line := append(append([]string{}, s.under...), b.bin, "run", "--config", s.config)
+	d.cmd = exec.CommandContext(ctx, line[0], line[1:]...)
 	d.cmd.Cancel = func() error { return d.cmd.Process.Signal(syscall.SIGTERM) }
 	out, err := d.cmd.StderrPipe()
 	if err != nil {
@@ -203,6 +205,22 @@ func (d *daemon) memory(key string) int64 {
 		}
 	}
 	return 0
+}
+
+// cpu is the CPU time the daemon has used so far, to a hundredth of a second.
+func (d *daemon) cpu() time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * (time.Second / 100)
 }
 
 // stop ends the daemon in order and returns the CPU time it used.

@@ -2,7 +2,7 @@
 // in the same run: it prints a table of our figure, the reference's, the ratio
 // and the target (make bench). Machines differ, ratios less so.
 //
-//	bench -bin bin/campaignd [-rows 1000000] [-only NAME] [-out docs/performance.md]
+//	bench -bin bin/campaignd [-rows 1000000] [-only NAMES] [-out FILE.md] [-plot FILE.svg]
 package main
 
 import (
@@ -33,6 +33,7 @@ type bench struct {
 	bin     string
 	scratch string
 	rows    int
+	plot    string // where growth draws, if anywhere
 	figures []figure
 }
 
@@ -47,8 +48,11 @@ func scenarios() []scenario {
 		{"intake", intake},
 		{"send", throughput},
 		{"webhook", webhook},
+		{"outcomes", outcomes},
+		{"lateness", lateness},
 		{"start", start},
 		{"small", smallDrops},
+		{"growth", growth},
 	}
 }
 
@@ -68,8 +72,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&b.rows, "rows", 1_000_000, "rows of the large drop")
 	only := flags.String("only", "", "comma-separated names of scenarios; all if empty")
 	file := flags.String("out", "", "also write the table to this file, as Markdown")
+	flags.StringVar(&b.plot, "plot", "", "draw the growth from 10,000 rows to ten times -rows into this SVG file")
+	url := flags.String("client", "", "be the minimal client of this URL (the program starts itself so)")
+	connections := flags.Int("connections", 64, "of the minimal client")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *url != "" {
+		return post(out, *url, b.rows, *connections)
 	}
 	var err error
 	if b.scratch, err = os.MkdirTemp("", "campaignd-bench-"); err != nil {
@@ -120,12 +130,32 @@ func (b *bench) print(out io.Writer) {
 
 func (b *bench) markdown() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "Measured on %s with %d cores, %s, %s, by `make bench`; %d rows.\n\n", runtime.GOARCH, runtime.NumCPU(), runtime.Version(), time.Now().UTC().Format("2 January 2006"), b.rows)
+	fmt.Fprintf(&s, "Measured on %s, %d cores, %s, %s, on %s by `make bench`; %d rows.\n\n", machine(), runtime.NumCPU(), runtime.GOOS+"/"+runtime.GOARCH, runtime.Version(), time.Now().UTC().Format("2 January 2006"), b.rows)
 	s.WriteString("| what | ours | reference in the same run | ratio | target | met |\n| --- | --- | --- | --- | --- | --- |\n")
 	for _, f := range b.figures {
 		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s | %s |\n", f.what, f.ours, f.reference, ratio(f.ratio), f.target, verdict(f.met))
 	}
 	return s.String()
+}
+
+// machine is what the processor calls itself, and its memory.
+func machine() string {
+	name, memory := "an unnamed processor", ""
+	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(text)) {
+			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
+				name = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
+		var kib float64
+		if _, err := fmt.Sscanf(string(text), "MemTotal: %f kB", &kib); err == nil {
+			memory = fmt.Sprintf(", %.0f GiB of memory", kib/(1<<20))
+		}
+	}
+	return name + memory
 }
 
 func ratio(r float64) string {
