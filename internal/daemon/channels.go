@@ -23,13 +23,18 @@ func (d Drivers) Of(application int64) map[string]send.Channel { return d[applic
 
 // OpenDrivers makes every channel's driver. Nothing is connected or opened yet
 // but the secrets, which are read; all that is wrong is in the error.
+// They count no contacts: only a daemon, which has a store, holds to daily_contacts.
 func OpenDrivers(c *config.Config, getenv func(string) string) (Drivers, error) {
+	return openDrivers(c, getenv, func(config.Channel) whatsapp.Quota { return nil })
+}
+
+func openDrivers(c *config.Config, getenv func(string) string, quota func(config.Channel) whatsapp.Quota) (Drivers, error) {
 	drivers := Drivers{}
 	var problems []error
 	for _, a := range c.Applications {
 		drivers[a.ID] = map[string]send.Channel{}
 		for name, ch := range a.Channels {
-			driver, err := openDriver(ch, getenv)
+			driver, err := openDriver(ch, getenv, quota(ch))
 			if err != nil {
 				problems = append(problems, fmt.Errorf("application %d, channel %s: %w", a.ID, name, err))
 				continue
@@ -43,7 +48,7 @@ func OpenDrivers(c *config.Config, getenv func(string) string) (Drivers, error) 
 // nullBatch is how many messages the null driver takes at once, as the outbox does.
 const nullBatch = 1024
 
-func openDriver(ch config.Channel, getenv func(string) string) (send.Channel, error) {
+func openDriver(ch config.Channel, getenv func(string) string, quota whatsapp.Quota) (send.Channel, error) {
 	switch ch.Driver {
 	case "outbox":
 		return outbox.New(ch.Path), nil
@@ -59,7 +64,7 @@ func openDriver(ch config.Channel, getenv func(string) string) (send.Channel, er
 		}
 		return webhook.New(webhook.Options{URL: ch.URL, Secret: secret, Headers: ch.Headers, Timeout: ch.Timeout, Concurrency: ch.Concurrency})
 	case "whatsapp":
-		return openWhatsApp(ch, getenv)
+		return openWhatsApp(ch, getenv, quota)
 	case "smtp":
 		return openSMTP(ch, getenv)
 	}
@@ -87,14 +92,14 @@ func openSMTP(ch config.Channel, getenv func(string) string) (send.Channel, erro
 }
 
 // openWhatsApp makes a WhatsApp channel with its token, which it reads again when Meta refuses it.
-func openWhatsApp(ch config.Channel, getenv func(string) string) (send.Channel, error) {
+func openWhatsApp(ch config.Channel, getenv func(string) string, quota whatsapp.Quota) (send.Channel, error) {
 	read := func() (string, error) { return config.ReadSecret(ch.TokenFile, getenv) }
 	token, err := read()
 	if err != nil {
 		return nil, err
 	}
 	return whatsapp.New(whatsapp.Options{BaseURL: ch.BaseURL, Version: ch.Version, PhoneNumberID: ch.PhoneNumberID,
-		Token: token, ReadToken: read, Timeout: ch.Timeout, Concurrency: ch.Concurrency})
+		Token: token, ReadToken: read, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Quota: quota})
 }
 
 // applications is the configuration as the dispatcher wants it.

@@ -26,6 +26,9 @@
 //	digests         sha256 -> number and time of the acceptance that refuses another
 //	suppressions    application, channel, 0, contact -> opt-out as JSON
 //	audit           time (8), sequence (8) -> entry as JSON
+//	contacts        made when first used; a bucket a name, its sequence is the count:
+//	  name/seen     contact (8) -> minute (4) of the last message, rounded up
+//	  name/ages     minute, contact -> nothing: who ends to count first
 //
 // Numbers are big endian, so that keys are in order. A sending's number is the
 // sequence of the bucket sendings; it is never used again. Chunks, marks and details come in

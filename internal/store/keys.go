@@ -26,6 +26,13 @@ var (
 	bucketDigests      = []byte("digests")
 	bucketSuppressions = []byte("suppressions")
 	bucketAudit        = []byte("audit")
+	bucketContacts     = []byte("contacts") // made when first used: older stores have none
+)
+
+// The buckets in each of the bucket contacts.
+var (
+	contactsSeen = []byte("seen")
+	contactsAges = []byte("ages")
 )
 
 // The keys of the bucket meta.

@@ -1,0 +1,228 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// contactsWindow is how long a contact counts after the last message to it.
+const contactsWindow = 24 * time.Hour
+
+// maxContactDigits is the longest contact that is counted (E.164).
+const maxContactDigits = 15
+
+// Contacts counts the different contacts of a moving 24 hours, for a limit such as
+// daily_contacts. What it answered is on disk, so a restart forgets nothing. Any number of
+// them may be open on one name, with different limits: the count is the store's.
+//
+// Times are kept in whole minutes, rounded up, so that a contact counts for up to a
+// minute longer than it must, and one that gets many messages is written once a minute.
+type Contacts struct {
+	store *Store
+	name  []byte
+	most  int
+
+	turn sync.Mutex // held by the one that writes for all who wait
+
+	mu      sync.Mutex // guards waiting
+	waiting []*contactAsk
+}
+
+// contactAsk is one Allow. Its results are written under turn.
+type contactAsk struct {
+	contact uint64
+	minute  uint32
+	done    bool
+	ok      bool
+	next    time.Time
+	err     error
+}
+
+// Contacts returns the count of name, which allows most different contacts. It reads and writes nothing yet.
+func (s *Store) Contacts(name string, most int) *Contacts {
+	return &Contacts{store: s, name: []byte(name), most: most}
+}
+
+// Allow reports whether a message may go to contact (up to 15 digits) at the instant at. If so,
+// the contact counts, durably, for 24 hours more; one that counts already is
+// always allowed. If not, next is when another will be. An error means: not known. It is safe for concurrent
+// use, and those who ask together share a commit.
+func (c *Contacts) Allow(contact []byte, at time.Time) (ok bool, next time.Time, err error) {
+	a := &contactAsk{minute: contactMinute(at)}
+	if a.contact, err = contactNumber(contact); err != nil {
+		return false, time.Time{}, err
+	}
+	if known, err := c.counted(a); known || err != nil {
+		return known, time.Time{}, err
+	}
+	c.mu.Lock()
+	c.waiting = append(c.waiting, a)
+	c.mu.Unlock()
+
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	if !a.done { // nobody before has taken it along
+		c.mu.Lock()
+		batch := c.waiting
+		c.waiting = nil
+		c.mu.Unlock()
+		err := c.store.update(func(t *tx) error { return c.decide(t, batch) })
+		for _, one := range batch {
+			one.done, one.err = true, err
+		}
+	}
+	if a.err != nil {
+		return false, time.Time{}, fmt.Errorf("count contacts: %w", a.err)
+	}
+	return a.ok, a.next, nil
+}
+
+// counted reports whether the contact counts until as late as it would anew, so that nothing need be written.
+func (c *Contacts) counted(a *contactAsk) (known bool, err error) {
+	err = c.store.view(func(t *tx) error {
+		b := t.Bucket(bucketContacts)
+		if b == nil {
+			return nil
+		}
+		if b = b.Bucket(c.name); b == nil {
+			return nil
+		}
+		last := b.Bucket(contactsSeen).Get(key8(a.contact))
+		known = len(last) == 4 && binary.BigEndian.Uint32(last) >= a.minute
+		return nil
+	})
+	return known, err
+}
+
+// decide answers all of batch in one transaction.
+func (c *Contacts) decide(t *tx, batch []*contactAsk) error {
+	all, err := t.CreateBucketIfNotExists(bucketContacts)
+	if err != nil {
+		return err
+	}
+	b, err := all.CreateBucketIfNotExists(c.name)
+	if err != nil {
+		return err
+	}
+	seen, err := b.CreateBucketIfNotExists(contactsSeen)
+	if err != nil {
+		return err
+	}
+	ages, err := b.CreateBucketIfNotExists(contactsAges)
+	if err != nil {
+		return err
+	}
+	count := b.Sequence()
+	for _, a := range batch {
+		gone, err := expireContacts(seen, ages, a.minute)
+		if err != nil {
+			return err
+		}
+		count -= min(uint64(gone), count)
+		last := seen.Get(key8(a.contact))
+		switch {
+		case len(last) == 4:
+			a.ok = true
+			if binary.BigEndian.Uint32(last) >= a.minute {
+				continue // the clock went back, or another of the batch was quicker
+			}
+			if err := ages.Delete(keyAge(binary.BigEndian.Uint32(last), a.contact)); err != nil {
+				return err
+			}
+		case count >= uint64(max(c.most, 0)):
+			a.next = nextContact(ages, count-uint64(max(c.most, 0)), a.minute)
+			continue
+		default:
+			a.ok = true
+			count++
+		}
+		if err := seen.Put(key8(a.contact), binary.BigEndian.AppendUint32(nil, a.minute)); err != nil {
+			return err
+		}
+		if err := ages.Put(keyAge(a.minute, a.contact), nil); err != nil {
+			return err
+		}
+	}
+	return b.SetSequence(count)
+}
+
+// expireContacts removes those whose 24 hours were over at a minute, and returns how many.
+func expireContacts(seen, ages *bbolt.Bucket, minute uint32) (int, error) {
+	var old [][]byte
+	window := uint32(contactsWindow / time.Minute)
+	cur := ages.Cursor()
+	for k, _ := cur.First(); len(k) == 12 && binary.BigEndian.Uint32(k)+window < minute; k, _ = cur.Next() {
+		old = append(old, bytes.Clone(k))
+	}
+	for _, k := range old {
+		if err := seen.Delete(k[4:]); err != nil {
+			return 0, err
+		}
+		if err := ages.Delete(k); err != nil {
+			return 0, err
+		}
+	}
+	return len(old), nil
+}
+
+// nextContact is when so many contacts more than one will have ended, that another has room.
+func nextContact(ages *bbolt.Bucket, more uint64, minute uint32) time.Time {
+	cur := ages.Cursor()
+	k, _ := cur.First()
+	for ; more > 0 && k != nil; more-- {
+		k, _ = cur.Next()
+	}
+	if len(k) == 12 {
+		minute = binary.BigEndian.Uint32(k)
+	}
+	return time.Unix(int64(minute)*60, 0).UTC().Add(contactsWindow)
+}
+
+// ForgetContacts removes, of every name, the contacts that count no more at an
+// instant, and returns how many.
+func (s *Store) ForgetContacts(at time.Time) (int, error) {
+	gone := 0
+	err := s.update(func(t *tx) error {
+		all := t.Bucket(bucketContacts)
+		if all == nil {
+			return nil
+		}
+		gone = 0
+		return all.ForEachBucket(func(name []byte) error {
+			b := all.Bucket(name)
+			n, err := expireContacts(b.Bucket(contactsSeen), b.Bucket(contactsAges), contactMinute(at))
+			if err != nil {
+				return err
+			}
+			gone += n
+			return b.SetSequence(b.Sequence() - min(uint64(n), b.Sequence()))
+		})
+	})
+	if err != nil {
+		return 0, fmt.Errorf("forget contacts: %w", err)
+	}
+	return gone, nil
+}
+
+// contactMinute is an instant in whole minutes since 1970, rounded up.
+func contactMinute(at time.Time) uint32 { return uint32((max(at.Unix(), 0) + 59) / 60) }
+
+// contactNumber is a contact as a number, its length in front so that 034 isn't 34.
+func contactNumber(contact []byte) (uint64, error) {
+	n, err := strconv.ParseUint(string(contact), 10, 64)
+	if err != nil || len(contact) > maxContactDigits {
+		return 0, fmt.Errorf("count contacts: a contact must be up to %d digits", maxContactDigits)
+	}
+	return uint64(len(contact))<<56 | n, nil
+}
+
+// keyAge orders contacts by the minute of their last message.
+func keyAge(minute uint32, contact uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(make([]byte, 0, 12), minute), contact)
+}

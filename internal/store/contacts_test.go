@@ -1,0 +1,131 @@
+package store
+
+import (
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func allow(t *testing.T, c *Contacts, contact string, at time.Time, want bool) time.Time {
+	t.Helper()
+	ok, next, err := c.Allow([]byte(contact), at)
+	if err != nil || ok != want {
+		t.Fatalf("contact %s at %v: %v, %v; want %v", contact, at, ok, err, want)
+	}
+	return next
+}
+
+func TestContactsMoveWithTime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	s, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	c := s.Contacts("number", 2)
+	allow(t, c, "34600000001", start, true)
+	allow(t, c, "34600000002", start.Add(time.Hour), true)
+	if next := allow(t, c, "34600000003", start.Add(2*time.Hour), false); !next.Equal(start.Add(24 * time.Hour)) {
+		t.Errorf("the next may go at %v", next)
+	}
+	allow(t, c, "34600000001", start.Add(2*time.Hour), true) // counts already, and now for longer
+	if next := allow(t, c, "34600000003", start.Add(3*time.Hour), false); !next.Equal(start.Add(25 * time.Hour)) {
+		t.Errorf("the next may go at %v", next)
+	}
+	allow(t, s.Contacts("other", 1), "34600000003", start.Add(3*time.Hour), true)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(path, Options{}); err != nil { // a restart forgets nothing
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	c = s.Contacts("number", 2)
+	allow(t, c, "34600000003", start.Add(25*time.Hour), false)
+	allow(t, c, "34600000003", start.Add(25*time.Hour+time.Minute), true)
+	if next := allow(t, s.Contacts("number", 1), "34600000004", start.Add(25*time.Hour+time.Minute), false); !next.Equal(start.Add(49*time.Hour + time.Minute)) {
+		t.Errorf("under a lower limit the next may go at %v", next)
+	}
+	if n, err := s.ForgetContacts(start.Add(72 * time.Hour)); n != 3 || err != nil {
+		t.Errorf("forgot %d, %v", n, err)
+	}
+	if n, err := s.ForgetContacts(start.Add(72 * time.Hour)); n != 0 || err != nil {
+		t.Errorf("forgot %d more, %v", n, err)
+	}
+}
+
+func TestContactsRefuseWhatIsNoNumber(t *testing.T) {
+	s := openTest(t)
+	if n, err := s.ForgetContacts(time.Now()); n != 0 || err != nil {
+		t.Errorf("a store without any: %d, %v", n, err)
+	}
+	for _, contact := range []string{"", "34x", "1234567890123456", "+34600000001"} {
+		if _, _, err := s.Contacts("n", 1).Allow([]byte(contact), time.Now()); err == nil {
+			t.Errorf("%q was counted", contact)
+		}
+	}
+	if next := allow(t, s.Contacts("n", 0), "34600000001", time.Now(), false); next.Before(time.Now()) {
+		t.Errorf("a limit of none opens at %v", next)
+	}
+}
+
+func TestContactsTogetherNeverExceed(t *testing.T) {
+	s := openTest(t)
+	c := s.Contacts("n", 20)
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	good := 0
+	at := time.Now()
+	for i := range 50 {
+		wait.Go(func() {
+			ok, _, err := c.Allow(fmt.Appendf(nil, "34600%06d", i), at)
+			if err != nil {
+				t.Error(err)
+			}
+			if ok {
+				mu.Lock()
+				good++
+				mu.Unlock()
+			}
+		})
+	}
+	wait.Wait()
+	if good != 20 {
+		t.Errorf("%d were allowed, 20 are the limit", good)
+	}
+}
+
+// TestContactsAgainstModel holds the count against a map of who got a message when.
+func TestContactsAgainstModel(t *testing.T) {
+	s := openTest(t)
+	round := 0
+	rapid.Check(t, func(r *rapid.T) {
+		round++
+		most := rapid.IntRange(1, 4).Draw(r, "most")
+		c := s.Contacts(fmt.Sprint("round", round), most)
+		model := map[string]int{}
+		minute := 30_000_000
+		for range rapid.IntRange(1, 30).Draw(r, "steps") {
+			minute += rapid.IntRange(0, 600).Draw(r, "minutes")
+			contact := fmt.Sprint("3460000000", rapid.IntRange(0, 6).Draw(r, "contact"))
+			for who, last := range model {
+				if last+1440 < minute {
+					delete(model, who)
+				}
+			}
+			_, known := model[contact]
+			want := known || len(model) < most
+			ok, _, err := c.Allow([]byte(contact), time.Unix(int64(minute)*60, 0))
+			if err != nil || ok != want {
+				r.Fatalf("%s at %d: %v, %v; want %v", contact, minute, ok, err, want)
+			}
+			if ok {
+				model[contact] = minute
+			}
+		}
+	})
+}
