@@ -69,6 +69,9 @@ func checkDrop(ctx context.Context, env *environment, cfg *config.Config, inboxP
 	}
 	c := checked{Sending: f.Sending}
 	c.Sending.Inbox, c.Sending.ReceivedAt = in.Path, now.UTC()
+	if f.Application != nil {
+		c.Zone = f.Application.Location
+	}
 	if !f.Wrong() {
 		if err := c.place(ctx, cfg, f, now); err != nil {
 			return err
@@ -114,6 +117,15 @@ type checked struct {
 	Sending campaign.Sending
 	Slices  []campaign.Slice
 	Real    bool // the slots are a running daemon's
+	Zone    *time.Location
+}
+
+// zone is the application's, in which its operators think.
+func (c *checked) zone() *time.Location {
+	if c.Zone == nil {
+		return time.Local
+	}
+	return c.Zone
 }
 
 // place finds out when the drop would be sent.
@@ -209,19 +221,15 @@ func (c *checked) print(env *environment) error {
 	if s.DryRun {
 		b.WriteString("The sidecar asks for a dry run: nothing would be sent.\n")
 	}
-	fmt.Fprintf(&b, "Due %s.\n", s.ScheduledAt.Local().Format("Mon 2 Jan 2006 15:04:05 MST"))
+	fmt.Fprintf(&b, "Due %s.\n", s.ScheduledAt.In(c.zone()).Format("Mon 2 Jan 2006 15:04:05 MST"))
 	if s.Sliced {
 		where := "on empty slots, since no daemon runs"
 		if c.Real {
 			where = "beside what is booked now"
 		}
 		fmt.Fprintf(&b, "\nSlices, %s (%s):\n", where, s.Condition)
-		for i, one := range c.Slices {
-			if i == 20 {
-				fmt.Fprintf(&b, "  … and %d more, the last until %s\n", len(c.Slices)-i, c.Slices[len(c.Slices)-1].End.Local().Format("2 Jan 15:04:05"))
-				break
-			}
-			fmt.Fprintf(&b, "  %s – %s  %s recipients\n", one.Start.Local().Format("Mon 2 Jan 15:04:05"), one.End.Local().Format("15:04:05"), count(uint64(one.Recipients)))
+		for _, line := range sliceLines(c.Slices, c.zone()) {
+			b.WriteString("  " + line + "\n")
 		}
 	}
 	for _, w := range s.Warnings {
@@ -235,4 +243,39 @@ func (c *checked) print(env *environment) error {
 		fmt.Fprintf(&b, "  line %d, %s on %s, message %d: %s\n", p.Line, p.ContactCode, p.ChannelType, p.Message, p.Content)
 	}
 	return env.printf("%s", printable(b.String()))
+}
+
+// mostSliceLines is how many lines of slices are shown.
+const mostSliceLines = 20
+
+// sliceLines are slices in words; those that follow each other directly and hold
+// as many each are one line, so that 172,800 slots of a second are no wall of text.
+func sliceLines(list []campaign.Slice, zone *time.Location) []string {
+	var out []string
+	for i := 0; i < len(list); {
+		first, n := list[i], 1
+		for i+n < len(list) && list[i+n].Recipients == first.Recipients && list[i+n].Start.Equal(list[i+n-1].End) {
+			n++
+		}
+		last := list[i+n-1]
+		if len(out) == mostSliceLines {
+			rest := uint64(0)
+			for _, one := range list[i:] {
+				rest += uint64(one.Recipients)
+			}
+			return append(out, fmt.Sprintf("… and %s recipients in %s slots more, the last until %s", count(rest), count(len(list)-i),
+				list[len(list)-1].End.In(zone).Format("Mon 2 Jan 15:04:05")))
+		}
+		from, until, format := first.Start.In(zone), last.End.In(zone), "15:04:05"
+		if until.Sub(from) >= 24*time.Hour || until.Day() != from.Day() {
+			format = "Mon 2 Jan 15:04:05"
+		}
+		line := fmt.Sprintf("%s – %s  %s recipients", from.Format("Mon 2 Jan 15:04:05"), until.Format(format), count(uint64(first.Recipients)))
+		if n > 1 {
+			line += fmt.Sprintf(" in each of %s slots", count(n))
+		}
+		out = append(out, line)
+		i += n
+	}
+	return out
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
+
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
 )
@@ -71,5 +73,39 @@ func TestTimelineGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		golden(t, c.name+".txt", out.String())
+	}
+}
+
+// TestSliceLines: slots that are alike are one line, and twenty lines are enough.
+func TestSliceLines(t *testing.T) {
+	slices := func(counts ...uint32) (list []campaign.Slice) {
+		for i, n := range counts {
+			if start := noon.Add(time.Duration(i) * time.Minute); n > 0 { // 0: a slot left out
+				list = append(list, campaign.Slice{Start: start, End: start.Add(time.Minute), Recipients: n})
+			}
+		}
+		return list
+	}
+	var odd []uint32
+	for i := range uint32(2000) {
+		odd = append(odd, i+1)
+	}
+	for _, c := range []struct {
+		name string
+		list []campaign.Slice
+		want []string
+	}{
+		{"none", nil, nil},
+		{"one", slices(7), []string{"Sat 14 Mar 12:00:00 – 12:01:00  7 recipients"}},
+		{"alike", slices(600, 600, 600, 250), []string{"Sat 14 Mar 12:00:00 – 12:03:00  600 recipients in each of 3 slots", "Sat 14 Mar 12:03:00 – 12:04:00  250 recipients"}},
+		{"a gap", slices(600, 0, 600), []string{"Sat 14 Mar 12:00:00 – 12:01:00  600 recipients", "Sat 14 Mar 12:02:00 – 12:03:00  600 recipients"}},
+	} {
+		if diff := cmp.Diff(c.want, sliceLines(c.list, time.UTC)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+	got := sliceLines(slices(odd...), time.UTC)
+	if len(got) != 21 || got[20] != "… and 2,000,790 recipients in 1,980 slots more, the last until Sun 15 Mar 21:20:00" {
+		t.Errorf("%d lines, the last: %s", len(got), got[len(got)-1])
 	}
 }
