@@ -30,13 +30,15 @@ func (l leakChecked) Run() int {
 }
 
 func TestScripts(t *testing.T) {
+	commands := daemonCommands()
+	commands["status"] = status
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": status,
-		},
+		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "", // of golden files: look at what changed
+		Setup:               setup,
+		Cmds:                commands,
 	})
 }
 
