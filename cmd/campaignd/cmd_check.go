@@ -267,7 +267,7 @@ func sliceLines(list []campaign.Slice, zone *time.Location) []string {
 				list[len(list)-1].End.In(zone).Format("Mon 2 Jan 15:04:05")))
 		}
 		from, until, format := first.Start.In(zone), last.End.In(zone), "15:04:05"
-		if until.Sub(from) >= 24*time.Hour || until.Day() != from.Day() {
+		if y, d := last.Start.In(zone).Year(), last.Start.In(zone).YearDay(); y != from.Year() || d != from.YearDay() {
 			format = "Mon 2 Jan 15:04:05"
 		}
 		line := fmt.Sprintf("%s – %s  %s recipients", from.Format("Mon 2 Jan 15:04:05"), until.Format(format), count(uint64(first.Recipients)))
