@@ -78,3 +78,28 @@ func TestRandomKills(t *testing.T) {
 		})
 	}
 }
+
+// TestManyDeathsOfOneMessage: one message is in flight at more crashes than it may have attempts. It is
+// neither given up for that (PITFALLS 23) nor does its key change.
+func TestManyDeathsOfOneMessage(t *testing.T) {
+	w := newWorld(t, settings{})
+	w.start().ready().kill()
+	deaths := 20
+	d := w.drop("a", viaHook, 1, 0, "")
+	for range deaths {
+		w.start("CAMPAIGND_FAILPOINT=driver-returned:1").killed(20 * time.Second)
+		if n := w.look(); n != 1 {
+			t.Fatalf("%d messages are in flight", n)
+		}
+	}
+	w.start()
+	w.ended(20*time.Second, d)
+	e := w.balance(d)
+	got := w.hook.delivered(t)
+	if e.counts["sent"] != 1 || len(got) != 1 {
+		t.Errorf("%s, %d keys", e.describe(), len(got))
+	}
+	if twice := w.deliveries(e, got); twice != deaths {
+		t.Errorf("delivered %d times more than once in %d deaths", twice, deaths)
+	}
+}
