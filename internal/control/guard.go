@@ -152,13 +152,13 @@ func (s *Server) visit(r *http.Request) (Visit, error) {
 func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, pathAPI) }
 
 // checkForm holds a page's form to the secret that the page carried. Who logs in
-// has none yet, and who sent the token needs none: no page of another site can.
+// or sent the token needs none: no page of another site can do that.
 func checkForm(w http.ResponseWriter, r *http.Request, visit Visit) error {
 	if isAPI(r) || r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if visit.Form == "" {
+	if visit.Form == "" || r.URL.Path == PathLogin {
 		return nil
 	}
 	if !same(visit.Form, r.PostFormValue(FormField)) {

@@ -205,6 +205,9 @@ func rowOf(s control.Sending, l look) row {
 		r.About = "" // refused before that was known
 	}
 	add := func(format string, args ...any) { r.Facts = append(r.Facts, fmt.Sprintf(format, args...)) }
+	if s.State.Final() && m.Planned > 0 {
+		r.Percent = percent(100 * float64(m.Sent) / float64(m.Planned)) // all is over: how much of it went out
+	}
 	switch s.State {
 	case campaign.StateChecking:
 		add("reading its files")

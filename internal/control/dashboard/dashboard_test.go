@@ -1,0 +1,257 @@
+package dashboard
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/control"
+)
+
+// get asks for a page as a browser does.
+func get(d *Dashboard, method, path string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, nil)
+	r.Header.Set("Accept", "text/html")
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	d.ServeHTTP(w, r)
+	return w
+}
+
+func TestPages(t *testing.T) {
+	s := newShop()
+	s.more = 40
+	s.status = func(st *control.Status) {
+		st.Stopping, st.ConfigProblem = true, "campaignd.toml:3: listen is wrong"
+		st.Channels[1].Held, st.Channels[1].HeldReason, st.Channels[1].HeldSince, st.Channels[1].NextTryAt = true, "the password is wrong", noon, noon
+		st.Inboxes[0].Problem, st.Store.DiskFree = "the folder is gone", 1<<20
+	}
+	d := serve(t, s)
+	for path, want := range map[string][]string{
+		"/": {"spring", "100 of 1,000 messages sent", "7 failed", "8.0 a second", "8 rows rejected", "ends about", "reading its files", "40%", "nothing was sent",
+			"dry run: nothing is sent", "75%", `href="/?show=100"`, `aria-current="page">Sendings`, "Sendings · campaignd",
+			// What every page says.
+			"The daemon is stopping", "old configuration is in force. campaignd.toml:3: listen is wrong.", "Channel mail of application 2 is held and sends nothing. The password is wrong.",
+			"Inbox inbox can&#39;t be used. The folder is gone.", "Only 1.0 MiB are free", "900 messages to send", "campaignd 1.2.3", "times in UTC", `href="#main"`},
+		"/?state=scheduled":   {"sooner", "later", `aria-current="true"`, "Sendings: scheduled"},
+		"/?state=paused":      {"No sending is paused."},
+		"/?show=30":           {`href="/?show=120"`},
+		"/?show=100":          {"old-39"},
+		"/sendings/spring":    {"order 4711", "line 3, column 7", "is empty", "8 problems, the first 1 of them", "Warnings", "inbox/accepted/spring.", "tabs", "fragmentedSlots", "It waits for channel cloud_api, which is held. The token is revoked.", "the receiver answered 500 (500), line 12 of the CSV", "pause</strong> by user:ada", "Rate over time", "peak 8.0 a second", "and 100 more", `id="dialog-cancel"`, `href="/sendings/20260314-000042/pause"`},
+		"/sendings/42":        {"spring"},
+		"/sendings/45":        {"report.txt says what to mend"},
+		"/sendings/42/cancel": {"Cancel this sending?", "890 messages will never be sent", `action="/sendings/20260314-000042/cancel"`},
+		"/sendings/42/pause":  {"Pause this sending?"},
+		"/timeline":           {"slots of 1 min for 100 messages", "1,000 messages booked by spring, 20260313-000001, n0, n1, n2 and 4 more", "900 messages in 10 slots", "not sliced", "Nothing is planned.", `class="closed"`, `class="now"`, "and 4 more</title>", "500 of 500"},
+		"/channels":           {"at most 80 a second, slowed down to 40 a second", "no limit", "held since", "tried again at", "The password is wrong."},
+		"/inboxes":            {"Its layout must still come", "What waits", "1 drop", "The folder is gone."},
+		"/login":              {`name="token"`, `action="/login"`, "<label"},
+		"/login?wrong=1":      {"That is not the token", `aria-invalid="true"`},
+	} {
+		w := get(d, "GET", path)
+		body := w.Body.String()
+		if w.Code != http.StatusOK {
+			t.Errorf("%s: %d %s", path, w.Code, body)
+		}
+		for _, part := range want {
+			if !strings.Contains(body, part) {
+				t.Errorf("%s lacks %q", path, part)
+			}
+		}
+		if h := w.Header(); h.Get("Content-Security-Policy") != policy || h.Get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("%s: headers %v", path, h)
+		}
+		safe(t, path, body)
+	}
+	if body := get(d, "GET", "/?show=100").Body.String(); strings.Contains(body, "Show more") {
+		t.Error("there is more than all")
+	}
+	if body := get(d, "GET", "/").Body.String(); strings.Index(body, ">sooner<") > strings.Index(body, ">later<") || strings.Index(body, ">spring<") > strings.Index(body, ">sooner<") {
+		t.Error("what moves doesn't come first, or what is due later comes before what is due sooner")
+	}
+}
+
+var (
+	inline  = regexp.MustCompile(`(?i)\s(on[a-z]+|style)=|<style|javascript:`)
+	address = regexp.MustCompile(`(?:href|src|action|content="0;url)="?([^"\s>]*)`)
+	scripts = regexp.MustCompile(`<script[^>]*>`)
+)
+
+// safe fails the test for what a strict policy would stop, what leads elsewhere,
+// a name that became markup, or a contact.
+func safe(t *testing.T, path, body string) {
+	t.Helper()
+	if found := inline.FindString(body); found != "" {
+		t.Errorf("%s has something inline: %q", path, found)
+	}
+	for _, m := range address.FindAllStringSubmatch(body, -1) {
+		if !strings.HasPrefix(m[1], "/") && !strings.HasPrefix(m[1], "#") || strings.HasPrefix(m[1], "//") {
+			t.Errorf("%s leads to %q", path, m[1])
+		}
+	}
+	for _, tag := range scripts.FindAllString(body, -1) {
+		if !strings.HasPrefix(tag, `<script src="/assets/`) {
+			t.Errorf("%s has %s", path, tag)
+		}
+	}
+	if strings.Contains(body, "alert(1)</script>") || strings.Contains(body, secretContact) {
+		t.Errorf("%s shows what it mustn't", path)
+	}
+	if strings.Contains(body, "ZgotmplZ") || strings.Contains(body, "%!") || strings.Contains(body, "<no value>") {
+		t.Errorf("%s has a template's error in it", path)
+	}
+}
+
+func TestErrorsArePages(t *testing.T) {
+	s := newShop()
+	d := serve(t, s)
+	for path, want := range map[string]struct {
+		status int
+		part   string
+	}{
+		"/nothing":            {404, "There is no page"},
+		"/?state=asleep":      {404, "There is no state"},
+		"/sendings/winter":    {404, "No sending has the id or the name"},
+		"/sendings/42/frob":   {404, "There is no page"},
+		"/sendings/45/cancel": {409, `href="/sendings/45"`},
+	} {
+		w := get(d, "GET", path)
+		if w.Code != want.status || !strings.Contains(w.Body.String(), want.part) {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+		safe(t, path, w.Body.String())
+	}
+	d.memory.forget()
+	s.change(func() { s.fail = errors.New("the disk is on fire") })
+	for _, path := range []string{"/", "/sendings/42", "/sendings/42/cancel", "/timeline", "/channels", "/inboxes"} {
+		if w := get(d, "GET", path); w.Code != 500 || !strings.Contains(w.Body.String(), "the disk is on fire") {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	for code, part := range map[control.Code]string{control.CodeHost: "Not allowed", control.CodeTooLarge: "Not understood", control.CodeUnavailable: "Not now"} {
+		w := httptest.NewRecorder()
+		d.Sorry(w, httptest.NewRequest("POST", "/", nil), &control.Error{Code: code, Message: "no"})
+		if w.Code != code.Status() || !strings.Contains(w.Body.String(), part) {
+			t.Errorf("%s: %d %s", code, w.Code, w.Body)
+		}
+	}
+}
+
+func TestNoLogin(t *testing.T) {
+	d := serve(t, newShop())
+	no := &control.Error{Code: control.CodeUnauthorized, Message: "the token is missing"}
+	w := httptest.NewRecorder()
+	d.Sorry(w, httptest.NewRequest("GET", "/sendings/42?a=b", nil), no)
+	if w.Code != 303 || w.Header().Get("Location") != "/login?next=%2Fsendings%2F42%3Fa%3Db" {
+		t.Errorf("%d to %q", w.Code, w.Header().Get("Location"))
+	}
+	// A link on another site: the cookie comes only when the browser asks again from here.
+	r := httptest.NewRequest("GET", `/sendings/42?"><script>`, nil)
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	w = httptest.NewRecorder()
+	d.Sorry(w, r, no)
+	if w.Code != 200 || !strings.Contains(w.Body.String(), `http-equiv="refresh" content="0;url=/sendings/42`) || strings.Contains(w.Body.String(), `"><script>`) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	w = httptest.NewRecorder()
+	d.Sorry(w, httptest.NewRequest("POST", "/sendings/42/cancel", nil), no)
+	if w.Code != 401 {
+		t.Errorf("a form without a token: %d", w.Code)
+	}
+}
+
+func TestChanges(t *testing.T) {
+	s := newShop()
+	d := serve(t, s)
+	for _, c := range []struct{ verb, flash string }{{"pause", "Paused. 3 messages in flight could not be called back."}, {"resume", "Resumed."}, {"cancel", "Canceled."}} {
+		w := get(d, "POST", "/sendings/20260314-000042/"+c.verb)
+		to := w.Header().Get("Location")
+		if w.Code != 303 || to != "/sendings/20260314-000042?did="+c.verb+"&flight=3" {
+			t.Fatalf("%s: %d to %q", c.verb, w.Code, to)
+		}
+		if body := get(d, "GET", to).Body.String(); !strings.Contains(body, c.flash) {
+			t.Errorf("%s: the page doesn't say so", c.verb)
+		}
+		if last := s.calls[len(s.calls)-1]; last != c.verb+" 20260314-000042 by " {
+			t.Errorf("called with %q", last)
+		}
+	}
+	body := get(d, "GET", "/sendings/20260314-000042?did=pause&flight=99").Body.String()
+	if strings.Contains(body, "Paused") || strings.Contains(body, "<dialog") || strings.Contains(body, "data-dialog") {
+		t.Error("a canceled sending was paused by its address, or can still be changed")
+	}
+	calls := len(s.calls)
+	for _, path := range []string{"/sendings/42/cancel", "/sendings/spring/cancel", "/sendings/20260314-000042/delete", "/sendings/20260314-000042", "/"} {
+		if w := get(d, "POST", path); w.Code != 404 {
+			t.Errorf("POST %s: %d", path, w.Code)
+		}
+	}
+	if len(s.calls) != calls {
+		t.Errorf("something was done: %v", s.calls[calls:])
+	}
+	s.change(func() { s.fail = control.Conflictf("can't cancel sending 20260314-000042: it is canceled") })
+	if w := get(d, "POST", "/sendings/20260314-000042/cancel"); w.Code != 409 || !strings.Contains(w.Body.String(), "Can&#39;t cancel sending 20260314-000042: it is canceled.") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestAllowed(t *testing.T) {
+	for state, want := range map[campaign.State]string{
+		campaign.StateChecking: "", campaign.StateScheduled: "pause cancel", campaign.StateSending: "pause cancel", campaign.StatePaused: "resume cancel",
+		campaign.StateHeld: "resume cancel", campaign.StateCompleted: "", campaign.StateCanceled: "", campaign.StateRejected: "",
+	} {
+		var got []string
+		for _, verb := range append(verbs(), "delete") {
+			if allowed(verb, state) {
+				got = append(got, verb)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s allows %v, want %q", state, got, want)
+		}
+	}
+}
+
+func TestAssets(t *testing.T) {
+	d := serve(t, newShop())
+	for _, name := range []string{"dashboard.css", "dashboard.js", "icon.svg"} {
+		path, err := d.assets.path(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := get(d, "GET", path)
+		if w.Code != 200 || w.Body.Len() == 0 || !strings.Contains(w.Header().Get("Cache-Control"), "immutable") || w.Header().Get("Content-Type") == "" {
+			t.Errorf("%s: %d %v", path, w.Code, w.Header())
+		}
+		// Nothing of them may come from elsewhere.
+		if body := w.Body.String(); strings.Contains(strings.ReplaceAll(body, "http://www.w3.org/2000/svg", ""), "://") || strings.Contains(body, "@import") || strings.Contains(body, "eval(") {
+			t.Errorf("%s names another place", name)
+		}
+		if w := get(d, "GET", "/assets/000000/"+name); w.Code != 404 {
+			t.Errorf("%s by an old address: %d", name, w.Code)
+		}
+	}
+	if w := get(d, "GET", "/assets/../dashboard.go"); w.Code == 200 {
+		t.Error("another file is served")
+	}
+	if _, err := d.assets.path("nothing.css"); err == nil {
+		t.Error("an address of nothing")
+	}
+}
+
+func TestPagesAreRememberedForAMoment(t *testing.T) {
+	s := newShop()
+	d := serve(t, s)
+	for range 5 {
+		get(d, "GET", "/")
+	}
+	if s.looks > 4 { // two lists, and time for a slow machine
+		t.Errorf("five looks at a page asked the daemon %d times", s.looks)
+	}
+}

@@ -1,0 +1,186 @@
+package dashboard
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/control"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+
+// evil is a name that would like to be markup.
+const evil = `<script>alert(1)</script>"'&{{x}}`
+
+// secretContact must be on no page.
+const secretContact = "34666888999"
+
+const springID = campaign.ID("20260314-000042")
+
+// shop is a daemon with a story.
+type shop struct {
+	control.Service // what isn't here is not asked
+
+	mu     sync.Mutex // guards all below
+	sent   uint64
+	state  campaign.State
+	calls  []string
+	looks  int
+	fail   error
+	status func(*control.Status)
+	more   int // sendings that ended
+}
+
+func newShop() *shop { return &shop{sent: 100, state: campaign.StateSending} }
+
+// change changes the story.
+func (s *shop) change(do func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	do()
+}
+
+func (s *shop) spring() control.Sending {
+	return control.Sending{ID: springID, Name: "spring", Reference: "order 4711", Inbox: "inbox", State: s.state, ApplicationID: 1, CampaignID: 7,
+		Condition: campaign.FragmentedSlots, ReceivedAt: noon.Add(-time.Hour), ScheduledAt: noon, StartedAt: noon,
+		Recipients: campaign.RowCounts{Total: 1010, Accepted: 1000, Rejected: 8, Duplicate: 2},
+		Messages:   control.Messages{Planned: 1000, Pending: 990 - s.sent, Sent: s.sent, Failed: 7, Unknown: 2, InFlight: 1},
+		Percent:    float64(s.sent+9) / 10, NextSliceAt: noon, EstimatedEnd: noon.Add(time.Hour), Rate: 8,
+		LastError: &control.MessageError{At: noon, Line: 12, Error: "the receiver answered 500", Code: "500"}}
+}
+
+func (s *shop) Sendings(_ context.Context, f control.Filter) ([]control.Sending, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.looks++
+	all := []control.Sending{
+		{ID: "20260314-000045", Name: evil, State: campaign.StateRejected, Reason: "2 errors were found", FinishedAt: noon},
+		{ID: "20260314-000044", Name: "later", State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7, NextSliceAt: noon.Add(time.Hour), Messages: control.Messages{Planned: 5, Pending: 5}},
+		{ID: "20260314-000043", Name: "sooner", State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7, ScheduledAt: noon.Add(time.Minute), Messages: control.Messages{Planned: 5, Pending: 5}},
+		s.spring(),
+		{ID: "20260314-000041", Name: "reading", State: campaign.StateChecking, Percent: 40, ReceivedAt: noon},
+		{ID: "20260314-000040", Name: "trial", State: campaign.StateCompleted, DryRun: true, FinishedAt: noon, ApplicationID: 1, CampaignID: 7},
+	}
+	for i := range s.more {
+		all = append(all, control.Sending{ID: campaign.NewID(noon, uint64(i+1000)), Name: fmt.Sprint("old-", i), State: campaign.StateCompleted, FinishedAt: noon, Messages: control.Messages{Planned: 4, Sent: 3, Failed: 1}})
+	}
+	var list []control.Sending
+	for _, one := range all {
+		for _, state := range f.States {
+			if one.State == state && (f.Limit == 0 || len(list) < f.Limit) {
+				list = append(list, one)
+			}
+		}
+	}
+	return list, s.fail
+}
+
+func (s *shop) Resolve(_ context.Context, text string) (campaign.ID, error) {
+	return control.Match(text, []control.Known{{ID: springID, Name: "spring"}, {ID: "20260314-000045", Name: evil}})
+}
+
+func (s *shop) Sending(_ context.Context, id campaign.ID) (control.Details, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := control.Details{Sending: s.spring(), Sliced: true, AcceptedAt: noon, Channels: []string{"cloud_api"}, Folder: "inbox/accepted/spring." + string(id),
+		CSV:      campaign.CSVInfo{Bytes: 5000, Encoding: "utf-8", Delimiter: "\t"},
+		Held:     []control.Hold{{ChannelType: "cloud_api", Reason: "the token is revoked"}},
+		Errors:   []campaign.Problem{{File: evil, Line: 3, Column: 7, Field: "phone", Message: "is empty"}},
+		Warnings: []campaign.Problem{{File: "spring.csv", Message: "is Windows-1252"}}, ErrorCount: 8,
+		Previews: []campaign.Preview{{ContactCode: secretContact, Content: `{"body":"` + secretContact + `"}`}},
+	}
+	for i := range 300 {
+		start := noon.Add(time.Duration(i-1) * 5 * time.Minute)
+		d.Slices = append(d.Slices, control.Slice{Start: start, End: start.Add(5 * time.Minute), Recipients: uint32(10 + i%3)})
+	}
+	if id != springID {
+		d = control.Details{Sending: control.Sending{ID: id, Name: evil, State: campaign.StateRejected}, Slices: []control.Slice{}}
+	}
+	return d, s.fail
+}
+
+func (s *shop) steer(verb string, id campaign.ID, who string, state campaign.State) (control.Change, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, fmt.Sprintf("%s %s by %s", verb, id, who))
+	if s.fail != nil {
+		return control.Change{}, s.fail
+	}
+	s.state = state
+	return control.Change{ID: id, State: state, InFlight: 3}, nil
+}
+
+func (s *shop) Pause(_ context.Context, id campaign.ID, who string) (control.Change, error) {
+	return s.steer("pause", id, who, campaign.StatePaused)
+}
+
+func (s *shop) Resume(_ context.Context, id campaign.ID, who string) (control.Change, error) {
+	return s.steer("resume", id, who, campaign.StateSending)
+}
+
+func (s *shop) Cancel(_ context.Context, id campaign.ID, who string) (control.Change, error) {
+	return s.steer("cancel", id, who, campaign.StateCanceled)
+}
+
+func (s *shop) Timeline(context.Context, int64) (control.Timeline, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := control.ApplicationTimeline{ApplicationID: 1, Name: "Demo " + evil, Sliced: true, SlotSeconds: 60, Capacity: 100,
+		Closed:   []control.Span{{Start: noon.Add(9 * time.Hour), End: noon.Add(20 * time.Hour)}},
+		Sendings: []control.TimelineSending{{ID: springID, Name: "spring", State: campaign.StateSending, Sliced: true, Messages: 900, Slots: 10, Start: noon, End: noon.Add(time.Hour)}},
+	}
+	for i := range 8 { // more than can be listed beside a cell
+		id := campaign.NewID(noon, uint64(100+i))
+		a.Sendings = append(a.Sendings, control.TimelineSending{ID: id, Name: fmt.Sprint("n", i), State: campaign.StateScheduled, Sliced: true, Messages: 10, Slots: 1, Start: noon, End: noon})
+	}
+	for i := range 10 {
+		use := control.SlotUse{Start: noon.Add(time.Duration(i) * time.Minute), Reserved: 100, Shares: []control.Share{{ID: springID, Messages: 60}, {ID: "20260313-000001", Messages: 5}}}
+		for k := range 7 {
+			use.Shares = append(use.Shares, control.Share{ID: campaign.NewID(noon, uint64(100+k)), Messages: 5})
+		}
+		a.Slots = append(a.Slots, use)
+	}
+	return control.Timeline{From: noon, Until: noon.Add(48 * time.Hour), Applications: []control.ApplicationTimeline{a,
+		{ApplicationID: 2, Sendings: []control.TimelineSending{{ID: "20260314-000044", Name: "later", State: campaign.StateScheduled, Start: noon}}}, {ApplicationID: 3}}}, s.fail
+}
+
+func (s *shop) Status(context.Context) (control.Status, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	status := control.Status{Version: "1.2.3", StartedAt: noon, Now: noon, Sendings: map[campaign.State]int{campaign.StateSending: 1, campaign.StateScheduled: 2},
+		Channels: []control.Channel{{ApplicationID: 1, ChannelType: "cloud_api", Driver: "outbox", Rate: 80, Current: 40, Concurrency: 16}, {ApplicationID: 2, ChannelType: "mail", Driver: "smtp"}},
+		Inboxes:  []control.Inbox{{Path: "inbox", Waiting: 1, LastScan: noon, Waits: []control.Wait{{Name: evil, Reason: "its layout must still come", Since: noon}}}},
+		Queue:    control.Queue{Pending: 900, NextAt: noon}, Store: control.Store{Bytes: 1 << 20, DiskFree: 5 << 30},
+	}
+	if s.status != nil {
+		s.status(&status)
+	}
+	return status, s.fail
+}
+
+func (s *shop) Audit(context.Context, control.AuditFilter) ([]control.AuditEntry, error) {
+	return []control.AuditEntry{{At: noon, Who: "user:ada", Action: "pause", Detail: evil}}, nil
+}
+
+func (s *shop) Pace(context.Context, campaign.ID) (control.Pace, error) {
+	return control.Pace{Start: noon, Step: time.Second, Steps: []control.PaceStep{{Sent: 8}, {}, {Sent: 4, Other: 2}}}, nil
+}
+
+// serve makes a dashboard of the shop.
+func serve(t *testing.T, s *shop) *Dashboard {
+	t.Helper()
+	d, err := New(s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}

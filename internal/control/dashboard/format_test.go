@@ -1,0 +1,85 @@
+package dashboard
+
+import (
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	_ "time/tzdata" // a machine without zone files runs these tests too
+)
+
+func TestWords(t *testing.T) {
+	for got, want := range map[string]string{
+		count(0): "0", count(999): "999", count(1000): "1,000", count(uint64(18446744073709551615)): "18,446,744,073,709,551,615",
+		of(1, "row"): "1 row", of(0, "row"): "0 rows", of(2000, "row"): "2,000 rows",
+		percent(0): "0%", percent(.2): "<1%", percent(1): "1%", percent(49.6): "50%", percent(99.9): "99%", percent(100): "100%",
+		rate(0): "", rate(.001): "under one a minute", rate(.5): "30 a minute", rate(2): "2.0 a second", rate(1234.4): "1,234 a second",
+		span(0): "0 s", span(59 * time.Second): "59 s", span(90 * time.Second): "1 min 30 s", span(time.Hour): "1 h", span(26 * time.Hour): "1 d 2 h", span(5 * time.Minute): "5 min",
+		size(0): "0 bytes", size(1023): "1023 bytes", size(1536): "1.5 KiB", size(300 << 20): "300 MiB", size(5 << 40): "5.0 TiB", size(6000 << 40): "6000 TiB",
+		sentence(""): "", sentence("no"): "No.", sentence("what?"): "What?", sentence("a.csv is empty"): "a.csv is empty.", sentence("Done."): "Done.", sentence("élan"): "Élan.",
+		delimiter(","): "commas", delimiter("x"): "x",
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestMoments(t *testing.T) {
+	madrid, err := time.LoadLocation("Europe/Madrid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := look{madrid, time.Date(2026, 3, 14, 22, 30, 0, 0, time.UTC)} // 23:30 there
+	for at, want := range map[time.Time]string{
+		{}: "", l.now.Add(-time.Hour): "22:30", l.now.Add(time.Hour): "Sun 00:30", l.now.Add(-5 * 24 * time.Hour): "Mon 23:30",
+		l.now.Add(20 * 24 * time.Hour): "4 Apr, 00:30", l.now.Add(-300 * 24 * time.Hour): "19 May 2025, 00:30",
+	} {
+		if got := l.moment(at).Text; got != want {
+			t.Errorf("%s is %q, want %q", at, got, want)
+		}
+	}
+	if m := l.moment(l.now); m.ISO != "2026-03-14T22:30:00Z" || m.Full != "Saturday 14 March 2026, 23:30:00 CET" {
+		t.Errorf("%+v", m)
+	}
+	if got := l.step(l.now.Add(7*time.Second), time.Second).Text; got != "23:30:07" {
+		t.Errorf("to the second: %q", got)
+	}
+	if got := l.step(l.now, time.Hour).Text; got != "23:30" {
+		t.Errorf("to the hour: %q", got)
+	}
+}
+
+func TestZones(t *testing.T) {
+	for cookie, want := range map[string]string{
+		"": "UTC", "campaignd_zone=Europe%2FMadrid": "Europe/Madrid", "campaignd_zone=America/Bogota": "America/Bogota",
+		"campaignd_zone=Nowhere": "UTC", "campaignd_zone=..%2F..%2Fetc%2Fpasswd": "UTC", "campaignd_zone=Local": "UTC", "campaignd_zone=/etc/localtime": "UTC",
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Cookie", cookie)
+		if got := lookOf(r).zone.String(); got != want {
+			t.Errorf("%q is %s, want %s", cookie, got, want)
+		}
+	}
+}
+
+func TestFirstRow(t *testing.T) {
+	madrid, err := time.LoadLocation("Europe/Madrid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ at, want string }{
+		{"2026-03-14T12:34:56Z", "2026-03-14T12:00:00+01:00"},
+		{"2026-03-14T11:00:00Z", "2026-03-14T12:00:00+01:00"},
+		{"2026-03-14T10:59:59Z", "2026-03-14T06:00:00+01:00"},
+		{"2026-03-13T23:00:00Z", "2026-03-14T00:00:00+01:00"},
+	} {
+		at, err := time.Parse(time.RFC3339, c.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := firstRow(at, madrid).In(madrid).Format(time.RFC3339); got != c.want {
+			t.Errorf("%s: %s, want %s", c.at, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package dashboard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// wire is a ResponseWriter of a connection whose caller reads along.
+type wire struct {
+	mu     sync.Mutex // guards all below
+	header http.Header
+	status int
+	text   strings.Builder
+	gone   bool
+	noWait bool // the deadline for reading was lifted
+}
+
+func (w *wire) Header() http.Header { return w.header }
+func (w *wire) WriteHeader(n int)   { w.status = n }
+func (w *wire) Flush()              {}
+
+func (w *wire) SetReadDeadline(at time.Time) error { w.noWait = at.IsZero(); return nil }
+
+func (w *wire) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.gone {
+		return 0, errors.New("the caller has gone")
+	}
+	return w.text.Write(p)
+}
+
+// take gives the events since the last time, and the comments among them.
+func (w *wire) take(t *testing.T) (events []change, comments int) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for line := range strings.Lines(w.text.String()) {
+		switch data, ok := strings.CutPrefix(line, "data: "); {
+		case ok:
+			var e change
+			if err := json.Unmarshal([]byte(data), &e); err != nil {
+				t.Errorf("%v: %s", err, data)
+			}
+			events = append(events, e)
+		case strings.HasPrefix(line, ":"):
+			comments++
+		}
+	}
+	w.text.Reset()
+	return events, comments
+}
+
+func regions(events []change) []string {
+	var names []string
+	for _, e := range events {
+		names = append(names, e.Region)
+	}
+	return names
+}
+
+// live runs test on a stream of a page in virtual time.
+func live(t *testing.T, s *shop, path string, test func(t *testing.T, d *Dashboard, w *wire, leave func())) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		d := serve(t, s)
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		r := httptest.NewRequestWithContext(ctx, "GET", path, nil)
+		r.Header.Set("Accept", "text/event-stream")
+		w := &wire{header: http.Header{}}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			d.ServeHTTP(w, r)
+		}()
+		synctest.Wait()
+		test(t, d, w, leave)
+		leave()
+		<-done
+		if n := d.streams.Load(); n != 0 {
+			t.Errorf("%d streams are counted after the end", n)
+		}
+	})
+}
+
+func TestStream(t *testing.T) {
+	s := newShop()
+	live(t, s, "/", func(t *testing.T, _ *Dashboard, w *wire, _ func()) {
+		first, _ := w.take(t)
+		if want := []string{"filter", "under", "over", "notices", "foot"}; !slices.Equal(regions(first), want) {
+			t.Fatalf("first %v, want %v", regions(first), want)
+		}
+		if under := first[1]; len(under.Order) != 4 || len(under.Changed) != 4 || under.Order[1] != "s-20260314-000042" {
+			t.Errorf("first %+v", under)
+		}
+		if w.header.Get("Content-Type") != "text/event-stream" || !w.noWait {
+			t.Errorf("header %v, deadline lifted: %t", w.header, w.noWait)
+		}
+		// Nothing changes: nothing is sent but a sign of life.
+		time.Sleep(10 * time.Second)
+		if events, comments := w.take(t); len(events) != 0 || comments != 0 {
+			t.Errorf("nothing changed, and there is %v", events)
+		}
+		time.Sleep(10 * time.Second)
+		if events, comments := w.take(t); len(events) != 0 || comments != 1 {
+			t.Errorf("nothing changed, and there is %v, %d signs of life", events, comments)
+		}
+		// One row changes: it alone is sent.
+		s.change(func() { s.sent = 500 })
+		time.Sleep(2 * time.Second)
+		events, _ := w.take(t)
+		if len(events) != 1 || len(events[0].Changed) != 1 || len(events[0].Order) != 4 || !strings.Contains(string(events[0].Changed["s-20260314-000042"]), "500 of 1,000") {
+			t.Errorf("a row changed: %+v", events)
+		}
+		// It ends: it leaves one region and comes into another.
+		s.change(func() { s.state = campaign.StateCanceled })
+		time.Sleep(2 * time.Second)
+		events, _ = w.take(t)
+		if !slices.Equal(regions(events), []string{"under", "over"}) || len(events[0].Order) != 3 || len(events[0].Changed) != 0 || len(events[1].Changed) != 1 {
+			t.Errorf("a sending ended: %+v", events)
+		}
+		// In time it ends, for a session to be looked at anew.
+		time.Sleep(streamLength)
+	})
+}
+
+func TestStreamOfEveryPage(t *testing.T) {
+	for path, want := range map[string]string{"/sendings/spring": "top charts facts problems trail notices foot", "/timeline": "timetables notices foot",
+		"/channels": "channels notices foot", "/inboxes": "inboxes notices foot", "/sendings/spring/cancel": "notices foot"} {
+		live(t, newShop(), path, func(t *testing.T, _ *Dashboard, w *wire, _ func()) {
+			events, _ := w.take(t)
+			if got := strings.Join(regions(events), " "); got != want {
+				t.Errorf("%s: %s, want %s", path, got, want)
+			}
+		})
+	}
+}
+
+func TestStreamsEnd(t *testing.T) {
+	for name, end := range map[string]func(s *shop, d *Dashboard, w *wire, leave func()){
+		"the caller goes":          func(_ *shop, _ *Dashboard, _ *wire, leave func()) { leave() },
+		"the server stops":         func(_ *shop, d *Dashboard, _ *wire, _ func()) { d.Close(); d.Close() },
+		"the connection breaks":    func(_ *shop, _ *Dashboard, w *wire, _ func()) { w.mu.Lock(); w.gone = true; w.mu.Unlock() },
+		"the daemon has a trouble": func(s *shop, _ *Dashboard, _ *wire, _ func()) { s.change(func() { s.fail = errors.New("no") }) },
+	} {
+		s := newShop()
+		live(t, s, "/", func(t *testing.T, d *Dashboard, w *wire, leave func()) {
+			end(s, d, w, leave)
+			time.Sleep(2 * beat)
+			if n := d.streams.Load(); n != 0 {
+				t.Errorf("%s, and %d streams go on", name, n)
+			}
+		})
+	}
+}
+
+func TestStreamsThatNeverBegin(t *testing.T) {
+	s := newShop()
+	d := serve(t, s)
+	if w := get(d, "GET", "/sendings/winter", "Accept", "text/event-stream"); w.Code != 404 {
+		t.Errorf("of no sending: %d", w.Code)
+	}
+	if w := get(d, "GET", "/", "Accept", "text/event-stream"); w.Code != 500 { // no deadline can be set on a recorder
+		t.Errorf("on a connection without deadlines: %d", w.Code)
+	}
+	d.streams.Store(maxStreams)
+	if w := get(d, "GET", "/", "Accept", "text/event-stream"); w.Code != 503 {
+		t.Errorf("one too many: %d", w.Code)
+	}
+	if n := d.streams.Load(); n != maxStreams {
+		t.Errorf("%d streams are counted", n)
+	}
+}

@@ -1,0 +1,87 @@
+package control
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+func TestSessionsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s sessions
+		value := s.open("token")
+		if _, ok := s.find(value, "token"); !ok {
+			t.Error("it isn't there")
+		}
+		if _, ok := s.find(value+"x", "token"); ok {
+			t.Error("another value opens it")
+		}
+		time.Sleep(sessionLength - time.Second)
+		if _, ok := s.find(value, "token"); !ok {
+			t.Error("it ended early")
+		}
+		time.Sleep(2 * time.Second)
+		if _, ok := s.find(value, "token"); ok || len(s.list) != 0 {
+			t.Error("it never ends")
+		}
+		for i := range maxSessions + 10 {
+			value = s.open("token")
+			if i == 0 {
+				defer func(first string) {
+					if _, ok := s.find(first, "token"); ok {
+						t.Error("the oldest stayed")
+					}
+				}(value)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		if _, ok := s.find(value, "token"); !ok || len(s.list) != maxSessions {
+			t.Errorf("%d sessions, the newest there: %t", len(s.list), ok)
+		}
+		if _, ok := s.find(value, "another"); ok {
+			t.Error("it holds with another token")
+		}
+	})
+}
+
+func TestPace(t *testing.T) {
+	start := time.Date(2026, 3, 14, 12, 0, 7, 0, time.UTC)
+	for _, c := range []struct {
+		seconds []int
+		step    time.Duration
+		steps   int
+	}{
+		{nil, 0, 0},
+		{[]int{0}, time.Second, 1},
+		{[]int{0, 0, 95}, time.Second, 96},
+		{[]int{96, 0}, 2 * time.Second, 49}, // 12:00:06 is the first step's beginning
+		{[]int{0, 3600}, time.Minute, 61},
+		{[]int{0, 48 * 3600}, time.Hour, 49},
+		{[]int{0, 90 * 86400}, 24 * time.Hour, 91},
+		{[]int{0, 1000 * 86400}, 16 * 24 * time.Hour, 64},
+	} {
+		var tally Tally
+		for i, s := range c.seconds {
+			o := campaign.Sent
+			if i%2 == 1 {
+				o = campaign.Failed
+			}
+			tally.Add(start.Add(time.Duration(s)*time.Second), o)
+		}
+		p := tally.Pace()
+		var sent, other uint64
+		for _, s := range p.Steps {
+			sent, other = sent+s.Sent, other+s.Other
+		}
+		name := fmt.Sprint(c.seconds)
+		if p.Step != c.step || len(p.Steps) != c.steps || sent != uint64((len(c.seconds)+1)/2) || other != uint64(len(c.seconds)/2) {
+			t.Errorf("%s: %d steps of %s with %d and %d, want %d of %s", name, len(p.Steps), p.Step, sent, other, c.steps, c.step)
+		}
+		if len(p.Steps) > 0 && (p.Start.After(start) || p.Start.Unix()%int64(p.Step/time.Second) != 0) {
+			t.Errorf("%s: begins at %s", name, p.Start)
+		}
+	}
+}
