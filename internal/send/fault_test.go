@@ -53,6 +53,7 @@ func TestNeverSendsWhatItCouldNotRecord(t *testing.T) {
 		f.set("attempts", true)
 		id := r.accept(campaign.Sending{Contents: []campaign.Content{{Item: []byte(`{"n":1}`)}, {Item: []byte(`{"n":2}`)}}}, 100)
 		time.Sleep(time.Hour)
+		synctest.Wait() // the log is read below
 		if n := len(r.ch.sent()); n > 0 {
 			t.Errorf("%d messages went out that were not recorded", n)
 		}
