@@ -1,0 +1,107 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestWatchdogFollowsTheDispatcher: it is fed while the dispatcher comes round, and not for a moment longer.
+func TestWatchdogFollowsTheDispatcher(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", "enabled = false"), func(t *testing.T, w *world) {
+		w.up()
+		w.take("later", 10, "scheduleAt", at(12, 0))
+		var mu sync.Mutex // guards told
+		var told []string
+		// Beside the running one, since nothing of that may be changed any more.
+		d := &Daemon{log: w.running.log, store: w.running.store, send: w.running.send, opts: Options{
+			Notify: func(state string) {
+				mu.Lock()
+				defer mu.Unlock()
+				told = append(told, state)
+			},
+			Getenv: func(name string) string {
+				return map[string]string{"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": strconv.Itoa(os.Getpid())}[name]
+			},
+		}}
+		var hangs atomic.Bool
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			d.attend(ctx, func(ctx context.Context) error {
+				if hangs.Load() {
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				return d.send.Alive(ctx)
+			})
+		}()
+		said := func() []string {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(told)
+		}
+		fed := func() (n int) {
+			for _, s := range said() {
+				if s == "WATCHDOG=1" {
+					n++
+				}
+			}
+			return n
+		}
+		w.pass(25 * time.Second)
+		if fed() != 3 {
+			t.Errorf("fed %d times in 25 s, want 3: %q", fed(), said())
+		}
+		if !slices.Contains(said(), "STATUS=1 scheduled, 0 sending, 0 in flight") {
+			t.Errorf("told: %q", said())
+		}
+		hangs.Store(true)
+		w.pass(time.Minute)
+		if fed() != 3 {
+			t.Errorf("fed %d times while the dispatcher hangs", fed()-3)
+		}
+		hangs.Store(false)
+		w.pass(time.Minute)
+		if fed() < 6 {
+			t.Errorf("not fed again: %d", fed())
+		}
+		cancel()
+		<-done
+	})
+}
+
+func TestWatchdogTime(t *testing.T) {
+	for _, c := range []struct {
+		usec, pid string
+		want      time.Duration
+	}{
+		{"", "", 0}, {"120000000", "", 2 * time.Minute}, {"1000000", strconv.Itoa(os.Getpid()), time.Second},
+		{"1000000", "1", 0}, {"-1", "", 0}, {"0", "", 0}, {"x", "", 0}, {"99999999999999999", "", 0},
+	} {
+		got := watchdogTime(func(name string) string {
+			return map[string]string{"WATCHDOG_USEC": c.usec, "WATCHDOG_PID": c.pid}[name]
+		})
+		if got != c.want {
+			t.Errorf("WATCHDOG_USEC=%q WATCHDOG_PID=%q: %v, want %v", c.usec, c.pid, got, c.want)
+		}
+	}
+}
+
+// TestFeedIsQuietAtAStop: a dispatcher that is being stopped is neither alive nor a reason for an error.
+func TestFeedIsQuietAtAStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &Daemon{opts: Options{Notify: func(s string) { t.Errorf("told %q", s) }}}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		d.feed(ctx, time.Minute, func(context.Context) error { return errors.New("hangs") })
+	})
+}
