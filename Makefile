@@ -11,7 +11,7 @@ FUZZTIME ?= 2s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build package e2e demo demo-whatsapp run test test-crash race fuzz check fmt vet lint cover bench clean
+.PHONY: help build package e2e demo demo-whatsapp run test test-crash test-browser race fuzz check fmt vet lint cover bench clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ test: ## all tests, each fuzz target for a moment
 
 test-crash: ## the whole crash suite: kills, faults and, as root, power cuts (some ten minutes)
 	CAMPAIGND_CRASH=full $(GO) test -count=1 -timeout 40m -parallel 4 -v ./test/crash
+
+test-browser: build ## the dashboard in a real Chromium; screenshots in var/screenshots
+	@mkdir -p var
+	@sh test/browser/run.sh $(BIN) "$(GO)"
 
 race: ## all tests with the race detector, in shuffled order (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
