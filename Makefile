@@ -41,7 +41,9 @@ test: ## all tests, each fuzz target for a moment
 	@$(MAKE) --no-print-directory fuzz
 
 test-crash: ## the whole crash suite: kills, faults and, as root, power cuts (some ten minutes)
-	CAMPAIGND_CRASH=full $(GO) test -count=1 -timeout 40m -parallel 4 -v ./test/crash
+	$(GO) vet -tags failpoints ./...
+	$(GO) test -count=1 -tags failpoints ./internal/failpoint
+	CAMPAIGND_CRASH=full $(GO) test -count=1 -timeout 40m -parallel 12 -v ./test/crash
 
 test-browser: build ## the dashboard in a real Chromium; screenshots in var/screenshots
 	@mkdir -p var
