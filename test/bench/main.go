@@ -50,6 +50,9 @@ func scenarios() []scenario {
 		{"webhook", webhook},
 		{"outcomes", outcomes},
 		{"lateness", lateness},
+		{"slots", paced},
+		{"idle", idle},
+		{"plan", planning},
 		{"start", start},
 		{"small", smallDrops},
 		{"growth", growth},
@@ -71,7 +74,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.StringVar(&b.bin, "bin", "bin/campaignd", "the binary to measure")
 	flags.IntVar(&b.rows, "rows", 1_000_000, "rows of the large drop")
 	only := flags.String("only", "", "comma-separated names of scenarios; all if empty")
-	file := flags.String("out", "", "also write the table to this file, as Markdown")
+	file := flags.String("out", "", "also write the table to this Markdown file, in place of the one it has")
 	flags.StringVar(&b.plot, "plot", "", "draw the growth from 10,000 rows to ten times -rows into this SVG file")
 	url := flags.String("client", "", "be the minimal client of this URL (the program starts itself so)")
 	connections := flags.Int("connections", 64, "of the minimal client")
@@ -99,7 +102,27 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if *file == "" {
 		return nil
 	}
-	return os.WriteFile(*file, []byte(b.markdown()), 0o644)
+	return b.write(*file)
+}
+
+// Between these lines of a file that has them stands the table; what people wrote around it is kept.
+const (
+	tableBegin = "<!-- table: written by make bench -->\n"
+	tableEnd   = "<!-- end of the table -->\n"
+)
+
+func (b *bench) write(path string) error {
+	table := tableBegin + b.markdown() + tableEnd
+	text, err := os.ReadFile(path)
+	if err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	before, rest, found := strings.Cut(string(text), tableBegin)
+	_, after, ended := strings.Cut(rest, tableEnd)
+	if found && ended {
+		table = before + table + after
+	}
+	return os.WriteFile(path, []byte(table), 0o644)
 }
 
 func (b *bench) add(f figure) { b.figures = append(b.figures, f) }
