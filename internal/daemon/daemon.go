@@ -65,6 +65,7 @@ type Daemon struct {
 	metrics   *control.Metrics
 	registry  *prometheus.Registry
 	stopping  atomic.Bool
+	told      bool // Options.Notify was given: somebody listens
 	states    states
 
 	mu       sync.Mutex // guards all below
@@ -78,10 +79,11 @@ func Open(o Options) (*Daemon, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Notify == nil {
+	told := o.Notify != nil
+	if !told {
 		o.Notify = func(string) {}
 	}
-	d := &Daemon{opts: o, log: o.Log, now: o.Now, config: o.Config, startedAt: o.Now(), configAt: o.Now()}
+	d := &Daemon{opts: o, log: o.Log, now: o.Now, config: o.Config, startedAt: o.Now(), configAt: o.Now(), told: told}
 	if o.Drivers == nil {
 		d.opts.Drivers = func(c *config.Config, getenv func(string) string) (Drivers, error) {
 			return openDrivers(c, getenv, d.quota)
@@ -201,6 +203,9 @@ func (d *Daemon) work(ctx context.Context) error {
 	})
 	d.log.Info("ready", "version", d.opts.Version, "config", d.current().File, "inboxes", len(d.current().Inboxes), "applications", len(d.current().Applications))
 	d.opts.Notify("READY=1")
+	if d.told {
+		group.Go(func() error { d.attend(ctx, d.send.Alive); return nil })
+	}
 	return group.Wait()
 }
 
