@@ -59,6 +59,11 @@ func asked(a watch.Action) campaign.State {
 // file obeyed again, which changes nothing then.
 func (in *Intake) steer(ctx context.Context, c watch.Control) error {
 	s, err := in.target(c)
+	if whole := wholeName(c); errors.Is(err, errNoSending) && whole.Name != c.Name {
+		if other, otherErr := in.target(whole); otherErr == nil || in.comingUp(whole) {
+			c, s, err = whole, other, otherErr
+		}
+	}
 	if in.early(c, s, err) {
 		in.keepControl(c) // for the moment at which its drop is accepted, which may just have been
 		if s, err = in.target(c); in.early(c, s, err) {
@@ -92,6 +97,14 @@ func (in *Intake) steer(ctx context.Context, c watch.Control) error {
 
 // errTooLate is returned when a sending has ended.
 var errTooLate = errors.New("it can't be changed any more")
+
+// wholeName is c for a drop whose own name ends like NAME.ID.
+func wholeName(c watch.Control) watch.Control {
+	if c.ID != "" {
+		c.Name, c.ID = c.Name+"."+string(c.ID), ""
+	}
+	return c
+}
 
 func (in *Intake) act(ctx context.Context, c watch.Control, s *campaign.Sending) error {
 	if s.State.Final() {

@@ -20,7 +20,7 @@ import (
 // open opens the store and makes the Intake.
 func (r *rig) open() {
 	r.t.Helper()
-	st, err := store.Open(filepath.Join(r.config.StateDir, "campaignd.db"), store.Options{InitialMmapSize: 1 << 20})
+	st, err := store.Open(filepath.Join(r.config.StateDir, "campaignd.db"), store.Options{InitialMmapSize: 1 << 20, NoSync: true})
 	if err != nil {
 		r.t.Fatal(err)
 	}

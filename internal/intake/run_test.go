@@ -1,0 +1,178 @@
+package intake
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/send"
+	"campaignd/internal/send/null"
+	"campaignd/internal/store"
+)
+
+// running is the rig's Intake at work in goroutines of its own; accepted takes what it accepts.
+func (r *rig) running(t *testing.T, c *Checker) (in *Intake, accepted chan campaign.ID, stop func()) {
+	t.Helper()
+	accepted = make(chan campaign.ID, 1000)
+	in = New(Options{Store: r.store, StateDir: r.config.StateDir, Checker: c, Steering: r.steering,
+		Accepted: func(id campaign.ID) { accepted <- id }, Log: slog.New(slog.NewTextHandler(r.log, nil)), Now: func() time.Time { return r.clock }})
+	ctx, cancel := context.WithCancel(t.Context())
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		if err := in.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	wait.Go(func() {
+		if err := in.RunClerk(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return in, accepted, func() {
+		cancel()
+		wait.Wait()
+	}
+}
+
+// gated is a channel whose check of a message waits.
+type gated struct {
+	*null.Channel
+	at   chan struct{} // takes one when the first message is checked
+	gate chan struct{}
+}
+
+func (g *gated) CheckMessage(_, content []byte) error {
+	if strings.Contains(string(content), "Slow") {
+		select {
+		case g.at <- struct{}{}:
+		default:
+		}
+		<-g.gate
+	}
+	return nil
+}
+
+// SPEC 12, promise 4: drops of ten rows are accepted, paused and reported while ten million
+// of another are still being checked.
+func TestSmallDropsPassALargeOne(t *testing.T) {
+	r := newRig(t, "", "")
+	g := &gated{null.New(1), make(chan struct{}, 1), make(chan struct{})}
+	c := r.checker()
+	c.Channels = func(int64) map[string]send.Channel {
+		return map[string]send.Channel{"cloud_api": g, "sms": null.New(1)}
+	}
+	in, accepted, stop := r.running(t, c)
+	defer stop()
+	var b strings.Builder
+	b.WriteString("phone,first\n1,Slow\n")
+	for i := 0; b.Len() <= smallCSV; i++ {
+		fmt.Fprintf(&b, "%d,%s\n", 100+i, strings.Repeat("x", 200))
+	}
+	r.put("large", b.String(), goodLayout, goodSidecar)
+	in.Ready(r.seen("large"))
+	<-g.at
+	names := map[string]bool{}
+	for i := range 20 {
+		name := fmt.Sprint("small", i)
+		names[name] = true
+		r.put(name, goodCSV, goodLayout, fmt.Sprintf(`{"applicationId": 1, "campaignId": 7, "resend": true, "reference": %q}`, name))
+		in.Ready(r.seen(name))
+		in.Ready(r.seen(name)) // as every scan does
+	}
+	for range 20 {
+		s := r.header(<-accepted)
+		if !names[s.Name] {
+			t.Errorf("%s came twice, or is none of them", s.Name)
+		}
+		delete(names, s.Name)
+	}
+	if s := r.newest("large"); s.State != campaign.StateChecking {
+		t.Errorf("the large one is %s", s.State)
+	}
+	close(g.gate)
+	if s := r.header(<-accepted); s.Name != "large" || s.Rows.Rejected != 0 {
+		t.Errorf("%+v", s)
+	}
+	stop()
+	r.balanced()
+	if errs := r.log.lines("level=ERROR"); len(errs) > 0 {
+		t.Error(errs)
+	}
+}
+
+// A stop in the midst of a check leaves a drop that the next start checks anew.
+func TestStopWhileChecking(t *testing.T) {
+	r := newRig(t, "", "")
+	g := &gated{null.New(1), make(chan struct{}, 1), make(chan struct{})}
+	c := r.checker()
+	c.Channels = func(int64) map[string]send.Channel {
+		return map[string]send.Channel{"cloud_api": g, "sms": null.New(1)}
+	}
+	in, _, stop := r.running(t, c)
+	var b strings.Builder
+	b.WriteString("phone,first\n1,Slow\n")
+	for i := range 100_000 {
+		fmt.Fprintf(&b, "%d,x\n", 100+i)
+	}
+	r.put("spring", b.String(), goodLayout, goodSidecar)
+	in.Ready(r.seen("spring"))
+	<-g.at
+	stopped := make(chan struct{})
+	go func() {
+		stop()
+		close(stopped)
+	}()
+	close(g.gate)
+	<-stopped
+	if errs := r.log.lines("level=ERROR"); len(errs) > 0 {
+		t.Error(errs)
+	}
+	r.crash()
+	r.work()
+	if s := r.newest("spring"); s.State != campaign.StateScheduled || s.Rows.Accepted != 100_001 {
+		t.Errorf("%+v", s)
+	}
+	r.balanced()
+}
+
+// What fails for the machine's reasons is tried again by itself.
+func TestRunTriesAgain(t *testing.T) {
+	r := newRig(t, "", "")
+	away := r.config.CampaignsDir + ".away"
+	if err := os.Rename(r.config.CampaignsDir, away); err != nil {
+		t.Fatal(err)
+	}
+	r.put("spring", goodCSV, goodLayout, goodSidecar)
+	synctest.Test(t, func(t *testing.T) {
+		in, accepted, stop := r.running(t, r.checker())
+		defer stop()
+		in.Ready(r.seen("spring"))
+		synctest.Wait()
+		for range 3 {
+			time.Sleep(retryStuck) // virtual
+			synctest.Wait()
+		}
+		if all, err := r.store.Sendings(store.Filter{}); err != nil || len(all) != 1 || all[0].State != campaign.StateChecking {
+			t.Fatalf("%+v %v", all, err)
+		}
+		if err := os.Rename(away, r.config.CampaignsDir); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(retryStuck)
+		<-accepted
+	})
+	if s := r.newest("spring"); s.State != campaign.StateScheduled {
+		t.Errorf("%+v", s)
+	}
+	if _, err := os.Lstat(filepath.Join(r.inbox, "spring.csv")); err == nil {
+		t.Error("it is still in the inbox")
+	}
+}
