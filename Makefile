@@ -11,7 +11,7 @@ FUZZTIME ?= 2s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build package e2e demo demo-whatsapp run test test-crash test-browser race fuzz check fmt vet lint cover bench clean
+.PHONY: help build package demo demo-whatsapp run test test-crash test-browser race fuzz check fmt vet lint cover bench clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,9 +22,6 @@ build: ## build bin/campaignd
 
 package: ## dist/: .deb and .rpm for amd64 and arm64, the same bytes from the same commit
 	sh packaging/build.sh "$(GO)"
-
-e2e: package ## package, partners and daemon on the real dpkg, sshd and SFTP clients (root)
-	CAMPAIGND_E2E=1 $(GO) test -count=1 -v ./test/e2e
 
 demo: build ## run the daemon, drop the examples, show what comes back
 	@sh test/demo.sh $(BIN)

@@ -1,6 +1,4 @@
-// Package e2e proves the package, the partners' accounts and the daemon on the
-// real things: dpkg, sshd, SFTP clients. What the machine lacks (root, a program)
-// is said as the reason of a skip. `make e2e` runs it; a usual `go test` skips it.
+// Package e2e holds what is installed together: packaged configuration and unit.
 package e2e
 
 import (
