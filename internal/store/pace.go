@@ -1,11 +1,20 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
+	"github.com/klauspost/compress/s2"
+
 	"campaignd/internal/campaign"
 )
+
+// result is when a message came to an outcome.
+type result struct {
+	at      int64 // Unix milliseconds
+	outcome campaign.Outcome
+}
 
 // EachResult calls fn with the time and the outcome of every final result that
 // was noted for a sending's messages, chunk by chunk and within a chunk in the
@@ -13,7 +22,7 @@ import (
 // transaction of its own that ends before fn is called (PITFALLS 29). fn's error
 // ends the walk and is returned. ErrNotFound if there is no such sending.
 func (s *Store) EachResult(id campaign.ID, fn func(at time.Time, o campaign.Outcome) error) error {
-	var entries []campaign.Entry
+	var results []result
 	for chunk, chunks := uint32(0), uint32(1); chunk < chunks; chunk++ {
 		err := s.view(func(t *tx) error {
 			n, rec, err := t.shapeOf(id)
@@ -21,20 +30,53 @@ func (s *Store) EachResult(id campaign.ID, fn func(at time.Time, o campaign.Outc
 				return err
 			}
 			chunks = rec.chunks()
-			entries, err = t.details(n, chunk, entries[:0])
-			return err
+			prefix := key12(n, chunk)
+			results = results[:0]
+			c := t.bucket(bucketOutcomes).Cursor()
+			for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+				if results, err = appendResults(results, v); err != nil {
+					return err
+				}
+			}
+			return nil
 		})
 		if err != nil {
 			return fmt.Errorf("read results of %s: %w", id, err)
 		}
-		for i := range entries {
-			if !entries[i].Outcome.Final() {
-				continue
-			}
-			if err := fn(entries[i].At, entries[i].Outcome); err != nil {
+		for _, r := range results {
+			if err := fn(time.UnixMilli(r.at).UTC(), r.outcome); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// appendResults reads the final results of a block. It is decodeBlock without
+// the texts, which are most of the work.
+func appendResults(dst []result, value []byte) ([]result, error) {
+	r := reader{b: value}
+	if r.byte() == blockPacked {
+		size, err := s2.DecodedLen(r.b)
+		if err != nil || size > maxBlock {
+			return dst, fmt.Errorf("decode outcomes: %w", errCut)
+		}
+		if r.b, err = s2.Decode(nil, r.b); err != nil {
+			return dst, fmt.Errorf("decode outcomes: %w", err)
+		}
+	}
+	begin := r.varint()
+	for r.err == nil && len(r.b) > 0 {
+		r.uvarint() // row and message
+		outcome := campaign.Mark(r.byte()).Outcome()
+		flags := r.byte()
+		at := begin + r.varint()
+		for ; flags != 0; flags &= flags - 1 { // one text for each bit
+			r.bytes(r.uvarint())
+		}
+		if r.err == nil && outcome.Final() {
+			dst = append(dst, result{at, outcome})
+		}
+	}
+	return dst, r.done("outcomes")
 }
