@@ -1,0 +1,345 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/control"
+	"campaignd/internal/send"
+)
+
+// wantCode fails the test unless err is a control.Error with that code, and says these words.
+func wantCode(t *testing.T, err error, code control.Code, words ...string) {
+	t.Helper()
+	if err == nil || control.CodeOf(err) != code {
+		t.Errorf("the error is %v, want %s", err, code)
+		return
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("%q is not in %q", word, err)
+		}
+	}
+}
+
+// TestServiceSteers is what a person with a terminal does with sendings.
+func TestServiceSteers(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *world) {
+		w.up()
+		w.take("spring", 150, "scheduleAt", at(12, 0), "reference", "order 4711")
+		w.take("winter", 20, "scheduleAt", at(12, 0))
+		d, ctx, who := w.running, context.Background(), "user:ada"
+
+		id := w.id("spring")
+		for _, text := range []string{"spring", string(id), string(id[:len(id)-1])} {
+			if got, err := d.Resolve(ctx, text); (err != nil || got != id) && text != string(id[:len(id)-1]) {
+				t.Errorf("%q is %s, %v", text, got, err)
+			}
+		}
+		_, err := d.Resolve(ctx, "autumn")
+		wantCode(t, err, control.CodeNotFound)
+
+		list, err := d.Sendings(ctx, control.Filter{States: []campaign.State{campaign.StateScheduled}})
+		w.check(err)
+		if len(list) != 2 || list[0].Name != "winter" || list[1].Reference != "order 4711" || list[1].Messages.Planned != 150 || list[1].Percent != 0 {
+			t.Errorf("%+v", list)
+		}
+		details, err := d.Sending(ctx, id)
+		w.check(err)
+		if len(details.Slices) != 2 || !details.Sliced || details.Folder != w.folder("spring") || details.CSV.SHA256 == "" {
+			t.Errorf("%+v", details)
+		}
+
+		change, err := d.Pause(ctx, id, who)
+		w.check(err)
+		if diff := cmp.Diff(control.Change{ID: id, Name: "spring", From: campaign.StateScheduled, State: campaign.StatePaused}, change); diff != "" {
+			t.Error(diff)
+		}
+		changes, err := d.ResumeAll(ctx, who)
+		w.check(err)
+		if len(changes) != 1 || changes[0].State != campaign.StateScheduled {
+			t.Errorf("%+v", changes)
+		}
+		change, err = d.Cancel(ctx, w.id("winter"), who)
+		w.check(err)
+		if change.State != campaign.StateCanceled || change.Canceled != 20 {
+			t.Errorf("%+v", change)
+		}
+		w.pass(time.Second)
+		_, err = d.Resume(ctx, w.id("winter"), who)
+		wantCode(t, err, control.CodeConflict, "can't resume sending", "canceled")
+
+		w.until(at(12, 5))
+		details, err = d.Sending(ctx, id)
+		w.check(err)
+		if details.State != campaign.StateSending || details.Percent <= 0 || details.Percent >= 100 || details.NextSliceAt.IsZero() || details.EstimatedEnd.IsZero() {
+			t.Errorf("%+v", details)
+		}
+		var part bytes.Buffer
+		w.check(d.Results(ctx, id, []campaign.Outcome{campaign.Sent}, &part))
+		if lines := strings.Count(part.String(), "\n"); uint64(lines) != details.Messages.Sent+1 {
+			t.Errorf("%d lines for %d sent", lines, details.Messages.Sent)
+		}
+		w.until(at(13, 0))
+		part.Reset()
+		w.check(d.Results(ctx, id, nil, &part))
+		if lines := strings.Count(part.String(), "\n"); lines != 151 {
+			t.Errorf("%d lines", lines)
+		}
+		details, err = d.Sending(ctx, id)
+		w.check(err)
+		if details.State != campaign.StateCompleted || details.Percent != 100 || details.Folder != w.folder("spring") {
+			t.Errorf("%+v", details)
+		}
+
+		for _, err := range []error{
+			func() error { _, err := d.Sending(ctx, "20260304-000099"); return err }(),
+			func() error { _, err := d.Pause(ctx, "20260304-000099", who); return err }(),
+			func() error {
+				_, err := d.Resend(ctx, "20260304-000099", []campaign.Outcome{campaign.Failed}, false, who)
+				return err
+			}(),
+			d.Results(ctx, "20260304-000099", nil, &part),
+		} {
+			wantCode(t, err, control.CodeNotFound, "there is no sending 20260304-000099")
+		}
+
+		entries, err := d.Audit(ctx, control.AuditFilter{Limit: 3})
+		w.check(err)
+		var did []string
+		for _, e := range entries {
+			did = append(did, e.Who+" "+e.Action)
+		}
+		if diff := cmp.Diff([]string{who + " cancel", who + " resume", who + " pause"}, did); diff != "" {
+			t.Error(diff)
+		}
+		if entries, err = d.Audit(ctx, control.AuditFilter{Sending: w.id("winter")}); err != nil || len(entries) != 1 {
+			t.Errorf("%+v %v", entries, err)
+		}
+	})
+}
+
+// TestServiceResends: who didn't get it is sent it again, and no one else; the folder
+// comes back from done/ for that.
+func TestServiceResends(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *world) {
+		broken := true
+		w.answer = func(m *send.Message) send.Result {
+			if broken && strings.HasSuffix(m.ContactCode, "7") {
+				return send.Result{Verdict: send.VerdictPermanent, Code: "400", Detail: "no such number"}
+			}
+			return send.Result{Verdict: send.VerdictSent}
+		}
+		w.up()
+		w.take("spring", 20, "scheduleAt", at(10, 0))
+		w.until(at(11, 0))
+		w.state("spring", campaign.StateCompleted)
+		d, ctx, id, failed := w.running, context.Background(), w.id("spring"), []campaign.Outcome{campaign.Failed}
+
+		resent, err := d.Resend(ctx, id, failed, true, "user:ada")
+		w.check(err)
+		if diff := cmp.Diff(control.Resent{ID: id, Name: "spring", State: campaign.StateCompleted, DryRun: true, Failed: 2, Messages: 2}, resent); diff != "" {
+			t.Error(diff)
+		}
+		if !strings.Contains(w.folder("spring"), "/done/") {
+			t.Error("a dry run moves the folder")
+		}
+		broken = false
+		if resent, err = d.Resend(ctx, id, failed, false, "user:ada"); err != nil || resent.Messages != 2 || resent.State.Final() {
+			t.Errorf("%+v %v", resent, err)
+		}
+		w.pass(time.Minute)
+		w.state("spring", campaign.StateCompleted)
+		if text := w.text("spring"); !strings.HasPrefix(text, "Done: all 20 messages were sent.") || !strings.Contains(w.folder("spring"), "/done/") {
+			t.Errorf("%s\n%s", w.folder("spring"), text)
+		}
+		if n := len(w.of("spring")); n != 22 {
+			t.Errorf("%d attempts", n)
+		}
+		if resent, err = d.Resend(ctx, id, failed, false, "user:ada"); err != nil || resent.Messages != 0 {
+			t.Errorf("%+v %v", resent, err)
+		}
+		w.pass(time.Minute)
+		if !strings.Contains(w.folder("spring"), "/done/") {
+			t.Errorf("a resend of nothing leaves it in %s", w.folder("spring"))
+		}
+		w.take("bad", 0, "scheduleAt", at(12, 0))
+		_, err = d.Resend(ctx, w.id("bad"), failed, false, "user:ada")
+		wantCode(t, err, control.CodeConflict, "rejected")
+		wantCode(t, d.Results(ctx, w.id("bad"), nil, &bytes.Buffer{}), control.CodeConflict, "has no results")
+	})
+}
+
+// TestServiceSuppresses: an opt-out by command is honoured at the moment of sending.
+func TestServiceSuppresses(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", tenMinutes)+shop(2, "", tenMinutes), func(t *testing.T, w *world) {
+		w.up()
+		w.take("spring", 10, "scheduleAt", at(12, 0))
+		d, ctx := w.running, context.Background()
+		one := []control.Suppression{{ApplicationID: 1, ContactCode: "spring-3"}}
+		for _, want := range []int{1, 0} {
+			if n, err := d.Suppress(ctx, one, "user:ada"); err != nil || n != want {
+				t.Errorf("%d new, want %d, %v", n, want, err)
+			}
+		}
+		if n, err := d.Suppress(ctx, []control.Suppression{{ContactCode: "spring-4", ChannelType: "push"}}, "user:ada"); err != nil || n != 2 {
+			t.Errorf("%d new for all applications, %v", n, err)
+		}
+		_, err := d.Suppress(ctx, []control.Suppression{{ApplicationID: 9, ContactCode: "x"}}, "user:ada")
+		wantCode(t, err, control.CodeNotFound, "there is no application 9")
+		imported, err := d.ImportSuppressions(ctx, 1, strings.NewReader("contactCode\nspring-5\n\"\"\n3.4E+10\n"), "user:ada")
+		w.check(err)
+		if imported.Rows != 1 || imported.Added != 1 || imported.Rejected != 2 || len(imported.Problems) != 2 {
+			t.Errorf("%+v", imported)
+		}
+		_, err = d.ImportSuppressions(ctx, 9, strings.NewReader(""), "user:ada")
+		wantCode(t, err, control.CodeNotFound)
+		var known []string
+		w.check(d.Suppressed(ctx, 1, func(s control.Suppression) error {
+			known = append(known, s.ChannelType+"/"+s.ContactCode)
+			return nil
+		}))
+		if diff := cmp.Diff([]string{"/spring-3", "/spring-5", "push/spring-4"}, known); diff != "" {
+			t.Error(diff)
+		}
+		if n, err := d.Unsuppress(ctx, []control.Suppression{{ApplicationID: 1, ContactCode: "spring-5"}, {ApplicationID: 2, ContactCode: "nobody"}}, "user:ada"); err != nil || n != 1 {
+			t.Errorf("%d removed, %v", n, err)
+		}
+		_, err = d.Unsuppress(ctx, []control.Suppression{{ApplicationID: 9, ContactCode: "x"}}, "user:ada")
+		wantCode(t, err, control.CodeNotFound)
+		w.until(at(13, 0))
+		if doc := w.report("spring"); doc.Messages.Sent != 8 || doc.Messages.Suppressed != 2 {
+			t.Errorf("%+v", doc.Messages)
+		}
+	})
+}
+
+// TestServiceLooksAfterItself is status, readiness, doctor, timeline and backup.
+func TestServiceLooksAfterItself(t *testing.T) {
+	story(t, at(9, 0), shop(1, "windows = [\"* 8-19 * * *\"]\ntimezone = \"UTC\"\nname = \"Shop\"", tenMinutes), func(t *testing.T, w *world) {
+		w.up()
+		w.take("spring", 150, "scheduleAt", at(12, 0))
+		w.drop("waits", 10, "rows", 11)
+		w.pass(time.Minute)
+		d, ctx := w.running, context.Background()
+
+		status, err := d.Status(ctx)
+		w.check(err)
+		inbox := status.Inboxes[0]
+		if status.Version != "test" || status.Sendings[campaign.StateScheduled] != 1 || status.Queue.Pending != 150 || !status.Queue.NextAt.Equal(at(12, 0)) ||
+			len(inbox.Waits) != 1 || inbox.Waits[0].Reason != "the CSV has 10 data rows, the sidecar promised 11" || inbox.Waiting != 1 || inbox.Problem != "" ||
+			len(status.Channels) != 1 || status.Channels[0].Driver != "null" || status.Store.DiskFree == 0 || status.Slots[0].Capacity != 100 {
+			t.Errorf("%+v", status)
+		}
+		for _, c := range d.Ready(ctx) {
+			if !c.OK {
+				t.Errorf("%+v", c)
+			}
+		}
+		findings, err := d.Doctor(ctx, true)
+		w.check(err)
+		for _, f := range findings {
+			if f.Level == control.LevelFail {
+				t.Errorf("%+v", f)
+			}
+		}
+		w.write("campaigns/broken.json", "{")
+		w.check(os.Rename(filepath.Join(w.dir, "in"), filepath.Join(w.dir, "away")))
+		w.pass(time.Minute)
+		findings, err = d.Doctor(ctx, false)
+		w.check(err)
+		var wrong []string
+		for _, f := range findings {
+			if f.Level == control.LevelFail {
+				wrong = append(wrong, f.Check)
+			}
+		}
+		if diff := cmp.Diff([]string{"inbox", "campaigns"}, wrong); diff != "" {
+			t.Errorf("%s\n%+v", diff, findings)
+		}
+		if ready := d.Ready(ctx); !slices.ContainsFunc(ready, func(c control.Check) bool { return !c.OK && strings.HasPrefix(c.Name, "inbox") }) {
+			t.Errorf("%+v", ready)
+		}
+		w.check(os.Rename(filepath.Join(w.dir, "away"), filepath.Join(w.dir, "in")))
+
+		line, err := d.Timeline(ctx, 0)
+		w.check(err)
+		one := line.Applications[0]
+		if one.Name != "Shop" || len(one.Slots) != 2 || one.Slots[0].Reserved != 100 || one.Slots[0].Shares[0].ID != w.id("spring") ||
+			len(one.Sendings) != 1 || one.Sendings[0].Messages != 150 || one.Sendings[0].Slots != 2 || len(one.Closed) == 0 || !one.Closed[0].Start.Equal(at(20, 0)) {
+			t.Errorf("%+v", one)
+		}
+		_, err = d.Timeline(ctx, 9)
+		wantCode(t, err, control.CodeNotFound, "there is no application 9")
+		booked, err := d.Reserved(ctx, 1, at(12, 0), at(13, 0))
+		w.check(err)
+		if booked.SlotSeconds != 600 || len(booked.Slots) != 2 || booked.Slots[1].Reserved != 50 {
+			t.Errorf("%+v", booked)
+		}
+		_, err = d.Reserved(ctx, 9, at(12, 0), at(13, 0))
+		wantCode(t, err, control.CodeNotFound)
+
+		var copied bytes.Buffer
+		w.check(d.Backup(ctx, &copied))
+		if copied.Len() == 0 {
+			t.Error("the backup is empty")
+		}
+	})
+}
+
+// TestReloadChangesWhatRuns: a good configuration is in force at once, a bad one never.
+func TestReloadChangesWhatRuns(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", `enabled = false`), func(t *testing.T, w *world) {
+		w.up()
+		d, ctx := w.running, context.Background()
+		file := filepath.Join(w.dir, "campaignd.toml")
+		text, err := os.ReadFile(file)
+		w.check(err)
+		w.check(os.Mkdir(filepath.Join(w.dir, "second"), 0o755))
+		w.write("campaignd.toml", string(text)+shop(2, "", `enabled = false`)+"[[inboxes]]\npath = \""+filepath.Join(w.dir, "second")+"/\"\n")
+		w.check(d.Reload(ctx, "user:ada"))
+		w.drop("spring", 5, "applicationId", 2, "campaignId", 1)
+		w.pass(time.Minute)
+		w.state("spring", campaign.StateCompleted)
+		status, err := d.Status(ctx)
+		w.check(err)
+		if len(status.Inboxes) != 2 || status.Inboxes[1].LastScan.IsZero() {
+			t.Errorf("%+v", status.Inboxes)
+		}
+
+		w.write("campaignd.toml", string(text)+"nonsense = 1\n")
+		err = d.Reload(ctx, "user:ada")
+		wantCode(t, err, control.CodeInvalid, "the old one stays in force")
+		if e, ok := errors.AsType[*control.Error](err); !ok || len(e.Problems) != 1 {
+			t.Errorf("%+v", e)
+		}
+		if status, err = d.Status(ctx); err != nil || !strings.Contains(status.ConfigProblem, "nonsense") {
+			t.Errorf("%q %v", status.ConfigProblem, err)
+		}
+		w.drop("still", 5, "applicationId", 2, "campaignId", 1)
+		w.pass(time.Minute)
+		w.state("still", campaign.StateCompleted)
+
+		w.write("campaignd.toml", string(text)) // the second inbox and application go away
+		w.check(d.Reload(ctx, "user:ada"))
+		if status, err = d.Status(ctx); err != nil || len(status.Inboxes) != 1 || status.ConfigProblem != "" {
+			t.Errorf("%+v %v", status, err)
+		}
+		w.drop("gone", 5, "applicationId", 2, "campaignId", 1)
+		w.pass(time.Minute)
+		w.state("gone", campaign.StateRejected)
+		if text := w.text("gone"); !strings.Contains(text, "there is no application 2; this inbox may send for: 1") {
+			t.Error(text)
+		}
+	})
+}
