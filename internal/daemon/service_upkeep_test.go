@@ -1,0 +1,138 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/control"
+)
+
+// TestServiceLooksAfterItself is status, readiness, doctor, timeline and backup.
+func TestServiceLooksAfterItself(t *testing.T) {
+	story(t, at(9, 0), shop(1, "windows = [\"* 8-19 * * *\"]\ntimezone = \"UTC\"\nname = \"Shop\"", tenMinutes), func(t *testing.T, w *world) {
+		w.up()
+		w.take("spring", 150, "scheduleAt", at(12, 0))
+		w.drop("waits", 10, "rows", 11)
+		w.pass(time.Minute)
+		d, ctx := w.running, context.Background()
+
+		status, err := d.Status(ctx)
+		w.check(err)
+		inbox := status.Inboxes[0]
+		if status.Version != "test" || status.Sendings[campaign.StateScheduled] != 1 || status.Queue.Pending != 150 || !status.Queue.NextAt.Equal(at(12, 0)) ||
+			len(inbox.Waits) != 1 || inbox.Waits[0].Reason != "the CSV has 10 data rows, the sidecar promised 11" || inbox.Waiting != 1 || inbox.Problem != "" ||
+			len(status.Channels) != 1 || status.Channels[0].Driver != "null" || status.Store.DiskFree == 0 || status.Slots[0].Capacity != 100 {
+			t.Errorf("%+v", status)
+		}
+		for _, c := range d.Ready(ctx) {
+			if !c.OK {
+				t.Errorf("%+v", c)
+			}
+		}
+		findings, err := d.Doctor(ctx, true)
+		w.check(err)
+		for _, f := range findings {
+			if f.Level == control.LevelFail {
+				t.Errorf("%+v", f)
+			}
+		}
+		w.write("campaigns/broken.json", "{")
+		w.check(os.Rename(filepath.Join(w.dir, "in"), filepath.Join(w.dir, "away")))
+		w.pass(time.Minute)
+		findings, err = d.Doctor(ctx, false)
+		w.check(err)
+		var wrong []string
+		for _, f := range findings {
+			if f.Level == control.LevelFail {
+				wrong = append(wrong, f.Check)
+			}
+		}
+		if diff := cmp.Diff([]string{"inbox", "campaigns"}, wrong); diff != "" {
+			t.Errorf("%s\n%+v", diff, findings)
+		}
+		if ready := d.Ready(ctx); !slices.ContainsFunc(ready, func(c control.Check) bool { return !c.OK && strings.HasPrefix(c.Name, "inbox") }) {
+			t.Errorf("%+v", ready)
+		}
+		w.check(os.Rename(filepath.Join(w.dir, "away"), filepath.Join(w.dir, "in")))
+
+		line, err := d.Timeline(ctx, 0)
+		w.check(err)
+		one := line.Applications[0]
+		if one.Name != "Shop" || len(one.Slots) != 2 || one.Slots[0].Reserved != 100 || one.Slots[0].Shares[0].ID != w.id("spring") ||
+			len(one.Sendings) != 1 || one.Sendings[0].Messages != 150 || one.Sendings[0].Slots != 2 || len(one.Closed) == 0 || !one.Closed[0].Start.Equal(at(20, 0)) {
+			t.Errorf("%+v", one)
+		}
+		_, err = d.Timeline(ctx, 9)
+		wantCode(t, err, control.CodeNotFound, "there is no application 9")
+		booked, err := d.Reserved(ctx, 1, at(12, 0), at(13, 0))
+		w.check(err)
+		if booked.SlotSeconds != 600 || len(booked.Slots) != 2 || booked.Slots[1].Reserved != 50 {
+			t.Errorf("%+v", booked)
+		}
+		_, err = d.Reserved(ctx, 9, at(12, 0), at(13, 0))
+		wantCode(t, err, control.CodeNotFound)
+
+		var copied bytes.Buffer
+		w.check(d.Backup(ctx, &copied))
+		if copied.Len() == 0 {
+			t.Error("the backup is empty")
+		}
+	})
+}
+
+// TestReloadChangesWhatRuns: a good configuration is in force at once, a bad one never.
+func TestReloadChangesWhatRuns(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", `enabled = false`), func(t *testing.T, w *world) {
+		w.up()
+		d, ctx := w.running, context.Background()
+		file := filepath.Join(w.dir, "campaignd.toml")
+		text, err := os.ReadFile(file)
+		w.check(err)
+		w.check(os.Mkdir(filepath.Join(w.dir, "second"), 0o755))
+		w.write("campaignd.toml", string(text)+shop(2, "", `enabled = false`)+"[[inboxes]]\npath = \""+filepath.Join(w.dir, "second")+"/\"\n")
+		w.check(d.Reload(ctx, "user:ada"))
+		w.drop("spring", 5, "applicationId", 2, "campaignId", 1)
+		w.pass(time.Minute)
+		w.state("spring", campaign.StateCompleted)
+		status, err := d.Status(ctx)
+		w.check(err)
+		if len(status.Inboxes) != 2 || status.Inboxes[1].LastScan.IsZero() {
+			t.Errorf("%+v", status.Inboxes)
+		}
+
+		w.write("campaignd.toml", string(text)+"nonsense = 1\n")
+		err = d.Reload(ctx, "user:ada")
+		wantCode(t, err, control.CodeInvalid, "the old one stays in force")
+		if e, ok := errors.AsType[*control.Error](err); !ok || len(e.Problems) != 1 {
+			t.Errorf("%+v", e)
+		}
+		if status, err = d.Status(ctx); err != nil || !strings.Contains(status.ConfigProblem, "nonsense") {
+			t.Errorf("%q %v", status.ConfigProblem, err)
+		}
+		w.drop("still", 5, "applicationId", 2, "campaignId", 1)
+		w.pass(time.Minute)
+		w.state("still", campaign.StateCompleted)
+
+		w.write("campaignd.toml", string(text)) // the second inbox and application go away
+		w.check(d.Reload(ctx, "user:ada"))
+		if status, err = d.Status(ctx); err != nil || len(status.Inboxes) != 1 || status.ConfigProblem != "" {
+			t.Errorf("%+v %v", status, err)
+		}
+		w.drop("gone", 5, "applicationId", 2, "campaignId", 1)
+		w.pass(time.Minute)
+		w.state("gone", campaign.StateRejected)
+		if text := w.text("gone"); !strings.Contains(text, "there is no application 2; this inbox may send for: 1") {
+			t.Error(text)
+		}
+	})
+}
