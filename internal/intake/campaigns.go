@@ -135,7 +135,7 @@ func (c *Campaigns) read(name string) campaignFile {
 }
 
 // errTooLarge is returned when a document has more than maxDocument bytes.
-var errTooLarge = fmt.Errorf("has more than the %d bytes that a JSON document of a drop may have", maxDocument)
+var errTooLarge = fmt.Errorf("has more than the %d bytes (1 MiB) that a JSON file may have", maxDocument)
 
 // readDocument reads a small file whole.
 func readDocument(r io.Reader) ([]byte, error) {

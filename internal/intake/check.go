@@ -205,11 +205,15 @@ func (c *Checker) campaign(p *Parts, in *config.Inbox, f *Finding) (*campaign.Ca
 	if f.Sidecar == nil {
 		return nil, nil // what it would have said isn't known; its own errors are reported
 	}
+	missing := "is missing, and this inbox has no default for it"
+	if p.Sidecar.File == nil {
+		missing = "is missing: there is no such file, and this inbox has no default for it"
+	}
 	if s.ApplicationID == 0 {
-		f.Problems.Addf(file, 0, 0, "applicationId", "is missing, and this inbox has no default for it; it may send for: %s", c.applicationIDs(in))
+		f.Problems.Addf(file, 0, 0, "applicationId", "%s; it may send for: %s", missing, c.applicationIDs(in))
 	}
 	if s.CampaignID == 0 {
-		f.Problems.Addf(file, 0, 0, "campaignId", "is missing, and this inbox has no default for it; give the number of the campaign, e.g. \"campaignId\": 7")
+		f.Problems.Addf(file, 0, 0, "campaignId", "%s; give the number of the campaign, e.g. \"campaignId\": 7", missing)
 	}
 	if s.ApplicationID == 0 {
 		return nil, nil
@@ -235,7 +239,7 @@ func (c *Checker) campaign(p *Parts, in *config.Inbox, f *Finding) (*campaign.Ca
 	case camp == nil:
 		f.Problems.Addf(file, 0, 0, "campaignId", "%s", why)
 	case !camp.Enabled:
-		f.Problems.Addf(file, 0, 0, "campaignId", "campaign %d is disabled", camp.ID)
+		f.Problems.Addf(file, 0, 0, "campaignId", "campaign %d is disabled; name another, or ask the operator to enable it", camp.ID)
 	case camp.SendType != "proactive":
 		f.Problems.Addf(file, 0, 0, "campaignId", "campaign %d has the sendType %q: only proactive campaigns can be sent from a drop", camp.ID, camp.SendType)
 	}

@@ -68,7 +68,7 @@ func TestCheck(t *testing.T) {
 		"defaults, empty sidecar":  {inbox: "application = 1\ncampaign = 7", sidecar: "{}", state: scheduled, accepted: 2},
 		"default application only": {inbox: "application = 1", sidecar: `{"campaignId": 7}`, state: scheduled, accepted: 2},
 		"no defaults, no sidecar": {sidecar: "-", state: rejected, says: []string{"2 errors were found",
-			"spring.schedule.json: applicationId: is missing, and this inbox has no default for it; it may send for: 1, 2",
+			"spring.schedule.json: applicationId: is missing: there is no such file, and this inbox has no default for it; it may send for: 1, 2",
 			"spring.schedule.json: campaignId: is missing"}},
 		"default campaign of another application": {inbox: "application = 1\ncampaign = 7", sidecar: `{"applicationId": 2}`, state: rejected,
 			says: []string{"campaignId: is missing"}},

@@ -105,7 +105,7 @@ func (f *Finding) Outlook(received, now time.Time) Outlook {
 		// An unsliced sending's T moves to the next opening (SPEC 7).
 		opening := app.Windows.NextOpening(o.T)
 		if opening.IsZero() {
-			o.Canceled = "the application's sending windows don't open within a year"
+			o.Canceled = "the application's sending windows don't open within a year; ask the operator"
 			return o
 		}
 		o.T = opening
