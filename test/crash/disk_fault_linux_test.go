@@ -175,7 +175,7 @@ func TestReadOnlyInbox(t *testing.T) {
 // TestBrokenFileSystem: an ext4 that turned read-only under the store; nothing is sent that can't be
 // recorded, and after the repair the books balance.
 func TestBrokenFileSystem(t *testing.T) {
-	t.Parallel()
+	long(t)
 	disk := newDisk(t, "128M")
 	w := newWorld(t, settings{dir: filepath.Join(disk.at, "w"), rate: 3000})
 	w.log = filepath.Join(filepath.Dir(disk.image), "log")

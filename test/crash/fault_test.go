@@ -56,7 +56,7 @@ func goOnAfter(t *testing.T, f injected, point string) {
 		}
 		w.start()
 	}
-	w.ended(60*time.Second, append(drops, wrong)...)
+	w.ended(100*time.Second, append(drops, wrong)...) // a folder that can't be made is tried again after a minute
 	got := w.hook.delivered(t)
 	for _, d := range drops {
 		e := w.balance(d)
