@@ -1,10 +1,13 @@
 package intake
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"campaignd/internal/campaign"
 )
@@ -35,6 +38,59 @@ func TestPitfall25FrozenAtAcceptance(t *testing.T) {
 	if s := r.drop("next", goodCSV, goodLayout, goodSidecar); s.State != campaign.StateRejected || !strings.Contains(r.report(s), "campaign 7 is disabled") {
 		t.Errorf("%+v", s)
 	}
+}
+
+// TestPitfall07IdentityIsTheDigest: the same bytes are the same drop whatever files they
+// are in; others are another, though size, time, inode and first lines be alike.
+func TestPitfall07IdentityIsTheDigest(t *testing.T) {
+	r := newRig(t, "", "")
+	first := r.good("spring")
+	if s := r.drop("copy", goodCSV, goodLayout, goodSidecar); s.State != campaign.StateRejected || s.Digest != first.Digest {
+		t.Errorf("%+v", s)
+	}
+	other := strings.Replace(goodCSV, "Grace", "Alice", 1)
+	r.put("other", other, goodLayout, goodSidecar)
+	file := filepath.Join(r.inbox, "other.csv")
+	if err := os.Chtimes(file, time.Time{}, time.Unix(0, first.Files[0].ModTime)); err != nil {
+		t.Fatal(err)
+	}
+	r.in.Ready(r.seen("other"))
+	r.work()
+	if s := r.newest("other"); s.State != campaign.StateScheduled || s.Digest == first.Digest || s.CSV.SHA256 == first.CSV.SHA256 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A sending without room is canceled and told a time at which it would fit; that is true.
+func TestNoRoomIsAdvised(t *testing.T) {
+	r := newRig(t, "", `slicing = {enabled = true, slot = "1h", capacity = 2}`)
+	r.clock = time.Now().UTC().Truncate(time.Hour).Add(time.Hour) // the store has a clock of its own, and forgets past slots
+	rows := func(n int) string {
+		var b strings.Builder
+		b.WriteString("phone,first\n")
+		for i := range n {
+			fmt.Fprintf(&b, "%d,x\n", i)
+		}
+		return b.String()
+	}
+	if s := r.drop("full", rows(96), goodLayout, goodSidecar); s.State != campaign.StateScheduled {
+		t.Fatalf("%+v", s)
+	}
+	s := r.drop("more", rows(20), goodLayout, goodSidecar)
+	if s.State != campaign.StateCanceled {
+		t.Fatalf("%+v", s)
+	}
+	text := r.report(s)
+	has(t, text, "Canceled, nothing was sent: no room: 20 recipients of 1 message")
+	when := regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)`).FindAllString(s.Reason, -1)
+	if len(when) == 0 {
+		t.Fatal(text)
+	}
+	sidecar := fmt.Sprintf(`{"applicationId": 1, "campaignId": 7, "scheduleAt": %q}`, when[len(when)-1])
+	if s := r.drop("later", rows(20), goodLayout, sidecar); s.State != campaign.StateScheduled {
+		t.Errorf("%s\n%+v", sidecar, s)
+	}
+	r.balanced()
 }
 
 func TestDryRun(t *testing.T) {

@@ -18,8 +18,12 @@ import (
 // never opened, with a report, and once.
 func TestPitfall10HostileFiles(t *testing.T) {
 	for name, make := range map[string]func(r *rig, path string) error{
-		"link":   func(_ *rig, path string) error { return os.Symlink("/etc/passwd", path) },
-		"fifo":   func(_ *rig, path string) error { return unix.Mkfifo(path, 0o644) },
+		"link": func(_ *rig, path string) error { return os.Symlink("/etc/passwd", path) },
+		"fifo": func(_ *rig, path string) error { return unix.Mkfifo(path, 0o644) },
+		"hard link": func(r *rig, path string) error {
+			r.write(filepath.Join(r.dir, "other"), goodCSV)
+			return os.Link(filepath.Join(r.dir, "other"), path)
+		},
 		"folder": func(_ *rig, path string) error { return os.MkdirAll(filepath.Join(path, "inside"), 0o755) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"campaignd/internal/campaign"
@@ -112,7 +113,7 @@ func (r *rig) seen(name string) watch.Drop {
 			r.t.Fatal(err)
 		}
 		f := watch.File{Name: name + one.ending, ID: safeio.FileID(info)}
-		if err := (safeio.Stat{Mode: info.Mode(), Links: 1}).Check(); err != nil {
+		if err := (safeio.Stat{Mode: info.Mode(), Links: uint64(info.Sys().(*syscall.Stat_t).Nlink)}).Check(); err != nil {
 			d.Others = append(d.Others, f)
 			continue
 		}
