@@ -105,8 +105,9 @@ func FuzzSplitAgainstEncodingCSV(f *testing.F) {
 				continue
 			}
 			for c := range cells {
-				// encoding/csv makes LF of CRLF within quotes.
-				if ours := strings.ReplaceAll(got[i].Cells[c], "\r\n", "\n"); ours != strings.ReplaceAll(cells[c], "\r\n", "\n") {
+				// encoding/csv makes LF of CRLF within quotes, once a line: CR CR LF
+				// becomes CR LF there. FuzzReader holds every CR to its model.
+				if ours := strings.ReplaceAll(got[i].Cells[c], "\r", ""); ours != strings.ReplaceAll(cells[c], "\r", "") {
 					t.Errorf("record %d: %q, want %q", i, got[i].Cells, cells)
 				}
 			}
