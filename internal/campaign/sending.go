@@ -120,6 +120,18 @@ type FileID struct {
 	Change  int64  `json:"ctime"` // Unix nanoseconds
 }
 
+// Refused is how many messages the refused rows stand for: a row that is rejected or a
+// duplicate counts once for each message of the campaign, like a row that was sent
+// (SPEC 8: one outcome for every row and message).
+func (s *Sending) Refused() (rejected, duplicate uint64) {
+	each := uint64(s.MessagesOfRow())
+	return each * uint64(s.Rows.Rejected), each * uint64(s.Rows.Duplicate)
+}
+
+// MessagesOfRow is how many messages a refused row stands for, at least 1: the most that any
+// channel would have sent it, since a row's channel may be what is wrong with it.
+func (s *Sending) MessagesOfRow() int { return max(s.Messages, 1) }
+
 // FolderName is the name of the sending's folder in accepted/, done/ or failed/.
 func (s *Sending) FolderName() string { return s.Name + "." + string(s.ID) }
 

@@ -159,12 +159,13 @@ type AuditEntry struct {
 }
 
 // MessagesOf counts a sending's messages for the API.
-func MessagesOf(planned uint64, c campaign.Counts, rows campaign.RowCounts) Messages {
+func MessagesOf(s *campaign.Sending, c campaign.Counts) Messages {
+	rejected, duplicate := s.Refused()
 	return Messages{
-		Planned: planned, Pending: c[campaign.Pending], InFlight: c[campaign.InFlight], Retrying: c[campaign.Retrying],
+		Planned: s.Planned, Pending: c[campaign.Pending], InFlight: c[campaign.InFlight], Retrying: c[campaign.Retrying],
 		Sent: c[campaign.Sent], Failed: c[campaign.Failed], Unknown: c[campaign.Unknown], Expired: c[campaign.Expired],
 		Canceled: c[campaign.Canceled], Suppressed: c[campaign.Suppressed], Skipped: c[campaign.Skipped],
-		Duplicate: uint64(rows.Duplicate), Rejected: uint64(rows.Rejected),
+		Duplicate: duplicate, Rejected: rejected,
 	}
 }
 

@@ -44,7 +44,7 @@ func TestMessagesOf(t *testing.T) {
 	for o := range c {
 		c[o] = uint64(o + 1)
 	}
-	m := control.MessagesOf(100, c, campaign.RowCounts{Duplicate: 50, Rejected: 60})
+	m := control.MessagesOf(&campaign.Sending{Planned: 100, Rows: campaign.RowCounts{Duplicate: 50, Rejected: 60}}, c)
 	if m.Pending != 1 || m.InFlight != 2 || m.Retrying != 3 || m.Sent != 4 || m.Skipped != 10 || m.Duplicate != 50 || m.Rejected != 60 {
 		t.Errorf("got %+v", m)
 	}

@@ -42,7 +42,7 @@ func (d *Daemon) sending(s *campaign.Sending, slices []campaign.Slice, counts ca
 		ID: s.ID, Name: s.Name, Reference: s.Reference, Inbox: s.Inbox, State: s.State, Reason: s.Reason,
 		ApplicationID: s.ApplicationID, CampaignID: s.CampaignID, Condition: s.Condition, DryRun: s.DryRun,
 		ReceivedAt: s.ReceivedAt, ScheduledAt: s.ScheduledAt, StartedAt: s.StartedAt, FinishedAt: s.FinishedAt,
-		Recipients: s.Rows, Messages: control.MessagesOf(s.Planned, counts, s.Rows),
+		Recipients: s.Rows, Messages: control.MessagesOf(s, counts),
 	}
 	switch {
 	case s.State == campaign.StateChecking:

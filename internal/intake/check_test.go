@@ -193,7 +193,7 @@ func TestPitfall14Reasons(t *testing.T) {
 	all := r.tree("done/" + s.FolderName())
 	const words = "a spreadsheet ruined the number"
 	has(t, all["rejected.csv"], "_line,_error", "9.87654E+11,Eve,4,", words)
-	has(t, all["results.csv"], "4,9.87654E+11,cloud_api,,rejected,0,,,", words)
+	has(t, all["results.csv"], "4,9.87654E+11,cloud_api,1,rejected,0,,,", words)
 	has(t, all["report.txt"], "spring.csv:4: phone: "+words)
 	if strings.Contains(r.log.String(), "9.87") || strings.Contains(all["report.txt"], "9.87") {
 		t.Error("contact data in log or report")

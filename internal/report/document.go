@@ -79,6 +79,7 @@ type StatusDocument struct {
 // Report builds report.json.
 func Report(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts) *Document {
 	rows, csv := s.Rows, s.CSV // copies: s may move on while the document is written
+	rejected, duplicate := s.Refused()
 	d := &Document{
 		ID: s.ID, Name: s.Name, Reference: s.Reference, State: s.State, Reason: reason(s),
 		ApplicationID: s.ApplicationID, CampaignID: s.CampaignID, SlicingCondition: s.Condition,
@@ -90,7 +91,7 @@ func Report(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 			Unknown: counts[campaign.Unknown], Expired: counts[campaign.Expired],
 			Canceled: counts[campaign.Canceled], Suppressed: counts[campaign.Suppressed],
 			Skipped:   counts[campaign.Skipped],
-			Duplicate: uint64(s.Rows.Duplicate), Rejected: uint64(s.Rows.Rejected),
+			Duplicate: duplicate, Rejected: rejected,
 		},
 		Slices:     make([]Slice, 0, len(slices)),
 		Warnings:   append([]campaign.Problem{}, s.Warnings...),

@@ -18,7 +18,7 @@ const Header = "line,contactCode,channelType,message,outcome,attempts,providerId
 var errMarks = errors.New("the store gave marks that don't match the rows")
 
 // Results writes results.csv: a line for every row and message in order of the
-// CSV's lines, refused rows among them with an empty message column. Outcomes
+// CSV's lines, refused rows among them once for each message they would have got. Outcomes
 // that aren't final yet are written by their name, so it can be called at any time.
 //
 // Cells are contact data exactly as they came, quoted as RFC 4180 asks and not
@@ -99,23 +99,28 @@ func (r *resulter) refusedBefore(line uint32) error {
 		if r.err != nil {
 			return r.err
 		}
-		one := &r.refused
-		b := strconv.AppendUint(r.line, uint64(one.Line), 10)
-		b = appendCell(append(b, ','), one.ContactCode)
-		b = appendCell(append(b, ','), one.ChannelType)
-		b = append(b, ",,"...) // no message came of it
-		b = append(b, one.Outcome.String()...)
-		b = append(b, ",0,,,"...)
-		reason := one.Reason
-		if one.Column != "" {
-			reason = one.Column + ": " + reason
+		for m := range r.s.MessagesOfRow() {
+			r.appendRefused(&r.refused, m+1)
 		}
-		r.line = append(appendCell(b, reason), '\n')
 		if err := r.flush(32 << 10); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (r *resulter) appendRefused(one *campaign.Refusal, message int) {
+	b := strconv.AppendUint(r.line, uint64(one.Line), 10)
+	b = appendCell(append(b, ','), one.ContactCode)
+	b = appendCell(append(b, ','), one.ChannelType)
+	b = strconv.AppendInt(append(b, ','), int64(message), 10)
+	b = append(append(b, ','), one.Outcome.String()...)
+	b = append(b, ",0,,,"...)
+	reason := one.Reason
+	if one.Column != "" {
+		reason = one.Column + ": " + reason
+	}
+	r.line = append(appendCell(b, reason), '\n')
 }
 
 func (r *resulter) chunk(rows *campaign.Rows, marks []campaign.Mark, entries []campaign.Entry) error {
