@@ -52,10 +52,10 @@ type Messages struct {
 	Rejected   uint64 `json:"rejected"`
 }
 
-// Slice is what one slot sends, or, without an End, all of an unsliced sending.
+// Slice is what one slot sends.
 type Slice struct {
 	Start      time.Time `json:"start"`
-	End        time.Time `json:"end,omitzero"`
+	End        time.Time `json:"end"`
 	Recipients uint32    `json:"recipients"`
 }
 
@@ -99,7 +99,9 @@ func Report(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 		ErrorCount: max(s.ProblemCount, len(s.Problems)),
 	}
 	for _, one := range slices {
-		d.Slices = append(d.Slices, Slice{instant(one.Start), instant(one.End), one.Recipients})
+		if one.Sliced() { // an unsliced sending uses no slot, so it has no slice
+			d.Slices = append(d.Slices, Slice{instant(one.Start), instant(one.End), one.Recipients})
+		}
 	}
 	if csv != (campaign.CSVInfo{}) {
 		d.CSV = &csv
