@@ -54,6 +54,8 @@ type Inbox struct {
 	PairTimeout       time.Duration
 	UnterminatedWait  time.Duration
 	Ignore            []string // path.Match patterns
+	MaxDrops          int      // drops that have not ended; 0: no limit
+	MaxPendingBytes   int64    // of the files of these; 0: no limit
 }
 
 // Allows reports whether drops of this inbox may send for an application.

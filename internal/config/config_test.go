@@ -99,6 +99,8 @@ func TestDefaults(t *testing.T) {
 		{"pair_timeout (SPEC 2)", in.PairTimeout, time.Hour},
 		{"unterminated_wait (SPEC 2)", in.UnterminatedWait, time.Minute},
 		{"require_sidecar", in.RequireSidecar, false},
+		{"max_drops", in.MaxDrops, 10_000},
+		{"max_pending_bytes", in.MaxPendingBytes, int64(16 << 30)},
 		{"rescan (SPEC 2)", c.Rescan.Next(time.Unix(100, 0)).UTC(), time.Unix(110, 0).UTC()},
 		{"listen (SPEC 10)", c.Listen, ""},
 		{"stop_timeout", c.StopTimeout, 10 * time.Second},

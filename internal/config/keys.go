@@ -58,6 +58,10 @@ func inboxKeys() []Key {
 			"How long a CSV without an end of its last line must have been quiet before it is taken").or(`"1m"`),
 		keyList(ScopeInbox, "ignore", texts("patterns with * ? [a-z]", pattern), func(in *Inbox) *[]string { return &in.Ignore },
 			"File names that are ignored besides dot files and the usual temporary names"),
+		key(ScopeInbox, "max_drops", integer[int](0, 1_000_000), func(in *Inbox) *int { return &in.MaxDrops },
+			"The most drops of this inbox that may be taken in and not over yet; more wait, until pair_timeout; 0 is no limit").or(`10_000`),
+		key(ScopeInbox, "max_pending_bytes", size(0, 1<<50), func(in *Inbox) *int64 { return &in.MaxPendingBytes },
+			"The most bytes that the files of these drops may have together; a drop that is larger alone is rejected; 0 is no limit").or(`"16GiB"`),
 	}
 }
 
@@ -73,7 +77,7 @@ func applicationKeys() []Key {
 			"The minutes in which messages may go out, in timezone; without it all"),
 		key(ScopeApplication, "max_rows", integer[int](1, 1_000_000_000), func(a *Application) *int { return &a.MaxRows },
 			"The most data rows a CSV may have").or(`10_000_000`),
-		key(ScopeApplication, "max_file_size", size(1<<40), func(a *Application) *int64 { return &a.MaxFileSize },
+		key(ScopeApplication, "max_file_size", size(1, 1<<40), func(a *Application) *int64 { return &a.MaxFileSize },
 			"The most bytes a CSV may have").or(`"2GiB"`),
 		key(ScopeApplication, "max_bad_rows", share(), func(a *Application) *float64 { return &a.MaxBadRows },
 			"The share of rejected rows beyond which the whole drop is rejected").or(`"10%"`),

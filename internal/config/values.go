@@ -271,9 +271,9 @@ func share() codec[float64] {
 		}}
 }
 
-// size is a number of bytes up to hi: 1048576 or "2GiB".
-func size(hi int64) codec[int64] {
-	limits := `"1B" to ` + quote(formatSize(hi))
+// size is a number of bytes from lo to hi: 1048576 or "2GiB".
+func size(lo, hi int64) codec[int64] {
+	limits := quote(formatSize(lo)) + " to " + quote(formatSize(hi))
 	return codec[int64]{kind: "size", limits: limits,
 		format: func(v int64) string { return quote(formatSize(v)) },
 		parse: func(n *node, bad complain) (int64, bool) {
@@ -290,7 +290,7 @@ func size(hi int64) codec[int64] {
 				bad(n, `found %s where a size is wanted, such as "64KiB", "100MiB" or "2GiB"`, kindName(n))
 				return 0, false
 			}
-			if v < 1 || v > hi {
+			if v < lo || v > hi {
 				bad(n, "found %s; the range is %s", clip(n.text), limits)
 				return 0, false
 			}

@@ -74,6 +74,7 @@ func (in *Intake) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
 			return nil, fmt.Errorf("record claim of %q: %w", d.Name, err)
 		}
 		in.claims.begin(s)
+		in.pending.add(s)
 		failpoint.At(failpoint.ClaimRecorded)
 		made, err := in.makeFolder(s)
 		if err != nil {

@@ -67,6 +67,7 @@ func (in *Intake) void(s *campaign.Sending, reason string) error {
 		return fmt.Errorf("close claim %s: %w", s.ID, err)
 	}
 	in.claims.end(s.ID)
+	in.pending.remove(s.ID)
 	return nil
 }
 

@@ -66,6 +66,7 @@ type Intake struct {
 
 	small, large *queue[task]
 	claims       *claims
+	pending      *pending
 	clerk        *clerk
 	folders      *keyedLock // held by what moves a sending's folder
 
@@ -83,7 +84,7 @@ type task func(ctx context.Context) error
 func New(o Options) *Intake {
 	in := &Intake{
 		store: o.Store, stateDir: o.StateDir, steering: o.Steering, accepted: o.Accepted, decided: o.Decided, log: o.Log, now: o.Now,
-		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), claims: newClaims(), folders: newKeyedLock(),
+		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), claims: newClaims(), pending: newPending(), folders: newKeyedLock(),
 		waits: map[[2]string]wait{}, controls: map[[2]string][]watch.Control{}, told: map[string]bool{}, working: map[campaign.ID]float64{},
 	}
 	if in.now == nil {
@@ -181,6 +182,9 @@ func (in *Intake) Ready(d watch.Drop) {
 	if in.stillWaits(d) || in.claims.of(d.Inbox, d.Name) {
 		return
 	}
+	if inbox := in.inbox(d.Inbox); inbox != nil && in.tooMuch(d, inbox) == "" && in.crowded(d, inbox, in.pending.room(inbox, sizeOf(fileIDs(d)))) {
+		return // not even opened
+	}
 	in.lane(d.CSV.ID.Size).put(d.Inbox, d.Name, func(ctx context.Context) error {
 		if err := in.take(ctx, d); err != nil {
 			return fmt.Errorf("drop %q: %w", d.Name, err)
@@ -197,6 +201,9 @@ func (in *Intake) take(ctx context.Context, d watch.Drop) error {
 		return nil // watched no more, or told of before its claim
 	}
 	in.log.Debug("drop ready", "inbox", d.Inbox, "drop", d.Name)
+	if why := in.tooMuch(d, inbox); why != "" {
+		return in.refuseUnclaimed(d, &refusal{reason: why})
+	}
 	found, err := in.examine(ctx, d, inbox)
 	if vanished(err) {
 		return nil
@@ -214,7 +221,12 @@ func (in *Intake) take(ctx context.Context, d watch.Drop) error {
 	} else if err != nil {
 		return err
 	}
+	leave, full := in.pending.admit(inbox, sizeOf(fileIDs(d)))
+	if in.crowded(d, inbox, full) {
+		return nil
+	}
 	s, err := in.claim(d, nil)
+	leave()
 	if s == nil || err != nil {
 		return err
 	}

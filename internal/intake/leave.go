@@ -16,7 +16,12 @@ import (
 // leave writes the final files and moves the folder to done/ or failed/ in one
 // rename, so that it shows there whole (SPEC 2 and 9). It can be repeated after a
 // crash at any point. The sending's lock is held.
-func (in *Intake) leave(s *campaign.Sending) error {
+func (in *Intake) leave(s *campaign.Sending) (err error) {
+	defer func() {
+		if err == nil {
+			in.pending.remove(s.ID)
+		}
+	}()
 	from, to := folder(s), finalFolder(s)
 	if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(to); err == nil {
@@ -44,7 +49,7 @@ func (in *Intake) leave(s *campaign.Sending) error {
 	}
 	failpoint.At(failpoint.FolderMoved)
 	in.log.Info("drop ended", "sending", s.ID, "drop", s.Name, "state", s.State, "folder", to)
-	err := in.store.Filed(s.ID)
+	err = in.store.Filed(s.ID)
 	failpoint.At(failpoint.Filed)
 	return err
 }

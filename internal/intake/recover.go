@@ -22,6 +22,7 @@ func (in *Intake) Recover() error {
 		if err != nil {
 			return fmt.Errorf("recover drops: %w", err)
 		}
+		in.pending.add(s)
 		if s.State.Final() {
 			in.Changed(s.ID)
 			continue
@@ -36,6 +37,7 @@ func (in *Intake) Recover() error {
 		return fmt.Errorf("recover drops: %w", err)
 	}
 	for _, s := range open {
+		in.pending.add(s)
 		in.Changed(s.ID)
 	}
 	return nil

@@ -53,16 +53,21 @@ func (in *Intake) turnAway(d watch.Drop, reason string, late bool) {
 			no.reason += fmt.Sprintf("; a drop of this name went before, as %s at %s, and what comes later is never mixed into it",
 				before.ID, before.ReceivedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
 		}
-		s, err := in.claim(d, no)
-		if s != nil && err == nil {
-			err = in.refuse(s, campaign.StateRejected, s.Reason)
-		}
-		if err != nil {
-			return fmt.Errorf("turn away drop %q: %w", d.Name, err)
-		}
-		in.endWait(d.Inbox, d.Name)
-		return nil
+		return in.refuseUnclaimed(d, no)
 	})
+}
+
+// refuseUnclaimed claims a drop only to refuse it, its files unopened.
+func (in *Intake) refuseUnclaimed(d watch.Drop, no *refusal) error {
+	s, err := in.claim(d, no)
+	if s != nil && err == nil {
+		err = in.refuse(s, campaign.StateRejected, s.Reason)
+	}
+	if err != nil {
+		return fmt.Errorf("turn away drop %q: %w", d.Name, err)
+	}
+	in.endWait(d.Inbox, d.Name)
+	return nil
 }
 
 // earlierLook is how many sendings back a drop of the same name is looked for.

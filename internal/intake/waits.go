@@ -67,6 +67,13 @@ func (in *Intake) Waits(inbox string) []Wait {
 }
 
 func (in *Intake) setWait(d watch.Drop, reason string, until time.Time) {
+	if in.noteWait(d, reason, until) {
+		in.log.Info("drop waits", "inbox", d.Inbox, "drop", d.Name, "reason", reason)
+	}
+}
+
+// noteWait notes why a drop waits and reports whether that is news.
+func (in *Intake) noteWait(d watch.Drop, reason string, until time.Time) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	key := [2]string{d.Inbox, d.Name}
@@ -76,9 +83,7 @@ func (in *Intake) setWait(d watch.Drop, reason string, until time.Time) {
 		w.since = old.since
 	}
 	in.waits[key] = w
-	if !had || old.reason != reason {
-		in.log.Info("drop waits", "inbox", d.Inbox, "drop", d.Name, "reason", reason)
-	}
+	return !had || old.reason != reason
 }
 
 func (in *Intake) endWait(inbox, name string) {

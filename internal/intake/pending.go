@@ -1,0 +1,140 @@
+package intake
+
+import (
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+	"campaignd/internal/watch"
+)
+
+// pending knows how many drops of each inbox are taken in and not over, and how many
+// bytes their files have, so that one partner's can't crowd out the others'
+// (SPEC 12, promise 4). It is in memory alone: Recover fills it from the store.
+type pending struct {
+	mu   sync.Mutex // guards all below
+	sums map[string]load
+	of   map[campaign.ID]load // drops is 1; inbox says where it counts
+}
+
+// load is a number of drops and the bytes of their files.
+type load struct {
+	inbox string
+	drops int
+	bytes int64
+}
+
+func newPending() *pending {
+	return &pending{sums: map[string]load{}, of: map[campaign.ID]load{}}
+}
+
+// add counts a drop that is in the store already.
+func (p *pending) add(s *campaign.Sending) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, known := p.of[s.ID]; known {
+		return
+	}
+	one := load{inbox: filepath.Clean(s.Inbox), drops: 1, bytes: sizeOf(s.Files)}
+	p.of[s.ID] = one
+	p.change(one, 1)
+}
+
+// remove counts a drop no longer, because it is over. One that isn't counted is none.
+func (p *pending) remove(id campaign.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	one, known := p.of[id]
+	if !known {
+		return
+	}
+	delete(p.of, id)
+	p.change(one, -1)
+}
+
+func (p *pending) change(one load, sign int) {
+	sum := p.sums[one.inbox]
+	sum.drops += sign * one.drops
+	sum.bytes += int64(sign) * one.bytes
+	if sum.drops == 0 {
+		delete(p.sums, one.inbox)
+		return
+	}
+	p.sums[one.inbox] = sum
+}
+
+// admit makes room for a drop about to be claimed, or says why there is none.
+// The room is given back by leave, once the drop is counted itself or came to nothing.
+func (p *pending) admit(inbox *config.Inbox, size int64) (leave func(), full string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if full := p.full(inbox, size); full != "" {
+		return nil, full
+	}
+	one := load{inbox: filepath.Clean(inbox.Path), drops: 1, bytes: size}
+	p.change(one, 1)
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.change(one, -1)
+	}, ""
+}
+
+// room says why there is no room for a drop of size bytes, "" if there is.
+func (p *pending) room(inbox *config.Inbox, size int64) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.full(inbox, size)
+}
+
+func (p *pending) full(inbox *config.Inbox, size int64) string {
+	sum := p.sums[filepath.Clean(inbox.Path)]
+	switch {
+	case inbox.MaxDrops > 0 && sum.drops >= inbox.MaxDrops:
+		return fmt.Sprintf("%d drops of this inbox are not over yet, and max_drops is %d", sum.drops, inbox.MaxDrops)
+	case inbox.MaxPendingBytes > 0 && size > inbox.MaxPendingBytes-sum.bytes:
+		return fmt.Sprintf("the drops of this inbox that are not over yet have %d bytes, this one has %d, and max_pending_bytes is %d",
+			sum.bytes, size, inbox.MaxPendingBytes)
+	}
+	return ""
+}
+
+// sizeOf is how many bytes files have together.
+func sizeOf(files []campaign.FileID) int64 {
+	var sum int64
+	for _, f := range files {
+		sum += f.Size
+	}
+	return sum
+}
+
+// roomEvery is how long a drop waits for room before it is looked at again, at the scan after that.
+const roomEvery = time.Second
+
+// crowded reports whether a drop has to wait for others of its inbox to end. Each
+// is noted for those who ask; the log has one line for all of them, whose number is the partner's to choose.
+func (in *Intake) crowded(d watch.Drop, inbox *config.Inbox, full string) bool {
+	if full == "" {
+		return false
+	}
+	in.logOnce("full "+inbox.Path, "drops wait for others of their inbox to end", "inbox", inbox.Path, "reason", full)
+	in.noteWait(d, full, in.now().Add(roomEvery))
+	return true
+}
+
+// tooMuch says why a drop can't be taken in at all, "" if it can or may wait.
+func (in *Intake) tooMuch(d watch.Drop, inbox *config.Inbox) string {
+	size := sizeOf(fileIDs(d))
+	if inbox.MaxPendingBytes > 0 && size > inbox.MaxPendingBytes {
+		return fmt.Sprintf("the drop's files have %d bytes, more than all drops of this inbox together may have (max_pending_bytes is %d): "+
+			"split it into smaller ones, or ask the operator", size, inbox.MaxPendingBytes)
+	}
+	if full := in.pending.room(inbox, size); full != "" && in.now().Sub(d.FirstSeen) > inbox.PairTimeout {
+		return fmt.Sprintf("it waited %s for earlier drops of this inbox to end: %s; drop it again when some have ended, or ask the operator",
+			length(inbox.PairTimeout), full)
+	}
+	return ""
+}
