@@ -45,7 +45,7 @@ type Dispatcher struct {
 	giveUp  context.CancelFunc
 	loops   sync.WaitGroup // lanes
 	workers sync.WaitGroup
-	steps   sync.WaitGroup // short work on one sending: load, replan, conclude, hold
+	steps   steps // short work on one sending: load, replan, conclude, hold
 
 	mu       sync.Mutex // guards what follows; held for moments, never over a call of Book
 	running  bool
@@ -122,9 +122,10 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	d.nudge()
 	ended := make(chan struct{})
 	go func() {
-		d.steps.Wait()
+		// Lanes and their workers start steps to the last, so those end last.
 		d.loops.Wait()
 		d.workers.Wait()
+		d.steps.end()
 		close(ended)
 	}()
 	const grace = 2 * time.Second
@@ -171,10 +172,6 @@ func (d *Dispatcher) Kick() {
 	default:
 	}
 }
-
-// step runs short work on one sending in a goroutine of its own, so that a large
-// one doesn't keep the scheduler or a lane from the others.
-func (d *Dispatcher) step(work func()) { d.steps.Go(work) }
 
 // persist repeats fn until it works; false if the time for that is over.
 func (d *Dispatcher) persist(what string, fn func() error) bool {

@@ -158,7 +158,7 @@ func (d *Dispatcher) replan(r *run, grid *plan.Grid) {
 	if !r.enter() {
 		return
 	}
-	d.step(func() {
+	d.steps.run(func() {
 		now := d.now()
 		slices, err := d.replanNow(r.id, *grid, now)
 		if err != nil {
@@ -182,7 +182,7 @@ func (d *Dispatcher) hold(r *run, reason string) {
 		return
 	}
 	r.halt()
-	d.step(func() {
+	d.steps.run(func() {
 		ok := false
 		d.persist("hold a sending", func() (err error) {
 			_, ok, err = d.book.SetState(r.id, []campaign.State{campaign.StateScheduled, campaign.StateSending}, campaign.StateHeld, reason)

@@ -78,7 +78,7 @@ func (d *Dispatcher) tend(now time.Time) bool {
 			continue
 		}
 		delete(d.held, id)
-		d.step(func() { d.tryHeld(id) })
+		d.steps.run(func() { d.tryHeld(id) })
 	}
 	runs := make([]*run, 0, len(d.runs))
 	for _, r := range d.runs {
@@ -127,7 +127,7 @@ func (d *Dispatcher) comeInSight(ctx context.Context, id campaign.ID) {
 	probe := d.probes[id]
 	delete(d.probes, id)
 	r.probe.Store(probe)
-	d.step(func() { d.load(r) })
+	d.steps.run(func() { d.load(r) })
 }
 
 // expire closes a run: what has no outcome by now gets expired.
@@ -136,7 +136,7 @@ func (d *Dispatcher) expire(r *run) {
 		return
 	}
 	r.close(campaign.Expired)
-	d.step(func() {
+	d.steps.run(func() {
 		r.barrier()
 		var n uint64
 		d.persist("expire messages", func() (err error) {
@@ -160,7 +160,7 @@ func (d *Dispatcher) leave(r *run) {
 // conclude ends a halted run of which nothing is in flight any more: it
 // brings its books to an end if that is why it was halted, and lets the sending be loaded anew.
 func (d *Dispatcher) conclude(r *run) {
-	d.step(func() {
+	d.steps.run(func() {
 		r.mu.Lock()
 		finish, twice, rest, pause := r.finish, r.twice, r.rest, r.pause
 		r.mu.Unlock()
