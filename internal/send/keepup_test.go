@@ -56,7 +56,8 @@ func (s *syncing) lead() {
 
 // How near sending comes to what the receiver can take, in virtual time: with
 // answers of a given length, syncs of a given length and nothing else that takes
-// any. With on_unknown: hold a worker waits for each sync, so less is asked.
+// any. With on_unknown: hold a worker waits for each sync, so less is asked. What
+// falls together at one instant is taken in any order, so each bound has room for that.
 func TestKeepsUpWithTheReceiver(t *testing.T) {
 	const ms = time.Millisecond
 	for _, tt := range []struct {
@@ -66,15 +67,15 @@ func TestKeepsUpWithTheReceiver(t *testing.T) {
 		share          float64 // of concurrency / answer
 		perSync        float64 // messages
 	}{
-		{RetryUnknown, 64, 50_000, ms, ms / 3, 0.98, 30},
-		{RetryUnknown, 64, 50_000, ms, ms, 0.98, 30},
+		{RetryUnknown, 64, 50_000, ms, ms / 3, 0.95, 30},
+		{RetryUnknown, 64, 50_000, ms, ms, 0.95, 30},
 		{RetryUnknown, 64, 20_000, ms, 3 * ms, 0.30, 30},
-		{RetryUnknown, 1000, 100_000, 50 * ms, ms, 0.98, 50},
-		{RetryUnknown, 16, 5_000, 20 * ms, ms, 0.98, 8},
-		{RetryUnknown, 1, 500, 20 * ms, ms, 0.98, 0.9},
+		{RetryUnknown, 1000, 100_000, 50 * ms, ms, 0.95, 50},
+		{RetryUnknown, 16, 5_000, 20 * ms, ms, 0.95, 8},
+		{RetryUnknown, 1, 500, 20 * ms, ms, 0.95, 0.9},
 		{HoldUnknown, 64, 20_000, ms, ms, 0.45, 30},
 		{HoldUnknown, 1000, 50_000, 50 * ms, ms, 0.9, 50},
-		{HoldUnknown, 16, 5_000, 20 * ms, ms, 0.9, 8},
+		{HoldUnknown, 16, 5_000, 20 * ms, ms, 0.85, 6},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			book := &syncing{flat: newFlat(tt.n), took: tt.sync}
