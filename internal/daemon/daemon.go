@@ -172,6 +172,14 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-d.store.Ended(): // nothing can be known or recorded any more
+			return d.store.Err()
+		}
+	})
+	parts.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
 		case <-listening:
 		}
 		return d.work(ctx)

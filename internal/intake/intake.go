@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -74,6 +75,7 @@ type Intake struct {
 	waits    map[[2]string]wait
 	controls map[[2]string][]watch.Control // to be obeyed when their drop is accepted, by inbox and name
 	told     map[string]bool               // what was logged once
+	troubles map[string]time.Time          // when each was last logged
 	working  map[campaign.ID]float64       // being checked, 0 to 1
 }
 
@@ -85,7 +87,7 @@ func New(o Options) *Intake {
 	in := &Intake{
 		store: o.Store, stateDir: o.StateDir, steering: o.Steering, accepted: o.Accepted, decided: o.Decided, log: o.Log, now: o.Now,
 		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), claims: newClaims(), pending: newPending(), folders: newKeyedLock(),
-		waits: map[[2]string]wait{}, controls: map[[2]string][]watch.Control{}, told: map[string]bool{}, working: map[campaign.ID]float64{},
+		waits: map[[2]string]wait{}, controls: map[[2]string][]watch.Control{}, told: map[string]bool{}, troubles: map[string]time.Time{}, working: map[campaign.ID]float64{},
 	}
 	if in.now == nil {
 		in.now = time.Now
@@ -148,8 +150,8 @@ func (in *Intake) work(ctx context.Context, q *queue[task]) error {
 		}
 		err = do(ctx)
 		done()
-		if err != nil && ctx.Err() == nil {
-			in.log.Error("take in; it is tried again", "err", err)
+		if err != nil && ctx.Err() == nil && !in.said(err.Error()) {
+			in.log.Error("a drop can't be taken in; it is tried again", "err", err)
 		}
 	}
 }
@@ -187,6 +189,9 @@ func (in *Intake) Ready(d watch.Drop) {
 	}
 	in.lane(d.CSV.ID.Size).put(d.Inbox, d.Name, func(ctx context.Context) error {
 		if err := in.take(ctx, d); err != nil {
+			if !in.stillWaits(d) { // else what failed has said until when
+				in.noteWait(d, err.Error(), in.now())
+			}
 			return fmt.Errorf("drop %q: %w", d.Name, err)
 		}
 		return nil
@@ -270,6 +275,22 @@ func (in *Intake) progress(s *campaign.Sending) func(float64) {
 			}
 		}
 	}
+}
+
+// sayAgain is after how long a trouble that lasts is said again.
+const sayAgain = 10 * time.Minute
+
+// said reports whether something was said a short while ago, and notes that it is now.
+func (in *Intake) said(text string) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	now := in.now()
+	if at, known := in.troubles[text]; known && now.Sub(at) < sayAgain && !now.Before(at) {
+		return true
+	}
+	maps.DeleteFunc(in.troubles, func(_ string, at time.Time) bool { return now.Sub(at) >= sayAgain })
+	in.troubles[text] = now
+	return false
 }
 
 // logOnce logs a warning the first time that key is met.

@@ -61,5 +61,6 @@
 // A method that returns an error has changed nothing, Commit's *campaign.Refused
 // apart. When a commit to disk fails its meta page is taken back, should it have been
 // written, and the file is opened anew before it is written again. A file
-// that is locked, newer, cut off or no store at all is refused by Open and left as it is.
+// that is locked, newer, cut off or no store at all is refused by Open and left as it is. One that is
+// cut off later gives the store up (Ended), one that is moved away is written again once it is back.
 package store

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -34,8 +35,7 @@ func Open(path string, opts Options) (*Store, error) {
 	if opts.Gather <= 0 {
 		opts.Gather = 500 * time.Microsecond
 	}
-	s := &Store{path: path, opts: opts, commitTx: (*bbolt.Tx).Commit}
-	s.scans.byNumber = map[uint64]*scan{}
+	s := newStore(path, opts)
 	switch info, err := os.Stat(path); {
 	case errors.Is(err, fs.ErrNotExist):
 		if err := create(path, opts); err != nil {
@@ -50,13 +50,18 @@ func Open(path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %q: %w", path, err)
 	}
-	if s.db, err = openFile(path, opts); err != nil {
+	if err := s.openFile(); err != nil {
 		return nil, err
 	}
 	if err := s.ready(restored); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %q: %w", path, err), s.Close())
 	}
 	return s, nil
+}
+
+func newStore(path string, opts Options) *Store {
+	return &Store{path: path, opts: opts, commitTx: (*bbolt.Tx).Commit, scans: scans{byNumber: map[uint64]*scan{}},
+		guard: guard{ended: make(chan struct{})}}
 }
 
 // ready brings an opened file to the present version and reads what is kept in memory.
@@ -98,12 +103,17 @@ func create(path string, opts Options) error {
 		return err
 	}
 	opts.NoSync = false
-	s := &Store{path: temp, opts: opts, commitTx: (*bbolt.Tx).Commit}
-	db, err := openFile(temp, opts)
+	empty, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // which bbolt begins a store in
 	if err != nil {
 		return err
 	}
-	s.db = db
+	if err := empty.Close(); err != nil {
+		return err
+	}
+	s := newStore(temp, opts)
+	if err := s.openFile(); err != nil {
+		return err
+	}
 	if err := errors.Join(migrate(s, 0), s.Close()); err != nil {
 		return err
 	}
@@ -119,24 +129,28 @@ func create(path string, opts Options) error {
 
 const damagedAdvice = "keep the file, and restore a backup or move the file away to begin a new store"
 
-// openFile opens bbolt's file and turns its panics and errors into ours.
-func openFile(path string, opts Options) (db *bbolt.DB, err error) {
+// openFile opens bbolt's file and turns its panics and errors into ours. It makes
+// none: where the file is gone a new one would stand for an empty store.
+func (s *Store) openFile() (err error) {
 	var file *os.File
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a cut file faults when its pages are read
 	defer func() {
 		if p := recover(); p != nil {
-			db, err = nil, fmt.Errorf("open store %q: %w: its pages are cut off or overwritten (%v); %s", path, ErrDamaged, p, damagedAdvice)
+			detail := ""
+			if _, fault := p.(runtime.Error); !fault { // bbolt's own words; a fault has none for people
+				detail = fmt.Sprintf(" (%v)", p)
+			}
+			err = fmt.Errorf("open store %q: %w: its pages are cut off or overwritten%s; %s", s.path, ErrDamaged, detail, damagedAdvice)
 		}
 		if err != nil && file != nil {
 			// Where bbolt panicked its lock and its map are still there, and the map would keep the lock.
-			_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
-			_ = file.Close()
+			unlock(file)
 		}
 	}()
-	db, err = bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout: opts.Timeout, FreelistType: bbolt.FreelistMapType, InitialMmapSize: opts.InitialMmapSize, NoSync: opts.NoSync,
+	db, err := bbolt.Open(s.path, 0o600, &bbolt.Options{
+		Timeout: s.opts.Timeout, FreelistType: bbolt.FreelistMapType, InitialMmapSize: s.opts.InitialMmapSize, NoSync: s.opts.NoSync,
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
-			f, err := os.OpenFile(name, flag, mode)
+			f, err := os.OpenFile(name, flag&^os.O_CREATE, mode)
 			if file == nil {
 				file = f
 			}
@@ -146,29 +160,47 @@ func openFile(path string, opts Options) (db *bbolt.DB, err error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, berrors.ErrTimeout):
-		return nil, fmt.Errorf("open store %q: %w: %s", path, ErrLocked, holder(path))
+		return fmt.Errorf("open store %q: %w: %s", s.path, ErrLocked, holder(s.path))
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch),
 		strings.Contains(err.Error(), "file size too small"):
-		return nil, fmt.Errorf("open store %q: %w: %w; %s", path, ErrDamaged, err, damagedAdvice)
+		return fmt.Errorf("open store %q: %w: %w; %s", s.path, ErrDamaged, err, damagedAdvice)
 	default:
-		return nil, fmt.Errorf("open store %q: %w", path, err)
+		return fmt.Errorf("open store %q: %w", s.path, err)
 	}
-	if err := whole(db, path); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %q: %w", path, err), db.Close())
+	size, err := whole(db, file)
+	if err != nil {
+		return errors.Join(fmt.Errorf("open store %q: %w", s.path, err), db.Close())
 	}
-	return db, nil
+	s.db, s.guard.file = db, file
+	s.guard.least.Store(size)
+	return nil
+}
+
+// closeFile closes what openFile opened. Of a store that was given up bbolt may have
+// left its locks behind with the transaction that met the missing page: its file is only let go.
+func (s *Store) closeFile() error {
+	if s.Err() != nil {
+		unlock(s.guard.file)
+		return nil
+	}
+	return s.db.Close()
+}
+
+func unlock(file *os.File) {
+	_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
+	_ = file.Close()
 }
 
 // whole refuses a file that is shorter than its own account of itself, before a page
-// beyond its end is read.
-func whole(db *bbolt.DB, path string) error {
-	info, err := os.Stat(path)
+// beyond its end is read. size is that account.
+func whole(db *bbolt.DB, file *os.File) (size int64, err error) {
+	info, err := file.Stat()
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return db.View(func(t *bbolt.Tx) error {
-		if info.Size() < t.Size() {
-			return fmt.Errorf("%w: it is cut off at %d of %d bytes; %s", ErrDamaged, info.Size(), t.Size(), damagedAdvice)
+	return size, db.View(func(t *bbolt.Tx) error {
+		if size = t.Size(); info.Size() < size {
+			return fmt.Errorf("%w: it is cut off at %d of %d bytes; %s", ErrDamaged, info.Size(), size, damagedAdvice)
 		}
 		return nil
 	})
@@ -176,18 +208,19 @@ func whole(db *bbolt.DB, path string) error {
 
 // version is the schema's version in the file, 0 for a file without any.
 func (s *Store) version() (version uint32, err error) {
-	err = s.db.View(func(t *bbolt.Tx) (err error) {
-		defer catch(&err)
-		meta := t.Bucket(bucketMeta)
-		if meta == nil {
-			return fmt.Errorf("%w: it is not a store of campaignd; %s", ErrDamaged, damagedAdvice)
-		}
-		value := meta.Get(metaVersion)
-		if len(value) != 4 {
-			return fmt.Errorf("%w: it has no version; %s", ErrDamaged, damagedAdvice)
-		}
-		version = binary.BigEndian.Uint32(value)
-		return nil
+	err = s.guarded(func() error {
+		return s.db.View(func(t *bbolt.Tx) error {
+			meta := t.Bucket(bucketMeta)
+			if meta == nil {
+				return fmt.Errorf("%w: it is not a store of campaignd; %s", ErrDamaged, damagedAdvice)
+			}
+			value := meta.Get(metaVersion)
+			if len(value) != 4 {
+				return fmt.Errorf("%w: it has no version; %s", ErrDamaged, damagedAdvice)
+			}
+			version = binary.BigEndian.Uint32(value)
+			return nil
+		})
 	})
 	return version, err
 }

@@ -1,9 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,8 +36,9 @@ type Store struct {
 	broken bool       // a commit failed: the file must be opened anew before it is written again
 	failed uint64     // its transaction, while that may still stand in the file; 0: none
 
-	mu sync.RWMutex // guards db; write-locked only to replace it
-	db *bbolt.DB
+	mu    sync.RWMutex // guards db and guard.file; write-locked only to replace them
+	db    *bbolt.DB
+	guard guard
 
 	group      committer
 	scans      scans
@@ -60,7 +61,7 @@ func (s *Store) Close() error {
 	if s.db == nil {
 		return nil
 	}
-	err := s.db.Close()
+	err := s.closeFile()
 	s.db, s.broken = nil, false
 	if err != nil {
 		return fmt.Errorf("close store: %w", err)
@@ -77,19 +78,23 @@ func (s *Store) Restored() time.Time { return s.restored }
 
 // view runs fn in a read transaction. It must be short (PITFALLS 29): while it
 // lasts no page that it can see is used again.
-func (s *Store) view(fn func(*tx) error) (err error) {
+func (s *Store) view(fn func(*tx) error) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.db == nil {
 		return errClosed
 	}
-	defer catch(&err)
-	return s.db.View(func(t *bbolt.Tx) error { return fn(&tx{Tx: t, s: s}) })
+	if err := s.uncut(); err != nil {
+		return err
+	}
+	return s.guarded(func() error {
+		return s.db.View(func(t *bbolt.Tx) error { return fn(&tx{Tx: t, s: s}) })
+	})
 }
 
 // update runs fn in the one write transaction there may be, and returns when it
 // is durable. fn runs once. An error of fn leaves everything as it was.
-func (s *Store) update(fn func(*tx) error) (err error) {
+func (s *Store) update(fn func(*tx) error) error {
 	s.writer.Lock()
 	defer s.writer.Unlock()
 	if s.broken {
@@ -97,35 +102,13 @@ func (s *Store) update(fn func(*tx) error) (err error) {
 			return err
 		}
 	}
-	s.mu.RLock()
-	db := s.db // replaced under writer alone
-	s.mu.RUnlock()
-	if db == nil {
-		return errClosed
-	}
-	t, err := db.Begin(true)
+	w := &tx{s: s}
+	id, err := s.attempt(w, fn)
 	if err != nil {
-		return fmt.Errorf("begin transaction: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			s.abandon(t)
+		if id != 0 {
+			return s.settle(id, err)
 		}
-	}()
-	defer catch(&err)
-	w := &tx{Tx: t, s: s}
-	if err := fn(w); err != nil {
 		return err
-	}
-	if err := w.flush(); err != nil {
-		return err
-	}
-	if err := failpoint.Err(failpoint.StoreCommit); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	id := t.ID()
-	if err := s.commitTx(t); err != nil {
-		return s.settle(id, err)
 	}
 	s.commits.Add(1)
 	for _, do := range w.after {
@@ -134,8 +117,47 @@ func (s *Store) update(fn func(*tx) error) (err error) {
 	return nil
 }
 
-// abandon ends a transaction that came to nothing: fn failed, or a damaged page
-// made bbolt panic, perhaps in the middle of its commit. Then it may do so again.
+// attempt is the transaction of an update. If its commit was begun and failed, the
+// number of the transaction comes with the error.
+func (s *Store) attempt(w *tx, fn func(*tx) error) (failed int, err error) {
+	s.mu.RLock() // replaced under writer alone, which is held
+	defer s.mu.RUnlock()
+	if s.db == nil {
+		return 0, errClosed
+	}
+	if err := cmp.Or(s.uncut(), s.inPlace()); err != nil {
+		return 0, err
+	}
+	err = s.guarded(func() (err error) {
+		if w.Tx, err = s.db.Begin(true); err != nil {
+			return fmt.Errorf("begin transaction: %w", err)
+		}
+		if err := fn(w); err != nil {
+			return err
+		}
+		if err := w.flush(); err != nil {
+			return err
+		}
+		if err := failpoint.Err(failpoint.StoreCommit); err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+		size := w.Size()
+		failed = w.ID()
+		if err := s.commitTx(w.Tx); err != nil {
+			return err
+		}
+		failed = 0
+		s.guard.least.Store(size)
+		return nil
+	})
+	if err != nil && w.Tx != nil {
+		s.abandon(w.Tx)
+	}
+	return failed, err
+}
+
+// abandon ends a transaction that came to nothing: fn failed, bbolt itself gave it up, or a damaged
+// page made it panic, perhaps in the middle of its commit. Then it may do so again.
 func (s *Store) abandon(t *bbolt.Tx) {
 	defer func() {
 		if recover() != nil {
@@ -159,6 +181,9 @@ func (s *Store) settle(id int, cause error) error {
 func (s *Store) reopen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.Err(); err != nil {
+		return err
+	}
 	if s.failed != 0 {
 		if err := undo(s.path, s.failed, s.pageSize); err != nil {
 			return err // what can be read is read meanwhile
@@ -169,20 +194,12 @@ func (s *Store) reopen() error {
 		_ = s.db.Close() // what matters is whether it opens
 		s.db = nil
 	}
-	db, err := openFile(s.path, s.opts)
-	if err != nil {
+	if err := s.openFile(); err != nil {
 		return fmt.Errorf("open store again after a failed commit: %w", err)
 	}
-	s.db, s.broken = db, false
+	s.broken = false
 	s.scans.forgetAll()
 	return nil
-}
-
-// catch turns a panic of bbolt over a damaged page into ErrDamaged.
-func catch(err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("%w: %v\n%s", ErrDamaged, p, debug.Stack())
-	}
 }
 
 // tx is a transaction, with what this package adds to bbolt's.
