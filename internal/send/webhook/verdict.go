@@ -115,12 +115,12 @@ func printable(s string) string {
 	return s
 }
 
-// failure says what an attempt without an answer means. connected says that the
-// request had its connection, written that the whole of it went out.
-func (c *Channel) failure(ctx context.Context, err error, connected, written bool) send.Result {
-	if written || connected && ctx.Err() != nil {
+// failure says what an attempt without an answer means.
+func (c *Channel) failure(ctx context.Context, f fault) send.Result {
+	err := f.err
+	if f.written || f.connected && (f.late || ctx.Err() != nil) {
 		// Cut off in the middle, how far it got is not known.
-		return send.Result{Verdict: send.VerdictUnknown, Detail: "the request was written, but no answer came: " + c.describe(ctx, err, "it is no HTTP")}
+		return send.Result{Verdict: send.VerdictUnknown, Detail: "the request was written, but no answer came: " + c.describe(ctx, f, "it is no HTTP")}
 	}
 	var (
 		certificate *tls.CertificateVerificationError
@@ -134,16 +134,17 @@ func (c *Channel) failure(ctx context.Context, err error, connected, written boo
 		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel,
 			Detail: "the receiver doesn't speak TLS; check the url's https and port"}
 	}
-	return send.Result{Verdict: send.VerdictRetry, Detail: "the request could not be written: " + c.describe(ctx, err, "no connection")}
+	return send.Result{Verdict: send.VerdictRetry, Detail: "the request could not be written: " + c.describe(ctx, f, "no connection")}
 }
 
 // describe words an error without what the receiver wrote, and without the URL,
 // whose query may hold a secret.
-func (c *Channel) describe(ctx context.Context, err error, other string) string {
+func (c *Channel) describe(ctx context.Context, f fault, other string) string {
+	err := f.err
 	var dns *net.DNSError
 	var op *net.OpError
 	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case f.late:
 		return fmt.Sprintf("nothing within %v", c.timeout)
 	case ctx.Err() != nil:
 		return "the daemon stopped"

@@ -3,8 +3,10 @@
 // Standard Webhooks signature.
 //
 // It keeps connections for reuse, follows no redirect, speaks HTTP/1.1 and makes
-// exactly one request an attempt: Go's transport would by itself repeat
-// one that has an Idempotency-Key, so it is given no way to. The answer is a verdict by its
+// exactly one request an attempt. Most go over lines of its own (see line): head
+// and body in one write, the answer read by net/http, all by the worker that
+// called. What that doesn't fit (a proxy, a long body, a host name to be
+// translated) goes through Go's transport. The answer is a verdict by its
 // status alone; of its body only an id is used, and nothing of it reaches a log.
 //
 // How it fails: before the request was written whole, the message surely was not
@@ -17,15 +19,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -42,6 +41,9 @@ const (
 	// userAgent says who asks. No version: it is nobody's business.
 	userAgent = "campaignd"
 	headerKey = "Idempotency-Key"
+	// atOnce is the longest body for a line. A receiver may answer before it has read
+	// a longer one, and then writing must not keep the answer from being read.
+	atOnce = 32 << 10
 )
 
 // Options are a webhook's configuration (SPEC 11).
@@ -55,17 +57,27 @@ type Options struct {
 
 // Channel is the driver. It implements send.Channel.
 type Channel struct {
-	url       *url.URL
-	host      string
-	headers   http.Header
-	signer    *standardwebhooks.Webhook // nil: unsigned
-	timeout   time.Duration
-	transport *http.Transport
-	encoders  sync.Pool // of *send.Encoder
+	url     *url.URL
+	host    string
+	headers http.Header
+	signer  *standardwebhooks.Webhook // nil: unsigned
+	timeout time.Duration
+	around  *http.Transport
+	lines   *lines // nil: everything goes around
+	head    []byte // of a request over a line, up to the key
+	drafts  sync.Pool
+}
+
+// draft is what a request is made with. It is reused.
+type draft struct {
+	encoder send.Encoder
+	payload []byte
+	request []byte
 }
 
 // New makes the channel. It returns an error for a URL that is not an http or
-// https one, that carries credentials, or a secret that is not base64. It does no I/O.
+// https one, that carries credentials, a header that can't be one, or a secret
+// that is not base64. It does no I/O.
 func New(o Options) (*Channel, error) {
 	u, err := url.Parse(o.URL)
 	switch {
@@ -76,7 +88,7 @@ func New(o Options) (*Channel, error) {
 	case u.User != nil:
 		return nil, errors.New("the url must hold no user and password: use headers, or a signature")
 	}
-	c := &Channel{url: u, headers: http.Header{}, timeout: o.Timeout, encoders: sync.Pool{New: func() any { return new(send.Encoder) }}}
+	c := &Channel{url: u, headers: http.Header{}, timeout: o.Timeout, drafts: sync.Pool{New: func() any { return new(draft) }}}
 	if c.timeout <= 0 {
 		c.timeout = defaultTimeout
 	}
@@ -94,15 +106,36 @@ func New(o Options) (*Channel, error) {
 		}
 		c.headers.Set(name, value)
 	}
-	dialer := &net.Dialer{Timeout: c.timeout, KeepAlive: 30 * time.Second}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	c.transport = &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, Protocols: protocols,
-		MaxIdleConns: max(o.Concurrency, 1), MaxIdleConnsPerHost: max(o.Concurrency, 1), IdleConnTimeout: 90 * time.Second,
-		TLSHandshakeTimeout: c.timeout, MaxResponseHeaderBytes: headerLimit, DisableCompression: true,
+	// How long the body is, and how it is sent, is not the configuration's to say.
+	for _, name := range []string{headerKey, "Content-Length", "Transfer-Encoding", "Trailer"} {
+		c.headers.Del(name)
+	}
+	c.around = newTransport(max(o.Concurrency, 1), c.timeout)
+	if c.direct() {
+		c.lines = newLines(u, c.timeout)
+		c.head = c.newHead()
 	}
 	return c, nil
+}
+
+// direct reports whether requests can go over lines of our own.
+func (c *Channel) direct() bool {
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: c.url})
+	plain := func(s string) bool { return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) }
+	return err == nil && proxy == nil && plain(c.url.Host) && plain(c.host)
+}
+
+// newHead is what all requests begin with.
+func (c *Channel) newHead() []byte {
+	var b bytes.Buffer
+	host := c.host
+	if host == "" {
+		host = c.url.Host
+	}
+	b.WriteString("POST " + c.url.RequestURI() + " HTTP/1.1\r\nHost: " + host + "\r\n")
+	_ = c.headers.Write(&b) // a buffer takes everything
+	b.WriteString(headerKey + ": ")
+	return b.Bytes()
 }
 
 // Compile implements send.Channel: any JSON object will do.
@@ -118,7 +151,10 @@ func (c *Channel) Batch() int { return 1 }
 
 // Close implements send.Channel.
 func (c *Channel) Close() error {
-	c.transport.CloseIdleConnections()
+	c.around.CloseIdleConnections()
+	if c.lines != nil {
+		c.lines.close()
+	}
 	return nil
 }
 
@@ -130,59 +166,60 @@ func (c *Channel) Send(ctx context.Context, msgs []*send.Message, results []send
 }
 
 func (c *Channel) post(ctx context.Context, m *send.Message) send.Result {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	m.SentAt = time.Now().UTC().Round(0)
-	e := c.encoders.Get().(*send.Encoder)
-	payload := e.Append(make([]byte, 0, 384+len(m.Content)), m)
-	c.encoders.Put(e)
-	var connected, written atomic.Bool
-	trace := &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-		WroteRequest: func(info httptrace.WroteRequestInfo) {
-			// With an error a part of it at most was written, and no receiver takes half an object.
-			written.Store(info.Err == nil)
-		},
+	now := time.Now()
+	m.SentAt = now.UTC().Round(0)
+	d := c.drafts.Get().(*draft)
+	defer c.drafts.Put(d)
+	d.payload = d.encoder.Append(d.payload[:0], m)
+	var signature string
+	if c.signer != nil {
+		var err error
+		if signature, err = c.signer.Sign(m.Key, m.SentAt, d.payload); err != nil {
+			return send.Result{Verdict: send.VerdictRetry, Detail: "the request can't be signed"}
+		}
 	}
-	req, err := c.request(httptrace.WithClientTrace(ctx, trace), m, payload)
-	if err != nil {
-		return send.Result{Verdict: send.VerdictRetry, Detail: "the request can't be signed"}
+	var resp *http.Response
+	var body []byte
+	var f fault
+	if c.lines == nil || len(d.payload) > atOnce {
+		resp, body, f = c.goAround(ctx, m, bytes.Clone(d.payload), signature)
+	} else {
+		c.write(d, m, signature)
+		resp, body, f = c.lines.exchange(ctx, d.request, now.Add(c.timeout))
 	}
-	resp, err := c.transport.RoundTrip(req)
-	if err != nil {
-		return c.failure(ctx, err, connected.Load(), written.Load())
+	if f.err != nil {
+		return c.failure(ctx, f)
 	}
-	body := read(resp.Body)
 	return c.judge(resp, body, time.Now())
 }
 
-// request makes the request. It has no GetBody on purpose: see the package
-// comment. Its body is one that the transport knows to be in memory, and so
-// writes together with the head.
-func (c *Channel) request(ctx context.Context, m *send.Message, payload []byte) (*http.Request, error) {
-	header := c.headers.Clone()
-	header.Set(headerKey, m.Key)
-	if c.signer != nil {
-		signature, err := c.signer.Sign(m.Key, m.SentAt, payload)
-		if err != nil {
-			return nil, fmt.Errorf("sign request: %w", err)
-		}
-		header.Set(standardwebhooks.HeaderWebhookID, m.Key)
-		header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(m.SentAt.Unix(), 10))
-		header.Set(standardwebhooks.HeaderWebhookSignature, signature)
+// write writes the whole request into the draft.
+func (c *Channel) write(d *draft, m *send.Message, signature string) {
+	b := append(d.request[:0], c.head...)
+	b = append(b, m.Key...)
+	if signature != "" {
+		b = append(b, "\r\n"+standardwebhooks.HeaderWebhookID+": "...)
+		b = append(b, m.Key...)
+		b = append(b, "\r\n"+standardwebhooks.HeaderWebhookTimestamp+": "...)
+		b = strconv.AppendInt(b, m.SentAt.Unix(), 10)
+		b = append(b, "\r\n"+standardwebhooks.HeaderWebhookSignature+": "...)
+		b = append(b, signature...)
 	}
-	req := &http.Request{Method: http.MethodPost, URL: c.url, Host: c.host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Body: io.NopCloser(bytes.NewReader(payload)), ContentLength: int64(len(payload))}
-	return req.WithContext(ctx), nil
+	b = append(b, "\r\nContent-Length: "...)
+	b = strconv.AppendInt(b, int64(len(d.payload)), 10)
+	b = append(b, "\r\n\r\n"...)
+	d.request = append(b, d.payload...)
 }
 
-// read reads an answer's body as far as it is worth it and closes it. What was
-// not read to its end can't be reused; that is the transport's to see.
-func read(body io.ReadCloser) []byte {
-	b, err := io.ReadAll(io.LimitReader(body, bodyLimit+1))
-	_ = body.Close() // the status is known; nothing hangs on it
-	if err != nil || len(b) > bodyLimit {
-		return nil
+// read reads an answer's body as far as it is worth it; false if that is not the
+// whole of it, and then nothing of it is used.
+func read(resp *http.Response) ([]byte, bool) {
+	if resp.ContentLength == 0 {
+		return nil, true
 	}
-	return b
+	b, err := io.ReadAll(io.LimitReader(resp.Body, bodyLimit+1))
+	if err != nil || len(b) > bodyLimit {
+		return nil, false
+	}
+	return b, true
 }
