@@ -12,8 +12,14 @@ const glance = time.Second
 
 // roomFactor times concurrency messages may be marked without their result
 // recorded where unknown ones are resent: one share with the receiver, one on its
-// way to it or into the books, so that no worker waits for a sync.
-const roomFactor = 2
+// way to it or into the books, so that no worker waits for a sync. From
+// manyHands on it is wideRoom at least: a commit costs the same for 200 results as for
+// 60, and a fast receiver has answered that many before a sync is over.
+const (
+	roomFactor = 2
+	manyHands  = 32
+	wideRoom   = 256
+)
 
 // rest is after how long without work a lane lets its workers go.
 const rest = 10 * time.Second
@@ -29,6 +35,9 @@ func (l *lane) room() int {
 	case l.batch() > 1:
 		return fewBatches * l.batch()
 	case l.settings.Load().OnUnknown == RetryUnknown:
+		if concurrency >= manyHands {
+			return max(roomFactor*concurrency, wideRoom)
+		}
 		return roomFactor * concurrency
 	}
 	return concurrency
@@ -36,12 +45,12 @@ func (l *lane) room() int {
 
 // worthwhile is the size of a group that is worth a commit without waiting for
 // more: a quarter of the room of a batch driver, so that one is in the books, one
-// with the driver and one between them.
+// with the driver and one between them; else half of it.
 func (l *lane) worthwhile() int {
 	if b := l.batch(); b > 1 {
 		return max(b, l.room()/4)
 	}
-	return int(l.limit.Load())
+	return max(int(l.limit.Load()), l.room()/2)
 }
 
 // step does all that can be done now. It returns how long to sleep unless woken;

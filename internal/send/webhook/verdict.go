@@ -20,10 +20,11 @@ import (
 // judge says what an answer means, by its status (RFC 9110, 15; 429: RFC 6585, 4).
 func (c *Channel) judge(resp *http.Response, body []byte, now time.Time) send.Result {
 	code := resp.StatusCode
+	if code >= 200 && code < 300 {
+		return send.Result{Verdict: send.VerdictSent, ProviderID: providerID(resp.Header, body)}
+	}
 	res := send.Result{Code: strconv.Itoa(code), Detail: answer(code)}
 	switch {
-	case code >= 200 && code < 300:
-		return send.Result{Verdict: send.VerdictSent, ProviderID: providerID(resp.Header, body)}
 	case code >= 300 && code < 400:
 		res.Verdict, res.Hold = send.VerdictHold, send.HoldChannel
 		res.Detail += ", a redirect" + to(resp) + "; it is not followed: set url to where it leads"
