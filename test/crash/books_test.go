@@ -78,7 +78,7 @@ func (w *world) balance(d drop) ended {
 			w.t.Errorf("%s: line %d has the outcome %q", d.name, r.line, r.outcome)
 		}
 	}
-	if want := d.rows*d.per + d.bad; len(seen) != want {
+	if want := (d.rows + d.bad) * d.per; len(seen) != want {
 		w.t.Errorf("%s: %d outcomes; want %d", d.name, len(seen), want)
 	}
 	for outcome, n := range report.Messages {
