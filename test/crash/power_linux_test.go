@@ -36,6 +36,7 @@ func TestPowerCuts(t *testing.T) {
 // TestPowerCutsHaveTeeth: the same with commits that don't reach the disk must be found out.
 func TestPowerCutsHaveTeeth(t *testing.T) {
 	c := newCutting(t, 20)
+	c.patient = true
 	for i := range 20 {
 		c.cycle(i, "CAMPAIGND_TEST_NOSYNC=1")
 		if len(c.wrong) > 0 {
@@ -57,6 +58,8 @@ type cutting struct {
 	acks   map[string]acked // by drop
 	wrong  []string
 	looked uint64
+
+	patient bool // cuts only once the daemon has acknowledged something, however slow the machine is
 }
 
 // acked is what somebody outside has been told of a drop.
@@ -112,7 +115,8 @@ func (c *cutting) cycle(i int, env ...string) {
 		c.place(d)
 	}
 	limit := time.Duration(50+c.random.IntN(300)) * time.Millisecond
-	for began := time.Now(); time.Since(began) < limit; {
+	before := c.told()
+	for began := time.Now(); time.Since(began) < limit || c.patient && c.told() == before && time.Since(began) < 20*time.Second; {
 		c.ask()
 	}
 	c.disk.cut()
@@ -120,6 +124,15 @@ func (c *cutting) cycle(i int, env ...string) {
 	c.disk.unmount()
 	c.must(c.disk.mount())
 	c.check()
+}
+
+// told is a number that grows with everything that was acknowledged.
+func (c *cutting) told() uint64 {
+	n := uint64(0)
+	for _, a := range c.acks {
+		n += 1 + a.sent + uint64(len(a.report))
+	}
+	return n
 }
 
 // ask notes what the daemon tells: by its files, and by its API.
