@@ -10,6 +10,8 @@
 package config
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"campaignd/internal/calendar"
@@ -148,4 +150,16 @@ func (c *Config) Application(id int64) *Application {
 		}
 	}
 	return nil
+}
+
+// ChannelNames are the names of the channels that any of the applications has, sorted.
+func (c *Config) ChannelNames(applications []int64) []string {
+	var names []string
+	for _, id := range applications {
+		if a := c.Application(id); a != nil {
+			names = slices.AppendSeq(names, maps.Keys(a.Channels))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

@@ -94,7 +94,8 @@ func (d *Daemon) ImportSuppressions(ctx context.Context, application int64, csv 
 	if _, err := io.Copy(f, csv); err != nil {
 		return control.Imported{}, fmt.Errorf("read the list: %w", err)
 	}
-	added, rows, problems, err := intake.ImportSuppressions(ctx, d.store, f, "list", ids, who)
+	list := intake.OptOuts{Name: "list", Applications: ids, Channels: d.current().ChannelNames(ids), Source: who}
+	added, rows, problems, err := list.Import(ctx, d.store, f)
 	if err != nil {
 		return control.Imported{}, err
 	}

@@ -93,10 +93,7 @@ func (in *Intake) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
 		switch err := in.moveFiles(s); {
 		case err == nil:
 			return s, nil
-		case unmovable(err), no != nil && errors.Is(err, safeio.ErrHardLinked): // would have to be copied to another mount
-			in.setWait(d, "it can't be moved to failed/: "+err.Error(), in.now().Add(time.Hour))
-			return nil, errors.Join(err, in.giveBack(s, err))
-		case vanished(err):
+		case vanished(err), unmovable(err):
 			return nil, in.giveBack(s, err)
 		default:
 			in.claims.rest(s.ID)
@@ -121,8 +118,10 @@ func (in *Intake) makeFolder(s *campaign.Sending) (bool, error) {
 }
 
 // moveFiles brings what is still in the inbox into the sending's folder. It can
-// be called again after a crash at any point: what is there already stays.
+// be called again after a crash at any point: what is there already stays. Of a drop
+// that is to be refused, what can't be moved is left behind and reported.
 func (in *Intake) moveFiles(s *campaign.Sending) error {
+	var stuck []campaign.FileID
 	for _, f := range s.Files {
 		target := filepath.Join(folder(s), f.Name)
 		if _, err := os.Lstat(target); err == nil {
@@ -137,12 +136,44 @@ func (in *Intake) moveFiles(s *campaign.Sending) error {
 			return fmt.Errorf("claim %q: %w", f.Name, errChanged)
 		}
 		if err := safeio.Move(source, target); err != nil {
+			if s.Reason != "" && immovable(err) {
+				in.log.Warn("a refused file can't be moved and stays in the inbox", "inbox", s.Inbox, "err", err)
+				stuck = append(stuck, f)
+				continue
+			}
 			return fmt.Errorf("claim %q: %w", f.Name, err)
 		}
 		failpoint.At(failpoint.FileMoved)
 	}
+	in.leaveBehind(s, stuck)
 	failpoint.At(failpoint.FilesMoved)
 	return nil
+}
+
+// immovable reports whether a file stays where it is, however often it is tried: a folder of
+// another user's, or what would have to be copied to another mount and is no plain file.
+func immovable(err error) bool {
+	return unmovable(err) || errors.Is(err, safeio.ErrHardLinked) || errors.Is(err, fs.ErrPermission)
+}
+
+// stuckFor is how long a refused file that stays in the inbox is passed by before it is reported again.
+const stuckFor = 24 * time.Hour
+
+// leaveBehind notes files of a refused drop that stay in the inbox, so that they are
+// reported, and not again at every scan: one record each time would fill the store.
+func (in *Intake) leaveBehind(s *campaign.Sending, stuck []campaign.FileID) {
+	if len(stuck) == 0 {
+		return
+	}
+	problems := campaign.Problems{List: s.Problems, Count: s.ProblemCount}
+	for _, f := range stuck {
+		problems.Addf(f.Name, 0, 0, "", "could not be moved and is still in the inbox: remove it there")
+	}
+	s.Problems, s.ProblemCount = problems.List, problems.Count
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.waits[[2]string{s.Inbox, s.Name}] = wait{files: stuck, since: in.now(), until: in.now().Add(stuckFor),
+		reason: "it was refused and can't be moved to failed/: remove it from the inbox"}
 }
 
 // sameFile compares what a rename leaves alone (it changes the ctime).

@@ -207,17 +207,25 @@ func TestPitfall09TwoMounts(t *testing.T) {
 	if all["spring.csv"] != goodCSV || all["report.json"] == "" || all["results.csv"] == "" {
 		t.Errorf("%q", all)
 	}
-	// A link can't be copied: it stays where it is, and makes no record a scan.
+	// A link can't be copied: it stays where it is, is reported, and makes no record a scan.
+	r.put("link", "", goodLayout, "")
 	if err := os.Symlink("/etc/hostname", filepath.Join(r.inbox, "link.csv")); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
-		r.in.Refused(r.seen("link"))
+		d := r.seen("link")
+		d.Trouble = []campaign.Problem{{File: "link.csv", Message: "is a symbolic link"}}
+		r.in.Refused(d)
 		r.work()
 		r.again()
 	}
 	if n := len(r.sendings()); n != 2 {
 		t.Errorf("%d sendings\n%s", n, r.log)
+	}
+	no := r.newest("link")
+	has(t, r.report(no), "link.csv: is a symbolic link", "link.csv: could not be moved and is still in the inbox: remove it there")
+	if files := r.tree("failed/" + no.FolderName()); files["link.layout.json"] != goodLayout {
+		t.Errorf("%q", files)
 	}
 	if left, err := os.ReadDir(other); err != nil || len(left) > 0 {
 		t.Error(left, err)

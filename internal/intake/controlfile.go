@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
@@ -71,7 +73,7 @@ func (in *Intake) steer(ctx context.Context, c watch.Control) error {
 		}
 	}
 	if errors.Is(err, errNoSending) {
-		return in.failControl(c, err)
+		return in.failControl(c, err.Error())
 	}
 	if err != nil {
 		return err
@@ -79,7 +81,7 @@ func (in *Intake) steer(ctx context.Context, c watch.Control) error {
 	if s.State != asked(c.Action) {
 		err := in.act(ctx, c, s)
 		if errors.Is(err, errTooLate) || errors.Is(err, send.ErrState) {
-			return in.failControl(c, err)
+			return in.failControl(c, err.Error())
 		}
 		if err != nil {
 			return err // the machine's: it is tried again
@@ -102,6 +104,7 @@ var errTooLate = errors.New("it can't be changed any more")
 func wholeName(c watch.Control) watch.Control {
 	if c.ID != "" {
 		c.Name, c.ID = c.Name+"."+string(c.ID), ""
+		c.Beside, c.WholeBeside = c.WholeBeside, false
 	}
 	return c
 }
@@ -175,7 +178,11 @@ func (in *Intake) comingUp(c watch.Control) bool {
 	if inbox == nil || in.now().Sub(c.FirstSeen) > inbox.PairTimeout {
 		return false
 	}
-	for _, ending := range []string{".csv", ".CSV", ".layout.json", ".schedule.json"} {
+	if c.Beside {
+		return true
+	}
+	// What came since that look, as most spell it.
+	for _, ending := range []string{".csv", ".layout.json", ".schedule.json"} {
 		if _, err := os.Lstat(filepath.Join(c.Inbox, c.Name+ending)); err == nil {
 			return true
 		}
@@ -240,15 +247,34 @@ func moveFree(from, to string) error {
 	}
 }
 
-// failControl moves a control file to failed/ with the reason beside it.
-func (in *Intake) failControl(c watch.Control, cause error) error {
-	in.log.Info("control file refused", "inbox", c.Inbox, "file", c.File.Name, "reason", cause)
+// controlPlace is where a control file goes in done/ or failed/: under its own name,
+// or, where that is taken, under one that tells when it was.
+func controlPlace(c watch.Control, folder string, now time.Time) string {
+	place := filepath.Join(c.Inbox, folder, c.File.Name)
+	if _, err := os.Lstat(place); errors.Is(err, fs.ErrNotExist) {
+		return place
+	}
+	return place + "." + now.UTC().Format("20060102T150405Z")
+}
+
+// failControl moves a control file to failed/ with the reason beside it. The reason for
+// which a list of opt-outs is refused may hold what stands in it, so no log has it.
+func (in *Intake) failControl(c watch.Control, reason string) error {
+	if c.Action == watch.ActionSuppress {
+		in.log.Info("list of opt-outs refused", "inbox", c.Inbox, "file", c.File.Name)
+	} else {
+		in.log.Info("control file refused", "inbox", c.Inbox, "file", c.File.Name, "reason", reason)
+	}
 	if err := MakeFolders(c.Inbox); err != nil {
 		return err
 	}
-	place := filepath.Join(c.Inbox, failedFolder, fmt.Sprintf("%s.%s", c.File.Name, in.now().UTC().Format("20060102T150405Z")))
+	place := controlPlace(c, failedFolder, in.now())
+	first, rest, _ := strings.Cut(reason, "\n")
+	if rest != "" {
+		rest = "\n" + rest
+	}
 	if err := safeio.WriteFile(place+".report.txt", 0o644, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%s was not obeyed: %v.\n", c.File.Name, cause)
+		_, err := fmt.Fprintf(w, "%s was not obeyed: %s.%s\n", c.File.Name, first, rest)
 		return err
 	}); err != nil {
 		return err

@@ -180,6 +180,20 @@ func TestControlBeforeItsDropIsAccepted(t *testing.T) {
 			t.Fatalf("%+v\n%s", s, r.log)
 		}
 	})
+	t.Run("in the inbox, however its files are spelled", func(t *testing.T) {
+		r := newRig(t, "", "")
+		r.write(filepath.Join(r.inbox, "spring.20260302-000009.CSV"), goodCSV)
+		for _, file := range []string{"spring.20260302-000009.pause", "winter.pause"} {
+			r.write(filepath.Join(r.inbox, file), "")
+			c := r.controlSeen(file)
+			c.Beside, c.WholeBeside = c.ID == "", c.ID != ""
+			r.in.Control(c)
+			r.work()
+			if len(r.steering.calls) > 0 || r.failedControl(file) != "" {
+				t.Fatalf("%s: %v\n%s", file, r.steering.calls, r.log)
+			}
+		}
+	})
 	t.Run("a drop that never comes", func(t *testing.T) {
 		r := newRig(t, "", "")
 		r.put("spring", goodCSV, "", "")
@@ -253,6 +267,10 @@ func TestRefusedControlFilesKeepTheirNames(t *testing.T) {
 		}
 	}
 	if kept != 2 {
+		t.Errorf("%v", r.names(failedFolder))
+	}
+	// The first has its own name, as the partner looks for it.
+	if r.tree(failedFolder)["x.cancel"] != "first" || r.tree(failedFolder)["x.cancel.report.txt"] == "" {
 		t.Errorf("%v", r.names(failedFolder))
 	}
 }

@@ -59,6 +59,7 @@ func (in *Intake) turnAway(d watch.Drop, reason string, late bool) {
 
 // refuseUnclaimed claims a drop only to refuse it, its files unopened.
 func (in *Intake) refuseUnclaimed(d watch.Drop, no *refusal) error {
+	in.endWait(d.Inbox, d.Name)
 	s, err := in.claim(d, no)
 	if s != nil && err == nil {
 		err = in.refuse(s, campaign.StateRejected, s.Reason)
@@ -66,7 +67,6 @@ func (in *Intake) refuseUnclaimed(d watch.Drop, no *refusal) error {
 	if err != nil {
 		return fmt.Errorf("turn away drop %q: %w", d.Name, err)
 	}
-	in.endWait(d.Inbox, d.Name)
 	return nil
 }
 

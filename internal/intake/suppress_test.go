@@ -30,6 +30,9 @@ func (r *rig) doneReport(file string) string {
 	r.t.Helper()
 	for name, text := range r.tree(doneFolder) {
 		if strings.HasPrefix(name, file+".") && strings.HasSuffix(name, ".report.txt") {
+			if _, moved := r.tree(doneFolder)[strings.TrimSuffix(name, ".report.txt")]; !moved {
+				r.t.Errorf("%s has a report and is not beside it", file)
+			}
 			return text
 		}
 	}
@@ -49,7 +52,16 @@ func TestSuppressLists(t *testing.T) {
 		"all":            {"", "contactCode\n1\n", []string{"1//1", "2//1"}, "1 opt-out taken in; they hold from now on, for applications 1, 2."},
 		"twice":          {"application = 1", "contactCode\n1\n1\n", []string{"1//1"}, "2 opt-outs taken in"},
 		"bad rows":       {"application = 1", "contactCode,channelType\n1,\n,sms\n2\n3,\n", []string{"1//1", "1//3"}, "x.suppress.csv:3: contactCode: the contactCode is empty\n  x.suppress.csv:4: "},
-		"no column":      {"application = 1", "phone\n1\n", nil, "!contactCode: no such column; there are: phone"},
+		"no column":      {"application = 1", "phone\n1\n", nil, "!contactCode: no such column; the first line has to name the columns"},
+		"no header":      {"application = 1", "+34 600-000-001\n34600000002\n", []string{"1//+34 600-000-001", "1//34600000002"}, "2 opt-outs taken in"},
+		"bare addresses": {"application = 1", "ada@example.com,sms\n34600000002,\n", []string{"1//34600000002", "1/sms/ada@example.com"}, "2 opt-outs taken in"},
+		"bare for all":   {"application = 1", "34600000001,\n34600000002,sms\n", []string{"1//34600000001", "1/sms/34600000002"}, "2 opt-outs taken in"},
+		"any capitals":   {"application = 1", "ChannelType,contactcode\nsms,1\n", []string{"1/sms/1"}, "1 opt-out taken in"},
+		"no such channel": {"application = 1", "contactCode,channelType\n1,smss\n", []string{"1/smss/1"},
+			"x.suppress.csv:2: channelType: taken in, but there is no channel of this name (there are: cloud_api, sms); left empty it holds for every channel"},
+		"header alone":   {"application = 1", "contactCode\n", nil, "The list holds no opt-outs; nothing has changed."},
+		"repeated names": {"application = 1", "contactCode,contactCode\n1,1\n", nil, "!have the same name"},
+		"all bad":        {"application = 1", "contactCode\n3.4E+10\n3.5E+10\n", nil, "!x.suppress.csv:2: contactCode: a spreadsheet ruined the number"},
 		"empty":          {"application = 1", "", nil, "!the file is empty"},
 		"unclosed quote": {"application = 1", "contactCode\n\"1\n", nil, "!x.suppress.csv:2:1: the quote here is never closed"},
 		"ruined":         {"application = 1", "contactCode\n1\n3.46668E+10\n", []string{"1//1"}, "x.suppress.csv:3: contactCode: a spreadsheet ruined the number"},
@@ -93,7 +105,7 @@ func TestLongSuppressList(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, _, _, err := ImportSuppressions(t.Context(), r.store, f, "a folder", []int64{1}, "test"); err == nil {
+	if _, _, _, err := (OptOuts{Name: "a folder", Applications: []int64{1}, Source: "test"}).Import(t.Context(), r.store, f); err == nil {
 		t.Error("a folder is read")
 	}
 }

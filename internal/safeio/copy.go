@@ -115,7 +115,7 @@ func (d Disk) copyTemp(src *os.File, before fs.FileInfo, old, dir string) (temp 
 }
 
 func (d Disk) sum(path string) (digest, error) {
-	f, _, err := d.OpenRegular(path)
+	f, _, err := d.openLinked(path)
 	if err != nil {
 		return digest{}, err
 	}
@@ -190,13 +190,7 @@ func (d Disk) copyTree(from, to string) error {
 			}
 			continue
 		}
-		src, before, err := d.OpenRegular(a)
-		if err != nil {
-			return err
-		}
-		err = d.copyNew(src, before, a, b)
-		_ = src.Close() // read only
-		if err != nil {
+		if err := d.copyEntry(e, a, b); err != nil {
 			return err
 		}
 	}
@@ -204,6 +198,49 @@ func (d Disk) copyTree(from, to string) error {
 		return err
 	}
 	return d.SyncDir(to)
+}
+
+// copyEntry copies what is no folder. A refused drop may hold anything: what has no
+// content is made again, and a file with another name elsewhere is copied like any.
+func (d Disk) copyEntry(e fs.DirEntry, old, new string) error {
+	if !e.Type().IsRegular() {
+		return copyOdd(old, new)
+	}
+	src, before, err := d.openLinked(old)
+	if err != nil {
+		return err
+	}
+	err = d.copyNew(src, before, old, new)
+	_ = src.Close() // read only
+	return err
+}
+
+// copyOdd makes new the link, FIFO, socket or device that old is, unopened.
+func copyOdd(old, new string) error {
+	fi, err := os.Lstat(old)
+	if err != nil {
+		return err
+	}
+	if fi.Mode()&fs.ModeSymlink == 0 {
+		return makeNode(fi, new)
+	}
+	target, err := os.Readlink(old)
+	if err != nil {
+		return err
+	}
+	return os.Symlink(target, new)
+}
+
+// sameOdd reports whether two that are neither files nor folders are alike.
+func sameOdd(a, b string) bool {
+	x, errX := os.Lstat(a)
+	y, errY := os.Lstat(b)
+	if errX != nil || errY != nil || x.Mode().Type() != y.Mode().Type() {
+		return false
+	}
+	to, _ := os.Readlink(a) // "" for what is no link
+	too, _ := os.Readlink(b)
+	return to == too
 }
 
 // holds reports whether every file below from is in to with the same bytes.
@@ -218,10 +255,13 @@ func (d Disk) holds(to, from string) (bool, error) {
 		if _, lerr := os.Lstat(b); lerr != nil {
 			return false, nil
 		}
-		if e.IsDir() {
+		switch {
+		case e.IsDir():
 			held, err = d.holds(b, a)
-		} else {
+		case e.Type().IsRegular():
 			held, err = d.same(a, b)
+		default:
+			held = sameOdd(a, b)
 		}
 		if err != nil || !held {
 			return false, err
@@ -249,6 +289,8 @@ func (d Disk) removeTree(from, kept string) error {
 			return fmt.Errorf("%q came while its folder was copied: %w", a, ErrChanged)
 		case have.IsDir():
 			err = d.removeTree(a, b)
+		case !have.Mode().IsRegular() && sameOdd(a, b):
+			err = d.remove(a)
 		case have.Size() != copied.Size() || !have.ModTime().Equal(copied.ModTime()):
 			err = fmt.Errorf("%q: %w", a, ErrChanged)
 		default:

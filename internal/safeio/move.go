@@ -41,7 +41,7 @@ func (d Disk) Move(old, new string) error {
 
 // MoveDir moves a folder with all that is in it as Move does a file: one
 // rename, or between two mounts a checked copy that appears under its name only
-// when it is whole. Then old may hold regular files and folders only.
+// when it is whole. What is neither file nor folder is made again there, and never opened.
 func MoveDir(old, new string) error { return Disk{}.MoveDir(old, new) }
 
 // MoveDir is the package's MoveDir on this disk.

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -432,13 +433,55 @@ func TestMoveDirErrors(t *testing.T) {
 	if err := acrossMounts(OpRename, 0).MoveDir(filepath.Join(old, "a"), new); !errors.Is(err, unix.ENOTDIR) {
 		t.Errorf("a file gives %v", err)
 	}
-	if err := os.Symlink("a", filepath.Join(old, "link")); err != nil {
-		t.Fatal(err)
+	long := filepath.Join(dir, "in", strings.Repeat("x", 256))
+	if err := acrossMounts(OpRename, 0).MoveDir(old, long); !errors.Is(err, unix.ENAMETOOLONG) {
+		t.Errorf("a name that is too long gives %v", err)
 	}
-	if err := acrossMounts(OpRename, 0).MoveDir(old, new); !errors.Is(err, ErrLink) {
-		t.Errorf("a link in the folder gives %v", err)
+	if left := look(t, filepath.Join(dir, "in")); len(left) > 0 {
+		t.Error("a part of a folder was placed:", left)
 	}
-	if _, err := os.Lstat(filepath.Join(dir, "in", "to")); err == nil {
-		t.Error("a part of a folder was placed")
+}
+
+// The folder of a refused drop holds what was refused: it must not hang for that
+// between two mounts (PITFALLS 9 and 10).
+func TestPitfall10MoveDirOddFiles(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		_, old, new := tree(t)
+		put(t, filepath.Join(filepath.Dir(new), "elsewhere"), "linked")
+		for _, err := range []error{
+			os.Symlink("/nowhere", filepath.Join(old, "link")),
+			unix.Mkfifo(filepath.Join(old, "fifo"), 0o644),
+			os.Link(filepath.Join(filepath.Dir(new), "elsewhere"), filepath.Join(old, "hard")),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if crash { // the copy was placed, and the source is still whole
+			if err := os.Mkdir(new, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := (Disk{}).copyTree(old, new); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := acrossMounts(OpRename, 0).MoveDir(old, new); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Lstat(old); !errors.Is(err, fs.ErrNotExist) {
+			t.Error("the source is still there:", err)
+		}
+		if to, err := os.Readlink(filepath.Join(new, "link")); err != nil || to != "/nowhere" {
+			t.Error(to, err)
+		}
+		if fi, err := os.Lstat(filepath.Join(new, "fifo")); err != nil || fi.Mode().Type() != fs.ModeNamedPipe {
+			t.Error(fi, err)
+		}
+		if text, err := os.ReadFile(filepath.Join(new, "hard")); err != nil || string(text) != "linked" {
+			t.Error(string(text), err)
+		}
+		if text, err := os.ReadFile(filepath.Join(filepath.Dir(new), "elsewhere")); err != nil || string(text) != "linked" {
+			t.Error("the other name lost its content:", string(text), err)
+		}
 	}
 }

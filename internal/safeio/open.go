@@ -40,12 +40,23 @@ func OpenRegular(path string) (*os.File, fs.FileInfo, error) { return Disk{}.Ope
 
 // OpenRegular is the package's OpenRegular on this disk.
 func (d Disk) OpenRegular(path string) (*os.File, fs.FileInfo, error) {
-	return d.openAt(unix.AT_FDCWD, path, path)
+	return d.openAt(unix.AT_FDCWD, path, path, false)
+}
+
+// openLinked is OpenRegular for a file that may have several names.
+func (d Disk) openLinked(path string) (*os.File, fs.FileInfo, error) {
+	return d.openAt(unix.AT_FDCWD, path, path, true)
 }
 
 // openAt looks before it opens, since opening alone does things to some devices,
 // and again at what it opened, since the name may stand for another by then.
-func (d Disk) openAt(dirfd int, name, path string) (*os.File, fs.FileInfo, error) {
+func (d Disk) openAt(dirfd int, name, path string, linked bool) (*os.File, fs.FileInfo, error) {
+	check := func(st Stat) error {
+		if err := st.Check(); !linked || !errors.Is(err, ErrHardLinked) {
+			return err
+		}
+		return nil
+	}
 	refuse := func(err error) (*os.File, fs.FileInfo, error) {
 		return nil, nil, fmt.Errorf("open %q: %w", path, err)
 	}
@@ -54,7 +65,7 @@ func (d Disk) openAt(dirfd int, name, path string) (*os.File, fs.FileInfo, error
 	}
 	st, err := statAt(dirfd, name)
 	if err == nil {
-		err = st.Check()
+		err = check(st)
 	}
 	if err != nil {
 		return refuse(err)
@@ -71,7 +82,7 @@ func (d Disk) openAt(dirfd int, name, path string) (*os.File, fs.FileInfo, error
 	f := os.NewFile(uintptr(fd), path)
 	fi, err := f.Stat()
 	if err == nil {
-		err = statOf(fi).Check()
+		err = check(statOf(fi))
 	}
 	if err != nil {
 		_ = f.Close()
@@ -150,7 +161,7 @@ func (d *Dir) Stat(name string) (Stat, error) {
 
 // OpenRegular opens a file of the folder as the package's OpenRegular does.
 func (d *Dir) OpenRegular(name string) (*os.File, fs.FileInfo, error) {
-	return d.disk.openAt(int(d.f.Fd()), name, name)
+	return d.disk.openAt(int(d.f.Fd()), name, name, false)
 }
 
 // Close ends the use of the folder.

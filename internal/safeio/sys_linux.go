@@ -27,6 +27,18 @@ func statOf(fi fs.FileInfo) Stat {
 	return st
 }
 
+// makeNode makes path the FIFO, socket or device that fi describes.
+func makeNode(fi fs.FileInfo, path string) error {
+	sys, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ErrNotRegular
+	}
+	if err := unix.Mknod(path, sys.Mode, int(sys.Rdev)); err != nil {
+		return &os.PathError{Op: "mknod", Path: path, Err: err}
+	}
+	return nil
+}
+
 func statAt(dirfd int, name string) (Stat, error) {
 	var sys unix.Stat_t
 	for {

@@ -43,6 +43,9 @@ func statAt(dirfd int, name string) (Stat, error) {
 	return st, nil
 }
 
+// makeNode is Linux's.
+func makeNode(fs.FileInfo, string) error { return ErrNotRegular }
+
 // Busy knows nothing here: read leases are Linux's.
 func Busy(*os.File) (busy, known bool) { return false, false }
 

@@ -126,8 +126,10 @@ func (w *Watcher) tellAll() {
 // tell tells the handler what an item has become.
 func (w *Watcher) tell(it *item, what step) {
 	if what == stepControl {
-		w.handler.Control(Control{Inbox: w.opt.Path, Name: it.name.Base, ID: it.name.ID, Action: it.name.Action,
-			File: it.parts[0].file, FirstSeen: w.start.Add(it.first())})
+		c := Control{Inbox: w.opt.Path, Name: it.name.Base, ID: it.name.ID, Action: it.name.Action,
+			File: it.parts[0].file, FirstSeen: w.start.Add(it.first()), Beside: w.items[key{base: it.name.Base}] != nil}
+		c.WholeBeside = c.ID != "" && w.items[key{base: c.Name + "." + string(c.ID)}] != nil
+		w.handler.Control(c)
 		return
 	}
 	d := it.drop(w.opt.Path, w.start, w.opt.RequireSidecar)

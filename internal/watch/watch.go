@@ -80,6 +80,9 @@ type Control struct {
 	Action    Action
 	File      File
 	FirstSeen time.Time
+
+	// Beside and WholeBeside: files of a drop called Name, or Name.ID, lie in the inbox.
+	Beside, WholeBeside bool
 }
 
 // Handler is told what was found. Each method returns at once: it notes what is
