@@ -286,6 +286,20 @@ func TestControlFiles(t *testing.T) {
 	})
 }
 
+// A control file is told with whether its drop is still in the inbox, however it is spelled.
+func TestControlBesideItsDrop(t *testing.T) {
+	bubble(t, standard(), func(b *inbox) {
+		b.put("a.cancel", "A.Csv", "b.pause", "b.Csv", "c.20261124-000012.cancel", "c.20261124-000012.LAYOUT.json")
+		b.run()
+		b.pass(4 * time.Second)
+		for name, want := range map[string][2]bool{"a": {false, false}, "b": {true, false}, "c": {false, true}} {
+			if got := b.first("control", name); got == nil || got.ctl.Beside != want[0] || got.ctl.WholeBeside != want[1] {
+				t.Errorf("%s: told of %+v, want %v", name, got, want)
+			}
+		}
+	})
+}
+
 // A pause and the resume that followed it are told in their order.
 func TestControlFilesInOrder(t *testing.T) {
 	bubble(t, standard(), func(b *inbox) {
