@@ -79,6 +79,9 @@ func printDetails(env *environment, d control.Details) error {
 	if err := printOutcomes(env, d.Messages); err != nil {
 		return err
 	}
+	if err := printDelivery(env, d.Delivery); err != nil {
+		return err
+	}
 	if err := printSlices(env, d.Slices); err != nil {
 		return err
 	}
@@ -135,6 +138,21 @@ func printOutcomes(env *environment, m control.Messages) error {
 	if len(g.rows) == 0 {
 		return nil
 	}
+	if err := env.printf("\n"); err != nil {
+		return err
+	}
+	return env.printGrid(g)
+}
+
+// printDelivery lists what became of messages after they were sent, where that is told.
+func printDelivery(env *environment, c *campaign.DeliveryCounts) error {
+	if c == nil {
+		return nil
+	}
+	g := grid{header: []string{"delivery", "messages"}, right: []int{1}}
+	g.add("delivered", count(c.Delivered))
+	g.add("read", count(c.Read))
+	g.add("failed", count(c.Failed))
 	if err := env.printf("\n"); err != nil {
 		return err
 	}

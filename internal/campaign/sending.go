@@ -75,6 +75,7 @@ type Sending struct {
 	Problems     []Problem `json:"problems,omitempty"`     // the first MaxProblems
 	ProblemCount int       `json:"problemCount,omitempty"` // all of them
 	Previews     []Preview `json:"previews,omitempty"`     // the first messages, of a dry run
+	Receipts     bool      `json:"receipts,omitempty"`     // one of its channels can tell of deliveries
 	Files        []FileID  `json:"files,omitempty"`        // what was claimed
 
 	// Moving.
@@ -83,6 +84,10 @@ type Sending struct {
 	StartedAt  time.Time `json:"startedAt,omitzero"`  // first attempt
 	FinishedAt time.Time `json:"finishedAt,omitzero"` // reached a final state
 	Filed      bool      `json:"filed,omitempty"`     // its folder stands in done/ or failed/
+
+	// Kept beside the header, and filled in by the store where a sending is loaded whole.
+	Delivery DeliveryCounts `json:"-"`
+	Told     uint64         `json:"-"` // changes of Delivery so far
 }
 
 // RowCounts counts the data rows of the CSV.

@@ -73,17 +73,18 @@ type MessageError struct {
 // Details is all about one sending.
 type Details struct {
 	Sending
-	Sliced     bool               `json:"sliced"`
-	AcceptedAt time.Time          `json:"acceptedAt,omitzero"`
-	Channels   []string           `json:"channels,omitempty"` // channel types its recipients are on
-	Slices     []Slice            `json:"slices"`
-	Held       []Hold             `json:"held,omitempty"` // held channels that keep it waiting
-	CSV        campaign.CSVInfo   `json:"csv"`
-	Warnings   []campaign.Problem `json:"warnings,omitempty"`
-	Errors     []campaign.Problem `json:"errors,omitempty"`     // the first campaign.MaxProblems
-	ErrorCount int                `json:"errorCount,omitempty"` // all of them
-	Previews   []campaign.Preview `json:"previews,omitempty"`   // of a dry run
-	Folder     string             `json:"folder,omitempty"`     // where its files lie
+	Sliced     bool                     `json:"sliced"`
+	AcceptedAt time.Time                `json:"acceptedAt,omitzero"`
+	Channels   []string                 `json:"channels,omitempty"` // channel types its recipients are on
+	Slices     []Slice                  `json:"slices"`
+	Held       []Hold                   `json:"held,omitempty"` // held channels that keep it waiting
+	CSV        campaign.CSVInfo         `json:"csv"`
+	Warnings   []campaign.Problem       `json:"warnings,omitempty"`
+	Errors     []campaign.Problem       `json:"errors,omitempty"`     // the first campaign.MaxProblems
+	ErrorCount int                      `json:"errorCount,omitempty"` // all of them
+	Previews   []campaign.Preview       `json:"previews,omitempty"`   // of a dry run
+	Delivery   *campaign.DeliveryCounts `json:"delivery,omitempty"`   // what became of sent messages, where a channel tells; each counts where it stands now
+	Folder     string                   `json:"folder,omitempty"`     // where its files lie
 }
 
 // Slice is a sending's share of one slot; without an end it is not sliced.

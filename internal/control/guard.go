@@ -32,7 +32,19 @@ func (s *Server) listenWeb() (http.Handler, net.Listener, error) {
 		err := fmt.Errorf("listen on %q: others can reach it, so it needs a token: set token_file, or listen on 127.0.0.1", s.opts.Listen)
 		return nil, nil, errors.Join(err, listener.Close())
 	}
-	return s.guard(s.web()), listener, nil
+	return s.hooked(s.guard(s.web())), listener, nil
+}
+
+// hooked passes the paths of webhooks by the guard: their callers have no token, come under
+// whatever name a proxy has, and prove by a signature who they are.
+func (s *Server) hooked(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if handler, ok := s.opts.Hooks[r.URL.Path]; ok {
+			handler.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // token is read at every use, so that a changed one counts at once.

@@ -24,6 +24,8 @@ type Metrics struct {
 	duration *prometheus.HistogramVec
 	rows     *prometheus.CounterVec
 	drops    *prometheus.CounterVec
+	told     *prometheus.CounterVec
+	refused  prometheus.Counter
 }
 
 var _ send.Observer = (*Metrics)(nil)
@@ -72,8 +74,16 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 			Name: "campaignd_drops_total",
 			Help: "Drops, by each state they came into.",
 		}, []string{"state"}),
+		told: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "campaignd_deliveries_total",
+			Help: "Messages of which a provider told that they were delivered, read or failed after it had taken them. One that was delivered and then read is counted in both.",
+		}, []string{"application", "delivery"}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "campaignd_webhooks_refused_total",
+			Help: "Calls of /hooks/ that were not taken: without a good signature or verify token, unreadable, or not kept because the store could not be written.",
+		}),
 	}
-	for _, c := range []prometheus.Collector{m.messages, m.retries, m.lateness, m.duration, m.rows, m.drops} {
+	for _, c := range []prometheus.Collector{m.messages, m.retries, m.lateness, m.duration, m.rows, m.drops, m.told, m.refused} {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
@@ -147,3 +157,11 @@ func (m *Metrics) Rows(application int64, rows campaign.RowCounts) {
 
 // Drop counts a drop that came into a state.
 func (m *Metrics) Drop(state campaign.State) { m.drops.WithLabelValues(string(state)).Inc() }
+
+// Delivery counts a message of which a provider told something new.
+func (m *Metrics) Delivery(application int64, state campaign.DeliveryState) {
+	m.told.WithLabelValues(applicationLabel(application), state.String()).Inc()
+}
+
+// HookRefused counts a call of a webhook that was not taken.
+func (m *Metrics) HookRefused() { m.refused.Inc() }

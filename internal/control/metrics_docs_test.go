@@ -43,6 +43,7 @@ func families(t *testing.T) map[string]*dto.MetricFamily {
 	m.Attempted(1, "cloud_api", 1, time.Second, time.Second)
 	m.Recorded(1, "cloud_api", campaign.Sent, 1)
 	m.Rows(1, campaign.RowCounts{})
+	m.Delivery(1, campaign.Read)
 	gathered, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)

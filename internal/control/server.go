@@ -26,6 +26,7 @@ type Options struct {
 	Hosts     []string                 // names under which HTTP may be asked; see guard
 	Getenv    func(string) string      // for a token in the environment; nil: nothing is set
 	Registry  *prometheus.Registry     // for /metrics, nil for none
+	Hooks     map[string]http.Handler  // by path: what HTTP gives to handlers of their own, which decide who may call
 	Pages     Pages                    // what HTTP shows to browsers, nil for none
 	Log       *slog.Logger             // nil: nothing is logged
 	OnListen  func(socket, web string) // called when both accept connections; web is "" if off

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -28,6 +29,7 @@ import (
 	"campaignd/internal/failpoint"
 	"campaignd/internal/intake"
 	"campaignd/internal/send"
+	"campaignd/internal/send/whatsapp"
 	"campaignd/internal/store"
 )
 
@@ -67,6 +69,7 @@ type Daemon struct {
 	stopping  atomic.Bool
 	told      bool // Options.Notify was given: somebody listens
 	states    states
+	hooks     *hooks
 
 	mu       sync.Mutex // guards all below
 	config   *config.Config
@@ -93,6 +96,12 @@ func Open(o Options) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.hooks = newHooks(d)
+	table, err := d.hooks.prepare(o.Config, o.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	d.hooks.use(table, o.Config.Listen)
 	if err := os.MkdirAll(o.Config.StateDir, 0o750); err != nil {
 		return nil, fmt.Errorf("make state folder: %w", err)
 	}
@@ -203,6 +212,8 @@ func (d *Daemon) work(ctx context.Context) error {
 	group.Go(func() error { return d.send.Run(ctx) })
 	group.Go(func() error { return d.intake.Run(ctx) })
 	group.Go(func() error { return d.inboxes.run(ctx, d.current()) })
+	group.Go(func() error { d.hooks.placeStrays(ctx); return nil })
+	group.Go(func() error { d.keepHouse(ctx); return nil })
 	group.Go(func() error {
 		<-ctx.Done()
 		d.stopping.Store(true)
@@ -263,6 +274,7 @@ func (d *Daemon) serve(ctx context.Context, listening chan<- struct{}) error {
 	server := control.New(d, control.Options{
 		Socket: filepath.Join(c.StateDir, socketName), Group: c.SocketGroup, Listen: c.Listen, TokenFile: c.TokenFile,
 		Getenv: d.opts.Getenv, Registry: d.registry, Pages: pages, Log: d.log,
+		Hooks: map[string]http.Handler{whatsapp.HookPath: d.hooks},
 		OnListen: func(socket, web string) {
 			d.log.Info("listening", "socket", socket, "http", web)
 			close(listening)
@@ -291,6 +303,10 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 		return &control.Error{Code: control.CodeInvalid, Message: "the configuration is wrong; the old one stays in force", Problems: problems.List}
 	}
 	drivers, err := d.opts.Drivers(c, d.opts.Getenv)
+	var table *hookTable
+	if err == nil {
+		table, err = d.hooks.prepare(c, d.opts.Getenv)
+	}
 	if err != nil {
 		d.keepOld(err.Error())
 		d.log.Error("reload: the old configuration stays", "err", err)
@@ -303,6 +319,7 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 	d.mu.Lock()
 	d.config, d.configAt, d.problem = c, d.now(), ""
 	d.mu.Unlock()
+	d.hooks.use(table, c.Listen)
 	d.send.Configure(applications(c, drivers))
 	d.intake.Configure(d.checker(c, drivers))
 	d.inboxes.configure(c)

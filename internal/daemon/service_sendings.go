@@ -92,6 +92,9 @@ func (d *Daemon) Sending(_ context.Context, id campaign.ID) (control.Details, er
 		CSV: s.CSV, Warnings: s.Warnings, Errors: s.Problems, ErrorCount: s.ProblemCount, Previews: s.Previews,
 		Slices: apiSlices(slices), Folder: folderOf(s),
 	}
+	if s.Receipts && report.HasResults(s) {
+		details.Delivery = &s.Delivery
+	}
 	for _, lane := range d.send.HeldChannels() {
 		if lane.Application == s.ApplicationID && contains(s.Channels, lane.Name) && !s.State.Final() {
 			details.Held = append(details.Held, control.Hold{ApplicationID: lane.Application, ChannelType: lane.Name,

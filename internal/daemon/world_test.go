@@ -29,6 +29,7 @@ import (
 type world struct {
 	t       testing.TB
 	dir     string
+	top     string // TOML at the top of the file
 	config  string // TOML after the common part
 	batch   int
 	skew    atomic.Int64 // how far the wall clock is from virtual time, nanoseconds
@@ -129,8 +130,8 @@ func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.skew.Loa
 // up starts the daemon.
 func (w *world) up() {
 	w.t.Helper()
-	w.write("campaignd.toml", fmt.Sprintf("state_dir = %q\ncampaigns_dir = %q\n[[inboxes]]\npath = %q\napplication = 1\ncampaign = 1\nrequire_sidecar = true\n%s",
-		filepath.Join(w.dir, "var"), filepath.Join(w.dir, "campaigns"), filepath.Join(w.dir, "in"), w.config))
+	w.write("campaignd.toml", fmt.Sprintf("%s\nstate_dir = %q\ncampaigns_dir = %q\n[[inboxes]]\npath = %q\napplication = 1\ncampaign = 1\nrequire_sidecar = true\n%s",
+		w.top, filepath.Join(w.dir, "var"), filepath.Join(w.dir, "campaigns"), filepath.Join(w.dir, "in"), w.config))
 	c, problems := config.Load(filepath.Join(w.dir, "campaignd.toml"))
 	for _, p := range problems.List {
 		w.t.Fatal(p)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/config"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/plan/roster"
 )
@@ -35,6 +36,7 @@ func (c *Checker) channels(camp *campaign.Campaign, layout *document.Layout, f *
 		}
 		rules.allowed = append(rules.allowed, channel)
 		s.Channels = append(s.Channels, name)
+		s.Receipts = s.Receipts || f.Application.Channels[name].Driver == config.DriverWhatsApp
 		s.Messages = max(s.Messages, len(contents))
 	}
 	if len(rules.allowed) == 0 {

@@ -32,6 +32,10 @@ func (in *Intake) leave(s *campaign.Sending) (err error) {
 	if err := in.ensureFolder(s); err != nil {
 		return err
 	}
+	loaded, _, _, err := in.store.Load(s.ID)
+	if err != nil {
+		return err
+	}
 	if err := report.Write(from, in.store, s.ID); err != nil {
 		return err
 	}
@@ -51,7 +55,10 @@ func (in *Intake) leave(s *campaign.Sending) (err error) {
 	in.log.Info("drop ended", "sending", s.ID, "drop", s.Name, "state", s.State, "folder", to)
 	err = in.store.Filed(s.ID)
 	failpoint.At(failpoint.Filed)
-	return err
+	if err != nil {
+		return err
+	}
+	return in.store.Reported(s.ID, loaded.Told) // or more: then they are written once more
 }
 
 // ensureFolder makes a sending's folder where someone took it away. It never makes

@@ -27,7 +27,8 @@ type Document struct {
 	FinishedAt       time.Time           `json:"finishedAt,omitzero"`
 	Recipients       *campaign.RowCounts `json:"recipients,omitzero"`
 	Messages         *Messages           `json:"messages,omitzero"`
-	Slices           []Slice             `json:"slices,omitzero"` // nil: not known yet
+	Delivery         *Delivery           `json:"delivery,omitzero"` // nil: its channels tell nothing of it
+	Slices           []Slice             `json:"slices,omitzero"`   // nil: not known yet
 	CSV              *campaign.CSVInfo   `json:"csv,omitzero"`
 	Warnings         []campaign.Problem  `json:"warnings,omitzero"`
 	Errors           []campaign.Problem  `json:"errors,omitzero"` // the first campaign.MaxProblems
@@ -51,6 +52,10 @@ type Messages struct {
 	Duplicate  uint64 `json:"duplicate"`
 	Rejected   uint64 `json:"rejected"`
 }
+
+// Delivery counts sent messages by what their provider told of them since: each by
+// where it stands now, so that one that was read is not counted as delivered any more.
+type Delivery = campaign.DeliveryCounts
 
 // Slice is what one slot sends.
 type Slice struct {
@@ -102,6 +107,10 @@ func Report(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 		if one.Sliced() { // an unsliced sending uses no slot, so it has no slice
 			d.Slices = append(d.Slices, Slice{instant(one.Start), instant(one.End), one.Recipients})
 		}
+	}
+	if s.Receipts && HasResults(s) {
+		delivery := s.Delivery
+		d.Delivery = &delivery
 	}
 	if csv != (campaign.CSVInfo{}) {
 		d.CSV = &csv
@@ -170,7 +179,7 @@ func estimate(s *campaign.Sending, slices []campaign.Slice, counts campaign.Coun
 func Checking(s *campaign.Sending, done float64) *StatusDocument {
 	d := &StatusDocument{Document: *Report(s, nil, campaign.Counts{}), Percent: round(100 * min(max(done, 0), 1))}
 	d.State = campaign.StateChecking
-	d.Recipients, d.Messages, d.Slices = nil, nil, nil
+	d.Recipients, d.Messages, d.Delivery, d.Slices = nil, nil, nil, nil
 	return d
 }
 

@@ -16,6 +16,7 @@ type ledger struct {
 	counts   campaign.Counts
 	refusals []campaign.Refusal
 	chunks   []chunk
+	told     []campaign.Delivery
 	err      error // of the walks
 }
 
@@ -39,6 +40,16 @@ func (l *ledger) EachRefusal(_ campaign.ID, fn func(campaign.Refusal) error) err
 		}
 	}
 	return l.err
+}
+
+func (l *ledger) Deliveries(_ campaign.ID, first, last uint32) ([]campaign.Delivery, error) {
+	var list []campaign.Delivery
+	for _, d := range l.told {
+		if d.Line >= first && d.Line <= last {
+			list = append(list, d)
+		}
+	}
+	return list, nil
 }
 
 func (l *ledger) EachChunk(_ campaign.ID, fn func(*campaign.Rows, []campaign.Mark, []campaign.Entry) error) error {
@@ -164,6 +175,20 @@ func sendings() map[string]*ledger {
 	l.add(2, "34666777888", 0, sentBy("a"), campaign.Sent)
 	l.refuse(3, campaign.Rejected, "", "contactCode", "is empty")
 	all["completed-rows-rejected"] = l
+
+	l = newLedger(campaign.StateCompleted)
+	l.s.Receipts, l.s.Delivery, l.s.Told = true, campaign.DeliveryCounts{Delivered: 1, Read: 1, Failed: 1}, 3
+	for i := range 4 {
+		l.add(uint32(2*i+2), fmt.Sprintf("3466677788%d", i), 0, sentBy("wamid."+fmt.Sprint(i)), campaign.Sent)
+	}
+	l.refuse(5, campaign.Duplicate, "34666777880", "", "the same contact is on line 2")
+	l.add(11, "34666777889", 0, failedWith(1, "131026", "message undeliverable"), campaign.Failed)
+	l.told = []campaign.Delivery{
+		{Line: 2, Message: 1, State: campaign.Read, At: instantOf("10:00:00")},
+		{Line: 4, Message: 1, State: campaign.Undelivered, At: instantOf("10:01:00"), Code: "131026", Detail: "no such number, \"here\""},
+		{Line: 8, Message: 1, State: campaign.Delivered},
+	}
+	all["completed-with-deliveries"] = l
 
 	l = newLedger(campaign.StateCompleted)
 	l.add(2, "34666777888", 0, failedWith(6, "500", "out of order"), campaign.Failed)

@@ -48,6 +48,10 @@ type Ledger interface {
 	// messages, sorted by row then message, at most one each; one without
 	// details has no entry. All three are valid during the call only.
 	EachChunk(id campaign.ID, fn func(rows *campaign.Rows, marks []campaign.Mark, entries []campaign.Entry) error) error
+
+	// Deliveries are what is known of the messages whose lines are from first to last,
+	// in order of line and message. It is not asked where Sending.Told is 0.
+	Deliveries(id campaign.ID, first, last uint32) ([]campaign.Delivery, error)
 }
 
 // Write writes the final files of a sending into dir: results.csv if it was

@@ -162,6 +162,7 @@ func TestWriteStatus(t *testing.T) {
 func TestReportKeys(t *testing.T) {
 	var doc bytes.Buffer
 	l := sendings()["completed"]
+	l.s.Receipts = true
 	l.s.Reason, l.s.Previews = "x", []campaign.Preview{{Content: "no JSON"}}
 	if err := encode(&doc, Report(l.s, l.slices, l.counts)); err != nil {
 		t.Fatal(err)
@@ -173,7 +174,7 @@ func TestReportKeys(t *testing.T) {
 		}
 	}
 	want := strings.Fields(`id name reference state reason applicationId campaignId slicingCondition receivedAt scheduledAt
-		startedAt finishedAt recipients messages slices csv warnings errors errorCount previews`)
+		startedAt finishedAt recipients messages delivery slices csv warnings errors errorCount previews`)
 	if diff := cmp.Diff(want, keys); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}

@@ -14,12 +14,18 @@ import (
 // Header is the first line of results.csv (SPEC 9).
 const Header = "line,contactCode,channelType,message,outcome,attempts,providerId,at,error\n"
 
+// receiptHeader follows it where a channel of the sending can tell of deliveries.
+const receiptHeader = ",delivery,deliveryAt\n"
+
 // errMarks is returned when a chunk's marks don't belong to its rows.
 var errMarks = errors.New("the store gave marks that don't match the rows")
 
 // Results writes results.csv: a line for every row and message in order of the
 // CSV's lines, refused rows among them once for each message they would have got. Outcomes
 // that aren't final yet are written by their name, so it can be called at any time.
+//
+// Where a channel can tell of deliveries there are two columns more, delivery and
+// deliveryAt: how far a message has come since it was sent, and when.
 //
 // Cells are contact data exactly as they came, quoted as RFC 4180 asks and not
 // otherwise changed: who opens the file in a spreadsheet has it read them as text.
@@ -28,7 +34,10 @@ func Results(w io.Writer, l Ledger, id campaign.ID) error {
 	if err != nil {
 		return fmt.Errorf("write results of %s: %w", id, err)
 	}
-	r := resulter{w: w, s: s, line: []byte(Header)}
+	r := resulter{w: w, l: l, s: s, line: []byte(Header)}
+	if s.Receipts {
+		r.line = append(r.line[:len(Header)-1], receiptHeader...)
+	}
 	for _, channel := range s.Channels {
 		r.messages = append(r.messages, min(len(campaign.ContentsFor(s.Contents, channel)), s.Messages))
 	}
@@ -71,6 +80,7 @@ func refusals(l Ledger, id campaign.ID) iter.Seq2[campaign.Refusal, error] {
 // resulter writes one results.csv.
 type resulter struct {
 	w        io.Writer
+	l        Ledger
 	s        *campaign.Sending
 	messages []int // how many each of s.Channels sends
 	line     []byte
@@ -120,13 +130,17 @@ func (r *resulter) appendRefused(one *campaign.Refusal, message int) {
 	if one.Column != "" {
 		reason = one.Column + ": " + reason
 	}
-	r.line = append(appendCell(b, reason), '\n')
+	r.line = r.end(appendCell(b, reason), nil)
 }
 
 func (r *resulter) chunk(rows *campaign.Rows, marks []campaign.Mark, entries []campaign.Entry) error {
 	stride := r.s.Messages
 	if len(marks) != rows.Len()*stride {
 		return fmt.Errorf("chunk at row %d: %w", rows.First, errMarks)
+	}
+	told, err := r.deliveries(rows)
+	if err != nil {
+		return err
 	}
 	for i, line := range rows.Lines {
 		if err := r.refusedBefore(line); err != nil {
@@ -138,13 +152,52 @@ func (r *resulter) chunk(rows *campaign.Rows, marks []campaign.Mark, entries []c
 		}
 		for m := range r.messages[channel] {
 			entry := find(&entries, rows.First+uint32(i), uint8(m+1))
-			r.append(line, rows.Contacts.At(i), r.s.Channels[channel], m+1, marks[i*stride+m], entry)
+			r.append(line, rows.Contacts.At(i), r.s.Channels[channel], m+1, marks[i*stride+m], entry, findDelivery(&told, line, uint8(m+1)))
 		}
 		if err := r.flush(32 << 10); err != nil {
 			return err
 		}
 	}
 	return r.flush(0)
+}
+
+// deliveries are what is known of a chunk's messages.
+func (r *resulter) deliveries(rows *campaign.Rows) ([]campaign.Delivery, error) {
+	if r.s.Told == 0 || rows.Len() == 0 {
+		return nil, nil
+	}
+	return r.l.Deliveries(r.s.ID, rows.Lines[0], rows.Lines[rows.Len()-1])
+}
+
+// findDelivery is what is known of a message, nil if that is nothing. As with find, what stands before is dropped.
+func findDelivery(told *[]campaign.Delivery, line uint32, message uint8) *campaign.Delivery {
+	for len(*told) > 0 {
+		d := &(*told)[0]
+		if d.Line > line || d.Line == line && d.Message > message {
+			return nil
+		}
+		*told = (*told)[1:]
+		if d.Line == line && d.Message == message {
+			return d
+		}
+	}
+	return nil
+}
+
+// end ends a line, with the columns of deliveries where there are such.
+func (r *resulter) end(b []byte, d *campaign.Delivery) []byte {
+	if !r.s.Receipts {
+		return append(b, '\n')
+	}
+	b = append(b, ',')
+	if d == nil {
+		return append(b, ",\n"...)
+	}
+	b = append(append(b, d.State.String()...), ',')
+	if !d.At.IsZero() {
+		b = d.At.UTC().AppendFormat(b, time.RFC3339)
+	}
+	return append(b, '\n')
 }
 
 // find is the entry of a message, nil if it has none. entries are sorted and
@@ -164,7 +217,7 @@ func find(entries *[]campaign.Entry, row uint32, message uint8) *campaign.Entry 
 	return nil
 }
 
-func (r *resulter) append(line uint32, contact []byte, channel string, message int, mark campaign.Mark, entry *campaign.Entry) {
+func (r *resulter) append(line uint32, contact []byte, channel string, message int, mark campaign.Mark, entry *campaign.Entry, told *campaign.Delivery) {
 	b := strconv.AppendUint(r.line, uint64(line), 10)
 	b = appendCell(append(b, ','), contact)
 	b = appendCell(append(b, ','), channel)
@@ -173,7 +226,7 @@ func (r *resulter) append(line uint32, contact []byte, channel string, message i
 	b = strconv.AppendInt(append(b, ','), int64(mark.Attempts()), 10)
 	b = append(b, ',')
 	if entry == nil {
-		r.line = append(b, ",,\n"...)
+		r.line = r.end(append(b, ",,"...), told)
 		return
 	}
 	b = append(appendCell(b, entry.Provider), ',')
@@ -183,20 +236,23 @@ func (r *resulter) append(line uint32, contact []byte, channel string, message i
 		b = instant(entry.At).AppendFormat(b, time.RFC3339Nano)
 	}
 	b = append(b, ',')
-	if mark.Outcome() != campaign.Sent {
-		b = appendCell(b, problem(entry))
+	switch {
+	case mark.Outcome() != campaign.Sent:
+		b = appendCell(b, problem(entry.Code, entry.Detail))
+	case told != nil && told.State == campaign.Undelivered: // it was taken, and given up later
+		b = appendCell(b, problem(told.Code, told.Detail))
 	}
-	r.line = append(b, '\n')
+	r.line = r.end(b, told)
 }
 
-func problem(e *campaign.Entry) string {
+func problem(code, detail string) string {
 	switch {
-	case e.Code == "":
-		return e.Detail
-	case e.Detail == "":
-		return e.Code
+	case code == "":
+		return detail
+	case detail == "":
+		return code
 	default:
-		return e.Code + ": " + e.Detail
+		return code + ": " + detail
 	}
 }
 

@@ -111,6 +111,24 @@ func (t texter) amounts(s *campaign.Sending, counts campaign.Counts) {
 			t.line("  %12s %-10s %s", number(n), o, meaning(o))
 		}
 	}
+	t.deliveries(s)
+}
+
+// deliveries says what became of messages after they were sent, where that is told.
+func (t texter) deliveries(s *campaign.Sending) {
+	if !s.Receipts || s.Delivery == (Delivery{}) {
+		return
+	}
+	t.line("  Of those sent, as far as the provider has told:")
+	for _, one := range []struct {
+		n          uint64
+		name, what string
+	}{{s.Delivery.Delivered, "delivered", "on the contact's device"}, {s.Delivery.Read, "read", "delivered and opened"},
+		{s.Delivery.Failed, "failed", "taken, but not delivered; results.csv says why"}} {
+		if one.n > 0 {
+			t.line("  %12s %-10s %s", number(one.n), one.name, one.what)
+		}
+	}
 }
 
 // meaning is an outcome in words.

@@ -25,6 +25,9 @@
 //	grids           application -> the slot length that slots is counted for
 //	digests         sha256 -> number and time of the acceptance that refuses another
 //	suppressions    application, channel, 0, contact -> opt-out as JSON
+//	deliveries      number, line (4), message (1) -> what the provider told of it: state, time, code, detail
+//	told            number -> messages at each state of delivery, changes so far, changes that its files show
+//	strays          sequence -> report that names no message by its key yet, as JSON
 //	audit           time (8), sequence (8) -> entry as JSON
 //	contacts        made when first used; a bucket a name, its sequence is the count:
 //	  name/seen     contact (8) -> minute (4) of the last message, rounded up

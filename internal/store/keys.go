@@ -26,6 +26,9 @@ var (
 	bucketDigests      = []byte("digests")
 	bucketSuppressions = []byte("suppressions")
 	bucketAudit        = []byte("audit")
+	bucketDeliveries   = []byte("deliveries")
+	bucketTold         = []byte("told")
+	bucketStrays       = []byte("strays")
 	bucketContacts     = []byte("contacts") // made when first used: older stores have none
 )
 

@@ -6,7 +6,11 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
+
+	"go.etcd.io/bbolt"
 
 	"campaignd/internal/campaign"
 )
@@ -23,15 +27,17 @@ type Suppression struct {
 // maxContactKey is the longest contact code that is a key itself; of a longer one it is the digest.
 const maxContactKey = 512
 
-// keySuppression is application, channel, a zero byte (a channel's name has none), contact.
+// keySuppression is application, channel, a zero byte (a channel's name has none), contact in the form of campaign.ContactKey.
 func keySuppression(application int64, channelType string, contact []byte) []byte {
-	k := binary.BigEndian.AppendUint64(make([]byte, 0, 9+len(channelType)+min(len(contact), maxContactKey)), signed(application))
+	k := binary.BigEndian.AppendUint64(make([]byte, 0, 9+len(channelType)+len(contact)), signed(application))
 	k = append(append(k, channelType...), 0)
-	if len(contact) > maxContactKey {
-		sum := sha256.Sum256(contact)
-		return append(append(k, 0), sum[:]...)
+	start := len(k)
+	k = campaign.ContactKey(k, contact)
+	if len(k)-start > maxContactKey {
+		sum := sha256.Sum256(k[start:])
+		return append(append(k[:start], 0), sum[:]...)
 	}
-	return append(k, contact...)
+	return k
 }
 
 // AddSuppressions adds opt-outs in one transaction and returns how many were new;
@@ -65,6 +71,35 @@ func (s *Store) AddSuppressions(list []Suppression) (int, error) {
 		return 0, fmt.Errorf("add opt-outs: %w", err)
 	}
 	return added, nil
+}
+
+// rekeySuppressions puts each opt-out under the key it has today. Of two that become one the first is kept.
+func rekeySuppressions(t *bbolt.Tx) error {
+	b := t.Bucket(bucketSuppressions)
+	moved := map[string][]byte{} // key until now -> value
+	err := b.ForEach(func(k, v []byte) error {
+		var one Suppression
+		if err := json.Unmarshal(v, &one); err != nil {
+			return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, err)
+		}
+		if !bytes.Equal(k, keySuppression(one.ApplicationID, one.ChannelType, []byte(one.ContactCode))) {
+			moved[string(k)] = bytes.Clone(v)
+		}
+		return nil
+	})
+	for _, k := range slices.Sorted(maps.Keys(moved)) {
+		var one Suppression
+		if err == nil {
+			err = json.Unmarshal(moved[k], &one)
+		}
+		if err == nil {
+			err = b.Delete([]byte(k))
+		}
+		if key := keySuppression(one.ApplicationID, one.ChannelType, []byte(one.ContactCode)); err == nil && b.Get(key) == nil {
+			err = b.Put(key, moved[k])
+		}
+	}
+	return err
 }
 
 // RemoveSuppression takes an opt-out back; false if there was none.

@@ -228,7 +228,7 @@ func (s *Store) version() (version uint32, err error) {
 // migrations bring a store from version i to i+1, in one transaction each. Only
 // append: a store of any earlier version is opened by today's binary.
 func migrations() []func(*bbolt.Tx) error {
-	return []func(*bbolt.Tx) error{makeBuckets}
+	return []func(*bbolt.Tx) error{makeBuckets, addDeliveries}
 }
 
 func migrate(s *Store, version uint32) error {
@@ -261,6 +261,17 @@ func makeBuckets(t *bbolt.Tx) error {
 		}
 	}
 	return newTag(t)
+}
+
+// addDeliveries brings version 1 to 2: what providers tell of messages they took, and
+// opt-outs under the one form of a contact (campaign.ContactKey).
+func addDeliveries(t *bbolt.Tx) error {
+	for _, name := range [][]byte{bucketDeliveries, bucketTold, bucketStrays} {
+		if _, err := t.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	return rekeySuppressions(t)
 }
 
 // newTag gives the store a fresh mark for the keys of sendings to come.

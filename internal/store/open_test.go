@@ -214,6 +214,12 @@ func TestOpenVersion1(t *testing.T) {
 	if out, err := s.Suppressed(1, "cloud_api", []byte("34600000009")); !out || err != nil {
 		t.Errorf("suppressed: %t, %v", out, err)
 	}
+	if out, err := s.Suppressed(1, "cloud_api", []byte("+34 600 000 009")); !out || err != nil { // version 2's form of a contact
+		t.Errorf("suppressed in another spelling: %t, %v", out, err)
+	}
+	if loaded, _, _, err := s.Load(all[2].ID); err != nil || loaded.Receipts || loaded.Told != 0 {
+		t.Errorf("%+v, %v", loaded, err)
+	}
 	refused := 0
 	if err := s.EachRefusal(all[0].ID, func(r campaign.Refusal) error { refused++; return nil }); err != nil || refused != 2 {
 		t.Errorf("%d refusals, %v", refused, err)

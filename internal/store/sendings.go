@@ -244,6 +244,11 @@ func (s *Store) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campa
 			return err
 		}
 		head = h
+		told, err := t.tally(n)
+		if err != nil {
+			return err
+		}
+		head.Delivery, head.Told, head.Receipts = told.DeliveryCounts, told.version, head.Receipts || told.version > 0
 		if list, err = t.slices(n); err != nil {
 			return err
 		}

@@ -46,6 +46,7 @@ type Store struct {
 	commits    atomic.Uint64
 	entries    atomic.Uint64
 
+	desk     desk                  // of Tell
 	commitTx func(*bbolt.Tx) error // (*bbolt.Tx).Commit; tests let it fail
 }
 

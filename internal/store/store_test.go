@@ -70,6 +70,7 @@ type draft struct {
 	at       time.Time
 	digest   string
 	dryRun   bool
+	receipts bool
 }
 
 func contents(d draft) []campaign.Content {
@@ -147,7 +148,7 @@ func begin(t failer, s *Store, d draft) *campaign.Sending {
 	if d.at.IsZero() {
 		head.ScheduledAt = time.Now().UTC()
 	}
-	head.Digest, head.DryRun = d.digest, d.dryRun
+	head.Digest, head.DryRun, head.Receipts = d.digest, d.dryRun, d.receipts
 	return head
 }
 

@@ -98,7 +98,7 @@ func (t *tx) remove(n uint64) error {
 	}
 	prefix := key8(n)
 	for _, bucket := range [][]byte{bucketSendings, bucketSlices, bucketCounts, bucketChunks, bucketMarks, bucketOutcomes,
-		bucketRefusals, bucketRetries, bucketWaiting, bucketInFlight} {
+		bucketRefusals, bucketRetries, bucketWaiting, bucketInFlight, bucketDeliveries, bucketTold} {
 		if err := t.dropPrefix(bucket, prefix); err != nil {
 			return err
 		}

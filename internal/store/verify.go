@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -193,8 +194,33 @@ func (v *verifier) marks(t *tx, n uint64, head *campaign.Sending, rec *record, b
 			return v.say("%s: outcomes of chunk %d: %v", head.ID, chunk, err)
 		}
 	}
+	if err := v.deliveries(t, n, head); err != nil {
+		return err
+	}
 	if counts != b.counts {
 		return v.say("%s: its marks add up to %v, counted are %v", head.ID, counts, b.counts)
+	}
+	return nil
+}
+
+// deliveries recounts what providers told of a sending's messages.
+func (v *verifier) deliveries(t *tx, n uint64, head *campaign.Sending) error {
+	kept, err := t.tally(n)
+	if err != nil {
+		return v.say("%s: %v", head.ID, err)
+	}
+	var counts campaign.DeliveryCounts
+	prefix := key8(n)
+	c := t.bucket(bucketDeliveries).Cursor()
+	for k, value := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, value = c.Next() {
+		d, err := decodeDelivery(k, value)
+		if err != nil {
+			return v.say("%s: %v", head.ID, err)
+		}
+		*counts.Of(d.State)++
+	}
+	if counts != kept.DeliveryCounts || kept.reported > kept.version {
+		return v.say("%s: its deliveries add up to %+v, counted are %+v", head.ID, counts, kept.DeliveryCounts)
 	}
 	return nil
 }
@@ -202,7 +228,7 @@ func (v *verifier) marks(t *tx, n uint64, head *campaign.Sending, rec *record, b
 // indexes checks that what points to sendings points to such as there are.
 func (v *verifier) indexes(t *tx) error {
 	for _, bucket := range [][]byte{bucketActive, bucketSlices, bucketCounts, bucketChunks, bucketMarks, bucketOutcomes, bucketInFlight,
-		bucketRefusals, bucketRetries, bucketWaiting} {
+		bucketRefusals, bucketRetries, bucketWaiting, bucketDeliveries, bucketTold} {
 		c := t.bucket(bucket).Cursor()
 		for k, _ := c.First(); k != nil; {
 			if len(k) < 8 {

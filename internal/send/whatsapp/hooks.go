@@ -24,7 +24,7 @@ const hookLimit = 4 << 20
 // Delivery is how far a message has come.
 type Delivery string
 
-// The deliveries, each with a rank: they come out of order, and repeated, for up to 7 days.
+// The deliveries. They come out of order, and repeated, for up to 7 days.
 const (
 	DeliverySent      Delivery = "sent"
 	DeliveryFailed    Delivery = "failed"
@@ -32,22 +32,8 @@ const (
 	DeliveryRead      Delivery = "read"
 )
 
-// Supersedes reports whether d, that came now, takes the place of old: what shows
-// that the message arrived is never taken back. old may be "".
-func (d Delivery) Supersedes(old Delivery) bool { return d.rank() > old.rank() }
-
-func (d Delivery) rank() int {
-	switch d {
-	case DeliverySent:
-		return 1
-	case DeliveryFailed:
-		return 2
-	case DeliveryDelivered:
-		return 3
-	case DeliveryRead:
-		return 4
-	}
-	return 0
+func (d Delivery) known() bool {
+	return d == DeliverySent || d == DeliveryFailed || d == DeliveryDelivered || d == DeliveryRead
 }
 
 // Status is one report on one message.

@@ -91,7 +91,7 @@ func parseHook(body []byte, numbers map[string]bool) ([]Status, []Preference, er
 
 func status(raw json.RawMessage, number string) (Status, bool) {
 	var s hookStatus
-	if json.Unmarshal(raw, &s) != nil || s.Status.rank() == 0 || s.ID == "" || len(s.ID) > maxID || len(s.Key) > maxKey {
+	if json.Unmarshal(raw, &s) != nil || !s.Status.known() || s.ID == "" || len(s.ID) > maxID || len(s.Key) > maxKey {
 		return Status{}, false
 	}
 	out := Status{PhoneNumberID: number, ProviderID: s.ID, Key: s.Key, Contact: onlyDigits(s.Recipient), Delivery: s.Status, At: instant(s.Timestamp)}

@@ -214,15 +214,3 @@ func TestVerification(t *testing.T) {
 		}
 	}
 }
-
-// TestSupersedes: what shows that a message arrived is never taken back.
-func TestSupersedes(t *testing.T) {
-	order := []Delivery{"", DeliverySent, DeliveryFailed, DeliveryDelivered, DeliveryRead}
-	for i, a := range order {
-		for k, b := range order {
-			if got := a.Supersedes(b); got != (i > k) {
-				t.Errorf("%q supersedes %q: %v", a, b, got)
-			}
-		}
-	}
-}

@@ -1,0 +1,56 @@
+package campaign
+
+import (
+	"testing"
+	"time"
+)
+
+func TestParseKey(t *testing.T) {
+	id := NewID(time.Date(2026, 3, 4, 0, 0, 0, 0, time.UTC), 7)
+	key := Key(id, "9f3c01ab", 42, 3)
+	if gotID, tag, line, n, ok := ParseKey(key); gotID != id || tag != "9f3c01ab" || line != 42 || n != 3 || !ok {
+		t.Errorf("%s is %s %s %d %d, %t", key, gotID, tag, line, n, ok)
+	}
+	for _, other := range []string{"", "x", "20260304-000007-42-3", "20260304-7-42-3-9f3c01ab", "20260304-000007-42-6-9f3c01ab", "20260304-000007-42-0-9f3c01ab",
+		"20260304-000007-042-3-9f3c01ab", "20260304-000007-42-+3-9f3c01ab", "20260304-000007-4294967296-3-9f3c01ab", "99999999-000007-42-3-9f3c01ab",
+		"20260304-000007-42-3-9f3c01ab-x"} {
+		if id, _, _, _, ok := ParseKey(other); ok || id != "" {
+			t.Errorf("%q is taken for a key", other)
+		}
+	}
+}
+
+func FuzzParseKey(f *testing.F) {
+	f.Add("20260304-000007-42-3-9f3c01ab")
+	f.Add("20260304-000007-4 2-3-9f3c01ab")
+	f.Fuzz(func(t *testing.T, key string) {
+		if id, tag, line, n, ok := ParseKey(key); ok && Key(id, tag, line, n) != key {
+			t.Errorf("%q is %s %s %d %d", key, id, tag, line, n)
+		}
+	})
+}
+
+func TestContactKey(t *testing.T) {
+	for contact, want := range map[string]string{
+		"34666777888": "34666777888", "+34 666 777 888": "34666777888", "(34) 666-777.888": "34666777888", "[34]666777888": "34666777888",
+		"Ann@Example.COM": "ann@example.com", "ann@example.com": "ann@example.com", "ÁNN@example.com": "Ánn@example.com",
+		"A-123": "A-123", "12-34": "12-34", "1234567890123456": "1234567890123456", "1234 5678 9012 3456": "1234 5678 9012 3456", "": "", "spring-3": "spring-3",
+	} {
+		if got := string(ContactKey([]byte("x"), []byte(contact))); got != "x"+want {
+			t.Errorf("%q is %q, want %q", contact, got[1:], want)
+		}
+	}
+}
+
+func TestDeliveryStates(t *testing.T) {
+	var c DeliveryCounts
+	for d := NotTold; d <= Read; d++ {
+		got, ok := ParseDelivery(d.String())
+		if got != d || ok != (d != NotTold) || (c.Of(d) != nil) != ok {
+			t.Errorf("%d: %q gives %d, %t", d, d, got, ok)
+		}
+	}
+	if _, ok := ParseDelivery("sent"); ok || DeliveryState(9).String() != "delivery(9)" {
+		t.Error("what is no state has a name")
+	}
+}

@@ -1,0 +1,245 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/send"
+	"campaignd/internal/send/whatsapp"
+	"campaignd/internal/send/whatsapp/graphfake"
+	"campaignd/internal/store"
+)
+
+const metaNumber = "106540352242922"
+
+// tracked is an application whose channel can tell of deliveries. Housekeeping comes every hour.
+func tracked(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"token": "t", "secret": "app-secret", "verify": "verify-me"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return "\n[[applications]]\nid = 1\n[applications.channels.push]\ndriver = \"whatsapp\"\nphone_number_id = \"" + metaNumber + "\"\ntoken_file = \"" + dir +
+		"/token\"\napp_secret_file = \"" + dir + "/secret\"\nverify_token_file = \"" + dir + "/verify\"\n"
+}
+
+// tell calls the webhook and gives the status of its answer.
+func (w *world) tell(body []byte, signature string) int {
+	w.t.Helper()
+	r := httptest.NewRequest(http.MethodPost, whatsapp.HookPath, bytes.NewReader(body))
+	if signature != "" {
+		r.Header.Set("X-Hub-Signature-256", signature)
+	}
+	rec := httptest.NewRecorder()
+	w.running.hooks.ServeHTTP(rec, r)
+	return rec.Code
+}
+
+// told is tell, well signed, of statuses; it must be taken.
+func (w *world) told(statuses ...graphfake.Status) {
+	w.t.Helper()
+	body := graphfake.Notification(metaNumber, statuses...)
+	if code := w.tell(body, graphfake.Sign("app-secret", body)); code != http.StatusOK {
+		w.t.Fatalf("the webhook answers %d", code)
+	}
+}
+
+// results are the lines of the drop's results.csv.
+func (w *world) results(name string) []string {
+	w.t.Helper()
+	data, err := os.ReadFile(filepath.Join(w.folder(name), "results.csv"))
+	w.check(err)
+	return strings.Split(strings.TrimSpace(string(data)), "\n")
+}
+
+func (w *world) delivery(name string) campaign.DeliveryCounts {
+	w.t.Helper()
+	details, err := w.running.Sending(context.Background(), w.id(name))
+	w.check(err)
+	if details.Delivery == nil {
+		w.t.Fatalf("%s has no deliveries", name)
+	}
+	return *details.Delivery
+}
+
+// TestDeliveries: what Meta tells of messages, with their keys or only their ids, in any order and
+// repeated, while the sending sends and after it, is in show at once and in the files at its end or the
+// next housekeeping.
+func TestDeliveries(t *testing.T) {
+	story(t, at(9, 0), tracked(t)+"rate = 1\n", func(t *testing.T, w *world) {
+		w.top = "housekeeping = \"0 * * * *\""
+		w.answer = func(m *send.Message) send.Result {
+			return send.Result{Verdict: send.VerdictSent, ProviderID: "wamid." + m.ContactCode}
+		}
+		w.up()
+		w.drop("spring", 20)
+		for len(w.all()) < 3 {
+			w.pass(time.Second)
+		}
+		sent := w.all()
+		status := func(i int, what string) graphfake.Status {
+			return graphfake.Status{ID: "wamid." + sent[i].contact, Status: what, At: at(9, 1).Add(time.Duration(i) * time.Second), Recipient: "34600000000", Key: sent[i].key}
+		}
+		w.told(status(0, "sent"), status(0, "read"), status(0, "delivered"))
+		w.told(status(1, "delivered"))
+		w.told(status(1, "delivered"))
+		if diff := cmp.Diff(campaign.DeliveryCounts{Delivered: 1, Read: 1}, w.delivery("spring")); diff != "" {
+			t.Error(diff)
+		}
+		w.pass(10 * time.Second)
+		if got := w.report("spring"); got.State != campaign.StateSending || got.Delivery == nil || got.Delivery.Read != 1 {
+			t.Errorf("status.json: %+v", got)
+		}
+		w.until(at(9, 5))
+		sent = w.all()
+		if got := w.report("spring"); got.State != campaign.StateCompleted || *got.Delivery != (campaign.DeliveryCounts{Delivered: 1, Read: 1}) {
+			t.Errorf("report.json: %+v", got)
+		}
+		if late, err := w.running.store.Late(); err != nil || len(late) != 0 {
+			t.Errorf("late: %v, %v", late, err)
+		}
+
+		// Late ones: failed with its key, delivered by its id alone, and such as are not ours.
+		failed := status(2, "failed")
+		failed.Code = 131026
+		byID := status(3, "delivered")
+		byID.Key = ""
+		foreign, other := byID, status(4, "read")
+		foreign.ID, other.Key = "wamid.of-a-chat", strings.Replace(other.Key, sent[4].key[len(sent[4].key)-8:], "00000000", 1)
+		w.told(failed, byID, foreign, other)
+		w.pass(5 * time.Second)
+		want := campaign.DeliveryCounts{Delivered: 2, Read: 1, Failed: 1}
+		if diff := cmp.Diff(want, w.delivery("spring")); diff != "" {
+			t.Error(diff)
+		}
+		w.pass(3 * time.Minute)
+		if _, left, err := w.running.store.PlaceStrays(w.now()); left != 0 || err != nil {
+			t.Errorf("%d strays are left, %v", left, err)
+		}
+		if got := w.report("spring"); *got.Delivery != (campaign.DeliveryCounts{Delivered: 1, Read: 1}) {
+			t.Errorf("before housekeeping: %+v", got.Delivery)
+		}
+		w.down() // what was told is kept over a restart
+		w.up()
+		w.until(at(10, 2))
+		if got := w.report("spring"); *got.Delivery != want {
+			t.Errorf("after housekeeping: %+v", got.Delivery)
+		}
+		lines := w.results("spring")
+		if lines[0] != "line,contactCode,channelType,message,outcome,attempts,providerId,at,error,delivery,deliveryAt" {
+			t.Errorf("header %s", lines[0])
+		}
+		for i, ending := range []string{",,read,2026-03-04T09:01:00Z", ",,delivered,2026-03-04T09:01:01Z", ",failed,2026-03-04T09:01:02Z", ",,delivered,2026-03-04T09:01:03Z", ",,,"} {
+			if !strings.Contains(lines[i+1], ",sent,1,wamid.") || !strings.HasSuffix(lines[i+1], ending) {
+				t.Errorf("line %d: %s, want …%s", i+1, lines[i+1], ending)
+			}
+		}
+		if !strings.Contains(lines[3], "131026") || !strings.Contains(w.text("spring"), "taken, but not delivered") {
+			t.Errorf("%s\n%s", lines[3], w.text("spring"))
+		}
+		if wrong := w.running.store.Verify(true); len(wrong) > 0 {
+			t.Error(wrong)
+		}
+	})
+}
+
+// TestOptOutsOfWebhooks: a contact that stops marketing, or has told Meta so when a message came, is
+// not sent to again, however its number is written.
+func TestOptOutsOfWebhooks(t *testing.T) {
+	story(t, at(9, 0), tracked(t), func(t *testing.T, w *world) {
+		w.up()
+		w.take("spring", 3)
+		w.until(at(9, 5))
+		stopped := graphfake.Status{ID: "wamid.1", Status: "failed", At: w.now(), Recipient: "34666000111", Key: w.all()[1].key, Code: 131050}
+		w.told(stopped)
+		for _, word := range []string{"resume", "stop"} {
+			body := graphfake.OptOut(metaNumber, "34666000222", word, w.now())
+			if code := w.tell(body, graphfake.Sign("app-secret", body)); code != http.StatusOK {
+				t.Errorf("%s: %d", word, code)
+			}
+		}
+		w.write("in/again.csv", "code,name\nspring-0,Ada\nspring-1,Ada\n+34 666 000 111,Ada\n(34) 666-000-222,Ada\n34666000333,Ada\n")
+		w.write("in/again.layout.json", `{"contact": {"contactCode": "{{code}}", "channelType": "push"}, "customFields": {"name": "{{name}}"}}`)
+		w.write("in/again.schedule.json", `{}`)
+		w.until(at(9, 10))
+		if got := w.report("again"); got.Messages.Sent != 2 || got.Messages.Suppressed != 3 {
+			t.Errorf("%+v", got.Messages)
+		}
+		var sources []string
+		w.check(w.running.store.EachSuppression(1, func(s store.Suppression) error {
+			sources = append(sources, s.ChannelType+" "+s.Source)
+			return nil
+		}))
+		if diff := cmp.Diff([]string{"push webhook", "push webhook", "push webhook"}, sources); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// TestHooksAtTheDoor: nothing is taken without a good signature; Meta's question is answered.
+func TestHooksAtTheDoor(t *testing.T) {
+	story(t, at(9, 0), tracked(t), func(t *testing.T, w *world) {
+		w.up()
+		body := graphfake.Notification(metaNumber, graphfake.Status{ID: "x", Status: "read", At: w.now(), Recipient: "34666000111"})
+		for signature, want := range map[string]int{"": 401, graphfake.Sign("other", body): 401, "sha256=00": 401, graphfake.Sign("app-secret", body): 200} {
+			if got := w.tell(body, signature); got != want {
+				t.Errorf("%q: %d, want %d", signature, got, want)
+			}
+		}
+		long := bytes.Repeat([]byte(" "), 5<<20)
+		if got := w.tell(long, graphfake.Sign("app-secret", long)); got != http.StatusRequestEntityTooLarge {
+			t.Errorf("5 MB: %d", got)
+		}
+		get := func(token string) (int, string) {
+			rec := httptest.NewRecorder()
+			w.running.hooks.ServeHTTP(rec, httptest.NewRequest(http.MethodGet,
+				whatsapp.HookPath+"?hub.mode=subscribe&hub.challenge=4711&hub.verify_token="+token, nil))
+			return rec.Code, rec.Body.String()
+		}
+		if code, text := get("verify-me"); code != 200 || text != "4711" {
+			t.Errorf("%d %s", code, text)
+		}
+		if code, text := get("guess"); code != 403 || strings.Contains(text, "4711") {
+			t.Errorf("%d %s", code, text)
+		}
+
+		// A reload without webhooks takes no more of them.
+		w.write("campaignd.toml", strings.ReplaceAll(readAll(t, filepath.Join(w.dir, "campaignd.toml")), "app_secret_file", "#"))
+		w.write("campaignd.toml", strings.ReplaceAll(readAll(t, filepath.Join(w.dir, "campaignd.toml")), "verify_token_file", "#"))
+		w.check(w.running.Reload(context.Background(), "test"))
+		if got := w.tell(body, graphfake.Sign("app-secret", body)); got != http.StatusNotFound {
+			t.Errorf("after the reload: %d", got)
+		}
+	})
+}
+
+func readAll(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// TestHooksNeedTheirSecrets: a secret that can't be read is said at start.
+func TestHooksNeedTheirSecrets(t *testing.T) {
+	c := place(t, "[applications.channels.push]\ndriver = \"whatsapp\"\nphone_number_id = \"1\"\ntoken_file = \"env:T\"\napp_secret_file = \"env:NONE\"\nverify_token_file = \"env:T\"\n")
+	_, err := Open(Options{Config: c, Log: slog.New(slog.DiscardHandler), Getenv: func(name string) string { return map[string]string{"T": "t"}[name] }})
+	if err == nil || !strings.Contains(err.Error(), "application 1, channel push: webhooks") || !strings.Contains(err.Error(), "NONE") {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,49 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/report"
+)
+
+// ReportLate writes the files of ended sendings anew of whose deliveries more was told since. Each file
+// is replaced whole. Where a folder was taken away, nothing is written.
+func (in *Intake) ReportLate(ctx context.Context) error {
+	late, err := in.store.Late()
+	for _, id := range late {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		// One that fails doesn't keep the others from being written.
+		err = errors.Join(err, in.reportLate(id))
+	}
+	return err
+}
+
+func (in *Intake) reportLate(id campaign.ID) error {
+	unlock := in.folders.lock(id)
+	defer unlock()
+	s, _, _, err := in.store.Load(id)
+	if err != nil {
+		return err
+	}
+	if !s.Filed {
+		return nil // reopened: its end writes them
+	}
+	dir := finalFolder(s)
+	switch _, err := os.Lstat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	default:
+		if err := report.Write(dir, in.store, id); err != nil {
+			return err
+		}
+		in.log.Info("files show what was told since", "sending", id, "folder", dir)
+	}
+	return in.store.Reported(id, s.Told)
+}

@@ -1,0 +1,330 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// What providers tell of messages after they took them comes in the order of no one: late, twice, before
+// the result itself is in the books. It is kept apart from the marks, by line and message, and
+// takes part in no balance: a message that was sent stays sent, whatever becomes of it.
+
+// Report is what a provider told of one message.
+type Report struct {
+	Applications []int64 // those that send by the account that told
+	Key          string  // the message's key, "" if the provider left it out
+	Provider     string  // its id for the message
+	State        campaign.DeliveryState
+	At           time.Time
+	Code, Detail string
+}
+
+// Told says what became of reports.
+type Told struct {
+	Application int64 // 0: of no message that is known, or not yet
+	State       campaign.DeliveryState
+}
+
+// desk makes one transaction of the reports that come while another is being synced.
+type desk struct {
+	turn sync.Mutex // held by who writes
+
+	mu      sync.Mutex // guards waiting
+	waiting []*reports
+}
+
+type reports struct {
+	list []Report
+	told []Told
+	err  error
+	done bool // guarded by desk.turn
+}
+
+// Tell enters reports, durably, and returns what was new to the books. Those that name no message of
+// this store by its key are kept as strays until PlaceStrays has looked for them by the provider's id.
+func (s *Store) Tell(list []Report) ([]Told, error) {
+	own := &reports{list: list}
+	s.desk.mu.Lock()
+	s.desk.waiting = append(s.desk.waiting, own)
+	s.desk.mu.Unlock()
+	s.desk.turn.Lock()
+	defer s.desk.turn.Unlock()
+	if own.done {
+		return own.told, own.err
+	}
+	s.desk.mu.Lock()
+	batch := s.desk.waiting
+	s.desk.waiting = nil
+	s.desk.mu.Unlock()
+	err := s.update(func(t *tx) error {
+		b := briefs{t: t, known: map[uint64]*brief{}}
+		for _, r := range batch {
+			r.told = r.told[:0]
+			for i := range r.list {
+				told, err := b.enter(&r.list[i])
+				if err != nil {
+					return err
+				}
+				r.told = append(r.told, told...)
+			}
+		}
+		return b.close()
+	})
+	for _, r := range batch {
+		r.done = true
+		if err != nil {
+			r.told, r.err = nil, fmt.Errorf("enter reports of deliveries: %w", err)
+		}
+	}
+	return own.told, own.err
+}
+
+// brief is what reports of one sending's messages are entered with.
+type brief struct {
+	id          campaign.ID
+	tag         string
+	application int64
+	messages    int
+	tally       tally
+	changed     bool
+}
+
+// briefs are the sendings that a transaction's reports are about.
+type briefs struct {
+	t     *tx
+	known map[uint64]*brief
+}
+
+// of is the brief of a sending, nil if there is none.
+func (b *briefs) of(id campaign.ID) (*brief, error) {
+	n := id.Number()
+	if one, ok := b.known[n]; ok {
+		if one != nil && one.id != id {
+			return nil, nil
+		}
+		return one, nil
+	}
+	head, err := b.t.header(n)
+	if errors.Is(err, ErrNotFound) {
+		b.known[n] = nil
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	one := &brief{id: head.ID, tag: head.Tag, application: head.ApplicationID, messages: head.Messages}
+	if one.tally, err = b.t.tally(n); err != nil {
+		return nil, err
+	}
+	b.known[n] = one
+	if head.ID != id {
+		return nil, nil
+	}
+	return one, nil
+}
+
+// enter enters one report and returns what was new.
+func (b *briefs) enter(r *Report) ([]Told, error) {
+	if r.State == campaign.NotTold {
+		return nil, nil
+	}
+	id, tag, line, n, ok := campaign.ParseKey(r.Key)
+	if !ok {
+		if r.Provider == "" {
+			return nil, nil
+		}
+		return []Told{{State: r.State}}, b.t.putStray(r)
+	}
+	one, err := b.of(id)
+	if err != nil || one == nil || one.tag != tag || n > one.messages || !slices.Contains(r.Applications, one.application) {
+		return nil, err
+	}
+	isNew, err := b.put(id.Number(), one, campaign.Delivery{Line: line, Message: uint8(n), State: r.State, At: r.At, Code: r.Code, Detail: r.Detail})
+	if err != nil || !isNew {
+		return nil, err
+	}
+	return []Told{{Application: one.application, State: r.State}}, nil
+}
+
+// put keeps a delivery if it takes the place of what is known.
+func (b *briefs) put(n uint64, one *brief, d campaign.Delivery) (bool, error) {
+	key := keyDelivery(n, d.Line, d.Message)
+	bucket := b.t.bucket(bucketDeliveries)
+	if value := bucket.Get(key); value != nil {
+		before, err := decodeDelivery(key, value)
+		if err != nil {
+			return false, err
+		}
+		if before.State >= d.State {
+			return false, nil
+		}
+		if count := one.tally.Of(before.State); count != nil && *count > 0 {
+			*count--
+		}
+	}
+	if count := one.tally.Of(d.State); count != nil {
+		*count++
+	}
+	one.tally.version++
+	one.changed = true
+	return true, bucket.Put(key, encodeDelivery(&d))
+}
+
+func (b *briefs) close() error {
+	for n, one := range b.known {
+		if one == nil || !one.changed {
+			continue
+		}
+		if err := b.t.bucket(bucketTold).Put(key8(n), one.tally.encode()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tally is what is known of a sending's deliveries as a whole.
+type tally struct {
+	campaign.DeliveryCounts
+	version  uint64 // grows with every change
+	reported uint64 // the version that the files in its folder show
+}
+
+func (c *tally) encode() []byte {
+	var b []byte
+	for _, n := range []uint64{c.Delivered, c.Read, c.Failed, c.version, c.reported} {
+		b = binary.AppendUvarint(b, n)
+	}
+	return b
+}
+
+func decodeTally(value []byte) (tally, error) {
+	r := reader{b: value}
+	c := tally{DeliveryCounts: campaign.DeliveryCounts{Delivered: r.uvarint(), Read: r.uvarint(), Failed: r.uvarint()}}
+	c.version, c.reported = r.uvarint(), r.uvarint()
+	return c, r.done("counts of deliveries")
+}
+
+func (t *tx) tally(n uint64) (tally, error) {
+	value := t.bucket(bucketTold).Get(key8(n))
+	if value == nil {
+		return tally{}, nil
+	}
+	return decodeTally(value)
+}
+
+// keyDelivery is a sending's number, a line of its CSV and the message's number.
+func keyDelivery(number uint64, line uint32, message uint8) []byte {
+	k := binary.BigEndian.AppendUint64(make([]byte, 0, 13), number)
+	k = binary.BigEndian.AppendUint32(k, line)
+	return append(k, message)
+}
+
+func encodeDelivery(d *campaign.Delivery) []byte {
+	seconds := int64(0)
+	if !d.At.IsZero() {
+		seconds = d.At.Unix()
+	}
+	b := binary.AppendVarint([]byte{byte(d.State)}, seconds)
+	if d.Code != "" || d.Detail != "" {
+		b = appendText(appendText(b, d.Code), d.Detail)
+	}
+	return b
+}
+
+func decodeDelivery(key, value []byte) (campaign.Delivery, error) {
+	r := reader{b: value}
+	d := campaign.Delivery{State: campaign.DeliveryState(r.byte())}
+	if seconds := r.varint(); seconds != 0 {
+		d.At = time.Unix(seconds, 0).UTC()
+	}
+	if len(r.b) > 0 {
+		d.Code, d.Detail = r.text(), r.text()
+	}
+	if len(key) != 13 || d.State == campaign.NotTold || d.State > campaign.Read {
+		r.fail()
+	} else {
+		d.Line, d.Message = binary.BigEndian.Uint32(key[8:]), key[12]
+	}
+	return d, r.done("delivery")
+}
+
+// Deliveries are what is known of a sending's messages whose lines are from first to last, in order of line and message.
+func (s *Store) Deliveries(id campaign.ID, first, last uint32) ([]campaign.Delivery, error) {
+	n, err := number(id)
+	if err != nil {
+		return nil, err
+	}
+	var list []campaign.Delivery
+	err = s.view(func(t *tx) error {
+		list = list[:0]
+		prefix := key8(n)
+		c := t.bucket(bucketDeliveries).Cursor()
+		for k, v := c.Seek(keyDelivery(n, first, 0)); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+			d, err := decodeDelivery(k, v)
+			if err != nil {
+				return err
+			}
+			if d.Line > last {
+				break
+			}
+			list = append(list, d)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read deliveries of %s: %w", id, err)
+	}
+	return list, nil
+}
+
+// Late are the sendings whose files in done/ or failed/ show less of their deliveries than is known.
+func (s *Store) Late() ([]campaign.ID, error) {
+	var late []campaign.ID
+	err := s.view(func(t *tx) error {
+		late = late[:0]
+		return t.bucket(bucketTold).ForEach(func(k, v []byte) error {
+			c, err := decodeTally(v)
+			if err != nil || c.version == c.reported {
+				return err
+			}
+			head, err := t.header(binary.BigEndian.Uint64(k))
+			if errors.Is(err, ErrNotFound) {
+				return nil // being removed
+			}
+			if err == nil && head.Filed {
+				late = append(late, head.ID)
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for late deliveries: %w", err)
+	}
+	return late, nil
+}
+
+// Reported notes that the files of a sending show its deliveries up to a version, its Told at the time.
+func (s *Store) Reported(id campaign.ID, version uint64) error {
+	if version == 0 {
+		return nil
+	}
+	n, err := number(id)
+	if err != nil {
+		return err
+	}
+	return s.update(func(t *tx) error {
+		c, err := t.tally(n)
+		if err != nil || c.version == 0 || c.reported >= version {
+			return err
+		}
+		c.reported = min(version, c.version)
+		return t.bucket(bucketTold).Put(key8(n), c.encode())
+	})
+}

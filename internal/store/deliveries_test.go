@@ -1,0 +1,252 @@
+package store
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/campaign"
+)
+
+// receipts is a sending of ten recipients whose messages were sent, with the ids wamid.0 to wamid.9.
+func receipts(t *testing.T, s *Store) *campaign.Sending {
+	t.Helper()
+	head := accept(t, s, draft{rows: 10, receipts: true}, nil)
+	for i := range 10 {
+		commit(t, s, entry(head.ID, i, 1, campaign.InFlight, 1))
+		e := entry(head.ID, i, 1, campaign.Sent, 1)
+		e.Provider = fmt.Sprint("wamid.", i)
+		commit(t, s, e)
+	}
+	return head
+}
+
+func reportOf(head *campaign.Sending, line uint32, state campaign.DeliveryState, at int64) Report {
+	return Report{Applications: []int64{head.ApplicationID}, Key: campaign.Key(head.ID, head.Tag, line, 1), State: state, At: time.Unix(at, 0).UTC()}
+}
+
+// TestDeliveriesAnyOrder: what came furthest stands, whatever the order, and the counts are of what stands.
+func TestDeliveriesAnyOrder(t *testing.T) {
+	s := openTest(t)
+	head := receipts(t, s)
+	const d, r, f = campaign.Delivered, campaign.Read, campaign.Undelivered
+	for line, order := range map[uint32][]campaign.DeliveryState{2: {d, r}, 3: {r, d}, 4: {d, d}, 5: {f, d}, 6: {r, f, d, r}, 7: {f, f}, 8: {campaign.NotTold}} {
+		for i, state := range order {
+			if _, err := s.Tell([]Report{reportOf(head, line, state, int64(100*line)+int64(i))}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	wrong := []Report{reportOf(head, 9, r, 1), reportOf(head, 9, r, 1), reportOf(head, 9, r, 1), reportOf(head, 9, r, 1)}
+	wrong[0].Applications = []int64{99}
+	wrong[1].Key = campaign.Key(head.ID, "00000000", 9, 1)
+	wrong[2].Key = campaign.Key(head.ID, head.Tag, 9, 5)
+	wrong[3].Key = campaign.Key(campaign.NewID(time.Now(), 999), head.Tag, 9, 1)
+	if told, err := s.Tell(wrong); len(told) != 0 || err != nil {
+		t.Errorf("told %v, %v", told, err)
+	}
+	s.Close()
+	s = openAt(t, s.path)
+	loaded, _, _, err := s.Load(head.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(campaign.DeliveryCounts{Delivered: 2, Read: 3, Failed: 1}, loaded.Delivery); diff != "" {
+		t.Error(diff)
+	}
+	got, err := s.Deliveries(head.ID, 3, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []campaign.Delivery{}
+	for line, one := range []campaign.Delivery{3: {State: r, At: time.Unix(300, 0)}, 4: {State: d, At: time.Unix(400, 0)}, 5: {State: d, At: time.Unix(501, 0)},
+		6: {State: r, At: time.Unix(600, 0)}, 7: {State: f, At: time.Unix(700, 0)}} {
+		if one.Line, one.Message, one.At = uint32(line), 1, one.At.UTC(); line >= 3 {
+			want = append(want, one)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	verify(t, s)
+}
+
+// TestStrays: by the provider's id, before the result is in the books and after; what is of no message is forgotten.
+func TestStrays(t *testing.T) {
+	s := openTest(t)
+	head := receipts(t, s)
+	stray := func(provider string) Report {
+		return Report{Applications: []int64{head.ApplicationID}, Provider: provider, State: campaign.Read, At: time.Unix(50, 0), Code: "c", Detail: "d"}
+	}
+	other := stray("wamid.4")
+	other.Applications = []int64{99}
+	told, err := s.Tell([]Report{stray("wamid.3"), stray("wamid.10"), stray(""), other})
+	if err != nil || len(told) != 3 || told[0].Application != 0 {
+		t.Errorf("told %v, %v", told, err)
+	}
+	told, left, err := s.PlaceStrays(time.Unix(0, 0))
+	if err != nil || left != 2 || len(told) != 1 || told[0].Application != head.ApplicationID {
+		t.Errorf("placed %v, left %d, %v", told, left, err)
+	}
+	got, err := s.Deliveries(head.ID, 0, 100)
+	want := []campaign.Delivery{{Line: 5, Message: 1, State: campaign.Read, At: time.Unix(50, 0).UTC(), Code: "c", Detail: "d"}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+	if told, left, err = s.PlaceStrays(now().Add(time.Second)); err != nil || left != 0 || len(told) != 0 {
+		t.Errorf("placed %v, left %d, %v", told, left, err)
+	}
+	if contact, err := s.ContactOf(campaign.Key(head.ID, head.Tag, 5, 1)); contact != "34600000003" || err != nil {
+		t.Errorf("contact %q, %v", contact, err)
+	}
+	for _, key := range []string{"", "x", campaign.Key(head.ID, "00000000", 5, 1), campaign.Key(head.ID, head.Tag, 999, 1), campaign.Key(campaign.NewID(time.Now(), 999), head.Tag, 5, 1)} {
+		if contact, err := s.ContactOf(key); contact != "" || err != nil {
+			t.Errorf("%q: contact %q, %v", key, contact, err)
+		}
+	}
+	verify(t, s)
+}
+
+// TestTellTogether: many at once, each told what was new of its own.
+func TestTellTogether(t *testing.T) {
+	s := openTest(t)
+	head := receipts(t, s)
+	var wait sync.WaitGroup
+	for line := range uint32(10) {
+		for _, state := range []campaign.DeliveryState{campaign.Delivered, campaign.Read} {
+			wait.Go(func() {
+				if _, err := s.Tell([]Report{reportOf(head, line+2, state, 1)}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	wait.Wait()
+	loaded, _, _, err := s.Load(head.ID)
+	if loaded.Delivery != (campaign.DeliveryCounts{Read: 10}) || loaded.Told < 10 || err != nil {
+		t.Errorf("%+v, %d changes, %v", loaded.Delivery, loaded.Told, err)
+	}
+	verify(t, s)
+}
+
+// TestLate: what was told after the files were written is found until they are written again, and
+// goes with its sending.
+func TestLate(t *testing.T) {
+	s := openTest(t)
+	head := receipts(t, s)
+	tell := func(line uint32) uint64 {
+		t.Helper()
+		if _, err := s.Tell([]Report{reportOf(head, line, campaign.Read, 1)}); err != nil {
+			t.Fatal(err)
+		}
+		loaded, _, _, err := s.Load(head.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return loaded.Told
+	}
+	late := func(want int) {
+		t.Helper()
+		if got, err := s.Late(); len(got) != want || err != nil {
+			t.Errorf("late: %v, %v", got, err)
+		}
+	}
+	first := tell(2)
+	late(0) // its folder isn't in done/ yet
+	if done, err := s.Finish(head.ID); !done || err != nil {
+		t.Fatal(done, err)
+	}
+	if err := s.Filed(head.ID); err != nil {
+		t.Fatal(err)
+	}
+	late(1)
+	second := tell(3)
+	for version, want := range map[uint64]int{first: 1, second: 0} {
+		if err := s.Reported(head.ID, version); err != nil {
+			t.Fatal(err)
+		}
+		if version == second {
+			late(want)
+		}
+	}
+	if err := s.Reported(head.ID, first); err != nil { // an older one changes nothing
+		t.Fatal(err)
+	}
+	late(0)
+	tell(4)
+	late(1)
+	if n, err := s.Prune(now().Add(time.Hour), 10); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	late(0)
+	if got, err := s.Deliveries(head.ID, 0, 100); len(got) != 0 || err != nil {
+		t.Errorf("left %v, %v", got, err)
+	}
+	verify(t, s)
+}
+
+// TestOptOutsKnowContacts: one is found however its number or address is written.
+func TestOptOutsKnowContacts(t *testing.T) {
+	s := openTest(t)
+	list := []Suppression{{ApplicationID: 1, ContactCode: "+34 666 777 888"}, {ApplicationID: 1, ChannelType: "mail", ContactCode: "Ann@Example.com"},
+		{ApplicationID: 1, ContactCode: "34666777888"}}
+	if n, err := s.AddSuppressions(list); n != 2 || err != nil {
+		t.Errorf("added %d, %v", n, err)
+	}
+	for contact, want := range map[string]bool{"34666777888": true, "(34) 666-777-888": true, "ann@example.com": true, "34666777889": false} {
+		if got, err := s.Suppressed(1, "mail", []byte(contact)); got != want || err != nil {
+			t.Errorf("%q: %t, %v", contact, got, err)
+		}
+	}
+	if found, err := s.RemoveSuppression(1, "", "34-666-777-888"); !found || err != nil {
+		t.Errorf("remove: %t, %v", found, err)
+	}
+}
+
+func FuzzDecodeDelivery(f *testing.F) {
+	d := campaign.Delivery{Line: 7, Message: 1, State: campaign.Undelivered, At: time.Unix(50, 0).UTC(), Code: "131026", Detail: "no"}
+	f.Add(encodeDelivery(&d))
+	f.Add([]byte{3, 0})
+	f.Fuzz(func(t *testing.T, value []byte) {
+		got, err := decodeDelivery(keyDelivery(1, 7, 1), value)
+		if err != nil {
+			return
+		}
+		again, err := decodeDelivery(keyDelivery(1, 7, 1), encodeDelivery(&got))
+		if diff := cmp.Diff(got, again); diff != "" || err != nil {
+			t.Error(diff, err)
+		}
+	})
+}
+
+// TestMigrationRekeysOptOuts: those that version 1 kept as they were written are found in every spelling afterwards.
+func TestMigrationRekeysOptOuts(t *testing.T) {
+	s := openTest(t)
+	err := s.update(func(t *tx) error {
+		b := t.Bucket(bucketSuppressions)
+		for _, contact := range []string{"+34 666 777 888", "34666777888", "A@example.com", "code-7"} {
+			key := append(append(key8(signed(1)), 0), contact...)
+			if err := b.Put(key, []byte(`{"applicationId":1,"contactCode":"`+contact+`","source":"old"}`)); err != nil {
+				return err
+			}
+		}
+		return rekeySuppressions(t.Tx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s = openAt(t, s.path)
+	n := 0
+	if err := s.EachSuppression(1, func(Suppression) error { n++; return nil }); n != 3 || err != nil {
+		t.Errorf("%d opt-outs, %v", n, err)
+	}
+	for _, contact := range []string{"34 666 777 888", "a@EXAMPLE.com", "code-7"} {
+		if out, err := s.Suppressed(1, "x", []byte(contact)); !out || err != nil {
+			t.Errorf("%q: %t, %v", contact, out, err)
+		}
+	}
+}
