@@ -2,6 +2,7 @@ package null
 
 import (
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -14,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestConformance(t *testing.T) {
 	var last *Channel
 	sendtest.Run(t, sendtest.Driver{
-		New: func(*testing.T, string) send.Channel {
+		New: func(*testing.T, string, time.Duration) send.Channel {
 			last = New(1024)
 			return last
 		},

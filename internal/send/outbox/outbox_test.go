@@ -45,7 +45,7 @@ func lines(t *testing.T, path string) []send.Message {
 func TestConformance(t *testing.T) {
 	path := ""
 	sendtest.Run(t, sendtest.Driver{
-		New: func(t *testing.T, _ string) send.Channel {
+		New: func(t *testing.T, _ string, _ time.Duration) send.Channel {
 			path = filepath.Join(t.TempDir(), "outbox.jsonl")
 			return New(path)
 		},

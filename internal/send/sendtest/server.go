@@ -214,7 +214,11 @@ func (s *server) respond(c net.Conn, in *bufio.Reader) bool {
 // one runs one case.
 func (d Driver) one(t *testing.T, what Case, want Want) {
 	s := newServer(t, what, d.Reply)
-	c := d.New(t, s.URL())
+	timeout := patience
+	if what == SlowServer {
+		timeout = time.Second
+	}
+	c := d.New(t, s.URL(), timeout)
 	defer closed(t, c)
 	m := d.message(t, c, 1)
 	if what == TooLarge {

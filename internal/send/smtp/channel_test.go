@@ -23,9 +23,9 @@ func TestConformance(t *testing.T) {
 	box := newLetterbox(t, func(b *letterbox) { b.keep = false })
 	retry := sendtest.Want{Verdict: send.VerdictRetry}
 	sendtest.Run(t, sendtest.Driver{
-		New: func(t *testing.T, address string) send.Channel {
+		New: func(t *testing.T, address string, timeout time.Duration) send.Channel {
 			o := options(box.port)
-			o.Concurrency, o.Timeout = 8, 10*time.Second
+			o.Concurrency, o.Timeout = 8, timeout
 			if strings.Contains(t.Name(), "refused") || strings.Contains(t.Name(), "reset") {
 				u, err := url.Parse(address)
 				if err != nil {

@@ -34,8 +34,8 @@ func TestConformance(t *testing.T) {
 		return sendtest.Want{Verdict: send.VerdictRetry, SlowDown: true, RetryAfter: after, Code: "429"}
 	}
 	sendtest.Run(t, sendtest.Driver{
-		New: func(t *testing.T, server string) send.Channel {
-			c, err := New(Options{URL: server, Secret: secret, Timeout: time.Second, Concurrency: 64})
+		New: func(t *testing.T, server string, timeout time.Duration) send.Channel {
+			c, err := New(Options{URL: server, Secret: secret, Timeout: timeout, Concurrency: 64})
 			if err != nil {
 				t.Fatal(err)
 			}

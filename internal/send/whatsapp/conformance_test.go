@@ -35,8 +35,8 @@ func TestConformance(t *testing.T) {
 		return sendtest.Want{Verdict: send.VerdictRetry, SlowDown: true, RetryAfter: after, Code: "HTTP 429"}
 	}
 	sendtest.Run(t, sendtest.Driver{
-		New: func(t *testing.T, server string) send.Channel {
-			c, err := New(Options{BaseURL: server, PhoneNumberID: phoneID, Token: token, Timeout: time.Second, Concurrency: 64})
+		New: func(t *testing.T, server string, timeout time.Duration) send.Channel {
+			c, err := New(Options{BaseURL: server, PhoneNumberID: phoneID, Token: token, Timeout: timeout, Concurrency: 64})
 			if err != nil {
 				t.Fatal(err)
 			}
