@@ -44,7 +44,7 @@ type lane struct {
 	turn     int     // index of the feed that was picked from last
 	carry    int     // what that one's turn still holds, cut short by the end of the group
 	group    group
-	queued   []*parcel        // recorded attempts that wait for their tokens
+	queued   []*parcel        // recorded attempts that wait for their time or their tokens, by time
 	results  []*parcel        // with results that are decided, but not in the books
 	outcomes []campaign.Entry // of those
 	door     door
@@ -54,6 +54,7 @@ type lane struct {
 	picked   time.Time // when the last group was
 	waitsAt  time.Time // since when there is a group, but one worth waiting for more
 	idleAt   time.Time // since when there has been nothing to do
+	until    int64     // what is due by then may be picked: now, or a little ahead; Unix nanoseconds
 	moved    bool      // the last pick took or passed over something
 	asProbe  bool      // the next group is the one message that a shut valve allows
 

@@ -20,6 +20,7 @@ type pace struct {
 	raised  time.Time
 	ceiling float64       // the rate at which an unlimited lane counts as recovered
 	lag     time.Duration // how long a commit of attempts takes, smoothed
+	slowest time.Duration // how long it takes at worst, of late
 
 	counted int // sent in the second that began at second, for a lane without a rate
 	second  time.Time
@@ -127,10 +128,28 @@ func (p *pace) portion() int {
 	return max(1, p.bucket.Burst()/2)
 }
 
+// syncTime is how long a commit of attempts takes at worst, of late.
+func (p *pace) syncTime() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.slowest
+}
+
+// most is how many messages may go at once.
+func (p *pace) most() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bucket.Limit() == rate.Inf {
+		return math.MaxInt
+	}
+	return p.bucket.Burst()
+}
+
 // committed notes how long a commit took.
 func (p *pace) committed(took time.Duration) {
 	p.mu.Lock()
 	p.lag += (took - p.lag) / 8
+	p.slowest = max(took, p.slowest-p.slowest/16)
 	p.mu.Unlock()
 }
 

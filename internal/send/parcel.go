@@ -24,6 +24,8 @@ type item struct {
 // parcel is what one call of a driver gets. It is reused.
 type parcel struct {
 	driver  *driver
+	due     int64 // Unix nanoseconds: not to be handed out before; 0: at once
+	first   int64 // the least of its items' times, where due is the last
 	items   []item
 	msgs    []Message
 	ptrs    []*Message
@@ -44,9 +46,17 @@ func (p *parcel) reset() {
 	clear(p.items)
 	clear(p.msgs)
 	clear(p.results)
-	p.driver = nil
+	p.driver, p.due, p.first = nil, 0, 0
 	p.items, p.msgs, p.ptrs, p.results = p.items[:0], p.msgs[:0], p.ptrs[:0], p.results[:0]
 	p.content, p.text, p.ends = p.content[:0], p.text[:0], p.ends[:0]
+}
+
+// goesWith reports whether a message that is due at hold, 0 for at once, may go with the others.
+func (p *parcel) goesWith(hold int64) bool {
+	if hold == 0 || p.due == 0 {
+		return hold == p.due
+	}
+	return hold >= p.first && hold-p.first <= int64(sameMoment)
 }
 
 // add renders the message it says into the parcel.

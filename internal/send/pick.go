@@ -16,21 +16,32 @@ const (
 	crowdTurn = 16
 )
 
-// pick gathers up to n messages that may go now into the lane's group, an equal
-// share from each sending in turn, beginning with another one each time.
-func (l *lane) pick(n int, now time.Time) {
+// pickAll gathers up to n messages into the lane's group: those whose time has
+// come, and, if there is room, those whose time comes within the lead.
+func (l *lane) pickAll(n int, now time.Time) {
 	l.group.reset()
-	l.moved = false
+	ahead := l.until
+	l.until = now.UnixNano()
+	l.pick(n, now)
+	if n = min(n-l.group.count, l.aheadRoom()); ahead > l.until && n > 0 {
+		l.until = ahead
+		l.pick(l.group.count+n, now)
+	}
+}
+
+// pick adds to the lane's group, up to n messages in it, what is due by l.until: an
+// equal share from each sending in turn, beginning with another one each time.
+func (l *lane) pick(n int, now time.Time) {
 	ready := 0
 	for _, f := range l.feeds {
-		if f.mayGo(now) {
+		if f.mayGo(l, now) {
 			ready++
 		}
 	}
 	if ready == 0 {
 		return
 	}
-	share := max(n/ready, 1)
+	share := max((n-l.group.count)/ready, 1)
 	if len(l.feeds) > crowd {
 		share = max(share, min(n, crowdTurn))
 	}
@@ -41,7 +52,7 @@ func (l *lane) pick(n int, now time.Time) {
 		}
 		f, before := l.feeds[l.turn], l.group.count
 		settled := len(l.group.settled)
-		if f.mayGo(now) {
+		if f.mayGo(l, now) {
 			err := l.pickFrom(f, min(l.carry, n-before), now)
 			if err == nil {
 				err = f.look(l, now)
@@ -56,15 +67,15 @@ func (l *lane) pick(n int, now time.Time) {
 		if none++; took+len(l.group.settled)-settled > 0 {
 			none = 0
 		}
-		if l.carry -= took; l.group.count < n || !f.mayGo(now) {
+		if l.carry -= took; l.group.count < n || !f.mayGo(l, now) {
 			l.carry = 0
 		}
 	}
 }
 
-// mayGo reports whether the feed has something that may go now.
-func (f *feed) mayGo(now time.Time) bool {
-	return f.nextAt > 0 && f.nextAt <= now.UnixNano() && !f.hurts && !f.run.isHalted() &&
+// mayGo reports whether the feed has something that may be picked.
+func (f *feed) mayGo(l *lane, now time.Time) bool {
+	return f.nextAt > 0 && f.nextAt <= l.until && !f.hurts && !f.run.isHalted() &&
 		(f.inFlight+f.picked == 0 || !f.run.probe.Load()) && !f.route.expired(now)
 }
 
@@ -110,7 +121,7 @@ func (l *lane) pickFrom(f *feed, n int, now time.Time) error {
 		c.found = false
 		i := c.row - ch.rows.First
 		if number := f.waits(ch, i); number > 0 {
-			took, err := l.take(f, ch, i, number, c.slice.DueAt(c.row, l.app.burst).UnixNano(), c.due)
+			took, err := l.take(f, ch, i, number, c.slice.DueAt(c.row, l.app.burst).UnixNano(), c.due, now)
 			if err != nil {
 				return err
 			}
@@ -125,12 +136,12 @@ func (l *lane) pickFrom(f *feed, n int, now time.Time) error {
 	return nil
 }
 
-// earliest is the cursor with the earliest row that is due, nil if none is.
+// earliest is the cursor with the earliest row that may be picked, nil if none is.
 func (f *feed) earliest(l *lane, now time.Time) *cursor {
 	var first *cursor
 	for i := range f.cursors {
 		c := &f.cursors[i]
-		if c.row-c.slice.First >= c.slice.Rows || c.due > now.UnixNano() || f.passed(l, c, now) {
+		if c.row-c.slice.First >= c.slice.Rows || c.due > l.until || f.passed(l, c, now) {
 			continue
 		}
 		if first == nil || c.due < first.due {
@@ -173,12 +184,12 @@ func (l *lane) pickBack(f *feed, b back, budget *int, now time.Time) (int, error
 		f.back.add(b)
 		return 0, nil
 	}
-	return l.take(f, ch, i, int(b.message), due.UnixNano(), b.at)
+	return l.take(f, ch, i, int(b.message), due.UnixNano(), b.at, now)
 }
 
 // take puts one message into the group: into a parcel, or among the settled if
 // its contact has opted out (looked up now: PITFALLS 26).
-func (l *lane) take(f *feed, ch *chunk, i uint32, number int, due, from int64) (int, error) {
+func (l *lane) take(f *feed, ch *chunk, i uint32, number int, due, from int64, now time.Time) (int, error) {
 	row := ch.rows.First + i
 	was := ch.marks[int(i)*f.run.s.Messages+number-1]
 	it := item{feed: f, row: row, message: uint8(number), attempts: uint8(was.Attempts() + 1), was: was,
@@ -198,10 +209,16 @@ func (l *lane) take(f *feed, ch *chunk, i uint32, number int, due, from int64) (
 	if len(g.parcels) > 0 {
 		p = g.parcels[len(g.parcels)-1]
 	}
-	if p == nil || len(p.items) >= l.batch() {
+	hold := int64(0)
+	if it.from > now.UnixNano() {
+		hold = it.from
+	}
+	if p == nil || len(p.items) >= l.batch() || !p.goesWith(hold) {
 		p = l.d.parcels.Get().(*parcel)
+		p.due, p.first = hold, hold
 		g.parcels = append(g.parcels, p)
 	}
+	p.due = max(p.due, hold)
 	p.add(it, ch, l)
 	g.count++
 	f.picked++
@@ -220,8 +237,12 @@ func (l *lane) commit(ctx context.Context) error {
 		l.letGo() // refused ones have nothing to record
 		return nil
 	}
-	at := l.d.now()
+	now := l.d.now()
 	entry := func(it *item, o campaign.Outcome, attempts uint8) {
+		at := now
+		if o == campaign.InFlight && it.from > now.UnixNano() {
+			at = time.Unix(0, it.from).UTC() // it is marked ahead of its time
+		}
 		g.entries = append(g.entries, campaign.Entry{Sending: it.feed.run.id, Row: it.row, Message: it.message,
 			Outcome: o, Attempts: attempts, At: at})
 	}
@@ -238,7 +259,7 @@ func (l *lane) commit(ctx context.Context) error {
 		failpoint.At(failpoint.AttemptsPicked)
 	}
 	began := time.Now()
-	err := l.d.book.Commit(context.WithoutCancel(ctx), g.entries)
+	err := l.record(ctx, g.entries)
 	l.pace.committed(time.Since(began))
 	var refused *campaign.Refused
 	if err != nil && !errors.As(err, &refused) {
@@ -258,7 +279,7 @@ func (l *lane) commit(ctx context.Context) error {
 			f.picked--
 			f.run.marked.Add(1)
 		}
-		l.queued = append(l.queued, p)
+		l.enqueue(p)
 	}
 	l.unrecorded.Add(int64(g.count))
 	if refused != nil {

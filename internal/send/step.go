@@ -71,6 +71,7 @@ func (l *lane) step(ctx context.Context) (wait time.Duration, ok bool) {
 		if l.refresh(now, mono) {
 			sleep.atMost(glance)
 		}
+		l.lookAhead(now)
 		n = l.want(mono, now, &sleep)
 	}
 	if l.worthIt(n, mono, &sleep) {
@@ -117,7 +118,8 @@ func (l *lane) worthIt(n int, mono time.Time, sleep *sleeper) bool {
 		}
 		return false
 	}
-	onTheWay := int(l.unrecorded.Load()) - have - l.queuedCount()
+	waiting, held := l.inQueue(l.d.now())
+	onTheWay := int(l.unrecorded.Load()) - have - waiting - held
 	if onTheWay <= 0 || have >= good || n >= min(good, l.pace.portion()) {
 		l.waitsAt = time.Time{}
 		return true
@@ -131,15 +133,6 @@ func (l *lane) worthIt(n int, mono time.Time, sleep *sleeper) bool {
 	}
 	l.waitsAt = time.Time{}
 	return true
-}
-
-// queuedCount is how many recorded attempts wait for their tokens.
-func (l *lane) queuedCount() int {
-	n := 0
-	for _, p := range l.queued {
-		n += len(p.items)
-	}
-	return n
 }
 
 // sleeper finds the shortest of several sleeps.
@@ -208,7 +201,7 @@ func (l *lane) want(mono, now time.Time, sleep *sleeper) int {
 		sleep.atMost(min(max(until.Sub(now), time.Millisecond), glance))
 		return 0
 	}
-	if !l.anyDue(now) {
+	if !l.anyDue(now) || l.until > now.UnixNano() && !l.dueBy(now) && l.aheadRoom() <= 0 {
 		return 0
 	}
 	// The results that lie there will be recorded in the same commit.
@@ -229,7 +222,7 @@ func (l *lane) want(mono, now time.Time, sleep *sleeper) int {
 		sleep.atMost(glance) // a result will wake the lane, but a slot may pass before
 		return 0
 	}
-	queued := l.queuedCount()
+	queued, _ := l.inQueue(now)
 	tokens := l.pace.ahead(mono, queued)
 	portion := l.pace.portion()
 	if tokens <= 0 || unrecorded > 0 && tokens < portion {
@@ -245,9 +238,20 @@ func (l *lane) want(mono, now time.Time, sleep *sleeper) int {
 	return n
 }
 
+// anyDue reports whether a feed has something that may be picked.
 func (l *lane) anyDue(now time.Time) bool {
 	for _, f := range l.feeds {
-		if f.mayGo(now) {
+		if f.mayGo(l, now) {
+			return true
+		}
+	}
+	return false
+}
+
+// dueBy reports whether a feed has something whose time has come.
+func (l *lane) dueBy(now time.Time) bool {
+	for _, f := range l.feeds {
+		if f.mayGo(l, now) && f.nextAt <= now.UnixNano() {
 			return true
 		}
 	}
@@ -260,7 +264,7 @@ func (l *lane) anyDue(now time.Time) bool {
 func (l *lane) markGroup(ctx context.Context, n int, now, mono time.Time, sleep *sleeper) bool {
 	l.gate.RLock()
 	if l.moved = false; n > 0 {
-		l.pick(n, now)
+		l.pickAll(n, now)
 	}
 	err := l.commit(ctx)
 	l.gate.RUnlock()
@@ -294,45 +298,6 @@ func (l *lane) markGroup(ctx context.Context, n int, now, mono time.Time, sleep 
 	return true
 }
 
-// handOut gives recorded attempts to the workers as their tokens come.
-func (l *lane) handOut(mono, now time.Time, sleep *sleeper) {
-	for len(l.queued) > 0 {
-		p := l.queued[0]
-		if open, _ := l.door.open(now); !open {
-			l.giveBackQueued()
-			return
-		}
-		if !l.pace.allow(mono, len(p.items)) {
-			sleep.atMost(l.pace.wait(mono, len(p.items)))
-			return
-		}
-		l.queued[0] = nil
-		l.queued = l.queued[1:]
-		l.handTo(p)
-	}
-	l.queued = l.queued[:0]
-}
-
-func (l *lane) handTo(p *parcel) {
-	if l.hands.give(p, int(l.limit.Load())) {
-		l.d.workers.Go(l.work)
-	}
-}
-
-// giveBackQueued has the messages that wait for a token be pending again.
-func (l *lane) giveBackQueued() {
-	for _, p := range l.queued {
-		for i := range p.items {
-			if p.results[i].Verdict == 0 {
-				p.results[i].Verdict = verdictBack
-			}
-		}
-		l.handTo(p)
-	}
-	clear(l.queued)
-	l.queued = l.queued[:0]
-}
-
 // due adds to the sleep the time until the first feed has something to do.
 func (l *lane) due(mono, now time.Time, sleep *sleeper) {
 	first := int64(math.MaxInt64)
@@ -355,6 +320,9 @@ func (l *lane) due(mono, now time.Time, sleep *sleeper) {
 	wait := time.Duration(first - now.UnixNano())
 	if wait <= 0 {
 		return // something else than time keeps it, and that wakes the lane
+	}
+	if early := wait - l.lead()/2; early > 0 {
+		wait = early // else it could not be marked ahead of its time
 	}
 	wait = max(wait, breath-mono.Sub(l.picked))
 	sleep.atMost(min(wait, glance))

@@ -130,7 +130,7 @@ func (l *lane) send(p *parcel) {
 	for i := range p.items {
 		switch {
 		case p.results[i].Verdict == verdictRefused:
-		case halt || p.items[i].feed.run.isHalted():
+		case halt || p.results[i].Verdict == verdictBack || p.items[i].feed.run.isHalted():
 			p.results[i].Verdict = verdictBack
 		default:
 			out++

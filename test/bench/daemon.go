@@ -108,8 +108,9 @@ const now = `{"applicationId": 1, "campaignId": 1}`
 type daemon struct {
 	cmd     *exec.Cmd
 	started time.Time
-	mu      sync.Mutex // guards events
-	events  []event
+	mu      sync.Mutex         // guards what follows
+	events  map[string][]event // by message
+	trouble *event             // the first one that ends the measurement
 	more    chan struct{}
 	ended   chan error
 	peak    int64 // anonymous bytes, most seen
@@ -127,7 +128,7 @@ type event struct {
 }
 
 func (b *bench) run(ctx context.Context, s *setup) (*daemon, error) {
-	d := &daemon{more: make(chan struct{}, 1), ended: make(chan error, 1)}
+	d := &daemon{events: map[string][]event{}, more: make(chan struct{}, 1), ended: make(chan error, 1)}
 	line := append(append([]string{}, s.under...), b.bin, "run", "--config", s.config)
 	d.cmd = exec.CommandContext(ctx, line[0], line[1:]...)
 	d.cmd.Cancel = func() error { return d.cmd.Process.Signal(syscall.SIGTERM) }
@@ -148,7 +149,10 @@ func (b *bench) run(ctx context.Context, s *setup) (*daemon, error) {
 				e.Msg = lines.Text()
 			}
 			d.mu.Lock()
-			d.events = append(d.events, e)
+			d.events[e.Msg] = append(d.events[e.Msg], e)
+			if d.trouble == nil && (e.Msg == "drop refused" || e.Level == "ERROR") {
+				d.trouble = &e
+			}
 			d.mu.Unlock()
 			select {
 			case d.more <- struct{}{}:
@@ -166,20 +170,14 @@ func (d *daemon) await(ctx context.Context, msg string, n int) (event, error) {
 	defer tick.Stop()
 	for {
 		d.mu.Lock()
-		found := 0
-		for _, e := range d.events {
-			if e.Msg == "drop refused" || e.Level == "ERROR" {
-				d.mu.Unlock()
-				return e, fmt.Errorf("the daemon says: %+v", e)
-			}
-			if e.Msg == msg {
-				if found++; found == n {
-					d.mu.Unlock()
-					return e, nil
-				}
-			}
-		}
+		trouble, found := d.trouble, d.events[msg]
 		d.mu.Unlock()
+		if trouble != nil {
+			return *trouble, fmt.Errorf("the daemon says: %+v", *trouble)
+		}
+		if len(found) >= n {
+			return found[n-1], nil
+		}
 		select {
 		case <-ctx.Done():
 			return event{}, ctx.Err()

@@ -33,6 +33,7 @@ type bench struct {
 	bin     string
 	scratch string
 	rows    int
+	drops   int    // small ones
 	plot    string // where growth draws, if anywhere
 	figures []figure
 }
@@ -75,6 +76,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&b.rows, "rows", 1_000_000, "rows of the large drop")
 	only := flags.String("only", "", "comma-separated names of scenarios; all if empty")
 	file := flags.String("out", "", "also write the table to this Markdown file, in place of the one it has")
+	flags.IntVar(&b.drops, "drops", 2000, "how many small drops are kept (100,000 take an hour)")
 	flags.StringVar(&b.plot, "plot", "", "draw the growth from 10,000 rows to ten times -rows into this SVG file")
 	url := flags.String("client", "", "be the minimal client of this URL (the program starts itself so)")
 	connections := flags.Int("connections", 64, "of the minimal client")
