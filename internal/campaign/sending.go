@@ -84,6 +84,7 @@ type Sending struct {
 	StartedAt  time.Time `json:"startedAt,omitzero"`  // first attempt
 	FinishedAt time.Time `json:"finishedAt,omitzero"` // reached a final state
 	Filed      bool      `json:"filed,omitempty"`     // its folder stands in done/ or failed/
+	HoldAs     string    `json:"holdAs,omitempty"`    // of one being checked: it will be held, with this reason, once it is accepted
 
 	// Kept beside the header, and filled in by the store where a sending is loaded whole.
 	Delivery DeliveryCounts `json:"-"`

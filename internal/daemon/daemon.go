@@ -245,8 +245,8 @@ func (d *Daemon) recover() error {
 	if found.Retried+found.Unknown > 0 {
 		d.log.Warn("messages were in flight when the last run ended", "resentUnderTheirKey", found.Retried, "unknown", found.Unknown)
 	}
-	if at := d.store.Restored(); !at.IsZero() {
-		d.log.Warn("the store was restored from a backup and every sending is held: see what was sent after it, then: campaignd resume --all", "backup", at)
+	if why := d.store.Restored(); why != "" {
+		d.log.Warn("the store was restored " + why + ", and every sending is held: see what was sent since, then: campaignd resume --all")
 	}
 	if err := d.knowStates(); err != nil {
 		return fmt.Errorf("read states: %w", err)

@@ -18,6 +18,9 @@ import (
 // is still to be sent is renewed. To be called once, before Run.
 func (in *Intake) Recover() error {
 	in.removeTemps()
+	if err := in.holdIfBehind(); err != nil {
+		return fmt.Errorf("compare the store with the inboxes: %w", err)
+	}
 	for s, err := range in.store.Unfiled() {
 		if err != nil {
 			return fmt.Errorf("recover drops: %w", err)

@@ -62,7 +62,14 @@ func (s *Store) Accept(head *campaign.Sending, terms Terms) ([]campaign.Slice, e
 		rec := &record{id: head.ID, state: campaign.StateChecking, due: offTimeline}
 		rec.shape(head)
 		b := &books{}
+		before, err := t.header(n)
+		if err != nil {
+			return err
+		}
 		head.State, head.Reason, head.FinishedAt = campaign.StateScheduled, "", time.Time{}
+		if before.HoldAs != "" { // its check had begun before the store was restored
+			head.State, head.Reason = campaign.StateHeld, before.HoldAs
+		}
 		if head.DryRun {
 			head.State, head.FinishedAt = campaign.StateCompleted, now()
 		} else {

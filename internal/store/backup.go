@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"campaignd/internal/campaign"
 	"campaignd/internal/safeio"
 )
 
@@ -63,12 +62,14 @@ func (s *Store) Backup(w io.Writer) error {
 // before the transaction that holds them is committed.
 func restoredMark(path string) string { return path + ".restored" }
 
-// readTrailer is the trailer at the end of the file or in the mark beside it, nil if there is none.
+// readTrailer is the trailer at the end of the file or in the mark beside it, nil if there is
+// none. A mark without a trailer in it is one that a person made: that has no time.
 func readTrailer(path string) (*trailer, error) {
 	if end, err := os.ReadFile(restoredMark(path)); err == nil {
 		if b := decodeTrailer(end); b != nil {
 			return b, nil
 		}
+		return &trailer{}, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -114,36 +115,6 @@ func decodeTrailer(end []byte) *trailer {
 	return &b
 }
 
-// holdRestored holds every active sending and gives the store a new tag: numbers
-// given out after the backup will be given out again, and their messages must not
-// get keys that a receiver has seen. It comes before the trailer is removed:
-// a crash between the two does it again.
-func (s *Store) holdRestored(b trailer) error {
-	reason := fmt.Sprintf("the store was restored from a backup of %s: what was sent after that is not in it. Compare before you resume",
-		b.at.Format("2006-01-02 15:04:05 UTC"))
-	return s.update(func(t *tx) error {
-		var held []uint64
-		err := t.eachActive(func(n uint64, rec *record) error {
-			if rec.state.Active() {
-				held = append(held, n)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		for _, n := range held {
-			if err := t.change(n, func(head *campaign.Sending, _ *record) error {
-				head.State, head.Reason = campaign.StateHeld, reason
-				return nil
-			}); err != nil {
-				return err
-			}
-		}
-		return newTag(t.Tx)
-	})
-}
-
 // removeTrailer wipes the trailer where it still stands (bbolt may have written
 // over it or behind it), and then the mark.
 func removeTrailer(path string, b trailer) error {
@@ -151,13 +122,15 @@ func removeTrailer(path string, b trailer) error {
 	if err != nil {
 		return err
 	}
-	there := make([]byte, trailerBytes)
-	_, err = f.ReadAt(there, b.size)
-	if err == nil && bytes.Equal(there, b.encode()) {
-		_, err = f.WriteAt(make([]byte, trailerBytes), b.size)
-	}
-	if errors.Is(err, io.EOF) {
-		err = nil
+	if b.size > 0 {
+		there := make([]byte, trailerBytes)
+		_, err = f.ReadAt(there, b.size)
+		if err == nil && bytes.Equal(there, b.encode()) {
+			_, err = f.WriteAt(make([]byte, trailerBytes), b.size)
+		}
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("unmark restored store: %w", err)

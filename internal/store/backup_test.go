@@ -42,7 +42,9 @@ func TestBackupAndRestore(t *testing.T) {
 			t.Errorf("reason %q", head.Reason)
 		}
 	}
-	wantState(t, r, paused.ID, campaign.StatePaused)
+	if head := wantState(t, r, paused.ID, campaign.StateHeld); !strings.Contains(head.Reason, "it was paused: lunch") {
+		t.Errorf("reason %q", head.Reason)
+	}
 	if ids, _, _ := r.Due(time.Now().Add(time.Hour)); len(ids) > 0 {
 		t.Errorf("due after a restore: %v", ids)
 	}

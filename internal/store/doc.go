@@ -33,6 +33,9 @@
 //	  name/seen     contact (8) -> minute (4) of the last message, rounded up
 //	  name/ages     minute, contact -> nothing: who ends to count first
 //
+// The sequence of the bucket meta counts commits. The file's name with .latest behind it is the store's witness: how
+// far it had come, outside of it, so that an older copy put in its place is found out and held (restored.go).
+//
 // Numbers are big endian, so that keys are in order. A sending's number is the
 // sequence of the bucket sendings; it is never used again. Chunks, marks and details come in
 // ascending order and are written to pages that are filled (LIMITS: half-full ones double the file).

@@ -73,26 +73,26 @@ func (s *Store) ready(restored *trailer) error {
 	if err := migrate(s, version); err != nil {
 		return err
 	}
-	if restored != nil {
-		if err := s.holdRestored(*restored); err != nil {
-			return err
-		}
-		failpoint.At(failpoint.RestoredHeld)
-		s.restored = restored.at
-		if err := removeTrailer(s.path, *restored); err != nil {
-			return err
-		}
-	}
 	s.pageSize = s.db.Info().PageSize
+	if err := s.view(s.readTag); err != nil {
+		return err
+	}
+	if err := s.atStart(restored); err != nil {
+		return err
+	}
 	return s.view(func(t *tx) error {
-		s.tag = string(t.bucket(bucketMeta).Get(metaTag))
-		if len(s.tag) != 8 {
-			return fmt.Errorf("%w: it has no tag; %s", ErrDamaged, damagedAdvice)
-		}
 		first, _ := t.bucket(bucketSuppressions).Cursor().First()
 		s.suppressed.Store(first != nil)
 		return nil
 	})
+}
+
+func (s *Store) readTag(t *tx) error {
+	s.tag = string(t.bucket(bucketMeta).Get(metaTag))
+	if len(s.tag) != 8 {
+		return fmt.Errorf("%w: it has no tag; %s", ErrDamaged, damagedAdvice)
+	}
+	return nil
 }
 
 // create makes a whole store beside path and then gives it its name, so that a

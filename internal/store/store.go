@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,7 +31,8 @@ type Store struct {
 
 	pageSize int // of the file
 
-	restored time.Time // see Restored; set once, by Open
+	restored string   // see Restored; set by Open, or by Hold before anything is sent
+	witness  *os.File // nil: none could be made
 
 	writer sync.Mutex // held by the one write transaction there may be; guards broken
 	broken bool       // a commit failed: the file must be opened anew before it is written again
@@ -63,7 +65,10 @@ func (s *Store) Close() error {
 		return nil
 	}
 	err := s.closeFile()
-	s.db, s.broken = nil, false
+	if s.witness != nil {
+		_ = s.witness.Close() // written without a sync: nothing is lost with it
+	}
+	s.db, s.witness, s.broken = nil, nil, false
 	if err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
@@ -72,10 +77,6 @@ func (s *Store) Close() error {
 
 // Tag is the store's own random mark: 8 hex digits, part of every message key.
 func (s *Store) Tag() string { return s.tag }
-
-// Restored is when the backup was made that this store was restored from, zero if
-// it wasn't or an earlier start held its sendings already.
-func (s *Store) Restored() time.Time { return s.restored }
 
 // view runs fn in a read transaction. It must be short (PITFALLS 29): while it
 // lasts no page that it can see is used again.
@@ -129,6 +130,7 @@ func (s *Store) attempt(w *tx, fn func(*tx) error) (failed int, err error) {
 	if err := cmp.Or(s.uncut(), s.inPlace()); err != nil {
 		return 0, err
 	}
+	var stand witness
 	err = s.guarded(func() (err error) {
 		if w.Tx, err = s.db.Begin(true); err != nil {
 			return fmt.Errorf("begin transaction: %w", err)
@@ -142,6 +144,9 @@ func (s *Store) attempt(w *tx, fn func(*tx) error) (failed int, err error) {
 		if err := failpoint.Err(failpoint.StoreCommit); err != nil {
 			return fmt.Errorf("commit: %w", err)
 		}
+		if stand, err = w.step(); err != nil {
+			return err
+		}
 		size := w.Size()
 		failed = w.ID()
 		if err := s.commitTx(w.Tx); err != nil {
@@ -153,6 +158,9 @@ func (s *Store) attempt(w *tx, fn func(*tx) error) (failed int, err error) {
 	})
 	if err != nil && w.Tx != nil {
 		s.abandon(w.Tx)
+	}
+	if err == nil {
+		s.testify(stand)
 	}
 	return failed, err
 }

@@ -1,0 +1,127 @@
+package store
+
+import (
+	"fmt"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/failpoint"
+)
+
+// A restored store knows less than what has happened: what was sent after the copy was taken is
+// pending in it. It is known by one of these, in this order:
+//
+//   - the trailer that Backup writes, whatever the copy is named and however it was brought back;
+//   - an empty file beside it that a person made, where nothing else can tell (a snapshot of a whole machine);
+//   - its witness: the file is an older copy, or another store than the one that ran here last;
+//   - what the folders of the inboxes show and the store doesn't know, which intake finds: Hold.
+
+// Restored ends the sentence "the store was restored …"; "" if it wasn't, or an earlier start has held its
+// sendings already.
+func (s *Store) Restored() string { return s.restored }
+
+// Hold is for a store that is found out to be an older copy of itself: every sending that isn't at its end is
+// held with the reason, those being checked once they are accepted, and numbers up to last are never given out. It
+// returns how many sendings it held. why ends a sentence: "the store was restored …".
+func (s *Store) Hold(why string, last uint64) (int, error) {
+	held, err := s.hold(why, witness{last: last})
+	if err != nil {
+		return 0, fmt.Errorf("hold the sendings of a restored store: %w", err)
+	}
+	return held, nil
+}
+
+// hold does it, and gives the store a new tag: numbers given out after the copy may be
+// given out again, and their messages must not get keys that a receiver has seen.
+func (s *Store) hold(why string, past witness) (held int, err error) {
+	reason := fmt.Sprintf("the store was restored %s: what was sent since is not in it. Compare before you resume", why)
+	err = s.update(func(t *tx) error {
+		held = 0
+		var open []uint64
+		if err := t.eachActive(func(n uint64, rec *record) error {
+			if !rec.state.Final() {
+				open = append(open, n)
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		for _, n := range open {
+			if err := t.change(n, func(head *campaign.Sending, _ *record) error {
+				holdRestored(head, reason)
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		held = len(open)
+		meta, sendings := t.bucket(bucketMeta), t.bucket(bucketSendings)
+		if err := meta.SetSequence(max(meta.Sequence(), past.count)); err != nil {
+			return err
+		}
+		if err := sendings.SetSequence(max(sendings.Sequence(), past.last)); err != nil {
+			return err
+		}
+		return newTag(t.Tx)
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.restored = why
+	return held, s.view(func(t *tx) error { return s.readTag(t) })
+}
+
+// holdRestored holds one sending. What is being checked is held once it is accepted.
+func holdRestored(head *campaign.Sending, reason string) {
+	switch head.State {
+	case campaign.StateChecking:
+		head.HoldAs = reason
+		return
+	case campaign.StatePaused, campaign.StateHeld:
+		reason += fmt.Sprintf(" (before that it was %s: %s)", head.State, head.Reason)
+	}
+	head.State, head.Reason = campaign.StateHeld, reason
+}
+
+// atStart finds out at Open whether the store is a restored one, and holds its sendings then.
+func (s *Store) atStart(end *trailer) error {
+	past, err := readWitness(s.path)
+	if err != nil {
+		return err
+	}
+	var now witness
+	some := false
+	if err := s.view(func(t *tx) error {
+		first, _ := t.bucket(bucketSendings).Cursor().First()
+		now, some = t.stand(), first != nil
+		return nil
+	}); err != nil {
+		return err
+	}
+	s.openWitness(past)
+	why := past.behind(now, some)
+	switch {
+	case end != nil && end.at.IsZero():
+		why = "as the file beside it says"
+	case end != nil:
+		why = fmt.Sprintf("from a backup of %s", end.at.Format("2006-01-02 15:04:05 UTC"))
+	case why == "" && now.last < past.last: // made anew after a loss: the numbers of the lost one stay used
+		return s.update(func(t *tx) error { return t.bucket(bucketSendings).SetSequence(past.last) })
+	case why == "":
+		s.testify(now)
+		return nil
+	}
+	if _, err := s.hold(why, past); err != nil {
+		return err
+	}
+	failpoint.At(failpoint.RestoredHeld)
+	if end == nil {
+		return nil
+	}
+	return removeTrailer(s.path, *end)
+}
+
+// Highest is the highest number that a sending has or had.
+func (s *Store) Highest() (n uint64, err error) {
+	err = s.view(func(t *tx) error { n = t.bucket(bucketSendings).Sequence(); return nil })
+	return n, err
+}

@@ -1,0 +1,149 @@
+package store
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"campaignd/internal/campaign"
+)
+
+// copyFile is what an operator's cp does.
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOlderCopy: a store that was copied while it was closed, or by a snapshot of the disk, and is put back
+// later is known by its witness. The one that ran here last is not taken for it, however it ended.
+func TestOlderCopy(t *testing.T) {
+	for name, closed := range map[string]bool{"copied while closed": true, "snapshot": false} {
+		t.Run(name, func(t *testing.T) {
+			s := openTest(t)
+			sending := accept(t, s, draft{rows: 10}, nil)
+			checked := begin(t, s, draft{rows: 5})
+			commit(t, s, entry(sending.ID, 0, 1, campaign.InFlight, 1), entry(sending.ID, 1, 1, campaign.InFlight, 1))
+			commit(t, s, entry(sending.ID, 0, 1, campaign.Sent, 1))
+			copied := filepath.Join(t.TempDir(), "copy.db")
+			if closed {
+				s.Close()
+			}
+			copyFile(t, s.path, copied)
+			if closed {
+				s = openAt(t, s.path)
+			}
+			commit(t, s, entry(sending.ID, 1, 1, campaign.Sent, 1)) // not in the copy
+			after := begin(t, s, draft{rows: 5})                    // nor this
+			tag := s.Tag()
+			s.Close()
+
+			again := openAt(t, s.path)
+			if again.Restored() != "" {
+				t.Errorf("its own last run is called restored %s", again.Restored())
+			}
+			wantState(t, again, sending.ID, campaign.StateSending)
+			again.Close()
+
+			copyFile(t, copied, s.path)
+			r := openAt(t, s.path)
+			if !strings.Contains(r.Restored(), "older copy, which lacks the last") {
+				t.Errorf("restored %q", r.Restored())
+			}
+			if head := wantState(t, r, sending.ID, campaign.StateHeld); !strings.Contains(head.Reason, "restored from an older copy") || head.Tag != tag {
+				t.Errorf("%+v", head)
+			}
+			if r.Tag() == tag {
+				t.Error("it gives out keys that were given out before")
+			}
+			head := wantState(t, r, checked.ID, campaign.StateChecking)
+			if _, err := r.Accept(checked, Terms{}); err != nil {
+				t.Fatal(err)
+			}
+			if head = wantState(t, r, checked.ID, campaign.StateHeld); !strings.Contains(head.Reason, "restored") {
+				t.Errorf("reason %q", head.Reason)
+			}
+			if fresh := begin(t, r, draft{rows: 5}); fresh.ID.Number() <= after.ID.Number() {
+				t.Errorf("%s is given out after %s", fresh.ID, after.ID)
+			}
+			verify(t, r)
+			r.Close()
+
+			r = openAt(t, s.path)
+			if r.Restored() != "" {
+				t.Error("it is restored at every start")
+			}
+		})
+	}
+}
+
+// TestMarkedByHand: where nothing can tell, a person can.
+func TestMarkedByHand(t *testing.T) {
+	s := openTest(t)
+	head := accept(t, s, draft{rows: 10}, nil)
+	s.Close()
+	if err := os.WriteFile(restoredMark(s.path), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := openAt(t, s.path)
+	wantState(t, r, head.ID, campaign.StateHeld)
+	if r.Restored() == "" {
+		t.Error("nobody is told")
+	}
+	r.Close()
+	if openAt(t, s.path).Restored() != "" {
+		t.Error("the mark stayed")
+	}
+}
+
+// TestMadeAnew: a store that is begun after another was lost holds nothing, and its numbers go on where that one's ended.
+func TestMadeAnew(t *testing.T) {
+	s := openTest(t)
+	var last *campaign.Sending
+	for range 3 {
+		last = begin(t, s, draft{rows: 1})
+	}
+	s.Close()
+	if err := os.Remove(s.path); err != nil {
+		t.Fatal(err)
+	}
+	s = openAt(t, s.path)
+	if s.Restored() != "" {
+		t.Errorf("restored %s", s.Restored())
+	}
+	if head := begin(t, s, draft{rows: 1}); head.ID.Number() != last.ID.Number()+1 {
+		t.Errorf("%s after %s", head.ID, last.ID)
+	}
+	s.Close()
+	if openAt(t, s.path).Restored() != "" {
+		t.Error("restored at its second start")
+	}
+}
+
+// TestBrokenWitness: what can't be read says nothing, and is made anew.
+func TestBrokenWitness(t *testing.T) {
+	s := openTest(t)
+	head := accept(t, s, draft{rows: 10}, nil)
+	s.Close()
+	for _, content := range []string{"", "what is this", strings.Repeat("x", witnessBytes), strings.Repeat("x", 9999)} {
+		if err := os.WriteFile(witnessName(s.path), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s = openAt(t, s.path)
+		wantState(t, s, head.ID, campaign.StateScheduled)
+		now := witness{}
+		if err := s.view(func(tx *tx) error { now = tx.stand(); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		if got, err := readWitness(s.path); got != now || err != nil {
+			t.Errorf("%+v, want %+v, %v", got, now, err)
+		}
+	}
+}
