@@ -152,6 +152,20 @@ func (c *Config) Application(id int64) *Application {
 	return nil
 }
 
+// SlowestRate is the lowest rate, in messages a second, that any of the named channels of
+// an application is limited to; 0 if none is.
+func (c *Config) SlowestRate(application int64, channels []string) float64 {
+	slowest := 0.0
+	if a := c.Application(application); a != nil {
+		for _, name := range channels {
+			if rate := a.Channels[name].Rate; rate > 0 && (slowest == 0 || rate < slowest) {
+				slowest = rate
+			}
+		}
+	}
+	return slowest
+}
+
 // ChannelNames are the names of the channels that any of the applications has, sorted.
 func (c *Config) ChannelNames(applications []int64) []string {
 	var names []string

@@ -235,3 +235,22 @@ func TestManyErrors(t *testing.T) {
 		t.Errorf("got %v, %d problems, %d listed", c, p.Count, len(p.List))
 	}
 }
+
+func TestChannelsOfApplications(t *testing.T) {
+	c := &Config{Applications: []Application{
+		{ID: 1, Channels: map[string]Channel{"sms": {Rate: 5}, "email": {Rate: 2}, "cloud_api": {}}},
+		{ID: 2, Channels: map[string]Channel{"sms": {Rate: 1}, "push": {}}},
+	}}
+	if diff := cmp.Diff([]string{"cloud_api", "email", "push", "sms"}, c.ChannelNames([]int64{1, 2, 3})); diff != "" {
+		t.Error(diff)
+	}
+	for _, one := range []struct {
+		application int64
+		channels    []string
+		want        float64
+	}{{1, []string{"sms", "cloud_api"}, 5}, {1, []string{"sms", "email"}, 2}, {1, []string{"cloud_api"}, 0}, {3, []string{"sms"}, 0}} {
+		if got := c.SlowestRate(one.application, one.channels); got != one.want {
+			t.Errorf("%v: %v", one, got)
+		}
+	}
+}

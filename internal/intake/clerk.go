@@ -208,7 +208,7 @@ func (in *Intake) status(s *campaign.Sending) (int, error) {
 	if err := in.ensureFolder(s); err != nil {
 		return 0, err
 	}
-	err = report.WriteStatus(folder(s), report.Status(s, slices, counts, in.now()))
+	err = report.WriteStatus(folder(s), report.Status(s, slices, counts, in.now(), in.checker().Config.SlowestRate(s.ApplicationID, s.Channels)))
 	failpoint.At(failpoint.StatusWritten)
 	return len(slices), err
 }

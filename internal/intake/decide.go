@@ -166,7 +166,7 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) e
 		return in.refuse(s, campaign.StateCanceled, reason)
 	}
 	if errors.Is(err, plan.ErrTooManyMessages) {
-		return in.refuse(s, campaign.StateRejected, err.Error())
+		return in.refuse(s, campaign.StateRejected, err.Error()+"; name a campaign with fewer messages, or ask the operator for larger slots")
 	}
 	if err != nil {
 		return fmt.Errorf("accept %s: %w", s.ID, err)

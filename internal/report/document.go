@@ -11,13 +11,13 @@ import (
 )
 
 // Document is report.json: the keys of SPEC 9 in its order. What is not known
-// is absent, never null; lists are there even if empty.
+// is absent, never null; texts and lists are there even if empty.
 type Document struct {
 	ID               campaign.ID         `json:"id"`
 	Name             string              `json:"name"`
-	Reference        string              `json:"reference,omitzero"`
+	Reference        string              `json:"reference"`
 	State            campaign.State      `json:"state"`
-	Reason           string              `json:"reason,omitzero"`
+	Reason           string              `json:"reason"`
 	ApplicationID    int64               `json:"applicationId,omitzero"`
 	CampaignID       int64               `json:"campaignId,omitzero"`
 	SlicingCondition campaign.Condition  `json:"slicingCondition,omitzero"`
@@ -137,8 +137,9 @@ func reason(s *campaign.Sending) string {
 	return s.Reason
 }
 
-// Status builds status.json of an accepted sending as things stand at now.
-func Status(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, now time.Time) *StatusDocument {
+// Status builds status.json of an accepted sending as things stand at now. rate is how
+// many messages a second its slowest channel sends; 0: no limit.
+func Status(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, now time.Time, rate float64) *StatusDocument {
 	d := &StatusDocument{Document: *Report(s, slices, counts)}
 	d.Percent = percent(counts.Final(), s.Planned)
 	if s.State.Final() {
@@ -153,25 +154,38 @@ func Status(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 			break
 		}
 	}
-	d.EstimatedEnd = instant(estimate(s, slices, counts, now))
+	d.EstimatedEnd = instant(estimate(s, slices, counts, now, rate))
 	return d
 }
 
 // estimate is when the last message will probably have gone out: at the end of
-// the last slot, or, where no slot bounds it, at the pace so far; zero if no one can tell.
-func estimate(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, now time.Time) time.Time {
+// the last slot, or, where no slot bounds it, at the pace so far, or before there is
+// one at the channel's rate; zero if no one can tell.
+func estimate(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, now time.Time, rate float64) time.Time {
 	if n := len(slices); n > 0 && slices[n-1].Sliced() && slices[n-1].End.After(now) {
 		return slices[n-1].End
 	}
 	done, elapsed := counts.Final(), now.Sub(s.StartedAt)
-	if s.StartedAt.IsZero() || done == 0 || done > s.Planned || elapsed <= 0 {
+	if done > s.Planned {
 		return time.Time{}
 	}
-	left := float64(elapsed) / float64(done) * float64(s.Planned-done)
-	if left > float64(100*365*24*time.Hour) {
+	from, each := now, 0.0 // seconds a message
+	switch {
+	case !s.StartedAt.IsZero() && done > 0 && elapsed > 0:
+		each = elapsed.Seconds() / float64(done)
+	case rate > 0:
+		each = 1 / rate
+	case s.State != campaign.StateScheduled:
 		return time.Time{}
 	}
-	return now.Add(time.Duration(left))
+	if s.ScheduledAt.After(now) {
+		from = s.ScheduledAt
+	}
+	left := each * float64(s.Planned-done)
+	if left > (100 * 365 * 24 * time.Hour).Seconds() {
+		return time.Time{}
+	}
+	return from.Add(time.Duration(left * float64(time.Second)))
 }
 
 // Checking builds the status.json of a drop that is still being checked; done,

@@ -29,17 +29,17 @@ func rejected(s *campaign.Sending) string {
 	line := "Rejected, nothing was sent: " + clause(s.Reason, "the drop can't be used as it is")
 	switch {
 	case s.Rows.Rejected > 0:
-		return line + " Mend what is listed below (the rejected rows are in rejected.csv) and drop the files again."
+		return line + " Mend what is listed below (the rejected rows are in rejected.csv) and drop all its files again."
 	case s.ProblemCount > 0:
-		return line + " Mend what is listed below and drop the files again."
+		return line + " Mend what is listed below and drop all its files again."
 	default:
-		return line + " Nothing else is wrong with the files; if they should be sent all the same, change that and drop them again."
+		return line + " Nothing else is wrong with the files: if they should be sent, change that and drop all of them again."
 	}
 }
 
 func noRoom(s *campaign.Sending) string {
 	return "Canceled, nothing was sent: " + clause(s.Reason, "there was no room for it in the slots") +
-		" Drop the files again with another time or slicingCondition."
+		" Do as it says, or choose another time or slicingCondition, and drop all the files again."
 }
 
 func canceled(s *campaign.Sending, counts campaign.Counts) string {
@@ -71,12 +71,12 @@ func completed(s *campaign.Sending, counts campaign.Counts) string {
 	sent, maybe := counts[campaign.Sent], counts[campaign.Unknown]
 	refused := s.Rows.Rejected
 	if sent == s.Planned && refused == 0 {
-		return fmt.Sprintf("Done: %s. There is nothing to do.", allSent(s.Planned))
+		return fmt.Sprintf("Done: %s%s. %s", allSent(s.Planned), repeated(s), nothingToDo(s))
 	}
 	var line string
 	switch {
 	case sent == s.Planned:
-		line = fmt.Sprintf("Done: %s, but %s rejected.", allSent(s.Planned), were(uint64(refused), "row"))
+		line = fmt.Sprintf("Done: %s%s, but %s rejected.", allSent(s.Planned), repeated(s), were(uint64(refused), "row"))
 	case sent == 0 && maybe == 0:
 		line = fmt.Sprintf("Done, but nothing was sent of %s planned.", quantity(s.Planned, "message"))
 	default:
@@ -95,6 +95,40 @@ func completed(s *campaign.Sending, counts campaign.Counts) string {
 		line += " Mend the rejected rows in rejected.csv and drop that under a new name with the same layout."
 	}
 	return line
+}
+
+// repeated says how many rows were left out since their contact had come before.
+func repeated(s *campaign.Sending) string {
+	if s.Rows.Duplicate == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%s a contact and %s left out)", repeat(uint64(s.Rows.Duplicate)), was(uint64(s.Rows.Duplicate)))
+}
+
+func repeat(n uint64) string {
+	if n == 1 {
+		return "1 row repeats"
+	}
+	return number(n) + " rows repeat"
+}
+
+func was(n uint64) string {
+	if n == 1 {
+		return "was"
+	}
+	return "were"
+}
+
+// nothingToDo doesn't send away who should read a warning.
+func nothingToDo(s *campaign.Sending) string {
+	switch len(s.Warnings) {
+	case 0:
+		return "There is nothing to do."
+	case 1:
+		return "There is nothing to do, unless the warning below says otherwise."
+	default:
+		return "There is nothing to do, unless the warnings below say otherwise."
+	}
 }
 
 // underWay serves those who look at a sending before its end.

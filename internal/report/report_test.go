@@ -97,15 +97,15 @@ func TestStatus(t *testing.T) {
 	write("checking", Checking(checking.s, 0.4567))
 
 	l := half(campaign.StateSending)
-	write("sending, sliced", Status(l.s, slots, l.counts, instantOf("09:31:00")))
-	write("sending, unsliced: by the pace so far", Status(l.s, []campaign.Slice{{Start: l.s.ScheduledAt, Rows: 3, Recipients: 3}}, l.counts, instantOf("09:31:00")))
+	write("sending, sliced", Status(l.s, slots, l.counts, instantOf("09:31:00"), 0))
+	write("sending, unsliced: by the pace so far", Status(l.s, []campaign.Slice{{Start: l.s.ScheduledAt, Rows: 3, Recipients: 3}}, l.counts, instantOf("09:31:00"), 0))
 	l = half(campaign.StateHeld)
 	l.s.Reason = "the token was refused"
-	write("held: no one knows when it ends", Status(l.s, slots, l.counts, instantOf("09:31:00")))
+	write("held: no one knows when it ends", Status(l.s, slots, l.counts, instantOf("09:31:00"), 0))
 	golden(t, "status", got.String())
 
 	done := sendings()["completed"]
-	if d := Status(done.s, done.slices, done.counts, instantOf("10:00:00")); d.Percent != 100 || !d.EstimatedEnd.IsZero() {
+	if d := Status(done.s, done.slices, done.counts, instantOf("10:00:00"), 0); d.Percent != 100 || !d.EstimatedEnd.IsZero() {
 		t.Errorf("completed: %v%%, ends %v", d.Percent, d.EstimatedEnd)
 	}
 }
@@ -127,8 +127,53 @@ func TestEstimateIsAbsentWhereNoOneCanTell(t *testing.T) {
 	l.s.Planned = 1 << 60
 	now := instantOf("09:31:00")
 	for name, counts := range map[string]campaign.Counts{"nothing done": {}, "would take for ever": {campaign.Sent: 1}} {
-		if got := estimate(l.s, nil, counts, now); !got.IsZero() {
+		if got := estimate(l.s, nil, counts, now, 0); !got.IsZero() {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// Before anything was sent the channel's rate tells when it will be over.
+func TestEstimateByTheRate(t *testing.T) {
+	now := instantOf("09:00:00")
+	for _, c := range []struct {
+		state campaign.State
+		sent  uint64
+		rate  float64
+		want  string
+	}{
+		{campaign.StateScheduled, 0, 2, "09:31:00"}, // T is 09:30:00, 120 messages
+		{campaign.StateScheduled, 0, 0, "09:30:00"},
+		{campaign.StateSending, 0, 2, "09:01:00"},
+		{campaign.StateSending, 60, 2, "09:01:00"}, // 60 in the minute since it started: the pace, not the rate
+	} {
+		l := newLedger(c.state)
+		l.s.Planned, l.s.ScheduledAt, l.s.StartedAt = 120, instantOf("09:30:00"), time.Time{}
+		if c.state == campaign.StateSending {
+			l.s.ScheduledAt, l.s.StartedAt = instantOf("08:59:00"), instantOf("08:59:00")
+		}
+		got := Status(l.s, nil, campaign.Counts{campaign.Sent: c.sent}, now, c.rate).EstimatedEnd
+		if !got.Equal(instantOf(c.want)) {
+			t.Errorf("%s, %d sent, rate %v: %v, want %s", c.state, c.sent, c.rate, got, c.want)
+		}
+	}
+}
+
+// Who should read something isn't told that there is nothing to do.
+func TestHeadlineOfADoneDrop(t *testing.T) {
+	l := sendings()["completed"]
+	for _, c := range []struct {
+		warnings  int
+		duplicate uint32
+		want      string
+	}{
+		{1, 0, "sent. There is nothing to do, unless the warning below says otherwise."},
+		{2, 1, "sent (1 row repeats a contact and was left out). There is nothing to do, unless the warnings below say otherwise."},
+		{0, 2000, "sent (2,000 rows repeat a contact and were left out). There is nothing to do."},
+	} {
+		l.s.Warnings, l.s.Rows.Duplicate = make([]campaign.Problem, c.warnings), c.duplicate
+		if got := headline(l.s, l.counts); !strings.HasSuffix(got, c.want) {
+			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
 }
@@ -137,7 +182,7 @@ func TestWriteStatus(t *testing.T) {
 	dir := t.TempDir()
 	l := sendings()["completed"]
 	l.s.State = campaign.StateSending
-	if err := WriteStatus(dir, Status(l.s, l.slices, l.counts, instantOf("09:31:00"))); err != nil {
+	if err := WriteStatus(dir, Status(l.s, l.slices, l.counts, instantOf("09:31:00"), 0)); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, StatusFile))
@@ -150,7 +195,7 @@ func TestWriteStatus(t *testing.T) {
 	for name, err := range map[string]error{
 		"unknown sending, report": Write(dir, l, "20260302-000099"),
 		"unknown sending, rows":   Results(&bytes.Buffer{}, l, "20260302-000099"),
-		"no folder":               WriteStatus(filepath.Join(dir, "none"), Status(l.s, l.slices, l.counts, instantOf("09:31:00"))),
+		"no folder":               WriteStatus(filepath.Join(dir, "none"), Status(l.s, l.slices, l.counts, instantOf("09:31:00"), 0)),
 	} {
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v", name, err)
