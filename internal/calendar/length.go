@@ -66,15 +66,15 @@ func ParseLength(text string) (time.Duration, error) {
 }
 
 // FormatLength writes a length so that ParseLength reads it back, as one number
-// of the largest unit that fits it exactly: 90 minutes are "90m". Negative
-// lengths, which ParseLength refuses, get a sign.
+// of the largest unit that fits it exactly: 90 minutes are "90m". One day is "24h", as
+// people write it (SPEC 11). Negative lengths, which ParseLength refuses, get a sign.
 func FormatLength(d time.Duration) string {
 	if d == 0 {
 		return "0s"
 	}
 	all := units()
 	for _, u := range all {
-		if d%u.length == 0 {
+		if d%u.length == 0 && d != 24*time.Hour || d == 24*time.Hour && u.name == "h" {
 			return strconv.FormatInt(int64(d/u.length), 10) + u.name
 		}
 	}

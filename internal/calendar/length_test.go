@@ -32,7 +32,7 @@ func TestParseLength(t *testing.T) {
 
 func TestFormatLength(t *testing.T) {
 	for want, d := range map[string]time.Duration{
-		"0s": 0, "250ms": 250 * time.Millisecond, "90m": 90 * time.Minute, "1h": time.Hour, "1d": 24 * time.Hour,
+		"0s": 0, "250ms": 250 * time.Millisecond, "90m": 90 * time.Minute, "1h": time.Hour, "24h": 24 * time.Hour, "2d": 48 * time.Hour,
 		"25h": 25 * time.Hour, "1us": time.Microsecond, "3ns": 3, "-2s": -2 * time.Second,
 	} {
 		if got := FormatLength(d); got != want {

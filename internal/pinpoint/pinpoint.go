@@ -75,9 +75,13 @@ func (l *Locator) At(offset int) (line, column int) {
 // distance: the time is the product of the lengths, and names may be hostile.
 const longest = 64
 
+// shortest is the length in characters from which a beginning says something.
+const shortest = 3
+
 // Nearest is the one of known that is most like name, "" if none is near: at an
-// edit distance of at most a third of the longer name (at least 1), two swapped
-// neighbours counting as one edit, and with something in common. Case is
+// edit distance of at most a third of the longer name (rounded, at least 1), two swapped
+// neighbours counting as one edit, and with something in common. Without one it
+// is the first that begins with name or the other way round. Case is
 // ignored; of equally near names the first wins. Names of more than 64
 // characters are near only to themselves.
 func Nearest(name string, known []string) string {
@@ -89,7 +93,7 @@ func Nearest(name string, known []string) string {
 		}
 		other := utf8.RuneCountInString(one)
 		longer, apart := max(size, other), max(size-other, other-size)
-		allowed := min(max(longer/3, 1), longer-1, least-1)
+		allowed := min(max((longer+1)/3, 1), longer-1, least-1)
 		if apart > allowed {
 			continue
 		}
@@ -103,7 +107,16 @@ func Nearest(name string, known []string) string {
 			best, least = one, d
 		}
 	}
-	return best
+	if best != "" || size < shortest || size > longest {
+		return best
+	}
+	for _, one := range known {
+		if begun := strings.ToLower(one); utf8.RuneCountInString(one) <= longest &&
+			(strings.HasPrefix(begun, folded) || utf8.RuneCountInString(one) >= shortest && strings.HasPrefix(folded, begun)) {
+			return one
+		}
+	}
+	return ""
 }
 
 // distance is the edit distance of a and b, 1 if two neighbours are swapped.
