@@ -16,7 +16,7 @@ import (
 	"campaignd/internal/daemon"
 	"campaignd/internal/intake"
 	"campaignd/internal/plan"
-	"campaignd/internal/report"
+	"campaignd/internal/plan/roster"
 )
 
 func newCheckCmd(env *environment) *cobra.Command {
@@ -26,7 +26,8 @@ func newCheckCmd(env *environment) *cobra.Command {
 		Short: "Say what a drop would get, without dropping it",
 		Long: `Checks the files of one drop as the daemon would: layout, sidecar, campaign and
 every row. It prints what the drop would get, when, and the first messages as they
-would be sent, or every error. Nothing is stored, moved or sent.
+would be sent, or every error. Nothing is stored, moved or sent. Of a drop that
+isn't complete yet, what there is is checked.
 
 Without a daemon the slots are taken to be empty; with one, its real bookings count.
 Exit status 3: the drop would be rejected or canceled.`,
@@ -54,16 +55,19 @@ func checkDrop(ctx context.Context, env *environment, cfg *config.Config, inboxP
 		return exitError{exitUsage, err}
 	}
 	defer parts.Close()
-	if parts.CSV.File == nil || parts.Layout.File == nil {
-		return exitError{exitUsage, fmt.Errorf("a drop needs %s.csv and %s.layout.json: name both", parts.Name, parts.Name)}
-	}
 	drivers, err := daemon.OpenDrivers(cfg, env.getenv)
 	if err != nil {
 		return exitError{exitUsage, err}
 	}
 	checker := &intake.Checker{Config: cfg, Campaigns: intake.NewCampaigns(cfg.CampaignsDir), Channels: drivers.Of}
+	// What de-duplication reads back stays out of memory, unless there is nowhere else.
+	var spill roster.Spill
+	if file, err := intake.SpillFile(""); err == nil {
+		defer file.Close()
+		spill = file
+	}
 	now := time.Now()
-	f, err := checker.Check(ctx, parts, in, nil, now, nil, nil, nil)
+	f, err := checker.Check(ctx, parts, in, nil, now, nil, spill, nil)
 	if err != nil {
 		return err
 	}
@@ -135,11 +139,11 @@ func (c *checked) place(ctx context.Context, cfg *config.Config, f *intake.Findi
 	o := f.Outlook(now, now)
 	switch {
 	case o.Problems.Count > 0:
-		s.State, s.Reason = campaign.StateRejected, o.Problems.List[0].String()
+		s.State, s.Reason, s.Previews = campaign.StateRejected, o.Problems.List[0].String(), nil
 		s.Problems, s.ProblemCount = o.Problems.List, o.Problems.Count
 		return nil
 	case o.Canceled != "":
-		s.State, s.Reason = campaign.StateCanceled, o.Canceled
+		s.State, s.Reason, s.Previews = campaign.StateCanceled, o.Canceled, nil
 		return nil
 	}
 	s.ScheduledAt = o.T.UTC()
@@ -156,11 +160,11 @@ func (c *checked) place(ctx context.Context, cfg *config.Config, f *intake.Findi
 	placed, noRoom, err := o.Place(booked)
 	switch {
 	case errors.Is(err, plan.ErrTooManyMessages):
-		s.State, s.Reason = campaign.StateRejected, err.Error()
+		s.State, s.Reason, s.Previews = campaign.StateRejected, err.Error(), nil
 	case err != nil:
 		return err
 	case noRoom != "":
-		s.State, s.Reason = campaign.StateCanceled, noRoom
+		s.State, s.Reason, s.Previews = campaign.StateCanceled, noRoom, nil
 	default:
 		c.Slices = plan.Slices(placed)
 	}
@@ -198,84 +202,4 @@ func daemonBookings(ctx context.Context, cfg *config.Config, application int64, 
 		counts[b.Slot] = b.Reserved
 	}
 	return counts, nil
-}
-
-func (c *checked) print(env *environment) error {
-	s := &c.Sending
-	if env.json {
-		return env.printJSON(struct {
-			*report.Document
-			Previews []campaign.Preview `json:"previews,omitempty"`
-		}{report.Report(s, c.Slices, campaign.Counts{}), s.Previews})
-	}
-	if s.State == campaign.StateRejected || s.State == campaign.StateCanceled {
-		return report.Text(env.out, s, c.Slices, campaign.Counts{})
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s would be accepted: %s messages to %s recipients of %s rows.\n", s.Name,
-		count(s.Planned), count(uint64(s.Rows.Accepted)), count(uint64(s.Rows.Total)))
-	fmt.Fprintf(&b, "Application %d, campaign %d, on %s.\n", s.ApplicationID, s.CampaignID, strings.Join(s.Channels, ", "))
-	if s.Rows.Rejected+s.Rows.Duplicate > 0 {
-		fmt.Fprintf(&b, "Not sent: %d rejected, %d duplicates.\n", s.Rows.Rejected, s.Rows.Duplicate)
-	}
-	if s.DryRun {
-		b.WriteString("The sidecar asks for a dry run: nothing would be sent.\n")
-	}
-	fmt.Fprintf(&b, "Due %s.\n", s.ScheduledAt.In(c.zone()).Format("Mon 2 Jan 2006 15:04:05 MST"))
-	if s.Sliced {
-		where := "on empty slots, since no daemon runs"
-		if c.Real {
-			where = "beside what is booked now"
-		}
-		fmt.Fprintf(&b, "\nSlices, %s (%s):\n", where, s.Condition)
-		for _, line := range sliceLines(c.Slices, c.zone()) {
-			b.WriteString("  " + line + "\n")
-		}
-	}
-	for _, w := range s.Warnings {
-		fmt.Fprintf(&b, "\nWarning: %s\n", w)
-	}
-	for _, p := range s.Problems {
-		fmt.Fprintf(&b, "\n%s", p)
-	}
-	b.WriteString("\nThe first messages:\n")
-	for _, p := range s.Previews {
-		fmt.Fprintf(&b, "  line %d, %s on %s, message %d: %s\n", p.Line, p.ContactCode, p.ChannelType, p.Message, p.Content)
-	}
-	return env.printf("%s", printable(b.String()))
-}
-
-// mostSliceLines is how many lines of slices are shown.
-const mostSliceLines = 20
-
-// sliceLines are slices in words; those that follow each other directly and hold
-// as many each are one line, so that 172,800 slots of a second are no wall of text.
-func sliceLines(list []campaign.Slice, zone *time.Location) []string {
-	var out []string
-	for i := 0; i < len(list); {
-		first, n := list[i], 1
-		for i+n < len(list) && list[i+n].Recipients == first.Recipients && list[i+n].Start.Equal(list[i+n-1].End) {
-			n++
-		}
-		last := list[i+n-1]
-		if len(out) == mostSliceLines {
-			rest := uint64(0)
-			for _, one := range list[i:] {
-				rest += uint64(one.Recipients)
-			}
-			return append(out, fmt.Sprintf("… and %s recipients in %s slots more, the last until %s", count(rest), count(len(list)-i),
-				list[len(list)-1].End.In(zone).Format("Mon 2 Jan 15:04:05")))
-		}
-		from, until, format := first.Start.In(zone), last.End.In(zone), "15:04:05"
-		if y, d := last.Start.In(zone).Year(), last.Start.In(zone).YearDay(); y != from.Year() || d != from.YearDay() {
-			format = "Mon 2 Jan 15:04:05"
-		}
-		line := fmt.Sprintf("%s – %s  %s recipients", from.Format("Mon 2 Jan 15:04:05"), until.Format(format), count(uint64(first.Recipients)))
-		if n > 1 {
-			line += fmt.Sprintf(" in each of %s slots", count(n))
-		}
-		out = append(out, line)
-		i += n
-	}
-	return out
 }

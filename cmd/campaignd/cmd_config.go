@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 
+	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/campaign"
@@ -83,16 +86,21 @@ func newConfigShowCmd(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:     "show",
 		Short:   "Print the configuration with every default filled in",
-		Long:    `Prints the configuration as it is in effect, with every default filled in, as TOML. It names the files of secrets and shows no secret.`,
+		Long:    `Prints the configuration as it is in effect, with every default filled in, as TOML or, with --json, as JSON. It names the files of secrets and shows no secret.`,
 		Example: "  campaignd config show",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(*cobra.Command, []string) error {
-			if env.json {
-				return usage("the configuration is TOML; there is no --json of it")
-			}
 			cfg, err := env.loadConfig()
 			if err != nil {
 				return err
+			}
+			if env.json {
+				var b bytes.Buffer
+				var all map[string]any
+				if err := errors.Join(cfg.Show(&b), toml.Unmarshal(b.Bytes(), &all)); err != nil {
+					return fmt.Errorf("print configuration: %w", err)
+				}
+				return env.printJSON(all)
 			}
 			if err := cfg.Show(env.out); err != nil {
 				return fmt.Errorf("print configuration: %w", err)

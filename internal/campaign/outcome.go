@@ -107,6 +107,7 @@ type Refusal struct {
 	ContactCode string
 	ChannelType string
 	Column      string // the CSV column at fault, "" if it is the row
+	Position    int    // where on Line that is, in characters from 1; 0 if unknown. It is for messages and not stored
 	Reason      string
 }
 

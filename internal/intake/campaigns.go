@@ -11,13 +11,14 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/plan/document"
+	"campaignd/internal/safeio"
 )
 
 // maxDocument is the most bytes a layout, sidecar or campaign file may have (SPEC 4).
 const maxDocument = 1 << 20
 
 // Campaigns reads the files of campaigns_dir and reads them again when they
-// change (SPEC 6): a change is noticed at the next look, by size and time.
+// change (SPEC 6): a change is noticed at the next look, by size, times and place on disk.
 type Campaigns struct {
 	dir   string
 	mu    sync.Mutex // guards files
@@ -25,9 +26,9 @@ type Campaigns struct {
 }
 
 type campaignFile struct {
-	size     int64
-	modTime  int64
+	id       campaign.FileID
 	campaign *campaign.Campaign
+	meant    *campaign.Campaign // what a file with problems would be, as far as it can be told
 	problems campaign.Problems
 }
 
@@ -36,14 +37,14 @@ func NewCampaigns(dir string) *Campaigns {
 	return &Campaigns{dir: dir, files: map[string]campaignFile{}}
 }
 
-// Find is the campaign of that application and id. When there is none it is nil
-// and the problem says why and which there are. The error is of reading the folder.
-func (c *Campaigns) Find(application, id int64) (*campaign.Campaign, string, error) {
+// Find is the campaign of that application and id. When there is none it is nil,
+// why says so and which there are, and details is what is wrong in the file that should be it.
+// The error is of reading the folder.
+func (c *Campaigns) Find(application, id int64) (found *campaign.Campaign, why string, details campaign.Problems, err error) {
 	all, broken, err := c.All()
 	if err != nil {
-		return nil, "", err
+		return nil, "", details, err
 	}
-	var found *campaign.Campaign
 	var others []int64
 	for _, one := range all {
 		if one.ApplicationID != application {
@@ -55,14 +56,18 @@ func (c *Campaigns) Find(application, id int64) (*campaign.Campaign, string, err
 		}
 		if found != nil {
 			return nil, fmt.Sprintf("campaign %d of application %d is defined twice, in %s and %s; ask the operator to remove one",
-				id, application, found.File, one.File), nil
+				id, application, found.File, one.File), details, nil
 		}
 		found = one
 	}
 	if found != nil {
-		return found, "", nil
+		return found, "", details, nil
 	}
-	why := fmt.Sprintf("application %d has no campaign %d", application, id)
+	if file := c.broken(application, id); file != nil {
+		return nil, fmt.Sprintf("campaign %d of application %d can't be used: its file %s is wrong; ask the operator to mend it",
+			id, application, file.meant.File), file.problems, nil
+	}
+	why = fmt.Sprintf("application %d has no campaign %d", application, id)
 	if len(others) > 0 {
 		slices.Sort(others)
 		why += "; it has " + listed(slices.Compact(others))
@@ -70,7 +75,23 @@ func (c *Campaigns) Find(application, id int64) (*campaign.Campaign, string, err
 	if broken.Count > 0 {
 		why += "; a campaign file can't be read, so ask the operator to run \"campaignd doctor\""
 	}
-	return nil, why, nil
+	if len(others) == 0 && broken.Count == 0 {
+		why += ", nor any other; ask the operator"
+	}
+	return nil, why, details, nil
+}
+
+// broken is the file that would be that campaign if it had no problems, nil if none would.
+func (c *Campaigns) broken(application, id int64) *campaignFile {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range sortedKeys(c.files) {
+		file := c.files[name]
+		if m := file.meant; m != nil && m.ApplicationID == application && m.ID == id {
+			return &file
+		}
+	}
+	return nil
 }
 
 // All are the readable campaigns in order of file name, and what is wrong with the others.
@@ -112,8 +133,8 @@ func (c *Campaigns) read(name string) campaignFile {
 		file.problems.Addf(base, 0, 0, "", "is not a regular file")
 		return file
 	}
-	file.size, file.modTime = info.Size(), info.ModTime().UnixNano()
-	if old, ok := c.files[name]; ok && old.size == file.size && old.modTime == file.modTime {
+	file.id = safeio.FileID(info)
+	if old, ok := c.files[name]; ok && old.id == file.id {
 		return old
 	}
 	f, err := os.Open(name)
@@ -129,7 +150,7 @@ func (c *Campaigns) read(name string) campaignFile {
 	}
 	file.campaign, file.problems = document.ParseCampaign(base, data)
 	if file.problems.Count > 0 {
-		file.campaign = nil
+		file.campaign, file.meant = nil, file.campaign
 	}
 	return file
 }

@@ -17,7 +17,7 @@ func TestCampaignsAreReadAgain(t *testing.T) {
 	c := NewCampaigns(r.config.CampaignsDir)
 	find := func() *campaign.Campaign {
 		t.Helper()
-		found, why, err := c.Find(1, 7)
+		found, why, _, err := c.Find(1, 7)
 		if err != nil || found == nil {
 			t.Fatal(why, err)
 		}
@@ -42,7 +42,7 @@ func TestCampaignsAreReadAgain(t *testing.T) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	if found, why, err := c.Find(1, 7); found != nil || err != nil || why != "application 1 has no campaign 7; it has 8" {
+	if found, why, _, err := c.Find(1, 7); found != nil || err != nil || why != "application 1 has no campaign 7; it has 8" {
 		t.Error(found, why, err)
 	}
 }
@@ -72,14 +72,57 @@ func TestCampaignsThatCantBeUsed(t *testing.T) {
 	if err != nil || len(all) != 3 || broken.Count != 5 {
 		t.Errorf("%d campaigns, %v, %v", len(all), broken.List, err)
 	}
-	if _, why, err := c.Find(1, 7); err != nil || why != "campaign 7 of application 1 is defined twice, in 7.json and twice.json; ask the operator to remove one" {
+	if _, why, _, err := c.Find(1, 7); err != nil || why != "campaign 7 of application 1 is defined twice, in 7.json and twice.json; ask the operator to remove one" {
 		t.Error(why, err)
 	}
-	if _, why, err := c.Find(1, 30); err != nil || !strings.Contains(why, "it has 7, 8; a campaign file can't be read, so ask the operator") {
+	if _, why, _, err := c.Find(1, 30); err != nil || !strings.Contains(why, "it has 7, 8; a campaign file can't be read, so ask the operator") {
 		t.Error(why, err)
 	}
-	if _, _, err := NewCampaigns(filepath.Join(r.dir, "nowhere")).Find(1, 7); err == nil {
+	if _, _, _, err := NewCampaigns(filepath.Join(r.dir, "nowhere")).Find(1, 7); err == nil {
 		t.Error("a folder that isn't there is read")
+	}
+}
+
+// What is wrong in the file of the campaign that is asked for is told, of the others not.
+func TestBrokenCampaignIsNamed(t *testing.T) {
+	r := newRig(t, "", "")
+	r.campaign("30.json", `{"id": 30, "applicationId": 1, "channelTypes": ["cloud_api"], "messageContent": [{"body": "{{a b}}"}]}`)
+	r.campaign("31.json", `{"id": 31, "applicationId": 1}`)
+	found, why, details, err := NewCampaigns(r.config.CampaignsDir).Find(1, 30)
+	if found != nil || err != nil || why != "campaign 30 of application 1 can't be used: its file 30.json is wrong; ask the operator to mend it" {
+		t.Error(found, why, err)
+	}
+	if details.Count != 1 || !strings.HasPrefix(details.List[0].String(), "30.json:1:92: messageContent.0.body: the variable") {
+		t.Errorf("details: %v", details.List)
+	}
+}
+
+// A campaign file that another of the same size and time replaces is read again.
+func TestReplacedCampaignIsReadAgain(t *testing.T) {
+	r := newRig(t, "", "")
+	c := NewCampaigns(r.config.CampaignsDir)
+	file := filepath.Join(r.config.CampaignsDir, "7.json")
+	before, _, _, err := c.Find(1, 7)
+	if err != nil || before == nil {
+		t.Fatal(before, err)
+	}
+	stat, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.write(file+".new", strings.Replace(string(text), `"a"`, `"b"`, 1))
+	if err := os.Chtimes(file+".new", time.Time{}, stat.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		t.Fatal(err)
+	}
+	if after, _, _, err := c.Find(1, 7); err != nil || after == nil || after.Title != "b" {
+		t.Error(after, err)
 	}
 }
 

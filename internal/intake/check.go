@@ -74,6 +74,14 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *s
 	if ours := strings.ToLower(p.CSV.Name); ours == report.ResultsFile || ours == report.RejectedFile {
 		f.Problems.Addf(p.CSV.Name, 0, 0, "", "has the name of a file that campaignd itself writes beside it; give the drop another name, all its files alike")
 	}
+	for _, part := range []struct {
+		file *Part
+		name string
+	}{{&p.CSV, p.Name + ".csv"}, {&p.Layout, p.Name + ".layout.json"}} {
+		if part.file.File == nil { // a daemon waits for both; who checks may have only one as yet
+			f.Problems.Addf(part.name, 0, 0, "", "is missing; a drop is %s.csv with %s.layout.json", p.Name, p.Name)
+		}
+	}
 	layout, layoutDigest, err := c.layout(p, f)
 	if err != nil {
 		return nil, err
@@ -85,16 +93,8 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *s
 	if err != nil {
 		return nil, err
 	}
-	if f.Sidecar != nil && f.Application != nil {
-		_, problems, warnings := f.Sidecar.When(now, f.Application.Location, f.Application.ScheduleGrace)
-		f.Problems.Merge(problems)
-		f.Sending.Warnings = append(f.Sending.Warnings, warnings...)
-	}
+	f.when(now)
 	channels := c.channels(camp, layout, f)
-	if layout != nil && camp != nil {
-		f.Problems.Merge(layout.CheckVariables(f.Sending.Variables))
-	}
-	f.documents = f.Problems.Count
 	if err := c.csv(ctx, p, info, f, layout, channels, sink, spill, progress); err != nil {
 		return nil, err
 	}
@@ -102,6 +102,26 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *s
 	c.conclude(f)
 	return f, nil
 }
+
+// when finds what is wrong with the time that the sidecar asks for. Without an
+// application, which is an error of its own, that is what would be wrong in any.
+func (f *Finding) when(now time.Time) {
+	if f.Sidecar == nil {
+		return
+	}
+	zone, grace := time.UTC, maxGrace
+	if f.Application != nil {
+		zone, grace = f.Application.Location, f.Application.ScheduleGrace
+	}
+	_, problems, warnings := f.Sidecar.When(now, zone, grace)
+	f.Problems.Merge(problems)
+	if f.Application != nil {
+		f.Sending.Warnings = append(f.Sending.Warnings, warnings...)
+	}
+}
+
+// maxGrace is the longest schedule_grace there can be.
+const maxGrace = 24 * time.Hour
 
 // conclude says in one sentence why a drop is rejected, if it is.
 func (c *Checker) conclude(f *Finding) {
@@ -119,6 +139,9 @@ func (c *Checker) conclude(f *Finding) {
 		} else {
 			s.Reason = fmt.Sprintf("%d errors were found", wrong)
 		}
+	}
+	if s.State == campaign.StateRejected {
+		s.Previews = nil // nothing would be sent like that
 	}
 }
 
@@ -205,43 +228,48 @@ func (c *Checker) campaign(p *Parts, in *config.Inbox, f *Finding) (*campaign.Ca
 	if f.Sidecar == nil {
 		return nil, nil // what it would have said isn't known; its own errors are reported
 	}
+	wrong := func(key, format string, args ...any) {
+		line, column := f.Sidecar.Place(key)
+		f.Problems.Addf(file, line, column, key, format, args...)
+	}
 	missing := "is missing, and this inbox has no default for it"
 	if p.Sidecar.File == nil {
 		missing = "is missing: there is no such file, and this inbox has no default for it"
 	}
-	if s.ApplicationID == 0 {
-		f.Problems.Addf(file, 0, 0, "applicationId", "%s; it may send for: %s", missing, c.applicationIDs(in))
+	if s.ApplicationID == 0 && !f.Sidecar.Has("applicationId") {
+		wrong("applicationId", "%s; it may send for: %s", missing, c.applicationIDs(in))
 	}
-	if s.CampaignID == 0 {
-		f.Problems.Addf(file, 0, 0, "campaignId", "%s; give the number of the campaign, e.g. \"campaignId\": 7", missing)
+	if s.CampaignID == 0 && !f.Sidecar.Has("campaignId") {
+		wrong("campaignId", "%s; give the number of the campaign, e.g. \"campaignId\": 7", missing)
 	}
 	if s.ApplicationID == 0 {
 		return nil, nil
 	}
 	if !in.Allows(s.ApplicationID) {
-		f.Problems.Addf(file, 0, 0, "applicationId", "this inbox may not send for application %d; it may for: %s", s.ApplicationID, c.applicationIDs(in))
+		wrong("applicationId", "this inbox may not send for application %d; it may for: %s", s.ApplicationID, c.applicationIDs(in))
 		return nil, nil
 	}
 	f.Application = c.Config.Application(s.ApplicationID)
 	if f.Application == nil {
-		f.Problems.Addf(file, 0, 0, "applicationId", "there is no application %d; this inbox may send for: %s", s.ApplicationID, c.applicationIDs(in))
+		wrong("applicationId", "there is no application %d; this inbox may send for: %s", s.ApplicationID, c.applicationIDs(in))
 		return nil, nil
 	}
 	s.MaxLateness = f.Application.MaxLateness
 	if s.CampaignID == 0 {
 		return nil, nil
 	}
-	camp, why, err := c.Campaigns.Find(s.ApplicationID, s.CampaignID)
+	camp, why, details, err := c.Campaigns.Find(s.ApplicationID, s.CampaignID)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case camp == nil:
-		f.Problems.Addf(file, 0, 0, "campaignId", "%s", why)
+		wrong("campaignId", "%s", why)
+		f.Problems.Merge(details)
 	case !camp.Enabled:
-		f.Problems.Addf(file, 0, 0, "campaignId", "campaign %d is disabled; name another, or ask the operator to enable it", camp.ID)
+		wrong("campaignId", "campaign %d is disabled; name another, or ask the operator to enable it", camp.ID)
 	case camp.SendType != "proactive":
-		f.Problems.Addf(file, 0, 0, "campaignId", "campaign %d has the sendType %q: only proactive campaigns can be sent from a drop", camp.ID, camp.SendType)
+		wrong("campaignId", "campaign %d has the sendType %q: only proactive campaigns can be sent from a drop", camp.ID, camp.SendType)
 	}
 	return camp, nil
 }

@@ -105,7 +105,7 @@ func TestCheck(t *testing.T) {
 		"Pitfall14 ruined number":  {application: `max_bad_rows = "50%"`, csv: goodCSV + "3.46668E+10,Eve\n", state: scheduled, accepted: 2, refused: 1},
 		"Pitfall16 values as text": {csv: "phone,first\n34666777888,\"\"\"}],\"\"x\"\":{{y}}\"\n", state: scheduled, accepted: 1},
 		"too many bad rows": {csv: goodCSV + ",Eve\n", state: rejected, accepted: 2, refused: 1,
-			says: []string{"1 of 3 rows are bad, more than the 10% that max_bad_rows allows", "spring.csv:4: phone: the contactCode is empty", "rejected.csv"}},
+			says: []string{"1 of 3 rows are bad, more than the 10% that max_bad_rows allows", "spring.csv:4:1: phone: the contactCode is empty", "rejected.csv"}},
 		"no good row": {csv: "phone,first\n,Eve\n", state: rejected, refused: 1, says: []string{"no row of 1 is good"}},
 		"no row":      {csv: "phone,first\n", state: rejected, says: []string{"the file has a header and no row"}},
 		"Pitfall15 unclosed quote": {csv: goodCSV + "34666111222,\"Eve\n" + strings.Repeat("34666111223,x\n", 1000), state: rejected,
@@ -170,8 +170,8 @@ func TestAllErrorsAtOnce(t *testing.T) {
 func TestErrorsOfRowsWithoutACampaign(t *testing.T) {
 	r := newRig(t, "", "")
 	s := r.drop("spring", "phone,first\n34666777888,Ada\n34666555666\n34666555667,A\"b\"\n1,2,3\n", goodLayout, `{"applicationId": 1, "rows": 4}`)
-	has(t, r.report(s), "4 errors were found", "campaignId: is missing", "spring.csv:3: the row has 1 cell and the header 2",
-		"spring.csv:4: a quote stands within a cell", "spring.csv:5: the row has 3 cells and the header 2")
+	has(t, r.report(s), "4 errors were found", "campaignId: is missing", "spring.csv:3:12: the row has 1 cell and the header 2",
+		"spring.csv:4:13: first: a quote stands within a cell", "spring.csv:5:5: the row has 3 cells and the header 2")
 }
 
 // Of many bad rows a report lists the first, and counts all.
@@ -194,7 +194,7 @@ func TestPitfall14Reasons(t *testing.T) {
 	const words = "a spreadsheet ruined the number"
 	has(t, all["rejected.csv"], "_line,_error", "9.87654E+11,Eve,4,", words)
 	has(t, all["results.csv"], "4,9.87654E+11,cloud_api,1,rejected,0,,,", words)
-	has(t, all["report.txt"], "spring.csv:4: phone: "+words)
+	has(t, all["report.txt"], "spring.csv:4:1: phone: "+words)
 	if strings.Contains(r.log.String(), "9.87") || strings.Contains(all["report.txt"], "9.87") {
 		t.Error("contact data in log or report")
 	}

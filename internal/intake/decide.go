@@ -32,7 +32,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 	if err := in.store.DiscardRows(s.ID); err != nil {
 		return fmt.Errorf("check %s: %w", s.ID, err)
 	}
-	spill, err := in.spillFile()
+	spill, err := SpillFile(in.stateDir)
 	if err != nil {
 		return err
 	}

@@ -30,9 +30,10 @@ func cutOff(problems *campaign.Problems, file *os.File, f campaign.FileID) {
 	}
 }
 
-// spillFile is a temporary file without a name in the state folder.
-func (in *Intake) spillFile() (*os.File, error) {
-	f, err := os.CreateTemp(in.stateDir, ".campaignd-*.tmp")
+// SpillFile is a temporary file without a name in dir, for a check of many rows: gone
+// when it is closed, and with the process.
+func SpillFile(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, ".campaignd-*.tmp")
 	if err != nil {
 		return nil, fmt.Errorf("make temporary file: %w", err)
 	}

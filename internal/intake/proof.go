@@ -103,9 +103,9 @@ func (in *Intake) rows(ctx context.Context, p *Parts, info *sheet.Info) (int64, 
 }
 
 // countRows reads a CSV to its end and returns how many whole rows there were: one
-// that was cut off is none. bad, which may be nil, is told of rows that can't be cut into
-// cells. The error is of the machine, of ctx, or a *sheet.Broken.
-func countRows(ctx context.Context, reader *sheet.Reader, bad func(line uint32, fault sheet.Fault, cells int)) (int64, error) {
+// that was cut off is none. each, which may be nil, is called with every record of a batch.
+// The error is of the machine, of ctx, or a *sheet.Broken.
+func countRows(ctx context.Context, reader *sheet.Reader, each func(batch *sheet.Batch, i int)) (int64, error) {
 	var rows int64
 	var batch sheet.Batch
 	for {
@@ -117,12 +117,11 @@ func countRows(ctx context.Context, reader *sheet.Reader, bad func(line uint32, 
 			return rows, err
 		}
 		for i := range batch.Len() {
-			fault, cells := batch.Fault(i)
-			if fault != sheet.FaultCutOff {
+			if fault, _ := batch.Fault(i); fault != sheet.FaultCutOff {
 				rows++
 			}
-			if fault != sheet.FaultNone && bad != nil {
-				bad(batch.Line(i), fault, cells)
+			if each != nil {
+				each(&batch, i)
 			}
 		}
 		if err := ctx.Err(); err != nil {

@@ -48,7 +48,7 @@ func FuzzParseLayout(f *testing.F) {
 			return
 		}
 		located(t, data, l.CheckColumns([]string{"a", "contactCode"}))
-		located(t, data, l.CheckVariables([]string{"a", "name"}))
+		located(t, data, l.CheckVariables([]string{"a", "name"}, []string{"a", "contactCode"}))
 		if problems.Count > 0 {
 			return
 		}

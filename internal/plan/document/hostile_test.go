@@ -48,7 +48,7 @@ func TestHostileDocumentsAreCheap(t *testing.T) {
 		l, problems, warnings := ParseLayout("f", []byte(data))
 		if l != nil {
 			problems.Merge(l.CheckColumns(columns))
-			problems.Merge(l.CheckVariables(columns[:50]))
+			problems.Merge(l.CheckVariables(columns[:50], columns))
 			l.ContactCode.Variables()
 		}
 		_, more := ParseSidecar("f", []byte(data))

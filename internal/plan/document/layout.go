@@ -1,6 +1,7 @@
 package document
 
 import (
+	"fmt"
 	"strings"
 
 	"campaignd/internal/campaign"
@@ -15,6 +16,7 @@ type Layout struct {
 	Fields      []Field // customFields in the order of the file
 
 	fields place // of the customFields object, else of the layout itself
+	vague  bool  // the value of a custom field could not be understood
 }
 
 // Field is one custom field: the campaign's variable Name gets Value.
@@ -95,6 +97,7 @@ func (r *layoutReader) contact(contact *node, name string, warned *findings) (t 
 func (r *layoutReader) customFields(l *Layout, custom *node) {
 	if custom.kind != '{' {
 		r.wrong(custom, "customFields", `an object, e.g. {"name": "{{name}}"}`)
+		l.vague = true
 		return
 	}
 	l.fields = r.place(custom)
@@ -104,13 +107,16 @@ func (r *layoutReader) customFields(l *Layout, custom *node) {
 		var value Text
 		switch m.value.kind {
 		case '"':
-			value, _ = r.parse(&m.value, field)
+			var ok bool
+			value, ok = r.parse(&m.value, field)
+			l.vague = l.vague || !ok
 		case '0', 't', 'f':
 			value = Text{Segments: []campaign.Segment{{Text: string(r.raw(&m.value))}}}
 			p := r.place(&m.value)
 			value.Line, value.Column = p.line, p.column
 		default:
 			r.wrong(&m.value, field, `a string, a number, true or false`)
+			l.vague = true
 		}
 		l.Fields = append(l.Fields, Field{Name: m.name, Value: value})
 	}
@@ -167,19 +173,35 @@ func (l *Layout) CheckColumns(columns []string) campaign.Problems {
 	return problems
 }
 
+// Vague reports that some value could not be understood: messages rendered with
+// this layout would tell of that and not of the rows.
+func (l *Layout) Vague() bool {
+	return l.vague || !l.ContactCode.Given() || !l.ChannelType.Given()
+}
+
 // CheckVariables finds every variable of the campaign that customFields lacks.
-func (l *Layout) CheckVariables(needed []string) campaign.Problems {
+// columns are those of the CSV, for the message; nil if they aren't known.
+func (l *Layout) CheckVariables(needed, columns []string) campaign.Problems {
 	var problems campaign.Problems
 	names := make([]string, len(l.Fields))
 	have := make(map[string]bool, len(l.Fields))
 	for i, f := range l.Fields {
 		names[i], have[f.Name] = f.Name, true
 	}
+	from := ""
+	if len(columns) > 0 {
+		from = fmt.Sprintf("; the CSV's columns: %s", list(columns))
+	}
 	for _, name := range needed {
-		if !have[name] {
-			problems.Addf(l.File, l.fields.line, l.fields.column, "customFields", "the campaign uses {{%s}}, and customFields has no %q%s (it has: %s)",
-				name, name, meant(name, names), list(names))
+		if have[name] {
+			continue
 		}
+		near := meant(name, names)
+		if column := pinpoint.Nearest(name, columns); near == "" && column != "" {
+			near = fmt.Sprintf(`; did you mean to give it %q?`, "{{"+column+"}}")
+		}
+		problems.Addf(l.File, l.fields.line, l.fields.column, "customFields", "the campaign uses {{%s}}, and customFields has no %q%s (it has: %s%s)",
+			name, name, near, list(names), from)
 	}
 	return problems
 }

@@ -72,7 +72,7 @@ func TestParseLayoutProblems(t *testing.T) {
 		{"no object", `"x"`, []string{`1:1: found a string, want a JSON object, e.g. ` + layoutExample}},
 		{"UTF-16", "\xff\xfe{\x00}\x00", []string{`1:1: the file is UTF-16; save it as UTF-8`}},
 		{"contact missing", `{}`, []string{`1:1: contact: the key "contact" is missing, want an object with "contactCode" and "channelType"`}},
-		{"contact null", `{"contact":null}`, []string{`1:12: contact: found null, want an object with "contactCode" and "channelType"; leave the key out if it has no value`}},
+		{"contact null", `{"contact":null}`, []string{`1:12: contact: found null, want an object with "contactCode" and "channelType"`}},
 		{"contact a string", `{"contact":"a"}`, []string{`1:12: contact: found a string, want an object with "contactCode" and "channelType"`}},
 		{"both keys missing", `{"contact":{}}`, []string{
 			`1:12: contact.contactCode: the key "contactCode" is missing, want a string, e.g. "{{contactCode}}"`,
@@ -112,6 +112,11 @@ func TestParseLayoutProblems(t *testing.T) {
 			`1:95: customFields.a: "{{" without "}}" after it; a variable is written {{name}}`,
 			`1:106: customFields.b: no name between "{{" and "}}"; a variable is written {{name}}`,
 			`1:118: customFields.c: "{{" without "}}" after it; a variable is written {{name}}`}},
+		{"every broken variable of a value", `{` + contact + `,"customFields":{"a":"{{}} {{x}} {{ }}\n{{ {{y}} {{"}}`, []string{
+			`1:93: customFields.a: no name between "{{" and "}}"; a variable is written {{name}}`,
+			`1:104: customFields.a: no name between "{{" and "}}"; a variable is written {{name}}`,
+			`1:111: customFields.a: "{{" without "}}" after it; a variable is written {{name}}`,
+			`1:120: customFields.a: "{{" without "}}" after it; a variable is written {{name}}`}},
 		{"bad text", "{" + contact + ",\"customFields\":{\"n\xf1\":\"x\",\"b\":\"caf\xe9\",\"c\":\"\\udc00\"}}", []string{
 			"1:90: customFields: the byte 0xF1 is not UTF-8; save the file as UTF-8",
 			`1:105: customFields.b: the byte 0xE9 is not UTF-8; save the file as UTF-8`,
@@ -187,7 +192,7 @@ func TestCheckColumns(t *testing.T) {
 "customFields":{"x":"{{Nombre}} {{zzz}}","y":"{{b}}"}}`))
 	got := l.CheckColumns([]string{"fone", "b", "nombre"})
 	want := []string{
-		`f:1:28: contact.contactCode: the CSV has no column "phone" (its columns: "fone", "b", "nombre")`,
+		`f:1:28: contact.contactCode: the CSV has no column "phone"; did you mean "fone"? (its columns: "fone", "b", "nombre")`,
 		`f:2:22: customFields.x: the CSV has no column "Nombre"; did you mean "nombre"? (its columns: "fone", "b", "nombre")`,
 		`f:2:33: customFields.x: the CSV has no column "zzz" (its columns: "fone", "b", "nombre")`,
 	}
@@ -212,12 +217,12 @@ func TestCheckVariables(t *testing.T) {
 		`f:2:16: customFields: the campaign uses {{name}}, and customFields has no "name"; did you mean "nmae"? (it has: "nmae", "age")`,
 		`f:2:16: customFields: the campaign uses {{city}}, and customFields has no "city" (it has: "nmae", "age")`,
 	}
-	if diff := cmp.Diff(want, lines(l.CheckVariables([]string{"name", "age", "city"}).List)); diff != "" {
+	if diff := cmp.Diff(want, lines(l.CheckVariables([]string{"name", "age", "city"}, nil).List)); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
 	}
 	l, _, _ = ParseLayout("f", []byte(" {"+contact+"}"))
-	want = []string{`f:1:2: customFields: the campaign uses {{name}}, and customFields has no "name" (it has: none)`}
-	if diff := cmp.Diff(want, lines(l.CheckVariables([]string{"name"}).List)); diff != "" {
+	want = []string{`f:1:2: customFields: the campaign uses {{name}}, and customFields has no "name"; did you mean to give it "{{Name}}"? (it has: none; the CSV's columns: "phone", "Name")`}
+	if diff := cmp.Diff(want, lines(l.CheckVariables([]string{"name"}, []string{"phone", "Name"}).List)); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
 	}
 }

@@ -51,9 +51,9 @@ func (s shape) raw(n *node) []byte { return s.data[n.start:n.end] }
 
 // wrong notes that n is not what is wanted.
 func (s shape) wrong(n *node, field, want string) {
-	switch n.kind {
-	case 0: // not UTF-8, and noted as such
-	case 'n':
+	switch {
+	case n.kind == 0: // not UTF-8, and noted as such
+	case n.kind == 'n' && !n.needed:
 		s.add(int(n.start), field, "found null, want %s; leave the key out if it has no value", want)
 	default:
 		s.add(int(n.start), field, "found %s, want %s", n.found(), want)
@@ -81,7 +81,9 @@ func (s shape) need(n *node, path, name, want string) *node {
 	v := n.get(name)
 	if v == nil {
 		s.add(int(n.start), join(path, name), "the key %q is missing, want %s", name, want)
+		return nil
 	}
+	v.needed = true
 	return v
 }
 

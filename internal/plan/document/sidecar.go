@@ -26,7 +26,24 @@ type Sidecar struct {
 	DryRun, Resend   bool
 	Reference        string
 
-	scheduleAt, delay place
+	places map[string]place // of the values of its keys
+	start  place            // of the object; zero where there is no file
+}
+
+// Place is where the value of key stands; where the object begins if it hasn't the
+// key; zero if there is no sidecar at all.
+func (s *Sidecar) Place(key string) (line, column int) {
+	at, ok := s.places[key]
+	if !ok {
+		at = s.start
+	}
+	return at.line, at.column
+}
+
+// Has reports whether the sidecar has the key, be its value right or wrong.
+func (s *Sidecar) Has(key string) bool {
+	_, ok := s.places[key]
+	return ok
 }
 
 const sidecarExample = `{"applicationId": 1, "campaignId": 7}, or {} for the inbox's defaults`
@@ -41,8 +58,9 @@ func ParseSidecar(file string, data []byte) (*Sidecar, campaign.Problems) {
 		return nil, found.problems(file, data)
 	}
 	s := shape{&found, data}
-	s.keys(&root, "", []string{"applicationId", "campaignId", "scheduleAt", "delay", "slicingCondition",
-		"rows", "bytes", "sha256", "dryRun", "resend", "reference"}, nil)
+	known := []string{"applicationId", "campaignId", "scheduleAt", "delay", "slicingCondition",
+		"rows", "bytes", "sha256", "dryRun", "resend", "reference"}
+	s.keys(&root, "", known, nil)
 	side := &Sidecar{
 		File:             file,
 		ApplicationID:    s.optionalInteger(&root, "applicationId", 1),
@@ -55,9 +73,9 @@ func ParseSidecar(file string, data []byte) (*Sidecar, campaign.Problems) {
 		Resend:           s.optionalBoolean(&root, "resend"),
 		Reference:        s.reference(root.get("reference")),
 	}
-	at := pinpoint.NewLocator(data)
-	side.ScheduleAt, side.scheduleAt = s.time(&root, at, "scheduleAt", `a date and time, e.g. "2026-03-01T09:30:00Z"`)
-	side.Delay, side.delay = s.time(&root, at, "delay", `a duration, e.g. "PT15M"`)
+	side.ScheduleAt = s.time(&root, "scheduleAt", `a date and time, e.g. "2026-03-01T09:30:00Z"`)
+	side.Delay = s.time(&root, "delay", `a duration, e.g. "PT15M"`)
+	side.locate(&root, known, pinpoint.NewLocator(data))
 	if first, second := root.get("scheduleAt"), root.get("delay"); first != nil && second != nil {
 		s.add(int(max(first.start, second.start)), "delay", "scheduleAt and delay can't both be given; keep one of them")
 	}
@@ -81,18 +99,34 @@ func (s shape) optionalBoolean(root *node, name string) bool {
 	return n != nil && s.boolean(n, name)
 }
 
-// time is the text of scheduleAt or delay and its place.
-func (s shape) time(root *node, at *pinpoint.Locator, name, want string) (string, place) {
+// locate notes where the sidecar and the values of its keys stand.
+func (s *Sidecar) locate(root *node, known []string, at *pinpoint.Locator) {
+	spot := func(n *node) place {
+		line, column := at.At(int(n.start))
+		return place{line, column}
+	}
+	s.start = spot(root)
+	for i := range root.members { // in the order of the file, which is one pass for the locator
+		if m := &root.members[i]; slices.Contains(known, m.name) {
+			if s.places == nil {
+				s.places = make(map[string]place, len(known))
+			}
+			s.places[m.name] = spot(&m.value)
+		}
+	}
+}
+
+// time is the text of scheduleAt or delay.
+func (s shape) time(root *node, name, want string) string {
 	n := root.get(name)
 	if n == nil {
-		return "", place{}
+		return ""
 	}
 	text, ok := s.str(n, name, want)
 	if ok && text == "" {
 		s.add(int(n.start), name, "found an empty string, want %s; leave the key out to send at once", want)
 	}
-	line, column := at.At(int(n.start))
-	return text, place{line, column}
+	return text
 }
 
 func (s shape) condition(n *node) campaign.Condition {

@@ -35,6 +35,12 @@ func (t Text) Constant() (string, bool) {
 	return b.String(), true
 }
 
+// Given reports whether the text is there, was understood and is more than spaces.
+func (t Text) Given() bool {
+	text, constant := t.Constant()
+	return !constant || strings.TrimSpace(text) != ""
+}
+
 // Variables are the names of the text's variables, in order, each once, in NFC.
 func (t Text) Variables() []string {
 	var names []string
@@ -55,7 +61,15 @@ func (s shape) split(n *node, field string, each func(segment, offset int)) ([]c
 	lit := literal{raw: s.raw(n), at: 1}
 	segments, offset, err := campaign.Split(text)
 	if err != nil {
-		s.add(int(n.start)+lit.offset(offset), field, "%v; a variable is written {{name}}", err)
+		for from := 0; err != nil && !s.full(); {
+			from += offset
+			s.add(int(n.start)+lit.offset(from), field, "%v; a variable is written {{name}}", err)
+			from += len("{{") // what follows may be wrong too
+			if !strings.Contains(text[from:], "}}") {
+				break // the same mistake to the end
+			}
+			_, offset, err = campaign.Split(text[from:])
+		}
 		return nil, false
 	}
 	at := 0

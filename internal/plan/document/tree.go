@@ -20,6 +20,7 @@ const maxDepth = 64
 // hostile document small.
 type node struct {
 	kind       jsontext.Kind // as of its first byte; 0 for a string that is not UTF-8
+	needed     bool          // its key must be there: leaving it out is no way to mend it
 	start, end int32         // in the data, quotes and braces included
 	members    []member      // of an object, repeated names left out
 	items      []node        // of an array

@@ -21,38 +21,43 @@ func (s *Sidecar) When(now time.Time, loc *time.Location, grace time.Duration) (
 	}
 	latest := calendar.AddMonths(now, MaxAhead, zone)
 	switch {
-	case s.ScheduleAt != "" && s.Delay != "": // ParseSidecar has said so: no T and no second word
+	case s.ScheduleAt != "" && s.Delay != "": // ParseSidecar has said so: no T; each may be wrong in itself too
+		if _, err := calendar.ParseInstant(s.ScheduleAt, loc); err != nil {
+			s.wrong(&problems, "scheduleAt", "%v", err)
+		}
+		if _, err := calendar.ParseDuration(s.Delay); err != nil {
+			s.wrong(&problems, "delay", "%v", err)
+		}
 	case s.ScheduleAt != "":
-		at := s.scheduleAt
 		t, err := calendar.ParseInstant(s.ScheduleAt, loc)
 		switch {
 		case err != nil:
-			problems.Addf(s.File, at.line, at.column, "scheduleAt", "%v", err)
+			s.wrong(&problems, "scheduleAt", "%v", err)
 		case t.Before(now.Add(-grace)):
-			problems.Addf(s.File, at.line, at.column, "scheduleAt", "%s is in the past (it is %s now), want a time from now to %s",
+			s.wrong(&problems, "scheduleAt", "%s is in the past (it is %s now), want a time from now to %s",
 				quote(s.ScheduleAt), show(now, zone), show(latest, zone))
 		case t.Before(now):
 			T = now
-			warnings = append(warnings, campaign.Problem{File: s.File, Line: at.line, Column: at.column, Field: "scheduleAt",
+			line, column := s.Place("scheduleAt")
+			warnings = append(warnings, campaign.Problem{File: s.File, Line: line, Column: column, Field: "scheduleAt",
 				Message: quote(s.ScheduleAt) + " has just passed; sent at once"})
 		case t.After(latest):
-			problems.Addf(s.File, at.line, at.column, "scheduleAt", "%s is too far ahead, want a time up to %s (%d months from now)",
+			s.wrong(&problems, "scheduleAt", "%s is too far ahead, want a time up to %s (%d months from now)",
 				quote(s.ScheduleAt), show(latest, zone), MaxAhead)
 		default:
 			T = t
 		}
 	case s.Delay != "":
-		at := s.delay
 		d, err := calendar.ParseDuration(s.Delay)
 		if err != nil {
-			problems.Addf(s.File, at.line, at.column, "delay", "%v", err)
+			s.wrong(&problems, "delay", "%v", err)
 			break
 		}
 		switch t := d.AddTo(now, zone); {
 		case !t.After(now):
-			problems.Addf(s.File, at.line, at.column, "delay", "%s is no time at all, want a positive duration, e.g. \"PT15M\"; leave the key out to send at once", quote(s.Delay))
+			s.wrong(&problems, "delay", "%s is no time at all, want a positive duration, e.g. \"PT15M\"; leave the key out to send at once", quote(s.Delay))
 		case t.After(latest):
-			problems.Addf(s.File, at.line, at.column, "delay", "%s is too long, want at most %d months (up to %s)",
+			s.wrong(&problems, "delay", "%s is too long, want at most %d months (up to %s)",
 				quote(s.Delay), MaxAhead, show(latest, zone))
 		default:
 			T = t
@@ -64,6 +69,12 @@ func (s *Sidecar) When(now time.Time, loc *time.Location, grace time.Duration) (
 		T = T.UTC()
 	}
 	return T, problems, warnings
+}
+
+// wrong notes a problem with the value of key.
+func (s *Sidecar) wrong(problems *campaign.Problems, key, format string, args ...any) {
+	line, column := s.Place(key)
+	problems.Addf(s.File, line, column, key, format, args...)
 }
 
 // show is an instant for a person in the application's zone.

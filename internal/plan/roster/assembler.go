@@ -68,7 +68,7 @@ func (a *Assembler) Add(c *Checked) error {
 			break
 		}
 		w := &c.Refusals[i]
-		a.problems.Add(campaign.Problem{File: a.r.spec.File, Line: int(w.Line), Field: w.Column, Message: w.Reason})
+		a.problems.Add(campaign.Problem{File: a.r.spec.File, Line: int(w.Line), Column: w.Position, Field: w.Column, Message: w.Reason})
 	}
 	if err := a.rows(c); err != nil {
 		return err
@@ -219,6 +219,14 @@ func (a *Assembler) Previews() []campaign.Preview { return a.previews }
 // Problems are the rejected rows as problems: the first campaign.MaxProblems and the full count.
 func (a *Assembler) Problems() campaign.Problems { return a.problems }
 
+// NoRow is what is wrong with a CSV without rows.
+const NoRow = "the file has a header and no row; each line after the first is a recipient"
+
+// TooManyRows is what is wrong with a CSV of more than most rows.
+func TooManyRows(most int) string {
+	return fmt.Sprintf("the file has more than the %d rows that max_rows allows; drop it in parts", most)
+}
+
 // Verdict, after Finish, is why the whole drop is to be rejected; empty if it isn't:
 // cut off, more than max_rows, too many bad rows, no good row.
 func (a *Assembler) Verdict() []campaign.Problem {
@@ -232,9 +240,9 @@ func (a *Assembler) Verdict() []campaign.Problem {
 	}
 	switch {
 	case a.tooMany:
-		add(0, "the file has more than the %d rows that max_rows allows; drop it in parts", a.maxRows)
+		add(0, "%s", TooManyRows(int(a.maxRows)))
 	case n.Total == 0:
-		add(0, "the file has a header and no row")
+		add(0, NoRow)
 	case n.Accepted == 0:
 		add(0, "no row of %d is good; the first errors are listed with their lines", n.Total)
 	case float64(n.Rejected) > a.r.spec.MaxBadRows*float64(n.Total):

@@ -3,6 +3,7 @@ package roster
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -32,18 +33,23 @@ func shown(v []byte) string {
 
 // fault says what is wrong with a record that could not be cut into cells.
 func (r *Roster) fault(fault sheet.Fault, detail int) refusal {
-	var w refusal
+	w := refusal{cell: -1}
 	columns := len(r.spec.Columns)
 	switch fault {
 	case sheet.FaultCells:
+		w.cell = min(detail, columns) // the first too many, or the end
 		w.reason = fmt.Sprintf("the row has %s and the header %d; a cell that holds the delimiter or a line break has to stand in quotes", cells(detail), columns)
+		if detail < columns {
+			w.reason = fmt.Sprintf("the row has %s and the header %d; a cell that is missing, if only an empty one, needs its delimiter", cells(detail), columns)
+		}
 	case sheet.FaultCutOff:
+		w.cell = detail
 		w.reason = fmt.Sprintf("the file ends within this row, which has %s and the header %d: it was cut off; upload it again", cells(detail), columns)
 	case sheet.FaultDelimiter:
 		w.reason = "the header has one column, but the row holds another delimiter; put the cell in quotes if it is one"
 	default:
 		if detail < columns {
-			w.column = r.spec.Columns[detail]
+			w.column, w.cell = r.spec.Columns[detail], detail
 		}
 		w.reason = `a quote stands within a cell that doesn't begin with one; a cell with quotes is written "like ""this"" one"`
 	}
@@ -90,20 +96,26 @@ func contactReason(contact []byte) string {
 }
 
 // ruinedNumber reports whether v is a number as spreadsheets write it when
-// it is too long: digits, perhaps a fraction behind a point or comma, E, a sign, digits.
-// The sign tells it from an identifier like 12e5.
+// it is too long: digits, perhaps a fraction behind a point or comma, E, perhaps a sign, digits.
+// The fraction or the sign tells it from an identifier like 12e5.
 func ruinedNumber(v []byte) bool {
 	if v[0] == '+' || v[0] == '-' {
 		v = v[1:]
 	}
 	v, ok := digits(v)
-	if ok && len(v) > 0 && (v[0] == '.' || v[0] == ',') {
+	fraction := ok && len(v) > 0 && (v[0] == '.' || v[0] == ',')
+	if fraction {
 		v, ok = digits(v[1:])
 	}
-	if !ok || len(v) < 2 || v[0] != 'E' && v[0] != 'e' || v[1] != '+' && v[1] != '-' {
+	if !ok || len(v) < 2 || v[0] != 'E' && v[0] != 'e' {
 		return false
 	}
-	v, ok = digits(v[2:])
+	if v = v[1:]; v[0] == '+' || v[0] == '-' {
+		v = v[1:]
+	} else if !fraction {
+		return false
+	}
+	v, ok = digits(v)
 	return ok && len(v) == 0
 }
 
@@ -144,6 +156,11 @@ func invisible(contact []byte) string {
 		rest = rest[size:]
 	}
 	return ""
+}
+
+// allows reports whether channel is one of the campaign's.
+func (r *Roster) allows(channel []byte) bool {
+	return slices.ContainsFunc(r.spec.Channels, func(c Channel) bool { return c.Name == string(channel) })
 }
 
 // channelReason is why nothing can be sent on channel, which is none of the

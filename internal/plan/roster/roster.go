@@ -143,8 +143,12 @@ func (r *Roster) Check(reader *sheet.Reader, batch *sheet.Batch, out *Checked) {
 		if why.reason == "" {
 			continue
 		}
+		position := 0
+		if why.cell >= 0 {
+			position = reader.Position(batch, i, why.cell)
+		}
 		out.Refusals = append(out.Refusals, campaign.Refusal{
-			Line: batch.Line(i), Outcome: campaign.Rejected, Column: why.column, Reason: why.reason,
+			Line: batch.Line(i), Outcome: campaign.Rejected, Column: why.column, Position: position, Reason: why.reason,
 			ContactCode: shown(why.contact), ChannelType: shown(why.channel),
 		})
 		out.Rejected = reader.AppendRejected(out.Rejected, batch, i, why.text())
@@ -154,6 +158,7 @@ func (r *Roster) Check(reader *sheet.Reader, batch *sheet.Batch, out *Checked) {
 // refusal is why a row is refused; reason is "" for a good one.
 type refusal struct {
 	column, reason   string
+	cell             int // at which the fault stands, from 0; -1 if it is the row's
 	contact, channel []byte
 }
 
@@ -177,12 +182,12 @@ func (r *Roster) row(batch *sheet.Batch, i int, out *Checked, last *int) refusal
 	contact := trimSpaces(r.contact.value(&out.scratch, batch, i))
 	channel := trimSpaces(r.channel.value(&out.scratch, batch, i))
 	if reason := contactReason(contact); reason != "" {
-		return refusal{r.contact.column, reason, contact, channel}
+		return refusal{r.contact.column, reason, r.contact.first, contact, channel}
 	}
 	if string(channel) != r.spec.Channels[*last].Name {
 		k := slices.IndexFunc(r.spec.Channels, func(c Channel) bool { return c.Name == string(channel) })
 		if k < 0 {
-			return refusal{r.channel.column, r.channelReason(channel), contact, channel}
+			return refusal{r.channel.column, r.channelReason(channel), r.channel.first, contact, channel}
 		}
 		*last = k
 	}
@@ -196,12 +201,12 @@ func (r *Roster) row(batch *sheet.Batch, i int, out *Checked, last *int) refusal
 		size += r.values[v].appendTo(&rows.Values[v], batch, i, MaxValues-size)
 		if size > MaxValues {
 			cut(rows, n)
-			return refusal{r.values[v].column, fmt.Sprintf("the values for the row's messages have more than the %d bytes that a recipient may have", MaxValues), contact, channel}
+			return refusal{r.values[v].column, fmt.Sprintf("the values for the row's messages have more than the %d bytes that a recipient may have", MaxValues), r.values[v].first, contact, channel}
 		}
 	}
 	if reason := r.messages(out, n, contact, &r.spec.Channels[*last]); reason != "" {
 		cut(rows, n)
-		return refusal{"", reason, contact, channel}
+		return refusal{"", reason, -1, contact, channel}
 	}
 	if r.seeds != nil {
 		out.hashes = append(out.hashes, maphash.Bytes(r.seeds[*last], contact))

@@ -12,6 +12,7 @@ import (
 // text is a string of the layout with its variables as indexes of columns.
 type text struct {
 	column string // of its first variable, "" if it has none
+	first  int    // that column's index, -1 if there is none
 	parts  []textPart
 	cell   int // the column, where the text is nothing but one variable; else -1
 }
@@ -22,7 +23,7 @@ type textPart struct {
 }
 
 func compile(t document.Text, columns []string) (text, error) {
-	out := text{cell: -1}
+	out := text{cell: -1, first: -1}
 	for _, s := range t.Segments {
 		if s.Variable == "" {
 			out.parts = append(out.parts, textPart{[]byte(s.Text), -1})
@@ -33,7 +34,7 @@ func compile(t document.Text, columns []string) (text, error) {
 			return text{}, fmt.Errorf("check rows: the CSV has no column %q", s.Variable)
 		}
 		if out.column == "" {
-			out.column = s.Variable
+			out.column, out.first = s.Variable, i
 		}
 		out.parts = append(out.parts, textPart{nil, i})
 	}

@@ -58,6 +58,7 @@ func (r *Reader) header(o Options) (whole bool, err error) {
 	r.sep = comma != 0
 	r.crlf = bytes.HasSuffix(r.carry[:pos+best.next], []byte("\r\n"))
 	r.columns, r.headerLine = best.columns, int(s.line)
+	r.headerRaw = bytes.Clone(r.carry[pos : pos+best.next])
 	r.split = best.after
 	r.carry = append(r.carry[:0], r.carry[pos+best.next:]...)
 	return true, nil
@@ -207,18 +208,19 @@ func delimiterName(c byte) string {
 // checkHeader finds what is wrong with the names, and prepares rejected.csv.
 func (r *Reader) checkHeader(o Options) campaign.Problems {
 	var p campaign.Problems
+	at := func(cell int) int { return position(r.headerRaw, r.split.comma, r.split.eol, cell) }
 	if len(r.columns) > o.MaxColumns {
-		p.Addf(o.File, r.headerLine, 0, "", "the header has more than the %d columns that a CSV may have", o.MaxColumns)
+		p.Addf(o.File, r.headerLine, at(o.MaxColumns), "", "the header has more than the %d columns that a CSV may have", o.MaxColumns)
 		return p
 	}
 	first := make(map[string]int, len(r.columns))
 	for i, name := range r.columns {
 		if name == "" {
-			p.Addf(o.File, r.headerLine, 0, "", "column %d of %d has no name in the header; name it, or remove the delimiter too many", i+1, len(r.columns))
+			p.Addf(o.File, r.headerLine, at(i), "", "column %d of %d has no name in the header; name it, or remove the delimiter too many", i+1, len(r.columns))
 			continue
 		}
-		if at, ok := first[name]; ok {
-			p.Addf(o.File, r.headerLine, 0, name, "columns %d and %d have the same name %q; each needs its own", at+1, i+1, name)
+		if before, ok := first[name]; ok {
+			p.Addf(o.File, r.headerLine, at(i), name, "columns %d and %d have the same name %q; each needs its own", before+1, i+1, name)
 			continue
 		}
 		first[name] = i

@@ -39,9 +39,10 @@ type Reader struct {
 	sep        bool   // a line sep= says the delimiter
 	crlf       bool   // the header ends with CRLF
 	headerLine int
-	marked     bool  // a byte order mark is needed for others to know it for UTF-8
-	kept       []int // indexes of the columns but _line and _error; nil: all
-	err        error // after which nothing more is read
+	headerRaw  []byte // the header as it came, until it is checked
+	marked     bool   // a byte order mark is needed for others to know it for UTF-8
+	kept       []int  // indexes of the columns but _line and _error; nil: all
+	err        error  // after which nothing more is read
 }
 
 // NewReader reads the beginning of r, which starts at the first byte of the
@@ -84,6 +85,7 @@ func newReader(r io.Reader, info Info, o Options, block int) (*Reader, campaign.
 			return nil, problems, nil
 		case whole:
 			problems = reader.checkHeader(o)
+			reader.headerRaw = nil
 			reader.split.columns = len(reader.columns)
 			reader.split.single = len(reader.columns) == 1 && !reader.sep
 			return reader, problems, nil

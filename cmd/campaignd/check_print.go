@@ -1,0 +1,135 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/report"
+)
+
+// print says what the drop would get: as report.json would (--json), or in words.
+func (c *checked) print(env *environment) error {
+	if env.json {
+		return env.printJSON(report.Report(&c.Sending, c.Slices, campaign.Counts{}))
+	}
+	var b strings.Builder
+	switch s := &c.Sending; s.State {
+	case campaign.StateRejected:
+		fmt.Fprintf(&b, "%s would be rejected, and nothing of it sent: %s\n", s.Name, sentence(s.Reason))
+		if s.ProblemCount > 0 {
+			b.WriteString("Mend what is listed below and check again.\n")
+		}
+	case campaign.StateCanceled:
+		fmt.Fprintf(&b, "%s would be canceled, and nothing of it sent: %s\n", s.Name, sentence(s.Reason))
+	default:
+		c.accepted(&b)
+	}
+	c.problems(&b)
+	c.previews(&b)
+	return env.printf("%s", printable(b.String()))
+}
+
+// sentence is text with one full stop at its end.
+func sentence(text string) string { return strings.TrimRight(text, ". ") + "." }
+
+func (c *checked) accepted(b *strings.Builder) {
+	s := &c.Sending
+	fmt.Fprintf(b, "%s would be accepted: %s to %s of %s.\n", s.Name,
+		amount(s.Planned, "message"), amount(uint64(s.Rows.Accepted), "recipient"), amount(uint64(s.Rows.Total), "row"))
+	fmt.Fprintf(b, "Application %d, campaign %d, on %s.\n", s.ApplicationID, s.CampaignID, strings.Join(s.Channels, ", "))
+	if s.Rows.Rejected+s.Rows.Duplicate > 0 {
+		fmt.Fprintf(b, "Not sent: %s rejected, %s.\n", count(s.Rows.Rejected), amount(uint64(s.Rows.Duplicate), "duplicate"))
+	}
+	if s.DryRun {
+		b.WriteString("The sidecar asks for a dry run: nothing would be sent.\n")
+	}
+	fmt.Fprintf(b, "Due %s.\n", s.ScheduledAt.In(c.zone()).Format("Mon 2 Jan 2006 15:04:05 MST"))
+	if !s.Sliced {
+		return
+	}
+	where := "on empty slots, since no daemon runs"
+	if c.Real {
+		where = "beside what is booked now"
+	}
+	fmt.Fprintf(b, "\nSlices, %s (%s):\n", where, s.Condition)
+	for _, line := range sliceLines(c.Slices, c.zone()) {
+		b.WriteString("  " + line + "\n")
+	}
+}
+
+// problems lists warnings and errors: of a drop that would be accepted these are its bad rows.
+func (c *checked) problems(b *strings.Builder) {
+	s := &c.Sending
+	for _, list := range []struct {
+		title string
+		all   []campaign.Problem
+		count int
+	}{{"Warnings", s.Warnings, len(s.Warnings)}, {"Errors", s.Problems, s.ProblemCount}} {
+		switch {
+		case list.count == 0:
+			continue
+		case list.count > len(list.all):
+			fmt.Fprintf(b, "\n%s (the first %s of %s):\n", list.title, count(len(list.all)), count(list.count))
+		default:
+			fmt.Fprintf(b, "\n%s (%s):\n", list.title, count(list.count))
+		}
+		for _, p := range list.all {
+			fmt.Fprintf(b, "  %s\n", strings.Join(strings.Fields(p.String()), " "))
+		}
+	}
+}
+
+func (c *checked) previews(b *strings.Builder) {
+	if len(c.Sending.Previews) == 0 {
+		return
+	}
+	b.WriteString("\nThe first messages:\n")
+	for _, p := range c.Sending.Previews {
+		fmt.Fprintf(b, "  line %d, %s on %s, message %d: %s\n", p.Line, p.ContactCode, p.ChannelType, p.Message, p.Content)
+	}
+}
+
+// amount is "1 row" or "2,000 rows".
+func amount(n uint64, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return count(n) + " " + noun
+}
+
+// mostSliceLines is how many lines of slices are shown.
+const mostSliceLines = 20
+
+// sliceLines are slices in words; those that follow each other directly and hold
+// as many each are one line, so that 172,800 slots of a second are no wall of text.
+func sliceLines(list []campaign.Slice, zone *time.Location) []string {
+	var out []string
+	for i := 0; i < len(list); {
+		first, n := list[i], 1
+		for i+n < len(list) && list[i+n].Recipients == first.Recipients && list[i+n].Start.Equal(list[i+n-1].End) {
+			n++
+		}
+		last := list[i+n-1]
+		if len(out) == mostSliceLines {
+			rest := uint64(0)
+			for _, one := range list[i:] {
+				rest += uint64(one.Recipients)
+			}
+			return append(out, fmt.Sprintf("… and %s recipients in %s slots more, the last until %s", count(rest), count(len(list)-i),
+				list[len(list)-1].End.In(zone).Format("Mon 2 Jan 15:04:05")))
+		}
+		from, until, format := first.Start.In(zone), last.End.In(zone), "15:04:05"
+		if y, d := last.Start.In(zone).Year(), last.Start.In(zone).YearDay(); y != from.Year() || d != from.YearDay() {
+			format = "Mon 2 Jan 15:04:05"
+		}
+		line := fmt.Sprintf("%s – %s  %s recipients", from.Format("Mon 2 Jan 15:04:05"), until.Format(format), count(uint64(first.Recipients)))
+		if n > 1 {
+			line += fmt.Sprintf(" in each of %s slots", count(n))
+		}
+		out = append(out, line)
+		i += n
+	}
+	return out
+}

@@ -1,0 +1,73 @@
+package intake
+
+import (
+	"context"
+	"errors"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+	"campaignd/internal/plan/document"
+	"campaignd/internal/plan/roster"
+	"campaignd/internal/plan/sheet"
+)
+
+// structure finds what is wrong with the rows of a drop that is rejected anyway and
+// whose rows can't be checked in full: their number, their cells, and as much of
+// contact and channel as layout and campaign are understood.
+func (f *Finding) structure(ctx context.Context, file string, reader *sheet.Reader, layout *document.Layout, rules *channelRules) error {
+	spec := roster.Spec{File: file, Layout: layout, Columns: reader.Columns()}
+	if rules != nil {
+		spec.Channels, spec.NotAllowed = rules.allowed, rules.notAllowed
+	}
+	partial := roster.NewPartial(spec)
+	rows, err := countRows(ctx, reader, func(batch *sheet.Batch, i int) {
+		one, wrong := partial.Check(reader, batch, i)
+		if wrong {
+			f.Problems.Add(one)
+		}
+	})
+	if broken, ok := errors.AsType[*sheet.Broken](err); ok {
+		f.broken(broken)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if why := numberOfRows(rows, f.Application); why != "" {
+		f.Problems.Addf(file, 0, 0, "", "%s", why)
+	}
+	f.rowsProof(rows)
+	return nil
+}
+
+// numberOfRows says why a CSV of so many rows can't be taken, "" if it can.
+func numberOfRows(rows int64, app *config.Application) string {
+	switch {
+	case rows == 0:
+		return roster.NoRow
+	case app != nil && rows > int64(app.MaxRows):
+		return roster.TooManyRows(app.MaxRows)
+	}
+	return ""
+}
+
+// broken notes why a CSV can't be read to its end.
+func (f *Finding) broken(broken *sheet.Broken) {
+	f.Problems.Add(broken.Problem)
+	if sc := f.Sidecar; sc != nil && sc.Rows != nil {
+		f.promise("rows", unreadable(*sc.Rows, broken))
+	}
+}
+
+// rowsProof holds the number of rows against what the sidecar promised.
+func (f *Finding) rowsProof(rows int64) {
+	if sc := f.Sidecar; sc != nil && sc.Rows != nil && *sc.Rows != rows {
+		f.promise("rows", rowsPromise(*sc.Rows, rows))
+	}
+}
+
+// promise notes that the CSV is not what the sidecar's key says.
+func (f *Finding) promise(key, message string) {
+	line, column := f.Sidecar.Place(key)
+	f.Problems.Add(campaign.Problem{File: f.Sidecar.File, Line: line, Column: column, Field: key, Message: message})
+}

@@ -1,0 +1,125 @@
+package intake
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/plan/document"
+	"campaignd/internal/plan/sheet"
+)
+
+// table is a CSV whose header was looked at.
+type table struct {
+	info         *sheet.Info
+	reader       *sheet.Reader // behind the header; nil if rows can't be read
+	wrongHeader  bool          // names are missing or repeated
+	wrongColumns bool          // the layout names columns that there are not
+}
+
+// columns are the names in the header, nil if it couldn't be read.
+func (t *table) columns() []string {
+	if t.reader == nil {
+		return nil
+	}
+	return t.reader.Columns()
+}
+
+// table finds out what the CSV is and reads its header from counted, which is its file.
+// What is wrong is noted in f. The error is of this machine.
+func (c *Checker) table(ctx context.Context, p *Parts, info *sheet.Info, f *Finding, layout *document.Layout, counted io.Reader) (*table, error) {
+	file, t := p.CSV, &table{info: info}
+	if file.File == nil {
+		return t, nil // that it is missing is noted
+	}
+	stat, err := file.File.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", file.Name, err)
+	}
+	f.Sending.CSV.Bytes = stat.Size()
+	if f.Application != nil && stat.Size() > f.Application.MaxFileSize {
+		f.Problems.Addf(file.Name, 0, 0, "", "has %d bytes; max_file_size allows %d: split it into several drops", stat.Size(), f.Application.MaxFileSize)
+		return t, nil
+	}
+	if info == nil {
+		if t.info, err = Inspect(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	f.Sending.CSV = campaign.CSVInfo{Bytes: t.info.Bytes, SHA256: t.info.SHA256, Encoding: t.info.Encoding}
+	c.proof(f, t.info)
+	if problems := t.info.Problems(file.Name); problems.Count > 0 {
+		f.Problems.Merge(problems)
+		return t, nil
+	}
+	if t.info.Assumed {
+		f.warn(file.Name, "is not UTF-8 and was read as Windows-1252; save it as UTF-8 if letters look wrong in the messages")
+	}
+	if t.info.Unterminated && !proven(f.Sidecar) {
+		f.warn(file.Name, "its last line has no end: if the upload was cut, something is missing; \"bytes\" or \"sha256\" in the sidecar would prove the file whole")
+	}
+	if _, err := file.File.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("read %q: %w", file.Name, err)
+	}
+	options := sheet.Options{File: file.Name}
+	if layout != nil {
+		options.Wanted = wanted(layout)
+	}
+	reader, problems, err := sheet.NewReader(counted, *t.info, options)
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", file.Name, err)
+	}
+	f.Problems.Merge(problems)
+	if reader == nil {
+		f.rowsProof(0)
+		return t, nil
+	}
+	t.reader, t.wrongHeader = reader, problems.Count > 0
+	f.Sending.CSV.Delimiter = reader.Delimiter()
+	if layout != nil && len(reader.Columns()) > 0 {
+		missing := layout.CheckColumns(reader.Columns())
+		t.wrongColumns = missing.Count > 0
+		f.Problems.Merge(missing)
+	}
+	return t, nil
+}
+
+// proof holds the file against what the sidecar promised (SPEC 5).
+func (c *Checker) proof(f *Finding, info *sheet.Info) {
+	if f.Sidecar == nil {
+		return
+	}
+	for _, broken := range brokenProof(f.Sidecar, info) {
+		f.promise(broken.Field, broken.Message)
+	}
+}
+
+// wanted are the columns that the layout names: they decide the delimiter.
+func wanted(l *document.Layout) []string {
+	names := append(l.ContactCode.Variables(), l.ChannelType.Variables()...)
+	for _, field := range l.Fields {
+		names = append(names, field.Value.Variables()...)
+	}
+	return names
+}
+
+// Inspect takes the first pass over the CSV.
+func Inspect(ctx context.Context, p *Parts) (*sheet.Info, error) {
+	stat, err := p.CSV.File.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", p.CSV.Name, err)
+	}
+	if _, err := p.CSV.File.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("read %q: %w", p.CSV.Name, err)
+	}
+	info, err := sheet.Inspect(ctx, p.CSV.File, stat.Size(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", p.CSV.Name, err)
+	}
+	return &info, nil
+}
+
+func (f *Finding) warn(file, message string) {
+	f.Sending.Warnings = append(f.Sending.Warnings, campaign.Problem{File: file, Message: message})
+}

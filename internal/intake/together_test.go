@@ -1,0 +1,99 @@
+package intake
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// check checks files as campaignd check does; "" is a file that there is not.
+func check(t *testing.T, csv, layout, sidecar string) *Finding {
+	t.Helper()
+	r := newRig(t, "", "")
+	r.put("spring", csv, layout, sidecar)
+	var paths []string
+	for ending, text := range map[string]string{".csv": csv, ".layout.json": layout, ".schedule.json": sidecar} {
+		if text != "" {
+			paths = append(paths, filepath.Join(r.inbox, "spring"+ending))
+		}
+	}
+	p, err := OpenFiles(paths)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	f, err := r.checker().Check(t.Context(), p, &r.config.Inboxes[0], nil, r.clock, nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// TestAllErrorsTogether: whatever is wrong with one file of a drop, what is wrong with
+// the others is told with it (SPEC 5), as far as it can be known, and nothing that only follows from it.
+func TestAllErrorsTogether(t *testing.T) {
+	const ruined = goodCSV + "3.46668E+10,Eve\n"
+	layout := func(from, to string) string { return strings.Replace(goodLayout, from, to, 1) }
+	for name, c := range map[string]struct {
+		csv, layout, sidecar string
+		want                 []string // the errors, each by its beginning, and no others
+	}{
+		"a custom field of null": {ruined, layout(`"{{first}}"`, "null"), goodSidecar, []string{
+			"spring.layout.json:1:96: customFields.name: found null", "spring.csv:4:1: phone: a spreadsheet ruined the number"}},
+		"a custom field's column": {ruined, layout("{{first}}", "{{frist}}"), goodSidecar, []string{
+			`spring.layout.json:1:97: customFields.name: the CSV has no column "frist"; did you mean "first"?`, "spring.csv:4:1: phone: a spreadsheet ruined the number"}},
+		"a campaign's variable": {ruined, layout(`"name"`, `"nam"`), goodSidecar, []string{
+			`spring.layout.json:1:87: customFields: the campaign uses {{name}}, and customFields has no "name"; did you mean "nam"? (it has: "nam"; the CSV's columns: "phone", "first")`,
+			"spring.csv:4:1: phone: a spreadsheet ruined the number"}},
+		"no contactCode": {ruined, layout("contactCode", "contactcode"), goodSidecar, []string{
+			`spring.layout.json:1:13: contact.contactCode: the key "contactCode" is missing`,
+			`spring.layout.json:1:14: contact.contactcode: unknown key "contactcode"; did you mean "contactCode"?`}},
+		"no channelType": {ruined, layout("channelType", "channelTyp"), goodSidecar, []string{
+			`spring.layout.json:1:13: contact.channelType: the key "channelType" is missing`,
+			`spring.layout.json:1:42: contact.channelTyp: unknown key`, "spring.csv:4:1: phone: a spreadsheet ruined the number"}},
+		"a channel that no row may have": {"phone,first,via\n34666777888,Ada,fax\n", layout(`"cloud_api"`, `"{{via}}"`), `{"applicationId": 1, "campaignId": 7, "delay": "P"}`, []string{
+			`spring.schedule.json:1:48: delay: duration "P" has nothing after the P`,
+			"spring.csv: no row of 1 is good", "spring.csv:2:17: via: the application has no channel of this name"}},
+		"no campaign": {ruined, goodLayout, `{"applicationId": 1, "campaignId": 70}`, []string{
+			"spring.schedule.json:1:36: campaignId: application 1 has no campaign 70", "spring.csv:4:1: phone: a spreadsheet ruined the number"}},
+		"no application": {ruined, goodLayout, "{\"applicationId\": 9, \"campaignId\": 7,\n\"delay\": \"PP1D\", \"rows\": 4}", []string{
+			"spring.schedule.json:1:19: applicationId: there is no application 9", `spring.schedule.json:2:10: delay: duration "PP1D"`,
+			"spring.schedule.json:2:26: rows: the CSV has 3 data rows, the sidecar promised 4", "spring.csv:4:1: phone: a spreadsheet ruined the number"}},
+		"both times, and each wrong": {goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 7, "delay": "P1T2H", "scheduleAt": "soon"}`, []string{
+			`spring.schedule.json:1:48: delay: duration "P1T2H" ends with a number that has no unit`,
+			"spring.schedule.json:1:71: delay: scheduleAt and delay can't both be given", `spring.schedule.json:1:71: scheduleAt: date-time "soon" is not ISO 8601`}},
+		"no layout, and no row": {"phone,first\n", "{", goodSidecar, []string{
+			"spring.layout.json:1:2: not valid JSON: ", "spring.csv: the file has a header and no row"}},
+		"wrong header and wrong layout": {"phone,phone\n3.46668E+10,x\n1\n", layout("first", "frist"), goodSidecar, []string{
+			`spring.layout.json:1:97: customFields.name: the CSV has no column "frist"`,
+			`spring.csv:1:7: phone: columns 1 and 2 have the same name "phone"`, "spring.csv:3:2: the row has 1 cell and the header 2; a cell that is missing"}},
+		"no CSV": {"", layout("contactCode", "contactcode"), `{"delay": "P"}`, []string{
+			`spring.layout.json:1:13: contact.contactCode: the key "contactCode" is missing`,
+			`spring.layout.json:1:14: contact.contactcode: unknown key "contactcode"`,
+			"spring.schedule.json:1:1: applicationId: is missing", "spring.schedule.json:1:1: campaignId: is missing",
+			`spring.schedule.json:1:11: delay: duration "P" has nothing after the P`,
+			"spring.csv: is missing; a drop is spring.csv with spring.layout.json"}},
+		"no layout": {ruined + "1\n", "", goodSidecar, []string{
+			"spring.layout.json: is missing; a drop is spring.csv with spring.layout.json",
+			"spring.csv:5:2: the row has 1 cell and the header 2"}},
+		"nothing but a sidecar": {"", "", goodSidecar, []string{"spring.layout.json: is missing", "spring.csv: is missing"}},
+		"the bytes": {goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 7, "bytes": 1}`, []string{
+			"spring.schedule.json:1:48: bytes: the CSV has 46 bytes, the sidecar promised 1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := check(t, c.csv, c.layout, c.sidecar)
+			if !f.Wrong() {
+				t.Fatalf("it became %+v", f.Sending)
+			}
+			var got []string
+			for _, p := range f.Sending.Problems {
+				got = append(got, p.String())
+			}
+			for i, want := range c.want {
+				if len(got) != len(c.want) || !strings.HasPrefix(got[i], want) {
+					t.Fatalf("errors:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
+				}
+			}
+		})
+	}
+}
