@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 
-	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/campaign"
@@ -95,9 +92,8 @@ func newConfigShowCmd(env *environment) *cobra.Command {
 				return err
 			}
 			if env.json {
-				var b bytes.Buffer
-				var all map[string]any
-				if err := errors.Join(cfg.Show(&b), toml.Unmarshal(b.Bytes(), &all)); err != nil {
+				all, err := cfg.Values()
+				if err != nil {
 					return fmt.Errorf("print configuration: %w", err)
 				}
 				return env.printJSON(all)

@@ -1,11 +1,14 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/pelletier/go-toml/v2"
 )
 
 // Show writes the effective values, defaults included, as TOML that Parse reads
@@ -36,6 +39,19 @@ func (c *Config) Show(w io.Writer) error {
 		return fmt.Errorf("show configuration: %w", err)
 	}
 	return nil
+}
+
+// Values are the effective values as Show writes them, by table and key.
+func (c *Config) Values() (map[string]any, error) {
+	var b bytes.Buffer
+	if err := c.Show(&b); err != nil {
+		return nil, err
+	}
+	var all map[string]any
+	if err := toml.Unmarshal(b.Bytes(), &all); err != nil {
+		return nil, fmt.Errorf("show configuration: %w", err)
+	}
+	return all, nil
 }
 
 type shower struct {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -130,5 +131,27 @@ func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space") }
 func TestShowError(t *testing.T) {
 	if err := mustParse(t, minimal).Show(fullDisk{}); err == nil {
 		t.Error("a failed write was not told")
+	}
+}
+
+// TestEffectiveValues: what Show writes, for programs.
+func TestEffectiveValues(t *testing.T) {
+	c, p := Load(sample)
+	if c == nil {
+		t.Fatal(p)
+	}
+	all, err := c.Values()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"state_dir":"var"`, `"max_rows":10000000`, `"dedupe":true`, `"allow_applications":[1]`,
+		`"cloud_api":{`, `"max_lateness":"24h"`, `"log":{"format":"auto","level":"info"}`} {
+		if !strings.Contains(string(raw), want) {
+			t.Errorf("%s is not in %s", want, raw)
+		}
 	}
 }
