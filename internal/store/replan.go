@@ -205,11 +205,20 @@ func (r *replanner) again(one *slice, unsent uint32) ([]slice, error) {
 	return left, nil
 }
 
-// finish closes a new slice before the row end and books it.
+// finish closes a new slice before the row end and books it. One that goes on in the slot and at
+// the row where the last one ended is part of that: what a slot sends of a sending is paced as one.
 func (r *replanner) finish(one *slice, end uint32) error {
 	one.Rows = end - one.First
 	if err := r.table.reserve(one, r.places[0].Slot, r.grid.Capacity, int(r.rec.messages)); err != nil {
 		return err
+	}
+	if n := len(r.made); n > 0 {
+		if last := &r.made[n-1]; last.Start.Equal(one.Start) && last.First+last.Rows == one.First {
+			last.Rows += one.Rows
+			last.Recipients += one.Recipients
+			last.booked += one.booked
+			return nil
+		}
 	}
 	r.made = append(r.made, *one)
 	return nil

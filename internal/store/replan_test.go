@@ -34,12 +34,9 @@ func TestPitfall19PassedSlicesAreSlicedAgain(t *testing.T) {
 			{Start: at, End: at.Add(time.Minute), First: 0, Rows: 1, Recipients: 3},
 			// b holds 8 of 10 in the slot of now.
 			{Start: now, End: now.Add(time.Minute), First: 1, Rows: 4, Recipients: 2},
-			{Start: now.Add(time.Minute), End: now.Add(2 * time.Minute), First: 5, Rows: 5, Recipients: 5},
-			{Start: now.Add(time.Minute), End: now.Add(2 * time.Minute), First: 10, Rows: 5, Recipients: 5},
-			{Start: now.Add(2 * time.Minute), End: now.Add(3 * time.Minute), First: 15, Rows: 5, Recipients: 5},
-			{Start: now.Add(2 * time.Minute), End: now.Add(3 * time.Minute), First: 20, Rows: 5, Recipients: 5},
-			{Start: now.Add(3 * time.Minute), End: now.Add(4 * time.Minute), First: 25, Rows: 5, Recipients: 5},
-			{Start: now.Add(3 * time.Minute), End: now.Add(4 * time.Minute), First: 30, Rows: 5, Recipients: 5},
+			{Start: now.Add(time.Minute), End: now.Add(2 * time.Minute), First: 5, Rows: 10, Recipients: 10},
+			{Start: now.Add(2 * time.Minute), End: now.Add(3 * time.Minute), First: 15, Rows: 10, Recipients: 10},
+			{Start: now.Add(3 * time.Minute), End: now.Add(4 * time.Minute), First: 25, Rows: 10, Recipients: 10},
 		}
 		if diff := cmp.Diff(want, list); diff != "" {
 			t.Error(diff)
