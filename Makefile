@@ -47,7 +47,7 @@ test-browser: build ## the dashboard in a real Chromium; screenshots in var/scre
 	@sh test/browser/run.sh $(BIN) "$(GO)"
 
 race: ## all tests with the race detector, in shuffled order (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 30m ./...
 
 fuzz: ## every fuzz target for FUZZTIME (2s)
 	@sh test/fuzz.sh "$(GO)" $(FUZZTIME)

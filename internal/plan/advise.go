@@ -13,7 +13,7 @@ import (
 type Advice struct {
 	Room   uint32               // recipients its condition has room for at its T
 	Fits   []campaign.Condition // other conditions under which it would fit at its T
-	At     time.Time            // the earliest later slot start at which it would fit as T; zero if there is none by Latest
+	At     time.Time            // the earliest later T at which it would fit; zero if it fits at no slot's start by Latest
 	Most   uint64               // recipients that 48 hours of slots hold when they are all empty and open
 	Reason string               // all of it for a person, in UTC
 }
@@ -22,8 +22,7 @@ type Advice struct {
 const monthsAhead = 3
 
 // Advise says how much room a request's condition has, which other conditions
-// would fit it now, and the earliest later slot start at which it would fit as
-// it is. It looks at every slot up to the request's Latest, so it belongs
+// would fit it now, and the earliest later T at which it would fit as it is. It looks at every slot up to the request's Latest, so it belongs
 // outside of write transactions; and it promises nothing, since others book meanwhile.
 func (g Grid) Advise(b Bookings, req Request) (Advice, error) {
 	if err := g.check(req.Messages); err != nil {
@@ -104,10 +103,36 @@ func (g Grid) earliest(b Bookings, req Request) (time.Time, error) {
 			if at > last {
 				return time.Time{}, nil
 			}
-			return g.Start(at), nil
+			return g.within(b, req, at)
 		}
 	}
 	return time.Time{}, nil
+}
+
+// within finds the earliest T of the request that is not before the slot that comes
+// before slot at, whose start is known to fit. Within a slot the share that is left only
+// shrinks as T moves on, so but for its start two moments matter: when the
+// horizon reaches one slot more, and when the windows open. T is of whole seconds.
+func (g Grid) within(b Bookings, req Request, at int64) (time.Time, error) {
+	begin, end := g.Start(at-1), g.Start(at)
+	reach := g.Start(g.from(begin.Add(Horizon))).Add(time.Second - Horizon)
+	opens := g.Windows.NextOpening(begin)
+	if opens.Before(reach) {
+		reach, opens = opens, reach
+	}
+	for _, t := range []time.Time{reach, opens} {
+		if !t.After(req.T) || t.Before(begin) || !t.Before(end) {
+			continue
+		}
+		r, err := g.room(b, t, t.Add(Horizon), req.Messages)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if _, _, held := r.choose(req.Condition, req.Recipients); held == req.Recipients {
+			return t, nil
+		}
+	}
+	return end, nil
 }
 
 // reason puts the advice into words.

@@ -223,7 +223,8 @@ func TestSlicesCoverEveryRowOnce(t *testing.T) {
 	})
 }
 
-// TestAdviceHolds: placing at the advised T succeeds, and at no earlier slot start.
+// TestAdviceHolds: placing at the advised T succeeds, and at no earlier slot
+// start, nor at an earlier second at which anything changes in the slot before it.
 func TestAdviceHolds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		// Slots of hours keep the model's 48 hours short.
@@ -264,6 +265,16 @@ func TestAdviceHolds(t *testing.T) {
 			at.T, at.Until = m.grid.Start(n), m.grid.Start(n).Add(Horizon)
 			if m.place(at) != nil {
 				want = at.T
+			}
+		}
+		// Windows open, and the horizon reaches on, at full hours.
+		for at := want.Add(-slot); at.Before(want); at = at.Add(time.Hour) {
+			for _, at := range []time.Time{at, at.Add(time.Second)} {
+				sooner := req
+				sooner.T, sooner.Until = at, at.Add(Horizon)
+				if at.After(req.T) && at.Before(want) && m.place(sooner) != nil {
+					want = at
+				}
 			}
 		}
 		if !a.At.Equal(want) {

@@ -236,7 +236,7 @@ func TestAdviceInWords(t *testing.T) {
 	}{
 		{"all is full", g, reserve(288, 100), Request{Recipients: 120, Messages: 2},
 			"no room: 120 recipients of 2 messages, room for 0 before 2026-03-06T12:00:00Z; " +
-				"the earliest scheduleAt with room for all as fragmentedSlots is 2026-03-04T12:30:00Z"},
+				"the earliest scheduleAt with room for all as fragmentedSlots is 2026-03-04T12:20:01Z"},
 		{"a gap in the run", g, gap, Request{Condition: campaign.ImmediateConsecutiveSlots, Recipients: 150, Messages: 1},
 			"no room: 150 recipients of 1 message, room for 80 in consecutive slots from 2026-03-04T12:00:00Z; they would fit as fragmentedSlots or deferredConsecutiveSlots; " +
 				"the earliest scheduleAt with room for all as immediateConsecutiveSlots is 2026-03-04T12:20:00Z"},
