@@ -69,6 +69,7 @@ func newRoot(env *environment) *cobra.Command {
 		newAuditCmd(env),
 		newBackupCmd(env),
 		newDoctorCmd(env),
+		newPartnerCmd(env),
 		newVersionCmd(env),
 	)
 	root.AddCommand(newManCmd(env, root))

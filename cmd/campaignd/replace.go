@@ -1,0 +1,21 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"campaignd/internal/safeio"
+)
+
+// replace writes a configuration anew, whole or not at all, with the rights it had.
+func replace(path string, text []byte) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("replace configuration: %w", err)
+	}
+	return safeio.WriteFile(path, info.Mode().Perm(), func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+}
