@@ -52,6 +52,9 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 	if err == nil {
 		err = untouched(p, s)
 	}
+	if err == nil {
+		err = takeOver(s)
+	}
 	if err != nil {
 		return fmt.Errorf("check %s: %w", s.ID, err)
 	}

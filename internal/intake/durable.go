@@ -21,6 +21,21 @@ func syncFiles(s *campaign.Sending) error {
 	return nil
 }
 
+// takeOver makes a claimed drop's files the daemon's, so that what is kept is what
+// was checked: a partner's account may read it and change it no more.
+func takeOver(s *campaign.Sending) error {
+	for _, f := range s.Files {
+		err := safeio.Own(filepath.Join(folder(s), f.Name))
+		if errors.Is(err, safeio.ErrChanged) {
+			return fmt.Errorf("%w: %w", errChanged, err)
+		}
+		if err != nil && notTakeable(err) == nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // cutOff notes a claimed file that isn't as long as it was: a power cut came before
 // its content was on disk. What is left of it must not pass for the whole.
 func cutOff(problems *campaign.Problems, file *os.File, f campaign.FileID) {

@@ -39,6 +39,12 @@ func makeNode(fi fs.FileInfo, path string) error {
 	return nil
 }
 
+// ours reports whether a file belongs to the user that this process runs as.
+func ours(fi fs.FileInfo) bool {
+	sys, ok := fi.Sys().(*syscall.Stat_t)
+	return !ok || int(sys.Uid) == os.Geteuid()
+}
+
 func statAt(dirfd int, name string) (Stat, error) {
 	var sys unix.Stat_t
 	for {

@@ -1,0 +1,49 @@
+package intake
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"campaignd/internal/campaign"
+)
+
+// What a partner's account owned is the daemon's once it is taken in: what is kept
+// is what was checked, whoever still has the file open.
+func TestFilesAreTakenOver(t *testing.T) {
+	r := newRig(t, "", "")
+	r.put("a", goodCSV, goodLayout, goodSidecar)
+	for _, ending := range []string{".csv", ".layout.json", ".schedule.json"} {
+		if err := os.Chown(filepath.Join(r.inbox, "a"+ending), 65534, 65534); err != nil {
+			t.Skip("giving a file away needs root: ", err)
+		}
+	}
+	theirs, err := os.OpenFile(filepath.Join(r.inbox, "a.layout.json"), os.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	r.in.Ready(r.seen("a"))
+	r.work()
+	s := r.newest("a")
+	if s == nil || s.State != campaign.StateScheduled {
+		t.Fatalf("%+v\n%s", s, r.log)
+	}
+	old, err := theirs.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range s.Files {
+		now, err := os.Stat(filepath.Join(folder(s), f.Name))
+		if err != nil || now.Size() != f.Size || now.ModTime().UnixNano() != f.ModTime || now.Mode().Perm() != 0o644 {
+			t.Errorf("%s: %v %v", f.Name, now, err)
+		}
+		if os.SameFile(old, now) {
+			t.Errorf("%s is still the partner's", f.Name)
+		}
+	}
+	if r.tree("accepted/" + s.FolderName())["a.csv"] != goodCSV {
+		t.Error("it is not what was dropped")
+	}
+	r.balanced()
+}

@@ -1,0 +1,212 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"unicode"
+)
+
+// isolation is what partners may try against the daemon, the machine and each other.
+func isolation(t *testing.T, w *world) {
+	clients()[4].here(t, w.shop)
+	for name, test := range map[string]func(*testing.T, *world){
+		"server": lockedIn, "files": theDaemons, "others": others, "names": hostileNames, "links": links,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, w)
+		})
+	}
+}
+
+// asks has a partner's own program make requests and holds the answers to what is expected.
+func asks(t *testing.T, p *partner, expected string, requests ...string) string {
+	t.Helper()
+	out := do(t, p.paramiko(append([]string{"do"}, requests...)...))
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if len(lines) != len(requests) {
+		t.Fatalf("%d answers to %d requests:\n%s", len(lines), len(requests), out)
+	}
+	for i, line := range lines {
+		if !strings.HasPrefix(line, expected+" "+requests[i]) {
+			t.Errorf("expected to be %s: %s", expected, line)
+		}
+	}
+	return out
+}
+
+// An account sees its inbox and nothing else, and can make neither links nor folders.
+func lockedIn(t *testing.T, w *world) {
+	if out := asks(t, w.shop, "ok", "listdir|/", "listdir|/../../..", "listdir|/inbox/../.."); strings.Count(out, "['inbox']") != 3 {
+		t.Errorf("it sees more than its own folder:\n%s", out)
+	}
+	asks(t, w.shop, "refused", "listdir|/etc", "open|/etc/passwd|r", "open|/new.csv|w", "mkdir|/elsewhere", "mkdir|/inbox/x.csv",
+		"symlink|/etc/passwd|/inbox/link.csv", "rmdir|/inbox/done", "rename|/inbox|/other", "chmod|/inbox|#777", "remove|/inbox")
+	if out, err := finish(t, run("ssh", append(w.shop.sshOptions(), "-p", w.port, w.shop.name+"@127.0.0.1", "id")...)); err == nil || strings.Contains(out, "uid=") {
+		t.Errorf("it has a shell: %v %s", err, out)
+	}
+}
+
+// What is left for a partner is readable by them and not writable, be it a report or what they dropped themselves.
+func theDaemons(t *testing.T, w *world) {
+	c := clients()[0]
+	done, waiting := newDrop(t, w.shop, "mine-done", 3, ""), newDrop(t, w.shop, "mine-waiting", 3, `, "delay": "PT1H"`)
+	done.put(c, ".csv", ".layout.json", ".schedule.json")
+	waiting.put(c, ".csv", ".layout.json", ".schedule.json")
+	done.completes(c)
+	until(t, "accepted", func() bool {
+		folder := waiting.here("accepted")
+		_, err := os.Stat(filepath.Join(w.shop.inbox, folder, "status.json"))
+		text, _ := os.ReadFile(filepath.Join(w.shop.inbox, folder, "status.json"))
+		return folder != "" && err == nil && strings.Contains(string(text), `"scheduled"`)
+	})
+	for _, folder := range []string{"/inbox/" + done.here("done"), "/inbox/" + waiting.here("accepted")} {
+		entries, err := os.ReadDir(filepath.Join(filepath.Dir(w.shop.inbox), folder))
+		if err != nil || len(entries) < 4 {
+			t.Fatal(entries, err)
+		}
+		var may, mayNot []string
+		for _, e := range entries {
+			path := folder + "/" + e.Name()
+			may = append(may, "open|"+path+"|r", "stat|"+path)
+			mayNot = append(mayNot, "open|"+path+"|r+", "open|"+path+"|w", "open|"+path+"|a", "remove|"+path, "chmod|"+path+"|#666",
+				"truncate|"+path+"|#0", "rename|"+path+"|/inbox/taken")
+		}
+		asks(t, w.shop, "ok", may...)
+		asks(t, w.shop, "refused", append(mayNot, "open|"+folder+"/new|w", "rename|"+folder+"|/inbox/taken", "rmdir|"+folder)...)
+	}
+	asks(t, w.shop, "refused", "rename|/inbox/accepted|/inbox/old", "open|/inbox/done/new|w", "rename|/inbox/done|/inbox/failed")
+}
+
+// Control files, drops and applications of one partner are nothing to another.
+func others(t *testing.T, w *world) {
+	c := clients()[0]
+	mine := newDrop(t, w.shop, "ours", 3, `, "delay": "PT1H"`)
+	mine.put(c, ".csv", ".layout.json", ".schedule.json")
+	until(t, "accepted", func() bool { return mine.here("accepted") != "" })
+	empty := filepath.Join(t.TempDir(), "empty")
+	w.write(empty, "")
+	id := strings.TrimPrefix(filepath.Base(mine.here("accepted")), "ours.")
+	for _, name := range []string{"ours.cancel", "ours." + id + ".cancel", "ours." + id + ".pause"} {
+		do(t, c.put(w.other, empty, name))
+		until(t, "refused: "+name, func() bool {
+			found, _ := filepath.Glob(filepath.Join(w.other.inbox, "failed", name+"*report.txt"))
+			return len(found) == 1
+		})
+	}
+	// The same name, and the application of the other partner.
+	theirs := newDrop(t, w.other, "ours", 3, `, "applicationId": 1, "campaignId": 7`)
+	theirs.put(c, ".csv", ".layout.json", ".schedule.json")
+	if folder, r := theirs.ends(c); r.State != "rejected" {
+		t.Errorf("%s: %+v", folder, r)
+	}
+	own := newDrop(t, w.other, "theirs", 3, "")
+	own.put(c, ".csv", ".layout.json", ".schedule.json")
+	own.completes(c)
+	text, err := os.ReadFile(filepath.Join(w.shop.inbox, mine.here("accepted"), "status.json"))
+	if err != nil || !strings.Contains(string(text), `"scheduled"`) {
+		t.Errorf("the first partner's sending: %v\n%s", err, text)
+	}
+}
+
+// Names that a file system takes and people don't expect. What SPEC 2 allows is sent, whatever a shell
+// would make of it; the rest is left alone, and no log line holds what a terminal would obey.
+func hostileNames(t *testing.T, w *world) {
+	c := clients()[4]
+	var good []*drop
+	for _, name := range []string{"-rf", "$(id)", "a;b|c", "%s%n", "..x..", strings.Repeat("n", 200), "\u202eabc", "spa ce"} {
+		if name == "..x.." {
+			name = "x.." // a leading dot hides a file
+		}
+		d := newDrop(t, w.other, "plain", 3, "")
+		d.name = name
+		for _, ending := range []string{".csv", ".layout.json", ".schedule.json"} {
+			do(t, c.put(w.other, filepath.Join(d.dir, "plain"+ending), name+ending))
+		}
+		good = append(good, d)
+	}
+	for _, d := range good {
+		d.completes(c)
+	}
+	d := newDrop(t, w.other, "bad", 3, "")
+	bad := []string{"new\nline.csv", "esc\x1b[2Jape.csv", "inv\xff\xfealid.csv", strings.Repeat("w", 251) + ".csv", "-rf", "tab\t.layout.json", "bell\a", "..csv", "...cancel"}
+	for _, name := range bad {
+		do(t, c.put(w.other, d.local(".csv"), name))
+	}
+	until(t, "noticed", func() bool {
+		text, err := os.ReadFile(w.log)
+		return err == nil && strings.Contains(string(text), "wwwww") && strings.Contains(string(text), "new")
+	})
+	for _, name := range bad {
+		if _, err := os.Lstat(filepath.Join(w.other.inbox, name)); err != nil {
+			t.Errorf("%q was not left alone: %v", name, err)
+		}
+	}
+	text, err := os.ReadFile(w.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range string(text) {
+		if unicode.IsControl(r) && r != '\n' {
+			t.Fatalf("the log holds %U", r)
+		}
+	}
+}
+
+// Links that a server without the snippet's restrictions would let a partner make: to /etc and to another
+// partner's files. They are refused, never followed, and what they point to stays where and as it is.
+func links(t *testing.T, w *world) {
+	c := clients()[0]
+	target := newDrop(t, w.shop, "target", 3, "")
+	target.put(c, ".csv") // and nothing else: it stays there
+	theirs := filepath.Join(w.shop.inbox, "target.csv")
+	until(t, "there", func() bool { return target.size() == int64(len(target.csv)) })
+	before, err := os.Lstat(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused []*drop
+	for name, make := range map[string]func(path string) error{
+		"to-etc":  func(path string) error { return os.Symlink("/etc/passwd", path) },
+		"to-them": func(path string) error { return os.Symlink(theirs, path) },
+		"hard":    func(path string) error { return os.Link(w.config, path) }, // as another's file that it may read
+		"fifo":    func(path string) error { return syscall.Mkfifo(path, 0o644) },
+		"folder":  func(path string) error { return os.Mkdir(path, 0o755) },
+	} {
+		d := newDrop(t, w.other, "link-"+name, 3, "")
+		path := filepath.Join(w.other.inbox, d.name+".csv")
+		if err := make(path); err != nil {
+			t.Fatal(err)
+		}
+		if name != "hard" {
+			owner := before.Sys().(*syscall.Stat_t)
+			if err := os.Lchown(path, int(owner.Uid)+1, int(owner.Gid)+1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.put(c, ".layout.json", ".schedule.json")
+		refused = append(refused, d)
+	}
+	for _, d := range refused {
+		folder, r := d.ends(c)
+		if r.State != "rejected" || r.Recipients.Total != 0 {
+			t.Errorf("%s: %+v", folder, r)
+		}
+		for _, file := range []string{"report.txt", "report.json"} {
+			if text := string(d.fetch(c, folder+"/"+file)); strings.Contains(text, "root:") || strings.Contains(text, "3460") {
+				t.Errorf("%s tells what lies behind the link:\n%s", file, text)
+			}
+		}
+	}
+	if after, err := os.Lstat(theirs); err != nil || !os.SameFile(before, after) || after.Size() != before.Size() {
+		t.Errorf("the other partner's file: %v", err)
+	}
+	if text, err := os.ReadFile(w.config); err != nil || !strings.Contains(string(text), "state_dir") {
+		t.Errorf("the configuration, which a link led to: %v", err)
+	}
+}

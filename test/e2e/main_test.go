@@ -1,0 +1,268 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// world is a machine with partners: accounts, a real sshd that locks them in, and the
+// daemon under a user of its own with CAP_LEASE and nothing else, as the unit has it.
+type world struct {
+	t       *testing.T
+	root    string // below /srv: sshd asks that every folder down to the chroot is root's alone
+	bin     string
+	config  string
+	log     string
+	port    string
+	group   string
+	daemon  *user.User
+	shop    *partner
+	other   *partner
+	process *exec.Cmd
+	gone    chan struct{} // closed when the daemon has ended
+}
+
+// partner is an account and what it can reach.
+type partner struct {
+	w     *world
+	name  string
+	key   string // private
+	inbox string // as the daemon sees it; the account sees /inbox
+}
+
+const configText = `state_dir = %[1]q
+campaigns_dir = %[2]q
+rescan = "1s"
+[log]
+level = "debug"
+[[inboxes]]
+path = %[3]q
+application = 1
+[[applications]]
+id = 1
+timezone = "UTC"
+duplicate_window = "0s"
+[applications.channels.box]
+driver = "outbox"
+path = %[4]q
+[[applications]]
+id = 2
+timezone = "UTC"
+duplicate_window = "0s"
+[applications.channels.box]
+driver = "outbox"
+path = %[4]q
+`
+
+// The times of partners' inboxes. Settling is as long as the default: clients look at a file
+// again after they have written it, and this machine may be busy.
+const (
+	settle       = 2 * time.Second
+	unterminated = 4 * time.Second
+	patience     = 3 * time.Minute // for any fact to come true on a loaded machine
+)
+
+// newWorld makes all of it, or skips with the reason.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("SFTP end to end: accounts and a chroot need root")
+	}
+	for _, tool := range []string{"sshd", "ssh-keygen", "useradd", "userdel", "install"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("SFTP end to end: %s can't be had here", tool)
+		}
+	}
+	id := strconv.Itoa(os.Getpid())
+	w := &world{t: t, group: "cde2e" + id}
+	var err error
+	w.root, err = os.MkdirTemp("/srv", "campaignd-e2e-")
+	w.must(err)
+	t.Cleanup(func() { w.must(os.RemoveAll(w.root)) })
+	w.must(os.Chmod(w.root, 0o755))
+	w.bin, w.config, w.log = filepath.Join(w.root, "campaignd"), filepath.Join(w.root, "campaignd.toml"), filepath.Join(w.root, "campaignd.log")
+	w.command("go", "build", "-o", w.bin, "campaignd/cmd/campaignd")
+	w.account(w.group+"d", "--system", "--no-create-home", "--home-dir", "/", "--shell", "/usr/sbin/nologin")
+	w.daemon, err = user.Lookup(w.group + "d")
+	w.must(err)
+	w.folders()
+	t.Cleanup(func() { w.try("groupdel", w.group) }) // after its members are gone
+	w.shop, w.other = w.partner("a", 1), w.partner("b", 2)
+	w.sshd()
+	w.start()
+	return w
+}
+
+// folders makes configuration, campaigns and state.
+func (w *world) folders() {
+	w.t.Helper()
+	state, campaigns, own := filepath.Join(w.root, "state"), filepath.Join(w.root, "campaigns"), filepath.Join(w.root, "inbox")
+	for _, dir := range []string{state, campaigns, own} {
+		w.must(os.Mkdir(dir, 0o755))
+		w.must(os.Chown(dir, w.uid(), w.gid()))
+	}
+	w.write(w.config, fmt.Sprintf(configText, state, campaigns, own, filepath.Join(state, "outbox.jsonl")))
+	for _, application := range []int{1, 2} {
+		w.write(filepath.Join(campaigns, fmt.Sprint(application, ".json")), fmt.Sprintf(
+			`{"id": %d, "applicationId": %d, "title": "t", "enabled": true, "channelTypes": ["box"], "messageContent": [{"body": "Hello {{name}}"}]}`,
+			7*application, application))
+	}
+}
+
+// partner makes an account as an operator does, with `campaignd partner add --make`.
+func (w *world) partner(letter string, application int) *partner {
+	w.t.Helper()
+	p := &partner{w: w, name: w.group + letter, key: filepath.Join(w.root, "key-"+letter)}
+	p.inbox = filepath.Join(w.root, "partners", p.name, "inbox")
+	w.command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", p.key)
+	w.t.Cleanup(func() { w.try("userdel", p.name) })
+	w.retried(w.bin, "partner", "add", p.name, "--config", w.config, "--application", fmt.Sprint(application), "--campaign", fmt.Sprint(7*application),
+		"--root", filepath.Join(w.root, "partners"), "--keys", filepath.Join(w.root, "keys"), "--key", p.key+".pub",
+		"--group", w.group, "--user", w.daemon.Username, "--make")
+	text, err := os.ReadFile(w.config)
+	w.must(err)
+	w.write(w.config, string(text)+fmt.Sprintf("settle = %q\nsidecar_wait = \"5m\"\nunterminated_wait = %q\n", settle, unterminated))
+	return p
+}
+
+// account adds a system account and removes it at the end.
+func (w *world) account(name string, options ...string) {
+	w.t.Helper()
+	w.t.Cleanup(func() { w.try("userdel", name) })
+	w.retried("useradd", append(options, name)...)
+}
+
+// retried runs what needs a lock on the accounts, which others of this machine may have for a moment.
+func (w *world) retried(name string, args ...string) {
+	w.t.Helper()
+	w.until("made: "+name, func() bool {
+		out, err := exec.Command(name, args...).CombinedOutput()
+		if err == nil {
+			return true
+		}
+		if !strings.Contains(string(out), "lock") {
+			w.t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+		}
+		return false
+	})
+}
+
+// start starts the daemon and waits until it watches.
+func (w *world) start() {
+	w.t.Helper()
+	out, err := os.OpenFile(w.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	w.must(err)
+	defer out.Close()
+	const capLease = 28
+	cmd := exec.Command(w.bin, "run", "--config", w.config)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Credential:  &syscall.Credential{Uid: uint32(w.uid()), Gid: uint32(w.gid())},
+		AmbientCaps: []uintptr{capLease},
+	}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+	w.must(cmd.Start())
+	gone := make(chan struct{})
+	w.process, w.gone = cmd, gone
+	go func() {
+		_ = cmd.Wait() // its end is noticed by what then doesn't happen
+		close(gone)
+	}()
+	w.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-gone
+		if w.t.Failed() {
+			w.t.Logf("the daemon's log ends:\n%s", w.tail())
+		}
+	})
+	w.until("watching", func() bool {
+		select {
+		case <-gone:
+			w.t.Fatalf("the daemon has ended\n%s", w.tail())
+		default:
+		}
+		return exec.Command(w.bin, "status", "--config", w.config).Run() == nil
+	})
+}
+
+func (w *world) uid() int { return number(w.t, w.daemon.Uid) }
+func (w *world) gid() int { return number(w.t, w.daemon.Gid) }
+
+func number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) write(path, content string) {
+	w.t.Helper()
+	w.must(os.WriteFile(path, []byte(content), 0o644))
+}
+
+// command runs a command that has to succeed.
+func (w *world) command(name string, args ...string) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
+		w.t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+}
+
+// try is for clearing away: what can't be had is said and no more.
+func (w *world) try(name string, args ...string) {
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		w.t.Logf("%s %q: %v %s", name, args, err, out)
+	}
+}
+
+// tail is the end of the daemon's log.
+func (w *world) tail() string {
+	text, err := os.ReadFile(w.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-8000):])
+}
+
+// until waits for a fact of real processes: it is asked again and again.
+func (w *world) until(what string, fact func() bool) {
+	w.t.Helper()
+	until(w.t, what, fact)
+}
+
+func until(t *testing.T, what string, fact func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for !fact() {
+		select {
+		case <-again.C:
+		case <-deadline.C:
+			t.Fatalf("after %s: not yet %s", patience, what)
+		}
+	}
+}
