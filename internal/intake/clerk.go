@@ -10,6 +10,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/report"
+	"campaignd/internal/safeio"
 	"campaignd/internal/store"
 )
 
@@ -166,7 +167,7 @@ func (d *desk) look(id campaign.ID) {
 		delete(d.failed, id)
 	} else if d.failed[id] != err.Error() {
 		d.failed[id] = err.Error()
-		d.c.in.log.Error("write the sending's files; it is tried again", "sending", id, "err", err)
+		d.c.in.log.Error("a sending's files can't be written; it is tried again", "sending", id, "err", err, "todo", safeio.Advice(err))
 	}
 }
 

@@ -107,7 +107,7 @@ func TestStatusAfterARestart(t *testing.T) {
 	if _, err := os.Lstat(r.inbox); err == nil {
 		t.Error("the inbox was made")
 	}
-	if said := r.log.lines("write the sending's files"); len(said) != 1 {
+	if said := r.log.lines("a sending's files can't be written"); len(said) != 1 {
 		t.Errorf("said %d times", len(said))
 	}
 	if err := os.Rename(r.inbox+".away", r.inbox); err != nil {

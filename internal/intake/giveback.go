@@ -18,7 +18,11 @@ import (
 // file has taken a name meanwhile, the older one has nowhere to go: then it ends
 // in failed/ with a report. The error is of the machine; the claim rests then.
 func (in *Intake) giveBack(s *campaign.Sending, cause error) error {
-	in.log.Info("drop changed while it was taken in; it is met anew", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name, "why", cause)
+	if vanished(cause) || errors.Is(cause, errChanged) {
+		in.log.Info("drop changed while it was taken in; it is met anew", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name, "why", cause)
+	} else { // the machine's trouble, which is said once, by whoever met it
+		in.log.Debug("drop goes back to the inbox", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name, "why", cause)
+	}
 	var replaced campaign.Problems
 	for _, f := range s.Files {
 		here := filepath.Join(folder(s), f.Name)

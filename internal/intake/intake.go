@@ -151,7 +151,7 @@ func (in *Intake) work(ctx context.Context, q *queue[task]) error {
 		err = do(ctx)
 		done()
 		if err != nil && ctx.Err() == nil && !in.said(err.Error()) {
-			in.log.Error("a drop can't be taken in; it is tried again", "err", err)
+			in.log.Error("a drop can't be taken in; it is tried again", "err", err, "todo", safeio.Advice(err))
 		}
 	}
 }

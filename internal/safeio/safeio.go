@@ -86,9 +86,10 @@ type faultWriter struct {
 
 func (w faultWriter) Write(p []byte) (int, error) {
 	if err := w.d.fault(OpWrite, w.f.Name()); err != nil {
-		return 0, err
+		return 0, bare(err)
 	}
-	return w.f.Write(p)
+	n, err := w.f.Write(p)
+	return n, bare(err)
 }
 
 // faultReader reads from a file with a fault's chance before each read.

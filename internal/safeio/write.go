@@ -45,7 +45,7 @@ func (d Disk) WriteFile(path string, mode fs.FileMode, write func(io.Writer) err
 func (d Disk) writeFile(path string, mode fs.FileMode, write func(io.Writer) error) error {
 	f, err := d.createTemp(filepath.Dir(path))
 	if err != nil {
-		return err
+		return bare(err)
 	}
 	temp, placed := f.Name(), false
 	defer func() { // also if write panics
@@ -62,13 +62,13 @@ func (d Disk) writeFile(path string, mode fs.FileMode, write func(io.Writer) err
 		return err
 	}
 	if err := d.seal(f, mode); err != nil {
-		return err
+		return bare(err)
 	}
 	if err := d.fault(OpRename, temp); err != nil {
-		return err
+		return bare(err)
 	}
 	if err := os.Rename(temp, path); err != nil {
-		return err
+		return bare(err)
 	}
 	placed = true
 	return d.SyncDir(filepath.Dir(path))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/safeio"
 )
 
 // laneKey names a lane.
@@ -196,7 +197,7 @@ func (d *Dispatcher) persist(what string, fn func() error) bool {
 // storeFailed says once that the books can't be written.
 func (d *Dispatcher) storeFailed(what string, err error) {
 	if d.storeDown.CompareAndSwap(false, true) {
-		d.log.Error("the store can't be written: nothing is sent until it can; see the free space and the disk", "doing", what, "error", err)
+		d.log.Error("the store can't be written: nothing is sent until it can", "doing", what, "error", err, "todo", safeio.Advice(err))
 	}
 }
 

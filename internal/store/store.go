@@ -183,7 +183,10 @@ func (s *Store) abandon(t *bbolt.Tx) {
 // next transaction.
 func (s *Store) settle(id int, cause error) error {
 	s.broken, s.failed = true, uint64(id)
-	return errors.Join(fmt.Errorf("commit: %w", cause), s.reopen())
+	if err := s.reopen(); err != nil {
+		return fmt.Errorf("commit: %w; %w", cause, err)
+	}
+	return fmt.Errorf("commit: %w", cause)
 }
 
 // reopen opens the file anew after a failed commit. The writer's lock is held.

@@ -140,13 +140,13 @@ func (w *world) heldAndQuiet(n int) {
 	}
 	out, err = w.run("show", "a", "--json")
 	w.must(err)
-	if !strings.Contains(out, "restored from a backup") {
+	if !strings.Contains(out, "the store was restored") {
 		w.t.Errorf("show doesn't say why it is held: %s", out)
 	}
 	w.until(5*time.Second, "status.json says held", func() bool {
 		_, path := w.folder("a")
 		data, err := os.ReadFile(filepath.Join(path, "status.json"))
-		return err == nil && strings.Contains(string(data), "restored from a backup")
+		return err == nil && strings.Contains(string(data), "the store was restored")
 	})
 	waitFor(300*time.Millisecond, func() bool { return false })
 	if now, _ := w.hook.count(); now != before {

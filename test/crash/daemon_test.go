@@ -57,7 +57,7 @@ func (p *process) kill() {
 func (p *process) stop() {
 	p.w.t.Helper()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	if !p.dead(20 * time.Second) {
+	if !p.dead(patience(20 * time.Second)) {
 		p.w.t.Fatalf("the daemon didn't end within 20 s\n%s", p.w.tail())
 	}
 }
@@ -77,7 +77,7 @@ func (p *process) dead(limit time.Duration) bool {
 // killed waits until a failpoint has killed it.
 func (p *process) killed(limit time.Duration) {
 	p.w.t.Helper()
-	if !p.dead(limit) {
+	if !p.dead(patience(limit)) {
 		p.w.t.Fatalf("its failpoint was not passed within %s\n%s", limit, p.w.tail())
 	}
 	if ws, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !ws.Signaled() || ws.Signal() != syscall.SIGKILL {
@@ -103,7 +103,7 @@ func (p *process) ready() *process {
 // run runs another command of campaignd and returns what it prints.
 func (w *world) run(args ...string) (string, error) {
 	var out, errw bytes.Buffer
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience(15*time.Second))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, append(args, "--config", w.config)...)
 	cmd.Stdout, cmd.Stderr = &out, &errw

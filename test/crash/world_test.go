@@ -191,9 +191,18 @@ func (w *world) place(d drop) {
 // until waits for a fact. A real process has no virtual time: it is asked again and again.
 func (w *world) until(limit time.Duration, what string, fact func() bool) {
 	w.t.Helper()
-	if !waitFor(limit, fact) {
+	if !waitFor(patience(limit), fact) {
 		w.t.Fatalf("after %s: not yet %s\n%s", limit, what, w.tail())
 	}
+}
+
+// patience is how long a test waits for what takes up to limit on a quiet machine: in the long
+// run a dozen of them share it.
+func patience(limit time.Duration) time.Duration {
+	if full() {
+		return 5 * limit
+	}
+	return limit
 }
 
 func waitFor(limit time.Duration, fact func() bool) bool {

@@ -1,0 +1,79 @@
+package crash
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestStoreCutOff cuts the store's file off under a daemon that sends: it ends by itself, with status 1 and one
+// line that says what to do, and leaves the file as it is.
+func TestStoreCutOff(t *testing.T) {
+	w := newWorld(t, settings{rate: 500})
+	p := w.start().ready()
+	w.drop("a", viaHook, 3000, 0, "")
+	w.until(20*time.Second, "sending", func() bool { n, _ := w.hook.count(); return n > 50 })
+	path := filepath.Join(w.state, "campaignd.db")
+	w.must(os.Truncate(path, 8192))
+	if !p.dead(patience(20 * time.Second)) {
+		t.Fatalf("it goes on\n%s", w.tail())
+	}
+	if code := p.cmd.ProcessState.ExitCode(); code != 1 {
+		t.Errorf("it ended with %d\n%s", code, w.tail())
+	}
+	data, err := os.ReadFile(w.log)
+	w.must(err)
+	all := strings.Split(strings.TrimSpace(string(data)), "\n")
+	if last := all[len(all)-1]; !strings.HasPrefix(last, "campaignd: run: the store is damaged: its file was cut off at 8192 of") || !strings.Contains(last, "restore a backup") {
+		t.Errorf("its last word is %q", last)
+	}
+	if strings.Contains(string(data), "goroutine ") {
+		t.Errorf("the log has a stack\n%s", w.tail())
+	}
+	if n := sizeOf(t, path); n != 8192 {
+		t.Errorf("the file has %d bytes now", n)
+	}
+}
+
+// TestOlderCopyOfStore puts back a copy that was made with cp while the daemon was stopped: all that isn't at its end is
+// held and says why, and what the copy knew as sent isn't sent again.
+func TestOlderCopyOfStore(t *testing.T) {
+	w := newWorld(t, settings{rate: 1000})
+	w.start().ready()
+	d := w.drop("a", viaHold, 1500, 0, "")
+	w.until(20*time.Second, "sending", func() bool { n, _ := w.hook.count(); return n > 200 })
+	w.last.stop()
+	path := filepath.Join(w.state, "campaignd.db")
+	copied, err := os.ReadFile(path)
+	w.must(err)
+	at, _ := w.hook.count()
+	w.start().ready()
+	w.until(20*time.Second, "sending on", func() bool { n, _ := w.hook.count(); return n > at+200 })
+	w.last.kill()
+	known, _ := w.knownBy(path)
+	if len(known) < at {
+		t.Fatalf("%d are known to be sent, %d were", len(known), at)
+	}
+	w.must(os.WriteFile(path, copied, 0o600))
+	known, _ = w.knownBy(path)
+	w.start().ready()
+	if !w.logged("restored from an older copy", "resume --all") {
+		t.Errorf("the start doesn't say that the store was restored\n%s", w.tail())
+	}
+	w.heldAndQuiet(1)
+	if _, err := w.run("resume", "--all"); err != nil {
+		t.Fatal(err)
+	}
+	w.ended(30*time.Second, d)
+	e := w.balance(d)
+	got := w.hook.delivered(t)
+	for message := range known {
+		if n := timesOf(got, e.id, message); n != 1 {
+			t.Errorf("message %s was sent when the copy was made, and was delivered %d times", message, n)
+		}
+	}
+	w.deliveries(e, got)
+	w.doctor()
+}
