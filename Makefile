@@ -70,7 +70,8 @@ cover: ## line coverage over internal/
 	@$(GO) tool cover -func=var/coverage.out | tail -1
 
 bench: build ## measure against references in the same run; ROWS=1000000
-	$(GO) run ./test/bench -bin $(BIN) -rows $(or $(ROWS),1000000) -out docs/performance.md -plot docs/performance.svg
+	$(GO) build -trimpath -tags unrecorded -o bin/campaignd-unrecorded ./cmd/campaignd
+	$(GO) run ./test/bench -bin $(BIN) -unrecorded bin/campaignd-unrecorded -rows $(or $(ROWS),1000000) -out docs/performance.md -plot docs/performance.svg
 	$(GO) test -run "^$$" -bench . -benchtime 200ms ./internal/...
 
 clean: ## remove what was built and the demo's state

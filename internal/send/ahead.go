@@ -119,6 +119,9 @@ func (l *lane) giveBackQueued() {
 // record has entries committed. What waits in the queue goes out meanwhile.
 func (l *lane) record(ctx context.Context, entries []campaign.Entry) error {
 	ctx = context.WithoutCancel(ctx)
+	if !recording {
+		return nil
+	}
 	if len(l.queued) == 0 {
 		return l.d.book.Commit(ctx, entries)
 	}

@@ -30,12 +30,14 @@ type figure struct {
 
 // bench is one run.
 type bench struct {
-	bin     string
-	scratch string
-	rows    int
-	drops   int    // small ones
-	plot    string // where growth draws, if anywhere
-	figures []figure
+	bin string
+	// unrecorded is the same program built with the tag unrecorded; "": not measured.
+	unrecorded string
+	scratch    string
+	rows       int
+	drops      int    // small ones
+	plot       string // where growth draws, if anywhere
+	figures    []figure
 }
 
 // scenario measures something and adds its figures.
@@ -73,6 +75,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	b := &bench{}
 	flags.StringVar(&b.bin, "bin", "bin/campaignd", "the binary to measure")
+	flags.StringVar(&b.unrecorded, "unrecorded", "", "the same program built with the tag unrecorded, to tell what the books cost")
 	flags.IntVar(&b.rows, "rows", 1_000_000, "rows of the large drop")
 	only := flags.String("only", "", "comma-separated names of scenarios; all if empty")
 	file := flags.String("out", "", "also write the table to this Markdown file, in place of the one it has")

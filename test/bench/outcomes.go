@@ -13,7 +13,7 @@ import (
 // outcomes measures what outcomes with long provider ids add to the store's file,
 // and how many syncs they cost at 64 in flight.
 func outcomes(ctx context.Context, b *bench) error {
-	url, end, err := receiver(0, true)
+	url, end, err := receiver(0, true, nil)
 	if err != nil {
 		return err
 	}

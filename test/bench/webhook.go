@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,7 +17,7 @@ import (
 func webhook(ctx context.Context, b *bench) error {
 	const connections = 64
 	n := min(b.rows, 200_000)
-	url, end, err := receiver(0, false)
+	url, end, err := receiver(0, false, nil)
 	if err != nil {
 		return err
 	}
@@ -34,8 +35,14 @@ func webhook(ctx context.Context, b *bench) error {
 	million := func(d time.Duration) float64 { return d.Seconds() * 1e6 / float64(n) }
 	b.atMost("CPU seconds per 1,000,000 webhook messages", fmt.Sprintf("%.1f", million(cpu)), fmt.Sprintf("the same client: %.1f", million(clientCPU)), float64(cpu)/float64(clientCPU), 1.4)
 
+	if b.unrecorded != "" {
+		if err := b.withoutBooks(ctx, connections, n); err != nil {
+			return err
+		}
+	}
+
 	const pause, slow = 50 * time.Millisecond, 1000
-	url, endSlow, err := receiver(pause, false)
+	url, endSlow, err := receiver(pause, false, nil)
 	if err != nil {
 		return err
 	}
@@ -47,6 +54,85 @@ func webhook(ctx context.Context, b *bench) error {
 	b.atLeast("messages/s, webhook, 50 ms an answer, 1,000 connections", fmt.Sprintf("%.0f", ours), fmt.Sprintf("1,000 / 0.05 s: %.0f", other), ours/other, 0.95)
 	return nil
 }
+
+// withoutBooks holds the daemon against one built without recording. Both are
+// measured by the receiver, from its first request to its n-th, since that one never gets to
+// an end; in turn, twice each, and the better counts.
+func (b *bench) withoutBooks(ctx context.Context, connections, n int) error {
+	best := map[string]time.Duration{}
+	for range 2 {
+		for _, bin := range []string{b.bin, b.unrecorded} {
+			took, err := b.received(ctx, bin, connections, n)
+			if err != nil {
+				return err
+			}
+			if best[bin] == 0 || took < best[bin] {
+				best[bin] = took
+			}
+		}
+	}
+	ours, other := float64(n)/best[b.bin].Seconds(), float64(n)/best[b.unrecorded].Seconds()
+	b.atLeast("messages/s, webhook, 64 connections, as the receiver sees them", fmt.Sprintf("%.0f", ours), fmt.Sprintf("built without recording: %.0f", other), ours/other, 0.9)
+	return nil
+}
+
+// received is how long bin took for n messages.
+func (b *bench) received(ctx context.Context, bin string, connections, n int) (time.Duration, error) {
+	m := &meter{n: int64(n), full: make(chan struct{})}
+	url, end, err := receiver(0, false, m)
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	s, err := b.newSetup(fmt.Sprintf("driver = \"webhook\"\nurl = %q\nconcurrency = %d", url, connections))
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(s.dir)
+	if err := s.drop("all", n, 0, now); err != nil {
+		return 0, err
+	}
+	other := *b
+	other.bin = bin
+	d, err := other.run(ctx, s)
+	if err != nil {
+		return 0, err
+	}
+	select {
+	case <-m.full:
+	case err := <-d.ended:
+		return 0, fmt.Errorf("the daemon ended: %w", err)
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	took := m.took()
+	_ = d.cmd.Process.Kill() // it would go on, and what it leaves is not looked at
+	<-d.ended
+	return took, nil
+}
+
+// meter counts a receiver's requests.
+type meter struct {
+	n           int64
+	got         atomic.Int64
+	first, last atomic.Int64  // Unix nanoseconds
+	full        chan struct{} // closed at the n-th request
+}
+
+func (m *meter) count() {
+	if m == nil {
+		return
+	}
+	switch m.got.Add(1) {
+	case 1:
+		m.first.Store(time.Now().UnixNano())
+	case m.n:
+		m.last.Store(time.Now().UnixNano())
+		close(m.full)
+	}
+}
+
+func (m *meter) took() time.Duration { return time.Duration(m.last.Load() - m.first.Load()) }
 
 // webhookRun sends n messages and returns how long that took, and the daemon's
 // CPU time from accepted to ended, its report included.
@@ -82,14 +168,15 @@ func (b *bench) webhookRun(ctx context.Context, url string, connections, n int) 
 }
 
 // receiver answers every POST after a pause, with ids with an id of 60 characters
-// that no two answers share and nothing can pack by much.
-func receiver(pause time.Duration, ids bool) (url string, end func(), err error) {
+// that no two answers share and nothing can pack by much. m, if any, counts.
+func receiver(pause time.Duration, ids bool, m *meter) (url string, end func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
 	}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // a client that goes away is its own affair
+		m.count()
 		if pause > 0 {
 			time.Sleep(pause)
 		}
