@@ -116,17 +116,20 @@ func (l *lane) giveBackQueued() {
 	l.queued = l.queued[:0]
 }
 
-// record has entries committed. What waits in the queue goes out meanwhile.
+// record has entries committed. Meanwhile the group is rendered, and what waits in
+// the queue goes out.
 func (l *lane) record(ctx context.Context, entries []campaign.Entry) error {
 	ctx = context.WithoutCancel(ctx)
 	if !recording {
+		l.render()
 		return nil
 	}
-	if len(l.queued) == 0 {
+	if len(l.queued)+l.group.count == 0 {
 		return l.d.book.Commit(ctx, entries)
 	}
 	done := make(chan error, 1)
 	go func() { done <- l.d.book.Commit(ctx, entries) }()
+	l.render()
 	timer := time.NewTimer(math.MaxInt64)
 	defer timer.Stop()
 	for {

@@ -14,6 +14,8 @@ type chunk struct {
 	rows   campaign.Rows
 	marks  []campaign.Mark
 	used   uint64 // for finding the one that was not used for longest
+	needed bool   // the lane's group is yet to be rendered from it
+	spent  bool   // and its feed has no more use for it
 }
 
 // cursor walks the rows of one slice that has begun.
@@ -217,7 +219,6 @@ func (f *feed) chunk(l *lane, number uint32, budget *int) (*chunk, error) {
 		return ch, nil
 	}
 	*budget--
-	var ch *chunk
 	if len(f.chunks) >= chunksKept+len(f.cursors) {
 		oldest := 0
 		for i, other := range f.chunks {
@@ -225,11 +226,10 @@ func (f *feed) chunk(l *lane, number uint32, budget *int) (*chunk, error) {
 				oldest = i
 			}
 		}
-		ch = f.chunks[oldest]
+		l.free(f.chunks[oldest])
 		f.chunks = append(f.chunks[:oldest], f.chunks[oldest+1:]...)
-	} else {
-		ch = l.d.chunks.Get().(*chunk)
 	}
+	ch := l.d.chunks.Get().(*chunk)
 	ch.number = number
 	var err error
 	if ch.marks, err = l.d.book.Rows(f.run.id, number, &ch.rows, ch.marks[:0]); err != nil {
@@ -275,7 +275,7 @@ func (ch *chunk) set(f *feed, row uint32, message uint8, m campaign.Mark) {
 // drop gives the feed's chunks back. What it knew of them is in the books.
 func (f *feed) drop(l *lane) {
 	for _, ch := range f.chunks {
-		l.d.chunks.Put(ch)
+		l.free(ch)
 	}
 	f.chunks = f.chunks[:0]
 }

@@ -9,6 +9,7 @@ import (
 // item is one message of a parcel: where it comes from, and what became of it.
 type item struct {
 	feed     *feed
+	chunk    *chunk // that holds its row, until it is rendered
 	row      uint32
 	message  uint8
 	attempts uint8         // this attempt included
@@ -59,34 +60,33 @@ func (p *parcel) goesWith(hold int64) bool {
 	return hold >= p.first && hold-p.first <= int64(sameMoment)
 }
 
-// add renders the message it says into the parcel.
-func (p *parcel) add(it item, ch *chunk, l *lane) {
-	f, i := it.feed, int(it.row-ch.rows.First)
-	s := f.run.s
-	p.text = campaign.AppendKey(p.text, s.ID, s.Tag, ch.rows.Lines[i], int(it.message))
-	p.ends = append(p.ends, len(p.text))
-	p.text = append(p.text, ch.rows.Contacts.At(i)...)
-	p.ends = append(p.ends, len(p.text))
-	p.content = f.templates[it.message-1].Append(p.content, &ch.rows, i)
-	p.ends = append(p.ends, len(p.content))
-	p.items = append(p.items, it)
-	p.msgs = append(p.msgs, Message{
-		SendingID: s.ID, Reference: s.Reference, ApplicationID: s.ApplicationID, CampaignID: s.CampaignID,
-		ChannelType: l.name, Number: int(it.message), Attempt: int(it.attempts),
-	})
-	p.results = append(p.results, Result{})
-}
-
-// seal fills in what could not be while the buffers still moved. One string
-// for all keys and contact codes is the only thing allocated.
-func (p *parcel) seal() {
+// render makes the messages of the parcel's items, from chunks that the group keeps
+// until then. One string for all keys and contact codes is the only thing allocated.
+func (p *parcel) render(channel string) {
+	for i := range p.items {
+		it := &p.items[i]
+		f, rows := it.feed, &it.chunk.rows
+		s, at := f.run.s, int(it.row-rows.First)
+		p.text = campaign.AppendKey(p.text, s.ID, s.Tag, rows.Lines[at], int(it.message))
+		p.ends = append(p.ends, len(p.text))
+		p.text = append(p.text, rows.Contacts.At(at)...)
+		p.ends = append(p.ends, len(p.text))
+		p.content = f.templates[it.message-1].Append(p.content, rows, at)
+		p.ends = append(p.ends, len(p.content))
+		p.msgs = append(p.msgs, Message{
+			SendingID: s.ID, Reference: s.Reference, ApplicationID: s.ApplicationID, CampaignID: s.CampaignID,
+			ChannelType: channel, Number: int(it.message), Attempt: int(it.attempts), DueAt: time.Unix(0, it.due).UTC(),
+		})
+		p.results = append(p.results, Result{})
+		it.chunk = nil
+	}
+	// The buffers don't move any more.
 	text := string(p.text)
 	var at, body int
 	for i := range p.msgs {
 		m, ends := &p.msgs[i], p.ends[3*i:3*i+3]
 		m.Key, m.ContactCode = text[at:ends[0]], text[ends[0]:ends[1]]
 		m.Content = p.content[body:ends[2]:ends[2]]
-		m.DueAt = time.Unix(0, p.items[i].due).UTC()
 		at, body = ends[1], ends[2]
 	}
 }
@@ -97,7 +97,45 @@ type group struct {
 	parcels []*parcel
 	entries []campaign.Entry // attempts in the order of the parcels' items, then settled ones
 	settled []item
-	count   int // attempts
+	chunks  []*chunk // that its parcels are yet to be rendered from
+	count   int      // attempts
+}
+
+// need keeps a chunk as it is until the group is rendered.
+func (g *group) need(ch *chunk) {
+	if !ch.needed {
+		ch.needed = true
+		g.chunks = append(g.chunks, ch)
+	}
+}
+
+// render renders the group's parcels.
+func (l *lane) render() {
+	for _, p := range l.group.parcels {
+		p.render(l.name)
+	}
+}
+
+// free gives a chunk back, at once or when the group no longer needs it.
+func (l *lane) free(ch *chunk) {
+	if ch.needed {
+		ch.spent = true
+		return
+	}
+	l.d.chunks.Put(ch)
+}
+
+// recycle says that the group no longer needs its chunks.
+func (l *lane) recycle() {
+	for _, ch := range l.group.chunks {
+		ch.needed = false
+		if ch.spent {
+			ch.spent = false
+			l.d.chunks.Put(ch)
+		}
+	}
+	clear(l.group.chunks)
+	l.group.chunks = l.group.chunks[:0]
 }
 
 func (g *group) reset() {

@@ -192,7 +192,7 @@ func (l *lane) pickBack(f *feed, b back, budget *int, now time.Time) (int, error
 func (l *lane) take(f *feed, ch *chunk, i uint32, number int, due, from int64, now time.Time) (int, error) {
 	row := ch.rows.First + i
 	was := ch.marks[int(i)*f.run.s.Messages+number-1]
-	it := item{feed: f, row: row, message: uint8(number), attempts: uint8(was.Attempts() + 1), was: was,
+	it := item{feed: f, chunk: ch, row: row, message: uint8(number), attempts: uint8(was.Attempts() + 1), was: was,
 		due: due, from: max(due, from)}
 	out, err := l.d.book.Suppressed(l.id, l.name, ch.rows.Contacts.At(int(i)))
 	if err != nil {
@@ -219,7 +219,8 @@ func (l *lane) take(f *feed, ch *chunk, i uint32, number int, due, from int64, n
 		g.parcels = append(g.parcels, p)
 	}
 	p.due = max(p.due, hold)
-	p.add(it, ch, l)
+	p.items = append(p.items, it)
+	g.need(ch)
 	g.count++
 	f.picked++
 	ch.set(f, row, it.message, it.markNow())
@@ -272,7 +273,6 @@ func (l *lane) commit(ctx context.Context) error {
 	l.recorded()
 	for _, p := range g.parcels {
 		p.driver = l.driver.take()
-		p.seal()
 		for i := range p.items {
 			f := p.items[i].feed
 			f.inFlight++

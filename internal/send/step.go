@@ -268,6 +268,7 @@ func (l *lane) markGroup(ctx context.Context, n int, now, mono time.Time, sleep 
 	}
 	err := l.commit(ctx)
 	l.gate.RUnlock()
+	l.recycle()
 	if err != nil {
 		l.d.storeFailed("record attempts and results", err)
 		wait := min(100*time.Millisecond<<min(l.sick, 10), 10*time.Second)
