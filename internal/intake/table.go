@@ -79,7 +79,9 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *sheet.Info, f *Find
 	f.Sending.CSV.Delimiter = reader.Delimiter()
 	if layout != nil && len(reader.Columns()) > 0 {
 		missing := layout.CheckColumns(reader.Columns())
-		t.wrongColumns = missing.Count > 0
+		if t.wrongColumns = missing.Count > 0; t.wrongColumns && reader.SepLine() {
+			f.warn(file.Name, fmt.Sprintf("its first line, sep=, says that %q stands between the cells; take the line away if that is wrong", reader.Delimiter()))
+		}
 		f.Problems.Merge(missing)
 	}
 	return t, nil

@@ -73,6 +73,12 @@ func TestAllErrorsTogether(t *testing.T) {
 			"spring.schedule.json:1:1: applicationId: is missing", "spring.schedule.json:1:1: campaignId: is missing",
 			`spring.schedule.json:1:11: delay: duration "P" has nothing after the P`,
 			"spring.csv: is missing; a drop is spring.csv with spring.layout.json"}},
+		"rows before the end of what can be read": {"phone,first\n,Ada\n3.46668E+10,Eve\n1,\"x\n", goodLayout, goodSidecar, []string{
+			"spring.csv:2:1: phone: the contactCode is empty", "spring.csv:3:1: phone: a spreadsheet ruined the number",
+			"spring.csv:4:3: the quote here is never closed"}},
+		"the same with a wrong layout": {"phone,first\n,Ada\n1,\"x\n", layout("first", "frist"), goodSidecar, []string{
+			`spring.layout.json:1:97: customFields.name: the CSV has no column "frist"`, "spring.csv:2:1: phone: the contactCode is empty",
+			"spring.csv:3:3: the quote here is never closed"}},
 		"no layout": {ruined + "1\n", "", goodSidecar, []string{
 			"spring.layout.json: is missing; a drop is spring.csv with spring.layout.json",
 			"spring.csv:5:2: the row has 1 cell and the header 2"}},

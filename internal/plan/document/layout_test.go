@@ -133,6 +133,7 @@ func TestParseLayoutProblems(t *testing.T) {
 			`1:25: not valid JSON: a comma before a closing brace or bracket; take it away`}},
 		{"single quotes", `{'contact':{}}`, []string{`1:2: not valid JSON: found '; strings and keys stand in double quotes (")`}},
 		{"typographic quotes", `{“contact”:{}}`, []string{`1:2: not valid JSON: found a typographic quote; strings and keys stand in plain double quotes (")`}},
+		{"UTF-16 without a mark", "{\x00}\x00", []string{`1:2: not valid JSON: found a NUL: is it UTF-16? save it as UTF-8`}},
 		{"a comment", "{\n// x\n}", []string{`2:1: not valid JSON: invalid character '/' at start of value; JSON has no comments`}},
 		{"unclosed quote", "{\"contact:\n1}", []string{`1:11: not valid JSON: a line ends within a string; is a closing quote missing? (a line break is written \n)`}},
 		{"comma missing", `{"contact":{"contactCode":"a" "channelType":"b"}}`, []string{`1:31: contact: not valid JSON: a comma is missing before this key or value`}},

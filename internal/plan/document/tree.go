@@ -212,6 +212,8 @@ func (r *reader) explain(at int, err error) string {
 	rest := r.data[at:]
 	next, _ := utf8.DecodeRune(rest)
 	switch {
+	case next == 0:
+		return "found a NUL: is it UTF-16? save it as UTF-8"
 	case next == ',' && bytes.IndexAny(bytes.TrimLeft(rest[1:], " \t\r\n"), "}]") == 0:
 		return "a comma before a closing brace or bracket; take it away"
 	case next == '\'':

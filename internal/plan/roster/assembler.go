@@ -219,6 +219,10 @@ func (a *Assembler) Previews() []campaign.Preview { return a.previews }
 // Problems are the rejected rows as problems: the first campaign.MaxProblems and the full count.
 func (a *Assembler) Problems() campaign.Problems { return a.problems }
 
+// rounding is more than a share loses on its way from "0.7%", and less than one row of any file:
+// exactly as many bad rows as allowed are allowed.
+const rounding = 1e-12
+
 // NoRow is what is wrong with a CSV without rows.
 const NoRow = "the file has a header and no row; each line after the first is a recipient"
 
@@ -245,7 +249,7 @@ func (a *Assembler) Verdict() []campaign.Problem {
 		add(0, NoRow)
 	case n.Accepted == 0:
 		add(0, "no row of %d is good; the first errors are listed with their lines", n.Total)
-	case float64(n.Rejected) > a.r.spec.MaxBadRows*float64(n.Total):
+	case float64(n.Rejected)/float64(n.Total) > a.r.spec.MaxBadRows*(1+rounding):
 		add(0, "%d of %d rows are bad, more than the %.4g%% that max_bad_rows allows: probably the wrong file or layout; nothing is sent",
 			n.Rejected, n.Total, 100*a.r.spec.MaxBadRows)
 	}

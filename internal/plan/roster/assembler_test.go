@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -326,5 +327,22 @@ func TestMemory(t *testing.T) {
 	}
 	if n, err := m.ReadAt(p, 1); n != 2 || err != nil || string(p) != "bc" {
 		t.Error(n, err, p)
+	}
+}
+
+// TestExactlyAsManyBadRows: a share that has no exact binary form loses no row at its border.
+func TestExactlyAsManyBadRows(t *testing.T) {
+	for tenths := 1; tenths < 1000; tenths++ {
+		percent, err := strconv.ParseFloat(fmt.Sprintf("%d.%d", tenths/10, tenths%10), 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, bad := range []int{tenths, tenths + 1} {
+			a := &Assembler{r: &Roster{spec: Spec{MaxBadRows: percent / 100}}}
+			a.counts = campaign.RowCounts{Total: 1000, Rejected: uint32(bad), Accepted: uint32(1001 - bad)}
+			if refused := len(a.Verdict()) > 0; refused != (bad > tenths) {
+				t.Errorf("%d of 1000 rows are bad, %v%% are allowed: refused %v", bad, percent, refused)
+			}
+		}
 	}
 }

@@ -99,6 +99,9 @@ func newReader(r io.Reader, info Info, o Options, block int) (*Reader, campaign.
 // Columns are the names of the columns: trimmed, in NFC, each once. Safe for concurrent use.
 func (r *Reader) Columns() []string { return r.columns }
 
+// SepLine reports whether a first line sep= said what the delimiter is.
+func (r *Reader) SepLine() bool { return r.sep }
+
 // Delimiter is "," ";" "|" or a tab.
 func (r *Reader) Delimiter() string { return string(rune(r.split.comma)) }
 
@@ -148,6 +151,10 @@ func (r *Reader) ReadBatch(b *Batch) error {
 		}
 		have := len(b.data)
 		rest, err := r.split.split(b, 0, r.most, r.ended)
+		if err != nil && len(b.records) > 0 {
+			r.err = err // the next time: what is wrong with these is to be told too
+			return nil
+		}
 		if err != nil {
 			return r.fail(b, err)
 		}
