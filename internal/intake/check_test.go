@@ -178,7 +178,7 @@ func TestErrorsOfRowsWithoutACampaign(t *testing.T) {
 func TestManyErrors(t *testing.T) {
 	r := newRig(t, "", "")
 	s := r.drop("spring", "phone,first\n"+strings.Repeat(",x\n", 500), goodLayout, goodSidecar)
-	has(t, r.report(s), "no row of 500 is good", "Errors (the first 100 of 501):")
+	has(t, r.report(s), "no row of 500 is good", "Errors (the first 100 of 501):\n  spring.csv: no row of 500 is good")
 	if rows := strings.Count(r.tree("failed/" + s.FolderName())["rejected.csv"], "\n"); rows != 501 {
 		t.Errorf("rejected.csv has %d lines", rows)
 	}

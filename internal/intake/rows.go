@@ -58,8 +58,8 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *sheet.Info, f *Findin
 	}
 	err = assemble(ctx, reader, r, a, share)
 	if broken, ok := errors.AsType[*sheet.Broken](err); ok {
-		f.Problems.Merge(a.Problems())
 		f.broken(broken)
+		f.Problems.Merge(a.Problems())
 		f.verdict = broken.Problem.String()
 		return nil
 	}
@@ -75,7 +75,6 @@ func (f *Finding) take(a *roster.Assembler) {
 	s := &f.Sending
 	s.Rows, s.Planned = a.Counts()
 	s.Previews = a.Previews()
-	f.Problems.Merge(a.Problems())
 	whole := int64(s.Rows.Total)
 	for _, p := range a.Verdict() {
 		if p.Line > 0 { // the one verdict about a row: the last was cut off
@@ -87,6 +86,7 @@ func (f *Finding) take(a *roster.Assembler) {
 		}
 	}
 	f.rowsProof(whole)
+	f.Problems.Merge(a.Problems()) // last: what stops the whole drop must be among those that are listed
 }
 
 func (c *Checker) spec(file string, layout *document.Layout, reader *sheet.Reader, rules *channelRules, f *Finding) roster.Spec {

@@ -20,10 +20,12 @@ func (f *Finding) structure(ctx context.Context, file string, reader *sheet.Read
 		spec.Channels, spec.NotAllowed = rules.allowed, rules.notAllowed
 	}
 	partial := roster.NewPartial(spec)
+	var bad campaign.Problems // last: what stops the whole drop must be among those that are listed
+	defer func() { f.Problems.Merge(bad) }()
 	rows, err := countRows(ctx, reader, func(batch *sheet.Batch, i int) {
 		one, wrong := partial.Check(reader, batch, i)
 		if wrong {
-			f.Problems.Add(one)
+			bad.Add(one)
 		}
 	})
 	if broken, ok := errors.AsType[*sheet.Broken](err); ok {

@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"campaignd/internal/campaign"
 )
 
 // check checks files as campaignd check does; "" is a file that there is not.
@@ -101,5 +103,26 @@ func TestAllErrorsTogether(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWhatStopsTheDropIsListed: however many rows are bad, what is wrong with the whole is among the errors that are listed.
+func TestWhatStopsTheDropIsListed(t *testing.T) {
+	bad := "phone,first\n" + strings.Repeat(",x\n", 200)
+	for name, c := range map[string]struct{ csv, layout, sidecar, want string }{
+		"no good row":         {bad, goodLayout, goodSidecar, "no row of 200 is good"},
+		"fewer than promised": {bad, goodLayout, `{"applicationId": 1, "campaignId": 7, "rows": 9}`, "the CSV has 200 data rows, the sidecar promised 9"},
+		"an open quote":       {bad + "1,\"x\n", goodLayout, goodSidecar, "the quote here is never closed"},
+		"the same, and a wrong layout": {bad + "1,\"x\n", strings.Replace(goodLayout, "first", "frist", 1), goodSidecar,
+			"the quote here is never closed"},
+	} {
+		f := check(t, c.csv, c.layout, c.sidecar)
+		listed := false
+		for _, p := range f.Sending.Problems {
+			listed = listed || strings.Contains(p.Message, c.want)
+		}
+		if len(f.Sending.Problems) != campaign.MaxProblems || f.Sending.ProblemCount <= 200 || !listed {
+			t.Errorf("%s: of %d errors %d are listed, %q: %v", name, f.Sending.ProblemCount, len(f.Sending.Problems), c.want, listed)
+		}
 	}
 }
