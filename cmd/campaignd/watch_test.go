@@ -121,3 +121,10 @@ func TestWatchForgetsWhatIsRemoved(t *testing.T) {
 		t.Errorf("still seen: %v, %v", w.seen, err)
 	}
 }
+
+// Bars whose drawing has hardly begun end all the same.
+func TestBarsEndAtOnce(t *testing.T) {
+	for range 50 {
+		newBarView(&environment{out: &bytes.Buffer{}, width: 80}).end()
+	}
+}

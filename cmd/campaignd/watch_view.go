@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/progress"
@@ -57,7 +56,7 @@ type barView struct {
 	writer   progress.Writer
 	trackers map[campaign.ID]*progress.Tracker
 	errors   map[campaign.ID]control.MessageError // the last one shown
-	rendered sync.WaitGroup
+	rendered chan struct{}                        // closed when the last picture is drawn
 }
 
 func newBarView(env *environment) *barView {
@@ -79,8 +78,11 @@ func newBarView(env *environment) *barView {
 	style.Visibility.Value = true
 	style.Options.PercentFormat = "%4.1f%%"
 	w.SetStyle(style)
-	v := &barView{env: env, writer: w, trackers: map[campaign.ID]*progress.Tracker{}, errors: map[campaign.ID]control.MessageError{}}
-	v.rendered.Go(w.Render)
+	v := &barView{env: env, writer: w, trackers: map[campaign.ID]*progress.Tracker{}, errors: map[campaign.ID]control.MessageError{}, rendered: make(chan struct{})}
+	go func() {
+		defer close(v.rendered)
+		w.Render()
+	}()
 	return v
 }
 
@@ -111,10 +113,19 @@ func (v *barView) show(s control.Sending, _ bool) error {
 	return nil
 }
 
-// end stops drawing and waits for the last picture.
+// end stops drawing and waits for the last picture. A Stop that comes before
+// drawing has begun is lost, so it is said until it is heard.
 func (v *barView) end() {
-	v.writer.Stop()
-	v.rendered.Wait()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		v.writer.Stop()
+		select {
+		case <-v.rendered:
+			return
+		case <-again.C:
+		}
+	}
 }
 
 func barMessage(s control.Sending) string {
