@@ -115,7 +115,7 @@ func Open(o Options) (*Daemon, error) {
 	}
 	d.send = send.New(send.Options{
 		Book: d.store, Log: o.Log, Now: o.Now, OnChange: d.changed, OptedOut: d.optedOut, Observer: d.metrics,
-		StopTimeout: o.Config.StopTimeout, RetryHold: o.Config.RetryHold,
+		StopTimeout: cutAfter(o.Config.StopTimeout), RetryHold: o.Config.RetryHold,
 	})
 	d.send.Configure(applications(o.Config, drivers))
 	d.intake = intake.New(intake.Options{
@@ -143,6 +143,12 @@ func (d *Daemon) optedOut(application int64, channelType, contactCode string) er
 	_, err := d.store.AddSuppressions([]store.Suppression{{ApplicationID: application, ChannelType: channelType,
 		ContactCode: contactCode, At: d.now().UTC(), Source: "channel"}})
 	return err
+}
+
+// cutAfter is when what is in flight is cut off at a stop, so that it is recorded and
+// reported within stop_timeout too; at once where there is none.
+func cutAfter(stopTimeout time.Duration) time.Duration {
+	return max(stopTimeout-stopTimeout/20, 1)
 }
 
 // Run works until ctx ends, then stops in this order, each for its reason:
