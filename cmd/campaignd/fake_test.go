@@ -98,8 +98,8 @@ func (s *shop) details() control.Details {
 		CSV:  campaign.CSVInfo{Bytes: 1 << 20, SHA256: "5f70bf18", Encoding: "utf-8", Delimiter: "\t"}, Folder: "inbox/accepted/spring.20260314-000042",
 		Warnings:   []campaign.Problem{{File: "spring.layout.json", Line: 4, Column: 3, Field: "sendType", Message: "belongs to the campaign and is ignored"}},
 		Errors:     []campaign.Problem{{File: "spring.csv", Line: 9, Field: "phone", Message: "a spreadsheet ruined the number"}},
-		ErrorCount: 400,
-		Previews:   []campaign.Preview{{Line: 2, ContactCode: "34666", ChannelType: "cloud_api", Message: 1, Content: `{"body":"Hi"}`}},
+		ErrorCount: 400, Delivery: &campaign.DeliveryCounts{Delivered: 3100, Read: 812, Failed: 9},
+		Previews: []campaign.Preview{{Line: 2, ContactCode: "34666", ChannelType: "cloud_api", Message: 1, Content: `{"body":"Hi"}`}},
 	}
 	for i := range 30 {
 		start := noon.Add(time.Duration(i-6) * 5 * time.Minute)
@@ -154,6 +154,14 @@ func (s *shop) ResumeAll(context.Context, string) ([]control.Change, error) {
 	}
 	ch, err := s.change("20260314-000041", campaign.StateHeld, campaign.StateSending)
 	return []control.Change{ch}, err
+}
+
+func (s *shop) SendTest(_ context.Context, m control.TestMessage, _ string) (control.TestResult, error) {
+	r := control.TestResult{Key: "test-1", ChannelType: m.ChannelType, Driver: "webhook", Outcome: "sent", ProviderID: "p-7", Request: "POST /\n\nHello " + m.Variables["name"] + "\n", Reply: "200 OK\n"}
+	if m.ContactCode == "346" {
+		r.Outcome, r.ProviderID, r.Code, r.Detail, r.Reply = "failed", "", "400", "the receiver refused it", ""
+	}
+	return r, nil
 }
 
 func (s *shop) Resend(_ context.Context, id campaign.ID, _ []campaign.Outcome, dryRun bool, _ string) (control.Resent, error) {

@@ -64,6 +64,7 @@ func newRoot(env *environment) *cobra.Command {
 		newCancelCmd(env),
 		newResendCmd(env),
 		newSuppressCmd(env),
+		newSendTestCmd(env),
 	)
 	add(groupCare,
 		newAuditCmd(env),

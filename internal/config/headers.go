@@ -67,7 +67,7 @@ func formatHeaders(headers map[string]string) string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		value := headers[name]
-		if credential(name) {
+		if CredentialHeader(name) {
 			value = mask
 		}
 		all = append(all, quote(name)+" = "+quote(value))
@@ -75,8 +75,8 @@ func formatHeaders(headers map[string]string) string {
 	return "{" + strings.Join(all, ", ") + "}"
 }
 
-// credential reports whether what is called name looks like a secret.
-func credential(name string) bool {
+// CredentialHeader reports whether what is called name looks like a secret.
+func CredentialHeader(name string) bool {
 	name = strings.ToLower(name)
 	for _, word := range []string{"auth", "token", "secret", "key", "password", "passwd", "pwd", "cookie", "credential", "signature", "sig", "session"} {
 		if strings.Contains(name, word) {
@@ -101,7 +101,7 @@ func maskURL(raw string) string {
 	}
 	query := u.Query()
 	for name := range query {
-		if credential(name) {
+		if CredentialHeader(name) {
 			query[name] = []string{mask}
 			hidden = true
 		}

@@ -143,6 +143,29 @@ type Imported struct {
 	Rejected int                `json:"rejected"` // rows that were not taken; Problems lists the first
 }
 
+// TestMessage is one message that a person wants to see go out.
+type TestMessage struct {
+	ApplicationID int64             `json:"applicationId"`
+	ChannelType   string            `json:"channelType"`
+	CampaignID    int64             `json:"campaignId"`
+	ContactCode   string            `json:"contactCode"`
+	Message       int               `json:"message"`             // which of the campaign's, from 1
+	Variables     map[string]string `json:"variables,omitempty"` // values of the campaign's variables
+}
+
+// TestResult is what became of a TestMessage. Secrets are masked in it; the contact is not.
+type TestResult struct {
+	Key         string `json:"key"`
+	ChannelType string `json:"channelType"`
+	Driver      string `json:"driver"`
+	Outcome     string `json:"outcome"` // sent, retry, failed, held or unknown
+	ProviderID  string `json:"providerId,omitempty"`
+	Code        string `json:"code,omitempty"`
+	Detail      string `json:"detail,omitempty"`
+	Request     string `json:"request"`
+	Reply       string `json:"reply"` // empty if none came
+}
+
 // AuditFilter chooses entries of the audit trail. The zero AuditFilter chooses all.
 type AuditFilter struct {
 	Since   time.Time

@@ -221,3 +221,9 @@ func names(outcomes []campaign.Outcome) []string {
 	}
 	return list
 }
+
+// SendTest sends one message at once and shows its request and reply.
+func (c *Client) SendTest(ctx context.Context, m TestMessage) (r TestResult, err error) {
+	err = c.do(ctx, http.MethodPost, "/v1/send-test", nil, m, &r)
+	return r, err
+}

@@ -106,6 +106,9 @@ type Upkeep interface {
 	// Backup writes a consistent copy of the store while the daemon works on.
 	Backup(ctx context.Context, w io.Writer) error
 
+	// SendTest sends one message at once, outside of any sending, and shows its request and reply.
+	SendTest(ctx context.Context, m TestMessage, who string) (TestResult, error)
+
 	// Reload reads the configuration again. A bad one keeps the old and comes
 	// back as CodeInvalid with its problems.
 	Reload(ctx context.Context, who string) error

@@ -92,6 +92,11 @@ func (f *fake) ResumeAll(_ context.Context, who string) ([]control.Change, error
 	return nil, f.fail
 }
 
+func (f *fake) SendTest(_ context.Context, m control.TestMessage, who string) (control.TestResult, error) {
+	f.note("send-test to %s of %d %v by %s", m.ContactCode, m.ApplicationID, m.Variables, who)
+	return control.TestResult{Key: "test-1", ChannelType: m.ChannelType, Outcome: "sent", Request: "POST", Reply: "200"}, f.fail
+}
+
 func (f *fake) Resend(_ context.Context, id campaign.ID, outcomes []campaign.Outcome, dryRun bool, who string) (control.Resent, error) {
 	f.note("resend %s %v %t by %s", id, outcomes, dryRun, who)
 	return control.Resent{ID: id, Messages: 7, DryRun: dryRun}, f.fail

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 
 	"campaignd/internal/campaign"
 )
@@ -280,4 +281,20 @@ func (s *Server) postReload(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.reply(w, struct{}{})
+}
+
+// postSendTest is for the socket alone: who may ask over HTTP need not be one who may send to anybody.
+func (s *Server) postSendTest(w http.ResponseWriter, r *http.Request) error {
+	if !strings.HasPrefix(who(r), "user:") {
+		return &Error{Code: CodeForbidden, Message: "a test message can be sent over the control socket alone: use \"campaignd send-test\""}
+	}
+	var m TestMessage
+	if err := readJSON(w, r, &m); err != nil {
+		return err
+	}
+	result, err := s.service.SendTest(r.Context(), m, who(r))
+	if err != nil {
+		return err
+	}
+	return s.reply(w, result)
 }

@@ -72,6 +72,7 @@ func described() map[string]operation {
 		"GET /v1/audit":                 {summary: "Who changed what, the newest first", query: []parameter{{"since", "not before", instant, false}, {"sending", "only of this sending: an id, a shortened one or a name", object{"type": "string"}, false}, limit}, answer: []AuditEntry{}},
 		"GET /v1/doctor":                {summary: "A closer look: store, folders, configuration, channels, clock", query: []parameter{{"deep", "read the whole store", object{"type": "boolean"}, false}}, answer: []Finding{}},
 		"GET /v1/backup":                {summary: "A consistent copy of the store; the trailer " + digestTrailer + " has its digest", text: "answer:application/octet-stream"},
+		"POST /v1/send-test":            {summary: "Send one message at once and show its request and reply; over the socket alone", body: TestMessage{}, answer: TestResult{}},
 		"POST /v1/reload":               {summary: "Read the configuration again", answer: struct{}{}},
 	}
 }

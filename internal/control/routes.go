@@ -58,6 +58,7 @@ func (s *Server) routes() []route {
 		{"GET /v1/doctor", s.getDoctor},
 		{"GET /v1/backup", s.getBackup},
 		{"POST /v1/reload", s.postReload},
+		{"POST /v1/send-test", s.postSendTest},
 	}
 }
 

@@ -162,6 +162,7 @@ func calls(c *control.Client) map[string]func(context.Context) error {
 		"resume":     change(c.Resume),
 		"cancel":     change(c.Cancel),
 		"resume all": func(ctx context.Context) error { _, err := c.ResumeAll(ctx); return err },
+		"send-test":  func(ctx context.Context) error { _, err := c.SendTest(ctx, control.TestMessage{}); return err },
 		"resend":     func(ctx context.Context) error { _, err := c.Resend(ctx, "spring", all, false); return err },
 		"results":    func(ctx context.Context) error { return c.Results(ctx, "spring", nil, &out) },
 		"timeline":   func(ctx context.Context) error { _, err := c.Timeline(ctx, 0); return err },

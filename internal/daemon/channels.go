@@ -34,7 +34,7 @@ func openDrivers(c *config.Config, getenv func(string) string, quota func(config
 	for _, a := range c.Applications {
 		drivers[a.ID] = map[string]send.Channel{}
 		for name, ch := range a.Channels {
-			driver, err := openDriver(ch, getenv, quota(ch))
+			driver, err := openDriver(ch, getenv, quota(ch), nil)
 			if err != nil {
 				problems = append(problems, fmt.Errorf("application %d, channel %s: %w", a.ID, name, err))
 				continue
@@ -48,7 +48,7 @@ func openDrivers(c *config.Config, getenv func(string) string, quota func(config
 // nullBatch is how many messages the null driver takes at once, as the outbox does.
 const nullBatch = 1024
 
-func openDriver(ch config.Channel, getenv func(string) string, quota whatsapp.Quota) (send.Channel, error) {
+func openDriver(ch config.Channel, getenv func(string) string, quota whatsapp.Quota, tap send.Tap) (send.Channel, error) {
 	switch ch.Driver {
 	case "outbox":
 		return outbox.New(ch.Path), nil
@@ -62,19 +62,19 @@ func openDriver(ch config.Channel, getenv func(string) string, quota whatsapp.Qu
 				return nil, err
 			}
 		}
-		return webhook.New(webhook.Options{URL: ch.URL, Secret: secret, Headers: ch.Headers, Timeout: ch.Timeout, Concurrency: ch.Concurrency})
+		return webhook.New(webhook.Options{URL: ch.URL, Secret: secret, Headers: ch.Headers, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Tap: tap})
 	case "whatsapp":
-		return openWhatsApp(ch, getenv, quota)
+		return openWhatsApp(ch, getenv, quota, tap)
 	case "smtp":
-		return openSMTP(ch, getenv)
+		return openSMTP(ch, getenv, tap)
 	}
 	return nil, fmt.Errorf("this version has no driver %q", ch.Driver)
 }
 
 // openSMTP makes a mail channel with its secrets.
-func openSMTP(ch config.Channel, getenv func(string) string) (send.Channel, error) {
+func openSMTP(ch config.Channel, getenv func(string) string, tap send.Tap) (send.Channel, error) {
 	o := smtp.Options{Host: ch.Host, Port: ch.Port, TLS: ch.TLS, Username: ch.Username, From: ch.From, ReplyTo: ch.ReplyTo,
-		ListUnsubscribe: ch.ListUnsubscribe, Timeout: ch.Timeout, Concurrency: ch.Concurrency}
+		ListUnsubscribe: ch.ListUnsubscribe, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Tap: tap}
 	var err error
 	if ch.PasswordFile != "" {
 		if o.Password, err = config.ReadSecret(ch.PasswordFile, getenv); err != nil {
@@ -92,14 +92,14 @@ func openSMTP(ch config.Channel, getenv func(string) string) (send.Channel, erro
 }
 
 // openWhatsApp makes a WhatsApp channel with its token, which it reads again when Meta refuses it.
-func openWhatsApp(ch config.Channel, getenv func(string) string, quota whatsapp.Quota) (send.Channel, error) {
+func openWhatsApp(ch config.Channel, getenv func(string) string, quota whatsapp.Quota, tap send.Tap) (send.Channel, error) {
 	read := func() (string, error) { return config.ReadSecret(ch.TokenFile, getenv) }
 	token, err := read()
 	if err != nil {
 		return nil, err
 	}
 	return whatsapp.New(whatsapp.Options{BaseURL: ch.BaseURL, Version: ch.Version, PhoneNumberID: ch.PhoneNumberID,
-		Token: token, ReadToken: read, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Quota: quota})
+		Token: token, ReadToken: read, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Quota: quota, Tap: tap})
 }
 
 // applications is the configuration as the dispatcher wants it.

@@ -3,6 +3,7 @@ package smtp
 import (
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"io"
 	"net"
 	"net/url"
@@ -341,4 +342,30 @@ func TestTooLong(t *testing.T) {
 	}
 	_ = l.Close()
 	<-done
+}
+
+// TestTap: what goes out and comes is shown, but for the login.
+func TestTap(t *testing.T) {
+	box := newLetterbox(t, func(b *letterbox) { b.AllowInsecureAuth = true })
+	o := options(box.port)
+	o.Username, o.Password = "shop", "hunter2"
+	var seen send.Transcript
+	o.Tap = seen.Tap
+	c := channel(t, o)
+	if r := try(t, c, hello(t)); r.Verdict != send.VerdictSent {
+		t.Fatalf("%+v", r)
+	}
+	request, reply := seen.Texts()
+	for _, word := range []string{"EHLO ", "MAIL FROM:<", "RCPT TO:<", "DATA", "Subject: Hello", "Message-ID: <"} {
+		if !strings.Contains(request, word) {
+			t.Errorf("%q is not in the request:\n%s", word, request)
+		}
+	}
+	if n := strings.Count(reply, "250 "); n < 4 {
+		t.Errorf("the reply:\n%s", reply)
+	}
+	login := base64.StdEncoding.EncodeToString([]byte("\x00shop\x00hunter2"))
+	if strings.Contains(request, "hunter2") || strings.Contains(request, login) {
+		t.Errorf("the login is shown:\n%s", request)
+	}
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/wneessen/go-mail/smtp"
+
+	"campaignd/internal/send"
 )
 
 // step is how far the dialogue with the server has come (RFC 5321, 3).
@@ -100,7 +102,8 @@ type conn struct {
 	size   int64     // the longest message that the server takes; 0: it doesn't say
 	utf8   bool      // it takes addresses beyond ASCII
 	used   time.Time // when it was given back
-	dirty  bool      // a transaction was left half done
+	tap    send.Tap
+	dirty  bool // a transaction was left half done
 }
 
 // connect makes a connection, secured and logged in as configured.
@@ -133,6 +136,10 @@ func (c *Channel) greet(ctx context.Context, w *wire) (*conn, *failure) {
 	}
 	client, err := smtp.NewClient(under, c.host)
 	if err == nil {
+		if c.tap != nil {
+			client.SetLogger(dialogue{c.tap})
+			client.SetDebugLog(true)
+		}
 		err = client.Hello(ourName(w.LocalAddr()))
 	}
 	if err != nil {
@@ -151,7 +158,7 @@ func (c *Channel) greet(ctx context.Context, w *wire) (*conn, *failure) {
 			return nil, &failure{at: stepAuth, err: err}
 		}
 	}
-	cn := &conn{client: client, wire: w}
+	cn := &conn{client: client, wire: w, tap: c.tap}
 	cn.utf8, _ = client.Extension("SMTPUTF8")
 	if has, limit := client.Extension("SIZE"); has { // RFC 1870
 		cn.size, _ = strconv.ParseInt(strings.TrimSpace(limit), 10, 64)

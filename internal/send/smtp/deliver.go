@@ -7,6 +7,8 @@ import (
 	"net/textproto"
 	"time"
 
+	"github.com/wneessen/go-mail/smtp"
+
 	"campaignd/internal/send"
 )
 
@@ -152,11 +154,17 @@ func (cn *conn) deliver(l *letter, known func()) *failure {
 	if err != nil {
 		return &failure{at: stepData, err: err}
 	}
+	if cn.tap != nil {
+		cn.tap(false, l.data)
+	}
 	_, wrote := body.Write(l.data)
 	// Even if that failed: the server may have said why before it closed. The end
 	// of the data can't go out after a failed write.
 	err = body.Close()
 	cut := wrote != nil || cn.wire.broken.Load()
+	if took, ok := body.(*smtp.DataCloser); ok && cn.tap != nil && err == nil {
+		cn.tap(true, []byte("250 "+took.ServerResponse()))
+	}
 	var reply *textproto.Error
 	switch {
 	case err == nil && !cut:

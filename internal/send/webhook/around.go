@@ -51,7 +51,7 @@ func (c *Channel) goAround(ctx context.Context, m *send.Message, payload []byte,
 	}
 	req := &http.Request{Method: http.MethodPost, URL: c.url, Host: c.host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Body: io.NopCloser(bytes.NewReader(payload)), ContentLength: int64(len(payload))}
-	resp, err := c.around.RoundTrip(req.WithContext(httptrace.WithClientTrace(ctx, trace)))
+	resp, err := c.tap.RoundTrip(c.around, req.WithContext(httptrace.WithClientTrace(ctx, trace)))
 	if err != nil {
 		return nil, nil, fault{err, connected.Load(), written.Load(), errors.Is(ctx.Err(), context.DeadlineExceeded)}
 	}

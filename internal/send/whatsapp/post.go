@@ -99,7 +99,7 @@ func (c *Channel) post(ctx context.Context, m *send.Message, contact, template [
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "campaignd")
-	resp, err := c.transport.RoundTrip(req) // not a Client: that would follow redirects
+	resp, err := c.tap.RoundTrip(c.transport, req) // not a Client: that would follow redirects
 	if err != nil {
 		return c.failure(ctx, err, t.written())
 	}

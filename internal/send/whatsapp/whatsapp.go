@@ -53,6 +53,7 @@ type Options struct {
 
 	Timeout     time.Duration // of one request, its answer included; 0: 30s
 	Concurrency int           // connections kept for reuse; 0: 1
+	Tap         send.Tap      // is shown each request and reply; nil: nobody looks
 	Quota       Quota         // the portfolio's limit of different contacts; nil: none
 }
 
@@ -80,6 +81,7 @@ type Channel struct {
 	pace      *pace
 	refused   *refusals
 	transport *http.Transport
+	tap       send.Tap
 }
 
 // New makes the channel. It returns an error for options that can't work; the
@@ -111,7 +113,7 @@ func New(o Options) (*Channel, error) {
 	return &Channel{
 		url:    u.JoinPath(o.Version, o.PhoneNumberID, "messages"),
 		tokens: &tokens{current: o.Token, read: o.ReadToken}, timeout: o.Timeout, quota: o.Quota,
-		pace: newPace(), refused: newRefusals(), transport: newTransport(o.Timeout, max(o.Concurrency, 1)),
+		pace: newPace(), refused: newRefusals(), transport: newTransport(o.Timeout, max(o.Concurrency, 1)), tap: o.Tap,
 	}, nil
 }
 

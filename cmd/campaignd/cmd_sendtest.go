@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"campaignd/internal/control"
+	"campaignd/internal/daemon"
+)
+
+func newSendTestCmd(env *environment) *cobra.Command {
+	var m control.TestMessage
+	var vars []string
+	cmd := &cobra.Command{
+		Use:   "send-test --application ID --channel NAME --campaign ID --to CODE [--var NAME=VALUE]...",
+		Short: "Send one real message and show request and reply",
+		Long: `Sends one message of a campaign to one contact, at once and outside of any sending, and
+prints the request and the reply with secrets masked. The message is real: it reaches the contact.
+
+With a daemon running it is the daemon that sends, with its secrets; opt-outs and daily_contacts
+count. Without one it is sent by this command, with the secrets that it can read. The campaign
+need not be enabled. Exit status 1: it was not accepted.`,
+		Example: "  campaignd send-test --application 1 --channel whatsapp --campaign 7 --to +34666777888 --var name=Ann",
+		Args:    given(0, 0, "it takes flags, no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, name := range []string{"application", "channel", "campaign", "to"} {
+				if !cmd.Flags().Changed(name) {
+					return usage("--%s is missing; --application, --channel, --campaign and --to are needed", name)
+				}
+			}
+			m.Variables = map[string]string{}
+			for _, one := range vars {
+				name, value, ok := strings.Cut(one, "=")
+				if !ok || name == "" {
+					return usage("found --var %q where NAME=VALUE is wanted", one)
+				}
+				m.Variables[name] = value
+			}
+			r, err := sendTest(cmd.Context(), env, m)
+			if err != nil {
+				return err
+			}
+			return printTest(env, r)
+		},
+	}
+	flags := cmd.Flags()
+	flags.Int64Var(&m.ApplicationID, "application", 0, "the application's `id`")
+	flags.StringVar(&m.ChannelType, "channel", "", "the `name` of the channel")
+	flags.Int64Var(&m.CampaignID, "campaign", 0, "the campaign's `id`")
+	flags.StringVar(&m.ContactCode, "to", "", "the contact's `code`: a phone number, a mail address")
+	flags.IntVar(&m.Message, "message", 1, "which of the campaign's messages, from 1")
+	flags.StringArrayVar(&vars, "var", nil, "a variable's value, as `name=value`; may be given more than once")
+	return cmd
+}
+
+// sendTest has the daemon send, or, where none runs, sends by itself. It never opens the store.
+func sendTest(ctx context.Context, env *environment, m control.TestMessage) (control.TestResult, error) {
+	cfg, err := env.loadConfig()
+	if err != nil {
+		return control.TestResult{}, err
+	}
+	client, err := control.Dial(filepath.Join(cfg.StateDir, socketName))
+	if err == nil {
+		defer client.Close()
+		return client.SendTest(ctx, m)
+	}
+	if !errors.Is(err, control.ErrNoDaemon) {
+		return control.TestResult{}, err
+	}
+	if _, err := fmt.Fprintln(env.errw, "no daemon runs: it is sent by this command, and opt-outs are not looked at"); err != nil {
+		return control.TestResult{}, err
+	}
+	r, err := daemon.SendTest(ctx, cfg, env.getenv, m)
+	if e, ok := errors.AsType[*control.Error](err); ok {
+		return r, exitError{exitUsage, e}
+	}
+	return r, err
+}
+
+func printTest(env *environment, r control.TestResult) error {
+	if env.json {
+		if err := env.printJSON(r); err != nil {
+			return err
+		}
+	} else if err := env.printf("%s", printable(testText(r))); err != nil {
+		return err
+	}
+	if r.Outcome != "sent" {
+		return exitError{code: exitFailed}
+	}
+	return nil
+}
+
+func testText(r control.TestResult) string {
+	var b strings.Builder
+	part := func(title, text string) {
+		fmt.Fprintf(&b, "--- %s\n%s", title, strings.ReplaceAll(text, "\r\n", "\n"))
+		if !strings.HasSuffix(text, "\n") {
+			b.WriteString("\n")
+		}
+	}
+	part("request", r.Request)
+	switch {
+	case r.Reply != "":
+		part("reply", r.Reply)
+	case r.Driver != "outbox" && r.Driver != "null":
+		part("reply", "none came")
+	}
+	fmt.Fprintf(&b, "\n%s", r.Outcome)
+	if r.ProviderID != "" {
+		fmt.Fprintf(&b, ", as %s", r.ProviderID)
+	}
+	if r.Code != "" {
+		fmt.Fprintf(&b, " (%s)", r.Code)
+	}
+	if r.Detail != "" {
+		fmt.Fprintf(&b, ": %s", r.Detail)
+	}
+	b.WriteString("\n")
+	return b.String()
+}

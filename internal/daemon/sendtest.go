@@ -1,0 +1,190 @@
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+	"campaignd/internal/control"
+	"campaignd/internal/intake"
+	"campaignd/internal/pinpoint"
+	"campaignd/internal/plan/document"
+	"campaignd/internal/send"
+	"campaignd/internal/send/whatsapp"
+	"campaignd/internal/store"
+)
+
+// SendTest implements control.Upkeep. Opt-outs and daily_contacts count as for any message; the
+// channel's rate, and whether it is held, don't.
+func (d *Daemon) SendTest(ctx context.Context, m control.TestMessage, who string) (control.TestResult, error) {
+	out, err := d.store.Suppressed(m.ApplicationID, m.ChannelType, []byte(m.ContactCode))
+	if err != nil {
+		return control.TestResult{}, err
+	}
+	if out {
+		return control.TestResult{}, control.Conflictf("the contact has opted out of channel %q: take that back first (campaignd suppress remove), or try another contact", m.ChannelType)
+	}
+	result, err := sendTest(ctx, d.current(), d.opts.Getenv, d.quota, m)
+	if err != nil {
+		return control.TestResult{}, err
+	}
+	return result, d.store.Audit(store.AuditEntry{Who: who, Action: "send-test",
+		Detail: fmt.Sprintf("campaign %d on channel %s of application %d: %s", m.CampaignID, m.ChannelType, m.ApplicationID, result.Outcome)})
+}
+
+// SendTest sends one message without a daemon. It touches no store, so neither opt-outs nor
+// daily_contacts are known. An error is a *control.Error where the caller can do something about it.
+func SendTest(ctx context.Context, c *config.Config, getenv func(string) string, m control.TestMessage) (control.TestResult, error) {
+	return sendTest(ctx, c, getenv, func(config.Channel) whatsapp.Quota { return nil }, m)
+}
+
+func sendTest(ctx context.Context, c *config.Config, getenv func(string) string, quota func(config.Channel) whatsapp.Quota, m control.TestMessage) (control.TestResult, error) {
+	ch, contents, variables, err := testSubject(c, m)
+	if err != nil {
+		return control.TestResult{}, err
+	}
+	var seen send.Transcript
+	driver, err := openDriver(ch, getenv, quota(ch), seen.Tap)
+	if err != nil {
+		return control.TestResult{}, control.Invalidf("channel %q can't be used: %v", m.ChannelType, err)
+	}
+	defer driver.Close()
+	msg, err := testMessage(driver, contents, variables, m)
+	if err != nil {
+		return control.TestResult{}, err
+	}
+	results := make([]send.Result, 1)
+	driver.Send(ctx, []*send.Message{msg}, results)
+	r := control.TestResult{Key: msg.Key, ChannelType: m.ChannelType, Driver: ch.Driver, Outcome: outcomeOf(results[0].Verdict),
+		ProviderID: results[0].ProviderID, Code: results[0].Code, Detail: results[0].Detail}
+	r.Request, r.Reply = seen.Texts()
+	if r.Request == "" { // a driver without a wire: what it was given
+		r.Request = string(new(send.Encoder).Append(nil, msg)) + "\n"
+	}
+	hide := secretsOf(ch, getenv)
+	r.Request, r.Reply, r.Detail = hide.Replace(r.Request), hide.Replace(r.Reply), hide.Replace(r.Detail)
+	return r, nil
+}
+
+// testSubject finds what the message names.
+func testSubject(c *config.Config, m control.TestMessage) (config.Channel, []campaign.Content, []string, error) {
+	fail := func(err error) (config.Channel, []campaign.Content, []string, error) {
+		return config.Channel{}, nil, nil, err
+	}
+	a := c.Application(m.ApplicationID)
+	if a == nil {
+		return fail(control.NotFoundf("there is no application %d", m.ApplicationID))
+	}
+	ch, ok := a.Channels[m.ChannelType]
+	if !ok {
+		var names []string
+		for name := range a.Channels {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		return fail(control.NotFoundf("application %d has no channel %q; it has: %s", a.ID, m.ChannelType, strings.Join(names, ", ")))
+	}
+	camp, why, err := intake.NewCampaigns(c.CampaignsDir).Find(a.ID, m.CampaignID)
+	if err != nil {
+		return fail(err)
+	}
+	if camp == nil {
+		return fail(control.NotFoundf("%s", why))
+	}
+	if !slices.Contains(camp.ChannelTypes, m.ChannelType) {
+		return fail(control.Invalidf("campaign %d can be sent on: %s", camp.ID, strings.Join(camp.ChannelTypes, ", ")))
+	}
+	contents := campaign.ContentsFor(camp.Contents, m.ChannelType)
+	if m.Message < 1 || m.Message > len(contents) {
+		return fail(control.Invalidf("campaign %d has %d messages on %s; message %d is none of them", camp.ID, len(contents), m.ChannelType, m.Message))
+	}
+	return ch, contents[m.Message-1 : m.Message], document.Variables(contents[m.Message-1 : m.Message]), nil
+}
+
+// testMessage renders and checks the message as intake would.
+func testMessage(driver send.Channel, contents []campaign.Content, variables []string, m control.TestMessage) (*send.Message, error) {
+	for name := range m.Variables {
+		if !slices.Contains(variables, name) {
+			hint := ""
+			if near := pinpoint.Nearest(name, variables); near != "" {
+				hint = fmt.Sprintf("; did you mean %q?", near)
+			}
+			return nil, control.Invalidf("the message has no variable %q; it has: %s%s", name, strings.Join(variables, ", "), hint)
+		}
+	}
+	var rows campaign.Rows
+	rows.Reset(0, len(variables))
+	for i, name := range variables {
+		value, ok := m.Variables[name]
+		if !ok {
+			return nil, control.Invalidf("the message needs a value for %q: --var %s=…", name, name)
+		}
+		rows.Values[i].AppendString(value)
+	}
+	template, err := driver.Compile(contents[0].Item, variables)
+	if err != nil {
+		return nil, control.Invalidf("message %d can't be sent on %s: %v", m.Message, m.ChannelType, err)
+	}
+	content := template.Append(nil, &rows, 0)
+	if m.ContactCode == "" {
+		return nil, control.Invalidf("name the contact that it goes to")
+	}
+	if err := driver.CheckMessage([]byte(m.ContactCode), content); err != nil {
+		return nil, control.Invalidf("the message would be rejected: %v", err)
+	}
+	// No sending has such an id, so it is no other message's key, and no receiver takes two tests for one.
+	key := "test-" + strings.ToLower(rand.Text()[:16])
+	return &send.Message{Key: key, SendingID: "test", ApplicationID: m.ApplicationID, CampaignID: m.CampaignID, ChannelType: m.ChannelType,
+		ContactCode: m.ContactCode, Number: m.Message, Content: content, DueAt: time.Now().UTC().Round(0), Attempt: 1}, nil
+}
+
+func outcomeOf(v send.Verdict) string {
+	switch v {
+	case send.VerdictSent:
+		return "sent"
+	case send.VerdictRetry:
+		return "retry"
+	case send.VerdictPermanent:
+		return "failed"
+	case send.VerdictHold:
+		return "held"
+	}
+	return "unknown"
+}
+
+// shortestSecret is the least that is taken out wherever it stands: less would be found in words.
+const shortestSecret = 4
+
+// secretsOf takes a channel's secrets out of texts.
+func secretsOf(ch config.Channel, getenv func(string) string) *strings.Replacer {
+	var pairs []string
+	add := func(value string) {
+		if len(value) >= shortestSecret {
+			pairs = append(pairs, value, "*****")
+		}
+	}
+	for _, ref := range []string{ch.TokenFile, ch.SecretFile, ch.PasswordFile, ch.DKIMKeyFile} {
+		if ref == "" {
+			continue
+		}
+		// One that can't be read now was not sent either.
+		if value, err := config.ReadSecret(ref, getenv); err == nil {
+			add(value)
+		}
+	}
+	for name, value := range ch.Headers {
+		if config.CredentialHeader(name) {
+			add(value)
+		}
+	}
+	if u, err := url.Parse(ch.URL); err == nil {
+		add(u.RawQuery) // where some receivers want their key
+	}
+	return strings.NewReplacer(pairs...)
+}

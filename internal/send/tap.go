@@ -1,0 +1,100 @@
+package send
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+)
+
+// Tap is shown, as text, what one message's request and reply are on the wire: a person who tries a
+// channel out wants to see them. It may be called any number of times, by one goroutine at a time. A nil Tap looks
+// at nothing. What it is shown holds contact data and secrets.
+type Tap func(reply bool, text []byte)
+
+// longestReply is how much of a reply's body a Tap is shown.
+const longestReply = 64 << 10
+
+// RoundTrip makes an HTTP request by next, and shows it and its reply.
+func (t Tap) RoundTrip(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+	if t == nil {
+		return next.RoundTrip(req)
+	}
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	host := req.Host
+	if host == "" {
+		host = req.URL.Host
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\nHost: %s\n", req.Method, req.URL.RequestURI(), host)
+	t.show(false, &b, req.Header, body)
+	resp, err := next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	// Only as much as is read anyway: a reply without an end must not be waited for.
+	head, err := io.ReadAll(io.LimitReader(resp.Body, longestReply))
+	rest := io.Reader(resp.Body)
+	if err != nil {
+		rest = &failing{err: err}
+	}
+	resp.Body = &joined{io.MultiReader(bytes.NewReader(head), rest), resp.Body}
+	b.Reset()
+	fmt.Fprintf(&b, "%s %s\n", resp.Proto, resp.Status)
+	t.show(true, &b, resp.Header, head)
+	return resp, nil
+}
+
+func (t Tap) show(reply bool, b *bytes.Buffer, header http.Header, body []byte) {
+	var lines bytes.Buffer
+	_ = header.Write(&lines) // a buffer takes everything
+	b.Write(bytes.ReplaceAll(lines.Bytes(), []byte("\r\n"), []byte("\n")))
+	b.WriteByte('\n')
+	b.Write(body)
+	t(reply, b.Bytes())
+}
+
+// joined reads from one and closes another.
+type joined struct {
+	io.Reader
+	closer io.Closer
+}
+
+func (j *joined) Close() error { return j.closer.Close() }
+
+// failing is what can't be read.
+type failing struct{ err error }
+
+func (f *failing) Read([]byte) (int, error) { return 0, f.err }
+
+// Transcript is what a Tap was shown: all that went out, and all that came. It is safe for concurrent use.
+type Transcript struct {
+	mu             sync.Mutex // guards what follows
+	request, reply bytes.Buffer
+}
+
+// Tap is a Tap that writes the transcript.
+func (t *Transcript) Tap(reply bool, text []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := &t.request
+	if reply {
+		b = &t.reply
+	}
+	b.Write(text)
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		b.WriteByte('\n')
+	}
+}
+
+// Texts are the request and the reply so far.
+func (t *Transcript) Texts() (request, reply string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.request.String(), t.reply.String()
+}
