@@ -90,12 +90,12 @@ func testSubject(c *config.Config, m control.TestMessage) (config.Channel, []cam
 		slices.Sort(names)
 		return fail(control.NotFoundf("application %d has no channel %q; it has: %s", a.ID, m.ChannelType, strings.Join(names, ", ")))
 	}
-	camp, why, err := intake.NewCampaigns(c.CampaignsDir).Find(a.ID, m.CampaignID)
+	camp, why, details, err := intake.NewCampaigns(c.CampaignsDir).Find(a.ID, m.CampaignID)
 	if err != nil {
 		return fail(err)
 	}
 	if camp == nil {
-		return fail(control.NotFoundf("%s", why))
+		return fail(&control.Error{Code: control.CodeNotFound, Message: why, Problems: details.List})
 	}
 	if !slices.Contains(camp.ChannelTypes, m.ChannelType) {
 		return fail(control.Invalidf("campaign %d can be sent on: %s", camp.ID, strings.Join(camp.ChannelTypes, ", ")))
