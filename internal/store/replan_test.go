@@ -142,3 +142,22 @@ func TestResendUnknownAndFailed(t *testing.T) {
 		t.Errorf("resend of a canceled one: %v", err)
 	}
 }
+
+// TestNextMessageAfterClockWasSetBack: the next message of a recipient is due at once, though the clock stood later
+// when the one before was accepted.
+func TestNextMessageAfterClockWasSetBack(t *testing.T) {
+	s := openTest(t)
+	now := time.Now().UTC()
+	head := accept(t, s, draft{rows: 1, messages: 2, at: now.Add(-time.Minute)}, nil)
+	commit(t, s, entry(head.ID, 0, 1, campaign.InFlight, 1))
+	if ids, _, err := s.Due(now); len(ids) != 0 || err != nil { // moves its entry to the far end
+		t.Fatal(ids, err)
+	}
+	sent := entry(head.ID, 0, 1, campaign.Sent, 1)
+	sent.At = now.Add(time.Hour)
+	commit(t, s, sent)
+	verify(t, s)
+	if ids, _, err := s.Due(now); len(ids) != 1 || err != nil {
+		t.Errorf("due: %v, %v", ids, err)
+	}
+}

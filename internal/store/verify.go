@@ -93,6 +93,9 @@ func (v *verifier) sending(t *tx, n uint64) error {
 		rec = &record{id: head.ID, state: head.State}
 		rec.shape(head)
 	}
+	if err := v.shape(head, rec); err != nil {
+		return err
+	}
 	return v.accepted(t, n, head, rec)
 }
 
@@ -131,7 +134,10 @@ func (v *verifier) accepted(t *tx, n uint64, head *campaign.Sending, rec *record
 	if err := v.retries(t, n, head, &b); err != nil || !v.deep {
 		return err
 	}
-	return v.marks(t, n, head, rec, &b)
+	if err := v.prompt(t, n, head, rec, &b); err != nil {
+		return err
+	}
+	return v.marks(t, n, head, rec, &b, newRowChecker(t, n, rec, list))
 }
 
 // retries checks that every waiting message is there under its time.
@@ -153,7 +159,7 @@ func (v *verifier) retries(t *tx, n uint64, head *campaign.Sending, b *books) er
 }
 
 // marks recounts every mark, and decodes every chunk and block.
-func (v *verifier) marks(t *tx, n uint64, head *campaign.Sending, rec *record, b *books) error {
+func (v *verifier) marks(t *tx, n uint64, head *campaign.Sending, rec *record, b *books, rowsOf *rowChecker) error {
 	var counts campaign.Counts
 	var rows campaign.Rows
 	var marks []campaign.Mark
@@ -181,6 +187,12 @@ func (v *verifier) marks(t *tx, n uint64, head *campaign.Sending, rec *record, b
 			counts[m.Outcome()]++
 			if m.Outcome() == campaign.InFlight {
 				inFlight++
+			}
+		}
+		for i := range rows.Len() {
+			row := rows.First + uint32(i)
+			if wrong := rowsOf.row(row, marks[i*rowsOf.stride:(i+1)*rowsOf.stride]); wrong != "" {
+				return v.say("%s: the recipient of line %d %s", head.ID, rows.Lines[i], wrong)
 			}
 		}
 		listed := uint32(0)
@@ -259,6 +271,9 @@ func (v *verifier) indexes(t *tx) error {
 // states recounts the sendings at each state.
 func (v *verifier) states(t *tx) error {
 	counted := make([]byte, 8*stateCount)
+	if last, _ := t.bucket(bucketSendings).Cursor().Last(); len(last) == 8 && binary.BigEndian.Uint64(last) > t.bucket(bucketSendings).Sequence() {
+		return v.say("sending number %d is there, but numbers are given out from %d on", binary.BigEndian.Uint64(last), t.bucket(bucketSendings).Sequence()+1)
+	}
 	if err := t.bucket(bucketSendings).ForEach(func(_, value []byte) error {
 		if at := 8 * int(value[1]); at+8 <= len(counted) {
 			binary.BigEndian.PutUint64(counted[at:], binary.BigEndian.Uint64(counted[at:])+1)

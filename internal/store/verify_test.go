@@ -63,6 +63,47 @@ func TestVerifyFinds(t *testing.T) {
 			list[1].booked++
 			return t.putSlices(n, list)
 		}, "booked"},
+		"slice lost": {func(t *tx, n uint64) error {
+			list, _ := t.slices(n)
+			list[1].Rows--
+			return t.putSlices(n, list)
+		}, "never be sent"},
+		"retry left over": {func(t *tx, n uint64) error {
+			return t.putRetry(n, 77, &campaign.Entry{Row: 3, Message: 1, Attempts: 1})
+		}, "1 messages wait for a retry, 0 counted"},
+		"retry of nobody": {func(t *tx, n uint64) error { return t.bucket(bucketRetries).Put(keyRetry(n, 5, 3, 1), []byte{1}) }, "1 retries have a time"},
+		"retry of another": {func(t *tx, n uint64) error {
+			e := entry(campaign.NewID(time.Now(), n), 2, 1, campaign.InFlight, 1)
+			b, rec := books{}, &record{}
+			b, _ = t.books(n)
+			rec, _ = t.record(n)
+			l := &ledger{t: t, n: n, rec: rec, books: &b}
+			w := &chunkWork{number: n, entries: []chunkEntry{{entry: &e, from: &commitRequest{}}}}
+			if err := l.chunk(w); err != nil {
+				return err
+			}
+			e.Outcome, e.NextAt = campaign.Retrying, time.Now()
+			if err := l.chunk(w); err != nil {
+				return err
+			}
+			if err := l.close(); err != nil {
+				return err
+			}
+			if err := t.dropRetry(n, 2, 1); err != nil {
+				return err
+			}
+			return t.putRetry(n, 77, &campaign.Entry{Row: 3, Message: 1, Attempts: 1})
+		}, "which has no time"},
+		"late": {func(t *tx, n uint64) error {
+			rec, _ := t.record(n)
+			return t.schedule(n, rec, rec.due+1)
+		}, "later than what it has to do"},
+		"shape": {func(t *tx, n uint64) error {
+			rec, _ := t.record(n)
+			rec.planned++
+			return t.putRecord(n, rec)
+		}, "other numbers"},
+		"number": {func(t *tx, n uint64) error { return t.bucket(bucketSendings).SetSequence(0) }, "given out from 1"},
 		"digest": {func(t *tx, n uint64) error {
 			return t.bucket(bucketDigests).Put(make([]byte, 32), append(key8(n), key8(9)...))
 		}, "digest"},

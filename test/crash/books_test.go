@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/store"
@@ -172,7 +173,45 @@ func (w *world) look() (inFlight uint64) {
 	for _, wrong := range s.Verify(true) {
 		w.t.Errorf("after a crash: %s", wrong)
 	}
+	w.bookings(s)
 	stats, err := s.Stats()
 	w.must(err)
 	return stats.Messages[campaign.InFlight]
+}
+
+// bookings holds what is booked in slots to come against what is unsent in them. The slot that is on is
+// left out: what went out of it keeps its place.
+func (w *world) bookings(s *store.Store) {
+	w.t.Helper()
+	const slot = time.Second
+	first := time.Now().Unix() + 1
+	heads, err := s.Sendings(store.Filter{Application: 2})
+	w.must(err)
+	want := map[int64]uint32{}
+	for _, head := range heads {
+		_, slices, _, err := s.Load(head.ID)
+		w.must(err)
+		unsent := map[uint32]uint32{}
+		w.must(s.EachChunk(head.ID, func(rows *campaign.Rows, marks []campaign.Mark, _ []campaign.Entry) error {
+			for i, m := range marks {
+				if !m.Outcome().Final() {
+					unsent[rows.First+uint32(i/head.Messages)]++
+				}
+			}
+			return nil
+		}))
+		for _, one := range slices {
+			for row := one.First; one.Sliced() && row < one.First+one.Rows; row++ {
+				want[one.Start.Unix()] += unsent[row]
+			}
+		}
+	}
+	const look = 600
+	booked, err := s.Reserved(2, slot, first, look)
+	w.must(err)
+	for i, n := range booked {
+		if at := first + int64(i); want[at] != n {
+			w.t.Errorf("slot %d: %d messages are booked, %d are unsent in it", at, n, want[at])
+		}
+	}
 }

@@ -111,6 +111,37 @@ func TestFullDiskWhileSending(t *testing.T) {
 	w.doctor()
 }
 
+// TestFullInbox: the inbox's disk is full, the store's is not. Sending goes on, the trouble is said once and
+// with what to do, and once there is room status, reports and folders are as if nothing had been.
+func TestFullInbox(t *testing.T) {
+	long(t)
+	disk := newTmpfs(t, "8m")
+	w := newWorld(t, settings{rate: 500})
+	w.must(unix.Mount(disk, w.inbox, "", unix.MS_BIND, ""))
+	t.Cleanup(func() { waitFor(5*time.Second, func() bool { return unix.Unmount(w.inbox, 0) == nil }) })
+	w.start().ready()
+	d := w.drop("a", viaHold, 3000, 10, "")
+	next := w.drop("b", viaHook, 100, 0, "")
+	w.until(20*time.Second, "sending", func() bool { n, _ := w.hook.count(); return n > 200 })
+	empty := w.fill(disk)
+	w.until(40*time.Second, "said", func() bool { return w.logged("ERROR", "no space left", "make room on its disk") })
+	w.until(60*time.Second, "all sent", func() bool { _, keys := w.hook.count(); return keys == d.rows+next.rows })
+	waitFor(12*time.Second, func() bool { return false }) // two turns of the clerk
+	if n := w.loggedTimes("ERROR", "no space left"); n > 6 {
+		t.Errorf("it is said %d times\n%s", n, w.tail())
+	}
+	t.Logf("the log says:\n%s", firstLines(w, "no space left"))
+	empty()
+	w.ended(60*time.Second, d, next)
+	e := w.balance(d)
+	if twice := w.deliveries(e, w.hook.delivered(t)); twice > 0 || e.counts["sent"] != d.rows {
+		t.Errorf("%s, %d twice", e.describe(), twice)
+	}
+	w.balance(next)
+	w.tidy()
+	w.doctor()
+}
+
 // TestKilledOnAFullDisk: a start on a full disk, and a death on it, lose nothing.
 func TestKilledOnAFullDisk(t *testing.T) {
 	long(t)

@@ -58,7 +58,7 @@ func killAt(t *testing.T, point string) {
 	add(w.drop("slotted", sliced, 300, 0, ""))
 	add(w.drop("held", viaHold, 100, 0, ""))
 	add(w.drop("two", viaOutbox, 50, 0, ""))
-	later := w.drop("later", viaHook, 40, 0, `,"delay":"PT2H","reference":"r"`)
+	later := w.drop("later", sliced, 40, 0, `,"delay":"PT8M","reference":"r"`) // its slots are booked until it is canceled
 	add(later)
 	wrong := w.prepare("wrong", viaHook, 5, 0, "")
 	wrong.files["wrong.csv"] = "phone,name\n1,2\n"
