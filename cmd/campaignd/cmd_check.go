@@ -30,6 +30,7 @@ would be sent, or every error. Nothing is stored, moved or sent. Of a drop that
 isn't complete yet, what there is is checked.
 
 Without a daemon the slots are taken to be empty; with one, its real bookings count.
+Whether the same files were accepted before is looked up for a drop alone.
 Exit status 3: the drop would be rejected or canceled.`,
 		Example: "  campaignd check spring.csv spring.layout.json spring.schedule.json\n  campaignd check inbox/examples/1-*",
 		Args:    cobra.MinimumNArgs(1),

@@ -306,6 +306,9 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 	if problems.Count > 0 {
 		d.keepOld(problems.List[0].String())
 		d.log.Error("reload: the old configuration stays", "errors", problems.Count, "first", problems.List[0].String())
+		for _, p := range problems.List[1:] {
+			d.log.Error("reload: wrong too", "error", p.String())
+		}
 		return &control.Error{Code: control.CodeInvalid, Message: "the configuration is wrong; the old one stays in force", Problems: problems.List}
 	}
 	drivers, err := d.opts.Drivers(c, d.opts.Getenv)
