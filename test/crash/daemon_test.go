@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -98,6 +100,27 @@ func (p *process) ready() *process {
 		return err == nil
 	})
 	return p
+}
+
+// refuses reports whether it ends at its start, or in the first moments after it.
+func (p *process) refuses() bool {
+	p.w.t.Helper()
+	ended := false
+	p.w.until(20*time.Second, "answering or ended", func() bool {
+		select {
+		case <-p.gone:
+			ended = true
+			return true
+		default:
+		}
+		c, err := net.Dial("unix", filepath.Join(p.w.state, "campaignd.sock"))
+		if err != nil {
+			return false
+		}
+		_ = c.Close()
+		return true
+	})
+	return ended || p.dead(300*time.Millisecond)
 }
 
 // run runs another command of campaignd and returns what it prints.

@@ -161,7 +161,7 @@ func TestKilledOnAFullDisk(t *testing.T) {
 	}
 	waitFor(200*time.Millisecond, func() bool { return false })
 	empty()
-	if w.last.dead(time.Second) { // it may have refused to start, in words
+	if w.last.refuses() { // in words
 		if !w.logged("no space left") {
 			t.Errorf("it ended without saying why\n%s", w.tail())
 		}

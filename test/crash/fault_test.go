@@ -49,7 +49,7 @@ func goOnAfter(t *testing.T, f injected, point string) {
 	wrong := w.prepare("wrong", viaHook, 5, 0, "")
 	wrong.files["wrong.csv"] = "phone,name\n1,2\n"
 	w.place(wrong)
-	if w.last.dead(300 * time.Millisecond) {
+	if w.last.refuses() {
 		// It may refuse to start, in words; then the cause is gone, and a person starts it again.
 		if !w.logged(f.text) {
 			t.Errorf("it ended without a word of %q\n%s", f.text, w.tail())

@@ -39,7 +39,7 @@ func TestSyncFails(t *testing.T) {
 			w.startUnder([]string{strace, "-f", "-qq", "-o", traced, "-e", "trace=fdatasync,pwrite64,fsync", "-e", "inject=" + c.inject})
 			d := w.drop("a", viaHold, 1500, 5, "")
 			box := w.drop("b", viaOutbox, 200, 0, "")
-			if w.last.dead(500 * time.Millisecond) {
+			if w.last.refuses() {
 				if !w.logged(c.says) {
 					t.Fatalf("it ended without a word of %q\n%s", c.says, w.tail())
 				}

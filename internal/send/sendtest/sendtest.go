@@ -67,7 +67,7 @@ type Want struct {
 // Driver is a driver under test.
 type Driver struct {
 	// New makes it. server is the base URL of the case's server, "" for a driver that names no HTTP case. timeout
-	// is how long it may wait for one answer: a second where none comes, else so long that a busy machine makes it.
+	// is how long it may wait for one answer: two seconds where none comes, else so long that a busy machine makes it.
 	New func(t *testing.T, server string, timeout time.Duration) send.Channel
 	// Item is a messageContent item that it can send, with the variable {{name}}.
 	Item string

@@ -216,7 +216,7 @@ func (d Driver) one(t *testing.T, what Case, want Want) {
 	s := newServer(t, what, d.Reply)
 	timeout := patience
 	if what == SlowServer {
-		timeout = time.Second
+		timeout = 2 * time.Second
 	}
 	c := d.New(t, s.URL(), timeout)
 	defer closed(t, c)
