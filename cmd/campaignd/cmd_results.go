@@ -14,7 +14,8 @@ func newResultsCmd(env *environment) *cobra.Command {
 		Use:   "results SENDING",
 		Short: "Print what became of each message, as CSV",
 		Long: `Prints a CSV line for every row and message of a sending: line, contactCode,
-channelType, message, outcome, attempts, providerId, at, error. It holds contacts.
+channelType, message, outcome, attempts, providerId, at, error and, where a channel
+can tell, delivery, deliveryAt. It holds contacts.
 --outcome keeps only some: ` + outcomeNames() + `.`,
 		Example:           "  campaignd results 42 >results.csv\n  campaignd results 42 --outcome failed,unknown",
 		Args:              given(1, 1, "name one sending"),
