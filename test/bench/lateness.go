@@ -23,7 +23,7 @@ func lateness(ctx context.Context, b *bench) error {
 }
 
 func (b *bench) latenessOf(ctx context.Context, how string, rate int, limit time.Duration) error {
-	const singles, lead, span = 1000, 20 * time.Second, 15 * time.Second
+	const singles, span = 1000, 15 * time.Second
 	box := filepath.Join(b.scratch, "late.jsonl")
 	defer os.Remove(box)
 	s, err := b.newSetup(fmt.Sprintf("driver = \"outbox\"\npath = %q\n[applications.channels.busy]\ndriver = \"null\"\nrate = %d", box, max(rate, 1)))
@@ -41,7 +41,7 @@ func (b *bench) latenessOf(ctx context.Context, how string, rate int, limit time
 	}
 	begin := time.Now()
 	for i := range singles {
-		at := begin.Add(lead + time.Duration(rand.Int64N(int64(span))))
+		at := begin.Add(b.lead + time.Duration(rand.Int64N(int64(span))))
 		sidecar := fmt.Sprintf(`{"applicationId": 1, "campaignId": 1, "scheduleAt": %q}`, at.UTC().Format("2006-01-02T15:04:05.000Z"))
 		if err := s.drop(fmt.Sprintf("single%04d", i), 1, i, sidecar); err != nil {
 			return err
@@ -50,11 +50,11 @@ func (b *bench) latenessOf(ctx context.Context, how string, rate int, limit time
 	if _, err := d.await(ctx, "drop accepted", singles); err != nil {
 		return err
 	}
-	if took := time.Since(begin); took > lead {
+	if took := time.Since(begin); took > b.lead {
 		return fmt.Errorf("the drops took %s to be accepted: some were due before", took)
 	}
 	if rate > 0 {
-		if err := s.dropBusy(rate * int((lead+span).Seconds()+5)); err != nil {
+		if err := s.dropBusy(rate * int((b.lead+span).Seconds()+5)); err != nil {
 			return err
 		}
 	}

@@ -35,8 +35,9 @@ type bench struct {
 	unrecorded string
 	scratch    string
 	rows       int
-	drops      int    // small ones
-	plot       string // where growth draws, if anywhere
+	drops      int           // small ones
+	lead       time.Duration // of lateness
+	plot       string        // where growth draws, if anywhere
 	figures    []figure
 }
 
@@ -79,6 +80,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&b.rows, "rows", 1_000_000, "rows of the large drop")
 	only := flags.String("only", "", "comma-separated names of scenarios; all if empty")
 	file := flags.String("out", "", "also write the table to this Markdown file, in place of the one it has")
+	flags.DurationVar(&b.lead, "lead", 20*time.Second, "how long before the first of the single messages for lateness is due; a busy machine takes longer to accept them")
 	flags.IntVar(&b.drops, "drops", 2000, "how many small drops are kept (100,000 take an hour)")
 	flags.StringVar(&b.plot, "plot", "", "draw the growth from 10,000 rows to ten times -rows into this SVG file")
 	url := flags.String("client", "", "be the minimal client of this URL (the program starts itself so)")
@@ -100,6 +102,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		fmt.Fprintf(out, "measuring %s ...\n", s.name)
 		if err := s.run(ctx, b); err != nil {
+			b.print(out) // what was measured before isn't lost
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
