@@ -40,8 +40,10 @@ func (b *bench) latenessOf(ctx context.Context, how string, rate int, limit time
 		return err
 	}
 	begin := time.Now()
+	var times []time.Time
 	for i := range singles {
 		at := begin.Add(b.lead + time.Duration(rand.Int64N(int64(span))))
+		times = append(times, at)
 		sidecar := fmt.Sprintf(`{"applicationId": 1, "campaignId": 1, "scheduleAt": %q}`, at.UTC().Format("2006-01-02T15:04:05.000Z"))
 		if err := s.drop(fmt.Sprintf("single%04d", i), 1, i, sidecar); err != nil {
 			return err
@@ -58,9 +60,12 @@ func (b *bench) latenessOf(ctx context.Context, how string, rate int, limit time
 			return err
 		}
 	}
+	bare := make(chan []time.Duration, 1)
+	go func() { bare <- bareTimers(times) }()
 	if _, err := d.await(ctx, "drop ended", singles); err != nil {
 		return err
 	}
+	timers := <-bare
 	if _, err := d.stop(); err != nil {
 		return err
 	}
@@ -73,9 +78,24 @@ func (b *bench) latenessOf(ctx context.Context, how string, rate int, limit time
 	}
 	slices.Sort(late)
 	b.add(figure{fmt.Sprintf("lateness of %d single messages, %s, 99%%", singles, how), round(late[singles*99/100]),
-		fmt.Sprintf("half %s, worst %s", round(late[singles/2]), round(late[singles-1])), 0,
+		fmt.Sprintf("half %s, worst %s; a bare timer at the same times: 99%% %s, half %s", round(late[singles/2]), round(late[singles-1]),
+			round(timers[singles*99/100]), round(timers[singles/2])), 0,
 		fmt.Sprintf("at most %s, none early", limit), late[0] >= 0 && late[singles*99/100] <= limit})
 	return nil
+}
+
+// bareTimers is how late one goroutine that does nothing else wakes at these times,
+// in order: what the machine allows at that moment.
+func bareTimers(times []time.Time) []time.Duration {
+	var late []time.Duration
+	for _, at := range slices.SortedFunc(slices.Values(times), time.Time.Compare) {
+		if wait := time.Until(at); wait > 0 {
+			time.Sleep(wait)
+		}
+		late = append(late, time.Since(at))
+	}
+	slices.Sort(late)
+	return late
 }
 
 // dropBusy drops what keeps the other channel busy.
