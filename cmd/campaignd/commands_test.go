@@ -122,6 +122,8 @@ func TestWhatCommandsPrint(t *testing.T) {
 		{golden: "doctor", args: []string{"doctor"}},
 		{golden: "doctor-deep", args: []string{"doctor", "--deep"}, code: exitWanting},
 		{golden: "doctor-json", args: []string{"doctor", "--json"}},
+		{golden: "compact", args: []string{"compact"}},
+		{golden: "compact-json", args: []string{"compact", "--json"}},
 		{golden: "reload", nothing: true, args: []string{"config", "reload"}},
 		{golden: "reload-json", nothing: true, args: []string{"config", "reload", "--json"}},
 		{golden: "reload-bad", args: []string{"config", "reload"}, code: exitFailed},

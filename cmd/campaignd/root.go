@@ -69,6 +69,7 @@ func newRoot(env *environment) *cobra.Command {
 	add(groupCare,
 		newAuditCmd(env),
 		newBackupCmd(env),
+		newCompactCmd(env),
 		newDoctorCmd(env),
 		newPartnerCmd(env),
 		newVersionCmd(env),

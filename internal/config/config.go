@@ -28,7 +28,7 @@ type Config struct {
 	Rescan           calendar.Schedule
 	RescanText       string // as written: "10s", "every 10s", "@every 10s" or a cron expression
 	Retention        time.Duration
-	Housekeeping     calendar.Schedule // when retention and late updates run
+	Housekeeping     calendar.Schedule // when retention is applied
 	HousekeepingText string
 	StopTimeout      time.Duration // what is in flight may take this long at a stop (10s)
 	RetryHold        time.Duration // a held channel is tried again after this (5m)

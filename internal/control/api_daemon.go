@@ -73,6 +73,14 @@ type Store struct {
 	DiskFree  int64  `json:"diskFree"`  // of its file system
 }
 
+// Compacted is what a compaction did.
+type Compacted struct {
+	BytesBefore int64   `json:"bytesBefore"` // of the store's file
+	BytesAfter  int64   `json:"bytesAfter"`
+	Seconds     float64 `json:"seconds"`     // from begin to end
+	HeldSeconds float64 `json:"heldSeconds"` // of them, how long nothing could be written
+}
+
 // SlotFill is how full an application's present slot is, in messages.
 type SlotFill struct {
 	ApplicationID int64  `json:"applicationId"`

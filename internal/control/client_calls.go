@@ -203,6 +203,12 @@ func (c *Client) Backup(ctx context.Context, w io.Writer) (size int64, err error
 	return size, err
 }
 
+// Compact has the daemon give the store's free space back to the disk.
+func (c *Client) Compact(ctx context.Context) (done Compacted, err error) {
+	err = c.do(ctx, http.MethodPost, "/v1/compact", nil, nil, &done)
+	return done, err
+}
+
 // Reload has the daemon read its configuration again.
 func (c *Client) Reload(ctx context.Context) error {
 	return c.do(ctx, http.MethodPost, "/v1/reload", nil, nil, nil)

@@ -109,6 +109,10 @@ type Upkeep interface {
 	// SendTest sends one message at once, outside of any sending, and shows its request and reply.
 	SendTest(ctx context.Context, m TestMessage, who string) (TestResult, error)
 
+	// Compact gives the store's free space back to the disk while the daemon works
+	// on. CodeConflict while a backup or another compaction is at work.
+	Compact(ctx context.Context, who string) (Compacted, error)
+
 	// Reload reads the configuration again. A bad one keeps the old and comes
 	// back as CodeInvalid with its problems.
 	Reload(ctx context.Context, who string) error

@@ -196,6 +196,11 @@ func (f *fake) Backup(_ context.Context, w io.Writer) error {
 	return f.write(w, "the store")
 }
 
+func (f *fake) Compact(_ context.Context, who string) (control.Compacted, error) {
+	f.note("compact by %s", who)
+	return control.Compacted{BytesBefore: 9, BytesAfter: 4, Seconds: 0.5, HeldSeconds: 0.01}, f.fail
+}
+
 func (f *fake) Reload(_ context.Context, who string) error {
 	f.note("reload by %s", who)
 	return f.fail

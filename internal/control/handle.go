@@ -276,6 +276,14 @@ func (s *Server) getBackup(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+func (s *Server) postCompact(w http.ResponseWriter, r *http.Request) error {
+	done, err := s.service.Compact(r.Context(), who(r))
+	if err != nil {
+		return err
+	}
+	return s.reply(w, done)
+}
+
 func (s *Server) postReload(w http.ResponseWriter, r *http.Request) error {
 	if err := s.service.Reload(r.Context(), who(r)); err != nil {
 		return err

@@ -57,6 +57,7 @@ func (s *Server) routes() []route {
 		{"GET /v1/audit", s.getAudit},
 		{"GET /v1/doctor", s.getDoctor},
 		{"GET /v1/backup", s.getBackup},
+		{"POST /v1/compact", s.postCompact},
 		{"POST /v1/reload", s.postReload},
 		{"POST /v1/send-test", s.postSendTest},
 	}

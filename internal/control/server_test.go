@@ -134,6 +134,7 @@ func TestEveryCall(t *testing.T) {
 			n := must[int64](t)(c.Backup(ctx, &out))
 			return out.String()[:n]
 		}, "the store", "backup"},
+		{"compact", func() any { return must[control.Compacted](t)(c.Compact(ctx)).BytesAfter }, int64(4), "compact by " + by},
 		{"reload", func() any { return must[bool](t)(true, c.Reload(ctx)) }, true, "reload by " + by},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -176,11 +177,12 @@ func calls(c *control.Client) map[string]func(context.Context) error {
 			_, err := c.ImportSuppressions(ctx, 0, strings.NewReader("x"))
 			return err
 		},
-		"status": func(ctx context.Context) error { _, err := c.Status(ctx); return err },
-		"doctor": func(ctx context.Context) error { _, err := c.Doctor(ctx, false); return err },
-		"audit":  func(ctx context.Context) error { _, err := c.Audit(ctx, time.Time{}, "", 0); return err },
-		"backup": func(ctx context.Context) error { _, err := c.Backup(ctx, &out); return err },
-		"reload": func(ctx context.Context) error { return c.Reload(ctx) },
+		"status":  func(ctx context.Context) error { _, err := c.Status(ctx); return err },
+		"doctor":  func(ctx context.Context) error { _, err := c.Doctor(ctx, false); return err },
+		"audit":   func(ctx context.Context) error { _, err := c.Audit(ctx, time.Time{}, "", 0); return err },
+		"backup":  func(ctx context.Context) error { _, err := c.Backup(ctx, &out); return err },
+		"compact": func(ctx context.Context) error { _, err := c.Compact(ctx); return err },
+		"reload":  func(ctx context.Context) error { return c.Reload(ctx) },
 	}
 }
 

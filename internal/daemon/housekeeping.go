@@ -2,18 +2,34 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"campaignd/internal/control"
+	"campaignd/internal/store"
 )
 
-// wakeHouse is the longest that housekeeping sleeps before it looks at the clock and the
-// configuration again: the one may be set, the other be reloaded.
-const wakeHouse = time.Minute
+const (
+	// wakeHouse is the longest that housekeeping sleeps before it looks at the clock and the
+	// configuration again: the one may be set, the other be reloaded.
+	wakeHouse = time.Minute
+	// shortRetention is under which retention is looked after at every waking, and not
+	// only when the cron schedule says: who keeps data for an hour doesn't want it to stay until the night.
+	shortRetention = 24 * time.Hour
+	// worthCompacting is from how many free bytes on the store is compacted by itself.
+	worthCompacting = 256 << 10
+	// compactEvery is the least time between two compactions that nobody asked for.
+	compactEvery = 10 * time.Minute
+)
 
-// keepHouse does the chores at the times that the configuration says, until ctx ends. One that
-// fails is logged and done again the next time; the others are done all the same.
+// keepHouse does the chores at the times that the configuration says, until ctx ends, and at the
+// start what retention has made due while nothing ran. A chore that fails is logged and done again
+// the next time; the others are done all the same.
 func (d *Daemon) keepHouse(ctx context.Context) {
-	last := d.now()
-	for {
+	var compacted time.Time // when that was last done by itself
+	d.retire(ctx)
+	for last := d.now(); ; {
+		d.compactHalfFree(ctx, &compacted)
 		next := d.current().Housekeeping.Next(last)
 		wait := min(max(next.Sub(d.now()), 0), wakeHouse)
 		if next.IsZero() {
@@ -26,35 +42,76 @@ func (d *Daemon) keepHouse(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		if now := d.now(); next.IsZero() || now.Before(next) {
-			last = minTime(last, now)
-			continue
-		} else {
-			last = now
-		}
-		for _, chore := range d.chores() {
-			if err := chore.do(ctx); err != nil && ctx.Err() == nil {
-				d.log.Error("housekeeping; it is done again the next time", "chore", chore.name, "err", err)
+		now := d.now()
+		if next.IsZero() || now.Before(next) {
+			if last.After(now) {
+				last = now // the clock was set back
 			}
+			if d.current().Retention < shortRetention {
+				d.retire(ctx)
+			}
+			continue
 		}
+		last = now
+		d.retire(ctx)
+		d.chore(ctx, "files of sendings of which more was told since", d.intake.ReportLate(ctx))
+		_, err := d.store.ForgetContacts(now)
+		d.chore(ctx, "contacts that count no more", err)
 	}
 }
 
-// chore is something that is done now and then.
-type chore struct {
-	name string
-	do   func(context.Context) error
-}
-
-func (d *Daemon) chores() []chore {
-	return []chore{
-		{"files of sendings of which more was told since", d.intake.ReportLate},
+// chore logs what came of one.
+func (d *Daemon) chore(ctx context.Context, name string, err error) {
+	if err != nil && ctx.Err() == nil {
+		d.log.Error("housekeeping; it is done again the next time", "chore", name, "err", err)
 	}
 }
 
-func minTime(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
+// retire removes what is older than retention.
+func (d *Daemon) retire(ctx context.Context) {
+	keep := d.current().Retention
+	if keep <= 0 {
+		return
 	}
-	return b
+	before := d.now().Add(-keep)
+	n, err := d.intake.Retire(ctx, before)
+	d.chore(ctx, "what is older than retention", err)
+	if n > 0 {
+		d.log.Info("retention applied", "sendings", n, "endedBefore", before.UTC())
+	}
+}
+
+// compactHalfFree gives the store's free space back where that is half of its file.
+func (d *Daemon) compactHalfFree(ctx context.Context, last *time.Time) {
+	now := d.now()
+	if age := now.Sub(*last); age >= 0 && age < compactEvery || ctx.Err() != nil {
+		return
+	}
+	stats, err := d.store.Stats()
+	if err != nil || stats.FreeBytes < worthCompacting || stats.FreeBytes*2 < stats.FileBytes {
+		return // a store that can't be read is said elsewhere
+	}
+	*last = now
+	if _, err := d.compact(ctx, "daemon"); !errors.Is(err, store.ErrBusy) {
+		d.chore(ctx, "free space of the store", err)
+	}
+}
+
+func (d *Daemon) compact(ctx context.Context, who string) (store.Compacted, error) {
+	done, err := d.store.Compact(ctx)
+	if err != nil {
+		return done, err
+	}
+	d.log.Info("store compacted", "bytesBefore", done.Before, "bytesAfter", done.After,
+		"took", done.Took.Round(time.Millisecond).String(), "held", done.Paused.Round(time.Millisecond).String(), "who", who)
+	return done, d.store.Audit(store.AuditEntry{Who: who, Action: "compact"})
+}
+
+// Compact implements control.Upkeep.
+func (d *Daemon) Compact(ctx context.Context, who string) (control.Compacted, error) {
+	done, err := d.compact(ctx, who)
+	if errors.Is(err, store.ErrBusy) {
+		return control.Compacted{}, control.Conflictf("%v", err)
+	}
+	return control.Compacted{BytesBefore: done.Before, BytesAfter: done.After, Seconds: done.Took.Seconds(), HeldSeconds: done.Paused.Seconds()}, err
 }

@@ -60,6 +60,8 @@ const (
 	Obeyed         Name = "obeyed"          // a control file has been obeyed and is still in the inbox
 	ControlMoved   Name = "control-moved"   // it lies in the sending's folder
 	Reopened       Name = "reopened"        // a sending is to be sent again, its folder is still in done/
+	Stripped       Name = "stripped"        // retention has emptied a folder, the store still has the sending
+	Forgotten      Name = "forgotten"       // a sending is gone from the store, not all that belonged to it
 )
 
 // The steps of the store's own file.
@@ -67,6 +69,9 @@ const (
 	StoreMade    Name = "store-made"    // the new store is whole under its temporary name
 	StoreCommit  Name = "store-commit"  // a transaction is about to be committed
 	RestoredHeld Name = "restored-held" // a restored store's sendings are held, its trailer is still there
+
+	CompactCopied  Name = "compact-copied"  // the compacted store is whole under its temporary name
+	CompactSwapped Name = "compact-swapped" // it has the store's name, nobody has opened it
 )
 
 // The steps of safeio, by the names of its Op: these can fail too.
@@ -90,7 +95,7 @@ func Names() []Name {
 		AttemptsPicked, AttemptsCommitted, HandedOver, DriverReturned, ResultsDecided, ResultsCommitted,
 		Replanned, ClosedOut, BeforeFinish, Finished,
 		StatusWritten, ReportsWritten, StatusRemoved, FolderMoved, Filed, Obeyed, ControlMoved, Reopened,
-		StoreMade, StoreCommit, RestoredHeld,
+		StoreMade, StoreCommit, RestoredHeld, CompactCopied, CompactSwapped, Stripped, Forgotten,
 		Create, Write, Sync, Rename, SyncDir,
 	}
 }

@@ -254,7 +254,7 @@ func controlPlace(c watch.Control, folder string, now time.Time) string {
 	if _, err := os.Lstat(place); errors.Is(err, fs.ErrNotExist) {
 		return place
 	}
-	return place + "." + now.UTC().Format("20060102T150405Z")
+	return place + "." + now.UTC().Format(stampLayout)
 }
 
 // failControl moves a control file to failed/ with the reason beside it. The reason for
@@ -273,7 +273,7 @@ func (in *Intake) failControl(c watch.Control, reason string) error {
 	if rest != "" {
 		rest = "\n" + rest
 	}
-	if err := safeio.WriteFile(place+".report.txt", 0o644, func(w io.Writer) error {
+	if err := safeio.WriteFile(place+stampedReport, 0o644, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "%s was not obeyed: %s.%s\n", c.File.Name, first, rest)
 		return err
 	}); err != nil {

@@ -51,7 +51,7 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 		return err
 	}
 	place := controlPlace(c, doneFolder, in.now())
-	if err := safeio.WriteFile(place+".report.txt", 0o644, func(w io.Writer) error {
+	if err := safeio.WriteFile(place+stampedReport, 0o644, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "%s\n", optOutReport(rows, applications, problems))
 		return err
 	}); err != nil {

@@ -88,6 +88,26 @@ func Write(dir string, l Ledger, id campaign.ID) error {
 	return nil
 }
 
+// Strip replaces report.json in dir by one that tells of no contact: retention lets it
+// stay. What was wrong with single rows and the columns that were found may quote the
+// file, and a dry run's previews are messages; so only their number stays.
+func Strip(dir string, l Ledger, id campaign.ID) error {
+	s, slices, counts, err := l.Load(id)
+	if err != nil {
+		return fmt.Errorf("strip report on %s: %w", id, err)
+	}
+	doc := Report(s, slices, counts)
+	doc.Previews, doc.Warnings, doc.Errors = nil, []campaign.Problem{}, []campaign.Problem{}
+	if s.State == campaign.StateRejected {
+		doc.Reason = "it was rejected; retention has removed what was found"
+	}
+	err = safeio.WriteFile(filepath.Join(dir, ReportFile), fileMode, func(w io.Writer) error { return encode(w, doc) })
+	if err != nil {
+		return fmt.Errorf("strip report on %s: %w", id, err)
+	}
+	return nil
+}
+
 // HasResults reports whether s has rows that became messages: results.csv is written for these alone.
 func HasResults(s *campaign.Sending) bool {
 	return s.State != campaign.StateRejected && s.State != campaign.StateChecking && !s.DryRun

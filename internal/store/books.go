@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -78,13 +79,21 @@ func (t *tx) dropRetry(n uint64, row uint32, message uint8) error {
 
 // dropPrefix removes all keys with a prefix.
 func (t *tx) dropPrefix(bucket, prefix []byte) error {
+	_, err := t.dropSome(bucket, prefix, math.MaxInt)
+	return err
+}
+
+// dropSome removes at most limit keys with a prefix and returns how many.
+func (t *tx) dropSome(bucket, prefix []byte, limit int) (n int, err error) {
 	c := t.bucket(bucket).Cursor()
-	for k, _ := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
+	for k, _ := c.Seek(prefix); n < limit && k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
+		t.touch(bucket, k)
 		if err := c.Delete(); err != nil {
-			return err
+			return n, err
 		}
+		n++
 	}
-	return nil
+	return n, nil
 }
 
 // Retries implements send.Book: what waits for its next attempt, in order of NextAt.

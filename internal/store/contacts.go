@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"go.etcd.io/bbolt"
 )
 
 // contactsWindow is how long a contact counts after the last message to it.
@@ -102,19 +100,18 @@ func (c *Contacts) counted(a *contactAsk) (known bool, err error) {
 
 // decide answers all of batch in one transaction.
 func (c *Contacts) decide(t *tx, batch []*contactAsk) error {
-	all, err := t.CreateBucketIfNotExists(bucketContacts)
+	if _, err := t.CreateBucketIfNotExists(bucketContacts); err != nil {
+		return err
+	}
+	b, err := t.bucket(bucketContacts).made(c.name)
 	if err != nil {
 		return err
 	}
-	b, err := all.CreateBucketIfNotExists(c.name)
+	seen, err := b.made(contactsSeen)
 	if err != nil {
 		return err
 	}
-	seen, err := b.CreateBucketIfNotExists(contactsSeen)
-	if err != nil {
-		return err
-	}
-	ages, err := b.CreateBucketIfNotExists(contactsAges)
+	ages, err := b.made(contactsAges)
 	if err != nil {
 		return err
 	}
@@ -153,11 +150,10 @@ func (c *Contacts) decide(t *tx, batch []*contactAsk) error {
 }
 
 // expireContacts removes those whose 24 hours were over at a minute, and returns how many.
-func expireContacts(seen, ages *bbolt.Bucket, minute uint32) (int, error) {
+func expireContacts(seen, ages bucket, minute uint32) (int, error) {
 	var old [][]byte
-	window := uint32(contactsWindow / time.Minute)
 	cur := ages.Cursor()
-	for k, _ := cur.First(); len(k) == 12 && binary.BigEndian.Uint32(k)+window < minute; k, _ = cur.Next() {
+	for k, _ := cur.First(); len(k) == 12 && contactOver(binary.BigEndian.Uint32(k), minute); k, _ = cur.Next() {
 		old = append(old, bytes.Clone(k))
 	}
 	for _, k := range old {
@@ -171,8 +167,11 @@ func expireContacts(seen, ages *bbolt.Bucket, minute uint32) (int, error) {
 	return len(old), nil
 }
 
+// contactOver reports whether the 24 hours since a minute were over at another.
+func contactOver(since, minute uint32) bool { return since+uint32(contactsWindow/time.Minute) < minute }
+
 // nextContact is when so many contacts more than one will have ended, that another has room.
-func nextContact(ages *bbolt.Bucket, more uint64, minute uint32) time.Time {
+func nextContact(ages bucket, more uint64, minute uint32) time.Time {
 	cur := ages.Cursor()
 	k, _ := cur.First()
 	for ; more > 0 && k != nil; more-- {
@@ -187,16 +186,27 @@ func nextContact(ages *bbolt.Bucket, more uint64, minute uint32) time.Time {
 // ForgetContacts removes, of every name, the contacts that count no more at an
 // instant, and returns how many.
 func (s *Store) ForgetContacts(at time.Time) (int, error) {
-	gone := 0
-	err := s.update(func(t *tx) error {
+	gone, found := 0, false
+	err := s.view(func(t *tx) error {
 		all := t.Bucket(bucketContacts)
 		if all == nil {
 			return nil
 		}
-		gone = 0
 		return all.ForEachBucket(func(name []byte) error {
-			b := all.Bucket(name)
-			n, err := expireContacts(b.Bucket(contactsSeen), b.Bucket(contactsAges), contactMinute(at))
+			k, _ := all.Bucket(name).Bucket(contactsAges).Cursor().First()
+			found = found || len(k) == 12 && contactOver(binary.BigEndian.Uint32(k), contactMinute(at))
+			return nil
+		})
+	})
+	if err != nil || !found {
+		return 0, err // most often there is nothing to write
+	}
+	err = s.update(func(t *tx) error {
+		gone = 0
+		all := t.bucket(bucketContacts)
+		return all.ForEachBucket(func(name []byte) error {
+			b := all.nested(name)
+			n, err := expireContacts(b.nested(contactsSeen), b.nested(contactsAges), contactMinute(at))
 			if err != nil {
 				return err
 			}

@@ -178,7 +178,7 @@ func TestLate(t *testing.T) {
 	late(0)
 	tell(4)
 	late(1)
-	if n, err := s.Prune(now().Add(time.Hour), 10); n != 1 || err != nil {
+	if n, err := prune(s, now().Add(time.Hour)); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
 	late(0)

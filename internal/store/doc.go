@@ -29,6 +29,7 @@
 //	told            number -> messages at each state of delivery, changes so far, changes that its files show
 //	strays          sequence -> report that names no message by its key yet, as JSON
 //	audit           time (8), sequence (8) -> entry as JSON
+//	leaving         number -> nothing: sendings that are gone, what is left of them is still being removed
 //	contacts        made when first used; a bucket a name, its sequence is the count:
 //	  name/seen     contact (8) -> minute (4) of the last message, rounded up
 //	  name/ages     minute, contact -> nothing: who ends to count first

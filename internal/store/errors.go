@@ -19,6 +19,8 @@ var (
 	ErrNotFound = errors.New("no such sending")
 	// ErrState is returned when a sending's state doesn't allow what was asked.
 	ErrState = errors.New("not possible in this state")
+	// ErrBusy is returned when something reads or replaces the whole file already.
+	ErrBusy = errors.New("a backup, a deep check or a compaction is at work; try again when it has ended")
 )
 
 // DuplicateDrop is returned by Accept when the same drop was accepted before.

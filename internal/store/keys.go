@@ -30,6 +30,7 @@ var (
 	bucketTold         = []byte("told")
 	bucketStrays       = []byte("strays")
 	bucketContacts     = []byte("contacts") // made when first used: older stores have none
+	bucketLeaving      = []byte("leaving")  // likewise
 )
 
 // The buckets in each of the bucket contacts.

@@ -96,16 +96,16 @@ func TestPitfall28Retention(t *testing.T) {
 		if done, err := s.Finish(head.ID); !done || err != nil {
 			t.Fatal(err)
 		}
-		if n, err := s.Prune(time.Now().Add(time.Hour), 10); n != 0 || err != nil {
+		if n, err := prune(s, time.Now().Add(time.Hour)); n != 0 || err != nil {
 			t.Errorf("pruned %d that are not filed, %v", n, err)
 		}
 		if err := s.Filed(head.ID); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := s.Prune(time.Now().Add(-time.Hour), 10); n != 0 || err != nil {
+		if n, err := prune(s, time.Now().Add(-time.Hour)); n != 0 || err != nil {
 			t.Errorf("pruned %d that are new, %v", n, err)
 		}
-		if n, err := s.Prune(time.Now().Add(time.Hour), 10); n != 1 || err != nil {
+		if n, err := prune(s, time.Now().Add(time.Hour)); n != 1 || err != nil {
 			t.Errorf("pruned %d, %v", n, err)
 		}
 		verify(t, s)

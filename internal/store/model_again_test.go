@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -119,4 +120,45 @@ func (m *model) reopen(rt *rapid.T) {
 	if err != nil || got != want {
 		rt.Fatalf("recover: %+v, want %+v, %v", got, want, err)
 	}
+}
+
+// compact gives free space back while others go on.
+func (m *model) compact(rt *rapid.T) {
+	if rapid.IntRange(0, 4).Draw(rt, "compact") != 0 {
+		return // it takes much longer than all else
+	}
+	m.s.meantime = func() {
+		switch rapid.IntRange(0, 12).Draw(rt, "meanwhile") {
+		case 0:
+			m.accept(rt)
+		case 1:
+			m.attempt(rt)
+		case 2:
+			m.result(rt)
+		case 3:
+			m.cancel(rt)
+		case 4:
+			m.retire(rt)
+		}
+	}
+	defer func() { m.s.meantime = nil }()
+	if done, err := m.s.Compact(context.Background()); err != nil || done.After > done.Before+1<<20 {
+		rt.Fatalf("compact: %+v, %v", done, err)
+	}
+}
+
+// retire removes a sending that is over.
+func (m *model) retire(rt *rapid.T) {
+	id, _ := m.some(rt, campaign.StateCompleted)
+	if id == "" {
+		return
+	}
+	if err := m.s.Filed(id); err != nil {
+		rt.Fatalf("filed: %v", err)
+	}
+	if gone, err := m.s.Remove(id); !gone || err != nil {
+		rt.Fatalf("remove: %t, %v", gone, err)
+	}
+	delete(m.sendings, id)
+	m.order = slices.DeleteFunc(m.order, func(one campaign.ID) bool { return one == id })
 }

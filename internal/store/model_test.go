@@ -33,6 +33,8 @@ func TestModel(t *testing.T) {
 				"replan":  m.replan,
 				"resend":  m.resend,
 				"reopen":  m.reopen,
+				"compact": m.compact,
+				"retire":  m.retire,
 				"wait":    func(rt *rapid.T) { time.Sleep(time.Duration(rapid.IntRange(1, 200).Draw(rt, "seconds")) * time.Second) },
 				"":        m.check,
 			})

@@ -53,6 +53,7 @@ func Open(path string, opts Options) (*Store, error) {
 	if err := s.openFile(); err != nil {
 		return nil, err
 	}
+	_ = os.Remove(compactName(path)) // of a compaction that was cut off; the next one begins anew
 	if err := s.ready(restored); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %q: %w", path, err), s.Close())
 	}

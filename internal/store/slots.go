@@ -67,6 +67,7 @@ func (b *slotTable) relay() error {
 	pages := b.t.bucket(bucketSlots)
 	c := pages.Cursor()
 	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
+		b.t.touch(bucketSlots, k)
 		if err := c.Delete(); err != nil {
 			return err
 		}
@@ -206,6 +207,7 @@ func (t *tx) flush() error {
 		oldest := floorDiv(plan.Grid{Slot: slot}.Number(now().Add(-keepSlots)), slotsPage)
 		c := pages.Cursor()
 		for k, _ := c.Seek([]byte(prefix)); bytes.HasPrefix(k, []byte(prefix)) && unsigned(binary.BigEndian.Uint64(k[8:])) < oldest; k, _ = c.Seek([]byte(prefix)) {
+			t.touch(bucketSlots, k)
 			if err := c.Delete(); err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
+	"campaignd/internal/safeio"
 )
 
 // Options are how a store is opened. The zero value is right for the daemon.
@@ -34,9 +36,13 @@ type Store struct {
 	restored string   // see Restored; set by Open, or by Hold before anything is sent
 	witness  *os.File // nil: none could be made
 
-	writer sync.Mutex // held by the one write transaction there may be; guards broken
-	broken bool       // a commit failed: the file must be opened anew before it is written again
-	failed uint64     // its transaction, while that may still stand in the file; 0: none
+	writer  sync.Mutex // held by the one write transaction there may be; guards what follows
+	broken  bool       // a commit failed: the file must be opened anew before it is written again
+	failed  uint64     // its transaction, while that may still stand in the file; 0: none
+	moved   bool       // a compacted file took the name, and its folder isn't synced yet
+	changes *changes   // keys written since a compaction began; nil: there is none
+
+	long sync.RWMutex // read-locked by what reads all of the file in one transaction, locked by what replaces it
 
 	mu    sync.RWMutex // guards db and guard.file; write-locked only to replace them
 	db    *bbolt.DB
@@ -50,6 +56,7 @@ type Store struct {
 
 	desk     desk                  // of Tell
 	commitTx func(*bbolt.Tx) error // (*bbolt.Tx).Commit; tests let it fail
+	meantime func()                // called between the steps of a compaction; tests write then
 }
 
 // errClosed is returned when the store is used after Close.
@@ -119,6 +126,11 @@ func (s *Store) update(fn func(*tx) error) error {
 	return nil
 }
 
+// growth is by how much a file of size bytes grows at once, when it must: bbolt's own
+// 16 MiB would make a small store twenty times as large as what is in it, and much less
+// would mean a sync for every few pages of a large one.
+func growth(size int64) int { return int(min(max(size/8, 256<<10), 16<<20)) }
+
 // attempt is the transaction of an update. If its commit was begun and failed, the
 // number of the transaction comes with the error.
 func (s *Store) attempt(w *tx, fn func(*tx) error) (failed int, err error) {
@@ -148,6 +160,7 @@ func (s *Store) attempt(w *tx, fn func(*tx) error) (failed int, err error) {
 			return err
 		}
 		size := w.Size()
+		s.db.AllocSize = growth(size) // guarded by writer, as the commit that reads it
 		failed = w.ID()
 		if err := s.commitTx(w.Tx); err != nil {
 			return err
@@ -202,6 +215,12 @@ func (s *Store) reopen() error {
 		}
 		s.failed = 0
 	}
+	if s.moved {
+		if err := safeio.SyncDir(filepath.Dir(s.path)); err != nil {
+			return fmt.Errorf("open store again after it was compacted: %w", err)
+		}
+		s.moved = false
+	}
 	if s.db != nil {
 		_ = s.db.Close() // what matters is whether it opens
 		s.db = nil
@@ -222,16 +241,16 @@ type tx struct {
 	after []func()             // to do once it is durable
 }
 
-func (t *tx) bucket(name []byte) *bbolt.Bucket {
+func (t *tx) bucket(name []byte) bucket {
 	b := t.Bucket(name)
 	if b == nil {
 		panic(fmt.Sprintf("bucket %s is missing", name))
 	}
-	return b
+	return bucket{b, t, name}
 }
 
 // ascending is a bucket whose keys come in order, so that its pages may be full.
-func (t *tx) ascending(name []byte) *bbolt.Bucket {
+func (t *tx) ascending(name []byte) bucket {
 	b := t.bucket(name)
 	b.FillPercent = dense
 	return b

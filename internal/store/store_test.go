@@ -292,7 +292,7 @@ func TestLifeOfASending(t *testing.T) {
 	if err != nil || rows != 5000 || entries != 9999 {
 		t.Errorf("each chunk: %d rows, %d entries, %v", rows, entries, err)
 	}
-	if n, err := s.Prune(time.Now().Add(time.Hour), 10); n != 1 || err != nil {
+	if n, err := prune(s, time.Now().Add(time.Hour)); n != 1 || err != nil {
 		t.Errorf("prune: %d, %v", n, err)
 	}
 	if _, err := s.Header(head.ID); !errors.Is(err, ErrNotFound) {

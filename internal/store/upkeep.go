@@ -2,9 +2,7 @@ package store
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
-	"time"
 
 	"campaignd/internal/campaign"
 )
@@ -44,64 +42,4 @@ func (s *Store) Stats() (Stats, error) {
 		return Stats{}, fmt.Errorf("read figures of the store: %w", err)
 	}
 	return st, nil
-}
-
-// Prune removes, with everything that belongs to them, up to limit filed sendings
-// that finished before an instant, oldest first, and returns how many (retention).
-func (s *Store) Prune(before time.Time, limit int) (int, error) {
-	var old []uint64
-	err := s.view(func(t *tx) error {
-		c := t.bucket(bucketSendings).Cursor()
-		for k, v := c.First(); k != nil && len(old) < limit; k, v = c.Next() {
-			if len(v) < headerFixed || v[2] != 1 {
-				continue
-			}
-			head, err := decodeHeader(v)
-			if err != nil {
-				return err
-			}
-			if head.FinishedAt.Before(before) {
-				old = append(old, binary.BigEndian.Uint64(k))
-			} else if head.ReceivedAt.After(before) {
-				break // those after it came later still
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("look for old sendings: %w", err)
-	}
-	for i, n := range old {
-		if err := s.update(func(t *tx) error { return t.remove(n) }); err != nil {
-			return i, fmt.Errorf("remove old sending: %w", err)
-		}
-	}
-	return len(old), nil
-}
-
-// remove forgets a filed sending altogether.
-func (t *tx) remove(n uint64) error {
-	value := t.bucket(bucketSendings).Get(key8(n))
-	if value == nil || t.bucket(bucketActive).Get(key8(n)) != nil {
-		return nil // a resend came between
-	}
-	head, err := decodeHeader(value)
-	if err != nil {
-		return err
-	}
-	if key, err := hex.DecodeString(head.Digest); err == nil && len(key) == 32 {
-		if value := t.bucket(bucketDigests).Get(key); len(value) >= digestEntry && binary.BigEndian.Uint64(value) == n {
-			if err := t.bucket(bucketDigests).Delete(key); err != nil {
-				return err
-			}
-		}
-	}
-	prefix := key8(n)
-	for _, bucket := range [][]byte{bucketSendings, bucketSlices, bucketCounts, bucketChunks, bucketMarks, bucketOutcomes,
-		bucketRefusals, bucketRetries, bucketWaiting, bucketInFlight, bucketDeliveries, bucketTold} {
-		if err := t.dropPrefix(bucket, prefix); err != nil {
-			return err
-		}
-	}
-	return t.countState(head.State, "")
 }

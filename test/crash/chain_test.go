@@ -15,7 +15,7 @@ import (
 func TestFailpointsInTurn(t *testing.T) {
 	w := newWorld(t, settings{rate: 20_000})
 	other := map[failpoint.Name]bool{failpoint.GivenBack: true, failpoint.Replanned: true, failpoint.Reopened: true, failpoint.RestoredHeld: true,
-		failpoint.StoreMade: true}
+		failpoint.StoreMade: true, failpoint.Stripped: true, failpoint.Forgotten: true, failpoint.CompactCopied: true, failpoint.CompactSwapped: true}
 	var drops []drop
 	wrong := map[string]bool{}
 	for i, name := range failpoint.Names() {

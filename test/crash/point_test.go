@@ -21,6 +21,11 @@ func TestFailpoints(t *testing.T) {
 		failpoint.Reopened:     killReopening,
 		failpoint.StoreMade:    killMakingStore,
 		failpoint.RestoredHeld: killHolding,
+		failpoint.Stripped:     func(t *testing.T) { killTidying(t, "stripped:1") },
+		failpoint.Forgotten:    func(t *testing.T) { killTidying(t, "forgotten:1") },
+
+		failpoint.CompactCopied:  func(t *testing.T) { killCompacting(t, "compact-copied:1") },
+		failpoint.CompactSwapped: func(t *testing.T) { killCompacting(t, "compact-swapped:1") },
 	}
 	later := map[failpoint.Name]int{failpoint.FileMoved: 2, failpoint.AttemptsCommitted: 3, failpoint.ResultsDecided: 3,
 		failpoint.DriverReturned: 40, failpoint.HandedOver: 40, failpoint.StoreCommit: 7, failpoint.Accepted: 2, failpoint.Filed: 2,

@@ -32,6 +32,7 @@ type settings struct {
 	dir         string
 	outbox      string // 0: state/outbox.jsonl
 	badRows     string // max_bad_rows; "": 90%
+	retention   string // "": 90d
 }
 
 // The campaigns there are: each names the channel and what it is for.
@@ -46,6 +47,7 @@ const configText = `state_dir = %[1]q
 campaigns_dir = %[2]q
 rescan = "1s"
 retry_hold = "1s"
+retention = %[10]q
 stop_timeout = "5s"
 [log]
 level = "debug"
@@ -113,7 +115,10 @@ func newWorld(t *testing.T, s settings) *world {
 	if s.badRows == "" {
 		s.badRows = "90%"
 	}
-	w.write(w.config, fmt.Sprintf(configText, w.state, campaigns, w.inbox, w.hook.URL+"/in", s.rate, s.concurrency, s.outbox, s.badRows, s.slot))
+	if s.retention == "" {
+		s.retention = "90d"
+	}
+	w.write(w.config, fmt.Sprintf(configText, w.state, campaigns, w.inbox, w.hook.URL+"/in", s.rate, s.concurrency, s.outbox, s.badRows, s.slot, s.retention))
 	for id, one := range map[int][3]string{
 		viaHook:   {"1", "hook", `{"body":"Hello {{name}}"}`},
 		viaHold:   {"1", "hold", `{"body":"Hello {{name}}"}`},

@@ -1,0 +1,130 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"campaignd/internal/control"
+	"campaignd/internal/store"
+)
+
+// TestRetention: what ended longer ago than retention leaves by the cron schedule, at a start what became due
+// meanwhile, and soon where retention is short.
+func TestRetention(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", "enabled = false"), func(t *testing.T, w *world) {
+		kept := func(name string) bool {
+			t.Helper()
+			paths, err := filepath.Glob(filepath.Join(w.dir, "in", "done", name+".*"))
+			w.check(err)
+			if len(paths) != 1 {
+				t.Fatalf("%s: %q", name, paths)
+			}
+			names, err := os.ReadDir(paths[0])
+			w.check(err)
+			known, err := w.running.Sendings(context.Background(), control.Filter{})
+			w.check(err)
+			inStore := false
+			for _, s := range known {
+				inStore = inStore || s.Name == name
+			}
+			if inStore != (len(names) > 1) || names[0].Name() != "report.json" && !inStore {
+				t.Fatalf("%s: in the store %t, in the folder %v", name, inStore, names)
+			}
+			return inStore
+		}
+		w.top = "retention = \"48h\"\nhousekeeping = \"TZ=UTC 30 3 * * *\"\n"
+		w.up()
+		w.take("first", 20)
+		w.until(at(3*24+3, 29))
+		if !kept("first") {
+			t.Error("gone before its cron minute")
+		}
+		w.until(at(3*24+3, 31))
+		if kept("first") {
+			t.Error("still there after it")
+		}
+		w.take("second", 20)
+		w.down()
+		w.pass(50 * time.Hour)
+		w.up()
+		w.pass(time.Second)
+		if kept("second") {
+			t.Error("still there after a start")
+		}
+		w.take("third", 20)
+		text, err := os.ReadFile(filepath.Join(w.dir, "campaignd.toml"))
+		w.check(err)
+		w.write("campaignd.toml", strings.Replace(string(text), `"48h"`, `"1h"`, 1))
+		w.check(w.running.Reload(context.Background(), "user:ada"))
+		w.pass(58 * time.Minute)
+		if !kept("third") {
+			t.Error("gone too early")
+		}
+		w.pass(4 * time.Minute) // of less than a day: every minute
+		if kept("third") {
+			t.Error("still there after the new schedule")
+		}
+	})
+}
+
+// TestCompactsByItself: half of the file is free after retention, so it is given back.
+func TestCompactsByItself(t *testing.T) {
+	story(t, at(9, 0), shop(1, "max_rows = 100000", "enabled = false"), func(t *testing.T, w *world) {
+		w.top, w.batch = "retention = \"1h\"\n", 1000
+		w.up()
+		for i := range 3 {
+			w.take(fmt.Sprint("drop", i), 20_000)
+		}
+		w.pass(time.Minute)
+		size := func() control.Store {
+			s, err := w.running.Status(context.Background())
+			w.check(err)
+			return s.Store
+		}
+		before := size()
+		w.pass(2 * time.Hour)
+		after := size()
+		if after.Bytes > before.Bytes/2 || after.FreeBytes*2 > after.Bytes && after.FreeBytes > worthCompacting {
+			t.Errorf("%+v before, %+v after", before, after)
+		}
+		audit, err := w.running.Audit(context.Background(), control.AuditFilter{})
+		w.check(err)
+		n := 0
+		for _, e := range audit {
+			if e.Action == "compact" && e.Who == "daemon" {
+				n++
+			}
+		}
+		if n == 0 {
+			t.Errorf("compacted %d times: %+v", n, audit)
+		}
+	})
+}
+
+// TestCompactAsked: a person may have it done, and is told when it can't be now.
+func TestCompactAsked(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", "enabled = false"), func(t *testing.T, w *world) {
+		w.up()
+		w.take("spring", 100)
+		done, err := w.running.Compact(context.Background(), "user:ada")
+		if err != nil || done.BytesAfter == 0 || done.BytesBefore == 0 || done.HeldSeconds > done.Seconds {
+			t.Errorf("%+v, %v", done, err)
+		}
+		r, pipe := io.Pipe()
+		backup := make(chan error, 1)
+		go func() { backup <- errors.Join(w.running.Backup(context.Background(), pipe), pipe.Close()) }()
+		_, err = r.Read(make([]byte, 1))
+		w.check(err)
+		_, err = w.running.Compact(context.Background(), "user:ada")
+		wantCode(t, err, control.CodeConflict, store.ErrBusy.Error())
+		_, err = io.Copy(io.Discard, r)
+		w.check(errors.Join(err, <-backup))
+	})
+}

@@ -1,0 +1,137 @@
+package intake
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/store"
+)
+
+// TestRetire: of a sending that is older than retention only report.json stays, and
+// nothing in it tells of a contact.
+func TestRetire(t *testing.T) {
+	r := newRig(t, "", "max_bad_rows = \"50%\"")
+	sent := r.drop("spring", goodCSV+"34666777888,Ada\n3.46668E+10,Bob\n", goodLayout, goodSidecar)
+	r.sendAll(sent.ID)
+	r.write(filepath.Join(r.inbox, "done", sent.FolderName(), "spring.pause"), "")
+	r.good("later")
+
+	if n, err := r.in.Retire(t.Context(), time.Now().Add(-time.Hour)); n != 0 || err != nil {
+		t.Fatal(n, err)
+	}
+	if n, err := r.in.Retire(t.Context(), time.Now().Add(time.Hour)); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	left := r.tree("done")
+	if diff := cmp.Diff([]string{sent.FolderName() + "/", sent.FolderName() + "/report.json"}, slices.Sorted(maps.Keys(left))); diff != "" {
+		t.Error(diff)
+	}
+	var report map[string]any
+	text := left[sent.FolderName()+"/report.json"]
+	if err := json.Unmarshal([]byte(text), &report); err != nil || strings.Contains(text, "34666") || strings.Contains(text, "E+10") ||
+		report["state"] != "completed" || report["errorCount"] != 1.0 || report["messages"].(map[string]any)["sent"] != 2.0 {
+		t.Errorf("%v\n%s", err, text)
+	}
+	if _, err := r.store.Header(sent.ID); err == nil {
+		t.Error("it is still in the store")
+	}
+	var audit []store.AuditEntry
+	if err := r.store.EachAudit(time.Time{}, func(e store.AuditEntry) error { audit = append(audit, e); return nil }); err != nil ||
+		len(audit) != 1 || audit[0].Who != "daemon" || audit[0].Action != "retention" || audit[0].Sending != sent.ID {
+		t.Errorf("%+v, %v", audit, err)
+	}
+	if len(r.names("accepted")) != 1 {
+		t.Error("what has not ended is gone too")
+	}
+	r.balanced()
+}
+
+// TestRetireFindsLess: folders that somebody took away or replaced by a link keep nothing up
+// and lead nowhere; an inbox that isn't there keeps its sendings.
+func TestRetireFindsLess(t *testing.T) {
+	r := newRig(t, "", "")
+	ids := map[string]*campaign.Sending{}
+	for _, name := range []string{"gone", "linked", "whole"} {
+		ids[name] = r.drop(name, goodCSV+"34666777889,"+name+"\n", goodLayout, goodSidecar)
+		r.sendAll(ids[name].ID)
+	}
+	outside := t.TempDir()
+	r.write(filepath.Join(outside, "precious.csv"), "1")
+	for name, mend := range map[string]func(string) error{"gone": func(string) error { return nil },
+		"linked": func(path string) error { return os.Symlink(outside, path) }} {
+		path := filepath.Join(r.inbox, "done", ids[name].FolderName())
+		if err := os.RemoveAll(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := mend(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Rename(r.inbox, r.inbox+".away"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if n, err := r.in.Retire(t.Context(), time.Now().Add(time.Hour)); n != 0 || err != nil {
+			t.Errorf("with the inbox away: %d, %v", n, err)
+		}
+	}
+	if n := strings.Count(r.log.String(), "older than retention"); n != len(ids) {
+		t.Errorf("logged %d times:\n%s", n, r.log)
+	}
+	if err := os.Rename(r.inbox+".away", r.inbox); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := r.in.Retire(t.Context(), time.Now().Add(time.Hour)); n != 3 || err != nil {
+		t.Errorf("%d, %v\n%s", n, err, r.log)
+	}
+	if _, err := os.Stat(filepath.Join(outside, "precious.csv")); err != nil {
+		t.Error(err)
+	}
+	r.balanced()
+}
+
+// TestRetireLists: what lies beside the folders goes by the time at which it was laid there.
+func TestRetireLists(t *testing.T) {
+	r := newRig(t, "", "")
+	r.control("stop.suppress.csv", "contactCode\n34666777888\n")
+	r.control("nothing.cancel", "")
+	r.write(filepath.Join(r.inbox, "done", "notes.txt"), "a partner's own")
+	if a, b := len(r.names("done")), len(r.names("failed")); a != 3 || b != 2 {
+		t.Fatalf("%d in done/, %d in failed/\n%s", a, b, r.log)
+	}
+	for _, test := range []struct {
+		before   time.Time
+		in, fail int
+	}{{time.Now().Add(-time.Hour), 3, 2}, {time.Now().Add(time.Hour), 1, 0}} {
+		if n, err := r.in.Retire(t.Context(), test.before); n != 0 || err != nil {
+			t.Error(n, err)
+		}
+		if a, b := len(r.names("done")), len(r.names("failed")); a != test.in || b != test.fail {
+			t.Errorf("before %v: %d in done/, %d in failed/", test.before, a, b)
+		}
+	}
+	if strings.Contains(r.log.String(), "level=WARN") {
+		t.Error(r.log)
+	}
+}
+
+func TestIsControl(t *testing.T) {
+	for name, want := range map[string]bool{
+		"a.suppress.csv": true, "a.suppress.csv.report.txt": true, "a.suppress.csv.20260314T120000Z": true, "a.cancel.20260314T120000Z.2": true,
+		"a.20260314-000042.pause.2.report.txt": true, "a.CANCEL": true, "a.csv": false, "notes.txt": false, "report.txt": false, "a": false, "": false,
+		"a..2": false, "2.3": false, ".report.txt": false,
+	} {
+		if got := isControl(name); got != want {
+			t.Errorf("%q: %t", name, got)
+		}
+	}
+}

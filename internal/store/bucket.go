@@ -1,0 +1,101 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+)
+
+// bucket is one of bbolt's buckets. What is put into it and deleted from it is noted
+// for a compaction under way; who deletes by a cursor says so to touch.
+type bucket struct {
+	*bbolt.Bucket
+	t    *tx
+	path []byte // names of the buckets that lead to it, joined by pathMark
+}
+
+// pathMark stands between the names in a path: no bucket's name has it.
+const pathMark = "\x00\x00"
+
+func (b bucket) Put(key, value []byte) error {
+	b.t.touch(b.path, key)
+	return b.Bucket.Put(key, value)
+}
+
+func (b bucket) Delete(key []byte) error {
+	b.t.touch(b.path, key)
+	return b.Bucket.Delete(key)
+}
+
+// nested is the bucket of that name within b, which must be there.
+func (b bucket) nested(name []byte) bucket {
+	inner := b.Bucket.Bucket(name)
+	if inner == nil {
+		panic(fmt.Sprintf("bucket %q is missing", name))
+	}
+	return bucket{inner, b.t, pathOf(b.path, name)}
+}
+
+// made is nested, for one that may have to be made.
+func (b bucket) made(name []byte) (bucket, error) {
+	if _, err := b.CreateBucketIfNotExists(name); err != nil {
+		return bucket{}, err
+	}
+	return b.nested(name), nil
+}
+
+func pathOf(outer, name []byte) []byte {
+	return append(append(bytes.Clone(outer), pathMark...), name...)
+}
+
+// bucketAt is the bucket with that path, nil if there is none.
+func bucketAt(t *bbolt.Tx, path string) *bbolt.Bucket {
+	names := bytes.Split([]byte(path), []byte(pathMark))
+	b := t.Bucket(names[0])
+	for _, name := range names[1:] {
+		if b == nil {
+			return nil
+		}
+		b = b.Bucket(name)
+	}
+	return b
+}
+
+// makeAt is the bucket with that path, made where it is missing.
+func makeAt(t *bbolt.Tx, path string) (*bbolt.Bucket, error) {
+	names := bytes.Split([]byte(path), []byte(pathMark))
+	b, err := t.CreateBucketIfNotExists(names[0])
+	for _, name := range names[1:] {
+		if err != nil {
+			return nil, err
+		}
+		b, err = b.CreateBucketIfNotExists(name)
+	}
+	return b, err
+}
+
+// changes are the keys written since they began, by the path of their bucket.
+type changes struct {
+	keys  map[string]map[string]struct{}
+	count int
+}
+
+func newChanges() *changes { return &changes{keys: map[string]map[string]struct{}{}} }
+
+// touch notes that a key is being written. The writer's lock is held.
+func (t *tx) touch(path, key []byte) {
+	c := t.s.changes
+	if c == nil {
+		return
+	}
+	keys := c.keys[string(path)]
+	if keys == nil {
+		keys = map[string]struct{}{}
+		c.keys[string(path)] = keys
+	}
+	if _, known := keys[string(key)]; !known {
+		keys[string(key)] = struct{}{}
+		c.count++
+	}
+}

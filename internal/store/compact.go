@@ -1,0 +1,366 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"campaignd/internal/failpoint"
+	"campaignd/internal/safeio"
+)
+
+// How a compaction goes about. Each bound is on what somebody else may have to wait for.
+const (
+	compactPage  = 1 << 20  // bytes read in one transaction
+	compactSync  = 8 << 20  // bytes written between two syncs: one of gigabytes would keep the commits' waiting
+	compactLast  = 256      // keys that may be left for the last step, which holds the writer up; twice as many each round
+	compactSpare = 64 << 20 // bytes that must stay free on the disk
+)
+
+// Compacted is what a compaction did.
+type Compacted struct {
+	Before, After int64         // bytes of the file
+	Took          time.Duration // from begin to end
+	Paused        time.Duration // of it, how long nothing could be written
+}
+
+// Compact gives the store's free space back to the disk: it writes all that there is
+// into a new file, which then takes the old one's place. It copies in small steps, between which
+// others read and write, then what they have written meanwhile, round by round, until so
+// little is left that the last step, which stops the writer, is short. The copy needs room beside the
+// store. ErrBusy while a backup, a deep check or another compaction is at work. An error or a crash leaves the
+// store as it was.
+func (s *Store) Compact(ctx context.Context) (Compacted, error) {
+	if !s.long.TryLock() {
+		return Compacted{}, fmt.Errorf("compact store: %w", ErrBusy)
+	}
+	defer s.long.Unlock()
+	c := &compaction{s: s, temp: compactName(s.path), began: time.Now()}
+	err := c.run(ctx)
+	if err != nil {
+		return Compacted{}, errors.Join(fmt.Errorf("compact store: %w", err), c.giveUp())
+	}
+	c.done.Took = time.Since(c.began)
+	return c.done, nil
+}
+
+// compactName is the name of the new file until it is whole.
+func compactName(path string) string { return path + ".compact" }
+
+// compaction is one run of Compact.
+type compaction struct {
+	s     *Store
+	temp  string
+	db    *bbolt.DB // the new file
+	began time.Time
+	bytes int // written since the last sync
+	done  Compacted
+}
+
+func (c *compaction) run(ctx context.Context) error {
+	if err := c.open(); err != nil {
+		return err
+	}
+	c.s.writer.Lock()
+	c.s.changes = newChanges() // from here on every key that is written is noted
+	c.s.writer.Unlock()
+	paths, err := c.paths()
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		if err := c.copyBucket(ctx, path); err != nil {
+			return err
+		}
+	}
+	for most := compactLast; ; most *= 2 {
+		c.wait()
+		changed, last, err := c.take(most)
+		if err != nil || last {
+			return err
+		}
+		if err := c.apply(ctx, changed); err != nil {
+			return err
+		}
+	}
+}
+
+// open makes the new file, if there is room for it.
+func (c *compaction) open() error {
+	live := int64(0)
+	if err := c.s.view(func(t *tx) error {
+		stats := t.DB().Stats()
+		c.done.Before = t.Size()
+		live = t.Size() - int64(stats.FreePageN+stats.PendingPageN)*int64(t.DB().Info().PageSize)
+		return nil
+	}); err != nil {
+		return err
+	}
+	if free, err := safeio.FreeSpace(filepath.Dir(c.s.path)); err == nil && int64(free) < live+live/8+compactSpare {
+		return fmt.Errorf("%d MiB are free beside the store, and its copy needs %d: make room", free>>20, (live+live/8+compactSpare)>>20)
+	}
+	if err := os.Remove(c.temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var err error
+	c.db, err = bbolt.Open(c.temp, 0o600, &bbolt.Options{Timeout: c.s.opts.Timeout, FreelistType: bbolt.FreelistMapType,
+		PageSize: c.s.pageSize, InitialMmapSize: int(live + live/8), NoSync: true})
+	return err
+}
+
+// paths are the buckets that there are, outer ones first.
+func (c *compaction) paths() (paths []string, err error) {
+	err = c.s.view(func(t *tx) error {
+		var walk func(path []byte, b *bbolt.Bucket) error
+		walk = func(path []byte, b *bbolt.Bucket) error {
+			paths = append(paths, string(path))
+			return b.ForEachBucket(func(name []byte) error { return walk(pathOf(path, name), b.Bucket(name)) })
+		}
+		return t.ForEach(func(name []byte, b *bbolt.Bucket) error { return walk(bytes.Clone(name), b) })
+	})
+	return paths, err
+}
+
+// pair is a key and its value; no value: the key is gone.
+type pair struct{ key, value []byte }
+
+func (c *compaction) copyBucket(ctx context.Context, path string) error {
+	for from := []byte{}; from != nil; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var page []pair
+		if err := c.s.view(func(t *tx) error {
+			page, from = pageFrom(bucketAt(t.Tx, path), from)
+			return nil
+		}); err != nil {
+			return err
+		}
+		if err := c.write(path, page); err != nil {
+			return err
+		}
+		c.wait()
+	}
+	return nil
+}
+
+// pageFrom is a page of a bucket's pairs and the key to go on from, nil at its end.
+func pageFrom(b *bbolt.Bucket, from []byte) (page []pair, next []byte) {
+	if b == nil {
+		return nil, nil
+	}
+	size := 0
+	cursor := b.Cursor()
+	for k, v := cursor.Seek(from); k != nil; k, v = cursor.Next() {
+		if v == nil && b.Bucket(k) != nil {
+			continue // it has a path of its own
+		}
+		if size > compactPage {
+			return page, bytes.Clone(k)
+		}
+		page = append(page, pair{bytes.Clone(k), append([]byte{}, v...)})
+		size += len(k) + len(v)
+	}
+	return page, nil
+}
+
+// write puts pairs into the new file.
+func (c *compaction) write(path string, page []pair) error {
+	err := c.db.Update(func(t *bbolt.Tx) error {
+		b, err := makeAt(t, path)
+		if err != nil {
+			return err
+		}
+		b.FillPercent = dense
+		for _, p := range page {
+			if p.value == nil {
+				err = b.Delete(p.key)
+			} else {
+				err = b.Put(p.key, p.value)
+			}
+			if err != nil {
+				return err
+			}
+			c.bytes += len(p.key) + len(p.value)
+		}
+		return nil
+	})
+	if err != nil || c.bytes < compactSync {
+		return err
+	}
+	return c.sync()
+}
+
+func (c *compaction) sync() error {
+	c.bytes = 0
+	if c.s.opts.NoSync {
+		return nil
+	}
+	return c.db.Sync()
+}
+
+// take ends a round. If no more than most keys were written meanwhile it brings the
+// compaction to its end while nobody can write; else they are the next round's.
+func (c *compaction) take(most int) (changed *changes, last bool, err error) {
+	s := c.s
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	changed = s.changes
+	if s.broken {
+		return nil, false, errors.New("a commit to disk failed meanwhile")
+	}
+	if changed.count > most {
+		s.changes = newChanges()
+		return changed, false, nil
+	}
+	began := time.Now()
+	s.changes = nil
+	if err := c.finish(changed); err != nil {
+		return nil, false, err
+	}
+	c.done.Paused = time.Since(began)
+	return nil, true, nil
+}
+
+// apply brings what was written meanwhile into the new file, as it stands now.
+func (c *compaction) apply(ctx context.Context, changed *changes) error {
+	for _, path := range slices.Sorted(maps.Keys(changed.keys)) {
+		keys := slices.Sorted(maps.Keys(changed.keys[path]))
+		for part := range slices.Chunk(keys, compactLast) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			page := make([]pair, len(part))
+			if err := c.s.view(func(t *tx) error {
+				b := bucketAt(t.Tx, path)
+				for i, key := range part {
+					page[i].key = []byte(key)
+					if b == nil {
+						continue // the transaction that made it failed
+					}
+					if v := b.Get(page[i].key); v != nil {
+						page[i].value = append([]byte{}, v...)
+					}
+				}
+				return nil
+			}); err != nil {
+				return err
+			}
+			if err := c.write(path, page); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// finish brings over the rest and puts the new file in the old one's place. The writer's lock is held.
+func (c *compaction) finish(changed *changes) error {
+	if err := c.apply(context.Background(), changed); err != nil {
+		return err
+	}
+	if err := c.sequences(); err != nil {
+		return err
+	}
+	if err := c.db.View(func(t *bbolt.Tx) error { c.done.After = t.Size(); return nil }); err != nil {
+		return err
+	}
+	db, err := c.db, c.sync()
+	c.db = nil
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	failpoint.At(failpoint.CompactCopied)
+	return c.s.replaceBy(c.temp)
+}
+
+// sequences makes every bucket, the empty ones too, and gives it the sequence it has.
+func (c *compaction) sequences() error {
+	paths, err := c.paths()
+	if err != nil {
+		return err
+	}
+	numbers := make([]uint64, len(paths))
+	if err := c.s.view(func(t *tx) error {
+		for i, path := range paths {
+			numbers[i] = bucketAt(t.Tx, path).Sequence()
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return c.db.Update(func(t *bbolt.Tx) error {
+		for i, path := range paths {
+			b, err := makeAt(t, path)
+			if err == nil {
+				err = b.SetSequence(numbers[i])
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// giveUp removes what there is of the new file.
+func (c *compaction) giveUp() error {
+	c.s.writer.Lock()
+	c.s.changes = nil
+	c.s.writer.Unlock()
+	var err error
+	if c.db != nil {
+		err = c.db.Close()
+	}
+	if gone := os.Remove(c.temp); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+		err = errors.Join(err, gone)
+	}
+	return err
+}
+
+func (c *compaction) wait() {
+	if c.s.meantime != nil {
+		c.s.meantime()
+	}
+}
+
+// replaceBy gives the file at temp, which holds the same, the store's name, and goes on with it. The
+// writer's lock is held.
+func (s *Store) replaceBy(temp string) error {
+	old, err := os.Open(s.path) // so that gigabytes are given back after everybody can go on
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db == nil {
+		return errClosed
+	}
+	if err := cmp.Or(s.uncut(), s.inPlace()); err != nil {
+		return err // never over a file that somebody put there
+	}
+	_ = s.db.Close() // what matters is whether one of the two opens
+	s.db, s.broken = nil, true
+	if err = os.Rename(temp, s.path); err == nil {
+		failpoint.At(failpoint.CompactSwapped)
+		err = safeio.SyncDir(filepath.Dir(s.path))
+		s.moved = err != nil // then nothing is written until it is done: see reopen
+	}
+	openErr := s.openFile()
+	if openErr == nil {
+		s.broken = s.moved
+		s.scans.forgetAll()
+	}
+	return errors.Join(err, openErr)
+}

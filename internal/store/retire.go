@@ -1,0 +1,156 @@
+package store
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/failpoint"
+)
+
+// removeKeys is the most keys that one transaction of a removal takes out: with
+// blocks of 16 KB that is some 8 MB, so that nobody waits long for the writer.
+const removeKeys = 512
+
+// EndedBefore are the headers of up to limit filed sendings that finished before an
+// instant, oldest first, from those after the one given on ("": from the oldest).
+func (s *Store) EndedBefore(before time.Time, after campaign.ID, limit int) ([]*campaign.Sending, error) {
+	var old []*campaign.Sending
+	err := s.view(func(t *tx) error {
+		c := t.bucket(bucketSendings).Cursor()
+		for k, v := c.Seek(key8(after.Number() + 1)); k != nil && len(old) < limit; k, v = c.Next() {
+			if len(v) < headerFixed || v[2] != 1 {
+				continue
+			}
+			head, err := decodeHeader(v)
+			if err != nil {
+				return err
+			}
+			if head.FinishedAt.Before(before) {
+				old = append(old, head)
+			} else if head.ReceivedAt.After(before) {
+				break // those after it came later still
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for old sendings: %w", err)
+	}
+	return old, nil
+}
+
+// Remove forgets a filed sending with everything that belongs to it, and reports
+// whether it did: one that isn't filed (any more) stays. It is gone at once; what it
+// leaves is removed in further transactions, so that nobody waits for them all. Where a crash or
+// an error comes between, FinishRemovals does the rest.
+func (s *Store) Remove(id campaign.ID) (bool, error) {
+	gone, done := false, false
+	var n uint64
+	err := s.update(func(t *tx) error {
+		var head *campaign.Sending
+		var err error
+		if n, head, err = t.byID(id); errors.Is(err, ErrNotFound) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if t.bucket(bucketActive).Get(key8(n)) != nil {
+			return nil // a resend came between
+		}
+		if err := t.release(n, head); err != nil {
+			return err
+		}
+		gone = true
+		done, err = t.clear(n)
+		return err
+	})
+	if err == nil && gone {
+		failpoint.At(failpoint.Forgotten)
+	}
+	for err == nil && gone && !done {
+		err = s.update(func(t *tx) (err error) {
+			done, err = t.clear(n)
+			return err
+		})
+	}
+	if err != nil {
+		return false, fmt.Errorf("remove sending %q: %w", id, err)
+	}
+	return gone, nil
+}
+
+// FinishRemovals removes what is left of sendings whose removal was cut off.
+func (s *Store) FinishRemovals() error {
+	for {
+		var left []uint64
+		err := s.view(func(t *tx) error {
+			if t.Bucket(bucketLeaving) == nil {
+				return nil
+			}
+			return t.bucket(bucketLeaving).ForEach(func(k, _ []byte) error {
+				left = append(left, binary.BigEndian.Uint64(k))
+				return nil
+			})
+		})
+		for i := 0; i < len(left) && err == nil; i++ {
+			err = s.update(func(t *tx) error {
+				_, err := t.clear(left[i])
+				return err
+			})
+		}
+		if err != nil {
+			return fmt.Errorf("finish removals: %w", err)
+		}
+		if len(left) == 0 {
+			return nil
+		}
+	}
+}
+
+// release takes a filed sending out of what is looked through, and notes that the rest of it is to go.
+func (t *tx) release(n uint64, head *campaign.Sending) error {
+	if key, err := hex.DecodeString(head.Digest); err == nil && len(key) == 32 {
+		if value := t.bucket(bucketDigests).Get(key); len(value) >= digestEntry && binary.BigEndian.Uint64(value) == n {
+			if err := t.bucket(bucketDigests).Delete(key); err != nil {
+				return err
+			}
+		}
+	}
+	if _, err := t.CreateBucketIfNotExists(bucketLeaving); err != nil {
+		return err
+	}
+	return errors.Join(t.bucket(bucketSendings).Delete(key8(n)), t.bucket(bucketLeaving).Put(key8(n), nil), t.countState(head.State, ""))
+}
+
+// clear removes a share of what a forgotten sending left, and reports whether that was the last.
+func (t *tx) clear(n uint64) (bool, error) {
+	left := removeKeys
+	for _, name := range bucketsOfSending() {
+		removed, err := t.dropSome(name, key8(n), left)
+		if err != nil {
+			return false, err
+		}
+		if left -= removed; left == 0 {
+			return false, nil
+		}
+	}
+	return true, t.bucket(bucketLeaving).Delete(key8(n))
+}
+
+// bucketsOfSending are the buckets whose keys begin with a sending's number.
+func bucketsOfSending() [][]byte {
+	return [][]byte{bucketSlices, bucketCounts, bucketChunks, bucketMarks, bucketOutcomes, bucketInFlight, bucketRefusals,
+		bucketRetries, bucketWaiting, bucketDeliveries, bucketTold}
+}
+
+// isLeaving reports whether what is left of a sending is still being removed.
+func isLeaving(t *bbolt.Tx, n uint64) bool {
+	b := t.Bucket(bucketLeaving)
+	return b != nil && b.Get(key8(n)) != nil
+}

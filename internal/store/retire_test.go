@@ -1,0 +1,112 @@
+package store
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"campaignd/internal/campaign"
+)
+
+// prune removes all that finished before an instant, and returns how many.
+func prune(s *Store, before time.Time) (int, error) {
+	list, err := s.EndedBefore(before, "", 100)
+	n := 0
+	for _, one := range list {
+		gone, removeErr := s.Remove(one.ID)
+		if gone {
+			n++
+		}
+		err = errors.Join(err, removeErr)
+	}
+	return n, err
+}
+
+// over is a sending that was sent and filed.
+func over(t *testing.T, s *Store, d draft) campaign.ID {
+	t.Helper()
+	head := accept(t, s, d, nil)
+	sendAll(t, s, head.ID, d.rows, 1000)
+	if done, err := s.Finish(head.ID); !done || err != nil {
+		t.Fatal(done, err)
+	}
+	if err := s.Filed(head.ID); err != nil {
+		t.Fatal(err)
+	}
+	return head.ID
+}
+
+// TestRemoveInParts: a large sending leaves in many transactions, and one that comes
+// between an error and FinishRemovals finds the books in order.
+func TestRemoveInParts(t *testing.T) {
+	s := openTest(t)
+	first, second := over(t, s, draft{rows: 20}), over(t, s, draft{rows: 20})
+	if err := s.update(func(t *tx) error {
+		for i := range uint32(3 * removeKeys) {
+			if err := t.bucket(bucketRefusals).Put(key12(first.Number(), i), []byte{0}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	commits := 0
+	s.commitTx = func(tx *bbolt.Tx) error {
+		if commits++; commits > 2 {
+			return errors.Join(errors.New("the disk is full"), tx.Rollback())
+		}
+		return tx.Commit()
+	}
+	if gone, err := s.Remove(first); gone || err == nil {
+		t.Fatalf("removed %t, %v", gone, err)
+	}
+	s.commitTx = (*bbolt.Tx).Commit
+	if _, err := s.Header(first); !errors.Is(err, ErrNotFound) {
+		t.Errorf("header: %v", err)
+	}
+	verify(t, s)
+	if gone, err := s.Remove(first); gone || err != nil {
+		t.Errorf("again: %t, %v", gone, err)
+	}
+	before := s.commits.Load()
+	if err := s.FinishRemovals(); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.commits.Load() - before; n < 2 {
+		t.Errorf("the rest left in %d transactions", n)
+	}
+	verify(t, s)
+	if err := s.view(func(tx *tx) error {
+		for _, name := range append(bucketsOfSending(), bucketLeaving) {
+			if k, _ := tx.bucket(name).Cursor().Seek(key8(first.Number())); k != nil && string(k[:8]) == string(key8(first.Number())) {
+				t.Errorf("bucket %s still has something of it", name)
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if list, err := s.EndedBefore(time.Now().Add(time.Hour), first, 10); err != nil || len(list) != 1 || list[0].ID != second {
+		t.Errorf("those after it: %v, %v", list, err)
+	}
+	if err := s.FinishRemovals(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRemoveReopened: what is being sent again stays.
+func TestRemoveReopened(t *testing.T) {
+	s := openTest(t)
+	id := over(t, s, draft{rows: 5})
+	if err := s.Update(id, func(head *campaign.Sending) error { head.Filed = false; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if gone, err := s.Remove(id); gone || err != nil {
+		t.Errorf("removed %t, %v", gone, err)
+	}
+	wantState(t, s, id, campaign.StateCompleted)
+	verify(t, s)
+}
