@@ -61,7 +61,7 @@ func killCompacting(t *testing.T, point string) {
 		t.Errorf("%q, %v", out, err)
 	}
 	w.doctor()
-	if names, err := filepath.Glob(filepath.Join(w.state, "campaignd.db*")); err != nil || len(names) != 1 {
+	if names, err := filepath.Glob(filepath.Join(w.state, "*.compact")); err != nil || len(names) != 0 {
 		t.Errorf("%q, %v", names, err)
 	}
 }
