@@ -20,16 +20,21 @@ const (
 	worthCompacting = 256 << 10
 	// compactEvery is the least time between two compactions that nobody asked for.
 	compactEvery = 10 * time.Minute
+	// lookForSpace is how often the store is looked at for free space where retention removed nothing.
+	lookForSpace = time.Hour
 )
 
 // keepHouse does the chores at the times that the configuration says, until ctx ends, and at the
 // start what retention has made due while nothing ran. A chore that fails is logged and done again
 // the next time; the others are done all the same.
 func (d *Daemon) keepHouse(ctx context.Context) {
-	var compacted time.Time // when that was last done by itself
-	d.retire(ctx)
+	var compacted, looked time.Time // when that was last done by itself, and looked for
+	removed := d.retire(ctx) > 0    // and the store not looked at since
 	for last := d.now(); ; {
-		d.compactHalfFree(ctx, &compacted)
+		if age := d.now().Sub(looked); removed || age < 0 || age >= lookForSpace {
+			looked = d.now()
+			removed = !d.compactHalfFree(ctx, &compacted)
+		}
 		next := d.current().Housekeeping.Next(last)
 		wait := min(max(next.Sub(d.now()), 0), wakeHouse)
 		if next.IsZero() {
@@ -48,12 +53,12 @@ func (d *Daemon) keepHouse(ctx context.Context) {
 				last = now // the clock was set back
 			}
 			if d.current().Retention < shortRetention {
-				d.retire(ctx)
+				removed = d.retire(ctx) > 0 || removed
 			}
 			continue
 		}
 		last = now
-		d.retire(ctx)
+		removed = d.retire(ctx) > 0 || removed
 		d.chore(ctx, "files of sendings of which more was told since", d.intake.ReportLate(ctx))
 		_, err := d.store.ForgetContacts(now)
 		d.chore(ctx, "contacts that count no more", err)
@@ -67,11 +72,11 @@ func (d *Daemon) chore(ctx context.Context, name string, err error) {
 	}
 }
 
-// retire removes what is older than retention.
-func (d *Daemon) retire(ctx context.Context) {
+// retire removes what is older than retention and returns how many sendings that were.
+func (d *Daemon) retire(ctx context.Context) int {
 	keep := d.current().Retention
 	if keep <= 0 {
-		return
+		return 0
 	}
 	before := d.now().Add(-keep)
 	n, err := d.intake.Retire(ctx, before)
@@ -79,22 +84,27 @@ func (d *Daemon) retire(ctx context.Context) {
 	if n > 0 {
 		d.log.Info("retention applied", "sendings", n, "endedBefore", before.UTC())
 	}
+	return n
 }
 
-// compactHalfFree gives the store's free space back where that is half of its file.
-func (d *Daemon) compactHalfFree(ctx context.Context, last *time.Time) {
+// compactHalfFree gives the store's free space back where that is half of its file; false: it
+// is to be asked again soon.
+func (d *Daemon) compactHalfFree(ctx context.Context, last *time.Time) bool {
 	now := d.now()
-	if age := now.Sub(*last); age >= 0 && age < compactEvery || ctx.Err() != nil {
-		return
+	if age := now.Sub(*last); age >= 0 && age < compactEvery {
+		return false
 	}
 	stats, err := d.store.Stats()
 	if err != nil || stats.FreeBytes < worthCompacting || stats.FreeBytes*2 < stats.FileBytes {
-		return // a store that can't be read is said elsewhere
+		return true // a store that can't be read is said elsewhere
 	}
 	*last = now
-	if _, err := d.compact(ctx, "daemon"); !errors.Is(err, store.ErrBusy) {
-		d.chore(ctx, "free space of the store", err)
+	_, err = d.compact(ctx, "daemon")
+	if errors.Is(err, store.ErrBusy) {
+		return false
 	}
+	d.chore(ctx, "free space of the store", err)
+	return true
 }
 
 func (d *Daemon) compact(ctx context.Context, who string) (store.Compacted, error) {
