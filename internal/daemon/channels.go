@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"campaignd/internal/config"
 	"campaignd/internal/intake"
@@ -100,6 +101,18 @@ func openWhatsApp(ch config.Channel, getenv func(string) string, quota whatsapp.
 	}
 	return whatsapp.New(whatsapp.Options{BaseURL: ch.BaseURL, Version: ch.Version, PhoneNumberID: ch.PhoneNumberID,
 		Token: token, ReadToken: read, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Quota: quota, Tap: tap})
+}
+
+// holdup says which of an application's channels are held, and why: status.json has it, since a
+// partner sees nothing else of a sending that doesn't get on.
+func (d *Daemon) holdup(application int64, channels []string) string {
+	var why []string
+	for _, lane := range d.send.HeldChannels() {
+		if lane.Application == application && contains(channels, lane.Name) {
+			why = append(why, fmt.Sprintf("channel %s is held: %s", lane.Name, lane.Reason))
+		}
+	}
+	return strings.Join(why, "; ")
 }
 
 // applications is the configuration as the dispatcher wants it.

@@ -243,3 +243,23 @@ func TestHooksNeedTheirSecrets(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestHeldChannelIsInStatus: a partner, who sees files alone, learns why a sending doesn't get on.
+func TestHeldChannelIsInStatus(t *testing.T) {
+	story(t, at(9, 0), tracked(t), func(t *testing.T, w *world) {
+		w.answer = func(*send.Message) send.Result {
+			return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: "the token was refused"}
+		}
+		w.up()
+		w.take("spring", 3)
+		w.pass(10 * time.Second)
+		if got := w.report("spring"); got.Reason != "channel push is held: the token was refused" {
+			t.Errorf("status.json says %s, %q", got.State, got.Reason)
+		}
+		w.answer = nil
+		w.pass(10 * time.Minute)
+		if got := w.report("spring"); got.State != campaign.StateCompleted || got.Reason != "" || got.Messages.Sent != 3 {
+			t.Errorf("%s, %q, %+v", got.State, got.Reason, got.Messages)
+		}
+	})
+}

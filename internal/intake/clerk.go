@@ -209,6 +209,9 @@ func (in *Intake) status(s *campaign.Sending) (int, error) {
 	if err := in.ensureFolder(s); err != nil {
 		return 0, err
 	}
+	if in.holdup != nil && s.State.Active() && s.Reason == "" {
+		s.Reason = in.holdup(s.ApplicationID, s.Channels)
+	}
 	err = report.WriteStatus(folder(s), report.Status(s, slices, counts, in.now(), in.checker().Config.SlowestRate(s.ApplicationID, s.Channels)))
 	failpoint.At(failpoint.StatusWritten)
 	return len(slices), err

@@ -46,8 +46,9 @@ type Options struct {
 	StateDir string // where temporary files of a check lie
 	Checker  *Checker
 	Steering Steering
-	Accepted func(campaign.ID) // called when something new may be due
-	Decided  func(campaign.ID) // called when a drop was accepted or refused; nil: nobody counts
+	Accepted func(campaign.ID)                                 // called when something new may be due
+	Holdup   func(application int64, channels []string) string // why sendings on these channels wait, "" if they don't; nil: nobody knows
+	Decided  func(campaign.ID)                                 // called when a drop was accepted or refused; nil: nobody counts
 	Log      *slog.Logger
 	Now      func() time.Time // nil: time.Now
 }
@@ -60,6 +61,7 @@ type Intake struct {
 	check    atomic.Pointer[Checker]
 	steering Steering
 	accepted func(campaign.ID)
+	holdup   func(application int64, channels []string) string
 	decided  func(campaign.ID)
 	log      *slog.Logger
 	now      func() time.Time
@@ -85,7 +87,7 @@ type task func(ctx context.Context) error
 // New makes an Intake. It starts nothing and does no I/O.
 func New(o Options) *Intake {
 	in := &Intake{
-		store: o.Store, stateDir: o.StateDir, steering: o.Steering, accepted: o.Accepted, decided: o.Decided, log: o.Log, now: o.Now,
+		store: o.Store, stateDir: o.StateDir, steering: o.Steering, accepted: o.Accepted, decided: o.Decided, holdup: o.Holdup, log: o.Log, now: o.Now,
 		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), claims: newClaims(), pending: newPending(), folders: newKeyedLock(),
 		waits: map[[2]string]wait{}, controls: map[[2]string][]watch.Control{}, told: map[string]bool{}, troubles: map[string]time.Time{}, working: map[campaign.ID]float64{},
 	}
