@@ -11,7 +11,7 @@ FUZZTIME ?= 2s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build package demo demo-whatsapp run test test-crash test-browser race fuzz check fmt vet lint cover bench clean
+.PHONY: help build package package-check demo demo-whatsapp run test test-crash test-browser e2e e2e-sftp race fuzz check fmt vet lint cover bench clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ build: ## build bin/campaignd
 
 package: ## dist/: .deb and .rpm for amd64 and arm64, the same bytes from the same commit
 	sh packaging/build.sh "$(GO)"
+
+package-check: ## build binary and packages twice and compare the bytes
+	sh packaging/twice.sh "$(GO)"
 
 demo: build ## run the daemon, drop the examples, show what comes back
 	@sh test/demo.sh $(BIN)
@@ -45,6 +48,12 @@ test-crash: ## the whole crash suite: kills, faults and, as root, power cuts (so
 test-browser: build ## the dashboard in a real Chromium; screenshots in var/screenshots
 	@mkdir -p var
 	@sh test/browser/run.sh $(BIN) "$(GO)"
+
+e2e: ## a real sshd with real clients, and the .deb in a container with a real systemd (root)
+	@sh test/e2e/run.sh "$(GO)"
+
+e2e-sftp: ## of these the part with sshd
+	@sh test/e2e/run.sh "$(GO)" sftp
 
 race: ## all tests with the race detector, in shuffled order (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 30m ./...

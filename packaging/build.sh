@@ -2,6 +2,7 @@
 # Makes the .deb and .rpm of both architectures in dist/. The same commit and the
 # same Go give the same bytes: all times are the commit's.
 #   packaging/build.sh GO [ARCHITECTURE…]
+# VERSION, COMMIT, DIST (dist) and KINDS (deb rpm) say what, where and of which kinds.
 set -eu
 go=$1
 shift
@@ -9,7 +10,7 @@ shift
 nfpm="$go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.44.2"
 
 version=${VERSION:-$(git describe --tags --always --dirty)}
-commit=$(git rev-parse --short=12 HEAD)
+commit=${COMMIT:-$(git rev-parse --short=12 HEAD)}
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 PACKAGE_DATE=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
 case "$version" in
@@ -33,17 +34,20 @@ build "$("$go" env GOHOSTARCH)"
 "$STAGE/campaignd" man "$STAGE/man" >/dev/null
 gzip -9n "$STAGE"/man/*.1
 for shell in bash zsh fish; do "$STAGE/campaignd" completion "$shell" >"$STAGE/completion.$shell"; done
-cp systemd/campaignd.service "$STAGE/campaignd.service"
+cp systemd/campaignd.service systemd/notify-reload.conf "$STAGE/"
+mkdir "$STAGE/doc"
+cp docs/install.md docs/sftp.md docs/security.md docs/operations.md docs/configuration.md "$STAGE/doc/"
 cp systemd/campaignd.sysusers "$STAGE/sysusers.conf"
 cp systemd/campaignd.tmpfiles "$STAGE/tmpfiles.conf"
 cp packaging/campaignd.toml packaging/sshd-partners.conf configs/campaigns/7.json "$STAGE/"
 cp configs/campaignd.toml "$STAGE/campaignd.toml.sample"
 
-mkdir -p dist
+DIST=${DIST:-dist}
+mkdir -p "$DIST"
 for PACKAGE_ARCH; do
 	export PACKAGE_ARCH
 	build "$PACKAGE_ARCH"
 	find "$STAGE" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 	sed "s#\${STAGE}#$STAGE#" packaging/nfpm.yaml >"$STAGE/nfpm.yaml"
-	for kind in deb rpm; do $nfpm package --config "$STAGE/nfpm.yaml" --packager "$kind" --target dist/; done
+	for kind in ${KINDS:-deb rpm}; do $nfpm package --config "$STAGE/nfpm.yaml" --packager "$kind" --target "$DIST/"; done
 done

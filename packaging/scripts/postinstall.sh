@@ -19,6 +19,16 @@ install -d -o campaignd -g campaignd -m 0755 /var/lib/campaignd/inbox
 install -d -o root -g root -m 0700 /etc/campaignd/credentials
 install -d -o root -g root -m 0755 /srv/campaignd
 
+# systemd 253 and later know notify-reload. The file is no configuration: it goes and comes with the package.
+dropins=/usr/lib/systemd/system/campaignd.service.d
+systemd=$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+if [ "${systemd:-0}" -ge 253 ]; then
+	install -d -m 0755 "$dropins"
+	install -m 0644 /usr/share/campaignd/notify-reload.conf "$dropins/notify-reload.conf"
+else
+	rm -f "$dropins/notify-reload.conf"
+fi
+
 [ -d /run/systemd/system ] || exit 0
 systemctl daemon-reload
 if [ "$first" = no ]; then

@@ -11,6 +11,7 @@ purge)
 remove | 0) ;;
 *) exit 0 ;;
 esac
+rm -rf /usr/lib/systemd/system/campaignd.service.d
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload
 fi

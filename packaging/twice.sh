@@ -1,0 +1,30 @@
+#!/bin/sh
+# Builds the package of this machine's architecture twice, from two folders, and compares the
+# bytes; the binary must need no library. packaging/twice.sh GO
+set -eu
+go=$1
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+arch=$("$go" env GOHOSTARCH)
+VERSION=$(git describe --tags --always)
+COMMIT=$(git rev-parse --short=12 HEAD)
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+export VERSION COMMIT SOURCE_DATE_EPOCH
+for one in a b; do
+	# Another folder: nothing of where it was built may be in it.
+	mkdir "$dir/$one"
+	git archive HEAD | tar -x -C "$dir/$one"
+	(cd "$dir/$one" && DIST="$dir/$one-dist" sh packaging/build.sh "$go" "$arch" >/dev/null)
+done
+diff -r "$dir/a-dist" "$dir/b-dist" && echo "the same bytes twice:"
+sha256sum "$dir"/a-dist/* | sed "s#$dir/a-dist/##"
+mkdir "$dir/deb"
+if command -v dpkg-deb >/dev/null; then
+	dpkg-deb -x "$dir"/a-dist/*.deb "$dir/deb"
+	# A static binary names no interpreter.
+	if grep -q "ld-linux" "$dir/deb/usr/bin/campaignd"; then
+		echo "the binary is not static" >&2
+		exit 1
+	fi
+	"$dir/deb/usr/bin/campaignd" version
+fi
