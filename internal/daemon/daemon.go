@@ -257,12 +257,18 @@ func (d *Daemon) recover() error {
 	if err := d.knowStates(); err != nil {
 		return fmt.Errorf("read states: %w", err)
 	}
-	for _, in := range d.config.Inboxes {
+	d.prepareInboxes(d.config)
+	return d.intake.Recover()
+}
+
+// prepareInboxes makes what partners look into before their first drop, and says what
+// an operator should know of an inbox.
+func (d *Daemon) prepareInboxes(c *config.Config) {
+	for _, in := range c.Inboxes {
 		if err := intake.Prepare(in.Path); err != nil {
 			d.log.Warn("inbox is not as it should be", "inbox", in.Path, "err", err)
 		}
 	}
-	return d.intake.Recover()
 }
 
 // serve answers on the socket and, if configured, over HTTP.
@@ -332,6 +338,7 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 	d.send.Configure(applications(c, drivers))
 	d.intake.Configure(d.checker(c, drivers))
 	d.inboxes.configure(c)
+	d.prepareInboxes(c)
 	d.log.Info("reloaded", "config", c.File, "who", who)
 	return nil
 }

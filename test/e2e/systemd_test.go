@@ -42,7 +42,7 @@ func TestSystemd(t *testing.T) {
 		}
 	}
 	copyFile(t, "testdata/unit", filepath.Join(dir, "unit"))
-	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	// With --kill-child nothing of the container outlives a test that is ended.
 	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "--propagation", "private",

@@ -57,6 +57,7 @@ check drop soon completed $inbox first
 check partner campaignd partner add shop --application 1 --make
 check reload systemctl reload campaignd
 check reloaded soon journal '"reloaded"\|msg=reloaded'
+# Its folders are there before its first drop: a partner may look into them.
 check partner-inbox soon test -d /srv/campaignd/shop/inbox/done
 setpriv --reuid shop --regid shop --init-groups bash -c "umask 022; $(declare -f drop); drop /srv/campaignd/shop/inbox theirs"
 check partner-drop soon completed /srv/campaignd/shop/inbox theirs
