@@ -22,7 +22,7 @@ var may = map[string][]string{
 	"plan/sheet":    {"campaign"},
 	"plan/roster":   {"campaign", "plan/document", "plan/sheet"},
 	"store":         {"campaign", "failpoint", "plan", "safeio"},
-	"send":          {"calendar", "campaign", "failpoint", "plan"},
+	"send":          {"calendar", "campaign", "failpoint", "plan", "safeio"},
 	"send/null":     {"campaign", "send"},
 	"send/outbox":   {"campaign", "send"},
 	"send/smtp":     {"campaign", "pinpoint", "send"},
@@ -38,7 +38,7 @@ var may = map[string][]string{
 		"report", "safeio", "send", "store", "watch"},
 	"control":           {"calendar", "campaign", "config", "picture", "plan", "safeio", "send"},
 	"control/dashboard": {"campaign", "control"},
-	"daemon": {"campaign", "calendar", "config", "control", "control/dashboard", "failpoint", "intake", "plan", "report", "safeio", "send",
+	"daemon": {"campaign", "calendar", "config", "control", "control/dashboard", "failpoint", "intake", "pinpoint", "plan", "plan/document", "report", "safeio", "send",
 		"send/null", "send/outbox", "send/smtp", "send/webhook", "send/whatsapp", "store", "watch"},
 }
 
