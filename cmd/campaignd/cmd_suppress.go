@@ -19,7 +19,8 @@ func newSuppressCmd(env *environment) *cobra.Command {
 		Short: "Keep the list of contacts that opted out",
 		Long: `Keeps the list of contacts that opted out. It is looked at when a message is about
 to be sent, so that an opt-out counts from now on, for sendings under way too.`,
-		Args: given(0, 0, "it takes no arguments"),
+		Example: "  campaignd suppress add 34666777888\n  campaignd suppress import stop.csv --application 1\n  campaignd suppress list > stop.txt",
+		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usage("say what to do: add, remove, list or import")
 		},

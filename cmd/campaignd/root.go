@@ -77,6 +77,10 @@ func newRoot(env *environment) *cobra.Command {
 	root.AddCommand(newManCmd(env, root))
 	root.SetCompletionCommandGroupID(groupCare)
 	root.SetHelpCommandGroupID(groupCare)
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.Example = "  source <(campaignd completion bash)\n  campaignd completion fish > ~/.config/fish/completions/campaignd.fish"
+	}
 	return root
 }
 

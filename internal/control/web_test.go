@@ -92,7 +92,7 @@ func TestWebWithoutAToken(t *testing.T) {
 		"unknown key":            {"POST", "/v1/suppressions", `[{"contact":"1"}]`, []string{"Content-Type", "application/json"}, 400, `unknown field`},
 		"two values":             {"POST", "/v1/suppressions", `[] []`, []string{"Content-Type", "application/json"}, 400, `something follows`},
 		"no JSON":                {"POST", "/v1/suppressions", `{`, []string{"Content-Type", "application/json"}, 400, `read the request's body`},
-		"body too long":          {"POST", "/v1/suppressions", `["` + strings.Repeat("x", 2<<20), []string{"Content-Type", "application/json"}, 413, `"code":"tooLarge"`},
+		"body too long":          {"POST", "/v1/suppressions", `["` + strings.Repeat("x", 1<<20), []string{"Content-Type", "application/json"}, 413, `"code":"tooLarge"`},
 		"import of JSON":         {"POST", "/v1/suppressions/import", "[]", []string{"Content-Type", "application/json"}, 400, `text/csv`},
 		"resend of nothing":      {"POST", "/v1/sendings/42/resend", `{}`, []string{"Content-Type", "application/json"}, 400, `name the outcomes`},
 		"resend of sent":         {"POST", "/v1/sendings/42/resend", `{"outcomes":["sent"]}`, []string{"Content-Type", "application/json"}, 400, `are sent are not sent again`},

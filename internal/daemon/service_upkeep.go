@@ -194,6 +194,18 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error)
 	default:
 		add("campaigns", control.LevelOK, fmt.Sprintf("%d can be read", len(campaigns)), "")
 	}
+	if _, problems := config.Load(c.File); problems.Count > 0 {
+		for _, p := range problems.List {
+			add("configuration", control.LevelFail, p.String(), "mend the file, then: campaignd config reload")
+		}
+	} else {
+		add("configuration", control.LevelOK, c.File+" is good", "")
+	}
+	for _, lane := range d.send.Lanes() {
+		if !lane.Held {
+			add("channel", control.LevelOK, fmt.Sprintf("%s of application %d is open", lane.Name, lane.Application), "")
+		}
+	}
 	for _, lane := range d.send.HeldChannels() {
 		add("channel", control.LevelFail, fmt.Sprintf("%s of application %d is held: %s", lane.Name, lane.Application, lane.Reason),
 			"mend the cause, then: campaignd resume --all")
