@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -247,7 +248,11 @@ func TestHooksNeedTheirSecrets(t *testing.T) {
 // TestHeldChannelIsInStatus: a partner, who sees files alone, learns why a sending doesn't get on.
 func TestHeldChannelIsInStatus(t *testing.T) {
 	story(t, at(9, 0), tracked(t), func(t *testing.T, w *world) {
+		var mended atomic.Bool
 		w.answer = func(*send.Message) send.Result {
+			if mended.Load() {
+				return send.Result{Verdict: send.VerdictSent}
+			}
 			return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: "the token was refused"}
 		}
 		w.up()
@@ -256,7 +261,7 @@ func TestHeldChannelIsInStatus(t *testing.T) {
 		if got := w.report("spring"); got.Reason != "channel push is held: the token was refused" {
 			t.Errorf("status.json says %s, %q", got.State, got.Reason)
 		}
-		w.answer = nil
+		mended.Store(true)
 		w.pass(10 * time.Minute)
 		if got := w.report("spring"); got.State != campaign.StateCompleted || got.Reason != "" || got.Messages.Sent != 3 {
 			t.Errorf("%s, %q, %+v", got.State, got.Reason, got.Messages)
