@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,7 +16,7 @@ func newResultsCmd(env *environment) *cobra.Command {
 		Short: "Print what became of each message, as CSV",
 		Long: `Prints a CSV line for every row and message of a sending: line, contactCode,
 channelType, message, outcome, attempts, providerId, at, error and, where a channel
-can tell, delivery, deliveryAt. It holds contacts.
+can tell, delivery, deliveryAt. It holds contacts. With --json each is an object on a line of its own.
 --outcome keeps only some: ` + outcomeNames() + `.`,
 		Example:           "  campaignd results 42 >results.csv\n  campaignd results 42 --outcome failed,unknown",
 		Args:              given(1, 1, "name one sending"),
@@ -29,15 +30,16 @@ can tell, delivery, deliveryAt. It holds contacts.
 				}
 				outcomes = append(outcomes, o)
 			}
-			if env.json {
-				return usage("results are CSV; \"campaignd show --json\" has the counts")
-			}
 			c, err := env.client()
 			if err != nil {
 				return err
 			}
 			defer c.Close()
-			return c.Results(cmd.Context(), args[0], outcomes, env.out)
+			write := func(w io.Writer) error { return c.Results(cmd.Context(), args[0], outcomes, w) }
+			if env.json {
+				return resultsJSON(env.out, write)
+			}
+			return write(env.out)
 		},
 	}
 	cmd.Flags().StringSliceVar(&texts, "outcome", nil, "only messages with this `outcome`; may be given more than once")
