@@ -8,6 +8,12 @@ configure) [ -z "$2" ] && first=yes || first=no ;;
 *) exit 0 ;; # abort-upgrade and the like: nothing was undone
 esac
 
+# Debian tells the version of one that was removed and not purged as well.
+if [ -e /var/lib/campaignd/.enabled-when-removed ]; then
+	rm -f /var/lib/campaignd/.enabled-when-removed
+	first=yes
+fi
+
 # User and folders are needed in a chroot or an image as well.
 if command -v systemd-sysusers >/dev/null; then
 	systemd-sysusers /usr/lib/sysusers.d/campaignd.conf

@@ -6,4 +6,8 @@ remove | 0) ;;
 *) exit 0 ;; # an upgrade restarts it afterwards
 esac
 [ -d /run/systemd/system ] || exit 0
+# Installed anew it starts again, unless an administrator had switched it off.
+if systemctl --quiet is-enabled campaignd.service && [ -d /var/lib/campaignd ]; then
+	: >/var/lib/campaignd/.enabled-when-removed
+fi
 systemctl --no-reload disable --now campaignd.service || true
