@@ -62,11 +62,11 @@ func TestOlderCopy(t *testing.T) {
 			if r.Tag() == tag {
 				t.Error("it gives out keys that were given out before")
 			}
-			head := wantState(t, r, checked.ID, campaign.StateChecking)
+			wantState(t, r, checked.ID, campaign.StateChecking)
 			if _, err := r.Accept(checked, Terms{}); err != nil {
 				t.Fatal(err)
 			}
-			if head = wantState(t, r, checked.ID, campaign.StateHeld); !strings.Contains(head.Reason, "restored") {
+			if head := wantState(t, r, checked.ID, campaign.StateHeld); !strings.Contains(head.Reason, "restored") {
 				t.Errorf("reason %q", head.Reason)
 			}
 			if fresh := begin(t, r, draft{rows: 5}); fresh.ID.Number() <= after.ID.Number() {
