@@ -29,8 +29,8 @@ every row. It prints what the drop would get, when, and the first messages as th
 would be sent, or every error. Nothing is stored, moved or sent. Of a drop that
 isn't complete yet, what there is is checked.
 
-Without a daemon the slots are taken to be empty; with one, its real bookings count.
-Whether the same files were accepted before is looked up for a drop alone.
+Without a daemon the slots are taken to be empty, and no one knows whether the same
+files were accepted before; with one, its real bookings and acceptances count.
 Exit status 3: the drop would be rejected or canceled.`,
 		Example: "  campaignd check spring.csv spring.layout.json spring.schedule.json\n  campaignd check inbox/examples/1-*",
 		Args:    cobra.MinimumNArgs(1),
@@ -79,6 +79,9 @@ func checkDrop(ctx context.Context, env *environment, cfg *config.Config, inboxP
 	}
 	if !f.Wrong() {
 		if err := c.place(ctx, cfg, f, now); err != nil {
+			return err
+		}
+		if err := c.again(ctx, cfg, f); err != nil {
 			return err
 		}
 	}
@@ -169,6 +172,27 @@ func (c *checked) place(ctx context.Context, cfg *config.Config, f *intake.Findi
 	default:
 		c.Slices = plan.Slices(placed)
 	}
+	return nil
+}
+
+// again asks the running daemon, if there is one, whether it would refuse the drop because it
+// took the same one before.
+func (c *checked) again(ctx context.Context, cfg *config.Config, f *intake.Finding) error {
+	s := &c.Sending
+	if s.State != campaign.StateScheduled || f.Sidecar != nil && f.Sidecar.Resend {
+		return nil
+	}
+	client, err := control.Dial(filepath.Join(cfg.StateDir, socketName))
+	if err != nil {
+		return nil // none runs
+	}
+	defer client.Close()
+	earlier, err := client.Earlier(ctx, s.ApplicationID, s.Digest)
+	if err != nil || earlier.ID == "" {
+		return err
+	}
+	s.State, s.Reason, s.Previews, c.Slices = campaign.StateRejected, earlier.Reason, nil, nil
+	s.ScheduledAt = time.Time{}
 	return nil
 }
 

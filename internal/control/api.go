@@ -94,6 +94,12 @@ type Slice struct {
 	Recipients uint32    `json:"recipients"`
 }
 
+// Earlier is the sending that a drop would repeat.
+type Earlier struct {
+	ID     campaign.ID `json:"id"`     // "" if there is none
+	Reason string      `json:"reason"` // why the drop would be rejected, "" if it would not
+}
+
 // Hold says that a channel of an application waits for a person or a next try, and why.
 type Hold struct {
 	ApplicationID int64     `json:"applicationId"`

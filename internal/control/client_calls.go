@@ -107,6 +107,14 @@ func (c *Client) Reserved(ctx context.Context, application int64, from, until ti
 	return b, err
 }
 
+// Earlier is the sending that a drop of this digest would repeat.
+func (c *Client) Earlier(ctx context.Context, application int64, digest string) (e Earlier, err error) {
+	query := url.Values{"digest": {digest}}
+	setNumber(query, "application", application)
+	err = c.do(ctx, http.MethodGet, "/v1/earlier", query, nil, &e)
+	return e, err
+}
+
 type counted struct {
 	Count int `json:"count"`
 }

@@ -40,6 +40,10 @@ type Sendings interface {
 	// that is unique, or a drop's name (its newest sending). Match does that.
 	Resolve(ctx context.Context, text string) (campaign.ID, error)
 
+	// Earlier says whether a drop that is taken in now was accepted before, within the
+	// application's duplicate_window (SPEC 2). digest is the one the drop would get.
+	Earlier(ctx context.Context, application int64, digest string) (Earlier, error)
+
 	// Sending is all about one. CodeNotFound if there is none.
 	Sending(ctx context.Context, id campaign.ID) (Details, error)
 

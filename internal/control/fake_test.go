@@ -125,6 +125,11 @@ func (f *fake) Timeline(_ context.Context, application int64) (control.Timeline,
 	return control.Timeline{From: noon, Applications: []control.ApplicationTimeline{{ApplicationID: 1}}}, f.fail
 }
 
+func (f *fake) Earlier(_ context.Context, application int64, digest string) (control.Earlier, error) {
+	f.note("earlier %d %s", application, digest)
+	return control.Earlier{ID: "20260313-000001"}, f.fail
+}
+
 func (f *fake) Reserved(_ context.Context, application int64, from, until time.Time) (control.Bookings, error) {
 	f.note("reserved %d %s %s", application, from.UTC().Format(time.RFC3339), until.UTC().Format(time.RFC3339))
 	return control.Bookings{ApplicationID: application, SlotSeconds: 300, Slots: []control.Booking{{Slot: 9, Reserved: 4}}}, f.fail

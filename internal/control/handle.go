@@ -160,6 +160,22 @@ func (s *Server) getReserved(w http.ResponseWriter, r *http.Request) error {
 	return s.reply(w, bookings)
 }
 
+func (s *Server) getEarlier(w http.ResponseWriter, r *http.Request) error {
+	p := queryOf(r, "application", "digest")
+	application, digest := p.number("application"), r.URL.Query().Get("digest")
+	if p.err != nil {
+		return p.err
+	}
+	if sum, err := hex.DecodeString(digest); application == 0 || err != nil || len(sum) != sha256.Size {
+		return Invalidf("name an application, and the drop's digest: 64 digits and letters from a to f")
+	}
+	earlier, err := s.service.Earlier(r.Context(), application, digest)
+	if err != nil {
+		return err
+	}
+	return s.reply(w, earlier)
+}
+
 func (s *Server) getSuppressions(w http.ResponseWriter, r *http.Request) error {
 	p := queryOf(r, "application")
 	application := p.number("application")

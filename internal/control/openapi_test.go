@@ -65,6 +65,7 @@ func described() map[string]operation {
 		"POST /v1/resume":               {summary: "Resume every paused or held sending", answer: []Change{}},
 		"GET /v1/timeline":              {summary: "The slots of the next 48 hours and who holds them", query: []parameter{application}, answer: Timeline{}},
 		"GET /v1/reserved":              {summary: "The booked slots of an application that start in [from, until)", query: []parameter{application, {"from", "needed: not before", instant, false}, {"until", "needed: before", instant, false}}, answer: Bookings{}},
+		"GET /v1/earlier":               {summary: "Whether a drop would be refused as accepted before", query: []parameter{application, {"digest", "needed: hex SHA-256 over application, campaign, layout and CSV", object{"type": "string"}, false}}, answer: Earlier{}},
 		"GET /v1/suppressions":          {summary: "The contacts that opted out; contact data", query: []parameter{application}, answer: []Suppression{}},
 		"POST /v1/suppressions":         {summary: "Add opt-outs; the answer says how many were new", body: []Suppression{}, answer: counted{}},
 		"POST /v1/suppressions/remove":  {summary: "Remove opt-outs; the answer says how many there were", body: []Suppression{}, answer: counted{}},

@@ -50,6 +50,7 @@ func (s *Server) routes() []route {
 		{"POST /v1/resume", s.postResumeAll},
 		{"GET /v1/timeline", s.getTimeline},
 		{"GET /v1/reserved", s.getReserved},
+		{"GET /v1/earlier", s.getEarlier},
 		{"GET /v1/suppressions", s.getSuppressions},
 		{"POST /v1/suppressions", s.suppress(s.service.Suppress)},
 		{"POST /v1/suppressions/remove", s.suppress(s.service.Unsuppress)},

@@ -81,7 +81,7 @@ func must[T any](t *testing.T) func(T, error) T {
 func TestEveryCall(t *testing.T) {
 	f := &fake{}
 	socket, _ := start(t, f, control.Options{})
-	c, ctx, by := dial(t, socket), t.Context(), me(t)
+	c, ctx, by, digest := dial(t, socket), t.Context(), me(t), strings.Repeat("0a", 32)
 	outcomes := []campaign.Outcome{campaign.Failed, campaign.Unknown}
 	list := []control.Suppression{{ContactCode: "1"}}
 	var out bytes.Buffer
@@ -114,6 +114,7 @@ func TestEveryCall(t *testing.T) {
 		{"timeline", func() any { return must[control.Timeline](t)(c.Timeline(ctx, 1)).Applications[0].Slots }, []control.SlotUse{}, "timeline 1"},
 		{"reserved", func() any { return must[control.Bookings](t)(c.Reserved(ctx, 1, noon, noon.Add(time.Hour))).Slots },
 			[]control.Booking{{Slot: 9, Reserved: 4}}, "reserved 1 2026-03-14T12:00:00Z 2026-03-14T13:00:00Z"},
+		{"earlier", func() any { return must[control.Earlier](t)(c.Earlier(ctx, 1, digest)).ID }, campaign.ID("20260313-000001"), "earlier 1 " + digest},
 		{"suppress", func() any { return must[int](t)(c.Suppress(ctx, list)) }, 1, "suppress 1 by " + by},
 		{"unsuppress", func() any { return must[int](t)(c.Unsuppress(ctx, list)) }, 2, "unsuppress 1 by " + by},
 		{"suppressed", func() any {
@@ -168,6 +169,7 @@ func calls(c *control.Client) map[string]func(context.Context) error {
 		"results":    func(ctx context.Context) error { return c.Results(ctx, "spring", nil, &out) },
 		"timeline":   func(ctx context.Context) error { _, err := c.Timeline(ctx, 0); return err },
 		"reserved":   func(ctx context.Context) error { _, err := c.Reserved(ctx, 1, noon, noon.Add(1)); return err },
+		"earlier":    func(ctx context.Context) error { _, err := c.Earlier(ctx, 1, strings.Repeat("0a", 32)); return err },
 		"suppress":   func(ctx context.Context) error { _, err := c.Suppress(ctx, list); return err },
 		"unsuppress": func(ctx context.Context) error { _, err := c.Unsuppress(ctx, list); return err },
 		"suppressed": func(ctx context.Context) error {

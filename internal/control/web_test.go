@@ -107,6 +107,7 @@ func TestWebWithoutAToken(t *testing.T) {
 		"bad instant":            {"GET", "/v1/audit?since=yesterday", "", nil, 400, `where an instant`},
 		"bad sending of audit":   {"GET", "/v1/audit?sending=winter", "", nil, 404, `no sending`},
 		"bad flag":               {"GET", "/v1/doctor?deep=very", "", nil, 400, `true or false`},
+		"earlier, bad digest":    {"GET", "/v1/earlier?application=1&digest=ab", "", nil, 400, `the drop's digest`},
 		"reserved, no end":       {"GET", "/v1/reserved?application=1", "", nil, 400, `from before until`},
 		"reserved, bad instants": {"GET", "/v1/reserved?application=1&from=a&until=b", "", nil, 400, `where an instant`},
 	} {

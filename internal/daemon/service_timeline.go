@@ -128,6 +128,19 @@ func closedSpans(a *config.Application, now time.Time) []control.Span {
 	return spans
 }
 
+// Earlier implements control.Sendings.
+func (d *Daemon) Earlier(_ context.Context, application int64, digest string) (control.Earlier, error) {
+	a := d.current().Application(application)
+	if a == nil {
+		return control.Earlier{}, control.NotFoundf("there is no application %d", application)
+	}
+	id, err := d.store.Earlier(digest, d.now(), a.DuplicateWindow)
+	if err != nil || id == "" {
+		return control.Earlier{}, err
+	}
+	return control.Earlier{ID: id, Reason: (&store.DuplicateDrop{Earlier: id}).Error()}, nil
+}
+
 // Reserved implements control.Timetable.
 func (d *Daemon) Reserved(_ context.Context, application int64, from, until time.Time) (control.Bookings, error) {
 	a := d.current().Application(application)

@@ -198,21 +198,36 @@ func (b *slotTable) reserve(one *slice, slot int64, capacity uint32, messages in
 
 // refuseDuplicate looks for an earlier acceptance of the same drop (SPEC 2).
 func (t *tx) refuseDuplicate(head *campaign.Sending, terms Terms) error {
-	if head.Digest == "" || terms.Resend || terms.DuplicateWindow <= 0 {
+	if head.Digest == "" || terms.Resend {
 		return nil
 	}
-	earlier, at, err := t.earlier(head.Digest)
-	if err != nil || earlier == 0 {
+	earlier, err := t.within(head.Digest, head.AcceptedAt, terms.DuplicateWindow)
+	if err != nil || earlier == "" {
 		return err
 	}
-	if head.AcceptedAt.Sub(at) >= terms.DuplicateWindow {
-		return nil
+	return &DuplicateDrop{Earlier: earlier}
+}
+
+// Earlier is the sending that makes a drop of this Digest a DuplicateDrop at an instant, "" if
+// none does: the latest that was accepted less than window before.
+func (s *Store) Earlier(digest string, at time.Time, window time.Duration) (id campaign.ID, err error) {
+	err = s.view(func(t *tx) error {
+		id, err = t.within(digest, at, window)
+		return err
+	})
+	return id, err
+}
+
+func (t *tx) within(digest string, at time.Time, window time.Duration) (campaign.ID, error) {
+	number, accepted, err := t.earlier(digest)
+	if err != nil || number == 0 || window <= 0 || at.Sub(accepted) >= window {
+		return "", err
 	}
-	before, err := t.header(earlier)
+	before, err := t.header(number)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return &DuplicateDrop{Earlier: before.ID}
+	return before.ID, nil
 }
 
 // digestEntry is the length of one acceptance in a value of digests: number and time.
