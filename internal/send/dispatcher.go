@@ -220,9 +220,9 @@ func (d *Dispatcher) Lanes() []LaneStatus {
 		keys[l] = k
 	}
 	d.mu.Unlock()
-	out := make([]LaneStatus, 0, len(lanes))
+	out, now := make([]LaneStatus, 0, len(lanes)), time.Now()
 	for _, l := range lanes {
-		s := LaneStatus{Application: keys[l].application, Name: l.name, Rate: l.settings.Load().Rate, Limit: l.pace.inForce(),
+		s := LaneStatus{Application: keys[l].application, Name: l.name, Rate: l.settings.Load().Rate, Limit: l.pace.inForce(now),
 			Sendings: int(l.crowdNow.Load()), InFlight: int(l.unrecorded.Load())}
 		l.valve.status(&s)
 		out = append(out, s)

@@ -158,6 +158,7 @@ func (p *pace) committed(took time.Duration) {
 func (p *pace) slow(now time.Time) (float64, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.recover(now)
 	limit := float64(p.bucket.Limit())
 	if !p.slowed.IsZero() && now.Sub(p.slowed) < throttlePause {
 		return limit, false
@@ -172,29 +173,30 @@ func (p *pace) slow(now time.Time) (float64, bool) {
 	return limit, true
 }
 
-// recover raises a halved rate by a step when its time has come.
+// recover raises a halved rate by a step for each time that one was due: a channel
+// that had nothing to send meanwhile has recovered like any other.
 func (p *pace) recover(now time.Time) {
-	if p.slowed.IsZero() || now.Sub(p.raised) < recovery {
-		return
-	}
-	p.raised = now
-	limit := float64(p.bucket.Limit()) * factorUp
-	switch {
-	case p.full > 0 && limit >= p.full:
-		p.slowed = time.Time{}
-		p.set(now, rate.Limit(p.full))
-	case p.full <= 0 && limit >= p.ceiling:
-		p.slowed = time.Time{}
-		p.set(now, rate.Inf)
-	default:
-		p.set(now, rate.Limit(limit))
+	for !p.slowed.IsZero() && now.Sub(p.raised) >= recovery {
+		p.raised = p.raised.Add(recovery)
+		limit := float64(p.bucket.Limit()) * factorUp
+		switch {
+		case p.full > 0 && limit >= p.full:
+			p.slowed = time.Time{}
+			p.set(now, rate.Limit(p.full))
+		case p.full <= 0 && limit >= p.ceiling:
+			p.slowed = time.Time{}
+			p.set(now, rate.Inf)
+		default:
+			p.set(now, rate.Limit(limit))
+		}
 	}
 }
 
 // inForce is the rate that holds now; 0: no limit.
-func (p *pace) inForce() float64 {
+func (p *pace) inForce(now time.Time) float64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.recover(now)
 	if p.bucket.Limit() == rate.Inf {
 		return 0
 	}
