@@ -92,6 +92,10 @@ func Run(t *testing.T, d Driver) {
 	t.Run("many", d.many)
 	t.Run("at the same time", d.together)
 	t.Run("close", d.closing)
+	if want, ok := d.Cases[Unauthorized]; ok {
+		t.Run("token that expires in mid-run", func(t *testing.T) { d.expiry(t, want) })
+		t.Run("shutdown with an answer outstanding", d.shutdown)
+	}
 }
 
 // compile holds Compile to its page: it renders what it takes and refuses what is no item.

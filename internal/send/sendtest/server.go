@@ -28,6 +28,7 @@ type server struct {
 	requests    atomic.Int64
 	connections atomic.Int64
 	reached     chan struct{} // closed at the first whole request
+	release     chan struct{} // closed when a held answer may go out
 	once        sync.Once
 	wg          sync.WaitGroup
 
@@ -42,7 +43,7 @@ func newServer(t *testing.T, what Case, reply string) *server {
 	if err != nil {
 		t.Fatalf("listen: %v", err)
 	}
-	s := &server{t: t, what: what, reply: reply, listener: l, scheme: "http", reached: make(chan struct{}), conns: map[net.Conn]bool{}}
+	s := &server{t: t, what: what, reply: reply, listener: l, scheme: "http", reached: make(chan struct{}), release: make(chan struct{}), conns: map[net.Conn]bool{}}
 	switch what {
 	case BadCertificate:
 		// httptest's certificate is signed by itself.
@@ -162,6 +163,14 @@ func (s *server) respond(c net.Conn, in *bufio.Reader) bool {
 		return s.answer(c, 200, "", s.reply)
 	case Accepted:
 		return s.answer(c, 202, "", "")
+	case heldAnswer:
+		<-s.release
+		return s.answer(c, 200, "", s.reply)
+	case expired:
+		if s.requests.Load() == 2 {
+			return s.answer(c, 401, "", errorBody)
+		}
+		return s.answer(c, 200, "", s.reply)
 	case SlowServer, CutOff:
 		_, _ = in.ReadByte() // until the other side gives up
 		return false

@@ -50,11 +50,28 @@ var (
 // it went out, and it obeys a context.
 type wire struct {
 	net.Conn
-	broken atomic.Bool // a write failed, so nothing after it was sent
+	broken atomic.Bool  // a write failed, so nothing after it was sent
+	heard  atomic.Int64 // bytes read since it was bound
 
 	mu    sync.Mutex // guards what follows
 	ended bool       // the context did: no deadline but the past
 	at    time.Time  // the context's deadline
+}
+
+// heardLimit is the most bytes that a server may say in one go: a reply without an end must not
+// fill the memory, and package textproto reads lines however long they are.
+const heardLimit = 1 << 20
+
+var errTalks = errors.New("the server's reply has no end")
+
+// Read implements io.Reader.
+func (w *wire) Read(p []byte) (int, error) {
+	if w.heard.Load() >= heardLimit {
+		return 0, errTalks
+	}
+	n, err := w.Conn.Read(p)
+	w.heard.Add(int64(n))
+	return n, err
 }
 
 // Write implements io.Writer.
@@ -73,6 +90,7 @@ func (w *wire) bind(ctx context.Context) (unbind func() bool) {
 	w.mu.Lock()
 	w.ended, w.at = false, at
 	w.mu.Unlock()
+	w.heard.Store(0)
 	w.within(0)
 	return context.AfterFunc(ctx, func() {
 		w.mu.Lock()

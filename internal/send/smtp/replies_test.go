@@ -38,6 +38,7 @@ func TestReplies(t *testing.T) {
 		{"greeting 5yz", with("greeting", "554 5.7.1 go away 192.0.2.111222"), hold, "554 5.7.1", false, `by its policy (it says "go away …")`},
 		{"greeting of another protocol", with("greeting", "* OK IMAP"), retry, "", false, "no SMTP"},
 		{"greeting without an end", with("greeting", "220-mail"+hangUp), retry, "", false, "closed"},
+		{"greeting that never stops", with("greeting", "220-"+strings.Repeat("x", 2*heardLimit)), retry, "", false, "has no end"},
 		{"greeting mute", with("greeting", mute), retry, "", false, "nothing within"},
 		{"closed at once", with("greeting", hangUp), retry, "", false, "closed"},
 
@@ -53,6 +54,8 @@ func TestReplies(t *testing.T) {
 		{"MAIL meaningless", with("MAIL", "354 go on"), retry, "354", false, "means nothing"},
 		{"MAIL closed", with("MAIL", hangUp), retry, "", false, "closed"},
 		{"MAIL mute", with("MAIL", mute), retry, "", false, "nothing within"},
+
+		{"MAIL of a line without end", with("MAIL", "250 "+strings.Repeat("x", 2*heardLimit)), retry, "", false, "has no end"},
 
 		{"RCPT 4yz", with("RCPT", "450 4.2.0"+about), retry, "450 4.2.0", false, "recipient"},
 		{"RCPT greylisted", with("RCPT", "451 4.7.1 Greylisted"), retry, "451 4.7.1", false, ""},
@@ -83,6 +86,7 @@ func TestReplies(t *testing.T) {
 		{"end closed", with("end", hangUp), unknown, "", false, "no answer came: the connection was closed"},
 		{"end without a text", with("end", "250"), sent, "", false, ""},
 		{"end half a reply", with("end", "25"+hangUp), unknown, "", false, ""},
+		{"end of lines without end", with("end", strings.Repeat("250-x\r\n", heardLimit/4)), unknown, "", false, "has no end"},
 		{"end mute", with("end", mute), unknown, "", false, "nothing within"},
 		{"end garbage", with("end", "250banana"), unknown, "", false, ""},
 		{"end meaningless", with("end", "354 go on"), unknown, "354", false, ""},

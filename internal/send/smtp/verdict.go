@@ -148,6 +148,8 @@ func (c *Channel) cause(ctx context.Context, err error) string {
 		return "the connection was refused"
 	case errors.As(err, &p):
 		return "the answer was no SMTP"
+	case errors.Is(err, errTalks):
+		return "the answer has no end"
 	case errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &n) && n.Timeout():
 		return fmt.Sprintf("nothing within %v", c.timeout)
 	}
