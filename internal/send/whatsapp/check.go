@@ -164,7 +164,7 @@ func checkContent(content []byte) error {
 		}
 		return errNotOurs
 	}
-	return nil
+	return w.length()
 }
 
 // stringEnd is where the string that b is the inside of ends, -1 if it doesn't.

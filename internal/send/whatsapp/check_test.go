@@ -44,6 +44,9 @@ func TestCheckMessage(t *testing.T) {
 			`{"type":"button","subType":"quickReply","index":3,"parameters":[{"type":"payload","payload":"{{name}}"}]}]}}`
 		second = `{"template":{"name":"a","language":"es","components":[{"type":"body","parameters":[{"type":"currency","currency":{"fallback_value":"x","code":"EUR","amount_1000":1}},` +
 			`{"type":"text","text":"{{name}}"}]}]}}`
+		titled = `{"template":{"name":"a","language":"es","components":[{"type":"header","parameters":[{"type":"text","text":"{{name}}"}]}]}}`
+		twice  = `{"template":{"name":"a","language":"es","components":[{"type":"body","parameters":[{"type":"text","text":"{{name}}"},{"type":"text","text":"{{name}}"}]},` +
+			`{"type":"button","subType":"url","index":0,"parameters":[{"type":"text","text":"x"}]}]}}`
 		action = `{"template":{"name":"a","language":"es","components":[{"type":"button","subType":"flow","index":0,"parameters":[{"type":"action","action":{"flow_token":"{{name}}","x":[{"text":""}]}}]}]}}`
 	)
 	for _, x := range []struct{ item, name, want string }{
@@ -63,6 +66,12 @@ func TestCheckMessage(t *testing.T) {
 		{welcome, "a\rb", "template body, parameter 1: holds a line break, which a template's text must not"},
 		{welcome, "a\tb", "template body, parameter 1: holds a tab, which a template's text must not"},
 		{second, "", "template body, parameter 2: is empty; a template's text must not be"},
+		{welcome, strings.Repeat("é", 4096), ""},
+		{welcome, strings.Repeat("é", 4097), "template body: its values come to 4097 characters; with the template's own text it may have 4096"},
+		{twice, strings.Repeat("é", 512), ""},
+		{twice, strings.Repeat("é", 513), "template body: its values come to 1026 characters; with the template's own text it may have 1024"},
+		{titled, strings.Repeat("é", 60), ""},
+		{titled, strings.Repeat("é", 61), "template header, parameter 1: has 61 characters; a header's text may have 60"},
 		{button, "", "template button 3, parameter 1: is empty"},
 		{button, "a\nb", ""},
 		{action, "", ""},

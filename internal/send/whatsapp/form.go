@@ -14,8 +14,12 @@ import (
 	"campaignd/internal/pinpoint"
 )
 
-// maxBody is the most characters of a free text.
-const maxBody = 4096
+// The most characters of a text.
+const (
+	maxBody       = 4096 // free, or of a template's body that stands alone
+	maxBodyOfMore = 1024 // of the body of a template with a header or buttons
+	maxHeader     = 60
+)
 
 // message is the part of Meta's request that says what is sent.
 type message struct {

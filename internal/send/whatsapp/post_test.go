@@ -92,6 +92,20 @@ func TestCodes(t *testing.T) {
 	}
 }
 
+// TestPermissions: 200 to 299 are all about permissions, and their neighbours are not.
+func TestPermissions(t *testing.T) {
+	for code := int64(200); code <= 299; code++ {
+		if a, words := meaning(code); a != holdChannel || !strings.Contains(words, "permission") {
+			t.Errorf("%d is %d, %s", code, a, words)
+		}
+	}
+	for _, code := range []int64{-1, 5, 11, 101, 199, 300, 132002, 135000} {
+		if a, words := meaning(code); a != unlisted || words == "" {
+			t.Errorf("%d is %d, %s", code, a, words)
+		}
+	}
+}
+
 // TestAnswers: what comes with or in place of a code.
 func TestAnswers(t *testing.T) {
 	type answer = graphfake.Answer
@@ -125,6 +139,10 @@ func TestAnswers(t *testing.T) {
 		{"408", answer{Status: 408, Raw: "{}"}, welcome, send.Result{Verdict: send.VerdictRetry, Code: "HTTP 408"}, ""},
 		{"an error without a code", answer{Status: 400, Raw: `{"error":{"message":"x"}}`}, welcome, send.Result{Verdict: send.VerdictPermanent, Code: "HTTP 400"}, ""},
 		{"a code in quotes", answer{Status: 400, Raw: `{"error":{"code":"190","error_data":"{}"}}`}, welcome, send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: "190"}, ""},
+		{"members of other types", answer{Status: 400, Raw: `{"error":{"message":{},"code":131026,"fbtrace_id":7,"is_transient":"no"}}`}, welcome, send.Result{Verdict: send.VerdictPermanent, Code: "131026"}, ""},
+		{"an error that is a string", answer{Status: 400, Raw: `{"error":"no"}`}, welcome, send.Result{Verdict: send.VerdictPermanent, Code: "HTTP 400"}, ""},
+		{"an id that is no string", answer{Status: 200, Raw: `{"messages":[{"id":7}]}`}, welcome, send.Result{Verdict: send.VerdictUnknown, Code: "HTTP 200"}, ""},
+		{"unlisted, transient, 5xx", answer{Code: 135000, Transient: true, Status: 503}, welcome, send.Result{Verdict: send.VerdictRetry, Code: "135000"}, ""},
 		{"a code that is none", answer{Status: 400, Raw: `{"error":{"code":1.5}}`}, welcome, send.Result{Verdict: send.VerdictPermanent, Code: "HTTP 400"}, ""},
 		{"200 without an id", answer{Status: 200, Raw: `{"messages":[]}`}, welcome, send.Result{Verdict: send.VerdictUnknown, Code: "HTTP 200"}, ""},
 		{"200 and no JSON", answer{Status: 200, Raw: `ok`}, welcome, send.Result{Verdict: send.VerdictUnknown, Code: "HTTP 200"}, ""},

@@ -2,6 +2,7 @@ package whatsapp
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -45,7 +46,8 @@ type verdict struct {
 // judge says what an answer means. attempt counts from 1; now is for a Retry-After that is a date.
 func judge(status int, header http.Header, body []byte, attempt int, now time.Time) verdict {
 	var r reply
-	if json.Unmarshal(body, &r) != nil {
+	var odd *json.UnmarshalTypeError // a member of another type than described is left out, the rest is read
+	if err := json.Unmarshal(body, &r); err != nil && !errors.As(err, &odd) {
 		return unreadable(status, header, now)
 	}
 	if e := r.Error; e != nil {

@@ -20,6 +20,9 @@ type walker struct {
 	button    []byte // its index
 	number    int    // of the parameter in its component, from 1
 	list      list   // what the list at hand holds
+
+	body   int  // characters of the body's texts together
+	others bool // there are components besides the body
 }
 
 type list uint8
@@ -148,6 +151,7 @@ func (w *walker) text(level int, key, raw []byte) bool {
 		switch string(key) {
 		case "type":
 			w.component = raw
+			w.others = w.others || string(raw) != kindBody
 		case "index":
 			w.button = raw
 		}
@@ -163,7 +167,14 @@ func (w *walker) parameter(key, raw []byte) {
 	case "type", "parameter_name":
 		return
 	case "text":
-		err = checkParameter(measure(raw))
+		t := measure(raw)
+		err = checkParameter(t)
+		switch {
+		case string(w.component) == kindBody:
+			w.body += t.chars
+		case err == nil && string(w.component) == kindHeader && t.chars > maxHeader:
+			err = fmt.Errorf("has %d characters; a header's text may have %d", t.chars, maxHeader)
+		}
 	case "link":
 		if !webLink(raw) {
 			err = fmt.Errorf("the link comes to something that is no address: it begins with https://")
@@ -179,4 +190,17 @@ func (w *walker) parameter(key, raw []byte) {
 		place += " " + string(w.button)
 	}
 	w.err = fmt.Errorf("template %s, parameter %d: %w", place, w.number, err)
+}
+
+// length refuses a body that is too long by its values alone. Meta would answer 132005, and hold up
+// the whole sending for one row.
+func (w *walker) length() error {
+	most := maxBody
+	if w.others {
+		most = maxBodyOfMore
+	}
+	if w.body > most {
+		return fmt.Errorf("template body: its values come to %d characters; with the template's own text it may have %d", w.body, most)
+	}
+	return nil
 }
