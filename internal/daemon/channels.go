@@ -24,18 +24,18 @@ func (d Drivers) Of(application int64) map[string]send.Channel { return d[applic
 
 // OpenDrivers makes every channel's driver. Nothing is connected or opened yet
 // but the secrets, which are read; all that is wrong is in the error.
-// They count no contacts: only a daemon, which has a store, holds to daily_contacts.
+// They count no contacts and keep nothing: only a daemon, which has a store, holds to daily_contacts.
 func OpenDrivers(c *config.Config, getenv func(string) string) (Drivers, error) {
-	return openDrivers(c, getenv, func(config.Channel) whatsapp.Quota { return nil })
+	return openDrivers(c, getenv, unkept)
 }
 
-func openDrivers(c *config.Config, getenv func(string) string, quota func(config.Channel) whatsapp.Quota) (Drivers, error) {
+func openDrivers(c *config.Config, getenv func(string) string, of func(config.Channel) kept) (Drivers, error) {
 	drivers := Drivers{}
 	var problems []error
 	for _, a := range c.Applications {
 		drivers[a.ID] = map[string]send.Channel{}
 		for name, ch := range a.Channels {
-			driver, err := openDriver(ch, getenv, quota(ch), nil)
+			driver, err := openDriver(ch, getenv, of(ch), nil)
 			if err != nil {
 				problems = append(problems, fmt.Errorf("application %d, channel %s: %w", a.ID, name, err))
 				continue
@@ -49,7 +49,7 @@ func openDrivers(c *config.Config, getenv func(string) string, quota func(config
 // nullBatch is how many messages the null driver takes at once, as the outbox does.
 const nullBatch = 1024
 
-func openDriver(ch config.Channel, getenv func(string) string, quota whatsapp.Quota, tap send.Tap) (send.Channel, error) {
+func openDriver(ch config.Channel, getenv func(string) string, k kept, tap send.Tap) (send.Channel, error) {
 	switch ch.Driver {
 	case "outbox":
 		return outbox.New(ch.Path), nil
@@ -65,7 +65,7 @@ func openDriver(ch config.Channel, getenv func(string) string, quota whatsapp.Qu
 		}
 		return webhook.New(webhook.Options{URL: ch.URL, Secret: secret, Headers: ch.Headers, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Tap: tap})
 	case "whatsapp":
-		return openWhatsApp(ch, getenv, quota, tap)
+		return openWhatsApp(ch, getenv, k, tap)
 	case "smtp":
 		return openSMTP(ch, getenv, tap)
 	}
@@ -93,14 +93,14 @@ func openSMTP(ch config.Channel, getenv func(string) string, tap send.Tap) (send
 }
 
 // openWhatsApp makes a WhatsApp channel with its token, which it reads again when Meta refuses it.
-func openWhatsApp(ch config.Channel, getenv func(string) string, quota whatsapp.Quota, tap send.Tap) (send.Channel, error) {
+func openWhatsApp(ch config.Channel, getenv func(string) string, k kept, tap send.Tap) (send.Channel, error) {
 	read := func() (string, error) { return config.ReadSecret(ch.TokenFile, getenv) }
 	token, err := read()
 	if err != nil {
 		return nil, err
 	}
 	return whatsapp.New(whatsapp.Options{BaseURL: ch.BaseURL, Version: ch.Version, PhoneNumberID: ch.PhoneNumberID,
-		Token: token, ReadToken: read, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Quota: quota, Tap: tap})
+		Token: token, ReadToken: read, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Quota: k.quota, Refusals: k.refusals, Tap: tap})
 }
 
 // holdup says which of an application's channels are held, and why: status.json has it, since a

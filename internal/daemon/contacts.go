@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"math"
 	"sync"
 	"time"
 
@@ -18,6 +19,42 @@ type contacts struct {
 // Allow implements whatsapp.Quota.
 func (c contacts) Allow(contact []byte, at time.Time) (ok bool, next time.Time, err error) {
 	return c.count().Allow(contact, at)
+}
+
+// kept is what a WhatsApp number has in the store: the zero one has nothing.
+type kept struct {
+	quota    whatsapp.Quota
+	refusals whatsapp.Refusals
+}
+
+// unkept is for a driver that has no store.
+func unkept(config.Channel) kept { return kept{} }
+
+// kept is what there is for a channel. Channels with the same number share it.
+func (d *Daemon) kept(ch config.Channel) kept {
+	if ch.Driver != "whatsapp" {
+		return kept{}
+	}
+	return kept{quota: d.quota(ch), refusals: refusals{of: func(template []byte) *store.Contacts {
+		return d.store.Contacts("whatsapp/"+ch.PhoneNumberID+"/refused/"+string(template), math.MaxInt)
+	}}}
+}
+
+// refusals are the contacts that were refused a template of a number for a day: a count without a
+// limit for each template, since a count keeps a contact for 24 hours.
+type refusals struct {
+	of func(template []byte) *store.Contacts
+}
+
+// Refuse implements whatsapp.Refusals.
+func (r refusals) Refuse(contact, template []byte, at time.Time) error {
+	_, _, err := r.of(template).Allow(contact, at)
+	return err
+}
+
+// Refused implements whatsapp.Refusals.
+func (r refusals) Refused(contact, template []byte, at time.Time) (bool, error) {
+	return r.of(template).Counts(contact, at)
 }
 
 // quota is what a channel's daily_contacts asks for, nil where there is no limit. Channels with the

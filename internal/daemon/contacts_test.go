@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"campaignd/internal/config"
+	"campaignd/internal/send/whatsapp"
 	"campaignd/internal/store"
 )
 
@@ -31,5 +32,41 @@ func TestDailyContactsAreSharedByANumber(t *testing.T) {
 	}
 	if ok, _, err := other.Allow([]byte("34600000002"), at); !ok || err != nil {
 		t.Errorf("another number's: %v, %v", ok, err)
+	}
+}
+
+// TestRefusalsAreSharedByANumber: and by nobody else, for each template apart.
+func TestRefusalsAreSharedByANumber(t *testing.T) {
+	s, err := store.Open(filepath.Join(t.TempDir(), "store.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	d := &Daemon{store: s}
+	if got := d.kept(config.Channel{Driver: "webhook"}); got != (kept{}) {
+		t.Errorf("a webhook keeps %+v", got)
+	}
+	of := func(number string) whatsapp.Refusals {
+		return d.kept(config.Channel{Driver: "whatsapp", PhoneNumberID: number}).refusals
+	}
+	at, contact := time.Now(), []byte("34600000001")
+	if err := of("1").Refuse(contact, []byte("welcome"), at); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		number, contact, template string
+		after                     time.Duration
+		want                      bool
+	}{
+		{"1", "34600000001", "welcome", 0, true},
+		{"1", "34600000001", "welcome", 23 * time.Hour, true},
+		{"1", "34600000001", "welcome", 25 * time.Hour, false},
+		{"1", "34600000001", "other", 0, false},
+		{"1", "34600000002", "welcome", 0, false},
+		{"2", "34600000001", "welcome", 0, false},
+	} {
+		if got, err := of(x.number).Refused([]byte(x.contact), []byte(x.template), at.Add(x.after)); got != x.want || err != nil {
+			t.Errorf("%+v: %v, %v", x, got, err)
+		}
 	}
 }

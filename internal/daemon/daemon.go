@@ -89,7 +89,7 @@ func Open(o Options) (*Daemon, error) {
 	d := &Daemon{opts: o, log: o.Log, now: o.Now, config: o.Config, startedAt: o.Now(), configAt: o.Now(), told: told}
 	if o.Drivers == nil {
 		d.opts.Drivers = func(c *config.Config, getenv func(string) string) (Drivers, error) {
-			return openDrivers(c, getenv, d.quota)
+			return openDrivers(c, getenv, d.kept)
 		}
 	}
 	drivers, err := d.opts.Drivers(o.Config, o.Getenv)

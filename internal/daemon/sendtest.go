@@ -16,7 +16,6 @@ import (
 	"campaignd/internal/pinpoint"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/send"
-	"campaignd/internal/send/whatsapp"
 	"campaignd/internal/store"
 )
 
@@ -30,7 +29,7 @@ func (d *Daemon) SendTest(ctx context.Context, m control.TestMessage, who string
 	if out {
 		return control.TestResult{}, control.Conflictf("the contact has opted out of channel %q: take that back first (campaignd suppress remove), or try another contact", m.ChannelType)
 	}
-	result, err := sendTest(ctx, d.current(), d.opts.Getenv, d.quota, m)
+	result, err := sendTest(ctx, d.current(), d.opts.Getenv, d.kept, m)
 	if err != nil {
 		return control.TestResult{}, err
 	}
@@ -41,16 +40,16 @@ func (d *Daemon) SendTest(ctx context.Context, m control.TestMessage, who string
 // SendTest sends one message without a daemon. It touches no store, so neither opt-outs nor
 // daily_contacts are known. An error is a *control.Error where the caller can do something about it.
 func SendTest(ctx context.Context, c *config.Config, getenv func(string) string, m control.TestMessage) (control.TestResult, error) {
-	return sendTest(ctx, c, getenv, func(config.Channel) whatsapp.Quota { return nil }, m)
+	return sendTest(ctx, c, getenv, unkept, m)
 }
 
-func sendTest(ctx context.Context, c *config.Config, getenv func(string) string, quota func(config.Channel) whatsapp.Quota, m control.TestMessage) (control.TestResult, error) {
+func sendTest(ctx context.Context, c *config.Config, getenv func(string) string, of func(config.Channel) kept, m control.TestMessage) (control.TestResult, error) {
 	ch, contents, variables, err := testSubject(c, m)
 	if err != nil {
 		return control.TestResult{}, err
 	}
 	var seen send.Transcript
-	driver, err := openDriver(ch, getenv, quota(ch), seen.Tap)
+	driver, err := openDriver(ch, getenv, of(ch), seen.Tap)
 	if err != nil {
 		return control.TestResult{}, control.Invalidf("channel %q can't be used: %v", m.ChannelType, err)
 	}

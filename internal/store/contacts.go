@@ -81,17 +81,40 @@ func (c *Contacts) Allow(contact []byte, at time.Time) (ok bool, next time.Time,
 	return a.ok, a.next, nil
 }
 
+// Counts reports whether contact counts at an instant. An error means: not known.
+func (c *Contacts) Counts(contact []byte, at time.Time) (bool, error) {
+	n, err := contactNumber(contact)
+	if err != nil {
+		return false, err
+	}
+	counts := false
+	err = c.store.view(func(t *tx) error {
+		last := c.last(t, n)
+		counts = len(last) == 4 && !contactOver(binary.BigEndian.Uint32(last), contactMinute(at))
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("read contacts: %w", err)
+	}
+	return counts, nil
+}
+
+// last is when the last message to a contact was, nil if none is known. It is valid in t only.
+func (c *Contacts) last(t *tx, contact uint64) []byte {
+	b := t.Bucket(bucketContacts)
+	if b == nil {
+		return nil
+	}
+	if b = b.Bucket(c.name); b == nil {
+		return nil
+	}
+	return b.Bucket(contactsSeen).Get(key8(contact))
+}
+
 // counted reports whether the contact counts until as late as it would anew, so that nothing need be written.
 func (c *Contacts) counted(a *contactAsk) (known bool, err error) {
 	err = c.store.view(func(t *tx) error {
-		b := t.Bucket(bucketContacts)
-		if b == nil {
-			return nil
-		}
-		if b = b.Bucket(c.name); b == nil {
-			return nil
-		}
-		last := b.Bucket(contactsSeen).Get(key8(a.contact))
+		last := c.last(t, a.contact)
 		known = len(last) == 4 && binary.BigEndian.Uint32(last) >= a.minute
 		return nil
 	})

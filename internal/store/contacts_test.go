@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -55,6 +56,31 @@ func TestContactsMoveWithTime(t *testing.T) {
 	}
 	if n, err := s.ForgetContacts(start.Add(72 * time.Hour)); n != 0 || err != nil {
 		t.Errorf("forgot %d more, %v", n, err)
+	}
+}
+
+// TestContactsCounts: reading tells the same as asking, and counts nobody.
+func TestContactsCounts(t *testing.T) {
+	s := openTest(t)
+	start := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	c := s.Contacts("number", math.MaxInt)
+	counts := func(contact string, at time.Time, want bool) {
+		t.Helper()
+		if got, err := c.Counts([]byte(contact), at); got != want || err != nil {
+			t.Errorf("%s at %v: %v, %v; want %v", contact, at, got, err, want)
+		}
+	}
+	counts("34600000001", start, false) // there is no count at all
+	allow(t, c, "34600000001", start, true)
+	counts("34600000001", start, true)
+	counts("34600000001", start.Add(contactsWindow), true)
+	counts("34600000001", start.Add(contactsWindow+time.Minute), false)
+	counts("34600000002", start, false)
+	if got, err := s.Contacts("other", 1).Counts([]byte("34600000001"), start); got || err != nil {
+		t.Errorf("under another name: %v, %v", got, err)
+	}
+	if _, err := c.Counts([]byte("34x"), start); err == nil {
+		t.Error("what is no number was looked up")
 	}
 }
 

@@ -132,9 +132,11 @@ func TestNotAgainWithin24Hours(t *testing.T) {
 		t.Errorf("the server was asked %d times, want 2", got)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		r := newRefusals()
+		r := newRefusals(nil)
 		to, template := []byte("1"), []byte("a")
-		r.add(to, template, time.Now())
+		if err := r.add(to, template, time.Now()); err != nil {
+			t.Error(err)
+		}
 		time.Sleep(refusedFor - time.Second)
 		if !r.active(to, template, time.Now()) {
 			t.Error("forgotten before the day is over")
@@ -144,7 +146,7 @@ func TestNotAgainWithin24Hours(t *testing.T) {
 			t.Error("remembered after a day")
 		}
 		for i := range mostContacts + 10 {
-			r.add(fmt.Appendf(nil, "%d", i), template, time.Now())
+			r.remember(fmt.Appendf(nil, "%d", i), template, time.Now())
 		}
 		if len(r.until) > mostContacts {
 			t.Errorf("%d are remembered", len(r.until))

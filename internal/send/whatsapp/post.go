@@ -113,7 +113,9 @@ func (c *Channel) post(ctx context.Context, m *send.Message, contact, template [
 	case throttleTo:
 		c.pace.block(contact, time.Now(), v.RetryAfter)
 	case notToday:
-		c.refused.add(contact, template, time.Now())
+		if err := c.refused.add(contact, template, time.Now()); err != nil {
+			v.Detail += clip("; this is forgotten at the next restart: "+err.Error(), longestSaid)
+		}
 	}
 	return v.Result
 }

@@ -55,6 +55,7 @@ type Options struct {
 	Concurrency int           // connections kept for reuse; 0: 1
 	Tap         send.Tap      // is shown each request and reply; nil: nobody looks
 	Quota       Quota         // the portfolio's limit of different contacts; nil: none
+	Refusals    Refusals      // who must not get a template again for a day; nil: known as long as the driver lives
 }
 
 // Quota counts different contacts over a moving 24 hours (daily_contacts). Meta's limit is
@@ -70,6 +71,16 @@ type Quota interface {
 	// is valid during the call only. An error means: not known, so not allowed.
 	// It is called by many goroutines at once.
 	Allow(contact []byte, at time.Time) (ok bool, next time.Time, err error)
+}
+
+// Refusals keeps who was refused a template for a day (131049), so that a restart or a reload doesn't
+// have Meta asked again. contact (7 to 15 digits) and template are valid during the call
+// only. It is called by many goroutines at once.
+type Refusals interface {
+	// Refuse notes durably that contact must not get template for 24 hours from the instant at on.
+	Refuse(contact, template []byte, at time.Time) error
+	// Refused reports whether that holds at the instant at. An error means: not known.
+	Refused(contact, template []byte, at time.Time) (bool, error)
 }
 
 // Channel is the driver. It implements send.Channel.
@@ -113,7 +124,7 @@ func New(o Options) (*Channel, error) {
 	return &Channel{
 		url:    u.JoinPath(o.Version, o.PhoneNumberID, "messages"),
 		tokens: &tokens{current: o.Token, read: o.ReadToken}, timeout: o.Timeout, quota: o.Quota,
-		pace: newPace(), refused: newRefusals(), transport: newTransport(o.Timeout, max(o.Concurrency, 1)), tap: o.Tap,
+		pace: newPace(), refused: newRefusals(o.Refusals), transport: newTransport(o.Timeout, max(o.Concurrency, 1)), tap: o.Tap,
 	}, nil
 }
 

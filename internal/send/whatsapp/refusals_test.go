@@ -1,0 +1,61 @@
+package whatsapp
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"campaignd/internal/send"
+	"campaignd/internal/send/whatsapp/graphfake"
+)
+
+// diary keeps refusals as a store would.
+type diary struct {
+	mu      sync.Mutex
+	refused map[string]time.Time
+	err     error
+}
+
+func (d *diary) Refuse(contact, template []byte, at time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err == nil {
+		d.refused[refusalKey(contact, template)] = at
+	}
+	return d.err
+}
+
+func (d *diary) Refused(contact, template []byte, at time.Time) (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	since, there := d.refused[refusalKey(contact, template)]
+	return there && at.Sub(since) < refusedFor, d.err
+}
+
+// TestNotAgainAfterARestart: what Meta held back today (131049) a new driver doesn't offer either,
+// however the number is written; a diary that can't be read or written stops nothing.
+func TestNotAgainAfterARestart(t *testing.T) {
+	f := newFake(t, graphfake.Options{})
+	f.Answers(func(graphfake.Message) graphfake.Answer { return graphfake.Answer{Code: 131049} })
+	d := &diary{refused: map[string]time.Time{}}
+	kept := func(o *Options) { o.Refusals = d }
+	refused := func(to string, asked int) send.Result {
+		t.Helper()
+		res := attempt(t, driver(t, f.url, kept), welcome, to, 1)
+		if res.Verdict != send.VerdictPermanent || res.Code != "131049" || f.Count() != asked {
+			t.Errorf("%+v; the server was asked %d times, want %d", res, f.Count(), asked)
+		}
+		return res
+	}
+	refused(contact, 1)
+	refused("34666000111", 1)
+	refused("34666000112", 2)
+	d.refused["34666000111 welcome"] = time.Now().Add(-refusedFor)
+	refused(contact, 3)
+	d.err = errors.New("disk full")
+	if res := refused(contact, 4); !strings.Contains(res.Detail, "forgotten at the next restart: disk full") {
+		t.Errorf("%+v", res)
+	}
+}
