@@ -32,7 +32,7 @@ func unkept(config.Channel) kept { return kept{} }
 
 // kept is what there is for a channel. Channels with the same number share it.
 func (d *Daemon) kept(ch config.Channel) kept {
-	if ch.Driver != "whatsapp" {
+	if ch.Driver != config.DriverWhatsApp {
 		return kept{}
 	}
 	return kept{quota: d.quota(ch), refusals: refusals{of: func(template []byte) *store.Contacts {

@@ -10,13 +10,19 @@ import (
 	"campaignd/internal/store"
 )
 
-func TestDailyContactsAreSharedByANumber(t *testing.T) {
+// onlyStore is a daemon that has a store and nothing else.
+func onlyStore(t *testing.T) *Daemon {
+	t.Helper()
 	s, err := store.Open(filepath.Join(t.TempDir(), "store.db"), store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	d := &Daemon{store: s}
+	return &Daemon{store: s}
+}
+
+func TestDailyContactsAreSharedByANumber(t *testing.T) {
+	d := onlyStore(t)
 	if d.quota(config.Channel{PhoneNumberID: "1"}) != nil {
 		t.Error("there is a quota without daily_contacts")
 	}
@@ -37,12 +43,7 @@ func TestDailyContactsAreSharedByANumber(t *testing.T) {
 
 // TestRefusalsAreSharedByANumber: and by nobody else, for each template apart.
 func TestRefusalsAreSharedByANumber(t *testing.T) {
-	s, err := store.Open(filepath.Join(t.TempDir(), "store.db"), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	d := &Daemon{store: s}
+	d := onlyStore(t)
 	if got := d.kept(config.Channel{Driver: "webhook"}); got != (kept{}) {
 		t.Errorf("a webhook keeps %+v", got)
 	}

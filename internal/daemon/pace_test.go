@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,5 +203,45 @@ func TestRetriesKeepTheirTime(t *testing.T) {
 			tried[s.contact] = s.wall
 		}
 		w.laws(map[int64]int{1: 10}, map[int64]time.Duration{1: time.Minute})
+	})
+}
+
+// TestThrottledRateIsInTheStatus: a provider's 429 halves the channel's rate, it comes back step by
+// step, and the rate in force, which the metrics show, can be read all along.
+func TestThrottledRateIsInTheStatus(t *testing.T) {
+	shop := "\n[[applications]]\nid = 1\n[applications.channels.push]\ndriver = \"null\"\nrate = 80\n"
+	story(t, at(9, 0), shop, func(t *testing.T, w *world) {
+		var throttled atomic.Bool
+		w.answer = func(*send.Message) send.Result {
+			if throttled.CompareAndSwap(false, true) {
+				return send.Result{Verdict: send.VerdictRetry, SlowDown: true, Code: "429", Detail: "slower"}
+			}
+			return send.Result{Verdict: send.VerdictSent}
+		}
+		limit := func(want float64) {
+			t.Helper()
+			status, err := w.running.Status(t.Context())
+			w.check(err)
+			if len(status.Channels) != 1 || status.Channels[0].Current != want || status.Channels[0].Rate != 80 {
+				t.Errorf("%+v; want %g in force", status.Channels, want)
+			}
+		}
+		w.up()
+		limit(80)
+		w.take("busy", 5, "scheduleAt", at(9, 5))
+		w.until(at(9, 5).Add(5 * time.Second))
+		limit(40)
+		for _, want := range []float64{50, 62.5, 78.125, 80} {
+			w.pass(10 * time.Second)
+			limit(want)
+		}
+		if got := w.report("busy"); got.Messages.Sent != 5 {
+			t.Errorf("%+v", got.Messages)
+		}
+		for _, s := range w.of("busy") {
+			if s.attempt != 1 {
+				t.Errorf("a throttle counted as an attempt: %+v", s)
+			}
+		}
 	})
 }
