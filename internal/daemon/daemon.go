@@ -340,6 +340,9 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 	d.inboxes.configure(c)
 	d.prepareInboxes(c)
 	d.log.Info("reloaded", "config", c.File, "who", who)
+	if err := d.store.Audit(store.AuditEntry{Who: who, Action: "reload", Detail: c.File}); err != nil {
+		return fmt.Errorf("the new configuration is in force, and the audit trail lacks it: %w", err)
+	}
 	return nil
 }
 

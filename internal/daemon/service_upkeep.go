@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -129,7 +130,7 @@ func (d *Daemon) Ready(context.Context) []control.Check {
 		checks = append(checks, control.Check{Name: name, OK: problem == "", Message: problem})
 	}
 	_, err := d.store.Stats()
-	add("store", text(err))
+	add("store", text(cmp.Or(err, d.store.Writable())))
 	for path, n := range d.inboxes.counts() {
 		add("inbox "+path, n.Err)
 	}

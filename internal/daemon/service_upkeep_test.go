@@ -90,6 +90,37 @@ func TestServiceLooksAfterItself(t *testing.T) {
 	})
 }
 
+// TestNotReadyWithoutItsStore: a store that can't be written is told where people look, until it can be again.
+func TestNotReadyWithoutItsStore(t *testing.T) {
+	story(t, at(9, 0), shop(1, "", `enabled = false`), func(t *testing.T, w *world) {
+		w.up()
+		ctx, file := context.Background(), filepath.Join(w.dir, "var", storeName)
+		ready := func() string {
+			for _, c := range w.running.Ready(ctx) {
+				if c.Name == "store" {
+					return c.Message
+				}
+			}
+			return "not checked"
+		}
+		list := []control.Suppression{{ApplicationID: 1, ContactCode: "34666777888"}}
+		w.check(os.Rename(file, file+".away"))
+		if _, err := w.running.Suppress(ctx, list, "user:ada"); err == nil {
+			t.Error("it wrote into a store that isn't there")
+		}
+		if got := ready(); !strings.Contains(got, storeName) {
+			t.Errorf("ready says %q of its store", got)
+		}
+		w.check(os.Rename(file+".away", file))
+		if _, err := w.running.Suppress(ctx, list, "user:ada"); err != nil {
+			t.Error(err)
+		}
+		if got := ready(); got != "" {
+			t.Errorf("ready still says %q", got)
+		}
+	})
+}
+
 // TestReloadChangesWhatRuns: a good configuration is in force at once, a bad one never.
 func TestReloadChangesWhatRuns(t *testing.T) {
 	story(t, at(9, 0), shop(1, "", `enabled = false`), func(t *testing.T, w *world) {
@@ -108,6 +139,12 @@ func TestReloadChangesWhatRuns(t *testing.T) {
 		w.check(err)
 		if len(status.Inboxes) != 2 || status.Inboxes[1].LastScan.IsZero() {
 			t.Errorf("%+v", status.Inboxes)
+		}
+
+		trail, err := d.Audit(ctx, control.AuditFilter{Limit: 1})
+		w.check(err)
+		if len(trail) != 1 || trail[0].Who != "user:ada" || trail[0].Action != "reload" || trail[0].Detail != file {
+			t.Errorf("the audit trail has %+v", trail)
 		}
 
 		w.write("campaignd.toml", string(text)+"nonsense = 1\n")

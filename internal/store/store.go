@@ -52,6 +52,7 @@ type Store struct {
 	scans      scans
 	suppressed atomic.Bool // false: there is no suppression at all
 	commits    atomic.Uint64
+	writable   atomic.Pointer[error] // see Writable
 	entries    atomic.Uint64
 
 	desk     desk                  // of Tell
@@ -85,6 +86,15 @@ func (s *Store) Close() error {
 // Tag is the store's own random mark: 8 hex digits, part of every message key.
 func (s *Store) Tag() string { return s.tag }
 
+// Writable is why the last write could not be made, nil if it could: the disk is full or
+// broken, or the file isn't where it was. It is known again only with the next write.
+func (s *Store) Writable() error {
+	if err := s.writable.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // view runs fn in a read transaction. It must be short (PITFALLS 29): while it
 // lasts no page that it can see is used again.
 func (s *Store) view(fn func(*tx) error) error {
@@ -115,11 +125,13 @@ func (s *Store) update(fn func(*tx) error) error {
 	id, err := s.attempt(w, fn)
 	if err != nil {
 		if id != 0 {
-			return s.settle(id, err)
+			err = s.settle(id, err)
+			s.writable.Store(&err)
 		}
 		return err
 	}
 	s.commits.Add(1)
+	s.writable.Store(nil)
 	for _, do := range w.after {
 		do()
 	}
@@ -140,6 +152,7 @@ func (s *Store) attempt(w *tx, fn func(*tx) error) (failed int, err error) {
 		return 0, errClosed
 	}
 	if err := cmp.Or(s.uncut(), s.inPlace()); err != nil {
+		s.writable.Store(&err)
 		return 0, err
 	}
 	var stand witness
