@@ -114,11 +114,23 @@ func csvText(c campaign.CSVInfo) string {
 	if c.Bytes == 0 {
 		return ""
 	}
-	delimiter := c.Delimiter
-	if delimiter == "\t" {
-		delimiter = "tab"
+	return fmt.Sprintf("%s, %s, separated by %s, SHA-256 %s", bytesText(c.Bytes), c.Encoding, delimiterText(c.Delimiter), c.SHA256)
+}
+
+// delimiterText names a delimiter, since a bare comma in a list that has commas reads as a slip.
+func delimiterText(delimiter string) string {
+	switch delimiter {
+	case ",":
+		return "comma"
+	case ";":
+		return "semicolon"
+	case "|":
+		return "bar"
+	case "\t":
+		return "tab"
+	default:
+		return delimiter
 	}
-	return fmt.Sprintf("%s, %s, separated by %s, SHA-256 %s", bytesText(c.Bytes), c.Encoding, delimiter, c.SHA256)
 }
 
 // printOutcomes lists the outcomes there are.
