@@ -112,7 +112,6 @@ func (s *Server) Run(ctx context.Context) error {
 			return end(server)
 		})
 	}
-	s.log.Info("control listens", "socket", s.opts.Socket, "http", webAddress)
 	if s.opts.OnListen != nil {
 		s.opts.OnListen(s.opts.Socket, webAddress)
 	}
