@@ -3,6 +3,7 @@ package intake
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -67,6 +68,9 @@ func (in *Intake) removeTemps() {
 	for _, inbox := range in.checker().Config.Inboxes {
 		accepted := filepath.Join(inbox.Path, acceptedFolder)
 		folders := []string{inbox.Path, accepted, filepath.Join(inbox.Path, doneFolder), filepath.Join(inbox.Path, failedFolder)}
+		if _, err := os.Stat(inbox.Path); errors.Is(err, fs.ErrNotExist) {
+			continue // nothing to clear away; the watcher says that the inbox is gone
+		}
 		entries, err := os.ReadDir(accepted)
 		for _, e := range entries {
 			if e.IsDir() {

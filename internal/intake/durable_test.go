@@ -3,6 +3,7 @@ package intake
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"campaignd/internal/campaign"
@@ -40,5 +41,17 @@ func TestPowerCutBeforeTheFilesWereOnDisk(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestNothingToClearAway: an inbox that is gone is the watcher's news, not ours too.
+func TestNothingToClearAway(t *testing.T) {
+	r := newRig(t, "", "")
+	if err := os.Rename(r.inbox, r.inbox+".away"); err != nil {
+		t.Fatal(err)
+	}
+	r.in.removeTemps()
+	if said := r.log.String(); strings.Contains(said, "remove temporary files") {
+		t.Errorf("it says %s", said)
 	}
 }

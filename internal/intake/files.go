@@ -80,7 +80,7 @@ func (p *Parts) part(base string) (*Part, string, error) {
 	}{{".layout.json", &p.Layout}, {".schedule.json", &p.Sidecar}, {".csv", &p.CSV}} {
 		if name := strings.TrimSuffix(lower, kind.ending); name != lower && name != "" {
 			if kind.part.File != nil {
-				return nil, "", fmt.Errorf("%q: there are two files that end in %s", base, kind.ending)
+				return nil, "", fmt.Errorf("%q: there are two files that end in %s: give the files of one drop alone", base, kind.ending)
 			}
 			return kind.part, base[:len(name)], nil
 		}
