@@ -81,9 +81,6 @@ func checkDrop(ctx context.Context, env *environment, cfg *config.Config, inboxP
 		if err := c.place(ctx, cfg, f, now); err != nil {
 			return err
 		}
-		if err := c.again(ctx, cfg, f); err != nil {
-			return err
-		}
 	}
 	if err := c.print(env); err != nil {
 		return err
@@ -150,6 +147,9 @@ func (c *checked) place(ctx context.Context, cfg *config.Config, f *intake.Findi
 		s.State, s.Reason, s.Previews = campaign.StateCanceled, o.Canceled, nil
 		return nil
 	}
+	if err := c.again(ctx, cfg, f); err != nil || s.State == campaign.StateRejected {
+		return err // before the slots, as the daemon has it
+	}
 	s.ScheduledAt = o.T.UTC()
 	if o.Grid == nil {
 		c.Slices = []campaign.Slice{{Start: s.ScheduledAt, Rows: s.Rows.Accepted, Recipients: s.Rows.Accepted}}
@@ -179,7 +179,7 @@ func (c *checked) place(ctx context.Context, cfg *config.Config, f *intake.Findi
 // took the same one before.
 func (c *checked) again(ctx context.Context, cfg *config.Config, f *intake.Finding) error {
 	s := &c.Sending
-	if s.State != campaign.StateScheduled || f.Sidecar != nil && f.Sidecar.Resend {
+	if f.Sidecar != nil && f.Sidecar.Resend {
 		return nil
 	}
 	client, err := control.Dial(filepath.Join(cfg.StateDir, socketName))
@@ -191,8 +191,7 @@ func (c *checked) again(ctx context.Context, cfg *config.Config, f *intake.Findi
 	if err != nil || earlier.ID == "" {
 		return err
 	}
-	s.State, s.Reason, s.Previews, c.Slices = campaign.StateRejected, earlier.Reason, nil, nil
-	s.ScheduledAt = time.Time{}
+	s.State, s.Reason, s.Previews = campaign.StateRejected, earlier.Reason, nil
 	return nil
 }
 
