@@ -135,7 +135,7 @@ func (in *Intake) moveFiles(s *campaign.Sending) error {
 		if !sameFile(safeio.FileID(info), f) {
 			return fmt.Errorf("claim %q: %w", f.Name, errChanged)
 		}
-		if err := safeio.Move(source, target); err != nil {
+		if err := safeio.Rename(source, target); err != nil {
 			if s.Reason != "" && immovable(err) {
 				in.log.Warn("a refused file can't be moved and stays in the inbox", "inbox", s.Inbox, "err", err)
 				stuck = append(stuck, f)
@@ -144,6 +144,12 @@ func (in *Intake) moveFiles(s *campaign.Sending) error {
 			return fmt.Errorf("claim %q: %w", f.Name, err)
 		}
 		failpoint.At(failpoint.FileMoved)
+	}
+	// The new names first, so that a power cut between the two loses neither.
+	for _, dir := range []string{folder(s), s.Inbox} {
+		if err := safeio.SyncDir(dir); err != nil {
+			return fmt.Errorf("claim: %w", err)
+		}
 	}
 	in.leaveBehind(s, stuck)
 	failpoint.At(failpoint.FilesMoved)

@@ -12,6 +12,7 @@ import (
 	"campaignd/internal/failpoint"
 	"campaignd/internal/plan"
 	"campaignd/internal/plan/document"
+	"campaignd/internal/plan/roster"
 	"campaignd/internal/plan/sheet"
 	"campaignd/internal/report"
 	"campaignd/internal/store"
@@ -32,11 +33,15 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 	if err := in.store.DiscardRows(s.ID); err != nil {
 		return fmt.Errorf("check %s: %w", s.ID, err)
 	}
-	spill, err := SpillFile(in.stateDir)
-	if err != nil {
-		return err
+	var spill roster.Spill // nil: memory
+	if largest(s) > smallCSV {
+		file, err := SpillFile(in.stateDir)
+		if err != nil {
+			return err
+		}
+		defer file.Close() // nameless: gone with this
+		spill = file
 	}
-	defer spill.Close() // nameless: gone with this
 	synced := make(chan error, 1)
 	go func() { synced <- syncFiles(s) }() // beside the check: its answer is awaited below
 	sink := newStoreSink(ctx, in.store, s)

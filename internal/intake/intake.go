@@ -265,7 +265,7 @@ func (in *Intake) Checking(id campaign.ID) float64 {
 
 // progress keeps status.json of a drop that is being checked in step, at most once a second.
 func (in *Intake) progress(s *campaign.Sending) func(float64) {
-	var last time.Time
+	last := in.now() // decide has written the first
 	return func(share float64) {
 		in.mu.Lock()
 		in.working[s.ID] = share

@@ -4,8 +4,9 @@
 // only the check of the drop has seen those.
 //
 // It reads a sending through Ledger, decides nothing and moves nothing. Every
-// file is written whole or not at all and is durable when its function returns;
-// report.json comes last, so where it stands the others stand too. What fails
+// file is written whole or not at all; report.json comes last, so where it stands the
+// others stand too, and all are durable when Write returns. status.json says what the store
+// says and is made anew at every start: it is not synced. What fails
 // can simply be done again. results.csv is streamed: memory is one chunk of rows,
 // whatever the sending's size.
 //
@@ -66,14 +67,14 @@ func Write(dir string, l Ledger, id campaign.ID) error {
 		return fmt.Errorf("report on %s: it is %s and has no final report yet", id, s.State)
 	}
 	if HasResults(s) {
-		err := safeio.WriteFile(filepath.Join(dir, ResultsFile), fileMode, func(w io.Writer) error {
+		err := safeio.PlaceFile(filepath.Join(dir, ResultsFile), fileMode, func(w io.Writer) error {
 			return Results(w, l, id)
 		})
 		if err != nil {
 			return fmt.Errorf("report on %s: %w", id, err)
 		}
 	}
-	err = safeio.WriteFile(filepath.Join(dir, TextFile), fileMode, func(w io.Writer) error {
+	err = safeio.PlaceFile(filepath.Join(dir, TextFile), fileMode, func(w io.Writer) error {
 		return Text(w, s, slices, counts)
 	})
 	if err != nil {
@@ -115,7 +116,7 @@ func HasResults(s *campaign.Sending) bool {
 
 // WriteStatus replaces status.json in dir.
 func WriteStatus(dir string, doc *StatusDocument) error {
-	err := safeio.WriteFile(filepath.Join(dir, StatusFile), fileMode, func(w io.Writer) error { return encode(w, doc) })
+	err := safeio.ReplaceFile(filepath.Join(dir, StatusFile), fileMode, func(w io.Writer) error { return encode(w, doc) })
 	if err != nil {
 		return fmt.Errorf("write status of %s: %w", doc.ID, err)
 	}

@@ -94,7 +94,7 @@ func (d Disk) copyTemp(src *os.File, before fs.FileInfo, old, dir string) (temp 
 	if err := os.Chtimes(f.Name(), time.Time{}, before.ModTime()); err != nil {
 		return "", err
 	}
-	if err := d.seal(f, before.Mode()); err != nil {
+	if err := d.seal(f, before.Mode(), true); err != nil {
 		return "", err
 	}
 	after, err := src.Stat()

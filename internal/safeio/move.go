@@ -23,15 +23,27 @@ func Move(old, new string) error { return Disk{}.Move(old, new) }
 
 // Move is the package's Move on this disk.
 func (d Disk) Move(old, new string) error {
+	if err := d.Rename(old, new); err != nil {
+		return err
+	}
+	if err := d.syncBoth(old, new); err != nil {
+		return fmt.Errorf("move %q to %q: %w", old, new, err)
+	}
+	return nil
+}
+
+// Rename is Move without the sync of the two folders, for several files of one: the
+// new names are durable once SyncDir of the new folder has returned nil, and then that of the old.
+func Rename(old, new string) error { return Disk{}.Rename(old, new) }
+
+// Rename is the package's Rename on this disk.
+func (d Disk) Rename(old, new string) error {
 	err := d.rename(old, new)
 	switch {
 	case errors.Is(err, unix.EXDEV):
 		err = d.moveAcross(old, new)
 	case errors.Is(err, ErrExists) && twoNames(old, new):
 		err = d.remove(old) // a link + unlink move that a crash cut in two
-	}
-	if err == nil {
-		err = d.syncBoth(old, new)
 	}
 	if err != nil {
 		return fmt.Errorf("move %q to %q: %w", old, new, err)

@@ -62,7 +62,7 @@ func (d Disk) own(path string) error {
 	if err := os.Chtimes(f.Name(), time.Time{}, before.ModTime()); err != nil {
 		return err
 	}
-	if err := d.seal(f, 0o644); err != nil {
+	if err := d.seal(f, 0o644, true); err != nil {
 		return err
 	}
 	if err := d.fault(OpRename, f.Name()); err != nil {

@@ -36,13 +36,34 @@ func WriteFile(path string, mode fs.FileMode, write func(io.Writer) error) error
 
 // WriteFile is the package's WriteFile on this disk.
 func (d Disk) WriteFile(path string, mode fs.FileMode, write func(io.Writer) error) error {
-	if err := d.writeFile(path, mode, write); err != nil {
+	err := d.replace(path, mode, true, write)
+	if err == nil {
+		err = bare(d.SyncDir(filepath.Dir(path)))
+	}
+	return written(path, err)
+}
+
+// PlaceFile is WriteFile without the sync of the folder, for several files of one: their
+// content is durable, and once SyncDir has returned nil their names are too.
+func PlaceFile(path string, mode fs.FileMode, write func(io.Writer) error) error {
+	return written(path, Disk{}.replace(path, mode, true, write))
+}
+
+// ReplaceFile is WriteFile without any sync. Readers see the old content or the new;
+// after a power cut there may be neither, so it is for what is made anew then.
+func ReplaceFile(path string, mode fs.FileMode, write func(io.Writer) error) error {
+	return written(path, Disk{}.replace(path, mode, false, write))
+}
+
+func written(path string, err error) error {
+	if err != nil {
 		return fmt.Errorf("write %q: %w", path, err)
 	}
 	return nil
 }
 
-func (d Disk) writeFile(path string, mode fs.FileMode, write func(io.Writer) error) error {
+// replace is all of WriteFile but the sync of the folder.
+func (d Disk) replace(path string, mode fs.FileMode, durable bool, write func(io.Writer) error) error {
 	f, err := d.createTemp(filepath.Dir(path))
 	if err != nil {
 		return bare(err)
@@ -61,7 +82,7 @@ func (d Disk) writeFile(path string, mode fs.FileMode, write func(io.Writer) err
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	if err := d.seal(f, mode); err != nil {
+	if err := d.seal(f, mode, durable); err != nil {
 		return bare(err)
 	}
 	if err := d.fault(OpRename, temp); err != nil {
@@ -71,7 +92,7 @@ func (d Disk) writeFile(path string, mode fs.FileMode, write func(io.Writer) err
 		return bare(err)
 	}
 	placed = true
-	return d.SyncDir(filepath.Dir(path))
+	return nil
 }
 
 func (d Disk) createTemp(dir string) (*os.File, error) {
@@ -81,11 +102,14 @@ func (d Disk) createTemp(dir string) (*os.File, error) {
 	return os.CreateTemp(dir, tempPattern)
 }
 
-// seal sets the permissions of a finished file, syncs and closes it. The error
-// of Close counts: some network file systems report a failed write only there.
-func (d Disk) seal(f *os.File, mode fs.FileMode) error {
+// seal sets the permissions of a finished file, syncs it if it is to be durable, and closes
+// it. The error of Close counts: some network file systems report a failed write only there.
+func (d Disk) seal(f *os.File, mode fs.FileMode, durable bool) error {
 	if err := f.Chmod(mode.Perm()); err != nil {
 		return err
+	}
+	if !durable {
+		return f.Close()
 	}
 	if err := d.fault(OpSync, f.Name()); err != nil {
 		return err

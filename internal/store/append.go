@@ -176,8 +176,24 @@ func (s *Store) EachRefusal(id campaign.ID, fn func(campaign.Refusal) error) err
 	}
 }
 
-// DiscardRows removes the rows and refusals of a sending that is being checked.
+// DiscardRows removes the rows and refusals of a sending that is being checked. Where
+// there are none it writes nothing.
 func (s *Store) DiscardRows(id campaign.ID) error {
+	some := false
+	err := s.view(func(t *tx) error {
+		n, err := t.checking(id)
+		if err != nil {
+			return err
+		}
+		for _, bucket := range [][]byte{bucketChunks, bucketRefusals} {
+			k, _ := t.bucket(bucket).Cursor().Seek(key8(n))
+			some = some || bytes.HasPrefix(k, key8(n))
+		}
+		return nil
+	})
+	if err != nil || !some {
+		return err
+	}
 	return s.update(func(t *tx) error {
 		n, err := t.checking(id)
 		if err != nil {

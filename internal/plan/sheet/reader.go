@@ -51,7 +51,8 @@ type Reader struct {
 // the Reader serves only for Columns and Delimiter, or is nil where not
 // even these could be had. The error is that of r.
 func NewReader(r io.Reader, info Info, o Options) (*Reader, campaign.Problems, error) {
-	return newReader(r, info, o, blockSize)
+	// A file of a few rows is all in one small block.
+	return newReader(r, info, o, int(min(blockSize, 2*info.Bytes+64)))
 }
 
 func newReader(r io.Reader, info Info, o Options, block int) (*Reader, campaign.Problems, error) {
