@@ -52,7 +52,7 @@ func appendKey(dst []byte, line uint32, channel uint8, contact []byte) []byte {
 // a key's hash and the key's place in the spill; where the bits agree the
 // key is read back and compared, so a collision costs a read and never a recipient.
 //
-// It takes 8 bytes a slot and has 10 slots for 7 rows: 11.5 bytes for each row
+// It takes 8 bytes a slot and has 5 slots for 4 rows: 10 bytes for each row
 // that the file can have, whatever the length of its contactCodes (TestIndexBytesPerRow).
 type index struct {
 	slots   []uint64 // 0 is free
@@ -72,7 +72,7 @@ const (
 var errIndexFull = errors.New("more rows than the line ends of the file allow: the file changed while it was read")
 
 func newIndex(rows int64, spill Spill) *index {
-	return &index{slots: make([]uint64, (max(rows, 1)*10+6)/7+1), spill: spill, key: make([]byte, keyHead+MaxContact)}
+	return &index{slots: make([]uint64, (max(rows, 1)*5+3)/4+1), spill: spill, key: make([]byte, keyHead+MaxContact)}
 }
 
 // write appends keys to the spill and returns where they begin. They must be
