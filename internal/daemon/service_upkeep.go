@@ -173,7 +173,7 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error)
 		add("store", control.LevelOK, "its books balance", "")
 	}
 	if free, err := safeio.FreeSpace(c.StateDir); err == nil && free < lowSpace {
-		add("disk", control.LevelWarn, fmt.Sprintf("%d MiB are free where the store lies", free>>20), "make room: new drops are refused when it is full")
+		add("disk", control.LevelWarn, fmt.Sprintf("%d MiB are free where the store lies", free>>20), "make room: a new drop waits until its own size and 64 MiB more are free")
 	} else {
 		add("disk", control.LevelOK, fmt.Sprintf("%d MiB are free where the store lies", free>>20), "")
 	}

@@ -67,7 +67,7 @@ func noticesOf(s control.Status) []notice {
 		}
 	}
 	if s.Store.DiskFree > 0 && s.Store.DiskFree < lowSpace {
-		list = append(list, notice{ID: "disk", Text: fmt.Sprintf("Only %s are free where the store lies. New drops are refused when it is full.", size(s.Store.DiskFree))})
+		list = append(list, notice{ID: "disk", Text: fmt.Sprintf("Only %s are free where the store lies. When it is full, new drops wait.", size(s.Store.DiskFree))})
 	}
 	return list
 }

@@ -250,7 +250,7 @@ func (a *Assembler) Verdict() []campaign.Problem {
 	case n.Accepted == 0:
 		add(0, "no row of %d is good; the first errors are listed with their lines", n.Total)
 	case float64(n.Rejected)/float64(n.Total) > a.r.spec.MaxBadRows*(1+rounding):
-		add(0, "%d of %d rows are bad, more than the %.4g%% that max_bad_rows allows: probably the wrong file or layout; nothing is sent",
+		add(0, "%d of %d rows are bad, more than the %.4g%% that max_bad_rows allows: probably the wrong file or layout",
 			n.Rejected, n.Total, 100*a.r.spec.MaxBadRows)
 	}
 	return why
