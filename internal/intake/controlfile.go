@@ -260,7 +260,9 @@ func controlPlace(c watch.Control, folder string, now time.Time) string {
 // failControl moves a control file to failed/ with the reason beside it. The reason for
 // which a list of opt-outs is refused may hold what stands in it, so no log has it.
 func (in *Intake) failControl(c watch.Control, reason string) error {
+	became := "was not obeyed"
 	if c.Action == watch.ActionSuppress {
+		became = "was not taken in, nobody of it is opted out"
 		in.log.Info("list of opt-outs refused", "inbox", c.Inbox, "file", c.File.Name)
 	} else {
 		in.log.Info("control file refused", "inbox", c.Inbox, "file", c.File.Name, "reason", reason)
@@ -274,7 +276,7 @@ func (in *Intake) failControl(c watch.Control, reason string) error {
 		rest = "\n" + rest
 	}
 	if err := safeio.WriteFile(place+stampedReport, 0o644, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%s was not obeyed: %s.%s\n", c.File.Name, first, rest)
+		_, err := fmt.Fprintf(w, "%s %s: %s.%s\n", c.File.Name, became, first, rest)
 		return err
 	}); err != nil {
 		return err

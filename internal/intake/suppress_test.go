@@ -74,6 +74,7 @@ func TestSuppressLists(t *testing.T) {
 				t.Error(diff)
 			}
 			if says, failed := strings.CutPrefix(c.says, "!"); failed {
+				has(t, r.failedControl("x.suppress.csv"), "x.suppress.csv was not taken in, nobody of it is opted out: ")
 				has(t, r.failedControl("x.suppress.csv"), says)
 			} else {
 				has(t, r.doneReport("x.suppress.csv"), says)
