@@ -64,10 +64,11 @@ func newBarView(env *environment) *barView {
 	w.SetOutputWriter(env.out)
 	w.SetAutoStop(false)
 	w.SetUpdateFrequency(250 * time.Millisecond)
-	w.SetTrackerLength(24)
 	w.SetTrackerPosition(progress.PositionRight)
-	w.SetMessageLength(60)
 	w.SetTerminalWidth(env.width)
+	message, bar, value := barLengths(env.width)
+	w.SetMessageLength(message)
+	w.SetTrackerLength(bar)
 	w.SetSortBy(progress.SortByNone)
 	style := progress.StyleBlocks
 	if !env.colour {
@@ -75,7 +76,7 @@ func newBarView(env *environment) *barView {
 	}
 	style.Visibility.ETA = false // the daemon knows better: see the message
 	style.Visibility.Time = false
-	style.Visibility.Value = true
+	style.Visibility.Value = value
 	style.Options.PercentFormat = "%4.1f%%"
 	w.SetStyle(style)
 	v := &barView{env: env, writer: w, trackers: map[campaign.ID]*progress.Tracker{}, errors: map[campaign.ID]control.MessageError{}, rendered: make(chan struct{})}
@@ -84,6 +85,21 @@ func newBarView(env *environment) *barView {
 		w.Render()
 	}()
 	return v
+}
+
+// barLengths are what of a line of width characters (0: nobody knows) is the words' and the
+// bar's, and whether the number of messages fits in, too: on a narrow terminal the end of the
+// words gives way, and percent and bar are always there.
+func barLengths(width int) (message, bar int, value bool) {
+	const (
+		words, wide, narrow = 60, 24, 12
+		percent             = len(" ... 12.3% ")
+		number              = len(" [10,000,000]")
+	)
+	if width == 0 || width >= words+percent+wide+number {
+		return words, wide, true
+	}
+	return max(min(words, width-percent-narrow), 1), narrow, false
 }
 
 func (v *barView) show(s control.Sending, _ bool) error {
