@@ -13,12 +13,15 @@ const glance = time.Second
 // roomFactor times concurrency messages may be marked without their result
 // recorded where unknown ones are resent: one share with the receiver, one on its
 // way to it or into the books, so that no worker waits for a sync. From
-// manyHands on it is wideRoom at least: a commit costs the same for 200 results as for
-// 60, and a fast receiver has answered that many before a sync is over.
+// manyHands on it is wideRoom at least: a fast receiver answers hundreds of messages while one
+// commit is under way, and as many must lie ready. fullGroup results are worth a commit,
+// which costs the same for 200 as for 60; no more wait for it, since what waits was
+// delivered and is delivered again after a crash.
 const (
 	roomFactor = 2
 	manyHands  = 32
-	wideRoom   = 256
+	wideRoom   = 1024
+	fullGroup  = 256
 )
 
 // rest is after how long without work a lane lets its workers go.
@@ -45,12 +48,12 @@ func (l *lane) room() int {
 
 // worthwhile is the size of a group that is worth a commit without waiting for
 // more: a quarter of the room of a batch driver, so that one is in the books, one
-// with the driver and one between them; else half of it.
+// with the driver and one between them; else half of it, or a full group.
 func (l *lane) worthwhile() int {
 	if b := l.batch(); b > 1 {
 		return max(b, l.room()/4)
 	}
-	return max(int(l.limit.Load()), l.room()/2)
+	return max(int(l.limit.Load()), min(l.room()/2, fullGroup))
 }
 
 // step does all that can be done now. It returns how long to sleep unless woken;

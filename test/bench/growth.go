@@ -75,45 +75,74 @@ func (b *bench) grown(ctx context.Context, n int) (p point, err error) {
 	return point{n, accepted.Time.Sub(ready.Time), took, s.storeBytes(), d.peak}, err
 }
 
-// The plot: both axes logarithmic, so that what grows in proportion is a straight
-// line that rises at 45 degrees.
+// The plot: two panels, all axes logarithmic, so that what grows in proportion is a
+// straight line.
 const (
-	plotWidth, plotHeight = 640, 400
-	plotLeft, plotBottom  = 70, 340
-	plotUnit              = 90 // pixels of a factor of ten
+	plotWidth, panelHeight = 640, 400
+	plotLeft, plotBottom   = 70, 340 // of a panel
+	plotDecade             = 60      // pixels of a factor of ten upwards
 )
 
+// curve is one line of a panel.
+type curve struct {
+	name, colour string
+	of           func(point) float64
+	say          func(point) string
+}
+
+// panel is one picture: labels are the factors of ten of its axis, from floor on.
+type panel struct {
+	floor  float64
+	labels []string
+	curves []curve
+}
+
 func draw(points []point) string {
+	mega := func(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+	panels := []panel{
+		{0.001, []string{"1 ms", "10 ms", "100 ms", "1 s", "10 s"}, []curve{
+			{"from ready to accepted", "#1f6feb", func(p point) float64 { return p.intake.Seconds() }, func(p point) string { return round(p.intake) }},
+			{"sending, null driver, all outcomes durable", "#d1520f", func(p point) float64 { return p.send.Seconds() }, func(p point) string { return round(p.send) }},
+		}},
+		{1e5, []string{"100 kB", "1 MB", "10 MB", "100 MB", "1 GB"}, []curve{
+			{"store, outcomes included", "#1a7f37", func(p point) float64 { return float64(p.store) }, func(p point) string { return mega(p.store) }},
+			{"anonymous memory at its peak", "#8250df", func(p point) float64 { return float64(p.anonMax) }, func(p point) string { return mega(p.anonMax) }},
+		}},
+	}
 	var s strings.Builder
-	fmt.Fprintf(&s, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", plotWidth, plotHeight)
+	fmt.Fprintf(&s, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", plotWidth, panelHeight*len(panels))
 	s.WriteString(`<rect width="100%" height="100%" fill="white"/>` + "\n")
-	x := func(rows int) float64 {
-		return plotLeft + 40 + 1.5*plotUnit*math.Log10(float64(rows)/float64(points[0].rows))
+	for i, p := range panels {
+		fmt.Fprintf(&s, `<g transform="translate(0 %d)">`+"\n", i*panelHeight)
+		p.draw(&s, points)
+		s.WriteString("</g>\n")
 	}
-	y := func(d time.Duration) float64 {
-		return plotBottom - plotUnit/1.5*(math.Log10(math.Max(d.Seconds(), 0.001))+3)
+	s.WriteString("</svg>\n")
+	return s.String()
+}
+
+func (pa panel) draw(s *strings.Builder, points []point) {
+	x := func(p point) float64 {
+		return plotLeft + 40 + 135*math.Log10(float64(p.rows)/float64(points[0].rows))
 	}
-	for i, label := range []string{"1 ms", "10 ms", "100 ms", "1 s", "10 s"} {
-		at := y(time.Duration(math.Pow10(i)) * time.Millisecond)
-		fmt.Fprintf(&s, `<path d="M%d %.1fH%d" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n", plotLeft, at, plotWidth-20, plotLeft-8, at+4, label)
+	y := func(v float64) float64 { return plotBottom - plotDecade*math.Log10(max(v/pa.floor, 1)) }
+	for i, label := range pa.labels {
+		at := y(pa.floor * math.Pow10(i))
+		fmt.Fprintf(s, `<path d="M%d %.1fH%d" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n", plotLeft, at, plotWidth-20, plotLeft-8, at+4, label)
 	}
 	for _, p := range points {
-		fmt.Fprintf(&s, `<text x="%.1f" y="%d" text-anchor="middle">%d</text>`+"\n", x(p.rows), plotBottom+20, p.rows)
+		fmt.Fprintf(s, `<text x="%.1f" y="%d" text-anchor="middle">%d</text>`+"\n", x(p), plotBottom+20, p.rows)
 	}
-	fmt.Fprintf(&s, `<text x="%d" y="%d" text-anchor="middle">rows of one drop</text>`+"\n", plotWidth/2, plotBottom+45)
-	line := func(name, colour string, row int, of func(point) time.Duration) {
-		s.WriteString(`<polyline fill="none" stroke-width="2" stroke="` + colour + `" points="`)
+	fmt.Fprintf(s, `<text x="%d" y="%d" text-anchor="middle">rows of one drop</text>`+"\n", plotWidth/2, plotBottom+45)
+	for i, c := range pa.curves {
+		s.WriteString(`<polyline fill="none" stroke-width="2" stroke="` + c.colour + `" points="`)
 		for _, p := range points {
-			fmt.Fprintf(&s, "%.1f,%.1f ", x(p.rows), y(of(p)))
+			fmt.Fprintf(s, "%.1f,%.1f ", x(p), y(c.of(p)))
 		}
 		s.WriteString(`"/>` + "\n")
 		for _, p := range points {
-			fmt.Fprintf(&s, `<circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"><title>%d rows: %s</title></circle>`+"\n", x(p.rows), y(of(p)), colour, p.rows, round(of(p)))
+			fmt.Fprintf(s, `<circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"><title>%d rows: %s</title></circle>`+"\n", x(p), y(c.of(p)), c.colour, p.rows, c.say(p))
 		}
-		fmt.Fprintf(&s, `<text x="%d" y="%d" fill="%s">%s</text>`+"\n", plotLeft+20, 40+18*row, colour, name)
+		fmt.Fprintf(s, `<text x="%d" y="%d" fill="%s">%s</text>`+"\n", plotLeft+20, 40+18*i, c.colour, c.name)
 	}
-	line("from ready to accepted", "#1f6feb", 0, func(p point) time.Duration { return p.intake })
-	line("sending, null driver, all outcomes durable", "#d1520f", 1, func(p point) time.Duration { return p.send })
-	s.WriteString("</svg>\n")
-	return s.String()
 }

@@ -47,11 +47,17 @@ func webhook(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer endSlow()
+	// What a client that does nothing else gets from this receiver says how much of the ideal the machine has to give.
+	posting, _, err := client(ctx, url, n, slow)
+	if err != nil {
+		return err
+	}
 	if took, _, err = b.webhookRun(ctx, url, slow, n); err != nil {
 		return err
 	}
 	ours, other = float64(n)/took.Seconds(), slow/pause.Seconds()
-	b.atLeast("messages/s, webhook, 50 ms an answer, 1,000 connections", fmt.Sprintf("%.0f", ours), fmt.Sprintf("1,000 / 0.05 s: %.0f", other), ours/other, 0.95)
+	b.atLeast("messages/s, webhook, 50 ms an answer, 1,000 connections", fmt.Sprintf("%.0f", ours),
+		fmt.Sprintf("1,000 / 0.05 s: %.0f (a client that only posts: %.0f)", other, float64(n)/posting.Seconds()), ours/other, 0.95)
 	return nil
 }
 
@@ -59,19 +65,17 @@ func webhook(ctx context.Context, b *bench) error {
 // measured by the receiver, from its first request to its n-th, since that one never gets to
 // an end; in turn, twice each, and the better counts.
 func (b *bench) withoutBooks(ctx context.Context, connections, n int) error {
-	best := map[string]time.Duration{}
-	for range 2 {
+	all := map[string][]time.Duration{}
+	for range 5 {
 		for _, bin := range []string{b.bin, b.unrecorded} {
 			took, err := b.received(ctx, bin, connections, n)
 			if err != nil {
 				return err
 			}
-			if best[bin] == 0 || took < best[bin] {
-				best[bin] = took
-			}
+			all[bin] = append(all[bin], took)
 		}
 	}
-	ours, other := float64(n)/best[b.bin].Seconds(), float64(n)/best[b.unrecorded].Seconds()
+	ours, other := float64(n)/median(all[b.bin]).Seconds(), float64(n)/median(all[b.unrecorded]).Seconds()
 	b.atLeast("messages/s, webhook, 64 connections, as the receiver sees them", fmt.Sprintf("%.0f", ours), fmt.Sprintf("built without recording: %.0f", other), ours/other, 0.9)
 	return nil
 }
