@@ -365,3 +365,26 @@ func TestPastSlotsAreDropped(t *testing.T) {
 		verify(t, s)
 	})
 }
+
+// TestPastSlotsOfPausedSendingsAreKept: a clock that is days ahead for an hour takes nothing from
+// the bookings of what is paused meanwhile.
+func TestPastSlotsOfPausedSendingsAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openTest(t)
+		grid := testGrid(10)
+		at := time.Now().UTC().Add(time.Hour).Truncate(time.Minute)
+		a := accept(t, s, draft{rows: 25, at: at}, grid)
+		gone := accept(t, s, draft{rows: 5, at: at.Add(12 * time.Hour)}, grid)
+		if err := s.Update(a.ID, func(head *campaign.Sending) error { head.State = campaign.StatePaused; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * 24 * time.Hour) // for all that the store sees, the clock has jumped
+		accept(t, s, draft{rows: 5, at: time.Now()}, grid)
+		for start, want := range map[time.Time][]uint32{at: {10, 10, 5}, gone.ScheduledAt: {0, 0, 0}} {
+			if got, err := s.Reserved(1, grid.Slot, grid.Number(start), 3); err != nil || !cmp.Equal(got, want) {
+				t.Errorf("reserved from %s on: %v, %v; want %v", start, got, err, want)
+			}
+		}
+		verify(t, s)
+	})
+}

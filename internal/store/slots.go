@@ -188,33 +188,79 @@ func (b *slotTable) Reserved(first int64, counts []uint32) error {
 	return nil
 }
 
-// flush writes the pages of counts that the transaction has changed, and drops
-// those of slots that are long past.
+// flush writes the pages of counts that the transaction has changed. With an application's
+// newest page the pages of slots that are long past are dropped.
 func (t *tx) flush() error {
 	pages := t.bucket(bucketSlots)
-	seen := map[string]bool{}
+	grown := map[string]bool{}
 	for key, page := range t.pages {
+		if pages.Get([]byte(key)) == nil {
+			grown[key[:8]] = true
+		}
 		if err := pages.Put([]byte(key), page.encode()); err != nil {
 			return err
 		}
-		seen[key[:8]] = true
 	}
-	for prefix := range seen {
-		slot := t.grid(unsigned(binary.BigEndian.Uint64([]byte(prefix))))
-		if slot < time.Second {
-			continue
+	t.pages = nil
+	for prefix := range grown {
+		if err := t.dropPast(unsigned(binary.BigEndian.Uint64([]byte(prefix)))); err != nil {
+			return err
 		}
-		oldest := floorDiv(plan.Grid{Slot: slot}.Number(now().Add(-keepSlots)), slotsPage)
-		c := pages.Cursor()
-		for k, _ := c.Seek([]byte(prefix)); bytes.HasPrefix(k, []byte(prefix)) && unsigned(binary.BigEndian.Uint64(k[8:])) < oldest; k, _ = c.Seek([]byte(prefix)) {
+	}
+	return nil
+}
+
+// dropPast drops the pages of slots that are long past, but those in which a paused or held
+// sending has bookings: should the clock be set back they are slots to come, and it may go on in them.
+func (t *tx) dropPast(application int64) error {
+	slot := t.grid(application)
+	if slot < time.Second {
+		return nil
+	}
+	prefix := key8(signed(application))
+	oldest := floorDiv(plan.Grid{Slot: slot}.Number(now().Add(-keepSlots)), slotsPage)
+	past := func(k []byte) bool {
+		return bytes.HasPrefix(k, prefix) && unsigned(binary.BigEndian.Uint64(k[8:])) < oldest
+	}
+	c := t.bucket(bucketSlots).Cursor()
+	k, _ := c.Seek(prefix)
+	if !past(k) {
+		return nil
+	}
+	waiting, err := t.waitingPages(&slotTable{t, application, slot})
+	if err != nil {
+		return err
+	}
+	for past(k) {
+		page := unsigned(binary.BigEndian.Uint64(k[8:]))
+		if !waiting[page] {
 			t.touch(bucketSlots, k)
 			if err := c.Delete(); err != nil {
 				return err
 			}
 		}
+		k, _ = c.Seek(keySlots(application, page+1))
 	}
-	t.pages = nil
 	return nil
+}
+
+// waitingPages are the pages in which a sending of the application that is paused or held has bookings.
+func (t *tx) waitingPages(b *slotTable) (map[int64]bool, error) {
+	waiting := map[int64]bool{}
+	headers := t.bucket(bucketSendings)
+	err := t.eachBooked(b.application, time.Time{}, func(n uint64, list []slice) error {
+		if state, _ := stateOf(headers.Get(key8(n))[1]); state != campaign.StatePaused && state != campaign.StateHeld {
+			return nil
+		}
+		for i := range list {
+			_ = b.spread(&list[i], int64(list[i].booked), func(slot, _ int64) error {
+				waiting[floorDiv(slot, slotsPage)] = true
+				return nil
+			})
+		}
+		return nil
+	})
+	return waiting, err
 }
 
 func (p *slotPage) encode() []byte {
