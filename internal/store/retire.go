@@ -122,6 +122,10 @@ func (t *tx) release(n uint64, head *campaign.Sending) error {
 			}
 		}
 	}
+	// After a jump of the clock its slots may be still to come, or again.
+	if err := t.freeUnsent(n, head.ApplicationID, nil); err != nil {
+		return err
+	}
 	if _, err := t.CreateBucketIfNotExists(bucketLeaving); err != nil {
 		return err
 	}

@@ -110,3 +110,26 @@ func TestRemoveReopened(t *testing.T) {
 	wantState(t, s, id, campaign.StateCompleted)
 	verify(t, s)
 }
+
+// TestRemoveFreesSlotsToCome: a sending that was over before its slots, as after a clock that
+// was set back, holds nothing in them once it is gone.
+func TestRemoveFreesSlotsToCome(t *testing.T) {
+	s := openTest(t)
+	grid := testGrid(10)
+	at := time.Now().UTC().Add(3 * time.Hour).Truncate(time.Minute)
+	head := accept(t, s, draft{rows: 15, at: at}, grid)
+	sendAll(t, s, head.ID, 15, 1000)
+	if done, err := s.Finish(head.ID); !done || err != nil {
+		t.Fatal(done, err)
+	}
+	if err := s.Filed(head.ID); err != nil {
+		t.Fatal(err)
+	}
+	if gone, err := s.Remove(head.ID); !gone || err != nil {
+		t.Fatal(gone, err)
+	}
+	if got, err := s.Reserved(1, grid.Slot, grid.Number(at), 2); err != nil || got[0]+got[1] != 0 {
+		t.Errorf("reserved %v, %v", got, err)
+	}
+	verify(t, s)
+}

@@ -99,7 +99,7 @@ func (s *Store) CloseOut(id campaign.ID, o campaign.Outcome) (uint64, error) {
 		if err != nil {
 			return err
 		}
-		if err := t.freeUnsent(n, rec, freed); err != nil {
+		if err := t.freeUnsent(n, rec.application, freed); err != nil {
 			return err
 		}
 		for _, bucket := range [][]byte{bucketRetries, bucketWaiting} {
@@ -182,8 +182,8 @@ func (t *tx) closeMarks(n uint64, rec *record, base, o campaign.Outcome) (map[in
 
 // freeUnsent gives back what the sending has booked in slots to come, and in the
 // present slot what freed says by the slice's place in the list.
-func (t *tx) freeUnsent(n uint64, rec *record, freed map[int]int64) error {
-	slot := t.grid(rec.application)
+func (t *tx) freeUnsent(n uint64, application int64, freed map[int]int64) error {
+	slot := t.grid(application)
 	if slot == 0 {
 		return nil
 	}
@@ -191,7 +191,7 @@ func (t *tx) freeUnsent(n uint64, rec *record, freed map[int]int64) error {
 	if err != nil {
 		return err
 	}
-	table, err := t.slotTable(rec.application, slot)
+	table, err := t.slotTable(application, slot)
 	if err != nil {
 		return err
 	}
