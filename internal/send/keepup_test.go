@@ -69,7 +69,7 @@ func TestKeepsUpWithTheReceiver(t *testing.T) {
 	}{
 		{RetryUnknown, 64, 50_000, ms, ms / 3, 0.95, 30},
 		{RetryUnknown, 64, 50_000, ms, ms, 0.95, 30},
-		{RetryUnknown, 64, 20_000, ms, 3 * ms, 0.30, 30},
+		{RetryUnknown, 64, 20_000, ms, 3 * ms, 0.9, 30},
 		{RetryUnknown, 1000, 100_000, 50 * ms, ms, 0.95, 50},
 		{RetryUnknown, 16, 5_000, 20 * ms, ms, 0.95, 8},
 		{RetryUnknown, 1, 500, 20 * ms, ms, 0.95, 0.9},

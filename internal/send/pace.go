@@ -21,6 +21,7 @@ type pace struct {
 	ceiling float64       // the rate at which an unlimited lane counts as recovered
 	lag     time.Duration // how long a commit of attempts takes, smoothed
 	slowest time.Duration // how long it takes at worst, of late
+	answer  time.Duration // how long a call of the driver takes, smoothed; 0: none yet
 
 	counted int // sent in the second that began at second, for a lane without a rate
 	second  time.Time
@@ -151,6 +152,26 @@ func (p *pace) committed(took time.Duration) {
 	p.lag += (took - p.lag) / 8
 	p.slowest = max(took, p.slowest-p.slowest/16)
 	p.mu.Unlock()
+}
+
+// answered notes how long a call of the driver took.
+func (p *pace) answered(took time.Duration) {
+	p.mu.Lock()
+	if p.answer == 0 {
+		p.answer = took
+	}
+	p.answer += (took - p.answer) / 64
+	p.mu.Unlock()
+}
+
+// answeredIn is how many calls, concurrency of them at once, are answered in the time of so many commits.
+func (p *pace) answeredIn(commits, concurrency int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.answer <= 0 {
+		return 0
+	}
+	return int(min(float64(commits*concurrency)*float64(p.lag)/float64(p.answer), math.MaxInt32))
 }
 
 // slow halves the rate: the provider throttles. It returns the rate in force,

@@ -12,16 +12,16 @@ const glance = time.Second
 
 // roomFactor times concurrency messages may be marked without their result
 // recorded where unknown ones are resent: one share with the receiver, one on its
-// way to it or into the books, so that no worker waits for a sync. From
-// manyHands on it is wideRoom at least: a fast receiver answers hundreds of messages while one
-// commit is under way, and as many must lie ready. fullGroup results are worth a commit,
-// which costs the same for 200 as for 60; no more wait for it, since what waits was
+// way to it or into the books, so that no worker waits for a sync. Of a receiver that answers
+// faster than that, as many more lie ready as it answers in commitsAhead commits, up to wideRoom; of a slow
+// one no more, for whoever comes next would wait behind them. fullGroup results are worth a
+// commit, which costs the same for 200 as for 60; no more wait for it, since what waits was
 // delivered and is delivered again after a crash.
 const (
-	roomFactor = 2
-	manyHands  = 32
-	wideRoom   = 1024
-	fullGroup  = 256
+	roomFactor   = 2
+	commitsAhead = 16
+	wideRoom     = 1024
+	fullGroup    = 256
 )
 
 // rest is after how long without work a lane lets its workers go.
@@ -38,10 +38,8 @@ func (l *lane) room() int {
 	case l.batch() > 1:
 		return fewBatches * l.batch()
 	case l.settings.Load().OnUnknown == RetryUnknown:
-		if concurrency >= manyHands {
-			return max(roomFactor*concurrency, wideRoom)
-		}
-		return roomFactor * concurrency
+		room := roomFactor * concurrency
+		return max(room, min(room+l.pace.answeredIn(commitsAhead, concurrency), wideRoom))
 	}
 	return concurrency
 }

@@ -151,8 +151,10 @@ func (l *lane) send(p *parcel) {
 	failpoint.At(failpoint.HandedOver)
 	l.call(l.d.sendCtx, p, results)
 	failpoint.At(failpoint.DriverReturned)
+	took := time.Since(began)
+	l.pace.answered(took)
 	if l.d.observer != nil {
-		l.d.observer.Attempted(l.id, l.name, out, time.Duration(latest), time.Since(began))
+		l.d.observer.Attempted(l.id, l.name, out, time.Duration(latest), took)
 	}
 	if out < len(p.items) {
 		k := 0
