@@ -28,6 +28,7 @@ type storeSink struct {
 	s        *campaign.Sending
 	group    *errgroup.Group
 	ctx      context.Context // of group; ends with its first error
+	packer   store.Packer
 	pending  []store.Packed
 	size     int
 	refusals []campaign.Refusal
@@ -56,7 +57,7 @@ func (k *storeSink) Header(line []byte) { k.header = line }
 
 // Chunk implements roster.Sink.
 func (k *storeSink) Chunk(rows *campaign.Rows) error {
-	packed := store.Pack(rows)
+	packed := k.packer.Pack(rows)
 	k.pending = append(k.pending, packed)
 	k.size += packed.Size()
 	if k.size < groupBytes {

@@ -212,13 +212,13 @@ func TestAppendOnlyWhileChecking(t *testing.T) {
 		wide.Contacts.AppendString("x")
 	}
 	other := begin(t, s, draft{rows: 3})
-	if err := s.AppendRows(other.ID, []Packed{Pack(wide)}); err == nil {
+	if err := s.AppendRows(other.ID, []Packed{pack(wide)}); err == nil {
 		t.Error("a chunk that begins in the middle was taken")
 	}
 	for wide.Len() <= campaign.ChunkRows {
 		wide.Lines = append(wide.Lines, 1)
 	}
-	if err := s.AppendRows(other.ID, []Packed{Pack(wide)}); err == nil {
+	if err := s.AppendRows(other.ID, []Packed{pack(wide)}); err == nil {
 		t.Error("a chunk of too many rows was taken")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/klauspost/compress/s2"
 
@@ -42,9 +43,15 @@ func newNibbleTable() *nibbleTable {
 	return &t
 }
 
-// Pack encodes and compresses rows. It keeps nothing of rows and is safe to
-// call from many workers at once, outside of any transaction.
-func Pack(rows *campaign.Rows) Packed {
+// Packer encodes and compresses rows. It keeps its buffers from one call to the next; the
+// zero value is ready. It is for one goroutine, and may work outside of any transaction.
+type Packer struct {
+	table     *nibbleTable
+	raw, data []byte
+}
+
+// Pack keeps nothing of rows.
+func (k *Packer) Pack(rows *campaign.Rows) Packed {
 	p := Packed{first: rows.First, rows: rows.Len()}
 	size := len(rows.Contacts.Data) + 16*rows.Len()
 	for i := range rows.Values {
@@ -54,23 +61,25 @@ func Pack(rows *campaign.Rows) Packed {
 		p.err = fmt.Errorf("pack %d rows of %d bytes: a chunk has at most %d rows and %d bytes", rows.Len(), size, campaign.ChunkRows, maxChunk)
 		return p
 	}
-	table := newNibbleTable()
-	raw := make([]byte, 0, size)
+	if k.table == nil {
+		k.table = newNibbleTable()
+	}
+	raw := slices.Grow(k.raw[:0], size)
 	last := uint32(0)
 	for _, line := range rows.Lines {
 		raw = binary.AppendVarint(raw, int64(line)-int64(last))
 		last = line
 	}
 	raw = append(raw, rows.Channels...)
-	raw = appendColumn(raw, &rows.Contacts, table)
+	raw = appendColumn(raw, &rows.Contacts, k.table)
 	raw = binary.AppendUvarint(raw, uint64(len(rows.Values)))
 	for i := range rows.Values {
-		raw = appendColumn(raw, &rows.Values[i], table)
+		raw = appendColumn(raw, &rows.Values[i], k.table)
 	}
-	head := binary.AppendUvarint([]byte{chunkFormat}, uint64(rows.Len()))
-	data := make([]byte, len(head)+s2.MaxEncodedLen(len(raw)))
-	copy(data, head)
-	packed := s2.Encode(data[len(head):], raw)
+	head := binary.AppendUvarint(append(k.data[:0], chunkFormat), uint64(rows.Len()))
+	data := slices.Grow(head, s2.MaxEncodedLen(len(raw)))
+	packed := s2.Encode(data[len(head):cap(data)], raw)
+	k.raw, k.data = raw, data
 	// A copy of the right size: the packed chunks of a large drop wait in memory.
 	p.data = append(make([]byte, 0, len(head)+len(packed)), data[:len(head)+len(packed)]...)
 	return p

@@ -14,11 +14,11 @@ import (
 // FuzzChunk: hostile bytes give an error, and what decodes encodes to the same.
 func FuzzChunk(f *testing.F) {
 	for _, r := range rowsOf(draft{rows: 5, channels: []string{"a", "b"}}) {
-		f.Add(Pack(r).data)
+		f.Add(pack(r).data)
 	}
 	empty := &campaign.Rows{Lines: []uint32{0}, Channels: []uint8{0}}
 	empty.Contacts.AppendString("")
-	f.Add(Pack(empty).data)
+	f.Add(pack(empty).data)
 	f.Add([]byte{chunkFormat, 1, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		head := reader{b: data}
@@ -38,7 +38,7 @@ func FuzzChunk(f *testing.F) {
 				rows.Values[j].At(i)
 			}
 		}
-		if err := u.chunk(Pack(&rows).data, 0, &again); err != nil {
+		if err := u.chunk(pack(&rows).data, 0, &again); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(rows.Contacts, again.Contacts); diff != "" || !cmp.Equal(rows.Lines, again.Lines) || len(rows.Values) != len(again.Values) {
@@ -148,7 +148,7 @@ func TestChunkKeepsEverything(t *testing.T) {
 		}
 		var got campaign.Rows
 		got.Reset(0, 7) // what was there before doesn't matter
-		if err := (&unpacker{}).chunk(Pack(rows).data, campaign.ChunkRows, &got); err != nil {
+		if err := (&unpacker{}).chunk(pack(rows).data, campaign.ChunkRows, &got); err != nil {
 			t.Fatal(err)
 		}
 		text := func(r *campaign.Rows) (out []string) {

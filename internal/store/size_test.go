@@ -52,7 +52,7 @@ func acceptSheet(t testing.TB, s *Store, n int) (*campaign.Sending, int) {
 	var chunks []Packed
 	size := 0
 	for i, r := range rows {
-		chunks = append(chunks, Pack(r))
+		chunks = append(chunks, pack(r))
 		if size += chunks[len(chunks)-1].Size(); size > 4<<20 || i == len(rows)-1 {
 			if err := s.AppendRows(head.ID, chunks); err != nil {
 				t.Fatal(err)
@@ -161,8 +161,9 @@ func TestFewSyncs(t *testing.T) {
 func BenchmarkPack(b *testing.B) {
 	rows, csv := sheet(campaign.ChunkRows)
 	b.SetBytes(int64(csv))
+	var k Packer
 	for b.Loop() {
-		Pack(rows[0])
+		k.Pack(rows[0])
 	}
 }
 

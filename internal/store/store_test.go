@@ -107,6 +107,9 @@ func rowsOf(d draft) []*campaign.Rows {
 	return out
 }
 
+// pack packs one chunk.
+func pack(rows *campaign.Rows) Packed { return new(Packer).Pack(rows) }
+
 // failer is what a testing.TB and a rapid.T share.
 type failer interface {
 	Helper()
@@ -129,7 +132,7 @@ func begin(t failer, s *Store, d draft) *campaign.Sending {
 	var chunks []Packed
 	planned := 0
 	for _, r := range rowsOf(d) {
-		chunks = append(chunks, Pack(r))
+		chunks = append(chunks, pack(r))
 		for _, c := range r.Channels {
 			if d.per == nil {
 				planned += d.messages
