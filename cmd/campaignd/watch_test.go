@@ -131,13 +131,13 @@ func TestBarsEndAtOnce(t *testing.T) {
 
 // However narrow the terminal, percent and bar are on the line.
 func TestBarLengthsFitTheTerminal(t *testing.T) {
-	for _, width := range []int{0, 30, 60, 80, 107, 108, 200} {
+	for _, width := range []int{0, 30, 60, 80, 108, 109, 200} {
 		message, bar, value := barLengths(width)
-		line := message + len(" ... 12.3% ") + bar
+		line := message + len(" ... 100.0% ") + bar
 		if value {
 			line += len(" [10,000,000]")
 		}
-		if width > 0 && line > width || message < 1 || value != (width == 0 || width >= 108) {
+		if width > 0 && line > width || message < 1 || value != (width == 0 || width >= 109) {
 			t.Errorf("on %d characters: %d of words, a bar of %d, the number %v", width, message, bar, value)
 		}
 	}

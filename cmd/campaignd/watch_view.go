@@ -87,13 +87,12 @@ func newBarView(env *environment) *barView {
 	return v
 }
 
-// barLengths are what of a line of width characters (0: nobody knows) is the words' and the
-// bar's, and whether the number of messages fits in, too: on a narrow terminal the end of the
-// words gives way, and percent and bar are always there.
+// barLengths divides a line of width characters (0: unknown) between words and bar, and says
+// whether the number of messages fits in too. On a narrow terminal the end of the words gives way.
 func barLengths(width int) (message, bar int, value bool) {
 	const (
 		words, wide, narrow = 60, 24, 12
-		percent             = len(" ... 12.3% ")
+		percent             = len(" ... 100.0% ")
 		number              = len(" [10,000,000]")
 	)
 	if width == 0 || width >= words+percent+wide+number {

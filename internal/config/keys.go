@@ -109,7 +109,7 @@ func channelKeys() []Key {
 		key(ScopeChannel, "rate", number(0, 1_000_000), func(c *Channel) *float64 { return &c.Rate },
 			"The most messages a second; 0 is no limit").or(`0`),
 		key(ScopeChannel, "concurrency", integer[int](1, 10_000), func(c *Channel) *int { return &c.Concurrency },
-			"The most messages in flight at once").or(`16`),
+			"The most messages that are with the receiver at once").or(`16`),
 		key(ScopeChannel, "max_attempts", integer[int](1, 15), func(c *Channel) *int { return &c.MaxAttempts },
 			"How often a message is attempted before it has failed").or(`6`),
 		key(ScopeChannel, "retry_base", length(10*time.Millisecond, time.Hour), func(c *Channel) *time.Duration { return &c.RetryBase },

@@ -73,7 +73,8 @@ func examineFolder(check, path string) Finding {
 	case err != nil:
 		f.Level, f.Message = LevelWarn, fmt.Sprintf("%s: the free space can't be told: %v", path, err)
 	case space < lowSpace:
-		f.Level, f.Message, f.Advice = LevelFail, fmt.Sprintf("%s has %d MiB free", path, space>>20), "make room: a new drop waits until its own size and 64 MiB more are free"
+		f.Level, f.Message = LevelFail, fmt.Sprintf("%s has %d MiB free", path, space>>20)
+		f.Advice = "make room: uploads and reports need it, and where the store lies a new drop waits until its own size and 64 MiB more are free"
 	default:
 		f.Level, f.Message = LevelOK, fmt.Sprintf("%s can be written to and has %d MiB free", path, space>>20)
 	}

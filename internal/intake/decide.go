@@ -18,6 +18,10 @@ import (
 	"campaignd/internal/store"
 )
 
+// fewRows is up to how many rows the keys for de-duplication are kept in memory: 4 MiB at most,
+// since a layout may make a long contactCode of a short cell.
+const fewRows = 16_000
+
 // decide checks a claimed drop and accepts, rejects or cancels it. It can be
 // repeated after a crash or an error at any point: rows of a check that was cut off
 // are dropped first. errChanged means that a file was written to while it was read.
@@ -34,7 +38,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 		return fmt.Errorf("check %s: %w", s.ID, err)
 	}
 	var spill roster.Spill // nil: memory
-	if largest(s) > smallCSV {
+	if info == nil || info.RowBound() > fewRows {
 		file, err := SpillFile(in.stateDir)
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/report"
+	"campaignd/internal/safeio"
 )
 
 // ReportLate writes the files of ended sendings anew of whose deliveries more was told since. Each file
@@ -41,6 +42,9 @@ func (in *Intake) reportLate(id campaign.ID) error {
 		return err
 	default:
 		if err := report.Write(dir, in.store, id); err != nil {
+			return err
+		}
+		if err := safeio.SyncDir(dir); err != nil {
 			return err
 		}
 		in.log.Info("files show what was told since", "sending", id, "folder", dir)

@@ -45,6 +45,9 @@ func (in *Intake) leave(s *campaign.Sending) (err error) {
 		return fmt.Errorf("remove status: %w", err)
 	}
 	failpoint.At(failpoint.StatusRemoved)
+	if err := safeio.SyncDir(from); err != nil {
+		return err
+	}
 	if err := MakeFolders(s.Inbox); err != nil {
 		return err
 	}

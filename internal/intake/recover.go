@@ -48,16 +48,11 @@ func (in *Intake) Recover() error {
 
 // resume puts a claimed drop to work again.
 func (in *Intake) resume(s *campaign.Sending) {
-	in.lane(largest(s)).put(s.Inbox, s.FolderName(), func(ctx context.Context) error { return in.recheck(ctx, s.ID) })
-}
-
-// largest is the size in bytes of the largest file of a drop.
-func largest(s *campaign.Sending) int64 {
 	var size int64
 	for _, f := range s.Files {
 		size = max(size, f.Size)
 	}
-	return size
+	in.lane(size).put(s.Inbox, s.FolderName(), func(ctx context.Context) error { return in.recheck(ctx, s.ID) })
 }
 
 // recheck brings a claimed drop to its end from wherever it stands.

@@ -5,7 +5,8 @@
 //
 // It reads a sending through Ledger, decides nothing and moves nothing. Every
 // file is written whole or not at all; report.json comes last, so where it stands the
-// others stand too, and all are durable when Write returns. status.json says what the store
+// others stand too. Their contents are durable when Write returns, their names once the caller has
+// synced the folder. status.json says what the store
 // says and is made anew at every start: it is not synced. What fails
 // can simply be done again. results.csv is streamed: memory is one chunk of rows,
 // whatever the sending's size.
@@ -80,7 +81,7 @@ func Write(dir string, l Ledger, id campaign.ID) error {
 	if err != nil {
 		return fmt.Errorf("report on %s: %w", id, err)
 	}
-	err = safeio.WriteFile(filepath.Join(dir, ReportFile), fileMode, func(w io.Writer) error {
+	err = safeio.PlaceFile(filepath.Join(dir, ReportFile), fileMode, func(w io.Writer) error {
 		return encode(w, Report(s, slices, counts))
 	})
 	if err != nil {

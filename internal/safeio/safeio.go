@@ -9,7 +9,8 @@
 // temporary names behind (IsTemp), which RemoveTemps clears away.
 //
 // It decides nothing about drops: which file goes where is its callers'
-// business. Every step goes through Disk, so that tests can let each one fail.
+// business. Three functions leave a sync to their caller, who does one for many, or none for what
+// is made anew at every start: Rename, PlaceFile, ReplaceFile. Every step goes through Disk, so that tests can let each one fail.
 package safeio
 
 import (

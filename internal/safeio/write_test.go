@@ -31,6 +31,26 @@ func TestWriteFile(t *testing.T) {
 	}
 }
 
+// PlaceFile and ReplaceFile write as WriteFile does, and leave nothing else behind.
+func TestPlaceAndReplaceFile(t *testing.T) {
+	for name, write := range map[string]func(string, fs.FileMode, func(io.Writer) error) error{"place": PlaceFile, "replace": ReplaceFile} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "f")
+		for _, content := range []string{"one", "two"} {
+			if err := write(path, 0o644, writing(content)); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if diff := cmp.Diff(map[string]string{"f": content}, look(t, dir)); diff != "" {
+				t.Errorf("%s: %s", name, diff)
+			}
+		}
+		err := write(path, 0o644, func(io.Writer) error { return errFault })
+		if diff := cmp.Diff(map[string]string{"f": "two"}, look(t, dir)); diff != "" || !errors.Is(err, errFault) {
+			t.Errorf("%s: %v, %s", name, err, diff)
+		}
+	}
+}
+
 func TestWriteFileReplacesALinkNotItsTarget(t *testing.T) {
 	dir := t.TempDir()
 	put(t, filepath.Join(dir, "target"), "kept")

@@ -171,6 +171,7 @@ func (l *lane) drain(ctx context.Context) bool {
 				l.driver.release()
 			}
 			l.driver = renewed.driver
+			l.pace.forgetAnswers()
 			l.batchOf.Store(int64(max(1, l.driver.Batch())))
 		}
 	}

@@ -164,6 +164,13 @@ func (p *pace) answered(took time.Duration) {
 	p.mu.Unlock()
 }
 
+// forgetAnswers has the next answer count alone: it is another driver's.
+func (p *pace) forgetAnswers() {
+	p.mu.Lock()
+	p.answer = 0
+	p.mu.Unlock()
+}
+
 // answeredIn is how many calls, concurrency of them at once, are answered in the time of so many commits.
 func (p *pace) answeredIn(commits, concurrency int) int {
 	p.mu.Lock()
@@ -171,7 +178,9 @@ func (p *pace) answeredIn(commits, concurrency int) int {
 	if p.answer <= 0 {
 		return 0
 	}
-	return int(min(float64(commits*concurrency)*float64(p.lag)/float64(p.answer), math.MaxInt32))
+	// A disk that stalls is no reason to mark for minutes ahead.
+	lag := min(p.lag, longestLead)
+	return int(min(float64(commits*concurrency)*float64(lag)/float64(p.answer), math.MaxInt32))
 }
 
 // slow halves the rate: the provider throttles. It returns the rate in force,

@@ -261,12 +261,12 @@ func (l *lane) commit(ctx context.Context) error {
 	}
 	began := time.Now()
 	err := l.record(ctx, g.entries)
-	l.pace.committed(time.Since(began))
 	var refused *campaign.Refused
 	if err != nil && !errors.As(err, &refused) {
 		l.undo()
 		return err
 	}
+	l.pace.committed(time.Since(began))
 	if g.count > 0 {
 		failpoint.At(failpoint.AttemptsCommitted)
 	}

@@ -15,7 +15,7 @@ const glance = time.Second
 // way to it or into the books, so that no worker waits for a sync. Of a receiver that answers
 // faster than that, as many more lie ready as it answers in commitsAhead commits, up to wideRoom; of a slow
 // one no more, for whoever comes next would wait behind them. fullGroup results are worth a
-// commit, which costs the same for 200 as for 60; no more wait for it, since what waits was
+// commit, which costs the same for 200 as for 60; it doesn't wait for more, since what waits was
 // delivered and is delivered again after a crash.
 const (
 	roomFactor   = 2

@@ -253,6 +253,9 @@ func (t *tx) waitingPages(b *slotTable) (map[int64]bool, error) {
 			return nil
 		}
 		for i := range list {
+			if list[i].booked == 0 {
+				continue
+			}
 			_ = b.spread(&list[i], int64(list[i].booked), func(slot, _ int64) error {
 				waiting[floorDiv(slot, slotsPage)] = true
 				return nil

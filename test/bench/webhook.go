@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -63,20 +64,26 @@ func webhook(ctx context.Context, b *bench) error {
 
 // withoutBooks holds the daemon against one built without recording. Both are
 // measured by the receiver, from its first request to its n-th, since that one never gets to
-// an end; in turn, twice each, and the better counts.
+// an end. Runs differ by a quarter from one minute to the next, so they go in pairs, one right after the
+// other, and the median of the pairs' ratios counts.
 func (b *bench) withoutBooks(ctx context.Context, connections, n int) error {
-	all := map[string][]time.Duration{}
-	for range 5 {
-		for _, bin := range []string{b.bin, b.unrecorded} {
-			took, err := b.received(ctx, bin, connections, n)
-			if err != nil {
-				return err
-			}
-			all[bin] = append(all[bin], took)
+	n = min(n, 100_000)
+	var with, without []time.Duration
+	var ratios []float64
+	for range 9 {
+		ours, err := b.received(ctx, b.bin, connections, n)
+		if err != nil {
+			return err
 		}
+		other, err := b.received(ctx, b.unrecorded, connections, n)
+		if err != nil {
+			return err
+		}
+		with, without, ratios = append(with, ours), append(without, other), append(ratios, float64(other)/float64(ours))
 	}
-	ours, other := float64(n)/median(all[b.bin]).Seconds(), float64(n)/median(all[b.unrecorded]).Seconds()
-	b.atLeast("messages/s, webhook, 64 connections, as the receiver sees them", fmt.Sprintf("%.0f", ours), fmt.Sprintf("built without recording: %.0f", other), ours/other, 0.9)
+	slices.Sort(ratios)
+	b.atLeast("messages/s, webhook, 64 connections, as the receiver sees them", fmt.Sprintf("%.0f", float64(n)/median(with).Seconds()),
+		fmt.Sprintf("built without recording: %.0f", float64(n)/median(without).Seconds()), ratios[len(ratios)/2], 0.9)
 	return nil
 }
 

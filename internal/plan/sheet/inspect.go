@@ -24,7 +24,7 @@ func Inspect(ctx context.Context, r io.Reader, size int64, progress func(read in
 	r = io.LimitReader(r, size+1)
 	hash := sha256.New()
 	// What a block has of a character that goes on in the next is put before that one.
-	buffer := make([]byte, utf8.UTFMax+min(inspectBlock, int(size+2)&^1)) // an even number: of whole UTF-16 units
+	buffer := make([]byte, utf8.UTFMax+int(min(inspectBlock, size+2))&^1) // an even number: of whole UTF-16 units
 	block := buffer[utf8.UTFMax:]
 	var look survey
 	var read int64
