@@ -145,11 +145,8 @@ func (in *Intake) moveFiles(s *campaign.Sending) error {
 		}
 		failpoint.At(failpoint.FileMoved)
 	}
-	// The new names first, so that a power cut between the two loses neither.
-	for _, dir := range []string{folder(s), s.Inbox} {
-		if err := safeio.SyncDir(dir); err != nil {
-			return fmt.Errorf("claim: %w", err)
-		}
+	if err := safeio.SyncMove(s.Inbox, folder(s)); err != nil {
+		return fmt.Errorf("claim: %w", err)
 	}
 	in.leaveBehind(s, stuck)
 	failpoint.At(failpoint.FilesMoved)

@@ -5,11 +5,10 @@
 //
 // It reads a sending through Ledger, decides nothing and moves nothing. Every
 // file is written whole or not at all; report.json comes last, so where it stands the
-// others stand too. Their contents are durable when Write returns, their names once the caller has
-// synced the folder. status.json says what the store
-// says and is made anew at every start: it is not synced. What fails
-// can simply be done again. results.csv is streamed: memory is one chunk of rows,
-// whatever the sending's size.
+// others stand too. Their contents are durable when Write returns, their names once the
+// caller has synced the folder. status.json says what the store says and is made anew at
+// every start: it is not synced. What fails can simply be done again. results.csv is
+// streamed: memory is one chunk of rows, whatever the sending's size.
 //
 // Contact data is in results.csv and in the previews of a dry run, which lie in
 // the folder of the partner who sent it, and nowhere else.

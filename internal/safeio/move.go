@@ -26,14 +26,14 @@ func (d Disk) Move(old, new string) error {
 	if err := d.Rename(old, new); err != nil {
 		return err
 	}
-	if err := d.syncBoth(old, new); err != nil {
+	if err := d.SyncMove(filepath.Dir(old), filepath.Dir(new)); err != nil {
 		return fmt.Errorf("move %q to %q: %w", old, new, err)
 	}
 	return nil
 }
 
 // Rename is Move without the sync of the two folders, for several files of one: the
-// new names are durable once SyncDir of the new folder has returned nil, and then that of the old.
+// new names are durable once SyncMove has returned nil.
 func Rename(old, new string) error { return Disk{}.Rename(old, new) }
 
 // Rename is the package's Rename on this disk.
@@ -63,7 +63,7 @@ func (d Disk) MoveDir(old, new string) error {
 		err = d.moveDirAcross(old, new)
 	}
 	if err == nil {
-		err = d.syncBoth(old, new)
+		err = d.SyncMove(filepath.Dir(old), filepath.Dir(new))
 	}
 	if err != nil {
 		return fmt.Errorf("move folder %q to %q: %w", old, new, err)
@@ -71,10 +71,12 @@ func (d Disk) MoveDir(old, new string) error {
 	return nil
 }
 
-// syncBoth syncs the new name's folder first, so that a power cut between the
-// two leaves a file in both folders rather than in none.
-func (d Disk) syncBoth(old, new string) error {
-	to, from := filepath.Dir(new), filepath.Dir(old)
+// SyncMove makes durable what was renamed from one folder into another. It syncs the new
+// names first, so that a power cut between the two leaves a file in both folders rather than in none.
+func SyncMove(from, to string) error { return Disk{}.SyncMove(from, to) }
+
+// SyncMove is the package's SyncMove on this disk.
+func (d Disk) SyncMove(from, to string) error {
 	if err := d.SyncDir(to); err != nil || to == from {
 		return err
 	}

@@ -8,9 +8,11 @@
 // has changed or both the old and the new stand whole. A crash leaves at most
 // temporary names behind (IsTemp), which RemoveTemps clears away.
 //
+// Three functions leave a sync to their caller, who does one for many, or none for what
+// is made anew at every start: Rename, PlaceFile and ReplaceFile.
+//
 // It decides nothing about drops: which file goes where is its callers'
-// business. Three functions leave a sync to their caller, who does one for many, or none for what
-// is made anew at every start: Rename, PlaceFile, ReplaceFile. Every step goes through Disk, so that tests can let each one fail.
+// business. Every step goes through Disk, so that tests can let each one fail.
 package safeio
 
 import (

@@ -12,11 +12,11 @@ const glance = time.Second
 
 // roomFactor times concurrency messages may be marked without their result
 // recorded where unknown ones are resent: one share with the receiver, one on its
-// way to it or into the books, so that no worker waits for a sync. Of a receiver that answers
-// faster than that, as many more lie ready as it answers in commitsAhead commits, up to wideRoom; of a slow
-// one no more, for whoever comes next would wait behind them. fullGroup results are worth a
-// commit, which costs the same for 200 as for 60; it doesn't wait for more, since what waits was
-// delivered and is delivered again after a crash.
+// way to it or into the books, so that no worker waits for a sync. Of a receiver that
+// answers faster than that, as many more lie ready as it answers in commitsAhead commits,
+// up to wideRoom; of a slow one no more, for whoever comes next would wait behind them.
+// fullGroup results are worth a commit, which costs the same for 200 as for 60; it doesn't
+// wait for more, since what waits was delivered and is delivered again after a crash.
 const (
 	roomFactor   = 2
 	commitsAhead = 16

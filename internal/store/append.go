@@ -3,7 +3,9 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"math"
 
 	"github.com/klauspost/compress/s2"
 
@@ -176,34 +178,32 @@ func (s *Store) EachRefusal(id campaign.ID, fn func(campaign.Refusal) error) err
 	}
 }
 
+// errUnchanged rolls back a transaction that has found nothing to do: it costs no sync.
+var errUnchanged = errors.New("nothing to change")
+
 // DiscardRows removes the rows and refusals of a sending that is being checked. Where
 // there are none it writes nothing.
 func (s *Store) DiscardRows(id campaign.ID) error {
-	some := false
-	err := s.view(func(t *tx) error {
+	err := s.update(func(t *tx) error {
 		n, err := t.checking(id)
 		if err != nil {
 			return err
 		}
+		dropped := 0
 		for _, bucket := range [][]byte{bucketChunks, bucketRefusals} {
-			k, _ := t.bucket(bucket).Cursor().Seek(key8(n))
-			some = some || bytes.HasPrefix(k, key8(n))
-		}
-		return nil
-	})
-	if err != nil || !some {
-		return err
-	}
-	return s.update(func(t *tx) error {
-		n, err := t.checking(id)
-		if err != nil {
-			return err
-		}
-		for _, bucket := range [][]byte{bucketChunks, bucketRefusals} {
-			if err := t.dropPrefix(bucket, key8(n)); err != nil {
+			some, err := t.dropSome(bucket, key8(n), math.MaxInt)
+			if err != nil {
 				return err
 			}
+			dropped += some
+		}
+		if dropped == 0 {
+			return errUnchanged
 		}
 		return nil
 	})
+	if errors.Is(err, errUnchanged) {
+		return nil
+	}
+	return err
 }

@@ -98,15 +98,14 @@ type panel struct {
 }
 
 func draw(points []point) string {
-	mega := func(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 	panels := []panel{
 		{0.001, []string{"1 ms", "10 ms", "100 ms", "1 s", "10 s"}, []curve{
 			{"from ready to accepted", "#1f6feb", func(p point) float64 { return p.intake.Seconds() }, func(p point) string { return round(p.intake) }},
 			{"sending, null driver, all outcomes durable", "#d1520f", func(p point) float64 { return p.send.Seconds() }, func(p point) string { return round(p.send) }},
 		}},
 		{1e5, []string{"100 kB", "1 MB", "10 MB", "100 MB", "1 GB"}, []curve{
-			{"store, outcomes included", "#1a7f37", func(p point) float64 { return float64(p.store) }, func(p point) string { return mega(p.store) }},
-			{"anonymous memory at its peak", "#8250df", func(p point) float64 { return float64(p.anonMax) }, func(p point) string { return mega(p.anonMax) }},
+			{"store, outcomes included", "#1a7f37", func(p point) float64 { return float64(p.store) }, func(p point) string { return megabytes(p.store) }},
+			{"anonymous memory at its peak", "#8250df", func(p point) float64 { return float64(p.anonMax) }, func(p point) string { return megabytes(p.anonMax) }},
 		}},
 	}
 	var s strings.Builder
