@@ -16,7 +16,7 @@ import (
 	"campaignd/internal/daemon"
 	"campaignd/internal/intake"
 	"campaignd/internal/plan"
-	"campaignd/internal/plan/roster"
+	"campaignd/internal/plan/recipients"
 )
 
 func newCheckCmd(env *environment) *cobra.Command {
@@ -62,7 +62,7 @@ func checkDrop(ctx context.Context, env *environment, cfg *config.Config, inboxP
 	}
 	checker := &intake.Checker{Config: cfg, Campaigns: intake.NewCampaigns(cfg.CampaignsDir), Channels: drivers.Of}
 	// What de-duplication reads back stays out of memory, unless there is nowhere else.
-	var spill roster.Spill
+	var spill recipients.Spill
 	if file, err := intake.SpillFile(""); err == nil {
 		defer file.Close()
 		spill = file

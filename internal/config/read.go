@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"campaignd/internal/campaign"
-	"campaignd/internal/pinpoint"
+	"campaignd/internal/source"
 )
 
 // reader turns a tree into a Config and collects what is wrong with it.
@@ -30,7 +30,7 @@ func (r *reader) fail(at int, field, format string, args ...any) {
 func (r *reader) problems(file string, data []byte) campaign.Problems {
 	slices.SortStableFunc(r.found, func(a, b fault) int { return cmp.Compare(a.at, b.at) })
 	var p campaign.Problems
-	at := pinpoint.NewLocator(data)
+	at := source.NewLocator(data)
 	for i, f := range r.found {
 		if i >= campaign.MaxProblems {
 			p.Count++ // no one sees where

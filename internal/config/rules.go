@@ -13,11 +13,11 @@ import (
 	_ "time/tzdata" // the zones must be there on a machine that has none
 
 	"campaignd/internal/campaign"
-	"campaignd/internal/pinpoint"
+	"campaignd/internal/source"
 )
 
 func didYouMean(name string, known []string) string {
-	if near := pinpoint.Nearest(name, known); near != "" {
+	if near := source.Nearest(name, known); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	return ""

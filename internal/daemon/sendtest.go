@@ -13,9 +13,9 @@ import (
 	"campaignd/internal/config"
 	"campaignd/internal/control"
 	"campaignd/internal/intake"
-	"campaignd/internal/pinpoint"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/send"
+	"campaignd/internal/source"
 	"campaignd/internal/store"
 )
 
@@ -111,7 +111,7 @@ func testMessage(driver send.Channel, contents []campaign.Content, variables []s
 	for name := range m.Variables {
 		if !slices.Contains(variables, name) {
 			hint := ""
-			if near := pinpoint.Nearest(name, variables); near != "" {
+			if near := source.Nearest(name, variables); near != "" {
 				hint = fmt.Sprintf("; did you mean %q?", near)
 			}
 			return nil, control.Invalidf("the message has no variable %q; it has: %s%s", name, strings.Join(variables, ", "), hint)

@@ -7,7 +7,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/plan/document"
-	"campaignd/internal/plan/roster"
+	"campaignd/internal/plan/recipients"
 )
 
 // channels compiles the campaign for every channel of the application that it allows.
@@ -25,7 +25,7 @@ func (c *Checker) channels(camp *campaign.Campaign, layout *document.Layout, f *
 			continue
 		}
 		contents := campaign.ContentsFor(camp.Contents, name)
-		channel := roster.Channel{Name: name, Check: drivers[name].CheckMessage}
+		channel := recipients.Channel{Name: name, Check: drivers[name].CheckMessage}
 		for i, content := range contents {
 			t, err := drivers[name].Compile(content.Item, s.Variables)
 			if err != nil {
@@ -55,7 +55,7 @@ func (c *Checker) channels(camp *campaign.Campaign, layout *document.Layout, f *
 }
 
 type channelRules struct {
-	allowed    []roster.Channel
+	allowed    []recipients.Channel
 	notAllowed []string
 }
 

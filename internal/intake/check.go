@@ -14,9 +14,9 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/document"
-	"campaignd/internal/plan/roster"
-	"campaignd/internal/plan/sheet"
+	"campaignd/internal/plan/recipients"
 	"campaignd/internal/report"
 	"campaignd/internal/send"
 )
@@ -49,7 +49,7 @@ func (f *Finding) Wrong() bool {
 
 // rowSink takes the rows of a check; its Header comes before the first line of rejected.csv.
 type rowSink interface {
-	roster.Sink
+	recipients.Sink
 	Header(line []byte)
 }
 
@@ -65,8 +65,8 @@ func (discard) Header([]byte)                            {}
 // nil. now is the time of acceptance as far as it is known. sink and spill may be nil:
 // then rows are checked and forgotten. progress is called with 0 to 1. The error is
 // of this machine or of ctx, never of the drop.
-func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *sheet.Info, now time.Time,
-	sink rowSink, spill roster.Spill, progress func(float64)) (*Finding, error) {
+func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *csvfile.Info, now time.Time,
+	sink rowSink, spill recipients.Spill, progress func(float64)) (*Finding, error) {
 	f := &Finding{}
 	f.Sending.Name = p.Name
 	f.Sending.Condition = campaign.FragmentedSlots

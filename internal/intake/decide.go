@@ -11,9 +11,9 @@ import (
 	"campaignd/internal/config"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/plan"
+	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/document"
-	"campaignd/internal/plan/roster"
-	"campaignd/internal/plan/sheet"
+	"campaignd/internal/plan/recipients"
 	"campaignd/internal/report"
 	"campaignd/internal/store"
 )
@@ -25,7 +25,7 @@ const fewRows = 16_000
 // decide checks a claimed drop and accepts, rejects or cancels it. It can be
 // repeated after a crash or an error at any point: rows of a check that was cut off
 // are dropped first. errChanged means that a file was written to while it was read.
-func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config.Inbox, p *Parts, info *sheet.Info) error {
+func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config.Inbox, p *Parts, info *csvfile.Info) error {
 	defer func() {
 		in.mu.Lock()
 		delete(in.working, s.ID)
@@ -37,7 +37,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 	if err := in.store.DiscardRows(s.ID); err != nil {
 		return fmt.Errorf("check %s: %w", s.ID, err)
 	}
-	var spill roster.Spill // nil: memory
+	var spill recipients.Spill // nil: memory
 	if info == nil || info.RowBound() > fewRows {
 		file, err := SpillFile(in.stateDir)
 		if err != nil {

@@ -10,18 +10,18 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/document"
-	"campaignd/internal/plan/sheet"
 	"campaignd/internal/safeio"
 	"campaignd/internal/watch"
 )
 
 // look is what examine found of a drop: parts to be taken in, or a reason to wait.
 type look struct {
-	parts  *Parts      // open, the caller's to close; nil if the drop waits
-	info   *sheet.Info // nil for a CSV that is too large to be looked into
-	reason string      // why it waits
-	until  time.Time   // look again then; zero: when its files change
+	parts  *Parts        // open, the caller's to close; nil if the drop waits
+	info   *csvfile.Info // nil for a CSV that is too large to be looked into
+	reason string        // why it waits
+	until  time.Time     // look again then; zero: when its files change
 }
 
 // examine opens the files of a ready drop and finds out whether the CSV is whole

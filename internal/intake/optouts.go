@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"campaignd/internal/campaign"
-	"campaignd/internal/plan/roster"
-	"campaignd/internal/plan/sheet"
+	"campaignd/internal/plan/csvfile"
+	"campaignd/internal/plan/recipients"
 	"campaignd/internal/store"
 )
 
@@ -42,7 +42,7 @@ func (o OptOuts) Import(ctx context.Context, st *store.Store, f *os.File) (added
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return 0, 0, problems, err
 	}
-	reader, problems, err := sheet.NewReader(f, *info, sheet.Options{File: o.Name, Wanted: []string{"contactCode"}})
+	reader, problems, err := csvfile.NewReader(f, *info, csvfile.Options{File: o.Name, Wanted: []string{"contactCode"}})
 	if err != nil || reader == nil {
 		return 0, 0, problems, err
 	}
@@ -69,14 +69,14 @@ func (o OptOuts) Import(ctx context.Context, st *store.Store, f *os.File) (added
 }
 
 // column is the index of a column, however it is capitalized; -1 if there is none.
-func column(reader *sheet.Reader, name string) int {
+func column(reader *csvfile.Reader, name string) int {
 	return slices.IndexFunc(reader.Columns(), func(c string) bool { return strings.EqualFold(c, name) })
 }
 
 // bareContacts reports whether a first line is no header but an opt-out already: a
 // number or an address, and perhaps a channel. An opt-out that is lost is a message too many.
 func bareContacts(cells []string) bool {
-	if len(cells) == 0 || len(cells) > 2 || roster.ContactReason([]byte(cells[0])) != "" {
+	if len(cells) == 0 || len(cells) > 2 || recipients.ContactReason([]byte(cells[0])) != "" {
 		return false
 	}
 	if strings.Contains(cells[0], "@") {
@@ -105,14 +105,14 @@ type optOutTaker struct {
 	problems    campaign.Problems
 }
 
-func (t *optOutTaker) all(reader *sheet.Reader) error {
-	var batch sheet.Batch
+func (t *optOutTaker) all(reader *csvfile.Reader) error {
+	var batch csvfile.Batch
 	for {
 		err := reader.ReadBatch(&batch)
 		if errors.Is(err, io.EOF) {
 			return t.flush()
 		}
-		if broken, ok := errors.AsType[*sheet.Broken](err); ok {
+		if broken, ok := errors.AsType[*csvfile.Broken](err); ok {
 			t.problems.Add(broken.Problem)
 			return t.flush()
 		}
@@ -120,7 +120,7 @@ func (t *optOutTaker) all(reader *sheet.Reader) error {
 			return err
 		}
 		for i := range batch.Len() {
-			if fault, _ := batch.Fault(i); fault != sheet.FaultNone {
+			if fault, _ := batch.Fault(i); fault != csvfile.FaultNone {
 				t.problems.Addf(t.Name, int(batch.Line(i)), 0, "", "has other cells than the header, or a stray quote")
 				continue
 			}
@@ -142,7 +142,7 @@ func (t *optOutTaker) all(reader *sheet.Reader) error {
 func (t *optOutTaker) take(line int, contact []byte, channel string) {
 	// Trimmed as a drop's are, or the two would never meet.
 	contact, channel = bytes.Trim(contact, " "), strings.TrimSpace(channel)
-	if reason := roster.ContactReason(contact); reason != "" {
+	if reason := recipients.ContactReason(contact); reason != "" {
 		t.problems.Addf(t.Name, line, 0, "contactCode", "%s", reason)
 		return
 	}

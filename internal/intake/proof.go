@@ -7,12 +7,12 @@ import (
 	"io"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/document"
-	"campaignd/internal/plan/sheet"
 )
 
 // unproven says in which way the CSV is not what the sidecar promised, "" if it is.
-func (in *Intake) unproven(ctx context.Context, p *Parts, info *sheet.Info, sidecar *document.Sidecar) (string, error) {
+func (in *Intake) unproven(ctx context.Context, p *Parts, info *csvfile.Info, sidecar *document.Sidecar) (string, error) {
 	if sidecar == nil {
 		return "", nil
 	}
@@ -24,7 +24,7 @@ func (in *Intake) unproven(ctx context.Context, p *Parts, info *sheet.Info, side
 		if errors.Is(err, errBadHeader) {
 			return "", nil
 		}
-		if broken, ok := errors.AsType[*sheet.Broken](err); ok {
+		if broken, ok := errors.AsType[*csvfile.Broken](err); ok {
 			return unreadable(*sidecar.Rows, broken), nil
 		}
 		if err != nil {
@@ -55,12 +55,12 @@ func rowsPromise(promised, found int64) string {
 	return fmt.Sprintf("the CSV has %s, the sidecar promised %d", amount(found, "data row"), promised)
 }
 
-func unreadable(promised int64, broken *sheet.Broken) string {
+func unreadable(promised int64, broken *csvfile.Broken) string {
 	return fmt.Sprintf("the CSV can't be read to its end (line %d), the sidecar promised %s", broken.Problem.Line, amount(promised, "data row"))
 }
 
 // brokenProof holds size and digest against the sidecar (SPEC 5).
-func brokenProof(sidecar *document.Sidecar, info *sheet.Info) []campaign.Problem {
+func brokenProof(sidecar *document.Sidecar, info *csvfile.Info) []campaign.Problem {
 	var broken []campaign.Problem
 	if sidecar.Bytes != nil && *sidecar.Bytes != info.Bytes {
 		broken = append(broken, campaign.Problem{File: sidecar.File, Field: "bytes",
@@ -77,7 +77,7 @@ func brokenProof(sidecar *document.Sidecar, info *sheet.Info) []campaign.Problem
 var errBadHeader = errors.New("the header is wrong")
 
 // rows counts the data rows of the CSV as the check will.
-func (in *Intake) rows(ctx context.Context, p *Parts, info *sheet.Info) (int64, error) {
+func (in *Intake) rows(ctx context.Context, p *Parts, info *csvfile.Info) (int64, error) {
 	layout, _, err := in.checker().layout(p, &Finding{})
 	if err != nil {
 		return 0, err
@@ -85,11 +85,11 @@ func (in *Intake) rows(ctx context.Context, p *Parts, info *sheet.Info) (int64, 
 	if _, err := p.CSV.File.Seek(0, io.SeekStart); err != nil {
 		return 0, fmt.Errorf("read %q: %w", p.CSV.Name, err)
 	}
-	options := sheet.Options{File: p.CSV.Name}
+	options := csvfile.Options{File: p.CSV.Name}
 	if layout != nil {
 		options.Wanted = wanted(layout)
 	}
-	reader, problems, err := sheet.NewReader(p.CSV.File, *info, options)
+	reader, problems, err := csvfile.NewReader(p.CSV.File, *info, options)
 	if err != nil {
 		return 0, err
 	}
@@ -104,10 +104,10 @@ func (in *Intake) rows(ctx context.Context, p *Parts, info *sheet.Info) (int64, 
 
 // countRows reads a CSV to its end and returns how many whole rows there were: one
 // that was cut off is none. each, which may be nil, is called with every record of a batch.
-// The error is of the machine, of ctx, or a *sheet.Broken.
-func countRows(ctx context.Context, reader *sheet.Reader, each func(batch *sheet.Batch, i int)) (int64, error) {
+// The error is of the machine, of ctx, or a *csvfile.Broken.
+func countRows(ctx context.Context, reader *csvfile.Reader, each func(batch *csvfile.Batch, i int)) (int64, error) {
 	var rows int64
-	var batch sheet.Batch
+	var batch csvfile.Batch
 	for {
 		err := reader.ReadBatch(&batch)
 		if errors.Is(err, io.EOF) {
@@ -117,7 +117,7 @@ func countRows(ctx context.Context, reader *sheet.Reader, each func(batch *sheet
 			return rows, err
 		}
 		for i := range batch.Len() {
-			if fault, _ := batch.Fault(i); fault != sheet.FaultCutOff {
+			if fault, _ := batch.Fault(i); fault != csvfile.FaultCutOff {
 				rows++
 			}
 			if each != nil {

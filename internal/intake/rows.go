@@ -10,15 +10,15 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/document"
-	"campaignd/internal/plan/roster"
-	"campaignd/internal/plan/sheet"
+	"campaignd/internal/plan/recipients"
 )
 
 // csv reads the CSV twice: what it is, unless info tells, then its rows. Whatever
 // else is wrong with the drop, as many of the CSV's errors are found as can be.
-func (c *Checker) csv(ctx context.Context, p *Parts, info *sheet.Info, f *Finding, layout *document.Layout,
-	rules *channelRules, sink rowSink, spill roster.Spill, progress func(float64)) error {
+func (c *Checker) csv(ctx context.Context, p *Parts, info *csvfile.Info, f *Finding, layout *document.Layout,
+	rules *channelRules, sink rowSink, spill recipients.Spill, progress func(float64)) error {
 	counted := &countingReader{r: p.CSV.File}
 	t, err := c.table(ctx, p, info, f, layout, counted)
 	if err != nil {
@@ -38,7 +38,7 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *sheet.Info, f *Findin
 	case t.wrongColumns || rules == nil || layout == nil || layout.Vague():
 		return f.structure(ctx, file, reader, layout, rules)
 	}
-	r, err := roster.New(c.spec(file, layout, reader, rules, f))
+	r, err := recipients.New(c.spec(file, layout, reader, rules, f))
 	if err != nil { // a campaign variable that customFields lacks; it is reported
 		return f.structure(ctx, file, reader, layout, rules)
 	}
@@ -48,7 +48,7 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *sheet.Info, f *Findin
 	}
 	sink.Header(reader.AppendRejectedHeader(nil))
 	if spill == nil {
-		spill = &roster.Memory{}
+		spill = &recipients.Memory{}
 	}
 	a := r.Assemble(t.info.RowBound(), spill, sink)
 	share := func() {
@@ -57,7 +57,7 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *sheet.Info, f *Findin
 		}
 	}
 	err = assemble(ctx, reader, r, a, share)
-	if broken, ok := errors.AsType[*sheet.Broken](err); ok {
+	if broken, ok := errors.AsType[*csvfile.Broken](err); ok {
 		f.broken(broken)
 		f.Problems.Merge(a.Problems())
 		f.verdict = broken.Problem.String()
@@ -71,7 +71,7 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *sheet.Info, f *Findin
 }
 
 // take notes what the rows came to.
-func (f *Finding) take(a *roster.Assembler) {
+func (f *Finding) take(a *recipients.Assembler) {
 	s := &f.Sending
 	s.Rows, s.Planned = a.Counts()
 	s.Previews = a.Previews()
@@ -89,9 +89,9 @@ func (f *Finding) take(a *roster.Assembler) {
 	f.Problems.Merge(a.Problems()) // last: what stops the whole drop must be among those that are listed
 }
 
-func (c *Checker) spec(file string, layout *document.Layout, reader *sheet.Reader, rules *channelRules, f *Finding) roster.Spec {
+func (c *Checker) spec(file string, layout *document.Layout, reader *csvfile.Reader, rules *channelRules, f *Finding) recipients.Spec {
 	app := f.Application
-	return roster.Spec{
+	return recipients.Spec{
 		File: file, Layout: layout, Columns: reader.Columns(), Variables: f.Sending.Variables,
 		Channels: rules.allowed, NotAllowed: rules.notAllowed,
 		Dedupe: app.Dedupe, MaxRows: app.MaxRows, MaxBadRows: app.MaxBadRows, Previews: 5,
@@ -112,14 +112,14 @@ func (c *countingReader) Read(p []byte) (int, error) {
 
 // job is one batch on its way through the workers.
 type job struct {
-	batch   sheet.Batch
-	checked roster.Checked
+	batch   csvfile.Batch
+	checked recipients.Checked
 	done    chan struct{} // takes one value when checked holds the result
 }
 
 // assemble runs the rows through one reader, a few checkers and the assembler,
 // which takes the batches in the order of the file. Memory is bounded by the jobs there are.
-func assemble(ctx context.Context, reader *sheet.Reader, r *roster.Roster, a *roster.Assembler, share func()) error {
+func assemble(ctx context.Context, reader *csvfile.Reader, r *recipients.Roster, a *recipients.Assembler, share func()) error {
 	workers := runtime.GOMAXPROCS(0)
 	group, ctx := errgroup.WithContext(ctx)
 	jobs := 2*workers + 2
@@ -161,7 +161,7 @@ func assemble(ctx context.Context, reader *sheet.Reader, r *roster.Roster, a *ro
 		for j := range ordered {
 			<-j.done
 			err := a.Add(&j.checked)
-			if errors.Is(err, roster.ErrPointless) {
+			if errors.Is(err, recipients.ErrPointless) {
 				return err
 			}
 			if err != nil {
@@ -173,7 +173,7 @@ func assemble(ctx context.Context, reader *sheet.Reader, r *roster.Roster, a *ro
 		return nil
 	})
 	err := group.Wait()
-	if err != nil && !errors.Is(err, roster.ErrPointless) {
+	if err != nil && !errors.Is(err, recipients.ErrPointless) {
 		return err
 	}
 	if err := a.Finish(); err != nil {

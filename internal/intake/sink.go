@@ -55,7 +55,7 @@ func newStoreSink(ctx context.Context, st *store.Store, s *campaign.Sending) *st
 // Header implements rowSink.
 func (k *storeSink) Header(line []byte) { k.header = line }
 
-// Chunk implements roster.Sink.
+// Chunk implements recipients.Sink.
 func (k *storeSink) Chunk(rows *campaign.Rows) error {
 	packed := k.packer.Pack(rows)
 	k.pending = append(k.pending, packed)
@@ -80,7 +80,7 @@ func (k *storeSink) flush() error {
 	}
 }
 
-// Refused implements roster.Sink. Refusals are gathered: there may be one a batch.
+// Refused implements recipients.Sink. Refusals are gathered: there may be one a batch.
 func (k *storeSink) Refused(refusals []campaign.Refusal, rejected []byte) error {
 	if len(rejected) > 0 {
 		if err := k.reject(rejected); err != nil {

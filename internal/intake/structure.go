@@ -6,29 +6,29 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/document"
-	"campaignd/internal/plan/roster"
-	"campaignd/internal/plan/sheet"
+	"campaignd/internal/plan/recipients"
 )
 
 // structure finds what is wrong with the rows of a drop that is rejected anyway and
 // whose rows can't be checked in full: their number, their cells, and as much of
 // contact and channel as layout and campaign are understood.
-func (f *Finding) structure(ctx context.Context, file string, reader *sheet.Reader, layout *document.Layout, rules *channelRules) error {
-	spec := roster.Spec{File: file, Layout: layout, Columns: reader.Columns()}
+func (f *Finding) structure(ctx context.Context, file string, reader *csvfile.Reader, layout *document.Layout, rules *channelRules) error {
+	spec := recipients.Spec{File: file, Layout: layout, Columns: reader.Columns()}
 	if rules != nil {
 		spec.Channels, spec.NotAllowed = rules.allowed, rules.notAllowed
 	}
-	partial := roster.NewPartial(spec)
+	partial := recipients.NewPartial(spec)
 	var bad campaign.Problems // last: what stops the whole drop must be among those that are listed
 	defer func() { f.Problems.Merge(bad) }()
-	rows, err := countRows(ctx, reader, func(batch *sheet.Batch, i int) {
+	rows, err := countRows(ctx, reader, func(batch *csvfile.Batch, i int) {
 		one, wrong := partial.Check(reader, batch, i)
 		if wrong {
 			bad.Add(one)
 		}
 	})
-	if broken, ok := errors.AsType[*sheet.Broken](err); ok {
+	if broken, ok := errors.AsType[*csvfile.Broken](err); ok {
 		f.broken(broken)
 		return nil
 	}
@@ -46,15 +46,15 @@ func (f *Finding) structure(ctx context.Context, file string, reader *sheet.Read
 func numberOfRows(rows int64, app *config.Application) string {
 	switch {
 	case rows == 0:
-		return roster.NoRow
+		return recipients.NoRow
 	case app != nil && rows > int64(app.MaxRows):
-		return roster.TooManyRows(app.MaxRows)
+		return recipients.TooManyRows(app.MaxRows)
 	}
 	return ""
 }
 
 // broken notes why a CSV can't be read to its end.
-func (f *Finding) broken(broken *sheet.Broken) {
+func (f *Finding) broken(broken *csvfile.Broken) {
 	f.Problems.Add(broken.Problem)
 	if sc := f.Sidecar; sc != nil && sc.Rows != nil {
 		f.promise("rows", unreadable(*sc.Rows, broken))

@@ -6,16 +6,16 @@ import (
 	"io"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/document"
-	"campaignd/internal/plan/sheet"
 )
 
 // table is a CSV whose header was looked at.
 type table struct {
-	info         *sheet.Info
-	reader       *sheet.Reader // behind the header; nil if rows can't be read
-	wrongHeader  bool          // names are missing or repeated
-	wrongColumns bool          // the layout names columns that there are not
+	info         *csvfile.Info
+	reader       *csvfile.Reader // behind the header; nil if rows can't be read
+	wrongHeader  bool            // names are missing or repeated
+	wrongColumns bool            // the layout names columns that there are not
 }
 
 // columns are the names in the header, nil if it couldn't be read.
@@ -28,7 +28,7 @@ func (t *table) columns() []string {
 
 // table finds out what the CSV is and reads its header from counted, which is its file.
 // What is wrong is noted in f. The error is of this machine.
-func (c *Checker) table(ctx context.Context, p *Parts, info *sheet.Info, f *Finding, layout *document.Layout, counted io.Reader) (*table, error) {
+func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Finding, layout *document.Layout, counted io.Reader) (*table, error) {
 	file, t := p.CSV, &table{info: info}
 	if file.File == nil {
 		return t, nil // that it is missing is noted
@@ -62,12 +62,12 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *sheet.Info, f *Find
 	if _, err := file.File.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("read %q: %w", file.Name, err)
 	}
-	options := sheet.Options{File: file.Name}
+	options := csvfile.Options{File: file.Name}
 	if layout != nil {
 		options.Wanted = wanted(layout)
 	}
 	// What somebody goes on appending is not read: it shows as a change when the check is over.
-	reader, problems, err := sheet.NewReader(io.LimitReader(counted, t.info.Bytes+1), *t.info, options)
+	reader, problems, err := csvfile.NewReader(io.LimitReader(counted, t.info.Bytes+1), *t.info, options)
 	if err != nil {
 		return nil, fmt.Errorf("read %q: %w", file.Name, err)
 	}
@@ -89,7 +89,7 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *sheet.Info, f *Find
 }
 
 // proof holds the file against what the sidecar promised (SPEC 5).
-func (c *Checker) proof(f *Finding, info *sheet.Info) {
+func (c *Checker) proof(f *Finding, info *csvfile.Info) {
 	if f.Sidecar == nil {
 		return
 	}
@@ -108,7 +108,7 @@ func wanted(l *document.Layout) []string {
 }
 
 // Inspect takes the first pass over the CSV.
-func Inspect(ctx context.Context, p *Parts) (*sheet.Info, error) {
+func Inspect(ctx context.Context, p *Parts) (*csvfile.Info, error) {
 	stat, err := p.CSV.File.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("read %q: %w", p.CSV.Name, err)
@@ -116,7 +116,7 @@ func Inspect(ctx context.Context, p *Parts) (*sheet.Info, error) {
 	if _, err := p.CSV.File.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("read %q: %w", p.CSV.Name, err)
 	}
-	info, err := sheet.Inspect(ctx, p.CSV.File, stat.Size(), nil)
+	info, err := csvfile.Inspect(ctx, p.CSV.File, stat.Size(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("read %q: %w", p.CSV.Name, err)
 	}

@@ -17,7 +17,7 @@ import (
 	"unicode/utf8"
 
 	"campaignd/internal/campaign"
-	"campaignd/internal/pinpoint"
+	"campaignd/internal/source"
 )
 
 // MaxSize is the most bytes a document may have (SPEC 4, limits). Who reads the
@@ -58,7 +58,7 @@ func (f *findings) add(offset int, field, format string, args ...any) {
 func (f *findings) problems(file string, data []byte) campaign.Problems {
 	slices.SortStableFunc(f.list, func(a, b finding) int { return cmp.Compare(a.offset, b.offset) })
 	var p campaign.Problems
-	at := pinpoint.NewLocator(data)
+	at := source.NewLocator(data)
 	for _, one := range f.list {
 		line, column := at.At(one.offset)
 		p.Add(campaign.Problem{File: file, Line: line, Column: column, Field: one.field, Message: one.message})
@@ -105,7 +105,7 @@ func list(names []string) string {
 
 // meant asks for the nearest of known, ready to follow a message; "" if none is near.
 func meant(name string, known []string) string {
-	if near := pinpoint.Nearest(name, known); near != "" {
+	if near := source.Nearest(name, known); near != "" {
 		return fmt.Sprintf("; did you mean %s?", quote(near))
 	}
 	return ""

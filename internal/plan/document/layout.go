@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"campaignd/internal/campaign"
-	"campaignd/internal/pinpoint"
+	"campaignd/internal/source"
 )
 
 // Layout says how a row becomes a recipient (SPEC 3).
@@ -30,7 +30,7 @@ const layoutExample = `{"contact": {"contactCode": "{{contactCode}}", "channelTy
 // layoutReader reads one layout.
 type layoutReader struct {
 	shape
-	at *pinpoint.Locator
+	at *source.Locator
 }
 
 // ParseLayout reads a layout. file is its base name, for messages. The layout is
@@ -40,7 +40,7 @@ func ParseLayout(file string, data []byte) (l *Layout, problems campaign.Problem
 	var found, warned findings
 	root, ok := parse(&found, data, "layout", layoutExample)
 	if ok {
-		r := layoutReader{shape{&found, data}, pinpoint.NewLocator(data)}
+		r := layoutReader{shape{&found, data}, source.NewLocator(data)}
 		l = r.layout(&root, &warned)
 		l.File = file
 	}
@@ -197,7 +197,7 @@ func (l *Layout) CheckVariables(needed, columns []string) campaign.Problems {
 			continue
 		}
 		near := meant(name, names)
-		if column := pinpoint.Nearest(name, columns); near == "" && column != "" {
+		if column := source.Nearest(name, columns); near == "" && column != "" {
 			near = fmt.Sprintf(`; did you mean to give it %q?`, "{{"+column+"}}")
 		}
 		problems.Addf(l.File, l.fields.line, l.fields.column, "customFields", "the campaign uses {{%s}}, and customFields has no %q%s (it has: %s%s)",

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 
 	"campaignd/internal/campaign"
-	"campaignd/internal/pinpoint"
+	"campaignd/internal/source"
 )
 
 // MaxReference is the most characters a sidecar's reference may have (SPEC 5).
@@ -75,7 +75,7 @@ func ParseSidecar(file string, data []byte) (*Sidecar, campaign.Problems) {
 	}
 	side.ScheduleAt = s.time(&root, "scheduleAt", `a date and time, e.g. "2026-03-01T09:30:00Z"`)
 	side.Delay = s.time(&root, "delay", `a duration, e.g. "PT15M"`)
-	side.locate(&root, known, pinpoint.NewLocator(data))
+	side.locate(&root, known, source.NewLocator(data))
 	if first, second := root.get("scheduleAt"), root.get("delay"); first != nil && second != nil {
 		s.add(int(max(first.start, second.start)), "delay", "scheduleAt and delay can't both be given; keep one of them")
 	}
@@ -100,7 +100,7 @@ func (s shape) optionalBoolean(root *node, name string) bool {
 }
 
 // locate notes where the sidecar and the values of its keys stand.
-func (s *Sidecar) locate(root *node, known []string, at *pinpoint.Locator) {
+func (s *Sidecar) locate(root *node, known []string, at *source.Locator) {
 	spot := func(n *node) place {
 		line, column := at.At(int(n.start))
 		return place{line, column}

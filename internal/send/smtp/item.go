@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"campaignd/internal/campaign"
-	"campaignd/internal/pinpoint"
+	"campaignd/internal/source"
 )
 
 // content is a message of this channel: what an item comes to. The order of its
@@ -70,7 +70,7 @@ func readItem(item json.RawMessage) (c content, problems []string) {
 		field, known := fields[key]
 		if !known {
 			hint := ""
-			if near := pinpoint.Nearest(key, itemKeys()); near != "" {
+			if near := source.Nearest(key, itemKeys()); near != "" {
 				hint = fmt.Sprintf("; did you mean %q?", near)
 			} else if key == "body" {
 				hint = `; an email has "text" and "html"`

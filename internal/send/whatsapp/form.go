@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 
 	"campaignd/internal/campaign"
-	"campaignd/internal/pinpoint"
+	"campaignd/internal/source"
 )
 
 // The most characters of a text.
@@ -219,7 +219,7 @@ func (f *former) word(at field, known []string) (string, bool) {
 }
 
 func hint(name string, known []string) string {
-	if near := pinpoint.Nearest(name, known); near != "" {
+	if near := source.Nearest(name, known); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	return ""

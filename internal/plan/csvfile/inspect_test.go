@@ -1,0 +1,186 @@
+package csvfile
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"unicode/utf8"
+)
+
+func TestInspectSaysWhatTheBytesAre(t *testing.T) {
+	long := strings.Repeat("x", inspectBlock-1)
+	for _, c := range []struct {
+		name, data       string
+		encoding         string
+		ends             LineEnds
+		lines            int64
+		unterminated     bool
+		nul, undecodable int64
+		problem          string
+	}{
+		{"empty", "", UTF8, NoLineEnds, 0, false, -1, -1, "x.csv: the file is empty"},
+		{"lf", "a,b\n1,2\n", UTF8, LF, 2, false, -1, -1, ""},
+		{"crlf", "a,b\r\n1,2\r\n", UTF8, CRLF, 2, false, -1, -1, ""},
+		{"cr", "a,b\r1,2\r", UTF8, CR, 2, false, -1, -1, ""},
+		{"mixed", "a\rb\nc\r\n", UTF8, MixedLineEnds, 3, false, -1, -1, ""},
+		{"lf and crlf", "a\nc\r\n", UTF8, MixedLineEnds, 2, false, -1, -1, ""},
+		{"no end", "a,b\n1,2", UTF8, LF, 2, true, -1, -1, ""},
+		{"one line", "a,b", UTF8, NoLineEnds, 1, true, -1, -1, ""},
+		{"cut within crlf", "a\r\n1\r", UTF8, CRLF, 2, true, -1, -1, ""},
+		{"crlf over two blocks", long + "\r\nb\r\n", UTF8, CRLF, 2, false, -1, -1, ""},
+		{"letter over two blocks", long + "é\n", UTF8, LF, 1, false, -1, -1, ""},
+		{"letter of four bytes over two blocks", long[2:] + "\U0001F600\n", UTF8, LF, 1, false, -1, -1, ""},
+		{"bom", bomUTF8 + "é\n", UTF8, LF, 1, false, -1, -1, ""},
+		{"windows-1252", "n\nJos\xe9\n", Windows1252, LF, 2, false, -1, -1, ""},
+		{"windows-1252 at the end of a block", long + "\xe9\n", Windows1252, LF, 1, false, -1, -1, ""},
+		{"windows-1252 at the end of the file", "n\nJos\xe9", Windows1252, LF, 2, true, -1, -1, ""},
+		{"undefined in windows-1252", "n\nJos\xe9\n\x81\n", Windows1252, LF, 3, false, -1, 7,
+			"x.csv:3: the file is not UTF-8, and Windows-1252 has no character for the byte here (byte 8 of the file)"},
+		{"mostly utf-8", "n\nJosé\nJos\xe9\n", UTF8, LF, 3, false, -1, 11, "x.csv:3: most of the file is UTF-8, but the bytes here are not"},
+		{"utf-8 cut within a letter", "n\nJosé\nJos\xc3", UTF8, LF, 3, true, -1, 11, "x.csv:3: most of the file is UTF-8"},
+		{"bom but not utf-8", bomUTF8 + "n\r\nJos\xe9\r\n", UTF8, CRLF, 2, false, -1, 9, "x.csv:2: its byte order mark says UTF-8"},
+		{"nul", "a\nb\n\x00cdefghijk\n", UTF8, LF, 3, false, 4, -1, "x.csv:3: NUL at byte 5 (1 in all)"},
+		{"utf-16 without mark", "a\x00,\x00b\x00\n\x00", UTF8, LF, 2, true, 1, -1, "UTF-16 without a byte order mark"},
+		{"utf-16", "\xff\xfea\x00\r\x00\n\x00b\x00", UTF16LE, CRLF, 2, true, -1, -1, ""},
+		{"utf-16 big", "\xfe\xff\x00a\x00\n\x00\x00\x00\n", UTF16BE, LF, 2, false, 6, -1, "x.csv:2: NUL at byte 7"},
+		{"utf-16 of an odd length", "\xff\xfea\x00\n\x00b", UTF16LE, LF, 1, false, -1, 6, "x.csv:2: UTF-16 has two bytes a character"},
+		{"utf-16 with half a pair", "\xff\xfe\x3d\xd8a\x00\n\x00", UTF16LE, LF, 1, false, -1, 4, "half of a UTF-16 pair"},
+		{"utf-16 that ends in half a pair", "\xff\xfea\x00\x3d\xd8", UTF16LE, NoLineEnds, 1, true, -1, 4, "half of a UTF-16 pair"},
+		{"utf-16 mark alone", "\xff\xfe", UTF16LE, NoLineEnds, 0, false, -1, -1, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			info := inspect(t, []byte(c.data))
+			sum := sha256.Sum256([]byte(c.data))
+			if info.Bytes != int64(len(c.data)) || info.SHA256 != hex.EncodeToString(sum[:]) {
+				t.Errorf("bytes %d, digest %s", info.Bytes, info.SHA256)
+			}
+			if info.Encoding != c.encoding || info.LineEnds != c.ends || info.Lines != c.lines || info.Unterminated != c.unterminated {
+				t.Errorf("got %s, ends %d, lines %d, unterminated %v", info.Encoding, info.LineEnds, info.Lines, info.Unterminated)
+			}
+			if info.NUL != c.nul || info.Undecodable != c.undecodable {
+				t.Errorf("got NUL at %d, undecodable at %d", info.NUL, info.Undecodable)
+			}
+			var got string
+			if p := info.Problems("x.csv"); p.Count > 0 {
+				got = p.List[0].String()
+			}
+			if !strings.Contains(got, c.problem) || (c.problem == "") != (got == "") {
+				t.Errorf("got problem %q, want %q", got, c.problem)
+			}
+		})
+	}
+}
+
+func TestWindows1252IsReported(t *testing.T) {
+	for data, want := range map[string]bool{"n\nJos\xe9\n": true, "n\nJos\xe9 É\u00a0\n": false, "n\nJosé\n": false, "n\nJose\n": false} {
+		if info := inspect(t, []byte(data)); info.Assumed != want {
+			t.Errorf("%q: %v", data, info.Assumed)
+		}
+	}
+	// A pair that looks like UTF-8 by chance, among many that don't.
+	french := strings.Repeat("d\xe9j\xe0\n", 20) + "CAF\xc9\xa0!\n"
+	if info := inspect(t, []byte(french)); !info.Assumed || info.Undecodable >= 0 {
+		t.Errorf("%+v", info)
+	}
+}
+
+func TestInspectWarns(t *testing.T) {
+	for data, want := range map[string]string{
+		"n\nJos\xe9\n": "read as Windows-1252",
+		"n\nJose":      "x.csv:2: the last line has no end",
+		"n\nJose\n":    "",
+	} {
+		info := inspect(t, []byte(data))
+		var got string
+		for _, w := range info.Warnings("x.csv") {
+			got += w.String()
+		}
+		if !strings.Contains(got, want) || (want == "") != (got == "") {
+			t.Errorf("%q: got %q, want %q", data, got, want)
+		}
+	}
+}
+
+// TestPitfall11NUL: preallocated files and power cuts leave NUL bytes.
+func TestPitfall11NUL(t *testing.T) {
+	info := inspect(t, append([]byte("contactCode\n34666777888\n"), make([]byte, 4)...))
+	if info.NUL != 24 || info.NULs != 4 {
+		t.Errorf("got %d NULs from %d on", info.NULs, info.NUL)
+	}
+}
+
+func TestInspectStops(t *testing.T) {
+	endless := iotest.DataErrReader(io.LimitReader(zeros{}, 1<<40))
+	info, err := Inspect(context.Background(), endless, 1000, nil)
+	if err != nil || info.Bytes != 1001 {
+		t.Errorf("read %d bytes of a file that grows, %v", info.Bytes, err)
+	}
+	broken := errors.New("disk gone")
+	if _, err := Inspect(context.Background(), io.MultiReader(strings.NewReader("a"), iotest.ErrReader(broken)), 10, nil); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var seen []int64
+	_, err = Inspect(ctx, io.LimitReader(zeros{}, 1<<40), 1<<40, func(read int64) {
+		seen = append(seen, read)
+		if len(seen) == 2 {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) || len(seen) != 2 || seen[1] != 2*inspectBlock {
+		t.Errorf("got %v after %v", err, seen)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// FuzzInspect holds Inspect, in blocks of any size, to what the whole text says.
+func FuzzInspect(f *testing.F) {
+	for _, s := range []string{"a,b\r\n1,2\r", "José\n\xe9\x00", bomUTF8 + "\xc3", "\xff\xfea\x00\n\x00\x3d\xd8", "\xfe\xff\x00\r\x00\n", "\xe2\x82\xac\xe2\x82", "\r\r\n\n"} {
+		f.Add([]byte(s), 3)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, pad int) {
+		if pad = pad % 8; pad > 0 { // moves the text across the end of a block
+			data = append(bytes.Repeat([]byte{'x'}, inspectBlock-pad), data...)
+		}
+		info := inspect(t, data)
+		if info.Encoding == UTF16LE || info.Encoding == UTF16BE {
+			if want := len(data)%2 == 0; !want && info.Undecodable < 0 {
+				t.Errorf("an odd length passed")
+			}
+			return
+		}
+		if info.NUL != int64(bytes.IndexByte(data, 0)) || info.NULs != int64(bytes.Count(data, []byte{0})) {
+			t.Errorf("NUL: %d, %d", info.NUL, info.NULs)
+		}
+		if valid := utf8.Valid(data); valid != (info.Encoding == UTF8 && info.Undecodable < 0) {
+			t.Errorf("valid %v, but %s, undecodable %d", valid, info.Encoding, info.Undecodable)
+		}
+		if info.Encoding == UTF8 && info.Undecodable >= 0 {
+			if at := info.Undecodable; !utf8.Valid(data[:at]) || utf8.Valid(data[:min(int(at)+utf8.UTFMax, len(data))]) && int(at)+utf8.UTFMax < len(data) {
+				t.Errorf("first wrong byte %d", at)
+			}
+		}
+		breaks := bytes.Count(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), []byte("\n")) +
+			bytes.Count(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), []byte("\r"))
+		if d := info.Lines - int64(breaks); d != 0 && !(d == 1 && info.Unterminated) {
+			t.Errorf("%d lines, %d breaks, unterminated %v", info.Lines, breaks, info.Unterminated)
+		}
+		if info.NUL >= 0 && info.nulLine != int64(lineOf(data[:info.NUL])) {
+			t.Errorf("NUL on line %d, want %d", info.nulLine, lineOf(data[:info.NUL]))
+		}
+	})
+}
+
+func lineOf(before []byte) int {
+	before = bytes.ReplaceAll(before, []byte("\r\n"), []byte("\n"))
+	return bytes.Count(before, []byte("\n")) + bytes.Count(before, []byte("\r")) + 1
+}

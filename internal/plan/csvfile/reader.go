@@ -1,0 +1,177 @@
+package csvfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"campaignd/internal/campaign"
+)
+
+// blockSize is how many bytes a batch aims at: some thousand rows, small enough
+// for a core's cache, and the unit of memory of everything behind it.
+const blockSize = 256 << 10
+
+// MaxBatch is the most records a batch has, unless LimitBatch says fewer: it
+// bounds what a batch of very short records grows to.
+const MaxBatch = 8192
+
+// Options are what a Reader is told beside the file.
+type Options struct {
+	File       string   // base name of the file, for messages
+	Wanted     []string // the columns that the layout uses; they decide the delimiter
+	MaxRecord  int      // bytes; 0 is MaxRecord
+	MaxColumns int      // 0 is MaxColumns
+}
+
+// Reader reads the records of one CSV. It is for one goroutine, but for the
+// methods that say otherwise.
+type Reader struct {
+	src        io.Reader // UTF-8, without mark
+	ended      bool      // src has no more
+	split      splitter
+	columns    []string
+	carry      []byte // read, not yet handed out
+	block      int    // bytes a batch aims at
+	most       int    // records a batch
+	sep        bool   // a line sep= says the delimiter
+	crlf       bool   // the header ends with CRLF
+	headerLine int
+	headerRaw  []byte // the header as it came, until it is checked
+	marked     bool   // a byte order mark is needed for others to know it for UTF-8
+	kept       []int  // indexes of the columns but _line and _error; nil: all
+	err        error  // after which nothing more is read
+}
+
+// NewReader reads the beginning of r, which starts at the first byte of the
+// file that info describes: byte order mark, a line "sep=;", and the header, by
+// which it finds the delimiter. If the problems are not empty the drop is to be rejected and
+// the Reader serves only for Columns and Delimiter, or is nil where not
+// even these could be had. The error is that of r.
+func NewReader(r io.Reader, info Info, o Options) (*Reader, campaign.Problems, error) {
+	// A file of a few rows is all in one small block.
+	return newReader(r, info, o, int(min(blockSize, 2*info.Bytes+64)))
+}
+
+func newReader(r io.Reader, info Info, o Options, block int) (*Reader, campaign.Problems, error) {
+	if o.MaxRecord == 0 {
+		o.MaxRecord = MaxRecord
+	}
+	if o.MaxColumns == 0 {
+		o.MaxColumns = MaxColumns
+	}
+	var problems campaign.Problems
+	reader := &Reader{
+		block:  block,
+		most:   MaxBatch,
+		src:    decode(r, info.Encoding),
+		marked: info.BOM || info.Encoding != UTF8,
+		split:  splitter{file: o.File, columns: anyCount, maxRecord: o.MaxRecord, line: 1},
+	}
+	var err error
+	for size := block; ; size = max(block, 2*len(reader.carry)) {
+		if reader.carry, err = reader.fill(reader.carry, size); err != nil {
+			return nil, problems, err
+		}
+		for bytes.HasPrefix(reader.carry, []byte(bomUTF8)) { // there are files with two
+			reader.carry = reader.carry[len(bomUTF8):]
+		}
+		whole, err := reader.header(o)
+		var broken *Broken
+		switch {
+		case errors.As(err, &broken):
+			problems.Add(broken.Problem)
+			return nil, problems, nil
+		case whole:
+			problems = reader.checkHeader(o)
+			reader.headerRaw = nil
+			reader.split.columns = len(reader.columns)
+			reader.split.single = len(reader.columns) == 1 && !reader.sep
+			return reader, problems, nil
+		case len(reader.carry) > o.MaxRecord+block:
+			problems.Addf(o.File, 1, 0, "", "the first line, which has to name the columns, doesn't end within the %d bytes that a row may have", o.MaxRecord)
+			return nil, problems, nil
+		}
+	}
+}
+
+// Columns are the names of the columns: trimmed, in NFC, each once. Safe for concurrent use.
+func (r *Reader) Columns() []string { return r.columns }
+
+// SepLine reports whether a first line sep= said what the delimiter is.
+func (r *Reader) SepLine() bool { return r.sep }
+
+// Delimiter is "," ";" "|" or a tab.
+func (r *Reader) Delimiter() string { return string(rune(r.split.comma)) }
+
+// LimitBatch bounds the records of the batches to come: rows that a layout
+// makes many times larger are to be taken in small portions. Less than 1 or more than MaxBatch change nothing.
+func (r *Reader) LimitBatch(records int) {
+	if records >= 1 && records <= MaxBatch {
+		r.most = records
+	}
+}
+
+// fill reads on until data has size bytes or there is no more.
+func (r *Reader) fill(data []byte, size int) ([]byte, error) {
+	data = slices.Grow(data, max(size-len(data), 0))
+	for empty := 0; len(data) < size && !r.ended; {
+		n, err := r.src.Read(data[len(data):size])
+		data = data[:len(data)+n]
+		switch {
+		case err == io.EOF:
+			r.ended = true
+		case err != nil:
+			return data, fmt.Errorf("read CSV: %w", err)
+		case n > 0:
+			empty = 0
+		default:
+			if empty++; empty > 100 {
+				return data, fmt.Errorf("read CSV: %w", io.ErrNoProgress)
+			}
+		}
+	}
+	return data, nil
+}
+
+// ReadBatch fills b with the next records. It returns io.EOF, with an empty
+// batch, after the last one, a *Broken where reading on is uncertain (what was read
+// before is not to be sent either), or the error of the io.Reader.
+func (r *Reader) ReadBatch(b *Batch) error {
+	b.Reset()
+	if r.err != nil {
+		return r.err
+	}
+	b.data = append(b.data, r.carry...)
+	for size := r.block; ; size = max(r.block, 2*len(b.data)) {
+		var err error
+		if b.data, err = r.fill(b.data, size); err != nil {
+			return r.fail(b, err)
+		}
+		have := len(b.data)
+		rest, err := r.split.split(b, 0, r.most, r.ended)
+		if err != nil && len(b.records) > 0 {
+			r.err = err // the next time: what is wrong with these is to be told too
+			return nil
+		}
+		if err != nil {
+			return r.fail(b, err)
+		}
+		if len(b.records) > 0 {
+			r.carry = append(r.carry[:0], b.data[rest:have]...)
+			return nil
+		}
+		if r.ended {
+			return r.fail(b, io.EOF)
+		}
+		b.data = append(b.data[:0], b.data[rest:have]...) // nothing but blank lines went before
+	}
+}
+
+func (r *Reader) fail(b *Batch, err error) error {
+	b.Reset()
+	r.err = err
+	return err
+}

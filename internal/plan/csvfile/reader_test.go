@@ -1,0 +1,335 @@
+package csvfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestEveryDialect reads one table in every encoding, with every delimiter and line end.
+func TestEveryDialect(t *testing.T) {
+	for encoding, e := range encodings {
+		for _, comma := range candidates {
+			for name, end := range map[string]string{"LF": "\n", "CRLF": "\r\n", "CR": "\r"} {
+				for _, last := range []bool{true, false} {
+					t.Run(fmt.Sprintf("%s %q %s end %v", encoding, comma, name, last), func(t *testing.T) {
+						lines := []string{"teléfono;canal;nota", `34666777888;cloud_api;"dos` + end + `líneas; ""y"" más"`, "", "34666555666;cloud_api;niño"}
+						s := strings.ReplaceAll(strings.Join(lines, end), ";", string(comma))
+						if last {
+							s += end
+						}
+						data := encode(t, encoding, s)
+						if info := inspect(t, data); info.Encoding != e.name || info.Unterminated == last || info.RowBound() < 2 {
+							t.Errorf("info %+v", info)
+						}
+						r, problems := open(t, data, 64, "teléfono", "canal")
+						if problems != "" {
+							t.Fatal(problems)
+						}
+						if r.Delimiter() != string(comma) {
+							t.Errorf("delimiter %q", r.Delimiter())
+						}
+						if d := cmp.Diff([]string{"teléfono", "canal", "nota"}, r.Columns()); d != "" {
+							t.Error(d)
+						}
+						rows, broken := all(t, r)
+						want := fmt.Sprintf("2 %q\n5 %q\n",
+							[]string{"34666777888", "cloud_api", `dos` + end + `líneas` + string(comma) + ` "y" más`},
+							[]string{"34666555666", "cloud_api", "niño"})
+						if d := cmp.Diff(want, text(rows)); d != "" || broken != "" {
+							t.Error(broken, d)
+						}
+					})
+				}
+			}
+		}
+	}
+}
+
+func TestHeader(t *testing.T) {
+	for _, c := range []struct {
+		name, data string
+		wanted     string
+		delimiter  string
+		columns    string
+		problem    string
+	}{
+		{"comma", "a,b\n", "a b", ",", "a|b", ""},
+		{"the layout's columns decide", "a;x,y;b\n", "a b", ";", "a|x,y|b", ""},
+		{"they decide against more columns", "a,b;c;d;e\n", "a", ",", "a|b;c;d;e", ""},
+		{"none fits, most columns", "x;y;z\n", "a", ";", "x|y|z", ""},
+		{"the one that fits best", "a;b,c;d,e\n", "a q", ";", "a|b,c|d,e", ""},
+		{"quoted names", "\"a;1\";\"b\"\"2\"\n", "", ";", "a;1|b\"2", ""},
+		{"a name with a line break", "\"a\n1\",b\nx,y\n", "b", ",", "a\n1|b", ""},
+		{"trimmed", " a ,\tb\u00a0\n", "a b", ",", "a|b", ""},
+		{"in NFC", "tele\u0301fono,b\n", "teléfono", ",", "teléfono|b", ""},
+		{"wanted in NFD", "teléfono;b,c\n", "tele\u0301fono", ";", "teléfono|b,c", ""},
+		{"one column", "a\n", "a", ",", "a", ""},
+		{"blank lines before", "\n\r\na,b\n", "a", ",", "a|b", ""},
+		{"no line end", "a,b", "a", ",", "a|b", ""},
+		{"sep", "sep=;\na,1;b\n", "", ";", "a,1|b", ""},
+		{"sep against the layout", "sep=|\na,b|c\n", "a", "|", "a,b|c", ""},
+		{"sep of a tab", "sep=\t\r\na\tb\r\n", "a", "\t", "a|b", ""},
+		{"sep in quotes", "\"sep=;\"\na;b\n", "a", ";", "a|b", ""},
+		{"Sep with filling", "SEP=;;;\na;b\n", "a", ";", "a|b", ""},
+		{"sep in quotes with filling", "\"sep=,\",,\na,b\n", "a", ",", "a|b", ""},
+		{"sep of something else", "sep=:\na:b\n", "a", "", "", `x.csv:1: the line sep= names ":"`},
+		{"a column called sep=", "sep=,b\nx,y\n", "b", ",", "sep=|b", ""},
+		{"sep and no more", "sep=;", "", "", "", "x.csv:1: the file has no line"},
+		{"ambiguous", "x,a;y,b\n", "q", "", "", ""},
+		{"ambiguous with the layout", "a|b,a\n", "a", "", "", "x.csv:1: the header can be cut"},
+		{"ambiguous without it", "x,y;z\n", "", "", "", `both fit the layout equally well; begin the file with a line sep=,`},
+		{"empty name", "a,,b\n", "a", ",", "a||b", "x.csv:1:3: column 2 of 3 has no name"},
+		{"name of spaces behind sep", "sep=,\na, \n", "a", ",", "a|", "x.csv:2:3: column 2 of 2 has no name"},
+		{"repeated name", "a,b, a\n", "a b", ",", "a|b|a", `x.csv:1:5: a: columns 1 and 3 have the same name "a"`},
+		{"all problems at once", "a,,a\n", "a", ",", "a||a", "x.csv:1:3: column 2 of 3 has no name"},
+		{"empty", "", "", "", "", "x.csv:1: the file has no line"},
+		{"blank", "\n\n", "", "", "", "x.csv:1: the file has no line"},
+		{"quote in a name", "a\"b,c\n1,2\n", "c", "", "", "x.csv:1: a name in the header has a quote within"},
+		{"open quote", "\"a,b\n1,2\n", "a", "", "", "x.csv:1:1: the quote here is never closed"},
+		{"text behind a quote", "\"a\"x,b\n", "a", "", "", "x.csv:1:4: text stands behind a closing quote"},
+		{"mixed line ends", "sep=,\ra,b\n", "a", "", "", "x.csv:2:4: a line feed ends this line"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, problems := open(t, []byte(c.data), 4, strings.Fields(c.wanted)...)
+			if !strings.Contains(problems, c.problem) || c.name != "ambiguous" && (c.problem == "") != (problems == "") {
+				t.Fatalf("got problems %q, want %q", problems, c.problem)
+			}
+			if c.columns == "" {
+				return
+			}
+			if got := strings.Join(r.Columns(), "|"); got != c.columns || r.Delimiter() != c.delimiter {
+				t.Errorf("got %q by %q, want %q by %q", got, r.Delimiter(), c.columns, c.delimiter)
+			}
+		})
+	}
+}
+
+func TestRecords(t *testing.T) {
+	for _, c := range []struct{ name, data, want, broken string }{
+		{"quoted", "a,b\n\"1,1\",\"x\"\"y\"\n", `2 ["1,1" "x\"y"]`, ""},
+		{"quoted line breaks are kept", "a,b\n1,\"x\r\ny\nz\rw\"\n2,3\n", `2 ["1" "x\r\ny\nz\rw"]` + "\n" + `5 ["2" "3"]`, ""},
+		{"spaces are kept", "a,b\n 1 , 2\n", `2 [" 1 " " 2"]`, ""},
+		{"blank lines", "a,b\n\n1,2\n\r\n\n3,4\n\n", "3 [\"1\" \"2\"]\n6 [\"3\" \"4\"]", ""},
+		{"empty cells", "a,b\n,\n\"\",\"\"\n", "2 [\"\" \"\"]\n3 [\"\" \"\"]", ""},
+		{"a quoted cell is what it holds", "a,b\n\"{{a}}\",'x'\n", `2 ["{{a}}" "'x'"]`, ""},
+		{"no last line end", "a,b\n1,2", `2 ["1" "2"]`, ""},
+		{"cut within CRLF", "a,b\r\n1,2\r", `2 ["1" "2"]`, ""},
+		{"LF and CRLF", "a,b\n1,2\r\n3,4\n", "2 [\"1\" \"2\"]\n3 [\"3\" \"4\"]", ""},
+		{"too few cells", "a,b\n1\n2,3\n", "2 fault 1/1 \"1\"\n3 [\"2\" \"3\"]", ""},
+		{"too many cells", "a,b\n1,2,3\n2,3\n", "2 fault 1/3 \"1,2,3\"\n3 [\"2\" \"3\"]", ""},
+		{"stray quote", "a,b\n1,5\" pipe\n2,3\n", "2 fault 2/1 \"1,5\\\" pipe\"\n3 [\"2\" \"3\"]", ""},
+		{"stray quotes and a quoted cell", "a,b,c\n1\"1\"1,\"x,y\",z\n2,3,4\n", "2 fault 2/0 \"1\\\"1\\\"1,\\\"x,y\\\",z\"\n3 [\"2\" \"3\" \"4\"]", ""},
+		{"stray quote at the end of a cell", "a,b\n1,x\"\n", `2 fault 2/1 "1,x\""`, ""},
+		{"cut off", "a,b\n1,2\n3", "2 [\"1\" \"2\"]\n3 fault 4/1 \"3\"", ""},
+		{"too many cells without end", "a,b\n1,2,3", `2 fault 1/3 "1,2,3"`, ""},
+		{"one column", "a\n1\n\n2\n", "2 [\"1\"]\n4 [\"2\"]", ""},
+		{"one column, another delimiter", "a\n1;2\n\"3;4\"\n5|6\n", "2 fault 3/0 \"1;2\"\n3 [\"3;4\"]\n4 fault 3/0 \"5|6\"", ""},
+		{"one column, said so", "sep=,\na\n1;2\n", `3 ["1;2"]`, ""},
+		{"line feeds in cells of a CR file", "a,b\r1,\"x\ny\"\r2,3\r", "2 [\"1\" \"x\\ny\"]\n3 [\"2\" \"3\"]", ""},
+
+		{"text behind a quote", "a,b\n1,2\n\"1\"x,2\n", "", "x.csv:3:4: text stands behind a closing quote"},
+		{"space behind a quote", "a,b\n\"1\" ,2\n", "", "x.csv:2:4: text stands behind"},
+		{"space before a quote", "a,b\n1, \"2\"\n", "", "x.csv:2:4: white space stands before the quote"},
+		{"no-break space before a quote", "a,b\n1,\u00a0\"2\"\n", "", "x.csv:2:4: white space stands before the quote"},
+		{"unclosed quote", "a,b\n1,2\n3,\"4\n5,6\n", "", "x.csv:3:3: the quote here is never closed"},
+		{"unclosed quote that the next one closes", "a,b\n3,\"4\n5,\"6\"\n", "", "x.csv:3:4: text stands behind"},
+		{"where a stray quote leaves the end uncertain", "a,b,c\n1,x\"y,\"z\n2,3,4\"\n", "", "x.csv:2:7: a quoted cell with line breaks follows a stray quote"},
+		{"behind several lines", "a,b\n1,\"x\ny\"z\n", "", "x.csv:3:3: text stands behind"},
+		{"behind letters beyond ASCII", "a,b\né,\"ü\"z\n", "", "x.csv:2:6: text stands behind"},
+		{"lone CR", "a,b\n1,2\r3,4\n", "", "x.csv:2:4: a carriage return without a line feed"},
+		{"lone CR before CRLF", "a,b\r\n1,2\r\r\n", "", "x.csv:2:4: a carriage return without a line feed"},
+		{"lone CR on a line of its own", "a,b\n\r1,2\n", "", "x.csv:2:1: a carriage return without"},
+		{"lone CR behind a quoted cell", "a,b\n1,\"2\"\r3,4\n", "", "x.csv:2:6: a carriage return without"},
+		{"LF in a CR file", "a,b\r1,2\n3,4\r", "", "x.csv:2:4: a line feed ends this line"},
+	} {
+		for _, block := range []int{1, 5, blockSize} {
+			t.Run(fmt.Sprintf("%s by %d", c.name, block), func(t *testing.T) {
+				r, problems := open(t, []byte(c.data), block, "a")
+				if problems != "" {
+					t.Fatal(problems)
+				}
+				rows, broken := all(t, r)
+				if c.broken == "" {
+					if d := cmp.Diff(c.want, strings.TrimRight(text(rows), "\n")); d != "" || broken != "" {
+						t.Error(broken, d)
+					}
+				} else if !strings.HasPrefix(broken, c.broken) {
+					t.Errorf("got %q, want %q", broken, c.broken)
+				}
+			})
+		}
+	}
+}
+
+// TestPitfall13Spreadsheets: a mark glued to the first column, sep=, semicolons,
+// Windows-1252, names beyond ASCII.
+func TestPitfall13Spreadsheets(t *testing.T) {
+	for encoding := range encodings {
+		data := encode(t, encoding, "sep=;\r\nteléfono;año\r\n34666777888;2024\r\n")
+		r, problems := open(t, data, blockSize, "teléfono")
+		if problems != "" {
+			t.Fatal(encoding, problems)
+		}
+		if d := cmp.Diff([]string{"teléfono", "año"}, r.Columns()); d != "" {
+			t.Error(encoding, d)
+		}
+		if rows, broken := all(t, r); text(rows) != "3 [\"34666777888\" \"2024\"]\n" || broken != "" {
+			t.Error(encoding, text(rows), broken)
+		}
+	}
+}
+
+// TestPitfall15UnclosedQuote: one of them must not swallow the file and the memory.
+func TestPitfall15UnclosedQuote(t *testing.T) {
+	head := "a,b\n1,2\n3,\"4\n"
+	tail := strings.NewReader(strings.Repeat("5,6\n", 64<<20/4))
+	src := io.MultiReader(strings.NewReader(head), tail)
+	r, problems, err := NewReader(src, Info{Encoding: UTF8}, Options{File: "x.csv", Wanted: []string{"a"}})
+	if err != nil || problems.Count > 0 {
+		t.Fatal(problems, err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	rows, broken := all(t, r)
+	runtime.ReadMemStats(&after)
+	if want := "x.csv:3:3: the quote here is not closed within the 1048576 bytes that a row may have"; broken != want {
+		t.Errorf("got %q, want %q", broken, want)
+	}
+	if len(rows) > 1 {
+		t.Errorf("%d rows", len(rows))
+	}
+	if used := after.TotalAlloc - before.TotalAlloc; used > 16<<20 {
+		t.Errorf("allocated %d bytes", used)
+	}
+	if left := tail.Len(); left < 60<<20 {
+		t.Errorf("read on, %d bytes are left", left)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	long := strings.Repeat("x", MaxRecord-2)
+	r, _ := open(t, []byte("a,b\n1,"+long+"\n2,3\n"), blockSize, "a")
+	if rows, broken := all(t, r); len(rows) != 2 || broken != "" {
+		t.Errorf("a record of 1 MiB: %d rows, %s", len(rows), broken)
+	}
+	for _, row := range []string{"1,x" + long, "1,\"" + long + "\"", "1,x" + long + long} {
+		for _, end := range []string{"\n", "\r\n", ""} {
+			r, _ = open(t, []byte("a,b\n0,0\n"+row+end), blockSize, "a")
+			_, broken := all(t, r)
+			if want := "x.csv:3:1: the row that begins here has more than the 1048576 bytes"; !strings.HasPrefix(broken, want) {
+				t.Errorf("got %q", broken)
+			}
+			if err := r.ReadBatch(new(Batch)); err == nil || err == io.EOF {
+				t.Errorf("read on with %v", err)
+			}
+		}
+	}
+	names := make([]string, MaxColumns+1)
+	for i := range names {
+		names[i] = fmt.Sprintf("c%d", i)
+	}
+	if _, problems := open(t, []byte(strings.Join(names[1:], ",")+"\n"), blockSize); problems != "" {
+		t.Error(problems)
+	}
+	if _, problems := open(t, []byte(strings.Join(names, ",")+"\n"), blockSize); !strings.Contains(problems, "more than the 1000 columns") {
+		t.Errorf("got %q", problems)
+	}
+	if _, problems := open(t, []byte(strings.Repeat(",", MaxRecord)+"\n"), blockSize); !strings.Contains(problems, "columns") {
+		t.Errorf("got %q", problems)
+	}
+	for _, head := range []string{long + long, "\"" + long + long, strings.Repeat("a\"", MaxRecord)} {
+		if _, problems := open(t, []byte(head), blockSize); problems == "" {
+			t.Errorf("a header of 2 MiB passed")
+		}
+	}
+}
+
+func TestLimitBatch(t *testing.T) {
+	r, _ := open(t, []byte("a\n1\n2\n3\n4\n5\n"), blockSize, "a")
+	r.LimitBatch(2)
+	r.LimitBatch(0)
+	var b Batch
+	var got []int
+	for r.ReadBatch(&b) == nil {
+		got = append(got, b.Len())
+	}
+	if d := cmp.Diff([]int{2, 2, 1}, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestReaderPassesErrorsOn(t *testing.T) {
+	gone := errors.New("disk gone")
+	_, _, err := NewReader(iotest.ErrReader(gone), Info{Encoding: UTF8}, Options{})
+	if !errors.Is(err, gone) {
+		t.Errorf("got %v", err)
+	}
+	r, _, err := newReader(io.MultiReader(strings.NewReader("a\n1\n2\n"), iotest.ErrReader(gone)), Info{Encoding: UTF8}, Options{}, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b Batch
+	for err = r.ReadBatch(&b); err == nil; err = r.ReadBatch(&b) {
+	}
+	if !errors.Is(err, gone) || b.Len() != 0 {
+		t.Errorf("got %v", err)
+	}
+	r, _, err = newReader(io.MultiReader(strings.NewReader("a\n1\n2\n"), stuck{}), Info{Encoding: UTF8}, Options{}, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err = r.ReadBatch(&b); err == nil; err = r.ReadBatch(&b) {
+	}
+	if !errors.Is(err, io.ErrNoProgress) {
+		t.Errorf("got %v", err)
+	}
+}
+
+type stuck struct{}
+
+func (stuck) Read([]byte) (int, error) { return 0, nil }
+
+func TestSlowSource(t *testing.T) {
+	data := []byte("a,b\n1,\"2\n\"\n3,4\n")
+	r, _, err := newReader(iotest.OneByteReader(bytes.NewReader(data)), inspect(t, data), Options{}, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows, broken := all(t, r); len(rows) != 2 || broken != "" {
+		t.Error(rows, broken)
+	}
+}
+
+// TestExamples reads the ready drops of the checkout.
+func TestExamples(t *testing.T) {
+	files, err := filepath.Glob("../../../inbox/examples/*.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Skip("no examples")
+	}
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, problems := open(t, data, blockSize)
+		if problems != "" {
+			t.Fatal(f, problems)
+		}
+		if rows, broken := all(t, r); len(rows) == 0 || broken != "" || rows[0].Fault != FaultNone {
+			t.Error(f, text(rows), broken)
+		}
+	}
+}

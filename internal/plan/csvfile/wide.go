@@ -1,0 +1,77 @@
+package csvfile
+
+// wideSurvey gathers what is seen of a UTF-16 file.
+type wideSurvey struct {
+	big          bool
+	odd          bool // the file ends within a unit
+	high         bool // the unit before is the first half of a pair
+	last         uint16
+	lf, cr, crlf int64
+	nul, nuls    int64
+	nulLine      int64
+	bad, badLine int64
+	badWhy       string
+}
+
+// block looks at the next bytes, which begin at offset at. Only the last block may be odd.
+func (w *wideSurvey) block(b []byte, at int64) {
+	for ; len(b) >= 2; b, at = b[2:], at+2 {
+		w.unit(b[0], b[1], at)
+	}
+	w.odd = len(b) == 1
+}
+
+func (w *wideSurvey) unit(one, two byte, at int64) {
+	u := uint16(two)<<8 | uint16(one)
+	if w.big {
+		u = uint16(one)<<8 | uint16(two)
+	}
+	low := u&0xFC00 == 0xDC00
+	if w.high != low {
+		w.fault(at, "half of a UTF-16 pair without the other")
+	}
+	w.high = u&0xFC00 == 0xD800
+	switch u {
+	case 0:
+		if w.nul < 0 {
+			w.nul, w.nulLine = at, w.line()
+		}
+		w.nuls++
+	case '\n':
+		w.lf++
+		if w.last == '\r' {
+			w.crlf++
+		}
+	case '\r':
+		w.cr++
+	}
+	w.last = u
+}
+
+func (w *wideSurvey) line() int64 { return w.lf + w.cr - w.crlf + 1 }
+
+func (w *wideSurvey) fault(at int64, why string) {
+	if w.bad < 0 {
+		w.bad, w.badLine, w.badWhy = at, w.line(), why
+	}
+}
+
+// sum completes info.
+func (w *wideSurvey) sum(info *Info) {
+	if w.odd {
+		w.fault(info.Bytes-1, "UTF-16 has two bytes a character, and the file ends after the first of one: it was cut")
+	}
+	if w.high {
+		w.fault(info.Bytes-2, "half of a UTF-16 pair without the other")
+	}
+	info.NUL, info.NULs, info.nulLine = w.nul, w.nuls, w.nulLine
+	info.Undecodable, info.badLine, info.badWhy = w.bad, w.badLine, w.badWhy
+	last := byte('x')
+	if w.last == '\n' || w.last == '\r' {
+		last = byte(w.last)
+	}
+	lineEnds(info, w.lf, w.cr, w.crlf, last)
+	if info.Bytes <= 2 {
+		info.Unterminated, info.Lines = false, 0 // nothing but the mark
+	}
+}

@@ -1,0 +1,257 @@
+package recipients
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"campaignd/internal/campaign"
+)
+
+// Sink takes what an Assembler hands out. What it is given is valid during the call only.
+type Sink interface {
+	// Chunk takes the next recipients: campaign.ChunkRows of them, fewer in the last call.
+	Chunk(rows *campaign.Rows) error
+	// Refused takes rows that were rejected or are duplicates, in the order of
+	// the file, and rejected, the lines of rejected.csv for those among them that were rejected.
+	Refused(refusals []campaign.Refusal, rejected []byte) error
+}
+
+// ErrPointless is returned by Add when the drop is lost whatever follows
+// (more rows than allowed); Verdict says why.
+var ErrPointless = errors.New("reading on is pointless")
+
+// Assembler takes Checked batches in the order of the file. It is for one goroutine.
+type Assembler struct {
+	r        *Roster
+	sink     Sink
+	index    *index // nil without de-duplication
+	maxRows  uint32
+	chunk    campaign.Rows
+	counts   campaign.RowCounts
+	planned  uint64
+	cutOff   uint32
+	tooMany  bool
+	problems campaign.Problems
+	previews []campaign.Preview
+	twice    []campaign.Refusal // duplicates of the batch at hand
+	merged   []campaign.Refusal
+}
+
+// Assemble begins. rowBound is the most rows there can be (csvfile.Info.RowBound).
+// spill may be nil if Spec.Dedupe is false.
+func (r *Roster) Assemble(rowBound int64, spill Spill, sink Sink) *Assembler {
+	a := &Assembler{r: r, sink: sink, maxRows: math.MaxUint32}
+	if r.spec.MaxRows > 0 && r.spec.MaxRows < math.MaxUint32 {
+		a.maxRows = uint32(r.spec.MaxRows)
+	}
+	if r.spec.Dedupe {
+		// A file of nothing but line ends must not have a table by its size.
+		a.index = newIndex(min(rowBound, int64(a.maxRows)), spill)
+	}
+	a.chunk.Reset(0, len(r.values))
+	return a
+}
+
+// Add takes the next batch; c may be reused afterwards.
+func (a *Assembler) Add(c *Checked) error {
+	if a.tooMany || uint64(a.counts.Total)+uint64(c.Total) > uint64(a.maxRows) {
+		a.tooMany = true
+		return ErrPointless
+	}
+	a.counts.Total += c.Total
+	a.counts.Rejected += uint32(len(c.Refusals))
+	a.cutOff = max(a.cutOff, c.cutOff)
+	for i := range c.Refusals {
+		if len(a.problems.List) == campaign.MaxProblems {
+			a.problems.Count += len(c.Refusals) - i
+			break
+		}
+		w := &c.Refusals[i]
+		a.problems.Add(campaign.Problem{File: a.r.spec.File, Line: int(w.Line), Column: w.Position, Field: w.Column, Message: w.Reason})
+	}
+	if err := a.rows(c); err != nil {
+		return err
+	}
+	refused := c.Refusals
+	if len(a.twice) > 0 {
+		a.counts.Duplicate += uint32(len(a.twice))
+		a.merge(c.Refusals)
+		refused = a.merged
+	}
+	if len(refused) == 0 {
+		return nil
+	}
+	return a.sink.Refused(refused, c.Rejected)
+}
+
+// touchAhead is how many keys' slots are fetched together.
+const touchAhead = 64
+
+// rows moves the good rows of c that are no duplicates into chunks, in runs.
+func (a *Assembler) rows(c *Checked) error {
+	a.twice = a.twice[:0]
+	n := c.Rows.Len()
+	if a.index == nil {
+		return a.run(&c.Rows, 0, n)
+	}
+	place, err := a.index.write(c.keys)
+	if err != nil {
+		return err
+	}
+	first := 0 // of the run
+	start := uint32(0)
+	for i := range n {
+		if i%touchAhead == 0 {
+			a.index.touch(c.hashes[i:min(i+touchAhead, n)])
+		}
+		end := c.keyEnds[i]
+		line, err := a.index.add(c.keys[start:end], place+int64(start), c.hashes[i])
+		if err != nil {
+			return err
+		}
+		start = end
+		if line == 0 {
+			continue
+		}
+		if err := a.run(&c.Rows, first, i); err != nil {
+			return err
+		}
+		first = i + 1
+		a.twice = append(a.twice, campaign.Refusal{
+			Line: c.Rows.Lines[i], Outcome: campaign.Duplicate, Column: a.r.contact.column,
+			ContactCode: string(c.Rows.Contacts.At(i)), ChannelType: a.r.spec.Channels[c.Rows.Channels[i]].Name,
+			Reason: fmt.Sprintf("the same contactCode on the same channel stands on line %d; only that row is sent", line),
+		})
+	}
+	return a.run(&c.Rows, first, n)
+}
+
+// run adds rows [i, j) of from to the chunk and hands out each that is full.
+func (a *Assembler) run(from *campaign.Rows, i, j int) error {
+	for i < j {
+		k := min(j, i+campaign.ChunkRows-a.chunk.Len())
+		a.preview(from, i, k)
+		for _, c := range from.Channels[i:k] {
+			a.planned += uint64(len(a.r.spec.Channels[c].Templates))
+		}
+		a.counts.Accepted += uint32(k - i)
+		a.chunk.Lines = append(a.chunk.Lines, from.Lines[i:k]...)
+		a.chunk.Channels = append(a.chunk.Channels, from.Channels[i:k]...)
+		appendRange(&a.chunk.Contacts, &from.Contacts, i, k)
+		for v := range a.chunk.Values {
+			appendRange(&a.chunk.Values[v], &from.Values[v], i, k)
+		}
+		if i = k; a.chunk.Len() == campaign.ChunkRows {
+			if err := a.hand(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// appendRange appends strings [i, j) of from to c.
+func appendRange(c, from *campaign.Column, i, j int) {
+	start := uint32(0)
+	if i > 0 {
+		start = from.Ends[i-1]
+	}
+	shift := uint32(len(c.Data)) - start // wraps around, and back in the sum
+	c.Data = append(c.Data, from.Data[start:from.Ends[j-1]]...)
+	for _, end := range from.Ends[i:j] {
+		c.Ends = append(c.Ends, end+shift)
+	}
+}
+
+func (a *Assembler) hand() error {
+	if err := a.sink.Chunk(&a.chunk); err != nil {
+		return err
+	}
+	a.chunk.Reset(a.chunk.First+uint32(a.chunk.Len()), len(a.chunk.Values))
+	return nil
+}
+
+// preview keeps the first messages of rows [i, j).
+func (a *Assembler) preview(rows *campaign.Rows, i, j int) {
+	for ; i < j && len(a.previews) < a.r.spec.Previews; i++ {
+		c := &a.r.spec.Channels[rows.Channels[i]]
+		for k, t := range c.Templates {
+			if len(a.previews) == a.r.spec.Previews {
+				return
+			}
+			a.previews = append(a.previews, campaign.Preview{
+				Line: rows.Lines[i], ContactCode: string(rows.Contacts.At(i)), ChannelType: c.Name,
+				Message: k + 1, Content: string(t.Append(nil, rows, i)),
+			})
+		}
+	}
+}
+
+// merge lays rejected and the duplicates of the batch together in order of line.
+func (a *Assembler) merge(rejected []campaign.Refusal) {
+	a.merged = a.merged[:0]
+	twice := a.twice
+	for len(rejected) > 0 && len(twice) > 0 {
+		if rejected[0].Line < twice[0].Line {
+			a.merged, rejected = append(a.merged, rejected[0]), rejected[1:]
+		} else {
+			a.merged, twice = append(a.merged, twice[0]), twice[1:]
+		}
+	}
+	a.merged = append(append(a.merged, rejected...), twice...)
+}
+
+// Finish hands out the last chunk.
+func (a *Assembler) Finish() error {
+	if a.chunk.Len() == 0 {
+		return nil
+	}
+	return a.hand()
+}
+
+// Counts are the data rows so far, and planned the messages of the accepted ones.
+func (a *Assembler) Counts() (rows campaign.RowCounts, planned uint64) { return a.counts, a.planned }
+
+// Previews are the first messages as they would be sent, up to Spec.Previews.
+func (a *Assembler) Previews() []campaign.Preview { return a.previews }
+
+// Problems are the rejected rows as problems: the first campaign.MaxProblems and the full count.
+func (a *Assembler) Problems() campaign.Problems { return a.problems }
+
+// rounding is more than a share loses on its way from "0.7%", and less than one row of any file:
+// exactly as many bad rows as allowed are allowed.
+const rounding = 1e-12
+
+// NoRow is what is wrong with a CSV without rows.
+const NoRow = "the file has a header and no row; each line after the first is a recipient"
+
+// TooManyRows is what is wrong with a CSV of more than most rows.
+func TooManyRows(most int) string {
+	return fmt.Sprintf("the file has more than the %d rows that max_rows allows; drop it in parts", most)
+}
+
+// Verdict, after Finish, is why the whole drop is to be rejected; empty if it isn't:
+// cut off, more than max_rows, too many bad rows, no good row.
+func (a *Assembler) Verdict() []campaign.Problem {
+	var why []campaign.Problem
+	add := func(line uint32, format string, args ...any) {
+		why = append(why, campaign.Problem{File: a.r.spec.File, Line: int(line), Message: fmt.Sprintf(format, args...)})
+	}
+	n := a.counts
+	if a.cutOff > 0 {
+		add(a.cutOff, "the file ends within this row: it was cut off; upload it again")
+	}
+	switch {
+	case a.tooMany:
+		add(0, "%s", TooManyRows(int(a.maxRows)))
+	case n.Total == 0:
+		add(0, NoRow)
+	case n.Accepted == 0:
+		add(0, "no row of %d is good; the first errors are listed with their lines", n.Total)
+	case float64(n.Rejected)/float64(n.Total) > a.r.spec.MaxBadRows*(1+rounding):
+		add(0, "%d of %d rows are bad, more than the %.4g%% that max_bad_rows allows: probably the wrong file or layout",
+			n.Rejected, n.Total, 100*a.r.spec.MaxBadRows)
+	}
+	return why
+}

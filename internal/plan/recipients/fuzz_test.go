@@ -1,0 +1,88 @@
+package recipients
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"campaignd/internal/plan/csvfile"
+)
+
+// FuzzRecipients takes any rows: each must end as exactly one of accepted, rejected
+// and duplicate, and nothing that can't be sent may be accepted.
+func FuzzRecipients(f *testing.F) {
+	for _, s := range []string{"1,sms,a\n1,sms,b\n", "3.4E+10,sms,a\n", " ,sms,a\n", "1,fax,\"x\ny\"\n2,cloud_api,c", "1,sms", "\u00a01,sms,x\n", "\xff,sms,x\n", "1,sms,x\"y\n"} {
+		f.Add([]byte(s), uint8(2))
+	}
+	f.Fuzz(func(t *testing.T, body []byte, most uint8) {
+		data := append([]byte(header), body...)
+		info, err := csvfile.Inspect(t.Context(), bytes.NewReader(data), int64(len(data)), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader, problems, err := csvfile.NewReader(bytes.NewReader(data), info, csvfile.Options{Wanted: []string{"contactCode", "name"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if problems.Count > 0 {
+			return
+		}
+		spec := house(t, plainLayout, nil)
+		spec.Columns = reader.Columns()
+		r, err := New(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader.LimitBatch(int(most))
+		sink := &ledger{t: t, spec: spec}
+		a := r.Assemble(info.RowBound(), new(Memory), sink)
+		var batch csvfile.Batch
+		var out Checked
+		total := 0
+		for {
+			err := reader.ReadBatch(&batch)
+			var broken *csvfile.Broken
+			if errors.As(err, &broken) {
+				return
+			}
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			total += batch.Len()
+			r.Check(reader, &batch, &out)
+			if err := a.Add(&out); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := a.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		ends := map[uint32]bool{}
+		for _, l := range sink.lines {
+			ends[l] = true
+		}
+		for _, w := range sink.refusals {
+			ends[w.Line] = true
+			if w.Reason == "" {
+				t.Errorf("line %d is refused without a reason", w.Line)
+			}
+		}
+		if len(ends) != total || len(sink.lines)+len(sink.refusals) != total {
+			t.Errorf("%d rows: %d accepted, %d refused, %d lines", total, len(sink.lines), len(sink.refusals), len(ends))
+		}
+		seen := map[string]bool{}
+		for _, row := range sink.rows {
+			_, rest, _ := strings.Cut(row, " ")
+			key := rest[:strings.IndexByte(rest, '"')]
+			if seen[key] {
+				t.Errorf("%q twice", key)
+			}
+			seen[key] = true
+		}
+	})
+}

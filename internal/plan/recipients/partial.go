@@ -1,0 +1,68 @@
+package recipients
+
+import (
+	"campaignd/internal/campaign"
+	"campaignd/internal/plan/csvfile"
+)
+
+// Partial checks the rows of a drop that is rejected whatever they hold, so that all of
+// its errors are told together (SPEC 5): as much of each row as can be checked with
+// what was understood of the layout and the campaign. Nothing is rendered, kept or de-duplicated.
+type Partial struct {
+	r                *Roster
+	contact, channel bool // what is checked beyond the number of cells
+}
+
+// NewPartial prepares a Partial. Of spec only File and Columns are needed: without a
+// Layout, with one whose variables are no columns, or without Channels, less is checked.
+func NewPartial(spec Spec) *Partial {
+	p := &Partial{r: &Roster{spec: spec}}
+	if spec.Layout == nil {
+		return p
+	}
+	var err error
+	if p.r.contact, err = compile(spec.Layout.ContactCode, spec.Columns); err == nil {
+		p.contact = spec.Layout.ContactCode.Given()
+	}
+	if p.r.channel, err = compile(spec.Layout.ChannelType, spec.Columns); err == nil {
+		p.channel = spec.Layout.ChannelType.Given() && len(spec.Channels) > 0
+	}
+	return p
+}
+
+// Check is what is wrong with record i of batch; false if nothing is, as far as can be told.
+// batch is reader's.
+func (p *Partial) Check(reader *csvfile.Reader, batch *csvfile.Batch, i int) (campaign.Problem, bool) {
+	why := p.row(batch, i)
+	if why.reason == "" {
+		return campaign.Problem{}, false
+	}
+	one := campaign.Problem{File: p.r.spec.File, Line: int(batch.Line(i)), Field: why.column, Message: why.reason}
+	if why.cell >= 0 {
+		one.Column = reader.Position(batch, i, why.cell)
+	}
+	return one, true
+}
+
+func (p *Partial) row(batch *csvfile.Batch, i int) refusal {
+	switch fault, detail := batch.Fault(i); fault {
+	case csvfile.FaultNone:
+	case csvfile.FaultDelimiter:
+		return refusal{} // how a row is cut depends on the layout, which may be what is wrong
+	default:
+		return p.r.fault(fault, detail)
+	}
+	var scratch []byte
+	if p.contact {
+		if reason := contactReason(trimSpaces(p.r.contact.value(&scratch, batch, i))); reason != "" {
+			return refusal{column: p.r.contact.column, reason: reason, cell: p.r.contact.first}
+		}
+	}
+	if p.channel {
+		channel := trimSpaces(p.r.channel.value(&scratch, batch, i))
+		if !p.r.allows(channel) {
+			return refusal{column: p.r.channel.column, reason: p.r.channelReason(channel), cell: p.r.channel.first}
+		}
+	}
+	return refusal{}
+}

@@ -1,0 +1,73 @@
+package recipients
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/plan/csvfile"
+	"campaignd/internal/plan/document"
+)
+
+// TestPartial: of each row as much is checked as is understood.
+func TestPartial(t *testing.T) {
+	const (
+		text = "contactCode,channelType\n1,sms\n,sms\n3E+10,fax\n4,fax\n5\n6,a\"b\n7,sms,x\n"
+		good = `{"contact":{"contactCode":"{{contactCode}}","channelType":"{{channelType}}"}}`
+	)
+	channels := house(t, plainLayout, nil).Channels
+	for _, c := range []struct {
+		name, layout string
+		channels     []Channel
+		want         string // the lines at fault
+	}{
+		{"no layout", "", channels, "6 7 8"},
+		{"all", good, channels, "3 4 5 6 7 8"},
+		{"no campaign", good, nil, "3 4 6 7 8"},
+		{"no such column for the contact", strings.Replace(good, "{{contactCode}}", "{{phone}}", 1), channels, "4 5 6 7 8"},
+		{"no channelType", `{"contact":{"contactCode":"{{contactCode}}"}}`, channels, "3 4 6 7 8"},
+		{"contactCode of spaces", strings.Replace(good, "{{contactCode}}", " ", 1), nil, "6 7 8"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			info, err := csvfile.Inspect(context.Background(), strings.NewReader(text), int64(len(text)), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			reader, problems, err := csvfile.NewReader(strings.NewReader(text), info, csvfile.Options{File: "x.csv"})
+			if err != nil || problems.Count > 0 {
+				t.Fatal(problems, err)
+			}
+			spec := Spec{File: "x.csv", Columns: reader.Columns(), Channels: c.channels}
+			if c.layout != "" {
+				spec.Layout, _, _ = document.ParseLayout("x.layout.json", []byte(c.layout))
+			}
+			p := NewPartial(spec)
+			var lines []string
+			var batch csvfile.Batch
+			for {
+				if err := reader.ReadBatch(&batch); errors.Is(err, io.EOF) {
+					break
+				} else if err != nil {
+					t.Fatal(err)
+				}
+				for i := range batch.Len() {
+					one, wrong := p.Check(reader, &batch, i)
+					if !wrong {
+						continue
+					}
+					lines = append(lines, strings.Split(one.String(), ":")[1])
+					if one.Column == 0 || one.Message == "" {
+						t.Errorf("%+v", one)
+					}
+				}
+			}
+			if diff := cmp.Diff(c.want, strings.Join(lines, " ")); diff != "" {
+				t.Errorf("lines (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,255 @@
+// Package recipients makes recipients of the rows of a CSV (SPEC 3, 4): it applies
+// the layout, checks each row in full, renders every message once for the
+// channel's own check, finds duplicates, and fills the chunks that are stored.
+//
+// It is pure: no goroutine, no disk (the spill that exact de-duplication reads
+// back is given to it), no clock. Check works on a batch by itself and is
+// safe for many workers; an Assembler takes their results in the order of the file.
+//
+// A bad row never stops it: it becomes a refusal with line, column and reason,
+// and the Verdict at the end says whether there were too many. Reasons hold no
+// contact data. Errors are those of the spill and of the Sink alone.
+package recipients
+
+import (
+	"fmt"
+	"hash/maphash"
+	"slices"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/plan/csvfile"
+	"campaignd/internal/plan/document"
+)
+
+const (
+	// MaxContact is the most bytes of a contactCode.
+	MaxContact = 256
+	// MaxValues is the most bytes that a recipient's values have together. A chunk
+	// of campaign.ChunkRows recipients is in memory at once; without a bound a small
+	// file and a layout that repeats a column would fill it.
+	MaxValues = 16 << 10
+	// MaxChannels is the most channels a campaign may allow: Rows.Channels is a byte.
+	MaxChannels = 256
+)
+
+// Channel is a channel that the campaign may send on.
+type Channel struct {
+	Name      string
+	Templates []*campaign.Template // compiled against Spec.Variables, in order; at least one
+	// Check refuses a rendered message by the channel's own rules. Its error is
+	// fit for a partner and holds no contact data. nil refuses none.
+	Check func(contactCode, content []byte) error
+}
+
+// Spec is all that decides what becomes of a row.
+type Spec struct {
+	File       string // base name of the CSV, for messages
+	Layout     *document.Layout
+	Columns    []string  // of the CSV, in NFC
+	Variables  []string  // of the campaign; Rows.Values has their order
+	Channels   []Channel // Rows.Channels indexes these
+	NotAllowed []string  // channels of the application that the campaign doesn't allow
+	Dedupe     bool
+	MaxRows    int     // data rows; 0: no limit but 2^32-1
+	MaxBadRows float64 // share of the data rows, 0 to 1
+	Previews   int     // how many messages to keep rendered, for a dry run
+}
+
+// Roster checks rows against a Spec. It is safe for concurrent use.
+type Roster struct {
+	spec    Spec
+	contact text
+	channel text
+	values  []text         // one per Spec.Variables
+	seeds   []maphash.Seed // one a channel; nil without de-duplication
+	small   bool           // the layout makes rows much larger: take few at a time
+}
+
+// New prepares a Roster. Every variable of the layout must be a column and
+// every variable of the campaign a field (document.Layout.CheckColumns,
+// CheckVariables); the error names one that isn't.
+func New(spec Spec) (*Roster, error) {
+	r := &Roster{spec: spec}
+	if len(spec.Channels) == 0 || len(spec.Channels) > MaxChannels {
+		return nil, fmt.Errorf("check rows: the campaign allows %d channels; 1 to %d can be", len(spec.Channels), MaxChannels)
+	}
+	var err error
+	if r.contact, err = compile(spec.Layout.ContactCode, spec.Columns); err != nil {
+		return nil, err
+	}
+	if r.channel, err = compile(spec.Layout.ChannelType, spec.Columns); err != nil {
+		return nil, err
+	}
+	uses := make([]int, len(spec.Columns))
+	for _, name := range spec.Variables {
+		i := slices.IndexFunc(spec.Layout.Fields, func(f document.Field) bool { return f.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("check rows: the layout has no custom field %q", name)
+		}
+		t, err := compile(spec.Layout.Fields[i].Value, spec.Columns)
+		if err != nil {
+			return nil, err
+		}
+		r.values = append(r.values, t)
+		r.small = r.small || t.enlarges(uses)
+	}
+	r.small = r.small || r.contact.enlarges(uses) || r.channel.enlarges(uses)
+	if spec.Dedupe {
+		for range spec.Channels {
+			r.seeds = append(r.seeds, maphash.MakeSeed())
+		}
+	}
+	return r, nil
+}
+
+// BatchRows is how many records a batch should have at the most, for
+// csvfile.Reader.LimitBatch: with a layout that makes each row many times larger, few.
+func (r *Roster) BatchRows() int {
+	if r.small {
+		return 64
+	}
+	return csvfile.MaxBatch
+}
+
+// Checked is what became of one batch. The zero value is ready; reuse it to keep its memory.
+type Checked struct {
+	Rows     campaign.Rows      // the good rows; First means nothing here
+	Refusals []campaign.Refusal // the bad ones, in order
+	Rejected []byte             // lines of rejected.csv for the Refusals, without the header
+	Total    uint32             // data rows
+
+	cutOff   uint32   // line of a last record that was cut, 0 if none
+	hashes   []uint64 // of the keys
+	keys     []byte   // of the good rows, as they go into the spill
+	keyEnds  []uint32
+	scratch  []byte // values made of several parts
+	rendered []byte
+}
+
+func (c *Checked) reset(values int) {
+	c.Rows.Reset(0, values)
+	c.Refusals, c.Rejected, c.Total, c.cutOff = c.Refusals[:0], c.Rejected[:0], 0, 0
+	c.hashes, c.keys, c.keyEnds = c.hashes[:0], c.keys[:0], c.keyEnds[:0]
+}
+
+// Check checks every row of batch. reader is where the batch comes from; of it
+// only AppendRejected is used, which is safe meanwhile. batch may be read into again afterwards.
+func (r *Roster) Check(reader *csvfile.Reader, batch *csvfile.Batch, out *Checked) {
+	out.reset(len(r.values))
+	out.Total = uint32(batch.Len())
+	last := 0 // the channel of the row before: most often the same
+	for i := range batch.Len() {
+		why := r.row(batch, i, out, &last)
+		if why.reason == "" {
+			continue
+		}
+		position := 0
+		if why.cell >= 0 {
+			position = reader.Position(batch, i, why.cell)
+		}
+		out.Refusals = append(out.Refusals, campaign.Refusal{
+			Line: batch.Line(i), Outcome: campaign.Rejected, Column: why.column, Position: position, Reason: why.reason,
+			ContactCode: shown(why.contact), ChannelType: shown(why.channel),
+		})
+		out.Rejected = reader.AppendRejected(out.Rejected, batch, i, why.text())
+	}
+}
+
+// refusal is why a row is refused; reason is "" for a good one.
+type refusal struct {
+	column, reason   string
+	cell             int // at which the fault stands, from 0; -1 if it is the row's
+	contact, channel []byte
+}
+
+// text is the refusal as rejected.csv has it.
+func (w *refusal) text() string {
+	if w.column == "" {
+		return w.reason
+	}
+	return w.column + ": " + w.reason
+}
+
+// row checks record i of batch and adds it to out.Rows if it is good.
+func (r *Roster) row(batch *csvfile.Batch, i int, out *Checked, last *int) refusal {
+	if fault, detail := batch.Fault(i); fault != csvfile.FaultNone {
+		if fault == csvfile.FaultCutOff {
+			out.cutOff = batch.Line(i)
+		}
+		return r.fault(fault, detail)
+	}
+	out.scratch = out.scratch[:0]
+	contact := trimSpaces(r.contact.value(&out.scratch, batch, i))
+	channel := trimSpaces(r.channel.value(&out.scratch, batch, i))
+	if reason := contactReason(contact); reason != "" {
+		return refusal{r.contact.column, reason, r.contact.first, contact, channel}
+	}
+	if string(channel) != r.spec.Channels[*last].Name {
+		k := slices.IndexFunc(r.spec.Channels, func(c Channel) bool { return c.Name == string(channel) })
+		if k < 0 {
+			return refusal{r.channel.column, r.channelReason(channel), r.channel.first, contact, channel}
+		}
+		*last = k
+	}
+	rows := &out.Rows
+	n := rows.Len()
+	rows.Lines = append(rows.Lines, batch.Line(i))
+	rows.Channels = append(rows.Channels, uint8(*last))
+	rows.Contacts.Append(contact)
+	size := 0
+	for v := range r.values {
+		size += r.values[v].appendTo(&rows.Values[v], batch, i, MaxValues-size)
+		if size > MaxValues {
+			cut(rows, n)
+			return refusal{r.values[v].column, fmt.Sprintf("the values for the row's messages have more than the %d bytes that a recipient may have", MaxValues), r.values[v].first, contact, channel}
+		}
+	}
+	if reason := r.messages(out, n, contact, &r.spec.Channels[*last]); reason != "" {
+		cut(rows, n)
+		return refusal{"", reason, -1, contact, channel}
+	}
+	if r.seeds != nil {
+		out.hashes = append(out.hashes, maphash.Bytes(r.seeds[*last], contact))
+		out.keys = appendKey(out.keys, batch.Line(i), uint8(*last), contact)
+		out.keyEnds = append(out.keyEnds, uint32(len(out.keys)))
+	}
+	return refusal{}
+}
+
+// messages renders what row n would be sent and asks the channel.
+func (r *Roster) messages(out *Checked, n int, contact []byte, c *Channel) string {
+	if c.Check == nil {
+		return ""
+	}
+	for k, t := range c.Templates {
+		out.rendered = t.Append(out.rendered[:0], &out.Rows, n)
+		if err := c.Check(contact, out.rendered); err != nil {
+			if len(c.Templates) == 1 {
+				return err.Error()
+			}
+			return fmt.Sprintf("message %d: %v", k+1, err)
+		}
+	}
+	return ""
+}
+
+// cut takes back all rows from n on.
+func cut(rows *campaign.Rows, n int) {
+	rows.Lines, rows.Channels = rows.Lines[:n], rows.Channels[:n]
+	cutColumn(&rows.Contacts, n)
+	for v := range rows.Values {
+		cutColumn(&rows.Values[v], n)
+	}
+}
+
+func cutColumn(c *campaign.Column, n int) {
+	if len(c.Ends) <= n {
+		return
+	}
+	c.Ends = c.Ends[:n]
+	end := uint32(0)
+	if n > 0 {
+		end = c.Ends[n-1]
+	}
+	c.Data = c.Data[:end]
+}

@@ -1,0 +1,223 @@
+package recipients
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/plan/csvfile"
+	"campaignd/internal/plan/document"
+)
+
+const header = "contactCode,channelType,name\n"
+
+// TestRowRules goes through SPEC 4: what makes a row bad, in which column, in which words.
+func TestRowRules(t *testing.T) {
+	for _, c := range []struct{ name, row, want string }{
+		{"good", "34666777888,cloud_api,Ana", ""},
+		{"spaces around", "\" 34 666 \", cloud_api ,Ana", ""},
+		{"an empty value", "34666777888,cloud_api,", ""},
+		{"letters", "Ünï-Ee#1.5,sms,Ana", ""},
+		{"an identifier with an e", "12e5,sms,Ana", ""},
+		{"256 bytes", strings.Repeat("x", 256) + ",sms,Ana", ""},
+
+		{"too few cells", "34666777888,cloud_api", "the row has 2 cells and the header 3"},
+		{"one cell", "34666777888", "the row has 1 cell and the header 3"},
+		{"too many cells", "34666777888,cloud_api,Ana,x", "the row has 4 cells and the header 3"},
+		{"stray quote", `34666777888,cloud_api,5" pipe`, "name: a quote stands within a cell"},
+		{"stray quote behind the columns", `1,2,3,4"4`, "a quote stands within a cell"},
+
+		{"no contactCode", ",cloud_api,Ana", "contactCode: the contactCode is empty"},
+		{"contactCode of spaces", "   ,cloud_api,Ana", "contactCode: the contactCode is empty"},
+		{"257 bytes", strings.Repeat("x", 257) + ",sms,Ana", "contactCode: the contactCode has 257 bytes; it may have 256"},
+		{"control character", "34666\t777,cloud_api,Ana", "contactCode: character 6 of the contactCode is a control character (U+0009)"},
+		{"line break", "\"34666\n777\",cloud_api,Ana", "contactCode: character 6 of the contactCode is a control character (U+000A)"},
+		{"C1 control", "34666\u0085,cloud_api,Ana", "control character (U+0085)"},
+		{"no-break space", "34666777888\u00a0,cloud_api,Ana", "contactCode: character 12 of the contactCode is invisible (U+00A0)"},
+		{"mark of direction", "\u202a34666777888,cloud_api,Ana", "contactCode: character 1 of the contactCode is invisible (U+202A)"},
+
+		{"no channelType", "34666777888,,Ana", `channelType: the channelType is empty; the campaign allows "cloud_api", "sms"`},
+		{"unknown channel", "34666777888,fax,Ana", `channelType: the application has no channel of this name; the campaign allows "cloud_api", "sms"`},
+		{"channel of the application alone", "34666777888,email,Ana", `channelType: the campaign doesn't allow the channel "email"; the campaign allows "cloud_api", "sms"`},
+		{"another case", "34666777888,Cloud_API,Ana", `channelType: the channelType differs from "cloud_api" in upper and lower case`},
+
+		{"refused by the channel", "34666777888,cloud_api,forbidden", errWord.Error()},
+		{"the second message", "34666777888,sms,forbidden", "message 2: " + errWord.Error()},
+		{"too much", "34666777888,sms," + strings.Repeat("x", MaxValues/3), "name: the values for the row's messages have more than the 16384 bytes"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a, sink := take(t, house(t, plainLayout, nil), header+c.row+"\n", 100)
+			counts, _ := a.Counts()
+			if c.want == "" {
+				if counts != (campaign.RowCounts{Total: 1, Accepted: 1}) {
+					t.Fatal(counts, sink.refusals)
+				}
+				return
+			}
+			if counts != (campaign.RowCounts{Total: 1, Rejected: 1}) || len(sink.refusals) != 1 {
+				t.Fatal(counts, sink.refusals)
+			}
+			w := sink.refusals[0]
+			got := (&refusal{column: w.Column, reason: w.Reason}).text()
+			if !strings.Contains(got, c.want) || w.Line != 2 || w.Outcome != campaign.Rejected {
+				t.Errorf("got %+v, want %q", w, c.want)
+			}
+			if p := a.Problems(); p.Count != 1 || p.List[0].File != "x.csv" || p.List[0].Line != 2 || p.List[0].Field != w.Column {
+				t.Errorf("problems %+v", p)
+			}
+			// In rejected.csv it can be as it came.
+			rejected := sink.rejected.String()
+			if !strings.HasPrefix(rejected, c.row+",2,\"") || !strings.HasSuffix(rejected, "\"\n") {
+				t.Errorf("rejected.csv has %q", rejected)
+			}
+			for _, cell := range []string{"34666777888", "Ana", "fax", "pipe"} {
+				if strings.Contains(w.Reason, cell) {
+					t.Errorf("the reason holds the cell %q: %s", cell, w.Reason)
+				}
+			}
+		})
+	}
+}
+
+// TestPitfall14RuinedNumber: refused in just those words, never guessed.
+func TestPitfall14RuinedNumber(t *testing.T) {
+	for cell, ruined := range map[string]bool{
+		"3.46668E+10": true, "3,46668E+10": true, "3E+10": true, "-3.4e+10": true, "+3.46668E-05": true, "34666E+010": true,
+		"3.46668E10": true, "E+10": false, "3.E+10": false, "3.4E+": false, "3.4E": false, "34666E10": false, "3.4E+1x": false, "e": false, "34666777888": false,
+		"12e5": false, "3.4.5E+10": false, "a3E+10": false, "+": false, "-": false, "E": false,
+	} {
+		_, sink := take(t, house(t, plainLayout, nil), header+"\""+cell+"\",cloud_api,Ana\n", 100)
+		if got := len(sink.refusals) == 1; got != ruined {
+			t.Errorf("%s: refused %v", cell, got)
+		} else if got && !strings.Contains(sink.refusals[0].Reason, "a spreadsheet ruined the number: it shows it with an exponent, like 3.46668E+10") {
+			t.Errorf("%s: %s", cell, sink.refusals[0].Reason)
+		}
+	}
+	for _, cell := range []string{"#N/A", "#REF!", "########"} {
+		_, sink := take(t, house(t, plainLayout, nil), header+cell+",cloud_api,Ana\n", 100)
+		if len(sink.refusals) != 1 || !strings.Contains(sink.refusals[0].Reason, "error value") {
+			t.Errorf("%s: %v", cell, sink.refusals)
+		}
+	}
+}
+
+// TestPitfall16BadRows: one bad row neither kills the rest nor is hidden, and
+// what a cell holds is never taken for JSON or a variable.
+func TestPitfall16BadRows(t *testing.T) {
+	data := header + "1,cloud_api,\"{{code}}\"\n2,fax,x\n3,cloud_api,\"a\"\"}},{\"\n"
+	a, sink := take(t, house(t, plainLayout, nil), data, 2)
+	want := []string{`2 1 cloud_api "{{code}}" "X-{{code}}-{{code}}" "10%"`, `4 3 cloud_api "a\"}},{" "X-a\"}},{-a\"}},{" "10%"`}
+	if d := cmp.Diff(want, sink.rows); d != "" {
+		t.Error(d)
+	}
+	if len(sink.refusals) != 1 || sink.refusals[0].Line != 3 || sink.refusals[0].ContactCode != "2" || sink.refusals[0].ChannelType != "fax" {
+		t.Errorf("refusals %+v", sink.refusals)
+	}
+	if got := a.Previews()[1].Content; got != `{"body":"Hello a\"}},{"}` {
+		t.Errorf("preview %s", got)
+	}
+	if v := verdict(a); v != "" {
+		t.Error(v)
+	}
+}
+
+func TestLayouts(t *testing.T) {
+	for _, c := range []struct{ name, layout, data, want string }{
+		{"fixed channel", `{"contact":{"contactCode":"{{contactCode}}","channelType":"cloud_api"}}`, "contactCode\n1\n", `2 1 cloud_api`},
+		{"text around", `{"contact":{"contactCode":"+34{{contactCode}}","channelType":"{{a}}{{b}}"},"customFields":{"n":7,"yes":true,"t":"{{a}}: {{ b }}!"}}`,
+			"contactCode,a,b\n1,cloud,_api\n", `2 +341 cloud_api "7" "true" "cloud: _api!"`},
+		{"NFC", `{"contact":{"contactCode":"{{contactCode}}","channelType":"sms"},"customFields":{"n":"{{an\u0303o}}"}}`, "contactCode,año\n1,2024\n", `2 1 sms "2024"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, sink := take(t, house(t, c.layout, nil), c.data, 10)
+			if d := cmp.Diff([]string{c.want}, sink.rows); d != "" {
+				t.Error(d, sink.refusals)
+			}
+		})
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for want, change := range map[string]func(*Spec){
+		"0 channels":      func(s *Spec) { s.Channels = nil },
+		`column "name"`:   func(s *Spec) { s.Columns = []string{"contactCode", "channelType"} },
+		`"contactCode"`:   func(s *Spec) { s.Columns = []string{"channelType", "name"} },
+		`"channelType"`:   func(s *Spec) { s.Columns = []string{"contactCode", "name"} },
+		`field "missing"`: func(s *Spec) { s.Variables = []string{"missing"} },
+	} {
+		spec := house(t, plainLayout, nil)
+		spec.Columns = []string{"contactCode", "channelType", "name"}
+		change(&spec)
+		if _, err := New(spec); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+// TestLargeLayoutsTakeSmallBatches: a layout that makes rows many times larger must not fill the memory.
+func TestLargeLayoutsTakeSmallBatches(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		value string
+		small bool
+	}{
+		{"plain", "{{name}} and {{name}}", false},
+		{"long text", strings.Repeat("x", 600), true},
+		{"one column many times", strings.Repeat("{{name}}", 20), true},
+		{"many parts", strings.Repeat("{{name}}{{contactCode}}-", 30), true},
+	} {
+		layout := fmt.Sprintf(`{"contact":{"contactCode":"{{contactCode}}","channelType":"sms"},"customFields":{"a":%q}}`, c.value)
+		spec := house(t, layout, func(s *Spec) { s.Columns = []string{"contactCode", "name"} })
+		r, err := New(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.BatchRows() < csvfile.MaxBatch; got != c.small {
+			t.Errorf("%s: %d rows a batch", c.name, r.BatchRows())
+		}
+	}
+	layout := fmt.Sprintf(`{"contact":{"contactCode":%q,"channelType":"sms"}}`, strings.Repeat("{{contactCode}}{{name}}", 1000))
+	a, sink := take(t, house(t, layout, nil), "contactCode,name\n"+strings.Repeat("x", 100000)+",y\n", 1)
+	if n, _ := a.Counts(); n.Rejected != 1 || !strings.Contains(sink.refusals[0].Reason, "it may have 256") {
+		t.Errorf("%+v %v", n, sink.refusals)
+	}
+	if got := len(sink.refusals[0].ContactCode); got > MaxContact {
+		t.Errorf("the refusal keeps %d bytes", got)
+	}
+}
+
+// TestCheckIsSafeForManyWorkers is for the race detector.
+func TestCheckIsSafeForManyWorkers(t *testing.T) {
+	layout, _, _ := document.ParseLayout("x", []byte(plainLayout))
+	spec := house(t, plainLayout, func(s *Spec) { s.Layout, s.Columns = layout, []string{"contactCode", "channelType", "name"} })
+	r, err := New(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := header + "1,sms,a\n2,fax,b\n3,cloud_api,c\n"
+	reader, _, err := csvfile.NewReader(strings.NewReader(data), csvfile.Info{Encoding: csvfile.UTF8}, csvfile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var batch csvfile.Batch
+	if err := reader.ReadBatch(&batch); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			var out Checked
+			for range 50 {
+				r.Check(reader, &batch, &out)
+				if out.Rows.Len() != 2 || len(out.Refusals) != 1 {
+					t.Errorf("%d rows, %d refusals", out.Rows.Len(), len(out.Refusals))
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
