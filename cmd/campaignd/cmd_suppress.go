@@ -54,7 +54,7 @@ func newSuppressAddCmd(env *environment, application *int64) *cobra.Command {
 				return err
 			}
 			defer c.Close()
-			n, err := c.Suppress(cmd.Context(), optOuts(args, *application, channel))
+			n, err := c.AddOptOuts(cmd.Context(), optOuts(args, *application, channel))
 			if err != nil {
 				return err
 			}
@@ -81,7 +81,7 @@ func newSuppressRemoveCmd(env *environment, application *int64) *cobra.Command {
 				return err
 			}
 			defer c.Close()
-			n, err := c.Unsuppress(cmd.Context(), optOuts(args, *application, channel))
+			n, err := c.RemoveOptOuts(cmd.Context(), optOuts(args, *application, channel))
 			if err != nil {
 				return err
 			}
@@ -95,10 +95,10 @@ func newSuppressRemoveCmd(env *environment, application *int64) *cobra.Command {
 	return cmd
 }
 
-func optOuts(contacts []string, application int64, channel string) []control.Suppression {
-	list := make([]control.Suppression, len(contacts))
+func optOuts(contacts []string, application int64, channel string) []control.OptOut {
+	list := make([]control.OptOut, len(contacts))
 	for i, contact := range contacts {
-		list[i] = control.Suppression{ApplicationID: application, ChannelType: channel, ContactCode: contact}
+		list[i] = control.OptOut{ApplicationID: application, ChannelType: channel, ContactCode: contact}
 	}
 	return list
 }
@@ -117,7 +117,7 @@ func newSuppressListCmd(env *environment, application *int64) *cobra.Command {
 			defer c.Close()
 			// The list may be longer than memory: a line at a time, no table.
 			out := bufio.NewWriter(env.out)
-			err = c.Suppressed(cmd.Context(), *application, func(s control.Suppression) error {
+			err = c.OptOuts(cmd.Context(), *application, func(s control.OptOut) error {
 				return writeOptOut(out, s, env.json)
 			})
 			if flushErr := out.Flush(); err == nil && flushErr != nil {
@@ -128,7 +128,7 @@ func newSuppressListCmd(env *environment, application *int64) *cobra.Command {
 	}
 }
 
-func writeOptOut(w io.Writer, s control.Suppression, asJSON bool) error {
+func writeOptOut(w io.Writer, s control.OptOut, asJSON bool) error {
 	if asJSON {
 		data, err := json.Marshal(s)
 		if err != nil {
@@ -167,7 +167,7 @@ taken are listed, the others are added; the exit status is 3 then.`,
 				return err
 			}
 			defer c.Close()
-			r, err := c.ImportSuppressions(cmd.Context(), *application, in)
+			r, err := c.ImportOptOuts(cmd.Context(), *application, in)
 			if err != nil {
 				return err
 			}

@@ -71,9 +71,9 @@ func (s *shop) Sendings(_ context.Context, f control.Filter) ([]control.Sending,
 }
 
 func (s *shop) Resolve(_ context.Context, text string) (campaign.ID, error) {
-	known := []control.Known{{ID: "20260313-000040", Name: "autumn"}}
+	known := []control.SendingName{{ID: "20260313-000040", Name: "autumn"}}
 	for _, one := range append(s.others(), s.spring()) {
-		known = append(known, control.Known{ID: one.ID, Name: one.Name})
+		known = append(known, control.SendingName{ID: one.ID, Name: one.Name})
 	}
 	return control.Match(text, known)
 }
@@ -198,20 +198,20 @@ func (s *shop) Timeline(context.Context, int64) (control.Timeline, error) {
 	return t, nil
 }
 
-func (s *shop) Suppress(_ context.Context, list []control.Suppression, _ string) (int, error) {
+func (s *shop) AddOptOuts(_ context.Context, list []control.OptOut, _ string) (int, error) {
 	return len(list) - 1, nil
 }
 
-func (s *shop) Unsuppress(_ context.Context, list []control.Suppression, _ string) (int, error) {
+func (s *shop) RemoveOptOuts(_ context.Context, list []control.OptOut, _ string) (int, error) {
 	return len(list), nil
 }
 
-func (s *shop) Suppressed(_ context.Context, _ int64, yield func(control.Suppression) error) error {
-	return errors.Join(yield(control.Suppression{ApplicationID: 1, ContactCode: "34666777888", At: noon, Source: "stop.suppress.csv"}),
-		yield(control.Suppression{ApplicationID: 1, ChannelType: "sms", ContactCode: "34666555666", At: noon, Source: "command"}))
+func (s *shop) OptOuts(_ context.Context, _ int64, yield func(control.OptOut) error) error {
+	return errors.Join(yield(control.OptOut{ApplicationID: 1, ContactCode: "34666777888", At: noon, Source: "stop.suppress.csv"}),
+		yield(control.OptOut{ApplicationID: 1, ChannelType: "sms", ContactCode: "34666555666", At: noon, Source: "command"}))
 }
 
-func (s *shop) ImportSuppressions(_ context.Context, _ int64, csv io.Reader, _ string) (control.Imported, error) {
+func (s *shop) ImportOptOuts(_ context.Context, _ int64, csv io.Reader, _ string) (control.Imported, error) {
 	data, err := io.ReadAll(csv)
 	if string(data) == "contactCode\n1\n" {
 		return control.Imported{Rows: 1, Added: 1}, err

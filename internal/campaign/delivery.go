@@ -14,7 +14,7 @@ type DeliveryState uint8
 // out of order, and what shows that a message arrived is never taken back. The numbers are
 // stored: never renumber.
 const (
-	NotTold     DeliveryState = 0 // nothing was heard of it
+	NoReceipt   DeliveryState = 0 // nothing was heard of it
 	Undelivered DeliveryState = 1 // the provider gave it up: "failed"
 	Delivered   DeliveryState = 2 // it reached the contact's device; may be left out before Read
 	Read        DeliveryState = 3

@@ -44,9 +44,9 @@ func TestContactKey(t *testing.T) {
 
 func TestDeliveryStates(t *testing.T) {
 	var c DeliveryCounts
-	for d := NotTold; d <= Read; d++ {
+	for d := NoReceipt; d <= Read; d++ {
 		got, ok := ParseDelivery(d.String())
-		if got != d || ok != (d != NotTold) || (c.Of(d) != nil) != ok {
+		if got != d || ok != (d != NoReceipt) || (c.Of(d) != nil) != ok {
 			t.Errorf("%d: %q gives %d, %t", d, d, got, ok)
 		}
 	}

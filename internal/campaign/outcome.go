@@ -55,21 +55,21 @@ func (o Outcome) Final() bool { return o >= Sent }
 
 // Mark is one message's place in a status array: its outcome in the low four
 // bits, its attempts so far (at most MaxAttempts) in the high four.
-type Mark uint8
+type MessageStatus uint8
 
 // MaxAttempts is the most attempts a Mark can count.
 const MaxAttempts = 15
 
 // NewMark packs an outcome and a number of attempts.
-func NewMark(o Outcome, attempts int) Mark {
-	return Mark(uint8(o) | uint8(min(attempts, MaxAttempts))<<4)
+func NewMessageStatus(o Outcome, attempts int) MessageStatus {
+	return MessageStatus(uint8(o) | uint8(min(attempts, MaxAttempts))<<4)
 }
 
 // Outcome is the mark's outcome.
-func (m Mark) Outcome() Outcome { return Outcome(m & 15) }
+func (m MessageStatus) Outcome() Outcome { return Outcome(m & 15) }
 
 // Attempts is how often the message was attempted.
-func (m Mark) Attempts() int { return int(m >> 4) }
+func (m MessageStatus) Attempts() int { return int(m >> 4) }
 
 // Counts is how many messages of a sending stand at each outcome. Duplicate and
 // Rejected stay 0 here: rows that were refused never became messages.

@@ -87,8 +87,8 @@ type Sending struct {
 	HoldAs     string    `json:"holdAs,omitempty"`    // of one being checked: it will be held, with this reason, once it is accepted
 
 	// Kept beside the header, and filled in by the store where a sending is loaded whole.
-	Delivery DeliveryCounts `json:"-"`
-	Told     uint64         `json:"-"` // changes of Delivery so far
+	Delivery       DeliveryCounts `json:"-"`
+	ReceiptVersion uint64         `json:"-"` // changes of Delivery so far
 }
 
 // RowCounts counts the data rows of the CSV.

@@ -73,12 +73,12 @@ func TestMark(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := Outcome(rapid.IntRange(0, outcomes-1).Draw(t, "outcome"))
 		attempts := rapid.IntRange(0, 100).Draw(t, "attempts")
-		m := NewMark(o, attempts)
+		m := NewMessageStatus(o, attempts)
 		if m.Outcome() != o || m.Attempts() != min(attempts, MaxAttempts) {
 			t.Fatalf("NewMark(%v, %d) is %v, %d", o, attempts, m.Outcome(), m.Attempts())
 		}
 	})
-	if NewMark(Pending, 0) != 0 {
+	if NewMessageStatus(Pending, 0) != 0 {
 		t.Error("a mark of zeros is not a message yet to be sent")
 	}
 }

@@ -95,7 +95,7 @@ type Slice struct {
 }
 
 // Earlier is the sending that a drop would repeat.
-type Earlier struct {
+type EarlierDrop struct {
 	ID     campaign.ID `json:"id"`     // "" if there is none
 	Reason string      `json:"reason"` // why the drop would be rejected, "" if it would not
 }
@@ -133,7 +133,7 @@ type Resent struct {
 
 // Suppression is one opt-out. An application of 0 stands for every one
 // configured, an empty channel type for every channel.
-type Suppression struct {
+type OptOut struct {
 	ApplicationID int64     `json:"applicationId"`
 	ChannelType   string    `json:"channelType,omitempty"`
 	ContactCode   string    `json:"contactCode"`

@@ -166,15 +166,15 @@ type TimelineSending struct {
 }
 
 // Bookings are an application's reserved slots.
-type Bookings struct {
-	ApplicationID int64     `json:"applicationId"`
-	SlotSeconds   int64     `json:"slotSeconds"` // the grid they were booked on
-	Capacity      uint32    `json:"capacity"`
-	Slots         []Booking `json:"slots"` // in order, those with bookings
+type Reservations struct {
+	ApplicationID int64         `json:"applicationId"`
+	SlotSeconds   int64         `json:"slotSeconds"` // the grid they were booked on
+	Capacity      uint32        `json:"capacity"`
+	Slots         []Reservation `json:"slots"` // in order, those with bookings
 }
 
 // Booking is one slot by number: it begins at slot*slotSeconds since the Unix epoch.
-type Booking struct {
+type Reservation struct {
 	Slot     int64  `json:"slot"`
 	Reserved uint32 `json:"reserved"` // messages
 }

@@ -100,7 +100,7 @@ func (c *Client) Timeline(ctx context.Context, application int64) (t Timeline, e
 }
 
 // Reserved are the booked slots of an application that start in [from, until).
-func (c *Client) Reserved(ctx context.Context, application int64, from, until time.Time) (b Bookings, err error) {
+func (c *Client) Reserved(ctx context.Context, application int64, from, until time.Time) (b Reservations, err error) {
 	query := url.Values{"from": {from.UTC().Format(time.RFC3339Nano)}, "until": {until.UTC().Format(time.RFC3339Nano)}}
 	setNumber(query, "application", application)
 	err = c.do(ctx, http.MethodGet, "/v1/reserved", query, nil, &b)
@@ -108,7 +108,7 @@ func (c *Client) Reserved(ctx context.Context, application int64, from, until ti
 }
 
 // Earlier is the sending that a drop of this digest would repeat.
-func (c *Client) Earlier(ctx context.Context, application int64, digest string) (e Earlier, err error) {
+func (c *Client) Earlier(ctx context.Context, application int64, digest string) (e EarlierDrop, err error) {
 	query := url.Values{"digest": {digest}}
 	setNumber(query, "application", application)
 	err = c.do(ctx, http.MethodGet, "/v1/earlier", query, nil, &e)
@@ -120,21 +120,21 @@ type counted struct {
 }
 
 // Suppress adds opt-outs and returns how many were new.
-func (c *Client) Suppress(ctx context.Context, list []Suppression) (int, error) {
+func (c *Client) AddOptOuts(ctx context.Context, list []OptOut) (int, error) {
 	var n counted
 	err := c.do(ctx, http.MethodPost, "/v1/suppressions", nil, list, &n)
 	return n.Count, err
 }
 
 // Unsuppress removes opt-outs and returns how many there were.
-func (c *Client) Unsuppress(ctx context.Context, list []Suppression) (int, error) {
+func (c *Client) RemoveOptOuts(ctx context.Context, list []OptOut) (int, error) {
 	var n counted
 	err := c.do(ctx, http.MethodPost, "/v1/suppressions/remove", nil, list, &n)
 	return n.Count, err
 }
 
 // Suppressed calls yield for every opt-out of the application, of all for 0.
-func (c *Client) Suppressed(ctx context.Context, application int64, yield func(Suppression) error) error {
+func (c *Client) OptOuts(ctx context.Context, application int64, yield func(OptOut) error) error {
 	query := url.Values{}
 	setNumber(query, "application", application)
 	return c.do(ctx, http.MethodGet, "/v1/suppressions", query, nil, func(resp *http.Response) error {
@@ -143,7 +143,7 @@ func (c *Client) Suppressed(ctx context.Context, application int64, yield func(S
 			return fmt.Errorf("read suppressions: %w", err)
 		}
 		for dec.More() {
-			var s Suppression
+			var s OptOut
 			if err := dec.Decode(&s); err != nil {
 				return fmt.Errorf("read suppressions: %w", err)
 			}
@@ -159,7 +159,7 @@ func (c *Client) Suppressed(ctx context.Context, application int64, yield func(S
 }
 
 // ImportSuppressions adds the rows of a CSV (contactCode, optional channelType).
-func (c *Client) ImportSuppressions(ctx context.Context, application int64, csv io.Reader) (r Imported, err error) {
+func (c *Client) ImportOptOuts(ctx context.Context, application int64, csv io.Reader) (r Imported, err error) {
 	query := url.Values{}
 	setNumber(query, "application", application)
 	// NopCloser: the command, not the client, owns what it reads.

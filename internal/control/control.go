@@ -27,7 +27,7 @@ import (
 type Service interface {
 	Sendings
 	Timetable
-	Suppressions
+	OptOuts
 	Upkeep
 }
 
@@ -42,7 +42,7 @@ type Sendings interface {
 
 	// Earlier says whether a drop that is taken in now was accepted before, within the
 	// application's duplicate_window (SPEC 2). digest is the one the drop would get.
-	Earlier(ctx context.Context, application int64, digest string) (Earlier, error)
+	Earlier(ctx context.Context, application int64, digest string) (EarlierDrop, error)
 
 	// Sending is all about one. CodeNotFound if there is none.
 	Sending(ctx context.Context, id campaign.ID) (Details, error)
@@ -73,24 +73,24 @@ type Timetable interface {
 
 	// Reserved are the application's booked slots that start in [from, until),
 	// for a check of what a drop would get.
-	Reserved(ctx context.Context, application int64, from, until time.Time) (Bookings, error)
+	Reserved(ctx context.Context, application int64, from, until time.Time) (Reservations, error)
 }
 
 // Suppressions keeps the list of contacts that opted out.
-type Suppressions interface {
+type OptOuts interface {
 	// Suppress adds opt-outs and returns how many were new.
-	Suppress(ctx context.Context, list []Suppression, who string) (int, error)
+	AddOptOuts(ctx context.Context, list []OptOut, who string) (int, error)
 
 	// Unsuppress removes opt-outs and returns how many there were.
-	Unsuppress(ctx context.Context, list []Suppression, who string) (int, error)
+	RemoveOptOuts(ctx context.Context, list []OptOut, who string) (int, error)
 
 	// Suppressed calls yield for every opt-out of the application, of all for 0,
 	// and stops at its first error.
-	Suppressed(ctx context.Context, application int64, yield func(Suppression) error) error
+	OptOuts(ctx context.Context, application int64, yield func(OptOut) error) error
 
 	// ImportSuppressions reads a CSV with the columns contactCode and, optional,
 	// channelType, and adds its rows for the application (0: every one configured).
-	ImportSuppressions(ctx context.Context, application int64, csv io.Reader, who string) (Imported, error)
+	ImportOptOuts(ctx context.Context, application int64, csv io.Reader, who string) (Imported, error)
 }
 
 // Upkeep is about the daemon itself.

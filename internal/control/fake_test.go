@@ -62,7 +62,7 @@ func (f *fake) Resolve(_ context.Context, text string) (campaign.ID, error) {
 	if f.fail != nil {
 		return "", f.fail
 	}
-	return control.Match(text, []control.Known{{ID: theID, Name: "spring"}, {ID: "20260314-000043", Name: "a b/c%?#"}})
+	return control.Match(text, []control.SendingName{{ID: theID, Name: "spring"}, {ID: "20260314-000043", Name: "a b/c%?#"}})
 }
 
 func (f *fake) Sending(_ context.Context, id campaign.ID) (control.Details, error) {
@@ -125,27 +125,27 @@ func (f *fake) Timeline(_ context.Context, application int64) (control.Timeline,
 	return control.Timeline{From: noon, Applications: []control.ApplicationTimeline{{ApplicationID: 1}}}, f.fail
 }
 
-func (f *fake) Earlier(_ context.Context, application int64, digest string) (control.Earlier, error) {
+func (f *fake) Earlier(_ context.Context, application int64, digest string) (control.EarlierDrop, error) {
 	f.note("earlier %d %s", application, digest)
-	return control.Earlier{ID: "20260313-000001"}, f.fail
+	return control.EarlierDrop{ID: "20260313-000001"}, f.fail
 }
 
-func (f *fake) Reserved(_ context.Context, application int64, from, until time.Time) (control.Bookings, error) {
+func (f *fake) Reserved(_ context.Context, application int64, from, until time.Time) (control.Reservations, error) {
 	f.note("reserved %d %s %s", application, from.UTC().Format(time.RFC3339), until.UTC().Format(time.RFC3339))
-	return control.Bookings{ApplicationID: application, SlotSeconds: 300, Slots: []control.Booking{{Slot: 9, Reserved: 4}}}, f.fail
+	return control.Reservations{ApplicationID: application, SlotSeconds: 300, Slots: []control.Reservation{{Slot: 9, Reserved: 4}}}, f.fail
 }
 
-func (f *fake) Suppress(_ context.Context, list []control.Suppression, who string) (int, error) {
+func (f *fake) AddOptOuts(_ context.Context, list []control.OptOut, who string) (int, error) {
 	f.note("suppress %d by %s", len(list), who)
 	return 1, f.fail
 }
 
-func (f *fake) Unsuppress(_ context.Context, list []control.Suppression, who string) (int, error) {
+func (f *fake) RemoveOptOuts(_ context.Context, list []control.OptOut, who string) (int, error) {
 	f.note("unsuppress %d by %s", len(list), who)
 	return 2, f.fail
 }
 
-func (f *fake) Suppressed(_ context.Context, application int64, yield func(control.Suppression) error) error {
+func (f *fake) OptOuts(_ context.Context, application int64, yield func(control.OptOut) error) error {
 	f.note("suppressed %d", application)
 	if application == 404 {
 		return f.fail
@@ -154,7 +154,7 @@ func (f *fake) Suppressed(_ context.Context, application int64, yield func(contr
 		if f.fail != nil {
 			return f.fail
 		}
-		if err := yield(control.Suppression{ApplicationID: 1, ContactCode: fmt.Sprint(i)}); err != nil {
+		if err := yield(control.OptOut{ApplicationID: 1, ContactCode: fmt.Sprint(i)}); err != nil {
 			return err
 		}
 		if f.broken {
@@ -164,7 +164,7 @@ func (f *fake) Suppressed(_ context.Context, application int64, yield func(contr
 	return nil
 }
 
-func (f *fake) ImportSuppressions(_ context.Context, application int64, csv io.Reader, who string) (control.Imported, error) {
+func (f *fake) ImportOptOuts(_ context.Context, application int64, csv io.Reader, who string) (control.Imported, error) {
 	data, err := io.ReadAll(csv)
 	f.note("import %d %q by %s", application, data, who)
 	return control.Imported{Rows: 2, Added: 1}, errors.Join(err, f.fail)

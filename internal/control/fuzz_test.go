@@ -15,9 +15,9 @@ func FuzzMatch(f *testing.F) {
 	f.Add("20260314-000042", "20260314-000043")
 	f.Add("", "")
 	f.Fuzz(func(t *testing.T, text, name string) {
-		known := []control.Known{{"20260314-000042", name}, {"20260314-000043", "summer"}, {"20260315-000100", name}}
+		known := []control.SendingName{{"20260314-000042", name}, {"20260314-000043", "summer"}, {"20260315-000100", name}}
 		id, err := control.Match(text, known)
-		there := slices.ContainsFunc(known, func(k control.Known) bool { return k.ID == id })
+		there := slices.ContainsFunc(known, func(k control.SendingName) bool { return k.ID == id })
 		if there != (err == nil) {
 			t.Errorf("Match(%q) = %q, %v", text, id, err)
 		}

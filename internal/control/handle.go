@@ -184,7 +184,7 @@ func (s *Server) getSuppressions(w http.ResponseWriter, r *http.Request) error {
 	}
 	return stream(w, typeJSON, func(w io.Writer) error {
 		between := "["
-		err := s.service.Suppressed(r.Context(), application, func(one Suppression) error {
+		err := s.service.OptOuts(r.Context(), application, func(one OptOut) error {
 			data, err := json.Marshal(one)
 			if err != nil {
 				return err
@@ -206,9 +206,9 @@ func (s *Server) getSuppressions(w http.ResponseWriter, r *http.Request) error {
 }
 
 // suppress makes an action of adding or removing opt-outs.
-func (s *Server) suppress(do func(context.Context, []Suppression, string) (int, error)) action {
+func (s *Server) suppress(do func(context.Context, []OptOut, string) (int, error)) action {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		var list []Suppression
+		var list []OptOut
 		if err := readJSON(w, r, &list); err != nil {
 			return err
 		}
@@ -238,7 +238,7 @@ func (s *Server) postImport(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	body := &piecewiseReader{r: http.MaxBytesReader(w, r.Body, maxImport), control: http.NewResponseController(w)}
-	imported, err := s.service.ImportSuppressions(r.Context(), application, body, who(r))
+	imported, err := s.service.ImportOptOuts(r.Context(), application, body, who(r))
 	if err != nil {
 		return err
 	}

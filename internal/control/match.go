@@ -10,7 +10,7 @@ import (
 )
 
 // Known is as much of a sending as Match needs.
-type Known struct {
+type SendingName struct {
 	ID   campaign.ID
 	Name string
 }
@@ -20,7 +20,7 @@ type Known struct {
 // is unique; or the name of a drop, of which the newest is taken. Where text is
 // a shortened id of one sending and the name of another, nothing is guessed:
 // the error is CodeConflict and names them. known may be in any order.
-func Match(text string, known []Known) (campaign.ID, error) {
+func Match(text string, known []SendingName) (campaign.ID, error) {
 	var short []campaign.ID
 	var named campaign.ID
 	number, numberErr := strconv.ParseUint(text, 10, 64)

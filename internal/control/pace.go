@@ -8,14 +8,14 @@ import (
 
 // Pace is how fast a sending went: steps of equal length from Start on, without
 // gaps. The zero Pace is of one that has no result yet.
-type Pace struct {
+type Throughput struct {
 	Start time.Time     // a multiple of Step since the Unix epoch
 	Step  time.Duration // whole seconds
-	Steps []PaceStep
+	Steps []ThroughputStep
 }
 
 // PaceStep counts the messages that reached a final outcome within a step.
-type PaceStep struct {
+type ThroughputStep struct {
 	Sent  uint64
 	Other uint64 // failed, unknown, expired …
 }
@@ -26,7 +26,7 @@ const maxSteps = 96
 // Tally counts results by the second. The zero Tally is ready to use. A wall
 // clock that jumps by years costs memory for the seconds with results alone.
 type Tally struct {
-	seconds     map[int64]*PaceStep
+	seconds     map[int64]*ThroughputStep
 	first, last int64 // Unix seconds
 }
 
@@ -34,12 +34,12 @@ type Tally struct {
 func (t *Tally) Add(at time.Time, o campaign.Outcome) {
 	second := at.Unix()
 	if t.seconds == nil {
-		t.seconds, t.first, t.last = map[int64]*PaceStep{}, second, second
+		t.seconds, t.first, t.last = map[int64]*ThroughputStep{}, second, second
 	}
 	t.first, t.last = min(t.first, second), max(t.last, second)
 	step := t.seconds[second]
 	if step == nil {
-		step = &PaceStep{}
+		step = &ThroughputStep{}
 		t.seconds[second] = step
 	}
 	if o == campaign.Sent {
@@ -50,9 +50,9 @@ func (t *Tally) Add(at time.Time, o campaign.Outcome) {
 }
 
 // Pace adds the seconds up to at most 96 steps of a length that people can read.
-func (t *Tally) Pace() Pace {
+func (t *Tally) Throughput() Throughput {
 	if len(t.seconds) == 0 {
-		return Pace{}
+		return Throughput{}
 	}
 	step := int64(1)
 	for _, step = range []int64{1, 2, 5, 10, 30, 60, 120, 300, 900, 1800, 3600, 7200, 6 * 3600, 86400} {
@@ -63,8 +63,8 @@ func (t *Tally) Pace() Pace {
 	for t.last/step-t.first/step >= maxSteps {
 		step *= 2
 	}
-	p := Pace{Start: time.Unix(t.first/step*step, 0).UTC(), Step: time.Duration(step) * time.Second,
-		Steps: make([]PaceStep, t.last/step-t.first/step+1)}
+	p := Throughput{Start: time.Unix(t.first/step*step, 0).UTC(), Step: time.Duration(step) * time.Second,
+		Steps: make([]ThroughputStep, t.last/step-t.first/step+1)}
 	for second, n := range t.seconds {
 		one := &p.Steps[second/step-t.first/step]
 		one.Sent += n.Sent

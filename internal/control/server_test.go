@@ -83,7 +83,7 @@ func TestEveryCall(t *testing.T) {
 	socket, _ := start(t, f, control.Options{})
 	c, ctx, by, digest := dial(t, socket), t.Context(), me(t), strings.Repeat("0a", 32)
 	outcomes := []campaign.Outcome{campaign.Failed, campaign.Unknown}
-	list := []control.Suppression{{ContactCode: "1"}}
+	list := []control.OptOut{{ContactCode: "1"}}
 	var out bytes.Buffer
 
 	for _, test := range []struct {
@@ -112,20 +112,20 @@ func TestEveryCall(t *testing.T) {
 			return must[string](t)(out.String(), c.Results(ctx, "42", outcomes, &out)) + out.String()
 		}, "line,contactCode\n2,34666\n", "results " + string(theID) + " [failed unknown]"},
 		{"timeline", func() any { return must[control.Timeline](t)(c.Timeline(ctx, 1)).Applications[0].Slots }, []control.SlotUse{}, "timeline 1"},
-		{"reserved", func() any { return must[control.Bookings](t)(c.Reserved(ctx, 1, noon, noon.Add(time.Hour))).Slots },
-			[]control.Booking{{Slot: 9, Reserved: 4}}, "reserved 1 2026-03-14T12:00:00Z 2026-03-14T13:00:00Z"},
-		{"earlier", func() any { return must[control.Earlier](t)(c.Earlier(ctx, 1, digest)).ID }, campaign.ID("20260313-000001"), "earlier 1 " + digest},
-		{"suppress", func() any { return must[int](t)(c.Suppress(ctx, list)) }, 1, "suppress 1 by " + by},
-		{"unsuppress", func() any { return must[int](t)(c.Unsuppress(ctx, list)) }, 2, "unsuppress 1 by " + by},
+		{"reserved", func() any { return must[control.Reservations](t)(c.Reserved(ctx, 1, noon, noon.Add(time.Hour))).Slots },
+			[]control.Reservation{{Slot: 9, Reserved: 4}}, "reserved 1 2026-03-14T12:00:00Z 2026-03-14T13:00:00Z"},
+		{"earlier", func() any { return must[control.EarlierDrop](t)(c.Earlier(ctx, 1, digest)).ID }, campaign.ID("20260313-000001"), "earlier 1 " + digest},
+		{"suppress", func() any { return must[int](t)(c.AddOptOuts(ctx, list)) }, 1, "suppress 1 by " + by},
+		{"unsuppress", func() any { return must[int](t)(c.RemoveOptOuts(ctx, list)) }, 2, "unsuppress 1 by " + by},
 		{"suppressed", func() any {
 			n := 0
-			return must[int](t)(0, c.Suppressed(ctx, 1, func(control.Suppression) error { n++; return nil })) + n
+			return must[int](t)(0, c.OptOuts(ctx, 1, func(control.OptOut) error { n++; return nil })) + n
 		}, 3, "suppressed 1"},
 		{"none suppressed", func() any {
-			return must[int](t)(0, c.Suppressed(ctx, 404, func(control.Suppression) error { return errors.New("there is one") }))
+			return must[int](t)(0, c.OptOuts(ctx, 404, func(control.OptOut) error { return errors.New("there is one") }))
 		}, 0, "suppressed 404"},
 		{"import", func() any {
-			return must[control.Imported](t)(c.ImportSuppressions(ctx, 1, strings.NewReader("contactCode\n1\n")))
+			return must[control.Imported](t)(c.ImportOptOuts(ctx, 1, strings.NewReader("contactCode\n1\n")))
 		}, control.Imported{Rows: 2, Added: 1}, `import 1 "contactCode\n1\n" by ` + by},
 		{"status", func() any { return must[control.Status](t)(c.Status(ctx)).Version }, "1.2.3", ""},
 		{"doctor", func() any { return must[[]control.Finding](t)(c.Doctor(ctx, true))[0].Check }, "store", "doctor true"},
@@ -153,7 +153,7 @@ func TestEveryCall(t *testing.T) {
 func calls(c *control.Client) map[string]func(context.Context) error {
 	var out bytes.Buffer
 	all := []campaign.Outcome{campaign.Failed}
-	list := []control.Suppression{{ContactCode: "1"}}
+	list := []control.OptOut{{ContactCode: "1"}}
 	change := func(do func(context.Context, string) (control.Change, error)) func(context.Context) error {
 		return func(ctx context.Context) error { _, err := do(ctx, "spring"); return err }
 	}
@@ -170,13 +170,13 @@ func calls(c *control.Client) map[string]func(context.Context) error {
 		"timeline":   func(ctx context.Context) error { _, err := c.Timeline(ctx, 0); return err },
 		"reserved":   func(ctx context.Context) error { _, err := c.Reserved(ctx, 1, noon, noon.Add(1)); return err },
 		"earlier":    func(ctx context.Context) error { _, err := c.Earlier(ctx, 1, strings.Repeat("0a", 32)); return err },
-		"suppress":   func(ctx context.Context) error { _, err := c.Suppress(ctx, list); return err },
-		"unsuppress": func(ctx context.Context) error { _, err := c.Unsuppress(ctx, list); return err },
+		"suppress":   func(ctx context.Context) error { _, err := c.AddOptOuts(ctx, list); return err },
+		"unsuppress": func(ctx context.Context) error { _, err := c.RemoveOptOuts(ctx, list); return err },
 		"suppressed": func(ctx context.Context) error {
-			return c.Suppressed(ctx, 0, func(control.Suppression) error { return nil })
+			return c.OptOuts(ctx, 0, func(control.OptOut) error { return nil })
 		},
 		"import": func(ctx context.Context) error {
-			_, err := c.ImportSuppressions(ctx, 0, strings.NewReader("x"))
+			_, err := c.ImportOptOuts(ctx, 0, strings.NewReader("x"))
 			return err
 		},
 		"status":  func(ctx context.Context) error { _, err := c.Status(ctx); return err },

@@ -71,7 +71,7 @@ func TestPace(t *testing.T) {
 			}
 			tally.Add(start.Add(time.Duration(s)*time.Second), o)
 		}
-		p := tally.Pace()
+		p := tally.Throughput()
 		var sent, other uint64
 		for _, s := range p.Steps {
 			sent, other = sent+s.Sent, other+s.Other

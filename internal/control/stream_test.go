@@ -46,7 +46,7 @@ func (s slow) Doctor(ctx context.Context, _ bool) ([]Finding, error) {
 	return []Finding{{Check: "store"}}, s.wait(ctx)
 }
 
-func (s slow) ImportSuppressions(ctx context.Context, _ int64, csv io.Reader, _ string) (Imported, error) {
+func (s slow) ImportOptOuts(ctx context.Context, _ int64, csv io.Reader, _ string) (Imported, error) {
 	data, err := io.ReadAll(csv)
 	if err != nil {
 		return Imported{}, err
@@ -105,7 +105,7 @@ func TestLongWorkOutlivesTheDeadlines(t *testing.T) {
 		if list, err := c.Doctor(t.Context(), true); err != nil || len(list) != 1 {
 			t.Errorf("doctor: %v, %v", list, err)
 		}
-		if r, err := c.ImportSuppressions(t.Context(), 0, &drip{left: 5}); err != nil || r.Rows != 5 {
+		if r, err := c.ImportOptOuts(t.Context(), 0, &drip{left: 5}); err != nil || r.Rows != 5 {
 			t.Errorf("import: %v, %v", r, err)
 		}
 		if _, err := c.Pause(t.Context(), "42"); err != nil {
@@ -120,7 +120,7 @@ func TestLongWorkOutlivesTheDeadlines(t *testing.T) {
 		// A body that stops coming is given up.
 		stuck, stop := io.Pipe()
 		begun := time.Now()
-		_, err := c.ImportSuppressions(t.Context(), 0, stuck)
+		_, err := c.ImportOptOuts(t.Context(), 0, stuck)
 		if err == nil || strings.Contains(err.Error(), "rows") || time.Since(begun) > 3*pieceTimeout {
 			t.Errorf("import that hangs: %v after %s", err, time.Since(begun))
 		}

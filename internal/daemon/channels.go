@@ -49,7 +49,7 @@ func openDrivers(c *config.Config, getenv func(string) string, of func(config.Ch
 // nullBatch is how many messages the null driver takes at once, as the outbox does.
 const nullBatch = 1024
 
-func openDriver(ch config.Channel, getenv func(string) string, k kept, tap send.Tap) (send.Channel, error) {
+func openDriver(ch config.Channel, getenv func(string) string, k kept, tap send.WireTracer) (send.Channel, error) {
 	switch ch.Driver {
 	case "outbox":
 		return outbox.New(ch.Path), nil
@@ -63,7 +63,7 @@ func openDriver(ch config.Channel, getenv func(string) string, k kept, tap send.
 				return nil, err
 			}
 		}
-		return webhook.New(webhook.Options{URL: ch.URL, Secret: secret, Headers: ch.Headers, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Tap: tap})
+		return webhook.New(webhook.Options{URL: ch.URL, Secret: secret, Headers: ch.Headers, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Tracer: tap})
 	case "whatsapp":
 		return openWhatsApp(ch, getenv, k, tap)
 	case "smtp":
@@ -73,9 +73,9 @@ func openDriver(ch config.Channel, getenv func(string) string, k kept, tap send.
 }
 
 // openSMTP makes a mail channel with its secrets.
-func openSMTP(ch config.Channel, getenv func(string) string, tap send.Tap) (send.Channel, error) {
+func openSMTP(ch config.Channel, getenv func(string) string, tap send.WireTracer) (send.Channel, error) {
 	o := smtp.Options{Host: ch.Host, Port: ch.Port, TLS: ch.TLS, Username: ch.Username, From: ch.From, ReplyTo: ch.ReplyTo,
-		ListUnsubscribe: ch.ListUnsubscribe, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Tap: tap}
+		ListUnsubscribe: ch.ListUnsubscribe, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Tracer: tap}
 	var err error
 	if ch.PasswordFile != "" {
 		if o.Password, err = config.ReadSecret(ch.PasswordFile, getenv); err != nil {
@@ -93,14 +93,14 @@ func openSMTP(ch config.Channel, getenv func(string) string, tap send.Tap) (send
 }
 
 // openWhatsApp makes a WhatsApp channel with its token, which it reads again when Meta refuses it.
-func openWhatsApp(ch config.Channel, getenv func(string) string, k kept, tap send.Tap) (send.Channel, error) {
+func openWhatsApp(ch config.Channel, getenv func(string) string, k kept, tap send.WireTracer) (send.Channel, error) {
 	read := func() (string, error) { return config.ReadSecret(ch.TokenFile, getenv) }
 	token, err := read()
 	if err != nil {
 		return nil, err
 	}
 	return whatsapp.New(whatsapp.Options{BaseURL: ch.BaseURL, Version: ch.Version, PhoneNumberID: ch.PhoneNumberID,
-		Token: token, ReadToken: read, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Quota: k.quota, Refusals: k.refusals, Tap: tap})
+		Token: token, ReadToken: read, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Quota: k.quota, Refusals: k.refusals, Tracer: tap})
 }
 
 // holdup says which of an application's channels are held, and why: status.json has it, since a
@@ -122,7 +122,7 @@ func applications(c *config.Config, drivers Drivers) []send.Application {
 		a := &c.Applications[i]
 		one := send.Application{ID: a.ID, Windows: a.Windows, Burst: a.Slicing.Pacing == "burst", Grid: grid(a)}
 		for name, ch := range a.Channels {
-			one.Lanes = append(one.Lanes, send.Lane{
+			one.Channels = append(one.Channels, send.ChannelSettings{
 				Name: name, Channel: drivers[a.ID][name], Rate: ch.Rate, Concurrency: ch.Concurrency,
 				MaxAttempts: ch.MaxAttempts, RetryBase: ch.RetryBase, RetryMax: ch.RetryMax, OnUnknown: send.Policy(ch.OnUnknown),
 			})

@@ -114,7 +114,7 @@ func Open(o Options) (*Daemon, error) {
 		return nil, err
 	}
 	d.send = send.New(send.Options{
-		Book: d.store, Log: o.Log, Now: o.Now, OnChange: d.changed, OptedOut: d.optedOut, Observer: d.metrics,
+		Store: d.store, Log: o.Log, Now: o.Now, OnChange: d.changed, OptedOut: d.optedOut, Observer: d.metrics,
 		StopTimeout: cutAfter(o.Config.StopTimeout), RetryHold: o.Config.RetryHold,
 	})
 	d.send.Configure(applications(o.Config, drivers))
@@ -140,7 +140,7 @@ func (d *Daemon) changed(id campaign.ID) {
 }
 
 func (d *Daemon) optedOut(application int64, channelType, contactCode string) error {
-	_, err := d.store.AddSuppressions([]store.Suppression{{ApplicationID: application, ChannelType: channelType,
+	_, err := d.store.AddOptOuts([]store.OptOut{{ApplicationID: application, ChannelType: channelType,
 		ContactCode: contactCode, At: d.now().UTC(), Source: "channel"}})
 	return err
 }

@@ -44,7 +44,7 @@ campaignd_drops_total{state="rejected"} 0
 campaignd_drops_total{state="scheduled"} 1
 campaignd_drops_total{state="sending"} 1
 `)
-		pace, err := w.running.Pace(t.Context(), w.id("counted"))
+		pace, err := w.running.Throughput(t.Context(), w.id("counted"))
 		w.check(err)
 		sent := uint64(0)
 		for _, s := range pace.Steps {
@@ -53,7 +53,7 @@ campaignd_drops_total{state="sending"} 1
 		if sent != 250 || pace.Start.Before(at(12, 0)) || pace.Start.After(at(12, 1)) || time.Duration(len(pace.Steps))*pace.Step < 20*time.Minute {
 			t.Errorf("the pace is %+v", pace)
 		}
-		if _, err := w.running.Pace(t.Context(), "20260101-000099"); err == nil {
+		if _, err := w.running.Throughput(t.Context(), "20260101-000099"); err == nil {
 			t.Error("there is a pace of nothing")
 		}
 	})

@@ -105,12 +105,12 @@ func (h *hooks) refused(err error) {
 // Receive implements whatsapp.Receiver.
 func (h *hooks) Receive(_ context.Context, statuses []whatsapp.Status, preferences []whatsapp.Preference) error {
 	table := h.current.Load()
-	var reports []store.Report
-	var outs []store.Suppression
+	var reports []store.Receipt
+	var outs []store.OptOut
 	optOut := func(number, contact string) {
 		for _, p := range table.places[number] {
 			if contact != "" {
-				outs = append(outs, store.Suppression{ApplicationID: p.application, ChannelType: p.channel, ContactCode: contact,
+				outs = append(outs, store.OptOut{ApplicationID: p.application, ChannelType: p.channel, ContactCode: contact,
 					At: h.d.now().UTC(), Source: "webhook"})
 			}
 		}
@@ -128,7 +128,7 @@ func (h *hooks) Receive(_ context.Context, statuses []whatsapp.Status, preferenc
 		if !ok {
 			continue // "sent": that is known
 		}
-		r := store.Report{Key: s.Key, Provider: s.ProviderID, State: state, At: s.At, Code: s.Code, Detail: s.Detail}
+		r := store.Receipt{Key: s.Key, Provider: s.ProviderID, State: state, At: s.At, Code: s.Code, Detail: s.Detail}
 		for _, p := range table.places[s.PhoneNumberID] {
 			r.Applications = append(r.Applications, p.application)
 		}
@@ -140,14 +140,14 @@ func (h *hooks) Receive(_ context.Context, statuses []whatsapp.Status, preferenc
 		}
 	}
 	if len(outs) > 0 {
-		if _, err := h.d.store.AddSuppressions(outs); err != nil {
+		if _, err := h.d.store.AddOptOuts(outs); err != nil {
 			return err
 		}
 	}
 	if len(reports) == 0 {
 		return nil
 	}
-	told, err := h.d.store.Tell(reports)
+	told, err := h.d.store.RecordReceipts(reports)
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (h *hooks) Receive(_ context.Context, statuses []whatsapp.Status, preferenc
 }
 
 // count has what was told in the metrics, and strays looked for.
-func (h *hooks) count(told []store.Told) {
+func (h *hooks) count(told []store.ReceiptResult) {
 	for _, one := range told {
 		if one.Application == 0 {
 			select {
@@ -198,7 +198,7 @@ func (h *hooks) placeStrays(ctx context.Context) {
 		case <-gather.C:
 		}
 		begin := time.Now()
-		told, left, err := h.d.store.PlaceStrays(h.d.now().Add(-straySettled))
+		told, left, err := h.d.store.MatchReceipts(h.d.now().Add(-straySettled))
 		took = time.Since(begin)
 		if err != nil {
 			h.d.log.Error("look for the messages of webhooks; it is tried again", "err", err)

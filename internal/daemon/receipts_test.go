@@ -127,7 +127,7 @@ func TestDeliveries(t *testing.T) {
 			t.Error(diff)
 		}
 		w.pass(3 * time.Minute)
-		if _, left, err := w.running.store.PlaceStrays(w.now()); left != 0 || err != nil {
+		if _, left, err := w.running.store.MatchReceipts(w.now()); left != 0 || err != nil {
 			t.Errorf("%d strays are left, %v", left, err)
 		}
 		if got := w.report("spring"); *got.Delivery != (campaign.DeliveryCounts{Delivered: 1, Read: 1}) {
@@ -180,7 +180,7 @@ func TestOptOutsOfWebhooks(t *testing.T) {
 			t.Errorf("%+v", got.Messages)
 		}
 		var sources []string
-		w.check(w.running.store.EachSuppression(1, func(s store.Suppression) error {
+		w.check(w.running.store.EachOptOut(1, func(s store.OptOut) error {
 			sources = append(sources, s.ChannelType+" "+s.Source)
 			return nil
 		}))

@@ -22,7 +22,7 @@ import (
 // SendTest implements control.Upkeep. Opt-outs and daily_contacts count as for any message; the
 // channel's rate, and whether it is held, don't.
 func (d *Daemon) SendTest(ctx context.Context, m control.TestMessage, who string) (control.TestResult, error) {
-	out, err := d.store.Suppressed(m.ApplicationID, m.ChannelType, []byte(m.ContactCode))
+	out, err := d.store.OptedOut(m.ApplicationID, m.ChannelType, []byte(m.ContactCode))
 	if err != nil {
 		return control.TestResult{}, err
 	}
@@ -49,7 +49,7 @@ func sendTest(ctx context.Context, c *config.Config, getenv func(string) string,
 		return control.TestResult{}, err
 	}
 	var seen send.Transcript
-	driver, err := openDriver(ch, getenv, of(ch), seen.Tap)
+	driver, err := openDriver(ch, getenv, of(ch), seen.Tracer)
 	if err != nil {
 		return control.TestResult{}, control.Invalidf("channel %q can't be used: %v", m.ChannelType, err)
 	}

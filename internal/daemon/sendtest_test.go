@@ -123,7 +123,7 @@ func TestSendTestOfADaemon(t *testing.T) {
 		if r, err := d.SendTest(ctx, m, "user:ada"); err != nil || r.Outcome != "sent" {
 			t.Errorf("%+v, %v", r, err)
 		}
-		_, err := d.store.AddSuppressions([]store.Suppression{{ApplicationID: 1, ContactCode: "+34 666 777 888"}})
+		_, err := d.store.AddOptOuts([]store.OptOut{{ApplicationID: 1, ContactCode: "+34 666 777 888"}})
 		w.check(err)
 		_, err = d.SendTest(ctx, m, "user:ada")
 		wantCode(t, err, control.CodeConflict, "opted out")

@@ -12,14 +12,14 @@ import (
 
 // Pace says how fast a sending went. It reads all of its results, so that it is
 // true after a restart and of a sending that ended long ago.
-func (d *Daemon) Pace(ctx context.Context, id campaign.ID) (control.Pace, error) {
+func (d *Daemon) Throughput(ctx context.Context, id campaign.ID) (control.Throughput, error) {
 	var tally control.Tally
 	err := d.store.EachResult(id, func(at time.Time, o campaign.Outcome) error {
 		tally.Add(at, o)
 		return ctx.Err()
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		return control.Pace{}, control.NotFoundf("there is no sending %s", id)
+		return control.Throughput{}, control.NotFoundf("there is no sending %s", id)
 	}
-	return tally.Pace(), err
+	return tally.Throughput(), err
 }

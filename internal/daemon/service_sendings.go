@@ -71,9 +71,9 @@ func (d *Daemon) Resolve(_ context.Context, text string) (campaign.ID, error) {
 	if err != nil {
 		return "", err
 	}
-	known := make([]control.Known, len(heads))
+	known := make([]control.SendingName, len(heads))
 	for i, s := range heads {
-		known[i] = control.Known{ID: s.ID, Name: s.Name}
+		known[i] = control.SendingName{ID: s.ID, Name: s.Name}
 	}
 	return control.Match(text, known)
 }

@@ -29,19 +29,19 @@ func (d *Daemon) applicationIDs(application int64) ([]int64, error) {
 }
 
 // Suppress implements control.Suppressions.
-func (d *Daemon) Suppress(_ context.Context, list []control.Suppression, who string) (int, error) {
-	var all []store.Suppression
+func (d *Daemon) AddOptOuts(_ context.Context, list []control.OptOut, who string) (int, error) {
+	var all []store.OptOut
 	for _, one := range list {
 		ids, err := d.applicationIDs(one.ApplicationID)
 		if err != nil {
 			return 0, err
 		}
 		for _, id := range ids {
-			all = append(all, store.Suppression{ApplicationID: id, ChannelType: one.ChannelType, ContactCode: one.ContactCode,
+			all = append(all, store.OptOut{ApplicationID: id, ChannelType: one.ChannelType, ContactCode: one.ContactCode,
 				At: d.now().UTC(), Source: who})
 		}
 	}
-	n, err := d.store.AddSuppressions(all)
+	n, err := d.store.AddOptOuts(all)
 	if err != nil {
 		return 0, err
 	}
@@ -49,7 +49,7 @@ func (d *Daemon) Suppress(_ context.Context, list []control.Suppression, who str
 }
 
 // Unsuppress implements control.Suppressions.
-func (d *Daemon) Unsuppress(_ context.Context, list []control.Suppression, who string) (int, error) {
+func (d *Daemon) RemoveOptOuts(_ context.Context, list []control.OptOut, who string) (int, error) {
 	removed := 0
 	for _, one := range list {
 		ids, err := d.applicationIDs(one.ApplicationID)
@@ -57,7 +57,7 @@ func (d *Daemon) Unsuppress(_ context.Context, list []control.Suppression, who s
 			return removed, err
 		}
 		for _, id := range ids {
-			was, err := d.store.RemoveSuppression(id, one.ChannelType, one.ContactCode)
+			was, err := d.store.RemoveOptOut(id, one.ChannelType, one.ContactCode)
 			if err != nil {
 				return removed, err
 			}
@@ -70,15 +70,15 @@ func (d *Daemon) Unsuppress(_ context.Context, list []control.Suppression, who s
 }
 
 // Suppressed implements control.Suppressions.
-func (d *Daemon) Suppressed(_ context.Context, application int64, yield func(control.Suppression) error) error {
-	return d.store.EachSuppression(application, func(s store.Suppression) error {
-		return yield(control.Suppression{ApplicationID: s.ApplicationID, ChannelType: s.ChannelType, ContactCode: s.ContactCode, At: s.At, Source: s.Source})
+func (d *Daemon) OptOuts(_ context.Context, application int64, yield func(control.OptOut) error) error {
+	return d.store.EachOptOut(application, func(s store.OptOut) error {
+		return yield(control.OptOut{ApplicationID: s.ApplicationID, ChannelType: s.ChannelType, ContactCode: s.ContactCode, At: s.At, Source: s.Source})
 	})
 }
 
 // ImportSuppressions implements control.Suppressions. The list goes through a
 // nameless temporary file, since its encoding is known only when all of it was seen.
-func (d *Daemon) ImportSuppressions(ctx context.Context, application int64, csv io.Reader, who string) (control.Imported, error) {
+func (d *Daemon) ImportOptOuts(ctx context.Context, application int64, csv io.Reader, who string) (control.Imported, error) {
 	ids, err := d.applicationIDs(application)
 	if err != nil {
 		return control.Imported{}, err

@@ -182,36 +182,36 @@ func TestServiceSuppresses(t *testing.T) {
 		w.up()
 		w.take("spring", 10, "scheduleAt", at(12, 0))
 		d, ctx := w.running, context.Background()
-		one := []control.Suppression{{ApplicationID: 1, ContactCode: "spring-3"}}
+		one := []control.OptOut{{ApplicationID: 1, ContactCode: "spring-3"}}
 		for _, want := range []int{1, 0} {
-			if n, err := d.Suppress(ctx, one, "user:ada"); err != nil || n != want {
+			if n, err := d.AddOptOuts(ctx, one, "user:ada"); err != nil || n != want {
 				t.Errorf("%d new, want %d, %v", n, want, err)
 			}
 		}
-		if n, err := d.Suppress(ctx, []control.Suppression{{ContactCode: "spring-4", ChannelType: "push"}}, "user:ada"); err != nil || n != 2 {
+		if n, err := d.AddOptOuts(ctx, []control.OptOut{{ContactCode: "spring-4", ChannelType: "push"}}, "user:ada"); err != nil || n != 2 {
 			t.Errorf("%d new for all applications, %v", n, err)
 		}
-		_, err := d.Suppress(ctx, []control.Suppression{{ApplicationID: 9, ContactCode: "x"}}, "user:ada")
+		_, err := d.AddOptOuts(ctx, []control.OptOut{{ApplicationID: 9, ContactCode: "x"}}, "user:ada")
 		wantCode(t, err, control.CodeNotFound, "there is no application 9")
-		imported, err := d.ImportSuppressions(ctx, 1, strings.NewReader("contactCode\nspring-5\n\"\"\n3.4E+10\n"), "user:ada")
+		imported, err := d.ImportOptOuts(ctx, 1, strings.NewReader("contactCode\nspring-5\n\"\"\n3.4E+10\n"), "user:ada")
 		w.check(err)
 		if imported.Rows != 1 || imported.Added != 1 || imported.Rejected != 2 || len(imported.Problems) != 2 {
 			t.Errorf("%+v", imported)
 		}
-		_, err = d.ImportSuppressions(ctx, 9, strings.NewReader(""), "user:ada")
+		_, err = d.ImportOptOuts(ctx, 9, strings.NewReader(""), "user:ada")
 		wantCode(t, err, control.CodeNotFound)
 		var known []string
-		w.check(d.Suppressed(ctx, 1, func(s control.Suppression) error {
+		w.check(d.OptOuts(ctx, 1, func(s control.OptOut) error {
 			known = append(known, s.ChannelType+"/"+s.ContactCode)
 			return nil
 		}))
 		if diff := cmp.Diff([]string{"/spring-3", "/spring-5", "push/spring-4"}, known); diff != "" {
 			t.Error(diff)
 		}
-		if n, err := d.Unsuppress(ctx, []control.Suppression{{ApplicationID: 1, ContactCode: "spring-5"}, {ApplicationID: 2, ContactCode: "nobody"}}, "user:ada"); err != nil || n != 1 {
+		if n, err := d.RemoveOptOuts(ctx, []control.OptOut{{ApplicationID: 1, ContactCode: "spring-5"}, {ApplicationID: 2, ContactCode: "nobody"}}, "user:ada"); err != nil || n != 1 {
 			t.Errorf("%d removed, %v", n, err)
 		}
-		_, err = d.Unsuppress(ctx, []control.Suppression{{ApplicationID: 9, ContactCode: "x"}}, "user:ada")
+		_, err = d.RemoveOptOuts(ctx, []control.OptOut{{ApplicationID: 9, ContactCode: "x"}}, "user:ada")
 		wantCode(t, err, control.CodeNotFound)
 		w.until(at(13, 0))
 		if doc := w.report("spring"); doc.Messages.Sent != 8 || doc.Messages.Suppressed != 2 {

@@ -129,38 +129,38 @@ func closedSpans(a *config.Application, now time.Time) []control.Span {
 }
 
 // Earlier implements control.Sendings.
-func (d *Daemon) Earlier(_ context.Context, application int64, digest string) (control.Earlier, error) {
+func (d *Daemon) Earlier(_ context.Context, application int64, digest string) (control.EarlierDrop, error) {
 	a := d.current().Application(application)
 	if a == nil {
-		return control.Earlier{}, control.NotFoundf("there is no application %d", application)
+		return control.EarlierDrop{}, control.NotFoundf("there is no application %d", application)
 	}
 	id, err := d.store.Earlier(digest, d.now(), a.DuplicateWindow)
 	if err != nil || id == "" {
-		return control.Earlier{}, err
+		return control.EarlierDrop{}, err
 	}
-	return control.Earlier{ID: id, Reason: (&store.DuplicateDrop{Earlier: id}).Error()}, nil
+	return control.EarlierDrop{ID: id, Reason: (&store.DuplicateDrop{Earlier: id}).Error()}, nil
 }
 
 // Reserved implements control.Timetable.
-func (d *Daemon) Reserved(_ context.Context, application int64, from, until time.Time) (control.Bookings, error) {
+func (d *Daemon) Reserved(_ context.Context, application int64, from, until time.Time) (control.Reservations, error) {
 	a := d.current().Application(application)
 	if a == nil {
-		return control.Bookings{}, control.NotFoundf("there is no application %d", application)
+		return control.Reservations{}, control.NotFoundf("there is no application %d", application)
 	}
 	if !a.Slicing.Enabled {
-		return control.Bookings{ApplicationID: application, Slots: []control.Booking{}}, nil
+		return control.Reservations{ApplicationID: application, Slots: []control.Reservation{}}, nil
 	}
 	g := intake.Grid(a)
 	first := g.Number(from)
 	n := int(max(g.Number(until)-first, 0)) + 1
 	reserved, err := d.store.Reserved(application, g.Slot, first, n)
 	if err != nil {
-		return control.Bookings{}, err
+		return control.Reservations{}, err
 	}
-	b := control.Bookings{ApplicationID: application, SlotSeconds: int64(g.Slot / time.Second), Capacity: g.Capacity, Slots: []control.Booking{}}
+	b := control.Reservations{ApplicationID: application, SlotSeconds: int64(g.Slot / time.Second), Capacity: g.Capacity, Slots: []control.Reservation{}}
 	for i, messages := range reserved {
 		if messages > 0 {
-			b.Slots = append(b.Slots, control.Booking{Slot: first + int64(i), Reserved: messages})
+			b.Slots = append(b.Slots, control.Reservation{Slot: first + int64(i), Reserved: messages})
 		}
 	}
 	return b, nil

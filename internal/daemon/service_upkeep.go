@@ -40,7 +40,7 @@ func (d *Daemon) Status(context.Context) (control.Status, error) {
 		s.Store.DiskFree = int64(free)
 	}
 	s.Inboxes = d.inboxStatus(c)
-	for _, lane := range d.send.Lanes() {
+	for _, lane := range d.send.Channels() {
 		ch := control.Channel{ApplicationID: lane.Application, ChannelType: lane.Name, Rate: lane.Rate, Current: lane.Limit,
 			InFlight: lane.InFlight, Held: lane.Held, NextTryAt: lane.RetryAt}
 		if lane.Held {
@@ -202,7 +202,7 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error)
 	} else {
 		add("configuration", control.LevelOK, c.File+" is good", "")
 	}
-	for _, lane := range d.send.Lanes() {
+	for _, lane := range d.send.Channels() {
 		if !lane.Held {
 			add("channel", control.LevelOK, fmt.Sprintf("%s of application %d is open", lane.Name, lane.Application), "")
 		}

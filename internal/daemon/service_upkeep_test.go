@@ -103,16 +103,16 @@ func TestNotReadyWithoutItsStore(t *testing.T) {
 			}
 			return "not checked"
 		}
-		list := []control.Suppression{{ApplicationID: 1, ContactCode: "34666777888"}}
+		list := []control.OptOut{{ApplicationID: 1, ContactCode: "34666777888"}}
 		w.check(os.Rename(file, file+".away"))
-		if _, err := w.running.Suppress(ctx, list, "user:ada"); err == nil {
+		if _, err := w.running.AddOptOuts(ctx, list, "user:ada"); err == nil {
 			t.Error("it wrote into a store that isn't there")
 		}
 		if got := ready(); !strings.Contains(got, storeName) {
 			t.Errorf("ready says %q of its store", got)
 		}
 		w.check(os.Rename(file+".away", file))
-		if _, err := w.running.Suppress(ctx, list, "user:ada"); err != nil {
+		if _, err := w.running.AddOptOuts(ctx, list, "user:ada"); err != nil {
 			t.Error(err)
 		}
 		if got := ready(); got != "" {

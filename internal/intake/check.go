@@ -49,7 +49,7 @@ func (f *Finding) Wrong() bool {
 
 // rowSink takes the rows of a check; its Header comes before the first line of rejected.csv.
 type rowSink interface {
-	recipients.Sink
+	recipients.RowWriter
 	Header(line []byte)
 }
 

@@ -132,7 +132,7 @@ func (f *Finding) Outlook(received, now time.Time) Outlook {
 
 // Place finds the slots, or says in words why there is no room. The error is of
 // the bookings.
-func (o *Outlook) Place(b plan.Bookings) (placed []plan.Placement, noRoom string, err error) {
+func (o *Outlook) Place(b plan.Reservations) (placed []plan.Placement, noRoom string, err error) {
 	placed, err = o.Grid.Place(b, o.Request)
 	if _, ok := errors.AsType[*plan.NoRoom](err); ok {
 		advice, err := o.Grid.Advise(b, o.Request)
@@ -163,7 +163,7 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) e
 	}
 	terms := store.Terms{DuplicateWindow: f.Application.DuplicateWindow, Resend: f.Sidecar.Resend, Grid: o.Grid}
 	if o.Grid != nil {
-		terms.Place = func(b plan.Bookings) ([]plan.Placement, error) { return o.Grid.Place(b, o.Request) }
+		terms.Place = func(b plan.Reservations) ([]plan.Placement, error) { return o.Grid.Place(b, o.Request) }
 	}
 	slices, err := in.store.Accept(s, terms)
 	if dup, ok := errors.AsType[*store.DuplicateDrop](err); ok {

@@ -49,5 +49,5 @@ func (in *Intake) reportLate(id campaign.ID) error {
 		}
 		in.log.Info("files show what was told since", "sending", id, "folder", dir)
 	}
-	return in.store.Reported(id, s.Told)
+	return in.store.Reported(id, s.ReceiptVersion)
 }

@@ -169,7 +169,7 @@ func (s *steering) set(what string, id campaign.ID, to campaign.State) (campaign
 	}
 	state, _, err := s.store.SetState(id, nil, to, what)
 	if to == campaign.StateCanceled && err == nil {
-		_, err = s.store.CloseOut(id, campaign.Canceled)
+		_, err = s.store.Finalize(id, campaign.Canceled)
 	}
 	return state, err
 }

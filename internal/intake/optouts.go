@@ -100,7 +100,7 @@ type optOutTaker struct {
 	store         *store.Store
 	code, channel int // columns; channel is -1 if there is none
 
-	list        []store.Suppression
+	list        []store.OptOut
 	added, rows int
 	problems    campaign.Problems
 }
@@ -152,12 +152,12 @@ func (t *optOutTaker) take(line int, contact []byte, channel string) {
 	}
 	t.rows++
 	for _, application := range t.Applications {
-		t.list = append(t.list, store.Suppression{ApplicationID: application, ChannelType: channel, ContactCode: string(contact), Source: t.Source})
+		t.list = append(t.list, store.OptOut{ApplicationID: application, ChannelType: channel, ContactCode: string(contact), Source: t.Source})
 	}
 }
 
 func (t *optOutTaker) flush() error {
-	n, err := t.store.AddSuppressions(t.list)
+	n, err := t.store.AddOptOuts(t.list)
 	t.added += n
 	t.list = t.list[:0]
 	if err != nil {

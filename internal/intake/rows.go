@@ -119,7 +119,7 @@ type job struct {
 
 // assemble runs the rows through one reader, a few checkers and the assembler,
 // which takes the batches in the order of the file. Memory is bounded by the jobs there are.
-func assemble(ctx context.Context, reader *csvfile.Reader, r *recipients.Roster, a *recipients.Assembler, share func()) error {
+func assemble(ctx context.Context, reader *csvfile.Reader, r *recipients.Checker, a *recipients.Assembler, share func()) error {
 	workers := runtime.GOMAXPROCS(0)
 	group, ctx := errgroup.WithContext(ctx)
 	jobs := 2*workers + 2

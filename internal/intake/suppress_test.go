@@ -16,7 +16,7 @@ import (
 func (r *rig) optOuts() []string {
 	r.t.Helper()
 	var list []string
-	if err := r.store.EachSuppression(0, func(s store.Suppression) error {
+	if err := r.store.EachOptOut(0, func(s store.OptOut) error {
 		list = append(list, fmt.Sprintf("%d/%s/%s", s.ApplicationID, s.ChannelType, s.ContactCode))
 		return nil
 	}); err != nil {

@@ -24,7 +24,7 @@ const monthsAhead = 3
 // Advise says how much room a request's condition has, which other conditions
 // would fit it now, and the earliest later T at which it would fit as it is. It looks at every slot up to the request's Latest, so it belongs
 // outside of write transactions; and it promises nothing, since others book meanwhile.
-func (g Grid) Advise(b Bookings, req Request) (Advice, error) {
+func (g Grid) Advise(b Reservations, req Request) (Advice, error) {
 	if err := g.check(req.Messages); err != nil {
 		return Advice{}, err
 	}
@@ -63,7 +63,7 @@ const chunkSlots = 1 << 14
 // When that reaches the request's recipients for the first time, no T that
 // starts earlier has them all: its slots end before e, or hold fewer. T then is
 // the first slot whose horizon reaches e, or, to begin at once, the stretch's start.
-func (g Grid) earliest(b Bookings, req Request) (time.Time, error) {
+func (g Grid) earliest(b Reservations, req Request) (time.Time, error) {
 	latest := req.Latest
 	if latest.IsZero() {
 		latest = calendar.AddMonths(req.T, monthsAhead, nil)
@@ -113,7 +113,7 @@ func (g Grid) earliest(b Bookings, req Request) (time.Time, error) {
 // before slot at, whose start is known to fit. Within a slot the share that is left only
 // shrinks as T moves on, so but for its start two moments matter: when the
 // horizon reaches one slot more, and when the windows open. T is of whole seconds.
-func (g Grid) within(b Bookings, req Request, at int64) (time.Time, error) {
+func (g Grid) within(b Reservations, req Request, at int64) (time.Time, error) {
 	begin, end := g.Start(at-1), g.Start(at)
 	reach := g.Start(g.from(begin.Add(Horizon))).Add(time.Second - Horizon)
 	opens := g.Windows.NextOpening(begin)

@@ -10,7 +10,7 @@ import (
 // or none: then the error is a *NoRoom with how many would have fitted, or
 // ErrTooManyMessages. Placements are in order of time, none is empty, and each
 // slot gets as many as it holds before the next gets any.
-func (g Grid) Place(b Bookings, req Request) ([]Placement, error) {
+func (g Grid) Place(b Reservations, req Request) ([]Placement, error) {
 	if err := g.check(req.Messages); err != nil {
 		return nil, err
 	}
@@ -28,7 +28,7 @@ func (g Grid) Place(b Bookings, req Request) ([]Placement, error) {
 // Replan places recipients whose slots have passed again by the fragmented
 // rule, from now on in slots that start before until (SPEC 8: the sending's T +
 // Horizon): as many as fit. left is how many don't and so expire.
-func (g Grid) Replan(b Bookings, now, until time.Time, recipients uint32, messages int) (placed []Placement, left uint32, err error) {
+func (g Grid) Replan(b Reservations, now, until time.Time, recipients uint32, messages int) (placed []Placement, left uint32, err error) {
 	if g.check(messages) != nil { // the capacity was lowered beneath what was accepted
 		return nil, recipients, nil
 	}

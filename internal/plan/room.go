@@ -26,7 +26,7 @@ func (g Grid) check(messages int) error {
 }
 
 // room reads the slots from the one that holds t to the last that starts before until.
-func (g Grid) room(b Bookings, t, until time.Time, messages int) (room, error) {
+func (g Grid) room(b Reservations, t, until time.Time, messages int) (room, error) {
 	r := room{first: g.Number(t)}
 	end := g.from(until)
 	if end <= r.first { // until has come

@@ -22,7 +22,7 @@ type ledger struct {
 
 type chunk struct {
 	rows    *campaign.Rows
-	marks   []campaign.Mark
+	marks   []campaign.MessageStatus
 	entries []campaign.Entry
 }
 
@@ -52,7 +52,7 @@ func (l *ledger) Deliveries(_ campaign.ID, first, last uint32) ([]campaign.Deliv
 	return list, nil
 }
 
-func (l *ledger) EachChunk(_ campaign.ID, fn func(*campaign.Rows, []campaign.Mark, []campaign.Entry) error) error {
+func (l *ledger) EachChunk(_ campaign.ID, fn func(*campaign.Rows, []campaign.MessageStatus, []campaign.Entry) error) error {
 	for _, c := range l.chunks {
 		if err := fn(c.rows, c.marks, c.entries); err != nil {
 			return err
@@ -73,7 +73,7 @@ func (l *ledger) add(line uint32, contact string, channel uint8, details func(m 
 	c.rows.Contacts.AppendString(contact)
 	for m := range l.s.Messages {
 		if m >= len(outcomes) {
-			c.marks = append(c.marks, campaign.NewMark(campaign.Skipped, 0))
+			c.marks = append(c.marks, campaign.NewMessageStatus(campaign.Skipped, 0))
 			continue
 		}
 		o := outcomes[m]
@@ -89,7 +89,7 @@ func (l *ledger) add(line uint32, contact string, channel uint8, details func(m 
 			attempts = int(e.Attempts)
 			c.entries = append(c.entries, e)
 		}
-		c.marks = append(c.marks, campaign.NewMark(o, attempts))
+		c.marks = append(c.marks, campaign.NewMessageStatus(o, attempts))
 	}
 	l.s.Rows.Total++
 	l.s.Rows.Accepted++
@@ -177,7 +177,7 @@ func sendings() map[string]*ledger {
 	all["completed-rows-rejected"] = l
 
 	l = newLedger(campaign.StateCompleted)
-	l.s.Receipts, l.s.Delivery, l.s.Told = true, campaign.DeliveryCounts{Delivered: 1, Read: 1, Failed: 1}, 3
+	l.s.Receipts, l.s.Delivery, l.s.ReceiptVersion = true, campaign.DeliveryCounts{Delivered: 1, Read: 1, Failed: 1}, 3
 	for i := range 4 {
 		l.add(uint32(2*i+2), fmt.Sprintf("3466677788%d", i), 0, sentBy("wamid."+fmt.Sprint(i)), campaign.Sent)
 	}

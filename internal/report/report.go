@@ -37,7 +37,7 @@ const (
 const fileMode = 0o644
 
 // Ledger is what a report needs of the store.
-type Ledger interface {
+type Source interface {
 	// Load is a sending's header, its slices in order of time and its counts.
 	Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campaign.Counts, error)
 
@@ -48,7 +48,7 @@ type Ledger interface {
 	// Sending.Messages marks a row; entries are the final details of the chunk's
 	// messages, sorted by row then message, at most one each; one without
 	// details has no entry. All three are valid during the call only.
-	EachChunk(id campaign.ID, fn func(rows *campaign.Rows, marks []campaign.Mark, entries []campaign.Entry) error) error
+	EachChunk(id campaign.ID, fn func(rows *campaign.Rows, marks []campaign.MessageStatus, entries []campaign.Entry) error) error
 
 	// Deliveries are what is known of the messages whose lines are from first to last,
 	// in order of line and message. It is not asked where Sending.Told is 0.
@@ -58,7 +58,7 @@ type Ledger interface {
 // Write writes the final files of a sending into dir: results.csv if it was
 // accepted (a rejected drop and a dry run have no results), report.txt and report.json.
 // It is an error to ask for them before the sending's state is final.
-func Write(dir string, l Ledger, id campaign.ID) error {
+func Write(dir string, l Source, id campaign.ID) error {
 	s, slices, counts, err := l.Load(id)
 	if err != nil {
 		return fmt.Errorf("report on %s: %w", id, err)
@@ -92,7 +92,7 @@ func Write(dir string, l Ledger, id campaign.ID) error {
 // Strip replaces report.json in dir by one that tells of no contact: retention lets it
 // stay. What was wrong with single rows and the columns that were found may quote the
 // file, and a dry run's previews are messages; so only their number stays.
-func Strip(dir string, l Ledger, id campaign.ID) error {
+func Strip(dir string, l Source, id campaign.ID) error {
 	s, slices, counts, err := l.Load(id)
 	if err != nil {
 		return fmt.Errorf("strip report on %s: %w", id, err)

@@ -29,7 +29,7 @@ var errMarks = errors.New("the store gave marks that don't match the rows")
 //
 // Cells are contact data exactly as they came, quoted as RFC 4180 asks and not
 // otherwise changed: who opens the file in a spreadsheet has it read them as text.
-func Results(w io.Writer, l Ledger, id campaign.ID) error {
+func Results(w io.Writer, l Source, id campaign.ID) error {
 	s, _, _, err := l.Load(id)
 	if err != nil {
 		return fmt.Errorf("write results of %s: %w", id, err)
@@ -62,7 +62,7 @@ func Results(w io.Writer, l Ledger, id campaign.ID) error {
 }
 
 // refusals turns EachRefusal around, so that refused rows can be merged in.
-func refusals(l Ledger, id campaign.ID) iter.Seq2[campaign.Refusal, error] {
+func refusals(l Source, id campaign.ID) iter.Seq2[campaign.Refusal, error] {
 	return func(yield func(campaign.Refusal, error) bool) {
 		stopped := errors.New("stopped")
 		err := l.EachRefusal(id, func(r campaign.Refusal) error {
@@ -80,7 +80,7 @@ func refusals(l Ledger, id campaign.ID) iter.Seq2[campaign.Refusal, error] {
 // resulter writes one results.csv.
 type resulter struct {
 	w        io.Writer
-	l        Ledger
+	l        Source
 	s        *campaign.Sending
 	messages []int // how many each of s.Channels sends
 	line     []byte
@@ -133,7 +133,7 @@ func (r *resulter) appendRefused(one *campaign.Refusal, message int) {
 	r.line = r.end(appendCell(b, reason), nil)
 }
 
-func (r *resulter) chunk(rows *campaign.Rows, marks []campaign.Mark, entries []campaign.Entry) error {
+func (r *resulter) chunk(rows *campaign.Rows, marks []campaign.MessageStatus, entries []campaign.Entry) error {
 	stride := r.s.Messages
 	if len(marks) != rows.Len()*stride {
 		return fmt.Errorf("chunk at row %d: %w", rows.First, errMarks)
@@ -163,7 +163,7 @@ func (r *resulter) chunk(rows *campaign.Rows, marks []campaign.Mark, entries []c
 
 // deliveries are what is known of a chunk's messages.
 func (r *resulter) deliveries(rows *campaign.Rows) ([]campaign.Delivery, error) {
-	if r.s.Told == 0 || rows.Len() == 0 {
+	if r.s.ReceiptVersion == 0 || rows.Len() == 0 {
 		return nil, nil
 	}
 	return r.l.Deliveries(r.s.ID, rows.Lines[0], rows.Lines[rows.Len()-1])
@@ -217,7 +217,7 @@ func find(entries *[]campaign.Entry, row uint32, message uint8) *campaign.Entry 
 	return nil
 }
 
-func (r *resulter) append(line uint32, contact []byte, channel string, message int, mark campaign.Mark, entry *campaign.Entry, told *campaign.Delivery) {
+func (r *resulter) append(line uint32, contact []byte, channel string, message int, mark campaign.MessageStatus, entry *campaign.Entry, told *campaign.Delivery) {
 	b := strconv.AppendUint(r.line, uint64(line), 10)
 	b = appendCell(append(b, ','), contact)
 	b = appendCell(append(b, ','), channel)

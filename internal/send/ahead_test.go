@@ -16,8 +16,8 @@ func TestMarkedAheadOfItsTime(t *testing.T) {
 	for policy, latest := range map[Policy]time.Duration{RetryUnknown: 0, HoldUnknown: 2*sync + 5*time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, func(r *rig) {
-				r.app.Lanes[0].OnUnknown = policy
-				r.app.Lanes[0].Concurrency = 16
+				r.app.Channels[0].OnUnknown = policy
+				r.app.Channels[0].Concurrency = 16
 				r.book.slowCommit = sync
 			})
 			begin := r.now()
@@ -44,7 +44,7 @@ func TestMarkedAheadOfItsTime(t *testing.T) {
 // pending again, and was not attempted.
 func TestPausedBetweenMarkAndTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, func(r *rig) { r.app.Lanes[0].Concurrency = 64 })
+		r := newRig(t, func(r *rig) { r.app.Channels[0].Concurrency = 64 })
 		due := r.now().Add(5 * time.Second)
 		id := r.accept(campaign.Sending{ScheduledAt: due}, 30)
 		time.Sleep(5*time.Second - time.Millisecond)
@@ -76,7 +76,7 @@ func TestPausedBetweenMarkAndTime(t *testing.T) {
 func TestClockSetBackWhileMarked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wall{}
-		r := newRig(t, func(r *rig) { r.opts.Now = w.now; r.app.Lanes[0].Concurrency = 64 })
+		r := newRig(t, func(r *rig) { r.opts.Now = w.now; r.app.Channels[0].Concurrency = 64 })
 		due := r.now().Add(5 * time.Second)
 		id := r.accept(campaign.Sending{ScheduledAt: due}, 10)
 		time.Sleep(5*time.Second - time.Millisecond)
@@ -97,7 +97,7 @@ func TestClockSetBackWhileMarked(t *testing.T) {
 // what is due of another sending doesn't wait behind it.
 func TestNoMoreAheadThanTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, func(r *rig) { r.app.Lanes[0].Rate, r.app.Lanes[0].Concurrency = 10, 64 })
+		r := newRig(t, func(r *rig) { r.app.Channels[0].Rate, r.app.Channels[0].Concurrency = 10, 64 })
 		due := r.now().Add(5 * time.Second)
 		id := r.accept(campaign.Sending{ScheduledAt: due}, 30)
 		time.Sleep(5*time.Second - time.Millisecond)

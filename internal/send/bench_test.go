@@ -14,7 +14,7 @@ import (
 // flat is a Book of one sending whose rows are all alike: what it costs is next to nothing.
 type flat struct {
 	s      campaign.Sending
-	marks  []campaign.Mark
+	marks  []campaign.MessageStatus
 	final  uint64
 	ended  chan struct{}
 	commit int
@@ -22,7 +22,7 @@ type flat struct {
 }
 
 func newFlat(n int) *flat {
-	b := &flat{marks: make([]campaign.Mark, n), ended: make(chan struct{}), mu: make(chan struct{}, 1)}
+	b := &flat{marks: make([]campaign.MessageStatus, n), ended: make(chan struct{}), mu: make(chan struct{}, 1)}
 	b.s = campaign.Sending{ID: campaign.NewID(time.Now(), 1), ApplicationID: 1, CampaignID: 7, Tag: "0123abcd",
 		Channels: []string{"c"}, Variables: []string{"name", "ticket"}, Messages: 1, Planned: uint64(n),
 		Contents: []campaign.Content{{Item: json.RawMessage(`{"body":"Hello {{name}}, your ticket {{ticket}} is ready"}`)}},
@@ -42,7 +42,7 @@ func (b *flat) Load(campaign.ID) (*campaign.Sending, []campaign.Slice, campaign.
 	return &s, []campaign.Slice{{Start: time.Now(), Rows: uint32(len(b.marks))}}, campaign.Counts{}, nil
 }
 
-func (b *flat) Rows(_ campaign.ID, number uint32, rows *campaign.Rows, marks []campaign.Mark) ([]campaign.Mark, error) {
+func (b *flat) Rows(_ campaign.ID, number uint32, rows *campaign.Rows, marks []campaign.MessageStatus) ([]campaign.MessageStatus, error) {
 	first := number * campaign.ChunkRows
 	rows.Reset(first, 2)
 	contact, name, ticket := []byte("34666000000"), []byte("Ana García"), []byte("T-000001")
@@ -63,7 +63,7 @@ func (b *flat) Commit(_ context.Context, entries []campaign.Entry) error {
 	b.commit++
 	for i := range entries {
 		e := &entries[i]
-		b.marks[e.Row] = campaign.NewMark(e.Outcome, int(e.Attempts))
+		b.marks[e.Row] = campaign.NewMessageStatus(e.Outcome, int(e.Attempts))
 		if e.Outcome.Final() {
 			b.final++
 		}
@@ -78,7 +78,7 @@ func (b *flat) SetState(campaign.ID, []campaign.State, campaign.State, string) (
 func (b *flat) Replan(campaign.ID, plan.Grid, time.Time) ([]campaign.Slice, uint64, error) {
 	return nil, 0, nil
 }
-func (b *flat) CloseOut(campaign.ID, campaign.Outcome) (uint64, error) { return 0, nil }
+func (b *flat) Finalize(campaign.ID, campaign.Outcome) (uint64, error) { return 0, nil }
 func (b *flat) Finish(campaign.ID) (bool, error) {
 	if b.final != b.s.Planned {
 		return false, nil
@@ -87,7 +87,7 @@ func (b *flat) Finish(campaign.ID) (bool, error) {
 	close(b.ended)
 	return true, nil
 }
-func (b *flat) Suppressed(int64, string, []byte) (bool, error) { return false, nil }
+func (b *flat) OptedOut(int64, string, []byte) (bool, error) { return false, nil }
 
 // quick is a channel that takes everything.
 type quick struct {
@@ -109,8 +109,8 @@ func BenchmarkDispatchNull(b *testing.B) {
 		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
 			b.ReportAllocs()
 			book := newFlat(max(b.N, 1))
-			d := New(Options{Book: book})
-			d.Configure([]Application{{ID: 1, Lanes: []Lane{{Name: "c", Channel: &quick{n: batch}, Concurrency: 64, OnUnknown: RetryUnknown}}}})
+			d := New(Options{Store: book})
+			d.Configure([]Application{{ID: 1, Channels: []ChannelSettings{{Name: "c", Channel: &quick{n: batch}, Concurrency: 64, OnUnknown: RetryUnknown}}}})
 			ctx, cancel := context.WithCancel(b.Context())
 			done := make(chan error)
 			b.ResetTimer()

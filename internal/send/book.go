@@ -10,7 +10,7 @@ import (
 
 // Book is what the dispatcher needs of the store. Every method that writes
 // returns only when the change is durable; then it is true after a crash too.
-type Book interface {
+type Store interface {
 	// Due returns the active sendings (scheduled, sending) that have something due
 	// at or before until, and the next instant after until at which one
 	// more will (zero if none). Retries count as due at their time.
@@ -22,7 +22,7 @@ type Book interface {
 	// Rows fills rows and marks with chunk number chunk of the sending. marks has
 	// Sending.Messages marks a row, row by row; messages a row's channel doesn't
 	// have are Skipped with 0 attempts and count nowhere.
-	Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, marks []campaign.Mark) ([]campaign.Mark, error)
+	Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, marks []campaign.MessageStatus) ([]campaign.MessageStatus, error)
 
 	// Retries are the sending's messages that wait for their next attempt, in order of time.
 	Retries(id campaign.ID) ([]campaign.Entry, error)
@@ -50,12 +50,12 @@ type Book interface {
 
 	// CloseOut gives every message of the sending without a final outcome (but those
 	// in flight) the outcome o, frees its bookings, and returns how many there were.
-	CloseOut(id campaign.ID, o campaign.Outcome) (uint64, error)
+	Finalize(id campaign.ID, o campaign.Outcome) (uint64, error)
 
 	// Finish moves a sending whose books balance to its final state (one that was
 	// canceled stays so) and sets FinishedAt; false if they don't balance yet.
 	Finish(id campaign.ID) (bool, error)
 
 	// Suppressed reports whether contactCode has opted out of the application's channel.
-	Suppressed(application int64, channelType string, contactCode []byte) (bool, error)
+	OptedOut(application int64, channelType string, contactCode []byte) (bool, error)
 }

@@ -70,7 +70,7 @@ type Result struct {
 	RetryAfter time.Duration // with VerdictRetry: not sooner than this, 0 leaves it to the back-off; with HoldChannel: when to try again, 0: retry_hold
 	Hold       Scope         // with VerdictHold
 	SlowDown   bool          // the provider throttles: halve the channel's rate
-	Suppress   bool          // with VerdictPermanent: the contact opted out of this channel
+	OptOut     bool          // with VerdictPermanent: the contact opted out of this channel
 }
 
 // Channel is a driver: it sends messages of one application's channel. Its

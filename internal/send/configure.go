@@ -21,7 +21,7 @@ func (d *Dispatcher) Configure(applications []Application) {
 	for i := range applications {
 		a := applications[i]
 		d.apps[a.ID] = &a
-		for _, set := range a.Lanes {
+		for _, set := range a.Channels {
 			key := laneKey{a.ID, set.Name}
 			l := old[key]
 			delete(old, key)
@@ -58,7 +58,7 @@ func (d *Dispatcher) Configure(applications []Application) {
 }
 
 // equip gives a lane its settings. d.mu is held.
-func (d *Dispatcher) equip(l *lane, a *Application, set Lane) {
+func (d *Dispatcher) equip(l *lane, a *Application, set ChannelSettings) {
 	set.Concurrency = max(set.Concurrency, 1)
 	set.MaxAttempts = min(cmp.Or(max(set.MaxAttempts, 0), 6), campaign.MaxAttempts)
 	set.RetryBase = cmp.Or(max(set.RetryBase, 0), time.Second)

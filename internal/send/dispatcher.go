@@ -24,7 +24,7 @@ type laneKey struct {
 // what comes in sight and loads it; a lane per channel of an application does
 // the sending. It is safe for concurrent use.
 type Dispatcher struct {
-	book      Book
+	book      Store
 	log       *slog.Logger
 	wall      func() time.Time
 	onChange  func(campaign.ID)
@@ -70,7 +70,7 @@ type rested struct {
 // New makes a Dispatcher. It starts nothing and does no I/O.
 func New(opts Options) *Dispatcher {
 	d := &Dispatcher{
-		book: opts.Book, log: opts.Log, wall: opts.Now, onChange: opts.OnChange, optedOut: opts.OptedOut,
+		book: opts.Store, log: opts.Log, wall: opts.Now, onChange: opts.OnChange, optedOut: opts.OptedOut,
 		observer: opts.Observer, stopLimit: cmp.Or(opts.StopTimeout, 10*time.Second), retryHold: cmp.Or(opts.RetryHold, 5*time.Minute),
 		kicks: make(chan struct{}, 1), pings: make(chan chan struct{}), apps: map[int64]*Application{}, lanes: map[laneKey]*lane{},
 		runs: map[campaign.ID]*run{}, resting: map[campaign.ID]rested{}, held: map[campaign.ID]time.Time{},
@@ -209,7 +209,7 @@ func (d *Dispatcher) storeWorks() {
 }
 
 // Lanes is how every channel stands, by application and name.
-func (d *Dispatcher) Lanes() []LaneStatus {
+func (d *Dispatcher) Channels() []ChannelStatus {
 	d.mu.Lock()
 	lanes := make([]*lane, 0, len(d.lanes))
 	for _, l := range d.lanes {
@@ -220,28 +220,28 @@ func (d *Dispatcher) Lanes() []LaneStatus {
 		keys[l] = k
 	}
 	d.mu.Unlock()
-	out, now := make([]LaneStatus, 0, len(lanes)), time.Now()
+	out, now := make([]ChannelStatus, 0, len(lanes)), time.Now()
 	for _, l := range lanes {
-		s := LaneStatus{Application: keys[l].application, Name: l.name, Rate: l.settings.Load().Rate, Limit: l.pace.inForce(now),
+		s := ChannelStatus{Application: keys[l].application, Name: l.name, Rate: l.settings.Load().Rate, Limit: l.pace.inForce(now),
 			Sendings: int(l.crowdNow.Load()), InFlight: int(l.unrecorded.Load())}
 		l.valve.status(&s)
 		out = append(out, s)
 	}
-	slices.SortFunc(out, func(a, b LaneStatus) int {
+	slices.SortFunc(out, func(a, b ChannelStatus) int {
 		return cmp.Or(cmp.Compare(a.Application, b.Application), cmp.Compare(a.Name, b.Name))
 	})
 	return out
 }
 
 // HeldChannels are the channels of Lanes that are held.
-func (d *Dispatcher) HeldChannels() []LaneStatus {
-	return slices.DeleteFunc(d.Lanes(), func(s LaneStatus) bool { return !s.Held })
+func (d *Dispatcher) HeldChannels() []ChannelStatus {
+	return slices.DeleteFunc(d.Channels(), func(s ChannelStatus) bool { return !s.Held })
 }
 
 // InFlight is how many messages are marked without their result recorded.
 func (d *Dispatcher) InFlight() int {
 	n := 0
-	for _, s := range d.Lanes() {
+	for _, s := range d.Channels() {
 		n += s.InFlight
 	}
 	return n

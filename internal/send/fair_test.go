@@ -33,7 +33,7 @@ func TestPitfall24RateIsNeverExceeded(t *testing.T) {
 		for _, commit := range []time.Duration{0, 5 * time.Millisecond} {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, func(r *rig) {
-					r.app.Lanes[0].Rate, r.app.Lanes[0].Concurrency = rate, 16
+					r.app.Channels[0].Rate, r.app.Channels[0].Concurrency = rate, 16
 					r.book.slowCommit = commit
 				})
 				r.accept(campaign.Sending{}, 3000)
@@ -68,7 +68,7 @@ func TestConcurrencyAndMarksAreBounded(t *testing.T) {
 	}{{RetryUnknown, 32}, {HoldUnknown, 16}} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, taking(50*time.Millisecond), func(r *rig) {
-				r.app.Lanes[0].Concurrency, r.app.Lanes[0].OnUnknown = 16, tt.policy
+				r.app.Channels[0].Concurrency, r.app.Channels[0].OnUnknown = 16, tt.policy
 			})
 			id := r.accept(campaign.Sending{}, 2000)
 			began := time.Now()
@@ -114,7 +114,7 @@ func TestBatches(t *testing.T) {
 // Ten recipients never wait behind a million.
 func TestTenDontWaitBehindAMillion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, func(r *rig) { r.app.Lanes[0].Rate = 10 })
+		r := newRig(t, func(r *rig) { r.app.Channels[0].Rate = 10 })
 		r.accept(campaign.Sending{CampaignID: 1}, 50000)
 		time.Sleep(time.Minute)
 		began := time.Now()
@@ -137,7 +137,7 @@ func TestFairness(t *testing.T) {
 		var unfair string // a bubble can't end rapid's check
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, taking(10*time.Millisecond), func(r *rig) {
-				r.app.Lanes[0].Concurrency, r.app.Lanes[0].Rate = concurrency, rate
+				r.app.Channels[0].Concurrency, r.app.Channels[0].Rate = concurrency, rate
 			})
 			at := time.Now().Add(time.Minute)
 			for i, n := range sizes {

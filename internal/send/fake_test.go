@@ -106,8 +106,8 @@ type rig struct {
 func newRig(t *testing.T, change ...func(*rig)) *rig {
 	t.Helper()
 	r := &rig{t: t, book: newMemory(), ch: &fake{}, done: make(chan error, 1)}
-	r.app = Application{ID: 1, Lanes: []Lane{{Name: "c", Channel: r.ch, Concurrency: 4, OnUnknown: RetryUnknown}}}
-	r.opts = Options{Book: r.book}
+	r.app = Application{ID: 1, Channels: []ChannelSettings{{Name: "c", Channel: r.ch, Concurrency: 4, OnUnknown: RetryUnknown}}}
+	r.opts = Options{Store: r.book}
 	for _, fn := range change {
 		fn(r)
 	}

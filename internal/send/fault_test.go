@@ -101,7 +101,7 @@ func TestEveryFaultPasses(t *testing.T) {
 					}
 					return Result{Verdict: VerdictSent}
 				}))
-				r.app.Lanes[0].Concurrency = 1
+				r.app.Channels[0].Concurrency = 1
 				id := r.accept(campaign.Sending{}, 100)
 				for range 20 {
 					f.set(op, true)
@@ -136,7 +136,7 @@ func TestOneSendingsFaultIsItsOwn(t *testing.T) {
 func TestFailedSteering(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faults{}
-		r := newRig(t, func(r *rig) { r.book.fail = f.fail; r.app.Lanes[0].Rate = 1 })
+		r := newRig(t, func(r *rig) { r.book.fail = f.fail; r.app.Channels[0].Rate = 1 })
 		id := r.accept(campaign.Sending{}, 60)
 		time.Sleep(5 * time.Second)
 		f.set("state", true)
@@ -185,7 +185,7 @@ func TestStop(t *testing.T) {
 func TestStopCutsOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, gated, func(r *rig) {
-			r.app.Lanes[0].OnUnknown = HoldUnknown
+			r.app.Channels[0].OnUnknown = HoldUnknown
 			r.ch.answer = func(ctx context.Context, _ *Message) Result {
 				return Result{Verdict: VerdictUnknown, Detail: "cut off"}
 			}
@@ -223,12 +223,12 @@ func TestStopWithAStoreThatFails(t *testing.T) {
 
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, gated, func(r *rig) { r.app.Lanes[0].Concurrency = 2 })
+		r := newRig(t, gated, func(r *rig) { r.app.Channels[0].Concurrency = 2 })
 		id := r.accept(campaign.Sending{}, 100)
 		synctest.Wait()
 		second := &fake{}
 		app := r.app
-		app.Lanes = []Lane{{Name: "c", Channel: second, Concurrency: 3}}
+		app.Channels = []ChannelSettings{{Name: "c", Channel: second, Concurrency: 3}}
 		r.Configure([]Application{app})
 		r.Configure([]Application{app}) // the same again closes nothing
 		time.Sleep(time.Minute)
@@ -255,12 +255,12 @@ func TestReload(t *testing.T) {
 			t.Errorf("closed %d times, reason %q", second.ended(), r.book.sendings[id].s.Reason)
 		}
 		third := &fake{}
-		app.Lanes = []Lane{{Name: "c", Channel: third}}
+		app.Channels = []ChannelSettings{{Name: "c", Channel: third}}
 		r.Configure([]Application{app})
 		time.Sleep(time.Minute)
 		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
-		if r.HeldChannels() != nil && len(r.HeldChannels()) > 0 || len(r.Lanes()) != 1 {
-			t.Errorf("lanes %+v", r.Lanes())
+		if r.HeldChannels() != nil && len(r.HeldChannels()) > 0 || len(r.Channels()) != 1 {
+			t.Errorf("lanes %+v", r.Channels())
 		}
 	})
 }

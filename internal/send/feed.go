@@ -12,7 +12,7 @@ import (
 type chunk struct {
 	number uint32
 	rows   campaign.Rows
-	marks  []campaign.Mark
+	marks  []campaign.MessageStatus
 	used   uint64 // for finding the one that was not used for longest
 	needed bool   // the lane's group is yet to be rendered from it
 	spent  bool   // and its feed has no more use for it
@@ -250,7 +250,7 @@ func (f *feed) chunk(l *lane, number uint32, budget *int) (*chunk, error) {
 
 // mark notes what a message has become, if its row is in memory. With a final
 // outcome but Sent the recipient's later messages are skipped, as in the books.
-func (f *feed) mark(row uint32, message uint8, m campaign.Mark) {
+func (f *feed) mark(row uint32, message uint8, m campaign.MessageStatus) {
 	for _, ch := range f.chunks {
 		if ch.number == row/campaign.ChunkRows {
 			ch.set(f, row, message, m)
@@ -258,7 +258,7 @@ func (f *feed) mark(row uint32, message uint8, m campaign.Mark) {
 	}
 }
 
-func (ch *chunk) set(f *feed, row uint32, message uint8, m campaign.Mark) {
+func (ch *chunk) set(f *feed, row uint32, message uint8, m campaign.MessageStatus) {
 	at := int(row%campaign.ChunkRows)*f.run.s.Messages + int(message) - 1
 	ch.marks[at] = m
 	if !m.Outcome().Final() || m.Outcome() == campaign.Sent {
@@ -267,7 +267,7 @@ func (ch *chunk) set(f *feed, row uint32, message uint8, m campaign.Mark) {
 	for n := int(message); n < len(f.templates); n++ {
 		at++
 		if ch.marks[at].Outcome() == campaign.Pending {
-			ch.marks[at] = campaign.NewMark(campaign.Skipped, 0)
+			ch.marks[at] = campaign.NewMessageStatus(campaign.Skipped, 0)
 		}
 	}
 }

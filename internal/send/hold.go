@@ -138,7 +138,7 @@ func (v *valve) release(now time.Time) bool {
 }
 
 // status fills in what the valve knows.
-func (v *valve) status(s *LaneStatus) {
+func (v *valve) status(s *ChannelStatus) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.shut {

@@ -83,8 +83,8 @@ func TestKeepsUpWithTheReceiver(t *testing.T) {
 				time.Sleep(tt.answer)
 				return Result{Verdict: VerdictSent}
 			}}
-			d := New(Options{Book: book})
-			d.Configure([]Application{{ID: 1, Lanes: []Lane{{Name: "c", Channel: ch, Concurrency: tt.concurrency, OnUnknown: tt.policy}}}})
+			d := New(Options{Store: book})
+			d.Configure([]Application{{ID: 1, Channels: []ChannelSettings{{Name: "c", Channel: ch, Concurrency: tt.concurrency, OnUnknown: tt.policy}}}})
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error)
 			began := time.Now()
@@ -106,7 +106,7 @@ func TestKeepsUpWithTheReceiver(t *testing.T) {
 func TestLatenessUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, taking(10*time.Millisecond), func(r *rig) {
-			r.app.Lanes[0].Concurrency, r.app.Lanes[0].Rate = 64, 5000
+			r.app.Channels[0].Concurrency, r.app.Channels[0].Rate = 64, 5000
 			r.book.slowCommit = time.Millisecond
 		})
 		big := r.accept(campaign.Sending{CampaignID: 1, ScheduledAt: time.Now().Add(time.Second)}, 20_000)

@@ -63,11 +63,11 @@ type lane struct {
 	pace       pace
 	valve      valve
 	hands      *hands
-	limit      atomic.Int64         // concurrency
-	batchOf    atomic.Int64         // most messages a call
-	settings   atomic.Pointer[Lane] // as configured
-	unrecorded atomic.Int64         // messages marked, result not recorded
-	crowdNow   atomic.Int64         // len(feeds)
+	limit      atomic.Int64                    // concurrency
+	batchOf    atomic.Int64                    // most messages a call
+	settings   atomic.Pointer[ChannelSettings] // as configured
+	unrecorded atomic.Int64                    // messages marked, result not recorded
+	crowdNow   atomic.Int64                    // len(feeds)
 	tray       tray
 	wake       chan struct{}
 	configured *driver // the driver of the last Configure, guarded by Dispatcher.mu
@@ -195,7 +195,7 @@ func (l *lane) returned(p *parcel) {
 		if p.results[i].Verdict == verdictRefused {
 			continue
 		}
-		f.mark(it.row, it.message, campaign.NewMark(it.outcome, int(it.counted)))
+		f.mark(it.row, it.message, campaign.NewMessageStatus(it.outcome, int(it.counted)))
 		b := back{row: it.row, message: it.message, attempts: it.counted}
 		switch it.outcome {
 		case campaign.Sent:

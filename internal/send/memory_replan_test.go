@@ -56,7 +56,7 @@ func (m *memory) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campai
 			if !grid.Start(slot).Before(until) {
 				for j := range k.messages(int(r)) {
 					if k.marks[r][j].Outcome() == campaign.Pending {
-						k.marks[r][j] = campaign.NewMark(campaign.Expired, k.marks[r][j].Attempts())
+						k.marks[r][j] = campaign.NewMessageStatus(campaign.Expired, k.marks[r][j].Attempts())
 						expired++
 					}
 				}

@@ -27,7 +27,7 @@ type kept struct {
 	s       campaign.Sending
 	slices  []campaign.Slice
 	rows    []recipient
-	marks   [][]campaign.Mark
+	marks   [][]campaign.MessageStatus
 	last    [][]campaign.Entry
 	closed  int
 	replans int
@@ -72,10 +72,10 @@ func (m *memory) add(s campaign.Sending, n int, slices ...campaign.Slice) campai
 		k.s.Messages = max(k.s.Messages, len(campaign.ContentsFor(s.Contents, s.Channels[c])))
 	}
 	for _, r := range k.rows {
-		marks := make([]campaign.Mark, k.s.Messages)
+		marks := make([]campaign.MessageStatus, k.s.Messages)
 		for j := range marks {
 			if j >= len(campaign.ContentsFor(s.Contents, s.Channels[r.channel])) {
-				marks[j] = campaign.NewMark(campaign.Skipped, 0)
+				marks[j] = campaign.NewMessageStatus(campaign.Skipped, 0)
 				continue
 			}
 			k.s.Planned++
@@ -187,7 +187,7 @@ func (m *memory) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, camp
 	return &s, slices.Clone(k.slices), k.counts(), m.err("load")
 }
 
-func (m *memory) Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, marks []campaign.Mark) ([]campaign.Mark, error) {
+func (m *memory) Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, marks []campaign.MessageStatus) ([]campaign.MessageStatus, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.err("rows " + string(id)); err != nil {
@@ -254,11 +254,11 @@ func (m *memory) Commit(_ context.Context, entries []campaign.Entry) error {
 		} else if was.Final() {
 			panic(fmt.Sprintf("%s row %d: %s after the final %s", e.Sending, e.Row, e.Outcome, was))
 		}
-		k.marks[e.Row][e.Message-1] = campaign.NewMark(e.Outcome, int(e.Attempts))
+		k.marks[e.Row][e.Message-1] = campaign.NewMessageStatus(e.Outcome, int(e.Attempts))
 		k.last[e.Row][e.Message-1] = e
 		if e.Outcome.Final() && e.Outcome != campaign.Sent {
 			for j := int(e.Message); j < k.messages(int(e.Row)); j++ {
-				k.marks[e.Row][j] = campaign.NewMark(campaign.Skipped, 0)
+				k.marks[e.Row][j] = campaign.NewMessageStatus(campaign.Skipped, 0)
 			}
 		}
 	}
@@ -285,7 +285,7 @@ func (m *memory) SetState(id campaign.ID, from []campaign.State, to campaign.Sta
 	return to, true, nil
 }
 
-func (m *memory) CloseOut(id campaign.ID, o campaign.Outcome) (n uint64, err error) {
+func (m *memory) Finalize(id campaign.ID, o campaign.Outcome) (n uint64, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.err("close"); err != nil {
@@ -296,7 +296,7 @@ func (m *memory) CloseOut(id campaign.ID, o campaign.Outcome) (n uint64, err err
 	for i, marks := range k.marks {
 		for j := range k.messages(i) {
 			if was := marks[j].Outcome(); !was.Final() && was != campaign.InFlight {
-				marks[j] = campaign.NewMark(o, marks[j].Attempts())
+				marks[j] = campaign.NewMessageStatus(o, marks[j].Attempts())
 				n++
 			}
 		}
@@ -321,7 +321,7 @@ func (m *memory) Finish(id campaign.ID) (bool, error) {
 	return true, nil
 }
 
-func (m *memory) Suppressed(_ int64, channelType string, contactCode []byte) (bool, error) {
+func (m *memory) OptedOut(_ int64, channelType string, contactCode []byte) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.suppressed[channelType+" "+string(contactCode)], m.err("suppressed")

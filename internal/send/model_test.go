@@ -65,10 +65,10 @@ func newStorm(t *testing.T, seed uint64) *storm {
 
 func (s *storm) start() {
 	s.rig = newRig(s.t, grid(time.Minute, 50, nil), func(r *rig) {
-		r.book, r.opts.Book, r.opts.Now = s.book, s.book, s.wall.now
+		r.book, r.opts.Store, r.opts.Now = s.book, s.book, s.wall.now
 		r.ch.answer = s.answer
-		r.app.Lanes[0].RetryBase, r.app.Lanes[0].RetryMax, r.app.Lanes[0].MaxAttempts = time.Second, 4*time.Second, 4
-		r.app.Lanes[0].Rate = []float64{0, 5, 200}[s.rnd.IntN(3)]
+		r.app.Channels[0].RetryBase, r.app.Channels[0].RetryMax, r.app.Channels[0].MaxAttempts = time.Second, 4*time.Second, 4
+		r.app.Channels[0].Rate = []float64{0, 5, 200}[s.rnd.IntN(3)]
 		s.app = r.app
 	})
 }
@@ -199,7 +199,7 @@ func (s *storm) step(what int) {
 		s.start()
 	case 8:
 		s.note("reload")
-		s.app.Lanes[0].Concurrency = 1 + s.rnd.IntN(8)
+		s.app.Channels[0].Concurrency = 1 + s.rnd.IntN(8)
 		s.rig.Configure([]Application{s.app})
 	case 9:
 		s.mu.Lock()

@@ -63,7 +63,7 @@ func TestWhatIsTold(t *testing.T) {
 		if n, of := r.InFlight(), r.InFlightOf(id); n == 0 || n != of || r.InFlightOf("20000101-000099") != 0 {
 			t.Errorf("in flight %d, of the sending %d", n, of)
 		}
-		if s := r.Lanes(); len(s) != 1 || s[0].Sendings != 1 || s[0].Name != "c" || s[0].Application != 1 {
+		if s := r.Channels(); len(s) != 1 || s[0].Sendings != 1 || s[0].Name != "c" || s[0].Application != 1 {
 			t.Errorf("lanes %+v", s)
 		}
 		time.Sleep(time.Minute)

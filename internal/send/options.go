@@ -11,9 +11,9 @@ import (
 
 // Options are what a Dispatcher works with. Book is required.
 type Options struct {
-	Book Book
-	Log  *slog.Logger     // nil: silent
-	Now  func() time.Time // the wall clock; nil: time.Now. It may jump; lengths are measured by the monotonic clock
+	Store Store
+	Log   *slog.Logger     // nil: silent
+	Now   func() time.Time // the wall clock; nil: time.Now. It may jump; lengths are measured by the monotonic clock
 
 	// OnChange is called after every change of a sending's state or slices, from
 	// any goroutine. It must be cheap and must not call the Dispatcher.
@@ -40,15 +40,15 @@ type Observer interface {
 
 // Application is what the dispatcher knows of one application.
 type Application struct {
-	ID      int64
-	Windows *calendar.Windows // nil: always open
-	Grid    *plan.Grid        // nil: no slots, so passed slices can't be planned again and go out as they are
-	Burst   bool              // pacing: a slot's messages are due at its start, not spread over it
-	Lanes   []Lane
+	ID       int64
+	Windows  *calendar.Windows // nil: always open
+	Grid     *plan.Grid        // nil: no slots, so passed slices can't be planned again and go out as they are
+	Burst    bool              // pacing: a slot's messages are due at its start, not spread over it
+	Channels []ChannelSettings
 }
 
 // Lane is one channel of an application and how it is to be used (SPEC 8).
-type Lane struct {
+type ChannelSettings struct {
 	Name        string // the channelType
 	Channel     Channel
 	Rate        float64       // messages a second; 0: no limit
@@ -60,7 +60,7 @@ type Lane struct {
 }
 
 // LaneStatus is how a channel stands.
-type LaneStatus struct {
+type ChannelStatus struct {
 	Application int64
 	Name        string
 	Rate        float64   // as configured; 0: no limit

@@ -12,10 +12,10 @@ type item struct {
 	chunk    *chunk // that holds its row, until it is rendered
 	row      uint32
 	message  uint8
-	attempts uint8         // this attempt included
-	was      campaign.Mark // before it was picked
-	due      int64         // Unix nanoseconds
-	from     int64         // its lateness counts from here: due, or the time of the retry
+	attempts uint8                  // this attempt included
+	was      campaign.MessageStatus // before it was picked
+	due      int64                  // Unix nanoseconds
+	from     int64                  // its lateness counts from here: due, or the time of the retry
 
 	outcome campaign.Outcome // once decided
 	counted uint8            // attempts as recorded
@@ -161,9 +161,9 @@ func (g *group) remark(f *feed, ch *chunk) {
 }
 
 // markNow is the mark of an item that was picked: in flight, or settled.
-func (it *item) markNow() campaign.Mark {
+func (it *item) markNow() campaign.MessageStatus {
 	if it.outcome.Final() {
-		return campaign.NewMark(it.outcome, int(it.counted))
+		return campaign.NewMessageStatus(it.outcome, int(it.counted))
 	}
-	return campaign.NewMark(campaign.InFlight, int(it.attempts))
+	return campaign.NewMessageStatus(campaign.InFlight, int(it.attempts))
 }

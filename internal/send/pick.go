@@ -194,7 +194,7 @@ func (l *lane) take(f *feed, ch *chunk, i uint32, number int, due, from int64, n
 	was := ch.marks[int(i)*f.run.s.Messages+number-1]
 	it := item{feed: f, chunk: ch, row: row, message: uint8(number), attempts: uint8(was.Attempts() + 1), was: was,
 		due: due, from: max(due, from)}
-	out, err := l.d.book.Suppressed(l.id, l.name, ch.rows.Contacts.At(int(i)))
+	out, err := l.d.book.OptedOut(l.id, l.name, ch.rows.Contacts.At(int(i)))
 	if err != nil {
 		return 0, err
 	}

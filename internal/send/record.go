@@ -74,7 +74,7 @@ func (l *lane) decide(p *parcel, entries []campaign.Entry) []campaign.Entry {
 }
 
 // judge decides what becomes of one message.
-func (l *lane) judge(it *item, res *Result, set *Lane, at time.Time) {
+func (l *lane) judge(it *item, res *Result, set *ChannelSettings, at time.Time) {
 	it.counted = it.attempts
 	again := func() {
 		it.outcome = campaign.Retrying

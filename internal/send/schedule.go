@@ -140,7 +140,7 @@ func (d *Dispatcher) expire(r *run) {
 		r.barrier()
 		var n uint64
 		d.persist("expire messages", func() (err error) {
-			n, err = d.book.CloseOut(r.id, campaign.Expired)
+			n, err = d.book.Finalize(r.id, campaign.Expired)
 			return err
 		})
 		if n > 0 {
@@ -167,7 +167,7 @@ func (d *Dispatcher) conclude(r *run) {
 		if o := r.closingAs(); o != campaign.Pending && !d.stopping.Load() {
 			if twice {
 				d.persist("close a sending", func() error {
-					_, err := d.book.CloseOut(r.id, o)
+					_, err := d.book.Finalize(r.id, o)
 					return err
 				})
 			}

@@ -115,7 +115,7 @@ func (d *Dispatcher) Cancel(ctx context.Context, id campaign.ID) (campaign.State
 	r := d.seize(id)
 	r.close(campaign.Canceled)
 	r.barrier()
-	if _, err := d.book.CloseOut(id, campaign.Canceled); err != nil {
+	if _, err := d.book.Finalize(id, campaign.Canceled); err != nil {
 		r.unclose()
 		d.leave(r)
 		return s.State, fail(err)

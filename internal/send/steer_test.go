@@ -162,10 +162,10 @@ func TestCancelIsBroughtToItsEnd(t *testing.T) {
 		id := book.add(campaign.Sending{ScheduledAt: time.Now()}, 10)
 		book.change(id, func(k *kept) {
 			for i := range 9 {
-				k.marks[i][0] = campaign.NewMark(campaign.Canceled, 0)
+				k.marks[i][0] = campaign.NewMessageStatus(campaign.Canceled, 0)
 			}
 		})
-		r := newRig(t, func(r *rig) { r.book, r.opts.Book = book, book })
+		r := newRig(t, func(r *rig) { r.book, r.opts.Store = book, book })
 		time.Sleep(time.Minute)
 		book.wantState(t, id, campaign.StateCanceled, campaign.Canceled, 10)
 		if n := len(r.ch.sent()); n > 0 {
@@ -182,7 +182,7 @@ func TestRefusedAttemptsAreNotMade(t *testing.T) {
 		synctest.Wait()
 		r.book.change(id, func(k *kept) {
 			k.s.State = campaign.StatePaused // behind the dispatcher's back
-			k.marks[20][0] = campaign.NewMark(campaign.Suppressed, 0)
+			k.marks[20][0] = campaign.NewMessageStatus(campaign.Suppressed, 0)
 		})
 		r.openGate()
 		time.Sleep(time.Minute)
@@ -205,13 +205,13 @@ func TestResend(t *testing.T) {
 				return Result{Verdict: VerdictPermanent, Detail: "no"}
 			}
 			return Result{Verdict: VerdictSent}
-		}), func(r *rig) { r.app.Lanes[0].Rate = 1 })
+		}), func(r *rig) { r.app.Channels[0].Rate = 1 })
 		id := r.accept(campaign.Sending{}, 20)
 		again := func(k *kept) {
 			if k.s.State == campaign.StateCompleted {
 				k.s.State = campaign.StateSending
 			}
-			k.marks[3][0] = campaign.NewMark(campaign.Pending, 0)
+			k.marks[3][0] = campaign.NewMessageStatus(campaign.Pending, 0)
 			k.slices = append(k.slices, campaign.Slice{Start: time.Now(), First: 3, Rows: 1, Recipients: 1})
 		}
 		time.Sleep(10 * time.Second)

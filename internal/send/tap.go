@@ -11,13 +11,13 @@ import (
 // Tap is shown, as text, what one message's request and reply are on the wire: a person who tries a
 // channel out wants to see them. It may be called any number of times, by one goroutine at a time. A nil Tap looks
 // at nothing. What it is shown holds contact data and secrets.
-type Tap func(reply bool, text []byte)
+type WireTracer func(reply bool, text []byte)
 
 // longestReply is how much of a reply's body a Tap is shown.
 const longestReply = 64 << 10
 
 // RoundTrip makes an HTTP request by next, and shows it and its reply.
-func (t Tap) RoundTrip(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+func (t WireTracer) RoundTrip(next http.RoundTripper, req *http.Request) (*http.Response, error) {
 	if t == nil {
 		return next.RoundTrip(req)
 	}
@@ -50,7 +50,7 @@ func (t Tap) RoundTrip(next http.RoundTripper, req *http.Request) (*http.Respons
 	return resp, nil
 }
 
-func (t Tap) show(reply bool, b *bytes.Buffer, header http.Header, body []byte) {
+func (t WireTracer) show(reply bool, b *bytes.Buffer, header http.Header, body []byte) {
 	var lines bytes.Buffer
 	_ = header.Write(&lines) // a buffer takes everything
 	b.Write(bytes.ReplaceAll(lines.Bytes(), []byte("\r\n"), []byte("\n")))
@@ -79,7 +79,7 @@ type Transcript struct {
 }
 
 // Tap is a Tap that writes the transcript.
-func (t *Transcript) Tap(reply bool, text []byte) {
+func (t *Transcript) Tracer(reply bool, text []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	b := &t.request

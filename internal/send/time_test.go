@@ -95,7 +95,7 @@ func TestPitfall19PassedSlicesAreNoBurst(t *testing.T) {
 
 func TestRateTooLowIsSlicedAgainAndExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, grid(time.Minute, 100, nil), func(r *rig) { r.app.Lanes[0].Rate = 0.5 })
+		r := newRig(t, grid(time.Minute, 100, nil), func(r *rig) { r.app.Channels[0].Rate = 0.5 })
 		start := time.Now().Truncate(time.Minute)
 		id := r.accept(campaign.Sending{ScheduledAt: start}, 100, slot(start, time.Minute, 0, 100))
 		time.Sleep(10 * time.Minute)
@@ -105,7 +105,7 @@ func TestRateTooLowIsSlicedAgainAndExpires(t *testing.T) {
 			t.Errorf("sliced again %d times; want several", k.replans)
 		}
 		// One message an hour: what no slot before T + 48h has got out is expired.
-		r.app.Lanes[0].Rate = 1.0 / 3600
+		r.app.Channels[0].Rate = 1.0 / 3600
 		r.Configure([]Application{r.app})
 		start = time.Now().Truncate(time.Minute).Add(time.Minute)
 		id = r.accept(campaign.Sending{ScheduledAt: start}, 100, slot(start, time.Minute, 0, 100))
@@ -122,7 +122,7 @@ func TestWindows(t *testing.T) {
 		w := windows(t, "* 9-10 * * *")
 		r := newRig(t, func(r *rig) {
 			r.app.Windows = w
-			r.app.Lanes[0].Rate = 1
+			r.app.Channels[0].Rate = 1
 			failed := map[string]bool{}
 			r.ch.answer = func(_ context.Context, m *Message) Result {
 				if m.Number == 1 && !failed[m.Key] && len(failed) < 20 {
@@ -131,7 +131,7 @@ func TestWindows(t *testing.T) {
 				}
 				return Result{Verdict: VerdictSent}
 			}
-			r.app.Lanes[0].Concurrency = 1
+			r.app.Channels[0].Concurrency = 1
 		})
 		day := time.Now().Truncate(24 * time.Hour)
 		id := r.accept(campaign.Sending{ScheduledAt: day.Add(8 * time.Hour), MaxLateness: 72 * time.Hour}, 8000)
@@ -169,7 +169,7 @@ func TestExpiredBeforeItWasLoaded(t *testing.T) {
 
 func TestUnslicedExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, func(r *rig) { r.app.Lanes[0].Rate = 1 })
+		r := newRig(t, func(r *rig) { r.app.Channels[0].Rate = 1 })
 		id := r.accept(campaign.Sending{MaxLateness: 10 * time.Second}, 100)
 		time.Sleep(time.Minute)
 		state, counts := r.book.state(id)
@@ -275,7 +275,7 @@ func TestDays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		book := newMemory()
 		ch := &fake{}
-		same := func(r *rig) { r.book, r.ch, r.opts.Book, r.app.Lanes[0].Channel = book, ch, book, ch }
+		same := func(r *rig) { r.book, r.ch, r.opts.Store, r.app.Channels[0].Channel = book, ch, book, ch }
 		r := newRig(t, grid(time.Hour, 10, nil), same)
 		start := time.Now().Truncate(time.Hour).Add(time.Hour)
 		var all []campaign.Slice

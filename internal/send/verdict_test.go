@@ -37,7 +37,7 @@ func TestVerdicts(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, answering(func(*Message) Result { return tt.verdict }), func(r *rig) { r.app.Lanes[0].OnUnknown = tt.policy })
+				r := newRig(t, answering(func(*Message) Result { return tt.verdict }), func(r *rig) { r.app.Channels[0].OnUnknown = tt.policy })
 				id := r.accept(campaign.Sending{}, 1)
 				time.Sleep(time.Hour)
 				r.book.wantState(t, id, campaign.StateCompleted, tt.want, 1)
@@ -63,7 +63,7 @@ func TestVerdicts(t *testing.T) {
 func TestBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, answering(func(*Message) Result { return Result{Verdict: VerdictRetry, Detail: "busy"} }), func(r *rig) {
-			r.app.Lanes[0].MaxAttempts, r.app.Lanes[0].RetryBase, r.app.Lanes[0].RetryMax = 9, 2*time.Second, 20*time.Second
+			r.app.Channels[0].MaxAttempts, r.app.Channels[0].RetryBase, r.app.Channels[0].RetryMax = 9, 2*time.Second, 20*time.Second
 		})
 		r.accept(campaign.Sending{}, 1)
 		time.Sleep(time.Hour)
@@ -133,10 +133,10 @@ func TestPitfall24ThrottleIsNoFailure(t *testing.T) {
 				return Result{Verdict: VerdictRetry, SlowDown: true, Detail: "slow down"}
 			}
 			return Result{Verdict: VerdictSent}
-		}), func(r *rig) { r.app.Lanes[0].Rate = 100 })
+		}), func(r *rig) { r.app.Channels[0].Rate = 100 })
 		id := r.accept(campaign.Sending{}, 500)
 		time.Sleep(time.Minute)
-		if s := r.Lanes()[0]; s.Limit >= 50 || s.Rate != 100 {
+		if s := r.Channels()[0]; s.Limit >= 50 || s.Rate != 100 {
 			t.Errorf("status %+v; want a limit well below the rate", s)
 		}
 		time.Sleep(2 * time.Hour)
@@ -144,7 +144,7 @@ func TestPitfall24ThrottleIsNoFailure(t *testing.T) {
 		// The rate recovers step by step.
 		r.accept(campaign.Sending{}, 5000)
 		time.Sleep(time.Hour)
-		if s := r.Lanes()[0]; s.Limit != 100 {
+		if s := r.Channels()[0]; s.Limit != 100 {
 			t.Errorf("status %+v; want the full rate again", s)
 		}
 	})
@@ -190,7 +190,7 @@ func TestSeveralChannels(t *testing.T) {
 				}
 				return Result{Verdict: VerdictSent}
 			}
-			r.app.Lanes = append(r.app.Lanes, Lane{Name: "d", Channel: other, Concurrency: 1})
+			r.app.Channels = append(r.app.Channels, ChannelSettings{Name: "d", Channel: other, Concurrency: 1})
 		})
 		id := r.accept(campaign.Sending{Channels: []string{"c", "d"}, Contents: []campaign.Content{{Item: []byte(`{"a":1}`)},
 			{ChannelType: "d", Item: []byte(`{"b":2}`)}}}, 100)
@@ -227,7 +227,7 @@ func TestSuppressedAtTheLastMoment(t *testing.T) {
 func TestOptOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out []string
-		r := newRig(t, answering(func(*Message) Result { return Result{Verdict: VerdictPermanent, Detail: "stop", Suppress: true} }),
+		r := newRig(t, answering(func(*Message) Result { return Result{Verdict: VerdictPermanent, Detail: "stop", OptOut: true} }),
 			func(r *rig) {
 				r.opts.OptedOut = func(app int64, channel, contact string) error {
 					out = append(out, channel+" "+contact)
@@ -248,7 +248,7 @@ func TestPanicIsUnknown(t *testing.T) {
 		var log bytes.Buffer
 		r := newRig(t, func(r *rig) {
 			r.opts.Log = slog.New(slog.NewTextHandler(&log, nil))
-			r.app.Lanes[0].OnUnknown = HoldUnknown
+			r.app.Channels[0].OnUnknown = HoldUnknown
 			r.ch.answer = func(_ context.Context, m *Message) Result {
 				if m.ContactCode == "34600000001" {
 					panic("contact " + m.ContactCode)
@@ -347,13 +347,13 @@ func TestPitfall24OutageIsNoStorm(t *testing.T) {
 				return Result{Verdict: VerdictRetry, Detail: "connection refused"}
 			}
 			return Result{Verdict: VerdictSent}
-		}), func(r *rig) { r.app.Lanes[0].Concurrency = 16 })
+		}), func(r *rig) { r.app.Channels[0].Concurrency = 16 })
 		id := r.accept(campaign.Sending{}, 10000)
 		time.Sleep(10 * time.Minute)
 		if n := len(r.ch.sent()); n > 100 {
 			t.Errorf("%d attempts in ten minutes of outage", n)
 		}
-		if s := r.Lanes()[0]; s.Held || !strings.Contains(s.Reason, "connection refused") || s.RetryAt.IsZero() {
+		if s := r.Channels()[0]; s.Held || !strings.Contains(s.Reason, "connection refused") || s.RetryAt.IsZero() {
 			t.Errorf("status %+v; want the trouble told", s)
 		}
 		time.Sleep(time.Hour)

@@ -214,7 +214,7 @@ func (l *lane) react(p *parcel) {
 					"application", l.id, "channel", l.name, "rate", limit)
 			}
 		}
-		if res.Suppress && res.Verdict == VerdictPermanent && l.d.optedOut != nil {
+		if res.OptOut && res.Verdict == VerdictPermanent && l.d.optedOut != nil {
 			if err := l.d.optedOut(l.id, l.name, p.msgs[i].ContactCode); err != nil {
 				l.d.log.Error("cannot add an opt-out to the list", "application", l.id, "channel", l.name, "error", err)
 			}

@@ -23,7 +23,7 @@ type Terms struct {
 	// Place gives head.Rows.Accepted recipients their slots. It is called inside
 	// the transaction, at most once, and must not call the store; its error rolls
 	// everything back and is returned as it is.
-	Place func(plan.Bookings) ([]plan.Placement, error)
+	Place func(plan.Reservations) ([]plan.Placement, error)
 }
 
 // Accept makes a checked sending a scheduled one: it looks for an earlier drop of

@@ -35,7 +35,7 @@ func TestSameDropTwice(t *testing.T) {
 			t.Errorf("with resend: %v", err)
 		}
 		// The one that was resent is canceled before anything was sent: the first one counts again.
-		if _, err := s.CloseOut(again.ID, campaign.Canceled); err != nil {
+		if _, err := s.Finalize(again.ID, campaign.Canceled); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, err := s.SetState(again.ID, nil, campaign.StateCanceled, ""); err != nil {
@@ -62,7 +62,7 @@ func TestCanceledDropDoesNotCount(t *testing.T) {
 			if sent {
 				commit(t, s, entry(a.ID, 0, 1, campaign.InFlight, 1), entry(a.ID, 0, 1, campaign.Sent, 1))
 			}
-			if _, err := s.CloseOut(a.ID, campaign.Canceled); err != nil {
+			if _, err := s.Finalize(a.ID, campaign.Canceled); err != nil {
 				t.Fatal(err)
 			}
 			if _, _, err := s.SetState(a.ID, nil, campaign.StateCanceled, ""); err != nil {
@@ -113,7 +113,7 @@ func TestPlaceFails(t *testing.T) {
 	grid := testGrid(10)
 	head := begin(t, s, draft{rows: 5, digest: digestA})
 	none := errors.New("no room")
-	_, err := s.Accept(head, Terms{Grid: grid, Place: func(plan.Bookings) ([]plan.Placement, error) { return nil, none }})
+	_, err := s.Accept(head, Terms{Grid: grid, Place: func(plan.Reservations) ([]plan.Placement, error) { return nil, none }})
 	if err != none {
 		t.Errorf("error %v", err)
 	}
@@ -139,7 +139,7 @@ func TestAcceptRefusesWhatDoesNotAgree(t *testing.T) {
 	at := time.Now().Add(time.Hour).UTC().Truncate(time.Minute)
 	n := grid.Number(at)
 	place := func(list ...plan.Placement) *Terms {
-		return &Terms{Grid: grid, Place: func(plan.Bookings) ([]plan.Placement, error) { return list, nil }}
+		return &Terms{Grid: grid, Place: func(plan.Reservations) ([]plan.Placement, error) { return list, nil }}
 	}
 	one := func(slot int64, recipients uint32) plan.Placement {
 		return plan.Placement{Slot: slot, Start: grid.Start(slot), End: grid.Start(slot + 1), Recipients: recipients}
@@ -240,7 +240,9 @@ func TestRejectedKeepsRefusalsOnly(t *testing.T) {
 	if err := s.Refuse(head, campaign.StateRejected, "wrong file"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.EachChunk(head.ID, func(*campaign.Rows, []campaign.Mark, []campaign.Entry) error { return errors.New("a row is left") }); err != nil {
+	if err := s.EachChunk(head.ID, func(*campaign.Rows, []campaign.MessageStatus, []campaign.Entry) error {
+		return errors.New("a row is left")
+	}); err != nil {
 		t.Error(err)
 	}
 	var got []campaign.Refusal
@@ -306,7 +308,7 @@ func TestGridOfAnotherLength(t *testing.T) {
 		c := accept(t, s, draft{rows: 7, at: at}, short)
 		verify(t, s)
 		for _, id := range []campaign.ID{a.ID, b.ID, c.ID} {
-			if _, err := s.CloseOut(id, campaign.Canceled); err != nil {
+			if _, err := s.Finalize(id, campaign.Canceled); err != nil {
 				t.Fatal(err)
 			}
 			verify(t, s)
@@ -332,7 +334,7 @@ func TestCancelGivesBackCapacity(t *testing.T) {
 			commit(t, s, entry(a.ID, i, 1, campaign.InFlight, 1))
 		}
 		commit(t, s, entry(a.ID, 0, 1, campaign.Sent, 1))
-		if n, err := s.CloseOut(a.ID, campaign.Canceled); n != 21 || err != nil {
+		if n, err := s.Finalize(a.ID, campaign.Canceled); n != 21 || err != nil {
 			t.Errorf("closed %d, %v", n, err)
 		}
 		got, err := s.Reserved(1, grid.Slot, grid.Number(at), 3)

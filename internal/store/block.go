@@ -48,7 +48,7 @@ func (w *blockWriter) resume(value []byte) error {
 	return nil
 }
 
-func (w *blockWriter) add(e *campaign.Entry, mark campaign.Mark) {
+func (w *blockWriter) add(e *campaign.Entry, mark campaign.MessageStatus) {
 	at := e.At.UnixMilli()
 	if len(w.b) == 0 {
 		w.b = binary.AppendVarint(append(make([]byte, 0, 2*blockBytes), blockOpen), at)
@@ -108,7 +108,7 @@ func decodeBlock(value []byte, first uint32, fn func(campaign.Entry)) error {
 	begin := r.varint()
 	for r.err == nil && len(r.b) > 0 {
 		which := r.uvarint()
-		mark := campaign.Mark(r.byte())
+		mark := campaign.MessageStatus(r.byte())
 		flags := r.byte()
 		at := begin + r.varint()
 		message := which & 7

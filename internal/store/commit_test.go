@@ -126,14 +126,14 @@ func TestRetries(t *testing.T) {
 	verify(t, s)
 	commit(t, s, entry(head.ID, 1, 1, campaign.InFlight, 2), entry(head.ID, 1, 1, campaign.Sent, 2),
 		entry(head.ID, 1, 2, campaign.InFlight, 1), entry(head.ID, 1, 2, campaign.Sent, 1))
-	if n, err := s.CloseOut(head.ID, campaign.Expired); n != 4 || err != nil {
+	if n, err := s.Finalize(head.ID, campaign.Expired); n != 4 || err != nil {
 		t.Errorf("closed %d, %v", n, err)
 	}
 	if got, err := s.Retries(head.ID); len(got) != 0 || err != nil {
 		t.Errorf("retries %v, %v", got, err)
 	}
 	// What was said at the last attempt stays to be read.
-	if err := s.EachChunk(head.ID, func(_ *campaign.Rows, _ []campaign.Mark, entries []campaign.Entry) error {
+	if err := s.EachChunk(head.ID, func(_ *campaign.Rows, _ []campaign.MessageStatus, entries []campaign.Entry) error {
 		if e := entries[0]; e.Row != 0 || e.Outcome != campaign.Expired || e.Detail != "busy" || e.Attempts != 1 {
 			t.Errorf("entry %+v", e)
 		}
@@ -141,7 +141,7 @@ func TestRetries(t *testing.T) {
 	}); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.CloseOut(head.ID, campaign.Pending); !errors.Is(err, ErrState) {
+	if _, err := s.Finalize(head.ID, campaign.Pending); !errors.Is(err, ErrState) {
 		t.Errorf("closed out as pending: %v", err)
 	}
 	verify(t, s)
@@ -157,7 +157,7 @@ func TestCancelWithMessagesInFlight(t *testing.T) {
 	if _, _, err := s.SetState(head.ID, nil, campaign.StateCanceled, "asked"); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := s.CloseOut(head.ID, campaign.Canceled); n != 5 || err != nil {
+	if n, err := s.Finalize(head.ID, campaign.Canceled); n != 5 || err != nil {
 		t.Errorf("closed %d, %v", n, err)
 	}
 	if done, err := s.Finish(head.ID); done || err != nil {
@@ -195,7 +195,7 @@ func TestPitfall23InFlightAtACrash(t *testing.T) {
 		t.Errorf("recover: %+v, %v", got, err)
 	}
 	marks, err := s.Rows(head.ID, 0, &campaign.Rows{}, nil)
-	want := []campaign.Mark{campaign.NewMark(campaign.Pending, 3), 0, campaign.NewMark(campaign.Unknown, 3), campaign.NewMark(campaign.Skipped, 0)}
+	want := []campaign.MessageStatus{campaign.NewMessageStatus(campaign.Pending, 3), 0, campaign.NewMessageStatus(campaign.Unknown, 3), campaign.NewMessageStatus(campaign.Skipped, 0)}
 	if err != nil || !slices.Equal(marks[:4], want) {
 		t.Errorf("marks %v, %v", marks[:4], err)
 	}
@@ -241,7 +241,7 @@ func TestManyAtOnce(t *testing.T) {
 	reader(func() error { _, _, err := s.Due(time.Now()); return err })
 	reader(func() error { return s.Backup(io.Discard) })
 	reader(func() error {
-		return s.EachChunk(head.ID, func(_ *campaign.Rows, marks []campaign.Mark, entries []campaign.Entry) error {
+		return s.EachChunk(head.ID, func(_ *campaign.Rows, marks []campaign.MessageStatus, entries []campaign.Entry) error {
 			sent := 0
 			for _, m := range marks {
 				if m.Outcome() == campaign.Sent {

@@ -50,7 +50,7 @@ func full(t *testing.T) *Store {
 	if _, _, err := s.Contacts("daily", 9).Allow([]byte("34666777888"), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.AddSuppressions([]Suppression{{ApplicationID: 1, ContactCode: "1"}, {ApplicationID: 1, ContactCode: "2"}}); err != nil {
+	if _, err := s.AddOptOuts([]OptOut{{ApplicationID: 1, ContactCode: "1"}, {ApplicationID: 1, ContactCode: "2"}}); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -103,14 +103,14 @@ func TestCompactMeanwhile(t *testing.T) {
 	steps := 0
 	s.meantime = func() {
 		steps++
-		var list []Suppression
+		var list []OptOut
 		for i := range max(0, 2*compactLast-steps*40) {
-			list = append(list, Suppression{ApplicationID: 1, ContactCode: fmt.Sprint(steps, "-", i)})
+			list = append(list, OptOut{ApplicationID: 1, ContactCode: fmt.Sprint(steps, "-", i)})
 		}
-		if _, err := s.AddSuppressions(list); err != nil {
+		if _, err := s.AddOptOuts(list); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.RemoveSuppression(1, "", fmt.Sprint(steps-1, "-0")); err != nil {
+		if _, err := s.RemoveOptOut(1, "", fmt.Sprint(steps-1, "-0")); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, err := s.Contacts("another", 9).Allow(fmt.Append(nil, 34666000000+steps), time.Now()); err != nil {

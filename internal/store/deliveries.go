@@ -17,7 +17,7 @@ import (
 // takes part in no balance: a message that was sent stays sent, whatever becomes of it.
 
 // Report is what a provider told of one message.
-type Report struct {
+type Receipt struct {
 	Applications []int64 // those that send by the account that told
 	Key          string  // the message's key, "" if the provider left it out
 	Provider     string  // its id for the message
@@ -27,7 +27,7 @@ type Report struct {
 }
 
 // Told says what became of reports.
-type Told struct {
+type ReceiptResult struct {
 	Application int64 // 0: of no message that is known, or not yet
 	State       campaign.DeliveryState
 }
@@ -41,15 +41,15 @@ type desk struct {
 }
 
 type reports struct {
-	list []Report
-	told []Told
+	list []Receipt
+	told []ReceiptResult
 	err  error
 	done bool // guarded by desk.turn
 }
 
 // Tell enters reports, durably, and returns what was new to the books. Those that name no message of
 // this store by its key are kept as strays until PlaceStrays has looked for them by the provider's id.
-func (s *Store) Tell(list []Report) ([]Told, error) {
+func (s *Store) RecordReceipts(list []Receipt) ([]ReceiptResult, error) {
 	own := &reports{list: list}
 	s.desk.mu.Lock()
 	s.desk.waiting = append(s.desk.waiting, own)
@@ -131,8 +131,8 @@ func (b *briefs) of(id campaign.ID) (*brief, error) {
 }
 
 // enter enters one report and returns what was new.
-func (b *briefs) enter(r *Report) ([]Told, error) {
-	if r.State == campaign.NotTold {
+func (b *briefs) enter(r *Receipt) ([]ReceiptResult, error) {
+	if r.State == campaign.NoReceipt {
 		return nil, nil
 	}
 	id, tag, line, n, ok := campaign.ParseKey(r.Key)
@@ -140,7 +140,7 @@ func (b *briefs) enter(r *Report) ([]Told, error) {
 		if r.Provider == "" {
 			return nil, nil
 		}
-		return []Told{{State: r.State}}, b.t.putStray(r)
+		return []ReceiptResult{{State: r.State}}, b.t.putStray(r)
 	}
 	one, err := b.of(id)
 	if err != nil || one == nil || one.tag != tag || n > one.messages || !slices.Contains(r.Applications, one.application) {
@@ -150,7 +150,7 @@ func (b *briefs) enter(r *Report) ([]Told, error) {
 	if err != nil || !isNew {
 		return nil, err
 	}
-	return []Told{{Application: one.application, State: r.State}}, nil
+	return []ReceiptResult{{Application: one.application, State: r.State}}, nil
 }
 
 // put keeps a delivery if it takes the place of what is known.
@@ -247,7 +247,7 @@ func decodeDelivery(key, value []byte) (campaign.Delivery, error) {
 	if len(r.b) > 0 {
 		d.Code, d.Detail = r.text(), r.text()
 	}
-	if len(key) != 13 || d.State == campaign.NotTold || d.State > campaign.Read {
+	if len(key) != 13 || d.State == campaign.NoReceipt || d.State > campaign.Read {
 		r.fail()
 	} else {
 		d.Line, d.Message = binary.BigEndian.Uint32(key[8:]), key[12]

@@ -24,8 +24,8 @@ func receipts(t *testing.T, s *Store) *campaign.Sending {
 	return head
 }
 
-func reportOf(head *campaign.Sending, line uint32, state campaign.DeliveryState, at int64) Report {
-	return Report{Applications: []int64{head.ApplicationID}, Key: campaign.Key(head.ID, head.Tag, line, 1), State: state, At: time.Unix(at, 0).UTC()}
+func reportOf(head *campaign.Sending, line uint32, state campaign.DeliveryState, at int64) Receipt {
+	return Receipt{Applications: []int64{head.ApplicationID}, Key: campaign.Key(head.ID, head.Tag, line, 1), State: state, At: time.Unix(at, 0).UTC()}
 }
 
 // TestDeliveriesAnyOrder: what came furthest stands, whatever the order, and the counts are of what stands.
@@ -33,19 +33,19 @@ func TestDeliveriesAnyOrder(t *testing.T) {
 	s := openTest(t)
 	head := receipts(t, s)
 	const d, r, f = campaign.Delivered, campaign.Read, campaign.Undelivered
-	for line, order := range map[uint32][]campaign.DeliveryState{2: {d, r}, 3: {r, d}, 4: {d, d}, 5: {f, d}, 6: {r, f, d, r}, 7: {f, f}, 8: {campaign.NotTold}} {
+	for line, order := range map[uint32][]campaign.DeliveryState{2: {d, r}, 3: {r, d}, 4: {d, d}, 5: {f, d}, 6: {r, f, d, r}, 7: {f, f}, 8: {campaign.NoReceipt}} {
 		for i, state := range order {
-			if _, err := s.Tell([]Report{reportOf(head, line, state, int64(100*line)+int64(i))}); err != nil {
+			if _, err := s.RecordReceipts([]Receipt{reportOf(head, line, state, int64(100*line)+int64(i))}); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	wrong := []Report{reportOf(head, 9, r, 1), reportOf(head, 9, r, 1), reportOf(head, 9, r, 1), reportOf(head, 9, r, 1)}
+	wrong := []Receipt{reportOf(head, 9, r, 1), reportOf(head, 9, r, 1), reportOf(head, 9, r, 1), reportOf(head, 9, r, 1)}
 	wrong[0].Applications = []int64{99}
 	wrong[1].Key = campaign.Key(head.ID, "00000000", 9, 1)
 	wrong[2].Key = campaign.Key(head.ID, head.Tag, 9, 5)
 	wrong[3].Key = campaign.Key(campaign.NewID(time.Now(), 999), head.Tag, 9, 1)
-	if told, err := s.Tell(wrong); len(told) != 0 || err != nil {
+	if told, err := s.RecordReceipts(wrong); len(told) != 0 || err != nil {
 		t.Errorf("told %v, %v", told, err)
 	}
 	s.Close()
@@ -78,16 +78,16 @@ func TestDeliveriesAnyOrder(t *testing.T) {
 func TestStrays(t *testing.T) {
 	s := openTest(t)
 	head := receipts(t, s)
-	stray := func(provider string) Report {
-		return Report{Applications: []int64{head.ApplicationID}, Provider: provider, State: campaign.Read, At: time.Unix(50, 0), Code: "c", Detail: "d"}
+	stray := func(provider string) Receipt {
+		return Receipt{Applications: []int64{head.ApplicationID}, Provider: provider, State: campaign.Read, At: time.Unix(50, 0), Code: "c", Detail: "d"}
 	}
 	other := stray("wamid.4")
 	other.Applications = []int64{99}
-	told, err := s.Tell([]Report{stray("wamid.3"), stray("wamid.10"), stray(""), other})
+	told, err := s.RecordReceipts([]Receipt{stray("wamid.3"), stray("wamid.10"), stray(""), other})
 	if err != nil || len(told) != 3 || told[0].Application != 0 {
 		t.Errorf("told %v, %v", told, err)
 	}
-	told, left, err := s.PlaceStrays(time.Unix(0, 0))
+	told, left, err := s.MatchReceipts(time.Unix(0, 0))
 	if err != nil || left != 2 || len(told) != 1 || told[0].Application != head.ApplicationID {
 		t.Errorf("placed %v, left %d, %v", told, left, err)
 	}
@@ -96,7 +96,7 @@ func TestStrays(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
-	if told, left, err = s.PlaceStrays(now().Add(time.Second)); err != nil || left != 0 || len(told) != 0 {
+	if told, left, err = s.MatchReceipts(now().Add(time.Second)); err != nil || left != 0 || len(told) != 0 {
 		t.Errorf("placed %v, left %d, %v", told, left, err)
 	}
 	if contact, err := s.ContactOf(campaign.Key(head.ID, head.Tag, 5, 1)); contact != "34600000003" || err != nil {
@@ -118,7 +118,7 @@ func TestTellTogether(t *testing.T) {
 	for line := range uint32(10) {
 		for _, state := range []campaign.DeliveryState{campaign.Delivered, campaign.Read} {
 			wait.Go(func() {
-				if _, err := s.Tell([]Report{reportOf(head, line+2, state, 1)}); err != nil {
+				if _, err := s.RecordReceipts([]Receipt{reportOf(head, line+2, state, 1)}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -126,8 +126,8 @@ func TestTellTogether(t *testing.T) {
 	}
 	wait.Wait()
 	loaded, _, _, err := s.Load(head.ID)
-	if loaded.Delivery != (campaign.DeliveryCounts{Read: 10}) || loaded.Told < 10 || err != nil {
-		t.Errorf("%+v, %d changes, %v", loaded.Delivery, loaded.Told, err)
+	if loaded.Delivery != (campaign.DeliveryCounts{Read: 10}) || loaded.ReceiptVersion < 10 || err != nil {
+		t.Errorf("%+v, %d changes, %v", loaded.Delivery, loaded.ReceiptVersion, err)
 	}
 	verify(t, s)
 }
@@ -139,14 +139,14 @@ func TestLate(t *testing.T) {
 	head := receipts(t, s)
 	tell := func(line uint32) uint64 {
 		t.Helper()
-		if _, err := s.Tell([]Report{reportOf(head, line, campaign.Read, 1)}); err != nil {
+		if _, err := s.RecordReceipts([]Receipt{reportOf(head, line, campaign.Read, 1)}); err != nil {
 			t.Fatal(err)
 		}
 		loaded, _, _, err := s.Load(head.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return loaded.Told
+		return loaded.ReceiptVersion
 	}
 	late := func(want int) {
 		t.Helper()
@@ -191,17 +191,17 @@ func TestLate(t *testing.T) {
 // TestOptOutsKnowContacts: one is found however its number or address is written.
 func TestOptOutsKnowContacts(t *testing.T) {
 	s := openTest(t)
-	list := []Suppression{{ApplicationID: 1, ContactCode: "+34 666 777 888"}, {ApplicationID: 1, ChannelType: "mail", ContactCode: "Ann@Example.com"},
+	list := []OptOut{{ApplicationID: 1, ContactCode: "+34 666 777 888"}, {ApplicationID: 1, ChannelType: "mail", ContactCode: "Ann@Example.com"},
 		{ApplicationID: 1, ContactCode: "34666777888"}}
-	if n, err := s.AddSuppressions(list); n != 2 || err != nil {
+	if n, err := s.AddOptOuts(list); n != 2 || err != nil {
 		t.Errorf("added %d, %v", n, err)
 	}
 	for contact, want := range map[string]bool{"34666777888": true, "(34) 666-777-888": true, "ann@example.com": true, "34666777889": false} {
-		if got, err := s.Suppressed(1, "mail", []byte(contact)); got != want || err != nil {
+		if got, err := s.OptedOut(1, "mail", []byte(contact)); got != want || err != nil {
 			t.Errorf("%q: %t, %v", contact, got, err)
 		}
 	}
-	if found, err := s.RemoveSuppression(1, "", "34-666-777-888"); !found || err != nil {
+	if found, err := s.RemoveOptOut(1, "", "34-666-777-888"); !found || err != nil {
 		t.Errorf("remove: %t, %v", found, err)
 	}
 }
@@ -241,11 +241,11 @@ func TestMigrationRekeysOptOuts(t *testing.T) {
 	s.Close()
 	s = openAt(t, s.path)
 	n := 0
-	if err := s.EachSuppression(1, func(Suppression) error { n++; return nil }); n != 3 || err != nil {
+	if err := s.EachOptOut(1, func(OptOut) error { n++; return nil }); n != 3 || err != nil {
 		t.Errorf("%d opt-outs, %v", n, err)
 	}
 	for _, contact := range []string{"34 666 777 888", "a@EXAMPLE.com", "code-7"} {
-		if out, err := s.Suppressed(1, "x", []byte(contact)); !out || err != nil {
+		if out, err := s.OptedOut(1, "x", []byte(contact)); !out || err != nil {
 			t.Errorf("%q: %t, %v", contact, out, err)
 		}
 	}

@@ -311,11 +311,11 @@ func (l *looker) slice(one *slice, first uint32) (open uint32, waiting bool, err
 // that is the one to be sent next.
 func rowStands(marks []byte) (pending, next bool) {
 	for _, m := range marks {
-		switch o := campaign.Mark(m).Outcome(); {
+		switch o := campaign.MessageStatus(m).Outcome(); {
 		case o == campaign.Pending:
 			return true, true
 		case !o.Final():
-			return slices.ContainsFunc(marks, func(m byte) bool { return campaign.Mark(m).Outcome() == campaign.Pending }), false
+			return slices.ContainsFunc(marks, func(m byte) bool { return campaign.MessageStatus(m).Outcome() == campaign.Pending }), false
 		}
 	}
 	return false, false

@@ -52,7 +52,7 @@ func FuzzBlock(f *testing.F) {
 	var w blockWriter
 	for i := range 40 {
 		e := campaign.Entry{Row: uint32(i), Message: 1, At: time.Unix(1e9, 0), Provider: "wamid.HBgLMzQ2", Code: "470", Detail: "asked to wait"}
-		w.add(&e, campaign.NewMark(campaign.Failed, 1))
+		w.add(&e, campaign.NewMessageStatus(campaign.Failed, 1))
 	}
 	f.Add(w.b)
 	f.Add(packBlock(w.b))
@@ -69,7 +69,7 @@ func FuzzBlock(f *testing.F) {
 		}
 		var w blockWriter
 		for i := range list {
-			w.add(&list[i], campaign.NewMark(list[i].Outcome, int(list[i].Attempts)))
+			w.add(&list[i], campaign.NewMessageStatus(list[i].Outcome, int(list[i].Attempts)))
 		}
 		var again []campaign.Entry
 		if len(list) > 0 {

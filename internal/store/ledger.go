@@ -89,7 +89,7 @@ func (l *ledger) chunk(w *chunkWork) error {
 		e := c.entry
 		first := int(e.Row%campaign.ChunkRows) * stride
 		at := first + int(e.Message) - 1
-		old := campaign.Mark(marks[at]).Outcome()
+		old := campaign.MessageStatus(marks[at]).Outcome()
 		to := e.Outcome
 		if to == campaign.InFlight && (!l.rec.state.Active() || !mayGo(marks[first:at], old)) {
 			c.refuse(nil)
@@ -101,7 +101,7 @@ func (l *ledger) chunk(w *chunkWork) error {
 		if err := l.move(e, old, to); err != nil {
 			return err
 		}
-		mark := campaign.NewMark(to, int(e.Attempts))
+		mark := campaign.NewMessageStatus(to, int(e.Attempts))
 		marks[at] = byte(mark)
 		written = true
 		if old == campaign.InFlight {
@@ -139,7 +139,7 @@ func (l *ledger) chunk(w *chunkWork) error {
 // One in flight before it is let pass: a sender may have heard its answer and not recorded it yet.
 func mayGo(before []byte, old campaign.Outcome) bool {
 	for _, m := range before {
-		if o := campaign.Mark(m).Outcome(); o != campaign.Sent && o != campaign.InFlight {
+		if o := campaign.MessageStatus(m).Outcome(); o != campaign.Sent && o != campaign.InFlight {
 			return false
 		}
 	}
@@ -183,7 +183,7 @@ func (l *ledger) wake(at int64) {
 // after Sent the next may go; else none will.
 func (l *ledger) behind(e *campaign.Entry, to campaign.Outcome, later []byte) error {
 	for i := range later {
-		old := campaign.Mark(later[i]).Outcome()
+		old := campaign.MessageStatus(later[i]).Outcome()
 		if old.Final() || old == campaign.InFlight {
 			continue
 		}
@@ -200,7 +200,7 @@ func (l *ledger) behind(e *campaign.Entry, to campaign.Outcome, later []byte) er
 		if err := l.move(&next, old, becomes); err != nil {
 			return err
 		}
-		later[i] = byte(campaign.NewMark(becomes, campaign.Mark(later[i]).Attempts()))
+		later[i] = byte(campaign.NewMessageStatus(becomes, campaign.MessageStatus(later[i]).Attempts()))
 	}
 	return nil
 }
@@ -270,7 +270,7 @@ type detailer struct {
 	open  bool
 }
 
-func (d *detailer) add(e *campaign.Entry, mark campaign.Mark) error {
+func (d *detailer) add(e *campaign.Entry, mark campaign.MessageStatus) error {
 	if !d.open {
 		d.open = true
 		prefix := key12(d.l.n, d.chunk)

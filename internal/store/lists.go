@@ -16,7 +16,7 @@ import (
 )
 
 // Suppression is an opt-out (SPEC 10).
-type Suppression struct {
+type OptOut struct {
 	ApplicationID int64     `json:"applicationId"`
 	ChannelType   string    `json:"channelType,omitempty"` // "": all channels
 	ContactCode   string    `json:"contactCode"`
@@ -42,7 +42,7 @@ func keySuppression(application int64, channelType string, contact []byte) []byt
 
 // AddSuppressions adds opt-outs in one transaction and returns how many were new;
 // a known one stays as it is. They count for every message that is attempted from then on.
-func (s *Store) AddSuppressions(list []Suppression) (int, error) {
+func (s *Store) AddOptOuts(list []OptOut) (int, error) {
 	added := 0
 	err := s.update(func(t *tx) error {
 		added = 0
@@ -78,7 +78,7 @@ func rekeySuppressions(t *bbolt.Tx) error {
 	b := t.Bucket(bucketSuppressions)
 	moved := map[string][]byte{} // key until now -> value
 	err := b.ForEach(func(k, v []byte) error {
-		var one Suppression
+		var one OptOut
 		if err := json.Unmarshal(v, &one); err != nil {
 			return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, err)
 		}
@@ -88,7 +88,7 @@ func rekeySuppressions(t *bbolt.Tx) error {
 		return nil
 	})
 	for _, k := range slices.Sorted(maps.Keys(moved)) {
-		var one Suppression
+		var one OptOut
 		if err == nil {
 			err = json.Unmarshal(moved[k], &one)
 		}
@@ -103,7 +103,7 @@ func rekeySuppressions(t *bbolt.Tx) error {
 }
 
 // RemoveSuppression takes an opt-out back; false if there was none.
-func (s *Store) RemoveSuppression(application int64, channelType, contactCode string) (bool, error) {
+func (s *Store) RemoveOptOut(application int64, channelType, contactCode string) (bool, error) {
 	found := false
 	err := s.update(func(t *tx) error {
 		key := keySuppression(application, channelType, []byte(contactCode))
@@ -116,7 +116,7 @@ func (s *Store) RemoveSuppression(application int64, channelType, contactCode st
 
 // Suppressed implements send.Book: whether the contact has opted out of the
 // application's channel, or of all its channels.
-func (s *Store) Suppressed(application int64, channelType string, contactCode []byte) (bool, error) {
+func (s *Store) OptedOut(application int64, channelType string, contactCode []byte) (bool, error) {
 	if !s.suppressed.Load() {
 		return false, nil
 	}
@@ -164,13 +164,13 @@ func (s *Store) eachPage(bucket, prefix, from []byte, fn func(value []byte) erro
 
 // EachSuppression calls fn with the opt-outs of an application (0: of all) in
 // order of channel and contact.
-func (s *Store) EachSuppression(application int64, fn func(Suppression) error) error {
+func (s *Store) EachOptOut(application int64, fn func(OptOut) error) error {
 	prefix := []byte{}
 	if application != 0 {
 		prefix = key8(signed(application))
 	}
 	return s.eachPage(bucketSuppressions, prefix, prefix, func(value []byte) error {
-		var one Suppression
+		var one OptOut
 		if err := json.Unmarshal(value, &one); err != nil {
 			return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, err)
 		}

@@ -13,15 +13,15 @@ func TestPitfall26OptOuts(t *testing.T) {
 	s := openTest(t)
 	check := func(application int64, channel, contact string, want bool) {
 		t.Helper()
-		if got, err := s.Suppressed(application, channel, []byte(contact)); got != want || err != nil {
+		if got, err := s.OptedOut(application, channel, []byte(contact)); got != want || err != nil {
 			t.Errorf("suppressed(%d, %q, %q): %t, %v", application, channel, contact, got, err)
 		}
 	}
 	check(1, "sms", "346", false)
 	long := fmt.Sprintf("%01000d", 7)
-	list := []Suppression{{ApplicationID: 1, ChannelType: "sms", ContactCode: "346"}, {ApplicationID: 1, ContactCode: "347", Source: "a.suppress.csv"},
+	list := []OptOut{{ApplicationID: 1, ChannelType: "sms", ContactCode: "346"}, {ApplicationID: 1, ContactCode: "347", Source: "a.suppress.csv"},
 		{ApplicationID: 2, ContactCode: long}, {ApplicationID: 1, ChannelType: "sms", ContactCode: "346"}}
-	if n, err := s.AddSuppressions(list); n != 3 || err != nil {
+	if n, err := s.AddOptOuts(list); n != 3 || err != nil {
 		t.Errorf("added %d, %v", n, err)
 	}
 	s.Close()
@@ -35,24 +35,24 @@ func TestPitfall26OptOuts(t *testing.T) {
 	check(2, "x", long, true)
 	check(2, "x", long[1:], false)
 	var got []string
-	walk := func(one Suppression) error {
+	walk := func(one OptOut) error {
 		if one.At.IsZero() {
 			t.Error("no time")
 		}
 		got = append(got, one.ChannelType+"/"+one.ContactCode)
 		return nil
 	}
-	if err := s.EachSuppression(1, walk); err != nil || !slices.Equal(got, []string{"/347", "sms/346"}) {
+	if err := s.EachOptOut(1, walk); err != nil || !slices.Equal(got, []string{"/347", "sms/346"}) {
 		t.Errorf("walk: %v, %v", got, err)
 	}
 	got = nil
-	if err := s.EachSuppression(0, walk); err != nil || len(got) != 3 {
+	if err := s.EachOptOut(0, walk); err != nil || len(got) != 3 {
 		t.Errorf("walk over all: %v, %v", got, err)
 	}
-	if found, err := s.RemoveSuppression(1, "sms", "346"); !found || err != nil {
+	if found, err := s.RemoveOptOut(1, "sms", "346"); !found || err != nil {
 		t.Errorf("remove: %t, %v", found, err)
 	}
-	if found, err := s.RemoveSuppression(1, "sms", "346"); found || err != nil {
+	if found, err := s.RemoveOptOut(1, "sms", "346"); found || err != nil {
 		t.Errorf("remove again: %t, %v", found, err)
 	}
 	check(1, "sms", "346", false)

@@ -104,14 +104,14 @@ func (k *modelled) dueAt(list []campaign.Slice) (at time.Time, ok bool) {
 
 // checkRows compares marks, slices' cover and retries.
 func (m *model) checkRows(rt *rapid.T, id campaign.ID, k *modelled, list []campaign.Slice) {
-	err := m.s.EachChunk(id, func(rows *campaign.Rows, marks []campaign.Mark, entries []campaign.Entry) error {
+	err := m.s.EachChunk(id, func(rows *campaign.Rows, marks []campaign.MessageStatus, entries []campaign.Entry) error {
 		stride := len(marks) / rows.Len()
 		for i := range rows.Len() {
 			row := int(rows.First) + i
 			for j := range stride {
-				want := campaign.NewMark(campaign.Skipped, 0)
+				want := campaign.NewMessageStatus(campaign.Skipped, 0)
 				if j < k.has[row] {
-					want = campaign.NewMark(k.outcomes[row][j], k.attempts[row][j])
+					want = campaign.NewMessageStatus(k.outcomes[row][j], k.attempts[row][j])
 				}
 				if got := marks[i*stride+j]; got != want {
 					return fmt.Errorf("row %d, message %d: %v after %d attempts, want %v after %d", row, j+1, got.Outcome(), got.Attempts(), want.Outcome(), want.Attempts())

@@ -276,7 +276,7 @@ func (m *model) cancel(rt *rapid.T) {
 			if _, ok, err := m.s.SetState(id, nil, campaign.StateCanceled, "asked"); !ok || err != nil {
 				rt.Fatalf("cancel: %t, %v", ok, err)
 			}
-		} else if n, err := m.s.CloseOut(id, campaign.Canceled); n != want || err != nil {
+		} else if n, err := m.s.Finalize(id, campaign.Canceled); n != want || err != nil {
 			rt.Fatalf("close out: %d, want %d, %v", n, want, err)
 		}
 	}
@@ -289,7 +289,7 @@ func (m *model) expire(rt *rapid.T) {
 		return
 	}
 	want := k.closeOut(campaign.Expired)
-	if n, err := m.s.CloseOut(id, campaign.Expired); n != want || err != nil {
+	if n, err := m.s.Finalize(id, campaign.Expired); n != want || err != nil {
 		rt.Fatalf("close out: %d, want %d, %v", n, want, err)
 	}
 }

@@ -130,7 +130,7 @@ func TestDamagedPages(t *testing.T) {
 			}
 			continue
 		}
-		_ = s.EachChunk(head.ID, func(*campaign.Rows, []campaign.Mark, []campaign.Entry) error { return nil })
+		_ = s.EachChunk(head.ID, func(*campaign.Rows, []campaign.MessageStatus, []campaign.Entry) error { return nil })
 		_, _, _ = s.Due(time.Now())
 		_ = s.Verify(false)
 		s.Close()
@@ -202,7 +202,7 @@ func TestOpenVersion1(t *testing.T) {
 	wantCounts(t, s, all[2].ID, map[campaign.Outcome]uint64{campaign.Sent: 6, campaign.Failed: 1, campaign.Skipped: 1, campaign.Retrying: 1,
 		campaign.InFlight: 1, campaign.Pending: 10})
 	rows := 0
-	if err := s.EachChunk(all[2].ID, func(r *campaign.Rows, _ []campaign.Mark, entries []campaign.Entry) error {
+	if err := s.EachChunk(all[2].ID, func(r *campaign.Rows, _ []campaign.MessageStatus, entries []campaign.Entry) error {
 		rows += r.Len()
 		if string(r.Contacts.At(3)) != "34600000003" || len(entries) != 8 || entries[0].Provider != "wamid.0" {
 			t.Errorf("contact %q, entries %+v", r.Contacts.At(3), entries)
@@ -211,13 +211,13 @@ func TestOpenVersion1(t *testing.T) {
 	}); err != nil || rows != 10 {
 		t.Errorf("%d rows, %v", rows, err)
 	}
-	if out, err := s.Suppressed(1, "cloud_api", []byte("34600000009")); !out || err != nil {
+	if out, err := s.OptedOut(1, "cloud_api", []byte("34600000009")); !out || err != nil {
 		t.Errorf("suppressed: %t, %v", out, err)
 	}
-	if out, err := s.Suppressed(1, "cloud_api", []byte("+34 600 000 009")); !out || err != nil { // version 2's form of a contact
+	if out, err := s.OptedOut(1, "cloud_api", []byte("+34 600 000 009")); !out || err != nil { // version 2's form of a contact
 		t.Errorf("suppressed in another spelling: %t, %v", out, err)
 	}
-	if loaded, _, _, err := s.Load(all[2].ID); err != nil || loaded.Receipts || loaded.Told != 0 {
+	if loaded, _, _, err := s.Load(all[2].ID); err != nil || loaded.Receipts || loaded.ReceiptVersion != 0 {
 		t.Errorf("%+v, %v", loaded, err)
 	}
 	refused := 0
@@ -257,7 +257,7 @@ func writeVersion1(t *testing.T, path string) {
 	if err := s.AppendRefusals(c.ID, []campaign.Refusal{{Line: 2, Outcome: campaign.Rejected}, {Line: 3, Outcome: campaign.Duplicate}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.AddSuppressions([]Suppression{{ApplicationID: 1, ContactCode: "34600000009"}}); err != nil {
+	if _, err := s.AddOptOuts([]OptOut{{ApplicationID: 1, ContactCode: "34600000009"}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Audit(AuditEntry{Who: "test", Action: "pause"}); err != nil {

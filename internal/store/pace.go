@@ -68,7 +68,7 @@ func appendResults(dst []result, value []byte) ([]result, error) {
 	begin := r.varint()
 	for r.err == nil && len(r.b) > 0 {
 		r.uvarint() // row and message
-		outcome := campaign.Mark(r.byte()).Outcome()
+		outcome := campaign.MessageStatus(r.byte()).Outcome()
 		flags := r.byte()
 		at := begin + r.varint()
 		for ; flags != 0; flags &= flags - 1 { // one text for each bit

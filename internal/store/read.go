@@ -35,7 +35,7 @@ func (t *tx) shapeOf(id campaign.ID) (uint64, *record, error) {
 // marks. A message that a row's channel doesn't have (its number is beyond the
 // channel's campaign.ContentsFor) is Skipped with 0 attempts and counts nowhere. Past
 // the last chunk: ErrNotFound.
-func (s *Store) Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, marks []campaign.Mark) ([]campaign.Mark, error) {
+func (s *Store) Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, marks []campaign.MessageStatus) ([]campaign.MessageStatus, error) {
 	err := s.view(func(t *tx) error {
 		n, rec, err := t.shapeOf(id)
 		if err != nil {
@@ -50,7 +50,7 @@ func (s *Store) Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, marks []
 	return marks, nil
 }
 
-func (t *tx) rowsAndMarks(n uint64, rec *record, chunk uint32, u *unpacker, rows *campaign.Rows, marks []campaign.Mark) ([]campaign.Mark, error) {
+func (t *tx) rowsAndMarks(n uint64, rec *record, chunk uint32, u *unpacker, rows *campaign.Rows, marks []campaign.MessageStatus) ([]campaign.MessageStatus, error) {
 	if err := t.chunk(n, chunk, u, rows); err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (t *tx) rowsAndMarks(n uint64, rec *record, chunk uint32, u *unpacker, rows
 	}
 	marks = slices.Grow(marks[:0], len(value))[:len(value)]
 	for i, m := range value {
-		marks[i] = campaign.Mark(m)
+		marks[i] = campaign.MessageStatus(m)
 	}
 	return marks, nil
 }
@@ -80,9 +80,9 @@ func (t *tx) rowsAndMarks(n uint64, rec *record, chunk uint32, u *unpacker, rows
 // by row then message, at most one each, with the Outcome that the mark has; a message
 // that was never attempted has none. All three are valid during the call only. fn's
 // error ends the walk and is returned.
-func (s *Store) EachChunk(id campaign.ID, fn func(rows *campaign.Rows, marks []campaign.Mark, entries []campaign.Entry) error) error {
+func (s *Store) EachChunk(id campaign.ID, fn func(rows *campaign.Rows, marks []campaign.MessageStatus, entries []campaign.Entry) error) error {
 	var rows campaign.Rows
-	var marks []campaign.Mark
+	var marks []campaign.MessageStatus
 	var entries []campaign.Entry
 	u := &unpacker{}
 	for chunk := uint32(0); ; chunk++ {

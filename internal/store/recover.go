@@ -101,7 +101,7 @@ func (l *ledger) settle(chunk uint32, again []bool, one *Recovered) error {
 	stride := int(l.rec.messages)
 	at := now()
 	for i, m := range marks {
-		mark := campaign.Mark(m)
+		mark := campaign.MessageStatus(m)
 		if mark.Outcome() != campaign.InFlight {
 			continue
 		}

@@ -243,7 +243,7 @@ func (r *replanner) expire(w *chunkWork, row uint32) error {
 	stride := int(r.rec.messages)
 	in := int(row%campaign.ChunkRows) * stride
 	for i, m := range marks[in : in+stride] {
-		if mark := campaign.Mark(m); mark.Outcome() == campaign.Pending {
+		if mark := campaign.MessageStatus(m); mark.Outcome() == campaign.Pending {
 			w.entries = append(w.entries, chunkEntry{from: &commitRequest{}, entry: &campaign.Entry{Sending: r.rec.id, Row: row,
 				Message: uint8(i) + 1, Outcome: campaign.Expired, Attempts: uint8(mark.Attempts()), At: r.now}})
 			r.expired++
@@ -291,7 +291,7 @@ func (r *replanner) each(one *slice, fn func(row uint32, s standing) error) erro
 
 func rowStanding(marks []byte) standing {
 	for _, m := range marks {
-		switch o := campaign.Mark(m).Outcome(); {
+		switch o := campaign.MessageStatus(m).Outcome(); {
 		case o == campaign.Pending:
 			return rowUnsent
 		case !o.Final():

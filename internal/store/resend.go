@@ -166,7 +166,7 @@ func (r *resender) slice(one *slice) (rows uint32, live bool, err error) {
 // row moves the messages of one recipient.
 func (r *resender) row(marks []byte) (moved, waits bool, err error) {
 	for i := range marks {
-		mark := campaign.Mark(marks[i])
+		mark := campaign.MessageStatus(marks[i])
 		o := mark.Outcome()
 		switch {
 		case !o.Final():
@@ -176,7 +176,7 @@ func (r *resender) row(marks []byte) (moved, waits bool, err error) {
 				return false, false, err
 			}
 			// Its attempts begin anew, else the first failure would be its last.
-			marks[i] = byte(campaign.NewMark(campaign.Pending, 0))
+			marks[i] = byte(campaign.NewMessageStatus(campaign.Pending, 0))
 			moved = true
 			r.count++
 		}

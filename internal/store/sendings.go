@@ -248,7 +248,7 @@ func (s *Store) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campa
 		if err != nil {
 			return err
 		}
-		head.Delivery, head.Told, head.Receipts = told.DeliveryCounts, told.version, head.Receipts || told.version > 0
+		head.Delivery, head.ReceiptVersion, head.Receipts = told.DeliveryCounts, told.version, head.Receipts || told.version > 0
 		if list, err = t.slices(n); err != nil {
 			return err
 		}

@@ -298,11 +298,11 @@ func floorDiv(n, by int64) int64 {
 
 // Bookings are an application's bookings on a grid with that slot length, for
 // planning that books nothing (campaignd check). Each call reads in a transaction of its own.
-func (s *Store) Bookings(application int64, slot time.Duration) plan.Bookings {
-	return &readBookings{s, application, slot}
+func (s *Store) Reservations(application int64, slot time.Duration) plan.Reservations {
+	return &readReservations{s, application, slot}
 }
 
-type readBookings struct {
+type readReservations struct {
 	s           *Store
 	application int64
 	slot        time.Duration
@@ -310,7 +310,7 @@ type readBookings struct {
 
 // Reserved implements plan.Bookings. If the counts are kept for another slot
 // length they are reckoned from the slices, as they will be when the next sending is booked.
-func (r *readBookings) Reserved(first int64, counts []uint32) error {
+func (r *readReservations) Reserved(first int64, counts []uint32) error {
 	return r.s.view(func(t *tx) error {
 		table, err := t.slotTable(r.application, r.slot)
 		if err != nil {
@@ -341,7 +341,7 @@ func (r *readBookings) Reserved(first int64, counts []uint32) error {
 // Reserved are the messages booked in n slots of an application from slot number first on.
 func (s *Store) Reserved(application int64, slot time.Duration, first int64, n int) ([]uint32, error) {
 	counts := make([]uint32, n)
-	return counts, s.Bookings(application, slot).Reserved(first, counts)
+	return counts, s.Reservations(application, slot).Reserved(first, counts)
 }
 
 // Share is what a sending holds of a slot.

@@ -75,7 +75,7 @@ func (s *Store) Finish(id campaign.ID) (bool, error) {
 // flight, gets the outcome o, which must be final; bookings of what will not be sent
 // are freed. It returns how many messages that were. What comes back from flight as to
 // be tried again gets o too.
-func (s *Store) CloseOut(id campaign.ID, o campaign.Outcome) (uint64, error) {
+func (s *Store) Finalize(id campaign.ID, o campaign.Outcome) (uint64, error) {
 	if !o.Final() {
 		return 0, fmt.Errorf("close %s out as %s: %w", id, o, ErrState)
 	}
@@ -153,7 +153,7 @@ func (t *tx) closeMarks(n uint64, rec *record, base, o campaign.Outcome) (map[in
 			}
 			first := row % campaign.ChunkRows * stride
 			for _, m := range marks[first : first+stride] {
-				if out := campaign.Mark(m).Outcome(); out == campaign.Pending || out == campaign.Retrying {
+				if out := campaign.MessageStatus(m).Outcome(); out == campaign.Pending || out == campaign.Retrying {
 					freed[i]++
 				}
 			}
@@ -164,11 +164,11 @@ func (t *tx) closeMarks(n uint64, rec *record, base, o campaign.Outcome) (map[in
 		value := b.Get(key12(n, chunk))
 		var fresh []byte
 		for i, m := range value {
-			if out := campaign.Mark(m).Outcome(); out == campaign.Pending || out == campaign.Retrying {
+			if out := campaign.MessageStatus(m).Outcome(); out == campaign.Pending || out == campaign.Retrying {
 				if fresh == nil {
 					fresh = slices.Clone(value)
 				}
-				fresh[i] = byte(campaign.NewMark(o, campaign.Mark(m).Attempts()))
+				fresh[i] = byte(campaign.NewMessageStatus(o, campaign.MessageStatus(m).Attempts()))
 			}
 		}
 		if fresh != nil {

@@ -38,8 +38,8 @@ func openAt(t testing.TB, path string) *Store {
 func testGrid(capacity uint32) *plan.Grid { return &plan.Grid{Slot: time.Minute, Capacity: capacity} }
 
 // fill places recipients greedily from the instant from on, whatever is reserved.
-func fill(grid *plan.Grid, from time.Time, recipients uint32, messages int) func(plan.Bookings) ([]plan.Placement, error) {
-	return func(b plan.Bookings) ([]plan.Placement, error) {
+func fill(grid *plan.Grid, from time.Time, recipients uint32, messages int) func(plan.Reservations) ([]plan.Placement, error) {
+	return func(b plan.Reservations) ([]plan.Placement, error) {
 		var out []plan.Placement
 		for slot := grid.Number(from); recipients > 0; slot++ {
 			var have [1]uint32
@@ -279,7 +279,7 @@ func TestLifeOfASending(t *testing.T) {
 	}
 	verify(t, s)
 	rows, entries := 0, 0
-	err = s.EachChunk(head.ID, func(r *campaign.Rows, marks []campaign.Mark, list []campaign.Entry) error {
+	err = s.EachChunk(head.ID, func(r *campaign.Rows, marks []campaign.MessageStatus, list []campaign.Entry) error {
 		want := rowsOf(draft{rows: 5000, channels: []string{"x"}})[r.First/campaign.ChunkRows]
 		if diff := cmp.Diff(want, r); diff != "" {
 			t.Error(diff)

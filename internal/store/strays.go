@@ -14,7 +14,7 @@ import (
 // stray is a report without a key of ours. Most are of messages that others send by the same
 // number; a provider that doesn't echo the key makes them too.
 type stray struct {
-	Report
+	Receipt
 	Came time.Time
 }
 
@@ -25,7 +25,7 @@ const (
 	strayReach = 7 * 24 * time.Hour
 )
 
-func (t *tx) putStray(r *Report) error {
+func (t *tx) putStray(r *Receipt) error {
 	b := t.ascending(bucketStrays)
 	seq, err := b.NextSequence()
 	if err != nil {
@@ -57,7 +57,7 @@ func (t *tx) strays() (map[uint64]*stray, error) {
 // settled and are of no message are forgotten: by then the result that gives a message its provider's id is
 // in the books. It returns what was entered and how many strays are left. It reads
 // every such sending, a chunk at a time, so it is not to be called at every report.
-func (s *Store) PlaceStrays(settled time.Time) (told []Told, left int, err error) {
+func (s *Store) MatchReceipts(settled time.Time) (told []ReceiptResult, left int, err error) {
 	var all map[uint64]*stray
 	err = s.view(func(t *tx) error {
 		all, err = t.strays()
@@ -90,7 +90,7 @@ func (s *Store) PlaceStrays(settled time.Time) (told []Told, left int, err error
 				continue
 			}
 			if one.Key != "" {
-				more, err := b.enter(&one.Report)
+				more, err := b.enter(&one.Receipt)
 				if err != nil {
 					return err
 				}
@@ -111,7 +111,7 @@ func (s *Store) PlaceStrays(settled time.Time) (told []Told, left int, err error
 
 // placeIn gives the strays that are of a sending's messages their keys.
 func (s *Store) placeIn(head *campaign.Sending, want map[string][]*stray) error {
-	return s.EachChunk(head.ID, func(rows *campaign.Rows, _ []campaign.Mark, entries []campaign.Entry) error {
+	return s.EachChunk(head.ID, func(rows *campaign.Rows, _ []campaign.MessageStatus, entries []campaign.Entry) error {
 		for i := range entries {
 			e := &entries[i]
 			for _, one := range want[e.Provider] {
@@ -139,7 +139,7 @@ func (s *Store) ContactOf(key string) (string, error) {
 		return "", err
 	}
 	contact := ""
-	err = s.EachChunk(id, func(rows *campaign.Rows, _ []campaign.Mark, _ []campaign.Entry) error {
+	err = s.EachChunk(id, func(rows *campaign.Rows, _ []campaign.MessageStatus, _ []campaign.Entry) error {
 		if rows.Len() == 0 || rows.Lines[rows.Len()-1] < line {
 			return nil
 		}

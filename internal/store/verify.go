@@ -166,7 +166,7 @@ func (v *verifier) retries(t *tx, n uint64, head *campaign.Sending, b *books) er
 func (v *verifier) marks(t *tx, n uint64, head *campaign.Sending, rec *record, b *books, rowsOf *rowChecker) error {
 	var counts campaign.Counts
 	var rows campaign.Rows
-	var marks []campaign.Mark
+	var marks []campaign.MessageStatus
 	u := &unpacker{}
 	for chunk := range rec.chunks() {
 		var err error

@@ -24,7 +24,7 @@ func newRowChecker(t *tx, n uint64, rec *record, list []slice) *rowChecker {
 
 // row says what is wrong with a row, "" if nothing: one that isn't over but in no slice is never sent; a message
 // that waits for its next attempt must be among those whose time comes.
-func (c *rowChecker) row(row uint32, marks []campaign.Mark) string {
+func (c *rowChecker) row(row uint32, marks []campaign.MessageStatus) string {
 	over := true
 	for i, m := range marks {
 		over = over && m.Outcome().Final()

@@ -192,7 +192,7 @@ func (w *world) bookings(s *store.Store) {
 		_, slices, _, err := s.Load(head.ID)
 		w.must(err)
 		unsent := map[uint32]uint32{}
-		w.must(s.EachChunk(head.ID, func(rows *campaign.Rows, marks []campaign.Mark, _ []campaign.Entry) error {
+		w.must(s.EachChunk(head.ID, func(rows *campaign.Rows, marks []campaign.MessageStatus, _ []campaign.Entry) error {
 			for i, m := range marks {
 				if !m.Outcome().Final() {
 					unsent[rows.First+uint32(i/head.Messages)]++

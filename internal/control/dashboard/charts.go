@@ -24,7 +24,7 @@ type paceChart struct {
 	Label string
 }
 
-func paceOf(p control.Pace, l look) paceChart {
+func paceOf(p control.Throughput, l look) paceChart {
 	if len(p.Steps) == 0 {
 		return paceChart{}
 	}

@@ -38,7 +38,7 @@ type Service interface {
 	control.Upkeep
 
 	// Pace is how fast a sending went. It may take a while for a large one.
-	Pace(ctx context.Context, id campaign.ID) (control.Pace, error)
+	Throughput(ctx context.Context, id campaign.ID) (control.Throughput, error)
 }
 
 //go:embed templates/*.html

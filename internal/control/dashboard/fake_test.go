@@ -85,7 +85,7 @@ func (s *shop) Sendings(_ context.Context, f control.Filter) ([]control.Sending,
 }
 
 func (s *shop) Resolve(_ context.Context, text string) (campaign.ID, error) {
-	return control.Match(text, []control.Known{{ID: springID, Name: "spring"}, {ID: "20260314-000045", Name: evil}})
+	return control.Match(text, []control.SendingName{{ID: springID, Name: "spring"}, {ID: "20260314-000045", Name: evil}})
 }
 
 func (s *shop) Sending(_ context.Context, id campaign.ID) (control.Details, error) {
@@ -171,8 +171,8 @@ func (s *shop) Audit(context.Context, control.AuditFilter) ([]control.AuditEntry
 	return []control.AuditEntry{{At: noon, Who: "user:ada", Action: "pause", Detail: evil}}, nil
 }
 
-func (s *shop) Pace(context.Context, campaign.ID) (control.Pace, error) {
-	return control.Pace{Start: noon, Step: time.Second, Steps: []control.PaceStep{{Sent: 8}, {}, {Sent: 4, Other: 2}}}, nil
+func (s *shop) Throughput(context.Context, campaign.ID) (control.Throughput, error) {
+	return control.Throughput{Start: noon, Step: time.Second, Steps: []control.ThroughputStep{{Sent: 8}, {}, {Sent: 4, Other: 2}}}, nil
 }
 
 // serve makes a dashboard of the shop.

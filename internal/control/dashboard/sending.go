@@ -63,9 +63,9 @@ func (d *Dashboard) sending(r *http.Request, l look) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	var pace control.Pace
+	var pace control.Throughput
 	if !one.StartedAt.IsZero() {
-		pace, err = remember(&d.memory, "pace "+string(one.ID), freshPace, func() (control.Pace, error) { return d.service.Pace(ctx, one.ID) })
+		pace, err = remember(&d.memory, "pace "+string(one.ID), freshPace, func() (control.Throughput, error) { return d.service.Throughput(ctx, one.ID) })
 		if err != nil {
 			return nil, err
 		}
@@ -99,7 +99,7 @@ func (d *Dashboard) details(ctx context.Context, text string) (control.Details, 
 	})
 }
 
-func detailOf(s control.Details, pace control.Pace, audit []control.AuditEntry, l look) detailPart {
+func detailOf(s control.Details, pace control.Throughput, audit []control.AuditEntry, l look) detailPart {
 	p := detailPart{row: rowOf(s.Sending, l), Reference: s.Reference, Legend: legend(s.Messages), Problems: s.Errors, Warnings: s.Warnings, LastError: s.LastError,
 		Folder: s.Folder, Slices: slicesOf(s, l), Pace: paceOf(pace, l), Hint: hint(s), Items: itemsOf(s, l)}
 	for _, verb := range verbs() {

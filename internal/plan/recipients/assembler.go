@@ -9,7 +9,7 @@ import (
 )
 
 // Sink takes what an Assembler hands out. What it is given is valid during the call only.
-type Sink interface {
+type RowWriter interface {
 	// Chunk takes the next recipients: campaign.ChunkRows of them, fewer in the last call.
 	Chunk(rows *campaign.Rows) error
 	// Refused takes rows that were rejected or are duplicates, in the order of
@@ -23,8 +23,8 @@ var ErrPointless = errors.New("reading on is pointless")
 
 // Assembler takes Checked batches in the order of the file. It is for one goroutine.
 type Assembler struct {
-	r        *Roster
-	sink     Sink
+	r        *Checker
+	sink     RowWriter
 	index    *index // nil without de-duplication
 	maxRows  uint32
 	chunk    campaign.Rows
@@ -40,7 +40,7 @@ type Assembler struct {
 
 // Assemble begins. rowBound is the most rows there can be (csvfile.Info.RowBound).
 // spill may be nil if Spec.Dedupe is false.
-func (r *Roster) Assemble(rowBound int64, spill Spill, sink Sink) *Assembler {
+func (r *Checker) Assemble(rowBound int64, spill Spill, sink RowWriter) *Assembler {
 	a := &Assembler{r: r, sink: sink, maxRows: math.MaxUint32}
 	if r.spec.MaxRows > 0 && r.spec.MaxRows < math.MaxUint32 {
 		a.maxRows = uint32(r.spec.MaxRows)

@@ -240,7 +240,7 @@ func TestIndexBytesPerRow(t *testing.T) {
 		t.Errorf("%.2f bytes a row in %d slots", perRow, len(x.slots))
 	}
 	// A file of line ends alone must not have a table of its size.
-	r := &Roster{spec: Spec{Dedupe: true, MaxRows: 10}}
+	r := &Checker{spec: Spec{Dedupe: true, MaxRows: 10}}
 	if a := r.Assemble(2<<30, nil, nil); len(a.index.slots) > 20 {
 		t.Errorf("%d slots", len(a.index.slots))
 	}
@@ -338,7 +338,7 @@ func TestExactlyAsManyBadRows(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, bad := range []int{tenths, tenths + 1} {
-			a := &Assembler{r: &Roster{spec: Spec{MaxBadRows: percent / 100}}}
+			a := &Assembler{r: &Checker{spec: Spec{MaxBadRows: percent / 100}}}
 			a.counts = campaign.RowCounts{Total: 1000, Rejected: uint32(bad), Accepted: uint32(1001 - bad)}
 			if refused := len(a.Verdict()) > 0; refused != (bad > tenths) {
 				t.Errorf("%d of 1000 rows are bad, %v%% are allowed: refused %v", bad, percent, refused)

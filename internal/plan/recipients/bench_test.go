@@ -30,7 +30,7 @@ func benchFile(rows int) []byte {
 	return b.Bytes()
 }
 
-func benchRoster(b *testing.B, columns []string) *Roster {
+func benchRoster(b *testing.B, columns []string) *Checker {
 	b.Helper()
 	layout, problems, _ := document.ParseLayout("x.layout.json", []byte(`{"contact":{"contactCode":"{{contactCode}}","channelType":"{{channelType}}"},
 		"customFields":{"name":"{{name}}","ticketId":"{{ticket_id}}","age":"{{edad}}"}}`))

@@ -9,14 +9,14 @@ import (
 // its errors are told together (SPEC 5): as much of each row as can be checked with
 // what was understood of the layout and the campaign. Nothing is rendered, kept or de-duplicated.
 type Partial struct {
-	r                *Roster
+	r                *Checker
 	contact, channel bool // what is checked beyond the number of cells
 }
 
 // NewPartial prepares a Partial. Of spec only File and Columns are needed: without a
 // Layout, with one whose variables are no columns, or without Channels, less is checked.
 func NewPartial(spec Spec) *Partial {
-	p := &Partial{r: &Roster{spec: spec}}
+	p := &Partial{r: &Checker{spec: spec}}
 	if spec.Layout == nil {
 		return p
 	}

@@ -32,7 +32,7 @@ func shown(v []byte) string {
 }
 
 // fault says what is wrong with a record that could not be cut into cells.
-func (r *Roster) fault(fault csvfile.Fault, detail int) refusal {
+func (r *Checker) fault(fault csvfile.Fault, detail int) refusal {
 	w := refusal{cell: -1}
 	columns := len(r.spec.Columns)
 	switch fault {
@@ -159,14 +159,14 @@ func invisible(contact []byte) string {
 }
 
 // allows reports whether channel is one of the campaign's.
-func (r *Roster) allows(channel []byte) bool {
+func (r *Checker) allows(channel []byte) bool {
 	return slices.ContainsFunc(r.spec.Channels, func(c Channel) bool { return c.Name == string(channel) })
 }
 
 // channelReason is why nothing can be sent on channel, which is none of the
 // campaign's. What the cell holds is said only where it is a channel's name:
 // in a file whose cells have slipped it may be contact data.
-func (r *Roster) channelReason(channel []byte) string {
+func (r *Checker) channelReason(channel []byte) string {
 	names := make([]string, len(r.spec.Channels))
 	for i, c := range r.spec.Channels {
 		names[i] = fmt.Sprintf("%q", c.Name)

@@ -56,7 +56,7 @@ type Spec struct {
 }
 
 // Roster checks rows against a Spec. It is safe for concurrent use.
-type Roster struct {
+type Checker struct {
 	spec    Spec
 	contact text
 	channel text
@@ -68,8 +68,8 @@ type Roster struct {
 // New prepares a Roster. Every variable of the layout must be a column and
 // every variable of the campaign a field (document.Layout.CheckColumns,
 // CheckVariables); the error names one that isn't.
-func New(spec Spec) (*Roster, error) {
-	r := &Roster{spec: spec}
+func New(spec Spec) (*Checker, error) {
+	r := &Checker{spec: spec}
 	if len(spec.Channels) == 0 || len(spec.Channels) > MaxChannels {
 		return nil, fmt.Errorf("check rows: the campaign allows %d channels; 1 to %d can be", len(spec.Channels), MaxChannels)
 	}
@@ -104,7 +104,7 @@ func New(spec Spec) (*Roster, error) {
 
 // BatchRows is how many records a batch should have at the most, for
 // csvfile.Reader.LimitBatch: with a layout that makes each row many times larger, few.
-func (r *Roster) BatchRows() int {
+func (r *Checker) BatchRows() int {
 	if r.small {
 		return 64
 	}
@@ -134,7 +134,7 @@ func (c *Checked) reset(values int) {
 
 // Check checks every row of batch. reader is where the batch comes from; of it
 // only AppendRejected is used, which is safe meanwhile. batch may be read into again afterwards.
-func (r *Roster) Check(reader *csvfile.Reader, batch *csvfile.Batch, out *Checked) {
+func (r *Checker) Check(reader *csvfile.Reader, batch *csvfile.Batch, out *Checked) {
 	out.reset(len(r.values))
 	out.Total = uint32(batch.Len())
 	last := 0 // the channel of the row before: most often the same
@@ -171,7 +171,7 @@ func (w *refusal) text() string {
 }
 
 // row checks record i of batch and adds it to out.Rows if it is good.
-func (r *Roster) row(batch *csvfile.Batch, i int, out *Checked, last *int) refusal {
+func (r *Checker) row(batch *csvfile.Batch, i int, out *Checked, last *int) refusal {
 	if fault, detail := batch.Fault(i); fault != csvfile.FaultNone {
 		if fault == csvfile.FaultCutOff {
 			out.cutOff = batch.Line(i)
@@ -217,7 +217,7 @@ func (r *Roster) row(batch *csvfile.Batch, i int, out *Checked, last *int) refus
 }
 
 // messages renders what row n would be sent and asks the channel.
-func (r *Roster) messages(out *Checked, n int, contact []byte, c *Channel) string {
+func (r *Checker) messages(out *Checked, n int, contact []byte, c *Channel) string {
 	if c.Check == nil {
 		return ""
 	}

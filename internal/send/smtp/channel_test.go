@@ -350,7 +350,7 @@ func TestTap(t *testing.T) {
 	o := options(box.port)
 	o.Username, o.Password = "shop", "hunter2"
 	var seen send.Transcript
-	o.Tap = seen.Tap
+	o.Tracer = seen.Tracer
 	c := channel(t, o)
 	if r := try(t, c, hello(t)); r.Verdict != send.VerdictSent {
 		t.Fatalf("%+v", r)

@@ -120,7 +120,7 @@ type conn struct {
 	size   int64     // the longest message that the server takes; 0: it doesn't say
 	utf8   bool      // it takes addresses beyond ASCII
 	used   time.Time // when it was given back
-	tap    send.Tap
+	tap    send.WireTracer
 	dirty  bool // a transaction was left half done
 }
 

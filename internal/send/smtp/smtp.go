@@ -52,12 +52,12 @@ type Options struct {
 	Password        string
 	From            string // an address, with or without a display name; required
 	ReplyTo         string
-	ListUnsubscribe string         // mailto: or https:, may hold {{key}} and {{contact}}; "": no header
-	Timeout         time.Duration  // of one attempt, from connecting to the last reply; 0: 30s
-	Concurrency     int            // connections at once, and kept for reuse; 0: 1
-	DKIM            *DKIM          // nil: not signed here
-	Roots           *x509.CertPool // whom to trust; nil: whom the system trusts
-	Tap             send.Tap       // is shown the dialogue and the mail, but for the login; nil: nobody looks
+	ListUnsubscribe string          // mailto: or https:, may hold {{key}} and {{contact}}; "": no header
+	Timeout         time.Duration   // of one attempt, from connecting to the last reply; 0: 30s
+	Concurrency     int             // connections at once, and kept for reuse; 0: 1
+	DKIM            *DKIM           // nil: not signed here
+	Roots           *x509.CertPool  // whom to trust; nil: whom the system trusts
+	Tracer          send.WireTracer // is shown the dialogue and the mail, but for the login; nil: nobody looks
 }
 
 // DKIM is what messages are signed with (RFC 6376).
@@ -78,7 +78,7 @@ type Channel struct {
 	slots              chan struct{} // one per connection in use
 	pool               pool
 	relay              relay
-	tap                send.Tap
+	tap                send.WireTracer
 }
 
 // New makes the channel. It returns an error for options that can't work; the
@@ -113,7 +113,7 @@ func New(o Options) (*Channel, error) {
 		host: o.Host, addr: net.JoinHostPort(o.Host, strconv.Itoa(o.Port)), security: o.TLS,
 		username: o.Username, password: o.Password,
 		tls:     &tls.Config{ServerName: o.Host, RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
-		timeout: o.Timeout, writer: w, slots: make(chan struct{}, max(o.Concurrency, 1)), tap: o.Tap,
+		timeout: o.Timeout, writer: w, slots: make(chan struct{}, max(o.Concurrency, 1)), tap: o.Tracer,
 	}, nil
 }
 

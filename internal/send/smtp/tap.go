@@ -10,7 +10,7 @@ import (
 
 // dialogue shows a Tap the commands and replies of a connection. What logs in is left out by
 // go-mail itself.
-type dialogue struct{ tap send.Tap }
+type dialogue struct{ tap send.WireTracer }
 
 // Debugf implements log.Logger.
 func (d dialogue) Debugf(l log.Log) {

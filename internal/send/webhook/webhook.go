@@ -53,7 +53,7 @@ type Options struct {
 	Headers     map[string]string // sent with every request
 	Timeout     time.Duration     // of one request, answer included; 0: 10s
 	Concurrency int               // connections kept for reuse; 0: 1
-	Tap         send.Tap          // is shown each request and reply; nil: nobody looks
+	Tracer      send.WireTracer   // is shown each request and reply; nil: nobody looks
 }
 
 // Channel is the driver. It implements send.Channel.
@@ -64,7 +64,7 @@ type Channel struct {
 	signer  *standardwebhooks.Webhook // nil: unsigned
 	timeout time.Duration
 	around  *http.Transport
-	tap     send.Tap
+	tap     send.WireTracer
 	lines   *lines // nil: everything goes around
 	head    []byte // of a request over a line, up to the key
 	drafts  sync.Pool
@@ -113,7 +113,7 @@ func New(o Options) (*Channel, error) {
 		c.headers.Del(name)
 	}
 	c.around = newTransport(max(o.Concurrency, 1), c.timeout)
-	if c.tap = o.Tap; c.tap == nil && c.direct() {
+	if c.tap = o.Tracer; c.tap == nil && c.direct() {
 		c.lines = newLines(u, c.timeout)
 		c.head = c.newHead()
 	}

@@ -52,7 +52,7 @@ func TestCodes(t *testing.T) {
 	slow := send.Result{Verdict: retry, SlowDown: true}
 	want := map[int]send.Result{
 		4: slow, 613: slow, 80007: slow, 130429: slow, 131056: {Verdict: retry, RetryAfter: 4 * time.Second},
-		131050: {Verdict: permanent, Suppress: true}, 131049: {Verdict: permanent},
+		131050: {Verdict: permanent, OptOut: true}, 131049: {Verdict: permanent},
 	}
 	for verdict, codes := range map[send.Verdict][]int{
 		unknown:   {1, 2, 131000, 131016, 131057, 133004},

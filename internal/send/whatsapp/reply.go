@@ -95,7 +95,7 @@ func refusal(status int, header http.Header, e *replyError, code int64, attempt 
 	case holdSending:
 		res.Verdict, res.Hold = send.VerdictHold, send.HoldSending
 	case never, notToday, optedOut:
-		res.Verdict, res.Suppress = send.VerdictPermanent, a == optedOut
+		res.Verdict, res.OptOut = send.VerdictPermanent, a == optedOut
 	default:
 		switch {
 		case status == http.StatusTooManyRequests:

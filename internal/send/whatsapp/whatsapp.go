@@ -51,11 +51,11 @@ type Options struct {
 	// Its error must not hold the token.
 	ReadToken func() (string, error)
 
-	Timeout     time.Duration // of one request, its answer included; 0: 30s
-	Concurrency int           // connections kept for reuse; 0: 1
-	Tap         send.Tap      // is shown each request and reply; nil: nobody looks
-	Quota       Quota         // the portfolio's limit of different contacts; nil: none
-	Refusals    Refusals      // who must not get a template again for a day; nil: known as long as the driver lives
+	Timeout     time.Duration   // of one request, its answer included; 0: 30s
+	Concurrency int             // connections kept for reuse; 0: 1
+	Tracer      send.WireTracer // is shown each request and reply; nil: nobody looks
+	Quota       Quota           // the portfolio's limit of different contacts; nil: none
+	Refusals    Refusals        // who must not get a template again for a day; nil: known as long as the driver lives
 }
 
 // Quota counts different contacts over a moving 24 hours (daily_contacts). Meta's limit is
@@ -92,7 +92,7 @@ type Channel struct {
 	pace      *pace
 	refused   *refusals
 	transport *http.Transport
-	tap       send.Tap
+	tap       send.WireTracer
 }
 
 // New makes the channel. It returns an error for options that can't work; the
@@ -124,7 +124,7 @@ func New(o Options) (*Channel, error) {
 	return &Channel{
 		url:    u.JoinPath(o.Version, o.PhoneNumberID, "messages"),
 		tokens: &tokens{current: o.Token, read: o.ReadToken}, timeout: o.Timeout, quota: o.Quota,
-		pace: newPace(), refused: newRefusals(o.Refusals), transport: newTransport(o.Timeout, max(o.Concurrency, 1)), tap: o.Tap,
+		pace: newPace(), refused: newRefusals(o.Refusals), transport: newTransport(o.Timeout, max(o.Concurrency, 1)), tap: o.Tracer,
 	}, nil
 }
 
