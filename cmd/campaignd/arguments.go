@@ -8,18 +8,18 @@ import (
 	"campaignd/internal/control"
 )
 
-// given wants so many arguments, and says in plain words what they are.
+// given accepts between least and most arguments. Its error says in words which ones are expected.
 func given(least, most int, words string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least || len(args) > most {
-			return fmt.Errorf("%s: %s (%q explains it)", cmd.Name(), words, cmd.CommandPath()+" --help")
+			return fmt.Errorf("%s: %s (see %q)", cmd.Name(), words, cmd.CommandPath()+" --help")
 		}
 		return nil
 	}
 }
 
-// completeSending offers the shell the ids of recent sendings, with their
-// names. Without a daemon it offers nothing.
+// completeSending completes the ids of recent sendings, each with its name. It
+// offers nothing when no daemon is running.
 func (env *environment) completeSending(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp

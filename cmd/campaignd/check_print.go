@@ -9,7 +9,7 @@ import (
 	"campaignd/internal/report"
 )
 
-// print says what the drop would get: as report.json would (--json), or in words.
+// print writes the outcome of the check: the keys of report.json with --json, text otherwise.
 func (c *checked) print(env *environment) error {
 	if env.json {
 		return env.printJSON(report.Report(&c.Sending, c.Slices, campaign.Counts{}))
@@ -17,12 +17,12 @@ func (c *checked) print(env *environment) error {
 	var b strings.Builder
 	switch s := &c.Sending; s.State {
 	case campaign.StateRejected:
-		fmt.Fprintf(&b, "%s would be rejected, and nothing of it sent: %s\n", s.Name, sentence(s.Reason))
+		fmt.Fprintf(&b, "%s would be rejected and nothing would be sent: %s\n", s.Name, sentence(s.Reason))
 		if s.ProblemCount > 0 {
-			b.WriteString("Mend what is listed below and check again.\n")
+			b.WriteString("Fix the errors below and check again.\n")
 		}
 	case campaign.StateCanceled:
-		fmt.Fprintf(&b, "%s would be canceled, and nothing of it sent: %s\n", s.Name, sentence(s.Reason))
+		fmt.Fprintf(&b, "%s would be canceled and nothing would be sent: %s\n", s.Name, sentence(s.Reason))
 	default:
 		c.accepted(&b)
 	}
@@ -31,7 +31,7 @@ func (c *checked) print(env *environment) error {
 	return env.printf("%s", printable(b.String()))
 }
 
-// sentence is text with one full stop at its end.
+// sentence returns text with exactly one full stop at its end.
 func sentence(text string) string { return strings.TrimRight(text, ". ") + "." }
 
 func (c *checked) accepted(b *strings.Builder) {
@@ -43,15 +43,15 @@ func (c *checked) accepted(b *strings.Builder) {
 		fmt.Fprintf(b, "Not sent: %s rejected, %s.\n", count(s.Rows.Rejected), amount(uint64(s.Rows.Duplicate), "duplicate"))
 	}
 	if s.DryRun {
-		b.WriteString("The sidecar asks for a dry run: nothing would be sent.\n")
+		b.WriteString("The sidecar requests a dry run: nothing would be sent.\n")
 	}
 	fmt.Fprintf(b, "Due %s.\n", s.ScheduledAt.In(c.zone()).Format("Mon 2 Jan 2006 15:04:05 MST"))
 	if !s.Sliced {
 		return
 	}
-	where := "on empty slots, since no daemon runs"
+	where := "assuming empty slots, because no daemon is running"
 	if c.Real {
-		where = "beside what is booked now"
+		where = "with the slots reserved at the moment"
 	}
 	fmt.Fprintf(b, "\nSlices, %s (%s):\n", where, s.Condition)
 	for _, line := range sliceLines(c.Slices, c.zone()) {
@@ -59,7 +59,7 @@ func (c *checked) accepted(b *strings.Builder) {
 	}
 }
 
-// problems lists warnings and errors: of a drop that would be accepted these are its bad rows.
+// problems lists warnings and errors. The errors of an accepted drop are its bad rows.
 func (c *checked) problems(b *strings.Builder) {
 	s := &c.Sending
 	for _, list := range []struct {
@@ -91,7 +91,7 @@ func (c *checked) previews(b *strings.Builder) {
 	}
 }
 
-// amount is "1 row" or "2,000 rows".
+// amount formats a number with its noun: "1 row", "2,000 rows".
 func amount(n uint64, noun string) string {
 	if n != 1 {
 		noun += "s"
@@ -99,11 +99,11 @@ func amount(n uint64, noun string) string {
 	return count(n) + " " + noun
 }
 
-// mostSliceLines is how many lines of slices are shown.
-const mostSliceLines = 20
+// maxSliceLines limits the lines of slices shown.
+const maxSliceLines = 20
 
-// sliceLines are slices in words; those that follow each other directly and hold
-// as many each are one line, so that 172,800 slots of a second are no wall of text.
+// sliceLines describes slices in text. Adjacent slices of equal size share a
+// line, so that 172,800 slots of one second stay readable.
 func sliceLines(list []campaign.Slice, zone *time.Location) []string {
 	var out []string
 	for i := 0; i < len(list); {
@@ -112,12 +112,12 @@ func sliceLines(list []campaign.Slice, zone *time.Location) []string {
 			n++
 		}
 		last := list[i+n-1]
-		if len(out) == mostSliceLines {
+		if len(out) == maxSliceLines {
 			rest := uint64(0)
 			for _, one := range list[i:] {
 				rest += uint64(one.Recipients)
 			}
-			return append(out, fmt.Sprintf("… and %s recipients in %s slots more, the last until %s", count(rest), count(len(list)-i),
+			return append(out, fmt.Sprintf("… and %s recipients in %s more slots, the last until %s", count(rest), count(len(list)-i),
 				list[len(list)-1].End.In(zone).Format("Mon 2 Jan 15:04:05")))
 		}
 		from, until, format := first.Start.In(zone), last.End.In(zone), "15:04:05"

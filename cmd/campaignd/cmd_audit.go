@@ -13,8 +13,8 @@ func newAuditCmd(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "audit",
 		Short:   "List who changed what, newest first",
-		Long:    `Lists who paused, resumed, canceled, resent, suppressed or reloaded what, and when, newest first.`,
-		Example: "  campaignd audit --since 24h          the changes of the last day\n  campaignd audit --sending spring     those of one sending",
+		Long:    `Lists who paused, resumed, canceled, resent, suppressed or reloaded what, and when. The newest entry comes first.`,
+		Example: "  campaignd audit --since 24h          the changes of the last day\n  campaignd audit --sending spring     the changes of one sending",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if since < 0 || limit < 0 {
@@ -48,6 +48,6 @@ func newAuditCmd(env *environment) *cobra.Command {
 	}
 	cmd.Flags().DurationVar(&since, "since", 0, "only the last `time`, e.g. 24h")
 	cmd.Flags().StringVar(&sending, "sending", "", "only this `sending`")
-	cmd.Flags().IntVar(&limit, "limit", 200, "at most so many; 0: all")
+	cmd.Flags().IntVar(&limit, "limit", 200, "show at most this many entries; 0: all")
 	return cmd
 }

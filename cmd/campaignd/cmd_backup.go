@@ -16,11 +16,11 @@ import (
 func newBackupCmd(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "backup FILE",
-		Short: "Copy the store to a file while the daemon works on",
-		Long: `Copies the store, as it is at one moment, to a new file while the daemon works on.
-The copy is compared with what the daemon wrote, is on the disk when the command
-returns, and holds contacts: only its owner may read it. To restore it, stop the daemon and put it in
-the place of campaignd.db; every sending is held then until it is resumed.`,
+		Short: "Copy the store to a file while the daemon keeps running",
+		Long: `Copies a consistent snapshot of the store to a new file while the daemon keeps running.
+The copy is verified and synced to disk before the command returns. It contains contacts,
+so only its owner can read it. To restore it, stop the daemon and replace campaignd.db
+with the copy. Every sending is then held until you resume it.`,
 		Example: "  campaignd backup /backup/campaignd-$(date +%F).db",
 		Args:    given(1, 1, "name the file to write"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -36,26 +36,27 @@ the place of campaignd.db; every sending is held then until it is resumed.`,
 			if env.json {
 				return env.printJSON(backupAnswer{args[0], size})
 			}
-			return env.printf("%s holds a copy of the store, %s.\n", printable(args[0]), bytesText(size))
+			return env.printf("%s is a copy of the store, %s.\n", printable(args[0]), bytesText(size))
 		},
 	}
 }
 
-// backupAnswer is what "backup --json" prints.
+// backupAnswer is the output of "backup --json".
 type backupAnswer struct {
 	File  string `json:"file"`
 	Bytes int64  `json:"bytes"`
 }
 
-// backup writes beside the target and gives it its name when it is whole: a
-// file of that name is a backup, and one that was there is never touched.
+// backup writes to a temporary file next to target and renames it when it is
+// complete. A file named target is therefore always a whole backup. An existing
+// one is never replaced.
 func backup(ctx context.Context, c *control.Client, target string) (size int64, err error) {
 	if _, err := os.Lstat(target); err == nil {
-		return 0, fmt.Errorf("%q is there already: choose another name", target)
+		return 0, fmt.Errorf("%q already exists: choose another name", target)
 	}
 	part, err := os.OpenFile(target+".part", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return 0, fmt.Errorf("%q is there: another backup runs, or one was cut off; then remove it", target+".part")
+		return 0, fmt.Errorf("%q exists: another backup is running, or one was interrupted; remove the file in that case", target+".part")
 	}
 	if err != nil {
 		return 0, fmt.Errorf("make backup: %w", err)
@@ -75,5 +76,5 @@ func backup(ctx context.Context, c *control.Client, target string) (size int64, 
 	if err != nil {
 		return 0, err
 	}
-	return size, safeio.Move(part.Name(), target) // never replaces what has come there meanwhile
+	return size, safeio.Move(part.Name(), target) // fails if the target has appeared in the meantime
 }

@@ -23,15 +23,15 @@ func newCheckCmd(env *environment) *cobra.Command {
 	var inbox string
 	cmd := &cobra.Command{
 		Use:   "check FILES...",
-		Short: "Say what a drop would get, without dropping it",
+		Short: "Check a drop without sending it",
 		Long: `Checks the files of one drop as the daemon would: layout, sidecar, campaign and
-every row. It prints what the drop would get, when, and the first messages as they
-would be sent, or every error. Nothing is stored, moved or sent. Of a drop that
-isn't complete yet, what there is is checked.
+every row. It prints when the drop would be sent and its first messages, or every
+error. Nothing is stored, moved or sent. If files are missing, the present ones
+are checked.
 
-Without a daemon the slots are taken to be empty, and no one knows whether the same
-files were accepted before; with one, its real bookings and acceptances count.
-Exit status 3: the drop would be rejected or canceled.`,
+Without a running daemon the check assumes empty slots and can't know whether the
+same files were accepted before. With one, the check uses its reservations and
+its history. Exit status 3: the drop would be rejected or canceled.`,
 		Example: "  campaignd check spring.csv spring.layout.json spring.schedule.json\n  campaignd check inbox/examples/1-*",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,7 +42,7 @@ Exit status 3: the drop would be rejected or canceled.`,
 			return checkDrop(cmd.Context(), env, cfg, inbox, args)
 		},
 	}
-	cmd.Flags().StringVar(&inbox, "inbox", "", "check as if dropped into this `folder` (default: the inbox that holds the files, else the first)")
+	cmd.Flags().StringVar(&inbox, "inbox", "", "check as if dropped into this `inbox` (default: the inbox that contains the files, else the first one)")
 	return cmd
 }
 
@@ -61,7 +61,7 @@ func checkDrop(ctx context.Context, env *environment, cfg *config.Config, inboxP
 		return exitError{exitUsage, err}
 	}
 	checker := &intake.Checker{Config: cfg, Campaigns: intake.NewCampaigns(cfg.CampaignsDir), Channels: drivers.Of}
-	// What de-duplication reads back stays out of memory, unless there is nowhere else.
+	// De-duplication reads rows back from this file. Without one they stay in memory.
 	var spill recipients.Spill
 	if file, err := intake.SpillFile(""); err == nil {
 		defer file.Close()
@@ -86,12 +86,12 @@ func checkDrop(ctx context.Context, env *environment, cfg *config.Config, inboxP
 		return err
 	}
 	if c.Sending.State == campaign.StateRejected || c.Sending.State == campaign.StateCanceled {
-		return exitError{code: exitWanting}
+		return exitError{code: exitProblems}
 	}
 	return nil
 }
 
-// checkInbox is the inbox whose rules hold for the files.
+// checkInbox returns the inbox whose rules apply to the files.
 func checkInbox(cfg *config.Config, named, file string) (*config.Inbox, error) {
 	if named != "" {
 		for i := range cfg.Inboxes {
@@ -99,7 +99,7 @@ func checkInbox(cfg *config.Config, named, file string) (*config.Inbox, error) {
 				return &cfg.Inboxes[i], nil
 			}
 		}
-		return nil, fmt.Errorf("%q is no inbox of the configuration", named)
+		return nil, fmt.Errorf("%q is not an inbox in the configuration", named)
 	}
 	absolute, err := filepath.Abs(file)
 	if err != nil {
@@ -117,15 +117,15 @@ func checkInbox(cfg *config.Config, named, file string) (*config.Inbox, error) {
 	return &cfg.Inboxes[0], nil
 }
 
-// checked is what a drop would get.
+// checked is the result of a check.
 type checked struct {
 	Sending campaign.Sending
 	Slices  []campaign.Slice
-	Real    bool // the slots are a running daemon's
+	Real    bool // reservations come from a running daemon
 	Zone    *time.Location
 }
 
-// zone is the application's, in which its operators think.
+// zone returns the application's time zone, or the local one if it has none.
 func (c *checked) zone() *time.Location {
 	if c.Zone == nil {
 		return time.Local
@@ -133,7 +133,7 @@ func (c *checked) zone() *time.Location {
 	return c.Zone
 }
 
-// place finds out when the drop would be sent.
+// place plans the drop: it sets state, time and slices.
 func (c *checked) place(ctx context.Context, cfg *config.Config, f *intake.Finding, now time.Time) error {
 	s := &c.Sending
 	s.State = campaign.StateScheduled
@@ -147,8 +147,8 @@ func (c *checked) place(ctx context.Context, cfg *config.Config, f *intake.Findi
 		s.State, s.Reason, s.Previews = campaign.StateCanceled, o.Canceled, nil
 		return nil
 	}
-	if err := c.again(ctx, cfg, f); err != nil || s.State == campaign.StateRejected {
-		return err // before the slots, as the daemon has it
+	if err := c.findDuplicate(ctx, cfg, f); err != nil || s.State == campaign.StateRejected {
+		return err // the daemon, too, compares drops before it plans
 	}
 	s.ScheduledAt = o.T.UTC()
 	if o.Grid == nil {
@@ -156,12 +156,12 @@ func (c *checked) place(ctx context.Context, cfg *config.Config, f *intake.Findi
 		return nil
 	}
 	s.Sliced = true
-	booked, err := daemonBookings(ctx, cfg, s.ApplicationID, o)
+	reserved, err := daemonReservations(ctx, cfg, s.ApplicationID, o)
 	if err != nil {
 		return err
 	}
-	c.Real = booked != nil
-	placed, noRoom, err := o.Place(booked)
+	c.Real = reserved != nil
+	placed, noRoom, err := o.Place(reserved)
 	switch {
 	case errors.Is(err, plan.ErrTooManyMessages):
 		s.State, s.Reason, s.Previews = campaign.StateRejected, err.Error(), nil
@@ -175,16 +175,16 @@ func (c *checked) place(ctx context.Context, cfg *config.Config, f *intake.Findi
 	return nil
 }
 
-// again asks the running daemon, if there is one, whether it would refuse the drop because it
-// took the same one before.
-func (c *checked) again(ctx context.Context, cfg *config.Config, f *intake.Finding) error {
+// findDuplicate asks a running daemon whether the same drop was accepted before,
+// and rejects it if so.
+func (c *checked) findDuplicate(ctx context.Context, cfg *config.Config, f *intake.Finding) error {
 	s := &c.Sending
 	if f.Sidecar != nil && f.Sidecar.Resend {
 		return nil
 	}
 	client, err := control.Dial(filepath.Join(cfg.StateDir, socketName))
 	if err != nil {
-		return nil // none runs
+		return nil // no daemon is running
 	}
 	defer client.Close()
 	earlier, err := client.Earlier(ctx, s.ApplicationID, s.Digest)
@@ -195,7 +195,7 @@ func (c *checked) again(ctx context.Context, cfg *config.Config, f *intake.Findi
 	return nil
 }
 
-// slotCounts are the bookings of a grid; a nil map is an empty grid.
+// slotCounts maps a slot's number to its reserved messages. A nil map is an empty grid.
 type slotCounts map[int64]uint32
 
 // Reserved implements plan.Bookings.
@@ -206,8 +206,8 @@ func (b slotCounts) Reserved(first int64, counts []uint32) error {
 	return nil
 }
 
-// daemonBookings are the bookings of the running daemon, nil if none runs.
-func daemonBookings(ctx context.Context, cfg *config.Config, application int64, o intake.Outlook) (slotCounts, error) {
+// daemonReservations returns the reservations of the running daemon, or nil if none is running.
+func daemonReservations(ctx context.Context, cfg *config.Config, application int64, o intake.Outlook) (slotCounts, error) {
 	client, err := control.Dial(filepath.Join(cfg.StateDir, socketName))
 	if err != nil {
 		return nil, nil
@@ -219,7 +219,7 @@ func daemonBookings(ctx context.Context, cfg *config.Config, application int64, 
 		return nil, err
 	}
 	if time.Duration(all.SlotSeconds)*time.Second != o.Grid.Slot {
-		return nil, errors.New("the daemon runs on another configuration: reload it, then check again")
+		return nil, errors.New("the daemon uses another configuration: run \"campaignd config reload\", then check again")
 	}
 	counts := slotCounts{}
 	for _, b := range all.Slots {

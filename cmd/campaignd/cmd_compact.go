@@ -7,11 +7,11 @@ import (
 func newCompactCmd(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "compact",
-		Short: "Give the store's free space back to the disk",
-		Long: `Writes the store anew without its free space while the daemon works on; sending
-waits for a moment at the end only. The copy needs room beside the store until it
-has taken its place. The daemon does the same by itself when half of the file is free
-("status" says how much is), so this is for a disk that is needed now.`,
+		Short: "Return the store's free space to the disk",
+		Long: `Rewrites the store without its free space while the daemon keeps running. Sending
+pauses for a moment at the end. The disk must hold both the store and its copy until
+the copy replaces it. The daemon compacts the store by itself when half of the file is
+free ("status" shows how much), so use this command only when you need the space now.`,
 		Example: "  campaignd compact",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -27,7 +27,7 @@ has taken its place. The daemon does the same by itself when half of the file is
 			if env.json {
 				return env.printJSON(done)
 			}
-			return env.printf("The store had %s and has %s now. It took %.1f s; for %.0f ms nothing could be written.\n",
+			return env.printf("The store shrank from %s to %s in %.1f s. Writes were paused for %.0f ms.\n",
 				bytesText(done.BytesBefore), bytesText(done.BytesAfter), done.Seconds, 1000*done.HeldSeconds)
 		},
 	}

@@ -15,13 +15,13 @@ func newConfigCmd(env *environment) *cobra.Command {
 		Short:   "Check, show or reload the configuration",
 		Example: "  campaignd config check\n  campaignd config show\n  campaignd config reload",
 		Args:    given(0, 0, "it takes no arguments"),
-		RunE:    func(*cobra.Command, []string) error { return usage("say what to do: check, show or reload") },
+		RunE:    func(*cobra.Command, []string) error { return usage("name a subcommand: check, show or reload") },
 	}
 	cmd.AddCommand(newConfigCheckCmd(env), newConfigShowCmd(env), newConfigReloadCmd(env))
 	return cmd
 }
 
-// checkAnswer is what "config check --json" prints.
+// checkAnswer is the output of "config check --json".
 type checkAnswer struct {
 	File   string             `json:"file"`
 	OK     bool               `json:"ok"`
@@ -32,9 +32,9 @@ type checkAnswer struct {
 func newConfigCheckCmd(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check [FILE]",
-		Short: "Say everything that is wrong with the configuration",
-		Long: `Says everything that is wrong with the configuration, each with its line and column
-and what would be right. Without FILE it is the one that "run" would read. Exit status 2 if something is wrong.`,
+		Short: "List every error in the configuration",
+		Long: `Lists every error in the configuration with its line, its column and the expected value.
+Without FILE it checks the file that "run" would read. Exit status 2: it found errors.`,
 		Example: "  campaignd config check\n  campaignd config check /etc/campaignd/campaignd.toml.new",
 		Args:    given(0, 1, "name one file, or none"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -59,16 +59,16 @@ and what would be right. Without FILE it is the one that "run" would read. Exit 
 			case problems.Count > 0 && env.json:
 				return exitError{code: exitUsage}
 			case problems.Count > 0:
-				return usage("%s: %s", path, wrong(problems))
+				return usage("%s: %s", path, errorCount(problems))
 			case env.json:
 				return nil
 			}
-			return env.printf("%s is good.\n", printable(path))
+			return env.printf("%s is valid.\n", printable(path))
 		},
 	}
 }
 
-// configPath is the file that was named, else the one that "run" would read.
+// configPath returns the named file, else the one that "run" would read.
 func (env *environment) configPath(args []string) (string, error) {
 	if len(args) > 0 {
 		return args[0], nil
@@ -84,7 +84,7 @@ func newConfigShowCmd(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:     "show",
 		Short:   "Print the configuration with every default filled in",
-		Long:    `Prints the configuration as it is in effect, with every default filled in, as TOML or, with --json, as JSON. It names the files of secrets and shows no secret.`,
+		Long:    `Prints the effective configuration with every default filled in, as TOML or, with --json, as JSON. It prints the names of secret files, never their content.`,
 		Example: "  campaignd config show",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(*cobra.Command, []string) error {
@@ -110,8 +110,8 @@ func newConfigShowCmd(env *environment) *cobra.Command {
 func newConfigReloadCmd(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:     "reload",
-		Short:   "Have the daemon read its configuration again",
-		Long:    `Has the daemon read its configuration again, as SIGHUP does. With a bad one it keeps the old and says what is wrong.`,
+		Short:   "Reload the daemon's configuration",
+		Long:    `Makes the daemon read its configuration again, as SIGHUP does. If the file has errors, the daemon keeps the old configuration and lists them.`,
 		Example: "  campaignd config reload",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -126,7 +126,7 @@ func newConfigReloadCmd(env *environment) *cobra.Command {
 			if env.json {
 				return env.printJSON(map[string]bool{"reloaded": true})
 			}
-			return env.printf("The daemon has read its configuration again.\n")
+			return env.printf("The daemon has reloaded its configuration.\n")
 		},
 	}
 }

@@ -15,11 +15,11 @@ func newDoctorCmd(env *environment) *cobra.Command {
 	var deep bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look for what is wrong and say what to do",
-		Long: `Looks at the configuration, the folders and their permissions, free space, the
-clock, the channels and the store, and says what to do about what is wrong. It
-works without a daemon too, and then says less. Exit status 3 if something is wrong.`,
-		Example: "  campaignd doctor            a quick look\n  campaignd doctor --deep     read the whole store too",
+		Short: "Diagnose problems and suggest fixes",
+		Long: `Checks the configuration, the folders and their permissions, free space, the clock,
+the channels and the store, and says how to fix each problem. Without a running
+daemon it checks less. Exit status 3: it found problems.`,
+		Example: "  campaignd doctor            a quick check\n  campaignd doctor --deep     read the whole store too",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			findings, err := examine(cmd.Context(), env, deep)
@@ -30,16 +30,16 @@ works without a daemon too, and then says less. Exit status 3 if something is wr
 				return err
 			}
 			if slices.ContainsFunc(findings, func(f control.Finding) bool { return f.Level == control.LevelFail }) {
-				return exitError{code: exitWanting}
+				return exitError{code: exitProblems}
 			}
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&deep, "deep", false, "read the whole store and count again")
+	cmd.Flags().BoolVar(&deep, "deep", false, "read the whole store and verify its counters")
 	return cmd
 }
 
-// examine looks from here and, if it runs, has the daemon look.
+// examine asks the daemon for its findings, or checks locally if none is running.
 func examine(ctx context.Context, env *environment, deep bool) ([]control.Finding, error) {
 	cfg, err := env.loadConfig()
 	if err != nil {
@@ -49,7 +49,7 @@ func examine(ctx context.Context, env *environment, deep bool) ([]control.Findin
 	if err != nil {
 		advice := "start it: campaignd run"
 		if !errors.Is(err, control.ErrNoDaemon) {
-			advice = "see who may use it: ls -l " + filepath.Join(cfg.StateDir, socketName)
+			advice = "see who can use it: ls -l " + filepath.Join(cfg.StateDir, socketName)
 		}
 		return append(control.Examine(cfg, env.getenv), control.Finding{
 			Check: "daemon", Level: control.LevelFail, Message: err.Error(), Advice: advice,
@@ -63,7 +63,7 @@ func printFindings(env *environment, findings []control.Finding) error {
 	if env.json {
 		return env.printJSON(findings)
 	}
-	g := grid{header: []string{"check", "is", "what was found"}}
+	g := grid{header: []string{"check", "result", "found"}}
 	var todo []string
 	for _, f := range findings {
 		g.add(f.Check, string(f.Level), f.Message)

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-// newManCmd is for who makes packages.
+// newManCmd builds the man pages. Package builds use it.
 func newManCmd(env *environment, root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:     "man FOLDER",

@@ -19,7 +19,7 @@ func newPartnerCmd(env *environment) *cobra.Command {
 		Use:   "partner",
 		Short: "Set up partners who drop files over SFTP",
 		Args:  given(0, 0, "it takes no arguments"),
-		RunE:  func(*cobra.Command, []string) error { return usage("say what to do: add") },
+		RunE:  func(*cobra.Command, []string) error { return usage("name a subcommand: add") },
 	}
 	cmd.AddCommand(newPartnerAddCmd(env))
 	return cmd
@@ -30,13 +30,13 @@ func newPartnerAddCmd(env *environment) *cobra.Command {
 	run := false
 	cmd := &cobra.Command{
 		Use:   "add NAME --application ID",
-		Short: "Print, or make, a partner's account, folders, rights and configuration",
-		Long: `Prints what gives a partner an inbox of its own: the commands that make the account, the
-folders and their rights, and the table for the configuration. With --make it does all of it,
-as root; what is there already is kept, so it can be run again.
+		Short: "Print or run the commands that set up a partner",
+		Long: `Prints the commands that create a partner's account, folders and permissions, and the
+inbox's table for the configuration. With --make it runs them as root. Existing parts are
+kept, so you can run it again.
 
-The account has no password and no shell and sees its own folder alone, once sshd knows the
-group: docs/sftp.md, or /usr/share/campaignd/sshd-partners.conf.`,
+The account has no password and no shell. It sees only its own folder once sshd knows the
+group: see docs/sftp.md or /usr/share/campaignd/sshd-partners.conf.`,
 		Example: "  campaignd partner add shop --application 1\n  sudo campaignd partner add shop --application 1 --key shop.pub --make",
 		Args:    given(1, 1, "name one partner"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -55,18 +55,18 @@ group: docs/sftp.md, or /usr/share/campaignd/sshd-partners.conf.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.Int64Var(&p.application, "application", 0, "`id` of the application that the partner may send for (required)")
-	flags.Int64Var(&p.campaign, "campaign", 0, "`id` of the campaign of drops whose sidecar names none")
-	flags.StringVar(&p.root, "root", "/srv/campaignd", "`folder` that holds a folder for each partner")
-	flags.StringVar(&p.keys, "keys", "/etc/ssh/campaignd", "`folder` where sshd finds each partner's public keys")
+	flags.Int64Var(&p.application, "application", 0, "`id` of the application the partner may send for (required)")
+	flags.Int64Var(&p.campaign, "campaign", 0, "`id` of the default campaign for drops whose sidecar names none")
+	flags.StringVar(&p.root, "root", "/srv/campaignd", "`folder` with one folder per partner")
+	flags.StringVar(&p.keys, "keys", "/etc/ssh/campaignd", "`folder` where sshd finds the partners' public keys")
 	flags.StringVar(&p.key, "key", "", "`file` with the partner's public keys")
-	flags.StringVar(&p.group, "group", "campaignd-partners", "`group` of all partners, which sshd's configuration names")
-	flags.StringVar(&p.daemon, "user", "campaignd", "`user` that the daemon runs as")
-	flags.BoolVar(&run, "make", false, "do it instead of printing it (as root)")
+	flags.StringVar(&p.group, "group", "campaignd-partners", "`group` of all partners, as named in sshd's configuration")
+	flags.StringVar(&p.daemon, "user", "campaignd", "`user` the daemon runs as")
+	flags.BoolVar(&run, "make", false, "run the commands instead of printing them (as root)")
 	return cmd
 }
 
-// partner is one account and its inbox.
+// partner describes one account and its inbox.
 type partner struct {
 	name                  string
 	application, campaign int64
@@ -76,30 +76,30 @@ type partner struct {
 
 func (p *partner) inbox() string { return filepath.Join(p.root, p.name, "inbox") }
 
-// check holds what was typed to what the commands and the configuration can take as it is.
+// check rejects values that the commands or the configuration couldn't take verbatim.
 func (p *partner) check() error {
-	// useradd's own rule, without the dollar: 32 bytes at most.
+	// The rule of useradd without the trailing dollar sign: at most 32 bytes.
 	account := regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
 	for _, one := range []struct{ what, value string }{{"the partner", p.name}, {"--group", p.group}, {"--user", p.daemon}} {
 		if !account.MatchString(one.value) {
-			return usage("%s: found %q where the name of an account is wanted: small letters, digits, - and _, at most 32", one.what, one.value)
+			return usage("%s: found %q, want an account name: at most 32 lower-case letters, digits, - and _", one.what, one.value)
 		}
 	}
 	if p.application < 1 {
-		return usage("say with --application which application %s may send for", p.name)
+		return usage("name the application %s may send for with --application", p.name)
 	}
 	if p.campaign < 0 {
-		return usage("--campaign is %d; a campaign's id is from 1", p.campaign)
+		return usage("--campaign is %d, want a campaign's id, 1 or more", p.campaign)
 	}
 	for flag, path := range map[string]string{"--root": p.root, "--keys": p.keys} {
 		if !filepath.IsAbs(path) {
-			return usage("%s: found %q where an absolute path is wanted: sshd and the daemon have working directories of their own", flag, path)
+			return usage("%s: found %q, want an absolute path: sshd and the daemon run in other working directories", flag, path)
 		}
 	}
 	return nil
 }
 
-// table is the inbox in the configuration.
+// table returns the inbox's table for the configuration.
 func (p *partner) table() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[[inboxes]] # partner %s\npath = %q\napplication = %d\n", p.name, p.inbox(), p.application)
@@ -110,26 +110,27 @@ func (p *partner) table() string {
 	return b.String()
 }
 
-// step is one command and the reason for it.
+// step is one command with its reason.
 type step struct {
 	why  string
 	argv []string
 }
 
-// steps make account, folders and rights. Each can be run again, but useradd.
+// steps returns the commands that create account, folders and permissions. All
+// but useradd can run again.
 func (p *partner) steps() []step {
 	home := filepath.Join(p.root, p.name)
 	list := []step{
-		{"the group that sshd's configuration is about", []string{"groupadd", "--force", "--system", p.group}},
-		{"no password (* is none, ! would be a locked account), no shell, its home the root of what it sees",
+		{"the group named in sshd's configuration", []string{"groupadd", "--force", "--system", p.group}},
+		{"no password (* means none, ! would lock the account), no shell, home is the root of its chroot",
 			[]string{"useradd", "--user-group", "--groups", p.group, "--no-create-home", "--home-dir", "/", "--shell", "/usr/sbin/nologin", "--password", "*", p.name}},
-		{"sshd asks that what it locks an account into is root's", []string{"install", "-d", "-o", "root", "-g", "root", "-m", "0755", p.root, home}},
-		{"3: what is made inside has the partner's group, and each removes its own files alone; the daemon's folders are the daemon's",
+		{"sshd requires that root owns a chroot", []string{"install", "-d", "-o", "root", "-g", "root", "-m", "0755", p.root, home}},
+		{"mode 3770: new files get the partner's group, and everybody can remove only their own files",
 			[]string{"install", "-d", "-o", p.daemon, "-g", p.name, "-m", "3770", p.inbox()}},
-		{"keys lie outside, where no partner can change them", []string{"install", "-d", "-o", "root", "-g", "root", "-m", "0755", p.keys}},
+		{"keys are outside the chroot, where no partner can change them", []string{"install", "-d", "-o", "root", "-g", "root", "-m", "0755", p.keys}},
 	}
 	if p.key != "" {
-		list = append(list, step{"the partner's own", []string{"install", "-o", "root", "-g", "root", "-m", "0644", p.key, filepath.Join(p.keys, p.name)}})
+		list = append(list, step{"the partner's public keys", []string{"install", "-o", "root", "-g", "root", "-m", "0644", p.key, filepath.Join(p.keys, p.name)}})
 	}
 	return list
 }
@@ -143,18 +144,18 @@ func (p *partner) print(env *environment, path string) error {
 		return env.printJSON(map[string]any{"partner": p.name, "inbox": p.inbox(), "commands": commands, "config": path, "table": p.table()})
 	}
 	var b strings.Builder
-	b.WriteString("# As root; or all of it with --make.\n")
+	b.WriteString("# Run as root, or use --make.\n")
 	for _, s := range p.steps() {
 		fmt.Fprintf(&b, "# %s\n%s\n", s.why, shellLine(s.argv))
 	}
 	if p.key == "" {
-		fmt.Fprintf(&b, "# Then the partner's public keys into %s.\n", filepath.Join(p.keys, p.name))
+		fmt.Fprintf(&b, "# Then put the partner's public keys into %s.\n", filepath.Join(p.keys, p.name))
 	}
-	fmt.Fprintf(&b, "\n# At the end of %s, and then: systemctl reload campaignd\n%s", path, p.table())
+	fmt.Fprintf(&b, "\n# Append to %s, then run: systemctl reload campaignd\n%s", path, p.table())
 	return env.printf("%s", printable(b.String()))
 }
 
-// shellLine is argv as a shell takes it.
+// shellLine quotes argv for a shell.
 func shellLine(argv []string) string {
 	plain := regexp.MustCompile(`^[A-Za-z0-9_./:=+-]+$`)
 	words := make([]string, len(argv))
@@ -167,8 +168,8 @@ func shellLine(argv []string) string {
 	return strings.Join(words, " ")
 }
 
-// make runs the steps and adds the table. The table is looked at first: nothing is
-// made for a configuration that would be refused.
+// make runs the steps and adds the table to the configuration. It validates the
+// new configuration first, so that an invalid one creates nothing.
 func (p *partner) make(cmd *cobra.Command, env *environment, path string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -176,7 +177,7 @@ func (p *partner) make(cmd *cobra.Command, env *environment, path string) error 
 	}
 	cfg, problems := config.Parse(path, text)
 	if problems.Count > 0 {
-		return usage("%s: %s; mend that first", path, wrong(problems))
+		return usage("%s: %s; fix that first", path, errorCount(problems))
 	}
 	known := false
 	for _, in := range cfg.Inboxes {
@@ -185,11 +186,11 @@ func (p *partner) make(cmd *cobra.Command, env *environment, path string) error 
 	if !known {
 		text = append(append(text, '\n'), p.table()...)
 		if _, problems := config.Parse(path, text); problems.Count > 0 {
-			return usage("with the partner's table the configuration would be wrong: %s", problems.List[0].Message)
+			return usage("the partner's table would make the configuration invalid: %s", problems.List[0].Message)
 		}
 	}
 	if os.Geteuid() != 0 {
-		return usage("--make needs root; without it the commands are printed")
+		return usage("--make needs root; without --make the commands are printed")
 	}
 	for _, s := range p.steps() {
 		if s.argv[0] == "useradd" {
@@ -213,12 +214,12 @@ func (p *partner) make(cmd *cobra.Command, env *environment, path string) error 
 	if env.json {
 		return env.printJSON(map[string]any{"partner": p.name, "inbox": p.inbox(), "config": path, "made": true})
 	}
-	return env.printf("%s can drop files into %s once sshd knows the group %s and the daemon has read %s again:\n  systemctl reload campaignd\n",
+	return env.printf("%s can drop files into %s once sshd knows the group %s and the daemon has reloaded %s:\n  systemctl reload campaignd\n",
 		p.name, p.inbox(), p.group, path)
 }
 
-// account reports whether the partner's account is there already. One that isn't a
-// partner's is left alone: it may be a person's, or the system's.
+// account reports whether the partner's account exists. It returns an error for
+// an account outside the partners' group: it may belong to a person or the system.
 func (p *partner) account(cmd *cobra.Command) (bool, error) {
 	out, err := exec.CommandContext(cmd.Context(), "id", "-nG", p.name).Output()
 	if _, failed := errors.AsType[*exec.ExitError](err); failed {
@@ -232,5 +233,5 @@ func (p *partner) account(cmd *cobra.Command) (bool, error) {
 			return true, nil
 		}
 	}
-	return false, fmt.Errorf("there is an account %s that is not in the group %s: it is no partner's; choose another name", p.name, p.group)
+	return false, fmt.Errorf("account %s exists but is not in group %s, so it isn't a partner's: choose another name", p.name, p.group)
 }

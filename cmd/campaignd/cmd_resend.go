@@ -14,16 +14,15 @@ func newResendCmd(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resend SENDING --unknown | --failed",
 		Short: "Send the failed or unknown messages of a sending again",
-		Long: `Sends the messages of a sending again that failed, or whose outcome nobody can
-tell. Everybody else is left alone. A contact whose message is unknown may have
-got it and would get it twice, unless the receiver drops doubles.
-With --dry-run it says how many there are and sends nothing.`,
+		Long: `Sends a sending's failed or unknown messages again, and no others. An unknown
+message may have been delivered: its contact gets it twice unless the receiver
+drops duplicates. With --dry-run it counts the messages and sends nothing.`,
 		Example:           "  campaignd resend 42 --failed --dry-run   how many would go out again\n  campaignd resend 42 --failed             send them",
 		Args:              given(1, 1, "name one sending"),
 		ValidArgsFunction: env.completeSending,
 		PreRunE: func(*cobra.Command, []string) error {
 			if !unknown && !failed {
-				return usage("say which: --failed, --unknown or both")
+				return usage("choose --failed, --unknown or both")
 			}
 			return nil
 		},
@@ -50,9 +49,9 @@ With --dry-run it says how many there are and sends nothing.`,
 			return printResent(env, r)
 		},
 	}
-	cmd.Flags().BoolVar(&unknown, "unknown", false, "messages of which nobody can tell whether they were sent")
+	cmd.Flags().BoolVar(&unknown, "unknown", false, "messages that may or may not have been delivered")
 	cmd.Flags().BoolVar(&failed, "failed", false, "messages that failed")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say how many there are and send nothing")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "count the messages and send nothing")
 	return cmd
 }
 

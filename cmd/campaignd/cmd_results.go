@@ -13,11 +13,11 @@ func newResultsCmd(env *environment) *cobra.Command {
 	var texts []string
 	cmd := &cobra.Command{
 		Use:   "results SENDING",
-		Short: "Print what became of each message, as CSV",
+		Short: "Print the outcome of each message as CSV",
 		Long: `Prints a CSV line for every row and message of a sending: line, contactCode,
 channelType, message, outcome, attempts, providerId, at, error and, where a channel
-can tell, delivery, deliveryAt. It holds contacts. With --json each is an object on a line of its own.
---outcome keeps only some: ` + outcomeNames() + `.`,
+reports receipts, delivery, deliveryAt. The output contains contacts. With --json it
+prints one object per line. --outcome selects outcomes: ` + outcomeNames() + `.`,
 		Example:           "  campaignd results 42 >results.csv\n  campaignd results 42 --outcome failed,unknown",
 		Args:              given(1, 1, "name one sending"),
 		ValidArgsFunction: env.completeSending,
@@ -26,7 +26,7 @@ can tell, delivery, deliveryAt. It holds contacts. With --json each is an object
 			for _, text := range texts {
 				o, err := campaign.ParseOutcome(text)
 				if err != nil || !o.Final() {
-					return usage("unknown outcome %q; there are %s", text, outcomeNames())
+					return usage("unknown outcome %q, want one of %s", text, outcomeNames())
 				}
 				outcomes = append(outcomes, o)
 			}

@@ -13,11 +13,11 @@ func newResumeCmd(env *environment) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "resume SENDING | --all",
-		Short: "Let a paused or held sending go on",
-		Long: `Lets a paused or held sending go on. Slices that were missed are planned again
-from now on; they don't go out all at once. --all resumes every one, e.g. after
-a store was restored from a backup.`,
-		Example: "  campaignd resume 42         go on with the sending with number 42\n  campaignd resume --all      go on with all of them",
+		Short: "Resume a paused or held sending",
+		Long: `Resumes a paused or held sending. Missed slices are planned again from now on
+and don't go out all at once. --all resumes every paused or held sending, for
+example after you restored the store from a backup.`,
+		Example: "  campaignd resume 42         resume the sending with number 42\n  campaignd resume --all      resume all of them",
 		Args: func(_ *cobra.Command, args []string) error {
 			if all == (len(args) > 0) || len(args) > 1 {
 				return errors.New("name one sending, or --all")
@@ -27,7 +27,7 @@ a store was restored from a backup.`,
 		ValidArgsFunction: env.completeSending,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !all {
-				return steer(cmd.Context(), env, args[0], (*control.Client).Resume)
+				return changeState(cmd.Context(), env, args[0], (*control.Client).Resume)
 			}
 			c, err := env.client()
 			if err != nil {

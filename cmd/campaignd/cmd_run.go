@@ -21,10 +21,10 @@ func newRunCmd(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon",
-		Long: `Runs the daemon until it gets SIGTERM or SIGINT: then it takes nothing new,
-finishes and records what is in flight within stop_timeout, and ends. A second
-signal ends it at once; the next start mends what that leaves. SIGHUP reads the
-configuration again; a broken one is refused and the old one stays in force.`,
+		Long: `Runs the daemon until it receives SIGTERM or SIGINT. It then takes nothing new,
+finishes and records the messages in flight within stop_timeout, and exits. A second
+signal aborts it; the next start repairs the state. SIGHUP reloads the configuration;
+an invalid file is refused and the old configuration stays in effect.`,
 		Example: "  campaignd run --config /etc/campaignd/campaignd.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -43,7 +43,7 @@ func runDaemon(ctx context.Context, env *environment, cfg *config.Config) error 
 		Config: cfg, Version: version, Log: log, Getenv: env.getenv,
 		Notify: func(state string) {
 			if _, err := sddaemon.SdNotify(false, state); err != nil {
-				log.Warn("tell the service manager", "err", err)
+				log.Warn("notify service manager", "err", err)
 			}
 		},
 	})
@@ -61,7 +61,7 @@ func runDaemon(ctx context.Context, env *environment, cfg *config.Config) error 
 			case <-reloads.Done():
 				return
 			case <-hangups:
-				_ = d.Reload(reloads, "SIGHUP") // it logs what is wrong
+				_ = d.Reload(reloads, "SIGHUP") // Reload logs the errors itself
 			}
 		}
 	}()
@@ -71,7 +71,7 @@ func runDaemon(ctx context.Context, env *environment, cfg *config.Config) error 
 	return nil
 }
 
-// logHandler is text in colour on a terminal, plain text or JSON lines elsewhere, as log.format says.
+// logHandler returns a handler for log.format: colored text on a terminal, plain text or JSON lines elsewhere.
 func logHandler(env *environment, c config.Log) slog.Handler {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {

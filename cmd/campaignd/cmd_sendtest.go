@@ -18,26 +18,26 @@ func newSendTestCmd(env *environment) *cobra.Command {
 	var vars []string
 	cmd := &cobra.Command{
 		Use:   "send-test --application ID --channel NAME --campaign ID --to CODE [--var NAME=VALUE]...",
-		Short: "Send one real message and show request and reply",
-		Long: `Sends one message of a campaign to one contact, at once and outside of any sending, and
-prints the request and the reply with secrets masked. The message is real: it reaches the contact.
+		Short: "Send one real message and print request and reply",
+		Long: `Sends one message of a campaign to one contact, immediately and outside any sending, and
+prints the request and the reply with secrets redacted. The message is real: the contact gets it.
 
-With a daemon running it is the daemon that sends, with its secrets; opt-outs and daily_contacts
-count. Without one it is sent by this command, with the secrets that it can read. The campaign
-need not be enabled. Exit status 1: it was not accepted.`,
+A running daemon sends the message with its own secrets and respects opt-outs and
+daily_contacts. Without a daemon this command sends it with the secrets it can read. The
+campaign may be disabled. Exit status 1: the message was not accepted.`,
 		Example: "  campaignd send-test --application 1 --channel whatsapp --campaign 7 --to +34666777888 --var name=Ann",
 		Args:    given(0, 0, "it takes flags, no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, name := range []string{"application", "channel", "campaign", "to"} {
 				if !cmd.Flags().Changed(name) {
-					return usage("--%s is missing; --application, --channel, --campaign and --to are needed", name)
+					return usage("--%s is missing: --application, --channel, --campaign and --to are required", name)
 				}
 			}
 			m.Variables = map[string]string{}
 			for _, one := range vars {
 				name, value, ok := strings.Cut(one, "=")
 				if !ok || name == "" {
-					return usage("found --var %q where NAME=VALUE is wanted", one)
+					return usage("found --var %q, want NAME=VALUE", one)
 				}
 				m.Variables[name] = value
 			}
@@ -58,7 +58,7 @@ need not be enabled. Exit status 1: it was not accepted.`,
 	return cmd
 }
 
-// sendTest has the daemon send, or, where none runs, sends by itself. It never opens the store.
+// sendTest lets a running daemon send the message, or sends it directly. It never opens the store.
 func sendTest(ctx context.Context, env *environment, m control.TestMessage) (control.TestResult, error) {
 	cfg, err := env.loadConfig()
 	if err != nil {
@@ -72,7 +72,7 @@ func sendTest(ctx context.Context, env *environment, m control.TestMessage) (con
 	if !errors.Is(err, control.ErrNoDaemon) {
 		return control.TestResult{}, err
 	}
-	if _, err := fmt.Fprintln(env.errw, "no daemon runs: it is sent by this command, and opt-outs are not looked at"); err != nil {
+	if _, err := fmt.Fprintln(env.errw, "no daemon is running: this command sends the message itself and ignores opt-outs"); err != nil {
 		return control.TestResult{}, err
 	}
 	r, err := daemon.SendTest(ctx, cfg, env.getenv, m)
@@ -109,7 +109,7 @@ func testText(r control.TestResult) string {
 	case r.Reply != "":
 		part("reply", r.Reply)
 	case r.Driver != "outbox" && r.Driver != "null":
-		part("reply", "none came")
+		part("reply", "none received")
 	}
 	fmt.Fprintf(&b, "\n%s", r.Outcome)
 	if r.ProviderID != "" {

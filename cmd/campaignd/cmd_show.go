@@ -13,8 +13,8 @@ import (
 func newShowCmd(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:               "show SENDING",
-		Short:             "Tell all about one sending",
-		Long:              `Tells all about one sending: where it stands and why, its rows, its messages by outcome, its slices, and what was wrong with the drop.`,
+		Short:             "Show everything about one sending",
+		Long:              `Shows everything about one sending: its state and reason, its rows, its messages by outcome, its slices, and the drop's errors and warnings.`,
 		Example:           "  campaignd show 42           the sending with number 42\n  campaignd show spring       the newest sending of the drop spring.csv",
 		Args:              given(1, 1, "name one sending"),
 		ValidArgsFunction: env.completeSending,
@@ -117,7 +117,7 @@ func csvText(c campaign.CSVInfo) string {
 	return fmt.Sprintf("%s, %s, separated by %s, SHA-256 %s", bytesText(c.Bytes), c.Encoding, delimiterText(c.Delimiter), c.SHA256)
 }
 
-// delimiterText names a delimiter, since a bare comma in a list that has commas reads as a slip.
+// delimiterText names a delimiter. A bare comma inside a comma-separated list would be unreadable.
 func delimiterText(delimiter string) string {
 	switch delimiter {
 	case ",":
@@ -133,7 +133,7 @@ func delimiterText(delimiter string) string {
 	}
 }
 
-// printOutcomes lists the outcomes there are.
+// printOutcomes lists the outcomes with at least one message.
 func printOutcomes(env *environment, m control.Messages) error {
 	g := grid{header: []string{"outcome", "messages"}, right: []int{1}}
 	for _, o := range []struct {
@@ -156,7 +156,7 @@ func printOutcomes(env *environment, m control.Messages) error {
 	return env.printGrid(g)
 }
 
-// printDelivery lists what became of messages after they were sent, where that is told.
+// printDelivery counts delivery receipts, for channels that report them.
 func printDelivery(env *environment, c *campaign.DeliveryCounts) error {
 	if c == nil {
 		return nil
@@ -171,8 +171,8 @@ func printDelivery(env *environment, c *campaign.DeliveryCounts) error {
 	return env.printGrid(g)
 }
 
-// fewSlices is how many slices are listed from the front and from the end.
-const fewSlices = 12
+// edgeSlices is the number of slices listed at either end of a long list.
+const edgeSlices = 12
 
 func printSlices(env *environment, slices []control.Slice) error {
 	if len(slices) == 0 {
@@ -180,10 +180,10 @@ func printSlices(env *environment, slices []control.Slice) error {
 	}
 	g := grid{header: []string{"slice", "from", "to", "recipients"}, right: []int{0, 3}}
 	for i, s := range slices {
-		if len(slices) > 2*fewSlices && i == fewSlices {
-			g.add("…", fmt.Sprintf("%d more, all with --json", len(slices)-2*fewSlices), "", "")
+		if len(slices) > 2*edgeSlices && i == edgeSlices {
+			g.add("…", fmt.Sprintf("%d more, all with --json", len(slices)-2*edgeSlices), "", "")
 		}
-		if len(slices) > 2*fewSlices && i >= fewSlices && i < len(slices)-fewSlices {
+		if len(slices) > 2*edgeSlices && i >= edgeSlices && i < len(slices)-edgeSlices {
 			continue
 		}
 		g.add(count(i+1), instant(s.Start), instant(s.End), count(s.Recipients))

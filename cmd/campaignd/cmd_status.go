@@ -15,10 +15,10 @@ func newStatusCmd(env *environment) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Say how the daemon is and what it is sending",
-		Long: `Says how the daemon is: its inboxes, its channels, what is held and why, and the
-sendings that are not over yet. --all lists those that are over too.`,
-		Example: "  campaignd status            how things stand\n  campaignd status --json     the same for a program",
+		Short: "Show the daemon's state and its active sendings",
+		Long: `Shows the daemon's inboxes, its channels, what is held and why, and the active
+sendings. --all lists finished sendings, too.`,
+		Example: "  campaignd status            the current state\n  campaignd status --json     the same for a program",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runStatus(cmd.Context(), env, all)
@@ -28,10 +28,10 @@ sendings that are not over yet. --all lists those that are over too.`,
 	return cmd
 }
 
-// statusAnswer is what "status --json" prints.
+// statusAnswer is the output of "status --json".
 type statusAnswer struct {
 	control.Status
-	List []control.Sending `json:"list"` // not over yet; all with --all
+	List []control.Sending `json:"list"` // active sendings; every sending with --all
 }
 
 func runStatus(ctx context.Context, env *environment, all bool) error {
@@ -58,7 +58,7 @@ func runStatus(ctx context.Context, env *environment, all bool) error {
 	return printStatus(env, status, list)
 }
 
-// openStates are the states of sendings that are not over.
+// openStates returns the states that aren't final.
 func openStates() []campaign.State {
 	var open []campaign.State
 	for _, s := range campaign.States {
@@ -88,7 +88,7 @@ func printStatus(env *environment, s control.Status, list []control.Sending) err
 	if err := env.facts(
 		[2]string{"daemon", running},
 		[2]string{"config", s.ConfigFile},
-		[2]string{"not read", s.ConfigProblem},
+		[2]string{"not loaded", s.ConfigProblem},
 		[2]string{"store", store},
 		[2]string{"messages", queue},
 		[2]string{"sendings", strings.Join(totals, ", ")},
@@ -171,10 +171,10 @@ func rateText(ch control.Channel) string {
 func heldText(ch control.Channel) string {
 	text := ch.HeldReason
 	if text == "" {
-		text = "the daemon gives no reason"
+		text = "no reason was reported"
 	}
 	if !ch.NextTryAt.IsZero() {
-		text += "; tried again at " + instant(ch.NextTryAt)
+		text += "; next attempt at " + instant(ch.NextTryAt)
 	}
 	return text
 }
@@ -199,7 +199,7 @@ func printSendings(env *environment, list []control.Sending) error {
 	return lines(env.out, reasons)
 }
 
-// percentText never rounds up to 100: that would say "over".
+// percentText formats a percentage. It never rounds up to 100, which would mean finished.
 func percentText(p float64) string {
 	if p > 99.9 && p < 100 {
 		p = 99.9

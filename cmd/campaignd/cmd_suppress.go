@@ -16,16 +16,16 @@ func newSuppressCmd(env *environment) *cobra.Command {
 	var application int64
 	cmd := &cobra.Command{
 		Use:   "suppress",
-		Short: "Keep the list of contacts that opted out",
-		Long: `Keeps the list of contacts that opted out. It is looked at when a message is about
-to be sent, so that an opt-out counts from now on, for sendings under way too.`,
+		Short: "Manage the list of opt-outs",
+		Long: `Manages the list of contacts who opted out. The daemon checks it right before it
+sends a message, so an opt-out also applies to sendings that are under way.`,
 		Example: "  campaignd suppress add 34666777888\n  campaignd suppress import stop.csv --application 1\n  campaignd suppress list > stop.txt",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usage("say what to do: add, remove, list or import")
+			return usage("name a subcommand: add, remove, list or import")
 		},
 	}
-	cmd.PersistentFlags().Int64Var(&application, "application", 0, "only for this application's `id`; 0: for every one")
+	cmd.PersistentFlags().Int64Var(&application, "application", 0, "`id` of the only application concerned; 0: every application")
 	cmd.AddCommand(
 		newSuppressAddCmd(env, &application),
 		newSuppressRemoveCmd(env, &application),
@@ -35,10 +35,10 @@ to be sent, so that an opt-out counts from now on, for sendings under way too.`,
 	return cmd
 }
 
-// countAnswer is what "suppress add --json" and "remove --json" print.
+// countAnswer is the output of "suppress add --json" and "suppress remove --json".
 type countAnswer struct {
 	Given   int `json:"given"`
-	Changed int `json:"changed"` // the others were there, or not there, already
+	Changed int `json:"changed"` // the rest were in the list already, or never were
 }
 
 func newSuppressAddCmd(env *environment, application *int64) *cobra.Command {
@@ -47,7 +47,7 @@ func newSuppressAddCmd(env *environment, application *int64) *cobra.Command {
 		Use:     "add CONTACT...",
 		Short:   "Add opt-outs",
 		Example: "  campaignd suppress add 34666777888                       on every channel\n  campaignd suppress add 34666777888 --channel cloud_api",
-		Args:    given(1, 1000, "name one contact or more, up to 1000; a longer list can be imported"),
+		Args:    given(1, 1000, "name 1 to 1000 contacts; import a longer list"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := env.client()
 			if err != nil {
@@ -61,10 +61,10 @@ func newSuppressAddCmd(env *environment, application *int64) *cobra.Command {
 			if env.json {
 				return env.printJSON(countAnswer{len(args), n})
 			}
-			return env.printf("%d added, %d were there already.\n", n, len(args)-n)
+			return env.printf("%d added, %d were in the list already.\n", n, len(args)-n)
 		},
 	}
-	cmd.Flags().StringVar(&channel, "channel", "", "only for this `channel`; without it for every one")
+	cmd.Flags().StringVar(&channel, "channel", "", "the only `channel` concerned; default: every channel")
 	return cmd
 }
 
@@ -72,9 +72,9 @@ func newSuppressRemoveCmd(env *environment, application *int64) *cobra.Command {
 	var channel string
 	cmd := &cobra.Command{
 		Use:     "remove CONTACT...",
-		Short:   "Take opt-outs back: the contacts are sent to again",
+		Short:   "Remove opt-outs: the contacts get messages again",
 		Example: "  campaignd suppress remove 34666777888",
-		Args:    given(1, 1000, "name one contact or more, up to 1000; a longer list can be imported"),
+		Args:    given(1, 1000, "name 1 to 1000 contacts; import a longer list"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := env.client()
 			if err != nil {
@@ -91,7 +91,7 @@ func newSuppressRemoveCmd(env *environment, application *int64) *cobra.Command {
 			return env.printf("%d removed.\n", n)
 		},
 	}
-	cmd.Flags().StringVar(&channel, "channel", "", "the `channel` it was added for; without it the opt-out for every one")
+	cmd.Flags().StringVar(&channel, "channel", "", "the `channel` the opt-out was added for; default: the opt-out for every channel")
 	return cmd
 }
 
@@ -106,7 +106,7 @@ func optOuts(contacts []string, application int64, channel string) []control.Opt
 func newSuppressListCmd(env *environment, application *int64) *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
-		Short:   "List opt-outs; with --json one object a line",
+		Short:   "List opt-outs; with --json one object per line",
 		Example: "  campaignd suppress list --application 1",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -115,7 +115,7 @@ func newSuppressListCmd(env *environment, application *int64) *cobra.Command {
 				return err
 			}
 			defer c.Close()
-			// The list may be longer than memory: a line at a time, no table.
+			// The list may not fit in memory: print line by line, not as a table.
 			out := bufio.NewWriter(env.out)
 			err = c.OptOuts(cmd.Context(), *application, func(s control.OptOut) error {
 				return writeOptOut(out, s, env.json)
@@ -147,9 +147,9 @@ func newSuppressImportCmd(env *environment, application *int64) *cobra.Command {
 	return &cobra.Command{
 		Use:   "import FILE",
 		Short: "Add the opt-outs of a CSV file (- reads standard input)",
-		Long: `Adds the opt-outs of a CSV file with a column contactCode and, if you like, a column
-channelType; an empty channelType stands for every channel. Rows that can't be
-taken are listed, the others are added; the exit status is 3 then.`,
+		Long: `Adds the opt-outs of a CSV file with a column contactCode and optionally a column
+channelType. An empty channelType means every channel. Rows that can't be read are
+listed and the others are added; the exit status is then 3.`,
 		Example: "  campaignd suppress import stop.csv --application 1",
 		Args:    given(1, 1, "name one file, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -182,15 +182,15 @@ func printImported(env *environment, r control.Imported) error {
 			return err
 		}
 	} else {
-		if err := env.printf("%s rows: %s added, %s were there already, %s not taken.\n", count(r.Rows), count(r.Added), count(r.Rows-r.Added-r.Rejected), count(r.Rejected)); err != nil {
+		if err := env.printf("%s rows: %s added, %s were in the list already, %s rejected.\n", count(r.Rows), count(r.Added), count(r.Rows-r.Added-r.Rejected), count(r.Rejected)); err != nil {
 			return err
 		}
-		if err := printProblems(env, "Not taken", r.Problems, r.Rejected); err != nil {
+		if err := printProblems(env, "Rejected", r.Problems, r.Rejected); err != nil {
 			return err
 		}
 	}
 	if r.Rejected > 0 {
-		return exitError{code: exitWanting}
+		return exitError{code: exitProblems}
 	}
 	return nil
 }

@@ -18,15 +18,15 @@ func newTimelineCmd(env *environment) *cobra.Command {
 	var application int64
 	cmd := &cobra.Command{
 		Use:   "timeline",
-		Short: "Draw the slots of the next 48 hours and who holds them",
-		Long: `Draws the slots of the next 48 hours, a cell a slot (or several, where a terminal is
-too narrow), shaded by how full it is. A row says after its cells how full it is, how many
-messages are booked in it and who holds it, by letters; below are the sendings with their letters.`,
+		Short: "Draw the slots of the next 48 hours and their sendings",
+		Long: `Draws the slots of the next 48 hours. Each cell is a slot (or several on a narrow
+terminal), shaded by how full it is. Each row ends with its fill level, its reserved
+messages and the letters of its sendings. The list below explains the letters.`,
 		Example: "  campaignd timeline                   all applications\n  campaignd timeline --application 1   one of them",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if application < 0 {
-				return usage("--application is %d where the id of an application is right", application)
+				return usage("--application is %d, want an application's id", application)
 			}
 			c, err := env.client()
 			if err != nil {
@@ -67,10 +67,10 @@ func printTimeline(env *environment, t control.Timeline, a control.ApplicationTi
 	}
 	zone, err := time.LoadLocation(a.Timezone)
 	if err != nil {
-		zone = time.UTC // the daemon knows a zone that this machine doesn't
+		zone = time.UTC // the daemon knows a zone that this machine lacks
 	}
 	if !a.Sliced || a.SlotSeconds <= 0 {
-		if err := env.printf("not sliced: what is due goes out at once, as fast as its channel may\n"); err != nil {
+		if err := env.printf("not sliced: due messages go out immediately, limited by the channel's rate\n"); err != nil {
 			return err
 		}
 		return printHolders(env, a, zone, t.From)
@@ -79,7 +79,7 @@ func printTimeline(env *environment, t control.Timeline, a control.ApplicationTi
 		return err
 	}
 	if len(a.Slots) == 0 {
-		if err := env.printf("no slot is booked until %s\n", t.Until.In(zone).Format(momentFormat)); err != nil {
+		if err := env.printf("no slot is reserved until %s\n", t.Until.In(zone).Format(momentFormat)); err != nil {
 			return err
 		}
 		return printHolders(env, a, zone, t.From)
@@ -87,13 +87,13 @@ func printTimeline(env *environment, t control.Timeline, a control.ApplicationTi
 	if err := env.printf("\n"); err != nil {
 		return err
 	}
-	if err := lines(env.out, pictureOf(t, a, zone).Rows(env.width, env.colour)); err != nil {
+	if err := lines(env.out, pictureOf(t, a, zone).Rows(env.width, env.color)); err != nil {
 		return err
 	}
 	return printHolders(env, a, zone, t.From)
 }
 
-// pictureOf is the application's timeline as it is drawn.
+// pictureOf converts an application's timeline for drawing.
 func pictureOf(t control.Timeline, a control.ApplicationTimeline, zone *time.Location) picture.Timeline {
 	p := picture.Timeline{From: t.From, Until: t.Until, Zone: zone, Reserved: make(map[int64]uint32, len(a.Slots)),
 		Grid: plan.Grid{Slot: time.Duration(a.SlotSeconds) * time.Second, Capacity: a.Capacity}}
@@ -117,11 +117,11 @@ func pictureOf(t control.Timeline, a control.ApplicationTimeline, zone *time.Loc
 	return p
 }
 
-// momentFormat is a moment in a timeline, which reaches months ahead at most.
+// momentFormat omits the year: a timeline reaches at most months ahead.
 const momentFormat = "Mon 02 Jan 15:04"
 
-// printHolders lists an application's sendings with the letters that they have
-// in the picture, in lines as long as the terminal is wide.
+// printHolders lists an application's sendings with their letters in the picture,
+// in lines that fit the terminal.
 func printHolders(env *environment, a control.ApplicationTimeline, zone *time.Location, now time.Time) error {
 	if len(a.Sendings) == 0 {
 		return env.printf("\nNothing is planned.\n")
@@ -133,23 +133,23 @@ func printHolders(env *environment, a control.ApplicationTimeline, zone *time.Lo
 			letter = picture.Letter(i)
 		}
 		if s.Sliced && s.Slots > 0 {
-			slots, until = count(s.Slots), shortly(s.End.In(zone), now)
+			slots, until = count(s.Slots), shortTime(s.End.In(zone), now)
 		}
 		rows = append(rows, []string{letter, string(s.ID), printable(s.Name), string(s.State), count(s.Messages),
-			slots, shortly(s.Start.In(zone), now), until})
+			slots, shortTime(s.Start.In(zone), now), until})
 	}
 	return printFitting(env, rows)
 }
 
-// shortly is a moment of this week by its day, a later one by its date.
-func shortly(at, now time.Time) string {
+// shortTime formats an instant within a week by weekday, a later one by date.
+func shortTime(at, now time.Time) string {
 	if d := at.Sub(now); d > -24*time.Hour && d < 6*24*time.Hour {
 		return at.Format("Mon 15:04")
 	}
 	return at.Format("02 Jan 15:04")
 }
 
-// printFitting prints rows of letter, id, name, state and so on in columns; the name gives way where the terminal is too narrow.
+// printFitting prints rows in columns. On a narrow terminal it shortens the name.
 func printFitting(env *environment, rows [][]string) error {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {

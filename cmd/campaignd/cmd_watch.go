@@ -15,15 +15,15 @@ func newWatchCmd(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch [SENDING]",
 		Short: "Follow sendings while they go out",
-		Long: `Follows one sending until it is over, or all that are not over until Ctrl-C: a
-progress bar each on a terminal, else a line at every change. With --json, one
-JSON object a line.`,
-		Example:           "  campaignd watch             all sendings\n  campaignd watch spring      the newest sending of the drop spring.csv, until it is over",
+		Long: `Follows one sending until it ends, or every active sending until Ctrl-C. On a
+terminal it draws a progress bar per sending, elsewhere it prints a line per change.
+With --json it prints one JSON object per line.`,
+		Example:           "  campaignd watch             all sendings\n  campaignd watch spring      the newest sending of the drop spring.csv, until it ends",
 		Args:              given(0, 1, "name one sending, or none to follow all"),
 		ValidArgsFunction: env.completeSending,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if every < 100*time.Millisecond {
-				return usage("--every is %s where 100ms or more is right", every)
+				return usage("--every is %s, want 100ms or more", every)
 			}
 			c, err := env.client()
 			if err != nil {
@@ -45,20 +45,20 @@ JSON object a line.`,
 			return w.run(cmd.Context(), view)
 		},
 	}
-	cmd.Flags().DurationVar(&every, "every", time.Second, "how often to look")
+	cmd.Flags().DurationVar(&every, "every", time.Second, "time between two updates")
 	return cmd
 }
 
-// view shows sendings as they change.
+// view displays sendings as they change.
 type view interface {
-	// show is told every sending at every look. changed is false where nothing
-	// is new since the look before.
+	// show receives every sending at every poll. changed reports whether it differs
+	// from the poll before.
 	show(s control.Sending, changed bool) error
-	// end is told once that no more comes.
+	// end is called once, after the last show.
 	end()
 }
 
-// watcher looks at the sendings again and again.
+// watcher polls sendings.
 type watcher struct {
 	client *control.Client
 	every  time.Duration
@@ -66,16 +66,16 @@ type watcher struct {
 	seen   map[campaign.ID]control.Sending
 }
 
-// run looks until the one sending is over, or ctx ends.
+// run polls until the watched sending ends or ctx is done.
 func (w *watcher) run(ctx context.Context, v view) error {
 	defer v.end()
 	w.seen = map[campaign.ID]control.Sending{}
 	ticker := time.NewTicker(w.every)
 	defer ticker.Stop()
 	for {
-		list, err := w.look(ctx)
+		list, err := w.poll(ctx)
 		if ctx.Err() != nil {
-			return nil // Ctrl-C is how one stops watching
+			return nil // Ctrl-C ends watching
 		}
 		if err != nil {
 			return err
@@ -101,8 +101,9 @@ func (w *watcher) run(ctx context.Context, v view) error {
 	}
 }
 
-// look asks for what is watched: what is not over, and what was not at the last look.
-func (w *watcher) look(ctx context.Context) ([]control.Sending, error) {
+// poll fetches the watched sendings: the active ones, and those that were active
+// at the poll before.
+func (w *watcher) poll(ctx context.Context) ([]control.Sending, error) {
 	if w.only != "" {
 		d, err := w.client.Sending(ctx, string(w.only))
 		return []control.Sending{d.Sending}, err
@@ -132,7 +133,7 @@ func (w *watcher) look(ctx context.Context) ([]control.Sending, error) {
 	return list, nil
 }
 
-// differs leaves aside what changes by itself.
+// differs ignores fields that change by themselves, such as rate and estimates.
 func differs(a, b control.Sending) bool {
 	newError := a.LastError == nil && b.LastError != nil || a.LastError != nil && b.LastError != nil && *a.LastError != *b.LastError
 	return a.State != b.State || a.Reason != b.Reason || a.Messages != b.Messages || newError

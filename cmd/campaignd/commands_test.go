@@ -110,8 +110,8 @@ func TestWhatCommandsPrint(t *testing.T) {
 		{golden: "suppress-list", args: []string{"suppress", "list", "--application", "1"}},
 		{golden: "suppress-list-json", args: []string{"suppress", "list", "--json"}},
 		{golden: "suppress-import", in: "contactCode\n1\n", args: []string{"suppress", "import", "-"}},
-		{golden: "suppress-import-bad", in: "x", args: []string{"suppress", "import", "-"}, code: exitWanting},
-		{golden: "suppress-import-bad-json", in: "x", args: []string{"suppress", "import", "-", "--json"}, code: exitWanting},
+		{golden: "suppress-import-bad", in: "x", args: []string{"suppress", "import", "-"}, code: exitProblems},
+		{golden: "suppress-import-bad-json", in: "x", args: []string{"suppress", "import", "-", "--json"}, code: exitProblems},
 		{golden: "send-test", args: []string{"send-test", "--application", "1", "--channel", "hook", "--campaign", "7", "--to", "347", "--var", "name=Ann = you"}},
 		{golden: "send-test-json", args: []string{"send-test", "--application", "1", "--channel", "hook", "--campaign", "7", "--to", "347", "--json"}},
 		{golden: "send-test-failed", args: []string{"send-test", "--application", "1", "--channel", "hook", "--campaign", "7", "--to", "346"}, code: exitFailed},
@@ -121,7 +121,7 @@ func TestWhatCommandsPrint(t *testing.T) {
 		{golden: "audit-json", args: []string{"audit", "--json"}},
 		{golden: "audit-nothing", nothing: true, args: []string{"audit"}},
 		{golden: "doctor", args: []string{"doctor"}},
-		{golden: "doctor-deep", args: []string{"doctor", "--deep"}, code: exitWanting},
+		{golden: "doctor-deep", args: []string{"doctor", "--deep"}, code: exitProblems},
 		{golden: "doctor-json", args: []string{"doctor", "--json"}},
 		{golden: "compact", args: []string{"compact"}},
 		{golden: "compact-json", args: []string{"compact", "--json"}},
@@ -156,7 +156,7 @@ func terminalRun(t *testing.T, config string, noColor bool, args ...string) stri
 	t.Helper()
 	var out bytes.Buffer
 	env := newEnvironment(strings.NewReader(""), &out, io.Discard, func(string) string { return "" })
-	env.terminal, env.colour, env.width = true, !noColor, 100
+	env.terminal, env.color, env.width = true, !noColor, 100
 	root := newRoot(env)
 	root.SetArgs(append([]string{"--config", config}, args...))
 	if code := env.end(root.ExecuteContext(t.Context())); code != exitDone {
@@ -186,7 +186,7 @@ func TestWhatATerminalShows(t *testing.T) {
 
 func TestColourOnlyWhereItIsWelcome(t *testing.T) {
 	env := newEnvironment(strings.NewReader(""), &bytes.Buffer{}, io.Discard, func(string) string { return "" })
-	if env.terminal || env.colour {
+	if env.terminal || env.color {
 		t.Error("a buffer is no terminal")
 	}
 	if got := env.paint("held") + env.bold("x"); got != "heldx" {
@@ -198,7 +198,7 @@ func TestBackup(t *testing.T) {
 	config, dir := serve(t, &shop{}), t.TempDir()
 	target := filepath.Join(dir, "copy.db")
 	code, out, errs := command(t, config, "", "backup", target)
-	if code != exitDone || !strings.Contains(out, "holds a copy of the store, 9 B") {
+	if code != exitDone || !strings.Contains(out, "is a copy of the store, 9 B") {
 		t.Fatalf("%d %s%s", code, out, errs)
 	}
 	data, err := os.ReadFile(target)
@@ -208,7 +208,7 @@ func TestBackup(t *testing.T) {
 	if info, err := os.Stat(target); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the copy is for others to read: %v, %v", info.Mode(), err)
 	}
-	if code, _, errs := command(t, config, "", "backup", target); code != exitFailed || !strings.Contains(errs, "is there already") {
+	if code, _, errs := command(t, config, "", "backup", target); code != exitFailed || !strings.Contains(errs, "already exists") {
 		t.Errorf("over a backup: %d %s", code, errs)
 	}
 	second := filepath.Join(dir, "second.db")
@@ -218,7 +218,7 @@ func TestBackup(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "third.db.part"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, errs := command(t, config, "", "backup", filepath.Join(dir, "third.db")); code != exitFailed || !strings.Contains(errs, "another backup runs") {
+	if code, _, errs := command(t, config, "", "backup", filepath.Join(dir, "third.db")); code != exitFailed || !strings.Contains(errs, "another backup is running") {
 		t.Errorf("beside another: %d %s", code, errs)
 	}
 	broken := serve(t, &shop{broken: true})

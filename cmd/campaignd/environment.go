@@ -15,16 +15,16 @@ import (
 	"campaignd/internal/control"
 )
 
-// The exit statuses (SPEC 10).
+// Exit statuses (docs/contract.md 10).
 const (
-	exitDone    = 0
-	exitFailed  = 1
-	exitUsage   = 2 // usage or configuration
-	exitWanting = 3 // checked and found wanting
+	exitDone     = 0
+	exitFailed   = 1
+	exitUsage    = 2 // usage or configuration
+	exitProblems = 3 // check found problems
 )
 
-// exitError ends a command with a status of its own. Without an err the command
-// has said all there is to say.
+// exitError ends a command with a status of its own. A nil err means that the
+// command has printed everything already.
 type exitError struct {
 	code int
 	err  error
@@ -39,21 +39,21 @@ func (e exitError) Error() string {
 
 func (e exitError) Unwrap() error { return e.err }
 
-// environment is what the commands share: where they read and write, and the
-// flags that all of them have.
+// environment holds what all commands share: standard streams, terminal
+// properties and global flags.
 type environment struct {
 	in     io.Reader
 	out    io.Writer
 	errw   io.Writer
 	getenv func(string) string
 
-	terminal bool // out is a terminal: tables, colour and live progress are welcome
+	terminal bool // out is a terminal: use tables, color and live progress
 	width    int  // of the terminal in columns, 0 if unknown
-	colour   bool // terminal, and neither NO_COLOR nor a dumb one
+	color    bool // a terminal without NO_COLOR that isn't dumb
 
 	configFlag string
 	json       bool
-	parsed     bool // the command line was understood; set before a command runs
+	parsed     bool // the command line is valid; set before a command runs
 }
 
 func newEnvironment(in io.Reader, out, errw io.Writer, getenv func(string) string) *environment {
@@ -65,18 +65,18 @@ func newEnvironment(in io.Reader, out, errw io.Writer, getenv func(string) strin
 		}
 	}
 	// https://no-color.org: any value that is not empty.
-	env.colour = env.terminal && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+	env.color = env.terminal && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 	return env
 }
 
-// end says what went wrong, if something did, and gives the exit status.
+// end prints err, if any, and returns the exit status.
 func (env *environment) end(err error) int {
 	if err == nil {
 		return exitDone
 	}
 	code := exitFailed
 	if !env.parsed {
-		code = exitUsage // cobra refused the command line
+		code = exitUsage // cobra rejected the command line
 	}
 	if e, ok := errors.AsType[exitError](err); ok {
 		if e.err == nil {
@@ -96,8 +96,8 @@ func (env *environment) end(err error) int {
 	return code
 }
 
-// loadConfig finds and reads the configuration. What is wrong with it goes to
-// errw, all of it, and the command ends with exitUsage.
+// loadConfig finds and reads the configuration. It prints every error of the file
+// to errw and returns an error with exitUsage.
 func (env *environment) loadConfig() (*config.Config, error) {
 	path, err := config.Find(env.configFlag, env.getenv)
 	if err != nil {
@@ -108,22 +108,23 @@ func (env *environment) loadConfig() (*config.Config, error) {
 		for _, p := range problems.List {
 			fmt.Fprintln(env.errw, printable(p.String()))
 		}
-		return nil, exitError{exitUsage, fmt.Errorf("%s: %s", path, wrong(problems))}
+		return nil, exitError{exitUsage, fmt.Errorf("%s: %s", path, errorCount(problems))}
 	}
 	return cfg, nil
 }
 
-func wrong(p campaign.Problems) string {
+// errorCount formats the number of problems.
+func errorCount(p campaign.Problems) string {
 	if p.Count == 1 {
-		return "1 thing is wrong"
+		return "1 error"
 	}
-	return fmt.Sprintf("%d things are wrong", p.Count)
+	return fmt.Sprintf("%d errors", p.Count)
 }
 
-// socketName is the control socket's name in the state folder (SPEC 11).
+// socketName is the control socket's name in the state folder (docs/contract.md 11).
 const socketName = "campaignd.sock"
 
-// client is a connection to the daemon that the configuration means.
+// client connects to the daemon that uses the configuration's state folder.
 func (env *environment) client() (*control.Client, error) {
 	cfg, err := env.loadConfig()
 	if err != nil {
@@ -132,8 +133,8 @@ func (env *environment) client() (*control.Client, error) {
 	return control.Dial(filepath.Join(cfg.StateDir, socketName))
 }
 
-// printable takes out what a terminal would obey: control characters, and marks
-// that reorder text. Texts from drops are written by strangers.
+// printable replaces control characters and marks that reorder text. Texts from
+// drops are untrusted, and a terminal would obey them.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -146,7 +147,7 @@ func printable(s string) string {
 	}, s)
 }
 
-// usage says that the command line asks for something that can't be had.
+// usage returns an error for an invalid command line.
 func usage(format string, args ...any) error {
 	return exitError{exitUsage, fmt.Errorf(format, args...)}
 }

@@ -8,7 +8,7 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// replace writes a configuration anew, whole or not at all, with the rights it had.
+// replace atomically rewrites a configuration and keeps its permissions.
 func replace(path string, text []byte) error {
 	info, err := os.Stat(path)
 	if err != nil {

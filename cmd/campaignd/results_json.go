@@ -8,12 +8,12 @@ import (
 	"io"
 )
 
-// resultsJSON writes each line of results.csv, which write brings, as a JSON object on a line of its own; a
-// value that is empty is left out. It holds one line at a time.
+// resultsJSON converts the results.csv that write produces into one JSON object
+// per line, without empty values. It holds one line in memory.
 func resultsJSON(out io.Writer, write func(io.Writer) error) error {
 	r, w := io.Pipe()
 	go func() { w.CloseWithError(write(w)) }()
-	defer r.Close() // ends the writer where this ends early
+	defer r.Close() // ends the writer if this function returns early
 	in, enc := csv.NewReader(r), json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
 	header, err := in.Read()

@@ -6,24 +6,24 @@ import (
 
 const rootHelp = `campaignd sends campaigns that are dropped as files.
 
-"campaignd run" is the daemon; "check", "config", "version" and "completion" work
-without one; every other command asks the daemon over the Unix socket in its state folder.
+"campaignd run" is the daemon. "check", "config", "version" and "completion" work
+without it. Every other command talks to it over the Unix socket in its state folder.
 
-Where a command takes a SENDING, give its id (20260314-000042), the beginning of
-it, its number alone (42), or the name of the drop (its newest sending is taken).
+SENDING is an id (20260314-000042), the beginning of one, its number (42), or the
+name of a drop (its newest sending).
 
-Exit status: 0 done, 1 failed, 2 usage or configuration, 3 checked and found wanting.
+Exit status: 0 done, 1 failed, 2 usage or configuration, 3 check found problems.
 
 Files: configs/campaignd.toml, else /etc/campaignd/campaignd.toml; --config or
-CAMPAIGND_CONFIG names another. NO_COLOR turns colour off.`
+CAMPAIGND_CONFIG names another. NO_COLOR turns color off.`
 
-// newRoot is the command line as a whole.
+// newRoot builds the command tree.
 func newRoot(env *environment) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "campaignd",
 		Short:         "Send campaigns that are dropped as files",
 		Long:          rootHelp,
-		SilenceErrors: true, // environment.end says what is to be said
+		SilenceErrors: true, // environment.end prints errors
 		SilenceUsage:  true,
 		PersistentPreRun: func(*cobra.Command, []string) {
 			env.parsed = true
@@ -36,9 +36,9 @@ func newRoot(env *environment) *cobra.Command {
 	root.SetErr(env.errw)
 	root.AddGroup(
 		&cobra.Group{ID: groupDaemon, Title: "The daemon:"},
-		&cobra.Group{ID: groupLook, Title: "Look:"},
-		&cobra.Group{ID: groupSteer, Title: "Steer:"},
-		&cobra.Group{ID: groupCare, Title: "Look after it:"},
+		&cobra.Group{ID: groupInspect, Title: "Inspect:"},
+		&cobra.Group{ID: groupControl, Title: "Control:"},
+		&cobra.Group{ID: groupMaintain, Title: "Maintain:"},
 	)
 	add := func(group string, commands ...*cobra.Command) {
 		for _, c := range commands {
@@ -51,14 +51,14 @@ func newRoot(env *environment) *cobra.Command {
 		newCheckCmd(env),
 		newConfigCmd(env),
 	)
-	add(groupLook,
+	add(groupInspect,
 		newStatusCmd(env),
 		newShowCmd(env),
 		newWatchCmd(env),
 		newTimelineCmd(env),
 		newResultsCmd(env),
 	)
-	add(groupSteer,
+	add(groupControl,
 		newPauseCmd(env),
 		newResumeCmd(env),
 		newCancelCmd(env),
@@ -66,7 +66,7 @@ func newRoot(env *environment) *cobra.Command {
 		newSuppressCmd(env),
 		newSendTestCmd(env),
 	)
-	add(groupCare,
+	add(groupMaintain,
 		newAuditCmd(env),
 		newBackupCmd(env),
 		newCompactCmd(env),
@@ -75,8 +75,8 @@ func newRoot(env *environment) *cobra.Command {
 		newVersionCmd(env),
 	)
 	root.AddCommand(newManCmd(env, root))
-	root.SetCompletionCommandGroupID(groupCare)
-	root.SetHelpCommandGroupID(groupCare)
+	root.SetCompletionCommandGroupID(groupMaintain)
+	root.SetHelpCommandGroupID(groupMaintain)
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Example = "  source <(campaignd completion bash)\n  campaignd completion fish > ~/.config/fish/completions/campaignd.fish"
@@ -84,10 +84,10 @@ func newRoot(env *environment) *cobra.Command {
 	return root
 }
 
-// The groups of the help.
+// Command groups of the help.
 const (
-	groupDaemon = "daemon"
-	groupLook   = "look"
-	groupSteer  = "steer"
-	groupCare   = "care"
+	groupDaemon   = "daemon"
+	groupInspect  = "inspect"
+	groupControl  = "control"
+	groupMaintain = "maintain"
 )

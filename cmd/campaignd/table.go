@@ -13,7 +13,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// printJSON writes v as --json prints it: indented, one value, a line end.
+// printJSON prints v indented, followed by a line end.
 func (env *environment) printJSON(v any) error {
 	enc := json.NewEncoder(env.out)
 	enc.SetIndent("", "  ")
@@ -24,24 +24,24 @@ func (env *environment) printJSON(v any) error {
 	return nil
 }
 
-// grid is a table to be: the header, then a row each. Cells to the right hold numbers.
+// grid is the content of a table.
 type grid struct {
 	header []string
-	right  []int // columns, from 0, that are aligned to the right
+	right  []int // indexes of right-aligned columns
 	rows   [][]string
 }
 
 func (g *grid) add(cells ...string) { g.rows = append(g.rows, cells) }
 
-// printGrid writes a table: drawn on a terminal, else plain aligned text that
-// other programs can cut up.
+// printGrid prints a table: with borders on a terminal, else as plain aligned
+// text that other programs can parse.
 func (env *environment) printGrid(g grid) error {
 	t := table.NewWriter()
 	style := plainStyle()
 	if env.terminal {
 		style = table.StyleRounded
 		style.Format.Header = text.FormatDefault
-		if env.colour {
+		if env.color {
 			style.Color.Header = text.Colors{text.Bold}
 		}
 		if env.width > 0 {
@@ -78,7 +78,7 @@ func tableRow(cells []string, paint func(string) string) table.Row {
 	return row
 }
 
-// plainStyle is columns two spaces apart and nothing drawn.
+// plainStyle separates columns by two spaces and draws no borders.
 func plainStyle() table.Style {
 	style := table.StyleDefault
 	style.Name = "plain"
@@ -88,34 +88,34 @@ func plainStyle() table.Style {
 	return style
 }
 
-// paint colours a cell that is a state, an outcome or a level.
+// paint colors a cell that is a state, an outcome or a level.
 func (env *environment) paint(cell string) string {
-	if !env.colour {
+	if !env.color {
 		return cell
 	}
-	var colours text.Colors
+	var colors text.Colors
 	switch cell {
 	case string(campaign.StateSending), string(campaign.StateCompleted), "ok":
-		colours = text.Colors{text.FgGreen}
+		colors = text.Colors{text.FgGreen}
 	case string(campaign.StatePaused), string(campaign.StateHeld), "warning":
-		colours = text.Colors{text.FgYellow}
+		colors = text.Colors{text.FgYellow}
 	case string(campaign.StateCanceled), string(campaign.StateRejected), "failure":
-		colours = text.Colors{text.FgRed}
+		colors = text.Colors{text.FgRed}
 	default:
 		return cell
 	}
-	return colours.Sprint(cell)
+	return colors.Sprint(cell)
 }
 
-// bold is for headings.
+// bold formats a heading.
 func (env *environment) bold(s string) string {
-	if !env.colour {
+	if !env.color {
 		return s
 	}
 	return text.Colors{text.Bold}.Sprint(s)
 }
 
-// printf writes to out. A closed pipe ends the command.
+// printf writes to out and returns the error of a closed pipe, which ends the command.
 func (env *environment) printf(format string, args ...any) error {
 	if _, err := fmt.Fprintf(env.out, format, args...); err != nil {
 		return fmt.Errorf("print: %w", err)
@@ -123,7 +123,7 @@ func (env *environment) printf(format string, args ...any) error {
 	return nil
 }
 
-// facts writes "name  value" lines with the names aligned, and leaves out those without a value.
+// facts prints "name  value" lines with aligned names and omits empty values.
 func (env *environment) facts(pairs ...[2]string) error {
 	width := 0
 	for _, p := range pairs {
@@ -142,7 +142,7 @@ func (env *environment) facts(pairs ...[2]string) error {
 	return nil
 }
 
-// instant is a moment as people read it, in UTC; "" for none.
+// instant formats t in UTC, or returns "" for the zero time.
 func instant(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -150,8 +150,7 @@ func instant(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
-// when is a moment in a table: short on a terminal, where width is scarce, full
-// where other programs may read it.
+// when formats t for a table: short on a terminal, in full for other programs.
 func (env *environment) when(t time.Time) string {
 	if !env.terminal || t.IsZero() {
 		return instant(t)
@@ -159,7 +158,7 @@ func (env *environment) when(t time.Time) string {
 	return t.UTC().Format("Jan 02 15:04Z")
 }
 
-// span is a length of time as people say it, in its two largest units.
+// span formats a length of time in its two largest units.
 func span(d time.Duration) string {
 	d = d.Round(time.Second)
 	if d < 0 {
@@ -182,7 +181,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%ds", d/time.Second)
 }
 
-// count is a number with its thousands apart.
+// count formats n with thousands separators.
 func count[N int | int64 | uint32 | uint64](n N) string {
 	digits := fmt.Sprintf("%d", n)
 	var b strings.Builder
@@ -195,7 +194,7 @@ func count[N int | int64 | uint32 | uint64](n N) string {
 	return b.String()
 }
 
-// bytesText is a size as people read it.
+// bytesText formats a size with a binary unit.
 func bytesText(n int64) string {
 	const unit = 1024
 	if n < unit {
@@ -210,7 +209,7 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.1f %ciB", value, units[i])
 }
 
-// lines writes lines until one fails.
+// lines prints each line and returns the first error.
 func lines(w io.Writer, all []string) error {
 	for _, line := range all {
 		if _, err := fmt.Fprintln(w, line); err != nil {

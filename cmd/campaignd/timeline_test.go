@@ -105,7 +105,7 @@ func TestSliceLines(t *testing.T) {
 		}
 	}
 	got := sliceLines(slices(odd...), time.UTC)
-	if len(got) != 21 || got[20] != "… and 2,000,790 recipients in 1,980 slots more, the last until Sun 15 Mar 21:20:00" {
+	if len(got) != 21 || got[20] != "… and 2,000,790 recipients in 1,980 more slots, the last until Sun 15 Mar 21:20:00" {
 		t.Errorf("%d lines, the last: %s", len(got), got[len(got)-1])
 	}
 }

@@ -79,9 +79,9 @@ func TestWatchAll(t *testing.T) {
 	defer cancel()
 	out := &stopWriter{text: "completed", stop: cancel}
 	code := run(ctx, []string{"--config", config, "watch", "--every", "100ms"}, strings.NewReader(""), out, out, func(string) string { return "" })
-	want := "20260314-000042 spring sending: 30.0%, 3,500 of 12,000 sent, 100 not, 2.0/s, end 2026-03-14 13:10:00Z\n" +
-		"20260314-000042 spring sending: 35.0%, 4,100 of 12,000 sent, 100 not, 2.0/s, end 2026-03-14 13:10:00Z\n" +
-		"20260314-000042 spring completed: 100.0%, 3,500 of 12,000 sent, 100 not\n"
+	want := "20260314-000042 spring sending: 30.0%, 3,500 of 12,000 sent, 100 not sent, 2.0/s, end 2026-03-14 13:10:00Z\n" +
+		"20260314-000042 spring sending: 35.0%, 4,100 of 12,000 sent, 100 not sent, 2.0/s, end 2026-03-14 13:10:00Z\n" +
+		"20260314-000042 spring completed: 100.0%, 3,500 of 12,000 sent, 100 not sent\n"
 	if code != exitDone || out.String() != want {
 		t.Errorf("%d\n%s\nwant\n%s", code, out, want)
 	}
@@ -117,7 +117,7 @@ func TestWatchForgetsWhatIsRemoved(t *testing.T) {
 	}
 	defer c.Close()
 	w := &watcher{client: c, seen: map[campaign.ID]control.Sending{"20260314-000001": {}}}
-	if _, err := w.look(t.Context()); err != nil || len(w.seen) != 0 {
+	if _, err := w.poll(t.Context()); err != nil || len(w.seen) != 0 {
 		t.Errorf("still seen: %v, %v", w.seen, err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"campaignd/internal/control"
 )
 
-// lineView prints a line at every change, for logs and pipes.
+// lineView prints a line per change, for logs and pipes.
 type lineView struct {
 	env *environment
 }
@@ -32,11 +32,11 @@ func (v *lineView) show(s control.Sending, changed bool) error {
 
 func (v *lineView) end() {}
 
-// progressLine is a sending in one line.
+// progressLine describes a sending in one line.
 func progressLine(s control.Sending) string {
 	line := fmt.Sprintf("%s %s %s: %s, %s of %s sent", s.ID, s.Name, s.State, percentText(s.Percent), count(s.Messages.Sent), count(s.Messages.Planned))
 	if bad := s.Messages.Failed + s.Messages.Unknown + s.Messages.Expired; bad > 0 {
-		line += fmt.Sprintf(", %s not", count(bad))
+		line += fmt.Sprintf(", %s not sent", count(bad))
 	}
 	if s.Rate > 0 && !s.State.Final() {
 		line += fmt.Sprintf(", %.1f/s", s.Rate)
@@ -50,13 +50,13 @@ func progressLine(s control.Sending) string {
 	return line
 }
 
-// barView keeps a progress bar a sending on a terminal.
+// barView draws a progress bar per sending.
 type barView struct {
 	env      *environment
 	writer   progress.Writer
 	trackers map[campaign.ID]*progress.Tracker
-	errors   map[campaign.ID]control.MessageError // the last one shown
-	rendered chan struct{}                        // closed when the last picture is drawn
+	errors   map[campaign.ID]control.MessageError // the last error shown
+	rendered chan struct{}                        // closed after the last frame
 }
 
 func newBarView(env *environment) *barView {
@@ -71,10 +71,10 @@ func newBarView(env *environment) *barView {
 	w.SetTrackerLength(bar)
 	w.SetSortBy(progress.SortByNone)
 	style := progress.StyleBlocks
-	if !env.colour {
+	if !env.color {
 		style.Colors = progress.StyleColors{}
 	}
-	style.Visibility.ETA = false // the daemon knows better: see the message
+	style.Visibility.ETA = false // the message shows the daemon's estimate
 	style.Visibility.Time = false
 	style.Visibility.Value = value
 	style.Options.PercentFormat = "%4.1f%%"
@@ -87,8 +87,8 @@ func newBarView(env *environment) *barView {
 	return v
 }
 
-// barLengths divides a line of width characters (0: unknown) between words and bar, and says
-// whether the number of messages fits in too. On a narrow terminal the end of the words gives way.
+// barLengths splits a line of width characters (0: unknown) between text and bar, and
+// reports whether the number of messages fits, too. On a narrow terminal the text is cut.
 func barLengths(width int) (message, bar int, value bool) {
 	const (
 		words, wide, narrow = 60, 24, 12
@@ -128,8 +128,8 @@ func (v *barView) show(s control.Sending, _ bool) error {
 	return nil
 }
 
-// end stops drawing and waits for the last picture. A Stop that comes before
-// drawing has begun is lost, so it is said until it is heard.
+// end stops drawing and waits for the last frame. The library ignores a Stop
+// before its first frame, so end repeats it until drawing has ended.
 func (v *barView) end() {
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()

@@ -7,8 +7,8 @@ import (
 	"campaignd/internal/control"
 )
 
-// steer is what pause, resume and cancel have in common: ask, then say what changed.
-func steer(ctx context.Context, env *environment, text string, ask func(*control.Client, context.Context, string) (control.Change, error)) error {
+// changeState runs pause, resume or cancel and prints the change.
+func changeState(ctx context.Context, env *environment, text string, ask func(*control.Client, context.Context, string) (control.Change, error)) error {
 	c, err := env.client()
 	if err != nil {
 		return err
@@ -34,7 +34,7 @@ func printChange(env *environment, ch control.Change) error {
 		line += fmt.Sprintf(" %s messages will not be sent.", count(ch.Canceled))
 	}
 	if ch.InFlight > 0 && !ch.State.Active() {
-		line += fmt.Sprintf(" %s were on their way already and can't be called back.", count(ch.InFlight))
+		line += fmt.Sprintf(" %s were already on their way and can't be recalled.", count(ch.InFlight))
 	}
 	return env.printf("%s\n", printable(line))
 }
