@@ -29,7 +29,7 @@ func TestParseDuration(t *testing.T) {
 }
 
 // TestPitfall17LooseDurations refuses what the module reads as something else.
-func TestPitfall17LooseDurations(t *testing.T) {
+func TestLooseDurationsAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"P1T2H": "no unit", "P5T30M": "no unit", "PP1D": "not ISO 8601", "P1PD": "not ISO 8601",
 		"P": "nothing after the P", "PT": "nothing after the T", "P1DT": "nothing after the T", "P1DT1DT": "unit D after the T",

@@ -115,7 +115,7 @@ func TestScheduleRefused(t *testing.T) {
 
 // TestPitfall18JobsAtChanges walks schedules over both changes of three zones:
 // none is skipped, none doubled.
-func TestPitfall18JobsAtChanges(t *testing.T) {
+func TestJobsRunOnceAtClockChanges(t *testing.T) {
 	for _, tt := range []struct {
 		name, zone, text, from, to string
 		want                       []string

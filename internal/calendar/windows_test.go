@@ -72,7 +72,7 @@ func TestWindowsIntervals(t *testing.T) {
 
 // TestPitfall18QuietNights measures a quiet window of 21:00 to 08:00 over both
 // changes: it lasts 11 hours by the local clock, so 10 and 12 of elapsed time.
-func TestPitfall18QuietNights(t *testing.T) {
+func TestQuietNightsKeepTheirClockTimes(t *testing.T) {
 	w := windows(t, "Europe/Madrid", "* 8-20 * * *")
 	for evening, want := range map[string]time.Duration{
 		"2026-03-27T21:00:00+01:00": 11 * time.Hour, "2026-03-28T21:00:00+01:00": 10 * time.Hour,

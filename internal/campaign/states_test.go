@@ -69,7 +69,7 @@ func TestOutcomeNames(t *testing.T) {
 	}
 }
 
-func TestMark(t *testing.T) {
+func TestMessageStatus(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := Outcome(rapid.IntRange(0, outcomes-1).Draw(t, "outcome"))
 		attempts := rapid.IntRange(0, 100).Draw(t, "attempts")

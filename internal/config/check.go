@@ -14,17 +14,17 @@ import (
 // read, and says nothing of values that were refused already.
 func (r *reader) check(c *Config, root *node, inboxes, applications []*node) {
 	r.checkTop(c, root)
-	if r.whole && root.keys["inboxes"] == nil {
-		r.fail(root.at, "inboxes", "is missing: there must be an [[inboxes]] table with the path of a drop folder")
+	if r.complete && root.keys["inboxes"] == nil {
+		r.addFault(root.offset, "inboxes", "is missing: there must be an [[inboxes]] table with the path of a drop folder")
 	}
-	if r.whole && root.keys["applications"] == nil {
-		r.fail(root.at, "applications", "is missing: there must be an [[applications]] table with id and channels")
+	if r.complete && root.keys["applications"] == nil {
+		r.addFault(root.offset, "applications", "is missing: there must be an [[applications]] table with id and channels")
 	}
 	ids := map[int64]int{}
 	for i := range c.Applications {
 		id, n := c.Applications[i].ID, applications[i]
 		if first, twice := ids[id]; twice && id != 0 {
-			r.fail(n.offset("id"), "applications.id", "found %d again; application number %d of this file has it already", id, first+1)
+			r.addFault(n.keyOffset("id"), "applications.id", "found %d again; application number %d of this file has it already", id, first+1)
 			continue
 		}
 		ids[id] = i
@@ -37,18 +37,18 @@ func (r *reader) check(c *Config, root *node, inboxes, applications []*node) {
 func (r *reader) checkTop(c *Config, root *node) {
 	var err error
 	if c.Rescan, err = parseRescan(c.RescanText); err != nil {
-		r.fail(root.offset("rescan"), "rescan", "%v", err)
+		r.addFault(root.keyOffset("rescan"), "rescan", "%v", err)
 	}
 	if c.Housekeeping, err = calendar.ParseSchedule(c.HousekeepingText, time.Local); err != nil {
-		r.fail(root.offset("housekeeping"), "housekeeping", "%v", err)
+		r.addFault(root.keyOffset("housekeeping"), "housekeeping", "%v", err)
 	}
 	if host, port, err := net.SplitHostPort(c.Listen); err == nil {
 		if host == "" { // loopback by default (SPEC 10)
 			host = "127.0.0.1"
 			c.Listen = net.JoinHostPort(host, port)
 		}
-		if !thisMachine(host) && root.keys["token_file"] == nil {
-			r.fail(root.offset("listen"), "listen", "reaches beyond this machine: set token_file too, or listen on 127.0.0.1:%s", port)
+		if !isLoopback(host) && root.keys["token_file"] == nil {
+			r.addFault(root.keyOffset("listen"), "listen", "reaches beyond this machine: set token_file too, or listen on 127.0.0.1:%s", port)
 		}
 	}
 }
@@ -66,49 +66,49 @@ func parseRescan(s string) (calendar.Schedule, error) {
 func (r *reader) checkInbox(c *Config, i int, inboxes []*node, ids map[int64]int) {
 	in, n := &c.Inboxes[i], inboxes[i]
 	known := func(at int, key string, id int64) {
-		if _, ok := ids[id]; !ok && id != 0 && r.whole && len(ids) > 0 {
-			r.fail(at, "inboxes."+key, "there is no application %d in this file", id)
+		if _, ok := ids[id]; !ok && id != 0 && r.complete && len(ids) > 0 {
+			r.addFault(at, "inboxes."+key, "there is no application %d in this file", id)
 		}
 	}
-	known(n.offset("application"), "application", in.Application)
+	known(n.keyOffset("application"), "application", in.Application)
 	if e := n.keys["allow_applications"]; e != nil {
 		for k, id := range in.AllowApplications {
-			known(e.value.items[k].at, "allow_applications", id)
+			known(e.value.items[k].offset, "allow_applications", id)
 		}
 	}
 	if !in.Allows(in.Application) && in.Application != 0 {
-		r.fail(n.offset("application"), "inboxes.application", "application %d is not in allow_applications", in.Application)
+		r.addFault(n.keyOffset("application"), "inboxes.application", "application %d is not in allow_applications", in.Application)
 	}
 	if in.Campaign != 0 && in.Application == 0 && n.keys["application"] == nil {
-		r.fail(n.offset("campaign"), "inboxes.campaign", "needs application beside it: a campaign's number means something within its application alone")
+		r.addFault(n.keyOffset("campaign"), "inboxes.campaign", "needs application beside it: a campaign's number means something within its application alone")
 	}
 	if in.Path == "" {
 		return
 	}
 	const field = "inboxes.path"
-	at, path := n.offset("path"), absolute(in.Path)
+	at, path := n.keyOffset("path"), absolute(in.Path)
 	for k := range c.Inboxes[:i] {
 		other := c.Inboxes[k].Path
 		switch {
 		case other == "":
 		case absolute(other) == path:
-			r.fail(at, field, "%q is the path of another inbox already", clip(in.Path))
+			r.addFault(at, field, "%q is the path of another inbox already", clip(in.Path))
 		case within(path, absolute(other)):
-			r.fail(at, field, "%q lies inside the inbox %q: inboxes can't be nested", clip(in.Path), clip(other))
+			r.addFault(at, field, "%q lies inside the inbox %q: inboxes can't be nested", clip(in.Path), clip(other))
 		case within(absolute(other), path):
-			r.fail(at, field, "the inbox %q lies inside %q: inboxes can't be nested", clip(other), clip(in.Path))
+			r.addFault(at, field, "the inbox %q lies inside %q: inboxes can't be nested", clip(other), clip(in.Path))
 		}
 	}
 	// What partners can write to or read must not hold what is ours.
 	for _, ours := range []struct{ key, dir string }{{"state_dir", c.StateDir}, {"campaigns_dir", c.CampaignsDir}} {
 		if dir := absolute(ours.dir); dir == path || within(dir, path) {
-			r.fail(at, field, "%q holds %s (%q), which partners must not reach", clip(in.Path), ours.key, clip(ours.dir))
+			r.addFault(at, field, "%q holds %s (%q), which partners must not reach", clip(in.Path), ours.key, clip(ours.dir))
 		}
 	}
 	for a := range c.Applications {
 		for name, ch := range c.Applications[a].Channels {
 			if ch.Path != "" && within(absolute(ch.Path), path) {
-				r.fail(at, field, "%q holds the outbox of channel %s (%q), which partners must not reach", clip(in.Path), name, clip(ch.Path))
+				r.addFault(at, field, "%q holds the outbox of channel %s (%q), which partners must not reach", clip(in.Path), name, clip(ch.Path))
 			}
 		}
 	}
@@ -130,7 +130,7 @@ func within(path, dir string) bool {
 
 func (r *reader) checkSlicing(a *Application, n *node) {
 	if a.Slicing.Enabled && n.keys["capacity"] == nil {
-		r.fail(n.at, "applications.slicing.capacity", "is missing: slicing needs the number of messages a slot holds")
+		r.addFault(n.offset, "applications.slicing.capacity", "is missing: slicing needs the number of messages a slot holds")
 	}
 }
 
@@ -146,34 +146,34 @@ func (r *reader) checkWindows(a *Application, n *node) {
 	if loc == nil {
 		zoned := func(text string) bool { return strings.HasPrefix(text, "TZ=") || strings.HasPrefix(text, "CRON_TZ=") }
 		if n.keys["timezone"] == nil && !slices.ContainsFunc(a.WindowTexts, zoned) {
-			r.fail(e.at, "applications.windows", "needs timezone beside it, so that it is known whose hours these are")
+			r.addFault(e.offset, "applications.windows", "needs timezone beside it, so that it is known whose hours these are")
 		}
 		loc = time.UTC
 	}
 	good := true
 	for i, text := range a.WindowTexts {
 		if _, err := calendar.ParseWindows([]string{text}, loc); err != nil {
-			r.fail(e.value.items[i].at, "applications.windows", "%v", err)
+			r.addFault(e.value.items[i].offset, "applications.windows", "%v", err)
 			good = false
 		}
 	}
 	if good {
 		var err error
 		if a.Windows, err = calendar.ParseWindows(a.WindowTexts, loc); err != nil {
-			r.fail(e.at, "applications.windows", "%v", err)
+			r.addFault(e.offset, "applications.windows", "%v", err)
 		}
 	}
 }
 
 func (r *reader) checkChannel(ch *Channel, n *node, path string) {
 	if ch.RetryMax < ch.RetryBase {
-		r.fail(n.offset("retry_max"), path+".retry_max", "found %q, which is less than retry_base, %q",
+		r.addFault(n.keyOffset("retry_max"), path+".retry_max", "found %q, which is less than retry_base, %q",
 			calendar.FormatLength(ch.RetryMax), calendar.FormatLength(ch.RetryBase))
 	}
 	if ch.Driver == DriverWhatsApp {
 		for key, other := range map[string]string{"app_secret_file": "verify_token_file", "verify_token_file": "app_secret_file"} {
 			if e := n.keys[key]; e != nil && n.keys[other] == nil {
-				r.fail(e.at, path+"."+other, "is missing: %s needs it", key)
+				r.addFault(e.offset, path+"."+other, "is missing: %s needs it", key)
 			}
 		}
 	}
@@ -181,13 +181,13 @@ func (r *reader) checkChannel(ch *Channel, n *node, path string) {
 		return
 	}
 	if e := n.keys["username"]; e != nil && ch.Username != "" && n.keys["password_file"] == nil {
-		r.fail(e.at, path+".password_file", "is missing: username needs it")
+		r.addFault(e.offset, path+".password_file", "is missing: username needs it")
 	}
 	if e := n.keys["password_file"]; e != nil && n.keys["username"] == nil {
-		r.fail(e.at, path+".username", "is missing: password_file needs it")
+		r.addFault(e.offset, path+".username", "is missing: password_file needs it")
 	}
-	if ch.Username != "" && ch.TLS == "none" && !thisMachine(ch.Host) {
-		r.fail(n.offset("tls"), path+".tls", "is \"none\" and would send the password in the clear: write \"starttls\" or \"tls\"")
+	if ch.Username != "" && ch.TLS == "none" && !isLoopback(ch.Host) {
+		r.addFault(n.keyOffset("tls"), path+".tls", "is \"none\" and would send the password in the clear: write \"starttls\" or \"tls\"")
 	}
 	r.checkDKIM(n, path)
 }
@@ -208,6 +208,6 @@ func (r *reader) checkDKIM(n *node, path string) {
 		return
 	}
 	for _, name := range missing {
-		r.fail(first.at, path+"."+name, "is missing: dkim_domain, dkim_selector and dkim_key_file belong together")
+		r.addFault(first.offset, path+"."+name, "is missing: dkim_domain, dkim_selector and dkim_key_file belong together")
 	}
 }

@@ -216,7 +216,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func TestLoadOfWhatIsNoFile(t *testing.T) {
+func TestLoadRefusesWhatIsNoFile(t *testing.T) {
 	for _, path := range []string{filepath.Join(t.TempDir(), "missing.toml"), t.TempDir()} {
 		c, p := Load(path)
 		if c != nil || p.Count != 1 || p.List[0].File != path || !strings.Contains(p.List[0].Message, "can't be read") {

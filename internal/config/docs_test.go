@@ -78,7 +78,7 @@ func TestDocumentationIsCurrent(t *testing.T) {
 	golden(t, docs, before+begin+reference()+end+after)
 }
 
-func TestKeysAreWhole(t *testing.T) {
+func TestKeysAreComplete(t *testing.T) {
 	seen := map[string]bool{}
 	for _, k := range Keys() {
 		id := string(k.Scope) + " " + k.Name

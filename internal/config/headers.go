@@ -20,7 +20,7 @@ func keyHeaders[T any](scope Scope, name string, field func(*T) *map[string]stri
 		bind: bound[T, map[string]string]{c, field, func(m map[string]string) bool { return len(m) == 0 }}}
 }
 
-func parseHeaders(n *node, bad complain) (map[string]string, bool) {
+func parseHeaders(n *node, bad reportFunc) (map[string]string, bool) {
 	if !n.isTable() {
 		bad(n, `found %s where a table is wanted, such as {Name = "value"}`, kindName(n))
 		return nil, false
@@ -37,7 +37,7 @@ func parseHeaders(n *node, bad complain) (map[string]string, bool) {
 		switch {
 		case !headerName(name):
 			refuse(v, "%q can't be the name of a header", clip(name))
-		case ours(canonical):
+		case reservedHeader(canonical):
 			refuse(v, "header %s is set by the driver itself", name)
 		case seen[canonical]:
 			refuse(v, "header %s is there twice", name)
@@ -54,7 +54,7 @@ func parseHeaders(n *node, bad complain) (map[string]string, bool) {
 }
 
 // ours reports whether the webhook driver or net/http sets that header.
-func ours(canonical string) bool {
+func reservedHeader(canonical string) bool {
 	switch canonical {
 	case "Content-Type", "Content-Length", "Transfer-Encoding", "Connection", "Idempotency-Key",
 		"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature":

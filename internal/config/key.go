@@ -48,7 +48,7 @@ func (k *Key) DefaultFor(driver string) string {
 // binding ties a key to the field that holds its value. target is a pointer to
 // the struct of the key's scope.
 type binding interface {
-	read(target any, n *node, bad complain)
+	read(target any, n *node, bad reportFunc)
 	show(target any) (toml string, absent bool)
 }
 
@@ -58,7 +58,7 @@ type bound[T, V any] struct {
 	empty func(V) bool
 }
 
-func (b bound[T, V]) read(target any, n *node, bad complain) {
+func (b bound[T, V]) read(target any, n *node, bad reportFunc) {
 	if v, ok := b.codec.parse(n, bad); ok {
 		*b.field(target.(*T)) = v
 	}

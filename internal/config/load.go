@@ -46,13 +46,13 @@ func Load(path string) (*Config, campaign.Problems) {
 	var p campaign.Problems
 	f, err := os.Open(path)
 	if err != nil {
-		p.Addf(path, 0, 0, "", "can't be read: %v", bare(err))
+		p.Addf(path, 0, 0, "", "can't be read: %v", withoutPath(err))
 		return nil, p
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		p.Addf(path, 0, 0, "", "can't be read: %v", bare(err))
+		p.Addf(path, 0, 0, "", "can't be read: %v", withoutPath(err))
 		return nil, p
 	}
 	return Parse(path, data)
@@ -69,8 +69,8 @@ func Parse(file string, data []byte) (*Config, campaign.Problems) {
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	r := &reader{keys: Keys()}
-	root, whole := tree(data, func(at int, field, message string) { r.fail(at, field, "%s", message) })
-	r.whole = whole
+	root, whole := tree(data, func(at int, field, message string) { r.addFault(at, field, "%s", message) })
+	r.complete = whole
 	c := r.config(root)
 	if p := r.problems(file, data); p.Count > 0 {
 		return nil, p

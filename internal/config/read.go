@@ -12,31 +12,31 @@ import (
 
 // reader turns a tree into a Config and collects what is wrong with it.
 type reader struct {
-	keys  []Key
-	whole bool // every line could be read; if not, what is missing may be in a broken one
-	found []fault
+	keys     []Key
+	complete bool // every line could be read; if not, what is missing may be in a broken one
+	faults   []fault
 }
 
 type fault struct {
-	at             int
+	offset         int
 	field, message string
 }
 
-func (r *reader) fail(at int, field, format string, args ...any) {
-	r.found = append(r.found, fault{at, field, fmt.Sprintf(format, args...)})
+func (r *reader) addFault(at int, field, format string, args ...any) {
+	r.faults = append(r.faults, fault{at, field, fmt.Sprintf(format, args...)})
 }
 
 // problems are the faults in the order in which they stand in data.
 func (r *reader) problems(file string, data []byte) campaign.Problems {
-	slices.SortStableFunc(r.found, func(a, b fault) int { return cmp.Compare(a.at, b.at) })
+	slices.SortStableFunc(r.faults, func(a, b fault) int { return cmp.Compare(a.offset, b.offset) })
 	var p campaign.Problems
 	at := source.NewLocator(data)
-	for i, f := range r.found {
+	for i, f := range r.faults {
 		if i >= campaign.MaxProblems {
 			p.Count++ // no one sees where
 			continue
 		}
-		line, column := at.At(f.at)
+		line, column := at.At(f.offset)
 		p.Add(campaign.Problem{File: file, Line: line, Column: column, Field: f.field, Message: f.message})
 	}
 	return p
@@ -50,10 +50,10 @@ func (r *reader) table(scope Scope, path, driver string, target any, n *node, su
 		if k.Scope != scope || !k.Applies(driver) {
 			continue
 		}
-		if k.Required && n.keys[k.Name] == nil && r.whole {
-			r.fail(n.at, join(path, k.Name), "is missing: it has no default")
+		if k.Required && n.keys[k.Name] == nil && r.complete {
+			r.addFault(n.offset, join(path, k.Name), "is missing: it has no default")
 		}
-		r.preset(k, driver, target)
+		r.setDefault(k, driver, target)
 	}
 	for _, name := range n.names {
 		e, field := n.keys[name], join(path, name)
@@ -64,21 +64,21 @@ func (r *reader) table(scope Scope, path, driver string, target any, n *node, su
 		k := r.find(scope, name)
 		switch {
 		case k == nil:
-			r.fail(e.at, field, "%s", r.unknown(scope, driver, name, subs))
+			r.addFault(e.offset, field, "%s", r.unknown(scope, driver, name, subs))
 		case driver == noDriver && !k.Applies(driver):
 			// Right or wrong, no one can tell.
 		case !k.Applies(driver):
-			r.fail(e.at, field, "belongs to the driver %s; this channel's driver is %s", orList(k.Drivers), driver)
+			r.addFault(e.offset, field, "belongs to the driver %s; this channel's driver is %s", orList(k.Drivers), driver)
 		default:
 			k.bind.read(target, e.value, func(at *node, format string, args ...any) {
-				r.fail(at.at, field, format, args...)
+				r.addFault(at.offset, field, format, args...)
 			})
 		}
 	}
 }
 
 // preset gives target the key's default.
-func (r *reader) preset(k *Key, driver string, target any) {
+func (r *reader) setDefault(k *Key, driver string, target any) {
 	def := k.DefaultFor(driver)
 	if def == "" {
 		return
@@ -153,18 +153,18 @@ func orList(names []string) string {
 // config reads the whole tree.
 func (r *reader) config(root *node) *Config {
 	c := &Config{}
-	log := newTable(root.at)
+	log := newTable(root.offset)
 	var inboxes, applications []*node
 	r.table(ScopeTop, "", "", c, root, map[string]func(*entry, string){
-		"log": func(e *entry, path string) { log = r.single(e, path) },
+		"log": func(e *entry, path string) { log = r.tableOf(e, path) },
 		"inboxes": func(e *entry, path string) {
-			for _, n := range r.several(e, path) {
+			for _, n := range r.tablesOf(e, path) {
 				c.Inboxes = append(c.Inboxes, r.inbox(n, path))
 				inboxes = append(inboxes, n)
 			}
 		},
 		"applications": func(e *entry, path string) {
-			for _, n := range r.several(e, path) {
+			for _, n := range r.tablesOf(e, path) {
 				c.Applications = append(c.Applications, r.application(n, path))
 				applications = append(applications, n)
 			}
@@ -183,11 +183,11 @@ func (r *reader) inbox(n *node, path string) Inbox {
 
 func (r *reader) application(n *node, path string) Application {
 	var a Application
-	slicing := newTable(n.at)
-	channels := newTable(n.at)
+	slicing := newTable(n.offset)
+	channels := newTable(n.offset)
 	r.table(ScopeApplication, path, "", &a, n, map[string]func(*entry, string){
-		"slicing":  func(e *entry, path string) { slicing = r.single(e, path) },
-		"channels": func(e *entry, path string) { channels = r.single(e, path) },
+		"slicing":  func(e *entry, path string) { slicing = r.tableOf(e, path) },
+		"channels": func(e *entry, path string) { channels = r.tableOf(e, path) },
 	})
 	r.table(ScopeSlicing, string(ScopeSlicing), "", &a, slicing, nil)
 	r.checkSlicing(&a, slicing)
@@ -195,16 +195,16 @@ func (r *reader) application(n *node, path string) Application {
 	for _, name := range channels.names {
 		e, path := channels.keys[name], join(path+".channels", name)
 		if !channelName(name) {
-			r.fail(e.at, path, "%q can't name a channel: 1 to 64 letters, digits, _ and - can", clip(name))
+			r.addFault(e.offset, path, "%q can't name a channel: 1 to 64 letters, digits, _ and - can", clip(name))
 			continue
 		}
 		if a.Channels == nil {
 			a.Channels = map[string]Channel{}
 		}
-		a.Channels[name] = r.channel(name, r.single(e, path), path)
+		a.Channels[name] = r.channel(name, r.tableOf(e, path), path)
 	}
-	if len(channels.names) == 0 && r.whole {
-		r.fail(n.at, path+".channels", "is missing: an application needs a channel, such as [%s.channels.cloud_api]", path)
+	if len(channels.names) == 0 && r.complete {
+		r.addFault(n.offset, path+".channels", "is missing: an application needs a channel, such as [%s.channels.cloud_api]", path)
 	}
 	return a
 }
@@ -235,19 +235,19 @@ func (r *reader) driver(n *node) string {
 }
 
 // single is the table that e holds, an empty one if it holds something else.
-func (r *reader) single(e *entry, path string) *node {
+func (r *reader) tableOf(e *entry, path string) *node {
 	if e.value.isTable() {
 		return e.value
 	}
-	r.fail(e.at, path, "found %s where a table is wanted: write [%s]", kindName(e.value), path)
-	return newTable(e.at)
+	r.addFault(e.offset, path, "found %s where a table is wanted: write [%s]", kindName(e.value), path)
+	return newTable(e.offset)
 }
 
 // several are the tables that e holds.
-func (r *reader) several(e *entry, path string) []*node {
+func (r *reader) tablesOf(e *entry, path string) []*node {
 	tables, ok := e.value.tables()
 	if !ok {
-		r.fail(e.at, path, "found %s where a list of tables is wanted: write [[%s]]", kindName(e.value), path)
+		r.addFault(e.offset, path, "found %s where a list of tables is wanted: write [[%s]]", kindName(e.value), path)
 	}
 	return tables
 }

@@ -48,7 +48,7 @@ func address(s string) error {
 }
 
 // thisMachine reports whether only this machine can reach host, or host is this machine.
-func thisMachine(host string) bool {
+func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
@@ -89,7 +89,7 @@ func secureURL(s string) error {
 	if err := webURL(s); err != nil {
 		return err
 	}
-	if u, _ := url.Parse(s); u.Scheme != "https" && !thisMachine(u.Hostname()) {
+	if u, _ := url.Parse(s); u.Scheme != "https" && !isLoopback(u.Hostname()) {
 		return errors.New("is http and would send the token in the clear: write https")
 	}
 	return nil

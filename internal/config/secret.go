@@ -49,19 +49,19 @@ func ReadSecret(ref string, getenv func(string) string) (string, error) {
 func readSecretFile(file string) (string, error) {
 	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO must not block for ever
 	if err != nil {
-		return "", bare(err)
+		return "", withoutPath(err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return "", bare(err)
+		return "", withoutPath(err)
 	}
 	if !info.Mode().IsRegular() {
 		return "", errors.New("it is no regular file")
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
 	if err != nil {
-		return "", bare(err)
+		return "", withoutPath(err)
 	}
 	if len(data) > maxSecret {
 		return "", fmt.Errorf("it has more than %d bytes", maxSecret)
@@ -74,7 +74,7 @@ func readSecretFile(file string) (string, error) {
 }
 
 // bare is err without the path that it names, which the caller names already.
-func bare(err error) error {
+func withoutPath(err error) error {
 	var p *os.PathError
 	if errors.As(err, &p) {
 		return p.Err

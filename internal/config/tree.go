@@ -12,7 +12,7 @@ import (
 // written as [header], as a.b = or as {inline} look alike.
 type node struct {
 	kind   unstable.Kind // Table, ArrayTable (an array of [[tables]]), Array, or a scalar's kind
-	at     int           // byte offset
+	offset int           // byte offset
 	text   string        // a scalar's text; a string's content
 	items  []*node       // of Array and ArrayTable
 	names  []string      // of Table: its keys in order
@@ -23,11 +23,13 @@ type node struct {
 
 // entry is one key of a table.
 type entry struct {
-	at    int // byte offset of the key
-	value *node
+	offset int // byte offset of the key
+	value  *node
 }
 
-func newTable(at int) *node { return &node{kind: unstable.Table, at: at, keys: map[string]*entry{}} }
+func newTable(at int) *node {
+	return &node{kind: unstable.Table, offset: at, keys: map[string]*entry{}}
+}
 
 func (n *node) isTable() bool { return n.kind == unstable.Table }
 
@@ -47,15 +49,15 @@ func (n *node) tables() (tables []*node, ok bool) {
 
 func (n *node) add(name string, at int, value *node) {
 	n.names = append(n.names, name)
-	n.keys[name] = &entry{at: at, value: value}
+	n.keys[name] = &entry{offset: at, value: value}
 }
 
 // offset is where the key name stands in n, or where n begins if it lacks it.
-func (n *node) offset(name string) int {
+func (n *node) keyOffset(name string) int {
 	if e := n.keys[name]; e != nil {
-		return e.value.at
+		return e.value.offset
 	}
-	return n.at
+	return n.offset
 }
 
 // tree reads data as TOML. fail is told of every broken line and duplicate key;
@@ -67,7 +69,7 @@ func tree(data []byte, fail func(at int, field, message string)) (root *node, wh
 		b.faults++
 		fail(at, field, message)
 	}
-	b.here = b.root
+	b.current = b.root
 	whole = true
 	for {
 		end, ok := b.run()
@@ -84,14 +86,14 @@ func tree(data []byte, fail func(at int, field, message string)) (root *node, wh
 }
 
 type builder struct {
-	data   []byte
-	base   int // data[base:] is what the parser was given
-	root   *node
-	here   *node // the table that keys go into
-	path   string
-	parser unstable.Parser
-	fail   func(at int, field, message string)
-	faults int
+	data    []byte
+	base    int // data[base:] is what the parser was given
+	root    *node
+	current *node // the table that keys go into
+	path    string
+	parser  unstable.Parser
+	fail    func(at int, field, message string)
+	faults  int
 }
 
 // maxFaults is after how many broken lines and duplicate keys a file is not read
@@ -114,7 +116,7 @@ func (b *builder) run() (end int, ok bool) {
 			b.open(keys, expr.Kind == unstable.ArrayTable)
 		default:
 			done = b.base + int(expr.Raw.Offset+expr.Raw.Length)
-			b.assign(b.here, b.path, keys, b.value(expr.Value(), b.afterEquals(last.end), b.dotted(b.path, keys)))
+			b.assign(b.current, b.path, keys, b.value(expr.Value(), b.afterEquals(last.end), b.dotted(b.path, keys)))
 		}
 	}
 	err := b.parser.Error()
@@ -134,7 +136,7 @@ func (b *builder) run() (end int, ok bool) {
 	}
 	start := bytes.LastIndexByte(b.data[:end], '\n') + 1
 	if bytes.HasPrefix(bytes.TrimLeft(b.data[start:], " \t"), []byte("[")) {
-		b.here, b.path = newTable(end), "" // no one knows whose keys follow
+		b.current, b.path = newTable(end), "" // no one knows whose keys follow
 	}
 	return end, false
 }
@@ -167,7 +169,7 @@ func (b *builder) afterEquals(end int) int {
 // are not taken for those of the table before it.
 func (b *builder) open(keys []keyPart, array bool) {
 	at, path := b.root, ""
-	b.here = newTable(keys[0].at)
+	b.current = newTable(keys[0].at)
 	for i, k := range keys {
 		path = join(path, k.name)
 		b.path = path
@@ -175,7 +177,7 @@ func (b *builder) open(keys []keyPart, array bool) {
 		e := at.keys[k.name]
 		switch {
 		case e == nil && last && array:
-			list := &node{kind: unstable.ArrayTable, at: k.at, items: []*node{newTable(keys[0].at)}}
+			list := &node{kind: unstable.ArrayTable, offset: k.at, items: []*node{newTable(keys[0].at)}}
 			at.add(k.name, k.at, list)
 			at = list.items[0]
 		case e == nil:
@@ -191,15 +193,15 @@ func (b *builder) open(keys []keyPart, array bool) {
 		case e.value.isTable() && !e.value.closed && !(last && (array || e.value.header)):
 			at = e.value
 		case last && !array && e.value.kind == unstable.ArrayTable:
-			b.fail(k.at, path, fmt.Sprintf("is a list of tables (%s): write [[%s]]", b.where(e.at), path))
+			b.fail(k.at, path, fmt.Sprintf("is a list of tables (%s): write [[%s]]", b.lineOf(e.offset), path))
 			return
 		default:
-			b.fail(k.at, path, fmt.Sprintf("is there twice; the first stands %s", b.where(e.at)))
+			b.fail(k.at, path, fmt.Sprintf("is there twice; the first stands %s", b.lineOf(e.offset)))
 			return
 		}
 	}
 	at.header = true
-	b.here = at
+	b.current = at
 }
 
 // assign puts value into table under keys.
@@ -217,7 +219,7 @@ func (b *builder) assign(table *node, path string, keys []keyPart, value *node) 
 		case i < len(keys)-1 && e.value.isTable() && !e.value.closed:
 			table = e.value
 		default:
-			b.fail(k.at, path, fmt.Sprintf("is there twice; the first stands %s", b.where(e.at)))
+			b.fail(k.at, path, fmt.Sprintf("is there twice; the first stands %s", b.lineOf(e.offset)))
 			return
 		}
 	}
@@ -238,7 +240,7 @@ func (b *builder) value(v *unstable.Node, at int, path string) *node {
 	}
 	switch v.Kind {
 	case unstable.Array:
-		list := &node{kind: unstable.Array, at: at}
+		list := &node{kind: unstable.Array, offset: at}
 		for it := v.Children(); it.Next(); {
 			if child := it.Node(); child.Kind != unstable.Comment {
 				list.items = append(list.items, b.value(child, at, path))
@@ -258,11 +260,11 @@ func (b *builder) value(v *unstable.Node, at int, path string) *node {
 		t.closed = true
 		return t
 	default:
-		return &node{kind: v.Kind, at: at, text: string(v.Data)}
+		return &node{kind: v.Kind, offset: at, text: string(v.Data)}
 	}
 }
 
-func (b *builder) where(at int) string {
+func (b *builder) lineOf(at int) string {
 	return fmt.Sprintf("on line %d", bytes.Count(b.data[:at], []byte("\n"))+1)
 }
 

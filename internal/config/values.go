@@ -13,14 +13,14 @@ import (
 )
 
 // complain notes what is wrong with a value, where at stands.
-type complain func(at *node, format string, args ...any)
+type reportFunc func(at *node, format string, args ...any)
 
 // codec reads and writes the values of one kind. limits says in words what is
 // allowed, "" for everything of its kind.
 type codec[V any] struct {
 	kind   string
 	limits string
-	parse  func(n *node, bad complain) (V, bool)
+	parse  func(n *node, bad reportFunc) (V, bool)
 	format func(V) string
 }
 
@@ -69,7 +69,7 @@ func quote(s string) string {
 	return b.String()
 }
 
-func isString(n *node, want string, bad complain) bool {
+func isString(n *node, want string, bad reportFunc) bool {
 	if n.kind != unstable.String {
 		bad(n, "found %s where %s is wanted", kindName(n), want)
 		return false
@@ -80,7 +80,7 @@ func isString(n *node, want string, bad complain) bool {
 // text is a string that passes check, which may be nil.
 func text(limits string, check func(string) error) codec[string] {
 	return codec[string]{kind: "string", limits: limits, format: quote,
-		parse: func(n *node, bad complain) (string, bool) {
+		parse: func(n *node, bad reportFunc) (string, bool) {
 			if !isString(n, "a string in quotes", bad) {
 				return "", false
 			}
@@ -115,7 +115,7 @@ func texts(limits string, check func(string) error) codec[[]string] {
 
 func list[V any](kind string, one codec[V]) codec[[]V] {
 	return codec[[]V]{kind: kind, limits: one.limits,
-		parse: func(n *node, bad complain) ([]V, bool) {
+		parse: func(n *node, bad reportFunc) ([]V, bool) {
 			if n.kind != unstable.Array {
 				bad(n, "found %s where a %s in square brackets is wanted", kindName(n), kind)
 				return nil, false
@@ -139,7 +139,7 @@ func list[V any](kind string, one codec[V]) codec[[]V] {
 // boolean is true or false.
 func boolean() codec[bool] {
 	return codec[bool]{kind: "true or false", format: strconv.FormatBool,
-		parse: func(n *node, bad complain) (bool, bool) {
+		parse: func(n *node, bad reportFunc) (bool, bool) {
 			if n.kind != unstable.Bool {
 				bad(n, "found %s where true or false (without quotes) is wanted", kindName(n))
 				return false, false
@@ -156,7 +156,7 @@ func integer[V int | int64 | uint32](lo, hi int64) codec[V] {
 	}
 	return codec[V]{kind: "integer", limits: limits,
 		format: func(v V) string { return strconv.FormatInt(int64(v), 10) },
-		parse: func(n *node, bad complain) (V, bool) {
+		parse: func(n *node, bad reportFunc) (V, bool) {
 			if n.kind != unstable.Integer {
 				bad(n, "found %s where an integer is wanted", kindName(n))
 				return 0, false
@@ -174,7 +174,7 @@ func integer[V int | int64 | uint32](lo, hi int64) codec[V] {
 func number(lo, hi float64) codec[float64] {
 	limits := fmt.Sprintf("%s to %s", decimal(lo), decimal(hi))
 	return codec[float64]{kind: "number", limits: limits, format: decimal,
-		parse: func(n *node, bad complain) (float64, bool) {
+		parse: func(n *node, bad reportFunc) (float64, bool) {
 			v, ok := numeric(n)
 			if !ok {
 				bad(n, "found %s where a number is wanted", kindName(n))
@@ -208,7 +208,7 @@ func length(lo, hi time.Duration) codec[time.Duration] {
 	limits := fmt.Sprintf("%s to %s", calendar.FormatLength(lo), calendar.FormatLength(hi))
 	return codec[time.Duration]{kind: "length", limits: limits,
 		format: func(d time.Duration) string { return quote(calendar.FormatLength(d)) },
-		parse: func(n *node, bad complain) (time.Duration, bool) {
+		parse: func(n *node, bad reportFunc) (time.Duration, bool) {
 			if !isString(n, `a length of time in quotes, such as "250ms", "2s", "15m", "24h" or "90d",`, bad) {
 				return 0, false
 			}
@@ -229,7 +229,7 @@ func length(lo, hi time.Duration) codec[time.Duration] {
 func wholeSeconds(c codec[time.Duration]) codec[time.Duration] {
 	parse := c.parse
 	c.limits += ", whole seconds"
-	c.parse = func(n *node, bad complain) (time.Duration, bool) {
+	c.parse = func(n *node, bad reportFunc) (time.Duration, bool) {
 		d, ok := parse(n, bad)
 		if ok && d%time.Second != 0 {
 			bad(n, "found %q; a slot is a number of whole seconds", n.text)
@@ -251,7 +251,7 @@ func share() codec[float64] {
 			}
 			return quote(percent + "%")
 		},
-		parse: func(n *node, bad complain) (float64, bool) {
+		parse: func(n *node, bad reportFunc) (float64, bool) {
 			v, ok := math.NaN(), false
 			switch digits, percent := strings.CutSuffix(n.text, "%"); {
 			case n.kind == unstable.String && percent && strings.Trim(digits, "0123456789.") == "":
@@ -276,7 +276,7 @@ func size(lo, hi int64) codec[int64] {
 	limits := quote(formatSize(lo)) + " to " + quote(formatSize(hi))
 	return codec[int64]{kind: "size", limits: limits,
 		format: func(v int64) string { return quote(formatSize(v)) },
-		parse: func(n *node, bad complain) (int64, bool) {
+		parse: func(n *node, bad reportFunc) (int64, bool) {
 			v, ok := int64(0), false
 			switch n.kind {
 			case unstable.Integer:

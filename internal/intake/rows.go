@@ -35,7 +35,7 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *csvfile.Info, f *Find
 		return nil
 	case t.wrongHeader: // a name may stand for the wrong column
 		return f.structure(ctx, file, reader, nil, nil)
-	case t.wrongColumns || rules == nil || layout == nil || layout.Vague():
+	case t.wrongColumns || rules == nil || layout == nil || layout.Incomplete():
 		return f.structure(ctx, file, reader, layout, rules)
 	}
 	r, err := recipients.New(c.spec(file, layout, reader, rules, f))
@@ -161,7 +161,7 @@ func assemble(ctx context.Context, reader *csvfile.Reader, r *recipients.Checker
 		for j := range ordered {
 			<-j.done
 			err := a.Add(&j.checked)
-			if errors.Is(err, recipients.ErrPointless) {
+			if errors.Is(err, recipients.ErrTooManyRows) {
 				return err
 			}
 			if err != nil {
@@ -173,7 +173,7 @@ func assemble(ctx context.Context, reader *csvfile.Reader, r *recipients.Checker
 		return nil
 	})
 	err := group.Wait()
-	if err != nil && !errors.Is(err, recipients.ErrPointless) {
+	if err != nil && !errors.Is(err, recipients.ErrTooManyRows) {
 		return err
 	}
 	if err := a.Finish(); err != nil {

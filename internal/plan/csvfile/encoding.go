@@ -51,7 +51,7 @@ func (s *survey) characters(b []byte, at int64, final bool) (rest int) {
 		b = b[:len(b)-rest]
 	}
 	if utf8.Valid(b) {
-		s.multi += multiByte(b)
+		s.multiByte += multiByte(b)
 	} else {
 		s.countBad(b, at)
 	}
@@ -83,7 +83,7 @@ func (s *survey) countBad(b []byte, at int64) {
 			}
 			s.bad++
 		} else {
-			s.multi++
+			s.multiByte++
 		}
 		i += size
 	}

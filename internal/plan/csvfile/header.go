@@ -43,19 +43,19 @@ func (r *Reader) header(o Options) (whole bool, err error) {
 	if comma != 0 {
 		tried = string(comma)
 	}
-	var tries []try
+	var tries []headerCandidate
 	for _, c := range []byte(tried) {
-		t, whole := tryHeader(s, r.carry[pos:], c, r.ended, o)
+		t, whole := splitHeader(s, r.carry[pos:], c, r.ended, o)
 		if !whole {
 			return false, nil
 		}
 		tries = append(tries, t)
 	}
-	best, err := choose(tries, s, o)
+	best, err := chooseHeader(tries, s, o)
 	if err != nil {
 		return false, err
 	}
-	r.sep = comma != 0
+	r.hasSepLine = comma != 0
 	r.crlf = bytes.HasSuffix(r.carry[:pos+best.next], []byte("\r\n"))
 	r.columns, r.headerLine = best.columns, int(s.line)
 	r.headerRaw = bytes.Clone(r.carry[pos : pos+best.next])
@@ -119,18 +119,18 @@ func lineEnd(data []byte, final bool) byte {
 }
 
 // try is the header as one delimiter cuts it.
-type try struct {
-	comma   byte
-	columns []string
-	wanted  int // how many of the wanted columns it has
-	next    int // where the rows begin
-	after   splitter
-	err     error
+type headerCandidate struct {
+	comma         byte
+	columns       []string
+	wantedColumns int // how many of the wanted columns it has
+	next          int // where the rows begin
+	after         splitter
+	err           error
 }
 
-func tryHeader(s splitter, data []byte, comma byte, final bool, o Options) (t try, whole bool) {
+func splitHeader(s splitter, data []byte, comma byte, final bool, o Options) (t headerCandidate, whole bool) {
 	s.comma = comma
-	t = try{comma: comma}
+	t = headerCandidate{comma: comma}
 	b := Batch{data: data}
 	t.next, t.err = s.split(&b, 0, 1, final)
 	t.after = s
@@ -153,7 +153,7 @@ func tryHeader(s splitter, data []byte, comma byte, final bool, o Options) (t tr
 	}
 	for i, w := range o.Wanted {
 		if w = norm.NFC.String(w); slices.Contains(t.columns, w) && !slices.Contains(o.Wanted[:i], w) {
-			t.wanted++
+			t.wantedColumns++
 		}
 	}
 	return t, true
@@ -161,8 +161,8 @@ func tryHeader(s splitter, data []byte, comma byte, final bool, o Options) (t tr
 
 // choose takes the delimiter whose header has the wanted columns: all of them,
 // else most. Two that do equally well are an error: the choice would be a guess.
-func choose(tries []try, s splitter, o Options) (try, error) {
-	var best, rival *try
+func chooseHeader(tries []headerCandidate, s splitter, o Options) (headerCandidate, error) {
+	var best, rival *headerCandidate
 	for i := range tries {
 		t := &tries[i]
 		switch {
@@ -174,7 +174,7 @@ func choose(tries []try, s splitter, o Options) (try, error) {
 		}
 	}
 	if best == nil {
-		return try{}, tries[0].err
+		return headerCandidate{}, tries[0].err
 	}
 	if rival != nil {
 		return *best, &Broken{campaign.Problem{File: o.File, Line: int(s.line), Message: fmt.Sprintf(
@@ -186,9 +186,9 @@ func choose(tries []try, s splitter, o Options) (try, error) {
 
 // better reports whether t fits the layout better than u. The number of
 // columns decides only where no wanted column does: then the drop will be refused anyway.
-func (t *try) better(u *try) bool {
-	if t.wanted != u.wanted || t.wanted > 0 {
-		return t.wanted > u.wanted
+func (t *headerCandidate) better(u *headerCandidate) bool {
+	if t.wantedColumns != u.wantedColumns || t.wantedColumns > 0 {
+		return t.wantedColumns > u.wantedColumns
 	}
 	return len(t.columns) > len(u.columns)
 }
@@ -227,11 +227,11 @@ func (r *Reader) checkHeader(o Options) campaign.Problems {
 	}
 	for i, name := range r.columns {
 		if name != LineColumn && name != ErrorColumn {
-			r.kept = append(r.kept, i)
+			r.originalColumns = append(r.originalColumns, i)
 		}
 	}
-	if len(r.kept) == len(r.columns) {
-		r.kept = nil
+	if len(r.originalColumns) == len(r.columns) {
+		r.originalColumns = nil
 	}
 	return p
 }

@@ -41,10 +41,10 @@ func Inspect(ctx context.Context, r io.Reader, size int64, progress func(read in
 		if read == 0 {
 			look.begin(block[:n])
 		}
-		if look.wide != nil {
-			look.wide.block(block[:n], read)
+		if look.utf16 != nil {
+			look.utf16.block(block[:n], read)
 		} else {
-			rest = look.narrow(buffer[utf8.UTFMax-rest:utf8.UTFMax+n], rest, read, final)
+			rest = look.bytes(buffer[utf8.UTFMax-rest:utf8.UTFMax+n], rest, read, final)
 			copy(buffer[utf8.UTFMax-rest:utf8.UTFMax], block[max(n-rest, 0):n])
 		}
 		read += int64(n)
@@ -52,22 +52,22 @@ func Inspect(ctx context.Context, r io.Reader, size int64, progress func(read in
 			progress(read)
 		}
 	}
-	info := look.sum(read)
+	info := look.result(read)
 	info.SHA256 = hex.EncodeToString(hash.Sum(nil))
 	return info, nil
 }
 
 // survey gathers what is seen of a file block by block.
 type survey struct {
-	form  Info        // encoding by mark, NUL
-	wide  *wideSurvey // of UTF-16; nil for bytes
-	lf    int64
-	cr    int64
-	crlf  int64
-	last  byte  // of the block before
-	multi int64 // UTF-8 characters of several bytes
-	bad   int64 // bytes that are not UTF-8
-	first struct {
+	info      Info         // encoding by mark, NUL
+	utf16     *utf16Survey // of UTF-16; nil for bytes
+	lf        int64
+	cr        int64
+	crlf      int64
+	last      byte  // of the block before
+	multiByte int64 // UTF-8 characters of several bytes
+	bad       int64 // bytes that are not UTF-8
+	first     struct {
 		bad, badLine             int64 // not UTF-8
 		undefined, undefinedLine int64 // not Windows-1252
 	}
@@ -75,34 +75,34 @@ type survey struct {
 
 // begin looks for the byte order mark.
 func (s *survey) begin(b []byte) {
-	s.form.NUL, s.first.bad, s.first.undefined = -1, -1, -1
-	s.form.Encoding = UTF8
+	s.info.NUL, s.first.bad, s.first.undefined = -1, -1, -1
+	s.info.Encoding = UTF8
 	switch {
 	case bytes.HasPrefix(b, []byte(bomUTF8)):
-		s.form.BOM = true
+		s.info.BOM = true
 	case bytes.HasPrefix(b, []byte(bomUTF16LE)):
-		s.form.Encoding, s.form.BOM = UTF16LE, true
+		s.info.Encoding, s.info.BOM = UTF16LE, true
 	case bytes.HasPrefix(b, []byte(bomUTF16BE)):
-		s.form.Encoding, s.form.BOM = UTF16BE, true
+		s.info.Encoding, s.info.BOM = UTF16BE, true
 	}
-	if s.form.Encoding != UTF8 {
-		s.wide = &wideSurvey{big: s.form.Encoding == UTF16BE, nul: -1, bad: -1}
+	if s.info.Encoding != UTF8 {
+		s.utf16 = &utf16Survey{bigEndian: s.info.Encoding == UTF16BE, nul: -1, bad: -1}
 	}
 }
 
 // narrow looks at the next bytes, which begin at offset at: b after its first
 // old bytes, which were seen before as the beginning of a character. It returns how many are to come again.
-func (s *survey) narrow(b []byte, old int, at int64, final bool) (rest int) {
+func (s *survey) bytes(b []byte, old int, at int64, final bool) (rest int) {
 	rest = s.characters(b, at-int64(old), final)
 	if b = b[old:]; len(b) == 0 {
 		return rest
 	}
 	if n := bytes.Count(b, []byte{0}); n > 0 {
-		if s.form.NUL < 0 {
+		if s.info.NUL < 0 {
 			i := bytes.IndexByte(b, 0)
-			s.form.NUL, s.form.nulLine = at+int64(i), s.lineAt(b[:i])
+			s.info.NUL, s.info.nulLine = at+int64(i), s.lineAt(b[:i])
 		}
-		s.form.NULs += int64(n)
+		s.info.NULs += int64(n)
 	}
 	if s.last == '\r' && b[0] == '\n' {
 		s.crlf++
@@ -127,11 +127,11 @@ func (s *survey) lineAt(before []byte) int64 {
 }
 
 // sum is the Info of all that was seen.
-func (s *survey) sum(read int64) Info {
-	info := s.form
+func (s *survey) result(read int64) Info {
+	info := s.info
 	info.Bytes, info.Undecodable = read, -1
-	if s.wide != nil {
-		s.wide.sum(&info)
+	if s.utf16 != nil {
+		s.utf16.fill(&info)
 		return info
 	}
 	if s.bad > 0 {
@@ -145,13 +145,13 @@ func (s *survey) sum(read int64) Info {
 // are a Windows-1252 file has at the least. Pairs like "É" and a no-break space look
 // like UTF-8 by chance, but seldom; a file with more of them is a mix of
 // two encodings, or UTF-8 cut within a character, and either reading would be a guess.
-const mostly = 20
+const minBadRatio = 20
 
 func (s *survey) notUTF8(info *Info) {
 	switch {
 	case info.BOM:
 		info.badWhy = "its byte order mark says UTF-8, but the bytes here are not"
-	case s.multi*mostly > s.bad:
+	case s.multiByte*minBadRatio > s.bad:
 		info.badWhy = "most of the file is UTF-8, but the bytes here are not: it is a mix of encodings, or was cut"
 	case s.first.undefined >= 0:
 		info.Encoding, info.Assumed = Windows1252, true

@@ -108,7 +108,7 @@ func TestInspectWarns(t *testing.T) {
 }
 
 // TestPitfall11NUL: preallocated files and power cuts leave NUL bytes.
-func TestPitfall11NUL(t *testing.T) {
+func TestNULBytesAreReported(t *testing.T) {
 	info := inspect(t, append([]byte("contactCode\n34666777888\n"), make([]byte, 4)...))
 	if info.NUL != 24 || info.NULs != 4 {
 		t.Errorf("got %d NULs from %d on", info.NULs, info.NUL)

@@ -29,20 +29,20 @@ type Options struct {
 // Reader reads the records of one CSV. It is for one goroutine, but for the
 // methods that say otherwise.
 type Reader struct {
-	src        io.Reader // UTF-8, without mark
-	ended      bool      // src has no more
-	split      splitter
-	columns    []string
-	carry      []byte // read, not yet handed out
-	block      int    // bytes a batch aims at
-	most       int    // records a batch
-	sep        bool   // a line sep= says the delimiter
-	crlf       bool   // the header ends with CRLF
-	headerLine int
-	headerRaw  []byte // the header as it came, until it is checked
-	marked     bool   // a byte order mark is needed for others to know it for UTF-8
-	kept       []int  // indexes of the columns but _line and _error; nil: all
-	err        error  // after which nothing more is read
+	src             io.Reader // UTF-8, without mark
+	ended           bool      // src has no more
+	split           splitter
+	columns         []string
+	carry           []byte // read, not yet handed out
+	block           int    // bytes a batch aims at
+	maxRecords      int    // records a batch
+	hasSepLine      bool   // a line sep= says the delimiter
+	crlf            bool   // the header ends with CRLF
+	headerLine      int
+	headerRaw       []byte // the header as it came, until it is checked
+	writeBOM        bool   // a byte order mark is needed for others to know it for UTF-8
+	originalColumns []int  // indexes of the columns but _line and _error; nil: all
+	err             error  // after which nothing more is read
 }
 
 // NewReader reads the beginning of r, which starts at the first byte of the
@@ -64,11 +64,11 @@ func newReader(r io.Reader, info Info, o Options, block int) (*Reader, campaign.
 	}
 	var problems campaign.Problems
 	reader := &Reader{
-		block:  block,
-		most:   MaxBatch,
-		src:    decode(r, info.Encoding),
-		marked: info.BOM || info.Encoding != UTF8,
-		split:  splitter{file: o.File, columns: anyCount, maxRecord: o.MaxRecord, line: 1},
+		block:      block,
+		maxRecords: MaxBatch,
+		src:        decode(r, info.Encoding),
+		writeBOM:   info.BOM || info.Encoding != UTF8,
+		split:      splitter{file: o.File, columns: anyCount, maxRecord: o.MaxRecord, line: 1},
 	}
 	var err error
 	for size := block; ; size = max(block, 2*len(reader.carry)) {
@@ -88,7 +88,7 @@ func newReader(r io.Reader, info Info, o Options, block int) (*Reader, campaign.
 			problems = reader.checkHeader(o)
 			reader.headerRaw = nil
 			reader.split.columns = len(reader.columns)
-			reader.split.single = len(reader.columns) == 1 && !reader.sep
+			reader.split.singleColumn = len(reader.columns) == 1 && !reader.hasSepLine
 			return reader, problems, nil
 		case len(reader.carry) > o.MaxRecord+block:
 			problems.Addf(o.File, 1, 0, "", "the first line, which has to name the columns, doesn't end within the %d bytes that a row may have", o.MaxRecord)
@@ -101,7 +101,7 @@ func newReader(r io.Reader, info Info, o Options, block int) (*Reader, campaign.
 func (r *Reader) Columns() []string { return r.columns }
 
 // SepLine reports whether a first line sep= said what the delimiter is.
-func (r *Reader) SepLine() bool { return r.sep }
+func (r *Reader) SepLine() bool { return r.hasSepLine }
 
 // Delimiter is "," ";" "|" or a tab.
 func (r *Reader) Delimiter() string { return string(rune(r.split.comma)) }
@@ -110,7 +110,7 @@ func (r *Reader) Delimiter() string { return string(rune(r.split.comma)) }
 // makes many times larger are to be taken in small portions. Less than 1 or more than MaxBatch change nothing.
 func (r *Reader) LimitBatch(records int) {
 	if records >= 1 && records <= MaxBatch {
-		r.most = records
+		r.maxRecords = records
 	}
 }
 
@@ -151,7 +151,7 @@ func (r *Reader) ReadBatch(b *Batch) error {
 			return r.fail(b, err)
 		}
 		have := len(b.data)
-		rest, err := r.split.split(b, 0, r.most, r.ended)
+		rest, err := r.split.split(b, 0, r.maxRecords, r.ended)
 		if err != nil && len(b.records) > 0 {
 			r.err = err // the next time: what is wrong with these is to be told too
 			return nil

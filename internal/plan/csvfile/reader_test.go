@@ -173,7 +173,7 @@ func TestRecords(t *testing.T) {
 
 // TestPitfall13Spreadsheets: a mark glued to the first column, sep=, semicolons,
 // Windows-1252, names beyond ASCII.
-func TestPitfall13Spreadsheets(t *testing.T) {
+func TestSpreadsheetFilesAreRead(t *testing.T) {
 	for encoding := range encodings {
 		data := encode(t, encoding, "sep=;\r\nteléfono;año\r\n34666777888;2024\r\n")
 		r, problems := open(t, data, blockSize, "teléfono")
@@ -190,7 +190,7 @@ func TestPitfall13Spreadsheets(t *testing.T) {
 }
 
 // TestPitfall15UnclosedQuote: one of them must not swallow the file and the memory.
-func TestPitfall15UnclosedQuote(t *testing.T) {
+func TestUnclosedQuoteIsBounded(t *testing.T) {
 	head := "a,b\n1,2\n3,\"4\n"
 	tail := strings.NewReader(strings.Repeat("5,6\n", 64<<20/4))
 	src := io.MultiReader(strings.NewReader(head), tail)

@@ -17,11 +17,11 @@ const (
 // round of mending, are replaced. It begins with a byte order mark if the CSV was not plain
 // UTF-8, so that the program it came from takes it for what it is. Safe for concurrent use.
 func (r *Reader) AppendRejectedHeader(dst []byte) []byte {
-	if r.marked {
+	if r.writeBOM {
 		dst = append(dst, bomUTF8...)
 	}
 	for i, name := range r.columns {
-		if r.keeps(i) {
+		if r.isOriginal(i) {
 			dst = append(r.appendCell(dst, []byte(name)), r.split.comma)
 		}
 	}
@@ -36,8 +36,8 @@ func (r *Reader) AppendRejectedHeader(dst []byte) []byte {
 // the same layout, dropped again as it is it is refused again. Safe for concurrent use.
 func (r *Reader) AppendRejected(dst []byte, b *Batch, i int, reason string) []byte {
 	fault, cells := b.Fault(i)
-	if fault == FaultNone && r.kept != nil {
-		for _, c := range r.kept {
+	if fault == FaultNone && r.originalColumns != nil {
+		for _, c := range r.originalColumns {
 			dst = append(r.appendCell(dst, b.Cell(i, c)), r.split.comma)
 		}
 	} else {
@@ -48,8 +48,8 @@ func (r *Reader) AppendRejected(dst []byte, b *Batch, i int, reason string) []by
 	dst = append(dst, strings.ReplaceAll(reason, `"`, `""`)...)
 	dst = append(dst, '"')
 	now := len(r.columns) + 2 // columns of rejected.csv
-	if r.kept != nil {
-		now = len(r.kept) + 2
+	if r.originalColumns != nil {
+		now = len(r.originalColumns) + 2
 	}
 	if fault == FaultDelimiter || (fault == FaultCells || fault == FaultCutOff) && cells+2 == now {
 		// The two cells more must not make a wrong number of cells right.
@@ -58,9 +58,9 @@ func (r *Reader) AppendRejected(dst []byte, b *Batch, i int, reason string) []by
 	return r.appendLineEnd(dst)
 }
 
-func (r *Reader) keeps(column int) bool {
+func (r *Reader) isOriginal(column int) bool {
 	name := r.columns[column]
-	return r.kept == nil || name != LineColumn && name != ErrorColumn
+	return r.originalColumns == nil || name != LineColumn && name != ErrorColumn
 }
 
 func (r *Reader) appendCell(dst, cell []byte) []byte {

@@ -23,13 +23,13 @@ const anyCount = -1
 
 // splitter cuts text into records and cells (RFC 4180).
 type splitter struct {
-	file      string
-	comma     byte
-	eol       byte // '\n', or '\r' where lines end with it all through
-	columns   int  // cells of a good record; anyCount
-	maxRecord int
-	single    bool   // one column, and no sep= line that says the delimiter
-	line      uint32 // of the next byte, from 1
+	file         string
+	comma        byte
+	eol          byte // '\n', or '\r' where lines end with it all through
+	columns      int  // cells of a good record; anyCount
+	maxRecord    int
+	singleColumn bool   // one column, and no sep= line that says the delimiter
+	line         uint32 // of the next byte, from 1
 	// Where a record needs more bytes than there are: the offset of the quote
 	// that is open there, -1 if there is none.
 	openQuote int
@@ -45,7 +45,7 @@ func zeroBytes(w uint64) uint64 { return (w - ones) &^ w & highBits }
 
 // nextMark is the offset of the first byte at or after pos that may end a cell
 // or is wrong in it: the delimiter, a quote, CR or LF; len(data) if there is none.
-func (s *splitter) nextMark(data []byte, pos int) int {
+func (s *splitter) nextSpecial(data []byte, pos int) int {
 	commas := uint64(s.comma) * ones
 	for ; pos+8 <= len(data); pos += 8 {
 		w := binary.LittleEndian.Uint64(data[pos:])
@@ -129,17 +129,17 @@ func (s *splitter) record(b *Batch, data []byte, pos int, rec *record, final boo
 		var quoted bool
 		if pos < len(data) && data[pos] == '"' {
 			quoted = true
-			cell, pos, done, err = s.quoted(b, data, pos, rec, final)
+			cell, pos, done, err = s.quotedCell(b, data, pos, rec, final)
 			if err != nil || !done {
 				return pos, false, err
 			}
 		} else {
 			for {
-				pos = s.nextMark(data, pos)
+				pos = s.nextSpecial(data, pos)
 				if pos == len(data) || data[pos] != '"' {
 					break
 				}
-				if err := s.stray(data, int(cell.start), pos, n, rec); err != nil {
+				if err := s.strayQuote(data, int(cell.start), pos, n, rec); err != nil {
 					return pos, false, err
 				}
 				pos++
@@ -178,28 +178,28 @@ func (s *splitter) record(b *Batch, data []byte, pos int, rec *record, final boo
 			return pos, false, s.broken(data, pos, "text stands behind a closing quote; where the cell ends is uncertain. "+
 				`A cell with quotes is written "like ""this"" one"`)
 		default:
-			return pos, false, s.lineEndMix(data, pos)
+			return pos, false, s.mixedLineEnds(data, pos)
 		}
-		s.judge(data, rec, n, ended)
+		s.setFault(data, rec, n, ended)
 		return pos, true, nil
 	}
 }
 
 // judge sets the fault of a record of n cells.
-func (s *splitter) judge(data []byte, rec *record, n int, ended bool) {
+func (s *splitter) setFault(data []byte, rec *record, n int, ended bool) {
 	switch {
 	case s.columns == anyCount || rec.fault != FaultNone:
 	case n < s.columns && !ended:
 		rec.fault, rec.detail = FaultCutOff, uint32(n)
 	case n != s.columns:
 		rec.fault, rec.detail = FaultCells, uint32(n)
-	case s.single && data[rec.start] != '"' && bytes.ContainsAny(data[rec.start:rec.end], candidates):
+	case s.singleColumn && data[rec.start] != '"' && bytes.ContainsAny(data[rec.start:rec.end], candidates):
 		rec.fault = FaultDelimiter
 	}
 }
 
 // quoted cuts a cell that begins with the quote at pos.
-func (s *splitter) quoted(b *Batch, data []byte, pos int, rec *record, final bool) (cell span, next int, done bool, err error) {
+func (s *splitter) quotedCell(b *Batch, data []byte, pos int, rec *record, final bool) (cell span, next int, done bool, err error) {
 	open, line := pos, s.line
 	pos++
 	from := pos // of what is not yet copied
@@ -238,7 +238,7 @@ func (s *splitter) quoted(b *Batch, data []byte, pos int, rec *record, final boo
 }
 
 // stray judges a quote at pos within a cell that began at cell without one.
-func (s *splitter) stray(data []byte, cell, pos, n int, rec *record) error {
+func (s *splitter) strayQuote(data []byte, cell, pos, n int, rec *record) error {
 	if len(bytes.TrimSpace(data[cell:pos])) == 0 {
 		return s.broken(data, pos, "white space stands before the quote that opens a cell; whether the quote is text is uncertain. Remove the white space")
 	}
@@ -248,7 +248,7 @@ func (s *splitter) stray(data []byte, cell, pos, n int, rec *record) error {
 	return nil
 }
 
-func (s *splitter) lineEndMix(data []byte, pos int) error {
+func (s *splitter) mixedLineEnds(data []byte, pos int) error {
 	if s.eol == '\r' {
 		return s.broken(data, pos, "a line feed ends this line, but the lines before end with carriage returns; use one of them all through")
 	}

@@ -1,36 +1,36 @@
 package csvfile
 
 // wideSurvey gathers what is seen of a UTF-16 file.
-type wideSurvey struct {
-	big          bool
-	odd          bool // the file ends within a unit
-	high         bool // the unit before is the first half of a pair
-	last         uint16
-	lf, cr, crlf int64
-	nul, nuls    int64
-	nulLine      int64
-	bad, badLine int64
-	badWhy       string
+type utf16Survey struct {
+	bigEndian          bool
+	odd                bool // the file ends within a unit
+	afterHighSurrogate bool // the unit before is the first half of a pair
+	last               uint16
+	lf, cr, crlf       int64
+	nul, nuls          int64
+	nulLine            int64
+	bad, badLine       int64
+	badWhy             string
 }
 
 // block looks at the next bytes, which begin at offset at. Only the last block may be odd.
-func (w *wideSurvey) block(b []byte, at int64) {
+func (w *utf16Survey) block(b []byte, at int64) {
 	for ; len(b) >= 2; b, at = b[2:], at+2 {
 		w.unit(b[0], b[1], at)
 	}
 	w.odd = len(b) == 1
 }
 
-func (w *wideSurvey) unit(one, two byte, at int64) {
+func (w *utf16Survey) unit(one, two byte, at int64) {
 	u := uint16(two)<<8 | uint16(one)
-	if w.big {
+	if w.bigEndian {
 		u = uint16(one)<<8 | uint16(two)
 	}
 	low := u&0xFC00 == 0xDC00
-	if w.high != low {
+	if w.afterHighSurrogate != low {
 		w.fault(at, "half of a UTF-16 pair without the other")
 	}
-	w.high = u&0xFC00 == 0xD800
+	w.afterHighSurrogate = u&0xFC00 == 0xD800
 	switch u {
 	case 0:
 		if w.nul < 0 {
@@ -48,20 +48,20 @@ func (w *wideSurvey) unit(one, two byte, at int64) {
 	w.last = u
 }
 
-func (w *wideSurvey) line() int64 { return w.lf + w.cr - w.crlf + 1 }
+func (w *utf16Survey) line() int64 { return w.lf + w.cr - w.crlf + 1 }
 
-func (w *wideSurvey) fault(at int64, why string) {
+func (w *utf16Survey) fault(at int64, why string) {
 	if w.bad < 0 {
 		w.bad, w.badLine, w.badWhy = at, w.line(), why
 	}
 }
 
 // sum completes info.
-func (w *wideSurvey) sum(info *Info) {
+func (w *utf16Survey) fill(info *Info) {
 	if w.odd {
 		w.fault(info.Bytes-1, "UTF-16 has two bytes a character, and the file ends after the first of one: it was cut")
 	}
-	if w.high {
+	if w.afterHighSurrogate {
 		w.fault(info.Bytes-2, "half of a UTF-16 pair without the other")
 	}
 	info.NUL, info.NULs, info.nulLine = w.nul, w.nuls, w.nulLine

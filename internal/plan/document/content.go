@@ -18,7 +18,7 @@ const campaignExample = `{"id": 7, "applicationId": 1, "title": "Welcome", "chan
 // proactive where they are absent. The campaign is nil only where the JSON is
 // broken; with Count > 0 it must not be used.
 func ParseCampaign(file string, data []byte) (*campaign.Campaign, campaign.Problems) {
-	var found findings
+	var found findingList
 	root, ok := parse(&found, data, "campaign", campaignExample)
 	if !ok {
 		return nil, found.problems(file, data)
@@ -26,10 +26,10 @@ func ParseCampaign(file string, data []byte) (*campaign.Campaign, campaign.Probl
 	s := shape{&found, data}
 	s.keys(&root, "", []string{"id", "applicationId", "title", "enabled", "sendType", "channelTypes", "messageContent"}, nil)
 	c := &campaign.Campaign{File: file, Enabled: true}
-	if n := s.need(&root, "", "id", "a whole number from 1"); n != nil {
+	if n := s.required(&root, "", "id", "a whole number from 1"); n != nil {
 		c.ID, _ = s.integer(n, "id", 1)
 	}
-	if n := s.need(&root, "", "applicationId", "a whole number from 1"); n != nil {
+	if n := s.required(&root, "", "applicationId", "a whole number from 1"); n != nil {
 		c.ApplicationID, _ = s.integer(n, "applicationId", 1)
 	}
 	if n := root.get("title"); n != nil {
@@ -42,10 +42,10 @@ func ParseCampaign(file string, data []byte) (*campaign.Campaign, campaign.Probl
 		c.Enabled = s.boolean(n, "enabled")
 	}
 	c.SendType = s.sendType(root.get("sendType"))
-	if n := s.need(&root, "", "channelTypes", `a list of channels, e.g. ["cloud_api"]`); n != nil {
+	if n := s.required(&root, "", "channelTypes", `a list of channels, e.g. ["cloud_api"]`); n != nil {
 		c.ChannelTypes = s.channelTypes(n)
 	}
-	if n := s.need(&root, "", "messageContent", "a list of 1 to 5 message contents"); n != nil {
+	if n := s.required(&root, "", "messageContent", "a list of 1 to 5 message contents"); n != nil {
 		c.Contents = s.contents(n, c.ChannelTypes)
 	}
 	return c, found.problems(file, data)
@@ -58,7 +58,7 @@ func (s shape) sendType(n *node) string {
 	}
 	text, ok := s.str(n, "sendType", `"proactive" or "reactive"`)
 	if ok && !slices.Contains(known, text) {
-		s.add(int(n.start), "sendType", "unknown sendType %s%s (want \"proactive\" or \"reactive\")", quote(text), meant(text, known))
+		s.add(int(n.start), "sendType", "unknown sendType %s%s (want \"proactive\" or \"reactive\")", quote(text), didYouMean(text, known))
 	}
 	return text
 }
@@ -130,7 +130,7 @@ func (s shape) content(n *node, field string, channels []string) campaign.Conten
 		}
 		text, ok := s.str(&m.value, join(field, m.name), "one of the campaign's channelTypes")
 		if ok && len(channels) > 0 && !slices.Contains(channels, text) {
-			s.add(int(m.value.start), join(field, m.name), "%s is none of the campaign's channelTypes%s (they are %s)", quote(text), meant(text, channels), list(channels))
+			s.add(int(m.value.start), join(field, m.name), "%s is none of the campaign's channelTypes%s (they are %s)", quote(text), didYouMean(text, channels), list(channels))
 		}
 		c.ChannelType = text
 		c.Item = s.without(n, i)
@@ -185,7 +185,7 @@ func Variables(contents []campaign.Content) []string {
 	var names []string
 	seen := make(map[string]bool)
 	for _, c := range contents {
-		var ignored findings
+		var ignored findingList
 		root, ok := parse(&ignored, c.Item, "message content", "{}")
 		if !ok {
 			continue

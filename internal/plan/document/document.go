@@ -25,7 +25,7 @@ import (
 const MaxSize = 1 << 20
 
 // place is a position in a file, from 1; zero if what it is of is absent.
-type place struct{ line, column int }
+type position struct{ line, column int }
 
 // finding is a problem whose place is still a byte offset.
 type finding struct {
@@ -38,16 +38,16 @@ type finding struct {
 const maxFindings = 10 * campaign.MaxProblems
 
 // findings collects the problems of one document.
-type findings struct {
+type findingList struct {
 	list  []finding
 	count int
 }
 
 // full reports that one more finding would only be counted, so that its message
 // needs no effort.
-func (f *findings) full() bool { return len(f.list) >= maxFindings }
+func (f *findingList) full() bool { return len(f.list) >= maxFindings }
 
-func (f *findings) add(offset int, field, format string, args ...any) {
+func (f *findingList) add(offset int, field, format string, args ...any) {
 	f.count++
 	if !f.full() {
 		f.list = append(f.list, finding{offset, field, fmt.Sprintf(format, args...)})
@@ -55,7 +55,7 @@ func (f *findings) add(offset int, field, format string, args ...any) {
 }
 
 // problems are the findings in the order of their places in data.
-func (f *findings) problems(file string, data []byte) campaign.Problems {
+func (f *findingList) problems(file string, data []byte) campaign.Problems {
 	slices.SortStableFunc(f.list, func(a, b finding) int { return cmp.Compare(a.offset, b.offset) })
 	var p campaign.Problems
 	at := source.NewLocator(data)
@@ -104,7 +104,7 @@ func list(names []string) string {
 }
 
 // meant asks for the nearest of known, ready to follow a message; "" if none is near.
-func meant(name string, known []string) string {
+func didYouMean(name string, known []string) string {
 	if near := source.Nearest(name, known); near != "" {
 		return fmt.Sprintf("; did you mean %s?", quote(near))
 	}

@@ -44,7 +44,7 @@ func TestExamplesAreAccepted(t *testing.T) {
 }
 
 // TestPartnersPage: what the page for partners shows is what is accepted.
-func TestPartnersPage(t *testing.T) {
+func TestPartnersPageIsAccepted(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "..", "inbox", "README.md"))
 	if err != nil {
 		t.Fatal(err)

@@ -15,8 +15,8 @@ type Layout struct {
 	ChannelType Text
 	Fields      []Field // customFields in the order of the file
 
-	fields place // of the customFields object, else of the layout itself
-	vague  bool  // the value of a custom field could not be understood
+	fieldsPosition position // of the customFields object, else of the layout itself
+	incomplete     bool     // the value of a custom field could not be understood
 }
 
 // Field is one custom field: the campaign's variable Name gets Value.
@@ -37,7 +37,7 @@ type layoutReader struct {
 // nil only where the JSON is broken; with problems.Count > 0 it holds what was
 // understood and serves only to look for more problems.
 func ParseLayout(file string, data []byte) (l *Layout, problems campaign.Problems, warnings []campaign.Problem) {
-	var found, warned findings
+	var found, warned findingList
 	root, ok := parse(&found, data, "layout", layoutExample)
 	if ok {
 		r := layoutReader{shape{&found, data}, source.NewLocator(data)}
@@ -47,8 +47,8 @@ func ParseLayout(file string, data []byte) (l *Layout, problems campaign.Problem
 	return l, found.problems(file, data), warned.problems(file, data).List
 }
 
-func (r *layoutReader) layout(root *node, warned *findings) *Layout {
-	l := &Layout{fields: r.place(root)}
+func (r *layoutReader) layout(root *node, warned *findingList) *Layout {
+	l := &Layout{fieldsPosition: r.place(root)}
 	r.keys(root, "", []string{"contact", "customFields"}, func(m *member) bool {
 		if m.name != "sendType" && m.name != "messageContent" {
 			return false
@@ -56,7 +56,7 @@ func (r *layoutReader) layout(root *node, warned *findings) *Layout {
 		warned.add(int(m.at), m.name, "%q belongs to the campaign and is ignored here; take it out of the layout", m.name)
 		return true
 	})
-	contact := r.need(root, "", "contact", `an object with "contactCode" and "channelType"`)
+	contact := r.required(root, "", "contact", `an object with "contactCode" and "channelType"`)
 	switch {
 	case contact == nil:
 	case contact.kind != '{':
@@ -73,9 +73,9 @@ func (r *layoutReader) layout(root *node, warned *findings) *Layout {
 }
 
 // contact is a required string of the contact object.
-func (r *layoutReader) contact(contact *node, name string, warned *findings) (t Text) {
+func (r *layoutReader) contact(contact *node, name string, warned *findingList) (t Text) {
 	field, want := "contact."+name, `a string, e.g. "{{`+name+`}}"`
-	n := r.need(contact, "contact", name, want)
+	n := r.required(contact, "contact", name, want)
 	if n == nil {
 		return t
 	}
@@ -97,10 +97,10 @@ func (r *layoutReader) contact(contact *node, name string, warned *findings) (t 
 func (r *layoutReader) customFields(l *Layout, custom *node) {
 	if custom.kind != '{' {
 		r.wrong(custom, "customFields", `an object, e.g. {"name": "{{name}}"}`)
-		l.vague = true
+		l.incomplete = true
 		return
 	}
-	l.fields = r.place(custom)
+	l.fieldsPosition = r.place(custom)
 	for i := range custom.members {
 		m := &custom.members[i]
 		field := join("customFields", m.name)
@@ -109,14 +109,14 @@ func (r *layoutReader) customFields(l *Layout, custom *node) {
 		case '"':
 			var ok bool
 			value, ok = r.parse(&m.value, field)
-			l.vague = l.vague || !ok
+			l.incomplete = l.incomplete || !ok
 		case '0', 't', 'f':
 			value = Text{Segments: []campaign.Segment{{Text: string(r.raw(&m.value))}}}
 			p := r.place(&m.value)
 			value.Line, value.Column = p.line, p.column
 		default:
 			r.wrong(&m.value, field, `a string, a number, true or false`)
-			l.vague = true
+			l.incomplete = true
 		}
 		l.Fields = append(l.Fields, Field{Name: m.name, Value: value})
 	}
@@ -141,9 +141,9 @@ func (r *layoutReader) parse(n *node, field string) (Text, bool) {
 	return t, ok
 }
 
-func (r *layoutReader) place(n *node) place {
+func (r *layoutReader) place(n *node) position {
 	line, column := r.at.At(int(n.start))
-	return place{line, column}
+	return position{line, column}
 }
 
 // CheckColumns finds every variable that is no column of the CSV, compared in NFC.
@@ -159,7 +159,7 @@ func (l *Layout) CheckColumns(columns []string) campaign.Problems {
 			case have[ref.Name]:
 			case len(problems.List) < campaign.MaxProblems:
 				problems.Addf(l.File, ref.Line, ref.Column, field, "the CSV has no column %s%s (its columns: %s)",
-					quote(ref.Name), meant(ref.Name, columns), list(columns))
+					quote(ref.Name), didYouMean(ref.Name, columns), list(columns))
 			default: // counted without the work of a message
 				problems.Count++
 			}
@@ -175,8 +175,8 @@ func (l *Layout) CheckColumns(columns []string) campaign.Problems {
 
 // Vague reports that some value could not be understood: messages rendered with
 // this layout would tell of that and not of the rows.
-func (l *Layout) Vague() bool {
-	return l.vague || !l.ContactCode.Given() || !l.ChannelType.Given()
+func (l *Layout) Incomplete() bool {
+	return l.incomplete || !l.ContactCode.Given() || !l.ChannelType.Given()
 }
 
 // CheckVariables finds every variable of the campaign that customFields lacks.
@@ -196,11 +196,11 @@ func (l *Layout) CheckVariables(needed, columns []string) campaign.Problems {
 		if have[name] {
 			continue
 		}
-		near := meant(name, names)
+		near := didYouMean(name, names)
 		if column := source.Nearest(name, columns); near == "" && column != "" {
 			near = fmt.Sprintf(`; did you mean to give it %q?`, "{{"+column+"}}")
 		}
-		problems.Addf(l.File, l.fields.line, l.fields.column, "customFields", "the campaign uses {{%s}}, and customFields has no %q%s (it has: %s%s)",
+		problems.Addf(l.File, l.fieldsPosition.line, l.fieldsPosition.column, "customFields", "the campaign uses {{%s}}, and customFields has no %q%s (it has: %s%s)",
 			name, name, near, list(names), from)
 	}
 	return problems

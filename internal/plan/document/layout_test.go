@@ -42,9 +42,9 @@ func TestParseLayout(t *testing.T) {
 			{"e", Text{Segments: []campaign.Segment{{Text: "é😀"}, {Variable: "teléfono"}}, Line: 3, Column: 93, References: []Reference{{"teléfono", 3, 112}}}},
 			{"f", Text{Segments: []campaign.Segment{{Text: "{ }} {"}}, Line: 3, Column: 143}},
 		},
-		fields: place{3, 19},
+		fieldsPosition: position{3, 19},
 	}
-	if diff := cmp.Diff(want, l, cmp.AllowUnexported(Layout{}, place{})); diff != "" {
+	if diff := cmp.Diff(want, l, cmp.AllowUnexported(Layout{}, position{})); diff != "" {
 		t.Errorf("layout (-want +got):\n%s", diff)
 	}
 	if text, ok := l.Fields[1].Value.Constant(); !ok || text != "12.50" {
@@ -167,7 +167,7 @@ func TestParseLayoutProblems(t *testing.T) {
 
 // TestPitfall13Names: a column's name may hold letters beyond ASCII, in either
 // normal form, and a BOM is not part of the document.
-func TestPitfall13Names(t *testing.T) {
+func TestNamesAreComparedInNFC(t *testing.T) {
 	l, problems, _ := ParseLayout("f", []byte("\ufeff{"+contact+`,"customFields":{"a":"{{tele`+"\u0301"+`fono}}"}}`))
 	if problems.Count > 0 {
 		t.Fatal(problems.List)
@@ -181,7 +181,7 @@ func TestPitfall13Names(t *testing.T) {
 }
 
 // TestPitfall16ValuesAreText: braces and quotes in fixed values stay what they are.
-func TestPitfall16ValuesAreText(t *testing.T) {
+func TestValuesAreText(t *testing.T) {
 	l, problems, _ := ParseLayout("f", []byte(`{`+contact+`,"customFields":{"a":"\"}{\\\u007b"}}`))
 	if text, _ := l.Fields[0].Value.Constant(); problems.Count > 0 || text != `"}{\{` {
 		t.Errorf("got %q, problems %v", text, problems.List)

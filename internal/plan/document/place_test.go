@@ -39,8 +39,8 @@ func TestVague(t *testing.T) {
 		`{}`: true,
 	} {
 		l, _, _ := ParseLayout("f", []byte(data))
-		if l.Vague() != want {
-			t.Errorf("%s: %v", data, l.Vague())
+		if l.Incomplete() != want {
+			t.Errorf("%s: %v", data, l.Incomplete())
 		}
 	}
 }

@@ -42,7 +42,7 @@ func (n *node) get(name string) *node {
 // shape holds a tree to the form its document must have. Its methods note what
 // is wrong and return what can be used all the same.
 type shape struct {
-	*findings
+	*findingList
 	data []byte
 }
 
@@ -53,7 +53,7 @@ func (s shape) raw(n *node) []byte { return s.data[n.start:n.end] }
 func (s shape) wrong(n *node, field, want string) {
 	switch {
 	case n.kind == 0: // not UTF-8, and noted as such
-	case n.kind == 'n' && !n.needed:
+	case n.kind == 'n' && !n.required:
 		s.add(int(n.start), field, "found null, want %s; leave the key out if it has no value", want)
 	default:
 		s.add(int(n.start), field, "found %s, want %s", n.found(), want)
@@ -72,18 +72,18 @@ func (s shape) keys(n *node, path string, known []string, skip func(m *member) b
 			s.count++
 			continue
 		}
-		s.add(int(m.at), join(path, m.name), "unknown key %s%s (known here: %s)", quote(m.name), meant(m.name, known), list(known))
+		s.add(int(m.at), join(path, m.name), "unknown key %s%s (known here: %s)", quote(m.name), didYouMean(m.name, known), list(known))
 	}
 }
 
 // need is the member called name; its absence is noted.
-func (s shape) need(n *node, path, name, want string) *node {
+func (s shape) required(n *node, path, name, want string) *node {
 	v := n.get(name)
 	if v == nil {
 		s.add(int(n.start), join(path, name), "the key %q is missing, want %s", name, want)
 		return nil
 	}
-	v.needed = true
+	v.required = true
 	return v
 }
 

@@ -26,23 +26,23 @@ type Sidecar struct {
 	DryRun, Resend   bool
 	Reference        string
 
-	places map[string]place // of the values of its keys
-	start  place            // of the object; zero where there is no file
+	positions      map[string]position // of the values of its keys
+	objectPosition position            // of the object; zero where there is no file
 }
 
 // Place is where the value of key stands; where the object begins if it hasn't the
 // key; zero if there is no sidecar at all.
 func (s *Sidecar) Place(key string) (line, column int) {
-	at, ok := s.places[key]
+	at, ok := s.positions[key]
 	if !ok {
-		at = s.start
+		at = s.objectPosition
 	}
 	return at.line, at.column
 }
 
 // Has reports whether the sidecar has the key, be its value right or wrong.
 func (s *Sidecar) Has(key string) bool {
-	_, ok := s.places[key]
+	_, ok := s.positions[key]
 	return ok
 }
 
@@ -52,7 +52,7 @@ const sidecarExample = `{"applicationId": 1, "campaignId": 7}, or {} for the inb
 // is nil only where the JSON is broken; with Count > 0 it holds what was
 // understood. Whether scheduleAt and delay make sense is for When to say.
 func ParseSidecar(file string, data []byte) (*Sidecar, campaign.Problems) {
-	var found findings
+	var found findingList
 	root, ok := parse(&found, data, "sidecar", sidecarExample)
 	if !ok {
 		return nil, found.problems(file, data)
@@ -101,17 +101,17 @@ func (s shape) optionalBoolean(root *node, name string) bool {
 
 // locate notes where the sidecar and the values of its keys stand.
 func (s *Sidecar) locate(root *node, known []string, at *source.Locator) {
-	spot := func(n *node) place {
+	spot := func(n *node) position {
 		line, column := at.At(int(n.start))
-		return place{line, column}
+		return position{line, column}
 	}
-	s.start = spot(root)
+	s.objectPosition = spot(root)
 	for i := range root.members { // in the order of the file, which is one pass for the locator
 		if m := &root.members[i]; slices.Contains(known, m.name) {
-			if s.places == nil {
-				s.places = make(map[string]place, len(known))
+			if s.positions == nil {
+				s.positions = make(map[string]position, len(known))
 			}
-			s.places[m.name] = spot(&m.value)
+			s.positions[m.name] = spot(&m.value)
 		}
 	}
 }
@@ -139,7 +139,7 @@ func (s shape) condition(n *node) campaign.Condition {
 	}
 	text, ok := s.str(n, "slicingCondition", "one of "+list(names))
 	if ok && !slices.Contains(names, text) {
-		s.add(int(n.start), "slicingCondition", "unknown condition %s%s (want one of %s)", quote(text), meant(text, names), list(names))
+		s.add(int(n.start), "slicingCondition", "unknown condition %s%s (want one of %s)", quote(text), didYouMean(text, names), list(names))
 	}
 	return campaign.Condition(text)
 }

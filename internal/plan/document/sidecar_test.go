@@ -20,14 +20,14 @@ func TestParseSidecar(t *testing.T) {
 	one, big, none, twelve := int64(1), int64(9007199254740993), int64(0), int64(12)
 	want := &Sidecar{File: "a.schedule.json", ApplicationID: &one, CampaignID: &big, ScheduleAt: "2026-03-01T09:30:00Z",
 		SlicingCondition: campaign.DeferredConsecutiveSlots, Rows: &none, Bytes: &twelve, SHA256: strings.ToLower(digest),
-		DryRun: true, Reference: "Frühling «1» 日本", start: place{1, 1}, places: map[string]place{
+		DryRun: true, Reference: "Frühling «1» 日本", objectPosition: position{1, 1}, positions: map[string]position{
 			"applicationId": {1, 19}, "campaignId": {1, 36}, "scheduleAt": {2, 15}, "slicingCondition": {2, 59},
 			"rows": {3, 9}, "bytes": {3, 21}, "sha256": {3, 35}, "dryRun": {3, 113}, "resend": {3, 129}, "reference": {3, 149}}}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Sidecar{}, place{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Sidecar{}, position{})); diff != "" {
 		t.Errorf("sidecar (-want +got):\n%s", diff)
 	}
 	got, problems = ParseSidecar("f", []byte("\ufeff{}\r\n"))
-	if diff := cmp.Diff(&Sidecar{File: "f", SlicingCondition: campaign.FragmentedSlots, start: place{1, 1}}, got, cmp.AllowUnexported(Sidecar{}, place{})); diff != "" || problems.Count > 0 {
+	if diff := cmp.Diff(&Sidecar{File: "f", SlicingCondition: campaign.FragmentedSlots, objectPosition: position{1, 1}}, got, cmp.AllowUnexported(Sidecar{}, position{})); diff != "" || problems.Count > 0 {
 		t.Errorf("the smallest sidecar: %v (-want +got):\n%s", problems.List, diff)
 	}
 }

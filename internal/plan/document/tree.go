@@ -20,7 +20,7 @@ const maxDepth = 64
 // hostile document small.
 type node struct {
 	kind       jsontext.Kind // as of its first byte; 0 for a string that is not UTF-8
-	needed     bool          // its key must be there: leaving it out is no way to mend it
+	required   bool          // its key must be there: leaving it out is no way to mend it
 	start, end int32         // in the data, quotes and braces included
 	members    []member      // of an object, repeated names left out
 	items      []node        // of an array
@@ -38,7 +38,7 @@ var errStop = errors.New("reading stopped")
 
 // reader turns data into a tree, noting what is wrong with it.
 type reader struct {
-	*findings
+	*findingList
 	data []byte
 	base int // length of a BOM: the decoder's offsets begin after it
 	dec  *jsontext.Decoder
@@ -48,8 +48,8 @@ type reader struct {
 
 // parse reads data as one JSON value. what names the document, e.g. "layout",
 // and example shows one. ok is false where nothing can be read any further.
-func parse(f *findings, data []byte, what, example string) (root node, ok bool) {
-	r := &reader{findings: f, data: data}
+func parse(f *findingList, data []byte, what, example string) (root node, ok bool) {
+	r := &reader{findingList: f, data: data}
 	if bytes.HasPrefix(data, []byte("\ufeff")) {
 		r.base = len("\ufeff")
 	}

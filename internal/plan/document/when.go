@@ -35,7 +35,7 @@ func (s *Sidecar) When(now time.Time, loc *time.Location, grace time.Duration) (
 			s.wrong(&problems, "scheduleAt", "%v", err)
 		case t.Before(now.Add(-grace)):
 			s.wrong(&problems, "scheduleAt", "%s is in the past (it is %s now), want a time from now to %s",
-				quote(s.ScheduleAt), show(now, zone), show(latest, zone))
+				quote(s.ScheduleAt), formatTime(now, zone), formatTime(latest, zone))
 		case t.Before(now):
 			T = now
 			line, column := s.Place("scheduleAt")
@@ -43,7 +43,7 @@ func (s *Sidecar) When(now time.Time, loc *time.Location, grace time.Duration) (
 				Message: quote(s.ScheduleAt) + " has just passed; sent at once"})
 		case t.After(latest):
 			s.wrong(&problems, "scheduleAt", "%s is too far ahead, want a time up to %s (%d months from now)",
-				quote(s.ScheduleAt), show(latest, zone), MaxAhead)
+				quote(s.ScheduleAt), formatTime(latest, zone), MaxAhead)
 		default:
 			T = t
 		}
@@ -58,7 +58,7 @@ func (s *Sidecar) When(now time.Time, loc *time.Location, grace time.Duration) (
 			s.wrong(&problems, "delay", "%s is no time at all, want a positive duration, e.g. \"PT15M\"; leave the key out to send at once", quote(s.Delay))
 		case t.After(latest):
 			s.wrong(&problems, "delay", "%s is too long, want at most %d months (up to %s)",
-				quote(s.Delay), MaxAhead, show(latest, zone))
+				quote(s.Delay), MaxAhead, formatTime(latest, zone))
 		default:
 			T = t
 		}
@@ -78,6 +78,6 @@ func (s *Sidecar) wrong(problems *campaign.Problems, key, format string, args ..
 }
 
 // show is an instant for a person in the application's zone.
-func show(t time.Time, zone *time.Location) string {
+func formatTime(t time.Time, zone *time.Location) string {
 	return t.In(zone).Format(time.RFC3339)
 }

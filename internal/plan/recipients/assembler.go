@@ -19,29 +19,29 @@ type RowWriter interface {
 
 // ErrPointless is returned by Add when the drop is lost whatever follows
 // (more rows than allowed); Verdict says why.
-var ErrPointless = errors.New("reading on is pointless")
+var ErrTooManyRows = errors.New("reading on is pointless")
 
 // Assembler takes Checked batches in the order of the file. It is for one goroutine.
 type Assembler struct {
-	r        *Checker
-	sink     RowWriter
-	index    *index // nil without de-duplication
-	maxRows  uint32
-	chunk    campaign.Rows
-	counts   campaign.RowCounts
-	planned  uint64
-	cutOff   uint32
-	tooMany  bool
-	problems campaign.Problems
-	previews []campaign.Preview
-	twice    []campaign.Refusal // duplicates of the batch at hand
-	merged   []campaign.Refusal
+	checker    *Checker
+	writer     RowWriter
+	index      *index // nil without de-duplication
+	maxRows    uint32
+	chunk      campaign.Rows
+	counts     campaign.RowCounts
+	planned    uint64
+	cutOff     uint32
+	tooMany    bool
+	problems   campaign.Problems
+	previews   []campaign.Preview
+	duplicates []campaign.Refusal // duplicates of the batch at hand
+	merged     []campaign.Refusal
 }
 
 // Assemble begins. rowBound is the most rows there can be (csvfile.Info.RowBound).
 // spill may be nil if Spec.Dedupe is false.
 func (r *Checker) Assemble(rowBound int64, spill Spill, sink RowWriter) *Assembler {
-	a := &Assembler{r: r, sink: sink, maxRows: math.MaxUint32}
+	a := &Assembler{checker: r, writer: sink, maxRows: math.MaxUint32}
 	if r.spec.MaxRows > 0 && r.spec.MaxRows < math.MaxUint32 {
 		a.maxRows = uint32(r.spec.MaxRows)
 	}
@@ -57,7 +57,7 @@ func (r *Checker) Assemble(rowBound int64, spill Spill, sink RowWriter) *Assembl
 func (a *Assembler) Add(c *Checked) error {
 	if a.tooMany || uint64(a.counts.Total)+uint64(c.Total) > uint64(a.maxRows) {
 		a.tooMany = true
-		return ErrPointless
+		return ErrTooManyRows
 	}
 	a.counts.Total += c.Total
 	a.counts.Rejected += uint32(len(c.Refusals))
@@ -68,32 +68,32 @@ func (a *Assembler) Add(c *Checked) error {
 			break
 		}
 		w := &c.Refusals[i]
-		a.problems.Add(campaign.Problem{File: a.r.spec.File, Line: int(w.Line), Column: w.Position, Field: w.Column, Message: w.Reason})
+		a.problems.Add(campaign.Problem{File: a.checker.spec.File, Line: int(w.Line), Column: w.Position, Field: w.Column, Message: w.Reason})
 	}
 	if err := a.rows(c); err != nil {
 		return err
 	}
 	refused := c.Refusals
-	if len(a.twice) > 0 {
-		a.counts.Duplicate += uint32(len(a.twice))
+	if len(a.duplicates) > 0 {
+		a.counts.Duplicate += uint32(len(a.duplicates))
 		a.merge(c.Refusals)
 		refused = a.merged
 	}
 	if len(refused) == 0 {
 		return nil
 	}
-	return a.sink.Refused(refused, c.Rejected)
+	return a.writer.Refused(refused, c.Rejected)
 }
 
 // touchAhead is how many keys' slots are fetched together.
-const touchAhead = 64
+const prefetchRows = 64
 
 // rows moves the good rows of c that are no duplicates into chunks, in runs.
 func (a *Assembler) rows(c *Checked) error {
-	a.twice = a.twice[:0]
+	a.duplicates = a.duplicates[:0]
 	n := c.Rows.Len()
 	if a.index == nil {
-		return a.run(&c.Rows, 0, n)
+		return a.appendRows(&c.Rows, 0, n)
 	}
 	place, err := a.index.write(c.keys)
 	if err != nil {
@@ -102,8 +102,8 @@ func (a *Assembler) rows(c *Checked) error {
 	first := 0 // of the run
 	start := uint32(0)
 	for i := range n {
-		if i%touchAhead == 0 {
-			a.index.touch(c.hashes[i:min(i+touchAhead, n)])
+		if i%prefetchRows == 0 {
+			a.index.prefetch(c.hashes[i:min(i+prefetchRows, n)])
 		}
 		end := c.keyEnds[i]
 		line, err := a.index.add(c.keys[start:end], place+int64(start), c.hashes[i])
@@ -114,26 +114,26 @@ func (a *Assembler) rows(c *Checked) error {
 		if line == 0 {
 			continue
 		}
-		if err := a.run(&c.Rows, first, i); err != nil {
+		if err := a.appendRows(&c.Rows, first, i); err != nil {
 			return err
 		}
 		first = i + 1
-		a.twice = append(a.twice, campaign.Refusal{
-			Line: c.Rows.Lines[i], Outcome: campaign.Duplicate, Column: a.r.contact.column,
-			ContactCode: string(c.Rows.Contacts.At(i)), ChannelType: a.r.spec.Channels[c.Rows.Channels[i]].Name,
+		a.duplicates = append(a.duplicates, campaign.Refusal{
+			Line: c.Rows.Lines[i], Outcome: campaign.Duplicate, Column: a.checker.contact.column,
+			ContactCode: string(c.Rows.Contacts.At(i)), ChannelType: a.checker.spec.Channels[c.Rows.Channels[i]].Name,
 			Reason: fmt.Sprintf("the same contactCode on the same channel stands on line %d; only that row is sent", line),
 		})
 	}
-	return a.run(&c.Rows, first, n)
+	return a.appendRows(&c.Rows, first, n)
 }
 
 // run adds rows [i, j) of from to the chunk and hands out each that is full.
-func (a *Assembler) run(from *campaign.Rows, i, j int) error {
+func (a *Assembler) appendRows(from *campaign.Rows, i, j int) error {
 	for i < j {
 		k := min(j, i+campaign.ChunkRows-a.chunk.Len())
 		a.preview(from, i, k)
 		for _, c := range from.Channels[i:k] {
-			a.planned += uint64(len(a.r.spec.Channels[c].Templates))
+			a.planned += uint64(len(a.checker.spec.Channels[c].Templates))
 		}
 		a.counts.Accepted += uint32(k - i)
 		a.chunk.Lines = append(a.chunk.Lines, from.Lines[i:k]...)
@@ -143,7 +143,7 @@ func (a *Assembler) run(from *campaign.Rows, i, j int) error {
 			appendRange(&a.chunk.Values[v], &from.Values[v], i, k)
 		}
 		if i = k; a.chunk.Len() == campaign.ChunkRows {
-			if err := a.hand(); err != nil {
+			if err := a.flushChunk(); err != nil {
 				return err
 			}
 		}
@@ -164,8 +164,8 @@ func appendRange(c, from *campaign.Column, i, j int) {
 	}
 }
 
-func (a *Assembler) hand() error {
-	if err := a.sink.Chunk(&a.chunk); err != nil {
+func (a *Assembler) flushChunk() error {
+	if err := a.writer.Chunk(&a.chunk); err != nil {
 		return err
 	}
 	a.chunk.Reset(a.chunk.First+uint32(a.chunk.Len()), len(a.chunk.Values))
@@ -174,10 +174,10 @@ func (a *Assembler) hand() error {
 
 // preview keeps the first messages of rows [i, j).
 func (a *Assembler) preview(rows *campaign.Rows, i, j int) {
-	for ; i < j && len(a.previews) < a.r.spec.Previews; i++ {
-		c := &a.r.spec.Channels[rows.Channels[i]]
+	for ; i < j && len(a.previews) < a.checker.spec.Previews; i++ {
+		c := &a.checker.spec.Channels[rows.Channels[i]]
 		for k, t := range c.Templates {
-			if len(a.previews) == a.r.spec.Previews {
+			if len(a.previews) == a.checker.spec.Previews {
 				return
 			}
 			a.previews = append(a.previews, campaign.Preview{
@@ -191,7 +191,7 @@ func (a *Assembler) preview(rows *campaign.Rows, i, j int) {
 // merge lays rejected and the duplicates of the batch together in order of line.
 func (a *Assembler) merge(rejected []campaign.Refusal) {
 	a.merged = a.merged[:0]
-	twice := a.twice
+	twice := a.duplicates
 	for len(rejected) > 0 && len(twice) > 0 {
 		if rejected[0].Line < twice[0].Line {
 			a.merged, rejected = append(a.merged, rejected[0]), rejected[1:]
@@ -207,7 +207,7 @@ func (a *Assembler) Finish() error {
 	if a.chunk.Len() == 0 {
 		return nil
 	}
-	return a.hand()
+	return a.flushChunk()
 }
 
 // Counts are the data rows so far, and planned the messages of the accepted ones.
@@ -236,7 +236,7 @@ func TooManyRows(most int) string {
 func (a *Assembler) Verdict() []campaign.Problem {
 	var why []campaign.Problem
 	add := func(line uint32, format string, args ...any) {
-		why = append(why, campaign.Problem{File: a.r.spec.File, Line: int(line), Message: fmt.Sprintf(format, args...)})
+		why = append(why, campaign.Problem{File: a.checker.spec.File, Line: int(line), Message: fmt.Sprintf(format, args...)})
 	}
 	n := a.counts
 	if a.cutOff > 0 {
@@ -249,9 +249,9 @@ func (a *Assembler) Verdict() []campaign.Problem {
 		add(0, NoRow)
 	case n.Accepted == 0:
 		add(0, "no row of %d is good; the first errors are listed with their lines", n.Total)
-	case float64(n.Rejected)/float64(n.Total) > a.r.spec.MaxBadRows*(1+rounding):
+	case float64(n.Rejected)/float64(n.Total) > a.checker.spec.MaxBadRows*(1+rounding):
 		add(0, "%d of %d rows are bad, more than the %.4g%% that max_bad_rows allows: probably the wrong file or layout",
-			n.Rejected, n.Total, 100*a.r.spec.MaxBadRows)
+			n.Rejected, n.Total, 100*a.checker.spec.MaxBadRows)
 	}
 	return why
 }

@@ -19,7 +19,7 @@ import (
 func TestDuplicates(t *testing.T) {
 	data := header + "1,cloud_api,a\n1,sms,b\n 1 ,cloud_api,c\n2,fax,d\n1,cloud_api,forbidden\n01,cloud_api,e\n1,sms,f\n"
 	for _, most := range []int{1, 2, 3, 100} {
-		a, sink := take(t, house(t, plainLayout, nil), data, most)
+		a, sink := take(t, testSpec(t, plainLayout, nil), data, most)
 		if d := cmp.Diff([]uint32{2, 3, 7}, sink.lines); d != "" {
 			t.Error(d)
 		}
@@ -50,7 +50,7 @@ func TestDuplicates(t *testing.T) {
 }
 
 func TestDedupeCanBeOff(t *testing.T) {
-	spec := house(t, plainLayout, func(s *Spec) { s.Dedupe = false })
+	spec := testSpec(t, plainLayout, func(s *Spec) { s.Dedupe = false })
 	a, sink := take(t, spec, header+"1,sms,a\n1,sms,b\n", 10)
 	if counts, planned := a.Counts(); counts.Accepted != 2 || planned != 4 || len(sink.refusals) != 0 {
 		t.Errorf("%+v %d %v", counts, planned, sink.refusals)
@@ -89,7 +89,7 @@ func TestVerdict(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, most := range []int{1, 100} {
-				a, _ := take(t, house(t, plainLayout, c.change), c.data, most)
+				a, _ := take(t, testSpec(t, plainLayout, c.change), c.data, most)
 				if got := verdict(a); !strings.HasPrefix(got, c.want) && !strings.Contains(got, c.want) || (c.want == "") != (got == "") {
 					t.Errorf("got %q, want %q", got, c.want)
 				}
@@ -99,7 +99,7 @@ func TestVerdict(t *testing.T) {
 }
 
 func TestPreviews(t *testing.T) {
-	spec := house(t, plainLayout, func(s *Spec) { s.Previews = 4 })
+	spec := testSpec(t, plainLayout, func(s *Spec) { s.Previews = 4 })
 	a, _ := take(t, spec, header+"1,cloud_api,Ana\n1,cloud_api,x\n2,sms,\"B\"\"o\"\n3,sms,c\n4,sms,d\n", 2)
 	want := []campaign.Preview{
 		{Line: 2, ContactCode: "1", ChannelType: "cloud_api", Message: 1, Content: `{"body":"Hello Ana"}`},
@@ -113,7 +113,7 @@ func TestPreviews(t *testing.T) {
 }
 
 func TestProblemsAreTheFirstHundredAndTheCount(t *testing.T) {
-	a, sink := take(t, house(t, plainLayout, nil), header+strings.Repeat("1,fax,a\n", 250), 30)
+	a, sink := take(t, testSpec(t, plainLayout, nil), header+strings.Repeat("1,fax,a\n", 250), 30)
 	p := a.Problems()
 	if len(p.List) != campaign.MaxProblems || p.Count != 250 || len(sink.refusals) != 250 || p.List[99].Line != 101 {
 		t.Errorf("%d listed, %d counted, %d refused", len(p.List), p.Count, len(sink.refusals))
@@ -131,7 +131,7 @@ func TestChunksAreFull(t *testing.T) {
 		}
 	}
 	for _, most := range []int{700, 5000, 8192} {
-		_, sink := take(t, house(t, plainLayout, nil), b.String(), most)
+		_, sink := take(t, testSpec(t, plainLayout, nil), b.String(), most)
 		if d := cmp.Diff([]int{campaign.ChunkRows, campaign.ChunkRows, 10}, sink.chunks); d != "" {
 			t.Error(d)
 		}
@@ -175,7 +175,7 @@ func TestEveryRowIsAccountedFor(t *testing.T) {
 			}
 			line += 1 + uint32(strings.Count(v, "\n"))
 		}
-		a, sink := take(t, house(t, plainLayout, nil), b.String(), most)
+		a, sink := take(t, testSpec(t, plainLayout, nil), b.String(), most)
 		got := map[uint32]campaign.Outcome{}
 		for _, l := range sink.lines {
 			got[l] = campaign.Sent
@@ -272,7 +272,7 @@ func (s *brokenSpill) ReadAt(p []byte, at int64) (int, error) {
 
 func TestErrorsOfOthersArePassedOn(t *testing.T) {
 	gone := errors.New("disk gone")
-	r, err := New(house(t, plainLayout, func(s *Spec) { s.Columns = []string{"contactCode", "channelType", "name"} }))
+	r, err := New(testSpec(t, plainLayout, func(s *Spec) { s.Columns = []string{"contactCode", "channelType", "name"} }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +304,7 @@ func TestErrorsOfOthersArePassedOn(t *testing.T) {
 		{&brokenSpill{}, gone, gone, 10},
 		{&brokenSpill{}, nil, errIndexFull, 1},
 	} {
-		a := r.Assemble(c.bound, c.spill, &ledger{t: t, spec: r.spec, fail: c.sink})
+		a := r.Assemble(c.bound, c.spill, &recordingWriter{t: t, spec: r.spec, fail: c.sink})
 		err := a.Add(one("a", "b", "c", "d", "a"))
 		if err == nil {
 			err = a.Finish()
@@ -338,7 +338,7 @@ func TestExactlyAsManyBadRows(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, bad := range []int{tenths, tenths + 1} {
-			a := &Assembler{r: &Checker{spec: Spec{MaxBadRows: percent / 100}}}
+			a := &Assembler{checker: &Checker{spec: Spec{MaxBadRows: percent / 100}}}
 			a.counts = campaign.RowCounts{Total: 1000, Rejected: uint32(bad), Accepted: uint32(1001 - bad)}
 			if refused := len(a.Verdict()) > 0; refused != (bad > tenths) {
 				t.Errorf("%d of 1000 rows are bad, %v%% are allowed: refused %v", bad, percent, refused)

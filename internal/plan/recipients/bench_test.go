@@ -30,7 +30,7 @@ func benchFile(rows int) []byte {
 	return b.Bytes()
 }
 
-func benchRoster(b *testing.B, columns []string) *Checker {
+func benchChecker(b *testing.B, columns []string) *Checker {
 	b.Helper()
 	layout, problems, _ := document.ParseLayout("x.layout.json", []byte(`{"contact":{"contactCode":"{{contactCode}}","channelType":"{{channelType}}"},
 		"customFields":{"name":"{{name}}","ticketId":"{{ticket_id}}","age":"{{edad}}"}}`))
@@ -59,7 +59,7 @@ func benchRoster(b *testing.B, columns []string) *Checker {
 // BenchmarkCheck checks and renders a million rows that were read before.
 func BenchmarkCheck(b *testing.B) {
 	reader, batches := benchBatches(b)
-	r := benchRoster(b, reader.Columns())
+	r := benchChecker(b, reader.Columns())
 	var out Checked
 	for b.Loop() {
 		for _, batch := range batches {
@@ -94,21 +94,21 @@ func benchBatches(b *testing.B) (*csvfile.Reader, []*csvfile.Batch) {
 	}
 }
 
-type nothing struct{}
+type discardWriter struct{}
 
-func (nothing) Chunk(*campaign.Rows) error               { return nil }
-func (nothing) Refused([]campaign.Refusal, []byte) error { return nil }
+func (discardWriter) Chunk(*campaign.Rows) error               { return nil }
+func (discardWriter) Refused([]campaign.Refusal, []byte) error { return nil }
 
 // BenchmarkAssemble is the part that one goroutine does in order: duplicates and chunks.
 func BenchmarkAssemble(b *testing.B) {
 	reader, batches := benchBatches(b)
-	r := benchRoster(b, reader.Columns())
+	r := benchChecker(b, reader.Columns())
 	outs := make([]Checked, len(batches))
 	for i, batch := range batches {
 		r.Check(reader, batch, &outs[i])
 	}
 	for b.Loop() {
-		a := r.Assemble(benchRows, new(Memory), nothing{})
+		a := r.Assemble(benchRows, new(Memory), discardWriter{})
 		for i := range outs {
 			if err := a.Add(&outs[i]); err != nil {
 				b.Fatal(err)
@@ -139,8 +139,8 @@ func BenchmarkDedupe(b *testing.B) {
 		}
 		start := 0
 		for i, end := range ends {
-			if i%touchAhead == 0 {
-				x.touch(hashes[i:min(i+touchAhead, len(hashes))])
+			if i%prefetchRows == 0 {
+				x.prefetch(hashes[i:min(i+prefetchRows, len(hashes))])
 			}
 			if line, err := x.add(keys[start:end], int64(start), hashes[i]); line != 0 || err != nil {
 				b.Fatal(line, err)
@@ -168,13 +168,13 @@ func BenchmarkWay(b *testing.B) {
 	})
 	b.Run("campaignd", func(b *testing.B) {
 		for b.Loop() {
-			way(b, data)
+			fullPath(b, data)
 		}
 	})
 }
 
 // way runs data through both rooms as intake would.
-func way(b *testing.B, data []byte) {
+func fullPath(b *testing.B, data []byte) {
 	info, err := csvfile.Inspect(b.Context(), bytes.NewReader(data), int64(len(data)), nil)
 	if err != nil {
 		b.Fatal(err)
@@ -183,7 +183,7 @@ func way(b *testing.B, data []byte) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := benchRoster(b, reader.Columns())
+	r := benchChecker(b, reader.Columns())
 	type job struct {
 		batch csvfile.Batch
 		out   Checked
@@ -213,7 +213,7 @@ func way(b *testing.B, data []byte) {
 			}
 		}()
 	}
-	a := r.Assemble(info.RowBound(), new(Memory), nothing{})
+	a := r.Assemble(info.RowBound(), new(Memory), discardWriter{})
 	for j := range order {
 		<-j.done
 		if err := a.Add(&j.out); err != nil {

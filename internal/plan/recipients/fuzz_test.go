@@ -29,14 +29,14 @@ func FuzzRecipients(f *testing.F) {
 		if problems.Count > 0 {
 			return
 		}
-		spec := house(t, plainLayout, nil)
+		spec := testSpec(t, plainLayout, nil)
 		spec.Columns = reader.Columns()
 		r, err := New(spec)
 		if err != nil {
 			t.Fatal(err)
 		}
 		reader.LimitBatch(int(most))
-		sink := &ledger{t: t, spec: spec}
+		sink := &recordingWriter{t: t, spec: spec}
 		a := r.Assemble(info.RowBound(), new(Memory), sink)
 		var batch csvfile.Batch
 		var out Checked

@@ -21,7 +21,7 @@ const plainLayout = `{"contact":{"contactCode":"{{contactCode}}","channelType":"
 var errWord = errors.New("the message holds a word that is not allowed; take it out")
 
 // house makes a Spec: a campaign with two channels, the second of which sends two messages.
-func house(t testing.TB, layout string, change func(*Spec)) Spec {
+func testSpec(t testing.TB, layout string, change func(*Spec)) Spec {
 	t.Helper()
 	l, problems, _ := document.ParseLayout("x.layout.json", []byte(layout))
 	if problems.Count > 0 {
@@ -62,7 +62,7 @@ func house(t testing.TB, layout string, change func(*Spec)) Spec {
 }
 
 // ledger is a Sink that keeps everything.
-type ledger struct {
+type recordingWriter struct {
 	t        testing.TB
 	spec     Spec
 	first    uint32
@@ -74,7 +74,7 @@ type ledger struct {
 	fail     error
 }
 
-func (l *ledger) Chunk(rows *campaign.Rows) error {
+func (l *recordingWriter) Chunk(rows *campaign.Rows) error {
 	if rows.First != l.first || rows.First%campaign.ChunkRows != 0 {
 		l.t.Errorf("chunk begins with row %d, want %d", rows.First, l.first)
 	}
@@ -91,14 +91,14 @@ func (l *ledger) Chunk(rows *campaign.Rows) error {
 	return l.fail
 }
 
-func (l *ledger) Refused(refusals []campaign.Refusal, rejected []byte) error {
+func (l *recordingWriter) Refused(refusals []campaign.Refusal, rejected []byte) error {
 	l.refusals = append(l.refusals, refusals...)
 	l.rejected.Write(rejected)
 	return l.fail
 }
 
 // take runs data the whole way, most records a batch.
-func take(t testing.TB, spec Spec, data string, most int) (*Assembler, *ledger) {
+func take(t testing.TB, spec Spec, data string, most int) (*Assembler, *recordingWriter) {
 	t.Helper()
 	info, err := csvfile.Inspect(context.Background(), strings.NewReader(data), int64(len(data)), nil)
 	if err != nil {
@@ -114,7 +114,7 @@ func take(t testing.TB, spec Spec, data string, most int) (*Assembler, *ledger) 
 		t.Fatal(err)
 	}
 	reader.LimitBatch(most)
-	sink := &ledger{t: t, spec: spec}
+	sink := &recordingWriter{t: t, spec: spec}
 	a := r.Assemble(info.RowBound(), new(Memory), sink)
 	var batch csvfile.Batch
 	var out Checked
@@ -127,7 +127,7 @@ func take(t testing.TB, spec Spec, data string, most int) (*Assembler, *ledger) 
 			t.Fatal(err)
 		}
 		r.Check(reader, &batch, &out)
-		if err := a.Add(&out); errors.Is(err, ErrPointless) {
+		if err := a.Add(&out); errors.Is(err, ErrTooManyRows) {
 			break
 		} else if err != nil {
 			t.Fatal(err)

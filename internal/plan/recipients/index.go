@@ -55,12 +55,12 @@ func appendKey(dst []byte, line uint32, channel uint8, contact []byte) []byte {
 // It takes 8 bytes a slot and has 5 slots for 4 rows: 10 bytes for each row
 // that the file can have, whatever the length of its contactCodes (TestIndexBytesPerRow).
 type index struct {
-	slots   []uint64 // 0 is free
-	used    int
-	spill   Spill
-	written int64
-	key     []byte
-	touched uint64
+	slots      []uint64 // 0 is free
+	used       int
+	spill      Spill
+	written    int64
+	key        []byte
+	prefetched uint64
 }
 
 const (
@@ -98,14 +98,14 @@ func (x *index) write(keys []byte) (at int64, err error) {
 
 // touch brings the slots of some keys into the cache, all at once: one after
 // the other, as add needs them, each waits for memory by itself.
-func (x *index) touch(hashes []uint64) {
+func (x *index) prefetch(hashes []uint64) {
 	n := uint64(len(x.slots))
 	var sum uint64
 	for _, h := range hashes {
 		at, _ := bits.Mul64(h, n)
 		sum ^= x.slots[at]
 	}
-	x.touched = sum // or the compiler would drop the loads
+	x.prefetched = sum // or the compiler would drop the loads
 }
 
 // add looks for key, which stands at place in the spill and has that hash. It
@@ -120,7 +120,7 @@ func (x *index) add(key []byte, place int64, hash uint64) (line uint32, err erro
 			break
 		}
 		if (slot^mark)>>placeBits == 0 {
-			if line, err = x.same(key, int64(slot&placeMask)-1); err != nil || line > 0 {
+			if line, err = x.lineOfEqual(key, int64(slot&placeMask)-1); err != nil || line > 0 {
 				return line, err
 			}
 		}
@@ -137,7 +137,7 @@ func (x *index) add(key []byte, place int64, hash uint64) (line uint32, err erro
 }
 
 // same is the line of the key at place if it is the same as key but for the line, else 0.
-func (x *index) same(key []byte, place int64) (line uint32, err error) {
+func (x *index) lineOfEqual(key []byte, place int64) (line uint32, err error) {
 	old := x.key[:len(key)]
 	n, err := x.spill.ReadAt(old, place)
 	if err != nil && err != io.EOF {

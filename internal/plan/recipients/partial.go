@@ -9,22 +9,22 @@ import (
 // its errors are told together (SPEC 5): as much of each row as can be checked with
 // what was understood of the layout and the campaign. Nothing is rendered, kept or de-duplicated.
 type Partial struct {
-	r                *Checker
+	checker          *Checker
 	contact, channel bool // what is checked beyond the number of cells
 }
 
 // NewPartial prepares a Partial. Of spec only File and Columns are needed: without a
 // Layout, with one whose variables are no columns, or without Channels, less is checked.
 func NewPartial(spec Spec) *Partial {
-	p := &Partial{r: &Checker{spec: spec}}
+	p := &Partial{checker: &Checker{spec: spec}}
 	if spec.Layout == nil {
 		return p
 	}
 	var err error
-	if p.r.contact, err = compile(spec.Layout.ContactCode, spec.Columns); err == nil {
+	if p.checker.contact, err = compile(spec.Layout.ContactCode, spec.Columns); err == nil {
 		p.contact = spec.Layout.ContactCode.Given()
 	}
-	if p.r.channel, err = compile(spec.Layout.ChannelType, spec.Columns); err == nil {
+	if p.checker.channel, err = compile(spec.Layout.ChannelType, spec.Columns); err == nil {
 		p.channel = spec.Layout.ChannelType.Given() && len(spec.Channels) > 0
 	}
 	return p
@@ -37,7 +37,7 @@ func (p *Partial) Check(reader *csvfile.Reader, batch *csvfile.Batch, i int) (ca
 	if why.reason == "" {
 		return campaign.Problem{}, false
 	}
-	one := campaign.Problem{File: p.r.spec.File, Line: int(batch.Line(i)), Field: why.column, Message: why.reason}
+	one := campaign.Problem{File: p.checker.spec.File, Line: int(batch.Line(i)), Field: why.column, Message: why.reason}
 	if why.cell >= 0 {
 		one.Column = reader.Position(batch, i, why.cell)
 	}
@@ -50,18 +50,18 @@ func (p *Partial) row(batch *csvfile.Batch, i int) refusal {
 	case csvfile.FaultDelimiter:
 		return refusal{} // how a row is cut depends on the layout, which may be what is wrong
 	default:
-		return p.r.fault(fault, detail)
+		return p.checker.fault(fault, detail)
 	}
 	var scratch []byte
 	if p.contact {
-		if reason := contactReason(trimSpaces(p.r.contact.value(&scratch, batch, i))); reason != "" {
-			return refusal{column: p.r.contact.column, reason: reason, cell: p.r.contact.first}
+		if reason := contactReason(trimSpaces(p.checker.contact.value(&scratch, batch, i))); reason != "" {
+			return refusal{column: p.checker.contact.column, reason: reason, cell: p.checker.contact.first}
 		}
 	}
 	if p.channel {
-		channel := trimSpaces(p.r.channel.value(&scratch, batch, i))
-		if !p.r.allows(channel) {
-			return refusal{column: p.r.channel.column, reason: p.r.channelReason(channel), cell: p.r.channel.first}
+		channel := trimSpaces(p.checker.channel.value(&scratch, batch, i))
+		if !p.checker.allows(channel) {
+			return refusal{column: p.checker.channel.column, reason: p.checker.channelReason(channel), cell: p.checker.channel.first}
 		}
 	}
 	return refusal{}

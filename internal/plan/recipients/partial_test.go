@@ -19,7 +19,7 @@ func TestPartial(t *testing.T) {
 		text = "contactCode,channelType\n1,sms\n,sms\n3E+10,fax\n4,fax\n5\n6,a\"b\n7,sms,x\n"
 		good = `{"contact":{"contactCode":"{{contactCode}}","channelType":"{{channelType}}"}}`
 	)
-	channels := house(t, plainLayout, nil).Channels
+	channels := testSpec(t, plainLayout, nil).Channels
 	for _, c := range []struct {
 		name, layout string
 		channels     []Channel

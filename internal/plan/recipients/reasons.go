@@ -20,7 +20,7 @@ func trimSpaces(v []byte) []byte {
 }
 
 // shown is a cell as a report repeats it, bounded.
-func shown(v []byte) string {
+func truncateContact(v []byte) string {
 	if len(v) <= MaxContact {
 		return string(v)
 	}
@@ -92,7 +92,7 @@ func contactReason(contact []byte) string {
 	if spreadsheetError(contact) {
 		return "a spreadsheet wrote an error value instead of the contactCode; mend the formula or widen the column and export it anew"
 	}
-	return invisible(contact)
+	return unprintableReason(contact)
 }
 
 // ruinedNumber reports whether v is a number as spreadsheets write it when
@@ -140,7 +140,7 @@ func spreadsheetError(v []byte) bool {
 
 // invisible says which character of contact no one can see, "" if there is
 // none: control characters, marks of direction, spaces that are not the plain one.
-func invisible(contact []byte) string {
+func unprintableReason(contact []byte) string {
 	n := 0
 	for rest := contact; len(rest) > 0; {
 		c, size := utf8.DecodeRune(rest)

@@ -57,12 +57,12 @@ type Spec struct {
 
 // Roster checks rows against a Spec. It is safe for concurrent use.
 type Checker struct {
-	spec    Spec
-	contact text
-	channel text
-	values  []text         // one per Spec.Variables
-	seeds   []maphash.Seed // one a channel; nil without de-duplication
-	small   bool           // the layout makes rows much larger: take few at a time
+	spec         Spec
+	contact      text
+	channel      text
+	values       []text         // one per Spec.Variables
+	seeds        []maphash.Seed // one a channel; nil without de-duplication
+	smallBatches bool           // the layout makes rows much larger: take few at a time
 }
 
 // New prepares a Roster. Every variable of the layout must be a column and
@@ -91,9 +91,9 @@ func New(spec Spec) (*Checker, error) {
 			return nil, err
 		}
 		r.values = append(r.values, t)
-		r.small = r.small || t.enlarges(uses)
+		r.smallBatches = r.smallBatches || t.enlarges(uses)
 	}
-	r.small = r.small || r.contact.enlarges(uses) || r.channel.enlarges(uses)
+	r.smallBatches = r.smallBatches || r.contact.enlarges(uses) || r.channel.enlarges(uses)
 	if spec.Dedupe {
 		for range spec.Channels {
 			r.seeds = append(r.seeds, maphash.MakeSeed())
@@ -105,7 +105,7 @@ func New(spec Spec) (*Checker, error) {
 // BatchRows is how many records a batch should have at the most, for
 // csvfile.Reader.LimitBatch: with a layout that makes each row many times larger, few.
 func (r *Checker) BatchRows() int {
-	if r.small {
+	if r.smallBatches {
 		return 64
 	}
 	return csvfile.MaxBatch
@@ -149,7 +149,7 @@ func (r *Checker) Check(reader *csvfile.Reader, batch *csvfile.Batch, out *Check
 		}
 		out.Refusals = append(out.Refusals, campaign.Refusal{
 			Line: batch.Line(i), Outcome: campaign.Rejected, Column: why.column, Position: position, Reason: why.reason,
-			ContactCode: shown(why.contact), ChannelType: shown(why.channel),
+			ContactCode: truncateContact(why.contact), ChannelType: truncateContact(why.channel),
 		})
 		out.Rejected = reader.AppendRejected(out.Rejected, batch, i, why.text())
 	}
@@ -200,12 +200,12 @@ func (r *Checker) row(batch *csvfile.Batch, i int, out *Checked, last *int) refu
 	for v := range r.values {
 		size += r.values[v].appendTo(&rows.Values[v], batch, i, MaxValues-size)
 		if size > MaxValues {
-			cut(rows, n)
+			truncateRows(rows, n)
 			return refusal{r.values[v].column, fmt.Sprintf("the values for the row's messages have more than the %d bytes that a recipient may have", MaxValues), r.values[v].first, contact, channel}
 		}
 	}
 	if reason := r.messages(out, n, contact, &r.spec.Channels[*last]); reason != "" {
-		cut(rows, n)
+		truncateRows(rows, n)
 		return refusal{"", reason, -1, contact, channel}
 	}
 	if r.seeds != nil {
@@ -234,15 +234,15 @@ func (r *Checker) messages(out *Checked, n int, contact []byte, c *Channel) stri
 }
 
 // cut takes back all rows from n on.
-func cut(rows *campaign.Rows, n int) {
+func truncateRows(rows *campaign.Rows, n int) {
 	rows.Lines, rows.Channels = rows.Lines[:n], rows.Channels[:n]
-	cutColumn(&rows.Contacts, n)
+	truncateColumn(&rows.Contacts, n)
 	for v := range rows.Values {
-		cutColumn(&rows.Values[v], n)
+		truncateColumn(&rows.Values[v], n)
 	}
 }
 
-func cutColumn(c *campaign.Column, n int) {
+func truncateColumn(c *campaign.Column, n int) {
 	if len(c.Ends) <= n {
 		return
 	}

@@ -50,7 +50,7 @@ func TestRowRules(t *testing.T) {
 		{"too much", "34666777888,sms," + strings.Repeat("x", MaxValues/3), "name: the values for the row's messages have more than the 16384 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a, sink := take(t, house(t, plainLayout, nil), header+c.row+"\n", 100)
+			a, sink := take(t, testSpec(t, plainLayout, nil), header+c.row+"\n", 100)
 			counts, _ := a.Counts()
 			if c.want == "" {
 				if counts != (campaign.RowCounts{Total: 1, Accepted: 1}) {
@@ -84,13 +84,13 @@ func TestRowRules(t *testing.T) {
 }
 
 // TestPitfall14RuinedNumber: refused in just those words, never guessed.
-func TestPitfall14RuinedNumber(t *testing.T) {
+func TestRuinedNumbersAreRefused(t *testing.T) {
 	for cell, ruined := range map[string]bool{
 		"3.46668E+10": true, "3,46668E+10": true, "3E+10": true, "-3.4e+10": true, "+3.46668E-05": true, "34666E+010": true,
 		"3.46668E10": true, "E+10": false, "3.E+10": false, "3.4E+": false, "3.4E": false, "34666E10": false, "3.4E+1x": false, "e": false, "34666777888": false,
 		"12e5": false, "3.4.5E+10": false, "a3E+10": false, "+": false, "-": false, "E": false,
 	} {
-		_, sink := take(t, house(t, plainLayout, nil), header+"\""+cell+"\",cloud_api,Ana\n", 100)
+		_, sink := take(t, testSpec(t, plainLayout, nil), header+"\""+cell+"\",cloud_api,Ana\n", 100)
 		if got := len(sink.refusals) == 1; got != ruined {
 			t.Errorf("%s: refused %v", cell, got)
 		} else if got && !strings.Contains(sink.refusals[0].Reason, "a spreadsheet ruined the number: it shows it with an exponent, like 3.46668E+10") {
@@ -98,7 +98,7 @@ func TestPitfall14RuinedNumber(t *testing.T) {
 		}
 	}
 	for _, cell := range []string{"#N/A", "#REF!", "########"} {
-		_, sink := take(t, house(t, plainLayout, nil), header+cell+",cloud_api,Ana\n", 100)
+		_, sink := take(t, testSpec(t, plainLayout, nil), header+cell+",cloud_api,Ana\n", 100)
 		if len(sink.refusals) != 1 || !strings.Contains(sink.refusals[0].Reason, "error value") {
 			t.Errorf("%s: %v", cell, sink.refusals)
 		}
@@ -107,9 +107,9 @@ func TestPitfall14RuinedNumber(t *testing.T) {
 
 // TestPitfall16BadRows: one bad row neither kills the rest nor is hidden, and
 // what a cell holds is never taken for JSON or a variable.
-func TestPitfall16BadRows(t *testing.T) {
+func TestBadRowsAreReportedAndGoodRowsKept(t *testing.T) {
 	data := header + "1,cloud_api,\"{{code}}\"\n2,fax,x\n3,cloud_api,\"a\"\"}},{\"\n"
-	a, sink := take(t, house(t, plainLayout, nil), data, 2)
+	a, sink := take(t, testSpec(t, plainLayout, nil), data, 2)
 	want := []string{`2 1 cloud_api "{{code}}" "X-{{code}}-{{code}}" "10%"`, `4 3 cloud_api "a\"}},{" "X-a\"}},{-a\"}},{" "10%"`}
 	if d := cmp.Diff(want, sink.rows); d != "" {
 		t.Error(d)
@@ -133,7 +133,7 @@ func TestLayouts(t *testing.T) {
 		{"NFC", `{"contact":{"contactCode":"{{contactCode}}","channelType":"sms"},"customFields":{"n":"{{an\u0303o}}"}}`, "contactCode,año\n1,2024\n", `2 1 sms "2024"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, sink := take(t, house(t, c.layout, nil), c.data, 10)
+			_, sink := take(t, testSpec(t, c.layout, nil), c.data, 10)
 			if d := cmp.Diff([]string{c.want}, sink.rows); d != "" {
 				t.Error(d, sink.refusals)
 			}
@@ -149,7 +149,7 @@ func TestNewRefuses(t *testing.T) {
 		`"channelType"`:   func(s *Spec) { s.Columns = []string{"contactCode", "name"} },
 		`field "missing"`: func(s *Spec) { s.Variables = []string{"missing"} },
 	} {
-		spec := house(t, plainLayout, nil)
+		spec := testSpec(t, plainLayout, nil)
 		spec.Columns = []string{"contactCode", "channelType", "name"}
 		change(&spec)
 		if _, err := New(spec); err == nil || !strings.Contains(err.Error(), want) {
@@ -171,7 +171,7 @@ func TestLargeLayoutsTakeSmallBatches(t *testing.T) {
 		{"many parts", strings.Repeat("{{name}}{{contactCode}}-", 30), true},
 	} {
 		layout := fmt.Sprintf(`{"contact":{"contactCode":"{{contactCode}}","channelType":"sms"},"customFields":{"a":%q}}`, c.value)
-		spec := house(t, layout, func(s *Spec) { s.Columns = []string{"contactCode", "name"} })
+		spec := testSpec(t, layout, func(s *Spec) { s.Columns = []string{"contactCode", "name"} })
 		r, err := New(spec)
 		if err != nil {
 			t.Fatal(err)
@@ -181,7 +181,7 @@ func TestLargeLayoutsTakeSmallBatches(t *testing.T) {
 		}
 	}
 	layout := fmt.Sprintf(`{"contact":{"contactCode":%q,"channelType":"sms"}}`, strings.Repeat("{{contactCode}}{{name}}", 1000))
-	a, sink := take(t, house(t, layout, nil), "contactCode,name\n"+strings.Repeat("x", 100000)+",y\n", 1)
+	a, sink := take(t, testSpec(t, layout, nil), "contactCode,name\n"+strings.Repeat("x", 100000)+",y\n", 1)
 	if n, _ := a.Counts(); n.Rejected != 1 || !strings.Contains(sink.refusals[0].Reason, "it may have 256") {
 		t.Errorf("%+v %v", n, sink.refusals)
 	}
@@ -193,7 +193,7 @@ func TestLargeLayoutsTakeSmallBatches(t *testing.T) {
 // TestCheckIsSafeForManyWorkers is for the race detector.
 func TestCheckIsSafeForManyWorkers(t *testing.T) {
 	layout, _, _ := document.ParseLayout("x", []byte(plainLayout))
-	spec := house(t, plainLayout, func(s *Spec) { s.Layout, s.Columns = layout, []string{"contactCode", "channelType", "name"} })
+	spec := testSpec(t, plainLayout, func(s *Spec) { s.Layout, s.Columns = layout, []string{"contactCode", "channelType", "name"} })
 	r, err := New(spec)
 	if err != nil {
 		t.Fatal(err)
