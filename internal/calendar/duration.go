@@ -11,7 +11,7 @@ import (
 )
 
 // Duration is an ISO 8601 duration whose years to days follow the calendar
-// (SPEC 5, delay). It is positive; the zero Duration adds nothing.
+// (docs/contract.md 5, delay). It is positive; the zero Duration adds nothing.
 type Duration struct {
 	months int // years and months
 	days   int // weeks and days
@@ -95,7 +95,7 @@ func checkParts(text, half string, parts []part, where string) (nanos time.Durat
 		}
 		switch {
 		case found < 0 && strings.IndexByte("YMWDHS", rest[0]) >= 0:
-			return 0, fmt.Errorf(`duration %q has the unit %c %s: Y M W D stand before the T and H M S after it, as in "P1DT2H"`, clip(text), rest[0], where)
+			return 0, fmt.Errorf(`duration %q has the unit %c %s: Y M W D come before the T and H M S after it, as in "P1DT2H"`, clip(text), rest[0], where)
 		case found < 0:
 			return 0, refuseDuration(text)
 		case found < next:

@@ -28,7 +28,7 @@ func TestParseDuration(t *testing.T) {
 	}
 }
 
-// TestPitfall17LooseDurations refuses what the module reads as something else.
+// TestLooseDurationsAreRefused refuses what the module reads as something else.
 func TestLooseDurationsAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"P1T2H": "no unit", "P5T30M": "no unit", "PP1D": "not ISO 8601", "P1PD": "not ISO 8601",

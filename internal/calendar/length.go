@@ -22,7 +22,7 @@ func units() []unit {
 	}
 }
 
-// ParseLength reads a length of time as the configuration writes it (SPEC 11):
+// ParseLength reads a length of time as the configuration writes it (docs/contract.md 11):
 // "250ms", "2s", "15m", "24h", "90d", or several in falling order, "1h30m". A
 // day is 24 hours. There are no signs, fractions or spaces; "0s" is a length.
 func ParseLength(text string) (time.Duration, error) {
@@ -67,7 +67,7 @@ func ParseLength(text string) (time.Duration, error) {
 
 // FormatLength writes a length so that ParseLength reads it back, as one number
 // of the largest unit that fits it exactly: 90 minutes are "90m". One day is "24h", as
-// people write it (SPEC 11). Negative lengths, which ParseLength refuses, get a sign.
+// people write it (docs/contract.md 11). Negative lengths, which ParseLength refuses, get a sign.
 func FormatLength(d time.Duration) string {
 	if d == 0 {
 		return "0s"

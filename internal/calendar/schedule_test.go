@@ -113,7 +113,7 @@ func TestScheduleRefused(t *testing.T) {
 	}
 }
 
-// TestPitfall18JobsAtChanges walks schedules over both changes of three zones:
+// TestJobsRunOnceAtClockChanges walks schedules over both changes of three zones:
 // none is skipped, none doubled.
 func TestJobsRunOnceAtClockChanges(t *testing.T) {
 	for _, tt := range []struct {

@@ -37,7 +37,7 @@ func ParseWindows(texts []string, loc *time.Location) (*Windows, error) {
 			return nil, fmt.Errorf("window %w", err)
 		}
 		if e.dom != allDays && e.dow != allWeekdays {
-			return nil, fmt.Errorf("window %q restricts the day of the month and the weekday, of which cron takes either: write two windows, each with a * in one of them", text)
+			return nil, fmt.Errorf("window %q restricts the day of the month and the weekday, and cron accepts either one: write two windows, each with a * in one of them", text)
 		}
 		w.open = append(w.open, e)
 	}

@@ -70,7 +70,7 @@ func TestWindowsIntervals(t *testing.T) {
 	}
 }
 
-// TestPitfall18QuietNights measures a quiet window of 21:00 to 08:00 over both
+// TestQuietNightsKeepTheirClockTimes measures a quiet window of 21:00 to 08:00 over both
 // changes: it lasts 11 hours by the local clock, so 10 and 12 of elapsed time.
 func TestQuietNightsKeepTheirClockTimes(t *testing.T) {
 	w := windows(t, "Europe/Madrid", "* 8-20 * * *")

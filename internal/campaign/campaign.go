@@ -1,11 +1,11 @@
-// Package campaign is the vocabulary of campaignd: the nouns of the contract
+// Package campaign defines the vocabulary of campaignd: the nouns of the contract
 // (sending, recipient, message, slot, slice, outcome), the states of a sending
 // and the moves between them.
 //
-// It holds values and rules about single values, and nothing that reads,
-// stores, plans or sends. Every other room speaks in its terms, so it imports
-// the standard library alone and fails only where a text is not what it
-// claims to be (an id, a state, a template).
+// It holds values and rules about single values. It reads, stores, plans and
+// sends nothing. Every other package uses its types, so it imports only the
+// standard library. It fails only where a text is malformed (an id, a state,
+// a template).
 package campaign
 
 import (
@@ -16,20 +16,20 @@ import (
 	"time"
 )
 
-// MaxMessages is the most message contents one recipient can be sent (SPEC 6).
+// MaxMessages is the most message contents one recipient can be sent (docs/contract.md 6).
 const MaxMessages = 5
 
 // ID names a sending: YYYYMMDD-NNNNNN, the UTC date on which its drop was
 // claimed and a number from the store's sequence that is never used again.
 type ID string
 
-// NewID makes the id for sequence number n on the UTC date of at.
+// NewID returns the id for sequence number n on the UTC date of at.
 func NewID(at time.Time, n uint64) ID {
 	return ID(fmt.Sprintf("%s-%06d", at.UTC().Format("20060102"), n))
 }
 
-// Number is the sequence part of the id, 0 if id is not well formed. Numbers
-// order sendings by the time they came in.
+// Number returns the sequence part of the id, or 0 if id is malformed. Numbers
+// order sendings by arrival.
 func (id ID) Number() uint64 {
 	date, digits, ok := strings.Cut(string(id), "-")
 	if !ok || len(date) != 8 || len(digits) < 6 {
@@ -45,18 +45,18 @@ func (id ID) Number() uint64 {
 	return n
 }
 
-// NewIDDigits is the number part of an id as it is written.
+// NewIDDigits returns the number part of an id in its written form.
 func NewIDDigits(n uint64) string { return fmt.Sprintf("%06d", n) }
 
 // Valid reports whether id has the form that NewID gives.
 func (id ID) Valid() bool { return id.Number() > 0 }
 
-// Key is the stable name of one message, the same at every attempt and after
-// every restart (SPEC 8). tag is the store's own random mark, so that ids of a
-// store that was made anew on the same day can't be taken for the old one's;
-// line is the line of the CSV on which the recipient's row begins; n counts
-// the recipient's messages from 1. It holds digits, hex digits and dashes only, so it fits
-// into headers and addresses.
+// Key returns the stable name of one message, the same at every attempt and after
+// every restart (docs/contract.md 8). tag is the store's random mark, which
+// distinguishes the ids of a store created again on the same day. line is the
+// line of the CSV on which the recipient's row begins. n counts the recipient's
+// messages from 1. The key has only digits, hex digits and dashes, so it fits into
+// headers and addresses.
 func Key(id ID, tag string, line uint32, n int) string {
 	return string(AppendKey(nil, id, tag, line, n))
 }
@@ -72,7 +72,7 @@ func AppendKey(dst []byte, id ID, tag string, line uint32, n int) []byte {
 	return append(dst, tag...)
 }
 
-// Condition says how a sending is sliced over slots (SPEC 7).
+// Condition selects how a sending is sliced over slots (docs/contract.md 7).
 type Condition string
 
 // The three slicing conditions.
@@ -85,7 +85,7 @@ const (
 // Conditions lists the conditions in the order in which they are documented.
 var Conditions = []Condition{FragmentedSlots, ImmediateConsecutiveSlots, DeferredConsecutiveSlots}
 
-// Campaign is one file of campaigns_dir (SPEC 6).
+// Campaign is one file of campaigns_dir (docs/contract.md 6).
 type Campaign struct {
 	ID            int64
 	ApplicationID int64
@@ -94,17 +94,17 @@ type Campaign struct {
 	SendType      string // "proactive" or "reactive"
 	ChannelTypes  []string
 	Contents      []Content
-	File          string // where it was read from, for messages to people
+	File          string // path it was read from, for messages to people
 }
 
-// Content is one item of a campaign's messageContent: a JSON object in whose
-// strings {{name}} stands for a custom field.
+// Content is one item of a campaign's messageContent: a JSON object whose
+// strings may have {{name}} in place of a custom field.
 type Content struct {
 	ChannelType string          `json:"channelType,omitempty"` // "" for every channel
 	Item        json.RawMessage `json:"item"`                  // without the channelType key
 }
 
-// ContentsFor are the items that a recipient on channelType is sent, in order.
+// ContentsFor returns the items that a recipient on channelType is sent, in order.
 func ContentsFor(all []Content, channelType string) []Content {
 	var out []Content
 	for _, c := range all {
@@ -116,24 +116,24 @@ func ContentsFor(all []Content, channelType string) []Content {
 }
 
 // Slice is the contiguous range of a sending's recipients that one slot sends
-// (SPEC 1). Of an unsliced sending there is one Slice from T with a zero End.
+// (docs/contract.md 1). An unsliced sending has one Slice from T with a zero End.
 type Slice struct {
 	Start time.Time `json:"start"` // the slot's start, or T within the first one
 	End   time.Time `json:"end,omitzero"`
 	First uint32    `json:"first"` // row number of its first recipient, from 0
 	Rows  uint32    `json:"rows"`  // length of the range
-	// Recipients is how many of the range had something unsent when it was
-	// planned; only these were booked. It equals Rows in a first plan.
+	// Recipients counts the rows of the range that had something unsent at planning
+	// time; only these were reserved. It equals Rows in a first plan.
 	Recipients uint32 `json:"recipients"`
 }
 
 // Sliced reports whether s belongs to a slot.
 func (s Slice) Sliced() bool { return !s.End.IsZero() }
 
-// DueAt is when the row r of the slice is due: spread evenly from Start to End,
-// at Start for a slice without a slot or with burst. Where rows are dense the last
-// one is due a little before End (a tenth of the slice, at most a second), since
-// one that is due in the slot's last moment would miss it by the time a write takes.
+// DueAt returns the time at which row r of the slice is due: spread evenly from
+// Start to End, or Start for a slice without a slot or with burst. Where rows are
+// dense the last one is due a little before End (a tenth of the slice, at most a
+// second): a write begun in the slot's last moment would end after it.
 func (s Slice) DueAt(r uint32, burst bool) time.Time {
 	if burst || !s.Sliced() || s.Rows == 0 {
 		return s.Start
@@ -146,16 +146,16 @@ func (s Slice) DueAt(r uint32, burst bool) time.Time {
 	return s.Start.Add(time.Duration(step * float64(r-s.First)))
 }
 
-// Problem is one thing that is wrong with an input (SPEC 9, errors).
+// Problem is one thing that is wrong with an input (docs/contract.md 9, errors).
 type Problem struct {
 	File    string `json:"file"`             // base name of the file as it was dropped
 	Line    int    `json:"line,omitempty"`   // from 1; 0 where a line means nothing
 	Column  int    `json:"column,omitempty"` // from 1, in characters of that line
 	Field   string `json:"field,omitempty"`  // the JSON key, TOML key or CSV column
-	Message string `json:"message"`          // what was found and what would be right; no contact data
+	Message string `json:"message"`          // the fault and its correction; no contact data
 }
 
-// String is the problem as one line for a person, position first.
+// String returns the problem as one line for a person, position first.
 func (p Problem) String() string {
 	var b strings.Builder
 	b.WriteString(p.File)
@@ -175,16 +175,16 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// MaxProblems is how many problems a report lists; the rest are only counted (SPEC 9).
+// MaxProblems is the number of problems a report lists; the rest are only counted (docs/contract.md 9).
 const MaxProblems = 100
 
-// Problems collects what is wrong: the first MaxProblems and the full count.
+// Problems collects problems: the first MaxProblems and the full count.
 type Problems struct {
 	List  []Problem
 	Count int
 }
 
-// Add notes one more problem.
+// Add adds one more problem.
 func (p *Problems) Add(one Problem) {
 	p.Count++
 	if len(p.List) < MaxProblems {
@@ -192,12 +192,12 @@ func (p *Problems) Add(one Problem) {
 	}
 }
 
-// Addf notes a problem with a formatted message.
+// Addf adds a problem with a formatted message.
 func (p *Problems) Addf(file string, line, column int, field, format string, args ...any) {
 	p.Add(Problem{File: file, Line: line, Column: column, Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
-// Merge adds all of other.
+// Merge adds all problems of other.
 func (p *Problems) Merge(other Problems) {
 	for _, one := range other.List {
 		p.Add(one)

@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// DeliveryState is how far a message that was sent has come, by the word of its provider.
+// DeliveryState is the progress of a sent message as its provider reports it.
 type DeliveryState uint8
 
-// The states in the order in which they take each other's place: they are told late, repeated and
-// out of order, and what shows that a message arrived is never taken back. The numbers are
+// The states in the order in which they replace each other. Receipts arrive late, repeated
+// and out of order, and proof that a message arrived is never withdrawn. The numbers are
 // stored: never renumber.
 const (
-	NoReceipt   DeliveryState = 0 // nothing was heard of it
-	Undelivered DeliveryState = 1 // the provider gave it up: "failed"
+	NoReceipt   DeliveryState = 0 // no receipt arrived
+	Undelivered DeliveryState = 1 // the provider gave up: "failed"
 	Delivered   DeliveryState = 2 // it reached the contact's device; may be left out before Read
 	Read        DeliveryState = 3
 )
 
 var deliveryNames = [...]string{"", "failed", "delivered", "read"}
 
-// String is the state's name in files and JSON.
+// String returns the state's name in files and JSON.
 func (d DeliveryState) String() string {
 	if int(d) < len(deliveryNames) {
 		return deliveryNames[d]
@@ -30,13 +30,13 @@ func (d DeliveryState) String() string {
 	return fmt.Sprintf("delivery(%d)", uint8(d))
 }
 
-// ParseDelivery is the inverse of String; false for what is no name of a state.
+// ParseDelivery is the inverse of String; it returns false for an unknown name.
 func ParseDelivery(s string) (DeliveryState, bool) {
 	i := slices.Index(deliveryNames[:], s)
 	return DeliveryState(max(i, 0)), i > 0
 }
 
-// Delivery is what a provider told of one message after it had taken it.
+// Delivery is a provider's receipt for one message that it had accepted.
 type Delivery struct {
 	Line    uint32 // of the CSV, on which the recipient's row begins
 	Message uint8  // 1 to MaxMessages
@@ -46,14 +46,14 @@ type Delivery struct {
 	Detail  string    // with Undelivered: for a person; no contact data
 }
 
-// DeliveryCounts is how many messages of a sending stand at each state: one that was read is no longer counted as delivered.
+// DeliveryCounts counts a sending's messages by state; a message that was read no longer counts as delivered.
 type DeliveryCounts struct {
 	Delivered uint64 `json:"delivered"`
 	Read      uint64 `json:"read"`
 	Failed    uint64 `json:"failed"`
 }
 
-// Of is the count of a state, nil for one that isn't counted.
+// Of returns the counter of a state, or nil for a state without one.
 func (c *DeliveryCounts) Of(d DeliveryState) *uint64 {
 	switch d {
 	case Delivered:
@@ -66,7 +66,7 @@ func (c *DeliveryCounts) Of(d DeliveryState) *uint64 {
 	return nil
 }
 
-// ParseKey takes apart what Key made. ok is false for any other text.
+// ParseKey is the inverse of Key. ok is false for any other text.
 func ParseKey(key string) (id ID, tag string, line uint32, n int, ok bool) {
 	parts := strings.Split(key, "-")
 	if len(parts) != 5 {
@@ -79,9 +79,9 @@ func ParseKey(key string) (id ID, tag string, line uint32, n int, ok bool) {
 	return id, tag, line, n, true
 }
 
-// ContactKey is the form in which opt-outs know a contact, so that one is found however its
-// number or address is written: digits alone for what is a phone number with "+", spaces, dots, dashes or
-// brackets in it, small letters for what has an "@". Anything else stays as it is.
+// ContactKey appends the form in which opt-outs are compared, so that a contact is found
+// however it is written: only the digits of a phone number with "+", spaces, dots, dashes or
+// brackets in it, lower case for a contact with an "@". Anything else stays unchanged.
 func ContactKey(dst, contact []byte) []byte {
 	start := len(dst)
 	for _, b := range contact {

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// Outcome is what became of one message (SPEC 8), or how far it has come.
+// Outcome is the result of one message (docs/contract.md 8), or its progress.
 type Outcome uint8
 
-// The first three are on the way; the others are final. The numbers are stored: never renumber.
+// The first three are not final; the others are. The numbers are stored: never renumber.
 const (
-	Pending    Outcome = 0 // not attempted yet, or to be attempted anew
-	InFlight   Outcome = 1 // an attempt is on disk, its result isn't
+	Pending    Outcome = 0 // not attempted yet, or to be attempted again
+	InFlight   Outcome = 1 // an attempt is recorded, its result isn't
 	Retrying   Outcome = 2 // waits for its next attempt
 	Sent       Outcome = 3
 	Failed     Outcome = 4
-	Unknown    Outcome = 5 // sent or not, no one can tell
+	Unknown    Outcome = 5 // nobody knows whether it was sent
 	Expired    Outcome = 6
 	Canceled   Outcome = 7
 	Suppressed Outcome = 8
@@ -32,7 +32,7 @@ var outcomeNames = [outcomes]string{"pending", "inFlight", "retrying", "sent", "
 // FinalOutcomes lists the outcomes of the contract in its order.
 var FinalOutcomes = []Outcome{Sent, Failed, Unknown, Expired, Canceled, Suppressed, Skipped, Duplicate, Rejected}
 
-// String is the outcome's name in files and JSON.
+// String returns the outcome's name in files and JSON.
 func (o Outcome) String() string {
 	if int(o) < len(outcomeNames) {
 		return outcomeNames[o]
@@ -50,33 +50,33 @@ func ParseOutcome(s string) (Outcome, error) {
 	return 0, fmt.Errorf("unknown outcome %q", s)
 }
 
-// Final reports whether the outcome stands unless a person asks for a resend.
+// Final reports whether the outcome is final, unless a person requests a resend.
 func (o Outcome) Final() bool { return o >= Sent }
 
-// Mark is one message's place in a status array: its outcome in the low four
+// MessageStatus is one message's entry in a status array: its outcome in the low four
 // bits, its attempts so far (at most MaxAttempts) in the high four.
 type MessageStatus uint8
 
-// MaxAttempts is the most attempts a Mark can count.
+// MaxAttempts is the most attempts a MessageStatus can count.
 const MaxAttempts = 15
 
-// NewMark packs an outcome and a number of attempts.
+// NewMessageStatus packs an outcome and a number of attempts.
 func NewMessageStatus(o Outcome, attempts int) MessageStatus {
 	return MessageStatus(uint8(o) | uint8(min(attempts, MaxAttempts))<<4)
 }
 
-// Outcome is the mark's outcome.
+// Outcome returns the status's outcome.
 func (m MessageStatus) Outcome() Outcome { return Outcome(m & 15) }
 
-// Attempts is how often the message was attempted.
+// Attempts returns the number of attempts.
 func (m MessageStatus) Attempts() int { return int(m >> 4) }
 
-// Counts is how many messages of a sending stand at each outcome. Duplicate and
-// Rejected stay 0 here: rows that were refused never became messages.
+// Counts counts a sending's messages by outcome. Duplicate and Rejected stay 0 here:
+// refused rows never became messages.
 type Counts [outcomes]uint64
 
-// Final is the number of messages with a final outcome. The books of a sending
-// balance when it equals Planned.
+// Final returns the number of messages with a final outcome. A sending is complete
+// when it equals Planned.
 func (c Counts) Final() uint64 {
 	var n uint64
 	for o := Sent; o < outcomes; o++ {
@@ -85,15 +85,15 @@ func (c Counts) Final() uint64 {
 	return n
 }
 
-// Entry is one line of the books: an attempt about to be made (Outcome
-// InFlight), a result, or a move between outcomes.
+// Entry is one recorded change: an attempt about to be made (Outcome InFlight), a
+// result, or a move between outcomes.
 type Entry struct {
 	Sending  ID
 	Row      uint32 // row number of the recipient, from 0
 	Message  uint8  // 1 to MaxMessages
 	Outcome  Outcome
 	Attempts uint8     // made so far, this one included
-	At       time.Time // when it was known, UTC
+	At       time.Time // when the change happened, UTC
 	NextAt   time.Time // Retrying: not before
 	Provider string    // the provider's id for the message
 	Code     string    // the provider's code for a failure
@@ -107,20 +107,20 @@ type Refusal struct {
 	ContactCode string
 	ChannelType string
 	Column      string // the CSV column at fault, "" if it is the row
-	Position    int    // where on Line that is, in characters from 1; 0 if unknown. It is for messages and not stored
+	Position    int    // of the fault on Line, in characters from 1; 0 if unknown. It is for messages and not stored
 	Reason      string
 }
 
-// ErrNotActive is what a Refused unwraps to.
+// ErrNotActive is the error that a Refused unwraps to.
 var ErrNotActive = errors.New("not active")
 
-// Refused is returned when some attempts were not written into the books: their
-// sending is not active, or the message is no longer to be sent. They must not be made.
+// Refused is returned when some attempts were not recorded: their sending is not
+// active, or the message must no longer be sent. They must not be made.
 type Refused struct {
-	Entries []int // indexes into what was to be committed; the others are written
+	Entries []int // indexes into the entries to commit; the others are recorded
 }
 
-// Error says how many.
+// Error returns the number of refused attempts.
 func (r *Refused) Error() string {
 	return fmt.Sprintf("%d attempts refused: %v", len(r.Entries), ErrNotActive)
 }

@@ -1,13 +1,13 @@
 package campaign
 
-// ChunkRows is how many recipients are stored, read and marked together. Row r
+// ChunkRows is the number of recipients that are stored, read and marked together. Row r
 // of a sending is in chunk r/ChunkRows.
 const ChunkRows = 4096
 
 // Column is a list of byte strings laid end to end.
 type Column struct {
 	Data []byte
-	Ends []uint32 // Ends[i] is where string i ends in Data
+	Ends []uint32 // Ends[i] is the end of string i in Data
 }
 
 // Append adds v.
@@ -22,7 +22,7 @@ func (c *Column) AppendString(v string) {
 	c.Ends = append(c.Ends, uint32(len(c.Data)))
 }
 
-// At is string i. It is valid until the column is reset.
+// At returns string i. It is valid until the column is reset.
 func (c *Column) At(i int) []byte {
 	start := uint32(0)
 	if i > 0 {
@@ -31,14 +31,14 @@ func (c *Column) At(i int) []byte {
 	return c.Data[start:c.Ends[i]:c.Ends[i]]
 }
 
-// Len is the number of strings.
+// Len returns the number of strings.
 func (c *Column) Len() int { return len(c.Ends) }
 
 // Reset empties the column and keeps its memory.
 func (c *Column) Reset() { c.Data, c.Ends = c.Data[:0], c.Ends[:0] }
 
-// Rows are up to ChunkRows recipients in columns: all that is needed of them to
-// render, send and report their messages.
+// Rows holds up to ChunkRows recipients in columns: everything needed to render,
+// send and report their messages.
 type Rows struct {
 	First    uint32   // row number of the first, a multiple of ChunkRows
 	Lines    []uint32 // line of the CSV on which each begins
@@ -47,7 +47,7 @@ type Rows struct {
 	Values   []Column // one per Sending.Variables
 }
 
-// Len is the number of recipients.
+// Len returns the number of recipients.
 func (r *Rows) Len() int { return len(r.Lines) }
 
 // Reset empties the rows, keeps their memory and sets the number of values.

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// State is where a sending stands (SPEC 8).
+// State is the state of a sending (docs/contract.md 8).
 type State string
 
 // The states of a sending.
@@ -20,7 +20,7 @@ const (
 	StateRejected  State = "rejected"
 )
 
-// States lists them in the order of a sending's life.
+// States lists the states in the order of a sending's life.
 var States = []State{StateChecking, StateScheduled, StateSending, StatePaused, StateHeld, StateCompleted, StateCanceled, StateRejected}
 
 var moves = map[State][]State{
@@ -34,7 +34,7 @@ var moves = map[State][]State{
 	StateRejected:  {},
 }
 
-// Final reports whether nothing more is sent by itself.
+// Final reports whether the sending has ended; only a resend sends more.
 func (s State) Final() bool { return s == StateCompleted || s == StateCanceled || s == StateRejected }
 
 // Active reports whether the dispatcher may send: scheduled or sending.
@@ -43,9 +43,9 @@ func (s State) Active() bool { return s == StateScheduled || s == StateSending }
 // CanBecome reports whether a move from s to t is legal.
 func (s State) CanBecome(t State) bool { return slices.Contains(moves[s], t) }
 
-// Sending is the header of an accepted drop, or of one still being checked or
-// refused: all that is known of it but its rows, their outcomes and its slices.
-// It is frozen at acceptance but for the fields under "moving".
+// Sending is the header of a drop that was accepted, is being checked or was refused:
+// everything but its rows, their outcomes and its slices. It is frozen at acceptance
+// except for the fields under "Moving".
 type Sending struct {
 	ID            ID        `json:"id"`
 	Name          string    `json:"name"`      // base name of the drop
@@ -56,10 +56,10 @@ type Sending struct {
 	Condition     Condition `json:"slicingCondition"`
 	DryRun        bool      `json:"dryRun,omitempty"`
 	Digest        string    `json:"digest,omitempty"` // hex SHA-256 over application, campaign, layout and CSV bytes
-	Tag           string    `json:"tag"`              // the store's mark, part of every key
+	Tag           string    `json:"tag"`              // the store's random mark, part of every key
 
-	ReceivedAt  time.Time     `json:"receivedAt,omitzero"`   // when it was claimed
-	AcceptedAt  time.Time     `json:"acceptedAt,omitzero"`   // when it was committed
+	ReceivedAt  time.Time     `json:"receivedAt,omitzero"`   // time of the claim
+	AcceptedAt  time.Time     `json:"acceptedAt,omitzero"`   // time of the commit
 	ScheduledAt time.Time     `json:"scheduledAt,omitzero"`  // T
 	MaxLateness time.Duration `json:"maxLateness,omitempty"` // expiry of unsliced recipients after T
 
@@ -67,7 +67,7 @@ type Sending struct {
 	Channels     []string  `json:"channels,omitempty"`  // Rows.Channels indexes this
 	Contents     []Content `json:"contents,omitempty"`  // frozen messageContent
 	Variables    []string  `json:"variables,omitempty"` // Rows.Values indexes this
-	Messages     int       `json:"messages,omitempty"`  // most messages any of its channels sends a recipient; the stride of Marks
+	Messages     int       `json:"messages,omitempty"`  // most messages any of its channels sends a recipient; the stride of message statuses
 	Planned      uint64    `json:"planned,omitempty"`   // messages to send in all
 	Rows         RowCounts `json:"rows"`
 	CSV          CSVInfo   `json:"csv"`
@@ -75,18 +75,18 @@ type Sending struct {
 	Problems     []Problem `json:"problems,omitempty"`     // the first MaxProblems
 	ProblemCount int       `json:"problemCount,omitempty"` // all of them
 	Previews     []Preview `json:"previews,omitempty"`     // the first messages, of a dry run
-	Receipts     bool      `json:"receipts,omitempty"`     // one of its channels can tell of deliveries
-	Files        []FileID  `json:"files,omitempty"`        // what was claimed
+	Receipts     bool      `json:"receipts,omitempty"`     // one of its channels reports deliveries
+	Files        []FileID  `json:"files,omitempty"`        // the claimed files
 
 	// Moving.
 	State      State     `json:"state"`
 	Reason     string    `json:"reason,omitempty"`
 	StartedAt  time.Time `json:"startedAt,omitzero"`  // first attempt
 	FinishedAt time.Time `json:"finishedAt,omitzero"` // reached a final state
-	Filed      bool      `json:"filed,omitempty"`     // its folder stands in done/ or failed/
-	HoldAs     string    `json:"holdAs,omitempty"`    // of one being checked: it will be held, with this reason, once it is accepted
+	Filed      bool      `json:"filed,omitempty"`     // its folder is in done/ or failed/
+	HoldAs     string    `json:"holdAs,omitempty"`    // while checking: hold it with this reason once it is accepted
 
-	// Kept beside the header, and filled in by the store where a sending is loaded whole.
+	// Stored beside the header; the store fills them in when it loads a whole sending.
 	Delivery       DeliveryCounts `json:"-"`
 	ReceiptVersion uint64         `json:"-"` // changes of Delivery so far
 }
@@ -99,7 +99,7 @@ type RowCounts struct {
 	Duplicate uint32 `json:"duplicate"`
 }
 
-// CSVInfo is what was found out about the CSV file.
+// CSVInfo describes the CSV file.
 type CSVInfo struct {
 	Bytes     int64  `json:"bytes"`
 	SHA256    string `json:"sha256"`
@@ -116,7 +116,7 @@ type Preview struct {
 	Content     string `json:"content"` // the rendered item, JSON
 }
 
-// FileID tells one file from another without reading it.
+// FileID identifies a file without reading it.
 type FileID struct {
 	Name    string `json:"name"` // as dropped
 	Size    int64  `json:"size"`
@@ -126,20 +126,20 @@ type FileID struct {
 	Change  int64  `json:"ctime"` // Unix nanoseconds
 }
 
-// Refused is how many messages the refused rows stand for: a row that is rejected or a
-// duplicate counts once for each message of the campaign, like a row that was sent
-// (SPEC 8: one outcome for every row and message).
+// Refused returns the number of messages of the refused rows: a rejected or duplicate
+// row counts once for each message of the campaign, like a row that was sent
+// (docs/contract.md 8: one outcome for every row and message).
 func (s *Sending) Refused() (rejected, duplicate uint64) {
 	each := uint64(s.MessagesOfRow())
 	return each * uint64(s.Rows.Rejected), each * uint64(s.Rows.Duplicate)
 }
 
-// MessagesOfRow is how many messages a refused row stands for, at least 1: the most that any
-// channel would have sent it, since a row's channel may be what is wrong with it.
+// MessagesOfRow returns the number of messages that a refused row counts for, at least 1.
+// It is the most that any channel would have sent: the row's channel may be its fault.
 func (s *Sending) MessagesOfRow() int { return max(s.Messages, 1) }
 
-// FolderName is the name of the sending's folder in accepted/, done/ or failed/.
+// FolderName returns the name of the sending's folder in accepted/, done/ or failed/.
 func (s *Sending) FolderName() string { return s.Name + "." + string(s.ID) }
 
-// ChannelOf is the index of channelType in s.Channels, -1 if it has none.
+// ChannelOf returns the index of channelType in s.Channels, or -1.
 func (s *Sending) ChannelOf(channelType string) int { return slices.Index(s.Channels, channelType) }

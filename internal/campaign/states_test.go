@@ -31,7 +31,7 @@ func TestStatesAreEitherFinalOrNot(t *testing.T) {
 	final := []State{StateCompleted, StateCanceled, StateRejected}
 	active := []State{StateScheduled, StateSending}
 	if len(States) != 8 {
-		t.Errorf("SPEC 8 has 8 states, here are %d", len(States))
+		t.Errorf("the contract has 8 states, here are %d", len(States))
 	}
 	for _, s := range States {
 		if s.Final() != slices.Contains(final, s) || s.Active() != slices.Contains(active, s) {

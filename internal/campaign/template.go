@@ -19,14 +19,14 @@ type Segment struct {
 }
 
 // ErrUnclosed is returned when a {{ has no }} after it, ErrEmptyVariable when
-// nothing stands between them.
+// nothing is between them.
 var (
 	ErrUnclosed      = errors.New(`"{{" without "}}" after it`)
 	ErrEmptyVariable = errors.New(`no name between "{{" and "}}"`)
 )
 
-// Split takes a text with {{variables}} apart (SPEC 3). Spaces inside the braces
-// are dropped. The offset of a problem in text comes with its error.
+// Split splits a text with {{variables}} into segments (docs/contract.md 3). Spaces inside
+// the braces are removed. With an error, offset is its place in text in bytes.
 func Split(text string) (segments []Segment, offset int, err error) {
 	for at := 0; ; {
 		open := strings.Index(text[at:], "{{")
@@ -56,7 +56,7 @@ func Split(text string) (segments []Segment, offset int, err error) {
 	}
 }
 
-// VariableName reports whether name is letters, digits and underscores (SPEC 6).
+// VariableName reports whether name is letters, digits and underscores (docs/contract.md 6).
 func VariableName(name string) bool {
 	for _, r := range name {
 		if !(r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z') {
@@ -70,8 +70,8 @@ func VariableName(name string) bool {
 // e.g. HTML. What it appends is put into a JSON string afterwards.
 type Escape func(dst, value []byte) []byte
 
-// Template is one message content compiled for rendering: substitution works on
-// the parsed strings of the item, in one pass, never on JSON text (SPEC 3).
+// Template is a compiled message content. Substitution works on
+// the parsed strings of the item, in one pass, never on JSON text (docs/contract.md 3).
 // It is safe for use by many goroutines.
 type Template struct {
 	parts []part
@@ -85,7 +85,7 @@ type part struct {
 }
 
 // Compile compiles a JSON item against the names of Rows.Values. escape, which
-// may be nil, gives the escaping for variables in the string at a path of keys
+// may be nil, returns the escaping for variables in the string at a path of keys
 // and indexes ("html", "template.components.0.text"), nil for none. It returns an error
 // for JSON that is no object, a broken variable, or a variable that is not in names.
 func Compile(item json.RawMessage, names []string, escape func(path string) Escape) (*Template, error) {
@@ -109,11 +109,11 @@ func Compile(item json.RawMessage, names []string, escape func(path string) Esca
 	return c.t, nil
 }
 
-// Variables are the names the template uses, in order of first use.
+// Variables returns the names the template uses, in order of first use.
 func (t *Template) Variables() []string { return t.vars }
 
 // Append renders row i of rows to dst: one JSON object, no line end. It
-// allocates nothing beyond the growth of dst, but for values with an Escape.
+// allocates nothing beyond the growth of dst, except for values with an Escape.
 func (t *Template) Append(dst []byte, rows *Rows, i int) []byte {
 	for k := range t.parts {
 		p := &t.parts[k]
@@ -135,15 +135,15 @@ type compiler struct {
 	escape func(string) Escape
 	t      *Template
 	lit    []byte
-	path   []string // keys and indexes that lead to the value at hand
+	path   []string // keys and indexes of the current value
 }
 
-// maxDepth is how deep an item may nest: no honest one comes near it, and the
-// compiler recurses.
+// maxDepth bounds the nesting of an item, since the compiler recurses. Real items
+// stay far below it.
 const maxDepth = 64
 
-// at is the path of the value at hand. It is put together only where it is
-// needed: an item may have long keys above many values.
+// at returns the path of the current value. It is built only when needed: an item may
+// have long keys above many values.
 func (c *compiler) at() string { return strings.Join(c.path, ".") }
 
 func (c *compiler) flush() {
@@ -237,8 +237,8 @@ func (c *compiler) text(s string) error {
 
 const hexDigits = "0123456789abcdef"
 
-// AppendJSON appends v as the inside of a JSON string (RFC 8259, 7): without the
-// quotes around it, bytes that are not UTF-8 as U+FFFD.
+// AppendJSON appends v as the content of a JSON string (RFC 8259, 7), without the
+// quotes. Bytes that are not UTF-8 become U+FFFD.
 func AppendJSON(dst, v []byte) []byte {
 	start := 0
 	for i := 0; i < len(v); {

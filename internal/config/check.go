@@ -43,7 +43,7 @@ func (r *reader) checkTop(c *Config, root *node) {
 		r.addFault(root.keyOffset("housekeeping"), "housekeeping", "%v", err)
 	}
 	if host, port, err := net.SplitHostPort(c.Listen); err == nil {
-		if host == "" { // loopback by default (SPEC 10)
+		if host == "" { // loopback by default (docs/contract.md 10)
 			host = "127.0.0.1"
 			c.Listen = net.JoinHostPort(host, port)
 		}
@@ -80,7 +80,7 @@ func (r *reader) checkInbox(c *Config, i int, inboxes []*node, ids map[int64]int
 		r.addFault(n.keyOffset("application"), "inboxes.application", "application %d is not in allow_applications", in.Application)
 	}
 	if in.Campaign != 0 && in.Application == 0 && n.keys["application"] == nil {
-		r.addFault(n.keyOffset("campaign"), "inboxes.campaign", "needs application beside it: a campaign's number means something within its application alone")
+		r.addFault(n.keyOffset("campaign"), "inboxes.campaign", "needs application beside it: a campaign's number is unique only within its application")
 	}
 	if in.Path == "" {
 		return
@@ -94,9 +94,9 @@ func (r *reader) checkInbox(c *Config, i int, inboxes []*node, ids map[int64]int
 		case absolute(other) == path:
 			r.addFault(at, field, "%q is the path of another inbox already", clip(in.Path))
 		case within(path, absolute(other)):
-			r.addFault(at, field, "%q lies inside the inbox %q: inboxes can't be nested", clip(in.Path), clip(other))
+			r.addFault(at, field, "%q is inside the inbox %q: inboxes can't be nested", clip(in.Path), clip(other))
 		case within(absolute(other), path):
-			r.addFault(at, field, "the inbox %q lies inside %q: inboxes can't be nested", clip(other), clip(in.Path))
+			r.addFault(at, field, "the inbox %q is inside %q: inboxes can't be nested", clip(other), clip(in.Path))
 		}
 	}
 	// What partners can write to or read must not hold what is ours.

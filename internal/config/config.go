@@ -1,4 +1,4 @@
-// Package config is campaignd.toml (SPEC 11): its keys, their defaults, the
+// Package config is campaignd.toml (docs/contract.md 11): its keys, their defaults, the
 // strict load that reports every error at once with line, column and the
 // nearest key, and the effective values as text.
 //

@@ -94,30 +94,30 @@ func TestDefaults(t *testing.T) {
 		name      string
 		got, want any
 	}{
-		{"settle (SPEC 2)", in.Settle, 2 * time.Second},
-		{"sidecar_wait (SPEC 2)", in.SidecarWait, 30 * time.Second},
-		{"pair_timeout (SPEC 2)", in.PairTimeout, time.Hour},
-		{"unterminated_wait (SPEC 2)", in.UnterminatedWait, time.Minute},
+		{"settle", in.Settle, 2 * time.Second},
+		{"sidecar_wait", in.SidecarWait, 30 * time.Second},
+		{"pair_timeout", in.PairTimeout, time.Hour},
+		{"unterminated_wait", in.UnterminatedWait, time.Minute},
 		{"require_sidecar", in.RequireSidecar, false},
 		{"max_drops", in.MaxDrops, 10_000},
 		{"max_pending_bytes", in.MaxPendingBytes, int64(16 << 30)},
-		{"rescan (SPEC 2)", c.Rescan.Next(time.Unix(100, 0)).UTC(), time.Unix(110, 0).UTC()},
-		{"listen (SPEC 10)", c.Listen, ""},
+		{"rescan", c.Rescan.Next(time.Unix(100, 0)).UTC(), time.Unix(110, 0).UTC()},
+		{"listen", c.Listen, ""},
 		{"stop_timeout", c.StopTimeout, 10 * time.Second},
 		{"retry_hold", c.RetryHold, 5 * time.Minute},
-		{"duplicate_window (SPEC 2)", a.DuplicateWindow, 24 * time.Hour},
-		{"max_bad_rows (SPEC 4)", a.MaxBadRows, 0.1},
-		{"max_rows (SPEC 4)", a.MaxRows, 10_000_000},
-		{"max_file_size (SPEC 4)", a.MaxFileSize, int64(2 << 30)},
-		{"dedupe (SPEC 4)", a.Dedupe, true},
-		{"schedule_grace (SPEC 5)", a.ScheduleGrace, 15 * time.Minute},
-		{"max_lateness (SPEC 8)", a.MaxLateness, 24 * time.Hour},
+		{"duplicate_window", a.DuplicateWindow, 24 * time.Hour},
+		{"max_bad_rows", a.MaxBadRows, 0.1},
+		{"max_rows", a.MaxRows, 10_000_000},
+		{"max_file_size", a.MaxFileSize, int64(2 << 30)},
+		{"dedupe", a.Dedupe, true},
+		{"schedule_grace", a.ScheduleGrace, 15 * time.Minute},
+		{"max_lateness", a.MaxLateness, 24 * time.Hour},
 		{"slicing", a.Slicing, Slicing{ActivationRecipients: 1, Slot: 5 * time.Minute, Pacing: "even"}},
 		{"rate", ch.Rate, 0.0},
 		{"concurrency", ch.Concurrency, 16},
-		{"max_attempts (SPEC 8)", ch.MaxAttempts, 6},
-		{"retry_base (SPEC 8)", ch.RetryBase, time.Second},
-		{"retry_max (SPEC 8)", ch.RetryMax, 10 * time.Minute},
+		{"max_attempts", ch.MaxAttempts, 6},
+		{"retry_base", ch.RetryBase, time.Second},
+		{"retry_max", ch.RetryMax, 10 * time.Minute},
 		{"on_unknown", ch.OnUnknown, "retry"},
 	} {
 		if diff := cmp.Diff(one.want, one.got); diff != "" {
@@ -129,7 +129,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// The default of on_unknown goes by the driver (SPEC 8).
+// The default of on_unknown goes by the driver (docs/contract.md 8).
 func TestOnUnknownByDriver(t *testing.T) {
 	for driver, want := range map[string]string{"webhook": "retry", "whatsapp": "hold", "smtp": "hold"} {
 		own := map[string]string{

@@ -53,7 +53,7 @@ func parseHeaders(n *node, bad reportFunc) (map[string]string, bool) {
 	return out, ok
 }
 
-// ours reports whether the webhook driver or net/http sets that header.
+// reservedHeader reports whether the webhook driver or net/http sets that header.
 func reservedHeader(canonical string) bool {
 	switch canonical {
 	case "Content-Type", "Content-Length", "Transfer-Encoding", "Connection", "Idempotency-Key",

@@ -77,7 +77,7 @@ func (r *reader) table(scope Scope, path, driver string, target any, n *node, su
 	}
 }
 
-// preset gives target the key's default.
+// setDefault gives target the key's default.
 func (r *reader) setDefault(k *Key, driver string, target any) {
 	def := k.DefaultFor(driver)
 	if def == "" {
@@ -234,7 +234,7 @@ func (r *reader) driver(n *node) string {
 	return name
 }
 
-// single is the table that e holds, an empty one if it holds something else.
+// tableOf is the table that e holds, an empty one if it holds something else.
 func (r *reader) tableOf(e *entry, path string) *node {
 	if e.value.isTable() {
 		return e.value
@@ -243,7 +243,7 @@ func (r *reader) tableOf(e *entry, path string) *node {
 	return newTable(e.offset)
 }
 
-// several are the tables that e holds.
+// tablesOf are the tables that e holds.
 func (r *reader) tablesOf(e *entry, path string) []*node {
 	tables, ok := e.value.tables()
 	if !ok {

@@ -47,7 +47,7 @@ func address(s string) error {
 	return fmt.Errorf("found %q where host:port is wanted, such as \"127.0.0.1:8025\", or \"\" for none", clip(s))
 }
 
-// thisMachine reports whether only this machine can reach host, or host is this machine.
+// isLoopback reports whether only this machine can reach host, or host is this machine.
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
@@ -132,7 +132,7 @@ func unsubscribe(s string) error {
 	}
 	for _, segment := range segments {
 		if v := segment.Variable; v != "" && v != "key" && v != "contact" {
-			return fmt.Errorf("found {{%s}}, where {{key}} and {{contact}} are what can stand in it", clip(v))
+			return fmt.Errorf("found {{%s}}; only {{key}} and {{contact}} are allowed here", clip(v))
 		}
 	}
 	u, err := url.Parse(s)

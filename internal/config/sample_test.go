@@ -12,7 +12,7 @@ import (
 
 const sample = "../../configs/campaignd.toml"
 
-// TestSampleIsTheContract holds the active lines of the sample to SPEC 11's example.
+// TestSampleIsTheContract holds the active lines of the sample to the example in docs/contract.md 11.
 func TestSampleIsTheContract(t *testing.T) {
 	c, p := Load(sample)
 	if c == nil {

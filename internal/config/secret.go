@@ -73,7 +73,7 @@ func readSecretFile(file string) (string, error) {
 	return value, nil
 }
 
-// bare is err without the path that it names, which the caller names already.
+// withoutPath is err without the path that it names, which the caller names already.
 func withoutPath(err error) error {
 	var p *os.PathError
 	if errors.As(err, &p) {

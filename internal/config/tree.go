@@ -52,7 +52,7 @@ func (n *node) add(name string, at int, value *node) {
 	n.keys[name] = &entry{offset: at, value: value}
 }
 
-// offset is where the key name stands in n, or where n begins if it lacks it.
+// keyOffset is where the key name stands in n, or where n begins if it lacks it.
 func (n *node) keyOffset(name string) int {
 	if e := n.keys[name]; e != nil {
 		return e.value.offset
@@ -196,7 +196,7 @@ func (b *builder) open(keys []keyPart, array bool) {
 			b.fail(k.at, path, fmt.Sprintf("is a list of tables (%s): write [[%s]]", b.lineOf(e.offset), path))
 			return
 		default:
-			b.fail(k.at, path, fmt.Sprintf("is there twice; the first stands %s", b.lineOf(e.offset)))
+			b.fail(k.at, path, fmt.Sprintf("appears twice; the first is %s", b.lineOf(e.offset)))
 			return
 		}
 	}
@@ -219,7 +219,7 @@ func (b *builder) assign(table *node, path string, keys []keyPart, value *node) 
 		case i < len(keys)-1 && e.value.isTable() && !e.value.closed:
 			table = e.value
 		default:
-			b.fail(k.at, path, fmt.Sprintf("is there twice; the first stands %s", b.lineOf(e.offset)))
+			b.fail(k.at, path, fmt.Sprintf("appears twice; the first is %s", b.lineOf(e.offset)))
 			return
 		}
 	}

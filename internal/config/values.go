@@ -12,7 +12,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// complain notes what is wrong with a value, where at stands.
+// reportFunc notes what is wrong with a value, where at stands.
 type reportFunc func(at *node, format string, args ...any)
 
 // codec reads and writes the values of one kind. limits says in words what is

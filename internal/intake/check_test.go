@@ -171,7 +171,7 @@ func TestErrorsOfRowsWithoutACampaign(t *testing.T) {
 	r := newRig(t, "", "")
 	s := r.drop("spring", "phone,first\n34666777888,Ada\n34666555666\n34666555667,A\"b\"\n1,2,3\n", goodLayout, `{"applicationId": 1, "rows": 4}`)
 	has(t, r.report(s), "4 errors were found", "campaignId: is missing", "spring.csv:3:12: the row has 1 cell and the header 2",
-		"spring.csv:4:13: first: a quote stands within a cell", "spring.csv:5:5: the row has 3 cells and the header 2")
+		"spring.csv:4:13: first: a quote is inside a cell", "spring.csv:5:5: the row has 3 cells and the header 2")
 }
 
 // Of many bad rows a report lists the first, and counts all.

@@ -1,9 +1,9 @@
-// Package source says where in a text something stands and which known name
-// an unknown one was likely meant to be. It exists because both the
-// configuration and the dropped documents locate their errors alike.
+// Package source finds positions in a text and the known name nearest to an
+// unknown one. It exists because the configuration and the dropped documents
+// locate their errors in the same way.
 //
-// It reads nothing and can't fail: every input, hostile ones too, has an
-// answer, in time linear in a text and bounded for a name.
+// It reads nothing and can't fail: every input, hostile ones included, has an
+// answer, in time linear in the text and bounded for a name.
 package source
 
 import (
@@ -14,27 +14,27 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
-// bom is what some editors write before UTF-8 text; it is no character of the first line.
+// bom is the mark that some editors write before UTF-8 text; it doesn't count as a character.
 const bom = "\ufeff"
 
-// Position is the line and column (both from 1, column in characters) of byte
+// Position returns the line and column (both from 1, column in characters) of byte
 // offset in data. Lines end with LF, CRLF or CR; a byte that is not UTF-8
-// counts as a character, a BOM at the start as none. An offset outside data is
-// taken as its nearer end.
+// counts as a character, a BOM at the start as none. An offset outside data
+// counts as its nearer end.
 func Position(data []byte, offset int) (line, column int) {
 	return NewLocator(data).At(offset)
 }
 
-// Locator answers Position for many offsets of one text. Offsets asked for in
-// ascending order cost one pass over the text in all.
+// Locator computes Position for many offsets of one text. Offsets in ascending
+// order cost one pass over the text in total.
 type Locator struct {
 	data         []byte
-	start        int // where the text begins, after a BOM
-	at           int // the offset that line and column are of
+	start        int // of the text, after a BOM
+	at           int // the offset of line and column
 	line, column int
 }
 
-// NewLocator makes a Locator for data, which must not change afterwards.
+// NewLocator returns a Locator for data, which must not change afterwards.
 func NewLocator(data []byte) *Locator {
 	l := &Locator{data: data}
 	if bytes.HasPrefix(data, []byte(bom)) {
@@ -46,7 +46,7 @@ func NewLocator(data []byte) *Locator {
 
 func (l *Locator) rewind() { l.at, l.line, l.column = l.start, 1, 1 }
 
-// At is the position of offset, as Position gives it.
+// At returns the position of offset, as Position does.
 func (l *Locator) At(offset int) (line, column int) {
 	if offset < l.at {
 		l.rewind()
@@ -72,17 +72,17 @@ func (l *Locator) At(offset int) (line, column int) {
 }
 
 // longest is the length in characters up to which names are compared by
-// distance: the time is the product of the lengths, and names may be hostile.
+// distance: the cost is the product of the lengths, and names may be hostile.
 const longest = 64
 
-// shortest is the length in characters from which a beginning says something.
+// shortest is the length in characters from which a common prefix counts.
 const shortest = 3
 
-// Nearest is the one of known that is most like name, "" if none is near: at an
-// edit distance of at most a third of the longer name (rounded, at least 1), two swapped
-// neighbours counting as one edit, and with something in common. Without one it
-// is the first that begins with name or the other way round. Case is
-// ignored; of equally near names the first wins. Names of more than 64
+// Nearest returns the known name most similar to name, or "". A name is near at an
+// edit distance of at most a third of the longer name (rounded, at least 1) with
+// something in common; two swapped neighbours count as one edit. If none is near,
+// the first known name that is a prefix of name, or has it as prefix, is returned.
+// Case is ignored; of equally near names the first wins. Names of more than 64
 // characters are near only to themselves.
 func Nearest(name string, known []string) string {
 	folded, size := strings.ToLower(name), utf8.RuneCountInString(name)
@@ -119,7 +119,7 @@ func Nearest(name string, known []string) string {
 	return ""
 }
 
-// distance is the edit distance of a and b, 1 if two neighbours are swapped.
+// distance returns the edit distance of a and b, 1 if two neighbours are swapped.
 func distance(a, b string) int {
 	if x, y := []rune(a), []rune(b); len(x) == len(y) {
 		i := 0

@@ -1,4 +1,4 @@
-// Package csvfile reads the CSV of a drop as a table (SPEC 4): what the bytes are
+// Package csvfile reads the CSV of a drop as a table (docs/contract.md 4): what the bytes are
 // (size, digest, encoding, line ends), which delimiter it has, its columns, and
 // its records in batches.
 //
@@ -17,7 +17,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Limits of a CSV (SPEC 4).
+// Limits of a CSV (docs/contract.md 4).
 const (
 	MaxRecord  = 1 << 20 // bytes of one record, as UTF-8
 	MaxColumns = 1000

@@ -11,7 +11,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// candidates are the delimiters that are looked for (SPEC 4), likelier first.
+// candidates are the delimiters that are looked for (docs/contract.md 4), likelier first.
 const candidates = ",;\t|"
 
 // header finds line ends, delimiter and columns in what was read so far. It
@@ -118,7 +118,7 @@ func lineEnd(data []byte, final bool) byte {
 	return 0
 }
 
-// try is the header as one delimiter cuts it.
+// headerCandidate is the header as one delimiter cuts it.
 type headerCandidate struct {
 	comma         byte
 	columns       []string
@@ -159,7 +159,7 @@ func splitHeader(s splitter, data []byte, comma byte, final bool, o Options) (t 
 	return t, true
 }
 
-// choose takes the delimiter whose header has the wanted columns: all of them,
+// chooseHeader takes the delimiter whose header has the wanted columns: all of them,
 // else most. Two that do equally well are an error: the choice would be a guess.
 func chooseHeader(tries []headerCandidate, s splitter, o Options) (headerCandidate, error) {
 	var best, rival *headerCandidate

@@ -90,7 +90,7 @@ func (s *survey) begin(b []byte) {
 	}
 }
 
-// narrow looks at the next bytes, which begin at offset at: b after its first
+// bytes looks at the next bytes, which begin at offset at: b after its first
 // old bytes, which were seen before as the beginning of a character. It returns how many are to come again.
 func (s *survey) bytes(b []byte, old int, at int64, final bool) (rest int) {
 	rest = s.characters(b, at-int64(old), final)
@@ -126,7 +126,7 @@ func (s *survey) lineAt(before []byte) int64 {
 	return n
 }
 
-// sum is the Info of all that was seen.
+// result is the Info of all that was seen.
 func (s *survey) result(read int64) Info {
 	info := s.info
 	info.Bytes, info.Undecodable = read, -1

@@ -107,7 +107,7 @@ func TestInspectWarns(t *testing.T) {
 	}
 }
 
-// TestPitfall11NUL: preallocated files and power cuts leave NUL bytes.
+// TestNULBytesAreReported: preallocated files and power cuts leave NUL bytes.
 func TestNULBytesAreReported(t *testing.T) {
 	info := inspect(t, append([]byte("contactCode\n34666777888\n"), make([]byte, 4)...))
 	if info.NUL != 24 || info.NULs != 4 {

@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// model is a plain, slow reader of the rules of SPEC 4: a letter at a time,
+// model is a plain, slow reader of docs/contract.md 4: a letter at a time,
 // the whole text at once. It returns the records and whether the rest is refused.
 func model(text string, comma, eol byte, columns, maxRecord int, line uint32) (rows []row, broken bool) {
 	single := columns == 1

@@ -96,7 +96,7 @@ func TestHeader(t *testing.T) {
 		{"blank", "\n\n", "", "", "", "x.csv:1: the file has no line"},
 		{"quote in a name", "a\"b,c\n1,2\n", "c", "", "", "x.csv:1: a name in the header has a quote within"},
 		{"open quote", "\"a,b\n1,2\n", "a", "", "", "x.csv:1:1: the quote here is never closed"},
-		{"text behind a quote", "\"a\"x,b\n", "a", "", "", "x.csv:1:4: text stands behind a closing quote"},
+		{"text behind a quote", "\"a\"x,b\n", "a", "", "", "x.csv:1:4: text follows a closing quote"},
 		{"mixed line ends", "sep=,\ra,b\n", "a", "", "", "x.csv:2:4: a line feed ends this line"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -137,15 +137,15 @@ func TestRecords(t *testing.T) {
 		{"one column, said so", "sep=,\na\n1;2\n", `3 ["1;2"]`, ""},
 		{"line feeds in cells of a CR file", "a,b\r1,\"x\ny\"\r2,3\r", "2 [\"1\" \"x\\ny\"]\n3 [\"2\" \"3\"]", ""},
 
-		{"text behind a quote", "a,b\n1,2\n\"1\"x,2\n", "", "x.csv:3:4: text stands behind a closing quote"},
-		{"space behind a quote", "a,b\n\"1\" ,2\n", "", "x.csv:2:4: text stands behind"},
-		{"space before a quote", "a,b\n1, \"2\"\n", "", "x.csv:2:4: white space stands before the quote"},
-		{"no-break space before a quote", "a,b\n1,\u00a0\"2\"\n", "", "x.csv:2:4: white space stands before the quote"},
+		{"text behind a quote", "a,b\n1,2\n\"1\"x,2\n", "", "x.csv:3:4: text follows a closing quote"},
+		{"space behind a quote", "a,b\n\"1\" ,2\n", "", "x.csv:2:4: text follows"},
+		{"space before a quote", "a,b\n1, \"2\"\n", "", "x.csv:2:4: white space precedes the quote"},
+		{"no-break space before a quote", "a,b\n1,\u00a0\"2\"\n", "", "x.csv:2:4: white space precedes the quote"},
 		{"unclosed quote", "a,b\n1,2\n3,\"4\n5,6\n", "", "x.csv:3:3: the quote here is never closed"},
-		{"unclosed quote that the next one closes", "a,b\n3,\"4\n5,\"6\"\n", "", "x.csv:3:4: text stands behind"},
+		{"unclosed quote that the next one closes", "a,b\n3,\"4\n5,\"6\"\n", "", "x.csv:3:4: text follows"},
 		{"where a stray quote leaves the end uncertain", "a,b,c\n1,x\"y,\"z\n2,3,4\"\n", "", "x.csv:2:7: a quoted cell with line breaks follows a stray quote"},
-		{"behind several lines", "a,b\n1,\"x\ny\"z\n", "", "x.csv:3:3: text stands behind"},
-		{"behind letters beyond ASCII", "a,b\né,\"ü\"z\n", "", "x.csv:2:6: text stands behind"},
+		{"behind several lines", "a,b\n1,\"x\ny\"z\n", "", "x.csv:3:3: text follows"},
+		{"behind letters beyond ASCII", "a,b\né,\"ü\"z\n", "", "x.csv:2:6: text follows"},
 		{"lone CR", "a,b\n1,2\r3,4\n", "", "x.csv:2:4: a carriage return without a line feed"},
 		{"lone CR before CRLF", "a,b\r\n1,2\r\r\n", "", "x.csv:2:4: a carriage return without a line feed"},
 		{"lone CR on a line of its own", "a,b\n\r1,2\n", "", "x.csv:2:1: a carriage return without"},
@@ -171,7 +171,7 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// TestPitfall13Spreadsheets: a mark glued to the first column, sep=, semicolons,
+// TestSpreadsheetFilesAreRead: a mark glued to the first column, sep=, semicolons,
 // Windows-1252, names beyond ASCII.
 func TestSpreadsheetFilesAreRead(t *testing.T) {
 	for encoding := range encodings {
@@ -189,7 +189,7 @@ func TestSpreadsheetFilesAreRead(t *testing.T) {
 	}
 }
 
-// TestPitfall15UnclosedQuote: one of them must not swallow the file and the memory.
+// TestUnclosedQuoteIsBounded: one of them must not swallow the file and the memory.
 func TestUnclosedQuoteIsBounded(t *testing.T) {
 	head := "a,b\n1,2\n3,\"4\n"
 	tail := strings.NewReader(strings.Repeat("5,6\n", 64<<20/4))

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// LineColumn and ErrorColumn are the columns that rejected.csv has beyond those of the CSV (SPEC 9).
+// LineColumn and ErrorColumn are the columns that rejected.csv has beyond those of the CSV (docs/contract.md 9).
 const (
 	LineColumn  = "_line"
 	ErrorColumn = "_error"

@@ -43,7 +43,7 @@ const ones = 0x0101010101010101
 // bytes may be set wrongly: only the first counts.
 func zeroBytes(w uint64) uint64 { return (w - ones) &^ w & highBits }
 
-// nextMark is the offset of the first byte at or after pos that may end a cell
+// nextSpecial is the offset of the first byte at or after pos that may end a cell
 // or is wrong in it: the delimiter, a quote, CR or LF; len(data) if there is none.
 func (s *splitter) nextSpecial(data []byte, pos int) int {
 	commas := uint64(s.comma) * ones
@@ -175,7 +175,7 @@ func (s *splitter) record(b *Batch, data []byte, pos int, rec *record, final boo
 			pos++ // the file was cut within CRLF: the record itself is whole
 			ended = false
 		case quoted && data[pos] != '\r' && data[pos] != '\n':
-			return pos, false, s.broken(data, pos, "text stands behind a closing quote; where the cell ends is uncertain. "+
+			return pos, false, s.broken(data, pos, "text follows a closing quote; where the cell ends is uncertain. "+
 				`A cell with quotes is written "like ""this"" one"`)
 		default:
 			return pos, false, s.mixedLineEnds(data, pos)
@@ -185,7 +185,7 @@ func (s *splitter) record(b *Batch, data []byte, pos int, rec *record, final boo
 	}
 }
 
-// judge sets the fault of a record of n cells.
+// setFault sets the fault of a record of n cells.
 func (s *splitter) setFault(data []byte, rec *record, n int, ended bool) {
 	switch {
 	case s.columns == anyCount || rec.fault != FaultNone:
@@ -198,7 +198,7 @@ func (s *splitter) setFault(data []byte, rec *record, n int, ended bool) {
 	}
 }
 
-// quoted cuts a cell that begins with the quote at pos.
+// quotedCell cuts a cell that begins with the quote at pos.
 func (s *splitter) quotedCell(b *Batch, data []byte, pos int, rec *record, final bool) (cell span, next int, done bool, err error) {
 	open, line := pos, s.line
 	pos++
@@ -237,10 +237,10 @@ func (s *splitter) quotedCell(b *Batch, data []byte, pos int, rec *record, final
 	return span{uint32(side), uint32(len(b.data))}, pos, true, nil
 }
 
-// stray judges a quote at pos within a cell that began at cell without one.
+// strayQuote judges a quote at pos within a cell that began at cell without one.
 func (s *splitter) strayQuote(data []byte, cell, pos, n int, rec *record) error {
 	if len(bytes.TrimSpace(data[cell:pos])) == 0 {
-		return s.broken(data, pos, "white space stands before the quote that opens a cell; whether the quote is text is uncertain. Remove the white space")
+		return s.broken(data, pos, "white space precedes the quote that opens a cell; whether the quote is text is uncertain. Remove the white space")
 	}
 	if rec.fault == FaultNone {
 		rec.fault, rec.detail = FaultQuote, uint32(n)
@@ -250,9 +250,9 @@ func (s *splitter) strayQuote(data []byte, cell, pos, n int, rec *record) error 
 
 func (s *splitter) mixedLineEnds(data []byte, pos int) error {
 	if s.eol == '\r' {
-		return s.broken(data, pos, "a line feed ends this line, but the lines before end with carriage returns; use one of them all through")
+		return s.broken(data, pos, "a line feed ends this line, but the lines before end with carriage returns; use one of them throughout")
 	}
-	return s.broken(data, pos, "a carriage return without a line feed stands outside quotes, but the lines before end with line feeds; use one of them all through")
+	return s.broken(data, pos, "a carriage return without a line feed is outside quotes, but the lines before end with line feeds; use one of them throughout")
 }
 
 func (s *splitter) tooLong(data []byte, pos int) error {

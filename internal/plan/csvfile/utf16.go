@@ -1,6 +1,6 @@
 package csvfile
 
-// wideSurvey gathers what is seen of a UTF-16 file.
+// utf16Survey gathers what is seen of a UTF-16 file.
 type utf16Survey struct {
 	bigEndian          bool
 	odd                bool // the file ends within a unit
@@ -56,7 +56,7 @@ func (w *utf16Survey) fault(at int64, why string) {
 	}
 }
 
-// sum completes info.
+// fill completes info.
 func (w *utf16Survey) fill(info *Info) {
 	if w.odd {
 		w.fault(info.Bytes-1, "UTF-16 has two bytes a character, and the file ends after the first of one: it was cut")

@@ -14,7 +14,7 @@ const MaxChannels = 255
 
 const campaignExample = `{"id": 7, "applicationId": 1, "title": "Welcome", "channelTypes": ["cloud_api"], "messageContent": [{"body": "Hello {{name}}"}]}`
 
-// ParseCampaign reads a campaign file (SPEC 6). enabled is true and sendType
+// ParseCampaign reads a campaign file (docs/contract.md 6). enabled is true and sendType
 // proactive where they are absent. The campaign is nil only where the JSON is
 // broken; with Count > 0 it must not be used.
 func ParseCampaign(file string, data []byte) (*campaign.Campaign, campaign.Problems) {

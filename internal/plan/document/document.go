@@ -1,5 +1,5 @@
 // Package document reads the three JSON documents campaignd lives on: the
-// layout and the sidecar of a drop, and a campaign file (SPEC 3, 5, 6).
+// layout and the sidecar of a drop, and a campaign file (docs/contract.md 3, 5, 6).
 //
 // It is pure: bytes in, values and problems out; it reads no file and no clock.
 // It is strict: an unknown, repeated or wrongly cased key, a wrong type, a null,
@@ -20,11 +20,11 @@ import (
 	"campaignd/internal/source"
 )
 
-// MaxSize is the most bytes a document may have (SPEC 4, limits). Who reads the
+// MaxSize is the most bytes a document may have (docs/contract.md 4, limits). Who reads the
 // file needs to read no more than MaxSize+1.
 const MaxSize = 1 << 20
 
-// place is a position in a file, from 1; zero if what it is of is absent.
+// position is a position in a file, from 1; zero if what it is of is absent.
 type position struct{ line, column int }
 
 // finding is a problem whose place is still a byte offset.
@@ -37,7 +37,7 @@ type finding struct {
 // It is more than a report lists, since they are sorted by place afterwards.
 const maxFindings = 10 * campaign.MaxProblems
 
-// findings collects the problems of one document.
+// findingList collects the problems of one document.
 type findingList struct {
 	list  []finding
 	count int
@@ -103,7 +103,7 @@ func list(names []string) string {
 	return b.String()
 }
 
-// meant asks for the nearest of known, ready to follow a message; "" if none is near.
+// didYouMean asks for the nearest of known, ready to follow a message; "" if none is near.
 func didYouMean(name string, known []string) string {
 	if near := source.Nearest(name, known); near != "" {
 		return fmt.Sprintf("; did you mean %s?", quote(near))

@@ -43,7 +43,7 @@ func TestExamplesAreAccepted(t *testing.T) {
 	}
 }
 
-// TestPartnersPage: what the page for partners shows is what is accepted.
+// TestPartnersPageIsAccepted: what the page for partners shows is what is accepted.
 func TestPartnersPageIsAccepted(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "..", "inbox", "README.md"))
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"campaignd/internal/source"
 )
 
-// Layout says how a row becomes a recipient (SPEC 3).
+// Layout says how a row becomes a recipient (docs/contract.md 3).
 type Layout struct {
 	File        string // base name as dropped, for messages
 	ContactCode Text
@@ -53,7 +53,7 @@ func (r *layoutReader) layout(root *node, warned *findingList) *Layout {
 		if m.name != "sendType" && m.name != "messageContent" {
 			return false
 		}
-		warned.add(int(m.at), m.name, "%q belongs to the campaign and is ignored here; take it out of the layout", m.name)
+		warned.add(int(m.at), m.name, "%q belongs to the campaign and is ignored here; remove it from the layout", m.name)
 		return true
 	})
 	contact := r.required(root, "", "contact", `an object with "contactCode" and "channelType"`)
@@ -88,7 +88,7 @@ func (r *layoutReader) contact(contact *node, name string, warned *findingList) 
 		case strings.TrimSpace(text) == "":
 			r.add(int(n.start), field, "found an empty string, want %s", want)
 		case warned != nil:
-			warned.add(int(n.start), field, "holds no {{column}}: every row goes to the same contact")
+			warned.add(int(n.start), field, "has no {{column}}: every row goes to the same contact")
 		}
 	}
 	return t
@@ -173,7 +173,7 @@ func (l *Layout) CheckColumns(columns []string) campaign.Problems {
 	return problems
 }
 
-// Vague reports that some value could not be understood: messages rendered with
+// Incomplete reports that some value could not be understood: messages rendered with
 // this layout would tell of that and not of the rows.
 func (l *Layout) Incomplete() bool {
 	return l.incomplete || !l.ContactCode.Given() || !l.ChannelType.Given()

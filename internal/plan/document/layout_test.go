@@ -84,7 +84,7 @@ func TestParseLayoutProblems(t *testing.T) {
 			`1:27: contact.contactCode: found an empty string, want a string, e.g. "{{contactCode}}"`,
 			`1:44: contact.channelType: found an empty string, want a string, e.g. "{{channelType}}"`}},
 		{"a fixed contact", `{"contact":{"contactCode":"34666","channelType":"a"}}`, []string{
-			`warning: 1:27: contact.contactCode: holds no {{column}}: every row goes to the same contact`}},
+			`warning: 1:27: contact.contactCode: has no {{column}}: every row goes to the same contact`}},
 		{"unknown keys", "{" + contact + ",\n\"customfields\":{},\"x\":1}", []string{
 			`2:1: customfields: unknown key "customfields"; did you mean "customFields"? (known here: "contact", "customFields")`,
 			`2:19: x: unknown key "x" (known here: "contact", "customFields")`}},
@@ -97,11 +97,11 @@ func TestParseLayoutProblems(t *testing.T) {
 			`1:104: customFields.a: the key "a" appears a second time; keep one of them`,
 			`1:118: contact: the key "contact" appears a second time; keep one of them`}},
 		{"the campaign's keys", `{"sendType":null,` + contact + `,"messageContent":[{"a":1}]}`, []string{
-			`warning: 1:2: sendType: "sendType" belongs to the campaign and is ignored here; take it out of the layout`,
-			`warning: 1:88: messageContent: "messageContent" belongs to the campaign and is ignored here; take it out of the layout`}},
+			`warning: 1:2: sendType: "sendType" belongs to the campaign and is ignored here; remove it from the layout`,
+			`warning: 1:88: messageContent: "messageContent" belongs to the campaign and is ignored here; remove it from the layout`}},
 		{"repeated within what is ignored", `{` + contact + `,"messageContent":[{"a":1,"a":2}]}`, []string{
 			`1:97: messageContent.0.a: the key "a" appears a second time; keep one of them`,
-			`warning: 1:72: messageContent: "messageContent" belongs to the campaign and is ignored here; take it out of the layout`}},
+			`warning: 1:72: messageContent: "messageContent" belongs to the campaign and is ignored here; remove it from the layout`}},
 		{"custom fields null", `{` + contact + `,"customFields":null}`, []string{
 			`1:87: customFields: found null, want an object, e.g. {"name": "{{name}}"}; leave the key out if it has no value`}},
 		{"custom values of wrong types", `{` + contact + `,"customFields":{"a":null,"b":[],"c":{}}}`, []string{
@@ -130,9 +130,9 @@ func TestParseLayoutProblems(t *testing.T) {
 			`1:72: not valid JSON: the file ends in the middle of the document; was its upload cut off?`}},
 		{"problems before broken JSON", `{"contact":1,"contact":2,}`, []string{
 			`1:14: contact: the key "contact" appears a second time; keep one of them`,
-			`1:25: not valid JSON: a comma before a closing brace or bracket; take it away`}},
-		{"single quotes", `{'contact':{}}`, []string{`1:2: not valid JSON: found '; strings and keys stand in double quotes (")`}},
-		{"typographic quotes", `{“contact”:{}}`, []string{`1:2: not valid JSON: found a typographic quote; strings and keys stand in plain double quotes (")`}},
+			`1:25: not valid JSON: a comma before a closing brace or bracket; remove it`}},
+		{"single quotes", `{'contact':{}}`, []string{`1:2: not valid JSON: found '; strings and keys need double quotes (")`}},
+		{"typographic quotes", `{“contact”:{}}`, []string{`1:2: not valid JSON: found a typographic quote; strings and keys need plain double quotes (")`}},
 		{"UTF-16 without a mark", "{\x00}\x00", []string{`1:2: not valid JSON: found a NUL: is it UTF-16? save it as UTF-8`}},
 		{"a comment", "{\n// x\n}", []string{`2:1: not valid JSON: invalid character '/' at start of value; JSON has no comments`}},
 		{"unclosed quote", "{\"contact:\n1}", []string{`1:11: not valid JSON: a line ends within a string; is a closing quote missing? (a line break is written \n)`}},
@@ -165,7 +165,7 @@ func TestParseLayoutProblems(t *testing.T) {
 	}
 }
 
-// TestPitfall13Names: a column's name may hold letters beyond ASCII, in either
+// TestNamesAreComparedInNFC: a column's name may hold letters beyond ASCII, in either
 // normal form, and a BOM is not part of the document.
 func TestNamesAreComparedInNFC(t *testing.T) {
 	l, problems, _ := ParseLayout("f", []byte("\ufeff{"+contact+`,"customFields":{"a":"{{tele`+"\u0301"+`fono}}"}}`))
@@ -180,7 +180,7 @@ func TestNamesAreComparedInNFC(t *testing.T) {
 	}
 }
 
-// TestPitfall16ValuesAreText: braces and quotes in fixed values stay what they are.
+// TestValuesAreText: braces and quotes in fixed values stay what they are.
 func TestValuesAreText(t *testing.T) {
 	l, problems, _ := ParseLayout("f", []byte(`{`+contact+`,"customFields":{"a":"\"}{\\\u007b"}}`))
 	if text, _ := l.Fields[0].Value.Constant(); problems.Count > 0 || text != `"}{\{` {

@@ -76,7 +76,7 @@ func (s shape) keys(n *node, path string, known []string, skip func(m *member) b
 	}
 }
 
-// need is the member called name; its absence is noted.
+// required is the member called name; its absence is noted.
 func (s shape) required(n *node, path, name, want string) *node {
 	v := n.get(name)
 	if v == nil {

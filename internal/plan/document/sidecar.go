@@ -10,10 +10,10 @@ import (
 	"campaignd/internal/source"
 )
 
-// MaxReference is the most characters a sidecar's reference may have (SPEC 5).
+// MaxReference is the most characters a sidecar's reference may have (docs/contract.md 5).
 const MaxReference = 128
 
-// Sidecar is what a partner asks for with NAME.schedule.json (SPEC 5).
+// Sidecar is what a partner asks for with NAME.schedule.json (docs/contract.md 5).
 type Sidecar struct {
 	File             string             // base name as dropped, for messages
 	ApplicationID    *int64             // nil: the inbox's default

@@ -18,7 +18,7 @@ type Reference struct {
 
 // Text is a string of a layout with its {{column}} variables kept parsed.
 type Text struct {
-	Segments     []campaign.Segment // variables in NFC, as header names are compared (SPEC 4)
+	Segments     []campaign.Segment // variables in NFC, as header names are compared (docs/contract.md 4)
 	Line, Column int                // where its value stands in the file; 0 if it is absent
 	References   []Reference        // one for each variable in Segments, in order
 }

@@ -215,11 +215,11 @@ func (r *reader) explain(at int, err error) string {
 	case next == 0:
 		return "found a NUL: is it UTF-16? save it as UTF-8"
 	case next == ',' && bytes.IndexAny(bytes.TrimLeft(rest[1:], " \t\r\n"), "}]") == 0:
-		return "a comma before a closing brace or bracket; take it away"
+		return "a comma before a closing brace or bracket; remove it"
 	case next == '\'':
-		return `found '; strings and keys stand in double quotes (")`
+		return `found '; strings and keys need double quotes (")`
 	case next == '“' || next == '”' || next == '„' || next == '«':
-		return `found a typographic quote; strings and keys stand in plain double quotes (")`
+		return `found a typographic quote; strings and keys need plain double quotes (")`
 	case next == '/' || next == '#':
 		return err.Error() + "; JSON has no comments"
 	case next == '\n' || next == '\r':

@@ -7,7 +7,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// MaxAhead is how many calendar months ahead a sending may be scheduled (SPEC 5).
+// MaxAhead is how many calendar months ahead a sending may be scheduled (docs/contract.md 5).
 const MaxAhead = 3
 
 // When is the time T the sidecar asks for, in UTC: now without scheduleAt and
@@ -77,7 +77,7 @@ func (s *Sidecar) wrong(problems *campaign.Problems, key, format string, args ..
 	problems.Addf(s.File, line, column, key, format, args...)
 }
 
-// show is an instant for a person in the application's zone.
+// formatTime is an instant for a person in the application's zone.
 func formatTime(t time.Time, zone *time.Location) string {
 	return t.In(zone).Format(time.RFC3339)
 }

@@ -106,7 +106,7 @@ func TestWhenRefuses(t *testing.T) {
 	}
 }
 
-// TestPitfall17StrictDurations: what looser readers take for a duration is refused.
+// TestDurationsAreStrict: what looser readers take for a duration is refused.
 func TestDurationsAreStrict(t *testing.T) {
 	for _, delay := range []string{"P", "PT", "P1DT", "P1T2H", "P5T30M", "PP1D", "P1PD", "P1P2D", "PT1S2S", "-PT1S", "P-1D", "PT0S", "P0D", "pt1s", "PT1", "1D", "PT1S "} {
 		s, problems := ParseSidecar("f", []byte(`{"delay":"`+delay+`"}`))

@@ -121,13 +121,13 @@ func (a *Assembler) rows(c *Checked) error {
 		a.duplicates = append(a.duplicates, campaign.Refusal{
 			Line: c.Rows.Lines[i], Outcome: campaign.Duplicate, Column: a.checker.contact.column,
 			ContactCode: string(c.Rows.Contacts.At(i)), ChannelType: a.checker.spec.Channels[c.Rows.Channels[i]].Name,
-			Reason: fmt.Sprintf("the same contactCode on the same channel stands on line %d; only that row is sent", line),
+			Reason: fmt.Sprintf("the same contactCode on the same channel is on line %d; only that row is sent", line),
 		})
 	}
 	return a.appendRows(&c.Rows, first, n)
 }
 
-// run adds rows [i, j) of from to the chunk and hands out each that is full.
+// appendRows adds rows [i, j) of from to the chunk and hands out each that is full.
 func (a *Assembler) appendRows(from *campaign.Rows, i, j int) error {
 	for i < j {
 		k := min(j, i+campaign.ChunkRows-a.chunk.Len())

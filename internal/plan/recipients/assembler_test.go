@@ -28,10 +28,10 @@ func TestDuplicates(t *testing.T) {
 			got = append(got, fmt.Sprintf("%d %v %s %.60s", w.Line, w.Outcome, w.ContactCode, w.Reason))
 		}
 		want := []string{
-			"4 duplicate 1 the same contactCode on the same channel stands on line 2; o",
+			"4 duplicate 1 the same contactCode on the same channel is on line 2; only ",
 			"5 rejected 2 the application has no channel of this name; the campaign al",
 			"6 rejected 1 the message holds a word that is not allowed; take it out",
-			"8 duplicate 1 the same contactCode on the same channel stands on line 3; o",
+			"8 duplicate 1 the same contactCode on the same channel is on line 3; only ",
 		}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Error(d)

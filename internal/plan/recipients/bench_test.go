@@ -173,7 +173,7 @@ func BenchmarkWay(b *testing.B) {
 	})
 }
 
-// way runs data through both rooms as intake would.
+// fullPath runs data through both rooms as intake would.
 func fullPath(b *testing.B, data []byte) {
 	info, err := csvfile.Inspect(b.Context(), bytes.NewReader(data), int64(len(data)), nil)
 	if err != nil {

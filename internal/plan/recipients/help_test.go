@@ -20,7 +20,7 @@ const plainLayout = `{"contact":{"contactCode":"{{contactCode}}","channelType":"
 // errWord is what the channels of the tests refuse a message for.
 var errWord = errors.New("the message holds a word that is not allowed; take it out")
 
-// house makes a Spec: a campaign with two channels, the second of which sends two messages.
+// testSpec makes a Spec: a campaign with two channels, the second of which sends two messages.
 func testSpec(t testing.TB, layout string, change func(*Spec)) Spec {
 	t.Helper()
 	l, problems, _ := document.ParseLayout("x.layout.json", []byte(layout))
@@ -61,7 +61,7 @@ func testSpec(t testing.TB, layout string, change func(*Spec)) Spec {
 	return spec
 }
 
-// ledger is a Sink that keeps everything.
+// recordingWriter is a Sink that keeps everything.
 type recordingWriter struct {
 	t        testing.TB
 	spec     Spec

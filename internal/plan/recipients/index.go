@@ -96,7 +96,7 @@ func (x *index) write(keys []byte) (at int64, err error) {
 	return at, nil
 }
 
-// touch brings the slots of some keys into the cache, all at once: one after
+// prefetch brings the slots of some keys into the cache, all at once: one after
 // the other, as add needs them, each waits for memory by itself.
 func (x *index) prefetch(hashes []uint64) {
 	n := uint64(len(x.slots))
@@ -136,7 +136,7 @@ func (x *index) add(key []byte, place int64, hash uint64) (line uint32, err erro
 	return 0, nil
 }
 
-// same is the line of the key at place if it is the same as key but for the line, else 0.
+// lineOfEqual is the line of the key at place if it is the same as key but for the line, else 0.
 func (x *index) lineOfEqual(key []byte, place int64) (line uint32, err error) {
 	old := x.key[:len(key)]
 	n, err := x.spill.ReadAt(old, place)

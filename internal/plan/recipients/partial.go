@@ -6,7 +6,7 @@ import (
 )
 
 // Partial checks the rows of a drop that is rejected whatever they hold, so that all of
-// its errors are told together (SPEC 5): as much of each row as can be checked with
+// its errors are told together (docs/contract.md 5): as much of each row as can be checked with
 // what was understood of the layout and the campaign. Nothing is rendered, kept or de-duplicated.
 type Partial struct {
 	checker          *Checker

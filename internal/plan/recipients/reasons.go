@@ -19,7 +19,7 @@ func trimSpaces(v []byte) []byte {
 	return bytes.Trim(v, " ")
 }
 
-// shown is a cell as a report repeats it, bounded.
+// truncateContact is a cell as a report repeats it, bounded.
 func truncateContact(v []byte) string {
 	if len(v) <= MaxContact {
 		return string(v)
@@ -38,7 +38,7 @@ func (r *Checker) fault(fault csvfile.Fault, detail int) refusal {
 	switch fault {
 	case csvfile.FaultCells:
 		w.cell = min(detail, columns) // the first too many, or the end
-		w.reason = fmt.Sprintf("the row has %s and the header %d; a cell that holds the delimiter or a line break has to stand in quotes", cells(detail), columns)
+		w.reason = fmt.Sprintf("the row has %s and the header %d; a cell that holds the delimiter or a line break must be quoted", cells(detail), columns)
 		if detail < columns {
 			w.reason = fmt.Sprintf("the row has %s and the header %d; a cell that is missing, if only an empty one, needs its delimiter", cells(detail), columns)
 		}
@@ -51,7 +51,7 @@ func (r *Checker) fault(fault csvfile.Fault, detail int) refusal {
 		if detail < columns {
 			w.column, w.cell = r.spec.Columns[detail], detail
 		}
-		w.reason = `a quote stands within a cell that doesn't begin with one; a cell with quotes is written "like ""this"" one"`
+		w.reason = `a quote is inside a cell that doesn't begin with one; a cell with quotes is written "like ""this"" one"`
 	}
 	return w
 }
@@ -87,10 +87,10 @@ func contactReason(contact []byte) string {
 		return ""
 	}
 	if ruinedNumber(contact) {
-		return "a spreadsheet ruined the number: it shows it with an exponent, like 3.46668E+10, and the digits are lost; format the column as text, enter it again and export it anew"
+		return "a spreadsheet ruined the number: it shows it with an exponent, like 3.46668E+10, and the digits are lost; format the column as text, enter it again and export the file again"
 	}
 	if spreadsheetError(contact) {
-		return "a spreadsheet wrote an error value instead of the contactCode; mend the formula or widen the column and export it anew"
+		return "a spreadsheet wrote an error value instead of the contactCode; fix the formula or widen the column and export the file again"
 	}
 	return unprintableReason(contact)
 }
@@ -138,7 +138,7 @@ func spreadsheetError(v []byte) bool {
 	return len(v) > 2 && strings.Trim(string(v), "#") == ""
 }
 
-// invisible says which character of contact no one can see, "" if there is
+// unprintableReason says which character of contact no one can see, "" if there is
 // none: control characters, marks of direction, spaces that are not the plain one.
 func unprintableReason(contact []byte) string {
 	n := 0

@@ -1,4 +1,4 @@
-// Package recipients makes recipients of the rows of a CSV (SPEC 3, 4): it applies
+// Package recipients makes recipients of the rows of a CSV (docs/contract.md 3, 4): it applies
 // the layout, checks each row in full, renders every message once for the
 // channel's own check, finds duplicates, and fills the chunks that are stored.
 //
@@ -233,7 +233,7 @@ func (r *Checker) messages(out *Checked, n int, contact []byte, c *Channel) stri
 	return ""
 }
 
-// cut takes back all rows from n on.
+// truncateRows takes back all rows from n on.
 func truncateRows(rows *campaign.Rows, n int) {
 	rows.Lines, rows.Channels = rows.Lines[:n], rows.Channels[:n]
 	truncateColumn(&rows.Contacts, n)

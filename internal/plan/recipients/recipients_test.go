@@ -15,7 +15,7 @@ import (
 
 const header = "contactCode,channelType,name\n"
 
-// TestRowRules goes through SPEC 4: what makes a row bad, in which column, in which words.
+// TestRowRules goes through docs/contract.md 4: what makes a row bad, in which column, in which words.
 func TestRowRules(t *testing.T) {
 	for _, c := range []struct{ name, row, want string }{
 		{"good", "34666777888,cloud_api,Ana", ""},
@@ -28,8 +28,8 @@ func TestRowRules(t *testing.T) {
 		{"too few cells", "34666777888,cloud_api", "the row has 2 cells and the header 3"},
 		{"one cell", "34666777888", "the row has 1 cell and the header 3"},
 		{"too many cells", "34666777888,cloud_api,Ana,x", "the row has 4 cells and the header 3"},
-		{"stray quote", `34666777888,cloud_api,5" pipe`, "name: a quote stands within a cell"},
-		{"stray quote behind the columns", `1,2,3,4"4`, "a quote stands within a cell"},
+		{"stray quote", `34666777888,cloud_api,5" pipe`, "name: a quote is inside a cell"},
+		{"stray quote behind the columns", `1,2,3,4"4`, "a quote is inside a cell"},
 
 		{"no contactCode", ",cloud_api,Ana", "contactCode: the contactCode is empty"},
 		{"contactCode of spaces", "   ,cloud_api,Ana", "contactCode: the contactCode is empty"},
@@ -83,7 +83,7 @@ func TestRowRules(t *testing.T) {
 	}
 }
 
-// TestPitfall14RuinedNumber: refused in just those words, never guessed.
+// TestRuinedNumbersAreRefused: refused in just those words, never guessed.
 func TestRuinedNumbersAreRefused(t *testing.T) {
 	for cell, ruined := range map[string]bool{
 		"3.46668E+10": true, "3,46668E+10": true, "3E+10": true, "-3.4e+10": true, "+3.46668E-05": true, "34666E+010": true,
@@ -105,7 +105,7 @@ func TestRuinedNumbersAreRefused(t *testing.T) {
 	}
 }
 
-// TestPitfall16BadRows: one bad row neither kills the rest nor is hidden, and
+// TestBadRowsAreReportedAndGoodRowsKept: one bad row neither kills the rest nor is hidden, and
 // what a cell holds is never taken for JSON or a variable.
 func TestBadRowsAreReportedAndGoodRowsKept(t *testing.T) {
 	data := header + "1,cloud_api,\"{{code}}\"\n2,fax,x\n3,cloud_api,\"a\"\"}},{\"\n"
