@@ -1,12 +1,12 @@
 // Package calendar is wall-clock arithmetic: cron schedules, sending windows,
 // ISO 8601 durations and date-times, and lengths of time as the configuration
-// writes them. It is pure: every function takes the instants it works on, and
-// nothing here reads a clock, sleeps or starts anything.
+// writes them. It is pure: every function takes the instants it works on. Nothing
+// here reads a clock, sleeps or starts anything.
 //
 // Cron texts are read by robfig/cron and durations by sosodev/duration, each
-// behind a grammar of ours that lets through only what the module reads the
-// way people mean it. When something fires or is open is worked out here, on
-// the parsed fields, because local time has gaps and repeated hours:
+// after a stricter grammar of this package, which accepts only texts that the
+// module reads as people mean them. Firing times and open minutes are computed
+// here, from the parsed fields, because local time has gaps and repeated hours:
 //
 //   - A window is open in every minute whose local time matches, so a
 //     repeated hour is open twice and a skipped one not at all.
@@ -18,8 +18,8 @@
 //     where it exists twice, it keeps the offset it came from, else it is the first.
 //   - A date-time without an offset that is skipped or exists twice is an error.
 //
-// It fails only in reading texts, with errors fit for the person who wrote
-// them: what was found and what would be right. Zone names need zone data; the
+// It fails only on texts, with errors for the person who wrote them: the fault
+// and its correction. Zone names need zone data; the
 // binary embeds it by importing time/tzdata in package main.
 package calendar
 
@@ -31,7 +31,7 @@ import (
 // secondsADay is a day's length in wall seconds: wall time has no gaps.
 const secondsADay = 24 * 60 * 60
 
-// LoadZone finds a time zone by its name in the IANA database, e.g.
+// LoadZone returns a time zone by its name in the IANA database, e.g.
 // "Europe/Madrid" or "UTC". Unlike time.LoadLocation it refuses "" and
 // "Local", which would mean another zone on another machine.
 func LoadZone(name string) (*time.Location, error) {
@@ -71,15 +71,15 @@ func addCalendar(t time.Time, months, days int, loc *time.Location) time.Time {
 	return time.Unix(sec, int64(t.Nanosecond())).In(t.Location())
 }
 
-// lastDay is the number of days of a month.
+// lastDay returns the number of days of a month.
 func lastDay(year int, month time.Month) int {
 	return time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }
 
-// secondOfDay is the time of day of a wall second.
+// secondOfDay returns the time of day of a wall second.
 func secondOfDay(wall int64) int64 { return wall - dayOf(wall)*secondsADay }
 
-// dayOf is the number of the day, counted from the epoch, that holds a wall second.
+// dayOf returns the number of the day, counted from the epoch, that holds a wall second.
 func dayOf(wall int64) int64 {
 	if wall < 0 {
 		return (wall - secondsADay + 1) / secondsADay

@@ -14,10 +14,10 @@ import (
 type field struct {
 	name     string
 	min, max int
-	names    []string // names[i] stands for min+i
+	names    []string // names[i] is min+i
 }
 
-// cronFields are the fields in the order in which they are written.
+// cronFields returns the fields in the order in which they are written.
 func cronFields() [5]field {
 	return [5]field{
 		{name: "minute", min: 0, max: 59},
@@ -28,8 +28,8 @@ func cronFields() [5]field {
 	}
 }
 
-// expression is a parsed cron expression: bit sets of what matches, and the
-// zone whose clocks they are held against.
+// expression is a parsed cron expression: bit sets of matching values, and
+// the zone in which they apply.
 type expression struct {
 	minute, hour, dom, month, dow uint64
 	loc                           *time.Location
@@ -108,8 +108,8 @@ func cutZone(text string, loc *time.Location) (string, *time.Location, error) {
 	return strings.TrimSpace(rest), loc, nil
 }
 
-// plain checks a field by the strict grammar (elements with commas between
-// them; an element is *, ?, a value, or a range, each with an optional /step) and
+// plain checks a field by the strict grammar (elements separated by
+// commas; an element is *, ?, a value, or a range, each with an optional /step) and
 // rewrites it as a plain list of numbers, or * if it holds every value.
 func (f field) plain(text string) (string, error) {
 	var set uint64
@@ -132,7 +132,7 @@ func (f field) plain(text string) (string, error) {
 	return strings.Join(list, ","), nil
 }
 
-// element is the set of values that one element of a field's list stands for.
+// element returns the set of values of one element of a field's list.
 func (f field) element(text string) (uint64, error) {
 	span, stepText, stepped := strings.Cut(text, "/")
 	low, high, ranged := strings.Cut(span, "-")
@@ -193,7 +193,7 @@ func (f field) value(text string) (int, error) {
 	return 0, fmt.Errorf("the %s field has %q: write %d to %d%s", f.name, text, f.min, highest, names)
 }
 
-// number reads digits alone: no sign, no space.
+// number reads digits only: no sign, no space.
 func number(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 16)
 	return int(n), err
@@ -230,7 +230,7 @@ func (e *expression) matchesDay(day int64) bool {
 	return dom || dow
 }
 
-// dayRuns are the matching stretches of a matching day, joined where they touch.
+// dayRuns returns the matching stretches of a matching day, joined where they touch.
 func (e *expression) dayRuns() []run {
 	var runs []run
 	for m := int64(0); m < 24*60; m++ {

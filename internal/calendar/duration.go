@@ -27,7 +27,7 @@ type part struct {
 }
 
 // dateParts and timeParts are the units before and after the T, in the order
-// in which ISO 8601 wants them. Weeks may stand with the others (ISO 8601-2).
+// in which ISO 8601 wants them. Weeks may appear with the others (ISO 8601-2).
 func dateParts() []part {
 	return []part{{'Y', "years", 100, false}, {'M', "months", 1200, false}, {'W', "weeks", 5200, false}, {'D', "days", 36500, false}}
 }
@@ -38,8 +38,8 @@ func timeParts() []part {
 
 // ParseDuration reads one under a strict grammar: P, then numbers with units in
 // the order Y M W D, then T and H M S, each at most once and at least one; a
-// fraction, with a point and at most nine digits, on the seconds alone; no
-// sign; not zero. The error is fit for a partner.
+// fraction, with a point and at most nine digits, only on the seconds; no
+// sign; not zero. The error is written for a partner.
 func ParseDuration(text string) (Duration, error) {
 	body, ok := strings.CutPrefix(text, "P")
 	if !ok {
@@ -69,12 +69,12 @@ func ParseDuration(text string) (Duration, error) {
 			time.Duration(math.Trunc(d.Seconds))*time.Second + nanos,
 	}
 	if sum == (Duration{}) {
-		return Duration{}, fmt.Errorf("duration %q is no time at all: it must be longer than zero", clip(text))
+		return Duration{}, fmt.Errorf("duration %q is zero: write a positive duration", clip(text))
 	}
 	return sum, nil
 }
 
-// checkParts holds one half of a duration to the grammar and returns the
+// checkParts checks one half of a duration against the grammar and returns the
 // fraction of its seconds.
 func checkParts(text, half string, parts []part, where string) (nanos time.Duration, err error) {
 	next := 0
@@ -123,11 +123,11 @@ func checkParts(text, half string, parts []part, where string) (nanos time.Durat
 	return nanos, nil
 }
 
-// refuseDuration is the error for what isn't near the grammar.
+// refuseDuration returns the error for a text far from the grammar.
 func refuseDuration(text string) error {
 	switch upper := strings.ToUpper(text); {
 	case strings.HasPrefix(text, "-") || strings.Contains(text, "-") && strings.HasPrefix(upper, "P"):
-		return fmt.Errorf("duration %q has a sign: only time ahead can be named", clip(text))
+		return fmt.Errorf("duration %q has a sign: write a positive duration", clip(text))
 	case strings.Contains(text, ",") && strings.HasPrefix(upper, "P"):
 		return fmt.Errorf(`duration %q has a comma: write a point, as in "PT0.25S"`, clip(text))
 	case upper != text && strings.HasPrefix(upper, "P"):

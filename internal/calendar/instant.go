@@ -46,8 +46,8 @@ func ParseInstant(text string, loc *time.Location) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("date-time %q exists twice in %s, since clocks are set back then: write %q or %q", clip(text), loc, show(secs[0]), show(secs[1]))
 }
 
-// scanDateTime takes a text apart by its shape: the wall time in wallLayout,
-// the fraction in nanoseconds, and the offset as it was written.
+// scanDateTime splits a text by its shape: the wall time in wallLayout, the
+// fraction in nanoseconds, and the offset as written.
 func scanDateTime(text string) (wall, zone string, nanos int64, ok bool) {
 	const date = "0000-00-00T00:00"
 	if len(text) < len(date) || !shaped(text[:len(date)], date) {
@@ -101,7 +101,7 @@ func parseOffset(text string) (int64, error) {
 	two := func(i int) int64 { return int64(digits[i]-'0')*10 + int64(digits[i+1]-'0') }
 	hours, minutes := two(0), two(2)
 	if minutes > 59 || hours*60+minutes > 18*60 {
-		return 0, fmt.Errorf(`the offset %q is no place's: write one like "+01:00"`, text)
+		return 0, fmt.Errorf(`no place has the offset %q: write one like "+01:00"`, text)
 	}
 	offset := hours*3600 + minutes*60
 	if text[0] == '-' {
@@ -110,7 +110,7 @@ func parseOffset(text string) (int64, error) {
 	return offset, nil
 }
 
-// refuseInstant is the error for a text without the right shape.
+// refuseInstant returns the error for a text without the right shape.
 func refuseInstant(text string) error {
 	const like = `write it like "2026-03-04T09:30:00+01:00" or "2026-03-04T08:30:00Z"`
 	if len(text) == 10 && shaped(text, "0000-00-00") {

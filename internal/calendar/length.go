@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// unit is a unit of length as it is written.
+// unit is a unit of length in its written form.
 type unit struct {
 	name   string
 	length time.Duration
 }
 
-// units are the units of ParseLength from the largest to the smallest. A day is 24 hours here.
+// units returns the units of ParseLength from the largest to the smallest. A day is 24 hours here.
 func units() []unit {
 	return []unit{
 		{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second},

@@ -14,7 +14,7 @@ type Schedule struct {
 }
 
 // ParseSchedule reads a five-field cron expression, which may begin with
-// "TZ=Europe/Madrid " and else is held against clocks in loc (nil: UTC);
+// "TZ=Europe/Madrid " and otherwise applies in loc (nil: UTC);
 // @yearly, @monthly, @weekly, @daily or @hourly; or a length of time of at
 // least a second, "@every 10s" or just "10s". A schedule that would never fire is an error.
 func ParseSchedule(text string, loc *time.Location) (Schedule, error) {
@@ -51,29 +51,29 @@ func ParseSchedule(text string, loc *time.Location) (Schedule, error) {
 	return s, nil
 }
 
-// isLength reports whether a text is meant as a length: one word that begins with a digit.
+// isLength reports whether a text looks like a length: one word that begins with a digit.
 func isLength(text string) bool {
 	return text != "" && text[0] >= '0' && text[0] <= '9' && !strings.ContainsAny(text, " \t")
 }
 
-// String is the schedule as it was written.
+// String returns the schedule as written.
 func (s Schedule) String() string { return s.text }
 
 // IsZero reports whether s is the zero Schedule, which never fires.
 func (s Schedule) IsZero() bool { return s.every == 0 && s.cron == nil }
 
-// Equal reports whether both were written alike for the same zone.
+// Equal reports whether both have the same text and zone.
 func (s Schedule) Equal(o Schedule) bool {
 	return s.text == o.text && s.every == o.every && (s.cron == nil) == (o.cron == nil) &&
 		(s.cron == nil || s.cron.loc.String() == o.cron.loc.String())
 }
 
-// searchLimit is how far ahead a schedule is searched, in seconds: from 29
-// February to the next over a year like 2100, with its weekday not asked for.
+// searchLimit bounds the search for the next firing, in seconds: from 29 February
+// to the next across a year like 2100, without a weekday condition.
 const searchLimit = 9 * 366 * secondsADay
 
-// Next is the first instant after after at which the schedule fires; zero for
-// the zero Schedule alone. One that names hours fires once for each local
+// Next returns the first instant after after at which the schedule fires; zero only
+// for the zero Schedule. One that names hours fires once for each local
 // minute that it names: at the first of two, and for minutes in a gap once, at
 // the gap's end. One for every hour fires at each matching minute that passes.
 // A length fires that long after after, on the whole second.
@@ -104,7 +104,7 @@ func (s Schedule) Next(after time.Time) time.Time {
 	return time.Time{}
 }
 
-// nextMinute is the first wall second in [from, to) at which a matching minute begins.
+// nextMinute returns the first wall second in [from, to) at which a matching minute begins.
 func (e *expression) nextMinute(from, to int64) (int64, bool) {
 	for day := dayOf(from); day*secondsADay < to; day++ {
 		if !e.matchesDay(day) {

@@ -165,6 +165,6 @@ func TestZeroSchedule(t *testing.T) {
 	one, _ := ParseSchedule("@every 10s", nil)
 	two, _ := ParseSchedule("@every 20s", nil)
 	if one.Equal(two) || !one.Equal(one) || one.IsZero() || one.String() != "@every 10s" {
-		t.Errorf("%v and %v are told apart badly", one, two)
+		t.Errorf("%v and %v are equal or unequal wrongly", one, two)
 	}
 }

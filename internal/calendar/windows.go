@@ -14,15 +14,15 @@ type Windows struct {
 	open  []expression
 }
 
-// year is how far ahead openings and closings are looked for.
+// year bounds the search for openings and closings.
 const year = 366 * 24 * time.Hour
 
-// ParseWindows reads cron expressions whose matching minutes are open; it takes
-// one that matches to be enough. Each may begin with "TZ=Europe/Madrid " and
-// else is held against clocks in loc (nil: UTC). No texts give nil, always open.
+// ParseWindows reads cron expressions whose matching minutes are open; one match is
+// enough. Each may begin with "TZ=Europe/Madrid " and otherwise applies in loc (nil:
+// UTC). No texts give nil, which is always open.
 //
-// A day of the month and a weekday in one expression are refused: cron would
-// open on either, most who write it mean both, and two expressions say the former plainly.
+// A day of the month and a weekday in one expression are refused: cron would open
+// on either, but most authors mean both. Two expressions say the former plainly.
 func ParseWindows(texts []string, loc *time.Location) (*Windows, error) {
 	if len(texts) == 0 {
 		return nil, nil
@@ -44,7 +44,7 @@ func ParseWindows(texts []string, loc *time.Location) (*Windows, error) {
 	return w, nil
 }
 
-// Texts are the expressions as they were written; none for nil.
+// Texts returns the expressions as written; none for nil.
 func (w *Windows) Texts() []string {
 	if w == nil {
 		return nil
@@ -52,7 +52,7 @@ func (w *Windows) Texts() []string {
 	return slices.Clone(w.texts)
 }
 
-// Equal reports whether both were written alike for the same zones.
+// Equal reports whether both have the same texts and zones.
 func (w *Windows) Equal(o *Windows) bool {
 	if w == nil || o == nil {
 		return w == o
@@ -62,7 +62,7 @@ func (w *Windows) Equal(o *Windows) bool {
 	})
 }
 
-// Open reports whether the minute that holds at is open.
+// Open reports whether the minute that contains at is open.
 func (w *Windows) Open(at time.Time) bool {
 	if w == nil {
 		return true
@@ -82,9 +82,9 @@ func (w *Windows) OpenThrough(from, to time.Time) bool {
 	return false
 }
 
-// Intervals are the longest open intervals [start, end) within [from, to), in
-// order, never touching one another. It is the way to ask about many slots: it
-// costs a step a change, not one a slot.
+// Intervals returns the longest open intervals [start, end) within [from, to), in
+// order, never touching one another. Use it for many slots: its cost
+// grows with the number of changes, not of slots.
 func (w *Windows) Intervals(from, to time.Time) iter.Seq2[time.Time, time.Time] {
 	return func(yield func(start, end time.Time) bool) {
 		if !from.Before(to) {
@@ -116,7 +116,7 @@ func (w *Windows) Intervals(from, to time.Time) iter.Seq2[time.Time, time.Time] 
 	}
 }
 
-// NextOpening is at itself if open then, else the next instant that is; zero if there is none within a year.
+// NextOpening returns at if it is open, else the next open instant; zero if there is none within a year.
 func (w *Windows) NextOpening(at time.Time) time.Time {
 	for start := range w.Intervals(at, at.Add(year)) {
 		return start
@@ -124,7 +124,7 @@ func (w *Windows) NextOpening(at time.Time) time.Time {
 	return time.Time{}
 }
 
-// NextClosing is at itself if closed then, else the next instant that is; zero if there is none within a year.
+// NextClosing returns at if it is closed, else the next closed instant; zero if there is none within a year.
 func (w *Windows) NextClosing(at time.Time) time.Time {
 	limit := at.Add(year)
 	for start, end := range w.Intervals(at, limit) {
@@ -139,8 +139,8 @@ func (w *Windows) NextClosing(at time.Time) time.Time {
 	return at
 }
 
-// cursor is an expression with the zone's period it was last asked about, since
-// looking that up is what costs.
+// cursor is an expression with the zone's period of its last query, since looking
+// up a period is the expensive step.
 type cursor struct {
 	*expression
 	period
@@ -151,13 +151,13 @@ type cursors []cursor
 func (w *Windows) cursors() cursors {
 	all := make(cursors, len(w.open))
 	for i := range w.open {
-		all[i].expression = &w.open[i] // an empty period: looked up at the first question
+		all[i].expression = &w.open[i] // an empty period: looked up at the first query
 	}
 	return all
 }
 
-// state reports whether any expression is open in the Unix second sec, and a
-// second after it up to which that surely stays so.
+// state reports whether any expression is open in the Unix second sec, and a later
+// second until which that certainly doesn't change.
 func (all cursors) state(sec int64) (open bool, until int64) {
 	var opened, closed int64
 	for i := range all {

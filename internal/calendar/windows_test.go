@@ -142,7 +142,7 @@ func TestNilWindowsAreAlwaysOpen(t *testing.T) {
 	}
 	other := windows(t, "UTC", "* 9 * * *")
 	if w.Equal(other) || !w.Equal(nil) || !other.Equal(windows(t, "UTC", other.Texts()...)) || other.Equal(windows(t, "Europe/Madrid", "* 9 * * *")) {
-		t.Error("windows are told apart badly")
+		t.Error("windows are equal or unequal wrongly")
 	}
 }
 

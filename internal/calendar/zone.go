@@ -7,13 +7,13 @@ import (
 
 // period is a stretch of elapsed time in which a zone's offset is the same, so
 // that within it wall time is elapsed time plus the offset. A wall second is
-// what a local clock shows, counted as if it were UTC.
+// the reading of a local clock, counted as if it were UTC.
 type period struct {
 	start, end int64 // Unix seconds; end exclusive
 	offset     int64 // seconds east of UTC
 }
 
-// periodAt is the period of loc that holds the Unix second sec.
+// periodAt returns the period of loc that holds the Unix second sec.
 func periodAt(sec int64, loc *time.Location) period {
 	t := time.Unix(sec, 0).In(loc)
 	p := period{start: math.MinInt64 / 4, end: math.MaxInt64 / 4}
@@ -26,7 +26,7 @@ func periodAt(sec int64, loc *time.Location) period {
 	}
 	// Beyond a zone's table (in the embedded data that may be next year),
 	// package time takes every year to have 365 days: on 31 December of a leap
-	// year it gives an end that lies behind sec.
+	// year it returns an end before sec.
 	if p.end <= sec {
 		p.end = (dayOf(sec) + 1) * secondsADay
 	}
@@ -35,10 +35,10 @@ func periodAt(sec int64, loc *time.Location) period {
 	return p
 }
 
-// maxOffset is further from UTC than any zone is or was.
+// maxOffset exceeds the offset of every zone, past and present.
 const maxOffset = 17 * 60 * 60
 
-// occurrences are the Unix seconds at which clocks in loc show wall: one as a
+// occurrences returns the Unix seconds at which clocks in loc show wall: one as a
 // rule, two in a repeated hour, none in a gap. For a gap, before and after are
 // the offsets on its two sides and gapEnd is the second at which it ends.
 func occurrences(wall int64, loc *time.Location) (secs []int64, before, after, gapEnd int64) {
@@ -61,8 +61,8 @@ func occurrences(wall int64, loc *time.Location) (secs []int64, before, after, g
 	return secs, before, after, gapEnd
 }
 
-// resolve finds one Unix second for a wall second: with the offset prefer if
-// that is right, else the first; in a gap moved on by the gap's length.
+// resolve returns one Unix second for a wall second: the one with the offset prefer if
+// there is one, else the first. In a gap it moves on by the gap's length.
 func resolve(wall, prefer int64, loc *time.Location) int64 {
 	secs, before, _, _ := occurrences(wall, loc)
 	if len(secs) == 0 {

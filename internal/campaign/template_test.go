@@ -212,7 +212,7 @@ func FuzzSplit(f *testing.F) {
 	})
 }
 
-// substitute is the plain, slow model of rendering: on the parsed value, in one pass.
+// substitute is a plain, slow model of rendering: on the parsed value, in one pass.
 func substitute(v any, values map[string]string) any {
 	switch v := v.(type) {
 	case string:

@@ -10,8 +10,8 @@ import (
 	"campaignd/internal/calendar"
 )
 
-// check looks at what concerns more than one key. It runs after all keys were
-// read, and says nothing of values that were refused already.
+// check applies the rules that concern more than one key. It runs after all keys were
+// read and ignores values that were already refused.
 func (r *reader) check(c *Config, root *node, inboxes, applications []*node) {
 	r.checkTop(c, root)
 	if r.complete && root.keys["inboxes"] == nil {
@@ -80,7 +80,7 @@ func (r *reader) checkInbox(c *Config, i int, inboxes []*node, ids map[int64]int
 		r.addFault(n.keyOffset("application"), "inboxes.application", "application %d is not in allow_applications", in.Application)
 	}
 	if in.Campaign != 0 && in.Application == 0 && n.keys["application"] == nil {
-		r.addFault(n.keyOffset("campaign"), "inboxes.campaign", "needs application beside it: a campaign's number is unique only within its application")
+		r.addFault(n.keyOffset("campaign"), "inboxes.campaign", "needs application too: a campaign's number is unique only within its application")
 	}
 	if in.Path == "" {
 		return
@@ -99,7 +99,7 @@ func (r *reader) checkInbox(c *Config, i int, inboxes []*node, ids map[int64]int
 			r.addFault(at, field, "the inbox %q is inside %q: inboxes can't be nested", clip(other), clip(in.Path))
 		}
 	}
-	// What partners can write to or read must not hold what is ours.
+	// Partners must not be able to read or write the daemon's own folders.
 	for _, ours := range []struct{ key, dir string }{{"state_dir", c.StateDir}, {"campaigns_dir", c.CampaignsDir}} {
 		if dir := absolute(ours.dir); dir == path || within(dir, path) {
 			r.addFault(at, field, "%q holds %s (%q), which partners must not reach", clip(in.Path), ours.key, clip(ours.dir))
@@ -114,7 +114,7 @@ func (r *reader) checkInbox(c *Config, i int, inboxes []*node, ids map[int64]int
 	}
 }
 
-// absolute is path as it can be compared. Links are not looked through.
+// absolute returns path in a comparable form. Links are not resolved.
 func absolute(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		return abs
@@ -122,7 +122,7 @@ func absolute(path string) string {
 	return filepath.Clean(path)
 }
 
-// within reports whether path lies below dir.
+// within reports whether path is below dir.
 func within(path, dir string) bool {
 	rel, err := filepath.Rel(dir, path)
 	return err == nil && rel != "." && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
@@ -136,7 +136,7 @@ func (r *reader) checkSlicing(a *Application, n *node) {
 
 func (r *reader) checkWindows(a *Application, n *node) {
 	if a.Timezone != "" {
-		a.Location, _ = time.LoadLocation(a.Timezone) // the key's own check has told of an error
+		a.Location, _ = time.LoadLocation(a.Timezone) // the key's own check has reported an error
 	}
 	e := n.keys["windows"]
 	if e == nil || len(a.WindowTexts) == 0 {
@@ -146,7 +146,7 @@ func (r *reader) checkWindows(a *Application, n *node) {
 	if loc == nil {
 		zoned := func(text string) bool { return strings.HasPrefix(text, "TZ=") || strings.HasPrefix(text, "CRON_TZ=") }
 		if n.keys["timezone"] == nil && !slices.ContainsFunc(a.WindowTexts, zoned) {
-			r.addFault(e.offset, "applications.windows", "needs timezone beside it, so that it is known whose hours these are")
+			r.addFault(e.offset, "applications.windows", "needs timezone: the hours of a window are local")
 		}
 		loc = time.UTC
 	}
@@ -192,7 +192,7 @@ func (r *reader) checkChannel(ch *Channel, n *node, path string) {
 	r.checkDKIM(n, path)
 }
 
-// checkDKIM has the three keys of a signature be there together.
+// checkDKIM requires the three keys of a signature to appear together.
 func (r *reader) checkDKIM(n *node, path string) {
 	var first *entry
 	var missing []string

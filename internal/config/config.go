@@ -1,11 +1,10 @@
-// Package config is campaignd.toml (docs/contract.md 11): its keys, their defaults, the
-// strict load that reports every error at once with line, column and the
-// nearest key, and the effective values as text.
+// Package config reads campaignd.toml (docs/contract.md 11): its keys, their defaults,
+// a strict load that reports every error at once with line, column and the nearest
+// key, and the effective values as text.
 //
-// It reads the one file, the secrets it is asked for and nothing else: whether a folder
-// exists or a token is right is found out by who uses it. It starts nothing and
-// keeps nothing; a file with any error gives no Config at all, so that no half of
-// it is ever used. One list of keys (Keys) drives the load, the defaults, Show,
+// It reads only that file and the requested secrets. Whether a folder exists or a token
+// is valid is checked where it is used. A file with any error gives no Config at all,
+// so half a configuration is never used. One list of keys (Keys) drives the load, the defaults, Show,
 // docs/configuration.md and the check of the sample file.
 package config
 
@@ -19,7 +18,7 @@ import (
 
 // Config is the whole configuration with every default filled in.
 type Config struct {
-	File             string // where it was read from
+	File             string // path it was read from
 	StateDir         string
 	CampaignsDir     string
 	Listen           string // "" is off
@@ -28,17 +27,17 @@ type Config struct {
 	Rescan           calendar.Schedule
 	RescanText       string // as written: "10s", "every 10s", "@every 10s" or a cron expression
 	Retention        time.Duration
-	Housekeeping     calendar.Schedule // when retention is applied
+	Housekeeping     calendar.Schedule // of applying retention
 	HousekeepingText string
-	StopTimeout      time.Duration // what is in flight may take this long at a stop (10s)
-	RetryHold        time.Duration // a held channel is tried again after this (5m)
+	StopTimeout      time.Duration // for messages in flight at a stop (10s)
+	RetryHold        time.Duration // wait before a held channel is tried again (5m)
 	Log              Log
 
 	Inboxes      []Inbox
 	Applications []Application
 }
 
-// Log is how the daemon logs.
+// Log configures the daemon's log.
 type Log struct {
 	Level  string // debug, info, warn, error
 	Format string // auto (text on a terminal, else json), text, json
@@ -48,7 +47,7 @@ type Log struct {
 type Inbox struct {
 	Path              string
 	Application       int64 // default for sidecars that name none; 0: no default
-	Campaign          int64 // likewise
+	Campaign          int64 // default for sidecars that name none; 0: no default
 	AllowApplications []int64
 	Settle            time.Duration
 	SidecarWait       time.Duration
@@ -101,8 +100,7 @@ type Slicing struct {
 	Pacing               string // "even" or "burst"
 }
 
-// Channel is one [applications.channels.NAME] table. Keys of other drivers than
-// its own are refused.
+// Channel is one [applications.channels.NAME] table. Keys of other drivers are refused.
 type Channel struct {
 	Name        string
 	Driver      string
@@ -125,7 +123,7 @@ type Channel struct {
 	PhoneNumberID string
 	TokenFile     string
 	DailyContacts int
-	// Both or none: with them listen takes WhatsApp's status webhooks for the number.
+	// Both or none: with them, listen accepts WhatsApp's status webhooks for the number.
 	AppSecretFile   string
 	VerifyTokenFile string
 
@@ -142,7 +140,7 @@ type Channel struct {
 	DKIMKeyFile     string
 }
 
-// Application returns the application with the id, nil if there is none.
+// Application returns the application with the id, or nil.
 func (c *Config) Application(id int64) *Application {
 	for i := range c.Applications {
 		if c.Applications[i].ID == id {
@@ -152,7 +150,7 @@ func (c *Config) Application(id int64) *Application {
 	return nil
 }
 
-// SlowestRate is the lowest rate, in messages a second, that any of the named channels of
+// SlowestRate returns the lowest rate, in messages a second, that any of the named channels of
 // an application is limited to; 0 if none is.
 func (c *Config) SlowestRate(application int64, channels []string) float64 {
 	slowest := 0.0
@@ -166,7 +164,7 @@ func (c *Config) SlowestRate(application int64, channels []string) float64 {
 	return slowest
 }
 
-// ChannelNames are the names of the channels that any of the applications has, sorted.
+// ChannelNames returns the names of the channels that any of the applications has, sorted.
 func (c *Config) ChannelNames(applications []int64) []string {
 	var names []string
 	for _, id := range applications {

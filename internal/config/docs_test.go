@@ -15,7 +15,7 @@ const (
 	end   = "<!-- end of keys -->\n"
 )
 
-// reference is the part of the documentation that the list of keys gives.
+// reference returns the part of the documentation that the list of keys gives.
 func reference() string {
 	titles := map[Scope]string{
 		ScopeTop:         "At the top of the file",

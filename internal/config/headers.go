@@ -10,10 +10,10 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// mask stands where Show leaves a secret out.
+// mask replaces secrets in Show.
 const mask = "*****"
 
-// keyHeaders makes a Key for HTTP headers.
+// keyHeaders returns a Key for HTTP headers.
 func keyHeaders[T any](scope Scope, name string, field func(*T) *map[string]string, meaning string) Key {
 	c := codec[map[string]string]{kind: "table of strings", parse: parseHeaders, format: formatHeaders}
 	return Key{Scope: scope, Name: name, Kind: c.kind, Meaning: meaning,
@@ -75,7 +75,7 @@ func formatHeaders(headers map[string]string) string {
 	return "{" + strings.Join(all, ", ") + "}"
 }
 
-// CredentialHeader reports whether what is called name looks like a secret.
+// CredentialHeader reports whether the name looks like that of a secret.
 func CredentialHeader(name string) bool {
 	name = strings.ToLower(name)
 	for _, word := range []string{"auth", "token", "secret", "key", "password", "passwd", "pwd", "cookie", "credential", "signature", "sig", "session"} {
@@ -86,7 +86,7 @@ func CredentialHeader(name string) bool {
 	return false
 }
 
-// maskURL is raw without a password or a secret in its query.
+// maskURL returns raw without a password or a secret in its query.
 func maskURL(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -113,7 +113,7 @@ func maskURL(raw string) string {
 	return u.String()
 }
 
-// maskedURL is c that shows its values without secrets.
+// maskedURL returns c with a format that masks secrets.
 func maskedURL(c codec[string]) codec[string] {
 	c.format = func(s string) string { return quote(maskURL(s)) }
 	return c

@@ -2,7 +2,7 @@ package config
 
 import "slices"
 
-// Scope is the table that a key stands in, as its header is written.
+// Scope is the table of a key, as its header is written.
 type Scope string
 
 // The scopes, in the order in which they are documented.
@@ -15,14 +15,14 @@ const (
 	ScopeChannel     Scope = "applications.channels.NAME"
 )
 
-// Key is one key of campaignd.toml. The list that Keys returns is the only one
-// there is: the strict load, the defaults, Show, the documentation and the check
-// of the sample file all go by it.
+// Key is one key of campaignd.toml. The list that Keys returns is the only one: the
+// strict load, the defaults, Show, the documentation and the check of the sample
+// file all use it.
 type Key struct {
 	Scope    Scope
 	Name     string
 	Kind     string            // "string", "integer", "length", …
-	Limits   string            // what of its kind is allowed, "" for all
+	Limits   string            // allowed values, "" for all of the kind
 	Default  string            // as TOML, "" for none
 	Defaults map[string]string // by driver, where they differ
 	Required bool
@@ -37,7 +37,7 @@ func (k *Key) Applies(driver string) bool {
 	return len(k.Drivers) == 0 || slices.Contains(k.Drivers, driver)
 }
 
-// DefaultFor is the key's default, as TOML, for a channel of that driver.
+// DefaultFor returns the key's default, as TOML, for a channel of that driver.
 func (k *Key) DefaultFor(driver string) string {
 	if d, ok := k.Defaults[driver]; ok {
 		return d
@@ -69,13 +69,13 @@ func (b bound[T, V]) show(target any) (string, bool) {
 	return b.codec.format(v), b.empty(v)
 }
 
-// key makes a Key for a field that holds a comparable value.
+// key returns a Key for a field that holds a comparable value.
 func key[T any, V comparable](scope Scope, name string, c codec[V], field func(*T) *V, meaning string) Key {
 	return Key{Scope: scope, Name: name, Kind: c.kind, Limits: c.limits, Meaning: meaning,
 		bind: bound[T, V]{c, field, func(v V) bool { var zero V; return v == zero }}}
 }
 
-// keyList makes a Key for a field that holds a list.
+// keyList returns a Key for a field that holds a list.
 func keyList[T, V any](scope Scope, name string, c codec[[]V], field func(*T) *[]V, meaning string) Key {
 	return Key{Scope: scope, Name: name, Kind: c.kind, Limits: c.limits, Meaning: meaning,
 		bind: bound[T, []V]{c, field, func(v []V) bool { return len(v) == 0 }}}
@@ -109,7 +109,7 @@ func Drivers() []string {
 	return []string{DriverOutbox, DriverWebhook, DriverWhatsApp, DriverSMTP, DriverNull}
 }
 
-// Keys are all keys, scope by scope.
+// Keys returns all keys, scope by scope.
 func Keys() []Key {
 	return slices.Concat(topKeys(), inboxKeys(), applicationKeys(), channelKeys(), driverKeys())
 }

@@ -2,7 +2,7 @@ package config
 
 import "time"
 
-// driverKeys are the keys that some drivers have and others refuse.
+// driverKeys returns the keys that some drivers have and others refuse.
 func driverKeys() []Key {
 	const s = ScopeChannel
 	return []Key{

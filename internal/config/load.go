@@ -19,12 +19,12 @@ const maxFile = 1 << 20
 // EnvFile is the environment variable that names the configuration.
 const EnvFile = "CAMPAIGND_CONFIG"
 
-// Places lists where the configuration is looked for when nothing names it.
+// Places lists the paths at which Find looks when nothing names the configuration.
 func Places() []string { return []string{"configs/campaignd.toml", "/etc/campaignd/campaignd.toml"} }
 
-// Find says which file holds the configuration: flag if it is set (--config),
-// else CAMPAIGND_CONFIG, else the first of Places that is there. A file that was
-// named is returned whether it is there or not: Load says so with its name.
+// Find returns the path of the configuration: flag if it is set (--config), else
+// CAMPAIGND_CONFIG, else the first of Places that exists. A named file is returned
+// even if it doesn't exist: Load reports it by name.
 func Find(flag string, getenv func(string) string) (path string, err error) {
 	if flag != "" {
 		return flag, nil
@@ -34,10 +34,10 @@ func Find(flag string, getenv func(string) string) (path string, err error) {
 	}
 	for _, place := range Places() {
 		if _, err := os.Stat(place); !errors.Is(err, fs.ErrNotExist) {
-			return place, nil // there, or there and not to be read: not to be passed over in silence
+			return place, nil // it exists, readable or not: never skip it silently
 		}
 	}
-	return "", fmt.Errorf("find configuration: neither %s nor %s is there: name one with --config or %s",
+	return "", fmt.Errorf("find configuration: neither %s nor %s exists: name one with --config or %s",
 		Places()[0], Places()[1], EnvFile)
 }
 
@@ -58,9 +58,9 @@ func Load(path string) (*Config, campaign.Problems) {
 	return Parse(path, data)
 }
 
-// Parse reads data, the content of file, and reports all that is wrong with it
-// at once, in the order in which it stands there, each with line, column and
-// dotted key. The Config is nil if there is any problem.
+// Parse reads data, the content of file, and returns all its problems at once, in
+// the order of their positions, each with line, column and dotted key. The Config
+// is nil if there is any problem.
 func Parse(file string, data []byte) (*Config, campaign.Problems) {
 	if len(data) > maxFile {
 		var p campaign.Problems
@@ -75,8 +75,7 @@ func Parse(file string, data []byte) (*Config, campaign.Problems) {
 	if p := r.problems(file, data); p.Count > 0 {
 		return nil, p
 	}
-	// The tree is ours and the grammar is not: what it let pass, the library's
-	// own reader may still refuse.
+	// The tree is built from the library's low-level parser; its own reader is stricter.
 	if err := toml.Unmarshal(data, &map[string]any{}); err != nil {
 		var p campaign.Problems
 		one := campaign.Problem{File: file, Message: "is no TOML: " + err.Error()}

@@ -10,10 +10,10 @@ import (
 	"campaignd/internal/source"
 )
 
-// reader turns a tree into a Config and collects what is wrong with it.
+// reader turns a tree into a Config and collects the faults.
 type reader struct {
 	keys     []Key
-	complete bool // every line could be read; if not, what is missing may be in a broken one
+	complete bool // every line could be read; if not, a missing key may be in a broken line
 	faults   []fault
 }
 
@@ -26,14 +26,14 @@ func (r *reader) addFault(at int, field, format string, args ...any) {
 	r.faults = append(r.faults, fault{at, field, fmt.Sprintf(format, args...)})
 }
 
-// problems are the faults in the order in which they stand in data.
+// problems returns the faults in the order of their offsets in data.
 func (r *reader) problems(file string, data []byte) campaign.Problems {
 	slices.SortStableFunc(r.faults, func(a, b fault) int { return cmp.Compare(a.offset, b.offset) })
 	var p campaign.Problems
 	at := source.NewLocator(data)
 	for i, f := range r.faults {
 		if i >= campaign.MaxProblems {
-			p.Count++ // no one sees where
+			p.Count++ // not listed, so it needs no position
 			continue
 		}
 		line, column := at.At(f.offset)
@@ -43,7 +43,7 @@ func (r *reader) problems(file string, data []byte) campaign.Problems {
 }
 
 // table reads n into target by the keys of scope, defaults first. path is the
-// table's dotted name for people, driver a channel's, subs what reads its tables within.
+// table's dotted name for people, driver a channel's, and subs reads its subtables.
 func (r *reader) table(scope Scope, path, driver string, target any, n *node, subs map[string]func(e *entry, path string)) {
 	for i := range r.keys {
 		k := &r.keys[i]
@@ -66,7 +66,7 @@ func (r *reader) table(scope Scope, path, driver string, target any, n *node, su
 		case k == nil:
 			r.addFault(e.offset, field, "%s", r.unknown(scope, driver, name, subs))
 		case driver == noDriver && !k.Applies(driver):
-			// Right or wrong, no one can tell.
+			// Without a driver, nobody knows whether the key is right.
 		case !k.Applies(driver):
 			r.addFault(e.offset, field, "belongs to the driver %s; this channel's driver is %s", orList(k.Drivers), driver)
 		default:
@@ -77,7 +77,7 @@ func (r *reader) table(scope Scope, path, driver string, target any, n *node, su
 	}
 }
 
-// setDefault gives target the key's default.
+// setDefault sets the key's default in target.
 func (r *reader) setDefault(k *Key, driver string, target any) {
 	def := k.DefaultFor(driver)
 	if def == "" {
@@ -95,8 +95,7 @@ func (r *reader) find(scope Scope, name string) *Key {
 	return &r.keys[i]
 }
 
-// unknown says what to do about a key that scope doesn't have: it may belong
-// elsewhere, or be a slip of the pen.
+// unknown explains a key that scope doesn't have: it may belong elsewhere or be misspelt.
 func (r *reader) unknown(scope Scope, driver, name string, subs map[string]func(*entry, string)) string {
 	var known []string
 	for i := range r.keys {
@@ -123,7 +122,7 @@ func (r *reader) unknown(scope Scope, driver, name string, subs map[string]func(
 	return "is no known key; here there are " + strings.Join(known, ", ")
 }
 
-// place says in words where the keys of a scope are written.
+// place describes the location of a scope's keys in words.
 func place(s Scope) string {
 	switch s {
 	case ScopeTop:
@@ -217,11 +216,11 @@ func (r *reader) channel(name string, n *node, path string) Channel {
 	return ch
 }
 
-// noDriver stands for the driver of a channel that names none, or one that
-// isn't known: the keys that all drivers have are read, the others passed over.
+// noDriver is used for a channel that names no driver or an unknown one: the keys that
+// all drivers have are read, the others skipped.
 const noDriver = "?"
 
-// driver is the channel's driver or noDriver.
+// driver returns the channel's driver or noDriver.
 func (r *reader) driver(n *node) string {
 	e := n.keys["driver"]
 	if e == nil {
@@ -234,7 +233,7 @@ func (r *reader) driver(n *node) string {
 	return name
 }
 
-// tableOf is the table that e holds, an empty one if it holds something else.
+// tableOf returns the table that e holds, an empty one if it holds something else.
 func (r *reader) tableOf(e *entry, path string) *node {
 	if e.value.isTable() {
 		return e.value
@@ -243,7 +242,7 @@ func (r *reader) tableOf(e *entry, path string) *node {
 	return newTable(e.offset)
 }
 
-// tablesOf are the tables that e holds.
+// tablesOf returns the tables that e holds.
 func (r *reader) tablesOf(e *entry, path string) []*node {
 	tables, ok := e.value.tables()
 	if !ok {

@@ -33,7 +33,7 @@ func notEmpty(s string) error {
 	return nil
 }
 
-// address is host:port, :port or "".
+// address checks host:port, :port or "".
 func address(s string) error {
 	if s == "" {
 		return nil
@@ -57,7 +57,7 @@ func zone(s string) error {
 	if s == "" {
 		return nil
 	}
-	if s != "Local" { // the machine's zone: the same file would mean different times elsewhere
+	if s != "Local" { // the machine's zone: the same file would give other times on another machine
 		if _, err := time.LoadLocation(s); err == nil {
 			return nil
 		}
@@ -75,7 +75,7 @@ func pattern(s string) error {
 func webURL(s string) error {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Opaque != "" {
-		// Not the URL itself: it may hold a password.
+		// Don't repeat the URL: it may hold a password.
 		return errors.New(`is no absolute URL such as "https://receiver.example/messages"`)
 	}
 	if u.Fragment != "" {
@@ -84,7 +84,7 @@ func webURL(s string) error {
 	return nil
 }
 
-// secureURL keeps a token from going out in the clear.
+// secureURL refuses a URL that would send a token in the clear.
 func secureURL(s string) error {
 	if err := webURL(s); err != nil {
 		return err
@@ -124,7 +124,7 @@ func mailAddress(s string) error {
 	return nil
 }
 
-// unsubscribe is a List-Unsubscribe address. Its variables are the driver's, not a campaign's.
+// unsubscribe checks a List-Unsubscribe address. Its variables are the driver's, not a campaign's.
 func unsubscribe(s string) error {
 	segments, _, err := campaign.Split(s)
 	if err != nil {
@@ -142,7 +142,7 @@ func unsubscribe(s string) error {
 	return fmt.Errorf("found %q where \"mailto:address\" or an https URL is wanted", clip(s))
 }
 
-// selector is a DKIM selector: labels of a host name (RFC 6376, 3.1).
+// selector checks a DKIM selector: labels of a host name (RFC 6376, 3.1).
 func selector(s string) error {
 	if hostName(s) != nil || strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != "" {
 		return fmt.Errorf("found %q where a name such as \"mail2026\" is wanted", clip(s))

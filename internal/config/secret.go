@@ -13,15 +13,15 @@ import (
 // maxSecret is the most bytes a secret may have.
 const maxSecret = 64 << 10
 
-// ErrNoSecret is returned when a secret is there and empty.
+// ErrNoSecret is returned when a secret exists and is empty.
 var ErrNoSecret = errors.New("it is empty")
 
-// ReadSecret reads what a key like token_file refers to: "env:NAME" is an
+// ReadSecret reads the secret that a key like token_file refers to: "env:NAME" is an
 // environment variable, "credential:NAME" a file of systemd's credentials
-// ($CREDENTIALS_DIRECTORY), anything else the path of a file. One line end at
-// its end doesn't belong to it. The error names ref and never what was read.
-// It reads anew at every call, so a secret that was changed is taken at the next
-// SIGHUP; links are followed, since that is how secrets are mounted and swapped.
+// ($CREDENTIALS_DIRECTORY), anything else the path of a file. One trailing
+// line end is removed. The error names ref, never the secret. Every call reads again,
+// so a changed secret takes effect at the next SIGHUP. Links are followed, since
+// secrets are mounted and swapped with them.
 func ReadSecret(ref string, getenv func(string) string) (string, error) {
 	name, isEnv := strings.CutPrefix(ref, "env:")
 	if isEnv {
@@ -73,7 +73,7 @@ func readSecretFile(file string) (string, error) {
 	return value, nil
 }
 
-// withoutPath is err without the path that it names, which the caller names already.
+// withoutPath returns err without its path, which the caller adds itself.
 func withoutPath(err error) error {
 	var p *os.PathError
 	if errors.As(err, &p) {
@@ -86,7 +86,7 @@ func trimLineEnd(s string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(s, "\n"), "\r")
 }
 
-// secretRef checks the form of what ReadSecret is given, not that it is there.
+// secretRef checks the form of a reference for ReadSecret, not that the secret exists.
 func secretRef(s string) error {
 	if err := notEmpty(s); err != nil {
 		return errors.New(`is empty; write a path, "env:NAME" or "credential:NAME"`)

@@ -41,7 +41,7 @@ func (c *Config) Show(w io.Writer) error {
 	return nil
 }
 
-// Values are the effective values as Show writes them, by table and key.
+// Values returns the effective values as Show writes them, by table and key.
 func (c *Config) Values() (map[string]any, error) {
 	var b bytes.Buffer
 	if err := c.Show(&b); err != nil {

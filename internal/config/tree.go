@@ -8,8 +8,8 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// node is one value of a TOML document with the place where it stands. Tables
-// written as [header], as a.b = or as {inline} look alike.
+// node is one value of a TOML document with its offset. Tables written as
+// [header], as a.b = or as {inline} look alike.
 type node struct {
 	kind   unstable.Kind // Table, ArrayTable (an array of [[tables]]), Array, or a scalar's kind
 	offset int           // byte offset
@@ -33,7 +33,7 @@ func newTable(at int) *node {
 
 func (n *node) isTable() bool { return n.kind == unstable.Table }
 
-// tables are the elements of [[headers]] or of an array of {inline tables}; ok
+// tables returns the elements of [[headers]] or of an array of {inline tables}; ok
 // is false for anything else.
 func (n *node) tables() (tables []*node, ok bool) {
 	if n.kind != unstable.ArrayTable && n.kind != unstable.Array {
@@ -52,7 +52,7 @@ func (n *node) add(name string, at int, value *node) {
 	n.keys[name] = &entry{offset: at, value: value}
 }
 
-// keyOffset is where the key name stands in n, or where n begins if it lacks it.
+// keyOffset returns the offset of the value of the key name, or of n if it lacks the key.
 func (n *node) keyOffset(name string) int {
 	if e := n.keys[name]; e != nil {
 		return e.value.offset
@@ -60,9 +60,9 @@ func (n *node) keyOffset(name string) int {
 	return n.offset
 }
 
-// tree reads data as TOML. fail is told of every broken line and duplicate key;
-// after a broken line it reads on with the next one, and whole is false, since
-// what that line held is not known.
+// tree reads data as TOML and calls fail for every broken line and duplicate key.
+// After a broken line it continues with the next one, and whole is false: the broken
+// line may have held any key.
 func tree(data []byte, fail func(at int, field, message string)) (root *node, whole bool) {
 	b := &builder{data: data, root: newTable(0)}
 	b.fail = func(at int, field, message string) {
@@ -87,25 +87,25 @@ func tree(data []byte, fail func(at int, field, message string)) (root *node, wh
 
 type builder struct {
 	data    []byte
-	base    int // data[base:] is what the parser was given
+	base    int // data[base:] is the parser's input
 	root    *node
-	current *node // the table that keys go into
+	current *node // the table that receives keys
 	path    string
 	parser  unstable.Parser
 	fail    func(at int, field, message string)
 	faults  int
 }
 
-// maxFaults is after how many broken lines and duplicate keys a file is not read
-// further: it is no configuration.
+// maxFaults bounds the broken lines and duplicate keys of a file: with more it is no
+// configuration, and reading ends.
 const maxFaults = 1000
 
-// run reads from base to the end or the first broken line, of which it returns
-// an offset. Where that line may have opened a string of many lines, what
-// follows is no document any more and the offset is the end.
+// run reads from base to the end or to the first broken line and returns an offset in
+// it. If that line may have opened a multi-line string, the rest can't be read and
+// the offset is the end.
 func (b *builder) run() (end int, ok bool) {
 	b.parser.Reset(b.data[b.base:len(b.data):len(b.data)]) // the capacity counts: Range measures by it
-	done := b.base                                         // all before it was read well
+	done := b.base                                         // end of the last good expression
 	for b.faults <= maxFaults && b.parser.NextExpression() {
 		expr := b.parser.Expression()
 		keys := b.keysOf(expr)
@@ -136,7 +136,7 @@ func (b *builder) run() (end int, ok bool) {
 	}
 	start := bytes.LastIndexByte(b.data[:end], '\n') + 1
 	if bytes.HasPrefix(bytes.TrimLeft(b.data[start:], " \t"), []byte("[")) {
-		b.current, b.path = newTable(end), "" // no one knows whose keys follow
+		b.current, b.path = newTable(end), "" // the owner of the following keys is unknown
 	}
 	return end, false
 }
@@ -156,7 +156,7 @@ func (b *builder) keysOf(expr *unstable.Node) []keyPart {
 	return keys
 }
 
-// afterEquals is where the value begins whose key ends at end.
+// afterEquals returns the offset of the value whose key ends at end.
 func (b *builder) afterEquals(end int) int {
 	for end < len(b.data) && bytes.IndexByte([]byte(" \t="), b.data[end]) >= 0 {
 		end++
@@ -164,9 +164,8 @@ func (b *builder) afterEquals(end int) int {
 	return end
 }
 
-// open makes the table of a [header] or [[header]] the one that keys go into.
-// A header that can't be opened gets a table that no one sees, so that its keys
-// are not taken for those of the table before it.
+// open makes the table of a [header] or [[header]] current. A header that can't be
+// opened gets a discarded table, so that its keys aren't added to the table before it.
 func (b *builder) open(keys []keyPart, array bool) {
 	at, path := b.root, ""
 	b.current = newTable(keys[0].at)
@@ -232,8 +231,8 @@ func (b *builder) dotted(path string, keys []keyPart) string {
 	return path
 }
 
-// value converts a node of the parser. at serves for those that it gives no
-// place for, path is the dotted key that holds it.
+// value converts a node of the parser. at is the offset of nodes for which the parser
+// has none; path is the dotted key of the value.
 func (b *builder) value(v *unstable.Node, at int, path string) *node {
 	if v.Raw.Length > 0 {
 		at = b.base + int(v.Raw.Offset)

@@ -12,11 +12,11 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// reportFunc notes what is wrong with a value, where at stands.
+// reportFunc reports a fault of a value, at its offset.
 type reportFunc func(at *node, format string, args ...any)
 
-// codec reads and writes the values of one kind. limits says in words what is
-// allowed, "" for everything of its kind.
+// codec reads and writes the values of one kind. limits describes the allowed
+// values, "" for all of the kind.
 type codec[V any] struct {
 	kind   string
 	limits string
@@ -24,7 +24,7 @@ type codec[V any] struct {
 	format func(V) string
 }
 
-// kindName says what a node is, with its value where that helps.
+// kindName describes a node, with its value where that helps.
 func kindName(n *node) string {
 	switch n.kind {
 	case unstable.Table:
@@ -77,7 +77,7 @@ func isString(n *node, want string, bad reportFunc) bool {
 	return true
 }
 
-// text is a string that passes check, which may be nil.
+// text is the codec of a string that passes check, which may be nil.
 func text(limits string, check func(string) error) codec[string] {
 	return codec[string]{kind: "string", limits: limits, format: quote,
 		parse: func(n *node, bad reportFunc) (string, bool) {
@@ -94,7 +94,7 @@ func text(limits string, check func(string) error) codec[string] {
 		}}
 }
 
-// oneOf is a string out of a few.
+// oneOf is the codec of a string out of choices.
 func oneOf(choices ...string) codec[string] {
 	limits := strings.Join(choices, ", ")
 	return text(limits, func(s string) error {
@@ -107,7 +107,7 @@ func oneOf(choices ...string) codec[string] {
 	})
 }
 
-// texts is a list of strings that each pass check.
+// texts is the codec of a list of strings that each pass check.
 func texts(limits string, check func(string) error) codec[[]string] {
 	one := text(limits, check)
 	return list("list of strings", one)
@@ -136,7 +136,7 @@ func list[V any](kind string, one codec[V]) codec[[]V] {
 		}}
 }
 
-// boolean is true or false.
+// boolean is the codec of true and false.
 func boolean() codec[bool] {
 	return codec[bool]{kind: "true or false", format: strconv.FormatBool,
 		parse: func(n *node, bad reportFunc) (bool, bool) {
@@ -148,7 +148,7 @@ func boolean() codec[bool] {
 		}}
 }
 
-// integer is a whole number from lo to hi.
+// integer is the codec of a whole number from lo to hi.
 func integer[V int | int64 | uint32](lo, hi int64) codec[V] {
 	limits := fmt.Sprintf("%d to %d", lo, hi)
 	if hi == math.MaxInt64 {
@@ -170,7 +170,7 @@ func integer[V int | int64 | uint32](lo, hi int64) codec[V] {
 		}}
 }
 
-// number is any number from lo to hi.
+// number is the codec of any number from lo to hi.
 func number(lo, hi float64) codec[float64] {
 	limits := fmt.Sprintf("%s to %s", decimal(lo), decimal(hi))
 	return codec[float64]{kind: "number", limits: limits, format: decimal,
@@ -203,7 +203,7 @@ func numeric(n *node) (float64, bool) {
 
 func decimal(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
-// length is a length of time from lo to hi.
+// length is the codec of a length of time from lo to hi.
 func length(lo, hi time.Duration) codec[time.Duration] {
 	limits := fmt.Sprintf("%s to %s", calendar.FormatLength(lo), calendar.FormatLength(hi))
 	return codec[time.Duration]{kind: "length", limits: limits,
@@ -225,7 +225,7 @@ func length(lo, hi time.Duration) codec[time.Duration] {
 		}}
 }
 
-// wholeSeconds is c for lengths without a fraction of a second.
+// wholeSeconds restricts c to lengths without a fraction of a second.
 func wholeSeconds(c codec[time.Duration]) codec[time.Duration] {
 	parse := c.parse
 	c.limits += ", whole seconds"
@@ -240,7 +240,7 @@ func wholeSeconds(c codec[time.Duration]) codec[time.Duration] {
 	return c
 }
 
-// share is a part of a whole: "10%" or 0.1.
+// share is the codec of a part of a whole: "10%" or 0.1.
 func share() codec[float64] {
 	const limits = `"0%" to "100%"`
 	return codec[float64]{kind: "share", limits: limits,
@@ -271,7 +271,7 @@ func share() codec[float64] {
 		}}
 }
 
-// size is a number of bytes from lo to hi: 1048576 or "2GiB".
+// size is the codec of a number of bytes from lo to hi: 1048576 or "2GiB".
 func size(lo, hi int64) codec[int64] {
 	limits := quote(formatSize(lo)) + " to " + quote(formatSize(hi))
 	return codec[int64]{kind: "size", limits: limits,
@@ -298,7 +298,7 @@ func size(lo, hi int64) codec[int64] {
 		}}
 }
 
-// sizeUnits are from the largest down, so that the first that divides is the one to write.
+// sizeUnits returns the units from the largest down: the first that divides a size is the one to write.
 func sizeUnits() []struct {
 	name  string
 	bytes int64

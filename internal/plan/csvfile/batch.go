@@ -18,13 +18,13 @@ type record struct {
 	detail     uint32 // FaultCells, FaultCutOff: cells found; FaultQuote, FaultDelimiter: column, from 0
 }
 
-// Len is the number of records.
+// Len returns the number of records.
 func (b *Batch) Len() int { return len(b.records) }
 
-// Line is the line of the file on which record i begins, from 1.
+// Line returns the line of the file on which record i begins, from 1.
 func (b *Batch) Line(i int) uint32 { return b.records[i].line }
 
-// Cell is the cell of record i in column c. It is valid until the batch is
+// Cell returns the cell of record i in column c. It is valid until the batch is
 // read into again. A record with a Fault has no cells to be had.
 func (b *Batch) Cell(i, c int) []byte {
 	s := b.cells[int(b.records[i].first)+c]

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// benchFile is a CSV of the shape that docs/performance.md measures: 46 bytes a row.
+// benchFile returns a CSV of the shape that docs/performance.md measures: 46 bytes a row.
 func benchFile(rows int) []byte {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	names := []string{"John", "Alexandra", "María", "Bob", "Christopher", "Jane", "Alice"}

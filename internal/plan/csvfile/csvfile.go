@@ -62,14 +62,14 @@ type Info struct {
 	badWhy           string // what is wrong there
 }
 
-// RowBound is the most data rows the file can have: what tables are sized by.
+// RowBound returns the most data rows the file can have: what tables are sized by.
 func (in *Info) RowBound() int64 { return max(in.Lines-1, 0) }
 
 // Broken is returned by Reader.ReadBatch when the file can't be read on with
 // certainty, or passes a limit: the whole drop is to be rejected with Problem.
 type Broken struct{ Problem campaign.Problem }
 
-// Error is the problem as one line.
+// Error returns the problem as one line.
 func (b *Broken) Error() string { return b.Problem.String() }
 
 // Fault is what is wrong with one record within its own bounds.

@@ -92,7 +92,7 @@ func (r *Reader) sepLine(s *splitter) (comma byte, pos int, err error) {
 	return text[0], len(line), nil
 }
 
-// lineEnd is the byte that ends the first line outside quotes: '\n' for LF and
+// lineEnd returns the byte that ends the first line outside quotes: '\n' for LF and
 // CRLF, '\r' for a lone CR, '\n' where final text has none; 0 if there is more to be read for it.
 func lineEnd(data []byte, final bool) byte {
 	quoted := false

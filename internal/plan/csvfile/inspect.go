@@ -116,7 +116,7 @@ func (s *survey) bytes(b []byte, old int, at int64, final bool) (rest int) {
 	return rest
 }
 
-// lineAt is the line on which the byte after before, the beginning of the block, stands.
+// lineAt returns the line on which the byte after before, the beginning of the block, stands.
 func (s *survey) lineAt(before []byte) int64 {
 	n := s.lf + s.cr - s.crlf + 1
 	n += int64(bytes.Count(before, []byte{'\n'}) + bytes.Count(before, []byte{'\r'}) - bytes.Count(before, []byte("\r\n")))
@@ -126,7 +126,7 @@ func (s *survey) lineAt(before []byte) int64 {
 	return n
 }
 
-// result is the Info of all that was seen.
+// result returns the Info of all that was seen.
 func (s *survey) result(read int64) Info {
 	info := s.info
 	info.Bytes, info.Undecodable = read, -1
@@ -192,7 +192,7 @@ func lineEnds(info *Info, lf, cr, crlf int64, last byte) {
 	}
 }
 
-// Problems are the reasons for which the file can't be read at all: NUL bytes,
+// Problems returns the reasons for which the file can't be read at all: NUL bytes,
 // bytes that its encoding doesn't have, no content. file is its base name, for messages.
 func (in *Info) Problems(file string) campaign.Problems {
 	var p campaign.Problems

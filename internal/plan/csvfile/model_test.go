@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// model is a plain, slow reader of docs/contract.md 4: a letter at a time,
+// model returns a plain, slow reader of docs/contract.md 4: a letter at a time,
 // the whole text at once. It returns the records and whether the rest is refused.
 func model(text string, comma, eol byte, columns, maxRecord int, line uint32) (rows []row, broken bool) {
 	single := columns == 1
@@ -98,7 +98,7 @@ func model(text string, comma, eol byte, columns, maxRecord int, line uint32) (r
 	return rows, false
 }
 
-// breakAt is the length of the line end at i, 0 if none is there. A CR at the
+// breakAt returns the length of the line end at i, 0 if none is there. A CR at the
 // end of a text whose lines end with CRLF is one that was cut.
 func breakAt(text string, i int, eol byte) int {
 	switch {

@@ -97,7 +97,7 @@ func newReader(r io.Reader, info Info, o Options, block int) (*Reader, campaign.
 	}
 }
 
-// Columns are the names of the columns: trimmed, in NFC, each once. Safe for concurrent use.
+// Columns returns the names of the columns: trimmed, in NFC, each once. Safe for concurrent use.
 func (r *Reader) Columns() []string { return r.columns }
 
 // SepLine reports whether a first line sep= said what the delimiter is.

@@ -43,7 +43,7 @@ const ones = 0x0101010101010101
 // bytes may be set wrongly: only the first counts.
 func zeroBytes(w uint64) uint64 { return (w - ones) &^ w & highBits }
 
-// nextSpecial is the offset of the first byte at or after pos that may end a cell
+// nextSpecial returns the offset of the first byte at or after pos that may end a cell
 // or is wrong in it: the delimiter, a quote, CR or LF; len(data) if there is none.
 func (s *splitter) nextSpecial(data []byte, pos int) int {
 	commas := uint64(s.comma) * ones
@@ -269,7 +269,7 @@ func (s *splitter) broken(data []byte, pos int, message string) error {
 	return &Broken{campaign.Problem{File: s.file, Line: int(s.line), Column: utf8.RuneCount(data[start:pos]) + 1, Message: message}}
 }
 
-// trimName is a header name as it is compared, but for NFC. A byte order mark
+// trimName returns a header name as it is compared, but for NFC. A byte order mark
 // that a spreadsheet left within the file is no part of a name.
 func trimName(name string) string {
 	return strings.TrimFunc(name, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' })

@@ -14,8 +14,8 @@ const MaxChannels = 255
 
 const campaignExample = `{"id": 7, "applicationId": 1, "title": "Welcome", "channelTypes": ["cloud_api"], "messageContent": [{"body": "Hello {{name}}"}]}`
 
-// ParseCampaign reads a campaign file (docs/contract.md 6). enabled is true and sendType
-// proactive where they are absent. The campaign is nil only where the JSON is
+// ParseCampaign reads a campaign file (docs/contract.md 6). enabled defaults to true and
+// sendType to proactive. The campaign is nil only where the JSON is
 // broken; with Count > 0 it must not be used.
 func ParseCampaign(file string, data []byte) (*campaign.Campaign, campaign.Problems) {
 	var found findingList
@@ -113,8 +113,8 @@ func (s shape) contents(n *node, channels []string) []campaign.Content {
 	return all
 }
 
-// content reads one item: its channelType is taken out, its variables are
-// checked, and the rest is kept as it is written; what it means is the driver's affair.
+// content reads one item: it removes channelType, checks the variables and keeps the
+// rest as written, for the driver to interpret.
 func (s shape) content(n *node, field string, channels []string) campaign.Content {
 	var c campaign.Content
 	if n.kind != '{' {
@@ -141,10 +141,10 @@ func (s shape) content(n *node, field string, channels []string) campaign.Conten
 	return c
 }
 
-// without is the text of the object n without its member i.
+// without returns the text of the object n without its member i.
 func (s shape) without(n *node, i int) []byte {
 	from, to := n.members[i].at, n.members[i].value.end
-	switch { // one of the two commas goes with it
+	switch { // remove one of the two commas too
 	case i+1 < len(n.members):
 		to = n.members[i+1].at
 	case i > 0:
@@ -153,7 +153,7 @@ func (s shape) without(n *node, i int) []byte {
 	return slices.Concat(s.data[n.start:from], s.data[to:n.end])
 }
 
-// checkVariables holds every variable in the strings of n to letters, digits and underscores.
+// checkVariables restricts every variable in the strings of n to letters, digits and underscores.
 func (s shape) checkVariables(n *node, field string) {
 	for i := range n.members {
 		s.checkVariables(&n.members[i].value, join(field, n.members[i].name))
@@ -178,9 +178,8 @@ func (s shape) checkVariables(n *node, field string) {
 	}
 }
 
-// Variables are the variables that contents use, in order of first use: the
-// values a sending keeps of each row. Contents that ParseCampaign would refuse
-// are passed over.
+// Variables returns the variables that contents use, in order of first use: the
+// values a sending keeps of each row. It skips contents that ParseCampaign would refuse.
 func Variables(contents []campaign.Content) []string {
 	var names []string
 	seen := make(map[string]bool)

@@ -1,12 +1,12 @@
-// Package document reads the three JSON documents campaignd lives on: the
-// layout and the sidecar of a drop, and a campaign file (docs/contract.md 3, 5, 6).
+// Package document reads campaignd's three JSON documents: the layout and the
+// sidecar of a drop, and a campaign file (docs/contract.md 3, 5, 6).
 //
 // It is pure: bytes in, values and problems out; it reads no file and no clock.
 // It is strict: an unknown, repeated or wrongly cased key, a wrong type, a null,
 // text that is not UTF-8 or anything after the end is a problem with its line,
-// its column, what was found and what would be right. All problems of a
-// document are found at once; only broken JSON ends the reading where it breaks.
-// Input is hostile: size and depth are bounded, and so are time and memory.
+// its column, the fault and its correction. All problems of a document are found
+// at once; only broken JSON ends reading at the break. Input is hostile: size,
+// depth, time and memory are bounded.
 package document
 
 import (
@@ -20,14 +20,14 @@ import (
 	"campaignd/internal/source"
 )
 
-// MaxSize is the most bytes a document may have (docs/contract.md 4, limits). Who reads the
-// file needs to read no more than MaxSize+1.
+// MaxSize is the most bytes a document may have (docs/contract.md 4, limits). Callers
+// need to read at most MaxSize+1.
 const MaxSize = 1 << 20
 
-// position is a position in a file, from 1; zero if what it is of is absent.
+// position is a position in a file, from 1; zero for an absent value.
 type position struct{ line, column int }
 
-// finding is a problem whose place is still a byte offset.
+// finding is a problem whose position is still a byte offset.
 type finding struct {
 	offset         int
 	field, message string
@@ -43,8 +43,7 @@ type findingList struct {
 	count int
 }
 
-// full reports that one more finding would only be counted, so that its message
-// needs no effort.
+// full reports that one more finding would only be counted, so its message isn't needed.
 func (f *findingList) full() bool { return len(f.list) >= maxFindings }
 
 func (f *findingList) add(offset int, field, format string, args ...any) {
@@ -54,7 +53,7 @@ func (f *findingList) add(offset int, field, format string, args ...any) {
 	}
 }
 
-// problems are the findings in the order of their places in data.
+// problems returns the findings in the order of their offsets in data.
 func (f *findingList) problems(file string, data []byte) campaign.Problems {
 	slices.SortStableFunc(f.list, func(a, b finding) int { return cmp.Compare(a.offset, b.offset) })
 	var p campaign.Problems
@@ -67,13 +66,13 @@ func (f *findingList) problems(file string, data []byte) campaign.Problems {
 	return p
 }
 
-// The most of outside text that a message repeats.
+// Limits on outside text in a message.
 const (
 	maxListed = 20
 	maxQuoted = 60
 )
 
-// quote is outside text as a message shows it.
+// quote quotes outside text for a message.
 func quote(s string) string {
 	for i, n := 0, 0; i < len(s); n++ {
 		if n == maxQuoted {
@@ -85,7 +84,7 @@ func quote(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// list is names as a message shows them.
+// list lists names for a message.
 func list(names []string) string {
 	if len(names) == 0 {
 		return "none"
@@ -103,7 +102,7 @@ func list(names []string) string {
 	return b.String()
 }
 
-// didYouMean asks for the nearest of known, ready to follow a message; "" if none is near.
+// didYouMean returns a suffix for a message that suggests the nearest of known; "" if none is near.
 func didYouMean(name string, known []string) string {
 	if near := source.Nearest(name, known); near != "" {
 		return fmt.Sprintf("; did you mean %s?", quote(near))

@@ -8,7 +8,7 @@ import (
 	"campaignd/internal/source"
 )
 
-// Layout says how a row becomes a recipient (docs/contract.md 3).
+// Layout maps a row to a recipient (docs/contract.md 3).
 type Layout struct {
 	File        string // base name as dropped, for messages
 	ContactCode Text
@@ -16,7 +16,7 @@ type Layout struct {
 	Fields      []Field // customFields in the order of the file
 
 	fieldsPosition position // of the customFields object, else of the layout itself
-	incomplete     bool     // the value of a custom field could not be understood
+	incomplete     bool     // the value of a custom field was not understood
 }
 
 // Field is one custom field: the campaign's variable Name gets Value.
@@ -34,8 +34,8 @@ type layoutReader struct {
 }
 
 // ParseLayout reads a layout. file is its base name, for messages. The layout is
-// nil only where the JSON is broken; with problems.Count > 0 it holds what was
-// understood and serves only to look for more problems.
+// nil only where the JSON is broken; with problems.Count > 0 it is partial and only
+// serves to find more problems.
 func ParseLayout(file string, data []byte) (l *Layout, problems campaign.Problems, warnings []campaign.Problem) {
 	var found, warned findingList
 	root, ok := parse(&found, data, "layout", layoutExample)
@@ -72,7 +72,7 @@ func (r *layoutReader) layout(root *node, warned *findingList) *Layout {
 	return l
 }
 
-// contact is a required string of the contact object.
+// contact reads a required string of the contact object.
 func (r *layoutReader) contact(contact *node, name string, warned *findingList) (t Text) {
 	field, want := "contact."+name, `a string, e.g. "{{`+name+`}}"`
 	n := r.required(contact, "contact", name, want)
@@ -122,7 +122,7 @@ func (r *layoutReader) customFields(l *Layout, custom *node) {
 	}
 }
 
-// parse takes the string n apart into a Text.
+// parse parses the string n into a Text.
 func (r *layoutReader) parse(n *node, field string) (Text, bool) {
 	var t Text
 	p := r.place(n)
@@ -146,7 +146,7 @@ func (r *layoutReader) place(n *node) position {
 	return position{line, column}
 }
 
-// CheckColumns finds every variable that is no column of the CSV, compared in NFC.
+// CheckColumns reports every variable that is no column of the CSV, compared in NFC.
 func (l *Layout) CheckColumns(columns []string) campaign.Problems {
 	var problems campaign.Problems
 	have := make(map[string]bool, len(columns))
@@ -160,7 +160,7 @@ func (l *Layout) CheckColumns(columns []string) campaign.Problems {
 			case len(problems.List) < campaign.MaxProblems:
 				problems.Addf(l.File, ref.Line, ref.Column, field, "the CSV has no column %s%s (its columns: %s)",
 					quote(ref.Name), didYouMean(ref.Name, columns), list(columns))
-			default: // counted without the work of a message
+			default: // only counted
 				problems.Count++
 			}
 		}
@@ -173,14 +173,14 @@ func (l *Layout) CheckColumns(columns []string) campaign.Problems {
 	return problems
 }
 
-// Incomplete reports that some value could not be understood: messages rendered with
-// this layout would tell of that and not of the rows.
+// Incomplete reports that some value was not understood. Messages rendered with this
+// layout would then show the layout's faults, not the rows'.
 func (l *Layout) Incomplete() bool {
 	return l.incomplete || !l.ContactCode.Given() || !l.ChannelType.Given()
 }
 
-// CheckVariables finds every variable of the campaign that customFields lacks.
-// columns are those of the CSV, for the message; nil if they aren't known.
+// CheckVariables reports every variable of the campaign that customFields lacks.
+// columns are the CSV's, for the message; nil if unknown.
 func (l *Layout) CheckVariables(needed, columns []string) campaign.Problems {
 	var problems campaign.Problems
 	names := make([]string, len(l.Fields))

@@ -137,7 +137,7 @@ func TestParseLayoutProblems(t *testing.T) {
 		{"a comment", "{\n// x\n}", []string{`2:1: not valid JSON: invalid character '/' at start of value; JSON has no comments`}},
 		{"unclosed quote", "{\"contact:\n1}", []string{`1:11: not valid JSON: a line ends within a string; is a closing quote missing? (a line break is written \n)`}},
 		{"comma missing", `{"contact":{"contactCode":"a" "channelType":"b"}}`, []string{`1:31: contact: not valid JSON: a comma is missing before this key or value`}},
-		{"True", `{"contact":True}`, []string{`1:12: contact: not valid JSON: invalid character 'T' at start of value; true, false and null are written small`}},
+		{"True", `{"contact":True}`, []string{`1:12: contact: not valid JSON: invalid character 'T' at start of value; write true, false and null in lower case`}},
 		{"a number as a key", `{1:2}`, []string{`1:2: not valid JSON: object member name must be a string`}},
 		{"a stray escape", `{"a":"\x"}`, []string{"1:7: a: not valid JSON: invalid escape sequence `\\x` in string"}},
 	} {

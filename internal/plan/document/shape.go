@@ -8,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// found says what kind of value n is, never what it holds: that may be contact data.
+// found names the kind of n, never its value: that may be contact data.
 func (n *node) found() string {
 	switch n.kind {
 	case '"':
@@ -29,7 +29,7 @@ func (n *node) found() string {
 	return "text that is not UTF-8"
 }
 
-// get is the member called name, nil if there is none.
+// get returns the member called name, or nil.
 func (n *node) get(name string) *node {
 	for i := range n.members {
 		if n.members[i].name == name {
@@ -39,20 +39,20 @@ func (n *node) get(name string) *node {
 	return nil
 }
 
-// shape holds a tree to the form its document must have. Its methods note what
-// is wrong and return what can be used all the same.
+// shape checks a tree against the form of its document. Its methods report faults and
+// return the usable part.
 type shape struct {
 	*findingList
 	data []byte
 }
 
-// raw is n as it is written.
+// raw returns the JSON text of n.
 func (s shape) raw(n *node) []byte { return s.data[n.start:n.end] }
 
-// wrong notes that n is not what is wanted.
+// wrong reports that n is not of the wanted kind.
 func (s shape) wrong(n *node, field, want string) {
 	switch {
-	case n.kind == 0: // not UTF-8, and noted as such
+	case n.kind == 0: // not UTF-8, and reported as such
 	case n.kind == 'n' && !n.required:
 		s.add(int(n.start), field, "found null, want %s; leave the key out if it has no value", want)
 	default:
@@ -60,8 +60,8 @@ func (s shape) wrong(n *node, field, want string) {
 	}
 }
 
-// keys notes the members of n that are not among known. skip, which may be nil,
-// takes care of those for which it returns true.
+// keys reports the members of n that are not in known. skip, which may be nil, handles
+// the members for which it returns true.
 func (s shape) keys(n *node, path string, known []string, skip func(m *member) bool) {
 	for i := range n.members {
 		m := &n.members[i]
@@ -76,7 +76,7 @@ func (s shape) keys(n *node, path string, known []string, skip func(m *member) b
 	}
 }
 
-// required is the member called name; its absence is noted.
+// required returns the member called name and reports its absence.
 func (s shape) required(n *node, path, name, want string) *node {
 	v := n.get(name)
 	if v == nil {
@@ -87,7 +87,7 @@ func (s shape) required(n *node, path, name, want string) *node {
 	return v
 }
 
-// str is the string n, false if it is none.
+// str returns the string n, or false if it is none.
 func (s shape) str(n *node, field, want string) (string, bool) {
 	if n.kind != '"' {
 		if n.kind == '0' || n.kind == 't' || n.kind == 'f' {
@@ -99,16 +99,16 @@ func (s shape) str(n *node, field, want string) (string, bool) {
 	return s.decoded(n), true
 }
 
-// decoded is the text of the string n.
+// decoded returns the text of the string n.
 func (s shape) decoded(n *node) string {
 	text, err := jsontext.AppendUnquote(nil, s.raw(n))
-	if err != nil { // can't be: the reader has looked at it
+	if err != nil { // impossible: the reader has checked it
 		return ""
 	}
 	return string(text)
 }
 
-// integer is the whole number n of at least least, false if it is none.
+// integer returns the whole number n of at least least, or false.
 func (s shape) integer(n *node, field string, least int64) (int64, bool) {
 	want := fmt.Sprintf("a whole number from %d", least)
 	if n.kind != '0' {
@@ -123,7 +123,7 @@ func (s shape) integer(n *node, field string, least int64) (int64, bool) {
 	return v, true
 }
 
-// boolean is true or false, false if n is neither.
+// boolean returns the value of n, false if it is no boolean.
 func (s shape) boolean(n *node, field string) bool {
 	if n.kind != 't' && n.kind != 'f' {
 		s.wrong(n, field, "true or false, without quotes")
@@ -131,7 +131,7 @@ func (s shape) boolean(n *node, field string) bool {
 	return n.kind == 't'
 }
 
-// shorten is the JSON text of a number as a message shows it.
+// shorten shortens the JSON text of a number for a message.
 func shorten(raw []byte) string {
 	if len(raw) > maxQuoted {
 		return string(raw[:maxQuoted]) + "…"
@@ -139,8 +139,8 @@ func shorten(raw []byte) string {
 	return string(raw)
 }
 
-// join is the path of name within path. It is clipped, since a hostile key would
-// else be copied once for each value below it.
+// join returns the path of name within path. It is clipped: a hostile key
+// would otherwise be copied once for each value below it.
 func join(path, name string) string {
 	switch {
 	case path == "":

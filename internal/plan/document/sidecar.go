@@ -13,7 +13,7 @@ import (
 // MaxReference is the most characters a sidecar's reference may have (docs/contract.md 5).
 const MaxReference = 128
 
-// Sidecar is what a partner asks for with NAME.schedule.json (docs/contract.md 5).
+// Sidecar is the content of NAME.schedule.json (docs/contract.md 5).
 type Sidecar struct {
 	File             string             // base name as dropped, for messages
 	ApplicationID    *int64             // nil: the inbox's default
@@ -30,8 +30,8 @@ type Sidecar struct {
 	objectPosition position            // of the object; zero where there is no file
 }
 
-// Place is where the value of key stands; where the object begins if it hasn't the
-// key; zero if there is no sidecar at all.
+// Place returns the position of key's value: of the object if it lacks the key, zero
+// if there is no sidecar.
 func (s *Sidecar) Place(key string) (line, column int) {
 	at, ok := s.positions[key]
 	if !ok {
@@ -40,7 +40,7 @@ func (s *Sidecar) Place(key string) (line, column int) {
 	return at.line, at.column
 }
 
-// Has reports whether the sidecar has the key, be its value right or wrong.
+// Has reports whether the sidecar has the key, valid or not.
 func (s *Sidecar) Has(key string) bool {
 	_, ok := s.positions[key]
 	return ok
@@ -49,8 +49,8 @@ func (s *Sidecar) Has(key string) bool {
 const sidecarExample = `{"applicationId": 1, "campaignId": 7}, or {} for the inbox's defaults`
 
 // ParseSidecar reads a sidecar. file is its base name, for messages. The sidecar
-// is nil only where the JSON is broken; with Count > 0 it holds what was
-// understood. Whether scheduleAt and delay make sense is for When to say.
+// is nil only where the JSON is broken; with Count > 0 it is partial. When checks
+// scheduleAt and delay.
 func ParseSidecar(file string, data []byte) (*Sidecar, campaign.Problems) {
 	var found findingList
 	root, ok := parse(&found, data, "sidecar", sidecarExample)
@@ -99,7 +99,7 @@ func (s shape) optionalBoolean(root *node, name string) bool {
 	return n != nil && s.boolean(n, name)
 }
 
-// locate notes where the sidecar and the values of its keys stand.
+// locate records the positions of the sidecar and of its values.
 func (s *Sidecar) locate(root *node, known []string, at *source.Locator) {
 	spot := func(n *node) position {
 		line, column := at.At(int(n.start))
@@ -116,7 +116,7 @@ func (s *Sidecar) locate(root *node, known []string, at *source.Locator) {
 	}
 }
 
-// time is the text of scheduleAt or delay.
+// time returns the text of scheduleAt or delay.
 func (s shape) time(root *node, name, want string) string {
 	n := root.get(name)
 	if n == nil {
@@ -144,7 +144,7 @@ func (s shape) condition(n *node) campaign.Condition {
 	return campaign.Condition(text)
 }
 
-// digest is the sha256 in lower case.
+// digest returns the sha256 in lower case.
 func (s shape) digest(n *node) string {
 	const want = "64 hex digits, the SHA-256 of the CSV file"
 	if n == nil {

@@ -10,7 +10,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Reference is a variable in a Text and where it stands.
+// Reference is a variable in a Text with its position.
 type Reference struct {
 	Name         string // in NFC
 	Line, Column int    // of its "{{" in the file
@@ -19,11 +19,11 @@ type Reference struct {
 // Text is a string of a layout with its {{column}} variables kept parsed.
 type Text struct {
 	Segments     []campaign.Segment // variables in NFC, as header names are compared (docs/contract.md 4)
-	Line, Column int                // where its value stands in the file; 0 if it is absent
+	Line, Column int                // of its value in the file; 0 if absent
 	References   []Reference        // one for each variable in Segments, in order
 }
 
-// Constant is the text if it holds no variable.
+// Constant returns the text if it has no variable.
 func (t Text) Constant() (string, bool) {
 	if len(t.References) > 0 {
 		return "", false
@@ -35,13 +35,13 @@ func (t Text) Constant() (string, bool) {
 	return b.String(), true
 }
 
-// Given reports whether the text is there, was understood and is more than spaces.
+// Given reports whether the text is present, was understood and is not blank.
 func (t Text) Given() bool {
 	text, constant := t.Constant()
 	return !constant || strings.TrimSpace(text) != ""
 }
 
-// Variables are the names of the text's variables, in order, each once, in NFC.
+// Variables returns the names of the text's variables, in order, each once, in NFC.
 func (t Text) Variables() []string {
 	var names []string
 	seen := make(map[string]bool, len(t.References))
@@ -54,8 +54,8 @@ func (t Text) Variables() []string {
 	return names
 }
 
-// split takes the string n apart. each is called with the index of every
-// variable among the segments and its offset in the file. What is wrong is noted.
+// split splits the string n into segments and reports faults. It calls each with the
+// index of every variable among the segments and its offset in the file.
 func (s shape) split(n *node, field string, each func(segment, offset int)) ([]campaign.Segment, bool) {
 	text := s.decoded(n)
 	lit := literal{raw: s.raw(n), at: 1}
@@ -64,7 +64,7 @@ func (s shape) split(n *node, field string, each func(segment, offset int)) ([]c
 		for from := 0; err != nil && !s.full(); {
 			from += offset
 			s.add(int(n.start)+lit.offset(from), field, "%v; a variable is written {{name}}", err)
-			from += len("{{") // what follows may be wrong too
+			from += len("{{") // there may be more faults
 			if !strings.Contains(text[from:], "}}") {
 				break // the same mistake to the end
 			}
@@ -84,8 +84,8 @@ func (s shape) split(n *node, field string, each func(segment, offset int)) ([]c
 	return segments, true
 }
 
-// literal finds offsets in a string literal for offsets in its decoded text,
-// which must be asked for in ascending order.
+// literal converts offsets in a string's decoded text to offsets in its literal, in
+// ascending order only.
 type literal struct {
 	raw     []byte
 	at      int // in raw
@@ -101,7 +101,7 @@ func (l *literal) offset(decoded int) int {
 			l.at, l.decoded = l.at+2, l.decoded+1
 		default:
 			r, err := strconv.ParseUint(string(l.raw[l.at+2:l.at+6]), 16, 16)
-			if err != nil { // can't be: the literal is valid
+			if err != nil { // impossible: the literal is valid
 				return l.at
 			}
 			size, width := utf8.RuneLen(rune(r)), 6
@@ -114,5 +114,5 @@ func (l *literal) offset(decoded int) int {
 	return l.at
 }
 
-// nfc is a name in the form in which columns and variables are compared.
+// nfc returns a name in the form in which columns and variables are compared.
 func nfc(name string) string { return norm.NFC.String(name) }

@@ -11,16 +11,15 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxDepth is how deep a document may nest: no honest one comes near it, and
-// what reads the tree may recurse.
+// maxDepth bounds the nesting of a document, since readers of the tree recurse. Real
+// documents stay far below it.
 const maxDepth = 64
 
-// node is one JSON value: where it stands, and for groups what is in them. The
-// text of a string is decoded when it is asked for, which keeps the tree of a
-// hostile document small.
+// node is one JSON value: its extent, and the content of objects and arrays. The text
+// of a string is decoded on demand, which keeps the tree of a hostile document small.
 type node struct {
 	kind       jsontext.Kind // as of its first byte; 0 for a string that is not UTF-8
-	required   bool          // its key must be there: leaving it out is no way to mend it
+	required   bool          // its key is required: leaving it out is no correction
 	start, end int32         // in the data, quotes and braces included
 	members    []member      // of an object, repeated names left out
 	items      []node        // of an array
@@ -33,21 +32,21 @@ type member struct {
 	value node
 }
 
-// errStop is returned when reading ends at a problem that is already noted.
+// errStop is returned when reading ends at a problem that is already reported.
 var errStop = errors.New("reading stopped")
 
-// reader turns data into a tree, noting what is wrong with it.
+// reader turns data into a tree and reports its faults.
 type reader struct {
 	*findingList
 	data []byte
 	base int // length of a BOM: the decoder's offsets begin after it
 	dec  *jsontext.Decoder
-	path []string // the keys and indexes that lead to what is read, for messages
+	path []string // keys and indexes of the current value, for messages
 	text []byte   // scratch
 }
 
 // parse reads data as one JSON value. what names the document, e.g. "layout",
-// and example shows one. ok is false where nothing can be read any further.
+// and example shows one. ok is false if the tree is unusable.
 func parse(f *findingList, data []byte, what, example string) (root node, ok bool) {
 	r := &reader{findingList: f, data: data}
 	if bytes.HasPrefix(data, []byte("\ufeff")) {
@@ -65,7 +64,7 @@ func parse(f *findingList, data []byte, what, example string) (root node, ok boo
 		r.add(0, "", "the file is empty; a %s is a JSON object, e.g. %s", what, example)
 		return root, false
 	}
-	// Repeated names and bad text are let through here, so that all of them are found.
+	// Repeated names and bad text are allowed here, so that all of them are found.
 	r.dec = jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	root, err := r.value()
 	if err != nil {
@@ -82,7 +81,7 @@ func parse(f *findingList, data []byte, what, example string) (root node, ok boo
 	return root, true
 }
 
-// value reads the next value, whatever it is.
+// value reads the next value of any kind.
 func (r *reader) value() (node, error) {
 	switch kind := r.dec.PeekKind(); kind {
 	case '{', '[':
@@ -110,7 +109,7 @@ func (r *reader) value() (node, error) {
 	}
 }
 
-// group reads what is in the array or object n up to its end.
+// group reads the content of the array or object n up to its end.
 func (r *reader) group(n *node) error {
 	var seen map[string]bool
 	r.path = append(r.path, "")
@@ -156,10 +155,10 @@ func (r *reader) group(n *node) error {
 	}
 }
 
-// offset is how far data is read.
+// offset returns the number of bytes read of data.
 func (r *reader) offset() int { return r.base + int(r.dec.InputOffset()) }
 
-// field is the path of what is read, "" if it would not be noted anyway.
+// field returns the path of the current value, "" if it would only be counted.
 func (r *reader) field() string {
 	if r.full() {
 		return ""
@@ -190,7 +189,7 @@ func (r *reader) unquote(raw []byte) bool {
 	return false
 }
 
-// syntax notes where and how the JSON is broken.
+// syntax reports the position and kind of a syntax error.
 func (r *reader) syntax(err error) {
 	var broken *jsontext.SyntacticError
 	switch {
@@ -204,7 +203,7 @@ func (r *reader) syntax(err error) {
 	}
 }
 
-// explain says what is wrong at offset at and what would be right.
+// explain describes the fault at offset at and its correction.
 func (r *reader) explain(at int, err error) string {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return "the file ends in the middle of the document; was its upload cut off?"
@@ -225,15 +224,15 @@ func (r *reader) explain(at int, err error) string {
 	case next == '\n' || next == '\r':
 		return `a line ends within a string; is a closing quote missing? (a line break is written \n)`
 	case next == 'T' || next == 'F' || next == 'N':
-		return err.Error() + "; true, false and null are written small"
+		return err.Error() + "; write true, false and null in lower case"
 	case next == '"' && strings.Contains(err.Error(), "expecting ','"):
 		return "a comma is missing before this key or value"
 	}
 	return err.Error()
 }
 
-// clip makes a path of outside keys fit for one line of a report: short, and
-// without characters that would end the line or turn it around.
+// clip makes a path of outside keys safe for one line of a report: short, and without
+// characters that would end the line or change its direction.
 func clip(path string) string {
 	const most = 200
 	if len(path) > most {

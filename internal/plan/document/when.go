@@ -7,13 +7,13 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// MaxAhead is how many calendar months ahead a sending may be scheduled (docs/contract.md 5).
+// MaxAhead is the number of calendar months ahead that a sending may be scheduled (docs/contract.md 5).
 const MaxAhead = 3
 
-// When is the time T the sidecar asks for, in UTC: now without scheduleAt and
-// delay. now is the instant of acceptance, loc the application's zone (nil if it
-// has none), grace how far in the past still counts as now. T is zero with
-// problems, and where ParseSidecar had a problem with both being given.
+// When returns the scheduled time T in UTC: now without scheduleAt and delay. now is
+// the instant of acceptance, loc the application's zone (nil if it has none). A time
+// in the past by at most grace counts as now. T is zero with problems, and if both
+// keys are present, which ParseSidecar reports.
 func (s *Sidecar) When(now time.Time, loc *time.Location, grace time.Duration) (T time.Time, problems campaign.Problems, warnings []campaign.Problem) {
 	zone := loc
 	if zone == nil {
@@ -21,7 +21,7 @@ func (s *Sidecar) When(now time.Time, loc *time.Location, grace time.Duration) (
 	}
 	latest := calendar.AddMonths(now, MaxAhead, zone)
 	switch {
-	case s.ScheduleAt != "" && s.Delay != "": // ParseSidecar has said so: no T; each may be wrong in itself too
+	case s.ScheduleAt != "" && s.Delay != "": // ParseSidecar has reported it: no T; each may have its own fault too
 		if _, err := calendar.ParseInstant(s.ScheduleAt, loc); err != nil {
 			s.wrong(&problems, "scheduleAt", "%v", err)
 		}
@@ -55,7 +55,7 @@ func (s *Sidecar) When(now time.Time, loc *time.Location, grace time.Duration) (
 		}
 		switch t := d.AddTo(now, zone); {
 		case !t.After(now):
-			s.wrong(&problems, "delay", "%s is no time at all, want a positive duration, e.g. \"PT15M\"; leave the key out to send at once", quote(s.Delay))
+			s.wrong(&problems, "delay", "%s is zero, want a positive duration, e.g. \"PT15M\"; leave the key out to send at once", quote(s.Delay))
 		case t.After(latest):
 			s.wrong(&problems, "delay", "%s is too long, want at most %d months (up to %s)",
 				quote(s.Delay), MaxAhead, formatTime(latest, zone))
@@ -71,13 +71,13 @@ func (s *Sidecar) When(now time.Time, loc *time.Location, grace time.Duration) (
 	return T, problems, warnings
 }
 
-// wrong notes a problem with the value of key.
+// wrong reports a problem with the value of key.
 func (s *Sidecar) wrong(problems *campaign.Problems, key, format string, args ...any) {
 	line, column := s.Place(key)
 	problems.Addf(s.File, line, column, key, format, args...)
 }
 
-// formatTime is an instant for a person in the application's zone.
+// formatTime formats an instant for a person in the application's zone.
 func formatTime(t time.Time, zone *time.Location) string {
 	return t.In(zone).Format(time.RFC3339)
 }

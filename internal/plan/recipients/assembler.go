@@ -210,13 +210,13 @@ func (a *Assembler) Finish() error {
 	return a.flushChunk()
 }
 
-// Counts are the data rows so far, and planned the messages of the accepted ones.
+// Counts returns the data rows so far, and planned the messages of the accepted ones.
 func (a *Assembler) Counts() (rows campaign.RowCounts, planned uint64) { return a.counts, a.planned }
 
-// Previews are the first messages as they would be sent, up to Spec.Previews.
+// Previews returns the first messages as they would be sent, up to Spec.Previews.
 func (a *Assembler) Previews() []campaign.Preview { return a.previews }
 
-// Problems are the rejected rows as problems: the first campaign.MaxProblems and the full count.
+// Problems returns the rejected rows as problems: the first campaign.MaxProblems and the full count.
 func (a *Assembler) Problems() campaign.Problems { return a.problems }
 
 // rounding is more than a share loses on its way from "0.7%", and less than one row of any file:

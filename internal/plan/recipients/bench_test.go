@@ -18,7 +18,7 @@ import (
 
 const benchRows = 1_000_000
 
-// benchFile is a CSV of the shape that docs/performance.md measures.
+// benchFile returns a CSV of the shape that docs/performance.md measures.
 func benchFile(rows int) []byte {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	names := []string{"John", "Alexandra", "María", "Bob", "Christopher", "Jane", "Alice"}
@@ -99,7 +99,7 @@ type discardWriter struct{}
 func (discardWriter) Chunk(*campaign.Rows) error               { return nil }
 func (discardWriter) Refused([]campaign.Refusal, []byte) error { return nil }
 
-// BenchmarkAssemble is the part that one goroutine does in order: duplicates and chunks.
+// BenchmarkAssemble returns the part that one goroutine does in order: duplicates and chunks.
 func BenchmarkAssemble(b *testing.B) {
 	reader, batches := benchBatches(b)
 	r := benchChecker(b, reader.Columns())

@@ -59,7 +59,7 @@ func (t *text) enlarges(uses []int) bool {
 	return large || len(t.parts) > 64
 }
 
-// value is the text for record i. It is valid until scratch or the batch is
+// value returns the text for record i. It is valid until scratch or the batch is
 // used anew. What is beyond MaxValues is cut: it is refused for its length anyway.
 func (t *text) value(scratch *[]byte, b *csvfile.Batch, i int) []byte {
 	if t.cell >= 0 {

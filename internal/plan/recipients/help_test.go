@@ -139,7 +139,7 @@ func take(t testing.TB, spec Spec, data string, most int) (*Assembler, *recordin
 	return a, sink
 }
 
-// verdict is the Verdict as lines.
+// verdict returns the Verdict as lines.
 func verdict(a *Assembler) string {
 	var all []string
 	for _, p := range a.Verdict() {

@@ -136,7 +136,7 @@ func (x *index) add(key []byte, place int64, hash uint64) (line uint32, err erro
 	return 0, nil
 }
 
-// lineOfEqual is the line of the key at place if it is the same as key but for the line, else 0.
+// lineOfEqual returns the line of the key at place if it is the same as key but for the line, else 0.
 func (x *index) lineOfEqual(key []byte, place int64) (line uint32, err error) {
 	old := x.key[:len(key)]
 	n, err := x.spill.ReadAt(old, place)

@@ -19,7 +19,7 @@ func trimSpaces(v []byte) []byte {
 	return bytes.Trim(v, " ")
 }
 
-// truncateContact is a cell as a report repeats it, bounded.
+// truncateContact returns a cell as a report repeats it, bounded.
 func truncateContact(v []byte) string {
 	if len(v) <= MaxContact {
 		return string(v)

@@ -162,7 +162,7 @@ type refusal struct {
 	contact, channel []byte
 }
 
-// text is the refusal as rejected.csv has it.
+// text returns the refusal as rejected.csv has it.
 func (w *refusal) text() string {
 	if w.column == "" {
 		return w.reason

@@ -24,7 +24,7 @@ func TestSidecarPlace(t *testing.T) {
 	}
 }
 
-func TestVague(t *testing.T) {
+func TestLayoutIsIncomplete(t *testing.T) {
 	for data, want := range map[string]bool{
 		`{` + contact + `}`: false,
 		`{` + contact + `,"customFields":{"a":"{{x}}","b":1}}`:           false,
