@@ -32,7 +32,7 @@ func (g Grid) Advise(b Reservations, req Request) (Advice, error) {
 	if err != nil {
 		return Advice{}, err
 	}
-	a := Advice{Most: uint64(g.ahead()) * uint64(g.Capacity/uint32(req.Messages))}
+	a := Advice{Most: uint64(g.slotsInHorizon()) * uint64(g.Capacity/uint32(req.Messages))}
 	_, _, a.Room = r.choose(req.Condition, req.Recipients)
 	for _, c := range campaign.Conditions {
 		if _, _, held := r.choose(c, req.Recipients); held == req.Recipients && c != req.Condition {
@@ -49,7 +49,7 @@ func (g Grid) Advise(b Reservations, req Request) (Advice, error) {
 }
 
 // ahead is how many slots start within the horizon of a T that is a slot's start.
-func (g Grid) ahead() int { return int((Horizon + g.Slot - 1) / g.Slot) }
+func (g Grid) slotsInHorizon() int { return int((Horizon + g.Slot - 1) / g.Slot) }
 
 // chunkSlots is how many slots are counted at a time on the way to Latest.
 const chunkSlots = 1 << 14
@@ -68,7 +68,7 @@ func (g Grid) earliest(b Reservations, req Request) (time.Time, error) {
 	if latest.IsZero() {
 		latest = calendar.AddMonths(req.T, monthsAhead, nil)
 	}
-	first, ahead := g.Number(req.T)+1, int64(g.ahead())
+	first, ahead := g.Number(req.T)+1, int64(g.slotsInHorizon())
 	last := g.Number(latest)        // the last slot that T may be the start of
 	recent := make([]uint32, ahead) // a ring: the room of slot n is at n % ahead
 	chunk := make([]uint32, chunkSlots)
@@ -103,7 +103,7 @@ func (g Grid) earliest(b Reservations, req Request) (time.Time, error) {
 			if at > last {
 				return time.Time{}, nil
 			}
-			return g.within(b, req, at)
+			return g.earliestWithin(b, req, at)
 		}
 	}
 	return time.Time{}, nil
@@ -113,9 +113,9 @@ func (g Grid) earliest(b Reservations, req Request) (time.Time, error) {
 // before slot at, whose start is known to fit. Within a slot the share that is left only
 // shrinks as T moves on, so but for its start two moments matter: when the
 // horizon reaches one slot more, and when the windows open. T is of whole seconds.
-func (g Grid) within(b Reservations, req Request, at int64) (time.Time, error) {
+func (g Grid) earliestWithin(b Reservations, req Request, at int64) (time.Time, error) {
 	begin, end := g.Start(at-1), g.Start(at)
-	reach := g.Start(g.from(begin.Add(Horizon))).Add(time.Second - Horizon)
+	reach := g.Start(g.firstSlotFrom(begin.Add(Horizon))).Add(time.Second - Horizon)
 	opens := g.Windows.NextOpening(begin)
 	if opens.Before(reach) {
 		reach, opens = opens, reach

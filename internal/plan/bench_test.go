@@ -9,12 +9,12 @@ import (
 )
 
 // array is a Bookings as cheap as can be: what is measured is the planning.
-type array struct {
+type fixedReservations struct {
 	first    int64
 	reserved []uint32
 }
 
-func (a array) Reserved(first int64, counts []uint32) error {
+func (a fixedReservations) Reserved(first int64, counts []uint32) error {
 	clear(counts)
 	if from := first - a.first; from >= 0 && from < int64(len(a.reserved)) {
 		copy(counts, a.reserved[from:])
@@ -28,7 +28,7 @@ func benchmarkPlace(b *testing.B, g Grid, recipients uint32) {
 		b.Fatal(err)
 	}
 	g.Windows = windows
-	counts := array{g.Number(noon()), make([]uint32, 300_000)}
+	counts := fixedReservations{g.Number(noon()), make([]uint32, 300_000)}
 	for i := range counts.reserved {
 		counts.reserved[i] = uint32(i) % 3 * g.Capacity / 2 // a third is empty, a third half full, a third full
 	}
@@ -58,7 +58,7 @@ func BenchmarkAdvise3Months(b *testing.B) {
 	g := Grid{Slot: time.Second, Capacity: 10, Windows: windows}
 	req := Request{T: noon(), Until: noon().Add(Horizon), Condition: campaign.DeferredConsecutiveSlots, Recipients: 500_000, Messages: 1}
 	for b.Loop() {
-		if a, err := g.Advise(array{}, req); err != nil || !a.At.IsZero() {
+		if a, err := g.Advise(fixedReservations{}, req); err != nil || !a.At.IsZero() {
 			b.Fatal(a, err)
 		}
 	}

@@ -18,24 +18,24 @@ func TestSlicingPage(t *testing.T) {
 	}
 	g := Grid{Slot: 10 * time.Minute, Capacity: 100}
 	first := g.Number(noon())
-	b := booked{first + 1: 60, first + 2: 100, first + 3: 30}
-	place := func(g Grid, b booked, at time.Time, c campaign.Condition, recipients uint32, messages int) (string, error) {
+	b := reservedCounts{first + 1: 60, first + 2: 100, first + 3: 30}
+	place := func(g Grid, b reservedCounts, at time.Time, c campaign.Condition, recipients uint32, messages int) (string, error) {
 		placed, err := g.Place(b, Request{T: at, Until: at.Add(Horizon), Condition: c, Recipients: recipients, Messages: messages})
 		return draw(g, placed), err
 	}
 	for _, tt := range []struct {
 		at         time.Time
-		b          booked
+		b          reservedCounts
 		condition  campaign.Condition
 		recipients uint32
 		messages   int
 		want       string
 	}{
-		{noon().Add(5 * time.Minute), booked{first: 40}, campaign.FragmentedSlots, 130, 1, "0:30 1:100"},
-		{noon(), booked{}, campaign.FragmentedSlots, 34, 3, "0:33 1:1"},
+		{noon().Add(5 * time.Minute), reservedCounts{first: 40}, campaign.FragmentedSlots, 130, 1, "0:30 1:100"},
+		{noon(), reservedCounts{}, campaign.FragmentedSlots, 34, 3, "0:33 1:1"},
 		{noon(), b, campaign.FragmentedSlots, 250, 1, "0:100 1:40 3:70 4:40"},
 		{noon(), b, campaign.DeferredConsecutiveSlots, 250, 1, "3:70 4:100 5:80"},
-		{noon().Add(10*time.Minute - 11900*time.Millisecond), booked{}, campaign.ImmediateConsecutiveSlots, 70, 2, "1:50 2:20"},
+		{noon().Add(10*time.Minute - 11900*time.Millisecond), reservedCounts{}, campaign.ImmediateConsecutiveSlots, 70, 2, "1:50 2:20"},
 	} {
 		if got, err := place(g, tt.b, tt.at, tt.condition, tt.recipients, tt.messages); got != tt.want || err != nil {
 			t.Errorf("%d recipients as %s: got %s, %v, want %s", tt.recipients, tt.condition, got, err, tt.want)
@@ -60,7 +60,7 @@ func TestSlicingPage(t *testing.T) {
 		campaign.FragmentedSlots:          {g.Number(saturday), g.Number(saturday) + 1, monday, monday + 1, monday + 2},
 		campaign.DeferredConsecutiveSlots: {monday, monday + 1, monday + 2, monday + 3, monday + 4},
 	} {
-		placed, err := g.Place(booked{}, Request{T: saturday, Until: saturday.Add(Horizon), Condition: c, Recipients: 450, Messages: 1})
+		placed, err := g.Place(reservedCounts{}, Request{T: saturday, Until: saturday.Add(Horizon), Condition: c, Recipients: 450, Messages: 1})
 		if err != nil || len(placed) != len(want) {
 			t.Fatalf("Saturday night as %s: %v, %v", c, placed, err)
 		}

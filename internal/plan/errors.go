@@ -22,7 +22,7 @@ type NoRoom struct {
 // Error says how many there are and for how many there is room.
 func (e *NoRoom) Error() string {
 	r := e.Request
-	return fmt.Sprintf("no room: %s, room for %d %s", counted(r.Recipients, r.Messages), e.Room, e.where())
+	return fmt.Sprintf("no room: %s, room for %d %s", recipientsOfMessages(r.Recipients, r.Messages), e.Room, e.where())
 }
 
 // where says which slots the condition could have used.
@@ -43,7 +43,7 @@ func (e *NoRoom) where() string {
 }
 
 // counted is "120 recipients of 2 messages".
-func counted(recipients uint32, messages int) string {
+func recipientsOfMessages(recipients uint32, messages int) string {
 	plural := func(n int64, word string) string {
 		if n == 1 {
 			return "1 " + word

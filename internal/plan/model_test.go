@@ -16,9 +16,9 @@ import (
 )
 
 // booked is a Bookings in memory: messages by slot.
-type booked map[int64]uint32
+type reservedCounts map[int64]uint32
 
-func (b booked) Reserved(first int64, counts []uint32) error {
+func (b reservedCounts) Reserved(first int64, counts []uint32) error {
 	for i := range counts {
 		counts[i] = b[first+int64(i)]
 	}
@@ -28,7 +28,7 @@ func (b booked) Reserved(first int64, counts []uint32) error {
 // model is the rules of SPEC 7, slow and plain: one slot and one recipient at a time.
 type model struct {
 	grid Grid
-	b    booked
+	b    reservedCounts
 }
 
 // open walks the minutes of [from, to).
@@ -123,7 +123,7 @@ func drawCase(t *rapid.T) (model, Request) {
 	}
 	// A short horizon, so that it often ends in the middle of things.
 	req.Until = req.T.Add(time.Duration(rapid.IntRange(1, 40).Draw(t, "horizon"))*slot/2 + 1)
-	b := booked{}
+	b := reservedCounts{}
 	for n := req.T.UnixNano() / int64(slot); n < req.Until.UnixNano()/int64(slot)+2; n++ {
 		b[n] = rapid.Uint32Range(0, capacity+1).Draw(t, "reserved")
 	}
@@ -132,7 +132,7 @@ func drawCase(t *rapid.T) (model, Request) {
 
 // TestPlaceIsTheModel holds Place against the model, and what it returns against
 // the promises of SPEC 7.
-func TestPlaceIsTheModel(t *testing.T) {
+func TestPlaceMatchesTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m, req := drawCase(t)
 		placed, err := m.grid.Place(m.b, req)
@@ -180,7 +180,7 @@ func TestPlaceIsTheModel(t *testing.T) {
 }
 
 // TestReplanIsTheModel: as many as fit by the fragmented rule, the rest is left.
-func TestReplanIsTheModel(t *testing.T) {
+func TestReplanMatchesTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m, req := drawCase(t)
 		req.Condition = campaign.FragmentedSlots
@@ -225,14 +225,14 @@ func TestSlicesCoverEveryRowOnce(t *testing.T) {
 
 // TestAdviceHolds: placing at the advised T succeeds, and at no earlier slot
 // start, nor at an earlier second at which anything changes in the slot before it.
-func TestAdviceHolds(t *testing.T) {
+func TestAdviceFits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		// Slots of hours keep the model's 48 hours short.
 		slot := rapid.SampledFrom([]time.Duration{time.Hour, 5 * time.Hour, 7 * time.Hour, 50 * time.Hour}).Draw(t, "slot")
 		texts := rapid.SampledFrom([][]string{nil, {"* 9-20 * * *"}, {"* * * * MON-WED"}}).Draw(t, "windows")
 		w, _ := calendar.ParseWindows(texts, nil)
 		capacity := rapid.Uint32Range(1, 4).Draw(t, "capacity")
-		m := model{Grid{Slot: slot, Capacity: capacity, Windows: w}, booked{}}
+		m := model{Grid{Slot: slot, Capacity: capacity, Windows: w}, reservedCounts{}}
 		req := Request{
 			T:          time.Date(2026, 3, 4, 8, rapid.IntRange(0, 59).Draw(t, "minute"), 0, 0, time.UTC),
 			Condition:  rapid.SampledFrom(campaign.Conditions).Draw(t, "condition"),

@@ -43,18 +43,18 @@ func (g Grid) Replan(b Reservations, now, until time.Time, recipients uint32, me
 // choose finds the stretch [from, to) of slots whose room a condition uses for
 // the recipients, and how many of them that stretch holds. If not all, it is
 // the stretch that holds the most.
-func (r room) choose(c campaign.Condition, recipients uint32) (from, to int, held uint32) {
+func (r slotRoom) choose(c campaign.Condition, recipients uint32) (from, to int, held uint32) {
 	switch c {
 	case campaign.ImmediateConsecutiveSlots:
 		if len(r.slots) > 0 && r.slots[0] == 0 && r.whole > 0 {
 			from = 1 // the time of T's slot is nearly over: the run begins at the next
 		}
 		to = r.runEnd(from)
-		return from, to, sum(r.slots[from:to], recipients)
+		return from, to, sumRoom(r.slots[from:to], recipients)
 	case campaign.DeferredConsecutiveSlots:
 		for start := 0; start < len(r.slots); {
 			end := r.runEnd(start)
-			if n := sum(r.slots[start:end], recipients); n > held {
+			if n := sumRoom(r.slots[start:end], recipients); n > held {
 				from, to, held = start, end, n
 			}
 			if held == recipients {
@@ -64,12 +64,12 @@ func (r room) choose(c campaign.Condition, recipients uint32) (from, to int, hel
 		}
 		return from, to, held
 	default:
-		return 0, len(r.slots), sum(r.slots, recipients)
+		return 0, len(r.slots), sumRoom(r.slots, recipients)
 	}
 }
 
 // runEnd is the first slot from start on that has no room.
-func (r room) runEnd(start int) int {
+func (r slotRoom) runEnd(start int) int {
 	for i := start; i < len(r.slots); i++ {
 		if r.slots[i] == 0 {
 			return i
@@ -79,7 +79,7 @@ func (r room) runEnd(start int) int {
 }
 
 // take fills the slots [from, to) in order until everyone has a place.
-func (g Grid) take(r room, from, to int, t time.Time, recipients uint32) []Placement {
+func (g Grid) take(r slotRoom, from, to int, t time.Time, recipients uint32) []Placement {
 	if recipients == 0 {
 		return nil
 	}

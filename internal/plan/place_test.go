@@ -113,7 +113,7 @@ func TestPlace(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			b := booked{}
+			b := reservedCounts{}
 			for i, n := range tt.reserved {
 				b[g.Number(noon())+int64(i)] = n
 			}
@@ -158,51 +158,51 @@ func full(first, n int) []string {
 func TestPlaceRefuses(t *testing.T) {
 	g := Grid{Slot: time.Minute, Capacity: 2}
 	req := Request{T: noon(), Until: noon().Add(Horizon), Recipients: 1, Messages: 3}
-	if _, err := g.Place(booked{}, req); !errors.Is(err, ErrTooManyMessages) || !strings.Contains(err.Error(), "3 messages") {
+	if _, err := g.Place(reservedCounts{}, req); !errors.Is(err, ErrTooManyMessages) || !strings.Contains(err.Error(), "3 messages") {
 		t.Errorf("more messages than a slot holds: %v", err)
 	}
-	if _, err := g.Advise(booked{}, req); !errors.Is(err, ErrTooManyMessages) {
+	if _, err := g.Advise(reservedCounts{}, req); !errors.Is(err, ErrTooManyMessages) {
 		t.Errorf("more messages than a slot holds: %v", err)
 	}
-	if placed, left, err := g.Replan(booked{}, noon(), req.Until, 5, 3); placed != nil || left != 5 || err != nil {
+	if placed, left, err := g.Replan(reservedCounts{}, noon(), req.Until, 5, 3); placed != nil || left != 5 || err != nil {
 		t.Errorf("planned again: %v, %d, %v", placed, left, err)
 	}
-	if placed, left, err := g.Replan(booked{}, req.Until, req.Until, 5, 1); placed != nil || left != 5 || err != nil {
+	if placed, left, err := g.Replan(reservedCounts{}, req.Until, req.Until, 5, 1); placed != nil || left != 5 || err != nil {
 		t.Errorf("planned again at its end: %v, %d, %v", placed, left, err)
 	}
 	for _, bad := range []Grid{{}, {Slot: time.Millisecond, Capacity: 1}} {
-		if _, err := bad.Place(booked{}, req); err == nil {
+		if _, err := bad.Place(reservedCounts{}, req); err == nil {
 			t.Errorf("%+v is taken for a grid", bad)
 		}
 	}
 	req.Messages = 0
-	if _, err := g.Place(booked{}, req); err == nil {
+	if _, err := g.Place(reservedCounts{}, req); err == nil {
 		t.Error("no messages are placed")
 	}
 }
 
 // broken are bookings that can't be read the n-th time.
-type broken int
+type failingReservations int
 
 var errBroken = errors.New("broken")
 
-func (b *broken) Reserved(int64, []uint32) error {
+func (b *failingReservations) Reserved(int64, []uint32) error {
 	if *b--; *b < 0 {
 		return errBroken
 	}
 	return nil
 }
 
-func TestErrorsOfBookingsPass(t *testing.T) {
+func TestReservationErrorsAreReturned(t *testing.T) {
 	g := Grid{Slot: time.Minute, Capacity: 2}
 	req := Request{T: noon().Add(time.Second), Until: noon().Add(Horizon), Recipients: 5000, Messages: 1}
-	for _, reads := range []broken{0, 1} {
+	for _, reads := range []failingReservations{0, 1} {
 		b := reads
 		if _, err := g.Advise(&b, req); !errors.Is(err, errBroken) {
 			t.Errorf("advice with bookings broken after %d reads: %v", reads, err)
 		}
 	}
-	b := broken(0)
+	b := failingReservations(0)
 	if _, err := g.Place(&b, req); !errors.Is(err, errBroken) {
 		t.Errorf("placed with broken bookings: %v", err)
 	}
@@ -218,8 +218,8 @@ func TestAdviceInWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := g.Number(noon())
-	reserve := func(slots int, messages uint32) booked {
-		b := booked{}
+	reserve := func(slots int, messages uint32) reservedCounts {
+		b := reservedCounts{}
 		for i := range slots {
 			b[now+int64(i)] = messages
 		}
@@ -230,7 +230,7 @@ func TestAdviceInWords(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		grid Grid
-		b    booked
+		b    reservedCounts
 		req  Request
 		want string
 	}{
@@ -240,15 +240,15 @@ func TestAdviceInWords(t *testing.T) {
 		{"a gap in the run", g, gap, Request{Condition: campaign.ImmediateConsecutiveSlots, Recipients: 150, Messages: 1},
 			"no room: 150 recipients of 1 message, room for 80 in consecutive slots from 2026-03-04T12:00:00Z; they would fit as fragmentedSlots or deferredConsecutiveSlots; " +
 				"the earliest scheduleAt with room for all as immediateConsecutiveSlots is 2026-03-04T12:20:00Z"},
-		{"T is closed", Grid{Slot: g.Slot, Capacity: 100, Windows: windows}, booked{},
+		{"T is closed", Grid{Slot: g.Slot, Capacity: 100, Windows: windows}, reservedCounts{},
 			Request{T: noon().Add(10 * time.Hour), Condition: campaign.ImmediateConsecutiveSlots, Recipients: 1, Messages: 1},
 			"no room: 1 recipient of 1 message, room for 0 in consecutive slots from 2026-03-04T22:00:00Z, whose slot isn't wholly inside the sending windows; " +
 				"they would fit as fragmentedSlots or deferredConsecutiveSlots; the earliest scheduleAt with room for all as immediateConsecutiveSlots is 2026-03-05T09:00:00Z"},
-		{"a night breaks every run", Grid{Slot: g.Slot, Capacity: 100, Windows: windows}, booked{},
+		{"a night breaks every run", Grid{Slot: g.Slot, Capacity: 100, Windows: windows}, reservedCounts{},
 			Request{Condition: campaign.DeferredConsecutiveSlots, Recipients: 7201, Messages: 1},
 			"no room: 7201 recipients of 1 message, room for 7200 in any run of consecutive slots before 2026-03-06T12:00:00Z; they would fit as fragmentedSlots; " +
 				"there is no scheduleAt within 3 months with room for all as deferredConsecutiveSlots"},
-		{"more than two days hold", g, booked{}, Request{Recipients: 28801, Messages: 1},
+		{"more than two days hold", g, reservedCounts{}, Request{Recipients: 28801, Messages: 1},
 			"no room: 28801 recipients of 1 message, room for 28800 before 2026-03-06T12:00:00Z; 48 hours of empty slots hold no more than 28800: split the drop"},
 		{"latest has come", g, reserve(288, 100), Request{Recipients: 1, Messages: 1, Latest: noon()},
 			"no room: 1 recipient of 1 message, room for 0 before 2026-03-06T12:00:00Z; there is no scheduleAt within 3 months with room for all as fragmentedSlots"},

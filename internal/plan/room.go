@@ -7,7 +7,7 @@ import (
 )
 
 // room is how many recipients each slot of a stretch holds.
-type room struct {
+type slotRoom struct {
 	first  int64    // number of the first slot: T's
 	slots  []uint32 // recipients a slot, 0 where it is full or closed
 	whole  uint32   // what T's slot would hold if all its time were left
@@ -26,15 +26,15 @@ func (g Grid) check(messages int) error {
 }
 
 // room reads the slots from the one that holds t to the last that starts before until.
-func (g Grid) room(b Reservations, t, until time.Time, messages int) (room, error) {
-	r := room{first: g.Number(t)}
-	end := g.from(until)
+func (g Grid) room(b Reservations, t, until time.Time, messages int) (slotRoom, error) {
+	r := slotRoom{first: g.Number(t)}
+	end := g.firstSlotFrom(until)
 	if end <= r.first { // until has come
 		return r, nil
 	}
 	r.slots = make([]uint32, end-r.first)
 	if err := b.Reserved(r.first, r.slots); err != nil {
-		return room{}, fmt.Errorf("count reserved messages: %w", err)
+		return slotRoom{}, fmt.Errorf("count reserved messages: %w", err)
 	}
 	reserved := r.slots[0]
 	g.convert(r.first, t, r.slots, messages)
@@ -62,7 +62,7 @@ func (g Grid) convert(first int64, t time.Time, slots []uint32, messages int) {
 	for start, end := range g.Windows.Intervals(t, g.Start(first+int64(len(slots)))) {
 		opened := 0
 		if start.After(t) {
-			opened = int(g.from(start) - first)
+			opened = int(g.firstSlotFrom(start) - first)
 		}
 		clear(slots[shut:max(shut, opened)])
 		shut = max(shut, int(g.Number(end)-first))
@@ -71,7 +71,7 @@ func (g Grid) convert(first int64, t time.Time, slots []uint32, messages int) {
 }
 
 // sum is the recipients that slots hold, as far as it matters: it stops beyond most.
-func sum(slots []uint32, most uint32) uint32 {
+func sumRoom(slots []uint32, most uint32) uint32 {
 	var total uint64
 	for _, n := range slots {
 		if total += uint64(n); total >= uint64(most) {

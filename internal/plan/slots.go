@@ -45,7 +45,7 @@ func (g Grid) Number(at time.Time) int64 {
 func (g Grid) Start(n int64) time.Time { return time.Unix(0, n*int64(g.Slot)).UTC() }
 
 // from is the first slot that starts at or after at.
-func (g Grid) from(at time.Time) int64 { return g.Number(at.Add(-1)) + 1 }
+func (g Grid) firstSlotFrom(at time.Time) int64 { return g.Number(at.Add(-1)) + 1 }
 
 // Request is what is to be placed: Recipients of Messages messages each, from T on.
 type Request struct {

@@ -10,7 +10,7 @@ import (
 
 // BenchmarkResults is a million rows through results.csv.
 func BenchmarkResults(b *testing.B) {
-	l := newLedger(campaign.StateCompleted)
+	l := newMemorySource(campaign.StateCompleted)
 	for i := range campaign.ChunkRows {
 		l.add(uint32(i+2), fmt.Sprint(34600000000+i), 0, sentBy("wamid.HBgLMzQ2NjY3Nzc4ODgVAgARGBI5QTNDQTVCM0Q0Q0Q2RTY3RTcA"), campaign.Sent)
 	}

@@ -88,8 +88,8 @@ func Report(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 	d := &Document{
 		ID: s.ID, Name: s.Name, Reference: s.Reference, State: s.State, Reason: reason(s),
 		ApplicationID: s.ApplicationID, CampaignID: s.CampaignID, SlicingCondition: s.Condition,
-		ReceivedAt: instant(s.ReceivedAt), ScheduledAt: instant(s.ScheduledAt),
-		StartedAt: instant(s.StartedAt), FinishedAt: instant(s.FinishedAt),
+		ReceivedAt: toInstant(s.ReceivedAt), ScheduledAt: toInstant(s.ScheduledAt),
+		StartedAt: toInstant(s.StartedAt), FinishedAt: toInstant(s.FinishedAt),
 		Recipients: &rows,
 		Messages: &Messages{
 			Planned: s.Planned, Sent: counts[campaign.Sent], Failed: counts[campaign.Failed],
@@ -105,7 +105,7 @@ func Report(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 	}
 	for _, one := range slices {
 		if one.Sliced() { // an unsliced sending uses no slot, so it has no slice
-			d.Slices = append(d.Slices, Slice{instant(one.Start), instant(one.End), one.Recipients})
+			d.Slices = append(d.Slices, Slice{toInstant(one.Start), toInstant(one.End), one.Recipients})
 		}
 	}
 	if s.Receipts && HasResults(s) {
@@ -150,11 +150,11 @@ func Status(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 	}
 	for _, one := range slices {
 		if one.Start.After(now) {
-			d.NextSliceAt = instant(one.Start)
+			d.NextSliceAt = toInstant(one.Start)
 			break
 		}
 	}
-	d.EstimatedEnd = instant(estimate(s, slices, counts, now, rate))
+	d.EstimatedEnd = toInstant(estimate(s, slices, counts, now, rate))
 	return d
 }
 
@@ -208,7 +208,7 @@ func percent(done, of uint64) float64 {
 func round(v float64) float64 { return math.Floor(10*v) / 10 }
 
 // instant is t as it is written: UTC, to the millisecond.
-func instant(t time.Time) time.Time {
+func toInstant(t time.Time) time.Time {
 	if t.IsZero() {
 		return time.Time{}
 	}

@@ -10,13 +10,13 @@ import (
 )
 
 // ledger is a store of one sending.
-type ledger struct {
+type memorySource struct {
 	s        *campaign.Sending
 	slices   []campaign.Slice
 	counts   campaign.Counts
 	refusals []campaign.Refusal
 	chunks   []chunk
-	told     []campaign.Delivery
+	receipts []campaign.Delivery
 	err      error // of the walks
 }
 
@@ -26,14 +26,14 @@ type chunk struct {
 	entries []campaign.Entry
 }
 
-func (l *ledger) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campaign.Counts, error) {
+func (l *memorySource) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campaign.Counts, error) {
 	if id != l.s.ID {
 		return nil, nil, campaign.Counts{}, fs.ErrNotExist
 	}
 	return l.s, l.slices, l.counts, nil
 }
 
-func (l *ledger) EachRefusal(_ campaign.ID, fn func(campaign.Refusal) error) error {
+func (l *memorySource) EachRefusal(_ campaign.ID, fn func(campaign.Refusal) error) error {
 	for _, r := range l.refusals {
 		if err := fn(r); err != nil {
 			return err
@@ -42,9 +42,9 @@ func (l *ledger) EachRefusal(_ campaign.ID, fn func(campaign.Refusal) error) err
 	return l.err
 }
 
-func (l *ledger) Deliveries(_ campaign.ID, first, last uint32) ([]campaign.Delivery, error) {
+func (l *memorySource) Deliveries(_ campaign.ID, first, last uint32) ([]campaign.Delivery, error) {
 	var list []campaign.Delivery
-	for _, d := range l.told {
+	for _, d := range l.receipts {
 		if d.Line >= first && d.Line <= last {
 			list = append(list, d)
 		}
@@ -52,7 +52,7 @@ func (l *ledger) Deliveries(_ campaign.ID, first, last uint32) ([]campaign.Deliv
 	return list, nil
 }
 
-func (l *ledger) EachChunk(_ campaign.ID, fn func(*campaign.Rows, []campaign.MessageStatus, []campaign.Entry) error) error {
+func (l *memorySource) EachChunk(_ campaign.ID, fn func(*campaign.Rows, []campaign.MessageStatus, []campaign.Entry) error) error {
 	for _, c := range l.chunks {
 		if err := fn(c.rows, c.marks, c.entries); err != nil {
 			return err
@@ -62,7 +62,7 @@ func (l *ledger) EachChunk(_ campaign.ID, fn func(*campaign.Rows, []campaign.Mes
 }
 
 // add appends a recipient; outcomes has one for each message of its channel.
-func (l *ledger) add(line uint32, contact string, channel uint8, details func(m int) campaign.Entry, outcomes ...campaign.Outcome) {
+func (l *memorySource) add(line uint32, contact string, channel uint8, details func(m int) campaign.Entry, outcomes ...campaign.Outcome) {
 	if n := len(l.chunks); n == 0 || l.chunks[n-1].rows.Len() == campaign.ChunkRows {
 		l.chunks = append(l.chunks, chunk{rows: &campaign.Rows{First: uint32(n * campaign.ChunkRows)}})
 	}
@@ -95,7 +95,7 @@ func (l *ledger) add(line uint32, contact string, channel uint8, details func(m 
 	l.s.Rows.Accepted++
 }
 
-func (l *ledger) refuse(line uint32, o campaign.Outcome, contact, column, why string) {
+func (l *memorySource) refuse(line uint32, o campaign.Outcome, contact, column, why string) {
 	l.refusals = append(l.refusals, campaign.Refusal{Line: line, Outcome: o, ContactCode: contact, ChannelType: "cloud_api", Column: column, Reason: why})
 	l.s.Rows.Total++
 	if o == campaign.Duplicate {
@@ -116,8 +116,8 @@ func instantOf(clock string) time.Time {
 }
 
 // newLedger is a sending that was accepted and has ended, without rows yet.
-func newLedger(state campaign.State) *ledger {
-	return &ledger{s: &campaign.Sending{
+func newMemorySource(state campaign.State) *memorySource {
+	return &memorySource{s: &campaign.Sending{
 		ID: "20260302-000007", Name: "spring", Inbox: "inbox", Reference: "order 17", ApplicationID: 1, CampaignID: 7,
 		Condition: campaign.FragmentedSlots, Tag: "0badcafe", State: state, Messages: 1,
 		Channels: []string{"cloud_api"}, Contents: []campaign.Content{{Item: []byte(`{"body":"x"}`)}},
@@ -140,21 +140,21 @@ func failedWith(attempts uint8, code, detail string) func(int) campaign.Entry {
 }
 
 // sendings are all the ways in which a drop can end, and some before the end.
-func sendings() map[string]*ledger {
-	all := map[string]*ledger{}
+func sendings() map[string]*memorySource {
+	all := map[string]*memorySource{}
 	slots := []campaign.Slice{
 		{Start: instantOf("09:30:00"), End: instantOf("09:35:00"), First: 0, Rows: 2, Recipients: 2},
 		{Start: instantOf("09:35:00"), End: instantOf("09:40:00"), First: 2, Rows: 1, Recipients: 1},
 	}
 
-	l := newLedger(campaign.StateCompleted)
+	l := newMemorySource(campaign.StateCompleted)
 	l.slices = []campaign.Slice{{Start: l.s.ScheduledAt, Rows: 3, Recipients: 3}}
 	for i := range 3 {
 		l.add(uint32(i+2), fmt.Sprintf("3466677788%d", i), 0, sentBy("wamid."+fmt.Sprint(i)), campaign.Sent)
 	}
 	all["completed"] = l
 
-	l = newLedger(campaign.StateCompleted)
+	l = newMemorySource(campaign.StateCompleted)
 	l.s.Sliced, l.slices = true, slots
 	l.s.Messages, l.s.Channels = 2, []string{"cloud_api", "sms"}
 	l.s.Contents = []campaign.Content{{Item: []byte(`{}`)}, {ChannelType: "cloud_api", Item: []byte(`{}`)}}
@@ -171,31 +171,31 @@ func sendings() map[string]*ledger {
 	l.s.Warnings = []campaign.Problem{{File: "spring.layout.json", Line: 7, Column: 3, Field: "sendType", Message: "is the campaign's; it is ignored here"}}
 	all["completed-with-failures"] = l
 
-	l = newLedger(campaign.StateCompleted)
+	l = newMemorySource(campaign.StateCompleted)
 	l.add(2, "34666777888", 0, sentBy("a"), campaign.Sent)
 	l.refuse(3, campaign.Rejected, "", "contactCode", "is empty")
 	all["completed-rows-rejected"] = l
 
-	l = newLedger(campaign.StateCompleted)
+	l = newMemorySource(campaign.StateCompleted)
 	l.s.Receipts, l.s.Delivery, l.s.ReceiptVersion = true, campaign.DeliveryCounts{Delivered: 1, Read: 1, Failed: 1}, 3
 	for i := range 4 {
 		l.add(uint32(2*i+2), fmt.Sprintf("3466677788%d", i), 0, sentBy("wamid."+fmt.Sprint(i)), campaign.Sent)
 	}
 	l.refuse(5, campaign.Duplicate, "34666777880", "", "the same contact is on line 2")
 	l.add(11, "34666777889", 0, failedWith(1, "131026", "message undeliverable"), campaign.Failed)
-	l.told = []campaign.Delivery{
+	l.receipts = []campaign.Delivery{
 		{Line: 2, Message: 1, State: campaign.Read, At: instantOf("10:00:00")},
 		{Line: 4, Message: 1, State: campaign.Undelivered, At: instantOf("10:01:00"), Code: "131026", Detail: "no such number, \"here\""},
 		{Line: 8, Message: 1, State: campaign.Delivered},
 	}
 	all["completed-with-deliveries"] = l
 
-	l = newLedger(campaign.StateCompleted)
+	l = newMemorySource(campaign.StateCompleted)
 	l.add(2, "34666777888", 0, failedWith(6, "500", "out of order"), campaign.Failed)
 	l.add(3, "34666777889", 0, failedWith(6, "500", "out of order"), campaign.Failed)
 	all["completed-none-sent"] = l
 
-	l = newLedger(campaign.StateCompleted)
+	l = newMemorySource(campaign.StateCompleted)
 	l.s.DryRun, l.s.Sliced, l.slices = true, true, slots
 	l.s.StartedAt = time.Time{}
 	l.s.Rows, l.s.Planned = campaign.RowCounts{Total: 3, Accepted: 3}, 3
@@ -205,20 +205,20 @@ func sendings() map[string]*ledger {
 	}
 	all["dry-run"] = l
 
-	l = newLedger(campaign.StateCanceled)
+	l = newMemorySource(campaign.StateCanceled)
 	l.s.StartedAt, l.s.Reason = time.Time{}, "by spring.cancel"
 	l.add(2, "34666777888", 0, nil, campaign.Canceled)
 	l.add(3, "34666777889", 0, nil, campaign.Canceled)
 	all["canceled-before"] = l
 
-	l = newLedger(campaign.StateCanceled)
+	l = newMemorySource(campaign.StateCanceled)
 	l.s.Reason = "by the operator"
 	l.add(2, "34666777888", 0, sentBy("a"), campaign.Sent)
 	l.add(3, "34666777889", 0, failedWith(1, "", "no answer within 10s"), campaign.Unknown)
 	l.add(4, "34666777890", 0, nil, campaign.Canceled)
 	all["canceled-after"] = l
 
-	l = newLedger(campaign.StateCanceled)
+	l = newMemorySource(campaign.StateCanceled)
 	l.s.AcceptedAt, l.s.StartedAt = time.Time{}, time.Time{}
 	l.s.Condition = campaign.ImmediateConsecutiveSlots
 	l.s.Reason = "there is no room for 3 recipients from 09:30 on: the run of slots with room ends after 2; fragmentedSlots would have fitted"
@@ -227,8 +227,8 @@ func sendings() map[string]*ledger {
 	}
 	all["no-room"] = l
 
-	reject := func(reason string) *ledger {
-		l := newLedger(campaign.StateRejected)
+	reject := func(reason string) *memorySource {
+		l := newMemorySource(campaign.StateRejected)
 		l.s.AcceptedAt, l.s.StartedAt, l.s.ScheduledAt = time.Time{}, time.Time{}, time.Time{}
 		l.s.Reason = reason
 		return l

@@ -53,7 +53,7 @@ func canceled(s *campaign.Sending, counts campaign.Counts) string {
 	}
 	line := fmt.Sprintf("Canceled after %s of %s had been sent%s.", number(sent), quantity(s.Planned, "message"), why)
 	if maybe > 0 {
-		line += fmt.Sprintf(" Of %s more no one can tell whether %s sent.", number(maybe), itWas(maybe))
+		line += fmt.Sprintf(" Of %s more no one can tell whether %s sent.", number(maybe), pronounWas(maybe))
 	}
 	return line + " To send the rest, make a new CSV of the lines that results.csv calls canceled: the whole drop again would send some twice."
 }
@@ -71,25 +71,25 @@ func completed(s *campaign.Sending, counts campaign.Counts) string {
 	sent, maybe := counts[campaign.Sent], counts[campaign.Unknown]
 	refused := s.Rows.Rejected
 	if sent == s.Planned && refused == 0 {
-		return fmt.Sprintf("Done: %s%s. %s", allSent(s.Planned), repeated(s), nothingToDo(s))
+		return fmt.Sprintf("Done: %s%s. %s", everyMessageWasSent(s.Planned), repeated(s), nothingToDo(s))
 	}
 	var line string
 	switch {
 	case sent == s.Planned:
-		line = fmt.Sprintf("Done: %s%s, but %s rejected.", allSent(s.Planned), repeated(s), were(uint64(refused), "row"))
+		line = fmt.Sprintf("Done: %s%s, but %s rejected.", everyMessageWasSent(s.Planned), repeated(s), countWere(uint64(refused), "row"))
 	case sent == 0 && maybe == 0:
 		line = fmt.Sprintf("Done, but nothing was sent of %s planned.", quantity(s.Planned, "message"))
 	default:
-		line = fmt.Sprintf("Done, but only %s of %s sent.", number(sent), were(s.Planned, "message"))
+		line = fmt.Sprintf("Done, but only %s of %s sent.", number(sent), countWere(s.Planned, "message"))
 	}
 	if sent != s.Planned {
 		line += " What became of each, and why, is in results.csv."
 		if refused > 0 {
-			line += " " + were(uint64(refused), "row") + " rejected."
+			line += " " + countWere(uint64(refused), "row") + " rejected."
 		}
 	}
 	if maybe > 0 {
-		line += fmt.Sprintf(" Of %s no one can tell whether %s sent: ask the operator before sending again.", quantity(maybe, "message"), itWas(maybe))
+		line += fmt.Sprintf(" Of %s no one can tell whether %s sent: ask the operator before sending again.", quantity(maybe, "message"), pronounWas(maybe))
 	}
 	if refused > 0 {
 		line += " Mend the rejected rows in rejected.csv and drop that under a new name with the same layout."
@@ -102,17 +102,17 @@ func repeated(s *campaign.Sending) string {
 	if s.Rows.Duplicate == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" (%s a contact and %s left out)", repeat(uint64(s.Rows.Duplicate)), was(uint64(s.Rows.Duplicate)))
+	return fmt.Sprintf(" (%s a contact and %s left out)", countRepeat(uint64(s.Rows.Duplicate)), verbWas(uint64(s.Rows.Duplicate)))
 }
 
-func repeat(n uint64) string {
+func countRepeat(n uint64) string {
 	if n == 1 {
 		return "1 row repeats"
 	}
 	return number(n) + " rows repeat"
 }
 
-func was(n uint64) string {
+func verbWas(n uint64) string {
 	if n == 1 {
 		return "was"
 	}
@@ -133,7 +133,7 @@ func nothingToDo(s *campaign.Sending) string {
 
 // underWay serves those who look at a sending before its end.
 func underWay(s *campaign.Sending, counts campaign.Counts) string {
-	line := fmt.Sprintf("Not finished: it is %s; %s of %s sent so far.", s.State, number(counts[campaign.Sent]), were(s.Planned, "message"))
+	line := fmt.Sprintf("Not finished: it is %s; %s of %s sent so far.", s.State, number(counts[campaign.Sent]), countWere(s.Planned, "message"))
 	if s.State == campaign.StateChecking {
 		line = "Not finished: it is being checked; nothing is sent before every row has been."
 	}
@@ -143,7 +143,7 @@ func underWay(s *campaign.Sending, counts campaign.Counts) string {
 	return line
 }
 
-func allSent(n uint64) string {
+func everyMessageWasSent(n uint64) string {
 	if n == 1 {
 		return "the one message was sent"
 	}
@@ -159,14 +159,14 @@ func quantity(n uint64, noun string) string {
 }
 
 // were is "1 row was" or "2 rows were".
-func were(n uint64, noun string) string {
+func countWere(n uint64, noun string) string {
 	if n == 1 {
 		return "1 " + noun + " was"
 	}
 	return quantity(n, noun) + " were"
 }
 
-func itWas(n uint64) string {
+func pronounWas(n uint64) string {
 	if n == 1 {
 		return "it was"
 	}

@@ -76,8 +76,8 @@ func TestStatus(t *testing.T) {
 		{Start: instantOf("09:30:00"), End: instantOf("09:35:00"), First: 0, Rows: 2, Recipients: 2},
 		{Start: instantOf("09:35:00"), End: instantOf("09:40:00"), First: 2, Rows: 1, Recipients: 1},
 	}
-	half := func(state campaign.State) *ledger {
-		l := newLedger(state)
+	half := func(state campaign.State) *memorySource {
+		l := newMemorySource(state)
 		l.s.FinishedAt = time.Time{}
 		l.add(2, "34666777888", 0, sentBy("a"), campaign.Sent)
 		l.add(3, "34666777889", 0, nil, campaign.Pending)
@@ -91,7 +91,7 @@ func TestStatus(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	checking := newLedger(campaign.StateChecking)
+	checking := newMemorySource(campaign.StateChecking)
 	checking.s.ScheduledAt, checking.s.StartedAt, checking.s.FinishedAt = time.Time{}, time.Time{}, time.Time{}
 	checking.s.CSV, checking.s.Condition = campaign.CSVInfo{}, ""
 	write("checking", Checking(checking.s, 0.4567))
@@ -122,8 +122,8 @@ func TestPercentIsRoundedDown(t *testing.T) {
 	}
 }
 
-func TestEstimateIsAbsentWhereNoOneCanTell(t *testing.T) {
-	l := newLedger(campaign.StateSending)
+func TestEstimateIsAbsentWhenUnknown(t *testing.T) {
+	l := newMemorySource(campaign.StateSending)
 	l.s.Planned = 1 << 60
 	now := instantOf("09:31:00")
 	for name, counts := range map[string]campaign.Counts{"nothing done": {}, "would take for ever": {campaign.Sent: 1}} {
@@ -147,7 +147,7 @@ func TestEstimateByTheRate(t *testing.T) {
 		{campaign.StateSending, 0, 2, "09:01:00"},
 		{campaign.StateSending, 60, 2, "09:01:00"}, // 60 in the minute since it started: the pace, not the rate
 	} {
-		l := newLedger(c.state)
+		l := newMemorySource(c.state)
 		l.s.Planned, l.s.ScheduledAt, l.s.StartedAt = 120, instantOf("09:30:00"), time.Time{}
 		if c.state == campaign.StateSending {
 			l.s.ScheduledAt, l.s.StartedAt = instantOf("08:59:00"), instantOf("08:59:00")

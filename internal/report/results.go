@@ -34,7 +34,7 @@ func Results(w io.Writer, l Source, id campaign.ID) error {
 	if err != nil {
 		return fmt.Errorf("write results of %s: %w", id, err)
 	}
-	r := resulter{w: w, l: l, s: s, line: []byte(Header)}
+	r := resultsWriter{w: w, source: l, s: s, line: []byte(Header)}
 	if s.Receipts {
 		r.line = append(r.line[:len(Header)-1], receiptHeader...)
 	}
@@ -78,9 +78,9 @@ func refusals(l Source, id campaign.ID) iter.Seq2[campaign.Refusal, error] {
 }
 
 // resulter writes one results.csv.
-type resulter struct {
+type resultsWriter struct {
 	w        io.Writer
-	l        Source
+	source   Source
 	s        *campaign.Sending
 	messages []int // how many each of s.Channels sends
 	line     []byte
@@ -91,10 +91,10 @@ type resulter struct {
 	more    bool
 }
 
-func (r *resulter) advance() { r.refused, r.err, r.more = r.next() }
+func (r *resultsWriter) advance() { r.refused, r.err, r.more = r.next() }
 
 // flush writes what has gathered if it is more than limit.
-func (r *resulter) flush(limit int) error {
+func (r *resultsWriter) flush(limit int) error {
 	if len(r.line) <= limit {
 		return nil
 	}
@@ -104,7 +104,7 @@ func (r *resulter) flush(limit int) error {
 }
 
 // refusedBefore writes the refused rows that stand before a line; 0 means all.
-func (r *resulter) refusedBefore(line uint32) error {
+func (r *resultsWriter) refusedBefore(line uint32) error {
 	for ; r.more && (r.err != nil || line == 0 || r.refused.Line < line); r.advance() {
 		if r.err != nil {
 			return r.err
@@ -119,7 +119,7 @@ func (r *resulter) refusedBefore(line uint32) error {
 	return nil
 }
 
-func (r *resulter) appendRefused(one *campaign.Refusal, message int) {
+func (r *resultsWriter) appendRefused(one *campaign.Refusal, message int) {
 	b := strconv.AppendUint(r.line, uint64(one.Line), 10)
 	b = appendCell(append(b, ','), one.ContactCode)
 	b = appendCell(append(b, ','), one.ChannelType)
@@ -130,15 +130,15 @@ func (r *resulter) appendRefused(one *campaign.Refusal, message int) {
 	if one.Column != "" {
 		reason = one.Column + ": " + reason
 	}
-	r.line = r.end(appendCell(b, reason), nil)
+	r.line = r.endLine(appendCell(b, reason), nil)
 }
 
-func (r *resulter) chunk(rows *campaign.Rows, marks []campaign.MessageStatus, entries []campaign.Entry) error {
+func (r *resultsWriter) chunk(rows *campaign.Rows, marks []campaign.MessageStatus, entries []campaign.Entry) error {
 	stride := r.s.Messages
 	if len(marks) != rows.Len()*stride {
 		return fmt.Errorf("chunk at row %d: %w", rows.First, errMarks)
 	}
-	told, err := r.deliveries(rows)
+	told, err := r.receiptsOf(rows)
 	if err != nil {
 		return err
 	}
@@ -151,8 +151,8 @@ func (r *resulter) chunk(rows *campaign.Rows, marks []campaign.MessageStatus, en
 			return fmt.Errorf("row %d: %w", rows.First+uint32(i), errMarks)
 		}
 		for m := range r.messages[channel] {
-			entry := find(&entries, rows.First+uint32(i), uint8(m+1))
-			r.append(line, rows.Contacts.At(i), r.s.Channels[channel], m+1, marks[i*stride+m], entry, findDelivery(&told, line, uint8(m+1)))
+			entry := findEntry(&entries, rows.First+uint32(i), uint8(m+1))
+			r.append(line, rows.Contacts.At(i), r.s.Channels[channel], m+1, marks[i*stride+m], entry, findReceipt(&told, line, uint8(m+1)))
 		}
 		if err := r.flush(32 << 10); err != nil {
 			return err
@@ -162,15 +162,15 @@ func (r *resulter) chunk(rows *campaign.Rows, marks []campaign.MessageStatus, en
 }
 
 // deliveries are what is known of a chunk's messages.
-func (r *resulter) deliveries(rows *campaign.Rows) ([]campaign.Delivery, error) {
+func (r *resultsWriter) receiptsOf(rows *campaign.Rows) ([]campaign.Delivery, error) {
 	if r.s.ReceiptVersion == 0 || rows.Len() == 0 {
 		return nil, nil
 	}
-	return r.l.Deliveries(r.s.ID, rows.Lines[0], rows.Lines[rows.Len()-1])
+	return r.source.Deliveries(r.s.ID, rows.Lines[0], rows.Lines[rows.Len()-1])
 }
 
 // findDelivery is what is known of a message, nil if that is nothing. As with find, what stands before is dropped.
-func findDelivery(told *[]campaign.Delivery, line uint32, message uint8) *campaign.Delivery {
+func findReceipt(told *[]campaign.Delivery, line uint32, message uint8) *campaign.Delivery {
 	for len(*told) > 0 {
 		d := &(*told)[0]
 		if d.Line > line || d.Line == line && d.Message > message {
@@ -185,7 +185,7 @@ func findDelivery(told *[]campaign.Delivery, line uint32, message uint8) *campai
 }
 
 // end ends a line, with the columns of deliveries where there are such.
-func (r *resulter) end(b []byte, d *campaign.Delivery) []byte {
+func (r *resultsWriter) endLine(b []byte, d *campaign.Delivery) []byte {
 	if !r.s.Receipts {
 		return append(b, '\n')
 	}
@@ -202,7 +202,7 @@ func (r *resulter) end(b []byte, d *campaign.Delivery) []byte {
 
 // find is the entry of a message, nil if it has none. entries are sorted and
 // asked for in order: what stands before is dropped.
-func find(entries *[]campaign.Entry, row uint32, message uint8) *campaign.Entry {
+func findEntry(entries *[]campaign.Entry, row uint32, message uint8) *campaign.Entry {
 	for list := *entries; len(list) > 0; list = list[1:] {
 		*entries = list
 		e := &list[0]
@@ -217,7 +217,7 @@ func find(entries *[]campaign.Entry, row uint32, message uint8) *campaign.Entry 
 	return nil
 }
 
-func (r *resulter) append(line uint32, contact []byte, channel string, message int, mark campaign.MessageStatus, entry *campaign.Entry, told *campaign.Delivery) {
+func (r *resultsWriter) append(line uint32, contact []byte, channel string, message int, mark campaign.MessageStatus, entry *campaign.Entry, told *campaign.Delivery) {
 	b := strconv.AppendUint(r.line, uint64(line), 10)
 	b = appendCell(append(b, ','), contact)
 	b = appendCell(append(b, ','), channel)
@@ -226,14 +226,14 @@ func (r *resulter) append(line uint32, contact []byte, channel string, message i
 	b = strconv.AppendInt(append(b, ','), int64(mark.Attempts()), 10)
 	b = append(b, ',')
 	if entry == nil {
-		r.line = r.end(append(b, ",,"...), told)
+		r.line = r.endLine(append(b, ",,"...), told)
 		return
 	}
 	b = append(appendCell(b, entry.Provider), ',')
 	// Details of an attempt whose message was canceled or expired afterwards say
 	// why it had not been sent by then, but not when it was canceled.
 	if entry.Outcome == mark.Outcome() && !entry.At.IsZero() {
-		b = instant(entry.At).AppendFormat(b, time.RFC3339Nano)
+		b = toInstant(entry.At).AppendFormat(b, time.RFC3339Nano)
 	}
 	b = append(b, ',')
 	switch {
@@ -242,7 +242,7 @@ func (r *resulter) append(line uint32, contact []byte, channel string, message i
 	case told != nil && told.State == campaign.Undelivered: // it was taken, and given up later
 		b = appendCell(b, problem(told.Code, told.Detail))
 	}
-	r.line = r.end(b, told)
+	r.line = r.endLine(b, told)
 }
 
 func problem(code, detail string) string {

@@ -16,8 +16,8 @@ import (
 
 // TestResultsLaw: one line for every row and message, refused rows among them,
 // in order of line, over several chunks, and every cell as it came.
-func TestResultsLaw(t *testing.T) {
-	l := newLedger(campaign.StateCompleted)
+func TestEveryRowAndMessageHasOneLine(t *testing.T) {
+	l := newMemorySource(campaign.StateCompleted)
 	l.s.Messages, l.s.Channels = 3, []string{"cloud_api", "sms"}
 	l.s.Contents = []campaign.Content{{Item: []byte(`{}`)}, {ChannelType: "cloud_api", Item: []byte(`{}`)}, {ChannelType: "cloud_api", Item: []byte(`{}`)}}
 	type key struct {
@@ -92,10 +92,10 @@ func TestResultsLaw(t *testing.T) {
 // A ledger that contradicts itself or fails is an error, never a short file.
 func TestResultsErrors(t *testing.T) {
 	broken := errors.New("broken")
-	for name, spoil := range map[string]func(*ledger){
-		"marks":    func(l *ledger) { l.chunks[0].marks = l.chunks[0].marks[1:] },
-		"channels": func(l *ledger) { l.chunks[0].rows.Channels[0] = 9 },
-		"refusals": func(l *ledger) { l.err = broken },
+	for name, spoil := range map[string]func(*memorySource){
+		"marks":    func(l *memorySource) { l.chunks[0].marks = l.chunks[0].marks[1:] },
+		"channels": func(l *memorySource) { l.chunks[0].rows.Channels[0] = 9 },
+		"refusals": func(l *memorySource) { l.err = broken },
 	} {
 		l := sendings()["completed"]
 		spoil(l)

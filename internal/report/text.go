@@ -18,7 +18,7 @@ const maxSlices = 20
 // a line of its own, position first. It serves sendings that aren't finished too.
 func Text(w io.Writer, s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts) error {
 	b := bufio.NewWriter(w)
-	t := texter{b}
+	t := textWriter{b}
 	t.line("%s", headline(s, counts))
 	t.facts(s)
 	t.amounts(s, counts)
@@ -33,18 +33,18 @@ func Text(w io.Writer, s *campaign.Sending, slices []campaign.Slice, counts camp
 	return nil
 }
 
-type texter struct{ w *bufio.Writer }
+type textWriter struct{ w *bufio.Writer }
 
-func (t texter) line(format string, args ...any) { fmt.Fprintf(t.w, format+"\n", args...) }
+func (t textWriter) line(format string, args ...any) { fmt.Fprintf(t.w, format+"\n", args...) }
 
 // fact writes a labelled value, if there is one.
-func (t texter) fact(label, value string) {
+func (t textWriter) fact(label, value string) {
 	if value != "" {
 		t.line("  %-12s %s", label, clean(value))
 	}
 }
 
-func (t texter) facts(s *campaign.Sending) {
+func (t textWriter) facts(s *campaign.Sending) {
 	t.line("")
 	t.fact("Sending", string(s.ID))
 	t.fact("Drop", s.Name)
@@ -90,7 +90,7 @@ func at(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05 UTC")
 }
 
-func (t texter) amounts(s *campaign.Sending, counts campaign.Counts) {
+func (t textWriter) amounts(s *campaign.Sending, counts campaign.Counts) {
 	if s.Rows == (campaign.RowCounts{}) {
 		return
 	}
@@ -108,14 +108,14 @@ func (t texter) amounts(s *campaign.Sending, counts campaign.Counts) {
 	for _, o := range []campaign.Outcome{campaign.Sent, campaign.Failed, campaign.Unknown, campaign.Expired, campaign.Canceled,
 		campaign.Suppressed, campaign.Skipped, campaign.Pending, campaign.InFlight, campaign.Retrying} {
 		if n := counts[o]; n > 0 && (o.Final() || !s.State.Final()) {
-			t.line("  %12s %-10s %s", number(n), o, meaning(o))
+			t.line("  %12s %-10s %s", number(n), o, outcomeMeaning(o))
 		}
 	}
 	t.deliveries(s)
 }
 
 // deliveries says what became of messages after they were sent, where that is told.
-func (t texter) deliveries(s *campaign.Sending) {
+func (t textWriter) deliveries(s *campaign.Sending) {
 	if !s.Receipts || s.Delivery == (Delivery{}) {
 		return
 	}
@@ -132,7 +132,7 @@ func (t texter) deliveries(s *campaign.Sending) {
 }
 
 // meaning is an outcome in words.
-func meaning(o campaign.Outcome) string {
+func outcomeMeaning(o campaign.Outcome) string {
 	switch o {
 	case campaign.Sent:
 		return "accepted by the receiver"
@@ -157,7 +157,7 @@ func meaning(o campaign.Outcome) string {
 	}
 }
 
-func (t texter) slices(s *campaign.Sending, slices []campaign.Slice) {
+func (t textWriter) slices(s *campaign.Sending, slices []campaign.Slice) {
 	if len(slices) == 0 || !slices[0].Sliced() {
 		return
 	}
@@ -176,7 +176,7 @@ func (t texter) slices(s *campaign.Sending, slices []campaign.Slice) {
 	}
 }
 
-func (t texter) files(s *campaign.Sending) {
+func (t textWriter) files(s *campaign.Sending) {
 	var files [][2]string
 	if HasResults(s) && s.State.Final() {
 		files = append(files, [2]string{ResultsFile, "what became of every row and message"})
@@ -194,7 +194,7 @@ func (t texter) files(s *campaign.Sending) {
 	}
 }
 
-func (t texter) problems(title string, list []campaign.Problem, count int) {
+func (t textWriter) problems(title string, list []campaign.Problem, count int) {
 	if len(list) == 0 && count == 0 {
 		return
 	}
@@ -209,7 +209,7 @@ func (t texter) problems(title string, list []campaign.Problem, count int) {
 	}
 }
 
-func (t texter) previews(s *campaign.Sending) {
+func (t textWriter) previews(s *campaign.Sending) {
 	if len(s.Previews) == 0 {
 		return
 	}

@@ -8,22 +8,22 @@ import (
 
 // item is one message of a parcel: where it comes from, and what became of it.
 type item struct {
-	feed     *feed
+	cursor   *sendingCursor
 	chunk    *chunk // that holds its row, until it is rendered
 	row      uint32
 	message  uint8
 	attempts uint8                  // this attempt included
-	was      campaign.MessageStatus // before it was picked
+	before   campaign.MessageStatus // before it was picked
 	due      int64                  // Unix nanoseconds
-	from     int64                  // its lateness counts from here: due, or the time of the retry
+	lateFrom int64                  // its lateness counts from here: due, or the time of the retry
 
-	outcome campaign.Outcome // once decided
-	counted uint8            // attempts as recorded
-	nextAt  time.Time        // Retrying
+	outcome          campaign.Outcome // once decided
+	recordedAttempts uint8            // attempts as recorded
+	nextAt           time.Time        // Retrying
 }
 
 // parcel is what one call of a driver gets. It is reused.
-type parcel struct {
+type batch struct {
 	driver  *driver
 	due     int64 // Unix nanoseconds: not to be handed out before; 0: at once
 	first   int64 // the least of its items' times, where due is the last
@@ -39,11 +39,11 @@ type parcel struct {
 
 // Results that only the dispatcher gives.
 const (
-	verdictBack    Verdict = 200 + iota // never handed to the driver: as before
-	verdictRefused                      // refused by the books: nothing to record
+	verdictReturned Verdict = 200 + iota // never handed to the driver: as before
+	verdictRefused                       // refused by the books: nothing to record
 )
 
-func (p *parcel) reset() {
+func (p *batch) reset() {
 	clear(p.items)
 	clear(p.msgs)
 	clear(p.results)
@@ -53,7 +53,7 @@ func (p *parcel) reset() {
 }
 
 // goesWith reports whether a message that is due at hold, 0 for at once, may go with the others.
-func (p *parcel) goesWith(hold int64) bool {
+func (p *batch) fits(hold int64) bool {
 	if hold == 0 || p.due == 0 {
 		return hold == p.due
 	}
@@ -62,10 +62,10 @@ func (p *parcel) goesWith(hold int64) bool {
 
 // render makes the messages of the parcel's items, from chunks that the group keeps
 // until then. One string for all keys and contact codes is the only thing allocated.
-func (p *parcel) render(channel string) {
+func (p *batch) render(channel string) {
 	for i := range p.items {
 		it := &p.items[i]
-		f, rows := it.feed, &it.chunk.rows
+		f, rows := it.cursor, &it.chunk.rows
 		s, at := f.run.s, int(it.row-rows.First)
 		p.text = campaign.AppendKey(p.text, s.ID, s.Tag, rows.Lines[at], int(it.message))
 		p.ends = append(p.ends, len(p.text))
@@ -94,7 +94,7 @@ func (p *parcel) render(channel string) {
 // group is what a lane has picked since its last commit: parcels, and messages
 // that are settled without being sent. It is reused.
 type group struct {
-	parcels []*parcel
+	batches []*batch
 	entries []campaign.Entry // attempts in the order of the parcels' items, then settled ones
 	settled []item
 	chunks  []*chunk // that its parcels are yet to be rendered from
@@ -110,27 +110,27 @@ func (g *group) need(ch *chunk) {
 }
 
 // render renders the group's parcels.
-func (l *lane) render() {
-	for _, p := range l.group.parcels {
+func (l *channelSender) render() {
+	for _, p := range l.group.batches {
 		p.render(l.name)
 	}
 }
 
 // free gives a chunk back, at once or when the group no longer needs it.
-func (l *lane) free(ch *chunk) {
+func (l *channelSender) free(ch *chunk) {
 	if ch.needed {
-		ch.spent = true
+		ch.dropped = true
 		return
 	}
 	l.d.chunks.Put(ch)
 }
 
 // recycle says that the group no longer needs its chunks.
-func (l *lane) recycle() {
+func (l *channelSender) releaseChunks() {
 	for _, ch := range l.group.chunks {
 		ch.needed = false
-		if ch.spent {
-			ch.spent = false
+		if ch.dropped {
+			ch.dropped = false
 			l.d.chunks.Put(ch)
 		}
 	}
@@ -139,31 +139,31 @@ func (l *lane) recycle() {
 }
 
 func (g *group) reset() {
-	clear(g.parcels)
+	clear(g.batches)
 	clear(g.entries)
 	clear(g.settled)
-	g.parcels, g.entries, g.settled, g.count = g.parcels[:0], g.entries[:0], g.settled[:0], 0
+	g.batches, g.entries, g.settled, g.count = g.batches[:0], g.entries[:0], g.settled[:0], 0
 }
 
 // remark brings a chunk that was just read up to what the group has picked from it.
-func (g *group) remark(f *feed, ch *chunk) {
+func (g *group) applyTo(f *sendingCursor, ch *chunk) {
 	each := func(items []item) {
 		for i := range items {
-			if it := &items[i]; it.feed == f && it.row/campaign.ChunkRows == ch.number {
-				ch.set(f, it.row, it.message, it.markNow())
+			if it := &items[i]; it.cursor == f && it.row/campaign.ChunkRows == ch.number {
+				ch.set(f, it.row, it.message, it.status())
 			}
 		}
 	}
-	for _, p := range g.parcels {
+	for _, p := range g.batches {
 		each(p.items)
 	}
 	each(g.settled)
 }
 
 // markNow is the mark of an item that was picked: in flight, or settled.
-func (it *item) markNow() campaign.MessageStatus {
+func (it *item) status() campaign.MessageStatus {
 	if it.outcome.Final() {
-		return campaign.NewMessageStatus(it.outcome, int(it.counted))
+		return campaign.NewMessageStatus(it.outcome, int(it.recordedAttempts))
 	}
 	return campaign.NewMessageStatus(campaign.InFlight, int(it.attempts))
 }

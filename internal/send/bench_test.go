@@ -12,17 +12,17 @@ import (
 )
 
 // flat is a Book of one sending whose rows are all alike: what it costs is next to nothing.
-type flat struct {
-	s      campaign.Sending
-	marks  []campaign.MessageStatus
-	final  uint64
-	ended  chan struct{}
-	commit int
-	mu     chan struct{}
+type benchStore struct {
+	s        campaign.Sending
+	statuses []campaign.MessageStatus
+	final    uint64
+	ended    chan struct{}
+	commit   int
+	mu       chan struct{}
 }
 
-func newFlat(n int) *flat {
-	b := &flat{marks: make([]campaign.MessageStatus, n), ended: make(chan struct{}), mu: make(chan struct{}, 1)}
+func newBenchStore(n int) *benchStore {
+	b := &benchStore{statuses: make([]campaign.MessageStatus, n), ended: make(chan struct{}), mu: make(chan struct{}, 1)}
 	b.s = campaign.Sending{ID: campaign.NewID(time.Now(), 1), ApplicationID: 1, CampaignID: 7, Tag: "0123abcd",
 		Channels: []string{"c"}, Variables: []string{"name", "ticket"}, Messages: 1, Planned: uint64(n),
 		Contents: []campaign.Content{{Item: json.RawMessage(`{"body":"Hello {{name}}, your ticket {{ticket}} is ready"}`)}},
@@ -30,40 +30,40 @@ func newFlat(n int) *flat {
 	return b
 }
 
-func (b *flat) Due(time.Time) ([]campaign.ID, time.Time, error) {
+func (b *benchStore) Due(time.Time) ([]campaign.ID, time.Time, error) {
 	if b.s.State.Active() {
 		return []campaign.ID{b.s.ID}, time.Time{}, nil
 	}
 	return nil, time.Time{}, nil
 }
 
-func (b *flat) Load(campaign.ID) (*campaign.Sending, []campaign.Slice, campaign.Counts, error) {
+func (b *benchStore) Load(campaign.ID) (*campaign.Sending, []campaign.Slice, campaign.Counts, error) {
 	s := b.s
-	return &s, []campaign.Slice{{Start: time.Now(), Rows: uint32(len(b.marks))}}, campaign.Counts{}, nil
+	return &s, []campaign.Slice{{Start: time.Now(), Rows: uint32(len(b.statuses))}}, campaign.Counts{}, nil
 }
 
-func (b *flat) Rows(_ campaign.ID, number uint32, rows *campaign.Rows, marks []campaign.MessageStatus) ([]campaign.MessageStatus, error) {
+func (b *benchStore) Rows(_ campaign.ID, number uint32, rows *campaign.Rows, marks []campaign.MessageStatus) ([]campaign.MessageStatus, error) {
 	first := number * campaign.ChunkRows
 	rows.Reset(first, 2)
 	contact, name, ticket := []byte("34666000000"), []byte("Ana García"), []byte("T-000001")
-	for i := first; i < min(first+campaign.ChunkRows, uint32(len(b.marks))); i++ {
+	for i := first; i < min(first+campaign.ChunkRows, uint32(len(b.statuses))); i++ {
 		rows.Lines = append(rows.Lines, i+2)
 		rows.Channels = append(rows.Channels, 0)
 		rows.Contacts.Append(contact)
 		rows.Values[0].Append(name)
 		rows.Values[1].Append(ticket)
 	}
-	return append(marks, b.marks[first:min(int(first)+campaign.ChunkRows, len(b.marks))]...), nil
+	return append(marks, b.statuses[first:min(int(first)+campaign.ChunkRows, len(b.statuses))]...), nil
 }
 
-func (b *flat) Retries(campaign.ID) ([]campaign.Entry, error) { return nil, nil }
+func (b *benchStore) Retries(campaign.ID) ([]campaign.Entry, error) { return nil, nil }
 
-func (b *flat) Commit(_ context.Context, entries []campaign.Entry) error {
+func (b *benchStore) Commit(_ context.Context, entries []campaign.Entry) error {
 	b.mu <- struct{}{}
 	b.commit++
 	for i := range entries {
 		e := &entries[i]
-		b.marks[e.Row] = campaign.NewMessageStatus(e.Outcome, int(e.Attempts))
+		b.statuses[e.Row] = campaign.NewMessageStatus(e.Outcome, int(e.Attempts))
 		if e.Outcome.Final() {
 			b.final++
 		}
@@ -72,14 +72,14 @@ func (b *flat) Commit(_ context.Context, entries []campaign.Entry) error {
 	return nil
 }
 
-func (b *flat) SetState(campaign.ID, []campaign.State, campaign.State, string) (campaign.State, bool, error) {
+func (b *benchStore) SetState(campaign.ID, []campaign.State, campaign.State, string) (campaign.State, bool, error) {
 	return "", false, nil
 }
-func (b *flat) Replan(campaign.ID, plan.Grid, time.Time) ([]campaign.Slice, uint64, error) {
+func (b *benchStore) Replan(campaign.ID, plan.Grid, time.Time) ([]campaign.Slice, uint64, error) {
 	return nil, 0, nil
 }
-func (b *flat) Finalize(campaign.ID, campaign.Outcome) (uint64, error) { return 0, nil }
-func (b *flat) Finish(campaign.ID) (bool, error) {
+func (b *benchStore) Finalize(campaign.ID, campaign.Outcome) (uint64, error) { return 0, nil }
+func (b *benchStore) Finish(campaign.ID) (bool, error) {
 	if b.final != b.s.Planned {
 		return false, nil
 	}
@@ -87,7 +87,7 @@ func (b *flat) Finish(campaign.ID) (bool, error) {
 	close(b.ended)
 	return true, nil
 }
-func (b *flat) OptedOut(int64, string, []byte) (bool, error) { return false, nil }
+func (b *benchStore) OptedOut(int64, string, []byte) (bool, error) { return false, nil }
 
 // quick is a channel that takes everything.
 type quick struct {
@@ -108,7 +108,7 @@ func BenchmarkDispatchNull(b *testing.B) {
 	for _, batch := range []int{1, 1024} {
 		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
 			b.ReportAllocs()
-			book := newFlat(max(b.N, 1))
+			book := newBenchStore(max(b.N, 1))
 			d := New(Options{Store: book})
 			d.Configure([]Application{{ID: 1, Channels: []ChannelSettings{{Name: "c", Channel: &quick{n: batch}, Concurrency: 64, OnUnknown: RetryUnknown}}}})
 			ctx, cancel := context.WithCancel(b.Context())

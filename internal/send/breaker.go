@@ -11,9 +11,9 @@ import (
 // the messages' attempts (trouble). A shut valve lets one message through
 // when its time comes; that one's answer opens it or shuts it anew. It measures
 // by the monotonic clock.
-type valve struct {
+type circuitBreaker struct {
 	mu      sync.Mutex // guards what follows
-	shut    bool
+	open    bool
 	held    bool // by an answer, else by trouble
 	reason  string
 	since   time.Time
@@ -24,15 +24,15 @@ type valve struct {
 }
 
 // longestTrouble is the longest wait between probes of a channel in trouble.
-const longestTrouble = time.Minute
+const maxProbeInterval = time.Minute
 
 // allows is how many messages may be marked now: -1 for any number. unrecorded
 // is how many are on their way already: a probe goes alone.
-func (v *valve) allows(now time.Time, unrecorded int64) int {
+func (v *circuitBreaker) allows(now time.Time, unrecorded int64) int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	switch {
-	case !v.shut:
+	case !v.open:
 		return -1
 	case v.probing || unrecorded > 0 || now.Before(v.until):
 		return 0
@@ -41,48 +41,48 @@ func (v *valve) allows(now time.Time, unrecorded int64) int {
 }
 
 // blocks reports whether what is marked already must not go out: the valve is shut, and it is no probe.
-func (v *valve) blocks() bool {
+func (v *circuitBreaker) blocks() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.shut && !v.probing
+	return v.open && !v.probing
 }
 
 // probe says that the one message that a shut valve allows has been marked.
-func (v *valve) probe() {
+func (v *circuitBreaker) probe() {
 	v.mu.Lock()
-	v.probing = v.shut
+	v.probing = v.open
 	v.mu.Unlock()
 }
 
 // wait is how long until a probe may go; 0 if it may now, or the valve is open.
-func (v *valve) wait(now time.Time) time.Duration {
+func (v *circuitBreaker) wait(now time.Time) time.Duration {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !v.shut || !now.Before(v.until) {
+	if !v.open || !now.Before(v.until) {
 		return 0
 	}
 	return v.until.Sub(now)
 }
 
 // hold shuts the valve for as long; true if it was not held before.
-func (v *valve) hold(now time.Time, reason string, again time.Duration) bool {
+func (v *circuitBreaker) hold(now time.Time, reason string, again time.Duration) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	fresh := !v.shut || !v.held
+	fresh := !v.open || !v.held
 	if fresh {
 		v.since = now
 	}
 	if fresh || v.probing {
 		v.until = now.Add(again)
 	}
-	v.shut, v.held, v.probing, v.streak = true, true, false, 0
+	v.open, v.held, v.probing, v.streak = true, true, false, 0
 	v.reason = reason
 	return fresh
 }
 
 // failed notes a failure that says nothing of the message; true if it is the one
 // that shuts the valve, after most in a row.
-func (v *valve) failed(now time.Time, reason string, most int, base, longest time.Duration) bool {
+func (v *circuitBreaker) failed(now time.Time, reason string, most int, base, longest time.Duration) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.held {
@@ -92,16 +92,16 @@ func (v *valve) failed(now time.Time, reason string, most int, base, longest tim
 		}
 		return false
 	}
-	if v.streak++; v.streak < most || v.shut && !v.probing {
+	if v.streak++; v.streak < most || v.open && !v.probing {
 		return false
 	}
-	fresh := !v.shut
+	fresh := !v.open
 	if fresh {
 		v.since, v.level = now, 0
 	}
-	v.shut, v.probing = true, false
+	v.open, v.probing = true, false
 	v.reason = fmt.Sprintf("%d failures in a row, the last: %s", v.streak, reason)
-	wait := min(base<<min(v.level, 20), longest, longestTrouble)
+	wait := min(base<<min(v.level, 20), longest, maxProbeInterval)
 	v.until = now.Add(max(wait, time.Millisecond))
 	v.level++
 	return fresh
@@ -109,39 +109,39 @@ func (v *valve) failed(now time.Time, reason string, most int, base, longest tim
 
 // answered notes an answer that came from a channel that works; true if that
 // opened the valve. A hold ends with its probe alone: other answers may be older than it.
-func (v *valve) answered() bool {
+func (v *circuitBreaker) succeeded() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.streak = 0
-	if !v.shut || v.held && !v.probing {
+	if !v.open || v.held && !v.probing {
 		return false
 	}
-	v.shut, v.held, v.probing, v.reason, v.level = false, false, false, "", 0
+	v.open, v.held, v.probing, v.reason, v.level = false, false, false, "", 0
 	return true
 }
 
 // returned says that the probe came back unsent.
-func (v *valve) returned() {
+func (v *circuitBreaker) returned() {
 	v.mu.Lock()
 	v.probing = false
 	v.mu.Unlock()
 }
 
 // release lets one message be tried at once; true if the valve was shut.
-func (v *valve) release(now time.Time) bool {
+func (v *circuitBreaker) release(now time.Time) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.shut {
+	if v.open {
 		v.until = now
 	}
-	return v.shut
+	return v.open
 }
 
 // status fills in what the valve knows.
-func (v *valve) status(s *ChannelStatus) {
+func (v *circuitBreaker) status(s *ChannelStatus) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.shut {
+	if v.open {
 		s.Held, s.Reason, s.Since, s.RetryAt = v.held, v.reason, v.since.UTC().Round(0), v.until.UTC().Round(0)
 	}
 }

@@ -28,17 +28,17 @@ var (
 // is in flight ends and is recorded. It returns the state that the sending has
 // then, with ErrState if that is one that can't be paused. Pausing what is paused is no error.
 func (d *Dispatcher) Pause(_ context.Context, id campaign.ID) (campaign.State, error) {
-	d.quiet(id)
-	found, ok, err := d.book.SetState(id, pausable, campaign.StatePaused, reasonPaused)
+	d.haltRun(id)
+	found, ok, err := d.store.SetState(id, pausable, campaign.StatePaused, reasonPaused)
 	// A run that came into being meanwhile marks nothing more, but what it has marked is not to go out.
-	d.quiet(id)
+	d.haltRun(id)
 	if err != nil {
 		d.Kick()
 		return found, fmt.Errorf("pause sending %s: %w", id, err)
 	}
 	d.mu.Lock()
 	delete(d.held, id)
-	delete(d.orphans, id)
+	delete(d.misconfigured, id)
 	d.mu.Unlock()
 	if ok {
 		d.changed(id)
@@ -52,7 +52,7 @@ func (d *Dispatcher) Pause(_ context.Context, id campaign.ID) (campaign.State, e
 }
 
 // quiet halts the sending's run, if it has one, and returns when nothing new of it goes out.
-func (d *Dispatcher) quiet(id campaign.ID) {
+func (d *Dispatcher) haltRun(id campaign.ID) {
 	d.mu.Lock()
 	r := d.runs[id]
 	d.mu.Unlock()
@@ -65,7 +65,7 @@ func (d *Dispatcher) quiet(id campaign.ID) {
 // Resume lets a paused or held sending go on, and tries the held channels it
 // uses at once. Resuming what is active does the latter alone.
 func (d *Dispatcher) Resume(_ context.Context, id campaign.ID) (campaign.State, error) {
-	s, _, _, err := d.book.Load(id)
+	s, _, _, err := d.store.Load(id)
 	if err != nil {
 		return "", fmt.Errorf("resume sending %s: %w", id, err)
 	}
@@ -81,15 +81,15 @@ func (d *Dispatcher) Resume(_ context.Context, id campaign.ID) (campaign.State, 
 		}
 	}
 	d.mu.Lock()
-	var lanes []*lane
+	var lanes []*channelSender
 	for _, name := range s.Channels {
-		if l := d.lanes[laneKey{s.ApplicationID, name}]; l != nil {
+		if l := d.senders[channelKey{s.ApplicationID, name}]; l != nil {
 			lanes = append(lanes, l)
 		}
 	}
 	d.mu.Unlock()
 	for _, l := range lanes {
-		if l.valve.release(time.Now()) {
+		if l.breaker.release(time.Now()) {
 			l.nudge()
 		}
 	}
@@ -102,7 +102,7 @@ func (d *Dispatcher) Resume(_ context.Context, id campaign.ID) (campaign.State, 
 // ends), then returns the state as it stands. ErrState comes with a state that can't be canceled.
 func (d *Dispatcher) Cancel(ctx context.Context, id campaign.ID) (campaign.State, error) {
 	fail := func(err error) error { return fmt.Errorf("cancel sending %s: %w", id, err) }
-	s, _, _, err := d.book.Load(id)
+	s, _, _, err := d.store.Load(id)
 	if err != nil {
 		return "", fail(err)
 	}
@@ -112,32 +112,32 @@ func (d *Dispatcher) Cancel(ctx context.Context, id campaign.ID) (campaign.State
 		}
 		return s.State, fail(fmt.Errorf("it is %s: %w", s.State, ErrState))
 	}
-	r := d.seize(id)
+	r := d.claimRun(id)
 	r.close(campaign.Canceled)
 	r.barrier()
-	if _, err := d.book.Finalize(id, campaign.Canceled); err != nil {
+	if _, err := d.store.Finalize(id, campaign.Canceled); err != nil {
 		r.unclose()
 		d.leave(r)
 		return s.State, fail(err)
 	}
 	failpoint.At(failpoint.ClosedOut)
 	r.mu.Lock()
-	r.twice = r.marked.Load() > 0
+	r.finalizeAgain = r.unrecorded.Load() > 0
 	r.mu.Unlock()
 	d.mu.Lock()
 	delete(d.held, id)
-	delete(d.orphans, id)
-	delete(d.resting, id)
+	delete(d.misconfigured, id)
+	delete(d.deferred, id)
 	d.mu.Unlock()
 	d.leave(r)
 	timer := time.NewTimer(cancelWait)
 	defer timer.Stop()
 	select {
-	case <-r.gone:
+	case <-r.concluded:
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	s, _, _, err = d.book.Load(id)
+	s, _, _, err = d.store.Load(id)
 	if err != nil {
 		return "", fail(err)
 	}
@@ -146,7 +146,7 @@ func (d *Dispatcher) Cancel(ctx context.Context, id campaign.ID) (campaign.State
 
 // seize returns the sending's run, or a new one that keeps it from being
 // loaded, with a step under way on it that the caller ends with leave.
-func (d *Dispatcher) seize(id campaign.ID) *run {
+func (d *Dispatcher) claimRun(id campaign.ID) *run {
 	for {
 		d.mu.Lock()
 		r := d.runs[id]
@@ -160,6 +160,6 @@ func (d *Dispatcher) seize(id campaign.ID) *run {
 		if r.enter() {
 			return r
 		}
-		<-r.gone
+		<-r.concluded
 	}
 }

@@ -12,14 +12,14 @@ import (
 )
 
 // gated makes every call of the rig's channel wait until open is called.
-func gated(r *rig) { r.ch.gate = make(chan struct{}) }
+func gated(r *harness) { r.ch.gate = make(chan struct{}) }
 
-func (r *rig) openGate() { close(r.ch.gate) }
+func (r *harness) openGate() { close(r.ch.gate) }
 
 // Nothing new goes out after the command has returned; what is in flight ends and is recorded.
 func TestPitfall27PauseStopsTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, gated)
+		r := newHarness(t, gated)
 		id := r.accept(campaign.Sending{}, 100)
 		synctest.Wait()
 		if n := r.InFlightOf(id); n != 8 {
@@ -38,8 +38,8 @@ func TestPitfall27PauseStopsTheQueue(t *testing.T) {
 		if n := len(r.ch.sent()); n != before {
 			t.Errorf("%d messages went out after the pause", n-before)
 		}
-		r.book.wantState(t, id, campaign.StatePaused, campaign.Sent, 4)
-		r.book.wantState(t, id, campaign.StatePaused, campaign.Pending, 96)
+		r.store.wantState(t, id, campaign.StatePaused, campaign.Sent, 4)
+		r.store.wantState(t, id, campaign.StatePaused, campaign.Pending, 96)
 		if state, err := r.Pause(t.Context(), id); state != campaign.StatePaused || err != nil {
 			t.Errorf("pause again: %s, %v", state, err)
 		}
@@ -48,7 +48,7 @@ func TestPitfall27PauseStopsTheQueue(t *testing.T) {
 			t.Fatalf("resume: %s, %v", state, err)
 		}
 		time.Sleep(time.Second)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
 		for _, m := range r.ch.sent() {
 			if m.Attempt != 1 {
 				t.Errorf("attempt %d: what was given back was not attempted", m.Attempt)
@@ -65,7 +65,7 @@ func TestPitfall27PauseStopsTheQueue(t *testing.T) {
 // A resume while the pause's last messages are still on their way sends none of them twice.
 func TestResumeBeforeInFlightEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, gated)
+		r := newHarness(t, gated)
 		id := r.accept(campaign.Sending{}, 20)
 		synctest.Wait()
 		if _, err := r.Pause(t.Context(), id); err != nil {
@@ -80,7 +80,7 @@ func TestResumeBeforeInFlightEnded(t *testing.T) {
 		}
 		r.openGate()
 		time.Sleep(time.Minute)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 20)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 20)
 		if n := len(r.ch.sent()); n != 20 {
 			t.Errorf("%d messages went out; want 20", n)
 		}
@@ -89,7 +89,7 @@ func TestResumeBeforeInFlightEnded(t *testing.T) {
 
 func TestCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, gated)
+		r := newHarness(t, gated)
 		id := r.accept(campaign.Sending{}, 100)
 		synctest.Wait()
 		began := time.Now()
@@ -97,12 +97,12 @@ func TestCancel(t *testing.T) {
 		if state != campaign.StateSending || err != nil || time.Since(began) != cancelWait {
 			t.Errorf("cancel with messages in flight: %s, %v after %v; want sending after the wait", state, err, time.Since(began))
 		}
-		if _, counts := r.book.state(id); counts[campaign.Canceled] < 92 {
+		if _, counts := r.store.state(id); counts[campaign.Canceled] < 92 {
 			t.Errorf("counts %v; want the rest canceled at once", counts)
 		}
 		r.openGate()
 		time.Sleep(time.Second)
-		state, counts := r.book.state(id)
+		state, counts := r.store.state(id)
 		if state != campaign.StateCanceled || counts[campaign.Sent] != 4 || counts[campaign.Canceled] != 96 {
 			t.Errorf("state %s, counts %v; want canceled with 4 sent and 96 canceled", state, counts)
 		}
@@ -117,7 +117,7 @@ func TestCancel(t *testing.T) {
 
 func TestCancelBeforeItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
+		r := newHarness(t)
 		for _, before := range []func(campaign.ID){
 			func(campaign.ID) {},
 			func(id campaign.ID) { _, _ = r.Pause(t.Context(), id) },
@@ -128,7 +128,7 @@ func TestCancelBeforeItsTime(t *testing.T) {
 			if state != campaign.StateCanceled || err != nil {
 				t.Errorf("cancel: %s, %v", state, err)
 			}
-			r.book.wantState(t, id, campaign.StateCanceled, campaign.Canceled, 10)
+			r.store.wantState(t, id, campaign.StateCanceled, campaign.Canceled, 10)
 		}
 		time.Sleep(2 * time.Hour)
 		if n := len(r.ch.sent()); n > 0 {
@@ -140,7 +140,7 @@ func TestCancelBeforeItsTime(t *testing.T) {
 // A retry that comes back after the cancel is not made.
 func TestCancelEndsRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, gated, answering(func(*Message) Result { return Result{Verdict: VerdictRetry, Detail: "busy"} }))
+		r := newHarness(t, gated, answering(func(*Message) Result { return Result{Verdict: VerdictRetry, Detail: "busy"} }))
 		id := r.accept(campaign.Sending{}, 3)
 		synctest.Wait()
 		if _, err := r.Cancel(t.Context(), id); err != nil {
@@ -148,7 +148,7 @@ func TestCancelEndsRetries(t *testing.T) {
 		}
 		r.openGate()
 		time.Sleep(time.Hour)
-		r.book.wantState(t, id, campaign.StateCanceled, campaign.Canceled, 3)
+		r.store.wantState(t, id, campaign.StateCanceled, campaign.Canceled, 3)
 		if n := len(r.ch.sent()); n != 3 {
 			t.Errorf("%d attempts; want 3", n)
 		}
@@ -158,14 +158,14 @@ func TestCancelEndsRetries(t *testing.T) {
 // A cancel that a crash cut off is brought to its end, and nothing of it goes out.
 func TestCancelIsBroughtToItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		book := newMemory()
+		book := newMemoryStore()
 		id := book.add(campaign.Sending{ScheduledAt: time.Now()}, 10)
-		book.change(id, func(k *kept) {
+		book.change(id, func(k *memorySending) {
 			for i := range 9 {
-				k.marks[i][0] = campaign.NewMessageStatus(campaign.Canceled, 0)
+				k.statuses[i][0] = campaign.NewMessageStatus(campaign.Canceled, 0)
 			}
 		})
-		r := newRig(t, func(r *rig) { r.book, r.opts.Store = book, book })
+		r := newHarness(t, func(r *harness) { r.store, r.opts.Store = book, book })
 		time.Sleep(time.Minute)
 		book.wantState(t, id, campaign.StateCanceled, campaign.Canceled, 10)
 		if n := len(r.ch.sent()); n > 0 {
@@ -177,22 +177,22 @@ func TestCancelIsBroughtToItsEnd(t *testing.T) {
 // What someone else has settled or stopped in the books is not sent.
 func TestRefusedAttemptsAreNotMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, gated)
+		r := newHarness(t, gated)
 		id := r.accept(campaign.Sending{}, 50)
 		synctest.Wait()
-		r.book.change(id, func(k *kept) {
+		r.store.change(id, func(k *memorySending) {
 			k.s.State = campaign.StatePaused // behind the dispatcher's back
-			k.marks[20][0] = campaign.NewMessageStatus(campaign.Suppressed, 0)
+			k.statuses[20][0] = campaign.NewMessageStatus(campaign.Suppressed, 0)
 		})
 		r.openGate()
 		time.Sleep(time.Minute)
 		if n := len(r.ch.sent()); n > 8 {
 			t.Errorf("%d messages went out; want those that were marked", n)
 		}
-		r.book.change(id, func(k *kept) { k.s.State = campaign.StateSending })
+		r.store.change(id, func(k *memorySending) { k.s.State = campaign.StateSending })
 		r.Kick()
 		time.Sleep(time.Minute)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 49)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 49)
 	})
 }
 
@@ -200,29 +200,29 @@ func TestRefusedAttemptsAreNotMade(t *testing.T) {
 func TestResend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mended atomic.Bool
-		r := newRig(t, answering(func(m *Message) Result {
+		r := newHarness(t, answering(func(m *Message) Result {
 			if !mended.Load() && m.ContactCode == "34600000003" {
 				return Result{Verdict: VerdictPermanent, Detail: "no"}
 			}
 			return Result{Verdict: VerdictSent}
-		}), func(r *rig) { r.app.Channels[0].Rate = 1 })
+		}), func(r *harness) { r.app.Channels[0].Rate = 1 })
 		id := r.accept(campaign.Sending{}, 20)
-		again := func(k *kept) {
+		again := func(k *memorySending) {
 			if k.s.State == campaign.StateCompleted {
 				k.s.State = campaign.StateSending
 			}
-			k.marks[3][0] = campaign.NewMessageStatus(campaign.Pending, 0)
+			k.statuses[3][0] = campaign.NewMessageStatus(campaign.Pending, 0)
 			k.slices = append(k.slices, campaign.Slice{Start: time.Now(), First: 3, Rows: 1, Recipients: 1})
 		}
 		time.Sleep(10 * time.Second)
-		r.book.change(id, again)
+		r.store.change(id, again)
 		r.Kick()
 		time.Sleep(time.Minute)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Failed, 1)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Failed, 1)
 		mended.Store(true)
-		r.book.change(id, again)
+		r.store.change(id, again)
 		r.Kick()
 		time.Sleep(time.Minute)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 20)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 20)
 	})
 }

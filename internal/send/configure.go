@@ -16,21 +16,21 @@ import (
 func (d *Dispatcher) Configure(applications []Application) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	old := d.lanes
-	d.apps, d.lanes = map[int64]*Application{}, map[laneKey]*lane{}
+	old := d.senders
+	d.apps, d.senders = map[int64]*Application{}, map[channelKey]*channelSender{}
 	for i := range applications {
 		a := applications[i]
 		d.apps[a.ID] = &a
 		for _, set := range a.Channels {
-			key := laneKey{a.ID, set.Name}
+			key := channelKey{a.ID, set.Name}
 			l := old[key]
 			delete(old, key)
 			fresh := l == nil
 			if fresh {
-				l = newLane(d, a.ID, set.Name)
+				l = newChannelSender(d, a.ID, set.Name)
 			}
-			d.lanes[key] = l
-			d.equip(l, &a, set)
+			d.senders[key] = l
+			d.applySettings(l, &a, set)
 			if fresh && d.running {
 				d.start(d.runCtx, l)
 			}
@@ -38,7 +38,7 @@ func (d *Dispatcher) Configure(applications []Application) {
 	}
 	for _, l := range old {
 		if d.running {
-			l.retire()
+			l.stopWhenIdle()
 		} else if l.configured != nil {
 			l.configured.release()
 		}
@@ -47,18 +47,18 @@ func (d *Dispatcher) Configure(applications []Application) {
 	for _, r := range d.runs {
 		r.halt()
 	}
-	for _, l := range d.lanes {
+	for _, l := range d.senders {
 		l.nudge()
 	}
-	for id := range d.orphans {
+	for id := range d.misconfigured {
 		d.held[id] = time.Time{}
 	}
-	clear(d.orphans)
+	clear(d.misconfigured)
 	d.Kick()
 }
 
 // equip gives a lane its settings. d.mu is held.
-func (d *Dispatcher) equip(l *lane, a *Application, set ChannelSettings) {
+func (d *Dispatcher) applySettings(l *channelSender, a *Application, set ChannelSettings) {
 	set.Concurrency = max(set.Concurrency, 1)
 	set.MaxAttempts = min(cmp.Or(max(set.MaxAttempts, 0), 6), campaign.MaxAttempts)
 	set.RetryBase = cmp.Or(max(set.RetryBase, 0), time.Second)
@@ -66,13 +66,13 @@ func (d *Dispatcher) equip(l *lane, a *Application, set ChannelSettings) {
 	set.OnUnknown = cmp.Or(set.OnUnknown, HoldUnknown)
 	l.settings.Store(&set)
 	l.limit.Store(int64(set.Concurrency))
-	l.pace.configure(set.Rate)
-	s := newSettings{app: laneApp{burst: a.Burst, grid: a.Grid}, door: door{windows: a.Windows}}
+	l.limiter.configure(set.Rate)
+	s := changedSettings{app: pacing{burst: a.Burst, grid: a.Grid}, window: sendingWindow{windows: a.Windows}}
 	if l.configured == nil || l.configured.Channel != set.Channel {
 		s.driver = newDriver(set.Channel, d.closeDriver)
 		l.configured = s.driver
 	}
-	l.renew(s)
+	l.changeSettings(s)
 }
 
 // closeDriver closes a driver that nothing needs any more.

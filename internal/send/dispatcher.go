@@ -15,7 +15,7 @@ import (
 )
 
 // laneKey names a lane.
-type laneKey struct {
+type channelKey struct {
 	application int64
 	name        string
 }
@@ -24,45 +24,45 @@ type laneKey struct {
 // what comes in sight and loads it; a lane per channel of an application does
 // the sending. It is safe for concurrent use.
 type Dispatcher struct {
-	book      Store
-	log       *slog.Logger
-	wall      func() time.Time
-	onChange  func(campaign.ID)
-	optedOut  func(int64, string, string) error
-	observer  Observer
-	stopLimit time.Duration
-	retryHold time.Duration
+	store       Store
+	log         *slog.Logger
+	clock       func() time.Time
+	onChange    func(campaign.ID)
+	optedOut    func(int64, string, string) error
+	observer    Observer
+	stopTimeout time.Duration
+	retryHold   time.Duration
 
-	parcels, chunks sync.Pool
+	batches, chunks sync.Pool
 	kicks           chan struct{}
 	pings           chan chan struct{} // see Alive
 	stopping        atomic.Bool        // nothing new goes out
 	storeDown       atomic.Bool        // said so in the log
-	lost            atomic.Bool        // results could not be recorded
+	resultsLost     atomic.Bool        // results could not be recorded
 
-	sendCtx context.Context // what drivers get; ends StopTimeout after Run's
-	cut     context.CancelFunc
-	give    context.Context // ends when nothing is retried any more
-	giveUp  context.CancelFunc
-	loops   sync.WaitGroup // lanes
-	workers sync.WaitGroup
-	steps   steps // short work on one sending: load, replan, conclude, hold
+	sendCtx      context.Context // what drivers get; ends StopTimeout after Run's
+	abort        context.CancelFunc
+	retryCtx     context.Context // ends when nothing is retried any more
+	stopRetrying context.CancelFunc
+	loops        sync.WaitGroup // lanes
+	workers      sync.WaitGroup
+	tasks        tasks // short work on one sending: load, replan, conclude, hold
 
-	mu       sync.Mutex // guards what follows; held for moments, never over a call of Book
-	running  bool
-	runCtx   context.Context // Run's, for lanes that a reload brings
-	apps     map[int64]*Application
-	lanes    map[laneKey]*lane
-	runs     map[campaign.ID]*run
-	resting  map[campaign.ID]rested    // not to be loaded before
-	held     map[campaign.ID]time.Time // held by an answer: to be tried again then
-	orphans  map[campaign.ID]bool      // held because a channel is missing
-	probes   map[campaign.ID]bool      // to be loaded with one message at a time
-	troubles map[campaign.ID]int       // loads that came to nothing, in a row
+	mu            sync.Mutex // guards what follows; held for moments, never over a call of Book
+	running       bool
+	runCtx        context.Context // Run's, for lanes that a reload brings
+	apps          map[int64]*Application
+	senders       map[channelKey]*channelSender
+	runs          map[campaign.ID]*run
+	deferred      map[campaign.ID]deferral  // not to be loaded before
+	held          map[campaign.ID]time.Time // held by an answer: to be tried again then
+	misconfigured map[campaign.ID]bool      // held because a channel is missing
+	probes        map[campaign.ID]bool      // to be loaded with one message at a time
+	loadFailures  map[campaign.ID]int       // loads that came to nothing, in a row
 }
 
 // rested says until when a sending is left alone: by the wall clock, or for a length of time.
-type rested struct {
+type deferral struct {
 	wall time.Time
 	mono time.Time
 }
@@ -70,28 +70,28 @@ type rested struct {
 // New makes a Dispatcher. It starts nothing and does no I/O.
 func New(opts Options) *Dispatcher {
 	d := &Dispatcher{
-		book: opts.Store, log: opts.Log, wall: opts.Now, onChange: opts.OnChange, optedOut: opts.OptedOut,
-		observer: opts.Observer, stopLimit: cmp.Or(opts.StopTimeout, 10*time.Second), retryHold: cmp.Or(opts.RetryHold, 5*time.Minute),
-		kicks: make(chan struct{}, 1), pings: make(chan chan struct{}), apps: map[int64]*Application{}, lanes: map[laneKey]*lane{},
-		runs: map[campaign.ID]*run{}, resting: map[campaign.ID]rested{}, held: map[campaign.ID]time.Time{},
-		orphans: map[campaign.ID]bool{}, probes: map[campaign.ID]bool{}, troubles: map[campaign.ID]int{},
+		store: opts.Store, log: opts.Log, clock: opts.Now, onChange: opts.OnChange, optedOut: opts.OptedOut,
+		observer: opts.Observer, stopTimeout: cmp.Or(opts.StopTimeout, 10*time.Second), retryHold: cmp.Or(opts.RetryHold, 5*time.Minute),
+		kicks: make(chan struct{}, 1), pings: make(chan chan struct{}), apps: map[int64]*Application{}, senders: map[channelKey]*channelSender{},
+		runs: map[campaign.ID]*run{}, deferred: map[campaign.ID]deferral{}, held: map[campaign.ID]time.Time{},
+		misconfigured: map[campaign.ID]bool{}, probes: map[campaign.ID]bool{}, loadFailures: map[campaign.ID]int{},
 	}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
-	if d.wall == nil {
-		d.wall = time.Now
+	if d.clock == nil {
+		d.clock = time.Now
 	}
-	d.parcels.New = func() any { return new(parcel) }
+	d.batches.New = func() any { return new(batch) }
 	d.chunks.New = func() any { return new(chunk) }
-	d.sendCtx, d.cut = context.WithCancel(context.Background())
-	d.give, d.giveUp = context.WithCancel(context.Background())
+	d.sendCtx, d.abort = context.WithCancel(context.Background())
+	d.retryCtx, d.stopRetrying = context.WithCancel(context.Background())
 	return d
 }
 
 // now is the wall clock, UTC, without the monotonic reading: what is compared
 // with it are times of day.
-func (d *Dispatcher) now() time.Time { return d.wall().Round(0).UTC() }
+func (d *Dispatcher) now() time.Time { return d.clock().Round(0).UTC() }
 
 // changed tells the owner that a sending's state or slices have changed.
 func (d *Dispatcher) changed(id campaign.ID) {
@@ -105,11 +105,11 @@ func (d *Dispatcher) changed(id campaign.ID) {
 // returns. It may be called once. The error is nil unless results could not be
 // recorded: those messages count as in flight at a crash.
 func (d *Dispatcher) Run(ctx context.Context) error {
-	defer d.giveUp()
-	defer d.cut()
+	defer d.stopRetrying()
+	defer d.abort()
 	d.mu.Lock()
 	d.running, d.runCtx = true, ctx
-	for _, l := range d.lanes {
+	for _, l := range d.senders {
 		d.start(ctx, l)
 	}
 	d.mu.Unlock()
@@ -126,19 +126,19 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		// Lanes and their workers start steps to the last, so those end last.
 		d.loops.Wait()
 		d.workers.Wait()
-		d.steps.end()
+		d.tasks.end()
 		close(ended)
 	}()
 	const grace = 2 * time.Second
 	for _, limit := range []struct {
 		after time.Duration
 		act   func()
-	}{{d.stopLimit, d.cut}, {grace, d.giveUp}, {grace, nil}} {
+	}{{d.stopTimeout, d.abort}, {grace, d.stopRetrying}, {grace, nil}} {
 		timer := time.NewTimer(limit.after)
 		select {
 		case <-ended:
 			timer.Stop()
-			if d.lost.Load() {
+			if d.resultsLost.Load() {
 				return fmt.Errorf("stop sending: some results could not be recorded; those messages count as in flight")
 			}
 			return nil
@@ -156,13 +156,13 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 func (d *Dispatcher) nudge() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, l := range d.lanes {
+	for _, l := range d.senders {
 		l.nudge()
 	}
 }
 
 // start starts a lane. d.mu is held.
-func (d *Dispatcher) start(ctx context.Context, l *lane) {
+func (d *Dispatcher) start(ctx context.Context, l *channelSender) {
 	d.loops.Go(func() { l.loop(ctx) })
 }
 
@@ -179,15 +179,15 @@ func (d *Dispatcher) persist(what string, fn func() error) bool {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := fn()
 		if err == nil {
-			d.storeWorks()
+			d.storeRecovered()
 			return true
 		}
 		d.storeFailed(what, err)
 		timer := time.NewTimer(wait)
 		select {
-		case <-d.give.Done():
+		case <-d.retryCtx.Done():
 			timer.Stop()
-			d.lost.Store(true)
+			d.resultsLost.Store(true)
 			return false
 		case <-timer.C:
 		}
@@ -202,7 +202,7 @@ func (d *Dispatcher) storeFailed(what string, err error) {
 }
 
 // storeWorks says that they can again, if it was said that they can't.
-func (d *Dispatcher) storeWorks() {
+func (d *Dispatcher) storeRecovered() {
 	if d.storeDown.Load() && d.storeDown.CompareAndSwap(true, false) {
 		d.log.Info("the store can be written again: sending goes on")
 	}
@@ -211,20 +211,20 @@ func (d *Dispatcher) storeWorks() {
 // Lanes is how every channel stands, by application and name.
 func (d *Dispatcher) Channels() []ChannelStatus {
 	d.mu.Lock()
-	lanes := make([]*lane, 0, len(d.lanes))
-	for _, l := range d.lanes {
+	lanes := make([]*channelSender, 0, len(d.senders))
+	for _, l := range d.senders {
 		lanes = append(lanes, l)
 	}
-	keys := make(map[*lane]laneKey, len(lanes))
-	for k, l := range d.lanes {
+	keys := make(map[*channelSender]channelKey, len(lanes))
+	for k, l := range d.senders {
 		keys[l] = k
 	}
 	d.mu.Unlock()
 	out, now := make([]ChannelStatus, 0, len(lanes)), time.Now()
 	for _, l := range lanes {
-		s := ChannelStatus{Application: keys[l].application, Name: l.name, Rate: l.settings.Load().Rate, Limit: l.pace.inForce(now),
-			Sendings: int(l.crowdNow.Load()), InFlight: int(l.unrecorded.Load())}
-		l.valve.status(&s)
+		s := ChannelStatus{Application: keys[l].application, Name: l.name, Rate: l.settings.Load().Rate, Limit: l.limiter.currentRate(now),
+			Sendings: int(l.cursorCount.Load()), InFlight: int(l.unrecorded.Load())}
+		l.breaker.status(&s)
 		out = append(out, s)
 	}
 	slices.SortFunc(out, func(a, b ChannelStatus) int {
@@ -252,7 +252,7 @@ func (d *Dispatcher) InFlightOf(id campaign.ID) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if r := d.runs[id]; r != nil {
-		return int(r.marked.Load())
+		return int(r.unrecorded.Load())
 	}
 	return 0
 }

@@ -10,10 +10,10 @@ import (
 
 func TestSendsWhatIsDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
+		r := newHarness(t)
 		id := r.accept(campaign.Sending{Reference: "ref"}, 10)
 		time.Sleep(time.Second)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
 		got := r.ch.sent()
 		if len(got) != 10 {
 			t.Fatalf("%d messages went out; want 10", len(got))
@@ -27,11 +27,11 @@ func TestSendsWhatIsDue(t *testing.T) {
 
 func TestNothingGoesEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
+		r := newHarness(t)
 		at := time.Now().Add(3*time.Hour + 123*time.Millisecond)
 		id := r.accept(campaign.Sending{ScheduledAt: at}, 3)
 		time.Sleep(4 * time.Hour)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 3)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 3)
 		for _, m := range r.ch.sent() {
 			if !m.at.Equal(at) {
 				t.Errorf("went out %v after its time", m.at.Sub(at))
@@ -42,11 +42,11 @@ func TestNothingGoesEarly(t *testing.T) {
 
 func TestManySendings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
+		r := newHarness(t)
 		big := r.accept(campaign.Sending{}, 20000)
 		small := r.accept(campaign.Sending{ScheduledAt: time.Now()}, 10)
 		time.Sleep(time.Minute)
-		r.book.wantState(t, big, campaign.StateCompleted, campaign.Sent, 20000)
-		r.book.wantState(t, small, campaign.StateCompleted, campaign.Sent, 10)
+		r.store.wantState(t, big, campaign.StateCompleted, campaign.Sent, 20000)
+		r.store.wantState(t, small, campaign.StateCompleted, campaign.Sent, 10)
 	})
 }

@@ -13,8 +13,8 @@ import (
 )
 
 // taking makes every call of the rig's channel take so long.
-func taking(d time.Duration) func(*rig) {
-	return func(r *rig) {
+func taking(d time.Duration) func(*harness) {
+	return func(r *harness) {
 		r.ch.answer = func(ctx context.Context, _ *Message) Result {
 			timer := time.NewTimer(d)
 			defer timer.Stop()
@@ -32,9 +32,9 @@ func TestPitfall24RateIsNeverExceeded(t *testing.T) {
 	for _, rate := range []float64{0.5, 1, 7, 80, 1000} {
 		for _, commit := range []time.Duration{0, 5 * time.Millisecond} {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, func(r *rig) {
+				r := newHarness(t, func(r *harness) {
 					r.app.Channels[0].Rate, r.app.Channels[0].Concurrency = rate, 16
-					r.book.slowCommit = commit
+					r.store.slowCommit = commit
 				})
 				r.accept(campaign.Sending{}, 3000)
 				const seconds = 20
@@ -67,19 +67,19 @@ func TestConcurrencyAndMarksAreBounded(t *testing.T) {
 		marks  int
 	}{{RetryUnknown, 32}, {HoldUnknown, 16}} {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, taking(50*time.Millisecond), func(r *rig) {
+			r := newHarness(t, taking(50*time.Millisecond), func(r *harness) {
 				r.app.Channels[0].Concurrency, r.app.Channels[0].OnUnknown = 16, tt.policy
 			})
 			id := r.accept(campaign.Sending{}, 2000)
 			began := time.Now()
 			for range 100 {
 				time.Sleep(17 * time.Millisecond)
-				if _, counts := r.book.state(id); counts[campaign.InFlight] > uint64(tt.marks) {
+				if _, counts := r.store.state(id); counts[campaign.InFlight] > uint64(tt.marks) {
 					t.Fatalf("%s: %d marked; want at most %d", tt.policy, counts[campaign.InFlight], tt.marks)
 				}
 			}
 			for {
-				if state, _ := r.book.state(id); state == campaign.StateCompleted {
+				if state, _ := r.store.state(id); state == campaign.StateCompleted {
 					break
 				}
 				time.Sleep(10 * time.Millisecond)
@@ -97,16 +97,16 @@ func TestConcurrencyAndMarksAreBounded(t *testing.T) {
 
 func TestBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, taking(time.Millisecond), func(r *rig) { r.ch.batch = 100 })
+		r := newHarness(t, taking(time.Millisecond), func(r *harness) { r.ch.batch = 100 })
 		id := r.accept(campaign.Sending{}, 10000)
 		time.Sleep(10 * time.Second)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10000)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10000)
 		synctest.Wait()
 		if r.ch.calls > 150 {
 			t.Errorf("%d calls for 10000 messages in batches of 100", r.ch.calls)
 		}
-		if r.book.commits > 400 {
-			t.Errorf("%d commits", r.book.commits)
+		if r.store.commits > 400 {
+			t.Errorf("%d commits", r.store.commits)
 		}
 	})
 }
@@ -114,13 +114,13 @@ func TestBatches(t *testing.T) {
 // Ten recipients never wait behind a million.
 func TestTenDontWaitBehindAMillion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, func(r *rig) { r.app.Channels[0].Rate = 10 })
+		r := newHarness(t, func(r *harness) { r.app.Channels[0].Rate = 10 })
 		r.accept(campaign.Sending{CampaignID: 1}, 50000)
 		time.Sleep(time.Minute)
 		began := time.Now()
 		id := r.accept(campaign.Sending{CampaignID: 2}, 10)
 		time.Sleep(3 * time.Second)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
 		if took := time.Since(began); took > 3*time.Second {
 			t.Errorf("ten recipients took %v", took)
 		}
@@ -136,7 +136,7 @@ func TestFairness(t *testing.T) {
 		rate := rapid.SampledFrom([]float64{0, 1, 50, 5000}).Draw(rt, "rate")
 		var unfair string // a bubble can't end rapid's check
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, taking(10*time.Millisecond), func(r *rig) {
+			r := newHarness(t, taking(10*time.Millisecond), func(r *harness) {
 				r.app.Channels[0].Concurrency, r.app.Channels[0].Rate = concurrency, rate
 			})
 			at := time.Now().Add(time.Minute)
@@ -178,14 +178,14 @@ func TestFairness(t *testing.T) {
 // More sendings than keep their rows in memory between turns.
 func TestCrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, taking(time.Millisecond))
+		r := newHarness(t, taking(time.Millisecond))
 		var ids []campaign.ID
-		for i := range crowd + 36 {
+		for i := range manyCursors + 36 {
 			ids = append(ids, r.accept(campaign.Sending{CampaignID: int64(i)}, 50))
 		}
 		time.Sleep(time.Minute)
 		for _, id := range ids {
-			r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 50)
+			r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 50)
 		}
 		if n := len(r.ch.sent()); n != 50*len(ids) {
 			t.Errorf("%d messages; want %d", n, 50*len(ids))

@@ -91,28 +91,28 @@ func (f *fake) sent() []sentMessage {
 }
 
 // rig is a dispatcher at work on a memory and one fake channel "c" of application 1.
-type rig struct {
+type harness struct {
 	*Dispatcher
-	t    *testing.T
-	book *memory
-	ch   *fake
-	app  Application
-	opts Options
-	end  context.CancelFunc
-	done chan error
+	t     *testing.T
+	store *memoryStore
+	ch    *fake
+	app   Application
+	opts  Options
+	end   context.CancelFunc
+	done  chan error
 }
 
 // newRig makes one; change, if given, may set it up before it starts. It is stopped at the test's end.
-func newRig(t *testing.T, change ...func(*rig)) *rig {
+func newHarness(t *testing.T, change ...func(*harness)) *harness {
 	t.Helper()
-	r := &rig{t: t, book: newMemory(), ch: &fake{}, done: make(chan error, 1)}
+	r := &harness{t: t, store: newMemoryStore(), ch: &fake{}, done: make(chan error, 1)}
 	r.app = Application{ID: 1, Channels: []ChannelSettings{{Name: "c", Channel: r.ch, Concurrency: 4, OnUnknown: RetryUnknown}}}
-	r.opts = Options{Store: r.book}
+	r.opts = Options{Store: r.store}
 	for _, fn := range change {
 		fn(r)
 	}
 	if r.opts.Now != nil {
-		r.book.now = r.opts.Now
+		r.store.now = r.opts.Now
 	}
 	r.Dispatcher = New(r.opts)
 	r.Configure([]Application{r.app})
@@ -124,7 +124,7 @@ func newRig(t *testing.T, change ...func(*rig)) *rig {
 }
 
 // stop ends the dispatcher and returns Run's error.
-func (r *rig) stop() error {
+func (r *harness) stop() error {
 	r.end()
 	err := <-r.done
 	r.done <- err
@@ -132,12 +132,12 @@ func (r *rig) stop() error {
 }
 
 // accept adds a sending due at its ScheduledAt (zero: now) and kicks.
-func (r *rig) accept(s campaign.Sending, n int, slices ...campaign.Slice) campaign.ID {
+func (r *harness) accept(s campaign.Sending, n int, slices ...campaign.Slice) campaign.ID {
 	r.t.Helper()
 	if s.ScheduledAt.IsZero() {
 		s.ScheduledAt = r.now()
 	}
-	id := r.book.add(s, n, slices...)
+	id := r.store.add(s, n, slices...)
 	r.Kick()
 	return id
 }

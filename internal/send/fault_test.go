@@ -15,14 +15,14 @@ import (
 )
 
 // faults makes operations of the books fail by name, or by the beginning of one.
-type faults struct {
+type faultyStore struct {
 	mu sync.Mutex
 	on map[string]bool
 }
 
 var errDisk = errors.New("no space left on device")
 
-func (f *faults) set(op string, on bool) {
+func (f *faultyStore) set(op string, on bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.on == nil {
@@ -31,7 +31,7 @@ func (f *faults) set(op string, on bool) {
 	f.on[op] = on
 }
 
-func (f *faults) fail(op string) error {
+func (f *faultyStore) fail(op string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for name, on := range f.on {
@@ -45,9 +45,9 @@ func (f *faults) fail(op string) error {
 func TestNeverSendsWhatItCouldNotRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		f := &faults{}
-		r := newRig(t, func(r *rig) {
-			r.book.fail = f.fail
+		f := &faultyStore{}
+		r := newHarness(t, func(r *harness) {
+			r.store.fail = f.fail
 			r.opts.Log = slog.New(slog.NewTextHandler(&log, nil))
 		})
 		f.set("attempts", true)
@@ -62,14 +62,14 @@ func TestNeverSendsWhatItCouldNotRecord(t *testing.T) {
 		}
 		f.set("attempts", false)
 		time.Sleep(time.Minute)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 200)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 200)
 	})
 }
 
 func TestResultsAreRecordedOnceTheStoreWorks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &faults{}
-		r := newRig(t, func(r *rig) { r.book.fail = f.fail })
+		f := &faultyStore{}
+		r := newHarness(t, func(r *harness) { r.store.fail = f.fail })
 		f.set("results", true)
 		id := r.accept(campaign.Sending{}, 1000)
 		time.Sleep(time.Hour)
@@ -78,7 +78,7 @@ func TestResultsAreRecordedOnceTheStoreWorks(t *testing.T) {
 		}
 		f.set("results", false)
 		time.Sleep(time.Minute)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 1000)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 1000)
 		if n := len(r.ch.sent()); n != 1000 {
 			t.Errorf("%d messages went out; want 1000", n)
 		}
@@ -89,9 +89,9 @@ func TestEveryFaultPasses(t *testing.T) {
 	for _, op := range []string{"due", "load", "rows", "retries", "finish", "suppressed", "state", "attempts", "results", ""} {
 		t.Run("op "+op, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := &faults{}
+				f := &faultyStore{}
 				once := map[string]bool{}
-				r := newRig(t, func(r *rig) { r.book.fail = f.fail }, answering(func(m *Message) Result {
+				r := newHarness(t, func(r *harness) { r.store.fail = f.fail }, answering(func(m *Message) Result {
 					if m.Attempt == 1 {
 						return Result{Verdict: VerdictRetry, Detail: "busy"}
 					}
@@ -110,7 +110,7 @@ func TestEveryFaultPasses(t *testing.T) {
 					time.Sleep(20 * time.Millisecond)
 				}
 				time.Sleep(time.Hour)
-				r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
+				r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
 			})
 		})
 	}
@@ -119,24 +119,24 @@ func TestEveryFaultPasses(t *testing.T) {
 // What is wrong with one sending's rows keeps no other from going out.
 func TestOneSendingsFaultIsItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &faults{}
-		r := newRig(t, func(r *rig) { r.book.fail = f.fail })
+		f := &faultyStore{}
+		r := newHarness(t, func(r *harness) { r.store.fail = f.fail })
 		bad := campaign.NewID(time.Now(), 99)
 		f.set("rows "+string(bad), true)
 		r.accept(campaign.Sending{ID: bad}, 10)
 		good := r.accept(campaign.Sending{}, 10)
 		time.Sleep(time.Second)
-		r.book.wantState(t, good, campaign.StateCompleted, campaign.Sent, 10)
+		r.store.wantState(t, good, campaign.StateCompleted, campaign.Sent, 10)
 		f.set("rows "+string(bad), false)
 		time.Sleep(2 * time.Minute)
-		r.book.wantState(t, bad, campaign.StateCompleted, campaign.Sent, 10)
+		r.store.wantState(t, bad, campaign.StateCompleted, campaign.Sent, 10)
 	})
 }
 
 func TestFailedSteering(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &faults{}
-		r := newRig(t, func(r *rig) { r.book.fail = f.fail; r.app.Channels[0].Rate = 1 })
+		f := &faultyStore{}
+		r := newHarness(t, func(r *harness) { r.store.fail = f.fail; r.app.Channels[0].Rate = 1 })
 		id := r.accept(campaign.Sending{}, 60)
 		time.Sleep(5 * time.Second)
 		f.set("state", true)
@@ -151,7 +151,7 @@ func TestFailedSteering(t *testing.T) {
 		f.set("state", false)
 		f.set("close", false)
 		time.Sleep(2 * time.Minute)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 60) // what couldn't be done was not done
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 60) // what couldn't be done was not done
 		f.set("load", true)
 		for _, act := range []func(context.Context, campaign.ID) (campaign.State, error){r.Resume, r.Cancel} {
 			if _, err := act(t.Context(), id); !errors.Is(err, errDisk) {
@@ -163,7 +163,7 @@ func TestFailedSteering(t *testing.T) {
 
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, gated)
+		r := newHarness(t, gated)
 		id := r.accept(campaign.Sending{}, 100)
 		synctest.Wait()
 		time.AfterFunc(5*time.Second, r.openGate)
@@ -174,8 +174,8 @@ func TestStop(t *testing.T) {
 		if took := time.Since(began); took > 6*time.Second {
 			t.Errorf("the stop took %v; what was in flight ended after 5s", took)
 		}
-		r.book.wantState(t, id, campaign.StateSending, campaign.Sent, 4)
-		r.book.wantState(t, id, campaign.StateSending, campaign.Pending, 96)
+		r.store.wantState(t, id, campaign.StateSending, campaign.Sent, 4)
+		r.store.wantState(t, id, campaign.StateSending, campaign.Pending, 96)
 		if r.ch.ended() != 1 {
 			t.Errorf("driver closed %d times", r.ch.ended())
 		}
@@ -184,7 +184,7 @@ func TestStop(t *testing.T) {
 
 func TestStopCutsOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, gated, func(r *rig) {
+		r := newHarness(t, gated, func(r *harness) {
 			r.app.Channels[0].OnUnknown = HoldUnknown
 			r.ch.answer = func(ctx context.Context, _ *Message) Result {
 				return Result{Verdict: VerdictUnknown, Detail: "cut off"}
@@ -199,15 +199,15 @@ func TestStopCutsOff(t *testing.T) {
 		if took := time.Since(began); took != 10*time.Second {
 			t.Errorf("the stop took %v; want 10s", took)
 		}
-		r.book.wantState(t, id, campaign.StateSending, campaign.Unknown, 4)
-		r.book.wantState(t, id, campaign.StateSending, campaign.Pending, 96)
+		r.store.wantState(t, id, campaign.StateSending, campaign.Unknown, 4)
+		r.store.wantState(t, id, campaign.StateSending, campaign.Pending, 96)
 	})
 }
 
 func TestStopWithAStoreThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &faults{}
-		r := newRig(t, func(r *rig) { r.book.fail = f.fail })
+		f := &faultyStore{}
+		r := newHarness(t, func(r *harness) { r.store.fail = f.fail })
 		f.set("results", true)
 		r.accept(campaign.Sending{}, 100)
 		time.Sleep(time.Second)
@@ -223,7 +223,7 @@ func TestStopWithAStoreThatFails(t *testing.T) {
 
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, gated, func(r *rig) { r.app.Channels[0].Concurrency = 2 })
+		r := newHarness(t, gated, func(r *harness) { r.app.Channels[0].Concurrency = 2 })
 		id := r.accept(campaign.Sending{}, 100)
 		synctest.Wait()
 		second := &fake{}
@@ -237,7 +237,7 @@ func TestReload(t *testing.T) {
 		}
 		r.openGate()
 		time.Sleep(time.Minute)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
 		if a, b := len(r.ch.sent()), len(second.sent()); a != 2 || b != 98 {
 			t.Errorf("%d by the old driver, %d by the new one; want 2 and 98", a, b)
 		}
@@ -250,15 +250,15 @@ func TestReload(t *testing.T) {
 		r.Configure([]Application{{ID: 1}})
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
-		r.book.wantState(t, id, campaign.StateHeld, campaign.Pending, 10)
-		if second.ended() != 1 || !strings.Contains(r.book.sendings[id].s.Reason, `"c"`) {
-			t.Errorf("closed %d times, reason %q", second.ended(), r.book.sendings[id].s.Reason)
+		r.store.wantState(t, id, campaign.StateHeld, campaign.Pending, 10)
+		if second.ended() != 1 || !strings.Contains(r.store.sendings[id].s.Reason, `"c"`) {
+			t.Errorf("closed %d times, reason %q", second.ended(), r.store.sendings[id].s.Reason)
 		}
 		third := &fake{}
 		app.Channels = []ChannelSettings{{Name: "c", Channel: third}}
 		r.Configure([]Application{app})
 		time.Sleep(time.Minute)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
 		if r.HeldChannels() != nil && len(r.HeldChannels()) > 0 || len(r.Channels()) != 1 {
 			t.Errorf("lanes %+v", r.Channels())
 		}
@@ -267,11 +267,11 @@ func TestReload(t *testing.T) {
 
 func TestUnknownApplicationAndBadContentAreHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
+		r := newHarness(t)
 		a := r.accept(campaign.Sending{ApplicationID: 9}, 1)
 		b := r.accept(campaign.Sending{Contents: []campaign.Content{{Item: []byte(`{"n":"{{gone}}"}`)}}}, 1)
 		time.Sleep(time.Minute)
-		r.book.wantState(t, a, campaign.StateHeld, campaign.Pending, 1)
-		r.book.wantState(t, b, campaign.StateHeld, campaign.Pending, 1)
+		r.store.wantState(t, a, campaign.StateHeld, campaign.Pending, 1)
+		r.store.wantState(t, b, campaign.StateHeld, campaign.Pending, 1)
 	})
 }

@@ -13,7 +13,7 @@ import (
 // syncing is a flat book whose commits take as long as a sync, one after another,
 // and who come while one is under way share the next, as in the store.
 type syncing struct {
-	*flat
+	*benchStore
 	mu      sync.Mutex
 	queue   []chan struct{}
 	leading bool
@@ -32,7 +32,7 @@ func (s *syncing) Commit(ctx context.Context, entries []campaign.Entry) error {
 		go s.lead()
 	}
 	<-done
-	return s.flat.Commit(ctx, entries)
+	return s.benchStore.Commit(ctx, entries)
 }
 
 func (s *syncing) lead() {
@@ -78,7 +78,7 @@ func TestKeepsUpWithTheReceiver(t *testing.T) {
 		{HoldUnknown, 16, 5_000, 20 * ms, ms, 0.85, 6},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			book := &syncing{flat: newFlat(tt.n), took: tt.sync}
+			book := &syncing{benchStore: newBenchStore(tt.n), took: tt.sync}
 			ch := &fake{answer: func(context.Context, *Message) Result {
 				time.Sleep(tt.answer)
 				return Result{Verdict: VerdictSent}
@@ -105,9 +105,9 @@ func TestKeepsUpWithTheReceiver(t *testing.T) {
 // Due one by one, under load or not, messages go out at their time.
 func TestLatenessUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, taking(10*time.Millisecond), func(r *rig) {
+		r := newHarness(t, taking(10*time.Millisecond), func(r *harness) {
 			r.app.Channels[0].Concurrency, r.app.Channels[0].Rate = 64, 5000
-			r.book.slowCommit = time.Millisecond
+			r.store.slowCommit = time.Millisecond
 		})
 		big := r.accept(campaign.Sending{CampaignID: 1, ScheduledAt: time.Now().Add(time.Second)}, 20_000)
 		var singles []campaign.ID
@@ -115,9 +115,9 @@ func TestLatenessUnderLoad(t *testing.T) {
 			singles = append(singles, r.accept(campaign.Sending{CampaignID: 2, ScheduledAt: time.Now().Add(time.Second + time.Duration(i*37)*time.Millisecond)}, 1))
 		}
 		time.Sleep(time.Minute)
-		r.book.wantState(t, big, campaign.StateCompleted, campaign.Sent, 20_000)
+		r.store.wantState(t, big, campaign.StateCompleted, campaign.Sent, 20_000)
 		for _, id := range singles {
-			r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 1)
+			r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 1)
 		}
 		for _, m := range r.ch.sent() {
 			if late := m.at.Sub(m.DueAt); late < 0 || m.CampaignID == 2 && late > 50*time.Millisecond {

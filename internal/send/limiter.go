@@ -12,40 +12,40 @@ import (
 
 // pace is a lane's token bucket: its configured rate, halved while the provider
 // throttles and given back step by step. It measures by the monotonic clock.
-type pace struct {
-	mu      sync.Mutex // guards what follows
-	full    float64    // as configured; 0: no limit
-	bucket  *rate.Limiter
-	slowed  time.Time // when it was halved last; zero: at full rate
-	raised  time.Time
-	ceiling float64       // the rate at which an unlimited lane counts as recovered
-	lag     time.Duration // how long a commit of attempts takes, smoothed
-	slowest time.Duration // how long it takes at worst, of late
-	answer  time.Duration // how long a call of the driver takes, smoothed; 0: none yet
+type rateLimiter struct {
+	mu            sync.Mutex // guards what follows
+	configured    float64    // as configured; 0: no limit
+	bucket        *rate.Limiter
+	halvedAt      time.Time // when it was halved last; zero: at full rate
+	raisedAt      time.Time
+	ceiling       float64       // the rate at which an unlimited lane counts as recovered
+	commitTime    time.Duration // how long a commit of attempts takes, smoothed
+	maxCommitTime time.Duration // how long it takes at worst, of late
+	callTime      time.Duration // how long a call of the driver takes, smoothed; 0: none yet
 
-	counted int // sent in the second that began at second, for a lane without a rate
-	second  time.Time
-	speed   float64
+	counted  int // sent in the second that began at second, for a lane without a rate
+	second   time.Time
+	measured float64
 }
 
 const (
-	recovery  = 10 * time.Second // without a throttle, then the rate is raised by recoveryFactor
-	factorUp  = 1.25
-	leastRate = 0.1
+	recoveryInterval = 10 * time.Second // without a throttle, then the rate is raised by recoveryFactor
+	recoveryFactor   = 1.25
+	minRate          = 0.1
 	// throttlePause is for how long answers that were on their way when the rate
 	// was halved don't halve it again.
 	throttlePause = time.Second
-	longestLead   = 100 * time.Millisecond
-	shortestWait  = 100 * time.Microsecond
+	maxTokenLead  = 100 * time.Millisecond
+	minWait       = 100 * time.Microsecond
 )
 
-func (p *pace) configure(full float64) {
+func (p *rateLimiter) configure(full float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.bucket != nil && p.full == full {
+	if p.bucket != nil && p.configured == full {
 		return
 	}
-	p.full, p.slowed = full, time.Time{}
+	p.configured, p.halvedAt = full, time.Time{}
 	limit := rate.Limit(full)
 	if full <= 0 {
 		limit = rate.Inf
@@ -60,7 +60,7 @@ func (p *pace) configure(full float64) {
 // burst is how many messages may go at once: a rate of 1 must not send 2 in a second (PITFALLS 24).
 func burst(perSecond float64) int { return max(1, int(perSecond/100)) }
 
-func (p *pace) set(now time.Time, limit rate.Limit) {
+func (p *rateLimiter) set(now time.Time, limit rate.Limit) {
 	p.bucket.SetLimitAt(now, limit)
 	if limit != rate.Inf {
 		p.bucket.SetBurstAt(now, burst(float64(limit)))
@@ -69,7 +69,7 @@ func (p *pace) set(now time.Time, limit rate.Limit) {
 
 // ahead is how many messages may be marked now, given that queued wait for
 // their tokens already: those whose tokens will be there when a commit is done.
-func (p *pace) ahead(now time.Time, queued int) int {
+func (p *rateLimiter) available(now time.Time, queued int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.recover(now)
@@ -77,17 +77,17 @@ func (p *pace) ahead(now time.Time, queued int) int {
 		return math.MaxInt
 	}
 	// Not more than a bucket: what is marked must be able to go.
-	tokens := p.bucket.TokensAt(now.Add(min(2*p.lag, longestLead)))
+	tokens := p.bucket.TokensAt(now.Add(min(2*p.commitTime, maxTokenLead)))
 	return int(tokens+1e-6) - queued
 }
 
 // allow takes n tokens if they are there.
-func (p *pace) allow(now time.Time, n int) bool {
+func (p *rateLimiter) allow(now time.Time, n int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.bucket.Limit() == rate.Inf {
 		if now.Sub(p.second) >= time.Second {
-			p.speed, p.counted, p.second = float64(p.counted), 0, now
+			p.measured, p.counted, p.second = float64(p.counted), 0, now
 		}
 		p.counted += n
 		return true
@@ -96,7 +96,7 @@ func (p *pace) allow(now time.Time, n int) bool {
 }
 
 // wait is how long until n tokens are there.
-func (p *pace) wait(now time.Time, n int) time.Duration {
+func (p *rateLimiter) wait(now time.Time, n int) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	limit := p.bucket.Limit()
@@ -111,16 +111,16 @@ func (p *pace) wait(now time.Time, n int) time.Duration {
 }
 
 // waitToMark is how long until ahead allows n messages.
-func (p *pace) waitToMark(now time.Time, n int) time.Duration {
+func (p *rateLimiter) waitToMark(now time.Time, n int) time.Duration {
 	wait := p.wait(now, n)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return max(wait-min(2*p.lag, longestLead), shortestWait)
+	return max(wait-min(2*p.commitTime, maxTokenLead), minWait)
 }
 
 // portion is how many tokens are worth waiting for at once: half a bucket, so
 // that a fast lane marks in groups; any number without a limit.
-func (p *pace) portion() int {
+func (p *rateLimiter) groupTokens() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.bucket.Limit() == rate.Inf {
@@ -130,14 +130,14 @@ func (p *pace) portion() int {
 }
 
 // syncTime is how long a commit of attempts takes at worst, of late.
-func (p *pace) syncTime() time.Duration {
+func (p *rateLimiter) slowestCommit() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.slowest
+	return p.maxCommitTime
 }
 
 // most is how many messages may go at once.
-func (p *pace) most() int {
+func (p *rateLimiter) burst() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.bucket.Limit() == rate.Inf {
@@ -147,74 +147,74 @@ func (p *pace) most() int {
 }
 
 // committed notes how long a commit took.
-func (p *pace) committed(took time.Duration) {
+func (p *rateLimiter) commitTook(took time.Duration) {
 	p.mu.Lock()
-	p.lag += (took - p.lag) / 8
-	p.slowest = max(took, p.slowest-p.slowest/16)
+	p.commitTime += (took - p.commitTime) / 8
+	p.maxCommitTime = max(took, p.maxCommitTime-p.maxCommitTime/16)
 	p.mu.Unlock()
 }
 
 // answered notes how long a call of the driver took.
-func (p *pace) answered(took time.Duration) {
+func (p *rateLimiter) callTook(took time.Duration) {
 	p.mu.Lock()
-	if p.answer == 0 {
-		p.answer = took
+	if p.callTime == 0 {
+		p.callTime = took
 	}
-	p.answer += (took - p.answer) / 64
+	p.callTime += (took - p.callTime) / 64
 	p.mu.Unlock()
 }
 
 // forgetAnswers has the next answer count alone: it is another driver's.
-func (p *pace) forgetAnswers() {
+func (p *rateLimiter) resetCallTime() {
 	p.mu.Lock()
-	p.answer = 0
+	p.callTime = 0
 	p.mu.Unlock()
 }
 
 // answeredIn is how many calls, concurrency of them at once, are answered in the time of so many commits.
-func (p *pace) answeredIn(commits, concurrency int) int {
+func (p *rateLimiter) callsDuring(commits, concurrency int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.answer <= 0 {
+	if p.callTime <= 0 {
 		return 0
 	}
 	// A disk that stalls is no reason to mark for minutes ahead.
-	lag := min(p.lag, longestLead)
-	return int(min(float64(commits*concurrency)*float64(lag)/float64(p.answer), math.MaxInt32))
+	lag := min(p.commitTime, maxTokenLead)
+	return int(min(float64(commits*concurrency)*float64(lag)/float64(p.callTime), math.MaxInt32))
 }
 
 // slow halves the rate: the provider throttles. It returns the rate in force,
 // and whether this changed it.
-func (p *pace) slow(now time.Time) (float64, bool) {
+func (p *rateLimiter) halve(now time.Time) (float64, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.recover(now)
 	limit := float64(p.bucket.Limit())
-	if !p.slowed.IsZero() && now.Sub(p.slowed) < throttlePause {
+	if !p.halvedAt.IsZero() && now.Sub(p.halvedAt) < throttlePause {
 		return limit, false
 	}
 	if p.bucket.Limit() == rate.Inf {
-		limit = max(p.speed, float64(p.counted), 2)
+		limit = max(p.measured, float64(p.counted), 2)
 		p.ceiling = 4 * limit
 	}
-	limit = max(limit/2, leastRate)
-	p.slowed, p.raised = now, now
+	limit = max(limit/2, minRate)
+	p.halvedAt, p.raisedAt = now, now
 	p.set(now, rate.Limit(limit))
 	return limit, true
 }
 
 // recover raises a halved rate by a step for each time that one was due: a channel
 // that had nothing to send meanwhile has recovered like any other.
-func (p *pace) recover(now time.Time) {
-	for !p.slowed.IsZero() && now.Sub(p.raised) >= recovery {
-		p.raised = p.raised.Add(recovery)
-		limit := float64(p.bucket.Limit()) * factorUp
+func (p *rateLimiter) recover(now time.Time) {
+	for !p.halvedAt.IsZero() && now.Sub(p.raisedAt) >= recoveryInterval {
+		p.raisedAt = p.raisedAt.Add(recoveryInterval)
+		limit := float64(p.bucket.Limit()) * recoveryFactor
 		switch {
-		case p.full > 0 && limit >= p.full:
-			p.slowed = time.Time{}
-			p.set(now, rate.Limit(p.full))
-		case p.full <= 0 && limit >= p.ceiling:
-			p.slowed = time.Time{}
+		case p.configured > 0 && limit >= p.configured:
+			p.halvedAt = time.Time{}
+			p.set(now, rate.Limit(p.configured))
+		case p.configured <= 0 && limit >= p.ceiling:
+			p.halvedAt = time.Time{}
 			p.set(now, rate.Inf)
 		default:
 			p.set(now, rate.Limit(limit))
@@ -223,7 +223,7 @@ func (p *pace) recover(now time.Time) {
 }
 
 // inForce is the rate that holds now; 0: no limit.
-func (p *pace) inForce(now time.Time) float64 {
+func (p *rateLimiter) currentRate(now time.Time) float64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.recover(now)
@@ -235,14 +235,14 @@ func (p *pace) inForce(now time.Time) float64 {
 
 // door is the application's windows with the last answer kept, so that a
 // message costs a comparison.
-type door struct {
+type sendingWindow struct {
 	windows     *calendar.Windows
 	from, until time.Time // the answer holds in [from, until)
 	isOpen      bool
 }
 
 // open reports whether messages may go at now, and if not, when they may.
-func (w *door) open(now time.Time) (bool, time.Time) {
+func (w *sendingWindow) open(now time.Time) (bool, time.Time) {
 	if w.windows == nil {
 		return true, time.Time{}
 	}

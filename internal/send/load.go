@@ -10,19 +10,19 @@ import (
 )
 
 // errSetup says that a sending can't be sent with the channels as they are.
-var errSetup = errors.New("not to be sent as configured")
+var errMisconfigured = errors.New("not to be sent as configured")
 
 // load reads a sending from the books and gives the lanes their feeds. It is
 // the step that newRun counts in open.
 func (d *Dispatcher) load(r *run) {
 	err := d.prepare(r)
 	switch {
-	case errors.Is(err, errSetup):
-		d.orphan(r, err)
+	case errors.Is(err, errMisconfigured):
+		d.holdMisconfigured(r, err)
 	case err != nil:
 		d.mu.Lock()
-		n := d.troubles[r.id]
-		d.troubles[r.id] = n + 1
+		n := d.loadFailures[r.id]
+		d.loadFailures[r.id] = n + 1
 		d.mu.Unlock()
 		if n == 0 {
 			d.log.Error("cannot load a sending; trying again", "sending", string(r.id), "error", err)
@@ -37,7 +37,7 @@ func (d *Dispatcher) load(r *run) {
 
 func (d *Dispatcher) prepare(r *run) error {
 	now := d.now()
-	s, slices, counts, err := d.book.Load(r.id)
+	s, slices, counts, err := d.store.Load(r.id)
 	if err != nil {
 		return fmt.Errorf("load sending: %w", err)
 	}
@@ -48,7 +48,7 @@ func (d *Dispatcher) prepare(r *run) error {
 	if counts[campaign.Canceled] > 0 {
 		// A cancel was cut off by a crash: only that gives an active sending this outcome.
 		r.mu.Lock()
-		r.twice = true
+		r.finalizeAgain = true
 		r.mu.Unlock()
 		r.close(campaign.Canceled)
 		return nil
@@ -57,38 +57,38 @@ func (d *Dispatcher) prepare(r *run) error {
 	app := d.apps[s.ApplicationID]
 	d.mu.Unlock()
 	if app == nil {
-		return fmt.Errorf("%w: application %d is not configured", errSetup, s.ApplicationID)
+		return fmt.Errorf("%w: application %d is not configured", errMisconfigured, s.ApplicationID)
 	}
-	route := newItinerary(s, slices, time.Time{})
-	if app.Grid != nil && route.passed(now) {
+	route := newSliceSnapshot(s, slices, time.Time{})
+	if app.Grid != nil && route.hasPassed(now) {
 		if slices, err = d.replanNow(r.id, *app.Grid, now); err != nil {
 			return err
 		}
-		route = newItinerary(s, slices, now)
+		route = newSliceSnapshot(s, slices, now)
 	}
 	r.s = s
-	r.route.Store(route)
+	r.slices.Store(route)
 	if route.expired(now) {
 		d.expire(r) // now, before a lane has seen it
 		return nil
 	}
 	r.started.Store(!s.StartedAt.IsZero())
-	feeds, lanes, err := d.feedsOf(r, s)
+	feeds, lanes, err := d.cursorsOf(r, s)
 	if err != nil {
 		return err
 	}
-	retries, err := d.book.Retries(r.id)
+	retries, err := d.store.Retries(r.id)
 	if err != nil {
 		return fmt.Errorf("load retries: %w", err)
 	}
 	for _, e := range retries {
-		b := back{at: max(e.NextAt.UnixNano(), 1), row: e.Row, message: e.Message, attempts: e.Attempts, retry: true}
+		b := queuedMessage{at: max(e.NextAt.UnixNano(), 1), row: e.Row, message: e.Message, attempts: e.Attempts, retry: true}
 		for _, f := range feeds {
-			f.back.add(b) // the row's channel is seen when it is read; the others pass it over
+			f.queue.add(b) // the row's channel is seen when it is read; the others pass it over
 		}
 	}
 	d.mu.Lock()
-	delete(d.troubles, r.id)
+	delete(d.loadFailures, r.id)
 	d.mu.Unlock()
 
 	r.mu.Lock()
@@ -101,30 +101,30 @@ func (d *Dispatcher) prepare(r *run) error {
 		r.halt()
 		return nil
 	}
-	r.lanes, r.feeds = lanes, feeds
+	r.senders, r.cursors = lanes, feeds
 	r.open += len(feeds)
 	for i, f := range feeds {
-		lanes[i].attach(f)
+		lanes[i].addCursor(f)
 	}
 	return nil
 }
 
 // feedsOf makes a feed for each of the sending's channels, and finds its lane.
-func (d *Dispatcher) feedsOf(r *run, s *campaign.Sending) ([]*feed, []*lane, error) {
-	var feeds []*feed
-	var lanes []*lane
+func (d *Dispatcher) cursorsOf(r *run, s *campaign.Sending) ([]*sendingCursor, []*channelSender, error) {
+	var feeds []*sendingCursor
+	var lanes []*channelSender
 	for i, name := range s.Channels {
 		d.mu.Lock()
-		l := d.lanes[laneKey{s.ApplicationID, name}]
+		l := d.senders[channelKey{s.ApplicationID, name}]
 		d.mu.Unlock()
 		if l == nil {
-			return nil, nil, fmt.Errorf("%w: application %d has no channel %q", errSetup, s.ApplicationID, name)
+			return nil, nil, fmt.Errorf("%w: application %d has no channel %q", errMisconfigured, s.ApplicationID, name)
 		}
-		f := &feed{run: r, channel: uint8(i), nextAt: 1}
+		f := &sendingCursor{run: r, channel: uint8(i), nextAt: 1}
 		for n, c := range campaign.ContentsFor(s.Contents, name) {
 			t, err := l.settings.Load().Channel.Compile(c.Item, s.Variables)
 			if err != nil {
-				return nil, nil, fmt.Errorf("%w: message %d for channel %q: %v", errSetup, n+1, name, err)
+				return nil, nil, fmt.Errorf("%w: message %d for channel %q: %v", errMisconfigured, n+1, name, err)
 			}
 			f.templates = append(f.templates, t)
 		}
@@ -135,14 +135,14 @@ func (d *Dispatcher) feedsOf(r *run, s *campaign.Sending) ([]*feed, []*lane, err
 
 // replanNow has the passed slices sliced again and reads the slices there are then.
 func (d *Dispatcher) replanNow(id campaign.ID, grid plan.Grid, now time.Time) ([]campaign.Slice, error) {
-	_, expired, err := d.book.Replan(id, grid, now)
+	_, expired, err := d.store.Replan(id, grid, now)
 	if err != nil {
 		return nil, fmt.Errorf("slice again: %w", err)
 	}
 	if expired > 0 {
 		d.log.Warn("messages expired: no slot before T + 48h has room for them", "sending", string(id), "messages", expired)
 	}
-	_, slices, _, err := d.book.Load(id)
+	_, slices, _, err := d.store.Load(id)
 	if err != nil {
 		return nil, fmt.Errorf("load slices: %w", err)
 	}
@@ -152,13 +152,13 @@ func (d *Dispatcher) replanNow(id campaign.ID, grid plan.Grid, now time.Time) ([
 
 // replan is replanNow for a run at work, unless one is under way.
 func (d *Dispatcher) replan(r *run, grid *plan.Grid) {
-	if grid == nil || r.isHalted() || !r.replans.CompareAndSwap(false, true) {
+	if grid == nil || r.isHalted() || !r.replanning.CompareAndSwap(false, true) {
 		return
 	}
 	if !r.enter() {
 		return
 	}
-	d.steps.run(func() {
+	d.tasks.run(func() {
 		now := d.now()
 		slices, err := d.replanNow(r.id, *grid, now)
 		if err != nil {
@@ -168,8 +168,8 @@ func (d *Dispatcher) replan(r *run, grid *plan.Grid) {
 			r.mu.Unlock()
 			r.halt()
 		} else {
-			r.route.Store(newItinerary(r.s, slices, now))
-			r.replans.Store(false)
+			r.slices.Store(newSliceSnapshot(r.s, slices, now))
+			r.replanning.Store(false)
 		}
 		r.nudge()
 		d.leave(r)
@@ -182,10 +182,10 @@ func (d *Dispatcher) hold(r *run, reason string) {
 		return
 	}
 	r.halt()
-	d.steps.run(func() {
+	d.tasks.run(func() {
 		ok := false
 		d.persist("hold a sending", func() (err error) {
-			_, ok, err = d.book.SetState(r.id, []campaign.State{campaign.StateScheduled, campaign.StateSending}, campaign.StateHeld, reason)
+			_, ok, err = d.store.SetState(r.id, []campaign.State{campaign.StateScheduled, campaign.StateSending}, campaign.StateHeld, reason)
 			return err
 		})
 		if ok {
@@ -203,15 +203,15 @@ func (d *Dispatcher) hold(r *run, reason string) {
 }
 
 // orphan holds a sending that can't be sent with the channels as they are, until the next Configure.
-func (d *Dispatcher) orphan(r *run, cause error) {
+func (d *Dispatcher) holdMisconfigured(r *run, cause error) {
 	reason := cause.Error()
 	d.log.Error("a sending is held until the configuration is mended", "sending", string(r.id), "reason", reason)
 	d.persist("hold a sending", func() error {
-		_, _, err := d.book.SetState(r.id, []campaign.State{campaign.StateScheduled, campaign.StateSending}, campaign.StateHeld, reason)
+		_, _, err := d.store.SetState(r.id, []campaign.State{campaign.StateScheduled, campaign.StateSending}, campaign.StateHeld, reason)
 		return err
 	})
 	d.mu.Lock()
-	d.orphans[r.id] = true
+	d.misconfigured[r.id] = true
 	d.mu.Unlock()
 	r.halt()
 	d.changed(r.id)
@@ -236,7 +236,7 @@ func (d *Dispatcher) tryHeld(id campaign.ID) {
 // revive moves a sending that stands at one of from back to where it was, to be
 // loaded with one message at a time if it was held.
 func (d *Dispatcher) revive(id campaign.ID, from ...campaign.State) (campaign.State, bool, error) {
-	s, _, _, err := d.book.Load(id)
+	s, _, _, err := d.store.Load(id)
 	if err != nil {
 		return "", false, fmt.Errorf("load sending: %w", err)
 	}
@@ -249,7 +249,7 @@ func (d *Dispatcher) revive(id campaign.ID, from ...campaign.State) (campaign.St
 		d.probes[id] = true
 		d.mu.Unlock()
 	}
-	found, ok, err := d.book.SetState(id, from, to, "")
+	found, ok, err := d.store.SetState(id, from, to, "")
 	if err != nil || !ok {
 		d.mu.Lock()
 		delete(d.probes, id)
@@ -258,8 +258,8 @@ func (d *Dispatcher) revive(id campaign.ID, from ...campaign.State) (campaign.St
 	}
 	d.mu.Lock()
 	delete(d.held, id)
-	delete(d.orphans, id)
-	delete(d.resting, id)
+	delete(d.misconfigured, id)
+	delete(d.deferred, id)
 	d.mu.Unlock()
 	d.changed(id)
 	d.Kick()

@@ -11,7 +11,7 @@ import (
 // Replan gives what is pending of passed slices the next slots, of which each
 // holds capacity messages less those of the sending's slices in it. Passed slices
 // stay: they hold those whose next message is in flight or waits for its retry.
-func (m *memory) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaign.Slice, uint64, error) {
+func (m *memoryStore) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaign.Slice, uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k := m.sendings[id]
@@ -55,8 +55,8 @@ func (m *memory) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campai
 			}
 			if !grid.Start(slot).Before(until) {
 				for j := range k.messages(int(r)) {
-					if k.marks[r][j].Outcome() == campaign.Pending {
-						k.marks[r][j] = campaign.NewMessageStatus(campaign.Expired, k.marks[r][j].Attempts())
+					if k.statuses[r][j].Outcome() == campaign.Pending {
+						k.statuses[r][j] = campaign.NewMessageStatus(campaign.Expired, k.statuses[r][j].Attempts())
 						expired++
 					}
 				}
@@ -80,7 +80,7 @@ func (m *memory) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campai
 			return false
 		}
 		for r := range s.Rows {
-			if at := s.First + r; !placed[at] && k.underWay(int(at)) {
+			if at := s.First + r; !placed[at] && k.inFlight(int(at)) {
 				return false
 			}
 		}

@@ -12,9 +12,9 @@ import (
 )
 
 // memory is a Book in plain maps: slow, and right by looking at it.
-type memory struct {
+type memoryStore struct {
 	mu         sync.Mutex
-	sendings   map[campaign.ID]*kept
+	sendings   map[campaign.ID]*memorySending
 	suppressed map[string]bool
 	commits    int
 	fail       func(op string) error // nil: nothing fails
@@ -23,14 +23,14 @@ type memory struct {
 }
 
 // kept is one sending with a mark and the last entry of every message.
-type kept struct {
-	s       campaign.Sending
-	slices  []campaign.Slice
-	rows    []recipient
-	marks   [][]campaign.MessageStatus
-	last    [][]campaign.Entry
-	closed  int
-	replans int
+type memorySending struct {
+	s        campaign.Sending
+	slices   []campaign.Slice
+	rows     []recipient
+	statuses [][]campaign.MessageStatus
+	last     [][]campaign.Entry
+	closed   int
+	replans  int
 }
 
 type recipient struct {
@@ -40,12 +40,12 @@ type recipient struct {
 	values  []string
 }
 
-func newMemory() *memory {
-	return &memory{sendings: map[campaign.ID]*kept{}, suppressed: map[string]bool{}, now: time.Now}
+func newMemoryStore() *memoryStore {
+	return &memoryStore{sendings: map[campaign.ID]*memorySending{}, suppressed: map[string]bool{}, now: time.Now}
 }
 
 // add accepts a sending of n recipients on its channels in turn.
-func (m *memory) add(s campaign.Sending, n int, slices ...campaign.Slice) campaign.ID {
+func (m *memoryStore) add(s campaign.Sending, n int, slices ...campaign.Slice) campaign.ID {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if s.ID == "" {
@@ -65,7 +65,7 @@ func (m *memory) add(s campaign.Sending, n int, slices ...campaign.Slice) campai
 	}
 	s.Tag, s.Variables, s.State = "0123abcd", []string{"name"}, campaign.StateScheduled
 	s.Messages, s.Sliced = 1, len(slices) > 0
-	k := &kept{s: s, slices: slices}
+	k := &memorySending{s: s, slices: slices}
 	for i := range n {
 		c := uint8(i % len(s.Channels))
 		k.rows = append(k.rows, recipient{uint32(i + 2), c, fmt.Sprintf("34600%06d", i), []string{fmt.Sprintf("n%d", i)}})
@@ -80,7 +80,7 @@ func (m *memory) add(s campaign.Sending, n int, slices ...campaign.Slice) campai
 			}
 			k.s.Planned++
 		}
-		k.marks = append(k.marks, marks)
+		k.statuses = append(k.statuses, marks)
 		k.last = append(k.last, make([]campaign.Entry, k.s.Messages))
 	}
 	if len(slices) == 0 {
@@ -90,12 +90,12 @@ func (m *memory) add(s campaign.Sending, n int, slices ...campaign.Slice) campai
 	return s.ID
 }
 
-func (k *kept) messages(row int) int {
+func (k *memorySending) messages(row int) int {
 	return len(campaign.ContentsFor(k.s.Contents, k.s.Channels[k.rows[row].channel]))
 }
 
-func (k *kept) counts() (c campaign.Counts) {
-	for i, marks := range k.marks {
+func (k *memorySending) counts() (c campaign.Counts) {
+	for i, marks := range k.statuses {
 		for j := range k.messages(i) {
 			c[marks[j].Outcome()]++
 		}
@@ -104,9 +104,9 @@ func (k *kept) counts() (c campaign.Counts) {
 }
 
 // unsent reports whether a recipient's next message is pending.
-func (k *kept) unsent(row int) bool {
+func (k *memorySending) unsent(row int) bool {
 	for j := range k.messages(row) {
-		if o := k.marks[row][j].Outcome(); !o.Final() {
+		if o := k.statuses[row][j].Outcome(); !o.Final() {
 			return o == campaign.Pending
 		}
 	}
@@ -114,23 +114,23 @@ func (k *kept) unsent(row int) bool {
 }
 
 // underWay reports whether a recipient has a message without a final outcome.
-func (k *kept) underWay(row int) bool {
+func (k *memorySending) inFlight(row int) bool {
 	for j := range k.messages(row) {
-		if !k.marks[row][j].Outcome().Final() {
+		if !k.statuses[row][j].Outcome().Final() {
 			return true
 		}
 	}
 	return false
 }
 
-func (m *memory) err(op string) error {
+func (m *memoryStore) err(op string) error {
 	if m.fail != nil {
 		return m.fail(op)
 	}
 	return nil
 }
 
-func (m *memory) Due(until time.Time) (ids []campaign.ID, next time.Time, err error) {
+func (m *memoryStore) Due(until time.Time) (ids []campaign.ID, next time.Time, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.err("due"); err != nil {
@@ -157,7 +157,7 @@ func (m *memory) Due(until time.Time) (ids []campaign.ID, next time.Time, err er
 				}
 			}
 		}
-		for i, marks := range k.marks {
+		for i, marks := range k.statuses {
 			for j := range marks {
 				if marks[j].Outcome() == campaign.Retrying {
 					at(k.last[i][j].NextAt)
@@ -176,7 +176,7 @@ func (m *memory) Due(until time.Time) (ids []campaign.ID, next time.Time, err er
 	return ids, next, nil
 }
 
-func (m *memory) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campaign.Counts, error) {
+func (m *memoryStore) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campaign.Counts, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k := m.sendings[id]
@@ -187,7 +187,7 @@ func (m *memory) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, camp
 	return &s, slices.Clone(k.slices), k.counts(), m.err("load")
 }
 
-func (m *memory) Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, marks []campaign.MessageStatus) ([]campaign.MessageStatus, error) {
+func (m *memoryStore) Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, marks []campaign.MessageStatus) ([]campaign.MessageStatus, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.err("rows " + string(id)); err != nil {
@@ -203,16 +203,16 @@ func (m *memory) Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, marks [
 		rows.Channels = append(rows.Channels, r.channel)
 		rows.Contacts.AppendString(r.contact)
 		rows.Values[0].AppendString(r.values[0])
-		marks = append(marks, k.marks[i]...)
+		marks = append(marks, k.statuses[i]...)
 	}
 	return marks, nil
 }
 
-func (m *memory) Retries(id campaign.ID) (out []campaign.Entry, err error) {
+func (m *memoryStore) Retries(id campaign.ID) (out []campaign.Entry, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k := m.sendings[id]
-	for i, marks := range k.marks {
+	for i, marks := range k.statuses {
 		for j := range marks {
 			if marks[j].Outcome() == campaign.Retrying {
 				out = append(out, k.last[i][j])
@@ -223,7 +223,7 @@ func (m *memory) Retries(id campaign.ID) (out []campaign.Entry, err error) {
 	return out, m.err("retries")
 }
 
-func (m *memory) Commit(_ context.Context, entries []campaign.Entry) error {
+func (m *memoryStore) Commit(_ context.Context, entries []campaign.Entry) error {
 	if m.slowCommit > 0 {
 		time.Sleep(m.slowCommit) // virtual time
 	}
@@ -242,7 +242,7 @@ func (m *memory) Commit(_ context.Context, entries []campaign.Entry) error {
 	var refused campaign.Refused
 	for i, e := range entries {
 		k := m.sendings[e.Sending]
-		was := k.marks[e.Row][e.Message-1].Outcome()
+		was := k.statuses[e.Row][e.Message-1].Outcome()
 		if e.Outcome == campaign.InFlight {
 			if !k.s.State.Active() || was != campaign.Pending && was != campaign.Retrying {
 				refused.Entries = append(refused.Entries, i)
@@ -254,11 +254,11 @@ func (m *memory) Commit(_ context.Context, entries []campaign.Entry) error {
 		} else if was.Final() {
 			panic(fmt.Sprintf("%s row %d: %s after the final %s", e.Sending, e.Row, e.Outcome, was))
 		}
-		k.marks[e.Row][e.Message-1] = campaign.NewMessageStatus(e.Outcome, int(e.Attempts))
+		k.statuses[e.Row][e.Message-1] = campaign.NewMessageStatus(e.Outcome, int(e.Attempts))
 		k.last[e.Row][e.Message-1] = e
 		if e.Outcome.Final() && e.Outcome != campaign.Sent {
 			for j := int(e.Message); j < k.messages(int(e.Row)); j++ {
-				k.marks[e.Row][j] = campaign.NewMessageStatus(campaign.Skipped, 0)
+				k.statuses[e.Row][j] = campaign.NewMessageStatus(campaign.Skipped, 0)
 			}
 		}
 	}
@@ -268,7 +268,7 @@ func (m *memory) Commit(_ context.Context, entries []campaign.Entry) error {
 	return nil
 }
 
-func (m *memory) SetState(id campaign.ID, from []campaign.State, to campaign.State, reason string) (campaign.State, bool, error) {
+func (m *memoryStore) SetState(id campaign.ID, from []campaign.State, to campaign.State, reason string) (campaign.State, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.err("state"); err != nil {
@@ -285,7 +285,7 @@ func (m *memory) SetState(id campaign.ID, from []campaign.State, to campaign.Sta
 	return to, true, nil
 }
 
-func (m *memory) Finalize(id campaign.ID, o campaign.Outcome) (n uint64, err error) {
+func (m *memoryStore) Finalize(id campaign.ID, o campaign.Outcome) (n uint64, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.err("close"); err != nil {
@@ -293,7 +293,7 @@ func (m *memory) Finalize(id campaign.ID, o campaign.Outcome) (n uint64, err err
 	}
 	k := m.sendings[id]
 	k.closed++
-	for i, marks := range k.marks {
+	for i, marks := range k.statuses {
 		for j := range k.messages(i) {
 			if was := marks[j].Outcome(); !was.Final() && was != campaign.InFlight {
 				marks[j] = campaign.NewMessageStatus(o, marks[j].Attempts())
@@ -304,7 +304,7 @@ func (m *memory) Finalize(id campaign.ID, o campaign.Outcome) (n uint64, err err
 	return n, nil
 }
 
-func (m *memory) Finish(id campaign.ID) (bool, error) {
+func (m *memoryStore) Finish(id campaign.ID) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.err("finish"); err != nil {
@@ -321,28 +321,28 @@ func (m *memory) Finish(id campaign.ID) (bool, error) {
 	return true, nil
 }
 
-func (m *memory) OptedOut(_ int64, channelType string, contactCode []byte) (bool, error) {
+func (m *memoryStore) OptedOut(_ int64, channelType string, contactCode []byte) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.suppressed[channelType+" "+string(contactCode)], m.err("suppressed")
 }
 
 // state is a sending's state and counts.
-func (m *memory) state(id campaign.ID) (campaign.State, campaign.Counts) {
+func (m *memoryStore) state(id campaign.ID) (campaign.State, campaign.Counts) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.sendings[id].s.State, m.sendings[id].counts()
 }
 
 // change changes a sending as a person would behind the dispatcher's back.
-func (m *memory) change(id campaign.ID, fn func(*kept)) {
+func (m *memoryStore) change(id campaign.ID, fn func(*memorySending)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	fn(m.sendings[id])
 }
 
 // wantState fails the test unless the sending stands at state with n messages of the outcome.
-func (m *memory) wantState(t *testing.T, id campaign.ID, state campaign.State, o campaign.Outcome, n uint64) {
+func (m *memoryStore) wantState(t *testing.T, id campaign.ID, state campaign.State, o campaign.Outcome, n uint64) {
 	t.Helper()
 	if got, counts := m.state(id); got != state || counts[o] != n {
 		t.Errorf("sending %s: state %s, counts %v; want %s with %d %s", id, got, counts, state, n, o)

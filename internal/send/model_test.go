@@ -36,36 +36,36 @@ func TestAnyOrderOfEvents(t *testing.T) {
 
 // storm is the test's own view of what happens.
 type storm struct {
-	t      *testing.T
-	rnd    *rand.Rand
-	wall   *wall
-	faults *faults
-	book   *memory
-	rig    *rig
-	app    Application
+	t       *testing.T
+	rnd     *rand.Rand
+	wall    *wall
+	faults  *faultyStore
+	faulty  *memoryStore
+	harness *harness
+	app     Application
 
-	mu     sync.Mutex           // guards what follows
-	dice   *rand.Rand           // of the answers
-	quiet  map[campaign.ID]bool // paused or canceled: nothing may begin
-	sent   map[string]int       // by key: accepted
-	maybe  map[string]bool      // by key: an answer said unknown
-	begun  map[string]int       // by recipient: last message accepted
-	events []string
-	kind   int // of answers
-	wrong  []string
+	mu      sync.Mutex           // guards what follows
+	dice    *rand.Rand           // of the answers
+	quiet   map[campaign.ID]bool // paused or canceled: nothing may begin
+	sent    map[string]int       // by key: accepted
+	maybe   map[string]bool      // by key: an answer said unknown
+	started map[string]int       // by recipient: last message accepted
+	events  []string
+	kind    int // of answers
+	wrong   []string
 }
 
 func newStorm(t *testing.T, seed uint64) *storm {
-	s := &storm{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), dice: rand.New(rand.NewPCG(seed, 2)), wall: &wall{}, faults: &faults{}, book: newMemory(),
-		quiet: map[campaign.ID]bool{}, sent: map[string]int{}, maybe: map[string]bool{}, begun: map[string]int{}}
-	s.book.fail, s.book.now = s.faults.fail, s.wall.now
+	s := &storm{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), dice: rand.New(rand.NewPCG(seed, 2)), wall: &wall{}, faults: &faultyStore{}, faulty: newMemoryStore(),
+		quiet: map[campaign.ID]bool{}, sent: map[string]int{}, maybe: map[string]bool{}, started: map[string]int{}}
+	s.faulty.fail, s.faulty.now = s.faults.fail, s.wall.now
 	s.start()
 	return s
 }
 
 func (s *storm) start() {
-	s.rig = newRig(s.t, grid(time.Minute, 50, nil), func(r *rig) {
-		r.book, r.opts.Store, r.opts.Now = s.book, s.book, s.wall.now
+	s.harness = newHarness(s.t, grid(time.Minute, 50, nil), func(r *harness) {
+		r.store, r.opts.Store, r.opts.Now = s.faulty, s.faulty, s.wall.now
 		r.ch.answer = s.answer
 		r.app.Channels[0].RetryBase, r.app.Channels[0].RetryMax, r.app.Channels[0].MaxAttempts = time.Second, 4*time.Second, 4
 		r.app.Channels[0].Rate = []float64{0, 5, 200}[s.rnd.IntN(3)]
@@ -86,8 +86,8 @@ func (s *storm) answer(ctx context.Context, m *Message) Result {
 		s.bad("%s went out again after it was accepted; %v", m.Key, s.events)
 	}
 	who := string(m.SendingID) + m.ContactCode
-	if s.begun[who] != m.Number-1 && !s.maybe[m.Key] {
-		s.bad("message %d of a recipient after message %d; %v", m.Number, s.begun[who], s.events)
+	if s.started[who] != m.Number-1 && !s.maybe[m.Key] {
+		s.bad("message %d of a recipient after message %d; %v", m.Number, s.started[who], s.events)
 	}
 	verdict := VerdictSent
 	if s.kind > 0 && s.dice.IntN(4) == 0 {
@@ -96,7 +96,7 @@ func (s *storm) answer(ctx context.Context, m *Message) Result {
 	switch verdict {
 	case VerdictSent:
 		s.sent[m.Key]++
-		s.begun[who] = m.Number
+		s.started[who] = m.Number
 	case VerdictUnknown:
 		s.maybe[m.Key] = true
 	}
@@ -114,20 +114,20 @@ func (s *storm) note(format string, args ...any) {
 	s.events = append(s.events, fmt.Sprintf(format, args...))
 }
 
-func (s *storm) hush(id campaign.ID, on bool) {
+func (s *storm) settle(id campaign.ID, on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.quiet[id] = on
 }
 
 // some is any of the sendings there are.
-func (s *storm) some() (campaign.ID, bool) {
-	n := len(s.book.sendings)
+func (s *storm) ids() (campaign.ID, bool) {
+	n := len(s.faulty.sendings)
 	if n == 0 {
 		return "", false
 	}
 	k := s.rnd.IntN(n)
-	for id := range s.book.sendings {
+	for id := range s.faulty.sendings {
 		if k--; k < 0 {
 			return id, true
 		}
@@ -150,34 +150,34 @@ func (s *storm) accept() {
 		}
 	}
 	// An id of this storm's own: contact codes repeat between sendings, keys don't.
-	id := s.book.add(campaign.Sending{ID: campaign.NewID(s.wall.now(), uint64(len(s.book.sendings)+1)), Contents: contents, ScheduledAt: at}, n, slices...)
+	id := s.faulty.add(campaign.Sending{ID: campaign.NewID(s.wall.now(), uint64(len(s.faulty.sendings)+1)), Contents: contents, ScheduledAt: at}, n, slices...)
 	s.note("accept %s: %d, %d contents, %d slices", id, n, len(contents), len(slices))
-	s.rig.Kick()
+	s.harness.Kick()
 }
 
 func (s *storm) step(what int) {
-	id, any := s.some()
+	id, any := s.ids()
 	switch what {
 	case 0, 1:
 		s.accept()
 	case 2:
 		if any {
-			state, err := s.rig.Pause(s.t.Context(), id)
+			state, err := s.harness.Pause(s.t.Context(), id)
 			s.note("pause %s: %s %v", id, state, err)
-			s.hush(id, state == campaign.StatePaused && err == nil)
+			s.settle(id, state == campaign.StatePaused && err == nil)
 		}
 	case 3:
 		if any {
-			s.hush(id, false)
-			state, err := s.rig.Resume(s.t.Context(), id)
+			s.settle(id, false)
+			state, err := s.harness.Resume(s.t.Context(), id)
 			s.note("resume %s: %s %v", id, state, err)
 		}
 	case 4:
 		if any {
-			state, err := s.rig.Cancel(s.t.Context(), id)
+			state, err := s.harness.Cancel(s.t.Context(), id)
 			s.note("cancel %s: %s %v", id, state, err)
 			if err == nil && state != campaign.StateCompleted {
-				s.hush(id, true)
+				s.settle(id, true)
 			}
 		}
 	case 5:
@@ -192,7 +192,7 @@ func (s *storm) step(what int) {
 		s.faults.set(op, false)
 	case 7:
 		s.note("restart")
-		if err := s.rig.stop(); err != nil {
+		if err := s.harness.stop(); err != nil {
 			s.bad("stop: %v", err)
 		}
 		time.Sleep(time.Duration(s.rnd.IntN(600)) * time.Second)
@@ -200,7 +200,7 @@ func (s *storm) step(what int) {
 	case 8:
 		s.note("reload")
 		s.app.Channels[0].Concurrency = 1 + s.rnd.IntN(8)
-		s.rig.Configure([]Application{s.app})
+		s.harness.Configure([]Application{s.app})
 	case 9:
 		s.mu.Lock()
 		s.kind = s.rnd.IntN(2)
@@ -221,20 +221,20 @@ func (s *storm) run(steps []int) {
 	s.mu.Unlock()
 	// In calm weather everything comes to its end.
 	for range 4 {
-		for id := range s.book.sendings {
-			s.hush(id, false)
-			_, _ = s.rig.Resume(s.t.Context(), id) // what is done already says so
+		for id := range s.faulty.sendings {
+			s.settle(id, false)
+			_, _ = s.harness.Resume(s.t.Context(), id) // what is done already says so
 		}
 		time.Sleep(2 * time.Hour)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, k := range s.book.sendings {
+	for id, k := range s.faulty.sendings {
 		counts := k.counts()
 		if !k.s.State.Final() || counts.Final() != k.s.Planned {
 			s.bad("%s is %s with counts %v of %d; %v", id, k.s.State, counts, k.s.Planned, s.events)
 		}
-		for i, marks := range k.marks {
+		for i, marks := range k.statuses {
 			for j := range k.messages(i) {
 				key := campaign.Key(id, k.s.Tag, k.rows[i].line, j+1)
 				accepted, recorded := s.sent[key], marks[j].Outcome() == campaign.Sent

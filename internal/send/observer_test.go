@@ -39,14 +39,14 @@ func TestWhatIsTold(t *testing.T) {
 		c := &counter{recorded: map[string]int{}}
 		var mu sync.Mutex
 		changes := map[campaign.ID]int{}
-		r := newRig(t, func(r *rig) {
+		r := newHarness(t, func(r *harness) {
 			r.opts.Observer = c
 			r.opts.OnChange = func(id campaign.ID) {
 				mu.Lock()
 				defer mu.Unlock()
 				changes[id]++
 			}
-			r.book.suppressed["c 34600000005"] = true
+			r.store.suppressed["c 34600000005"] = true
 			r.ch.answer = func(_ context.Context, m *Message) Result {
 				time.Sleep(30 * time.Millisecond)
 				switch {
@@ -67,7 +67,7 @@ func TestWhatIsTold(t *testing.T) {
 			t.Errorf("lanes %+v", s)
 		}
 		time.Sleep(time.Minute)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 8)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 8)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		want := map[string]int{"c sent": 8, "c retrying": 1, "c failed": 1, "c suppressed": 1}
@@ -82,7 +82,7 @@ func TestWhatIsTold(t *testing.T) {
 		if changes[id] != 2 {
 			t.Errorf("told of %d changes; want sending and completed", changes[id])
 		}
-		r.book.change(id, func(k *kept) {
+		r.store.change(id, func(k *memorySending) {
 			if d := k.last[2][0].Detail; len(d) > 503 {
 				t.Errorf("a detail of %d bytes was kept", len(d))
 			}

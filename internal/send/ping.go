@@ -29,8 +29,8 @@ func (d *Dispatcher) Alive(ctx context.Context) error {
 		return fmt.Errorf("the scheduler does not come round: %w", ctx.Err())
 	}
 	d.mu.Lock()
-	waits := make(map[laneKey]chan struct{}, len(d.lanes))
-	for key, l := range d.lanes {
+	waits := make(map[channelKey]chan struct{}, len(d.senders))
+	for key, l := range d.senders {
 		waits[key] = l.ping()
 	}
 	d.mu.Unlock()
@@ -45,7 +45,7 @@ func (d *Dispatcher) Alive(ctx context.Context) error {
 }
 
 // ping has the lane close the channel when its loop comes round, or at once if it has ended.
-func (l *lane) ping() chan struct{} {
+func (l *channelSender) ping() chan struct{} {
 	answer := make(chan struct{})
 	l.mu.Lock()
 	if l.ended {
@@ -59,7 +59,7 @@ func (l *lane) ping() chan struct{} {
 }
 
 // answer closes the pings of which the loop has come to know. l.mu is held.
-func (l *lane) answer() {
+func (l *channelSender) answerPings() {
 	for _, p := range l.pings {
 		close(p)
 	}
@@ -67,9 +67,9 @@ func (l *lane) answer() {
 }
 
 // end answers for a loop that is over, now and from now on.
-func (l *lane) end() {
+func (l *channelSender) markEnded() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = true
-	l.answer()
+	l.answerPings()
 }

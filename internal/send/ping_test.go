@@ -13,7 +13,7 @@ import (
 
 func TestAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
+		r := newHarness(t)
 		synctest.Wait()
 		alive := func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -46,7 +46,7 @@ func TestAlive(t *testing.T) {
 // TestAliveNamesTheOneThatHangs holds up a lane's loop, then the scheduler.
 func TestAliveNamesTheOneThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
+		r := newHarness(t)
 		synctest.Wait()
 		alive := func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -54,16 +54,16 @@ func TestAliveNamesTheOneThatHangs(t *testing.T) {
 			return r.Alive(ctx)
 		}
 		r.Dispatcher.mu.Lock()
-		l := r.lanes[laneKey{1, "c"}]
-		key := laneKey{9, "stuck"}
-		r.lanes[key] = newLane(r.Dispatcher, key.application, key.name) // nobody runs its loop
+		l := r.senders[channelKey{1, "c"}]
+		key := channelKey{9, "stuck"}
+		r.senders[key] = newChannelSender(r.Dispatcher, key.application, key.name) // nobody runs its loop
 		r.Dispatcher.mu.Unlock()
 		err := alive()
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `channel "stuck" of application 9`) {
 			t.Errorf("a lane that hangs: %v", err)
 		}
 		r.Dispatcher.mu.Lock()
-		delete(r.lanes, key)
+		delete(r.senders, key)
 		r.Dispatcher.mu.Unlock()
 		if l == nil {
 			t.Error("the rig's lane is gone")

@@ -15,29 +15,29 @@ import (
 // With a crash in between it counts as in flight though it never went out: that is for
 // lanes whose unknown messages are resent. Elsewhere a person would have to look.
 const (
-	leastLead   = 40 * time.Millisecond
-	leadSyncs   = 4 // so many times what a sync takes: one may be under way, and half the lead must do
-	farthest    = 400 * time.Millisecond
-	sameMoment  = time.Millisecond // messages due within it go together
-	longestHold = sight            // a clock set back must not keep what is marked
+	minLead    = 40 * time.Millisecond
+	leadSyncs  = 4 // so many times what a sync takes: one may be under way, and half the lead must do
+	maxLead    = 400 * time.Millisecond
+	sameMoment = time.Millisecond // messages due within it go together
+	maxEarly   = lookahead        // a clock set back must not keep what is marked
 )
 
 // lead is how long before its time a message may be marked; 0: not before it.
-func (l *lane) lead() time.Duration {
+func (l *channelSender) lead() time.Duration {
 	if l.settings.Load().OnUnknown != RetryUnknown {
 		return 0
 	}
-	return min(leastLead+leadSyncs*l.pace.syncTime(), farthest)
+	return min(minLead+leadSyncs*l.limiter.slowestCommit(), maxLead)
 }
 
 // lookAhead sets up to when what is due may be picked: now, or, if something is due
 // within half the lead, all of the lead, so that a dense slot is marked in groups.
-func (l *lane) lookAhead(now time.Time) {
-	l.until = now.UnixNano()
+func (l *channelSender) setPickUntil(now time.Time) {
+	l.pickUntil = now.UnixNano()
 	lead := int64(l.lead())
-	for _, f := range l.feeds {
-		if f.nextAt > 0 && f.nextAt <= l.until+lead/2 {
-			l.until += lead
+	for _, f := range l.cursors {
+		if f.nextAt > 0 && f.nextAt <= l.pickUntil+lead/2 {
+			l.pickUntil += lead
 			return
 		}
 	}
@@ -45,14 +45,14 @@ func (l *lane) lookAhead(now time.Time) {
 
 // aheadRoom is how many more messages may be marked ahead of their time: half of
 // the lane's room, so that what is due finds the other half, and no more than can go at once.
-func (l *lane) aheadRoom() int {
+func (l *channelSender) prerecordLimit() int {
 	_, held := l.inQueue(l.d.now())
-	return min((l.room()+1)/2, l.pace.most()) - held
+	return min((l.unrecordedLimit()+1)/2, l.limiter.burst()) - held
 }
 
 // inQueue is how many recorded attempts wait for their tokens, and how many for their time.
-func (l *lane) inQueue(now time.Time) (waiting, held int) {
-	for _, p := range l.queued {
+func (l *channelSender) inQueue(now time.Time) (waiting, held int) {
+	for _, p := range l.recordedBatches {
 		if p.due > now.UnixNano() {
 			held += len(p.items)
 		} else {
@@ -63,80 +63,80 @@ func (l *lane) inQueue(now time.Time) (waiting, held int) {
 }
 
 // enqueue puts a recorded parcel in its place: by time, first come first.
-func (l *lane) enqueue(p *parcel) {
-	l.queued = append(l.queued, p)
-	for i := len(l.queued) - 1; i > 0 && l.queued[i-1].due > p.due; i-- {
-		l.queued[i-1], l.queued[i] = l.queued[i], l.queued[i-1]
+func (l *channelSender) enqueue(p *batch) {
+	l.recordedBatches = append(l.recordedBatches, p)
+	for i := len(l.recordedBatches) - 1; i > 0 && l.recordedBatches[i-1].due > p.due; i-- {
+		l.recordedBatches[i-1], l.recordedBatches[i] = l.recordedBatches[i], l.recordedBatches[i-1]
 	}
 }
 
 // handOut gives recorded attempts to the workers as their time and tokens come.
-func (l *lane) handOut(mono, now time.Time, sleep *sleeper) {
-	for len(l.queued) > 0 {
-		p := l.queued[0]
-		if open, _ := l.door.open(now); !open {
-			l.giveBackQueued()
+func (l *channelSender) handOver(mono, now time.Time, sleep *sleeper) {
+	for len(l.recordedBatches) > 0 {
+		p := l.recordedBatches[0]
+		if open, _ := l.window.open(now); !open {
+			l.returnQueued()
 			return
 		}
-		if wait := time.Duration(p.due - now.UnixNano()); wait > longestHold {
-			l.giveBackQueued()
+		if wait := time.Duration(p.due - now.UnixNano()); wait > maxEarly {
+			l.returnQueued()
 			return
 		} else if wait > 0 {
 			sleep.atMost(wait)
 			return
 		}
-		if !l.pace.allow(mono, len(p.items)) {
-			sleep.atMost(l.pace.wait(mono, len(p.items)))
+		if !l.limiter.allow(mono, len(p.items)) {
+			sleep.atMost(l.limiter.wait(mono, len(p.items)))
 			return
 		}
-		l.queued[0] = nil
-		l.queued = l.queued[1:]
-		l.handTo(p)
+		l.recordedBatches[0] = nil
+		l.recordedBatches = l.recordedBatches[1:]
+		l.submit(p)
 	}
-	l.queued = l.queued[:0]
+	l.recordedBatches = l.recordedBatches[:0]
 }
 
-func (l *lane) handTo(p *parcel) {
-	if l.hands.give(p, int(l.limit.Load())) {
+func (l *channelSender) submit(p *batch) {
+	if l.workers.submit(p, int(l.limit.Load())) {
 		l.d.workers.Go(l.work)
 	}
 }
 
 // giveBackQueued has the messages that wait for a token or their time be pending again.
-func (l *lane) giveBackQueued() {
-	for _, p := range l.queued {
+func (l *channelSender) returnQueued() {
+	for _, p := range l.recordedBatches {
 		for i := range p.items {
 			if p.results[i].Verdict == 0 {
-				p.results[i].Verdict = verdictBack
+				p.results[i].Verdict = verdictReturned
 			}
 		}
-		l.handTo(p)
+		l.submit(p)
 	}
-	clear(l.queued)
-	l.queued = l.queued[:0]
+	clear(l.recordedBatches)
+	l.recordedBatches = l.recordedBatches[:0]
 }
 
 // record has entries committed. Meanwhile the group is rendered, and what waits in
 // the queue goes out.
-func (l *lane) record(ctx context.Context, entries []campaign.Entry) error {
+func (l *channelSender) commitEntries(ctx context.Context, entries []campaign.Entry) error {
 	ctx = context.WithoutCancel(ctx)
 	if !recording {
 		l.render()
 		return nil
 	}
-	if len(l.queued)+l.group.count == 0 {
-		return l.d.book.Commit(ctx, entries)
+	if len(l.recordedBatches)+l.group.count == 0 {
+		return l.d.store.Commit(ctx, entries)
 	}
 	done := make(chan error, 1)
-	go func() { done <- l.d.book.Commit(ctx, entries) }()
+	go func() { done <- l.d.store.Commit(ctx, entries) }()
 	l.render()
 	timer := time.NewTimer(math.MaxInt64)
 	defer timer.Stop()
 	for {
 		sleep := sleeper{}
-		l.handOut(time.Now(), l.d.now(), &sleep)
+		l.handOver(time.Now(), l.d.now(), &sleep)
 		if wait, ok := sleep.result(); ok {
-			timer.Reset(min(wait, glance))
+			timer.Reset(min(wait, maxSleep))
 		} else {
 			timer.Stop()
 		}

@@ -15,10 +15,10 @@ func TestMarkedAheadOfItsTime(t *testing.T) {
 	const sync = 15 * time.Millisecond
 	for policy, latest := range map[Policy]time.Duration{RetryUnknown: 0, HoldUnknown: 2*sync + 5*time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, func(r *rig) {
+			r := newHarness(t, func(r *harness) {
 				r.app.Channels[0].OnUnknown = policy
 				r.app.Channels[0].Concurrency = 16
-				r.book.slowCommit = sync
+				r.store.slowCommit = sync
 			})
 			begin := r.now()
 			const n = 40
@@ -44,7 +44,7 @@ func TestMarkedAheadOfItsTime(t *testing.T) {
 // pending again, and was not attempted.
 func TestPausedBetweenMarkAndTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, func(r *rig) { r.app.Channels[0].Concurrency = 64 })
+		r := newHarness(t, func(r *harness) { r.app.Channels[0].Concurrency = 64 })
 		due := r.now().Add(5 * time.Second)
 		id := r.accept(campaign.Sending{ScheduledAt: due}, 30)
 		time.Sleep(5*time.Second - time.Millisecond)
@@ -58,12 +58,12 @@ func TestPausedBetweenMarkAndTime(t *testing.T) {
 		if n := len(r.ch.sent()); n != 0 {
 			t.Errorf("%d messages went out after the pause", n)
 		}
-		r.book.wantState(t, id, campaign.StatePaused, campaign.Pending, 30)
+		r.store.wantState(t, id, campaign.StatePaused, campaign.Pending, 30)
 		if _, err := r.Resume(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 30)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 30)
 		for _, m := range r.ch.sent() {
 			if m.Attempt != 1 {
 				t.Errorf("attempt %d of a message that went out once", m.Attempt)
@@ -76,7 +76,7 @@ func TestPausedBetweenMarkAndTime(t *testing.T) {
 func TestClockSetBackWhileMarked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wall{}
-		r := newRig(t, func(r *rig) { r.opts.Now = w.now; r.app.Channels[0].Concurrency = 64 })
+		r := newHarness(t, func(r *harness) { r.opts.Now = w.now; r.app.Channels[0].Concurrency = 64 })
 		due := r.now().Add(5 * time.Second)
 		id := r.accept(campaign.Sending{ScheduledAt: due}, 10)
 		time.Sleep(5*time.Second - time.Millisecond)
@@ -89,7 +89,7 @@ func TestClockSetBackWhileMarked(t *testing.T) {
 			t.Errorf("%d messages went out early", n)
 		}
 		time.Sleep(11 * time.Minute)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
 	})
 }
 
@@ -97,7 +97,7 @@ func TestClockSetBackWhileMarked(t *testing.T) {
 // what is due of another sending doesn't wait behind it.
 func TestNoMoreAheadThanTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, func(r *rig) { r.app.Channels[0].Rate, r.app.Channels[0].Concurrency = 10, 64 })
+		r := newHarness(t, func(r *harness) { r.app.Channels[0].Rate, r.app.Channels[0].Concurrency = 10, 64 })
 		due := r.now().Add(5 * time.Second)
 		id := r.accept(campaign.Sending{ScheduledAt: due}, 30)
 		time.Sleep(5*time.Second - time.Millisecond)

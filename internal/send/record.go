@@ -10,9 +10,9 @@ import (
 
 // takeUp decides on the results that have come in. They stay in l.results until
 // they are in the books.
-func (l *lane) takeUp() {
+func (l *channelSender) decideResults() {
 	decided := len(l.results)
-	l.results = l.tray.take(l.results)
+	l.results = l.completed.take(l.results)
 	for _, p := range l.results[decided:] {
 		l.outcomes = l.decide(p, l.outcomes)
 	}
@@ -22,19 +22,19 @@ func (l *lane) takeUp() {
 }
 
 // recorded books the results in memory after they are on disk.
-func (l *lane) recorded() {
+func (l *channelSender) recorded() {
 	if len(l.results) == 0 {
 		return
 	}
 	failpoint.At(failpoint.ResultsCommitted)
 	l.count(l.outcomes)
-	l.letGo()
+	l.releaseResults()
 }
 
 // letGo forgets the results.
-func (l *lane) letGo() {
+func (l *channelSender) releaseResults() {
 	for _, p := range l.results {
-		l.returned(p)
+		l.applyResults(p)
 	}
 	clear(l.results)
 	clear(l.outcomes)
@@ -42,7 +42,7 @@ func (l *lane) letGo() {
 }
 
 // resultCount is how many messages' results wait to be recorded, tray apart.
-func (l *lane) resultCount() int {
+func (l *channelSender) resultCount() int {
 	n := 0
 	for _, p := range l.results {
 		n += len(p.items)
@@ -51,7 +51,7 @@ func (l *lane) resultCount() int {
 }
 
 // decide turns a parcel's answers into entries (SPEC 8).
-func (l *lane) decide(p *parcel, entries []campaign.Entry) []campaign.Entry {
+func (l *channelSender) decide(p *batch, entries []campaign.Entry) []campaign.Entry {
 	at := l.d.now()
 	set := l.settings.Load()
 	for i := range p.items {
@@ -59,12 +59,12 @@ func (l *lane) decide(p *parcel, entries []campaign.Entry) []campaign.Entry {
 		if res.Verdict == verdictRefused {
 			continue
 		}
-		l.judge(it, res, set, at)
-		if o := it.feed.run.closingAs(); o != campaign.Pending && !it.outcome.Final() {
+		l.decideOne(it, res, set, at)
+		if o := it.cursor.run.closingAs(); o != campaign.Pending && !it.outcome.Final() {
 			it.outcome, it.nextAt = o, time.Time{}
 		}
-		e := campaign.Entry{Sending: it.feed.run.id, Row: it.row, Message: it.message,
-			Outcome: it.outcome, Attempts: it.counted, At: at, NextAt: it.nextAt}
+		e := campaign.Entry{Sending: it.cursor.run.id, Row: it.row, Message: it.message,
+			Outcome: it.outcome, Attempts: it.recordedAttempts, At: at, NextAt: it.nextAt}
 		if it.outcome != campaign.Pending {
 			e.Provider, e.Code, e.Detail = clip(res.ProviderID, 512), clip(res.Code, 64), clip(res.Detail, 500)
 		}
@@ -74,8 +74,8 @@ func (l *lane) decide(p *parcel, entries []campaign.Entry) []campaign.Entry {
 }
 
 // judge decides what becomes of one message.
-func (l *lane) judge(it *item, res *Result, set *ChannelSettings, at time.Time) {
-	it.counted = it.attempts
+func (l *channelSender) decideOne(it *item, res *Result, set *ChannelSettings, at time.Time) {
+	it.recordedAttempts = it.attempts
 	again := func() {
 		it.outcome = campaign.Retrying
 		it.nextAt = at.Add(delay(int(it.attempts), set.RetryBase, set.RetryMax, res.RetryAfter))
@@ -86,15 +86,15 @@ func (l *lane) judge(it *item, res *Result, set *ChannelSettings, at time.Time) 
 		it.outcome = campaign.Sent
 	case VerdictPermanent:
 		it.outcome = campaign.Failed
-	case VerdictHold, verdictBack:
+	case VerdictHold, verdictReturned:
 		// Nothing was attempted that this message could answer for.
-		it.outcome, it.counted = campaign.Pending, it.attempts-1
+		it.outcome, it.recordedAttempts = campaign.Pending, it.attempts-1
 	case VerdictRetry:
 		switch {
 		case res.SlowDown:
 			// The provider's throttle is not the contact's failure (PITFALLS 24).
 			again()
-			it.counted = it.attempts - 1
+			it.recordedAttempts = it.attempts - 1
 		case last:
 			it.outcome = campaign.Failed
 		default:
@@ -118,7 +118,7 @@ func clip(s string, most int) string {
 }
 
 // count tells the observer of what was recorded, each outcome once.
-func (l *lane) count(entries []campaign.Entry) {
+func (l *channelSender) count(entries []campaign.Entry) {
 	if l.d.observer == nil {
 		return
 	}

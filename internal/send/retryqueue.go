@@ -9,7 +9,7 @@ import (
 
 // back is a message that a feed comes back to after its cursor has passed it: a
 // retry, the next message of a recipient, or one that was given back.
-type back struct {
+type queuedMessage struct {
 	at       int64 // Unix nanoseconds; 0: now
 	row      uint32
 	message  uint8
@@ -20,27 +20,27 @@ type back struct {
 // returns are a feed's messages to come back to: a heap by time of those that
 // wait, and those that may go now, by chunk, so that a chunk is read once for
 // all of them. 24 bytes a message; no timer and no goroutine for any.
-type returns struct {
-	waiting []back
-	ready   map[uint32][]back
+type retryQueue struct {
+	waiting []queuedMessage
+	ready   map[uint32][]queuedMessage
 	order   []uint32 // chunks with something ready, first come first
 	count   int      // messages in ready
 }
 
 // add puts b where it belongs.
-func (q *returns) add(b back) {
+func (q *retryQueue) add(b queuedMessage) {
 	if b.at > 0 {
 		q.push(b)
 		return
 	}
-	q.now(b)
+	q.pushReady(b)
 }
 
 // now puts b with what may go now.
-func (q *returns) now(b back) {
+func (q *retryQueue) pushReady(b queuedMessage) {
 	chunk := b.row / campaign.ChunkRows
 	if q.ready == nil {
-		q.ready = map[uint32][]back{}
+		q.ready = map[uint32][]queuedMessage{}
 	}
 	list, there := q.ready[chunk]
 	if !there {
@@ -51,14 +51,14 @@ func (q *returns) now(b back) {
 }
 
 // ripen moves what waited until now to what is ready.
-func (q *returns) ripen(now time.Time) {
+func (q *retryQueue) promote(now time.Time) {
 	for len(q.waiting) > 0 && q.waiting[0].at <= now.UnixNano() {
-		q.now(q.pop())
+		q.pushReady(q.pop())
 	}
 }
 
 // next is when the first of them may go: Unix nanoseconds, 1 for now, 0 for none.
-func (q *returns) next() int64 {
+func (q *retryQueue) next() int64 {
 	switch {
 	case q.count > 0:
 		return 1
@@ -69,9 +69,9 @@ func (q *returns) next() int64 {
 }
 
 // take removes one that is ready in the first chunk of the order.
-func (q *returns) take() (back, bool) {
+func (q *retryQueue) popReady() (queuedMessage, bool) {
 	if q.count == 0 {
-		return back{}, false
+		return queuedMessage{}, false
 	}
 	chunk := q.order[0]
 	list := q.ready[chunk]
@@ -87,22 +87,22 @@ func (q *returns) take() (back, bool) {
 }
 
 // dropPending forgets what is ready and no retry: new slices hold it again.
-func (q *returns) dropPending() {
+func (q *retryQueue) dropPending() {
 	old := q.ready
 	q.ready, q.order, q.count = nil, nil, 0
 	for _, list := range old {
 		for _, b := range list {
 			if b.retry {
-				q.now(b)
+				q.pushReady(b)
 			}
 		}
 	}
 }
 
 // empty reports whether there is none at all.
-func (q *returns) empty() bool { return q.count == 0 && len(q.waiting) == 0 }
+func (q *retryQueue) empty() bool { return q.count == 0 && len(q.waiting) == 0 }
 
-func (q *returns) push(b back) {
+func (q *retryQueue) push(b queuedMessage) {
 	q.waiting = append(q.waiting, b)
 	h := q.waiting
 	for i := len(h) - 1; i > 0; {
@@ -115,7 +115,7 @@ func (q *returns) push(b back) {
 	}
 }
 
-func (q *returns) pop() back {
+func (q *retryQueue) pop() queuedMessage {
 	h := q.waiting
 	top, last := h[0], len(h)-1
 	h[0] = h[last]
@@ -136,7 +136,7 @@ func (q *returns) pop() back {
 }
 
 // longestRetryAfter is the most of a Retry-After that is believed.
-const longestRetryAfter = 24 * time.Hour
+const maxRetryAfter = 24 * time.Hour
 
 // delay is how long to wait after attempt number attempt (from 1): base,
 // doubling to most, give or take a fifth so that what failed together doesn't
@@ -148,7 +148,7 @@ func delay(attempt int, base, most, asked time.Duration) time.Duration {
 	}
 	d = min(d, most)
 	d += time.Duration((rand.Float64() - 0.5) * 0.4 * float64(d))
-	if asked = min(asked, longestRetryAfter); asked > 0 && d < asked {
+	if asked = min(asked, maxRetryAfter); asked > 0 && d < asked {
 		d = asked + time.Duration(rand.Float64()*0.2*float64(min(base, asked)))
 	}
 	return min(max(d, time.Millisecond), max(most, asked+base))

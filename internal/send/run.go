@@ -11,8 +11,8 @@ import (
 
 // itinerary is a sending's slices as they were at one moment. Feeds that see
 // another one than their own begin anew with it.
-type itinerary struct {
-	slices []campaign.Slice
+type sliceSnapshot struct {
+	list   []campaign.Slice
 	asOf   time.Time // slices that ended by then have nothing unsent left
 	expiry time.Time // when whatever is unsent expires; zero if there is no slice
 }
@@ -22,51 +22,51 @@ type itinerary struct {
 // made by load and removed by conclude, and an id has at most one, so that
 // nothing is read from the books while an older run of it has results on the way.
 type run struct {
-	id      campaign.ID
-	s       *campaign.Sending
-	lanes   []*lane // those its feeds are in, set once
-	route   atomic.Pointer[itinerary]
-	halted  atomic.Uint32 // see the constants below
-	probe   atomic.Bool   // one message at a time until an answer is no hold
-	started atomic.Bool   // its first attempt is in the books
-	replans atomic.Bool   // it is being sliced again
-	marked  atomic.Int64  // messages whose result is not recorded
-	gone    chan struct{} // closed when it is concluded
+	id         campaign.ID
+	s          *campaign.Sending
+	senders    []*channelSender // those its feeds are in, set once
+	slices     atomic.Pointer[sliceSnapshot]
+	halted     atomic.Uint32 // see the constants below
+	probe      atomic.Bool   // one message at a time until an answer is no hold
+	started    atomic.Bool   // its first attempt is in the books
+	replanning atomic.Bool   // it is being sliced again
+	unrecorded atomic.Int64  // messages whose result is not recorded
+	concluded  chan struct{} // closed when it is concluded
 
-	mu     sync.Mutex // guards what follows
-	feeds  []*feed
-	open   int       // feeds in lanes, and steps under way; at 0 it is concluded
-	ended  bool      // conclude was begun
-	over   int       // feeds that have nothing left to do
-	finish bool      // all are over: its books should balance
-	twice  bool      // close out again at the end: something was in flight at the first time
-	rest   time.Time // not to be looked at before
-	pause  time.Duration
+	mu            sync.Mutex // guards what follows
+	cursors       []*sendingCursor
+	open          int       // feeds in lanes, and steps under way; at 0 it is concluded
+	ended         bool      // conclude was begun
+	finished      int       // feeds that have nothing left to do
+	finish        bool      // all are over: its books should balance
+	finalizeAgain bool      // close out again at the end: something was in flight at the first time
+	deferUntil    time.Time // not to be looked at before
+	pause         time.Duration
 }
 
 // What a run's halted says. A run that is closing also carries the outcome of
 // all that has none, in the bits above.
 const (
-	going   = 0
-	stopped = 1
-	closing = 2
+	runActive  = 0
+	runHalted  = 1
+	runClosing = 2
 )
 
 func newRun(id campaign.ID) *run {
-	return &run{id: id, gone: make(chan struct{}), open: 1}
+	return &run{id: id, concluded: make(chan struct{}), open: 1}
 }
 
 // halt lets nothing new of the run be picked or handed to a driver. Whoever
 // needs to know that it has come to all goroutines calls barrier after it.
-func (r *run) halt() { r.halted.CompareAndSwap(going, stopped) }
+func (r *run) halt() { r.halted.CompareAndSwap(runActive, runHalted) }
 
 // close is halt, and what has no outcome by now is to get o.
-func (r *run) close(o campaign.Outcome) { r.halted.Store(closing | uint32(o)<<8) }
+func (r *run) close(o campaign.Outcome) { r.halted.Store(runClosing | uint32(o)<<8) }
 
 // unclose takes close back; the run stays halted.
-func (r *run) unclose() { r.halted.Store(stopped) }
+func (r *run) unclose() { r.halted.Store(runHalted) }
 
-func (r *run) isHalted() bool { return r.halted.Load() != going }
+func (r *run) isHalted() bool { return r.halted.Load() != runActive }
 
 // closingAs is the outcome of close, Pending if it wasn't called.
 func (r *run) closingAs() campaign.Outcome { return campaign.Outcome(r.halted.Load() >> 8) }
@@ -75,7 +75,7 @@ func (r *run) closingAs() campaign.Outcome { return campaign.Outcome(r.halted.Lo
 // the books, or between that look and the driver.
 func (r *run) barrier() {
 	r.mu.Lock()
-	lanes := r.lanes
+	lanes := r.senders
 	r.mu.Unlock()
 	for _, l := range lanes {
 		l.gate.Lock()
@@ -110,26 +110,26 @@ func (r *run) leave() bool {
 }
 
 // feedOver notes that one more feed has nothing left; the last one halts the run.
-func (r *run) feedOver() {
+func (r *run) cursorFinished() {
 	r.mu.Lock()
-	r.over++
-	done := r.over == len(r.feeds)
-	if done && !r.replans.Load() {
+	r.finished++
+	done := r.finished == len(r.cursors)
+	if done && !r.replanning.Load() {
 		r.finish = true
 		r.halt()
 	}
 	r.mu.Unlock()
 	if done {
-		for _, l := range r.lanes {
+		for _, l := range r.senders {
 			l.nudge()
 		}
 	}
 }
 
 // feedAgain takes a feedOver back.
-func (r *run) feedAgain() {
+func (r *run) cursorResumed() {
 	r.mu.Lock()
-	r.over--
+	r.finished--
 	r.mu.Unlock()
 }
 
@@ -139,8 +139,8 @@ func (r *run) quietUntil() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var first int64
-	for _, f := range r.feeds {
-		q := f.quiet.Load()
+	for _, f := range r.cursors {
+		q := f.idleUntil.Load()
 		if q == 0 {
 			return time.Time{}
 		}
@@ -155,11 +155,11 @@ func (r *run) quietUntil() time.Time {
 }
 
 // lateness of a sending that was stored without one.
-const defaultLateness = 24 * time.Hour
+const defaultMaxLateness = 24 * time.Hour
 
 // newItinerary is the sending's slices, of which those that ended by asOf are done with.
-func newItinerary(s *campaign.Sending, slices []campaign.Slice, asOf time.Time) *itinerary {
-	return &itinerary{slices: slices, asOf: asOf, expiry: expiry(s, slices)}
+func newSliceSnapshot(s *campaign.Sending, slices []campaign.Slice, asOf time.Time) *sliceSnapshot {
+	return &sliceSnapshot{list: slices, asOf: asOf, expiry: expiry(s, slices)}
 }
 
 // expiry is when whatever is unsent expires (SPEC 8): MaxLateness after T for
@@ -167,7 +167,7 @@ func newItinerary(s *campaign.Sending, slices []campaign.Slice, asOf time.Time) 
 func expiry(sending *campaign.Sending, slices []campaign.Slice) time.Time {
 	late := sending.MaxLateness
 	if late <= 0 {
-		late = defaultLateness
+		late = defaultMaxLateness
 	}
 	var at time.Time
 	for _, s := range slices {
@@ -186,13 +186,13 @@ func expiry(sending *campaign.Sending, slices []campaign.Slice) time.Time {
 }
 
 // expired reports whether all that is unsent is too late at now.
-func (it *itinerary) expired(now time.Time) bool {
+func (it *sliceSnapshot) expired(now time.Time) bool {
 	return !it.expiry.IsZero() && !now.Before(it.expiry)
 }
 
 // passed reports whether a slice ended by now that may have something unsent.
-func (it *itinerary) passed(now time.Time) bool {
-	for _, s := range it.slices {
+func (it *sliceSnapshot) hasPassed(now time.Time) bool {
+	for _, s := range it.list {
 		if s.Sliced() && !s.End.After(now) && s.End.After(it.asOf) {
 			return true
 		}
@@ -201,9 +201,9 @@ func (it *itinerary) passed(now time.Time) bool {
 }
 
 // sliceOf is the slice that holds the row, nil if none does.
-func (it *itinerary) sliceOf(row uint32) *campaign.Slice {
-	for i := len(it.slices) - 1; i >= 0; i-- {
-		if s := &it.slices[i]; row >= s.First && row-s.First < s.Rows {
+func (it *sliceSnapshot) sliceOf(row uint32) *campaign.Slice {
+	for i := len(it.list) - 1; i >= 0; i-- {
+		if s := &it.list[i]; row >= s.First && row-s.First < s.Rows {
 			return s
 		}
 	}

@@ -21,11 +21,11 @@ func (d *Dispatcher) schedule(ctx context.Context) {
 		if !failedAt.IsZero() && time.Since(failedAt) >= min(time.Second<<min(failures-1, 6), time.Minute) {
 			ask = true
 		}
-		if d.tend(now) || !next.IsZero() && !next.After(now.Add(sight)) {
+		if d.tick(now) || !next.IsZero() && !next.After(now.Add(lookahead)) {
 			ask = true
 		}
 		if ask {
-			ids, n, err := d.book.Due(now.Add(sight))
+			ids, n, err := d.store.Due(now.Add(lookahead))
 			ask = false
 			if err != nil {
 				failures++
@@ -34,20 +34,20 @@ func (d *Dispatcher) schedule(ctx context.Context) {
 			} else {
 				if !failedAt.IsZero() {
 					failedAt, failures = time.Time{}, 0
-					d.storeWorks()
+					d.storeRecovered()
 				}
 				next = n
 				for _, id := range ids {
-					d.comeInSight(ctx, id)
+					d.startRun(ctx, id)
 				}
 			}
 		}
 		d.mu.Lock()
-		waits := len(d.runs)+len(d.resting)+len(d.held) > 0
+		waits := len(d.runs)+len(d.deferred)+len(d.held) > 0
 		d.mu.Unlock()
 		var tick <-chan time.Time
 		if waits || !next.IsZero() || !failedAt.IsZero() {
-			timer.Reset(glance)
+			timer.Reset(maxSleep)
 			tick = timer.C
 		}
 		select {
@@ -63,13 +63,13 @@ func (d *Dispatcher) schedule(ctx context.Context) {
 
 // tend looks after what has a time: sendings that rest, expire, were held by an
 // answer or have nothing to do for a while. It reports whether Due is to be asked.
-func (d *Dispatcher) tend(now time.Time) bool {
+func (d *Dispatcher) tick(now time.Time) bool {
 	mono := time.Now()
 	ask := false
 	d.mu.Lock()
-	for id, r := range d.resting {
-		if r.over(now, mono) {
-			delete(d.resting, id)
+	for id, r := range d.deferred {
+		if r.passed(now, mono) {
+			delete(d.deferred, id)
 			ask = true
 		}
 	}
@@ -78,7 +78,7 @@ func (d *Dispatcher) tend(now time.Time) bool {
 			continue
 		}
 		delete(d.held, id)
-		d.steps.run(func() { d.tryHeld(id) })
+		d.tasks.run(func() { d.tryHeld(id) })
 	}
 	runs := make([]*run, 0, len(d.runs))
 	for _, r := range d.runs {
@@ -86,17 +86,17 @@ func (d *Dispatcher) tend(now time.Time) bool {
 	}
 	d.mu.Unlock()
 	for _, r := range runs {
-		if r.isHalted() || r.route.Load() == nil {
+		if r.isHalted() || r.slices.Load() == nil {
 			continue
 		}
-		if r.route.Load().expired(now) {
+		if r.slices.Load().expired(now) {
 			d.expire(r)
 			continue
 		}
 		// The store knows when it is due again; its rows and templates need not wait in memory.
-		if at := r.quietUntil(); at.Sub(now) > restFrom {
+		if at := r.quietUntil(); at.Sub(now) > unloadAfter {
 			r.mu.Lock()
-			r.rest = at.Add(-sight)
+			r.deferUntil = at.Add(-lookahead)
 			r.mu.Unlock()
 			r.halt()
 			r.nudge()
@@ -106,9 +106,9 @@ func (d *Dispatcher) tend(now time.Time) bool {
 }
 
 // restFrom is how long a sending must have nothing to do to be let go until then.
-const restFrom = 30 * time.Second
+const unloadAfter = 30 * time.Second
 
-func (r rested) over(now, mono time.Time) bool {
+func (r deferral) passed(now, mono time.Time) bool {
 	if !r.wall.IsZero() {
 		return !now.Before(r.wall)
 	}
@@ -116,10 +116,10 @@ func (r rested) over(now, mono time.Time) bool {
 }
 
 // comeInSight starts a run for a sending that has none and is not at rest.
-func (d *Dispatcher) comeInSight(ctx context.Context, id campaign.ID) {
+func (d *Dispatcher) startRun(ctx context.Context, id campaign.ID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, rests := d.resting[id]; rests || d.runs[id] != nil || ctx.Err() != nil {
+	if _, rests := d.deferred[id]; rests || d.runs[id] != nil || ctx.Err() != nil {
 		return
 	}
 	r := newRun(id)
@@ -127,7 +127,7 @@ func (d *Dispatcher) comeInSight(ctx context.Context, id campaign.ID) {
 	probe := d.probes[id]
 	delete(d.probes, id)
 	r.probe.Store(probe)
-	d.steps.run(func() { d.load(r) })
+	d.tasks.run(func() { d.load(r) })
 }
 
 // expire closes a run: what has no outcome by now gets expired.
@@ -136,11 +136,11 @@ func (d *Dispatcher) expire(r *run) {
 		return
 	}
 	r.close(campaign.Expired)
-	d.steps.run(func() {
+	d.tasks.run(func() {
 		r.barrier()
 		var n uint64
 		d.persist("expire messages", func() (err error) {
-			n, err = d.book.Finalize(r.id, campaign.Expired)
+			n, err = d.store.Finalize(r.id, campaign.Expired)
 			return err
 		})
 		if n > 0 {
@@ -160,20 +160,20 @@ func (d *Dispatcher) leave(r *run) {
 // conclude ends a halted run of which nothing is in flight any more: it
 // brings its books to an end if that is why it was halted, and lets the sending be loaded anew.
 func (d *Dispatcher) conclude(r *run) {
-	d.steps.run(func() {
+	d.tasks.run(func() {
 		r.mu.Lock()
-		finish, twice, rest, pause := r.finish, r.twice, r.rest, r.pause
+		finish, twice, rest, pause := r.finish, r.finalizeAgain, r.deferUntil, r.pause
 		r.mu.Unlock()
 		if o := r.closingAs(); o != campaign.Pending && !d.stopping.Load() {
 			if twice {
 				d.persist("close a sending", func() error {
-					_, err := d.book.Finalize(r.id, o)
+					_, err := d.store.Finalize(r.id, o)
 					return err
 				})
 			}
 			if o == campaign.Canceled {
 				d.persist("cancel a sending", func() error {
-					_, _, err := d.book.SetState(r.id, cancelable, campaign.StateCanceled, reasonCanceled)
+					_, _, err := d.store.SetState(r.id, cancelable, campaign.StateCanceled, reasonCanceled)
 					return err
 				})
 			}
@@ -184,7 +184,7 @@ func (d *Dispatcher) conclude(r *run) {
 		if finish && !d.stopping.Load() {
 			failpoint.At(failpoint.BeforeFinish)
 			d.persist("finish a sending", func() (err error) {
-				balanced, err = d.book.Finish(r.id)
+				balanced, err = d.store.Finish(r.id)
 				return err
 			})
 			failpoint.At(failpoint.Finished)
@@ -196,28 +196,28 @@ func (d *Dispatcher) conclude(r *run) {
 		case finish && !balanced:
 			// Messages were given back to the books behind the run's back (a resend), or
 			// it was wrong about them: it reads them anew, the first time at once.
-			n := d.troubles[r.id]
-			d.troubles[r.id] = n + 1
+			n := d.loadFailures[r.id]
+			d.loadFailures[r.id] = n + 1
 			pause = min(time.Second<<min(n, 10), time.Minute)
 			if n == 2 {
 				d.log.Warn("a sending seems done but its books don't balance: it is read anew again and again", "sending", string(r.id))
 			}
 		case finish:
-			delete(d.troubles, r.id)
+			delete(d.loadFailures, r.id)
 		}
 		if pause > 0 {
-			d.resting[r.id] = rested{mono: time.Now().Add(pause)}
+			d.deferred[r.id] = deferral{mono: time.Now().Add(pause)}
 		} else if !rest.IsZero() {
-			d.resting[r.id] = rested{wall: rest}
+			d.deferred[r.id] = deferral{wall: rest}
 		}
 		d.mu.Unlock()
-		close(r.gone)
+		close(r.concluded)
 		d.Kick()
 	})
 }
 
 // reread halts a run whose knowledge has proved old. It is loaded anew after a moment.
-func (d *Dispatcher) reread(r *run) {
+func (d *Dispatcher) reload(r *run) {
 	r.mu.Lock()
 	r.pause = time.Second
 	r.mu.Unlock()
@@ -228,7 +228,7 @@ func (d *Dispatcher) reread(r *run) {
 // nudge wakes the lanes that the run is in.
 func (r *run) nudge() {
 	r.mu.Lock()
-	lanes := r.lanes
+	lanes := r.senders
 	r.mu.Unlock()
 	for _, l := range lanes {
 		l.nudge()

@@ -14,13 +14,13 @@ import (
 // the store after it must not find a step still at work.
 func TestStopWaitsForStepsOfTheLastAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, func(r *rig) {
+		r := newHarness(t, func(r *harness) {
 			r.ch.answer = func(ctx context.Context, _ *Message) Result {
 				<-ctx.Done() // cut off by the stop
 				return Result{Verdict: VerdictHold, Hold: HoldSending, Detail: "the template is paused"}
 			}
 			tries := 0
-			r.book.fail = func(op string) error {
+			r.store.fail = func(op string) error {
 				if op == "state" {
 					if tries++; tries < 4 {
 						return errors.New("disk full")
@@ -34,7 +34,7 @@ func TestStopWaitsForStepsOfTheLastAnswers(t *testing.T) {
 		if err := r.stop(); err != nil {
 			t.Fatal(err)
 		}
-		if state, _ := r.book.state(id); state != campaign.StateHeld {
+		if state, _ := r.store.state(id); state != campaign.StateHeld {
 			t.Errorf("the sending is %s when Run has returned; want held", state)
 		}
 	})
@@ -43,7 +43,7 @@ func TestStopWaitsForStepsOfTheLastAnswers(t *testing.T) {
 // A person's cancel that comes while all stops, or after, is whole when it returns.
 func TestCancelAfterStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
+		r := newHarness(t)
 		id := r.accept(campaign.Sending{ScheduledAt: time.Now().Add(time.Hour)}, 3)
 		if err := r.stop(); err != nil {
 			t.Fatal(err)
@@ -51,6 +51,6 @@ func TestCancelAfterStop(t *testing.T) {
 		if _, err := r.Cancel(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
-		r.book.wantState(t, id, campaign.StateScheduled, campaign.Canceled, 3)
+		r.store.wantState(t, id, campaign.StateScheduled, campaign.Canceled, 3)
 	})
 }

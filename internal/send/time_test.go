@@ -18,8 +18,8 @@ func slot(start time.Time, length time.Duration, first, n uint32) campaign.Slice
 }
 
 // grid gives application 1 slots; windows may be nil.
-func grid(length time.Duration, capacity uint32, windows *calendar.Windows) func(*rig) {
-	return func(r *rig) {
+func grid(length time.Duration, capacity uint32, windows *calendar.Windows) func(*harness) {
+	return func(r *harness) {
 		r.app.Grid = &plan.Grid{Slot: length, Capacity: capacity, Windows: windows}
 		r.app.Windows = windows
 	}
@@ -37,11 +37,11 @@ func windows(t *testing.T, texts ...string) *calendar.Windows {
 func TestPacing(t *testing.T) {
 	for _, burst := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, grid(time.Minute, 7, nil), func(r *rig) { r.app.Burst = burst })
+			r := newHarness(t, grid(time.Minute, 7, nil), func(r *harness) { r.app.Burst = burst })
 			start := time.Now().Add(time.Hour)
 			id := r.accept(campaign.Sending{ScheduledAt: start}, 14, slot(start, time.Minute, 0, 7), slot(start.Add(3*time.Minute), time.Minute, 7, 7))
 			time.Sleep(2 * time.Hour)
-			r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 14)
+			r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 14)
 			for i, m := range r.ch.sent() {
 				want := start.Add(time.Duration(i/7) * 3 * time.Minute)
 				if !burst {
@@ -61,7 +61,7 @@ func TestPacing(t *testing.T) {
 // A slot that has passed with recipients unsent is sliced again, never sent in one burst (PITFALLS 19).
 func TestPitfall19PassedSlicesAreNoBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, grid(time.Minute, 10, nil))
+		r := newHarness(t, grid(time.Minute, 10, nil))
 		start := time.Now().Truncate(time.Minute).Add(time.Hour)
 		id := r.accept(campaign.Sending{ScheduledAt: start}, 30, slot(start, time.Minute, 0, 10), slot(start.Add(time.Minute), time.Minute, 10, 10),
 			slot(start.Add(2*time.Minute), time.Minute, 20, 10))
@@ -77,7 +77,7 @@ func TestPitfall19PassedSlicesAreNoBurst(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 30)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 30)
 		perMinute := map[time.Time]int{}
 		for _, m := range r.ch.sent() {
 			if m.at.Before(again) {
@@ -95,13 +95,13 @@ func TestPitfall19PassedSlicesAreNoBurst(t *testing.T) {
 
 func TestRateTooLowIsSlicedAgainAndExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, grid(time.Minute, 100, nil), func(r *rig) { r.app.Channels[0].Rate = 0.5 })
+		r := newHarness(t, grid(time.Minute, 100, nil), func(r *harness) { r.app.Channels[0].Rate = 0.5 })
 		start := time.Now().Truncate(time.Minute)
 		id := r.accept(campaign.Sending{ScheduledAt: start}, 100, slot(start, time.Minute, 0, 100))
 		time.Sleep(10 * time.Minute)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
 		synctest.Wait()
-		if k := r.book.sendings[id]; k.replans < 2 {
+		if k := r.store.sendings[id]; k.replans < 2 {
 			t.Errorf("sliced again %d times; want several", k.replans)
 		}
 		// One message an hour: what no slot before T + 48h has got out is expired.
@@ -110,7 +110,7 @@ func TestRateTooLowIsSlicedAgainAndExpires(t *testing.T) {
 		start = time.Now().Truncate(time.Minute).Add(time.Minute)
 		id = r.accept(campaign.Sending{ScheduledAt: start}, 100, slot(start, time.Minute, 0, 100))
 		time.Sleep(49 * time.Hour)
-		state, counts := r.book.state(id)
+		state, counts := r.store.state(id)
 		if state != campaign.StateCompleted || counts[campaign.Sent] < 46 || counts[campaign.Sent]+counts[campaign.Expired] != 100 {
 			t.Errorf("state %s, counts %v; want about 48 sent and the rest expired", state, counts)
 		}
@@ -120,7 +120,7 @@ func TestRateTooLowIsSlicedAgainAndExpires(t *testing.T) {
 func TestWindows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := windows(t, "* 9-10 * * *")
-		r := newRig(t, func(r *rig) {
+		r := newHarness(t, func(r *harness) {
 			r.app.Windows = w
 			r.app.Channels[0].Rate = 1
 			failed := map[string]bool{}
@@ -136,7 +136,7 @@ func TestWindows(t *testing.T) {
 		day := time.Now().Truncate(24 * time.Hour)
 		id := r.accept(campaign.Sending{ScheduledAt: day.Add(8 * time.Hour), MaxLateness: 72 * time.Hour}, 8000)
 		time.Sleep(80 * time.Hour)
-		state, counts := r.book.state(id)
+		state, counts := r.store.state(id)
 		if state != campaign.StateCompleted || counts[campaign.Sent] != 8000 {
 			t.Fatalf("state %s, counts %v; want all sent", state, counts)
 		}
@@ -152,14 +152,14 @@ func TestWindows(t *testing.T) {
 func TestExpiredBeforeItWasLoaded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wall{}
-		r := newRig(t, func(r *rig) { r.opts.Now = w.now })
+		r := newHarness(t, func(r *harness) { r.opts.Now = w.now })
 		old := r.accept(campaign.Sending{ScheduledAt: w.now().Add(-time.Hour), MaxLateness: time.Hour}, 50)
 		waits := r.accept(campaign.Sending{ScheduledAt: w.now().Add(time.Minute), MaxLateness: time.Hour}, 50)
 		time.Sleep(59 * time.Second) // it is in sight
 		w.jump(2 * time.Hour)
 		time.Sleep(5 * time.Second)
 		for _, id := range []campaign.ID{old, waits} {
-			r.book.wantState(t, id, campaign.StateCompleted, campaign.Expired, 50)
+			r.store.wantState(t, id, campaign.StateCompleted, campaign.Expired, 50)
 		}
 		if n := len(r.ch.sent()); n > 0 {
 			t.Errorf("%d messages went out too late", n)
@@ -169,10 +169,10 @@ func TestExpiredBeforeItWasLoaded(t *testing.T) {
 
 func TestUnslicedExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, func(r *rig) { r.app.Channels[0].Rate = 1 })
+		r := newHarness(t, func(r *harness) { r.app.Channels[0].Rate = 1 })
 		id := r.accept(campaign.Sending{MaxLateness: 10 * time.Second}, 100)
 		time.Sleep(time.Minute)
-		state, counts := r.book.state(id)
+		state, counts := r.store.state(id)
 		if state != campaign.StateCompleted || counts[campaign.Sent] < 10 || counts[campaign.Sent] > 12 || counts[campaign.Sent]+counts[campaign.Expired] != 100 {
 			t.Errorf("state %s, counts %v; want 10 to 12 sent, the others expired", state, counts)
 		}
@@ -192,7 +192,7 @@ func (w *wall) jump(d time.Duration) { w.offset.Add(int64(d)) }
 func TestWallClockJumps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wall{}
-		r := newRig(t, grid(time.Minute, 100, nil), func(r *rig) { r.opts.Now = w.now })
+		r := newHarness(t, grid(time.Minute, 100, nil), func(r *harness) { r.opts.Now = w.now })
 		due := w.now().Add(2 * time.Hour)
 		single := r.accept(campaign.Sending{ScheduledAt: due}, 3)
 		start := w.now().Truncate(time.Minute).Add(10 * time.Hour)
@@ -205,7 +205,7 @@ func TestWallClockJumps(t *testing.T) {
 			t.Fatalf("%d messages went out early", n)
 		}
 		time.Sleep(2 * time.Minute)
-		r.book.wantState(t, single, campaign.StateCompleted, campaign.Sent, 3)
+		r.store.wantState(t, single, campaign.StateCompleted, campaign.Sent, 3)
 
 		// Into the middle of the slot: all of it is spread over its second half.
 		w.jump(start.Add(30 * time.Second).Sub(w.now()))
@@ -220,7 +220,7 @@ func TestWallClockJumps(t *testing.T) {
 		}
 		w.jump(3 * time.Hour) // over the slot's end: the rest is sliced again
 		time.Sleep(5 * time.Minute)
-		r.book.wantState(t, sliced, campaign.StateCompleted, campaign.Sent, 60)
+		r.store.wantState(t, sliced, campaign.StateCompleted, campaign.Sent, 60)
 		seen := map[string]bool{}
 		for _, m := range r.ch.sent() {
 			if seen[m.Key] {
@@ -235,12 +235,12 @@ func TestWallClockJumps(t *testing.T) {
 func TestPitfall19Suspend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wall{}
-		r := newRig(t, func(r *rig) { r.opts.Now = w.now })
+		r := newHarness(t, func(r *harness) { r.opts.Now = w.now })
 		id := r.accept(campaign.Sending{ScheduledAt: w.now().Add(8 * time.Hour)}, 1)
 		time.Sleep(time.Minute)
 		w.jump(9 * time.Hour)
 		time.Sleep(1100 * time.Millisecond)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 1)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 1)
 	})
 }
 
@@ -248,12 +248,12 @@ func TestPitfall19Suspend(t *testing.T) {
 func TestIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int64
-		r := newRig(t, func(r *rig) {
-			r.book.fail = func(string) error { asked.Add(1); return nil }
+		r := newHarness(t, func(r *harness) {
+			r.store.fail = func(string) error { asked.Add(1); return nil }
 		})
 		id := r.accept(campaign.Sending{}, 5)
 		time.Sleep(time.Minute)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 5)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 5)
 		before := asked.Load()
 		time.Sleep(time.Hour)
 		if n := asked.Load() - before; n > 0 {
@@ -273,10 +273,10 @@ func TestIdle(t *testing.T) {
 // Days with many slots, pauses and restarts: all goes out, once, in its time.
 func TestDays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		book := newMemory()
+		book := newMemoryStore()
 		ch := &fake{}
-		same := func(r *rig) { r.book, r.ch, r.opts.Store, r.app.Channels[0].Channel = book, ch, book, ch }
-		r := newRig(t, grid(time.Hour, 10, nil), same)
+		same := func(r *harness) { r.store, r.ch, r.opts.Store, r.app.Channels[0].Channel = book, ch, book, ch }
+		r := newHarness(t, grid(time.Hour, 10, nil), same)
 		start := time.Now().Truncate(time.Hour).Add(time.Hour)
 		var all []campaign.Slice
 		for i := range uint32(48) {
@@ -288,7 +288,7 @@ func TestDays(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(4*time.Hour + 17*time.Minute)
-		newRig(t, grid(time.Hour, 10, nil), same)
+		newHarness(t, grid(time.Hour, 10, nil), same)
 		time.Sleep(2 * 24 * time.Hour)
 		state, counts := book.state(id)
 		if state != campaign.StateCompleted || counts[campaign.Sent] != 240 {

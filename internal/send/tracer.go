@@ -14,7 +14,7 @@ import (
 type WireTracer func(reply bool, text []byte)
 
 // longestReply is how much of a reply's body a Tap is shown.
-const longestReply = 64 << 10
+const maxTracedReply = 64 << 10
 
 // RoundTrip makes an HTTP request by next, and shows it and its reply.
 func (t WireTracer) RoundTrip(next http.RoundTripper, req *http.Request) (*http.Response, error) {
@@ -38,12 +38,12 @@ func (t WireTracer) RoundTrip(next http.RoundTripper, req *http.Request) (*http.
 		return nil, err
 	}
 	// Only as much as is read anyway: a reply without an end must not be waited for.
-	head, err := io.ReadAll(io.LimitReader(resp.Body, longestReply))
+	head, err := io.ReadAll(io.LimitReader(resp.Body, maxTracedReply))
 	rest := io.Reader(resp.Body)
 	if err != nil {
-		rest = &failing{err: err}
+		rest = &errReader{err: err}
 	}
-	resp.Body = &joined{io.MultiReader(bytes.NewReader(head), rest), resp.Body}
+	resp.Body = &bodyReader{io.MultiReader(bytes.NewReader(head), rest), resp.Body}
 	b.Reset()
 	fmt.Fprintf(&b, "%s %s\n", resp.Proto, resp.Status)
 	t.show(true, &b, resp.Header, head)
@@ -60,17 +60,17 @@ func (t WireTracer) show(reply bool, b *bytes.Buffer, header http.Header, body [
 }
 
 // joined reads from one and closes another.
-type joined struct {
+type bodyReader struct {
 	io.Reader
 	closer io.Closer
 }
 
-func (j *joined) Close() error { return j.closer.Close() }
+func (j *bodyReader) Close() error { return j.closer.Close() }
 
 // failing is what can't be read.
-type failing struct{ err error }
+type errReader struct{ err error }
 
-func (f *failing) Read([]byte) (int, error) { return 0, f.err }
+func (f *errReader) Read([]byte) (int, error) { return 0, f.err }
 
 // Transcript is what a Tap was shown: all that went out, and all that came. It is safe for concurrent use.
 type Transcript struct {

@@ -16,8 +16,8 @@ import (
 )
 
 // answering makes the rig's channel answer by fn, which gets the message's how-manieth attempt it is.
-func answering(fn func(m *Message) Result) func(*rig) {
-	return func(r *rig) { r.ch.answer = func(_ context.Context, m *Message) Result { return fn(m) } }
+func answering(fn func(m *Message) Result) func(*harness) {
+	return func(r *harness) { r.ch.answer = func(_ context.Context, m *Message) Result { return fn(m) } }
 }
 
 func TestVerdicts(t *testing.T) {
@@ -37,10 +37,10 @@ func TestVerdicts(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, answering(func(*Message) Result { return tt.verdict }), func(r *rig) { r.app.Channels[0].OnUnknown = tt.policy })
+				r := newHarness(t, answering(func(*Message) Result { return tt.verdict }), func(r *harness) { r.app.Channels[0].OnUnknown = tt.policy })
 				id := r.accept(campaign.Sending{}, 1)
 				time.Sleep(time.Hour)
-				r.book.wantState(t, id, campaign.StateCompleted, tt.want, 1)
+				r.store.wantState(t, id, campaign.StateCompleted, tt.want, 1)
 				got := r.ch.sent()
 				if len(got) != tt.attempts {
 					t.Fatalf("%d attempts; want %d", len(got), tt.attempts)
@@ -51,7 +51,7 @@ func TestVerdicts(t *testing.T) {
 					}
 				}
 				synctest.Wait()
-				e := r.book.sendings[id].last[0][0]
+				e := r.store.sendings[id].last[0][0]
 				if e.Detail != tt.verdict.Detail && tt.verdict.Verdict != 0 || int(e.Attempts) != tt.attempts {
 					t.Errorf("recorded %+v", e)
 				}
@@ -62,7 +62,7 @@ func TestVerdicts(t *testing.T) {
 
 func TestBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, answering(func(*Message) Result { return Result{Verdict: VerdictRetry, Detail: "busy"} }), func(r *rig) {
+		r := newHarness(t, answering(func(*Message) Result { return Result{Verdict: VerdictRetry, Detail: "busy"} }), func(r *harness) {
 			r.app.Channels[0].MaxAttempts, r.app.Channels[0].RetryBase, r.app.Channels[0].RetryMax = 9, 2*time.Second, 20*time.Second
 		})
 		r.accept(campaign.Sending{}, 1)
@@ -104,7 +104,7 @@ func TestDelay(t *testing.T) {
 
 func TestRetryAfterIsObeyed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, answering(func(m *Message) Result {
+		r := newHarness(t, answering(func(m *Message) Result {
 			if m.Attempt == 1 {
 				return Result{Verdict: VerdictRetry, Detail: "busy", RetryAfter: 40 * time.Minute}
 			}
@@ -112,7 +112,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 		}))
 		id := r.accept(campaign.Sending{}, 3)
 		time.Sleep(39 * time.Minute)
-		r.book.wantState(t, id, campaign.StateSending, campaign.Retrying, 3)
+		r.store.wantState(t, id, campaign.StateSending, campaign.Retrying, 3)
 		r.mu.Lock()
 		running := r.runs[id] != nil
 		r.mu.Unlock()
@@ -120,7 +120,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 			t.Error("a sending with nothing to do for 40 minutes is still in memory")
 		}
 		time.Sleep(2 * time.Minute)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 3)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 3)
 	})
 }
 
@@ -128,19 +128,19 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 func TestPitfall24ThrottleIsNoFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		until := time.Now().Add(10 * time.Minute)
-		r := newRig(t, answering(func(*Message) Result {
+		r := newHarness(t, answering(func(*Message) Result {
 			if time.Now().Before(until) {
 				return Result{Verdict: VerdictRetry, SlowDown: true, Detail: "slow down"}
 			}
 			return Result{Verdict: VerdictSent}
-		}), func(r *rig) { r.app.Channels[0].Rate = 100 })
+		}), func(r *harness) { r.app.Channels[0].Rate = 100 })
 		id := r.accept(campaign.Sending{}, 500)
 		time.Sleep(time.Minute)
 		if s := r.Channels()[0]; s.Limit >= 50 || s.Rate != 100 {
 			t.Errorf("status %+v; want a limit well below the rate", s)
 		}
 		time.Sleep(2 * time.Hour)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 500)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 500)
 		// The rate recovers step by step.
 		r.accept(campaign.Sending{}, 5000)
 		time.Sleep(time.Hour)
@@ -153,7 +153,7 @@ func TestPitfall24ThrottleIsNoFailure(t *testing.T) {
 func TestMessagesInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		contents := []campaign.Content{{Item: []byte(`{"n":1}`)}, {Item: []byte(`{"n":2}`)}, {Item: []byte(`{"n":3}`)}}
-		r := newRig(t, func(r *rig) {
+		r := newHarness(t, func(r *harness) {
 			r.ch.answer = func(_ context.Context, m *Message) Result {
 				switch {
 				case m.ContactCode == "34600000001" && m.Number == 2:
@@ -166,7 +166,7 @@ func TestMessagesInOrder(t *testing.T) {
 		})
 		id := r.accept(campaign.Sending{Contents: contents}, 9000)
 		time.Sleep(time.Minute)
-		state, counts := r.book.state(id)
+		state, counts := r.store.state(id)
 		if state != campaign.StateCompleted || counts[campaign.Sent] != 26998 || counts[campaign.Failed] != 1 || counts[campaign.Skipped] != 1 {
 			t.Errorf("state %s, counts %v; want 26998 sent, 1 failed, 1 skipped", state, counts)
 		}
@@ -183,7 +183,7 @@ func TestMessagesInOrder(t *testing.T) {
 func TestSeveralChannels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		other := &fake{}
-		r := newRig(t, func(r *rig) {
+		r := newHarness(t, func(r *harness) {
 			r.ch.answer = func(_ context.Context, m *Message) Result {
 				if m.Attempt == 1 {
 					return Result{Verdict: VerdictRetry, Detail: "x"}
@@ -195,7 +195,7 @@ func TestSeveralChannels(t *testing.T) {
 		id := r.accept(campaign.Sending{Channels: []string{"c", "d"}, Contents: []campaign.Content{{Item: []byte(`{"a":1}`)},
 			{ChannelType: "d", Item: []byte(`{"b":2}`)}}}, 100)
 		time.Sleep(time.Minute)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 150)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 150)
 		if a, b := len(r.ch.sent()), len(other.sent()); a != 100 || b != 100 {
 			t.Errorf("%d and %d attempts; want 100 (50 twice) and 100", a, b)
 		}
@@ -204,15 +204,15 @@ func TestSeveralChannels(t *testing.T) {
 
 func TestSuppressedAtTheLastMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
+		r := newHarness(t)
 		at := time.Now().Add(time.Hour)
 		id := r.accept(campaign.Sending{ScheduledAt: at, Contents: []campaign.Content{{Item: []byte(`{"n":1}`)}, {Item: []byte(`{"n":2}`)}}}, 3)
 		time.Sleep(59 * time.Minute)
-		r.book.mu.Lock()
-		r.book.suppressed["c 34600000001"] = true
-		r.book.mu.Unlock()
+		r.store.mu.Lock()
+		r.store.suppressed["c 34600000001"] = true
+		r.store.mu.Unlock()
 		time.Sleep(2 * time.Minute)
-		state, counts := r.book.state(id)
+		state, counts := r.store.state(id)
 		if state != campaign.StateCompleted || counts[campaign.Suppressed] != 1 || counts[campaign.Skipped] != 1 || counts[campaign.Sent] != 4 {
 			t.Errorf("state %s, counts %v; want 4 sent, 1 suppressed, 1 skipped", state, counts)
 		}
@@ -227,8 +227,8 @@ func TestSuppressedAtTheLastMoment(t *testing.T) {
 func TestOptOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out []string
-		r := newRig(t, answering(func(*Message) Result { return Result{Verdict: VerdictPermanent, Detail: "stop", OptOut: true} }),
-			func(r *rig) {
+		r := newHarness(t, answering(func(*Message) Result { return Result{Verdict: VerdictPermanent, Detail: "stop", OptOut: true} }),
+			func(r *harness) {
 				r.opts.OptedOut = func(app int64, channel, contact string) error {
 					out = append(out, channel+" "+contact)
 					return nil
@@ -246,7 +246,7 @@ func TestOptOut(t *testing.T) {
 func TestPanicIsUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		r := newRig(t, func(r *rig) {
+		r := newHarness(t, func(r *harness) {
 			r.opts.Log = slog.New(slog.NewTextHandler(&log, nil))
 			r.app.Channels[0].OnUnknown = HoldUnknown
 			r.ch.answer = func(_ context.Context, m *Message) Result {
@@ -258,8 +258,8 @@ func TestPanicIsUnknown(t *testing.T) {
 		})
 		id := r.accept(campaign.Sending{}, 10)
 		time.Sleep(time.Second)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Unknown, 1)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 9)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Unknown, 1)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 9)
 		if !strings.Contains(log.String(), "panicked") || strings.Contains(log.String(), "34600000001") {
 			t.Errorf("log: %s", log.String())
 		}
@@ -269,7 +269,7 @@ func TestPanicIsUnknown(t *testing.T) {
 func TestHoldChannel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mended atomic.Bool
-		r := newRig(t, answering(func(*Message) Result {
+		r := newHarness(t, answering(func(*Message) Result {
 			if mended.Load() {
 				return Result{Verdict: VerdictSent}
 			}
@@ -284,7 +284,7 @@ func TestHoldChannel(t *testing.T) {
 		if n := len(r.ch.sent()); n > 4 {
 			t.Errorf("%d messages met the refusal; want no more than were under way", n)
 		}
-		r.book.wantState(t, id, campaign.StateSending, campaign.Pending, 100)
+		r.store.wantState(t, id, campaign.StateSending, campaign.Pending, 100)
 		before := len(r.ch.sent())
 		time.Sleep(16 * time.Minute)
 		if n := len(r.ch.sent()) - before; n != 3 {
@@ -300,7 +300,7 @@ func TestHoldChannel(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
 		if held := r.HeldChannels(); len(held) != 0 {
 			t.Errorf("still held: %+v", held)
 		}
@@ -310,7 +310,7 @@ func TestHoldChannel(t *testing.T) {
 func TestHoldSending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mended atomic.Bool
-		r := newRig(t, answering(func(m *Message) Result {
+		r := newHarness(t, answering(func(m *Message) Result {
 			if mended.Load() || m.CampaignID == 8 {
 				return Result{Verdict: VerdictSent}
 			}
@@ -319,22 +319,22 @@ func TestHoldSending(t *testing.T) {
 		id := r.accept(campaign.Sending{CampaignID: 7}, 100)
 		other := r.accept(campaign.Sending{CampaignID: 8}, 100)
 		time.Sleep(time.Minute)
-		r.book.wantState(t, id, campaign.StateHeld, campaign.Pending, 100)
-		r.book.wantState(t, other, campaign.StateCompleted, campaign.Sent, 100)
-		r.book.change(id, func(k *kept) {
+		r.store.wantState(t, id, campaign.StateHeld, campaign.Pending, 100)
+		r.store.wantState(t, other, campaign.StateCompleted, campaign.Sent, 100)
+		r.store.change(id, func(k *memorySending) {
 			if k.s.Reason != "the template is paused" {
 				t.Errorf("reason %q", k.s.Reason)
 			}
 		})
 		before := len(r.ch.sent())
 		time.Sleep(5 * time.Minute) // one message is tried, and meets the same
-		r.book.wantState(t, id, campaign.StateHeld, campaign.Pending, 100)
+		r.store.wantState(t, id, campaign.StateHeld, campaign.Pending, 100)
 		if n := len(r.ch.sent()) - before; n != 1 {
 			t.Errorf("%d messages tried; want 1", n)
 		}
 		mended.Store(true)
 		time.Sleep(6 * time.Minute)
-		r.book.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
 	})
 }
 
@@ -342,12 +342,12 @@ func TestHoldSending(t *testing.T) {
 func TestPitfall24OutageIsNoStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		until := time.Now().Add(30 * time.Minute)
-		r := newRig(t, answering(func(*Message) Result {
+		r := newHarness(t, answering(func(*Message) Result {
 			if time.Now().Before(until) {
 				return Result{Verdict: VerdictRetry, Detail: "connection refused"}
 			}
 			return Result{Verdict: VerdictSent}
-		}), func(r *rig) { r.app.Channels[0].Concurrency = 16 })
+		}), func(r *harness) { r.app.Channels[0].Concurrency = 16 })
 		id := r.accept(campaign.Sending{}, 10000)
 		time.Sleep(10 * time.Minute)
 		if n := len(r.ch.sent()); n > 100 {
@@ -357,7 +357,7 @@ func TestPitfall24OutageIsNoStorm(t *testing.T) {
 			t.Errorf("status %+v; want the trouble told", s)
 		}
 		time.Sleep(time.Hour)
-		state, counts := r.book.state(id)
+		state, counts := r.store.state(id)
 		if state != campaign.StateCompleted || counts[campaign.Failed] > 20 || counts[campaign.Sent]+counts[campaign.Failed] != 10000 {
 			t.Errorf("state %s, counts %v; want nearly all sent", state, counts)
 		}

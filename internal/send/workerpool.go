@@ -40,26 +40,26 @@ func (d *driver) release() {
 
 // hands are a lane's workers and what lies before them. Workers are started
 // when there is work for them and leave when the lane has rested.
-type hands struct {
-	mu      sync.Mutex // guards what follows
-	cond    *sync.Cond
-	waiting []*parcel // first in, first out
-	workers int
-	idle    int
-	leave   bool // workers end when nothing waits
+type workerPool struct {
+	mu       sync.Mutex // guards what follows
+	cond     *sync.Cond
+	waiting  []*batch // first in, first out
+	workers  int
+	idle     int
+	stopping bool // workers end when nothing waits
 }
 
-func newHands() *hands {
-	h := &hands{}
+func newWorkerPool() *workerPool {
+	h := &workerPool{}
 	h.cond = sync.NewCond(&h.mu)
 	return h
 }
 
 // give lays p before the workers and reports whether another one is needed, of at most limit.
-func (h *hands) give(p *parcel, limit int) bool {
+func (h *workerPool) submit(p *batch, limit int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.leave = false
+	h.stopping = false
 	h.waiting = append(h.waiting, p)
 	if h.idle >= len(h.waiting) || h.workers >= limit {
 		h.cond.Signal()
@@ -70,11 +70,11 @@ func (h *hands) give(p *parcel, limit int) bool {
 }
 
 // next waits for a parcel; nil if the worker is to end, as one above limit is.
-func (h *hands) next(limit int) *parcel {
+func (h *workerPool) next(limit int) *batch {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for len(h.waiting) == 0 {
-		if h.leave || h.workers > limit {
+		if h.stopping || h.workers > limit {
 			h.workers--
 			return nil
 		}
@@ -91,29 +91,29 @@ func (h *hands) next(limit int) *parcel {
 }
 
 // starve reports whether no parcel waits for a worker.
-func (h *hands) starve() bool {
+func (h *workerPool) empty() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.waiting) == 0
 }
 
 // dismiss lets the workers end.
-func (h *hands) dismiss() {
+func (h *workerPool) stopIdle() {
 	h.mu.Lock()
-	h.leave = true
+	h.stopping = true
 	h.cond.Broadcast()
 	h.mu.Unlock()
 }
 
 // work sends parcels until there is no need for the worker.
-func (l *lane) work() {
+func (l *channelSender) work() {
 	for {
-		p := l.hands.next(int(l.limit.Load()))
+		p := l.workers.next(int(l.limit.Load()))
 		if p == nil {
 			return
 		}
 		l.send(p)
-		if l.tray.put(p) {
+		if l.completed.add(p) {
 			l.nudge()
 		}
 	}
@@ -121,20 +121,20 @@ func (l *lane) work() {
 
 // send hands a parcel's messages to the driver, but those whose sending or lane
 // has been halted since they were marked: those are given back.
-func (l *lane) send(p *parcel) {
+func (l *channelSender) send(p *batch) {
 	l.gate.RLock()
-	halt := l.d.stopping.Load() || l.valve.blocks()
+	halt := l.d.stopping.Load() || l.breaker.blocks()
 	out := 0
 	var latest int64
 	now := l.d.now()
 	for i := range p.items {
 		switch {
 		case p.results[i].Verdict == verdictRefused:
-		case halt || p.results[i].Verdict == verdictBack || p.items[i].feed.run.isHalted():
-			p.results[i].Verdict = verdictBack
+		case halt || p.results[i].Verdict == verdictReturned || p.items[i].cursor.run.isHalted():
+			p.results[i].Verdict = verdictReturned
 		default:
 			out++
-			latest = max(latest, now.UnixNano()-p.items[i].from)
+			latest = max(latest, now.UnixNano()-p.items[i].lateFrom)
 			p.ptrs = append(p.ptrs, &p.msgs[i])
 		}
 	}
@@ -152,14 +152,14 @@ func (l *lane) send(p *parcel) {
 	l.call(l.d.sendCtx, p, results)
 	failpoint.At(failpoint.DriverReturned)
 	took := time.Since(began)
-	l.pace.answered(took)
+	l.limiter.callTook(took)
 	if l.d.observer != nil {
 		l.d.observer.Attempted(l.id, l.name, out, time.Duration(latest), took)
 	}
 	if out < len(p.items) {
 		k := 0
 		for i := range p.results {
-			if v := p.results[i].Verdict; v != verdictBack && v != verdictRefused {
+			if v := p.results[i].Verdict; v != verdictReturned && v != verdictRefused {
 				p.results[i] = results[k]
 				k++
 			}
@@ -170,7 +170,7 @@ func (l *lane) send(p *parcel) {
 
 // call calls the driver. One that panics, or leaves a result unset, has maybe
 // sent the message. What was panicked with is not logged: it may hold contact data.
-func (l *lane) call(ctx context.Context, p *parcel, results []Result) {
+func (l *channelSender) call(ctx context.Context, p *batch, results []Result) {
 	defer func() {
 		what := recover()
 		for i := range results {
@@ -192,9 +192,9 @@ func (l *lane) call(ctx context.Context, p *parcel, results []Result) {
 }
 
 // holdChannel shuts the lane until one message is tried again.
-func (l *lane) holdChannel(now time.Time, res *Result) {
+func (l *channelSender) holdChannel(now time.Time, res *Result) {
 	again := cmp.Or(res.RetryAfter, l.d.retryHold)
-	if l.valve.hold(now, res.Detail, again) {
+	if l.breaker.hold(now, res.Detail, again) {
 		l.d.log.Warn("the channel is held: mend the cause, then resume a sending of it or wait for the next try",
 			"application", l.id, "channel", l.name, "reason", res.Detail, "next", again)
 	}
@@ -202,14 +202,14 @@ func (l *lane) holdChannel(now time.Time, res *Result) {
 
 // react draws from the answers what can't wait until they are recorded: a lane
 // to be shut or slowed, a sending to be held.
-func (l *lane) react(p *parcel) {
+func (l *channelSender) react(p *batch) {
 	now := time.Now()
 	set := l.settings.Load()
 	for i := range p.results {
 		res := &p.results[i]
-		r := p.items[i].feed.run
+		r := p.items[i].cursor.run
 		if res.SlowDown {
-			if limit, changed := l.pace.slow(now); changed {
+			if limit, changed := l.limiter.halve(now); changed {
 				l.d.log.Warn("the channel's provider throttles: its rate is halved and recovers step by step",
 					"application", l.id, "channel", l.name, "rate", limit)
 			}
@@ -225,24 +225,24 @@ func (l *lane) react(p *parcel) {
 		}
 		switch verdict {
 		case VerdictSent, VerdictPermanent:
-			if l.valve.answered() {
+			if l.breaker.succeeded() {
 				l.d.log.Info("the channel works again", "application", l.id, "channel", l.name)
 			}
 		case VerdictRetry, VerdictUnknown:
-			if l.valve.failed(now, res.Detail, max(10, set.Concurrency), set.RetryBase, set.RetryMax) {
+			if l.breaker.failed(now, res.Detail, max(10, set.Concurrency), set.RetryBase, set.RetryMax) {
 				l.d.log.Warn("the channel is in trouble: one message at a time is tried until one gets through",
 					"application", l.id, "channel", l.name, "reason", res.Detail)
 			}
 		case VerdictHold:
 			if res.Hold == HoldSending {
 				l.d.hold(r, res.Detail)
-				l.valve.answered()
+				l.breaker.succeeded()
 			} else {
 				l.holdChannel(now, res)
 			}
 			continue
-		case verdictBack, verdictRefused:
-			l.valve.returned()
+		case verdictReturned, verdictRefused:
+			l.breaker.returned()
 			continue
 		}
 		r.probe.Store(false)

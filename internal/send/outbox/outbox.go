@@ -31,10 +31,10 @@ import (
 
 const (
 	// batch is the most messages a Send takes. 1,024 lines are some 350 KB: enough to make the sync's share small.
-	batch = 1024
+	maxBatch = 1024
 	// again is when a held outbox is tried again: the cause is on this host and often soon mended.
-	again = 10 * time.Second
-	mode  = 0o640
+	retryAfter = 10 * time.Second
+	mode       = 0o640
 )
 
 // Channel is the driver. It implements send.Channel.
@@ -71,12 +71,12 @@ func (c *Channel) Compile(item json.RawMessage, names []string) (*campaign.Templ
 func (c *Channel) CheckMessage(_, _ []byte) error { return nil }
 
 // Batch implements send.Channel.
-func (c *Channel) Batch() int { return batch }
+func (c *Channel) Batch() int { return maxBatch }
 
 // Send implements send.Channel. Once begun a batch is not given up: it takes moments.
 func (c *Channel) Send(ctx context.Context, msgs []*send.Message, results []send.Result) {
 	if ctx.Err() != nil {
-		fill(results, send.Result{Verdict: send.VerdictRetry, Detail: "stopped before the line was written"})
+		fillResults(results, send.Result{Verdict: send.VerdictRetry, Detail: "stopped before the line was written"})
 		return
 	}
 	e := c.encoders.Get().(*encoder)
@@ -87,10 +87,10 @@ func (c *Channel) Send(ctx context.Context, msgs []*send.Message, results []send
 		m.SentAt = at
 		e.buf = append(e.Append(e.buf, m), '\n')
 	}
-	fill(results, c.write(e.buf))
+	fillResults(results, c.write(e.buf))
 }
 
-func fill(results []send.Result, with send.Result) {
+func fillResults(results []send.Result, with send.Result) {
 	for i := range results {
 		results[i] = with
 	}
@@ -100,51 +100,51 @@ func fill(results []send.Result, with send.Result) {
 func (c *Channel) write(lines []byte) send.Result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.ready(); err != nil {
-		return hold(err)
+	if err := c.ensureOpen(); err != nil {
+		return holdResult(err)
 	}
 	if c.torn {
 		if _, err := c.file.Write([]byte{'\n'}); err != nil {
-			return hold(err)
+			return holdResult(err)
 		}
 		c.torn = false
 	}
 	before, err := c.file.Stat()
 	if err != nil {
-		return hold(err)
+		return holdResult(err)
 	}
 	n, err := c.file.Write(lines)
 	if err != nil {
 		if n == 0 {
-			return hold(err)
+			return holdResult(err)
 		}
-		return c.takeBack(before.Size(), int64(n), err)
+		return c.truncate(before.Size(), int64(n), err)
 	}
 	if err := c.file.Sync(); err != nil {
 		// What a failed sync leaves on disk is unknown, and the next one may say that all is well.
-		c.drop()
-		return unknown(fmt.Errorf("sync: %w", err))
+		c.closeFile()
+		return unknownResult(fmt.Errorf("sync: %w", err))
 	}
 	after, err := c.file.Stat()
 	if err != nil || links(after) == 0 {
-		c.drop()
-		return unknown(errors.New("the file was removed while it was written to"))
+		c.closeFile()
+		return unknownResult(errors.New("the file was removed while it was written to"))
 	}
 	return send.Result{Verdict: send.VerdictSent}
 }
 
 // takeBack cuts off a part of a batch, if nobody else has written meanwhile.
-func (c *Channel) takeBack(before, n int64, cause error) send.Result {
+func (c *Channel) truncate(before, n int64, cause error) send.Result {
 	now, err := c.file.Stat()
 	if err == nil && now.Size() == before+n && c.file.Truncate(before) == nil {
-		return hold(cause)
+		return holdResult(cause)
 	}
 	c.torn = true
-	return unknown(cause)
+	return unknownResult(cause)
 }
 
 // ready makes sure that the file is open and path names it.
-func (c *Channel) ready() error {
+func (c *Channel) ensureOpen() error {
 	if c.closed {
 		return errors.New("the channel is closed")
 	}
@@ -153,7 +153,7 @@ func (c *Channel) ready() error {
 		if err == nil && os.SameFile(named, c.info) {
 			return nil
 		}
-		c.drop()
+		c.closeFile()
 	}
 	f, made, err := c.disk.Open(c.path)
 	if err != nil {
@@ -181,7 +181,7 @@ func (c *Channel) ready() error {
 }
 
 // drop closes the file; the next batch opens it anew.
-func (c *Channel) drop() {
+func (c *Channel) closeFile() {
 	if c.file != nil {
 		_ = c.file.Close() // what counts was synced
 	}
@@ -192,12 +192,12 @@ func (c *Channel) drop() {
 func (c *Channel) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.drop()
+	c.closeFile()
 	c.closed = true
 	return nil
 }
 
-func hold(err error) send.Result {
+func holdResult(err error) send.Result {
 	detail := "cannot write the outbox file: " + err.Error()
 	switch {
 	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
@@ -207,10 +207,10 @@ func hold(err error) send.Result {
 	case errors.Is(err, os.ErrPermission):
 		detail += "; let the daemon's user write there"
 	}
-	return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: detail, RetryAfter: again}
+	return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: detail, RetryAfter: retryAfter}
 }
 
-func unknown(err error) send.Result {
+func unknownResult(err error) send.Result {
 	return send.Result{Verdict: send.VerdictUnknown, Detail: "the line may or may not be in the outbox file: " + err.Error()}
 }
 

@@ -293,10 +293,10 @@ func TestFaults(t *testing.T) {
 func BenchmarkOutbox(b *testing.B) {
 	c := New(filepath.Join(b.TempDir(), "out.jsonl"))
 	defer c.Close()
-	msgs, results := messages(batch)
+	msgs, results := messages(maxBatch)
 	b.ReportAllocs()
 	for b.Loop() {
 		c.Send(b.Context(), msgs, results)
 	}
-	b.ReportMetric(float64(b.N*batch)/b.Elapsed().Seconds(), "messages/s")
+	b.ReportMetric(float64(b.N*maxBatch)/b.Elapsed().Seconds(), "messages/s")
 }

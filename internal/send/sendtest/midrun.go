@@ -17,7 +17,7 @@ const (
 // must say so of that message alone, and not be spoilt by it.
 func (d Driver) expiry(t *testing.T, refused Want) {
 	s := newServer(t, expired, d.Reply)
-	c := d.New(t, s.URL(), patience)
+	c := d.New(t, s.URL(), answerTimeout)
 	defer closed(t, c)
 	for n, want := range []Want{{Verdict: send.VerdictSent}, refused, {Verdict: send.VerdictSent}} {
 		check(t, once(t, t.Context(), c, d.message(t, c, n)), want)
@@ -32,7 +32,7 @@ func (d Driver) expiry(t *testing.T, refused Want) {
 func (d Driver) shutdown(t *testing.T) {
 	s := newServer(t, heldAnswer, d.Reply)
 	before := runtime.NumGoroutine()
-	c := d.New(t, s.URL(), patience)
+	c := d.New(t, s.URL(), answerTimeout)
 	m, results, done := d.message(t, c, 1), make([]send.Result, 1), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -49,5 +49,5 @@ func (d Driver) shutdown(t *testing.T) {
 		t.Errorf("closed while it waited: %+v; want sent", results[0])
 	}
 	s.Close()
-	settle(t, before)
+	waitForGoroutines(t, before)
 }

@@ -100,7 +100,7 @@ func Run(t *testing.T, d Driver) {
 
 // compile holds Compile to its page: it renders what it takes and refuses what is no item.
 func (d Driver) compile(t *testing.T) {
-	c := d.New(t, "http://127.0.0.1:1", patience)
+	c := d.New(t, "http://127.0.0.1:1", answerTimeout)
 	defer closed(t, c)
 	template, err := c.Compile(json.RawMessage(d.Item), []string{"name"})
 	if err != nil {
@@ -171,8 +171,8 @@ func check(t *testing.T, got send.Result, want Want) {
 
 // limit is how long anything may take, and patience what a driver is given for an answer that comes.
 const (
-	limit    = time.Minute
-	patience = 40 * time.Second
+	limit         = time.Minute
+	answerTimeout = 40 * time.Second
 )
 
 // once sends one message with a limit and returns its result.
@@ -210,7 +210,7 @@ func (d Driver) many(t *testing.T) {
 	}
 	server := newServer(t, Success, d.Reply)
 	before := runtime.NumGoroutine()
-	c := d.New(t, server.URL(), patience)
+	c := d.New(t, server.URL(), answerTimeout)
 	d.flood(t, c, n)
 	closed(t, c)
 	if d.Count != nil {
@@ -221,16 +221,16 @@ func (d Driver) many(t *testing.T) {
 		if got := server.requests.Load(); got != int64(n) {
 			t.Errorf("the receiver got %d requests; want %d", got, n)
 		}
-		if got := server.connections.Load(); got > 4*hands {
-			t.Errorf("%d connections for %d messages from %d hands", got, n, hands)
+		if got := server.connections.Load(); got > 4*concurrency {
+			t.Errorf("%d connections for %d messages from %d hands", got, n, concurrency)
 		}
 	}
 	server.Close()
-	settle(t, before)
+	waitForGoroutines(t, before)
 }
 
 // hands is how many goroutines send at the same time.
-const hands = 8
+const concurrency = 8
 
 // flood sends n messages, all of which must be sent.
 func (d Driver) flood(t *testing.T, c send.Channel, n int) {
@@ -239,7 +239,7 @@ func (d Driver) flood(t *testing.T, c send.Channel, n int) {
 	template := d.message(t, c, 0)
 	var wg sync.WaitGroup
 	next := make(chan int)
-	for range hands {
+	for range concurrency {
 		wg.Go(func() {
 			msgs := make([]send.Message, size)
 			ptrs := make([]*send.Message, size)
@@ -269,7 +269,7 @@ func (d Driver) flood(t *testing.T, c send.Channel, n int) {
 }
 
 // settle waits until no more goroutines run than before.
-func settle(t *testing.T, before int) {
+func waitForGoroutines(t *testing.T, before int) {
 	t.Helper()
 	end := time.Now().Add(limit)
 	for runtime.NumGoroutine() > before {
@@ -284,10 +284,10 @@ func settle(t *testing.T, before int) {
 // together has many calls at once share the driver, each with its own results.
 func (d Driver) together(t *testing.T) {
 	server := newServer(t, Success, d.Reply)
-	c := d.New(t, server.URL(), patience)
+	c := d.New(t, server.URL(), answerTimeout)
 	defer closed(t, c)
 	var wg sync.WaitGroup
-	for n := range 4 * hands {
+	for n := range 4 * concurrency {
 		m := d.message(t, c, n)
 		wg.Go(func() {
 			if res := once(t, t.Context(), c, m); res.Verdict != send.VerdictSent {
@@ -304,10 +304,10 @@ func (d Driver) together(t *testing.T) {
 // closing closes twice, used and unused.
 func (d Driver) closing(t *testing.T) {
 	server := newServer(t, Success, d.Reply)
-	c := d.New(t, server.URL(), patience)
+	c := d.New(t, server.URL(), answerTimeout)
 	closed(t, c)
 	closed(t, c)
-	c = d.New(t, server.URL(), patience)
+	c = d.New(t, server.URL(), answerTimeout)
 	if res := once(t, t.Context(), c, d.message(t, c, 1)); res.Verdict != send.VerdictSent {
 		t.Errorf("result %+v; want sent", res)
 	}

@@ -223,7 +223,7 @@ func (s *server) respond(c net.Conn, in *bufio.Reader) bool {
 // one runs one case.
 func (d Driver) one(t *testing.T, what Case, want Want) {
 	s := newServer(t, what, d.Reply)
-	timeout := patience
+	timeout := answerTimeout
 	if what == SlowServer {
 		timeout = 2 * time.Second
 	}
