@@ -43,50 +43,50 @@ const (
 	verdictRefused                       // refused by the books: nothing to record
 )
 
-func (p *batch) reset() {
-	clear(p.items)
-	clear(p.msgs)
-	clear(p.results)
-	p.driver, p.due, p.first = nil, 0, 0
-	p.items, p.msgs, p.ptrs, p.results = p.items[:0], p.msgs[:0], p.ptrs[:0], p.results[:0]
-	p.content, p.text, p.ends = p.content[:0], p.text[:0], p.ends[:0]
+func (b *batch) reset() {
+	clear(b.items)
+	clear(b.msgs)
+	clear(b.results)
+	b.driver, b.due, b.first = nil, 0, 0
+	b.items, b.msgs, b.ptrs, b.results = b.items[:0], b.msgs[:0], b.ptrs[:0], b.results[:0]
+	b.content, b.text, b.ends = b.content[:0], b.text[:0], b.ends[:0]
 }
 
 // goesWith reports whether a message that is due at hold, 0 for at once, may go with the others.
-func (p *batch) fits(hold int64) bool {
-	if hold == 0 || p.due == 0 {
-		return hold == p.due
+func (b *batch) fits(hold int64) bool {
+	if hold == 0 || b.due == 0 {
+		return hold == b.due
 	}
-	return hold >= p.first && hold-p.first <= int64(sameMoment)
+	return hold >= b.first && hold-b.first <= int64(sameMoment)
 }
 
 // render makes the messages of the parcel's items, from chunks that the group keeps
 // until then. One string for all keys and contact codes is the only thing allocated.
-func (p *batch) render(channel string) {
-	for i := range p.items {
-		it := &p.items[i]
-		f, rows := it.cursor, &it.chunk.rows
-		s, at := f.run.s, int(it.row-rows.First)
-		p.text = campaign.AppendKey(p.text, s.ID, s.Tag, rows.Lines[at], int(it.message))
-		p.ends = append(p.ends, len(p.text))
-		p.text = append(p.text, rows.Contacts.At(at)...)
-		p.ends = append(p.ends, len(p.text))
-		p.content = f.templates[it.message-1].Append(p.content, rows, at)
-		p.ends = append(p.ends, len(p.content))
-		p.msgs = append(p.msgs, Message{
+func (b *batch) render(channel string) {
+	for i := range b.items {
+		it := &b.items[i]
+		cur, rows := it.cursor, &it.chunk.rows
+		s, at := cur.run.s, int(it.row-rows.First)
+		b.text = campaign.AppendKey(b.text, s.ID, s.Tag, rows.Lines[at], int(it.message))
+		b.ends = append(b.ends, len(b.text))
+		b.text = append(b.text, rows.Contacts.At(at)...)
+		b.ends = append(b.ends, len(b.text))
+		b.content = cur.templates[it.message-1].Append(b.content, rows, at)
+		b.ends = append(b.ends, len(b.content))
+		b.msgs = append(b.msgs, Message{
 			SendingID: s.ID, Reference: s.Reference, ApplicationID: s.ApplicationID, CampaignID: s.CampaignID,
 			ChannelType: channel, Number: int(it.message), Attempt: int(it.attempts), DueAt: time.Unix(0, it.due).UTC(),
 		})
-		p.results = append(p.results, Result{})
+		b.results = append(b.results, Result{})
 		it.chunk = nil
 	}
 	// The buffers don't move any more.
-	text := string(p.text)
+	text := string(b.text)
 	var at, body int
-	for i := range p.msgs {
-		m, ends := &p.msgs[i], p.ends[3*i:3*i+3]
+	for i := range b.msgs {
+		m, ends := &b.msgs[i], b.ends[3*i:3*i+3]
 		m.Key, m.ContactCode = text[at:ends[0]], text[ends[0]:ends[1]]
-		m.Content = p.content[body:ends[2]:ends[2]]
+		m.Content = b.content[body:ends[2]:ends[2]]
 		at, body = ends[1], ends[2]
 	}
 }
@@ -110,32 +110,32 @@ func (g *group) need(ch *chunk) {
 }
 
 // render renders the group's parcels.
-func (l *channelSender) render() {
-	for _, p := range l.group.batches {
-		p.render(l.name)
+func (cs *channelSender) render() {
+	for _, b := range cs.group.batches {
+		b.render(cs.name)
 	}
 }
 
 // free gives a chunk back, at once or when the group no longer needs it.
-func (l *channelSender) free(ch *chunk) {
+func (cs *channelSender) free(ch *chunk) {
 	if ch.needed {
 		ch.dropped = true
 		return
 	}
-	l.d.chunks.Put(ch)
+	cs.d.chunks.Put(ch)
 }
 
 // recycle says that the group no longer needs its chunks.
-func (l *channelSender) releaseChunks() {
-	for _, ch := range l.group.chunks {
+func (cs *channelSender) releaseChunks() {
+	for _, ch := range cs.group.chunks {
 		ch.needed = false
 		if ch.dropped {
 			ch.dropped = false
-			l.d.chunks.Put(ch)
+			cs.d.chunks.Put(ch)
 		}
 	}
-	clear(l.group.chunks)
-	l.group.chunks = l.group.chunks[:0]
+	clear(cs.group.chunks)
+	cs.group.chunks = cs.group.chunks[:0]
 }
 
 func (g *group) reset() {
@@ -146,16 +146,16 @@ func (g *group) reset() {
 }
 
 // remark brings a chunk that was just read up to what the group has picked from it.
-func (g *group) applyTo(f *sendingCursor, ch *chunk) {
+func (g *group) applyTo(cur *sendingCursor, ch *chunk) {
 	each := func(items []item) {
 		for i := range items {
-			if it := &items[i]; it.cursor == f && it.row/campaign.ChunkRows == ch.number {
-				ch.set(f, it.row, it.message, it.status())
+			if it := &items[i]; it.cursor == cur && it.row/campaign.ChunkRows == ch.number {
+				ch.set(cur, it.row, it.message, it.status())
 			}
 		}
 	}
-	for _, p := range g.batches {
-		each(p.items)
+	for _, b := range g.batches {
+		each(b.items)
 	}
 	each(g.settled)
 }

@@ -28,120 +28,120 @@ const maxProbeInterval = time.Minute
 
 // allows is how many messages may be marked now: -1 for any number. unrecorded
 // is how many are on their way already: a probe goes alone.
-func (v *circuitBreaker) allows(now time.Time, unrecorded int64) int {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+func (b *circuitBreaker) allows(now time.Time, unrecorded int64) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	switch {
-	case !v.open:
+	case !b.open:
 		return -1
-	case v.probing || unrecorded > 0 || now.Before(v.until):
+	case b.probing || unrecorded > 0 || now.Before(b.until):
 		return 0
 	}
 	return 1
 }
 
 // blocks reports whether what is marked already must not go out: the valve is shut, and it is no probe.
-func (v *circuitBreaker) blocks() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.open && !v.probing
+func (b *circuitBreaker) blocks() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.open && !b.probing
 }
 
 // probe says that the one message that a shut valve allows has been marked.
-func (v *circuitBreaker) probe() {
-	v.mu.Lock()
-	v.probing = v.open
-	v.mu.Unlock()
+func (b *circuitBreaker) probe() {
+	b.mu.Lock()
+	b.probing = b.open
+	b.mu.Unlock()
 }
 
 // wait is how long until a probe may go; 0 if it may now, or the valve is open.
-func (v *circuitBreaker) wait(now time.Time) time.Duration {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if !v.open || !now.Before(v.until) {
+func (b *circuitBreaker) wait(now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.open || !now.Before(b.until) {
 		return 0
 	}
-	return v.until.Sub(now)
+	return b.until.Sub(now)
 }
 
 // hold shuts the valve for as long; true if it was not held before.
-func (v *circuitBreaker) hold(now time.Time, reason string, again time.Duration) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	fresh := !v.open || !v.held
+func (b *circuitBreaker) hold(now time.Time, reason string, again time.Duration) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fresh := !b.open || !b.held
 	if fresh {
-		v.since = now
+		b.since = now
 	}
-	if fresh || v.probing {
-		v.until = now.Add(again)
+	if fresh || b.probing {
+		b.until = now.Add(again)
 	}
-	v.open, v.held, v.probing, v.streak = true, true, false, 0
-	v.reason = reason
+	b.open, b.held, b.probing, b.streak = true, true, false, 0
+	b.reason = reason
 	return fresh
 }
 
 // failed notes a failure that says nothing of the message; true if it is the one
 // that shuts the valve, after most in a row.
-func (v *circuitBreaker) failed(now time.Time, reason string, most int, base, longest time.Duration) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.held {
+func (b *circuitBreaker) failed(now time.Time, reason string, most int, base, longest time.Duration) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.held {
 		// The credentials are good again, so it seems, but something else isn't.
-		if v.probing {
-			v.probing, v.until = false, now.Add(base)
+		if b.probing {
+			b.probing, b.until = false, now.Add(base)
 		}
 		return false
 	}
-	if v.streak++; v.streak < most || v.open && !v.probing {
+	if b.streak++; b.streak < most || b.open && !b.probing {
 		return false
 	}
-	fresh := !v.open
+	fresh := !b.open
 	if fresh {
-		v.since, v.level = now, 0
+		b.since, b.level = now, 0
 	}
-	v.open, v.probing = true, false
-	v.reason = fmt.Sprintf("%d failures in a row, the last: %s", v.streak, reason)
-	wait := min(base<<min(v.level, 20), longest, maxProbeInterval)
-	v.until = now.Add(max(wait, time.Millisecond))
-	v.level++
+	b.open, b.probing = true, false
+	b.reason = fmt.Sprintf("%d failures in a row, the last: %s", b.streak, reason)
+	wait := min(base<<min(b.level, 20), longest, maxProbeInterval)
+	b.until = now.Add(max(wait, time.Millisecond))
+	b.level++
 	return fresh
 }
 
 // answered notes an answer that came from a channel that works; true if that
 // opened the valve. A hold ends with its probe alone: other answers may be older than it.
-func (v *circuitBreaker) succeeded() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.streak = 0
-	if !v.open || v.held && !v.probing {
+func (b *circuitBreaker) succeeded() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.streak = 0
+	if !b.open || b.held && !b.probing {
 		return false
 	}
-	v.open, v.held, v.probing, v.reason, v.level = false, false, false, "", 0
+	b.open, b.held, b.probing, b.reason, b.level = false, false, false, "", 0
 	return true
 }
 
 // returned says that the probe came back unsent.
-func (v *circuitBreaker) returned() {
-	v.mu.Lock()
-	v.probing = false
-	v.mu.Unlock()
+func (b *circuitBreaker) returned() {
+	b.mu.Lock()
+	b.probing = false
+	b.mu.Unlock()
 }
 
 // release lets one message be tried at once; true if the valve was shut.
-func (v *circuitBreaker) release(now time.Time) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.open {
-		v.until = now
+func (b *circuitBreaker) release(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.open {
+		b.until = now
 	}
-	return v.open
+	return b.open
 }
 
 // status fills in what the valve knows.
-func (v *circuitBreaker) status(s *ChannelStatus) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.open {
-		s.Held, s.Reason, s.Since, s.RetryAt = v.held, v.reason, v.since.UTC().Round(0), v.until.UTC().Round(0)
+func (b *circuitBreaker) status(s *ChannelStatus) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.open {
+		s.Held, s.Reason, s.Since, s.RetryAt = b.held, b.reason, b.since.UTC().Round(0), b.until.UTC().Round(0)
 	}
 }

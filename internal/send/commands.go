@@ -83,14 +83,14 @@ func (d *Dispatcher) Resume(_ context.Context, id campaign.ID) (campaign.State, 
 	d.mu.Lock()
 	var lanes []*channelSender
 	for _, name := range s.Channels {
-		if l := d.senders[channelKey{s.ApplicationID, name}]; l != nil {
-			lanes = append(lanes, l)
+		if cs := d.senders[channelKey{s.ApplicationID, name}]; cs != nil {
+			lanes = append(lanes, cs)
 		}
 	}
 	d.mu.Unlock()
-	for _, l := range lanes {
-		if l.breaker.release(time.Now()) {
-			l.nudge()
+	for _, cs := range lanes {
+		if cs.breaker.release(time.Now()) {
+			cs.nudge()
 		}
 	}
 	return state, nil

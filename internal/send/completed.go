@@ -14,28 +14,28 @@ type completedQueue struct {
 
 // put lays down a parcel; true if the lane is to be woken. It never blocks: what
 // can lie there is bounded by what may be marked.
-func (t *completedQueue) add(p *batch) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.batches = append(t.batches, p)
-	t.count += len(p.items)
-	return t.count >= t.threshold
+func (q *completedQueue) add(p *batch) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.batches = append(q.batches, p)
+	q.count += len(p.items)
+	return q.count >= q.threshold
 }
 
 // await says for how many messages to wake the lane, and how many there are.
-func (t *completedQueue) wakeAt(want int) int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.threshold = want
-	return t.count
+func (q *completedQueue) wakeAt(want int) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.threshold = want
+	return q.count
 }
 
 // take empties the tray into a list.
-func (t *completedQueue) take(into []*batch) []*batch {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	into = append(into, t.batches...)
-	clear(t.batches)
-	t.batches, t.count = t.batches[:0], 0
+func (q *completedQueue) take(into []*batch) []*batch {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	into = append(into, q.batches...)
+	clear(q.batches)
+	q.batches, q.count = q.batches[:0], 0
 	return into
 }

@@ -23,32 +23,32 @@ func (d *Dispatcher) Configure(applications []Application) {
 		d.apps[a.ID] = &a
 		for _, set := range a.Channels {
 			key := channelKey{a.ID, set.Name}
-			l := old[key]
+			cs := old[key]
 			delete(old, key)
-			fresh := l == nil
+			fresh := cs == nil
 			if fresh {
-				l = newChannelSender(d, a.ID, set.Name)
+				cs = newChannelSender(d, a.ID, set.Name)
 			}
-			d.senders[key] = l
-			d.applySettings(l, &a, set)
+			d.senders[key] = cs
+			d.applySettings(cs, &a, set)
 			if fresh && d.running {
-				d.start(d.runCtx, l)
+				d.start(d.runCtx, cs)
 			}
 		}
 	}
-	for _, l := range old {
+	for _, cs := range old {
 		if d.running {
-			l.stopWhenIdle()
-		} else if l.configured != nil {
-			l.configured.release()
+			cs.stopWhenIdle()
+		} else if cs.configured != nil {
+			cs.configured.release()
 		}
 	}
 	// Every sending is read anew, so that it follows the new settings, driver and windows.
 	for _, r := range d.runs {
 		r.halt()
 	}
-	for _, l := range d.senders {
-		l.nudge()
+	for _, cs := range d.senders {
+		cs.nudge()
 	}
 	for id := range d.misconfigured {
 		d.held[id] = time.Time{}
@@ -58,21 +58,21 @@ func (d *Dispatcher) Configure(applications []Application) {
 }
 
 // equip gives a lane its settings. d.mu is held.
-func (d *Dispatcher) applySettings(l *channelSender, a *Application, set ChannelSettings) {
+func (d *Dispatcher) applySettings(cs *channelSender, a *Application, set ChannelSettings) {
 	set.Concurrency = max(set.Concurrency, 1)
 	set.MaxAttempts = min(cmp.Or(max(set.MaxAttempts, 0), 6), campaign.MaxAttempts)
 	set.RetryBase = cmp.Or(max(set.RetryBase, 0), time.Second)
 	set.RetryMax = max(cmp.Or(max(set.RetryMax, 0), 10*time.Minute), set.RetryBase)
 	set.OnUnknown = cmp.Or(set.OnUnknown, HoldUnknown)
-	l.settings.Store(&set)
-	l.limit.Store(int64(set.Concurrency))
-	l.limiter.configure(set.Rate)
+	cs.settings.Store(&set)
+	cs.limit.Store(int64(set.Concurrency))
+	cs.limiter.configure(set.Rate)
 	s := changedSettings{app: pacing{burst: a.Burst, grid: a.Grid}, window: sendingWindow{windows: a.Windows}}
-	if l.configured == nil || l.configured.Channel != set.Channel {
+	if cs.configured == nil || cs.configured.Channel != set.Channel {
 		s.driver = newDriver(set.Channel, d.closeDriver)
-		l.configured = s.driver
+		cs.configured = s.driver
 	}
-	l.changeSettings(s)
+	cs.changeSettings(s)
 }
 
 // closeDriver closes a driver that nothing needs any more.

@@ -42,8 +42,8 @@ func (c *sliceCursor) dueAt(row uint32, burst bool) int64 {
 
 // spread gives what is left of a slot new times if it is behind. It does no harm
 // where the channel is too slow for the slot: what is left then is too much for the time left, too.
-func (c *sliceCursor) spread(l *channelSender, now time.Time) {
-	if !c.found || l.pacing.burst || !c.slice.Sliced() || now.UnixNano()-c.due < int64(spreadAfter) || !c.slice.End.After(now) {
+func (c *sliceCursor) spread(cs *channelSender, now time.Time) {
+	if !c.found || cs.pacing.burst || !c.slice.Sliced() || now.UnixNano()-c.due < int64(spreadAfter) || !c.slice.End.After(now) {
 		return
 	}
 	c.respread = campaign.Slice{Start: now, End: c.slice.End, First: c.row, Rows: c.slice.First + c.slice.Rows - c.row}
@@ -83,103 +83,103 @@ const (
 )
 
 // follow begins anew when the sending has new slices.
-func (f *sendingCursor) followReplan() {
-	route := f.run.slices.Load()
-	if route == f.slices {
+func (cur *sendingCursor) followReplan() {
+	route := cur.run.slices.Load()
+	if route == cur.slices {
 		return
 	}
-	if f.slices != nil {
-		f.queue.dropPending()
+	if cur.slices != nil {
+		cur.queue.dropPending()
 	}
-	f.slices, f.next, f.sliceCursors, f.slotPassed = route, 0, f.sliceCursors[:0], false
+	cur.slices, cur.next, cur.sliceCursors, cur.slotPassed = route, 0, cur.sliceCursors[:0], false
 }
 
 // look finds out when the feed has something to do next and sets nextAt. It
 // reads the chunks that it needs for that, but only for slices in sight.
-func (f *sendingCursor) lookup(l *channelSender, now time.Time) error {
-	f.followReplan()
-	f.queue.promote(now)
-	first := f.queue.next()
-	f.open(l, now)
-	f.budgetSpent = false
+func (cur *sendingCursor) lookup(cs *channelSender, now time.Time) error {
+	cur.followReplan()
+	cur.queue.promote(now)
+	first := cur.queue.next()
+	cur.open(cs, now)
+	cur.budgetSpent = false
 	budget := readBudget
-	for i := 0; i < len(f.sliceCursors); {
-		c := &f.sliceCursors[i]
-		if f.passed(l, c, now) {
+	for i := 0; i < len(cur.sliceCursors); {
+		c := &cur.sliceCursors[i]
+		if cur.passed(cs, c, now) {
 			// Whether it has anything left is for the store to say.
-			f.slotPassed = true
+			cur.slotPassed = true
 			i++
 			continue
 		}
-		more, err := f.advance(l, c, &budget)
+		more, err := cur.advance(cs, c, &budget)
 		if err != nil {
 			return err
 		}
 		if !more {
-			f.sliceCursors = append(f.sliceCursors[:i], f.sliceCursors[i+1:]...)
+			cur.sliceCursors = append(cur.sliceCursors[:i], cur.sliceCursors[i+1:]...)
 			continue
 		}
-		c.spread(l, now)
+		c.spread(cs, now)
 		if due := max(c.due, 1); first == 0 || due < first {
 			first = due
 		}
 		i++
 	}
-	if f.next < len(f.slices.list) {
-		if start := f.slices.list[f.next].Start.UnixNano(); first == 0 || start < first {
+	if cur.next < len(cur.slices.list) {
+		if start := cur.slices.list[cur.next].Start.UnixNano(); first == 0 || start < first {
 			first = start
 		}
 	}
-	f.nextAt = first
+	cur.nextAt = first
 	if first == 0 || time.Unix(0, first).Sub(now) > 2*lookahead {
-		f.dropChunks(l)
+		cur.dropChunks(cs)
 	}
 	return nil
 }
 
 // passed reports whether the cursor's slot is over: nothing more goes out of it.
-func (f *sendingCursor) passed(l *channelSender, c *sliceCursor, now time.Time) bool {
-	return l.passed(c.slice, now)
+func (cur *sendingCursor) passed(cs *channelSender, c *sliceCursor, now time.Time) bool {
+	return cs.passed(c.slice, now)
 }
 
-func (l *channelSender) passed(s *campaign.Slice, now time.Time) bool {
-	return l.pacing.grid != nil && s.Sliced() && !s.End.After(now)
+func (cs *channelSender) passed(s *campaign.Slice, now time.Time) bool {
+	return cs.pacing.grid != nil && s.Sliced() && !s.End.After(now)
 }
 
 // open gives every slice that is in sight its cursor.
-func (f *sendingCursor) open(l *channelSender, now time.Time) {
-	for f.next < len(f.slices.list) {
-		s := &f.slices.list[f.next]
+func (cur *sendingCursor) open(cs *channelSender, now time.Time) {
+	for cur.next < len(cur.slices.list) {
+		s := &cur.slices.list[cur.next]
 		if s.Start.After(now.Add(lookahead)) {
 			return
 		}
-		f.next++
-		if s.Rows == 0 || l.pacing.grid != nil && s.Sliced() && !s.End.After(f.slices.asOf) {
+		cur.next++
+		if s.Rows == 0 || cs.pacing.grid != nil && s.Sliced() && !s.End.After(cur.slices.asOf) {
 			continue
 		}
-		f.sliceCursors = append(f.sliceCursors, sliceCursor{slice: s, row: s.First})
+		cur.sliceCursors = append(cur.sliceCursors, sliceCursor{slice: s, row: s.First})
 	}
 }
 
 // advance moves c to the next row that has a message to go; false if there is
 // none. With the budget used up it stays before the next chunk, due at once.
-func (f *sendingCursor) advance(l *channelSender, c *sliceCursor, budget *int) (bool, error) {
+func (cur *sendingCursor) advance(cs *channelSender, c *sliceCursor, budget *int) (bool, error) {
 	end := c.slice.First + c.slice.Rows
 	for !c.found && c.row < end {
 		number := c.row / campaign.ChunkRows
-		if *budget <= 0 && f.cached(number) == nil {
-			c.due, f.budgetSpent = 1, true
+		if *budget <= 0 && cur.cached(number) == nil {
+			c.due, cur.budgetSpent = 1, true
 			return true, nil
 		}
-		ch, err := f.chunk(l, number, budget)
+		ch, err := cur.chunk(cs, number, budget)
 		if err != nil {
 			return false, err
 		}
 		stop := min(end-ch.rows.First, uint32(ch.rows.Len()))
 		for i := c.row - ch.rows.First; i < stop; i++ {
-			if ch.rows.Channels[i] == f.channel && f.sendable(ch, i) > 0 {
+			if ch.rows.Channels[i] == cur.channel && cur.sendable(ch, i) > 0 {
 				c.row, c.found = ch.rows.First+i, true
-				c.due = c.dueAt(c.row, l.pacing.burst)
+				c.due = c.dueAt(c.row, cs.pacing.burst)
 				return true, nil
 			}
 		}
@@ -190,9 +190,9 @@ func (f *sendingCursor) advance(l *channelSender, c *sliceCursor, budget *int) (
 
 // waits is the number of the message of row i that may go now, 0 if none may:
 // the first without a final outcome, if it is pending.
-func (f *sendingCursor) sendable(ch *chunk, i uint32) int {
-	stride := uint32(f.run.s.Messages)
-	for n := range len(f.templates) {
+func (cur *sendingCursor) sendable(ch *chunk, i uint32) int {
+	stride := uint32(cur.run.s.Messages)
+	for n := range len(cur.templates) {
 		switch o := ch.statuses[i*stride+uint32(n)].Outcome(); {
 		case o == campaign.Pending:
 			return n + 1
@@ -204,11 +204,11 @@ func (f *sendingCursor) sendable(ch *chunk, i uint32) int {
 }
 
 // cached is the chunk if it is in memory.
-func (f *sendingCursor) cached(number uint32) *chunk {
-	for _, ch := range f.chunks {
+func (cur *sendingCursor) cached(number uint32) *chunk {
+	for _, ch := range cur.chunks {
 		if ch.number == number {
-			f.clock++
-			ch.used = f.clock
+			cur.clock++
+			ch.used = cur.clock
 			return ch
 		}
 	}
@@ -216,57 +216,57 @@ func (f *sendingCursor) cached(number uint32) *chunk {
 }
 
 // chunk is the chunk from memory or, at the price of one of budget, from the books.
-func (f *sendingCursor) chunk(l *channelSender, number uint32, budget *int) (*chunk, error) {
-	if ch := f.cached(number); ch != nil {
+func (cur *sendingCursor) chunk(cs *channelSender, number uint32, budget *int) (*chunk, error) {
+	if ch := cur.cached(number); ch != nil {
 		return ch, nil
 	}
 	*budget--
-	if len(f.chunks) >= maxChunks+len(f.sliceCursors) {
+	if len(cur.chunks) >= maxChunks+len(cur.sliceCursors) {
 		oldest := 0
-		for i, other := range f.chunks {
-			if other.used < f.chunks[oldest].used {
+		for i, other := range cur.chunks {
+			if other.used < cur.chunks[oldest].used {
 				oldest = i
 			}
 		}
-		l.free(f.chunks[oldest])
-		f.chunks = append(f.chunks[:oldest], f.chunks[oldest+1:]...)
+		cs.free(cur.chunks[oldest])
+		cur.chunks = append(cur.chunks[:oldest], cur.chunks[oldest+1:]...)
 	}
-	ch := l.d.chunks.Get().(*chunk)
+	ch := cs.d.chunks.Get().(*chunk)
 	ch.number = number
 	var err error
-	if ch.statuses, err = l.d.store.Rows(f.run.id, number, &ch.rows, ch.statuses[:0]); err != nil {
-		l.d.chunks.Put(ch)
-		return nil, fmt.Errorf("read rows of sending %s: %w", f.run.id, err)
+	if ch.statuses, err = cs.d.store.Rows(cur.run.id, number, &ch.rows, ch.statuses[:0]); err != nil {
+		cs.d.chunks.Put(ch)
+		return nil, fmt.Errorf("read rows of sending %s: %w", cur.run.id, err)
 	}
-	if len(ch.statuses) < ch.rows.Len()*f.run.s.Messages {
-		l.d.chunks.Put(ch)
-		return nil, fmt.Errorf("read rows of sending %s: chunk %d has %d marks for %d rows", f.run.id, number, len(ch.statuses), ch.rows.Len())
+	if len(ch.statuses) < ch.rows.Len()*cur.run.s.Messages {
+		cs.d.chunks.Put(ch)
+		return nil, fmt.Errorf("read rows of sending %s: chunk %d has %d marks for %d rows", cur.run.id, number, len(ch.statuses), ch.rows.Len())
 	}
 	// What was picked since the last commit is not in the books yet.
-	l.group.applyTo(f, ch)
-	f.clock++
-	ch.used = f.clock
-	f.chunks = append(f.chunks, ch)
+	cs.group.applyTo(cur, ch)
+	cur.clock++
+	ch.used = cur.clock
+	cur.chunks = append(cur.chunks, ch)
 	return ch, nil
 }
 
 // mark notes what a message has become, if its row is in memory. With a final
 // outcome but Sent the recipient's later messages are skipped, as in the books.
-func (f *sendingCursor) setStatus(row uint32, message uint8, m campaign.MessageStatus) {
-	for _, ch := range f.chunks {
+func (cur *sendingCursor) setStatus(row uint32, message uint8, m campaign.MessageStatus) {
+	for _, ch := range cur.chunks {
 		if ch.number == row/campaign.ChunkRows {
-			ch.set(f, row, message, m)
+			ch.set(cur, row, message, m)
 		}
 	}
 }
 
-func (ch *chunk) set(f *sendingCursor, row uint32, message uint8, m campaign.MessageStatus) {
-	at := int(row%campaign.ChunkRows)*f.run.s.Messages + int(message) - 1
+func (ch *chunk) set(cur *sendingCursor, row uint32, message uint8, m campaign.MessageStatus) {
+	at := int(row%campaign.ChunkRows)*cur.run.s.Messages + int(message) - 1
 	ch.statuses[at] = m
 	if !m.Outcome().Final() || m.Outcome() == campaign.Sent {
 		return
 	}
-	for n := int(message); n < len(f.templates); n++ {
+	for n := int(message); n < len(cur.templates); n++ {
 		at++
 		if ch.statuses[at].Outcome() == campaign.Pending {
 			ch.statuses[at] = campaign.NewMessageStatus(campaign.Skipped, 0)
@@ -275,21 +275,21 @@ func (ch *chunk) set(f *sendingCursor, row uint32, message uint8, m campaign.Mes
 }
 
 // drop gives the feed's chunks back. What it knew of them is in the books.
-func (f *sendingCursor) dropChunks(l *channelSender) {
-	for _, ch := range f.chunks {
-		l.free(ch)
+func (cur *sendingCursor) dropChunks(cs *channelSender) {
+	for _, ch := range cur.chunks {
+		cs.free(ch)
 	}
-	f.chunks = f.chunks[:0]
+	cur.chunks = cur.chunks[:0]
 }
 
 // hurt notes that the feed's rows can't be read. It alone waits a little, and
 // longer each time; the others of the lane go on.
-func (f *sendingCursor) readFailed(l *channelSender, err error) {
-	if f.readFailures == 0 {
-		l.d.log.Error("cannot read what is to be sent; trying again", "sending", string(f.run.id), "error", err)
+func (cur *sendingCursor) readFailed(cs *channelSender, err error) {
+	if cur.readFailures == 0 {
+		cs.d.log.Error("cannot read what is to be sent; trying again", "sending", string(cur.run.id), "error", err)
 	}
-	f.backingOff = true
-	f.retryReadAt = time.Now().Add(min(time.Second<<min(f.readFailures, 10), time.Minute))
-	f.readFailures++
-	f.dropChunks(l)
+	cur.backingOff = true
+	cur.retryReadAt = time.Now().Add(min(time.Second<<min(cur.readFailures, 10), time.Minute))
+	cur.readFailures++
+	cur.dropChunks(cs)
 }

@@ -109,8 +109,8 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer d.abort()
 	d.mu.Lock()
 	d.running, d.runCtx = true, ctx
-	for _, l := range d.senders {
-		d.start(ctx, l)
+	for _, cs := range d.senders {
+		d.start(ctx, cs)
 	}
 	d.mu.Unlock()
 
@@ -156,14 +156,14 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 func (d *Dispatcher) nudge() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, l := range d.senders {
-		l.nudge()
+	for _, cs := range d.senders {
+		cs.nudge()
 	}
 }
 
 // start starts a lane. d.mu is held.
-func (d *Dispatcher) start(ctx context.Context, l *channelSender) {
-	d.loops.Go(func() { l.loop(ctx) })
+func (d *Dispatcher) start(ctx context.Context, cs *channelSender) {
+	d.loops.Go(func() { cs.loop(ctx) })
 }
 
 // Kick says that something new may be due: accepted, or to be sent again.
@@ -212,19 +212,19 @@ func (d *Dispatcher) storeRecovered() {
 func (d *Dispatcher) Channels() []ChannelStatus {
 	d.mu.Lock()
 	lanes := make([]*channelSender, 0, len(d.senders))
-	for _, l := range d.senders {
-		lanes = append(lanes, l)
+	for _, cs := range d.senders {
+		lanes = append(lanes, cs)
 	}
 	keys := make(map[*channelSender]channelKey, len(lanes))
-	for k, l := range d.senders {
-		keys[l] = k
+	for k, cs := range d.senders {
+		keys[cs] = k
 	}
 	d.mu.Unlock()
 	out, now := make([]ChannelStatus, 0, len(lanes)), time.Now()
-	for _, l := range lanes {
-		s := ChannelStatus{Application: keys[l].application, Name: l.name, Rate: l.settings.Load().Rate, Limit: l.limiter.currentRate(now),
-			Sendings: int(l.cursorCount.Load()), InFlight: int(l.unrecorded.Load())}
-		l.breaker.status(&s)
+	for _, cs := range lanes {
+		s := ChannelStatus{Application: keys[cs].application, Name: cs.name, Rate: cs.settings.Load().Rate, Limit: cs.limiter.currentRate(now),
+			Sendings: int(cs.cursorCount.Load()), InFlight: int(cs.unrecorded.Load())}
+		cs.breaker.status(&s)
 		out = append(out, s)
 	}
 	slices.SortFunc(out, func(a, b ChannelStatus) int {

@@ -39,71 +39,71 @@ const (
 	minWait       = 100 * time.Microsecond
 )
 
-func (p *rateLimiter) configure(full float64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.bucket != nil && p.configured == full {
+func (r *rateLimiter) configure(full float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bucket != nil && r.configured == full {
 		return
 	}
-	p.configured, p.halvedAt = full, time.Time{}
+	r.configured, r.halvedAt = full, time.Time{}
 	limit := rate.Limit(full)
 	if full <= 0 {
 		limit = rate.Inf
 	}
-	if p.bucket == nil {
-		p.bucket = rate.NewLimiter(limit, burst(full))
+	if r.bucket == nil {
+		r.bucket = rate.NewLimiter(limit, burst(full))
 		return
 	}
-	p.set(time.Now(), limit)
+	r.set(time.Now(), limit)
 }
 
 // burst is how many messages may go at once: a rate of 1 must not send 2 in a second (PITFALLS 24).
 func burst(perSecond float64) int { return max(1, int(perSecond/100)) }
 
-func (p *rateLimiter) set(now time.Time, limit rate.Limit) {
-	p.bucket.SetLimitAt(now, limit)
+func (r *rateLimiter) set(now time.Time, limit rate.Limit) {
+	r.bucket.SetLimitAt(now, limit)
 	if limit != rate.Inf {
-		p.bucket.SetBurstAt(now, burst(float64(limit)))
+		r.bucket.SetBurstAt(now, burst(float64(limit)))
 	}
 }
 
 // ahead is how many messages may be marked now, given that queued wait for
 // their tokens already: those whose tokens will be there when a commit is done.
-func (p *rateLimiter) available(now time.Time, queued int) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.recover(now)
-	if p.bucket.Limit() == rate.Inf {
+func (r *rateLimiter) available(now time.Time, queued int) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.recover(now)
+	if r.bucket.Limit() == rate.Inf {
 		return math.MaxInt
 	}
 	// Not more than a bucket: what is marked must be able to go.
-	tokens := p.bucket.TokensAt(now.Add(min(2*p.commitTime, maxTokenLead)))
+	tokens := r.bucket.TokensAt(now.Add(min(2*r.commitTime, maxTokenLead)))
 	return int(tokens+1e-6) - queued
 }
 
 // allow takes n tokens if they are there.
-func (p *rateLimiter) allow(now time.Time, n int) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.bucket.Limit() == rate.Inf {
-		if now.Sub(p.second) >= time.Second {
-			p.measured, p.counted, p.second = float64(p.counted), 0, now
+func (r *rateLimiter) allow(now time.Time, n int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bucket.Limit() == rate.Inf {
+		if now.Sub(r.second) >= time.Second {
+			r.measured, r.counted, r.second = float64(r.counted), 0, now
 		}
-		p.counted += n
+		r.counted += n
 		return true
 	}
-	return p.bucket.AllowN(now, min(n, p.bucket.Burst()))
+	return r.bucket.AllowN(now, min(n, r.bucket.Burst()))
 }
 
 // wait is how long until n tokens are there.
-func (p *rateLimiter) wait(now time.Time, n int) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	limit := p.bucket.Limit()
+func (r *rateLimiter) wait(now time.Time, n int) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	limit := r.bucket.Limit()
 	if limit == rate.Inf {
 		return 0
 	}
-	missing := float64(min(n, p.bucket.Burst())) - p.bucket.TokensAt(now)
+	missing := float64(min(n, r.bucket.Burst())) - r.bucket.TokensAt(now)
 	if missing <= 0 {
 		return 0
 	}
@@ -111,126 +111,126 @@ func (p *rateLimiter) wait(now time.Time, n int) time.Duration {
 }
 
 // waitToMark is how long until ahead allows n messages.
-func (p *rateLimiter) waitToMark(now time.Time, n int) time.Duration {
-	wait := p.wait(now, n)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return max(wait-min(2*p.commitTime, maxTokenLead), minWait)
+func (r *rateLimiter) waitToMark(now time.Time, n int) time.Duration {
+	wait := r.wait(now, n)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return max(wait-min(2*r.commitTime, maxTokenLead), minWait)
 }
 
 // portion is how many tokens are worth waiting for at once: half a bucket, so
 // that a fast lane marks in groups; any number without a limit.
-func (p *rateLimiter) groupTokens() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.bucket.Limit() == rate.Inf {
+func (r *rateLimiter) groupTokens() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bucket.Limit() == rate.Inf {
 		return math.MaxInt
 	}
-	return max(1, p.bucket.Burst()/2)
+	return max(1, r.bucket.Burst()/2)
 }
 
 // syncTime is how long a commit of attempts takes at worst, of late.
-func (p *rateLimiter) slowestCommit() time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.maxCommitTime
+func (r *rateLimiter) slowestCommit() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.maxCommitTime
 }
 
 // most is how many messages may go at once.
-func (p *rateLimiter) burst() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.bucket.Limit() == rate.Inf {
+func (r *rateLimiter) burst() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bucket.Limit() == rate.Inf {
 		return math.MaxInt
 	}
-	return p.bucket.Burst()
+	return r.bucket.Burst()
 }
 
 // committed notes how long a commit took.
-func (p *rateLimiter) commitTook(took time.Duration) {
-	p.mu.Lock()
-	p.commitTime += (took - p.commitTime) / 8
-	p.maxCommitTime = max(took, p.maxCommitTime-p.maxCommitTime/16)
-	p.mu.Unlock()
+func (r *rateLimiter) commitTook(took time.Duration) {
+	r.mu.Lock()
+	r.commitTime += (took - r.commitTime) / 8
+	r.maxCommitTime = max(took, r.maxCommitTime-r.maxCommitTime/16)
+	r.mu.Unlock()
 }
 
 // answered notes how long a call of the driver took.
-func (p *rateLimiter) callTook(took time.Duration) {
-	p.mu.Lock()
-	if p.callTime == 0 {
-		p.callTime = took
+func (r *rateLimiter) callTook(took time.Duration) {
+	r.mu.Lock()
+	if r.callTime == 0 {
+		r.callTime = took
 	}
-	p.callTime += (took - p.callTime) / 64
-	p.mu.Unlock()
+	r.callTime += (took - r.callTime) / 64
+	r.mu.Unlock()
 }
 
 // forgetAnswers has the next answer count alone: it is another driver's.
-func (p *rateLimiter) resetCallTime() {
-	p.mu.Lock()
-	p.callTime = 0
-	p.mu.Unlock()
+func (r *rateLimiter) resetCallTime() {
+	r.mu.Lock()
+	r.callTime = 0
+	r.mu.Unlock()
 }
 
 // answeredIn is how many calls, concurrency of them at once, are answered in the time of so many commits.
-func (p *rateLimiter) callsDuring(commits, concurrency int) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.callTime <= 0 {
+func (r *rateLimiter) callsDuring(commits, concurrency int) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.callTime <= 0 {
 		return 0
 	}
 	// A disk that stalls is no reason to mark for minutes ahead.
-	lag := min(p.commitTime, maxTokenLead)
-	return int(min(float64(commits*concurrency)*float64(lag)/float64(p.callTime), math.MaxInt32))
+	lag := min(r.commitTime, maxTokenLead)
+	return int(min(float64(commits*concurrency)*float64(lag)/float64(r.callTime), math.MaxInt32))
 }
 
 // slow halves the rate: the provider throttles. It returns the rate in force,
 // and whether this changed it.
-func (p *rateLimiter) halve(now time.Time) (float64, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.recover(now)
-	limit := float64(p.bucket.Limit())
-	if !p.halvedAt.IsZero() && now.Sub(p.halvedAt) < throttlePause {
+func (r *rateLimiter) halve(now time.Time) (float64, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.recover(now)
+	limit := float64(r.bucket.Limit())
+	if !r.halvedAt.IsZero() && now.Sub(r.halvedAt) < throttlePause {
 		return limit, false
 	}
-	if p.bucket.Limit() == rate.Inf {
-		limit = max(p.measured, float64(p.counted), 2)
-		p.ceiling = 4 * limit
+	if r.bucket.Limit() == rate.Inf {
+		limit = max(r.measured, float64(r.counted), 2)
+		r.ceiling = 4 * limit
 	}
 	limit = max(limit/2, minRate)
-	p.halvedAt, p.raisedAt = now, now
-	p.set(now, rate.Limit(limit))
+	r.halvedAt, r.raisedAt = now, now
+	r.set(now, rate.Limit(limit))
 	return limit, true
 }
 
 // recover raises a halved rate by a step for each time that one was due: a channel
 // that had nothing to send meanwhile has recovered like any other.
-func (p *rateLimiter) recover(now time.Time) {
-	for !p.halvedAt.IsZero() && now.Sub(p.raisedAt) >= recoveryInterval {
-		p.raisedAt = p.raisedAt.Add(recoveryInterval)
-		limit := float64(p.bucket.Limit()) * recoveryFactor
+func (r *rateLimiter) recover(now time.Time) {
+	for !r.halvedAt.IsZero() && now.Sub(r.raisedAt) >= recoveryInterval {
+		r.raisedAt = r.raisedAt.Add(recoveryInterval)
+		limit := float64(r.bucket.Limit()) * recoveryFactor
 		switch {
-		case p.configured > 0 && limit >= p.configured:
-			p.halvedAt = time.Time{}
-			p.set(now, rate.Limit(p.configured))
-		case p.configured <= 0 && limit >= p.ceiling:
-			p.halvedAt = time.Time{}
-			p.set(now, rate.Inf)
+		case r.configured > 0 && limit >= r.configured:
+			r.halvedAt = time.Time{}
+			r.set(now, rate.Limit(r.configured))
+		case r.configured <= 0 && limit >= r.ceiling:
+			r.halvedAt = time.Time{}
+			r.set(now, rate.Inf)
 		default:
-			p.set(now, rate.Limit(limit))
+			r.set(now, rate.Limit(limit))
 		}
 	}
 }
 
 // inForce is the rate that holds now; 0: no limit.
-func (p *rateLimiter) currentRate(now time.Time) float64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.recover(now)
-	if p.bucket.Limit() == rate.Inf {
+func (r *rateLimiter) currentRate(now time.Time) float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.recover(now)
+	if r.bucket.Limit() == rate.Inf {
 		return 0
 	}
-	return float64(p.bucket.Limit())
+	return float64(r.bucket.Limit())
 }
 
 // door is the application's windows with the last answer kept, so that a

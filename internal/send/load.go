@@ -83,8 +83,8 @@ func (d *Dispatcher) prepare(r *run) error {
 	}
 	for _, e := range retries {
 		b := queuedMessage{at: max(e.NextAt.UnixNano(), 1), row: e.Row, message: e.Message, attempts: e.Attempts, retry: true}
-		for _, f := range feeds {
-			f.queue.add(b) // the row's channel is seen when it is read; the others pass it over
+		for _, cur := range feeds {
+			cur.queue.add(b) // the row's channel is seen when it is read; the others pass it over
 		}
 	}
 	d.mu.Lock()
@@ -103,8 +103,8 @@ func (d *Dispatcher) prepare(r *run) error {
 	}
 	r.senders, r.cursors = lanes, feeds
 	r.open += len(feeds)
-	for i, f := range feeds {
-		lanes[i].addCursor(f)
+	for i, cur := range feeds {
+		lanes[i].addCursor(cur)
 	}
 	return nil
 }
@@ -115,20 +115,20 @@ func (d *Dispatcher) cursorsOf(r *run, s *campaign.Sending) ([]*sendingCursor, [
 	var lanes []*channelSender
 	for i, name := range s.Channels {
 		d.mu.Lock()
-		l := d.senders[channelKey{s.ApplicationID, name}]
+		cs := d.senders[channelKey{s.ApplicationID, name}]
 		d.mu.Unlock()
-		if l == nil {
+		if cs == nil {
 			return nil, nil, fmt.Errorf("%w: application %d has no channel %q", errMisconfigured, s.ApplicationID, name)
 		}
-		f := &sendingCursor{run: r, channel: uint8(i), nextAt: 1}
+		cur := &sendingCursor{run: r, channel: uint8(i), nextAt: 1}
 		for n, c := range campaign.ContentsFor(s.Contents, name) {
-			t, err := l.settings.Load().Channel.Compile(c.Item, s.Variables)
+			t, err := cs.settings.Load().Channel.Compile(c.Item, s.Variables)
 			if err != nil {
 				return nil, nil, fmt.Errorf("%w: message %d for channel %q: %v", errMisconfigured, n+1, name, err)
 			}
-			f.templates = append(f.templates, t)
+			cur.templates = append(cur.templates, t)
 		}
-		feeds, lanes = append(feeds, f), append(lanes, l)
+		feeds, lanes = append(feeds, cur), append(lanes, cs)
 	}
 	return feeds, lanes, nil
 }

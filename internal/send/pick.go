@@ -18,118 +18,118 @@ const (
 
 // pickAll gathers up to n messages into the lane's group: those whose time has
 // come, and, if there is room, those whose time comes within the lead.
-func (l *channelSender) pickAll(n int, now time.Time) {
-	l.group.reset()
-	ahead := l.pickUntil
-	l.pickUntil = now.UnixNano()
-	l.pick(n, now)
-	if n = min(n-l.group.count, l.prerecordLimit()); ahead > l.pickUntil && n > 0 {
-		l.pickUntil = ahead
-		l.pick(l.group.count+n, now)
+func (cs *channelSender) pickAll(n int, now time.Time) {
+	cs.group.reset()
+	ahead := cs.pickUntil
+	cs.pickUntil = now.UnixNano()
+	cs.pick(n, now)
+	if n = min(n-cs.group.count, cs.prerecordLimit()); ahead > cs.pickUntil && n > 0 {
+		cs.pickUntil = ahead
+		cs.pick(cs.group.count+n, now)
 	}
 }
 
 // pick adds to the lane's group, up to n messages in it, what is due by l.until: an
 // equal share from each sending in turn, beginning with another one each time.
-func (l *channelSender) pick(n int, now time.Time) {
+func (cs *channelSender) pick(n int, now time.Time) {
 	ready := 0
-	for _, f := range l.cursors {
-		if f.mayGo(l, now) {
+	for _, cur := range cs.cursors {
+		if cur.mayGo(cs, now) {
 			ready++
 		}
 	}
 	if ready == 0 {
 		return
 	}
-	share := max((n-l.group.count)/ready, 1)
-	if len(l.cursors) > manyCursors {
+	share := max((n-cs.group.count)/ready, 1)
+	if len(cs.cursors) > manyCursors {
 		share = max(share, min(n, manyCursorsTurn))
 	}
-	for none := 0; none < len(l.cursors) && l.group.count < n; {
+	for none := 0; none < len(cs.cursors) && cs.group.count < n; {
 		// A turn that the last group's end has cut short goes on first.
-		if l.turnLeft == 0 || l.turn < 0 || l.turn >= len(l.cursors) {
-			l.turn, l.turnLeft = (l.turn+1)%len(l.cursors), share
+		if cs.turnLeft == 0 || cs.turn < 0 || cs.turn >= len(cs.cursors) {
+			cs.turn, cs.turnLeft = (cs.turn+1)%len(cs.cursors), share
 		}
-		f, before := l.cursors[l.turn], l.group.count
-		settled := len(l.group.settled)
-		if f.mayGo(l, now) {
-			err := l.pickFrom(f, min(l.turnLeft, n-before), now)
+		cur, before := cs.cursors[cs.turn], cs.group.count
+		settled := len(cs.group.settled)
+		if cur.mayGo(cs, now) {
+			err := cs.pickFrom(cur, min(cs.turnLeft, n-before), now)
 			if err == nil {
-				err = f.lookup(l, now)
+				err = cur.lookup(cs, now)
 			}
 			if err != nil {
-				f.readFailed(l, err)
+				cur.readFailed(cs, err)
 			} else {
-				f.readFailures = 0
+				cur.readFailures = 0
 			}
 		}
-		took := l.group.count - before
-		if none++; took+len(l.group.settled)-settled > 0 {
+		took := cs.group.count - before
+		if none++; took+len(cs.group.settled)-settled > 0 {
 			none = 0
 		}
-		if l.turnLeft -= took; l.group.count < n || !f.mayGo(l, now) {
-			l.turnLeft = 0
+		if cs.turnLeft -= took; cs.group.count < n || !cur.mayGo(cs, now) {
+			cs.turnLeft = 0
 		}
 	}
 }
 
 // mayGo reports whether the feed has something that may be picked.
-func (f *sendingCursor) mayGo(l *channelSender, now time.Time) bool {
-	return f.nextAt > 0 && f.nextAt <= l.pickUntil && !f.backingOff && !f.run.isHalted() &&
-		(f.inFlight+f.picked == 0 || !f.run.probe.Load()) && !f.slices.expired(now)
+func (cur *sendingCursor) mayGo(cs *channelSender, now time.Time) bool {
+	return cur.nextAt > 0 && cur.nextAt <= cs.pickUntil && !cur.backingOff && !cur.run.isHalted() &&
+		(cur.inFlight+cur.picked == 0 || !cur.run.probe.Load()) && !cur.slices.expired(now)
 }
 
 // pickFrom takes up to n messages of one feed: first those it comes back to, then by its cursors.
-func (l *channelSender) pickFrom(f *sendingCursor, n int, now time.Time) error {
-	if f.run.probe.Load() {
+func (cs *channelSender) pickFrom(cur *sendingCursor, n int, now time.Time) error {
+	if cur.run.probe.Load() {
 		n = 1
 	}
 	budget := readBudget
 	for n > 0 {
-		b, ok := f.queue.popReady()
+		b, ok := cur.queue.popReady()
 		if !ok {
 			break
 		}
-		took, err := l.pickQueued(f, b, &budget, now)
+		took, err := cs.pickQueued(cur, b, &budget, now)
 		if err != nil {
-			f.queue.add(queuedMessage{row: b.row, message: b.message, attempts: b.attempts, retry: b.retry})
+			cur.queue.add(queuedMessage{row: b.row, message: b.message, attempts: b.attempts, retry: b.retry})
 			return err
 		}
 		n -= took
-		l.progressed = true
+		cs.progressed = true
 	}
 	for n > 0 {
-		c := f.earliest(l, now)
-		if c == nil || f.run.replanning.Load() {
+		c := cur.earliest(cs, now)
+		if c == nil || cur.run.replanning.Load() {
 			return nil
 		}
 		if !c.found {
-			more, err := f.advance(l, c, &budget)
+			more, err := cur.advance(cs, c, &budget)
 			if err != nil {
 				return err
 			}
 			if more && !c.found {
 				return nil // the budget is used up
 			}
-			l.progressed = true
+			cs.progressed = true
 			continue
 		}
-		ch, err := f.chunk(l, c.row/campaign.ChunkRows, &budget)
+		ch, err := cur.chunk(cs, c.row/campaign.ChunkRows, &budget)
 		if err != nil {
 			return err
 		}
 		c.found = false
 		i := c.row - ch.rows.First
-		if number := f.sendable(ch, i); number > 0 {
-			took, err := l.take(f, ch, i, number, c.slice.DueAt(c.row, l.pacing.burst).UnixNano(), c.due, now)
+		if number := cur.sendable(ch, i); number > 0 {
+			took, err := cs.take(cur, ch, i, number, c.slice.DueAt(c.row, cs.pacing.burst).UnixNano(), c.due, now)
 			if err != nil {
 				return err
 			}
 			n -= took
 		}
-		l.progressed = true
+		cs.progressed = true
 		c.row++
-		if _, err := f.advance(l, c, &budget); err != nil {
+		if _, err := cur.advance(cs, c, &budget); err != nil {
 			return err
 		}
 	}
@@ -137,11 +137,11 @@ func (l *channelSender) pickFrom(f *sendingCursor, n int, now time.Time) error {
 }
 
 // earliest is the cursor with the earliest row that may be picked, nil if none is.
-func (f *sendingCursor) earliest(l *channelSender, now time.Time) *sliceCursor {
+func (cur *sendingCursor) earliest(cs *channelSender, now time.Time) *sliceCursor {
 	var first *sliceCursor
-	for i := range f.sliceCursors {
-		c := &f.sliceCursors[i]
-		if c.row-c.slice.First >= c.slice.Rows || c.due > l.pickUntil || f.passed(l, c, now) {
+	for i := range cur.sliceCursors {
+		c := &cur.sliceCursors[i]
+		if c.row-c.slice.First >= c.slice.Rows || c.due > cs.pickUntil || cur.passed(cs, c, now) {
 			continue
 		}
 		if first == nil || c.due < first.due {
@@ -153,16 +153,16 @@ func (f *sendingCursor) earliest(l *channelSender, now time.Time) *sliceCursor {
 
 // pickBack takes a message that the feed comes back to, unless its mark says
 // that it has gone another way meanwhile or its slot has passed. It returns how many were taken.
-func (l *channelSender) pickQueued(f *sendingCursor, b queuedMessage, budget *int, now time.Time) (int, error) {
-	ch, err := f.chunk(l, b.row/campaign.ChunkRows, budget)
+func (cs *channelSender) pickQueued(cur *sendingCursor, b queuedMessage, budget *int, now time.Time) (int, error) {
+	ch, err := cur.chunk(cs, b.row/campaign.ChunkRows, budget)
 	if err != nil {
 		return 0, err
 	}
 	i := b.row - ch.rows.First
-	if int(i) >= ch.rows.Len() || ch.rows.Channels[i] != f.channel || int(b.message) > len(f.templates) {
+	if int(i) >= ch.rows.Len() || ch.rows.Channels[i] != cur.channel || int(b.message) > len(cur.templates) {
 		return 0, nil // another lane's
 	}
-	m := ch.statuses[int(i)*f.run.s.Messages+int(b.message)-1]
+	m := ch.statuses[int(i)*cur.run.s.Messages+int(b.message)-1]
 	want := campaign.Pending
 	if b.retry {
 		want = campaign.Retrying
@@ -170,39 +170,39 @@ func (l *channelSender) pickQueued(f *sendingCursor, b queuedMessage, budget *in
 	if m.Outcome() != want || b.retry && m.Attempts() != int(b.attempts) {
 		return 0, nil
 	}
-	due := f.run.s.ScheduledAt
-	if slice := f.slices.sliceOf(b.row); slice != nil {
-		if !b.retry && b.message == 1 && l.passed(slice, now) {
-			f.slotPassed = true // it was given back, and its slot has passed meanwhile: it is sliced again
+	due := cur.run.s.ScheduledAt
+	if slice := cur.slices.sliceOf(b.row); slice != nil {
+		if !b.retry && b.message == 1 && cs.passed(slice, now) {
+			cur.slotPassed = true // it was given back, and its slot has passed meanwhile: it is sliced again
 			return 0, nil
 		}
-		due = slice.DueAt(b.row, l.pacing.burst)
+		due = slice.DueAt(b.row, cs.pacing.burst)
 	}
 	if due.After(now) {
 		// The clock was set back since the recipient's first message went out.
 		b.at = due.UnixNano()
-		f.queue.add(b)
+		cur.queue.add(b)
 		return 0, nil
 	}
-	return l.take(f, ch, i, int(b.message), due.UnixNano(), b.at, now)
+	return cs.take(cur, ch, i, int(b.message), due.UnixNano(), b.at, now)
 }
 
 // take puts one message into the group: into a parcel, or among the settled if
 // its contact has opted out (looked up now: PITFALLS 26).
-func (l *channelSender) take(f *sendingCursor, ch *chunk, i uint32, number int, due, from int64, now time.Time) (int, error) {
+func (cs *channelSender) take(cur *sendingCursor, ch *chunk, i uint32, number int, due, from int64, now time.Time) (int, error) {
 	row := ch.rows.First + i
-	was := ch.statuses[int(i)*f.run.s.Messages+number-1]
-	it := item{cursor: f, chunk: ch, row: row, message: uint8(number), attempts: uint8(was.Attempts() + 1), before: was,
+	was := ch.statuses[int(i)*cur.run.s.Messages+number-1]
+	it := item{cursor: cur, chunk: ch, row: row, message: uint8(number), attempts: uint8(was.Attempts() + 1), before: was,
 		due: due, lateFrom: max(due, from)}
-	out, err := l.d.store.OptedOut(l.id, l.name, ch.rows.Contacts.At(int(i)))
+	out, err := cs.d.store.OptedOut(cs.id, cs.name, ch.rows.Contacts.At(int(i)))
 	if err != nil {
 		return 0, err
 	}
-	g := &l.group
+	g := &cs.group
 	if out {
 		it.outcome, it.recordedAttempts = campaign.Suppressed, uint8(was.Attempts())
 		g.settled = append(g.settled, it)
-		ch.set(f, row, it.message, it.status())
+		ch.set(cur, row, it.message, it.status())
 		return 0, nil
 	}
 	var p *batch
@@ -213,8 +213,8 @@ func (l *channelSender) take(f *sendingCursor, ch *chunk, i uint32, number int, 
 	if it.lateFrom > now.UnixNano() {
 		hold = it.lateFrom
 	}
-	if p == nil || len(p.items) >= l.batchSize() || !p.fits(hold) {
-		p = l.d.batches.Get().(*batch)
+	if p == nil || len(p.items) >= cs.batchSize() || !p.fits(hold) {
+		p = cs.d.batches.Get().(*batch)
 		p.due, p.first = hold, hold
 		g.batches = append(g.batches, p)
 	}
@@ -222,8 +222,8 @@ func (l *channelSender) take(f *sendingCursor, ch *chunk, i uint32, number int, 
 	p.items = append(p.items, it)
 	g.need(ch)
 	g.count++
-	f.picked++
-	ch.set(f, row, it.message, it.status())
+	cur.picked++
+	ch.set(cur, row, it.message, it.status())
 	return 1, nil
 }
 
@@ -231,14 +231,14 @@ func (l *channelSender) take(f *sendingCursor, ch *chunk, i uint32, number int, 
 // have come in since the last time with them: one sync for both. Only then are the
 // group's parcels the lane's to hand out; if it fails nothing of it is, and
 // all is as before but for the results, which wait for the next try.
-func (l *channelSender) commit(ctx context.Context) error {
-	g := &l.group
-	l.decideResults()
-	if g.count+len(g.settled)+len(l.outcomes) == 0 {
-		l.releaseResults() // refused ones have nothing to record
+func (cs *channelSender) commit(ctx context.Context) error {
+	g := &cs.group
+	cs.decideResults()
+	if g.count+len(g.settled)+len(cs.outcomes) == 0 {
+		cs.releaseResults() // refused ones have nothing to record
 		return nil
 	}
-	now := l.d.now()
+	now := cs.d.now()
 	entry := func(it *item, o campaign.Outcome, attempts uint8) {
 		at := now
 		if o == campaign.InFlight && it.lateFrom > now.UnixNano() {
@@ -255,79 +255,79 @@ func (l *channelSender) commit(ctx context.Context) error {
 	for i := range g.settled {
 		entry(&g.settled[i], g.settled[i].outcome, g.settled[i].recordedAttempts)
 	}
-	g.entries = append(g.entries, l.outcomes...)
+	g.entries = append(g.entries, cs.outcomes...)
 	if g.count > 0 {
 		failpoint.At(failpoint.AttemptsPicked)
 	}
 	began := time.Now()
-	err := l.commitEntries(ctx, g.entries)
+	err := cs.commitEntries(ctx, g.entries)
 	var refused *campaign.Refused
 	if err != nil && !errors.As(err, &refused) {
-		l.undo()
+		cs.undo()
 		return err
 	}
-	l.limiter.commitTook(time.Since(began))
+	cs.limiter.commitTook(time.Since(began))
 	if g.count > 0 {
 		failpoint.At(failpoint.AttemptsCommitted)
 	}
-	l.recorded()
+	cs.recorded()
 	for _, p := range g.batches {
-		p.driver = l.driver.take()
+		p.driver = cs.driver.take()
 		for i := range p.items {
-			f := p.items[i].cursor
-			f.inFlight++
-			f.picked--
-			f.run.unrecorded.Add(1)
+			cur := p.items[i].cursor
+			cur.inFlight++
+			cur.picked--
+			cur.run.unrecorded.Add(1)
 		}
-		l.enqueue(p)
+		cs.enqueue(p)
 	}
-	l.unrecorded.Add(int64(g.count))
+	cs.unrecorded.Add(int64(g.count))
 	if refused != nil {
-		l.markRefused(refused)
+		cs.markRefused(refused)
 	}
-	l.countSettled()
-	l.notifyStarted()
+	cs.countSettled()
+	cs.notifyStarted()
 	return nil
 }
 
 // undo forgets the group: its messages are to be picked again.
-func (l *channelSender) undo() {
-	for _, p := range l.group.batches {
+func (cs *channelSender) undo() {
+	for _, p := range cs.group.batches {
 		for i := range p.items {
 			p.items[i].cursor.picked--
-			l.undoItem(&p.items[i])
+			cs.undoItem(&p.items[i])
 		}
 		p.reset()
-		l.d.batches.Put(p)
+		cs.d.batches.Put(p)
 	}
-	for i := range l.group.settled {
-		l.undoItem(&l.group.settled[i])
+	for i := range cs.group.settled {
+		cs.undoItem(&cs.group.settled[i])
 	}
-	l.group.reset()
+	cs.group.reset()
 }
 
-func (l *channelSender) undoItem(it *item) {
-	f := it.cursor
-	f.dropChunks(l) // its marks are ahead of the books
-	f.queue.add(queuedMessage{row: it.row, message: it.message, attempts: uint8(it.before.Attempts()),
+func (cs *channelSender) undoItem(it *item) {
+	cur := it.cursor
+	cur.dropChunks(cs) // its marks are ahead of the books
+	cur.queue.add(queuedMessage{row: it.row, message: it.message, attempts: uint8(it.before.Attempts()),
 		retry: it.before.Outcome() == campaign.Retrying})
-	f.nextAt = 1
+	cur.nextAt = 1
 }
 
 // refuse takes out what the books would not have: the sending is no longer
 // active, or the message was settled by someone else. What the run believes
 // is old, so it is halted and, if it is still active, read anew.
-func (l *channelSender) markRefused(r *campaign.Refused) {
+func (cs *channelSender) markRefused(r *campaign.Refused) {
 	refused := map[int]bool{}
 	for _, k := range r.Entries {
 		refused[k] = true
 	}
 	k := 0
-	for _, p := range l.group.batches {
+	for _, p := range cs.group.batches {
 		for i := range p.items {
 			if refused[k] {
 				p.results[i].Verdict = verdictRefused
-				l.d.reload(p.items[i].cursor.run)
+				cs.d.reload(p.items[i].cursor.run)
 			}
 			k++
 		}
@@ -335,18 +335,18 @@ func (l *channelSender) markRefused(r *campaign.Refused) {
 }
 
 // settle counts what the group settled without sending.
-func (l *channelSender) countSettled() {
-	if n := len(l.group.settled); n > 0 && l.d.observer != nil {
-		l.d.observer.Recorded(l.id, l.name, campaign.Suppressed, n)
+func (cs *channelSender) countSettled() {
+	if n := len(cs.group.settled); n > 0 && cs.d.observer != nil {
+		cs.d.observer.Recorded(cs.id, cs.name, campaign.Suppressed, n)
 	}
 }
 
 // announce tells of sendings whose first attempt is in the books now.
-func (l *channelSender) notifyStarted() {
-	for _, p := range l.group.batches {
+func (cs *channelSender) notifyStarted() {
+	for _, p := range cs.group.batches {
 		for i := range p.items {
 			if r := p.items[i].cursor.run; !r.started.Load() && r.started.CompareAndSwap(false, true) {
-				l.d.changed(r.id)
+				cs.d.changed(r.id)
 			}
 		}
 	}

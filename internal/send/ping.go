@@ -30,8 +30,8 @@ func (d *Dispatcher) Alive(ctx context.Context) error {
 	}
 	d.mu.Lock()
 	waits := make(map[channelKey]chan struct{}, len(d.senders))
-	for key, l := range d.senders {
-		waits[key] = l.ping()
+	for key, cs := range d.senders {
+		waits[key] = cs.ping()
 	}
 	d.mu.Unlock()
 	for key, answer := range waits {
@@ -45,31 +45,31 @@ func (d *Dispatcher) Alive(ctx context.Context) error {
 }
 
 // ping has the lane close the channel when its loop comes round, or at once if it has ended.
-func (l *channelSender) ping() chan struct{} {
+func (cs *channelSender) ping() chan struct{} {
 	answer := make(chan struct{})
-	l.mu.Lock()
-	if l.ended {
+	cs.mu.Lock()
+	if cs.ended {
 		close(answer)
 	} else {
-		l.pings = append(l.pings, answer)
+		cs.pings = append(cs.pings, answer)
 	}
-	l.mu.Unlock()
-	l.nudge()
+	cs.mu.Unlock()
+	cs.nudge()
 	return answer
 }
 
 // answer closes the pings of which the loop has come to know. l.mu is held.
-func (l *channelSender) answerPings() {
-	for _, p := range l.pings {
+func (cs *channelSender) answerPings() {
+	for _, p := range cs.pings {
 		close(p)
 	}
-	l.pings = nil
+	cs.pings = nil
 }
 
 // end answers for a loop that is over, now and from now on.
-func (l *channelSender) markEnded() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ended = true
-	l.answerPings()
+func (cs *channelSender) markEnded() {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.ended = true
+	cs.answerPings()
 }

@@ -23,21 +23,21 @@ const (
 )
 
 // lead is how long before its time a message may be marked; 0: not before it.
-func (l *channelSender) lead() time.Duration {
-	if l.settings.Load().OnUnknown != RetryUnknown {
+func (cs *channelSender) lead() time.Duration {
+	if cs.settings.Load().OnUnknown != RetryUnknown {
 		return 0
 	}
-	return min(minLead+leadSyncs*l.limiter.slowestCommit(), maxLead)
+	return min(minLead+leadSyncs*cs.limiter.slowestCommit(), maxLead)
 }
 
 // lookAhead sets up to when what is due may be picked: now, or, if something is due
 // within half the lead, all of the lead, so that a dense slot is marked in groups.
-func (l *channelSender) setPickUntil(now time.Time) {
-	l.pickUntil = now.UnixNano()
-	lead := int64(l.lead())
-	for _, f := range l.cursors {
-		if f.nextAt > 0 && f.nextAt <= l.pickUntil+lead/2 {
-			l.pickUntil += lead
+func (cs *channelSender) setPickUntil(now time.Time) {
+	cs.pickUntil = now.UnixNano()
+	lead := int64(cs.lead())
+	for _, cur := range cs.cursors {
+		if cur.nextAt > 0 && cur.nextAt <= cs.pickUntil+lead/2 {
+			cs.pickUntil += lead
 			return
 		}
 	}
@@ -45,96 +45,96 @@ func (l *channelSender) setPickUntil(now time.Time) {
 
 // aheadRoom is how many more messages may be marked ahead of their time: half of
 // the lane's room, so that what is due finds the other half, and no more than can go at once.
-func (l *channelSender) prerecordLimit() int {
-	_, held := l.inQueue(l.d.now())
-	return min((l.unrecordedLimit()+1)/2, l.limiter.burst()) - held
+func (cs *channelSender) prerecordLimit() int {
+	_, held := cs.inQueue(cs.d.now())
+	return min((cs.unrecordedLimit()+1)/2, cs.limiter.burst()) - held
 }
 
 // inQueue is how many recorded attempts wait for their tokens, and how many for their time.
-func (l *channelSender) inQueue(now time.Time) (waiting, held int) {
-	for _, p := range l.recordedBatches {
-		if p.due > now.UnixNano() {
-			held += len(p.items)
+func (cs *channelSender) inQueue(now time.Time) (waiting, held int) {
+	for _, b := range cs.recordedBatches {
+		if b.due > now.UnixNano() {
+			held += len(b.items)
 		} else {
-			waiting += len(p.items)
+			waiting += len(b.items)
 		}
 	}
 	return waiting, held
 }
 
 // enqueue puts a recorded parcel in its place: by time, first come first.
-func (l *channelSender) enqueue(p *batch) {
-	l.recordedBatches = append(l.recordedBatches, p)
-	for i := len(l.recordedBatches) - 1; i > 0 && l.recordedBatches[i-1].due > p.due; i-- {
-		l.recordedBatches[i-1], l.recordedBatches[i] = l.recordedBatches[i], l.recordedBatches[i-1]
+func (cs *channelSender) enqueue(b *batch) {
+	cs.recordedBatches = append(cs.recordedBatches, b)
+	for i := len(cs.recordedBatches) - 1; i > 0 && cs.recordedBatches[i-1].due > b.due; i-- {
+		cs.recordedBatches[i-1], cs.recordedBatches[i] = cs.recordedBatches[i], cs.recordedBatches[i-1]
 	}
 }
 
 // handOut gives recorded attempts to the workers as their time and tokens come.
-func (l *channelSender) handOver(mono, now time.Time, sleep *sleeper) {
-	for len(l.recordedBatches) > 0 {
-		p := l.recordedBatches[0]
-		if open, _ := l.window.open(now); !open {
-			l.returnQueued()
+func (cs *channelSender) handOver(mono, now time.Time, sleep *sleeper) {
+	for len(cs.recordedBatches) > 0 {
+		b := cs.recordedBatches[0]
+		if open, _ := cs.window.open(now); !open {
+			cs.returnQueued()
 			return
 		}
-		if wait := time.Duration(p.due - now.UnixNano()); wait > maxEarly {
-			l.returnQueued()
+		if wait := time.Duration(b.due - now.UnixNano()); wait > maxEarly {
+			cs.returnQueued()
 			return
 		} else if wait > 0 {
 			sleep.atMost(wait)
 			return
 		}
-		if !l.limiter.allow(mono, len(p.items)) {
-			sleep.atMost(l.limiter.wait(mono, len(p.items)))
+		if !cs.limiter.allow(mono, len(b.items)) {
+			sleep.atMost(cs.limiter.wait(mono, len(b.items)))
 			return
 		}
-		l.recordedBatches[0] = nil
-		l.recordedBatches = l.recordedBatches[1:]
-		l.submit(p)
+		cs.recordedBatches[0] = nil
+		cs.recordedBatches = cs.recordedBatches[1:]
+		cs.submit(b)
 	}
-	l.recordedBatches = l.recordedBatches[:0]
+	cs.recordedBatches = cs.recordedBatches[:0]
 }
 
-func (l *channelSender) submit(p *batch) {
-	if l.workers.submit(p, int(l.limit.Load())) {
-		l.d.workers.Go(l.work)
+func (cs *channelSender) submit(b *batch) {
+	if cs.workers.submit(b, int(cs.limit.Load())) {
+		cs.d.workers.Go(cs.work)
 	}
 }
 
 // giveBackQueued has the messages that wait for a token or their time be pending again.
-func (l *channelSender) returnQueued() {
-	for _, p := range l.recordedBatches {
-		for i := range p.items {
-			if p.results[i].Verdict == 0 {
-				p.results[i].Verdict = verdictReturned
+func (cs *channelSender) returnQueued() {
+	for _, b := range cs.recordedBatches {
+		for i := range b.items {
+			if b.results[i].Verdict == 0 {
+				b.results[i].Verdict = verdictReturned
 			}
 		}
-		l.submit(p)
+		cs.submit(b)
 	}
-	clear(l.recordedBatches)
-	l.recordedBatches = l.recordedBatches[:0]
+	clear(cs.recordedBatches)
+	cs.recordedBatches = cs.recordedBatches[:0]
 }
 
 // record has entries committed. Meanwhile the group is rendered, and what waits in
 // the queue goes out.
-func (l *channelSender) commitEntries(ctx context.Context, entries []campaign.Entry) error {
+func (cs *channelSender) commitEntries(ctx context.Context, entries []campaign.Entry) error {
 	ctx = context.WithoutCancel(ctx)
 	if !recording {
-		l.render()
+		cs.render()
 		return nil
 	}
-	if len(l.recordedBatches)+l.group.count == 0 {
-		return l.d.store.Commit(ctx, entries)
+	if len(cs.recordedBatches)+cs.group.count == 0 {
+		return cs.d.store.Commit(ctx, entries)
 	}
 	done := make(chan error, 1)
-	go func() { done <- l.d.store.Commit(ctx, entries) }()
-	l.render()
+	go func() { done <- cs.d.store.Commit(ctx, entries) }()
+	cs.render()
 	timer := time.NewTimer(math.MaxInt64)
 	defer timer.Stop()
 	for {
 		sleep := sleeper{}
-		l.handOver(time.Now(), l.d.now(), &sleep)
+		cs.handOver(time.Now(), cs.d.now(), &sleep)
 		if wait, ok := sleep.result(); ok {
 			timer.Reset(min(wait, maxSleep))
 		} else {

@@ -10,56 +10,56 @@ import (
 
 // takeUp decides on the results that have come in. They stay in l.results until
 // they are in the books.
-func (l *channelSender) decideResults() {
-	decided := len(l.results)
-	l.results = l.completed.take(l.results)
-	for _, p := range l.results[decided:] {
-		l.outcomes = l.decide(p, l.outcomes)
+func (cs *channelSender) decideResults() {
+	decided := len(cs.results)
+	cs.results = cs.completed.take(cs.results)
+	for _, b := range cs.results[decided:] {
+		cs.outcomes = cs.decide(b, cs.outcomes)
 	}
-	if len(l.results) > 0 {
+	if len(cs.results) > 0 {
 		failpoint.At(failpoint.ResultsDecided)
 	}
 }
 
 // recorded books the results in memory after they are on disk.
-func (l *channelSender) recorded() {
-	if len(l.results) == 0 {
+func (cs *channelSender) recorded() {
+	if len(cs.results) == 0 {
 		return
 	}
 	failpoint.At(failpoint.ResultsCommitted)
-	l.count(l.outcomes)
-	l.releaseResults()
+	cs.count(cs.outcomes)
+	cs.releaseResults()
 }
 
 // letGo forgets the results.
-func (l *channelSender) releaseResults() {
-	for _, p := range l.results {
-		l.applyResults(p)
+func (cs *channelSender) releaseResults() {
+	for _, b := range cs.results {
+		cs.applyResults(b)
 	}
-	clear(l.results)
-	clear(l.outcomes)
-	l.results, l.outcomes = l.results[:0], l.outcomes[:0]
+	clear(cs.results)
+	clear(cs.outcomes)
+	cs.results, cs.outcomes = cs.results[:0], cs.outcomes[:0]
 }
 
 // resultCount is how many messages' results wait to be recorded, tray apart.
-func (l *channelSender) resultCount() int {
+func (cs *channelSender) resultCount() int {
 	n := 0
-	for _, p := range l.results {
-		n += len(p.items)
+	for _, b := range cs.results {
+		n += len(b.items)
 	}
 	return n
 }
 
 // decide turns a parcel's answers into entries (SPEC 8).
-func (l *channelSender) decide(p *batch, entries []campaign.Entry) []campaign.Entry {
-	at := l.d.now()
-	set := l.settings.Load()
-	for i := range p.items {
-		it, res := &p.items[i], &p.results[i]
+func (cs *channelSender) decide(b *batch, entries []campaign.Entry) []campaign.Entry {
+	at := cs.d.now()
+	set := cs.settings.Load()
+	for i := range b.items {
+		it, res := &b.items[i], &b.results[i]
 		if res.Verdict == verdictRefused {
 			continue
 		}
-		l.decideOne(it, res, set, at)
+		cs.decideOne(it, res, set, at)
 		if o := it.cursor.run.closingAs(); o != campaign.Pending && !it.outcome.Final() {
 			it.outcome, it.nextAt = o, time.Time{}
 		}
@@ -74,7 +74,7 @@ func (l *channelSender) decide(p *batch, entries []campaign.Entry) []campaign.En
 }
 
 // judge decides what becomes of one message.
-func (l *channelSender) decideOne(it *item, res *Result, set *ChannelSettings, at time.Time) {
+func (cs *channelSender) decideOne(it *item, res *Result, set *ChannelSettings, at time.Time) {
 	it.recordedAttempts = it.attempts
 	again := func() {
 		it.outcome = campaign.Retrying
@@ -118,8 +118,8 @@ func clip(s string, most int) string {
 }
 
 // count tells the observer of what was recorded, each outcome once.
-func (l *channelSender) count(entries []campaign.Entry) {
-	if l.d.observer == nil {
+func (cs *channelSender) count(entries []campaign.Entry) {
+	if cs.d.observer == nil {
 		return
 	}
 	var counts campaign.Counts
@@ -128,7 +128,7 @@ func (l *channelSender) count(entries []campaign.Entry) {
 	}
 	for o, n := range counts {
 		if n > 0 {
-			l.d.observer.Recorded(l.id, l.name, campaign.Outcome(o), int(n))
+			cs.d.observer.Recorded(cs.id, cs.name, campaign.Outcome(o), int(n))
 		}
 	}
 }

@@ -77,11 +77,11 @@ func (r *run) barrier() {
 	r.mu.Lock()
 	lanes := r.senders
 	r.mu.Unlock()
-	for _, l := range lanes {
-		l.gate.Lock()
+	for _, cs := range lanes {
+		cs.gate.Lock()
 		//lint:ignore SA2001 the lock itself is the point: whoever held the gate is through
-		l.gate.Unlock()
-		l.nudge()
+		cs.gate.Unlock()
+		cs.nudge()
 	}
 }
 
@@ -120,8 +120,8 @@ func (r *run) cursorFinished() {
 	}
 	r.mu.Unlock()
 	if done {
-		for _, l := range r.senders {
-			l.nudge()
+		for _, cs := range r.senders {
+			cs.nudge()
 		}
 	}
 }
@@ -139,8 +139,8 @@ func (r *run) quietUntil() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var first int64
-	for _, f := range r.cursors {
-		q := f.idleUntil.Load()
+	for _, cur := range r.cursors {
+		q := cur.idleUntil.Load()
 		if q == 0 {
 			return time.Time{}
 		}

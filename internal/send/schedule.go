@@ -230,7 +230,7 @@ func (r *run) nudge() {
 	r.mu.Lock()
 	lanes := r.senders
 	r.mu.Unlock()
-	for _, l := range lanes {
-		l.nudge()
+	for _, cs := range lanes {
+		cs.nudge()
 	}
 }

@@ -92,56 +92,56 @@ func newChannelSender(d *Dispatcher, application int64, name string) *channelSen
 }
 
 // nudge has loop look at everything again.
-func (l *channelSender) nudge() {
+func (cs *channelSender) nudge() {
 	select {
-	case l.wake <- struct{}{}:
+	case cs.wake <- struct{}{}:
 	default:
 	}
 }
 
 // batch is the most messages a call of the driver takes.
-func (l *channelSender) batchSize() int { return int(l.maxBatch.Load()) }
+func (cs *channelSender) batchSize() int { return int(cs.maxBatch.Load()) }
 
 // attach gives the lane a feed.
-func (l *channelSender) addCursor(f *sendingCursor) {
-	l.mu.Lock()
-	l.arrived = append(l.arrived, f)
-	l.mu.Unlock()
-	l.nudge()
+func (cs *channelSender) addCursor(cur *sendingCursor) {
+	cs.mu.Lock()
+	cs.arrived = append(cs.arrived, cur)
+	cs.mu.Unlock()
+	cs.nudge()
 }
 
 // renew changes what the lane works with from its next group on.
-func (l *channelSender) changeSettings(s changedSettings) {
-	l.mu.Lock()
-	if before := l.changed; before != nil && before.driver != nil {
+func (cs *channelSender) changeSettings(s changedSettings) {
+	cs.mu.Lock()
+	if before := cs.changed; before != nil && before.driver != nil {
 		if s.driver == nil {
 			s.driver = before.driver
 		} else {
 			before.driver.release()
 		}
 	}
-	l.changed = &s
-	l.mu.Unlock()
-	l.nudge()
+	cs.changed = &s
+	cs.mu.Unlock()
+	cs.nudge()
 }
 
 // retire ends the lane once it has nothing left.
-func (l *channelSender) stopWhenIdle() {
-	l.mu.Lock()
-	l.retired = true
-	l.mu.Unlock()
-	l.nudge()
+func (cs *channelSender) stopWhenIdle() {
+	cs.mu.Lock()
+	cs.retired = true
+	cs.mu.Unlock()
+	cs.nudge()
 }
 
 // loop runs the lane until ctx ends or it retires, and until what is in flight is recorded.
-func (l *channelSender) loop(ctx context.Context) {
+func (cs *channelSender) loop(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	defer l.markEnded()
-	for !l.takeUpdates(ctx) {
-		wait, ok := l.step(ctx)
+	defer cs.markEnded()
+	for !cs.takeUpdates(ctx) {
+		wait, ok := cs.step(ctx)
 		if !ok {
-			<-l.wake
+			<-cs.wake
 			continue
 		}
 		if wait <= 0 {
@@ -149,57 +149,57 @@ func (l *channelSender) loop(ctx context.Context) {
 		}
 		timer.Reset(wait)
 		select {
-		case <-l.wake:
+		case <-cs.wake:
 		case <-timer.C:
 		}
 	}
-	l.workers.stopIdle()
-	l.driver.release()
+	cs.workers.stopIdle()
+	cs.driver.release()
 }
 
 // drain takes in what others left for the loop; true if the lane is at its end.
-func (l *channelSender) takeUpdates(ctx context.Context) bool {
-	l.mu.Lock()
-	arrived, renewed, retired := l.arrived, l.changed, l.retired
-	l.arrived, l.changed = nil, nil
-	l.answerPings()
-	l.mu.Unlock()
+func (cs *channelSender) takeUpdates(ctx context.Context) bool {
+	cs.mu.Lock()
+	arrived, renewed, retired := cs.arrived, cs.changed, cs.retired
+	cs.arrived, cs.changed = nil, nil
+	cs.answerPings()
+	cs.mu.Unlock()
 	if renewed != nil {
-		l.pacing, l.window = renewed.app, renewed.window
+		cs.pacing, cs.window = renewed.app, renewed.window
 		if renewed.driver != nil {
-			if l.driver != nil {
-				l.driver.release()
+			if cs.driver != nil {
+				cs.driver.release()
 			}
-			l.driver = renewed.driver
-			l.limiter.resetCallTime()
-			l.maxBatch.Store(int64(max(1, l.driver.Batch())))
+			cs.driver = renewed.driver
+			cs.limiter.resetCallTime()
+			cs.maxBatch.Store(int64(max(1, cs.driver.Batch())))
 		}
 	}
-	now := l.d.now()
-	for _, f := range arrived {
-		l.cursors = append(l.cursors, f)
-		l.lookup(f, now)
+	now := cs.d.now()
+	for _, cur := range arrived {
+		cs.cursors = append(cs.cursors, cur)
+		cs.lookup(cur, now)
 	}
-	l.prune()
-	stopping := ctx.Err() != nil || retired && len(l.cursors) == 0 && len(l.leaving) == 0
-	return stopping && len(l.recordedBatches) == 0 && l.unrecorded.Load() == 0
+	cs.prune()
+	stopping := ctx.Err() != nil || retired && len(cs.cursors) == 0 && len(cs.leaving) == 0
+	return stopping && len(cs.recordedBatches) == 0 && cs.unrecorded.Load() == 0
 }
 
 // returned books a parcel's outcomes in memory after they are on disk.
-func (l *channelSender) applyResults(p *batch) {
-	for i := range p.items {
-		it := &p.items[i]
-		f := it.cursor
-		f.inFlight--
-		f.run.unrecorded.Add(-1)
-		if p.results[i].Verdict == verdictRefused {
+func (cs *channelSender) applyResults(b *batch) {
+	for i := range b.items {
+		it := &b.items[i]
+		cur := it.cursor
+		cur.inFlight--
+		cur.run.unrecorded.Add(-1)
+		if b.results[i].Verdict == verdictRefused {
 			continue
 		}
-		f.setStatus(it.row, it.message, campaign.NewMessageStatus(it.outcome, int(it.recordedAttempts)))
+		cur.setStatus(it.row, it.message, campaign.NewMessageStatus(it.outcome, int(it.recordedAttempts)))
 		b := queuedMessage{row: it.row, message: it.message, attempts: it.recordedAttempts}
 		switch it.outcome {
 		case campaign.Sent:
-			if b.message++; int(b.message) > len(f.templates) {
+			if b.message++; int(b.message) > len(cur.templates) {
 				continue
 			}
 		case campaign.Retrying:
@@ -208,78 +208,78 @@ func (l *channelSender) applyResults(p *batch) {
 		default:
 			continue
 		}
-		f.queue.add(b)
-		if next := max(b.at, 1); f.nextAt == 0 || next < f.nextAt {
-			f.nextAt = next
+		cur.queue.add(b)
+		if next := max(b.at, 1); cur.nextAt == 0 || next < cur.nextAt {
+			cur.nextAt = next
 		}
 	}
-	l.unrecorded.Add(-int64(len(p.items)))
-	p.driver.release()
-	p.reset()
-	l.d.batches.Put(p)
+	cs.unrecorded.Add(-int64(len(b.items)))
+	b.driver.release()
+	b.reset()
+	cs.d.batches.Put(b)
 }
 
 // prune lets go of the feeds whose run is halted, and reports those that have nothing left.
-func (l *channelSender) prune() {
-	kept := l.cursors[:0]
-	turn := l.turn
-	for i, f := range l.cursors {
-		if f.run.isHalted() {
-			f.dropChunks(l)
-			l.leaving = append(l.leaving, f)
-			if i <= l.turn {
+func (cs *channelSender) prune() {
+	kept := cs.cursors[:0]
+	turn := cs.turn
+	for i, cur := range cs.cursors {
+		if cur.run.isHalted() {
+			cur.dropChunks(cs)
+			cs.leaving = append(cs.leaving, cur)
+			if i <= cs.turn {
 				turn-- // whose turn is next stays so
 			}
-			if i == l.turn {
-				l.turnLeft = 0
+			if i == cs.turn {
+				cs.turnLeft = 0
 			}
 			continue
 		}
-		kept = append(kept, f)
-		l.reportCursor(f)
+		kept = append(kept, cur)
+		cs.reportCursor(cur)
 	}
-	l.turn = max(turn, -1)
-	clear(l.cursors[len(kept):])
-	l.cursors = kept
-	l.cursorCount.Store(int64(len(kept)))
-	stay := l.leaving[:0]
-	for _, f := range l.leaving {
-		if f.inFlight > 0 {
-			stay = append(stay, f)
+	cs.turn = max(turn, -1)
+	clear(cs.cursors[len(kept):])
+	cs.cursors = kept
+	cs.cursorCount.Store(int64(len(kept)))
+	stay := cs.leaving[:0]
+	for _, cur := range cs.leaving {
+		if cur.inFlight > 0 {
+			stay = append(stay, cur)
 			continue
 		}
-		if f.run.leave() {
-			l.d.conclude(f.run)
+		if cur.run.leave() {
+			cs.d.conclude(cur.run)
 		}
 	}
-	clear(l.leaving[len(stay):])
-	l.leaving = stay
+	clear(cs.leaving[len(stay):])
+	cs.leaving = stay
 }
 
 // report tells the run how the feed stands: over, or quiet until some time.
-func (l *channelSender) reportCursor(f *sendingCursor) {
-	over := f.inFlight == 0 && f.nextAt == 0 && f.queue.empty() && !f.slotPassed && f.slices == f.run.slices.Load()
-	if over != f.finished {
-		if f.finished = over; over {
-			f.run.cursorFinished()
+func (cs *channelSender) reportCursor(cur *sendingCursor) {
+	over := cur.inFlight == 0 && cur.nextAt == 0 && cur.queue.empty() && !cur.slotPassed && cur.slices == cur.run.slices.Load()
+	if over != cur.finished {
+		if cur.finished = over; over {
+			cur.run.cursorFinished()
 		} else {
-			f.run.cursorResumed()
+			cur.run.cursorResumed()
 		}
 	}
 	quiet := int64(0)
-	if f.inFlight == 0 && !f.slotPassed && f.nextAt > 1 {
-		quiet = f.nextAt
+	if cur.inFlight == 0 && !cur.slotPassed && cur.nextAt > 1 {
+		quiet = cur.nextAt
 	}
-	f.idleUntil.Store(quiet)
+	cur.idleUntil.Store(quiet)
 }
 
 // look has a feed find out when it goes on.
-func (l *channelSender) lookup(f *sendingCursor, now time.Time) {
-	if f.backingOff && time.Now().Before(f.retryReadAt) {
+func (cs *channelSender) lookup(cur *sendingCursor, now time.Time) {
+	if cur.backingOff && time.Now().Before(cur.retryReadAt) {
 		return
 	}
-	f.backingOff = false
-	if err := f.lookup(l, now); err != nil {
-		f.readFailed(l, err)
+	cur.backingOff = false
+	if err := cur.lookup(cs, now); err != nil {
+		cur.readFailed(cs, err)
 	}
 }

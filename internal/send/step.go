@@ -30,16 +30,16 @@ const idleTimeout = 10 * time.Second
 // room is how many messages may be marked without their result recorded. With
 // a crash they are what no one can tell, so with on_unknown: hold it is no
 // more than can be under way.
-func (l *channelSender) unrecordedLimit() int {
-	concurrency := int(l.limit.Load())
+func (cs *channelSender) unrecordedLimit() int {
+	concurrency := int(cs.limit.Load())
 	switch {
-	case l.batchSize() > 1 && l.settings.Load().OnUnknown == RetryUnknown:
-		return max(fewBatches, min(manyBatches, recordedPerWorker*concurrency)) * l.batchSize()
-	case l.batchSize() > 1:
-		return fewBatches * l.batchSize()
-	case l.settings.Load().OnUnknown == RetryUnknown:
+	case cs.batchSize() > 1 && cs.settings.Load().OnUnknown == RetryUnknown:
+		return max(fewBatches, min(manyBatches, recordedPerWorker*concurrency)) * cs.batchSize()
+	case cs.batchSize() > 1:
+		return fewBatches * cs.batchSize()
+	case cs.settings.Load().OnUnknown == RetryUnknown:
 		room := recordedPerWorker * concurrency
-		return max(room, min(room+l.limiter.callsDuring(commitsAhead, concurrency), maxUnrecorded))
+		return max(room, min(room+cs.limiter.callsDuring(commitsAhead, concurrency), maxUnrecorded))
 	}
 	return concurrency
 }
@@ -47,55 +47,55 @@ func (l *channelSender) unrecordedLimit() int {
 // worthwhile is the size of a group that is worth a commit without waiting for
 // more: a quarter of the room of a batch driver, so that one is in the books, one
 // with the driver and one between them; else half of it, or a full group.
-func (l *channelSender) commitTarget() int {
-	if b := l.batchSize(); b > 1 {
-		return max(b, l.unrecordedLimit()/4)
+func (cs *channelSender) commitTarget() int {
+	if b := cs.batchSize(); b > 1 {
+		return max(b, cs.unrecordedLimit()/4)
 	}
-	return max(int(l.limit.Load()), min(l.unrecordedLimit()/2, fullCommit))
+	return max(int(cs.limit.Load()), min(cs.unrecordedLimit()/2, fullCommit))
 }
 
 // step does all that can be done now. It returns how long to sleep unless woken;
 // not ok: until woken.
-func (l *channelSender) step(ctx context.Context) (wait time.Duration, ok bool) {
+func (cs *channelSender) step(ctx context.Context) (wait time.Duration, ok bool) {
 	sleep := sleeper{}
-	mono, now := time.Now(), l.d.now()
+	mono, now := time.Now(), cs.d.now()
 	n := 0
 	switch {
 	case ctx.Err() != nil:
-		l.returnQueued()
-	case len(l.cursors) == 0:
-		l.handOver(mono, now, &sleep)
-		l.idle(mono, &sleep)
+		cs.returnQueued()
+	case len(cs.cursors) == 0:
+		cs.handOver(mono, now, &sleep)
+		cs.idle(mono, &sleep)
 	default:
-		l.handOver(mono, now, &sleep)
-		l.idleSince = time.Time{}
-		if l.refresh(now, mono) {
+		cs.handOver(mono, now, &sleep)
+		cs.idleSince = time.Time{}
+		if cs.refresh(now, mono) {
 			sleep.atMost(maxSleep)
 		}
-		l.setPickUntil(now)
-		n = l.allowance(mono, now, &sleep)
+		cs.setPickUntil(now)
+		n = cs.allowance(mono, now, &sleep)
 	}
-	if l.shouldCommit(n, mono, &sleep) {
-		if !l.recordGroup(ctx, n, now, mono, &sleep) {
+	if cs.shouldCommit(n, mono, &sleep) {
+		if !cs.recordGroup(ctx, n, now, mono, &sleep) {
 			return sleep.result()
 		}
-		l.handOver(time.Now(), l.d.now(), &sleep)
-		l.group.reset()
-		l.prune()
-		if l.progressed || n == 0 {
+		cs.handOver(time.Now(), cs.d.now(), &sleep)
+		cs.group.reset()
+		cs.prune()
+		if cs.progressed || n == 0 {
 			return 0, true // there may be more at once
 		}
 	}
-	l.sleepUntilDue(mono, now, &sleep)
-	l.prune()
+	cs.sleepUntilDue(mono, now, &sleep)
+	cs.prune()
 	return sleep.result()
 }
 
 // linger is how long results and attempts may wait for more to join them while
 // more are sure to come: a commit costs a sync whatever its size. It is short
 // while no message waits for a worker.
-func (l *channelSender) linger() time.Duration {
-	if l.workers.empty() {
+func (cs *channelSender) linger() time.Duration {
+	if cs.workers.empty() {
 		return time.Millisecond
 	}
 	return 4 * time.Millisecond
@@ -103,36 +103,36 @@ func (l *channelSender) linger() time.Duration {
 
 // worthIt reports whether there is a group to commit now: n attempts may be
 // picked, or results have come in.
-func (l *channelSender) shouldCommit(n int, mono time.Time, sleep *sleeper) bool {
-	good := l.commitTarget()
-	decided := l.resultCount()
-	if wait := l.commitAfter.Sub(mono); wait > 0 && l.d.retryCtx.Err() == nil {
-		l.completed.wakeAt(math.MaxInt)
+func (cs *channelSender) shouldCommit(n int, mono time.Time, sleep *sleeper) bool {
+	good := cs.commitTarget()
+	decided := cs.resultCount()
+	if wait := cs.commitAfter.Sub(mono); wait > 0 && cs.d.retryCtx.Err() == nil {
+		cs.completed.wakeAt(math.MaxInt)
 		sleep.atMost(min(wait, maxSleep))
 		return false
 	}
-	have := decided + l.completed.wakeAt(max(good-decided, 1))
+	have := decided + cs.completed.wakeAt(max(good-decided, 1))
 	if have+n == 0 {
-		l.lingerSince = time.Time{}
-		if l.completed.wakeAt(1) > 0 { // one came between the two looks
+		cs.lingerSince = time.Time{}
+		if cs.completed.wakeAt(1) > 0 { // one came between the two looks
 			sleep.atMost(0)
 		}
 		return false
 	}
-	waiting, held := l.inQueue(l.d.now())
-	onTheWay := int(l.unrecorded.Load()) - have - waiting - held
-	if onTheWay <= 0 || have >= good || n >= min(good, l.limiter.groupTokens()) {
-		l.lingerSince = time.Time{}
+	waiting, held := cs.inQueue(cs.d.now())
+	onTheWay := int(cs.unrecorded.Load()) - have - waiting - held
+	if onTheWay <= 0 || have >= good || n >= min(good, cs.limiter.groupTokens()) {
+		cs.lingerSince = time.Time{}
 		return true
 	}
-	if l.lingerSince.IsZero() {
-		l.lingerSince = mono
+	if cs.lingerSince.IsZero() {
+		cs.lingerSince = mono
 	}
-	if wait := l.linger() - mono.Sub(l.lingerSince); wait > 0 {
+	if wait := cs.linger() - mono.Sub(cs.lingerSince); wait > 0 {
 		sleep.atMost(wait)
 		return false
 	}
-	l.lingerSince = time.Time{}
+	cs.lingerSince = time.Time{}
 	return true
 }
 
@@ -151,68 +151,68 @@ func (s *sleeper) atMost(d time.Duration) {
 func (s *sleeper) result() (time.Duration, bool) { return max(s.d, time.Microsecond), s.set }
 
 // idle lets the workers go after a while.
-func (l *channelSender) idle(mono time.Time, sleep *sleeper) {
-	if l.unrecorded.Load() > 0 {
+func (cs *channelSender) idle(mono time.Time, sleep *sleeper) {
+	if cs.unrecorded.Load() > 0 {
 		return
 	}
-	if l.idleSince.IsZero() {
-		l.idleSince = mono
+	if cs.idleSince.IsZero() {
+		cs.idleSince = mono
 	}
-	if wait := idleTimeout - mono.Sub(l.idleSince); wait > 0 {
+	if wait := idleTimeout - mono.Sub(cs.idleSince); wait > 0 {
 		sleep.atMost(wait)
 		return
 	}
-	l.workers.stopIdle()
+	cs.workers.stopIdle()
 }
 
 // refresh has the feeds look again whose plan has changed, whose time has come or
 // whose slot has passed, and has those be sliced again; true if one waits for that.
-func (l *channelSender) refresh(now, mono time.Time) bool {
+func (cs *channelSender) refresh(now, mono time.Time) bool {
 	waits := false
-	for _, f := range l.cursors {
-		if f.slices != f.run.slices.Load() || f.nextAt > 0 && f.nextAt <= now.UnixNano() ||
-			f.backingOff && !mono.Before(f.retryReadAt) || f.cursorPassed(l, now) {
-			l.lookup(f, now)
+	for _, cur := range cs.cursors {
+		if cur.slices != cur.run.slices.Load() || cur.nextAt > 0 && cur.nextAt <= now.UnixNano() ||
+			cur.backingOff && !mono.Before(cur.retryReadAt) || cur.cursorPassed(cs, now) {
+			cs.lookup(cur, now)
 		}
-		if f.slotPassed {
+		if cur.slotPassed {
 			waits = true
-			l.d.replan(f.run, l.pacing.grid)
+			cs.d.replan(cur.run, cs.pacing.grid)
 		}
 	}
 	return waits
 }
 
 // cursorPassed reports whether a slot that is not done with has passed.
-func (f *sendingCursor) cursorPassed(l *channelSender, now time.Time) bool {
-	for i := range f.sliceCursors {
-		if f.passed(l, &f.sliceCursors[i], now) {
-			return !f.slotPassed
+func (cur *sendingCursor) cursorPassed(cs *channelSender, now time.Time) bool {
+	for i := range cur.sliceCursors {
+		if cur.passed(cs, &cur.sliceCursors[i], now) {
+			return !cur.slotPassed
 		}
 	}
 	return false
 }
 
 // want is how many messages may be marked now, by every limit there is.
-func (l *channelSender) allowance(mono, now time.Time, sleep *sleeper) int {
-	if wait := l.commitAfter.Sub(mono); wait > 0 {
+func (cs *channelSender) allowance(mono, now time.Time, sleep *sleeper) int {
+	if wait := cs.commitAfter.Sub(mono); wait > 0 {
 		sleep.atMost(min(wait, maxSleep))
 		return 0
 	}
-	if open, until := l.window.open(now); !open {
+	if open, until := cs.window.open(now); !open {
 		sleep.atMost(min(max(until.Sub(now), time.Millisecond), maxSleep))
 		return 0
 	}
-	if !l.anyDue(now) || l.pickUntil > now.UnixNano() && !l.dueBy(now) && l.prerecordLimit() <= 0 {
+	if !cs.anyDue(now) || cs.pickUntil > now.UnixNano() && !cs.dueBy(now) && cs.prerecordLimit() <= 0 {
 		return 0
 	}
 	// The results that lie there will be recorded in the same commit.
-	unrecorded := l.unrecorded.Load() - int64(l.resultCount()+l.completed.wakeAt(math.MaxInt))
-	n := l.unrecordedLimit() - int(unrecorded)
-	allowed := l.breaker.allows(mono, unrecorded)
-	l.probing = allowed == 1
+	unrecorded := cs.unrecorded.Load() - int64(cs.resultCount()+cs.completed.wakeAt(math.MaxInt))
+	n := cs.unrecordedLimit() - int(unrecorded)
+	allowed := cs.breaker.allows(mono, unrecorded)
+	cs.probing = allowed == 1
 	switch {
 	case allowed == 0:
-		if wait := l.breaker.wait(mono); wait > 0 {
+		if wait := cs.breaker.wait(mono); wait > 0 {
 			sleep.atMost(min(wait, maxSleep))
 		}
 		return 0
@@ -223,16 +223,16 @@ func (l *channelSender) allowance(mono, now time.Time, sleep *sleeper) int {
 		sleep.atMost(maxSleep) // a result will wake the lane, but a slot may pass before
 		return 0
 	}
-	queued, _ := l.inQueue(now)
-	tokens := l.limiter.available(mono, queued)
-	portion := l.limiter.groupTokens()
+	queued, _ := cs.inQueue(now)
+	tokens := cs.limiter.available(mono, queued)
+	portion := cs.limiter.groupTokens()
 	if tokens <= 0 || unrecorded > 0 && tokens < portion {
 		if queued == 0 { // else the token that those wait for wakes the lane
-			sleep.atMost(min(l.limiter.waitToMark(mono, portion), maxSleep))
+			sleep.atMost(min(cs.limiter.waitToMark(mono, portion), maxSleep))
 		}
 		return 0
 	}
-	if n = min(n, tokens); l.batchSize() > 1 && unrecorded > 0 && n < min(l.commitTarget(), tokens) {
+	if n = min(n, tokens); cs.batchSize() > 1 && unrecorded > 0 && n < min(cs.commitTarget(), tokens) {
 		sleep.atMost(maxSleep)
 		return 0
 	}
@@ -240,9 +240,9 @@ func (l *channelSender) allowance(mono, now time.Time, sleep *sleeper) int {
 }
 
 // anyDue reports whether a feed has something that may be picked.
-func (l *channelSender) anyDue(now time.Time) bool {
-	for _, f := range l.cursors {
-		if f.mayGo(l, now) {
+func (cs *channelSender) anyDue(now time.Time) bool {
+	for _, cur := range cs.cursors {
+		if cur.mayGo(cs, now) {
 			return true
 		}
 	}
@@ -250,9 +250,9 @@ func (l *channelSender) anyDue(now time.Time) bool {
 }
 
 // dueBy reports whether a feed has something whose time has come.
-func (l *channelSender) dueBy(now time.Time) bool {
-	for _, f := range l.cursors {
-		if f.mayGo(l, now) && f.nextAt <= now.UnixNano() {
+func (cs *channelSender) dueBy(now time.Time) bool {
+	for _, cur := range cs.cursors {
+		if cur.mayGo(cs, now) && cur.nextAt <= now.UnixNano() {
 			return true
 		}
 	}
@@ -262,58 +262,58 @@ func (l *channelSender) dueBy(now time.Time) bool {
 // markGroup picks up to n messages and has their attempts recorded, and the
 // results that lie there; false if the books don't take them. Then nothing is
 // sent, and it is tried again later.
-func (l *channelSender) recordGroup(ctx context.Context, n int, now, mono time.Time, sleep *sleeper) bool {
-	l.gate.RLock()
-	if l.progressed = false; n > 0 {
-		l.pickAll(n, now)
+func (cs *channelSender) recordGroup(ctx context.Context, n int, now, mono time.Time, sleep *sleeper) bool {
+	cs.gate.RLock()
+	if cs.progressed = false; n > 0 {
+		cs.pickAll(n, now)
 	}
-	err := l.commit(ctx)
-	l.gate.RUnlock()
-	l.releaseChunks()
+	err := cs.commit(ctx)
+	cs.gate.RUnlock()
+	cs.releaseChunks()
 	if err != nil {
-		l.d.storeFailed("record attempts and results", err)
-		wait := min(100*time.Millisecond<<min(l.commitFailures, 10), 10*time.Second)
-		l.commitFailures++
-		l.commitAfter = mono.Add(wait)
+		cs.d.storeFailed("record attempts and results", err)
+		wait := min(100*time.Millisecond<<min(cs.commitFailures, 10), 10*time.Second)
+		cs.commitFailures++
+		cs.commitAfter = mono.Add(wait)
 		sleep.atMost(min(wait, maxSleep))
-		if l.d.retryCtx.Err() != nil && len(l.results) > 0 {
-			l.d.resultsLost.Store(true)
-			l.releaseResults()
+		if cs.d.retryCtx.Err() != nil && len(cs.results) > 0 {
+			cs.d.resultsLost.Store(true)
+			cs.releaseResults()
 		}
 		return false
 	}
-	if l.commitFailures > 0 {
-		l.commitFailures = 0
-		l.d.storeRecovered()
+	if cs.commitFailures > 0 {
+		cs.commitFailures = 0
+		cs.d.storeRecovered()
 	}
-	if l.group.count > 0 {
-		l.pickedAt = mono
-		if l.probing {
-			l.breaker.probe()
+	if cs.group.count > 0 {
+		cs.pickedAt = mono
+		if cs.probing {
+			cs.breaker.probe()
 		}
 	}
-	if len(l.cursors) > manyCursors {
-		for _, f := range l.cursors {
-			f.dropChunks(l)
+	if len(cs.cursors) > manyCursors {
+		for _, cur := range cs.cursors {
+			cur.dropChunks(cs)
 		}
 	}
 	return true
 }
 
 // due adds to the sleep the time until the first feed has something to do.
-func (l *channelSender) sleepUntilDue(mono, now time.Time, sleep *sleeper) {
+func (cs *channelSender) sleepUntilDue(mono, now time.Time, sleep *sleeper) {
 	first := int64(math.MaxInt64)
-	for _, f := range l.cursors {
-		if f.backingOff {
+	for _, cur := range cs.cursors {
+		if cur.backingOff {
 			sleep.atMost(maxSleep)
 			continue
 		}
-		if f.budgetSpent {
+		if cur.budgetSpent {
 			sleep.atMost(0)
 			return
 		}
-		if f.nextAt > 0 && f.nextAt < first {
-			first = f.nextAt
+		if cur.nextAt > 0 && cur.nextAt < first {
+			first = cur.nextAt
 		}
 	}
 	if first == math.MaxInt64 {
@@ -323,9 +323,9 @@ func (l *channelSender) sleepUntilDue(mono, now time.Time, sleep *sleeper) {
 	if wait <= 0 {
 		return // something else than time keeps it, and that wakes the lane
 	}
-	if early := wait - l.lead()/2; early > 0 {
+	if early := wait - cs.lead()/2; early > 0 {
 		wait = early // else it could not be marked ahead of its time
 	}
-	wait = max(wait, minGap-mono.Sub(l.pickedAt))
+	wait = max(wait, minGap-mono.Sub(cs.pickedAt))
 	sleep.atMost(min(wait, maxSleep))
 }

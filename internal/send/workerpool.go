@@ -50,127 +50,127 @@ type workerPool struct {
 }
 
 func newWorkerPool() *workerPool {
-	h := &workerPool{}
-	h.cond = sync.NewCond(&h.mu)
-	return h
+	w := &workerPool{}
+	w.cond = sync.NewCond(&w.mu)
+	return w
 }
 
 // give lays p before the workers and reports whether another one is needed, of at most limit.
-func (h *workerPool) submit(p *batch, limit int) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.stopping = false
-	h.waiting = append(h.waiting, p)
-	if h.idle >= len(h.waiting) || h.workers >= limit {
-		h.cond.Signal()
+func (w *workerPool) submit(b *batch, limit int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopping = false
+	w.waiting = append(w.waiting, b)
+	if w.idle >= len(w.waiting) || w.workers >= limit {
+		w.cond.Signal()
 		return false
 	}
-	h.workers++
+	w.workers++
 	return true
 }
 
 // next waits for a parcel; nil if the worker is to end, as one above limit is.
-func (h *workerPool) next(limit int) *batch {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for len(h.waiting) == 0 {
-		if h.stopping || h.workers > limit {
-			h.workers--
+func (w *workerPool) next(limit int) *batch {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.waiting) == 0 {
+		if w.stopping || w.workers > limit {
+			w.workers--
 			return nil
 		}
-		h.idle++
-		h.cond.Wait()
-		h.idle--
+		w.idle++
+		w.cond.Wait()
+		w.idle--
 	}
-	p := h.waiting[0]
-	h.waiting[0] = nil
-	if h.waiting = h.waiting[1:]; len(h.waiting) == 0 {
-		h.waiting = nil
+	b := w.waiting[0]
+	w.waiting[0] = nil
+	if w.waiting = w.waiting[1:]; len(w.waiting) == 0 {
+		w.waiting = nil
 	}
-	return p
+	return b
 }
 
 // starve reports whether no parcel waits for a worker.
-func (h *workerPool) empty() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.waiting) == 0
+func (w *workerPool) empty() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.waiting) == 0
 }
 
 // dismiss lets the workers end.
-func (h *workerPool) stopIdle() {
-	h.mu.Lock()
-	h.stopping = true
-	h.cond.Broadcast()
-	h.mu.Unlock()
+func (w *workerPool) stopIdle() {
+	w.mu.Lock()
+	w.stopping = true
+	w.cond.Broadcast()
+	w.mu.Unlock()
 }
 
 // work sends parcels until there is no need for the worker.
-func (l *channelSender) work() {
+func (cs *channelSender) work() {
 	for {
-		p := l.workers.next(int(l.limit.Load()))
-		if p == nil {
+		b := cs.workers.next(int(cs.limit.Load()))
+		if b == nil {
 			return
 		}
-		l.send(p)
-		if l.completed.add(p) {
-			l.nudge()
+		cs.send(b)
+		if cs.completed.add(b) {
+			cs.nudge()
 		}
 	}
 }
 
 // send hands a parcel's messages to the driver, but those whose sending or lane
 // has been halted since they were marked: those are given back.
-func (l *channelSender) send(p *batch) {
-	l.gate.RLock()
-	halt := l.d.stopping.Load() || l.breaker.blocks()
+func (cs *channelSender) send(b *batch) {
+	cs.gate.RLock()
+	halt := cs.d.stopping.Load() || cs.breaker.blocks()
 	out := 0
 	var latest int64
-	now := l.d.now()
-	for i := range p.items {
+	now := cs.d.now()
+	for i := range b.items {
 		switch {
-		case p.results[i].Verdict == verdictRefused:
-		case halt || p.results[i].Verdict == verdictReturned || p.items[i].cursor.run.isHalted():
-			p.results[i].Verdict = verdictReturned
+		case b.results[i].Verdict == verdictRefused:
+		case halt || b.results[i].Verdict == verdictReturned || b.items[i].cursor.run.isHalted():
+			b.results[i].Verdict = verdictReturned
 		default:
 			out++
-			latest = max(latest, now.UnixNano()-p.items[i].lateFrom)
-			p.ptrs = append(p.ptrs, &p.msgs[i])
+			latest = max(latest, now.UnixNano()-b.items[i].lateFrom)
+			b.ptrs = append(b.ptrs, &b.msgs[i])
 		}
 	}
-	l.gate.RUnlock()
+	cs.gate.RUnlock()
 	if out == 0 {
-		l.react(p)
+		cs.react(b)
 		return
 	}
-	results := p.results
-	if out < len(p.items) {
+	results := b.results
+	if out < len(b.items) {
 		results = make([]Result, out)
 	}
 	began := time.Now()
 	failpoint.At(failpoint.HandedOver)
-	l.call(l.d.sendCtx, p, results)
+	cs.call(cs.d.sendCtx, b, results)
 	failpoint.At(failpoint.DriverReturned)
 	took := time.Since(began)
-	l.limiter.callTook(took)
-	if l.d.observer != nil {
-		l.d.observer.Attempted(l.id, l.name, out, time.Duration(latest), took)
+	cs.limiter.callTook(took)
+	if cs.d.observer != nil {
+		cs.d.observer.Attempted(cs.id, cs.name, out, time.Duration(latest), took)
 	}
-	if out < len(p.items) {
+	if out < len(b.items) {
 		k := 0
-		for i := range p.results {
-			if v := p.results[i].Verdict; v != verdictReturned && v != verdictRefused {
-				p.results[i] = results[k]
+		for i := range b.results {
+			if v := b.results[i].Verdict; v != verdictReturned && v != verdictRefused {
+				b.results[i] = results[k]
 				k++
 			}
 		}
 	}
-	l.react(p)
+	cs.react(b)
 }
 
 // call calls the driver. One that panics, or leaves a result unset, has maybe
 // sent the message. What was panicked with is not logged: it may hold contact data.
-func (l *channelSender) call(ctx context.Context, p *batch, results []Result) {
+func (cs *channelSender) call(ctx context.Context, b *batch, results []Result) {
 	defer func() {
 		what := recover()
 		for i := range results {
@@ -185,38 +185,38 @@ func (l *channelSender) call(ctx context.Context, p *batch, results []Result) {
 		if err, ok := what.(runtime.Error); ok {
 			cause = err.Error()
 		}
-		l.d.log.Error("the channel's driver panicked; its messages' outcome is unknown", "application", l.id,
-			"channel", l.name, "cause", cause, "stack", string(debug.Stack()))
+		cs.d.log.Error("the channel's driver panicked; its messages' outcome is unknown", "application", cs.id,
+			"channel", cs.name, "cause", cause, "stack", string(debug.Stack()))
 	}()
-	p.driver.Send(ctx, p.ptrs, results)
+	b.driver.Send(ctx, b.ptrs, results)
 }
 
 // holdChannel shuts the lane until one message is tried again.
-func (l *channelSender) holdChannel(now time.Time, res *Result) {
-	again := cmp.Or(res.RetryAfter, l.d.retryHold)
-	if l.breaker.hold(now, res.Detail, again) {
-		l.d.log.Warn("the channel is held: mend the cause, then resume a sending of it or wait for the next try",
-			"application", l.id, "channel", l.name, "reason", res.Detail, "next", again)
+func (cs *channelSender) holdChannel(now time.Time, res *Result) {
+	again := cmp.Or(res.RetryAfter, cs.d.retryHold)
+	if cs.breaker.hold(now, res.Detail, again) {
+		cs.d.log.Warn("the channel is held: mend the cause, then resume a sending of it or wait for the next try",
+			"application", cs.id, "channel", cs.name, "reason", res.Detail, "next", again)
 	}
 }
 
 // react draws from the answers what can't wait until they are recorded: a lane
 // to be shut or slowed, a sending to be held.
-func (l *channelSender) react(p *batch) {
+func (cs *channelSender) react(b *batch) {
 	now := time.Now()
-	set := l.settings.Load()
-	for i := range p.results {
-		res := &p.results[i]
-		r := p.items[i].cursor.run
+	set := cs.settings.Load()
+	for i := range b.results {
+		res := &b.results[i]
+		r := b.items[i].cursor.run
 		if res.SlowDown {
-			if limit, changed := l.limiter.halve(now); changed {
-				l.d.log.Warn("the channel's provider throttles: its rate is halved and recovers step by step",
-					"application", l.id, "channel", l.name, "rate", limit)
+			if limit, changed := cs.limiter.halve(now); changed {
+				cs.d.log.Warn("the channel's provider throttles: its rate is halved and recovers step by step",
+					"application", cs.id, "channel", cs.name, "rate", limit)
 			}
 		}
-		if res.OptOut && res.Verdict == VerdictPermanent && l.d.optedOut != nil {
-			if err := l.d.optedOut(l.id, l.name, p.msgs[i].ContactCode); err != nil {
-				l.d.log.Error("cannot add an opt-out to the list", "application", l.id, "channel", l.name, "error", err)
+		if res.OptOut && res.Verdict == VerdictPermanent && cs.d.optedOut != nil {
+			if err := cs.d.optedOut(cs.id, cs.name, b.msgs[i].ContactCode); err != nil {
+				cs.d.log.Error("cannot add an opt-out to the list", "application", cs.id, "channel", cs.name, "error", err)
 			}
 		}
 		verdict := res.Verdict
@@ -225,24 +225,24 @@ func (l *channelSender) react(p *batch) {
 		}
 		switch verdict {
 		case VerdictSent, VerdictPermanent:
-			if l.breaker.succeeded() {
-				l.d.log.Info("the channel works again", "application", l.id, "channel", l.name)
+			if cs.breaker.succeeded() {
+				cs.d.log.Info("the channel works again", "application", cs.id, "channel", cs.name)
 			}
 		case VerdictRetry, VerdictUnknown:
-			if l.breaker.failed(now, res.Detail, max(10, set.Concurrency), set.RetryBase, set.RetryMax) {
-				l.d.log.Warn("the channel is in trouble: one message at a time is tried until one gets through",
-					"application", l.id, "channel", l.name, "reason", res.Detail)
+			if cs.breaker.failed(now, res.Detail, max(10, set.Concurrency), set.RetryBase, set.RetryMax) {
+				cs.d.log.Warn("the channel is in trouble: one message at a time is tried until one gets through",
+					"application", cs.id, "channel", cs.name, "reason", res.Detail)
 			}
 		case VerdictHold:
 			if res.Hold == HoldSending {
-				l.d.hold(r, res.Detail)
-				l.breaker.succeeded()
+				cs.d.hold(r, res.Detail)
+				cs.breaker.succeeded()
 			} else {
-				l.holdChannel(now, res)
+				cs.holdChannel(now, res)
 			}
 			continue
 		case verdictReturned, verdictRefused:
-			l.breaker.returned()
+			cs.breaker.returned()
 			continue
 		}
 		r.probe.Store(false)
