@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes the .deb and .rpm of both architectures in dist/. The same commit and the
-# same Go give the same bytes: all times are the commit's.
+# Builds .deb and .rpm of both architectures in dist/. The same commit and the same
+# Go version give the same bytes, because all times are those of the commit.
 #   packaging/build.sh GO [ARCHITECTURE…]
-# VERSION, COMMIT, DIST (dist) and KINDS (deb rpm) say what, where and of which kinds.
+# VERSION, COMMIT, DIST (dist) and KINDS (deb rpm) can be set in the environment.
 set -eu
 go=$1
 shift
@@ -29,14 +29,15 @@ build() {
 		-o "$STAGE/campaignd" ./cmd/campaignd
 }
 
-# Pages and completion come from a binary that runs here.
+# The man pages and completions come from a binary for this machine.
 build "$("$go" env GOHOSTARCH)"
 "$STAGE/campaignd" man "$STAGE/man" >/dev/null
 gzip -9n "$STAGE"/man/*.1
 for shell in bash zsh fish; do "$STAGE/campaignd" completion "$shell" >"$STAGE/completion.$shell"; done
 cp systemd/campaignd.service systemd/notify-reload.conf "$STAGE/"
 mkdir "$STAGE/doc"
-cp docs/install.md docs/sftp.md docs/security.md docs/operations.md docs/configuration.md "$STAGE/doc/"
+cp CHANGELOG.md docs/contract.md docs/install.md docs/sftp.md docs/security.md docs/operations.md docs/configuration.md "$STAGE/doc/"
+cp LICENSE "$STAGE/copyright"
 cp systemd/campaignd.sysusers "$STAGE/sysusers.conf"
 cp systemd/campaignd.tmpfiles "$STAGE/tmpfiles.conf"
 cp packaging/campaignd.toml packaging/sshd-partners.conf configs/campaigns/7.json "$STAGE/"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the package of this machine's architecture twice, from two folders, and compares the
-# bytes; the binary must need no library. packaging/twice.sh GO
+# Builds the package for this machine's architecture twice, in two folders, and compares the
+# bytes. Checks that the binary needs no library. packaging/twice.sh GO
 set -eu
 go=$1
 dir=$(mktemp -d)
@@ -11,7 +11,7 @@ COMMIT=$(git rev-parse --short=12 HEAD)
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export VERSION COMMIT SOURCE_DATE_EPOCH
 for one in a b; do
-	# Another folder: nothing of where it was built may be in it.
+	# Two folders, because the package must not contain the path it was built in.
 	mkdir "$dir/$one"
 	git archive HEAD | tar -x -C "$dir/$one"
 	(cd "$dir/$one" && DIST="$dir/$one-dist" sh packaging/build.sh "$go" "$arch" >/dev/null)

@@ -1,20 +1,20 @@
 #!/bin/sh
-# Debian: configure [OLD VERSION]. RPM: the number of versions installed.
+# Arguments: configure [OLD VERSION] on Debian, the number of installed versions on RPM systems.
 set -e
 case "$1" in
 configure) [ -z "$2" ] && first=yes || first=no ;;
 1) first=yes ;;
 2) first=no ;;
-*) exit 0 ;; # abort-upgrade and the like: nothing was undone
+*) exit 0 ;; # abort-upgrade and the like, where nothing was undone
 esac
 
-# Debian tells the version of one that was removed and not purged as well.
+# Debian also passes the old version if the package was removed but not purged.
 if [ -e /var/lib/campaignd/.enabled-when-removed ]; then
 	rm -f /var/lib/campaignd/.enabled-when-removed
 	first=yes
 fi
 
-# User and folders are needed in a chroot or an image as well.
+# A chroot or an image needs the user and the folders too.
 if command -v systemd-sysusers >/dev/null; then
 	systemd-sysusers /usr/lib/sysusers.d/campaignd.conf
 elif ! getent passwd campaignd >/dev/null; then
@@ -25,7 +25,7 @@ install -d -o campaignd -g campaignd -m 0755 /var/lib/campaignd/inbox
 install -d -o root -g root -m 0700 /etc/campaignd/credentials
 install -d -o root -g root -m 0755 /srv/campaignd
 
-# systemd 253 and later know notify-reload. The file is no configuration: it goes and comes with the package.
+# systemd 253 and later know notify-reload. This file is not configuration: it is removed with the package.
 dropins=/usr/lib/systemd/system/campaignd.service.d
 systemd=$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
 if [ "${systemd:-0}" -ge 253 ]; then
@@ -38,8 +38,8 @@ fi
 [ -d /run/systemd/system ] || exit 0
 systemctl daemon-reload
 if [ "$first" = no ]; then
-	systemctl try-restart campaignd.service || echo "campaignd did not come up again: see journalctl -u campaignd" >&2
+	systemctl try-restart campaignd.service || echo "campaignd did not start again: see journalctl -u campaignd" >&2
 elif [ "$1" = configure ]; then
-	# As Debian does. RPM systems leave the start to the administrator.
+	# Debian starts services at installation; on RPM systems the administrator does.
 	systemctl enable --now campaignd.service || echo "campaignd did not start: see journalctl -u campaignd" >&2
 fi

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Debian: remove, purge, upgrade …. RPM: never "purge", so an RPM leaves the data.
+# Arguments: remove, purge, upgrade … on Debian. RPM has no "purge", so an RPM leaves the data.
 set -e
 case "$1" in
 purge)
-	# Contacts and secrets go with a purge. Partners' folders in /srv/campaignd and the
-	# accounts stay: files may belong to them.
+	# A purge deletes contacts and secrets. Partners' folders in /srv/campaignd and their
+	# accounts stay, because files may belong to them.
 	rm -rf /var/lib/campaignd /etc/campaignd
 	rmdir /srv/campaignd 2>/dev/null || true
 	;;
