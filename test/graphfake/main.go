@@ -1,10 +1,10 @@
-// Command graphfake serves the fake of WhatsApp's Cloud API on a loopback
-// address, for `make demo-whatsapp`. It prints a line for every message and its answer, and
-// ends with 1 if anything was wrong with a request.
+// Command graphfake serves the fake of WhatsApp's Cloud API on a loopback address, for
+// `make demo-whatsapp`. It prints a line for every message and its answer. Its exit
+// status is 1 if a request was invalid.
 //
-// What a contact is answered depends on the end of its number, so that a demo can
-// show more than success: 01 can't be delivered to, 02 gets too many once, 03 has
-// opted out, 04 is held for quality assessment.
+// The answer depends on the end of the contact's number, so that a demo shows more than
+// success: 01 is undeliverable, 02 is throttled once, 03 has opted out, 04 is held for
+// quality assessment.
 package main
 
 import (
@@ -36,9 +36,9 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("graphfake", flag.ContinueOnError)
-	address := flags.String("listen", "127.0.0.1:0", "where to listen")
-	file := flags.String("address-file", "", "a file that gets the address, once it listens")
-	rate := flags.Int("rate", 0, "messages a second before 130429; 0: no limit")
+	address := flags.String("listen", "127.0.0.1:0", "address to listen on")
+	file := flags.String("address-file", "", "file to write the address to")
+	rate := flags.Int("rate", 0, "limit of messages per second (130429); 0: none")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -68,13 +68,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if faults := fake.Faults(); len(faults) > 0 {
 		return errors.New(strings.Join(faults, "\n"))
 	}
-	fmt.Fprintf(out, "%d well-formed requests, %d messages accepted, nothing wrong with any\n", fake.Count(), len(fake.Accepted()))
+	fmt.Fprintf(out, "%d well-formed requests, %d messages accepted, no faults\n", fake.Count(), len(fake.Accepted()))
 	return nil
 }
 
-// answers decides by the end of the number.
+// answers chooses the answer by the end of the number.
 type answers struct {
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	out   io.Writer
 	asked map[string]bool
 }
@@ -87,7 +87,7 @@ func (a *answers) to(m graphfake.Message) graphfake.Answer {
 	answer, word := graphfake.Answer{}, "accepted"
 	switch m.To[len(m.To)-2:] {
 	case "01":
-		answer.Code, word = 131026, "131026: can't be delivered to"
+		answer.Code, word = 131026, "131026: undeliverable"
 	case "02":
 		if !again {
 			answer.Code, word = 131056, "131056: too many to this contact"

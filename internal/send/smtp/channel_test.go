@@ -19,9 +19,9 @@ import (
 	"campaignd/internal/send/sendtest"
 )
 
-// TestConformance is the part of the suite that isn't about HTTP, against emersion/go-smtp.
+// TestConformance runs the part of the suite that isn't about HTTP, against emersion/go-smtp.
 func TestConformance(t *testing.T) {
-	box := newLetterbox(t, func(b *letterbox) { b.keep = false })
+	box := newTestServer(t, func(b *testServer) { b.keep = false })
 	retry := sendtest.Want{Verdict: send.VerdictRetry}
 	sendtest.Run(t, sendtest.Driver{
 		New: func(t *testing.T, address string, timeout time.Duration) send.Channel {
@@ -54,9 +54,9 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// TestOneConnection sends 10,000 messages over one.
-func TestOneConnection(t *testing.T) {
-	box := newLetterbox(t, func(b *letterbox) { b.keep = false })
+// 10,000 messages in a row need one connection.
+func TestConnectionIsNotReused(t *testing.T) {
+	box := newTestServer(t, func(b *testServer) { b.keep = false })
 	o := options(box.port)
 	o.Concurrency = 1
 	c := channel(t, o)
@@ -78,9 +78,9 @@ func TestOneConnection(t *testing.T) {
 	}
 }
 
-// TestBound: many at once never have more connections than concurrency, and all get through.
-func TestBound(t *testing.T) {
-	box := newLetterbox(t, nil)
+// Many messages at once never use more connections than concurrency, and all are sent.
+func TestMoreConnectionsThanConcurrency(t *testing.T) {
+	box := newTestServer(t, nil)
 	o := options(box.port)
 	o.Concurrency, o.Timeout = 3, 10*time.Second
 	c := channel(t, o)
@@ -99,9 +99,9 @@ func TestBound(t *testing.T) {
 	}
 }
 
-// TestServerClosesIdle: a kept connection that is gone is replaced at once, whether the server said
-// so or not, and the message goes out once.
-func TestServerClosesIdle(t *testing.T) {
+// A kept connection that the server has closed is replaced at once, whether it announced
+// that or not, and the message is sent once.
+func TestServerClosesIdleConnection(t *testing.T) {
 	for name, first := range map[string]map[string]string{
 		"closed after a message": with("end", "250 Ok"+hangUp),
 		"421 at the next":        usual(), // its MAIL is changed below
@@ -125,8 +125,8 @@ func TestServerClosesIdle(t *testing.T) {
 	}
 }
 
-// TestReconnectsOnce: a server that closes every connection is not tried again and again.
-func TestReconnectsOnce(t *testing.T) {
+// A server that closes every connection gets one more per attempt.
+func TestServerClosesEveryConnection(t *testing.T) {
 	s := newScript(t, with("end", "250 Ok"+hangUp), with("MAIL", hangUp))
 	c := channel(t, options(s.port))
 	if res := try(t, c, hello(t)); res.Verdict != send.VerdictSent {
@@ -137,9 +137,9 @@ func TestReconnectsOnce(t *testing.T) {
 	}
 }
 
-// TestRefusalKeepsConnection: one refused recipient costs no connection, and the next transaction is its own.
-func TestRefusalKeepsConnection(t *testing.T) {
-	box := newLetterbox(t, func(b *letterbox) {
+// A refused recipient doesn't cost a connection, and doesn't affect the next transaction.
+func TestRefusalCostsAConnection(t *testing.T) {
+	box := newTestServer(t, func(b *testServer) {
 		b.atRcpt = func(to string) error {
 			if strings.HasPrefix(to, "nobody") {
 				return &server.SMTPError{Code: 550, EnhancedCode: server.EnhancedCode{5, 1, 1}, Message: "no " + to}
@@ -162,8 +162,8 @@ func TestRefusalKeepsConnection(t *testing.T) {
 	}
 }
 
-// TestStale: a connection that has lain idle is asked before it is used; a dead one is replaced within the attempt.
-func TestStale(t *testing.T) {
+// A connection that was idle is checked before use. A dead one is replaced within the attempt.
+func TestDeadIdleConnection(t *testing.T) {
 	for name, answer := range map[string]string{"alive": "250 Ok", "dead": mute, "gone": hangUp, "refuses": "451 no"} {
 		t.Run(name, func(t *testing.T) {
 			s := newScript(t, with("RSET", answer), usual())
@@ -171,7 +171,7 @@ func TestStale(t *testing.T) {
 			if res := try(t, c, hello(t)); res.Verdict != send.VerdictSent {
 				t.Fatalf("%+v", res)
 			}
-			c.pool.idle[0].used = time.Now().Add(-checkAfter)
+			c.pool.idle[0].used = time.Now().Add(-checkIdleAfter)
 			want := int64(2)
 			if name == "alive" {
 				want = 1
@@ -183,8 +183,8 @@ func TestStale(t *testing.T) {
 	}
 }
 
-// TestIdleEnds: connections that nobody uses are given up, the others stay.
-func TestIdleEnds(t *testing.T) {
+// Unused connections are closed, the others are kept.
+func TestIdleConnectionsStayOpen(t *testing.T) {
 	s := newScript(t, usual())
 	c := channel(t, options(s.port))
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -218,11 +218,11 @@ func TestIdleEnds(t *testing.T) {
 	}
 }
 
-// TestLogIn: with good and with bad credentials, in the clear and secured.
+// Valid and invalid credentials, with and without TLS.
 func TestLogIn(t *testing.T) {
 	cert, roots := certificate(t)
 	for _, security := range []string{NoTLS, StartTLS, TLS} {
-		box := newLetterbox(t, func(b *letterbox) {
+		box := newTestServer(t, func(b *testServer) {
 			b.AllowInsecureAuth = security == NoTLS
 			b.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
 		})
@@ -242,10 +242,10 @@ func TestLogIn(t *testing.T) {
 	}
 }
 
-// secured is a letterbox that speaks TLS from the first byte.
-func secured(t *testing.T, cert tls.Certificate) *letterbox {
+// secured returns a test server that speaks TLS from the first byte.
+func secured(t *testing.T, cert tls.Certificate) *testServer {
 	t.Helper()
-	box := newLetterbox(t, nil)
+	box := newTestServer(t, nil)
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
 	if err != nil {
 		t.Fatal(err)
@@ -257,11 +257,11 @@ func secured(t *testing.T, cert tls.Certificate) *letterbox {
 	return box
 }
 
-// TestNotSecured is what keeps a connection from being secured, and what is said of it.
-func TestNotSecured(t *testing.T) {
+// Each reason why a connection can't be secured has its own text.
+func TestConnectionCantBeSecured(t *testing.T) {
 	cert, roots := certificate(t)
-	offers := func(b *letterbox) { b.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}} }
-	old := func(b *letterbox) {
+	offers := func(b *testServer) { b.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}} }
+	old := func(b *testServer) {
 		b.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
 	}
 	start := func(answers ...string) int {
@@ -275,22 +275,22 @@ func TestNotSecured(t *testing.T) {
 		hold     bool
 		says     string
 	}{
-		{"STARTTLS missing", newLetterbox(t, nil).port, StartTLS, nil, true, "no STARTTLS"},
-		{"nobody trusts it", newLetterbox(t, offers).port, StartTLS, nil, true, "certificate is not good"},
-		{"nobody trusts it, TLS", secured(t, cert).port, TLS, nil, true, "certificate is not good"},
-		{"another name", newLetterbox(t, offers).port, StartTLS, func(o *Options) { o.Host, o.Roots = "localhost", roots }, true, "certificate is not good"},
-		{"old TLS", newLetterbox(t, old).port, StartTLS, func(o *Options) { o.Roots = roots }, true, "TLS 1.2"},
-		{"plain where TLS is asked for", newLetterbox(t, nil).port, TLS, nil, true, "doesn't speak TLS"},
+		{"STARTTLS missing", newTestServer(t, nil).port, StartTLS, nil, true, "no STARTTLS"},
+		{"nobody trusts it", newTestServer(t, offers).port, StartTLS, nil, true, "certificate is not valid"},
+		{"nobody trusts it, TLS", secured(t, cert).port, TLS, nil, true, "certificate is not valid"},
+		{"another name", newTestServer(t, offers).port, StartTLS, func(o *Options) { o.Host, o.Roots = "localhost", roots }, true, "certificate is not valid"},
+		{"old TLS", newTestServer(t, old).port, StartTLS, func(o *Options) { o.Roots = roots }, true, "TLS 1.2"},
+		{"plain where TLS is asked for", newTestServer(t, nil).port, TLS, nil, true, "doesn't speak TLS"},
 		{"TLS where plain is asked for", secured(t, cert).port, NoTLS, func(o *Options) { o.Timeout = 300 * time.Millisecond }, false, ""},
 		{"STARTTLS refused for now", start("STARTTLS", "454 4.7.0 not now"), StartTLS, nil, false, "STARTTLS"},
 		{"STARTTLS refused", start("STARTTLS", "502 5.5.1 no"), StartTLS, nil, true, "STARTTLS"},
 		{"no TLS after STARTTLS", start("STARTTLS", "220 go\r\n250 banana"), StartTLS, nil, true, "TLS"},
 		{"closed after STARTTLS", start("STARTTLS", "220 go"+hangUp), StartTLS, nil, false, "securing"},
-		{"no AUTH", newScript(t, usual()).port, NoTLS, func(o *Options) { o.Username, o.Password = "shop", "hunter2" }, true, "no way to log in"},
-		{"no AUTH that is known", newScript(t, with("EHLO", "250-x\r\n250 AUTH GSSAPI")).port, NoTLS, func(o *Options) { o.Username, o.Password = "shop", "hunter2" }, true, "known here"},
-		{"AUTH refused for now", newScript(t, with("EHLO", "250-x\r\n250 AUTH LOGIN PLAIN", "AUTH", "454 4.7.0 database down")).port, NoTLS, func(o *Options) { o.Username, o.Password = "shop", "hunter2" }, false, "put the credentials off"},
+		{"no AUTH", newScript(t, usual()).port, NoTLS, func(o *Options) { o.Username, o.Password = "shop", "hunter2" }, true, "no login"},
+		{"no AUTH that is known", newScript(t, with("EHLO", "250-x\r\n250 AUTH GSSAPI")).port, NoTLS, func(o *Options) { o.Username, o.Password = "shop", "hunter2" }, true, "no supported login"},
+		{"AUTH refused for now", newScript(t, with("EHLO", "250-x\r\n250 AUTH LOGIN PLAIN", "AUTH", "454 4.7.0 database down")).port, NoTLS, func(o *Options) { o.Username, o.Password = "shop", "hunter2" }, false, "deferred the credentials"},
 		{"AUTH closed", newScript(t, with("EHLO", "250-x\r\n250 AUTH LOGIN", "AUTH", hangUp)).port, NoTLS, func(o *Options) { o.Username, o.Password = "shop", "hunter2" }, false, "logging in"},
-		{"AUTH nonsense", newScript(t, with("EHLO", "250-x\r\n250 AUTH SCRAM-SHA-256", "AUTH", "334 AAAA")).port, NoTLS, func(o *Options) { o.Username, o.Password = "shop", "hunter2" }, true, "midway"},
+		{"AUTH nonsense", newScript(t, with("EHLO", "250-x\r\n250 AUTH SCRAM-SHA-256", "AUTH", "334 AAAA")).port, NoTLS, func(o *Options) { o.Username, o.Password = "shop", "hunter2" }, true, "interrupted"},
 		{"AUTH CRAM-MD5 refused", newScript(t, with("EHLO", "250-x\r\n250 AUTH CRAM-MD5", "AUTH", "535 5.7.8 no")).port, NoTLS, func(o *Options) { o.Username, o.Password = "shop", "hunter2" }, true, "credentials"},
 		{"AUTH SCRAM-SHA-1 refused", newScript(t, with("EHLO", "250-x\r\n250 AUTH SCRAM-SHA-1", "AUTH", "535 5.7.8 no")).port, NoTLS, func(o *Options) { o.Username, o.Password = "shop", "hunter2" }, true, "credentials"},
 	} {
@@ -308,14 +308,14 @@ func TestNotSecured(t *testing.T) {
 	}
 }
 
-// TestTooLong: a server that says how much it takes is not bothered with more, and one
-// that refuses in the middle of the data is heard.
-func TestTooLong(t *testing.T) {
+// A message longer than the announced SIZE isn't offered, and a refusal in the middle of
+// the data is read.
+func TestMessageIsTooLong(t *testing.T) {
 	long := message(t, content{Subject: "Hello", Text: strings.Repeat("words and words\n", 1<<15)})
-	box := newLetterbox(t, func(b *letterbox) { b.MaxMessageBytes = 100_000 })
+	box := newTestServer(t, func(b *testServer) { b.MaxMessageBytes = 100_000 })
 	c := channel(t, options(box.port))
-	for range 2 { // the second time on a kept connection
-		if res := try(t, c, long); res.Verdict != send.VerdictPermanent || !strings.Contains(res.Detail, "takes 100000") {
+	for range 2 { // the second one on a kept connection
+		if res := try(t, c, long); res.Verdict != send.VerdictPermanent || !strings.Contains(res.Detail, "takes at most 100000") {
 			t.Errorf("%+v", res)
 		}
 	}
@@ -344,9 +344,9 @@ func TestTooLong(t *testing.T) {
 	<-done
 }
 
-// TestTap: what goes out and comes is shown, but for the login.
-func TestTap(t *testing.T) {
-	box := newLetterbox(t, func(b *letterbox) { b.AllowInsecureAuth = true })
+// The tracer gets the dialogue without the login.
+func TestTracerGetsTheLogin(t *testing.T) {
+	box := newTestServer(t, func(b *testServer) { b.AllowInsecureAuth = true })
 	o := options(box.port)
 	o.Username, o.Password = "shop", "hunter2"
 	var seen send.Transcript
@@ -366,6 +366,6 @@ func TestTap(t *testing.T) {
 	}
 	login := base64.StdEncoding.EncodeToString([]byte("\x00shop\x00hunter2"))
 	if strings.Contains(request, "hunter2") || strings.Contains(request, login) {
-		t.Errorf("the login is shown:\n%s", request)
+		t.Errorf("got the login in the trace:\n%s", request)
 	}
 }

@@ -8,17 +8,16 @@ import (
 	"unicode/utf8"
 )
 
-// What a message may have at most. A mail server has its own limit (SIZE), which is seen
-// when it is asked; these catch what no one meant to send.
+// Limits of a message. The mail server has its own limit (SIZE); these catch mistakes at intake.
 const (
 	maxSubject = 255     // characters
 	maxContent = 5 << 20 // bytes of the rendered content
 )
 
-var errNotOurs = errors.New("the content is no message of this channel")
+var errNotAMessage = errors.New("the content isn't a message of this channel")
 
-// CheckMessage implements send.Channel. It reads the content as Compile orders
-// it and no further than it must, and allocates nothing for one that is fine.
+// CheckMessage implements send.Channel. It relies on Compile's order of keys, reads
+// no further than necessary, and doesn't allocate for a valid message.
 func (c *Channel) CheckMessage(contactCode, content []byte) error {
 	if err := checkAddress(contactCode); err != nil {
 		return err
@@ -29,7 +28,7 @@ func (c *Channel) CheckMessage(contactCode, content []byte) error {
 	rest, ok := bytes.CutPrefix(content, []byte(`{"subject":"`))
 	end := stringEnd(rest)
 	if !ok || end < 0 {
-		return errNotOurs
+		return errNotAMessage
 	}
 	if err := checkSubject(rest[:end]); err != nil {
 		return err
@@ -37,32 +36,32 @@ func (c *Channel) CheckMessage(contactCode, content []byte) error {
 	rest = rest[end+1:]
 	if from, ok := bytes.CutPrefix(rest, []byte(`,"from":"`)); ok {
 		if end = stringEnd(from); end < 0 {
-			return errNotOurs
+			return errNotAMessage
 		}
 		rest = from[end+1:]
 	}
 	if text, ok := bytes.CutPrefix(rest, []byte(`,"text":"`)); ok {
-		if text = skipBlank(text); len(text) == 0 || text[0] != '"' {
+		if text = trimBlank(text); len(text) == 0 || text[0] != '"' {
 			return nil
 		}
 		rest = text[1:]
 	}
 	if html, ok := bytes.CutPrefix(rest, []byte(`,"html":"`)); ok {
-		if html = skipBlank(html); len(html) == 0 || html[0] != '"' {
+		if html = trimBlank(html); len(html) == 0 || html[0] != '"' {
 			return nil
 		}
 	}
-	return errors.New("the message is empty: neither its text nor its html has anything in it")
+	return errors.New("the message is empty: its text and its html are blank")
 }
 
-// checkSubject holds what stands between a subject's quotes to one line of text.
+// checkSubject returns an error unless raw, the inside of a JSON string, is one line of text.
 func checkSubject(raw []byte) error {
 	chars, blank := 0, true
 	for i := 0; i < len(raw); chars++ {
 		r, size := rune(raw[i]), 1
 		switch {
 		case r == '\\' && i+1 < len(raw) && raw[i+1] != '"' && raw[i+1] != '\\':
-			return errSubject(raw[i+1]) // only control characters are written so
+			return errSubject(raw[i+1]) // only control characters are escaped like this
 		case r == '\\':
 			size = 2
 		case r >= utf8.RuneSelf:
@@ -91,10 +90,10 @@ func errSubject(escaped byte) error {
 	case 't':
 		what = "a tab"
 	}
-	return fmt.Errorf("the subject holds %s; it is one line of text", what)
+	return fmt.Errorf("the subject contains %s; it must be one line of text", what)
 }
 
-// stringEnd is where the JSON string that b is the inside of ends, -1 if it doesn't.
+// stringEnd returns the index of the quote that ends the JSON string whose inside b begins with, or -1.
 func stringEnd(b []byte) int {
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
@@ -107,8 +106,8 @@ func stringEnd(b []byte) int {
 	return -1
 }
 
-// skipBlank is b from the first character on that is seen.
-func skipBlank(b []byte) []byte {
+// trimBlank returns b without leading blanks, spaces and escaped line ends and tabs.
+func trimBlank(b []byte) []byte {
 	for len(b) > 0 {
 		switch {
 		case b[0] == ' ':

@@ -17,65 +17,64 @@ import (
 	"campaignd/internal/send"
 )
 
-// step is how far the dialogue with the server has come (RFC 5321, 3).
+// step is a step of the dialogue with the server (RFC 5321, 3).
 type step int
 
 const (
 	stepConnect  step = iota // TCP
 	stepTLS                  // the handshake
-	stepGreeting             // until the server is ready for a message
+	stepGreeting             // greeting and EHLO
 	stepStartTLS
 	stepAuth
 	stepSender    // MAIL FROM
 	stepRecipient // RCPT TO
 	stepData      // DATA
 	stepContent   // until the end of the data
-	stepEnd       // the end of the data is written: from here on the message may be the server's
+	stepEnd       // the end of the data is written: from here on the server may have accepted the message
 )
 
-// failure is what ended an attempt, and where.
+// failure is the error that ended an attempt, and its step.
 type failure struct {
-	at  step
-	err error
-	cut bool // the end of the data surely was not written
+	step      step
+	err       error
+	truncated bool // the end of the data was certainly not written
 }
 
 var (
 	errNoStartTLS  = errors.New("the server offers no STARTTLS")
 	errNoAuth      = errors.New("the server offers no way to log in")
-	errNoMechanism = errors.New("the server offers no way to log in that is known here")
+	errNoMechanism = errors.New("the server offers no supported way to log in")
 )
 
-// wire is the bare connection. It knows whether everything that was written to
-// it went out, and it obeys a context.
-type wire struct {
+// trackedConn is the TCP connection. It records failed writes, limits replies and obeys a context.
+type trackedConn struct {
 	net.Conn
-	broken atomic.Bool  // a write failed, so nothing after it was sent
-	heard  atomic.Int64 // bytes read since it was bound
+	broken   atomic.Bool  // a write failed, so nothing later was sent
+	received atomic.Int64 // bytes read since bind
 
-	mu    sync.Mutex // guards what follows
-	ended bool       // the context did: no deadline but the past
-	at    time.Time  // the context's deadline
+	mu       sync.Mutex // guards the fields below
+	canceled bool       // the context has ended: the deadline stays in the past
+	deadline time.Time  // the context's
 }
 
-// heardLimit is the most bytes that a server may say in one go: a reply without an end must not
-// fill the memory, and package textproto reads lines however long they are.
-const heardLimit = 1 << 20
+// replyLimit limits the bytes of the server's replies during one bind. Package textproto reads
+// lines of any length, so an endless reply would fill the memory.
+const replyLimit = 1 << 20
 
-var errTalks = errors.New("the server's reply has no end")
+var errEndlessReply = errors.New("the server's reply has no end")
 
 // Read implements io.Reader.
-func (w *wire) Read(p []byte) (int, error) {
-	if w.heard.Load() >= heardLimit {
-		return 0, errTalks
+func (w *trackedConn) Read(p []byte) (int, error) {
+	if w.received.Load() >= replyLimit {
+		return 0, errEndlessReply
 	}
 	n, err := w.Conn.Read(p)
-	w.heard.Add(int64(n))
+	w.received.Add(int64(n))
 	return n, err
 }
 
 // Write implements io.Writer.
-func (w *wire) Write(p []byte) (int, error) {
+func (w *trackedConn) Write(p []byte) (int, error) {
 	n, err := w.Conn.Write(p)
 	if err != nil {
 		w.broken.Store(true)
@@ -83,100 +82,100 @@ func (w *wire) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// bind has ctx end what happens on the wire. The function that it returns unbinds,
-// and reports whether ctx had left the wire alone.
-func (w *wire) bind(ctx context.Context) (unbind func() bool) {
-	at, _ := ctx.Deadline() // there is one: every attempt has its timeout
+// bind makes ctx end reads and writes. The function that it returns undoes that, and reports
+// whether ctx had not ended yet.
+func (w *trackedConn) bind(ctx context.Context) (unbind func() bool) {
+	at, _ := ctx.Deadline() // every attempt has a timeout
 	w.mu.Lock()
-	w.ended, w.at = false, at
+	w.canceled, w.deadline = false, at
 	w.mu.Unlock()
-	w.heard.Store(0)
-	w.within(0)
+	w.received.Store(0)
+	w.setTimeout(0)
 	return context.AfterFunc(ctx, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.ended = true
-		_ = w.SetDeadline(time.Unix(1, 0)) // fails on a closed connection alone
+		w.canceled = true
+		_ = w.SetDeadline(time.Unix(1, 0)) // fails only on a closed connection
 	})
 }
 
-// within limits what comes to d, or to what the context has left if d is 0 or more than that.
-func (w *wire) within(d time.Duration) {
+// setTimeout limits the following reads and writes to d, or to the context's deadline if d is 0 or later.
+func (w *trackedConn) setTimeout(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	at := w.at
+	at := w.deadline
 	if sooner := time.Now().Add(d); d > 0 && sooner.Before(at) {
 		at = sooner
 	}
-	if !w.ended {
+	if !w.canceled {
 		_ = w.SetDeadline(at) // as above
 	}
 }
 
-// conn is a connection that is ready for a message. One goroutine uses it at a time.
+// conn is a connection that is ready for a message. Only one goroutine uses it at a time.
 type conn struct {
 	client *smtp.Client
-	wire   *wire
-	size   int64     // the longest message that the server takes; 0: it doesn't say
-	utf8   bool      // it takes addresses beyond ASCII
-	used   time.Time // when it was given back
-	tap    send.WireTracer
-	dirty  bool // a transaction was left half done
+	wire   *trackedConn
+	size   int64     // the longest message that the server accepts, in bytes; 0: not announced
+	utf8   bool      // it accepts non-ASCII addresses
+	used   time.Time // when it was returned to the pool
+	tracer send.WireTracer
+	dirty  bool // a transaction is unfinished
 }
 
-// connect makes a connection, secured and logged in as configured.
+// connect makes a connection, with TLS and login as configured.
 func (c *Channel) connect(ctx context.Context) (*conn, *failure) {
 	raw, err := new(net.Dialer).DialContext(ctx, "tcp", c.addr)
 	if err != nil {
-		return nil, &failure{at: stepConnect, err: err}
+		return nil, &failure{step: stepConnect, err: err}
 	}
-	w := &wire{Conn: raw}
+	w := &trackedConn{Conn: raw}
 	unbind := w.bind(ctx)
 	cn, failed := c.greet(ctx, w)
 	if !unbind() && failed == nil {
-		failed = &failure{at: stepGreeting, err: context.Cause(ctx)}
+		failed = &failure{step: stepGreeting, err: context.Cause(ctx)}
 	}
 	if failed != nil {
-		_ = w.Close() // there is nothing on it that could be lost
+		_ = w.Close() // nothing was sent on it
 		return nil, failed
 	}
 	return cn, nil
 }
 
-func (c *Channel) greet(ctx context.Context, w *wire) (*conn, *failure) {
+func (c *Channel) greet(ctx context.Context, w *trackedConn) (*conn, *failure) {
 	var under net.Conn = w
 	if c.security == TLS {
 		secured := tls.Client(w, c.tls)
 		if err := secured.HandshakeContext(ctx); err != nil {
-			return nil, &failure{at: stepTLS, err: err}
+			return nil, &failure{step: stepTLS, err: err}
 		}
 		under = secured
 	}
 	client, err := smtp.NewClient(under, c.host)
 	if err == nil {
-		if c.tap != nil {
-			client.SetLogger(dialogue{c.tap})
+		if c.tracer != nil {
+			client.SetLogger(wireLogger{c.tracer})
 			client.SetDebugLog(true)
 		}
-		err = client.Hello(ourName(w.LocalAddr()))
+		err = client.Hello(helloName(w.LocalAddr()))
 	}
 	if err != nil {
-		return nil, &failure{at: stepGreeting, err: err}
+		return nil, &failure{step: stepGreeting, err: err}
 	}
 	if c.security == StartTLS {
 		if offered, _ := client.Extension("STARTTLS"); !offered {
-			return nil, &failure{at: stepStartTLS, err: errNoStartTLS}
+			return nil, &failure{step: stepStartTLS, err: errNoStartTLS}
 		}
 		if err := client.StartTLS(c.tls); err != nil {
-			return nil, &failure{at: stepStartTLS, err: err}
+			return nil, &failure{step: stepStartTLS, err: err}
 		}
 	}
 	if c.username != "" {
 		if err := c.logIn(client); err != nil {
-			return nil, &failure{at: stepAuth, err: err}
+			return nil, &failure{step: stepAuth, err: err}
 		}
 	}
-	cn := &conn{client: client, wire: w, tap: c.tap}
+	cn := &conn{client: client, wire: w, tracer: c.tracer}
 	cn.utf8, _ = client.Extension("SMTPUTF8")
 	if has, limit := client.Extension("SIZE"); has { // RFC 1870
 		cn.size, _ = strconv.ParseInt(strings.TrimSpace(limit), 10, 64)
@@ -184,8 +183,8 @@ func (c *Channel) greet(ctx context.Context, w *wire) (*conn, *failure) {
 	return cn, nil
 }
 
-// logIn picks the plainest way that the server offers: the connection is secured, or
-// goes to this machine, and servers offer others that they can't do more often than one thinks.
+// logIn uses the simplest mechanism that the server offers. The connection is encrypted or stays
+// on this machine, and servers often offer mechanisms that don't work.
 func (c *Channel) logIn(client *smtp.Client) error {
 	offered, text := client.Extension("AUTH")
 	if !offered {
@@ -212,9 +211,9 @@ func (c *Channel) logIn(client *smtp.Client) error {
 	return errNoMechanism
 }
 
-// ourName is what we call ourselves in EHLO: the host's full name, or its address where it has none
-// (RFC 5321, 4.1.4). Many servers refuse a bare name such as "localhost".
-func ourName(local net.Addr) string {
+// helloName returns our name for EHLO: the host's full name, otherwise its address
+// (RFC 5321, 4.1.4). Many servers refuse a name without a domain such as "localhost".
+func helloName(local net.Addr) string {
 	if name, err := os.Hostname(); err == nil && strings.Contains(name, ".") && ascii(name) && checkDomain([]byte(name)) == nil {
 		return name
 	}
@@ -227,12 +226,12 @@ func ourName(local net.Addr) string {
 	return "localhost"
 }
 
-// quit says goodbye, for a short while, and ends the connection.
+// quit sends QUIT, waits for at most quitTimeout, and closes the connection.
 func (cn *conn) quit() {
-	_ = cn.wire.SetDeadline(time.Now().Add(farewell))
-	_ = cn.client.Quit() // a server that doesn't answer is left all the same
+	_ = cn.wire.SetDeadline(time.Now().Add(quitTimeout))
+	_ = cn.client.Quit() // the connection is closed in any case
 	_ = cn.wire.Close()
 }
 
-// drop ends the connection at once.
-func (cn *conn) drop() { _ = cn.wire.Close() }
+// abort closes the connection at once.
+func (cn *conn) abort() { _ = cn.wire.Close() }

@@ -12,170 +12,170 @@ import (
 	"campaignd/internal/send"
 )
 
-// one attempts a message once.
-func (c *Channel) one(ctx context.Context, m *send.Message) send.Result {
+// sendOne makes one attempt at a message.
+func (c *Channel) sendOne(ctx context.Context, m *send.Message) send.Result {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
+	case c.permits <- struct{}{}:
+		defer func() { <-c.permits }()
 	case <-ctx.Done():
 	}
 	if ctx.Err() != nil {
-		return send.Result{Verdict: send.VerdictRetry, Detail: "not begun: " + c.ended(ctx)}
+		return send.Result{Verdict: send.VerdictRetry, Detail: "not started: " + c.contextReason(ctx)}
 	}
 	m.SentAt = time.Now().UTC().Round(0)
-	l, err := c.writer.write(m)
+	e, err := c.composer.compose(m)
 	if errors.Is(err, errUnsigned) {
 		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: err.Error()}
 	}
 	if err != nil {
 		return send.Result{Verdict: send.VerdictPermanent, Detail: err.Error()}
 	}
-	cn, failed := c.begin(ctx, l)
+	cn, failed := c.startTransaction(ctx, e)
 	if failed != nil {
-		return c.judge(ctx, l, failed)
+		return c.classify(ctx, e, failed)
 	}
-	if refused := cn.takes(l); refused != nil {
+	if refused := cn.accepts(e); refused != nil {
 		c.pool.put(cn)
 		return *refused
 	}
 	unbind := cn.wire.bind(ctx)
-	failed = cn.deliver(l, c.relay.works)
+	failed = cn.deliver(e, c.relays.recipientAccepted)
 	alone := unbind()
 	switch {
-	case failed != nil && !failed.keeps() || !alone:
-		cn.drop()
+	case failed != nil && !failed.connReusable() || !alone:
+		cn.abort()
 	default:
-		cn.dirty = failed != nil && failed.at != stepEnd
+		cn.dirty = failed != nil && failed.step != stepEnd
 		c.pool.put(cn)
 	}
 	if failed != nil {
-		return c.judge(ctx, l, failed)
+		return c.classify(ctx, e, failed)
 	}
-	return send.Result{Verdict: send.VerdictSent, ProviderID: l.id}
+	return send.Result{Verdict: send.VerdictSent, ProviderID: e.id}
 }
 
-// begin is a connection on which the server has taken our sender. One that was kept
-// may have been closed meanwhile; then a new one is made, once. Nothing of the
-// message had been given to the old one, so that is no second attempt.
-func (c *Channel) begin(ctx context.Context, l *letter) (*conn, *failure) {
+// startTransaction returns a connection on which the server has accepted our sender. If the
+// server has closed a kept connection, a new one is made, once. Nothing of the message
+// was sent on the old one, so that isn't a second attempt.
+func (c *Channel) startTransaction(ctx context.Context, e *email) (*conn, *failure) {
 	if cn := c.pool.get(); cn != nil {
 		unbind := cn.wire.bind(ctx)
-		failed := cn.ready(c.timeout)
-		if failed == nil && cn.takes(l) == nil {
-			failed = cn.sender(c.writer.from.Address, l)
+		failed := cn.checkAlive(c.timeout)
+		if failed == nil && cn.accepts(e) == nil {
+			failed = cn.mailFrom(c.composer.from.Address, e)
 		}
 		alone := unbind()
 		switch {
 		case failed == nil && alone:
 			return cn, nil
-		case failed != nil && failed.keeps() && alone:
+		case failed != nil && failed.connReusable() && alone:
 			cn.dirty = true
 			c.pool.put(cn)
 			return nil, failed
 		}
-		cn.drop()
+		cn.abort()
 		if ctx.Err() != nil {
-			return nil, &failure{at: stepSender, err: context.Cause(ctx)}
+			return nil, &failure{step: stepSender, err: context.Cause(ctx)}
 		}
 	}
 	cn, failed := c.connect(ctx)
 	if failed != nil {
 		return nil, failed
 	}
-	if cn.takes(l) != nil {
+	if cn.accepts(e) != nil {
 		return cn, nil
 	}
 	unbind := cn.wire.bind(ctx)
-	failed = cn.sender(c.writer.from.Address, l)
+	failed = cn.mailFrom(c.composer.from.Address, e)
 	alone := unbind()
 	if failed == nil && !alone {
-		failed = &failure{at: stepSender, err: context.Cause(ctx)}
+		failed = &failure{step: stepSender, err: context.Cause(ctx)}
 	}
 	switch {
 	case failed == nil:
 		return cn, nil
-	case failed.keeps() && alone:
+	case failed.connReusable() && alone:
 		cn.dirty = true
 		c.pool.put(cn)
 	default:
-		cn.drop()
+		cn.abort()
 	}
 	return nil, failed
 }
 
-// ready finds out whether a kept connection can be used, if there is reason to doubt it. RSET ends
-// what was left half done, too. A dead one must not use up the attempt's time.
-func (cn *conn) ready(timeout time.Duration) *failure {
-	if !cn.dirty && time.Since(cn.used) < checkAfter {
+// checkAlive sends RSET on a connection that was idle or has an unfinished transaction. A dead
+// connection must not use up the attempt's time.
+func (cn *conn) checkAlive(timeout time.Duration) *failure {
+	if !cn.dirty && time.Since(cn.used) < checkIdleAfter {
 		return nil
 	}
-	cn.wire.within(min(5*time.Second, timeout/4))
+	cn.wire.setTimeout(min(5*time.Second, timeout/4))
 	if err := cn.client.Reset(); err != nil {
-		return &failure{at: stepConnect, err: errStale}
+		return &failure{step: stepConnect, err: errStale}
 	}
-	cn.wire.within(0)
+	cn.wire.setTimeout(0)
 	cn.dirty = false
 	return nil
 }
 
 var errStale = errors.New("the server has closed the connection")
 
-// takes refuses a letter that the server said it can't take; nil if it can.
-func (cn *conn) takes(l *letter) *send.Result {
+// accepts returns nil, or the verdict on an email that the server announced it can't accept.
+func (cn *conn) accepts(e *email) *send.Result {
 	switch {
-	case l.utf8 && !cn.utf8:
+	case e.utf8 && !cn.utf8:
 		return &send.Result{Verdict: send.VerdictPermanent, Code: "5.6.7",
-			Detail: "the address has letters beyond ASCII, which the mail server can't take (it offers no SMTPUTF8); its domain can be written in its xn-- form"}
-	case cn.size > 0 && int64(len(l.data)) > cn.size:
+			Detail: "the address has non-ASCII letters, which the mail server can't take (it offers no SMTPUTF8); the domain can be written in its xn-- form"}
+	case cn.size > 0 && int64(len(e.data)) > cn.size:
 		return &send.Result{Verdict: send.VerdictPermanent, Code: "5.3.4",
-			Detail: fmt.Sprintf("the message has %d bytes as mail; the mail server takes %d", len(l.data), cn.size)}
+			Detail: fmt.Sprintf("the message has %d bytes as mail; the mail server takes at most %d", len(e.data), cn.size)}
 	}
 	return nil
 }
 
-// sender opens the transaction.
-func (cn *conn) sender(from string, l *letter) *failure {
-	cn.client.SkipSMTPUTF8(!l.utf8) // asked for without need, it keeps servers further on from taking the message
+// mailFrom starts the transaction.
+func (cn *conn) mailFrom(from string, e *email) *failure {
+	cn.client.SkipSMTPUTF8(!e.utf8) // requested without need, it makes later servers refuse the message
 	if err := cn.client.Mail("<" + from + ">"); err != nil {
-		return &failure{at: stepSender, err: err}
+		return &failure{step: stepSender, err: err}
 	}
 	return nil
 }
 
-// deliver is the rest of the transaction. known is called when the server has taken the recipient.
-func (cn *conn) deliver(l *letter, known func()) *failure {
-	if err := cn.client.Rcpt("<" + l.to + ">"); err != nil {
-		return &failure{at: stepRecipient, err: err}
+// deliver does the rest of the transaction. It calls known when the server has accepted the recipient.
+func (cn *conn) deliver(e *email, known func()) *failure {
+	if err := cn.client.Rcpt("<" + e.to + ">"); err != nil {
+		return &failure{step: stepRecipient, err: err}
 	}
 	known()
 	body, err := cn.client.Data()
 	if err != nil {
-		return &failure{at: stepData, err: err}
+		return &failure{step: stepData, err: err}
 	}
-	if cn.tap != nil {
-		cn.tap(false, l.data)
+	if cn.tracer != nil {
+		cn.tracer(false, e.data)
 	}
-	_, wrote := body.Write(l.data)
-	// Even if that failed: the server may have said why before it closed. The end
-	// of the data can't go out after a failed write.
+	_, wrote := body.Write(e.data)
+	// Close is called after a failed write too: the server may have replied before it closed. The end
+	// of the data can't be sent after a failed write.
 	err = body.Close()
 	cut := wrote != nil || cn.wire.broken.Load()
-	if took, ok := body.(*smtp.DataCloser); ok && cn.tap != nil && err == nil {
-		cn.tap(true, []byte("250 "+took.ServerResponse()))
+	if took, ok := body.(*smtp.DataCloser); ok && cn.tracer != nil && err == nil {
+		cn.tracer(true, []byte("250 "+took.ServerResponse()))
 	}
 	var reply *textproto.Error
 	switch {
 	case err == nil && !cut:
 		return nil
 	case errors.As(err, &reply):
-		return &failure{at: stepEnd, err: err, cut: cut}
+		return &failure{step: stepEnd, err: err, truncated: cut}
 	case cut:
 		if wrote != nil {
 			err = wrote
 		}
-		return &failure{at: stepContent, err: err, cut: true}
+		return &failure{step: stepContent, err: err, truncated: true}
 	}
-	return &failure{at: stepEnd, err: err}
+	return &failure{step: stepEnd, err: err}
 }

@@ -21,21 +21,21 @@ import (
 	"campaignd/internal/send"
 )
 
-// opened is a letter as a receiver reads it.
-type opened struct {
+// parsedEmail is an email as a receiver parses it.
+type parsedEmail struct {
 	header mail.Header
 	types  []string
 	bodies []string
 }
 
-// failer is a *testing.T or a *rapid.T.
-type failer interface {
+// testingT is a *testing.T or a *rapid.T.
+type testingT interface {
 	Helper()
 	Fatalf(format string, args ...any)
 }
 
-// open reads a letter strictly.
-func open(t failer, data string) opened {
+// open parses an email strictly.
+func open(t testingT, data string) parsedEmail {
 	t.Helper()
 	head, _, _ := strings.Cut(data, "\r\n\r\n")
 	for line := range strings.SplitSeq(head, "\r\n") {
@@ -47,7 +47,7 @@ func open(t failer, data string) opened {
 	if err != nil {
 		t.Fatalf("read mail: %v in %q", err, data)
 	}
-	o := opened{header: m.Header}
+	o := parsedEmail{header: m.Header}
 	add := func(kind, encoding string, r io.Reader) {
 		media, params, err := mime.ParseMediaType(kind)
 		if err != nil || params["charset"] != "UTF-8" {
@@ -88,20 +88,20 @@ func open(t failer, data string) opened {
 	}
 }
 
-func written(t testing.TB, o Options, m *send.Message) opened {
+func written(t testing.TB, o Options, m *send.Message) parsedEmail {
 	t.Helper()
-	w, err := newWriter(o)
+	w, err := newComposer(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := w.write(m)
+	l, err := w.compose(m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return open(t, string(l.data))
 }
 
-func TestLetter(t *testing.T) {
+func TestEmailHeaders(t *testing.T) {
 	o := options(25)
 	o.ReplyTo, o.ListUnsubscribe = "Help <help@example.com>", "https://shop.example.com/unsubscribe?m={{key}}&a={{ contact }}"
 	m := message(t, content{Subject: "¿Qué tal, Ana? " + strings.Repeat("Un asunto más largo. ", 8), Text: "Hola Ana\n.\nAdiós", HTML: "<p>Hola Ana</p>"})
@@ -131,7 +131,7 @@ func TestLetter(t *testing.T) {
 	}
 }
 
-func TestLetterParts(t *testing.T) {
+func TestEmailParts(t *testing.T) {
 	long := strings.Repeat("Привет, Анна! ", 200) + "\n" + strings.Repeat("x", 3000) + "\r\nend\rof it"
 	for _, c := range []struct {
 		content content
@@ -169,7 +169,7 @@ func TestLetterParts(t *testing.T) {
 	}
 }
 
-// cell draws one that wants out of where it is put.
+// cell draws a cell with text that could escape from its place.
 func cell(t *rapid.T, label string) string {
 	pieces := []string{"\r\n", "\n", "\r", "\x00", "\t", " ", "Bcc: eve@evil.example", ".", "\r\n.\r\nMAIL FROM:<eve@evil.example>\r\n",
 		"=?utf-8?q?x?=", "=0D=0A", "--", "boundary", "\u2028", "\u0085", "\xff", "é", "<script>", "{{name}}", `"`, `\`, "a", "@", "mail.example", ">", ",", "%0d%0a", "\x7f", "日本", "ana@mail.example"}
@@ -179,9 +179,9 @@ func cell(t *rapid.T, label string) string {
 	return strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 5).Draw(t, label), "")
 }
 
-// TestNoCellGetsOut: what CheckMessage takes is a letter with the headers it
-// must have, each once, its own subject and its own parts, whatever the cells hold.
-func TestNoCellGetsOut(t *testing.T) {
+// A message that CheckMessage accepts becomes an email with each header once, the right
+// subject and the right parts, whatever the cells contain.
+func TestCellAddsAHeader(t *testing.T) {
 	o := options(25)
 	o.ListUnsubscribe = "https://shop.example.com/u?{{contact}}"
 	c := channel(t, o)
@@ -206,7 +206,7 @@ func TestNoCellGetsOut(t *testing.T) {
 		}
 		taken++
 		m := &send.Message{Key: "k", ContactCode: to, Content: rendered}
-		l, err := c.writer.write(m)
+		l, err := c.composer.compose(m)
 		if err != nil {
 			t.Fatalf("checked, but not written: %v", err)
 		}

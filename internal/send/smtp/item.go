@@ -13,8 +13,7 @@ import (
 	"campaignd/internal/source"
 )
 
-// content is a message of this channel: what an item comes to. The order of its
-// fields is the one that CheckMessage reads.
+// content is a rendered message of this channel. CheckMessage relies on the order of its fields.
 type content struct {
 	Subject string `json:"subject"`
 	From    string `json:"from,omitempty"`
@@ -22,22 +21,22 @@ type content struct {
 	HTML    string `json:"html,omitempty"`
 }
 
-// itemKeys are the keys an item may have.
+// itemKeys returns the keys that an item may have.
 func itemKeys() []string { return []string{"subject", "text", "html", "from"} }
 
 const itemExample = `{"subject": "Hello {{name}}", "text": "…", "html": "<p>…</p>"}`
 
-// Compile implements send.Channel: {"subject", "text", "html", "from"}, strings all.
-// There must be a subject, and a text or an html. Cells are escaped in the html.
-// from is a fixed address of the channel's own domain, for this item alone. All
-// that is wrong is in the error.
+// Compile implements send.Channel. An item is {"subject", "text", "html", "from"}, all of
+// them strings. The subject and one of text and html are required. Cells are escaped in
+// the html. from is a fixed address of the channel's own domain for this item. The error
+// lists every problem.
 func (c *Channel) Compile(item json.RawMessage, names []string) (*campaign.Template, error) {
-	// The item as it was written goes first, so that a variable's place is named as it was written.
+	// Compiling the original item first gives errors with the places in it.
 	if _, err := campaign.Compile(item, names, nil); err != nil {
 		return nil, err
 	}
-	parsed, problems := readItem(item)
-	if err := c.writer.checkFrom(parsed.From); err != nil {
+	parsed, problems := parseItem(item)
+	if err := c.composer.checkFrom(parsed.From); err != nil {
 		problems = append(problems, err.Error())
 	}
 	if len(problems) > 0 {
@@ -57,12 +56,12 @@ func (c *Channel) Compile(item json.RawMessage, names []string) (*campaign.Templ
 	})
 }
 
-// readItem reads an item and says what is wrong with it.
-func readItem(item json.RawMessage) (c content, problems []string) {
+// parseItem parses an item and lists its problems.
+func parseItem(item json.RawMessage) (c content, problems []string) {
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	var values map[string]json.RawMessage
 	if err := json.Unmarshal(item, &values); err != nil {
-		bad("message content is no JSON object such as %s", itemExample)
+		bad("message content must be a JSON object such as %s", itemExample)
 		return c, problems
 	}
 	fields := map[string]*string{"subject": &c.Subject, "text": &c.Text, "html": &c.HTML, "from": &c.From}
@@ -80,8 +79,8 @@ func readItem(item json.RawMessage) (c content, problems []string) {
 		}
 		var s *string
 		if err := json.Unmarshal(values[key], &s); err != nil || s == nil {
-			bad("%s: want a string in quotes", key)
-			*field = "?" // it is there, if wrong
+			bad("%s: must be a string in quotes", key)
+			*field = "?" // present, though wrong
 			continue
 		}
 		*field = *s
@@ -90,16 +89,15 @@ func readItem(item json.RawMessage) (c content, problems []string) {
 	case strings.TrimSpace(c.Subject) == "":
 		bad(`has no subject: write one, such as "subject": "Hello {{name}}"`)
 	case strings.ContainsFunc(c.Subject, control):
-		bad("subject: holds a line break or another control character; it is one line")
+		bad("subject: contains a line break or another control character; it must be one line")
 	}
 	if strings.TrimSpace(c.Text) == "" && strings.TrimSpace(c.HTML) == "" {
-		bad(`has neither text nor html: write one of them, or both, such as %s`, itemExample)
+		bad(`has neither text nor html: write at least one of them, such as %s`, itemExample)
 	}
 	return c, problems
 }
 
-// escapeHTML appends value so that it is text between tags and within a quoted
-// attribute, and nothing else.
+// escapeHTML appends value, escaped for text between tags and in a quoted attribute.
 func escapeHTML(dst, value []byte) []byte {
 	for _, b := range value {
 		switch b {

@@ -51,13 +51,13 @@ func TestCompileRefuses(t *testing.T) {
 		`{"subjet":"s","text":"t"}`:                                        {`unknown key "subjet"`, `did you mean "subject"?`, "has no subject"},
 		`{"Subject":"s","text":"t"}`:                                       {`did you mean "subject"?`},
 		`{"subject":"s","text":"t","attachments":[]}`:                      {`unknown key "attachments"`},
-		`{"subject":1,"text":null,"html":["x"]}`:                           {"subject: want a string", "text: want a string", "html: want a string"},
-		`{"subject":"a\nb","text":"t"}`:                                    {"subject: holds a line break"},
-		`{"subject":"a\u0000","text":"t"}`:                                 {"subject: holds"},
+		`{"subject":1,"text":null,"html":["x"]}`:                           {"subject: must be a string", "text: must be a string", "html: must be a string"},
+		`{"subject":"a\nb","text":"t"}`:                                    {"subject: contains a line break"},
+		`{"subject":"a\u0000","text":"t"}`:                                 {"subject: contains"},
 		`{"subject":"s","text":"{{nobody}}"}`:                              {`text: variable "nobody"`},
 		`{"subject":"s {{","text":"t"}`:                                    {"subject: "},
 		`{"subject":"s","text":"t","from":"{{a}}@example.com"}`:            {"from: must be a fixed address"},
-		`{"subject":"s","text":"t","from":"a@other.example"}`:              {`"other.example"; this channel sends for "example.com" alone`},
+		`{"subject":"s","text":"t","from":"a@other.example"}`:              {`"other.example"; this channel sends only for "example.com"`},
 		`{"subject":"s","text":"t","from":"nobody"}`:                       {"where from must be an address"},
 		`{"subject":"s","text":"t","from":"a@example.com, b@example.com"}`: {"where from must be an address"},
 		`[]`:     {"not a JSON object"},
@@ -86,26 +86,26 @@ func TestCheckMessage(t *testing.T) {
 		`{"subject":"s","text":""}`:                                          "the message is empty",
 		`{"subject":"","text":"t"}`:                                          "the subject is empty",
 		`{"subject":"   ","text":"t"}`:                                       "the subject is empty",
-		`{"subject":"a\nBcc: b","text":"t"}`:                                 "the subject holds a line break",
-		`{"subject":"a\rb","text":"t"}`:                                      "the subject holds a line break",
-		`{"subject":"a\tb","text":"t"}`:                                      "the subject holds a tab",
-		`{"subject":"a\u0000b","text":"t"}`:                                  "the subject holds a control character",
-		"{\"subject\":\"a\x7fb\",\"text\":\"t\"}":                            "the subject holds a control character",
-		"{\"subject\":\"a\u0085b\",\"text\":\"t\"}":                          "the subject holds a control character",
-		"{\"subject\":\"a\u2028b\",\"text\":\"t\"}":                          "the subject holds a control character",
+		`{"subject":"a\nBcc: b","text":"t"}`:                                 "the subject contains a line break",
+		`{"subject":"a\rb","text":"t"}`:                                      "the subject contains a line break",
+		`{"subject":"a\tb","text":"t"}`:                                      "the subject contains a tab",
+		`{"subject":"a\u0000b","text":"t"}`:                                  "the subject contains a control character",
+		"{\"subject\":\"a\x7fb\",\"text\":\"t\"}":                            "the subject contains a control character",
+		"{\"subject\":\"a\u0085b\",\"text\":\"t\"}":                          "the subject contains a control character",
+		"{\"subject\":\"a\u2028b\",\"text\":\"t\"}":                          "the subject contains a control character",
 		`{"subject":"` + strings.Repeat("é", 255) + `","text":"t"}`:          "",
 		`{"subject":"` + strings.Repeat("é", 256) + `","text":"t"}`:          "the subject has 256 characters; it may have 255",
 		`{"subject":"s","text":"` + strings.Repeat("x", maxContent) + `"}`:   "it may have 5242880",
-		`{"body":"t"}`:            "no message of this channel",
-		`{"subject":"`:            "no message of this channel",
-		`{"subject":"s","from":"`: "no message of this channel",
+		`{"body":"t"}`:            "isn't a message of this channel",
+		`{"subject":"`:            "isn't a message of this channel",
+		`{"subject":"s","from":"`: "isn't a message of this channel",
 	} {
 		err := c.CheckMessage([]byte(contact), []byte(content))
 		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
 			t.Errorf("%.80s: %v; want %q", content, err, says)
 		}
 		m := &send.Message{Key: "k", ContactCode: contact, Content: json.RawMessage(content)}
-		if _, err := c.writer.write(m); strings.Contains(says, "subject holds") && err == nil {
+		if _, err := c.composer.compose(m); strings.Contains(says, "subject holds") && err == nil {
 			t.Errorf("%.80s: refused at intake, and written", content)
 		}
 	}
@@ -128,14 +128,14 @@ func TestAddress(t *testing.T) {
 		}
 	}
 	for bad, says := range map[string]string{
-		"": "is empty", "ana": "no @", "@example.com": "nothing before", "ana@": "no host name", "ana@@example.com": "more than one @", "a@b@example.com": "more than one @",
-		"Ana <ana@example.com>": "bare address", "<ana@example.com>": "bare address", `"ana b"@example.com`: "quotes", "ana@example.com (Ana)": "brackets",
+		"": "is empty", "ana": "no @", "@example.com": "nothing before", "ana@": "not a host name", "ana@@example.com": "more than one @", "a@b@example.com": "more than one @",
+		"Ana <ana@example.com>": "display name", "<ana@example.com>": "display name", `"ana b"@example.com`: "quotes", "ana@example.com (Ana)": "brackets",
 		"ana@example.com,eva@example.com": "more than one mail", "ana@example.com; eva@example.com": "more than one mail", "ana @example.com": "a space", "ana@exam\u00a0ple.com": "a space",
 		"ana\r\nRCPT TO:x@example.com": "a control character", "ana\x00@example.com": "a control character", "ana@example.com\u2028": "a control character",
-		".ana@example.com": "a dot", "ana.@example.com": "a dot", "a..b@example.com": "a dot", "ana:x@example.com": "can't be there", "a\u200bna@example.com": "can't be there",
-		"ana@example": "has no dot", "ana@.com": "no host name", "ana@example.com.": "no host name", "ana@-a.com": "no host name", "ana@a-.com": "no host name", "ana@[192.0.2.1]": "no host name",
-		"ana@192.0.2.1": "ends with a number", "ana@exa!mple.com": "no host name", "ana@example..com": "no host name", "ana@\U0001F600.com": "no host name", "ana\xff@example.com": "not UTF-8",
-		strings.Repeat("a", 65) + "@example.com": "64 bytes", "a@" + strings.Repeat("b", 64) + ".com": "no host name", "a@" + strings.Repeat("b.", 130) + "com": "254",
+		".ana@example.com": "a dot", "ana.@example.com": "a dot", "a..b@example.com": "a dot", "ana:x@example.com": "invalid character", "a\u200bna@example.com": "invalid character",
+		"ana@example": "has no dot", "ana@.com": "not a host name", "ana@example.com.": "not a host name", "ana@-a.com": "not a host name", "ana@a-.com": "not a host name", "ana@[192.0.2.1]": "not a host name",
+		"ana@192.0.2.1": "ends with a number", "ana@exa!mple.com": "not a host name", "ana@example..com": "not a host name", "ana@\U0001F600.com": "not a host name", "ana\xff@example.com": "not UTF-8",
+		strings.Repeat("a", 65) + "@example.com": "64 bytes", "a@" + strings.Repeat("b", 64) + ".com": "not a host name", "a@" + strings.Repeat("b.", 130) + "com": "254",
 	} {
 		if err := checkAddress([]byte(bad)); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v; want %q", bad, err, says)
@@ -145,10 +145,10 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// TestBeyondASCII: an address beyond ASCII goes to a server that can take it, and to no other.
-func TestBeyondASCII(t *testing.T) {
+// A non-ASCII address is sent only to a server that offers SMTPUTF8.
+func TestNonASCIIAddress(t *testing.T) {
 	for _, can := range []bool{true, false} {
-		box := newLetterbox(t, func(b *letterbox) { b.EnableSMTPUTF8 = can })
+		box := newTestServer(t, func(b *testServer) { b.EnableSMTPUTF8 = can })
 		c := channel(t, options(box.port))
 		m := hello(t)
 		for i, to := range []string{"añá@bücher.example", "ana@example.com"} {
@@ -210,7 +210,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// FuzzAddress: what is taken is what net/mail reads, and fits on a line of SMTP.
+// FuzzAddress: net/mail parses every valid address, and it fits on a line of SMTP.
 func FuzzAddress(f *testing.F) {
 	for _, s := range []string{"ana@example.com", "a@b", "Ana <a@b.c>", "añá@bücher.example", "a@[1.2.3.4]", "a\r\n@b.c"} {
 		f.Add(s)
@@ -229,7 +229,7 @@ func FuzzAddress(f *testing.F) {
 	})
 }
 
-// FuzzMessage: neither CheckMessage nor what writes the letter panics on any bytes, and what both take is a letter.
+// FuzzMessage: neither CheckMessage nor the composer panics, and what both accept is a valid email.
 func FuzzMessage(f *testing.F) {
 	f.Add([]byte(`{"subject":"s","text":"t"}`))
 	f.Add([]byte(`{"subject":"a\nb","from":"x","text":"","html":"<p>"}`))
@@ -240,7 +240,7 @@ func FuzzMessage(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		checked := c.CheckMessage([]byte(contact), data)
-		l, err := c.writer.write(&send.Message{Key: "k", ContactCode: contact, Content: data})
+		l, err := c.composer.compose(&send.Message{Key: "k", ContactCode: contact, Content: data})
 		if err != nil || checked != nil || !json.Valid(data) {
 			return
 		}
@@ -248,7 +248,7 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
-// FuzzReply: no reply of a server makes words that tell a contact, or that break a line.
+// FuzzReply: no reply of a server puts a contact or a line break into a text.
 func FuzzReply(f *testing.F) {
 	f.Add(550, "5.1.1 <"+contact+">: no such user", 5)
 	f.Add(421, "4.7.0", 2)
@@ -258,7 +258,7 @@ func FuzzReply(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := c.judge(t.Context(), &letter{key: "k"}, play)
+		got := c.classify(t.Context(), &email{key: "k"}, play)
 		if got.Verdict == 0 || strings.ContainsAny(got.Detail+got.Code, "\r\n\x00") || strings.Contains(got.Detail+got.Code, contact) || got.Verdict == send.VerdictUnknown && step(at) != stepEnd {
 			t.Fatalf("%d %q at %d: %+v", code, text, at, got)
 		}

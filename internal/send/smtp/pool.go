@@ -6,26 +6,25 @@ import (
 )
 
 const (
-	// idleLimit is how long a connection is kept unused: servers close theirs after
-	// a minute or more, and count those that linger.
+	// idleLimit closes a connection that was unused for so long. Servers close theirs after
+	// a minute or more, and limit their number.
 	idleLimit = 30 * time.Second
-	// checkAfter is how long a connection may have lain idle and still be used unasked.
-	checkAfter = 2 * time.Second
-	// farewell is how long a QUIT may take.
-	farewell = 2 * time.Second
+	// checkIdleAfter is the idle time after which a connection is checked before use.
+	checkIdleAfter = 2 * time.Second
+	// quitTimeout limits a QUIT.
+	quitTimeout = 2 * time.Second
 )
 
-// pool keeps connections between messages. It never makes one; how many there can be is
-// bounded by Channel.slots.
+// pool keeps connections between messages. Channel.permits bounds their number.
 type pool struct {
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	idle   []*conn    // the longest unused first
 	timer  *time.Timer
 	closed bool
 }
 
-// get is the connection that was used last, nil if none is kept. So in a quiet hour
-// one stays in use and the others age.
+// get returns the connection that was used last, or nil. In a quiet hour one connection stays
+// in use and the others reach idleLimit.
 func (p *pool) get() *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -55,7 +54,7 @@ func (p *pool) put(c *conn) {
 	p.mu.Unlock()
 }
 
-// sweep ends the connections that have been idle for long.
+// sweep closes connections that were idle for idleLimit.
 func (p *pool) sweep() {
 	p.mu.Lock()
 	if p.closed {
@@ -76,7 +75,7 @@ func (p *pool) sweep() {
 	quitAll(gone)
 }
 
-// close ends the connections that are kept, and from then on each one that comes back.
+// close closes the kept connections, and later each one that is returned.
 func (p *pool) close() {
 	p.mu.Lock()
 	gone := p.idle
@@ -89,7 +88,7 @@ func (p *pool) close() {
 	quitAll(gone)
 }
 
-// quitAll says goodbye on all connections at once.
+// quitAll quits all connections in parallel.
 func quitAll(conns []*conn) {
 	var wg sync.WaitGroup
 	for _, c := range conns {

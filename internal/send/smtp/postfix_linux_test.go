@@ -17,8 +17,8 @@ import (
 	"campaignd/internal/send"
 )
 
-// TestPostfix sends through a real mail server: Debian's postfix, in an instance of its own
-// that listens on this machine alone and delivers into a file.
+// TestPostfix sends through a real mail server: Debian's postfix, in its own instance, which
+// listens on loopback and delivers to a file.
 func TestPostfix(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a mail server: not with -short")
@@ -52,7 +52,7 @@ func TestPostfix(t *testing.T) {
 	if res := try(t, c, long); res.Verdict != send.VerdictPermanent || res.Code != "5.3.4" {
 		t.Errorf("a message of more than message_size_limit: %+v", res)
 	}
-	from, data, ok := strings.Cut(postfix.delivered(), "\n") // mbox's own line comes first
+	from, data, ok := strings.Cut(postfix.delivered(), "\n") // the first line is mbox's
 	if !ok || !strings.HasPrefix(from, "From shop@example.com ") {
 		t.Fatalf("delivered %q, %q", from, data)
 	}
@@ -96,7 +96,7 @@ func newPostfix(t *testing.T) *postfix {
 	}
 	uid, _ := strconv.Atoi(owner.Uid)
 	gid, _ := strconv.Atoi(owner.Gid)
-	for _, dir := range []string{p.dir, filepath.Dir(p.dir)} { // postfix's own user must get in
+	for _, dir := range []string{p.dir, filepath.Dir(p.dir)} { // postfix's user needs access
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +175,7 @@ postlog unix-dgram n - n - 1 postlogd
 	}
 	run("start")
 	t.Cleanup(func() {
-		// t.Context is over by now.
+		// t.Context has ended.
 		if out, err := exec.Command("timeout", "60", "postfix", "-c", filepath.Join(p.dir, "etc"), "stop").CombinedOutput(); err != nil {
 			t.Errorf("postfix stop: %v\n%s", err, out)
 		}
@@ -190,13 +190,13 @@ func (p *postfix) write(name string, mode os.FileMode, text string) {
 	}
 }
 
-// said is its log.
+// said returns its log.
 func (p *postfix) said() string {
-	log, _ := os.ReadFile(filepath.Join(p.dir, "log")) // it is for people, and may not be there yet
+	log, _ := os.ReadFile(filepath.Join(p.dir, "log")) // for people; it may not exist yet
 	return string(log)
 }
 
-// delivered waits until something is in the mailbox.
+// delivered waits until the mailbox isn't empty and returns it.
 func (p *postfix) delivered() string {
 	p.t.Helper()
 	look := time.NewTicker(20 * time.Millisecond)

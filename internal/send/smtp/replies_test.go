@@ -11,7 +11,7 @@ import (
 	"campaignd/internal/send"
 )
 
-// TestReplies is what each answer at each step comes to.
+// TestReplies has the verdict on each answer at each step.
 func TestReplies(t *testing.T) {
 	const (
 		sent      = send.VerdictSent
@@ -36,9 +36,9 @@ func TestReplies(t *testing.T) {
 		{"greeting 421 throttles", with("greeting", "421 4.7.0 too many connections"+hangUp), retry, "421 4.7.0", true, ""},
 		{"greeting 4yz", with("greeting", "450 no"), retry, "450", false, ""},
 		{"greeting 5yz", with("greeting", "554 5.7.1 go away 192.0.2.111222"), hold, "554 5.7.1", false, `by its policy (it says "go away …")`},
-		{"greeting of another protocol", with("greeting", "* OK IMAP"), retry, "", false, "no SMTP"},
+		{"greeting of another protocol", with("greeting", "* OK IMAP"), retry, "", false, "not SMTP"},
 		{"greeting without an end", with("greeting", "220-mail"+hangUp), retry, "", false, "closed"},
-		{"greeting that never stops", with("greeting", "220-"+strings.Repeat("x", 2*heardLimit)), retry, "", false, "has no end"},
+		{"greeting that never stops", with("greeting", "220-"+strings.Repeat("x", 2*replyLimit)), retry, "", false, "is endless"},
 		{"greeting mute", with("greeting", mute), retry, "", false, "nothing within"},
 		{"closed at once", with("greeting", hangUp), retry, "", false, "closed"},
 
@@ -50,12 +50,12 @@ func TestReplies(t *testing.T) {
 		{"MAIL 421", with("MAIL", "421 4.3.2 bye"+hangUp), retry, "421 4.3.2", false, ""},
 		{"MAIL 5yz", with("MAIL", "553 5.7.1 <shop@example.com> not owned by user shop"), hold, "553 5.7.1", false, `check from, and that username`},
 		{"MAIL wants a login", with("MAIL", "530 5.7.0 Authentication required"), hold, "530 5.7.0", false, "set username"},
-		{"MAIL garbage", with("MAIL", "banana"), retry, "", false, "no SMTP"},
-		{"MAIL meaningless", with("MAIL", "354 go on"), retry, "354", false, "means nothing"},
+		{"MAIL garbage", with("MAIL", "banana"), retry, "", false, "not SMTP"},
+		{"MAIL meaningless", with("MAIL", "354 go on"), retry, "354", false, "not a valid reply"},
 		{"MAIL closed", with("MAIL", hangUp), retry, "", false, "closed"},
 		{"MAIL mute", with("MAIL", mute), retry, "", false, "nothing within"},
 
-		{"MAIL of a line without end", with("MAIL", "250 "+strings.Repeat("x", 2*heardLimit)), retry, "", false, "has no end"},
+		{"MAIL of a line without end", with("MAIL", "250 "+strings.Repeat("x", 2*replyLimit)), retry, "", false, "is endless"},
 
 		{"RCPT 4yz", with("RCPT", "450 4.2.0"+about), retry, "450 4.2.0", false, "recipient"},
 		{"RCPT greylisted", with("RCPT", "451 4.7.1 Greylisted"), retry, "451 4.7.1", false, ""},
@@ -86,7 +86,7 @@ func TestReplies(t *testing.T) {
 		{"end closed", with("end", hangUp), unknown, "", false, "no answer came: the connection was closed"},
 		{"end without a text", with("end", "250"), sent, "", false, ""},
 		{"end half a reply", with("end", "25"+hangUp), unknown, "", false, ""},
-		{"end of lines without end", with("end", strings.Repeat("250-x\r\n", heardLimit/4)), unknown, "", false, "has no end"},
+		{"end of lines without end", with("end", strings.Repeat("250-x\r\n", replyLimit/4)), unknown, "", false, "is endless"},
 		{"end mute", with("end", mute), unknown, "", false, "nothing within"},
 		{"end garbage", with("end", "250banana"), unknown, "", false, ""},
 		{"end meaningless", with("end", "354 go on"), unknown, "354", false, ""},
@@ -98,7 +98,7 @@ func TestReplies(t *testing.T) {
 			o := options(s.port)
 			o.Timeout = 10 * time.Second
 			if strings.Contains(c.name, "mute") {
-				o.Timeout = 2 * time.Second // the words before are exchanged in it, on a busy machine too
+				o.Timeout = 2 * time.Second // the dialogue before must fit in it on a busy machine
 			}
 			got := try(t, channel(t, o), hello(t))
 			if got.Verdict != c.want || got.Code != c.code || got.SlowDown != c.slow || !strings.Contains(got.Detail, c.says) {
@@ -114,8 +114,7 @@ func TestReplies(t *testing.T) {
 	}
 }
 
-// TestRefused: nobody listens.
-func TestRefused(t *testing.T) {
+func TestNobodyListens(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -132,9 +131,9 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestRelayDenied: a server that takes nobody's mail holds the channel; one
-// contact that is refused so doesn't hold up the others for ever.
-func TestRelayDenied(t *testing.T) {
+// A server that relays for nobody holds the channel. One contact whose domain is refused
+// doesn't hold it for ever.
+func TestRelayIsDenied(t *testing.T) {
 	s := newScript(t, with("RCPT", "554 5.7.1 Relay access denied"))
 	c := channel(t, options(s.port))
 	verdicts := ""
@@ -146,14 +145,14 @@ func TestRelayDenied(t *testing.T) {
 	if verdicts != "true false true false true " {
 		t.Errorf("held: %s", verdicts)
 	}
-	c.relay.works()
+	c.relays.recipientAccepted()
 	if got := try(t, c, hello(t)); got.Verdict != send.VerdictPermanent {
 		t.Errorf("a server that relays for others: %+v", got)
 	}
 }
 
-// TestEnds: what ctx cuts off is unknown only once the end of the data is written.
-func TestEnds(t *testing.T) {
+// An attempt that ctx interrupts is unknown only if the end of the data was written.
+func TestContextEndsDuringTheDialogue(t *testing.T) {
 	for _, cue := range []string{"greeting", "MAIL", "RCPT", "DATA", "end"} {
 		t.Run(cue, func(t *testing.T) {
 			s := newScript(t, with(cue, mute))

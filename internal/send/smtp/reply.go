@@ -8,18 +8,18 @@ import (
 	"unicode"
 )
 
-// reply is the server's word (RFC 5321, 4.2).
+// reply is a reply of the server (RFC 5321, 4.2).
 type reply struct {
 	code     int
 	enhanced string // RFC 3463, such as 5.1.1; "" if there is none
-	text     string // must reach nobody unless it can't be about a contact
+	text     string // not for results or logs if it can be about a contact
 }
 
 func (f *failure) reply() (reply, bool) {
 	var e *textproto.Error
 	var p textproto.ProtocolError
 	if errors.As(f.err, &p) {
-		// A code without a text is a reply (RFC 5321, 4.2), but not to package textproto.
+		// A code without a text is a valid reply (RFC 5321, 4.2) that package textproto rejects.
 		bare := strings.Trim(strings.TrimPrefix(p.Error(), "short response: "), `"`)
 		code, err := strconv.ParseUint(bare, 10, 16)
 		return reply{code: int(code)}, err == nil && code >= 200 && code < 600
@@ -34,7 +34,7 @@ func (f *failure) reply() (reply, bool) {
 	return r, true
 }
 
-// enhancedCode reports whether s is class.subject.detail.
+// enhancedCode reports whether s has the form class.subject.detail (RFC 3463, 2).
 func enhancedCode(s string) bool {
 	parts := strings.Split(s, ".")
 	if len(parts) != 3 || len(parts[0]) != 1 {
@@ -48,7 +48,7 @@ func enhancedCode(s string) bool {
 	return true
 }
 
-// String is the reply's codes.
+// String returns the reply's codes, such as "550 5.1.1".
 func (r reply) String() string {
 	if r.enhanced == "" {
 		return strconv.Itoa(r.code)
@@ -56,26 +56,26 @@ func (r reply) String() string {
 	return strconv.Itoa(r.code) + " " + r.enhanced
 }
 
-// throttles reports whether the server says that we are too fast, not that this message must wait.
+// throttles reports whether the server refuses our rate and not this message.
 func (r reply) throttles() bool {
 	return r.enhanced == "4.7.28" || r.code == 421 && strings.HasPrefix(r.enhanced, "4.7.")
 }
 
-// deniesRelay reports whether the server takes mail for its own people alone. There
-// is no code for that; servers agree on the word.
+// deniesRelay reports whether the server accepts mail only for its own domains. There is no
+// code for that, but servers use the word.
 func (r reply) deniesRelay() bool {
 	return r.enhanced == "5.7.54" || r.enhanced == "5.7.64" || strings.Contains(strings.ToLower(r.text), "relay")
 }
 
-// words are the reply's codes and what they stand for.
-func (r reply) words() string {
+// describe returns the reply's codes and their meaning.
+func (r reply) describe() string {
 	if meaning := r.meaning(); meaning != "" {
 		return r.String() + ", " + meaning
 	}
 	return r.String()
 }
 
-// meaning is what the enhanced code stands for (RFC 3463, 5248, 7505), "" where that is nothing plain.
+// meaning returns the meaning of the enhanced code (RFC 3463, 5248, 7505), "" if it isn't listed.
 func (r reply) meaning() string {
 	if r.enhanced == "" {
 		return ""
@@ -86,11 +86,11 @@ func (r reply) meaning() string {
 	case "1.2":
 		return "no such domain"
 	case "1.3":
-		return "no address as it must be"
+		return "not a valid address"
 	case "1.6":
 		return "the mailbox has moved"
 	case "1.7", "1.8":
-		return "the sender's address is not good"
+		return "the sender's address is not valid"
 	case "1.10":
 		return "the domain takes no mail"
 	case "2.1":
@@ -108,23 +108,23 @@ func (r reply) meaning() string {
 	case "4.5", "4.2":
 		return "the server is busy"
 	case "6.7":
-		return "letters beyond ASCII in the address"
+		return "non-ASCII letters in the address"
 	case "7.0":
-		return "for reasons of security"
+		return "for security reasons"
 	case "7.1":
 		return "by its policy"
 	case "7.8":
-		return "user name or password are wrong"
+		return "user name or password is wrong"
 	case "7.26", "7.27", "7.20", "7.23":
-		return "the message isn't authenticated as it wants (SPF, DKIM)"
+		return "the message isn't authenticated as required (SPF, DKIM)"
 	case "7.28":
 		return "too many messages"
 	}
 	return ""
 }
 
-// said is what the server says of us, without what could be an address or a number of a person.
-func (r reply) said() string {
+// redacted returns the reply's text without words that could be an address or a phone number.
+func (r reply) redacted() string {
 	text := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(r.text), r.enhanced))
 	words := strings.Fields(text)
 	for i, w := range words {
@@ -141,7 +141,7 @@ func (r reply) said() string {
 	return clip(strings.Join(words, " "))
 }
 
-// clip cuts words that may come from the server.
+// clip limits a text that may come from the server, on one line.
 func clip(s string) string {
 	if len(s) > 200 {
 		s = s[:200]

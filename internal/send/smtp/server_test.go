@@ -30,7 +30,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// certificate is one for 127.0.0.1 that is signed by itself, and whom to trust for it to be good.
+// certificate returns a self-signed certificate for 127.0.0.1 and the pool that trusts it.
 func certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -52,20 +52,20 @@ func certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 }
 
-// letterbox is a mail server (emersion/go-smtp) and what it has got.
-type letterbox struct {
+// testServer is a mail server (emersion/go-smtp) that counts and keeps its messages.
+type testServer struct {
 	*server.Server
 	port        int
 	connections atomic.Int64
 	count       atomic.Int64
-	keep        bool // keep what comes
+	keep        bool // keep the messages
 
-	// What it answers; nil: yes.
+	// The errors that it answers with; nil: none.
 	atMail func(from string, o *server.MailOptions) error
 	atRcpt func(to string) error
 	atData func() error
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	mails []received
 }
 
@@ -75,10 +75,10 @@ type received struct {
 	data     string
 }
 
-// newLetterbox starts a server; adjust changes it before it listens.
-func newLetterbox(t testing.TB, adjust func(*letterbox)) *letterbox {
+// newTestServer starts a server; adjust changes it before it listens.
+func newTestServer(t testing.TB, adjust func(*testServer)) *testServer {
 	t.Helper()
-	b := &letterbox{keep: true}
+	b := &testServer{keep: true}
 	b.Server = server.NewServer(server.BackendFunc(func(*server.Conn) (server.Session, error) {
 		b.connections.Add(1)
 		return &session{box: b}, nil
@@ -103,14 +103,14 @@ func newLetterbox(t testing.TB, adjust func(*letterbox)) *letterbox {
 	return b
 }
 
-func (b *letterbox) all() []received {
+func (b *testServer) all() []received {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]received(nil), b.mails...)
 }
 
 type session struct {
-	box  *letterbox
+	box  *testServer
 	mail received
 }
 
@@ -156,7 +156,7 @@ func (s *session) Data(r io.Reader) error {
 // AuthMechanisms implements server.AuthSession.
 func (s *session) AuthMechanisms() []string { return []string{sasl.Plain} }
 
-// Auth implements server.AuthSession: shop with the password "hunter2".
+// Auth implements server.AuthSession. The user is shop, the password "hunter2".
 func (s *session) Auth(string) (sasl.Server, error) {
 	return sasl.NewPlainServer(func(_, username, password string) error {
 		if username != "shop" || password != "hunter2" {
@@ -166,19 +166,19 @@ func (s *session) Auth(string) (sasl.Server, error) {
 	}), nil
 }
 
-// script is a server that plays one connection after the other by a script: it
-// answers a line with what the script has for the line's first word, and "end" for the end of the data.
+// script is a server that answers each command with the script's text for its first word, and
+// the end of the data with the text for "end". Each connection uses the next play.
 type script struct {
 	port        int
 	connections atomic.Int64
-	ended       atomic.Int64 // messages whose end of data was read
-	muted       chan string  // the cue at which it went mute
+	ended       atomic.Int64 // messages read to the end of the data
+	muted       chan string  // the command at which it went silent
 }
 
-// special answers.
+// Special answers.
 const (
-	hangUp = "(close)" // after what stands before it
-	mute   = "(mute)"  // nothing, until the other side ends
+	hangUp = "(close)" // closes after the text before it
+	mute   = "(mute)"  // no answer until the client closes
 )
 
 func newScript(t testing.TB, plays ...map[string]string) *script {
@@ -220,13 +220,13 @@ func newScript(t testing.TB, plays ...map[string]string) *script {
 	return s
 }
 
-// usual is what an obliging server answers.
+// usual returns the answers of a server that accepts everything.
 func usual() map[string]string {
 	return map[string]string{"greeting": "220 mail.example ESMTP", "EHLO": "250-mail.example\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES",
 		"MAIL": "250 2.1.0 Ok", "RCPT": "250 2.1.5 Ok", "DATA": "354 go on", "end": "250 2.0.0 Ok: queued as 4XyZ", "RSET": "250 Ok", "QUIT": "221 bye" + hangUp}
 }
 
-// with is the usual play but for some answers.
+// with returns the usual play with some answers replaced.
 func with(pairs ...string) map[string]string {
 	play := usual()
 	for i := 0; i < len(pairs); i += 2 {
@@ -282,7 +282,7 @@ func (s *script) play(c net.Conn, play map[string]string) {
 	}
 }
 
-// options are those of a channel to a server on this machine.
+// options returns the options of a channel to a server on this machine.
 func options(port int) Options {
 	return Options{Host: "127.0.0.1", Port: port, TLS: NoTLS, From: "Shop Ñ <shop@example.com>", Timeout: 2 * time.Second, Concurrency: 4}
 }
@@ -317,20 +317,20 @@ func hello(t testing.TB) *send.Message {
 	return message(t, content{Subject: "Hello", Text: "Hello Ana"})
 }
 
-// try sends one message.
+// try makes one attempt at a message.
 func try(t testing.TB, c *Channel, m *send.Message) send.Result {
 	t.Helper()
 	results := make([]send.Result, 1)
 	c.Send(t.Context(), []*send.Message{m}, results)
 	if res := results[0]; strings.Contains(res.Detail+res.Code, "@") || strings.Contains(res.Detail, "34600111222") || strings.Contains(res.Detail, "hunter2") {
-		t.Errorf("the result tells of the contact or a secret: %+v", res)
+		t.Errorf("the result contains the contact or a secret: %+v", res)
 	}
 	if res := results[0]; res.Verdict != send.VerdictSent && res.Detail == "" {
-		t.Errorf("no word on why: %+v", res)
+		t.Errorf("the result has no reason: %+v", res)
 	}
 	return results[0]
 }
 
 func newFailure(code int, text string, at step) *failure {
-	return &failure{at: at, err: &textproto.Error{Code: code, Msg: text}}
+	return &failure{step: at, err: &textproto.Error{Code: code, Msg: text}}
 }

@@ -13,15 +13,15 @@ import (
 	"github.com/emersion/go-msgauth/dkim"
 )
 
-// leastRSA is the fewest bits of an RSA key that verifiers take (RFC 8301, 3.2).
-const leastRSA = 1024
+// minRSABits is the shortest RSA key that verifiers accept (RFC 8301, 3.2).
+const minRSABits = 1024
 
-// signer signs letters (RFC 6376).
+// signer signs emails (RFC 6376).
 type signer struct{ options dkim.SignOptions }
 
-// newSigner reads the key. The error never holds any of it.
+// newSigner reads the key. The error never contains any of it.
 func newSigner(d DKIM) (*signer, error) {
-	if checkDomain([]byte(d.Selector+".x.x")) != nil || !ascii(d.Selector) { // a selector may be a number, a domain not end with one
+	if checkDomain([]byte(d.Selector+".x.x")) != nil || !ascii(d.Selector) { // unlike a domain, a selector may end with a number
 		return nil, fmt.Errorf("found %q where dkim_selector must be a name such as mail2026", d.Selector)
 	}
 	if err := checkDomain([]byte(d.Domain)); err != nil || !ascii(d.Domain) {
@@ -37,9 +37,9 @@ func newSigner(d DKIM) (*signer, error) {
 	}}, nil
 }
 
-// signedHeaders are the headers that a signature covers. Those that must be there
-// once only are named once more than they are there, so that none can be added (RFC 6376,
-// 8.15); one-click needs its two covered (RFC 8058, 4).
+// signedHeaders returns the headers that a signature covers. Headers that must be unique are
+// listed once more than they occur, so that none can be added (RFC 6376, 8.15). One-click
+// requires its two headers to be signed (RFC 8058, 4).
 func signedHeaders() []string {
 	return []string{"From", "From", "To", "To", "Subject", "Subject", "Date", "Date", "Message-ID", "Message-ID", "Reply-To", "Reply-To",
 		"MIME-Version", "Content-Type", "Content-Transfer-Encoding", "Auto-Submitted", "List-Unsubscribe", "List-Unsubscribe", "List-Unsubscribe-Post", "List-Unsubscribe-Post"}
@@ -48,7 +48,7 @@ func signedHeaders() []string {
 func readKey(text []byte) (crypto.Signer, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, errors.New(`it is no PEM file; it begins with "-----BEGIN PRIVATE KEY-----"`)
+		return nil, errors.New(`it isn't a PEM file; one begins with "-----BEGIN PRIVATE KEY-----"`)
 	}
 	var key any
 	var err error
@@ -58,15 +58,15 @@ func readKey(text []byte) (crypto.Signer, error) {
 	case "PRIVATE KEY":
 		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
 	default:
-		return nil, fmt.Errorf("it holds a %q where a private key is wanted, RSA or Ed25519, not encrypted", block.Type)
+		return nil, fmt.Errorf("it contains a %q; an unencrypted RSA or Ed25519 private key is required", block.Type)
 	}
 	if err != nil {
 		return nil, errors.New("the key in it can't be read")
 	}
 	switch key := key.(type) {
 	case *rsa.PrivateKey:
-		if key.N.BitLen() < leastRSA {
-			return nil, fmt.Errorf("the RSA key in it has %d bits; receivers want %d, better 2048", key.N.BitLen(), leastRSA)
+		if key.N.BitLen() < minRSABits {
+			return nil, fmt.Errorf("the RSA key in it has %d bits; receivers require %d, better 2048", key.N.BitLen(), minRSABits)
 		}
 		return key, nil
 	case ed25519.PrivateKey:
@@ -75,7 +75,7 @@ func readKey(text []byte) (crypto.Signer, error) {
 	return nil, errors.New("the key in it is neither RSA nor Ed25519")
 }
 
-// sign is data with its signature before it.
+// sign returns data with its signature in front.
 func (s *signer) sign(data []byte) ([]byte, error) {
 	var out bytes.Buffer
 	out.Grow(len(data) + 1024)

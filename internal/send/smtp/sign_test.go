@@ -32,8 +32,7 @@ func pemOf(t testing.TB, kind string, key any) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// TestDKIM: what the server gets is verified by the key that DNS would give, and
-// no longer when a header is changed or added.
+// TestDKIM: the public key verifies what the server got, until a header is changed or added.
 func TestDKIM(t *testing.T) {
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -56,7 +55,7 @@ func TestDKIM(t *testing.T) {
 		"Ed25519":     {pemOf(t, "PRIVATE KEY", edKey), "v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(edPublic)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			box := newLetterbox(t, nil)
+			box := newTestServer(t, nil)
 			o := options(box.port)
 			o.DKIM = &DKIM{Domain: "example.com", Selector: "2026", Key: c.key}
 			o.ListUnsubscribe = "https://shop.example.com/u?{{key}}"
@@ -104,7 +103,7 @@ func TestReadKeyRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for says, text := range map[string][]byte{
-		"no PEM":         []byte("hunter2"),
+		"isn't a PEM":    []byte("hunter2"),
 		"neither RSA":    pemOf(t, "PRIVATE KEY", curve),
 		`a "PUBLIC KEY"`: pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}),
 		"can't be read":  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("hunter2")}),
@@ -116,8 +115,8 @@ func TestReadKeyRefuses(t *testing.T) {
 	}
 }
 
-// TestCantSign: a key that fails holds the channel and says where to look.
-func TestCantSign(t *testing.T) {
+// A key that can't sign holds the channel and names its configuration key.
+func TestKeyCantSign(t *testing.T) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -125,11 +124,11 @@ func TestCantSign(t *testing.T) {
 	o := options(25)
 	o.DKIM = &DKIM{Domain: "example.com", Selector: "s", Key: pemOf(t, "PRIVATE KEY", key)}
 	c := channel(t, o)
-	c.writer.signer.options.Signer = nil
+	c.composer.signer.options.Signer = nil
 	if res := try(t, c, hello(t)); res.Verdict != send.VerdictHold || !strings.Contains(res.Detail, "dkim_key_file") {
 		t.Errorf("%+v", res)
 	}
-	if _, err := c.writer.signer.sign(nil); errors.Unwrap(err) == nil {
+	if _, err := c.composer.signer.sign(nil); errors.Unwrap(err) == nil {
 		t.Errorf("sign: %v", err)
 	}
 }

@@ -2,18 +2,18 @@
 // HTML with variables, over connections that are kept for the next message.
 //
 // A rendered content is {"subject", "from", "text", "html"}. Cells in the HTML are
-// escaped; a subject with a line break is refused at intake and again before it
-// is sent, so no cell can add a header. A Message-ID is made of the message's key,
-// so it is the same at every attempt and can be found in the server's log.
+// escaped. A subject with a line break is refused at intake and again before
+// sending, so no cell can add a header. The Message-ID contains the message's key: it
+// is the same at every attempt and can be found in the server's log.
 //
-// It doesn't queue, doesn't look up MX records and reads no bounces: the mail
-// server it is given does the delivery, and "sent" means that this one took the message.
+// The driver doesn't queue, doesn't look up MX records and reads no bounces. The
+// configured mail server delivers, and "sent" means that this server accepted the message.
 //
-// How it fails: by the server's reply and by how far the dialogue had come. Until
-// the end of the data nothing was sent; between that and its reply no one can
-// tell. 4yz is tried again, 5yz is for good; what would meet every message
-// (credentials, certificate, our own sender) holds the channel. No contact and no
-// text that the server said about one is in a Detail.
+// How it fails: by the server's reply and the step of the dialogue. Until the end of
+// the data nothing was sent; between that and its reply the outcome is unknown. A 4yz
+// is retried, a 5yz is permanent. A failure that every message would have
+// (credentials, certificate, our own sender) holds the channel. A Detail contains no
+// contact and no server text about one.
 package smtp
 
 import (
@@ -31,9 +31,9 @@ import (
 	"campaignd/internal/send"
 )
 
-// How the connection is secured (SPEC 11, tls).
+// How the connection is secured (docs/contract.md 11, tls).
 const (
-	StartTLS = "starttls" // by STARTTLS, or not at all: no message goes in the clear
+	StartTLS = "starttls" // STARTTLS is required: no message is sent unencrypted
 	TLS      = "tls"      // from the first byte
 	NoTLS    = "none"
 )
@@ -43,24 +43,24 @@ const (
 	submissionPort = 587 // RFC 6409
 )
 
-// Options are a mail channel's configuration (SPEC 11).
+// Options configure a mail channel (docs/contract.md 11).
 type Options struct {
 	Host            string // name or IP address; required
 	Port            int    // 0: 587
 	TLS             string // StartTLS, TLS or NoTLS; "": StartTLS
-	Username        string // "": no one logs in
+	Username        string // "": no login
 	Password        string
 	From            string // an address, with or without a display name; required
 	ReplyTo         string
-	ListUnsubscribe string          // mailto: or https:, may hold {{key}} and {{contact}}; "": no header
+	ListUnsubscribe string          // mailto: or https:, may contain {{key}} and {{contact}}; "": no header
 	Timeout         time.Duration   // of one attempt, from connecting to the last reply; 0: 30s
-	Concurrency     int             // connections at once, and kept for reuse; 0: 1
-	DKIM            *DKIM           // nil: not signed here
-	Roots           *x509.CertPool  // whom to trust; nil: whom the system trusts
-	Tracer          send.WireTracer // is shown the dialogue and the mail, but for the login; nil: nobody looks
+	Concurrency     int             // the most connections, in use and kept; 0: 1
+	DKIM            *DKIM           // nil: unsigned
+	Roots           *x509.CertPool  // trusted authorities; nil: the system's
+	Tracer          send.WireTracer // gets the dialogue and the mail, without the login; nil: none
 }
 
-// DKIM is what messages are signed with (RFC 6376).
+// DKIM configures the signature of messages (RFC 6376).
 type DKIM struct {
 	Domain   string // d=
 	Selector string // s=
@@ -74,15 +74,15 @@ type Channel struct {
 	username, password string
 	tls                *tls.Config
 	timeout            time.Duration
-	writer             writer
-	slots              chan struct{} // one per connection in use
+	composer           composer
+	permits            chan struct{} // one per connection in use
 	pool               pool
-	relay              relay
-	tap                send.WireTracer
+	relays             relayMonitor
+	tracer             send.WireTracer
 }
 
-// New makes the channel. It returns an error for options that can't work; the
-// error holds no secret. It does no I/O and starts nothing.
+// New returns the channel. It returns an error for options that can't work; the
+// error contains no secret. It does no I/O and starts nothing.
 func New(o Options) (*Channel, error) {
 	if o.Host == "" || strings.ContainsAny(o.Host, " \t\r\n/@") {
 		return nil, fmt.Errorf("found %q where host must name the mail server", o.Host)
@@ -96,13 +96,13 @@ func New(o Options) (*Channel, error) {
 	if o.TLS != StartTLS && o.TLS != TLS && o.TLS != NoTLS {
 		return nil, fmt.Errorf("found %q where tls must be %q, %q or %q", o.TLS, StartTLS, TLS, NoTLS)
 	}
-	if o.Username != "" && o.TLS == NoTLS && !thisMachine(o.Host) {
-		return nil, errors.New(`tls is "none" and would send the password in the clear: write "starttls" or "tls"`)
+	if o.Username != "" && o.TLS == NoTLS && !isLoopback(o.Host) {
+		return nil, errors.New(`tls is "none", which would send the password unencrypted: write "starttls" or "tls"`)
 	}
 	if (o.Username == "") != (o.Password == "") {
 		return nil, errors.New("username and password belong together")
 	}
-	w, err := newWriter(o)
+	w, err := newComposer(o)
 	if err != nil {
 		return nil, err
 	}
@@ -113,39 +113,39 @@ func New(o Options) (*Channel, error) {
 		host: o.Host, addr: net.JoinHostPort(o.Host, strconv.Itoa(o.Port)), security: o.TLS,
 		username: o.Username, password: o.Password,
 		tls:     &tls.Config{ServerName: o.Host, RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
-		timeout: o.Timeout, writer: w, slots: make(chan struct{}, max(o.Concurrency, 1)), tap: o.Tracer,
+		timeout: o.Timeout, composer: w, permits: make(chan struct{}, max(o.Concurrency, 1)), tracer: o.Tracer,
 	}, nil
 }
 
-// thisMachine reports whether only this machine can listen in on the way to host.
-func thisMachine(host string) bool {
+// isLoopback reports whether a connection to host stays on this machine.
+func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// ownAddress reads an address of ours. name is the key it stands under.
-func ownAddress(name, text string) (*mail.Address, error) {
+// parseSender parses an address of ours. name is its configuration key.
+func parseSender(name, text string) (*mail.Address, error) {
 	a, err := mail.ParseAddress(text)
 	if err != nil || strings.ContainsFunc(text, control) {
 		return nil, fmt.Errorf("found %q where %s must be an address such as \"Shop <shop@example.com>\"", text, name)
 	}
 	if err := checkAddress([]byte(a.Address)); err != nil || !ascii(a.Address) {
-		return nil, fmt.Errorf("found %q where %s must be an address of ASCII letters with a whole domain such as example.com", text, name)
+		return nil, fmt.Errorf("found %q where %s must be an ASCII address with a complete domain such as example.com", text, name)
 	}
 	return a, nil
 }
 
-// Batch implements send.Channel: a transaction each.
+// Batch implements send.Channel: one message per transaction.
 func (c *Channel) Batch() int { return 1 }
 
 // Send implements send.Channel.
 func (c *Channel) Send(ctx context.Context, msgs []*send.Message, results []send.Result) {
 	for i, m := range msgs {
-		results[i] = c.one(ctx, m)
+		results[i] = c.sendOne(ctx, m)
 	}
 }
 
-// Close implements send.Channel. Connections in use end with their message.
+// Close implements send.Channel. Connections in use are closed after their message.
 func (c *Channel) Close() error {
 	c.pool.close()
 	return nil

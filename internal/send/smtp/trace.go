@@ -8,20 +8,20 @@ import (
 	"campaignd/internal/send"
 )
 
-// dialogue shows a Tap the commands and replies of a connection. What logs in is left out by
-// go-mail itself.
-type dialogue struct{ tap send.WireTracer }
+// wireLogger passes the commands and replies of a connection to a tracer. go-mail leaves out
+// the login.
+type wireLogger struct{ tracer send.WireTracer }
 
 // Debugf implements log.Logger.
-func (d dialogue) Debugf(l log.Log) {
-	d.tap(l.Direction == log.DirServerToClient, fmt.Appendf(nil, l.Format+"\n", l.Messages...))
+func (d wireLogger) Debugf(l log.Log) {
+	d.tracer(l.Direction == log.DirServerToClient, fmt.Appendf(nil, l.Format+"\n", l.Messages...))
 }
 
 // Infof implements log.Logger.
-func (d dialogue) Infof(log.Log) {}
+func (d wireLogger) Infof(log.Log) {}
 
 // Warnf implements log.Logger.
-func (d dialogue) Warnf(log.Log) {}
+func (d wireLogger) Warnf(log.Log) {}
 
 // Errorf implements log.Logger.
-func (d dialogue) Errorf(log.Log) {}
+func (d wireLogger) Errorf(log.Log) {}

@@ -16,89 +16,89 @@ import (
 	"campaignd/internal/send"
 )
 
-// keeps reports whether the connection can be used on: the server gave a clear no
-// within a transaction, and did not say goodbye (421).
-func (f *failure) keeps() bool {
+// connReusable reports whether the connection can be used again: the server refused within a
+// transaction and isn't closing the connection (421).
+func (f *failure) connReusable() bool {
 	r, ok := f.reply()
-	return ok && f.at >= stepSender && !f.cut && r.code != 421 && (r.code/100 == 4 || r.code/100 == 5)
+	return ok && f.step >= stepSender && !f.truncated && r.code != 421 && (r.code/100 == 4 || r.code/100 == 5)
 }
 
-// judge says what a failure means.
-func (c *Channel) judge(ctx context.Context, l *letter, f *failure) send.Result {
+// classify returns the verdict on a failure.
+func (c *Channel) classify(ctx context.Context, e *email, f *failure) send.Result {
 	r, ok := f.reply()
 	switch {
 	case !ok:
-		return c.silence(ctx, f)
+		return c.classifyError(ctx, f)
 	case r.code/100 == 4:
 		return send.Result{Verdict: send.VerdictRetry, Code: r.String(), SlowDown: r.throttles(),
-			Detail: fmt.Sprintf("the mail server put %s off: %s", f.at.what(), r.words())}
+			Detail: fmt.Sprintf("the mail server deferred %s: %s", f.step.object(), r.describe())}
 	case r.code/100 == 5:
-		return c.refusal(l, f, r)
-	case f.at != stepEnd:
-		return send.Result{Verdict: send.VerdictRetry, Code: r.String(), Detail: fmt.Sprintf("the mail server answered %d where that means nothing", r.code)}
-	case r.code/100 == 2 && !f.cut:
-		return send.Result{Verdict: send.VerdictSent, ProviderID: l.id}
+		return c.classifyRefusal(e, f, r)
+	case f.step != stepEnd:
+		return send.Result{Verdict: send.VerdictRetry, Code: r.String(), Detail: fmt.Sprintf("the mail server answered %d, which is not a valid reply there", r.code)}
+	case r.code/100 == 2 && !f.truncated:
+		return send.Result{Verdict: send.VerdictSent, ProviderID: e.id}
 	}
-	return send.Result{Verdict: send.VerdictUnknown, Code: r.String(), Detail: fmt.Sprintf("the message was handed over, and the mail server answered %d, which means nothing there", r.code)}
+	return send.Result{Verdict: send.VerdictUnknown, Code: r.String(), Detail: fmt.Sprintf("the message was handed over, and the mail server answered %d, which is not a valid reply there", r.code)}
 }
 
-// refusal is the verdict on a 5yz: for the channel where we are refused, for the message where it is.
-func (c *Channel) refusal(l *letter, f *failure, r reply) send.Result {
+// classifyRefusal returns the verdict on a 5yz: for the channel if it refuses us, for the message if it refuses that.
+func (c *Channel) classifyRefusal(e *email, f *failure, r reply) send.Result {
 	hold := func(what, remedy string) send.Result {
-		detail := fmt.Sprintf("the mail server refused %s: %s", what, r.words())
-		if said := r.said(); f.at <= stepSender && said != "" {
+		detail := fmt.Sprintf("the mail server refused %s: %s", what, r.describe())
+		if said := r.redacted(); f.step <= stepSender && said != "" {
 			detail += fmt.Sprintf(" (it says %q)", said)
 		}
 		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: r.String(), Detail: detail + "; " + remedy}
 	}
 	switch {
-	case f.at == stepSender && r.enhanced == "5.6.7":
-		// It offers SMTPUTF8 and refuses this address all the same.
-	case f.at == stepAuth || r.code == 535 || r.enhanced == "5.7.8":
+	case f.step == stepSender && r.enhanced == "5.6.7":
+		// It offers SMTPUTF8 but refuses this address.
+	case f.step == stepAuth || r.code == 535 || r.enhanced == "5.7.8":
 		return hold("the credentials", "check username and password_file")
 	case r.code == 530 || r.enhanced == "5.7.57":
-		return hold("us as long as no one logs in", "set username and password_file, and tls as it wants it")
-	case f.at < stepSender:
-		return hold(f.at.what(), "check host, port and tls, and whether the server takes mail from this host")
-	case f.at == stepSender || r.enhanced == "5.7.60" || r.enhanced == "5.2.252":
+		return hold("us without a login", "set username and password_file, and tls as it requires")
+	case f.step < stepSender:
+		return hold(f.step.object(), "check host, port and tls, and whether the server takes mail from this host")
+	case f.step == stepSender || r.enhanced == "5.7.60" || r.enhanced == "5.2.252":
 		return hold("the sender", "check from, and that username may send as it")
-	case f.at == stepRecipient && r.deniesRelay() && c.relay.denied(l.key):
-		return hold("to take mail for others from us", "check username, or have the server relay for this host")
+	case f.step == stepRecipient && r.deniesRelay() && c.relays.denied(e.key):
+		return hold("to relay mail for us", "check username, or configure the server to relay for this host")
 	}
-	detail := "the mail server refused " + f.at.what() // results.csv has the code before it
+	detail := "the mail server refused " + f.step.object() // results.csv shows the code before it
 	if meaning := r.meaning(); meaning != "" {
 		detail += ": " + meaning
 	}
 	return send.Result{Verdict: send.VerdictPermanent, Code: r.String(), Detail: detail}
 }
 
-// relay tells a server that never relays for us, which would fail every message,
-// from one that won't for one contact's domain.
-type relay struct {
-	mu    sync.Mutex // guards what follows
-	known bool       // some recipient was taken
-	last  string     // key of the message that was refused last
+// relayMonitor tells a server that never relays for us, which would fail every message,
+// from one that refuses a single contact's domain.
+type relayMonitor struct {
+	mu         sync.Mutex // guards the fields below
+	accepted   bool       // a recipient was accepted
+	refusedKey string     // key of the message that was refused last
 }
 
-// works notes that a recipient was taken.
-func (r *relay) works() {
+// recipientAccepted records that the server has accepted a recipient.
+func (r *relayMonitor) recipientAccepted() {
 	r.mu.Lock()
-	r.known = true
+	r.accepted = true
 	r.mu.Unlock()
 }
 
-// denied reports whether the refusal of the message with that key speaks of us. The same
-// message again speaks of itself, lest one contact hold all others up for ever.
-func (r *relay) denied(key string) bool {
+// denied reports whether the refusal of the message with that key concerns us. The second refusal of
+// the same message concerns that message, so one contact can't hold the channel for ever.
+func (r *relayMonitor) denied(key string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	again := r.last == key
-	r.last = key
-	return !r.known && !again
+	again := r.refusedKey == key
+	r.refusedKey = key
+	return !r.accepted && !again
 }
 
-// silence is the verdict where there was no reply.
-func (c *Channel) silence(ctx context.Context, f *failure) send.Result {
+// classifyError returns the verdict on a failure without a reply.
+func (c *Channel) classifyError(ctx context.Context, f *failure) send.Result {
 	var (
 		certificate *tls.CertificateVerificationError
 		plain       tls.RecordHeaderError
@@ -107,65 +107,65 @@ func (c *Channel) silence(ctx context.Context, f *failure) send.Result {
 		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: detail}
 	}
 	switch {
-	case f.at == stepEnd:
-		return send.Result{Verdict: send.VerdictUnknown, Detail: "the message was handed over, but no answer came: " + c.cause(ctx, f.err)}
+	case f.step == stepEnd:
+		return send.Result{Verdict: send.VerdictUnknown, Detail: "the message was handed over, but no answer came: " + c.describeError(ctx, f.err)}
 	case errors.Is(f.err, errNoStartTLS):
-		return hold(`the mail server offers no STARTTLS, and nothing goes in the clear; check port, or set tls to "tls" or, within a trusted network, "none"`)
+		return hold(`the mail server offers no STARTTLS, and nothing is sent unencrypted; check port, or set tls to "tls" or, in a trusted network, "none"`)
 	case errors.Is(f.err, errNoAuth):
-		return hold("the mail server offers no way to log in; check port and tls, or take username away")
+		return hold("the mail server offers no login; check port and tls, or remove username")
 	case errors.Is(f.err, errNoMechanism):
-		return hold("the mail server offers no way to log in that is known here (PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-1, CRAM-MD5)")
+		return hold("the mail server offers no supported login (PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-1, CRAM-MD5)")
 	case errors.As(f.err, &certificate):
-		return hold("the mail server's certificate is not good: " + clip(certificate.Err.Error()) + "; have it mended, or its authority trusted on this host")
+		return hold("the mail server's certificate is not valid: " + clip(certificate.Err.Error()) + "; have it fixed, or install its authority on this host")
 	case errors.As(f.err, &plain):
 		return hold(`the mail server doesn't speak TLS on this port; check port, and whether tls should be "starttls"`)
-	case f.at <= stepStartTLS && strings.Contains(f.err.Error(), "tls: "): // an alert has no type of its own
-		return hold("the mail server and we can't agree on TLS; it must know TLS 1.2")
-	case f.at == stepAuth && !network(f.err) && ctx.Err() == nil:
-		return hold("logging in to the mail server failed midway; check username and password_file, and that the server is the right one")
+	case f.step <= stepStartTLS && strings.Contains(f.err.Error(), "tls: "): // an alert has no type of its own
+		return hold("the mail server supports no common version of TLS; it must offer TLS 1.2")
+	case f.step == stepAuth && !isNetworkError(f.err) && ctx.Err() == nil:
+		return hold("the login to the mail server was interrupted; check host, username and password_file")
 	}
-	return send.Result{Verdict: send.VerdictRetry, Detail: fmt.Sprintf("%s failed: %s", f.at.doing(), c.cause(ctx, f.err))}
+	return send.Result{Verdict: send.VerdictRetry, Detail: fmt.Sprintf("%s failed: %s", f.step.activity(), c.describeError(ctx, f.err))}
 }
 
-// network reports whether err comes from the connection, or from a peer that talks nonsense.
-func network(err error) bool {
+// isNetworkError reports whether err comes from the connection, or from a peer that doesn't speak SMTP.
+func isNetworkError(err error) bool {
 	var n net.Error
 	var p textproto.ProtocolError
 	return errors.As(err, &n) || errors.As(err, &p) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 
-// cause words what broke a connection, without anything that the server wrote.
-func (c *Channel) cause(ctx context.Context, err error) string {
+// describeError describes a connection error without repeating what the server wrote.
+func (c *Channel) describeError(ctx context.Context, err error) string {
 	var dns *net.DNSError
 	var p textproto.ProtocolError
 	var n net.Error
 	switch {
 	case ctx.Err() != nil:
-		return c.ended(ctx)
+		return c.contextReason(ctx)
 	case errors.As(err, &dns):
-		return "the host's name can't be looked up"
+		return "the host's name can't be resolved"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "the connection was refused"
 	case errors.As(err, &p):
-		return "the answer was no SMTP"
-	case errors.Is(err, errTalks):
-		return "the answer has no end"
+		return "the answer was not SMTP"
+	case errors.Is(err, errEndlessReply):
+		return "the answer is endless"
 	case errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &n) && n.Timeout():
 		return fmt.Sprintf("nothing within %v", c.timeout)
 	}
 	return "the connection was closed"
 }
 
-// ended says why the context did.
-func (c *Channel) ended(ctx context.Context) string {
+// contextReason describes why ctx ended.
+func (c *Channel) contextReason(ctx context.Context) string {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Sprintf("nothing within %v", c.timeout)
 	}
 	return "the daemon stopped"
 }
 
-// what names what the server was asked for.
-func (s step) what() string {
+// object names the thing that the server was asked for in this step.
+func (s step) object() string {
 	switch s {
 	case stepStartTLS:
 		return "STARTTLS"
@@ -181,8 +181,8 @@ func (s step) what() string {
 	return "the connection"
 }
 
-// doing names what was being done.
-func (s step) doing() string {
+// activity names the step as an activity.
+func (s step) activity() string {
 	switch s {
 	case stepConnect:
 		return "connecting to the mail server"

@@ -10,80 +10,79 @@ import (
 	"time"
 )
 
-// line is one kept connection to the receiver. It does one thing at a time: write
-// a request, read its answer. Go's transport has two more goroutines for
-// each connection, so that a message is handed on four times; that was half of what
-// a message cost (docs/decisions/0040).
-type line struct {
+// keptConn is one kept connection to the receiver. It writes a request, then reads
+// its response. net/http's transport uses two more goroutines per connection, whose
+// four hand-overs were half of a message's cost (docs/decisions/0040).
+type keptConn struct {
 	net.Conn
-	raw  net.Conn // below TLS, or the same
-	in   *bufio.Reader
-	left int       // bytes of the answer that may still be read
-	used time.Time // when it was put back
+	raw        net.Conn // the TCP connection under TLS, or the same as Conn
+	reader     *bufio.Reader
+	readBudget int       // bytes of the response that may still be read
+	idleSince  time.Time // when it was returned to the pool
 }
 
-// fault is why there is no answer, and how far the request got.
-type fault struct {
+// failure reports why there is no response, and how far the request got.
+type failure struct {
 	err       error
-	connected bool // it had its connection
-	written   bool // the whole of it went out
-	late      bool // its time was over
+	connected bool // a connection was made
+	written   bool // the whole request was written
+	timedOut  bool // the timeout ended it
 }
 
-// interims is how many answers of 1xx may come before the final one.
-const interims = 5
+// maxInterim limits the 1xx responses before the final one.
+const maxInterim = 5
 
-var errTooLong = errors.New("the answer is too long")
+var errTooLong = errors.New("the response is too long")
 
-func newLine(conn, raw net.Conn) *line {
-	l := &line{Conn: conn, raw: raw}
-	l.in = bufio.NewReader(l)
+func newConn(conn, raw net.Conn) *keptConn {
+	l := &keptConn{Conn: conn, raw: raw}
+	l.reader = bufio.NewReader(l)
 	return l
 }
 
-// Read limits what an answer may hold.
-func (l *line) Read(p []byte) (int, error) {
-	if l.left <= 0 {
+// Read implements io.Reader. It returns errTooLong beyond the response's limit.
+func (l *keptConn) Read(p []byte) (int, error) {
+	if l.readBudget <= 0 {
 		return 0, errTooLong
 	}
-	n, err := l.Conn.Read(p[:min(len(p), l.left)])
-	l.left -= n
+	n, err := l.Conn.Read(p[:min(len(p), l.readBudget)])
+	l.readBudget -= n
 	return n, err
 }
 
-// exchange sends a request and reads the answer, until the deadline of the
-// connection at most. It reports whether the line can be used again.
-func (l *line) exchange(ctx context.Context, request []byte) (resp *http.Response, body []byte, again bool, f fault) {
-	stop := context.AfterFunc(ctx, func() { _ = l.SetDeadline(time.Unix(1, 0)) }) // a past deadline ends both at once
+// exchange writes a request and reads its response, within the connection's
+// deadline. again reports whether the connection can be reused.
+func (l *keptConn) exchange(ctx context.Context, request []byte) (resp *http.Response, body []byte, again bool, f failure) {
+	stop := context.AfterFunc(ctx, func() { _ = l.SetDeadline(time.Unix(1, 0)) }) // a past deadline ends reads and writes at once
 	defer func() { again = stop() && again }()
 	f.connected = true
 	if _, f.err = l.Write(request); f.err != nil {
-		// A part of it at most was written, and no receiver takes half an object.
-		f.late = errors.Is(f.err, os.ErrDeadlineExceeded)
+		// The receiver has only a part of the object and can't use it.
+		f.timedOut = errors.Is(f.err, os.ErrDeadlineExceeded)
 		return nil, nil, false, f
 	}
 	f.written = true
-	if resp, f.err = l.answer(); f.err != nil {
-		f.late = errors.Is(f.err, os.ErrDeadlineExceeded)
+	if resp, f.err = l.readResponse(); f.err != nil {
+		f.timedOut = errors.Is(f.err, os.ErrDeadlineExceeded)
 		return nil, nil, false, f
 	}
-	l.left = 2 * bodyLimit // with what chunks add
+	l.readBudget = 2 * bodyLimit // chunked encoding adds bytes
 	body, whole := read(resp)
-	// Not closed: that would read what was not worth reading.
-	again = whole && !resp.Close && l.in.Buffered() == 0 && resp.StatusCode != http.StatusSwitchingProtocols
-	return resp, body, again, fault{}
+	// The body isn't closed: that would read the rest of a long one.
+	again = whole && !resp.Close && l.reader.Buffered() == 0 && resp.StatusCode != http.StatusSwitchingProtocols
+	return resp, body, again, failure{}
 }
 
-// answer reads the head of the final answer.
-func (l *line) answer() (*http.Response, error) {
-	l.left = headerLimit
+// readResponse reads the head of the final response.
+func (l *keptConn) readResponse() (*http.Response, error) {
+	l.readBudget = headerLimit
 	for n := 0; ; n++ {
-		resp, err := http.ReadResponse(l.in, &http.Request{Method: http.MethodPost})
+		resp, err := http.ReadResponse(l.reader, &http.Request{Method: http.MethodPost})
 		if err != nil {
 			return nil, err
 		}
 		interim := resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols
-		if !interim || n == interims {
+		if !interim || n == maxInterim {
 			return resp, nil
 		}
 	}

@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// quiet reports whether the other side has neither closed an idle connection nor
-// said anything that it wasn't asked.
-func quiet(conn net.Conn) bool {
+// stillOpen reports whether the receiver has neither closed an idle connection nor
+// written anything unasked to it.
+func stillOpen(conn net.Conn) bool {
 	c, ok := conn.(syscall.Conn)
 	if !ok {
 		return true

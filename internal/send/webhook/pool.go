@@ -13,33 +13,33 @@ import (
 )
 
 const (
-	// idleLimit is how long a connection is kept unused.
+	// idleLimit closes a connection that was unused for so long.
 	idleLimit = 90 * time.Second
-	// keepAlive is after how long a silent connection is probed.
+	// keepAlive is the interval of TCP probes.
 	keepAlive = 30 * time.Second
-	// fresh is for how long a connection that lay idle is used unasked. Later the
-	// receiver may have closed it meanwhile: a look costs a system call, a request written
-	// to a closed connection is one of which no one can tell.
-	fresh = 10 * time.Millisecond
+	// freshFor is the idle time up to which a connection is used without a check that
+	// it is still open. The check costs a system call; without it, the outcome of a request
+	// written to a closed connection is unknown.
+	freshFor = 10 * time.Millisecond
 )
 
-// lines are the connections to the receiver that are kept between messages. How
-// many there can be is bounded by who calls.
-type lines struct {
+// pool keeps connections to the receiver between messages. Its callers' number
+// bounds the number of connections.
+type pool struct {
 	addr    string
 	timeout time.Duration
 	dialer  net.Dialer
 	tls     *tls.Config // nil: none
 
-	mu     sync.Mutex // guards what follows
-	idle   []*line    // the longest unused first
+	mu     sync.Mutex  // guards the fields below
+	idle   []*keptConn // the longest unused first
 	timer  *time.Timer
 	closed bool
 }
 
-func newLines(u *url.URL, timeout time.Duration) *lines {
+func newPool(u *url.URL, timeout time.Duration) *pool {
 	port := u.Port()
-	p := &lines{timeout: timeout, dialer: net.Dialer{KeepAlive: keepAlive}}
+	p := &pool{timeout: timeout, dialer: net.Dialer{KeepAlive: keepAlive}}
 	switch {
 	case u.Scheme == "https":
 		p.tls = &tls.Config{ServerName: u.Hostname(), NextProtos: []string{"http/1.1"}}
@@ -54,13 +54,13 @@ func newLines(u *url.URL, timeout time.Duration) *lines {
 }
 
 // exchange makes one request over a kept connection, or a new one.
-func (p *lines) exchange(ctx context.Context, request []byte, deadline time.Time) (*http.Response, []byte, fault) {
+func (p *pool) exchange(ctx context.Context, request []byte, deadline time.Time) (*http.Response, []byte, failure) {
 	if err := ctx.Err(); err != nil {
-		return nil, nil, fault{err: err}
+		return nil, nil, failure{err: err}
 	}
 	l := p.get(deadline)
 	if l == nil {
-		var f fault
+		var f failure
 		if l, f = p.dial(ctx, deadline); f.err != nil {
 			return nil, nil, f
 		}
@@ -69,17 +69,17 @@ func (p *lines) exchange(ctx context.Context, request []byte, deadline time.Time
 	if again {
 		p.put(l)
 	} else {
-		_ = l.Close() // what it was good for is known
+		_ = l.Close() // the connection isn't used again
 	}
 	return resp, body, f
 }
 
-// dial makes a connection that has until the deadline.
-func (p *lines) dial(ctx context.Context, deadline time.Time) (*line, fault) {
+// dial makes a connection with that deadline.
+func (p *pool) dial(ctx context.Context, deadline time.Time) (*keptConn, failure) {
 	within, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	failed := func(err error) (*line, fault) {
-		return nil, fault{err: err, late: ctx.Err() == nil && errors.Is(within.Err(), context.DeadlineExceeded)}
+	failed := func(err error) (*keptConn, failure) {
+		return nil, failure{err: err, timedOut: ctx.Err() == nil && errors.Is(within.Err(), context.DeadlineExceeded)}
 	}
 	raw, err := p.dialer.DialContext(within, "tcp", p.addr)
 	if err != nil {
@@ -98,12 +98,12 @@ func (p *lines) dial(ctx context.Context, deadline time.Time) (*line, fault) {
 		_ = conn.Close()
 		return failed(err)
 	}
-	return newLine(conn, raw), fault{}
+	return newConn(conn, raw), failure{}
 }
 
-// get is the connection that was used last, with a new deadline, nil if none is
-// kept that the receiver has not closed.
-func (p *lines) get(deadline time.Time) *line {
+// get returns the connection that was used last, with a new deadline, or nil if no
+// kept connection is still open.
+func (p *pool) get(deadline time.Time) *keptConn {
 	for {
 		p.mu.Lock()
 		n := len(p.idle)
@@ -115,16 +115,16 @@ func (p *lines) get(deadline time.Time) *line {
 		p.idle[n-1] = nil
 		p.idle = p.idle[:n-1]
 		p.mu.Unlock()
-		if l.SetDeadline(deadline) == nil && (time.Since(l.used) < fresh || quiet(l.raw)) {
+		if l.SetDeadline(deadline) == nil && (time.Since(l.idleSince) < freshFor || stillOpen(l.raw)) {
 			return l
 		}
-		_ = l.Close() // the receiver did so before
+		_ = l.Close() // the receiver has closed it
 	}
 }
 
 // put keeps a connection for the next message.
-func (p *lines) put(l *line) {
-	l.used = time.Now()
+func (p *pool) put(l *keptConn) {
+	l.idleSince = time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -137,27 +137,27 @@ func (p *lines) put(l *line) {
 	}
 }
 
-// sweep closes the connections that have been idle for long.
-func (p *lines) sweep() {
+// sweep closes connections that were idle for idleLimit.
+func (p *pool) sweep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return
 	}
 	now, old := time.Now(), 0
-	for old < len(p.idle) && now.Sub(p.idle[old].used) >= idleLimit {
+	for old < len(p.idle) && now.Sub(p.idle[old].idleSince) >= idleLimit {
 		_ = p.idle[old].Close()
 		old++
 	}
 	p.idle = slices.Delete(p.idle, 0, old)
 	p.timer = nil
 	if len(p.idle) > 0 {
-		p.timer = time.AfterFunc(idleLimit-now.Sub(p.idle[0].used), p.sweep)
+		p.timer = time.AfterFunc(idleLimit-now.Sub(p.idle[0].idleSince), p.sweep)
 	}
 }
 
-// close closes the connections that are kept, and from then on each one that comes back.
-func (p *lines) close() {
+// close closes the kept connections, and later each one that is returned.
+func (p *pool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, l := range p.idle {

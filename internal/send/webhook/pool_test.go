@@ -14,7 +14,7 @@ import (
 	"campaignd/internal/send"
 )
 
-// count has the server count its connections.
+// count returns a counter of the server's connections.
 func count(srv *httptest.Server) *atomic.Int64 {
 	var n atomic.Int64
 	srv.Config.ConnState = func(_ net.Conn, s http.ConnState) {
@@ -34,9 +34,9 @@ func post(t *testing.T, c *Channel, want send.Verdict) {
 	}
 }
 
-// A line is used again, over TLS too, and one that the receiver has closed
-// meanwhile is seen to be so before anything is written to it.
-func TestLineIsKeptUntilItIsClosed(t *testing.T) {
+// Nothing is written to a kept connection that the receiver has closed. TLS
+// connections are reused too.
+func TestClosedConnectionIsUsedAgain(t *testing.T) {
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		if r.Header.Get("Idempotency-Key") == "" || r.ContentLength <= 0 {
@@ -54,7 +54,7 @@ func TestLineIsKeptUntilItIsClosed(t *testing.T) {
 	defer c.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(srv.Certificate())
-	c.lines.tls.RootCAs = roots
+	c.pool.tls.RootCAs = roots
 	for range 3 {
 		post(t, c, send.VerdictSent)
 	}
@@ -62,20 +62,20 @@ func TestLineIsKeptUntilItIsClosed(t *testing.T) {
 		t.Errorf("%d connections for three messages one after another", n)
 	}
 	srv.CloseClientConnections()
-	l := c.lines.idle[0]
-	for end := time.Now().Add(10 * time.Second); quiet(l.raw); {
+	l := c.pool.idle[0]
+	for end := time.Now().Add(10 * time.Second); stillOpen(l.raw); {
 		if time.Now().After(end) {
 			t.Fatal("the closed connection seems open")
 		}
 	}
-	l.used = time.Time{} // it has lain there for longer than a moment
+	l.idleSince = time.Time{} // idle for longer than freshFor
 	post(t, c, send.VerdictSent)
 	if n := connections.Load(); n != 2 {
 		t.Errorf("%d connections; want a second one", n)
 	}
 }
 
-func TestLineEnds(t *testing.T) {
+func TestEndedConnectionIsUsedAgain(t *testing.T) {
 	for name, reply := range map[string]string{
 		"the receiver says so":    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
 		"HTTP/1.0":                "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
@@ -92,7 +92,7 @@ func TestLineEnds(t *testing.T) {
 				}
 				_ = far.Close()
 			}()
-			l := newLine(near, near)
+			l := newConn(near, near)
 			defer l.Close()
 			_, _, again, f := l.exchange(t.Context(), []byte("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"))
 			if again || f.err != nil {
@@ -102,9 +102,9 @@ func TestLineEnds(t *testing.T) {
 	}
 }
 
-// Interim answers are read past, but not without end.
-func TestInterimAnswers(t *testing.T) {
-	for n, want := range map[int]int{1: 200, interims: 200, interims + 1: 103} {
+// Interim responses are skipped, up to a limit.
+func TestEndlessInterimResponses(t *testing.T) {
+	for n, want := range map[int]int{1: 200, maxInterim: 200, maxInterim + 1: 103} {
 		near, far := net.Pipe()
 		go func() {
 			if req, err := http.ReadRequest(bufio.NewReader(far)); err == nil {
@@ -116,7 +116,7 @@ func TestInterimAnswers(t *testing.T) {
 			}
 			_ = far.Close()
 		}()
-		l := newLine(near, near)
+		l := newConn(near, near)
 		resp, _, _, f := l.exchange(t.Context(), []byte("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"))
 		if f.err != nil || resp.StatusCode != want {
 			t.Errorf("after %d interim answers: status %v, fault %+v; want %d", n, resp, f, want)

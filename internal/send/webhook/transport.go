@@ -17,7 +17,7 @@ import (
 	"campaignd/internal/send"
 )
 
-// newTransport makes Go's transport for what doesn't fit a line.
+// newTransport returns the net/http transport for requests that don't fit the pool.
 func newTransport(connections int, timeout time.Duration) *http.Transport {
 	dialer := &net.Dialer{Timeout: timeout, KeepAlive: keepAlive}
 	protocols := new(http.Protocols)
@@ -29,16 +29,16 @@ func newTransport(connections int, timeout time.Duration) *http.Transport {
 	}
 }
 
-// goAround makes the request through Go's transport. It would by itself repeat one that
-// has an Idempotency-Key, so it is given no way to: the request has no GetBody.
-func (c *Channel) goAround(ctx context.Context, m *send.Message, payload []byte, signature string) (*http.Response, []byte, fault) {
+// postViaTransport makes the request through net/http. The transport repeats requests
+// with an Idempotency-Key on its own, so the request has no GetBody to repeat it with.
+func (c *Channel) postViaTransport(ctx context.Context, m *send.Message, payload []byte, signature string) (*http.Response, []byte, failure) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var connected, written atomic.Bool
 	trace := &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 		WroteRequest: func(info httptrace.WroteRequestInfo) {
-			// With an error a part of it at most was written, and no receiver takes half an object.
+			// After an error the receiver has only a part of the object and can't use it.
 			written.Store(info.Err == nil)
 		},
 	}
@@ -51,11 +51,11 @@ func (c *Channel) goAround(ctx context.Context, m *send.Message, payload []byte,
 	}
 	req := &http.Request{Method: http.MethodPost, URL: c.url, Host: c.host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Body: io.NopCloser(bytes.NewReader(payload)), ContentLength: int64(len(payload))}
-	resp, err := c.tap.RoundTrip(c.around, req.WithContext(httptrace.WithClientTrace(ctx, trace)))
+	resp, err := c.tracer.RoundTrip(c.transport, req.WithContext(httptrace.WithClientTrace(ctx, trace)))
 	if err != nil {
-		return nil, nil, fault{err, connected.Load(), written.Load(), errors.Is(ctx.Err(), context.DeadlineExceeded)}
+		return nil, nil, failure{err, connected.Load(), written.Load(), errors.Is(ctx.Err(), context.DeadlineExceeded)}
 	}
 	body, _ := read(resp)
-	_ = resp.Body.Close() // the status is known; nothing hangs on it
-	return resp, body, fault{}
+	_ = resp.Body.Close() // the status decides; an error here changes nothing
+	return resp, body, failure{}
 }

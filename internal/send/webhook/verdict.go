@@ -17,17 +17,17 @@ import (
 	"campaignd/internal/send"
 )
 
-// judge says what an answer means, by its status (RFC 9110, 15; 429: RFC 6585, 4).
-func (c *Channel) judge(resp *http.Response, body []byte, now time.Time) send.Result {
+// classify returns the verdict on a response, by its status (RFC 9110, 15; 429: RFC 6585, 4).
+func (c *Channel) classify(resp *http.Response, body []byte, now time.Time) send.Result {
 	code := resp.StatusCode
 	if code >= 200 && code < 300 {
 		return send.Result{Verdict: send.VerdictSent, ProviderID: providerID(resp.Header, body)}
 	}
-	res := send.Result{Code: strconv.Itoa(code), Detail: answer(code)}
+	res := send.Result{Code: strconv.Itoa(code), Detail: describeStatus(code)}
 	switch {
 	case code >= 300 && code < 400:
 		res.Verdict, res.Hold = send.VerdictHold, send.HoldChannel
-		res.Detail += ", a redirect" + to(resp) + "; it is not followed: set url to where it leads"
+		res.Detail += ", a redirect" + redirectHost(resp) + ", which is not followed: set url to the new address"
 	case code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusProxyAuthRequired:
 		res.Verdict, res.Hold = send.VerdictHold, send.HoldChannel
 		res.Detail += "; check the channel's headers and secret_file"
@@ -39,13 +39,13 @@ func (c *Channel) judge(resp *http.Response, body []byte, now time.Time) send.Re
 		res.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), now)
 	case code >= 400:
 		res.Verdict = send.VerdictPermanent
-	default: // 1xx other than 100 to 103 would end here: nothing that an HTTP/1.1 server may end with
+	default: // a 1xx is no final response of HTTP/1.1
 		res.Verdict = send.VerdictUnknown
 	}
 	return res
 }
 
-func answer(code int) string {
+func describeStatus(code int) string {
 	text := http.StatusText(code)
 	if text == "" {
 		return fmt.Sprintf("the receiver answered %d", code)
@@ -53,8 +53,8 @@ func answer(code int) string {
 	return fmt.Sprintf("the receiver answered %d %s", code, text)
 }
 
-// to names the host of a redirect: the rest of its address may hold anything.
-func to(resp *http.Response) string {
+// redirectHost names the host of a redirect. The rest of the address isn't repeated: it may contain contact data.
+func redirectHost(resp *http.Response) string {
 	u, err := url.Parse(resp.Header.Get("Location"))
 	if err != nil || u.Host == "" || len(u.Host) > 255 {
 		return ""
@@ -62,8 +62,8 @@ func to(resp *http.Response) string {
 	return fmt.Sprintf(" to the host %q", u.Host)
 }
 
-// retryAfter reads a Retry-After (RFC 9110, 10.2.3): seconds, or a date. 0 if
-// there is none, it is past, or it can't be read.
+// retryAfter parses a Retry-After header (RFC 9110, 10.2.3), in seconds or as a date. It
+// returns 0 if there is none, it is in the past, or it can't be parsed.
 func retryAfter(text string, now time.Time) time.Duration {
 	text = strings.TrimSpace(text)
 	if text == "" {
@@ -79,11 +79,11 @@ func retryAfter(text string, now time.Time) time.Duration {
 	return max(at.Sub(now), 0)
 }
 
-// longestID is the most of a provider's id that is kept.
+// longestID is the longest provider id that is kept, in bytes.
 const longestID = 200
 
-// providerID is the receiver's id for the message: "id" of a JSON answer, a
-// string or a number, else the header X-Message-Id, else "".
+// providerID returns the receiver's id for the message: "id" of a JSON response, a
+// string or a number, otherwise the header X-Message-Id, otherwise "".
 func providerID(header http.Header, body []byte) string {
 	var reply struct {
 		ID any `json:"id"`
@@ -103,7 +103,7 @@ func providerID(header http.Header, body []byte) string {
 	return printable(header.Get("X-Message-Id"))
 }
 
-// printable is s if it can be an id, else "".
+// printable returns s if it can be an id, otherwise "".
 func printable(s string) string {
 	if len(s) > longestID {
 		return ""
@@ -116,12 +116,12 @@ func printable(s string) string {
 	return s
 }
 
-// failure says what an attempt without an answer means.
-func (c *Channel) failure(ctx context.Context, f fault) send.Result {
+// classifyFailure returns the verdict on an attempt without a response.
+func (c *Channel) classifyFailure(ctx context.Context, f failure) send.Result {
 	err := f.err
-	if f.written || f.connected && (f.late || ctx.Err() != nil) {
-		// Cut off in the middle, how far it got is not known.
-		return send.Result{Verdict: send.VerdictUnknown, Detail: "the request was written, but no answer came: " + c.describe(ctx, f, "it is no HTTP")}
+	if f.written || f.connected && (f.timedOut || ctx.Err() != nil) {
+		// Nobody knows how far a request got that was interrupted.
+		return send.Result{Verdict: send.VerdictUnknown, Detail: "the request was written, but no answer came: " + c.describeError(ctx, f, "it is no HTTP")}
 	}
 	var (
 		certificate *tls.CertificateVerificationError
@@ -130,22 +130,22 @@ func (c *Channel) failure(ctx context.Context, f fault) send.Result {
 	switch {
 	case errors.As(err, &certificate):
 		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel,
-			Detail: "the receiver's certificate is not good: " + clip(certificate.Err.Error()) + "; have it mended, or its authority trusted on this host"}
+			Detail: "the receiver's certificate is not valid: " + clip(certificate.Err.Error()) + "; have the certificate fixed, or install its authority on this host"}
 	case errors.As(err, &plain):
 		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel,
 			Detail: "the receiver doesn't speak TLS; check the url's https and port"}
 	}
-	return send.Result{Verdict: send.VerdictRetry, Detail: "the request could not be written: " + c.describe(ctx, f, "no connection")}
+	return send.Result{Verdict: send.VerdictRetry, Detail: "the request could not be written: " + c.describeError(ctx, f, "no connection")}
 }
 
-// describe words an error without what the receiver wrote, and without the URL,
-// whose query may hold a secret.
-func (c *Channel) describe(ctx context.Context, f fault, other string) string {
+// describeError describes an error without repeating what the receiver wrote, or the
+// URL, whose query may contain a secret.
+func (c *Channel) describeError(ctx context.Context, f failure, other string) string {
 	err := f.err
 	var dns *net.DNSError
 	var op *net.OpError
 	switch {
-	case f.late:
+	case f.timedOut:
 		return fmt.Sprintf("nothing within %v", c.timeout)
 	case ctx.Err() != nil:
 		return "the daemon stopped"
@@ -159,7 +159,7 @@ func (c *Channel) describe(ctx context.Context, f fault, other string) string {
 	return other
 }
 
-// clip cuts words that may come from the receiver.
+// clip limits the length of a text that may come from the receiver.
 func clip(s string) string {
 	if len(s) > 200 {
 		s = s[:200]

@@ -1,17 +1,17 @@
-// Package webhook is the channel that POSTs one JSON object a message (SPEC 11)
-// to a URL, with the message's key as Idempotency-Key and, with a secret, a
-// Standard Webhooks signature.
+// Package webhook is the channel that POSTs one JSON object per message
+// (docs/contract.md 11) to a URL, with the message's key as Idempotency-Key and, if a
+// secret is configured, a Standard Webhooks signature.
 //
 // It keeps connections for reuse, follows no redirect, speaks HTTP/1.1 and makes
-// exactly one request an attempt. Most go over lines of its own (see line): head
-// and body in one write, the answer read by net/http, all by the worker that
-// called. What that doesn't fit (a proxy, a long body, a host name to be
-// translated) goes through Go's transport. The answer is a verdict by its
-// status alone; of its body only an id is used, and nothing of it reaches a log.
+// exactly one request per attempt. Most requests go over a connection pool of its own
+// (see keptConn): one write for head and body, the response parsed by net/http, all in
+// the caller's goroutine. Requests through a proxy, with a long body or to a
+// non-ASCII host name go through net/http's transport. The status decides the verdict;
+// only an id is read from the body, and nothing from it is logged.
 //
-// How it fails: before the request was written whole, the message surely was not
-// sent; after that, and without a status, no one can tell. What every message
-// would meet (refused credentials, a redirect, a certificate that isn't good) holds the channel.
+// How it fails: until the whole request was written, the message was certainly not
+// sent; without a status after that, the outcome is unknown. A failure that every
+// message would have (refused credentials, a redirect, an invalid certificate) holds the channel.
 package webhook
 
 import (
@@ -35,62 +35,61 @@ import (
 
 const (
 	defaultTimeout = 10 * time.Second
-	// bodyLimit is how much of an answer is read so that its connection can be reused; beyond it the connection is closed.
+	// bodyLimit is the longest response body that is read; after a longer one the connection is closed.
 	bodyLimit   = 64 << 10
 	headerLimit = 64 << 10
-	// userAgent says who asks. No version: it is nobody's business.
+	// userAgent identifies the client, without its version.
 	userAgent = "campaignd"
 	headerKey = "Idempotency-Key"
-	// atOnce is the longest body for a line. A receiver may answer before it has read
-	// a longer one, and then writing must not keep the answer from being read.
-	atOnce = 32 << 10
+	// maxDirectBody is the longest request body for the pool. A receiver may respond before it
+	// has read a longer one, and then the response must be read while the request is written.
+	maxDirectBody = 32 << 10
 )
 
-// Options are a webhook's configuration (SPEC 11).
+// Options configure a webhook (docs/contract.md 11).
 type Options struct {
 	URL         string
-	Secret      string            // for the Standard Webhooks signature: "whsec_" and base64, or base64; "": unsigned
+	Secret      string            // of the Standard Webhooks signature: base64, with or without "whsec_" before it; "": unsigned
 	Headers     map[string]string // sent with every request
-	Timeout     time.Duration     // of one request, answer included; 0: 10s
+	Timeout     time.Duration     // of one request and its response; 0: 10s
 	Concurrency int               // connections kept for reuse; 0: 1
-	Tracer      send.WireTracer   // is shown each request and reply; nil: nobody looks
+	Tracer      send.WireTracer   // gets each request and response; nil: none
 }
 
 // Channel is the driver. It implements send.Channel.
 type Channel struct {
-	url     *url.URL
-	host    string
-	headers http.Header
-	signer  *standardwebhooks.Webhook // nil: unsigned
-	timeout time.Duration
-	around  *http.Transport
-	tap     send.WireTracer
-	lines   *lines // nil: everything goes around
-	head    []byte // of a request over a line, up to the key
-	drafts  sync.Pool
+	url       *url.URL
+	host      string
+	headers   http.Header
+	signer    *standardwebhooks.Webhook // nil: unsigned
+	timeout   time.Duration
+	transport *http.Transport
+	tracer    send.WireTracer
+	pool      *pool  // nil: every request goes through transport
+	head      []byte // of a request through the pool, up to the key
+	buffers   sync.Pool
 }
 
-// draft is what a request is made with. It is reused.
-type draft struct {
+// buffers hold one request while it is made. They are reused.
+type buffers struct {
 	encoder send.Encoder
 	payload []byte
 	request []byte
 }
 
-// New makes the channel. It returns an error for a URL that is not an http or
-// https one, that carries credentials, a header that can't be one, or a secret
-// that is not base64. It does no I/O.
+// New returns the channel. It returns an error for a URL that isn't http or https or
+// contains credentials, and for a secret that isn't base64. It does no I/O.
 func New(o Options) (*Channel, error) {
 	u, err := url.Parse(o.URL)
 	switch {
 	case err != nil:
-		return nil, errors.New("the url can't be read: write one like https://example.com/hook") // err would repeat it
+		return nil, errors.New("the url can't be read: write one like https://example.com/hook") // err would repeat the URL
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return nil, errors.New("the url must begin with http:// or https:// and name a host")
 	case u.User != nil:
 		return nil, errors.New("the url must hold no user and password: use headers, or a signature")
 	}
-	c := &Channel{url: u, headers: http.Header{}, timeout: o.Timeout, drafts: sync.Pool{New: func() any { return new(draft) }}}
+	c := &Channel{url: u, headers: http.Header{}, timeout: o.Timeout, buffers: sync.Pool{New: func() any { return new(buffers) }}}
 	if c.timeout <= 0 {
 		c.timeout = defaultTimeout
 	}
@@ -108,26 +107,26 @@ func New(o Options) (*Channel, error) {
 		}
 		c.headers.Set(name, value)
 	}
-	// How long the body is, and how it is sent, is not the configuration's to say.
+	// The driver sets these itself.
 	for _, name := range []string{headerKey, "Content-Length", "Transfer-Encoding", "Trailer"} {
 		c.headers.Del(name)
 	}
-	c.around = newTransport(max(o.Concurrency, 1), c.timeout)
-	if c.tap = o.Tracer; c.tap == nil && c.direct() {
-		c.lines = newLines(u, c.timeout)
+	c.transport = newTransport(max(o.Concurrency, 1), c.timeout)
+	if c.tracer = o.Tracer; c.tracer == nil && c.direct() {
+		c.pool = newPool(u, c.timeout)
 		c.head = c.newHead()
 	}
 	return c, nil
 }
 
-// direct reports whether requests can go over lines of our own.
+// direct reports whether requests can go through the pool.
 func (c *Channel) direct() bool {
 	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: c.url})
 	plain := func(s string) bool { return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) }
 	return err == nil && proxy == nil && plain(c.url.Host) && plain(c.host)
 }
 
-// newHead is what all requests begin with.
+// newHead returns the bytes that every request begins with.
 func (c *Channel) newHead() []byte {
 	var b bytes.Buffer
 	host := c.host
@@ -135,27 +134,27 @@ func (c *Channel) newHead() []byte {
 		host = c.url.Host
 	}
 	b.WriteString("POST " + c.url.RequestURI() + " HTTP/1.1\r\nHost: " + host + "\r\n")
-	_ = c.headers.Write(&b) // a buffer takes everything
+	_ = c.headers.Write(&b) // a bytes.Buffer returns no error
 	b.WriteString(headerKey + ": ")
 	return b.Bytes()
 }
 
-// Compile implements send.Channel: any JSON object will do.
+// Compile implements send.Channel. It accepts any JSON object.
 func (c *Channel) Compile(item json.RawMessage, names []string) (*campaign.Template, error) {
 	return campaign.Compile(item, names, nil)
 }
 
-// CheckMessage implements send.Channel: what a receiver refuses is not known here.
+// CheckMessage implements send.Channel. It accepts everything: the receiver's rules aren't known.
 func (c *Channel) CheckMessage(_, _ []byte) error { return nil }
 
-// Batch implements send.Channel: a request each.
+// Batch implements send.Channel: one message per request.
 func (c *Channel) Batch() int { return 1 }
 
 // Close implements send.Channel.
 func (c *Channel) Close() error {
-	c.around.CloseIdleConnections()
-	if c.lines != nil {
-		c.lines.close()
+	c.transport.CloseIdleConnections()
+	if c.pool != nil {
+		c.pool.close()
 	}
 	return nil
 }
@@ -170,8 +169,8 @@ func (c *Channel) Send(ctx context.Context, msgs []*send.Message, results []send
 func (c *Channel) post(ctx context.Context, m *send.Message) send.Result {
 	now := time.Now()
 	m.SentAt = now.UTC().Round(0)
-	d := c.drafts.Get().(*draft)
-	defer c.drafts.Put(d)
+	d := c.buffers.Get().(*buffers)
+	defer c.buffers.Put(d)
 	d.payload = d.encoder.Append(d.payload[:0], m)
 	var signature string
 	if c.signer != nil {
@@ -182,21 +181,21 @@ func (c *Channel) post(ctx context.Context, m *send.Message) send.Result {
 	}
 	var resp *http.Response
 	var body []byte
-	var f fault
-	if c.lines == nil || len(d.payload) > atOnce {
-		resp, body, f = c.goAround(ctx, m, bytes.Clone(d.payload), signature)
+	var f failure
+	if c.pool == nil || len(d.payload) > maxDirectBody {
+		resp, body, f = c.postViaTransport(ctx, m, bytes.Clone(d.payload), signature)
 	} else {
 		c.write(d, m, signature)
-		resp, body, f = c.lines.exchange(ctx, d.request, now.Add(c.timeout))
+		resp, body, f = c.pool.exchange(ctx, d.request, now.Add(c.timeout))
 	}
 	if f.err != nil {
-		return c.failure(ctx, f)
+		return c.classifyFailure(ctx, f)
 	}
-	return c.judge(resp, body, time.Now())
+	return c.classify(resp, body, time.Now())
 }
 
-// write writes the whole request into the draft.
-func (c *Channel) write(d *draft, m *send.Message, signature string) {
+// write builds the whole request in d.request.
+func (c *Channel) write(d *buffers, m *send.Message, signature string) {
 	b := append(d.request[:0], c.head...)
 	b = append(b, m.Key...)
 	if signature != "" {
@@ -213,8 +212,8 @@ func (c *Channel) write(d *draft, m *send.Message, signature string) {
 	d.request = append(b, d.payload...)
 }
 
-// read reads an answer's body as far as it is worth it; false if that is not the
-// whole of it, and then nothing of it is used.
+// read reads a response's body. It returns false if it is cut off or longer than
+// bodyLimit; then none of it is used.
 func read(resp *http.Response) ([]byte, bool) {
 	if resp.ContentLength == 0 {
 		return nil, true

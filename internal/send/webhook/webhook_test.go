@@ -132,18 +132,17 @@ func TestNewRefuses(t *testing.T) {
 			continue
 		}
 		if strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("the error tells a password: %v", err)
+			t.Errorf("the error contains a password: %v", err)
 		}
 	}
 	if _, err := New(Options{URL: "https://example.com", Secret: base64.StdEncoding.EncodeToString([]byte("key"))}); err != nil {
-		t.Errorf("a secret without its prefix: %v", err)
+		t.Errorf("got %v for a secret without its prefix; want no error", err)
 	}
 }
 
-// A connection that the server closes while the next request is on its way must
-// not make the transport send that again by itself, as it does with an
-// Idempotency-Key and a body that can be read anew.
-func TestPitfall22TransportRepeatsNothing(t *testing.T) {
+// The server closes a connection while the next request is on its way. net/http's transport
+// would repeat that request on its own: it has an Idempotency-Key.
+func TestTransportRepeatsARequest(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -7,21 +7,21 @@ import (
 	"strconv"
 )
 
-// These are the rules that Meta holds each message to, looked at row by row
-// before anything is sent: it would answer with 100 or 132018 for each.
+// This file checks Meta's rules for each row before anything is sent. Meta would refuse
+// each bad message with 100 or 132018.
 
-var errNotOurs = errors.New("the content is no message of this channel")
+var errNotAMessage = errors.New("the content isn't a message of this channel")
 
-// text is what a JSON string comes to.
+// text describes the value of a JSON string.
 type text struct {
-	raw    []byte // between the quotes, escapes as they are
+	raw    []byte // the inside of the quotes, with its escapes
 	chars  int
 	spaces int  // the longest run of them
-	breaks bool // holds a line break
+	breaks bool // contains a line break
 	tabs   bool
 }
 
-// measure reads what stands between a JSON string's quotes.
+// measure reads raw, the inside of a JSON string.
 func measure(raw []byte) text {
 	t := text{raw: raw}
 	run := 0
@@ -31,7 +31,7 @@ func measure(raw []byte) text {
 		switch {
 		case b == '\\' && i+1 < len(raw):
 			b, size = escape(raw[i:])
-		case b >= 0x80: // the bytes that follow in a character are not counted
+		case b >= 0x80: // continuation bytes aren't counted
 			for size < 4 && i+size < len(raw) && raw[i+size]&0xc0 == 0x80 {
 				size++
 			}
@@ -49,8 +49,8 @@ func measure(raw []byte) text {
 	return t
 }
 
-// escape reads the escape that raw begins with: a stand-in for its character, and its
-// length. Two halves of a surrogate pair are one.
+// escape reads the escape that raw begins with. It returns its character, or 'x' for one that
+// doesn't matter here, and its length. A surrogate pair is one character.
 func escape(raw []byte) (byte, int) {
 	switch raw[1] {
 	case 'n':
@@ -75,30 +75,30 @@ func escape(raw []byte) (byte, int) {
 	return 'x', 2
 }
 
-// checkParameter is the rule for a template's text parameter.
+// checkParameter checks a template's text parameter.
 func checkParameter(t text) error {
 	switch {
 	case t.chars == 0:
-		return errors.New("is empty; a template's text must not be")
+		return errors.New("is empty, which a template's text must not be")
 	case t.breaks:
-		return errors.New("holds a line break, which a template's text must not")
+		return errors.New("contains a line break, which a template's text must not")
 	case t.tabs:
-		return errors.New("holds a tab, which a template's text must not")
+		return errors.New("contains a tab, which a template's text must not")
 	case t.spaces > 4:
-		return fmt.Errorf("holds %d spaces in a row; a template's text may hold 4", t.spaces)
+		return fmt.Errorf("contains %d spaces in a row; a template's text may contain 4", t.spaces)
 	}
 	return nil
 }
 
-func checkFilled(t text) error {
+func checkNotEmpty(t text) error {
 	if t.chars == 0 {
 		return errors.New("is empty")
 	}
 	return nil
 }
 
-// templateName is the rule for the names of templates and parameters.
-func templateName(name []byte) bool {
+// isTemplateName reports whether name is valid for a template or a parameter.
+func isTemplateName(name []byte) bool {
 	for _, b := range name {
 		if !(b == '_' || b >= 'a' && b <= 'z' || b >= '0' && b <= '9') {
 			return false
@@ -107,8 +107,8 @@ func templateName(name []byte) bool {
 	return len(name) >= 1 && len(name) <= 512
 }
 
-// languageCode is the form of Meta's codes: es, fil, en_US, zh_HK, es_419.
-func languageCode(code []byte) bool {
+// isLanguageCode reports whether code has the form of Meta's codes: es, fil, en_US, zh_HK, es_419.
+func isLanguageCode(code []byte) bool {
 	lang, region, has := bytes.Cut(code, []byte("_"))
 	if len(lang) < 2 || len(lang) > 3 || has && (len(region) < 2 || len(region) > 4) {
 		return false
@@ -126,7 +126,7 @@ func languageCode(code []byte) bool {
 	return true
 }
 
-func webLink(link []byte) bool {
+func isWebLink(link []byte) bool {
 	for _, scheme := range []string{"https://", "http://"} {
 		if rest, ok := bytes.CutPrefix(link, []byte(scheme)); ok && len(rest) > 0 && !bytes.ContainsAny(rest, " \\\"") {
 			return true
@@ -135,19 +135,19 @@ func webLink(link []byte) bool {
 	return false
 }
 
-// The beginnings of what Compile makes.
+// The prefixes of the contents that Compile makes.
 const (
 	textStart     = `{"type":"text","text":{"body":"`
 	templateStart = `{"type":"template","template":{`
 )
 
-// checkContent holds a rendered content to Meta's rules. It allocates nothing
-// for one that is fine. The error names the place and no value.
+// checkContent checks a rendered content against Meta's rules. It doesn't allocate for a
+// valid one. The error names the place and no value.
 func checkContent(content []byte) error {
 	if rest, ok := bytes.CutPrefix(content, []byte(textStart)); ok {
 		end := stringEnd(rest)
 		if end < 0 {
-			return errNotOurs
+			return errNotAMessage
 		}
 		if n := measure(rest[:end]).chars; n == 0 || n > maxBody {
 			return fmt.Errorf("the text has %d characters; it may have 1 to %d", n, maxBody)
@@ -155,19 +155,19 @@ func checkContent(content []byte) error {
 		return nil
 	}
 	if !bytes.HasPrefix(content, []byte(templateStart)) {
-		return errNotOurs
+		return errNotAMessage
 	}
-	w := walker{b: content}
+	w := contentChecker{b: content}
 	if !w.value(0, nil) || w.i != len(content) {
 		if w.err != nil {
 			return w.err
 		}
-		return errNotOurs
+		return errNotAMessage
 	}
 	return w.length()
 }
 
-// stringEnd is where the string that b is the inside of ends, -1 if it doesn't.
+// stringEnd returns the index of the quote that ends the JSON string whose inside b begins with, or -1.
 func stringEnd(b []byte) int {
 	for i := 0; i < len(b); i++ {
 		switch b[i] {

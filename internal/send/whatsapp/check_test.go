@@ -18,13 +18,13 @@ func TestContacts(t *testing.T) {
 		"":                 "has 0 digits: a phone number with its country code has 7 to 15",
 		"123456":           "has 6 digits: a phone number with its country code has 7 to 15",
 		"1234567890123456": "has more than 15 digits: a phone number with its country code has 7 to 15",
-		"34+666000111":     `has a "+" elsewhere than at its start`,
-		"++34666000111":    `has a "+" elsewhere than at its start`,
-		"ann@example.com":  `holds 'a', which can't be in a phone number: write digits with the country code, such as +34 666 000 111`,
-		"3.46668E+10":      `holds 'E', which can't be in a phone number: write digits with the country code, such as +34 666 000 111`,
-		"٣٤٦٦٦٠٠٠١١١":      `holds '٣', which can't be in a phone number: write digits with the country code, such as +34 666 000 111`,
-		"3466600\n0111":    "holds a character that can't be in a phone number",
-		"3466600\xff0111":  "holds a character that can't be in a phone number",
+		"34+666000111":     `has a "+" that isn't at its start`,
+		"++34666000111":    `has a "+" that isn't at its start`,
+		"ann@example.com":  `contains 'a', which is invalid in a phone number: write digits with the country code, such as +34 666 000 111`,
+		"3.46668E+10":      `contains 'E', which is invalid in a phone number: write digits with the country code, such as +34 666 000 111`,
+		"٣٤٦٦٦٠٠٠١١١":      `contains '٣', which is invalid in a phone number: write digits with the country code, such as +34 666 000 111`,
+		"3466600\n0111":    "contains a character that is invalid in a phone number",
+		"3466600\xff0111":  "contains a character that is invalid in a phone number",
 	} {
 		if got, err := appendDigits(nil, []byte(code)); err == nil || err.Error() != want || len(got) != 0 {
 			t.Errorf("%q gives %q, %v; want %s", code, got, err, want)
@@ -32,7 +32,7 @@ func TestContacts(t *testing.T) {
 	}
 }
 
-// TestCheckMessage: rows that Meta would refuse are refused at intake.
+// A row that Meta would refuse is refused at intake.
 func TestCheckMessage(t *testing.T) {
 	c := driver(t, "", nil)
 	const (
@@ -60,29 +60,29 @@ func TestCheckMessage(t *testing.T) {
 		{welcome, "Ann", ""},
 		{welcome, `A"\nn`, ""},
 		{welcome, "four    spaces", ""},
-		{welcome, "five     spaces", "template body, parameter 1: holds 5 spaces in a row; a template's text may hold 4"},
-		{welcome, "", "template body, parameter 1: is empty; a template's text must not be"},
-		{welcome, "a\nb", "template body, parameter 1: holds a line break, which a template's text must not"},
-		{welcome, "a\rb", "template body, parameter 1: holds a line break, which a template's text must not"},
-		{welcome, "a\tb", "template body, parameter 1: holds a tab, which a template's text must not"},
-		{second, "", "template body, parameter 2: is empty; a template's text must not be"},
+		{welcome, "five     spaces", "template body, parameter 1: contains 5 spaces in a row; a template's text may contain 4"},
+		{welcome, "", "template body, parameter 1: is empty, which a template's text must not be"},
+		{welcome, "a\nb", "template body, parameter 1: contains a line break, which a template's text must not"},
+		{welcome, "a\rb", "template body, parameter 1: contains a line break, which a template's text must not"},
+		{welcome, "a\tb", "template body, parameter 1: contains a tab, which a template's text must not"},
+		{second, "", "template body, parameter 2: is empty, which a template's text must not be"},
 		{welcome, strings.Repeat("é", 4096), ""},
-		{welcome, strings.Repeat("é", 4097), "template body: its values come to 4097 characters; with the template's own text it may have 4096"},
+		{welcome, strings.Repeat("é", 4097), "template body: its values have 4097 characters; with the template's own text it may have 4096"},
 		{twice, strings.Repeat("é", 512), ""},
-		{twice, strings.Repeat("é", 513), "template body: its values come to 1026 characters; with the template's own text it may have 1024"},
+		{twice, strings.Repeat("é", 513), "template body: its values have 1026 characters; with the template's own text it may have 1024"},
 		{titled, strings.Repeat("é", 60), ""},
 		{titled, strings.Repeat("é", 61), "template header, parameter 1: has 61 characters; a header's text may have 60"},
 		{button, "", "template button 3, parameter 1: is empty"},
 		{button, "a\nb", ""},
 		{action, "", ""},
 		{picture, "https://x.example/a.png", ""},
-		{picture, "a.png", "template header, parameter 1: the link comes to something that is no address: it begins with https://"},
-		{picture, "https://x.example/a b.png", "template header, parameter 1: the link comes to something that is no address: it begins with https://"},
+		{picture, "a.png", "template header, parameter 1: the link is not a valid address: it must begin with https://"},
+		{picture, "https://x.example/a b.png", "template header, parameter 1: the link is not a valid address: it must begin with https://"},
 		{named, "a_1", ""},
-		{named, "A", "the template's name comes to something that is no name: it has lower-case letters, digits and underscores"},
+		{named, "A", "the template's name is not valid: it must have only lower-case letters, digits and underscores"},
 		{spoken, "en_US", ""},
-		{spoken, "", "the template's language comes to something that is none: write one such as es or en_US"},
-		{spoken, "en_US_x", "the template's language comes to something that is none: write one such as es or en_US"},
+		{spoken, "", "the template's language is not valid: write one such as es or en_US"},
+		{spoken, "en_US_x", "the template's language is not valid: write one such as es or en_US"},
 	} {
 		err := c.CheckMessage([]byte("34666000111"), render(t, c, x.item, x.name))
 		if got := errorText(err); got != x.want {
@@ -90,7 +90,7 @@ func TestCheckMessage(t *testing.T) {
 		}
 	}
 	if err := c.CheckMessage([]byte("12"), render(t, c, body, "x")); errorText(err) != "contactCode has 2 digits: a phone number with its country code has 7 to 15" {
-		t.Errorf("a contact of 2 digits gives %v", err)
+		t.Errorf("got %v for a contact of 2 digits", err)
 	}
 	for _, other := range []string{"", "{}", `{"body":"x"}`, `{"type":"text","text":{"body":"x`, `{"type":"template","template":{`, `{"type":"template","template":{"name":"a"}} `,
 		`{"type":"template","template":{"name":"a","components":[}}`, `{"type":"template","template":{"name":"a",}}`, `{"type":"template","template":{"name" :"a"}}`} {
@@ -107,7 +107,7 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// TestMeasureReadsEscapes: what other writers of JSON escape counts as what it is.
+// TestMeasureReadsEscapes: an escaped character counts as one character.
 func TestMeasureReadsEscapes(t *testing.T) {
 	for raw, want := range map[string]text{
 		`a\u000ab`: {chars: 3, breaks: true}, `\ud83d\ude00`: {chars: 1}, `\u0020\u0020 `: {chars: 3, spaces: 3}, `\u00e9\/\"`: {chars: 3}, `\u12`: {chars: 1}, `\t`: {chars: 1, tabs: true},
@@ -135,7 +135,7 @@ func TestCheckMessageAllocatesNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkCheckMessage checks a template message of one row: at most 500 ns.
+// BenchmarkCheckMessage checks one template message; the limit is 500 ns.
 func BenchmarkCheckMessage(b *testing.B) {
 	c, err := New(Options{PhoneNumberID: phoneID, Token: token})
 	if err != nil {

@@ -1,29 +1,28 @@
 package whatsapp
 
-// act is what a code asks for.
-type act uint8
+// action is the driver's reaction to a code.
+type action uint8
 
 const (
-	unlisted   act = iota
-	throttle       // surely not sent; the whole channel is too fast
-	throttleTo     // surely not sent; this contact gets too many
-	maybe          // sent or not, no one can tell
-	holdToken      // holds the channel, unless there is a newer token
+	unlisted        action = iota
+	throttle               // certainly not sent; the whole channel is too fast
+	throttleContact        // certainly not sent; this contact gets too many
+	ambiguous              // unknown whether it was sent
+	holdToken              // holds the channel, unless there is a newer token
 	holdChannel
 	holdSending
-	never    // permanent for this message
-	notToday // permanent, and not again within 24 h
-	optedOut // permanent, and the contact goes on the suppression list
+	permanent    // permanent for this message
+	refusedToday // permanent, and not again within 24 h
+	optedOut     // permanent, and the contact has opted out
 )
 
-// meaning is what Meta's code asks for, and what it says in words for a person:
-// what happened and what to do. HTTP statuses differ between sources for the same
-// code, so the code alone decides.
-func meaning(code int64) (act, string) {
+// meaning returns the action for Meta's code, and a text for people: what happened and
+// what to do. Sources differ about the HTTP status of a code, so only the code decides.
+func meaning(code int64) (action, string) {
 	if code >= 200 && code <= 299 {
 		return holdChannel, "the token lacks a permission: give its user whatsapp_business_messaging and access to the number"
 	}
-	for _, about := range []func(int64) (act, string){ofRate, ofServer, ofAccount, ofTemplate, ofMessage} {
+	for _, about := range []func(int64) (action, string){rateMeaning, serverMeaning, accountMeaning, templateMeaning, messageMeaning} {
 		if a, words := about(code); a != unlisted {
 			return a, words
 		}
@@ -31,7 +30,7 @@ func meaning(code int64) (act, string) {
 	return unlisted, "WhatsApp refused the message"
 }
 
-func ofRate(code int64) (act, string) {
+func rateMeaning(code int64) (action, string) {
 	switch code {
 	case 4:
 		return throttle, "the app makes too many calls"
@@ -40,43 +39,43 @@ func ofRate(code int64) (act, string) {
 	case 130429:
 		return throttle, "the number sends faster than WhatsApp allows it: lower the channel's rate"
 	case 131056:
-		return throttleTo, "too many messages to the same contact in a short time"
+		return throttleContact, "too many messages to the same contact in a short time"
 	}
 	return unlisted, ""
 }
 
-func ofServer(code int64) (act, string) {
+func serverMeaning(code int64) (action, string) {
 	switch code {
 	case 1:
-		return maybe, "WhatsApp had an unknown error"
+		return ambiguous, "WhatsApp had an unknown error"
 	case 2, 131016, 133004:
-		return maybe, "WhatsApp's service was not available"
+		return ambiguous, "WhatsApp's service was not available"
 	case 131000:
-		return maybe, "something went wrong at WhatsApp"
+		return ambiguous, "something went wrong at WhatsApp"
 	case 131057:
-		return maybe, "the WhatsApp business account is in maintenance"
+		return ambiguous, "the WhatsApp business account is in maintenance"
 	}
 	return unlisted, ""
 }
 
-func ofAccount(code int64) (act, string) {
+func accountMeaning(code int64) (action, string) {
 	switch code {
 	case 0:
-		return holdToken, "WhatsApp can't tell who asks: put a good access token into token_file"
+		return holdToken, "WhatsApp doesn't accept the access token: put a valid one into token_file"
 	case 190:
 		return holdToken, "the access token has expired or was revoked: put a new one into token_file"
 	case 3, 10:
 		return holdChannel, "the app or its token lacks a permission: give it whatsapp_business_messaging"
 	case 131005:
-		return holdChannel, "access denied: the token lacks a permission or the number isn't its own"
+		return holdChannel, "access denied: the token lacks a permission, or the number belongs to another account"
 	case 368:
 		return holdChannel, "the account is blocked for a time for breaking WhatsApp's rules: see WhatsApp Manager"
 	case 131031:
 		return holdChannel, "the account is locked, for breaking a rule or a wrong PIN: see WhatsApp Manager"
 	case 131042:
-		return holdChannel, "the account can't pay: mend its payment method in WhatsApp Manager"
+		return holdChannel, "the account can't pay: fix its payment method in WhatsApp Manager"
 	case 131045:
-		return holdChannel, "the number's registration is not in order: register it again"
+		return holdChannel, "the number's registration is not valid: register it again"
 	case 131048:
 		return holdChannel, "WhatsApp limits the number because too many of its messages were blocked or reported as spam: see its quality in WhatsApp Manager"
 	case 130497:
@@ -87,50 +86,50 @@ func ofAccount(code int64) (act, string) {
 	return unlisted, ""
 }
 
-func ofTemplate(code int64) (act, string) {
+func templateMeaning(code int64) (action, string) {
 	switch code {
 	case 132000:
-		return holdSending, "the campaign gives the template another number of values than it has: mend the campaign"
+		return holdSending, "the campaign has another number of values than the template: fix the campaign"
 	case 132001:
 		return holdSending, "there is no approved template of this name in this language: check the campaign's name and language"
 	case 132005:
 		return holdSending, "the template's text with its values is too long: shorten it"
 	case 132007:
-		return holdSending, "the template breaks WhatsApp's rules: see WhatsApp Manager"
+		return holdSending, "the template violates WhatsApp's rules: see WhatsApp Manager"
 	case 132012:
-		return holdSending, "the campaign gives the template's values in another form than it has: mend the campaign"
+		return holdSending, "the campaign's values have another format than the template's: fix the campaign"
 	case 132015:
 		return holdSending, "WhatsApp has paused the template for its low quality: edit it in WhatsApp Manager, or wait"
 	case 132016:
-		return holdSending, "WhatsApp has disabled the template for its low quality: make another one"
+		return holdSending, "WhatsApp has disabled the template for its low quality: create another one"
 	}
 	return unlisted, ""
 }
 
-func ofMessage(code int64) (act, string) {
+func messageMeaning(code int64) (action, string) {
 	switch code {
 	case 100:
-		return never, "WhatsApp found something in the message that it doesn't take"
+		return permanent, "WhatsApp found something invalid in the message"
 	case 130472:
-		return never, "WhatsApp leaves this contact out of marketing as part of an experiment"
+		return permanent, "WhatsApp excludes this contact from marketing in an experiment"
 	case 131008:
-		return never, "WhatsApp misses a part of the message"
+		return permanent, "WhatsApp says that a part of the message is missing"
 	case 131009:
-		return never, "WhatsApp found a value that it doesn't take"
+		return permanent, "WhatsApp found an invalid value"
 	case 131021:
-		return never, "the contact is the number that sends"
+		return permanent, "the contact is the number that sends"
 	case 131026:
-		return never, "WhatsApp can't deliver to this contact: the number has no WhatsApp, an old version, or hasn't agreed to its terms"
+		return permanent, "WhatsApp can't deliver to this contact: the number has no WhatsApp, an old version, or hasn't agreed to its terms"
 	case 131047:
-		return never, "the contact last wrote more than 24 hours ago: only a template may be sent"
+		return permanent, "the contact last wrote more than 24 hours ago: only a template may be sent"
 	case 131051:
-		return never, "WhatsApp doesn't take this kind of message"
+		return permanent, "WhatsApp doesn't accept this type of message"
 	case 132018:
-		return never, "a template's value is empty, has a line break or tab, or too many spaces in a row"
+		return permanent, "a template's value is empty, has a line break or tab, or too many spaces in a row"
 	case 131049:
-		return notToday, "WhatsApp didn't deliver, to keep this contact from too much marketing: not again within 24 hours"
+		return refusedToday, "WhatsApp didn't deliver because this contact gets much marketing: not again within 24 hours"
 	case 131050:
-		return optedOut, "the contact wants no marketing from this number any more"
+		return optedOut, "the contact has stopped marketing from this number"
 	}
 	return unlisted, ""
 }

@@ -11,8 +11,8 @@ import (
 	"campaignd/internal/send/sendtest"
 )
 
-// manyContacts gives each message a contact of its own: the suite sends all to one,
-// which the driver would pace.
+// manyContacts gives each message its own contact: the suite sends all messages to one
+// contact, whose rate the driver limits.
 type manyContacts struct {
 	*Channel
 	last atomic.Int64
@@ -45,7 +45,7 @@ func TestConformance(t *testing.T) {
 		Item: welcome, Contact: "34600000001", Reply: `{"messaging_product":"whatsapp","messages":[{"id":"wamid.1","message_status":"accepted"}]}`,
 		Cases: map[sendtest.Case]sendtest.Want{
 			sendtest.Success:          {Verdict: send.VerdictSent, ProviderID: "wamid.1"},
-			sendtest.Accepted:         unknown, // Meta always names the message
+			sendtest.Accepted:         unknown, // Meta always returns a message id
 			sendtest.SlowServer:       unknown,
 			sendtest.ResetBefore:      retry,
 			sendtest.ResetAfter:       unknown,
@@ -64,7 +64,7 @@ func TestConformance(t *testing.T) {
 			sendtest.Forbidden:        hold("HTTP 403"),
 			sendtest.BadRequest:       {Verdict: send.VerdictPermanent, Code: "HTTP 400"},
 			sendtest.NotFound:         hold("HTTP 404"),
-			// Not TooLarge: a content of megabytes never gets as far as a request.
+			// TooLarge is left out: intake refuses a content of megabytes.
 			sendtest.Unprocessable:  {Verdict: send.VerdictPermanent, Code: "HTTP 422"},
 			sendtest.BadCertificate: hold(""),
 			sendtest.PlainAsTLS:     hold(""),

@@ -6,15 +6,14 @@ import (
 	"unicode/utf8"
 )
 
-// A contact is 7 to 15 digits with the country's code (ITU-T E.164, 6).
+// A contact has 7 to 15 digits, including the country code (ITU-T E.164, 6).
 const (
 	minDigits = 7
 	maxDigits = 15
 )
 
-// appendDigits appends the digits of a contactCode: a plus before them, spaces, dots, dashes and
-// brackets are taken off. The error names no part of the number but a
-// character that doesn't belong there.
+// appendDigits appends the digits of a contactCode. It skips a leading plus, spaces, dots, dashes
+// and brackets. The error repeats nothing of the number but an invalid character.
 func appendDigits(dst, code []byte) ([]byte, error) {
 	start, plus := len(dst), false
 	for i := 0; i < len(code); {
@@ -28,14 +27,14 @@ func appendDigits(dst, code []byte) ([]byte, error) {
 			dst = append(dst, byte(r))
 		case r == '+':
 			if plus || len(dst) > start {
-				return dst[:start], errors.New(`has a "+" elsewhere than at its start`)
+				return dst[:start], errors.New(`has a "+" that isn't at its start`)
 			}
 			plus = true
-		case taken(r):
+		case isSeparator(r):
 		case r == utf8.RuneError || r < ' ':
-			return dst[:start], errors.New("holds a character that can't be in a phone number")
+			return dst[:start], errors.New("contains a character that is invalid in a phone number")
 		default:
-			return dst[:start], fmt.Errorf("holds %q, which can't be in a phone number: write digits with the country code, such as +34 666 000 111", r)
+			return dst[:start], fmt.Errorf("contains %q, which is invalid in a phone number: write digits with the country code, such as +34 666 000 111", r)
 		}
 	}
 	if n := len(dst) - start; n < minDigits {
@@ -44,9 +43,9 @@ func appendDigits(dst, code []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// taken reports whether r only sets digits apart: also the spaces and dashes
-// that word processors put for the plain ones.
-func taken(r rune) bool {
+// isSeparator reports whether r only separates digits. Word processors replace plain spaces and
+// dashes with other ones.
+func isSeparator(r rune) bool {
 	switch r {
 	case ' ', '.', '-', '(', ')', '[', ']', '\u00a0', '\u2007', '\u2009', '\u202f', '\u2212':
 		return true

@@ -5,68 +5,68 @@ import (
 	"time"
 )
 
-// Meta takes about one message in 6 s to the same contact, and lends up to 45 ahead.
+// Meta accepts about one message in 6 s to the same contact, with a burst of 45.
 const (
 	contactInterval = 6 * time.Second
 	contactBurst    = 45
-	// mostContacts bounds the memory of contacts: beyond it a contact isn't followed,
-	// and Meta's own answer (131056) paces it.
-	mostContacts = 1 << 16
-	sweepPause   = time.Second
+	// maxContacts limits the memory: beyond it a contact isn't tracked, and Meta's own
+	// answer (131056) limits it.
+	maxContacts   = 1 << 16
+	sweepInterval = time.Second
 )
 
-// pace keeps messages to one contact apart. A contact is remembered only until
-// its next message would be free, 6 s after one message. It measures by the
-// monotonic clock.
-type pace struct {
-	mu       sync.Mutex // guards what follows
-	contacts map[string]contactPace
-	sweepAt  int       // when there are so many, those that are free are forgotten
-	swept    time.Time // not sooner than sweepPause after this
+// contactLimiter limits the rate of messages to each contact. It forgets a contact once its next
+// message needs no wait, 6 s after a single message. It uses the monotonic clock.
+type contactLimiter struct {
+	mu       sync.Mutex // guards the fields below
+	contacts map[string]contactState
+	sweepAt  int       // the number of contacts at which those without a wait are forgotten
+	swept    time.Time // the last sweep; the next is sweepInterval later or more
 }
 
-type contactPace struct {
-	full     time.Time // when nothing is borrowed any more
-	promised time.Time // the last instant that a message was told to wait for
-	blocked  time.Time // Meta asked for quiet until then
+type contactState struct {
+	debtUntil time.Time // when the burst is available again
+	nextTurn  time.Time // the latest instant that was assigned to a waiting message
+	blocked   time.Time // Meta accepts nothing until then
 }
 
-func newPace() *pace { return &pace{contacts: map[string]contactPace{}, sweepAt: 1024} }
+func newContactLimiter() *contactLimiter {
+	return &contactLimiter{contacts: map[string]contactState{}, sweepAt: 1024}
+}
 
-// allow takes a message's turn; else it returns for how long to wait. Each
-// message that is told to wait gets its own turn, in the order in which they came;
-// first says that this one has not been told yet.
-func (p *pace) allow(contact []byte, now time.Time, first bool) (wait time.Duration) {
+// allow returns 0 if a message may be sent now, otherwise its wait. Each waiting message gets
+// its own instant, in order of arrival. first reports that this one has none yet.
+func (p *contactLimiter) allow(contact []byte, now time.Time, first bool) (wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.contacts[string(contact)]
 	free := c.blocked
-	if at := c.full.Add(-(contactBurst - 1) * contactInterval); at.After(free) {
+	if at := c.debtUntil.Add(-(contactBurst - 1) * contactInterval); at.After(free) {
 		free = at
 	}
 	waits := free.After(now)
-	if !waits && !(first && c.promised.After(now)) {
-		if c.full.Before(now) {
-			c.full = now
+	if !waits && !(first && c.nextTurn.After(now)) {
+		if c.debtUntil.Before(now) {
+			c.debtUntil = now
 		}
-		c.full = c.full.Add(contactInterval)
+		c.debtUntil = c.debtUntil.Add(contactInterval)
 		p.put(contact, c, now)
 		return 0
 	}
-	turn := c.promised.Add(contactInterval)
+	turn := c.nextTurn.Add(contactInterval)
 	if turn.Before(free) {
 		turn = free
 	}
 	if turn.Before(now) {
 		turn = now
 	}
-	c.promised = turn
+	c.nextTurn = turn
 	p.put(contact, c, now)
 	return max(turn.Sub(now), time.Millisecond)
 }
 
-// block notes that Meta wants no message to contact for so long.
-func (p *pace) block(contact []byte, now time.Time, wait time.Duration) {
+// block records that Meta accepts no message to contact for wait.
+func (p *contactLimiter) block(contact []byte, now time.Time, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.contacts[string(contact)]
@@ -76,20 +76,20 @@ func (p *pace) block(contact []byte, now time.Time, wait time.Duration) {
 	p.put(contact, c, now)
 }
 
-// put keeps c. p.mu is held.
-func (p *pace) put(contact []byte, c contactPace, now time.Time) {
+// put stores c. p.mu is held.
+func (p *contactLimiter) put(contact []byte, c contactState, now time.Time) {
 	if _, known := p.contacts[string(contact)]; !known && len(p.contacts) >= p.sweepAt {
-		if now.Sub(p.swept) < sweepPause && len(p.contacts) >= mostContacts {
+		if now.Sub(p.swept) < sweepInterval && len(p.contacts) >= maxContacts {
 			return
 		}
 		p.swept = now
 		for k, one := range p.contacts {
-			if !one.full.After(now) && !one.promised.After(now) && !one.blocked.After(now) {
+			if !one.debtUntil.After(now) && !one.nextTurn.After(now) && !one.blocked.After(now) {
 				delete(p.contacts, k)
 			}
 		}
-		p.sweepAt = min(max(2*len(p.contacts), 1024), mostContacts)
-		if len(p.contacts) >= mostContacts {
+		p.sweepAt = min(max(2*len(p.contacts), 1024), maxContacts)
+		if len(p.contacts) >= maxContacts {
 			return
 		}
 	}

@@ -15,10 +15,10 @@ import (
 	"campaignd/internal/send/whatsapp/graphfake"
 )
 
-// TestPaceLendsABurst: 45 at once, then one in 6 s, each told its own turn.
-func TestPaceLendsABurst(t *testing.T) {
+// 45 messages may be sent at once, then one in 6 s, each with its own instant.
+func TestContactGetsMoreThanABurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, to := newPace(), []byte("34666000111")
+		p, to := newContactLimiter(), []byte("34666000111")
 		for i := range contactBurst {
 			if wait := p.allow(to, time.Now(), true); wait != 0 {
 				t.Fatalf("message %d waits %v", i+1, wait)
@@ -46,8 +46,8 @@ func TestPaceLendsABurst(t *testing.T) {
 	})
 }
 
-// TestPaceBlocks: 131056 keeps everyone else's message from the contact too, and only from it.
-func TestPaceBlocks(t *testing.T) {
+// After 131056 every message to that contact waits, and no other.
+func TestBlockedContactGetsMessages(t *testing.T) {
 	f := newFake(t, graphfake.Options{})
 	f.Answers(func(m graphfake.Message) graphfake.Answer {
 		if m.To == "34666000111" {
@@ -70,18 +70,18 @@ func TestPaceBlocks(t *testing.T) {
 	}
 }
 
-// TestPaceIsBounded: memory doesn't grow with the contacts.
-func TestPaceIsBounded(t *testing.T) {
+// The limiter's memory is bounded.
+func TestLimiterMemoryGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPace()
-		for i := range 4 * mostContacts {
+		p := newContactLimiter()
+		for i := range 4 * maxContacts {
 			if wait := p.allow(fmt.Appendf(nil, "%d", 10_000_000+i), time.Now(), true); wait != 0 {
 				t.Fatalf("contact %d waits %v", i, wait)
 			}
 			if i%10_000 == 0 {
 				time.Sleep(time.Second)
 			}
-			if len(p.contacts) > mostContacts {
+			if len(p.contacts) > maxContacts {
 				t.Fatalf("%d contacts are remembered", len(p.contacts))
 			}
 		}
@@ -94,10 +94,10 @@ func TestPaceIsBounded(t *testing.T) {
 	})
 }
 
-// TestPaceKeepsMetasLimit: whatever comes when, no contact gets more than 45 and one in 6 s.
-func TestPaceKeepsMetasLimit(t *testing.T) {
+// No contact gets more than 45 messages and one in 6 s, whenever they arrive.
+func TestContactLimitIsExceeded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p, now := newPace(), time.Unix(1_800_000_000, 0)
+		p, now := newContactLimiter(), time.Unix(1_800_000_000, 0)
 		var sent []time.Time
 		for range rapid.IntRange(1, 300).Draw(t, "messages") {
 			now = now.Add(time.Duration(rapid.Int64Range(0, int64(20*time.Second)).Draw(t, "gap")))
@@ -115,9 +115,9 @@ func TestPaceKeepsMetasLimit(t *testing.T) {
 	})
 }
 
-// TestNotAgainWithin24Hours: a template that Meta held back (131049) isn't offered
-// to the same contact for a day; others are.
-func TestNotAgainWithin24Hours(t *testing.T) {
+// A template that Meta refused for a contact (131049) isn't sent to that contact for a day. Others
+// are.
+func TestRefusedTemplateIsSentAgainWithinADay(t *testing.T) {
 	f := newFake(t, graphfake.Options{})
 	f.Answers(func(graphfake.Message) graphfake.Answer { return graphfake.Answer{Code: 131049} })
 	c := driver(t, f.url, nil)
@@ -145,16 +145,16 @@ func TestNotAgainWithin24Hours(t *testing.T) {
 		if r.active(to, template, time.Now()) {
 			t.Error("remembered after a day")
 		}
-		for i := range mostContacts + 10 {
+		for i := range maxContacts + 10 {
 			r.remember(fmt.Appendf(nil, "%d", i), template, time.Now())
 		}
-		if len(r.until) > mostContacts {
+		if len(r.until) > maxContacts {
 			t.Errorf("%d are remembered", len(r.until))
 		}
 	})
 }
 
-// quota allows so many different contacts.
+// quota allows a number of different contacts.
 type quota struct {
 	mu   sync.Mutex
 	most int
@@ -176,8 +176,8 @@ func (q *quota) Allow(contact []byte, at time.Time) (bool, time.Time, error) {
 	return true, time.Time{}, nil
 }
 
-// TestQuota: beyond the portfolio's limit the channel is held until the next contact may go.
-func TestQuota(t *testing.T) {
+// Beyond the portfolio's limit the channel is held until the next contact is allowed.
+func TestQuotaIsExceeded(t *testing.T) {
 	f := newFake(t, graphfake.Options{})
 	q := &quota{most: 1, next: time.Now().Add(time.Hour), seen: map[string]int{}}
 	c := driver(t, f.url, func(o *Options) { o.Quota = q })

@@ -5,13 +5,13 @@ import (
 	"fmt"
 )
 
-// The levels of a rendered template message at which its strings stand:
-// 0 the content, 1 "template", 2 its members, 3 a component's, 4 a parameter's.
+// The nesting levels of a rendered template message: 0 the content, 1 "template", 2 its
+// members, 3 a component's, 4 a parameter's.
 const maxLevel = 64
 
-// walker goes through a rendered template and checks its strings. It knows the
-// compact JSON that rendering makes and stops at anything else.
-type walker struct {
+// contentChecker checks the strings of a rendered template. It parses the compact JSON that
+// rendering makes and fails on anything else.
+type contentChecker struct {
 	b   []byte
 	i   int
 	err error
@@ -19,24 +19,24 @@ type walker struct {
 	component []byte // its type
 	button    []byte // its index
 	number    int    // of the parameter in its component, from 1
-	list      list   // what the list at hand holds
+	list      scope  // the innermost list
 
-	body   int  // characters of the body's texts together
-	others bool // there are components besides the body
+	body      int  // total characters of the body's texts
+	hasOthers bool // there are components besides the body
 }
 
-type list uint8
+type scope uint8
 
 const (
-	outside    list = iota
-	components      // within a component
-	parameters      // within a parameter
-	free            // within an action, which is Meta's own
+	outside    scope = iota
+	components       // in a component
+	parameters       // in a parameter
+	free             // in an action, which isn't checked
 )
 
-// value reads the value that stands at w.i, whose key is key. It returns false
-// if it can't be read or is wrong; then err says why.
-func (w *walker) value(level int, key []byte) bool {
+// value checks the value at w.i, whose key is key. It returns false if it can't be parsed or
+// isn't valid; err has the reason for the latter.
+func (w *contentChecker) value(level int, key []byte) bool {
 	if w.i >= len(w.b) || level > maxLevel {
 		return false
 	}
@@ -56,7 +56,7 @@ func (w *walker) value(level int, key []byte) bool {
 	return w.i > start
 }
 
-func (w *walker) str() ([]byte, bool) {
+func (w *contentChecker) str() ([]byte, bool) {
 	w.i++
 	end := stringEnd(w.b[w.i:])
 	if end < 0 {
@@ -67,9 +67,8 @@ func (w *walker) str() ([]byte, bool) {
 	return raw, true
 }
 
-// next reads one of the two bytes that may follow a member: a comma (true) or
-// the end.
-func (w *walker) next(end byte) (more, ok bool) {
+// next reads the byte after a member: a comma (more) or the end.
+func (w *contentChecker) next(end byte) (more, ok bool) {
 	if w.i >= len(w.b) {
 		return false, false
 	}
@@ -78,7 +77,7 @@ func (w *walker) next(end byte) (more, ok bool) {
 	return b == ',', b == ',' || b == end
 }
 
-func (w *walker) object(level int, key []byte) bool {
+func (w *contentChecker) object(level int, key []byte) bool {
 	before := w.list
 	if w.list == parameters && string(key) == "action" {
 		w.list = free
@@ -107,7 +106,7 @@ func (w *walker) object(level int, key []byte) bool {
 	}
 }
 
-func (w *walker) array(level int, key []byte) bool {
+func (w *contentChecker) array(level int, key []byte) bool {
 	before := w.list
 	defer func() { w.list = before }()
 	switch {
@@ -138,20 +137,20 @@ func (w *walker) array(level int, key []byte) bool {
 }
 
 // text checks one string.
-func (w *walker) text(level int, key, raw []byte) bool {
+func (w *contentChecker) text(level int, key, raw []byte) bool {
 	switch w.list {
 	case outside:
 		switch {
-		case level == 2 && string(key) == "name" && !templateName(raw):
-			w.err = fmt.Errorf("the template's name comes to something that is no name: it has lower-case letters, digits and underscores")
-		case level == 3 && string(key) == "code" && !languageCode(raw):
-			w.err = fmt.Errorf("the template's language comes to something that is none: write one such as es or en_US")
+		case level == 2 && string(key) == "name" && !isTemplateName(raw):
+			w.err = fmt.Errorf("the template's name is not valid: it must have only lower-case letters, digits and underscores")
+		case level == 3 && string(key) == "code" && !isLanguageCode(raw):
+			w.err = fmt.Errorf("the template's language is not valid: write one such as es or en_US")
 		}
 	case components:
 		switch string(key) {
 		case "type":
 			w.component = raw
-			w.others = w.others || string(raw) != kindBody
+			w.hasOthers = w.hasOthers || string(raw) != kindBody
 		case "index":
 			w.button = raw
 		}
@@ -161,7 +160,7 @@ func (w *walker) text(level int, key, raw []byte) bool {
 	return w.err == nil
 }
 
-func (w *walker) parameter(key, raw []byte) {
+func (w *contentChecker) parameter(key, raw []byte) {
 	var err error
 	switch string(key) {
 	case "type", "parameter_name":
@@ -176,11 +175,11 @@ func (w *walker) parameter(key, raw []byte) {
 			err = fmt.Errorf("has %d characters; a header's text may have %d", t.chars, maxHeader)
 		}
 	case "link":
-		if !webLink(raw) {
-			err = fmt.Errorf("the link comes to something that is no address: it begins with https://")
+		if !isWebLink(raw) {
+			err = fmt.Errorf("the link is not a valid address: it must begin with https://")
 		}
 	default:
-		err = checkFilled(measure(raw))
+		err = checkNotEmpty(measure(raw))
 	}
 	if err == nil {
 		return
@@ -192,15 +191,15 @@ func (w *walker) parameter(key, raw []byte) {
 	w.err = fmt.Errorf("template %s, parameter %d: %w", place, w.number, err)
 }
 
-// length refuses a body that is too long by its values alone. Meta would answer 132005, and hold up
-// the whole sending for one row.
-func (w *walker) length() error {
+// length returns an error for a body whose values alone are too long. Meta would answer 132005, which
+// holds the whole sending for one row.
+func (w *contentChecker) length() error {
 	most := maxBody
-	if w.others {
+	if w.hasOthers {
 		most = maxBodyOfMore
 	}
 	if w.body > most {
-		return fmt.Errorf("template body: its values come to %d characters; with the template's own text it may have %d", w.body, most)
+		return fmt.Errorf("template body: its values have %d characters; with the template's own text it may have %d", w.body, most)
 	}
 	return nil
 }

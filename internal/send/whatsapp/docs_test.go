@@ -11,7 +11,7 @@ import (
 	"campaignd/internal/send/whatsapp/graphfake"
 )
 
-// TestDocs: the page's example compiles, and the page tells of every code.
+// The page's example compiles, and the page lists every code.
 func TestDocs(t *testing.T) {
 	page, err := os.ReadFile("../../../docs/channels.md")
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"campaignd/internal/send/whatsapp/graphfake"
 )
 
-// FuzzMessage: an item that compiles, with a cell that is checked, is a request in
-// which the fake finds nothing wrong.
+// FuzzMessage: an item that compiles, with a cell that passes the check, becomes a request
+// that the fake accepts.
 func FuzzMessage(f *testing.F) {
 	f.Add([]byte(`{"body":"Hello {{name}}"}`), "Ann", "+34 666 000 111")
 	f.Add([]byte(welcome), "five     spaces", "34666000111")
@@ -44,21 +44,20 @@ func FuzzMessage(f *testing.F) {
 			t.Fatal(err)
 		}
 		body := request(&send.Message{Key: "k", Content: content}, digits)
-		if wrong := graphfake.Wrong(body); wrong != "" {
+		if wrong := graphfake.Validate(body); wrong != "" {
 			t.Errorf("%q with %q passed the check: %s in %s", item, cell, wrong, body)
 		}
 	})
 }
 
-// FuzzReply: whatever answers, there is a verdict with words, and nothing in them
-// that could be a number.
+// FuzzReply: every response gets a verdict with a text that contains no phone number.
 func FuzzReply(f *testing.F) {
 	f.Add(400, []byte(`{"error":{"message":"(#131026) x","code":131026,"error_data":{"details":"to 34666000111"},"fbtrace_id":"A1"}}`), "7", `{"1":[{"estimated_time_to_regain_access":3}]}`)
 	f.Add(200, []byte(`{"messages":[{"id":"wamid.1","message_status":"paused"}]}`), "", "")
 	f.Add(500, []byte(`{"error":{"code":"2","is_transient":true}}`), "Sun, 01 Mar 2026 12:05:00 GMT", "[]")
 	f.Fuzz(func(t *testing.T, status int, body []byte, after, usage string) {
 		header := http.Header{"Retry-After": {after}, "X-Business-Use-Case-Usage": {usage}}
-		v := judge(status, header, body, 1, time.Unix(1_800_000_000, 0))
+		v := classify(status, header, body, 1, time.Unix(1_800_000_000, 0))
 		detail := v.Detail + v.quote(token, "34666000111", nil)
 		switch {
 		case v.Verdict < send.VerdictSent || v.Verdict > send.VerdictUnknown:
@@ -69,7 +68,7 @@ func FuzzReply(f *testing.F) {
 			t.Errorf("sent by %d %s", status, body)
 		case (v.Verdict == send.VerdictHold) != (v.Hold != 0):
 			t.Errorf("hold of nothing: %+v", v)
-		case v.RetryAfter < 0 || v.RetryAfter > longestAsked || v.RetryAfter > 0 && v.Verdict != send.VerdictRetry:
+		case v.RetryAfter < 0 || v.RetryAfter > maxRequestedWait || v.RetryAfter > 0 && v.Verdict != send.VerdictRetry:
 			t.Errorf("wait of %v: %+v", v.RetryAfter, v)
 		case strings.Contains(detail, "34666000111") || strings.Contains(detail, token) || !utf8.ValidString(detail):
 			t.Errorf("detail %q", detail)
@@ -77,7 +76,7 @@ func FuzzReply(f *testing.F) {
 	})
 }
 
-// FuzzHook: no signed body breaks the parser, and what it gives is fit to be kept.
+// FuzzHook: no signed body breaks the parser, and its events are valid.
 func FuzzHook(f *testing.F) {
 	at := time.Unix(1_800_000_000, 0)
 	f.Add(graphfake.Notification(phoneID, graphfake.Status{ID: "wamid.1", Status: "failed", At: at, Recipient: "34666000111", Key: "k", Code: 131050}))
@@ -101,7 +100,7 @@ func FuzzHook(f *testing.F) {
 	})
 }
 
-// FuzzContent: the check takes no content that isn't JSON of the one form, and never panics.
+// FuzzContent: the check accepts only contents in Compile's form, and never panics.
 func FuzzContent(f *testing.F) {
 	f.Add([]byte(`{"type":"text","text":{"body":"x","preview_url":false}}`))
 	f.Add([]byte(`{"type":"template","template":{"name":"a","language":{"policy":"deterministic","code":"es"},"components":[{"type":"body","parameters":[{"type":"text","text":"x"}]}]}}`))

@@ -14,21 +14,21 @@ import (
 	"time"
 )
 
-// HookPath is where Meta is told to call: POST with what happened, GET once to
-// see that the address is ours.
+// HookPath is the path of the webhook: POST for events, GET for Meta's verification of
+// the address.
 const HookPath = "/hooks/whatsapp"
 
-// hookLimit is the most bytes of a call: Meta's have up to 3 MB.
+// hookLimit is the longest body, in bytes. Meta's have up to 3 MB.
 const hookLimit = 4 << 20
 
-// Delivery is how far a message has come.
+// Delivery is the delivery status of a message.
 type Delivery string
 
-// The deliveries. They come out of order, and repeated, for up to 7 days.
+// Delivery statuses. They arrive out of order and repeatedly, for up to 7 days.
 const (
 	DeliverySent      Delivery = "sent"
 	DeliveryFailed    Delivery = "failed"
-	DeliveryDelivered Delivery = "delivered" // may be left out before read
+	DeliveryDelivered Delivery = "delivered" // may be missing before read
 	DeliveryRead      Delivery = "read"
 )
 
@@ -36,41 +36,41 @@ func (d Delivery) known() bool {
 	return d == DeliverySent || d == DeliveryFailed || d == DeliveryDelivered || d == DeliveryRead
 }
 
-// Status is one report on one message.
+// Status is a delivery receipt of one message.
 type Status struct {
-	PhoneNumberID string // the number that sent it, one of the handler's accounts
+	PhoneNumberID string // the sending number, one of the handler's accounts
 	ProviderID    string // the message, as Result.ProviderID
-	Key           string // the message's key, "" if Meta left it out
-	Contact       string // digits; it may differ from the contactCode's. Not for logs
+	Key           string // the message's key, "" if it is missing
+	Contact       string // digits; may differ from the contactCode's. Not for logs
 	Delivery      Delivery
-	At            time.Time // UTC, whole seconds; zero if Meta gave none that can be read
+	At            time.Time // UTC, whole seconds; zero if missing or invalid
 	Code          string    // with DeliveryFailed: Meta's code
-	Detail        string    // with DeliveryFailed: for a person; no contact data
-	OptedOut      bool      // the contact wants no more (131050): to the suppression list
+	Detail        string    // with DeliveryFailed: for people; no contact data
+	OptedOut      bool      // the contact has opted out (131050)
 }
 
-// Preference is a contact's word on whether it wants marketing from a number.
+// Preference is a contact's choice whether to get marketing from a number.
 type Preference struct {
 	PhoneNumberID string
 	Contact       string // digits. Not for logs
-	Stop          bool   // false: the contact wants marketing again. That takes nobody off a list by itself
+	Stop          bool   // false: the contact wants marketing again; that alone removes no opt-out
 	At            time.Time
 }
 
-// Receiver takes what Meta told. It lives with its user, the daemon.
+// Receiver stores the events of webhooks.
 type Receiver interface {
-	// Receive takes the events of one call, in its order; either may be empty. It returns nil
-	// when all of it is durable, an error when none need be: then Meta calls again, for up
-	// to 7 days. The same event may come any number of times, and late ones after the
-	// sending is done. It is called by many goroutines at once.
+	// Receive stores the events of one call, in its order; either may be empty. It returns nil
+	// once all of them are durable. After an error Meta calls again, for up to 7 days.
+	// The same event may arrive any number of times, also after the sending has ended.
+	// Receive is called by many goroutines at once.
 	Receive(ctx context.Context, statuses []Status, preferences []Preference) error
 }
 
-// Account is a number for which webhooks are taken, and the secrets of its app.
+// Account is a number whose webhooks are accepted, and the secrets of its app.
 type Account struct {
 	PhoneNumberID string
 	AppSecret     string // signs every call
-	VerifyToken   string // proves the GET; made up by the operator, and entered in Meta's form
+	VerifyToken   string // proves the GET; chosen by the operator and entered in Meta's form
 }
 
 // Hooks is the handler of HookPath.
@@ -80,10 +80,10 @@ type Hooks struct {
 	onError  func(error)
 }
 
-// NewHooks makes the handler. Events of numbers that are none of accounts, or
-// whose call another account's app signed, are passed over. onError, which may be nil, is told
-// what the receiver or a caller did wrong; its errors hold no contact data. It returns an error for
-// an account without secrets.
+// NewHooks returns the handler. It ignores events of numbers that aren't among accounts or
+// whose call was signed by another account's app. It calls onError, which may be nil, for
+// errors of the receiver and of callers, without contact data. It returns an error for an
+// account without secrets.
 func NewHooks(accounts []Account, receiver Receiver, onError func(error)) (*Hooks, error) {
 	for _, a := range accounts {
 		if a.PhoneNumberID == "" || a.AppSecret == "" || a.VerifyToken == "" {
@@ -113,26 +113,26 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // maxChallenge is the most of a challenge that is echoed.
 const maxChallenge = 256
 
-// verify answers Meta's question whether this address expects it.
+// verify answers Meta's verification of the address.
 func (h *Hooks) verify(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	challenge := q.Get("hub.challenge")
 	good := 0
-	for _, a := range h.accounts { // all of them, so that the time tells nothing
-		good |= same(q.Get("hub.verify_token"), a.VerifyToken)
+	for _, a := range h.accounts { // compares all of them, so that the time reveals nothing
+		good |= constantTimeEqual(q.Get("hub.verify_token"), a.VerifyToken)
 	}
 	if good != 1 || q.Get("hub.mode") != "subscribe" || challenge == "" || len(challenge) > maxChallenge {
-		h.onError(errors.New("verify webhook: the verify token or the form is not right"))
+		h.onError(errors.New("verify webhook: the verify token or the request is not valid"))
 		http.Error(w, "not verified", http.StatusForbidden)
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff") // the challenge is the caller's text
-	_, _ = io.WriteString(w, challenge)                 // a caller that is gone asks again
+	_, _ = io.WriteString(w, challenge)                 // after an error the caller tries again
 }
 
-// same compares secrets in a time that depends on neither.
-func same(a, b string) int {
+// constantTimeEqual returns 1 if two secrets are equal. Its time depends on neither.
+func constantTimeEqual(a, b string) int {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:])
 }
@@ -140,7 +140,7 @@ func same(a, b string) int {
 func (h *Hooks) receive(w http.ResponseWriter, r *http.Request) {
 	signature, ok := signature(r.Header)
 	if !ok {
-		h.onError(errors.New("take webhook: it has no X-Hub-Signature-256"))
+		h.onError(errors.New("accept webhook: the header X-Hub-Signature-256 is missing"))
 		http.Error(w, "signature required", http.StatusUnauthorized)
 		return
 	}
@@ -155,27 +155,27 @@ func (h *Hooks) receive(w http.ResponseWriter, r *http.Request) {
 	}
 	numbers := h.signers(body, signature)
 	if len(numbers) == 0 {
-		h.onError(errors.New("take webhook: its signature is not of a known app secret"))
-		http.Error(w, "signature not good", http.StatusUnauthorized)
+		h.onError(errors.New("accept webhook: the signature matches no app secret"))
+		http.Error(w, "invalid signature", http.StatusUnauthorized)
 		return
 	}
 	statuses, preferences, err := parseHook(body, numbers)
 	if err != nil {
-		h.onError(fmt.Errorf("take webhook: %w", err))
+		h.onError(fmt.Errorf("accept webhook: %w", err))
 		http.Error(w, "not understood", http.StatusBadRequest)
 		return
 	}
 	if len(statuses)+len(preferences) > 0 {
 		if err := h.receiver.Receive(r.Context(), statuses, preferences); err != nil {
-			h.onError(fmt.Errorf("keep webhook: %w", err))
-			http.Error(w, "not kept: call again", http.StatusInternalServerError)
+			h.onError(fmt.Errorf("store webhook: %w", err))
+			http.Error(w, "not stored: try again", http.StatusInternalServerError)
 			return
 		}
 	}
 	w.WriteHeader(http.StatusOK)
 }
 
-// signature reads the header, of which there must be exactly one.
+// signature parses the header, which must occur exactly once.
 func signature(header http.Header) ([]byte, bool) {
 	values := header.Values("X-Hub-Signature-256")
 	if len(values) != 1 {
@@ -186,7 +186,7 @@ func signature(header http.Header) ([]byte, bool) {
 	return sum, ok && err == nil && len(sum) == sha256.Size
 }
 
-// signers are the numbers whose app's secret made the signature.
+// signers returns the numbers whose app's secret made the signature.
 func (h *Hooks) signers(body, signature []byte) map[string]bool {
 	numbers := map[string]bool{}
 	sums := map[string]bool{}

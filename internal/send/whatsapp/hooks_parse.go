@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// hookBody is a call as far as it concerns us. Lists hold raw elements: one that
-// is odd doesn't spoil the others, and what isn't known is passed over, since Meta
-// sends all fields that the app subscribed to and adds new ones.
+// hookBody is the part of a call that is used. Its lists have raw elements, so that an
+// invalid one doesn't affect the others.
 type hookBody struct {
 	Object string `json:"object"`
 	Entry  []struct {
@@ -54,17 +53,17 @@ type hookPreference struct {
 	Timestamp json.RawMessage `json:"timestamp"`
 }
 
-// maxID is the most bytes of a provider's id.
+// maxID is the longest provider id, in bytes.
 const maxID = 512
 
-var errNoHook = errors.New("its body is no webhook of WhatsApp")
+var errNotWebhook = errors.New("the body isn't a WhatsApp webhook")
 
-// parseHook reads a call's events for the numbers. An error means that the whole
-// body is something else.
+// parseHook parses a call's events for the numbers. It returns an error if the body isn't a
+// webhook at all.
 func parseHook(body []byte, numbers map[string]bool) ([]Status, []Preference, error) {
 	var h hookBody
 	if json.Unmarshal(body, &h) != nil || h.Object != "whatsapp_business_account" {
-		return nil, nil, errNoHook
+		return nil, nil, errNotWebhook
 	}
 	var statuses []Status
 	var preferences []Preference
@@ -94,11 +93,11 @@ func status(raw json.RawMessage, number string) (Status, bool) {
 	if json.Unmarshal(raw, &s) != nil || !s.Status.known() || s.ID == "" || len(s.ID) > maxID || len(s.Key) > maxKey {
 		return Status{}, false
 	}
-	out := Status{PhoneNumberID: number, ProviderID: s.ID, Key: s.Key, Contact: onlyDigits(s.Recipient), Delivery: s.Status, At: instant(s.Timestamp)}
+	out := Status{PhoneNumberID: number, ProviderID: s.ID, Key: s.Key, Contact: onlyDigits(s.Recipient), Delivery: s.Status, At: unixTime(s.Timestamp)}
 	if s.Status != DeliveryFailed {
 		return out, true
 	}
-	out.Detail = "WhatsApp could not deliver it and doesn't say why"
+	out.Detail = "WhatsApp could not deliver it and gives no reason"
 	for i, e := range s.Errors {
 		a, words := meaning(e.Code)
 		out.OptedOut = out.OptedOut || a == optedOut
@@ -112,9 +111,9 @@ func status(raw json.RawMessage, number string) (Status, bool) {
 		if said == "" {
 			said = e.Title
 		}
-		v := verdict{said: strings.ReplaceAll(said, s.Recipient, "…")}
+		v := verdict{metaText: strings.ReplaceAll(said, s.Recipient, "…")}
 		if s.Recipient == "" {
-			v.said = said
+			v.metaText = said
 		}
 		out.Code, out.Detail = strconv.FormatInt(e.Code, 10), words+v.quote("", "", nil)
 	}
@@ -127,14 +126,14 @@ func preference(raw json.RawMessage, number string) (Preference, bool) {
 		return Preference{}, false
 	}
 	contact := onlyDigits(p.WaID)
-	// Another category than marketing would be about other messages; a stop is a stop.
+	// Another category than marketing concerns other messages. A stop counts for all of them.
 	if contact == "" || p.Value == "resume" && p.Category != "marketing_messages" {
 		return Preference{}, false
 	}
-	return Preference{PhoneNumberID: number, Contact: contact, Stop: p.Value == "stop", At: instant(p.Timestamp)}, true
+	return Preference{PhoneNumberID: number, Contact: contact, Stop: p.Value == "stop", At: unixTime(p.Timestamp)}, true
 }
 
-// onlyDigits is s if it is a number that a message can go to, else "".
+// onlyDigits returns the digits of a phone number, or "" if s isn't one.
 func onlyDigits(s string) string {
 	var buf [maxDigits]byte
 	digits, err := appendDigits(buf[:0], []byte(s))
@@ -144,8 +143,8 @@ func onlyDigits(s string) string {
 	return string(digits)
 }
 
-// instant reads Unix seconds, which come as a string or as a number.
-func instant(raw json.RawMessage) time.Time {
+// unixTime parses Unix seconds, a string or a number. It returns the zero time for anything else.
+func unixTime(raw json.RawMessage) time.Time {
 	seconds, err := strconv.ParseInt(strings.Trim(string(raw), `"`), 10, 64)
 	if err != nil || seconds <= 0 || seconds > 1<<33 {
 		return time.Time{}

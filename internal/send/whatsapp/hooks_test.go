@@ -20,7 +20,7 @@ const (
 	verify = "verify-me"
 )
 
-// receiver keeps what it is given.
+// receiver keeps its events.
 type receiver struct {
 	statuses    []Status
 	preferences []Preference
@@ -57,7 +57,7 @@ func call(h http.Handler, body []byte, signatures ...string) *httptest.ResponseR
 	return rec
 }
 
-// TestStatuses: each report on a message comes with all that is known of it.
+// Each status is passed on with all its facts.
 func TestStatuses(t *testing.T) {
 	r := &receiver{}
 	h, said := hooks(t, r)
@@ -70,7 +70,7 @@ func TestStatuses(t *testing.T) {
 		graphfake.Status{ID: "wamid.4", Status: "deleted", At: at, Recipient: "34666000113"},
 		graphfake.Status{ID: "", Status: "sent", At: at, Recipient: "34666000113"},
 	)
-	for range 2 { // repeated calls are passed on; the receiver sorts them out
+	for range 2 { // repeated calls are passed on; the receiver ignores duplicates
 		if rec := call(h, body, graphfake.Sign(secret, body)); rec.Code != 200 {
 			t.Fatalf("answered %d %s", rec.Code, rec.Body)
 		}
@@ -81,7 +81,7 @@ func TestStatuses(t *testing.T) {
 		{PhoneNumberID: phoneID, ProviderID: "wamid.2", Key: "k-2", Contact: "34666000112", Delivery: DeliveryFailed, At: at, Code: "131026",
 			Detail: `WhatsApp can't deliver to this contact: the number has no WhatsApp, an old version, or hasn't agreed to its terms; WhatsApp says: "Message undeliverable"`},
 		{PhoneNumberID: phoneID, ProviderID: "wamid.3", Key: "k-3", Contact: "34666000113", Delivery: DeliveryFailed, At: at, Code: "131050", OptedOut: true,
-			Detail: `the contact wants no marketing from this number any more; WhatsApp says: "User has stopped marketing messages"`},
+			Detail: `the contact has stopped marketing from this number; WhatsApp says: "User has stopped marketing messages"`},
 	}
 	if diff := cmp.Diff(append(want, want...), r.statuses); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -107,8 +107,8 @@ func TestPreferences(t *testing.T) {
 	}
 }
 
-// TestSignature: nothing is read that isn't signed by the app of the number it is about.
-func TestSignature(t *testing.T) {
+// Only events signed by the app of their number are read.
+func TestSignatureIsWrong(t *testing.T) {
 	body := graphfake.OptOut(phoneID, "34666000111", "stop", time.Unix(1_800_000_000, 0))
 	good := graphfake.Sign(secret, body)
 	for name, signatures := range map[string][]string{
@@ -133,8 +133,8 @@ func TestSignature(t *testing.T) {
 	}
 }
 
-// TestHookBodies: what is odd is passed over, what is no webhook refused, what is too long not read.
-func TestHookBodies(t *testing.T) {
+// An invalid event is ignored, a body that isn't a webhook is refused, and a long one isn't read.
+func TestHookBodyIsInvalid(t *testing.T) {
 	wrap := func(value string) string {
 		return `{"object":"whatsapp_business_account","entry":[{"changes":[{"field":"messages","value":` + value + `}]}]}`
 	}
@@ -169,13 +169,13 @@ func TestHookBodies(t *testing.T) {
 	}
 }
 
-// TestReceiverFails: what wasn't kept is asked for again.
+// Meta is asked to call again after the receiver failed.
 func TestReceiverFails(t *testing.T) {
 	r := &receiver{err: errors.New("disk full")}
 	h, said := hooks(t, r)
 	body := graphfake.OptOut(phoneID, "34666000111", "stop", time.Now())
 	rec := call(h, body, graphfake.Sign(secret, body))
-	if rec.Code != http.StatusInternalServerError || strings.Contains(rec.Body.String(), "disk") || len(*said) != 1 || (*said)[0] != "keep webhook: disk full" {
+	if rec.Code != http.StatusInternalServerError || strings.Contains(rec.Body.String(), "disk") || len(*said) != 1 || (*said)[0] != "store webhook: disk full" {
 		t.Errorf("answered %d %s, said %q", rec.Code, rec.Body, *said)
 	}
 }

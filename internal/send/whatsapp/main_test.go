@@ -36,7 +36,7 @@ func newFake(t *testing.T, o graphfake.Options) *fake {
 	return &fake{s, web.URL}
 }
 
-// driver makes a driver; change may set what is special.
+// driver returns a driver. change, if not nil, changes its options.
 func driver(t *testing.T, url string, change func(*Options)) *Channel {
 	t.Helper()
 	o := Options{BaseURL: url, PhoneNumberID: phoneID, Token: token, Timeout: 10 * time.Second, Concurrency: 4}
@@ -57,7 +57,7 @@ func driver(t *testing.T, url string, change func(*Options)) *Channel {
 
 const welcome = `{"template":{"name":"welcome","language":"es","components":[{"type":"body","parameters":[{"type":"text","text":"{{name}}"}]}]}}`
 
-// render compiles item and renders it with the one value {{name}}.
+// render compiles item and renders it with {{name}}.
 func render(t testing.TB, c *Channel, item, name string) []byte {
 	t.Helper()
 	template, err := c.Compile(json.RawMessage(item), []string{"name"})
@@ -76,7 +76,7 @@ func newMessage(t testing.TB, c *Channel, item, contact string, attempt int) *se
 		ChannelType: "cloud_api", ContactCode: contact, Number: 1, Content: render(t, c, item, "Ann Example"), Attempt: attempt}
 }
 
-// attempt sends one message of item to contact.
+// attempt sends one message to contact.
 func attempt(t testing.TB, c *Channel, item, contact string, n int) send.Result {
 	t.Helper()
 	results := make([]send.Result, 1)
@@ -84,11 +84,11 @@ func attempt(t testing.TB, c *Channel, item, contact string, n int) send.Result 
 	return results[0]
 }
 
-// newTLS is a server with a certificate that no one trusts.
+// newTLS returns the URL of a server with an untrusted certificate.
 func newTLS(t *testing.T) string {
 	t.Helper()
 	web := httptest.NewUnstartedServer(graphfake.New(graphfake.Options{}))
-	web.Config.ErrorLog = log.New(io.Discard, "", 0) // the handshake that the client ends
+	web.Config.ErrorLog = log.New(io.Discard, "", 0) // it would log the client's handshake error
 	web.StartTLS()
 	t.Cleanup(web.Close)
 	return web.URL

@@ -14,14 +14,14 @@ import (
 	"campaignd/internal/source"
 )
 
-// The most characters of a text.
+// The longest texts, in characters.
 const (
-	maxBody       = 4096 // free, or of a template's body that stands alone
+	maxBody       = 4096 // of free text, or the body of a template without header and buttons
 	maxBodyOfMore = 1024 // of the body of a template with a header or buttons
 	maxHeader     = 60
 )
 
-// message is the part of Meta's request that says what is sent.
+// message is the content in Meta's request.
 type message struct {
 	Type     string        `json:"type"`
 	Text     *textPart     `json:"text,omitempty"`
@@ -51,18 +51,18 @@ type component struct {
 	Parameters []map[string]any `json:"parameters,omitempty"`
 }
 
-// former turns an item into Meta's form and collects what is wrong with it.
-type former struct{ problems []string }
+// normalizer turns an item into Meta's form and collects its problems.
+type normalizer struct{ problems []string }
 
-// form is item in Meta's form, ready to be compiled. Variables stay as they are.
-func form(item json.RawMessage) (json.RawMessage, error) {
+// normalize returns item in Meta's form, ready to be compiled. Variables stay unchanged.
+func normalize(item json.RawMessage) (json.RawMessage, error) {
 	dec := json.NewDecoder(bytes.NewReader(item))
 	dec.UseNumber()
 	var v any
 	if err := dec.Decode(&v); err != nil {
 		return nil, fmt.Errorf("read message content: %w", err)
 	}
-	f := &former{}
+	f := &normalizer{}
 	m := f.message(v)
 	if len(f.problems) > 0 {
 		return nil, fmt.Errorf("%s", strings.Join(f.problems, "; "))
@@ -76,7 +76,7 @@ func form(item json.RawMessage) (json.RawMessage, error) {
 	return out.Bytes(), nil
 }
 
-func (f *former) bad(path, format string, args ...any) {
+func (f *normalizer) bad(path, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if path != "" {
 		text = path + ": " + text
@@ -84,7 +84,7 @@ func (f *former) bad(path, format string, args ...any) {
 	f.problems = append(f.problems, text)
 }
 
-func (f *former) message(v any) *message {
+func (f *normalizer) message(v any) *message {
 	o := f.object("", v, "body", "text", "template", "type")
 	if o == nil {
 		return nil
@@ -106,18 +106,18 @@ func (f *former) message(v any) *message {
 	switch t, ok := o["type"]; {
 	case len(f.problems) > 0:
 	case given == 0:
-		f.bad("", `holds nothing to send: write "body", "text" or "template"`)
+		f.bad("", `contains nothing to send: write "body", "text" or "template"`)
 	case given > 1:
-		f.bad("", `holds more than one of "body", "text" and "template": one item is one message`)
+		f.bad("", `contains more than one of "body", "text" and "template": one item is one message`)
 	case ok && t.v != m.Type:
-		f.bad(t.path, "found %s where %q belongs", show(t.v), m.Type)
+		f.bad(t.path, "found %s where %q belongs", describeValue(t.v), m.Type)
 	}
 	return m
 }
 
-func (f *former) body(at field) string {
-	s, ok := f.text1(at)
-	if !ok || variable(s) {
+func (f *normalizer) body(at field) string {
+	s, ok := f.str(at)
+	if !ok || hasVariable(s) {
 		return s
 	}
 	if n := utf8.RuneCountInString(s); n == 0 || n > maxBody {
@@ -126,7 +126,7 @@ func (f *former) body(at field) string {
 	return s
 }
 
-func (f *former) text(at field) *textPart {
+func (f *normalizer) text(at field) *textPart {
 	if _, isString := at.v.(string); isString {
 		f.bad(at.path, `found a string where {"body": …} belongs; or write "body" in place of "text"`)
 		return nil
@@ -136,28 +136,28 @@ func (f *former) text(at field) *textPart {
 		return nil
 	}
 	t := &textPart{}
-	if b, ok := f.need(o, at.path, "body"); ok {
+	if b, ok := f.required(o, at.path, "body"); ok {
 		t.Body = f.body(b)
 	}
 	if p, ok := o["preview_url"]; ok {
 		if t.PreviewURL, ok = p.v.(bool); !ok {
-			f.bad(p.path, "found %s where true or false belongs", show(p.v))
+			f.bad(p.path, "found %s where true or false belongs", describeValue(p.v))
 		}
 	}
 	return t
 }
 
-// field is a value and the path to it as it was written.
+// field is a value and its path in the original item.
 type field struct {
 	path string
 	v    any
 }
 
-// object reads an object whose keys are known, in either spelling; nil if it is none.
-func (f *former) object(path string, v any, known ...string) map[string]field {
+// object reads an object with the known keys, in either spelling. It returns nil for anything else.
+func (f *normalizer) object(path string, v any, known ...string) map[string]field {
 	o, ok := v.(map[string]any)
 	if !ok {
-		f.bad(path, "found %s where an object belongs", show(v))
+		f.bad(path, "found %s where an object belongs", describeValue(v))
 		return nil
 	}
 	out := map[string]field{}
@@ -165,11 +165,11 @@ func (f *former) object(path string, v any, known ...string) map[string]field {
 		at := join(path, key)
 		name := snake(key)
 		if !slices.Contains(known, name) {
-			f.bad(at, "is no key that belongs here%s", hint(name, known))
+			f.bad(at, "is not a valid key here%s", hint(name, known))
 			continue
 		}
 		if first, twice := out[name]; twice {
-			f.bad(at, "is there twice: it is %s in the other spelling", first.path)
+			f.bad(at, "is a duplicate of %s in the other spelling", first.path)
 			continue
 		}
 		out[name] = field{at, o[key]}
@@ -177,8 +177,8 @@ func (f *former) object(path string, v any, known ...string) map[string]field {
 	return out
 }
 
-// need is a required member.
-func (f *former) need(o map[string]field, path, name string) (field, bool) {
+// required returns a required member.
+func (f *normalizer) required(o map[string]field, path, name string) (field, bool) {
 	at, ok := o[name]
 	if !ok {
 		f.bad(join(path, name), "is missing")
@@ -187,26 +187,26 @@ func (f *former) need(o map[string]field, path, name string) (field, bool) {
 }
 
 // list reads an array.
-func (f *former) list(at field) []any {
+func (f *normalizer) list(at field) []any {
 	l, ok := at.v.([]any)
 	if !ok {
-		f.bad(at.path, "found %s where a list belongs", show(at.v))
+		f.bad(at.path, "found %s where a list belongs", describeValue(at.v))
 	}
 	return l
 }
 
-// text1 reads a string.
-func (f *former) text1(at field) (string, bool) {
+// str reads a string.
+func (f *normalizer) str(at field) (string, bool) {
 	s, ok := at.v.(string)
 	if !ok {
-		f.bad(at.path, "found %s where a string belongs", show(at.v))
+		f.bad(at.path, "found %s where a string belongs", describeValue(at.v))
 	}
 	return s, ok
 }
 
-// word reads one of a set of words, in either spelling.
-func (f *former) word(at field, known []string) (string, bool) {
-	s, ok := f.text1(at)
+// enum reads one of a set of words, in either spelling.
+func (f *normalizer) enum(at field, known []string) (string, bool) {
+	s, ok := f.str(at)
 	if !ok {
 		return "", false
 	}
@@ -241,8 +241,8 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// show names a value without its text, which may be long.
-func show(v any) string {
+// describeValue describes a value in a few words.
+func describeValue(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "null"
@@ -265,13 +265,13 @@ func clip(s string, most int) string {
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
-// variable reports whether s has a {{variable}}, so that its value is known for a row only.
-func variable(s string) bool {
+// hasVariable reports whether s contains a {{variable}}: its value is known only for a row.
+func hasVariable(s string) bool {
 	segments, _, err := campaign.Split(s)
 	return err != nil || slices.ContainsFunc(segments, func(s campaign.Segment) bool { return s.Variable != "" })
 }
 
-// snake is a name in Meta's spelling: quickReply, QUICK_REPLY and quick_reply are one.
+// snake returns a name in Meta's spelling: quickReply, QUICK_REPLY and quick_reply are the same.
 func snake(s string) string {
 	if len(s) > 64 {
 		return s

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestCompile: what users write, in either spelling, becomes Meta's form.
+// TestCompile: an item in either spelling becomes Meta's form.
 func TestCompile(t *testing.T) {
 	c := driver(t, "", nil)
 	const start = `{"type":"template","template":{"name":"a","language":{"policy":"deterministic","code":"es"}`
@@ -55,7 +55,7 @@ func TestCompile(t *testing.T) {
 	}
 }
 
-// TestCompileRefuses: each error names the place as it was written and what would be right.
+// TestCompileRefuses: each error names the original place and the correct form.
 func TestCompileRefuses(t *testing.T) {
 	c := driver(t, "", nil)
 	in := func(component string) string {
@@ -64,10 +64,10 @@ func TestCompileRefuses(t *testing.T) {
 	value := func(p string) string { return in(`{"type":"body","parameters":[` + p + `]}`) }
 	header := func(p string) string { return in(`{"type":"header","parameters":[` + p + `]}`) }
 	for item, want := range map[string]string{
-		`{}`:                               `holds nothing to send: write "body", "text" or "template"`,
-		`{"boddy":"x"}`:                    `boddy: is no key that belongs here; did you mean "body"?`,
-		`{"to":"x","body":"y"}`:            `to: is no key that belongs here`,
-		`{"body":"x","text":{"body":"y"}}`: `holds more than one of "body", "text" and "template": one item is one message`,
+		`{}`:                               `contains nothing to send: write "body", "text" or "template"`,
+		`{"boddy":"x"}`:                    `boddy: is not a valid key here; did you mean "body"?`,
+		`{"to":"x","body":"y"}`:            `to: is not a valid key here`,
+		`{"body":"x","text":{"body":"y"}}`: `contains more than one of "body", "text" and "template": one item is one message`,
 		`{"body":"{{nobody}}"}`:            `body: variable "nobody" has no value`,
 		`{"body":""}`:                      `body: has 0 characters; a text has 1 to 4096`,
 		`{"body":7}`:                       `body: found the number 7 where a string belongs`,
@@ -76,7 +76,7 @@ func TestCompileRefuses(t *testing.T) {
 		`{"text":"x"}`: `text: found a string where {"body": …} belongs; or write "body" in place of "text"`,
 		`{"text":{}}`:  `text.body: is missing`,
 		`{"text":{"body":"x","preview_url":"1"}}`:                    `text.preview_url: found "1" where true or false belongs`,
-		`{"text":{"body":"x","preview_url":true,"previewUrl":true}}`: `text.preview_url: is there twice: it is text.previewUrl in the other spelling`,
+		`{"text":{"body":"x","preview_url":true,"previewUrl":true}}`: `text.preview_url: is a duplicate of text.previewUrl in the other spelling`,
 		`{"template":[]}`: `template: found a list where an object belongs`,
 		`{"template":{}}`: `template.name: is missing; template.language: is missing`,
 		`{"template":{"name":"A b","language":"es"}}`:                     `template.name: found "A b"; a template's name has lower-case letters, digits and underscores`,
@@ -91,11 +91,11 @@ func TestCompileRefuses(t *testing.T) {
 		in(`{"type":"body","index":0}`): `template.components.0.index: belongs to a button, not to a body`,
 		in(`{"type":"button"}`):         `template.components.0.sub_type: is missing; template.components.0.index: is missing`,
 		in(`{"type":"button","subType":"quickreply","index":0}`):                                                               `template.components.0.subType: found "quickreply"; it can be: quick_reply, url, copy_code, catalog, flow, mpm, order_details, voice_call; did you mean "quick_reply"?`,
-		in(`{"type":"button","subType":"url","index":10}`):                                                                     `template.components.0.index: found the number 10 where the button's place belongs, 0 to 9`,
-		in(`{"type":"button","subType":"url","index":"01"}`):                                                                   `template.components.0.index: found "01" where the button's place belongs, 0 to 9`,
-		in(`{"type":"button","subType":"url","index":"{{name}}"}`):                                                             `template.components.0.index: found "{{name}}" where the button's place belongs, 0 to 9`,
-		in(`{"type":"body"},{"type":"body"}`):                                                                                  `template.components.1: is a second body: template.components.0 is one already`,
-		in(`{"type":"button","subType":"url","index":0},{"type":"button","sub_type":"flow","index":"0"}`):                      `template.components.1: is a second button 0: template.components.0 is one already`,
+		in(`{"type":"button","subType":"url","index":10}`):                                                                     `template.components.0.index: found the number 10 where the button's index belongs, 0 to 9`,
+		in(`{"type":"button","subType":"url","index":"01"}`):                                                                   `template.components.0.index: found "01" where the button's index belongs, 0 to 9`,
+		in(`{"type":"button","subType":"url","index":"{{name}}"}`):                                                             `template.components.0.index: found "{{name}}" where the button's index belongs, 0 to 9`,
+		in(`{"type":"body"},{"type":"body"}`):                                                                                  `template.components.1: is a second body; the first is template.components.0`,
+		in(`{"type":"button","subType":"url","index":0},{"type":"button","sub_type":"flow","index":"0"}`):                      `template.components.1: is a second button 0; the first is template.components.0`,
 		in(`{"type":"button","subType":"quick_reply","index":0,"parameters":[{"type":"text","text":"x"}]}`):                    `template.components.0.parameters.0.type: found "text"; it can be: payload`,
 		in(`{"type":"button","subType":"url","index":0,"parameters":[{"type":"text","text":"x"},{"type":"text","text":"y"}]}`): `template.components.0.parameters: found 2 parameters; a button takes one`,
 		in(`{"type":"button","subType":"url","index":0,"parameters":[{"type":"text","text":"x","parameter_name":"y"}]}`):       `template.components.0.parameters.0.parameter_name: belongs to a header or body, not to a button`,
@@ -103,11 +103,11 @@ func TestCompileRefuses(t *testing.T) {
 		value(`{"text":"x"}`):                             `template.components.0.parameters.0.type: is missing; it can be: text, currency, date_time`,
 		value(`{"type":"txt","text":"x"}`):                `template.components.0.parameters.0.type: found "txt"; it can be: text, currency, date_time; did you mean "text"?`,
 		value(`{"type":"text"}`):                          `template.components.0.parameters.0.text: is missing`,
-		value(`{"type":"text","text":"x","payload":"y"}`): `template.components.0.parameters.0.payload: is no key that belongs here`,
-		value(`{"type":"text","text":""}`):                `template.components.0.parameters.0.text: is empty; a template's text must not be`,
-		value(`{"type":"text","text":"a\nb"}`):            `template.components.0.parameters.0.text: holds a line break, which a template's text must not`,
-		value(`{"type":"text","text":"a\tb"}`):            `template.components.0.parameters.0.text: holds a tab, which a template's text must not`,
-		value(`{"type":"text","text":"a     b"}`):         `template.components.0.parameters.0.text: holds 5 spaces in a row; a template's text may hold 4`,
+		value(`{"type":"text","text":"x","payload":"y"}`): `template.components.0.parameters.0.payload: is not a valid key here`,
+		value(`{"type":"text","text":""}`):                `template.components.0.parameters.0.text: is empty, which a template's text must not be`,
+		value(`{"type":"text","text":"a\nb"}`):            `template.components.0.parameters.0.text: contains a line break, which a template's text must not`,
+		value(`{"type":"text","text":"a\tb"}`):            `template.components.0.parameters.0.text: contains a tab, which a template's text must not`,
+		value(`{"type":"text","text":"a     b"}`):         `template.components.0.parameters.0.text: contains 5 spaces in a row; a template's text may contain 4`,
 		value(`{"type":"text","text":["x"]}`):             `template.components.0.parameters.0.text: found a list where a string belongs`,
 		value(`{"type":"text","text":"x","parameterName":"a"},{"type":"text","text":"y"}`):               `template.components.0.parameters: 1 of 2 parameters have a parameter_name: name all of them or none`,
 		value(`{"type":"text","text":"x","parameterName":"{{name}}"}`):                                   `template.components.0.parameters.0.parameterName: found "{{name}}"; a parameter's name has lower-case letters, digits and underscores`,

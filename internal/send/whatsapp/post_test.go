@@ -17,7 +17,7 @@ import (
 
 const contact = "+34 666 000 111"
 
-// TestRequest: the fake finds nothing wrong with any kind of message, and gets the whole of it.
+// TestRequest: the fake accepts every kind of message and gets all of it.
 func TestRequest(t *testing.T) {
 	f := newFake(t, graphfake.Options{Templates: map[string]int{"welcome/es": 1, "media/en_US": 3}})
 	c := driver(t, f.url+"/", nil)
@@ -41,7 +41,7 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// TestCodes: every documented code gives what the table of the driver's page says.
+// TestCodes: every documented code has the verdict of the table in docs/channels.md.
 func TestCodes(t *testing.T) {
 	const (
 		retry     = send.VerdictRetry
@@ -72,7 +72,7 @@ func TestCodes(t *testing.T) {
 		t.Errorf("%d codes are looked at, %d are documented", len(want), len(graphfake.Codes()))
 	}
 	for _, d := range graphfake.Codes() {
-		// Branch on the code: sources differ about the status.
+		// Only the code counts: sources differ about the status.
 		for _, status := range []int{d.Status, 400, 500, 200} {
 			t.Run(fmt.Sprintf("%d as HTTP %d", d.Code, status), func(t *testing.T) {
 				f := newFake(t, graphfake.Options{})
@@ -92,7 +92,7 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-// TestPermissions: 200 to 299 are all about permissions, and their neighbours are not.
+// TestPermissions: 200 to 299 concern permissions, and their neighbors don't.
 func TestPermissions(t *testing.T) {
 	for code := int64(200); code <= 299; code++ {
 		if a, words := meaning(code); a != holdChannel || !strings.Contains(words, "permission") {
@@ -106,7 +106,7 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
-// TestAnswers: what comes with or in place of a code.
+// TestAnswers has responses with more than a code, or without one.
 func TestAnswers(t *testing.T) {
 	type answer = graphfake.Answer
 	for _, x := range []struct {
@@ -114,10 +114,10 @@ func TestAnswers(t *testing.T) {
 		answer answer
 		item   string
 		want   send.Result
-		detail string // a part of it
+		detail string // a part of the detail
 	}{
 		{"accepted", answer{}, welcome, send.Result{Verdict: send.VerdictSent}, ""},
-		{"held for quality", answer{MessageStatus: "held_for_quality_assessment"}, welcome, send.Result{Verdict: send.VerdictSent}, "holds it until it has assessed"},
+		{"held for quality", answer{MessageStatus: "held_for_quality_assessment"}, welcome, send.Result{Verdict: send.VerdictSent}, "until the template's quality"},
 		{"paused", answer{MessageStatus: "paused"}, welcome, send.Result{Verdict: send.VerdictSent}, "has paused the template"},
 		{"number not known", answer{Code: 100, Subcode: 33}, welcome, send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: "100"}, "phone_number_id"},
 		{"unlisted 4xx", answer{Code: 135000}, welcome, send.Result{Verdict: send.VerdictPermanent, Code: "135000"}, "refused the message"},
@@ -150,7 +150,7 @@ func TestAnswers(t *testing.T) {
 		{"reset", answer{Cut: graphfake.Reset}, welcome, send.Result{Verdict: send.VerdictUnknown}, "the request was written, but no answer came"},
 		{"reset after it was taken", answer{Cut: graphfake.Unanswered}, welcome, send.Result{Verdict: send.VerdictUnknown}, ""},
 		{"half an answer", answer{Cut: graphfake.Half}, welcome, send.Result{Verdict: send.VerdictUnknown, Code: "HTTP 200"}, ""},
-		{"garbage", answer{Cut: graphfake.Garbage}, welcome, send.Result{Verdict: send.VerdictUnknown}, "no HTTP"},
+		{"garbage", answer{Cut: graphfake.Garbage}, welcome, send.Result{Verdict: send.VerdictUnknown}, "not HTTP"},
 		{"no answer in time", answer{Delay: time.Minute}, welcome, send.Result{Verdict: send.VerdictUnknown}, "nothing within 2s"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestAnswers(t *testing.T) {
 			f.Answers(func(graphfake.Message) graphfake.Answer { return x.answer })
 			c := driver(t, f.url, func(o *Options) {
 				if x.answer.Delay > 0 {
-					o.Timeout = 2 * time.Second // time enough to write the request on a busy machine
+					o.Timeout = 2 * time.Second // enough to write the request on a busy machine
 				}
 			})
 			got := attempt(t, c, x.item, contact, 1)
@@ -173,8 +173,8 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestRedirectKeepsTheToken: a redirect holds the channel and nobody else sees the token.
-func TestRedirectKeepsTheToken(t *testing.T) {
+// A redirect holds the channel, and the other host doesn't get the token.
+func TestRedirectGetsTheToken(t *testing.T) {
 	other := newFake(t, graphfake.Options{})
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		f := newFake(t, graphfake.Options{})
@@ -191,8 +191,8 @@ func TestRedirectKeepsTheToken(t *testing.T) {
 	}
 }
 
-// TestNothingWritten: what surely was not sent is tried again.
-func TestNothingWritten(t *testing.T) {
+// A message that certainly was not sent is retried.
+func TestNothingIsWritten(t *testing.T) {
 	f := newFake(t, graphfake.Options{})
 	c := driver(t, "http://127.0.0.1:1", nil)
 	if res := attempt(t, c, welcome, contact, 1); res.Verdict != send.VerdictRetry || !strings.Contains(res.Detail, "dial: connect: connection refused") {
@@ -214,8 +214,8 @@ func TestNothingWritten(t *testing.T) {
 	}
 }
 
-// TestCutOffWhileWaiting: a stop while Meta thinks leaves the outcome unknown.
-func TestCutOffWhileWaiting(t *testing.T) {
+// A stop before Meta's response leaves the outcome unknown.
+func TestStopBeforeTheResponse(t *testing.T) {
 	f := newFake(t, graphfake.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -231,8 +231,8 @@ func TestCutOffWhileWaiting(t *testing.T) {
 	}
 }
 
-// TestUnfitMessages: what can't have come through intake is refused, not sent.
-func TestUnfitMessages(t *testing.T) {
+// A message that intake would have refused isn't sent.
+func TestInvalidMessageIsSent(t *testing.T) {
 	f := newFake(t, graphfake.Options{})
 	c := driver(t, f.url, nil)
 	good := newMessage(t, c, welcome, contact, 1)
@@ -250,8 +250,8 @@ func TestUnfitMessages(t *testing.T) {
 	}
 }
 
-// TestNoContactDataInDetails: Meta may repeat what it was sent; a Detail never does (SPEC 12, 5).
-func TestNoContactDataInDetails(t *testing.T) {
+// Meta may repeat parts of a message. A Detail doesn't (docs/contract.md 12, 5).
+func TestContactDataInADetail(t *testing.T) {
 	f := newFake(t, graphfake.Options{})
 	f.Answers(func(graphfake.Message) graphfake.Answer {
 		return graphfake.Answer{Code: 131026, Details: "Message to +34 666-000-111 (34666000111) for Ann Example\nwith " + token + " failed \x00 (#131026)"}
@@ -270,15 +270,15 @@ func TestNoContactDataInDetails(t *testing.T) {
 	}
 }
 
-// TestNewRefuses: options that can't work, without the token in the error.
+// TestNewRefuses: the error on options that can't work doesn't contain the token.
 func TestNewRefuses(t *testing.T) {
 	for want, o := range map[string]Options{
-		`base_url must be one like "https://graph.facebook.com"`:                                  {BaseURL: "graph.facebook.com", PhoneNumberID: "1", Token: token},
-		`base_url must hold no user, no query and no fragment`:                                    {BaseURL: "https://a:b@x.example", PhoneNumberID: "1", Token: token},
-		`found "+1" where phone_number_id must be digits`:                                         {PhoneNumberID: "+1", Token: token},
-		`found "23/x" where version must be one such as v23.0`:                                    {PhoneNumberID: "1", Version: "23/x", Token: token},
-		`the access token is empty`:                                                               {PhoneNumberID: "1"},
-		`the access token holds a space or a character that can't be in one: it must be one line`: {PhoneNumberID: "1", Token: "a\nb"},
+		`base_url must be one like "https://graph.facebook.com"`:                         {BaseURL: "graph.facebook.com", PhoneNumberID: "1", Token: token},
+		`base_url must have no user, no query and no fragment`:                           {BaseURL: "https://a:b@x.example", PhoneNumberID: "1", Token: token},
+		`found "+1" where phone_number_id must be digits`:                                {PhoneNumberID: "+1", Token: token},
+		`found "23/x" where version must be one such as v23.0`:                           {PhoneNumberID: "1", Version: "23/x", Token: token},
+		`the access token is empty`:                                                      {PhoneNumberID: "1"},
+		`the access token contains a space or an invalid character: it must be one line`: {PhoneNumberID: "1", Token: "a\nb"},
 	} {
 		if _, err := New(o); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
@@ -302,13 +302,13 @@ func TestContactWait(t *testing.T) {
 	}
 }
 
-func TestAsked(t *testing.T) {
+func TestRequestedWait(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
 		"": 0, "7": 7 * time.Second, " 7 ": 7 * time.Second, "-7": 0, "soon": 0, "99999999999": 0, "999999999": 24 * time.Hour,
 		"Sun, 01 Mar 2026 12:05:00 GMT": 5 * time.Minute, "Sun, 01 Mar 2026 11:00:00 GMT": 0,
 	} {
-		if got := asked(http.Header{"Retry-After": {value}}, now); got != want {
+		if got := requestedWait(http.Header{"Retry-After": {value}}, now); got != want {
 			t.Errorf("Retry-After %q asks for %v, want %v", value, got, want)
 		}
 	}
@@ -316,7 +316,7 @@ func TestAsked(t *testing.T) {
 		`{"1":[{"estimated_time_to_regain_access":0}],"2":[{"estimated_time_to_regain_access":5},{"estimated_time_to_regain_access":2}]}`: 5 * time.Minute,
 		`{"1":[{"estimated_time_to_regain_access":-5}]}`: 0, `{"1":"x"}`: 0, `[]`: 0, `{"1":[{"estimated_time_to_regain_access":1e300}]}`: 24 * time.Hour,
 	} {
-		if got := asked(http.Header{"X-Business-Use-Case-Usage": {value}}, now); got != want {
+		if got := requestedWait(http.Header{"X-Business-Use-Case-Usage": {value}}, now); got != want {
 			t.Errorf("usage %q asks for %v, want %v", value, got, want)
 		}
 	}

@@ -7,18 +7,18 @@ import (
 	"unicode"
 )
 
-// longestSaid is how much of Meta's words is kept.
-const longestSaid = 200
+// maxQuoteLen limits a quotation of Meta's text, in bytes.
+const maxQuoteLen = 200
 
-// plain is what Meta said as one short line in which every number that could be a
-// phone number is masked: an error text must hold no contact data (SPEC 12, 5).
-func plain(s string) string {
+// redactNumbers returns s as one short line, with every possible phone number masked: an error
+// text must not contain contact data (docs/contract.md 12, 5).
+func redactNumbers(s string) string {
 	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "\ufffd"), func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r)
 	}), " ")
 	var b strings.Builder
 	for i := 0; i < len(s); {
-		end, digits := number(s[i:])
+		end, digits := digitRun(s[i:])
 		if digits >= minDigits {
 			b.WriteString("(number)")
 			i += end
@@ -28,12 +28,12 @@ func plain(s string) string {
 		b.WriteString(s[i : i+step])
 		i += step
 	}
-	return clip(b.String(), longestSaid)
+	return clip(b.String(), maxQuoteLen)
 }
 
-// number is the length of the digits that s begins with, single separators
-// between them included, and how many digits there are.
-func number(s string) (end, digits int) {
+// digitRun returns the length of the run of digits and single separators that s begins with, and
+// the number of digits.
+func digitRun(s string) (end, digits int) {
 	for i := 0; i < len(s); i++ {
 		switch b := s[i]; {
 		case b >= '0' && b <= '9':
@@ -47,16 +47,15 @@ func number(s string) (end, digits int) {
 	return end, digits
 }
 
-// leastVeiled is the length from which on a value of a message is looked for in
-// what Meta says: shorter ones are in every text.
-const leastVeiled = 3
+// minRedactLen is the shortest value of a message that is redacted: shorter ones occur in any text.
+const minRedactLen = 3
 
-// quote is what Meta said, without what the message itself holds, should Meta have
-// repeated it; "" for nothing.
+// quote quotes Meta's text without values of the message that Meta may have repeated. It returns ""
+// if there is none.
 func (v *verdict) quote(token, contact string, content []byte) string {
-	said := v.said
+	said := v.metaText
 	hide := func(s string) {
-		if len(s) >= leastVeiled {
+		if len(s) >= minRedactLen {
 			said = strings.ReplaceAll(said, s, "…")
 		}
 	}
@@ -64,10 +63,10 @@ func (v *verdict) quote(token, contact string, content []byte) string {
 	hide(contact)
 	eachValue(content, hide)
 	var out string
-	if said = plain(said); said != "" {
+	if said = redactNumbers(said); said != "" {
 		out = fmt.Sprintf("; WhatsApp says: %q", said)
 	}
-	if trace := plain(v.trace); trace != "" && len(trace) <= 64 {
+	if trace := redactNumbers(v.trace); trace != "" && len(trace) <= 64 {
 		out += ", fbtrace_id " + trace
 	}
 	return out

@@ -5,38 +5,39 @@ import (
 	"time"
 )
 
-// refusedFor is how long a contact is not offered a template again after 131049.
+// refusedFor is the time after 131049 in which a contact isn't sent that template again.
 const refusedFor = 24 * time.Hour
 
-// refusals knows whom Meta didn't want to have a template today (131049), so that it isn't asked
-// again within 24 h. What is in memory is bounded and goes with the driver; kept is asked besides.
+// refusals remembers the contacts and templates that Meta refused for a day (131049), so that
+// they aren't tried again within 24 h. The memory is limited and ends with the driver;
+// durable, if set, outlives it.
 type refusals struct {
-	kept Refusals // nil: none
+	durable Refusals // nil: none
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	until map[string]time.Time
 	swept time.Time
 }
 
 func newRefusals(kept Refusals) *refusals {
-	return &refusals{kept: kept, until: map[string]time.Time{}}
+	return &refusals{durable: kept, until: map[string]time.Time{}}
 }
 
 func refusalKey(contact, template []byte) string { return string(contact) + " " + string(template) }
 
-// add notes that contact must not get template again for a day. An error says that only the memory has it.
+// add records that contact must not get template for a day. After an error only the memory has it.
 func (r *refusals) add(contact, template []byte, now time.Time) error {
 	r.remember(contact, template, now)
-	if r.kept == nil {
+	if r.durable == nil {
 		return nil
 	}
-	return r.kept.Refuse(contact, template, now.UTC().Round(0))
+	return r.durable.Refuse(contact, template, now.UTC().Round(0))
 }
 
 func (r *refusals) remember(contact, template []byte, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.until) >= mostContacts && now.Sub(r.swept) >= sweepPause {
+	if len(r.until) >= maxContacts && now.Sub(r.swept) >= sweepInterval {
 		r.swept = now
 		for k, until := range r.until {
 			if !until.After(now) {
@@ -44,21 +45,21 @@ func (r *refusals) remember(contact, template []byte, now time.Time) {
 			}
 		}
 	}
-	if len(r.until) < mostContacts {
+	if len(r.until) < maxContacts {
 		r.until[refusalKey(contact, template)] = now.Add(refusedFor)
 	}
 }
 
-// active reports whether contact must not get template yet. Where that can't be read, Meta is
-// asked and decides.
+// active reports whether contact must not get template yet. If that can't be read, it returns
+// false and Meta decides.
 func (r *refusals) active(contact, template []byte, now time.Time) bool {
 	if r.remembered(contact, template, now) {
 		return true
 	}
-	if r.kept == nil {
+	if r.durable == nil {
 		return false
 	}
-	refused, err := r.kept.Refused(contact, template, now.UTC().Round(0))
+	refused, err := r.durable.Refused(contact, template, now.UTC().Round(0))
 	return err == nil && refused
 }
 

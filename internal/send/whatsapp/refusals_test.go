@@ -11,14 +11,14 @@ import (
 	"campaignd/internal/send/whatsapp/graphfake"
 )
 
-// diary keeps refusals as a store would.
-type diary struct {
+// refusalStore keeps refusals as the store would.
+type refusalStore struct {
 	mu      sync.Mutex
 	refused map[string]time.Time
 	err     error
 }
 
-func (d *diary) Refuse(contact, template []byte, at time.Time) error {
+func (d *refusalStore) Refuse(contact, template []byte, at time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.err == nil {
@@ -27,19 +27,19 @@ func (d *diary) Refuse(contact, template []byte, at time.Time) error {
 	return d.err
 }
 
-func (d *diary) Refused(contact, template []byte, at time.Time) (bool, error) {
+func (d *refusalStore) Refused(contact, template []byte, at time.Time) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	since, there := d.refused[refusalKey(contact, template)]
 	return there && at.Sub(since) < refusedFor, d.err
 }
 
-// TestNotAgainAfterARestart: what Meta held back today (131049) a new driver doesn't offer either,
-// however the number is written; a diary that can't be read or written stops nothing.
-func TestNotAgainAfterARestart(t *testing.T) {
+// A template that Meta refused today (131049) isn't sent by a new driver either, however the number
+// is written. A store that can't be read or written stops nothing.
+func TestRefusedTemplateIsSentAfterARestart(t *testing.T) {
 	f := newFake(t, graphfake.Options{})
 	f.Answers(func(graphfake.Message) graphfake.Answer { return graphfake.Answer{Code: 131049} })
-	d := &diary{refused: map[string]time.Time{}}
+	d := &refusalStore{refused: map[string]time.Time{}}
 	kept := func(o *Options) { o.Refusals = d }
 	refused := func(to string, asked int) send.Result {
 		t.Helper()

@@ -12,7 +12,7 @@ import (
 	"campaignd/internal/send"
 )
 
-// reply is what Meta answers, of which either half may be there.
+// reply is Meta's response: messages or an error.
 type reply struct {
 	Messages []struct {
 		ID     string `json:"id"`
@@ -31,22 +31,22 @@ type replyError struct {
 	Data any `json:"error_data"`
 }
 
-// noSuchObject is the subcode of 100 that says that the address, phone_number_id,
-// is not known or not the token's: every message would meet it.
+// noSuchObject is the subcode of 100 for an unknown or forbidden phone_number_id. Every
+// message would be refused for it.
 const noSuchObject = 33.0
 
-// verdict is a reading of an answer.
+// verdict is the result of a response.
 type verdict struct {
 	send.Result
-	act   act
-	said  string // Meta's own words, not fit to be shown yet: see veil
-	trace string // what Meta's support asks for
+	action   action
+	metaText string // Meta's own text; it may contain contact data until quote has redacted it
+	trace    string // the id that Meta's support asks for
 }
 
-// judge says what an answer means. attempt counts from 1; now is for a Retry-After that is a date.
-func judge(status int, header http.Header, body []byte, attempt int, now time.Time) verdict {
+// classify returns the verdict on a response. attempt counts from 1; now is for a Retry-After with a date.
+func classify(status int, header http.Header, body []byte, attempt int, now time.Time) verdict {
 	var r reply
-	var odd *json.UnmarshalTypeError // a member of another type than described is left out, the rest is read
+	var odd *json.UnmarshalTypeError // a member of an unexpected type is ignored, the rest is read
 	if err := json.Unmarshal(body, &r); err != nil && !errors.As(err, &odd) {
 		return unreadable(status, header, now)
 	}
@@ -67,14 +67,14 @@ func judge(status int, header http.Header, body []byte, attempt int, now time.Ti
 	switch r.Messages[0].Status {
 	case "", "accepted":
 	case "held_for_quality_assessment":
-		res.Detail = "accepted, but WhatsApp holds it until it has assessed the template's quality"
+		res.Detail = "accepted, but WhatsApp holds it until the template's quality is assessed"
 	case "paused":
 		res.Detail = "accepted, but WhatsApp has paused the template and may not deliver it"
 	}
 	return verdict{Result: res}
 }
 
-// refusal is the reading of an error with a code.
+// refusal returns the verdict on an error with a code.
 func refusal(status int, header http.Header, e *replyError, code int64, attempt int, now time.Time) verdict {
 	a, words := meaning(code)
 	if code == 100 && e.Subcode == noSuchObject {
@@ -84,37 +84,37 @@ func refusal(status int, header http.Header, e *replyError, code int64, attempt 
 	switch a {
 	case throttle:
 		res.Verdict, res.SlowDown = send.VerdictRetry, true
-		res.RetryAfter = asked(header, now)
-	case throttleTo:
+		res.RetryAfter = requestedWait(header, now)
+	case throttleContact:
 		res.Verdict = send.VerdictRetry
-		res.RetryAfter = max(contactWait(attempt), asked(header, now))
-	case maybe:
+		res.RetryAfter = max(contactWait(attempt), requestedWait(header, now))
+	case ambiguous:
 		res.Verdict = send.VerdictUnknown
 	case holdToken, holdChannel:
 		res.Verdict, res.Hold = send.VerdictHold, send.HoldChannel
 	case holdSending:
 		res.Verdict, res.Hold = send.VerdictHold, send.HoldSending
-	case never, notToday, optedOut:
+	case permanent, refusedToday, optedOut:
 		res.Verdict, res.OptOut = send.VerdictPermanent, a == optedOut
 	default:
 		switch {
 		case status == http.StatusTooManyRequests:
-			res.Verdict, res.SlowDown, res.RetryAfter = send.VerdictRetry, true, asked(header, now)
+			res.Verdict, res.SlowDown, res.RetryAfter = send.VerdictRetry, true, requestedWait(header, now)
 		case e.Transient:
-			res.Verdict, res.RetryAfter = send.VerdictRetry, asked(header, now)
+			res.Verdict, res.RetryAfter = send.VerdictRetry, requestedWait(header, now)
 		case status >= 400 && status < 500:
 			res.Verdict = send.VerdictPermanent
 		default:
 			res.Verdict = send.VerdictUnknown
 		}
 	}
-	return verdict{res, a, e.said(), e.Trace}
+	return verdict{res, a, e.text(), e.Trace}
 }
 
-// unreadable is the reading of an answer that isn't one of Meta's, by its status:
-// so it may come from a proxy, or from another server than Meta's.
+// unreadable returns the verdict, by status, on a response that isn't Meta's: it may come from a
+// proxy or another server.
 func unreadable(status int, header http.Header, now time.Time) verdict {
-	res := send.Result{Code: "HTTP " + strconv.Itoa(status), Detail: fmt.Sprintf("the answer was HTTP %d %s without anything that can be read", status, http.StatusText(status))}
+	res := send.Result{Code: "HTTP " + strconv.Itoa(status), Detail: fmt.Sprintf("the answer was HTTP %d %s without a readable body", status, http.StatusText(status))}
 	hold := func(advice string) {
 		res.Verdict, res.Hold = send.VerdictHold, send.HoldChannel
 		res.Detail += advice
@@ -122,7 +122,7 @@ func unreadable(status int, header http.Header, now time.Time) verdict {
 	a := unlisted
 	switch {
 	case status >= 300 && status < 400:
-		res.Detail = fmt.Sprintf("the answer was HTTP %d, a redirect, which is not followed since the token would go along", status)
+		res.Detail = fmt.Sprintf("the answer was HTTP %d, a redirect, which is not followed because the other host would get the token", status)
 		hold(": check base_url")
 	case status == http.StatusUnauthorized:
 		a = holdToken
@@ -132,29 +132,28 @@ func unreadable(status int, header http.Header, now time.Time) verdict {
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
 		hold(": check base_url, version and phone_number_id")
 	case status == http.StatusTooManyRequests:
-		res.Verdict, res.SlowDown, res.RetryAfter = send.VerdictRetry, true, asked(header, now)
+		res.Verdict, res.SlowDown, res.RetryAfter = send.VerdictRetry, true, requestedWait(header, now)
 	case status == http.StatusRequestTimeout, status == http.StatusTooEarly:
-		res.Verdict, res.RetryAfter = send.VerdictRetry, asked(header, now)
+		res.Verdict, res.RetryAfter = send.VerdictRetry, requestedWait(header, now)
 	case status >= 400 && status < 500:
 		res.Verdict = send.VerdictPermanent
 	default:
 		res.Verdict = send.VerdictUnknown
 	}
-	return verdict{Result: res, act: a}
+	return verdict{Result: res, action: a}
 }
 
-// contactWait is how long one contact is to be left alone after attempt: 4, 16,
-// 64, then 256 s.
+// contactWait returns the wait for one contact after an attempt: 4, 16, 64, then 256 s.
 func contactWait(attempt int) time.Duration {
 	return time.Second << (2 * min(max(attempt, 1), 4))
 }
 
-// longestAsked is the most of a wait that is believed.
-const longestAsked = 24 * time.Hour
+// maxRequestedWait limits the wait that a response can request.
+const maxRequestedWait = 24 * time.Hour
 
-// asked is the wait that an answer asks for: Retry-After (RFC 9110, 10.2.3) or
-// Meta's estimate in minutes, the longer one.
-func asked(header http.Header, now time.Time) time.Duration {
+// requestedWait returns the wait that a response requests: the longer of Retry-After (RFC 9110, 10.2.3) and
+// Meta's estimate in minutes.
+func requestedWait(header http.Header, now time.Time) time.Duration {
 	var wait time.Duration
 	if s := strings.TrimSpace(header.Get("Retry-After")); s != "" {
 		if seconds, err := strconv.ParseUint(s, 10, 31); err == nil {
@@ -169,16 +168,16 @@ func asked(header http.Header, now time.Time) time.Duration {
 	if json.Unmarshal([]byte(header.Get("X-Business-Use-Case-Usage")), &usage) == nil {
 		for _, of := range usage {
 			for _, u := range of {
-				minutes := min(max(u.Minutes, 0), longestAsked.Minutes())
+				minutes := min(max(u.Minutes, 0), maxRequestedWait.Minutes())
 				wait = max(wait, time.Duration(minutes*float64(time.Minute)))
 			}
 		}
 	}
-	return min(max(wait, 0), longestAsked)
+	return min(max(wait, 0), maxRequestedWait)
 }
 
-// said are Meta's own words on an error.
-func (e *replyError) said() string {
+// text returns Meta's own text on an error.
+func (e *replyError) text() string {
 	if data, ok := e.Data.(map[string]any); ok {
 		if words, _ := data["details"].(string); words != "" {
 			return words

@@ -11,7 +11,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// The words of Meta's form.
+// Meta's component types.
 const (
 	kindHeader = "header"
 	kindBody   = "body"
@@ -24,7 +24,7 @@ func subTypes() []string {
 	return []string{"quick_reply", "url", "copy_code", "catalog", "flow", "mpm", "order_details", "voice_call"}
 }
 
-// parameterTypes are the types that a parameter may have in a component.
+// parameterTypes returns the types that a parameter may have in a component.
 func parameterTypes(kind, subType string) []string {
 	switch {
 	case kind == kindHeader:
@@ -41,21 +41,21 @@ func parameterTypes(kind, subType string) []string {
 	return []string{"action", "payload", "text"}
 }
 
-// maxButtons is how many buttons a template can have: their index is one digit.
+// maxButtons is the most buttons of a template: their index is one digit.
 const maxButtons = 10
 
-func (f *former) template(at field) *templatePart {
+func (f *normalizer) template(at field) *templatePart {
 	o := f.object(at.path, at.v, "name", "language", "components")
 	if o == nil {
 		return nil
 	}
 	t := &templatePart{Language: language{Policy: "deterministic"}}
-	if n, ok := f.need(o, at.path, "name"); ok {
-		if t.Name, ok = f.text1(n); ok && !variable(t.Name) && !templateName([]byte(t.Name)) {
-			f.bad(n.path, "found %s; a template's name has lower-case letters, digits and underscores", show(t.Name))
+	if n, ok := f.required(o, at.path, "name"); ok {
+		if t.Name, ok = f.str(n); ok && !hasVariable(t.Name) && !isTemplateName([]byte(t.Name)) {
+			f.bad(n.path, "found %s; a template's name has lower-case letters, digits and underscores", describeValue(t.Name))
 		}
 	}
-	if l, ok := f.need(o, at.path, "language"); ok {
+	if l, ok := f.required(o, at.path, "language"); ok {
 		t.Language.Code = f.language(l)
 	}
 	if c, ok := o["components"]; ok {
@@ -64,30 +64,30 @@ func (f *former) template(at field) *templatePart {
 	return t
 }
 
-func (f *former) language(at field) string {
+func (f *normalizer) language(at field) string {
 	if o, isObject := at.v.(map[string]any); isObject {
 		members := f.object(at.path, o, "code", "policy")
 		if p, ok := members["policy"]; ok && p.v != "deterministic" {
-			f.bad(p.path, `found %s; it can only be "deterministic", and may be left out`, show(p.v))
+			f.bad(p.path, `found %s; it can only be "deterministic", and may be left out`, describeValue(p.v))
 		}
-		code, ok := f.need(members, at.path, "code")
+		code, ok := f.required(members, at.path, "code")
 		if !ok {
 			return ""
 		}
 		at = code
 	}
-	code, ok := f.text1(at)
-	if ok && !variable(code) && !languageCode([]byte(code)) {
+	code, ok := f.str(at)
+	if ok && !hasVariable(code) && !isLanguageCode([]byte(code)) {
 		advice := ""
-		if other := strings.ReplaceAll(code, "-", "_"); languageCode([]byte(other)) {
+		if other := strings.ReplaceAll(code, "-", "_"); isLanguageCode([]byte(other)) {
 			advice = fmt.Sprintf("; did you mean %q?", other)
 		}
-		f.bad(at.path, `found %s where the template's language belongs, such as "es" or "en_US"%s`, show(code), advice)
+		f.bad(at.path, `found %s where the template's language belongs, such as "es" or "en_US"%s`, describeValue(code), advice)
 	}
 	return code
 }
 
-func (f *former) components(at field) []component {
+func (f *normalizer) components(at field) []component {
 	var out []component
 	seen := map[string]string{}
 	for i, v := range f.list(at) {
@@ -98,34 +98,34 @@ func (f *former) components(at field) []component {
 		}
 		what := c.Type + c.Index
 		if first, twice := seen[what]; twice {
-			f.bad(path, "is a second %s: %s is one already", strings.TrimSpace(c.Type+" "+c.Index), first)
+			f.bad(path, "is a second %s; the first is %s", strings.TrimSpace(c.Type+" "+c.Index), first)
 		}
 		seen[what] = path
-		if len(c.Parameters) > 0 || c.Type == kindButton { // a header or body without any says nothing
+		if len(c.Parameters) > 0 || c.Type == kindButton { // a header or body without parameters is left out
 			out = append(out, c)
 		}
 	}
 	return out
 }
 
-func (f *former) component(path string, v any) (c component, ok bool) {
+func (f *normalizer) component(path string, v any) (c component, ok bool) {
 	before := len(f.problems)
 	o := f.object(path, v, "type", "sub_type", "index", "parameters")
 	if o == nil {
 		return c, false
 	}
-	kind, ok := f.need(o, path, "type")
+	kind, ok := f.required(o, path, "type")
 	if !ok {
 		return c, false
 	}
-	if c.Type, ok = f.word(kind, componentTypes()); !ok {
+	if c.Type, ok = f.enum(kind, componentTypes()); !ok {
 		return c, false
 	}
 	if c.Type == kindButton {
-		if s, ok := f.need(o, path, "sub_type"); ok {
-			c.SubType, _ = f.word(s, subTypes())
+		if s, ok := f.required(o, path, "sub_type"); ok {
+			c.SubType, _ = f.enum(s, subTypes())
 		}
-		if n, ok := f.need(o, path, "index"); ok {
+		if n, ok := f.required(o, path, "index"); ok {
 			c.Index = f.index(n)
 		}
 	} else {
@@ -144,8 +144,8 @@ func (f *former) component(path string, v any) (c component, ok bool) {
 	return c, len(f.problems) == before
 }
 
-// index is a button's place: "0" to "9", as a number or a string.
-func (f *former) index(at field) string {
+// index reads a button's index, "0" to "9", as a number or a string.
+func (f *normalizer) index(at field) string {
 	var text string
 	switch v := at.v.(type) {
 	case json.Number:
@@ -154,13 +154,13 @@ func (f *former) index(at field) string {
 		text = v
 	}
 	if n, err := strconv.Atoi(text); err != nil || n < 0 || n >= maxButtons || strconv.Itoa(n) != text {
-		f.bad(at.path, "found %s where the button's place belongs, 0 to %d", show(at.v), maxButtons-1)
+		f.bad(at.path, "found %s where the button's index belongs, 0 to %d", describeValue(at.v), maxButtons-1)
 		return ""
 	}
 	return text
 }
 
-func (f *former) parameters(at field, c component) []map[string]any {
+func (f *normalizer) parameters(at field, c component) []map[string]any {
 	var out []map[string]any
 	named := 0
 	for i, v := range f.list(at) {
@@ -182,17 +182,17 @@ func (f *former) parameters(at field, c component) []map[string]any {
 	return out
 }
 
-func (f *former) parameter(path string, v any, c component) map[string]any {
+func (f *normalizer) parameter(path string, v any, c component) map[string]any {
 	raw, ok := v.(map[string]any)
 	if !ok {
-		f.bad(path, "found %s where an object such as {\"type\": \"text\", \"text\": …} belongs", show(v))
+		f.bad(path, "found %s where an object such as {\"type\": \"text\", \"text\": …} belongs", describeValue(v))
 		return nil
 	}
 	types := parameterTypes(c.Type, c.SubType)
 	var kind string
 	for key := range raw {
 		if snake(key) == "type" {
-			if kind, ok = f.word(field{join(path, key), raw[key]}, types); !ok {
+			if kind, ok = f.enum(field{join(path, key), raw[key]}, types); !ok {
 				return nil
 			}
 		}
@@ -202,14 +202,14 @@ func (f *former) parameter(path string, v any, c component) map[string]any {
 		return nil
 	}
 	o := f.object(path, v, "type", kind, "parameter_name")
-	at, ok := f.need(o, path, kind)
+	at, ok := f.required(o, path, kind)
 	if !ok {
 		return nil
 	}
 	out := map[string]any{"type": kind}
 	if n, has := o["parameter_name"]; has {
-		if name, ok := f.text1(n); ok && (variable(name) || !templateName([]byte(name))) {
-			f.bad(n.path, "found %s; a parameter's name has lower-case letters, digits and underscores", show(name))
+		if name, ok := f.str(n); ok && (hasVariable(name) || !isTemplateName([]byte(name))) {
+			f.bad(n.path, "found %s; a parameter's name has lower-case letters, digits and underscores", describeValue(name))
 		} else {
 			out["parameter_name"] = name
 		}
@@ -221,15 +221,15 @@ func (f *former) parameter(path string, v any, c component) map[string]any {
 	return out
 }
 
-// value reads what a parameter of a type holds.
-func (f *former) value(at field, kind string) any {
+// value reads the value of a parameter of that type.
+func (f *normalizer) value(at field, kind string) any {
 	switch kind {
 	case "text", "payload", "coupon_code":
-		s, ok := f.text1(at)
-		if !ok || variable(s) {
+		s, ok := f.str(at)
+		if !ok || hasVariable(s) {
 			return s
 		}
-		check := checkFilled
+		check := checkNotEmpty
 		if kind == "text" {
 			check = checkParameter
 		}
@@ -239,18 +239,18 @@ func (f *former) value(at field, kind string) any {
 		return s
 	case "action":
 		if _, ok := at.v.(map[string]any); !ok {
-			f.bad(at.path, "found %s where an object belongs", show(at.v))
+			f.bad(at.path, "found %s where an object belongs", describeValue(at.v))
 		}
-		return at.v // Meta's, for its newer buttons; passed on as it is
+		return at.v // for newer kinds of buttons; passed on unchanged
 	}
 	return f.parts(at, kind)
 }
 
-// shape is what a parameter's object may hold.
+// shape describes the members of a parameter's object.
 type shape struct {
 	need, may []string
-	numbers   []string // of these, the ones that are numbers
-	media     bool     // exactly one of link and id
+	numbers   []string // those members that are numbers
+	media     bool     // exactly one of link and id is required
 }
 
 func shapeOf(kind string) shape {
@@ -268,14 +268,14 @@ func shapeOf(kind string) shape {
 	return shape{may: []string{"link", "id"}, media: true}
 }
 
-func (f *former) parts(at field, kind string) any {
+func (f *normalizer) parts(at field, kind string) any {
 	s := shapeOf(kind)
 	o := f.object(at.path, at.v, slices.Concat(s.need, s.may)...)
 	if o == nil {
 		return nil
 	}
 	for _, name := range s.need {
-		f.need(o, at.path, name)
+		f.required(o, at.path, name)
 	}
 	_, link := o["link"]
 	_, id := o["id"]
@@ -288,7 +288,7 @@ func (f *former) parts(at field, kind string) any {
 		out[name] = member.v
 		if slices.Contains(s.numbers, name) {
 			if n, ok := member.v.(json.Number); !ok || strings.ContainsAny(n.String(), ".eE-") {
-				f.bad(member.path, "found %s where a whole number belongs", show(member.v))
+				f.bad(member.path, "found %s where a whole number belongs", describeValue(member.v))
 			}
 			continue
 		}
@@ -296,13 +296,13 @@ func (f *former) parts(at field, kind string) any {
 			out[name] = n.String()
 			continue
 		}
-		text, ok := f.text1(member)
+		text, ok := f.str(member)
 		switch {
-		case !ok || variable(text):
+		case !ok || hasVariable(text):
 		case text == "":
 			f.bad(member.path, "is empty")
-		case name == "link" && !webLink([]byte(text)):
-			f.bad(member.path, "found %s where an address that begins with https:// belongs", show(text))
+		case name == "link" && !isWebLink([]byte(text)):
+			f.bad(member.path, "found %s where an address that begins with https:// belongs", describeValue(text))
 		}
 	}
 	return out

@@ -7,38 +7,39 @@ import (
 	"sync"
 )
 
-// tokens is the access token in use and the way to a newer one.
+// tokens has the access token in use and reads a newer one.
 type tokens struct {
-	read func() (string, error) // nil: there is no newer one
+	read func() (string, error) // nil: the token never changes
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	current string
 	stale   bool // Meta refused current: it is read again before it is used again
 }
 
-// checkToken refuses what can't be in a header (RFC 6750, 2.1), without repeating it.
+// checkToken returns an error for a token that is invalid in a header (RFC 6750, 2.1). The error doesn't
+// contain it.
 func checkToken(token string) error {
 	if token == "" {
 		return errors.New("the access token is empty")
 	}
 	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return errors.New("the access token holds a space or a character that can't be in one: it must be one line")
+		return errors.New("the access token contains a space or an invalid character: it must be one line")
 	}
 	return nil
 }
 
-// get is the token to use now.
+// get returns the token to use now.
 func (t *tokens) get() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.stale {
-		_, _ = t.renew() // the old one is tried, and Meta says what it thinks of it
+		_, _ = t.renew() // after an error the old token is tried again
 	}
 	return t.current
 }
 
-// rejected notes that Meta refused used. It reports whether there is another one to
-// try; an error says why none can be read.
+// rejected records that Meta refused the token used. It reports whether there is another one to
+// try, or why none can be read.
 func (t *tokens) rejected(used string) (another bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -11,9 +11,8 @@ import (
 	"campaignd/internal/send/whatsapp/graphfake"
 )
 
-// TestTokenReplacedInMidRun: a token that expired is read again; what it was
-// refused for is tried once more, and nothing is held or lost.
-func TestTokenReplacedInMidRun(t *testing.T) {
+// An expired token is read again, and the message is retried with the new one.
+func TestTokenIsReplacedWhileSending(t *testing.T) {
 	f := newFake(t, graphfake.Options{})
 	var reads atomic.Int64
 	c := driver(t, f.url, func(o *Options) {
@@ -34,8 +33,7 @@ func TestTokenReplacedInMidRun(t *testing.T) {
 	}
 }
 
-// TestTokenExpired: without a newer token the channel is held, and the file is
-// looked at before each next try.
+// Without a newer token the channel is held, and the file is read before each attempt.
 func TestTokenExpired(t *testing.T) {
 	f := newFake(t, graphfake.Options{Token: "good-token"})
 	current := token
@@ -59,14 +57,14 @@ func TestTokenExpired(t *testing.T) {
 	if res := attempt(t, c, welcome, contact, 1); res.Verdict != send.VerdictSent {
 		t.Errorf("with the good token %+v", res)
 	}
-	// One that can't be read again is held too.
+	// Without ReadToken the channel is held too.
 	if res := attempt(t, driver(t, f.url, nil), welcome, contact, 1); res.Verdict != send.VerdictHold {
 		t.Errorf("without a way to a new token %+v", res)
 	}
 }
 
-// TestTokenOfMany: of many messages that meet the change at once, none is held.
-func TestTokenOfMany(t *testing.T) {
+// None of many concurrent messages holds the channel when the token changes.
+func TestTokenIsReplacedForManyMessages(t *testing.T) {
 	f := newFake(t, graphfake.Options{Token: "new-token"})
 	c := driver(t, f.url, func(o *Options) { o.ReadToken = func() (string, error) { return "new-token", nil } })
 	var wg sync.WaitGroup

@@ -17,8 +17,8 @@ import (
 
 const headerLimit = 64 << 10
 
-// newTransport makes the connections of one channel. It is HTTP/1.1 only: what
-// was handed to the network is then known for each request by itself.
+// newTransport returns the transport of one channel. It speaks only HTTP/1.1, so that each
+// request's written bytes can be counted.
 func newTransport(timeout time.Duration, idle int) *http.Transport {
 	dialer := &net.Dialer{Timeout: timeout, KeepAlive: 30 * time.Second}
 	protocols := new(http.Protocols)
@@ -30,32 +30,31 @@ func newTransport(timeout time.Duration, idle int) *http.Transport {
 			if err != nil {
 				return nil, err
 			}
-			return &tally{Conn: c}, nil
+			return &countingConn{Conn: c}, nil
 		},
 		Protocols: protocols, MaxIdleConns: idle, MaxIdleConnsPerHost: idle, IdleConnTimeout: 90 * time.Second,
 		TLSHandshakeTimeout: timeout, MaxResponseHeaderBytes: headerLimit, DisableCompression: true,
 	}
 }
 
-// tally is a connection that counts what it hands to the network and can be
-// closed for writing, so that "nothing was written" stays true once it was said:
-// net/http may still be writing when a request has ended with its context.
-type tally struct {
+// countingConn counts the written bytes and can be closed for writing: net/http may still write
+// after a request has ended with its context, and "nothing was written" must stay true.
+type countingConn struct {
 	net.Conn
 
-	mu    sync.Mutex // guards what follows
-	wrote int64
-	cut   bool
+	mu          sync.Mutex // guards the fields below
+	wrote       int64
+	writeClosed bool
 }
 
 // Write implements net.Conn.
-func (t *tally) Write(p []byte) (int, error) {
+func (t *countingConn) Write(p []byte) (int, error) {
 	t.mu.Lock()
-	if t.cut {
+	if t.writeClosed {
 		t.mu.Unlock()
 		return 0, net.ErrClosed
 	}
-	t.wrote += int64(len(p)) // counted before: while it lasts, all of it may be on its way
+	t.wrote += int64(len(p)) // counted before: all of it may be sent during the call
 	t.mu.Unlock()
 	n, err := t.Conn.Write(p)
 	if n < len(p) {
@@ -66,29 +65,29 @@ func (t *tally) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (t *tally) count() int64 {
+func (t *countingConn) count() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.wrote
 }
 
-// end lets nothing more be written and returns the count.
-func (t *tally) end() int64 {
+// stopWriting makes later writes fail and returns the count.
+func (t *countingConn) stopWriting() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.cut = true
+	t.writeClosed = true
 	return t.wrote
 }
 
-// trace follows one request to the connection that it got.
-type trace struct {
-	mu    sync.Mutex // guards what follows
-	conn  *tally
+// requestTrace records the connection of one request.
+type requestTrace struct {
+	mu    sync.Mutex // guards the fields below
+	conn  *countingConn
 	got   bool
 	start int64
 }
 
-func (t *trace) in(ctx context.Context) context.Context {
+func (t *requestTrace) attach(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		conn := info.Conn
 		if secure, ok := conn.(*tls.Conn); ok {
@@ -97,25 +96,25 @@ func (t *trace) in(ctx context.Context) context.Context {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		t.got = true
-		if t.conn, _ = conn.(*tally); t.conn != nil {
+		if t.conn, _ = conn.(*countingConn); t.conn != nil {
 			t.start = t.conn.count()
 		}
 	}})
 }
 
-// written reports whether any of the request may have been handed to the
-// network. It is asked once the request has failed; nothing is written afterwards.
-func (t *trace) written() bool {
+// written reports whether any part of the request may have been sent. It is called after the
+// request has failed; nothing is written afterwards.
+func (t *requestTrace) written() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.got {
 		return false
 	}
-	return t.conn == nil || t.conn.end() > t.start
+	return t.conn == nil || t.conn.stopWriting() > t.start
 }
 
-// failure says what an attempt without an answer means.
-func (c *Channel) failure(ctx context.Context, err error, written bool) send.Result {
+// classifyFailure returns the verdict on an attempt without a response.
+func (c *Channel) classifyFailure(ctx context.Context, err error, written bool) send.Result {
 	what := describe(ctx, err, c.timeout)
 	if written {
 		return send.Result{Verdict: send.VerdictUnknown, Detail: "the request was written, but no answer came: " + what}
@@ -129,14 +128,14 @@ func (c *Channel) failure(ctx context.Context, err error, written bool) send.Res
 	switch {
 	case errors.As(err, &certificate), errors.As(err, &authority), errors.As(err, &hostname):
 		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel,
-			Detail: "the server's certificate is not good: check base_url, this host's clock and its certificate authorities"}
+			Detail: "the server's certificate is not valid: check base_url, this host's clock and its certificate authorities"}
 	case errors.As(err, &plain):
 		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: "the server doesn't speak TLS: check base_url"}
 	}
 	return send.Result{Verdict: send.VerdictRetry, Detail: "the request could not be written: " + what}
 }
 
-// describe words an error without anything that a server said.
+// describe describes an error without repeating the server's text.
 func describe(ctx context.Context, err error, timeout time.Duration) string {
 	var dns *net.DNSError
 	var op *net.OpError
@@ -148,7 +147,7 @@ func describe(ctx context.Context, err error, timeout time.Duration) string {
 	case errors.As(err, &dns):
 		return "the server's name can't be looked up"
 	case errors.As(err, &op):
-		return clip(op.Op+": "+op.Err.Error(), longestSaid)
+		return clip(op.Op+": "+op.Err.Error(), maxQuoteLen)
 	}
-	return "the connection ended, or what came was no HTTP"
+	return "the connection was closed, or the answer was not HTTP"
 }

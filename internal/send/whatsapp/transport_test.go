@@ -11,8 +11,8 @@ import (
 	"campaignd/internal/send"
 )
 
-// TestReusedConnections: one message after the other goes over one connection.
-func TestReusedConnections(t *testing.T) {
+// Consecutive messages use one connection.
+func TestConnectionIsNotReused(t *testing.T) {
 	l := listen(t)
 	accepted := make(chan struct{}, 100)
 	go serve(l, func(c net.Conn) {
@@ -49,7 +49,7 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
-// serve gives each connection to handle until the listener is closed.
+// serve calls handle with each connection until the listener is closed.
 func serve(l net.Listener, handle func(net.Conn)) {
 	for {
 		c, err := l.Accept()
@@ -63,16 +63,16 @@ func serve(l net.Listener, handle func(net.Conn)) {
 	}
 }
 
-// TestTallyCounts: what was handed over counts; after the end nothing is.
-func TestTallyCounts(t *testing.T) {
+// Written bytes are counted, and nothing is written after stopWriting.
+func TestCountingConn(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
-	c := &tally{Conn: near}
+	c := &countingConn{Conn: near}
 	go func() { _, _ = far.Read(make([]byte, 3)); far.Close() }()
 	if n, err := c.Write([]byte("12345")); n != 3 || err == nil || c.count() != 3 {
 		t.Errorf("wrote %d, %v, counted %d; want 3 of 5", n, err, c.count())
 	}
-	if got := c.end(); got != 3 {
+	if got := c.stopWriting(); got != 3 {
 		t.Errorf("ended at %d", got)
 	}
 	if _, err := c.Write([]byte("6")); err == nil || c.count() != 3 {
@@ -80,8 +80,8 @@ func TestTallyCounts(t *testing.T) {
 	}
 }
 
-// TestPartlyWritten: a request of which any part was handed over when its time is
-// up has an unknown outcome; one that only waited to be was not sent.
+// The outcome of a partly written request is unknown after its timeout. A request that was still
+// waiting was not sent.
 func TestPartlyWritten(t *testing.T) {
 	for taken, want := range map[int]send.Verdict{0: send.VerdictRetry, 1: send.VerdictUnknown} {
 		testPartlyWritten(t, taken, want)
@@ -90,13 +90,13 @@ func TestPartlyWritten(t *testing.T) {
 
 func testPartlyWritten(t *testing.T, taken int, want send.Verdict) {
 	synctest.Test(t, func(t *testing.T) {
-		near, far := net.Pipe() // a write to it lasts until all of it is read
+		near, far := net.Pipe() // a write returns once all of it is read
 		go func() { _, _ = io.ReadFull(far, make([]byte, taken)) }()
 		c, err := New(Options{BaseURL: "http://example.test", PhoneNumberID: phoneID, Token: token, Timeout: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return &tally{Conn: near}, nil }
+		c.transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return &countingConn{Conn: near}, nil }
 		c.transport.Proxy = nil
 		if res := attempt(t, c, welcome, contact, 1); res.Verdict != want {
 			t.Errorf("%d bytes were taken: %+v", taken, res)
@@ -108,8 +108,8 @@ func testPartlyWritten(t *testing.T, taken int, want send.Verdict) {
 	})
 }
 
-// TestTimeBeforeAConnection: time that is up before there was one is a retry.
-func TestTimeBeforeAConnection(t *testing.T) {
+// A timeout before there is a connection is retried.
+func TestTimeoutBeforeAConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, err := New(Options{BaseURL: "http://example.test", PhoneNumberID: phoneID, Token: token, Timeout: time.Second})
 		if err != nil {
@@ -123,6 +123,6 @@ func TestTimeBeforeAConnection(t *testing.T) {
 		if res := attempt(t, c, welcome, contact, 1); res.Verdict != send.VerdictRetry || res.Detail != "the request could not be written: nothing within 1s" {
 			t.Errorf("%+v", res)
 		}
-		time.Sleep(time.Minute) // net/http lets a dial go on, in case the next request can use it
+		time.Sleep(time.Minute) // net/http continues a dial for the next request
 	})
 }

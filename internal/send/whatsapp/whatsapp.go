@@ -1,21 +1,20 @@
-// Package whatsapp is the channel that sends through Meta's WhatsApp Cloud API:
-// free text and approved templates, one POST a message, and the handler of the
-// webhooks by which Meta tells what became of them (NewHooks).
+// Package whatsapp is the channel that sends through Meta's WhatsApp Cloud API: free
+// text and approved templates, one POST per message, and the handler of Meta's
+// webhooks (NewHooks).
 //
-// A rendered content is the part of the request that says what is sent: Meta's
-// "type" and the "text" or "template" it names. Send puts the addressing around it. So
-// what was checked at intake is byte for byte what goes out.
+// A rendered content is a part of the request: Meta's "type" and the "text" or "template" it
+// names. Send adds the recipient in front, so the content that intake checked is sent
+// byte for byte.
 //
-// The API has no idempotency key, so a message is never sent again unless it
-// surely was not taken: nothing of the request had been handed to the
-// network, or Meta answered with a code that says so. It speaks HTTP/1.1 alone,
-// one message a connection at a time, so that this can be told; it
-// follows no redirect, since the token would go along.
+// The API has no idempotency key, so a message is sent again only if Meta certainly
+// didn't accept it: nothing of the request was written, or Meta answered with a code
+// that says so. To know that, the driver speaks only HTTP/1.1, one message per
+// connection at a time. It follows no redirect: the other host would get the token.
 //
-// How it fails: by Meta's code, whatever the HTTP status (see meaning); without a
-// readable answer the outcome is unknown. What every message would meet
-// (token, permission, payment, a redirect) holds the channel, a template that is
-// wrong or paused holds the sending. No contact, cell or token is in a Detail.
+// How it fails: by Meta's code, whatever the HTTP status (see meaning). Without a
+// readable response the outcome is unknown. A failure that every message would have
+// (token, permission, payment, a redirect) holds the channel; a template that is
+// invalid or paused holds the sending. A Detail contains no contact, cell or token.
 package whatsapp
 
 import (
@@ -32,54 +31,52 @@ import (
 	"campaignd/internal/send"
 )
 
-// What is taken where Options say nothing.
+// Defaults of Options.
 const (
 	DefaultBaseURL = "https://graph.facebook.com"
 	DefaultVersion = "v23.0"
 	defaultTimeout = 30 * time.Second
 )
 
-// Options are a WhatsApp channel's configuration (SPEC 11).
+// Options configure a WhatsApp channel (docs/contract.md 11).
 type Options struct {
 	BaseURL       string // "": DefaultBaseURL
 	Version       string // such as v23.0; "": DefaultVersion
-	PhoneNumberID string // the id, in digits, of the number that sends; required
+	PhoneNumberID string // the id of the sending number, digits; required
 	Token         string // the access token; required
 
-	// ReadToken reads the token anew. It is called when Meta refuses the one in use,
-	// so that a token that was replaced is taken without a reload; nil: it never changes.
-	// Its error must not hold the token.
+	// ReadToken reads the token again. It is called when Meta refuses the one in use, so
+	// that a replaced token is used without a reload; nil: it never changes.
+	// Its error must not contain the token.
 	ReadToken func() (string, error)
 
-	Timeout     time.Duration   // of one request, its answer included; 0: 30s
+	Timeout     time.Duration   // of one request and its response; 0: 30s
 	Concurrency int             // connections kept for reuse; 0: 1
-	Tracer      send.WireTracer // is shown each request and reply; nil: nobody looks
+	Tracer      send.WireTracer // gets each request and response; nil: none
 	Quota       Quota           // the portfolio's limit of different contacts; nil: none
-	Refusals    Refusals        // who must not get a template again for a day; nil: known as long as the driver lives
+	Refusals    Refusals        // stores refusals for a day (131049); nil: only the driver remembers them
 }
 
-// Quota counts different contacts over a moving 24 hours (daily_contacts). Meta's limit is
+// Quota counts different contacts in a moving 24 hours (daily_contacts). Meta's limit is
 // per business portfolio and counts messages outside of a conversation that the contact
-// began, so it is asked before every template message and not for free text.
-// It must outlive the driver and the process: a count that
-// forgets lets through what Meta then refuses.
+// began, so every template message is counted and free text isn't. The count must outlive
+// the process: without it, messages are sent that Meta refuses.
 type Quota interface {
-	// Allow reports whether a message may go to contact (7 to 15 digits) at the
-	// instant at. If so, the contact counts, durably, from at for 24 hours more;
-	// one that counts already is always allowed. If not, it returns the instant from
-	// which another contact will be allowed, as far as can be said now. contact
-	// is valid during the call only. An error means: not known, so not allowed.
-	// It is called by many goroutines at once.
+	// Allow reports whether a message may be sent to contact (7 to 15 digits) at the instant
+	// at. If so, it counts the contact, durably, for 24 hours from at. A counted contact
+	// is always allowed. If not, it returns the earliest instant at which another contact
+	// will be allowed. contact is valid only during the call. After an error the
+	// message isn't sent. Allow is called by many goroutines at once.
 	Allow(contact []byte, at time.Time) (ok bool, next time.Time, err error)
 }
 
-// Refusals keeps who was refused a template for a day (131049), so that a restart or a reload doesn't
-// have Meta asked again. contact (7 to 15 digits) and template are valid during the call
-// only. It is called by many goroutines at once.
+// Refusals stores the contacts and templates that Meta refused for a day (131049), so that a restart
+// or a reload doesn't try them again. contact (7 to 15 digits) and template are valid
+// only during the call. It is called by many goroutines at once.
 type Refusals interface {
-	// Refuse notes durably that contact must not get template for 24 hours from the instant at on.
+	// Refuse records durably that contact must not get template for 24 hours from the instant at.
 	Refuse(contact, template []byte, at time.Time) error
-	// Refused reports whether that holds at the instant at. An error means: not known.
+	// Refused reports whether a refusal is in force at the instant at. After an error the message is sent.
 	Refused(contact, template []byte, at time.Time) (bool, error)
 }
 
@@ -89,14 +86,14 @@ type Channel struct {
 	tokens    *tokens
 	timeout   time.Duration
 	quota     Quota
-	pace      *pace
+	contacts  *contactLimiter
 	refused   *refusals
 	transport *http.Transport
-	tap       send.WireTracer
+	tracer    send.WireTracer
 }
 
-// New makes the channel. It returns an error for options that can't work; the
-// error holds no token. It does no I/O and starts nothing.
+// New returns the channel. It returns an error for options that can't work; the error
+// contains no token. It does no I/O and starts nothing.
 func New(o Options) (*Channel, error) {
 	if o.BaseURL == "" {
 		o.BaseURL = DefaultBaseURL
@@ -109,7 +106,7 @@ func New(o Options) (*Channel, error) {
 	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
 		return nil, errors.New(`base_url must be one like "https://graph.facebook.com"`)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return nil, errors.New("base_url must hold no user, no query and no fragment")
+		return nil, errors.New("base_url must have no user, no query and no fragment")
 	case o.PhoneNumberID == "" || strings.Trim(o.PhoneNumberID, "0123456789") != "":
 		return nil, fmt.Errorf("found %q where phone_number_id must be digits", o.PhoneNumberID)
 	case strings.ContainsAny(o.Version, "/?# ") || !strings.HasPrefix(o.Version, "v"):
@@ -124,19 +121,19 @@ func New(o Options) (*Channel, error) {
 	return &Channel{
 		url:    u.JoinPath(o.Version, o.PhoneNumberID, "messages"),
 		tokens: &tokens{current: o.Token, read: o.ReadToken}, timeout: o.Timeout, quota: o.Quota,
-		pace: newPace(), refused: newRefusals(o.Refusals), transport: newTransport(o.Timeout, max(o.Concurrency, 1)), tap: o.Tracer,
+		contacts: newContactLimiter(), refused: newRefusals(o.Refusals), transport: newTransport(o.Timeout, max(o.Concurrency, 1)), tracer: o.Tracer,
 	}, nil
 }
 
-// Compile implements send.Channel: {"body": …}, {"text": {"body", "preview_url"}}
-// or {"template": {"name", "language", "components"}}, each key in Meta's spelling or in camel
-// case. All that is wrong is in the error.
+// Compile implements send.Channel. An item is {"body": …}, {"text": {"body", "preview_url"}}
+// or {"template": {"name", "language", "components"}}, with keys in Meta's spelling or in camel
+// case. The error lists every problem.
 func (c *Channel) Compile(item json.RawMessage, names []string) (*campaign.Template, error) {
-	// The item as it was written goes first, so that a variable's place is named as it was written.
+	// Compiling the original item first gives errors with the places in it.
 	if _, err := campaign.Compile(item, names, nil); err != nil {
 		return nil, err
 	}
-	canonical, err := form(item)
+	canonical, err := normalize(item)
 	if err != nil {
 		return nil, err
 	}
@@ -152,13 +149,13 @@ func (c *Channel) CheckMessage(contactCode, content []byte) error {
 	return checkContent(content)
 }
 
-// Batch implements send.Channel: a request each.
+// Batch implements send.Channel: one message per request.
 func (c *Channel) Batch() int { return 1 }
 
 // Send implements send.Channel.
 func (c *Channel) Send(ctx context.Context, msgs []*send.Message, results []send.Result) {
 	for i, m := range msgs {
-		results[i] = c.one(ctx, m)
+		results[i] = c.sendOne(ctx, m)
 	}
 }
 

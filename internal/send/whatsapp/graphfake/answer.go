@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// Answer is how a message is answered. The zero value accepts it.
+// Answer is the answer to a message. The zero value accepts it.
 type Answer struct {
 	Code    int  // of the error, as documented
-	Failed  bool // an error though Code is 0
+	Failed  bool // an error, even if Code is 0
 	Status  int  // HTTP; 0: the documented one for Code
 	Subcode int
 	Details string // of the error; "": the documented title
@@ -23,35 +23,35 @@ type Answer struct {
 	RegainMinutes int    // estimated_time_to_regain_access
 
 	Delay    time.Duration // before the answer
-	Location string        // a redirect to there, with Status or 307
-	Raw      string        // with Status, in place of any JSON
+	Location string        // a redirect, with Status or 307
+	Raw      string        // the body, with Status
 	Cut      Cut
 }
 
-// Cut is where a connection is cut.
+// Cut is the way a connection is cut.
 type Cut uint8
 
 // The cuts.
 const (
 	Whole      Cut = iota
-	Reset          // the message is thrown away and the connection reset
-	Unanswered     // the message is taken and the connection reset
-	Half           // the message is taken and half of the answer's body sent
-	Garbage        // the message is taken, and what comes is no HTTP
+	Reset          // the message is dropped and the connection reset
+	Unanswered     // the message is accepted and the connection reset
+	Half           // the message is accepted and half of the answer's body sent
+	Garbage        // the message is accepted and the answer isn't HTTP
 )
 
 func (a Answer) refused() bool {
 	return a.Code != 0 || a.Failed || a.Location != "" || a.Raw != "" && a.Status >= 300
 }
 
-// Documented is a code as Meta's pages describe it.
+// Documented is a code from Meta's documentation.
 type Documented struct {
 	Code   int
 	Status int // HTTP; sources differ
 	Title  string
 }
 
-// Codes are the codes that the API is known to answer with.
+// Codes returns the codes that the API is known to answer with.
 func Codes() []Documented {
 	return []Documented{
 		{0, 401, "AuthException"}, {1, 400, "API Unknown"}, {2, 503, "API Service"}, {3, 500, "API Method"}, {4, 400, "API Too Many Calls"},
@@ -81,7 +81,7 @@ func documented(code int) Documented {
 	return Documented{code, http.StatusBadRequest, "Unlisted"}
 }
 
-// encode is the status and body of an answer.
+// encode returns the status and body of an answer.
 func encode(a Answer, m Message) (int, []byte) {
 	switch {
 	case a.Location != "":
@@ -143,10 +143,10 @@ func write(w http.ResponseWriter, a Answer, m Message) {
 			`{"102290129340398":[{"type":"whatsapp","call_count":100,"total_cputime":25,"total_time":25,"estimated_time_to_regain_access":%d}]}`, a.RegainMinutes))
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that is gone has seen what it has seen
+	_, _ = w.Write(body) // the client may have closed the connection
 }
 
-// cut ends a connection as an answer says.
+// cut cuts a connection as the answer says.
 func cut(w http.ResponseWriter, a Answer, m Message) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -159,10 +159,10 @@ func cut(w http.ResponseWriter, a Answer, m Message) {
 		_, _ = fmt.Fprintf(conn, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
 			status, http.StatusText(status), len(body), body[:len(body)/2])
 	case Garbage:
-		_, _ = conn.Write([]byte("\x00\x01 this is no HTTP\r\n\r\n"))
+		_, _ = conn.Write([]byte("\x00\x01 this isn't HTTP\r\n\r\n"))
 	default:
 		if tcp, ok := conn.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0) // a reset, not an end
+			_ = tcp.SetLinger(0) // RST in place of FIN
 		}
 	}
 }

@@ -1,15 +1,14 @@
 // Package graphfake is a strict fake of the part of Meta's Graph API that sends
-// WhatsApp messages: for tests, and to try campaignd out without an account.
+// WhatsApp messages: for tests, and to try campaignd without an account.
 //
-// It looks at path, headers and every member of every body, and refuses, with the
-// code that Meta would give, what Meta would refuse; each such fault is kept (Faults),
-// so that a test can ask for none. It can be told to give any documented answer, to
-// be slow, to throttle and to cut connections (Answers), and it makes the
-// signed webhooks that Meta would send (Notification, Sign).
+// It checks the path, the headers and every member of every body. What Meta would
+// refuse, it refuses with Meta's code and records as a fault (Faults). It can give any
+// documented answer, be slow, throttle and cut connections (Answers), and it makes
+// the signed webhooks that Meta would send (Notification, Sign).
 //
-// It shares no line with the driver, or it would make the same mistakes. It keeps
-// all it was sent in memory and checks neither that a template exists nor
-// that a number has WhatsApp, unless it is told which templates there are.
+// It shares no code with the driver: shared code would share its mistakes. It keeps
+// the messages in memory. It checks that a template exists only if Options list the
+// templates, and never that a number has WhatsApp.
 package graphfake
 
 import (
@@ -24,32 +23,32 @@ import (
 	"time"
 )
 
-// Options are what a Server knows.
+// Options configure a Server.
 type Options struct {
 	Version       string // "": v23.0
 	PhoneNumberID string // "": 106540352242922
 	Token         string // "": "secret-token"
 
-	// Templates are the templates there are, by name and language ("welcome/es"), each
-	// with the number of values that its body has; nil: any template is good.
+	// Templates has the number of values in the body of each template, by name and
+	// language ("welcome/es"); nil: any template exists.
 	Templates map[string]int
-	// Rate is the most messages a second before 130429; 0: no limit.
+	// Rate is the limit of messages per second, beyond it 130429; 0: none.
 	Rate int
-	// Contact is how many messages the same contact may get before 131056, one more every 6 s; 0: no limit.
+	// Contact is the burst of messages to one contact, beyond it 131056, one more every 6 s; 0: no limit.
 	Contact int
-	// Keep is how many messages are kept, the first ones; 0: all.
+	// Keep is the number of messages that are kept, the first ones; 0: all.
 	Keep int
 }
 
-// Message is one request as it came, if it was well formed.
+// Message is one well-formed request.
 type Message struct {
 	At      time.Time
 	Key     string          // biz_opaque_callback_data
 	To      string          // digits
 	Type    string          // "text" or "template"
 	Content json.RawMessage // the value of the member that Type names
-	Body    []byte          // all of it
-	ID      string          // the id that it was answered with
+	Body    []byte          // the whole body
+	ID      string          // the id in the answer
 }
 
 // Server is the fake, an http.Handler. Its zero value is not ready; use New.
@@ -57,7 +56,7 @@ type Server struct {
 	opts   Options
 	answer func(Message) Answer
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	token    string
 	messages []Message
 	count    int
@@ -67,7 +66,7 @@ type Server struct {
 	contacts map[string][]time.Time
 }
 
-// New makes a server that accepts everything that is well formed.
+// New returns a server that accepts every well-formed message.
 func New(o Options) *Server {
 	if o.Version == "" {
 		o.Version = "v23.0"
@@ -82,32 +81,32 @@ func New(o Options) *Server {
 		answer: func(Message) Answer { return Answer{} }}
 }
 
-// Answers sets what well-formed messages are answered; it is called for each,
-// by many goroutines. It must be set before the first request.
+// Answers sets the answers to well-formed messages. f is called for each, by many goroutines.
+// Answers must be called before the first request.
 func (s *Server) Answers(f func(Message) Answer) { s.answer = f }
 
-// SetToken changes the token that is good from now on.
+// SetToken replaces the valid token.
 func (s *Server) SetToken(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.token = token
 }
 
-// Messages are the well-formed messages so far, in the order in which they came.
+// Messages returns the well-formed messages, in order of arrival.
 func (s *Server) Messages() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Message(nil), s.messages...)
 }
 
-// Count is how many well-formed messages there were.
+// Count returns the number of well-formed messages.
 func (s *Server) Count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.count
 }
 
-// Accepted is how often each key was accepted: more than once is a message that went out twice.
+// Accepted returns how often each key was accepted. More than once means sent twice.
 func (s *Server) Accepted() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,7 +117,7 @@ func (s *Server) Accepted() map[string]int {
 	return out
 }
 
-// Faults are what was wrong with requests, one text each.
+// Faults returns the faults of requests, one text each.
 func (s *Server) Faults() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,24 +132,24 @@ func (s *Server) fault(format string, args ...any) string {
 	return text
 }
 
-// bodyLimit is the most bytes of a request.
+// bodyLimit is the longest request body, in bytes.
 const bodyLimit = 1 << 20
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !s.address(w, r) {
+	if !s.checkRequest(w, r) {
 		return
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, bodyLimit+1))
 	if err != nil {
-		return // the client is gone, and so is what it would have sent
+		return // the client has closed the connection
 	}
 	m, code, wrong := read(body)
 	if len(body) > bodyLimit {
 		code, wrong = 100, "the body is too long"
 	}
 	if wrong == "" {
-		code, wrong = s.known(m)
+		code, wrong = s.checkTemplate(m)
 	}
 	if wrong != "" {
 		s.fault("%s", wrong)
@@ -158,12 +157,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m.At = time.Now()
-	a := s.limits(m)
+	a := s.throttle(m)
 	if a.Code == 0 {
 		a = s.answer(m)
 	}
-	m.ID = s.keep(m, a)
-	if !wait(r.Context().Done(), a.Delay) {
+	m.ID = s.record(m, a)
+	if !sleep(r.Context().Done(), a.Delay) {
 		return
 	}
 	if a.Cut != Whole {
@@ -173,8 +172,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	write(w, a, m)
 }
 
-// address checks what comes before the body.
-func (s *Server) address(w http.ResponseWriter, r *http.Request) bool {
+// checkRequest checks path, method and headers.
+func (s *Server) checkRequest(w http.ResponseWriter, r *http.Request) bool {
 	s.mu.Lock()
 	token := s.token
 	s.mu.Unlock()
@@ -187,7 +186,7 @@ func (s *Server) address(w http.ResponseWriter, r *http.Request) bool {
 		write(w, Answer{Code: 100, Details: s.fault("method %s is not POST", r.Method)}, Message{})
 	case !bearer || len(r.Header.Values("Authorization")) != 1:
 		write(w, Answer{Code: 0, Failed: true, Details: s.fault("there is no bearer token")}, Message{})
-	case given != token: // no fault: tokens expire
+	case given != token: // not a fault: tokens expire
 		write(w, Answer{Code: 190, Details: "Error validating access token"}, Message{})
 	case r.Header.Get("Content-Type") != "application/json":
 		write(w, Answer{Code: 100, Details: s.fault("content type %q is not application/json", r.Header.Get("Content-Type"))}, Message{})
@@ -199,8 +198,8 @@ func (s *Server) address(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// known refuses templates that there are not.
-func (s *Server) known(m Message) (code int, wrong string) {
+// checkTemplate refuses a template that doesn't exist.
+func (s *Server) checkTemplate(m Message) (code int, wrong string) {
 	if m.Type != "template" || s.opts.Templates == nil {
 		return 0, ""
 	}
@@ -231,8 +230,8 @@ func (s *Server) known(m Message) (code int, wrong string) {
 	return 0, ""
 }
 
-// limits are the answers of a server that throttles.
-func (s *Server) limits(m Message) Answer {
+// throttle returns the answer of a rate limit, or the zero Answer.
+func (s *Server) throttle(m Message) Answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.opts.Rate > 0 {
@@ -255,8 +254,8 @@ func (s *Server) limits(m Message) Answer {
 	return Answer{}
 }
 
-// keep notes a message and gives it an id.
-func (s *Server) keep(m Message, a Answer) string {
+// record keeps a message and returns its id.
+func (s *Server) record(m Message, a Answer) string {
 	sum := sha256.Sum256([]byte(m.Key + m.To))
 	m.ID = "wamid." + base64.StdEncoding.EncodeToString(sum[:18])
 	s.mu.Lock()
@@ -271,7 +270,7 @@ func (s *Server) keep(m Message, a Answer) string {
 	return m.ID
 }
 
-func wait(gone <-chan struct{}, d time.Duration) bool {
+func sleep(gone <-chan struct{}, d time.Duration) bool {
 	if d <= 0 {
 		return true
 	}

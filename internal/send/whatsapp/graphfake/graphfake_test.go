@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const address = "/v23.0/106540352242922/messages"
 
-// post asks s and returns the status and the code of the error, -1 if there is none.
+// post sends a request to s and returns the status and the error's code, -1 if there is none.
 func post(t *testing.T, s *Server, path, body string, change func(*http.Request)) (status, code int) {
 	t.Helper()
 	req := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
@@ -46,7 +46,7 @@ func with(template string) string {
 	return `{"messaging_product":"whatsapp","recipient_type":"individual","to":"34666000111","type":"template","template":` + template + `}`
 }
 
-// TestStrict: what Meta would refuse is refused, with its code, and kept as a fault.
+// TestStrict: what Meta would refuse is refused with Meta's code and recorded as a fault.
 func TestStrict(t *testing.T) {
 	in := func(component string) string {
 		return with(`{"name":"a","language":{"policy":"deterministic","code":"es"},"components":[` + component + `]}`)
@@ -155,7 +155,7 @@ func TestKnowsAndLimits(t *testing.T) {
 	}
 }
 
-// TestEveryCode: each documented code can be answered, with its status.
+// TestEveryCode: each documented code can be the answer, with its status.
 func TestEveryCode(t *testing.T) {
 	for _, d := range Codes() {
 		s := New(Options{})

@@ -19,7 +19,7 @@ type Status struct {
 	Code      int    // with failed
 }
 
-// Notification is the body of a webhook with statuses of the number.
+// Notification returns the body of a webhook with statuses of the number.
 func Notification(phoneNumberID string, statuses ...Status) []byte {
 	list := []any{}
 	for _, s := range statuses {
@@ -40,7 +40,7 @@ func Notification(phoneNumberID string, statuses ...Status) []byte {
 	return envelope("messages", phoneNumberID, "statuses", list)
 }
 
-// OptOut is the body of a webhook by which a contact stops ("stop") or resumes
+// OptOut returns the body of a webhook in which a contact stops ("stop") or resumes
 // ("resume") marketing messages.
 func OptOut(phoneNumberID, contact, value string, at time.Time) []byte {
 	return envelope("user_preferences", phoneNumberID, "user_preferences", []any{map[string]any{
@@ -54,7 +54,7 @@ func envelope(field, phoneNumberID, key string, list []any) []byte {
 	return b
 }
 
-// Sign is the value of X-Hub-Signature-256 for a body.
+// Sign returns the value of X-Hub-Signature-256 for a body.
 func Sign(appSecret string, body []byte) string {
 	mac := hmac.New(sha256.New, []byte(appSecret))
 	mac.Write(body)

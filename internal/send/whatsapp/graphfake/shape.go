@@ -11,25 +11,25 @@ import (
 	"unicode/utf8"
 )
 
-// wrong is what is wrong with a body, with the code that Meta gives for it.
-type wrong struct {
+// bodyError is a problem of a body, with Meta's code for it.
+type bodyError struct {
 	code int
 	text string
 }
 
-func (w *wrong) Error() string { return w.text }
+func (w *bodyError) Error() string { return w.text }
 
 func bad(code int, path, format string, args ...any) error {
-	return &wrong{code, path + ": " + fmt.Sprintf(format, args...)}
+	return &bodyError{code, path + ": " + fmt.Sprintf(format, args...)}
 }
 
-// read reads a request's body strictly.
+// read parses a request's body strictly.
 func read(body []byte) (Message, int, string) {
 	m, err := readMessage(body)
 	if err == nil {
 		return m, 0, ""
 	}
-	if w, ok := errors.AsType[*wrong](err); ok {
+	if w, ok := errors.AsType[*bodyError](err); ok {
 		return m, w.code, w.text
 	}
 	return m, 100, err.Error()
@@ -42,7 +42,7 @@ func readMessage(body []byte) (Message, error) {
 	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
-	v, err := tree(dec, 0)
+	v, err := parseValue(dec, 0)
 	if err != nil {
 		return m, fmt.Errorf("body: %w", err)
 	}
@@ -83,8 +83,8 @@ func readMessage(body []byte) (Message, error) {
 	return m, template(o["template"])
 }
 
-// tree reads a value and refuses a key that is there twice.
-func tree(dec *json.Decoder, depth int) (any, error) {
+// parseValue parses a value and refuses duplicate keys.
+func parseValue(dec *json.Decoder, depth int) (any, error) {
 	tok, err := dec.Token()
 	if err != nil || depth > 32 {
 		return nil, fmt.Errorf("can't be read: %v", err)
@@ -101,7 +101,7 @@ func tree(dec *json.Decoder, depth int) (any, error) {
 			if _, twice := o[name]; twice {
 				return nil, fmt.Errorf("key %q is there twice", name)
 			}
-			if o[name], err = tree(dec, depth+1); err != nil {
+			if o[name], err = parseValue(dec, depth+1); err != nil {
 				return nil, err
 			}
 		}
@@ -110,7 +110,7 @@ func tree(dec *json.Decoder, depth int) (any, error) {
 	case json.Delim('['):
 		l := []any{}
 		for dec.More() {
-			v, err := tree(dec, depth+1)
+			v, err := parseValue(dec, depth+1)
 			if err != nil {
 				return nil, err
 			}
@@ -122,7 +122,7 @@ func tree(dec *json.Decoder, depth int) (any, error) {
 	return tok, nil
 }
 
-// keys checks that an object has what it needs and nothing that is unknown.
+// keys checks that an object has all required keys and no unknown one.
 func keys(path string, o map[string]any, need, may []string) error {
 	for _, k := range need {
 		if _, ok := o[k]; !ok {
@@ -158,8 +158,8 @@ func text(v any) error {
 	return nil
 }
 
-// Wrong is what is wrong with a request's body, "" for nothing.
-func Wrong(body []byte) string {
+// Validate returns the problem of a request's body, or "".
+func Validate(body []byte) string {
 	_, _, wrong := read(body)
 	return wrong
 }
