@@ -109,7 +109,7 @@ func TestDeliveries(t *testing.T) {
 		if got := w.report("spring"); got.State != campaign.StateCompleted || *got.Delivery != (campaign.DeliveryCounts{Delivered: 1, Read: 1}) {
 			t.Errorf("report.json: %+v", got)
 		}
-		if late, err := w.running.store.Late(); err != nil || len(late) != 0 {
+		if late, err := w.running.store.StaleReports(); err != nil || len(late) != 0 {
 			t.Errorf("late: %v, %v", late, err)
 		}
 

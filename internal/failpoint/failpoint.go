@@ -45,7 +45,7 @@ const (
 	ResultsDecided    Name = "results-decided"    // a group of results is about to be committed
 	ResultsCommitted  Name = "results-committed"  // it is on disk
 	Replanned         Name = "replanned"          // within the transaction that slices again
-	ClosedOut         Name = "closed-out"         // the unsent has its outcome, the state is the old one
+	Finalized         Name = "closed-out"         // the unsent has its outcome, the state is the old one
 	BeforeFinish      Name = "before-finish"      // every outcome is recorded, the state is the old one
 	Finished          Name = "finished"           // the state is final
 )
@@ -93,7 +93,7 @@ func Names() []Name {
 		ClaimRecorded, FolderMade, FileMoved, FilesMoved, RowsStored, RejectedWritten, FilesSynced, Checked,
 		SlotsBooked, Accepted, Refused, GivenBack,
 		AttemptsPicked, AttemptsCommitted, HandedOver, DriverReturned, ResultsDecided, ResultsCommitted,
-		Replanned, ClosedOut, BeforeFinish, Finished,
+		Replanned, Finalized, BeforeFinish, Finished,
 		StatusWritten, ReportsWritten, StatusRemoved, FolderMoved, Filed, Obeyed, ControlMoved, Reopened,
 		StoreMade, StoreCommit, RestoredHeld, CompactCopied, CompactSwapped, Stripped, Forgotten,
 		Create, Write, Sync, Rename, SyncDir,

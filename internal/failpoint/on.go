@@ -33,8 +33,8 @@ func At(name Name) { _ = Err(name) }
 // Err marks a step that is about to be done and can fail: an error stands for it.
 func Err(name Name) error {
 	for _, f := range plan()[name] {
-		if n := f.passed.Add(1); n >= f.from && n <= f.to {
-			return f.strike(name)
+		if n := f.passes.Add(1); n >= f.from && n <= f.to {
+			return f.fire(name)
 		}
 	}
 	return nil
@@ -47,10 +47,10 @@ type fault struct {
 	from, to int64
 	how      string // "": kill
 	err      error
-	passed   atomic.Int64
+	passes   atomic.Int64
 }
 
-func (f *fault) strike(name Name) error {
+func (f *fault) fire(name Name) error {
 	switch f.how {
 	case "":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // there is no afterwards

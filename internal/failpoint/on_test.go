@@ -16,10 +16,10 @@ func TestParse(t *testing.T) {
 	if f := m[Accepted][0]; f.from != 3 || f.to != 3 || f.how != "" {
 		t.Errorf("%+v", f)
 	}
-	if f := m[Sync][0]; f.from != 2 || f.to != 4 || !errors.Is(f.strike(Sync), syscall.EIO) {
+	if f := m[Sync][0]; f.from != 2 || f.to != 4 || !errors.Is(f.fire(Sync), syscall.EIO) {
 		t.Errorf("%+v", f)
 	}
-	if f := m[Write][0]; f.from != 5 || f.to < 1<<60 || !errors.Is(f.strike(Sync), syscall.ENOSPC) {
+	if f := m[Write][0]; f.from != 5 || f.to < 1<<60 || !errors.Is(f.fire(Sync), syscall.ENOSPC) {
 		t.Errorf("%+v", f)
 	}
 	if f := m[Filed][0]; f.how != "wait" {

@@ -14,7 +14,7 @@ import (
 // ReportLate writes the files of ended sendings anew of whose deliveries more was told since. Each file
 // is replaced whole. Where a folder was taken away, nothing is written.
 func (in *Intake) ReportLate(ctx context.Context) error {
-	late, err := in.store.Late()
+	late, err := in.store.StaleReports()
 	for _, id := range late {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -49,5 +49,5 @@ func (in *Intake) reportLate(id campaign.ID) error {
 		}
 		in.log.Info("files show what was told since", "sending", id, "folder", dir)
 	}
-	return in.store.Reported(id, s.ReceiptVersion)
+	return in.store.MarkReported(id, s.ReceiptVersion)
 }

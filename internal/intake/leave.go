@@ -61,7 +61,7 @@ func (in *Intake) leave(s *campaign.Sending) (err error) {
 	if err != nil {
 		return err
 	}
-	return in.store.Reported(s.ID, loaded.ReceiptVersion) // or more: then they are written once more
+	return in.store.MarkReported(s.ID, loaded.ReceiptVersion) // or more: then they are written once more
 }
 
 // ensureFolder makes a sending's folder where someone took it away. It never makes

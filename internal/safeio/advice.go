@@ -29,7 +29,7 @@ func Advice(err error) string {
 
 // bare is an error of a temporary file without its name, which is another one each time: so that
 // what fails in the same way reads the same.
-func bare(err error) error {
+func withoutPath(err error) error {
 	switch e := err.(type) {
 	case *fs.PathError:
 		return fmt.Errorf("%s: %w", e.Op, e.Err)

@@ -204,7 +204,7 @@ func (d Disk) copyTree(from, to string) error {
 // content is made again, and a file with another name elsewhere is copied like any.
 func (d Disk) copyEntry(e fs.DirEntry, old, new string) error {
 	if !e.Type().IsRegular() {
-		return copyOdd(old, new)
+		return copySpecial(old, new)
 	}
 	src, before, err := d.openLinked(old)
 	if err != nil {
@@ -216,7 +216,7 @@ func (d Disk) copyEntry(e fs.DirEntry, old, new string) error {
 }
 
 // copyOdd makes new the link, FIFO, socket or device that old is, unopened.
-func copyOdd(old, new string) error {
+func copySpecial(old, new string) error {
 	fi, err := os.Lstat(old)
 	if err != nil {
 		return err
@@ -232,7 +232,7 @@ func copyOdd(old, new string) error {
 }
 
 // sameOdd reports whether two that are neither files nor folders are alike.
-func sameOdd(a, b string) bool {
+func sameSpecial(a, b string) bool {
 	x, errX := os.Lstat(a)
 	y, errY := os.Lstat(b)
 	if errX != nil || errY != nil || x.Mode().Type() != y.Mode().Type() {
@@ -261,7 +261,7 @@ func (d Disk) holds(to, from string) (bool, error) {
 		case e.Type().IsRegular():
 			held, err = d.same(a, b)
 		default:
-			held = sameOdd(a, b)
+			held = sameSpecial(a, b)
 		}
 		if err != nil || !held {
 			return false, err
@@ -289,7 +289,7 @@ func (d Disk) removeTree(from, kept string) error {
 			return fmt.Errorf("%q came while its folder was copied: %w", a, ErrChanged)
 		case have.IsDir():
 			err = d.removeTree(a, b)
-		case !have.Mode().IsRegular() && sameOdd(a, b):
+		case !have.Mode().IsRegular() && sameSpecial(a, b):
 			err = d.remove(a)
 		case have.Size() != copied.Size() || !have.ModTime().Equal(copied.ModTime()):
 			err = fmt.Errorf("%q: %w", a, ErrChanged)

@@ -89,10 +89,10 @@ type faultWriter struct {
 
 func (w faultWriter) Write(p []byte) (int, error) {
 	if err := w.d.fault(OpWrite, w.f.Name()); err != nil {
-		return 0, bare(err)
+		return 0, withoutPath(err)
 	}
 	n, err := w.f.Write(p)
-	return n, bare(err)
+	return n, withoutPath(err)
 }
 
 // faultReader reads from a file with a fault's chance before each read.

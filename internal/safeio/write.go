@@ -38,24 +38,24 @@ func WriteFile(path string, mode fs.FileMode, write func(io.Writer) error) error
 func (d Disk) WriteFile(path string, mode fs.FileMode, write func(io.Writer) error) error {
 	err := d.replace(path, mode, true, write)
 	if err == nil {
-		err = bare(d.SyncDir(filepath.Dir(path)))
+		err = withoutPath(d.SyncDir(filepath.Dir(path)))
 	}
-	return written(path, err)
+	return wrapWriteError(path, err)
 }
 
 // PlaceFile is WriteFile without the sync of the folder, for several files of one: their
 // content is durable, and once SyncDir has returned nil their names are too.
 func PlaceFile(path string, mode fs.FileMode, write func(io.Writer) error) error {
-	return written(path, Disk{}.replace(path, mode, true, write))
+	return wrapWriteError(path, Disk{}.replace(path, mode, true, write))
 }
 
 // ReplaceFile is WriteFile without any sync. Readers see the old content or the new;
 // after a power cut there may be neither, so it is for what is made anew then.
 func ReplaceFile(path string, mode fs.FileMode, write func(io.Writer) error) error {
-	return written(path, Disk{}.replace(path, mode, false, write))
+	return wrapWriteError(path, Disk{}.replace(path, mode, false, write))
 }
 
-func written(path string, err error) error {
+func wrapWriteError(path string, err error) error {
 	if err != nil {
 		return fmt.Errorf("write %q: %w", path, err)
 	}
@@ -66,7 +66,7 @@ func written(path string, err error) error {
 func (d Disk) replace(path string, mode fs.FileMode, durable bool, write func(io.Writer) error) error {
 	f, err := d.createTemp(filepath.Dir(path))
 	if err != nil {
-		return bare(err)
+		return withoutPath(err)
 	}
 	temp, placed := f.Name(), false
 	defer func() { // also if write panics
@@ -83,13 +83,13 @@ func (d Disk) replace(path string, mode fs.FileMode, durable bool, write func(io
 		return err
 	}
 	if err := d.seal(f, mode, durable); err != nil {
-		return bare(err)
+		return withoutPath(err)
 	}
 	if err := d.fault(OpRename, temp); err != nil {
-		return bare(err)
+		return withoutPath(err)
 	}
 	if err := os.Rename(temp, path); err != nil {
-		return bare(err)
+		return withoutPath(err)
 	}
 	placed = true
 	return nil

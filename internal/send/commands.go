@@ -120,7 +120,7 @@ func (d *Dispatcher) Cancel(ctx context.Context, id campaign.ID) (campaign.State
 		d.leave(r)
 		return s.State, fail(err)
 	}
-	failpoint.At(failpoint.ClosedOut)
+	failpoint.At(failpoint.Finalized)
 	r.mu.Lock()
 	r.finalizeAgain = r.unrecorded.Load() > 0
 	r.mu.Unlock()

@@ -178,7 +178,7 @@ func (d *Dispatcher) conclude(r *run) {
 				})
 			}
 			finish = true
-			failpoint.At(failpoint.ClosedOut)
+			failpoint.At(failpoint.Finalized)
 		}
 		balanced := true
 		if finish && !d.stopping.Load() {

@@ -46,7 +46,7 @@ func (s *Store) Accept(head *campaign.Sending, terms Terms) ([]campaign.Slice, e
 		if err := t.refuseDuplicate(head, terms); err != nil {
 			return err
 		}
-		if err := frozen(head); err != nil {
+		if err := fillLayout(head); err != nil {
 			return err
 		}
 		if err := t.countRows(n, head); err != nil {
@@ -60,8 +60,8 @@ func (s *Store) Accept(head *campaign.Sending, terms Terms) ([]campaign.Slice, e
 		}
 		failpoint.At(failpoint.SlotsBooked)
 		rec := &record{id: head.ID, state: campaign.StateChecking, due: offTimeline}
-		rec.shape(head)
-		b := &books{}
+		rec.setLayout(head)
+		b := &counters{}
 		before, err := t.header(n)
 		if err != nil {
 			return err
@@ -78,7 +78,7 @@ func (s *Store) Accept(head *campaign.Sending, terms Terms) ([]campaign.Slice, e
 				return err
 			}
 		}
-		if err := t.putBooks(n, b); err != nil {
+		if err := t.putCounters(n, b); err != nil {
 			return err
 		}
 		return t.putHeader(n, head, campaign.StateChecking, rec)
@@ -87,14 +87,14 @@ func (s *Store) Accept(head *campaign.Sending, terms Terms) ([]campaign.Slice, e
 		*head = saved
 		return nil, err
 	}
-	return plain(list), nil
+	return campaignSlices(list), nil
 }
 
 // errShape is returned when a header contradicts itself or its rows.
-var errShape = errors.New("the sending's numbers don't agree")
+var errLayout = errors.New("the sending's numbers don't agree")
 
 // frozen fills in and checks what of a header marks and counts are laid out by.
-func frozen(head *campaign.Sending) error {
+func fillLayout(head *campaign.Sending) error {
 	most, least := 0, campaign.MaxMessages
 	for _, channel := range head.Channels {
 		n := len(campaign.ContentsFor(head.Contents, channel))
@@ -109,15 +109,15 @@ func frozen(head *campaign.Sending) error {
 	}
 	switch {
 	case len(head.Channels) == 0 || least == 0 || most > campaign.MaxMessages || len(head.Channels) > 255:
-		return fmt.Errorf("%w: %d channels with %d to %d messages a recipient", errShape, len(head.Channels), least, most)
+		return fmt.Errorf("%w: %d channels with %d to %d messages a recipient", errLayout, len(head.Channels), least, most)
 	case head.Messages != most:
-		return fmt.Errorf("%w: %d messages a recipient, its contents make %d", errShape, head.Messages, most)
+		return fmt.Errorf("%w: %d messages a recipient, its contents make %d", errLayout, head.Messages, most)
 	case head.Rows.Accepted == 0:
-		return fmt.Errorf("%w: no recipient", errShape)
+		return fmt.Errorf("%w: no recipient", errLayout)
 	case head.Planned > all || head.Planned < uint64(head.Rows.Accepted)*uint64(least):
-		return fmt.Errorf("%w: %d messages planned for %d recipients", errShape, head.Planned, head.Rows.Accepted)
+		return fmt.Errorf("%w: %d messages planned for %d recipients", errLayout, head.Planned, head.Rows.Accepted)
 	case head.ScheduledAt.IsZero():
-		return fmt.Errorf("%w: it has no time", errShape)
+		return fmt.Errorf("%w: it has no time", errLayout)
 	}
 	return nil
 }
@@ -133,12 +133,12 @@ func (t *tx) countRows(n uint64, head *campaign.Sending) error {
 			return err
 		}
 		if binary.BigEndian.Uint32(k[8:]) != rows/campaign.ChunkRows || rows%campaign.ChunkRows != 0 {
-			return fmt.Errorf("%w: chunk %d is missing or short", errShape, rows/campaign.ChunkRows)
+			return fmt.Errorf("%w: chunk %d is missing or short", errLayout, rows/campaign.ChunkRows)
 		}
 		rows += uint32(have)
 	}
 	if rows != want {
-		return fmt.Errorf("%w: %d rows stored, %d accepted", errShape, rows, want)
+		return fmt.Errorf("%w: %d rows stored, %d accepted", errLayout, rows, want)
 	}
 	return nil
 }
@@ -162,38 +162,38 @@ func (t *tx) place(head *campaign.Sending, terms Terms) ([]slice, error) {
 	first := uint32(0)
 	for _, p := range placements {
 		if p.Recipients == 0 || p.Recipients > all-first {
-			return nil, fmt.Errorf("%w: slots for more than %d recipients", errShape, all)
+			return nil, fmt.Errorf("%w: slots for more than %d recipients", errLayout, all)
 		}
 		one := slice{Slice: campaign.Slice{Start: p.Start.UTC(), End: p.End.UTC(), First: first, Rows: p.Recipients, Recipients: p.Recipients}}
 		first += p.Recipients
 		if !head.DryRun {
-			if err := table.reserve(&one, p.Slot, terms.Grid.Capacity, head.Messages); err != nil {
+			if err := table.reserveNew(&one, p.Slot, terms.Grid.Capacity, head.Messages); err != nil {
 				return nil, err
 			}
 		}
 		list = append(list, one)
 	}
 	if first != all {
-		return nil, fmt.Errorf("%w: slots for %d of %d recipients", errShape, first, all)
+		return nil, fmt.Errorf("%w: slots for %d of %d recipients", errLayout, first, all)
 	}
 	return list, nil
 }
 
 // reserve books a new slice in its slot, and refuses what would be more than the slot holds.
-func (b *slotTable) reserve(one *slice, slot int64, capacity uint32, messages int) error {
+func (b *slotTable) reserveNew(one *slice, slot int64, capacity uint32, messages int) error {
 	want := uint64(one.Recipients) * uint64(messages)
 	if grid := (plan.Grid{Slot: b.slot}); grid.Number(one.Start) != slot || !one.End.Equal(grid.Start(slot+1)) {
-		return fmt.Errorf("%w: a slice from %s to %s in slot %d", errShape, one.Start, one.End, slot)
+		return fmt.Errorf("%w: a slice from %s to %s in slot %d", errLayout, one.Start, one.End, slot)
 	}
 	var have [1]uint32
 	if err := b.Reserved(slot, have[:]); err != nil {
 		return err
 	}
 	if want+uint64(have[0]) > uint64(capacity) {
-		return fmt.Errorf("%w: %d messages more in slot %d, which holds %d of %d", errShape, want, slot, have[0], capacity)
+		return fmt.Errorf("%w: %d messages more in slot %d, which holds %d of %d", errLayout, want, slot, have[0], capacity)
 	}
-	one.booked = uint32(want)
-	return b.book(one, int64(want))
+	one.reserved = uint32(want)
+	return b.addReserved(one, int64(want))
 }
 
 // refuseDuplicate looks for an earlier acceptance of the same drop (SPEC 2).
@@ -201,7 +201,7 @@ func (t *tx) refuseDuplicate(head *campaign.Sending, terms Terms) error {
 	if head.Digest == "" || terms.Resend {
 		return nil
 	}
-	earlier, err := t.within(head.Digest, head.AcceptedAt, terms.DuplicateWindow)
+	earlier, err := t.acceptedWithin(head.Digest, head.AcceptedAt, terms.DuplicateWindow)
 	if err != nil || earlier == "" {
 		return err
 	}
@@ -212,14 +212,14 @@ func (t *tx) refuseDuplicate(head *campaign.Sending, terms Terms) error {
 // none does: the latest that was accepted less than window before.
 func (s *Store) Earlier(digest string, at time.Time, window time.Duration) (id campaign.ID, err error) {
 	err = s.view(func(t *tx) error {
-		id, err = t.within(digest, at, window)
+		id, err = t.acceptedWithin(digest, at, window)
 		return err
 	})
 	return id, err
 }
 
-func (t *tx) within(digest string, at time.Time, window time.Duration) (campaign.ID, error) {
-	number, accepted, err := t.earlier(digest)
+func (t *tx) acceptedWithin(digest string, at time.Time, window time.Duration) (campaign.ID, error) {
+	number, accepted, err := t.latestAcceptance(digest)
 	if err != nil || number == 0 || window <= 0 || at.Sub(accepted) >= window {
 		return "", err
 	}
@@ -235,7 +235,7 @@ const digestEntry = 16
 
 // earlier is the latest acceptance of the digest that counts: not one that was
 // canceled with nothing sent. 0 if there is none.
-func (t *tx) earlier(digest string) (uint64, time.Time, error) {
+func (t *tx) latestAcceptance(digest string) (uint64, time.Time, error) {
 	key, err := digestKey(digest)
 	if err != nil {
 		return 0, time.Time{}, err
@@ -246,7 +246,7 @@ func (t *tx) earlier(digest string) (uint64, time.Time, error) {
 		if len(head) < headerFixed {
 			continue // gone by retention
 		}
-		b, err := t.books(n)
+		b, err := t.counters(n)
 		if err != nil {
 			return 0, time.Time{}, err
 		}
@@ -271,7 +271,7 @@ func (t *tx) putDigest(n uint64, head *campaign.Sending) error {
 	}
 	value := binary.BigEndian.AppendUint64(nil, n)
 	value = binary.BigEndian.AppendUint64(value, uint64(head.AcceptedAt.UnixNano()))
-	before, at, err := t.earlier(head.Digest)
+	before, at, err := t.latestAcceptance(head.Digest)
 	if err != nil {
 		return err
 	}
@@ -285,7 +285,7 @@ func (t *tx) putDigest(n uint64, head *campaign.Sending) error {
 func digestKey(digest string) ([]byte, error) {
 	key, err := hex.DecodeString(digest)
 	if err != nil || len(key) != 32 {
-		return nil, fmt.Errorf("%w: the digest is no SHA-256 in hex", errShape)
+		return nil, fmt.Errorf("%w: the digest is no SHA-256 in hex", errLayout)
 	}
 	return key, nil
 }
@@ -309,13 +309,13 @@ func (s *Store) Refuse(head *campaign.Sending, state campaign.State, reason stri
 			}
 			head.Planned = 0
 		} else if head.Rows.Accepted > 0 {
-			if err := errors.Join(frozen(head), t.countRows(n, head)); err != nil {
+			if err := errors.Join(fillLayout(head), t.countRows(n, head)); err != nil {
 				return err
 			}
-			rec.shape(head)
-			b := &books{base: campaign.Canceled}
+			rec.setLayout(head)
+			b := &counters{base: campaign.Canceled}
 			b.counts[campaign.Canceled] = head.Planned
-			if err := t.putBooks(n, b); err != nil {
+			if err := t.putCounters(n, b); err != nil {
 				return err
 			}
 		}

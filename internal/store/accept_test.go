@@ -170,7 +170,7 @@ func TestAcceptRefusesWhatDoesNotAgree(t *testing.T) {
 			if c.terms != nil {
 				terms = c.terms
 			}
-			if _, err := s.Accept(head, *terms); !errors.Is(err, errShape) {
+			if _, err := s.Accept(head, *terms); !errors.Is(err, errLayout) {
 				t.Errorf("error %v", err)
 			}
 			wantState(t, s, head.ID, campaign.StateChecking)
@@ -271,7 +271,7 @@ func TestDiscardRows(t *testing.T) {
 	if err := s.EachRefusal(head.ID, func(campaign.Refusal) error { return errors.New("a refusal is left") }); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.Accept(head, Terms{}); !errors.Is(err, errShape) {
+	if _, err := s.Accept(head, Terms{}); !errors.Is(err, errLayout) {
 		t.Errorf("accepted without rows: %v", err)
 	}
 	verify(t, s)

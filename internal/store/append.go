@@ -129,7 +129,7 @@ func appendRefusal(dst []byte, r *campaign.Refusal) []byte {
 // decodeRefusals takes a stored block of refusals apart.
 func decodeRefusals(value []byte) ([]campaign.Refusal, error) {
 	if size, err := s2.DecodedLen(value); err != nil || size > maxChunk {
-		return nil, fmt.Errorf("decode refused rows: %w", errCut)
+		return nil, fmt.Errorf("decode refused rows: %w", errMalformed)
 	}
 	raw, err := s2.Decode(nil, value)
 	if err != nil {

@@ -43,8 +43,8 @@ func (b trailer) encode() []byte {
 // marked: opened as a store, it starts with every sending held and says why
 // (SPEC 12). Its writer should be quick, since what is freed meanwhile can't be used again.
 func (s *Store) Backup(w io.Writer) error {
-	s.long.RLock()
-	defer s.long.RUnlock()
+	s.wholeFile.RLock()
+	defer s.wholeFile.RUnlock()
 	err := s.view(func(t *tx) error {
 		size, err := t.WriteTo(w)
 		if err != nil {

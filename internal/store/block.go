@@ -94,7 +94,7 @@ func decodeBlock(value []byte, first uint32, fn func(campaign.Entry)) error {
 	case blockPacked:
 		size, err := s2.DecodedLen(r.b)
 		if err != nil || size > maxBlock {
-			return fmt.Errorf("decode outcomes: %w", errCut)
+			return fmt.Errorf("decode outcomes: %w", errMalformed)
 		}
 		raw, err := s2.Decode(nil, r.b)
 		if err != nil {

@@ -120,7 +120,7 @@ func chunkRows(data []byte) (int, error) {
 	}
 	n := r.uvarint()
 	if r.err != nil || n == 0 || n > campaign.ChunkRows {
-		return 0, fmt.Errorf("decode chunk: %w", errCut)
+		return 0, fmt.Errorf("decode chunk: %w", errMalformed)
 	}
 	return int(n), nil
 }
@@ -137,7 +137,7 @@ func (u *unpacker) chunk(data []byte, first uint32, rows *campaign.Rows) error {
 	head := reader{b: data[1:]}
 	head.uvarint()
 	if size, err := s2.DecodedLen(head.b); err != nil || size > maxChunk {
-		return fmt.Errorf("decode chunk: %w", errCut)
+		return fmt.Errorf("decode chunk: %w", errMalformed)
 	}
 	raw, err := s2.Decode(u.raw[:cap(u.raw)], head.b)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 // errCut is returned when a stored value ends too early or holds something impossible.
-var errCut = errors.New("value is cut off or not what it should be")
+var errMalformed = errors.New("value is cut off or not what it should be")
 
 // reader takes a stored value apart. After the first thing that can't be, every
 // read gives zero and err is set, so a decoder checks once at its end. Hostile
@@ -20,7 +20,7 @@ type reader struct {
 
 func (r *reader) fail() {
 	if r.err == nil {
-		r.err = errCut
+		r.err = errMalformed
 	}
 	r.b = nil
 }
@@ -91,7 +91,7 @@ func (r *reader) text() string { return string(r.bytes(r.uvarint())) }
 // done is the error of the whole: something was wrong, or something is left over.
 func (r *reader) done(what string) error {
 	if r.err == nil && len(r.b) > 0 {
-		r.err = errCut
+		r.err = errMalformed
 	}
 	if r.err != nil {
 		return fmt.Errorf("decode %s: %w", what, r.err)

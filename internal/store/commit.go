@@ -74,7 +74,7 @@ func (s *Store) lead(own *commitRequest) {
 	g.last = len(batch)
 	g.mu.Unlock()
 
-	err := s.update(func(t *tx) error { return t.enter(batch) })
+	err := s.update(func(t *tx) error { return t.writeBatch(batch) })
 	for _, r := range batch {
 		r.err = errors.Join(r.err, err)
 		if err == nil {
@@ -120,7 +120,7 @@ func (s *Store) gather() {
 }
 
 // chunkWork is one chunk's share of a group of entries.
-type chunkWork struct {
+type chunkBatch struct {
 	number  uint64
 	chunk   uint32
 	entries []chunkEntry
@@ -133,16 +133,16 @@ type chunkEntry struct {
 }
 
 // enter writes a group of entries into the books.
-func (t *tx) enter(batch []*commitRequest) error {
+func (t *tx) writeBatch(batch []*commitRequest) error {
 	type place struct {
 		number uint64
 		chunk  uint32
 	}
-	var work []*chunkWork
-	byPlace := map[place]*chunkWork{}
+	var work []*chunkBatch
+	byPlace := map[place]*chunkBatch{}
 	var lastID campaign.ID
 	var n uint64
-	var at *chunkWork
+	var at *chunkBatch
 	for _, r := range batch {
 		r.refused, r.err = nil, nil
 		for i := range r.entries {
@@ -154,7 +154,7 @@ func (t *tx) enter(batch []*commitRequest) error {
 			if at == nil || at.number != n || at.chunk != chunk {
 				at = byPlace[place{n, chunk}]
 				if at == nil {
-					at = &chunkWork{number: n, chunk: chunk}
+					at = &chunkBatch{number: n, chunk: chunk}
 					byPlace[place{n, chunk}] = at
 					work = append(work, at)
 				}
@@ -163,7 +163,7 @@ func (t *tx) enter(batch []*commitRequest) error {
 		}
 	}
 	// In order of key, and all chunks of a sending together.
-	slices.SortFunc(work, func(a, b *chunkWork) int {
+	slices.SortFunc(work, func(a, b *chunkBatch) int {
 		if a.number != b.number {
 			return compare(a.number, b.number)
 		}
@@ -174,7 +174,7 @@ func (t *tx) enter(batch []*commitRequest) error {
 		for j < len(work) && work[j].number == work[i].number {
 			j++
 		}
-		if err := t.enterSending(work[i].number, work[i:j]); err != nil {
+		if err := t.writeSending(work[i].number, work[i:j]); err != nil {
 			return err
 		}
 		i = j
@@ -207,7 +207,7 @@ func (c *chunkEntry) refuse(err error) {
 }
 
 // enterSending writes what a group holds of one sending.
-func (t *tx) enterSending(n uint64, work []*chunkWork) error {
+func (t *tx) writeSending(n uint64, work []*chunkBatch) error {
 	rec, err := t.record(n)
 	if err != nil {
 		return err
@@ -228,13 +228,13 @@ func (t *tx) enterSending(n uint64, work []*chunkWork) error {
 	if !known {
 		return nil
 	}
-	b, err := t.books(n)
+	b, err := t.counters(n)
 	if err != nil {
 		return err
 	}
-	l := &ledger{t: t, n: n, rec: rec, books: &b}
+	l := &statusWriter{t: t, n: n, rec: rec, counters: &b}
 	for _, w := range work {
-		if err := l.chunk(w); err != nil {
+		if err := l.writeChunk(w); err != nil {
 			return err
 		}
 	}

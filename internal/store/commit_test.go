@@ -68,7 +68,7 @@ func TestCommitReportsEachSenderItsOwn(t *testing.T) {
 }
 
 // TestPitfall27ResultsAfterPause: what was in flight is recorded, nothing new goes out.
-func TestPitfall27ResultsAfterPause(t *testing.T) {
+func TestResultsAfterPause(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 2}, nil)
 	commit(t, s, entry(head.ID, 0, 1, campaign.InFlight, 1))
@@ -182,7 +182,7 @@ func TestCancelWithMessagesInFlight(t *testing.T) {
 }
 
 // TestPitfall23InFlightAtACrash: by channel, never for ever.
-func TestPitfall23InFlightAtACrash(t *testing.T) {
+func TestInFlightAtACrash(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 10, messages: 2, channels: []string{"webhook", "whatsapp"}}, nil)
 	for row := range 4 {

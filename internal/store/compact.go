@@ -41,14 +41,14 @@ type Compacted struct {
 // store. ErrBusy while a backup, a deep check or another compaction is at work. An error or a crash leaves the
 // store as it was.
 func (s *Store) Compact(ctx context.Context) (Compacted, error) {
-	if !s.long.TryLock() {
+	if !s.wholeFile.TryLock() {
 		return Compacted{}, fmt.Errorf("compact store: %w", ErrBusy)
 	}
-	defer s.long.Unlock()
+	defer s.wholeFile.Unlock()
 	c := &compaction{s: s, temp: compactName(s.path), began: time.Now()}
 	err := c.run(ctx)
 	if err != nil {
-		return Compacted{}, errors.Join(fmt.Errorf("compact store: %w", err), c.giveUp())
+		return Compacted{}, errors.Join(fmt.Errorf("compact store: %w", err), c.abort())
 	}
 	c.done.Took = time.Since(c.began)
 	return c.done, nil
@@ -84,8 +84,8 @@ func (c *compaction) run(ctx context.Context) error {
 		}
 	}
 	for most := compactLast; ; most *= 2 {
-		c.wait()
-		changed, last, err := c.take(most)
+		c.pause()
+		changed, last, err := c.endRound(most)
 		if err != nil || last {
 			return err
 		}
@@ -149,7 +149,7 @@ func (c *compaction) copyBucket(ctx context.Context, path string) error {
 		if err := c.write(path, page); err != nil {
 			return err
 		}
-		c.wait()
+		c.pause()
 	}
 	return nil
 }
@@ -211,7 +211,7 @@ func (c *compaction) sync() error {
 
 // take ends a round. If no more than most keys were written meanwhile it brings the
 // compaction to its end while nobody can write; else they are the next round's.
-func (c *compaction) take(most int) (changed *changes, last bool, err error) {
+func (c *compaction) endRound(most int) (changed *changes, last bool, err error) {
 	s := c.s
 	s.writer.Lock()
 	defer s.writer.Unlock()
@@ -314,7 +314,7 @@ func (c *compaction) sequences() error {
 }
 
 // giveUp removes what there is of the new file.
-func (c *compaction) giveUp() error {
+func (c *compaction) abort() error {
 	c.s.writer.Lock()
 	c.s.changes = nil
 	c.s.writer.Unlock()
@@ -328,9 +328,9 @@ func (c *compaction) giveUp() error {
 	return err
 }
 
-func (c *compaction) wait() {
-	if c.s.meantime != nil {
-		c.s.meantime()
+func (c *compaction) pause() {
+	if c.s.betweenSteps != nil {
+		c.s.betweenSteps()
 	}
 }
 
@@ -347,7 +347,7 @@ func (s *Store) replaceBy(temp string) error {
 	if s.db == nil {
 		return errClosed
 	}
-	if err := cmp.Or(s.uncut(), s.inPlace()); err != nil {
+	if err := cmp.Or(s.checkSize(), s.checkPath()); err != nil {
 		return err // never over a file that somebody put there
 	}
 	_ = s.db.Close() // what matters is whether one of the two opens

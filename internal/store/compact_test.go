@@ -40,12 +40,12 @@ func content(t *testing.T, s *Store) map[string]string {
 // full is a store of which more than half is free.
 func full(t *testing.T) *Store {
 	s := openTest(t)
-	over(t, s, draft{rows: 6000, messages: 1})
-	over(t, s, draft{rows: 6000})
+	isOver(t, s, draft{rows: 6000, messages: 1})
+	isOver(t, s, draft{rows: 6000})
 	if n, err := prune(s, time.Now().Add(time.Hour)); n != 2 || err != nil {
 		t.Fatal(n, err)
 	}
-	over(t, s, draft{rows: 10})
+	isOver(t, s, draft{rows: 10})
 	accept(t, s, draft{rows: 900, at: time.Now().Add(time.Hour)}, testGrid(100))
 	if _, _, err := s.Contacts("daily", 9).Allow([]byte("34666777888"), time.Now()); err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func TestCompact(t *testing.T) {
 	}
 	verify(t, s)
 	wantNoTemp(t, s)
-	over(t, s, draft{rows: 10}) // it can be written to
+	isOver(t, s, draft{rows: 10}) // it can be written to
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestCompact(t *testing.T) {
 func TestCompactMeanwhile(t *testing.T) {
 	s := full(t)
 	steps := 0
-	s.meantime = func() {
+	s.betweenSteps = func() {
 		steps++
 		var list []OptOut
 		for i := range max(0, 2*compactLast-steps*40) {
@@ -117,19 +117,19 @@ func TestCompactMeanwhile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if steps%5 == 0 {
-			over(t, s, draft{rows: 30})
+			isOver(t, s, draft{rows: 30})
 		}
 		if _, err := prune(s, time.Now().Add(-time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var last map[string]string
-	step := s.meantime
-	s.meantime = func() { step(); last = content(t, s) }
+	step := s.betweenSteps
+	s.betweenSteps = func() { step(); last = content(t, s) }
 	if _, err := s.Compact(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	s.meantime = nil
+	s.betweenSteps = nil
 	if diff := cmp.Diff(last, content(t, s)); diff != "" {
 		t.Error(diff)
 	}
@@ -154,7 +154,7 @@ func TestCompactBusy(t *testing.T) {
 	if err := <-backup; err != nil {
 		t.Fatal(err)
 	}
-	s.meantime = func() {
+	s.betweenSteps = func() {
 		if _, err := s.Compact(context.Background()); !errors.Is(err, ErrBusy) {
 			t.Errorf("during another: %v", err)
 		}
@@ -185,17 +185,17 @@ func TestCompactFails(t *testing.T) {
 			s := full(t)
 			ctx, end := context.WithCancel(context.Background())
 			defer end()
-			s.meantime = func() { fault(t, s, end) }
+			s.betweenSteps = func() { fault(t, s, end) }
 			before := content(t, s)
 			if _, err := s.Compact(ctx); err == nil {
 				t.Error("it did not fail")
 			}
-			s.meantime = nil
+			s.betweenSteps = nil
 			if diff := cmp.Diff(before, content(t, s)); diff != "" {
 				t.Error(diff)
 			}
 			wantNoTemp(t, s)
-			over(t, s, draft{rows: 10})
+			isOver(t, s, draft{rows: 10})
 			verify(t, s)
 		})
 	}
@@ -203,7 +203,7 @@ func TestCompactFails(t *testing.T) {
 
 func TestCompactClosed(t *testing.T) {
 	s := full(t)
-	s.meantime = func() { s.Close() }
+	s.betweenSteps = func() { s.Close() }
 	if _, err := s.Compact(context.Background()); !errors.Is(err, errClosed) {
 		t.Errorf("closed meanwhile: %v", err)
 	}

@@ -12,15 +12,15 @@ import (
 )
 
 // books are the counts of a sending; none yet are all zero.
-func (t *tx) books(n uint64) (books, error) {
+func (t *tx) counters(n uint64) (counters, error) {
 	value := t.bucket(bucketCounts).Get(key8(n))
 	if value == nil {
-		return books{}, nil
+		return counters{}, nil
 	}
-	return decodeBooks(value)
+	return decodeCounters(value)
 }
 
-func (t *tx) putBooks(n uint64, b *books) error {
+func (t *tx) putCounters(n uint64, b *counters) error {
 	return t.ascending(bucketCounts).Put(key8(n), b.encode())
 }
 

@@ -86,7 +86,7 @@ func (s *Store) Due(until time.Time) (ids []campaign.ID, next time.Time, err err
 		for ; k != nil; k, _ = c.Next() {
 			due, n, ok := splitTimeline(k)
 			if !ok {
-				return fmt.Errorf("read timeline: %w: %w", ErrDamaged, errCut)
+				return fmt.Errorf("read timeline: %w: %w", ErrDamaged, errMalformed)
 			}
 			if due > limit {
 				earliest = min(earliest, due)
@@ -204,7 +204,7 @@ func (t *tx) forget(n uint64) {
 // books balance, noDue if there is nothing but what is in flight; and the
 // first instant after limit at which it may have more. remembered uses and keeps what was seen before.
 func (t *tx) nextDue(n uint64, rec *record, limit int64, remembered bool) (due, after int64, err error) {
-	b, err := t.books(n)
+	b, err := t.counters(n)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -231,7 +231,7 @@ func (t *tx) nextDue(n uint64, rec *record, limit int64, remembered bool) (due, 
 	if remembered {
 		from, changes = t.s.scans.of(n)
 	}
-	look := looker{t: t, n: n, rec: rec, base: b.base}
+	look := sliceScanner{t: t, n: n, rec: rec, base: b.base}
 	through := true // so far no message was met that could become due
 	for i := from.slice; i < len(list); i++ {
 		one, first := &list[i], uint32(0)
@@ -264,7 +264,7 @@ func (t *tx) nextDue(n uint64, rec *record, limit int64, remembered bool) (due, 
 }
 
 // looker finds out what waits in a slice.
-type looker struct {
+type sliceScanner struct {
 	t    *tx
 	n    uint64
 	rec  *record
@@ -274,7 +274,7 @@ type looker struct {
 // slice looks through a slice from the row first of it on. open is the first row
 // with a Pending message (one.Rows if there is none); waiting says whether a
 // recipient's next message is Pending: not behind one in flight or to be tried again.
-func (l *looker) slice(one *slice, first uint32) (open uint32, waiting bool, err error) {
+func (l *sliceScanner) slice(one *slice, first uint32) (open uint32, waiting bool, err error) {
 	open = one.Rows
 	stride := int(l.rec.messages)
 	for row := first; row < one.Rows; {
@@ -282,7 +282,7 @@ func (l *looker) slice(one *slice, first uint32) (open uint32, waiting bool, err
 		chunk := at / campaign.ChunkRows
 		in := int(at % campaign.ChunkRows)
 		upTo := min(one.Rows-row, uint32(campaign.ChunkRows-in))
-		marks := l.t.bucket(bucketMarks).Get(key12(l.n, chunk))
+		marks := l.t.bucket(bucketStatuses).Get(key12(l.n, chunk))
 		if marks == nil {
 			if l.base == campaign.Pending {
 				return min(open, row), true, nil
@@ -291,10 +291,10 @@ func (l *looker) slice(one *slice, first uint32) (open uint32, waiting bool, err
 			continue
 		}
 		if len(marks) < (in+int(upTo))*stride {
-			return 0, false, fmt.Errorf("read marks: %w: %w", ErrDamaged, errCut)
+			return 0, false, fmt.Errorf("read marks: %w: %w", ErrDamaged, errMalformed)
 		}
 		for i := range int(upTo) {
-			pending, next := rowStands(marks[(in+i)*stride : (in+i+1)*stride])
+			pending, next := pendingIn(marks[(in+i)*stride : (in+i+1)*stride])
 			if pending {
 				open = min(open, row+uint32(i))
 			}
@@ -309,7 +309,7 @@ func (l *looker) slice(one *slice, first uint32) (open uint32, waiting bool, err
 
 // rowStands says whether any of a recipient's messages is Pending, and whether
 // that is the one to be sent next.
-func rowStands(marks []byte) (pending, next bool) {
+func pendingIn(marks []byte) (pending, next bool) {
 	for _, m := range marks {
 		switch o := campaign.MessageStatus(m).Outcome(); {
 		case o == campaign.Pending:

@@ -86,7 +86,7 @@ func FuzzBlock(f *testing.F) {
 // FuzzSlices: likewise for slices.
 func FuzzSlices(f *testing.F) {
 	at := time.Unix(1_800_000_000, 0).UTC()
-	f.Add(encodeSlices([]slice{{Slice: campaign.Slice{Start: at, End: at.Add(time.Minute), Rows: 5, Recipients: 5}, booked: 10},
+	f.Add(encodeSlices([]slice{{Slice: campaign.Slice{Start: at, End: at.Add(time.Minute), Rows: 5, Recipients: 5}, reserved: 10},
 		{Slice: campaign.Slice{Start: at.Add(time.Hour), First: 5, Rows: 9}}}))
 	f.Add([]byte{slicesFormat, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -95,7 +95,7 @@ func FuzzSlices(f *testing.F) {
 			return
 		}
 		again, err := decodeSlices(encodeSlices(list))
-		if err != nil || !cmp.Equal(plain(list), plain(again)) {
+		if err != nil || !cmp.Equal(campaignSlices(list), campaignSlices(again)) {
 			t.Errorf("%v became %v, %v", list, again, err)
 		}
 	})
@@ -124,7 +124,7 @@ func FuzzRecord(f *testing.F) {
 		if err != nil || !cmp.Equal(rec, again, cmp.AllowUnexported(record{})) {
 			t.Errorf("%+v became %+v, %v", rec, again, err)
 		}
-		_, _ = decodeBooks(data)
+		_, _ = decodeCounters(data)
 		_, _ = decodeSlotPage(data)
 		_, _ = decodeHeader(data)
 		_ = decodeTrailer(data)

@@ -15,22 +15,22 @@ import (
 // one that ran here last: it would send again what that one has sent (PITFALLS 20).
 // It is written after every commit and never synced: after a power cut it may be
 // behind the store, which is no harm, and never before it.
-type witness struct {
+type generation struct {
 	tag   string
 	count uint64 // commits, as kept in the sequence of the bucket meta: a compaction keeps it
 	last  uint64 // number of the newest sending
 }
 
 const (
-	witnessMagic = "campaignd store\n"
-	witnessBytes = len(witnessMagic) + 8 + 8 + 8 + 16
+	generationMagic = "campaignd store\n"
+	generationBytes = len(generationMagic) + 8 + 8 + 8 + 16
 )
 
-func witnessName(path string) string { return path + ".latest" }
+func generationName(path string) string { return path + ".latest" }
 
-func (w witness) encode() []byte {
-	b := make([]byte, 0, witnessBytes)
-	b = append(b, witnessMagic...)
+func (w generation) encode() []byte {
+	b := make([]byte, 0, generationBytes)
+	b = append(b, generationMagic...)
 	b = append(b, w.tag...)
 	b = binary.BigEndian.AppendUint64(b, w.count)
 	b = binary.BigEndian.AppendUint64(b, w.last)
@@ -39,65 +39,65 @@ func (w witness) encode() []byte {
 }
 
 // readWitness is what the file says; the zero value if there is none, or none that can be read.
-func readWitness(path string) (witness, error) {
-	b, err := os.ReadFile(witnessName(path))
+func readGeneration(path string) (generation, error) {
+	b, err := os.ReadFile(generationName(path))
 	if errors.Is(err, fs.ErrNotExist) {
-		return witness{}, nil
+		return generation{}, nil
 	}
 	if err != nil {
-		return witness{}, fmt.Errorf("read witness: %w", err)
+		return generation{}, fmt.Errorf("read witness: %w", err)
 	}
-	if len(b) != witnessBytes {
-		return witness{}, nil
+	if len(b) != generationBytes {
+		return generation{}, nil
 	}
-	at := b[len(witnessMagic):]
-	w := witness{tag: string(at[:8]), count: binary.BigEndian.Uint64(at[8:]), last: binary.BigEndian.Uint64(at[16:])}
+	at := b[len(generationMagic):]
+	w := generation{tag: string(at[:8]), count: binary.BigEndian.Uint64(at[8:]), last: binary.BigEndian.Uint64(at[16:])}
 	if !bytes.Equal(w.encode(), b) {
-		return witness{}, nil
+		return generation{}, nil
 	}
 	return w, nil
 }
 
 // stand is what the witness of the store as this transaction leaves it says.
-func (t *tx) stand() witness {
+func (t *tx) generation() generation {
 	meta := t.bucket(bucketMeta)
-	return witness{tag: string(meta.Get(metaTag)), count: meta.Sequence(), last: t.bucket(bucketSendings).Sequence()}
+	return generation{tag: string(meta.Get(metaTag)), count: meta.Sequence(), last: t.bucket(bucketSendings).Sequence()}
 }
 
 // step counts this transaction as a commit and returns what the witness is to say of it.
-func (t *tx) step() (witness, error) {
+func (t *tx) advance() (generation, error) {
 	meta := t.bucket(bucketMeta)
 	err := meta.SetSequence(meta.Sequence() + 1)
-	return t.stand(), err
+	return t.generation(), err
 }
 
 // testify writes the witness. What it can't write is no failure of the commit: an older
 // witness sees less, and is never wrong.
-func (s *Store) testify(w witness) {
-	if s.witness != nil {
-		_, _ = s.witness.WriteAt(w.encode(), 0)
+func (s *Store) writeGeneration(w generation) {
+	if s.generation != nil {
+		_, _ = s.generation.WriteAt(w.encode(), 0)
 	}
 }
 
 // openWitness makes the file if there is none, and anew if it says nothing that can be read. On a full
 // disk there is none until the next start.
-func (s *Store) openWitness(past witness) {
+func (s *Store) openGeneration(past generation) {
 	flag := os.O_CREATE | os.O_RDWR
-	if past == (witness{}) {
+	if past == (generation{}) {
 		flag |= os.O_TRUNC
 	}
-	f, err := os.OpenFile(witnessName(s.path), flag, 0o600)
+	f, err := os.OpenFile(generationName(s.path), flag, 0o600)
 	if err != nil {
 		return
 	}
-	s.witness = f
+	s.generation = f
 }
 
 // behind says from what the store must have been restored if it is not the one of the last run here, or lacks
 // something of it; "" if all is well.
-func (w witness) behind(now witness, sendings bool) string {
+func (w generation) behind(now generation, sendings bool) string {
 	switch {
-	case w == witness{} || !sendings:
+	case w == generation{} || !sendings:
 		return ""
 	case w.tag != now.tag:
 		return "from another store than the one that ran here last"

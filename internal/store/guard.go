@@ -44,7 +44,7 @@ func (s *Store) Err() error {
 }
 
 // uncut finds out whether the file is still as long as it must be. s.mu is held.
-func (s *Store) uncut() error {
+func (s *Store) checkSize() error {
 	if err := s.Err(); err != nil {
 		return err
 	}
@@ -53,12 +53,12 @@ func (s *Store) uncut() error {
 		return fmt.Errorf("look at the store's file: %w", err)
 	}
 	if least := s.guard.least.Load(); stat.Size < least {
-		return s.giveUp(fmt.Errorf("%w: its file was cut off at %d of %d bytes while campaignd ran; %s", ErrDamaged, stat.Size, least, damagedAdvice))
+		return s.abandonFile(fmt.Errorf("%w: its file was cut off at %d of %d bytes while campaignd ran; %s", ErrDamaged, stat.Size, least, damagedAdvice))
 	}
 	return nil
 }
 
-func (s *Store) giveUp(why error) error {
+func (s *Store) abandonFile(why error) error {
 	s.guard.once.Do(func() {
 		s.guard.err = why
 		close(s.guard.ended)
@@ -68,7 +68,7 @@ func (s *Store) giveUp(why error) error {
 
 // inPlace finds out whether the store's path still names the file that is open: what is
 // written to another would be lost with the process. s.mu is held.
-func (s *Store) inPlace() error {
+func (s *Store) checkPath() error {
 	var held, there syscall.Stat_t
 	if err := syscall.Fstat(int(s.guard.file.Fd()), &held); err != nil {
 		return fmt.Errorf("look at the store's file: %w", err)
@@ -86,20 +86,20 @@ func (s *Store) inPlace() error {
 
 // guarded runs work on the map so that a page that is damaged, or gone, makes an
 // error of it and not the end of the process. s.mu is held.
-func (s *Store) guarded(work func() error) (err error) {
+func (s *Store) catchFaults(work func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		p := recover()
 		if p == nil {
 			return
 		}
-		if err = s.uncut(); err != nil {
+		if err = s.checkSize(); err != nil {
 			return
 		}
 		err = fmt.Errorf("%w: %v", ErrDamaged, p)
 		switch p.(type) {
 		case interface{ Addr() uintptr }: // a fault: the page that the map shows isn't in the file, or can't be read
-			err = s.giveUp(fmt.Errorf("%w: a part of its file was cut off or can't be read any more; %s", ErrDamaged, damagedAdvice))
+			err = s.abandonFile(fmt.Errorf("%w: a part of its file was cut off or can't be read any more; %s", ErrDamaged, damagedAdvice))
 		case runtime.Error: // a page that misled this package, or a mistake of its own
 			err = fmt.Errorf("%w\n%s", err, debug.Stack())
 		}

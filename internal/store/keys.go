@@ -8,29 +8,29 @@ import (
 
 // The buckets, as doc.go draws them.
 var (
-	bucketMeta         = []byte("meta")
-	bucketSendings     = []byte("sendings")
-	bucketActive       = []byte("active")
-	bucketSlices       = []byte("slices")
-	bucketCounts       = []byte("counts")
-	bucketChunks       = []byte("chunks")
-	bucketMarks        = []byte("marks")
-	bucketOutcomes     = []byte("outcomes")
-	bucketInFlight     = []byte("inflight")
-	bucketRefusals     = []byte("refusals")
-	bucketTimeline     = []byte("timeline")
-	bucketRetries      = []byte("retries")
-	bucketWaiting      = []byte("waiting")
-	bucketSlots        = []byte("slots")
-	bucketGrids        = []byte("grids")
-	bucketDigests      = []byte("digests")
-	bucketSuppressions = []byte("suppressions")
-	bucketAudit        = []byte("audit")
-	bucketDeliveries   = []byte("deliveries")
-	bucketTold         = []byte("told")
-	bucketStrays       = []byte("strays")
-	bucketContacts     = []byte("contacts") // made when first used: older stores have none
-	bucketLeaving      = []byte("leaving")  // likewise
+	bucketMeta          = []byte("meta")
+	bucketSendings      = []byte("sendings")
+	bucketActive        = []byte("active")
+	bucketSlices        = []byte("slices")
+	bucketCounts        = []byte("counts")
+	bucketChunks        = []byte("chunks")
+	bucketStatuses      = []byte("marks")
+	bucketOutcomes      = []byte("outcomes")
+	bucketInFlight      = []byte("inflight")
+	bucketRefusals      = []byte("refusals")
+	bucketTimeline      = []byte("timeline")
+	bucketRetries       = []byte("retries")
+	bucketWaiting       = []byte("waiting")
+	bucketSlots         = []byte("slots")
+	bucketGrids         = []byte("grids")
+	bucketDigests       = []byte("digests")
+	bucketOptOuts       = []byte("suppressions")
+	bucketAudit         = []byte("audit")
+	bucketDeliveries    = []byte("deliveries")
+	bucketReceiptCounts = []byte("told")
+	bucketUnmatched     = []byte("strays")
+	bucketContacts      = []byte("contacts") // made when first used: older stores have none
+	bucketLeaving       = []byte("leaving")  // likewise
 )
 
 // The buckets in each of the bucket contacts.

@@ -81,7 +81,7 @@ func (m *model) resend(rt *rapid.T) {
 	if want == 0 {
 		return
 	}
-	k.closed = campaign.Pending
+	k.finalizedAs = campaign.Pending
 	if k.state == campaign.StateCompleted {
 		head, err := m.s.Header(id)
 		if err != nil || !head.State.Active() || head.Filed || !head.FinishedAt.IsZero() {
@@ -106,7 +106,7 @@ func (m *model) reopen(rt *rapid.T) {
 			for i, o := range k.outcomes[row] {
 				switch {
 				case o != campaign.InFlight:
-				case retry[k.perRow(row)] && !k.state.Final() && k.closed == campaign.Pending:
+				case retry[k.perRow(row)] && !k.state.Final() && k.finalizedAs == campaign.Pending:
 					k.set(row, i, campaign.Pending, time.Time{})
 					want.Retried++
 				default:
@@ -127,7 +127,7 @@ func (m *model) compact(rt *rapid.T) {
 	if rapid.IntRange(0, 4).Draw(rt, "compact") != 0 {
 		return // it takes much longer than all else
 	}
-	m.s.meantime = func() {
+	m.s.betweenSteps = func() {
 		switch rapid.IntRange(0, 12).Draw(rt, "meanwhile") {
 		case 0:
 			m.accept(rt)
@@ -141,7 +141,7 @@ func (m *model) compact(rt *rapid.T) {
 			m.retire(rt)
 		}
 	}
-	defer func() { m.s.meantime = nil }()
+	defer func() { m.s.betweenSteps = nil }()
 	if done, err := m.s.Compact(context.Background()); err != nil || done.After > done.Before+1<<20 {
 		rt.Fatalf("compact: %+v, %v", done, err)
 	}

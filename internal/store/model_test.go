@@ -51,16 +51,16 @@ type model struct {
 }
 
 type modelled struct {
-	state     campaign.State
-	sliced    bool
-	has       []int // messages by row
-	outcomes  [][]campaign.Outcome
-	attempts  [][]int
-	nextAt    map[[2]int]time.Time
-	closed    campaign.Outcome
-	channels  []string
-	perRow    func(row int) string // channel
-	scheduled time.Time
+	state       campaign.State
+	sliced      bool
+	has         []int // messages by row
+	outcomes    [][]campaign.Outcome
+	attempts    [][]int
+	nextAt      map[[2]int]time.Time
+	finalizedAs campaign.Outcome
+	channels    []string
+	perRow      func(row int) string // channel
+	scheduled   time.Time
 }
 
 const modelCapacity = 7
@@ -183,8 +183,8 @@ func (m *model) attempt(rt *rapid.T) {
 
 // set is what a result does.
 func (k *modelled) set(row, i int, o campaign.Outcome, nextAt time.Time) {
-	if !o.Final() && k.closed != campaign.Pending {
-		o = k.closed
+	if !o.Final() && k.finalizedAs != campaign.Pending {
+		o = k.finalizedAs
 	}
 	k.outcomes[row][i] = o
 	delete(k.nextAt, [2]int{row, i})
@@ -250,7 +250,7 @@ func (m *model) pause(rt *rapid.T) {
 }
 
 // closeOut is what CloseOut does.
-func (k *modelled) closeOut(o campaign.Outcome) (n uint64) {
+func (k *modelled) finalize(o campaign.Outcome) (n uint64) {
 	for row := range k.outcomes {
 		for i, was := range k.outcomes[row] {
 			if was == campaign.Pending || was == campaign.Retrying {
@@ -259,7 +259,7 @@ func (k *modelled) closeOut(o campaign.Outcome) (n uint64) {
 			}
 		}
 	}
-	k.closed = o
+	k.finalizedAs = o
 	clear(k.nextAt)
 	return n
 }
@@ -269,7 +269,7 @@ func (m *model) cancel(rt *rapid.T) {
 	if k == nil || rapid.IntRange(0, 2).Draw(rt, "really") > 0 {
 		return
 	}
-	want := k.closeOut(campaign.Canceled)
+	want := k.finalize(campaign.Canceled)
 	first := rapid.Bool().Draw(rt, "state first")
 	for _, state := range []bool{first, !first} {
 		if state {
@@ -288,7 +288,7 @@ func (m *model) expire(rt *rapid.T) {
 	if k == nil || rapid.IntRange(0, 3).Draw(rt, "really") > 0 {
 		return
 	}
-	want := k.closeOut(campaign.Expired)
+	want := k.finalize(campaign.Expired)
 	if n, err := m.s.Finalize(id, campaign.Expired); n != want || err != nil {
 		rt.Fatalf("close out: %d, want %d, %v", n, want, err)
 	}

@@ -78,12 +78,12 @@ func (s *Store) ready(restored *trailer) error {
 	if err := s.view(s.readTag); err != nil {
 		return err
 	}
-	if err := s.atStart(restored); err != nil {
+	if err := s.checkRestored(restored); err != nil {
 		return err
 	}
 	return s.view(func(t *tx) error {
-		first, _ := t.bucket(bucketSuppressions).Cursor().First()
-		s.suppressed.Store(first != nil)
+		first, _ := t.bucket(bucketOptOuts).Cursor().First()
+		s.anyOptOut.Store(first != nil)
 		return nil
 	})
 }
@@ -161,14 +161,14 @@ func (s *Store) openFile() (err error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, berrors.ErrTimeout):
-		return fmt.Errorf("open store %q: %w: %s", s.path, ErrLocked, holder(s.path))
+		return fmt.Errorf("open store %q: %w: %s", s.path, ErrLocked, lockHolder(s.path))
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch),
 		strings.Contains(err.Error(), "file size too small"):
 		return fmt.Errorf("open store %q: %w: %w; %s", s.path, ErrDamaged, err, damagedAdvice)
 	default:
 		return fmt.Errorf("open store %q: %w", s.path, err)
 	}
-	size, err := whole(db, file)
+	size, err := checkComplete(db, file)
 	if err != nil {
 		return errors.Join(fmt.Errorf("open store %q: %w", s.path, err), db.Close())
 	}
@@ -194,7 +194,7 @@ func unlock(file *os.File) {
 
 // whole refuses a file that is shorter than its own account of itself, before a page
 // beyond its end is read. size is that account.
-func whole(db *bbolt.DB, file *os.File) (size int64, err error) {
+func checkComplete(db *bbolt.DB, file *os.File) (size int64, err error) {
 	info, err := file.Stat()
 	if err != nil {
 		return 0, err
@@ -209,7 +209,7 @@ func whole(db *bbolt.DB, file *os.File) (size int64, err error) {
 
 // version is the schema's version in the file, 0 for a file without any.
 func (s *Store) version() (version uint32, err error) {
-	err = s.guarded(func() error {
+	err = s.catchFaults(func() error {
 		return s.db.View(func(t *bbolt.Tx) error {
 			meta := t.Bucket(bucketMeta)
 			if meta == nil {
@@ -254,9 +254,9 @@ func migrate(s *Store, version uint32) error {
 
 // makeBuckets is the first migration: from nothing to version 1.
 func makeBuckets(t *bbolt.Tx) error {
-	for _, name := range [][]byte{bucketMeta, bucketSendings, bucketActive, bucketSlices, bucketCounts, bucketChunks, bucketMarks,
+	for _, name := range [][]byte{bucketMeta, bucketSendings, bucketActive, bucketSlices, bucketCounts, bucketChunks, bucketStatuses,
 		bucketOutcomes, bucketInFlight, bucketRefusals, bucketTimeline, bucketRetries, bucketWaiting, bucketSlots, bucketGrids,
-		bucketDigests, bucketSuppressions, bucketAudit} {
+		bucketDigests, bucketOptOuts, bucketAudit} {
 		if _, err := t.CreateBucket(name); err != nil {
 			return err
 		}
@@ -267,12 +267,12 @@ func makeBuckets(t *bbolt.Tx) error {
 // addDeliveries brings version 1 to 2: what providers tell of messages they took, and
 // opt-outs under the one form of a contact (campaign.ContactKey).
 func addDeliveries(t *bbolt.Tx) error {
-	for _, name := range [][]byte{bucketDeliveries, bucketTold, bucketStrays} {
+	for _, name := range [][]byte{bucketDeliveries, bucketReceiptCounts, bucketUnmatched} {
 		if _, err := t.CreateBucket(name); err != nil {
 			return err
 		}
 	}
-	return rekeySuppressions(t)
+	return rekeyOptOuts(t)
 }
 
 // newTag gives the store a fresh mark for the keys of sendings to come.
@@ -285,7 +285,7 @@ func newTag(t *bbolt.Tx) error {
 }
 
 // holder says who has the file open, or how to find out.
-func holder(path string) string {
+func lockHolder(path string) string {
 	const how = `stop the other campaignd, or ask "fuser -v" who has the file open`
 	info, err := os.Stat(path)
 	if err != nil {

@@ -67,7 +67,7 @@ func bytesOf(t *testing.T, s *Store) []byte {
 }
 
 // TestPitfall28DamagedFile: never a panic, never an empty store in silence.
-func TestPitfall28DamagedFile(t *testing.T) {
+func TestDamagedFileIsNeverReplaced(t *testing.T) {
 	s := openTest(t)
 	accept(t, s, draft{rows: 9000}, testGrid(600))
 	data := bytesOf(t, s)
@@ -183,7 +183,7 @@ var regenerate = flag.Bool("regenerate", false, "write testdata/v1.db")
 func TestOpenVersion1(t *testing.T) {
 	const saved = "testdata/v1.db"
 	if *regenerate {
-		writeVersion1(t, saved)
+		writeStoreVersion1(t, saved)
 	}
 	path := filepath.Join(t.TempDir(), "v1.db")
 	data, err := os.ReadFile(saved)
@@ -230,7 +230,7 @@ func TestOpenVersion1(t *testing.T) {
 	verify(t, s)
 }
 
-func writeVersion1(t *testing.T, path string) {
+func writeStoreVersion1(t *testing.T, path string) {
 	os.Remove(path)
 	s := openAt(t, path)
 	a := accept(t, s, draft{rows: 10, messages: 2, digest: strings.Repeat("ab", 32)}, testGrid(600))

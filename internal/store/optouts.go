@@ -28,7 +28,7 @@ type OptOut struct {
 const maxContactKey = 512
 
 // keySuppression is application, channel, a zero byte (a channel's name has none), contact in the form of campaign.ContactKey.
-func keySuppression(application int64, channelType string, contact []byte) []byte {
+func keyOptOut(application int64, channelType string, contact []byte) []byte {
 	k := binary.BigEndian.AppendUint64(make([]byte, 0, 9+len(channelType)+len(contact)), signed(application))
 	k = append(append(k, channelType...), 0)
 	start := len(k)
@@ -46,9 +46,9 @@ func (s *Store) AddOptOuts(list []OptOut) (int, error) {
 	added := 0
 	err := s.update(func(t *tx) error {
 		added = 0
-		b := t.bucket(bucketSuppressions)
+		b := t.bucket(bucketOptOuts)
 		for _, one := range list {
-			key := keySuppression(one.ApplicationID, one.ChannelType, []byte(one.ContactCode))
+			key := keyOptOut(one.ApplicationID, one.ChannelType, []byte(one.ContactCode))
 			if b.Get(key) != nil {
 				continue
 			}
@@ -64,7 +64,7 @@ func (s *Store) AddOptOuts(list []OptOut) (int, error) {
 			}
 			added++
 		}
-		t.after = append(t.after, func() { s.suppressed.Store(s.suppressed.Load() || added > 0) })
+		t.after = append(t.after, func() { s.anyOptOut.Store(s.anyOptOut.Load() || added > 0) })
 		return nil
 	})
 	if err != nil {
@@ -74,15 +74,15 @@ func (s *Store) AddOptOuts(list []OptOut) (int, error) {
 }
 
 // rekeySuppressions puts each opt-out under the key it has today. Of two that become one the first is kept.
-func rekeySuppressions(t *bbolt.Tx) error {
-	b := t.Bucket(bucketSuppressions)
+func rekeyOptOuts(t *bbolt.Tx) error {
+	b := t.Bucket(bucketOptOuts)
 	moved := map[string][]byte{} // key until now -> value
 	err := b.ForEach(func(k, v []byte) error {
 		var one OptOut
 		if err := json.Unmarshal(v, &one); err != nil {
 			return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, err)
 		}
-		if !bytes.Equal(k, keySuppression(one.ApplicationID, one.ChannelType, []byte(one.ContactCode))) {
+		if !bytes.Equal(k, keyOptOut(one.ApplicationID, one.ChannelType, []byte(one.ContactCode))) {
 			moved[string(k)] = bytes.Clone(v)
 		}
 		return nil
@@ -95,7 +95,7 @@ func rekeySuppressions(t *bbolt.Tx) error {
 		if err == nil {
 			err = b.Delete([]byte(k))
 		}
-		if key := keySuppression(one.ApplicationID, one.ChannelType, []byte(one.ContactCode)); err == nil && b.Get(key) == nil {
+		if key := keyOptOut(one.ApplicationID, one.ChannelType, []byte(one.ContactCode)); err == nil && b.Get(key) == nil {
 			err = b.Put(key, moved[k])
 		}
 	}
@@ -106,8 +106,8 @@ func rekeySuppressions(t *bbolt.Tx) error {
 func (s *Store) RemoveOptOut(application int64, channelType, contactCode string) (bool, error) {
 	found := false
 	err := s.update(func(t *tx) error {
-		key := keySuppression(application, channelType, []byte(contactCode))
-		b := t.bucket(bucketSuppressions)
+		key := keyOptOut(application, channelType, []byte(contactCode))
+		b := t.bucket(bucketOptOuts)
 		found = b.Get(key) != nil
 		return b.Delete(key)
 	})
@@ -117,14 +117,14 @@ func (s *Store) RemoveOptOut(application int64, channelType, contactCode string)
 // Suppressed implements send.Book: whether the contact has opted out of the
 // application's channel, or of all its channels.
 func (s *Store) OptedOut(application int64, channelType string, contactCode []byte) (bool, error) {
-	if !s.suppressed.Load() {
+	if !s.anyOptOut.Load() {
 		return false, nil
 	}
 	found := false
 	err := s.view(func(t *tx) error {
-		b := t.bucket(bucketSuppressions)
-		found = b.Get(keySuppression(application, channelType, contactCode)) != nil ||
-			channelType != "" && b.Get(keySuppression(application, "", contactCode)) != nil
+		b := t.bucket(bucketOptOuts)
+		found = b.Get(keyOptOut(application, channelType, contactCode)) != nil ||
+			channelType != "" && b.Get(keyOptOut(application, "", contactCode)) != nil
 		return nil
 	})
 	return found, err
@@ -169,7 +169,7 @@ func (s *Store) EachOptOut(application int64, fn func(OptOut) error) error {
 	if application != 0 {
 		prefix = key8(signed(application))
 	}
-	return s.eachPage(bucketSuppressions, prefix, prefix, func(value []byte) error {
+	return s.eachPage(bucketOptOuts, prefix, prefix, func(value []byte) error {
 		var one OptOut
 		if err := json.Unmarshal(value, &one); err != nil {
 			return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, err)

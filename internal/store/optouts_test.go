@@ -9,7 +9,7 @@ import (
 )
 
 // TestPitfall26OptOuts: exact, by channel or for all, kept over a restart.
-func TestPitfall26OptOuts(t *testing.T) {
+func TestOptOutsCountUntilRemoved(t *testing.T) {
 	s := openTest(t)
 	check := func(application int64, channel, contact string, want bool) {
 		t.Helper()
@@ -87,7 +87,7 @@ func TestAudit(t *testing.T) {
 }
 
 // TestPitfall28Retention: what is removed is gone, and its pages are used again.
-func TestPitfall28Retention(t *testing.T) {
+func TestRetentionGivesSpaceBack(t *testing.T) {
 	s := openTest(t)
 	size := int64(0)
 	for i := range 12 {
@@ -116,7 +116,7 @@ func TestPitfall28Retention(t *testing.T) {
 	if now := fileSize(t, s); now > size*5/4 {
 		t.Errorf("the file grew from %d to %d bytes", size, now)
 	}
-	for _, name := range [][]byte{bucketSendings, bucketActive, bucketSlices, bucketCounts, bucketChunks, bucketMarks, bucketOutcomes,
+	for _, name := range [][]byte{bucketSendings, bucketActive, bucketSlices, bucketCounts, bucketChunks, bucketStatuses, bucketOutcomes,
 		bucketInFlight, bucketTimeline, bucketDigests} {
 		if err := s.view(func(tx *tx) error {
 			if k, _ := tx.bucket(name).Cursor().First(); k != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // shapeOf is the layout of a sending's marks: from its record, or from its header once it is filed.
-func (t *tx) shapeOf(id campaign.ID) (uint64, *record, error) {
+func (t *tx) layoutOf(id campaign.ID) (uint64, *record, error) {
 	n, err := number(id)
 	if err != nil {
 		return 0, nil, err
@@ -27,7 +27,7 @@ func (t *tx) shapeOf(id campaign.ID) (uint64, *record, error) {
 		return 0, nil, err
 	}
 	rec = &record{id: id, state: head.State}
-	rec.shape(head)
+	rec.setLayout(head)
 	return n, rec, nil
 }
 
@@ -37,11 +37,11 @@ func (t *tx) shapeOf(id campaign.ID) (uint64, *record, error) {
 // the last chunk: ErrNotFound.
 func (s *Store) Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, marks []campaign.MessageStatus) ([]campaign.MessageStatus, error) {
 	err := s.view(func(t *tx) error {
-		n, rec, err := t.shapeOf(id)
+		n, rec, err := t.layoutOf(id)
 		if err != nil {
 			return err
 		}
-		marks, err = t.rowsAndMarks(n, rec, chunk, &unpacker{}, rows, marks)
+		marks, err = t.rowsAndStatuses(n, rec, chunk, &unpacker{}, rows, marks)
 		return err
 	})
 	if err != nil {
@@ -50,22 +50,22 @@ func (s *Store) Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, marks []
 	return marks, nil
 }
 
-func (t *tx) rowsAndMarks(n uint64, rec *record, chunk uint32, u *unpacker, rows *campaign.Rows, marks []campaign.MessageStatus) ([]campaign.MessageStatus, error) {
+func (t *tx) rowsAndStatuses(n uint64, rec *record, chunk uint32, u *unpacker, rows *campaign.Rows, marks []campaign.MessageStatus) ([]campaign.MessageStatus, error) {
 	if err := t.chunk(n, chunk, u, rows); err != nil {
 		return nil, err
 	}
-	value := t.bucket(bucketMarks).Get(key12(n, chunk))
+	value := t.bucket(bucketStatuses).Get(key12(n, chunk))
 	if value == nil {
-		b, err := t.books(n)
+		b, err := t.counters(n)
 		if err != nil {
 			return nil, err
 		}
-		if value, err = freshMarks(rows.Len(), rec, rows.Channels, b.base); err != nil {
+		if value, err = initialStatuses(rows.Len(), rec, rows.Channels, b.base); err != nil {
 			return nil, err
 		}
 	}
 	if len(value) != rows.Len()*int(rec.messages) {
-		return nil, fmt.Errorf("read marks: %w: %w", ErrDamaged, errCut)
+		return nil, fmt.Errorf("read marks: %w: %w", ErrDamaged, errMalformed)
 	}
 	marks = slices.Grow(marks[:0], len(value))[:len(value)]
 	for i, m := range value {
@@ -88,11 +88,11 @@ func (s *Store) EachChunk(id campaign.ID, fn func(rows *campaign.Rows, marks []c
 	for chunk := uint32(0); ; chunk++ {
 		more := false
 		err := s.view(func(t *tx) error {
-			n, rec, err := t.shapeOf(id)
+			n, rec, err := t.layoutOf(id)
 			if err != nil {
 				return err
 			}
-			if marks, err = t.rowsAndMarks(n, rec, chunk, u, &rows, marks); err != nil {
+			if marks, err = t.rowsAndStatuses(n, rec, chunk, u, &rows, marks); err != nil {
 				if errors.Is(err, ErrNotFound) && (chunk >= rec.chunks() || chunk == 0) {
 					return nil
 				}
@@ -114,7 +114,7 @@ func (s *Store) EachChunk(id campaign.ID, fn func(rows *campaign.Rows, marks []c
 			e := &entries[i]
 			at := int(e.Row-rows.First)*stride + int(e.Message) - 1
 			if at >= len(marks) {
-				return fmt.Errorf("read chunk %d of %s: %w: %w", chunk, id, ErrDamaged, errCut)
+				return fmt.Errorf("read chunk %d of %s: %w: %w", chunk, id, ErrDamaged, errMalformed)
 			}
 			e.Sending, e.Outcome = id, marks[at].Outcome()
 		}

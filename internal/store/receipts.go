@@ -33,46 +33,46 @@ type ReceiptResult struct {
 }
 
 // desk makes one transaction of the reports that come while another is being synced.
-type desk struct {
+type receiptQueue struct {
 	turn sync.Mutex // held by who writes
 
 	mu      sync.Mutex // guards waiting
-	waiting []*reports
+	waiting []*receiptBatch
 }
 
-type reports struct {
-	list []Receipt
-	told []ReceiptResult
-	err  error
-	done bool // guarded by desk.turn
+type receiptBatch struct {
+	list    []Receipt
+	results []ReceiptResult
+	err     error
+	done    bool // guarded by desk.turn
 }
 
 // Tell enters reports, durably, and returns what was new to the books. Those that name no message of
 // this store by its key are kept as strays until PlaceStrays has looked for them by the provider's id.
 func (s *Store) RecordReceipts(list []Receipt) ([]ReceiptResult, error) {
-	own := &reports{list: list}
-	s.desk.mu.Lock()
-	s.desk.waiting = append(s.desk.waiting, own)
-	s.desk.mu.Unlock()
-	s.desk.turn.Lock()
-	defer s.desk.turn.Unlock()
+	own := &receiptBatch{list: list}
+	s.receipts.mu.Lock()
+	s.receipts.waiting = append(s.receipts.waiting, own)
+	s.receipts.mu.Unlock()
+	s.receipts.turn.Lock()
+	defer s.receipts.turn.Unlock()
 	if own.done {
-		return own.told, own.err
+		return own.results, own.err
 	}
-	s.desk.mu.Lock()
-	batch := s.desk.waiting
-	s.desk.waiting = nil
-	s.desk.mu.Unlock()
+	s.receipts.mu.Lock()
+	batch := s.receipts.waiting
+	s.receipts.waiting = nil
+	s.receipts.mu.Unlock()
 	err := s.update(func(t *tx) error {
-		b := briefs{t: t, known: map[uint64]*brief{}}
+		b := receiptTargets{t: t, known: map[uint64]*receiptTarget{}}
 		for _, r := range batch {
-			r.told = r.told[:0]
+			r.results = r.results[:0]
 			for i := range r.list {
-				told, err := b.enter(&r.list[i])
+				told, err := b.record(&r.list[i])
 				if err != nil {
 					return err
 				}
-				r.told = append(r.told, told...)
+				r.results = append(r.results, told...)
 			}
 		}
 		return b.close()
@@ -80,30 +80,30 @@ func (s *Store) RecordReceipts(list []Receipt) ([]ReceiptResult, error) {
 	for _, r := range batch {
 		r.done = true
 		if err != nil {
-			r.told, r.err = nil, fmt.Errorf("enter reports of deliveries: %w", err)
+			r.results, r.err = nil, fmt.Errorf("enter reports of deliveries: %w", err)
 		}
 	}
-	return own.told, own.err
+	return own.results, own.err
 }
 
 // brief is what reports of one sending's messages are entered with.
-type brief struct {
+type receiptTarget struct {
 	id          campaign.ID
 	tag         string
 	application int64
 	messages    int
-	tally       tally
+	counts      receiptCounts
 	changed     bool
 }
 
 // briefs are the sendings that a transaction's reports are about.
-type briefs struct {
+type receiptTargets struct {
 	t     *tx
-	known map[uint64]*brief
+	known map[uint64]*receiptTarget
 }
 
 // of is the brief of a sending, nil if there is none.
-func (b *briefs) of(id campaign.ID) (*brief, error) {
+func (b *receiptTargets) of(id campaign.ID) (*receiptTarget, error) {
 	n := id.Number()
 	if one, ok := b.known[n]; ok {
 		if one != nil && one.id != id {
@@ -119,8 +119,8 @@ func (b *briefs) of(id campaign.ID) (*brief, error) {
 	if err != nil {
 		return nil, err
 	}
-	one := &brief{id: head.ID, tag: head.Tag, application: head.ApplicationID, messages: head.Messages}
-	if one.tally, err = b.t.tally(n); err != nil {
+	one := &receiptTarget{id: head.ID, tag: head.Tag, application: head.ApplicationID, messages: head.Messages}
+	if one.counts, err = b.t.receiptCounts(n); err != nil {
 		return nil, err
 	}
 	b.known[n] = one
@@ -131,7 +131,7 @@ func (b *briefs) of(id campaign.ID) (*brief, error) {
 }
 
 // enter enters one report and returns what was new.
-func (b *briefs) enter(r *Receipt) ([]ReceiptResult, error) {
+func (b *receiptTargets) record(r *Receipt) ([]ReceiptResult, error) {
 	if r.State == campaign.NoReceipt {
 		return nil, nil
 	}
@@ -140,7 +140,7 @@ func (b *briefs) enter(r *Receipt) ([]ReceiptResult, error) {
 		if r.Provider == "" {
 			return nil, nil
 		}
-		return []ReceiptResult{{State: r.State}}, b.t.putStray(r)
+		return []ReceiptResult{{State: r.State}}, b.t.putUnmatched(r)
 	}
 	one, err := b.of(id)
 	if err != nil || one == nil || one.tag != tag || n > one.messages || !slices.Contains(r.Applications, one.application) {
@@ -154,7 +154,7 @@ func (b *briefs) enter(r *Receipt) ([]ReceiptResult, error) {
 }
 
 // put keeps a delivery if it takes the place of what is known.
-func (b *briefs) put(n uint64, one *brief, d campaign.Delivery) (bool, error) {
+func (b *receiptTargets) put(n uint64, one *receiptTarget, d campaign.Delivery) (bool, error) {
 	key := keyDelivery(n, d.Line, d.Message)
 	bucket := b.t.bucket(bucketDeliveries)
 	if value := bucket.Get(key); value != nil {
@@ -165,24 +165,24 @@ func (b *briefs) put(n uint64, one *brief, d campaign.Delivery) (bool, error) {
 		if before.State >= d.State {
 			return false, nil
 		}
-		if count := one.tally.Of(before.State); count != nil && *count > 0 {
+		if count := one.counts.Of(before.State); count != nil && *count > 0 {
 			*count--
 		}
 	}
-	if count := one.tally.Of(d.State); count != nil {
+	if count := one.counts.Of(d.State); count != nil {
 		*count++
 	}
-	one.tally.version++
+	one.counts.version++
 	one.changed = true
 	return true, bucket.Put(key, encodeDelivery(&d))
 }
 
-func (b *briefs) close() error {
+func (b *receiptTargets) close() error {
 	for n, one := range b.known {
 		if one == nil || !one.changed {
 			continue
 		}
-		if err := b.t.bucket(bucketTold).Put(key8(n), one.tally.encode()); err != nil {
+		if err := b.t.bucket(bucketReceiptCounts).Put(key8(n), one.counts.encode()); err != nil {
 			return err
 		}
 	}
@@ -190,13 +190,13 @@ func (b *briefs) close() error {
 }
 
 // tally is what is known of a sending's deliveries as a whole.
-type tally struct {
+type receiptCounts struct {
 	campaign.DeliveryCounts
 	version  uint64 // grows with every change
 	reported uint64 // the version that the files in its folder show
 }
 
-func (c *tally) encode() []byte {
+func (c *receiptCounts) encode() []byte {
 	var b []byte
 	for _, n := range []uint64{c.Delivered, c.Read, c.Failed, c.version, c.reported} {
 		b = binary.AppendUvarint(b, n)
@@ -204,19 +204,19 @@ func (c *tally) encode() []byte {
 	return b
 }
 
-func decodeTally(value []byte) (tally, error) {
+func decodeReceiptCounts(value []byte) (receiptCounts, error) {
 	r := reader{b: value}
-	c := tally{DeliveryCounts: campaign.DeliveryCounts{Delivered: r.uvarint(), Read: r.uvarint(), Failed: r.uvarint()}}
+	c := receiptCounts{DeliveryCounts: campaign.DeliveryCounts{Delivered: r.uvarint(), Read: r.uvarint(), Failed: r.uvarint()}}
 	c.version, c.reported = r.uvarint(), r.uvarint()
 	return c, r.done("counts of deliveries")
 }
 
-func (t *tx) tally(n uint64) (tally, error) {
-	value := t.bucket(bucketTold).Get(key8(n))
+func (t *tx) receiptCounts(n uint64) (receiptCounts, error) {
+	value := t.bucket(bucketReceiptCounts).Get(key8(n))
 	if value == nil {
-		return tally{}, nil
+		return receiptCounts{}, nil
 	}
-	return decodeTally(value)
+	return decodeReceiptCounts(value)
 }
 
 // keyDelivery is a sending's number, a line of its CSV and the message's number.
@@ -285,12 +285,12 @@ func (s *Store) Deliveries(id campaign.ID, first, last uint32) ([]campaign.Deliv
 }
 
 // Late are the sendings whose files in done/ or failed/ show less of their deliveries than is known.
-func (s *Store) Late() ([]campaign.ID, error) {
+func (s *Store) StaleReports() ([]campaign.ID, error) {
 	var late []campaign.ID
 	err := s.view(func(t *tx) error {
 		late = late[:0]
-		return t.bucket(bucketTold).ForEach(func(k, v []byte) error {
-			c, err := decodeTally(v)
+		return t.bucket(bucketReceiptCounts).ForEach(func(k, v []byte) error {
+			c, err := decodeReceiptCounts(v)
 			if err != nil || c.version == c.reported {
 				return err
 			}
@@ -311,7 +311,7 @@ func (s *Store) Late() ([]campaign.ID, error) {
 }
 
 // Reported notes that the files of a sending show its deliveries up to a version, its Told at the time.
-func (s *Store) Reported(id campaign.ID, version uint64) error {
+func (s *Store) MarkReported(id campaign.ID, version uint64) error {
 	if version == 0 {
 		return nil
 	}
@@ -320,11 +320,11 @@ func (s *Store) Reported(id campaign.ID, version uint64) error {
 		return err
 	}
 	return s.update(func(t *tx) error {
-		c, err := t.tally(n)
+		c, err := t.receiptCounts(n)
 		if err != nil || c.version == 0 || c.reported >= version {
 			return err
 		}
 		c.reported = min(version, c.version)
-		return t.bucket(bucketTold).Put(key8(n), c.encode())
+		return t.bucket(bucketReceiptCounts).Put(key8(n), c.encode())
 	})
 }

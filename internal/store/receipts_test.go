@@ -75,7 +75,7 @@ func TestDeliveriesAnyOrder(t *testing.T) {
 }
 
 // TestStrays: by the provider's id, before the result is in the books and after; what is of no message is forgotten.
-func TestStrays(t *testing.T) {
+func TestReceiptsWithoutAKeyAreMatchedLater(t *testing.T) {
 	s := openTest(t)
 	head := receipts(t, s)
 	stray := func(provider string) Receipt {
@@ -111,7 +111,7 @@ func TestStrays(t *testing.T) {
 }
 
 // TestTellTogether: many at once, each told what was new of its own.
-func TestTellTogether(t *testing.T) {
+func TestReceiptsShareACommit(t *testing.T) {
 	s := openTest(t)
 	head := receipts(t, s)
 	var wait sync.WaitGroup
@@ -134,7 +134,7 @@ func TestTellTogether(t *testing.T) {
 
 // TestLate: what was told after the files were written is found until they are written again, and
 // goes with its sending.
-func TestLate(t *testing.T) {
+func TestStaleReportsAreListed(t *testing.T) {
 	s := openTest(t)
 	head := receipts(t, s)
 	tell := func(line uint32) uint64 {
@@ -150,7 +150,7 @@ func TestLate(t *testing.T) {
 	}
 	late := func(want int) {
 		t.Helper()
-		if got, err := s.Late(); len(got) != want || err != nil {
+		if got, err := s.StaleReports(); len(got) != want || err != nil {
 			t.Errorf("late: %v, %v", got, err)
 		}
 	}
@@ -165,14 +165,14 @@ func TestLate(t *testing.T) {
 	late(1)
 	second := tell(3)
 	for version, want := range map[uint64]int{first: 1, second: 0} {
-		if err := s.Reported(head.ID, version); err != nil {
+		if err := s.MarkReported(head.ID, version); err != nil {
 			t.Fatal(err)
 		}
 		if version == second {
 			late(want)
 		}
 	}
-	if err := s.Reported(head.ID, first); err != nil { // an older one changes nothing
+	if err := s.MarkReported(head.ID, first); err != nil { // an older one changes nothing
 		t.Fatal(err)
 	}
 	late(0)
@@ -226,14 +226,14 @@ func FuzzDecodeDelivery(f *testing.F) {
 func TestMigrationRekeysOptOuts(t *testing.T) {
 	s := openTest(t)
 	err := s.update(func(t *tx) error {
-		b := t.Bucket(bucketSuppressions)
+		b := t.Bucket(bucketOptOuts)
 		for _, contact := range []string{"+34 666 777 888", "34666777888", "A@example.com", "code-7"} {
 			key := append(append(key8(signed(1)), 0), contact...)
 			if err := b.Put(key, []byte(`{"applicationId":1,"contactCode":"`+contact+`","source":"old"}`)); err != nil {
 				return err
 			}
 		}
-		return rekeySuppressions(t.Tx)
+		return rekeyOptOuts(t.Tx)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ const offTimeline = -1
 type record struct {
 	id          campaign.ID
 	state       campaign.State
-	closed      campaign.Outcome // given to what was unsent by CloseOut; Pending if it wasn't closed
+	finalizedAs campaign.Outcome // given to what was unsent by CloseOut; Pending if it wasn't closed
 	due         int64            // instant of its timeline entry, or offTimeline
 	application int64
 	planned     uint64
@@ -33,7 +33,7 @@ type record struct {
 const recordFormat = 1
 
 func (rec *record) encode() []byte {
-	b := []byte{recordFormat, stateCode(rec.state), byte(rec.closed)}
+	b := []byte{recordFormat, stateCode(rec.state), byte(rec.finalizedAs)}
 	b = binary.AppendVarint(b, rec.due)
 	b = binary.AppendVarint(b, rec.application)
 	b = binary.AppendUvarint(b, rec.planned)
@@ -52,7 +52,7 @@ func decodeRecord(value []byte) (*record, error) {
 	if !ok {
 		r.fail()
 	}
-	rec := &record{state: state, closed: campaign.Outcome(r.byte())}
+	rec := &record{state: state, finalizedAs: campaign.Outcome(r.byte())}
 	rec.due = r.varint()
 	rec.application = r.varint()
 	rec.planned = r.uvarint()
@@ -75,7 +75,7 @@ func decodeRecord(value []byte) (*record, error) {
 }
 
 // shape sets what acceptance freezes.
-func (rec *record) shape(s *campaign.Sending) {
+func (rec *record) setLayout(s *campaign.Sending) {
 	rec.application, rec.planned, rec.rows = s.ApplicationID, s.Planned, s.Rows.Accepted
 	rec.messages, rec.channels = uint8(s.Messages), nil
 	per := make([]uint8, len(s.Channels))
@@ -99,12 +99,12 @@ func (rec *record) rowsIn(chunk uint32) int {
 
 // books are a sending's counts and its base: the outcome of every message in
 // chunks that have no marks yet.
-type books struct {
+type counters struct {
 	base   campaign.Outcome
 	counts campaign.Counts
 }
 
-func (b *books) encode() []byte {
+func (b *counters) encode() []byte {
 	out := []byte{byte(b.base)}
 	for _, n := range b.counts {
 		out = binary.AppendUvarint(out, n)
@@ -112,8 +112,8 @@ func (b *books) encode() []byte {
 	return out
 }
 
-func decodeBooks(value []byte) (books, error) {
-	var b books
+func decodeCounters(value []byte) (counters, error) {
+	var b counters
 	r := reader{b: value}
 	b.base = campaign.Outcome(r.byte())
 	for i := range b.counts {
@@ -123,7 +123,7 @@ func decodeBooks(value []byte) (books, error) {
 }
 
 // move takes one message from an outcome to another.
-func (b *books) move(from, to campaign.Outcome) error {
+func (b *counters) move(from, to campaign.Outcome) error {
 	if int(from) >= len(b.counts) || int(to) >= len(b.counts) || b.counts[from] == 0 {
 		return fmt.Errorf("move a message from %s to %s: %w", from, to, ErrDamaged)
 	}
@@ -135,7 +135,7 @@ func (b *books) move(from, to campaign.Outcome) error {
 // slice is a campaign.Slice and the messages it has booked in its slot.
 type slice struct {
 	campaign.Slice
-	booked uint32
+	reserved uint32
 }
 
 const slicesFormat = 1
@@ -153,7 +153,7 @@ func encodeSlices(list []slice) []byte {
 		b = binary.AppendUvarint(b, uint64(one.First))
 		b = binary.AppendUvarint(b, uint64(one.Rows))
 		b = binary.AppendUvarint(b, uint64(one.Recipients))
-		b = binary.AppendUvarint(b, uint64(one.booked))
+		b = binary.AppendUvarint(b, uint64(one.reserved))
 		last = start
 	}
 	return b
@@ -174,7 +174,7 @@ func decodeSlices(value []byte) ([]slice, error) {
 	for range n {
 		at += r.varint()
 		length := r.varint()
-		one := slice{Slice: campaign.Slice{Start: time.Unix(0, at).UTC(), First: r.uint32(), Rows: r.uint32(), Recipients: r.uint32()}, booked: r.uint32()}
+		one := slice{Slice: campaign.Slice{Start: time.Unix(0, at).UTC(), First: r.uint32(), Rows: r.uint32(), Recipients: r.uint32()}, reserved: r.uint32()}
 		if length != 0 {
 			one.End = time.Unix(0, at+length).UTC()
 		}
@@ -187,7 +187,7 @@ func decodeSlices(value []byte) ([]slice, error) {
 }
 
 // plain are the slices as other rooms see them.
-func plain(list []slice) []campaign.Slice {
+func campaignSlices(list []slice) []campaign.Slice {
 	out := make([]campaign.Slice, len(list))
 	for i := range list {
 		out[i] = list[i].Slice

@@ -60,17 +60,17 @@ func (s *Store) recover(n uint64, chunks []uint32, retry func(int64, string) boo
 		if rec == nil {
 			return fmt.Errorf("%w: it is filed", ErrDamaged)
 		}
-		b, err := t.books(n)
+		b, err := t.counters(n)
 		if err != nil {
 			return err
 		}
 		again := make([]bool, len(head.Channels))
 		for i, channel := range head.Channels {
-			again[i] = !rec.state.Final() && rec.closed == campaign.Pending && retry(head.ApplicationID, channel)
+			again[i] = !rec.state.Final() && rec.finalizedAs == campaign.Pending && retry(head.ApplicationID, channel)
 		}
-		l := &ledger{t: t, n: n, rec: rec, books: &b}
+		l := &statusWriter{t: t, n: n, rec: rec, counters: &b}
 		for _, chunk := range chunks {
-			if err := l.settle(chunk, again, &one); err != nil {
+			if err := l.recoverChunk(chunk, again, &one); err != nil {
 				return err
 			}
 		}
@@ -84,8 +84,8 @@ func (s *Store) recover(n uint64, chunks []uint32, retry func(int64, string) boo
 }
 
 // settle moves a chunk's InFlight messages to Pending or Unknown, by channel.
-func (l *ledger) settle(chunk uint32, again []bool, one *Recovered) error {
-	marks, err := l.marks(chunk)
+func (l *statusWriter) recoverChunk(chunk uint32, again []bool, one *Recovered) error {
+	marks, err := l.statuses(chunk)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (l *ledger) settle(chunk uint32, again []bool, one *Recovered) error {
 			return err
 		}
 	}
-	w := &chunkWork{number: l.n, chunk: chunk}
+	w := &chunkBatch{number: l.n, chunk: chunk}
 	from := &commitRequest{}
 	stride := int(l.rec.messages)
 	at := now()
@@ -122,5 +122,5 @@ func (l *ledger) settle(chunk uint32, again []bool, one *Recovered) error {
 	if len(w.entries) == 0 {
 		return fmt.Errorf("%w: chunk %d has nothing in flight", ErrDamaged, chunk)
 	}
-	return l.chunk(w)
+	return l.writeChunk(w)
 }

@@ -34,7 +34,7 @@ func (s *Store) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaig
 		if out, err = t.slices(n); err != nil || rec == nil || !rec.state.Active() {
 			return err
 		}
-		b, err := t.books(n)
+		b, err := t.counters(n)
 		if err != nil {
 			return err
 		}
@@ -43,7 +43,7 @@ func (s *Store) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaig
 			return err
 		}
 		r := &replanner{t: t, n: n, rec: rec, now: now, table: table, grid: grid,
-			ledger: &ledger{t: t, n: n, rec: rec, books: &b}}
+			sw: &statusWriter{t: t, n: n, rec: rec, counters: &b}}
 		if out, err = r.run(head, out); err != nil || !r.changed {
 			return err
 		}
@@ -52,14 +52,14 @@ func (s *Store) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaig
 			return err
 		}
 		failpoint.At(failpoint.Replanned)
-		r.ledger.changed = true
-		r.ledger.renew = true
-		return r.ledger.close()
+		r.sw.changed = true
+		r.sw.recompute = true
+		return r.sw.close()
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("slice %s again: %w", id, err)
 	}
-	return plain(out), expired, nil
+	return campaignSlices(out), expired, nil
 }
 
 // replanner is one run of Replan.
@@ -70,7 +70,7 @@ type replanner struct {
 	now     time.Time
 	table   *slotTable
 	grid    plan.Grid
-	ledger  *ledger
+	sw      *statusWriter
 	changed bool
 	expired uint64
 
@@ -82,12 +82,12 @@ type replanner struct {
 }
 
 // standing is how a row stands for slicing.
-type standing uint8
+type rowProgress uint8
 
 const (
-	rowOver     standing = iota // all its messages have final outcomes
-	rowUnderWay                 // its next message is in flight or waits for its retry
-	rowUnsent                   // its next message is Pending
+	rowDone       rowProgress = iota // all its messages have final outcomes
+	rowInProgress                    // its next message is in flight or waits for its retry
+	rowUnsent                        // its next message is Pending
 )
 
 func (r *replanner) run(head *campaign.Sending, list []slice) ([]slice, error) {
@@ -95,7 +95,7 @@ func (r *replanner) run(head *campaign.Sending, list []slice) ([]slice, error) {
 	all := uint32(0)
 	for i := range list {
 		if one := &list[i]; one.Sliced() && !one.End.After(r.now) {
-			if err := r.each(one, func(_ uint32, s standing) error {
+			if err := r.each(one, func(_ uint32, s rowProgress) error {
 				if s == rowUnsent {
 					unsent[i]++
 				}
@@ -120,7 +120,7 @@ func (r *replanner) run(head *campaign.Sending, list []slice) ([]slice, error) {
 			kept = append(kept, list[i])
 			continue
 		}
-		left, err := r.again(&list[i], unsent[i])
+		left, err := r.replanSlice(&list[i], unsent[i])
 		if err != nil {
 			return nil, err
 		}
@@ -130,10 +130,10 @@ func (r *replanner) run(head *campaign.Sending, list []slice) ([]slice, error) {
 }
 
 // again slices the unsent rows of one passed slice anew and returns what is left of it.
-func (r *replanner) again(one *slice, unsent uint32) ([]slice, error) {
+func (r *replanner) replanSlice(one *slice, unsent uint32) ([]slice, error) {
 	served := *one
 	moved := int64(unsent) * int64(r.rec.messages)
-	if err := r.table.rebook(&served, one.booked-uint32(min(moved, int64(one.booked)))); err != nil {
+	if err := r.table.setReserved(&served, one.reserved-uint32(min(moved, int64(one.reserved)))); err != nil {
 		return nil, err
 	}
 	served.Recipients -= min(unsent, served.Recipients)
@@ -142,16 +142,16 @@ func (r *replanner) again(one *slice, unsent uint32) ([]slice, error) {
 	// open is the slice under construction; behind are rows after the last that fits.
 	var open *slice
 	var behind []uint32
-	expire := &chunkWork{number: r.n}
+	expire := &chunkBatch{number: r.n}
 	end := one.First + one.Rows
-	err := r.each(one, func(row uint32, s standing) error {
-		if s == rowOver {
+	err := r.each(one, func(row uint32, s rowProgress) error {
+		if s == rowDone {
 			return nil
 		}
 		if open == nil {
 			served.Rows = min(served.Rows, row-one.First)
 		}
-		if s == rowUnderWay {
+		if s == rowInProgress {
 			if open == nil || len(r.places) == 0 {
 				behind = append(behind, row)
 			}
@@ -159,7 +159,7 @@ func (r *replanner) again(one *slice, unsent uint32) ([]slice, error) {
 		}
 		if open == nil || r.places[0].Recipients == open.Recipients {
 			if open != nil {
-				if err := r.finish(open, row); err != nil {
+				if err := r.closeSlice(open, row); err != nil {
 					return err
 				}
 				r.places = r.places[1:]
@@ -183,7 +183,7 @@ func (r *replanner) again(one *slice, unsent uint32) ([]slice, error) {
 	if open != nil {
 		last := r.places[0].Recipients == open.Recipients
 		used := open.Recipients
-		if err := r.finish(open, end); err != nil {
+		if err := r.closeSlice(open, end); err != nil {
 			return nil, err
 		}
 		if r.places[0].Recipients -= used; last {
@@ -207,16 +207,16 @@ func (r *replanner) again(one *slice, unsent uint32) ([]slice, error) {
 
 // finish closes a new slice before the row end and books it. One that goes on in the slot and at
 // the row where the last one ended is part of that: what a slot sends of a sending is paced as one.
-func (r *replanner) finish(one *slice, end uint32) error {
+func (r *replanner) closeSlice(one *slice, end uint32) error {
 	one.Rows = end - one.First
-	if err := r.table.reserve(one, r.places[0].Slot, r.grid.Capacity, int(r.rec.messages)); err != nil {
+	if err := r.table.reserveNew(one, r.places[0].Slot, r.grid.Capacity, int(r.rec.messages)); err != nil {
 		return err
 	}
 	if n := len(r.made); n > 0 {
 		if last := &r.made[n-1]; last.Start.Equal(one.Start) && last.First+last.Rows == one.First {
 			last.Rows += one.Rows
 			last.Recipients += one.Recipients
-			last.booked += one.booked
+			last.reserved += one.reserved
 			return nil
 		}
 	}
@@ -225,7 +225,7 @@ func (r *replanner) finish(one *slice, end uint32) error {
 }
 
 // expire gives up the row's Pending messages. Entries of one chunk go together.
-func (r *replanner) expire(w *chunkWork, row uint32) error {
+func (r *replanner) expire(w *chunkBatch, row uint32) error {
 	if chunk := row / campaign.ChunkRows; chunk != w.chunk && len(w.entries) > 0 {
 		if err := r.flush(w); err != nil {
 			return err
@@ -234,7 +234,7 @@ func (r *replanner) expire(w *chunkWork, row uint32) error {
 	w.chunk = row / campaign.ChunkRows
 	if r.seen == nil || r.seenChunk != w.chunk {
 		var err error
-		if r.seen, err = r.ledger.marks(w.chunk); err != nil {
+		if r.seen, err = r.sw.statuses(w.chunk); err != nil {
 			return err
 		}
 		r.seenChunk = w.chunk
@@ -253,33 +253,33 @@ func (r *replanner) expire(w *chunkWork, row uint32) error {
 	return nil
 }
 
-func (r *replanner) flush(w *chunkWork) error {
-	before := r.ledger.books.counts[campaign.Expired]
-	if err := r.ledger.chunk(w); err != nil {
+func (r *replanner) flush(w *chunkBatch) error {
+	before := r.sw.counters.counts[campaign.Expired]
+	if err := r.sw.writeChunk(w); err != nil {
 		return err
 	}
-	r.expired += r.ledger.books.counts[campaign.Expired] - before - uint64(len(w.entries))
+	r.expired += r.sw.counters.counts[campaign.Expired] - before - uint64(len(w.entries))
 	w.entries = nil
 	return nil
 }
 
 // each calls fn with the standing of every row of a slice.
-func (r *replanner) each(one *slice, fn func(row uint32, s standing) error) error {
+func (r *replanner) each(one *slice, fn func(row uint32, s rowProgress) error) error {
 	stride := int(r.rec.messages)
 	for row, end := one.First, one.First+one.Rows; row < end; {
 		chunk := row / campaign.ChunkRows
-		marks := r.t.bucket(bucketMarks).Get(key12(r.n, chunk))
+		marks := r.t.bucket(bucketStatuses).Get(key12(r.n, chunk))
 		first, upTo := chunk*campaign.ChunkRows, min(end, (chunk+1)*campaign.ChunkRows)
 		if marks != nil && len(marks) < int(upTo-first)*stride {
-			return fmt.Errorf("read marks: %w: %w", ErrDamaged, errCut)
+			return fmt.Errorf("read marks: %w: %w", ErrDamaged, errMalformed)
 		}
 		for ; row < upTo; row++ {
-			s := rowOver
+			s := rowDone
 			switch {
-			case marks == nil && r.ledger.books.base == campaign.Pending:
+			case marks == nil && r.sw.counters.base == campaign.Pending:
 				s = rowUnsent
 			case marks != nil:
-				s = rowStanding(marks[int(row-first)*stride : int(row-first+1)*stride])
+				s = progressOf(marks[int(row-first)*stride : int(row-first+1)*stride])
 			}
 			if err := fn(row, s); err != nil {
 				return err
@@ -289,14 +289,14 @@ func (r *replanner) each(one *slice, fn func(row uint32, s standing) error) erro
 	return nil
 }
 
-func rowStanding(marks []byte) standing {
+func progressOf(marks []byte) rowProgress {
 	for _, m := range marks {
 		switch o := campaign.MessageStatus(m).Outcome(); {
 		case o == campaign.Pending:
 			return rowUnsent
 		case !o.Final():
-			return rowUnderWay
+			return rowInProgress
 		}
 	}
-	return rowOver
+	return rowDone
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // TestPitfall19PassedSlicesAreSlicedAgain: SPEC 8, never in one burst.
-func TestPitfall19PassedSlicesAreSlicedAgain(t *testing.T) {
+func TestPassedSlicesAreSlicedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := openTest(t)
 		grid := testGrid(10)

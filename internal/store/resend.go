@@ -43,7 +43,7 @@ type resender struct {
 	t        *tx
 	n        uint64
 	rec      *record
-	books    books
+	counters counters
 }
 
 func (r *resender) run(t *tx, id campaign.ID) error {
@@ -55,10 +55,10 @@ func (r *resender) run(t *tx, id campaign.ID) error {
 		return fmt.Errorf("resend messages of %s, which is %s: %w", id, head.State, ErrState)
 	}
 	r.t, r.n, r.count = t, n, 0
-	if _, r.rec, err = t.shapeOf(id); err != nil {
+	if _, r.rec, err = t.layoutOf(id); err != nil {
 		return err
 	}
-	if r.books, err = t.books(n); err != nil {
+	if r.counters, err = t.counters(n); err != nil {
 		return err
 	}
 	list, err := t.slices(n)
@@ -92,7 +92,7 @@ func (r *resender) run(t *tx, id campaign.ID) error {
 	if err := t.putSlices(n, append(list, fresh...)); err != nil {
 		return err
 	}
-	if err := t.putBooks(n, &r.books); err != nil {
+	if err := t.putCounters(n, &r.counters); err != nil {
 		return err
 	}
 	if !head.State.Final() {
@@ -100,10 +100,10 @@ func (r *resender) run(t *tx, id campaign.ID) error {
 		if err != nil {
 			return err
 		}
-		rec.closed = campaign.Pending
+		rec.finalizedAs = campaign.Pending
 		return t.reschedule(n, rec)
 	}
-	r.rec.state, r.rec.closed, r.rec.due = head.State, campaign.Pending, offTimeline
+	r.rec.state, r.rec.finalizedAs, r.rec.due = head.State, campaign.Pending, offTimeline
 	before := head.State
 	head.State, head.Reason, head.Filed = campaign.StateScheduled, "", false
 	if !head.StartedAt.IsZero() {
@@ -120,14 +120,14 @@ func (r *resender) slice(one *slice) (rows uint32, live bool, err error) {
 	for row, end := one.First, one.First+one.Rows; row < end; {
 		chunk := row / campaign.ChunkRows
 		first, upTo := chunk*campaign.ChunkRows, min(end, (chunk+1)*campaign.ChunkRows)
-		value := r.t.bucket(bucketMarks).Get(key12(r.n, chunk))
+		value := r.t.bucket(bucketStatuses).Get(key12(r.n, chunk))
 		if value == nil {
-			live = live || r.books.base == campaign.Pending
+			live = live || r.counters.base == campaign.Pending
 			row = upTo
 			continue
 		}
 		if len(value) < int(upTo-first)*stride {
-			return 0, false, fmt.Errorf("read marks: %w: %w", ErrDamaged, errCut)
+			return 0, false, fmt.Errorf("read marks: %w: %w", ErrDamaged, errMalformed)
 		}
 		marks, changed := slices.Clone(value), false
 		var channels []uint8
@@ -155,7 +155,7 @@ func (r *resender) slice(one *slice) (rows uint32, live bool, err error) {
 			}
 		}
 		if changed && !r.dryRun {
-			if err := r.t.ascending(bucketMarks).Put(key12(r.n, chunk), marks); err != nil {
+			if err := r.t.ascending(bucketStatuses).Put(key12(r.n, chunk), marks); err != nil {
 				return 0, false, err
 			}
 		}
@@ -172,7 +172,7 @@ func (r *resender) row(marks []byte) (moved, waits bool, err error) {
 		case !o.Final():
 			waits = true
 		case slices.Contains(r.outcomes, o), moved && o == campaign.Skipped:
-			if err := r.books.move(o, campaign.Pending); err != nil {
+			if err := r.counters.move(o, campaign.Pending); err != nil {
 				return false, false, err
 			}
 			// Its attempts begin anew, else the first failure would be its last.

@@ -23,7 +23,7 @@ func (s *Store) Restored() string { return s.restored }
 // held with the reason, those being checked once they are accepted, and numbers up to last are never given out. It
 // returns how many sendings it held. why ends a sentence: "the store was restored …".
 func (s *Store) Hold(why string, last uint64) (int, error) {
-	held, err := s.hold(why, witness{last: last})
+	held, err := s.hold(why, generation{last: last})
 	if err != nil {
 		return 0, fmt.Errorf("hold the sendings of a restored store: %w", err)
 	}
@@ -32,7 +32,7 @@ func (s *Store) Hold(why string, last uint64) (int, error) {
 
 // hold does it, and gives the store a new tag: numbers given out after the copy may be
 // given out again, and their messages must not get keys that a receiver has seen.
-func (s *Store) hold(why string, past witness) (held int, err error) {
+func (s *Store) hold(why string, past generation) (held int, err error) {
 	reason := fmt.Sprintf("the store was restored %s: what was sent since is not in it. Compare before you resume", why)
 	err = s.update(func(t *tx) error {
 		held = 0
@@ -83,21 +83,21 @@ func holdRestored(head *campaign.Sending, reason string) {
 }
 
 // atStart finds out at Open whether the store is a restored one, and holds its sendings then.
-func (s *Store) atStart(end *trailer) error {
-	past, err := readWitness(s.path)
+func (s *Store) checkRestored(end *trailer) error {
+	past, err := readGeneration(s.path)
 	if err != nil {
 		return err
 	}
-	var now witness
+	var now generation
 	some := false
 	if err := s.view(func(t *tx) error {
 		first, _ := t.bucket(bucketSendings).Cursor().First()
-		now, some = t.stand(), first != nil
+		now, some = t.generation(), first != nil
 		return nil
 	}); err != nil {
 		return err
 	}
-	s.openWitness(past)
+	s.openGeneration(past)
 	why := past.behind(now, some)
 	switch {
 	case end != nil && end.at.IsZero():
@@ -107,7 +107,7 @@ func (s *Store) atStart(end *trailer) error {
 	case why == "" && now.last < past.last: // made anew after a loss: the numbers of the lost one stay used
 		return s.update(func(t *tx) error { return t.bucket(bucketSendings).SetSequence(past.last) })
 	case why == "":
-		s.testify(now)
+		s.writeGeneration(now)
 		return nil
 	}
 	if _, err := s.hold(why, past); err != nil {

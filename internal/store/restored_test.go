@@ -23,7 +23,7 @@ func copyFile(t *testing.T, from, to string) {
 
 // TestOlderCopy: a store that was copied while it was closed, or by a snapshot of the disk, and is put back
 // later is known by its witness. The one that ran here last is not taken for it, however it ended.
-func TestOlderCopy(t *testing.T) {
+func TestOlderCopyIsHeld(t *testing.T) {
 	for name, closed := range map[string]bool{"copied while closed": true, "snapshot": false} {
 		t.Run(name, func(t *testing.T) {
 			s := openTest(t)
@@ -103,7 +103,7 @@ func TestMarkedByHand(t *testing.T) {
 }
 
 // TestMadeAnew: a store that is begun after another was lost holds nothing, and its numbers go on where that one's ended.
-func TestMadeAnew(t *testing.T) {
+func TestNewStoreNeverReusesNumbers(t *testing.T) {
 	s := openTest(t)
 	var last *campaign.Sending
 	for range 3 {
@@ -127,22 +127,22 @@ func TestMadeAnew(t *testing.T) {
 }
 
 // TestBrokenWitness: what can't be read says nothing, and is made anew.
-func TestBrokenWitness(t *testing.T) {
+func TestUnreadableGenerationFile(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 10}, nil)
 	s.Close()
-	for _, content := range []string{"", "what is this", strings.Repeat("x", witnessBytes), strings.Repeat("x", 9999)} {
-		if err := os.WriteFile(witnessName(s.path), []byte(content), 0o600); err != nil {
+	for _, content := range []string{"", "what is this", strings.Repeat("x", generationBytes), strings.Repeat("x", 9999)} {
+		if err := os.WriteFile(generationName(s.path), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		s = openAt(t, s.path)
 		wantState(t, s, head.ID, campaign.StateScheduled)
-		now := witness{}
-		if err := s.view(func(tx *tx) error { now = tx.stand(); return nil }); err != nil {
+		now := generation{}
+		if err := s.view(func(tx *tx) error { now = tx.generation(); return nil }); err != nil {
 			t.Fatal(err)
 		}
 		s.Close()
-		if got, err := readWitness(s.path); got != now || err != nil {
+		if got, err := readGeneration(s.path); got != now || err != nil {
 			t.Errorf("%+v, want %+v, %v", got, now, err)
 		}
 	}

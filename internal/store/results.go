@@ -25,7 +25,7 @@ func (s *Store) EachResult(id campaign.ID, fn func(at time.Time, o campaign.Outc
 	var results []result
 	for chunk, chunks := uint32(0), uint32(1); chunk < chunks; chunk++ {
 		err := s.view(func(t *tx) error {
-			n, rec, err := t.shapeOf(id)
+			n, rec, err := t.layoutOf(id)
 			if err != nil {
 				return err
 			}
@@ -59,7 +59,7 @@ func appendResults(dst []result, value []byte) ([]result, error) {
 	if r.byte() == blockPacked {
 		size, err := s2.DecodedLen(r.b)
 		if err != nil || size > maxBlock {
-			return dst, fmt.Errorf("decode outcomes: %w", errCut)
+			return dst, fmt.Errorf("decode outcomes: %w", errMalformed)
 		}
 		if r.b, err = s2.Decode(nil, r.b); err != nil {
 			return dst, fmt.Errorf("decode outcomes: %w", err)

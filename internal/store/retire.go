@@ -149,8 +149,8 @@ func (t *tx) clear(n uint64) (bool, error) {
 
 // bucketsOfSending are the buckets whose keys begin with a sending's number.
 func bucketsOfSending() [][]byte {
-	return [][]byte{bucketSlices, bucketCounts, bucketChunks, bucketMarks, bucketOutcomes, bucketInFlight, bucketRefusals,
-		bucketRetries, bucketWaiting, bucketDeliveries, bucketTold}
+	return [][]byte{bucketSlices, bucketCounts, bucketChunks, bucketStatuses, bucketOutcomes, bucketInFlight, bucketRefusals,
+		bucketRetries, bucketWaiting, bucketDeliveries, bucketReceiptCounts}
 }
 
 // isLeaving reports whether what is left of a sending is still being removed.

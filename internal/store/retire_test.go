@@ -25,7 +25,7 @@ func prune(s *Store, before time.Time) (int, error) {
 }
 
 // over is a sending that was sent and filed.
-func over(t *testing.T, s *Store, d draft) campaign.ID {
+func isOver(t *testing.T, s *Store, d draft) campaign.ID {
 	t.Helper()
 	head := accept(t, s, d, nil)
 	sendAll(t, s, head.ID, d.rows, 1000)
@@ -42,7 +42,7 @@ func over(t *testing.T, s *Store, d draft) campaign.ID {
 // between an error and FinishRemovals finds the books in order.
 func TestRemoveInParts(t *testing.T) {
 	s := openTest(t)
-	first, second := over(t, s, draft{rows: 20}), over(t, s, draft{rows: 20})
+	first, second := isOver(t, s, draft{rows: 20}), isOver(t, s, draft{rows: 20})
 	if err := s.update(func(t *tx) error {
 		for i := range uint32(3 * removeKeys) {
 			if err := t.bucket(bucketRefusals).Put(key12(first.Number(), i), []byte{0}); err != nil {
@@ -100,7 +100,7 @@ func TestRemoveInParts(t *testing.T) {
 // TestRemoveReopened: what is being sent again stays.
 func TestRemoveReopened(t *testing.T) {
 	s := openTest(t)
-	id := over(t, s, draft{rows: 5})
+	id := isOver(t, s, draft{rows: 5})
 	if err := s.Update(id, func(head *campaign.Sending) error { head.Filed = false; return nil }); err != nil {
 		t.Fatal(err)
 	}

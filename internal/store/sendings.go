@@ -33,7 +33,7 @@ func encodeHeader(s *campaign.Sending) ([]byte, error) {
 
 func decodeHeader(value []byte) (*campaign.Sending, error) {
 	if len(value) < headerFixed || value[0] != headerFormat {
-		return nil, fmt.Errorf("decode header: %w: %w", ErrDamaged, errCut)
+		return nil, fmt.Errorf("decode header: %w: %w", ErrDamaged, errMalformed)
 	}
 	s := &campaign.Sending{}
 	if err := json.Unmarshal(value[headerFixed:], s); err != nil {
@@ -151,7 +151,7 @@ func (t *tx) putHeader(n uint64, head *campaign.Sending, before campaign.State, 
 	if rec == nil {
 		rec = &record{id: head.ID, due: offTimeline}
 		if head.Messages > 0 {
-			rec.shape(head)
+			rec.setLayout(head)
 		}
 	}
 	moved := rec.state != head.State
@@ -167,7 +167,7 @@ func (t *tx) balanced(n uint64, rec *record) (bool, error) {
 	if rec == nil || rec.messages == 0 || rec.state == campaign.StateChecking {
 		return true, nil // nothing was ever planned
 	}
-	b, err := t.books(n)
+	b, err := t.counters(n)
 	if err != nil {
 		return false, err
 	}
@@ -237,14 +237,14 @@ func (s *Store) Header(id campaign.ID) (head *campaign.Sending, err error) {
 func (s *Store) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campaign.Counts, error) {
 	var head *campaign.Sending
 	var list []slice
-	var b books
+	var b counters
 	err := s.view(func(t *tx) error {
 		n, h, err := t.byID(id)
 		if err != nil {
 			return err
 		}
 		head = h
-		told, err := t.tally(n)
+		told, err := t.receiptCounts(n)
 		if err != nil {
 			return err
 		}
@@ -252,13 +252,13 @@ func (s *Store) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campa
 		if list, err = t.slices(n); err != nil {
 			return err
 		}
-		b, err = t.books(n)
+		b, err = t.counters(n)
 		return err
 	})
 	if err != nil {
 		return nil, nil, campaign.Counts{}, err
 	}
-	return head, plain(list), b.counts, nil
+	return head, campaignSlices(list), b.counts, nil
 }
 
 // Filter chooses sendings. The zero value chooses all.
@@ -301,7 +301,7 @@ func (s *Store) Sendings(f Filter) ([]*campaign.Sending, error) {
 		for ; k != nil && (f.Limit <= 0 || len(out) < f.Limit); k, _ = c.Prev() {
 			v := headers.Get(k)
 			if len(v) < headerFixed {
-				return fmt.Errorf("list sendings: %w: %w", ErrDamaged, errCut)
+				return fmt.Errorf("list sendings: %w: %w", ErrDamaged, errMalformed)
 			}
 			state, _ := stateOf(v[1])
 			if len(f.States) > 0 && !slices.Contains(f.States, state) {

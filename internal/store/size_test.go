@@ -15,7 +15,7 @@ import (
 )
 
 // sheet makes rows like those of LIMITS.md and returns them with the bytes that they take as CSV.
-func sheet(n int) ([]*campaign.Rows, int) {
+func testRows(n int) ([]*campaign.Rows, int) {
 	names := []string{"Ana", "José Luis", "María del Carmen", "Wei", "Olga", "Søren", "Ibrahim", "Chloé", "Jürgen", "Nuria"}
 	rnd := mrand.New(mrand.NewPCG(1, 2))
 	var out []*campaign.Rows
@@ -42,9 +42,9 @@ func sheet(n int) ([]*campaign.Rows, int) {
 }
 
 // acceptSheet takes in n rows and returns the CSV's bytes.
-func acceptSheet(t testing.TB, s *Store, n int) (*campaign.Sending, int) {
+func acceptRows(t testing.TB, s *Store, n int) (*campaign.Sending, int) {
 	t.Helper()
-	rows, bytes := sheet(n)
+	rows, bytes := testRows(n)
 	head := &campaign.Sending{Name: "big", ApplicationID: 1}
 	if err := s.Begin(head); err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func fileSize(t testing.TB, s *Store) int64 {
 func TestSizeOnDisk(t *testing.T) {
 	const n = 200_000
 	s := openTest(t)
-	head, csv := acceptSheet(t, s, n)
+	head, csv := acceptRows(t, s, n)
 	before := fileSize(t, s)
 	if ratio := float64(before) / float64(csv); ratio > 0.85 {
 		t.Errorf("store is %.2f of the CSV's bytes, want at most 0.85", ratio)
@@ -159,7 +159,7 @@ func TestFewSyncs(t *testing.T) {
 }
 
 func BenchmarkPack(b *testing.B) {
-	rows, csv := sheet(campaign.ChunkRows)
+	rows, csv := testRows(campaign.ChunkRows)
 	b.SetBytes(int64(csv))
 	var k Packer
 	for b.Loop() {
@@ -177,7 +177,7 @@ func BenchmarkCommit(b *testing.B) {
 	const n = 200_000
 	for b.Loop() {
 		b.StopTimer()
-		head, _ := acceptSheet(b, s, n)
+		head, _ := acceptRows(b, s, n)
 		b.StartTimer()
 		sendAll(b, s, head.ID, n, 1000)
 	}

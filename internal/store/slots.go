@@ -49,7 +49,7 @@ func (t *tx) slotTable(application int64, slot time.Duration) (*slotTable, error
 	if value == nil {
 		return table, nil
 	}
-	return table, table.relay()
+	return table, table.rebuild()
 }
 
 // grid is the slot length that the application's counts are kept for; 0 if it never had any.
@@ -62,7 +62,7 @@ func (t *tx) grid(application int64) time.Duration {
 }
 
 // relay counts all bookings of the application anew, from the slices that are not over yet.
-func (b *slotTable) relay() error {
+func (b *slotTable) rebuild() error {
 	prefix := key8(signed(b.application))
 	pages := b.t.bucket(bucketSlots)
 	c := pages.Cursor()
@@ -73,10 +73,10 @@ func (b *slotTable) relay() error {
 		}
 	}
 	from := now()
-	return b.t.eachBooked(b.application, from, func(_ uint64, list []slice) error {
+	return b.t.eachReserved(b.application, from, func(_ uint64, list []slice) error {
 		for i := range list {
 			if list[i].End.After(from) {
-				if err := b.book(&list[i], int64(list[i].booked)); err != nil {
+				if err := b.addReserved(&list[i], int64(list[i].reserved)); err != nil {
 					return err
 				}
 			}
@@ -87,7 +87,7 @@ func (b *slotTable) relay() error {
 
 // eachBooked calls fn with the slices of every sending of the application (0: of all)
 // that hold something in a slot that ends after from.
-func (t *tx) eachBooked(application int64, from time.Time, fn func(n uint64, list []slice) error) error {
+func (t *tx) eachReserved(application int64, from time.Time, fn func(n uint64, list []slice) error) error {
 	headers := t.bucket(bucketSendings)
 	return t.bucket(bucketSlices).ForEach(func(k, v []byte) error {
 		head := headers.Get(k)
@@ -99,7 +99,7 @@ func (t *tx) eachBooked(application int64, from time.Time, fn func(n uint64, lis
 			return err
 		}
 		for i := range list {
-			if list[i].booked > 0 && list[i].End.After(from) {
+			if list[i].reserved > 0 && list[i].End.After(from) {
 				return fn(binary.BigEndian.Uint64(k), list)
 			}
 		}
@@ -134,11 +134,11 @@ func (b *slotTable) spread(one *slice, n int64, fn func(slot, n int64) error) er
 }
 
 // book counts n messages of the slice as booked; free takes them back.
-func (b *slotTable) book(one *slice, n int64) error {
+func (b *slotTable) addReserved(one *slice, n int64) error {
 	return b.spread(one, n, func(slot, n int64) error { return b.add(slot, n) })
 }
 
-func (b *slotTable) free(one *slice, n int64) error {
+func (b *slotTable) release(one *slice, n int64) error {
 	return b.spread(one, n, func(slot, n int64) error { return b.add(slot, -n) })
 }
 
@@ -248,15 +248,15 @@ func (t *tx) dropPast(application int64) error {
 func (t *tx) waitingPages(b *slotTable) (map[int64]bool, error) {
 	waiting := map[int64]bool{}
 	headers := t.bucket(bucketSendings)
-	err := t.eachBooked(b.application, time.Time{}, func(n uint64, list []slice) error {
+	err := t.eachReserved(b.application, time.Time{}, func(n uint64, list []slice) error {
 		if state, _ := stateOf(headers.Get(key8(n))[1]); state != campaign.StatePaused && state != campaign.StateHeld {
 			return nil
 		}
 		for i := range list {
-			if list[i].booked == 0 {
+			if list[i].reserved == 0 {
 				continue
 			}
-			_ = b.spread(&list[i], int64(list[i].booked), func(slot, _ int64) error {
+			_ = b.spread(&list[i], int64(list[i].reserved), func(slot, _ int64) error {
 				waiting[floorDiv(slot, slotsPage)] = true
 				return nil
 			})
@@ -280,7 +280,7 @@ func decodeSlotPage(value []byte) (*slotPage, error) {
 		return &p, nil
 	}
 	if len(value) != 4*slotsPage {
-		return nil, fmt.Errorf("decode slot counts: %w: %w", ErrDamaged, errCut)
+		return nil, fmt.Errorf("decode slot counts: %w: %w", ErrDamaged, errMalformed)
 	}
 	for i := range p {
 		p[i] = binary.BigEndian.Uint32(value[4*i:])
@@ -321,12 +321,12 @@ func (r *readReservations) Reserved(first int64, counts []uint32) error {
 		}
 		clear(counts)
 		from := now()
-		return t.eachBooked(r.application, from, func(_ uint64, list []slice) error {
+		return t.eachReserved(r.application, from, func(_ uint64, list []slice) error {
 			for i := range list {
 				if !list[i].End.After(from) {
 					continue
 				}
-				_ = table.spread(&list[i], int64(list[i].booked), func(slot, n int64) error {
+				_ = table.spread(&list[i], int64(list[i].reserved), func(slot, n int64) error {
 					if at := slot - first; at >= 0 && at < int64(len(counts)) {
 						counts[at] += uint32(n)
 					}
@@ -361,14 +361,14 @@ func (s *Store) SendingsInSlots(application int64, slot time.Duration, first int
 			return err
 		}
 		from := plan.Grid{Slot: slot}.Start(first)
-		return t.eachBooked(application, from, func(number uint64, list []slice) error {
+		return t.eachReserved(application, from, func(number uint64, list []slice) error {
 			head, err := t.header(number)
 			if err != nil {
 				return err
 			}
 			held := make(map[int64]uint32)
 			for i := range list {
-				_ = table.spread(&list[i], int64(list[i].booked), func(slot, n int64) error {
+				_ = table.spread(&list[i], int64(list[i].reserved), func(slot, n int64) error {
 					held[slot] += uint32(n)
 					return nil
 				})

@@ -90,12 +90,12 @@ func (s *Store) Finalize(id campaign.ID, o campaign.Outcome) (uint64, error) {
 		if err != nil || rec == nil || rec.messages == 0 || rec.state == campaign.StateChecking {
 			return err
 		}
-		b, err := t.books(n)
+		b, err := t.counters(n)
 		if err != nil {
 			return err
 		}
 		closed = b.counts[campaign.Pending] + b.counts[campaign.Retrying]
-		freed, err := t.closeMarks(n, rec, b.base, o)
+		freed, err := t.finalizeStatuses(n, rec, b.base, o)
 		if err != nil {
 			return err
 		}
@@ -112,8 +112,8 @@ func (s *Store) Finalize(id campaign.ID, o campaign.Outcome) (uint64, error) {
 		if b.base == campaign.Pending {
 			b.base = o
 		}
-		rec.closed = o
-		if err := t.putBooks(n, &b); err != nil {
+		rec.finalizedAs = o
+		if err := t.putCounters(n, &b); err != nil {
 			return err
 		}
 		if err := t.reschedule(n, rec); err != nil {
@@ -130,7 +130,7 @@ func (s *Store) Finalize(id campaign.ID, o campaign.Outcome) (uint64, error) {
 // closeMarks gives o to all marks that are Pending or Retrying. It returns what chunks
 // had marks and how many of each row's messages were closed, by row, for the rows of
 // slices that are on now.
-func (t *tx) closeMarks(n uint64, rec *record, base, o campaign.Outcome) (map[int]int64, error) {
+func (t *tx) finalizeStatuses(n uint64, rec *record, base, o campaign.Outcome) (map[int]int64, error) {
 	list, err := t.slices(n)
 	if err != nil {
 		return nil, err
@@ -140,11 +140,11 @@ func (t *tx) closeMarks(n uint64, rec *record, base, o campaign.Outcome) (map[in
 	stride := uint32(rec.messages)
 	for i := range list {
 		one := &list[i]
-		if one.booked == 0 || one.Start.After(at) || !one.End.After(at) {
+		if one.reserved == 0 || one.Start.After(at) || !one.End.After(at) {
 			continue // of a slot to come all is freed, of a past one nothing needs to be
 		}
 		for row := one.First; row < one.First+one.Rows; row++ {
-			marks := t.bucket(bucketMarks).Get(key12(n, row/campaign.ChunkRows))
+			marks := t.bucket(bucketStatuses).Get(key12(n, row/campaign.ChunkRows))
 			if marks == nil {
 				if base == campaign.Pending {
 					freed[i] += int64(stride)
@@ -159,7 +159,7 @@ func (t *tx) closeMarks(n uint64, rec *record, base, o campaign.Outcome) (map[in
 			}
 		}
 	}
-	b := t.ascending(bucketMarks)
+	b := t.ascending(bucketStatuses)
 	for chunk := range rec.chunks() {
 		value := b.Get(key12(n, chunk))
 		var fresh []byte
@@ -198,14 +198,14 @@ func (t *tx) freeUnsent(n uint64, application int64, freed map[int]int64) error 
 	at, changed := now(), false
 	for i := range list {
 		one := &list[i]
-		give := min(freed[i], int64(one.booked))
+		give := min(freed[i], int64(one.reserved))
 		if one.Start.After(at) {
-			give = int64(one.booked)
+			give = int64(one.reserved)
 		}
 		if give == 0 {
 			continue
 		}
-		if err := table.rebook(one, one.booked-uint32(give)); err != nil {
+		if err := table.setReserved(one, one.reserved-uint32(give)); err != nil {
 			return err
 		}
 		changed = true
@@ -217,10 +217,10 @@ func (t *tx) freeUnsent(n uint64, application int64, freed map[int]int64) error 
 }
 
 // rebook changes what a slice has booked.
-func (b *slotTable) rebook(one *slice, booked uint32) error {
-	if err := b.free(one, int64(one.booked)); err != nil {
+func (b *slotTable) setReserved(one *slice, booked uint32) error {
+	if err := b.release(one, int64(one.reserved)); err != nil {
 		return err
 	}
-	one.booked = booked
-	return b.book(one, int64(booked))
+	one.reserved = booked
+	return b.addReserved(one, int64(booked))
 }

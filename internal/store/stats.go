@@ -31,7 +31,7 @@ func (s *Store) Stats() (Stats, error) {
 			}
 		}
 		return t.eachActive(func(n uint64, _ *record) error {
-			b, err := t.books(n)
+			b, err := t.counters(n)
 			for o, count := range b.counts {
 				st.Messages[o] += count
 			}

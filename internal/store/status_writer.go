@@ -13,24 +13,24 @@ import (
 // ledger is one sending's books open for writing in a transaction. Marks, counts,
 // details, the in-flight index and the retries change through it alone, so that they
 // change together.
-type ledger struct {
-	t       *tx
-	n       uint64
-	rec     *record
-	books   *books
-	changed bool
-	started time.Time // time of the first attempt met
-	wakes   int64     // an instant at which something may be due that wasn't; 0: none
-	renew   bool      // a message is Pending again: the timeline must be reckoned anew
+type statusWriter struct {
+	t         *tx
+	n         uint64
+	rec       *record
+	counters  *counters
+	changed   bool
+	started   time.Time // time of the first attempt met
+	wakes     int64     // an instant at which something may be due that wasn't; 0: none
+	recompute bool      // a message is Pending again: the timeline must be reckoned anew
 }
 
 // marks are a copy of a chunk's marks, made up if it has none yet.
-func (l *ledger) marks(chunk uint32) ([]byte, error) {
+func (l *statusWriter) statuses(chunk uint32) ([]byte, error) {
 	rows := l.rec.rowsIn(chunk)
-	value := l.t.bucket(bucketMarks).Get(key12(l.n, chunk))
+	value := l.t.bucket(bucketStatuses).Get(key12(l.n, chunk))
 	if value != nil {
 		if len(value) != rows*int(l.rec.messages) {
-			return nil, fmt.Errorf("read marks: %w: %w", ErrDamaged, errCut)
+			return nil, fmt.Errorf("read marks: %w: %w", ErrDamaged, errMalformed)
 		}
 		return bytes.Clone(value), nil
 	}
@@ -42,12 +42,12 @@ func (l *ledger) marks(chunk uint32) ([]byte, error) {
 		}
 		channels = decoded.Channels
 	}
-	return freshMarks(rows, l.rec, channels, l.books.base)
+	return initialStatuses(rows, l.rec, channels, l.counters.base)
 }
 
 // freshMarks are the marks of a chunk that has none: all at base, and what a row's
 // channel doesn't have Skipped.
-func freshMarks(rows int, rec *record, channels []uint8, base campaign.Outcome) ([]byte, error) {
+func initialStatuses(rows int, rec *record, channels []uint8, base campaign.Outcome) ([]byte, error) {
 	stride := int(rec.messages)
 	marks := make([]byte, rows*stride)
 	if base != campaign.Pending {
@@ -59,11 +59,11 @@ func freshMarks(rows int, rec *record, channels []uint8, base campaign.Outcome) 
 		return marks, nil
 	}
 	if len(channels) != rows {
-		return nil, fmt.Errorf("make marks: %w: %w", ErrDamaged, errCut)
+		return nil, fmt.Errorf("make marks: %w: %w", ErrDamaged, errMalformed)
 	}
 	for i, channel := range channels {
 		if int(channel) >= len(rec.channels) {
-			return nil, fmt.Errorf("make marks: %w: %w", ErrDamaged, errCut)
+			return nil, fmt.Errorf("make marks: %w: %w", ErrDamaged, errMalformed)
 		}
 		for m := int(rec.channels[channel]); m < stride; m++ {
 			marks[i*stride+m] = byte(campaign.Skipped)
@@ -73,16 +73,16 @@ func freshMarks(rows int, rec *record, channels []uint8, base campaign.Outcome) 
 }
 
 // chunk enters what a group holds of one chunk.
-func (l *ledger) chunk(w *chunkWork) error {
+func (l *statusWriter) writeChunk(w *chunkBatch) error {
 	if len(w.entries) == 0 {
 		return nil
 	}
-	marks, err := l.marks(w.chunk)
+	marks, err := l.statuses(w.chunk)
 	if err != nil {
 		return err
 	}
 	inFlight, written := 0, false
-	details := detailer{l: l, chunk: w.chunk}
+	details := detailWriter{sw: l, chunk: w.chunk}
 	stride := int(l.rec.messages)
 	for i := range w.entries {
 		c := &w.entries[i]
@@ -91,12 +91,12 @@ func (l *ledger) chunk(w *chunkWork) error {
 		at := first + int(e.Message) - 1
 		old := campaign.MessageStatus(marks[at]).Outcome()
 		to := e.Outcome
-		if to == campaign.InFlight && (!l.rec.state.Active() || !mayGo(marks[first:at], old)) {
+		if to == campaign.InFlight && (!l.rec.state.Active() || !mayAttempt(marks[first:at], old)) {
 			c.refuse(nil)
 			continue
 		}
-		if !to.Final() && to != campaign.InFlight && l.rec.closed != campaign.Pending {
-			to = l.rec.closed
+		if !to.Final() && to != campaign.InFlight && l.rec.finalizedAs != campaign.Pending {
+			to = l.rec.finalizedAs
 		}
 		if err := l.move(e, old, to); err != nil {
 			return err
@@ -117,7 +117,7 @@ func (l *ledger) chunk(w *chunkWork) error {
 			}
 		}
 		if to.Final() {
-			if err := l.behind(e, to, marks[at+1:first+stride]); err != nil {
+			if err := l.updateLater(e, to, marks[at+1:first+stride]); err != nil {
 				return err
 			}
 		}
@@ -126,7 +126,7 @@ func (l *ledger) chunk(w *chunkWork) error {
 		return nil
 	}
 	l.changed = true
-	if err := l.t.ascending(bucketMarks).Put(key12(l.n, w.chunk), marks); err != nil {
+	if err := l.t.ascending(bucketStatuses).Put(key12(l.n, w.chunk), marks); err != nil {
 		return err
 	}
 	if err := l.inFlight(w.chunk, inFlight); err != nil {
@@ -137,7 +137,7 @@ func (l *ledger) chunk(w *chunkWork) error {
 
 // mayGo reports whether a message at old may be attempted after those before it.
 // One in flight before it is let pass: a sender may have heard its answer and not recorded it yet.
-func mayGo(before []byte, old campaign.Outcome) bool {
+func mayAttempt(before []byte, old campaign.Outcome) bool {
 	for _, m := range before {
 		if o := campaign.MessageStatus(m).Outcome(); o != campaign.Sent && o != campaign.InFlight {
 			return false
@@ -147,8 +147,8 @@ func mayGo(before []byte, old campaign.Outcome) bool {
 }
 
 // move keeps the counts and the retries in step with one mark.
-func (l *ledger) move(e *campaign.Entry, old, to campaign.Outcome) error {
-	if err := l.books.move(old, to); err != nil {
+func (l *statusWriter) move(e *campaign.Entry, old, to campaign.Outcome) error {
+	if err := l.counters.move(old, to); err != nil {
 		return err
 	}
 	if old == campaign.Retrying {
@@ -168,12 +168,12 @@ func (l *ledger) move(e *campaign.Entry, old, to campaign.Outcome) error {
 		}
 		l.wake(due)
 	case campaign.Pending:
-		l.renew = true
+		l.recompute = true
 	}
 	return nil
 }
 
-func (l *ledger) wake(at int64) {
+func (l *statusWriter) wake(at int64) {
 	if l.wakes == 0 || at < l.wakes {
 		l.wakes = at
 	}
@@ -181,7 +181,7 @@ func (l *ledger) wake(at int64) {
 
 // behind deals with the recipient's later messages once one has its final outcome:
 // after Sent the next may go; else none will.
-func (l *ledger) behind(e *campaign.Entry, to campaign.Outcome, later []byte) error {
+func (l *statusWriter) updateLater(e *campaign.Entry, to campaign.Outcome, later []byte) error {
 	for i := range later {
 		old := campaign.MessageStatus(later[i]).Outcome()
 		if old.Final() || old == campaign.InFlight {
@@ -206,7 +206,7 @@ func (l *ledger) behind(e *campaign.Entry, to campaign.Outcome, later []byte) er
 }
 
 // inFlight keeps the index of chunks that have something in flight.
-func (l *ledger) inFlight(chunk uint32, by int) error {
+func (l *statusWriter) inFlight(chunk uint32, by int) error {
 	if by == 0 {
 		return nil
 	}
@@ -225,11 +225,11 @@ func (l *ledger) inFlight(chunk uint32, by int) error {
 }
 
 // close writes what concerns the sending as a whole.
-func (l *ledger) close() error {
+func (l *statusWriter) close() error {
 	if !l.changed {
 		return nil
 	}
-	if err := l.t.putBooks(l.n, l.books); err != nil {
+	if err := l.t.putCounters(l.n, l.counters); err != nil {
 		return err
 	}
 	if l.rec.state == campaign.StateScheduled && !l.started.IsZero() {
@@ -245,14 +245,14 @@ func (l *ledger) close() error {
 			return err
 		}
 	}
-	if l.books.counts.Final() == l.rec.planned {
+	if l.counters.counts.Final() == l.rec.planned {
 		if l.rec.state.Final() {
 			// The last result of a canceled sending: putHeader sets FinishedAt.
 			return l.t.change(l.n, func(*campaign.Sending, *record) error { return nil })
 		}
 		return l.t.lower(l.n, l.rec, 0)
 	}
-	if l.renew {
+	if l.recompute {
 		return l.t.reschedule(l.n, l.rec)
 	}
 	if l.wakes != 0 {
@@ -262,20 +262,20 @@ func (l *ledger) close() error {
 }
 
 // detailer appends to a chunk's blocks of details.
-type detailer struct {
-	l     *ledger
+type detailWriter struct {
+	sw    *statusWriter
 	chunk uint32
 	w     blockWriter
 	seq   uint16
 	open  bool
 }
 
-func (d *detailer) add(e *campaign.Entry, mark campaign.MessageStatus) error {
+func (d *detailWriter) add(e *campaign.Entry, mark campaign.MessageStatus) error {
 	if !d.open {
 		d.open = true
-		prefix := key12(d.l.n, d.chunk)
-		c := d.l.t.bucket(bucketOutcomes).Cursor()
-		k, v := c.Seek(key14(d.l.n, d.chunk, math.MaxUint16))
+		prefix := key12(d.sw.n, d.chunk)
+		c := d.sw.t.bucket(bucketOutcomes).Cursor()
+		k, v := c.Seek(key14(d.sw.n, d.chunk, math.MaxUint16))
 		if k == nil {
 			k, v = c.Last()
 		} else if !bytes.HasPrefix(k, prefix) {
@@ -306,11 +306,11 @@ func (d *detailer) add(e *campaign.Entry, mark campaign.MessageStatus) error {
 	return nil
 }
 
-func (d *detailer) put(value []byte) error {
-	return d.l.t.ascending(bucketOutcomes).Put(key14(d.l.n, d.chunk, d.seq), value)
+func (d *detailWriter) put(value []byte) error {
+	return d.sw.t.ascending(bucketOutcomes).Put(key14(d.sw.n, d.chunk, d.seq), value)
 }
 
-func (d *detailer) close() error {
+func (d *detailWriter) close() error {
 	if len(d.w.b) == 0 || d.seq == math.MaxUint16 {
 		return nil
 	}

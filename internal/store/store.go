@@ -33,8 +33,8 @@ type Store struct {
 
 	pageSize int // of the file
 
-	restored string   // see Restored; set by Open, or by Hold before anything is sent
-	witness  *os.File // nil: none could be made
+	restored   string   // see Restored; set by Open, or by Hold before anything is sent
+	generation *os.File // nil: none could be made
 
 	writer  sync.Mutex // held by the one write transaction there may be; guards what follows
 	broken  bool       // a commit failed: the file must be opened anew before it is written again
@@ -42,22 +42,22 @@ type Store struct {
 	moved   bool       // a compacted file took the name, and its folder isn't synced yet
 	changes *changes   // keys written since a compaction began; nil: there is none
 
-	long sync.RWMutex // read-locked by what reads all of the file in one transaction, locked by what replaces it
+	wholeFile sync.RWMutex // read-locked by what reads all of the file in one transaction, locked by what replaces it
 
 	mu    sync.RWMutex // guards db and guard.file; write-locked only to replace them
 	db    *bbolt.DB
 	guard guard
 
-	group      committer
-	scans      scans
-	suppressed atomic.Bool // false: there is no suppression at all
-	commits    atomic.Uint64
-	writable   atomic.Pointer[error] // see Writable
-	entries    atomic.Uint64
+	group     committer
+	scans     scans
+	anyOptOut atomic.Bool // false: there is no suppression at all
+	commits   atomic.Uint64
+	writable  atomic.Pointer[error] // see Writable
+	entries   atomic.Uint64
 
-	desk     desk                  // of Tell
-	commitTx func(*bbolt.Tx) error // (*bbolt.Tx).Commit; tests let it fail
-	meantime func()                // called between the steps of a compaction; tests write then
+	receipts     receiptQueue          // of Tell
+	commitTx     func(*bbolt.Tx) error // (*bbolt.Tx).Commit; tests let it fail
+	betweenSteps func()                // called between the steps of a compaction; tests write then
 }
 
 // errClosed is returned when the store is used after Close.
@@ -73,10 +73,10 @@ func (s *Store) Close() error {
 		return nil
 	}
 	err := s.closeFile()
-	if s.witness != nil {
-		_ = s.witness.Close() // written without a sync: nothing is lost with it
+	if s.generation != nil {
+		_ = s.generation.Close() // written without a sync: nothing is lost with it
 	}
-	s.db, s.witness, s.broken = nil, nil, false
+	s.db, s.generation, s.broken = nil, nil, false
 	if err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
@@ -103,10 +103,10 @@ func (s *Store) view(fn func(*tx) error) error {
 	if s.db == nil {
 		return errClosed
 	}
-	if err := s.uncut(); err != nil {
+	if err := s.checkSize(); err != nil {
 		return err
 	}
-	return s.guarded(func() error {
+	return s.catchFaults(func() error {
 		return s.db.View(func(t *bbolt.Tx) error { return fn(&tx{Tx: t, s: s}) })
 	})
 }
@@ -122,10 +122,10 @@ func (s *Store) update(fn func(*tx) error) error {
 		}
 	}
 	w := &tx{s: s}
-	id, err := s.attempt(w, fn)
+	id, err := s.tryUpdate(w, fn)
 	if err != nil {
 		if id != 0 {
-			err = s.settle(id, err)
+			err = s.revert(id, err)
 			s.writable.Store(&err)
 		}
 		return err
@@ -145,18 +145,18 @@ func growth(size int64) int { return int(min(max(size/8, 256<<10), 16<<20)) }
 
 // attempt is the transaction of an update. If its commit was begun and failed, the
 // number of the transaction comes with the error.
-func (s *Store) attempt(w *tx, fn func(*tx) error) (failed int, err error) {
+func (s *Store) tryUpdate(w *tx, fn func(*tx) error) (failed int, err error) {
 	s.mu.RLock() // replaced under writer alone, which is held
 	defer s.mu.RUnlock()
 	if s.db == nil {
 		return 0, errClosed
 	}
-	if err := cmp.Or(s.uncut(), s.inPlace()); err != nil {
+	if err := cmp.Or(s.checkSize(), s.checkPath()); err != nil {
 		s.writable.Store(&err)
 		return 0, err
 	}
-	var stand witness
-	err = s.guarded(func() (err error) {
+	var stand generation
+	err = s.catchFaults(func() (err error) {
 		if w.Tx, err = s.db.Begin(true); err != nil {
 			return fmt.Errorf("begin transaction: %w", err)
 		}
@@ -169,7 +169,7 @@ func (s *Store) attempt(w *tx, fn func(*tx) error) (failed int, err error) {
 		if err := failpoint.Err(failpoint.StoreCommit); err != nil {
 			return fmt.Errorf("commit: %w", err)
 		}
-		if stand, err = w.step(); err != nil {
+		if stand, err = w.advance(); err != nil {
 			return err
 		}
 		size := w.Size()
@@ -186,7 +186,7 @@ func (s *Store) attempt(w *tx, fn func(*tx) error) (failed int, err error) {
 		s.abandon(w.Tx)
 	}
 	if err == nil {
-		s.testify(stand)
+		s.writeGeneration(stand)
 	}
 	return failed, err
 }
@@ -207,7 +207,7 @@ func (s *Store) abandon(t *bbolt.Tx) {
 // its caller was told otherwise (an attempt seen so would wait for ever). So it is
 // taken back, and the file opened anew. Where the disk doesn't allow that now, it is done before the
 // next transaction.
-func (s *Store) settle(id int, cause error) error {
+func (s *Store) revert(id int, cause error) error {
 	s.broken, s.failed = true, uint64(id)
 	if err := s.reopen(); err != nil {
 		return fmt.Errorf("commit: %w; %w", cause, err)

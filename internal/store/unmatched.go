@@ -13,25 +13,25 @@ import (
 
 // stray is a report without a key of ours. Most are of messages that others send by the same
 // number; a provider that doesn't echo the key makes them too.
-type stray struct {
+type unmatchedReceipt struct {
 	Receipt
-	Came time.Time
+	ReceivedAt time.Time
 }
 
 const (
 	// strayPage is how many strays are looked for at once.
-	strayPage = 20_000
+	unmatchedPage = 20_000
 	// strayReach is how long after its end a sending's messages are looked through for strays.
-	strayReach = 7 * 24 * time.Hour
+	matchReach = 7 * 24 * time.Hour
 )
 
-func (t *tx) putStray(r *Receipt) error {
-	b := t.ascending(bucketStrays)
+func (t *tx) putUnmatched(r *Receipt) error {
+	b := t.ascending(bucketUnmatched)
 	seq, err := b.NextSequence()
 	if err != nil {
 		return err
 	}
-	value, err := json.Marshal(stray{*r, now()})
+	value, err := json.Marshal(unmatchedReceipt{*r, now()})
 	if err != nil {
 		return err
 	}
@@ -39,11 +39,11 @@ func (t *tx) putStray(r *Receipt) error {
 }
 
 // strays are the oldest of them, by number.
-func (t *tx) strays() (map[uint64]*stray, error) {
-	all := map[uint64]*stray{}
-	c := t.bucket(bucketStrays).Cursor()
-	for k, v := c.First(); k != nil && len(all) < strayPage; k, v = c.Next() {
-		one := &stray{}
+func (t *tx) unmatched() (map[uint64]*unmatchedReceipt, error) {
+	all := map[uint64]*unmatchedReceipt{}
+	c := t.bucket(bucketUnmatched).Cursor()
+	for k, v := c.First(); k != nil && len(all) < unmatchedPage; k, v = c.Next() {
+		one := &unmatchedReceipt{}
 		if err := json.Unmarshal(v, one); err != nil {
 			return nil, fmt.Errorf("read stray: %w: %w", ErrDamaged, err)
 		}
@@ -58,15 +58,15 @@ func (t *tx) strays() (map[uint64]*stray, error) {
 // in the books. It returns what was entered and how many strays are left. It reads
 // every such sending, a chunk at a time, so it is not to be called at every report.
 func (s *Store) MatchReceipts(settled time.Time) (told []ReceiptResult, left int, err error) {
-	var all map[uint64]*stray
+	var all map[uint64]*unmatchedReceipt
 	err = s.view(func(t *tx) error {
-		all, err = t.strays()
+		all, err = t.unmatched()
 		return err
 	})
 	if err != nil || len(all) == 0 {
 		return nil, 0, err
 	}
-	want := map[string][]*stray{}
+	want := map[string][]*unmatchedReceipt{}
 	for _, one := range all {
 		want[one.Provider] = append(want[one.Provider], one)
 	}
@@ -75,28 +75,28 @@ func (s *Store) MatchReceipts(settled time.Time) (told []ReceiptResult, left int
 		return nil, 0, err
 	}
 	for _, head := range heads {
-		if !head.Receipts || !head.FinishedAt.IsZero() && now().Sub(head.FinishedAt) > strayReach {
+		if !head.Receipts || !head.FinishedAt.IsZero() && now().Sub(head.FinishedAt) > matchReach {
 			continue
 		}
-		if err := s.placeIn(head, want); err != nil {
+		if err := s.matchIn(head, want); err != nil {
 			return nil, 0, err
 		}
 	}
 	err = s.update(func(t *tx) error {
 		told, left = told[:0], len(all)
-		b := briefs{t: t, known: map[uint64]*brief{}}
+		b := receiptTargets{t: t, known: map[uint64]*receiptTarget{}}
 		for seq, one := range all {
-			if one.Key == "" && !one.Came.Before(settled) {
+			if one.Key == "" && !one.ReceivedAt.Before(settled) {
 				continue
 			}
 			if one.Key != "" {
-				more, err := b.enter(&one.Receipt)
+				more, err := b.record(&one.Receipt)
 				if err != nil {
 					return err
 				}
 				told = append(told, more...)
 			}
-			if err := t.bucket(bucketStrays).Delete(key8(seq)); err != nil {
+			if err := t.bucket(bucketUnmatched).Delete(key8(seq)); err != nil {
 				return err
 			}
 			left--
@@ -110,7 +110,7 @@ func (s *Store) MatchReceipts(settled time.Time) (told []ReceiptResult, left int
 }
 
 // placeIn gives the strays that are of a sending's messages their keys.
-func (s *Store) placeIn(head *campaign.Sending, want map[string][]*stray) error {
+func (s *Store) matchIn(head *campaign.Sending, want map[string][]*unmatchedReceipt) error {
 	return s.EachChunk(head.ID, func(rows *campaign.Rows, _ []campaign.MessageStatus, entries []campaign.Entry) error {
 		for i := range entries {
 			e := &entries[i]

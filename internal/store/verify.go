@@ -14,15 +14,15 @@ import (
 const maxFindings = 100
 
 // errEnough ends a walk that has found enough.
-var errEnough = errors.New("enough found")
+var errTooMany = errors.New("enough found")
 
 // Verify checks the store's invariants and says what is wrong; nothing if all is
 // well. It looks at every sending in a transaction of its own. deep also decodes every
 // chunk and block, recounts every mark, and has bbolt check its pages.
 func (s *Store) Verify(deep bool) []string {
 	if deep { // bbolt checks its pages in one transaction
-		s.long.RLock()
-		defer s.long.RUnlock()
+		s.wholeFile.RLock()
+		defer s.wholeFile.RUnlock()
 	}
 	v := &verifier{s: s, deep: deep}
 	var all []uint64
@@ -35,12 +35,12 @@ func (s *Store) Verify(deep bool) []string {
 	for i := 0; i < len(all) && err == nil; i++ {
 		err = s.view(func(t *tx) error { return v.sending(t, all[i]) })
 	}
-	for _, check := range []func(*tx) error{v.indexes, v.states, v.bookings, v.digests, v.file} {
+	for _, check := range []func(*tx) error{v.indexes, v.states, v.reservations, v.digests, v.file} {
 		if err == nil {
 			err = s.view(check)
 		}
 	}
-	if err != nil && !errors.Is(err, errEnough) {
+	if err != nil && !errors.Is(err, errTooMany) {
 		v.found = append(v.found, fmt.Sprintf("the check could not go on: %v", err))
 	}
 	return v.found
@@ -53,10 +53,10 @@ type verifier struct {
 	found []string
 }
 
-func (v *verifier) say(format string, args ...any) error {
+func (v *verifier) report(format string, args ...any) error {
 	v.found = append(v.found, fmt.Sprintf(format, args...))
 	if len(v.found) >= maxFindings {
-		return errEnough
+		return errTooMany
 	}
 	return nil
 }
@@ -69,25 +69,25 @@ func (v *verifier) sending(t *tx, n uint64) error {
 	}
 	head, err := decodeHeader(value)
 	if err != nil {
-		return v.say("sending number %d: %v", n, err)
+		return v.report("sending number %d: %v", n, err)
 	}
 	if state, _ := stateOf(value[1]); state != head.State || head.ID.Number() != n {
-		return v.say("%s: its key or state is not what its header says", head.ID)
+		return v.report("%s: its key or state is not what its header says", head.ID)
 	}
 	rec, err := t.record(n)
 	if err != nil {
-		return v.say("%s: %v", head.ID, err)
+		return v.report("%s: %v", head.ID, err)
 	}
 	if settled := head.Filed && !head.FinishedAt.IsZero(); settled != (rec == nil) {
-		return v.say("%s: filed and finished: %t, but listed as active: %t", head.ID, settled, rec != nil)
+		return v.report("%s: filed and finished: %t, but listed as active: %t", head.ID, settled, rec != nil)
 	}
 	if rec != nil {
 		if rec.state != head.State || rec.id != head.ID {
-			return v.say("%s: its record is of %s, %s", head.ID, rec.id, rec.state)
+			return v.report("%s: its record is of %s, %s", head.ID, rec.id, rec.state)
 		}
 		onTimeline := rec.due != offTimeline
 		if onTimeline != head.State.Active() || onTimeline && t.bucket(bucketTimeline).Get(keyTimeline(rec.due, n)) == nil {
-			return v.say("%s: %s, but its entry in the timeline is wrong", head.ID, head.State)
+			return v.report("%s: %s, but its entry in the timeline is wrong", head.ID, head.State)
 		}
 	}
 	if head.State == campaign.StateChecking || head.State == campaign.StateRejected || head.DryRun || head.Messages == 0 {
@@ -95,9 +95,9 @@ func (v *verifier) sending(t *tx, n uint64) error {
 	}
 	if rec == nil {
 		rec = &record{id: head.ID, state: head.State}
-		rec.shape(head)
+		rec.setLayout(head)
 	}
-	if err := v.shape(head, rec); err != nil {
+	if err := v.layout(head, rec); err != nil {
 		return err
 	}
 	return v.accepted(t, n, head, rec)
@@ -105,23 +105,23 @@ func (v *verifier) sending(t *tx, n uint64) error {
 
 // accepted checks the books and slices of a sending that has messages.
 func (v *verifier) accepted(t *tx, n uint64, head *campaign.Sending, rec *record) error {
-	b, err := t.books(n)
+	b, err := t.counters(n)
 	if err != nil {
-		return v.say("%s: %v", head.ID, err)
+		return v.report("%s: %v", head.ID, err)
 	}
 	sum := b.counts.Final() + b.counts[campaign.Pending] + b.counts[campaign.InFlight] + b.counts[campaign.Retrying]
 	if sum != head.Planned {
-		return v.say("%s: %d messages counted, %d planned", head.ID, sum, head.Planned)
+		return v.report("%s: %d messages counted, %d planned", head.ID, sum, head.Planned)
 	}
 	if head.State.Final() && !head.FinishedAt.IsZero() && b.counts.Final() != head.Planned {
-		return v.say("%s: %s, but only %d of %d messages have their outcome", head.ID, head.State, b.counts.Final(), head.Planned)
+		return v.report("%s: %s, but only %d of %d messages have their outcome", head.ID, head.State, b.counts.Final(), head.Planned)
 	}
 	list, err := t.slices(n)
 	if err != nil {
-		return v.say("%s: %v", head.ID, err)
+		return v.report("%s: %v", head.ID, err)
 	}
 	if !slices.IsSortedFunc(list, func(a, b slice) int { return a.Start.Compare(b.Start) }) {
-		return v.say("%s: its slices are not in order", head.ID)
+		return v.report("%s: its slices are not in order", head.ID)
 	}
 	byRow := slices.Clone(list)
 	slices.SortStableFunc(byRow, func(a, b slice) int { return compare(a.First, b.First) })
@@ -131,21 +131,21 @@ func (v *verifier) accepted(t *tx, n uint64, head *campaign.Sending, rec *record
 			continue
 		}
 		if byRow[i].First < end || byRow[i].First+byRow[i].Rows > rec.rows {
-			return v.say("%s: its slices overlap or end beyond its rows", head.ID)
+			return v.report("%s: its slices overlap or end beyond its rows", head.ID)
 		}
 		end = byRow[i].First + byRow[i].Rows
 	}
 	if err := v.retries(t, n, head, &b); err != nil || !v.deep {
 		return err
 	}
-	if err := v.prompt(t, n, head, rec, &b); err != nil {
+	if err := v.timeline(t, n, head, rec, &b); err != nil {
 		return err
 	}
-	return v.marks(t, n, head, rec, &b, newRowChecker(t, n, rec, list))
+	return v.statuses(t, n, head, rec, &b, newRowChecker(t, n, rec, list))
 }
 
 // retries checks that every waiting message is there under its time.
-func (v *verifier) retries(t *tx, n uint64, head *campaign.Sending, b *books) error {
+func (v *verifier) retries(t *tx, n uint64, head *campaign.Sending, b *counters) error {
 	count := uint64(0)
 	prefix := key8(n)
 	c := t.bucket(bucketWaiting).Cursor()
@@ -153,40 +153,40 @@ func (v *verifier) retries(t *tx, n uint64, head *campaign.Sending, b *books) er
 		count++
 		if len(value) != 8 || t.bucket(bucketRetries).Get(keyRetry(n, int64(binary.BigEndian.Uint64(value)),
 			binary.BigEndian.Uint32(k[8:]), k[12])) == nil {
-			return v.say("%s: a retry has no time", head.ID)
+			return v.report("%s: a retry has no time", head.ID)
 		}
 	}
 	if count != b.counts[campaign.Retrying] {
-		return v.say("%s: %d messages wait for a retry, %d counted", head.ID, count, b.counts[campaign.Retrying])
+		return v.report("%s: %d messages wait for a retry, %d counted", head.ID, count, b.counts[campaign.Retrying])
 	}
 	return nil
 }
 
 // marks recounts every mark, and decodes every chunk and block.
-func (v *verifier) marks(t *tx, n uint64, head *campaign.Sending, rec *record, b *books, rowsOf *rowChecker) error {
+func (v *verifier) statuses(t *tx, n uint64, head *campaign.Sending, rec *record, b *counters, rowsOf *rowChecker) error {
 	var counts campaign.Counts
 	var rows campaign.Rows
 	var marks []campaign.MessageStatus
 	u := &unpacker{}
 	for chunk := range rec.chunks() {
 		var err error
-		if marks, err = t.rowsAndMarks(n, rec, chunk, u, &rows, marks); err != nil {
-			return v.say("%s: chunk %d: %v", head.ID, chunk, err)
+		if marks, err = t.rowsAndStatuses(n, rec, chunk, u, &rows, marks); err != nil {
+			return v.report("%s: chunk %d: %v", head.ID, chunk, err)
 		}
 		if rows.Len() != rec.rowsIn(chunk) || len(rows.Values) != len(head.Variables) {
-			return v.say("%s: chunk %d has %d rows of %d values", head.ID, chunk, rows.Len(), len(rows.Values))
+			return v.report("%s: chunk %d has %d rows of %d values", head.ID, chunk, rows.Len(), len(rows.Values))
 		}
 		inFlight := uint32(0)
 		for i, m := range marks {
 			channel, message := rows.Channels[i/int(rec.messages)], i%int(rec.messages)
 			if int(channel) >= len(head.Channels) {
-				return v.say("%s: chunk %d has a row on channel number %d", head.ID, chunk, channel)
+				return v.report("%s: chunk %d has a row on channel number %d", head.ID, chunk, channel)
 			}
 			if rec.channels != nil && message >= int(rec.channels[channel]) {
 				continue
 			}
 			if int(m.Outcome()) >= len(counts) {
-				return v.say("%s: chunk %d has an outcome numbered %d", head.ID, chunk, m.Outcome())
+				return v.report("%s: chunk %d has an outcome numbered %d", head.ID, chunk, m.Outcome())
 			}
 			counts[m.Outcome()]++
 			if m.Outcome() == campaign.InFlight {
@@ -196,7 +196,7 @@ func (v *verifier) marks(t *tx, n uint64, head *campaign.Sending, rec *record, b
 		for i := range rows.Len() {
 			row := rows.First + uint32(i)
 			if wrong := rowsOf.row(row, marks[i*rowsOf.stride:(i+1)*rowsOf.stride]); wrong != "" {
-				return v.say("%s: the recipient of line %d %s", head.ID, rows.Lines[i], wrong)
+				return v.report("%s: the recipient of line %d %s", head.ID, rows.Lines[i], wrong)
 			}
 		}
 		listed := uint32(0)
@@ -204,26 +204,26 @@ func (v *verifier) marks(t *tx, n uint64, head *campaign.Sending, rec *record, b
 			listed = binary.BigEndian.Uint32(value)
 		}
 		if listed != inFlight {
-			return v.say("%s: chunk %d has %d messages in flight, %d listed", head.ID, chunk, inFlight, listed)
+			return v.report("%s: chunk %d has %d messages in flight, %d listed", head.ID, chunk, inFlight, listed)
 		}
 		if _, err := t.details(n, chunk, nil); err != nil {
-			return v.say("%s: outcomes of chunk %d: %v", head.ID, chunk, err)
+			return v.report("%s: outcomes of chunk %d: %v", head.ID, chunk, err)
 		}
 	}
 	if err := v.deliveries(t, n, head); err != nil {
 		return err
 	}
 	if counts != b.counts {
-		return v.say("%s: its marks add up to %v, counted are %v", head.ID, counts, b.counts)
+		return v.report("%s: its marks add up to %v, counted are %v", head.ID, counts, b.counts)
 	}
 	return nil
 }
 
 // deliveries recounts what providers told of a sending's messages.
 func (v *verifier) deliveries(t *tx, n uint64, head *campaign.Sending) error {
-	kept, err := t.tally(n)
+	kept, err := t.receiptCounts(n)
 	if err != nil {
-		return v.say("%s: %v", head.ID, err)
+		return v.report("%s: %v", head.ID, err)
 	}
 	var counts campaign.DeliveryCounts
 	prefix := key8(n)
@@ -231,12 +231,12 @@ func (v *verifier) deliveries(t *tx, n uint64, head *campaign.Sending) error {
 	for k, value := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, value = c.Next() {
 		d, err := decodeDelivery(k, value)
 		if err != nil {
-			return v.say("%s: %v", head.ID, err)
+			return v.report("%s: %v", head.ID, err)
 		}
 		*counts.Of(d.State)++
 	}
 	if counts != kept.DeliveryCounts || kept.reported > kept.version {
-		return v.say("%s: its deliveries add up to %+v, counted are %+v", head.ID, counts, kept.DeliveryCounts)
+		return v.report("%s: its deliveries add up to %+v, counted are %+v", head.ID, counts, kept.DeliveryCounts)
 	}
 	return nil
 }
@@ -247,11 +247,11 @@ func (v *verifier) indexes(t *tx) error {
 		c := t.bucket(bucket).Cursor()
 		for k, _ := c.First(); k != nil; {
 			if len(k) < 8 {
-				return v.say("bucket %s has a key of %d bytes", bucket, len(k))
+				return v.report("bucket %s has a key of %d bytes", bucket, len(k))
 			}
 			n := binary.BigEndian.Uint64(k)
 			if t.bucket(bucketSendings).Get(key8(n)) == nil && !isLeaving(t.Tx, n) {
-				if err := v.say("bucket %s has something of sending number %d, which there isn't", bucket, n); err != nil {
+				if err := v.report("bucket %s has something of sending number %d, which there isn't", bucket, n); err != nil {
 					return err
 				}
 			}
@@ -261,11 +261,11 @@ func (v *verifier) indexes(t *tx) error {
 	return t.bucket(bucketTimeline).ForEach(func(k, _ []byte) error {
 		due, n, ok := splitTimeline(k)
 		if !ok {
-			return v.say("the timeline has a key of %d bytes", len(k))
+			return v.report("the timeline has a key of %d bytes", len(k))
 		}
 		rec, err := t.record(n)
 		if err != nil || rec == nil || rec.due != due {
-			return v.say("the timeline has sending number %d at a time that isn't its own", n)
+			return v.report("the timeline has sending number %d at a time that isn't its own", n)
 		}
 		return nil
 	})
@@ -275,7 +275,7 @@ func (v *verifier) indexes(t *tx) error {
 func (v *verifier) states(t *tx) error {
 	counted := make([]byte, 8*stateCount)
 	if last, _ := t.bucket(bucketSendings).Cursor().Last(); len(last) == 8 && binary.BigEndian.Uint64(last) > t.bucket(bucketSendings).Sequence() {
-		return v.say("sending number %d is there, but numbers are given out from %d on", binary.BigEndian.Uint64(last), t.bucket(bucketSendings).Sequence()+1)
+		return v.report("sending number %d is there, but numbers are given out from %d on", binary.BigEndian.Uint64(last), t.bucket(bucketSendings).Sequence()+1)
 	}
 	if err := t.bucket(bucketSendings).ForEach(func(_, value []byte) error {
 		if at := 8 * int(value[1]); at+8 <= len(counted) {
@@ -286,27 +286,27 @@ func (v *verifier) states(t *tx) error {
 		return err
 	}
 	if kept := t.bucket(bucketMeta).Get(metaStates); string(kept) != string(counted) && len(kept) > 0 {
-		return v.say("the numbers of sendings at each state are not what was counted")
+		return v.report("the numbers of sendings at each state are not what was counted")
 	}
 	return nil
 }
 
 // bookings recounts what is booked in slots that are not over.
-func (v *verifier) bookings(t *tx) error {
+func (v *verifier) reservations(t *tx) error {
 	at := now()
 	type place struct{ application, slot int64 }
 	want := map[place]int64{}
-	err := t.eachBooked(0, at, func(n uint64, list []slice) error {
+	err := t.eachReserved(0, at, func(n uint64, list []slice) error {
 		head, err := t.header(n)
 		if err != nil {
 			return err
 		}
 		table := &slotTable{t, head.ApplicationID, t.grid(head.ApplicationID)}
 		if table.slot == 0 {
-			return v.say("%s: it has booked slots of application %d, which has no grid", head.ID, head.ApplicationID)
+			return v.report("%s: it has booked slots of application %d, which has no grid", head.ID, head.ApplicationID)
 		}
 		for i := range list {
-			_ = table.spread(&list[i], int64(list[i].booked), func(slot, n int64) error {
+			_ = table.spread(&list[i], int64(list[i].reserved), func(slot, n int64) error {
 				want[place{head.ApplicationID, slot}] += n
 				return nil
 			})
@@ -319,7 +319,7 @@ func (v *verifier) bookings(t *tx) error {
 	if err := t.bucket(bucketSlots).ForEach(func(k, value []byte) error {
 		page, err := decodeSlotPage(value)
 		if err != nil || len(k) != 16 {
-			return v.say("slot counts: %v", err)
+			return v.report("slot counts: %v", err)
 		}
 		application, first := unsigned(binary.BigEndian.Uint64(k)), unsigned(binary.BigEndian.Uint64(k[8:]))*slotsPage
 		table := &slotTable{t, application, t.grid(application)}
@@ -330,7 +330,7 @@ func (v *verifier) bookings(t *tx) error {
 				continue
 			}
 			if want[place{application, slot}] != int64(have) {
-				if err := v.say("application %d, slot %d: %d messages booked, the slices make %d",
+				if err := v.report("application %d, slot %d: %d messages booked, the slices make %d",
 					application, slot, have, want[place{application, slot}]); err != nil {
 					return err
 				}
@@ -343,7 +343,7 @@ func (v *verifier) bookings(t *tx) error {
 	}
 	for at, n := range want {
 		if slot := t.grid(at.application); at.slot > floorDiv(now().UnixNano(), int64(slot)) && n > 0 {
-			return v.say("application %d, slot %d: no message booked, the slices make %d", at.application, at.slot, n)
+			return v.report("application %d, slot %d: no message booked, the slices make %d", at.application, at.slot, n)
 		}
 	}
 	return nil
@@ -353,14 +353,14 @@ func (v *verifier) bookings(t *tx) error {
 func (v *verifier) digests(t *tx) error {
 	return t.bucket(bucketDigests).ForEach(func(k, value []byte) error {
 		if len(k) != 32 || len(value) == 0 || len(value)%digestEntry != 0 {
-			return v.say("a digest has %d bytes, its value %d", len(k), len(value))
+			return v.report("a digest has %d bytes, its value %d", len(k), len(value))
 		}
 		head, err := t.header(binary.BigEndian.Uint64(value))
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
 		if err != nil || head.Digest != fmt.Sprintf("%x", k) {
-			return v.say("a digest points to a sending that isn't its own (%v)", err)
+			return v.report("a digest points to a sending that isn't its own (%v)", err)
 		}
 		return nil
 	})

@@ -43,7 +43,7 @@ func (c *rowChecker) row(row uint32, marks []campaign.MessageStatus) string {
 
 // prompt checks that the sending's entry in the timeline isn't later than what it has to do,
 // and that nothing comes back that no message waits for.
-func (v *verifier) prompt(t *tx, n uint64, head *campaign.Sending, rec *record, b *books) error {
+func (v *verifier) timeline(t *tx, n uint64, head *campaign.Sending, rec *record, b *counters) error {
 	prefix := key8(n)
 	count := uint64(0)
 	c := t.bucket(bucketRetries).Cursor()
@@ -51,28 +51,28 @@ func (v *verifier) prompt(t *tx, n uint64, head *campaign.Sending, rec *record, 
 		count++
 	}
 	if count != b.counts[campaign.Retrying] {
-		return v.say("%s: %d retries have a time, %d messages wait for one", head.ID, count, b.counts[campaign.Retrying])
+		return v.report("%s: %d retries have a time, %d messages wait for one", head.ID, count, b.counts[campaign.Retrying])
 	}
 	if !rec.state.Active() {
 		return nil
 	}
 	due, _, err := t.nextDue(n, rec, 0, false)
 	if err != nil {
-		return v.say("%s: %v", head.ID, err)
+		return v.report("%s: %v", head.ID, err)
 	}
 	if rec.due > due {
-		return v.say("%s: its entry in the timeline is later than what it has to do", head.ID)
+		return v.report("%s: its entry in the timeline is later than what it has to do", head.ID)
 	}
 	return nil
 }
 
 // shape checks that the record was laid out by the header: marks and counts are read by it.
-func (v *verifier) shape(head *campaign.Sending, rec *record) error {
+func (v *verifier) layout(head *campaign.Sending, rec *record) error {
 	want := *rec
-	want.shape(head)
+	want.setLayout(head)
 	if want.application != rec.application || want.planned != rec.planned || want.rows != rec.rows || want.messages != rec.messages ||
 		!slices.Equal(want.channels, rec.channels) {
-		return v.say("%s: its record has other numbers than its header", head.ID)
+		return v.report("%s: its record has other numbers than its header", head.ID)
 	}
 	return nil
 }

@@ -16,23 +16,23 @@ func TestVerifyFinds(t *testing.T) {
 		words string
 	}{
 		"counts": {func(t *tx, n uint64) error {
-			b, _ := t.books(n)
+			b, _ := t.counters(n)
 			b.counts[campaign.Sent]++
-			return t.putBooks(n, &b)
+			return t.putCounters(n, &b)
 		}, "planned"},
 		"marks": {func(t *tx, n uint64) error {
-			b, _ := t.books(n)
+			b, _ := t.counters(n)
 			b.counts[campaign.Sent]++
 			b.counts[campaign.Pending]--
-			return t.putBooks(n, &b)
+			return t.putCounters(n, &b)
 		}, "add up"},
-		"mark": {func(t *tx, n uint64) error { return t.bucket(bucketMarks).Put(key12(n, 0), make([]byte, 4096)) }, "add up"},
+		"mark": {func(t *tx, n uint64) error { return t.bucket(bucketStatuses).Put(key12(n, 0), make([]byte, 4096)) }, "add up"},
 		"strange mark": {func(t *tx, n uint64) error {
 			marks := make([]byte, 4096)
 			marks[7] = 15
-			return t.bucket(bucketMarks).Put(key12(n, 0), marks)
+			return t.bucket(bucketStatuses).Put(key12(n, 0), marks)
 		}, "numbered 15"},
-		"short marks": {func(t *tx, n uint64) error { return t.bucket(bucketMarks).Put(key12(n, 0), make([]byte, 5)) }, "marks"},
+		"short marks": {func(t *tx, n uint64) error { return t.bucket(bucketStatuses).Put(key12(n, 0), make([]byte, 5)) }, "marks"},
 		"chunk":       {func(t *tx, n uint64) error { return t.bucket(bucketChunks).Put(key12(n, 1), []byte("what")) }, "chunk 1"},
 		"chunk gone":  {func(t *tx, n uint64) error { return t.bucket(bucketChunks).Delete(key12(n, 1)) }, "chunk 1"},
 		"in flight":   {func(t *tx, n uint64) error { return t.bucket(bucketInFlight).Put(key12(n, 0), []byte{0, 0, 0, 9}) }, "in flight"},
@@ -60,7 +60,7 @@ func TestVerifyFinds(t *testing.T) {
 		"bad slices": {func(t *tx, n uint64) error { return t.bucket(bucketSlices).Put(key8(n), []byte{7}) }, "slices"},
 		"booked": {func(t *tx, n uint64) error {
 			list, _ := t.slices(n)
-			list[1].booked++
+			list[1].reserved++
 			return t.putSlices(n, list)
 		}, "booked"},
 		"slice lost": {func(t *tx, n uint64) error {
@@ -74,16 +74,16 @@ func TestVerifyFinds(t *testing.T) {
 		"retry of nobody": {func(t *tx, n uint64) error { return t.bucket(bucketRetries).Put(keyRetry(n, 5, 3, 1), []byte{1}) }, "1 retries have a time"},
 		"retry of another": {func(t *tx, n uint64) error {
 			e := entry(campaign.NewID(time.Now(), n), 2, 1, campaign.InFlight, 1)
-			b, rec := books{}, &record{}
-			b, _ = t.books(n)
+			b, rec := counters{}, &record{}
+			b, _ = t.counters(n)
 			rec, _ = t.record(n)
-			l := &ledger{t: t, n: n, rec: rec, books: &b}
-			w := &chunkWork{number: n, entries: []chunkEntry{{entry: &e, from: &commitRequest{}}}}
-			if err := l.chunk(w); err != nil {
+			l := &statusWriter{t: t, n: n, rec: rec, counters: &b}
+			w := &chunkBatch{number: n, entries: []chunkEntry{{entry: &e, from: &commitRequest{}}}}
+			if err := l.writeChunk(w); err != nil {
 				return err
 			}
 			e.Outcome, e.NextAt = campaign.Retrying, time.Now()
-			if err := l.chunk(w); err != nil {
+			if err := l.writeChunk(w); err != nil {
 				return err
 			}
 			if err := l.close(); err != nil {
@@ -109,7 +109,7 @@ func TestVerifyFinds(t *testing.T) {
 		}, "digest"},
 		"digest key": {func(t *tx, n uint64) error { return t.bucket(bucketDigests).Put([]byte("x"), []byte("y")) }, "digest"},
 		"orphan":     {func(t *tx, n uint64) error { return t.bucket(bucketChunks).Put(key12(99, 0), []byte("x")) }, "which there isn't"},
-		"short key":  {func(t *tx, n uint64) error { return t.bucket(bucketMarks).Put([]byte("x"), []byte("x")) }, "key of 1 bytes"},
+		"short key":  {func(t *tx, n uint64) error { return t.bucket(bucketStatuses).Put([]byte("x"), []byte("x")) }, "key of 1 bytes"},
 		"states":     {func(t *tx, n uint64) error { return t.countState("", campaign.StateHeld) }, "each state"},
 		"slot page":  {func(t *tx, n uint64) error { return t.bucket(bucketSlots).Put(keySlots(1, 1), []byte("x")) }, "slot counts"},
 		"slots gone": {func(t *tx, n uint64) error { return t.dropPrefix(bucketSlots, nil) }, "no message booked"},

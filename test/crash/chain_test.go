@@ -27,7 +27,7 @@ func TestFailpointsInTurn(t *testing.T) {
 		case failpoint.Refused:
 			d.files[d.name+".csv"] = "phone,name\n1,2\n"
 			wrong[d.name] = true
-		case failpoint.ClosedOut, failpoint.Obeyed, failpoint.ControlMoved:
+		case failpoint.Finalized, failpoint.Obeyed, failpoint.ControlMoved:
 			d = w.prepare(d.name, viaHook, 50, 2, `,"delay":"PT2H"`)
 			w.must(os.WriteFile(filepath.Join(w.inbox, d.name+".cancel"), nil, 0o644))
 		}
