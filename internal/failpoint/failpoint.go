@@ -1,35 +1,34 @@
-// Package failpoint names the steps between which a crash or a failing disk can
-// come, and lets a test have one come exactly there. It is a room of its own
-// because store, send, intake and safeio mark their steps with it, and none of them
-// may know another's tests.
+// Package failpoint names the steps between which a crash or a failing disk can occur, and
+// lets a test make one occur there. It is a package of its own because store, send, intake
+// and safeio mark their steps with it and must not know each other's tests.
 //
-// Built as usual At and Err do nothing and are compiled away. Built with the tag
-// failpoints the environment variable CAMPAIGND_FAILPOINT says what is to happen: a list,
-// separated by commas, of
+// In a normal build At and Err do nothing and are compiled away. Built with the tag
+// failpoints, the process reads a list from the environment variable CAMPAIGND_FAILPOINT,
+// separated by commas:
 //
-//	name:n          the process kills itself (SIGKILL) at the n-th passage of name
-//	name:n:EIO      the n-th passage fails with that error (EIO, ENOSPC, EROFS, EACCES)
-//	name:n-m:EIO    so do the passages from n to m
-//	name:n+:EIO     so do all from n on
-//	name:n:wait     the n-th passage waits until a file named by CAMPAIGND_FAILPOINT_GATE is there
+//	name:n          the process kills itself (SIGKILL) at the n-th pass of name
+//	name:n:EIO      the n-th pass fails with that error (EIO, ENOSPC, EROFS, EACCES)
+//	name:n-m:EIO    passes n to m fail
+//	name:n+:EIO     all passes from n on fail
+//	name:n:wait     the n-th pass waits until the file named by CAMPAIGND_FAILPOINT_GATE exists
 //
-// It decides nothing and holds no state but the number of passages. A list that can't be read
-// ends the process, so that no test passes because its fault never came.
+// The package holds no state except the number of passes. An unreadable list ends the
+// process, so that no test passes because its fault never occurred.
 package failpoint
 
-// Name is the name of a step. The step is what has just been done.
+// Name names a step, which has just been done.
 type Name string
 
-// The steps of taking in.
+// The steps of taking in a drop.
 const (
 	ClaimRecorded   Name = "claim-recorded"   // the claim is in the store, no file has moved
-	FolderMade      Name = "folder-made"      // accepted/NAME.ID/ is there and empty
-	FileMoved       Name = "file-moved"       // one file more is in it
-	FilesMoved      Name = "files-moved"      // all are
+	FolderMade      Name = "folder-made"      // accepted/NAME.ID/ exists and is empty
+	FileMoved       Name = "file-moved"       // one more file is in it
+	FilesMoved      Name = "files-moved"      // all files are in it
 	RowsStored      Name = "rows-stored"      // one transaction of rows is committed
-	RejectedWritten Name = "rejected-written" // rejected.csv is whole under its temporary name
+	RejectedWritten Name = "rejected-written" // rejected.csv is complete under its temporary name
 	FilesSynced     Name = "files-synced"     // the contents of the dropped files are on disk
-	Checked         Name = "checked"          // all that the check stores is stored
+	Checked         Name = "checked"          // everything that the check stores is stored
 	SlotsBooked     Name = "slots-booked"     // within the transaction that accepts
 	Accepted        Name = "accepted"         // it is committed
 	Refused         Name = "refused"          // the refusal is committed
@@ -38,43 +37,43 @@ const (
 
 // The steps of sending.
 const (
-	AttemptsPicked    Name = "attempts-picked"    // nothing of them is recorded
-	AttemptsCommitted Name = "attempts-committed" // they are on disk, nothing has gone out
+	AttemptsPicked    Name = "attempts-picked"    // attempts are chosen, none is recorded
+	AttemptsCommitted Name = "attempts-committed" // attempts are on disk, none has gone out
 	HandedOver        Name = "handed-over"        // the driver is about to be called
-	DriverReturned    Name = "driver-returned"    // the answer is known in memory alone
+	DriverReturned    Name = "driver-returned"    // the answer is known only in memory
 	ResultsDecided    Name = "results-decided"    // a group of results is about to be committed
-	ResultsCommitted  Name = "results-committed"  // it is on disk
+	ResultsCommitted  Name = "results-committed"  // a group of results is on disk
 	Replanned         Name = "replanned"          // within the transaction that slices again
-	Finalized         Name = "closed-out"         // the unsent has its outcome, the state is the old one
-	BeforeFinish      Name = "before-finish"      // every outcome is recorded, the state is the old one
+	Finalized         Name = "closed-out"         // unsent messages have their outcome, the state hasn't changed yet
+	BeforeFinish      Name = "before-finish"      // every outcome is recorded, the state hasn't changed yet
 	Finished          Name = "finished"           // the state is final
 )
 
-// The steps of what is left in the folders.
+// The steps of work in the folders.
 const (
 	StatusWritten  Name = "status-written"  // status.json is replaced
-	ReportsWritten Name = "reports-written" // the final files are there
-	StatusRemoved  Name = "status-removed"  // status.json is gone, the folder is still in accepted/
-	FolderMoved    Name = "folder-moved"    // it is in done/ or failed/, the store doesn't know
-	Filed          Name = "filed"           // the store knows
-	Obeyed         Name = "obeyed"          // a control file has been obeyed and is still in the inbox
-	ControlMoved   Name = "control-moved"   // it lies in the sending's folder
+	ReportsWritten Name = "reports-written" // the final files exist
+	StatusRemoved  Name = "status-removed"  // status.json is removed, the folder is still in accepted/
+	FolderMoved    Name = "folder-moved"    // the folder is in done/ or failed/, the store doesn't know it yet
+	Filed          Name = "filed"           // the store knows it
+	Obeyed         Name = "obeyed"          // a control file was obeyed and is still in the inbox
+	ControlMoved   Name = "control-moved"   // the control file is in the sending's folder
 	Reopened       Name = "reopened"        // a sending is to be sent again, its folder is still in done/
 	Stripped       Name = "stripped"        // retention has emptied a folder, the store still has the sending
-	Forgotten      Name = "forgotten"       // a sending is gone from the store, not all that belonged to it
+	Forgotten      Name = "forgotten"       // a sending is removed from the store, some of its data isn't
 )
 
 // The steps of the store's own file.
 const (
-	StoreMade    Name = "store-made"    // the new store is whole under its temporary name
+	StoreMade    Name = "store-made"    // the new store is complete under its temporary name
 	StoreCommit  Name = "store-commit"  // a transaction is about to be committed
-	RestoredHeld Name = "restored-held" // a restored store's sendings are held, its trailer is still there
+	RestoredHeld Name = "restored-held" // a restored store's sendings are held, its trailer still exists
 
-	CompactCopied  Name = "compact-copied"  // the compacted store is whole under its temporary name
-	CompactSwapped Name = "compact-swapped" // it has the store's name, nobody has opened it
+	CompactCopied  Name = "compact-copied"  // the compacted store is complete under its temporary name
+	CompactSwapped Name = "compact-swapped" // it has the store's name and isn't open yet
 )
 
-// The steps of safeio, by the names of its Op: these can fail too.
+// The steps of safeio, by the names of its Op. These can also fail.
 const (
 	Create  Name = "create"
 	Write   Name = "write"
@@ -86,8 +85,8 @@ const (
 	Remove  Name = "remove"
 )
 
-// Names are the steps that the crash suite kills at, one after another. Those of safeio come
-// in the midst of others.
+// Names lists the steps at which the crash suite kills the process. Those of safeio occur
+// within others.
 func Names() []Name {
 	return []Name{
 		ClaimRecorded, FolderMade, FileMoved, FilesMoved, RowsStored, RejectedWritten, FilesSynced, Checked,

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// Enabled says whether this build can fail on request.
+// Enabled reports whether this build can fail on request.
 const Enabled = true
 
-// plan is read at the first passage: the one package variable, since the marked
-// steps lie in rooms that have nothing to hand it around in. It is in test builds alone.
+// plan is parsed at the first pass. It is a package variable, in test builds only, since
+// the marked steps are in packages with nothing to pass it around in.
 var plan = sync.OnceValue(func() map[Name][]*fault {
 	m, err := parse(os.Getenv("CAMPAIGND_FAILPOINT"))
 	if err != nil {
@@ -30,7 +30,7 @@ var plan = sync.OnceValue(func() map[Name][]*fault {
 // At marks a step that is done.
 func At(name Name) { _ = Err(name) }
 
-// Err marks a step that is about to be done and can fail: an error stands for it.
+// Err marks a step that is about to be done and can fail; it returns the error of that failure.
 func Err(name Name) error {
 	for _, f := range plan()[name] {
 		if n := f.passes.Add(1); n >= f.from && n <= f.to {
@@ -40,7 +40,7 @@ func Err(name Name) error {
 	return nil
 }
 
-// Setting is a switch for tests: the environment's CAMPAIGND_TEST_<name>.
+// Setting returns a switch for tests: the environment's CAMPAIGND_TEST_<name>.
 func Setting(name string) string { return os.Getenv("CAMPAIGND_TEST_" + name) }
 
 type fault struct {
@@ -53,7 +53,7 @@ type fault struct {
 func (f *fault) fire(name Name) error {
 	switch f.how {
 	case "":
-		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // there is no afterwards
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // nothing runs after it
 		select {}
 	case "wait":
 		for {
@@ -63,7 +63,7 @@ func (f *fault) fire(name Name) error {
 			time.Sleep(5 * time.Millisecond)
 		}
 	}
-	fmt.Fprintf(os.Stderr, "failpoint %s: %v\n", name, f.err) // a test holds the log against it
+	fmt.Fprintf(os.Stderr, "failpoint %s: %v\n", name, f.err) // a test compares the log with it
 	return f.err
 }
 

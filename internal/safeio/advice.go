@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// Advice says in a few words what a person does about an error of the disk; "" for any other.
+// Advice tells a person in a few words what to do about a disk error; "" for any other error.
 func Advice(err error) string {
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
@@ -27,8 +27,8 @@ func Advice(err error) string {
 	return ""
 }
 
-// bare is an error of a temporary file without its name, which is another one each time: so that
-// what fails in the same way reads the same.
+// withoutPath removes the path of a temporary file, which differs each time, so that equal
+// failures read the same.
 func withoutPath(err error) error {
 	switch e := err.(type) {
 	case *fs.PathError:

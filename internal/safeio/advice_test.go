@@ -22,7 +22,7 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
-// TestSameTroubleSameWords: the name of the temporary file is in no error, so that what lasts can be said once.
+// TestSameTroubleSameWords: no error contains a temporary file's name, so that a lasting one is logged once.
 func TestSameTroubleSameWords(t *testing.T) {
 	for _, op := range []Op{OpCreate, OpWrite, OpSync, OpRename} {
 		disk := Disk{Fault: func(o Op, _ string) error {

@@ -16,8 +16,7 @@ import (
 // digest is a SHA-256.
 type digest [sha256.Size]byte
 
-// moveAcross moves a regular file between two mounts. The folders are left for
-// the caller to sync once more.
+// moveAcross moves a regular file between two mounts. The caller syncs the folders once more.
 func (d Disk) moveAcross(old, new string) error {
 	src, before, err := d.OpenRegular(old)
 	if err != nil {
@@ -43,7 +42,7 @@ func (d Disk) moveAcross(old, new string) error {
 	if err := d.SyncDir(filepath.Dir(new)); err != nil {
 		return err
 	}
-	// The name may stand for another file by now, which was not copied.
+	// The name may belong to another file by now, which wasn't copied.
 	now, err := os.Lstat(old)
 	if err != nil {
 		return err
@@ -51,7 +50,7 @@ func (d Disk) moveAcross(old, new string) error {
 	switch {
 	case FileID(now) == FileID(before):
 		return d.remove(old)
-	case resumed: // the copy is an earlier call's: not ours to take back
+	case resumed: // the copy was made by an earlier call: don't remove it
 		return ErrChanged
 	}
 	return errors.Join(ErrChanged, os.Remove(new))
@@ -140,7 +139,7 @@ func (d Disk) same(a, b string) (bool, error) {
 // moveDirAcross moves a folder between two mounts.
 func (d Disk) moveDirAcross(old, new string) error {
 	if _, err := os.Lstat(new); err == nil {
-		// A crash after the copy was placed leaves both; anything else stays as it is.
+		// A crash after the copy was placed leaves both; anything else stays unchanged.
 		if held, err := d.holds(new, old); err != nil || !held {
 			return errors.Join(ErrExists, err)
 		}
@@ -166,7 +165,7 @@ func (d Disk) moveDirAcross(old, new string) error {
 	return d.removeTree(old, new)
 }
 
-// copyTree fills the empty folder to with checked, synced copies of all that is in from.
+// copyTree fills the empty folder to with checked, synced copies of everything in from.
 func (d Disk) copyTree(from, to string) error {
 	fi, err := os.Lstat(from)
 	if err != nil {
@@ -200,8 +199,8 @@ func (d Disk) copyTree(from, to string) error {
 	return d.SyncDir(to)
 }
 
-// copyEntry copies what is no folder. A refused drop may hold anything: what has no
-// content is made again, and a file with another name elsewhere is copied like any.
+// copyEntry copies an entry that isn't a folder. A refused drop may hold anything: an entry
+// without content is made again, and a file with several names is copied like any other.
 func (d Disk) copyEntry(e fs.DirEntry, old, new string) error {
 	if !e.Type().IsRegular() {
 		return copySpecial(old, new)
@@ -215,7 +214,7 @@ func (d Disk) copyEntry(e fs.DirEntry, old, new string) error {
 	return err
 }
 
-// copyOdd makes new the link, FIFO, socket or device that old is, unopened.
+// copySpecial makes new the same link, FIFO, socket or device as old, without opening it.
 func copySpecial(old, new string) error {
 	fi, err := os.Lstat(old)
 	if err != nil {
@@ -231,14 +230,14 @@ func copySpecial(old, new string) error {
 	return os.Symlink(target, new)
 }
 
-// sameOdd reports whether two that are neither files nor folders are alike.
+// sameSpecial reports whether two entries that are neither files nor folders are alike.
 func sameSpecial(a, b string) bool {
 	x, errX := os.Lstat(a)
 	y, errY := os.Lstat(b)
 	if errX != nil || errY != nil || x.Mode().Type() != y.Mode().Type() {
 		return false
 	}
-	to, _ := os.Readlink(a) // "" for what is no link
+	to, _ := os.Readlink(a) // "" if it isn't a link
 	too, _ := os.Readlink(b)
 	return to == too
 }
@@ -270,8 +269,8 @@ func (d Disk) holds(to, from string) (bool, error) {
 	return true, nil
 }
 
-// removeTree removes from, file by file and only what kept has too: a file that
-// came or was written after the copy stays, and with it the folder, and is an error.
+// removeTree removes the files of from that kept has too. A file added or changed after the
+// copy stays with its folder, and is an error.
 func (d Disk) removeTree(from, kept string) error {
 	entries, err := os.ReadDir(from)
 	if err != nil {

@@ -27,8 +27,8 @@ func failing(op Op, nth int, err error) Disk {
 	}}
 }
 
-// acrossMounts is a disk on which the first rename finds another mount, and
-// then the nth step op fails (never for n = 0).
+// acrossMounts is a disk on which the first rename finds another mount, and then the nth
+// step op fails (never for n = 0).
 func acrossMounts(op Op, nth int) Disk {
 	later := failing(op, nth, errFault)
 	first := true
@@ -48,7 +48,7 @@ func put(t *testing.T, path, content string) {
 	}
 }
 
-// look is all files below dir with their contents, folders with a trailing slash.
+// look lists all files below dir with their contents, folders with a trailing slash.
 func look(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -75,7 +75,7 @@ func writing(s string) func(io.Writer) error {
 	return func(w io.Writer) error { _, err := io.WriteString(w, s); return err }
 }
 
-// trace notes the steps of a disk.
+// trace records the steps of a disk.
 func trace(steps *[]string) Disk {
 	return Disk{Fault: func(op Op, path string) error {
 		if op != OpRead && op != OpOpen {

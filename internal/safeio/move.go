@@ -10,15 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errNoFlags is returned by renameNew when the file system knows no RENAME_NOREPLACE.
+// errNoFlags is returned by renameNew when the file system doesn't support RENAME_NOREPLACE.
 var errNoFlags = errors.New("rename without replacing is not supported")
 
-// Move renames a file and syncs both folders; it never overwrites: ErrExists.
-// Whatever kind of file old is, it is moved as it is, links not followed.
-// Between two mounts (EXDEV, also two of one file system) it copies a regular
-// file under a temporary name, syncs it, reads it back, compares digests,
-// places the name, syncs, and only then removes old. Called again after a
-// crash that left both names, it finishes if they hold the same bytes.
+// Move renames a file and syncs both folders. It never overwrites: ErrExists. Any kind of
+// file is moved unchanged, and links aren't followed. Between two mounts (EXDEV, also two
+// of one file system) it copies a regular file under a temporary name, syncs it, reads it
+// back, compares digests, places the name, syncs, and only then removes old. Called again
+// after a crash that left both names, it finishes if they hold the same bytes.
 func Move(old, new string) error { return Disk{}.Move(old, new) }
 
 // Move is the package's Move on this disk.
@@ -32,8 +31,8 @@ func (d Disk) Move(old, new string) error {
 	return nil
 }
 
-// Rename is Move without the sync of the two folders, for several files of one: the
-// new names are durable once SyncMove has returned nil.
+// Rename is Move without the sync of the two folders, for callers that move several files:
+// the new names are durable once SyncMove has returned nil.
 func Rename(old, new string) error { return Disk{}.Rename(old, new) }
 
 // Rename is the package's Rename on this disk.
@@ -43,7 +42,7 @@ func (d Disk) Rename(old, new string) error {
 	case errors.Is(err, unix.EXDEV):
 		err = d.moveAcross(old, new)
 	case errors.Is(err, ErrExists) && twoNames(old, new):
-		err = d.remove(old) // a link + unlink move that a crash cut in two
+		err = d.remove(old) // left by a link + unlink move that a crash interrupted
 	}
 	if err != nil {
 		return fmt.Errorf("move %q to %q: %w", old, new, err)
@@ -51,9 +50,9 @@ func (d Disk) Rename(old, new string) error {
 	return nil
 }
 
-// MoveDir moves a folder with all that is in it as Move does a file: one
-// rename, or between two mounts a checked copy that appears under its name only
-// when it is whole. What is neither file nor folder is made again there, and never opened.
+// MoveDir moves a folder with its content as Move moves a file: by one rename, or between
+// two mounts by a checked copy that gets its name only when complete. Entries that are
+// neither files nor folders are made again, and never opened.
 func MoveDir(old, new string) error { return Disk{}.MoveDir(old, new) }
 
 // MoveDir is the package's MoveDir on this disk.
@@ -71,8 +70,8 @@ func (d Disk) MoveDir(old, new string) error {
 	return nil
 }
 
-// SyncMove makes durable what was renamed from one folder into another. It syncs the new
-// names first, so that a power cut between the two leaves a file in both folders rather than in none.
+// SyncMove makes renames from one folder into another durable. It syncs the new names
+// first: after a power cut between the two syncs a file is in both folders, not in none.
 func SyncMove(from, to string) error { return Disk{}.SyncMove(from, to) }
 
 // SyncMove is the package's SyncMove on this disk.
@@ -83,7 +82,7 @@ func (d Disk) SyncMove(from, to string) error {
 	return d.SyncDir(from)
 }
 
-// rename renames without replacing, by the best way the file system has.
+// rename renames without replacing, in the best way the file system supports.
 func (d Disk) rename(old, new string) error {
 	if err := d.fault(OpRename, old); err != nil {
 		if errors.Is(err, errNoFlags) {
@@ -98,10 +97,10 @@ func (d Disk) rename(old, new string) error {
 	return err
 }
 
-// renameByLink gives a file its second name, which fails if that is taken, and
-// removes the first. Where there are no links, and for folders, it looks before
-// it renames: what could slip in between is at worst an empty folder, or a file
-// that another process makes under a name that is campaignd's.
+// renameByLink gives a file its second name, which fails if that is taken, and removes the
+// first. For folders, and where there are no hard links, it checks before it renames: at
+// worst it replaces an empty folder, or a file that another process made under one of
+// campaignd's names.
 func (d Disk) renameByLink(old, new string) error {
 	fi, err := os.Lstat(old)
 	if err != nil {

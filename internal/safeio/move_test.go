@@ -105,8 +105,8 @@ func TestMoveNeverOverwrites(t *testing.T) {
 	}
 }
 
-// Each step of a move between mounts fails: the file is never in neither place,
-// and calling Move again brings it to its end.
+// Each step of a move between mounts fails: the file is always in at least one place, and
+// calling Move again completes it.
 func TestPitfall09MoveAcrossMountsFaults(t *testing.T) {
 	for _, c := range []struct {
 		op   Op
@@ -199,7 +199,7 @@ func TestMoveCopyDiffers(t *testing.T) {
 	d.Fault = func(op Op, path string) error {
 		if op == OpRead && IsTemp(filepath.Base(path)) {
 			if reads++; reads == 1 {
-				put(t, path, "CONTENT") // the disk lies
+				put(t, path, "CONTENT") // the disk returns other bytes
 			}
 		}
 		return fault(op, path)
@@ -225,7 +225,7 @@ func TestMoveAcrossMountsTakesFilesOnly(t *testing.T) {
 	if err := acrossMounts(OpRename, 0).Move(fifo, filepath.Join(dir, "n")); !errors.Is(err, ErrNotRegular) {
 		t.Errorf("a FIFO gives %v", err)
 	}
-	// One rename moves whatever it is.
+	// A rename moves any kind of file.
 	if err := errors.Join(Move(link, filepath.Join(dir, "l2")), Move(fifo, filepath.Join(dir, "f2"))); err != nil {
 		t.Error(err)
 	}
@@ -245,7 +245,7 @@ func TestMoveSparseGiant(t *testing.T) {
 	}
 }
 
-// A crash between link and unlink leaves two names; calling Move again ends it.
+// A crash between link and unlink leaves two names; calling Move again completes it.
 func TestMoveFinishesLinkAndUnlink(t *testing.T) {
 	dir, old, new := folders(t)
 	if err := os.Link(old, new); err != nil {

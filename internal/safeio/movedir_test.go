@@ -49,7 +49,7 @@ func TestMoveDir(t *testing.T) {
 	}
 }
 
-// Every step of every kind fails once, and a second call ends the move.
+// Every step of every kind fails once, and a second call completes the move.
 func TestPitfall09MoveDirAcrossMountsFaults(t *testing.T) {
 	for _, op := range []Op{OpCreate, OpOpen, OpRead, OpWrite, OpSync, OpRename, OpSyncDir, OpRemove} {
 		for nth := 1; ; nth++ {
@@ -143,8 +143,7 @@ func TestMoveDirErrors(t *testing.T) {
 	}
 }
 
-// The folder of a refused drop holds what was refused: it must not hang for that
-// between two mounts (PITFALLS 9 and 10).
+// A refused drop's folder may hold FIFOs and links: moving it between two mounts must not hang.
 func TestPitfall10MoveDirOddFiles(t *testing.T) {
 	for _, crash := range []bool{false, true} {
 		_, old, new := tree(t)

@@ -12,14 +12,14 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Stat is what a folder's entry is, links not followed.
+// Stat describes a folder's entry; links aren't followed.
 type Stat struct {
 	ID    campaign.FileID
 	Mode  fs.FileMode
 	Links uint64 // names the file has
 }
 
-// Check is nil for a regular file with one name, else ErrLink, ErrNotRegular or ErrHardLinked.
+// Check returns nil for a regular file with one name, else ErrLink, ErrNotRegular or ErrHardLinked.
 func (s Stat) Check() error {
 	switch {
 	case s.Mode&fs.ModeSymlink != 0:
@@ -48,8 +48,8 @@ func (d Disk) openLinked(path string) (*os.File, fs.FileInfo, error) {
 	return d.openAt(unix.AT_FDCWD, path, path, true)
 }
 
-// openAt looks before it opens, since opening alone does things to some devices,
-// and again at what it opened, since the name may stand for another by then.
+// openAt checks before it opens, since opening alone has effects on some devices, and checks
+// again what it opened, since the name may belong to another file by then.
 func (d Disk) openAt(dirfd int, name, path string, linked bool) (*os.File, fs.FileInfo, error) {
 	check := func(st Stat) error {
 		if err := st.Check(); !linked || !errors.Is(err, ErrHardLinked) {
@@ -100,8 +100,8 @@ func openRetry(dirfd int, name string, flags int) (int, error) {
 	}
 }
 
-// Dir is an open folder: what is asked of it is about that very folder, even if
-// its path stands for another one meanwhile. Not for concurrent use.
+// Dir is an open folder. Its methods concern that very folder, even if its path names
+// another one meanwhile. Not for concurrent use.
 type Dir struct {
 	disk Disk
 	f    *os.File
@@ -127,11 +127,11 @@ func (d Disk) OpenDir(path string) (*Dir, error) {
 	return &Dir{disk: d, f: f, id: FileID(fi)}, nil
 }
 
-// ID tells this folder from another at the same path: Device and Inode.
+// ID distinguishes this folder from another at the same path: Device and Inode.
 func (d *Dir) ID() campaign.FileID { return d.id }
 
-// Names calls each with every name in the folder but . and .., in no order.
-// Names that come or go meanwhile may or may not be among them.
+// Names calls each with every name in the folder except . and .., in no order. Names that
+// appear or disappear meanwhile may be missing.
 func (d *Dir) Names(each func(name string)) error {
 	for {
 		if err := d.disk.fault(OpRead, d.f.Name()); err != nil {
@@ -150,7 +150,7 @@ func (d *Dir) Names(each func(name string)) error {
 	}
 }
 
-// Stat is what name is in the folder. Links are not followed, nothing is opened.
+// Stat describes the entry called name. It follows no link and opens nothing.
 func (d *Dir) Stat(name string) (Stat, error) {
 	st, err := statAt(int(d.f.Fd()), name)
 	if err != nil {
@@ -159,16 +159,16 @@ func (d *Dir) Stat(name string) (Stat, error) {
 	return st, nil
 }
 
-// OpenRegular opens a file of the folder as the package's OpenRegular does.
+// OpenRegular opens a file of the folder like the package's OpenRegular.
 func (d *Dir) OpenRegular(name string) (*os.File, fs.FileInfo, error) {
 	return d.disk.openAt(int(d.f.Fd()), name, name, false)
 }
 
-// Close ends the use of the folder.
+// Close closes the folder.
 func (d *Dir) Close() error { return d.f.Close() }
 
-// FreeSpace is how many bytes an unprivileged process may still write to the
-// file system that holds path.
+// FreeSpace returns how many bytes an unprivileged process may still write to the file
+// system of path.
 func FreeSpace(path string) (uint64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(path, &st); err != nil {

@@ -63,7 +63,7 @@ func TestOpenRegular(t *testing.T) {
 	}
 }
 
-// The name stands for a FIFO or a link between the first look and the opening.
+// The name belongs to a FIFO or a link between the check and the opening.
 func TestPitfall10SwappedWhileOpening(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")
@@ -106,7 +106,7 @@ func TestDir(t *testing.T) {
 	if _, err := d.Stat("none"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing file gives %v", err)
 	}
-	// A folder that was renamed is still the one that was opened.
+	// A renamed folder is still the one that was opened.
 	if err := os.Rename(dir, dir+"2"); err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestDir(t *testing.T) {
 	}
 }
 
-// Pitfall 1: a file that stands still but is open for writing is told by the lease.
+// A file with a stable size that is open for writing is detected by the lease.
 func TestPitfall01Busy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	put(t, path, "x")
@@ -185,7 +185,7 @@ func TestPitfall01Busy(t *testing.T) {
 	}
 }
 
-// An error while asking is "not known", never "mine" (pitfall 8).
+// An error while asking means "not known", never "mine".
 func TestPitfall08LeaseErrorIsNotKnown(t *testing.T) {
 	f, err := os.Open(t.TempDir()) // folders have no leases here
 	if err != nil {

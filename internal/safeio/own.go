@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// Own makes a regular file this process's own, so that whoever owned it can change
-// it no more: its name goes to a copy with the same bytes and modification time
-// that everyone may read and its owner alone write. A file that belongs to this process
-// already is left as it is. ErrChanged means that it was written to while it was
-// copied; then, and after any other error, the old file stands.
+// Own makes a regular file this process's own, so that its former owner can't change it any
+// more. The name goes to a copy with the same bytes and modification time that everyone may
+// read and only its owner may write. A file that belongs to this process stays unchanged.
+// ErrChanged means that the file was written to during the copy; after any error the old
+// file remains.
 //
-// The folder has to be one that the file's owner can't write to: else the name is theirs.
+// The file's former owner must not be able to write to the folder, or they keep the name.
 func Own(path string) error { return Disk{}.Own(path) }
 
 // Own is the package's Own on this disk.
@@ -48,7 +48,7 @@ func (d Disk) own(path string) error {
 	if err := d.fault(OpWrite, f.Name()); err != nil {
 		return err
 	}
-	// From file to file: within the kernel, or shared blocks where the file system can.
+	// File to file: the kernel copies, or shares blocks where the file system can.
 	if _, err := io.Copy(f, src); err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func TestOwn(t *testing.T) {
 	}
 }
 
-// What is written to while it is copied is not taken over.
+// A file written to while it is copied isn't taken over.
 func TestOwnChanged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.csv")
 	if err := os.WriteFile(path, []byte("theirs"), 0o644); err != nil {

@@ -1,18 +1,16 @@
-// Package safeio is durable file work: write a file whole or not at all, move
-// files and folders without ever overwriting or losing one, and open hostile
-// files without being led astray.
+// Package safeio does durable file work: it writes a file completely or not at all, moves
+// files and folders without overwriting or losing one, and opens hostile files safely.
 //
-// The order is the same everywhere: content synced, name in place, folder
-// synced, and only then is anything removed. When a function returns nil, what
-// it did is true after a power cut; when it returns an error, either nothing
-// has changed or both the old and the new stand whole. A crash leaves at most
-// temporary names behind (IsTemp), which RemoveTemps clears away.
+// The order is the same everywhere: content synced, name in place, folder synced, and only
+// then is anything removed. When a function returns nil, its effect survives a power cut.
+// When it returns an error, either nothing has changed or both the old and the new file are
+// complete. A crash leaves at most temporary names (IsTemp), which RemoveTemps removes.
 //
-// Three functions leave a sync to their caller, who does one for many, or none for what
-// is made anew at every start: Rename, PlaceFile and ReplaceFile.
+// Three functions leave a sync to their caller, who syncs once for many files, or not at all
+// for files made again at every start: Rename, PlaceFile and ReplaceFile.
 //
-// It decides nothing about drops: which file goes where is its callers'
-// business. Every step goes through Disk, so that tests can let each one fail.
+// The package decides nothing about drops: its callers choose which file goes where. Every
+// step goes through Disk, so that tests can make each one fail.
 package safeio
 
 import (
@@ -23,25 +21,25 @@ import (
 	"campaignd/internal/failpoint"
 )
 
-// ErrExists is returned when the target of a move is there already; nothing was changed.
+// ErrExists is returned when the target of a move exists; nothing was changed.
 var ErrExists = errors.New("the target exists already")
 
-// ErrChanged is returned when a file changed while it was copied; the source
-// stands, the copy is gone.
+// ErrChanged is returned when a file changed while it was copied; the source remains, the
+// copy is removed.
 var ErrChanged = errors.New("the file changed while it was copied")
 
-// ErrDiffers is returned when a copy, read back, isn't what was read from its
-// source; the source stands, the copy is gone.
+// ErrDiffers is returned when a copy, read back, differs from its source; the source
+// remains, the copy is removed.
 var ErrDiffers = errors.New("the copy differs from its source")
 
-// ErrLink is returned when a symbolic link stands where a file is wanted. It was not followed.
+// ErrLink is returned for a symbolic link in place of a file. It was not followed.
 var ErrLink = errors.New("is a symbolic link, not a file")
 
 // ErrHardLinked is returned when a file has more than one name.
 var ErrHardLinked = errors.New("has more than one hard link")
 
-// ErrNotRegular is returned when a FIFO, a device, a socket or a folder stands
-// where a file is wanted. It was not opened, or without waiting.
+// ErrNotRegular is returned for a FIFO, a device, a socket or a folder in place of a file.
+// It was not opened, or opened without waiting.
 var ErrNotRegular = errors.New("is not a regular file")
 
 // Op names a step of file work, for Disk.Fault.
@@ -59,12 +57,12 @@ const (
 	OpRemove  Op = "remove"
 )
 
-// Disk does the work of this package. The zero value is the real disk, and the
-// functions of the package use it; a Disk with a Fault is for tests.
+// Disk does the work of this package. The zero value is the real disk, which the package's
+// functions use. A Disk with a Fault is for tests.
 type Disk struct {
-	// Fault, if set, is called before every step with the path it is about. An
-	// error stands for the failure of the step, which is then not done. EXDEV
-	// at OpRename makes a move behave as between two file systems.
+	// Fault, if set, is called before every step with its path. An error makes the step
+	// fail without being done. EXDEV at OpRename makes a move behave as between two
+	// file systems.
 	Fault func(op Op, path string) error
 }
 
@@ -81,7 +79,7 @@ func (d Disk) fault(op Op, path string) error {
 	return nil
 }
 
-// faultWriter writes to a file with a fault's chance before each write.
+// faultWriter writes to a file and can fail before each write.
 type faultWriter struct {
 	d Disk
 	f *os.File
@@ -95,7 +93,7 @@ func (w faultWriter) Write(p []byte) (int, error) {
 	return n, withoutPath(err)
 }
 
-// faultReader reads from a file with a fault's chance before each read.
+// faultReader reads from a file and can fail before each read.
 type faultReader struct {
 	d Disk
 	f io.Reader

@@ -12,7 +12,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// FileID identifies the file that fi was taken of, by an Lstat or an open file's Stat.
+// FileID identifies the file that fi describes, from Lstat or an open file's Stat.
 func FileID(fi fs.FileInfo) campaign.FileID { return statOf(fi).ID }
 
 func statOf(fi fs.FileInfo) Stat {
@@ -39,7 +39,7 @@ func makeNode(fi fs.FileInfo, path string) error {
 	return nil
 }
 
-// ours reports whether a file belongs to the user that this process runs as.
+// ours reports whether a file belongs to the user of this process.
 func ours(fi fs.FileInfo) bool {
 	sys, ok := fi.Sys().(*syscall.Stat_t)
 	return !ok || int(sys.Uid) == os.Geteuid()
@@ -85,12 +85,11 @@ func fileMode(mode uint32) fs.FileMode {
 	return m
 }
 
-// Busy reports whether a process of this host has the file open for writing. It
-// asks for a read lease, which the kernel grants only if there is none, and
-// gives it back at once. known is false where leases can't be had: network and
-// FUSE file systems, or a file of another user without CAP_LEASE. f must be
-// open for reading only. A writer that opens the file in that moment waits for
-// some microseconds.
+// Busy reports whether a process of this host has the file open for writing. It takes a
+// read lease, which the kernel grants only if no writer exists, and gives it back at once.
+// known is false where leases aren't available: network and FUSE file systems, or a file of
+// another user without CAP_LEASE. f must be open for reading only. A writer that opens the
+// file during the call waits for some microseconds.
 func Busy(f *os.File) (busy, known bool) {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -112,8 +111,8 @@ func Busy(f *os.File) (busy, known bool) {
 	return false, lease == nil
 }
 
-// renameNew renames without replacing, in one step of the kernel. errNoFlags
-// means that the file system can't do that.
+// renameNew renames without replacing, in one kernel step. errNoFlags means that the file
+// system can't do that.
 func renameNew(old, new string) error {
 	for {
 		err := unix.Renameat2(unix.AT_FDCWD, old, unix.AT_FDCWD, new, unix.RENAME_NOREPLACE)

@@ -12,8 +12,8 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// FileID identifies the file that fi was taken of by its name, size and time
-// alone: this system is for trying things out, not for service.
+// FileID identifies a file only by its name, size and time: this system is for trying
+// campaignd, not for service.
 func FileID(fi fs.FileInfo) campaign.FileID { return statOf(fi).ID }
 
 func statOf(fi fs.FileInfo) Stat {
@@ -22,7 +22,7 @@ func statOf(fi fs.FileInfo) Stat {
 	}}
 }
 
-// statAt leaves device, inode and ctime out, so that both ways to a FileID agree.
+// statAt omits device, inode and ctime, so that it agrees with FileID.
 func statAt(dirfd int, name string) (Stat, error) {
 	var sys unix.Stat_t
 	if err := unix.Fstatat(dirfd, name, &sys, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -43,13 +43,13 @@ func statAt(dirfd int, name string) (Stat, error) {
 	return st, nil
 }
 
-// makeNode is Linux's.
+// makeNode works on Linux only.
 func makeNode(fs.FileInfo, string) error { return ErrNotRegular }
 
-// Busy knows nothing here: read leases are Linux's.
+// Busy never knows: read leases exist on Linux only.
 func Busy(*os.File) (busy, known bool) { return false, false }
 
 func renameNew(string, string) error { return errNoFlags }
 
-// ours takes every file for this process's own: see FileID.
+// ours accepts every file as this process's own: see FileID.
 func ours(fs.FileInfo) bool { return true }

@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// Temporary names begin with a dot, so that watchers and partners pass them
-// by, and don't hold the final name, which may be 255 bytes long already.
+// Temporary names begin with a dot, so that watchers and partners skip them, and don't
+// contain the final name, which may already have 255 bytes.
 const (
 	tempPrefix  = ".campaignd-"
 	tempSuffix  = ".tmp"
@@ -25,11 +25,11 @@ func IsTemp(name string) bool {
 	return strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix)
 }
 
-// WriteFile replaces path by what write writes, with the permissions mode
-// (umask or not). Readers see the old content or the new, never a part; when it
-// returns nil the new one is durable. After an error the old one stands, unless
-// the folder's fsync was what failed: then the new one stands, perhaps not for
-// ever. The writer is buffered. A symbolic link at path is replaced itself.
+// WriteFile replaces path by the output of write, with the permissions mode regardless of
+// the umask. Readers see the old content or the new, never a part; when it returns nil, the
+// new content is durable. After an error the old content remains, unless only the folder's
+// fsync failed: then path has the new content, which a power cut may undo. The writer is
+// buffered. A symbolic link at path is itself replaced.
 func WriteFile(path string, mode fs.FileMode, write func(io.Writer) error) error {
 	return Disk{}.WriteFile(path, mode, write)
 }
@@ -43,14 +43,14 @@ func (d Disk) WriteFile(path string, mode fs.FileMode, write func(io.Writer) err
 	return wrapWriteError(path, err)
 }
 
-// PlaceFile is WriteFile without the sync of the folder, for several files of one: their
-// content is durable, and once SyncDir has returned nil their names are too.
+// PlaceFile is WriteFile without the folder's sync, for callers that write several files:
+// the content is durable, and the names are too once SyncDir has returned nil.
 func PlaceFile(path string, mode fs.FileMode, write func(io.Writer) error) error {
 	return wrapWriteError(path, Disk{}.replace(path, mode, true, write))
 }
 
-// ReplaceFile is WriteFile without any sync. Readers see the old content or the new;
-// after a power cut there may be neither, so it is for what is made anew then.
+// ReplaceFile is WriteFile without any sync. Readers see the old content or the new. A power
+// cut may lose both, so use it for files that are made again then.
 func ReplaceFile(path string, mode fs.FileMode, write func(io.Writer) error) error {
 	return wrapWriteError(path, Disk{}.replace(path, mode, false, write))
 }
@@ -62,7 +62,7 @@ func wrapWriteError(path string, err error) error {
 	return nil
 }
 
-// replace is all of WriteFile but the sync of the folder.
+// replace is WriteFile without the folder's sync.
 func (d Disk) replace(path string, mode fs.FileMode, durable bool, write func(io.Writer) error) error {
 	f, err := d.createTemp(filepath.Dir(path))
 	if err != nil {
@@ -102,8 +102,8 @@ func (d Disk) createTemp(dir string) (*os.File, error) {
 	return os.CreateTemp(dir, tempPattern)
 }
 
-// seal sets the permissions of a finished file, syncs it if it is to be durable, and closes
-// it. The error of Close counts: some network file systems report a failed write only there.
+// seal sets the permissions of a finished file, syncs it if it must be durable, and closes
+// it. An error of Close counts: some network file systems report a failed write only there.
 func (d Disk) seal(f *os.File, mode fs.FileMode, durable bool) error {
 	if err := f.Chmod(mode.Perm()); err != nil {
 		return err
@@ -120,8 +120,8 @@ func (d Disk) seal(f *os.File, mode fs.FileMode, durable bool) error {
 	return f.Close()
 }
 
-// SyncDir makes the names in a folder durable. Where the file system has no
-// fsync for folders (EINVAL, ENOTSUP) there is nothing to be done and no error.
+// SyncDir makes the names in a folder durable. It does nothing where the file system has no
+// fsync for folders (EINVAL, ENOTSUP).
 func SyncDir(path string) error { return Disk{}.SyncDir(path) }
 
 // SyncDir is the package's SyncDir on this disk.
@@ -140,8 +140,8 @@ func (d Disk) SyncDir(path string) error {
 	return errors.Join(err, f.Close())
 }
 
-// SyncFile makes the content of a regular file durable, whoever wrote it: an
-// upload that was just closed may be in memory alone.
+// SyncFile makes the content of a regular file durable, whoever wrote it: a finished upload
+// may still be only in memory.
 func SyncFile(path string) error { return Disk{}.SyncFile(path) }
 
 // SyncFile is the package's SyncFile on this disk.
@@ -156,8 +156,8 @@ func (d Disk) SyncFile(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// RemoveTemps removes what a crash left behind in a folder: temporary files and
-// folders of this package, by name. Call it only where nothing else writes.
+// RemoveTemps removes this package's temporary files and folders, left by a crash in a
+// folder. Call it only where nothing else writes.
 func RemoveTemps(dir string) error { return Disk{}.RemoveTemps(dir) }
 
 // RemoveTemps is the package's RemoveTemps on this disk.

@@ -31,7 +31,7 @@ func TestWriteFile(t *testing.T) {
 	}
 }
 
-// PlaceFile and ReplaceFile write as WriteFile does, and leave nothing else behind.
+// PlaceFile and ReplaceFile write like WriteFile, and leave no other file.
 func TestPlaceAndReplaceFile(t *testing.T) {
 	for name, write := range map[string]func(string, fs.FileMode, func(io.Writer) error) error{"place": PlaceFile, "replace": ReplaceFile} {
 		dir := t.TempDir()
@@ -65,7 +65,7 @@ func TestWriteFileReplacesALinkNotItsTarget(t *testing.T) {
 	}
 }
 
-// Each step fails once: the old content stands, whole, and nothing else.
+// Each step fails once: the old content remains complete, and there is no other file.
 func TestWriteFileFaults(t *testing.T) {
 	for _, op := range []Op{OpCreate, OpWrite, OpSync, OpRename} {
 		for _, cause := range []error{errFault, unix.ENOSPC, unix.EIO, unix.EROFS} {
@@ -102,7 +102,7 @@ func TestWriteFileFaultsLate(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"f": "old"}, look(t, dir)); diff != "" {
 		t.Error(diff)
 	}
-	// The folder's fsync is the last step: the new content is in place by then, and that it may not last is said.
+	// The folder's fsync is the last step: the new content is in place, and the error says it may not last.
 	if err := failing(OpSyncDir, 1, unix.EIO).WriteFile(path, 0o600, writing("new")); !errors.Is(err, unix.EIO) {
 		t.Errorf("a failed fsync of the folder gives %v", err)
 	}

@@ -12,26 +12,26 @@ import (
 	"campaignd/internal/plan"
 )
 
-// Terms are what a sending is accepted under.
+// Terms are the conditions of an acceptance.
 type Terms struct {
-	// DuplicateWindow is how long an accepted drop refuses the same one again; 0 doesn't look.
+	// DuplicateWindow is how long an accepted drop makes the same drop a duplicate; 0 disables the check.
 	DuplicateWindow time.Duration
 	// Resend allows the same drop again.
 	Resend bool
-	// Grid is the application's slots; nil leaves the sending unsliced, due at ScheduledAt.
+	// Grid is the application's slot grid; nil leaves the sending unsliced, due at ScheduledAt.
 	Grid *plan.Grid
-	// Place gives head.Rows.Accepted recipients their slots. It is called inside
-	// the transaction, at most once, and must not call the store; its error rolls
-	// everything back and is returned as it is.
+	// Place assigns slots to head.Rows.Accepted recipients. Accept calls it at most
+	// once, inside the transaction, so it must not call the store. Its error rolls
+	// everything back and is returned unchanged.
 	Place func(plan.Reservations) ([]plan.Placement, error)
 }
 
-// Accept makes a checked sending a scheduled one: it looks for an earlier drop of
-// the same Digest (a *DuplicateDrop then), counts and books slots, and stores
-// header, slices, counts and timeline, all in one transaction. It replaces the
-// header by head and sets State, AcceptedAt (now, unless set), Sliced, and Messages and
-// Planned where they are 0. A dry run books nothing and is completed at once; its
-// slices are stored for the report. All its rows must have been appended.
+// Accept makes a checked sending a scheduled one, in one transaction: it looks for an
+// earlier drop with the same Digest (*DuplicateDrop), checks that every row is stored,
+// reserves slots, and stores header, slices, counters and timeline. head replaces the
+// stored header. Accept sets State, AcceptedAt (now, if zero), Sliced, and Messages and
+// Planned where they are 0. A dry run reserves nothing and is completed at once; its
+// slices are stored for the report.
 func (s *Store) Accept(head *campaign.Sending, terms Terms) ([]campaign.Slice, error) {
 	var list []slice
 	saved := *head
@@ -67,7 +67,7 @@ func (s *Store) Accept(head *campaign.Sending, terms Terms) ([]campaign.Slice, e
 			return err
 		}
 		head.State, head.Reason, head.FinishedAt = campaign.StateScheduled, "", time.Time{}
-		if before.HoldAs != "" { // its check had begun before the store was restored
+		if before.HoldAs != "" { // the store was restored while it was being checked
 			head.State, head.Reason = campaign.StateHeld, before.HoldAs
 		}
 		if head.DryRun {
@@ -90,10 +90,10 @@ func (s *Store) Accept(head *campaign.Sending, terms Terms) ([]campaign.Slice, e
 	return campaignSlices(list), nil
 }
 
-// errShape is returned when a header contradicts itself or its rows.
+// errLayout is returned when a header contradicts itself or its rows.
 var errLayout = errors.New("the sending's numbers don't agree")
 
-// frozen fills in and checks what of a header marks and counts are laid out by.
+// fillLayout fills in and checks the header fields that decide the layout of statuses and counters.
 func fillLayout(head *campaign.Sending) error {
 	most, least := 0, campaign.MaxMessages
 	for _, channel := range head.Channels {
@@ -122,7 +122,7 @@ func fillLayout(head *campaign.Sending) error {
 	return nil
 }
 
-// countRows makes sure that every row is there before anything is promised.
+// countRows checks that every row is stored before anything is promised.
 func (t *tx) countRows(n uint64, head *campaign.Sending) error {
 	rows, want := uint32(0), head.Rows.Accepted
 	prefix := key8(n)
@@ -143,7 +143,7 @@ func (t *tx) countRows(n uint64, head *campaign.Sending) error {
 	return nil
 }
 
-// place turns a sending into slices, and books them.
+// place makes the slices of a sending and reserves their slots.
 func (t *tx) place(head *campaign.Sending, terms Terms) ([]slice, error) {
 	head.Sliced = terms.Grid != nil && terms.Place != nil
 	all := head.Rows.Accepted
@@ -179,7 +179,7 @@ func (t *tx) place(head *campaign.Sending, terms Terms) ([]slice, error) {
 	return list, nil
 }
 
-// reserve books a new slice in its slot, and refuses what would be more than the slot holds.
+// reserveNew reserves a new slice's slot, and fails if the slot lacks room.
 func (b *slotTable) reserveNew(one *slice, slot int64, capacity uint32, messages int) error {
 	want := uint64(one.Recipients) * uint64(messages)
 	if grid := (plan.Grid{Slot: b.slot}); grid.Number(one.Start) != slot || !one.End.Equal(grid.Start(slot+1)) {
@@ -196,7 +196,7 @@ func (b *slotTable) reserveNew(one *slice, slot int64, capacity uint32, messages
 	return b.addReserved(one, int64(want))
 }
 
-// refuseDuplicate looks for an earlier acceptance of the same drop (SPEC 2).
+// refuseDuplicate looks for an earlier acceptance of the same drop (docs/contract.md 2).
 func (t *tx) refuseDuplicate(head *campaign.Sending, terms Terms) error {
 	if head.Digest == "" || terms.Resend {
 		return nil
@@ -208,8 +208,8 @@ func (t *tx) refuseDuplicate(head *campaign.Sending, terms Terms) error {
 	return &DuplicateDrop{Earlier: earlier}
 }
 
-// Earlier is the sending that makes a drop of this Digest a DuplicateDrop at an instant, "" if
-// none does: the latest that was accepted less than window before.
+// Earlier returns the sending that makes a drop with this digest a duplicate at an
+// instant, or "": the latest one accepted less than window before.
 func (s *Store) Earlier(digest string, at time.Time, window time.Duration) (id campaign.ID, err error) {
 	err = s.view(func(t *tx) error {
 		id, err = t.acceptedWithin(digest, at, window)
@@ -233,8 +233,8 @@ func (t *tx) acceptedWithin(digest string, at time.Time, window time.Duration) (
 // digestEntry is the length of one acceptance in a value of digests: number and time.
 const digestEntry = 16
 
-// earlier is the latest acceptance of the digest that counts: not one that was
-// canceled with nothing sent. 0 if there is none.
+// latestAcceptance returns the latest acceptance of the digest that still counts, or 0.
+// A sending that was canceled before anything was sent doesn't count.
 func (t *tx) latestAcceptance(digest string) (uint64, time.Time, error) {
 	key, err := digestKey(digest)
 	if err != nil {
@@ -244,7 +244,7 @@ func (t *tx) latestAcceptance(digest string) (uint64, time.Time, error) {
 		n := binary.BigEndian.Uint64(value)
 		head := t.bucket(bucketSendings).Get(key8(n))
 		if len(head) < headerFixed {
-			continue // gone by retention
+			continue // removed by retention
 		}
 		b, err := t.counters(n)
 		if err != nil {
@@ -259,8 +259,8 @@ func (t *tx) latestAcceptance(digest string) (uint64, time.Time, error) {
 	return 0, time.Time{}, nil
 }
 
-// putDigest notes an acceptance, before the one that counted until now: should
-// the new one be canceled, that one counts again.
+// putDigest stores an acceptance in front of the one that counted so far, which counts
+// again if the new one is canceled.
 func (t *tx) putDigest(n uint64, head *campaign.Sending) error {
 	if head.Digest == "" {
 		return nil
@@ -290,9 +290,9 @@ func digestKey(digest string) ([]byte, error) {
 	return key, nil
 }
 
-// Refuse ends a sending that was being checked: rejected (its rows are removed,
-// its refusals kept) or canceled (its rows are kept, and every message counts as Canceled). head
-// replaces the header, so it carries problems and counts.
+// Refuse ends a sending that was being checked. A rejected one loses its rows and keeps
+// its refusals; a canceled one keeps its rows, and every message counts as Canceled. head
+// replaces the stored header, with its problems and counts.
 func (s *Store) Refuse(head *campaign.Sending, state campaign.State, reason string) error {
 	if state != campaign.StateRejected && state != campaign.StateCanceled {
 		return fmt.Errorf("refuse %s as %s: %w", head.ID, state, ErrState)

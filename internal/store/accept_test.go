@@ -15,7 +15,7 @@ import (
 
 var digestA = strings.Repeat("0a", 32)
 
-// TestSameDropTwice: SPEC 2, the same drop twice.
+// TestSameDropTwice covers docs/contract.md 2, the same drop twice.
 func TestSameDropTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := openTest(t)
@@ -34,7 +34,7 @@ func TestSameDropTwice(t *testing.T) {
 		if _, err := s.Accept(again, Terms{DuplicateWindow: 24 * time.Hour, Resend: true}); err != nil {
 			t.Errorf("with resend: %v", err)
 		}
-		// The one that was resent is canceled before anything was sent: the first one counts again.
+		// The resent one is canceled before anything was sent: the first one counts again.
 		if _, err := s.Finalize(again.ID, campaign.Canceled); err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +53,7 @@ func TestSameDropTwice(t *testing.T) {
 	})
 }
 
-// TestCanceledDropDoesNotCount: nothing was sent of it.
+// TestCanceledDropDoesNotCount: a drop canceled before anything was sent may come again.
 func TestCanceledDropDoesNotCount(t *testing.T) {
 	for name, sent := range map[string]bool{"nothing sent": false, "one sent": true} {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestDryRunBooksNothing(t *testing.T) {
 	}
 }
 
-// TestPlaceFails: its error comes back as it is and nothing is booked.
+// TestPlaceFails: Place's error is returned unchanged and nothing is reserved.
 func TestPlaceFails(t *testing.T) {
 	s := openTest(t)
 	grid := testGrid(10)
@@ -122,9 +122,9 @@ func TestPlaceFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Canceled: 5})
-	marks, err := s.Rows(head.ID, 0, &campaign.Rows{}, nil)
-	if err != nil || len(marks) != 5 || marks[4].Outcome() != campaign.Canceled {
-		t.Errorf("marks %v, %v", marks, err)
+	statuses, err := s.Rows(head.ID, 0, &campaign.Rows{}, nil)
+	if err != nil || len(statuses) != 5 || statuses[4].Outcome() != campaign.Canceled {
+		t.Errorf("statuses %v, %v", statuses, err)
 	}
 	if got := wantState(t, s, head.ID, campaign.StateCanceled); got.FinishedAt.IsZero() || got.Reason != "no room" {
 		t.Errorf("header %+v", got)
@@ -132,7 +132,7 @@ func TestPlaceFails(t *testing.T) {
 	verify(t, s)
 }
 
-// TestAcceptRefusesWhatDoesNotAgree: a planner's or a caller's mistake never gets into the books.
+// TestAcceptRefusesWhatDoesNotAgree: inconsistent headers and plans are never stored.
 func TestAcceptRefusesWhatDoesNotAgree(t *testing.T) {
 	s := openTest(t)
 	grid := testGrid(10)
@@ -277,7 +277,7 @@ func TestDiscardRows(t *testing.T) {
 	verify(t, s)
 }
 
-// TestGridOfAnotherLength: the bookings are laid anew when slots get another length.
+// TestGridOfAnotherLength: reservations are recomputed when the slot length changes.
 func TestGridOfAnotherLength(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := openTest(t)
@@ -322,7 +322,7 @@ func TestGridOfAnotherLength(t *testing.T) {
 	})
 }
 
-// TestCancelGivesBackCapacity: of slots to come all, of the present one what is unsent (SPEC 7).
+// TestCancelGivesBackCapacity: cancel releases future slots, and unsent messages of the current one.
 func TestCancelGivesBackCapacity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := openTest(t)
@@ -349,7 +349,7 @@ func TestCancelGivesBackCapacity(t *testing.T) {
 	})
 }
 
-// TestPastSlotsAreDropped: counts of slots that are long over don't pile up.
+// TestPastSlotsAreDropped: counts of long past slots don't accumulate.
 func TestPastSlotsAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := openTest(t)
@@ -368,8 +368,8 @@ func TestPastSlotsAreDropped(t *testing.T) {
 	})
 }
 
-// TestPastSlotsOfPausedSendingsAreKept: a clock that is days ahead for an hour takes nothing from
-// the bookings of what is paused meanwhile.
+// TestPastSlotsOfPausedSendingsAreKept: a clock that is days ahead for an hour doesn't delete
+// the reservations of a paused sending.
 func TestPastSlotsOfPausedSendingsAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := openTest(t)
@@ -380,7 +380,7 @@ func TestPastSlotsOfPausedSendingsAreKept(t *testing.T) {
 		if err := s.Update(a.ID, func(head *campaign.Sending) error { head.State = campaign.StatePaused; return nil }); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * 24 * time.Hour) // for all that the store sees, the clock has jumped
+		time.Sleep(10 * 24 * time.Hour) // to the store it looks like a jump of the clock
 		accept(t, s, draft{rows: 5, at: time.Now()}, grid)
 		for start, want := range map[time.Time][]uint32{at: {10, 10, 5}, gone.ScheduledAt: {0, 0, 0}} {
 			if got, err := s.Reserved(1, grid.Slot, grid.Number(start), 3); err != nil || !cmp.Equal(got, want) {

@@ -20,10 +20,10 @@ type Packed struct {
 	err   error
 }
 
-// Size is the chunk's size on disk in bytes.
+// Size returns the chunk's size on disk in bytes.
 func (p Packed) Size() int { return len(p.data) }
 
-// checking is the number of a sending that is being checked.
+// checking returns the number of a sending that is being checked.
 func (t *tx) checking(id campaign.ID) (uint64, error) {
 	n, err := number(id)
 	if err != nil {
@@ -43,9 +43,9 @@ func (t *tx) checking(id campaign.ID) (uint64, error) {
 }
 
 // AppendRows stores chunks of a sending that is being checked, in one transaction.
-// Each chunk but the sending's last has campaign.ChunkRows rows; they may come in any
-// order, and one that comes again replaces the former. 4 to 8 MB a call keep memory
-// and the number of syncs low.
+// Every chunk but the last has campaign.ChunkRows rows. Chunks may come in any order;
+// a repeated one replaces the earlier one. 4 to 8 MB a call keep memory use and the
+// number of syncs low.
 func (s *Store) AppendRows(id campaign.ID, chunks []Packed) error {
 	err := s.update(func(t *tx) error {
 		n, err := t.checking(id)
@@ -72,11 +72,11 @@ func (s *Store) AppendRows(id campaign.ID, chunks []Packed) error {
 	return nil
 }
 
-// refusalBytes is about how many bytes of refusals are kept in one value.
+// refusalBytes is the approximate size of one stored block of refusals before compression.
 const refusalBytes = 64 << 10
 
-// AppendRefusals stores rows that were not accepted, in order of line, after
-// those stored before.
+// AppendRefusals stores rows that were not accepted, in order of line, after those
+// stored before.
 func (s *Store) AppendRefusals(id campaign.ID, refusals []campaign.Refusal) error {
 	var values [][]byte
 	var raw []byte
@@ -126,7 +126,7 @@ func appendRefusal(dst []byte, r *campaign.Refusal) []byte {
 	return appendText(dst, r.Reason)
 }
 
-// decodeRefusals takes a stored block of refusals apart.
+// decodeRefusals decodes a stored block of refusals.
 func decodeRefusals(value []byte) ([]campaign.Refusal, error) {
 	if size, err := s2.DecodedLen(value); err != nil || size > maxChunk {
 		return nil, fmt.Errorf("decode refused rows: %w", errMalformed)
@@ -178,11 +178,11 @@ func (s *Store) EachRefusal(id campaign.ID, fn func(campaign.Refusal) error) err
 	}
 }
 
-// errUnchanged rolls back a transaction that has found nothing to do: it costs no sync.
+// errUnchanged rolls back a transaction that changed nothing, which saves a sync.
 var errUnchanged = errors.New("nothing to change")
 
-// DiscardRows removes the rows and refusals of a sending that is being checked. Where
-// there are none it writes nothing.
+// DiscardRows removes the rows and refusals of a sending that is being checked. It
+// writes nothing if there are none.
 func (s *Store) DiscardRows(id campaign.ID) error {
 	err := s.update(func(t *tx) error {
 		n, err := t.checking(id)

@@ -15,18 +15,18 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// A backup is the store's file as one read transaction saw it, followed by one
-// trailer: so it needs no second copy on disk, and what is opened with the
-// trailer at its end is known to be a restored one, whatever it is named.
+// A backup is the store's file as one read transaction saw it, followed by a trailer.
+// It needs no second copy on disk, and the trailer identifies a restored store
+// whatever its name.
 const (
 	trailerBytes = 4096
 	trailerMagic = "campaignd backup\n"
 )
 
-// trailer is the end of a backup.
+// trailer ends a backup.
 type trailer struct {
 	at   time.Time
-	size int64 // of the file without it
+	size int64 // of the file without the trailer
 }
 
 func (b trailer) encode() []byte {
@@ -39,9 +39,9 @@ func (b trailer) encode() []byte {
 	return out[:trailerBytes]
 }
 
-// Backup writes a consistent copy of the store while it is in use. The copy is
-// marked: opened as a store, it starts with every sending held and says why
-// (SPEC 12). Its writer should be quick, since what is freed meanwhile can't be used again.
+// Backup writes a consistent copy of the store while it is in use. A store opened from
+// that copy starts with every sending held and says why (docs/contract.md 12). w should
+// be fast: pages freed meanwhile can't be reused.
 func (s *Store) Backup(w io.Writer) error {
 	s.wholeFile.RLock()
 	defer s.wholeFile.RUnlock()
@@ -59,13 +59,12 @@ func (s *Store) Backup(w io.Writer) error {
 	return nil
 }
 
-// restoredMark is a file beside the store that stands in for the trailer while the
-// sendings are being held: bbolt's own pages may come to lie over the trailer
-// before the transaction that holds them is committed.
+// restoredMark names a file that keeps the trailer while the sendings are being held.
+// bbolt may overwrite the trailer before the transaction that holds them is committed.
 func restoredMark(path string) string { return path + ".restored" }
 
-// readTrailer is the trailer at the end of the file or in the mark beside it, nil if there is
-// none. A mark without a trailer in it is one that a person made: that has no time.
+// readTrailer returns the trailer at the end of the file or in the mark next to it, nil
+// if there is none. An empty mark was made by a person; its trailer has no time.
 func readTrailer(path string) (*trailer, error) {
 	if end, err := os.ReadFile(restoredMark(path)); err == nil {
 		if b := decodeTrailer(end); b != nil {
@@ -101,7 +100,7 @@ func readTrailer(path string) (*trailer, error) {
 	})
 }
 
-// decodeTrailer is the trailer that these bytes are, nil if they are none.
+// decodeTrailer decodes a trailer; it returns nil for any other bytes.
 func decodeTrailer(end []byte) *trailer {
 	if len(end) != trailerBytes || !bytes.HasPrefix(end, []byte(trailerMagic)) {
 		return nil
@@ -117,8 +116,7 @@ func decodeTrailer(end []byte) *trailer {
 	return &b
 }
 
-// removeTrailer wipes the trailer where it still stands (bbolt may have written
-// over it or behind it), and then the mark.
+// removeTrailer clears the trailer where bbolt hasn't overwritten it, and then removes the mark.
 func removeTrailer(path string, b trailer) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -135,7 +133,7 @@ func removeTrailer(path string, b trailer) error {
 		}
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("unmark restored store: %w", err)
+		return fmt.Errorf("clear the trailer of a restored store: %w", err)
 	}
 	if err := safeio.SyncFile(path); err != nil {
 		return err

@@ -75,8 +75,8 @@ func TestBackupAndRestore(t *testing.T) {
 	verify(t, r)
 }
 
-// TestRestoreCutOff: the trailer may be lost to bbolt's own pages before the
-// sendings are held; the mark beside the file stands in for it.
+// TestRestoreCutOff: bbolt's pages may overwrite the trailer before the sendings are held;
+// the mark next to the file replaces it.
 func TestRestoreCutOff(t *testing.T) {
 	s := openTest(t)
 	a := accept(t, s, draft{rows: 10}, nil)
@@ -91,7 +91,7 @@ func TestRestoreCutOff(t *testing.T) {
 	if b, err := readTrailer(path); b == nil || err != nil {
 		t.Fatalf("trailer: %v, %v", b, err)
 	}
-	if err := os.Truncate(path, int64(copied.Len()-trailerBytes)); err != nil { // as if written over
+	if err := os.Truncate(path, int64(copied.Len()-trailerBytes)); err != nil { // as if overwritten
 		t.Fatal(err)
 	}
 	r := openAt(t, path)
@@ -107,7 +107,7 @@ func TestBackupToBrokenWriter(t *testing.T) {
 	}
 }
 
-// TestCutBackup: a backup that was not written to its end is no store.
+// TestCutBackup: an incomplete backup is refused.
 func TestCutBackup(t *testing.T) {
 	s := openTest(t)
 	accept(t, s, draft{rows: 5000}, nil)
@@ -122,8 +122,8 @@ func TestCutBackup(t *testing.T) {
 	openErr(t, path, ErrDamaged)
 }
 
-// TestFailedCommit: what was not written was not done; what was written although
-// its sync failed was done, and is known to be.
+// TestFailedCommit: a commit that returned an error has no effect, even if it was written
+// and only its sync failed.
 func TestFailedCommit(t *testing.T) {
 	boom := errors.New("input/output error")
 	for name, c := range map[string]struct {
@@ -136,7 +136,7 @@ func TestFailedCommit(t *testing.T) {
 			s := openTest(t)
 			head := accept(t, s, draft{rows: 10}, nil)
 			s.commitTx = c.fail
-			for range 3 { // again and again: a change that failed must not be in the way of itself
+			for range 3 { // repeatedly: a failed change must not block itself
 				if err := s.Commit(t.Context(), []campaign.Entry{entry(head.ID, 0, 1, campaign.InFlight, 1)}); !errors.Is(err, boom) {
 					t.Errorf("commit: %v", err)
 				}
@@ -151,7 +151,7 @@ func TestFailedCommit(t *testing.T) {
 	}
 }
 
-// TestPanicInCommit: a damaged page met at commit doesn't leave the writer's lock behind.
+// TestPanicInCommit: a damaged page found during a commit doesn't leave the writer lock locked.
 func TestPanicInCommit(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 10}, nil)
@@ -164,7 +164,7 @@ func TestPanicInCommit(t *testing.T) {
 	verify(t, s)
 }
 
-// TestFileGoneAfterFailedCommit: it says so, and goes on once the cause is gone.
+// TestFileGoneAfterFailedCommit: the store reports it, and continues once the file is back.
 func TestFileGoneAfterFailedCommit(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 10}, nil)

@@ -11,13 +11,12 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Details of outcomes are kept in blocks, several a chunk. A block's value: one
-// byte of format (open or packed with s2), the time of its first entry
-// (milliseconds, varint), and entry after entry: row in its chunk and message
-// (uvarint, three bits for the message), mark, flags, the time since the first entry
-// (milliseconds, varint), and those of provider, code and detail that the flags name.
-// The last block of a chunk stays open and is appended to until it has
-// blockBytes; then it is packed and the next one begins.
+// Details of outcomes are stored in blocks, several a chunk. A block has one byte of
+// format (open or packed with s2), the time of its first entry (milliseconds, varint),
+// and then the entries: row in the chunk and message (uvarint, three bits for the
+// message), status, flags, time since the first entry (milliseconds, varint), and the
+// fields named by the flags. The last block of a chunk stays open. It is packed when it
+// reaches blockBytes, and the next one begins.
 const (
 	blockOpen   = 0
 	blockPacked = 1
@@ -32,15 +31,15 @@ const (
 // blockWriter appends entries to an open block.
 type blockWriter struct {
 	b     []byte
-	first int64 // time of its first entry in milliseconds
+	first int64 // time of the first entry in milliseconds
 }
 
-// resume goes on with an open block.
+// resume continues an open block.
 func (w *blockWriter) resume(value []byte) error {
 	r := reader{b: value}
 	r.byte()
 	w.first = r.varint()
-	// Room for what a group adds: it would grow step by step else.
+	// room for a group's entries, so that the buffer doesn't grow step by step
 	w.b = append(make([]byte, 0, 2*blockBytes), value...)
 	if r.err != nil {
 		return fmt.Errorf("decode outcomes: %w", r.err)
@@ -48,7 +47,7 @@ func (w *blockWriter) resume(value []byte) error {
 	return nil
 }
 
-func (w *blockWriter) add(e *campaign.Entry, mark campaign.MessageStatus) {
+func (w *blockWriter) add(e *campaign.Entry, status campaign.MessageStatus) {
 	at := e.At.UnixMilli()
 	if len(w.b) == 0 {
 		w.b = binary.AppendVarint(append(make([]byte, 0, 2*blockBytes), blockOpen), at)
@@ -65,7 +64,7 @@ func (w *blockWriter) add(e *campaign.Entry, mark campaign.MessageStatus) {
 	if e.Detail != "" {
 		flags |= hasDetail
 	}
-	w.b = append(w.b, byte(mark), flags)
+	w.b = append(w.b, byte(status), flags)
 	w.b = binary.AppendVarint(w.b, at-w.first)
 	for _, s := range []string{e.Provider, e.Code, e.Detail} {
 		if s != "" {
@@ -74,7 +73,7 @@ func (w *blockWriter) add(e *campaign.Entry, mark campaign.MessageStatus) {
 	}
 }
 
-// packBlock is the form in which a full block is kept; the block itself if packing gains little.
+// packBlock compresses a full block, or returns it unchanged if compression gains little.
 func packBlock(open []byte) []byte {
 	packed := make([]byte, 1+s2.MaxEncodedLen(len(open)-1))
 	packed[0] = blockPacked
@@ -108,7 +107,7 @@ func decodeBlock(value []byte, first uint32, fn func(campaign.Entry)) error {
 	begin := r.varint()
 	for r.err == nil && len(r.b) > 0 {
 		which := r.uvarint()
-		mark := campaign.MessageStatus(r.byte())
+		status := campaign.MessageStatus(r.byte())
 		flags := r.byte()
 		at := begin + r.varint()
 		message := which & 7
@@ -118,7 +117,7 @@ func decodeBlock(value []byte, first uint32, fn func(campaign.Entry)) error {
 			break
 		}
 		e := campaign.Entry{
-			Row: first + uint32(which>>3), Message: uint8(message), Outcome: mark.Outcome(), Attempts: uint8(mark.Attempts()),
+			Row: first + uint32(which>>3), Message: uint8(message), Outcome: status.Outcome(), Attempts: uint8(status.Attempts()),
 			At: time.UnixMilli(at).UTC(),
 		}
 		for i, s := range []*string{&e.Provider, &e.Code, &e.Detail} {

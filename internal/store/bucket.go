@@ -7,15 +7,15 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// bucket is one of bbolt's buckets. What is put into it and deleted from it is noted
-// for a compaction under way; who deletes by a cursor says so to touch.
+// bucket is a bbolt bucket that records its changes for a running compaction. Code that
+// deletes through a cursor calls touch itself.
 type bucket struct {
 	*bbolt.Bucket
 	t    *tx
-	path []byte // names of the buckets that lead to it, joined by pathMark
+	path []byte // names of the enclosing buckets and its own, joined by pathMark
 }
 
-// pathMark stands between the names in a path: no bucket's name has it.
+// pathMark separates the names in a path. No bucket's name contains it.
 const pathMark = "\x00\x00"
 
 func (b bucket) Put(key, value []byte) error {
@@ -28,7 +28,7 @@ func (b bucket) Delete(key []byte) error {
 	return b.Bucket.Delete(key)
 }
 
-// nested is the bucket of that name within b, which must be there.
+// nested returns the bucket of that name within b, which must exist.
 func (b bucket) nested(name []byte) bucket {
 	inner := b.Bucket.Bucket(name)
 	if inner == nil {
@@ -37,7 +37,7 @@ func (b bucket) nested(name []byte) bucket {
 	return bucket{inner, b.t, pathOf(b.path, name)}
 }
 
-// made is nested, for one that may have to be made.
+// made is nested for a bucket that may not exist yet.
 func (b bucket) made(name []byte) (bucket, error) {
 	if _, err := b.CreateBucketIfNotExists(name); err != nil {
 		return bucket{}, err
@@ -49,7 +49,7 @@ func pathOf(outer, name []byte) []byte {
 	return append(append(bytes.Clone(outer), pathMark...), name...)
 }
 
-// bucketAt is the bucket with that path, nil if there is none.
+// bucketAt returns the bucket with that path, nil if there is none.
 func bucketAt(t *bbolt.Tx, path string) *bbolt.Bucket {
 	names := bytes.Split([]byte(path), []byte(pathMark))
 	b := t.Bucket(names[0])
@@ -62,7 +62,7 @@ func bucketAt(t *bbolt.Tx, path string) *bbolt.Bucket {
 	return b
 }
 
-// makeAt is the bucket with that path, made where it is missing.
+// makeAt returns the bucket with that path and makes it where it is missing.
 func makeAt(t *bbolt.Tx, path string) (*bbolt.Bucket, error) {
 	names := bytes.Split([]byte(path), []byte(pathMark))
 	b, err := t.CreateBucketIfNotExists(names[0])
@@ -75,7 +75,7 @@ func makeAt(t *bbolt.Tx, path string) (*bbolt.Bucket, error) {
 	return b, err
 }
 
-// changes are the keys written since they began, by the path of their bucket.
+// changes are the keys written since the changes began, by the path of their bucket.
 type changes struct {
 	keys  map[string]map[string]struct{}
 	count int
@@ -83,7 +83,7 @@ type changes struct {
 
 func newChanges() *changes { return &changes{keys: map[string]map[string]struct{}{}} }
 
-// touch notes that a key is being written. The writer's lock is held.
+// touch records that a key is being written. The writer lock is held.
 func (t *tx) touch(path, key []byte) {
 	c := t.s.changes
 	if c == nil {

@@ -11,25 +11,25 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// A chunk's value: one byte of format, the number of rows (uvarint), an s2 block
-// of the columns: lines (the first, then differences), channels, contacts, the
-// number of value columns and each of them. A column of strings is its form, the
-// lengths and the bytes; in the form nibbles two characters share a byte, because s2
-// finds repeats but no short codes, and half of a CSV is digits.
+// A chunk's value has one byte of format, the number of rows (uvarint), and an s2 block
+// of the columns: lines (the first, then differences), channels, contacts, the number of
+// value columns, and each of them. A column of strings is its form, the lengths and the
+// bytes. In the form nibbles two characters share a byte: s2 finds repeats but has no
+// entropy coding, and half of a CSV is digits.
 const (
 	chunkFormat = 1
-	// maxChunk is the most bytes a chunk may have unpacked: what bbolt takes as a value, halved.
+	// maxChunk is the most bytes of an unpacked chunk: half of bbolt's largest value.
 	maxChunk = 1 << 30
 
 	formPlain   = 0
 	formNibbles = 1
 )
 
-// nibbles are the characters of the form nibbles: digits and what stands between
-// them in telephone numbers, dates, prices and times.
+// nibbles are the characters of the form nibbles: digits and the punctuation of
+// telephone numbers, dates, prices and times.
 const nibbles = "0123456789+-. :/"
 
-// nibbleTable gives each byte its place in nibbles, 255 if it has none.
+// nibbleTable maps each byte to its index in nibbles, 255 if it has none.
 type nibbleTable [256]byte
 
 func newNibbleTable() *nibbleTable {
@@ -43,14 +43,14 @@ func newNibbleTable() *nibbleTable {
 	return &t
 }
 
-// Packer encodes and compresses rows. It keeps its buffers from one call to the next; the
-// zero value is ready. It is for one goroutine, and may work outside of any transaction.
+// Packer encodes and compresses rows. It reuses its buffers; the zero value is ready.
+// It serves one goroutine and needs no transaction.
 type Packer struct {
 	table     *nibbleTable
 	raw, data []byte
 }
 
-// Pack keeps nothing of rows.
+// Pack encodes one chunk and keeps no reference to rows.
 func (k *Packer) Pack(rows *campaign.Rows) Packed {
 	p := Packed{first: rows.First, rows: rows.Len()}
 	size := len(rows.Contacts.Data) + 16*rows.Len()
@@ -80,7 +80,7 @@ func (k *Packer) Pack(rows *campaign.Rows) Packed {
 	data := slices.Grow(head, s2.MaxEncodedLen(len(raw)))
 	packed := s2.Encode(data[len(head):cap(data)], raw)
 	k.raw, k.data = raw, data
-	// A copy of the right size: the packed chunks of a large drop wait in memory.
+	// A copy of the exact size: the packed chunks of a large drop wait in memory.
 	p.data = append(make([]byte, 0, len(head)+len(packed)), data[:len(head)+len(packed)]...)
 	return p
 }
@@ -112,7 +112,7 @@ func appendColumn(dst []byte, c *campaign.Column, table *nibbleTable) []byte {
 	return dst
 }
 
-// chunkRows is the number of rows of a stored chunk, read without unpacking it.
+// chunkRows returns the number of rows of a stored chunk without unpacking it.
 func chunkRows(data []byte) (int, error) {
 	r := reader{b: data}
 	if r.byte() != chunkFormat {
@@ -125,10 +125,10 @@ func chunkRows(data []byte) (int, error) {
 	return int(n), nil
 }
 
-// unpacker decodes chunks and keeps its buffer between them.
+// unpacker decodes chunks and reuses its buffer.
 type unpacker struct{ raw []byte }
 
-// chunk fills rows from a stored chunk. rows keeps nothing of data.
+// chunk fills rows from a stored chunk and keeps no reference to data.
 func (u *unpacker) chunk(data []byte, first uint32, rows *campaign.Rows) error {
 	n, err := chunkRows(data)
 	if err != nil {
@@ -162,7 +162,7 @@ func (u *unpacker) chunk(data []byte, first uint32, rows *campaign.Rows) error {
 		r.fail()
 		values = 0
 	}
-	// Reset keeps the columns' memory when a room reads chunk after chunk.
+	// Reslicing reuses the columns' memory when chunks are read one after another.
 	rows.Values = rows.Values[:min(int(values), cap(rows.Values))]
 	for len(rows.Values) < int(values) {
 		rows.Values = append(rows.Values, campaign.Column{})
@@ -174,7 +174,7 @@ func (u *unpacker) chunk(data []byte, first uint32, rows *campaign.Rows) error {
 	return r.done("chunk")
 }
 
-// column reads a column of n strings into c, which is empty.
+// column reads a column of n strings into c, which must be empty.
 func (r *reader) column(n int, c *campaign.Column) {
 	form := r.byte()
 	total := uint64(0)

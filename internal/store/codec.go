@@ -7,12 +7,12 @@ import (
 	"math"
 )
 
-// errCut is returned when a stored value ends too early or holds something impossible.
-var errMalformed = errors.New("value is cut off or not what it should be")
+// errMalformed is returned when a stored value ends too early or holds something impossible.
+var errMalformed = errors.New("value is truncated or malformed")
 
-// reader takes a stored value apart. After the first thing that can't be, every
-// read gives zero and err is set, so a decoder checks once at its end. Hostile
-// bytes give an error, never a panic and never more memory than they have bytes for.
+// reader decodes a stored value. After the first error every read returns zero and err
+// is set, so a decoder checks once at its end. Hostile bytes give an error, never a
+// panic, and never allocate more than their length justifies.
 type reader struct {
 	b   []byte
 	err error
@@ -74,7 +74,7 @@ func (r *reader) fixed64() uint64 {
 	return v
 }
 
-// bytes are the next n bytes, not copied.
+// bytes returns the next n bytes without copying them.
 func (r *reader) bytes(n uint64) []byte {
 	if n > uint64(len(r.b)) {
 		r.fail()
@@ -85,10 +85,10 @@ func (r *reader) bytes(n uint64) []byte {
 	return v
 }
 
-// text is a string with its length before it.
+// text reads a string preceded by its length.
 func (r *reader) text() string { return string(r.bytes(r.uvarint())) }
 
-// done is the error of the whole: something was wrong, or something is left over.
+// done returns the decoder's error, or errMalformed if bytes are left over.
 func (r *reader) done(what string) error {
 	if r.err == nil && len(r.b) > 0 {
 		r.err = errMalformed

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,15 +12,15 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// committer makes one transaction of what many commit at the same moment: whoever
-// finds nobody at it leads, takes all that queued while the transaction before was being
-// synced, and hands the lead to the first who came too late.
+// committer puts concurrent commits into one transaction. The first caller leads: it
+// takes everything queued while the previous transaction was being synced, and then
+// passes the lead to the first caller that came too late.
 type committer struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	queue   []*commitRequest
 	leading bool
 	last    int           // callers in the last group
-	joined  chan struct{} // closed when a gathering leader has enough
+	joined  chan struct{} // closed when a waiting leader has enough callers
 	enough  int
 }
 
@@ -27,16 +28,16 @@ type commitRequest struct {
 	entries []campaign.Entry
 	refused []int
 	err     error
-	done    chan bool // true: lead; false: it is done
+	done    chan bool // true: lead; false: done
 }
 
-// Commit implements send.Book: it returns when entries are durable, in a transaction
-// shared with whoever commits at the same moment. Attempts for a sending that isn't
-// active, or for a message that is neither Pending nor Retrying or comes before its
-// turn, are not written: the rest is, and the error is a *campaign.Refused that lists
-// them. Results are always taken; of a sending that was closed out, one that says
-// Retrying or Pending becomes what the others became. ctx ends the wait only before it
-// has begun: what was queued is seen through.
+// Commit implements send.Store. It returns when entries are durable, in a transaction
+// shared with concurrent callers. It doesn't write attempts for a sending that isn't
+// active, or for a message that is neither Pending nor Retrying or whose earlier messages
+// aren't sent: the error is then a *campaign.Refused that lists them, and the rest is
+// written. Results are always written. After Finalize a result that says Retrying or
+// Pending becomes the outcome given there. ctx ends the wait only before the entries are
+// queued.
 func (s *Store) Commit(ctx context.Context, entries []campaign.Entry) error {
 	if len(entries) == 0 {
 		return nil
@@ -64,7 +65,7 @@ func (s *Store) Commit(ctx context.Context, entries []campaign.Entry) error {
 	return r.err
 }
 
-// lead commits one group that holds own, and then lets the next one lead.
+// lead commits one group that contains own, and then passes the lead on.
 func (s *Store) lead(own *commitRequest) {
 	g := &s.group
 	s.gather()
@@ -96,8 +97,8 @@ func (s *Store) lead(own *commitRequest) {
 	}
 }
 
-// gather waits a moment for as many callers as the last group had: those whose
-// wait has just ended come back with the next entry, and one sync can serve them all.
+// gather waits briefly for as many callers as the last group had: callers whose wait has
+// just ended come back with their next entry, and one sync serves them all.
 func (s *Store) gather() {
 	g := &s.group
 	g.mu.Lock()
@@ -119,7 +120,7 @@ func (s *Store) gather() {
 	}
 }
 
-// chunkWork is one chunk's share of a group of entries.
+// chunkBatch holds the entries of a group that belong to one chunk.
 type chunkBatch struct {
 	number  uint64
 	chunk   uint32
@@ -132,7 +133,7 @@ type chunkEntry struct {
 	index int
 }
 
-// enter writes a group of entries into the books.
+// writeBatch writes a group of entries.
 func (t *tx) writeBatch(batch []*commitRequest) error {
 	type place struct {
 		number uint64
@@ -164,10 +165,7 @@ func (t *tx) writeBatch(batch []*commitRequest) error {
 	}
 	// In order of key, and all chunks of a sending together.
 	slices.SortFunc(work, func(a, b *chunkBatch) int {
-		if a.number != b.number {
-			return compare(a.number, b.number)
-		}
-		return compare(a.chunk, b.chunk)
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.chunk, b.chunk))
 	})
 	for i := 0; i < len(work); {
 		j := i
@@ -185,18 +183,8 @@ func (t *tx) writeBatch(batch []*commitRequest) error {
 	return nil
 }
 
-func compare[T uint32 | uint64 | int64](a, b T) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
-// refuse notes that an entry was not written. An attempt is simply refused;
-// anything else that has no place is an error of its caller alone.
+// refuse records that an entry was not written. An attempt is refused; any other entry
+// without a place is an error of its caller only.
 func (c *chunkEntry) refuse(err error) {
 	if c.entry.Outcome == campaign.InFlight {
 		c.from.refused = append(c.from.refused, c.index)
@@ -206,7 +194,7 @@ func (c *chunkEntry) refuse(err error) {
 		c.entry.Outcome, c.entry.Row, c.entry.Message, c.entry.Sending, err))
 }
 
-// enterSending writes what a group holds of one sending.
+// writeSending writes a group's entries of one sending.
 func (t *tx) writeSending(n uint64, work []*chunkBatch) error {
 	rec, err := t.record(n)
 	if err != nil {
@@ -232,11 +220,11 @@ func (t *tx) writeSending(n uint64, work []*chunkBatch) error {
 	if err != nil {
 		return err
 	}
-	l := &statusWriter{t: t, n: n, rec: rec, counters: &b}
+	sw := &statusWriter{t: t, n: n, rec: rec, counters: &b}
 	for _, w := range work {
-		if err := l.writeChunk(w); err != nil {
+		if err := sw.writeChunk(w); err != nil {
 			return err
 		}
 	}
-	return l.close()
+	return sw.close()
 }

@@ -15,8 +15,8 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// TestCommitReportsEachSenderItsOwn: one caller's mistake or refusal harms no other
-// of the same group.
+// TestCommitReportsEachSenderItsOwn: an error or refusal of one caller doesn't affect the
+// others in its group.
 func TestCommitReportsEachSenderItsOwn(t *testing.T) {
 	s := openTest(t)
 	good := accept(t, s, draft{rows: 10}, nil)
@@ -67,7 +67,7 @@ func TestCommitReportsEachSenderItsOwn(t *testing.T) {
 	verify(t, s)
 }
 
-// TestPitfall27ResultsAfterPause: what was in flight is recorded, nothing new goes out.
+// TestResultsAfterPause: results of messages in flight are recorded, no new attempt is.
 func TestResultsAfterPause(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 2}, nil)
@@ -97,7 +97,7 @@ func TestResultsAfterPause(t *testing.T) {
 	verify(t, s)
 }
 
-// TestRetries: each waits under its own time, which makes the sending due.
+// TestRetries: each retry waits for its own time and makes the sending due.
 func TestRetries(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 3, messages: 2}, nil)
@@ -132,7 +132,7 @@ func TestRetries(t *testing.T) {
 	if got, err := s.Retries(head.ID); len(got) != 0 || err != nil {
 		t.Errorf("retries %v, %v", got, err)
 	}
-	// What was said at the last attempt stays to be read.
+	// The detail of the last attempt remains readable.
 	if err := s.EachChunk(head.ID, func(_ *campaign.Rows, _ []campaign.MessageStatus, entries []campaign.Entry) error {
 		if e := entries[0]; e.Row != 0 || e.Outcome != campaign.Expired || e.Detail != "busy" || e.Attempts != 1 {
 			t.Errorf("entry %+v", e)
@@ -142,12 +142,12 @@ func TestRetries(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := s.Finalize(head.ID, campaign.Pending); !errors.Is(err, ErrState) {
-		t.Errorf("closed out as pending: %v", err)
+		t.Errorf("finalized as pending: %v", err)
 	}
 	verify(t, s)
 }
 
-// TestCancelWithMessagesInFlight: it has ended when the last answer is there.
+// TestCancelWithMessagesInFlight: the sending ends with its last result.
 func TestCancelWithMessagesInFlight(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 4, messages: 2}, nil)
@@ -176,28 +176,28 @@ func TestCancelWithMessagesInFlight(t *testing.T) {
 	}
 	wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Sent: 1, campaign.Unknown: 1, campaign.Canceled: 6})
 	if head := wantState(t, s, head.ID, campaign.StateCanceled); head.FinishedAt.IsZero() {
-		t.Error("not finished though the books balance")
+		t.Error("not finished although all outcomes are final")
 	}
 	verify(t, s)
 }
 
-// TestPitfall23InFlightAtACrash: by channel, never for ever.
+// TestInFlightAtACrash: messages in flight are resolved by channel, and never stay in flight.
 func TestInFlightAtACrash(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 10, messages: 2, channels: []string{"webhook", "whatsapp"}}, nil)
 	for row := range 4 {
 		commit(t, s, entry(head.ID, row, 1, campaign.InFlight, 3))
 	}
-	s.Close() // as a kill leaves it
+	s.Close() // like after a kill
 	s = openAt(t, s.path)
 	got, err := s.Recover(func(application int64, channel string) bool { return application == 1 && channel == "webhook" })
 	if err != nil || got != (Recovered{Retried: 2, Unknown: 2}) {
 		t.Errorf("recover: %+v, %v", got, err)
 	}
-	marks, err := s.Rows(head.ID, 0, &campaign.Rows{}, nil)
+	statuses, err := s.Rows(head.ID, 0, &campaign.Rows{}, nil)
 	want := []campaign.MessageStatus{campaign.NewMessageStatus(campaign.Pending, 3), 0, campaign.NewMessageStatus(campaign.Unknown, 3), campaign.NewMessageStatus(campaign.Skipped, 0)}
-	if err != nil || !slices.Equal(marks[:4], want) {
-		t.Errorf("marks %v, %v", marks[:4], err)
+	if err != nil || !slices.Equal(statuses[:4], want) {
+		t.Errorf("statuses %v, %v", statuses[:4], err)
 	}
 	if ids, _, err := s.Due(time.Now()); len(ids) != 1 || err != nil {
 		t.Errorf("due: %v, %v", ids, err)
@@ -208,8 +208,8 @@ func TestInFlightAtACrash(t *testing.T) {
 	verify(t, s)
 }
 
-// TestManyAtOnce: readers, senders, a walk and a backup at the same time; what each
-// reads of the books balances.
+// TestManyAtOnce: with readers, senders, an iteration and a backup at the same time, every
+// read sees balanced counters.
 func TestManyAtOnce(t *testing.T) {
 	const senders, rows = 8, 2000
 	s := openTest(t)
@@ -241,9 +241,9 @@ func TestManyAtOnce(t *testing.T) {
 	reader(func() error { _, _, err := s.Due(time.Now()); return err })
 	reader(func() error { return s.Backup(io.Discard) })
 	reader(func() error {
-		return s.EachChunk(head.ID, func(_ *campaign.Rows, marks []campaign.MessageStatus, entries []campaign.Entry) error {
+		return s.EachChunk(head.ID, func(_ *campaign.Rows, statuses []campaign.MessageStatus, entries []campaign.Entry) error {
 			sent := 0
-			for _, m := range marks {
+			for _, m := range statuses {
 				if m.Outcome() == campaign.Sent {
 					sent++
 				}

@@ -19,27 +19,27 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// How a compaction goes about. Each bound is on what somebody else may have to wait for.
+// Limits of a compaction. Each bounds how long somebody else waits.
 const (
 	compactPage  = 1 << 20  // bytes read in one transaction
-	compactSync  = 8 << 20  // bytes written between two syncs: one of gigabytes would keep the commits' waiting
-	compactLast  = 256      // keys that may be left for the last step, which holds the writer up; twice as many each round
+	compactSync  = 8 << 20  // bytes written between two syncs: a sync of gigabytes would delay commits
+	compactLast  = 256      // keys left for the last step, which blocks the writer; doubled each round
 	compactSpare = 64 << 20 // bytes that must stay free on the disk
 )
 
-// Compacted is what a compaction did.
+// Compacted describes a finished compaction.
 type Compacted struct {
 	Before, After int64         // bytes of the file
 	Took          time.Duration // from begin to end
-	Paused        time.Duration // of it, how long nothing could be written
+	Paused        time.Duration // part of Took during which nothing could be written
 }
 
-// Compact gives the store's free space back to the disk: it writes all that there is
-// into a new file, which then takes the old one's place. It copies in small steps, between which
-// others read and write, then what they have written meanwhile, round by round, until so
-// little is left that the last step, which stops the writer, is short. The copy needs room beside the
-// store. ErrBusy while a backup, a deep check or another compaction is at work. An error or a crash leaves the
-// store as it was.
+// Compact returns the store's free space to the disk. It copies all data into a new file
+// in small steps, while others read and write; then it copies, round by round, what they
+// have written meanwhile. The last round is short and blocks the writer; the new file then
+// replaces the old one. The copy needs room next to the store. ErrBusy is returned while a
+// backup, a deep check or another compaction runs. An error or a crash leaves the store
+// as it was.
 func (s *Store) Compact(ctx context.Context) (Compacted, error) {
 	if !s.wholeFile.TryLock() {
 		return Compacted{}, fmt.Errorf("compact store: %w", ErrBusy)
@@ -54,7 +54,7 @@ func (s *Store) Compact(ctx context.Context) (Compacted, error) {
 	return c.done, nil
 }
 
-// compactName is the name of the new file until it is whole.
+// compactName names the new file until it is complete.
 func compactName(path string) string { return path + ".compact" }
 
 // compaction is one run of Compact.
@@ -72,7 +72,7 @@ func (c *compaction) run(ctx context.Context) error {
 		return err
 	}
 	c.s.writer.Lock()
-	c.s.changes = newChanges() // from here on every key that is written is noted
+	c.s.changes = newChanges() // record every key written from here on
 	c.s.writer.Unlock()
 	paths, err := c.paths()
 	if err != nil {
@@ -95,7 +95,7 @@ func (c *compaction) run(ctx context.Context) error {
 	}
 }
 
-// open makes the new file, if there is room for it.
+// open creates the new file, if the disk has room for it.
 func (c *compaction) open() error {
 	live := int64(0)
 	if err := c.s.view(func(t *tx) error {
@@ -118,7 +118,7 @@ func (c *compaction) open() error {
 	return err
 }
 
-// paths are the buckets that there are, outer ones first.
+// paths lists the existing buckets, outer ones first.
 func (c *compaction) paths() (paths []string, err error) {
 	err = c.s.view(func(t *tx) error {
 		var walk func(path []byte, b *bbolt.Bucket) error
@@ -131,7 +131,7 @@ func (c *compaction) paths() (paths []string, err error) {
 	return paths, err
 }
 
-// pair is a key and its value; no value: the key is gone.
+// pair is a key and its value; a nil value means that the key was deleted.
 type pair struct{ key, value []byte }
 
 func (c *compaction) copyBucket(ctx context.Context, path string) error {
@@ -154,7 +154,7 @@ func (c *compaction) copyBucket(ctx context.Context, path string) error {
 	return nil
 }
 
-// pageFrom is a page of a bucket's pairs and the key to go on from, nil at its end.
+// pageFrom returns a page of a bucket's pairs and the key to continue from, nil at its end.
 func pageFrom(b *bbolt.Bucket, from []byte) (page []pair, next []byte) {
 	if b == nil {
 		return nil, nil
@@ -209,8 +209,8 @@ func (c *compaction) sync() error {
 	return c.db.Sync()
 }
 
-// take ends a round. If no more than most keys were written meanwhile it brings the
-// compaction to its end while nobody can write; else they are the next round's.
+// endRound ends a round. If at most most keys were written during the round, it finishes
+// the compaction while nobody can write; else those keys are the next round's.
 func (c *compaction) endRound(most int) (changed *changes, last bool, err error) {
 	s := c.s
 	s.writer.Lock()
@@ -232,7 +232,7 @@ func (c *compaction) endRound(most int) (changed *changes, last bool, err error)
 	return nil, true, nil
 }
 
-// apply brings what was written meanwhile into the new file, as it stands now.
+// apply copies the changed keys into the new file, with their current values.
 func (c *compaction) apply(ctx context.Context, changed *changes) error {
 	for _, path := range slices.Sorted(maps.Keys(changed.keys)) {
 		keys := slices.Sorted(maps.Keys(changed.keys[path]))
@@ -264,7 +264,7 @@ func (c *compaction) apply(ctx context.Context, changed *changes) error {
 	return nil
 }
 
-// finish brings over the rest and puts the new file in the old one's place. The writer's lock is held.
+// finish copies the rest and replaces the store's file by the new one. The writer lock is held.
 func (c *compaction) finish(changed *changes) error {
 	if err := c.apply(context.Background(), changed); err != nil {
 		return err
@@ -284,7 +284,7 @@ func (c *compaction) finish(changed *changes) error {
 	return c.s.replaceBy(c.temp)
 }
 
-// sequences makes every bucket, the empty ones too, and gives it the sequence it has.
+// sequences makes every bucket, empty ones included, and copies its sequence.
 func (c *compaction) sequences() error {
 	paths, err := c.paths()
 	if err != nil {
@@ -313,7 +313,7 @@ func (c *compaction) sequences() error {
 	})
 }
 
-// giveUp removes what there is of the new file.
+// abort removes the unfinished new file.
 func (c *compaction) abort() error {
 	c.s.writer.Lock()
 	c.s.changes = nil
@@ -334,10 +334,10 @@ func (c *compaction) pause() {
 	}
 }
 
-// replaceBy gives the file at temp, which holds the same, the store's name, and goes on with it. The
-// writer's lock is held.
+// replaceBy gives the file at temp, which holds the same data, the store's name and
+// opens it. The writer lock is held.
 func (s *Store) replaceBy(temp string) error {
-	old, err := os.Open(s.path) // so that gigabytes are given back after everybody can go on
+	old, err := os.Open(s.path) // freeing gigabytes is delayed until others can continue
 	if err != nil {
 		return err
 	}
@@ -348,14 +348,14 @@ func (s *Store) replaceBy(temp string) error {
 		return errClosed
 	}
 	if err := cmp.Or(s.checkSize(), s.checkPath()); err != nil {
-		return err // never over a file that somebody put there
+		return err // never replace a file that somebody else put there
 	}
-	_ = s.db.Close() // what matters is whether one of the two opens
+	_ = s.db.Close() // its error doesn't matter: one of the two must open
 	s.db, s.broken = nil, true
 	if err = os.Rename(temp, s.path); err == nil {
 		failpoint.At(failpoint.CompactSwapped)
 		err = safeio.SyncDir(filepath.Dir(s.path))
-		s.moved = err != nil // then nothing is written until it is done: see reopen
+		s.moved = err != nil // nothing is written until the folder is synced: see reopen
 	}
 	openErr := s.openFile()
 	if openErr == nil {

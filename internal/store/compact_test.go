@@ -14,7 +14,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// content is all that is in a store, by bucket and key.
+// content returns everything in a store, by bucket and key.
 func content(t *testing.T, s *Store) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -37,7 +37,7 @@ func content(t *testing.T, s *Store) map[string]string {
 	return all
 }
 
-// full is a store of which more than half is free.
+// full makes a store of which more than half is free.
 func full(t *testing.T) *Store {
 	s := openTest(t)
 	isOver(t, s, draft{rows: 6000, messages: 1})
@@ -85,7 +85,7 @@ func TestCompact(t *testing.T) {
 	}
 	verify(t, s)
 	wantNoTemp(t, s)
-	isOver(t, s, draft{rows: 10}) // it can be written to
+	isOver(t, s, draft{rows: 10}) // it is writable
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -96,8 +96,8 @@ func TestCompact(t *testing.T) {
 	}
 }
 
-// TestCompactMeanwhile writes, adds and removes between all steps of a compaction, so
-// much at first that it takes rounds: each write is done at once, and none is lost.
+// TestCompactMeanwhile writes, adds and removes between all steps of a compaction, at first
+// so much that it takes rounds. Every write is done at once, and none is lost.
 func TestCompactMeanwhile(t *testing.T) {
 	s := full(t)
 	steps := 0
@@ -164,13 +164,13 @@ func TestCompactBusy(t *testing.T) {
 	}
 }
 
-// TestCompactFails: whatever comes between, the store goes on as it was.
+// TestCompactFails: after a failed compaction the store continues unchanged.
 func TestCompactFails(t *testing.T) {
 	for name, fault := range map[string]func(t *testing.T, s *Store, end context.CancelFunc){
 		"it is stopped": func(_ *testing.T, _ *Store, end context.CancelFunc) { end() },
 		"a commit fails": func(_ *testing.T, s *Store, _ context.CancelFunc) {
 			s.writer.Lock()
-			s.broken = true // as settle leaves it where the disk doesn't allow to open it again
+			s.broken = true // as revert leaves it if the file can't be reopened
 			s.writer.Unlock()
 		},
 		"the copy can't be renamed": func(t *testing.T, s *Store, _ context.CancelFunc) {
@@ -211,7 +211,7 @@ func TestCompactClosed(t *testing.T) {
 	verify(t, openAt(t, s.path))
 }
 
-// TestCompactCutOff: what a crash left of a copy is removed at the next start.
+// TestCompactCutOff: the next start removes an unfinished copy.
 func TestCompactCutOff(t *testing.T) {
 	s := full(t)
 	if err := s.Close(); err != nil {

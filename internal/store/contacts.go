@@ -12,27 +12,27 @@ import (
 // contactsWindow is how long a contact counts after the last message to it.
 const contactsWindow = 24 * time.Hour
 
-// maxContactDigits is the longest contact that is counted (E.164).
+// maxContactDigits is the longest contact that can be counted (E.164).
 const maxContactDigits = 15
 
 // Contacts counts the different contacts of a moving 24 hours, for a limit such as
-// daily_contacts. What it answered is on disk, so a restart forgets nothing. Any number of
-// them may be open on one name, with different limits: the count is the store's.
+// daily_contacts. The count is on disk and survives a restart. Several Contacts with
+// different limits may share one name: the count belongs to the store.
 //
-// Times are kept in whole minutes, rounded up, so that a contact counts for up to a
-// minute longer than it must, and one that gets many messages is written once a minute.
+// Times are kept in whole minutes, rounded up. A contact counts for up to a minute
+// longer than necessary, and one with many messages is written once a minute.
 type Contacts struct {
 	store *Store
 	name  []byte
 	most  int
 
-	turn sync.Mutex // held by the one that writes for all who wait
+	turn sync.Mutex // held by the caller that writes for all waiting ones
 
 	mu      sync.Mutex // guards waiting
 	waiting []*contactAsk
 }
 
-// contactAsk is one Allow. Its results are written under turn.
+// contactAsk is one call of Allow. Its results are written under turn.
 type contactAsk struct {
 	contact uint64
 	minute  uint32
@@ -42,15 +42,15 @@ type contactAsk struct {
 	err     error
 }
 
-// Contacts returns the count of name, which allows most different contacts. It reads and writes nothing yet.
+// Contacts returns the counter of that name with a limit of most different contacts. It reads and writes nothing yet.
 func (s *Store) Contacts(name string, most int) *Contacts {
 	return &Contacts{store: s, name: []byte(name), most: most}
 }
 
-// Allow reports whether a message may go to contact (up to 15 digits) at the instant at. If so,
-// the contact counts, durably, for 24 hours more; one that counts already is
-// always allowed. If not, next is when another will be. An error means: not known. It is safe for concurrent
-// use, and those who ask together share a commit.
+// Allow reports whether a message may go to contact (up to 15 digits) at the instant at.
+// If so, the contact counts durably for 24 more hours; a contact that counts already is
+// always allowed. If not, next is when another contact is allowed. After an error the
+// answer is unknown. Allow is safe for concurrent use, and concurrent calls share a commit.
 func (c *Contacts) Allow(contact []byte, at time.Time) (ok bool, next time.Time, err error) {
 	a := &contactAsk{minute: contactMinute(at)}
 	if a.contact, err = contactNumber(contact); err != nil {
@@ -65,7 +65,7 @@ func (c *Contacts) Allow(contact []byte, at time.Time) (ok bool, next time.Time,
 
 	c.turn.Lock()
 	defer c.turn.Unlock()
-	if !a.done { // nobody before has taken it along
+	if !a.done { // no earlier caller has handled it
 		c.mu.Lock()
 		batch := c.waiting
 		c.waiting = nil
@@ -81,7 +81,7 @@ func (c *Contacts) Allow(contact []byte, at time.Time) (ok bool, next time.Time,
 	return a.ok, a.next, nil
 }
 
-// Counts reports whether contact counts at an instant. An error means: not known.
+// Counts reports whether contact counts at an instant. After an error the answer is unknown.
 func (c *Contacts) Counts(contact []byte, at time.Time) (bool, error) {
 	n, err := contactNumber(contact)
 	if err != nil {
@@ -99,7 +99,7 @@ func (c *Contacts) Counts(contact []byte, at time.Time) (bool, error) {
 	return counts, nil
 }
 
-// last is when the last message to a contact was, nil if none is known. It is valid in t only.
+// last returns the minute of the last message to a contact, nil if unknown. It is valid in t only.
 func (c *Contacts) last(t *tx, contact uint64) []byte {
 	b := t.Bucket(bucketContacts)
 	if b == nil {
@@ -111,7 +111,7 @@ func (c *Contacts) last(t *tx, contact uint64) []byte {
 	return b.Bucket(contactsSeen).Get(key8(contact))
 }
 
-// counted reports whether the contact counts until as late as it would anew, so that nothing need be written.
+// counted reports whether the contact already counts for at least as long as Allow would make it.
 func (c *Contacts) counted(a *contactAsk) (known bool, err error) {
 	err = c.store.view(func(t *tx) error {
 		last := c.last(t, a.contact)
@@ -150,7 +150,7 @@ func (c *Contacts) decide(t *tx, batch []*contactAsk) error {
 		case len(last) == 4:
 			a.ok = true
 			if binary.BigEndian.Uint32(last) >= a.minute {
-				continue // the clock went back, or another of the batch was quicker
+				continue // the clock went back, or another of the batch came first
 			}
 			if err := ages.Delete(keyAge(binary.BigEndian.Uint32(last), a.contact)); err != nil {
 				return err
@@ -172,7 +172,7 @@ func (c *Contacts) decide(t *tx, batch []*contactAsk) error {
 	return b.SetSequence(count)
 }
 
-// expireContacts removes those whose 24 hours were over at a minute, and returns how many.
+// expireContacts removes the contacts whose 24 hours were over at a minute, and returns how many.
 func expireContacts(seen, ages bucket, minute uint32) (int, error) {
 	var old [][]byte
 	cur := ages.Cursor()
@@ -190,10 +190,10 @@ func expireContacts(seen, ages bucket, minute uint32) (int, error) {
 	return len(old), nil
 }
 
-// contactOver reports whether the 24 hours since a minute were over at another.
+// contactOver reports whether the 24 hours after since were over at minute.
 func contactOver(since, minute uint32) bool { return since+uint32(contactsWindow/time.Minute) < minute }
 
-// nextContact is when so many contacts more than one will have ended, that another has room.
+// nextContact returns when another contact has room, once more+1 contacts have expired.
 func nextContact(ages bucket, more uint64, minute uint32) time.Time {
 	cur := ages.Cursor()
 	k, _ := cur.First()
@@ -206,7 +206,7 @@ func nextContact(ages bucket, more uint64, minute uint32) time.Time {
 	return time.Unix(int64(minute)*60, 0).UTC().Add(contactsWindow)
 }
 
-// ForgetContacts removes, of every name, the contacts that count no more at an
+// ForgetContacts removes, under every name, the contacts that no longer count at an
 // instant, and returns how many.
 func (s *Store) ForgetContacts(at time.Time) (int, error) {
 	gone, found := 0, false
@@ -222,7 +222,7 @@ func (s *Store) ForgetContacts(at time.Time) (int, error) {
 		})
 	})
 	if err != nil || !found {
-		return 0, err // most often there is nothing to write
+		return 0, err // usually there is nothing to write
 	}
 	err = s.update(func(t *tx) error {
 		gone = 0
@@ -243,10 +243,10 @@ func (s *Store) ForgetContacts(at time.Time) (int, error) {
 	return gone, nil
 }
 
-// contactMinute is an instant in whole minutes since 1970, rounded up.
+// contactMinute returns an instant in whole minutes since 1970, rounded up.
 func contactMinute(at time.Time) uint32 { return uint32((max(at.Unix(), 0) + 59) / 60) }
 
-// contactNumber is a contact as a number, its length in front so that 034 isn't 34.
+// contactNumber encodes a contact as a number that starts with its length, so 034 isn't 34.
 func contactNumber(contact []byte) (uint64, error) {
 	n, err := strconv.ParseUint(string(contact), 10, 64)
 	if err != nil || len(contact) > maxContactDigits {

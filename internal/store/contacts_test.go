@@ -41,7 +41,7 @@ func TestContactsMoveWithTime(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = Open(path, Options{}); err != nil { // a restart forgets nothing
+	if s, err = Open(path, Options{}); err != nil { // a restart keeps the count
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
@@ -59,7 +59,7 @@ func TestContactsMoveWithTime(t *testing.T) {
 	}
 }
 
-// TestContactsCounts: reading tells the same as asking, and counts nobody.
+// TestContactsCounts: Counts gives the same answers as Allow, and counts nobody.
 func TestContactsCounts(t *testing.T) {
 	s := openTest(t)
 	start := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
@@ -70,7 +70,7 @@ func TestContactsCounts(t *testing.T) {
 			t.Errorf("%s at %v: %v, %v; want %v", contact, at, got, err, want)
 		}
 	}
-	counts("34600000001", start, false) // there is no count at all
+	counts("34600000001", start, false) // nothing is counted yet
 	allow(t, c, "34600000001", start, true)
 	counts("34600000001", start, true)
 	counts("34600000001", start.Add(contactsWindow), true)
@@ -125,7 +125,7 @@ func TestContactsTogetherNeverExceed(t *testing.T) {
 	}
 }
 
-// TestContactsAgainstModel holds the count against a map of who got a message when.
+// TestContactsAgainstModel compares the count with a map of last messages.
 func TestContactsAgainstModel(t *testing.T) {
 	s := openTest(t)
 	round := 0

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -11,7 +12,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// books are the counts of a sending; none yet are all zero.
+// counters returns the counters of a sending, all zero if it has none yet.
 func (t *tx) counters(n uint64) (counters, error) {
 	value := t.bucket(bucketCounts).Get(key8(n))
 	if value == nil {
@@ -24,7 +25,7 @@ func (t *tx) putCounters(n uint64, b *counters) error {
 	return t.ascending(bucketCounts).Put(key8(n), b.encode())
 }
 
-// slices are the slices of a sending in order of time.
+// slices returns the slices of a sending in order of time.
 func (t *tx) slices(n uint64) ([]slice, error) {
 	value := t.bucket(bucketSlices).Get(key8(n))
 	if value == nil {
@@ -35,10 +36,7 @@ func (t *tx) slices(n uint64) ([]slice, error) {
 
 func (t *tx) putSlices(n uint64, list []slice) error {
 	slices.SortStableFunc(list, func(a, b slice) int {
-		if c := a.Start.Compare(b.Start); c != 0 {
-			return c
-		}
-		return compare(a.First, b.First)
+		return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.First, b.First))
 	})
 	return t.ascending(bucketSlices).Put(key8(n), encodeSlices(list))
 }
@@ -52,7 +50,7 @@ func (t *tx) chunk(n uint64, chunk uint32, u *unpacker, rows *campaign.Rows) err
 	return u.chunk(value, chunk*campaign.ChunkRows, rows)
 }
 
-// putRetry notes that a message waits until due. Its error stays with the message's details.
+// putRetry stores a message that waits until due, with the error of its last attempt.
 func (t *tx) putRetry(n uint64, due int64, e *campaign.Entry) error {
 	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8), uint64(due))
 	if err := t.bucket(bucketWaiting).Put(keyWaiting(n, e.Row, e.Message), value); err != nil {
@@ -96,7 +94,7 @@ func (t *tx) dropSome(bucket, prefix []byte, limit int) (n int, err error) {
 	return n, nil
 }
 
-// Retries implements send.Book: what waits for its next attempt, in order of NextAt.
+// Retries implements send.Store: it lists the messages that wait for their next attempt, in order of NextAt.
 func (s *Store) Retries(id campaign.ID) ([]campaign.Entry, error) {
 	n, err := number(id)
 	if err != nil {

@@ -11,23 +11,23 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// An entry of the timeline is the instant at which its sending has something to
-// do, or an earlier one: as messages go out the sending's next instant moves on,
-// and writing that down at every commit would cost more than looking closely at
-// the few sendings whose entry has come. Due looks, and corrects the entry.
+// A timeline entry is the instant at which its sending has something to do, or an
+// earlier one. As messages go out, the sending's next instant moves on. Writing that
+// down at every commit would cost more than scanning the few sendings whose entry has
+// come. Due scans them and corrects the entry.
 
-// scan remembers, between two looks at a sending, up to where its slices have
-// no message left that could become due.
+// scan remembers, between two scans of a sending, the part of its slices in which no
+// message can become due any more.
 type scan struct {
-	slice int    // in order of time: all before it are through
-	row   uint32 // within it: all before it are through
+	slice int    // in order of time: all slices before it are done
+	row   uint32 // within that slice: all rows before it are done
 }
 
-// scans are the memory of all sendings. What makes a message due earlier than was
-// known (a retry, a message that is Pending again, new slices) raises changes, so
-// that a look begun before it is not remembered and corrects nothing.
+// scans remembers the scans of all sendings. A change that makes a message due earlier
+// (a retry, a message that is Pending again, new slices) raises changes. A scan begun
+// before it is then neither remembered nor used for a correction.
 type scans struct {
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	byNumber map[uint64]*scan
 	changes  uint64
 }
@@ -49,7 +49,7 @@ func (s *scans) remember(n uint64, one scan, changes uint64) {
 	}
 }
 
-// forget is called before and after the commit of what makes a message due earlier.
+// forget is called before and after the commit of a change that makes a message due earlier.
 func (s *scans) forget(n uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,11 +70,11 @@ func (s *scans) now() uint64 {
 	return s.changes
 }
 
-// Due implements send.Book: the active sendings with something due at or before
-// until. A sending is due when a slice that starts by then has a recipient whose
-// next message waits, when a retry is due, or when its books balance and it wants
-// Finish. Pacing inside a slice is the caller's. next is never late; it may be
-// early, when what was due then has gone out meanwhile.
+// Due implements send.Store. It returns the active sendings with something due at or
+// before until: a slice that starts by then and has a recipient whose next message is
+// Pending, a retry, or counters that balance, so that the sending needs Finish. Pacing
+// within a slice is the caller's. next is never late; it may be early if its message has
+// been sent meanwhile.
 func (s *Store) Due(until time.Time) (ids []campaign.ID, next time.Time, err error) {
 	limit := until.UnixNano()
 	earliest := int64(noDue)
@@ -127,8 +127,8 @@ func (s *Store) Due(until time.Time) (ids []campaign.ID, next time.Time, err err
 	return ids, next, nil
 }
 
-// correct moves entries of the timeline to the instants found, unless something
-// may have become due earlier meanwhile: then the next look will do it.
+// correct moves timeline entries to the instants found, unless something may have
+// become due earlier meanwhile; the next scan corrects them then.
 func (s *Store) correct(late map[uint64]int64, changes uint64) error {
 	return s.update(func(t *tx) error {
 		if s.scans.now() != changes {
@@ -169,8 +169,8 @@ func (t *tx) schedule(n uint64, rec *record, due int64) error {
 
 func (t *tx) unschedule(n uint64, rec *record) error { return t.schedule(n, rec, offTimeline) }
 
-// reschedule sets the entry to the exact instant: after a change of state, of
-// slices, or of messages back to Pending.
+// reschedule sets the entry to the exact instant, after a change of state, of slices,
+// or of messages back to Pending.
 func (t *tx) reschedule(n uint64, rec *record) error {
 	t.forget(n)
 	if !rec.state.Active() {
@@ -183,7 +183,7 @@ func (t *tx) reschedule(n uint64, rec *record) error {
 	return t.schedule(n, rec, max(due, 0))
 }
 
-// lower moves the entry to an instant that is earlier than it. It doesn't write the record.
+// lower moves the entry to an earlier instant. It writes the record only if the entry moves.
 func (t *tx) lower(n uint64, rec *record, due int64) error {
 	if !rec.state.Active() {
 		return nil
@@ -200,9 +200,10 @@ func (t *tx) forget(n uint64) {
 	t.after = append(t.after, func() { t.s.scans.forget(n) })
 }
 
-// nextDue is the first instant at which the sending has something to do, 0 if its
-// books balance, noDue if there is nothing but what is in flight; and the
-// first instant after limit at which it may have more. remembered uses and keeps what was seen before.
+// nextDue returns the first instant at which the sending has something to do: 0 if its
+// counters balance, noDue if it only waits for messages in flight. after is the first
+// instant after limit at which it may have more. remembered uses and updates the
+// remembered scan.
 func (t *tx) nextDue(n uint64, rec *record, limit int64, remembered bool) (due, after int64, err error) {
 	b, err := t.counters(n)
 	if err != nil {
@@ -231,8 +232,8 @@ func (t *tx) nextDue(n uint64, rec *record, limit int64, remembered bool) (due, 
 	if remembered {
 		from, changes = t.s.scans.of(n)
 	}
-	look := sliceScanner{t: t, n: n, rec: rec, base: b.base}
-	through := true // so far no message was met that could become due
+	scanner := sliceScanner{t: t, n: n, rec: rec, base: b.base}
+	through := true // no message that can become due was found so far
 	for i := from.slice; i < len(list); i++ {
 		one, first := &list[i], uint32(0)
 		start := one.Start.UnixNano()
@@ -248,7 +249,7 @@ func (t *tx) nextDue(n uint64, rec *record, limit int64, remembered bool) (due, 
 		if i == from.slice {
 			first = from.row
 		}
-		open, waiting, err := look.slice(one, first)
+		open, waiting, err := scanner.slice(one, first)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -263,7 +264,7 @@ func (t *tx) nextDue(n uint64, rec *record, limit int64, remembered bool) (due, 
 	return due, after, nil
 }
 
-// looker finds out what waits in a slice.
+// sliceScanner finds Pending messages in slices.
 type sliceScanner struct {
 	t    *tx
 	n    uint64
@@ -271,30 +272,30 @@ type sliceScanner struct {
 	base campaign.Outcome
 }
 
-// slice looks through a slice from the row first of it on. open is the first row
-// with a Pending message (one.Rows if there is none); waiting says whether a
-// recipient's next message is Pending: not behind one in flight or to be tried again.
-func (l *sliceScanner) slice(one *slice, first uint32) (open uint32, waiting bool, err error) {
+// slice scans a slice from its row first on. open is the first row with a Pending
+// message, one.Rows if there is none. waiting reports whether some recipient's next
+// message is Pending, with none before it in flight or Retrying.
+func (s *sliceScanner) slice(one *slice, first uint32) (open uint32, waiting bool, err error) {
 	open = one.Rows
-	stride := int(l.rec.messages)
+	stride := int(s.rec.messages)
 	for row := first; row < one.Rows; {
 		at := one.First + row
 		chunk := at / campaign.ChunkRows
 		in := int(at % campaign.ChunkRows)
 		upTo := min(one.Rows-row, uint32(campaign.ChunkRows-in))
-		marks := l.t.bucket(bucketStatuses).Get(key12(l.n, chunk))
-		if marks == nil {
-			if l.base == campaign.Pending {
+		statuses := s.t.bucket(bucketStatuses).Get(key12(s.n, chunk))
+		if statuses == nil {
+			if s.base == campaign.Pending {
 				return min(open, row), true, nil
 			}
 			row += upTo
 			continue
 		}
-		if len(marks) < (in+int(upTo))*stride {
-			return 0, false, fmt.Errorf("read marks: %w: %w", ErrDamaged, errMalformed)
+		if len(statuses) < (in+int(upTo))*stride {
+			return 0, false, fmt.Errorf("read statuses: %w: %w", ErrDamaged, errMalformed)
 		}
 		for i := range int(upTo) {
-			pending, next := pendingIn(marks[(in+i)*stride : (in+i+1)*stride])
+			pending, next := pendingIn(statuses[(in+i)*stride : (in+i+1)*stride])
 			if pending {
 				open = min(open, row+uint32(i))
 			}
@@ -307,15 +308,15 @@ func (l *sliceScanner) slice(one *slice, first uint32) (open uint32, waiting boo
 	return open, false, nil
 }
 
-// rowStands says whether any of a recipient's messages is Pending, and whether
-// that is the one to be sent next.
-func pendingIn(marks []byte) (pending, next bool) {
-	for _, m := range marks {
+// pendingIn reports whether any of a recipient's messages is Pending, and whether that
+// one is to be sent next.
+func pendingIn(statuses []byte) (pending, next bool) {
+	for _, m := range statuses {
 		switch o := campaign.MessageStatus(m).Outcome(); {
 		case o == campaign.Pending:
 			return true, true
 		case !o.Final():
-			return slices.ContainsFunc(marks, func(m byte) bool { return campaign.MessageStatus(m).Outcome() == campaign.Pending }), false
+			return slices.ContainsFunc(statuses, func(m byte) bool { return campaign.MessageStatus(m).Outcome() == campaign.Pending }), false
 		}
 	}
 	return false, false

@@ -13,13 +13,13 @@ var (
 	ErrLocked = errors.New("the store is open in another process")
 	// ErrNewer is returned when a later version of campaignd has written the store.
 	ErrNewer = errors.New("the store was written by a later version of campaignd")
-	// ErrDamaged is returned when the file is not a whole store. Nothing is changed in it.
+	// ErrDamaged is returned when the file is not a complete store. It is left unchanged.
 	ErrDamaged = errors.New("the store is damaged")
-	// ErrNotFound is returned when there is no sending with that id, or no such chunk.
+	// ErrNotFound is returned when no sending has that id, or it has no such chunk.
 	ErrNotFound = errors.New("no such sending")
-	// ErrState is returned when a sending's state doesn't allow what was asked.
+	// ErrState is returned when the sending's state doesn't allow the operation.
 	ErrState = errors.New("not possible in this state")
-	// ErrBusy is returned when something reads or replaces the whole file already.
+	// ErrBusy is returned while another operation reads or replaces the whole file.
 	ErrBusy = errors.New("a backup, a deep check or a compaction is at work; try again when it has ended")
 )
 

@@ -25,7 +25,7 @@ func FuzzChunk(f *testing.F) {
 		head.byte()
 		head.uvarint()
 		if size, err := s2.DecodedLen(head.b); err == nil && size > 1<<20 {
-			return // it would be unpacked, and the fuzzer has not the memory
+			return // unpacking it would take too much memory for the fuzzer
 		}
 		var rows, again campaign.Rows
 		u := &unpacker{}
@@ -47,7 +47,7 @@ func FuzzChunk(f *testing.F) {
 	})
 }
 
-// FuzzBlock: likewise for a block of details.
+// FuzzBlock: hostile blocks of details give an error, and what decodes encodes to the same.
 func FuzzBlock(f *testing.F) {
 	var w blockWriter
 	for i := range 40 {
@@ -83,7 +83,7 @@ func FuzzBlock(f *testing.F) {
 	})
 }
 
-// FuzzSlices: likewise for slices.
+// FuzzSlices: hostile slices give an error, and what decodes encodes to the same.
 func FuzzSlices(f *testing.F) {
 	at := time.Unix(1_800_000_000, 0).UTC()
 	f.Add(encodeSlices([]slice{{Slice: campaign.Slice{Start: at, End: at.Add(time.Minute), Rows: 5, Recipients: 5}, reserved: 10},
@@ -131,7 +131,7 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// TestChunkKeepsEverything: whatever the cells hold.
+// TestChunkKeepsEverything: any cell survives packing.
 func TestChunkKeepsEverything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.IntRange(0, 4).Draw(t, "values")
@@ -147,7 +147,7 @@ func TestChunkKeepsEverything(t *testing.T) {
 			}
 		}
 		var got campaign.Rows
-		got.Reset(0, 7) // what was there before doesn't matter
+		got.Reset(0, 7) // earlier content doesn't matter
 		if err := (&unpacker{}).chunk(pack(rows).data, campaign.ChunkRows, &got); err != nil {
 			t.Fatal(err)
 		}

@@ -10,14 +10,14 @@ import (
 	"os"
 )
 
-// The witness is a small file beside the store that says how far the store had
-// come. A store that is behind its witness is an older copy, put in the place of the
-// one that ran here last: it would send again what that one has sent (PITFALLS 20).
-// It is written after every commit and never synced: after a power cut it may be
-// behind the store, which is no harm, and never before it.
+// The generation file is a small file next to the store that repeats the store's commit
+// count. A store behind its generation file is an older copy that replaced the one that
+// ran here last: it would send again what that one has sent. The file is written after
+// every commit and never synced. After a power cut it may be behind the store, which does
+// no harm, and never ahead of it.
 type generation struct {
 	tag   string
-	count uint64 // commits, as kept in the sequence of the bucket meta: a compaction keeps it
+	count uint64 // commits: the sequence of the bucket meta, which a compaction keeps
 	last  uint64 // number of the newest sending
 }
 
@@ -38,14 +38,14 @@ func (w generation) encode() []byte {
 	return append(b, sum[:16]...)
 }
 
-// readWitness is what the file says; the zero value if there is none, or none that can be read.
+// readGeneration reads the generation file; the zero value if it is missing or unreadable.
 func readGeneration(path string) (generation, error) {
 	b, err := os.ReadFile(generationName(path))
 	if errors.Is(err, fs.ErrNotExist) {
 		return generation{}, nil
 	}
 	if err != nil {
-		return generation{}, fmt.Errorf("read witness: %w", err)
+		return generation{}, fmt.Errorf("read generation file: %w", err)
 	}
 	if len(b) != generationBytes {
 		return generation{}, nil
@@ -58,29 +58,29 @@ func readGeneration(path string) (generation, error) {
 	return w, nil
 }
 
-// stand is what the witness of the store as this transaction leaves it says.
+// generation returns the generation of the store after this transaction.
 func (t *tx) generation() generation {
 	meta := t.bucket(bucketMeta)
 	return generation{tag: string(meta.Get(metaTag)), count: meta.Sequence(), last: t.bucket(bucketSendings).Sequence()}
 }
 
-// step counts this transaction as a commit and returns what the witness is to say of it.
+// advance counts this transaction as a commit and returns the new generation.
 func (t *tx) advance() (generation, error) {
 	meta := t.bucket(bucketMeta)
 	err := meta.SetSequence(meta.Sequence() + 1)
 	return t.generation(), err
 }
 
-// testify writes the witness. What it can't write is no failure of the commit: an older
-// witness sees less, and is never wrong.
+// writeGeneration writes the generation file. An error doesn't fail the commit: an older
+// generation detects less, and is never wrong.
 func (s *Store) writeGeneration(w generation) {
 	if s.generation != nil {
 		_, _ = s.generation.WriteAt(w.encode(), 0)
 	}
 }
 
-// openWitness makes the file if there is none, and anew if it says nothing that can be read. On a full
-// disk there is none until the next start.
+// openGeneration creates the file if it is missing, and empties it if it is unreadable. On
+// a full disk there is none until the next start.
 func (s *Store) openGeneration(past generation) {
 	flag := os.O_CREATE | os.O_RDWR
 	if past == (generation{}) {
@@ -93,8 +93,8 @@ func (s *Store) openGeneration(past generation) {
 	s.generation = f
 }
 
-// behind says from what the store must have been restored if it is not the one of the last run here, or lacks
-// something of it; "" if all is well.
+// behind returns where the store must have been restored from, if it isn't the one of the
+// last run here or lacks some of its changes; else "".
 func (w generation) behind(now generation, sendings bool) string {
 	switch {
 	case w == generation{} || !sendings:

@@ -11,12 +11,12 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// TestCutWhileOpen: a file that is cut off behind the store's back ends the store, in words, and not
-// the process; it is not written to any more.
+// TestCutWhileOpen: a file truncated while open ends the store with an explanation, not the
+// process, and isn't written to any more.
 func TestCutWhileOpen(t *testing.T) {
 	for name, c := range map[string]struct {
 		keep   int64 // bytes
-		unseen bool  // the length isn't looked at in time: a page is met that isn't there
+		unseen bool  // the size check misses it: a missing page is read
 	}{
 		"to nothing":         {keep: 0},
 		"to the meta pages":  {keep: 8192},
@@ -43,7 +43,7 @@ func TestCutWhileOpen(t *testing.T) {
 			select {
 			case <-s.Ended():
 			default:
-				t.Fatal("nobody is told to end")
+				t.Fatal("Ended is not closed")
 			}
 			if err := s.Commit(t.Context(), []campaign.Entry{entry(head.ID, 0, 1, campaign.InFlight, 1)}); !errors.Is(err, s.Err()) {
 				t.Errorf("write: %v, want %v", err, s.Err())
@@ -62,7 +62,7 @@ func TestCutWhileOpen(t *testing.T) {
 	}
 }
 
-// TestCutInWrite: the same is met by one that writes.
+// TestCutInWrite: a write detects the truncated file too.
 func TestCutInWrite(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 9000}, testGrid(600))
@@ -78,8 +78,8 @@ func TestCutInWrite(t *testing.T) {
 	}
 }
 
-// TestMovedWhileOpen: what would be written to a file that no start will find is refused, and taken again once
-// the file is back. What it holds can still be read and saved.
+// TestMovedWhileOpen: writes to a moved file are refused, and accepted again once it is back.
+// Meanwhile it can be read and backed up.
 func TestMovedWhileOpen(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 10}, nil)
@@ -117,7 +117,7 @@ func TestMovedWhileOpen(t *testing.T) {
 	verify(t, s)
 }
 
-// TestMovedAndBroken: a commit fails while the file is away. No new, empty store is made in its place.
+// TestMovedAndBroken: a commit fails while the file is away; no new, empty store is made in its place.
 func TestMovedAndBroken(t *testing.T) {
 	s := openTest(t)
 	accept(t, s, draft{rows: 10}, nil)

@@ -6,7 +6,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// The buckets, as doc.go draws them.
+// The buckets, as drawn in doc.go.
 var (
 	bucketMeta          = []byte("meta")
 	bucketSendings      = []byte("sendings")
@@ -29,11 +29,11 @@ var (
 	bucketDeliveries    = []byte("deliveries")
 	bucketReceiptCounts = []byte("told")
 	bucketUnmatched     = []byte("strays")
-	bucketContacts      = []byte("contacts") // made when first used: older stores have none
-	bucketLeaving       = []byte("leaving")  // likewise
+	bucketContacts      = []byte("contacts") // made on first use: older stores have none
+	bucketLeaving       = []byte("leaving")  // made on first use
 )
 
-// The buckets in each of the bucket contacts.
+// The buckets in each bucket of contacts.
 var (
 	contactsSeen = []byte("seen")
 	contactsAges = []byte("ages")
@@ -46,19 +46,19 @@ var (
 	metaStates  = []byte("states")
 )
 
-// dense is the fill of buckets whose keys come in ascending order: a page that
-// was split is never inserted into again. See LIMITS: half-full pages double the file.
+// dense is the fill percentage of buckets whose keys come in ascending order. A page
+// that was split is never inserted into again; half-full pages would double the file.
 const dense = 0.98
 
 func key8(n uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte, 0, 8), n) }
 
-// key12 is a sending's number and a chunk, or a sequence number within the sending.
+// key12 joins a sending's number and a chunk, or a sequence number within the sending.
 func key12(number uint64, chunk uint32) []byte {
 	k := binary.BigEndian.AppendUint64(make([]byte, 0, 12), number)
 	return binary.BigEndian.AppendUint32(k, chunk)
 }
 
-// key14 is a block of outcome details: number, chunk, sequence.
+// key14 names a block of outcome details: number, chunk, sequence.
 func key14(number uint64, chunk uint32, seq uint16) []byte {
 	k := binary.BigEndian.AppendUint64(make([]byte, 0, 14), number)
 	k = binary.BigEndian.AppendUint32(k, chunk)
@@ -78,7 +78,7 @@ func splitTimeline(k []byte) (due int64, number uint64, ok bool) {
 	return int64(binary.BigEndian.Uint64(k)), binary.BigEndian.Uint64(k[8:]), true
 }
 
-// keyRetry orders the waiting messages of a sending by their time.
+// keyRetry orders a sending's waiting messages by time.
 func keyRetry(number uint64, due int64, row uint32, message uint8) []byte {
 	k := binary.BigEndian.AppendUint64(make([]byte, 0, 21), number)
 	k = binary.BigEndian.AppendUint64(k, uint64(due))
@@ -86,15 +86,15 @@ func keyRetry(number uint64, due int64, row uint32, message uint8) []byte {
 	return append(k, message)
 }
 
-// keyWaiting finds a message's place in retries.
+// keyWaiting leads to a message's key in retries.
 func keyWaiting(number uint64, row uint32, message uint8) []byte {
 	k := binary.BigEndian.AppendUint64(make([]byte, 0, 13), number)
 	k = binary.BigEndian.AppendUint32(k, row)
 	return append(k, message)
 }
 
-// keySlots is a page of slot counts. Applications and slot numbers are stored
-// with the sign bit turned, so that negative ones sort first.
+// keySlots names a page of slot counts. Applications and slot numbers are stored with
+// the sign bit inverted, so that negative ones sort first.
 func keySlots(application, page int64) []byte {
 	k := binary.BigEndian.AppendUint64(make([]byte, 0, 16), signed(application))
 	return binary.BigEndian.AppendUint64(k, signed(page))

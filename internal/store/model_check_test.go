@@ -17,7 +17,7 @@ func (k *modelled) balanced() bool {
 	})
 }
 
-// next is the outcome of the row's first message without a final one.
+// next returns the outcome of the row's first message without a final one.
 func (k *modelled) next(row int) campaign.Outcome {
 	for _, o := range k.outcomes[row] {
 		if !o.Final() {
@@ -27,7 +27,7 @@ func (k *modelled) next(row int) campaign.Outcome {
 	return campaign.Sent
 }
 
-// check holds the store against the model.
+// check compares the store with the model.
 func (m *model) check(rt *rapid.T) {
 	if found := m.s.Verify(true); len(found) > 0 {
 		rt.Fatalf("verify: %q", found)
@@ -42,7 +42,7 @@ func (m *model) check(rt *rapid.T) {
 			rt.Fatalf("%s is %v, want %s, %v", id, head, k.state, err)
 		}
 		if k.state.Final() && head.FinishedAt.IsZero() == k.balanced() {
-			rt.Fatalf("%s: finished at %v, books balanced %t", id, head.FinishedAt, k.balanced())
+			rt.Fatalf("%s: finished at %v, balanced %t", id, head.FinishedAt, k.balanced())
 		}
 		var want campaign.Counts
 		for row := range k.outcomes {
@@ -69,13 +69,13 @@ func (m *model) check(rt *rapid.T) {
 	if err != nil || !slices.Equal(got, due) {
 		rt.Fatalf("due: %v, want %v, %v", got, due, err)
 	}
-	// It may be early: a sending's own later instant, or one that was passed since.
+	// it may be early: a later instant of the same sending, or one that has passed
 	if !next.IsZero() && (gotNext.IsZero() || gotNext.After(next)) {
 		rt.Fatalf("next due: %v, want %v", gotNext, next)
 	}
 }
 
-// dueAt is when the sending has something to do, by looking at everything.
+// dueAt returns when the sending has something to do, by examining everything.
 func (k *modelled) dueAt(list []campaign.Slice) (at time.Time, ok bool) {
 	if !k.state.Active() {
 		return at, false
@@ -102,10 +102,10 @@ func (k *modelled) dueAt(list []campaign.Slice) (at time.Time, ok bool) {
 	return at, ok
 }
 
-// checkRows compares marks, slices' cover and retries.
+// checkRows compares statuses, the rows covered by slices, and retries.
 func (m *model) checkRows(rt *rapid.T, id campaign.ID, k *modelled, list []campaign.Slice) {
-	err := m.s.EachChunk(id, func(rows *campaign.Rows, marks []campaign.MessageStatus, entries []campaign.Entry) error {
-		stride := len(marks) / rows.Len()
+	err := m.s.EachChunk(id, func(rows *campaign.Rows, statuses []campaign.MessageStatus, entries []campaign.Entry) error {
+		stride := len(statuses) / rows.Len()
 		for i := range rows.Len() {
 			row := int(rows.First) + i
 			for j := range stride {
@@ -113,7 +113,7 @@ func (m *model) checkRows(rt *rapid.T, id campaign.ID, k *modelled, list []campa
 				if j < k.has[row] {
 					want = campaign.NewMessageStatus(k.outcomes[row][j], k.attempts[row][j])
 				}
-				if got := marks[i*stride+j]; got != want {
+				if got := statuses[i*stride+j]; got != want {
 					return fmt.Errorf("row %d, message %d: %v after %d attempts, want %v after %d", row, j+1, got.Outcome(), got.Attempts(), want.Outcome(), want.Attempts())
 				}
 			}

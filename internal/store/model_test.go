@@ -14,11 +14,11 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// TestModel does random things to a store and to a plain model of it, and holds
-// the one against the other after every step.
+// TestModel does random operations on a store and on a plain model of it, and compares the
+// two after every step.
 func TestModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rapid.Check(struct{ testing.TB }{t}, func(rt *rapid.T) { // a bubble has no deadline to ask for
+		rapid.Check(struct{ testing.TB }{t}, func(rt *rapid.T) { // a bubble has no deadline
 			m := &model{path: filepath.Join(t.TempDir(), "model.db"), sendings: map[campaign.ID]*modelled{}}
 			m.open(rt)
 			defer func() { m.s.Close() }()
@@ -42,7 +42,7 @@ func TestModel(t *testing.T) {
 	})
 }
 
-// model is what the store should hold.
+// model is the expected content of the store.
 type model struct {
 	path     string
 	s        *Store
@@ -128,12 +128,12 @@ func (m *model) accept(rt *rapid.T) {
 	m.order = append(m.order, head.ID)
 }
 
-// drawMessage draws one message of the sending, by its outcome.
+// drawMessage draws one message of the sending with the given outcome.
 func (k *modelled) messages(want ...campaign.Outcome) [][2]int {
 	var all [][2]int
 	for row := range k.outcomes {
 		if row >= 20 && row < len(k.outcomes)-20 {
-			continue // of a large one both ends are enough
+			continue // both ends of a large one are enough
 		}
 		for i, o := range k.outcomes[row] {
 			if slices.Contains(want, o) {
@@ -181,7 +181,7 @@ func (m *model) attempt(rt *rapid.T) {
 	}
 }
 
-// set is what a result does.
+// set applies a result.
 func (k *modelled) set(row, i int, o campaign.Outcome, nextAt time.Time) {
 	if !o.Final() && k.finalizedAs != campaign.Pending {
 		o = k.finalizedAs
@@ -249,7 +249,7 @@ func (m *model) pause(rt *rapid.T) {
 	}
 }
 
-// closeOut is what CloseOut does.
+// finalize applies Finalize.
 func (k *modelled) finalize(o campaign.Outcome) (n uint64) {
 	for row := range k.outcomes {
 		for i, was := range k.outcomes[row] {
@@ -277,7 +277,7 @@ func (m *model) cancel(rt *rapid.T) {
 				rt.Fatalf("cancel: %t, %v", ok, err)
 			}
 		} else if n, err := m.s.Finalize(id, campaign.Canceled); n != want || err != nil {
-			rt.Fatalf("close out: %d, want %d, %v", n, want, err)
+			rt.Fatalf("finalize: %d, want %d, %v", n, want, err)
 		}
 	}
 	k.state = campaign.StateCanceled
@@ -290,7 +290,7 @@ func (m *model) expire(rt *rapid.T) {
 	}
 	want := k.finalize(campaign.Expired)
 	if n, err := m.s.Finalize(id, campaign.Expired); n != want || err != nil {
-		rt.Fatalf("close out: %d, want %d, %v", n, want, err)
+		rt.Fatalf("finalize: %d, want %d, %v", n, want, err)
 	}
 }
 

@@ -22,9 +22,9 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// Open opens the store at path, and makes it if there is no such file. Errors:
-// ErrLocked, ErrNewer, ErrDamaged, each with words on what to do. A file that is
-// there but empty is damaged: a store is never begun anew over one that was lost.
+// Open opens the store at path, and creates it if there is no such file. It returns
+// ErrLocked, ErrNewer or ErrDamaged, each with advice. An empty file : a lost
+// store is never replaced by a new one.
 func Open(path string, opts Options) (*Store, error) {
 	if opts.Timeout <= 0 {
 		opts.Timeout = time.Second
@@ -43,7 +43,7 @@ func Open(path string, opts Options) (*Store, error) {
 		}
 	case err != nil:
 		return nil, fmt.Errorf("open store: %w", err)
-	case info.Size() == 0: // bbolt would begin a new one in it
+	case info.Size() == 0: // bbolt would create a new store in it
 		return nil, fmt.Errorf("open store %q: %w: it is empty; %s", path, ErrDamaged, damagedAdvice)
 	}
 	restored, err := readTrailer(path)
@@ -53,7 +53,7 @@ func Open(path string, opts Options) (*Store, error) {
 	if err := s.openFile(); err != nil {
 		return nil, err
 	}
-	_ = os.Remove(compactName(path)) // of a compaction that was cut off; the next one begins anew
+	_ = os.Remove(compactName(path)) // left by an interrupted compaction
 	if err := s.ready(restored); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %q: %w", path, err), s.Close())
 	}
@@ -65,7 +65,7 @@ func newStore(path string, opts Options) *Store {
 		guard: guard{ended: make(chan struct{})}}
 }
 
-// ready brings an opened file to the present version and reads what is kept in memory.
+// ready migrates an opened file to the current version and loads the state kept in memory.
 func (s *Store) ready(restored *trailer) error {
 	version, err := s.version()
 	if err != nil {
@@ -96,15 +96,15 @@ func (s *Store) readTag(t *tx) error {
 	return nil
 }
 
-// create makes a whole store beside path and then gives it its name, so that a
-// crash leaves either no store or a whole one.
+// create makes a complete store under a temporary name and then renames it, so that a
+// crash leaves either no store or a complete one.
 func create(path string, opts Options) error {
 	temp := path + ".new"
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	opts.NoSync = false
-	empty, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // which bbolt begins a store in
+	empty, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // bbolt creates the store in it
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func create(path string, opts Options) error {
 		return err
 	}
 	failpoint.At(failpoint.StoreMade)
-	if err := os.Link(temp, path); err != nil { // never over another's store
+	if err := os.Link(temp, path); err != nil { // fails if somebody else has made a store meanwhile
 		return err
 	}
 	if err := os.Remove(temp); err != nil {
@@ -130,21 +130,21 @@ func create(path string, opts Options) error {
 
 const damagedAdvice = "keep the file, and restore a backup or move the file away to begin a new store"
 
-// openFile opens bbolt's file and turns its panics and errors into ours. It makes
-// none: where the file is gone a new one would stand for an empty store.
+// openFile opens bbolt's file and converts its panics and errors. It never creates a
+// file: in place of a lost one it would pass for an empty store.
 func (s *Store) openFile() (err error) {
 	var file *os.File
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a cut file faults when its pages are read
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // reading pages of a truncated file faults
 	defer func() {
 		if p := recover(); p != nil {
 			detail := ""
-			if _, fault := p.(runtime.Error); !fault { // bbolt's own words; a fault has none for people
+			if _, fault := p.(runtime.Error); !fault { // bbolt's own words; a fault's text helps nobody
 				detail = fmt.Sprintf(" (%v)", p)
 			}
 			err = fmt.Errorf("open store %q: %w: its pages are cut off or overwritten%s; %s", s.path, ErrDamaged, detail, damagedAdvice)
 		}
 		if err != nil && file != nil {
-			// Where bbolt panicked its lock and its map are still there, and the map would keep the lock.
+			// After a panic bbolt's lock and map remain, and the map would keep the lock.
 			unlock(file)
 		}
 	}()
@@ -177,8 +177,8 @@ func (s *Store) openFile() (err error) {
 	return nil
 }
 
-// closeFile closes what openFile opened. Of a store that was given up bbolt may have
-// left its locks behind with the transaction that met the missing page: its file is only let go.
+// closeFile closes the file. In an abandoned store bbolt may still hold locks of the
+// transaction that hit the missing page, so only the file is released.
 func (s *Store) closeFile() error {
 	if s.Err() != nil {
 		unlock(s.guard.file)
@@ -192,8 +192,8 @@ func unlock(file *os.File) {
 	_ = file.Close()
 }
 
-// whole refuses a file that is shorter than its own account of itself, before a page
-// beyond its end is read. size is that account.
+// checkComplete refuses a file shorter than its meta page says, before a page beyond its
+// end is read. size is the length according to the meta page.
 func checkComplete(db *bbolt.DB, file *os.File) (size int64, err error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -207,7 +207,7 @@ func checkComplete(db *bbolt.DB, file *os.File) (size int64, err error) {
 	})
 }
 
-// version is the schema's version in the file, 0 for a file without any.
+// version returns the schema version of the file.
 func (s *Store) version() (version uint32, err error) {
 	err = s.catchFaults(func() error {
 		return s.db.View(func(t *bbolt.Tx) error {
@@ -226,8 +226,8 @@ func (s *Store) version() (version uint32, err error) {
 	return version, err
 }
 
-// migrations bring a store from version i to i+1, in one transaction each. Only
-// append: a store of any earlier version is opened by today's binary.
+// migrations lists the steps from version i to i+1, one transaction each. Only append:
+// today's binary opens a store of every earlier version.
 func migrations() []func(*bbolt.Tx) error {
 	return []func(*bbolt.Tx) error{makeBuckets, addDeliveries}
 }
@@ -252,7 +252,7 @@ func migrate(s *Store, version uint32) error {
 	return nil
 }
 
-// makeBuckets is the first migration: from nothing to version 1.
+// makeBuckets is the first migration: from an empty file to version 1.
 func makeBuckets(t *bbolt.Tx) error {
 	for _, name := range [][]byte{bucketMeta, bucketSendings, bucketActive, bucketSlices, bucketCounts, bucketChunks, bucketStatuses,
 		bucketOutcomes, bucketInFlight, bucketRefusals, bucketTimeline, bucketRetries, bucketWaiting, bucketSlots, bucketGrids,
@@ -264,8 +264,8 @@ func makeBuckets(t *bbolt.Tx) error {
 	return newTag(t)
 }
 
-// addDeliveries brings version 1 to 2: what providers tell of messages they took, and
-// opt-outs under the one form of a contact (campaign.ContactKey).
+// addDeliveries migrates version 1 to 2: receipts, and opt-outs under the normal form of
+// a contact (campaign.ContactKey).
 func addDeliveries(t *bbolt.Tx) error {
 	for _, name := range [][]byte{bucketDeliveries, bucketReceiptCounts, bucketUnmatched} {
 		if _, err := t.CreateBucket(name); err != nil {
@@ -275,7 +275,7 @@ func addDeliveries(t *bbolt.Tx) error {
 	return rekeyOptOuts(t)
 }
 
-// newTag gives the store a fresh mark for the keys of sendings to come.
+// newTag gives the store a new random tag for the message keys of later sendings.
 func newTag(t *bbolt.Tx) error {
 	var tag [4]byte
 	if _, err := rand.Read(tag[:]); err != nil {
@@ -284,7 +284,7 @@ func newTag(t *bbolt.Tx) error {
 	return t.Bucket(bucketMeta).Put(metaTag, hex.AppendEncode(nil, tag[:]))
 }
 
-// holder says who has the file open, or how to find out.
+// lockHolder names the process that has the file open, or tells how to find it.
 func lockHolder(path string) string {
 	const how = `stop the other campaignd, or ask "fuser -v" who has the file open`
 	info, err := os.Stat(path)

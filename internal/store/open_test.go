@@ -54,7 +54,7 @@ func TestOpenNewer(t *testing.T) {
 	openErr(t, s.path, ErrNewer, "99", "1")
 }
 
-// bytesOf is a store's file without the room that bbolt made behind its last page.
+// bytesOf returns a store's file up to bbolt's last page.
 func bytesOf(t *testing.T, s *Store) []byte {
 	t.Helper()
 	size := fileSize(t, s)
@@ -66,7 +66,7 @@ func bytesOf(t *testing.T, s *Store) []byte {
 	return data[:size]
 }
 
-// TestPitfall28DamagedFile: never a panic, never an empty store in silence.
+// TestDamagedFileIsNeverReplaced: no damaged file causes a panic or is replaced by an empty store.
 func TestDamagedFileIsNeverReplaced(t *testing.T) {
 	s := openTest(t)
 	accept(t, s, draft{rows: 9000}, testGrid(600))
@@ -90,7 +90,7 @@ func TestDamagedFileIsNeverReplaced(t *testing.T) {
 				t.Fatal(err)
 			}
 			openErr(t, path, ErrDamaged, "backup")
-			openErr(t, path, ErrDamaged) // and again: no lock was left behind
+			openErr(t, path, ErrDamaged) // again: the first try left no lock
 		})
 	}
 }
@@ -108,8 +108,8 @@ func TestOpenOtherBoltFile(t *testing.T) {
 	openErr(t, path, ErrDamaged, "not a store of campaignd")
 }
 
-// TestDamagedPages scribbles over pages: what is asked of them fails with
-// ErrDamaged or is found by Verify, and nothing panics.
+// TestDamagedPages overwrites pages: reading them fails with ErrDamaged or Verify finds
+// them, and nothing panics.
 func TestDamagedPages(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 9000}, testGrid(600))
@@ -153,7 +153,7 @@ func TestCreateLeavesNothingElse(t *testing.T) {
 	if len(s.Tag()) != 8 {
 		t.Errorf("tag %q", s.Tag())
 	}
-	if names, _ := os.ReadDir(dir); len(names) != 2 { // the store and its witness
+	if names, _ := os.ReadDir(dir); len(names) != 2 { // the store and its generation file
 		t.Errorf("left behind: %v", names)
 	}
 	if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 {
@@ -175,11 +175,10 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// regenerate writes testdata/v1.db anew. Not to be used once v1 was released: the
-// file is what that release wrote.
+// regenerate makes testdata/v1.db again. Don't use it: the file must remain what version 1 wrote.
 var regenerate = flag.Bool("regenerate", false, "write testdata/v1.db")
 
-// TestOpenVersion1 opens a store that version 1 wrote.
+// TestOpenVersion1 opens a store written by version 1.
 func TestOpenVersion1(t *testing.T) {
 	const saved = "testdata/v1.db"
 	if *regenerate {
@@ -214,7 +213,7 @@ func TestOpenVersion1(t *testing.T) {
 	if out, err := s.OptedOut(1, "cloud_api", []byte("34600000009")); !out || err != nil {
 		t.Errorf("suppressed: %t, %v", out, err)
 	}
-	if out, err := s.OptedOut(1, "cloud_api", []byte("+34 600 000 009")); !out || err != nil { // version 2's form of a contact
+	if out, err := s.OptedOut(1, "cloud_api", []byte("+34 600 000 009")); !out || err != nil { // the normal form of version 2
 		t.Errorf("suppressed in another spelling: %t, %v", out, err)
 	}
 	if loaded, _, _, err := s.Load(all[2].ID); err != nil || loaded.Receipts || loaded.ReceiptVersion != 0 {

@@ -15,7 +15,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Suppression is an opt-out (SPEC 10).
+// OptOut is an opt-out (docs/contract.md 10).
 type OptOut struct {
 	ApplicationID int64     `json:"applicationId"`
 	ChannelType   string    `json:"channelType,omitempty"` // "": all channels
@@ -24,10 +24,10 @@ type OptOut struct {
 	Source        string    `json:"source,omitempty"` // a file's name, "command", a channel
 }
 
-// maxContactKey is the longest contact code that is a key itself; of a longer one it is the digest.
+// maxContactKey is the longest contact code used as a key; a longer one is replaced by its digest.
 const maxContactKey = 512
 
-// keySuppression is application, channel, a zero byte (a channel's name has none), contact in the form of campaign.ContactKey.
+// keyOptOut joins application, channel, a zero byte (no channel name has one) and the contact in the form of campaign.ContactKey.
 func keyOptOut(application int64, channelType string, contact []byte) []byte {
 	k := binary.BigEndian.AppendUint64(make([]byte, 0, 9+len(channelType)+len(contact)), signed(application))
 	k = append(append(k, channelType...), 0)
@@ -40,8 +40,8 @@ func keyOptOut(application int64, channelType string, contact []byte) []byte {
 	return k
 }
 
-// AddSuppressions adds opt-outs in one transaction and returns how many were new;
-// a known one stays as it is. They count for every message that is attempted from then on.
+// AddOptOuts adds opt-outs in one transaction and returns how many were new; a known one
+// stays unchanged. They apply to every message attempted after it returns.
 func (s *Store) AddOptOuts(list []OptOut) (int, error) {
 	added := 0
 	err := s.update(func(t *tx) error {
@@ -73,10 +73,10 @@ func (s *Store) AddOptOuts(list []OptOut) (int, error) {
 	return added, nil
 }
 
-// rekeySuppressions puts each opt-out under the key it has today. Of two that become one the first is kept.
+// rekeyOptOuts moves each opt-out to its current key. Of two with the same key the first is kept.
 func rekeyOptOuts(t *bbolt.Tx) error {
 	b := t.Bucket(bucketOptOuts)
-	moved := map[string][]byte{} // key until now -> value
+	moved := map[string][]byte{} // old key -> value
 	err := b.ForEach(func(k, v []byte) error {
 		var one OptOut
 		if err := json.Unmarshal(v, &one); err != nil {
@@ -102,7 +102,7 @@ func rekeyOptOuts(t *bbolt.Tx) error {
 	return err
 }
 
-// RemoveSuppression takes an opt-out back; false if there was none.
+// RemoveOptOut removes an opt-out and reports whether it existed.
 func (s *Store) RemoveOptOut(application int64, channelType, contactCode string) (bool, error) {
 	found := false
 	err := s.update(func(t *tx) error {
@@ -114,7 +114,7 @@ func (s *Store) RemoveOptOut(application int64, channelType, contactCode string)
 	return found && err == nil, err
 }
 
-// Suppressed implements send.Book: whether the contact has opted out of the
+// OptedOut implements send.Store: it reports whether the contact has opted out of the
 // application's channel, or of all its channels.
 func (s *Store) OptedOut(application int64, channelType string, contactCode []byte) (bool, error) {
 	if !s.anyOptOut.Load() {
@@ -130,11 +130,11 @@ func (s *Store) OptedOut(application int64, channelType string, contactCode []by
 	return found, err
 }
 
-// listPage is how many values a walk reads in one transaction.
+// listPage is how many values eachPage reads in one transaction.
 const listPage = 1000
 
-// eachPage calls fn with copies of the values whose keys have the prefix and are
-// not before from, a page of them a transaction; no transaction is open while fn runs.
+// eachPage calls fn with copies of the values whose keys have the prefix and are not
+// before from, one page a transaction; no transaction is open while fn runs.
 func (s *Store) eachPage(bucket, prefix, from []byte, fn func(value []byte) error) error {
 	for from != nil {
 		var values [][]byte
@@ -162,8 +162,8 @@ func (s *Store) eachPage(bucket, prefix, from []byte, fn func(value []byte) erro
 	return nil
 }
 
-// EachSuppression calls fn with the opt-outs of an application (0: of all) in
-// order of channel and contact.
+// EachOptOut calls fn with the opt-outs of an application (0: of all) in order of
+// channel and contact.
 func (s *Store) EachOptOut(application int64, fn func(OptOut) error) error {
 	prefix := []byte{}
 	if application != 0 {
@@ -178,7 +178,7 @@ func (s *Store) EachOptOut(application int64, fn func(OptOut) error) error {
 	})
 }
 
-// AuditEntry is something a person or a control file did.
+// AuditEntry records an action of a person or a control file.
 type AuditEntry struct {
 	At      time.Time   `json:"at"`
 	Who     string      `json:"who"`    // a user, an inbox's control file, "daemon"
@@ -187,7 +187,7 @@ type AuditEntry struct {
 	Detail  string      `json:"detail,omitempty"` // no contact data
 }
 
-// Audit records e; a zero At is now.
+// Audit stores e; a zero At becomes now.
 func (s *Store) Audit(e AuditEntry) error {
 	if e.At.IsZero() {
 		e.At = now()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestPitfall26OptOuts: exact, by channel or for all, kept over a restart.
+// TestOptOutsCountUntilRemoved: opt-outs match exactly, by channel or for all, and survive a restart.
 func TestOptOutsCountUntilRemoved(t *testing.T) {
 	s := openTest(t)
 	check := func(application int64, channel, contact string, want bool) {
@@ -86,7 +86,7 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// TestPitfall28Retention: what is removed is gone, and its pages are used again.
+// TestRetentionGivesSpaceBack: removed data is gone, and its pages are reused.
 func TestRetentionGivesSpaceBack(t *testing.T) {
 	s := openTest(t)
 	size := int64(0)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,7 +10,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// shapeOf is the layout of a sending's marks: from its record, or from its header once it is filed.
+// layoutOf returns the layout of a sending's statuses: from its record, or from its header once it is filed.
 func (t *tx) layoutOf(id campaign.ID) (uint64, *record, error) {
 	n, err := number(id)
 	if err != nil {
@@ -31,26 +32,26 @@ func (t *tx) layoutOf(id campaign.ID) (uint64, *record, error) {
 	return n, rec, nil
 }
 
-// Rows implements send.Book: it fills rows and marks with one chunk, and returns
-// marks. A message that a row's channel doesn't have (its number is beyond the
-// channel's campaign.ContentsFor) is Skipped with 0 attempts and counts nowhere. Past
-// the last chunk: ErrNotFound.
-func (s *Store) Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, marks []campaign.MessageStatus) ([]campaign.MessageStatus, error) {
+// Rows implements send.Store: it fills rows with one chunk and returns the statuses of its
+// messages in statuses' memory. A message that a row's channel doesn't have (its number is
+// beyond the channel's campaign.ContentsFor) is Skipped with 0 attempts and not counted.
+// ErrNotFound is returned past the last chunk.
+func (s *Store) Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, statuses []campaign.MessageStatus) ([]campaign.MessageStatus, error) {
 	err := s.view(func(t *tx) error {
 		n, rec, err := t.layoutOf(id)
 		if err != nil {
 			return err
 		}
-		marks, err = t.rowsAndStatuses(n, rec, chunk, &unpacker{}, rows, marks)
+		statuses, err = t.rowsAndStatuses(n, rec, chunk, &unpacker{}, rows, statuses)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read rows of %s: %w", id, err)
 	}
-	return marks, nil
+	return statuses, nil
 }
 
-func (t *tx) rowsAndStatuses(n uint64, rec *record, chunk uint32, u *unpacker, rows *campaign.Rows, marks []campaign.MessageStatus) ([]campaign.MessageStatus, error) {
+func (t *tx) rowsAndStatuses(n uint64, rec *record, chunk uint32, u *unpacker, rows *campaign.Rows, statuses []campaign.MessageStatus) ([]campaign.MessageStatus, error) {
 	if err := t.chunk(n, chunk, u, rows); err != nil {
 		return nil, err
 	}
@@ -65,24 +66,24 @@ func (t *tx) rowsAndStatuses(n uint64, rec *record, chunk uint32, u *unpacker, r
 		}
 	}
 	if len(value) != rows.Len()*int(rec.messages) {
-		return nil, fmt.Errorf("read marks: %w: %w", ErrDamaged, errMalformed)
+		return nil, fmt.Errorf("read statuses: %w: %w", ErrDamaged, errMalformed)
 	}
-	marks = slices.Grow(marks[:0], len(value))[:len(value)]
+	statuses = slices.Grow(statuses[:0], len(value))[:len(value)]
 	for i, m := range value {
-		marks[i] = campaign.MessageStatus(m)
+		statuses[i] = campaign.MessageStatus(m)
 	}
-	return marks, nil
+	return statuses, nil
 }
 
-// EachChunk calls fn with every chunk of a sending's recipients in order, each read in
-// a transaction of its own that ends before fn is called (PITFALLS 29). marks has
-// Sending.Messages marks a row; entries are the latest details of its messages, sorted
-// by row then message, at most one each, with the Outcome that the mark has; a message
-// that was never attempted has none. All three are valid during the call only. fn's
-// error ends the walk and is returned.
-func (s *Store) EachChunk(id campaign.ID, fn func(rows *campaign.Rows, marks []campaign.MessageStatus, entries []campaign.Entry) error) error {
+// EachChunk calls fn with every chunk of a sending's recipients in order. Each is read in
+// a transaction of its own that ends before fn is called, since a long one would make the
+// file grow. statuses has Sending.Messages statuses a row. entries are the latest details
+// of its messages, sorted by row and message, at most one each, with the outcome of the
+// status; a message that was never attempted has none. All three are valid during the
+// call only. fn's error ends the iteration and is returned.
+func (s *Store) EachChunk(id campaign.ID, fn func(rows *campaign.Rows, statuses []campaign.MessageStatus, entries []campaign.Entry) error) error {
 	var rows campaign.Rows
-	var marks []campaign.MessageStatus
+	var statuses []campaign.MessageStatus
 	var entries []campaign.Entry
 	u := &unpacker{}
 	for chunk := uint32(0); ; chunk++ {
@@ -92,7 +93,7 @@ func (s *Store) EachChunk(id campaign.ID, fn func(rows *campaign.Rows, marks []c
 			if err != nil {
 				return err
 			}
-			if marks, err = t.rowsAndStatuses(n, rec, chunk, u, &rows, marks); err != nil {
+			if statuses, err = t.rowsAndStatuses(n, rec, chunk, u, &rows, statuses); err != nil {
 				if errors.Is(err, ErrNotFound) && (chunk >= rec.chunks() || chunk == 0) {
 					return nil
 				}
@@ -109,22 +110,22 @@ func (s *Store) EachChunk(id campaign.ID, fn func(rows *campaign.Rows, marks []c
 			return nil
 		}
 		entries = latest(entries)
-		stride := len(marks) / max(rows.Len(), 1)
+		stride := len(statuses) / max(rows.Len(), 1)
 		for i := range entries {
 			e := &entries[i]
 			at := int(e.Row-rows.First)*stride + int(e.Message) - 1
-			if at >= len(marks) {
+			if at >= len(statuses) {
 				return fmt.Errorf("read chunk %d of %s: %w: %w", chunk, id, ErrDamaged, errMalformed)
 			}
-			e.Sending, e.Outcome = id, marks[at].Outcome()
+			e.Sending, e.Outcome = id, statuses[at].Outcome()
 		}
-		if err := fn(&rows, marks, entries); err != nil {
+		if err := fn(&rows, statuses, entries); err != nil {
 			return err
 		}
 	}
 }
 
-// details are all entries of a chunk's blocks in the order in which they were written.
+// details appends the entries of a chunk's blocks in the order of recording.
 func (t *tx) details(n uint64, chunk uint32, dst []campaign.Entry) ([]campaign.Entry, error) {
 	prefix := key12(n, chunk)
 	c := t.bucket(bucketOutcomes).Cursor()
@@ -137,13 +138,10 @@ func (t *tx) details(n uint64, chunk uint32, dst []campaign.Entry) ([]campaign.E
 	return dst, nil
 }
 
-// latest sorts entries by row and message and keeps the last written of each.
+// latest sorts entries by row and message and keeps the last recorded of each.
 func latest(entries []campaign.Entry) []campaign.Entry {
 	order := func(a, b campaign.Entry) int {
-		if a.Row != b.Row {
-			return compare(a.Row, b.Row)
-		}
-		return compare(uint32(a.Message), uint32(b.Message))
+		return cmp.Or(cmp.Compare(a.Row, b.Row), cmp.Compare(a.Message, b.Message))
 	}
 	if !slices.IsSortedFunc(entries, order) {
 		slices.SortStableFunc(entries, order)

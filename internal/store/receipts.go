@@ -12,29 +12,29 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// What providers tell of messages after they took them comes in the order of no one: late, twice, before
-// the result itself is in the books. It is kept apart from the marks, by line and message, and
-// takes part in no balance: a message that was sent stays sent, whatever becomes of it.
+// Receipts arrive late, repeatedly and in any order, even before the result of the
+// message is committed. They are stored by line and message, apart from the statuses,
+// and the counters don't include them: a sent message stays sent.
 
-// Report is what a provider told of one message.
+// Receipt is a provider's report about one message.
 type Receipt struct {
-	Applications []int64 // those that send by the account that told
-	Key          string  // the message's key, "" if the provider left it out
-	Provider     string  // its id for the message
+	Applications []int64 // the applications that send through the reporting account
+	Key          string  // the message's key, "" if the provider omitted it
+	Provider     string  // the provider's id for the message
 	State        campaign.DeliveryState
 	At           time.Time
 	Code, Detail string
 }
 
-// Told says what became of reports.
+// ReceiptResult describes a receipt that changed the store.
 type ReceiptResult struct {
-	Application int64 // 0: of no message that is known, or not yet
+	Application int64 // 0: its message isn't known, or not yet
 	State       campaign.DeliveryState
 }
 
-// desk makes one transaction of the reports that come while another is being synced.
+// receiptQueue puts the receipts that arrive during a sync into one transaction.
 type receiptQueue struct {
-	turn sync.Mutex // held by who writes
+	turn sync.Mutex // held by the caller that writes
 
 	mu      sync.Mutex // guards waiting
 	waiting []*receiptBatch
@@ -44,11 +44,11 @@ type receiptBatch struct {
 	list    []Receipt
 	results []ReceiptResult
 	err     error
-	done    bool // guarded by desk.turn
+	done    bool // guarded by receiptQueue.turn
 }
 
-// Tell enters reports, durably, and returns what was new to the books. Those that name no message of
-// this store by its key are kept as strays until PlaceStrays has looked for them by the provider's id.
+// RecordReceipts stores receipts durably and returns those that changed something. A
+// receipt without a key waits until MatchReceipts finds its message by the provider's id.
 func (s *Store) RecordReceipts(list []Receipt) ([]ReceiptResult, error) {
 	own := &receiptBatch{list: list}
 	s.receipts.mu.Lock()
@@ -68,11 +68,11 @@ func (s *Store) RecordReceipts(list []Receipt) ([]ReceiptResult, error) {
 		for _, r := range batch {
 			r.results = r.results[:0]
 			for i := range r.list {
-				told, err := b.record(&r.list[i])
+				results, err := b.record(&r.list[i])
 				if err != nil {
 					return err
 				}
-				r.results = append(r.results, told...)
+				r.results = append(r.results, results...)
 			}
 		}
 		return b.close()
@@ -80,13 +80,13 @@ func (s *Store) RecordReceipts(list []Receipt) ([]ReceiptResult, error) {
 	for _, r := range batch {
 		r.done = true
 		if err != nil {
-			r.results, r.err = nil, fmt.Errorf("enter reports of deliveries: %w", err)
+			r.results, r.err = nil, fmt.Errorf("record receipts: %w", err)
 		}
 	}
 	return own.results, own.err
 }
 
-// brief is what reports of one sending's messages are entered with.
+// receiptTarget is a sending that receipts are recorded for.
 type receiptTarget struct {
 	id          campaign.ID
 	tag         string
@@ -96,13 +96,13 @@ type receiptTarget struct {
 	changed     bool
 }
 
-// briefs are the sendings that a transaction's reports are about.
+// receiptTargets are the sendings that a transaction's receipts concern.
 type receiptTargets struct {
 	t     *tx
 	known map[uint64]*receiptTarget
 }
 
-// of is the brief of a sending, nil if there is none.
+// of returns the target for a sending, nil if there is none.
 func (b *receiptTargets) of(id campaign.ID) (*receiptTarget, error) {
 	n := id.Number()
 	if one, ok := b.known[n]; ok {
@@ -130,7 +130,7 @@ func (b *receiptTargets) of(id campaign.ID) (*receiptTarget, error) {
 	return one, nil
 }
 
-// enter enters one report and returns what was new.
+// record stores one receipt and returns it if it changed something.
 func (b *receiptTargets) record(r *Receipt) ([]ReceiptResult, error) {
 	if r.State == campaign.NoReceipt {
 		return nil, nil
@@ -153,7 +153,7 @@ func (b *receiptTargets) record(r *Receipt) ([]ReceiptResult, error) {
 	return []ReceiptResult{{Application: one.application, State: r.State}}, nil
 }
 
-// put keeps a delivery if it takes the place of what is known.
+// put stores a delivery if it supersedes the stored one.
 func (b *receiptTargets) put(n uint64, one *receiptTarget, d campaign.Delivery) (bool, error) {
 	key := keyDelivery(n, d.Line, d.Message)
 	bucket := b.t.bucket(bucketDeliveries)
@@ -189,11 +189,11 @@ func (b *receiptTargets) close() error {
 	return nil
 }
 
-// tally is what is known of a sending's deliveries as a whole.
+// receiptCounts are the receipts of a sending, counted by state.
 type receiptCounts struct {
 	campaign.DeliveryCounts
 	version  uint64 // grows with every change
-	reported uint64 // the version that the files in its folder show
+	reported uint64 // the version shown by the files in the sending's folder
 }
 
 func (c *receiptCounts) encode() []byte {
@@ -219,7 +219,7 @@ func (t *tx) receiptCounts(n uint64) (receiptCounts, error) {
 	return decodeReceiptCounts(value)
 }
 
-// keyDelivery is a sending's number, a line of its CSV and the message's number.
+// keyDelivery joins a sending's number, a line of its CSV and the message's number.
 func keyDelivery(number uint64, line uint32, message uint8) []byte {
 	k := binary.BigEndian.AppendUint64(make([]byte, 0, 13), number)
 	k = binary.BigEndian.AppendUint32(k, line)
@@ -255,7 +255,7 @@ func decodeDelivery(key, value []byte) (campaign.Delivery, error) {
 	return d, r.done("delivery")
 }
 
-// Deliveries are what is known of a sending's messages whose lines are from first to last, in order of line and message.
+// Deliveries returns the newest receipts for lines first to last of a sending, in order of line and message.
 func (s *Store) Deliveries(id campaign.ID, first, last uint32) ([]campaign.Delivery, error) {
 	n, err := number(id)
 	if err != nil {
@@ -284,7 +284,7 @@ func (s *Store) Deliveries(id campaign.ID, first, last uint32) ([]campaign.Deliv
 	return list, nil
 }
 
-// Late are the sendings whose files in done/ or failed/ show less of their deliveries than is known.
+// StaleReports returns the sendings whose files in done/ or failed/ lack some of their receipts.
 func (s *Store) StaleReports() ([]campaign.ID, error) {
 	var late []campaign.ID
 	err := s.view(func(t *tx) error {
@@ -305,12 +305,12 @@ func (s *Store) StaleReports() ([]campaign.ID, error) {
 		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("look for late deliveries: %w", err)
+		return nil, fmt.Errorf("find stale reports: %w", err)
 	}
 	return late, nil
 }
 
-// Reported notes that the files of a sending show its deliveries up to a version, its Told at the time.
+// MarkReported records that a sending's files show its receipts up to a version, the ReceiptVersion when they were written.
 func (s *Store) MarkReported(id campaign.ID, version uint64) error {
 	if version == 0 {
 		return nil

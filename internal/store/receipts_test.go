@@ -11,7 +11,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// receipts is a sending of ten recipients whose messages were sent, with the ids wamid.0 to wamid.9.
+// receipts makes a sending of ten sent messages with the provider ids wamid.0 to wamid.9.
 func receipts(t *testing.T, s *Store) *campaign.Sending {
 	t.Helper()
 	head := accept(t, s, draft{rows: 10, receipts: true}, nil)
@@ -28,7 +28,7 @@ func reportOf(head *campaign.Sending, line uint32, state campaign.DeliveryState,
 	return Receipt{Applications: []int64{head.ApplicationID}, Key: campaign.Key(head.ID, head.Tag, line, 1), State: state, At: time.Unix(at, 0).UTC()}
 }
 
-// TestDeliveriesAnyOrder: what came furthest stands, whatever the order, and the counts are of what stands.
+// TestDeliveriesAnyOrder: the furthest state counts, in any order of arrival.
 func TestDeliveriesAnyOrder(t *testing.T) {
 	s := openTest(t)
 	head := receipts(t, s)
@@ -45,8 +45,8 @@ func TestDeliveriesAnyOrder(t *testing.T) {
 	wrong[1].Key = campaign.Key(head.ID, "00000000", 9, 1)
 	wrong[2].Key = campaign.Key(head.ID, head.Tag, 9, 5)
 	wrong[3].Key = campaign.Key(campaign.NewID(time.Now(), 999), head.Tag, 9, 1)
-	if told, err := s.RecordReceipts(wrong); len(told) != 0 || err != nil {
-		t.Errorf("told %v, %v", told, err)
+	if results, err := s.RecordReceipts(wrong); len(results) != 0 || err != nil {
+		t.Errorf("results %v, %v", results, err)
 	}
 	s.Close()
 	s = openAt(t, s.path)
@@ -74,30 +74,30 @@ func TestDeliveriesAnyOrder(t *testing.T) {
 	verify(t, s)
 }
 
-// TestStrays: by the provider's id, before the result is in the books and after; what is of no message is forgotten.
+// TestReceiptsWithoutAKeyAreMatchedLater: by the provider's id, before and after the result is committed; unmatched ones are deleted.
 func TestReceiptsWithoutAKeyAreMatchedLater(t *testing.T) {
 	s := openTest(t)
 	head := receipts(t, s)
-	stray := func(provider string) Receipt {
+	withoutKey := func(provider string) Receipt {
 		return Receipt{Applications: []int64{head.ApplicationID}, Provider: provider, State: campaign.Read, At: time.Unix(50, 0), Code: "c", Detail: "d"}
 	}
-	other := stray("wamid.4")
+	other := withoutKey("wamid.4")
 	other.Applications = []int64{99}
-	told, err := s.RecordReceipts([]Receipt{stray("wamid.3"), stray("wamid.10"), stray(""), other})
-	if err != nil || len(told) != 3 || told[0].Application != 0 {
-		t.Errorf("told %v, %v", told, err)
+	results, err := s.RecordReceipts([]Receipt{withoutKey("wamid.3"), withoutKey("wamid.10"), withoutKey(""), other})
+	if err != nil || len(results) != 3 || results[0].Application != 0 {
+		t.Errorf("results %v, %v", results, err)
 	}
-	told, left, err := s.MatchReceipts(time.Unix(0, 0))
-	if err != nil || left != 2 || len(told) != 1 || told[0].Application != head.ApplicationID {
-		t.Errorf("placed %v, left %d, %v", told, left, err)
+	results, left, err := s.MatchReceipts(time.Unix(0, 0))
+	if err != nil || left != 2 || len(results) != 1 || results[0].Application != head.ApplicationID {
+		t.Errorf("matched %v, left %d, %v", results, left, err)
 	}
 	got, err := s.Deliveries(head.ID, 0, 100)
 	want := []campaign.Delivery{{Line: 5, Message: 1, State: campaign.Read, At: time.Unix(50, 0).UTC(), Code: "c", Detail: "d"}}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
-	if told, left, err = s.MatchReceipts(now().Add(time.Second)); err != nil || left != 0 || len(told) != 0 {
-		t.Errorf("placed %v, left %d, %v", told, left, err)
+	if results, left, err = s.MatchReceipts(now().Add(time.Second)); err != nil || left != 0 || len(results) != 0 {
+		t.Errorf("matched %v, left %d, %v", results, left, err)
 	}
 	if contact, err := s.ContactOf(campaign.Key(head.ID, head.Tag, 5, 1)); contact != "34600000003" || err != nil {
 		t.Errorf("contact %q, %v", contact, err)
@@ -110,7 +110,7 @@ func TestReceiptsWithoutAKeyAreMatchedLater(t *testing.T) {
 	verify(t, s)
 }
 
-// TestTellTogether: many at once, each told what was new of its own.
+// TestReceiptsShareACommit: many concurrent callers each get their own results.
 func TestReceiptsShareACommit(t *testing.T) {
 	s := openTest(t)
 	head := receipts(t, s)
@@ -132,8 +132,8 @@ func TestReceiptsShareACommit(t *testing.T) {
 	verify(t, s)
 }
 
-// TestLate: what was told after the files were written is found until they are written again, and
-// goes with its sending.
+// TestStaleReportsAreListed: receipts that arrived after the files were written make them
+// stale until they are written again, and are removed with the sending.
 func TestStaleReportsAreListed(t *testing.T) {
 	s := openTest(t)
 	head := receipts(t, s)
@@ -172,7 +172,7 @@ func TestStaleReportsAreListed(t *testing.T) {
 			late(want)
 		}
 	}
-	if err := s.MarkReported(head.ID, first); err != nil { // an older one changes nothing
+	if err := s.MarkReported(head.ID, first); err != nil { // an older version changes nothing
 		t.Fatal(err)
 	}
 	late(0)
@@ -188,7 +188,7 @@ func TestStaleReportsAreListed(t *testing.T) {
 	verify(t, s)
 }
 
-// TestOptOutsKnowContacts: one is found however its number or address is written.
+// TestOptOutsKnowContacts: a contact is found in every spelling of its number or address.
 func TestOptOutsKnowContacts(t *testing.T) {
 	s := openTest(t)
 	list := []OptOut{{ApplicationID: 1, ContactCode: "+34 666 777 888"}, {ApplicationID: 1, ChannelType: "mail", ContactCode: "Ann@Example.com"},
@@ -222,7 +222,7 @@ func FuzzDecodeDelivery(f *testing.F) {
 	})
 }
 
-// TestMigrationRekeysOptOuts: those that version 1 kept as they were written are found in every spelling afterwards.
+// TestMigrationRekeysOptOuts: opt-outs of version 1 are found in every spelling after the migration.
 func TestMigrationRekeysOptOuts(t *testing.T) {
 	s := openTest(t)
 	err := s.update(func(t *tx) error {

@@ -9,24 +9,24 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// noDue is the timeline instant of an active sending that has nothing to wait for
-// but results of what is in flight. Its entry stays, at the far end.
+// noDue is the timeline instant of an active sending that only waits for messages in
+// flight. Its entry stays at the far end.
 const noDue = math.MaxInt64
 
-// offTimeline is the due of a sending that has no timeline entry.
+// offTimeline is the due of a sending without a timeline entry.
 const offTimeline = -1
 
-// record is what the store itself must know of an unfiled sending at every
-// commit, so that the header's JSON is read only when it changes.
+// record holds what every commit needs of an unfiled sending, so that the header's JSON
+// is read only when it changes.
 type record struct {
 	id          campaign.ID
 	state       campaign.State
-	finalizedAs campaign.Outcome // given to what was unsent by CloseOut; Pending if it wasn't closed
+	finalizedAs campaign.Outcome // outcome given by Finalize; Pending if it wasn't called
 	due         int64            // instant of its timeline entry, or offTimeline
 	application int64
 	planned     uint64
 	rows        uint32
-	messages    uint8   // the stride of marks; 0 until accepted
+	messages    uint8   // statuses a row; 0 until accepted
 	channels    []uint8 // messages a recipient on each channel, if they differ
 }
 
@@ -74,7 +74,7 @@ func decodeRecord(value []byte) (*record, error) {
 	return rec, nil
 }
 
-// shape sets what acceptance freezes.
+// setLayout copies the fields that acceptance freezes.
 func (rec *record) setLayout(s *campaign.Sending) {
 	rec.application, rec.planned, rec.rows = s.ApplicationID, s.Planned, s.Rows.Accepted
 	rec.messages, rec.channels = uint8(s.Messages), nil
@@ -89,50 +89,50 @@ func (rec *record) setLayout(s *campaign.Sending) {
 	}
 }
 
-// chunks is the number of chunks of the sending.
+// chunks returns the number of chunks of the sending.
 func (rec *record) chunks() uint32 { return (rec.rows + campaign.ChunkRows - 1) / campaign.ChunkRows }
 
-// rowsIn is the number of rows of a chunk.
+// rowsIn returns the number of rows of a chunk.
 func (rec *record) rowsIn(chunk uint32) int {
 	return int(min(uint64(rec.rows)-min(uint64(rec.rows), uint64(chunk)*campaign.ChunkRows), campaign.ChunkRows))
 }
 
-// books are a sending's counts and its base: the outcome of every message in
-// chunks that have no marks yet.
+// counters are a sending's messages at each outcome, and its base: the outcome of every
+// message in chunks without statuses.
 type counters struct {
 	base   campaign.Outcome
 	counts campaign.Counts
 }
 
-func (b *counters) encode() []byte {
-	out := []byte{byte(b.base)}
-	for _, n := range b.counts {
+func (c *counters) encode() []byte {
+	out := []byte{byte(c.base)}
+	for _, n := range c.counts {
 		out = binary.AppendUvarint(out, n)
 	}
 	return out
 }
 
 func decodeCounters(value []byte) (counters, error) {
-	var b counters
+	var c counters
 	r := reader{b: value}
-	b.base = campaign.Outcome(r.byte())
-	for i := range b.counts {
-		b.counts[i] = r.uvarint()
+	c.base = campaign.Outcome(r.byte())
+	for i := range c.counts {
+		c.counts[i] = r.uvarint()
 	}
-	return b, r.done("counts")
+	return c, r.done("counts")
 }
 
 // move takes one message from an outcome to another.
-func (b *counters) move(from, to campaign.Outcome) error {
-	if int(from) >= len(b.counts) || int(to) >= len(b.counts) || b.counts[from] == 0 {
+func (c *counters) move(from, to campaign.Outcome) error {
+	if int(from) >= len(c.counts) || int(to) >= len(c.counts) || c.counts[from] == 0 {
 		return fmt.Errorf("move a message from %s to %s: %w", from, to, ErrDamaged)
 	}
-	b.counts[from]--
-	b.counts[to]++
+	c.counts[from]--
+	c.counts[to]++
 	return nil
 }
 
-// slice is a campaign.Slice and the messages it has booked in its slot.
+// slice is a campaign.Slice and the messages it has reserved in its slot.
 type slice struct {
 	campaign.Slice
 	reserved uint32
@@ -186,7 +186,7 @@ func decodeSlices(value []byte) ([]slice, error) {
 	return list, r.done("slices")
 }
 
-// plain are the slices as other rooms see them.
+// campaignSlices returns the slices without their reservations.
 func campaignSlices(list []slice) []campaign.Slice {
 	out := make([]campaign.Slice, len(list))
 	for i := range list {

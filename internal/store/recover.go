@@ -8,19 +8,19 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Recovered is what Recover found.
+// Recovered counts the messages that Recover found in flight.
 type Recovered struct {
-	Retried uint64 // messages that are Pending again
-	Unknown uint64 // messages whose outcome no one can tell
+	Retried uint64 // Pending again
+	Unknown uint64 // nobody knows whether they were sent
 }
 
-// lostInFlight is the detail of what was in flight when the process ended.
+// lostInFlight is the detail of a message in flight when the process ended.
 const lostInFlight = "campaignd ended between sending it and recording the answer"
 
-// Recover settles what was in flight when the process ended. retry says, for an
-// application's channel, whether such a message is sent again under the same key
-// (Pending, its attempts as they were) or is Unknown; of a sending that is canceled it is Unknown
-// always. To be called once, before anything is sent. What is pending costs nothing.
+// Recover resolves the messages that were in flight when the process ended. retry reports,
+// for an application's channel, whether such a message is sent again under the same key:
+// it becomes Pending and keeps its attempts. Otherwise, and always in a canceled sending,
+// it becomes Unknown. Call it once, before anything is sent.
 func (s *Store) Recover(retry func(application int64, channelType string) bool) (Recovered, error) {
 	var found Recovered
 	for {
@@ -41,7 +41,7 @@ func (s *Store) Recover(retry func(application int64, channelType string) bool) 
 			return found, err
 		}
 		if err := s.recover(n, chunks, retry, &found); err != nil {
-			return found, fmt.Errorf("settle what was in flight of sending number %d: %w", n, err)
+			return found, fmt.Errorf("recover the messages in flight of sending number %d: %w", n, err)
 		}
 	}
 }
@@ -68,13 +68,13 @@ func (s *Store) recover(n uint64, chunks []uint32, retry func(int64, string) boo
 		for i, channel := range head.Channels {
 			again[i] = !rec.state.Final() && rec.finalizedAs == campaign.Pending && retry(head.ApplicationID, channel)
 		}
-		l := &statusWriter{t: t, n: n, rec: rec, counters: &b}
+		sw := &statusWriter{t: t, n: n, rec: rec, counters: &b}
 		for _, chunk := range chunks {
-			if err := l.recoverChunk(chunk, again, &one); err != nil {
+			if err := sw.recoverChunk(chunk, again, &one); err != nil {
 				return err
 			}
 		}
-		return l.close()
+		return sw.close()
 	})
 	if err == nil {
 		found.Retried += one.Retried
@@ -83,30 +83,30 @@ func (s *Store) recover(n uint64, chunks []uint32, retry func(int64, string) boo
 	return err
 }
 
-// settle moves a chunk's InFlight messages to Pending or Unknown, by channel.
-func (l *statusWriter) recoverChunk(chunk uint32, again []bool, one *Recovered) error {
-	marks, err := l.statuses(chunk)
+// recoverChunk moves a chunk's InFlight messages to Pending or Unknown, by channel.
+func (sw *statusWriter) recoverChunk(chunk uint32, again []bool, one *Recovered) error {
+	statuses, err := sw.statuses(chunk)
 	if err != nil {
 		return err
 	}
 	mixed := slices.Contains(again, true) && slices.Contains(again, false)
 	var rows campaign.Rows
 	if mixed {
-		if err := l.t.chunk(l.n, chunk, &unpacker{}, &rows); err != nil {
+		if err := sw.t.chunk(sw.n, chunk, &unpacker{}, &rows); err != nil {
 			return err
 		}
 	}
-	w := &chunkBatch{number: l.n, chunk: chunk}
+	w := &chunkBatch{number: sw.n, chunk: chunk}
 	from := &commitRequest{}
-	stride := int(l.rec.messages)
+	stride := int(sw.rec.messages)
 	at := now()
-	for i, m := range marks {
-		mark := campaign.MessageStatus(m)
-		if mark.Outcome() != campaign.InFlight {
+	for i, m := range statuses {
+		status := campaign.MessageStatus(m)
+		if status.Outcome() != campaign.InFlight {
 			continue
 		}
-		e := &campaign.Entry{Sending: l.rec.id, Row: chunk*campaign.ChunkRows + uint32(i/stride), Message: uint8(i%stride) + 1,
-			Outcome: campaign.Unknown, Attempts: uint8(mark.Attempts()), At: at, Detail: lostInFlight}
+		e := &campaign.Entry{Sending: sw.rec.id, Row: chunk*campaign.ChunkRows + uint32(i/stride), Message: uint8(i%stride) + 1,
+			Outcome: campaign.Unknown, Attempts: uint8(status.Attempts()), At: at, Detail: lostInFlight}
 		channel := 0
 		if mixed {
 			channel = int(rows.Channels[i/stride])
@@ -122,5 +122,5 @@ func (l *statusWriter) recoverChunk(chunk uint32, again []bool, one *Recovered) 
 	if len(w.entries) == 0 {
 		return fmt.Errorf("%w: chunk %d has nothing in flight", ErrDamaged, chunk)
 	}
-	return l.writeChunk(w)
+	return sw.writeChunk(w)
 }

@@ -9,15 +9,15 @@ import (
 	"campaignd/internal/plan"
 )
 
-// Replan implements send.Book: what is unsent of slices whose slot has passed is
-// sliced again from now on by the fragmented rule, whatever the sending's
-// condition was (SPEC 8). What no longer fits before T + 48 h becomes Expired. It returns
-// all slices as they are then, and how many messages expired.
+// Replan implements send.Store. It slices the unsent messages of passed slices again from
+// now on by the fragmented rule, whatever the sending's condition was (docs/contract.md 8).
+// Messages that no longer fit before T + 48 h become Expired. It returns all slices and
+// the number of messages that expired.
 //
-// A passed slice keeps its Start, End and the recipients that it served; its rows
-// shrink to those before its first unsent one, and the new slices take over the
-// rest. What waits for a retry keeps its own time and is only carried along; rows behind the last that
-// fits stay with the passed slice as long as something of them is in flight or to be tried again.
+// A passed slice keeps its Start, End and the recipients it served. Its rows shrink to
+// those before its first unsent one; the new slices take over the rest. A message that
+// waits for a retry keeps its time and moves with its neighbors. Rows after the last one
+// that fits stay in the passed slice while one of their messages is in flight or Retrying.
 func (s *Store) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaign.Slice, uint64, error) {
 	var out []slice
 	var expired uint64
@@ -74,19 +74,19 @@ type replanner struct {
 	changed bool
 	expired uint64
 
-	places []plan.Placement // with room left, the first perhaps used in part
+	places []plan.Placement // placements with room left; the first may be used in part
 	made   []slice
 
-	seen      []byte // marks of chunk seenChunk as they were
+	seen      []byte // statuses of chunk seenChunk before the run
 	seenChunk uint32
 }
 
-// standing is how a row stands for slicing.
+// rowProgress is a row's progress as far as slicing is concerned.
 type rowProgress uint8
 
 const (
 	rowDone       rowProgress = iota // all its messages have final outcomes
-	rowInProgress                    // its next message is in flight or waits for its retry
+	rowInProgress                    // its next message is in flight or Retrying
 	rowUnsent                        // its next message is Pending
 )
 
@@ -129,7 +129,7 @@ func (r *replanner) run(head *campaign.Sending, list []slice) ([]slice, error) {
 	return append(kept, r.made...), nil
 }
 
-// again slices the unsent rows of one passed slice anew and returns what is left of it.
+// replanSlice slices the unsent rows of one passed slice again and returns its remainder.
 func (r *replanner) replanSlice(one *slice, unsent uint32) ([]slice, error) {
 	served := *one
 	moved := int64(unsent) * int64(r.rec.messages)
@@ -169,7 +169,7 @@ func (r *replanner) replanSlice(one *slice, unsent uint32) ([]slice, error) {
 				return r.expire(expire, row)
 			}
 			first := row
-			if len(behind) > 0 { // what is under way before it goes along
+			if len(behind) > 0 { // rows in progress before it move along
 				first, behind = behind[0], nil
 			}
 			open = &slice{Slice: campaign.Slice{Start: r.places[0].Start.UTC(), End: r.places[0].End.UTC(), First: first}}
@@ -205,8 +205,8 @@ func (r *replanner) replanSlice(one *slice, unsent uint32) ([]slice, error) {
 	return left, nil
 }
 
-// finish closes a new slice before the row end and books it. One that goes on in the slot and at
-// the row where the last one ended is part of that: what a slot sends of a sending is paced as one.
+// closeSlice ends a new slice before the row end and reserves its slot. A slice that
+// continues the last one, in the same slot, is merged with it, so that both are paced as one.
 func (r *replanner) closeSlice(one *slice, end uint32) error {
 	one.Rows = end - one.First
 	if err := r.table.reserveNew(one, r.places[0].Slot, r.grid.Capacity, int(r.rec.messages)); err != nil {
@@ -224,7 +224,7 @@ func (r *replanner) closeSlice(one *slice, end uint32) error {
 	return nil
 }
 
-// expire gives up the row's Pending messages. Entries of one chunk go together.
+// expire ends the row's Pending messages. Entries of one chunk are written together.
 func (r *replanner) expire(w *chunkBatch, row uint32) error {
 	if chunk := row / campaign.ChunkRows; chunk != w.chunk && len(w.entries) > 0 {
 		if err := r.flush(w); err != nil {
@@ -239,15 +239,15 @@ func (r *replanner) expire(w *chunkBatch, row uint32) error {
 		}
 		r.seenChunk = w.chunk
 	}
-	marks := r.seen
+	statuses := r.seen
 	stride := int(r.rec.messages)
 	in := int(row%campaign.ChunkRows) * stride
-	for i, m := range marks[in : in+stride] {
-		if mark := campaign.MessageStatus(m); mark.Outcome() == campaign.Pending {
+	for i, m := range statuses[in : in+stride] {
+		if status := campaign.MessageStatus(m); status.Outcome() == campaign.Pending {
 			w.entries = append(w.entries, chunkEntry{from: &commitRequest{}, entry: &campaign.Entry{Sending: r.rec.id, Row: row,
-				Message: uint8(i) + 1, Outcome: campaign.Expired, Attempts: uint8(mark.Attempts()), At: r.now}})
+				Message: uint8(i) + 1, Outcome: campaign.Expired, Attempts: uint8(status.Attempts()), At: r.now}})
 			r.expired++
-			break // those behind it expire with it
+			break // the later ones expire with it
 		}
 	}
 	return nil
@@ -263,23 +263,23 @@ func (r *replanner) flush(w *chunkBatch) error {
 	return nil
 }
 
-// each calls fn with the standing of every row of a slice.
+// each calls fn with the progress of every row of a slice.
 func (r *replanner) each(one *slice, fn func(row uint32, s rowProgress) error) error {
 	stride := int(r.rec.messages)
 	for row, end := one.First, one.First+one.Rows; row < end; {
 		chunk := row / campaign.ChunkRows
-		marks := r.t.bucket(bucketStatuses).Get(key12(r.n, chunk))
+		statuses := r.t.bucket(bucketStatuses).Get(key12(r.n, chunk))
 		first, upTo := chunk*campaign.ChunkRows, min(end, (chunk+1)*campaign.ChunkRows)
-		if marks != nil && len(marks) < int(upTo-first)*stride {
-			return fmt.Errorf("read marks: %w: %w", ErrDamaged, errMalformed)
+		if statuses != nil && len(statuses) < int(upTo-first)*stride {
+			return fmt.Errorf("read statuses: %w: %w", ErrDamaged, errMalformed)
 		}
 		for ; row < upTo; row++ {
 			s := rowDone
 			switch {
-			case marks == nil && r.sw.counters.base == campaign.Pending:
+			case statuses == nil && r.sw.counters.base == campaign.Pending:
 				s = rowUnsent
-			case marks != nil:
-				s = progressOf(marks[int(row-first)*stride : int(row-first+1)*stride])
+			case statuses != nil:
+				s = progressOf(statuses[int(row-first)*stride : int(row-first+1)*stride])
 			}
 			if err := fn(row, s); err != nil {
 				return err
@@ -289,8 +289,8 @@ func (r *replanner) each(one *slice, fn func(row uint32, s rowProgress) error) e
 	return nil
 }
 
-func progressOf(marks []byte) rowProgress {
-	for _, m := range marks {
+func progressOf(statuses []byte) rowProgress {
+	for _, m := range statuses {
 		switch o := campaign.MessageStatus(m).Outcome(); {
 		case o == campaign.Pending:
 			return rowUnsent

@@ -12,7 +12,7 @@ import (
 	"campaignd/internal/plan"
 )
 
-// TestPitfall19PassedSlicesAreSlicedAgain: SPEC 8, never in one burst.
+// TestPassedSlicesAreSlicedAgain: passed slices are never sent in one burst (docs/contract.md 8).
 func TestPassedSlicesAreSlicedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := openTest(t)
@@ -32,7 +32,7 @@ func TestPassedSlicesAreSlicedAgain(t *testing.T) {
 		}
 		want := []campaign.Slice{
 			{Start: at, End: at.Add(time.Minute), First: 0, Rows: 1, Recipients: 3},
-			// b holds 8 of 10 in the slot of now.
+			// b holds 8 of 10 in the current slot.
 			{Start: now, End: now.Add(time.Minute), First: 1, Rows: 4, Recipients: 2},
 			{Start: now.Add(time.Minute), End: now.Add(2 * time.Minute), First: 5, Rows: 10, Recipients: 10},
 			{Start: now.Add(2 * time.Minute), End: now.Add(3 * time.Minute), First: 15, Rows: 10, Recipients: 10},
@@ -46,7 +46,7 @@ func TestPassedSlicesAreSlicedAgain(t *testing.T) {
 			t.Errorf("reserved %v", reserved)
 		}
 		verify(t, s)
-		// Again at the same moment changes nothing.
+		// A second run at the same moment changes nothing.
 		if again, expired, err := s.Replan(a.ID, *grid, now); err != nil || expired > 0 || !cmp.Equal(again, list) {
 			t.Errorf("again: %v, %d, %v", again, expired, err)
 		}
@@ -143,8 +143,8 @@ func TestResendUnknownAndFailed(t *testing.T) {
 	}
 }
 
-// TestNextMessageAfterClockWasSetBack: the next message of a recipient is due at once, though the clock stood later
-// when the one before was accepted.
+// TestNextMessageAfterClockWasSetBack: a recipient's next message is due at once, even if the
+// clock was later when the one before was accepted.
 func TestNextMessageAfterClockWasSetBack(t *testing.T) {
 	s := openTest(t)
 	now := time.Now().UTC()

@@ -9,15 +9,14 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// errResend is returned for outcomes that are not resent.
+// errResend is returned for outcomes that can't be resent.
 var errResend = errors.New("only unknown and failed messages are resent")
 
-// Resend moves messages with one of the outcomes (Unknown, Failed) back to
-// Pending, with the Skipped ones behind them, and returns how many messages;
-// dryRun only counts. The sending must be completed, or active, paused or held
-// (ErrState else). Rows of a slice in which nothing else waits are due at once, unsliced; those
-// of one that is still being sent stay in it, and are sent or sliced again with the rest. A
-// completed sending is scheduled again and no longer filed.
+// Resend moves messages with one of the outcomes (Unknown, Failed) back to Pending, with
+// the Skipped ones after them, and returns how many messages it moved; dryRun only counts.
+// The sending must be completed, active, paused or held (else ErrState). Rows of a slice in
+// which nothing else waits are due at once, unsliced. Rows of a slice still being sent stay
+// in it. A completed sending is scheduled again and no longer filed.
 func (s *Store) Resend(id campaign.ID, outcomes []campaign.Outcome, dryRun bool) (uint64, error) {
 	for _, o := range outcomes {
 		if o != campaign.Unknown && o != campaign.Failed {
@@ -77,7 +76,7 @@ func (r *resender) run(t *tx, id campaign.ID) error {
 			continue
 		}
 		next := slice{Slice: campaign.Slice{Start: at, First: one.First, Rows: one.Rows, Recipients: rows}}
-		one.Rows = 0 // it stays for the record; the rows belong to the new slice
+		one.Rows = 0 // kept for the report; its rows belong to the new slice
 		if last := len(fresh) - 1; last >= 0 && fresh[last].First+fresh[last].Rows == next.First {
 			fresh[last].Rows += next.Rows
 			fresh[last].Recipients += next.Recipients
@@ -113,8 +112,8 @@ func (r *resender) run(t *tx, id campaign.ID) error {
 	return t.putHeader(n, head, before, r.rec)
 }
 
-// slice moves what is to be resent of one slice's rows; live says whether some of
-// its other messages still wait or are in flight.
+// slice moves the messages to be resent in one slice. live reports whether some of its
+// other messages still wait or are in flight.
 func (r *resender) slice(one *slice) (rows uint32, live bool, err error) {
 	stride := int(r.rec.messages)
 	for row, end := one.First, one.First+one.Rows; row < end; {
@@ -127,9 +126,9 @@ func (r *resender) slice(one *slice) (rows uint32, live bool, err error) {
 			continue
 		}
 		if len(value) < int(upTo-first)*stride {
-			return 0, false, fmt.Errorf("read marks: %w: %w", ErrDamaged, errMalformed)
+			return 0, false, fmt.Errorf("read statuses: %w: %w", ErrDamaged, errMalformed)
 		}
-		marks, changed := slices.Clone(value), false
+		statuses, changed := slices.Clone(value), false
 		var channels []uint8
 		if r.rec.channels != nil {
 			var decoded campaign.Rows
@@ -144,7 +143,7 @@ func (r *resender) slice(one *slice) (rows uint32, live bool, err error) {
 				has = int(r.rec.channels[channels[row-first]])
 			}
 			in := int(row-first) * stride
-			moved, waits, err := r.row(marks[in : in+has])
+			moved, waits, err := r.row(statuses[in : in+has])
 			if err != nil {
 				return 0, false, err
 			}
@@ -155,7 +154,7 @@ func (r *resender) slice(one *slice) (rows uint32, live bool, err error) {
 			}
 		}
 		if changed && !r.dryRun {
-			if err := r.t.ascending(bucketStatuses).Put(key12(r.n, chunk), marks); err != nil {
+			if err := r.t.ascending(bucketStatuses).Put(key12(r.n, chunk), statuses); err != nil {
 				return 0, false, err
 			}
 		}
@@ -164,10 +163,10 @@ func (r *resender) slice(one *slice) (rows uint32, live bool, err error) {
 }
 
 // row moves the messages of one recipient.
-func (r *resender) row(marks []byte) (moved, waits bool, err error) {
-	for i := range marks {
-		mark := campaign.MessageStatus(marks[i])
-		o := mark.Outcome()
+func (r *resender) row(statuses []byte) (moved, waits bool, err error) {
+	for i := range statuses {
+		status := campaign.MessageStatus(statuses[i])
+		o := status.Outcome()
 		switch {
 		case !o.Final():
 			waits = true
@@ -175,8 +174,8 @@ func (r *resender) row(marks []byte) (moved, waits bool, err error) {
 			if err := r.counters.move(o, campaign.Pending); err != nil {
 				return false, false, err
 			}
-			// Its attempts begin anew, else the first failure would be its last.
-			marks[i] = byte(campaign.NewMessageStatus(campaign.Pending, 0))
+			// Its attempts start again at 0, or the first failure would be its last.
+			statuses[i] = byte(campaign.NewMessageStatus(campaign.Pending, 0))
 			moved = true
 			r.count++
 		}

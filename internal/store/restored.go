@@ -7,21 +7,21 @@ import (
 	"campaignd/internal/failpoint"
 )
 
-// A restored store knows less than what has happened: what was sent after the copy was taken is
-// pending in it. It is known by one of these, in this order:
+// A restored store lacks everything that happened after the copy was taken: messages sent
+// since are Pending in it. It is recognized by one of these, in this order:
 //
-//   - the trailer that Backup writes, whatever the copy is named and however it was brought back;
-//   - an empty file beside it that a person made, where nothing else can tell (a snapshot of a whole machine);
-//   - its witness: the file is an older copy, or another store than the one that ran here last;
-//   - what the folders of the inboxes show and the store doesn't know, which intake finds: Hold.
+//   - the trailer that Backup writes, whatever the copy's name;
+//   - an empty file next to it, made by a person (a snapshot of a whole machine shows nothing else);
+//   - its generation file: the store is an older copy, or another store than the last one here;
+//   - sendings in the inbox folders that the store doesn't know, which intake finds and reports with Hold.
 
-// Restored ends the sentence "the store was restored …"; "" if it wasn't, or an earlier start has held its
-// sendings already.
+// Restored completes the sentence "the store was restored …". It is "" if the store wasn't
+// restored, or if an earlier start has already held its sendings.
 func (s *Store) Restored() string { return s.restored }
 
-// Hold is for a store that is found out to be an older copy of itself: every sending that isn't at its end is
-// held with the reason, those being checked once they are accepted, and numbers up to last are never given out. It
-// returns how many sendings it held. why ends a sentence: "the store was restored …".
+// Hold holds every unfinished sending of a store found to be an older copy; one being
+// checked is held once it is accepted. Numbers up to last are never given out again. It
+// returns how many sendings it held. why completes "the store was restored …".
 func (s *Store) Hold(why string, last uint64) (int, error) {
 	held, err := s.hold(why, generation{last: last})
 	if err != nil {
@@ -30,8 +30,8 @@ func (s *Store) Hold(why string, last uint64) (int, error) {
 	return held, nil
 }
 
-// hold does it, and gives the store a new tag: numbers given out after the copy may be
-// given out again, and their messages must not get keys that a receiver has seen.
+// hold holds the sendings and gives the store a new tag: numbers used after the copy may
+// be used again, and their messages must not get keys that a receiver has seen.
 func (s *Store) hold(why string, past generation) (held int, err error) {
 	reason := fmt.Sprintf("the store was restored %s: what was sent since is not in it. Compare before you resume", why)
 	err = s.update(func(t *tx) error {
@@ -70,7 +70,7 @@ func (s *Store) hold(why string, past generation) (held int, err error) {
 	return held, s.view(func(t *tx) error { return s.readTag(t) })
 }
 
-// holdRestored holds one sending. What is being checked is held once it is accepted.
+// holdRestored holds one sending. One being checked is held once it is accepted.
 func holdRestored(head *campaign.Sending, reason string) {
 	switch head.State {
 	case campaign.StateChecking:
@@ -82,7 +82,7 @@ func holdRestored(head *campaign.Sending, reason string) {
 	head.State, head.Reason = campaign.StateHeld, reason
 }
 
-// atStart finds out at Open whether the store is a restored one, and holds its sendings then.
+// checkRestored detects a restored store at Open, and holds its sendings.
 func (s *Store) checkRestored(end *trailer) error {
 	past, err := readGeneration(s.path)
 	if err != nil {
@@ -104,7 +104,7 @@ func (s *Store) checkRestored(end *trailer) error {
 		why = "as the file beside it says"
 	case end != nil:
 		why = fmt.Sprintf("from a backup of %s", end.at.Format("2006-01-02 15:04:05 UTC"))
-	case why == "" && now.last < past.last: // made anew after a loss: the numbers of the lost one stay used
+	case why == "" && now.last < past.last: // created after a loss: the lost store's numbers stay used
 		return s.update(func(t *tx) error { return t.bucket(bucketSendings).SetSequence(past.last) })
 	case why == "":
 		s.writeGeneration(now)
@@ -120,7 +120,7 @@ func (s *Store) checkRestored(end *trailer) error {
 	return removeTrailer(s.path, *end)
 }
 
-// Highest is the highest number that a sending has or had.
+// Highest returns the highest sending number ever given out.
 func (s *Store) Highest() (n uint64, err error) {
 	err = s.view(func(t *tx) error { n = t.bucket(bucketSendings).Sequence(); return nil })
 	return n, err

@@ -9,7 +9,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// copyFile is what an operator's cp does.
+// copyFile copies a file like an operator's cp.
 func copyFile(t *testing.T, from, to string) {
 	t.Helper()
 	data, err := os.ReadFile(from)
@@ -21,8 +21,8 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-// TestOlderCopy: a store that was copied while it was closed, or by a snapshot of the disk, and is put back
-// later is known by its witness. The one that ran here last is not taken for it, however it ended.
+// TestOlderCopyIsHeld: the generation file identifies a store that was copied while closed, or
+// by a snapshot of the disk, and put back later. The store that ran here last is never held.
 func TestOlderCopyIsHeld(t *testing.T) {
 	for name, closed := range map[string]bool{"copied while closed": true, "snapshot": false} {
 		t.Run(name, func(t *testing.T) {
@@ -40,7 +40,7 @@ func TestOlderCopyIsHeld(t *testing.T) {
 				s = openAt(t, s.path)
 			}
 			commit(t, s, entry(sending.ID, 1, 1, campaign.Sent, 1)) // not in the copy
-			after := begin(t, s, draft{rows: 5})                    // nor this
+			after := begin(t, s, draft{rows: 5})                    // nor is this
 			tag := s.Tag()
 			s.Close()
 
@@ -83,7 +83,7 @@ func TestOlderCopyIsHeld(t *testing.T) {
 	}
 }
 
-// TestMarkedByHand: where nothing can tell, a person can.
+// TestMarkedByHand: where nothing else identifies a restored store, a person can mark it.
 func TestMarkedByHand(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 10}, nil)
@@ -94,7 +94,7 @@ func TestMarkedByHand(t *testing.T) {
 	r := openAt(t, s.path)
 	wantState(t, r, head.ID, campaign.StateHeld)
 	if r.Restored() == "" {
-		t.Error("nobody is told")
+		t.Error("Restored says nothing")
 	}
 	r.Close()
 	if openAt(t, s.path).Restored() != "" {
@@ -102,7 +102,7 @@ func TestMarkedByHand(t *testing.T) {
 	}
 }
 
-// TestMadeAnew: a store that is begun after another was lost holds nothing, and its numbers go on where that one's ended.
+// TestNewStoreNeverReusesNumbers: a store created after another was lost continues its numbers.
 func TestNewStoreNeverReusesNumbers(t *testing.T) {
 	s := openTest(t)
 	var last *campaign.Sending
@@ -126,7 +126,7 @@ func TestNewStoreNeverReusesNumbers(t *testing.T) {
 	}
 }
 
-// TestBrokenWitness: what can't be read says nothing, and is made anew.
+// TestUnreadableGenerationFile: an unreadable file says nothing and is replaced.
 func TestUnreadableGenerationFile(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 10}, nil)

@@ -10,17 +10,17 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// result is when a message came to an outcome.
+// result is a final outcome and its time.
 type result struct {
 	at      int64 // Unix milliseconds
 	outcome campaign.Outcome
 }
 
-// EachResult calls fn with the time and the outcome of every final result that
-// was noted for a sending's messages, chunk by chunk and within a chunk in the
-// order in which they were noted; one that was sent again comes once more. Each chunk is read in a
-// transaction of its own that ends before fn is called (PITFALLS 29). fn's error
-// ends the walk and is returned. ErrNotFound if there is no such sending.
+// EachResult calls fn with time and outcome of every final result recorded for a
+// sending's messages, chunk by chunk, within a chunk in the order of recording. A message
+// that was sent again appears again. Each chunk is read in a transaction of its own that
+// ends before fn is called. fn's error ends the iteration and is returned. ErrNotFound if
+// there is no such sending.
 func (s *Store) EachResult(id campaign.ID, fn func(at time.Time, o campaign.Outcome) error) error {
 	var results []result
 	for chunk, chunks := uint32(0), uint32(1); chunk < chunks; chunk++ {
@@ -52,8 +52,8 @@ func (s *Store) EachResult(id campaign.ID, fn func(at time.Time, o campaign.Outc
 	return nil
 }
 
-// appendResults reads the final results of a block. It is decodeBlock without
-// the texts, which are most of the work.
+// appendResults reads the final results of a block. It is decodeBlock without the texts,
+// which are most of the work.
 func appendResults(dst []result, value []byte) ([]result, error) {
 	r := reader{b: value}
 	if r.byte() == blockPacked {

@@ -43,7 +43,7 @@ func TestEachResult(t *testing.T) {
 	if counts[campaign.Sent] != rows-2 || counts[campaign.Failed] != 1 || counts.Final() != rows-1 || !last.Equal(at.Add((rows-1)*time.Millisecond)) {
 		t.Errorf("%v, the last at %v", counts, last)
 	}
-	// What is tried again gives another result; the earlier one stays as it was.
+	// A retried message gives another result; the earlier one is kept.
 	again := entry(head.ID, 6, 1, campaign.InFlight, 2)
 	commit(t, s, again)
 	again.Outcome = campaign.Unknown
@@ -60,7 +60,7 @@ func TestEachResult(t *testing.T) {
 	}
 }
 
-// BenchmarkEachResult reads the results of a chunk a turn: what a picture of a sending's pace costs.
+// BenchmarkEachResult reads the results of one chunk: the cost of a sending's throughput picture.
 func BenchmarkEachResult(b *testing.B) {
 	s := openTest(b)
 	head := accept(b, s, draft{rows: campaign.ChunkRows}, nil)

@@ -13,12 +13,12 @@ import (
 	"campaignd/internal/failpoint"
 )
 
-// removeKeys is the most keys that one transaction of a removal takes out: with
-// blocks of 16 KB that is some 8 MB, so that nobody waits long for the writer.
+// removeKeys is the most keys one removal transaction deletes: with blocks of 16 KB about
+// 8 MB, so that other writers wait only briefly.
 const removeKeys = 512
 
-// EndedBefore are the headers of up to limit filed sendings that finished before an
-// instant, oldest first, from those after the one given on ("": from the oldest).
+// EndedBefore returns the headers of up to limit filed sendings that finished before an
+// instant, oldest first, starting after the given one ("": from the oldest).
 func (s *Store) EndedBefore(before time.Time, after campaign.ID, limit int) ([]*campaign.Sending, error) {
 	var old []*campaign.Sending
 	err := s.view(func(t *tx) error {
@@ -34,7 +34,7 @@ func (s *Store) EndedBefore(before time.Time, after campaign.ID, limit int) ([]*
 			if head.FinishedAt.Before(before) {
 				old = append(old, head)
 			} else if head.ReceivedAt.After(before) {
-				break // those after it came later still
+				break // the later ones were received even later
 			}
 		}
 		return nil
@@ -45,10 +45,10 @@ func (s *Store) EndedBefore(before time.Time, after campaign.ID, limit int) ([]*
 	return old, nil
 }
 
-// Remove forgets a filed sending with everything that belongs to it, and reports
-// whether it did: one that isn't filed (any more) stays. It is gone at once; what it
-// leaves is removed in further transactions, so that nobody waits for them all. Where a crash or
-// an error comes between, FinishRemovals does the rest.
+// Remove removes a filed sending with all its data, and reports whether it did; one that
+// isn't filed stays. The sending disappears at once; its data is deleted in further
+// transactions, so that other writers wait only briefly. After a crash or an error
+// FinishRemovals deletes the rest.
 func (s *Store) Remove(id campaign.ID) (bool, error) {
 	gone, done := false, false
 	var n uint64
@@ -61,7 +61,7 @@ func (s *Store) Remove(id campaign.ID) (bool, error) {
 			return err
 		}
 		if t.bucket(bucketActive).Get(key8(n)) != nil {
-			return nil // a resend came between
+			return nil // it was resent meanwhile
 		}
 		if err := t.release(n, head); err != nil {
 			return err
@@ -85,7 +85,7 @@ func (s *Store) Remove(id campaign.ID) (bool, error) {
 	return gone, nil
 }
 
-// FinishRemovals removes what is left of sendings whose removal was cut off.
+// FinishRemovals deletes the data of sendings whose removal was interrupted.
 func (s *Store) FinishRemovals() error {
 	for {
 		var left []uint64
@@ -113,7 +113,7 @@ func (s *Store) FinishRemovals() error {
 	}
 }
 
-// release takes a filed sending out of what is looked through, and notes that the rest of it is to go.
+// release removes a filed sending from the indexes and lists it as leaving.
 func (t *tx) release(n uint64, head *campaign.Sending) error {
 	if key, err := hex.DecodeString(head.Digest); err == nil && len(key) == 32 {
 		if value := t.bucket(bucketDigests).Get(key); len(value) >= digestEntry && binary.BigEndian.Uint64(value) == n {
@@ -122,7 +122,7 @@ func (t *tx) release(n uint64, head *campaign.Sending) error {
 			}
 		}
 	}
-	// After a jump of the clock its slots may be still to come, or again.
+	// After a jump of the clock its slots may be in the future again.
 	if err := t.freeUnsent(n, head.ApplicationID, nil); err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (t *tx) release(n uint64, head *campaign.Sending) error {
 	return errors.Join(t.bucket(bucketSendings).Delete(key8(n)), t.bucket(bucketLeaving).Put(key8(n), nil), t.countState(head.State, ""))
 }
 
-// clear removes a share of what a forgotten sending left, and reports whether that was the last.
+// clear deletes part of a removed sending's data, and reports whether that was the last.
 func (t *tx) clear(n uint64) (bool, error) {
 	left := removeKeys
 	for _, name := range bucketsOfSending() {
@@ -147,13 +147,13 @@ func (t *tx) clear(n uint64) (bool, error) {
 	return true, t.bucket(bucketLeaving).Delete(key8(n))
 }
 
-// bucketsOfSending are the buckets whose keys begin with a sending's number.
+// bucketsOfSending lists the buckets whose keys begin with a sending's number.
 func bucketsOfSending() [][]byte {
 	return [][]byte{bucketSlices, bucketCounts, bucketChunks, bucketStatuses, bucketOutcomes, bucketInFlight, bucketRefusals,
 		bucketRetries, bucketWaiting, bucketDeliveries, bucketReceiptCounts}
 }
 
-// isLeaving reports whether what is left of a sending is still being removed.
+// isLeaving reports whether a removed sending's data is still being deleted.
 func isLeaving(t *bbolt.Tx, n uint64) bool {
 	b := t.Bucket(bucketLeaving)
 	return b != nil && b.Get(key8(n)) != nil

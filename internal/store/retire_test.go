@@ -10,7 +10,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// prune removes all that finished before an instant, and returns how many.
+// prune removes all sendings that finished before an instant, and returns how many.
 func prune(s *Store, before time.Time) (int, error) {
 	list, err := s.EndedBefore(before, "", 100)
 	n := 0
@@ -24,7 +24,7 @@ func prune(s *Store, before time.Time) (int, error) {
 	return n, err
 }
 
-// over is a sending that was sent and filed.
+// isOver makes a sending that was sent and filed.
 func isOver(t *testing.T, s *Store, d draft) campaign.ID {
 	t.Helper()
 	head := accept(t, s, d, nil)
@@ -38,8 +38,8 @@ func isOver(t *testing.T, s *Store, d draft) campaign.ID {
 	return head.ID
 }
 
-// TestRemoveInParts: a large sending leaves in many transactions, and one that comes
-// between an error and FinishRemovals finds the books in order.
+// TestRemoveInParts: a large sending is removed in many transactions, and one accepted between
+// an error and FinishRemovals isn't affected.
 func TestRemoveInParts(t *testing.T) {
 	s := openTest(t)
 	first, second := isOver(t, s, draft{rows: 20}), isOver(t, s, draft{rows: 20})
@@ -97,7 +97,7 @@ func TestRemoveInParts(t *testing.T) {
 	}
 }
 
-// TestRemoveReopened: what is being sent again stays.
+// TestRemoveReopened: a sending that is being sent again isn't removed.
 func TestRemoveReopened(t *testing.T) {
 	s := openTest(t)
 	id := isOver(t, s, draft{rows: 5})
@@ -111,8 +111,8 @@ func TestRemoveReopened(t *testing.T) {
 	verify(t, s)
 }
 
-// TestRemoveFreesSlotsToCome: a sending that was over before its slots, as after a clock that
-// was set back, holds nothing in them once it is gone.
+// TestRemoveFreesSlotsToCome: removing a sending that finished before its slots, as after a
+// clock was set back, releases them.
 func TestRemoveFreesSlotsToCome(t *testing.T) {
 	s := openTest(t)
 	grid := testGrid(10)

@@ -10,8 +10,8 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// A header's value: format, state, 1 if filed, application (8 bytes), then JSON.
-// What stands before the JSON lets a list be filtered without decoding it.
+// A header's value: format, state, 1 if filed, application (8 bytes), then JSON. The bytes
+// before the JSON let a list be filtered without decoding it.
 const (
 	headerFormat = 1
 	headerFixed  = 11
@@ -42,7 +42,7 @@ func decodeHeader(value []byte) (*campaign.Sending, error) {
 	return s, nil
 }
 
-// header is the header with that number.
+// header returns the header with that number.
 func (t *tx) header(n uint64) (*campaign.Sending, error) {
 	value := t.bucket(bucketSendings).Get(key8(n))
 	if value == nil {
@@ -51,7 +51,7 @@ func (t *tx) header(n uint64) (*campaign.Sending, error) {
 	return decodeHeader(value)
 }
 
-// byID is the header of id; ErrNotFound too if only the number is right.
+// byID returns the header of id; ErrNotFound also if only the number matches.
 func (t *tx) byID(id campaign.ID) (uint64, *campaign.Sending, error) {
 	n, err := number(id)
 	if err != nil {
@@ -67,7 +67,7 @@ func (t *tx) byID(id campaign.ID) (uint64, *campaign.Sending, error) {
 	return n, head, nil
 }
 
-// record is what is kept of an unfiled sending, nil if it is filed or unknown.
+// record returns the record of an unfiled sending, nil if it is filed or unknown.
 func (t *tx) record(n uint64) (*record, error) {
 	value := t.bucket(bucketActive).Get(key8(n))
 	if value == nil {
@@ -91,9 +91,9 @@ func (t *tx) eachActive(fn func(n uint64, rec *record) error) error {
 	})
 }
 
-// change reads a sending's header and record, lets fn alter both, and writes all
-// that follows from it: the record's state, the timeline, the counters. The record
-// is nil for a filed sending.
+// change reads a sending's header and record, lets fn alter both, and writes them with
+// everything that depends on them: the record's state, the timeline, the state counts.
+// The record is nil for a filed sending.
 func (t *tx) change(n uint64, fn func(*campaign.Sending, *record) error) error {
 	head, err := t.header(n)
 	if err != nil {
@@ -116,7 +116,7 @@ func (t *tx) change(n uint64, fn func(*campaign.Sending, *record) error) error {
 	return t.putHeader(n, head, before, rec)
 }
 
-// putHeader writes head and what follows from it; before is its state until now.
+// putHeader writes head and everything that depends on it; before is its previous state.
 func (t *tx) putHeader(n uint64, head *campaign.Sending, before campaign.State, rec *record) error {
 	if head.State.Final() && head.FinishedAt.IsZero() {
 		done, err := t.balanced(n, rec)
@@ -165,7 +165,7 @@ func (t *tx) putHeader(n uint64, head *campaign.Sending, before campaign.State, 
 // balanced reports whether every planned message has its final outcome.
 func (t *tx) balanced(n uint64, rec *record) (bool, error) {
 	if rec == nil || rec.messages == 0 || rec.state == campaign.StateChecking {
-		return true, nil // nothing was ever planned
+		return true, nil // nothing was planned
 	}
 	b, err := t.counters(n)
 	if err != nil {
@@ -174,7 +174,7 @@ func (t *tx) balanced(n uint64, rec *record) (bool, error) {
 	return b.counts.Final() == rec.planned, nil
 }
 
-// countState keeps the number of sendings at each state.
+// countState updates the number of sendings in each state.
 func (t *tx) countState(from, to campaign.State) error {
 	meta := t.bucket(bucketMeta)
 	all := make([]byte, 8*stateCount)
@@ -192,8 +192,8 @@ func (t *tx) countState(from, to campaign.State) error {
 	return meta.Put(metaStates, all)
 }
 
-// Begin records a claim: it gives head its ID, Tag, ReceivedAt (now, unless set)
-// and the state checking, and returns when that is durable.
+// Begin records a claim durably. It sets head's ID, Tag, ReceivedAt (now, if zero) and
+// state checking.
 func (s *Store) Begin(head *campaign.Sending) error {
 	return s.update(func(t *tx) error {
 		b := t.bucket(bucketSendings)
@@ -210,10 +210,10 @@ func (s *Store) Begin(head *campaign.Sending) error {
 	})
 }
 
-// Update changes a sending's header in one transaction. fn gets the header as it
-// stands and must not call the store; its error leaves everything as it was and
-// is returned. An illegal move of State is ErrState. A state that becomes final
-// gets its FinishedAt, if fn sets none and the books balance.
+// Update changes a sending's header in one transaction. fn gets the current header and
+// must not call the store; its error leaves everything unchanged and is returned. An
+// illegal change of State is ErrState. A state that becomes final gets its FinishedAt, if
+// fn sets none and every message has its final outcome.
 func (s *Store) Update(id campaign.ID, fn func(*campaign.Sending) error) error {
 	return s.update(func(t *tx) error {
 		n, _, err := t.byID(id)
@@ -224,7 +224,7 @@ func (s *Store) Update(id campaign.ID, fn func(*campaign.Sending) error) error {
 	})
 }
 
-// Header is a sending's header; ErrNotFound if there is none.
+// Header returns a sending's header; ErrNotFound if there is none.
 func (s *Store) Header(id campaign.ID) (head *campaign.Sending, err error) {
 	err = s.view(func(t *tx) error {
 		_, head, err = t.byID(id)
@@ -233,7 +233,7 @@ func (s *Store) Header(id campaign.ID) (head *campaign.Sending, err error) {
 	return head, err
 }
 
-// Load is a sending's header, its slices in order of time and its counts.
+// Load returns a sending's header, its slices in order of time and its counts.
 func (s *Store) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campaign.Counts, error) {
 	var head *campaign.Sending
 	var list []slice
@@ -244,11 +244,11 @@ func (s *Store) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campa
 			return err
 		}
 		head = h
-		told, err := t.receiptCounts(n)
+		receipts, err := t.receiptCounts(n)
 		if err != nil {
 			return err
 		}
-		head.Delivery, head.ReceiptVersion, head.Receipts = told.DeliveryCounts, told.version, head.Receipts || told.version > 0
+		head.Delivery, head.ReceiptVersion, head.Receipts = receipts.DeliveryCounts, receipts.version, head.Receipts || receipts.version > 0
 		if list, err = t.slices(n); err != nil {
 			return err
 		}
@@ -261,21 +261,21 @@ func (s *Store) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campa
 	return head, campaignSlices(list), b.counts, nil
 }
 
-// Filter chooses sendings. The zero value chooses all.
+// Filter selects sendings. The zero value selects all.
 type Filter struct {
 	States      []campaign.State // none: any
 	Application int64            // 0: any
 	Limit       int              // most to return; 0: no limit
-	Before      campaign.ID      // only such with a smaller number; "": from the newest
+	Before      campaign.ID      // only sendings with a smaller number; "": from the newest
 }
 
-// unfinished reports whether f asks only for states in which a sending is in the bucket active.
+// unfinished reports whether f selects only states whose sendings are in the bucket active.
 func (f *Filter) unfinished() bool {
 	return len(f.States) > 0 && !slices.ContainsFunc(f.States, campaign.State.Final)
 }
 
-// Sendings are the headers that f chooses, newest first. Asked for unfinished
-// ones alone it costs by their number, else by the number of all that are kept.
+// Sendings returns the headers that f selects, newest first. Its cost grows with the number
+// of unfinished sendings if f selects only such, else with the number of all stored ones.
 func (s *Store) Sendings(f Filter) ([]*campaign.Sending, error) {
 	before := ^uint64(0)
 	if f.Before != "" {
@@ -321,8 +321,8 @@ func (s *Store) Sendings(f Filter) ([]*campaign.Sending, error) {
 	return out, err
 }
 
-// Unfiled yields, oldest first, the sendings that a start has to look after:
-// checking, or final and not Filed. Each is read in its own short transaction.
+// Unfiled yields, oldest first, the sendings that a start must resume: checking, or final
+// and not Filed. Each is read in its own short transaction.
 func (s *Store) Unfiled() iter.Seq2[*campaign.Sending, error] {
 	return func(yield func(*campaign.Sending, error) bool) {
 		for after := uint64(0); ; {
@@ -349,7 +349,7 @@ func (s *Store) Unfiled() iter.Seq2[*campaign.Sending, error] {
 	}
 }
 
-// Filed records that the sending's folder stands in done/ or failed/.
+// Filed records that the sending's folder is in done/ or failed/.
 func (s *Store) Filed(id campaign.ID) error {
 	return s.Update(id, func(head *campaign.Sending) error {
 		if !head.State.Final() {

@@ -14,7 +14,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// sheet makes rows like those of LIMITS.md and returns them with the bytes that they take as CSV.
+// testRows makes rows of a typical campaign and returns them with their size as CSV.
 func testRows(n int) ([]*campaign.Rows, int) {
 	names := []string{"Ana", "José Luis", "María del Carmen", "Wei", "Olga", "Søren", "Ibrahim", "Chloé", "Jürgen", "Nuria"}
 	rnd := mrand.New(mrand.NewPCG(1, 2))
@@ -41,7 +41,7 @@ func testRows(n int) ([]*campaign.Rows, int) {
 	return out, bytes
 }
 
-// acceptSheet takes in n rows and returns the CSV's bytes.
+// acceptRows accepts n rows and returns the CSV's bytes.
 func acceptRows(t testing.TB, s *Store, n int) (*campaign.Sending, int) {
 	t.Helper()
 	rows, bytes := testRows(n)
@@ -77,8 +77,8 @@ func fileSize(t testing.TB, s *Store) int64 {
 	return st.FileBytes
 }
 
-// TestSizeOnDisk holds the store to the targets of docs/performance.md: 0.85 of the
-// CSV for what came in, 1.5 of the provider's ids for what went out.
+// TestSizeOnDisk checks the targets of docs/performance.md: 0.85 of the CSV for the rows, 1.5
+// of the provider's ids for the results.
 func TestSizeOnDisk(t *testing.T) {
 	const n = 200_000
 	s := openTest(t)
@@ -103,7 +103,7 @@ func TestSizeOnDisk(t *testing.T) {
 	}
 }
 
-// sendAll attempts and sends every message in groups and returns the bytes of the provider's ids.
+// sendAll attempts and sends every message in groups and returns the size of the provider's ids.
 func sendAll(t testing.TB, s *Store, id campaign.ID, n, group int) int {
 	t.Helper()
 	raw := make([]byte, 45)
@@ -124,8 +124,8 @@ func sendAll(t testing.TB, s *Store, id campaign.ID, n, group int) int {
 	return ids
 }
 
-// TestFewSyncs counts transactions with 64 senders, each of which brings a result
-// and the next attempt at once.
+// TestFewSyncs counts transactions with 64 senders, each of which commits a result and the
+// next attempt together.
 func TestFewSyncs(t *testing.T) {
 	const senders, each = 64, 200
 	s := openTest(t)

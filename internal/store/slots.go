@@ -12,27 +12,27 @@ import (
 	"campaignd/internal/plan"
 )
 
-// slotsPage is how many slots' counts are kept in one value.
+// slotsPage is how many slots' counts one value holds.
 const slotsPage = 256
 
 // keepSlots is how long counts of past slots are kept, for pictures.
 const keepSlots = 24 * time.Hour
 
-// errSlotRange is returned for a slot length that can't be.
+// errSlotRange is returned for an impossible slot length.
 var errSlotRange = errors.New("a slot is at least a second")
 
-// slotPage is a page of counts that a transaction has changed.
+// slotPage is a page of counts changed by a transaction.
 type slotPage [slotsPage]uint32
 
-// slotTable is an application's slot counts in a transaction. It is plan.Bookings.
+// slotTable holds an application's slot counts in a transaction. It implements plan.Reservations.
 type slotTable struct {
 	t           *tx
 	application int64
 	slot        time.Duration
 }
 
-// slotTable is the application's counts on a grid with that slot length. In a write
-// transaction a grid of another length is first laid anew from the slices.
+// slotTable returns the application's counts on a grid with that slot length. If they were
+// counted on another grid, a write transaction first rebuilds them from the slices.
 func (t *tx) slotTable(application int64, slot time.Duration) (*slotTable, error) {
 	if slot < time.Second {
 		return nil, errSlotRange
@@ -52,7 +52,7 @@ func (t *tx) slotTable(application int64, slot time.Duration) (*slotTable, error
 	return table, table.rebuild()
 }
 
-// grid is the slot length that the application's counts are kept for; 0 if it never had any.
+// grid returns the slot length of the application's counts, 0 if it has none.
 func (t *tx) grid(application int64) time.Duration {
 	value := t.bucket(bucketGrids).Get(key8(signed(application)))
 	if len(value) != 8 {
@@ -61,7 +61,7 @@ func (t *tx) grid(application int64) time.Duration {
 	return time.Duration(binary.BigEndian.Uint64(value))
 }
 
-// relay counts all bookings of the application anew, from the slices that are not over yet.
+// rebuild recounts the application's reservations from the slices that aren't over yet.
 func (b *slotTable) rebuild() error {
 	prefix := key8(signed(b.application))
 	pages := b.t.bucket(bucketSlots)
@@ -85,8 +85,8 @@ func (b *slotTable) rebuild() error {
 	})
 }
 
-// eachBooked calls fn with the slices of every sending of the application (0: of all)
-// that hold something in a slot that ends after from.
+// eachReserved calls fn with the slices of every sending of the application (0: of all)
+// that has reserved something in a slot that ends after from.
 func (t *tx) eachReserved(application int64, from time.Time, fn func(n uint64, list []slice) error) error {
 	headers := t.bucket(bucketSendings)
 	return t.bucket(bucketSlices).ForEach(func(k, v []byte) error {
@@ -107,8 +107,8 @@ func (t *tx) eachReserved(application int64, from time.Time, fn func(n uint64, l
 	})
 }
 
-// spread gives out n booked messages of a slice over the slots that it overlaps,
-// evenly by time: on the grid that it was made for that is one slot.
+// spread distributes n reserved messages of a slice over the slots that it overlaps,
+// evenly by time. On the grid it was made for that is one slot.
 func (b *slotTable) spread(one *slice, n int64, fn func(slot, n int64) error) error {
 	grid := plan.Grid{Slot: b.slot}
 	first, last := grid.Number(one.Start), grid.Number(one.End.Add(-1))
@@ -133,7 +133,7 @@ func (b *slotTable) spread(one *slice, n int64, fn func(slot, n int64) error) er
 	return nil
 }
 
-// book counts n messages of the slice as booked; free takes them back.
+// addReserved adds n messages of the slice to its slots; release subtracts them.
 func (b *slotTable) addReserved(one *slice, n int64) error {
 	return b.spread(one, n, func(slot, n int64) error { return b.add(slot, n) })
 }
@@ -150,9 +150,9 @@ func (b *slotTable) add(slot, n int64) error {
 	count := &page[slot-floorDiv(slot, slotsPage)*slotsPage]
 	sum := int64(*count) + n
 	if sum > math.MaxUint32 {
-		return fmt.Errorf("book %d messages in slot %d of application %d: too many", n, slot, b.application)
+		return fmt.Errorf("reserve %d messages in slot %d of application %d: too many", n, slot, b.application)
 	}
-	// Below nothing: a page of a past slot was dropped. What was freed there is of no use to anyone.
+	// Negative: the page of a past slot was dropped, and releasing past capacity is useless.
 	*count = uint32(max(sum, 0))
 	return nil
 }
@@ -175,7 +175,7 @@ func (b *slotTable) page(n int64) (*slotPage, error) {
 	return p, nil
 }
 
-// Reserved implements plan.Bookings.
+// Reserved implements plan.Reservations.
 func (b *slotTable) Reserved(first int64, counts []uint32) error {
 	for i := 0; i < len(counts); {
 		n := floorDiv(first+int64(i), slotsPage)
@@ -188,8 +188,8 @@ func (b *slotTable) Reserved(first int64, counts []uint32) error {
 	return nil
 }
 
-// flush writes the pages of counts that the transaction has changed. With an application's
-// newest page the pages of slots that are long past are dropped.
+// flush writes the pages changed by the transaction. When an application gets a new page,
+// its pages of long past slots are dropped.
 func (t *tx) flush() error {
 	pages := t.bucket(bucketSlots)
 	grown := map[string]bool{}
@@ -210,8 +210,8 @@ func (t *tx) flush() error {
 	return nil
 }
 
-// dropPast drops the pages of slots that are long past, but those in which a paused or held
-// sending has bookings: should the clock be set back they are slots to come, and it may go on in them.
+// dropPast drops the pages of long past slots, except those in which a paused or held
+// sending has reservations: if the clock is set back, it may continue in them.
 func (t *tx) dropPast(application int64) error {
 	slot := t.grid(application)
 	if slot < time.Second {
@@ -244,7 +244,7 @@ func (t *tx) dropPast(application int64) error {
 	return nil
 }
 
-// waitingPages are the pages in which a sending of the application that is paused or held has bookings.
+// waitingPages returns the pages in which a paused or held sending of the application has reservations.
 func (t *tx) waitingPages(b *slotTable) (map[int64]bool, error) {
 	waiting := map[int64]bool{}
 	headers := t.bucket(bucketSendings)
@@ -296,8 +296,8 @@ func floorDiv(n, by int64) int64 {
 	return q
 }
 
-// Bookings are an application's bookings on a grid with that slot length, for
-// planning that books nothing (campaignd check). Each call reads in a transaction of its own.
+// Reservations returns an application's reservations on a grid with that slot length, for
+// planning that reserves nothing (campaignd check). Each call reads in its own transaction.
 func (s *Store) Reservations(application int64, slot time.Duration) plan.Reservations {
 	return &readReservations{s, application, slot}
 }
@@ -308,8 +308,8 @@ type readReservations struct {
 	slot        time.Duration
 }
 
-// Reserved implements plan.Bookings. If the counts are kept for another slot
-// length they are reckoned from the slices, as they will be when the next sending is booked.
+// Reserved implements plan.Reservations. If the counts are on another grid, it computes
+// them from the slices, as the next reservation will.
 func (r *readReservations) Reserved(first int64, counts []uint32) error {
 	return r.s.view(func(t *tx) error {
 		table, err := t.slotTable(r.application, r.slot)
@@ -338,21 +338,21 @@ func (r *readReservations) Reserved(first int64, counts []uint32) error {
 	})
 }
 
-// Reserved are the messages booked in n slots of an application from slot number first on.
+// Reserved returns the messages reserved in n slots of an application from slot number first on.
 func (s *Store) Reserved(application int64, slot time.Duration, first int64, n int) ([]uint32, error) {
 	counts := make([]uint32, n)
 	return counts, s.Reservations(application, slot).Reserved(first, counts)
 }
 
-// Share is what a sending holds of a slot.
+// Share is what a sending has reserved in a slot.
 type Share struct {
 	Sending  campaign.ID
 	Slot     int64
 	Messages uint32
 }
 
-// SendingsInSlots are the sendings that hold any of n slots from number first on,
-// ordered by sending, then by slot.
+// SendingsInSlots returns the sendings that have reserved any of n slots from number first
+// on, ordered by sending, then by slot.
 func (s *Store) SendingsInSlots(application int64, slot time.Duration, first int64, n int) ([]Share, error) {
 	var out []Share
 	err := s.view(func(t *tx) error {

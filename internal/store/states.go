@@ -7,10 +7,9 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// SetState implements send.Book: it moves a sending if it is in one of from
-// (none: whatever it is in), else it returns the state it found and false.
-// A sending that has started becomes sending where scheduled was asked for. A move that the
-// vocabulary doesn't know is ErrState; completed comes from Finish alone.
+// SetState implements send.Store. It moves a sending that is in one of from (none: in any
+// state), else it returns the state it found and false. A sending that has started moves
+// to sending instead of scheduled. An illegal move is ErrState; only Finish sets completed.
 func (s *Store) SetState(id campaign.ID, from []campaign.State, to campaign.State, reason string) (campaign.State, bool, error) {
 	var state campaign.State
 	moved := false
@@ -41,8 +40,8 @@ func (s *Store) SetState(id campaign.ID, from []campaign.State, to campaign.Stat
 	return state, moved, nil
 }
 
-// Finish implements send.Book: a sending whose books balance becomes completed
-// (a canceled one stays canceled) and gets FinishedAt; false if they don't balance yet.
+// Finish implements send.Store. A sending whose messages all have final outcomes becomes
+// completed (a canceled one stays canceled) and gets FinishedAt; false if some haven't.
 func (s *Store) Finish(id campaign.ID) (bool, error) {
 	done := false
 	err := s.update(func(t *tx) error {
@@ -71,10 +70,10 @@ func (s *Store) Finish(id campaign.ID) (bool, error) {
 	return done && err == nil, err
 }
 
-// CloseOut implements send.Book: every message without a final outcome, but those in
-// flight, gets the outcome o, which must be final; bookings of what will not be sent
-// are freed. It returns how many messages that were. What comes back from flight as to
-// be tried again gets o too.
+// Finalize implements send.Store. It gives every message without a final outcome, except
+// those in flight, the final outcome o, and releases the reservations of messages that
+// won't be sent. It returns how many messages it ended. A message in flight that comes
+// back to be retried gets o too.
 func (s *Store) Finalize(id campaign.ID, o campaign.Outcome) (uint64, error) {
 	if !o.Final() {
 		return 0, fmt.Errorf("close %s out as %s: %w", id, o, ErrState)
@@ -120,16 +119,15 @@ func (s *Store) Finalize(id campaign.ID, o campaign.Outcome) (uint64, error) {
 			return err
 		}
 		if rec.state.Final() {
-			return t.change(n, func(*campaign.Sending, *record) error { return nil }) // sets FinishedAt if they balance
+			return t.change(n, func(*campaign.Sending, *record) error { return nil }) // sets FinishedAt if all outcomes are final
 		}
 		return nil
 	})
 	return closed, err
 }
 
-// closeMarks gives o to all marks that are Pending or Retrying. It returns what chunks
-// had marks and how many of each row's messages were closed, by row, for the rows of
-// slices that are on now.
+// finalizeStatuses gives o to all Pending and Retrying statuses. It returns how many
+// messages of each slice that is being sent now it ended, by index in the list.
 func (t *tx) finalizeStatuses(n uint64, rec *record, base, o campaign.Outcome) (map[int]int64, error) {
 	list, err := t.slices(n)
 	if err != nil {
@@ -141,18 +139,18 @@ func (t *tx) finalizeStatuses(n uint64, rec *record, base, o campaign.Outcome) (
 	for i := range list {
 		one := &list[i]
 		if one.reserved == 0 || one.Start.After(at) || !one.End.After(at) {
-			continue // of a slot to come all is freed, of a past one nothing needs to be
+			continue // future slots are released as a whole, past ones needn't be
 		}
 		for row := one.First; row < one.First+one.Rows; row++ {
-			marks := t.bucket(bucketStatuses).Get(key12(n, row/campaign.ChunkRows))
-			if marks == nil {
+			statuses := t.bucket(bucketStatuses).Get(key12(n, row/campaign.ChunkRows))
+			if statuses == nil {
 				if base == campaign.Pending {
 					freed[i] += int64(stride)
 				}
 				continue
 			}
 			first := row % campaign.ChunkRows * stride
-			for _, m := range marks[first : first+stride] {
+			for _, m := range statuses[first : first+stride] {
 				if out := campaign.MessageStatus(m).Outcome(); out == campaign.Pending || out == campaign.Retrying {
 					freed[i]++
 				}
@@ -180,8 +178,8 @@ func (t *tx) finalizeStatuses(n uint64, rec *record, base, o campaign.Outcome) (
 	return freed, nil
 }
 
-// freeUnsent gives back what the sending has booked in slots to come, and in the
-// present slot what freed says by the slice's place in the list.
+// freeUnsent releases what the sending has reserved in future slots, and in the current
+// slots the messages that freed counts, by the slice's index in the list.
 func (t *tx) freeUnsent(n uint64, application int64, freed map[int]int64) error {
 	slot := t.grid(application)
 	if slot == 0 {
@@ -216,7 +214,7 @@ func (t *tx) freeUnsent(n uint64, application int64, freed map[int]int64) error 
 	return t.putSlices(n, list)
 }
 
-// rebook changes what a slice has booked.
+// setReserved changes the reservation of a slice.
 func (b *slotTable) setReserved(one *slice, booked uint32) error {
 	if err := b.release(one, int64(one.reserved)); err != nil {
 		return err

@@ -7,17 +7,17 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Stats are figures for metrics.
+// Stats are the store's figures for metrics.
 type Stats struct {
 	FileBytes int64
-	FreeBytes int64 // of the file, reusable
+	FreeBytes int64 // reusable part of the file
 	Sendings  map[campaign.State]uint64
-	Messages  campaign.Counts // of the sendings that are not filed
+	Messages  campaign.Counts // of the sendings that aren't filed
 	Commits   uint64          // write transactions since Open
 	Entries   uint64          // entries written by Commit since Open
 }
 
-// Stats reads the figures; it costs by the number of unfiled sendings.
+// Stats reads the figures. Its cost grows with the number of unfiled sendings.
 func (s *Store) Stats() (Stats, error) {
 	st := Stats{Sendings: map[campaign.State]uint64{}, Commits: s.commits.Load(), Entries: s.entries.Load()}
 	err := s.view(func(t *tx) error {

@@ -10,99 +10,98 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// ledger is one sending's books open for writing in a transaction. Marks, counts,
-// details, the in-flight index and the retries change through it alone, so that they
-// change together.
+// statusWriter changes the messages of one sending in a transaction. Statuses, counters,
+// details, the in-flight index and the retries change only through it, so that they agree.
 type statusWriter struct {
 	t         *tx
 	n         uint64
 	rec       *record
 	counters  *counters
 	changed   bool
-	started   time.Time // time of the first attempt met
-	wakes     int64     // an instant at which something may be due that wasn't; 0: none
-	recompute bool      // a message is Pending again: the timeline must be reckoned anew
+	started   time.Time // time of the first attempt written
+	wakes     int64     // an instant at which something may become due; 0: none
+	recompute bool      // a message is Pending again: recompute the timeline entry
 }
 
-// marks are a copy of a chunk's marks, made up if it has none yet.
-func (l *statusWriter) statuses(chunk uint32) ([]byte, error) {
-	rows := l.rec.rowsIn(chunk)
-	value := l.t.bucket(bucketStatuses).Get(key12(l.n, chunk))
+// statuses returns a copy of a chunk's statuses, or the initial ones if it has none yet.
+func (sw *statusWriter) statuses(chunk uint32) ([]byte, error) {
+	rows := sw.rec.rowsIn(chunk)
+	value := sw.t.bucket(bucketStatuses).Get(key12(sw.n, chunk))
 	if value != nil {
-		if len(value) != rows*int(l.rec.messages) {
-			return nil, fmt.Errorf("read marks: %w: %w", ErrDamaged, errMalformed)
+		if len(value) != rows*int(sw.rec.messages) {
+			return nil, fmt.Errorf("read statuses: %w: %w", ErrDamaged, errMalformed)
 		}
 		return bytes.Clone(value), nil
 	}
 	var channels []uint8
-	if l.rec.channels != nil {
+	if sw.rec.channels != nil {
 		var decoded campaign.Rows
-		if err := l.t.chunk(l.n, chunk, &unpacker{}, &decoded); err != nil {
+		if err := sw.t.chunk(sw.n, chunk, &unpacker{}, &decoded); err != nil {
 			return nil, err
 		}
 		channels = decoded.Channels
 	}
-	return initialStatuses(rows, l.rec, channels, l.counters.base)
+	return initialStatuses(rows, sw.rec, channels, sw.counters.base)
 }
 
-// freshMarks are the marks of a chunk that has none: all at base, and what a row's
-// channel doesn't have Skipped.
+// initialStatuses returns the statuses of a chunk that has none: all at base, and Skipped
+// for messages that a row's channel doesn't have.
 func initialStatuses(rows int, rec *record, channels []uint8, base campaign.Outcome) ([]byte, error) {
 	stride := int(rec.messages)
-	marks := make([]byte, rows*stride)
+	statuses := make([]byte, rows*stride)
 	if base != campaign.Pending {
-		for i := range marks {
-			marks[i] = byte(base)
+		for i := range statuses {
+			statuses[i] = byte(base)
 		}
 	}
 	if rec.channels == nil {
-		return marks, nil
+		return statuses, nil
 	}
 	if len(channels) != rows {
-		return nil, fmt.Errorf("make marks: %w: %w", ErrDamaged, errMalformed)
+		return nil, fmt.Errorf("make statuses: %w: %w", ErrDamaged, errMalformed)
 	}
 	for i, channel := range channels {
 		if int(channel) >= len(rec.channels) {
-			return nil, fmt.Errorf("make marks: %w: %w", ErrDamaged, errMalformed)
+			return nil, fmt.Errorf("make statuses: %w: %w", ErrDamaged, errMalformed)
 		}
 		for m := int(rec.channels[channel]); m < stride; m++ {
-			marks[i*stride+m] = byte(campaign.Skipped)
+			statuses[i*stride+m] = byte(campaign.Skipped)
 		}
 	}
-	return marks, nil
+	return statuses, nil
 }
 
-// chunk enters what a group holds of one chunk.
-func (l *statusWriter) writeChunk(w *chunkBatch) error {
+// writeChunk writes a group's entries of one chunk.
+func (sw *statusWriter) writeChunk(w *chunkBatch) error {
 	if len(w.entries) == 0 {
 		return nil
 	}
-	marks, err := l.statuses(w.chunk)
+	statuses, err := sw.statuses(w.chunk)
 	if err != nil {
 		return err
 	}
 	inFlight, written := 0, false
-	details := detailWriter{sw: l, chunk: w.chunk}
-	stride := int(l.rec.messages)
+	details := detailWriter{sw: sw, chunk: w.chunk}
+	stride := int(sw.rec.messages)
 	for i := range w.entries {
 		c := &w.entries[i]
 		e := c.entry
 		first := int(e.Row%campaign.ChunkRows) * stride
 		at := first + int(e.Message) - 1
-		old := campaign.MessageStatus(marks[at]).Outcome()
+		old := campaign.MessageStatus(statuses[at]).Outcome()
 		to := e.Outcome
-		if to == campaign.InFlight && (!l.rec.state.Active() || !mayAttempt(marks[first:at], old)) {
+		if to == campaign.InFlight && (!sw.rec.state.Active() || !mayAttempt(statuses[first:at], old)) {
 			c.refuse(nil)
 			continue
 		}
-		if !to.Final() && to != campaign.InFlight && l.rec.finalizedAs != campaign.Pending {
-			to = l.rec.finalizedAs
+		if !to.Final() && to != campaign.InFlight && sw.rec.finalizedAs != campaign.Pending {
+			to = sw.rec.finalizedAs
 		}
-		if err := l.move(e, old, to); err != nil {
+		if err := sw.move(e, old, to); err != nil {
 			return err
 		}
-		mark := campaign.NewMessageStatus(to, int(e.Attempts))
-		marks[at] = byte(mark)
+		status := campaign.NewMessageStatus(to, int(e.Attempts))
+		statuses[at] = byte(status)
 		written = true
 		if old == campaign.InFlight {
 			inFlight--
@@ -112,12 +111,12 @@ func (l *statusWriter) writeChunk(w *chunkBatch) error {
 			continue
 		}
 		if to != campaign.Pending {
-			if err := details.add(e, mark); err != nil {
+			if err := details.add(e, status); err != nil {
 				return err
 			}
 		}
 		if to.Final() {
-			if err := l.updateLater(e, to, marks[at+1:first+stride]); err != nil {
+			if err := sw.updateLater(e, to, statuses[at+1:first+stride]); err != nil {
 				return err
 			}
 		}
@@ -125,18 +124,18 @@ func (l *statusWriter) writeChunk(w *chunkBatch) error {
 	if !written {
 		return nil
 	}
-	l.changed = true
-	if err := l.t.ascending(bucketStatuses).Put(key12(l.n, w.chunk), marks); err != nil {
+	sw.changed = true
+	if err := sw.t.ascending(bucketStatuses).Put(key12(sw.n, w.chunk), statuses); err != nil {
 		return err
 	}
-	if err := l.inFlight(w.chunk, inFlight); err != nil {
+	if err := sw.inFlight(w.chunk, inFlight); err != nil {
 		return err
 	}
 	return details.close()
 }
 
-// mayGo reports whether a message at old may be attempted after those before it.
-// One in flight before it is let pass: a sender may have heard its answer and not recorded it yet.
+// mayAttempt reports whether a message at old may be attempted, given the messages before
+// it. An earlier one may be in flight: the sender may know its answer before it is recorded.
 func mayAttempt(before []byte, old campaign.Outcome) bool {
 	for _, m := range before {
 		if o := campaign.MessageStatus(m).Outcome(); o != campaign.Sent && o != campaign.InFlight {
@@ -146,49 +145,49 @@ func mayAttempt(before []byte, old campaign.Outcome) bool {
 	return old == campaign.Pending || old == campaign.Retrying
 }
 
-// move keeps the counts and the retries in step with one mark.
-func (l *statusWriter) move(e *campaign.Entry, old, to campaign.Outcome) error {
-	if err := l.counters.move(old, to); err != nil {
+// move updates the counters and the retries for one changed status.
+func (sw *statusWriter) move(e *campaign.Entry, old, to campaign.Outcome) error {
+	if err := sw.counters.move(old, to); err != nil {
 		return err
 	}
 	if old == campaign.Retrying {
-		if err := l.t.dropRetry(l.n, e.Row, e.Message); err != nil {
+		if err := sw.t.dropRetry(sw.n, e.Row, e.Message); err != nil {
 			return err
 		}
 	}
 	switch to {
 	case campaign.InFlight:
-		if l.started.IsZero() || e.At.Before(l.started) {
-			l.started = e.At
+		if sw.started.IsZero() || e.At.Before(sw.started) {
+			sw.started = e.At
 		}
 	case campaign.Retrying:
 		due := max(e.NextAt.UnixNano(), 1)
-		if err := l.t.putRetry(l.n, due, e); err != nil {
+		if err := sw.t.putRetry(sw.n, due, e); err != nil {
 			return err
 		}
-		l.wake(due)
+		sw.wake(due)
 	case campaign.Pending:
-		l.recompute = true
+		sw.recompute = true
 	}
 	return nil
 }
 
-func (l *statusWriter) wake(at int64) {
-	if l.wakes == 0 || at < l.wakes {
-		l.wakes = at
+func (sw *statusWriter) wake(at int64) {
+	if sw.wakes == 0 || at < sw.wakes {
+		sw.wakes = at
 	}
 }
 
-// behind deals with the recipient's later messages once one has its final outcome:
-// after Sent the next may go; else none will.
-func (l *statusWriter) updateLater(e *campaign.Entry, to campaign.Outcome, later []byte) error {
+// updateLater handles the recipient's later messages once one has its final outcome:
+// after Sent the next may be sent, else none will be.
+func (sw *statusWriter) updateLater(e *campaign.Entry, to campaign.Outcome, later []byte) error {
 	for i := range later {
 		old := campaign.MessageStatus(later[i]).Outcome()
 		if old.Final() || old == campaign.InFlight {
 			continue
 		}
 		if to == campaign.Sent {
-			l.wake(1) // at once: by the clock of that moment it would be late once that is set back
+			sw.wake(1) // at once: the current time would be too late if the clock is set back
 			return nil
 		}
 		becomes := to
@@ -197,7 +196,7 @@ func (l *statusWriter) updateLater(e *campaign.Entry, to campaign.Outcome, later
 		}
 		next := *e
 		next.Message = e.Message + uint8(i) + 1
-		if err := l.move(&next, old, becomes); err != nil {
+		if err := sw.move(&next, old, becomes); err != nil {
 			return err
 		}
 		later[i] = byte(campaign.NewMessageStatus(becomes, campaign.MessageStatus(later[i]).Attempts()))
@@ -205,18 +204,18 @@ func (l *statusWriter) updateLater(e *campaign.Entry, to campaign.Outcome, later
 	return nil
 }
 
-// inFlight keeps the index of chunks that have something in flight.
-func (l *statusWriter) inFlight(chunk uint32, by int) error {
+// inFlight updates the number of a chunk's messages in flight.
+func (sw *statusWriter) inFlight(chunk uint32, by int) error {
 	if by == 0 {
 		return nil
 	}
-	b, key := l.t.bucket(bucketInFlight), key12(l.n, chunk)
+	b, key := sw.t.bucket(bucketInFlight), key12(sw.n, chunk)
 	count := int64(by)
 	if value := b.Get(key); len(value) == 4 {
 		count += int64(binary.BigEndian.Uint32(value))
 	}
 	if count < 0 || count > math.MaxUint32 {
-		return fmt.Errorf("count what is in flight: %w", ErrDamaged)
+		return fmt.Errorf("count messages in flight: %w", ErrDamaged)
 	}
 	if count == 0 {
 		return b.Delete(key)
@@ -224,44 +223,44 @@ func (l *statusWriter) inFlight(chunk uint32, by int) error {
 	return b.Put(key, binary.BigEndian.AppendUint32(nil, uint32(count)))
 }
 
-// close writes what concerns the sending as a whole.
-func (l *statusWriter) close() error {
-	if !l.changed {
+// close writes the changes that concern the sending as a whole.
+func (sw *statusWriter) close() error {
+	if !sw.changed {
 		return nil
 	}
-	if err := l.t.putCounters(l.n, l.counters); err != nil {
+	if err := sw.t.putCounters(sw.n, sw.counters); err != nil {
 		return err
 	}
-	if l.rec.state == campaign.StateScheduled && !l.started.IsZero() {
-		if err := l.t.change(l.n, func(head *campaign.Sending, rec *record) error {
+	if sw.rec.state == campaign.StateScheduled && !sw.started.IsZero() {
+		if err := sw.t.change(sw.n, func(head *campaign.Sending, rec *record) error {
 			head.State = campaign.StateSending
 			if head.StartedAt.IsZero() {
-				head.StartedAt = l.started.UTC()
+				head.StartedAt = sw.started.UTC()
 			}
-			*rec = *l.rec
-			l.rec = rec
+			*rec = *sw.rec
+			sw.rec = rec
 			return nil
 		}); err != nil {
 			return err
 		}
 	}
-	if l.counters.counts.Final() == l.rec.planned {
-		if l.rec.state.Final() {
-			// The last result of a canceled sending: putHeader sets FinishedAt.
-			return l.t.change(l.n, func(*campaign.Sending, *record) error { return nil })
+	if sw.counters.counts.Final() == sw.rec.planned {
+		if sw.rec.state.Final() {
+			// This was the last result of a canceled sending: putHeader sets FinishedAt.
+			return sw.t.change(sw.n, func(*campaign.Sending, *record) error { return nil })
 		}
-		return l.t.lower(l.n, l.rec, 0)
+		return sw.t.lower(sw.n, sw.rec, 0)
 	}
-	if l.recompute {
-		return l.t.reschedule(l.n, l.rec)
+	if sw.recompute {
+		return sw.t.reschedule(sw.n, sw.rec)
 	}
-	if l.wakes != 0 {
-		return l.t.lower(l.n, l.rec, l.wakes)
+	if sw.wakes != 0 {
+		return sw.t.lower(sw.n, sw.rec, sw.wakes)
 	}
 	return nil
 }
 
-// detailer appends to a chunk's blocks of details.
+// detailWriter appends to a chunk's blocks of details.
 type detailWriter struct {
 	sw    *statusWriter
 	chunk uint32
@@ -270,7 +269,7 @@ type detailWriter struct {
 	open  bool
 }
 
-func (d *detailWriter) add(e *campaign.Entry, mark campaign.MessageStatus) error {
+func (d *detailWriter) add(e *campaign.Entry, status campaign.MessageStatus) error {
 	if !d.open {
 		d.open = true
 		prefix := key12(d.sw.n, d.chunk)
@@ -300,9 +299,9 @@ func (d *detailWriter) add(e *campaign.Entry, mark campaign.MessageStatus) error
 		d.w = blockWriter{}
 	}
 	if d.seq == math.MaxUint16 {
-		return nil // 65,535 blocks of one chunk: only the marks go on
+		return nil // 65,535 blocks of one chunk: only the statuses are still updated
 	}
-	d.w.add(e, mark)
+	d.w.add(e, status)
 	return nil
 }
 

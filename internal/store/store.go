@@ -17,15 +17,15 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// Options are how a store is opened. The zero value is right for the daemon.
+// Options configure Open. The zero value suits the daemon.
 type Options struct {
 	Timeout         time.Duration // how long to wait for another holder of the file; 0: 1s
-	InitialMmapSize int           // address space mapped at once, about twice what is expected; 0: 1 GiB
-	Gather          time.Duration // how long a commit may wait for others to join, when others did the last time; 0: 500us
-	NoSync          bool          // for the power-cut test alone: commits don't reach the disk
+	InitialMmapSize int           // address space mapped at once, about twice the expected file size; 0: 1 GiB
+	Gather          time.Duration // how long a commit may wait for others to join, if others did the last time; 0: 500us
+	NoSync          bool          // only for the power-cut test: commits don't reach the disk
 }
 
-// Store is an open store. All its methods are safe for concurrent use.
+// Store is an open store. Its methods are safe for concurrent use.
 type Store struct {
 	path string
 	opts Options
@@ -34,15 +34,15 @@ type Store struct {
 	pageSize int // of the file
 
 	restored   string   // see Restored; set by Open, or by Hold before anything is sent
-	generation *os.File // nil: none could be made
+	generation *os.File // nil: it couldn't be opened
 
-	writer  sync.Mutex // held by the one write transaction there may be; guards what follows
-	broken  bool       // a commit failed: the file must be opened anew before it is written again
-	failed  uint64     // its transaction, while that may still stand in the file; 0: none
-	moved   bool       // a compacted file took the name, and its folder isn't synced yet
-	changes *changes   // keys written since a compaction began; nil: there is none
+	writer  sync.Mutex // held by the only write transaction; guards the fields below
+	broken  bool       // a commit failed: reopen the file before the next write
+	failed  uint64     // the failed transaction, while it may still be in the file; 0: none
+	moved   bool       // a compacted file has the name, and its folder isn't synced yet
+	changes *changes   // keys written since a compaction began; nil: none is running
 
-	wholeFile sync.RWMutex // read-locked by what reads all of the file in one transaction, locked by what replaces it
+	wholeFile sync.RWMutex // read-locked while the whole file is read in one transaction, locked while it is replaced
 
 	mu    sync.RWMutex // guards db and guard.file; write-locked only to replace them
 	db    *bbolt.DB
@@ -50,20 +50,20 @@ type Store struct {
 
 	group     committer
 	scans     scans
-	anyOptOut atomic.Bool // false: there is no suppression at all
+	anyOptOut atomic.Bool // false: there are no opt-outs
 	commits   atomic.Uint64
 	writable  atomic.Pointer[error] // see Writable
 	entries   atomic.Uint64
 
-	receipts     receiptQueue          // of Tell
-	commitTx     func(*bbolt.Tx) error // (*bbolt.Tx).Commit; tests let it fail
-	betweenSteps func()                // called between the steps of a compaction; tests write then
+	receipts     receiptQueue          // waiting calls of RecordReceipts
+	commitTx     func(*bbolt.Tx) error // (*bbolt.Tx).Commit; tests make it fail
+	betweenSteps func()                // called between the steps of a compaction; tests write meanwhile
 }
 
 // errClosed is returned when the store is used after Close.
 var errClosed = errors.New("the store is closed")
 
-// Close waits for transactions under way and gives the file free.
+// Close waits for running transactions and releases the file.
 func (s *Store) Close() error {
 	s.writer.Lock()
 	defer s.writer.Unlock()
@@ -74,7 +74,7 @@ func (s *Store) Close() error {
 	}
 	err := s.closeFile()
 	if s.generation != nil {
-		_ = s.generation.Close() // written without a sync: nothing is lost with it
+		_ = s.generation.Close() // it is never synced, so an error loses nothing
 	}
 	s.db, s.generation, s.broken = nil, nil, false
 	if err != nil {
@@ -83,11 +83,11 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Tag is the store's own random mark: 8 hex digits, part of every message key.
+// Tag returns the store's random tag: 8 hex digits, part of every message key.
 func (s *Store) Tag() string { return s.tag }
 
-// Writable is why the last write could not be made, nil if it could: the disk is full or
-// broken, or the file isn't where it was. It is known again only with the next write.
+// Writable returns why the last write failed, nil if it succeeded: the disk is full or
+// broken, or the file was moved. Only the next write updates it.
 func (s *Store) Writable() error {
 	if err := s.writable.Load(); err != nil {
 		return *err
@@ -95,8 +95,8 @@ func (s *Store) Writable() error {
 	return nil
 }
 
-// view runs fn in a read transaction. It must be short (PITFALLS 29): while it
-// lasts no page that it can see is used again.
+// view runs fn in a read transaction. fn must be short: a long one makes the file grow,
+// because the pages it can see aren't reused meanwhile.
 func (s *Store) view(fn func(*tx) error) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -111,8 +111,8 @@ func (s *Store) view(fn func(*tx) error) error {
 	})
 }
 
-// update runs fn in the one write transaction there may be, and returns when it
-// is durable. fn runs once. An error of fn leaves everything as it was.
+// update runs fn once in the only write transaction and returns when it is durable. An
+// error of fn leaves everything unchanged.
 func (s *Store) update(fn func(*tx) error) error {
 	s.writer.Lock()
 	defer s.writer.Unlock()
@@ -138,15 +138,15 @@ func (s *Store) update(fn func(*tx) error) error {
 	return nil
 }
 
-// growth is by how much a file of size bytes grows at once, when it must: bbolt's own
-// 16 MiB would make a small store twenty times as large as what is in it, and much less
-// would mean a sync for every few pages of a large one.
+// growth returns by how much a file of size bytes grows when it must. bbolt's own 16 MiB
+// would make a small store twenty times as large as its content; much less would mean a
+// sync for every few pages of a large one.
 func growth(size int64) int { return int(min(max(size/8, 256<<10), 16<<20)) }
 
-// attempt is the transaction of an update. If its commit was begun and failed, the
-// number of the transaction comes with the error.
+// tryUpdate runs the transaction of an update. If its commit began and failed, it returns
+// the number of the transaction with the error.
 func (s *Store) tryUpdate(w *tx, fn func(*tx) error) (failed int, err error) {
-	s.mu.RLock() // replaced under writer alone, which is held
+	s.mu.RLock() // db is replaced only under writer, which is held
 	defer s.mu.RUnlock()
 	if s.db == nil {
 		return 0, errClosed
@@ -173,7 +173,7 @@ func (s *Store) tryUpdate(w *tx, fn func(*tx) error) (failed int, err error) {
 			return err
 		}
 		size := w.Size()
-		s.db.AllocSize = growth(size) // guarded by writer, as the commit that reads it
+		s.db.AllocSize = growth(size) // guarded by writer, like the commit that reads it
 		failed = w.ID()
 		if err := s.commitTx(w.Tx); err != nil {
 			return err
@@ -191,22 +191,21 @@ func (s *Store) tryUpdate(w *tx, fn func(*tx) error) (failed int, err error) {
 	return failed, err
 }
 
-// abandon ends a transaction that came to nothing: fn failed, bbolt itself gave it up, or a damaged
-// page made it panic, perhaps in the middle of its commit. Then it may do so again.
+// abandon rolls back a transaction whose fn failed, which bbolt gave up, or which panicked
+// at a damaged page, perhaps during its commit. The rollback may panic again.
 func (s *Store) abandon(t *bbolt.Tx) {
 	defer func() {
 		if recover() != nil {
 			s.broken = true
 		}
 	}()
-	_ = t.Rollback() // a finished one says so; no error of it would matter beside the first
+	_ = t.Rollback() // a finished one returns an error; the first error matters, not this one
 }
 
-// settle ends a transaction whose commit failed. Its meta page may have been
-// written and only the sync have failed: then the change would be seen from now on, though
-// its caller was told otherwise (an attempt seen so would wait for ever). So it is
-// taken back, and the file opened anew. Where the disk doesn't allow that now, it is done before the
-// next transaction.
+// revert undoes a transaction whose commit failed. Its meta page may have been written and
+// only the sync have failed. The change would then become visible although its caller got
+// an error, and an attempt would wait forever. So the meta page is reverted and the file
+// reopened, now or before the next transaction.
 func (s *Store) revert(id int, cause error) error {
 	s.broken, s.failed = true, uint64(id)
 	if err := s.reopen(); err != nil {
@@ -215,7 +214,7 @@ func (s *Store) revert(id int, cause error) error {
 	return fmt.Errorf("commit: %w", cause)
 }
 
-// reopen opens the file anew after a failed commit. The writer's lock is held.
+// reopen reopens the file after a failed commit. The writer lock is held.
 func (s *Store) reopen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -224,7 +223,7 @@ func (s *Store) reopen() error {
 	}
 	if s.failed != 0 {
 		if err := undo(s.path, s.failed, s.pageSize); err != nil {
-			return err // what can be read is read meanwhile
+			return err // reads continue meanwhile
 		}
 		s.failed = 0
 	}
@@ -235,7 +234,7 @@ func (s *Store) reopen() error {
 		s.moved = false
 	}
 	if s.db != nil {
-		_ = s.db.Close() // what matters is whether it opens
+		_ = s.db.Close() // only opening it again matters
 		s.db = nil
 	}
 	if err := s.openFile(); err != nil {
@@ -246,12 +245,12 @@ func (s *Store) reopen() error {
 	return nil
 }
 
-// tx is a transaction, with what this package adds to bbolt's.
+// tx is a bbolt transaction with this package's additions.
 type tx struct {
 	*bbolt.Tx
 	s     *Store
 	pages map[string]*slotPage // slot counts changed in this transaction
-	after []func()             // to do once it is durable
+	after []func()             // called once it is durable
 }
 
 func (t *tx) bucket(name []byte) bucket {
@@ -262,14 +261,14 @@ func (t *tx) bucket(name []byte) bucket {
 	return bucket{b, t, name}
 }
 
-// ascending is a bucket whose keys come in order, so that its pages may be full.
+// ascending returns a bucket whose keys come in order, so that its pages may be filled.
 func (t *tx) ascending(name []byte) bucket {
 	b := t.bucket(name)
 	b.FillPercent = dense
 	return b
 }
 
-// number is the sequence part of id.
+// number returns the sequence part of id.
 func number(id campaign.ID) (uint64, error) {
 	n := id.Number()
 	if n == 0 {

@@ -37,7 +37,7 @@ func openAt(t testing.TB, path string) *Store {
 // testGrid has slots of a minute with room for capacity messages.
 func testGrid(capacity uint32) *plan.Grid { return &plan.Grid{Slot: time.Minute, Capacity: capacity} }
 
-// fill places recipients greedily from the instant from on, whatever is reserved.
+// fill assigns slots greedily from the instant from on, considering reservations.
 func fill(grid *plan.Grid, from time.Time, recipients uint32, messages int) func(plan.Reservations) ([]plan.Placement, error) {
 	return func(b plan.Reservations) ([]plan.Placement, error) {
 		var out []plan.Placement
@@ -61,7 +61,7 @@ func fill(grid *plan.Grid, from time.Time, recipients uint32, messages int) func
 	}
 }
 
-// draft is a sending to be accepted.
+// draft describes a sending to be accepted.
 type draft struct {
 	rows     int
 	messages int
@@ -110,13 +110,13 @@ func rowsOf(d draft) []*campaign.Rows {
 // pack packs one chunk.
 func pack(rows *campaign.Rows) Packed { return new(Packer).Pack(rows) }
 
-// failer is what a testing.TB and a rapid.T share.
+// failer is the common part of testing.TB and rapid.T.
 type failer interface {
 	Helper()
 	Fatalf(format string, args ...any)
 }
 
-// begin stores a draft up to its acceptance.
+// begin stores a draft up to, but without, its acceptance.
 func begin(t failer, s *Store, d draft) *campaign.Sending {
 	t.Helper()
 	if d.channels == nil {
@@ -155,7 +155,7 @@ func begin(t failer, s *Store, d draft) *campaign.Sending {
 	return head
 }
 
-// accept stores a draft and has it accepted, sliced if there is a grid.
+// accept stores and accepts a draft, sliced if there is a grid.
 func accept(t testing.TB, s *Store, d draft, grid *plan.Grid) *campaign.Sending {
 	t.Helper()
 	head := begin(t, s, d)
@@ -279,13 +279,13 @@ func TestLifeOfASending(t *testing.T) {
 	}
 	verify(t, s)
 	rows, entries := 0, 0
-	err = s.EachChunk(head.ID, func(r *campaign.Rows, marks []campaign.MessageStatus, list []campaign.Entry) error {
+	err = s.EachChunk(head.ID, func(r *campaign.Rows, statuses []campaign.MessageStatus, list []campaign.Entry) error {
 		want := rowsOf(draft{rows: 5000, channels: []string{"x"}})[r.First/campaign.ChunkRows]
 		if diff := cmp.Diff(want, r); diff != "" {
 			t.Error(diff)
 		}
 		for _, e := range list {
-			if m := marks[(e.Row-r.First)*2+uint32(e.Message)-1]; m.Outcome() != e.Outcome {
+			if m := statuses[(e.Row-r.First)*2+uint32(e.Message)-1]; m.Outcome() != e.Outcome {
 				t.Errorf("row %d: mark %v, entry %v", e.Row, m.Outcome(), e.Outcome)
 			}
 		}

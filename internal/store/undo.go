@@ -8,9 +8,8 @@ import (
 	"os"
 )
 
-// Where bbolt keeps what undo looks at: two pages hold its meta in turn, each
-// with a header of 16 bytes, then magic, version, page size, flags, root and
-// freelist, and the transaction's number.
+// bbolt keeps its meta on two pages in turn. Each has a header of 16 bytes, then magic,
+// version, page size, flags, root and freelist, and the transaction's number.
 const (
 	metaBytes  = 80
 	metaFlag   = 0x04
@@ -22,16 +21,15 @@ const (
 	atChecksum = 72
 )
 
-// undo makes a transaction whose commit failed one that never was: its meta page
-// may have been written and only the sync after it have failed, and then its
-// change would be seen from now on though its caller was told otherwise. An
-// attempt seen so would wait for a result that nobody will bring. The page's
-// checksum is spoiled, so that the other one counts, which is that of the
-// transaction before: bbolt never writes over what that one needs. A page that
-// reached the disk and survives a power cut unspoiled is as if the cut had come a moment later.
+// undo reverts a transaction whose commit failed. Its meta page may have been written and
+// only the sync after it have failed. Its change would then become visible although its
+// caller got an error, and an attempt would wait for a result that never comes. undo
+// invalidates the page's checksum, so that the other meta page counts, which belongs to
+// the transaction before: bbolt never overwrites the pages that one needs. If the valid
+// page survives on disk after a power cut, the cut might as well have come a moment later.
 //
-// It does nothing to a file that doesn't hold that transaction, or nothing else; one
-// that holds no transaction at all is ErrDamaged.
+// undo does nothing if the file doesn't hold that transaction, or holds no other. A file
+// without any transaction is ErrDamaged.
 func undo(path string, txid uint64, pageSize int) error {
 	if pageSize <= 0 {
 		pageSize = os.Getpagesize()
@@ -64,7 +62,7 @@ func undo(path string, txid uint64, pageSize int) error {
 	return nil
 }
 
-// isMeta reports whether the beginning of a page is that of a whole meta page of such a file.
+// isMeta reports whether page begins like a valid meta page of such a file.
 func isMeta(page []byte, pageSize int) bool {
 	sum := fnv.New64a()
 	_, _ = sum.Write(page[atMagic:atChecksum]) // a hash never fails

@@ -10,8 +10,8 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// TestUndoOnAFailingDisk: while the disk doesn't let the failed commit be taken back
-// nothing is written and what was there can be read; then all goes on as if it had never been.
+// TestUndoOnAFailingDisk: while the failed commit can't be undone, nothing is written and
+// reads work; then everything continues as if the commit had never happened.
 func TestUndoOnAFailingDisk(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 10}, nil)
@@ -19,7 +19,7 @@ func TestUndoOnAFailingDisk(t *testing.T) {
 	away := s.path + ".away"
 	s.commitTx = func(tx *bbolt.Tx) error {
 		_ = tx.Commit()
-		return errors.Join(boom, os.Rename(s.path, away)) // no one can open it
+		return errors.Join(boom, os.Rename(s.path, away)) // nobody can open it
 	}
 	one := []campaign.Entry{entry(head.ID, 0, 1, campaign.InFlight, 1)}
 	if err := s.Commit(t.Context(), one); !errors.Is(err, boom) {
@@ -40,7 +40,7 @@ func TestUndoOnAFailingDisk(t *testing.T) {
 	verify(t, s)
 }
 
-// TestUndoLeavesOthersAlone: a file that doesn't hold the transaction stays as it is.
+// TestUndoLeavesOthersAlone: a file without the transaction is left unchanged.
 func TestUndoLeavesOthersAlone(t *testing.T) {
 	s := openTest(t)
 	accept(t, s, draft{rows: 10}, nil)

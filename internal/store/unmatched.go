@@ -11,17 +11,17 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// stray is a report without a key of ours. Most are of messages that others send by the same
-// number; a provider that doesn't echo the key makes them too.
+// unmatchedReceipt is a receipt without one of our keys. Most are about messages that other
+// programs send from the same number; some providers don't return the key.
 type unmatchedReceipt struct {
 	Receipt
 	ReceivedAt time.Time
 }
 
 const (
-	// strayPage is how many strays are looked for at once.
+	// unmatchedPage is how many receipts are matched at once.
 	unmatchedPage = 20_000
-	// strayReach is how long after its end a sending's messages are looked through for strays.
+	// matchReach is how long after its end a sending's messages are searched.
 	matchReach = 7 * 24 * time.Hour
 )
 
@@ -38,26 +38,26 @@ func (t *tx) putUnmatched(r *Receipt) error {
 	return b.Put(key8(seq), value)
 }
 
-// strays are the oldest of them, by number.
+// unmatched returns the oldest unmatched receipts by number.
 func (t *tx) unmatched() (map[uint64]*unmatchedReceipt, error) {
 	all := map[uint64]*unmatchedReceipt{}
 	c := t.bucket(bucketUnmatched).Cursor()
 	for k, v := c.First(); k != nil && len(all) < unmatchedPage; k, v = c.Next() {
 		one := &unmatchedReceipt{}
 		if err := json.Unmarshal(v, one); err != nil {
-			return nil, fmt.Errorf("read stray: %w: %w", ErrDamaged, err)
+			return nil, fmt.Errorf("read unmatched receipt: %w: %w", ErrDamaged, err)
 		}
 		all[binary.BigEndian.Uint64(k)] = one
 	}
 	return all, nil
 }
 
-// PlaceStrays looks for the messages that strays are about, by the provider's id, among those of sendings
-// that are under way or ended a week ago or less, and enters what it finds. Those that came before
-// settled and are of no message are forgotten: by then the result that gives a message its provider's id is
-// in the books. It returns what was entered and how many strays are left. It reads
-// every such sending, a chunk at a time, so it is not to be called at every report.
-func (s *Store) MatchReceipts(settled time.Time) (told []ReceiptResult, left int, err error) {
+// MatchReceipts searches the messages of unmatched receipts by the provider's id, among
+// sendings that run or ended at most a week ago, and records what it finds. Receipts that
+// arrived before settled and match nothing are deleted: by then the result that stores the
+// provider's id is committed. It returns what it recorded and how many receipts are left.
+// It reads every such sending, a chunk at a time, so don't call it for every receipt.
+func (s *Store) MatchReceipts(settled time.Time) (results []ReceiptResult, left int, err error) {
 	var all map[uint64]*unmatchedReceipt
 	err = s.view(func(t *tx) error {
 		all, err = t.unmatched()
@@ -83,7 +83,7 @@ func (s *Store) MatchReceipts(settled time.Time) (told []ReceiptResult, left int
 		}
 	}
 	err = s.update(func(t *tx) error {
-		told, left = told[:0], len(all)
+		results, left = results[:0], len(all)
 		b := receiptTargets{t: t, known: map[uint64]*receiptTarget{}}
 		for seq, one := range all {
 			if one.Key == "" && !one.ReceivedAt.Before(settled) {
@@ -94,7 +94,7 @@ func (s *Store) MatchReceipts(settled time.Time) (told []ReceiptResult, left int
 				if err != nil {
 					return err
 				}
-				told = append(told, more...)
+				results = append(results, more...)
 			}
 			if err := t.bucket(bucketUnmatched).Delete(key8(seq)); err != nil {
 				return err
@@ -104,12 +104,12 @@ func (s *Store) MatchReceipts(settled time.Time) (told []ReceiptResult, left int
 		return b.close()
 	})
 	if err != nil {
-		return nil, 0, fmt.Errorf("place strays: %w", err)
+		return nil, 0, fmt.Errorf("match receipts: %w", err)
 	}
-	return told, left, nil
+	return results, left, nil
 }
 
-// placeIn gives the strays that are of a sending's messages their keys.
+// matchIn sets the keys of the receipts that belong to a sending's messages.
 func (s *Store) matchIn(head *campaign.Sending, want map[string][]*unmatchedReceipt) error {
 	return s.EachChunk(head.ID, func(rows *campaign.Rows, _ []campaign.MessageStatus, entries []campaign.Entry) error {
 		for i := range entries {
@@ -124,7 +124,7 @@ func (s *Store) matchIn(head *campaign.Sending, want map[string][]*unmatchedRece
 	})
 }
 
-// ContactOf is the contact that a message's key is for, "" if there is no such message in this store.
+// ContactOf returns the contact of a message's key, "" if this store has no such message.
 // It reads the sending's rows up to that one.
 func (s *Store) ContactOf(key string) (string, error) {
 	id, tag, line, _, ok := campaign.ParseKey(key)
@@ -154,5 +154,5 @@ func (s *Store) ContactOf(key string) (string, error) {
 	return contact, err
 }
 
-// errFound ends a walk that has what it was for.
+// errFound ends an iteration early.
 var errFound = errors.New("found")

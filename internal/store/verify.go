@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,15 +11,15 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// maxFindings is the most that Verify reports.
+// maxFindings is the most problems that Verify reports.
 const maxFindings = 100
 
-// errEnough ends a walk that has found enough.
+// errTooMany ends a verification that has found enough.
 var errTooMany = errors.New("enough found")
 
-// Verify checks the store's invariants and says what is wrong; nothing if all is
-// well. It looks at every sending in a transaction of its own. deep also decodes every
-// chunk and block, recounts every mark, and has bbolt check its pages.
+// Verify checks the store's invariants and returns the problems found. It checks every
+// sending in a transaction of its own. deep also decodes every chunk and block, recounts
+// every status, and has bbolt check its pages.
 func (s *Store) Verify(deep bool) []string {
 	if deep { // bbolt checks its pages in one transaction
 		s.wholeFile.RLock()
@@ -41,7 +42,7 @@ func (s *Store) Verify(deep bool) []string {
 		}
 	}
 	if err != nil && !errors.Is(err, errTooMany) {
-		v.found = append(v.found, fmt.Sprintf("the check could not go on: %v", err))
+		v.found = append(v.found, fmt.Sprintf("the check ended early: %v", err))
 	}
 	return v.found
 }
@@ -61,7 +62,7 @@ func (v *verifier) report(format string, args ...any) error {
 	return nil
 }
 
-// sending checks one sending against itself.
+// sending checks one sending's header and record.
 func (v *verifier) sending(t *tx, n uint64) error {
 	value := t.bucket(bucketSendings).Get(key8(n))
 	if value == nil {
@@ -103,7 +104,7 @@ func (v *verifier) sending(t *tx, n uint64) error {
 	return v.accepted(t, n, head, rec)
 }
 
-// accepted checks the books and slices of a sending that has messages.
+// accepted checks the counters and slices of a sending that has messages.
 func (v *verifier) accepted(t *tx, n uint64, head *campaign.Sending, rec *record) error {
 	b, err := t.counters(n)
 	if err != nil {
@@ -124,7 +125,7 @@ func (v *verifier) accepted(t *tx, n uint64, head *campaign.Sending, rec *record
 		return v.report("%s: its slices are not in order", head.ID)
 	}
 	byRow := slices.Clone(list)
-	slices.SortStableFunc(byRow, func(a, b slice) int { return compare(a.First, b.First) })
+	slices.SortStableFunc(byRow, func(a, b slice) int { return cmp.Compare(a.First, b.First) })
 	end := uint32(0)
 	for i := range byRow {
 		if byRow[i].Rows == 0 {
@@ -144,7 +145,7 @@ func (v *verifier) accepted(t *tx, n uint64, head *campaign.Sending, rec *record
 	return v.statuses(t, n, head, rec, &b, newRowChecker(t, n, rec, list))
 }
 
-// retries checks that every waiting message is there under its time.
+// retries checks that every waiting message has an entry under its time.
 func (v *verifier) retries(t *tx, n uint64, head *campaign.Sending, b *counters) error {
 	count := uint64(0)
 	prefix := key8(n)
@@ -162,22 +163,22 @@ func (v *verifier) retries(t *tx, n uint64, head *campaign.Sending, b *counters)
 	return nil
 }
 
-// marks recounts every mark, and decodes every chunk and block.
+// statuses recounts every status, and decodes every chunk and block.
 func (v *verifier) statuses(t *tx, n uint64, head *campaign.Sending, rec *record, b *counters, rowsOf *rowChecker) error {
 	var counts campaign.Counts
 	var rows campaign.Rows
-	var marks []campaign.MessageStatus
+	var statuses []campaign.MessageStatus
 	u := &unpacker{}
 	for chunk := range rec.chunks() {
 		var err error
-		if marks, err = t.rowsAndStatuses(n, rec, chunk, u, &rows, marks); err != nil {
+		if statuses, err = t.rowsAndStatuses(n, rec, chunk, u, &rows, statuses); err != nil {
 			return v.report("%s: chunk %d: %v", head.ID, chunk, err)
 		}
 		if rows.Len() != rec.rowsIn(chunk) || len(rows.Values) != len(head.Variables) {
 			return v.report("%s: chunk %d has %d rows of %d values", head.ID, chunk, rows.Len(), len(rows.Values))
 		}
 		inFlight := uint32(0)
-		for i, m := range marks {
+		for i, m := range statuses {
 			channel, message := rows.Channels[i/int(rec.messages)], i%int(rec.messages)
 			if int(channel) >= len(head.Channels) {
 				return v.report("%s: chunk %d has a row on channel number %d", head.ID, chunk, channel)
@@ -195,7 +196,7 @@ func (v *verifier) statuses(t *tx, n uint64, head *campaign.Sending, rec *record
 		}
 		for i := range rows.Len() {
 			row := rows.First + uint32(i)
-			if wrong := rowsOf.row(row, marks[i*rowsOf.stride:(i+1)*rowsOf.stride]); wrong != "" {
+			if wrong := rowsOf.row(row, statuses[i*rowsOf.stride:(i+1)*rowsOf.stride]); wrong != "" {
 				return v.report("%s: the recipient of line %d %s", head.ID, rows.Lines[i], wrong)
 			}
 		}
@@ -214,12 +215,12 @@ func (v *verifier) statuses(t *tx, n uint64, head *campaign.Sending, rec *record
 		return err
 	}
 	if counts != b.counts {
-		return v.report("%s: its marks add up to %v, counted are %v", head.ID, counts, b.counts)
+		return v.report("%s: its statuses add up to %v, its counters are %v", head.ID, counts, b.counts)
 	}
 	return nil
 }
 
-// deliveries recounts what providers told of a sending's messages.
+// deliveries recounts a sending's receipts.
 func (v *verifier) deliveries(t *tx, n uint64, head *campaign.Sending) error {
 	kept, err := t.receiptCounts(n)
 	if err != nil {
@@ -241,7 +242,7 @@ func (v *verifier) deliveries(t *tx, n uint64, head *campaign.Sending) error {
 	return nil
 }
 
-// indexes checks that what points to sendings points to such as there are.
+// indexes checks that every index points to an existing sending.
 func (v *verifier) indexes(t *tx) error {
 	for _, bucket := range append(bucketsOfSending(), bucketActive) {
 		c := t.bucket(bucket).Cursor()
@@ -291,7 +292,7 @@ func (v *verifier) states(t *tx) error {
 	return nil
 }
 
-// bookings recounts what is booked in slots that are not over.
+// reservations recounts the reservations in slots that aren't over.
 func (v *verifier) reservations(t *tx) error {
 	at := now()
 	type place struct{ application, slot int64 }
@@ -325,7 +326,7 @@ func (v *verifier) reservations(t *tx) error {
 		table := &slotTable{t, application, t.grid(application)}
 		for i, have := range page {
 			slot := first + int64(i)
-			// The present slot too is left out: what ended within it is no longer listed.
+			// The current slot is skipped: slices that ended within it are no longer listed.
 			if at := table.slot; at > 0 && (slot <= floorDiv(now().UnixNano(), int64(at))) {
 				continue
 			}
@@ -349,7 +350,7 @@ func (v *verifier) reservations(t *tx) error {
 	return nil
 }
 
-// digests checks that every acceptance that refuses a second one is of its sending.
+// digests checks that every acceptance listed by digest belongs to its sending.
 func (v *verifier) digests(t *tx) error {
 	return t.bucket(bucketDigests).ForEach(func(k, value []byte) error {
 		if len(k) != 32 || len(value) == 0 || len(value)%digestEntry != 0 {

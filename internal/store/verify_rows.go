@@ -2,31 +2,32 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 
 	"campaignd/internal/campaign"
 )
 
-// rowChecker holds what every row's marks must agree with, row after row in their order.
+// rowChecker checks the statuses of one row after another, in order.
 type rowChecker struct {
 	t      *tx
 	n      uint64
 	stride int
 	byRow  []slice // in order of rows
-	at     int     // all before it end before the next row
+	at     int     // all slices before it end before the next row
 }
 
 func newRowChecker(t *tx, n uint64, rec *record, list []slice) *rowChecker {
 	byRow := slices.DeleteFunc(slices.Clone(list), func(one slice) bool { return one.Rows == 0 })
-	slices.SortStableFunc(byRow, func(a, b slice) int { return compare(a.First, b.First) })
+	slices.SortStableFunc(byRow, func(a, b slice) int { return cmp.Compare(a.First, b.First) })
 	return &rowChecker{t: t, n: n, stride: int(rec.messages), byRow: byRow}
 }
 
-// row says what is wrong with a row, "" if nothing: one that isn't over but in no slice is never sent; a message
-// that waits for its next attempt must be among those whose time comes.
-func (c *rowChecker) row(row uint32, marks []campaign.MessageStatus) string {
+// row returns what is wrong with a row, or "". A row that isn't done must be in a slice, or
+// it would never be sent. A Retrying message must have an entry with its time.
+func (c *rowChecker) row(row uint32, statuses []campaign.MessageStatus) string {
 	over := true
-	for i, m := range marks {
+	for i, m := range statuses {
 		over = over && m.Outcome().Final()
 		if m.Outcome() == campaign.Retrying && c.t.bucket(bucketWaiting).Get(keyWaiting(c.n, row, uint8(i)+1)) == nil {
 			return "waits for its next attempt, which has no time"
@@ -41,8 +42,8 @@ func (c *rowChecker) row(row uint32, marks []campaign.MessageStatus) string {
 	return ""
 }
 
-// prompt checks that the sending's entry in the timeline isn't later than what it has to do,
-// and that nothing comes back that no message waits for.
+// timeline checks that the sending's timeline entry isn't too late, and that every retry
+// belongs to a waiting message.
 func (v *verifier) timeline(t *tx, n uint64, head *campaign.Sending, rec *record, b *counters) error {
 	prefix := key8(n)
 	count := uint64(0)
@@ -66,7 +67,7 @@ func (v *verifier) timeline(t *tx, n uint64, head *campaign.Sending, rec *record
 	return nil
 }
 
-// shape checks that the record was laid out by the header: marks and counts are read by it.
+// layout checks that the record agrees with the header: statuses and counters are read by it.
 func (v *verifier) layout(head *campaign.Sending, rec *record) error {
 	want := *rec
 	want.setLayout(head)

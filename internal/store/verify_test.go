@@ -8,7 +8,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// TestVerifyFinds breaks one invariant after the other.
+// TestVerifyFinds breaks one invariant after another.
 func TestVerifyFinds(t *testing.T) {
 	grid := testGrid(600)
 	for name, c := range map[string]struct {
@@ -28,11 +28,11 @@ func TestVerifyFinds(t *testing.T) {
 		}, "add up"},
 		"mark": {func(t *tx, n uint64) error { return t.bucket(bucketStatuses).Put(key12(n, 0), make([]byte, 4096)) }, "add up"},
 		"strange mark": {func(t *tx, n uint64) error {
-			marks := make([]byte, 4096)
-			marks[7] = 15
-			return t.bucket(bucketStatuses).Put(key12(n, 0), marks)
+			statuses := make([]byte, 4096)
+			statuses[7] = 15
+			return t.bucket(bucketStatuses).Put(key12(n, 0), statuses)
 		}, "numbered 15"},
-		"short marks": {func(t *tx, n uint64) error { return t.bucket(bucketStatuses).Put(key12(n, 0), make([]byte, 5)) }, "marks"},
+		"short statuses": {func(t *tx, n uint64) error { return t.bucket(bucketStatuses).Put(key12(n, 0), make([]byte, 5)) }, "statuses"},
 		"chunk":       {func(t *tx, n uint64) error { return t.bucket(bucketChunks).Put(key12(n, 1), []byte("what")) }, "chunk 1"},
 		"chunk gone":  {func(t *tx, n uint64) error { return t.bucket(bucketChunks).Delete(key12(n, 1)) }, "chunk 1"},
 		"in flight":   {func(t *tx, n uint64) error { return t.bucket(bucketInFlight).Put(key12(n, 0), []byte{0, 0, 0, 9}) }, "in flight"},

@@ -35,7 +35,7 @@ func (m *model) replan(rt *rapid.T) {
 	if err != nil {
 		rt.Fatalf("replan: %v", err)
 	}
-	// What is still Pending must be in a slice to come; what is not has expired.
+	// Rows still Pending must be in a future slice; the others have expired.
 	want := uint64(0)
 	for row := range k.outcomes {
 		if k.next(row) != campaign.Pending || slices.ContainsFunc(after, func(one campaign.Slice) bool {
@@ -122,10 +122,10 @@ func (m *model) reopen(rt *rapid.T) {
 	}
 }
 
-// compact gives free space back while others go on.
+// compact returns free space while others continue.
 func (m *model) compact(rt *rapid.T) {
 	if rapid.IntRange(0, 4).Draw(rt, "compact") != 0 {
-		return // it takes much longer than all else
+		return // it takes much longer than the other actions
 	}
 	m.s.betweenSteps = func() {
 		switch rapid.IntRange(0, 12).Draw(rt, "meanwhile") {
@@ -147,7 +147,7 @@ func (m *model) compact(rt *rapid.T) {
 	}
 }
 
-// retire removes a sending that is over.
+// retire removes a finished sending.
 func (m *model) retire(rt *rapid.T) {
 	id, _ := m.some(rt, campaign.StateCompleted)
 	if id == "" {
