@@ -33,11 +33,11 @@ func TestVerifyFinds(t *testing.T) {
 			return t.bucket(bucketStatuses).Put(key12(n, 0), statuses)
 		}, "numbered 15"},
 		"short statuses": {func(t *tx, n uint64) error { return t.bucket(bucketStatuses).Put(key12(n, 0), make([]byte, 5)) }, "statuses"},
-		"chunk":       {func(t *tx, n uint64) error { return t.bucket(bucketChunks).Put(key12(n, 1), []byte("what")) }, "chunk 1"},
-		"chunk gone":  {func(t *tx, n uint64) error { return t.bucket(bucketChunks).Delete(key12(n, 1)) }, "chunk 1"},
-		"in flight":   {func(t *tx, n uint64) error { return t.bucket(bucketInFlight).Put(key12(n, 0), []byte{0, 0, 0, 9}) }, "in flight"},
-		"details":     {func(t *tx, n uint64) error { return t.bucket(bucketOutcomes).Put(key14(n, 0, 0), []byte{9}) }, "outcomes"},
-		"timeline":    {func(t *tx, n uint64) error { return t.bucket(bucketTimeline).Put(keyTimeline(5, n), nil) }, "time that isn't its own"},
+		"chunk":          {func(t *tx, n uint64) error { return t.bucket(bucketChunks).Put(key12(n, 1), []byte("what")) }, "chunk 1"},
+		"chunk gone":     {func(t *tx, n uint64) error { return t.bucket(bucketChunks).Delete(key12(n, 1)) }, "chunk 1"},
+		"in flight":      {func(t *tx, n uint64) error { return t.bucket(bucketInFlight).Put(key12(n, 0), []byte{0, 0, 0, 9}) }, "in flight"},
+		"details":        {func(t *tx, n uint64) error { return t.bucket(bucketOutcomes).Put(key14(n, 0, 0), []byte{9}) }, "outcomes"},
+		"timeline":       {func(t *tx, n uint64) error { return t.bucket(bucketTimeline).Put(keyTimeline(5, n), nil) }, "time that isn't its own"},
 		"timeline lost": {func(t *tx, n uint64) error {
 			rec, _ := t.record(n)
 			return t.bucket(bucketTimeline).Delete(keyTimeline(rec.due, n))
