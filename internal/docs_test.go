@@ -1,0 +1,160 @@
+package internal_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// pages returns the names of the files that match patterns, relative to the root of the repository.
+func pages(t *testing.T, patterns ...string) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range patterns {
+		found, err := filepath.Glob(filepath.Join("..", pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no file matches %s: %v", pattern, err)
+		}
+		for _, name := range found {
+			all = append(all, strings.TrimPrefix(name, "../"))
+		}
+	}
+	return all
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// anchor returns the fragment that a heading gets on a web page.
+func anchor(heading string) string {
+	heading = strings.ToLower(strings.Trim(heading, "# "))
+	return strings.ReplaceAll(regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(heading, ""), " ", "-")
+}
+
+func TestLinksOfPagesLeadSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
+	heading := regexp.MustCompile(`(?m)^#+ .*$`)
+	for _, page := range pages(t, "*.md", "docs/*.md", "docs/decisions/*.md", "inbox/*.md") {
+		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
+			target := page
+			if m[1] != "" {
+				target = filepath.Join(filepath.Dir(page), m[1])
+			}
+			if _, err := os.Stat(filepath.Join("..", target)); err != nil {
+				t.Errorf("%s: link to %s: %v", page, m[1], err)
+				continue
+			}
+			if m[2] == "" {
+				continue
+			}
+			if !slices.ContainsFunc(heading.FindAllString(read(t, target), -1), func(h string) bool { return anchor(h) == m[2] }) {
+				t.Errorf("%s: %s has no heading #%s", page, target, m[2])
+			}
+		}
+	}
+}
+
+func TestDecisionsHaveUniqueNumbers(t *testing.T) {
+	seen := map[string]string{}
+	for _, page := range pages(t, "docs/decisions/*.md") {
+		number, _, _ := strings.Cut(filepath.Base(page), "-")
+		if other := seen[number]; other != "" {
+			t.Errorf("%s and %s have one number", other, page)
+		}
+		seen[number] = page
+		text := read(t, page)
+		if want := "# " + strings.TrimLeft(number, "0") + ". "; !strings.HasPrefix(text, want) {
+			t.Errorf("%s begins %.12q, want %q", page, text, want)
+		}
+		for _, part := range []string{"**Decided.**", "**Why.**", "**Rejected.**"} {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s has no %s", page, part)
+			}
+		}
+	}
+}
+
+// Comments cite sections by number, so the numbers must stay what they are.
+func TestContractKeepsItsSections(t *testing.T) {
+	want := []string{"1. Words", "2. Drops", "3. Layout", "4. CSV", "5. Sidecar", "6. Campaigns and applications", "7. Planning",
+		"8. Sending", "9. What is left in the folder", "10. Control", "11. Configuration", "12. Promises", "13. More than one machine"}
+	got := regexp.MustCompile(`(?m)^## ([^(\n]*[^ (\n])`).FindAllStringSubmatch(read(t, "docs/contract.md"), -1)
+	if len(got) != len(want) {
+		t.Fatalf("%d sections, want %d", len(got), len(want))
+	}
+	for i := range got {
+		if got[i][1] != want[i] {
+			t.Errorf("section %q, want %q", got[i][1], want[i])
+		}
+	}
+}
+
+// TestArchitecturePageKnowsEveryImport compares the page's table of packages with the imports that there are.
+func TestArchitecturePageKnowsEveryImport(t *testing.T) {
+	name := regexp.MustCompile("`([^`]+)`")
+	table := map[string][]string{}
+	for line := range strings.Lines(read(t, "docs/architecture.md")) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 5 {
+			continue
+		}
+		var imports []string
+		for _, m := range name.FindAllStringSubmatch(cells[3], -1) {
+			imports = append(imports, m[1])
+		}
+		for _, m := range name.FindAllStringSubmatch(cells[1], -1) {
+			table[m[1]] = imports
+		}
+	}
+	for pkg, imports := range imports(t) {
+		listed, ok := table[pkg]
+		if !ok {
+			t.Errorf("docs/architecture.md has no package %s", pkg)
+		}
+		for _, one := range imports {
+			if pkg != "daemon" && !slices.Contains(listed, one) {
+				t.Errorf("docs/architecture.md: %s imports %s", pkg, one)
+			}
+		}
+		for _, one := range listed {
+			if !slices.Contains(imports, one) {
+				t.Errorf("docs/architecture.md: %s doesn't import %s", pkg, one)
+			}
+		}
+	}
+}
+
+// imports returns the packages of internal/ with those of internal/ that each imports.
+func imports(t *testing.T) map[string][]string {
+	t.Helper()
+	const prefix = "campaignd/internal/"
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	all := map[string][]string{}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		pkg, ok := strings.CutPrefix(fields[0], prefix)
+		if !ok {
+			continue
+		}
+		all[pkg] = nil
+		for _, path := range fields[1:] {
+			if one, ok := strings.CutPrefix(path, prefix); ok {
+				all[pkg] = append(all[pkg], one)
+			}
+		}
+	}
+	return all
+}
