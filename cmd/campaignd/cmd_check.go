@@ -137,7 +137,7 @@ func (c *checked) zone() *time.Location {
 func (c *checked) place(ctx context.Context, cfg *config.Config, f *intake.Finding, now time.Time) error {
 	s := &c.Sending
 	s.State = campaign.StateScheduled
-	o := f.Outlook(now, now)
+	o := f.Schedule(now, now)
 	switch {
 	case o.Problems.Count > 0:
 		s.State, s.Reason, s.Previews = campaign.StateRejected, o.Problems.List[0].String(), nil
@@ -207,7 +207,7 @@ func (b slotCounts) Reserved(first int64, counts []uint32) error {
 }
 
 // daemonReservations returns the reservations of the running daemon, or nil if none is running.
-func daemonReservations(ctx context.Context, cfg *config.Config, application int64, o intake.Outlook) (slotCounts, error) {
+func daemonReservations(ctx context.Context, cfg *config.Config, application int64, o intake.Schedule) (slotCounts, error) {
 	client, err := control.Dial(filepath.Join(cfg.StateDir, socketName))
 	if err != nil {
 		return nil, nil

@@ -119,8 +119,8 @@ func Open(o Options) (*Daemon, error) {
 	})
 	d.send.Configure(applications(o.Config, drivers))
 	d.intake = intake.New(intake.Options{
-		Store: d.store, StateDir: o.Config.StateDir, Checker: d.checker(o.Config, drivers), Steering: d.send,
-		Accepted: func(campaign.ID) { d.send.Kick() }, Decided: d.decided, Holdup: d.holdup, Log: o.Log, Now: o.Now,
+		Store: d.store, StateDir: o.Config.StateDir, Checker: d.checker(o.Config, drivers), Dispatcher: d.send,
+		Accepted: func(campaign.ID) { d.send.Kick() }, Decided: d.decided, WaitReason: d.holdup, Log: o.Log, Now: o.Now,
 	})
 	d.inboxes = newInboxes(d.intake, o.Log, o.Quiet)
 	return d, nil
@@ -168,7 +168,7 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 	clerk, service := make(chan error, 1), make(chan error, 1)
 	lateClerk, endClerk := context.WithCancel(late)
 	defer endClerk()
-	go func() { clerk <- d.intake.RunClerk(lateClerk) }()
+	go func() { clerk <- d.intake.RunFolderKeeper(lateClerk) }()
 	listening := make(chan struct{})
 	go func() { service <- d.serve(late, listening) }()
 	parts.Go(func() error { // a socket that can't be had ends the daemon

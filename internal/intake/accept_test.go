@@ -15,15 +15,15 @@ import (
 // TestPitfall25FrozenAtAcceptance: a campaign, layout or CSV that changes afterwards
 // changes nothing of what was accepted.
 func TestPitfall25FrozenAtAcceptance(t *testing.T) {
-	r := newRig(t, "", "")
-	s := r.good("spring")
-	r.campaign("7.json", `{"id": 7, "applicationId": 1, "title": "b", "enabled": false, "channelTypes": ["sms"], "messageContent": [{"body": "other"}]}`)
+	h := newHarness(t, "", "")
+	s := h.good("spring")
+	h.campaign("7.json", `{"id": 7, "applicationId": 1, "title": "b", "enabled": false, "channelTypes": ["sms"], "messageContent": [{"body": "other"}]}`)
 	for _, f := range []string{"spring.csv", "spring.layout.json"} {
-		r.write(filepath.Join(folder(s), f), "phone,first\n1,x\n")
+		h.write(filepath.Join(folder(s), f), "phone,first\n1,x\n")
 	}
-	r.crash()
-	r.work()
-	now, err := r.store.Header(s.ID)
+	h.crash()
+	h.work()
+	now, err := h.store.Header(s.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,11 +31,11 @@ func TestPitfall25FrozenAtAcceptance(t *testing.T) {
 		t.Errorf("%+v", now)
 	}
 	var rows campaign.Rows
-	if _, err := r.store.Rows(s.ID, 0, &rows, nil); err != nil || rows.Len() != 2 || string(rows.Contacts.At(1)) != "34666555666" || string(rows.Values[0].At(1)) != "Grace" {
+	if _, err := h.store.Rows(s.ID, 0, &rows, nil); err != nil || rows.Len() != 2 || string(rows.Contacts.At(1)) != "34666555666" || string(rows.Values[0].At(1)) != "Grace" {
 		t.Errorf("%v %+v", err, rows)
 	}
 	// The next drop meets the changed campaign.
-	if s := r.drop("next", goodCSV, goodLayout, goodSidecar); s.State != campaign.StateRejected || !strings.Contains(r.report(s), "campaign 7 is disabled") {
+	if s := h.drop("next", goodCSV, goodLayout, goodSidecar); s.State != campaign.StateRejected || !strings.Contains(h.report(s), "campaign 7 is disabled") {
 		t.Errorf("%+v", s)
 	}
 }
@@ -43,28 +43,28 @@ func TestPitfall25FrozenAtAcceptance(t *testing.T) {
 // TestPitfall07IdentityIsTheDigest: the same bytes are the same drop whatever files they
 // are in; others are another, though size, time, inode and first lines be alike.
 func TestPitfall07IdentityIsTheDigest(t *testing.T) {
-	r := newRig(t, "", "")
-	first := r.good("spring")
-	if s := r.drop("copy", goodCSV, goodLayout, goodSidecar); s.State != campaign.StateRejected || s.Digest != first.Digest {
+	h := newHarness(t, "", "")
+	first := h.good("spring")
+	if s := h.drop("copy", goodCSV, goodLayout, goodSidecar); s.State != campaign.StateRejected || s.Digest != first.Digest {
 		t.Errorf("%+v", s)
 	}
 	other := strings.Replace(goodCSV, "Grace", "Alice", 1)
-	r.put("other", other, goodLayout, goodSidecar)
-	file := filepath.Join(r.inbox, "other.csv")
+	h.put("other", other, goodLayout, goodSidecar)
+	file := filepath.Join(h.inbox, "other.csv")
 	if err := os.Chtimes(file, time.Time{}, time.Unix(0, first.Files[0].ModTime)); err != nil {
 		t.Fatal(err)
 	}
-	r.in.Ready(r.seen("other"))
-	r.work()
-	if s := r.newest("other"); s.State != campaign.StateScheduled || s.Digest == first.Digest || s.CSV.SHA256 == first.CSV.SHA256 {
+	h.in.Ready(h.watchedDrop("other"))
+	h.work()
+	if s := h.newest("other"); s.State != campaign.StateScheduled || s.Digest == first.Digest || s.CSV.SHA256 == first.CSV.SHA256 {
 		t.Errorf("%+v", s)
 	}
 }
 
 // A sending without room is canceled and told a time at which it would fit; that is true.
 func TestNoRoomIsAdvised(t *testing.T) {
-	r := newRig(t, "", `slicing = {enabled = true, slot = "1h", capacity = 2}`)
-	r.clock = time.Now().UTC().Truncate(time.Hour).Add(time.Hour) // the store has a clock of its own, and forgets past slots
+	h := newHarness(t, "", `slicing = {enabled = true, slot = "1h", capacity = 2}`)
+	h.clock = time.Now().UTC().Truncate(time.Hour).Add(time.Hour) // the store has a clock of its own, and forgets past slots
 	rows := func(n int) string {
 		var b strings.Builder
 		b.WriteString("phone,first\n")
@@ -73,72 +73,72 @@ func TestNoRoomIsAdvised(t *testing.T) {
 		}
 		return b.String()
 	}
-	if s := r.drop("full", rows(96), goodLayout, goodSidecar); s.State != campaign.StateScheduled {
+	if s := h.drop("full", rows(96), goodLayout, goodSidecar); s.State != campaign.StateScheduled {
 		t.Fatalf("%+v", s)
 	}
-	s := r.drop("more", rows(20), goodLayout, goodSidecar)
+	s := h.drop("more", rows(20), goodLayout, goodSidecar)
 	if s.State != campaign.StateCanceled {
 		t.Fatalf("%+v", s)
 	}
-	text := r.report(s)
-	has(t, text, "Canceled, nothing was sent: no room: 20 recipients of 1 message")
+	text := h.report(s)
+	wantParts(t, text, "Canceled, nothing was sent: no room: 20 recipients of 1 message")
 	when := regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)`).FindAllString(s.Reason, -1)
 	if len(when) == 0 {
 		t.Fatal(text)
 	}
 	sidecar := fmt.Sprintf(`{"applicationId": 1, "campaignId": 7, "scheduleAt": %q}`, when[len(when)-1])
-	if s := r.drop("later", rows(20), goodLayout, sidecar); s.State != campaign.StateScheduled {
+	if s := h.drop("later", rows(20), goodLayout, sidecar); s.State != campaign.StateScheduled {
 		t.Errorf("%s\n%+v", sidecar, s)
 	}
-	r.balanced()
+	h.verifyStore()
 }
 
 func TestDryRun(t *testing.T) {
-	r := newRig(t, "", `slicing = {enabled = true, slot = "1h", capacity = 2}`)
-	s := r.drop("spring", goodCSV+",x\n"+strings.Repeat("x,y\n", 20), goodLayout, `{"applicationId": 1, "campaignId": 8, "dryRun": true, "reference": "order 4711"}`)
-	if s.State != campaign.StateCompleted || len(s.Previews) != 5 || len(r.accepted) != 1 {
+	h := newHarness(t, "", `slicing = {enabled = true, slot = "1h", capacity = 2}`)
+	s := h.drop("spring", goodCSV+",x\n"+strings.Repeat("x,y\n", 20), goodLayout, `{"applicationId": 1, "campaignId": 8, "dryRun": true, "reference": "order 4711"}`)
+	if s.State != campaign.StateCompleted || len(s.Previews) != 5 || len(h.accepted) != 1 {
 		t.Fatalf("%+v", s)
 	}
-	text := r.report(s)
-	has(t, text, "Dry run, nothing was sent: 3 recipients would get 6 messages in all.", "order 4711", "Slices (fragmentedSlots)", "two Ada", "line 3, cloud_api, 34666555666, message 1:")
+	text := h.report(s)
+	wantParts(t, text, "Dry run, nothing was sent: 3 recipients would get 6 messages in all.", "order 4711", "Slices (fragmentedSlots)", "two Ada", "line 3, cloud_api, 34666555666, message 1:")
 	if _, err := os.Lstat(filepath.Join(finalFolder(s), "results.csv")); err == nil {
 		t.Error("a dry run has results")
 	}
 	// It is no earlier drop and has booked nothing.
-	if s := r.drop("again", goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 8}`); s.State != campaign.StateScheduled {
+	if s := h.drop("again", goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 8}`); s.State != campaign.StateScheduled {
 		t.Errorf("%+v", s)
 	}
-	r.balanced()
+	h.verifyStore()
 }
 
 // The same drop again is refused and the earlier one named, unless it was canceled or
 // the sidecar means it.
 func TestDuplicateDrops(t *testing.T) {
-	r := newRig(t, "", `duplicate_window = "1h"`)
-	first := r.good("spring")
-	s := r.drop("copy", goodCSV, goodLayout, `{"campaignId": 7, "applicationId": 1, "delay": "PT1M"}`)
+	h := newHarness(t, "", `duplicate_window = "1h"`)
+	first := h.good("spring")
+	s := h.drop("copy", goodCSV, goodLayout, `{"campaignId": 7, "applicationId": 1, "delay": "PT1M"}`)
 	if s.State != campaign.StateRejected || !s.ScheduledAt.IsZero() {
 		t.Fatalf("%+v", s)
 	}
-	has(t, r.report(s), "the same drop was accepted before as "+string(first.ID), `"resend": true`)
+	wantParts(t, h.report(s), "the same drop was accepted before as "+string(first.ID), `"resend": true`)
 	for name, c := range map[string][3]string{
 		"another CSV":      {goodCSV + "1,x\n", goodLayout, goodSidecar},
 		"another layout":   {goodCSV, goodLayout + "\n", goodSidecar},
 		"another campaign": {goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 8}`},
 		"meant":            {goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 7, "resend": true}`},
 	} {
-		if s := r.drop(name, c[0], c[1], c[2]); s.State != campaign.StateScheduled {
+		if s := h.drop(name, c[0], c[1], c[2]); s.State != campaign.StateScheduled {
 			t.Errorf("%s: %+v", name, s)
 		}
 	}
-	for _, s := range r.sendings() {
+	for _, s := range h.sendings() {
 		if s.State == campaign.StateScheduled {
-			if _, err := r.steering.Cancel(t.Context(), s.ID); err != nil {
+			if _, err := h.dispatcher.Cancel(t.Context(), s.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if s := r.drop("after canceling", goodCSV, goodLayout, goodSidecar); s.State != campaign.StateScheduled {
+	if s := h.drop("after canceling", goodCSV, goodLayout, goodSidecar); s.State != campaign.StateScheduled {
 		t.Errorf("%+v", s)
 	}
 }

@@ -28,7 +28,7 @@ type Campaigns struct {
 type campaignFile struct {
 	id       campaign.FileID
 	campaign *campaign.Campaign
-	meant    *campaign.Campaign // what a file with problems would be, as far as it can be told
+	partial  *campaign.Campaign // what a file with problems would be, as far as it can be told
 	problems campaign.Problems
 }
 
@@ -65,12 +65,12 @@ func (c *Campaigns) Find(application, id int64) (found *campaign.Campaign, why s
 	}
 	if file := c.broken(application, id); file != nil {
 		return nil, fmt.Sprintf("campaign %d of application %d can't be used: its file %s is wrong; ask the operator to mend it",
-			id, application, file.meant.File), file.problems, nil
+			id, application, file.partial.File), file.problems, nil
 	}
 	why = fmt.Sprintf("application %d has no campaign %d", application, id)
 	if len(others) > 0 {
 		slices.Sort(others)
-		why += "; it has " + listed(slices.Compact(others))
+		why += "; it has " + joinIDs(slices.Compact(others))
 	}
 	if broken.Count > 0 {
 		why += "; a campaign file can't be read, so ask the operator to run \"campaignd doctor\""
@@ -87,7 +87,7 @@ func (c *Campaigns) broken(application, id int64) *campaignFile {
 	defer c.mu.Unlock()
 	for _, name := range sortedKeys(c.files) {
 		file := c.files[name]
-		if m := file.meant; m != nil && m.ApplicationID == application && m.ID == id {
+		if m := file.partial; m != nil && m.ApplicationID == application && m.ID == id {
 			return &file
 		}
 	}
@@ -150,7 +150,7 @@ func (c *Campaigns) read(name string) campaignFile {
 	}
 	file.campaign, file.problems = document.ParseCampaign(base, data)
 	if file.problems.Count > 0 {
-		file.campaign, file.meant = nil, file.campaign
+		file.campaign, file.partial = nil, file.campaign
 	}
 	return file
 }

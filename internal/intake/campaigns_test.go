@@ -13,8 +13,8 @@ import (
 )
 
 func TestCampaignsAreReadAgain(t *testing.T) {
-	r := newRig(t, "", "")
-	c := NewCampaigns(r.config.CampaignsDir)
+	h := newHarness(t, "", "")
+	c := NewCampaigns(h.config.CampaignsDir)
 	find := func() *campaign.Campaign {
 		t.Helper()
 		found, why, _, err := c.Find(1, 7)
@@ -27,12 +27,12 @@ func TestCampaignsAreReadAgain(t *testing.T) {
 	if find() != first {
 		t.Error("read again without a change")
 	}
-	file := filepath.Join(r.config.CampaignsDir, "7.json")
+	file := filepath.Join(h.config.CampaignsDir, "7.json")
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.write(file, strings.Replace(string(text), `"a"`, `"b"`, 1)) // the same size
+	h.write(file, strings.Replace(string(text), `"a"`, `"b"`, 1)) // the same size
 	if err := os.Chtimes(file, time.Time{}, time.Now().Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
@@ -48,26 +48,26 @@ func TestCampaignsAreReadAgain(t *testing.T) {
 }
 
 func TestCampaignsThatCantBeUsed(t *testing.T) {
-	r := newRig(t, "", "")
-	text, err := os.ReadFile(filepath.Join(r.config.CampaignsDir, "7.json"))
+	h := newHarness(t, "", "")
+	text, err := os.ReadFile(filepath.Join(h.config.CampaignsDir, "7.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.campaign("twice.json", string(text))
-	r.campaign("broken.json", `{"id": 30,`)
-	r.campaign("large.json", strings.Repeat(" ", maxDocument+1))
-	r.campaign(".hidden.json", "{")
-	r.campaign("notes.txt", "{")
+	h.campaign("twice.json", string(text))
+	h.campaign("broken.json", `{"id": 30,`)
+	h.campaign("large.json", strings.Repeat(" ", maxDocument+1))
+	h.campaign(".hidden.json", "{")
+	h.campaign("notes.txt", "{")
 	for _, err := range []error{
-		unix.Mkfifo(filepath.Join(r.config.CampaignsDir, "fifo.json"), 0o644),
-		os.Symlink("nowhere", filepath.Join(r.config.CampaignsDir, "link.json")),
-		os.Mkdir(filepath.Join(r.config.CampaignsDir, "folder.json"), 0o755),
+		unix.Mkfifo(filepath.Join(h.config.CampaignsDir, "fifo.json"), 0o644),
+		os.Symlink("nowhere", filepath.Join(h.config.CampaignsDir, "link.json")),
+		os.Mkdir(filepath.Join(h.config.CampaignsDir, "folder.json"), 0o755),
 	} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	c := NewCampaigns(r.config.CampaignsDir)
+	c := NewCampaigns(h.config.CampaignsDir)
 	all, broken, err := c.All()
 	if err != nil || len(all) != 3 || broken.Count != 5 {
 		t.Errorf("%d campaigns, %v, %v", len(all), broken.List, err)
@@ -78,17 +78,17 @@ func TestCampaignsThatCantBeUsed(t *testing.T) {
 	if _, why, _, err := c.Find(1, 30); err != nil || !strings.Contains(why, "it has 7, 8; a campaign file can't be read, so ask the operator") {
 		t.Error(why, err)
 	}
-	if _, _, _, err := NewCampaigns(filepath.Join(r.dir, "nowhere")).Find(1, 7); err == nil {
+	if _, _, _, err := NewCampaigns(filepath.Join(h.dir, "nowhere")).Find(1, 7); err == nil {
 		t.Error("a folder that isn't there is read")
 	}
 }
 
 // What is wrong in the file of the campaign that is asked for is told, of the others not.
 func TestBrokenCampaignIsNamed(t *testing.T) {
-	r := newRig(t, "", "")
-	r.campaign("30.json", `{"id": 30, "applicationId": 1, "channelTypes": ["cloud_api"], "messageContent": [{"body": "{{a b}}"}]}`)
-	r.campaign("31.json", `{"id": 31, "applicationId": 1}`)
-	found, why, details, err := NewCampaigns(r.config.CampaignsDir).Find(1, 30)
+	h := newHarness(t, "", "")
+	h.campaign("30.json", `{"id": 30, "applicationId": 1, "channelTypes": ["cloud_api"], "messageContent": [{"body": "{{a b}}"}]}`)
+	h.campaign("31.json", `{"id": 31, "applicationId": 1}`)
+	found, why, details, err := NewCampaigns(h.config.CampaignsDir).Find(1, 30)
 	if found != nil || err != nil || why != "campaign 30 of application 1 can't be used: its file 30.json is wrong; ask the operator to mend it" {
 		t.Error(found, why, err)
 	}
@@ -99,9 +99,9 @@ func TestBrokenCampaignIsNamed(t *testing.T) {
 
 // A campaign file that another of the same size and time replaces is read again.
 func TestReplacedCampaignIsReadAgain(t *testing.T) {
-	r := newRig(t, "", "")
-	c := NewCampaigns(r.config.CampaignsDir)
-	file := filepath.Join(r.config.CampaignsDir, "7.json")
+	h := newHarness(t, "", "")
+	c := NewCampaigns(h.config.CampaignsDir)
+	file := filepath.Join(h.config.CampaignsDir, "7.json")
 	before, _, _, err := c.Find(1, 7)
 	if err != nil || before == nil {
 		t.Fatal(before, err)
@@ -114,7 +114,7 @@ func TestReplacedCampaignIsReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.write(file+".new", strings.Replace(string(text), `"a"`, `"b"`, 1))
+	h.write(file+".new", strings.Replace(string(text), `"a"`, `"b"`, 1))
 	if err := os.Chtimes(file+".new", time.Time{}, stat.ModTime()); err != nil {
 		t.Fatal(err)
 	}
@@ -128,35 +128,35 @@ func TestReplacedCampaignIsReadAgain(t *testing.T) {
 
 // A folder of campaigns that can't be read is the machine's fault: the drop waits.
 func TestCampaignsFolderAway(t *testing.T) {
-	r := newRig(t, "", "")
-	away := r.config.CampaignsDir + ".away"
-	if err := os.Rename(r.config.CampaignsDir, away); err != nil {
+	h := newHarness(t, "", "")
+	away := h.config.CampaignsDir + ".away"
+	if err := os.Rename(h.config.CampaignsDir, away); err != nil {
 		t.Fatal(err)
 	}
-	if s := r.drop("spring", goodCSV, goodLayout, goodSidecar); s.State != campaign.StateChecking {
+	if s := h.drop("spring", goodCSV, goodLayout, goodSidecar); s.State != campaign.StateChecking {
 		t.Fatalf("%+v", s)
 	}
-	r.again()
-	if err := os.Rename(away, r.config.CampaignsDir); err != nil {
+	h.retryAll()
+	if err := os.Rename(away, h.config.CampaignsDir); err != nil {
 		t.Fatal(err)
 	}
-	r.again()
-	if s := r.newest("spring"); s.State != campaign.StateScheduled || len(r.sendings()) != 1 {
+	h.retryAll()
+	if s := h.newest("spring"); s.State != campaign.StateScheduled || len(h.sendings()) != 1 {
 		t.Errorf("%+v", s)
 	}
-	r.balanced()
+	h.verifyStore()
 }
 
 func TestOpenFiles(t *testing.T) {
-	r := newRig(t, "", "")
-	r.put("spring", goodCSV, goodLayout, goodSidecar)
-	r.put("winter", goodCSV, "", "")
-	r.write(filepath.Join(r.inbox, "spring.CSV"), goodCSV)
-	r.write(filepath.Join(r.inbox, "notes.txt"), "")
-	if err := unix.Mkfifo(filepath.Join(r.inbox, "fifo.csv"), 0o644); err != nil {
+	h := newHarness(t, "", "")
+	h.put("spring", goodCSV, goodLayout, goodSidecar)
+	h.put("winter", goodCSV, "", "")
+	h.write(filepath.Join(h.inbox, "spring.CSV"), goodCSV)
+	h.write(filepath.Join(h.inbox, "notes.txt"), "")
+	if err := unix.Mkfifo(filepath.Join(h.inbox, "fifo.csv"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("spring.csv", filepath.Join(r.inbox, "link.csv")); err != nil {
+	if err := os.Symlink("spring.csv", filepath.Join(h.inbox, "link.csv")); err != nil {
 		t.Fatal(err)
 	}
 	for files, want := range map[string]string{
@@ -173,7 +173,7 @@ func TestOpenFiles(t *testing.T) {
 	} {
 		var paths []string
 		for _, f := range strings.Fields(files) {
-			paths = append(paths, filepath.Join(r.inbox, f))
+			paths = append(paths, filepath.Join(h.inbox, f))
 		}
 		p, err := OpenFiles(paths)
 		switch {

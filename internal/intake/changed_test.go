@@ -12,12 +12,12 @@ import (
 )
 
 // meddler is a channel that meddles with a file while rows are checked.
-type meddler struct {
+type hookChannel struct {
 	*null.Channel
 	do func()
 }
 
-func (m *meddler) CheckMessage(_, _ []byte) error {
+func (m *hookChannel) CheckMessage(_, _ []byte) error {
 	if m.do != nil {
 		m.do()
 		m.do = nil
@@ -25,13 +25,13 @@ func (m *meddler) CheckMessage(_, _ []byte) error {
 	return nil
 }
 
-func (r *rig) meddle(do func()) {
-	c := r.checker()
-	m := &meddler{null.New(1), do}
+func (h *harness) hookCheck(do func()) {
+	c := h.checker()
+	m := &hookChannel{null.New(1), do}
 	c.Channels = func(int64) map[string]send.Channel {
 		return map[string]send.Channel{"cloud_api": m, "sms": null.New(1)}
 	}
-	r.in.Configure(c)
+	h.in.Configure(c)
 }
 
 // TestPitfall12RewrittenWhileRead: nothing of a file that changes while its rows are
@@ -60,27 +60,27 @@ func TestPitfall12RewrittenWhileRead(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, "", "")
-			r.meddle(func() {
-				claimed, err := filepath.Glob(filepath.Join(r.inbox, "accepted", "spring.*", "spring.csv"))
+			h := newHarness(t, "", "")
+			h.hookCheck(func() {
+				claimed, err := filepath.Glob(filepath.Join(h.inbox, "accepted", "spring.*", "spring.csv"))
 				if err != nil || len(claimed) != 1 {
 					t.Fatal(claimed, err)
 				}
 				meddle(t, claimed[0])
 			})
-			if s := r.drop("spring", goodCSV, goodLayout, goodSidecar); s != nil {
-				t.Fatalf("%+v\n%s", s, r.log)
+			if s := h.drop("spring", goodCSV, goodLayout, goodSidecar); s != nil {
+				t.Fatalf("%+v\n%s", s, h.log)
 			}
-			if left := r.names(acceptedFolder); len(left) > 0 {
+			if left := h.names(acceptedFolder); len(left) > 0 {
 				t.Error("left in accepted:", left)
 			}
-			r.balanced()
+			h.verifyStore()
 			if name == "held open" {
 				return
 			}
-			r.in.Ready(r.seen("spring"))
-			r.work()
-			if s := r.newest("spring"); s == nil || s.Rows.Accepted != 3 {
+			h.in.Ready(h.watchedDrop("spring"))
+			h.work()
+			if s := h.newest("spring"); s == nil || s.Rows.Accepted != 3 {
 				t.Errorf("%+v", s)
 			}
 		})
@@ -100,16 +100,16 @@ func mustOpen(t *testing.T, path string) *os.File {
 // TestPitfall12ChangedBeforeTheClaim: a drop that isn't what the watcher saw is left
 // where it is.
 func TestPitfall12ChangedBeforeTheClaim(t *testing.T) {
-	r := newRig(t, "", "")
-	r.put("spring", goodCSV, goodLayout, goodSidecar)
-	d := r.seen("spring")
-	r.put("spring", goodCSV+"1,More\n", "", "")
-	r.in.Ready(d)
-	r.work()
-	if len(r.sendings()) > 0 || r.tree("")["spring.csv"] == "" {
+	h := newHarness(t, "", "")
+	h.put("spring", goodCSV, goodLayout, goodSidecar)
+	d := h.watchedDrop("spring")
+	h.put("spring", goodCSV+"1,More\n", "", "")
+	h.in.Ready(d)
+	h.work()
+	if len(h.sendings()) > 0 || h.tree("")["spring.csv"] == "" {
 		t.Error("it was taken")
 	}
-	if lines := r.log.lines("level=ERROR"); len(lines) > 0 {
+	if lines := h.log.lines("level=ERROR"); len(lines) > 0 {
 		t.Error(lines)
 	}
 }

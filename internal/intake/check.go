@@ -33,13 +33,13 @@ type Checker struct {
 
 // Finding is what a check found out.
 type Finding struct {
-	Sending     campaign.Sending // frozen part filled as far as it is known
-	Problems    campaign.Problems
-	Application *config.Application // nil if it isn't known
-	Sidecar     *document.Sidecar   // nil if it can't be read
-	RejectedCSV []byte              // header of rejected.csv, nil if there is no rejected row
-	documents   int                 // how many problems layout, sidecar and campaign have
-	verdict     string              // why the rows as a whole are refused
+	Sending          campaign.Sending // frozen part filled as far as it is known
+	Problems         campaign.Problems
+	Application      *config.Application // nil if it isn't known
+	Sidecar          *document.Sidecar   // nil if it can't be read
+	RejectedCSV      []byte              // header of rejected.csv, nil if there is no rejected row
+	documentProblems int                 // how many problems layout, sidecar and campaign have
+	verdict          string              // why the rows as a whole are refused
 }
 
 // Wrong reports whether the drop is to be rejected.
@@ -48,7 +48,7 @@ func (f *Finding) Wrong() bool {
 }
 
 // rowSink takes the rows of a check; its Header comes before the first line of rejected.csv.
-type rowSink interface {
+type rowWriter interface {
 	recipients.RowWriter
 	Header(line []byte)
 }
@@ -66,7 +66,7 @@ func (discard) Header([]byte)                            {}
 // then rows are checked and forgotten. progress is called with 0 to 1. The error is
 // of this machine or of ctx, never of the drop.
 func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *csvfile.Info, now time.Time,
-	sink rowSink, spill recipients.Spill, progress func(float64)) (*Finding, error) {
+	sink rowWriter, spill recipients.Spill, progress func(float64)) (*Finding, error) {
 	f := &Finding{}
 	f.Sending.Name = p.Name
 	f.Sending.Condition = campaign.FragmentedSlots
@@ -93,7 +93,7 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *c
 	if err != nil {
 		return nil, err
 	}
-	f.when(now)
+	f.checkTime(now)
 	channels := c.channels(camp, layout, f)
 	if err := c.csv(ctx, p, info, f, layout, channels, sink, spill, progress); err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *c
 
 // when finds what is wrong with the time that the sidecar asks for. Without an
 // application, which is an error of its own, that is what would be wrong in any.
-func (f *Finding) when(now time.Time) {
+func (f *Finding) checkTime(now time.Time) {
 	if f.Sidecar == nil {
 		return
 	}
@@ -126,10 +126,10 @@ const maxGrace = 24 * time.Hour
 // conclude says in one sentence why a drop is rejected, if it is.
 func (c *Checker) conclude(f *Finding) {
 	s := &f.Sending
-	f.inOrder()
+	f.sortProblems()
 	s.Problems, s.ProblemCount = f.Problems.List, f.Problems.Count
 	switch {
-	case f.verdict != "" && f.documents == 0:
+	case f.verdict != "" && f.documentProblems == 0:
 		s.State, s.Reason = campaign.StateRejected, f.verdict
 	case f.Problems.Count > int(s.Rows.Rejected):
 		s.State = campaign.StateRejected
@@ -146,7 +146,7 @@ func (c *Checker) conclude(f *Finding) {
 }
 
 // inOrder sorts the problems as they are mended: file by file, from top to bottom.
-func (f *Finding) inOrder() {
+func (f *Finding) sortProblems() {
 	rank := func(p campaign.Problem) int {
 		name := strings.ToLower(p.File)
 		return slices.IndexFunc([]string{".layout.json", ".schedule.json", ".csv", ""}, func(ending string) bool { return strings.HasSuffix(name, ending) })
@@ -282,11 +282,11 @@ func (c *Checker) applicationIDs(in *config.Inbox) string {
 			ids = append(ids, a.ID)
 		}
 	}
-	return listed(ids)
+	return joinIDs(ids)
 }
 
 // listed is numbers as a message shows them: 1, 2.
-func listed(ids []int64) string {
+func joinIDs(ids []int64) string {
 	var b strings.Builder
 	for i, id := range ids {
 		if i > 0 {

@@ -17,14 +17,14 @@ type dropCase struct {
 	state                 campaign.State
 	says                  []string // in report.txt, or, of an accepted drop, among its warnings
 	accepted, refused, du uint32
-	prepare               func(*rig)
+	prepare               func(*harness)
 }
 
-func (c *dropCase) run(t *testing.T) *rig {
+func (c *dropCase) run(t *testing.T) *harness {
 	t.Helper()
-	r := newRig(t, c.inbox, c.application)
+	h := newHarness(t, c.inbox, c.application)
 	if c.prepare != nil {
-		c.prepare(r)
+		c.prepare(h)
 	}
 	file := func(text, right string) string {
 		switch text {
@@ -35,20 +35,20 @@ func (c *dropCase) run(t *testing.T) *rig {
 		}
 		return text
 	}
-	s := r.drop("spring", file(c.csv, goodCSV), file(c.layout, goodLayout), file(c.sidecar, goodSidecar))
+	s := h.drop("spring", file(c.csv, goodCSV), file(c.layout, goodLayout), file(c.sidecar, goodSidecar))
 	if s == nil || s.State != c.state {
-		t.Fatalf("it became %+v\n%s", s, r.log)
+		t.Fatalf("it became %+v\n%s", s, h.log)
 	}
 	if s.State.Final() && !s.DryRun {
-		has(t, r.report(s), c.says...)
+		wantParts(t, h.report(s), c.says...)
 	} else {
-		has(t, fmt.Sprint(s.Warnings), c.says...)
+		wantParts(t, fmt.Sprint(s.Warnings), c.says...)
 	}
 	if s.Rows.Accepted != c.accepted || s.Rows.Rejected != c.refused || s.Rows.Duplicate != c.du {
 		t.Errorf("rows: %+v", s.Rows)
 	}
-	r.balanced()
-	return r
+	h.verifyStore()
+	return h
 }
 
 func TestCheck(t *testing.T) {
@@ -129,29 +129,29 @@ func TestCheck(t *testing.T) {
 func (c *dropCase) runWithCampaigns(t *testing.T) {
 	t.Helper()
 	extra := `messageContent": [{"body": "x"}]`
-	c.prepare = func(r *rig) {
-		r.campaign("20.json", `{"id": 20, "applicationId": 1, "title": "off", "enabled": false, "channelTypes": ["cloud_api"], "`+extra+`}`)
-		r.campaign("21.json", `{"id": 21, "applicationId": 1, "title": "back", "enabled": true, "sendType": "reactive", "channelTypes": ["cloud_api"], "`+extra+`}`)
+	c.prepare = func(h *harness) {
+		h.campaign("20.json", `{"id": 20, "applicationId": 1, "title": "off", "enabled": false, "channelTypes": ["cloud_api"], "`+extra+`}`)
+		h.campaign("21.json", `{"id": 21, "applicationId": 1, "title": "back", "enabled": true, "sendType": "reactive", "channelTypes": ["cloud_api"], "`+extra+`}`)
 	}
 	c.run(t)
 }
 
 // Everything that is wrong with a drop is said at once.
 func TestAllErrorsAtOnce(t *testing.T) {
-	r := newRig(t, "", "")
-	r.put("spring", "phone,first\n34666777888,Ada\n34666555666\n34666555667,\"a\"\"b\"\n34666555668,\"x\n",
+	h := newHarness(t, "", "")
+	h.put("spring", "phone,first\n34666777888,Ada\n34666555666\n34666555667,\"a\"\"b\"\n34666555668,\"x\n",
 		`{"contact": {"contactCode": "{{fone}}", "channelTyp": "cloud_api"}, "customFields": {"nam": "{{first"}}`,
 		`{"applicationId": 1, "campaignId": 7, "delay": "P1T2H", "slicingCondition": "fragmented", "rows": 5, "dryrun": true}`)
-	d := r.seen("spring")
-	r.clock = r.clock.Add(2 * time.Hour) // it has waited for its rows
-	r.in.Ready(d)
-	r.work()
-	s := r.newest("spring")
+	d := h.watchedDrop("spring")
+	h.clock = h.clock.Add(2 * time.Hour) // it has waited for its rows
+	h.in.Ready(d)
+	h.work()
+	s := h.newest("spring")
 	if s.State != campaign.StateRejected {
 		t.Fatalf("%+v", s)
 	}
-	text := r.report(s)
-	has(t, text, "errors were found. Mend what is listed below",
+	text := h.report(s)
+	wantParts(t, text, "errors were found. Mend what is listed below",
 		`spring.schedule.json:1:77: slicingCondition: unknown condition "fragmented"; did you mean "fragmentedSlots"?`,
 		`"dryrun"`, `did you mean "dryRun"?`, "delay: ",
 		`"channelTyp"`, `did you mean "channelType"?`, `the CSV has no column "fone"`,
@@ -161,25 +161,25 @@ func TestAllErrorsAtOnce(t *testing.T) {
 		ErrorCount int
 		Errors     []campaign.Problem
 	}
-	if err := json.Unmarshal([]byte(r.tree("failed/" + s.FolderName())["report.json"]), &doc); err != nil || doc.ErrorCount != len(doc.Errors) || doc.ErrorCount < 10 {
+	if err := json.Unmarshal([]byte(h.tree("failed/" + s.FolderName())["report.json"]), &doc); err != nil || doc.ErrorCount != len(doc.Errors) || doc.ErrorCount < 10 {
 		t.Errorf("%d of %d errors in report.json, %v\n%s", len(doc.Errors), doc.ErrorCount, err, text)
 	}
 }
 
 // Rows that can't be checked for what else is wrong are at least counted and cut.
 func TestErrorsOfRowsWithoutACampaign(t *testing.T) {
-	r := newRig(t, "", "")
-	s := r.drop("spring", "phone,first\n34666777888,Ada\n34666555666\n34666555667,A\"b\"\n1,2,3\n", goodLayout, `{"applicationId": 1, "rows": 4}`)
-	has(t, r.report(s), "4 errors were found", "campaignId: is missing", "spring.csv:3:12: the row has 1 cell and the header 2",
+	h := newHarness(t, "", "")
+	s := h.drop("spring", "phone,first\n34666777888,Ada\n34666555666\n34666555667,A\"b\"\n1,2,3\n", goodLayout, `{"applicationId": 1, "rows": 4}`)
+	wantParts(t, h.report(s), "4 errors were found", "campaignId: is missing", "spring.csv:3:12: the row has 1 cell and the header 2",
 		"spring.csv:4:13: first: a quote is inside a cell", "spring.csv:5:5: the row has 3 cells and the header 2")
 }
 
 // Of many bad rows a report lists the first, and counts all.
 func TestManyErrors(t *testing.T) {
-	r := newRig(t, "", "")
-	s := r.drop("spring", "phone,first\n"+strings.Repeat(",x\n", 500), goodLayout, goodSidecar)
-	has(t, r.report(s), "no row of 500 is good", "Errors (the first 100 of 501):\n  spring.csv: no row of 500 is good")
-	if rows := strings.Count(r.tree("failed/" + s.FolderName())["rejected.csv"], "\n"); rows != 501 {
+	h := newHarness(t, "", "")
+	s := h.drop("spring", "phone,first\n"+strings.Repeat(",x\n", 500), goodLayout, goodSidecar)
+	wantParts(t, h.report(s), "no row of 500 is good", "Errors (the first 100 of 501):\n  spring.csv: no row of 500 is good")
+	if rows := strings.Count(h.tree("failed/" + s.FolderName())["rejected.csv"], "\n"); rows != 501 {
 		t.Errorf("rejected.csv has %d lines", rows)
 	}
 }
@@ -187,39 +187,39 @@ func TestManyErrors(t *testing.T) {
 // TestPitfall14Reasons: a ruined number is refused in just those words, in the report
 // and in rejected.csv.
 func TestPitfall14Reasons(t *testing.T) {
-	r := newRig(t, "", `max_bad_rows = "100%"`)
-	s := r.drop("spring", goodCSV+"9.87654E+11,Eve\n", goodLayout, goodSidecar)
-	r.sendAll(s.ID)
-	all := r.tree("done/" + s.FolderName())
+	h := newHarness(t, "", `max_bad_rows = "100%"`)
+	s := h.drop("spring", goodCSV+"9.87654E+11,Eve\n", goodLayout, goodSidecar)
+	h.sendAll(s.ID)
+	all := h.tree("done/" + s.FolderName())
 	const words = "a spreadsheet ruined the number"
-	has(t, all["rejected.csv"], "_line,_error", "9.87654E+11,Eve,4,", words)
-	has(t, all["results.csv"], "4,9.87654E+11,cloud_api,1,rejected,0,,,", words)
-	has(t, all["report.txt"], "spring.csv:4:1: phone: "+words)
-	if strings.Contains(r.log.String(), "9.87") || strings.Contains(all["report.txt"], "9.87") {
+	wantParts(t, all["rejected.csv"], "_line,_error", "9.87654E+11,Eve,4,", words)
+	wantParts(t, all["results.csv"], "4,9.87654E+11,cloud_api,1,rejected,0,,,", words)
+	wantParts(t, all["report.txt"], "spring.csv:4:1: phone: "+words)
+	if strings.Contains(h.log.String(), "9.87") || strings.Contains(all["report.txt"], "9.87") {
 		t.Error("contact data in log or report")
 	}
 }
 
 // TestPitfall13Headers: columns with letters beyond ASCII compare in NFC.
 func TestPitfall13Headers(t *testing.T) {
-	r := newRig(t, "", "")
+	h := newHarness(t, "", "")
 	decomposed := "tele\u0301fono;first\n34666777888;Ada\n"
 	layout := strings.Replace(goodLayout, "{{phone}}", "{{ teléfono }}", 1)
-	if s := r.drop("spring", decomposed, layout, goodSidecar); s.State != campaign.StateScheduled || s.Rows.Accepted != 1 {
+	if s := h.drop("spring", decomposed, layout, goodSidecar); s.State != campaign.StateScheduled || s.Rows.Accepted != 1 {
 		t.Errorf("%+v", s)
 	}
 }
 
 // TestPitfall16OneBadRow: a bad row stops no other and is never hidden.
 func TestPitfall16OneBadRow(t *testing.T) {
-	r := newRig(t, "", "")
+	h := newHarness(t, "", "")
 	csv := "phone,first\n"
 	for i := range 20 {
 		csv += fmt.Sprintf("346667778%02d,Ada\n", i)
 	}
-	s := r.drop("spring", csv+"34666,Ada,Eve\n", goodLayout, goodSidecar)
+	s := h.drop("spring", csv+"34666,Ada,Eve\n", goodLayout, goodSidecar)
 	if s.State != campaign.StateScheduled || s.Rows.Accepted != 20 || s.Rows.Rejected != 1 || s.ProblemCount != 1 {
 		t.Fatalf("%+v", s)
 	}
-	has(t, r.tree("accepted/" + s.FolderName())["status.json"], `"rejected": 1`, "the row has 3 cells and the header 2")
+	wantParts(t, h.tree("accepted/" + s.FolderName())["status.json"], `"rejected": 1`, "the row has 3 cells and the header 2")
 }

@@ -80,11 +80,11 @@ func (in *Intake) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
 		if err != nil {
 			// One record a scan would fill the store for as long as it lasts.
 			in.setWait(d, "its folder can't be made: "+err.Error(), in.now().Add(time.Minute))
-			return nil, errors.Join(err, in.giveBack(s, err))
+			return nil, errors.Join(err, in.releaseClaim(s, err))
 		}
 		if !made {
 			// A store that was made anew counts from 1 again and meets the old one's folders.
-			if err := in.void(s, "not used: a folder of an earlier store has this name"); err != nil {
+			if err := in.voidClaim(s, "not used: a folder of an earlier store has this name"); err != nil {
 				return nil, err
 			}
 			continue
@@ -94,9 +94,9 @@ func (in *Intake) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
 		case err == nil:
 			return s, nil
 		case vanished(err), unmovable(err):
-			return nil, in.giveBack(s, err)
+			return nil, in.releaseClaim(s, err)
 		default:
-			in.claims.rest(s.ID)
+			in.claims.retryLater(s.ID)
 			return nil, err
 		}
 	}
@@ -148,7 +148,7 @@ func (in *Intake) moveFiles(s *campaign.Sending) error {
 	if err := safeio.SyncMove(s.Inbox, folder(s)); err != nil {
 		return fmt.Errorf("claim: %w", err)
 	}
-	in.leaveBehind(s, stuck)
+	in.noteImmovable(s, stuck)
 	failpoint.At(failpoint.FilesMoved)
 	return nil
 }
@@ -160,11 +160,11 @@ func immovable(err error) bool {
 }
 
 // stuckFor is how long a refused file that stays in the inbox is passed by before it is reported again.
-const stuckFor = 24 * time.Hour
+const immovableRetry = 24 * time.Hour
 
 // leaveBehind notes files of a refused drop that stay in the inbox, so that they are
 // reported, and not again at every scan: one record each time would fill the store.
-func (in *Intake) leaveBehind(s *campaign.Sending, stuck []campaign.FileID) {
+func (in *Intake) noteImmovable(s *campaign.Sending, stuck []campaign.FileID) {
 	if len(stuck) == 0 {
 		return
 	}
@@ -175,7 +175,7 @@ func (in *Intake) leaveBehind(s *campaign.Sending, stuck []campaign.FileID) {
 	s.Problems, s.ProblemCount = problems.List, problems.Count
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.waits[[2]string{s.Inbox, s.Name}] = wait{files: stuck, since: in.now(), until: in.now().Add(stuckFor),
+	in.waits[[2]string{s.Inbox, s.Name}] = wait{files: stuck, since: in.now(), until: in.now().Add(immovableRetry),
 		reason: "it was refused and can't be moved to failed/: remove it from the inbox"}
 }
 

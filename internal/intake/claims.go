@@ -17,8 +17,8 @@ type claims struct {
 }
 
 type openClaim struct {
-	s       *campaign.Sending // as it was begun
-	resting bool              // failed for the machine's reasons; to be tried again
+	s     *campaign.Sending // as it was begun
+	retry bool              // failed for the machine's reasons; to be tried again
 }
 
 func newClaims() *claims { return &claims{open: map[campaign.ID]*openClaim{}} }
@@ -37,22 +37,22 @@ func (c *claims) end(id campaign.ID) {
 }
 
 // rest notes an open claim for another try.
-func (c *claims) rest(id campaign.ID) {
+func (c *claims) retryLater(id campaign.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if one := c.open[id]; one != nil {
-		one.resting = true
+		one.retry = true
 	}
 }
 
 // rested are the claims to be tried again, oldest first; they rest no more.
-func (c *claims) rested() []*campaign.Sending {
+func (c *claims) takeRetries() []*campaign.Sending {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var list []*campaign.Sending
 	for _, one := range c.open {
-		if one.resting {
-			one.resting = false
+		if one.retry {
+			one.retry = false
 			list = append(list, one.s)
 		}
 	}

@@ -11,12 +11,12 @@ import (
 // check checks files as campaignd check does; "" is a file that there is not.
 func check(t *testing.T, csv, layout, sidecar string) *Finding {
 	t.Helper()
-	r := newRig(t, "", "")
-	r.put("spring", csv, layout, sidecar)
+	h := newHarness(t, "", "")
+	h.put("spring", csv, layout, sidecar)
 	var paths []string
 	for ending, text := range map[string]string{".csv": csv, ".layout.json": layout, ".schedule.json": sidecar} {
 		if text != "" {
-			paths = append(paths, filepath.Join(r.inbox, "spring"+ending))
+			paths = append(paths, filepath.Join(h.inbox, "spring"+ending))
 		}
 	}
 	p, err := OpenFiles(paths)
@@ -24,7 +24,7 @@ func check(t *testing.T, csv, layout, sidecar string) *Finding {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	f, err := r.checker().Check(t.Context(), p, &r.config.Inboxes[0], nil, r.clock, nil, nil, nil)
+	f, err := h.checker().Check(t.Context(), p, &h.config.Inboxes[0], nil, h.clock, nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

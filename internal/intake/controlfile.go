@@ -26,11 +26,11 @@ var errNoSending = errors.New("this inbox has had no drop of that name (and id);
 // Control implements watch.Handler: an empty NAME.cancel, NAME.pause or
 // NAME.resume acts on this inbox's sendings alone, NAME.suppress.csv adds opt-outs (SPEC 10).
 func (in *Intake) Control(c watch.Control) {
-	do, name := in.steer, c.Name+controlQueue
+	do, name := in.obey, c.Name+controlQueue
 	if c.Action == watch.ActionSuppress {
 		do, name = in.suppress, c.File.Name
 	}
-	in.lane(c.File.ID.Size).put(c.Inbox, name, func(ctx context.Context) error {
+	in.queueFor(c.File.ID.Size).put(c.Inbox, name, func(ctx context.Context) error {
 		err := do(ctx, c)
 		if vanished(err) {
 			return nil
@@ -47,7 +47,7 @@ func (in *Intake) Control(c watch.Control) {
 const controlQueue = "\x00control"
 
 // asked is the state that an action leads to, "" where any active one will do.
-func asked(a watch.Action) campaign.State {
+func targetState(a watch.Action) campaign.State {
 	switch a {
 	case watch.ActionPause:
 		return campaign.StatePaused
@@ -59,16 +59,16 @@ func asked(a watch.Action) campaign.State {
 
 // steer obeys a control file. The act comes before the move: a crash between them has the
 // file obeyed again, which changes nothing then.
-func (in *Intake) steer(ctx context.Context, c watch.Control) error {
+func (in *Intake) obey(ctx context.Context, c watch.Control) error {
 	s, err := in.target(c)
-	if whole := wholeName(c); errors.Is(err, errNoSending) && whole.Name != c.Name {
-		if other, otherErr := in.target(whole); otherErr == nil || in.comingUp(whole) {
+	if whole := withIDInName(c); errors.Is(err, errNoSending) && whole.Name != c.Name {
+		if other, otherErr := in.target(whole); otherErr == nil || in.dropExpected(whole) {
 			c, s, err = whole, other, otherErr
 		}
 	}
-	if in.early(c, s, err) {
-		in.keepControl(c) // for the moment at which its drop is accepted, which may just have been
-		if s, err = in.target(c); in.early(c, s, err) {
+	if in.mustWait(c, s, err) {
+		in.deferControl(c) // for the moment at which its drop is accepted, which may just have been
+		if s, err = in.target(c); in.mustWait(c, s, err) {
 			return nil
 		}
 	}
@@ -78,7 +78,7 @@ func (in *Intake) steer(ctx context.Context, c watch.Control) error {
 	if err != nil {
 		return err
 	}
-	if s.State != asked(c.Action) {
+	if s.State != targetState(c.Action) {
 		err := in.act(ctx, c, s)
 		if errors.Is(err, errTooLate) || errors.Is(err, send.ErrState) {
 			return in.failControl(c, err.Error())
@@ -101,7 +101,7 @@ func (in *Intake) steer(ctx context.Context, c watch.Control) error {
 var errTooLate = errors.New("it can't be changed any more")
 
 // wholeName is c for a drop whose own name ends like NAME.ID.
-func wholeName(c watch.Control) watch.Control {
+func withIDInName(c watch.Control) watch.Control {
 	if c.ID != "" {
 		c.Name, c.ID = c.Name+"."+string(c.ID), ""
 		c.Beside, c.WholeBeside = c.WholeBeside, false
@@ -116,14 +116,14 @@ func (in *Intake) act(ctx context.Context, c watch.Control, s *campaign.Sending)
 	var err error
 	switch c.Action {
 	case watch.ActionPause:
-		_, err = in.steering.Pause(ctx, s.ID)
+		_, err = in.dispatcher.Pause(ctx, s.ID)
 	case watch.ActionResume:
 		if s.State.Active() {
 			return nil
 		}
-		_, err = in.steering.Resume(ctx, s.ID)
+		_, err = in.dispatcher.Resume(ctx, s.ID)
 	case watch.ActionCancel:
-		_, err = in.steering.Cancel(ctx, s.ID)
+		_, err = in.dispatcher.Cancel(ctx, s.ID)
 	}
 	return err
 }
@@ -139,7 +139,7 @@ func (in *Intake) target(c watch.Control) (*campaign.Sending, error) {
 		return s, err
 	}
 	// What has not ended is looked through to the last: others' drops, however many, hide none.
-	for _, f := range []store.Filter{{States: unended()}, {Limit: earlierLook}} {
+	for _, f := range []store.Filter{{States: openStates()}, {Limit: earlierLook}} {
 		all, err := in.store.Sendings(f)
 		if err != nil {
 			return nil, err
@@ -153,24 +153,24 @@ func (in *Intake) target(c watch.Control) (*campaign.Sending, error) {
 	return nil, errNoSending
 }
 
-func unended() []campaign.State {
+func openStates() []campaign.State {
 	return []campaign.State{campaign.StateChecking, campaign.StateScheduled, campaign.StateSending, campaign.StatePaused, campaign.StateHeld}
 }
 
 // early reports whether what a control file is about is still being taken in; s and
 // err are what target said.
-func (in *Intake) early(c watch.Control, s *campaign.Sending, err error) bool {
+func (in *Intake) mustWait(c watch.Control, s *campaign.Sending, err error) bool {
 	switch {
 	case err == nil && !s.State.Final():
 		return s.State == campaign.StateChecking
 	case err == nil || errors.Is(err, errNoSending):
-		return c.ID == "" && in.comingUp(c) // a new drop may have an ended one's name
+		return c.ID == "" && in.dropExpected(c) // a new drop may have an ended one's name
 	}
 	return false
 }
 
 // comingUp reports whether a drop of that name lies in the inbox, or is at work.
-func (in *Intake) comingUp(c watch.Control) bool {
+func (in *Intake) dropExpected(c watch.Control) bool {
 	if in.claims.of(c.Inbox, c.Name) || in.small.busy(c.Inbox, c.Name) || in.large.busy(c.Inbox, c.Name) {
 		return true
 	}
@@ -191,25 +191,25 @@ func (in *Intake) comingUp(c watch.Control) bool {
 }
 
 // keepControl notes a control file whose drop is still being taken in.
-func (in *Intake) keepControl(c watch.Control) {
+func (in *Intake) deferControl(c watch.Control) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	key := [2]string{c.Inbox, c.Name}
-	if !slices.ContainsFunc(in.controls[key], func(one watch.Control) bool { return one.File == c.File }) {
-		in.controls[key] = append(in.controls[key], c)
+	if !slices.ContainsFunc(in.deferredControls[key], func(one watch.Control) bool { return one.File == c.File }) {
+		in.deferredControls[key] = append(in.deferredControls[key], c)
 	}
 }
 
 // obeyKept obeys what was asked of a drop before it was accepted, so that nothing of
 // it goes out until the next scan. What fails is met again by then.
-func (in *Intake) obeyKept(ctx context.Context, s *campaign.Sending) {
+func (in *Intake) obeyDeferred(ctx context.Context, s *campaign.Sending) {
 	key := [2]string{s.Inbox, s.Name}
 	in.mu.Lock()
-	kept := in.controls[key]
-	delete(in.controls, key)
+	kept := in.deferredControls[key]
+	delete(in.deferredControls, key)
 	in.mu.Unlock()
 	for _, c := range kept {
-		if err := in.steer(ctx, c); err != nil && !vanished(err) {
+		if err := in.obey(ctx, c); err != nil && !vanished(err) {
 			in.log.Error("control file; it is tried again", "file", c.File.Name, "err", err)
 		}
 	}

@@ -48,7 +48,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 	}
 	synced := make(chan error, 1)
 	go func() { synced <- syncFiles(s) }() // beside the check: its answer is awaited below
-	sink := newStoreSink(ctx, in.store, s)
+	sink := newStoreRowWriter(ctx, in.store, s)
 	defer sink.discard()
 	f, err := in.checker().Check(ctx, p, inbox, info, s.ReceivedAt, sink, spill, in.progress(s))
 	if end := sink.close(); err == nil {
@@ -62,19 +62,19 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 		err = untouched(p, s)
 	}
 	if err == nil {
-		err = takeOver(s)
+		err = takeOwnership(s)
 	}
 	if err != nil {
 		return fmt.Errorf("check %s: %w", s.ID, err)
 	}
 	failpoint.At(failpoint.FilesSynced)
 	if f.Sending.Rows.Rejected > 0 {
-		if err := sink.keepRejected(); err != nil {
+		if err := sink.commitRejected(); err != nil {
 			return fmt.Errorf("write %s of %s: %w", report.RejectedFile, s.ID, err)
 		}
 	}
 	failpoint.At(failpoint.Checked)
-	adopt(s, f)
+	copyFinding(s, f)
 	if f.Wrong() {
 		return in.refuse(s, campaign.StateRejected, f.Sending.Reason)
 	}
@@ -82,7 +82,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 }
 
 // adopt copies what the check found into the sending's header.
-func adopt(s *campaign.Sending, f *Finding) {
+func copyFinding(s *campaign.Sending, f *Finding) {
 	kept := *s
 	*s = f.Sending
 	s.ID, s.Tag, s.Name, s.Inbox, s.Files = kept.ID, kept.Tag, kept.Name, kept.Inbox, kept.Files
@@ -93,7 +93,7 @@ func adopt(s *campaign.Sending, f *Finding) {
 }
 
 // Outlook is what a checked drop is to get: when, and in which slots.
-type Outlook struct {
+type Schedule struct {
 	T        time.Time
 	Grid     *plan.Grid   // nil: not sliced, everyone is due at T
 	Request  plan.Request // with Grid
@@ -102,8 +102,8 @@ type Outlook struct {
 }
 
 // Outlook says what the drop gets if it was received at received and is accepted now (SPEC 5, 7).
-func (f *Finding) Outlook(received, now time.Time) Outlook {
-	var o Outlook
+func (f *Finding) Schedule(received, now time.Time) Schedule {
+	var o Schedule
 	app, s := f.Application, &f.Sending
 	base := now
 	if f.Sidecar.ScheduleAt != "" {
@@ -132,7 +132,7 @@ func (f *Finding) Outlook(received, now time.Time) Outlook {
 
 // Place finds the slots, or says in words why there is no room. The error is of
 // the bookings.
-func (o *Outlook) Place(b plan.Reservations) (placed []plan.Placement, noRoom string, err error) {
+func (o *Schedule) Place(b plan.Reservations) (placed []plan.Placement, noRoom string, err error) {
 	placed, err = o.Grid.Place(b, o.Request)
 	if _, ok := errors.AsType[*plan.NoRoom](err); ok {
 		advice, err := o.Grid.Advise(b, o.Request)
@@ -152,7 +152,7 @@ func Grid(app *config.Application) plan.Grid {
 // accept commits the sending: in one transaction it is looked up among earlier
 // drops, its slots are counted and booked, and it is on the timeline.
 func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) error {
-	o := f.Outlook(s.ReceivedAt, in.now().UTC())
+	o := f.Schedule(s.ReceivedAt, in.now().UTC())
 	s.ScheduledAt = o.T.UTC()
 	switch {
 	case o.Problems.Count > 0:
@@ -171,7 +171,7 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) e
 		return in.refuse(s, campaign.StateRejected, dup.Error())
 	}
 	if _, ok := errors.AsType[*plan.NoRoom](err); ok {
-		_, reason, err := o.Place(bookings{in.store, s.ApplicationID, o.Grid.Slot})
+		_, reason, err := o.Place(reservations{in.store, s.ApplicationID, o.Grid.Slot})
 		if err != nil || reason == "" { // room was made in this very moment: what was decided stands
 			reason = "there was no room in the slots"
 		}
@@ -188,20 +188,20 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) e
 		"duplicates", s.Rows.Duplicate, "messages", s.Planned, "at", s.ScheduledAt, "slices", len(slices), "dryRun", s.DryRun)
 	in.decided(s.ID)
 	in.Changed(s.ID)
-	in.obeyKept(ctx, s)
+	in.obeyDeferred(ctx, s)
 	in.accepted(s.ID)
 	return nil
 }
 
 // bookings is the store's read of one application's slots, for advice after the fact.
-type bookings struct {
+type reservations struct {
 	store       *store.Store
 	application int64
 	slot        time.Duration
 }
 
 // Reserved implements plan.Bookings.
-func (b bookings) Reserved(first int64, counts []uint32) error {
+func (b reservations) Reserved(first int64, counts []uint32) error {
 	reserved, err := b.store.Reserved(b.application, b.slot, first, len(counts))
 	if err != nil {
 		return err

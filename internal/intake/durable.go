@@ -24,7 +24,7 @@ func syncFiles(s *campaign.Sending) error {
 
 // takeOver makes a claimed drop's files the daemon's, so that what is kept is what
 // was checked: a partner's account may read it and change it no more.
-func takeOver(s *campaign.Sending) error {
+func takeOwnership(s *campaign.Sending) error {
 	for _, f := range s.Files {
 		err := safeio.Own(filepath.Join(folder(s), f.Name))
 		if errors.Is(err, safeio.ErrChanged) {
@@ -39,7 +39,7 @@ func takeOver(s *campaign.Sending) error {
 
 // cutOff notes a claimed file that isn't as long as it was: a power cut came before
 // its content was on disk. What is left of it must not pass for the whole.
-func cutOff(problems *campaign.Problems, file *os.File, f campaign.FileID) {
+func checkLength(problems *campaign.Problems, file *os.File, f campaign.FileID) {
 	if stat, err := file.Stat(); err == nil && stat.Size() != f.Size {
 		problems.Addf(f.Name, 0, 0, "", "has %d bytes, and had %d when it was taken in: the machine lost power before all of it was on disk; drop it again",
 			stat.Size(), f.Size)

@@ -17,7 +17,7 @@ import (
 )
 
 // look is what examine found of a drop: parts to be taken in, or a reason to wait.
-type look struct {
+type examination struct {
 	parts  *Parts        // open, the caller's to close; nil if the drop waits
 	info   *csvfile.Info // nil for a CSV that is too large to be looked into
 	reason string        // why it waits
@@ -26,12 +26,12 @@ type look struct {
 
 // examine opens the files of a ready drop and finds out whether the CSV is whole
 // (SPEC 2, quiet is not whole).
-func (in *Intake) examine(ctx context.Context, d watch.Drop, inbox *config.Inbox) (look, error) {
+func (in *Intake) examine(ctx context.Context, d watch.Drop, inbox *config.Inbox) (examination, error) {
 	p, err := openDrop(d)
 	if err != nil {
-		return look{}, err
+		return examination{}, err
 	}
-	found, err := in.lookInto(ctx, p, d, inbox)
+	found, err := in.examineParts(ctx, p, d, inbox)
 	if err != nil || found.reason != "" {
 		p.Close()
 		return found, err
@@ -40,37 +40,37 @@ func (in *Intake) examine(ctx context.Context, d watch.Drop, inbox *config.Inbox
 	return found, nil
 }
 
-func (in *Intake) lookInto(ctx context.Context, p *Parts, d watch.Drop, inbox *config.Inbox) (look, error) {
+func (in *Intake) examineParts(ctx context.Context, p *Parts, d watch.Drop, inbox *config.Inbox) (examination, error) {
 	if reason := in.noSpace(d.CSV.ID.Size); reason != "" {
-		return look{reason: reason, until: in.now().Add(time.Minute)}, nil
+		return examination{reason: reason, until: in.now().Add(time.Minute)}, nil
 	}
-	sidecar, limit := in.promise(p, inbox)
+	sidecar, limit := in.sidecarAndLimit(p, inbox)
 	if d.CSV.ID.Size > limit {
-		return look{}, nil // rejected without a look at its rows
+		return examination{}, nil // rejected without a look at its rows
 	}
 	info, err := Inspect(ctx, p)
 	if err != nil {
-		return look{}, err
+		return examination{}, err
 	}
 	// A file that was written to while it was read is looked at anew (PITFALLS 12).
 	if err := unchanged(p, d); err != nil {
-		return look{}, err
+		return examination{}, err
 	}
 	if expired := in.now().Sub(d.FirstSeen) > inbox.PairTimeout; !expired {
-		reason, err := in.unproven(ctx, p, info, sidecar)
+		reason, err := in.proofMismatch(ctx, p, info, sidecar)
 		if reason != "" || err != nil {
-			return look{reason: reason}, err
+			return examination{reason: reason}, err
 		}
 	}
 	if quiet := d.QuietSince.Add(inbox.UnterminatedWait); in.now().Before(quiet) {
 		if info.NUL >= 0 {
-			return look{reason: "the CSV holds NUL bytes: part of it may still be on its way", until: quiet}, nil
+			return examination{reason: "the CSV holds NUL bytes: part of it may still be on its way", until: quiet}, nil
 		}
-		if info.Unterminated && !proven(sidecar) {
-			return look{reason: "the last line of the CSV has no end: the upload may have been cut off", until: quiet}, nil
+		if info.Unterminated && !hasFullProof(sidecar) {
+			return examination{reason: "the last line of the CSV has no end: the upload may have been cut off", until: quiet}, nil
 		}
 	}
-	return look{info: info}, nil
+	return examination{info: info}, nil
 }
 
 // openDrop opens the parts of a drop, following no link and blocking on nothing.
@@ -147,7 +147,7 @@ func untouched(p *Parts, s *campaign.Sending) error {
 
 // promise reads what the sidecar promises and how large the CSV may be. A sidecar that can't
 // be read promises nothing: its errors are reported when the drop is checked.
-func (in *Intake) promise(p *Parts, inbox *config.Inbox) (*document.Sidecar, int64) {
+func (in *Intake) sidecarAndLimit(p *Parts, inbox *config.Inbox) (*document.Sidecar, int64) {
 	c := in.checker()
 	f := &Finding{}
 	if err := c.sidecar(p, inbox, f); err != nil {
@@ -167,7 +167,7 @@ func (in *Intake) promise(p *Parts, inbox *config.Inbox) (*document.Sidecar, int
 
 // reserve is the free space in bytes below which nothing new is taken in, so that what
 // was accepted can still be recorded (PITFALLS 29).
-const reserve = 64 << 20
+const minFreeSpace = 64 << 20
 
 // noSpace says why a CSV of size bytes can't be taken in now, "" if it can.
 func (in *Intake) noSpace(size int64) string {
@@ -175,7 +175,7 @@ func (in *Intake) noSpace(size int64) string {
 	if err != nil {
 		return ""
 	}
-	if need := uint64(size) + reserve; free < need {
+	if need := uint64(size) + minFreeSpace; free < need {
 		return fmt.Sprintf("the disk of the store has %d MiB free and taking this drop in needs %d MiB: the operator has to make room", free>>20, need>>20)
 	}
 	return ""

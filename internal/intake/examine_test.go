@@ -28,90 +28,90 @@ func TestPitfall01QuietIsNotWhole(t *testing.T) {
 			"the CSV has 45 bytes, the sidecar promised 46"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, "", "")
+			h := newHarness(t, "", "")
 			sidecar := `{"applicationId": 1, "campaignId": 7, ` + c.proof + `}`
-			r.put("spring", c.part, goodLayout, sidecar)
-			first := r.seen("spring")
-			r.in.Ready(first)
-			r.work()
-			waits := r.in.Waits(r.inbox)
-			if len(r.sendings()) > 0 || len(waits) != 1 || !strings.Contains(waits[0].Reason, c.reason) || waits[0].Name != "spring" {
-				t.Fatalf("%+v\n%s", waits, r.log)
+			h.put("spring", c.part, goodLayout, sidecar)
+			first := h.watchedDrop("spring")
+			h.in.Ready(first)
+			h.work()
+			waits := h.in.Waits(h.inbox)
+			if len(h.sendings()) > 0 || len(waits) != 1 || !strings.Contains(waits[0].Reason, c.reason) || waits[0].Name != "spring" {
+				t.Fatalf("%+v\n%s", waits, h.log)
 			}
 			// The same files again are not read again.
-			r.clock = r.clock.Add(30 * time.Minute)
-			r.in.Ready(first)
-			if _, _, ok := r.in.small.pop(); ok {
+			h.clock = h.clock.Add(30 * time.Minute)
+			h.in.Ready(first)
+			if _, _, ok := h.in.small.pop(); ok {
 				t.Error("what didn't change is looked at again")
 			}
-			r.put("spring", goodCSV, "", "")
-			healed := r.seen("spring")
+			h.put("spring", goodCSV, "", "")
+			healed := h.watchedDrop("spring")
 			healed.FirstSeen = first.FirstSeen
-			r.in.Ready(healed)
-			r.work()
-			if s := r.newest("spring"); s == nil || s.State != campaign.StateScheduled || len(s.Warnings) > 0 {
+			h.in.Ready(healed)
+			h.work()
+			if s := h.newest("spring"); s == nil || s.State != campaign.StateScheduled || len(s.Warnings) > 0 {
 				t.Errorf("not healed: %+v", s)
 			}
-			if waits := r.in.Waits(r.inbox); len(waits) > 0 {
+			if waits := h.in.Waits(h.inbox); len(waits) > 0 {
 				t.Errorf("%+v", waits)
 			}
 
-			r.put("never", c.part, goodLayout, sidecar)
-			lost := r.seen("never")
-			r.in.Ready(lost)
-			r.work()
-			r.clock = r.clock.Add(time.Hour + time.Second)
-			r.in.Ready(lost)
-			r.work()
-			s := r.newest("never")
+			h.put("never", c.part, goodLayout, sidecar)
+			lost := h.watchedDrop("never")
+			h.in.Ready(lost)
+			h.work()
+			h.clock = h.clock.Add(time.Hour + time.Second)
+			h.in.Ready(lost)
+			h.work()
+			s := h.newest("never")
 			if s == nil || s.State != campaign.StateRejected {
 				t.Fatalf("not rejected: %+v", s)
 			}
-			has(t, r.report(s), c.reason)
+			wantParts(t, h.report(s), c.reason)
 		})
 	}
 }
 
 // Without a proof a last line without an end is held back, then taken with a warning.
 func TestPitfall01UnterminatedLine(t *testing.T) {
-	r := newRig(t, "", "")
+	h := newHarness(t, "", "")
 	csv := strings.TrimSuffix(goodCSV, "\n")
-	r.put("spring", csv, goodLayout, goodSidecar)
-	d := r.seen("spring")
-	r.in.Ready(d)
-	r.work()
-	if waits := r.in.Waits(r.inbox); len(waits) != 1 || !strings.Contains(waits[0].Reason, "the last line of the CSV has no end") {
+	h.put("spring", csv, goodLayout, goodSidecar)
+	d := h.watchedDrop("spring")
+	h.in.Ready(d)
+	h.work()
+	if waits := h.in.Waits(h.inbox); len(waits) != 1 || !strings.Contains(waits[0].Reason, "the last line of the CSV has no end") {
 		t.Fatalf("%+v", waits)
 	}
-	r.clock = r.clock.Add(59 * time.Second)
-	r.in.Ready(d)
-	r.work()
-	if len(r.sendings()) > 0 {
+	h.clock = h.clock.Add(59 * time.Second)
+	h.in.Ready(d)
+	h.work()
+	if len(h.sendings()) > 0 {
 		t.Fatal("taken too early")
 	}
-	r.clock = r.clock.Add(time.Second)
-	r.in.Ready(d)
-	r.work()
-	s := r.newest("spring")
+	h.clock = h.clock.Add(time.Second)
+	h.in.Ready(d)
+	h.work()
+	s := h.newest("spring")
 	if s == nil || s.State != campaign.StateScheduled || len(s.Warnings) != 1 {
 		t.Fatalf("%+v", s)
 	}
-	has(t, s.Warnings[0].String(), "spring.csv: its last line has no end", "prove the file whole")
+	wantParts(t, s.Warnings[0].String(), "spring.csv: its last line has no end", "prove the file whole")
 
 	// With too few cells it was surely cut.
-	r.put("cut", goodCSV+"34666", goodLayout, goodSidecar)
-	d = r.seen("cut")
-	r.clock = r.clock.Add(time.Minute)
-	r.in.Ready(d)
-	r.work()
-	s = r.newest("cut")
+	h.put("cut", goodCSV+"34666", goodLayout, goodSidecar)
+	d = h.watchedDrop("cut")
+	h.clock = h.clock.Add(time.Minute)
+	h.in.Ready(d)
+	h.work()
+	s = h.newest("cut")
 	if s == nil || s.State != campaign.StateRejected {
 		t.Fatalf("%+v", s)
 	}
-	has(t, r.report(s), "cut.csv:4: the file ends within this row: it was cut off; upload it again")
+	wantParts(t, h.report(s), "cut.csv:4: the file ends within this row: it was cut off; upload it again")
 
 	// A proof makes the wait and the warning needless.
-	s = r.drop("proven", csv, goodLayout, fmt.Sprintf(`{"applicationId": 1, "campaignId": 7, "bytes": %d, "resend": true}`, len(csv)))
+	s = h.drop("proven", csv, goodLayout, fmt.Sprintf(`{"applicationId": 1, "campaignId": 7, "bytes": %d, "resend": true}`, len(csv)))
 	if s == nil || s.State != campaign.StateScheduled || len(s.Warnings) > 0 {
 		t.Errorf("%+v", s)
 	}
@@ -119,43 +119,43 @@ func TestPitfall01UnterminatedLine(t *testing.T) {
 
 // TestPitfall11NULBytes: not ready, then refused.
 func TestPitfall11NULBytes(t *testing.T) {
-	r := newRig(t, "", "")
-	r.put("spring", goodCSV+strings.Repeat("\x00", 100), goodLayout, goodSidecar)
-	d := r.seen("spring")
-	r.in.Ready(d)
-	r.work()
-	if waits := r.in.Waits(r.inbox); len(waits) != 1 || !strings.Contains(waits[0].Reason, "NUL") {
+	h := newHarness(t, "", "")
+	h.put("spring", goodCSV+strings.Repeat("\x00", 100), goodLayout, goodSidecar)
+	d := h.watchedDrop("spring")
+	h.in.Ready(d)
+	h.work()
+	if waits := h.in.Waits(h.inbox); len(waits) != 1 || !strings.Contains(waits[0].Reason, "NUL") {
 		t.Fatalf("%+v", waits)
 	}
-	r.clock = r.clock.Add(time.Minute)
-	r.in.Ready(d)
-	r.work()
-	s := r.newest("spring")
+	h.clock = h.clock.Add(time.Minute)
+	h.in.Ready(d)
+	h.work()
+	s := h.newest("spring")
 	if s == nil || s.State != campaign.StateRejected {
 		t.Fatalf("%+v", s)
 	}
-	has(t, r.report(s), "spring.csv:4: ", "NUL")
+	wantParts(t, h.report(s), "spring.csv:4: ", "NUL")
 }
 
 // TestPitfall02BusyOnce: a file that was found busy or broken once is looked at anew.
 func TestPitfall02BusyOnce(t *testing.T) {
-	r := newRig(t, "", "")
-	r.put("spring", goodCSV, goodLayout, goodSidecar)
-	f, err := os.OpenFile(filepath.Join(r.inbox, "spring.csv"), os.O_WRONLY|os.O_APPEND, 0)
+	h := newHarness(t, "", "")
+	h.put("spring", goodCSV, goodLayout, goodSidecar)
+	f, err := os.OpenFile(filepath.Join(h.inbox, "spring.csv"), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.in.Ready(r.seen("spring"))
-	r.work()
-	if len(r.sendings()) > 0 {
+	h.in.Ready(h.watchedDrop("spring"))
+	h.work()
+	if len(h.sendings()) > 0 {
 		t.Skip("no leases here")
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r.in.Ready(r.seen("spring"))
-	r.work()
-	if s := r.newest("spring"); s == nil || s.State != campaign.StateScheduled {
+	h.in.Ready(h.watchedDrop("spring"))
+	h.work()
+	if s := h.newest("spring"); s == nil || s.State != campaign.StateScheduled {
 		t.Errorf("%+v", s)
 	}
 }
@@ -163,49 +163,49 @@ func TestPitfall02BusyOnce(t *testing.T) {
 // TestPitfall29FullDisk: with little space nothing new is taken in, and the drop is
 // taken as soon as there is room, however long that was.
 func TestPitfall29FullDisk(t *testing.T) {
-	r := newRig(t, "", "")
-	free := uint64(reserve)
-	r.in.free = func(string) (uint64, error) { return free, nil }
-	r.put("spring", goodCSV, goodLayout, goodSidecar)
-	d := r.seen("spring")
+	h := newHarness(t, "", "")
+	free := uint64(minFreeSpace)
+	h.in.free = func(string) (uint64, error) { return free, nil }
+	h.put("spring", goodCSV, goodLayout, goodSidecar)
+	d := h.watchedDrop("spring")
 	for range 100 {
-		r.in.Ready(d)
-		r.work()
-		r.clock = r.clock.Add(time.Minute)
+		h.in.Ready(d)
+		h.work()
+		h.clock = h.clock.Add(time.Minute)
 	}
-	waits := r.in.Waits(r.inbox)
-	if len(r.sendings()) > 0 || len(waits) != 1 || !strings.Contains(waits[0].Reason, "64 MiB free") || !waits[0].Since.Equal(d.FirstSeen) {
+	waits := h.in.Waits(h.inbox)
+	if len(h.sendings()) > 0 || len(waits) != 1 || !strings.Contains(waits[0].Reason, "64 MiB free") || !waits[0].Since.Equal(d.FirstSeen) {
 		t.Fatalf("%+v", waits)
 	}
-	if said := r.log.lines("drop waits"); len(said) != 1 {
+	if said := h.log.lines("drop waits"); len(said) != 1 {
 		t.Errorf("said %d times", len(said))
 	}
 	free += 1 << 20
-	r.in.Ready(d)
-	r.work()
-	if s := r.newest("spring"); s == nil || s.State != campaign.StateScheduled {
+	h.in.Ready(d)
+	h.work()
+	if s := h.newest("spring"); s == nil || s.State != campaign.StateScheduled {
 		t.Errorf("%+v", s)
 	}
 }
 
 // What waits and is taken away by its owner is forgotten.
 func TestWaitsAreForgotten(t *testing.T) {
-	r := newRig(t, "", "")
-	r.put("spring", goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 7, "rows": 3}`)
-	r.in.Ready(r.seen("spring"))
-	r.work()
-	if len(r.in.Waits(r.inbox+"/")) != 1 {
+	h := newHarness(t, "", "")
+	h.put("spring", goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 7, "rows": 3}`)
+	h.in.Ready(h.watchedDrop("spring"))
+	h.work()
+	if len(h.in.Waits(h.inbox+"/")) != 1 {
 		t.Fatal("it doesn't wait")
 	}
-	r.again()
-	if len(r.in.Waits(r.inbox)) != 1 {
+	h.retryAll()
+	if len(h.in.Waits(h.inbox)) != 1 {
 		t.Error("forgotten too early")
 	}
-	if err := os.Remove(filepath.Join(r.inbox, "spring.csv")); err != nil {
+	if err := os.Remove(filepath.Join(h.inbox, "spring.csv")); err != nil {
 		t.Fatal(err)
 	}
-	r.again()
-	if waits := r.in.Waits(r.inbox); len(waits) > 0 {
+	h.retryAll()
+	if waits := h.in.Waits(h.inbox); len(waits) > 0 {
 		t.Errorf("%+v", waits)
 	}
 }

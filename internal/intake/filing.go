@@ -16,7 +16,7 @@ import (
 // leave writes the final files and moves the folder to done/ or failed/ in one
 // rename, so that it shows there whole (SPEC 2 and 9). It can be repeated after a
 // crash at any point. The sending's lock is held.
-func (in *Intake) leave(s *campaign.Sending) (err error) {
+func (in *Intake) fileFolder(s *campaign.Sending) (err error) {
 	defer func() {
 		if err == nil {
 			in.pending.remove(s.ID)
@@ -93,12 +93,12 @@ func (in *Intake) Reopen(id campaign.ID) (closing func(), err error) {
 	if s.State != campaign.StateCompleted {
 		return func() {}, nil
 	}
-	in.clerk.reopen(id)
+	in.keeper.reopen(id)
 	if err := in.unfile(s); err != nil {
-		in.clerk.close(id)
+		in.keeper.closeReopened(id)
 		return nil, fmt.Errorf("reopen %s: %w", id, err)
 	}
-	return func() { in.clerk.close(id) }, nil
+	return func() { in.keeper.closeReopened(id) }, nil
 }
 
 func (in *Intake) unfile(s *campaign.Sending) error {

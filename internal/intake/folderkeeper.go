@@ -28,82 +28,82 @@ const largeReport = 50_000
 
 // clerk keeps the folders in step with the store: status.json at every change,
 // and, when a sending has ended, its reports and the one rename into done/ or failed/.
-type clerk struct {
+type folderKeeper struct {
 	in          *Intake
-	quick, slow *desk
+	quick, slow *reportWorker
 
 	mu       sync.Mutex // guards reopened
 	reopened map[campaign.ID]bool
 }
 
-func newClerk(in *Intake) *clerk {
-	c := &clerk{in: in, reopened: map[campaign.ID]bool{}}
-	c.quick, c.slow = newDesk(c, false), newDesk(c, true)
-	return c
+func newFolderKeeper(in *Intake) *folderKeeper {
+	k := &folderKeeper{in: in, reopened: map[campaign.ID]bool{}}
+	k.quick, k.slow = newReportWorker(k, false), newReportWorker(k, true)
+	return k
 }
 
 // notice asks for a look at a sending's folder. It returns at once.
-func (c *clerk) notice(id campaign.ID) { c.quick.notice(id) }
+func (k *folderKeeper) enqueue(id campaign.ID) { k.quick.enqueue(id) }
 
 // run looks after the folders until ctx ends, and then once more after those that were noticed.
-func (c *clerk) run(ctx context.Context) error {
+func (k *folderKeeper) run(ctx context.Context) error {
 	slow, end := context.WithCancel(context.WithoutCancel(ctx))
 	var wait sync.WaitGroup
-	wait.Go(func() { c.slow.run(slow) })
-	c.quick.run(ctx)
+	wait.Go(func() { k.slow.run(slow) })
+	k.quick.run(ctx)
 	end() // after the quick one, which may have handed over its last
 	wait.Wait()
 	return nil
 }
 
 // reopen keeps a finished sending's folder in accepted/ until closed.
-func (c *clerk) reopen(id campaign.ID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.reopened[id] = true
+func (k *folderKeeper) reopen(id campaign.ID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.reopened[id] = true
 }
 
-func (c *clerk) close(id campaign.ID) {
-	c.mu.Lock()
-	delete(c.reopened, id)
-	c.mu.Unlock()
-	c.notice(id)
+func (k *folderKeeper) closeReopened(id campaign.ID) {
+	k.mu.Lock()
+	delete(k.reopened, id)
+	k.mu.Unlock()
+	k.enqueue(id)
 }
 
-func (c *clerk) isReopened(id campaign.ID) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.reopened[id]
+func (k *folderKeeper) isReopened(id campaign.ID) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.reopened[id]
 }
 
 // desk is one place at which folders are worked on, one after the other.
-type desk struct {
-	c      *clerk
+type reportWorker struct {
+	keeper *folderKeeper
 	slow   bool // for large reports alone
 	mu     sync.Mutex
 	due    map[campaign.ID]bool // guarded by mu
 	signal chan struct{}
 
-	again  map[campaign.ID]int    // owned by run: to be looked at after so many ticks
-	failed map[campaign.ID]string // owned by run: what was logged
+	ticksLeft map[campaign.ID]int    // owned by run: to be looked at after so many ticks
+	failed    map[campaign.ID]string // owned by run: what was logged
 }
 
-func newDesk(c *clerk, slow bool) *desk {
-	return &desk{c: c, slow: slow, due: map[campaign.ID]bool{}, signal: make(chan struct{}, 1),
-		again: map[campaign.ID]int{}, failed: map[campaign.ID]string{}}
+func newReportWorker(k *folderKeeper, slow bool) *reportWorker {
+	return &reportWorker{keeper: k, slow: slow, due: map[campaign.ID]bool{}, signal: make(chan struct{}, 1),
+		ticksLeft: map[campaign.ID]int{}, failed: map[campaign.ID]string{}}
 }
 
-func (d *desk) notice(id campaign.ID) {
-	d.mu.Lock()
-	d.due[id] = true
-	d.mu.Unlock()
+func (w *reportWorker) enqueue(id campaign.ID) {
+	w.mu.Lock()
+	w.due[id] = true
+	w.mu.Unlock()
 	select {
-	case d.signal <- struct{}{}:
+	case w.signal <- struct{}{}:
 	default:
 	}
 }
 
-func (d *desk) run(ctx context.Context) {
+func (w *reportWorker) run(ctx context.Context) {
 	var tick <-chan time.Time
 	var timer *time.Timer
 	defer func() {
@@ -114,67 +114,67 @@ func (d *desk) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			d.lookAll()
-			d.lookAgain(math.MaxInt) // what was sent last
+			w.updateDue()
+			w.advance(math.MaxInt) // what was sent last
 			return
-		case <-d.signal:
-			d.lookAll()
+		case <-w.signal:
+			w.updateDue()
 		case <-tick:
-			d.lookAgain(1)
+			w.advance(1)
 			tick = nil
 		}
-		if tick == nil && len(d.again) > 0 {
+		if tick == nil && len(w.ticksLeft) > 0 {
 			timer = time.NewTimer(statusEvery)
 			tick = timer.C
 		}
 	}
 }
 
-func (d *desk) lookAll() {
-	d.mu.Lock()
-	ids := d.due
-	d.due = map[campaign.ID]bool{}
-	d.mu.Unlock()
+func (w *reportWorker) updateDue() {
+	w.mu.Lock()
+	ids := w.due
+	w.due = map[campaign.ID]bool{}
+	w.mu.Unlock()
 	for id := range ids {
-		d.look(id)
+		w.update(id)
 	}
 }
 
 // lookAgain looks at those whose ticks are over after so many more.
-func (d *desk) lookAgain(ticks int) {
-	for id, left := range d.again {
+func (w *reportWorker) advance(ticks int) {
+	for id, left := range w.ticksLeft {
 		if left > ticks {
-			d.again[id] = left - ticks
+			w.ticksLeft[id] = left - ticks
 			continue
 		}
-		d.look(id)
+		w.update(id)
 	}
 }
 
 // look brings one folder up to date. What fails is logged, once until it fails in
 // another way, and tried again at every tick.
-func (d *desk) look(id campaign.ID) {
-	again, err := d.work(id)
+func (w *reportWorker) update(id campaign.ID) {
+	again, err := w.updateFolder(id)
 	if err != nil {
 		again = 1
 	}
 	if again > 0 {
-		d.again[id] = again
+		w.ticksLeft[id] = again
 	} else {
-		delete(d.again, id)
+		delete(w.ticksLeft, id)
 	}
 	if err == nil {
-		delete(d.failed, id)
-	} else if d.failed[id] != err.Error() {
-		d.failed[id] = err.Error()
-		d.c.in.log.Error("a sending's files can't be written; it is tried again", "sending", id, "err", err, "todo", safeio.Advice(err))
+		delete(w.failed, id)
+	} else if w.failed[id] != err.Error() {
+		w.failed[id] = err.Error()
+		w.keeper.in.log.Error("a sending's files can't be written; it is tried again", "sending", id, "err", err, "todo", safeio.Advice(err))
 	}
 }
 
 // work does what is to be done for a sending now, and says after how many ticks
 // there will be more; 0 if not.
-func (d *desk) work(id campaign.ID) (again int, err error) {
-	in := d.c.in
+func (w *reportWorker) updateFolder(id campaign.ID) (again int, err error) {
+	in := w.keeper.in
 	unlock := in.folders.lock(id)
 	defer unlock()
 	s, err := in.store.Header(id)
@@ -185,7 +185,7 @@ func (d *desk) work(id campaign.ID) (again int, err error) {
 		return 1, err
 	}
 	switch {
-	case s.Filed || s.State == campaign.StateChecking || d.c.isReopened(id):
+	case s.Filed || s.State == campaign.StateChecking || w.keeper.isReopened(id):
 		return 0, nil
 	case !s.State.Final():
 		slices, err := in.status(s)
@@ -193,11 +193,11 @@ func (d *desk) work(id campaign.ID) (again int, err error) {
 			return 0, err
 		}
 		return 1 + slices/slicesATick, err
-	case !d.slow && s.Rows.Total >= largeReport:
-		d.c.slow.notice(id)
+	case !w.slow && s.Rows.Total >= largeReport:
+		w.keeper.slow.enqueue(id)
 		return 0, nil
 	}
-	return 0, in.leave(s)
+	return 0, in.fileFolder(s)
 }
 
 // status replaces status.json of an accepted sending and says how many slices are in it.
@@ -209,8 +209,8 @@ func (in *Intake) status(s *campaign.Sending) (int, error) {
 	if err := in.ensureFolder(s); err != nil {
 		return 0, err
 	}
-	if in.holdup != nil && s.State.Active() && s.Reason == "" {
-		s.Reason = in.holdup(s.ApplicationID, s.Channels)
+	if in.waitReason != nil && s.State.Active() && s.Reason == "" {
+		s.Reason = in.waitReason(s.ApplicationID, s.Channels)
 	}
 	err = report.WriteStatus(folder(s), report.Status(s, slices, counts, in.now(), in.checker().Config.SlowestRate(s.ApplicationID, s.Channels)))
 	failpoint.At(failpoint.StatusWritten)

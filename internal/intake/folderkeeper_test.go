@@ -17,34 +17,34 @@ import (
 )
 
 // status is a sending's status.json.
-func (r *rig) status(s *campaign.Sending) *report.StatusDocument {
-	r.t.Helper()
+func (h *harness) status(s *campaign.Sending) *report.StatusDocument {
+	h.t.Helper()
 	text, err := os.ReadFile(filepath.Join(folder(s), report.StatusFile))
 	if err != nil {
-		r.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	doc := &report.StatusDocument{}
 	if err := json.Unmarshal(text, doc); err != nil {
-		r.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	return doc
 }
 
 // A large drop that is being checked shows how far it has come.
 func TestStatusWhileChecking(t *testing.T) {
-	r := newRig(t, "", "")
+	h := newHarness(t, "", "")
 	var b strings.Builder
 	b.WriteString("phone,first\n")
 	for i := range 100_000 {
 		fmt.Fprintf(&b, "34666%06d,Ada\n", i)
 	}
 	var seen []float64
-	tick := r.clock
-	r.in.now = func() time.Time { // every look at the clock is a second later, so that status.json is written each time
+	tick := h.clock
+	h.in.now = func() time.Time { // every look at the clock is a second later, so that status.json is written each time
 		tick = tick.Add(time.Second)
-		if s := r.newest("spring"); s != nil && s.State == campaign.StateChecking {
+		if s := h.newest("spring"); s != nil && s.State == campaign.StateChecking {
 			if _, err := os.Lstat(filepath.Join(folder(s), report.StatusFile)); err == nil {
-				doc := r.status(s)
+				doc := h.status(s)
 				if doc.State != campaign.StateChecking || doc.ID != s.ID || doc.Messages != nil || doc.Slices != nil {
 					t.Errorf("%+v", doc)
 				}
@@ -53,7 +53,7 @@ func TestStatusWhileChecking(t *testing.T) {
 		}
 		return tick
 	}
-	s := r.drop("spring", b.String(), goodLayout, goodSidecar)
+	s := h.drop("spring", b.String(), goodLayout, goodSidecar)
 	if s.State != campaign.StateScheduled || s.Rows.Accepted != 100_000 {
 		t.Fatalf("%+v", s)
 	}
@@ -69,10 +69,10 @@ func TestStatusWhileChecking(t *testing.T) {
 	if between < 3 {
 		t.Errorf("percent was %v", seen)
 	}
-	if r.in.Checking(s.ID) != 0 {
+	if h.in.Checking(s.ID) != 0 {
 		t.Error("it still counts as being checked")
 	}
-	doc := r.status(s)
+	doc := h.status(s)
 	if doc.State != campaign.StateScheduled || doc.Recipients.Accepted != 100_000 || doc.Slices == nil || len(doc.Slices) != 0 {
 		t.Errorf("%+v", doc)
 	}
@@ -80,63 +80,63 @@ func TestStatusWhileChecking(t *testing.T) {
 
 // What is still to be sent has a true status.json after a start.
 func TestStatusAfterARestart(t *testing.T) {
-	r := newRig(t, "", "")
-	s := r.good("spring")
-	r.write(filepath.Join(folder(s), report.StatusFile), `{"state": "checking"}`) // a crash came right after acceptance
-	r.crash()
-	r.work()
-	if doc := r.status(s); doc.State != campaign.StateScheduled {
+	h := newHarness(t, "", "")
+	s := h.good("spring")
+	h.write(filepath.Join(folder(s), report.StatusFile), `{"state": "checking"}`) // a crash came right after acceptance
+	h.crash()
+	h.work()
+	if doc := h.status(s); doc.State != campaign.StateScheduled {
 		t.Errorf("%+v", doc)
 	}
 	// A folder that someone took away is made again, the inbox itself never.
 	if err := os.RemoveAll(folder(s)); err != nil {
 		t.Fatal(err)
 	}
-	r.in.Changed(s.ID)
-	r.clerk()
-	if doc := r.status(s); doc.State != campaign.StateScheduled {
+	h.in.Changed(s.ID)
+	h.updateFolders()
+	if doc := h.status(s); doc.State != campaign.StateScheduled {
 		t.Errorf("%+v", doc)
 	}
-	if err := os.Rename(r.inbox, r.inbox+".away"); err != nil {
+	if err := os.Rename(h.inbox, h.inbox+".away"); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
-		r.in.Changed(s.ID)
-		r.clerk()
+		h.in.Changed(s.ID)
+		h.updateFolders()
 	}
-	if _, err := os.Lstat(r.inbox); err == nil {
+	if _, err := os.Lstat(h.inbox); err == nil {
 		t.Error("the inbox was made")
 	}
-	if said := r.log.lines("a sending's files can't be written"); len(said) != 1 {
+	if said := h.log.lines("a sending's files can't be written"); len(said) != 1 {
 		t.Errorf("said %d times", len(said))
 	}
-	if err := os.Rename(r.inbox+".away", r.inbox); err != nil {
+	if err := os.Rename(h.inbox+".away", h.inbox); err != nil {
 		t.Fatal(err)
 	}
-	r.sendAll(s.ID)
-	if now := r.newest("spring"); !now.Filed {
-		t.Errorf("%+v\n%s", now, r.log)
+	h.sendAll(s.ID)
+	if now := h.newest("spring"); !now.Filed {
+		t.Errorf("%+v\n%s", now, h.log)
 	}
 }
 
 // status.json is renewed every 5s while a sending sends, and the reports come when
 // the clerk is told to end.
 func TestClerkRuns(t *testing.T) {
-	r := newRig(t, "", "")
-	s, large := r.good("spring"), r.goodRows("large", largeReport)
+	h := newHarness(t, "", "")
+	s, large := h.good("spring"), h.goodRows("large", largeReport)
 	for _, one := range []*campaign.Sending{s, large} {
 		e := campaign.Entry{Sending: one.ID, Message: 1, Outcome: campaign.InFlight, Attempts: 1, At: time.Now()}
-		if err := r.store.Commit(t.Context(), []campaign.Entry{e}); err != nil {
+		if err := h.store.Commit(t.Context(), []campaign.Entry{e}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	id := s.ID
 	synctest.Test(t, func(t *testing.T) {
-		in := New(Options{Store: r.store, StateDir: r.config.StateDir, Checker: r.checker(), Steering: r.steering,
+		in := New(Options{Store: h.store, StateDir: h.config.StateDir, Checker: h.checker(), Dispatcher: h.dispatcher,
 			Accepted: func(campaign.ID) {}, Log: slog.New(slog.DiscardHandler)})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
-		go func() { ended <- in.RunClerk(ctx) }()
+		go func() { ended <- in.RunFolderKeeper(ctx) }()
 		in.Changed(id)
 		synctest.Wait()
 		file := filepath.Join(folder(s), report.StatusFile)
@@ -151,14 +151,14 @@ func TestClerkRuns(t *testing.T) {
 			t.Error("status.json isn't renewed:", err)
 		}
 		for _, one := range []*campaign.Sending{s, large} {
-			if _, err := r.store.Finalize(one.ID, campaign.Canceled); err != nil {
+			if _, err := h.store.Finalize(one.ID, campaign.Canceled); err != nil {
 				t.Fatal(err)
 			}
 			e := campaign.Entry{Sending: one.ID, Message: 1, Outcome: campaign.Sent, Attempts: 1, At: time.Now()}
-			if err := r.store.Commit(t.Context(), []campaign.Entry{e}); err != nil {
+			if err := h.store.Commit(t.Context(), []campaign.Entry{e}); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := r.store.Finish(one.ID); err != nil {
+			if _, err := h.store.Finish(one.ID); err != nil {
 				t.Fatal(err)
 			}
 			in.Changed(one.ID)
@@ -169,23 +169,23 @@ func TestClerkRuns(t *testing.T) {
 		}
 	})
 	for _, name := range []string{"spring", "large"} {
-		if s := r.newest(name); !s.Filed || s.State != campaign.StateCompleted {
+		if s := h.newest(name); !s.Filed || s.State != campaign.StateCompleted {
 			t.Errorf("%s: %+v", name, s)
 		}
 	}
 }
 
 // goodRows drops a CSV of n rows.
-func (r *rig) goodRows(name string, n int) *campaign.Sending {
-	r.t.Helper()
+func (h *harness) goodRows(name string, n int) *campaign.Sending {
+	h.t.Helper()
 	var b strings.Builder
 	b.WriteString("phone,first\n")
 	for i := range n {
 		fmt.Fprintf(&b, "%d,x\n", i)
 	}
-	s := r.drop(name, b.String(), goodLayout, goodSidecar)
+	s := h.drop(name, b.String(), goodLayout, goodSidecar)
 	if s == nil || s.State != campaign.StateScheduled {
-		r.t.Fatalf("%+v", s)
+		h.t.Fatalf("%+v", s)
 	}
 	return s
 }
@@ -216,10 +216,10 @@ func TestKeyedLock(t *testing.T) {
 
 // What the store no longer has is nothing to write about.
 func TestClerkForgetsWhatIsGone(t *testing.T) {
-	r := newRig(t, "", "")
-	r.in.Changed("20260302-000099")
-	r.clerk()
-	if strings.Contains(r.log.String(), "level=ERROR") {
-		t.Error(r.log.String())
+	h := newHarness(t, "", "")
+	h.in.Changed("20260302-000099")
+	h.updateFolders()
+	if strings.Contains(h.log.String(), "level=ERROR") {
+		t.Error(h.log.String())
 	}
 }

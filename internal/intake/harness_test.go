@@ -19,50 +19,50 @@ import (
 )
 
 // open opens the store and makes the Intake.
-func (r *rig) open() {
-	r.t.Helper()
-	st, err := store.Open(filepath.Join(r.config.StateDir, "campaignd.db"), store.Options{InitialMmapSize: 1 << 20, NoSync: true})
+func (h *harness) open() {
+	h.t.Helper()
+	st, err := store.Open(filepath.Join(h.config.StateDir, "campaignd.db"), store.Options{InitialMmapSize: 1 << 20, NoSync: true})
 	if err != nil {
-		r.t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	r.store = st
-	r.steering = &steering{store: st}
-	r.in = New(Options{
-		Store: st, StateDir: r.config.StateDir, Checker: r.checker(), Steering: r.steering,
-		Accepted: func(id campaign.ID) { r.accepted = append(r.accepted, id) },
-		Log:      slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Now:      func() time.Time { return r.clock },
+	h.store = st
+	h.dispatcher = &fakeDispatcher{store: st}
+	h.in = New(Options{
+		Store: st, StateDir: h.config.StateDir, Checker: h.checker(), Dispatcher: h.dispatcher,
+		Accepted: func(id campaign.ID) { h.accepted = append(h.accepted, id) },
+		Log:      slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Now:      func() time.Time { return h.clock },
 	})
 }
 
-func (r *rig) checker() *Checker {
+func (h *harness) checker() *Checker {
 	drivers := map[string]send.Channel{"cloud_api": null.New(1), "sms": null.New(1)}
-	return &Checker{Config: r.config, Campaigns: NewCampaigns(r.config.CampaignsDir),
+	return &Checker{Config: h.config, Campaigns: NewCampaigns(h.config.CampaignsDir),
 		Channels: func(int64) map[string]send.Channel { return drivers }}
 }
 
 // crash is the end of the process and the next start, up to Recover.
-func (r *rig) crash() {
-	r.t.Helper()
-	if err := r.store.Close(); err != nil {
-		r.t.Fatal(err)
+func (h *harness) crash() {
+	h.t.Helper()
+	if err := h.store.Close(); err != nil {
+		h.t.Fatal(err)
 	}
-	r.open()
-	if err := r.in.Recover(); err != nil {
-		r.t.Fatal(err)
+	h.open()
+	if err := h.in.Recover(); err != nil {
+		h.t.Fatal(err)
 	}
 }
 
 // work does all that is queued, and then the clerk's work.
-func (r *rig) work() {
-	r.t.Helper()
+func (h *harness) work() {
+	h.t.Helper()
 	for range 100 {
 		busy := false
-		for _, q := range []*queue[task]{r.in.small, r.in.large} {
+		for _, q := range []*queue[task]{h.in.small, h.in.large} {
 			if do, done, ok := q.pop(); ok {
 				busy = true
-				if err := do(r.t.Context()); err != nil {
-					r.in.log.Error("task", "err", err)
+				if err := do(h.t.Context()); err != nil {
+					h.in.log.Error("task", "err", err)
 				}
 				done()
 			}
@@ -71,46 +71,46 @@ func (r *rig) work() {
 			break
 		}
 	}
-	r.clerk()
+	h.updateFolders()
 }
 
-func (r *rig) clerk() {
-	r.in.clerk.quick.lookAll()
-	r.in.clerk.slow.lookAll()
+func (h *harness) updateFolders() {
+	h.in.keeper.quick.updateDue()
+	h.in.keeper.slow.updateDue()
 }
 
 // again is what retry does after a while.
-func (r *rig) again() {
-	r.t.Helper()
-	r.clock = r.clock.Add(retryStuck)
-	r.in.forget()
-	for _, s := range r.in.claims.rested() {
-		r.in.resume(s)
+func (h *harness) retryAll() {
+	h.t.Helper()
+	h.clock = h.clock.Add(retryInterval)
+	h.in.forgetGone()
+	for _, s := range h.in.claims.takeRetries() {
+		h.in.resume(s)
 	}
-	r.work()
+	h.work()
 }
 
-func (r *rig) write(path, text string) {
-	r.t.Helper()
+func (h *harness) write(path, text string) {
+	h.t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		r.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 }
 
 // seen is a drop as the watcher would hand it over, quiet since now.
-func (r *rig) seen(name string) watch.Drop {
-	r.t.Helper()
-	d := watch.Drop{Inbox: r.inbox, Name: name, FirstSeen: r.clock, QuietSince: r.clock}
+func (h *harness) watchedDrop(name string) watch.Drop {
+	h.t.Helper()
+	d := watch.Drop{Inbox: h.inbox, Name: name, FirstSeen: h.clock, QuietSince: h.clock}
 	for _, one := range []struct {
 		ending string
 		file   **watch.File
 	}{{".csv", &d.CSV}, {".layout.json", &d.Layout}, {".schedule.json", &d.Sidecar}} {
-		info, err := os.Lstat(filepath.Join(r.inbox, name+one.ending))
+		info, err := os.Lstat(filepath.Join(h.inbox, name+one.ending))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			r.t.Fatal(err)
+			h.t.Fatal(err)
 		}
 		f := watch.File{Name: name + one.ending, ID: safeio.FileID(info)}
 		if err := (safeio.Stat{Mode: info.Mode(), Links: uint64(info.Sys().(*syscall.Stat_t).Nlink)}).Check(); err != nil {
@@ -123,35 +123,35 @@ func (r *rig) seen(name string) watch.Drop {
 }
 
 // sendAll has every message of a sending sent.
-func (r *rig) sendAll(id campaign.ID) {
-	r.t.Helper()
-	s, _, _, err := r.store.Load(id)
+func (h *harness) sendAll(id campaign.ID) {
+	h.t.Helper()
+	s, _, _, err := h.store.Load(id)
 	if err != nil {
-		r.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	for _, outcome := range []campaign.Outcome{campaign.InFlight, campaign.Sent} {
 		var list []campaign.Entry
 		for row := range s.Rows.Accepted {
 			for m := range s.Messages {
-				list = append(list, campaign.Entry{Sending: id, Row: row, Message: uint8(m + 1), Outcome: outcome, Attempts: 1, At: r.clock})
+				list = append(list, campaign.Entry{Sending: id, Row: row, Message: uint8(m + 1), Outcome: outcome, Attempts: 1, At: h.clock})
 			}
 		}
-		if err := r.store.Commit(r.t.Context(), list); err != nil {
-			r.t.Fatal(err)
+		if err := h.store.Commit(h.t.Context(), list); err != nil {
+			h.t.Fatal(err)
 		}
 	}
-	if done, err := r.store.Finish(id); err != nil || !done {
-		r.t.Fatal(done, err)
+	if done, err := h.store.Finish(id); err != nil || !done {
+		h.t.Fatal(done, err)
 	}
-	r.in.Changed(id)
-	r.clerk()
+	h.in.Changed(id)
+	h.updateFolders()
 }
 
 // tree is every file below a folder of the inbox with its content, folders with a slash.
-func (r *rig) tree(below string) map[string]string {
-	r.t.Helper()
+func (h *harness) tree(below string) map[string]string {
+	h.t.Helper()
 	files := map[string]string{}
-	root := filepath.Join(r.inbox, below)
+	root := filepath.Join(h.inbox, below)
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || path == root {
 			return err
@@ -172,17 +172,17 @@ func (r *rig) tree(below string) map[string]string {
 		return err
 	})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		r.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	return files
 }
 
 // names are the names of what lies directly in a folder of the inbox.
-func (r *rig) names(below string) []string {
-	r.t.Helper()
-	entries, err := os.ReadDir(filepath.Join(r.inbox, below))
+func (h *harness) names(below string) []string {
+	h.t.Helper()
+	entries, err := os.ReadDir(filepath.Join(h.inbox, below))
 	if err != nil {
-		r.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	var names []string
 	for _, e := range entries {
@@ -192,19 +192,19 @@ func (r *rig) names(below string) []string {
 }
 
 // report is the report.txt of a sending that has ended.
-func (r *rig) report(s *campaign.Sending) string {
-	r.t.Helper()
+func (h *harness) report(s *campaign.Sending) string {
+	h.t.Helper()
 	text, err := os.ReadFile(filepath.Join(finalFolder(s), "report.txt"))
 	if err != nil {
-		r.t.Fatalf("%v\n%s", err, r.log)
+		h.t.Fatalf("%v\n%s", err, h.log)
 	}
 	return string(text)
 }
 
 // balanced fails the test if the store's books don't balance.
-func (r *rig) balanced() {
-	r.t.Helper()
-	if wrong := r.store.Verify(true); len(wrong) > 0 {
-		r.t.Errorf("the store: %s", strings.Join(wrong, "\n"))
+func (h *harness) verifyStore() {
+	h.t.Helper()
+	if wrong := h.store.Verify(true); len(wrong) > 0 {
+		h.t.Errorf("the store: %s", strings.Join(wrong, "\n"))
 	}
 }

@@ -22,30 +22,30 @@ func TestHostileNames(t *testing.T) {
 		"spring.20260302-000001", "\u202eflip", "日本語", `quote"s'`, `back\slash`, "CON", "report.txt",
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, "", "")
+			h := newHarness(t, "", "")
 			if strings.HasPrefix(name, ".") {
 				t.Skip("the watcher ignores hidden files") // ".." + ".csv" is one
 			}
-			s := r.good(name)
-			r.control(name+".pause", "")
-			if now := r.header(s.ID); now.State != campaign.StatePaused {
-				t.Errorf("it is %s\n%s", now.State, r.log)
+			s := h.good(name)
+			h.control(name+".pause", "")
+			if now := h.header(s.ID); now.State != campaign.StatePaused {
+				t.Errorf("it is %s\n%s", now.State, h.log)
 			}
-			r.control(name+"."+string(s.ID)+".cancel", "")
-			r.in.Changed(s.ID)
-			r.clerk()
-			now := r.header(s.ID)
-			if now.State != campaign.StateCanceled || !now.Filed || r.tree("failed/" + s.FolderName())[name+".csv"] != goodCSV {
-				t.Errorf("%+v\n%s", now, r.log)
+			h.control(name+"."+string(s.ID)+".cancel", "")
+			h.in.Changed(s.ID)
+			h.updateFolders()
+			now := h.header(s.ID)
+			if now.State != campaign.StateCanceled || !now.Filed || h.tree("failed/" + s.FolderName())[name+".csv"] != goodCSV {
+				t.Errorf("%+v\n%s", now, h.log)
 			}
-			r.control(name+"."+string(s.ID)+".resume", "")
-			if text := r.failedControl(name + "." + string(s.ID) + ".resume"); !strings.Contains(text, "is canceled already") {
+			h.control(name+"."+string(s.ID)+".resume", "")
+			if text := h.failedControl(name + "." + string(s.ID) + ".resume"); !strings.Contains(text, "is canceled already") {
 				t.Errorf("%q", text)
 			}
-			if diff := cmp.Diff([]string{acceptedFolder, doneFolder, failedFolder}, r.names("")); diff != "" {
+			if diff := cmp.Diff([]string{acceptedFolder, doneFolder, failedFolder}, h.names("")); diff != "" {
 				t.Error(diff)
 			}
-			if left := r.names(acceptedFolder); len(left) > 0 {
+			if left := h.names(acceptedFolder); len(left) > 0 {
 				t.Error("left:", left)
 			}
 		})
@@ -54,7 +54,7 @@ func TestHostileNames(t *testing.T) {
 
 // No descriptor stays open, whatever becomes of a drop.
 func TestNoDescriptorStaysOpen(t *testing.T) {
-	r := newRig(t, "", "")
+	h := newHarness(t, "", "")
 	open := func() int {
 		t.Helper()
 		entries, err := os.ReadDir("/proc/self/fd")
@@ -64,15 +64,15 @@ func TestNoDescriptorStaysOpen(t *testing.T) {
 		return len(entries)
 	}
 	all := func(i string) {
-		r.drop("good"+i, goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 7, "resend": true}`)
-		r.drop("bad"+i, goodCSV+",x\n", "{", goodSidecar)
-		r.drop("rows"+i, goodCSV+",x\n", goodLayout, goodSidecar)
-		r.drop("quote"+i, goodCSV+",x\n\"", goodLayout, `{"applicationId": 1, "campaignId": 7, "bytes": 50}`)
-		r.drop("waits"+i, goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 7, "rows": 9}`)
-		r.meddle(func() { r.write(filepath.Join(folder(r.sendings()[0]), "turned"+i+".csv"), goodCSV+",x\n") })
-		r.drop("turned"+i, goodCSV+",x\n", goodLayout, goodSidecar)
-		r.in.Configure(r.checker())
-		r.control("x"+i+".suppress.csv", "contactCode\n1\n")
+		h.drop("good"+i, goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 7, "resend": true}`)
+		h.drop("bad"+i, goodCSV+",x\n", "{", goodSidecar)
+		h.drop("rows"+i, goodCSV+",x\n", goodLayout, goodSidecar)
+		h.drop("quote"+i, goodCSV+",x\n\"", goodLayout, `{"applicationId": 1, "campaignId": 7, "bytes": 50}`)
+		h.drop("waits"+i, goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 7, "rows": 9}`)
+		h.hookCheck(func() { h.write(filepath.Join(folder(h.sendings()[0]), "turned"+i+".csv"), goodCSV+",x\n") })
+		h.drop("turned"+i, goodCSV+",x\n", goodLayout, goodSidecar)
+		h.in.Configure(h.checker())
+		h.control("x"+i+".suppress.csv", "contactCode\n1\n")
 	}
 	all("first")
 	before := open()
@@ -82,64 +82,64 @@ func TestNoDescriptorStaysOpen(t *testing.T) {
 	if after := open(); after > before {
 		t.Errorf("%d descriptors are open, and were %d", after, before)
 	}
-	r.balanced()
+	h.verifyStore()
 }
 
 // A store that can't be written to leaves every file where it is.
 func TestStoreAway(t *testing.T) {
-	r := newRig(t, "", "")
-	r.put("spring", goodCSV, goodLayout, goodSidecar)
-	if err := r.store.Close(); err != nil {
+	h := newHarness(t, "", "")
+	h.put("spring", goodCSV, goodLayout, goodSidecar)
+	if err := h.store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r.in.Ready(r.seen("spring"))
-	r.in.Incomplete(r.seen("spring"))
-	r.write(filepath.Join(r.inbox, "spring.cancel"), "")
-	r.in.Control(r.controlSeen("spring.cancel"))
-	r.write(filepath.Join(r.inbox, "x.suppress.csv"), "contactCode\n1\n")
-	r.in.Control(r.controlSeen("x.suppress.csv"))
-	r.work()
-	if err := r.in.Recover(); err == nil {
+	h.in.Ready(h.watchedDrop("spring"))
+	h.in.Incomplete(h.watchedDrop("spring"))
+	h.write(filepath.Join(h.inbox, "spring.cancel"), "")
+	h.in.Control(h.controlSeen("spring.cancel"))
+	h.write(filepath.Join(h.inbox, "x.suppress.csv"), "contactCode\n1\n")
+	h.in.Control(h.controlSeen("x.suppress.csv"))
+	h.work()
+	if err := h.in.Recover(); err == nil {
 		t.Error("recovered without a store")
 	}
 	if diff := cmp.Diff([]string{"accepted", "done", "failed", "spring.cancel", "spring.csv", "spring.layout.json", "spring.schedule.json", "x.suppress.csv"},
-		r.names("")); diff != "" {
+		h.names("")); diff != "" {
 		t.Error(diff)
 	}
-	if left := append(r.names(failedFolder), r.names(acceptedFolder)...); len(left) > 0 {
+	if left := append(h.names(failedFolder), h.names(acceptedFolder)...); len(left) > 0 {
 		t.Error("left:", left)
 	}
-	if errs := r.log.lines("level=ERROR"); len(errs) != 3 {
+	if errs := h.log.lines("level=ERROR"); len(errs) != 3 {
 		t.Errorf("%q", errs)
 	}
-	r.open()
-	r.in.Ready(r.seen("spring"))
-	r.work()
-	if s := r.newest("spring"); s == nil || s.State != campaign.StateScheduled {
+	h.open()
+	h.in.Ready(h.watchedDrop("spring"))
+	h.work()
+	if s := h.newest("spring"); s == nil || s.State != campaign.StateScheduled {
 		t.Errorf("%+v", s)
 	}
 }
 
 // A store that goes away in the midst of a check leaves a claim that is tried again.
 func TestStoreAwayWhileChecking(t *testing.T) {
-	r := newRig(t, "", "")
-	r.meddle(func() {
-		if err := r.store.Close(); err != nil {
+	h := newHarness(t, "", "")
+	h.hookCheck(func() {
+		if err := h.store.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	r.put("spring", goodCSV, goodLayout, goodSidecar)
-	r.in.Ready(r.seen("spring"))
-	r.work()
-	r.clock = r.clock.Add(time.Minute)
-	r.again()
-	r.open()
-	if err := r.in.Recover(); err != nil {
+	h.put("spring", goodCSV, goodLayout, goodSidecar)
+	h.in.Ready(h.watchedDrop("spring"))
+	h.work()
+	h.clock = h.clock.Add(time.Minute)
+	h.retryAll()
+	h.open()
+	if err := h.in.Recover(); err != nil {
 		t.Fatal(err)
 	}
-	r.work()
-	if all, err := r.store.Sendings(store.Filter{}); err != nil || len(all) != 1 || all[0].State != campaign.StateScheduled {
+	h.work()
+	if all, err := h.store.Sendings(store.Filter{}); err != nil || len(all) != 1 || all[0].State != campaign.StateScheduled {
 		t.Errorf("%+v %v", all, err)
 	}
-	r.balanced()
+	h.verifyStore()
 }

@@ -34,7 +34,7 @@ import (
 
 // Steering acts on sendings: the dispatcher. Each method returns when nothing new goes
 // out against the caller's will.
-type Steering interface {
+type Dispatcher interface {
 	Pause(ctx context.Context, id campaign.ID) (campaign.State, error)
 	Resume(ctx context.Context, id campaign.ID) (campaign.State, error)
 	Cancel(ctx context.Context, id campaign.ID) (campaign.State, error)
@@ -42,43 +42,43 @@ type Steering interface {
 
 // Options are what an Intake works with.
 type Options struct {
-	Store    *store.Store
-	StateDir string // where temporary files of a check lie
-	Checker  *Checker
-	Steering Steering
-	Accepted func(campaign.ID)                                 // called when something new may be due
-	Holdup   func(application int64, channels []string) string // why sendings on these channels wait, "" if they don't; nil: nobody knows
-	Decided  func(campaign.ID)                                 // called when a drop was accepted or refused; nil: nobody counts
-	Log      *slog.Logger
-	Now      func() time.Time // nil: time.Now
+	Store      *store.Store
+	StateDir   string // where temporary files of a check lie
+	Checker    *Checker
+	Dispatcher Dispatcher
+	Accepted   func(campaign.ID)                                 // called when something new may be due
+	WaitReason func(application int64, channels []string) string // why sendings on these channels wait, "" if they don't; nil: nobody knows
+	Decided    func(campaign.ID)                                 // called when a drop was accepted or refused; nil: nobody counts
+	Log        *slog.Logger
+	Now        func() time.Time // nil: time.Now
 }
 
 // Intake is watch's handler and keeps the folders of all sendings. Its methods
 // are safe for concurrent use.
 type Intake struct {
-	store    *store.Store
-	stateDir string
-	check    atomic.Pointer[Checker]
-	steering Steering
-	accepted func(campaign.ID)
-	holdup   func(application int64, channels []string) string
-	decided  func(campaign.ID)
-	log      *slog.Logger
-	now      func() time.Time
-	free     func(path string) (uint64, error) // free bytes; tests say what they are
+	store      *store.Store
+	stateDir   string
+	check      atomic.Pointer[Checker]
+	dispatcher Dispatcher
+	accepted   func(campaign.ID)
+	waitReason func(application int64, channels []string) string
+	decided    func(campaign.ID)
+	log        *slog.Logger
+	now        func() time.Time
+	free       func(path string) (uint64, error) // free bytes; tests say what they are
 
 	small, large *queue[task]
 	claims       *claims
 	pending      *pending
-	clerk        *clerk
+	keeper       *folderKeeper
 	folders      *keyedLock // held by what moves a sending's folder
 
-	mu       sync.Mutex // guards all below
-	waits    map[[2]string]wait
-	controls map[[2]string][]watch.Control // to be obeyed when their drop is accepted, by inbox and name
-	told     map[string]bool               // what was logged once
-	troubles map[string]time.Time          // when each was last logged
-	working  map[campaign.ID]float64       // being checked, 0 to 1
+	mu               sync.Mutex // guards all below
+	waits            map[[2]string]wait
+	deferredControls map[[2]string][]watch.Control // to be obeyed when their drop is accepted, by inbox and name
+	loggedKeys       map[string]bool               // what was logged once
+	lastLogged       map[string]time.Time          // when each was last logged
+	working          map[campaign.ID]float64       // being checked, 0 to 1
 }
 
 // task is something a worker does for one name of an inbox.
@@ -87,9 +87,9 @@ type task func(ctx context.Context) error
 // New makes an Intake. It starts nothing and does no I/O.
 func New(o Options) *Intake {
 	in := &Intake{
-		store: o.Store, stateDir: o.StateDir, steering: o.Steering, accepted: o.Accepted, decided: o.Decided, holdup: o.Holdup, log: o.Log, now: o.Now,
+		store: o.Store, stateDir: o.StateDir, dispatcher: o.Dispatcher, accepted: o.Accepted, decided: o.Decided, waitReason: o.WaitReason, log: o.Log, now: o.Now,
 		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), claims: newClaims(), pending: newPending(), folders: newKeyedLock(),
-		waits: map[[2]string]wait{}, controls: map[[2]string][]watch.Control{}, told: map[string]bool{}, troubles: map[string]time.Time{}, working: map[campaign.ID]float64{},
+		waits: map[[2]string]wait{}, deferredControls: map[[2]string][]watch.Control{}, loggedKeys: map[string]bool{}, lastLogged: map[string]time.Time{}, working: map[campaign.ID]float64{},
 	}
 	if in.now == nil {
 		in.now = time.Now
@@ -98,7 +98,7 @@ func New(o Options) *Intake {
 		in.decided = func(campaign.ID) {}
 	}
 	in.check.Store(o.Checker)
-	in.clerk = newClerk(in)
+	in.keeper = newFolderKeeper(in)
 	return in
 }
 
@@ -120,10 +120,10 @@ func (in *Intake) inbox(path string) *config.Inbox {
 
 // Changed has a sending's folder brought up to date; it is called after every
 // change of its state and returns at once.
-func (in *Intake) Changed(id campaign.ID) { in.clerk.notice(id) }
+func (in *Intake) Changed(id campaign.ID) { in.keeper.enqueue(id) }
 
 // retryStuck is how long work that failed for the machine's reasons rests.
-const retryStuck = 10 * time.Second
+const retryInterval = 10 * time.Second
 
 // Run takes drops in until ctx ends, then finishes the step under way: a drop
 // whose check is cut off is checked anew at the next start.
@@ -142,7 +142,7 @@ func (in *Intake) Run(ctx context.Context) error {
 
 // RunClerk keeps the folders until ctx ends. It outlives Run at a stop, so that
 // what was sent last is still written into them.
-func (in *Intake) RunClerk(ctx context.Context) error { return in.clerk.run(ctx) }
+func (in *Intake) RunFolderKeeper(ctx context.Context) error { return in.keeper.run(ctx) }
 
 func (in *Intake) work(ctx context.Context, q *queue[task]) error {
 	for {
@@ -152,7 +152,7 @@ func (in *Intake) work(ctx context.Context, q *queue[task]) error {
 		}
 		err = do(ctx)
 		done()
-		if err != nil && ctx.Err() == nil && !in.said(err.Error()) {
+		if err != nil && ctx.Err() == nil && !in.loggedRecently(err.Error()) {
 			in.log.Error("a drop can't be taken in; it is tried again", "err", err, "todo", safeio.Advice(err))
 		}
 	}
@@ -164,17 +164,17 @@ func (in *Intake) retry(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(retryStuck):
+		case <-time.After(retryInterval):
 		}
-		in.forget()
-		for _, s := range in.claims.rested() {
+		in.forgetGone()
+		for _, s := range in.claims.takeRetries() {
 			in.resume(s)
 		}
 	}
 }
 
 // lane is the queue for work on a file of size bytes.
-func (in *Intake) lane(size int64) *queue[task] {
+func (in *Intake) queueFor(size int64) *queue[task] {
 	if size > smallCSV {
 		return in.large
 	}
@@ -186,11 +186,11 @@ func (in *Intake) Ready(d watch.Drop) {
 	if in.stillWaits(d) || in.claims.of(d.Inbox, d.Name) {
 		return
 	}
-	if inbox := in.inbox(d.Inbox); inbox != nil && in.tooMuch(d, inbox) == "" && in.crowded(d, inbox, in.pending.room(inbox, sizeOf(fileIDs(d)))) {
+	if inbox := in.inbox(d.Inbox); inbox != nil && in.overLimit(d, inbox) == "" && in.waitForRoom(d, inbox, in.pending.room(inbox, sizeOf(fileIDs(d)))) {
 		return // not even opened
 	}
-	in.lane(d.CSV.ID.Size).put(d.Inbox, d.Name, func(ctx context.Context) error {
-		if err := in.take(ctx, d); err != nil {
+	in.queueFor(d.CSV.ID.Size).put(d.Inbox, d.Name, func(ctx context.Context) error {
+		if err := in.takeDrop(ctx, d); err != nil {
 			if !in.stillWaits(d) { // else what failed has said until when
 				in.noteWait(d, err.Error(), in.now())
 			}
@@ -202,13 +202,13 @@ func (in *Intake) Ready(d watch.Drop) {
 
 // take examines, claims, checks and commits one drop. A drop that is no longer as
 // the watcher saw it is met anew at the next scan.
-func (in *Intake) take(ctx context.Context, d watch.Drop) error {
+func (in *Intake) takeDrop(ctx context.Context, d watch.Drop) error {
 	inbox := in.inbox(d.Inbox)
 	if inbox == nil || in.claims.of(d.Inbox, d.Name) {
 		return nil // watched no more, or told of before its claim
 	}
 	in.log.Debug("drop ready", "inbox", d.Inbox, "drop", d.Name)
-	if why := in.tooMuch(d, inbox); why != "" {
+	if why := in.overLimit(d, inbox); why != "" {
 		return in.refuseUnclaimed(d, &refusal{reason: why})
 	}
 	found, err := in.examine(ctx, d, inbox)
@@ -229,7 +229,7 @@ func (in *Intake) take(ctx context.Context, d watch.Drop) error {
 		return err
 	}
 	leave, full := in.pending.admit(inbox, sizeOf(fileIDs(d)))
-	if in.crowded(d, inbox, full) {
+	if in.waitForRoom(d, inbox, full) {
 		return nil
 	}
 	s, err := in.claim(d, nil)
@@ -239,20 +239,20 @@ func (in *Intake) take(ctx context.Context, d watch.Drop) error {
 	}
 	in.endWait(d.Inbox, d.Name)
 	in.log.Info("drop claimed", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name)
-	return in.settle(s, in.decide(ctx, s, inbox, found.parts, found.info))
+	return in.endClaim(s, in.decide(ctx, s, inbox, found.parts, found.info))
 }
 
 // settle ends a claim by what became of it: decided, to be given back since a
 // file changed while it was read (PITFALLS 12), or to be tried again.
-func (in *Intake) settle(s *campaign.Sending, err error) error {
+func (in *Intake) endClaim(s *campaign.Sending, err error) error {
 	switch {
 	case err == nil:
 		in.claims.end(s.ID)
 		return nil
 	case errors.Is(err, errChanged):
-		return in.giveBack(s, err)
+		return in.releaseClaim(s, err)
 	}
-	in.claims.rest(s.ID)
+	in.claims.retryLater(s.ID)
 	return err
 }
 
@@ -280,26 +280,26 @@ func (in *Intake) progress(s *campaign.Sending) func(float64) {
 }
 
 // sayAgain is after how long a trouble that lasts is said again.
-const sayAgain = 10 * time.Minute
+const logInterval = 10 * time.Minute
 
 // said reports whether something was said a short while ago, and notes that it is now.
-func (in *Intake) said(text string) bool {
+func (in *Intake) loggedRecently(text string) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	now := in.now()
-	if at, known := in.troubles[text]; known && now.Sub(at) < sayAgain && !now.Before(at) {
+	if at, known := in.lastLogged[text]; known && now.Sub(at) < logInterval && !now.Before(at) {
 		return true
 	}
-	maps.DeleteFunc(in.troubles, func(_ string, at time.Time) bool { return now.Sub(at) >= sayAgain })
-	in.troubles[text] = now
+	maps.DeleteFunc(in.lastLogged, func(_ string, at time.Time) bool { return now.Sub(at) >= logInterval })
+	in.lastLogged[text] = now
 	return false
 }
 
 // logOnce logs a warning the first time that key is met.
 func (in *Intake) logOnce(key, message string, args ...any) {
 	in.mu.Lock()
-	known := in.told[key]
-	in.told[key] = true
+	known := in.loggedKeys[key]
+	in.loggedKeys[key] = true
 	in.mu.Unlock()
 	if !known {
 		in.log.Warn(message, args...)

@@ -23,20 +23,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // rig is an inbox, a store and an Intake whose work is done step by step, in the
 // test's own goroutine, by work.
-type rig struct {
-	t        *testing.T
-	dir      string // of everything
-	inbox    string
-	config   *config.Config
-	store    *store.Store
-	steering *steering
-	in       *Intake
-	clock    time.Time // what Now says
-	log      *logBuffer
-	accepted []campaign.ID
+type harness struct {
+	t          *testing.T
+	dir        string // of everything
+	inbox      string
+	config     *config.Config
+	store      *store.Store
+	dispatcher *fakeDispatcher
+	in         *Intake
+	clock      time.Time // what Now says
+	log        *logBuffer
+	accepted   []campaign.ID
 }
 
-const rigConfig = `
+const harnessConfig = `
 state_dir = %q
 campaigns_dir = %q
 [[inboxes]]
@@ -57,37 +57,37 @@ driver = "null"
 `
 
 // newRig makes a rig; inbox and application are more lines of its configuration.
-func newRig(t *testing.T, inbox, application string) *rig {
+func newHarness(t *testing.T, inbox, application string) *harness {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), log: &logBuffer{}, clock: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}
-	r.inbox = filepath.Join(r.dir, "inbox")
-	state, campaigns := filepath.Join(r.dir, "var"), filepath.Join(r.dir, "campaigns")
-	for _, dir := range []string{r.inbox, state, campaigns} {
+	h := &harness{t: t, dir: t.TempDir(), log: &logBuffer{}, clock: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}
+	h.inbox = filepath.Join(h.dir, "inbox")
+	state, campaigns := filepath.Join(h.dir, "var"), filepath.Join(h.dir, "campaigns")
+	for _, dir := range []string{h.inbox, state, campaigns} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	r.campaign("7.json", `{"id": 7, "applicationId": 1, "title": "a", "enabled": true, "channelTypes": ["cloud_api"],
+	h.campaign("7.json", `{"id": 7, "applicationId": 1, "title": "a", "enabled": true, "channelTypes": ["cloud_api"],
 		"messageContent": [{"body": "hello {{name}}"}]}`)
-	r.campaign("8.json", `{"id": 8, "applicationId": 1, "title": "two", "enabled": true, "channelTypes": ["cloud_api", "sms"],
+	h.campaign("8.json", `{"id": 8, "applicationId": 1, "title": "two", "enabled": true, "channelTypes": ["cloud_api", "sms"],
 		"messageContent": [{"body": "one"}, {"body": "two {{name}}"}]}`)
-	file := filepath.Join(r.dir, "campaignd.toml")
-	r.write(file, fmt.Sprintf(rigConfig, state, campaigns, r.inbox, inbox, application))
+	file := filepath.Join(h.dir, "campaignd.toml")
+	h.write(file, fmt.Sprintf(harnessConfig, state, campaigns, h.inbox, inbox, application))
 	c, problems := config.Load(file)
 	if problems.Count > 0 {
 		t.Fatal(problems.List)
 	}
-	r.config = c
-	r.open()
+	h.config = c
+	h.open()
 	t.Cleanup(func() {
-		if err := r.store.Close(); err != nil {
+		if err := h.store.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return r
+	return h
 }
 
-func (r *rig) campaign(name, text string) { r.write(filepath.Join(r.dir, "campaigns", name), text) }
+func (h *harness) campaign(name, text string) { h.write(filepath.Join(h.dir, "campaigns", name), text) }
 
 // Files that are right.
 const (
@@ -97,38 +97,38 @@ const (
 )
 
 // put writes files of a drop; "" leaves one out.
-func (r *rig) put(name, csv, layout, sidecar string) {
-	r.t.Helper()
+func (h *harness) put(name, csv, layout, sidecar string) {
+	h.t.Helper()
 	for _, f := range [][2]string{{".csv", csv}, {".layout.json", layout}, {".schedule.json", sidecar}} {
 		if f[1] != "" {
-			r.write(filepath.Join(r.inbox, name+f[0]), f[1])
+			h.write(filepath.Join(h.inbox, name+f[0]), f[1])
 		}
 	}
 }
 
 // drop puts a drop into the inbox, has it taken in, and returns its newest sending.
-func (r *rig) drop(name, csv, layout, sidecar string) *campaign.Sending {
-	r.t.Helper()
-	r.put(name, csv, layout, sidecar)
-	r.in.Ready(r.seen(name))
-	r.work()
-	return r.newest(name)
+func (h *harness) drop(name, csv, layout, sidecar string) *campaign.Sending {
+	h.t.Helper()
+	h.put(name, csv, layout, sidecar)
+	h.in.Ready(h.watchedDrop(name))
+	h.work()
+	return h.newest(name)
 }
 
 // good drops what is right.
-func (r *rig) good(name string) *campaign.Sending {
-	r.t.Helper()
-	s := r.drop(name, goodCSV, goodLayout, goodSidecar)
+func (h *harness) good(name string) *campaign.Sending {
+	h.t.Helper()
+	s := h.drop(name, goodCSV, goodLayout, goodSidecar)
 	if s == nil || s.State != campaign.StateScheduled {
-		r.t.Fatalf("a good drop became %+v\n%s", s, r.log)
+		h.t.Fatalf("a good drop became %+v\n%s", s, h.log)
 	}
 	return s
 }
 
 // newest is the newest sending of that name that is no void claim, nil if there is none.
-func (r *rig) newest(name string) *campaign.Sending {
-	r.t.Helper()
-	for _, s := range r.sendings() {
+func (h *harness) newest(name string) *campaign.Sending {
+	h.t.Helper()
+	for _, s := range h.sendings() {
 		if s.Name == name && !isVoid(s) {
 			return s
 		}
@@ -136,17 +136,17 @@ func (r *rig) newest(name string) *campaign.Sending {
 	return nil
 }
 
-func (r *rig) sendings() []*campaign.Sending {
-	r.t.Helper()
-	all, err := r.store.Sendings(store.Filter{})
+func (h *harness) sendings() []*campaign.Sending {
+	h.t.Helper()
+	all, err := h.store.Sendings(store.Filter{})
 	if err != nil {
-		r.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	return all
 }
 
 // has fails the test unless text holds every one of parts.
-func has(t *testing.T, text string, parts ...string) {
+func wantParts(t *testing.T, text string, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
 		if !strings.Contains(text, part) {
@@ -156,13 +156,13 @@ func has(t *testing.T, text string, parts ...string) {
 }
 
 // steering is a dispatcher that sets states and sends nothing.
-type steering struct {
+type fakeDispatcher struct {
 	store *store.Store
 	err   error
 	calls []string
 }
 
-func (s *steering) set(what string, id campaign.ID, to campaign.State) (campaign.State, error) {
+func (s *fakeDispatcher) set(what string, id campaign.ID, to campaign.State) (campaign.State, error) {
 	s.calls = append(s.calls, what+" "+string(id))
 	if s.err != nil {
 		return "", s.err
@@ -174,15 +174,15 @@ func (s *steering) set(what string, id campaign.ID, to campaign.State) (campaign
 	return state, err
 }
 
-func (s *steering) Pause(_ context.Context, id campaign.ID) (campaign.State, error) {
+func (s *fakeDispatcher) Pause(_ context.Context, id campaign.ID) (campaign.State, error) {
 	return s.set("pause", id, campaign.StatePaused)
 }
 
-func (s *steering) Resume(_ context.Context, id campaign.ID) (campaign.State, error) {
+func (s *fakeDispatcher) Resume(_ context.Context, id campaign.ID) (campaign.State, error) {
 	return s.set("resume", id, campaign.StateScheduled)
 }
 
-func (s *steering) Cancel(_ context.Context, id campaign.ID) (campaign.State, error) {
+func (s *fakeDispatcher) Cancel(_ context.Context, id campaign.ID) (campaign.State, error) {
 	return s.set("cancel", id, campaign.StateCanceled)
 }
 

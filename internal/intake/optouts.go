@@ -46,26 +46,26 @@ func (o OptOuts) Import(ctx context.Context, st *store.Store, f *os.File) (added
 	if err != nil || reader == nil {
 		return 0, 0, problems, err
 	}
-	t := optOutTaker{OptOuts: o, store: st, code: column(reader, "contactCode"), channel: column(reader, "channelType")}
-	bare := t.code < 0 && bareContacts(reader.Columns())
+	im := optOutImporter{OptOuts: o, store: st, code: column(reader, "contactCode"), channel: column(reader, "channelType")}
+	bare := im.code < 0 && bareContacts(reader.Columns())
 	switch {
 	case bare: // a header can't be wrong where there is none
-		t.code, t.channel = 0, len(reader.Columns())-2 // the second of two, -1 of one
-		if t.channel == 0 {
-			t.channel = 1
+		im.code, im.channel = 0, len(reader.Columns())-2 // the second of two, -1 of one
+		if im.channel == 0 {
+			im.channel = 1
 		}
-		t.take(1, []byte(reader.Columns()[0]), strings.Join(reader.Columns()[1:], ""))
+		im.add(1, []byte(reader.Columns()[0]), strings.Join(reader.Columns()[1:], ""))
 	case problems.Count > 0:
 		return 0, 0, problems, nil
-	case t.code < 0:
+	case im.code < 0:
 		problems.Addf(o.Name, 1, 1, "contactCode", "no such column; the first line has to name the columns: contactCode and, for opt-outs of one channel alone, channelType")
 		return 0, 0, problems, nil
 	}
-	err = t.all(reader)
+	err = im.readAll(reader)
 	if info.Unterminated {
-		t.problems.Addf(o.Name, int(info.Lines), 0, "", "the last line has no end: if the upload was cut, put the whole list again")
+		im.problems.Addf(o.Name, int(info.Lines), 0, "", "the last line has no end: if the upload was cut, put the whole list again")
 	}
-	return t.added, t.rows, t.problems, err
+	return im.added, im.rows, im.problems, err
 }
 
 // column is the index of a column, however it is capitalized; -1 if there is none.
@@ -95,7 +95,7 @@ func bareContacts(cells []string) bool {
 }
 
 // optOutTaker takes in one list.
-type optOutTaker struct {
+type optOutImporter struct {
 	OptOuts
 	store         *store.Store
 	code, channel int // columns; channel is -1 if there is none
@@ -105,33 +105,33 @@ type optOutTaker struct {
 	problems    campaign.Problems
 }
 
-func (t *optOutTaker) all(reader *csvfile.Reader) error {
+func (im *optOutImporter) readAll(reader *csvfile.Reader) error {
 	var batch csvfile.Batch
 	for {
 		err := reader.ReadBatch(&batch)
 		if errors.Is(err, io.EOF) {
-			return t.flush()
+			return im.flush()
 		}
 		if broken, ok := errors.AsType[*csvfile.Broken](err); ok {
-			t.problems.Add(broken.Problem)
-			return t.flush()
+			im.problems.Add(broken.Problem)
+			return im.flush()
 		}
 		if err != nil {
 			return err
 		}
 		for i := range batch.Len() {
 			if fault, _ := batch.Fault(i); fault != csvfile.FaultNone {
-				t.problems.Addf(t.Name, int(batch.Line(i)), 0, "", "has other cells than the header, or a stray quote")
+				im.problems.Addf(im.Name, int(batch.Line(i)), 0, "", "has other cells than the header, or a stray quote")
 				continue
 			}
 			channel := ""
-			if t.channel >= 0 {
-				channel = string(batch.Cell(i, t.channel))
+			if im.channel >= 0 {
+				channel = string(batch.Cell(i, im.channel))
 			}
-			t.take(int(batch.Line(i)), batch.Cell(i, t.code), channel)
+			im.add(int(batch.Line(i)), batch.Cell(i, im.code), channel)
 		}
-		if len(t.list) >= suppressGroup {
-			if err := t.flush(); err != nil {
+		if len(im.list) >= suppressGroup {
+			if err := im.flush(); err != nil {
 				return err
 			}
 		}
@@ -139,27 +139,27 @@ func (t *optOutTaker) all(reader *csvfile.Reader) error {
 }
 
 // take notes one opt-out, or what is wrong with it.
-func (t *optOutTaker) take(line int, contact []byte, channel string) {
+func (im *optOutImporter) add(line int, contact []byte, channel string) {
 	// Trimmed as a drop's are, or the two would never meet.
 	contact, channel = bytes.Trim(contact, " "), strings.TrimSpace(channel)
 	if reason := recipients.ContactReason(contact); reason != "" {
-		t.problems.Addf(t.Name, line, 0, "contactCode", "%s", reason)
+		im.problems.Addf(im.Name, line, 0, "contactCode", "%s", reason)
 		return
 	}
-	if channel != "" && t.Channels != nil && !slices.Contains(t.Channels, channel) {
-		t.problems.Addf(t.Name, line, 0, "channelType", "taken in, but there is no channel of this name (there are: %s); left empty it holds for every channel",
-			strings.Join(t.Channels, ", "))
+	if channel != "" && im.Channels != nil && !slices.Contains(im.Channels, channel) {
+		im.problems.Addf(im.Name, line, 0, "channelType", "taken in, but there is no channel of this name (there are: %s); left empty it holds for every channel",
+			strings.Join(im.Channels, ", "))
 	}
-	t.rows++
-	for _, application := range t.Applications {
-		t.list = append(t.list, store.OptOut{ApplicationID: application, ChannelType: channel, ContactCode: string(contact), Source: t.Source})
+	im.rows++
+	for _, application := range im.Applications {
+		im.list = append(im.list, store.OptOut{ApplicationID: application, ChannelType: channel, ContactCode: string(contact), Source: im.Source})
 	}
 }
 
-func (t *optOutTaker) flush() error {
-	n, err := t.store.AddOptOuts(t.list)
-	t.added += n
-	t.list = t.list[:0]
+func (im *optOutImporter) flush() error {
+	n, err := im.store.AddOptOuts(im.list)
+	im.added += n
+	im.list = im.list[:0]
 	if err != nil {
 		return fmt.Errorf("store opt-outs: %w", err)
 	}

@@ -11,23 +11,23 @@ import (
 // What a partner's account owned is the daemon's once it is taken in: what is kept
 // is what was checked, whoever still has the file open.
 func TestFilesAreTakenOver(t *testing.T) {
-	r := newRig(t, "", "")
-	r.put("a", goodCSV, goodLayout, goodSidecar)
+	h := newHarness(t, "", "")
+	h.put("a", goodCSV, goodLayout, goodSidecar)
 	for _, ending := range []string{".csv", ".layout.json", ".schedule.json"} {
-		if err := os.Chown(filepath.Join(r.inbox, "a"+ending), 65534, 65534); err != nil {
+		if err := os.Chown(filepath.Join(h.inbox, "a"+ending), 65534, 65534); err != nil {
 			t.Skip("giving a file away needs root: ", err)
 		}
 	}
-	theirs, err := os.OpenFile(filepath.Join(r.inbox, "a.layout.json"), os.O_RDONLY, 0)
+	theirs, err := os.OpenFile(filepath.Join(h.inbox, "a.layout.json"), os.O_RDONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer theirs.Close()
-	r.in.Ready(r.seen("a"))
-	r.work()
-	s := r.newest("a")
+	h.in.Ready(h.watchedDrop("a"))
+	h.work()
+	s := h.newest("a")
 	if s == nil || s.State != campaign.StateScheduled {
-		t.Fatalf("%+v\n%s", s, r.log)
+		t.Fatalf("%+v\n%s", s, h.log)
 	}
 	old, err := theirs.Stat()
 	if err != nil {
@@ -42,8 +42,8 @@ func TestFilesAreTakenOver(t *testing.T) {
 			t.Errorf("%s is still the partner's", f.Name)
 		}
 	}
-	if r.tree("accepted/" + s.FolderName())["a.csv"] != goodCSV {
+	if h.tree("accepted/" + s.FolderName())["a.csv"] != goodCSV {
 		t.Error("it is not what was dropped")
 	}
-	r.balanced()
+	h.verifyStore()
 }

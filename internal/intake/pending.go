@@ -112,21 +112,21 @@ func sizeOf(files []campaign.FileID) int64 {
 }
 
 // roomEvery is how long a drop waits for room before it is looked at again, at the scan after that.
-const roomEvery = time.Second
+const roomRetry = time.Second
 
 // crowded reports whether a drop has to wait for others of its inbox to end. Each
 // is noted for those who ask; the log has one line for all of them, whose number is the partner's to choose.
-func (in *Intake) crowded(d watch.Drop, inbox *config.Inbox, full string) bool {
+func (in *Intake) waitForRoom(d watch.Drop, inbox *config.Inbox, full string) bool {
 	if full == "" {
 		return false
 	}
 	in.logOnce("full "+inbox.Path, "drops wait for others of their inbox to end", "inbox", inbox.Path, "reason", full)
-	in.noteWait(d, full, in.now().Add(roomEvery))
+	in.noteWait(d, full, in.now().Add(roomRetry))
 	return true
 }
 
 // tooMuch says why a drop can't be taken in at all, "" if it can or may wait.
-func (in *Intake) tooMuch(d watch.Drop, inbox *config.Inbox) string {
+func (in *Intake) overLimit(d watch.Drop, inbox *config.Inbox) string {
 	size := sizeOf(fileIDs(d))
 	if inbox.MaxPendingBytes > 0 && size > inbox.MaxPendingBytes {
 		return fmt.Sprintf("the drop's files have %d bytes, more than all drops of this inbox together may have (max_pending_bytes is %d): "+
@@ -134,7 +134,7 @@ func (in *Intake) tooMuch(d watch.Drop, inbox *config.Inbox) string {
 	}
 	if full := in.pending.room(inbox, size); full != "" && in.now().Sub(d.FirstSeen) > inbox.PairTimeout {
 		return fmt.Sprintf("it waited %s for earlier drops of this inbox to end: %s; drop it again when some have ended, or ask the operator",
-			length(inbox.PairTimeout), full)
+			formatDuration(inbox.PairTimeout), full)
 	}
 	return ""
 }

@@ -12,11 +12,11 @@ import (
 )
 
 // unproven says in which way the CSV is not what the sidecar promised, "" if it is.
-func (in *Intake) unproven(ctx context.Context, p *Parts, info *csvfile.Info, sidecar *document.Sidecar) (string, error) {
+func (in *Intake) proofMismatch(ctx context.Context, p *Parts, info *csvfile.Info, sidecar *document.Sidecar) (string, error) {
 	if sidecar == nil {
 		return "", nil
 	}
-	if broken := brokenProof(sidecar, info); len(broken) > 0 {
+	if broken := proofProblems(sidecar, info); len(broken) > 0 {
 		return broken[0].Message, nil
 	}
 	if sidecar.Rows != nil {
@@ -25,13 +25,13 @@ func (in *Intake) unproven(ctx context.Context, p *Parts, info *csvfile.Info, si
 			return "", nil
 		}
 		if broken, ok := errors.AsType[*csvfile.Broken](err); ok {
-			return unreadable(*sidecar.Rows, broken), nil
+			return unreadableRows(*sidecar.Rows, broken), nil
 		}
 		if err != nil {
 			return "", err
 		}
 		if rows != *sidecar.Rows {
-			return rowsPromise(*sidecar.Rows, rows), nil
+			return rowsMismatch(*sidecar.Rows, rows), nil
 		}
 	}
 	return "", nil
@@ -39,32 +39,32 @@ func (in *Intake) unproven(ctx context.Context, p *Parts, info *csvfile.Info, si
 
 // proven reports whether a sidecar promises what the CSV is to its last byte. The
 // number of rows doesn't: a last cell that was cut is a cell.
-func proven(sidecar *document.Sidecar) bool {
+func hasFullProof(sidecar *document.Sidecar) bool {
 	return sidecar != nil && (sidecar.SHA256 != "" || sidecar.Bytes != nil)
 }
 
 // amount is "1 row" or "2 rows".
-func amount(n int64, noun string) string {
+func countNoun(n int64, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-func rowsPromise(promised, found int64) string {
-	return fmt.Sprintf("the CSV has %s, the sidecar promised %d", amount(found, "data row"), promised)
+func rowsMismatch(promised, found int64) string {
+	return fmt.Sprintf("the CSV has %s, the sidecar promised %d", countNoun(found, "data row"), promised)
 }
 
-func unreadable(promised int64, broken *csvfile.Broken) string {
-	return fmt.Sprintf("the CSV can't be read to its end (line %d), the sidecar promised %s", broken.Problem.Line, amount(promised, "data row"))
+func unreadableRows(promised int64, broken *csvfile.Broken) string {
+	return fmt.Sprintf("the CSV can't be read to its end (line %d), the sidecar promised %s", broken.Problem.Line, countNoun(promised, "data row"))
 }
 
 // brokenProof holds size and digest against the sidecar (SPEC 5).
-func brokenProof(sidecar *document.Sidecar, info *csvfile.Info) []campaign.Problem {
+func proofProblems(sidecar *document.Sidecar, info *csvfile.Info) []campaign.Problem {
 	var broken []campaign.Problem
 	if sidecar.Bytes != nil && *sidecar.Bytes != info.Bytes {
 		broken = append(broken, campaign.Problem{File: sidecar.File, Field: "bytes",
-			Message: fmt.Sprintf("the CSV has %s, the sidecar promised %d", amount(info.Bytes, "byte"), *sidecar.Bytes)})
+			Message: fmt.Sprintf("the CSV has %s, the sidecar promised %d", countNoun(info.Bytes, "byte"), *sidecar.Bytes)})
 	}
 	if sidecar.SHA256 != "" && sidecar.SHA256 != info.SHA256 {
 		broken = append(broken, campaign.Problem{File: sidecar.File, Field: "sha256",
@@ -87,7 +87,7 @@ func (in *Intake) rows(ctx context.Context, p *Parts, info *csvfile.Info) (int64
 	}
 	options := csvfile.Options{File: p.CSV.Name}
 	if layout != nil {
-		options.Wanted = wanted(layout)
+		options.Wanted = layoutColumns(layout)
 	}
 	reader, problems, err := csvfile.NewReader(p.CSV.File, *info, options)
 	if err != nil {

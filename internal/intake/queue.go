@@ -13,11 +13,11 @@ const smallCSV = 8 << 20
 // queue hands out jobs fairly: round robin over inboxes, in order within each.
 // A job is known by inbox and name and is in the queue or at work at most once.
 type queue[T any] struct {
-	mu     sync.Mutex // guards all below
-	lanes  map[string][]entry[T]
-	order  []string // inboxes with waiting jobs, next first
-	known  map[[2]string]bool
-	signal chan struct{} // holds one token while jobs may wait
+	mu      sync.Mutex // guards all below
+	byInbox map[string][]entry[T]
+	order   []string // inboxes with waiting jobs, next first
+	known   map[[2]string]bool
+	signal  chan struct{} // holds one token while jobs may wait
 }
 
 type entry[T any] struct {
@@ -27,9 +27,9 @@ type entry[T any] struct {
 
 func newQueue[T any]() *queue[T] {
 	return &queue[T]{
-		lanes:  map[string][]entry[T]{},
-		known:  map[[2]string]bool{},
-		signal: make(chan struct{}, 1),
+		byInbox: map[string][]entry[T]{},
+		known:   map[[2]string]bool{},
+		signal:  make(chan struct{}, 1),
 	}
 }
 
@@ -42,10 +42,10 @@ func (q *queue[T]) put(inbox, name string, job T) {
 		return
 	}
 	q.known[key] = true
-	if len(q.lanes[inbox]) == 0 {
+	if len(q.byInbox[inbox]) == 0 {
 		q.order = append(q.order, inbox)
 	}
-	q.lanes[inbox] = append(q.lanes[inbox], entry[T]{name, job})
+	q.byInbox[inbox] = append(q.byInbox[inbox], entry[T]{name, job})
 	q.wake()
 }
 
@@ -71,12 +71,12 @@ func (q *queue[T]) pop() (job T, done func(), ok bool) {
 	}
 	inbox := q.order[0]
 	q.order = q.order[1:]
-	first := q.lanes[inbox][0]
-	if rest := q.lanes[inbox][1:]; len(rest) > 0 {
-		q.lanes[inbox] = rest
+	first := q.byInbox[inbox][0]
+	if rest := q.byInbox[inbox][1:]; len(rest) > 0 {
+		q.byInbox[inbox] = rest
 		q.order = append(q.order, inbox)
 	} else {
-		delete(q.lanes, inbox)
+		delete(q.byInbox, inbox)
 	}
 	if len(q.order) > 0 {
 		q.wake()

@@ -52,14 +52,14 @@ func (in *Intake) resume(s *campaign.Sending) {
 	for _, f := range s.Files {
 		size = max(size, f.Size)
 	}
-	in.lane(size).put(s.Inbox, s.FolderName(), func(ctx context.Context) error { return in.recheck(ctx, s.ID) })
+	in.queueFor(size).put(s.Inbox, s.FolderName(), func(ctx context.Context) error { return in.recheck(ctx, s.ID) })
 }
 
 // recheck brings a claimed drop to its end from wherever it stands.
 func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 	s, err := in.store.Header(id)
 	if err != nil {
-		in.claims.rest(id)
+		in.claims.retryLater(id)
 		return err
 	}
 	if s.State != campaign.StateChecking { // decided, though its decider was told otherwise
@@ -70,7 +70,7 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 	inbox := in.inbox(s.Inbox)
 	if inbox == nil {
 		in.logOnce("inbox "+s.Inbox, "a drop waits in an inbox that is configured no more; put the inbox back", "sending", s.ID, "inbox", s.Inbox)
-		in.claims.rest(id)
+		in.claims.retryLater(id)
 		return nil
 	}
 	err = MakeFolders(s.Inbox)
@@ -81,12 +81,12 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 		err = in.moveFiles(s)
 	}
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && in.lost(s):
-		return in.filesLost(s, inbox)
+	case errors.Is(err, fs.ErrNotExist) && in.filesGone(s):
+		return in.waitForLostFiles(s, inbox)
 	case vanished(err), unmovable(err):
-		return in.giveBack(s, err)
+		return in.releaseClaim(s, err)
 	case err != nil:
-		in.claims.rest(id)
+		in.claims.retryLater(id)
 		return err
 	}
 	if s.Reason != "" { // it was claimed only to be refused
@@ -94,7 +94,7 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 	}
 	p, problems, err := openFolder(s)
 	if err != nil {
-		in.claims.rest(id)
+		in.claims.retryLater(id)
 		return err
 	}
 	defer p.Close()
@@ -102,11 +102,11 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 		s.Problems, s.ProblemCount = problems.List, problems.Count
 		return in.refuse(s, campaign.StateRejected, problems.List[0].String())
 	}
-	return in.settle(s, in.decide(ctx, s, inbox, p, nil))
+	return in.endClaim(s, in.decide(ctx, s, inbox, p, nil))
 }
 
 // lost reports whether no file of a claim is anywhere.
-func (in *Intake) lost(s *campaign.Sending) bool {
+func (in *Intake) filesGone(s *campaign.Sending) bool {
 	for _, f := range s.Files {
 		for _, dir := range []string{folder(s), s.Inbox} {
 			if _, err := os.Lstat(filepath.Join(dir, f.Name)); err == nil {
@@ -119,11 +119,11 @@ func (in *Intake) lost(s *campaign.Sending) bool {
 
 // filesLost waits for the files of a claim that are all gone: more likely than that
 // someone took them a disk isn't mounted. After pair_timeout the drop is refused.
-func (in *Intake) filesLost(s *campaign.Sending, inbox *config.Inbox) error {
+func (in *Intake) waitForLostFiles(s *campaign.Sending, inbox *config.Inbox) error {
 	_ = os.Remove(folder(s)) // made a moment ago, and empty
 	if in.now().Sub(s.ReceivedAt) <= inbox.PairTimeout {
 		in.logOnce("lost "+string(s.ID), "the files of a claimed drop are gone: is the inbox's disk mounted?", "sending", s.ID, "inbox", s.Inbox)
-		in.claims.rest(s.ID)
+		in.claims.retryLater(s.ID)
 		return nil
 	}
 	for _, f := range s.Files {
@@ -153,7 +153,7 @@ func openFolder(s *campaign.Sending) (*Parts, campaign.Problems, error) {
 			return nil, problems, err
 		}
 		*part = Part{Name: f.Name, File: file}
-		cutOff(&problems, file, f)
+		checkLength(&problems, file, f)
 	}
 	for _, one := range []struct {
 		part   Part

@@ -16,41 +16,41 @@ import (
 // to the last. Each does the steps up to there as the Intake would.
 func cutOffAt() []struct {
 	name string
-	do   func(*testing.T, *rig)
+	do   func(*testing.T, *harness)
 } {
-	begin := func(t *testing.T, r *rig) *campaign.Sending {
+	begin := func(t *testing.T, h *harness) *campaign.Sending {
 		t.Helper()
-		if err := MakeFolders(r.inbox); err != nil {
+		if err := MakeFolders(h.inbox); err != nil {
 			t.Fatal(err)
 		}
-		d := r.seen("spring")
-		s := &campaign.Sending{Name: d.Name, Inbox: d.Inbox, ReceivedAt: r.clock, Files: fileIDs(d)}
-		if err := r.store.Begin(s); err != nil {
+		d := h.watchedDrop("spring")
+		s := &campaign.Sending{Name: d.Name, Inbox: d.Inbox, ReceivedAt: h.clock, Files: fileIDs(d)}
+		if err := h.store.Begin(s); err != nil {
 			t.Fatal(err)
 		}
 		return s
 	}
-	made := func(t *testing.T, r *rig) *campaign.Sending {
+	made := func(t *testing.T, h *harness) *campaign.Sending {
 		t.Helper()
-		s := begin(t, r)
-		if ok, err := r.in.makeFolder(s); !ok || err != nil {
+		s := begin(t, h)
+		if ok, err := h.in.makeFolder(s); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		return s
 	}
-	moved := func(t *testing.T, r *rig, n int) *campaign.Sending {
+	moved := func(t *testing.T, h *harness, n int) *campaign.Sending {
 		t.Helper()
-		s := made(t, r)
+		s := made(t, h)
 		for _, f := range s.Files[:n] {
-			if err := os.Rename(filepath.Join(r.inbox, f.Name), filepath.Join(folder(s), f.Name)); err != nil {
+			if err := os.Rename(filepath.Join(h.inbox, f.Name), filepath.Join(folder(s), f.Name)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		return s
 	}
-	checked := func(t *testing.T, r *rig) (*campaign.Sending, *Finding) {
+	checked := func(t *testing.T, h *harness) (*campaign.Sending, *Finding) {
 		t.Helper()
-		s := moved(t, r, 3)
+		s := moved(t, h, 3)
 		p, problems, err := openFolder(s)
 		if err != nil || problems.Count > 0 {
 			t.Fatal(problems, err)
@@ -59,8 +59,8 @@ func cutOffAt() []struct {
 		if err := report.WriteStatus(folder(s), report.Checking(s, 0.5)); err != nil {
 			t.Fatal(err)
 		}
-		sink := newStoreSink(t.Context(), r.store, s)
-		f, err := r.in.checker().Check(t.Context(), p, r.in.inbox(r.inbox), nil, r.clock, sink, nil, nil)
+		sink := newStoreRowWriter(t.Context(), h.store, s)
+		f, err := h.in.checker().Check(t.Context(), p, h.in.inbox(h.inbox), nil, h.clock, sink, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,81 +68,81 @@ func cutOffAt() []struct {
 			t.Fatal(err)
 		}
 		if f.Sending.Rows.Rejected > 0 {
-			if err := sink.keepRejected(); err != nil {
+			if err := sink.commitRejected(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		adopt(s, f)
+		copyFinding(s, f)
 		return s, f
 	}
-	accepted := func(t *testing.T, r *rig) *campaign.Sending {
+	accepted := func(t *testing.T, h *harness) *campaign.Sending {
 		t.Helper()
-		s, f := checked(t, r)
+		s, f := checked(t, h)
 		if f.Wrong() {
-			if err := r.store.Refuse(s, campaign.StateRejected, f.Sending.Reason); err != nil {
+			if err := h.store.Refuse(s, campaign.StateRejected, f.Sending.Reason); err != nil {
 				t.Fatal(err)
 			}
 			return s
 		}
-		if err := r.in.accept(t.Context(), s, f); err != nil {
+		if err := h.in.accept(t.Context(), s, f); err != nil {
 			t.Fatal(err)
 		}
 		return s
 	}
 	// ended has everything sent but no clerk at work.
-	ended := func(t *testing.T, r *rig) *campaign.Sending {
+	ended := func(t *testing.T, h *harness) *campaign.Sending {
 		t.Helper()
-		s := accepted(t, r)
+		s := accepted(t, h)
 		if s.State != campaign.StateRejected {
-			r.in.clerk.reopen(s.ID) // keeps the clerk away
-			r.sendAll(s.ID)
+			h.in.keeper.reopen(s.ID) // keeps the clerk away
+			h.sendAll(s.ID)
 		}
-		s, err := r.store.Header(s.ID)
+		s, err := h.store.Header(s.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return s
 	}
-	reported := func(t *testing.T, r *rig) *campaign.Sending {
+	reported := func(t *testing.T, h *harness) *campaign.Sending {
 		t.Helper()
-		s := ended(t, r)
-		if err := report.Write(folder(s), r.store, s.ID); err != nil {
+		s := ended(t, h)
+		if err := report.Write(folder(s), h.store, s.ID); err != nil {
 			t.Fatal(err)
 		}
 		return s
 	}
 	return []struct {
 		name string
-		do   func(*testing.T, *rig)
+		do   func(*testing.T, *harness)
 	}{
-		{"nothing recorded", func(*testing.T, *rig) {}},
-		{"recorded", func(t *testing.T, r *rig) { begin(t, r) }},
-		{"folder made", func(t *testing.T, r *rig) { made(t, r) }},
-		{"CSV moved", func(t *testing.T, r *rig) { moved(t, r, 1) }},
-		{"layout moved", func(t *testing.T, r *rig) { moved(t, r, 2) }},
-		{"all moved", func(t *testing.T, r *rig) { moved(t, r, 3) }},
-		{"half checked", func(t *testing.T, r *rig) {
-			s, _ := checked(t, r)
-			r.write(filepath.Join(folder(s), ".campaignd-123.tmp"), "half a rejected.csv")
-			r.write(filepath.Join(r.config.StateDir, ".campaignd-456.tmp"), "keys")
+		{"nothing recorded", func(*testing.T, *harness) {}},
+		{"recorded", func(t *testing.T, h *harness) { begin(t, h) }},
+		{"folder made", func(t *testing.T, h *harness) { made(t, h) }},
+		{"CSV moved", func(t *testing.T, h *harness) { moved(t, h, 1) }},
+		{"layout moved", func(t *testing.T, h *harness) { moved(t, h, 2) }},
+		{"all moved", func(t *testing.T, h *harness) { moved(t, h, 3) }},
+		{"half checked", func(t *testing.T, h *harness) {
+			s, _ := checked(t, h)
+			h.write(filepath.Join(folder(s), ".campaignd-123.tmp"), "half a rejected.csv")
+			h.write(filepath.Join(h.config.StateDir, ".campaignd-456.tmp"), "keys")
 		}},
-		{"decided", func(t *testing.T, r *rig) { accepted(t, r) }},
-		{"ended", func(t *testing.T, r *rig) { ended(t, r) }},
-		{"reports written", func(t *testing.T, r *rig) { reported(t, r) }},
-		{"status removed", func(t *testing.T, r *rig) {
-			s := reported(t, r)
+		{"decided", func(t *testing.T, h *harness) { accepted(t, h) }},
+		{"ended", func(t *testing.T, h *harness) { ended(t, h) }},
+		{"reports written", func(t *testing.T, h *harness) { reported(t, h) }},
+		{"status removed", func(t *testing.T, h *harness) {
+			s := reported(t, h)
 			_ = os.Remove(filepath.Join(folder(s), report.StatusFile))
 		}},
-		{"folder moved", func(t *testing.T, r *rig) {
-			s := reported(t, r)
+		{"folder moved", func(t *testing.T, h *harness) {
+			s := reported(t, h)
 			_ = os.Remove(filepath.Join(folder(s), report.StatusFile))
 			if err := os.Rename(folder(s), finalFolder(s)); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{"filed", func(t *testing.T, r *rig) {
-			s := ended(t, r)
-			if err := r.in.leave(s); err != nil {
+		{"filed", func(t *testing.T, h *harness) {
+			s := ended(t, h)
+			if err := h.in.fileFolder(s); err != nil {
 				t.Fatal(err)
 			}
 		}},
@@ -164,51 +164,51 @@ func TestRecover(t *testing.T) {
 	} {
 		for _, c := range cutOffAt() {
 			t.Run(drop.name+" "+c.name, func(t *testing.T) {
-				r := newRig(t, "", "")
-				r.put("spring", drop.csv, goodLayout, goodSidecar)
-				c.do(t, r)
-				r.crash()
-				r.work()
+				h := newHarness(t, "", "")
+				h.put("spring", drop.csv, goodLayout, goodSidecar)
+				c.do(t, h)
+				h.crash()
+				h.work()
 				if c.name == "nothing recorded" {
-					r.in.Ready(r.seen("spring"))
-					r.work()
+					h.in.Ready(h.watchedDrop("spring"))
+					h.work()
 				}
-				s := r.newest("spring")
+				s := h.newest("spring")
 				if s == nil {
-					t.Fatalf("it was forgotten\n%s", r.log)
+					t.Fatalf("it was forgotten\n%s", h.log)
 				}
 				if s.State == campaign.StateScheduled {
-					r.crash() // once more, between acceptance and the first message
-					r.work()
-					has(t, r.tree("accepted/" + s.FolderName())["status.json"], `"state": "scheduled"`)
-					r.sendAll(s.ID)
+					h.crash() // once more, between acceptance and the first message
+					h.work()
+					wantParts(t, h.tree("accepted/" + s.FolderName())["status.json"], `"state": "scheduled"`)
+					h.sendAll(s.ID)
 				}
-				r.crash()
-				r.work()
-				s = r.newest("spring")
-				if !s.Filed || len(r.sendings()) != 1 {
-					t.Fatalf("%d sendings, the newest %+v\n%s", len(r.sendings()), s, r.log)
+				h.crash()
+				h.work()
+				s = h.newest("spring")
+				if !s.Filed || len(h.sendings()) != 1 {
+					t.Fatalf("%d sendings, the newest %+v\n%s", len(h.sendings()), s, h.log)
 				}
-				if diff := cmp.Diff(drop.files, r.names(drop.folder+"/"+s.FolderName())); diff != "" {
+				if diff := cmp.Diff(drop.files, h.names(drop.folder+"/"+s.FolderName())); diff != "" {
 					t.Error(diff)
 				}
-				all := r.tree(drop.folder + "/" + s.FolderName())
+				all := h.tree(drop.folder + "/" + s.FolderName())
 				if all["spring.csv"] != drop.csv || all["spring.layout.json"] != goodLayout || all["spring.schedule.json"] != goodSidecar {
 					t.Error("the files are not what was dropped")
 				}
-				if diff := cmp.Diff([]string{acceptedFolder, doneFolder, failedFolder}, r.names("")); diff != "" {
+				if diff := cmp.Diff([]string{acceptedFolder, doneFolder, failedFolder}, h.names("")); diff != "" {
 					t.Error(diff)
 				}
-				if left := r.names(acceptedFolder); len(left) > 0 {
+				if left := h.names(acceptedFolder); len(left) > 0 {
 					t.Error("left in accepted:", left)
 				}
 				if lines := strings.Count(all["results.csv"], "\n"); drop.folder == doneFolder && lines != 16 {
 					t.Errorf("%d lines in results.csv:\n%s", lines, all["results.csv"])
 				}
-				if temps, _ := filepath.Glob(filepath.Join(r.config.StateDir, ".*")); len(temps) > 0 {
+				if temps, _ := filepath.Glob(filepath.Join(h.config.StateDir, ".*")); len(temps) > 0 {
 					t.Error("left:", temps)
 				}
-				r.balanced()
+				h.verifyStore()
 			})
 		}
 	}

@@ -23,18 +23,18 @@ type refusal struct {
 func (in *Intake) Incomplete(d watch.Drop) {
 	waited := "for too long"
 	if inbox := in.inbox(d.Inbox); inbox != nil {
-		waited = "after " + length(inbox.PairTimeout)
+		waited = "after " + formatDuration(inbox.PairTimeout)
 	}
-	in.turnAway(d, "the drop was still incomplete "+waited, true)
+	in.rejectUnopened(d, "the drop was still incomplete "+waited, true)
 }
 
 // Refused implements watch.Handler: links, devices, folders and unreadable files.
 // They are moved as they are, never opened.
 func (in *Intake) Refused(d watch.Drop) {
-	in.turnAway(d, "a file of the drop can't be taken as it is", false)
+	in.rejectUnopened(d, "a file of the drop can't be taken as it is", false)
 }
 
-func (in *Intake) turnAway(d watch.Drop, reason string, late bool) {
+func (in *Intake) rejectUnopened(d watch.Drop, reason string, late bool) {
 	if in.stillWaits(d) || in.claims.of(d.Inbox, d.Name) {
 		return
 	}
@@ -43,13 +43,13 @@ func (in *Intake) turnAway(d watch.Drop, reason string, late bool) {
 			return nil
 		}
 		no := &refusal{reason: reason}
-		for _, p := range d.Trouble {
+		for _, p := range d.Problems {
 			no.problems.Add(p)
 		}
-		if len(d.Trouble) > 0 {
-			no.reason += ": " + d.Trouble[0].String()
+		if len(d.Problems) > 0 {
+			no.reason += ": " + d.Problems[0].String()
 		}
-		if before := in.earlier(d); late && before != nil {
+		if before := in.earlierSending(d); late && before != nil {
 			no.reason += fmt.Sprintf("; a drop of this name went before, as %s at %s, and what comes later is never mixed into it",
 				before.ID, before.ReceivedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
 		}
@@ -74,7 +74,7 @@ func (in *Intake) refuseUnclaimed(d watch.Drop, no *refusal) error {
 const earlierLook = 5000
 
 // earlier is the newest sending of the same inbox and name, nil if there is none.
-func (in *Intake) earlier(d watch.Drop) *campaign.Sending {
+func (in *Intake) earlierSending(d watch.Drop) *campaign.Sending {
 	all, err := in.store.Sendings(store.Filter{Limit: earlierLook})
 	if err != nil {
 		return nil // it would have been a courtesy
@@ -90,7 +90,7 @@ func (in *Intake) earlier(d watch.Drop) *campaign.Sending {
 // refuse ends a drop that is not sent; its reports and its folder follow.
 func (in *Intake) refuse(s *campaign.Sending, state campaign.State, reason string) error {
 	if err := in.store.Refuse(s, state, reason); err != nil {
-		in.claims.rest(s.ID)
+		in.claims.retryLater(s.ID)
 		return fmt.Errorf("refuse %s: %w", s.ID, err)
 	}
 	failpoint.At(failpoint.Refused)
@@ -102,7 +102,7 @@ func (in *Intake) refuse(s *campaign.Sending, state campaign.State, reason strin
 }
 
 // length is a length of time for a person: 1h, 90s, 1h30m.
-func length(d time.Duration) string {
+func formatDuration(d time.Duration) string {
 	text := d.String()
 	for _, zero := range []string{"m0s", "h0m"} {
 		if strings.HasSuffix(text, zero) {

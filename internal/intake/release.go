@@ -17,7 +17,7 @@ import (
 // moved go back to the inbox and are met anew at the next scan. Where another
 // file has taken a name meanwhile, the older one has nowhere to go: then it ends
 // in failed/ with a report. The error is of the machine; the claim rests then.
-func (in *Intake) giveBack(s *campaign.Sending, cause error) error {
+func (in *Intake) releaseClaim(s *campaign.Sending, cause error) error {
 	if vanished(cause) || errors.Is(cause, errChanged) {
 		in.log.Info("drop changed while it was taken in; it is met anew", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name, "why", cause)
 	} else { // the machine's trouble, which is said once, by whoever met it
@@ -35,7 +35,7 @@ func (in *Intake) giveBack(s *campaign.Sending, cause error) error {
 			continue
 		}
 		if err != nil {
-			in.claims.rest(s.ID)
+			in.claims.retryLater(s.ID)
 			return fmt.Errorf("give back %q: %w", f.Name, err)
 		}
 	}
@@ -45,7 +45,7 @@ func (in *Intake) giveBack(s *campaign.Sending, cause error) error {
 	}
 	failpoint.At(failpoint.GivenBack)
 	if err := in.store.DiscardRows(s.ID); err != nil {
-		in.claims.rest(s.ID)
+		in.claims.retryLater(s.ID)
 		return fmt.Errorf("give back %s: %w", s.ID, err)
 	}
 	for _, own := range []string{report.StatusFile, report.RejectedFile} {
@@ -54,12 +54,12 @@ func (in *Intake) giveBack(s *campaign.Sending, cause error) error {
 		}
 	}
 	_ = os.Remove(folder(s)) // one that isn't empty, or never was made, harms nobody
-	return in.void(s, "given back to the inbox: "+cause.Error())
+	return in.voidClaim(s, "given back to the inbox: "+cause.Error())
 }
 
 // void closes the record of a claim that came to nothing. It keeps no files, by
 // which it is known.
-func (in *Intake) void(s *campaign.Sending, reason string) error {
+func (in *Intake) voidClaim(s *campaign.Sending, reason string) error {
 	err := in.store.Update(s.ID, func(s *campaign.Sending) error {
 		s.State, s.Filed, s.FinishedAt = campaign.StateRejected, true, in.now().UTC()
 		s.Reason, s.Files = reason, nil
@@ -67,7 +67,7 @@ func (in *Intake) void(s *campaign.Sending, reason string) error {
 		return nil
 	})
 	if err != nil {
-		in.claims.rest(s.ID)
+		in.claims.retryLater(s.ID)
 		return fmt.Errorf("close claim %s: %w", s.ID, err)
 	}
 	in.claims.end(s.ID)

@@ -25,7 +25,7 @@ func (in *Intake) holdIfBehind() error {
 	if err != nil {
 		return err
 	}
-	last, strangers := in.strangers()
+	last, strangers := in.unknownFolders()
 	why := ""
 	if last > highest {
 		why = fmt.Sprintf("from an older copy: the inboxes have a folder of sending number %d, it has come to %d", last, highest)
@@ -36,7 +36,7 @@ func (in *Intake) holdIfBehind() error {
 		return err
 	}
 	for i := 0; i < len(open) && why == ""; i++ {
-		if why, err = in.aheadOf(open[i]); err != nil {
+		if why, err = in.folderAhead(open[i]); err != nil {
 			return err
 		}
 	}
@@ -58,7 +58,7 @@ func (in *Intake) holdIfBehind() error {
 }
 
 // aheadOf says how a sending's folder shows more than the store knows; "" if it doesn't.
-func (in *Intake) aheadOf(s *campaign.Sending) (string, error) {
+func (in *Intake) folderAhead(s *campaign.Sending) (string, error) {
 	if _, err := os.Lstat(folder(s)); errors.Is(err, fs.ErrNotExist) {
 		for _, place := range []string{doneFolder, failedFolder} {
 			if _, err := os.Lstat(filepath.Join(s.Inbox, place, s.FolderName())); err == nil {
@@ -78,7 +78,7 @@ func (in *Intake) aheadOf(s *campaign.Sending) (string, error) {
 }
 
 // mostOfStatus is how many bytes of a status.json are read: the counts stand before the slices.
-const mostOfStatus = 64 << 10
+const maxStatusRead = 64 << 10
 
 // sentByStatus is how many messages a status.json says were sent; 0 if it says nothing.
 func sentByStatus(path string) uint64 {
@@ -87,7 +87,7 @@ func sentByStatus(path string) uint64 {
 		return 0
 	}
 	defer f.Close()
-	head := make([]byte, mostOfStatus)
+	head := make([]byte, maxStatusRead)
 	n, err := f.Read(head)
 	if err != nil {
 		return 0
@@ -105,7 +105,7 @@ func sentByStatus(path string) uint64 {
 
 // strangers are the folders in accepted/ of all inboxes whose sending the store doesn't
 // have, and the highest number of any folder there.
-func (in *Intake) strangers() (last uint64, unknown []string) {
+func (in *Intake) unknownFolders() (last uint64, unknown []string) {
 	for _, inbox := range in.checker().Config.Inboxes {
 		entries, err := os.ReadDir(filepath.Join(inbox.Path, acceptedFolder))
 		if err != nil {

@@ -10,32 +10,32 @@ import (
 )
 
 // snapshot copies the state folder as it is on the disk, and returns what puts the copy back at the next start.
-func (r *rig) snapshot() (restore func()) {
-	r.t.Helper()
+func (h *harness) snapshot() (restore func()) {
+	h.t.Helper()
 	files := map[string][]byte{}
-	entries, err := os.ReadDir(r.config.StateDir)
+	entries, err := os.ReadDir(h.config.StateDir)
 	if err != nil {
-		r.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	for _, e := range entries {
-		path := filepath.Join(r.config.StateDir, e.Name())
+		path := filepath.Join(h.config.StateDir, e.Name())
 		if files[path], err = os.ReadFile(path); err != nil {
-			r.t.Fatal(err)
+			h.t.Fatal(err)
 		}
 	}
 	return func() {
-		r.t.Helper()
-		if err := r.store.Close(); err != nil {
-			r.t.Fatal(err)
+		h.t.Helper()
+		if err := h.store.Close(); err != nil {
+			h.t.Fatal(err)
 		}
 		for path, data := range files {
 			if err := os.WriteFile(path, data, 0o600); err != nil {
-				r.t.Fatal(err)
+				h.t.Fatal(err)
 			}
 		}
-		r.open()
-		if err := r.in.Recover(); err != nil {
-			r.t.Fatal(err)
+		h.open()
+		if err := h.in.Recover(); err != nil {
+			h.t.Fatal(err)
 		}
 	}
 }
@@ -44,45 +44,45 @@ func (r *rig) snapshot() (restore func()) {
 // inbox's folders show (SPEC 12: a restored store starts with every sending held and says why).
 func TestFoldersAhead(t *testing.T) {
 	for name, c := range map[string]struct {
-		since func(r *rig, s *campaign.Sending)
+		since func(h *harness, s *campaign.Sending)
 		says  string
 	}{
-		"more is sent by status.json": {says: "whose status.json says 1", since: func(r *rig, s *campaign.Sending) {
+		"more is sent by status.json": {says: "whose status.json says 1", since: func(h *harness, s *campaign.Sending) {
 			for _, o := range []campaign.Outcome{campaign.InFlight, campaign.Sent} {
-				e := campaign.Entry{Sending: s.ID, Row: 0, Message: 1, Outcome: o, Attempts: 1, At: r.clock}
-				if err := r.store.Commit(r.t.Context(), []campaign.Entry{e}); err != nil {
-					r.t.Fatal(err)
+				e := campaign.Entry{Sending: s.ID, Row: 0, Message: 1, Outcome: o, Attempts: 1, At: h.clock}
+				if err := h.store.Commit(h.t.Context(), []campaign.Entry{e}); err != nil {
+					h.t.Fatal(err)
 				}
 			}
-			r.in.Changed(s.ID)
-			r.work()
+			h.in.Changed(s.ID)
+			h.work()
 		}},
-		"its folder lies in done": {says: "whose folder lies in done/", since: func(r *rig, s *campaign.Sending) {
-			r.sendAll(s.ID)
-			r.in.Changed(s.ID)
-			r.work()
+		"its folder lies in done": {says: "whose folder lies in done/", since: func(h *harness, s *campaign.Sending) {
+			h.sendAll(s.ID)
+			h.in.Changed(s.ID)
+			h.work()
 		}},
-		"a drop was taken in": {says: "a folder of sending number 2, it has come to 1", since: func(r *rig, _ *campaign.Sending) {
-			r.drop("later", "phone,first\n34666111222,Other\n", goodLayout, goodSidecar)
+		"a drop was taken in": {says: "a folder of sending number 2, it has come to 1", since: func(h *harness, _ *campaign.Sending) {
+			h.drop("later", "phone,first\n34666111222,Other\n", goodLayout, goodSidecar)
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, "", "")
-			s := r.good("spring")
-			restore := r.snapshot()
-			c.since(r, s)
-			r.crash()
-			if head := r.header(s.ID); head.State == campaign.StateHeld {
+			h := newHarness(t, "", "")
+			s := h.good("spring")
+			restore := h.snapshot()
+			c.since(h, s)
+			h.crash()
+			if head := h.header(s.ID); head.State == campaign.StateHeld {
 				t.Fatalf("held without a cause: %s", head.Reason)
 			}
 			restore()
-			if head := r.header(s.ID); head.State != campaign.StateHeld || !strings.Contains(head.Reason, "restored from an older copy") || !strings.Contains(head.Reason, c.says) {
+			if head := h.header(s.ID); head.State != campaign.StateHeld || !strings.Contains(head.Reason, "restored from an older copy") || !strings.Contains(head.Reason, c.says) {
 				t.Errorf("%s: %q", head.State, head.Reason)
 			}
-			has(t, r.log.String(), c.says)
+			wantParts(t, h.log.String(), c.says)
 			if name == "a drop was taken in" {
-				has(t, r.log.String(), "belong to no sending of this store")
-				if again := r.drop("again", "phone,first\n34666111333,Third\n", goodLayout, goodSidecar); again.ID.Number() != 3 {
+				wantParts(t, h.log.String(), "belong to no sending of this store")
+				if again := h.drop("again", "phone,first\n34666111333,Third\n", goodLayout, goodSidecar); again.ID.Number() != 3 {
 					t.Errorf("the next sending is %s", again.ID)
 				}
 			}
@@ -92,19 +92,19 @@ func TestFoldersAhead(t *testing.T) {
 
 // TestFoldersInStep: a start like any other holds nothing, whatever lies about.
 func TestFoldersInStep(t *testing.T) {
-	r := newRig(t, "", "")
-	s := r.good("spring")
+	h := newHarness(t, "", "")
+	s := h.good("spring")
 	for _, name := range []string{"notes", "x.20260302-0000", "x.20260302-000001.d", ".hidden"} {
-		if err := os.Mkdir(filepath.Join(r.inbox, "accepted", name), 0o755); err != nil {
+		if err := os.Mkdir(filepath.Join(h.inbox, "accepted", name), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	r.write(filepath.Join(r.inbox, "accepted", "file.20260302-000009"), "no folder")
-	r.crash()
-	if head := r.header(s.ID); head.State != campaign.StateScheduled {
+	h.write(filepath.Join(h.inbox, "accepted", "file.20260302-000009"), "no folder")
+	h.crash()
+	if head := h.header(s.ID); head.State != campaign.StateScheduled {
 		t.Errorf("%s: %s", head.State, head.Reason)
 	}
-	if strings.Contains(r.log.String(), "restored") {
-		t.Error(r.log)
+	if strings.Contains(h.log.String(), "restored") {
+		t.Error(h.log)
 	}
 }

@@ -19,19 +19,19 @@ import (
 // TestRetire: of a sending that is older than retention only report.json stays, and
 // nothing in it tells of a contact.
 func TestRetire(t *testing.T) {
-	r := newRig(t, "", "max_bad_rows = \"50%\"")
-	sent := r.drop("spring", goodCSV+"34666777888,Ada\n3.46668E+10,Bob\n", goodLayout, goodSidecar)
-	r.sendAll(sent.ID)
-	r.write(filepath.Join(r.inbox, "done", sent.FolderName(), "spring.pause"), "")
-	r.good("later")
+	h := newHarness(t, "", "max_bad_rows = \"50%\"")
+	sent := h.drop("spring", goodCSV+"34666777888,Ada\n3.46668E+10,Bob\n", goodLayout, goodSidecar)
+	h.sendAll(sent.ID)
+	h.write(filepath.Join(h.inbox, "done", sent.FolderName(), "spring.pause"), "")
+	h.good("later")
 
-	if n, err := r.in.Retire(t.Context(), time.Now().Add(-time.Hour)); n != 0 || err != nil {
+	if n, err := h.in.Retire(t.Context(), time.Now().Add(-time.Hour)); n != 0 || err != nil {
 		t.Fatal(n, err)
 	}
-	if n, err := r.in.Retire(t.Context(), time.Now().Add(time.Hour)); n != 1 || err != nil {
+	if n, err := h.in.Retire(t.Context(), time.Now().Add(time.Hour)); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
-	left := r.tree("done")
+	left := h.tree("done")
 	if diff := cmp.Diff([]string{sent.FolderName() + "/", sent.FolderName() + "/report.json"}, slices.Sorted(maps.Keys(left))); diff != "" {
 		t.Error(diff)
 	}
@@ -41,34 +41,34 @@ func TestRetire(t *testing.T) {
 		report["state"] != "completed" || report["errorCount"] != 1.0 || report["messages"].(map[string]any)["sent"] != 2.0 {
 		t.Errorf("%v\n%s", err, text)
 	}
-	if _, err := r.store.Header(sent.ID); err == nil {
+	if _, err := h.store.Header(sent.ID); err == nil {
 		t.Error("it is still in the store")
 	}
 	var audit []store.AuditEntry
-	if err := r.store.EachAudit(time.Time{}, func(e store.AuditEntry) error { audit = append(audit, e); return nil }); err != nil ||
+	if err := h.store.EachAudit(time.Time{}, func(e store.AuditEntry) error { audit = append(audit, e); return nil }); err != nil ||
 		len(audit) != 1 || audit[0].Who != "daemon" || audit[0].Action != "retention" || audit[0].Sending != sent.ID {
 		t.Errorf("%+v, %v", audit, err)
 	}
-	if len(r.names("accepted")) != 1 {
+	if len(h.names("accepted")) != 1 {
 		t.Error("what has not ended is gone too")
 	}
-	r.balanced()
+	h.verifyStore()
 }
 
 // TestRetireFindsLess: folders that somebody took away or replaced by a link keep nothing up
 // and lead nowhere; an inbox that isn't there keeps its sendings.
 func TestRetireFindsLess(t *testing.T) {
-	r := newRig(t, "", "")
+	h := newHarness(t, "", "")
 	ids := map[string]*campaign.Sending{}
 	for _, name := range []string{"gone", "linked", "whole"} {
-		ids[name] = r.drop(name, goodCSV+"34666777889,"+name+"\n", goodLayout, goodSidecar)
-		r.sendAll(ids[name].ID)
+		ids[name] = h.drop(name, goodCSV+"34666777889,"+name+"\n", goodLayout, goodSidecar)
+		h.sendAll(ids[name].ID)
 	}
 	outside := t.TempDir()
-	r.write(filepath.Join(outside, "precious.csv"), "1")
+	h.write(filepath.Join(outside, "precious.csv"), "1")
 	for name, mend := range map[string]func(string) error{"gone": func(string) error { return nil },
 		"linked": func(path string) error { return os.Symlink(outside, path) }} {
-		path := filepath.Join(r.inbox, "done", ids[name].FolderName())
+		path := filepath.Join(h.inbox, "done", ids[name].FolderName())
 		if err := os.RemoveAll(path); err != nil {
 			t.Fatal(err)
 		}
@@ -76,51 +76,51 @@ func TestRetireFindsLess(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Rename(r.inbox, r.inbox+".away"); err != nil {
+	if err := os.Rename(h.inbox, h.inbox+".away"); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if n, err := r.in.Retire(t.Context(), time.Now().Add(time.Hour)); n != 0 || err != nil {
+		if n, err := h.in.Retire(t.Context(), time.Now().Add(time.Hour)); n != 0 || err != nil {
 			t.Errorf("with the inbox away: %d, %v", n, err)
 		}
 	}
-	if n := strings.Count(r.log.String(), "older than retention"); n != len(ids) {
-		t.Errorf("logged %d times:\n%s", n, r.log)
+	if n := strings.Count(h.log.String(), "older than retention"); n != len(ids) {
+		t.Errorf("logged %d times:\n%s", n, h.log)
 	}
-	if err := os.Rename(r.inbox+".away", r.inbox); err != nil {
+	if err := os.Rename(h.inbox+".away", h.inbox); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := r.in.Retire(t.Context(), time.Now().Add(time.Hour)); n != 3 || err != nil {
-		t.Errorf("%d, %v\n%s", n, err, r.log)
+	if n, err := h.in.Retire(t.Context(), time.Now().Add(time.Hour)); n != 3 || err != nil {
+		t.Errorf("%d, %v\n%s", n, err, h.log)
 	}
 	if _, err := os.Stat(filepath.Join(outside, "precious.csv")); err != nil {
 		t.Error(err)
 	}
-	r.balanced()
+	h.verifyStore()
 }
 
 // TestRetireLists: what lies beside the folders goes by the time at which it was laid there.
 func TestRetireLists(t *testing.T) {
-	r := newRig(t, "", "")
-	r.control("stop.suppress.csv", "contactCode\n34666777888\n")
-	r.control("nothing.cancel", "")
-	r.write(filepath.Join(r.inbox, "done", "notes.txt"), "a partner's own")
-	if a, b := len(r.names("done")), len(r.names("failed")); a != 3 || b != 2 {
-		t.Fatalf("%d in done/, %d in failed/\n%s", a, b, r.log)
+	h := newHarness(t, "", "")
+	h.control("stop.suppress.csv", "contactCode\n34666777888\n")
+	h.control("nothing.cancel", "")
+	h.write(filepath.Join(h.inbox, "done", "notes.txt"), "a partner's own")
+	if a, b := len(h.names("done")), len(h.names("failed")); a != 3 || b != 2 {
+		t.Fatalf("%d in done/, %d in failed/\n%s", a, b, h.log)
 	}
 	for _, test := range []struct {
 		before   time.Time
 		in, fail int
 	}{{time.Now().Add(-time.Hour), 3, 2}, {time.Now().Add(time.Hour), 1, 0}} {
-		if n, err := r.in.Retire(t.Context(), test.before); n != 0 || err != nil {
+		if n, err := h.in.Retire(t.Context(), test.before); n != 0 || err != nil {
 			t.Error(n, err)
 		}
-		if a, b := len(r.names("done")), len(r.names("failed")); a != test.in || b != test.fail {
+		if a, b := len(h.names("done")), len(h.names("failed")); a != test.in || b != test.fail {
 			t.Errorf("before %v: %d in done/, %d in failed/", test.before, a, b)
 		}
 	}
-	if strings.Contains(r.log.String(), "level=WARN") {
-		t.Error(r.log)
+	if strings.Contains(h.log.String(), "level=WARN") {
+		t.Error(h.log)
 	}
 }
 

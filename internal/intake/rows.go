@@ -18,7 +18,7 @@ import (
 // csv reads the CSV twice: what it is, unless info tells, then its rows. Whatever
 // else is wrong with the drop, as many of the CSV's errors are found as can be.
 func (c *Checker) csv(ctx context.Context, p *Parts, info *csvfile.Info, f *Finding, layout *document.Layout,
-	rules *channelRules, sink rowSink, spill recipients.Spill, progress func(float64)) error {
+	rules *channelRules, sink rowWriter, spill recipients.Spill, progress func(float64)) error {
 	counted := &countingReader{r: p.CSV.File}
 	t, err := c.table(ctx, p, info, f, layout, counted)
 	if err != nil {
@@ -28,7 +28,7 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *csvfile.Info, f *Find
 		// Named with the columns there are, if they could be read.
 		f.Problems.Merge(layout.CheckVariables(f.Sending.Variables, t.columns()))
 	}
-	f.documents = f.Problems.Count
+	f.documentProblems = f.Problems.Count
 	reader, file := t.reader, p.CSV.Name
 	switch {
 	case reader == nil:
@@ -66,12 +66,12 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *csvfile.Info, f *Find
 	if err != nil {
 		return err
 	}
-	f.take(a)
+	f.takeRows(a)
 	return nil
 }
 
 // take notes what the rows came to.
-func (f *Finding) take(a *recipients.Assembler) {
+func (f *Finding) takeRows(a *recipients.Assembler) {
 	s := &f.Sending
 	s.Rows, s.Planned = a.Counts()
 	s.Previews = a.Previews()

@@ -23,7 +23,7 @@ const groupBytes = 4 << 20
 const groupRefusals = 10_000
 
 // storeSink stores what a check hands out. Transactions run beside the check, one at a time.
-type storeSink struct {
+type storeRowWriter struct {
 	store    *store.Store
 	s        *campaign.Sending
 	group    *errgroup.Group
@@ -37,11 +37,11 @@ type storeSink struct {
 	rejected *os.File // made with the first rejected row
 }
 
-func newStoreSink(ctx context.Context, st *store.Store, s *campaign.Sending) *storeSink {
-	k := &storeSink{store: st, s: s, packs: make(chan []store.Packed, 1)}
-	k.group, k.ctx = errgroup.WithContext(ctx)
-	k.group.Go(func() error {
-		for chunks := range k.packs {
+func newStoreRowWriter(ctx context.Context, st *store.Store, s *campaign.Sending) *storeRowWriter {
+	w := &storeRowWriter{store: st, s: s, packs: make(chan []store.Packed, 1)}
+	w.group, w.ctx = errgroup.WithContext(ctx)
+	w.group.Go(func() error {
+		for chunks := range w.packs {
 			if err := st.AppendRows(s.ID, chunks); err != nil {
 				return err
 			}
@@ -49,91 +49,91 @@ func newStoreSink(ctx context.Context, st *store.Store, s *campaign.Sending) *st
 		}
 		return nil
 	})
-	return k
+	return w
 }
 
 // Header implements rowSink.
-func (k *storeSink) Header(line []byte) { k.header = line }
+func (w *storeRowWriter) Header(line []byte) { w.header = line }
 
 // Chunk implements recipients.Sink.
-func (k *storeSink) Chunk(rows *campaign.Rows) error {
-	packed := k.packer.Pack(rows)
-	k.pending = append(k.pending, packed)
-	k.size += packed.Size()
-	if k.size < groupBytes {
+func (w *storeRowWriter) Chunk(rows *campaign.Rows) error {
+	packed := w.packer.Pack(rows)
+	w.pending = append(w.pending, packed)
+	w.size += packed.Size()
+	if w.size < groupBytes {
 		return nil
 	}
-	return k.flush()
+	return w.flush()
 }
 
-func (k *storeSink) flush() error {
-	if len(k.pending) == 0 {
+func (w *storeRowWriter) flush() error {
+	if len(w.pending) == 0 {
 		return nil
 	}
-	chunks := k.pending
-	k.pending, k.size = nil, 0
+	chunks := w.pending
+	w.pending, w.size = nil, 0
 	select {
-	case k.packs <- chunks:
+	case w.packs <- chunks:
 		return nil
-	case <-k.ctx.Done():
-		return context.Cause(k.ctx)
+	case <-w.ctx.Done():
+		return context.Cause(w.ctx)
 	}
 }
 
 // Refused implements recipients.Sink. Refusals are gathered: there may be one a batch.
-func (k *storeSink) Refused(refusals []campaign.Refusal, rejected []byte) error {
+func (w *storeRowWriter) Refused(refusals []campaign.Refusal, rejected []byte) error {
 	if len(rejected) > 0 {
-		if err := k.reject(rejected); err != nil {
+		if err := w.reject(rejected); err != nil {
 			return err
 		}
 	}
-	k.refusals = append(k.refusals, refusals...)
-	if len(k.refusals) < groupRefusals {
+	w.refusals = append(w.refusals, refusals...)
+	if len(w.refusals) < groupRefusals {
 		return nil
 	}
-	return k.flushRefusals()
+	return w.flushRefusals()
 }
 
-func (k *storeSink) flushRefusals() error {
-	if len(k.refusals) == 0 {
+func (w *storeRowWriter) flushRefusals() error {
+	if len(w.refusals) == 0 {
 		return nil
 	}
-	err := k.store.AppendRefusals(k.s.ID, k.refusals)
-	clear(k.refusals) // their strings
-	k.refusals = k.refusals[:0]
+	err := w.store.AppendRefusals(w.s.ID, w.refusals)
+	clear(w.refusals) // their strings
+	w.refusals = w.refusals[:0]
 	return err
 }
 
 // reject writes lines of rejected.csv under a temporary name.
-func (k *storeSink) reject(lines []byte) error {
-	if k.rejected == nil {
-		f, err := os.CreateTemp(folder(k.s), ".campaignd-*.tmp") // a name that Recover clears away
+func (w *storeRowWriter) reject(lines []byte) error {
+	if w.rejected == nil {
+		f, err := os.CreateTemp(folder(w.s), ".campaignd-*.tmp") // a name that Recover clears away
 		if err != nil {
 			return err
 		}
-		k.rejected = f
-		if _, err := f.Write(k.header); err != nil {
+		w.rejected = f
+		if _, err := f.Write(w.header); err != nil {
 			return err
 		}
 	}
-	_, err := k.rejected.Write(lines)
+	_, err := w.rejected.Write(lines)
 	return err
 }
 
 // close stores the rest and waits for it.
-func (k *storeSink) close() error {
-	err := errors.Join(k.flush(), k.flushRefusals())
-	close(k.packs)
-	return errors.Join(err, k.group.Wait())
+func (w *storeRowWriter) close() error {
+	err := errors.Join(w.flush(), w.flushRefusals())
+	close(w.packs)
+	return errors.Join(err, w.group.Wait())
 }
 
 // keepRejected gives rejected.csv its name once it is whole.
-func (k *storeSink) keepRejected() error {
-	if k.rejected == nil {
+func (w *storeRowWriter) commitRejected() error {
+	if w.rejected == nil {
 		return nil
 	}
-	f := k.rejected
-	k.rejected = nil
+	f := w.rejected
+	w.rejected = nil
 	err := errors.Join(f.Chmod(0o644), f.Close())
 	if err == nil {
 		err = safeio.SyncFile(f.Name())
@@ -142,7 +142,7 @@ func (k *storeSink) keepRejected() error {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	failpoint.At(failpoint.RejectedWritten)
-	final := filepath.Join(folder(k.s), report.RejectedFile)
+	final := filepath.Join(folder(w.s), report.RejectedFile)
 	// One left by a check that a crash cut off; this one replaces it.
 	err = os.Remove(final)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
@@ -155,11 +155,11 @@ func (k *storeSink) keepRejected() error {
 }
 
 // discard drops a rejected.csv that isn't kept.
-func (k *storeSink) discard() {
-	if k.rejected == nil {
+func (w *storeRowWriter) discard() {
+	if w.rejected == nil {
 		return
 	}
-	_ = k.rejected.Close() // it goes away
-	_ = os.Remove(k.rejected.Name())
-	k.rejected = nil
+	_ = w.rejected.Close() // it goes away
+	_ = os.Remove(w.rejected.Name())
+	w.rejected = nil
 }

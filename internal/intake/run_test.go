@@ -19,11 +19,11 @@ import (
 )
 
 // running is the rig's Intake at work in goroutines of its own; accepted takes what it accepts.
-func (r *rig) running(t *testing.T, c *Checker) (in *Intake, accepted chan campaign.ID, stop func()) {
+func (h *harness) running(t *testing.T, c *Checker) (in *Intake, accepted chan campaign.ID, stop func()) {
 	t.Helper()
 	accepted = make(chan campaign.ID, 1000)
-	in = New(Options{Store: r.store, StateDir: r.config.StateDir, Checker: c, Steering: r.steering,
-		Accepted: func(id campaign.ID) { accepted <- id }, Log: slog.New(slog.NewTextHandler(r.log, nil)), Now: func() time.Time { return r.clock }})
+	in = New(Options{Store: h.store, StateDir: h.config.StateDir, Checker: c, Dispatcher: h.dispatcher,
+		Accepted: func(id campaign.ID) { accepted <- id }, Log: slog.New(slog.NewTextHandler(h.log, nil)), Now: func() time.Time { return h.clock }})
 	ctx, cancel := context.WithCancel(t.Context())
 	var wait sync.WaitGroup
 	wait.Go(func() {
@@ -32,7 +32,7 @@ func (r *rig) running(t *testing.T, c *Checker) (in *Intake, accepted chan campa
 		}
 	})
 	wait.Go(func() {
-		if err := in.RunClerk(ctx); err != nil {
+		if err := in.RunFolderKeeper(ctx); err != nil {
 			t.Error(err)
 		}
 	})
@@ -63,67 +63,67 @@ func (g *gated) CheckMessage(_, content []byte) error {
 // SPEC 12, promise 4: drops of ten rows are accepted, paused and reported while ten million
 // of another are still being checked.
 func TestSmallDropsPassALargeOne(t *testing.T) {
-	r := newRig(t, "", "")
+	h := newHarness(t, "", "")
 	g := &gated{null.New(1), make(chan struct{}, 1), make(chan struct{})}
-	c := r.checker()
+	c := h.checker()
 	c.Channels = func(int64) map[string]send.Channel {
 		return map[string]send.Channel{"cloud_api": g, "sms": null.New(1)}
 	}
-	in, accepted, stop := r.running(t, c)
+	in, accepted, stop := h.running(t, c)
 	defer stop()
 	var b strings.Builder
 	b.WriteString("phone,first\n1,Slow\n")
 	for i := 0; b.Len() <= smallCSV; i++ {
 		fmt.Fprintf(&b, "%d,%s\n", 100+i, strings.Repeat("x", 200))
 	}
-	r.put("large", b.String(), goodLayout, goodSidecar)
-	in.Ready(r.seen("large"))
+	h.put("large", b.String(), goodLayout, goodSidecar)
+	in.Ready(h.watchedDrop("large"))
 	<-g.at
 	names := map[string]bool{}
 	for i := range 20 {
 		name := fmt.Sprint("small", i)
 		names[name] = true
-		r.put(name, goodCSV, goodLayout, fmt.Sprintf(`{"applicationId": 1, "campaignId": 7, "resend": true, "reference": %q}`, name))
-		in.Ready(r.seen(name))
-		in.Ready(r.seen(name)) // as every scan does
+		h.put(name, goodCSV, goodLayout, fmt.Sprintf(`{"applicationId": 1, "campaignId": 7, "resend": true, "reference": %q}`, name))
+		in.Ready(h.watchedDrop(name))
+		in.Ready(h.watchedDrop(name)) // as every scan does
 	}
 	for range 20 {
-		s := r.header(<-accepted)
+		s := h.header(<-accepted)
 		if !names[s.Name] {
 			t.Errorf("%s came twice, or is none of them", s.Name)
 		}
 		delete(names, s.Name)
 	}
-	if s := r.newest("large"); s.State != campaign.StateChecking {
+	if s := h.newest("large"); s.State != campaign.StateChecking {
 		t.Errorf("the large one is %s", s.State)
 	}
 	close(g.gate)
-	if s := r.header(<-accepted); s.Name != "large" || s.Rows.Rejected != 0 {
+	if s := h.header(<-accepted); s.Name != "large" || s.Rows.Rejected != 0 {
 		t.Errorf("%+v", s)
 	}
 	stop()
-	r.balanced()
-	if errs := r.log.lines("level=ERROR"); len(errs) > 0 {
+	h.verifyStore()
+	if errs := h.log.lines("level=ERROR"); len(errs) > 0 {
 		t.Error(errs)
 	}
 }
 
 // A stop in the midst of a check leaves a drop that the next start checks anew.
 func TestStopWhileChecking(t *testing.T) {
-	r := newRig(t, "", "")
+	h := newHarness(t, "", "")
 	g := &gated{null.New(1), make(chan struct{}, 1), make(chan struct{})}
-	c := r.checker()
+	c := h.checker()
 	c.Channels = func(int64) map[string]send.Channel {
 		return map[string]send.Channel{"cloud_api": g, "sms": null.New(1)}
 	}
-	in, _, stop := r.running(t, c)
+	in, _, stop := h.running(t, c)
 	var b strings.Builder
 	b.WriteString("phone,first\n1,Slow\n")
 	for i := range 100_000 {
 		fmt.Fprintf(&b, "%d,x\n", 100+i)
 	}
-	r.put("spring", b.String(), goodLayout, goodSidecar)
-	in.Ready(r.seen("spring"))
+	h.put("spring", b.String(), goodLayout, goodSidecar)
+	in.Ready(h.watchedDrop("spring"))
 	<-g.at
 	stopped := make(chan struct{})
 	go func() {
@@ -132,47 +132,47 @@ func TestStopWhileChecking(t *testing.T) {
 	}()
 	close(g.gate)
 	<-stopped
-	if errs := r.log.lines("level=ERROR"); len(errs) > 0 {
+	if errs := h.log.lines("level=ERROR"); len(errs) > 0 {
 		t.Error(errs)
 	}
-	r.crash()
-	r.work()
-	if s := r.newest("spring"); s.State != campaign.StateScheduled || s.Rows.Accepted != 100_001 {
+	h.crash()
+	h.work()
+	if s := h.newest("spring"); s.State != campaign.StateScheduled || s.Rows.Accepted != 100_001 {
 		t.Errorf("%+v", s)
 	}
-	r.balanced()
+	h.verifyStore()
 }
 
 // What fails for the machine's reasons is tried again by itself.
 func TestRunTriesAgain(t *testing.T) {
-	r := newRig(t, "", "")
-	away := r.config.CampaignsDir + ".away"
-	if err := os.Rename(r.config.CampaignsDir, away); err != nil {
+	h := newHarness(t, "", "")
+	away := h.config.CampaignsDir + ".away"
+	if err := os.Rename(h.config.CampaignsDir, away); err != nil {
 		t.Fatal(err)
 	}
-	r.put("spring", goodCSV, goodLayout, goodSidecar)
+	h.put("spring", goodCSV, goodLayout, goodSidecar)
 	synctest.Test(t, func(t *testing.T) {
-		in, accepted, stop := r.running(t, r.checker())
+		in, accepted, stop := h.running(t, h.checker())
 		defer stop()
-		in.Ready(r.seen("spring"))
+		in.Ready(h.watchedDrop("spring"))
 		synctest.Wait()
 		for range 3 {
-			time.Sleep(retryStuck) // virtual
+			time.Sleep(retryInterval) // virtual
 			synctest.Wait()
 		}
-		if all, err := r.store.Sendings(store.Filter{}); err != nil || len(all) != 1 || all[0].State != campaign.StateChecking {
+		if all, err := h.store.Sendings(store.Filter{}); err != nil || len(all) != 1 || all[0].State != campaign.StateChecking {
 			t.Fatalf("%+v %v", all, err)
 		}
-		if err := os.Rename(away, r.config.CampaignsDir); err != nil {
+		if err := os.Rename(away, h.config.CampaignsDir); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(retryStuck)
+		time.Sleep(retryInterval)
 		<-accepted
 	})
-	if s := r.newest("spring"); s.State != campaign.StateScheduled {
+	if s := h.newest("spring"); s.State != campaign.StateScheduled {
 		t.Errorf("%+v", s)
 	}
-	if _, err := os.Lstat(filepath.Join(r.inbox, "spring.csv")); err == nil {
+	if _, err := os.Lstat(filepath.Join(h.inbox, "spring.csv")); err == nil {
 		t.Error("it is still in the inbox")
 	}
 }

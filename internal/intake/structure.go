@@ -35,7 +35,7 @@ func (f *Finding) structure(ctx context.Context, file string, reader *csvfile.Re
 	if err != nil {
 		return err
 	}
-	if why := numberOfRows(rows, f.Application); why != "" {
+	if why := rowCountProblem(rows, f.Application); why != "" {
 		f.Problems.Addf(file, 0, 0, "", "%s", why)
 	}
 	f.rowsProof(rows)
@@ -43,7 +43,7 @@ func (f *Finding) structure(ctx context.Context, file string, reader *csvfile.Re
 }
 
 // numberOfRows says why a CSV of so many rows can't be taken, "" if it can.
-func numberOfRows(rows int64, app *config.Application) string {
+func rowCountProblem(rows int64, app *config.Application) string {
 	switch {
 	case rows == 0:
 		return recipients.NoRow
@@ -57,19 +57,19 @@ func numberOfRows(rows int64, app *config.Application) string {
 func (f *Finding) broken(broken *csvfile.Broken) {
 	f.Problems.Add(broken.Problem)
 	if sc := f.Sidecar; sc != nil && sc.Rows != nil {
-		f.promise("rows", unreadable(*sc.Rows, broken))
+		f.addProofProblem("rows", unreadableRows(*sc.Rows, broken))
 	}
 }
 
 // rowsProof holds the number of rows against what the sidecar promised.
 func (f *Finding) rowsProof(rows int64) {
 	if sc := f.Sidecar; sc != nil && sc.Rows != nil && *sc.Rows != rows {
-		f.promise("rows", rowsPromise(*sc.Rows, rows))
+		f.addProofProblem("rows", rowsMismatch(*sc.Rows, rows))
 	}
 }
 
 // promise notes that the CSV is not what the sidecar's key says.
-func (f *Finding) promise(key, message string) {
+func (f *Finding) addProofProblem(key, message string) {
 	line, column := f.Sidecar.Place(key)
 	f.Problems.Add(campaign.Problem{File: f.Sidecar.File, Line: line, Column: column, Field: key, Message: message})
 }

@@ -69,7 +69,7 @@ func optOutReport(rows int, applications []int64, problems campaign.Problems) st
 	if len(applications) > 1 {
 		name += "s"
 	}
-	text := fmt.Sprintf("%s taken in; they hold from now on, for %s %s.", amount(int64(rows), "opt-out"), name, listed(applications))
+	text := fmt.Sprintf("%s taken in; they hold from now on, for %s %s.", countNoun(int64(rows), "opt-out"), name, joinIDs(applications))
 	if problems.Count == 0 {
 		return text
 	}

@@ -13,30 +13,30 @@ import (
 )
 
 // optOuts are those in the store, as application/channel/contact.
-func (r *rig) optOuts() []string {
-	r.t.Helper()
+func (h *harness) optOuts() []string {
+	h.t.Helper()
 	var list []string
-	if err := r.store.EachOptOut(0, func(s store.OptOut) error {
+	if err := h.store.EachOptOut(0, func(s store.OptOut) error {
 		list = append(list, fmt.Sprintf("%d/%s/%s", s.ApplicationID, s.ChannelType, s.ContactCode))
 		return nil
 	}); err != nil {
-		r.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	return list
 }
 
 // doneReport is the report beside a list of opt-outs in done/.
-func (r *rig) doneReport(file string) string {
-	r.t.Helper()
-	for name, text := range r.tree(doneFolder) {
+func (h *harness) doneReport(file string) string {
+	h.t.Helper()
+	for name, text := range h.tree(doneFolder) {
 		if strings.HasPrefix(name, file+".") && strings.HasSuffix(name, ".report.txt") {
-			if _, moved := r.tree(doneFolder)[strings.TrimSuffix(name, ".report.txt")]; !moved {
-				r.t.Errorf("%s has a report and is not beside it", file)
+			if _, moved := h.tree(doneFolder)[strings.TrimSuffix(name, ".report.txt")]; !moved {
+				h.t.Errorf("%s has a report and is not beside it", file)
 			}
 			return text
 		}
 	}
-	r.t.Fatalf("no report of %s\n%s", file, r.log)
+	h.t.Fatalf("no report of %s\n%s", file, h.log)
 	return ""
 }
 
@@ -68,21 +68,21 @@ func TestSuppressLists(t *testing.T) {
 		"cut":            {"application = 1", "contactCode\n1\n34", []string{"1//1", "1//34"}, "the last line has no end"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, c.inbox, "")
-			r.control("x.suppress.csv", c.csv)
-			if diff := cmp.Diff(c.want, r.optOuts()); diff != "" {
+			h := newHarness(t, c.inbox, "")
+			h.control("x.suppress.csv", c.csv)
+			if diff := cmp.Diff(c.want, h.optOuts()); diff != "" {
 				t.Error(diff)
 			}
 			if says, failed := strings.CutPrefix(c.says, "!"); failed {
-				has(t, r.failedControl("x.suppress.csv"), "x.suppress.csv was not taken in, nobody of it is opted out: ")
-				has(t, r.failedControl("x.suppress.csv"), says)
+				wantParts(t, h.failedControl("x.suppress.csv"), "x.suppress.csv was not taken in, nobody of it is opted out: ")
+				wantParts(t, h.failedControl("x.suppress.csv"), says)
 			} else {
-				has(t, r.doneReport("x.suppress.csv"), says)
+				wantParts(t, h.doneReport("x.suppress.csv"), says)
 			}
-			if diff := cmp.Diff([]string{acceptedFolder, doneFolder, failedFolder}, r.names("")); diff != "" {
+			if diff := cmp.Diff([]string{acceptedFolder, doneFolder, failedFolder}, h.names("")); diff != "" {
 				t.Error(diff)
 			}
-			if strings.Contains(r.log.String(), "34666777888") {
+			if strings.Contains(h.log.String(), "34666777888") {
 				t.Error("contact data in the log")
 			}
 		})
@@ -91,22 +91,22 @@ func TestSuppressLists(t *testing.T) {
 
 // A long list goes into the store in several transactions.
 func TestLongSuppressList(t *testing.T) {
-	r := newRig(t, "application = 1", "")
+	h := newHarness(t, "application = 1", "")
 	var b strings.Builder
 	b.WriteString("contactCode\n")
 	for i := range 3*suppressGroup + 1 {
 		fmt.Fprintf(&b, "%d\n", i)
 	}
-	r.control("x.suppress.csv", b.String())
-	if n := len(r.optOuts()); n != 3*suppressGroup+1 {
+	h.control("x.suppress.csv", b.String())
+	if n := len(h.optOuts()); n != 3*suppressGroup+1 {
 		t.Errorf("%d opt-outs", n)
 	}
-	f, err := os.Open(filepath.Join(r.dir, "campaigns"))
+	f, err := os.Open(filepath.Join(h.dir, "campaigns"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, _, _, err := (OptOuts{Name: "a folder", Applications: []int64{1}, Source: "test"}).Import(t.Context(), r.store, f); err == nil {
+	if _, _, _, err := (OptOuts{Name: "a folder", Applications: []int64{1}, Source: "test"}).Import(t.Context(), h.store, f); err == nil {
 		t.Error("a folder is read")
 	}
 }

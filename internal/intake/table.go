@@ -56,7 +56,7 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 	if t.info.Assumed {
 		f.warn(file.Name, "is not UTF-8 and was read as Windows-1252; save it as UTF-8 if letters look wrong in the messages")
 	}
-	if t.info.Unterminated && !proven(f.Sidecar) {
+	if t.info.Unterminated && !hasFullProof(f.Sidecar) {
 		f.warn(file.Name, "its last line has no end: if the upload was cut, something is missing; \"bytes\" or \"sha256\" in the sidecar would prove the file whole")
 	}
 	if _, err := file.File.Seek(0, io.SeekStart); err != nil {
@@ -64,7 +64,7 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 	}
 	options := csvfile.Options{File: file.Name}
 	if layout != nil {
-		options.Wanted = wanted(layout)
+		options.Wanted = layoutColumns(layout)
 	}
 	// What somebody goes on appending is not read: it shows as a change when the check is over.
 	reader, problems, err := csvfile.NewReader(io.LimitReader(counted, t.info.Bytes+1), *t.info, options)
@@ -93,13 +93,13 @@ func (c *Checker) proof(f *Finding, info *csvfile.Info) {
 	if f.Sidecar == nil {
 		return
 	}
-	for _, broken := range brokenProof(f.Sidecar, info) {
-		f.promise(broken.Field, broken.Message)
+	for _, broken := range proofProblems(f.Sidecar, info) {
+		f.addProofProblem(broken.Field, broken.Message)
 	}
 }
 
 // wanted are the columns that the layout names: they decide the delimiter.
-func wanted(l *document.Layout) []string {
+func layoutColumns(l *document.Layout) []string {
 	names := append(l.ContactCode.Variables(), l.ChannelType.Variables()...)
 	for _, field := range l.Fields {
 		names = append(names, field.Value.Variables()...)

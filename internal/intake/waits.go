@@ -93,31 +93,31 @@ func (in *Intake) endWait(inbox, name string) {
 }
 
 // forget drops what is noted about files that were taken away.
-func (in *Intake) forget() {
+func (in *Intake) forgetGone() {
 	in.mu.Lock()
 	waits, controls := map[[2]string]string{}, map[[2]string]string{}
 	for key, w := range in.waits {
 		waits[key] = w.files[0].Name
 	}
-	for key, kept := range in.controls {
+	for key, kept := range in.deferredControls {
 		controls[key] = kept[0].File.Name
 	}
 	in.mu.Unlock()
 	for key, name := range waits {
-		if gone(filepath.Join(key[0], name)) {
+		if missing(filepath.Join(key[0], name)) {
 			in.endWait(key[0], key[1])
 		}
 	}
 	for key, name := range controls {
-		if gone(filepath.Join(key[0], name)) {
+		if missing(filepath.Join(key[0], name)) {
 			in.mu.Lock()
-			delete(in.controls, key)
+			delete(in.deferredControls, key)
 			in.mu.Unlock()
 		}
 	}
 }
 
-func gone(path string) bool {
+func missing(path string) bool {
 	_, err := os.Lstat(path)
 	return errors.Is(err, fs.ErrNotExist)
 }

@@ -194,16 +194,16 @@ func TestManyForeignFiles(t *testing.T) {
 	opt := standard()
 	opt.Log = log.logger()
 	bubble(t, opt, func(b *inbox) {
-		for i := range maxNoted + 50 {
+		for i := range maxLoggedNames + 50 {
 			b.put(fmt.Sprintf("f%d.txt", i))
 		}
 		b.run()
 		b.pass(10 * time.Second)
-		if c := b.w.Counts(); c.Foreign != maxNoted+50 {
+		if c := b.w.Counts(); c.Foreign != maxLoggedNames+50 {
 			t.Errorf("counts are %+v", c)
 		}
-		if n, m := log.count("left alone"), log.count("more files than"); n != maxNoted+1 || m != 1 {
-			t.Errorf("%d and %d lines about foreign files, want %d and 1", n, m, maxNoted+1)
+		if n, m := log.count("left alone"), log.count("more files than"); n != maxLoggedNames+1 || m != 1 {
+			t.Errorf("%d and %d lines about foreign files, want %d and 1", n, m, maxLoggedNames+1)
 		}
 	})
 }
@@ -248,10 +248,10 @@ func TestRescanThatNeverFires(t *testing.T) {
 
 func TestCause(t *testing.T) {
 	err := fmt.Errorf("open %q: %w", "x", &os.PathError{Op: "open", Path: "x", Err: unix.EIO})
-	if got := cause(err); got != unix.EIO.Error() {
+	if got := innermost(err); got != unix.EIO.Error() {
 		t.Errorf("cause is %q", got)
 	}
-	if got := cause(errors.New("x")); !strings.Contains(got, "x") {
+	if got := innermost(errors.New("x")); !strings.Contains(got, "x") {
 		t.Errorf("cause is %q", got)
 	}
 }

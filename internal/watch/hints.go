@@ -42,7 +42,7 @@ func (w *Watcher) openHints() {
 	}
 	w.closeHints()
 	hints, err := w.notify(w.opt.Path)
-	w.say(&w.told.events, "watch inbox; until it works, files are noticed at rescans alone", err)
+	w.logChange(&w.logged.events, "watch inbox; until it works, files are noticed at rescans alone", err)
 	if err == nil {
 		w.hints, w.stale = hints, false
 	}

@@ -26,14 +26,14 @@ type part struct {
 	mode  fs.FileMode
 	links uint64
 
-	first  time.Duration // first sighting of this file under its name
-	since  time.Duration // first sighting of it as it is now
-	seen   time.Duration // last sighting of it unchanged
-	probed time.Duration // last time it was opened for a lease, or notYet
-	busy   bool          // at probed: open for writing
-	fault  error         // at probed: why it couldn't be opened
-	denied time.Duration // first time the fault was a lack of permission, or notYet
-	look   uint64        // number of the last look that saw it
+	first    time.Duration // first sighting of this file under its name
+	since    time.Duration // first sighting of it as it is now
+	seen     time.Duration // last sighting of it unchanged
+	probed   time.Duration // last time it was opened for a lease, or notYet
+	busy     bool          // at probed: open for writing
+	openErr  error         // at probed: why it couldn't be opened
+	deniedAt time.Duration // first time the fault was a lack of permission, or notYet
+	scanNo   uint64        // number of the last look that saw it
 }
 
 // saw notes a sighting: asked before the file was looked at, answered after.
@@ -53,8 +53,8 @@ func (p *part) saw(st safeio.Stat, asked, answered time.Duration) bool {
 
 // changed has the part's quiet time begin anew.
 func (p *part) changed(now time.Duration) {
-	p.since, p.seen, p.probed, p.denied = now, now, notYet, notYet
-	p.busy, p.fault = false, nil
+	p.since, p.seen, p.probed, p.deniedAt = now, now, notYet, notYet
+	p.busy, p.openErr = false, nil
 }
 
 func (p *part) stat() safeio.Stat { return safeio.Stat{ID: p.file.ID, Mode: p.mode, Links: p.links} }
@@ -71,13 +71,13 @@ func keyOf(n Name, file string) key {
 
 // item is a drop or a control file that is waited for.
 type item struct {
-	name      Name // of a control file; of a drop Base alone counts
-	parts     []*part
-	settledAt time.Duration // since when CSV and layout are both settled, or notYet
-	due       time.Duration // when something may become of it by time alone
-	last      step          // what was made of it last
-	said      step          // what was logged last
-	touched   uint64        // number of the last look that is to judge it
+	name       Name // of a control file; of a drop Base alone counts
+	parts      []*part
+	settledAt  time.Duration // since when CSV and layout are both settled, or notYet
+	due        time.Duration // when something may become of it by time alone
+	last       step          // what was made of it last
+	loggedStep step          // what was logged last
+	touched    uint64        // number of the last look that is to judge it
 }
 
 func (it *item) control() bool { return it.name.Kind == KindControl }
@@ -105,7 +105,7 @@ func (it *item) add(p *part) {
 // changed notes that a part of the kind came, changed or went. The sidecar has
 // no say in how long it is waited for.
 func (it *item) changed(k Kind) {
-	it.said = stepWait
+	it.loggedStep = stepWait
 	if k != KindSidecar {
 		it.settledAt = notYet
 	}
@@ -123,7 +123,7 @@ func (it *item) only(k Kind) *part {
 		}
 		found = p
 	}
-	if found == nil || found.stat().Check() != nil || found.denied != notYet {
+	if found == nil || found.stat().Check() != nil || found.deniedAt != notYet {
 		return nil
 	}
 	return found
@@ -170,7 +170,7 @@ func (it *item) quietSince() time.Duration {
 // drop is the item as a Drop, with times counted from start.
 func (it *item) drop(inbox string, start time.Time, sidecarNeeded bool) Drop {
 	d := Drop{Inbox: inbox, Name: it.name.Base,
-		FirstSeen: start.Add(it.first()), QuietSince: start.Add(it.quietSince()), Trouble: it.trouble(sidecarNeeded)}
+		FirstSeen: start.Add(it.first()), QuietSince: start.Add(it.quietSince()), Problems: it.problems(sidecarNeeded)}
 	for _, p := range it.parts {
 		f := p.file
 		switch {
@@ -188,13 +188,13 @@ func (it *item) drop(inbox string, start time.Time, sidecarNeeded bool) Drop {
 }
 
 // trouble is everything that keeps the item from being taken, in words for a partner.
-func (it *item) trouble(sidecarNeeded bool) []campaign.Problem {
+func (it *item) problems(sidecarNeeded bool) []campaign.Problem {
 	var all []campaign.Problem
 	say := func(file, message string) {
 		all = append(all, campaign.Problem{File: file, Message: message})
 	}
 	for _, p := range it.parts {
-		if why := p.trouble(); why != "" {
+		if why := p.problem(); why != "" {
 			say(p.file.Name, why)
 		}
 		if it.count(p.kind) > 1 {
@@ -217,7 +217,7 @@ func (it *item) trouble(sidecarNeeded bool) []campaign.Problem {
 }
 
 // trouble is what keeps the file from being taken, "" if nothing does.
-func (p *part) trouble() string {
+func (p *part) problem() string {
 	switch {
 	case p.mode&fs.ModeSymlink != 0:
 		return "is a symbolic link; put the file itself here"
@@ -227,10 +227,10 @@ func (p *part) trouble() string {
 		return fmt.Sprintf("is a %s; put a plain file here", special(p.mode))
 	case p.links > 1:
 		return fmt.Sprintf("has %d names (hard links); put a file here that has one, such as a copy", p.links)
-	case p.denied != notYet:
+	case p.deniedAt != notYet:
 		return "can't be read by the daemon (permission denied); make it readable for the daemon's user"
-	case p.fault != nil:
-		return "can't be opened: " + cause(p.fault)
+	case p.openErr != nil:
+		return "can't be opened: " + innermost(p.openErr)
 	case p.busy:
 		return "is still open for writing; end the upload, or put the file again"
 	}
@@ -248,7 +248,7 @@ func special(m fs.FileMode) string {
 }
 
 // cause is the innermost error: the file's name is said already.
-func cause(err error) string {
+func innermost(err error) string {
 	for {
 		inner := errors.Unwrap(err)
 		if inner == nil {

@@ -59,7 +59,7 @@ func (w *Watcher) judge(dir *safeio.Dir, it *item) {
 // held reports whether a part is open for writing or can't be opened.
 func held(it *item) bool {
 	for _, p := range it.parts {
-		if p.busy || p.fault != nil && p.denied == notYet {
+		if p.busy || p.openErr != nil && p.deniedAt == notYet {
 			return true
 		}
 	}
@@ -74,7 +74,7 @@ func (w *Watcher) probe(dir *safeio.Dir, it *item) bool {
 			continue
 		}
 		now := w.now()
-		p.probed, p.busy, p.fault = now, false, nil
+		p.probed, p.busy, p.openErr = now, false, nil
 		f, fi, err := dir.OpenRegular(p.file.Name)
 		switch {
 		case err == nil:
@@ -85,18 +85,18 @@ func (w *Watcher) probe(dir *safeio.Dir, it *item) bool {
 				it.changed(p.kind)
 			}
 			busy, known := safeio.Busy(f)
-			p.busy, p.denied = busy, notYet
-			if !known && !w.told.lease {
-				w.told.lease = true
+			p.busy, p.deniedAt = busy, notYet
+			if !known && !w.logged.lease {
+				w.logged.lease = true
 				w.log.Info("no read lease can be had; quiet time alone decides when a file is settled", "inbox", w.opt.Path)
 			}
 			if err := f.Close(); err != nil {
-				p.fault = err
+				p.openErr = err
 			}
 		case errors.Is(err, fs.ErrPermission):
-			p.fault = err
-			if p.denied == notYet {
-				p.denied = now
+			p.openErr = err
+			if p.deniedAt == notYet {
+				p.deniedAt = now
 			}
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, safeio.ErrLink),
 			errors.Is(err, safeio.ErrHardLinked), errors.Is(err, safeio.ErrNotRegular):
@@ -104,7 +104,7 @@ func (w *Watcher) probe(dir *safeio.Dir, it *item) bool {
 			p.changed(now)
 			it.changed(p.kind)
 		default:
-			p.fault = err
+			p.openErr = err
 		}
 	}
 	return same
@@ -112,19 +112,19 @@ func (w *Watcher) probe(dir *safeio.Dir, it *item) bool {
 
 // tellAll tells the handler what the look found, in the order in which the last
 // file of each came to rest: a pause before the resume that follows it.
-func (w *Watcher) tellAll() {
+func (w *Watcher) handOverFound() {
 	slices.SortFunc(w.found, func(a, b *item) int {
 		return cmp.Or(cmp.Compare(a.lastChange(), b.lastChange()), strings.Compare(a.parts[0].file.Name, b.parts[0].file.Name))
 	})
 	for _, it := range w.found {
-		w.tell(it, it.last)
+		w.handOver(it, it.last)
 	}
 	clear(w.found)
 	w.found = w.found[:0]
 }
 
 // tell tells the handler what an item has become.
-func (w *Watcher) tell(it *item, what step) {
+func (w *Watcher) handOver(it *item, what step) {
 	if what == stepControl {
 		c := Control{Inbox: w.opt.Path, Name: it.name.Base, ID: it.name.ID, Action: it.name.Action,
 			File: it.parts[0].file, FirstSeen: w.start.Add(it.first()), Beside: w.items[key{base: it.name.Base}] != nil}
@@ -133,8 +133,8 @@ func (w *Watcher) tell(it *item, what step) {
 		return
 	}
 	d := it.drop(w.opt.Path, w.start, w.opt.RequireSidecar)
-	if what != it.said {
-		it.said = what
+	if what != it.loggedStep {
+		it.loggedStep = what
 		w.logDrop(d, what)
 	}
 	switch what {

@@ -7,11 +7,11 @@ import (
 
 // maxNoted bounds how many files are logged by name; of the rest it is said once
 // that there are more. Counts has the numbers.
-const maxNoted = 1000
+const maxLoggedNames = 1000
 
 // say logs an error once, until it is another one or gone. What file it met
 // first doesn't make it another one.
-func (w *Watcher) say(said *string, what string, err error) {
+func (w *Watcher) logChange(said *string, what string, err error) {
 	if err == nil {
 		if *said != "" {
 			*said = ""
@@ -19,7 +19,7 @@ func (w *Watcher) say(said *string, what string, err error) {
 		}
 		return
 	}
-	if why := cause(err); why != *said {
+	if why := innermost(err); why != *said {
 		*said = why
 		w.log.Warn(what, "inbox", w.opt.Path, "error", why)
 	}
@@ -27,38 +27,38 @@ func (w *Watcher) say(said *string, what string, err error) {
 
 // note logs a file that is left alone, once for as long as it is there. Names
 // are the partner's and may hold anything.
-func (w *Watcher) note(file, what string) {
-	_, known := w.noted[file]
+func (w *Watcher) logName(file, what string) {
+	_, known := w.loggedNames[file]
 	switch {
 	case known:
-	case len(w.noted) < maxNoted:
+	case len(w.loggedNames) < maxLoggedNames:
 		w.log.Info(what, "inbox", w.opt.Path, "file", strconv.Quote(file))
 	default:
-		if !w.told.many {
-			w.told.many = true
+		if !w.logged.many {
+			w.logged.many = true
 			w.log.Warn("more files than can be logged by name are left alone", "inbox", w.opt.Path)
 		}
 		return
 	}
-	w.noted[file] = w.looks
+	w.loggedNames[file] = w.scans
 }
 
 // forgetNames forgets the noted files that the look that just ended didn't see.
-func (w *Watcher) forgetNames() {
-	for file, look := range w.noted {
-		if look != w.looks {
-			delete(w.noted, file)
+func (w *Watcher) forgetLoggedNames() {
+	for file, look := range w.loggedNames {
+		if look != w.scans {
+			delete(w.loggedNames, file)
 		}
 	}
-	if len(w.noted) < maxNoted/2 {
-		w.told.many = false
+	if len(w.loggedNames) < maxLoggedNames/2 {
+		w.logged.many = false
 	}
 }
 
 // logDrop logs what became of a drop, once for each thing it becomes.
 func (w *Watcher) logDrop(d Drop, what step) {
 	var why []string
-	for _, p := range d.Trouble {
+	for _, p := range d.Problems {
 		why = append(why, strconv.Quote(p.File)+" "+p.Message)
 	}
 	args := []any{"inbox", w.opt.Path, "name", strconv.Quote(d.Name), "why", strings.Join(why, "; ")}

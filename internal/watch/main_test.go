@@ -155,7 +155,7 @@ func (b *inbox) want(name string, what ...string) {
 // troubles are the messages of a drop as one text.
 func troubles(d Drop) string {
 	var all []string
-	for _, p := range d.Trouble {
+	for _, p := range d.Problems {
 		all = append(all, p.String())
 	}
 	return strings.Join(all, "\n")

@@ -15,7 +15,7 @@ func TestReadyWithSidecar(t *testing.T) {
 		b.pass(time.Second)
 		b.want("a", "ready")
 		d := b.first("ready", "a").drop
-		if d.Inbox != b.dir || d.CSV == nil || d.CSV.Name != "a.csv" || d.Layout.Name != "a.layout.json" || d.Sidecar.Name != "a.schedule.json" || len(d.Others) != 0 || len(d.Trouble) != 0 {
+		if d.Inbox != b.dir || d.CSV == nil || d.CSV.Name != "a.csv" || d.Layout.Name != "a.layout.json" || d.Sidecar.Name != "a.schedule.json" || len(d.Others) != 0 || len(d.Problems) != 0 {
 			t.Errorf("the drop is %+v", d)
 		}
 		if d.CSV.ID.Size != int64(len("content of a.csv")) || d.CSV.ID.Inode == 0 || d.CSV.ID.Name != "a.csv" {

@@ -23,7 +23,7 @@ type rules struct {
 
 // patience is how long a state that may pass by itself is borne: two names of a
 // file (an SFTP rename is link + unlink), two spellings, no permission to read.
-func (r rules) patience() time.Duration {
+func (r rules) grace() time.Duration {
 	return min(max(10*r.settle, time.Second), r.pairTimeout)
 }
 
@@ -32,7 +32,7 @@ func (r rules) patience() time.Duration {
 func (r rules) poll() time.Duration { return min(max(r.settle, 100*time.Millisecond), 10*time.Second) }
 
 // still is when all parts will have been quiet for settle, by sightings: zero if they have.
-func (r rules) still(it *item) time.Duration {
+func (r rules) settledAt(it *item) time.Duration {
 	var at time.Duration
 	for _, p := range it.parts {
 		if p.seen-p.since < r.settle {
@@ -45,7 +45,7 @@ func (r rules) still(it *item) time.Duration {
 // next is what will become of an item if nothing changes, and when. Whether
 // its files are open for writing is asked at that moment, not before.
 func (r rules) next(it *item) (step, time.Duration) {
-	if at := r.still(it); at > 0 {
+	if at := r.settledAt(it); at > 0 {
 		return stepWait, at
 	}
 	refuse := never
@@ -54,9 +54,9 @@ func (r rules) next(it *item) (step, time.Duration) {
 		case !p.mode.IsRegular():
 			refuse = 0
 		case p.links > 1 || it.count(p.kind) > 1:
-			refuse = min(refuse, it.quietSince()+r.patience())
-		case p.denied != notYet:
-			refuse = min(refuse, p.denied+r.patience())
+			refuse = min(refuse, it.quietSince()+r.grace())
+		case p.deniedAt != notYet:
+			refuse = min(refuse, p.deniedAt+r.grace())
 		}
 	}
 	if refuse != never {

@@ -19,7 +19,7 @@ import (
 const (
 	defaultRescan = 10 * time.Second
 	maxHints      = 4096 // more names than this between two looks: look at everything
-	restFactor    = 4    // a look is followed by a rest this many times as long
+	pauseFactor   = 4    // a look is followed by a rest this many times as long
 )
 
 // Watcher watches one inbox. All fields but counts belong to Run's goroutine.
@@ -33,22 +33,22 @@ type Watcher struct {
 	limit   int // of items
 	poke    chan struct{}
 
-	start time.Time // when Run began, with monotonic reading
-	items map[key]*item
-	found []*item         // what the look under way has to tell
-	dir   campaign.FileID // the inbox as it was opened last
-	looks uint64
-	noted map[string]uint64 // names logged, with the last look that saw them
-	told  told
+	start       time.Time // when Run began, with monotonic reading
+	items       map[key]*item
+	found       []*item         // what the look under way has to tell
+	dir         campaign.FileID // the inbox as it was opened last
+	scans       uint64
+	loggedNames map[string]uint64 // names logged, with the last look that saw them
+	logged      loggedState
 
-	hints     *notifier // nil: no events
-	stale     bool      // hints are about another folder
-	full      bool      // the next look is at everything
-	named     map[string]struct{}
-	hintAt    time.Duration // when the named files are looked at, never if there are none
-	rescanAt  time.Duration
-	dueAt     time.Duration // earliest due of all items
-	restUntil time.Duration
+	hints      *notifier // nil: no events
+	stale      bool      // hints are about another folder
+	full       bool      // the next look is at everything
+	named      map[string]struct{}
+	hintAt     time.Duration // when the named files are looked at, never if there are none
+	rescanAt   time.Duration
+	dueAt      time.Duration // earliest due of all items
+	pauseUntil time.Duration
 
 	mu     sync.Mutex // guards counts, waits
 	counts Counts
@@ -56,7 +56,7 @@ type Watcher struct {
 }
 
 // told is what was logged and is not said again until it changes.
-type told struct {
+type loggedState struct {
 	open, list, stat, events string
 	lease, many              bool
 }
@@ -72,7 +72,7 @@ func New(opt Options, handler Handler) *Watcher {
 		opt: opt, handler: handler, log: log, notify: openNotifier, limit: maxItems,
 		rules: rules{settle: opt.Settle, sidecarWait: opt.SidecarWait, pairTimeout: opt.PairTimeout, sidecarNeeded: opt.RequireSidecar},
 		poke:  make(chan struct{}, 1),
-		items: map[key]*item{}, noted: map[string]uint64{}, named: map[string]struct{}{},
+		items: map[key]*item{}, loggedNames: map[string]uint64{}, named: map[string]struct{}{},
 	}
 }
 
@@ -92,7 +92,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		rest := w.wait()
 		if rest <= 0 { // not left to select, where a flood of events could come first
-			w.look()
+			w.scan()
 			continue
 		}
 		timer.Reset(rest)
@@ -142,29 +142,29 @@ func (w *Watcher) wait() time.Duration {
 	if w.full {
 		at = 0
 	}
-	return max(at, w.restUntil) - w.now()
+	return max(at, w.pauseUntil) - w.now()
 }
 
 // look looks at what is to be looked at now, and says when to look again. A rest
 // follows that grows with the look: no partner can keep a core busy by the
 // number of its files or events.
-func (w *Watcher) look() {
+func (w *Watcher) scan() {
 	began := w.now()
 	if w.full || began >= w.rescanAt {
 		w.full = false
 		w.openHints() // before the listing, so that nothing slips in between
 		w.clearHints()
-		w.lookAll()
+		w.scanAll()
 		w.rescanAt = w.now() + w.rescan(time.Now())
 	} else {
 		named := w.named
 		w.named = map[string]struct{}{}
 		w.hintAt = never
-		w.lookAt(named)
+		w.scanNamed(named)
 	}
-	w.plan()
+	w.schedule()
 	ended := w.now()
-	w.restUntil = ended + restFactor*(ended-began)
+	w.pauseUntil = ended + pauseFactor*(ended-began)
 }
 
 // rescan is how long after now the next rescan is due.
@@ -180,7 +180,7 @@ func (w *Watcher) rescan(now time.Time) time.Duration {
 }
 
 // plan finds out when the next item is due, counts the items, and notes what they wait for.
-func (w *Watcher) plan() {
+func (w *Watcher) schedule() {
 	w.dueAt = never
 	pending, ready, troubled := 0, 0, 0
 	var waiting oldest
@@ -199,14 +199,14 @@ func (w *Watcher) plan() {
 	w.setCounts(func(c *Counts) {
 		c.Pending, c.Ready, c.Troubled, c.Events = pending, ready, troubled, w.hints != nil
 	})
-	w.noteWaits(waiting.items)
+	w.setWaits(waiting.items)
 }
 
 // counted notes what a full look has found.
-func (w *Watcher) counted(seen tally, began time.Duration) {
+func (w *Watcher) setScanCounts(seen tally, began time.Duration) {
 	w.setCounts(func(c *Counts) {
 		c.Ignored, c.Foreign, c.BadNames, c.Untaken = seen.ignored, seen.foreign, seen.bad, seen.untaken
-		c.Missing, c.Err = false, cmp.Or(w.told.list, w.told.stat)
+		c.Missing, c.Err = false, cmp.Or(w.logged.list, w.logged.stat)
 		c.LookedAt, c.Took = time.Now(), w.now()-began
 	})
 }

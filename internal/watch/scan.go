@@ -25,41 +25,41 @@ type tally struct {
 }
 
 // lookAll looks at everything in the inbox.
-func (w *Watcher) lookAll() {
+func (w *Watcher) scanAll() {
 	began := w.now()
 	dir, ok := w.open()
 	if !ok {
 		return
 	}
 	defer w.close(dir)
-	w.looks++
+	w.scans++
 	var seen tally
 	err := dir.Names(func(file string) { w.name(dir, file, &seen) })
-	w.say(&w.told.stat, "look at the files of the inbox", seen.err)
+	w.logChange(&w.logged.stat, "look at the files of the inbox", seen.err)
 	if err != nil {
 		// What wasn't listed may still be there: nothing is forgotten.
-		w.say(&w.told.list, "list inbox", err)
+		w.logChange(&w.logged.list, "list inbox", err)
 	} else {
-		w.say(&w.told.list, "list inbox", nil)
+		w.logChange(&w.logged.list, "list inbox", nil)
 		w.sweep()
-		w.forgetNames()
+		w.forgetLoggedNames()
 	}
 	for _, it := range w.items {
 		w.judge(dir, it)
 	}
-	w.tellAll()
-	w.counted(seen, began)
+	w.handOverFound()
+	w.setScanCounts(seen, began)
 }
 
 // lookAt looks at the files that events named, and at the items whose time has
 // come; at everything if the folder is another one than before.
-func (w *Watcher) lookAt(files map[string]struct{}) {
+func (w *Watcher) scanNamed(files map[string]struct{}) {
 	dir, ok := w.open()
 	if !ok {
 		return
 	}
 	defer w.close(dir)
-	w.looks++
+	w.scans++
 	for file := range files {
 		n := w.parse(file)
 		if n.Kind < KindCSV {
@@ -67,16 +67,16 @@ func (w *Watcher) lookAt(files map[string]struct{}) {
 		}
 		_, _ = w.observe(dir, file, n) // errors are said by full looks
 		if it := w.items[keyOf(n, file)]; it != nil {
-			it.touched = w.looks
+			it.touched = w.scans
 		}
 	}
 	now := w.now()
 	for _, it := range w.items {
-		if it.touched != w.looks && it.due > now {
+		if it.touched != w.scans && it.due > now {
 			continue
 		}
 		for i := len(it.parts) - 1; i >= 0; i-- {
-			if p := it.parts[i]; p.look != w.looks {
+			if p := it.parts[i]; p.scanNo != w.scans {
 				_, _ = w.observe(dir, p.file.Name, Name{Kind: p.kind, Base: it.name.Base, Action: it.name.Action, ID: it.name.ID})
 			}
 		}
@@ -84,23 +84,23 @@ func (w *Watcher) lookAt(files map[string]struct{}) {
 			w.judge(dir, it)
 		}
 	}
-	w.tellAll()
+	w.handOverFound()
 }
 
 // open opens the inbox. One that is another folder than before is begun anew.
 func (w *Watcher) open() (*safeio.Dir, bool) {
 	dir, err := w.disk.OpenDir(w.opt.Path)
-	w.say(&w.told.open, "open inbox; it is not made again by itself, since a disk may just not be mounted", err)
+	w.logChange(&w.logged.open, "open inbox; it is not made again by itself, since a disk may just not be mounted", err)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			w.forget()
+			w.forgetItems()
 		}
 		w.setCounts(func(c *Counts) { c.Missing, c.Err = true, err.Error() })
 		return nil, false
 	}
 	if id := dir.ID(); w.dir != (campaign.FileID{}) && (id.Device != w.dir.Device || id.Inode != w.dir.Inode) {
 		w.log.Warn("the inbox is another folder than before; looking at it anew", "inbox", w.opt.Path)
-		w.forget()
+		w.forgetItems()
 		w.stale = true
 		w.full = true // if this look was for some names alone
 	}
@@ -136,10 +136,10 @@ func (w *Watcher) name(dir *safeio.Dir, file string, seen *tally) {
 		seen.ignored++
 	case KindForeign:
 		seen.foreign++
-		w.note(file, "a file that is no part of a drop is left alone")
+		w.logName(file, "a file that is no part of a drop is left alone")
 	case KindBadName:
 		seen.bad++
-		w.note(file, "a file is left alone for its name: "+n.Why)
+		w.logName(file, "a file is left alone for its name: "+n.Why)
 	case KindReserved:
 	case KindCSV, KindLayout, KindSidecar, KindControl:
 		taken, err := w.observe(dir, file, n)
@@ -166,7 +166,7 @@ func (w *Watcher) observe(dir *safeio.Dir, file string, n Name) (taken bool, err
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			if p := it.find(file); p != nil {
-				p.look = w.looks // still listed
+				p.scanNo = w.scans // still listed
 			}
 			return true, err
 		}
@@ -187,14 +187,14 @@ func (w *Watcher) observe(dir *safeio.Dir, file string, n Name) (taken bool, err
 	} else if p.saw(st, asked, answered) {
 		it.changed(p.kind)
 	}
-	p.look = w.looks
+	p.scanNo = w.scans
 	return true, nil
 }
 
 // sweep drops what the look that just ended didn't see.
 func (w *Watcher) sweep() {
 	for k, it := range w.items {
-		w.drop(k, it, func(p *part) bool { return p.look != w.looks })
+		w.drop(k, it, func(p *part) bool { return p.scanNo != w.scans })
 	}
 }
 
@@ -216,7 +216,7 @@ func (w *Watcher) drop(k key, it *item, gone func(*part) bool) {
 }
 
 // forget has everything begin anew.
-func (w *Watcher) forget() { clear(w.items) }
+func (w *Watcher) forgetItems() { clear(w.items) }
 
 // now is the time since Run began.
 func (w *Watcher) now() time.Duration { return time.Since(w.start) }

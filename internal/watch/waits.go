@@ -50,7 +50,7 @@ func (o *oldest) add(it *item) {
 }
 
 // noteWaits says what the items wait for.
-func (w *Watcher) noteWaits(items []*item) {
+func (w *Watcher) setWaits(items []*item) {
 	slices.SortFunc(items, func(a, b *item) int {
 		return cmp.Or(cmp.Compare(a.first(), b.first()), strings.Compare(a.parts[0].file.Name, b.parts[0].file.Name))
 	})
@@ -60,7 +60,7 @@ func (w *Watcher) noteWaits(items []*item) {
 		if it.control() {
 			name = it.parts[0].file.Name
 		}
-		list[i] = Wait{Name: name, Reason: w.rules.why(it), Since: w.start.Add(it.first())}
+		list[i] = Wait{Name: name, Reason: w.rules.reason(it), Since: w.start.Add(it.first())}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -68,7 +68,7 @@ func (w *Watcher) noteWaits(items []*item) {
 }
 
 // why is what an item waits for, in words.
-func (r rules) why(it *item) string {
+func (r rules) reason(it *item) string {
 	var missing []string
 	if !it.control() {
 		if it.count(KindCSV) == 0 {
@@ -86,7 +86,7 @@ func (r rules) why(it *item) string {
 		all = append(all, strings.Join(missing, " and ")+" must still come")
 	}
 	for _, p := range it.parts {
-		if why := p.trouble(); why != "" {
+		if why := p.problem(); why != "" {
 			all = append(all, p.file.Name+" "+why)
 		} else if it.count(p.kind) > 1 {
 			all = append(all, p.file.Name+" is one of several files for the same part of the drop")
@@ -95,7 +95,7 @@ func (r rules) why(it *item) string {
 	switch {
 	case len(all) > 0:
 		return strings.Join(all, "; ")
-	case r.still(it) > 0:
+	case r.settledAt(it) > 0:
 		return "its files changed a moment ago"
 	case !it.control() && it.count(KindSidecar) == 0:
 		return it.name.Base + ".schedule.json may still come"

@@ -47,7 +47,7 @@ type Drop struct {
 	QuietSince time.Time // since when none of the files has changed; with monotonic reading
 
 	// Trouble says why the drop is not ready, for Incomplete and Refused.
-	Trouble []campaign.Problem
+	Problems []campaign.Problem
 }
 
 // Files are all files of the drop: CSV, layout, sidecar, others.
