@@ -12,9 +12,8 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// TestPitfall25FrozenAtAcceptance: a campaign, layout or CSV that changes afterwards
-// changes nothing of what was accepted.
-func TestPitfall25FrozenAtAcceptance(t *testing.T) {
+// Changes to campaign, layout or CSV after acceptance don't change what is sent.
+func TestChangesAfterAcceptanceChangeNothing(t *testing.T) {
 	h := newHarness(t, "", "")
 	s := h.good("spring")
 	h.campaign("7.json", `{"id": 7, "applicationId": 1, "title": "b", "enabled": false, "channelTypes": ["sms"], "messageContent": [{"body": "other"}]}`)
@@ -40,9 +39,8 @@ func TestPitfall25FrozenAtAcceptance(t *testing.T) {
 	}
 }
 
-// TestPitfall07IdentityIsTheDigest: the same bytes are the same drop whatever files they
-// are in; others are another, though size, time, inode and first lines be alike.
-func TestPitfall07IdentityIsTheDigest(t *testing.T) {
+// The content identifies a drop, not size, time, inode or the first lines.
+func TestContentIdentifiesADrop(t *testing.T) {
 	h := newHarness(t, "", "")
 	first := h.good("spring")
 	if s := h.drop("copy", goodCSV, goodLayout, goodSidecar); s.State != campaign.StateRejected || s.Digest != first.Digest {
@@ -61,7 +59,7 @@ func TestPitfall07IdentityIsTheDigest(t *testing.T) {
 	}
 }
 
-// A sending without room is canceled and told a time at which it would fit; that is true.
+// A sending without room is canceled with a time at which it really would fit.
 func TestNoRoomIsAdvised(t *testing.T) {
 	h := newHarness(t, "", `slicing = {enabled = true, slot = "1h", capacity = 2}`)
 	h.clock = time.Now().UTC().Truncate(time.Hour).Add(time.Hour) // the store has a clock of its own, and forgets past slots
@@ -111,8 +109,8 @@ func TestDryRun(t *testing.T) {
 	h.verifyStore()
 }
 
-// The same drop again is refused and the earlier one named, unless it was canceled or
-// the sidecar means it.
+// The same drop again is refused with the id of the earlier one, unless that was canceled
+// or the sidecar has resend.
 func TestDuplicateDrops(t *testing.T) {
 	h := newHarness(t, "", `duplicate_window = "1h"`)
 	first := h.good("spring")

@@ -14,11 +14,12 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// maxDocument is the most bytes a layout, sidecar or campaign file may have (SPEC 4).
+// maxDocument is the size limit of a layout, sidecar or campaign file in bytes (docs/contract.md
+// 4).
 const maxDocument = 1 << 20
 
-// Campaigns reads the files of campaigns_dir and reads them again when they
-// change (SPEC 6): a change is noticed at the next look, by size, times and place on disk.
+// Campaigns reads the files of campaigns_dir, and reads them again when they change
+// (docs/contract.md 6). Every call looks at size, times and inode of each file.
 type Campaigns struct {
 	dir   string
 	mu    sync.Mutex // guards files
@@ -28,18 +29,17 @@ type Campaigns struct {
 type campaignFile struct {
 	id       campaign.FileID
 	campaign *campaign.Campaign
-	partial  *campaign.Campaign // what a file with problems would be, as far as it can be told
+	partial  *campaign.Campaign // what could be read of a file with problems
 	problems campaign.Problems
 }
 
-// NewCampaigns names the folder. Nothing is read yet.
+// NewCampaigns returns the campaigns of a folder. It reads nothing yet.
 func NewCampaigns(dir string) *Campaigns {
 	return &Campaigns{dir: dir, files: map[string]campaignFile{}}
 }
 
-// Find is the campaign of that application and id. When there is none it is nil,
-// why says so and which there are, and details is what is wrong in the file that should be it.
-// The error is of reading the folder.
+// Find returns the campaign, or nil with the reason. details holds the problems of the file that
+// should define the campaign. The error concerns reading the folder.
 func (c *Campaigns) Find(application, id int64) (found *campaign.Campaign, why string, details campaign.Problems, err error) {
 	all, broken, err := c.All()
 	if err != nil {
@@ -64,7 +64,7 @@ func (c *Campaigns) Find(application, id int64) (found *campaign.Campaign, why s
 		return found, "", details, nil
 	}
 	if file := c.broken(application, id); file != nil {
-		return nil, fmt.Sprintf("campaign %d of application %d can't be used: its file %s is wrong; ask the operator to mend it",
+		return nil, fmt.Sprintf("campaign %d of application %d can't be used: its file %s has errors; ask the operator to fix it",
 			id, application, file.partial.File), file.problems, nil
 	}
 	why = fmt.Sprintf("application %d has no campaign %d", application, id)
@@ -76,12 +76,12 @@ func (c *Campaigns) Find(application, id int64) (found *campaign.Campaign, why s
 		why += "; a campaign file can't be read, so ask the operator to run \"campaignd doctor\""
 	}
 	if len(others) == 0 && broken.Count == 0 {
-		why += ", nor any other; ask the operator"
+		why += " and no other campaign; ask the operator"
 	}
 	return nil, why, details, nil
 }
 
-// broken is the file that would be that campaign if it had no problems, nil if none would.
+// broken returns the file that would define the campaign if it had no problems, or nil.
 func (c *Campaigns) broken(application, id int64) *campaignFile {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,11 +94,11 @@ func (c *Campaigns) broken(application, id int64) *campaignFile {
 	return nil
 }
 
-// All are the readable campaigns in order of file name, and what is wrong with the others.
+// All returns the readable campaigns sorted by file name, and the problems of the other files.
 func (c *Campaigns) All() ([]*campaign.Campaign, campaign.Problems, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	entries, err := os.ReadDir(c.dir) // in order of name
+	entries, err := os.ReadDir(c.dir) // sorted by name
 	if err != nil {
 		return nil, campaign.Problems{}, fmt.Errorf("list campaigns: %w", err)
 	}
@@ -158,7 +158,7 @@ func (c *Campaigns) read(name string) campaignFile {
 // errTooLarge is returned when a document has more than maxDocument bytes.
 var errTooLarge = fmt.Errorf("has more than the %d bytes (1 MiB) that a JSON file may have", maxDocument)
 
-// readDocument reads a small file whole.
+// readDocument reads a small file completely.
 func readDocument(r io.Reader) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
 	if err != nil {

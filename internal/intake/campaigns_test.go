@@ -83,13 +83,13 @@ func TestCampaignsThatCantBeUsed(t *testing.T) {
 	}
 }
 
-// What is wrong in the file of the campaign that is asked for is told, of the others not.
+// The report lists the problems of the requested campaign's file, not those of others.
 func TestBrokenCampaignIsNamed(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.campaign("30.json", `{"id": 30, "applicationId": 1, "channelTypes": ["cloud_api"], "messageContent": [{"body": "{{a b}}"}]}`)
 	h.campaign("31.json", `{"id": 31, "applicationId": 1}`)
 	found, why, details, err := NewCampaigns(h.config.CampaignsDir).Find(1, 30)
-	if found != nil || err != nil || why != "campaign 30 of application 1 can't be used: its file 30.json is wrong; ask the operator to mend it" {
+	if found != nil || err != nil || why != "campaign 30 of application 1 can't be used: its file 30.json has errors; ask the operator to fix it" {
 		t.Error(found, why, err)
 	}
 	if details.Count != 1 || !strings.HasPrefix(details.List[0].String(), "30.json:1:92: messageContent.0.body: the variable") {
@@ -97,7 +97,7 @@ func TestBrokenCampaignIsNamed(t *testing.T) {
 	}
 }
 
-// A campaign file that another of the same size and time replaces is read again.
+// A campaign file is read again after it was replaced by one of the same size and time.
 func TestReplacedCampaignIsReadAgain(t *testing.T) {
 	h := newHarness(t, "", "")
 	c := NewCampaigns(h.config.CampaignsDir)
@@ -126,7 +126,7 @@ func TestReplacedCampaignIsReadAgain(t *testing.T) {
 	}
 }
 
-// A folder of campaigns that can't be read is the machine's fault: the drop waits.
+// A folder of campaigns that can't be read is a fault of the machine: the drop waits.
 func TestCampaignsFolderAway(t *testing.T) {
 	h := newHarness(t, "", "")
 	away := h.config.CampaignsDir + ".away"
@@ -162,8 +162,8 @@ func TestOpenFiles(t *testing.T) {
 	for files, want := range map[string]string{
 		"spring.schedule.json spring.csv spring.layout.json": "",
 		"link.csv":                      "",
-		"spring.csv winter.csv":         "two files that end in .csv: give the files of one drop alone",
-		"spring.csv spring.CSV":         "two files that end in .csv: give the files of one drop alone",
+		"spring.csv winter.csv":         "two files that end in .csv: name only the files of one drop",
+		"spring.csv spring.CSV":         "two files that end in .csv: name only the files of one drop",
 		"winter.csv spring.layout.json": `"winter" and "spring" are two drops`,
 		"notes.txt":                     `"notes.txt" is no part of a drop`,
 		".csv":                          `".csv" is no part of a drop`,

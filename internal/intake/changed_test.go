@@ -11,7 +11,7 @@ import (
 	"campaignd/internal/send/null"
 )
 
-// meddler is a channel that meddles with a file while rows are checked.
+// hookChannel is a channel that runs a function while rows are checked.
 type hookChannel struct {
 	*null.Channel
 	do func()
@@ -34,9 +34,8 @@ func (h *harness) hookCheck(do func()) {
 	h.in.Configure(c)
 }
 
-// TestPitfall12RewrittenWhileRead: nothing of a file that changes while its rows are
-// checked is believed; the drop goes back and is met anew.
-func TestPitfall12RewrittenWhileRead(t *testing.T) {
+// A drop whose file changes during the check returns to the inbox and is examined again.
+func TestFileRewrittenWhileRead(t *testing.T) {
 	for name, meddle := range map[string]func(t *testing.T, csv string){
 		"appended": func(t *testing.T, csv string) {
 			f, err := os.OpenFile(csv, os.O_WRONLY|os.O_APPEND, 0)
@@ -97,9 +96,8 @@ func mustOpen(t *testing.T, path string) *os.File {
 	return f
 }
 
-// TestPitfall12ChangedBeforeTheClaim: a drop that isn't what the watcher saw is left
-// where it is.
-func TestPitfall12ChangedBeforeTheClaim(t *testing.T) {
+// A drop that changed since the watcher saw it stays in the inbox.
+func TestFileChangedBeforeTheClaim(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.put("spring", goodCSV, goodLayout, goodSidecar)
 	d := h.watchedDrop("spring")

@@ -48,7 +48,7 @@ func (c *Checker) channels(camp *campaign.Campaign, layout *document.Layout, f *
 		if name, fixed := layout.ChannelType.Constant(); fixed && name != "" && !slices.Contains(s.Channels, strings.TrimSpace(name)) {
 			f.Problems.Addf(layout.File, layout.ChannelType.Line, layout.ChannelType.Column, "contact.channelType",
 				"found %q; campaign %d can be sent on: %s", name, camp.ID, strings.Join(s.Channels, ", "))
-			return nil // every row would fail for it
+			return nil // every row would fail
 		}
 	}
 	return rules

@@ -21,25 +21,25 @@ import (
 	"campaignd/internal/send"
 )
 
-// Checker finds out what a drop would get. It needs neither store nor daemon:
-// `campaignd check` uses it as intake does.
+// Checker finds out what a drop would get. It needs neither store nor daemon, so that `campaignd
+// check` and intake share it.
 type Checker struct {
 	Config    *config.Config
 	Campaigns *Campaigns
-	// Channels are an application's drivers by channel name; they compile the
+	// Channels returns an application's drivers by channel name. They compile the
 	// campaign's contents and check every rendered message.
 	Channels func(application int64) map[string]send.Channel
 }
 
-// Finding is what a check found out.
+// Finding is the result of a check.
 type Finding struct {
-	Sending          campaign.Sending // frozen part filled as far as it is known
+	Sending          campaign.Sending // the frozen part, as far as it is known
 	Problems         campaign.Problems
-	Application      *config.Application // nil if it isn't known
+	Application      *config.Application // nil if unknown
 	Sidecar          *document.Sidecar   // nil if it can't be read
 	RejectedCSV      []byte              // header of rejected.csv, nil if there is no rejected row
-	documentProblems int                 // how many problems layout, sidecar and campaign have
-	verdict          string              // why the rows as a whole are refused
+	documentProblems int                 // number of problems in layout, sidecar and campaign
+	verdict          string              // why the rows as a whole are rejected
 }
 
 // Wrong reports whether the drop is to be rejected.
@@ -47,24 +47,23 @@ func (f *Finding) Wrong() bool {
 	return f.Problems.Count > 0 && f.Sending.State == campaign.StateRejected
 }
 
-// rowSink takes the rows of a check; its Header comes before the first line of rejected.csv.
+// rowWriter takes the rows of a check. Header is called before the first line of rejected.csv.
 type rowWriter interface {
 	recipients.RowWriter
 	Header(line []byte)
 }
 
-// discard is the sink of a check that stores nothing.
+// discard is the row writer of a check that stores nothing.
 type discard struct{}
 
 func (discard) Chunk(*campaign.Rows) error               { return nil }
 func (discard) Refused([]campaign.Refusal, []byte) error { return nil }
 func (discard) Header([]byte)                            {}
 
-// Check reads every document and every row of a drop and finds all that is
-// wrong with it (SPEC 3 to 6). in is the inbox it was dropped into; info may be
-// nil. now is the time of acceptance as far as it is known. sink and spill may be nil:
-// then rows are checked and forgotten. progress is called with 0 to 1. The error is
-// of this machine or of ctx, never of the drop.
+// Check reads every document and every row of a drop and finds all problems (docs/contract.md 3 to
+// 6). in is the drop's inbox; info may be nil; now is the time of acceptance as far as it is
+// known. With a nil rowWriter and spill, rows are checked and forgotten. progress is called with 0
+// to 1. The error concerns this machine or ctx, never the drop.
 func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *csvfile.Info, now time.Time,
 	sink rowWriter, spill recipients.Spill, progress func(float64)) (*Finding, error) {
 	f := &Finding{}
@@ -72,13 +71,13 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *c
 	f.Sending.Condition = campaign.FragmentedSlots
 
 	if ours := strings.ToLower(p.CSV.Name); ours == report.ResultsFile || ours == report.RejectedFile {
-		f.Problems.Addf(p.CSV.Name, 0, 0, "", "has the name of a file that campaignd itself writes beside it; give the drop another name, all its files alike")
+		f.Problems.Addf(p.CSV.Name, 0, 0, "", "has the name of a file that campaignd writes next to it; give all files of the drop another name")
 	}
 	for _, part := range []struct {
 		file *Part
 		name string
 	}{{&p.CSV, p.Name + ".csv"}, {&p.Layout, p.Name + ".layout.json"}} {
-		if part.file.File == nil { // a daemon waits for both; who checks may have only one as yet
+		if part.file.File == nil { // a daemon waits for both; `check` may be given only one
 			f.Problems.Addf(part.name, 0, 0, "", "is missing; a drop is %s.csv with %s.layout.json", p.Name, p.Name)
 		}
 	}
@@ -103,8 +102,8 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *c
 	return f, nil
 }
 
-// when finds what is wrong with the time that the sidecar asks for. Without an
-// application, which is an error of its own, that is what would be wrong in any.
+// checkTime checks the time in the sidecar. Without an application, which is a problem of its own,
+// it finds what would be wrong for any application.
 func (f *Finding) checkTime(now time.Time) {
 	if f.Sidecar == nil {
 		return
@@ -120,10 +119,10 @@ func (f *Finding) checkTime(now time.Time) {
 	}
 }
 
-// maxGrace is the longest schedule_grace there can be.
+// maxGrace is the largest schedule_grace that the configuration allows.
 const maxGrace = 24 * time.Hour
 
-// conclude says in one sentence why a drop is rejected, if it is.
+// conclude sets state and reason of a drop that is rejected.
 func (c *Checker) conclude(f *Finding) {
 	s := &f.Sending
 	f.sortProblems()
@@ -141,11 +140,11 @@ func (c *Checker) conclude(f *Finding) {
 		}
 	}
 	if s.State == campaign.StateRejected {
-		s.Previews = nil // nothing would be sent like that
+		s.Previews = nil // nothing is sent
 	}
 }
 
-// inOrder sorts the problems as they are mended: file by file, from top to bottom.
+// sortProblems sorts the problems in the order of fixing them: file by file, from top to bottom.
 func (f *Finding) sortProblems() {
 	rank := func(p campaign.Problem) int {
 		name := strings.ToLower(p.File)
@@ -167,7 +166,8 @@ func (c *Checker) layout(p *Parts, f *Finding) (*document.Layout, [32]byte, erro
 	return layout, sha256.Sum256(data), nil
 }
 
-// read reads a document whole; nil without an error if it is too large, which is noted.
+// read reads a document completely. It returns nil without an error if the document is too large,
+// which is recorded as a problem.
 func (c *Checker) read(part Part, f *Finding) ([]byte, error) {
 	if part.File == nil {
 		return nil, nil
@@ -208,7 +208,7 @@ func (c *Checker) sidecar(p *Parts, in *config.Inbox, f *Finding) error {
 		if sc.ApplicationID != nil {
 			s.ApplicationID = *sc.ApplicationID
 			if sc.CampaignID == nil && *sc.ApplicationID != in.Application {
-				s.CampaignID = 0 // the inbox's default campaign belongs to its default application
+				s.CampaignID = 0 // the default campaign belongs to the default application
 			}
 		}
 		if sc.CampaignID != nil {
@@ -226,7 +226,7 @@ func (c *Checker) campaign(p *Parts, in *config.Inbox, f *Finding) (*campaign.Ca
 		file = p.Sidecar.Name
 	}
 	if f.Sidecar == nil {
-		return nil, nil // what it would have said isn't known; its own errors are reported
+		return nil, nil // its keys are unknown; its own errors are reported
 	}
 	wrong := func(key, format string, args ...any) {
 		line, column := f.Sidecar.Place(key)
@@ -274,7 +274,8 @@ func (c *Checker) campaign(p *Parts, in *config.Inbox, f *Finding) (*campaign.Ca
 	return camp, nil
 }
 
-// applicationIDs are those that the inbox may send for: of others a partner learns nothing.
+// applicationIDs lists the applications that the inbox may send for. A partner learns nothing
+// about others.
 func (c *Checker) applicationIDs(in *config.Inbox) string {
 	var ids []int64
 	for _, a := range c.Config.Applications {
@@ -285,7 +286,7 @@ func (c *Checker) applicationIDs(in *config.Inbox) string {
 	return joinIDs(ids)
 }
 
-// listed is numbers as a message shows them: 1, 2.
+// joinIDs formats numbers for a message: 1, 2.
 func joinIDs(ids []int64) string {
 	var b strings.Builder
 	for i, id := range ids {
@@ -297,7 +298,8 @@ func joinIDs(ids []int64) string {
 	return b.String()
 }
 
-// dropDigest tells the same drop from another (SPEC 2, the same drop twice).
+// dropDigest identifies a drop, to find the same drop again (docs/contract.md 2, the same drop
+// twice).
 func dropDigest(application, campaignID int64, layout [32]byte, csv string) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%d\n%d\n%x\n%s\n", application, campaignID, layout, csv)

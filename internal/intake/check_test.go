@@ -10,7 +10,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// dropCase is one drop into a fresh rig and what becomes of it.
+// dropCase is a drop into a new harness and the expected result.
 type dropCase struct {
 	inbox, application    string // configuration
 	csv, layout, sidecar  string // "": what is right; "-": no file
@@ -95,20 +95,20 @@ func TestCheck(t *testing.T) {
 		"just passed": {sidecar: `{"applicationId": 1, "campaignId": 7, "scheduleAt": "2026-03-02T08:59:00Z"}`, state: scheduled, accepted: 2,
 			says: []string{"has just passed; sent at once"}},
 		"too far":           {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "P4M"}`, state: rejected, says: []string{`delay: "P4M" is too long`}, accepted: 2},
-		"Pitfall17 P1T2H":   {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "P1T2H"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
-		"Pitfall17 P5T30M":  {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "P5T30M"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
-		"Pitfall17 PP1D":    {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "PP1D"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
-		"Pitfall17 P1PD":    {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "P1PD"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
+		"P1T2H":   {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "P1T2H"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
+		"P5T30M":  {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "P5T30M"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
+		"PP1D":    {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "PP1D"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
+		"P1PD":    {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "P1PD"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
 		"closed for a year": {application: `windows = ["* 9 29 2 *"]`, state: canceled, accepted: 2, says: []string{"the application's sending windows don't open within a year"}},
 
 		// Rows.
-		"Pitfall14 ruined number":  {application: `max_bad_rows = "50%"`, csv: goodCSV + "3.46668E+10,Eve\n", state: scheduled, accepted: 2, refused: 1},
-		"Pitfall16 values as text": {csv: "phone,first\n34666777888,\"\"\"}],\"\"x\"\":{{y}}\"\n", state: scheduled, accepted: 1},
+		"ruined number":  {application: `max_bad_rows = "50%"`, csv: goodCSV + "3.46668E+10,Eve\n", state: scheduled, accepted: 2, refused: 1},
+		"values as text": {csv: "phone,first\n34666777888,\"\"\"}],\"\"x\"\":{{y}}\"\n", state: scheduled, accepted: 1},
 		"too many bad rows": {csv: goodCSV + ",Eve\n", state: rejected, accepted: 2, refused: 1,
 			says: []string{"1 of 3 rows are bad, more than the 10% that max_bad_rows allows", "spring.csv:4:1: phone: the contactCode is empty", "rejected.csv"}},
 		"no good row": {csv: "phone,first\n,Eve\n", state: rejected, refused: 1, says: []string{"no row of 1 is good"}},
 		"no row":      {csv: "phone,first\n", state: rejected, says: []string{"the file has a header and no row"}},
-		"Pitfall15 unclosed quote": {csv: goodCSV + "34666111222,\"Eve\n" + strings.Repeat("34666111223,x\n", 1000), state: rejected,
+		"unclosed quote": {csv: goodCSV + "34666111222,\"Eve\n" + strings.Repeat("34666111223,x\n", 1000), state: rejected,
 			says: []string{"spring.csv:4:13: the quote here is never closed"}},
 		"max_rows":      {application: "max_rows = 1", state: rejected, says: []string{"more than the 1 rows that max_rows allows"}},
 		"max_file_size": {application: `max_file_size = "20B"`, state: rejected, says: []string{"spring.csv: has 46 bytes; max_file_size allows 20: split it into several drops"}},
@@ -136,7 +136,7 @@ func (c *dropCase) runWithCampaigns(t *testing.T) {
 	c.run(t)
 }
 
-// Everything that is wrong with a drop is said at once.
+// All problems of a drop are reported together.
 func TestAllErrorsAtOnce(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.put("spring", "phone,first\n34666777888,Ada\n34666555666\n34666555667,\"a\"\"b\"\n34666555668,\"x\n",
@@ -166,7 +166,7 @@ func TestAllErrorsAtOnce(t *testing.T) {
 	}
 }
 
-// Rows that can't be checked for what else is wrong are at least counted and cut.
+// Rows that can't be checked because of other errors are at least counted.
 func TestErrorsOfRowsWithoutACampaign(t *testing.T) {
 	h := newHarness(t, "", "")
 	s := h.drop("spring", "phone,first\n34666777888,Ada\n34666555666\n34666555667,A\"b\"\n1,2,3\n", goodLayout, `{"applicationId": 1, "rows": 4}`)
@@ -174,7 +174,7 @@ func TestErrorsOfRowsWithoutACampaign(t *testing.T) {
 		"spring.csv:4:13: first: a quote is inside a cell", "spring.csv:5:5: the row has 3 cells and the header 2")
 }
 
-// Of many bad rows a report lists the first, and counts all.
+// A report lists the first bad rows and counts all.
 func TestManyErrors(t *testing.T) {
 	h := newHarness(t, "", "")
 	s := h.drop("spring", "phone,first\n"+strings.Repeat(",x\n", 500), goodLayout, goodSidecar)
@@ -184,9 +184,8 @@ func TestManyErrors(t *testing.T) {
 	}
 }
 
-// TestPitfall14Reasons: a ruined number is refused in just those words, in the report
-// and in rejected.csv.
-func TestPitfall14Reasons(t *testing.T) {
+// The report and rejected.csv say that a spreadsheet ruined the number.
+func TestRuinedNumberReasons(t *testing.T) {
 	h := newHarness(t, "", `max_bad_rows = "100%"`)
 	s := h.drop("spring", goodCSV+"9.87654E+11,Eve\n", goodLayout, goodSidecar)
 	h.sendAll(s.ID)
@@ -200,8 +199,8 @@ func TestPitfall14Reasons(t *testing.T) {
 	}
 }
 
-// TestPitfall13Headers: columns with letters beyond ASCII compare in NFC.
-func TestPitfall13Headers(t *testing.T) {
+// Columns with letters beyond ASCII compare in NFC.
+func TestHeadersCompareInNFC(t *testing.T) {
 	h := newHarness(t, "", "")
 	decomposed := "tele\u0301fono;first\n34666777888;Ada\n"
 	layout := strings.Replace(goodLayout, "{{phone}}", "{{ teléfono }}", 1)
@@ -210,8 +209,8 @@ func TestPitfall13Headers(t *testing.T) {
 	}
 }
 
-// TestPitfall16OneBadRow: a bad row stops no other and is never hidden.
-func TestPitfall16OneBadRow(t *testing.T) {
+// A bad row stops no other row and is always reported.
+func TestOneBadRowStopsNoOther(t *testing.T) {
 	h := newHarness(t, "", "")
 	csv := "phone,first\n"
 	for i := range 20 {

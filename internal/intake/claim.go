@@ -14,14 +14,14 @@ import (
 	"campaignd/internal/watch"
 )
 
-// The folders that campaignd makes inside an inbox (SPEC 2).
+// The folders that campaignd makes inside an inbox (docs/contract.md 2).
 const (
 	acceptedFolder = "accepted"
 	doneFolder     = "done"
 	failedFolder   = "failed"
 )
 
-// MakeFolders makes accepted/, done/ and failed/ inside an inbox that exists.
+// MakeFolders makes accepted/, done/ and failed/ inside an existing inbox.
 func MakeFolders(inbox string) error {
 	made := false
 	for _, name := range []string{acceptedFolder, doneFolder, failedFolder} {
@@ -37,12 +37,12 @@ func MakeFolders(inbox string) error {
 	return safeio.SyncDir(inbox)
 }
 
-// folder is where the sending's files are while it is checked, scheduled or sending.
+// folder returns where the sending's files are while it is checked, scheduled or sending.
 func folder(s *campaign.Sending) string {
 	return filepath.Join(s.Inbox, acceptedFolder, s.FolderName())
 }
 
-// finalFolder is where its files go when it has ended (SPEC 2, where it goes).
+// finalFolder returns where its files go when it has ended (docs/contract.md 2, where it goes).
 func finalFolder(s *campaign.Sending) string {
 	name := failedFolder
 	if s.State == campaign.StateCompleted {
@@ -51,19 +51,20 @@ func finalFolder(s *campaign.Sending) string {
 	return filepath.Join(s.Inbox, name, s.FolderName())
 }
 
-// errChanged is returned when a file is no longer the one that was looked at.
+// errChanged is returned when a file differs from the one that was examined.
 var errChanged = errors.New("changed while it was being claimed")
 
-// claim records the drop in the store under a new id and moves its files into
-// its folder. The record comes first: whatever a crash leaves, Recover finds it
-// by the record and brings it to an end. With no, the drop is claimed only to be
-// refused, which is in the record too: a crash must not turn it into one that is checked and sent.
+// claim records the drop in the store under a new id and moves its files into its folder. The
+// record comes first, so that Recover finds and finishes whatever a crash leaves. With no set, the
+// drop is claimed only to be refused. The record says so too, because a crash must not turn it
+// into a drop that is checked and sent.
 //
-// It returns nil without an error if the drop isn't any more what it was: what was
-// moved is back in the inbox, to be met anew. After an error the claim rests, if it was made at all.
+// It returns nil without an error if the drop has changed; files that were moved are back in the
+// inbox and the next scan finds them. After an error the claim is retried later, if it was
+// recorded at all.
 func (in *Intake) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
 	if err := MakeFolders(d.Inbox); err != nil {
-		return nil, err // nothing is recorded for an inbox that can't be written to
+		return nil, err // record nothing for an inbox that can't be written to
 	}
 	for {
 		s := &campaign.Sending{Name: d.Name, Inbox: d.Inbox, ReceivedAt: in.now().UTC(), State: campaign.StateChecking, Files: fileIDs(d)}
@@ -78,12 +79,12 @@ func (in *Intake) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
 		failpoint.At(failpoint.ClaimRecorded)
 		made, err := in.makeFolder(s)
 		if err != nil {
-			// One record a scan would fill the store for as long as it lasts.
+			// Wait: one record for every scan would fill the store.
 			in.setWait(d, "its folder can't be made: "+err.Error(), in.now().Add(time.Minute))
 			return nil, errors.Join(err, in.releaseClaim(s, err))
 		}
 		if !made {
-			// A store that was made anew counts from 1 again and meets the old one's folders.
+			// A new store counts from 1 again and finds the old one's folders.
 			if err := in.voidClaim(s, "not used: a folder of an earlier store has this name"); err != nil {
 				return nil, err
 			}
@@ -102,7 +103,7 @@ func (in *Intake) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
 	}
 }
 
-// makeFolder makes the sending's folder, false if its name is taken.
+// makeFolder makes the sending's folder. It returns false if the name is taken.
 func (in *Intake) makeFolder(s *campaign.Sending) (bool, error) {
 	for _, f := range []string{doneFolder, failedFolder} {
 		if _, err := os.Lstat(filepath.Join(s.Inbox, f, s.FolderName())); err == nil {
@@ -117,9 +118,9 @@ func (in *Intake) makeFolder(s *campaign.Sending) (bool, error) {
 	return true, safeio.SyncDir(filepath.Dir(folder(s)))
 }
 
-// moveFiles brings what is still in the inbox into the sending's folder. It can
-// be called again after a crash at any point: what is there already stays. Of a drop
-// that is to be refused, what can't be moved is left behind and reported.
+// moveFiles moves the files that are still in the inbox into the sending's folder. It can be
+// repeated after a crash at any point; files that are already there stay. Files of a drop to be
+// refused that can't be moved stay in the inbox and are reported.
 func (in *Intake) moveFiles(s *campaign.Sending) error {
 	var stuck []campaign.FileID
 	for _, f := range s.Files {
@@ -153,17 +154,18 @@ func (in *Intake) moveFiles(s *campaign.Sending) error {
 	return nil
 }
 
-// immovable reports whether a file stays where it is, however often it is tried: a folder of
-// another user's, or what would have to be copied to another mount and is no plain file.
+// immovable reports whether a file can never be moved: it is in another user's folder, or it would
+// have to be copied to another mount and is not a plain file.
 func immovable(err error) bool {
 	return unmovable(err) || errors.Is(err, safeio.ErrHardLinked) || errors.Is(err, fs.ErrPermission)
 }
 
-// stuckFor is how long a refused file that stays in the inbox is passed by before it is reported again.
+// immovableRetry is how long a refused file that stays in the inbox is skipped before it is
+// reported again.
 const immovableRetry = 24 * time.Hour
 
-// leaveBehind notes files of a refused drop that stay in the inbox, so that they are
-// reported, and not again at every scan: one record each time would fill the store.
+// noteImmovable reports the files of a refused drop that stay in the inbox, and skips them at
+// later scans: one record for every scan would fill the store.
 func (in *Intake) noteImmovable(s *campaign.Sending, stuck []campaign.FileID) {
 	if len(stuck) == 0 {
 		return
@@ -179,7 +181,7 @@ func (in *Intake) noteImmovable(s *campaign.Sending, stuck []campaign.FileID) {
 		reason: "it was refused and can't be moved to failed/: remove it from the inbox"}
 }
 
-// sameFile compares what a rename leaves alone (it changes the ctime).
+// sameFile compares what a rename keeps (it changes the ctime).
 func sameFile(a, b campaign.FileID) bool {
 	return a.Inode == b.Inode && a.Device == b.Device && a.Size == b.Size && a.ModTime == b.ModTime
 }

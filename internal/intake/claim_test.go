@@ -43,7 +43,7 @@ func TestClaimKeepsTheFilesAsTheyWere(t *testing.T) {
 	}
 }
 
-// A store that was made anew counts from 1 and finds the old one's folders.
+// A new store counts from 1 and finds the old one's folders.
 func TestClaimPassesByTakenFolders(t *testing.T) {
 	h := newHarness(t, "", "")
 	for i, place := range []string{acceptedFolder, doneFolder, failedFolder} {
@@ -63,7 +63,7 @@ func TestClaimPassesByTakenFolders(t *testing.T) {
 	h.verifyStore()
 }
 
-// A file that changes between the look and the claim sends the others back.
+// If a file changes between examination and claim, all files return to the inbox.
 func TestClaimGivenBack(t *testing.T) {
 	for name, change := range map[string]func(layout string) error{
 		"written": func(layout string) error { return os.WriteFile(layout, []byte(goodLayout+"\n"), 0o644) },
@@ -104,8 +104,7 @@ func TestClaimGivenBack(t *testing.T) {
 	}
 }
 
-// Where a newer file took the name of one that is to go back, both are kept and the
-// partner is told.
+// If a newer file has the name of one that has to return, both are kept and reported.
 func TestClaimGivenBackToTakenName(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.put("spring", goodCSV, goodLayout, goodSidecar)
@@ -132,15 +131,15 @@ func TestClaimGivenBackToTakenName(t *testing.T) {
 	if got := h.tree("failed/" + s.FolderName())["spring.csv"]; got != goodCSV {
 		t.Errorf("the older CSV is %q", got)
 	}
-	wantParts(t, h.report(s), "another file of this name came while the drop was being taken in")
+	wantParts(t, h.report(s), "was replaced while the drop was being taken in")
 	if got := h.tree("")["spring.csv"]; got != goodCSV+"1,New\n" {
 		t.Errorf("the newer CSV is %q", got)
 	}
 }
 
-// TestPitfall08ErrorIsNotMine: a claim that fails for the machine's reasons makes one
-// record, not one a scan, and is finished when it can be.
-func TestPitfall08ErrorIsNotMine(t *testing.T) {
+// A claim that fails because of the machine makes one record, not one for every scan, and
+// is finished later.
+func TestFailedClaimMakesOneRecord(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.write(filepath.Join(h.inbox, "accepted"), "a file is in the way")
 	h.put("spring", goodCSV, goodLayout, goodSidecar)
@@ -169,7 +168,7 @@ func TestPitfall08ErrorIsNotMine(t *testing.T) {
 	}
 }
 
-// elsewhere makes accepted/ of the rig's inbox another file system.
+// elsewhere makes accepted/ of the harness's inbox another file system.
 func (h *harness) elsewhere() string {
 	h.t.Helper()
 	other, err := os.MkdirTemp("/dev/shm", "intake-*")
@@ -188,9 +187,8 @@ func (h *harness) elsewhere() string {
 	return other
 }
 
-// TestPitfall09TwoMounts: where a rename can't be had files are copied and checked,
-// and the operator is told.
-func TestPitfall09TwoMounts(t *testing.T) {
+// Between two mounts files are copied and verified, and the operator is warned.
+func TestTwoMountsCopy(t *testing.T) {
 	h := newHarness(t, "", "")
 	other := h.elsewhere()
 	if err := Prepare(h.inbox); err == nil || !strings.Contains(err.Error(), "another mount") {

@@ -8,17 +8,16 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// claims are the drops that are claimed and not yet decided. While one is open no
-// other drop of its inbox and name is touched, so that a claim that can't be
-// finished now is tried again and never made twice.
+// claims holds the drops that are claimed and not yet decided. While one is open, no other drop of
+// its inbox and name is touched, so that an unfinished claim is retried and never made twice.
 type claims struct {
 	mu   sync.Mutex // guards open
 	open map[campaign.ID]*openClaim
 }
 
 type openClaim struct {
-	s     *campaign.Sending // as it was begun
-	retry bool              // failed for the machine's reasons; to be tried again
+	s     *campaign.Sending // as it was when claimed
+	retry bool              // failed because of the machine; to be retried
 }
 
 func newClaims() *claims { return &claims{open: map[campaign.ID]*openClaim{}} }
@@ -26,7 +25,7 @@ func newClaims() *claims { return &claims{open: map[campaign.ID]*openClaim{}} }
 func (c *claims) begin(s *campaign.Sending) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	begun := *s // what is checked goes on changing
+	begun := *s // the check changes the original
 	c.open[s.ID] = &openClaim{s: &begun}
 }
 
@@ -36,7 +35,7 @@ func (c *claims) end(id campaign.ID) {
 	delete(c.open, id)
 }
 
-// rest notes an open claim for another try.
+// retryLater marks an open claim for another try.
 func (c *claims) retryLater(id campaign.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,7 +44,7 @@ func (c *claims) retryLater(id campaign.ID) {
 	}
 }
 
-// rested are the claims to be tried again, oldest first; they rest no more.
+// takeRetries returns the claims to be retried, oldest first, and clears their marks.
 func (c *claims) takeRetries() []*campaign.Sending {
 	c.mu.Lock()
 	defer c.mu.Unlock()

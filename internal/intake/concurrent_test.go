@@ -8,7 +8,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// check checks files as campaignd check does; "" is a file that there is not.
+// check checks files like campaignd check; "" leaves a file out.
 func check(t *testing.T, csv, layout, sidecar string) *Finding {
 	t.Helper()
 	h := newHarness(t, "", "")
@@ -31,8 +31,8 @@ func check(t *testing.T, csv, layout, sidecar string) *Finding {
 	return f
 }
 
-// TestAllErrorsTogether: whatever is wrong with one file of a drop, what is wrong with
-// the others is told with it (SPEC 5), as far as it can be known, and nothing that only follows from it.
+// TestAllErrorsTogether: an error in one file doesn't hide the errors of the others
+// (docs/contract.md 5), and consequences of an error are not reported.
 func TestAllErrorsTogether(t *testing.T) {
 	const ruined = goodCSV + "3.46668E+10,Eve\n"
 	layout := func(from, to string) string { return strings.Replace(goodLayout, from, to, 1) }
@@ -106,7 +106,7 @@ func TestAllErrorsTogether(t *testing.T) {
 	}
 }
 
-// TestWhatStopsTheDropIsListed: however many rows are bad, what is wrong with the whole is among the errors that are listed.
+// TestWhatStopsTheDropIsListed: errors of the whole drop are listed however many rows are bad.
 func TestWhatStopsTheDropIsListed(t *testing.T) {
 	bad := "phone,first\n" + strings.Repeat(",x\n", 200)
 	for name, c := range map[string]struct{ csv, layout, sidecar, want string }{

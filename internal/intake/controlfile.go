@@ -20,11 +20,11 @@ import (
 	"campaignd/internal/watch"
 )
 
-// errNoSending is returned when a control file means nothing of its inbox.
+// errNoSending is returned when a control file matches no sending of its inbox.
 var errNoSending = errors.New("this inbox has had no drop of that name (and id); compare both letter by letter")
 
-// Control implements watch.Handler: an empty NAME.cancel, NAME.pause or
-// NAME.resume acts on this inbox's sendings alone, NAME.suppress.csv adds opt-outs (SPEC 10).
+// Control implements watch.Handler. An empty NAME.cancel, NAME.pause or NAME.resume acts only on
+// sendings of its inbox; NAME.suppress.csv adds opt-outs (docs/contract.md 10).
 func (in *Intake) Control(c watch.Control) {
 	do, name := in.obey, c.Name+controlQueue
 	if c.Action == watch.ActionSuppress {
@@ -42,11 +42,11 @@ func (in *Intake) Control(c watch.Control) {
 	})
 }
 
-// controlQueue tells the control files of a drop from the drop itself in the queues.
-// They have one name, so that one is worked on at a time: a pause before the resume that came after it.
+// controlQueue distinguishes the control files of a drop from the drop in the queues. They share
+// one name, so that they are obeyed one at a time: a pause before the resume that came after it.
 const controlQueue = "\x00control"
 
-// asked is the state that an action leads to, "" where any active one will do.
+// targetState returns the state that an action leads to, or "" if any active state will do.
 func targetState(a watch.Action) campaign.State {
 	switch a {
 	case watch.ActionPause:
@@ -57,8 +57,8 @@ func targetState(a watch.Action) campaign.State {
 	return ""
 }
 
-// steer obeys a control file. The act comes before the move: a crash between them has the
-// file obeyed again, which changes nothing then.
+// obey obeys a control file. The act comes before the move: after a crash between them the file is
+// obeyed again, which then changes nothing.
 func (in *Intake) obey(ctx context.Context, c watch.Control) error {
 	s, err := in.target(c)
 	if whole := withIDInName(c); errors.Is(err, errNoSending) && whole.Name != c.Name {
@@ -67,7 +67,7 @@ func (in *Intake) obey(ctx context.Context, c watch.Control) error {
 		}
 	}
 	if in.mustWait(c, s, err) {
-		in.deferControl(c) // for the moment at which its drop is accepted, which may just have been
+		in.deferControl(c) // until its drop is accepted, which may have just happened
 		if s, err = in.target(c); in.mustWait(c, s, err) {
 			return nil
 		}
@@ -84,7 +84,7 @@ func (in *Intake) obey(ctx context.Context, c watch.Control) error {
 			return in.failControl(c, err.Error())
 		}
 		if err != nil {
-			return err // the machine's: it is tried again
+			return err // of the machine: it is retried
 		}
 		if err := in.store.Audit(store.AuditEntry{Who: "file:" + filepath.Join(c.Inbox, c.File.Name), Action: string(c.Action), Sending: s.ID}); err != nil {
 			return err
@@ -100,7 +100,7 @@ func (in *Intake) obey(ctx context.Context, c watch.Control) error {
 // errTooLate is returned when a sending has ended.
 var errTooLate = errors.New("it can't be changed any more")
 
-// wholeName is c for a drop whose own name ends like NAME.ID.
+// withIDInName returns c for a drop whose own name ends like NAME.ID.
 func withIDInName(c watch.Control) watch.Control {
 	if c.ID != "" {
 		c.Name, c.ID = c.Name+"."+string(c.ID), ""
@@ -128,8 +128,8 @@ func (in *Intake) act(ctx context.Context, c watch.Control, s *campaign.Sending)
 	return err
 }
 
-// target is the sending a control file means: by its id, else the newest of that name
-// that has not ended, else the newest. Sendings of other inboxes don't exist for it.
+// target returns the sending that a control file addresses: the one with its id, else the newest
+// open one of that name, else the newest one. It never returns a sending of another inbox.
 func (in *Intake) target(c watch.Control) (*campaign.Sending, error) {
 	if c.ID != "" {
 		s, err := in.store.Header(c.ID)
@@ -138,7 +138,7 @@ func (in *Intake) target(c watch.Control) (*campaign.Sending, error) {
 		}
 		return s, err
 	}
-	// What has not ended is looked through to the last: others' drops, however many, hide none.
+	// Open sendings are searched completely, so that no number of other drops can hide one.
 	for _, f := range []store.Filter{{States: openStates()}, {Limit: earlierLook}} {
 		all, err := in.store.Sendings(f)
 		if err != nil {
@@ -157,19 +157,19 @@ func openStates() []campaign.State {
 	return []campaign.State{campaign.StateChecking, campaign.StateScheduled, campaign.StateSending, campaign.StatePaused, campaign.StateHeld}
 }
 
-// early reports whether what a control file is about is still being taken in; s and
-// err are what target said.
+// mustWait reports whether the drop that a control file addresses is still being taken in. s and
+// err are the results of target.
 func (in *Intake) mustWait(c watch.Control, s *campaign.Sending, err error) bool {
 	switch {
 	case err == nil && !s.State.Final():
 		return s.State == campaign.StateChecking
 	case err == nil || errors.Is(err, errNoSending):
-		return c.ID == "" && in.dropExpected(c) // a new drop may have an ended one's name
+		return c.ID == "" && in.dropExpected(c) // a new drop may have the name of one that ended
 	}
 	return false
 }
 
-// comingUp reports whether a drop of that name lies in the inbox, or is at work.
+// dropExpected reports whether a drop of that name is in the inbox or being taken in.
 func (in *Intake) dropExpected(c watch.Control) bool {
 	if in.claims.of(c.Inbox, c.Name) || in.small.busy(c.Inbox, c.Name) || in.large.busy(c.Inbox, c.Name) {
 		return true
@@ -181,7 +181,7 @@ func (in *Intake) dropExpected(c watch.Control) bool {
 	if c.Beside {
 		return true
 	}
-	// What came since that look, as most spell it.
+	// Look for files that came since that scan, in the usual spelling.
 	for _, ending := range []string{".csv", ".layout.json", ".schedule.json"} {
 		if _, err := os.Lstat(filepath.Join(c.Inbox, c.Name+ending)); err == nil {
 			return true
@@ -190,7 +190,7 @@ func (in *Intake) dropExpected(c watch.Control) bool {
 	return false
 }
 
-// keepControl notes a control file whose drop is still being taken in.
+// deferControl keeps a control file until its drop is accepted.
 func (in *Intake) deferControl(c watch.Control) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -200,8 +200,8 @@ func (in *Intake) deferControl(c watch.Control) {
 	}
 }
 
-// obeyKept obeys what was asked of a drop before it was accepted, so that nothing of
-// it goes out until the next scan. What fails is met again by then.
+// obeyDeferred obeys the control files that came before their drop was accepted, so that nothing
+// of it is sent until the next scan. That scan retries those that fail.
 func (in *Intake) obeyDeferred(ctx context.Context, s *campaign.Sending) {
 	key := [2]string{s.Inbox, s.Name}
 	in.mu.Lock()
@@ -210,12 +210,12 @@ func (in *Intake) obeyDeferred(ctx context.Context, s *campaign.Sending) {
 	in.mu.Unlock()
 	for _, c := range kept {
 		if err := in.obey(ctx, c); err != nil && !vanished(err) {
-			in.log.Error("control file; it is tried again", "file", c.File.Name, "err", err)
+			in.log.Error("control file failed; retrying", "file", c.File.Name, "err", err)
 		}
 	}
 }
 
-// moveControl lays the control file beside the sending's files.
+// moveControl moves the control file into the sending's folder.
 func (in *Intake) moveControl(c watch.Control, s *campaign.Sending) error {
 	from := filepath.Join(c.Inbox, c.File.Name)
 	s, err := in.store.Header(s.ID)
@@ -224,7 +224,7 @@ func (in *Intake) moveControl(c watch.Control, s *campaign.Sending) error {
 	}
 	places := []string{folder(s)}
 	if s.State.Final() {
-		places = append(places, finalFolder(s), folder(s)) // its folder may move at this moment
+		places = append(places, finalFolder(s), folder(s)) // its folder may be moved at this moment
 	}
 	for _, place := range places {
 		err = moveFree(from, filepath.Join(place, c.File.Name))
@@ -235,7 +235,7 @@ func (in *Intake) moveControl(c watch.Control, s *campaign.Sending) error {
 	return err
 }
 
-// moveFree moves a file to a name that is still free, counting up where it isn't.
+// moveFree moves a file, appending a number if the name is taken.
 func moveFree(from, to string) error {
 	name := to
 	for n := 2; ; n++ {
@@ -247,8 +247,8 @@ func moveFree(from, to string) error {
 	}
 }
 
-// controlPlace is where a control file goes in done/ or failed/: under its own name,
-// or, where that is taken, under one that tells when it was.
+// controlPlace returns where a control file goes in done/ or failed/: under its own name, or with
+// the time appended if that is taken.
 func controlPlace(c watch.Control, folder string, now time.Time) string {
 	place := filepath.Join(c.Inbox, folder, c.File.Name)
 	if _, err := os.Lstat(place); errors.Is(err, fs.ErrNotExist) {
@@ -257,12 +257,12 @@ func controlPlace(c watch.Control, folder string, now time.Time) string {
 	return place + "." + now.UTC().Format(stampLayout)
 }
 
-// failControl moves a control file to failed/ with the reason beside it. The reason for
-// which a list of opt-outs is refused may hold what stands in it, so no log has it.
+// failControl moves a control file to failed/ with a report. The reason for refusing a list of
+// opt-outs may quote the list, so it isn't logged.
 func (in *Intake) failControl(c watch.Control, reason string) error {
 	became := "was not obeyed"
 	if c.Action == watch.ActionSuppress {
-		became = "was not taken in, nobody of it is opted out"
+		became = "was not taken in and nobody in it is opted out"
 		in.log.Info("list of opt-outs refused", "inbox", c.Inbox, "file", c.File.Name)
 	} else {
 		in.log.Info("control file refused", "inbox", c.Inbox, "file", c.File.Name, "reason", reason)

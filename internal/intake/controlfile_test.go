@@ -25,7 +25,7 @@ func (h *harness) control(file, text string) {
 	h.work()
 }
 
-// controlSeen is a control file as the watcher would hand it over.
+// controlSeen returns a control file as the watcher hands it over.
 func (h *harness) controlSeen(file string) watch.Control {
 	h.t.Helper()
 	info, err := os.Lstat(filepath.Join(h.inbox, file))
@@ -37,7 +37,7 @@ func (h *harness) controlSeen(file string) watch.Control {
 		File: watch.File{Name: file, ID: safeio.FileID(info)}}
 }
 
-// failedControl is the report beside a control file in failed/; "" if there is none.
+// failedControl returns the report on a control file in failed/, or "".
 func (h *harness) failedControl(file string) string {
 	h.t.Helper()
 	for name, text := range h.tree(failedFolder) {
@@ -113,7 +113,7 @@ func actions(calls []string) []string {
 	return list
 }
 
-// A control file acts on its own inbox's sendings alone (SPEC 12, promise 4).
+// A control file acts only on its own inbox's sendings (docs/contract.md 12, promise 4).
 func TestControlFilesOfOthers(t *testing.T) {
 	h := newHarness(t, "", "")
 	other := filepath.Join(h.dir, "other")
@@ -140,8 +140,7 @@ func TestControlFilesOfOthers(t *testing.T) {
 	}
 }
 
-// What is asked of a drop before it is accepted is done at that moment: nothing of it
-// goes out until the next scan.
+// A control file that comes before acceptance is obeyed at acceptance, before anything is sent.
 func TestControlBeforeItsDropIsAccepted(t *testing.T) {
 	t.Run("being checked", func(t *testing.T) {
 		h := newHarness(t, "", "")
@@ -236,8 +235,7 @@ func TestControlFilesInOrder(t *testing.T) {
 	}
 }
 
-// What fails for the machine's reasons is not the partner's fault: the file stays and
-// is met again.
+// A fault of the machine leaves the control file in the inbox, to be obeyed later.
 func TestControlFileWhileTheMachineFails(t *testing.T) {
 	h := newHarness(t, "", "")
 	s := h.good("spring")

@@ -18,13 +18,13 @@ import (
 	"campaignd/internal/store"
 )
 
-// fewRows is up to how many rows the keys for de-duplication are kept in memory: 4 MiB at most,
-// since a layout may make a long contactCode of a short cell.
+// fewRows is the number of rows up to which the de-duplication keys are kept in memory: at most 4
+// MiB, because a layout may make a long contactCode from a short cell.
 const fewRows = 16_000
 
-// decide checks a claimed drop and accepts, rejects or cancels it. It can be
-// repeated after a crash or an error at any point: rows of a check that was cut off
-// are dropped first. errChanged means that a file was written to while it was read.
+// decide checks a claimed drop and accepts, rejects or cancels it. It can be repeated after a
+// crash or an error at any point; rows of an interrupted check are dropped first. errChanged means
+// that a file was written to while it was read.
 func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config.Inbox, p *Parts, info *csvfile.Info) error {
 	defer func() {
 		in.mu.Lock()
@@ -37,24 +37,24 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 	if err := in.store.DiscardRows(s.ID); err != nil {
 		return fmt.Errorf("check %s: %w", s.ID, err)
 	}
-	var spill recipients.Spill // nil: memory
+	var spill recipients.Spill // nil means memory
 	if info == nil || info.RowBound() > fewRows {
 		file, err := SpillFile(in.stateDir)
 		if err != nil {
 			return err
 		}
-		defer file.Close() // nameless: gone with this
+		defer file.Close() // it has no name, so closing removes it
 		spill = file
 	}
 	synced := make(chan error, 1)
-	go func() { synced <- syncFiles(s) }() // beside the check: its answer is awaited below
+	go func() { synced <- syncFiles(s) }() // in parallel to the check; the result is awaited below
 	sink := newStoreRowWriter(ctx, in.store, s)
 	defer sink.discard()
 	f, err := in.checker().Check(ctx, p, inbox, info, s.ReceivedAt, sink, spill, in.progress(s))
 	if end := sink.close(); err == nil {
 		err = end
 	}
-	// What was dropped may be in memory alone; a power cut after this leaves it whole.
+	// Without this, a power cut could lose files that are still in the page cache.
 	if end := <-synced; err == nil {
 		err = end
 	}
@@ -81,7 +81,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 	return in.accept(ctx, s, f)
 }
 
-// adopt copies what the check found into the sending's header.
+// copyFinding copies the result of the check into the sending's header.
 func copyFinding(s *campaign.Sending, f *Finding) {
 	kept := *s
 	*s = f.Sending
@@ -92,29 +92,30 @@ func copyFinding(s *campaign.Sending, f *Finding) {
 	}
 }
 
-// Outlook is what a checked drop is to get: when, and in which slots.
+// Schedule is when, and in which slots, a checked drop is due.
 type Schedule struct {
 	T        time.Time
-	Grid     *plan.Grid   // nil: not sliced, everyone is due at T
+	Grid     *plan.Grid   // nil if not sliced: everyone is due at T
 	Request  plan.Request // with Grid
 	Problems campaign.Problems
-	Canceled string // why it can't be sent at all; "" if it can
+	Canceled string // why it can't be sent at all, or ""
 }
 
-// Outlook says what the drop gets if it was received at received and is accepted now (SPEC 5, 7).
+// Schedule returns the schedule of a drop that was received at received and is accepted now
+// (docs/contract.md 5 and 7).
 func (f *Finding) Schedule(received, now time.Time) Schedule {
 	var o Schedule
 	app, s := f.Application, &f.Sending
 	base := now
 	if f.Sidecar.ScheduleAt != "" {
-		base = received // a long check must not make it too late
+		base = received // a long check must not make scheduleAt too late
 	}
 	o.T, o.Problems, _ = f.Sidecar.When(base, app.Location, app.ScheduleGrace)
 	if o.T.Before(now) {
 		o.T = now
 	}
 	if !app.Slicing.Enabled || s.Rows.Accepted < app.Slicing.ActivationRecipients {
-		// An unsliced sending's T moves to the next opening (SPEC 7).
+		// An unsliced sending's T moves to the next opening (docs/contract.md 7).
 		opening := app.Windows.NextOpening(o.T)
 		if opening.IsZero() {
 			o.Canceled = "the application's sending windows don't open within a year; ask the operator"
@@ -130,8 +131,8 @@ func (f *Finding) Schedule(received, now time.Time) Schedule {
 	return o
 }
 
-// Place finds the slots, or says in words why there is no room. The error is of
-// the bookings.
+// Place finds the slots, or returns in words why there is no room. The error comes from the
+// reservations.
 func (o *Schedule) Place(b plan.Reservations) (placed []plan.Placement, noRoom string, err error) {
 	placed, err = o.Grid.Place(b, o.Request)
 	if _, ok := errors.AsType[*plan.NoRoom](err); ok {
@@ -144,13 +145,13 @@ func (o *Schedule) Place(b plan.Reservations) (placed []plan.Placement, noRoom s
 	return placed, "", err
 }
 
-// Grid is an application's slots.
+// Grid returns an application's slots.
 func Grid(app *config.Application) plan.Grid {
 	return plan.Grid{Slot: app.Slicing.Slot, Capacity: app.Slicing.Capacity, Windows: app.Windows}
 }
 
-// accept commits the sending: in one transaction it is looked up among earlier
-// drops, its slots are counted and booked, and it is on the timeline.
+// accept commits the sending. One transaction compares it with earlier drops, reserves its slots
+// and puts it on the timeline.
 func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) error {
 	o := f.Schedule(s.ReceivedAt, in.now().UTC())
 	s.ScheduledAt = o.T.UTC()
@@ -167,12 +168,12 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) e
 	}
 	slices, err := in.store.Accept(s, terms)
 	if dup, ok := errors.AsType[*store.DuplicateDrop](err); ok {
-		s.ScheduledAt = time.Time{} // it never was
+		s.ScheduledAt = time.Time{} // it was never scheduled
 		return in.refuse(s, campaign.StateRejected, dup.Error())
 	}
 	if _, ok := errors.AsType[*plan.NoRoom](err); ok {
 		_, reason, err := o.Place(reservations{in.store, s.ApplicationID, o.Grid.Slot})
-		if err != nil || reason == "" { // room was made in this very moment: what was decided stands
+		if err != nil || reason == "" { // room has just become free: the decision stays
 			reason = "there was no room in the slots"
 		}
 		return in.refuse(s, campaign.StateCanceled, reason)
@@ -193,14 +194,14 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) e
 	return nil
 }
 
-// bookings is the store's read of one application's slots, for advice after the fact.
+// reservations reads one application's slots from the store, for advice after a refusal.
 type reservations struct {
 	store       *store.Store
 	application int64
 	slot        time.Duration
 }
 
-// Reserved implements plan.Bookings.
+// Reserved implements plan.Reservations.
 func (b reservations) Reserved(first int64, counts []uint32) error {
 	reserved, err := b.store.Reserved(b.application, b.slot, first, len(counts))
 	if err != nil {

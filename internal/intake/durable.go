@@ -11,8 +11,8 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// syncFiles makes the contents of a claimed drop's files durable. What is no
-// regular file is moved as it is and has none.
+// syncFiles makes the contents of a claimed drop's files durable. Files that aren't regular have
+// none.
 func syncFiles(s *campaign.Sending) error {
 	for _, f := range s.Files {
 		if err := safeio.SyncFile(filepath.Join(folder(s), f.Name)); err != nil && notTakeable(err) == nil {
@@ -22,8 +22,8 @@ func syncFiles(s *campaign.Sending) error {
 	return nil
 }
 
-// takeOver makes a claimed drop's files the daemon's, so that what is kept is what
-// was checked: a partner's account may read it and change it no more.
+// takeOwnership makes the daemon the owner of a claimed drop's files, so that a partner's account
+// can read them and no longer change them after the check.
 func takeOwnership(s *campaign.Sending) error {
 	for _, f := range s.Files {
 		err := safeio.Own(filepath.Join(folder(s), f.Name))
@@ -37,8 +37,8 @@ func takeOwnership(s *campaign.Sending) error {
 	return nil
 }
 
-// cutOff notes a claimed file that isn't as long as it was: a power cut came before
-// its content was on disk. What is left of it must not pass for the whole.
+// checkLength reports a claimed file whose length has changed: a power cut came before its content
+// was on disk, and the rest must not pass for the complete file.
 func checkLength(problems *campaign.Problems, file *os.File, f campaign.FileID) {
 	if stat, err := file.Stat(); err == nil && stat.Size() != f.Size {
 		problems.Addf(f.Name, 0, 0, "", "has %d bytes, and had %d when it was taken in: the machine lost power before all of it was on disk; drop it again",
@@ -46,8 +46,8 @@ func checkLength(problems *campaign.Problems, file *os.File, f campaign.FileID) 
 	}
 }
 
-// SpillFile is a temporary file without a name in dir, for a check of many rows: gone
-// when it is closed, and with the process.
+// SpillFile makes a temporary file without a name in dir, for a check of many rows. It disappears
+// when it is closed or the process ends.
 func SpillFile(dir string) (*os.File, error) {
 	f, err := os.CreateTemp(dir, ".campaignd-*.tmp")
 	if err != nil {
@@ -59,8 +59,8 @@ func SpillFile(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// removeTemps clears away the temporary files that a crash left where we write. It
-// may be called only while nothing is at work. What can't be removed harms nobody.
+// removeTemps removes the temporary files that a crash left where campaignd writes. It may be
+// called only while nothing else runs. Files that can't be removed do no harm.
 func (in *Intake) removeTemps() {
 	if err := safeio.RemoveTemps(in.stateDir); err != nil {
 		in.log.Warn("remove temporary files of the last run", "folder", in.stateDir, "err", err)
@@ -69,7 +69,7 @@ func (in *Intake) removeTemps() {
 		accepted := filepath.Join(inbox.Path, acceptedFolder)
 		folders := []string{inbox.Path, accepted, filepath.Join(inbox.Path, doneFolder), filepath.Join(inbox.Path, failedFolder)}
 		if _, err := os.Stat(inbox.Path); errors.Is(err, fs.ErrNotExist) {
-			continue // nothing to clear away; the watcher says that the inbox is gone
+			continue // nothing to remove; the watcher reports the missing inbox
 		}
 		entries, err := os.ReadDir(accepted)
 		for _, e := range entries {

@@ -9,8 +9,8 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// TestPowerCutBeforeTheFilesWereOnDisk: what a power cut left of a claimed CSV is refused, in words,
-// though its rows would pass; and temporary files of before are cleared away.
+// TestPowerCutBeforeTheFilesWereOnDisk: a claimed CSV that a power cut shortened is refused although
+// its rows would pass; old temporary files are removed.
 func TestPowerCutBeforeTheFilesWereOnDisk(t *testing.T) {
 	for name, left := range map[string]string{"nothing of it": "", "a whole row of it": "phone,first\n34666777888,Ada\n"} {
 		t.Run(name, func(t *testing.T) {
@@ -44,7 +44,7 @@ func TestPowerCutBeforeTheFilesWereOnDisk(t *testing.T) {
 	}
 }
 
-// TestNothingToClearAway: an inbox that is gone is the watcher's news, not ours too.
+// TestNothingToClearAway: a missing inbox is logged by the watcher and not a second time here.
 func TestNothingToClearAway(t *testing.T) {
 	h := newHarness(t, "", "")
 	if err := os.Rename(h.inbox, h.inbox+".away"); err != nil {

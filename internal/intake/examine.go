@@ -16,16 +16,16 @@ import (
 	"campaignd/internal/watch"
 )
 
-// look is what examine found of a drop: parts to be taken in, or a reason to wait.
+// examination is the result of examine: parts to be taken in, or a reason to wait.
 type examination struct {
-	parts  *Parts        // open, the caller's to close; nil if the drop waits
-	info   *csvfile.Info // nil for a CSV that is too large to be looked into
+	parts  *Parts        // open; the caller closes them; nil if the drop waits
+	info   *csvfile.Info // nil for a CSV that is too large to be read
 	reason string        // why it waits
-	until  time.Time     // look again then; zero: when its files change
+	until  time.Time     // next examination; zero if only a change of its files causes one
 }
 
-// examine opens the files of a ready drop and finds out whether the CSV is whole
-// (SPEC 2, quiet is not whole).
+// examine opens the files of a ready drop and finds out whether the CSV is complete
+// (docs/contract.md 2, quiet is not complete).
 func (in *Intake) examine(ctx context.Context, d watch.Drop, inbox *config.Inbox) (examination, error) {
 	p, err := openDrop(d)
 	if err != nil {
@@ -46,13 +46,13 @@ func (in *Intake) examineParts(ctx context.Context, p *Parts, d watch.Drop, inbo
 	}
 	sidecar, limit := in.sidecarAndLimit(p, inbox)
 	if d.CSV.ID.Size > limit {
-		return examination{}, nil // rejected without a look at its rows
+		return examination{}, nil // rejected without reading its rows
 	}
 	info, err := Inspect(ctx, p)
 	if err != nil {
 		return examination{}, err
 	}
-	// A file that was written to while it was read is looked at anew (PITFALLS 12).
+	// A file that was written to while it was read is examined again.
 	if err := unchanged(p, d); err != nil {
 		return examination{}, err
 	}
@@ -67,13 +67,13 @@ func (in *Intake) examineParts(ctx context.Context, p *Parts, d watch.Drop, inbo
 			return examination{reason: "the CSV holds NUL bytes: part of it may still be on its way", until: quiet}, nil
 		}
 		if info.Unterminated && !hasFullProof(sidecar) {
-			return examination{reason: "the last line of the CSV has no end: the upload may have been cut off", until: quiet}, nil
+			return examination{reason: "the last line of the CSV has no line end: the upload may have been cut off", until: quiet}, nil
 		}
 	}
 	return examination{info: info}, nil
 }
 
-// openDrop opens the parts of a drop, following no link and blocking on nothing.
+// openDrop opens the parts of a drop. It follows no link and never blocks.
 func openDrop(d watch.Drop) (*Parts, error) {
 	p := &Parts{Name: d.Name}
 	for _, one := range []struct {
@@ -97,8 +97,8 @@ func openDrop(d watch.Drop) (*Parts, error) {
 	return p, nil
 }
 
-// unchanged is errChanged if a file is no longer as it was when the drop was
-// ready, or is open for writing.
+// unchanged returns errChanged if a file has changed since the drop was ready, or is open for
+// writing.
 func unchanged(p *Parts, d watch.Drop) error {
 	for _, one := range []struct {
 		part Part
@@ -121,9 +121,9 @@ func unchanged(p *Parts, d watch.Drop) error {
 	return nil
 }
 
-// untouched is errChanged if a claimed file is no longer as it was claimed, or is open
-// for writing: someone had it open before the claim, or reached it behind our back.
-// A copy from another mount is another file, so its place on disk says nothing here.
+// untouched returns errChanged if a claimed file has changed since its claim, or is open for
+// writing: somebody had it open before the claim or reached it afterwards. A copy from another
+// mount has another inode, so only size and mtime are compared.
 func untouched(p *Parts, s *campaign.Sending) error {
 	for _, f := range s.Files {
 		for _, one := range []Part{p.CSV, p.Layout, p.Sidecar} {
@@ -145,8 +145,8 @@ func untouched(p *Parts, s *campaign.Sending) error {
 	return nil
 }
 
-// promise reads what the sidecar promises and how large the CSV may be. A sidecar that can't
-// be read promises nothing: its errors are reported when the drop is checked.
+// sidecarAndLimit returns the sidecar and the largest size of the CSV. A sidecar that can't be
+// read is nil; its errors are reported by the check.
 func (in *Intake) sidecarAndLimit(p *Parts, inbox *config.Inbox) (*document.Sidecar, int64) {
 	c := in.checker()
 	f := &Finding{}
@@ -155,7 +155,7 @@ func (in *Intake) sidecarAndLimit(p *Parts, inbox *config.Inbox) (*document.Side
 	}
 	app := c.Config.Application(f.Sending.ApplicationID)
 	if app == nil {
-		// Rejected anyway; the largest file of any application bounds the work.
+		// It is rejected anyway; the largest limit of any application bounds the work.
 		limit := int64(0)
 		for i := range c.Config.Applications {
 			limit = max(limit, c.Config.Applications[i].MaxFileSize)
@@ -165,11 +165,11 @@ func (in *Intake) sidecarAndLimit(p *Parts, inbox *config.Inbox) (*document.Side
 	return f.Sidecar, app.MaxFileSize
 }
 
-// reserve is the free space in bytes below which nothing new is taken in, so that what
-// was accepted can still be recorded (PITFALLS 29).
+// minFreeSpace is the free space in bytes below which no drop is taken in, so that what was
+// accepted can still be recorded on a nearly full disk.
 const minFreeSpace = 64 << 20
 
-// noSpace says why a CSV of size bytes can't be taken in now, "" if it can.
+// noSpace returns why a CSV of size bytes can't be taken in now, or "".
 func (in *Intake) noSpace(size int64) string {
 	free, err := in.free(in.stateDir)
 	if err != nil {
@@ -181,8 +181,8 @@ func (in *Intake) noSpace(size int64) string {
 	return ""
 }
 
-// vanished reports whether err only says that the files changed or went away: met
-// anew at the next scan.
+// vanished reports whether err only says that the files changed or went away. The next scan finds
+// them again.
 func vanished(err error) bool {
 	return errors.Is(err, errChanged) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, safeio.ErrHardLinked)
 }

@@ -13,9 +13,9 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// TestPitfall01QuietIsNotWhole: while a proof doesn't match the drop waits; a resumed
-// upload heals it; after pair_timeout it is rejected with what was found and promised.
-func TestPitfall01QuietIsNotWhole(t *testing.T) {
+// While a proof doesn't match, the drop waits; resuming the upload completes it; after
+// pair_timeout it is rejected with what was found and what the sidecar says.
+func TestQuietIsNotComplete(t *testing.T) {
 	sum := sha256.Sum256([]byte(goodCSV))
 	for name, c := range map[string]struct{ proof, part, reason string }{
 		"rows":                       {`"rows": 2`, goodCSV[:30], "the CSV has 1 data row, the sidecar promised 2"},
@@ -73,14 +73,14 @@ func TestPitfall01QuietIsNotWhole(t *testing.T) {
 }
 
 // Without a proof a last line without an end is held back, then taken with a warning.
-func TestPitfall01UnterminatedLine(t *testing.T) {
+func TestUnterminatedLine(t *testing.T) {
 	h := newHarness(t, "", "")
 	csv := strings.TrimSuffix(goodCSV, "\n")
 	h.put("spring", csv, goodLayout, goodSidecar)
 	d := h.watchedDrop("spring")
 	h.in.Ready(d)
 	h.work()
-	if waits := h.in.Waits(h.inbox); len(waits) != 1 || !strings.Contains(waits[0].Reason, "the last line of the CSV has no end") {
+	if waits := h.in.Waits(h.inbox); len(waits) != 1 || !strings.Contains(waits[0].Reason, "the last line of the CSV has no line end") {
 		t.Fatalf("%+v", waits)
 	}
 	h.clock = h.clock.Add(59 * time.Second)
@@ -96,7 +96,7 @@ func TestPitfall01UnterminatedLine(t *testing.T) {
 	if s == nil || s.State != campaign.StateScheduled || len(s.Warnings) != 1 {
 		t.Fatalf("%+v", s)
 	}
-	wantParts(t, s.Warnings[0].String(), "spring.csv: its last line has no end", "prove the file whole")
+	wantParts(t, s.Warnings[0].String(), "spring.csv: its last line has no line end", "prove that the file is complete")
 
 	// With too few cells it was surely cut.
 	h.put("cut", goodCSV+"34666", goodLayout, goodSidecar)
@@ -117,8 +117,8 @@ func TestPitfall01UnterminatedLine(t *testing.T) {
 	}
 }
 
-// TestPitfall11NULBytes: not ready, then refused.
-func TestPitfall11NULBytes(t *testing.T) {
+// A CSV with NUL bytes waits first and is then refused.
+func TestNULBytes(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.put("spring", goodCSV+strings.Repeat("\x00", 100), goodLayout, goodSidecar)
 	d := h.watchedDrop("spring")
@@ -137,8 +137,8 @@ func TestPitfall11NULBytes(t *testing.T) {
 	wantParts(t, h.report(s), "spring.csv:4: ", "NUL")
 }
 
-// TestPitfall02BusyOnce: a file that was found busy or broken once is looked at anew.
-func TestPitfall02BusyOnce(t *testing.T) {
+// A file that was busy or broken once is examined again.
+func TestBusyFileIsExaminedAgain(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.put("spring", goodCSV, goodLayout, goodSidecar)
 	f, err := os.OpenFile(filepath.Join(h.inbox, "spring.csv"), os.O_WRONLY|os.O_APPEND, 0)
@@ -160,9 +160,8 @@ func TestPitfall02BusyOnce(t *testing.T) {
 	}
 }
 
-// TestPitfall29FullDisk: with little space nothing new is taken in, and the drop is
-// taken as soon as there is room, however long that was.
-func TestPitfall29FullDisk(t *testing.T) {
+// With little free space no drop is taken in, until there is room again.
+func TestFullDiskTakesNothingIn(t *testing.T) {
 	h := newHarness(t, "", "")
 	free := uint64(minFreeSpace)
 	h.in.free = func(string) (uint64, error) { return free, nil }
@@ -188,7 +187,7 @@ func TestPitfall29FullDisk(t *testing.T) {
 	}
 }
 
-// What waits and is taken away by its owner is forgotten.
+// A waiting drop that its owner removes is forgotten.
 func TestWaitsAreForgotten(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.put("spring", goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 7, "rows": 3}`)

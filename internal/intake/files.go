@@ -9,19 +9,19 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// Part is one file of a drop, open. A nil File means that there is none.
+// Part is one open file of a drop. File is nil if there is none.
 type Part struct {
 	Name string // as dropped
 	File *os.File
 }
 
-// Parts are the files of one drop.
+// Parts holds the files of one drop.
 type Parts struct {
 	Name                 string // base name of the drop
 	CSV, Layout, Sidecar Part
 }
 
-// Close closes what is open.
+// Close closes the open files.
 func (p *Parts) Close() {
 	for _, part := range []Part{p.CSV, p.Layout, p.Sidecar} {
 		if part.File != nil {
@@ -30,8 +30,8 @@ func (p *Parts) Close() {
 	}
 }
 
-// OpenFiles opens the files of one drop by their paths, in any order, for
-// `campaignd check`. A name that is no part of a drop is an error.
+// OpenFiles opens the files of one drop by their paths, in any order, for `campaignd check`. A
+// name that is no part of a drop is an error.
 func OpenFiles(paths []string) (*Parts, error) {
 	p := &Parts{}
 	for _, path := range paths {
@@ -56,13 +56,13 @@ func OpenFiles(paths []string) (*Parts, error) {
 	return p, nil
 }
 
-// openPlain opens a regular file; a person may name it by a link.
+// openPlain opens a regular file. A person may name it by a link.
 func openPlain(path string) (*os.File, error) {
 	stat, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("open file: %w", err)
 	}
-	if !stat.Mode().IsRegular() { // a FIFO would be waited for
+	if !stat.Mode().IsRegular() { // opening a FIFO would block
 		return nil, fmt.Errorf("open file: %q %w", path, safeio.ErrNotRegular)
 	}
 	file, err := os.Open(path)
@@ -80,7 +80,7 @@ func (p *Parts) part(base string) (*Part, string, error) {
 	}{{".layout.json", &p.Layout}, {".schedule.json", &p.Sidecar}, {".csv", &p.CSV}} {
 		if name := strings.TrimSuffix(lower, kind.ending); name != lower && name != "" {
 			if kind.part.File != nil {
-				return nil, "", fmt.Errorf("%q: there are two files that end in %s: give the files of one drop alone", base, kind.ending)
+				return nil, "", fmt.Errorf("%q: there are two files that end in %s: name only the files of one drop", base, kind.ending)
 			}
 			return kind.part, base[:len(name)], nil
 		}

@@ -13,9 +13,9 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// leave writes the final files and moves the folder to done/ or failed/ in one
-// rename, so that it shows there whole (SPEC 2 and 9). It can be repeated after a
-// crash at any point. The sending's lock is held.
+// fileFolder writes the final files and moves the folder to done/ or failed/ in one rename, so
+// that it is complete as soon as it appears there (docs/contract.md 2 and 9). It can be repeated
+// after a crash at any point. The caller holds the sending's lock.
 func (in *Intake) fileFolder(s *campaign.Sending) (err error) {
 	defer func() {
 		if err == nil {
@@ -28,7 +28,7 @@ func (in *Intake) fileFolder(s *campaign.Sending) (err error) {
 			return in.store.Filed(s.ID) // the crash came between rename and record
 		}
 	}
-	// If somebody took the folder away, the report is still owed.
+	// Write the report even if somebody removed the folder.
 	if err := in.ensureFolder(s); err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (in *Intake) fileFolder(s *campaign.Sending) (err error) {
 		return err
 	}
 	failpoint.At(failpoint.ReportsWritten)
-	// report.json has the final word now.
+	// report.json replaces it.
 	if err := os.Remove(filepath.Join(from, report.StatusFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove status: %w", err)
 	}
@@ -61,11 +61,11 @@ func (in *Intake) fileFolder(s *campaign.Sending) (err error) {
 	if err != nil {
 		return err
 	}
-	return in.store.MarkReported(s.ID, loaded.ReceiptVersion) // or more: then they are written once more
+	return in.store.MarkReported(s.ID, loaded.ReceiptVersion) // newer receipts cause another report
 }
 
-// ensureFolder makes a sending's folder where someone took it away. It never makes
-// the inbox itself: one that is gone may be a disk that isn't mounted.
+// ensureFolder makes a sending's folder if somebody removed it. It never makes the inbox: the disk
+// of a missing inbox may not be mounted.
 func (in *Intake) ensureFolder(s *campaign.Sending) error {
 	if _, err := os.Lstat(folder(s)); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -79,10 +79,9 @@ func (in *Intake) ensureFolder(s *campaign.Sending) error {
 	return nil
 }
 
-// Reopen brings the folder of a finished sending back to accepted/, so that messages
-// of it can be sent again, and keeps it there until close is called, which has to be
-// in any case. A crash on the way leaves one that start-up files anew. An error leaves
-// nothing to close.
+// Reopen moves the folder of a finished sending back to accepted/, so that messages of it can be
+// sent again. It stays there until closing is called, which the caller must always do. After a
+// crash the start files it again. After an error closing is nil.
 func (in *Intake) Reopen(id campaign.ID) (closing func(), err error) {
 	unlock := in.folders.lock(id)
 	defer unlock()
@@ -110,7 +109,7 @@ func (in *Intake) unfile(s *campaign.Sending) error {
 	}
 	failpoint.At(failpoint.Reopened)
 	err := safeio.MoveDir(finalFolder(s), folder(s))
-	if errors.Is(err, fs.ErrNotExist) { // tidied away
+	if errors.Is(err, fs.ErrNotExist) { // removed by somebody
 		return in.ensureFolder(s)
 	}
 	return err

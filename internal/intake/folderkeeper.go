@@ -14,20 +14,21 @@ import (
 	"campaignd/internal/store"
 )
 
-// statusEvery is how often status.json is replaced while a sending sends (SPEC 9).
+// statusEvery is the interval between updates of status.json while a sending sends
+// (docs/contract.md 9).
 const statusEvery = 5 * time.Second
 
-// slicesATick is how many slices a status.json may hold to be replaced at every
-// tick. One of 172,800 slots of a second is 19 MB: every 5s that would be 8% of a core
-// and a third of a terabyte a day on the disk, so it is replaced more rarely, in proportion.
+// slicesATick is the number of slices that a status.json may hold to be replaced at every tick.
+// With 172,800 slots of a second it has 19 MB; replacing it every 5s would cost 8% of a core and a
+// third of a terabyte of writes a day. Larger files are replaced proportionally less often.
 const slicesATick = 4000
 
-// largeReport is from how many rows on the final files are written at a desk of
-// their own: results.csv of a million rows takes a second, and no one's status waits for it.
+// largeReport is the number of rows from which a worker of its own writes the final files:
+// results.csv of a million rows takes a second, and no status update should wait for it.
 const largeReport = 50_000
 
-// clerk keeps the folders in step with the store: status.json at every change,
-// and, when a sending has ended, its reports and the one rename into done/ or failed/.
+// folderKeeper keeps the folders in step with the store. It writes status.json at every change,
+// and when a sending has ended its reports, followed by the rename into done/ or failed/.
 type folderKeeper struct {
 	in          *Intake
 	quick, slow *reportWorker
@@ -42,21 +43,21 @@ func newFolderKeeper(in *Intake) *folderKeeper {
 	return k
 }
 
-// notice asks for a look at a sending's folder. It returns at once.
+// enqueue requests an update of a sending's folder. It returns at once.
 func (k *folderKeeper) enqueue(id campaign.ID) { k.quick.enqueue(id) }
 
-// run looks after the folders until ctx ends, and then once more after those that were noticed.
+// run updates folders until ctx ends, and then once more those that were requested.
 func (k *folderKeeper) run(ctx context.Context) error {
 	slow, end := context.WithCancel(context.WithoutCancel(ctx))
 	var wait sync.WaitGroup
 	wait.Go(func() { k.slow.run(slow) })
 	k.quick.run(ctx)
-	end() // after the quick one, which may have handed over its last
+	end() // after the quick worker, which may have passed on its last folder
 	wait.Wait()
 	return nil
 }
 
-// reopen keeps a finished sending's folder in accepted/ until closed.
+// reopen keeps a finished sending's folder in accepted/ until closeReopened.
 func (k *folderKeeper) reopen(id campaign.ID) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -76,16 +77,16 @@ func (k *folderKeeper) isReopened(id campaign.ID) bool {
 	return k.reopened[id]
 }
 
-// desk is one place at which folders are worked on, one after the other.
+// reportWorker updates folders one after the other.
 type reportWorker struct {
 	keeper *folderKeeper
-	slow   bool // for large reports alone
+	slow   bool // for large reports only
 	mu     sync.Mutex
 	due    map[campaign.ID]bool // guarded by mu
 	signal chan struct{}
 
-	ticksLeft map[campaign.ID]int    // owned by run: to be looked at after so many ticks
-	failed    map[campaign.ID]string // owned by run: what was logged
+	ticksLeft map[campaign.ID]int    // owned by run: ticks until the next update
+	failed    map[campaign.ID]string // owned by run: error that was logged last
 }
 
 func newReportWorker(k *folderKeeper, slow bool) *reportWorker {
@@ -115,7 +116,7 @@ func (w *reportWorker) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			w.updateDue()
-			w.advance(math.MaxInt) // what was sent last
+			w.advance(math.MaxInt) // write the last outcomes
 			return
 		case <-w.signal:
 			w.updateDue()
@@ -140,7 +141,7 @@ func (w *reportWorker) updateDue() {
 	}
 }
 
-// lookAgain looks at those whose ticks are over after so many more.
+// advance counts down the given number of ticks and updates the folders that are due.
 func (w *reportWorker) advance(ticks int) {
 	for id, left := range w.ticksLeft {
 		if left > ticks {
@@ -151,8 +152,8 @@ func (w *reportWorker) advance(ticks int) {
 	}
 }
 
-// look brings one folder up to date. What fails is logged, once until it fails in
-// another way, and tried again at every tick.
+// update updates one folder. An error is logged once until it changes, and the update is retried
+// at every tick.
 func (w *reportWorker) update(id campaign.ID) {
 	again, err := w.updateFolder(id)
 	if err != nil {
@@ -167,19 +168,19 @@ func (w *reportWorker) update(id campaign.ID) {
 		delete(w.failed, id)
 	} else if w.failed[id] != err.Error() {
 		w.failed[id] = err.Error()
-		w.keeper.in.log.Error("a sending's files can't be written; it is tried again", "sending", id, "err", err, "todo", safeio.Advice(err))
+		w.keeper.in.log.Error("a sending's files can't be written; retrying", "sending", id, "err", err, "todo", safeio.Advice(err))
 	}
 }
 
-// work does what is to be done for a sending now, and says after how many ticks
-// there will be more; 0 if not.
+// updateFolder does what is due for a sending now. It returns the number of ticks until there is
+// more to do, or 0.
 func (w *reportWorker) updateFolder(id campaign.ID) (again int, err error) {
 	in := w.keeper.in
 	unlock := in.folders.lock(id)
 	defer unlock()
 	s, err := in.store.Header(id)
 	if errors.Is(err, store.ErrNotFound) {
-		return 0, nil // gone by retention
+		return 0, nil // removed by retention
 	}
 	if err != nil {
 		return 1, err
@@ -200,7 +201,7 @@ func (w *reportWorker) updateFolder(id campaign.ID) (again int, err error) {
 	return 0, in.fileFolder(s)
 }
 
-// status replaces status.json of an accepted sending and says how many slices are in it.
+// status replaces status.json of an accepted sending and returns the number of slices in it.
 func (in *Intake) status(s *campaign.Sending) (int, error) {
 	s, slices, counts, err := in.store.Load(s.ID)
 	if err != nil {
@@ -217,7 +218,7 @@ func (in *Intake) status(s *campaign.Sending) (int, error) {
 	return len(slices), err
 }
 
-// keyedLock locks sendings one by one.
+// keyedLock locks sendings individually.
 type keyedLock struct {
 	mu   sync.Mutex // guards held
 	held map[campaign.ID]chan struct{}
@@ -225,7 +226,7 @@ type keyedLock struct {
 
 func newKeyedLock() *keyedLock { return &keyedLock{held: map[campaign.ID]chan struct{}{}} }
 
-// lock waits until no one else holds id.
+// lock waits until nobody else holds id.
 func (k *keyedLock) lock(id campaign.ID) (unlock func()) {
 	mine := make(chan struct{})
 	for {

@@ -16,7 +16,7 @@ import (
 	"campaignd/internal/report"
 )
 
-// status is a sending's status.json.
+// status reads a sending's status.json.
 func (h *harness) status(s *campaign.Sending) *report.StatusDocument {
 	h.t.Helper()
 	text, err := os.ReadFile(filepath.Join(folder(s), report.StatusFile))
@@ -30,7 +30,7 @@ func (h *harness) status(s *campaign.Sending) *report.StatusDocument {
 	return doc
 }
 
-// A large drop that is being checked shows how far it has come.
+// The status of a large drop shows the progress of its check.
 func TestStatusWhileChecking(t *testing.T) {
 	h := newHarness(t, "", "")
 	var b strings.Builder
@@ -78,7 +78,7 @@ func TestStatusWhileChecking(t *testing.T) {
 	}
 }
 
-// What is still to be sent has a true status.json after a start.
+// status.json of every open sending is up to date after a start.
 func TestStatusAfterARestart(t *testing.T) {
 	h := newHarness(t, "", "")
 	s := h.good("spring")
@@ -119,8 +119,8 @@ func TestStatusAfterARestart(t *testing.T) {
 	}
 }
 
-// status.json is renewed every 5s while a sending sends, and the reports come when
-// the clerk is told to end.
+// status.json is replaced every 5s while a sending sends, and the reports are written when
+// the folder keeper ends.
 func TestClerkRuns(t *testing.T) {
 	h := newHarness(t, "", "")
 	s, large := h.good("spring"), h.goodRows("large", largeReport)
@@ -214,7 +214,7 @@ func TestKeyedLock(t *testing.T) {
 	})
 }
 
-// What the store no longer has is nothing to write about.
+// Nothing is written for a sending that the store no longer has.
 func TestClerkForgetsWhatIsGone(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.in.Changed("20260302-000099")

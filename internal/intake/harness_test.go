@@ -41,7 +41,7 @@ func (h *harness) checker() *Checker {
 		Channels: func(int64) map[string]send.Channel { return drivers }}
 }
 
-// crash is the end of the process and the next start, up to Recover.
+// crash ends the process and starts the next one, up to Recover.
 func (h *harness) crash() {
 	h.t.Helper()
 	if err := h.store.Close(); err != nil {
@@ -53,7 +53,7 @@ func (h *harness) crash() {
 	}
 }
 
-// work does all that is queued, and then the clerk's work.
+// work does all queued tasks and then updates the folders.
 func (h *harness) work() {
 	h.t.Helper()
 	for range 100 {
@@ -79,7 +79,7 @@ func (h *harness) updateFolders() {
 	h.in.keeper.slow.updateDue()
 }
 
-// again is what retry does after a while.
+// retryAll does what retry does after a while.
 func (h *harness) retryAll() {
 	h.t.Helper()
 	h.clock = h.clock.Add(retryInterval)
@@ -97,7 +97,7 @@ func (h *harness) write(path, text string) {
 	}
 }
 
-// seen is a drop as the watcher would hand it over, quiet since now.
+// watchedDrop returns a drop as the watcher hands it over, quiet since now.
 func (h *harness) watchedDrop(name string) watch.Drop {
 	h.t.Helper()
 	d := watch.Drop{Inbox: h.inbox, Name: name, FirstSeen: h.clock, QuietSince: h.clock}
@@ -122,7 +122,7 @@ func (h *harness) watchedDrop(name string) watch.Drop {
 	return d
 }
 
-// sendAll has every message of a sending sent.
+// sendAll records every message of a sending as sent.
 func (h *harness) sendAll(id campaign.ID) {
 	h.t.Helper()
 	s, _, _, err := h.store.Load(id)
@@ -147,7 +147,7 @@ func (h *harness) sendAll(id campaign.ID) {
 	h.updateFolders()
 }
 
-// tree is every file below a folder of the inbox with its content, folders with a slash.
+// tree returns every file below a folder of the inbox with its content; folders end in a slash.
 func (h *harness) tree(below string) map[string]string {
 	h.t.Helper()
 	files := map[string]string{}
@@ -177,7 +177,7 @@ func (h *harness) tree(below string) map[string]string {
 	return files
 }
 
-// names are the names of what lies directly in a folder of the inbox.
+// names lists a folder of the inbox.
 func (h *harness) names(below string) []string {
 	h.t.Helper()
 	entries, err := os.ReadDir(filepath.Join(h.inbox, below))
@@ -191,7 +191,7 @@ func (h *harness) names(below string) []string {
 	return names
 }
 
-// report is the report.txt of a sending that has ended.
+// report reads the report.txt of a finished sending.
 func (h *harness) report(s *campaign.Sending) string {
 	h.t.Helper()
 	text, err := os.ReadFile(filepath.Join(finalFolder(s), "report.txt"))
@@ -201,7 +201,7 @@ func (h *harness) report(s *campaign.Sending) string {
 	return string(text)
 }
 
-// balanced fails the test if the store's books don't balance.
+// verifyStore fails the test if the store's counters are inconsistent.
 func (h *harness) verifyStore() {
 	h.t.Helper()
 	if wrong := h.store.Verify(true); len(wrong) > 0 {

@@ -13,8 +13,8 @@ import (
 	"campaignd/internal/store"
 )
 
-// Names are the partner's: whatever they hold, the drop, its control files and its reports
-// find their places and nothing else is touched.
+// Whatever a name contains, the drop, its control files and reports go to the right
+// folders and nothing else is touched.
 func TestHostileNames(t *testing.T) {
 	for _, name := range []string{
 		strings.Repeat("é", 100), // 200 bytes
@@ -52,7 +52,7 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-// No descriptor stays open, whatever becomes of a drop.
+// No descriptor stays open, whatever happens to a drop.
 func TestNoDescriptorStaysOpen(t *testing.T) {
 	h := newHarness(t, "", "")
 	open := func() int {
@@ -120,7 +120,7 @@ func TestStoreAway(t *testing.T) {
 	}
 }
 
-// A store that goes away in the midst of a check leaves a claim that is tried again.
+// A store that fails during a check leaves a claim that is retried.
 func TestStoreAwayWhileChecking(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.hookCheck(func() {

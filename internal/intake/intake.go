@@ -1,14 +1,14 @@
-// Package intake takes one drop from the inbox to accepted/, or to failed/ with
-// a report: examine, claim, check, commit; and at its end from accepted/ to done/
-// or failed/. It also obeys control files and, at start, brings to an end what a
-// crash cut off.
+// Package intake takes a drop from the inbox to accepted/, or to failed/ with a report, in four
+// steps: examine, claim, check, commit. When the sending has ended it moves its folder from
+// accepted/ to done/ or failed/. It also obeys control files and, at start, finishes what a crash
+// interrupted.
 //
-// It joins what other rooms know: watch says what is there, plan's rooms what is
-// wrong and what each row becomes, store keeps it, report words it. It sends nothing.
+// It joins other rooms: watch finds files, plan's rooms check a drop and render its rows, store
+// keeps them, report writes the answer. It sends nothing.
 //
-// What is wrong with a drop becomes a report and never an error. What is wrong
-// with the machine (a full disk, lost permissions) is logged, leaves files and
-// store as they are, and is tried again until it works; other drops are not held up.
+// A fault of a drop becomes a report, never an error. A fault of the machine (a full disk, lost
+// permissions) is logged, leaves files and store as they are, and the work is tried again until it
+// succeeds; other drops are not held up.
 package intake
 
 import (
@@ -32,29 +32,29 @@ import (
 	"campaignd/internal/watch"
 )
 
-// Steering acts on sendings: the dispatcher. Each method returns when nothing new goes
-// out against the caller's will.
+// Dispatcher pauses, resumes and cancels sendings. After a method has returned, nothing leaves
+// against the command.
 type Dispatcher interface {
 	Pause(ctx context.Context, id campaign.ID) (campaign.State, error)
 	Resume(ctx context.Context, id campaign.ID) (campaign.State, error)
 	Cancel(ctx context.Context, id campaign.ID) (campaign.State, error)
 }
 
-// Options are what an Intake works with.
+// Options configure an Intake.
 type Options struct {
 	Store      *store.Store
-	StateDir   string // where temporary files of a check lie
+	StateDir   string // folder for the temporary files of a check
 	Checker    *Checker
 	Dispatcher Dispatcher
-	Accepted   func(campaign.ID)                                 // called when something new may be due
-	WaitReason func(application int64, channels []string) string // why sendings on these channels wait, "" if they don't; nil: nobody knows
-	Decided    func(campaign.ID)                                 // called when a drop was accepted or refused; nil: nobody counts
+	Accepted   func(campaign.ID)                                 // called after a sending was accepted
+	WaitReason func(application int64, channels []string) string // why sendings on these channels wait, "" if they don't; may be nil
+	Decided    func(campaign.ID)                                 // called after a drop was accepted or refused; may be nil
 	Log        *slog.Logger
 	Now        func() time.Time // nil: time.Now
 }
 
-// Intake is watch's handler and keeps the folders of all sendings. Its methods
-// are safe for concurrent use.
+// Intake implements watch.Handler and keeps the folders of all sendings. Its methods are safe for
+// concurrent use.
 type Intake struct {
 	store      *store.Store
 	stateDir   string
@@ -65,26 +65,26 @@ type Intake struct {
 	decided    func(campaign.ID)
 	log        *slog.Logger
 	now        func() time.Time
-	free       func(path string) (uint64, error) // free bytes; tests say what they are
+	free       func(path string) (uint64, error) // returns free bytes; replaced by tests
 
 	small, large *queue[task]
 	claims       *claims
 	pending      *pending
 	keeper       *folderKeeper
-	folders      *keyedLock // held by what moves a sending's folder
+	folders      *keyedLock // held while a sending's folder is written or moved
 
 	mu               sync.Mutex // guards all below
 	waits            map[[2]string]wait
-	deferredControls map[[2]string][]watch.Control // to be obeyed when their drop is accepted, by inbox and name
-	loggedKeys       map[string]bool               // what was logged once
-	lastLogged       map[string]time.Time          // when each was last logged
-	working          map[campaign.ID]float64       // being checked, 0 to 1
+	deferredControls map[[2]string][]watch.Control // control files for drops that are not accepted yet, by inbox and name
+	loggedKeys       map[string]bool               // keys of warnings that are logged only once
+	lastLogged       map[string]time.Time          // time of the last log line of each error
+	working          map[campaign.ID]float64       // progress of running checks, 0 to 1
 }
 
-// task is something a worker does for one name of an inbox.
+// task is a worker's job for one name of an inbox.
 type task func(ctx context.Context) error
 
-// New makes an Intake. It starts nothing and does no I/O.
+// New returns an Intake. It starts nothing and does no I/O.
 func New(o Options) *Intake {
 	in := &Intake{
 		store: o.Store, stateDir: o.StateDir, dispatcher: o.Dispatcher, accepted: o.Accepted, decided: o.Decided, waitReason: o.WaitReason, log: o.Log, now: o.Now,
@@ -102,31 +102,31 @@ func New(o Options) *Intake {
 	return in
 }
 
-// Configure replaces configuration and campaigns; drops under way keep what they began with.
+// Configure replaces configuration and campaigns. Running checks keep the old ones.
 func (in *Intake) Configure(c *Checker) { in.check.Store(c) }
 
 func (in *Intake) checker() *Checker { return in.check.Load() }
 
-// inbox is the configuration of a watched folder, nil if it is watched no more.
+// inbox returns the configuration of a watched folder, or nil if it is no longer configured.
 func (in *Intake) inbox(path string) *config.Inbox {
 	inboxes := in.checker().Config.Inboxes
 	for i := range inboxes {
-		if filepath.Clean(inboxes[i].Path) == filepath.Clean(path) { // watch names it cleaned, the configuration as written
+		if filepath.Clean(inboxes[i].Path) == filepath.Clean(path) { // watch cleans the path, the configuration doesn't
 			return &inboxes[i]
 		}
 	}
 	return nil
 }
 
-// Changed has a sending's folder brought up to date; it is called after every
-// change of its state and returns at once.
+// Changed requests an update of a sending's folder. It must be called after every change of state
+// and returns at once.
 func (in *Intake) Changed(id campaign.ID) { in.keeper.enqueue(id) }
 
-// retryStuck is how long work that failed for the machine's reasons rests.
+// retryInterval is the pause before work is retried that failed because of the machine.
 const retryInterval = 10 * time.Second
 
-// Run takes drops in until ctx ends, then finishes the step under way: a drop
-// whose check is cut off is checked anew at the next start.
+// Run takes drops in until ctx ends, and then finishes the current step. A drop whose check is
+// interrupted is checked again at the next start.
 func (in *Intake) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, q := range []*queue[task]{in.small, in.small, in.large} {
@@ -140,8 +140,8 @@ func (in *Intake) Run(ctx context.Context) error {
 	return err
 }
 
-// RunClerk keeps the folders until ctx ends. It outlives Run at a stop, so that
-// what was sent last is still written into them.
+// RunFolderKeeper updates the folders until ctx ends. At a stop it must outlive Run and the
+// dispatcher, so that the last outcomes are written too.
 func (in *Intake) RunFolderKeeper(ctx context.Context) error { return in.keeper.run(ctx) }
 
 func (in *Intake) work(ctx context.Context, q *queue[task]) error {
@@ -153,12 +153,12 @@ func (in *Intake) work(ctx context.Context, q *queue[task]) error {
 		err = do(ctx)
 		done()
 		if err != nil && ctx.Err() == nil && !in.loggedRecently(err.Error()) {
-			in.log.Error("a drop can't be taken in; it is tried again", "err", err, "todo", safeio.Advice(err))
+			in.log.Error("a drop can't be taken in; it will be retried", "err", err, "todo", safeio.Advice(err))
 		}
 	}
 }
 
-// retry puts claimed drops whose check failed for the machine's reasons back to work.
+// retry requeues claimed drops whose check failed because of the machine.
 func (in *Intake) retry(ctx context.Context) error {
 	for {
 		select {
@@ -173,7 +173,7 @@ func (in *Intake) retry(ctx context.Context) error {
 	}
 }
 
-// lane is the queue for work on a file of size bytes.
+// queueFor returns the queue for work on a file of size bytes.
 func (in *Intake) queueFor(size int64) *queue[task] {
 	if size > smallCSV {
 		return in.large
@@ -187,11 +187,11 @@ func (in *Intake) Ready(d watch.Drop) {
 		return
 	}
 	if inbox := in.inbox(d.Inbox); inbox != nil && in.overLimit(d, inbox) == "" && in.waitForRoom(d, inbox, in.pending.room(inbox, sizeOf(fileIDs(d)))) {
-		return // not even opened
+		return // without opening it
 	}
 	in.queueFor(d.CSV.ID.Size).put(d.Inbox, d.Name, func(ctx context.Context) error {
 		if err := in.takeDrop(ctx, d); err != nil {
-			if !in.stillWaits(d) { // else what failed has said until when
+			if !in.stillWaits(d) { // otherwise the failed step has set a wait of its own
 				in.noteWait(d, err.Error(), in.now())
 			}
 			return fmt.Errorf("drop %q: %w", d.Name, err)
@@ -200,12 +200,12 @@ func (in *Intake) Ready(d watch.Drop) {
 	})
 }
 
-// take examines, claims, checks and commits one drop. A drop that is no longer as
-// the watcher saw it is met anew at the next scan.
+// takeDrop examines, claims, checks and commits one drop. If the drop has changed since the
+// watcher saw it, the next scan finds it again.
 func (in *Intake) takeDrop(ctx context.Context, d watch.Drop) error {
 	inbox := in.inbox(d.Inbox)
 	if inbox == nil || in.claims.of(d.Inbox, d.Name) {
-		return nil // watched no more, or told of before its claim
+		return nil // no longer configured, or queued before its claim
 	}
 	in.log.Debug("drop ready", "inbox", d.Inbox, "drop", d.Name)
 	if why := in.overLimit(d, inbox); why != "" {
@@ -242,8 +242,8 @@ func (in *Intake) takeDrop(ctx context.Context, d watch.Drop) error {
 	return in.endClaim(s, in.decide(ctx, s, inbox, found.parts, found.info))
 }
 
-// settle ends a claim by what became of it: decided, to be given back since a
-// file changed while it was read (PITFALLS 12), or to be tried again.
+// endClaim ends a claim by its result: decided, to be returned because a file changed while it was
+// read, or to be retried.
 func (in *Intake) endClaim(s *campaign.Sending, err error) error {
 	switch {
 	case err == nil:
@@ -256,16 +256,17 @@ func (in *Intake) endClaim(s *campaign.Sending, err error) error {
 	return err
 }
 
-// Checking is how far the check of a claimed drop has come, 0 to 1.
+// Checking returns the progress of a claimed drop's check, 0 to 1.
 func (in *Intake) Checking(id campaign.ID) float64 {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.working[id]
 }
 
-// progress keeps status.json of a drop that is being checked in step, at most once a second.
+// progress returns a function that updates status.json of a drop while it is checked, at most once
+// a second.
 func (in *Intake) progress(s *campaign.Sending) func(float64) {
-	last := in.now() // decide has written the first
+	last := in.now() // decide wrote the first status
 	return func(share float64) {
 		in.mu.Lock()
 		in.working[s.ID] = share
@@ -279,10 +280,11 @@ func (in *Intake) progress(s *campaign.Sending) func(float64) {
 	}
 }
 
-// sayAgain is after how long a trouble that lasts is said again.
+// logInterval is the interval between repeated log lines for one error.
 const logInterval = 10 * time.Minute
 
-// said reports whether something was said a short while ago, and notes that it is now.
+// loggedRecently reports whether text was logged within logInterval, and otherwise records that it
+// is logged now.
 func (in *Intake) loggedRecently(text string) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -295,7 +297,7 @@ func (in *Intake) loggedRecently(text string) bool {
 	return false
 }
 
-// logOnce logs a warning the first time that key is met.
+// logOnce logs a warning the first time it is called with key.
 func (in *Intake) logOnce(key, message string, args ...any) {
 	in.mu.Lock()
 	known := in.loggedKeys[key]

@@ -11,15 +11,15 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// ReportLate writes the files of ended sendings anew of whose deliveries more was told since. Each file
-// is replaced whole. Where a folder was taken away, nothing is written.
+// ReportLate rewrites the files of ended sendings whose receipts arrived after the last report.
+// Each file is replaced atomically. Nothing is written if somebody removed the folder.
 func (in *Intake) ReportLate(ctx context.Context) error {
 	late, err := in.store.StaleReports()
 	for _, id := range late {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		// One that fails doesn't keep the others from being written.
+		// One failure doesn't stop the others.
 		err = errors.Join(err, in.reportLate(id))
 	}
 	return err
@@ -33,7 +33,7 @@ func (in *Intake) reportLate(id campaign.ID) error {
 		return err
 	}
 	if !s.Filed {
-		return nil // reopened: its end writes them
+		return nil // reopened: the files are written when it ends
 	}
 	dir := finalFolder(s)
 	switch _, err := os.Lstat(dir); {
@@ -47,7 +47,7 @@ func (in *Intake) reportLate(id campaign.ID) error {
 		if err := safeio.SyncDir(dir); err != nil {
 			return err
 		}
-		in.log.Info("files show what was told since", "sending", id, "folder", dir)
+		in.log.Info("files updated with late receipts", "sending", id, "folder", dir)
 	}
 	return in.store.MarkReported(id, s.ReceiptVersion)
 }

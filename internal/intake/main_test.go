@@ -21,8 +21,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// rig is an inbox, a store and an Intake whose work is done step by step, in the
-// test's own goroutine, by work.
+// harness is an inbox, a store and an Intake whose tasks run in the test's own goroutine,
+// by work.
 type harness struct {
 	t          *testing.T
 	dir        string // of everything
@@ -56,7 +56,7 @@ id = 2
 driver = "null"
 `
 
-// newRig makes a rig; inbox and application are more lines of its configuration.
+// newHarness makes a harness; inbox and application are further lines of its configuration.
 func newHarness(t *testing.T, inbox, application string) *harness {
 	t.Helper()
 	h := &harness{t: t, dir: t.TempDir(), log: &logBuffer{}, clock: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}
@@ -89,7 +89,7 @@ func newHarness(t *testing.T, inbox, application string) *harness {
 
 func (h *harness) campaign(name, text string) { h.write(filepath.Join(h.dir, "campaigns", name), text) }
 
-// Files that are right.
+// Files of a valid drop.
 const (
 	goodCSV     = "phone,first\n34666777888,Ada\n34666555666,Grace\n"
 	goodLayout  = `{"contact": {"contactCode": "{{phone}}", "channelType": "cloud_api"}, "customFields": {"name": "{{first}}"}}`
@@ -106,7 +106,7 @@ func (h *harness) put(name, csv, layout, sidecar string) {
 	}
 }
 
-// drop puts a drop into the inbox, has it taken in, and returns its newest sending.
+// drop puts a drop into the inbox, takes it in and returns its newest sending.
 func (h *harness) drop(name, csv, layout, sidecar string) *campaign.Sending {
 	h.t.Helper()
 	h.put(name, csv, layout, sidecar)
@@ -115,7 +115,7 @@ func (h *harness) drop(name, csv, layout, sidecar string) *campaign.Sending {
 	return h.newest(name)
 }
 
-// good drops what is right.
+// good drops a valid drop.
 func (h *harness) good(name string) *campaign.Sending {
 	h.t.Helper()
 	s := h.drop(name, goodCSV, goodLayout, goodSidecar)
@@ -125,7 +125,7 @@ func (h *harness) good(name string) *campaign.Sending {
 	return s
 }
 
-// newest is the newest sending of that name that is no void claim, nil if there is none.
+// newest returns the newest sending of that name that is no void claim, or nil.
 func (h *harness) newest(name string) *campaign.Sending {
 	h.t.Helper()
 	for _, s := range h.sendings() {
@@ -145,7 +145,7 @@ func (h *harness) sendings() []*campaign.Sending {
 	return all
 }
 
-// has fails the test unless text holds every one of parts.
+// wantParts fails the test unless text contains every part.
 func wantParts(t *testing.T, text string, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
@@ -155,7 +155,7 @@ func wantParts(t *testing.T, text string, parts ...string) {
 	}
 }
 
-// steering is a dispatcher that sets states and sends nothing.
+// fakeDispatcher sets states and sends nothing.
 type fakeDispatcher struct {
 	store *store.Store
 	err   error
@@ -204,7 +204,7 @@ func (l *logBuffer) String() string {
 	return l.text.String()
 }
 
-// lines are the log's lines that hold part.
+// lines returns the log lines that contain part.
 func (l *logBuffer) lines(part string) []string {
 	return slices.DeleteFunc(strings.Split(l.String(), "\n"), func(line string) bool { return !strings.Contains(line, part) })
 }

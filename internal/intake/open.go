@@ -19,7 +19,7 @@ func openClaimed(s *campaign.Sending, name string) (*os.File, error) {
 	return f, err
 }
 
-// notTakeable is the reason for which a file can never be taken, nil if the error says no such thing.
+// notTakeable returns the reason why a file can never be taken, or nil if err has another cause.
 func notTakeable(err error) error {
 	for _, kind := range []error{safeio.ErrLink, safeio.ErrHardLinked, safeio.ErrNotRegular, fs.ErrPermission} {
 		if errors.Is(err, kind) {
@@ -29,19 +29,19 @@ func notTakeable(err error) error {
 	return nil
 }
 
-// unmovable reports whether err says that only a rename could move the file.
+// unmovable reports whether the file could be moved only by a rename.
 func unmovable(err error) bool {
 	return errors.Is(err, safeio.ErrLink) || errors.Is(err, safeio.ErrNotRegular)
 }
 
-// Prepare makes an inbox's folders and finds out whether a drop can be claimed
-// by a rename, as it should, or has to be copied (PITFALLS 9). It returns
-// what an operator should know.
+// Prepare makes an inbox's folders and finds out whether a drop can be claimed by a rename or has
+// to be copied: a rename fails between two mounts, even of one file system. The error is meant for
+// the operator.
 func Prepare(inbox string) error {
 	if err := MakeFolders(inbox); err != nil {
 		return err
 	}
-	probe, err := os.CreateTemp(inbox, ".campaignd-probe-*.tmp") // a name that Recover clears away
+	probe, err := os.CreateTemp(inbox, ".campaignd-probe-*.tmp") // a name that Recover removes
 	if err != nil {
 		return fmt.Errorf("write into inbox: %w", err)
 	}

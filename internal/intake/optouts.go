@@ -19,18 +19,17 @@ import (
 // suppressGroup is how many opt-outs go into one transaction.
 const suppressGroup = 5000
 
-// OptOuts is a list of opt-outs about to be taken in.
+// OptOuts is a list of opt-outs to be imported.
 type OptOuts struct {
-	Name         string   // the file's, for messages
-	Applications []int64  // those that it holds for
-	Channels     []string // those that there are; another is doubtful. nil: not known
-	Source       string   // who brought it
+	Name         string   // name of the file, for messages
+	Applications []int64  // applications that they apply to
+	Channels     []string // channels that exist; nil if unknown
+	Source       string   // origin, for the record
 }
 
 // Import reads a CSV of opt-outs into the store: the columns contactCode and, optional,
-// channelType, or a list of bare contacts without a header. It returns how many were
-// new, how many good rows there were, and what was wrong with the others or is doubtful.
-// The error is of the machine or of ctx.
+// channelType, or a list of bare contacts without a header. It returns how many opt-outs were new,
+// how many rows were good, and the problems of the others. The error concerns the machine or ctx.
 func (o OptOuts) Import(ctx context.Context, st *store.Store, f *os.File) (added, rows int, problems campaign.Problems, err error) {
 	info, err := Inspect(ctx, &Parts{CSV: Part{Name: o.Name, File: f}})
 	if err != nil {
@@ -49,7 +48,7 @@ func (o OptOuts) Import(ctx context.Context, st *store.Store, f *os.File) (added
 	im := optOutImporter{OptOuts: o, store: st, code: column(reader, "contactCode"), channel: column(reader, "channelType")}
 	bare := im.code < 0 && bareContacts(reader.Columns())
 	switch {
-	case bare: // a header can't be wrong where there is none
+	case bare: // there is no header whose problems count
 		im.code, im.channel = 0, len(reader.Columns())-2 // the second of two, -1 of one
 		if im.channel == 0 {
 			im.channel = 1
@@ -58,23 +57,23 @@ func (o OptOuts) Import(ctx context.Context, st *store.Store, f *os.File) (added
 	case problems.Count > 0:
 		return 0, 0, problems, nil
 	case im.code < 0:
-		problems.Addf(o.Name, 1, 1, "contactCode", "no such column; the first line has to name the columns: contactCode and, for opt-outs of one channel alone, channelType")
+		problems.Addf(o.Name, 1, 1, "contactCode", "no such column; the first line must name the columns: contactCode and, for opt-outs of a single channel, channelType")
 		return 0, 0, problems, nil
 	}
 	err = im.readAll(reader)
 	if info.Unterminated {
-		im.problems.Addf(o.Name, int(info.Lines), 0, "", "the last line has no end: if the upload was cut, put the whole list again")
+		im.problems.Addf(o.Name, int(info.Lines), 0, "", "the last line has no line end: if the upload was cut off, upload the whole list again")
 	}
 	return im.added, im.rows, im.problems, err
 }
 
-// column is the index of a column, however it is capitalized; -1 if there is none.
+// column returns the index of a column, ignoring case, or -1.
 func column(reader *csvfile.Reader, name string) int {
 	return slices.IndexFunc(reader.Columns(), func(c string) bool { return strings.EqualFold(c, name) })
 }
 
-// bareContacts reports whether a first line is no header but an opt-out already: a
-// number or an address, and perhaps a channel. An opt-out that is lost is a message too many.
+// bareContacts reports whether the first line is an opt-out instead of a header: a number or an
+// address and perhaps a channel. Treating it as a header would lose an opt-out.
 func bareContacts(cells []string) bool {
 	if len(cells) == 0 || len(cells) > 2 || recipients.ContactReason([]byte(cells[0])) != "" {
 		return false
@@ -94,7 +93,7 @@ func bareContacts(cells []string) bool {
 	return digits >= 5
 }
 
-// optOutTaker takes in one list.
+// optOutImporter imports one list.
 type optOutImporter struct {
 	OptOuts
 	store         *store.Store
@@ -121,7 +120,7 @@ func (im *optOutImporter) readAll(reader *csvfile.Reader) error {
 		}
 		for i := range batch.Len() {
 			if fault, _ := batch.Fault(i); fault != csvfile.FaultNone {
-				im.problems.Addf(im.Name, int(batch.Line(i)), 0, "", "has other cells than the header, or a stray quote")
+				im.problems.Addf(im.Name, int(batch.Line(i)), 0, "", "has more or fewer cells than the header, or a stray quote")
 				continue
 			}
 			channel := ""
@@ -138,16 +137,16 @@ func (im *optOutImporter) readAll(reader *csvfile.Reader) error {
 	}
 }
 
-// take notes one opt-out, or what is wrong with it.
+// add records one opt-out or its problem.
 func (im *optOutImporter) add(line int, contact []byte, channel string) {
-	// Trimmed as a drop's are, or the two would never meet.
+	// Trimmed like the contacts of a drop, so that both compare equal.
 	contact, channel = bytes.Trim(contact, " "), strings.TrimSpace(channel)
 	if reason := recipients.ContactReason(contact); reason != "" {
 		im.problems.Addf(im.Name, line, 0, "contactCode", "%s", reason)
 		return
 	}
 	if channel != "" && im.Channels != nil && !slices.Contains(im.Channels, channel) {
-		im.problems.Addf(im.Name, line, 0, "channelType", "taken in, but there is no channel of this name (there are: %s); left empty it holds for every channel",
+		im.problems.Addf(im.Name, line, 0, "channelType", "taken in, but there is no channel of this name (there are: %s); an empty cell applies to every channel",
 			strings.Join(im.Channels, ", "))
 	}
 	im.rows++

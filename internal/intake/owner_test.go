@@ -8,8 +8,8 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// What a partner's account owned is the daemon's once it is taken in: what is kept
-// is what was checked, whoever still has the file open.
+// A claimed file belongs to the daemon, so that the partner's account can't change it
+// after the check, even through an open descriptor.
 func TestFilesAreTakenOver(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.put("a", goodCSV, goodLayout, goodSidecar)

@@ -11,13 +11,13 @@ import (
 	"campaignd/internal/watch"
 )
 
-// pending knows how many drops of each inbox are taken in and not over, and how many
-// bytes their files have, so that one partner's can't crowd out the others'
-// (SPEC 12, promise 4). It is in memory alone: Recover fills it from the store.
+// pending counts the unfinished drops of each inbox and the bytes of their files, so that one
+// partner's drops can't crowd out the others' (docs/contract.md 12, promise 4). It is kept in
+// memory; Recover fills it from the store.
 type pending struct {
 	mu   sync.Mutex // guards all below
 	sums map[string]load
-	of   map[campaign.ID]load // drops is 1; inbox says where it counts
+	of   map[campaign.ID]load // drops is 1; inbox is where it counts
 }
 
 // load is a number of drops and the bytes of their files.
@@ -31,7 +31,7 @@ func newPending() *pending {
 	return &pending{sums: map[string]load{}, of: map[campaign.ID]load{}}
 }
 
-// add counts a drop that is in the store already.
+// add counts a drop that is in the store.
 func (p *pending) add(s *campaign.Sending) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -43,7 +43,7 @@ func (p *pending) add(s *campaign.Sending) {
 	p.change(one, 1)
 }
 
-// remove counts a drop no longer, because it is over. One that isn't counted is none.
+// remove stops counting a drop; unknown ids are ignored.
 func (p *pending) remove(id campaign.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -66,8 +66,8 @@ func (p *pending) change(one load, sign int) {
 	p.sums[one.inbox] = sum
 }
 
-// admit makes room for a drop about to be claimed, or says why there is none.
-// The room is given back by leave, once the drop is counted itself or came to nothing.
+// admit reserves room for a drop about to be claimed, or returns why there is none. leave returns
+// the room once the drop is counted itself or was given up.
 func (p *pending) admit(inbox *config.Inbox, size int64) (leave func(), full string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,7 +83,7 @@ func (p *pending) admit(inbox *config.Inbox, size int64) (leave func(), full str
 	}, ""
 }
 
-// room says why there is no room for a drop of size bytes, "" if there is.
+// room returns why there is no room for a drop of size bytes, or "".
 func (p *pending) room(inbox *config.Inbox, size int64) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,15 +94,15 @@ func (p *pending) full(inbox *config.Inbox, size int64) string {
 	sum := p.sums[filepath.Clean(inbox.Path)]
 	switch {
 	case inbox.MaxDrops > 0 && sum.drops >= inbox.MaxDrops:
-		return fmt.Sprintf("%d drops of this inbox are not over yet, and max_drops is %d", sum.drops, inbox.MaxDrops)
+		return fmt.Sprintf("%d drops of this inbox are unfinished, and max_drops is %d", sum.drops, inbox.MaxDrops)
 	case inbox.MaxPendingBytes > 0 && size > inbox.MaxPendingBytes-sum.bytes:
-		return fmt.Sprintf("the drops of this inbox that are not over yet have %d bytes, this one has %d, and max_pending_bytes is %d",
+		return fmt.Sprintf("the unfinished drops of this inbox have %d bytes, this one has %d, and max_pending_bytes is %d",
 			sum.bytes, size, inbox.MaxPendingBytes)
 	}
 	return ""
 }
 
-// sizeOf is how many bytes files have together.
+// sizeOf returns the bytes of all files together.
 func sizeOf(files []campaign.FileID) int64 {
 	var sum int64
 	for _, f := range files {
@@ -111,11 +111,12 @@ func sizeOf(files []campaign.FileID) int64 {
 	return sum
 }
 
-// roomEvery is how long a drop waits for room before it is looked at again, at the scan after that.
+// roomRetry is how long a drop waits for room before it is examined again, at the next scan after
+// that.
 const roomRetry = time.Second
 
-// crowded reports whether a drop has to wait for others of its inbox to end. Each
-// is noted for those who ask; the log has one line for all of them, whose number is the partner's to choose.
+// waitForRoom reports whether a drop has to wait for others of its inbox to end. Each gets a wait
+// of its own, but the log has one line for all, because the partner chooses their number.
 func (in *Intake) waitForRoom(d watch.Drop, inbox *config.Inbox, full string) bool {
 	if full == "" {
 		return false
@@ -125,7 +126,7 @@ func (in *Intake) waitForRoom(d watch.Drop, inbox *config.Inbox, full string) bo
 	return true
 }
 
-// tooMuch says why a drop can't be taken in at all, "" if it can or may wait.
+// overLimit returns why a drop can't be taken in at all, or "" if it can or may wait.
 func (in *Intake) overLimit(d watch.Drop, inbox *config.Inbox) string {
 	size := sizeOf(fileIDs(d))
 	if inbox.MaxPendingBytes > 0 && size > inbox.MaxPendingBytes {
@@ -133,7 +134,7 @@ func (in *Intake) overLimit(d watch.Drop, inbox *config.Inbox) string {
 			"split it into smaller ones, or ask the operator", size, inbox.MaxPendingBytes)
 	}
 	if full := in.pending.room(inbox, size); full != "" && in.now().Sub(d.FirstSeen) > inbox.PairTimeout {
-		return fmt.Sprintf("it waited %s for earlier drops of this inbox to end: %s; drop it again when some have ended, or ask the operator",
+		return fmt.Sprintf("it waited %s for earlier drops of this inbox to end: %s; upload it again when some have ended, or ask the operator",
 			formatDuration(inbox.PairTimeout), full)
 	}
 	return ""

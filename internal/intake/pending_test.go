@@ -9,10 +9,10 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// later is a sidecar of a drop that is not over soon.
+// later is the sidecar of a drop that stays unfinished.
 const later = `{"applicationId": 1, "campaignId": 7, "delay": "P1D", "resend": true}`
 
-// What an inbox may have under way is bounded; what comes on top waits for room, untouched.
+// The unfinished drops of an inbox are bounded; further ones wait untouched.
 func TestMaxDrops(t *testing.T) {
 	h := newHarness(t, "max_drops = 2", "")
 	first, second := h.drop("a", goodCSV, goodLayout, later), h.drop("b", goodCSV, goodLayout, later)
@@ -81,7 +81,7 @@ func TestMaxPendingBytes(t *testing.T) {
 	}
 }
 
-// Claims that come to nothing and refusals give their room back.
+// Void claims and refusals return their room.
 func TestRoomComesBack(t *testing.T) {
 	h := newHarness(t, "max_drops = 1", "")
 	for i := range 3 {

@@ -11,7 +11,7 @@ import (
 	"campaignd/internal/plan/document"
 )
 
-// unproven says in which way the CSV is not what the sidecar promised, "" if it is.
+// proofMismatch returns how the CSV differs from the proof in the sidecar, or "".
 func (in *Intake) proofMismatch(ctx context.Context, p *Parts, info *csvfile.Info, sidecar *document.Sidecar) (string, error) {
 	if sidecar == nil {
 		return "", nil
@@ -37,13 +37,13 @@ func (in *Intake) proofMismatch(ctx context.Context, p *Parts, info *csvfile.Inf
 	return "", nil
 }
 
-// proven reports whether a sidecar promises what the CSV is to its last byte. The
-// number of rows doesn't: a last cell that was cut is a cell.
+// hasFullProof reports whether the sidecar proves the CSV to its last byte. The number of rows
+// doesn't: a cell that was cut is still a cell.
 func hasFullProof(sidecar *document.Sidecar) bool {
 	return sidecar != nil && (sidecar.SHA256 != "" || sidecar.Bytes != nil)
 }
 
-// amount is "1 row" or "2 rows".
+// countNoun formats a count: 1 row, 2 rows.
 func countNoun(n int64, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -59,7 +59,7 @@ func unreadableRows(promised int64, broken *csvfile.Broken) string {
 	return fmt.Sprintf("the CSV can't be read to its end (line %d), the sidecar promised %s", broken.Problem.Line, countNoun(promised, "data row"))
 }
 
-// brokenProof holds size and digest against the sidecar (SPEC 5).
+// proofProblems compares size and digest with the sidecar (docs/contract.md 5).
 func proofProblems(sidecar *document.Sidecar, info *csvfile.Info) []campaign.Problem {
 	var broken []campaign.Problem
 	if sidecar.Bytes != nil && *sidecar.Bytes != info.Bytes {
@@ -73,7 +73,7 @@ func proofProblems(sidecar *document.Sidecar, info *csvfile.Info) []campaign.Pro
 	return broken
 }
 
-// errBadHeader is returned when the header is whole and wrong: waiting mends nothing.
+// errBadHeader is returned when the header is complete and wrong: waiting fixes nothing.
 var errBadHeader = errors.New("the header is wrong")
 
 // rows counts the data rows of the CSV as the check will.
@@ -93,7 +93,7 @@ func (in *Intake) rows(ctx context.Context, p *Parts, info *csvfile.Info) (int64
 	if err != nil {
 		return 0, err
 	}
-	if reader == nil { // not even its header is whole
+	if reader == nil { // even its header is incomplete
 		return 0, nil
 	}
 	if problems.Count > 0 {
@@ -102,9 +102,8 @@ func (in *Intake) rows(ctx context.Context, p *Parts, info *csvfile.Info) (int64
 	return countRows(ctx, reader, nil)
 }
 
-// countRows reads a CSV to its end and returns how many whole rows there were: one
-// that was cut off is none. each, which may be nil, is called with every record of a batch.
-// The error is of the machine, of ctx, or a *csvfile.Broken.
+// countRows reads a CSV to its end and returns the number of complete rows; a row that was cut off
+// is none. each, which may be nil, is called with every record of a batch.
 func countRows(ctx context.Context, reader *csvfile.Reader, each func(batch *csvfile.Batch, i int)) (int64, error) {
 	var rows int64
 	var batch csvfile.Batch

@@ -5,13 +5,13 @@ import (
 	"sync"
 )
 
-// smallCSV is the size in bytes up to which a drop counts as small. Small and
-// large drops have workers of their own, so that ten rows never wait behind
-// ten million (SPEC 12, promise 4).
+// smallCSV is the size in bytes up to which a drop counts as small. Small and large drops have
+// separate workers, so that ten rows never wait behind ten million (docs/contract.md 12, promise
+// 4).
 const smallCSV = 8 << 20
 
-// queue hands out jobs fairly: round robin over inboxes, in order within each.
-// A job is known by inbox and name and is in the queue or at work at most once.
+// queue hands out jobs fairly: round robin over inboxes, in order within each. A job is identified
+// by inbox and name and is queued or running at most once.
 type queue[T any] struct {
 	mu      sync.Mutex // guards all below
 	byInbox map[string][]entry[T]
@@ -33,7 +33,7 @@ func newQueue[T any]() *queue[T] {
 	}
 }
 
-// put adds a job unless one of that inbox and name waits or is at work.
+// put adds a job unless one of that inbox and name is queued or running.
 func (q *queue[T]) put(inbox, name string, job T) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -49,7 +49,7 @@ func (q *queue[T]) put(inbox, name string, job T) {
 	q.wake()
 }
 
-// take waits for the next job. Call done when it is worked off.
+// take waits for the next job. The caller calls done when the job has ended.
 func (q *queue[T]) take(ctx context.Context) (job T, done func(), err error) {
 	for {
 		if job, done, ok := q.pop(); ok {
@@ -96,7 +96,7 @@ func (q *queue[T]) wake() {
 	}
 }
 
-// busy reports whether a job of that inbox and name waits or is at work.
+// busy reports whether a job of that inbox and name is queued or running.
 func (q *queue[T]) busy(inbox, name string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 
 // Whatever is put in and taken out, in whatever order: every job comes out once, those
 // of an inbox in their order, and no inbox waits for more than one job of each other
-// (SPEC 12, promise 4).
+// (docs/contract.md 12, promise 4).
 func TestQueueIsFair(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := newQueue[int]()

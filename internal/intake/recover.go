@@ -13,9 +13,9 @@ import (
 	"campaignd/internal/store"
 )
 
-// Recover brings to an end what a stop or crash cut off: claims are finished and
-// checked anew, reports owed are written, folders moved, and the status of what
-// is still to be sent is renewed. To be called once, before Run.
+// Recover finishes what a stop or crash interrupted: it requeues open claims, writes missing
+// reports, moves folders and updates the status of everything unfinished. It must be called once,
+// before Run.
 func (in *Intake) Recover() error {
 	in.removeTemps()
 	if err := in.holdIfBehind(); err != nil {
@@ -30,7 +30,7 @@ func (in *Intake) Recover() error {
 			in.Changed(s.ID)
 			continue
 		}
-		in.log.Info("drop found half checked; it is checked anew", "sending", s.ID, "drop", s.Name)
+		in.log.Info("drop found half checked; it is checked again", "sending", s.ID, "drop", s.Name)
 		in.claims.begin(s)
 		in.resume(s)
 	}
@@ -46,7 +46,7 @@ func (in *Intake) Recover() error {
 	return nil
 }
 
-// resume puts a claimed drop to work again.
+// resume requeues a claimed drop.
 func (in *Intake) resume(s *campaign.Sending) {
 	var size int64
 	for _, f := range s.Files {
@@ -55,21 +55,21 @@ func (in *Intake) resume(s *campaign.Sending) {
 	in.queueFor(size).put(s.Inbox, s.FolderName(), func(ctx context.Context) error { return in.recheck(ctx, s.ID) })
 }
 
-// recheck brings a claimed drop to its end from wherever it stands.
+// recheck finishes a claimed drop from whatever step it had reached.
 func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 	s, err := in.store.Header(id)
 	if err != nil {
 		in.claims.retryLater(id)
 		return err
 	}
-	if s.State != campaign.StateChecking { // decided, though its decider was told otherwise
+	if s.State != campaign.StateChecking { // decided, although the commit returned an error
 		in.claims.end(id)
 		in.Changed(id)
 		return nil
 	}
 	inbox := in.inbox(s.Inbox)
 	if inbox == nil {
-		in.logOnce("inbox "+s.Inbox, "a drop waits in an inbox that is configured no more; put the inbox back", "sending", s.ID, "inbox", s.Inbox)
+		in.logOnce("inbox "+s.Inbox, "a drop waits in an inbox that is no longer configured; add the inbox again", "sending", s.ID, "inbox", s.Inbox)
 		in.claims.retryLater(id)
 		return nil
 	}
@@ -89,7 +89,7 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 		in.claims.retryLater(id)
 		return err
 	}
-	if s.Reason != "" { // it was claimed only to be refused
+	if s.Reason != "" { // claimed only to be refused
 		return in.refuse(s, campaign.StateRejected, s.Reason)
 	}
 	p, problems, err := openFolder(s)
@@ -105,7 +105,7 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 	return in.endClaim(s, in.decide(ctx, s, inbox, p, nil))
 }
 
-// lost reports whether no file of a claim is anywhere.
+// filesGone reports whether no file of a claim exists in its folder or the inbox.
 func (in *Intake) filesGone(s *campaign.Sending) bool {
 	for _, f := range s.Files {
 		for _, dir := range []string{folder(s), s.Inbox} {
@@ -117,10 +117,10 @@ func (in *Intake) filesGone(s *campaign.Sending) bool {
 	return true
 }
 
-// filesLost waits for the files of a claim that are all gone: more likely than that
-// someone took them a disk isn't mounted. After pair_timeout the drop is refused.
+// waitForLostFiles waits for the missing files of a claim, because their disk may not be mounted.
+// After pair_timeout the drop is refused.
 func (in *Intake) waitForLostFiles(s *campaign.Sending, inbox *config.Inbox) error {
-	_ = os.Remove(folder(s)) // made a moment ago, and empty
+	_ = os.Remove(folder(s)) // made a moment ago and empty
 	if in.now().Sub(s.ReceivedAt) <= inbox.PairTimeout {
 		in.logOnce("lost "+string(s.ID), "the files of a claimed drop are gone: is the inbox's disk mounted?", "sending", s.ID, "inbox", s.Inbox)
 		in.claims.retryLater(s.ID)
@@ -130,10 +130,11 @@ func (in *Intake) waitForLostFiles(s *campaign.Sending, inbox *config.Inbox) err
 		s.Problems = append(s.Problems, campaign.Problem{File: f.Name, Message: "was removed before it had been checked"})
 	}
 	s.ProblemCount = len(s.Problems)
-	return in.refuse(s, campaign.StateRejected, "the files were removed while the drop was being taken in: drop them again")
+	return in.refuse(s, campaign.StateRejected, "the files were removed while the drop was being taken in: upload them again")
 }
 
-// openFolder opens the files of a claimed drop. What can't be taken is a problem of the drop.
+// openFolder opens the files of a claimed drop. A file that can't be taken is a problem of the
+// drop.
 func openFolder(s *campaign.Sending) (*Parts, campaign.Problems, error) {
 	p := &Parts{Name: s.Name}
 	var problems campaign.Problems

@@ -12,8 +12,8 @@ import (
 	"campaignd/internal/report"
 )
 
-// cutOffAt are the states that a crash can leave a drop in, from the first record
-// to the last. Each does the steps up to there as the Intake would.
+// cutOffAt lists the states in which a crash can leave a drop, from the first record to
+// the last. Each does the steps up to there like the Intake.
 func cutOffAt() []struct {
 	name string
 	do   func(*testing.T, *harness)
@@ -89,12 +89,12 @@ func cutOffAt() []struct {
 		}
 		return s
 	}
-	// ended has everything sent but no clerk at work.
+	// ended has everything sent but no folder keeper at work.
 	ended := func(t *testing.T, h *harness) *campaign.Sending {
 		t.Helper()
 		s := accepted(t, h)
 		if s.State != campaign.StateRejected {
-			h.in.keeper.reopen(s.ID) // keeps the clerk away
+			h.in.keeper.reopen(s.ID) // keeps the folder keeper away
 			h.sendAll(s.ID)
 		}
 		s, err := h.store.Header(s.ID)
@@ -149,8 +149,8 @@ func cutOffAt() []struct {
 	}
 }
 
-// TestRecover: whatever a crash leaves of a drop, the next start brings it to one
-// and the same end: its files byte for byte in one folder with the reports, each row once.
+// TestRecover: whatever state a crash leaves a drop in, the next start leads to the same
+// result: its files byte for byte in one folder with the reports, each row once.
 func TestRecover(t *testing.T) {
 	for _, drop := range []struct {
 		name, csv string

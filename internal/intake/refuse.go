@@ -12,14 +12,14 @@ import (
 	"campaignd/internal/watch"
 )
 
-// refusal is why a drop is claimed only to be refused.
+// refusal is the reason why a drop is claimed only to be refused.
 type refusal struct {
 	reason   string
 	problems campaign.Problems
 }
 
-// Incomplete implements watch.Handler: what never became a drop goes to failed/
-// with a report that says what never arrived.
+// Incomplete implements watch.Handler. The incomplete drop goes to failed/ with a report that
+// names the missing parts.
 func (in *Intake) Incomplete(d watch.Drop) {
 	waited := "for too long"
 	if inbox := in.inbox(d.Inbox); inbox != nil {
@@ -28,10 +28,10 @@ func (in *Intake) Incomplete(d watch.Drop) {
 	in.rejectUnopened(d, "the drop was still incomplete "+waited, true)
 }
 
-// Refused implements watch.Handler: links, devices, folders and unreadable files.
-// They are moved as they are, never opened.
+// Refused implements watch.Handler. Links, devices, folders and unreadable files are moved as they
+// are and never opened.
 func (in *Intake) Refused(d watch.Drop) {
-	in.rejectUnopened(d, "a file of the drop can't be taken as it is", false)
+	in.rejectUnopened(d, "a file of the drop can't be taken", false)
 }
 
 func (in *Intake) rejectUnopened(d watch.Drop, reason string, late bool) {
@@ -50,14 +50,14 @@ func (in *Intake) rejectUnopened(d watch.Drop, reason string, late bool) {
 			no.reason += ": " + d.Problems[0].String()
 		}
 		if before := in.earlierSending(d); late && before != nil {
-			no.reason += fmt.Sprintf("; a drop of this name went before, as %s at %s, and what comes later is never mixed into it",
+			no.reason += fmt.Sprintf("; an earlier drop of this name was taken in as %s at %s, and later files are never added to it",
 				before.ID, before.ReceivedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
 		}
 		return in.refuseUnclaimed(d, no)
 	})
 }
 
-// refuseUnclaimed claims a drop only to refuse it, its files unopened.
+// refuseUnclaimed claims a drop only to refuse it, without opening its files.
 func (in *Intake) refuseUnclaimed(d watch.Drop, no *refusal) error {
 	in.endWait(d.Inbox, d.Name)
 	s, err := in.claim(d, no)
@@ -65,19 +65,19 @@ func (in *Intake) refuseUnclaimed(d watch.Drop, no *refusal) error {
 		err = in.refuse(s, campaign.StateRejected, s.Reason)
 	}
 	if err != nil {
-		return fmt.Errorf("turn away drop %q: %w", d.Name, err)
+		return fmt.Errorf("refuse drop %q: %w", d.Name, err)
 	}
 	return nil
 }
 
-// earlierLook is how many sendings back a drop of the same name is looked for.
+// earlierLook is the number of sendings that are searched for an earlier drop of the same name.
 const earlierLook = 5000
 
-// earlier is the newest sending of the same inbox and name, nil if there is none.
+// earlierSending returns the newest sending of the same inbox and name, or nil.
 func (in *Intake) earlierSending(d watch.Drop) *campaign.Sending {
 	all, err := in.store.Sendings(store.Filter{Limit: earlierLook})
 	if err != nil {
-		return nil // it would have been a courtesy
+		return nil // only the report loses a hint
 	}
 	for _, one := range all {
 		if one.Inbox == d.Inbox && one.Name == d.Name && !isVoid(one) {
@@ -87,7 +87,7 @@ func (in *Intake) earlierSending(d watch.Drop) *campaign.Sending {
 	return nil
 }
 
-// refuse ends a drop that is not sent; its reports and its folder follow.
+// refuse ends a drop that is not sent. Its reports and its folder follow.
 func (in *Intake) refuse(s *campaign.Sending, state campaign.State, reason string) error {
 	if err := in.store.Refuse(s, state, reason); err != nil {
 		in.claims.retryLater(s.ID)
@@ -101,7 +101,7 @@ func (in *Intake) refuse(s *campaign.Sending, state campaign.State, reason strin
 	return nil
 }
 
-// length is a length of time for a person: 1h, 90s, 1h30m.
+// formatDuration formats a duration for a person: 1h, 90s, 1h30m.
 func formatDuration(d time.Duration) string {
 	text := d.String()
 	for _, zero := range []string{"m0s", "h0m"} {

@@ -14,9 +14,8 @@ import (
 	"campaignd/internal/watch"
 )
 
-// TestPitfall10HostileFiles: what is no plain file is moved to failed/ as it is,
-// never opened, with a report, and once.
-func TestPitfall10HostileFiles(t *testing.T) {
+// A file that isn't plain is moved to failed/ unopened, once, with a report.
+func TestHostileFilesAreMovedUnopened(t *testing.T) {
 	for name, make := range map[string]func(h *harness, path string) error{
 		"link": func(_ *harness, path string) error { return os.Symlink("/etc/passwd", path) },
 		"fifo": func(_ *harness, path string) error { return unix.Mkfifo(path, 0o644) },
@@ -47,13 +46,13 @@ func TestPitfall10HostileFiles(t *testing.T) {
 				h.names("failed/"+s.FolderName())); diff != "" {
 				t.Error(diff)
 			}
-			wantParts(t, h.report(s), "Rejected, nothing was sent: a file of the drop can't be taken as it is: spring.csv: is a "+name+".")
+			wantParts(t, h.report(s), "Rejected, nothing was sent: a file of the drop can't be taken: spring.csv: is a "+name+".")
 			h.verifyStore()
 		})
 	}
 }
 
-// A refused drop that a crash cuts off is refused by the next start, never checked and sent.
+// A refusal interrupted by a crash is completed at the next start; the drop is never sent.
 func TestRefusedSurvivesACrash(t *testing.T) {
 	h := newHarness(t, "require_sidecar = true\napplication = 1\ncampaign = 7", "")
 	h.put("spring", goodCSV, goodLayout, "")
@@ -87,7 +86,7 @@ func TestIncomplete(t *testing.T) {
 	wantParts(t, h.report(s), "the drop was still incomplete after 1h30m: spring.layout.json: never arrived.", "\n  spring.layout.json: never arrived\n")
 }
 
-// A sidecar that comes after its drop was claimed is told which sending went before.
+// The report on a sidecar that came after the claim names the earlier sending.
 func TestLateSidecar(t *testing.T) {
 	h := newHarness(t, "application = 1\ncampaign = 7", "")
 	first := h.drop("spring", goodCSV, goodLayout, "")
@@ -104,7 +103,7 @@ func TestLateSidecar(t *testing.T) {
 	if s.ID == first.ID || s.State != campaign.StateRejected {
 		t.Fatalf("%+v", s)
 	}
-	wantParts(t, h.report(s), "a drop of this name went before, as "+string(first.ID)+" at 2026-03-02 09:00:00 UTC")
+	wantParts(t, h.report(s), "an earlier drop of this name was taken in as "+string(first.ID)+" at 2026-03-02 09:00:00 UTC")
 	if now, err := h.store.Header(first.ID); err != nil || now.State != campaign.StateScheduled || !now.ScheduledAt.Equal(first.ScheduledAt) {
 		t.Errorf("the first one changed: %+v %v", now, err)
 	}
@@ -143,11 +142,11 @@ func TestNamesOfOurOwnFiles(t *testing.T) {
 		if got := h.tree("failed/" + s.FolderName())[name+".csv"]; got != csv {
 			t.Errorf("%s.csv became %q", name, got)
 		}
-		wantParts(t, h.report(s), name+".csv: has the name of a file that campaignd itself writes beside it")
+		wantParts(t, h.report(s), name+".csv: has the name of a file that campaignd writes next to it")
 	}
 }
 
-// The inbox of a claim may be configured no more, or not be mounted: it is waited for.
+// A claim waits while its inbox is not configured or not mounted.
 func TestRecoverWaitsForTheInbox(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.put("spring", goodCSV, goodLayout, goodSidecar)
@@ -160,7 +159,7 @@ func TestRecoverWaitsForTheInbox(t *testing.T) {
 	h.crash()
 	h.work()
 	h.retryAll()
-	if got := h.log.lines("configured no more"); len(got) != 1 {
+	if got := h.log.lines("no longer configured"); len(got) != 1 {
 		t.Errorf("said %d times", len(got))
 	}
 	h.config.Inboxes = inboxes
@@ -209,10 +208,10 @@ func TestRecoverFilesGone(t *testing.T) {
 	if now.State != campaign.StateRejected {
 		t.Fatalf("%+v\n%s", now, h.log)
 	}
-	wantParts(t, h.report(now), "the files were removed while the drop was being taken in: drop them again", "spring.csv: was removed before it had been checked")
+	wantParts(t, h.report(now), "the files were removed while the drop was being taken in: upload them again", "spring.csv: was removed before it had been checked")
 }
 
-// What a power cut left of a file doesn't pass for the whole.
+// A file shortened by a power cut doesn't pass for the complete one.
 func TestRecoverAfterPowerCut(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.put("spring", goodCSV, goodLayout, goodSidecar)

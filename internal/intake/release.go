@@ -13,14 +13,13 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// giveBack undoes a claim whose files are not what they were: those that were
-// moved go back to the inbox and are met anew at the next scan. Where another
-// file has taken a name meanwhile, the older one has nowhere to go: then it ends
-// in failed/ with a report. The error is of the machine; the claim rests then.
+// releaseClaim undoes a claim whose files have changed. Moved files return to the inbox, where the
+// next scan finds them. If another file has taken a name meanwhile, the drop ends in failed/ with
+// a report. An error concerns the machine, and the claim is retried later.
 func (in *Intake) releaseClaim(s *campaign.Sending, cause error) error {
 	if vanished(cause) || errors.Is(cause, errChanged) {
-		in.log.Info("drop changed while it was taken in; it is met anew", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name, "why", cause)
-	} else { // the machine's trouble, which is said once, by whoever met it
+		in.log.Info("drop changed while it was taken in; it will be examined again", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name, "why", cause)
+	} else { // a fault of the machine, which is logged by the failed step
 		in.log.Debug("drop goes back to the inbox", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name, "why", cause)
 	}
 	var replaced campaign.Problems
@@ -31,7 +30,7 @@ func (in *Intake) releaseClaim(s *campaign.Sending, cause error) error {
 		}
 		err := safeio.Move(here, filepath.Join(s.Inbox, f.Name))
 		if errors.Is(err, safeio.ErrExists) {
-			replaced.Addf(f.Name, 0, 0, "", "another file of this name came while the drop was being taken in; that one counts, as a new drop")
+			replaced.Addf(f.Name, 0, 0, "", "was replaced while the drop was being taken in; the newer file counts, as part of a new drop")
 			continue
 		}
 		if err != nil {
@@ -53,12 +52,11 @@ func (in *Intake) releaseClaim(s *campaign.Sending, cause error) error {
 			in.log.Warn("clear folder", "sending", s.ID, "err", err)
 		}
 	}
-	_ = os.Remove(folder(s)) // one that isn't empty, or never was made, harms nobody
+	_ = os.Remove(folder(s)) // one that isn't empty, or was never made, does no harm
 	return in.voidClaim(s, "given back to the inbox: "+cause.Error())
 }
 
-// void closes the record of a claim that came to nothing. It keeps no files, by
-// which it is known.
+// voidClaim closes the record of a claim without a drop. Such a record keeps no files.
 func (in *Intake) voidClaim(s *campaign.Sending, reason string) error {
 	err := in.store.Update(s.ID, func(s *campaign.Sending) error {
 		s.State, s.Filed, s.FinishedAt = campaign.StateRejected, true, in.now().UTC()
@@ -75,5 +73,5 @@ func (in *Intake) voidClaim(s *campaign.Sending, reason string) error {
 	return nil
 }
 
-// isVoid reports whether a sending is a claim that came to nothing.
+// isVoid reports whether a sending is a claim without a drop.
 func isVoid(s *campaign.Sending) bool { return s.State == campaign.StateRejected && len(s.Files) == 0 }

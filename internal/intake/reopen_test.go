@@ -10,8 +10,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// A completed sending's folder comes back for a resend, and the clerk leaves it there
-// until the resend is in the store.
+// A completed sending's folder returns for a resend and stays until the resend is stored.
 func TestReopen(t *testing.T) {
 	h := newHarness(t, "", "")
 	s := h.good("spring")
@@ -110,7 +109,7 @@ func (h *harness) header(id campaign.ID) *campaign.Sending {
 	return s
 }
 
-// A folder of the final name that isn't ours is never overwritten; the clerk goes on trying.
+// A foreign folder of the final name is never overwritten; filing is retried.
 func TestFinalNameTaken(t *testing.T) {
 	h := newHarness(t, "", "")
 	s := h.good("spring")

@@ -14,12 +14,13 @@ import (
 	"campaignd/internal/store"
 )
 
-// A store that was brought back together with the rest of its disk has no witness
-// against it (store.Restored). The inboxes may lie elsewhere, and their folders follow the store, never
-// lead it: whatever they show is in a store that wasn't restored.
+// A store that was restored together with the rest of its disk has no generation
+// file to contradict it (store.Restored). The inboxes may be on another disk. Their
+// folders are written after the store, so a store that knows less than a folder shows
+// was restored from an older copy.
 
-// holdIfBehind holds every sending if the folders are ahead of the store, and names the folders in
-// accepted/ that it doesn't know: nobody will look after them.
+// holdIfBehind holds every sending if the folders are ahead of the store. It logs the folders in
+// accepted/ that belong to no sending, because nobody else looks after them.
 func (in *Intake) holdIfBehind() error {
 	highest, err := in.store.Highest()
 	if err != nil {
@@ -28,7 +29,7 @@ func (in *Intake) holdIfBehind() error {
 	last, strangers := in.unknownFolders()
 	why := ""
 	if last > highest {
-		why = fmt.Sprintf("from an older copy: the inboxes have a folder of sending number %d, it has come to %d", last, highest)
+		why = fmt.Sprintf("from an older copy: the inboxes have a folder of sending number %d, and its own highest number is %d", last, highest)
 	}
 	open, err := in.store.Sendings(store.Filter{States: []campaign.State{campaign.StateScheduled, campaign.StateSending,
 		campaign.StatePaused, campaign.StateHeld}})
@@ -41,7 +42,7 @@ func (in *Intake) holdIfBehind() error {
 		}
 	}
 	if len(strangers) > 0 {
-		in.log.Warn("folders in accepted/ belong to no sending of this store, and nothing in them is sent: see what became of each, then move its files back into the inbox or the folder away",
+		in.log.Warn("folders in accepted/ belong to no sending of this store, and nothing in them is sent: find out what happened to each, then move its files back into the inbox or remove the folder",
 			"folders", len(strangers), "first", strangers[0])
 	}
 	if why == "" {
@@ -52,17 +53,17 @@ func (in *Intake) holdIfBehind() error {
 		return err
 	}
 	if held > 0 {
-		in.log.Warn("the store was restored "+why+", and every sending is held: see what was sent since, then: campaignd resume --all", "held", held)
+		in.log.Warn("the store was restored "+why+", and every sending is held: find out what was sent since, then run: campaignd resume --all", "held", held)
 	}
 	return nil
 }
 
-// aheadOf says how a sending's folder shows more than the store knows; "" if it doesn't.
+// folderAhead returns how a sending's folder shows more than the store knows, or "".
 func (in *Intake) folderAhead(s *campaign.Sending) (string, error) {
 	if _, err := os.Lstat(folder(s)); errors.Is(err, fs.ErrNotExist) {
 		for _, place := range []string{doneFolder, failedFolder} {
 			if _, err := os.Lstat(filepath.Join(s.Inbox, place, s.FolderName())); err == nil {
-				return fmt.Sprintf("from an older copy: it calls %s %s, whose folder lies in %s/", s.ID, s.State, place), nil
+				return fmt.Sprintf("from an older copy: it calls %s %s, whose folder is in %s/", s.ID, s.State, place), nil
 			}
 		}
 		return "", nil
@@ -77,10 +78,10 @@ func (in *Intake) folderAhead(s *campaign.Sending) (string, error) {
 	return "", nil
 }
 
-// mostOfStatus is how many bytes of a status.json are read: the counts stand before the slices.
+// maxStatusRead is how many bytes of a status.json are read. The counts come before the slices.
 const maxStatusRead = 64 << 10
 
-// sentByStatus is how many messages a status.json says were sent; 0 if it says nothing.
+// sentByStatus returns the number of sent messages in a status.json, or 0 if it can't be read.
 func sentByStatus(path string) uint64 {
 	f, err := os.Open(path)
 	if err != nil {
@@ -103,13 +104,13 @@ func sentByStatus(path string) uint64 {
 	return messages.Sent
 }
 
-// strangers are the folders in accepted/ of all inboxes whose sending the store doesn't
-// have, and the highest number of any folder there.
+// unknownFolders returns the folders in accepted/ of all inboxes whose sending isn't in the store,
+// and the highest number of any folder there.
 func (in *Intake) unknownFolders() (last uint64, unknown []string) {
 	for _, inbox := range in.checker().Config.Inboxes {
 		entries, err := os.ReadDir(filepath.Join(inbox.Path, acceptedFolder))
 		if err != nil {
-			continue // it isn't there yet, or the scans say what is wrong with it
+			continue // it doesn't exist yet, or the scans report the error
 		}
 		for _, e := range entries {
 			dot := strings.LastIndexByte(e.Name(), '.')

@@ -9,7 +9,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// snapshot copies the state folder as it is on the disk, and returns what puts the copy back at the next start.
+// snapshot copies the state folder and returns a function that restores the copy at the next start.
 func (h *harness) snapshot() (restore func()) {
 	h.t.Helper()
 	files := map[string][]byte{}
@@ -40,8 +40,8 @@ func (h *harness) snapshot() (restore func()) {
 	}
 }
 
-// TestFoldersAhead: a state folder that was brought back as a whole, while the inbox wasn't, is known by what the
-// inbox's folders show (SPEC 12: a restored store starts with every sending held and says why).
+// TestFoldersAhead: a state folder restored without its inboxes is recognized by the inboxes' folders
+// (docs/contract.md 12: a restored store starts with every sending held and says why).
 func TestFoldersAhead(t *testing.T) {
 	for name, c := range map[string]struct {
 		since func(h *harness, s *campaign.Sending)
@@ -57,12 +57,12 @@ func TestFoldersAhead(t *testing.T) {
 			h.in.Changed(s.ID)
 			h.work()
 		}},
-		"its folder lies in done": {says: "whose folder lies in done/", since: func(h *harness, s *campaign.Sending) {
+		"its folder lies in done": {says: "whose folder is in done/", since: func(h *harness, s *campaign.Sending) {
 			h.sendAll(s.ID)
 			h.in.Changed(s.ID)
 			h.work()
 		}},
-		"a drop was taken in": {says: "a folder of sending number 2, it has come to 1", since: func(h *harness, _ *campaign.Sending) {
+		"a drop was taken in": {says: "a folder of sending number 2, and its own highest number is 1", since: func(h *harness, _ *campaign.Sending) {
 			h.drop("later", "phone,first\n34666111222,Other\n", goodLayout, goodSidecar)
 		}},
 	} {
@@ -90,7 +90,7 @@ func TestFoldersAhead(t *testing.T) {
 	}
 }
 
-// TestFoldersInStep: a start like any other holds nothing, whatever lies about.
+// TestFoldersInStep: an ordinary start holds nothing, whatever else is in the folders.
 func TestFoldersInStep(t *testing.T) {
 	h := newHarness(t, "", "")
 	s := h.good("spring")

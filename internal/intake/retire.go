@@ -18,14 +18,14 @@ import (
 	"campaignd/internal/watch"
 )
 
-// retireGroup is how many sendings are looked for at once.
+// retireGroup is the number of sendings that are read at once.
 const retireGroup = 100
 
-// Retire removes the rows and results of the sendings that ended before an instant,
-// from their folders first and then from the store, so that a crash between the two has it
-// done again: of a folder report.json stays, without contacts. Lists of opt-outs
-// and refused control files that were laid down before then go too. It returns how many sendings
-// that were. One that can't be removed is logged, keeps nobody else, and is tried again the next time.
+// Retire removes rows and results of the sendings that ended before an instant, first from their
+// folders and then from the store; after a crash between the two it starts again. report.json
+// stays, without contacts. Lists of opt-outs and refused control files filed before then are
+// removed too. Retire returns the number of sendings. One that can't be removed is logged, stops
+// no other, and is tried again next time.
 func (in *Intake) Retire(ctx context.Context, before time.Time) (int, error) {
 	if err := in.store.FinishRemovals(); err != nil {
 		return 0, err
@@ -39,11 +39,11 @@ func (in *Intake) Retire(ctx context.Context, before time.Time) (int, error) {
 		}
 		for _, s := range list {
 			if ctx.Err() != nil {
-				return n, nil // at a stop: the rest at the next start
+				return n, nil // at a stop; the next start does the rest
 			}
 			gone, err := in.retire(s.ID)
 			if err != nil {
-				in.logOnce("retire/"+string(s.ID), "remove what is older than retention; it is tried again", "sending", s.ID, "err", err)
+				in.logOnce("retire/"+string(s.ID), "removing data older than retention failed; retrying", "sending", s.ID, "err", err)
 			}
 			if gone {
 				n++
@@ -53,7 +53,7 @@ func (in *Intake) Retire(ctx context.Context, before time.Time) (int, error) {
 	}
 }
 
-// retire removes one sending; false if it isn't over any more.
+// retire removes one sending. It returns false if the sending isn't filed.
 func (in *Intake) retire(id campaign.ID) (bool, error) {
 	defer in.folders.lock(id)()
 	s, err := in.store.Header(id)
@@ -74,12 +74,12 @@ func (in *Intake) retire(id campaign.ID) (bool, error) {
 	return true, in.store.Audit(store.AuditEntry{Who: "daemon", Action: "retention", Sending: id})
 }
 
-// strip leaves nothing but report.json in a sending's folder. A folder that is
-// gone has nothing to be removed from it, but an inbox that is gone may be a disk that isn't mounted.
+// strip removes everything but report.json from a sending's folder. A missing folder needs
+// nothing; a missing inbox is an error, because its disk may not be mounted.
 func (in *Intake) strip(s *campaign.Sending) error {
-	root, err := os.OpenRoot(s.Inbox) // partners write here: no link of theirs leads out of it
+	root, err := os.OpenRoot(s.Inbox) // partners can write here, so links must not lead out of it
 	if errors.Is(err, fs.ErrNotExist) && in.inbox(s.Inbox) == nil {
-		return nil // it is no inbox any more
+		return nil // no longer an inbox
 	}
 	if err != nil {
 		return fmt.Errorf("open inbox: %w", err)
@@ -92,7 +92,7 @@ func (in *Intake) strip(s *campaign.Sending) error {
 	}
 	info, err := root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
-		return nil // somebody took it away, and perhaps laid something else there, which isn't ours
+		return nil // somebody removed or replaced it
 	}
 	if err != nil {
 		return err
@@ -119,14 +119,14 @@ func (in *Intake) strip(s *campaign.Sending) error {
 	return safeio.SyncDir(path)
 }
 
-// retireLists removes the control files and lists of opt-outs that were laid into done/
-// and failed/ before then. What can't be removed is logged once.
+// retireLists removes the control files and lists of opt-outs that were filed before an instant.
+// Failures are logged once.
 func (in *Intake) retireLists(before time.Time) {
 	for _, inbox := range in.checker().Config.Inboxes {
 		for _, place := range []string{doneFolder, failedFolder} {
 			dir := filepath.Join(inbox.Path, place)
 			if err := removeControls(dir, before); err != nil {
-				in.logOnce("retire/"+dir, "remove lists and control files older than retention; it is tried again", "folder", dir, "err", err)
+				in.logOnce("retire/"+dir, "removing lists and control files older than retention failed; retrying", "folder", dir, "err", err)
 			}
 		}
 	}
@@ -154,7 +154,7 @@ func removeControls(dir string, before time.Time) error {
 			err = errors.Join(err, infoErr)
 			continue
 		}
-		// Its time of change is when it was laid there: that of writing may be the partner's.
+		// The ctime is the time of filing; the partner may have set the mtime.
 		if time.Unix(0, safeio.FileID(info).Change).Before(before) {
 			err = errors.Join(err, root.Remove(e.Name()))
 		}
@@ -162,8 +162,8 @@ func removeControls(dir string, before time.Time) error {
 	return err
 }
 
-// isControl reports whether a name is that of a control file, or of the report on one, with
-// what was added where it was taken: the time, a number.
+// isControl reports whether a name is that of a control file or of its report, with the time or
+// number that was appended if the name was taken.
 func isControl(name string) bool {
 	name = strings.TrimSuffix(name, stampedReport)
 	for watch.ParseName(name).Action == "" {
@@ -177,6 +177,6 @@ func isControl(name string) bool {
 }
 
 const (
-	stampLayout   = "20060102T150405Z" // what controlPlace adds to a name that is taken
+	stampLayout   = "20060102T150405Z" // appended by controlPlace to a name that is taken
 	stampedReport = ".report.txt"
 )

@@ -16,8 +16,7 @@ import (
 	"campaignd/internal/store"
 )
 
-// TestRetire: of a sending that is older than retention only report.json stays, and
-// nothing in it tells of a contact.
+// TestRetire: only report.json stays of a sending older than retention, without contacts.
 func TestRetire(t *testing.T) {
 	h := newHarness(t, "", "max_bad_rows = \"50%\"")
 	sent := h.drop("spring", goodCSV+"34666777888,Ada\n3.46668E+10,Bob\n", goodLayout, goodSidecar)
@@ -55,8 +54,8 @@ func TestRetire(t *testing.T) {
 	h.verifyStore()
 }
 
-// TestRetireFindsLess: folders that somebody took away or replaced by a link keep nothing up
-// and lead nowhere; an inbox that isn't there keeps its sendings.
+// TestRetireFindsLess: removed folders and links in their place stop nothing and are not followed;
+// a missing inbox keeps its sendings.
 func TestRetireFindsLess(t *testing.T) {
 	h := newHarness(t, "", "")
 	ids := map[string]*campaign.Sending{}
@@ -99,7 +98,7 @@ func TestRetireFindsLess(t *testing.T) {
 	h.verifyStore()
 }
 
-// TestRetireLists: what lies beside the folders goes by the time at which it was laid there.
+// TestRetireLists: lists and control files are removed by the time of their filing.
 func TestRetireLists(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.control("stop.suppress.csv", "contactCode\n34666777888\n")

@@ -15,8 +15,8 @@ import (
 	"campaignd/internal/plan/recipients"
 )
 
-// csv reads the CSV twice: what it is, unless info tells, then its rows. Whatever
-// else is wrong with the drop, as many of the CSV's errors are found as can be.
+// csv reads the CSV twice: first to recognize it, unless info is given, then its rows. It finds as
+// many errors as it can, whatever else is wrong with the drop.
 func (c *Checker) csv(ctx context.Context, p *Parts, info *csvfile.Info, f *Finding, layout *document.Layout,
 	rules *channelRules, sink rowWriter, spill recipients.Spill, progress func(float64)) error {
 	counted := &countingReader{r: p.CSV.File}
@@ -25,7 +25,7 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *csvfile.Info, f *Find
 		return err
 	}
 	if layout != nil {
-		// Named with the columns there are, if they could be read.
+		// The message lists the columns, if they could be read.
 		f.Problems.Merge(layout.CheckVariables(f.Sending.Variables, t.columns()))
 	}
 	f.documentProblems = f.Problems.Count
@@ -33,18 +33,18 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *csvfile.Info, f *Find
 	switch {
 	case reader == nil:
 		return nil
-	case t.wrongHeader: // a name may stand for the wrong column
+	case t.wrongHeader: // a name may mean another column
 		return f.structure(ctx, file, reader, nil, nil)
 	case t.wrongColumns || rules == nil || layout == nil || layout.Incomplete():
 		return f.structure(ctx, file, reader, layout, rules)
 	}
 	r, err := recipients.New(c.spec(file, layout, reader, rules, f))
-	if err != nil { // a campaign variable that customFields lacks; it is reported
+	if err != nil { // customFields lacks a variable of the campaign, which is reported
 		return f.structure(ctx, file, reader, layout, rules)
 	}
 	reader.LimitBatch(r.BatchRows())
 	if f.Problems.Count > 0 || sink == nil {
-		sink = discard{} // nothing of a drop that is rejected anyway is stored
+		sink = discard{} // a drop that is rejected anyway is not stored
 	}
 	sink.Header(reader.AppendRejectedHeader(nil))
 	if spill == nil {
@@ -70,14 +70,14 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *csvfile.Info, f *Find
 	return nil
 }
 
-// take notes what the rows came to.
+// takeRows copies counts, previews and problems of the rows.
 func (f *Finding) takeRows(a *recipients.Assembler) {
 	s := &f.Sending
 	s.Rows, s.Planned = a.Counts()
 	s.Previews = a.Previews()
 	whole := int64(s.Rows.Total)
 	for _, p := range a.Verdict() {
-		if p.Line > 0 { // the one verdict about a row: the last was cut off
+		if p.Line > 0 { // the only verdict about a single row: the last one was cut off
 			whole--
 		}
 		f.Problems.Add(p)
@@ -86,7 +86,7 @@ func (f *Finding) takeRows(a *recipients.Assembler) {
 		}
 	}
 	f.rowsProof(whole)
-	f.Problems.Merge(a.Problems()) // last: what stops the whole drop must be among those that are listed
+	f.Problems.Merge(a.Problems()) // last, because problems of the whole drop must be among the listed ones
 }
 
 func (c *Checker) spec(file string, layout *document.Layout, reader *csvfile.Reader, rules *channelRules, f *Finding) recipients.Spec {
@@ -98,7 +98,7 @@ func (c *Checker) spec(file string, layout *document.Layout, reader *csvfile.Rea
 	}
 }
 
-// countingReader counts what is read, for the percentage.
+// countingReader counts the bytes read, for the progress.
 type countingReader struct {
 	r io.Reader
 	n atomic.Int64
@@ -114,11 +114,11 @@ func (c *countingReader) Read(p []byte) (int, error) {
 type job struct {
 	batch   csvfile.Batch
 	checked recipients.Checked
-	done    chan struct{} // takes one value when checked holds the result
+	done    chan struct{} // receives one value when checked holds the result
 }
 
-// assemble runs the rows through one reader, a few checkers and the assembler,
-// which takes the batches in the order of the file. Memory is bounded by the jobs there are.
+// assemble passes the rows through one reader, several checkers and the assembler, which takes the
+// batches in the order of the file. The number of jobs bounds the memory.
 func assemble(ctx context.Context, reader *csvfile.Reader, r *recipients.Checker, a *recipients.Assembler, share func()) error {
 	workers := runtime.GOMAXPROCS(0)
 	group, ctx := errgroup.WithContext(ctx)
@@ -144,7 +144,7 @@ func assemble(ctx context.Context, reader *csvfile.Reader, r *recipients.Checker
 			if err != nil {
 				return err
 			}
-			work <- j // never blocks: the channels hold every job there is
+			work <- j // never blocks: the channels have room for every job
 			ordered <- j
 		}
 	})

@@ -16,18 +16,19 @@ import (
 	"campaignd/internal/store"
 )
 
-// groupBytes is how much a transaction of rows holds (LIMITS: 4 to 8 MB).
+// groupBytes is the size of a transaction of rows. Between 4 and 8 MB bbolt is fastest.
 const groupBytes = 4 << 20
 
-// groupRefusals is how many refused rows a transaction holds.
+// groupRefusals is the number of refused rows in a transaction.
 const groupRefusals = 10_000
 
-// storeSink stores what a check hands out. Transactions run beside the check, one at a time.
+// storeRowWriter stores the rows of a check. Transactions run in parallel to the check, one at a
+// time.
 type storeRowWriter struct {
 	store    *store.Store
 	s        *campaign.Sending
 	group    *errgroup.Group
-	ctx      context.Context // of group; ends with its first error
+	ctx      context.Context // context of group; ends with its first error
 	packer   store.Packer
 	pending  []store.Packed
 	size     int
@@ -52,10 +53,10 @@ func newStoreRowWriter(ctx context.Context, st *store.Store, s *campaign.Sending
 	return w
 }
 
-// Header implements rowSink.
+// Header implements rowWriter.
 func (w *storeRowWriter) Header(line []byte) { w.header = line }
 
-// Chunk implements recipients.Sink.
+// Chunk implements recipients.RowWriter.
 func (w *storeRowWriter) Chunk(rows *campaign.Rows) error {
 	packed := w.packer.Pack(rows)
 	w.pending = append(w.pending, packed)
@@ -80,7 +81,8 @@ func (w *storeRowWriter) flush() error {
 	}
 }
 
-// Refused implements recipients.Sink. Refusals are gathered: there may be one a batch.
+// Refused implements recipients.RowWriter. Refusals are gathered, because every batch may have
+// one.
 func (w *storeRowWriter) Refused(refusals []campaign.Refusal, rejected []byte) error {
 	if len(rejected) > 0 {
 		if err := w.reject(rejected); err != nil {
@@ -107,7 +109,7 @@ func (w *storeRowWriter) flushRefusals() error {
 // reject writes lines of rejected.csv under a temporary name.
 func (w *storeRowWriter) reject(lines []byte) error {
 	if w.rejected == nil {
-		f, err := os.CreateTemp(folder(w.s), ".campaignd-*.tmp") // a name that Recover clears away
+		f, err := os.CreateTemp(folder(w.s), ".campaignd-*.tmp") // a name that Recover removes
 		if err != nil {
 			return err
 		}
@@ -120,14 +122,14 @@ func (w *storeRowWriter) reject(lines []byte) error {
 	return err
 }
 
-// close stores the rest and waits for it.
+// close stores the remaining rows and waits until they are committed.
 func (w *storeRowWriter) close() error {
 	err := errors.Join(w.flush(), w.flushRefusals())
 	close(w.packs)
 	return errors.Join(err, w.group.Wait())
 }
 
-// keepRejected gives rejected.csv its name once it is whole.
+// commitRejected gives the complete rejected.csv its name.
 func (w *storeRowWriter) commitRejected() error {
 	if w.rejected == nil {
 		return nil
@@ -143,23 +145,23 @@ func (w *storeRowWriter) commitRejected() error {
 	}
 	failpoint.At(failpoint.RejectedWritten)
 	final := filepath.Join(folder(w.s), report.RejectedFile)
-	// One left by a check that a crash cut off; this one replaces it.
+	// Replace one that an interrupted check left.
 	err = os.Remove(final)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		err = safeio.Move(f.Name(), final)
 	}
 	if err != nil {
-		_ = os.Remove(f.Name()) // gone already where only the folder's sync failed; the check is done again
+		_ = os.Remove(f.Name()) // already gone if only the folder's sync failed; the check is repeated
 	}
 	return err
 }
 
-// discard drops a rejected.csv that isn't kept.
+// discard removes an uncommitted rejected.csv.
 func (w *storeRowWriter) discard() {
 	if w.rejected == nil {
 		return
 	}
-	_ = w.rejected.Close() // it goes away
+	_ = w.rejected.Close() // it is removed
 	_ = os.Remove(w.rejected.Name())
 	w.rejected = nil
 }

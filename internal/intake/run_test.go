@@ -18,7 +18,7 @@ import (
 	"campaignd/internal/store"
 )
 
-// running is the rig's Intake at work in goroutines of its own; accepted takes what it accepts.
+// running starts the harness's Intake; accepted receives the ids it accepts.
 func (h *harness) running(t *testing.T, c *Checker) (in *Intake, accepted chan campaign.ID, stop func()) {
 	t.Helper()
 	accepted = make(chan campaign.ID, 1000)
@@ -60,8 +60,8 @@ func (g *gated) CheckMessage(_, content []byte) error {
 	return nil
 }
 
-// SPEC 12, promise 4: drops of ten rows are accepted, paused and reported while ten million
-// of another are still being checked.
+// Drops of ten rows are accepted, paused and reported while ten million rows of another
+// are being checked (docs/contract.md 12, promise 4).
 func TestSmallDropsPassALargeOne(t *testing.T) {
 	h := newHarness(t, "", "")
 	g := &gated{null.New(1), make(chan struct{}, 1), make(chan struct{})}
@@ -108,7 +108,7 @@ func TestSmallDropsPassALargeOne(t *testing.T) {
 	}
 }
 
-// A stop in the midst of a check leaves a drop that the next start checks anew.
+// A stop during a check leaves a drop that the next start checks again.
 func TestStopWhileChecking(t *testing.T) {
 	h := newHarness(t, "", "")
 	g := &gated{null.New(1), make(chan struct{}, 1), make(chan struct{})}
@@ -143,7 +143,7 @@ func TestStopWhileChecking(t *testing.T) {
 	h.verifyStore()
 }
 
-// What fails for the machine's reasons is tried again by itself.
+// Work that fails because of the machine is retried.
 func TestRunTriesAgain(t *testing.T) {
 	h := newHarness(t, "", "")
 	away := h.config.CampaignsDir + ".away"

@@ -11,9 +11,8 @@ import (
 	"campaignd/internal/plan/recipients"
 )
 
-// structure finds what is wrong with the rows of a drop that is rejected anyway and
-// whose rows can't be checked in full: their number, their cells, and as much of
-// contact and channel as layout and campaign are understood.
+// structure checks the rows of a drop that is rejected anyway and whose rows can't be checked in
+// full: their number, their cells, and contact and channel as far as layout and campaign allow.
 func (f *Finding) structure(ctx context.Context, file string, reader *csvfile.Reader, layout *document.Layout, rules *channelRules) error {
 	spec := recipients.Spec{File: file, Layout: layout, Columns: reader.Columns()}
 	if rules != nil {
@@ -42,7 +41,7 @@ func (f *Finding) structure(ctx context.Context, file string, reader *csvfile.Re
 	return nil
 }
 
-// numberOfRows says why a CSV of so many rows can't be taken, "" if it can.
+// rowCountProblem returns why a CSV with that many rows can't be taken, or "".
 func rowCountProblem(rows int64, app *config.Application) string {
 	switch {
 	case rows == 0:
@@ -53,7 +52,7 @@ func rowCountProblem(rows int64, app *config.Application) string {
 	return ""
 }
 
-// broken notes why a CSV can't be read to its end.
+// broken records why a CSV can't be read to its end.
 func (f *Finding) broken(broken *csvfile.Broken) {
 	f.Problems.Add(broken.Problem)
 	if sc := f.Sidecar; sc != nil && sc.Rows != nil {
@@ -61,14 +60,14 @@ func (f *Finding) broken(broken *csvfile.Broken) {
 	}
 }
 
-// rowsProof holds the number of rows against what the sidecar promised.
+// rowsProof compares the number of rows with the sidecar.
 func (f *Finding) rowsProof(rows int64) {
 	if sc := f.Sidecar; sc != nil && sc.Rows != nil && *sc.Rows != rows {
 		f.addProofProblem("rows", rowsMismatch(*sc.Rows, rows))
 	}
 }
 
-// promise notes that the CSV is not what the sidecar's key says.
+// addProofProblem records that the CSV differs from the sidecar's key.
 func (f *Finding) addProofProblem(key, message string) {
 	line, column := f.Sidecar.Place(key)
 	f.Problems.Add(campaign.Problem{File: f.Sidecar.File, Line: line, Column: column, Field: key, Message: message})

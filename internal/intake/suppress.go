@@ -13,8 +13,8 @@ import (
 	"campaignd/internal/watch"
 )
 
-// suppress takes NAME.suppress.csv in: the columns contactCode and, optional,
-// channelType. It holds for the applications this inbox may send for.
+// suppress imports NAME.suppress.csv: the columns contactCode and, optional, channelType. It
+// applies to the applications that this inbox may send for.
 func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 	inbox := in.inbox(c.Inbox)
 	if inbox == nil {
@@ -60,23 +60,23 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 	return moveFree(filepath.Join(c.Inbox, c.File.Name), place)
 }
 
-// optOutReport says what became of a list, first line first.
+// optOutReport describes the result of a list. The first line is the summary.
 func optOutReport(rows int, applications []int64, problems campaign.Problems) string {
 	if rows == 0 {
-		return "The list holds no opt-outs; nothing has changed."
+		return "The list contains no opt-outs; nothing has changed."
 	}
 	name := "application"
 	if len(applications) > 1 {
 		name += "s"
 	}
-	text := fmt.Sprintf("%s taken in; they hold from now on, for %s %s.", countNoun(int64(rows), "opt-out"), name, joinIDs(applications))
+	text := fmt.Sprintf("%s taken in; they apply from now on to %s %s.", countNoun(int64(rows), "opt-out"), name, joinIDs(applications))
 	if problems.Count == 0 {
 		return text
 	}
-	return listProblems(text+" Look at what is listed below, mend it and drop it in another list.", problems)
+	return listProblems(text+" Fix the lines below and upload them in another list.", problems)
 }
 
-// listProblems is a first line and every problem below it, if there is more than that line tells.
+// listProblems returns a first line followed by every problem, unless that line says everything.
 func listProblems(first string, problems campaign.Problems) string {
 	var b strings.Builder
 	b.WriteString(first)

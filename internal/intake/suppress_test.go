@@ -12,7 +12,7 @@ import (
 	"campaignd/internal/store"
 )
 
-// optOuts are those in the store, as application/channel/contact.
+// optOuts lists the store's opt-outs as application/channel/contact.
 func (h *harness) optOuts() []string {
 	h.t.Helper()
 	var list []string
@@ -25,7 +25,7 @@ func (h *harness) optOuts() []string {
 	return list
 }
 
-// doneReport is the report beside a list of opt-outs in done/.
+// doneReport reads the report on a list of opt-outs in done/.
 func (h *harness) doneReport(file string) string {
 	h.t.Helper()
 	for name, text := range h.tree(doneFolder) {
@@ -46,26 +46,26 @@ func TestSuppressLists(t *testing.T) {
 		want       []string
 		says       string // in the report in done/, or, after a !, in failed/
 	}{
-		"every channel":  {"application = 1", "contactCode\n34666777888\n 34666555666 \n", []string{"1//34666555666", "1//34666777888"}, "2 opt-outs taken in; they hold from now on, for application 1."},
+		"every channel":  {"application = 1", "contactCode\n34666777888\n 34666555666 \n", []string{"1//34666555666", "1//34666777888"}, "2 opt-outs taken in; they apply from now on to application 1."},
 		"one channel":    {"application = 1", "channelType;contactCode;why\nsms;1;asked\n;2;asked\n", []string{"1//2", "1/sms/1"}, "2 opt-outs"},
-		"allowed":        {"allow_applications = [2]", "contactCode\n1\n", []string{"2//1"}, "1 opt-out taken in; they hold from now on, for application 2."},
-		"all":            {"", "contactCode\n1\n", []string{"1//1", "2//1"}, "1 opt-out taken in; they hold from now on, for applications 1, 2."},
+		"allowed":        {"allow_applications = [2]", "contactCode\n1\n", []string{"2//1"}, "1 opt-out taken in; they apply from now on to application 2."},
+		"all":            {"", "contactCode\n1\n", []string{"1//1", "2//1"}, "1 opt-out taken in; they apply from now on to applications 1, 2."},
 		"twice":          {"application = 1", "contactCode\n1\n1\n", []string{"1//1"}, "2 opt-outs taken in"},
 		"bad rows":       {"application = 1", "contactCode,channelType\n1,\n,sms\n2\n3,\n", []string{"1//1", "1//3"}, "x.suppress.csv:3: contactCode: the contactCode is empty\n  x.suppress.csv:4: "},
-		"no column":      {"application = 1", "phone\n1\n", nil, "!contactCode: no such column; the first line has to name the columns"},
+		"no column":      {"application = 1", "phone\n1\n", nil, "!contactCode: no such column; the first line must name the columns"},
 		"no header":      {"application = 1", "+34 600-000-001\n34600000002\n", []string{"1//+34 600-000-001", "1//34600000002"}, "2 opt-outs taken in"},
 		"bare addresses": {"application = 1", "ada@example.com,sms\n34600000002,\n", []string{"1//34600000002", "1/sms/ada@example.com"}, "2 opt-outs taken in"},
 		"bare for all":   {"application = 1", "34600000001,\n34600000002,sms\n", []string{"1//34600000001", "1/sms/34600000002"}, "2 opt-outs taken in"},
 		"any capitals":   {"application = 1", "ChannelType,contactcode\nsms,1\n", []string{"1/sms/1"}, "1 opt-out taken in"},
 		"no such channel": {"application = 1", "contactCode,channelType\n1,smss\n", []string{"1/smss/1"},
-			"x.suppress.csv:2: channelType: taken in, but there is no channel of this name (there are: cloud_api, sms); left empty it holds for every channel"},
-		"header alone":   {"application = 1", "contactCode\n", nil, "The list holds no opt-outs; nothing has changed."},
+			"x.suppress.csv:2: channelType: taken in, but there is no channel of this name (there are: cloud_api, sms); an empty cell applies to every channel"},
+		"header alone":   {"application = 1", "contactCode\n", nil, "The list contains no opt-outs; nothing has changed."},
 		"repeated names": {"application = 1", "contactCode,contactCode\n1,1\n", nil, "!have the same name"},
 		"all bad":        {"application = 1", "contactCode\n3.4E+10\n3.5E+10\n", nil, "!x.suppress.csv:2: contactCode: a spreadsheet ruined the number"},
 		"empty":          {"application = 1", "", nil, "!the file is empty"},
 		"unclosed quote": {"application = 1", "contactCode\n\"1\n", nil, "!x.suppress.csv:2:1: the quote here is never closed"},
 		"ruined":         {"application = 1", "contactCode\n1\n3.46668E+10\n", []string{"1//1"}, "x.suppress.csv:3: contactCode: a spreadsheet ruined the number"},
-		"cut":            {"application = 1", "contactCode\n1\n34", []string{"1//1", "1//34"}, "the last line has no end"},
+		"cut":            {"application = 1", "contactCode\n1\n34", []string{"1//1", "1//34"}, "the last line has no line end"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHarness(t, c.inbox, "")
@@ -74,7 +74,7 @@ func TestSuppressLists(t *testing.T) {
 				t.Error(diff)
 			}
 			if says, failed := strings.CutPrefix(c.says, "!"); failed {
-				wantParts(t, h.failedControl("x.suppress.csv"), "x.suppress.csv was not taken in, nobody of it is opted out: ")
+				wantParts(t, h.failedControl("x.suppress.csv"), "x.suppress.csv was not taken in and nobody in it is opted out: ")
 				wantParts(t, h.failedControl("x.suppress.csv"), says)
 			} else {
 				wantParts(t, h.doneReport("x.suppress.csv"), says)

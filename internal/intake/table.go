@@ -10,15 +10,15 @@ import (
 	"campaignd/internal/plan/document"
 )
 
-// table is a CSV whose header was looked at.
+// table is a CSV whose header was read.
 type table struct {
 	info         *csvfile.Info
-	reader       *csvfile.Reader // behind the header; nil if rows can't be read
-	wrongHeader  bool            // names are missing or repeated
-	wrongColumns bool            // the layout names columns that there are not
+	reader       *csvfile.Reader // positioned after the header; nil if rows can't be read
+	wrongHeader  bool            // empty or repeated names
+	wrongColumns bool            // the layout uses columns that don't exist
 }
 
-// columns are the names in the header, nil if it couldn't be read.
+// columns returns the names in the header, or nil if it couldn't be read.
 func (t *table) columns() []string {
 	if t.reader == nil {
 		return nil
@@ -26,12 +26,12 @@ func (t *table) columns() []string {
 	return t.reader.Columns()
 }
 
-// table finds out what the CSV is and reads its header from counted, which is its file.
-// What is wrong is noted in f. The error is of this machine.
+// table recognizes the CSV and reads its header from counted, which reads its file. Problems are
+// recorded in f. The error concerns this machine.
 func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Finding, layout *document.Layout, counted io.Reader) (*table, error) {
 	file, t := p.CSV, &table{info: info}
 	if file.File == nil {
-		return t, nil // that it is missing is noted
+		return t, nil // reported as missing
 	}
 	stat, err := file.File.Stat()
 	if err != nil {
@@ -57,7 +57,7 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 		f.warn(file.Name, "is not UTF-8 and was read as Windows-1252; save it as UTF-8 if letters look wrong in the messages")
 	}
 	if t.info.Unterminated && !hasFullProof(f.Sidecar) {
-		f.warn(file.Name, "its last line has no end: if the upload was cut, something is missing; \"bytes\" or \"sha256\" in the sidecar would prove the file whole")
+		f.warn(file.Name, "its last line has no line end: if the upload was cut off, something is missing; \"bytes\" or \"sha256\" in the sidecar would prove that the file is complete")
 	}
 	if _, err := file.File.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("read %q: %w", file.Name, err)
@@ -66,7 +66,7 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 	if layout != nil {
 		options.Wanted = layoutColumns(layout)
 	}
-	// What somebody goes on appending is not read: it shows as a change when the check is over.
+	// Bytes appended meanwhile are not read; the file counts as changed after the check.
 	reader, problems, err := csvfile.NewReader(io.LimitReader(counted, t.info.Bytes+1), *t.info, options)
 	if err != nil {
 		return nil, fmt.Errorf("read %q: %w", file.Name, err)
@@ -81,14 +81,14 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 	if layout != nil && len(reader.Columns()) > 0 {
 		missing := layout.CheckColumns(reader.Columns())
 		if t.wrongColumns = missing.Count > 0; t.wrongColumns && reader.SepLine() {
-			f.warn(file.Name, fmt.Sprintf("its first line, sep=, says that %q stands between the cells; take the line away if that is wrong", reader.Delimiter()))
+			f.warn(file.Name, fmt.Sprintf("its first line, sep=, declares %q as the separator; remove the line if that is wrong", reader.Delimiter()))
 		}
 		f.Problems.Merge(missing)
 	}
 	return t, nil
 }
 
-// proof holds the file against what the sidecar promised (SPEC 5).
+// proof compares the file with the proof in the sidecar (docs/contract.md 5).
 func (c *Checker) proof(f *Finding, info *csvfile.Info) {
 	if f.Sidecar == nil {
 		return
@@ -98,7 +98,7 @@ func (c *Checker) proof(f *Finding, info *csvfile.Info) {
 	}
 }
 
-// wanted are the columns that the layout names: they decide the delimiter.
+// layoutColumns returns the columns that the layout uses. They decide the delimiter.
 func layoutColumns(l *document.Layout) []string {
 	names := append(l.ContactCode.Variables(), l.ChannelType.Variables()...)
 	for _, field := range l.Fields {
@@ -107,7 +107,7 @@ func layoutColumns(l *document.Layout) []string {
 	return names
 }
 
-// Inspect takes the first pass over the CSV.
+// Inspect reads the CSV once to recognize it.
 func Inspect(ctx context.Context, p *Parts) (*csvfile.Info, error) {
 	stat, err := p.CSV.File.Stat()
 	if err != nil {

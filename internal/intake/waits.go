@@ -12,15 +12,15 @@ import (
 	"campaignd/internal/watch"
 )
 
-// wait is a drop that is ready by its names and not yet by its contents.
+// wait is a drop that is complete by its names but not by its contents.
 type wait struct {
-	files  []campaign.FileID // as they were examined; others mean: look again
+	files  []campaign.FileID // as examined; if they differ, the drop is examined again
 	since  time.Time
-	until  time.Time // look again then; zero: when the files change
+	until  time.Time // time of the next examination; zero if only a change causes one
 	reason string
 }
 
-// stillWaits reports whether nothing has changed for a drop that was examined and found not whole.
+// stillWaits reports whether nothing has changed for a drop that was examined and has to wait.
 func (in *Intake) stillWaits(d watch.Drop) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -45,13 +45,14 @@ func fileIDs(d watch.Drop) []campaign.FileID {
 	return ids
 }
 
-// Wait is a drop that is complete by its names and waits for its contents.
+// Wait is a drop that has all its files and waits for their contents.
 type Wait struct {
 	Name, Reason string
 	Since        time.Time
 }
 
-// Waits are the drops of an inbox that wait for a proof, a line end or free space, the oldest first.
+// Waits returns the drops of an inbox that wait for a proof, a line end or free space, oldest
+// first.
 func (in *Intake) Waits(inbox string) []Wait {
 	inbox = filepath.Clean(inbox)
 	in.mu.Lock()
@@ -72,7 +73,7 @@ func (in *Intake) setWait(d watch.Drop, reason string, until time.Time) {
 	}
 }
 
-// noteWait notes why a drop waits and reports whether that is news.
+// noteWait records why a drop waits and reports whether the reason is new.
 func (in *Intake) noteWait(d watch.Drop, reason string, until time.Time) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -92,7 +93,7 @@ func (in *Intake) endWait(inbox, name string) {
 	delete(in.waits, [2]string{inbox, name})
 }
 
-// forget drops what is noted about files that were taken away.
+// forgetGone drops the records about files that were removed.
 func (in *Intake) forgetGone() {
 	in.mu.Lock()
 	waits, controls := map[[2]string]string{}, map[[2]string]string{}

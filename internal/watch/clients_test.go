@@ -21,8 +21,8 @@ func upload(b *inbox, f *os.File, between func()) {
 	}
 }
 
-// What SFTP clients do to a file, call by call. None may be told of before its
-// upload has ended, each must be soon after.
+// The system calls of SFTP clients. No file may be handed over before its upload has
+// ended, and each must be soon after.
 func TestClients(t *testing.T) {
 	old := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
 	for name, client := range map[string]func(b *inbox, untold func()){
@@ -106,8 +106,8 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// A frozen client: no event, the size stands still, the file is open.
-func TestPitfall01FrozenUpload(t *testing.T) {
+// A frozen client: no event, a constant size, an open file.
+func TestFrozenUpload(t *testing.T) {
 	bubble(t, standard(), func(b *inbox) {
 		b.put("a.layout.json", "a.schedule.json")
 		f := hold(t, b.path("a.csv"))
@@ -128,9 +128,9 @@ func TestPitfall01FrozenUpload(t *testing.T) {
 	})
 }
 
-// A cut upload looks like a whole one from here: it is handed over, and what it
-// lacks is for intake to find. When it is resumed it counts as new.
-func TestPitfall01CutUploadIsToldAnewWhenItGoesOn(t *testing.T) {
+// An interrupted upload looks complete to the watcher and is handed over; intake finds
+// what is missing. After it is resumed it counts as new.
+func TestResumedUploadCountsAsNew(t *testing.T) {
 	bubble(t, standard(), func(b *inbox) {
 		b.put("a.csv", "a.layout.json", "a.schedule.json")
 		b.run()
@@ -155,8 +155,8 @@ func TestPitfall01CutUploadIsToldAnewWhenItGoesOn(t *testing.T) {
 	})
 }
 
-// A file that was found open once is asked for again, though its closing makes no event.
-func TestPitfall02BusyOnceIsLookedAtAgain(t *testing.T) {
+// An open file is asked for a lease again, although closing it causes no event.
+func TestBusyFileIsAskedAgain(t *testing.T) {
 	opt := standard()
 	opt.Rescan = every(time.Hour) // not even a rescan is needed
 	bubble(t, opt, func(b *inbox) {
@@ -172,7 +172,7 @@ func TestPitfall02BusyOnceIsLookedAtAgain(t *testing.T) {
 }
 
 // mtime is the sender's to choose: neither an old nor a future one settles or holds anything.
-func TestPitfall03OldModTime(t *testing.T) {
+func TestOldModTime(t *testing.T) {
 	for _, year := range []int{1971, 2099} {
 		bubble(t, standard(), func(b *inbox) {
 			b.put("a.layout.json", "a.schedule.json", "a.csv")
@@ -194,7 +194,7 @@ func TestPitfall03OldModTime(t *testing.T) {
 	}
 }
 
-func TestPitfall04TwoLinks(t *testing.T) {
+func TestTwoLinks(t *testing.T) {
 	// For a moment: an SFTP rename. See TestClients, and for good:
 	bubble(t, standard(), func(b *inbox) {
 		b.put("elsewhere.bin", "a.layout.json", "a.schedule.json")
@@ -216,7 +216,7 @@ func TestPitfall04TwoLinks(t *testing.T) {
 }
 
 // Clients stat, chmod and set times after the upload: the files are left in place for settle.
-func TestPitfall05SettleTimeIsLeft(t *testing.T) {
+func TestClientsFindTheirFileDuringSettle(t *testing.T) {
 	bubble(t, standard(), func(b *inbox) {
 		b.put("a.layout.json", "a.schedule.json", "a.csv.filepart")
 		b.run()
@@ -231,9 +231,9 @@ func TestPitfall05SettleTimeIsLeft(t *testing.T) {
 	})
 }
 
-// Another file under the same inode number and times is told by its ctime; the
-// identity is taken once, from the file that was opened.
-func TestPitfall07Identity(t *testing.T) {
+// Another file with the same inode number and times is recognized by its ctime; the
+// identity comes from the opened file.
+func TestIdentity(t *testing.T) {
 	bubble(t, standard(), func(b *inbox) {
 		b.put("a.layout.json", "a.schedule.json", "a.csv", "b.csv")
 		when := time.Unix(1e9, 0)

@@ -1,22 +1,18 @@
-// Package watch notices what is dropped into an inbox, waits until files have
-// settled, pairs them into drops, and hands these to a Handler. It is the only
-// room that knows fsnotify.
+// Package watch notices files dropped into an inbox, waits until they have settled, pairs them
+// into drops and hands these to a Handler. No other room uses fsnotify.
 //
-// It reads no contents, moves nothing and removes nothing: whether a drop is
-// whole, right or wanted is intake's to find out. Files are listed, looked at
-// without following links, and opened (never blocking) for nothing but a read
-// lease just before they are handed over.
+// It reads no contents, and it moves and removes nothing: intake decides whether a drop is
+// complete and correct. Watch lists files and looks at them without following links. Just before
+// handing files over it opens them, never blocking, to ask for a read lease.
 //
-// Events are hints, the scan is the truth (SPEC 2): one goroutine owns the
-// fsnotify watcher, the pending files and one timer; an event makes it look at
-// a name, and every rescan, overflow or doubt makes it look at all of them. So
-// a lost event, a file system without events, or no inotify at all costs a
-// delay and nothing else. A file is settled when size, mtime, ctime and inode
-// stood still between a first and a last sighting of our own that are Settle
-// apart (mtime itself is the sender's to choose), and no process of this host
-// has it open for writing.
+// Events are hints, the scan is the truth (docs/contract.md 2). One goroutine owns the fsnotify
+// watcher, the pending items and one timer. An event makes it look at one name; every rescan,
+// overflow or doubt makes it look at all names. A lost event, a file system without events, or an
+// inotify failure therefore costs a delay and nothing else. A file is settled when its size,
+// mtime, ctime and inode were equal at two of our own sightings Settle apart, and no process of
+// this host has it open for writing. The mtime itself proves nothing, because the sender chooses
+// it.
 //
-// It fails softly: an inbox that can't be read is said once, shown in Counts,
-// and tried again at every rescan. An inbox that vanished is not made again: an
-// unmounted disk must not be papered over with an empty folder.
+// Failures are soft. An inbox that can't be read is logged once, shown in Counts, and tried again
+// at every rescan. A missing inbox is never created: its disk may not be mounted.
 package watch

@@ -14,8 +14,8 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// The inbox is away, comes back as another folder, and is never made by us.
-func TestPitfall06InboxRemovedAndMadeAgain(t *testing.T) {
+// A missing inbox comes back as another folder, and is never created by the watcher.
+func TestInboxRemovedAndReplaced(t *testing.T) {
 	log := &lines{}
 	opt := standard()
 	opt.Log = log.logger()
@@ -42,13 +42,13 @@ func TestPitfall06InboxRemovedAndMadeAgain(t *testing.T) {
 		if c := b.w.Counts(); c.Missing || c.Err != "" {
 			t.Errorf("counts are %+v", c)
 		}
-		if n := log.count("all right again"); n != 1 {
+		if n := log.count("recovered: "); n != 1 {
 			t.Errorf("%d lines about its return, want 1", n)
 		}
 	})
 }
 
-// Another folder takes the inbox's path between two looks: nothing of the old one is told of.
+// The inbox is replaced between two scans: nothing of the old one is handed over.
 func TestInboxReplaced(t *testing.T) {
 	log := &lines{}
 	opt := standard()
@@ -69,7 +69,7 @@ func TestInboxReplaced(t *testing.T) {
 	})
 }
 
-// A folder that can't be read for a while forgets nothing and tells nothing.
+// An inbox that can't be read for a while forgets nothing and hands over nothing.
 func TestInboxUnreadable(t *testing.T) {
 	for _, op := range []safeio.Op{safeio.OpOpen, safeio.OpRead} {
 		log := &lines{}
@@ -98,14 +98,14 @@ func TestInboxUnreadable(t *testing.T) {
 			if d := b.first("ready", "a"); d != nil && !d.drop.FirstSeen.Equal(b.start) {
 				t.Errorf("%s: the CSV was forgotten", op)
 			}
-			if w, i := log.count("level=WARN"), log.count("all right again"); w != 1 || i != 1 {
+			if w, i := log.count("level=WARN"), log.count("recovered: "); w != 1 || i != 1 {
 				t.Errorf("%s: %d warnings and %d all-clears, want 1 and 1", op, w, i)
 			}
 		})
 	}
 }
 
-// A folder that may be listed but not entered: said once, and nothing is taken for gone.
+// An inbox that can be listed but not entered is logged once, and no file counts as removed.
 func TestFilesThatCantBeLookedAt(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("root may look at everything")
@@ -128,7 +128,7 @@ func TestFilesThatCantBeLookedAt(t *testing.T) {
 	})
 }
 
-// Too many drops at once: the rest waits untouched, and no half of a drop is taken for a whole.
+// Too many drops: the rest waits untouched, and no incomplete drop passes for a complete one.
 func TestTooMany(t *testing.T) {
 	bubble(t, standard(), func(b *inbox) {
 		b.w.limit = 10
@@ -202,13 +202,13 @@ func TestManyForeignFiles(t *testing.T) {
 		if c := b.w.Counts(); c.Foreign != maxLoggedNames+50 {
 			t.Errorf("counts are %+v", c)
 		}
-		if n, m := log.count("left alone"), log.count("more files than"); n != maxLoggedNames+1 || m != 1 {
+		if n, m := log.count("left alone"), log.count("too many files"); n != maxLoggedNames+1 || m != 1 {
 			t.Errorf("%d and %d lines about foreign files, want %d and 1", n, m, maxLoggedNames+1)
 		}
 	})
 }
 
-// A look that takes long is followed by a rest, however often it is asked for.
+// A long scan is followed by a pause, however often one is requested.
 func TestRest(t *testing.T) {
 	opt := standard()
 	bubble(t, opt, func(b *inbox) {

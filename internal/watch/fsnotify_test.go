@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// These tests have the real fsnotify, and so the real clock: virtual time stands
-// still while a goroutine waits for inotify. They wait for facts, with a limit.
-// Rescans come once an hour, so that nothing but events can be what helped.
+// These tests use the real fsnotify and so the real clock: virtual time doesn't advance
+// while a goroutine waits for inotify. They wait for facts, with a limit. Rescans come
+// once an hour, so that only events can help.
 
 type real struct {
 	t    *testing.T
@@ -51,7 +51,7 @@ func quick() Options {
 	return Options{Settle: 20 * time.Millisecond, SidecarWait: 40 * time.Millisecond, PairTimeout: time.Hour, Rescan: every(time.Hour)}
 }
 
-// until waits for a fact that no channel tells.
+// until waits for a fact that no channel reports.
 func (r *real) until(what string, fact func() bool) {
 	r.t.Helper()
 	limit := time.NewTimer(20 * time.Second)
@@ -107,8 +107,8 @@ func TestRealEvents(t *testing.T) {
 	r.ready("-rf")
 }
 
-// Closed after a long time without a write: there is no event, the lease is asked for again.
-func TestPitfall02RealSlowWriter(t *testing.T) {
+// A file closed long after its last write causes no event; the lease is requested again.
+func TestRealSlowWriter(t *testing.T) {
 	r := watchReal(t, quick(), nil)
 	f := hold(t, filepath.Join(r.dir, "a.csv"))
 	put(t, filepath.Join(r.dir, "a.layout.json"), "x")
@@ -119,7 +119,7 @@ func TestPitfall02RealSlowWriter(t *testing.T) {
 	r.ready("a")
 }
 
-func TestPitfall06RealInboxMadeAgain(t *testing.T) {
+func TestRealInboxReplaced(t *testing.T) {
 	r := watchReal(t, quick(), nil)
 	if !r.w.Counts().Events {
 		t.Skip("no inotify here")
@@ -152,7 +152,7 @@ func TestPitfall06RealInboxMadeAgain(t *testing.T) {
 // 20,000 events come while the watcher is held up: the kernel's queue (16,384 by
 // default) overflows, what is dropped then makes no event, there is no rescan to
 // help, and not one drop is missed.
-func TestPitfall06RealOverflow(t *testing.T) {
+func TestRealOverflow(t *testing.T) {
 	const drops = 100
 	opt := quick()
 	opt.SidecarWait = 0

@@ -15,7 +15,7 @@ var errClosed = errors.New("the watch has ended")
 type notifier struct {
 	events <-chan fsnotify.Event
 	errors <-chan error
-	alive  func() bool // false: the folder it was about is gone
+	alive  func() bool // false once the watched folder is gone
 	close  func() error
 }
 
@@ -34,15 +34,15 @@ func openNotifier(path string) (*notifier, error) {
 	}, nil
 }
 
-// openHints makes sure that events come, about the folder that is there now. A
-// watch ends without a word when its folder is removed, renamed or unmounted.
+// openHints makes sure that events come from the folder that is there now. A watch ends silently
+// when its folder is removed, renamed or unmounted.
 func (w *Watcher) openHints() {
 	if w.opt.NoEvents || w.hints != nil && !w.stale && w.hints.alive() {
 		return
 	}
 	w.closeHints()
 	hints, err := w.notify(w.opt.Path)
-	w.logChange(&w.logged.events, "watch inbox; until it works, files are noticed at rescans alone", err)
+	w.logChange(&w.logged.events, "watch inbox; until it works, only rescans notice files", err)
 	if err == nil {
 		w.hints, w.stale = hints, false
 	}
@@ -58,8 +58,8 @@ func (w *Watcher) closeHints() {
 	w.hints = nil
 }
 
-// hint notes an event. Several are gathered for a moment, since an upload makes
-// one for every write.
+// hint records an event. Events are gathered for a moment, because an upload causes one for every
+// write.
 func (w *Watcher) hint(event fsnotify.Event, ok bool) {
 	if !ok {
 		w.lost(errClosed, false)
@@ -85,16 +85,15 @@ func (w *Watcher) hint(event fsnotify.Event, ok bool) {
 	}
 }
 
-// lost makes up for events that were lost, such as by an overflow of the
-// kernel's queue: the whole inbox is looked at. If it is the watch itself that
-// was lost (not open), that look opens another.
+// lost schedules a full scan after events were lost, for example by an overflow of the kernel's
+// queue. If the watch itself is lost (open is false), that scan opens another.
 func (w *Watcher) lost(err error, open bool) {
 	w.full = true
 	if !open {
 		err = errClosed
 		w.closeHints()
 	}
-	w.log.Info("events were lost; looking at the whole inbox", "inbox", w.opt.Path, "error", err)
+	w.log.Info("events were lost; scanning the whole inbox", "inbox", w.opt.Path, "error", err)
 }
 
 func (w *Watcher) clearHints() {

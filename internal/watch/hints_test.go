@@ -14,7 +14,7 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// source is a notifier in a bubble, fed by the test.
+// source is a notifier for virtual time, fed by the test.
 type source struct {
 	events chan fsnotify.Event
 	errs   chan error
@@ -78,7 +78,7 @@ func TestEvents(t *testing.T) {
 }
 
 // An overflow, a flood of names, a closed channel: the whole inbox is looked at.
-func TestPitfall06EventsLost(t *testing.T) {
+func TestEventsLost(t *testing.T) {
 	for name, lose := range map[string]func(b *inbox, s *source){
 		"overflow": func(_ *inbox, s *source) { s.errs <- fsnotify.ErrEventOverflow },
 		"flood": func(b *inbox, s *source) {
@@ -109,7 +109,7 @@ func TestPitfall06EventsLost(t *testing.T) {
 	}
 }
 
-// No inotify to be had (instances used up): said once, the rescans do, and it is tried again.
+// Without inotify (no instances left) the error is logged once, rescans do the work, and opening it is retried.
 func TestEventsCantBeHad(t *testing.T) {
 	log := &lines{}
 	opt := standard()

@@ -15,8 +15,8 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// Whatever has a drop's name but is no plain file is refused and never waited for.
-func TestPitfall10NoPlainFiles(t *testing.T) {
+// Anything with a drop's name that is no plain file is refused without waiting.
+func TestSpecialFilesAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		make func(b *inbox) error
 		want string
@@ -128,7 +128,7 @@ func TestUnreadable(t *testing.T) {
 	})
 }
 
-// An error that says nothing about the file refuses nothing: it is waited for.
+// An error that doesn't concern the file refuses nothing; the file is waited for.
 func TestUnopenable(t *testing.T) {
 	for _, err := range []error{unix.EIO, unix.EMFILE} {
 		bubble(t, standard(), func(b *inbox) {
@@ -146,7 +146,7 @@ func TestUnopenable(t *testing.T) {
 	}
 }
 
-// The file is swapped between the look and the opening.
+// The file is replaced between the scan and the opening.
 func TestSwappedBeforeOpening(t *testing.T) {
 	for name, swap := range map[string]func(b *inbox) error{
 		"file": func(b *inbox) error { return os.WriteFile(b.path("a.csv"), []byte("other"), 0o600) },
@@ -202,7 +202,7 @@ func TestTwoSpellingsOfOnePart(t *testing.T) {
 	})
 }
 
-// Names that try to be something else are left alone, counted, and logged once and quoted.
+// Hostile names are left alone, counted, and logged once with quotes.
 func TestHostileNames(t *testing.T) {
 	log := &lines{}
 	opt := standard()
@@ -286,7 +286,7 @@ func TestControlFiles(t *testing.T) {
 	})
 }
 
-// A control file is told with whether its drop is still in the inbox, however it is spelled.
+// A control file is handed over with whether its drop is still in the inbox, in any spelling.
 func TestControlBesideItsDrop(t *testing.T) {
 	bubble(t, standard(), func(b *inbox) {
 		b.put("a.cancel", "A.Csv", "b.pause", "b.Csv", "c.20261124-000012.cancel", "c.20261124-000012.LAYOUT.json")
@@ -300,7 +300,7 @@ func TestControlBesideItsDrop(t *testing.T) {
 	})
 }
 
-// A pause and the resume that followed it are told in their order.
+// A pause and the resume after it are handed over in order.
 func TestControlFilesInOrder(t *testing.T) {
 	bubble(t, standard(), func(b *inbox) {
 		b.put("z.pause", "y.pause", "x.pause")

@@ -12,46 +12,46 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// Instants in this file are lengths of time since Run began, by the monotonic
-// clock: a wall clock that jumps settles nothing.
+// Instants in this file are durations since Run began, by the monotonic clock:
+// a wall clock that jumps settles nothing.
 const (
 	never  = time.Duration(1<<63 - 1)
 	notYet = time.Duration(-1)
 )
 
-// part is one file with a part's or a control file's name.
+// part is a file with the name of a drop's part or of a control file.
 type part struct {
 	kind  Kind
 	file  File
 	mode  fs.FileMode
 	links uint64
 
-	first    time.Duration // first sighting of this file under its name
-	since    time.Duration // first sighting of it as it is now
-	seen     time.Duration // last sighting of it unchanged
-	probed   time.Duration // last time it was opened for a lease, or notYet
-	busy     bool          // at probed: open for writing
-	openErr  error         // at probed: why it couldn't be opened
-	deniedAt time.Duration // first time the fault was a lack of permission, or notYet
-	scanNo   uint64        // number of the last look that saw it
+	first    time.Duration // first sighting of this inode under this name
+	since    time.Duration // first sighting of its present state
+	seen     time.Duration // last sighting of its present state
+	probed   time.Duration // last lease request, or notYet
+	busy     bool          // open for writing at probed
+	openErr  error         // error of opening it at probed
+	deniedAt time.Duration // first time that permission was denied, or notYet
+	scanNo   uint64        // number of the last scan that saw it
 }
 
-// saw notes a sighting: asked before the file was looked at, answered after.
-// It reports whether anything has changed.
+// saw records a sighting: asked is the time before the file was looked at, answered the time
+// after. It reports whether anything has changed.
 func (p *part) saw(st safeio.Stat, asked, answered time.Duration) bool {
 	if st.ID == p.file.ID && st.Links == p.links && st.Mode == p.mode {
 		p.seen = max(p.seen, asked)
 		return false
 	}
 	if st.ID.Inode != p.file.ID.Inode || st.ID.Device != p.file.ID.Device {
-		p.first = answered // another file took the name, perhaps after a claim
+		p.first = answered // another file has this name now, perhaps after a claim
 	}
 	p.file.ID, p.links, p.mode = st.ID, st.Links, st.Mode
 	p.changed(answered)
 	return true
 }
 
-// changed has the part's quiet time begin anew.
+// changed restarts the part's quiet time.
 func (p *part) changed(now time.Duration) {
 	p.since, p.seen, p.probed, p.deniedAt = now, now, notYet, notYet
 	p.busy, p.openErr = false, nil
@@ -59,7 +59,7 @@ func (p *part) changed(now time.Duration) {
 
 func (p *part) stat() safeio.Stat { return safeio.Stat{ID: p.file.ID, Mode: p.mode, Links: p.links} }
 
-// key tells items apart: drops by base name, control files by their own name.
+// key identifies items: drops by base name, control files by their own name.
 type key struct{ base, control string }
 
 func keyOf(n Name, file string) key {
@@ -69,20 +69,20 @@ func keyOf(n Name, file string) key {
 	return key{base: n.Base}
 }
 
-// item is a drop or a control file that is waited for.
+// item is a pending drop or control file.
 type item struct {
-	name       Name // of a control file; of a drop Base alone counts
+	name       Name // of a drop only Base is used
 	parts      []*part
-	settledAt  time.Duration // since when CSV and layout are both settled, or notYet
-	due        time.Duration // when something may become of it by time alone
-	last       step          // what was made of it last
-	loggedStep step          // what was logged last
-	touched    uint64        // number of the last look that is to judge it
+	settledAt  time.Duration // when CSV and layout were both settled, or notYet
+	due        time.Duration // when time alone may change the decision
+	last       step          // last decision
+	loggedStep step          // last decision that was logged
+	touched    uint64        // number of the last scan that has to judge it
 }
 
 func (it *item) control() bool { return it.name.Kind == KindControl }
 
-// find is the part of that file name, nil if there is none or no item.
+// find returns the part of that file name, or nil. The item may be nil.
 func (it *item) find(file string) *part {
 	if it == nil {
 		return nil
@@ -95,15 +95,15 @@ func (it *item) find(file string) *part {
 	return nil
 }
 
-// add adds a part. The order of parts is that of their names, not of the folder.
+// add adds a part. Parts are sorted by name, not by their order in the folder.
 func (it *item) add(p *part) {
 	it.parts = append(it.parts, p)
 	slices.SortFunc(it.parts, func(a, b *part) int { return strings.Compare(a.file.Name, b.file.Name) })
 	it.changed(p.kind)
 }
 
-// changed notes that a part of the kind came, changed or went. The sidecar has
-// no say in how long it is waited for.
+// changed records that a part of the kind came, changed or went. Only CSV and layout restart the
+// wait for the sidecar.
 func (it *item) changed(k Kind) {
 	it.loggedStep = stepWait
 	if k != KindSidecar {
@@ -111,7 +111,7 @@ func (it *item) changed(k Kind) {
 	}
 }
 
-// only is the one part of the kind that can be taken, nil if there is none or two.
+// only returns the single part of the kind if it can be taken, nil if there is none or several.
 func (it *item) only(k Kind) *part {
 	var found *part
 	for _, p := range it.parts {
@@ -129,7 +129,7 @@ func (it *item) only(k Kind) *part {
 	return found
 }
 
-// count is how many parts of the kind there are.
+// count returns the number of parts of the kind.
 func (it *item) count(k Kind) int {
 	n := 0
 	for _, p := range it.parts {
@@ -140,7 +140,7 @@ func (it *item) count(k Kind) int {
 	return n
 }
 
-// first is the first sighting of its oldest part.
+// first returns the first sighting of its oldest part.
 func (it *item) first() time.Duration {
 	first := never
 	for _, p := range it.parts {
@@ -149,7 +149,7 @@ func (it *item) first() time.Duration {
 	return first
 }
 
-// lastChange is the latest ctime of its files: the host's clock, not the sender's.
+// lastChange returns the latest ctime of its files. It is the host's clock, not the sender's.
 func (it *item) lastChange() int64 {
 	var last int64
 	for _, p := range it.parts {
@@ -158,7 +158,7 @@ func (it *item) lastChange() int64 {
 	return last
 }
 
-// quietSince is when the last of its files changed.
+// quietSince returns the last change of any of its files.
 func (it *item) quietSince() time.Duration {
 	var last time.Duration
 	for _, p := range it.parts {
@@ -167,7 +167,7 @@ func (it *item) quietSince() time.Duration {
 	return last
 }
 
-// drop is the item as a Drop, with times counted from start.
+// drop converts the item to a Drop, with times counted from start.
 func (it *item) drop(inbox string, start time.Time, sidecarNeeded bool) Drop {
 	d := Drop{Inbox: inbox, Name: it.name.Base,
 		FirstSeen: start.Add(it.first()), QuietSince: start.Add(it.quietSince()), Problems: it.problems(sidecarNeeded)}
@@ -187,7 +187,7 @@ func (it *item) drop(inbox string, start time.Time, sidecarNeeded bool) Drop {
 	return d
 }
 
-// trouble is everything that keeps the item from being taken, in words for a partner.
+// problems returns everything that keeps the item from being taken, in words for a partner.
 func (it *item) problems(sidecarNeeded bool) []campaign.Problem {
 	var all []campaign.Problem
 	say := func(file, message string) {
@@ -216,7 +216,7 @@ func (it *item) problems(sidecarNeeded bool) []campaign.Problem {
 	return all
 }
 
-// trouble is what keeps the file from being taken, "" if nothing does.
+// problem returns why the file can't be taken, or "".
 func (p *part) problem() string {
 	switch {
 	case p.mode&fs.ModeSymlink != 0:
@@ -247,7 +247,7 @@ func special(m fs.FileMode) string {
 	return "device"
 }
 
-// cause is the innermost error: the file's name is said already.
+// innermost returns the text of the innermost error. The messages around it name the file already.
 func innermost(err error) string {
 	for {
 		inner := errors.Unwrap(err)

@@ -10,8 +10,8 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// judge decides what becomes of an item that was just looked at, and asks for
-// leases if something does.
+// judge decides about an item that was just looked at. It asks for leases before any decision but
+// to wait.
 func (w *Watcher) judge(dir *safeio.Dir, it *item) {
 	began := w.now()
 	probed := false
@@ -19,7 +19,7 @@ func (w *Watcher) judge(dir *safeio.Dir, it *item) {
 		now := w.now()
 		what, at := w.rules.next(it)
 		if now < at || what == stepWait {
-			if at <= now { // a part couldn't be looked at this time
+			if at <= now { // a part couldn't be looked at in this scan
 				at = now + w.rules.poll()
 			}
 			it.last, it.due = stepWait, at
@@ -28,11 +28,11 @@ func (w *Watcher) judge(dir *safeio.Dir, it *item) {
 		if !probed {
 			probed = true
 			if !w.probe(dir, it) {
-				// Something is not as it was a moment ago: look again soon.
+				// A part has just changed: look again soon.
 				it.last, it.due = stepWait, began+w.rules.poll()
 				return
 			}
-			continue // a refusal may have come of it
+			continue // the probe may have led to a refusal
 		}
 		if held(it) {
 			it.settledAt = notYet
@@ -66,7 +66,8 @@ func held(it *item) bool {
 	return false
 }
 
-// probe opens the item's files for a lease. It is false if one is not what the look saw.
+// probe opens the item's files for a lease. It returns false if a file differs from the one that
+// the scan saw.
 func (w *Watcher) probe(dir *safeio.Dir, it *item) bool {
 	same := true
 	for _, p := range it.parts {
@@ -88,7 +89,7 @@ func (w *Watcher) probe(dir *safeio.Dir, it *item) bool {
 			p.busy, p.deniedAt = busy, notYet
 			if !known && !w.logged.lease {
 				w.logged.lease = true
-				w.log.Info("no read lease can be had; quiet time alone decides when a file is settled", "inbox", w.opt.Path)
+				w.log.Info("read leases are unavailable; only quiet time decides when a file is settled", "inbox", w.opt.Path)
 			}
 			if err := f.Close(); err != nil {
 				p.openErr = err
@@ -110,8 +111,8 @@ func (w *Watcher) probe(dir *safeio.Dir, it *item) bool {
 	return same
 }
 
-// tellAll tells the handler what the look found, in the order in which the last
-// file of each came to rest: a pause before the resume that follows it.
+// handOverFound passes the scan's finds to the handler, sorted by the last change of each: a pause
+// comes before the resume that followed it.
 func (w *Watcher) handOverFound() {
 	slices.SortFunc(w.found, func(a, b *item) int {
 		return cmp.Or(cmp.Compare(a.lastChange(), b.lastChange()), strings.Compare(a.parts[0].file.Name, b.parts[0].file.Name))
@@ -123,7 +124,7 @@ func (w *Watcher) handOverFound() {
 	w.found = w.found[:0]
 }
 
-// tell tells the handler what an item has become.
+// handOver passes an item to the handler.
 func (w *Watcher) handOver(it *item, what step) {
 	if what == stepControl {
 		c := Control{Inbox: w.opt.Path, Name: it.name.Base, ID: it.name.ID, Action: it.name.Action,
@@ -144,6 +145,6 @@ func (w *Watcher) handOver(it *item, what step) {
 		w.handler.Incomplete(d)
 	case stepRefused:
 		w.handler.Refused(d)
-	case stepWait, stepSettled, stepControl: // nothing to tell
+	case stepWait, stepSettled, stepControl: // nothing to hand over
 	}
 }

@@ -29,7 +29,7 @@ func (l *lines) all() []string {
 	return append([]string(nil), l.got...)
 }
 
-// count is how many lines hold text.
+// count returns the number of lines that contain text.
 func (l *lines) count(text string) int {
 	n := 0
 	for _, line := range l.all() {

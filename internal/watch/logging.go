@@ -5,17 +5,16 @@ import (
 	"strings"
 )
 
-// maxNoted bounds how many files are logged by name; of the rest it is said once
-// that there are more. Counts has the numbers.
+// maxLoggedNames bounds the files that are logged by name. Counts has the number of all.
 const maxLoggedNames = 1000
 
-// say logs an error once, until it is another one or gone. What file it met
-// first doesn't make it another one.
+// logChange logs an error once, until it changes or is gone. The name of the file that it
+// concerned first is no change.
 func (w *Watcher) logChange(said *string, what string, err error) {
 	if err == nil {
 		if *said != "" {
 			*said = ""
-			w.log.Info("all right again: "+what, "inbox", w.opt.Path)
+			w.log.Info("recovered: "+what, "inbox", w.opt.Path)
 		}
 		return
 	}
@@ -25,8 +24,8 @@ func (w *Watcher) logChange(said *string, what string, err error) {
 	}
 }
 
-// note logs a file that is left alone, once for as long as it is there. Names
-// are the partner's and may hold anything.
+// logName logs a file that is left alone, once for as long as it is there. The name comes from the
+// partner and is quoted.
 func (w *Watcher) logName(file, what string) {
 	_, known := w.loggedNames[file]
 	switch {
@@ -36,14 +35,14 @@ func (w *Watcher) logName(file, what string) {
 	default:
 		if !w.logged.many {
 			w.logged.many = true
-			w.log.Warn("more files than can be logged by name are left alone", "inbox", w.opt.Path)
+			w.log.Warn("too many files are left alone to log each by name", "inbox", w.opt.Path)
 		}
 		return
 	}
 	w.loggedNames[file] = w.scans
 }
 
-// forgetNames forgets the noted files that the look that just ended didn't see.
+// forgetLoggedNames forgets the logged names that the finished scan didn't see.
 func (w *Watcher) forgetLoggedNames() {
 	for file, look := range w.loggedNames {
 		if look != w.scans {
@@ -55,7 +54,7 @@ func (w *Watcher) forgetLoggedNames() {
 	}
 }
 
-// logDrop logs what became of a drop, once for each thing it becomes.
+// logDrop logs each decision about a drop once.
 func (w *Watcher) logDrop(d Drop, what step) {
 	var why []string
 	for _, p := range d.Problems {
@@ -68,7 +67,7 @@ func (w *Watcher) logDrop(d Drop, what step) {
 	case stepIncomplete:
 		w.log.Info("a drop is incomplete", args...)
 	case stepRefused:
-		w.log.Warn("a drop or control file can't be taken as it is", args...)
+		w.log.Warn("a drop or control file can't be taken", args...)
 	case stepWait, stepSettled, stepControl: // nothing to log
 	}
 }

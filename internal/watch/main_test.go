@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// every is a schedule with a fixed distance.
+// every is a schedule with a fixed interval.
 type every time.Duration
 
 func (e every) Next(after time.Time) time.Time { return after.Add(time.Duration(e)) }
@@ -31,7 +31,7 @@ type call struct {
 	ctl  Control
 }
 
-// recorder is a Handler that notes its calls, and outside bubbles sends them to calls.
+// recorder is a Handler that records its calls, and outside bubbles sends them to calls.
 type recorder struct {
 	start time.Time
 	calls chan call     // nil in a bubble
@@ -55,7 +55,7 @@ func (r *recorder) note(c call) {
 	r.noted = append(r.noted, c)
 }
 
-// all are the calls so far.
+// all returns the calls so far.
 func (r *recorder) all() []call {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -67,7 +67,7 @@ func (r *recorder) Incomplete(d Drop) { r.note(call{what: "incomplete", drop: d}
 func (r *recorder) Refused(d Drop)    { r.note(call{what: "refused", drop: d}) }
 func (r *recorder) Control(c Control) { r.note(call{what: "control", ctl: c}) }
 
-// first is the first call of the kind about name, nil if there is none.
+// first returns the first call of the kind for name, or nil.
 func (r *recorder) first(what, name string) *call {
 	for _, c := range r.all() {
 		if c.what == what && (c.drop.Name == name || c.ctl.Name == name) {
@@ -85,7 +85,7 @@ type inbox struct {
 	w *Watcher
 }
 
-// standard are the defaults of SPEC 2, looked at every second.
+// standard returns the defaults of docs/contract.md 2, with a scan every second.
 func standard() Options {
 	return Options{Settle: 2 * time.Second, SidecarWait: 30 * time.Second, PairTimeout: time.Hour, Rescan: every(time.Second), NoEvents: true}
 }
@@ -138,7 +138,7 @@ func (b *inbox) do(errs ...error) {
 	}
 }
 
-// want fails unless the kinds of calls about name so far are what; repeats count once.
+// want fails unless the kinds of calls for name so far are what; repeats count once.
 func (b *inbox) want(name string, what ...string) {
 	b.t.Helper()
 	var got []string
@@ -152,7 +152,7 @@ func (b *inbox) want(name string, what ...string) {
 	}
 }
 
-// troubles are the messages of a drop as one text.
+// troubles joins the messages of a drop.
 func troubles(d Drop) string {
 	var all []string
 	for _, p := range d.Problems {
@@ -168,7 +168,7 @@ func put(t *testing.T, path, content string) {
 	}
 }
 
-// hold opens a file for appending, as a writer that goes on.
+// hold opens a file for appending, like a writer that continues.
 func hold(t *testing.T, path string) *os.File {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_CLOEXEC, 0o600)

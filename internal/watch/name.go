@@ -9,42 +9,42 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// MaxName is the longest base name of a drop, in bytes (SPEC 2).
+// MaxName is the longest base name of a drop, in bytes (docs/contract.md 2).
 const MaxName = 200
 
-// Kind is what a file is by its name.
+// Kind classifies a file by its name.
 type Kind uint8
 
 // The kinds.
 const (
-	KindForeign  Kind = iota // none of the others: left alone
-	KindIgnored              // temporary or hidden: ignored for good
+	KindForeign  Kind = iota // none of the others
+	KindIgnored              // temporary, hidden or configured: always ignored
 	KindReserved             // accepted, done, failed: the daemon's own folders
-	KindBadName              // a part's extension on a base name that can't be one
+	KindBadName              // a part's extension with an invalid base name
 	KindCSV
 	KindLayout
 	KindSidecar
 	KindControl
 )
 
-// Name is a file name taken apart.
+// Name is a parsed file name.
 type Name struct {
 	Kind   Kind
-	Base   string      // NAME; "" for the first four kinds
+	Base   string      // NAME; "" for the kinds before KindBadName and for it
 	Action Action      // of KindControl
-	ID     campaign.ID // of KindControl, if the name holds one
-	Why    string      // of KindBadName: what is wrong with it and what would be right
+	ID     campaign.ID // of KindControl, if the name contains one
+	Why    string      // of KindBadName: the fault and the correct form
 }
 
-// extension is what makes a file a part of something.
+// extension maps a suffix to the kind of a file.
 type extension struct {
 	suffix string
 	kind   Kind
 	action Action
 }
 
-// extensions are all of them, each before those it ends in: NAME.suppress.csv
-// is no drop's CSV.
+// extensions lists all of them, longer ones before those that they end in: NAME.suppress.csv is
+// not a drop's CSV.
 func extensions() [7]extension {
 	return [...]extension{
 		{".suppress.csv", KindControl, ActionSuppress},
@@ -57,14 +57,14 @@ func extensions() [7]extension {
 	}
 }
 
-// temporary are the endings that uploads, editors and browsers give to what isn't finished.
+// temporary lists the endings that uploads, editors and browsers give to unfinished files.
 func temporary() [8]string {
 	return [...]string{".part", ".partial", ".filepart", ".tmp", ".temp", ".swp", ".crdownload", "~"}
 }
 
-// ParseName takes the name of a file in an inbox apart (SPEC 2, SPEC 10).
-// Endings compare without regard to ASCII case; NAME keeps its own. A control
-// file's NAME.ID is split if what follows the last dot is an id.
+// ParseName parses the name of a file in an inbox (docs/contract.md 2 and 10). Extensions are
+// compared without regard to ASCII case; NAME keeps its case. A control file's NAME.ID is split if
+// the text after the last dot is an id.
 func ParseName(file string) Name {
 	switch {
 	case strings.HasPrefix(file, "."):
@@ -96,7 +96,7 @@ func ParseName(file string) Name {
 	return Name{Kind: KindForeign}
 }
 
-// cutEnding is strings.CutSuffix without regard to ASCII case; ending is in lower case.
+// cutEnding is strings.CutSuffix without regard to ASCII case. ending is in lower case.
 func cutEnding(s, ending string) (string, bool) {
 	at := len(s) - len(ending)
 	if at < 0 {
@@ -114,18 +114,18 @@ func cutEnding(s, ending string) (string, bool) {
 	return s[:at], true
 }
 
-// badBase says what is wrong with a base name, "" if nothing is. It is never
-// empty and has no leading dot: such files are ignored as hidden ones.
+// badBase returns what is wrong with a base name, or "". A base is never empty and has no leading
+// dot, because such files are ignored as hidden.
 func badBase(base string) string {
 	switch {
 	case len(base) > MaxName:
-		return fmt.Sprintf("the name is %d bytes long; at most %d would be right", len(base), MaxName)
+		return fmt.Sprintf("the name is %d bytes long; at most %d are allowed", len(base), MaxName)
 	case !utf8.ValidString(base):
 		return "the name is not valid UTF-8"
 	}
 	for _, r := range base {
 		if unicode.IsControl(r) {
-			return fmt.Sprintf("the name holds the control character %U", r)
+			return fmt.Sprintf("the name contains the control character %U", r)
 		}
 	}
 	return ""

@@ -70,7 +70,7 @@ func TestParseName(t *testing.T) {
 	}
 }
 
-// model is SPEC 2 and SPEC 10 read aloud, slowly.
+// model is a slow, literal implementation of docs/contract.md 2 and 10.
 func model(file string) Kind {
 	b := []byte(file)
 	for i, c := range b {

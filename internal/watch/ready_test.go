@@ -111,7 +111,7 @@ func TestExtensionsInAnyCase(t *testing.T) {
 	})
 }
 
-// The handler is told again at every look, as long as the files are there, and not after.
+// The handler is called at every scan for as long as the files are there.
 func TestReadyIsToldAgain(t *testing.T) {
 	bubble(t, standard(), func(b *inbox) {
 		b.put("a.csv", "a.layout.json", "a.schedule.json")
@@ -203,7 +203,7 @@ func TestIncompleteHeals(t *testing.T) {
 	})
 }
 
-// Another file of the same name after a claim is a new drop, with times of its own.
+// A file of the same name after a claim is a new drop with its own times.
 func TestNewFileOfTheSameNameBeginsAnew(t *testing.T) {
 	bubble(t, standard(), func(b *inbox) {
 		b.put("a.csv")

@@ -2,7 +2,7 @@ package watch
 
 import "time"
 
-// step is what becomes of an item.
+// step is the decision about an item.
 type step uint8
 
 const (
@@ -14,24 +14,25 @@ const (
 	stepControl
 )
 
-// rules are the waiting times of an inbox, and what follows from them. They are
-// pure: what is known of an item and an instant in, a step out.
+// rules hold the waiting times of an inbox and the decisions that follow from them. They are pure:
+// they map an item and an instant to a step.
 type rules struct {
 	settle, sidecarWait, pairTimeout time.Duration
 	sidecarNeeded                    bool
 }
 
-// patience is how long a state that may pass by itself is borne: two names of a
-// file (an SFTP rename is link + unlink), two spellings, no permission to read.
+// grace is how long a state that may pass by itself is tolerated: two links to a file (an SFTP
+// rename is link and unlink), two spellings of a part, a missing read permission.
 func (r rules) grace() time.Duration {
 	return min(max(10*r.settle, time.Second), r.pairTimeout)
 }
 
-// poll is how often a file that is open for writing is asked for a lease again:
-// its closing makes no event and changes nothing that could be seen.
+// poll is the interval between lease requests for a file that is open for writing. Closing it
+// causes no event and changes nothing visible.
 func (r rules) poll() time.Duration { return min(max(r.settle, 100*time.Millisecond), 10*time.Second) }
 
-// still is when all parts will have been quiet for settle, by sightings: zero if they have.
+// settledAt returns when all parts will have been unchanged for settle, or zero if they already
+// have.
 func (r rules) settledAt(it *item) time.Duration {
 	var at time.Duration
 	for _, p := range it.parts {
@@ -42,8 +43,8 @@ func (r rules) settledAt(it *item) time.Duration {
 	return at
 }
 
-// next is what will become of an item if nothing changes, and when. Whether
-// its files are open for writing is asked at that moment, not before.
+// next returns what will become of an item if nothing changes, and when. Whether its files are
+// open for writing is asked at that moment, not before.
 func (r rules) next(it *item) (step, time.Duration) {
 	if at := r.settledAt(it); at > 0 {
 		return stepWait, at
@@ -77,7 +78,6 @@ func (r rules) next(it *item) (step, time.Duration) {
 	return stepReady, it.settledAt + r.sidecarWait
 }
 
-// heldUntil is how long an item with a file that is open for writing, or that
-// can't be opened, is waited for: an upload that goes on is never timed out, one
-// that stands still is, pair_timeout after its last byte.
+// heldUntil returns how long to wait for an item with a file that is open for writing or can't be
+// opened. A running upload never times out; a stalled one does, PairTimeout after its last byte.
 func (r rules) heldUntil(it *item) time.Duration { return it.quietSince() + r.pairTimeout }

@@ -18,11 +18,11 @@ import (
 
 const (
 	defaultRescan = 10 * time.Second
-	maxHints      = 4096 // more names than this between two looks: look at everything
-	pauseFactor   = 4    // a look is followed by a rest this many times as long
+	maxHints      = 4096 // with more names than this between two scans, scan everything
+	pauseFactor   = 4    // a scan is followed by a pause this many times as long
 )
 
-// Watcher watches one inbox. All fields but counts belong to Run's goroutine.
+// Watcher watches one inbox. All fields but counts and waits belong to Run's goroutine.
 type Watcher struct {
 	opt     Options
 	handler Handler
@@ -35,17 +35,17 @@ type Watcher struct {
 
 	start       time.Time // when Run began, with monotonic reading
 	items       map[key]*item
-	found       []*item         // what the look under way has to tell
-	dir         campaign.FileID // the inbox as it was opened last
+	found       []*item         // items that the current scan hands over
+	dir         campaign.FileID // identity of the inbox when it was last opened
 	scans       uint64
-	loggedNames map[string]uint64 // names logged, with the last look that saw them
+	loggedNames map[string]uint64 // names logged, with the number of the last scan that saw them
 	logged      loggedState
 
 	hints      *notifier // nil: no events
-	stale      bool      // hints are about another folder
-	full       bool      // the next look is at everything
+	stale      bool      // hints watch a folder that was replaced
+	full       bool      // the next scan covers everything
 	named      map[string]struct{}
-	hintAt     time.Duration // when the named files are looked at, never if there are none
+	hintAt     time.Duration // time of the next scan of the named files, or never
 	rescanAt   time.Duration
 	dueAt      time.Duration // earliest due of all items
 	pauseUntil time.Duration
@@ -55,13 +55,13 @@ type Watcher struct {
 	waits  []Wait
 }
 
-// told is what was logged and is not said again until it changes.
+// loggedState holds what was logged and is not logged again until it changes.
 type loggedState struct {
 	open, list, stat, events string
 	lease, many              bool
 }
 
-// New makes a Watcher. It starts nothing and does no I/O.
+// New returns a Watcher. It starts nothing and does no I/O.
 func New(opt Options, handler Handler) *Watcher {
 	opt.Path = filepath.Clean(opt.Path)
 	log := opt.Log
@@ -76,8 +76,8 @@ func New(opt Options, handler Handler) *Watcher {
 	}
 }
 
-// Run watches until ctx ends, and returns nil then. It returns an error only for
-// options that can't work; a missing or unreadable inbox is waited for. Call it once.
+// Run watches until ctx ends and then returns nil. It returns an error only for options that can't
+// work; a missing or unreadable inbox is waited for. It may be called once.
 func (w *Watcher) Run(ctx context.Context) error {
 	for _, pattern := range w.opt.Ignore {
 		if _, err := path.Match(pattern, ""); err != nil {
@@ -91,7 +91,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		rest := w.wait()
-		if rest <= 0 { // not left to select, where a flood of events could come first
+		if rest <= 0 { // checked before select, where a flood of events could win
 			w.scan()
 			continue
 		}
@@ -115,15 +115,15 @@ func (w *Watcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// Poke has the inbox looked at soon, as a rescan does. It never blocks.
+// Poke requests a full scan soon. It never blocks.
 func (w *Watcher) Poke() {
 	select {
 	case w.poke <- struct{}{}:
-	default: // one is on its way already
+	default: // one is already requested
 	}
 }
 
-// Counts is what the last look found. Safe for concurrent use.
+// Counts returns the result of the last scan. It is safe for concurrent use.
 func (w *Watcher) Counts() Counts {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -136,7 +136,7 @@ func (w *Watcher) setCounts(set func(*Counts)) {
 	set(&w.counts)
 }
 
-// wait is how long until the next look, if nothing happens before.
+// wait returns the time until the next scan if nothing happens before.
 func (w *Watcher) wait() time.Duration {
 	at := min(w.rescanAt, w.dueAt, w.hintAt)
 	if w.full {
@@ -145,9 +145,8 @@ func (w *Watcher) wait() time.Duration {
 	return max(at, w.pauseUntil) - w.now()
 }
 
-// look looks at what is to be looked at now, and says when to look again. A rest
-// follows that grows with the look: no partner can keep a core busy by the
-// number of its files or events.
+// scan does the scan that is due and schedules the next. The pause after it grows with the
+// duration of the scan, so that no partner can keep a core busy with many files or events.
 func (w *Watcher) scan() {
 	began := w.now()
 	if w.full || began >= w.rescanAt {
@@ -167,7 +166,7 @@ func (w *Watcher) scan() {
 	w.pauseUntil = ended + pauseFactor*(ended-began)
 }
 
-// rescan is how long after now the next rescan is due.
+// rescan returns the time from now to the next rescan.
 func (w *Watcher) rescan(now time.Time) time.Duration {
 	if w.opt.Rescan == nil {
 		return defaultRescan
@@ -179,7 +178,8 @@ func (w *Watcher) rescan(now time.Time) time.Duration {
 	return next.Sub(now)
 }
 
-// plan finds out when the next item is due, counts the items, and notes what they wait for.
+// schedule finds when the next item is due, counts the items and records the reasons of those that
+// wait.
 func (w *Watcher) schedule() {
 	w.dueAt = never
 	pending, ready, troubled := 0, 0, 0
@@ -202,7 +202,7 @@ func (w *Watcher) schedule() {
 	w.setWaits(waiting.items)
 }
 
-// counted notes what a full look has found.
+// setScanCounts records the result of a full scan.
 func (w *Watcher) setScanCounts(seen tally, began time.Duration) {
 	w.setCounts(func(c *Counts) {
 		c.Ignored, c.Foreign, c.BadNames, c.Untaken = seen.ignored, seen.foreign, seen.bad, seen.untaken

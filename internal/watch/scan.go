@@ -10,21 +10,21 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// maxItems bounds the memory of an inbox (some 500 bytes an item). What comes on
-// top waits, untouched, until others are gone; a part of a known drop is always taken.
+// maxItems bounds the memory of an inbox (some 500 bytes an item). Further files wait untouched
+// until others are gone. A part of a known drop is always taken.
 const maxItems = 100_000
 
-// maxParts bounds the parts of one drop: extensions have thousands of spellings,
-// and with two of one the drop is refused anyhow.
+// maxParts bounds the parts of one drop. An extension has thousands of spellings in upper and
+// lower case, and with two spellings of one part the drop is refused anyway.
 const maxParts = 16
 
-// tally counts the names of one full look.
+// tally counts the names of one full scan.
 type tally struct {
 	ignored, foreign, bad, untaken int
-	err                            error // the first file that couldn't be looked at
+	err                            error // error of the first file that couldn't be looked at
 }
 
-// lookAll looks at everything in the inbox.
+// scanAll looks at everything in the inbox.
 func (w *Watcher) scanAll() {
 	began := w.now()
 	dir, ok := w.open()
@@ -37,7 +37,7 @@ func (w *Watcher) scanAll() {
 	err := dir.Names(func(file string) { w.name(dir, file, &seen) })
 	w.logChange(&w.logged.stat, "look at the files of the inbox", seen.err)
 	if err != nil {
-		// What wasn't listed may still be there: nothing is forgotten.
+		// Files that weren't listed may still be there, so nothing is forgotten.
 		w.logChange(&w.logged.list, "list inbox", err)
 	} else {
 		w.logChange(&w.logged.list, "list inbox", nil)
@@ -51,8 +51,8 @@ func (w *Watcher) scanAll() {
 	w.setScanCounts(seen, began)
 }
 
-// lookAt looks at the files that events named, and at the items whose time has
-// come; at everything if the folder is another one than before.
+// scanNamed looks at the files named by events and at the items that are due. If the folder was
+// replaced, the next scan is a full one.
 func (w *Watcher) scanNamed(files map[string]struct{}) {
 	dir, ok := w.open()
 	if !ok {
@@ -63,9 +63,9 @@ func (w *Watcher) scanNamed(files map[string]struct{}) {
 	for file := range files {
 		n := w.parse(file)
 		if n.Kind < KindCSV {
-			continue // counted by the next full look
+			continue // counted by the next full scan
 		}
-		_, _ = w.observe(dir, file, n) // errors are said by full looks
+		_, _ = w.observe(dir, file, n) // errors are logged by full scans
 		if it := w.items[keyOf(n, file)]; it != nil {
 			it.touched = w.scans
 		}
@@ -87,10 +87,10 @@ func (w *Watcher) scanNamed(files map[string]struct{}) {
 	w.handOverFound()
 }
 
-// open opens the inbox. One that is another folder than before is begun anew.
+// open opens the inbox. If it is another folder than before, all items are forgotten.
 func (w *Watcher) open() (*safeio.Dir, bool) {
 	dir, err := w.disk.OpenDir(w.opt.Path)
-	w.logChange(&w.logged.open, "open inbox; it is not made again by itself, since a disk may just not be mounted", err)
+	w.logChange(&w.logged.open, "open inbox; it is not created, because its disk may not be mounted", err)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			w.forgetItems()
@@ -99,10 +99,10 @@ func (w *Watcher) open() (*safeio.Dir, bool) {
 		return nil, false
 	}
 	if id := dir.ID(); w.dir != (campaign.FileID{}) && (id.Device != w.dir.Device || id.Inode != w.dir.Inode) {
-		w.log.Warn("the inbox is another folder than before; looking at it anew", "inbox", w.opt.Path)
+		w.log.Warn("the inbox is another folder than before; scanning it from the beginning", "inbox", w.opt.Path)
 		w.forgetItems()
 		w.stale = true
-		w.full = true // if this look was for some names alone
+		w.full = true // in case this scan covered only some names
 	}
 	w.dir = dir.ID()
 	return dir, true
@@ -114,21 +114,21 @@ func (w *Watcher) close(dir *safeio.Dir) {
 	}
 }
 
-// parse is ParseName with the inbox's own patterns.
+// parse is ParseName with the inbox's own ignore patterns.
 func (w *Watcher) parse(file string) Name {
 	n := ParseName(file)
 	if n.Kind == KindIgnored || n.Kind == KindReserved {
 		return n
 	}
 	for _, pattern := range w.opt.Ignore {
-		if ok, _ := path.Match(pattern, file); ok { // Run has checked the patterns
+		if ok, _ := path.Match(pattern, file); ok { // Run checked the patterns
 			return Name{Kind: KindIgnored}
 		}
 	}
 	return n
 }
 
-// name takes one name of the listing.
+// name handles one name of the listing.
 func (w *Watcher) name(dir *safeio.Dir, file string, seen *tally) {
 	n := w.parse(file)
 	switch n.Kind {
@@ -136,10 +136,10 @@ func (w *Watcher) name(dir *safeio.Dir, file string, seen *tally) {
 		seen.ignored++
 	case KindForeign:
 		seen.foreign++
-		w.logName(file, "a file that is no part of a drop is left alone")
+		w.logName(file, "a file that belongs to no drop is left alone")
 	case KindBadName:
 		seen.bad++
-		w.logName(file, "a file is left alone for its name: "+n.Why)
+		w.logName(file, "a file is left alone because of its name: "+n.Why)
 	case KindReserved:
 	case KindCSV, KindLayout, KindSidecar, KindControl:
 		taken, err := w.observe(dir, file, n)
@@ -152,8 +152,8 @@ func (w *Watcher) name(dir *safeio.Dir, file string, seen *tally) {
 	}
 }
 
-// observe looks at one file with a part's name. It is false if the file wasn't
-// taken since too much is pending. A file that can't be looked at stays as it was.
+// observe looks at one file with a part's name. It returns false if the file wasn't taken because
+// too much is pending. A file that can't be looked at stays as it was.
 func (w *Watcher) observe(dir *safeio.Dir, file string, n Name) (taken bool, err error) {
 	k := keyOf(n, file)
 	it := w.items[k]
@@ -191,14 +191,14 @@ func (w *Watcher) observe(dir *safeio.Dir, file string, n Name) (taken bool, err
 	return true, nil
 }
 
-// sweep drops what the look that just ended didn't see.
+// sweep drops the parts that the finished scan didn't see.
 func (w *Watcher) sweep() {
 	for k, it := range w.items {
 		w.drop(k, it, func(p *part) bool { return p.scanNo != w.scans })
 	}
 }
 
-// drop takes the parts that are gone out of an item, and the item with the last of them.
+// drop removes the parts that are gone from an item, and the item with its last part.
 func (w *Watcher) drop(k key, it *item, gone func(*part) bool) {
 	kept := it.parts[:0]
 	for _, p := range it.parts {
@@ -215,8 +215,8 @@ func (w *Watcher) drop(k key, it *item, gone func(*part) bool) {
 	}
 }
 
-// forget has everything begin anew.
+// forgetItems drops all items.
 func (w *Watcher) forgetItems() { clear(w.items) }
 
-// now is the time since Run began.
+// now returns the time since Run began.
 func (w *Watcher) now() time.Duration { return time.Since(w.start) }

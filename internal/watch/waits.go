@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// Wait is a drop or a control file that is not ready, and what it waits for.
+// Wait is a drop or control file that is not ready.
 type Wait struct {
 	Name   string // base name of the drop, or the control file's own
 	Reason string // for a person
 	Since  time.Time
 }
 
-// maxWaits is how many of them Waits lists.
+// maxWaits bounds the list that Waits returns.
 const maxWaits = 50
 
-// Waits are those that wait, the oldest first, the newest left out where there
-// are too many. Counts has their number. It is safe for concurrent use.
+// Waits returns the oldest pending drops and control files, at most maxWaits, oldest first. Counts
+// has their number. It is safe for concurrent use.
 func (w *Watcher) Waits() []Wait {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.waits // never changed, only replaced
+	return w.waits // replaced as a whole, never modified
 }
 
 // oldest keeps the maxWaits items that were seen first.
 type oldest struct {
 	items    []*item
-	youngest time.Duration // of items, if there are maxWaits
+	youngest time.Duration // of items, once there are maxWaits
 }
 
 func (o *oldest) add(it *item) {
@@ -49,7 +49,7 @@ func (o *oldest) add(it *item) {
 	}
 }
 
-// noteWaits says what the items wait for.
+// setWaits publishes the items with the reasons for their wait.
 func (w *Watcher) setWaits(items []*item) {
 	slices.SortFunc(items, func(a, b *item) int {
 		return cmp.Or(cmp.Compare(a.first(), b.first()), strings.Compare(a.parts[0].file.Name, b.parts[0].file.Name))
@@ -67,7 +67,7 @@ func (w *Watcher) setWaits(items []*item) {
 	w.waits = list
 }
 
-// why is what an item waits for, in words.
+// reason returns what an item waits for, in words.
 func (r rules) reason(it *item) string {
 	var missing []string
 	if !it.control() {
