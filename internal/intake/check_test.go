@@ -95,10 +95,10 @@ func TestCheck(t *testing.T) {
 		"just passed": {sidecar: `{"applicationId": 1, "campaignId": 7, "scheduleAt": "2026-03-02T08:59:00Z"}`, state: scheduled, accepted: 2,
 			says: []string{"has just passed; sent at once"}},
 		"too far":           {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "P4M"}`, state: rejected, says: []string{`delay: "P4M" is too long`}, accepted: 2},
-		"P1T2H":   {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "P1T2H"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
-		"P5T30M":  {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "P5T30M"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
-		"PP1D":    {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "PP1D"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
-		"P1PD":    {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "P1PD"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
+		"P1T2H":             {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "P1T2H"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
+		"P5T30M":            {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "P5T30M"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
+		"PP1D":              {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "PP1D"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
+		"P1PD":              {sidecar: `{"applicationId": 1, "campaignId": 7, "delay": "P1PD"}`, state: rejected, says: []string{"delay: "}, accepted: 2},
 		"closed for a year": {application: `windows = ["* 9 29 2 *"]`, state: canceled, accepted: 2, says: []string{"the application's sending windows don't open within a year"}},
 
 		// Rows.
