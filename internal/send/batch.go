@@ -6,41 +6,41 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// item is one message of a parcel: where it comes from, and what became of it.
+// item is one message of a batch, with where it comes from and its outcome.
 type item struct {
 	cursor   *sendingCursor
-	chunk    *chunk // that holds its row, until it is rendered
+	chunk    *chunk // holds its row, until it is rendered
 	row      uint32
 	message  uint8
-	attempts uint8                  // this attempt included
-	before   campaign.MessageStatus // before it was picked
+	attempts uint8                  // including this one
+	before   campaign.MessageStatus // status before it was picked
 	due      int64                  // Unix nanoseconds
-	lateFrom int64                  // its lateness counts from here: due, or the time of the retry
+	lateFrom int64                  // lateness counts from here: due, or the time of the retry
 
-	outcome          campaign.Outcome // once decided
-	recordedAttempts uint8            // attempts as recorded
-	nextAt           time.Time        // Retrying
+	outcome          campaign.Outcome // set when the result is decided
+	recordedAttempts uint8            // attempts to record
+	nextAt           time.Time        // with Retrying
 }
 
-// parcel is what one call of a driver gets. It is reused.
+// batch holds the messages of one call of a driver. It is reused.
 type batch struct {
 	driver  *driver
-	due     int64 // Unix nanoseconds: not to be handed out before; 0: at once
-	first   int64 // the least of its items' times, where due is the last
+	due     int64 // Unix nanoseconds: not handed over before; 0: at once
+	first   int64 // earliest of the items' times; due is the latest
 	items   []item
 	msgs    []Message
 	ptrs    []*Message
 	results []Result
 
-	content []byte // the rendered items, end to end
+	content []byte // rendered items, end to end
 	text    []byte // keys and contact codes, end to end
-	ends    []int  // for each message: ends of key and contact in text, of its content
+	ends    []int  // for each message: the ends of its key and contact in text, and of its content
 }
 
-// Results that only the dispatcher gives.
+// Results that only the dispatcher sets.
 const (
-	verdictReturned Verdict = 200 + iota // never handed to the driver: as before
-	verdictRefused                       // refused by the books: nothing to record
+	verdictReturned Verdict = 200 + iota // not handed to the driver: status as before
+	verdictRefused                       // the store refused the attempt: nothing to record
 )
 
 func (b *batch) reset() {
@@ -52,7 +52,7 @@ func (b *batch) reset() {
 	b.content, b.text, b.ends = b.content[:0], b.text[:0], b.ends[:0]
 }
 
-// goesWith reports whether a message that is due at hold, 0 for at once, may go with the others.
+// fits reports whether a message due at hold (0: at once) may go with the others.
 func (b *batch) fits(hold int64) bool {
 	if hold == 0 || b.due == 0 {
 		return hold == b.due
@@ -60,8 +60,8 @@ func (b *batch) fits(hold int64) bool {
 	return hold >= b.first && hold-b.first <= int64(sameMoment)
 }
 
-// render makes the messages of the parcel's items, from chunks that the group keeps
-// until then. One string for all keys and contact codes is the only thing allocated.
+// render makes the messages of the batch's items from chunks that the group keeps until then. It
+// allocates only one string, for all keys and contact codes.
 func (b *batch) render(channel string) {
 	for i := range b.items {
 		it := &b.items[i]
@@ -80,7 +80,7 @@ func (b *batch) render(channel string) {
 		b.results = append(b.results, Result{})
 		it.chunk = nil
 	}
-	// The buffers don't move any more.
+	// The buffers no longer move.
 	text := string(b.text)
 	var at, body int
 	for i := range b.msgs {
@@ -91,17 +91,17 @@ func (b *batch) render(channel string) {
 	}
 }
 
-// group is what a lane has picked since its last commit: parcels, and messages
-// that are settled without being sent. It is reused.
+// group collects what a channel sender has picked since its last commit: batches, and messages
+// with a final outcome that are not sent. It is reused.
 type group struct {
 	batches []*batch
-	entries []campaign.Entry // attempts in the order of the parcels' items, then settled ones
+	entries []campaign.Entry // attempts in the order of the batches' items, then settled ones
 	settled []item
-	chunks  []*chunk // that its parcels are yet to be rendered from
+	chunks  []*chunk // chunks that its batches are rendered from
 	count   int      // attempts
 }
 
-// need keeps a chunk as it is until the group is rendered.
+// need keeps a chunk unchanged until the group is rendered.
 func (g *group) need(ch *chunk) {
 	if !ch.needed {
 		ch.needed = true
@@ -109,14 +109,14 @@ func (g *group) need(ch *chunk) {
 	}
 }
 
-// render renders the group's parcels.
+// render renders the group's batches.
 func (cs *channelSender) render() {
 	for _, b := range cs.group.batches {
 		b.render(cs.name)
 	}
 }
 
-// free gives a chunk back, at once or when the group no longer needs it.
+// free releases a chunk, now or when the group no longer needs it.
 func (cs *channelSender) free(ch *chunk) {
 	if ch.needed {
 		ch.dropped = true
@@ -125,7 +125,7 @@ func (cs *channelSender) free(ch *chunk) {
 	cs.d.chunks.Put(ch)
 }
 
-// recycle says that the group no longer needs its chunks.
+// releaseChunks releases the chunks that the group needed.
 func (cs *channelSender) releaseChunks() {
 	for _, ch := range cs.group.chunks {
 		ch.needed = false
@@ -145,7 +145,7 @@ func (g *group) reset() {
 	g.batches, g.entries, g.settled, g.count = g.batches[:0], g.entries[:0], g.settled[:0], 0
 }
 
-// remark brings a chunk that was just read up to what the group has picked from it.
+// applyTo applies what the group has picked to a chunk that was just read.
 func (g *group) applyTo(cur *sendingCursor, ch *chunk) {
 	each := func(items []item) {
 		for i := range items {
@@ -160,7 +160,7 @@ func (g *group) applyTo(cur *sendingCursor, ch *chunk) {
 	each(g.settled)
 }
 
-// markNow is the mark of an item that was picked: in flight, or settled.
+// status returns the status of a picked item: in flight, or its final outcome.
 func (it *item) status() campaign.MessageStatus {
 	if it.outcome.Final() {
 		return campaign.NewMessageStatus(it.outcome, int(it.recordedAttempts))

@@ -10,13 +10,13 @@ import (
 	"campaignd/internal/failpoint"
 )
 
-// Reasons of states that a person asked for.
+// Reasons of the states that a person asked for.
 const (
 	reasonPaused   = "paused on request"
 	reasonCanceled = "canceled on request"
 )
 
-// cancelWait is how long Cancel waits for what is in flight.
+// cancelWait is how long Cancel waits for messages in flight.
 const cancelWait = 2 * time.Second
 
 var (
@@ -24,13 +24,13 @@ var (
 	cancelable = []campaign.State{campaign.StateScheduled, campaign.StateSending, campaign.StatePaused, campaign.StateHeld}
 )
 
-// Pause pauses a sending. After it has returned nothing new of it goes out; what
-// is in flight ends and is recorded. It returns the state that the sending has
-// then, with ErrState if that is one that can't be paused. Pausing what is paused is no error.
+// Pause pauses a sending. After it has returned no message of it is handed to a driver; messages
+// in flight end and are recorded. It returns the sending's state, with ErrState if that state
+// can't be paused. Pausing a paused sending is no error.
 func (d *Dispatcher) Pause(_ context.Context, id campaign.ID) (campaign.State, error) {
 	d.haltRun(id)
 	found, ok, err := d.store.SetState(id, pausable, campaign.StatePaused, reasonPaused)
-	// A run that came into being meanwhile marks nothing more, but what it has marked is not to go out.
+	// A run that was loaded meanwhile records no more attempts, but those already recorded must not go out.
 	d.haltRun(id)
 	if err != nil {
 		d.Kick()
@@ -51,7 +51,7 @@ func (d *Dispatcher) Pause(_ context.Context, id campaign.ID) (campaign.State, e
 	return found, fmt.Errorf("pause sending %s: it is %s: %w", id, found, ErrState)
 }
 
-// quiet halts the sending's run, if it has one, and returns when nothing new of it goes out.
+// haltRun halts the sending's run, if it is loaded, and returns when nothing new of it goes out.
 func (d *Dispatcher) haltRun(id campaign.ID) {
 	d.mu.Lock()
 	r := d.runs[id]
@@ -62,8 +62,8 @@ func (d *Dispatcher) haltRun(id campaign.ID) {
 	}
 }
 
-// Resume lets a paused or held sending go on, and tries the held channels it
-// uses at once. Resuming what is active does the latter alone.
+// Resume resumes a paused or held sending and lets its held channels try at once. For an active
+// sending it does only the latter.
 func (d *Dispatcher) Resume(_ context.Context, id campaign.ID) (campaign.State, error) {
 	s, _, _, err := d.store.Load(id)
 	if err != nil {
@@ -96,10 +96,10 @@ func (d *Dispatcher) Resume(_ context.Context, id campaign.ID) (campaign.State, 
 	return state, nil
 }
 
-// Cancel gives what is not yet sent the outcome canceled and frees its slots.
-// After it has returned nothing new goes out. The state becomes final when what
-// is in flight is recorded: Cancel waits a little for that (2s, or until ctx
-// ends), then returns the state as it stands. ErrState comes with a state that can't be canceled.
+// Cancel gives the outcome canceled to every unsent message and frees its reservations. After it
+// has returned nothing new goes out. The state becomes final when the results of messages in
+// flight are recorded: Cancel waits up to 2 s for that (or until ctx ends), then returns the
+// current state. ErrState comes with a state that can't be canceled.
 func (d *Dispatcher) Cancel(ctx context.Context, id campaign.ID) (campaign.State, error) {
 	fail := func(err error) error { return fmt.Errorf("cancel sending %s: %w", id, err) }
 	s, _, _, err := d.store.Load(id)
@@ -144,8 +144,8 @@ func (d *Dispatcher) Cancel(ctx context.Context, id campaign.ID) (campaign.State
 	return s.State, nil
 }
 
-// seize returns the sending's run, or a new one that keeps it from being
-// loaded, with a step under way on it that the caller ends with leave.
+// claimRun returns the sending's run, or a new one that keeps it from being loaded. A task is open
+// on it, which the caller ends with leave.
 func (d *Dispatcher) claimRun(id campaign.ID) *run {
 	for {
 		d.mu.Lock()

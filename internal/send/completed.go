@@ -2,18 +2,17 @@ package send
 
 import "sync"
 
-// tray is where workers lay down what they have sent, for the lane to take up and
-// record in groups. It wakes the lane when as much lies there as it waits for,
-// not for each.
+// completedQueue collects batches with results from the workers, so that the channel sender
+// records them in groups. It wakes the sender when enough messages have arrived, not for each.
 type completedQueue struct {
 	mu        sync.Mutex // guards what follows
 	batches   []*batch
 	count     int // messages in them
-	threshold int // messages the lane waits for
+	threshold int // messages that wake the sender
 }
 
-// put lays down a parcel; true if the lane is to be woken. It never blocks: what
-// can lie there is bounded by what may be marked.
+// add appends a batch and reports whether to wake the sender. It never blocks: the number of
+// messages is limited by unrecordedLimit.
 func (q *completedQueue) add(p *batch) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -22,7 +21,7 @@ func (q *completedQueue) add(p *batch) bool {
 	return q.count >= q.threshold
 }
 
-// await says for how many messages to wake the lane, and how many there are.
+// wakeAt sets the number of messages that wakes the sender and returns how many there are.
 func (q *completedQueue) wakeAt(want int) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -30,7 +29,7 @@ func (q *completedQueue) wakeAt(want int) int {
 	return q.count
 }
 
-// take empties the tray into a list.
+// take empties the queue into a list.
 func (q *completedQueue) take(into []*batch) []*batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -7,12 +7,11 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Configure sets the applications and their channels, at start and at every
-// reload. What is in flight ends with the driver it began with. The
-// Dispatcher owns the drivers it is given: it closes one that a later call
-// leaves out, once its last message has ended, and all of them when Run ends.
-// A sending whose channel is gone is held and says so; it goes on when a later
-// call brings the channel back.
+// Configure sets the applications and their channels, at start and at every reload. Messages in
+// flight end with the driver that they began with. The Dispatcher owns the drivers: it closes one
+// that a later call leaves out once its last message has ended, and all of them when Run ends. A
+// sending whose channel is gone is held with that reason until a later call brings the channel
+// back.
 func (d *Dispatcher) Configure(applications []Application) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -43,7 +42,7 @@ func (d *Dispatcher) Configure(applications []Application) {
 			cs.configured.release()
 		}
 	}
-	// Every sending is read anew, so that it follows the new settings, driver and windows.
+	// Load every sending again, so that it follows the new settings, driver and windows.
 	for _, r := range d.runs {
 		r.halt()
 	}
@@ -57,7 +56,7 @@ func (d *Dispatcher) Configure(applications []Application) {
 	d.Kick()
 }
 
-// equip gives a lane its settings. d.mu is held.
+// applySettings gives a channel sender its settings. d.mu is held.
 func (d *Dispatcher) applySettings(cs *channelSender, a *Application, set ChannelSettings) {
 	set.Concurrency = max(set.Concurrency, 1)
 	set.MaxAttempts = min(cmp.Or(max(set.MaxAttempts, 0), 6), campaign.MaxAttempts)
@@ -75,7 +74,7 @@ func (d *Dispatcher) applySettings(cs *channelSender, a *Application, set Channe
 	cs.changeSettings(s)
 }
 
-// closeDriver closes a driver that nothing needs any more.
+// closeDriver closes a driver that is no longer used.
 func (d *Dispatcher) closeDriver(drv *driver) {
 	if err := drv.Close(); err != nil {
 		d.log.Warn("cannot close a channel's driver", "error", err)

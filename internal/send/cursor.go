@@ -8,31 +8,31 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// chunk is ChunkRows recipients in memory with what is known of their messages.
+// chunk holds campaign.ChunkRows recipients in memory with their message statuses.
 type chunk struct {
 	number   uint32
 	rows     campaign.Rows
 	statuses []campaign.MessageStatus
-	used     uint64 // for finding the one that was not used for longest
-	needed   bool   // the lane's group is yet to be rendered from it
-	dropped  bool   // and its feed has no more use for it
+	used     uint64 // clock value of the last use, to find the least recently used chunk
+	needed   bool   // the current group is rendered from it later
+	dropped  bool   // the cursor has released it
 }
 
-// cursor walks the rows of one slice that has begun.
+// sliceCursor walks the rows of one slice that has begun.
 type sliceCursor struct {
 	slice    *campaign.Slice
-	respread campaign.Slice // what was left of it when it was last found behind its time; else it has no Rows
-	row      uint32         // the next one to look at
-	due      int64          // of row, Unix nanoseconds, if found
-	found    bool           // row has a message that may go at due
+	respread campaign.Slice // rest of the slice with new times; Rows is 0 unless the slice was late
+	row      uint32         // next row to look at
+	due      int64          // due time of row in Unix nanoseconds, if found
+	found    bool           // row has a message to send
 }
 
-// behind is how late a slot's next message may be before what the slot has left
-// is spread over the rest of its time anew. After a stop, a pause, a hold or a
-// jump of the clock it would go out in one burst otherwise.
+// spreadAfter is how late a slot's next message may be before the rest of the slot is spread over
+// its remaining time. Otherwise the rest would go out in one burst after a stop, a pause, a hold
+// or a jump of the clock.
 const spreadAfter = time.Second
 
-// dueAt is when the row goes.
+// dueAt returns when the row is due, in Unix nanoseconds.
 func (c *sliceCursor) dueAt(row uint32, burst bool) int64 {
 	if c.respread.Rows > 0 {
 		return c.respread.DueAt(row, burst).UnixNano()
@@ -40,8 +40,8 @@ func (c *sliceCursor) dueAt(row uint32, burst bool) int64 {
 	return c.slice.DueAt(row, burst).UnixNano()
 }
 
-// spread gives what is left of a slot new times if it is behind. It does no harm
-// where the channel is too slow for the slot: what is left then is too much for the time left, too.
+// spread gives the rest of a late slot new times. It does no harm where the channel is too slow
+// for the slot: the rest is too much for the remaining time either way.
 func (c *sliceCursor) spread(cs *channelSender, now time.Time) {
 	if !c.found || cs.pacing.burst || !c.slice.Sliced() || now.UnixNano()-c.due < int64(spreadAfter) || !c.slice.End.After(now) {
 		return
@@ -50,39 +50,40 @@ func (c *sliceCursor) spread(cs *channelSender, now time.Time) {
 	c.due = now.UnixNano()
 }
 
-// feed is what one sending has for one lane. Its fields belong to the lane's goroutine but for quiet.
+// sendingCursor walks the messages of one sending for one channel. Its fields belong to the
+// channel sender's goroutine, except idleUntil.
 type sendingCursor struct {
 	run       *run
-	channel   uint8 // index of the lane's channel in run.s.Channels
+	channel   uint8 // index of the channel in run.s.Channels
 	templates []*campaign.Template
 	queue     retryQueue
-	inFlight  int  // messages marked, result not recorded
-	picked    int  // messages in the lane's group, not marked yet
-	finished  bool // reported to the run as having nothing left
+	inFlight  int  // messages without a recorded result
+	picked    int  // messages in the current group
+	finished  bool // reported to the run as finished
 
 	slices       *sliceSnapshot
-	next         int // the first slice of route that has not begun
+	next         int // first slice that has not begun
 	sliceCursors []sliceCursor
 	chunks       []*chunk
 	clock        uint64
-	nextAt       int64 // when it has something to do: Unix nanoseconds, 0 for never
-	budgetSpent  bool  // the budget ended before the next row was found
-	slotPassed   bool  // a cursor's slice has passed: it waits to be sliced again
+	nextAt       int64 // when it has something to do, in Unix nanoseconds; 0: never
+	budgetSpent  bool  // the read budget ended before the next row was found
+	slotPassed   bool  // a slot has passed: waits for a new plan
 
 	readFailures int       // failed reads in a row
-	backingOff   bool      // the last one failed: nothing is picked before hurtUntil
+	backingOff   bool      // the last read failed: nothing is picked before retryReadAt
 	retryReadAt  time.Time // by the monotonic clock
 
-	idleUntil atomic.Int64 // nextAt while nothing is in flight, else 0
+	idleUntil atomic.Int64 // nextAt while nothing is in flight, otherwise 0
 }
 
 const (
-	lookahead  = 2 * time.Second // how far ahead of its time a slice is opened and a sending loaded
-	maxChunks  = 3               // a feed's chunks in memory, besides one a cursor
-	readBudget = 16              // chunks a feed reads in one turn before others have theirs
+	lookahead  = 2 * time.Second // how early a slice is opened and a sending loaded
+	maxChunks  = 3               // a sending's chunks in memory, plus one for each slice cursor
+	readBudget = 16              // chunks that one sending reads in one turn
 )
 
-// follow begins anew when the sending has new slices.
+// followReplan starts again when the sending has new slices.
 func (cur *sendingCursor) followReplan() {
 	route := cur.run.slices.Load()
 	if route == cur.slices {
@@ -94,8 +95,8 @@ func (cur *sendingCursor) followReplan() {
 	cur.slices, cur.next, cur.sliceCursors, cur.slotPassed = route, 0, cur.sliceCursors[:0], false
 }
 
-// look finds out when the feed has something to do next and sets nextAt. It
-// reads the chunks that it needs for that, but only for slices in sight.
+// lookup finds out when the cursor has something to do next and sets nextAt. It reads the chunks
+// that it needs for that, but only for slices within the lookahead.
 func (cur *sendingCursor) lookup(cs *channelSender, now time.Time) error {
 	cur.followReplan()
 	cur.queue.promote(now)
@@ -106,7 +107,7 @@ func (cur *sendingCursor) lookup(cs *channelSender, now time.Time) error {
 	for i := 0; i < len(cur.sliceCursors); {
 		c := &cur.sliceCursors[i]
 		if cur.passed(cs, c, now) {
-			// Whether it has anything left is for the store to say.
+			// The store decides whether anything is left.
 			cur.slotPassed = true
 			i++
 			continue
@@ -137,7 +138,7 @@ func (cur *sendingCursor) lookup(cs *channelSender, now time.Time) error {
 	return nil
 }
 
-// passed reports whether the cursor's slot is over: nothing more goes out of it.
+// passed reports whether the slice's slot is over, so that nothing more of it goes out.
 func (cur *sendingCursor) passed(cs *channelSender, c *sliceCursor, now time.Time) bool {
 	return cs.passed(c.slice, now)
 }
@@ -146,7 +147,7 @@ func (cs *channelSender) passed(s *campaign.Slice, now time.Time) bool {
 	return cs.pacing.grid != nil && s.Sliced() && !s.End.After(now)
 }
 
-// open gives every slice that is in sight its cursor.
+// open makes a slice cursor for every slice within the lookahead.
 func (cur *sendingCursor) open(cs *channelSender, now time.Time) {
 	for cur.next < len(cur.slices.list) {
 		s := &cur.slices.list[cur.next]
@@ -161,8 +162,8 @@ func (cur *sendingCursor) open(cs *channelSender, now time.Time) {
 	}
 }
 
-// advance moves c to the next row that has a message to go; false if there is
-// none. With the budget used up it stays before the next chunk, due at once.
+// advance moves c to the next row with a message to send. It returns false if there is none. When
+// the budget is used up, c stays before the next chunk and is due at once.
 func (cur *sendingCursor) advance(cs *channelSender, c *sliceCursor, budget *int) (bool, error) {
 	end := c.slice.First + c.slice.Rows
 	for !c.found && c.row < end {
@@ -188,8 +189,8 @@ func (cur *sendingCursor) advance(cs *channelSender, c *sliceCursor, budget *int
 	return c.found, nil
 }
 
-// waits is the number of the message of row i that may go now, 0 if none may:
-// the first without a final outcome, if it is pending.
+// sendable returns the number of the message of row i that may go now, or 0. It is the first
+// without a final outcome, if that one is pending.
 func (cur *sendingCursor) sendable(ch *chunk, i uint32) int {
 	stride := uint32(cur.run.s.Messages)
 	for n := range len(cur.templates) {
@@ -203,7 +204,7 @@ func (cur *sendingCursor) sendable(ch *chunk, i uint32) int {
 	return 0
 }
 
-// cached is the chunk if it is in memory.
+// cached returns the chunk if it is in memory.
 func (cur *sendingCursor) cached(number uint32) *chunk {
 	for _, ch := range cur.chunks {
 		if ch.number == number {
@@ -215,7 +216,7 @@ func (cur *sendingCursor) cached(number uint32) *chunk {
 	return nil
 }
 
-// chunk is the chunk from memory or, at the price of one of budget, from the books.
+// chunk returns the chunk from memory, or reads it from the store and takes one from budget.
 func (cur *sendingCursor) chunk(cs *channelSender, number uint32, budget *int) (*chunk, error) {
 	if ch := cur.cached(number); ch != nil {
 		return ch, nil
@@ -242,7 +243,7 @@ func (cur *sendingCursor) chunk(cs *channelSender, number uint32, budget *int) (
 		cs.d.chunks.Put(ch)
 		return nil, fmt.Errorf("read rows of sending %s: chunk %d has %d marks for %d rows", cur.run.id, number, len(ch.statuses), ch.rows.Len())
 	}
-	// What was picked since the last commit is not in the books yet.
+	// The store doesn't know yet what was picked since the last commit.
 	cs.group.applyTo(cur, ch)
 	cur.clock++
 	ch.used = cur.clock
@@ -250,8 +251,8 @@ func (cur *sendingCursor) chunk(cs *channelSender, number uint32, budget *int) (
 	return ch, nil
 }
 
-// mark notes what a message has become, if its row is in memory. With a final
-// outcome but Sent the recipient's later messages are skipped, as in the books.
+// setStatus sets a message's status if its row is in memory. After a final outcome other than Sent
+// the recipient's later messages are skipped, as in the store.
 func (cur *sendingCursor) setStatus(row uint32, message uint8, m campaign.MessageStatus) {
 	for _, ch := range cur.chunks {
 		if ch.number == row/campaign.ChunkRows {
@@ -274,7 +275,7 @@ func (ch *chunk) set(cur *sendingCursor, row uint32, message uint8, m campaign.M
 	}
 }
 
-// drop gives the feed's chunks back. What it knew of them is in the books.
+// dropChunks releases the cursor's chunks. The store has everything they held.
 func (cur *sendingCursor) dropChunks(cs *channelSender) {
 	for _, ch := range cur.chunks {
 		cs.free(ch)
@@ -282,8 +283,8 @@ func (cur *sendingCursor) dropChunks(cs *channelSender) {
 	cur.chunks = cur.chunks[:0]
 }
 
-// hurt notes that the feed's rows can't be read. It alone waits a little, and
-// longer each time; the others of the lane go on.
+// readFailed makes the cursor wait after a failed read, longer each time. Other cursors of the
+// sender continue.
 func (cur *sendingCursor) readFailed(cs *channelSender, err error) {
 	if cur.readFailures == 0 {
 		cs.d.log.Error("cannot read what is to be sent; trying again", "sending", string(cur.run.id), "error", err)

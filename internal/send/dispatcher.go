@@ -14,15 +14,15 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// laneKey names a lane.
+// channelKey identifies a channel of an application.
 type channelKey struct {
 	application int64
 	name        string
 }
 
-// Dispatcher sends what is due. One goroutine, the scheduler, asks the books
-// what comes in sight and loads it; a lane per channel of an application does
-// the sending. It is safe for concurrent use.
+// Dispatcher sends what is due. One goroutine, the scheduler, asks the store what comes into the
+// lookahead and loads it; a channelSender for each channel of an application sends it. A
+// Dispatcher is safe for concurrent use.
 type Dispatcher struct {
 	store       Store
 	log         *slog.Logger
@@ -37,31 +37,31 @@ type Dispatcher struct {
 	kicks           chan struct{}
 	pings           chan chan struct{} // see Alive
 	stopping        atomic.Bool        // nothing new goes out
-	storeDown       atomic.Bool        // said so in the log
+	storeDown       atomic.Bool        // storeFailed was logged
 	resultsLost     atomic.Bool        // results could not be recorded
 
-	sendCtx      context.Context // what drivers get; ends StopTimeout after Run's
+	sendCtx      context.Context // for drivers; ends StopTimeout after Run's
 	abort        context.CancelFunc
 	retryCtx     context.Context // ends when nothing is retried any more
 	stopRetrying context.CancelFunc
-	loops        sync.WaitGroup // lanes
+	loops        sync.WaitGroup // channel senders
 	workers      sync.WaitGroup
 	tasks        tasks // short work on one sending: load, replan, conclude, hold
 
-	mu            sync.Mutex // guards what follows; held for moments, never over a call of Book
+	mu            sync.Mutex // guards what follows; never held during a call of Store
 	running       bool
-	runCtx        context.Context // Run's, for lanes that a reload brings
+	runCtx        context.Context // Run's, for channels that a reload brings
 	apps          map[int64]*Application
 	senders       map[channelKey]*channelSender
 	runs          map[campaign.ID]*run
-	deferred      map[campaign.ID]deferral  // not to be loaded before
-	held          map[campaign.ID]time.Time // held by an answer: to be tried again then
+	deferred      map[campaign.ID]deferral  // not loaded before
+	held          map[campaign.ID]time.Time // held by an answer: tried again then
 	misconfigured map[campaign.ID]bool      // held because a channel is missing
-	probes        map[campaign.ID]bool      // to be loaded with one message at a time
-	loadFailures  map[campaign.ID]int       // loads that came to nothing, in a row
+	probes        map[campaign.ID]bool      // loaded with one message at a time
+	loadFailures  map[campaign.ID]int       // failed loads in a row
 }
 
-// rested says until when a sending is left alone: by the wall clock, or for a length of time.
+// deferral says until when a sending isn't loaded: by the wall clock, or for a length of time.
 type deferral struct {
 	wall time.Time
 	mono time.Time
@@ -89,21 +89,20 @@ func New(opts Options) *Dispatcher {
 	return d
 }
 
-// now is the wall clock, UTC, without the monotonic reading: what is compared
-// with it are times of day.
+// now returns the wall clock in UTC without the monotonic reading, because it is compared with
+// times of day.
 func (d *Dispatcher) now() time.Time { return d.clock().Round(0).UTC() }
 
-// changed tells the owner that a sending's state or slices have changed.
+// changed reports that a sending's state or slices have changed.
 func (d *Dispatcher) changed(id campaign.ID) {
 	if d.onChange != nil {
 		d.onChange(id)
 	}
 }
 
-// Run sends until ctx ends, then starts nothing new, gives what is in flight
-// StopTimeout to end and be recorded, cuts it off, records that and
-// returns. It may be called once. The error is nil unless results could not be
-// recorded: those messages count as in flight at a crash.
+// Run sends until ctx ends. Then it starts nothing new, gives messages in flight StopTimeout to
+// end, cuts off the rest, records all results and returns. It may be called once. It returns an
+// error if results could not be recorded; those messages count as in flight at a crash.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	defer d.stopRetrying()
 	defer d.abort()
@@ -123,7 +122,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	d.nudge()
 	ended := make(chan struct{})
 	go func() {
-		// Lanes and their workers start steps to the last, so those end last.
+		// Channel senders and workers start tasks until they end, so tasks end last.
 		d.loops.Wait()
 		d.workers.Wait()
 		d.tasks.end()
@@ -152,7 +151,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	return fmt.Errorf("stop sending: a channel's driver did not give up in time; its messages count as in flight")
 }
 
-// nudge wakes every lane.
+// nudge wakes every channel sender.
 func (d *Dispatcher) nudge() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -161,12 +160,12 @@ func (d *Dispatcher) nudge() {
 	}
 }
 
-// start starts a lane. d.mu is held.
+// start starts a channel sender. d.mu is held.
 func (d *Dispatcher) start(ctx context.Context, cs *channelSender) {
 	d.loops.Go(func() { cs.loop(ctx) })
 }
 
-// Kick says that something new may be due: accepted, or to be sent again.
+// Kick tells the scheduler that something new may be due.
 func (d *Dispatcher) Kick() {
 	select {
 	case d.kicks <- struct{}{}:
@@ -174,7 +173,7 @@ func (d *Dispatcher) Kick() {
 	}
 }
 
-// persist repeats fn until it works; false if the time for that is over.
+// persist repeats fn until it succeeds. It returns false if Run gives up first.
 func (d *Dispatcher) persist(what string, fn func() error) bool {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := fn()
@@ -194,21 +193,21 @@ func (d *Dispatcher) persist(what string, fn func() error) bool {
 	}
 }
 
-// storeFailed says once that the books can't be written.
+// storeFailed logs once that the store can't be written.
 func (d *Dispatcher) storeFailed(what string, err error) {
 	if d.storeDown.CompareAndSwap(false, true) {
 		d.log.Error("the store can't be written: nothing is sent until it can", "doing", what, "error", err, "todo", safeio.Advice(err))
 	}
 }
 
-// storeWorks says that they can again, if it was said that they can't.
+// storeRecovered logs that the store can be written again, if storeFailed was logged.
 func (d *Dispatcher) storeRecovered() {
 	if d.storeDown.Load() && d.storeDown.CompareAndSwap(true, false) {
-		d.log.Info("the store can be written again: sending goes on")
+		d.log.Info("the store can be written again: sending continues")
 	}
 }
 
-// Lanes is how every channel stands, by application and name.
+// Channels returns the status of every channel, sorted by application and name.
 func (d *Dispatcher) Channels() []ChannelStatus {
 	d.mu.Lock()
 	lanes := make([]*channelSender, 0, len(d.senders))
@@ -233,12 +232,12 @@ func (d *Dispatcher) Channels() []ChannelStatus {
 	return out
 }
 
-// HeldChannels are the channels of Lanes that are held.
+// HeldChannels returns the status of the channels that are held.
 func (d *Dispatcher) HeldChannels() []ChannelStatus {
 	return slices.DeleteFunc(d.Channels(), func(s ChannelStatus) bool { return !s.Held })
 }
 
-// InFlight is how many messages are marked without their result recorded.
+// InFlight returns the number of messages without a recorded result.
 func (d *Dispatcher) InFlight() int {
 	n := 0
 	for _, s := range d.Channels() {
@@ -247,7 +246,7 @@ func (d *Dispatcher) InFlight() int {
 	return n
 }
 
-// InFlightOf is InFlight for one sending.
+// InFlightOf returns the number of messages of one sending without a recorded result.
 func (d *Dispatcher) InFlightOf(id campaign.ID) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

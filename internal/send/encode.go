@@ -10,12 +10,11 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Encoder writes messages as the JSON object of SPEC 11, keys in its order: what
-// json.Marshal writes, HTML left alone. It is made for many messages in a row, of
-// which most share their sending and times. The zero value is ready; it is not
-// safe for concurrent use.
+// Encoder writes messages as the JSON object of docs/contract.md 11 with its order of keys, as
+// json.Marshal does but without escaping HTML. It is fast for many messages in a row that share
+// their sending and times. The zero value is ready; it is not safe for concurrent use.
 type Encoder struct {
-	sending                    campaign.ID // whose head is kept
+	sending                    campaign.ID // whose head is cached
 	reference, channel         string
 	application, campaign      int64
 	head                       []byte // from sendingId to channelType
@@ -24,8 +23,8 @@ type Encoder struct {
 	headKept, dueKept, sentNow bool
 }
 
-// Append appends m to dst, without a line end. m.Content is taken as it is: one
-// compact JSON object.
+// Append appends m to dst, without a line end. m.Content is copied unchanged: one compact JSON
+// object.
 func (e *Encoder) Append(dst []byte, m *Message) []byte {
 	if !e.headKept || e.sending != m.SendingID || e.reference != m.Reference || e.channel != m.ChannelType ||
 		e.application != m.ApplicationID || e.campaign != m.CampaignID {
@@ -70,8 +69,8 @@ func (e *Encoder) keepHead(m *Message) {
 	e.head = append(b, `,"contactCode":`...)
 }
 
-// appendString appends s as a JSON string. What isn't plain ASCII or letters
-// goes the way of the standard library.
+// appendString appends s as a JSON string. Anything but plain ASCII takes the standard library's
+// path.
 func appendString(dst []byte, s string) []byte {
 	for i := range len(s) {
 		if b := s[i]; b < ' ' || b == '"' || b == '\\' || b >= utf8.RuneSelf {

@@ -9,11 +9,11 @@ import (
 	"campaignd/internal/plan"
 )
 
-// errSetup says that a sending can't be sent with the channels as they are.
-var errMisconfigured = errors.New("not to be sent as configured")
+// errMisconfigured is returned when the configured channels can't send a sending.
+var errMisconfigured = errors.New("the configured channels can't send it")
 
-// load reads a sending from the books and gives the lanes their feeds. It is
-// the step that newRun counts in open.
+// load reads a sending from the store and hands its cursors to the channel senders. It ends the
+// task that newRun counts in open.
 func (d *Dispatcher) load(r *run) {
 	err := d.prepare(r)
 	switch {
@@ -46,7 +46,7 @@ func (d *Dispatcher) prepare(r *run) error {
 		return nil
 	}
 	if counts[campaign.Canceled] > 0 {
-		// A cancel was cut off by a crash: only that gives an active sending this outcome.
+		// A crash interrupted a cancel: nothing else gives an active sending this outcome.
 		r.mu.Lock()
 		r.finalizeAgain = true
 		r.mu.Unlock()
@@ -69,7 +69,7 @@ func (d *Dispatcher) prepare(r *run) error {
 	r.s = s
 	r.slices.Store(route)
 	if route.expired(now) {
-		d.expire(r) // now, before a lane has seen it
+		d.expire(r) // before a channel sender sees it
 		return nil
 	}
 	r.started.Store(!s.StartedAt.IsZero())
@@ -84,7 +84,7 @@ func (d *Dispatcher) prepare(r *run) error {
 	for _, e := range retries {
 		b := queuedMessage{at: max(e.NextAt.UnixNano(), 1), row: e.Row, message: e.Message, attempts: e.Attempts, retry: true}
 		for _, cur := range feeds {
-			cur.queue.add(b) // the row's channel is seen when it is read; the others pass it over
+			cur.queue.add(b) // the row's channel is known when it is read; other cursors skip it
 		}
 	}
 	d.mu.Lock()
@@ -109,7 +109,7 @@ func (d *Dispatcher) prepare(r *run) error {
 	return nil
 }
 
-// feedsOf makes a feed for each of the sending's channels, and finds its lane.
+// cursorsOf makes a cursor for each of the sending's channels and finds its channel sender.
 func (d *Dispatcher) cursorsOf(r *run, s *campaign.Sending) ([]*sendingCursor, []*channelSender, error) {
 	var feeds []*sendingCursor
 	var lanes []*channelSender
@@ -133,11 +133,11 @@ func (d *Dispatcher) cursorsOf(r *run, s *campaign.Sending) ([]*sendingCursor, [
 	return feeds, lanes, nil
 }
 
-// replanNow has the passed slices sliced again and reads the slices there are then.
+// replanNow plans the passed slices again and returns all slices.
 func (d *Dispatcher) replanNow(id campaign.ID, grid plan.Grid, now time.Time) ([]campaign.Slice, error) {
 	_, expired, err := d.store.Replan(id, grid, now)
 	if err != nil {
-		return nil, fmt.Errorf("slice again: %w", err)
+		return nil, fmt.Errorf("plan passed slices again: %w", err)
 	}
 	if expired > 0 {
 		d.log.Warn("messages expired: no slot before T + 48h has room for them", "sending", string(id), "messages", expired)
@@ -150,7 +150,7 @@ func (d *Dispatcher) replanNow(id campaign.ID, grid plan.Grid, now time.Time) ([
 	return slices, nil
 }
 
-// replan is replanNow for a run at work, unless one is under way.
+// replan plans a loaded run again, unless that is under way.
 func (d *Dispatcher) replan(r *run, grid *plan.Grid) {
 	if grid == nil || r.isHalted() || !r.replanning.CompareAndSwap(false, true) {
 		return
@@ -162,7 +162,7 @@ func (d *Dispatcher) replan(r *run, grid *plan.Grid) {
 		now := d.now()
 		slices, err := d.replanNow(r.id, *grid, now)
 		if err != nil {
-			d.log.Error("cannot slice a sending again; trying again", "sending", string(r.id), "error", err)
+			d.log.Error("cannot plan a sending again; trying again", "sending", string(r.id), "error", err)
 			r.mu.Lock()
 			r.pause = time.Second
 			r.mu.Unlock()
@@ -176,7 +176,7 @@ func (d *Dispatcher) replan(r *run, grid *plan.Grid) {
 	})
 }
 
-// hold holds a sending: an answer said that none of its messages would fare better.
+// hold holds a sending because an answer rejected all of its messages, not one.
 func (d *Dispatcher) hold(r *run, reason string) {
 	if r.isHalted() || !r.enter() {
 		return
@@ -189,7 +189,7 @@ func (d *Dispatcher) hold(r *run, reason string) {
 			return err
 		})
 		if ok {
-			d.log.Warn("a sending is held: mend the cause, then resume it or wait for the next try",
+			d.log.Warn("sending held: fix the cause, then resume it or wait for the next try",
 				"sending", string(r.id), "reason", reason, "next", d.retryHold)
 			d.mu.Lock()
 			d.held[r.id] = time.Now().Add(d.retryHold)
@@ -202,10 +202,11 @@ func (d *Dispatcher) hold(r *run, reason string) {
 	})
 }
 
-// orphan holds a sending that can't be sent with the channels as they are, until the next Configure.
+// holdMisconfigured holds a sending that the configured channels can't send, until the next
+// Configure.
 func (d *Dispatcher) holdMisconfigured(r *run, cause error) {
 	reason := cause.Error()
-	d.log.Error("a sending is held until the configuration is mended", "sending", string(r.id), "reason", reason)
+	d.log.Error("sending held until the configuration is fixed", "sending", string(r.id), "reason", reason)
 	d.persist("hold a sending", func() error {
 		_, _, err := d.store.SetState(r.id, []campaign.State{campaign.StateScheduled, campaign.StateSending}, campaign.StateHeld, reason)
 		return err
@@ -217,8 +218,8 @@ func (d *Dispatcher) holdMisconfigured(r *run, cause error) {
 	d.changed(r.id)
 }
 
-// tryHeld lets a held sending go on with one message at a time, unless a person
-// has moved it meanwhile.
+// tryHeld resumes a held sending with one message at a time, unless a person has moved it
+// meanwhile.
 func (d *Dispatcher) tryHeld(id campaign.ID) {
 	state, ok, err := d.revive(id, campaign.StateHeld)
 	if err != nil {
@@ -229,12 +230,12 @@ func (d *Dispatcher) tryHeld(id campaign.ID) {
 		return
 	}
 	if ok {
-		d.log.Info("a held sending is tried again", "sending", string(id), "state", string(state))
+		d.log.Info("trying a held sending again", "sending", string(id), "state", string(state))
 	}
 }
 
-// revive moves a sending that stands at one of from back to where it was, to be
-// loaded with one message at a time if it was held.
+// revive returns a sending in one of the states from to scheduled or sending. One that was held is
+// loaded with one message at a time.
 func (d *Dispatcher) revive(id campaign.ID, from ...campaign.State) (campaign.State, bool, error) {
 	s, _, _, err := d.store.Load(id)
 	if err != nil {

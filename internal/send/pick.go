@@ -9,15 +9,15 @@ import (
 	"campaignd/internal/failpoint"
 )
 
-// crowd is from how many sendings on a lane keeps no chunks between turns, and
-// gives each more than one message a turn so that a chunk is not read for one.
+// From manyCursors sendings on, a channel sender keeps no chunks between turns, and gives each
+// sending more than one message a turn, so that no chunk is read for a single message.
 const (
 	manyCursors     = 64
 	manyCursorsTurn = 16
 )
 
-// pickAll gathers up to n messages into the lane's group: those whose time has
-// come, and, if there is room, those whose time comes within the lead.
+// pickAll picks up to n messages into the group: those whose time has come and, if there is room,
+// those whose time comes within the lead.
 func (cs *channelSender) pickAll(n int, now time.Time) {
 	cs.group.reset()
 	ahead := cs.pickUntil
@@ -29,8 +29,8 @@ func (cs *channelSender) pickAll(n int, now time.Time) {
 	}
 }
 
-// pick adds to the lane's group, up to n messages in it, what is due by l.until: an
-// equal share from each sending in turn, beginning with another one each time.
+// pick adds messages due by pickUntil to the group until it has n. Each sending in turn gives an
+// equal share; every call begins with another sending.
 func (cs *channelSender) pick(n int, now time.Time) {
 	ready := 0
 	for _, cur := range cs.cursors {
@@ -46,7 +46,7 @@ func (cs *channelSender) pick(n int, now time.Time) {
 		share = max(share, min(n, manyCursorsTurn))
 	}
 	for none := 0; none < len(cs.cursors) && cs.group.count < n; {
-		// A turn that the last group's end has cut short goes on first.
+		// A turn that was cut short when the last group was full continues first.
 		if cs.turnLeft == 0 || cs.turn < 0 || cs.turn >= len(cs.cursors) {
 			cs.turn, cs.turnLeft = (cs.turn+1)%len(cs.cursors), share
 		}
@@ -73,13 +73,14 @@ func (cs *channelSender) pick(n int, now time.Time) {
 	}
 }
 
-// mayGo reports whether the feed has something that may be picked.
+// mayGo reports whether the cursor has a message that may be picked.
 func (cur *sendingCursor) mayGo(cs *channelSender, now time.Time) bool {
 	return cur.nextAt > 0 && cur.nextAt <= cs.pickUntil && !cur.backingOff && !cur.run.isHalted() &&
 		(cur.inFlight+cur.picked == 0 || !cur.run.probe.Load()) && !cur.slices.expired(now)
 }
 
-// pickFrom takes up to n messages of one feed: first those it comes back to, then by its cursors.
+// pickFrom takes up to n messages of one sending: first from its retry queue, then by its slice
+// cursors.
 func (cs *channelSender) pickFrom(cur *sendingCursor, n int, now time.Time) error {
 	if cur.run.probe.Load() {
 		n = 1
@@ -109,7 +110,7 @@ func (cs *channelSender) pickFrom(cur *sendingCursor, n int, now time.Time) erro
 				return err
 			}
 			if more && !c.found {
-				return nil // the budget is used up
+				return nil // the read budget is used up
 			}
 			cs.progressed = true
 			continue
@@ -136,7 +137,7 @@ func (cs *channelSender) pickFrom(cur *sendingCursor, n int, now time.Time) erro
 	return nil
 }
 
-// earliest is the cursor with the earliest row that may be picked, nil if none is.
+// earliest returns the slice cursor with the earliest message that may be picked, or nil.
 func (cur *sendingCursor) earliest(cs *channelSender, now time.Time) *sliceCursor {
 	var first *sliceCursor
 	for i := range cur.sliceCursors {
@@ -151,8 +152,8 @@ func (cur *sendingCursor) earliest(cs *channelSender, now time.Time) *sliceCurso
 	return first
 }
 
-// pickBack takes a message that the feed comes back to, unless its mark says
-// that it has gone another way meanwhile or its slot has passed. It returns how many were taken.
+// pickQueued takes a message from the retry queue, unless its status has changed meanwhile or its
+// slot has passed. It returns how many messages were taken.
 func (cs *channelSender) pickQueued(cur *sendingCursor, b queuedMessage, budget *int, now time.Time) (int, error) {
 	ch, err := cur.chunk(cs, b.row/campaign.ChunkRows, budget)
 	if err != nil {
@@ -160,7 +161,7 @@ func (cs *channelSender) pickQueued(cur *sendingCursor, b queuedMessage, budget 
 	}
 	i := b.row - ch.rows.First
 	if int(i) >= ch.rows.Len() || ch.rows.Channels[i] != cur.channel || int(b.message) > len(cur.templates) {
-		return 0, nil // another lane's
+		return 0, nil // another channel's
 	}
 	m := ch.statuses[int(i)*cur.run.s.Messages+int(b.message)-1]
 	want := campaign.Pending
@@ -173,7 +174,7 @@ func (cs *channelSender) pickQueued(cur *sendingCursor, b queuedMessage, budget 
 	due := cur.run.s.ScheduledAt
 	if slice := cur.slices.sliceOf(b.row); slice != nil {
 		if !b.retry && b.message == 1 && cs.passed(slice, now) {
-			cur.slotPassed = true // it was given back, and its slot has passed meanwhile: it is sliced again
+			cur.slotPassed = true // it was returned, and its slot has passed meanwhile: plan it again
 			return 0, nil
 		}
 		due = slice.DueAt(b.row, cs.pacing.burst)
@@ -187,8 +188,8 @@ func (cs *channelSender) pickQueued(cur *sendingCursor, b queuedMessage, budget 
 	return cs.take(cur, ch, i, int(b.message), due.UnixNano(), b.at, now)
 }
 
-// take puts one message into the group: into a parcel, or among the settled if
-// its contact has opted out (looked up now: PITFALLS 26).
+// take puts one message into the group: into a batch, or among the settled ones if its contact has
+// opted out by now.
 func (cs *channelSender) take(cur *sendingCursor, ch *chunk, i uint32, number int, due, from int64, now time.Time) (int, error) {
 	row := ch.rows.First + i
 	was := ch.statuses[int(i)*cur.run.s.Messages+number-1]
@@ -227,22 +228,21 @@ func (cs *channelSender) take(cur *sendingCursor, ch *chunk, i uint32, number in
 	return 1, nil
 }
 
-// commit has the group's attempts written into the books, and the results that
-// have come in since the last time with them: one sync for both. Only then are the
-// group's parcels the lane's to hand out; if it fails nothing of it is, and
-// all is as before but for the results, which wait for the next try.
+// commit records the group's attempts and the results collected since the last commit in one sync.
+// Only then may the group's batches be handed over. If it fails, the group is undone and the
+// results wait for the next try.
 func (cs *channelSender) commit(ctx context.Context) error {
 	g := &cs.group
 	cs.decideResults()
 	if g.count+len(g.settled)+len(cs.outcomes) == 0 {
-		cs.releaseResults() // refused ones have nothing to record
+		cs.releaseResults() // refused attempts have nothing to record
 		return nil
 	}
 	now := cs.d.now()
 	entry := func(it *item, o campaign.Outcome, attempts uint8) {
 		at := now
 		if o == campaign.InFlight && it.lateFrom > now.UnixNano() {
-			at = time.Unix(0, it.lateFrom).UTC() // it is marked ahead of its time
+			at = time.Unix(0, it.lateFrom).UTC() // it is recorded before its time
 		}
 		g.entries = append(g.entries, campaign.Entry{Sending: it.cursor.run.id, Row: it.row, Message: it.message,
 			Outcome: o, Attempts: attempts, At: at})
@@ -290,7 +290,7 @@ func (cs *channelSender) commit(ctx context.Context) error {
 	return nil
 }
 
-// undo forgets the group: its messages are to be picked again.
+// undo gives up the group: its messages will be picked again.
 func (cs *channelSender) undo() {
 	for _, p := range cs.group.batches {
 		for i := range p.items {
@@ -308,15 +308,15 @@ func (cs *channelSender) undo() {
 
 func (cs *channelSender) undoItem(it *item) {
 	cur := it.cursor
-	cur.dropChunks(cs) // its marks are ahead of the books
+	cur.dropChunks(cs) // its statuses are ahead of the store
 	cur.queue.add(queuedMessage{row: it.row, message: it.message, attempts: uint8(it.before.Attempts()),
 		retry: it.before.Outcome() == campaign.Retrying})
 	cur.nextAt = 1
 }
 
-// refuse takes out what the books would not have: the sending is no longer
-// active, or the message was settled by someone else. What the run believes
-// is old, so it is halted and, if it is still active, read anew.
+// markRefused takes out the attempts that the store refused, because the sending is no longer
+// active or the message has a final outcome. What the run knows is outdated, so it is halted and,
+// if it is still active, loaded again.
 func (cs *channelSender) markRefused(r *campaign.Refused) {
 	refused := map[int]bool{}
 	for _, k := range r.Entries {
@@ -334,14 +334,14 @@ func (cs *channelSender) markRefused(r *campaign.Refused) {
 	}
 }
 
-// settle counts what the group settled without sending.
+// countSettled reports to the observer the messages that got an outcome without being sent.
 func (cs *channelSender) countSettled() {
 	if n := len(cs.group.settled); n > 0 && cs.d.observer != nil {
 		cs.d.observer.Recorded(cs.id, cs.name, campaign.Suppressed, n)
 	}
 }
 
-// announce tells of sendings whose first attempt is in the books now.
+// notifyStarted reports sendings whose first attempt is durable now.
 func (cs *channelSender) notifyStarted() {
 	for _, p := range cs.group.batches {
 		for i := range p.items {

@@ -7,12 +7,12 @@ import (
 )
 
 // ErrNotRunning is returned by Alive before Run has begun and once it is stopping.
-var ErrNotRunning = errors.New("the dispatcher does not run")
+var ErrNotRunning = errors.New("the dispatcher is not running")
 
-// Alive asks the scheduler and then every lane for a sign of life and returns
-// nil when each has come round its loop: the way that sending takes, not a timer
-// beside it. It waits until ctx ends; the error names who did not answer. A lane
-// that waits for its channel, a rate or the disk does answer; one that hangs doesn't.
+// Alive asks the scheduler and every channel sender to answer, and returns nil when each loop has.
+// It tests the path that sending takes, not a separate timer. It waits until ctx ends; the error
+// names the loop that did not answer. A sender that waits for its channel, a rate or the disk does
+// answer.
 func (d *Dispatcher) Alive(ctx context.Context) error {
 	d.mu.Lock()
 	running, runCtx := d.running, d.runCtx
@@ -26,7 +26,7 @@ func (d *Dispatcher) Alive(ctx context.Context) error {
 	case <-runCtx.Done():
 		return ErrNotRunning
 	case <-ctx.Done():
-		return fmt.Errorf("the scheduler does not come round: %w", ctx.Err())
+		return fmt.Errorf("the scheduler does not answer: %w", ctx.Err())
 	}
 	d.mu.Lock()
 	waits := make(map[channelKey]chan struct{}, len(d.senders))
@@ -38,13 +38,13 @@ func (d *Dispatcher) Alive(ctx context.Context) error {
 		select {
 		case <-answer:
 		case <-ctx.Done():
-			return fmt.Errorf("channel %q of application %d does not come round: %w", key.name, key.application, ctx.Err())
+			return fmt.Errorf("channel %q of application %d does not answer: %w", key.name, key.application, ctx.Err())
 		}
 	}
 	return nil
 }
 
-// ping has the lane close the channel when its loop comes round, or at once if it has ended.
+// ping returns a channel that loop closes when it runs the next time, or at once if it has ended.
 func (cs *channelSender) ping() chan struct{} {
 	answer := make(chan struct{})
 	cs.mu.Lock()
@@ -58,7 +58,7 @@ func (cs *channelSender) ping() chan struct{} {
 	return answer
 }
 
-// answer closes the pings of which the loop has come to know. l.mu is held.
+// answerPings closes the pings that loop has seen. cs.mu is held.
 func (cs *channelSender) answerPings() {
 	for _, p := range cs.pings {
 		close(p)
@@ -66,7 +66,7 @@ func (cs *channelSender) answerPings() {
 	cs.pings = nil
 }
 
-// end answers for a loop that is over, now and from now on.
+// markEnded answers pings after loop has ended.
 func (cs *channelSender) markEnded() {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()

@@ -8,21 +8,20 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// An attempt has to be on disk before its message goes out, and a sync takes as
-// long as the disk likes. So that a message is not late by that much, its
-// attempt is recorded a little ahead of its time; then it waits in the lane's
-// queue, and goes out when its time has come, be the next sync under way or not.
-// With a crash in between it counts as in flight though it never went out: that is for
-// lanes whose unknown messages are resent. Elsewhere a person would have to look.
+// An attempt must be durable before its message goes out, and a sync takes as long as the disk
+// likes. To keep messages on time, an attempt is recorded a little early; then it waits in
+// recordedBatches and goes out at its time, even while the next sync is under way. After a crash
+// in between, the message counts as in flight although it never went out. So this is done only
+// where unknown messages are resent.
 const (
 	minLead    = 40 * time.Millisecond
-	leadSyncs  = 4 // so many times what a sync takes: one may be under way, and half the lead must do
+	leadSyncs  = 4 // syncs in a lead: one may be under way, and half the lead must suffice
 	maxLead    = 400 * time.Millisecond
-	sameMoment = time.Millisecond // messages due within it go together
-	maxEarly   = lookahead        // a clock set back must not keep what is marked
+	sameMoment = time.Millisecond // messages due within it share a batch
+	maxEarly   = lookahead        // a clock that was set back must not keep recorded attempts waiting
 )
 
-// lead is how long before its time a message may be marked; 0: not before it.
+// lead returns how long before its time a message may be recorded; 0 means not before its time.
 func (cs *channelSender) lead() time.Duration {
 	if cs.settings.Load().OnUnknown != RetryUnknown {
 		return 0
@@ -30,8 +29,9 @@ func (cs *channelSender) lead() time.Duration {
 	return min(minLead+leadSyncs*cs.limiter.slowestCommit(), maxLead)
 }
 
-// lookAhead sets up to when what is due may be picked: now, or, if something is due
-// within half the lead, all of the lead, so that a dense slot is marked in groups.
+// setPickUntil sets the time up to which due messages may be picked. It is now, or, when a message
+// is due within half the lead, now plus the lead, so that the messages of a dense slot are
+// recorded in groups.
 func (cs *channelSender) setPickUntil(now time.Time) {
 	cs.pickUntil = now.UnixNano()
 	lead := int64(cs.lead())
@@ -43,14 +43,14 @@ func (cs *channelSender) setPickUntil(now time.Time) {
 	}
 }
 
-// aheadRoom is how many more messages may be marked ahead of their time: half of
-// the lane's room, so that what is due finds the other half, and no more than can go at once.
+// prerecordLimit returns how many more messages may be recorded before their time: half of the
+// sender's limit, so that due messages find the other half, and no more than may go at once.
 func (cs *channelSender) prerecordLimit() int {
 	_, held := cs.inQueue(cs.d.now())
 	return min((cs.unrecordedLimit()+1)/2, cs.limiter.burst()) - held
 }
 
-// inQueue is how many recorded attempts wait for their tokens, and how many for their time.
+// inQueue counts the recorded attempts that wait for tokens and those that wait for their time.
 func (cs *channelSender) inQueue(now time.Time) (waiting, held int) {
 	for _, b := range cs.recordedBatches {
 		if b.due > now.UnixNano() {
@@ -62,7 +62,7 @@ func (cs *channelSender) inQueue(now time.Time) (waiting, held int) {
 	return waiting, held
 }
 
-// enqueue puts a recorded parcel in its place: by time, first come first.
+// enqueue inserts a recorded batch by time. Batches of the same time keep their order.
 func (cs *channelSender) enqueue(b *batch) {
 	cs.recordedBatches = append(cs.recordedBatches, b)
 	for i := len(cs.recordedBatches) - 1; i > 0 && cs.recordedBatches[i-1].due > b.due; i-- {
@@ -70,7 +70,7 @@ func (cs *channelSender) enqueue(b *batch) {
 	}
 }
 
-// handOut gives recorded attempts to the workers as their time and tokens come.
+// handOver gives recorded attempts to the workers when their time and their tokens have come.
 func (cs *channelSender) handOver(mono, now time.Time, sleep *sleeper) {
 	for len(cs.recordedBatches) > 0 {
 		b := cs.recordedBatches[0]
@@ -102,7 +102,7 @@ func (cs *channelSender) submit(b *batch) {
 	}
 }
 
-// giveBackQueued has the messages that wait for a token or their time be pending again.
+// returnQueued makes the messages pending again that wait for a token or their time.
 func (cs *channelSender) returnQueued() {
 	for _, b := range cs.recordedBatches {
 		for i := range b.items {
@@ -116,8 +116,7 @@ func (cs *channelSender) returnQueued() {
 	cs.recordedBatches = cs.recordedBatches[:0]
 }
 
-// record has entries committed. Meanwhile the group is rendered, and what waits in
-// the queue goes out.
+// commitEntries commits entries. Meanwhile it renders the group and hands over waiting batches.
 func (cs *channelSender) commitEntries(ctx context.Context, entries []campaign.Entry) error {
 	ctx = context.WithoutCancel(ctx)
 	if !recording {

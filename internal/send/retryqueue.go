@@ -7,27 +7,27 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// back is a message that a feed comes back to after its cursor has passed it: a
-// retry, the next message of a recipient, or one that was given back.
+// queuedMessage is a message that a cursor comes back to: a retry, a recipient's next message, or
+// one that was returned unsent.
 type queuedMessage struct {
 	at       int64 // Unix nanoseconds; 0: now
 	row      uint32
 	message  uint8
-	attempts uint8 // that its mark must have
-	retry    bool  // its mark must say Retrying, else Pending
+	attempts uint8 // that its status must have
+	retry    bool  // its status must be Retrying, otherwise Pending
 }
 
-// returns are a feed's messages to come back to: a heap by time of those that
-// wait, and those that may go now, by chunk, so that a chunk is read once for
-// all of them. 24 bytes a message; no timer and no goroutine for any.
+// retryQueue holds a cursor's messages to come back to: a heap by time of those that wait, and by
+// chunk those that may go now, so that a chunk is read once for all of them. A message costs 24
+// bytes, no timer and no goroutine.
 type retryQueue struct {
 	waiting []queuedMessage
 	ready   map[uint32][]queuedMessage
-	order   []uint32 // chunks with something ready, first come first
+	order   []uint32 // chunks with something ready, in order of arrival
 	count   int      // messages in ready
 }
 
-// add puts b where it belongs.
+// add adds a message.
 func (q *retryQueue) add(b queuedMessage) {
 	if b.at > 0 {
 		q.push(b)
@@ -36,7 +36,7 @@ func (q *retryQueue) add(b queuedMessage) {
 	q.pushReady(b)
 }
 
-// now puts b with what may go now.
+// pushReady adds a message that may go now.
 func (q *retryQueue) pushReady(b queuedMessage) {
 	chunk := b.row / campaign.ChunkRows
 	if q.ready == nil {
@@ -50,14 +50,14 @@ func (q *retryQueue) pushReady(b queuedMessage) {
 	q.count++
 }
 
-// ripen moves what waited until now to what is ready.
+// promote moves messages whose time has come to the ready ones.
 func (q *retryQueue) promote(now time.Time) {
 	for len(q.waiting) > 0 && q.waiting[0].at <= now.UnixNano() {
 		q.pushReady(q.pop())
 	}
 }
 
-// next is when the first of them may go: Unix nanoseconds, 1 for now, 0 for none.
+// next returns when the first message may go, in Unix nanoseconds: 1 for now, 0 for none.
 func (q *retryQueue) next() int64 {
 	switch {
 	case q.count > 0:
@@ -68,7 +68,7 @@ func (q *retryQueue) next() int64 {
 	return 0
 }
 
-// take removes one that is ready in the first chunk of the order.
+// popReady removes a ready message of the first chunk.
 func (q *retryQueue) popReady() (queuedMessage, bool) {
 	if q.count == 0 {
 		return queuedMessage{}, false
@@ -86,7 +86,7 @@ func (q *retryQueue) popReady() (queuedMessage, bool) {
 	return b, true
 }
 
-// dropPending forgets what is ready and no retry: new slices hold it again.
+// dropPending removes ready messages that aren't retries, because new slices contain them again.
 func (q *retryQueue) dropPending() {
 	old := q.ready
 	q.ready, q.order, q.count = nil, nil, 0
@@ -99,7 +99,7 @@ func (q *retryQueue) dropPending() {
 	}
 }
 
-// empty reports whether there is none at all.
+// empty reports whether the queue is empty.
 func (q *retryQueue) empty() bool { return q.count == 0 && len(q.waiting) == 0 }
 
 func (q *retryQueue) push(b queuedMessage) {
@@ -135,12 +135,12 @@ func (q *retryQueue) pop() queuedMessage {
 	return top
 }
 
-// longestRetryAfter is the most of a Retry-After that is believed.
+// maxRetryAfter is the longest Retry-After that is obeyed.
 const maxRetryAfter = 24 * time.Hour
 
-// delay is how long to wait after attempt number attempt (from 1): base,
-// doubling to most, give or take a fifth so that what failed together doesn't
-// come back together, and never less than the receiver asked for.
+// delay returns how long to wait after attempt number attempt (from 1): base, doubling up to most,
+// give or take a fifth so that messages that failed together don't come back together, and never
+// less than the receiver asked for.
 func delay(attempt int, base, most, asked time.Duration) time.Duration {
 	d := base
 	for i := 1; i < attempt && d < most; i++ {

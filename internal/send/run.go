@@ -9,43 +9,42 @@ import (
 	"campaignd/internal/plan"
 )
 
-// itinerary is a sending's slices as they were at one moment. Feeds that see
-// another one than their own begin anew with it.
+// sliceSnapshot holds a sending's slices as they were at one moment. A cursor that finds a newer
+// snapshot starts again with it.
 type sliceSnapshot struct {
 	list   []campaign.Slice
 	asOf   time.Time // slices that ended by then have nothing unsent left
-	expiry time.Time // when whatever is unsent expires; zero if there is no slice
+	expiry time.Time // when everything unsent expires; zero if there is no slice
 }
 
-// run is one sending while the dispatcher works on it: from when it comes in
-// sight until it is at its end, halted, or has nothing to do for a while. It is
-// made by load and removed by conclude, and an id has at most one, so that
-// nothing is read from the books while an older run of it has results on the way.
+// run is one loaded sending: from the moment it comes into the lookahead until it has ended, is
+// halted, or has nothing to do for a while. load makes it and conclude removes it. An id has at
+// most one run, so nothing is read from the store while an older run still has results to record.
 type run struct {
 	id         campaign.ID
 	s          *campaign.Sending
-	senders    []*channelSender // those its feeds are in, set once
+	senders    []*channelSender // senders of its cursors, set once
 	slices     atomic.Pointer[sliceSnapshot]
 	halted     atomic.Uint32 // see the constants below
 	probe      atomic.Bool   // one message at a time until an answer is no hold
-	started    atomic.Bool   // its first attempt is in the books
-	replanning atomic.Bool   // it is being sliced again
-	unrecorded atomic.Int64  // messages whose result is not recorded
-	concluded  chan struct{} // closed when it is concluded
+	started    atomic.Bool   // its first attempt is durable
+	replanning atomic.Bool   // it is being planned again
+	unrecorded atomic.Int64  // messages without a recorded result
+	concluded  chan struct{} // closed when the run is concluded
 
 	mu            sync.Mutex // guards what follows
 	cursors       []*sendingCursor
-	open          int       // feeds in lanes, and steps under way; at 0 it is concluded
-	ended         bool      // conclude was begun
-	finished      int       // feeds that have nothing left to do
-	finish        bool      // all are over: its books should balance
-	finalizeAgain bool      // close out again at the end: something was in flight at the first time
-	deferUntil    time.Time // not to be looked at before
+	open          int       // cursors in senders, and tasks under way; at 0 the run is concluded
+	ended         bool      // conclude has begun
+	finished      int       // cursors that have nothing left to do
+	finish        bool      // all cursors have finished: every message should have an outcome
+	finalizeAgain bool      // finalize again at the end, because messages were in flight the first time
+	deferUntil    time.Time // not loaded again before
 	pause         time.Duration
 }
 
-// What a run's halted says. A run that is closing also carries the outcome of
-// all that has none, in the bits above.
+// Values of run.halted. A closing run also carries, in the bits above, the outcome of every
+// message that has none.
 const (
 	runActive  = 0
 	runHalted  = 1
@@ -56,23 +55,23 @@ func newRun(id campaign.ID) *run {
 	return &run{id: id, concluded: make(chan struct{}), open: 1}
 }
 
-// halt lets nothing new of the run be picked or handed to a driver. Whoever
-// needs to know that it has come to all goroutines calls barrier after it.
+// halt stops picking messages of the run and handing them to a driver. Call barrier afterwards to
+// wait until every goroutine knows.
 func (r *run) halt() { r.halted.CompareAndSwap(runActive, runHalted) }
 
-// close is halt, and what has no outcome by now is to get o.
+// close halts the run and sets the outcome o for every message without one.
 func (r *run) close(o campaign.Outcome) { r.halted.Store(runClosing | uint32(o)<<8) }
 
-// unclose takes close back; the run stays halted.
+// unclose undoes close; the run stays halted.
 func (r *run) unclose() { r.halted.Store(runHalted) }
 
 func (r *run) isHalted() bool { return r.halted.Load() != runActive }
 
-// closingAs is the outcome of close, Pending if it wasn't called.
+// closingAs returns the outcome given to close, or Pending.
 func (r *run) closingAs() campaign.Outcome { return campaign.Outcome(r.halted.Load() >> 8) }
 
-// barrier returns when no lane is any more between its last look at halted and
-// the books, or between that look and the driver.
+// barrier returns when no channel sender is between its last check of halted and the commit, or
+// between that check and the driver.
 func (r *run) barrier() {
 	r.mu.Lock()
 	lanes := r.senders
@@ -85,7 +84,7 @@ func (r *run) barrier() {
 	}
 }
 
-// enter keeps the run from being concluded; false if that has begun.
+// enter keeps the run from being concluded. It returns false if that has begun.
 func (r *run) enter() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -96,8 +95,7 @@ func (r *run) enter() bool {
 	return true
 }
 
-// leave is the end of enter, or of a feed. It reports whether the run is to be
-// concluded, which the caller then does.
+// leave ends an enter, or a cursor. It returns true if the caller must conclude the run.
 func (r *run) leave() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -109,7 +107,7 @@ func (r *run) leave() bool {
 	return true
 }
 
-// feedOver notes that one more feed has nothing left; the last one halts the run.
+// cursorFinished counts a cursor that has nothing left. The last one halts the run.
 func (r *run) cursorFinished() {
 	r.mu.Lock()
 	r.finished++
@@ -126,15 +124,15 @@ func (r *run) cursorFinished() {
 	}
 }
 
-// feedAgain takes a feedOver back.
+// cursorResumed undoes cursorFinished.
 func (r *run) cursorResumed() {
 	r.mu.Lock()
 	r.finished--
 	r.mu.Unlock()
 }
 
-// quietUntil is when the first of the run's feeds has something to do, zero if
-// one has so now or waits for a result.
+// quietUntil returns when the first cursor of the run has something to do, or zero if one has so
+// now or waits for a result.
 func (r *run) quietUntil() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -154,10 +152,10 @@ func (r *run) quietUntil() time.Time {
 	return time.Unix(0, first)
 }
 
-// lateness of a sending that was stored without one.
+// defaultMaxLateness applies to a sending that was stored without max_lateness.
 const defaultMaxLateness = 24 * time.Hour
 
-// newItinerary is the sending's slices, of which those that ended by asOf are done with.
+// newSliceSnapshot makes a snapshot. Slices that ended by asOf have nothing unsent left.
 func newSliceSnapshot(s *campaign.Sending, slices []campaign.Slice, asOf time.Time) *sliceSnapshot {
 	return &sliceSnapshot{list: slices, asOf: asOf, expiry: expiry(s, slices)}
 }
@@ -185,12 +183,12 @@ func expiry(sending *campaign.Sending, slices []campaign.Slice) time.Time {
 	return at
 }
 
-// expired reports whether all that is unsent is too late at now.
+// expired reports whether everything unsent is too late at now.
 func (it *sliceSnapshot) expired(now time.Time) bool {
 	return !it.expiry.IsZero() && !now.Before(it.expiry)
 }
 
-// passed reports whether a slice ended by now that may have something unsent.
+// hasPassed reports whether a slice that may have something unsent ended by now.
 func (it *sliceSnapshot) hasPassed(now time.Time) bool {
 	for _, s := range it.list {
 		if s.Sliced() && !s.End.After(now) && s.End.After(it.asOf) {
@@ -200,7 +198,7 @@ func (it *sliceSnapshot) hasPassed(now time.Time) bool {
 	return false
 }
 
-// sliceOf is the slice that holds the row, nil if none does.
+// sliceOf returns the slice that holds the row, or nil.
 func (it *sliceSnapshot) sliceOf(row uint32) *campaign.Slice {
 	for i := len(it.list) - 1; i >= 0; i-- {
 		if s := &it.list[i]; row >= s.First && row-s.First < s.Rows {

@@ -8,13 +8,13 @@ import (
 	"campaignd/internal/failpoint"
 )
 
-// schedule loads what comes in sight until ctx ends. It has one timer: it runs
-// for a second at most, and only while something waits for a time of day, since
-// the wall clock may jump and timers stand still in suspend (PITFALLS 19).
+// schedule loads sendings that come into the lookahead until ctx ends. Its only timer runs for a
+// second at most, and only while something waits for a time of day, because the wall clock may
+// jump and timers stop while the machine is suspended.
 func (d *Dispatcher) schedule(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	var next, failedAt time.Time // of Due; by the monotonic clock
+	var next, failedAt time.Time // of Due; failedAt by the monotonic clock
 	ask, failures := true, 0
 	for ctx.Err() == nil {
 		now := d.now()
@@ -61,8 +61,8 @@ func (d *Dispatcher) schedule(ctx context.Context) {
 	}
 }
 
-// tend looks after what has a time: sendings that rest, expire, were held by an
-// answer or have nothing to do for a while. It reports whether Due is to be asked.
+// tick looks after everything with a time: sendings that are deferred, expire, are held by an
+// answer or have nothing to do for a while. It reports whether to ask the store what is due.
 func (d *Dispatcher) tick(now time.Time) bool {
 	mono := time.Now()
 	ask := false
@@ -93,7 +93,7 @@ func (d *Dispatcher) tick(now time.Time) bool {
 			d.expire(r)
 			continue
 		}
-		// The store knows when it is due again; its rows and templates need not wait in memory.
+		// The store knows when it is due again: release its rows and templates.
 		if at := r.quietUntil(); at.Sub(now) > unloadAfter {
 			r.mu.Lock()
 			r.deferUntil = at.Add(-lookahead)
@@ -105,7 +105,7 @@ func (d *Dispatcher) tick(now time.Time) bool {
 	return ask
 }
 
-// restFrom is how long a sending must have nothing to do to be let go until then.
+// unloadAfter is how long a sending must have nothing to do to be unloaded until then.
 const unloadAfter = 30 * time.Second
 
 func (r deferral) passed(now, mono time.Time) bool {
@@ -115,7 +115,7 @@ func (r deferral) passed(now, mono time.Time) bool {
 	return !mono.Before(r.mono)
 }
 
-// comeInSight starts a run for a sending that has none and is not at rest.
+// startRun loads a sending that isn't loaded or deferred.
 func (d *Dispatcher) startRun(ctx context.Context, id campaign.ID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -130,7 +130,7 @@ func (d *Dispatcher) startRun(ctx context.Context, id campaign.ID) {
 	d.tasks.run(func() { d.load(r) })
 }
 
-// expire closes a run: what has no outcome by now gets expired.
+// expire closes a run: every message without an outcome becomes expired.
 func (d *Dispatcher) expire(r *run) {
 	if !r.enter() {
 		return
@@ -150,15 +150,15 @@ func (d *Dispatcher) expire(r *run) {
 	})
 }
 
-// leave ends a step on a run and concludes it if it was the last.
+// leave ends a task on a run and concludes the run if it was the last one.
 func (d *Dispatcher) leave(r *run) {
 	if r.leave() {
 		d.conclude(r)
 	}
 }
 
-// conclude ends a halted run of which nothing is in flight any more: it
-// brings its books to an end if that is why it was halted, and lets the sending be loaded anew.
+// conclude removes a halted run that has nothing in flight any more. Depending on why it was
+// halted, it brings the sending to its end. Afterwards the sending may be loaded again.
 func (d *Dispatcher) conclude(r *run) {
 	d.tasks.run(func() {
 		r.mu.Lock()
@@ -194,13 +194,13 @@ func (d *Dispatcher) conclude(r *run) {
 		delete(d.runs, r.id)
 		switch {
 		case finish && !balanced:
-			// Messages were given back to the books behind the run's back (a resend), or
-			// it was wrong about them: it reads them anew, the first time at once.
+			// A resend made messages pending again, or the run was wrong about them:
+			// load it again, the first time at once.
 			n := d.loadFailures[r.id]
 			d.loadFailures[r.id] = n + 1
 			pause = min(time.Second<<min(n, 10), time.Minute)
 			if n == 2 {
-				d.log.Warn("a sending seems done but its books don't balance: it is read anew again and again", "sending", string(r.id))
+				d.log.Warn("a sending seems done but some messages have no outcome; loading it again and again", "sending", string(r.id))
 			}
 		case finish:
 			delete(d.loadFailures, r.id)
@@ -216,7 +216,7 @@ func (d *Dispatcher) conclude(r *run) {
 	})
 }
 
-// reread halts a run whose knowledge has proved old. It is loaded anew after a moment.
+// reload halts a run whose knowledge has proved outdated. It is loaded again after a moment.
 func (d *Dispatcher) reload(r *run) {
 	r.mu.Lock()
 	r.pause = time.Second
@@ -225,7 +225,7 @@ func (d *Dispatcher) reload(r *run) {
 	r.nudge()
 }
 
-// nudge wakes the lanes that the run is in.
+// nudge wakes the run's channel senders.
 func (r *run) nudge() {
 	r.mu.Lock()
 	lanes := r.senders

@@ -10,64 +10,63 @@ import (
 	"campaignd/internal/plan"
 )
 
-// fewBatches and manyBatches are how many batches of a batch driver may be marked
-// without their result recorded: with a crash they are what no one can tell, so the
-// larger number is for where they may be resent, and never more than twice what
-// the driver is called with at once.
+// fewBatches and manyBatches limit the batches of a batch driver that may be recorded as attempted
+// without a recorded result. After a crash their messages are unknown, so manyBatches applies only
+// where unknown messages are resent, and never exceeds twice the concurrency.
 const (
 	fewBatches  = 4
 	manyBatches = 16
 )
 
-// breath is the least time between two groups of messages that are due one by
-// one: those of a dense slot go a few at a time.
+// minGap is the shortest time between two groups of messages that are due one by one. It lets the
+// messages of a dense slot be recorded in small groups.
 const minGap = 2 * time.Millisecond
 
-// laneApp is what a lane knows of its application. A reload gives it another one.
+// pacing holds the application's settings that a channel sender uses. A reload replaces it.
 type pacing struct {
 	burst bool
 	grid  *plan.Grid
 }
 
-// lane is one channel of an application at work. Its one goroutine, loop, picks
-// messages, has their attempts recorded, gives them to the workers and takes back
-// their results, which it records in one commit with the next attempts, while
-// the workers go on. What is not said to be shared is loop's alone.
+// channelSender sends the messages of one application's channel. Its only goroutine, loop, picks
+// messages, records their attempts, hands them to the workers and collects their results. Results
+// are recorded in the same commit as the next attempts while the workers continue. Fields belong
+// to loop unless they are marked as shared.
 type channelSender struct {
 	d      *Dispatcher
-	id     int64 // of its application
+	id     int64 // application id
 	name   string
 	pacing pacing
 
 	cursors         []*sendingCursor
-	leaving         []*sendingCursor // halted, with something in flight
-	turn            int              // index of the feed that was picked from last
-	turnLeft        int              // what that one's turn still holds, cut short by the end of the group
+	leaving         []*sendingCursor // of halted runs with messages in flight
+	turn            int              // index in cursors of the one picked from last
+	turnLeft        int              // messages left of that cursor's turn when the group was full
 	group           group
-	recordedBatches []*batch         // recorded attempts that wait for their time or their tokens, by time
-	results         []*batch         // with results that are decided, but not in the books
-	outcomes        []campaign.Entry // of those
+	recordedBatches []*batch         // recorded attempts that wait for their time or a token, by time
+	results         []*batch         // results decided but not recorded
+	outcomes        []campaign.Entry // entries for results
 	window          sendingWindow
 	driver          *driver
-	commitFailures  int       // commits of attempts that failed in a row
-	commitAfter     time.Time // nothing is tried before
-	pickedAt        time.Time // when the last group was
-	lingerSince     time.Time // since when there is a group, but one worth waiting for more
-	idleSince       time.Time // since when there has been nothing to do
-	pickUntil       int64     // what is due by then may be picked: now, or a little ahead; Unix nanoseconds
-	progressed      bool      // the last pick took or passed over something
-	probing         bool      // the next group is the one message that a shut valve allows
+	commitFailures  int       // failed commits in a row
+	commitAfter     time.Time // no commit before
+	pickedAt        time.Time // time of the last group
+	lingerSince     time.Time // since when a small group has waited for more
+	idleSince       time.Time // since when nothing was due
+	pickUntil       int64     // messages due by then may be picked: now, or a little ahead; Unix nanoseconds
+	progressed      bool      // the last pick took or skipped a message
+	probing         bool      // the next group is the probe of an open breaker
 
 	// Shared.
-	gate        sync.RWMutex // held for reading from a look at run.halted to the act; see run.barrier
+	gate        sync.RWMutex // held for reading between the check at hand-over and the call; see run.barrier
 	limiter     rateLimiter
 	breaker     circuitBreaker
 	workers     *workerPool
 	limit       atomic.Int64                    // concurrency
-	maxBatch    atomic.Int64                    // most messages a call
+	maxBatch    atomic.Int64                    // most messages in one call
 	settings    atomic.Pointer[ChannelSettings] // as configured
 	unrecorded  atomic.Int64                    // messages marked, result not recorded
-	cursorCount atomic.Int64                    // len(feeds)
+	cursorCount atomic.Int64                    // len(cursors)
 	completed   completedQueue
 	wake        chan struct{}
 	configured  *driver // the driver of the last Configure, guarded by Dispatcher.mu
@@ -76,11 +75,11 @@ type channelSender struct {
 	arrived []*sendingCursor
 	changed *changedSettings
 	retired bool            // the channel is gone from the configuration
-	pings   []chan struct{} // to be closed when the loop comes round
-	ended   bool            // the loop is over
+	pings   []chan struct{} // closed when loop runs the next time
+	ended   bool            // loop has returned
 }
 
-// newSettings are what a reload brings.
+// changedSettings are the settings that a reload hands to loop.
 type changedSettings struct {
 	app    pacing
 	window sendingWindow
@@ -91,7 +90,7 @@ func newChannelSender(d *Dispatcher, application int64, name string) *channelSen
 	return &channelSender{d: d, id: application, name: name, workers: newWorkerPool(), wake: make(chan struct{}, 1)}
 }
 
-// nudge has loop look at everything again.
+// nudge makes loop look at everything again.
 func (cs *channelSender) nudge() {
 	select {
 	case cs.wake <- struct{}{}:
@@ -99,10 +98,10 @@ func (cs *channelSender) nudge() {
 	}
 }
 
-// batch is the most messages a call of the driver takes.
+// batchSize returns the largest number of messages in one call of the driver.
 func (cs *channelSender) batchSize() int { return int(cs.maxBatch.Load()) }
 
-// attach gives the lane a feed.
+// attach hands a sending's cursor to the sender.
 func (cs *channelSender) addCursor(cur *sendingCursor) {
 	cs.mu.Lock()
 	cs.arrived = append(cs.arrived, cur)
@@ -110,7 +109,7 @@ func (cs *channelSender) addCursor(cur *sendingCursor) {
 	cs.nudge()
 }
 
-// renew changes what the lane works with from its next group on.
+// changeSettings replaces the settings from the next group on.
 func (cs *channelSender) changeSettings(s changedSettings) {
 	cs.mu.Lock()
 	if before := cs.changed; before != nil && before.driver != nil {
@@ -125,7 +124,7 @@ func (cs *channelSender) changeSettings(s changedSettings) {
 	cs.nudge()
 }
 
-// retire ends the lane once it has nothing left.
+// stopWhenIdle ends the sender once it has nothing left to do.
 func (cs *channelSender) stopWhenIdle() {
 	cs.mu.Lock()
 	cs.retired = true
@@ -133,7 +132,7 @@ func (cs *channelSender) stopWhenIdle() {
 	cs.nudge()
 }
 
-// loop runs the lane until ctx ends or it retires, and until what is in flight is recorded.
+// loop runs until ctx ends or the channel is removed, and every attempt has a recorded result.
 func (cs *channelSender) loop(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -157,7 +156,7 @@ func (cs *channelSender) loop(ctx context.Context) {
 	cs.driver.release()
 }
 
-// drain takes in what others left for the loop; true if the lane is at its end.
+// takeUpdates takes what other goroutines left for loop. It returns true when loop must end.
 func (cs *channelSender) takeUpdates(ctx context.Context) bool {
 	cs.mu.Lock()
 	arrived, renewed, retired := cs.arrived, cs.changed, cs.retired
@@ -185,7 +184,7 @@ func (cs *channelSender) takeUpdates(ctx context.Context) bool {
 	return stopping && len(cs.recordedBatches) == 0 && cs.unrecorded.Load() == 0
 }
 
-// returned books a parcel's outcomes in memory after they are on disk.
+// applyResults updates the cursors with a batch's outcomes after they are durable.
 func (cs *channelSender) applyResults(b *batch) {
 	for i := range b.items {
 		it := &b.items[i]
@@ -219,7 +218,7 @@ func (cs *channelSender) applyResults(b *batch) {
 	cs.d.batches.Put(b)
 }
 
-// prune lets go of the feeds whose run is halted, and reports those that have nothing left.
+// prune removes the cursors of halted runs and reports the progress of the others.
 func (cs *channelSender) prune() {
 	kept := cs.cursors[:0]
 	turn := cs.turn
@@ -228,7 +227,7 @@ func (cs *channelSender) prune() {
 			cur.dropChunks(cs)
 			cs.leaving = append(cs.leaving, cur)
 			if i <= cs.turn {
-				turn-- // whose turn is next stays so
+				turn-- // keep whose turn is next
 			}
 			if i == cs.turn {
 				cs.turnLeft = 0
@@ -256,7 +255,7 @@ func (cs *channelSender) prune() {
 	cs.leaving = stay
 }
 
-// report tells the run how the feed stands: over, or quiet until some time.
+// reportCursor tells the run whether the cursor has finished, or when it has something to do next.
 func (cs *channelSender) reportCursor(cur *sendingCursor) {
 	over := cur.inFlight == 0 && cur.nextAt == 0 && cur.queue.empty() && !cur.slotPassed && cur.slices == cur.run.slices.Load()
 	if over != cur.finished {
@@ -273,7 +272,8 @@ func (cs *channelSender) reportCursor(cur *sendingCursor) {
 	cur.idleUntil.Store(quiet)
 }
 
-// look has a feed find out when it goes on.
+// lookup finds out when the cursor has something to do next, unless its last read failed a moment
+// ago.
 func (cs *channelSender) lookup(cur *sendingCursor, now time.Time) {
 	if cur.backingOff && time.Now().Before(cur.retryReadAt) {
 		return

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// glance is how long a lane or the scheduler sleeps at most while something waits
-// for a time of day: the wall clock may have jumped meanwhile (PITFALLS 19).
+// maxSleep is how long a channel sender or the scheduler sleeps at most while something waits for
+// a time of day, because the wall clock may have jumped meanwhile.
 const maxSleep = time.Second
 
-// roomFactor times concurrency messages may be marked without their result
-// recorded where unknown ones are resent: one share with the receiver, one on its
-// way to it or into the books, so that no worker waits for a sync. Of a receiver that
-// answers faster than that, as many more lie ready as it answers in commitsAhead commits,
-// up to wideRoom; of a slow one no more, for whoever comes next would wait behind them.
-// fullGroup results are worth a commit, which costs the same for 200 as for 60; it doesn't
-// wait for more, since what waits was delivered and is delivered again after a crash.
+// recordedPerWorker times concurrency messages may be without a recorded result where unknown ones
+// are resent: one share is with the receiver, the other on its way to it or into the store, so
+// that no worker waits for a sync. For a receiver that answers faster, as many more are ready as
+// it answers during commitsAhead commits, up to maxUnrecorded; a slow receiver gets no more,
+// because the messages of other sendings would wait behind them. fullCommit results are worth a
+// commit, which costs the same for 200 as for 60; waiting for more would only increase what is
+// delivered again after a crash.
 const (
 	recordedPerWorker = 2
 	commitsAhead      = 16
@@ -24,12 +24,11 @@ const (
 	fullCommit        = 256
 )
 
-// rest is after how long without work a lane lets its workers go.
+// idleTimeout is how long a channel sender keeps its workers without work.
 const idleTimeout = 10 * time.Second
 
-// room is how many messages may be marked without their result recorded. With
-// a crash they are what no one can tell, so with on_unknown: hold it is no
-// more than can be under way.
+// unrecordedLimit returns how many messages may be without a recorded result. After a crash they
+// are unknown, so with on_unknown: hold it is no more than may be under way.
 func (cs *channelSender) unrecordedLimit() int {
 	concurrency := int(cs.limit.Load())
 	switch {
@@ -44,9 +43,9 @@ func (cs *channelSender) unrecordedLimit() int {
 	return concurrency
 }
 
-// worthwhile is the size of a group that is worth a commit without waiting for
-// more: a quarter of the room of a batch driver, so that one is in the books, one
-// with the driver and one between them; else half of it, or a full group.
+// commitTarget returns the size of a group that is committed without waiting for more. For a batch
+// driver it is a quarter of the limit, so that one group is being recorded, one is with the driver
+// and one is between them; otherwise half the limit, or fullCommit.
 func (cs *channelSender) commitTarget() int {
 	if b := cs.batchSize(); b > 1 {
 		return max(b, cs.unrecordedLimit()/4)
@@ -54,8 +53,8 @@ func (cs *channelSender) commitTarget() int {
 	return max(int(cs.limit.Load()), min(cs.unrecordedLimit()/2, fullCommit))
 }
 
-// step does all that can be done now. It returns how long to sleep unless woken;
-// not ok: until woken.
+// step does everything that can be done now. It returns how long to sleep; not ok means until
+// woken.
 func (cs *channelSender) step(ctx context.Context) (wait time.Duration, ok bool) {
 	sleep := sleeper{}
 	mono, now := time.Now(), cs.d.now()
@@ -91,9 +90,8 @@ func (cs *channelSender) step(ctx context.Context) (wait time.Duration, ok bool)
 	return sleep.result()
 }
 
-// linger is how long results and attempts may wait for more to join them while
-// more are sure to come: a commit costs a sync whatever its size. It is short
-// while no message waits for a worker.
+// linger returns how long results and attempts may wait for more, because a commit costs a sync
+// whatever its size. It is short while no message waits for a worker.
 func (cs *channelSender) linger() time.Duration {
 	if cs.workers.empty() {
 		return time.Millisecond
@@ -101,8 +99,8 @@ func (cs *channelSender) linger() time.Duration {
 	return 4 * time.Millisecond
 }
 
-// worthIt reports whether there is a group to commit now: n attempts may be
-// picked, or results have come in.
+// shouldCommit reports whether there is a group to commit now: n attempts may be picked, or
+// results have arrived.
 func (cs *channelSender) shouldCommit(n int, mono time.Time, sleep *sleeper) bool {
 	good := cs.commitTarget()
 	decided := cs.resultCount()
@@ -114,7 +112,7 @@ func (cs *channelSender) shouldCommit(n int, mono time.Time, sleep *sleeper) boo
 	have := decided + cs.completed.wakeAt(max(good-decided, 1))
 	if have+n == 0 {
 		cs.lingerSince = time.Time{}
-		if cs.completed.wakeAt(1) > 0 { // one came between the two looks
+		if cs.completed.wakeAt(1) > 0 { // one arrived in between
 			sleep.atMost(0)
 		}
 		return false
@@ -150,7 +148,7 @@ func (s *sleeper) atMost(d time.Duration) {
 
 func (s *sleeper) result() (time.Duration, bool) { return max(s.d, time.Microsecond), s.set }
 
-// idle lets the workers go after a while.
+// idle stops the workers after idleTimeout.
 func (cs *channelSender) idle(mono time.Time, sleep *sleeper) {
 	if cs.unrecorded.Load() > 0 {
 		return
@@ -165,8 +163,8 @@ func (cs *channelSender) idle(mono time.Time, sleep *sleeper) {
 	cs.workers.stopIdle()
 }
 
-// refresh has the feeds look again whose plan has changed, whose time has come or
-// whose slot has passed, and has those be sliced again; true if one waits for that.
+// refresh looks again at cursors with a new plan, with something due or with a slot that has
+// passed, and has the latter planned again. It returns true if one waits for a new plan.
 func (cs *channelSender) refresh(now, mono time.Time) bool {
 	waits := false
 	for _, cur := range cs.cursors {
@@ -182,7 +180,7 @@ func (cs *channelSender) refresh(now, mono time.Time) bool {
 	return waits
 }
 
-// cursorPassed reports whether a slot that is not done with has passed.
+// cursorPassed reports whether a slot that isn't finished has passed.
 func (cur *sendingCursor) cursorPassed(cs *channelSender, now time.Time) bool {
 	for i := range cur.sliceCursors {
 		if cur.passed(cs, &cur.sliceCursors[i], now) {
@@ -192,7 +190,7 @@ func (cur *sendingCursor) cursorPassed(cs *channelSender, now time.Time) bool {
 	return false
 }
 
-// want is how many messages may be marked now, by every limit there is.
+// allowance returns how many messages may be picked now.
 func (cs *channelSender) allowance(mono, now time.Time, sleep *sleeper) int {
 	if wait := cs.commitAfter.Sub(mono); wait > 0 {
 		sleep.atMost(min(wait, maxSleep))
@@ -205,7 +203,7 @@ func (cs *channelSender) allowance(mono, now time.Time, sleep *sleeper) int {
 	if !cs.anyDue(now) || cs.pickUntil > now.UnixNano() && !cs.dueBy(now) && cs.prerecordLimit() <= 0 {
 		return 0
 	}
-	// The results that lie there will be recorded in the same commit.
+	// Results that have arrived will be recorded in the same commit.
 	unrecorded := cs.unrecorded.Load() - int64(cs.resultCount()+cs.completed.wakeAt(math.MaxInt))
 	n := cs.unrecordedLimit() - int(unrecorded)
 	allowed := cs.breaker.allows(mono, unrecorded)
@@ -220,14 +218,14 @@ func (cs *channelSender) allowance(mono, now time.Time, sleep *sleeper) int {
 		n = min(n, allowed)
 	}
 	if n <= 0 {
-		sleep.atMost(maxSleep) // a result will wake the lane, but a slot may pass before
+		sleep.atMost(maxSleep) // a result will wake the sender, but a slot may pass before
 		return 0
 	}
 	queued, _ := cs.inQueue(now)
 	tokens := cs.limiter.available(mono, queued)
 	portion := cs.limiter.groupTokens()
 	if tokens <= 0 || unrecorded > 0 && tokens < portion {
-		if queued == 0 { // else the token that those wait for wakes the lane
+		if queued == 0 { // otherwise the token that they wait for wakes the sender
 			sleep.atMost(min(cs.limiter.waitToMark(mono, portion), maxSleep))
 		}
 		return 0
@@ -239,7 +237,7 @@ func (cs *channelSender) allowance(mono, now time.Time, sleep *sleeper) int {
 	return n
 }
 
-// anyDue reports whether a feed has something that may be picked.
+// anyDue reports whether a cursor has something that may be picked.
 func (cs *channelSender) anyDue(now time.Time) bool {
 	for _, cur := range cs.cursors {
 		if cur.mayGo(cs, now) {
@@ -249,7 +247,7 @@ func (cs *channelSender) anyDue(now time.Time) bool {
 	return false
 }
 
-// dueBy reports whether a feed has something whose time has come.
+// dueBy reports whether a cursor has a message whose time has come.
 func (cs *channelSender) dueBy(now time.Time) bool {
 	for _, cur := range cs.cursors {
 		if cur.mayGo(cs, now) && cur.nextAt <= now.UnixNano() {
@@ -259,9 +257,9 @@ func (cs *channelSender) dueBy(now time.Time) bool {
 	return false
 }
 
-// markGroup picks up to n messages and has their attempts recorded, and the
-// results that lie there; false if the books don't take them. Then nothing is
-// sent, and it is tried again later.
+// recordGroup picks up to n messages and records their attempts together with the results that
+// have arrived. It returns false if the store fails; then nothing is sent and the commit is tried
+// again later.
 func (cs *channelSender) recordGroup(ctx context.Context, n int, now, mono time.Time, sleep *sleeper) bool {
 	cs.gate.RLock()
 	if cs.progressed = false; n > 0 {
@@ -300,7 +298,7 @@ func (cs *channelSender) recordGroup(ctx context.Context, n int, now, mono time.
 	return true
 }
 
-// due adds to the sleep the time until the first feed has something to do.
+// sleepUntilDue limits the sleep to the time when the first cursor has something to do.
 func (cs *channelSender) sleepUntilDue(mono, now time.Time, sleep *sleeper) {
 	first := int64(math.MaxInt64)
 	for _, cur := range cs.cursors {
@@ -321,10 +319,10 @@ func (cs *channelSender) sleepUntilDue(mono, now time.Time, sleep *sleeper) {
 	}
 	wait := time.Duration(first - now.UnixNano())
 	if wait <= 0 {
-		return // something else than time keeps it, and that wakes the lane
+		return // it waits for something that wakes the sender
 	}
 	if early := wait - cs.lead()/2; early > 0 {
-		wait = early // else it could not be marked ahead of its time
+		wait = early // otherwise it could not be recorded before its time
 	}
 	wait = max(wait, minGap-mono.Sub(cs.pickedAt))
 	sleep.atMost(min(wait, maxSleep))

@@ -2,16 +2,16 @@ package send
 
 import "sync"
 
-// steps are short work on one sending, each in a goroutine of its own, so that a
-// large one doesn't keep the scheduler or a lane from the others.
+// tasks runs short work on one sending, each in its own goroutine, so that work on a large one
+// doesn't hold up the scheduler or a channel sender.
 type tasks struct {
-	mu      sync.Mutex // guards over, and that no step starts beside the wait
+	mu      sync.Mutex // guards stopped, and keeps tasks from starting during the wait
 	stopped bool
 	wg      sync.WaitGroup
 }
 
-// run starts work. Once end was called, it does it before it returns: a cancel or
-// a resume that comes while all stops leaves nothing behind that uses the books.
+// run starts work. After end it does the work before it returns, so that a cancel or resume during
+// the stop leaves nothing behind that uses the store.
 func (s *tasks) run(work func()) {
 	s.mu.Lock()
 	if s.stopped {
@@ -23,8 +23,8 @@ func (s *tasks) run(work func()) {
 	s.mu.Unlock()
 }
 
-// end waits for the steps under way. It is called when those that start them
-// from within, the scheduler, the lanes and their workers, have ended.
+// end waits for the tasks under way. Call it after everything that starts tasks has ended: the
+// scheduler, the channel senders and their workers.
 func (s *tasks) end() {
 	s.mu.Lock()
 	s.stopped = true

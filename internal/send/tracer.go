@@ -8,15 +8,15 @@ import (
 	"sync"
 )
 
-// Tap is shown, as text, what one message's request and reply are on the wire: a person who tries a
-// channel out wants to see them. It may be called any number of times, by one goroutine at a time. A nil Tap looks
-// at nothing. What it is shown holds contact data and secrets.
+// WireTracer receives, as text, one message's request and reply as they are on the wire, for a
+// person who tries out a channel. It may be called any number of times, by one goroutine at a
+// time. A nil WireTracer traces nothing. The text holds contact data and secrets.
 type WireTracer func(reply bool, text []byte)
 
-// longestReply is how much of a reply's body a Tap is shown.
+// maxTracedReply limits how much of a reply's body is traced.
 const maxTracedReply = 64 << 10
 
-// RoundTrip makes an HTTP request by next, and shows it and its reply.
+// RoundTrip makes an HTTP request with next and traces request and reply.
 func (t WireTracer) RoundTrip(next http.RoundTripper, req *http.Request) (*http.Response, error) {
 	if t == nil {
 		return next.RoundTrip(req)
@@ -37,7 +37,7 @@ func (t WireTracer) RoundTrip(next http.RoundTripper, req *http.Request) (*http.
 	if err != nil {
 		return nil, err
 	}
-	// Only as much as is read anyway: a reply without an end must not be waited for.
+	// Read no more than that: a reply may have no end.
 	head, err := io.ReadAll(io.LimitReader(resp.Body, maxTracedReply))
 	rest := io.Reader(resp.Body)
 	if err != nil {
@@ -59,7 +59,7 @@ func (t WireTracer) show(reply bool, b *bytes.Buffer, header http.Header, body [
 	t(reply, b.Bytes())
 }
 
-// joined reads from one and closes another.
+// bodyReader reads from one source and closes another.
 type bodyReader struct {
 	io.Reader
 	closer io.Closer
@@ -67,18 +67,18 @@ type bodyReader struct {
 
 func (j *bodyReader) Close() error { return j.closer.Close() }
 
-// failing is what can't be read.
+// errReader fails every read.
 type errReader struct{ err error }
 
 func (f *errReader) Read([]byte) (int, error) { return 0, f.err }
 
-// Transcript is what a Tap was shown: all that went out, and all that came. It is safe for concurrent use.
+// Transcript collects what a WireTracer receives. It is safe for concurrent use.
 type Transcript struct {
 	mu             sync.Mutex // guards what follows
 	request, reply bytes.Buffer
 }
 
-// Tap is a Tap that writes the transcript.
+// Tracer is a WireTracer that writes to the transcript.
 func (t *Transcript) Tracer(reply bool, text []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -92,7 +92,7 @@ func (t *Transcript) Tracer(reply bool, text []byte) {
 	}
 }
 
-// Texts are the request and the reply so far.
+// Texts returns the request and the reply so far.
 func (t *Transcript) Texts() (request, reply string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
