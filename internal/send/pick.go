@@ -193,7 +193,7 @@ func (cs *channelSender) pickQueued(cur *sendingCursor, b queuedMessage, budget 
 func (cs *channelSender) take(cur *sendingCursor, ch *chunk, i uint32, number int, due, from int64, now time.Time) (int, error) {
 	row := ch.rows.First + i
 	was := ch.statuses[int(i)*cur.run.s.Messages+number-1]
-	it := item{cursor: cur, chunk: ch, row: row, message: uint8(number), attempts: uint8(was.Attempts() + 1), before: was,
+	it := item{cursor: cur, chunk: ch, row: row, message: uint8(number), attempts: uint8(min(was.Attempts()+1, campaign.MaxAttempts)), before: was,
 		due: due, lateFrom: max(due, from)}
 	out, err := cs.d.store.OptedOut(cs.id, cs.name, ch.rows.Contacts.At(int(i)))
 	if err != nil {

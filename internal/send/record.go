@@ -84,17 +84,16 @@ func (cs *channelSender) decideOne(it *item, res *Result, set *ChannelSettings, 
 	switch res.Verdict {
 	case VerdictSent:
 		it.outcome = campaign.Sent
-	case VerdictPermanent:
+	case VerdictPermanent, VerdictBadRecipient, VerdictNoEndpoint:
 		it.outcome = campaign.Failed
-	case VerdictHold, verdictReturned:
-		// Nothing was attempted that this message could answer for.
+	case VerdictRecipientBusy:
+		it.outcome = campaign.Retrying
+		it.nextAt = at.Add(recipientDelay(int(it.attempts), res.RetryAfter))
+	case VerdictHold, VerdictUnreachable, VerdictThrottled, verdictReturned:
+		// This message isn't the reason.
 		it.outcome, it.recordedAttempts = campaign.Pending, it.attempts-1
 	case VerdictRetry:
 		switch {
-		case res.SlowDown:
-			// The provider's throttle is not the contact's failure (PITFALLS 24).
-			again()
-			it.recordedAttempts = it.attempts - 1
 		case last:
 			it.outcome = campaign.Failed
 		default:

@@ -153,3 +153,13 @@ func delay(attempt int, base, most, asked time.Duration) time.Duration {
 	}
 	return min(max(d, time.Millisecond), max(most, asked+base))
 }
+
+// recipientDelay returns how long to wait after attempt number attempt (from 1) at a
+// recipient that couldn't be reached (VerdictRecipientBusy): greylisting and full mailboxes
+// take minutes to hours.
+func recipientDelay(attempt int, asked time.Duration) time.Duration {
+	schedule := [...]time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute}
+	d := schedule[min(attempt, len(schedule))-1]
+	d += time.Duration(rand.Float64() * 0.1 * float64(d))
+	return max(d, min(asked, maxRetryAfter))
+}

@@ -208,27 +208,26 @@ func (cs *channelSender) react(b *batch) {
 	for i := range b.results {
 		res := &b.results[i]
 		r := b.items[i].cursor.run
-		if res.SlowDown {
+		if res.Verdict == VerdictRetry && res.SlowDown {
+			res.Verdict = VerdictThrottled
+		}
+		if res.Verdict == VerdictThrottled {
 			if limit, changed := cs.limiter.halve(now); changed {
 				cs.d.log.Warn("the channel's provider throttles: its rate is halved and recovers step by step",
 					"application", cs.id, "channel", cs.name, "rate", limit)
 			}
 		}
-		if res.OptOut && res.Verdict == VerdictPermanent && cs.d.optedOut != nil {
+		if res.OptOut && (res.Verdict == VerdictPermanent || res.Verdict == VerdictBadRecipient) && cs.d.optedOut != nil {
 			if err := cs.d.optedOut(cs.id, cs.name, b.msgs[i].ContactCode); err != nil {
 				cs.d.log.Error("cannot add an opt-out to the list", "application", cs.id, "channel", cs.name, "error", err)
 			}
 		}
-		verdict := res.Verdict
-		if res.SlowDown && verdict == VerdictRetry {
-			verdict = VerdictSent // a throttled channel works
-		}
-		switch verdict {
-		case VerdictSent, VerdictPermanent:
+		switch res.Verdict {
+		case VerdictSent, VerdictPermanent, VerdictBadRecipient, VerdictRecipientBusy, VerdictNoEndpoint, VerdictThrottled:
 			if cs.breaker.succeeded() {
 				cs.d.log.Info("the channel works again", "application", cs.id, "channel", cs.name)
 			}
-		case VerdictRetry, VerdictUnknown:
+		case VerdictRetry, VerdictUnknown, VerdictUnreachable:
 			if cs.breaker.failed(now, res.Detail, max(10, set.Concurrency), set.RetryBase, set.RetryMax) {
 				cs.d.log.Warn("the channel is in trouble: one message at a time is tried until one gets through",
 					"application", cs.id, "channel", cs.name, "reason", res.Detail)

@@ -59,6 +59,7 @@ type Want struct {
 	Verdict    send.Verdict
 	Hold       send.Scope
 	SlowDown   bool
+	Maybe      bool          // MaybeDelivered
 	RetryAfter time.Duration // give or take two seconds, or a minute if it is longer than that
 	ProviderID string
 	Code       string
@@ -150,6 +151,9 @@ func check(t *testing.T, got send.Result, want Want) {
 	t.Helper()
 	if got.Verdict != want.Verdict || got.Hold != want.Hold || got.SlowDown != want.SlowDown {
 		t.Errorf("result %+v; want verdict %d, hold %d, slow down %v", got, want.Verdict, want.Hold, want.SlowDown)
+	}
+	if got.MaybeDelivered != want.Maybe {
+		t.Errorf("may have been delivered: %v; want %v", got.MaybeDelivered, want.Maybe)
 	}
 	near := 2 * time.Second
 	if want.RetryAfter > time.Minute {
