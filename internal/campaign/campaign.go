@@ -148,6 +148,7 @@ func (s Slice) DueAt(r uint32, burst bool) time.Time {
 
 // Problem is one thing that is wrong with an input (docs/contract.md 9, errors).
 type Problem struct {
+	Code    string `json:"code,omitempty"`   // stable kebab-case name of the kind of fault; an anchor of the partners' page
 	File    string `json:"file"`             // base name of the file as it was dropped
 	Line    int    `json:"line,omitempty"`   // from 1; 0 where a line means nothing
 	Column  int    `json:"column,omitempty"` // from 1, in characters of that line
@@ -195,6 +196,11 @@ func (p *Problems) Add(one Problem) {
 // Addf adds a problem with a formatted message.
 func (p *Problems) Addf(file string, line, column int, field, format string, args ...any) {
 	p.Add(Problem{File: file, Line: line, Column: column, Field: field, Message: fmt.Sprintf(format, args...)})
+}
+
+// AddCode adds a problem of the kind that code names, with a formatted message.
+func (p *Problems) AddCode(code, file string, line, column int, field, format string, args ...any) {
+	p.Add(Problem{Code: code, File: file, Line: line, Column: column, Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
 // Merge adds all problems of other.

@@ -109,6 +109,7 @@ type Refusal struct {
 	Column      string // the CSV column at fault, "" if it is the row
 	Position    int    // of the fault on Line, in characters from 1; 0 if unknown. It is for messages and not stored
 	Reason      string
+	Code        string // Problem.Code of the reason. It is for messages and not stored
 }
 
 // ErrNotActive is the error that a Refused unwraps to.
