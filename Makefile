@@ -1,4 +1,4 @@
-# What people type. `make` alone lists it; README.md explains the first two.
+# Commands for people. `make` lists them; README.md explains the first two.
 
 GO ?= go
 BIN := bin/campaignd
@@ -11,54 +11,54 @@ FUZZTIME ?= 2s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build package package-check demo demo-whatsapp run test test-crash test-browser e2e e2e-sftp race fuzz check fmt vet lint cover bench clean
+.PHONY: help build package package-check demo demo-whatsapp run test test-crash test-browser e2e e2e-sftp race fuzz check fmt vet lint cover bench count clean
 
-help: ## list what there is
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/campaignd
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/campaignd
 
-package: ## dist/: .deb and .rpm for amd64 and arm64, the same bytes from the same commit
+package: ## build .deb and .rpm for amd64 and arm64 in dist/, reproducibly
 	sh packaging/build.sh "$(GO)"
 
-package-check: ## build binary and packages twice and compare the bytes
+package-check: ## build a package twice and compare the bytes
 	sh packaging/twice.sh "$(GO)"
 
 demo: build ## run the daemon, drop the examples, show what comes back
 	@sh test/demo.sh $(BIN)
 
-demo-whatsapp: build ## the same over WhatsApp, with a strict fake of Meta's API
+demo-whatsapp: build ## the demo over WhatsApp, with a strict fake of Meta's API
 	@$(GO) build -trimpath -o bin/graphfake ./test/graphfake
 	@sh test/demo-whatsapp.sh $(BIN) bin/graphfake
 
 run: build ## run the daemon on configs/campaignd.toml until Ctrl-C
 	$(BIN) run
 
-test: ## all tests, each fuzz target for a moment
+test: ## run all tests, and each fuzz target for a moment
 	$(GO) test ./...
 	@$(MAKE) --no-print-directory fuzz
 
-test-crash: ## the whole crash suite: kills, faults and, as root, power cuts (some ten minutes)
+test-crash: ## run the full crash suite: kills, faults and, as root, power cuts (about ten minutes)
 	$(GO) vet -tags failpoints ./...
 	$(GO) test -count=1 -tags failpoints ./internal/failpoint
 	CAMPAIGND_CRASH=full $(GO) test -count=1 -timeout 40m -parallel 12 -v ./test/crash
 
-test-browser: build ## the dashboard in a real Chromium; screenshots in var/screenshots
+test-browser: build ## test the dashboard in a real Chromium; screenshots in var/screenshots
 	@mkdir -p var
 	@sh test/browser/run.sh $(BIN) "$(GO)"
 
-e2e: ## a real sshd with real clients, and the .deb in a container with a real systemd (root)
+e2e: ## test real clients against a real sshd, and the .deb in a container with a real systemd (root)
 	@sh test/e2e/run.sh "$(GO)"
 
-e2e-sftp: ## of these the part with sshd
+e2e-sftp: ## run only the part of e2e with sshd
 	@sh test/e2e/run.sh "$(GO)" sftp
 
-race: ## all tests with the race detector, in shuffled order (needs a C compiler)
+race: ## run all tests with the race detector, in shuffled order (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 30m ./...
 
-fuzz: ## every fuzz target for FUZZTIME (2s)
+fuzz: ## run every fuzz target for FUZZTIME (2s)
 	@sh test/fuzz.sh "$(GO)" $(FUZZTIME)
 
 fmt:
@@ -67,21 +67,25 @@ fmt:
 vet:
 	$(GO) vet ./...
 
-lint: ## staticcheck
+lint: ## run staticcheck
 	$(TOOL) staticcheck ./...
 
-check: fmt vet lint build race fuzz demo ## what CI runs
+check: fmt vet lint build race fuzz demo ## run what CI runs
 	@git diff --exit-code || { echo "the check changed files: commit them"; exit 1; }
 
-cover: ## line coverage over internal/
+cover: ## print the line coverage over internal/
 	@mkdir -p var
 	$(GO) test -coverpkg=./internal/... -coverprofile=var/coverage.out ./... >/dev/null
 	@$(GO) tool cover -func=var/coverage.out | tail -1
 
-bench: build ## measure against references in the same run; ROWS=1000000
+bench: build ## measure against references in the same run (ROWS=1000000)
 	$(GO) build -trimpath -tags unrecorded -o bin/campaignd-unrecorded ./cmd/campaignd
 	$(GO) run ./test/bench -bin $(BIN) -unrecorded bin/campaignd-unrecorded -rows $(or $(ROWS),1000000) -out docs/performance.md -plot docs/performance.svg
 	$(GO) test -run "^$$" -bench . -benchtime 200ms ./internal/...
 
-clean: ## remove what was built and the demo's state
+count: ## count the lines of Go without comments, blank lines and tests
+	@git ls-files 'cmd/*.go' 'internal/*.go' | grep -vE '_test\.go$$|/(channeltest|sendtest|graphfake)/' | \
+		xargs cat | grep -vcE '^[[:space:]]*(//|$$)'
+
+clean: ## remove build results and the demo's state
 	rm -rf bin var inbox/accepted inbox/done inbox/failed
