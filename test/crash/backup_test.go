@@ -13,8 +13,8 @@ import (
 	"campaignd/internal/store"
 )
 
-// TestBackup takes a backup while a sending goes out, loses the store, and restores: all is held and
-// says why, and what the backup knew to be sent is not sent again.
+// TestBackup takes a backup during a sending, deletes the store and restores the backup. Everything is held
+// with a reason, and messages that the backup knows as sent are not sent again.
 func TestBackup(t *testing.T) {
 	for name, via := range map[string]int{"retry": viaHook, "hold": viaHold} {
 		t.Run(name, func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestBackup(t *testing.T) {
 			w.doctor()
 			w.tidy()
 			p.stop()
-			// The second start finds a store like any other: nothing is held again.
+			// After the second start nothing is held again.
 			w.start().ready()
 			if w.logged("restored") {
 				t.Error("the store is taken for a restored one again")
@@ -65,8 +65,8 @@ func TestBackup(t *testing.T) {
 	}
 }
 
-// restore backs the store up once a part has gone out, kills the daemon later and puts the copy in its
-// place. It returns the messages that the copy knows to be sent, and those it has in flight.
+// restore takes a backup once some messages are sent, kills the daemon later and restores the
+// copy. It returns the messages the copy knows as sent, and those it has in flight.
 func (w *world) restore() (known, unsure map[string]bool) {
 	w.t.Helper()
 	w.until(20*time.Second, "sending", func() bool { n, _ := w.hook.count(); return n > 300 })
@@ -89,7 +89,7 @@ func (w *world) restore() (known, unsure map[string]bool) {
 	return known, unsure
 }
 
-// knownBy reads a backup, from a copy since opening it as a store holds its sendings.
+// knownBy reads a copy of a backup. Opening the backup itself as a store would hold its sendings.
 func (w *world) knownBy(backup string) (known, unsure map[string]bool) {
 	w.t.Helper()
 	data, err := os.ReadFile(backup)
@@ -127,7 +127,7 @@ func (w *world) knownBy(backup string) (known, unsure map[string]bool) {
 	return known, unsure
 }
 
-// heldAndQuiet makes sure that n sendings are held, say that the store was restored, and send nothing.
+// heldAndQuiet checks that n sendings are held, give the restored store as the reason, and send nothing.
 func (w *world) heldAndQuiet(n int) {
 	w.t.Helper()
 	before, _ := w.hook.count()
@@ -154,7 +154,7 @@ func (w *world) heldAndQuiet(n int) {
 	}
 }
 
-// timesOf is how often a message of a sending was delivered.
+// timesOf counts the deliveries of a sending's message.
 func timesOf(got map[string]int, id, message string) int {
 	for key, n := range got {
 		if strings.HasPrefix(key, id+"-"+message+"-") {
@@ -164,7 +164,7 @@ func timesOf(got map[string]int, id, message string) int {
 	return 0
 }
 
-// killHolding kills a daemon on a restored store between the holding and the end of its mark.
+// killHolding kills a daemon that holds the sendings of a restored store, before it removes the restore mark.
 func killHolding(t *testing.T) {
 	w := newWorld(t, settings{rate: 2000})
 	w.start().ready()

@@ -22,7 +22,7 @@ type result struct {
 	outcome       string
 }
 
-// ended is what a finished drop left.
+// ended is the result of a finished drop.
 type ended struct {
 	id      string
 	place   string
@@ -32,8 +32,8 @@ type ended struct {
 	counts  map[string]int
 }
 
-// balance holds a finished drop to its books: its files byte for byte, nothing but what
-// belongs there, exactly one final outcome a row and message, and the same numbers everywhere.
+// balance checks a finished drop: its files byte for byte, no unexpected files, exactly one
+// final outcome per row and message, and the same counts in every report.
 func (w *world) balance(d drop) ended {
 	w.t.Helper()
 	place, path := w.folder(d.name)
@@ -109,9 +109,9 @@ func (w *world) results(folder string) []result {
 	return all
 }
 
-// deliveries holds what the receiver got against a finished drop: what the books call sent
-// was delivered, nothing was that the books don't know, each under the key of
-// its own row. It returns how many messages were delivered more often than once.
+// deliveries compares the receiver's deliveries with a finished drop: every message reported as sent was
+// delivered, every delivery is recorded, each under the key of its own row. It returns the
+// number of messages delivered more than once.
 func (w *world) deliveries(e ended, got map[string]int) (twice int) {
 	w.t.Helper()
 	byMessage := map[string]int{}
@@ -142,7 +142,7 @@ func (w *world) deliveries(e ended, got map[string]int) (twice int) {
 	return twice
 }
 
-// tidy says what lies about in the inbox that belongs to nothing.
+// tidy lists files in the inbox that don't belong there.
 func (w *world) tidy() {
 	w.t.Helper()
 	w.must(filepath.WalkDir(w.inbox, func(path string, entry fs.DirEntry, err error) error {
@@ -162,7 +162,7 @@ func (w *world) tidy() {
 	}
 }
 
-// look opens the store between two runs, holds it to its invariants and says how many messages are in flight.
+// look opens the store between two runs, verifies its invariants and returns the number of messages in flight.
 func (w *world) look() (inFlight uint64) {
 	w.t.Helper()
 	s, err := store.Open(filepath.Join(w.state, "campaignd.db"), store.Options{})
@@ -179,8 +179,8 @@ func (w *world) look() (inFlight uint64) {
 	return stats.Messages[campaign.InFlight]
 }
 
-// bookings holds what is booked in slots to come against what is unsent in them. The slot that is on is
-// left out: what went out of it keeps its place.
+// bookings compares reservations of future slots with their unsent messages. It ignores the current
+// slot, whose sent messages keep their reservations.
 func (w *world) bookings(s *store.Store) {
 	w.t.Helper()
 	const slot = time.Second

@@ -10,8 +10,8 @@ import (
 	"campaignd/internal/failpoint"
 )
 
-// TestFailpointsInTurn is the short run of TestFailpoints: one installation dies at one
-// named step after another, each with a fresh drop on its way beside those that earlier deaths left.
+// TestFailpointsInTurn is the short form of TestFailpoints: one installation dies at each failpoint in
+// turn, with a fresh drop each time beside the drops that earlier deaths left.
 func TestFailpointsInTurn(t *testing.T) {
 	w := newWorld(t, settings{rate: 20_000})
 	other := map[failpoint.Name]bool{failpoint.GivenBack: true, failpoint.Replanned: true, failpoint.Reopened: true, failpoint.RestoredHeld: true,
@@ -20,7 +20,7 @@ func TestFailpointsInTurn(t *testing.T) {
 	wrong := map[string]bool{}
 	for i, name := range failpoint.Names() {
 		if other[name] {
-			continue // they need a scene of their own: TestFailpoints has it
+			continue // needs a scenario of its own, in TestFailpoints
 		}
 		d := w.prepare(fmt.Sprint("drop", i), viaHook, 50, 2, "")
 		switch name {

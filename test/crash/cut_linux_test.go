@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestStoreCutOff cuts the store's file off under a daemon that sends: it ends by itself, with status 1 and one
-// line that says what to do, and leaves the file as it is.
+// TestStoreCutOff truncates the store's file under a sending daemon. The daemon exits with status 1 and one
+// line that says what to do, and doesn't change the file.
 func TestStoreCutOff(t *testing.T) {
 	w := newWorld(t, settings{rate: 500})
 	p := w.start().ready()
@@ -37,8 +37,8 @@ func TestStoreCutOff(t *testing.T) {
 	}
 }
 
-// TestOlderCopyOfStore puts back a copy that was made with cp while the daemon was stopped: all that isn't at its end is
-// held and says why, and what the copy knew as sent isn't sent again.
+// TestOlderCopyOfStore restores a copy made with cp while the daemon was stopped. Every unfinished sending is
+// held with a reason, and messages that the copy knows as sent are not sent again.
 func TestOlderCopyOfStore(t *testing.T) {
 	w := newWorld(t, settings{rate: 1000})
 	w.start().ready()

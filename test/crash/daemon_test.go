@@ -19,13 +19,13 @@ import (
 type process struct {
 	w    *world
 	cmd  *exec.Cmd
-	gone chan struct{} // closed when it has ended
+	gone chan struct{} // closed after it has exited
 }
 
-// start starts the daemon; env are more variables, as CAMPAIGND_FAILPOINT=accepted:1.
+// start starts the daemon with extra variables in its environment, such as CAMPAIGND_FAILPOINT=accepted:1.
 func (w *world) start(env ...string) *process { return w.startUnder(nil, env...) }
 
-// startUnder starts it as the last argument of another command, such as strace.
+// startUnder starts the daemon as the last argument of another command, such as strace.
 func (w *world) startUnder(under []string, env ...string) *process {
 	w.t.Helper()
 	w.runs++
@@ -41,7 +41,7 @@ func (w *world) startUnder(under []string, env ...string) *process {
 	w.must(cmd.Start())
 	p := &process{w: w, cmd: cmd, gone: make(chan struct{})}
 	go func() {
-		_ = cmd.Wait() // how it ended is looked at where it matters
+		_ = cmd.Wait() // tests that need the exit status read it themselves
 		close(p.gone)
 	}()
 	w.t.Cleanup(p.kill)
@@ -49,13 +49,13 @@ func (w *world) startUnder(under []string, env ...string) *process {
 	return p
 }
 
-// kill kills the daemon and all it started, and waits for its end.
+// kill kills the daemon with its children and waits for its exit.
 func (p *process) kill() {
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.gone
 }
 
-// stop ends the daemon in order.
+// stop shuts the daemon down gracefully.
 func (p *process) stop() {
 	p.w.t.Helper()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
@@ -64,7 +64,7 @@ func (p *process) stop() {
 	}
 }
 
-// dead waits for the daemon's end.
+// dead waits for the daemon's exit.
 func (p *process) dead(limit time.Duration) bool {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -76,7 +76,7 @@ func (p *process) dead(limit time.Duration) bool {
 	}
 }
 
-// killed waits until a failpoint has killed it.
+// killed waits until a failpoint has killed the daemon.
 func (p *process) killed(limit time.Duration) {
 	p.w.t.Helper()
 	if !p.dead(patience(limit)) {
@@ -87,7 +87,7 @@ func (p *process) killed(limit time.Duration) {
 	}
 }
 
-// ready waits until it answers on its socket.
+// ready waits until the daemon answers on its socket.
 func (p *process) ready() *process {
 	p.w.t.Helper()
 	p.w.until(20*time.Second, "answering", func() bool {
@@ -102,7 +102,7 @@ func (p *process) ready() *process {
 	return p
 }
 
-// refuses reports whether it ends at its start, or in the first moments after it.
+// refuses reports whether the daemon exits at start or shortly after.
 func (p *process) refuses() bool {
 	p.w.t.Helper()
 	ended := false
@@ -123,7 +123,7 @@ func (p *process) refuses() bool {
 	return ended || p.dead(300*time.Millisecond)
 }
 
-// run runs another command of campaignd and returns what it prints.
+// run runs another command of campaignd and returns its output.
 func (w *world) run(args ...string) (string, error) {
 	var out, errw bytes.Buffer
 	ctx, cancel := context.WithTimeout(context.Background(), patience(15*time.Second))
@@ -137,7 +137,7 @@ func (w *world) run(args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// doctor has the running daemon count everything again.
+// doctor makes the running daemon verify its whole store.
 func (w *world) doctor() {
 	w.t.Helper()
 	out, err := w.run("doctor", "--deep", "--json")
@@ -152,7 +152,7 @@ func (w *world) doctor() {
 	}
 }
 
-// logged reports whether a line of the last run's log holds all of texts.
+// logged reports whether a line of the last run's log contains all of texts.
 func (w *world) logged(texts ...string) bool {
 	return w.loggedTimes(texts...) > 0
 }
@@ -175,7 +175,7 @@ lines:
 	return n
 }
 
-// tail is the end of the log, for a test that failed.
+// tail returns the end of the log, for failure messages.
 func (w *world) tail() string {
 	data, _ := os.ReadFile(w.log)
 	if len(data) > 6000 {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newTmpfs mounts a small file system in memory, or skips the test and says why.
+// newTmpfs mounts a small file system in memory, or skips the test with a reason.
 func newTmpfs(t *testing.T, size string) string {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -26,7 +26,7 @@ func newTmpfs(t *testing.T, size string) string {
 	return dir
 }
 
-// fill leaves no byte free on the file system of dir and returns what makes room again.
+// fill uses up the file system of dir and returns a function that frees the space.
 func (w *world) fill(dir string) (empty func()) {
 	w.t.Helper()
 	path := filepath.Join(dir, "ballast")
@@ -42,9 +42,9 @@ func (w *world) fill(dir string) (empty func()) {
 	return func() { w.must(os.Remove(path)) }
 }
 
-// TestFullDiskBeforeADrop: with too little room nothing is claimed, and the log says so; with room it is.
+// TestFullDiskBeforeADrop checks that a full disk stops claims with a log line, and that free space resumes them.
 func TestFullDiskBeforeADrop(t *testing.T) {
-	long(t) // it looks again after a minute
+	long(t) // the daemon checks again after a minute
 	disk := newTmpfs(t, "160m")
 	w := newWorld(t, settings{dir: filepath.Join(disk, "w")})
 	w.log = filepath.Join(t.TempDir(), "log")
@@ -52,7 +52,7 @@ func TestFullDiskBeforeADrop(t *testing.T) {
 	d := w.drop("a", viaHook, 100, 0, "")
 	w.ended(20*time.Second, d)
 	empty := w.fill(disk)
-	w.must(os.Truncate(filepath.Join(disk, "ballast"), sizeOf(t, filepath.Join(disk, "ballast"))-(1<<20))) // its partner has a little room
+	w.must(os.Truncate(filepath.Join(disk, "ballast"), sizeOf(t, filepath.Join(disk, "ballast"))-(1<<20))) // a little room for the partner
 	d2 := w.drop("b", viaHook, 100, 0, "")
 	w.until(20*time.Second, "said", func() bool { return w.logged("the operator has to make room") })
 	if place, _ := w.folder("b"); place != "" {
@@ -81,8 +81,8 @@ func sizeOf(t *testing.T, path string) int64 {
 	return info.Size()
 }
 
-// TestFullDiskWhileSending: what can't be recorded isn't sent, it is said in one line, and with room it goes
-// on by itself; nothing is sent twice.
+// TestFullDiskWhileSending checks that a message that can't be recorded isn't sent, that one log line says so, and
+// that sending resumes by itself once there is space. Nothing is sent twice.
 func TestFullDiskWhileSending(t *testing.T) {
 	long(t)
 	disk := newTmpfs(t, "160m")
@@ -111,8 +111,8 @@ func TestFullDiskWhileSending(t *testing.T) {
 	w.doctor()
 }
 
-// TestFullInbox: the inbox's disk is full, the store's is not. Sending goes on, the trouble is said once and
-// with what to do, and once there is room status, reports and folders are as if nothing had been.
+// TestFullInbox fills the inbox's disk but not the store's. Sending continues and the problem is logged once with
+// advice. Once there is space, status, reports and folders are complete.
 func TestFullInbox(t *testing.T) {
 	long(t)
 	disk := newTmpfs(t, "8m")
@@ -126,7 +126,7 @@ func TestFullInbox(t *testing.T) {
 	empty := w.fill(disk)
 	w.until(40*time.Second, "said", func() bool { return w.logged("ERROR", "no space left", "make room on its disk") })
 	w.until(60*time.Second, "all sent", func() bool { _, keys := w.hook.count(); return keys == d.rows+next.rows })
-	waitFor(12*time.Second, func() bool { return false }) // two turns of the clerk
+	waitFor(12*time.Second, func() bool { return false }) // two rounds of the folder keeper
 	if n := w.loggedTimes("ERROR", "no space left"); n > 6 {
 		t.Errorf("it is said %d times\n%s", n, w.tail())
 	}
@@ -142,7 +142,7 @@ func TestFullInbox(t *testing.T) {
 	w.doctor()
 }
 
-// TestKilledOnAFullDisk: a start on a full disk, and a death on it, lose nothing.
+// TestKilledOnAFullDisk checks that starting on a full disk and dying on one lose nothing.
 func TestKilledOnAFullDisk(t *testing.T) {
 	long(t)
 	disk := newTmpfs(t, "160m")
@@ -161,7 +161,7 @@ func TestKilledOnAFullDisk(t *testing.T) {
 	}
 	waitFor(200*time.Millisecond, func() bool { return false })
 	empty()
-	if w.last.refuses() { // in words
+	if w.last.refuses() { // with a message
 		if !w.logged("no space left") {
 			t.Errorf("it ended without saying why\n%s", w.tail())
 		}
@@ -175,9 +175,9 @@ func TestKilledOnAFullDisk(t *testing.T) {
 	w.doctor()
 }
 
-// TestReadOnlyInbox: an inbox that can't be written to is said to be so, and works again when it can.
+// TestReadOnlyInbox checks that a read-only inbox is reported and works again once it is writable.
 func TestReadOnlyInbox(t *testing.T) {
-	long(t) // it looks again after a minute
+	long(t) // the daemon checks again after a minute
 	disk := newTmpfs(t, "32m")
 	w := newWorld(t, settings{})
 	w.must(os.Chmod(disk, 0o755))
@@ -203,8 +203,8 @@ func TestReadOnlyInbox(t *testing.T) {
 	w.doctor()
 }
 
-// TestBrokenFileSystem: an ext4 that turned read-only under the store; nothing is sent that can't be
-// recorded, and after the repair the books balance.
+// TestBrokenFileSystem makes the store's ext4 read-only. Nothing is sent that can't be recorded,
+// and after the repair every message is accounted for.
 func TestBrokenFileSystem(t *testing.T) {
 	long(t)
 	disk := newDisk(t, "128M")
@@ -235,7 +235,7 @@ func TestBrokenFileSystem(t *testing.T) {
 	w.doctor()
 }
 
-// firstLines are the first lines of the last run's log that hold text, for people who read the test's output.
+// firstLines returns the first lines of the last run's log that contain text, for the test's output.
 func firstLines(w *world, text string) string {
 	data, _ := os.ReadFile(w.log)
 	var out []string

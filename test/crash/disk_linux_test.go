@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// disk is a file system of its own in a file, mounted by a loop device.
+// disk is a file system in a file, mounted through a loop device.
 type disk struct {
 	t     *testing.T
 	image string
-	at    string // where it is mounted
+	at    string // mount point
 }
 
-// newDisk makes an ext4 of so many MiB, or skips the test and says why.
+// newDisk creates an ext4 of the given size in MiB, or skips the test with a reason.
 func newDisk(t *testing.T, size string) *disk {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -51,17 +51,17 @@ func (d *disk) mount() error {
 	return nil
 }
 
-// unmount unmounts it; nothing may have it open any more.
+// unmount unmounts the file system. No process may have files open on it.
 func (d *disk) unmount() {
 	if !waitFor(10*time.Second, func() bool {
 		err := unix.Unmount(d.at, 0)
-		return err == nil || errors.Is(err, unix.EINVAL) // EINVAL: it isn't mounted
+		return err == nil || errors.Is(err, unix.EINVAL) // EINVAL: not mounted
 	}) {
 		d.t.Errorf("%s can't be unmounted", d.at)
 	}
 }
 
-// cut makes the file system forget everything that isn't on the disk, as a power cut does, and fail from then on.
+// cut drops everything that isn't synced, as a power cut does. The file system fails from then on.
 func (d *disk) cut() {
 	d.t.Helper()
 	const shutdown, noLogFlush = 0x8004587d, uint32(2) // EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH

@@ -1,9 +1,9 @@
 // Package crash drives the real binary through crashes, power cuts and failing
-// disks, and holds it to its books afterwards: every row and message exactly one final
-// outcome, files byte for byte, nothing half moved, nothing sent twice but what
-// was in flight, and that under the same key. It holds tests alone.
+// disks. Afterwards it checks that every row and message has exactly one final
+// outcome, that files are intact and complete, and that nothing was sent twice but
+// messages in flight, under the same key. The package contains only tests.
 //
-// `go test ./test/crash` is a short run; CAMPAIGND_CRASH=full (`make test-crash`) is all of it.
-// What needs root, a loop device, strace or another file system is skipped with a reason where it
-// can't be had. docs/durability.md says what is held to.
+// `go test ./test/crash` is a short run. CAMPAIGND_CRASH=full (`make test-crash`) runs everything.
+// Tests that need root, a loop device, strace or another file system skip with a reason where
+// these are missing. docs/durability.md lists the guarantees.
 package crash

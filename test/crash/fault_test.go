@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// injected is a fault at some step, for some passages, after which all is well again.
+// injected is a fault at one step, for a number of passes.
 type injected struct {
-	point string // of failpoint
+	point string // failpoint
 	err   string
-	text  string // how the error reads
-	most  int    // passages to try, one run each
+	text  string // error text
+	most  int    // passes to try, one run each
 }
 
-// TestFaultAtEveryStep lets a step fail three times in a row, from its first passage, its second and
-// so on: the daemon says so, goes on by itself, loses nothing and sends nothing twice.
+// TestFaultAtEveryStep makes a step fail three times in a row, starting at its first pass, its second and
+// so on. The daemon reports it, recovers by itself, loses nothing and sends nothing twice.
 func TestFaultAtEveryStep(t *testing.T) {
 	long(t)
 	for _, f := range []injected{
@@ -50,13 +50,13 @@ func goOnAfter(t *testing.T, f injected, point string) {
 	wrong.files["wrong.csv"] = "phone,name\n1,2\n"
 	w.place(wrong)
 	if w.last.refuses() {
-		// It may refuse to start, in words; then the cause is gone, and a person starts it again.
+		// The daemon may refuse to start, with a message. Then the test removes the cause and starts it again.
 		if !w.logged(f.text) {
 			t.Errorf("it ended without a word of %q\n%s", f.text, w.tail())
 		}
 		w.start()
 	}
-	w.ended(100*time.Second, append(drops, wrong)...) // a folder that can't be made is tried again after a minute
+	w.ended(100*time.Second, append(drops, wrong)...) // the daemon retries a failed mkdir after a minute
 	got := w.hook.delivered(t)
 	for _, d := range drops {
 		e := w.balance(d)
@@ -76,14 +76,14 @@ func goOnAfter(t *testing.T, f injected, point string) {
 		t.Log(w.tail())
 	}
 	w.doctor()
-	// A file that can't be opened for a look is looked at again, without a word at the first time.
+	// The daemon retries a file that it can't open, and logs nothing the first time.
 	if f.point != "open" && w.logged("failpoint "+f.point) && w.loggedTimes(f.text) == w.loggedTimes("failpoint ") {
 		t.Errorf("no line of the log says %q\n%s", f.text, w.tail())
 	}
 }
 
-// TestStoresRefused: what is no store of ours, or not whole, is refused in one line that says what to
-// do, and is left as it was.
+// TestStoresRefused checks that a file that is no store, or a damaged one, is refused with one line
+// that says what to do, and stays unchanged.
 func TestStoresRefused(t *testing.T) {
 	w := newWorld(t, settings{})
 	w.start().ready()
@@ -131,7 +131,7 @@ func TestStoresRefused(t *testing.T) {
 	})
 }
 
-// refuses starts the daemon and wants it to end at once, with status 1 and one line that says all of texts.
+// refuses starts the daemon and checks that it exits at once with status 1 and one line that contains all of texts.
 func (w *world) refuses(texts ...string) {
 	w.t.Helper()
 	out, err := w.run("run")

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestRandomKills kills the daemon at random moments while one large sending and
-// smaller ones of other channels go out.
+// TestRandomKills kills the daemon at random moments during one large sending and
+// smaller ones on other channels.
 func TestRandomKills(t *testing.T) {
 	for _, c := range []struct {
 		name               string
@@ -16,11 +16,11 @@ func TestRandomKills(t *testing.T) {
 		kills, rows, rate  int
 		fullKills, allRows int
 		allRate            int
-		within             time.Duration // a kill comes at most so long after the first message; 0: 120 ms
+		within             time.Duration // longest time from the first message to a kill; 0: 120 ms
 	}{
 		{name: "retry", via: viaHook, kills: 6, rows: 6_000, rate: 8_000, fullKills: 200, allRows: 100_000, allRate: 4_000},
 		{name: "hold", via: viaHold, kills: 4, rows: 4_000, rate: 8_000, fullKills: 60, allRows: 30_000, allRate: 4_000},
-		// Without a rate a file takes some hundred thousand a second: more rows, and kills sooner.
+		// Without a rate the outbox takes several hundred thousand messages a second: more rows, earlier kills.
 		{name: "outbox", via: viaOutbox, kills: 3, rows: 120_000, fullKills: 20, allRows: 800_000, within: 30 * time.Millisecond},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -32,13 +32,13 @@ func TestRandomKills(t *testing.T) {
 			seed := uint64(time.Now().UnixNano())
 			t.Logf("seed %d", seed)
 			random := rand.New(rand.NewPCG(seed, 0))
-			w.start().ready().kill() // makes the store
+			w.start().ready().kill() // creates the store
 			d := w.drop("large", c.via, rows, 50, "")
 			lost := uint64(0)
 			for i := range kills {
 				p := w.start()
 				before := w.out()
-				// Now and then at any moment, else once something has gone out.
+				// Sometimes at any moment, otherwise once something has been sent.
 				if i%4 != 0 {
 					w.until(20*time.Second, "sending", func() bool { return w.out() > before })
 				}
@@ -79,8 +79,8 @@ func TestRandomKills(t *testing.T) {
 	}
 }
 
-// TestManyDeathsOfOneMessage: one message is in flight at more crashes than it may have attempts. It is
-// neither given up for that (PITFALLS 23) nor does its key change.
+// TestManyDeathsOfOneMessage crashes the daemon with one message in flight, more often than the message may have
+// attempts. The message is not given up and keeps its key.
 func TestManyDeathsOfOneMessage(t *testing.T) {
 	w := newWorld(t, settings{})
 	w.start().ready().kill()

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// TestSyncFails lets the kernel itself refuse a sync or a write once, of bbolt's file and of ours: strace
-// stands between. Nothing is lost, nothing is called sent that isn't recorded, nothing goes out twice.
+// TestSyncFails makes the kernel fail one sync or write of the store's or of our own files, through strace.
+// Nothing is lost, nothing is reported as sent that isn't recorded, nothing is sent twice.
 func TestSyncFails(t *testing.T) {
 	long(t)
 	strace, err := exec.LookPath("strace")
@@ -46,7 +46,7 @@ func TestSyncFails(t *testing.T) {
 				w.start()
 			}
 			w.ended(90*time.Second, d, box)
-			// strace counts by thread: the calls may have been spread so that none had its turn.
+			// strace counts per thread: no thread may have reached the call's number.
 			if log, err := os.ReadFile(traced); err != nil || !strings.Contains(string(log), "INJECTED") {
 				t.Skipf("the fault never came (%v)", err)
 			}
@@ -69,10 +69,10 @@ func TestSyncFails(t *testing.T) {
 	}
 }
 
-// nobody is a user without rights of its own.
+// nobody is an unprivileged user.
 const nobody = 65534
 
-// TestPermissionsLost takes the daemon's rights away in mid-run and gives them back.
+// TestPermissionsLost revokes the daemon's permissions while it runs and restores them.
 func TestPermissionsLost(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root to run the daemon as a user whose rights can be taken")
@@ -155,8 +155,8 @@ func TestPermissionsLost(t *testing.T) {
 	}
 }
 
-// TestOutboxRemoved removes the outbox file again and again while lines are appended: it is made anew,
-// and every line that is called sent was in one of the files.
+// TestOutboxRemoved removes the outbox file repeatedly while lines are appended. The channel creates it again,
+// and every line reported as sent was in one of the files.
 func TestOutboxRemoved(t *testing.T) {
 	w := newWorld(t, settings{})
 	w.start().ready()
@@ -184,14 +184,14 @@ func TestOutboxRemoved(t *testing.T) {
 		}
 		w.must(os.Remove(path))
 		removed++
-		waitFor(30*time.Millisecond, func() bool { return false }) // a batch under way may still write to it
+		waitFor(30*time.Millisecond, func() bool { return false }) // a batch in progress may still write to it
 		countKeys(t, kept, keys)
 	}
 	w.ended(60*time.Second, d)
 	if removed == 0 {
 		t.Fatal("all was sent before the file could be removed")
 	}
-	if f, err := os.Open(path); err == nil { // there is none if all had been written when the last one was removed
+	if f, err := os.Open(path); err == nil { // missing if everything was written before the last removal
 		countKeys(t, f, keys)
 		w.must(f.Close())
 	}
@@ -203,7 +203,7 @@ func TestOutboxRemoved(t *testing.T) {
 	w.doctor()
 }
 
-// countKeys adds the keys of an outbox file's lines.
+// countKeys adds the keys in an outbox file.
 func countKeys(t *testing.T, f *os.File, keys map[string]int) {
 	t.Helper()
 	lines := bufio.NewScanner(f)

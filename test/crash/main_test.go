@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// binary is campaignd built with failpoints, made once for all tests.
+// binary is campaignd built with failpoints, once for all tests.
 var binary string
 
-// full says whether the long run is asked for.
+// full reports whether the long run was requested.
 func full() bool { return os.Getenv("CAMPAIGND_CRASH") == "full" }
 
-// long makes a test one of the long run, which runs its tests side by side.
+// long marks a test as part of the long run, whose tests run in parallel.
 func long(t *testing.T) {
 	t.Helper()
 	if !full() {

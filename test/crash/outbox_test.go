@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// outboxKeys are the deliveries by key in the outbox, and how many lines are torn.
+// outboxKeys counts the deliveries in the outbox by key, and the torn lines.
 func (w *world) outboxKeys() (keys map[string]int, torn int) {
 	w.t.Helper()
 	f, err := os.Open(filepath.Join(w.state, "outbox.jsonl"))
@@ -29,7 +29,7 @@ func (w *world) outboxKeys() (keys map[string]int, torn int) {
 	return keys, torn
 }
 
-// outbox holds the outbox file against a finished drop. Each kill may tear one line. It returns how many are in it twice.
+// outbox compares the outbox file with a finished drop. Each kill may tear one line. It returns the number of messages written twice.
 func (w *world) outbox(e ended, kills int) (twice int) {
 	w.t.Helper()
 	keys, torn := w.outboxKeys()
@@ -49,7 +49,7 @@ func (w *world) outbox(e ended, kills int) (twice int) {
 	return twice
 }
 
-// out is a measure of what has gone out: it grows with every delivery.
+// out measures progress: it grows with every delivery.
 func (w *world) out() int64 {
 	n, _ := w.hook.count()
 	if info, err := os.Stat(filepath.Join(w.state, "outbox.jsonl")); err == nil {
@@ -58,7 +58,7 @@ func (w *world) out() int64 {
 	return int64(n)
 }
 
-// describe is a drop's end in one line.
+// describe summarizes a finished drop in one line.
 func (e ended) describe() string {
 	return fmt.Sprintf("%s %s %s %v", e.place, e.state, e.reason, e.counts)
 }

@@ -11,10 +11,10 @@ import (
 	"campaignd/internal/failpoint"
 )
 
-// TestFailpoints kills the daemon at every named step, at its first passage and at a later
-// one, and lets it go on: whatever the step was, all drops come to the same end.
+// TestFailpoints kills the daemon at every failpoint, at its first and at a later pass, and
+// restarts it. All drops end the same way, whatever the failpoint.
 func TestFailpoints(t *testing.T) {
-	long(t) // TestFailpointsInTurn is the short one
+	long(t) // TestFailpointsInTurn is the short form
 	special := map[failpoint.Name]func(*testing.T){
 		failpoint.GivenBack:    killGivingBack,
 		failpoint.Replanned:    killReplanning,
@@ -41,7 +41,7 @@ func TestFailpoints(t *testing.T) {
 			passages = append(passages, n)
 		}
 		if name == failpoint.StoreCommit {
-			for n := 2; n <= 30; n++ { // every transaction of the way
+			for n := 2; n <= 30; n++ { // every transaction of a drop
 				passages = append(passages, n)
 			}
 		}
@@ -52,10 +52,10 @@ func TestFailpoints(t *testing.T) {
 	}
 }
 
-// killAt has a drop of every kind on its way when the daemon dies, and holds the next run to all of them.
+// killAt kills the daemon with a drop of every kind under way, and checks all of them after the next run.
 func killAt(t *testing.T, point string) {
 	w := newWorld(t, settings{rate: 4000, slot: 200})
-	w.start().ready().kill() // makes the store
+	w.start().ready().kill() // creates the store
 	p := w.start("CAMPAIGND_FAILPOINT=" + point)
 	drops := map[string]drop{}
 	add := func(d drop) { drops[d.name] = d }
@@ -63,18 +63,18 @@ func killAt(t *testing.T, point string) {
 	add(w.drop("slotted", sliced, 300, 0, ""))
 	add(w.drop("held", viaHold, 100, 0, ""))
 	add(w.drop("two", viaOutbox, 50, 0, ""))
-	later := w.drop("later", sliced, 40, 0, `,"delay":"PT8M","reference":"r"`) // its slots are booked until it is canceled
+	later := w.drop("later", sliced, 40, 0, `,"delay":"PT8M","reference":"r"`) // reserves slots until it is canceled
 	add(later)
 	wrong := w.prepare("wrong", viaHook, 5, 0, "")
 	wrong.files["wrong.csv"] = "phone,name\n1,2\n"
 	w.place(wrong)
 	add(wrong)
-	// The cancel comes once its drop is known, whoever lives then.
+	// The cancel is dropped once its sending is known, by whichever process is alive then.
 	canceled := make(chan struct{})
 	go func() {
 		defer close(canceled)
 		waitFor(20*time.Second, func() bool { place, _ := w.folder("later"); return place != "" })
-		_ = os.WriteFile(filepath.Join(w.inbox, "later.cancel"), nil, 0o644) // its absence would show below
+		_ = os.WriteFile(filepath.Join(w.inbox, "later.cancel"), nil, 0o644) // a failure would show below
 	}()
 	p.killed(20 * time.Second)
 	inFlight := w.look()
@@ -132,7 +132,7 @@ func anyIn(dir string) bool {
 	return err != nil || len(entries) > 0
 }
 
-// killGivingBack kills it between the undoing of a claim and the record of that.
+// killGivingBack kills the daemon after it has undone a claim and before it records that.
 func killGivingBack(t *testing.T) {
 	w := newWorld(t, settings{})
 	w.start().ready().kill()
@@ -148,7 +148,7 @@ func killGivingBack(t *testing.T) {
 	w.doctor()
 }
 
-// killReplanning kills it while what a passed slot left is sliced again.
+// killReplanning kills the daemon while it plans the rest of a passed slot again.
 func killReplanning(t *testing.T) {
 	w := newWorld(t, settings{slot: 30, rate: 200})
 	w.start().ready().kill()
@@ -156,7 +156,7 @@ func killReplanning(t *testing.T) {
 	d := w.drop("a", sliced, 90, 0, "")
 	w.until(20*time.Second, "sending", func() bool { n, _ := w.hook.count(); return n > 0 })
 	p.kill()
-	waitFor(2500*time.Millisecond, func() bool { return false }) // slots pass by while it is down
+	waitFor(2500*time.Millisecond, func() bool { return false }) // slots pass while the daemon is down
 	w.start("CAMPAIGND_FAILPOINT=replanned:1").killed(20 * time.Second)
 	inFlight := w.look()
 	w.start().ready()
@@ -172,7 +172,7 @@ func killReplanning(t *testing.T) {
 	w.doctor()
 }
 
-// killReopening kills it when a finished sending is to be sent again and its folder is still in done/.
+// killReopening kills the daemon when it reopens a finished sending whose folder is still in done/.
 func killReopening(t *testing.T) {
 	w := newWorld(t, settings{concurrency: 8})
 	w.start().ready().kill()
@@ -210,7 +210,7 @@ func killReopening(t *testing.T) {
 	w.doctor()
 }
 
-// killMakingStore kills it before the new store has its name.
+// killMakingStore kills the daemon before the new store has its final name.
 func killMakingStore(t *testing.T) {
 	w := newWorld(t, settings{})
 	d := w.drop("a", viaHook, 20, 0, "")

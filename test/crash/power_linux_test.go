@@ -14,8 +14,8 @@ import (
 	"campaignd/internal/store"
 )
 
-// TestPowerCuts cuts the power while drops are taken in and sent, again and again on one
-// file system: what was acknowledged is there, the books balance, and nothing goes out twice with on_unknown = "hold".
+// TestPowerCuts cuts the power repeatedly on one file system while drops are accepted and sent. Acknowledged
+// state survives, every message is accounted for, and nothing is sent twice with on_unknown = "hold".
 func TestPowerCuts(t *testing.T) {
 	cuts := 4
 	if full() {
@@ -33,7 +33,7 @@ func TestPowerCuts(t *testing.T) {
 	t.Logf("%d cuts, %d drops, %d acknowledged outcomes looked after", cuts, len(c.drops), c.looked)
 }
 
-// TestPowerCutsHaveTeeth: the same with commits that don't reach the disk must be found out.
+// TestPowerCutsHaveTeeth runs the same test without syncing commits, which must fail.
 func TestPowerCutsHaveTeeth(t *testing.T) {
 	c := newCutting(t, 20)
 	c.patient = true
@@ -47,27 +47,27 @@ func TestPowerCutsHaveTeeth(t *testing.T) {
 	t.Error("a store that doesn't sync went through 20 power cuts unnoticed: the test proves nothing")
 }
 
-// cutting is an installation on a file system whose power is cut.
+// cutting is an installation on a file system that loses power.
 type cutting struct {
 	*world
 	disk   *disk
 	random *rand.Rand
 	large  drop
 	drops  map[string]drop
-	sure   map[string]bool  // the partner synced it: it must come to its end
+	sure   map[string]bool  // the partner synced it: it must end
 	acks   map[string]acked // by drop
 	wrong  []string
 	looked uint64
 
-	patient bool // cuts only once the daemon has acknowledged something, however slow the machine is
+	patient bool // cuts only after the daemon has acknowledged something, however slow the machine is
 }
 
-// acked is what somebody outside has been told of a drop.
+// acked is the state of a drop that the daemon has acknowledged to the outside.
 type acked struct {
 	id     string
-	place  string // the folder its files were seen in
-	sent   uint64 // messages called sent
-	report []byte // report.json, once it is there
+	place  string // folder of its files
+	sent   uint64 // messages reported as sent
+	report []byte // report.json, if present
 }
 
 func newCutting(t *testing.T, cuts int) *cutting {
@@ -76,7 +76,7 @@ func newCutting(t *testing.T, cuts int) *cutting {
 	t.Logf("seed %d", seed)
 	c := &cutting{world: newWorld(t, settings{rate: 3000, dir: filepath.Join(d.at, "w")}), disk: d,
 		random: rand.New(rand.NewPCG(seed, 0)), drops: map[string]drop{}, sure: map[string]bool{}, acks: map[string]acked{}}
-	c.log = filepath.Join(filepath.Dir(d.image), "campaignd.log") // it survives
+	c.log = filepath.Join(filepath.Dir(d.image), "campaignd.log") // outside, so that it survives
 	c.start().ready().stop()
 	c.large = c.prepare("large", viaHold, 600*cuts, 0, "")
 	c.place(c.large)
@@ -85,7 +85,7 @@ func newCutting(t *testing.T, cuts int) *cutting {
 	return c
 }
 
-// settle puts a whole file system onto its disk.
+// settle syncs the whole file system.
 func settle(t *testing.T, path string) {
 	t.Helper()
 	f, err := os.Open(path)
@@ -98,14 +98,14 @@ func settle(t *testing.T, path string) {
 	}
 }
 
-// cycle runs the daemon for a moment with fresh drops, cuts the power, and looks at what is left.
+// cycle runs the daemon briefly with fresh drops, cuts the power and checks the result.
 func (c *cutting) cycle(i int, env ...string) {
 	c.t.Helper()
 	name := fmt.Sprint("small", i)
 	d := c.prepare(name, []int{viaHook, viaHold, sliced, viaOutbox}[i%4], 200, 5, "")
 	c.drops[name] = d
 	early := c.random.IntN(2) == 0
-	if early { // synced by its partner before the daemon sees it
+	if early { // synced by the partner before the daemon sees it
 		c.place(d)
 		settle(c.t, c.dir)
 		c.sure[name] = true
@@ -126,7 +126,7 @@ func (c *cutting) cycle(i int, env ...string) {
 	c.check()
 }
 
-// told is a number that grows with everything that was acknowledged.
+// told returns a number that grows with every acknowledgement.
 func (c *cutting) told() uint64 {
 	n := uint64(0)
 	for _, a := range c.acks {
@@ -135,7 +135,7 @@ func (c *cutting) told() uint64 {
 	return n
 }
 
-// ask notes what the daemon tells: by its files, and by its API.
+// ask records what the daemon reports in its files and over its API.
 func (c *cutting) ask() {
 	for name := range c.drops {
 		place, path := c.folder(name)
@@ -158,16 +158,16 @@ func (c *cutting) ask() {
 			}
 		} else {
 			a.place = place
-			a.report, _ = os.ReadFile(filepath.Join(path, "report.json")) // nil: moved on this moment
+			a.report, _ = os.ReadFile(filepath.Join(path, "report.json")) // nil: just moved
 			if !c.sure[name] && bytes.Contains(a.report, []byte(`"rejected",`)) {
-				continue // its partner had not synced it: a cut before it was claimed left empty files
+				continue // its partner had not synced it: a cut before the claim left empty files
 			}
 		}
 		c.acks[name] = a
 	}
 	out, err := c.run("show", "large", "--json")
 	if err != nil {
-		return // it is starting
+		return // the daemon is starting
 	}
 	var shown struct {
 		ID       string
@@ -187,7 +187,7 @@ func (c *cutting) say(format string, args ...any) {
 	c.wrong = append(c.wrong, fmt.Sprintf(format, args...))
 }
 
-// check opens what the power cut left and holds it against what was acknowledged.
+// check opens the store after the power cut and compares it with the acknowledged state.
 func (c *cutting) check() {
 	s, err := store.Open(filepath.Join(c.state, "campaignd.db"), store.Options{})
 	if err != nil {
@@ -225,7 +225,7 @@ func (c *cutting) check() {
 	}
 }
 
-// end lets everything come to its end and balances the books.
+// end waits until everything has ended and checks the accounts.
 func (c *cutting) end() {
 	c.t.Helper()
 	c.start().ready()
@@ -238,7 +238,7 @@ func (c *cutting) end() {
 	for name, d := range c.drops {
 		if _, known := c.acks[name]; !known && !c.sure[name] {
 			if place, _ := c.folder(name); place != "done" {
-				continue // its partner's own files were cut off: never taken in, or rejected
+				continue // its partner's own files were cut off: never claimed, or rejected
 			}
 		}
 		e := c.balance(d)

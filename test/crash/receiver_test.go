@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// receiver is a webhook that remembers every delivery by its key, whatever becomes of the sender.
+// receiver is a webhook server that counts every delivery by its key.
 type receiver struct {
 	*httptest.Server
-	mu       sync.Mutex        // guards all below
+	mu       sync.Mutex        // guards the fields below
 	times    map[string]int    // deliveries by key
-	contact  map[string]string // of each key, as it first came
+	contact  map[string]string // contact of each key at its first delivery
 	total    int
-	confused []string // keys that came with another contact or another header
+	confused []string // keys that arrived with another contact or header
 }
 
 func newReceiver(t *testing.T) *receiver {
@@ -44,14 +44,14 @@ func (r *receiver) serve(w http.ResponseWriter, req *http.Request) {
 	r.contact[m.Key] = m.ContactCode
 }
 
-// count is how many deliveries and how many different keys there were.
+// count returns the number of deliveries and of distinct keys.
 func (r *receiver) count() (deliveries, keys int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.total, len(r.times)
 }
 
-// delivered is a copy of the deliveries by key.
+// delivered returns a copy of the deliveries by key.
 func (r *receiver) delivered(t *testing.T) map[string]int {
 	t.Helper()
 	r.mu.Lock()

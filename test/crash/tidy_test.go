@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// TestTidying is the short run of what TestFailpoints kills while old sendings leave
-// and while the store gives space back.
+// TestTidying is the short form of TestFailpoints for the removal of old sendings
+// and the compaction of the store.
 func TestTidying(t *testing.T) {
 	t.Run("retention", func(t *testing.T) { t.Parallel(); killTidying(t, "forgotten:1") })
 	t.Run("compaction", func(t *testing.T) { t.Parallel(); killCompacting(t, "compact-swapped:1") })
 }
 
-// killTidying kills it while an old sending is being removed; what is left of that goes at the next start.
+// killTidying kills the daemon while it removes an old sending. The next start removes the rest.
 func killTidying(t *testing.T, point string) {
 	w := newWorld(t, settings{})
 	d := w.drop("old", viaHook, 300, 2, "")
@@ -41,7 +41,7 @@ func killTidying(t *testing.T, point string) {
 	w.doctor()
 }
 
-// killCompacting kills it while the store's new file takes the old one's place: one of the two is there, and whole.
+// killCompacting kills the daemon while the compacted store replaces the old one. One of the two is there, complete.
 func killCompacting(t *testing.T, point string) {
 	w := newWorld(t, settings{})
 	d := w.drop("a", viaHook, 300, 2, "")

@@ -7,7 +7,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// ofVersion makes a store one of another version, as only a later campaignd would.
+// ofVersion gives a store another version, as a later campaignd would.
 func ofVersion(t *testing.T, path string, version uint32) {
 	t.Helper()
 	db, err := bbolt.Open(path, 0o600, nil)
@@ -25,7 +25,7 @@ func ofVersion(t *testing.T, path string, version uint32) {
 	}
 }
 
-// usedBytes is how much of a store's file holds pages; the rest is room to grow.
+// usedBytes returns the size of the store's used pages. The rest of the file is free.
 func usedBytes(t *testing.T, path string) int64 {
 	t.Helper()
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})

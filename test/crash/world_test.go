@@ -13,20 +13,20 @@ import (
 // world is one installation: a folder with configuration, campaigns, state and inbox, and a receiver.
 type world struct {
 	t      *testing.T
-	dir    string // all of it
+	dir    string // root of the installation
 	inbox  string
 	state  string
 	config string
-	log    string // outlives a file system that is cut off
+	log    string // outside, so that it survives a power cut
 	hook   *receiver
 	runs   int
 	last   *process
-	as     *syscall.Credential // who the daemon runs as; nil: whoever runs the test
+	as     *syscall.Credential // user of the daemon; nil: the test's user
 }
 
-// settings are what a test may want different.
+// settings are the options of a test.
 type settings struct {
-	rate        int // of the channels hook and hold, messages a second; 0: no limit
+	rate        int // of the channels hook and hold, messages a second; 0: unlimited
 	concurrency int // 0: 32
 	slot        int // capacity of application 2's slots of 1 s; 0: 1,000,000
 	dir         string
@@ -35,12 +35,12 @@ type settings struct {
 	retention   string // "": 90d
 }
 
-// The campaigns there are: each names the channel and what it is for.
+// Campaigns, named after their channel or purpose.
 const (
 	viaHook   = 7  // webhook, on_unknown = "retry"
 	viaHold   = 8  // webhook, on_unknown = "hold"
-	viaOutbox = 9  // outbox, two messages a recipient
-	sliced    = 20 // application 2, slots of a second
+	viaOutbox = 9  // outbox, two messages per recipient
+	sliced    = 20 // application 2, slots of one second
 )
 
 const configText = `state_dir = %[1]q
@@ -143,16 +143,16 @@ func (w *world) write(path, content string) {
 	w.must(os.WriteFile(path, []byte(content), 0o644))
 }
 
-// drop is what was put into the inbox, to be compared later.
+// drop remembers the content of a drop for comparison.
 type drop struct {
 	name  string
 	files map[string]string
-	rows  int // good ones
-	bad   int // rejected ones
-	per   int // messages a recipient
+	rows  int // good rows
+	bad   int // rejected rows
+	per   int // messages per recipient
 }
 
-// drop puts a campaign of rows good and bad rows into the inbox, the sidecar last.
+// drop puts a campaign with rows good and bad rows into the inbox, with the sidecar last.
 func (w *world) drop(name string, campaignID, rows, bad int, more string) drop {
 	w.t.Helper()
 	d := w.prepare(name, campaignID, rows, bad, more)
@@ -193,7 +193,7 @@ func (w *world) place(d drop) {
 	}
 }
 
-// until waits for a fact. A real process has no virtual time: it is asked again and again.
+// until waits for a fact by polling: a real process has no virtual time.
 func (w *world) until(limit time.Duration, what string, fact func() bool) {
 	w.t.Helper()
 	if !waitFor(patience(limit), fact) {
@@ -201,8 +201,8 @@ func (w *world) until(limit time.Duration, what string, fact func() bool) {
 	}
 }
 
-// patience is how long a test waits for what takes up to limit on a quiet machine: in the long
-// run a dozen of them share it.
+// patience scales a limit for a quiet machine to the load of this run: in the long run a
+// dozen tests run in parallel.
 func patience(limit time.Duration) time.Duration {
 	if full() {
 		return 5 * limit
@@ -225,7 +225,7 @@ func waitFor(limit time.Duration, fact func() bool) bool {
 	return true
 }
 
-// folder is where the drop is: "accepted", "done", "failed" and its folder, or "".
+// folder returns the parent folder of the drop ("accepted", "done", "failed") and its path, or "".
 func (w *world) folder(name string) (place, path string) {
 	for _, place := range []string{"accepted", "done", "failed"} {
 		entries, err := os.ReadDir(filepath.Join(w.inbox, place))
@@ -241,7 +241,7 @@ func (w *world) folder(name string) (place, path string) {
 	return "", ""
 }
 
-// ended waits until the drops lie in done/ or failed/.
+// ended waits until the drops are in done/ or failed/.
 func (w *world) ended(limit time.Duration, drops ...drop) {
 	w.t.Helper()
 	for _, d := range drops {
