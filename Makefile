@@ -11,10 +11,10 @@ FUZZTIME ?= 2s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build package package-check demo demo-whatsapp run test test-crash test-browser e2e e2e-sftp race fuzz check fmt vet lint cover bench count clean
+.PHONY: help build package package-check demo demo-whatsapp run test test-crash test-browser e2e e2e-sftp race fuzz check fmt vet lint cover bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/campaignd
 	@mkdir -p bin
@@ -70,7 +70,7 @@ vet:
 lint: ## run staticcheck
 	$(TOOL) staticcheck ./...
 
-check: fmt vet lint build race fuzz demo ## run what CI runs
+check: fmt vet lint build race fuzz demo ## what CI runs
 	@git diff --exit-code || { echo "the check changed files: commit them"; exit 1; }
 
 cover: ## print the line coverage over internal/
@@ -83,6 +83,7 @@ bench: build ## measure against references in the same run (ROWS=1000000)
 	$(GO) run ./test/bench -bin $(BIN) -unrecorded bin/campaignd-unrecorded -rows $(or $(ROWS),1000000) -out docs/performance.md -plot docs/performance.svg
 	$(GO) test -run "^$$" -bench . -benchtime 200ms ./internal/...
 
+.PHONY: count
 count: ## count the lines of Go without comments, blank lines and tests
 	@git ls-files 'cmd/*.go' 'internal/*.go' | grep -vE '_test\.go$$|/(channeltest|sendtest|graphfake)/' | \
 		xargs cat | grep -vcE '^[[:space:]]*(//|$$)'
