@@ -11,7 +11,7 @@ FUZZTIME ?= 2s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build package package-check demo demo-whatsapp run test test-crash test-browser e2e e2e-sftp race fuzz check fmt vet lint cover bench clean
+.PHONY: help build generate package package-check demo demo-whatsapp run test test-crash test-browser e2e e2e-sftp race fuzz check fmt vet lint cover bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ help: ## list the targets
 build: ## build bin/campaignd
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/campaignd
+
+generate: ## renew generated tables, after an update of the phone numbers' metadata
+	$(GO) generate ./...
 
 package: ## build .deb and .rpm for amd64 and arm64 in dist/, reproducibly
 	sh packaging/build.sh "$(GO)"
@@ -70,7 +73,7 @@ vet:
 lint: ## run staticcheck
 	$(TOOL) staticcheck ./...
 
-check: fmt vet lint build race fuzz demo ## what CI runs
+check: generate fmt vet lint build race fuzz demo ## what CI runs
 	@git diff --exit-code || { echo "the check changed files: commit them"; exit 1; }
 
 cover: ## print the line coverage over internal/

@@ -13,6 +13,8 @@ import (
 var may = map[string][]string{
 	"campaign":        {},
 	"calendar":        {},
+	"contact":         {},
+	"contact/gen":     {},
 	"source":          {},
 	"failpoint":       {},
 	"safeio":          {"campaign", "failpoint"},
@@ -51,6 +53,7 @@ var modules = map[string]string{
 	"github.com/pelletier/go-toml/v2":    "config",
 	"github.com/coreos/go-systemd/v22":   "campaignd/cmd/campaignd",
 	"github.com/agnivade/levenshtein":    "source",
+	"github.com/nyaruka/phonenumbers":    "contact/gen", // its parser is for tests, its metadata for the tables
 	"github.com/klauspost/compress/s2":   "store",
 	"github.com/google/renameio/v2":      "safeio",
 	"github.com/wneessen/go-mail":        "send/smtp",
