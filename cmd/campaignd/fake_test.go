@@ -253,5 +253,5 @@ func (s *shop) Reload(context.Context, string) error {
 	if s.nothing {
 		return nil
 	}
-	return &control.Error{Code: control.CodeInvalid, Message: "the configuration is wrong; the old one stays in force", Problems: []campaign.Problem{{File: "campaignd.toml", Line: 9, Column: 1, Field: "raet", Message: "unknown key"}}}
+	return &control.Error{Code: control.CodeInvalid, Message: "the configuration is invalid; the old one stays in force", Problems: []campaign.Problem{{File: "campaignd.toml", Line: 9, Column: 1, Field: "raet", Message: "unknown key"}}}
 }

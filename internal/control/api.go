@@ -6,11 +6,11 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// The types of the JSON API and of --json. They are stable: keys are added,
-// never renamed or given another meaning. Instants are RFC 3339 in UTC, absent
-// where there is none; counts are of messages unless they say otherwise.
+// The types of the JSON API and of --json. They are stable: keys are added but
+// never renamed or redefined. Instants are RFC 3339 in UTC and absent where
+// there is none. Counts are messages unless their comment says otherwise.
 
-// Filter chooses sendings. The zero Filter chooses all.
+// Filter selects sendings. The zero Filter selects all.
 type Filter struct {
 	States      []campaign.State
 	Application int64 // 0: any
@@ -35,15 +35,15 @@ type Sending struct {
 	FinishedAt    time.Time          `json:"finishedAt,omitzero"`
 	Recipients    campaign.RowCounts `json:"recipients"`
 	Messages      Messages           `json:"messages"`
-	Percent       float64            `json:"percent"`               // 0 to 100: of checking while checking, else of messages with a final outcome
-	NextSliceAt   time.Time          `json:"nextSliceAt,omitzero"`  // start of the next slice with something unsent
-	EstimatedEnd  time.Time          `json:"estimatedEnd,omitzero"` // end of the last slice, or by the rate of the last minute
-	Rate          float64            `json:"rate,omitempty"`        // messages a second over the last minute
+	Percent       float64            `json:"percent"`               // 0 to 100: progress of the check while checking, else the share of messages with a final outcome
+	NextSliceAt   time.Time          `json:"nextSliceAt,omitzero"`  // start of the next slice that has unsent messages
+	EstimatedEnd  time.Time          `json:"estimatedEnd,omitzero"` // end of the last slice, or an estimate from the rate so far
+	Rate          float64            `json:"rate,omitempty"`        // messages a second with a final outcome, on average since the start
 	LastError     *MessageError      `json:"lastError,omitempty"`   // newest failure of a message
 }
 
-// Messages counts a sending's messages by outcome. The first three after
-// planned are on their way. duplicate and rejected count rows of the CSV, which never became messages.
+// Messages counts a sending's messages by outcome. Pending, inFlight and retrying
+// are not final yet. A rejected or duplicate row counts once for each message it would have become.
 type Messages struct {
 	Planned    uint64 `json:"planned"`
 	Pending    uint64 `json:"pending"`
@@ -70,37 +70,37 @@ type MessageError struct {
 	Error       string    `json:"error"`
 }
 
-// Details is all about one sending.
+// Details describes one sending completely.
 type Details struct {
 	Sending
 	Sliced     bool                     `json:"sliced"`
 	AcceptedAt time.Time                `json:"acceptedAt,omitzero"`
-	Channels   []string                 `json:"channels,omitempty"` // channel types its recipients are on
+	Channels   []string                 `json:"channels,omitempty"` // channel types that its recipients use
 	Slices     []Slice                  `json:"slices"`
-	Held       []Hold                   `json:"held,omitempty"` // held channels that keep it waiting
+	Held       []Hold                   `json:"held,omitempty"` // held channels that it waits for
 	CSV        campaign.CSVInfo         `json:"csv"`
 	Warnings   []campaign.Problem       `json:"warnings,omitempty"`
 	Errors     []campaign.Problem       `json:"errors,omitempty"`     // the first campaign.MaxProblems
-	ErrorCount int                      `json:"errorCount,omitempty"` // all of them
+	ErrorCount int                      `json:"errorCount,omitempty"` // number of errors, listed or not
 	Previews   []campaign.Preview       `json:"previews,omitempty"`   // of a dry run
-	Delivery   *campaign.DeliveryCounts `json:"delivery,omitempty"`   // what became of sent messages, where a channel tells; each counts where it stands now
-	Folder     string                   `json:"folder,omitempty"`     // where its files lie
+	Delivery   *campaign.DeliveryCounts `json:"delivery,omitempty"`   // delivery receipts of sent messages, if the channel has any; each message counts under its newest state
+	Folder     string                   `json:"folder,omitempty"`     // folder that holds its files
 }
 
-// Slice is a sending's share of one slot; without an end it is not sliced.
+// Slice is a sending's share of one slot. An unsliced sending has one without an end.
 type Slice struct {
 	Start      time.Time `json:"start"`
 	End        time.Time `json:"end,omitzero"`
 	Recipients uint32    `json:"recipients"`
 }
 
-// Earlier is the sending that a drop would repeat.
+// EarlierDrop is the sending that a drop would repeat.
 type EarlierDrop struct {
 	ID     campaign.ID `json:"id"`     // "" if there is none
-	Reason string      `json:"reason"` // why the drop would be rejected, "" if it would not
+	Reason string      `json:"reason"` // why the drop would be rejected, "" if it would be accepted
 }
 
-// Hold says that a channel of an application waits for a person or a next try, and why.
+// Hold explains why a channel of an application is held.
 type Hold struct {
 	ApplicationID int64     `json:"applicationId"`
 	ChannelType   string    `json:"channelType"`
@@ -109,57 +109,57 @@ type Hold struct {
 	NextTryAt     time.Time `json:"nextTryAt,omitzero"`
 }
 
-// Change is what pause, resume or cancel did.
+// Change is the result of pause, resume or cancel.
 type Change struct {
 	ID       campaign.ID    `json:"id"`
 	Name     string         `json:"name"`
 	From     campaign.State `json:"from"`
 	State    campaign.State `json:"state"`
 	Canceled uint64         `json:"canceled,omitempty"` // messages that will not be sent
-	InFlight uint64         `json:"inFlight"`           // attempts under way that could not be called back
+	InFlight uint64         `json:"inFlight"`           // attempts that had begun and can't be stopped
 }
 
-// Resent is what a resend did, or would do.
+// Resent is the result of a resend or of its dry run.
 type Resent struct {
 	ID       campaign.ID    `json:"id"`
 	Name     string         `json:"name"`
 	State    campaign.State `json:"state"`
 	DryRun   bool           `json:"dryRun"`
-	Failed   uint64         `json:"failed"`  // messages taken from this outcome
-	Unknown  uint64         `json:"unknown"` // likewise
+	Failed   uint64         `json:"failed"`  // messages that had failed
+	Unknown  uint64         `json:"unknown"` // messages whose outcome was unknown
 	Messages uint64         `json:"messages"`
 	Slices   []Slice        `json:"slices,omitempty"`
 }
 
-// Suppression is one opt-out. An application of 0 stands for every one
-// configured, an empty channel type for every channel.
+// OptOut is one opt-out. An application of 0, or none, means every configured
+// application; an empty channel type means every channel.
 type OptOut struct {
 	ApplicationID int64     `json:"applicationId"`
 	ChannelType   string    `json:"channelType,omitempty"`
 	ContactCode   string    `json:"contactCode"`
 	At            time.Time `json:"at,omitzero"`
-	Source        string    `json:"source,omitempty"` // where it came from: a file, a command, a channel
+	Source        string    `json:"source,omitempty"` // a file, a command or a channel
 }
 
 // Imported counts the rows of a list of opt-outs.
 type Imported struct {
 	Rows     int                `json:"rows"`
-	Added    int                `json:"added"` // the rest of the good rows were there already
+	Added    int                `json:"added"` // rows that were new
 	Problems []campaign.Problem `json:"problems,omitempty"`
-	Rejected int                `json:"rejected"` // rows that were not taken; Problems lists the first
+	Rejected int                `json:"rejected"` // invalid rows; Problems lists the first
 }
 
-// TestMessage is one message that a person wants to see go out.
+// TestMessage is one message to send by hand.
 type TestMessage struct {
 	ApplicationID int64             `json:"applicationId"`
 	ChannelType   string            `json:"channelType"`
 	CampaignID    int64             `json:"campaignId"`
 	ContactCode   string            `json:"contactCode"`
-	Message       int               `json:"message"`             // which of the campaign's, from 1
+	Message       int               `json:"message"`             // number of the campaign's message, from 1
 	Variables     map[string]string `json:"variables,omitempty"` // values of the campaign's variables
 }
 
-// TestResult is what became of a TestMessage. Secrets are masked in it; the contact is not.
+// TestResult is the result of a TestMessage. Secrets are masked in it; the contact is not.
 type TestResult struct {
 	Key         string `json:"key"`
 	ChannelType string `json:"channelType"`
@@ -169,26 +169,26 @@ type TestResult struct {
 	Code        string `json:"code,omitempty"`
 	Detail      string `json:"detail,omitempty"`
 	Request     string `json:"request"`
-	Reply       string `json:"reply"` // empty if none came
+	Reply       string `json:"reply"` // empty if there was none
 }
 
-// AuditFilter chooses entries of the audit trail. The zero AuditFilter chooses all.
+// AuditFilter selects entries of the audit trail. The zero AuditFilter selects all.
 type AuditFilter struct {
 	Since   time.Time
 	Sending campaign.ID
 	Limit   int // 0: no limit
 }
 
-// AuditEntry is one change somebody made.
+// AuditEntry records one change and who made it.
 type AuditEntry struct {
 	At      time.Time   `json:"at"`
 	Who     string      `json:"who"`
 	Action  string      `json:"action"` // pause, resume, cancel, resend, suppress, reload …
 	Sending campaign.ID `json:"sending,omitempty"`
-	Detail  string      `json:"detail,omitempty"` // no contact data
+	Detail  string      `json:"detail,omitempty"` // without contact data
 }
 
-// MessagesOf counts a sending's messages for the API.
+// MessagesOf converts a sending's counts for the API.
 func MessagesOf(s *campaign.Sending, c campaign.Counts) Messages {
 	rejected, duplicate := s.Refused()
 	return Messages{
@@ -199,12 +199,12 @@ func MessagesOf(s *campaign.Sending, c campaign.Counts) Messages {
 	}
 }
 
-// Final is how many messages have a final outcome.
+// Final returns how many messages have a final outcome.
 func (m Messages) Final() uint64 {
 	return m.Sent + m.Failed + m.Unknown + m.Expired + m.Canceled + m.Suppressed + m.Skipped
 }
 
-// PercentOf is how much of planned is final, 0 to 100; 100 where nothing was planned.
+// PercentOf returns the share of planned messages with a final outcome, 0 to 100; 100 if none was planned.
 func (m Messages) PercentOf() float64 {
 	if m.Planned == 0 {
 		return 100

@@ -6,7 +6,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Status is a picture of the daemon now.
+// Status describes the daemon at one moment.
 type Status struct {
 	Version       string                 `json:"version"`
 	PID           int                    `json:"pid"`
@@ -17,32 +17,32 @@ type Status struct {
 	ConfigProblem string                 `json:"configProblem,omitempty"` // why the last reload kept the old one
 	Inboxes       []Inbox                `json:"inboxes"`
 	Channels      []Channel              `json:"channels"`
-	Sendings      map[campaign.State]int `json:"sendings"` // how many stand at each state
+	Sendings      map[campaign.State]int `json:"sendings"` // number of sendings in each state
 	Queue         Queue                  `json:"queue"`
 	Store         Store                  `json:"store"`
-	Slots         []SlotFill             `json:"slots,omitempty"` // the present slot of each application that slices
+	Slots         []SlotFill             `json:"slots,omitempty"` // the current slot of each application that slices
 	Stopping      bool                   `json:"stopping,omitempty"`
 }
 
 // Inbox is a watched folder.
 type Inbox struct {
 	Path     string    `json:"path"`
-	Waiting  int       `json:"waiting"`  // drops that are not ready yet
+	Waiting  int       `json:"waiting"`  // drops that aren't ready yet
 	Checking int       `json:"checking"` // drops being checked
-	Others   int       `json:"others"`   // files that are no part of a drop and are left alone
+	Others   int       `json:"others"`   // files that belong to no drop and are left where they are
 	LastScan time.Time `json:"lastScan,omitzero"`
-	Problem  string    `json:"problem,omitempty"` // why it can't be watched or claimed from
-	Waits    []Wait    `json:"waits,omitempty"`   // the drops that are not ready, the oldest first
+	Problem  string    `json:"problem,omitempty"` // why drops can't be found in it or claimed from it
+	Waits    []Wait    `json:"waits,omitempty"`   // drops that aren't ready, oldest first
 }
 
-// Wait is a drop that is not ready and what it waits for.
+// Wait is a drop that isn't ready, with the reason.
 type Wait struct {
 	Name   string    `json:"name"`
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since,omitzero"`
 }
 
-// Channel is a way to send of one application.
+// Channel is one application's channel.
 type Channel struct {
 	ApplicationID int64     `json:"applicationId"`
 	ChannelType   string    `json:"channelType"`
@@ -57,42 +57,42 @@ type Channel struct {
 	NextTryAt     time.Time `json:"nextTryAt,omitzero"`
 }
 
-// Queue is what is still to be sent over all sendings.
+// Queue counts the unsent messages of all sendings.
 type Queue struct {
 	Pending  uint64    `json:"pending"`
 	InFlight uint64    `json:"inFlight"`
 	Retrying uint64    `json:"retrying"`
-	NextAt   time.Time `json:"nextAt,omitzero"` // when the next one is due
+	NextAt   time.Time `json:"nextAt,omitzero"` // when the next message is due
 }
 
 // Store is the bbolt file.
 type Store struct {
 	Path      string `json:"path"`
 	Bytes     int64  `json:"bytes"`
-	FreeBytes int64  `json:"freeBytes"` // within the file, given back by compaction
-	DiskFree  int64  `json:"diskFree"`  // of its file system
+	FreeBytes int64  `json:"freeBytes"` // unused space within the file, returned by compaction
+	DiskFree  int64  `json:"diskFree"`  // free space of its file system
 }
 
-// Compacted is what a compaction did.
+// Compacted is the result of a compaction.
 type Compacted struct {
 	BytesBefore int64   `json:"bytesBefore"` // of the store's file
 	BytesAfter  int64   `json:"bytesAfter"`
-	Seconds     float64 `json:"seconds"`     // from begin to end
-	HeldSeconds float64 `json:"heldSeconds"` // of them, how long nothing could be written
+	Seconds     float64 `json:"seconds"`     // duration
+	HeldSeconds float64 `json:"heldSeconds"` // part of the duration in which nothing could be written
 }
 
-// SlotFill is how full an application's present slot is, in messages.
+// SlotFill counts the messages reserved in an application's current slot.
 type SlotFill struct {
 	ApplicationID int64  `json:"applicationId"`
 	Reserved      uint32 `json:"reserved"`
 	Capacity      uint32 `json:"capacity"`
 }
 
-// Check is one thing that must work, for /readyz.
+// Check is the result of one readiness check.
 type Check struct {
 	Name    string `json:"name"`
 	OK      bool   `json:"ok"`
-	Message string `json:"message,omitempty"` // what is wrong
+	Message string `json:"message,omitempty"` // the problem
 }
 
 // Level is how bad a finding is.
@@ -105,15 +105,15 @@ const (
 	LevelFail Level = "failure"
 )
 
-// Finding is one thing the doctor looked at.
+// Finding is the result of one of the doctor's checks.
 type Finding struct {
 	Check   string `json:"check"`
 	Level   Level  `json:"level"`
 	Message string `json:"message"`
-	Advice  string `json:"advice,omitempty"` // what to do
+	Advice  string `json:"advice,omitempty"` // how to fix it
 }
 
-// Timeline is the next 48 h of some applications.
+// Timeline covers the next 48 h of one or all applications.
 type Timeline struct {
 	From         time.Time             `json:"from"` // now, by the daemon's clock
 	Until        time.Time             `json:"until"`
@@ -129,12 +129,12 @@ type ApplicationTimeline struct {
 	Sliced        bool              `json:"sliced"`                // slicing is enabled
 	SlotSeconds   int64             `json:"slotSeconds,omitempty"` // length of a slot
 	Capacity      uint32            `json:"capacity,omitempty"`    // messages a slot
-	Slots         []SlotUse         `json:"slots"`                 // those with bookings, in order
-	Closed        []Span            `json:"closed,omitempty"`      // outside the sending windows
-	Sendings      []TimelineSending `json:"sendings"`              // those with something unsent, by next
+	Slots         []SlotUse         `json:"slots"`                 // slots with reservations, in order
+	Closed        []Span            `json:"closed,omitempty"`      // times outside the sending windows
+	Sendings      []TimelineSending `json:"sendings"`              // sendings with unsent messages, ordered by their next start
 }
 
-// SlotUse is what is booked in one slot, in messages.
+// SlotUse counts the messages reserved in one slot.
 type SlotUse struct {
 	Start    time.Time `json:"start"`
 	Reserved uint32    `json:"reserved"`
@@ -147,33 +147,33 @@ type Share struct {
 	Messages uint32      `json:"messages"`
 }
 
-// Span is a stretch of time from Start up to End.
+// Span is the time from Start up to, but not including, End.
 type Span struct {
 	Start time.Time `json:"start"`
 	End   time.Time `json:"end"`
 }
 
-// TimelineSending is a sending that holds slots or is due without any.
+// TimelineSending is a sending with unsent messages, sliced or not.
 type TimelineSending struct {
 	ID       campaign.ID    `json:"id"`
 	Name     string         `json:"name"`
 	State    campaign.State `json:"state"`
 	Sliced   bool           `json:"sliced"`
-	Messages uint64         `json:"messages"` // unsent
-	Slots    int            `json:"slots"`    // still to come
-	Start    time.Time      `json:"start"`    // of its next slice, T if it isn't sliced
+	Messages uint64         `json:"messages"` // unsent messages
+	Slots    int            `json:"slots"`    // slots that haven't ended
+	Start    time.Time      `json:"start"`    // start of its next slice, or its scheduled time if it isn't sliced
 	End      time.Time      `json:"end,omitzero"`
 }
 
-// Bookings are an application's reserved slots.
+// Reservations lists an application's reserved slots.
 type Reservations struct {
 	ApplicationID int64         `json:"applicationId"`
-	SlotSeconds   int64         `json:"slotSeconds"` // the grid they were booked on
+	SlotSeconds   int64         `json:"slotSeconds"` // length of a slot in the grid
 	Capacity      uint32        `json:"capacity"`
-	Slots         []Reservation `json:"slots"` // in order, those with bookings
+	Slots         []Reservation `json:"slots"` // slots with reservations, in order
 }
 
-// Booking is one slot by number: it begins at slot*slotSeconds since the Unix epoch.
+// Reservation is one slot by number. It begins at slot*slotSeconds since the Unix epoch.
 type Reservation struct {
 	Slot     int64  `json:"slot"`
 	Reserved uint32 `json:"reserved"` // messages

@@ -18,14 +18,14 @@ import (
 // ErrNoDaemon is returned, wrapped, when nothing answers at the socket.
 var ErrNoDaemon = errors.New("no daemon answers")
 
-// Client asks a running daemon over its socket. It is safe for concurrent use.
-// An answer that is not the one hoped for comes back as an *Error.
+// Client calls a running daemon over its socket. It is safe for concurrent use.
+// An error answer comes back as an *Error.
 type Client struct {
 	http *http.Client
 }
 
-// Dial finds out whether a daemon answers at socket. No connection is kept
-// open by it; Close ends those of later calls.
+// Dial checks that a daemon answers at socket. It keeps no connection open; Close
+// ends the connections of later calls.
 func Dial(socket string) (*Client, error) {
 	conn, err := net.DialTimeout("unix", socket, 5*time.Second)
 	if err != nil {
@@ -35,10 +35,10 @@ func Dial(socket string) (*Client, error) {
 		return nil, fmt.Errorf("close %q: %w", socket, err)
 	}
 	dialer := &net.Dialer{Timeout: 5 * time.Second}
-	// A redirect is the server's way to tidy a path like "sendings/../resume",
-	// which would mean something that nobody asked for.
-	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{http: &http.Client{CheckRedirect: stay, Transport: &http.Transport{
+	// The server redirects to clean up a path like "sendings/../resume". Following
+	// it would call something else.
+	noRedirect := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{http: &http.Client{CheckRedirect: noRedirect, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, "unix", socket)
 			if err != nil {
@@ -53,19 +53,19 @@ func Dial(socket string) (*Client, error) {
 func dialError(socket string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s belongs to somebody else: become the daemon's user, or a member of its socket_group: %w", socket, err)
+		return fmt.Errorf("%s belongs to another user: run this as the daemon's user or as a member of its socket_group: %w", socket, err)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w at %s: start it with `campaignd run`, or name its configuration with --config", ErrNoDaemon, socket)
 	default:
-		return fmt.Errorf("reach the daemon at %q: %w", socket, err)
+		return fmt.Errorf("connect to the daemon at %q: %w", socket, err)
 	}
 }
 
 // Close ends idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// do makes one request to an escaped path. body may be nil, a reader, or a value for JSON; answer may be
-// nil, a pointer for JSON, or a function that takes the response as it streams.
+// do makes one request. The path must be escaped. body may be nil, a reader, or a value to send as JSON.
+// answer may be nil, a pointer to decode JSON into, or a function that reads the response as it streams.
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, body, answer any) error {
 	target := "http://campaignd" + path
 	if len(query) > 0 {
@@ -94,12 +94,12 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	resp, err := c.http.Do(req)
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err // its text names a web address, which means nothing here
+			err = e.Err // without the made-up address of the socket
 		}
 		if errors.Is(err, ErrNoDaemon) || ctx.Err() != nil {
 			return err
 		}
-		return fmt.Errorf("ask the daemon: %w", err)
+		return fmt.Errorf("call the daemon: %w", err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -118,7 +118,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	}
 }
 
-// answerError is the *Error that the daemon answered with.
+// answerError reads the *Error of an answer.
 func answerError(resp *http.Response) error {
 	var wrapped struct{ Error *Error }
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxJSON))

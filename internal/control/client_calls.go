@@ -15,10 +15,10 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// The calls of Client mirror Service; the daemon knows by itself who calls, and
-// finds the sending that text means.
+// The calls of Client mirror Service. The daemon identifies the caller and
+// resolves text to a sending.
 
-// sendingPath is escaped, so that no text can mean another path.
+// sendingPath returns the escaped path of a sending, so that no text can name another path.
 func sendingPath(text, verb string) string {
 	path := "/v1/sendings/" + url.PathEscape(text)
 	if verb != "" {
@@ -27,7 +27,7 @@ func sendingPath(text, verb string) string {
 	return path
 }
 
-// Sendings lists the sendings that pass the filter, newest first.
+// Sendings returns the sendings that pass the filter, newest first.
 func (c *Client) Sendings(ctx context.Context, f Filter) (list []Sending, err error) {
 	query := url.Values{}
 	for _, s := range f.States {
@@ -39,7 +39,7 @@ func (c *Client) Sendings(ctx context.Context, f Filter) (list []Sending, err er
 	return list, err
 }
 
-// Sending is all about the one that text means.
+// Sending returns everything about one sending.
 func (c *Client) Sending(ctx context.Context, text string) (d Details, err error) {
 	err = c.do(ctx, http.MethodGet, sendingPath(text, ""), nil, nil, &d)
 	return d, err
@@ -51,13 +51,13 @@ func (c *Client) Pause(ctx context.Context, text string) (ch Change, err error) 
 	return ch, err
 }
 
-// Resume lets a paused or held sending go on.
+// Resume continues a paused or held sending.
 func (c *Client) Resume(ctx context.Context, text string) (ch Change, err error) {
 	err = c.do(ctx, http.MethodPost, sendingPath(text, "resume"), nil, nil, &ch)
 	return ch, err
 }
 
-// Cancel ends a sending for good.
+// Cancel ends a sending permanently.
 func (c *Client) Cancel(ctx context.Context, text string) (ch Change, err error) {
 	err = c.do(ctx, http.MethodPost, sendingPath(text, "cancel"), nil, nil, &ch)
 	return ch, err
@@ -91,7 +91,7 @@ func (c *Client) Results(ctx context.Context, text string, outcomes []campaign.O
 	})
 }
 
-// Timeline is the next 48 h of one application, of all for 0.
+// Timeline returns the next 48 h of one application, or of all for 0.
 func (c *Client) Timeline(ctx context.Context, application int64) (t Timeline, err error) {
 	query := url.Values{}
 	setNumber(query, "application", application)
@@ -99,7 +99,7 @@ func (c *Client) Timeline(ctx context.Context, application int64) (t Timeline, e
 	return t, err
 }
 
-// Reserved are the booked slots of an application that start in [from, until).
+// Reserved returns the application's reserved slots that start in [from, until).
 func (c *Client) Reserved(ctx context.Context, application int64, from, until time.Time) (b Reservations, err error) {
 	query := url.Values{"from": {from.UTC().Format(time.RFC3339Nano)}, "until": {until.UTC().Format(time.RFC3339Nano)}}
 	setNumber(query, "application", application)
@@ -107,7 +107,7 @@ func (c *Client) Reserved(ctx context.Context, application int64, from, until ti
 	return b, err
 }
 
-// Earlier is the sending that a drop of this digest would repeat.
+// Earlier returns the sending that a drop with this digest would repeat.
 func (c *Client) Earlier(ctx context.Context, application int64, digest string) (e EarlierDrop, err error) {
 	query := url.Values{"digest": {digest}}
 	setNumber(query, "application", application)
@@ -119,21 +119,21 @@ type counted struct {
 	Count int `json:"count"`
 }
 
-// Suppress adds opt-outs and returns how many were new.
+// AddOptOuts adds opt-outs and returns how many were new.
 func (c *Client) AddOptOuts(ctx context.Context, list []OptOut) (int, error) {
 	var n counted
 	err := c.do(ctx, http.MethodPost, "/v1/suppressions", nil, list, &n)
 	return n.Count, err
 }
 
-// Unsuppress removes opt-outs and returns how many there were.
+// RemoveOptOuts removes opt-outs and returns how many it found.
 func (c *Client) RemoveOptOuts(ctx context.Context, list []OptOut) (int, error) {
 	var n counted
 	err := c.do(ctx, http.MethodPost, "/v1/suppressions/remove", nil, list, &n)
 	return n.Count, err
 }
 
-// Suppressed calls yield for every opt-out of the application, of all for 0.
+// OptOuts calls yield for every opt-out of the application, or of all for 0.
 func (c *Client) OptOuts(ctx context.Context, application int64, yield func(OptOut) error) error {
 	query := url.Values{}
 	setNumber(query, "application", application)
@@ -158,28 +158,28 @@ func (c *Client) OptOuts(ctx context.Context, application int64, yield func(OptO
 	})
 }
 
-// ImportSuppressions adds the rows of a CSV (contactCode, optional channelType).
+// ImportOptOuts adds the rows of a CSV (contactCode, optional channelType).
 func (c *Client) ImportOptOuts(ctx context.Context, application int64, csv io.Reader) (r Imported, err error) {
 	query := url.Values{}
 	setNumber(query, "application", application)
-	// NopCloser: the command, not the client, owns what it reads.
+	// NopCloser: the caller closes its own file.
 	err = c.do(ctx, http.MethodPost, "/v1/suppressions/import", query, io.NopCloser(csv), &r)
 	return r, err
 }
 
-// Status is a picture of the daemon now.
+// Status describes the daemon now.
 func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	err = c.do(ctx, http.MethodGet, "/v1/status", nil, nil, &s)
 	return s, err
 }
 
-// Doctor has the daemon look at itself; deep reads the whole store.
+// Doctor runs the daemon's own checks; deep also reads the whole store.
 func (c *Client) Doctor(ctx context.Context, deep bool) (list []Finding, err error) {
 	err = c.do(ctx, http.MethodGet, "/v1/doctor", url.Values{"deep": {strconv.FormatBool(deep)}}, nil, &list)
 	return list, err
 }
 
-// Audit is the trail of changes, newest first. The sending may be shortened.
+// Audit returns the audit trail, newest first. The sending's id may be shortened.
 func (c *Client) Audit(ctx context.Context, since time.Time, sending string, limit int) (list []AuditEntry, err error) {
 	query := url.Values{}
 	if !since.IsZero() {
@@ -193,8 +193,8 @@ func (c *Client) Audit(ctx context.Context, since time.Time, sending string, lim
 	return list, err
 }
 
-// Backup copies a consistent copy of the store to w and returns its size. The
-// digest that the daemon made while writing is compared with what arrived.
+// Backup writes a consistent copy of the store to w and returns its size. It
+// compares the digest of what arrived with the daemon's.
 func (c *Client) Backup(ctx context.Context, w io.Writer) (size int64, err error) {
 	err = c.do(ctx, http.MethodGet, "/v1/backup", nil, nil, func(resp *http.Response) error {
 		digest := sha256.New()
@@ -204,20 +204,20 @@ func (c *Client) Backup(ctx context.Context, w io.Writer) (size int64, err error
 		}
 		size = n
 		if found, want := hex.EncodeToString(digest.Sum(nil)), resp.Trailer.Get(digestTrailer); found != want {
-			return fmt.Errorf("copy backup: its SHA-256 is %s where the daemon wrote %s", found, want)
+			return fmt.Errorf("copy backup: its SHA-256 is %s, the daemon wrote %s", found, want)
 		}
 		return nil
 	})
 	return size, err
 }
 
-// Compact has the daemon give the store's free space back to the disk.
+// Compact makes the daemon return the store's free space to the disk.
 func (c *Client) Compact(ctx context.Context) (done Compacted, err error) {
 	err = c.do(ctx, http.MethodPost, "/v1/compact", nil, nil, &done)
 	return done, err
 }
 
-// Reload has the daemon read its configuration again.
+// Reload makes the daemon read its configuration again.
 func (c *Client) Reload(ctx context.Context) error {
 	return c.do(ctx, http.MethodPost, "/v1/reload", nil, nil, nil)
 }
@@ -236,7 +236,7 @@ func names(outcomes []campaign.Outcome) []string {
 	return list
 }
 
-// SendTest sends one message at once and shows its request and reply.
+// SendTest sends one message immediately and returns its request and reply.
 func (c *Client) SendTest(ctx context.Context, m TestMessage) (r TestResult, err error) {
 	err = c.do(ctx, http.MethodPost, "/v1/send-test", nil, m, &r)
 	return r, err

@@ -9,8 +9,8 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// collector reads Status at every scrape: what is the case now needs no second
-// set of books. When Status fails, campaignd_up is 0 and the rest is absent.
+// collector turns Status into gauges at every scrape, so that no second set of
+// counters is needed. If Status fails, campaignd_up is 0 and the rest is absent.
 type collector struct {
 	service Service
 	up      *prometheus.Desc
@@ -32,7 +32,7 @@ type collector struct {
 	disk     *prometheus.Desc
 }
 
-// scrapeTimeout is what Status may take; Prometheus asks again anyway.
+// scrapeTimeout limits Status; Prometheus scrapes again anyway.
 const scrapeTimeout = 5 * time.Second
 
 func newCollector(service Service) *collector {
@@ -41,27 +41,27 @@ func newCollector(service Service) *collector {
 	}
 	return &collector{
 		service: service,
-		up:      desc("up", "1 if the daemon could say how it is."),
-		build:   desc("build_info", "1, with the version that runs.", "version"),
-		started: desc("start_time_seconds", "When the daemon started, since the Unix epoch."),
-		config:  desc("config_last_reload_successful", "0 if the last reload was refused and the old configuration runs on."),
+		up:      desc("up", "1 if the daemon could report its status."),
+		build:   desc("build_info", "Always 1; the label is the running version.", "version"),
+		started: desc("start_time_seconds", "Time at which the daemon started, in seconds since the Unix epoch."),
+		config:  desc("config_last_reload_successful", "0 if the last reload was refused and the old configuration is in force."),
 
 		sendings: desc("sendings", "Sendings in the store.", "state"),
 		queue:    desc("queue_messages", "Messages without a final outcome.", "stage"),
-		inFlight: desc("in_flight_messages", "Attempts under way.", "application", "channel"),
+		inFlight: desc("in_flight_messages", "Attempts that have begun and not ended.", "application", "channel"),
 		held:     desc("channel_held", "1 if the channel is held and sends nothing.", "application", "channel"),
-		rate:     desc("channel_rate_limit", "Messages a second that the channel may send now; 0 is no limit.", "application", "channel"),
-		reserved: desc("slot_reserved_messages", "Messages booked in the present slot.", "application"),
-		capacity: desc("slot_capacity_messages", "Messages that a slot holds.", "application"),
-		waiting:  desc("inbox_waiting_drops", "Drops that are not ready yet.", "inbox"),
-		broken:   desc("inbox_broken", "1 if the inbox can't be watched or claimed from.", "inbox"),
+		rate:     desc("channel_rate_limit", "Messages a second that the channel may send now; 0 means no limit.", "application", "channel"),
+		reserved: desc("slot_reserved_messages", "Messages reserved in the current slot.", "application"),
+		capacity: desc("slot_capacity_messages", "Messages that fit into a slot.", "application"),
+		waiting:  desc("inbox_waiting_drops", "Drops that aren't ready yet.", "inbox"),
+		broken:   desc("inbox_broken", "1 if drops can't be found in the inbox or claimed from it.", "inbox"),
 		store:    desc("store_size_bytes", "Size of the store's file."),
-		free:     desc("store_free_bytes", "Space within the store's file that compaction would give back."),
+		free:     desc("store_free_bytes", "Unused space within the store's file that compaction would return."),
 		disk:     desc("store_disk_free_bytes", "Free space of the store's file system."),
 	}
 }
 
-// Describe names all there is.
+// Describe implements prometheus.Collector.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.up, c.build, c.started, c.config, c.sendings, c.queue, c.inFlight, c.held,
 		c.rate, c.reserved, c.capacity, c.waiting, c.broken, c.store, c.free, c.disk} {
@@ -69,7 +69,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect asks for the status and gives its numbers.
+// Collect implements prometheus.Collector.
 func (c *collector) Collect(to chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)

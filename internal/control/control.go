@@ -1,14 +1,14 @@
-// Package control is how people and scrapers reach a running daemon: a JSON API
-// over a Unix socket in the state folder, and, where the configuration says so,
-// over HTTP with health, readiness and metrics beside it (SPEC 10). It holds
-// both ends: Server for the daemon, Client for the commands. What browsers are
-// shown is made elsewhere (Pages) and served here, behind the same guard.
+// Package control connects people and scrapers with a running daemon. It serves
+// a JSON API over a Unix socket in the state folder and, if configured, over
+// HTTP, together with health, readiness and metrics (docs/contract.md 10). It has
+// both ends: Server for the daemon, Client for the commands. Another package
+// renders the pages for browsers (Pages); this one serves them behind its guard.
 //
-// It decides nothing about sendings and touches no store and no file of a drop:
-// Service is what it asks of the daemon. What a caller did wrong comes back as
-// an *Error with its Code; anything else is the daemon's own failure, logged
-// here and answered as CodeInternal. A broken listener ends Run with an error;
-// a broken request ends that request alone.
+// It decides nothing about sendings and touches neither the store nor the files
+// of a drop: it asks Service. A caller's mistake comes back as an *Error with a
+// Code. Any other error is the daemon's own: it is logged here and answered as
+// CodeInternal. A broken listener ends Run with an error, a broken request only
+// that request.
 package control
 
 import (
@@ -19,11 +19,10 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Service is what the daemon does for its callers. All methods are safe for
-// concurrent use. who names the caller for the audit trail: "user:alice" over
-// the socket, "web:token", "web:login" (a browser that showed the token) or
-// "web:local" over HTTP. A method returns an *Error
-// where the caller can do something about it.
+// Service carries out requests. All methods are safe for concurrent use. The
+// parameter who names the caller in the audit trail: "user:alice" over the
+// socket, "web:token", "web:login" (a browser that logged in) or "web:local"
+// over HTTP. A method returns an *Error if the caller can fix the cause.
 type Service interface {
 	Sendings
 	Timetable
@@ -31,93 +30,93 @@ type Service interface {
 	Upkeep
 }
 
-// Sendings reads and steers sendings.
+// Sendings reads and changes sendings.
 type Sendings interface {
-	// Sendings lists those that pass the filter, newest first.
+	// Sendings lists the sendings that pass the filter, newest first.
 	Sendings(ctx context.Context, f Filter) ([]Sending, error)
 
-	// Resolve finds the one sending that text means: a full id, a shortened id
-	// that is unique, or a drop's name (its newest sending). Match does that.
+	// Resolve finds a sending by its full id, by a unique short form of its id, or
+	// by its drop's name (the newest sending of that name). See Match.
 	Resolve(ctx context.Context, text string) (campaign.ID, error)
 
-	// Earlier says whether a drop that is taken in now was accepted before, within the
-	// application's duplicate_window (SPEC 2). digest is the one the drop would get.
+	// Earlier returns the sending that a drop with this digest would repeat within the
+	// application's duplicate_window (docs/contract.md 2).
 	Earlier(ctx context.Context, application int64, digest string) (EarlierDrop, error)
 
-	// Sending is all about one. CodeNotFound if there is none.
+	// Sending returns everything about one sending. CodeNotFound if there is none.
 	Sending(ctx context.Context, id campaign.ID) (Details, error)
 
-	// Pause, Resume and Cancel move a sending and return when nothing new goes
-	// out against the caller's will (PITFALLS 27); what was in flight then is
-	// in the Change. CodeConflict where the state doesn't allow the move.
+	// Pause, Resume and Cancel change a sending's state. After Pause and Cancel
+	// have returned, no further attempt begins; the Change counts the attempts
+	// that were in flight. CodeConflict if the state doesn't allow the change.
 	Pause(ctx context.Context, id campaign.ID, who string) (Change, error)
 	Resume(ctx context.Context, id campaign.ID, who string) (Change, error)
 	Cancel(ctx context.Context, id campaign.ID, who string) (Change, error)
 
-	// ResumeAll resumes every paused or held sending, e.g. after a restore.
+	// ResumeAll resumes every paused or held sending, for example after a restore.
 	ResumeAll(ctx context.Context, who string) ([]Change, error)
 
 	// Resend plans the messages with one of the outcomes (Failed, Unknown) again.
-	// A dry run says how many there are and changes nothing.
+	// A dry run only counts them.
 	Resend(ctx context.Context, id campaign.ID, outcomes []campaign.Outcome, dryRun bool, who string) (Resent, error)
 
-	// Results writes results.csv (SPEC 9), with outcomes only those lines. It
-	// writes nothing if it fails before the first line.
+	// Results writes results.csv (docs/contract.md 9), limited to lines with one of
+	// the outcomes if there are any. It writes nothing if it fails before the first line.
 	Results(ctx context.Context, id campaign.ID, outcomes []campaign.Outcome, w io.Writer) error
 }
 
-// Timetable shows slots and their bookings.
+// Timetable shows slots and reservations.
 type Timetable interface {
-	// Timeline is the next 48 h of one application, of all for 0.
+	// Timeline returns the next 48 h of one application, or of all for 0.
 	Timeline(ctx context.Context, application int64) (Timeline, error)
 
-	// Reserved are the application's booked slots that start in [from, until),
-	// for a check of what a drop would get.
+	// Reserved returns the application's reserved slots that start in [from, until).
+	// `campaignd check` plans a drop around them.
 	Reserved(ctx context.Context, application int64, from, until time.Time) (Reservations, error)
 }
 
-// Suppressions keeps the list of contacts that opted out.
+// OptOuts keeps the list of contacts that opted out.
 type OptOuts interface {
-	// Suppress adds opt-outs and returns how many were new.
+	// AddOptOuts adds opt-outs and returns how many were new.
 	AddOptOuts(ctx context.Context, list []OptOut, who string) (int, error)
 
-	// Unsuppress removes opt-outs and returns how many there were.
+	// RemoveOptOuts removes opt-outs and returns how many it found.
 	RemoveOptOuts(ctx context.Context, list []OptOut, who string) (int, error)
 
-	// Suppressed calls yield for every opt-out of the application, of all for 0,
+	// OptOuts calls yield for every opt-out of the application, or of all for 0,
 	// and stops at its first error.
 	OptOuts(ctx context.Context, application int64, yield func(OptOut) error) error
 
-	// ImportSuppressions reads a CSV with the columns contactCode and, optional,
-	// channelType, and adds its rows for the application (0: every one configured).
+	// ImportOptOuts reads a CSV with the column contactCode and, optionally,
+	// channelType, and adds its rows for the application (0: every configured one).
 	ImportOptOuts(ctx context.Context, application int64, csv io.Reader, who string) (Imported, error)
 }
 
-// Upkeep is about the daemon itself.
+// Upkeep watches and maintains the daemon itself.
 type Upkeep interface {
-	// Status is a picture of the daemon now. It is cheap: it is asked at every scrape.
+	// Status describes the daemon now. It must be cheap: every scrape calls it.
 	Status(ctx context.Context) (Status, error)
 
-	// Ready names each thing that must work for the daemon to do its work.
+	// Ready checks each part that the daemon needs for its work.
 	Ready(ctx context.Context) []Check
 
-	// Doctor looks closer than Ready; deep reads the whole store.
+	// Doctor checks more than Ready; deep also reads the whole store.
 	Doctor(ctx context.Context, deep bool) ([]Finding, error)
 
-	// Audit is the trail of changes, newest first.
+	// Audit returns the audit trail, newest first.
 	Audit(ctx context.Context, f AuditFilter) ([]AuditEntry, error)
 
 	// Backup writes a consistent copy of the store while the daemon works on.
 	Backup(ctx context.Context, w io.Writer) error
 
-	// SendTest sends one message at once, outside of any sending, and shows its request and reply.
+	// SendTest sends one message immediately, outside any sending, and returns its request and reply.
 	SendTest(ctx context.Context, m TestMessage, who string) (TestResult, error)
 
-	// Compact gives the store's free space back to the disk while the daemon works
-	// on. CodeConflict while a backup or another compaction is at work.
+	// Compact returns the store's free space to the disk while the daemon works.
+	// CodeConflict while a backup or another compaction is running.
 	Compact(ctx context.Context, who string) (Compacted, error)
 
-	// Reload reads the configuration again. A bad one keeps the old and comes
-	// back as CodeInvalid with its problems.
+	// Reload reads the configuration again. If it is invalid, the old one stays in
+	// force and the problems come back as CodeInvalid.
 	Reload(ctx context.Context, who string) error
 }

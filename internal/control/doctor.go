@@ -12,30 +12,30 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// lowSpace is when a file system has so little room that drops should wait.
+// lowSpace is the free space of a file system, in bytes, below which drops wait.
 const lowSpace = 256 << 20
 
-// Examine looks at what can be seen without a daemon: folders, permissions,
-// free space, secrets and the clock. It makes a file in each folder it has to
-// write to and removes it again; nothing else is changed.
+// Examine checks what can be checked without a daemon: folders, permissions,
+// free space, secrets and the clock. It creates a file in each folder that must
+// be writable and removes it again; it changes nothing else.
 func Examine(cfg *config.Config, getenv func(string) string) []Finding {
 	var list []Finding
 	add := func(check string, level Level, advice, format string, args ...any) {
 		list = append(list, Finding{Check: check, Level: level, Message: fmt.Sprintf(format, args...), Advice: advice})
 	}
-	add("configuration", LevelOK, "", "%s is good", cfg.File)
+	add("configuration", LevelOK, "", "%s is valid", cfg.File)
 	list = append(list, examineFolder("state folder", cfg.StateDir))
 	for i := range cfg.Inboxes {
 		list = append(list, examineFolder("inbox", cfg.Inboxes[i].Path))
 	}
 	if entries, err := os.ReadDir(cfg.CampaignsDir); err != nil {
-		add("campaigns", LevelFail, "make the folder, or set campaigns_dir", "%v", err)
+		add("campaigns", LevelFail, "create the folder or set campaigns_dir", "%v", err)
 	} else {
 		add("campaigns", LevelOK, "", "%s has %d files", cfg.CampaignsDir, len(entries))
 	}
 	for _, secret := range secrets(cfg) {
 		if _, err := config.ReadSecret(secret.ref, getenv); err != nil {
-			add(secret.name, LevelFail, "write the secret there, readable by the daemon's user alone", "%v", err)
+			add(secret.name, LevelFail, "write the secret there, readable only by the daemon's user", "%v", err)
 		} else {
 			add(secret.name, LevelOK, "", "can be read")
 		}
@@ -44,54 +44,54 @@ func Examine(cfg *config.Config, getenv func(string) string) []Finding {
 	return list
 }
 
-// examineFolder finds out whether files can be made in a folder, and how much room there is.
+// examineFolder checks that files can be created in a folder and that it has free space.
 func examineFolder(check, path string) Finding {
 	f := Finding{Check: check, Level: LevelFail}
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		f.Message, f.Advice = fmt.Sprintf("%s isn't there", path), "make it: mkdir -p "+path
+		f.Message, f.Advice = fmt.Sprintf("%s isn't there", path), "create it: mkdir -p "+path
 		return f
 	case err != nil:
-		f.Message, f.Advice = err.Error(), "let the daemon's user look at it"
+		f.Message, f.Advice = err.Error(), "give the daemon's user the right to read it"
 		return f
 	case !info.IsDir():
-		f.Message, f.Advice = fmt.Sprintf("%s is no folder", path), "move it away and make a folder"
+		f.Message, f.Advice = fmt.Sprintf("%s isn't a folder", path), "move it away and create a folder"
 		return f
 	}
 	probe, err := os.CreateTemp(path, ".campaignd-doctor-*.tmp")
 	if err != nil {
-		f.Message, f.Advice = fmt.Sprintf("no file can be made in %s: %v", path, errors.Unwrap(err)), "give the daemon's user the right to write there"
+		f.Message, f.Advice = fmt.Sprintf("no file can be created in %s: %v", path, errors.Unwrap(err)), "give the daemon's user the right to write there"
 		return f
 	}
 	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
-		f.Message, f.Advice = err.Error(), "remove "+filepath.Base(probe.Name())+" and look at the disk"
+		f.Message, f.Advice = err.Error(), "remove "+filepath.Base(probe.Name())+" and check the disk"
 		return f
 	}
 	space, err := safeio.FreeSpace(path)
 	switch {
 	case err != nil:
-		f.Level, f.Message = LevelWarn, fmt.Sprintf("%s: the free space can't be told: %v", path, err)
+		f.Level, f.Message = LevelWarn, fmt.Sprintf("%s: the free space is unknown: %v", path, err)
 	case space < lowSpace:
 		f.Level, f.Message = LevelFail, fmt.Sprintf("%s has %d MiB free", path, space>>20)
-		f.Advice = "make room: uploads and reports need it, and where the store lies a new drop waits until its own size and 64 MiB more are free"
+		f.Advice = "free some space: uploads and reports need it, and a new drop waits until its own size plus 64 MiB are free on the store's file system"
 	default:
-		f.Level, f.Message = LevelOK, fmt.Sprintf("%s can be written to and has %d MiB free", path, space>>20)
+		f.Level, f.Message = LevelOK, fmt.Sprintf("%s is writable and has %d MiB free", path, space>>20)
 	}
 	return f
 }
 
-// examineClock tells a clock that was never set.
+// examineClock detects a clock that was never set.
 func examineClock(now time.Time) Finding {
 	if now.Year() < 2026 || now.Year() > 2100 {
-		return Finding{Check: "clock", Level: LevelFail, Message: "the clock says " + now.UTC().Format(time.RFC3339), Advice: "set the clock, and keep it with NTP"}
+		return Finding{Check: "clock", Level: LevelFail, Message: "the clock says " + now.UTC().Format(time.RFC3339), Advice: "set the clock and keep it synchronized with NTP"}
 	}
 	return Finding{Check: "clock", Level: LevelOK, Message: "the clock says " + now.UTC().Format(time.RFC3339)}
 }
 
 type secret struct{ name, ref string }
 
-// secrets are the references to secrets that a configuration holds.
+// secrets returns the references to secrets in a configuration.
 func secrets(cfg *config.Config) []secret {
 	var list []secret
 	add := func(name, ref string) {

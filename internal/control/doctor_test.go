@@ -30,11 +30,11 @@ func TestExamine(t *testing.T) {
 		level control.Level
 		says  string
 	}{
-		{"configuration", control.LevelOK, "campaignd.toml is good"},
-		{"state folder", control.LevelOK, "can be written to and has"},
-		{"inbox", control.LevelOK, "can be written to and has"},
+		{"configuration", control.LevelOK, "campaignd.toml is valid"},
+		{"state folder", control.LevelOK, "is writable and has"},
+		{"inbox", control.LevelOK, "is writable and has"},
 		{"inbox", control.LevelFail, "none isn't there"},
-		{"inbox", control.LevelFail, "is no folder"},
+		{"inbox", control.LevelFail, "isn't a folder"},
 		{"campaigns", control.LevelOK, "has 0 files"},
 		{"token_file", control.LevelOK, "can be read"},
 		{"channel email of application 1: password_file", control.LevelFail, "no-password"},

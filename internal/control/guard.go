@@ -12,11 +12,11 @@ import (
 	"campaignd/internal/config"
 )
 
-// minToken is the least length of a token that is not guessed.
+// minToken is the shortest token, in characters, that can't be guessed.
 const minToken = 16
 
-// listenWeb opens the address for HTTP and makes what serves it. What reaches
-// beyond this machine needs a token.
+// listenWeb opens the address for HTTP and returns it with its handler. An
+// address that other machines can reach needs a token.
 func (s *Server) listenWeb() (http.Handler, net.Listener, error) {
 	if s.opts.TokenFile != "" {
 		if _, err := s.token(); err != nil {
@@ -27,17 +27,17 @@ func (s *Server) listenWeb() (http.Handler, net.Listener, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("listen on %q: %w", s.opts.Listen, err)
 	}
-	// The address that was bound says it, whatever name the configuration used.
+	// The configured name may resolve to anything; the bound address is certain.
 	if at, ok := listener.Addr().(*net.TCPAddr); s.opts.TokenFile == "" && (!ok || !at.IP.IsLoopback()) {
-		err := fmt.Errorf("listen on %q: others can reach it, so it needs a token: set token_file, or listen on 127.0.0.1", s.opts.Listen)
+		err := fmt.Errorf("listen on %q: other machines can reach this address: set token_file, or listen on 127.0.0.1", s.opts.Listen)
 		return nil, nil, errors.Join(err, listener.Close())
 	}
-	return s.hooked(s.guard(s.web())), listener, nil
+	return s.withHooks(s.guard(s.web())), listener, nil
 }
 
-// hooked passes the paths of webhooks by the guard: their callers have no token, come under
-// whatever name a proxy has, and prove by a signature who they are.
-func (s *Server) hooked(next http.Handler) http.Handler {
+// withHooks lets webhooks bypass the guard: their callers have no token, use any host name
+// that a proxy has, and prove their identity with a signature.
+func (s *Server) withHooks(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if handler, ok := s.opts.Hooks[r.URL.Path]; ok {
 			handler.ServeHTTP(w, r)
@@ -47,7 +47,7 @@ func (s *Server) hooked(next http.Handler) http.Handler {
 	})
 }
 
-// token is read at every use, so that a changed one counts at once.
+// token reads the token at every use, so that a changed one is in force immediately.
 func (s *Server) token() (string, error) {
 	token, err := config.ReadSecret(s.opts.TokenFile, s.opts.Getenv)
 	if err != nil {
@@ -59,21 +59,21 @@ func (s *Server) token() (string, error) {
 	return token, nil
 }
 
-// maxForm is the most bytes of a page's form.
+// maxForm limits a page's form, in bytes.
 const maxForm = 64 << 10
 
-// guard lets through what may be asked over HTTP:
+// guard decides which requests HTTP answers:
 //
-//   - Under a name of this machine. A page of another site can have its own name
-//     point here (DNS rebinding) and then reads answers as its own; such
-//     requests carry that name. Where a token is asked for, the page doesn't
-//     have it, so names are checked only if the options list them.
-//   - From no other site's page, where something is changed. Browsers say where
-//     a request comes from; a page's form carries Visit.Form besides.
-//   - With the token, if there is one, or the cookie of a session that was opened
-//     with it. The cookie opens the pages; the API wants the token itself.
-//     /healthz and /readyz answer without, for load balancers, and then say no
-//     more than yes or no; so do the login page and what makes it look well.
+//   - The Host header must name this machine. Another site can point its own name
+//     here (DNS rebinding), and its pages could then read the answers; their
+//     requests carry that name. Such a page has no token, so with a token the
+//     names are checked only if the options list them.
+//   - A change must not come from another site's page. Browsers report the origin
+//     of a request, and a form of a page also carries Caller.Form.
+//   - With a token configured, the request needs it, or the cookie of a session
+//     opened with it. The cookie is valid for pages only; the API needs the token
+//     itself. /healthz and /readyz answer without it, for load balancers, and then
+//     report only yes or no. The login page and its assets need no token either.
 func (s *Server) guard(next http.Handler) http.Handler {
 	names := s.names()
 	checkNames := s.opts.TokenFile == "" || len(s.opts.Hosts) > 0
@@ -87,32 +87,32 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		if checkNames && !knownHost(r.Host, names) {
-			s.fail(w, r, &Error{Code: CodeHost, Message: fmt.Sprintf("%q is no name of this server: ask it by its address or as localhost", r.Host)})
+			s.fail(w, r, &Error{Code: CodeHost, Message: fmt.Sprintf("%q isn't a name of this server: use its address or localhost", r.Host)})
 			return
 		}
 		if err := cross.Check(r); err != nil {
 			s.fail(w, r, &Error{Code: CodeForbidden, Message: "the request comes from another web site"})
 			return
 		}
-		visit, err := s.visit(r)
+		visit, err := s.authenticate(r)
 		if err != nil {
 			if !s.open(r) {
 				header.Set("WWW-Authenticate", `Bearer realm="campaignd"`)
 				s.fail(w, r, err)
 				return
 			}
-			visit = Visit{}
+			visit = Caller{}
 		}
 		if err := checkForm(w, r, visit); err != nil {
 			s.fail(w, r, err)
 			return
 		}
-		ctx := context.WithValue(r.Context(), visitKey{}, visit)
+		ctx := context.WithValue(r.Context(), callerKey{}, visit)
 		next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, whoKey{}, visit.Who)))
 	})
 }
 
-// names are those of this machine and of the options.
+// names returns the host names of this machine and of the options.
 func (s *Server) names() map[string]bool {
 	names := map[string]bool{"localhost": true}
 	for _, name := range s.opts.Hosts {
@@ -139,33 +139,33 @@ func (s *Server) open(r *http.Request) bool {
 	}
 }
 
-// visit is who asks, or an error where nobody may without a token.
-func (s *Server) visit(r *http.Request) (Visit, error) {
+// authenticate identifies the caller.
+func (s *Server) authenticate(r *http.Request) (Caller, error) {
 	if s.opts.TokenFile == "" {
-		return Visit{Who: "web:local", Form: s.formSecret}, nil
+		return Caller{Who: "web:local", Form: s.formSecret}, nil
 	}
 	if cookie, err := r.Cookie(sessionName); err == nil && s.opts.Pages != nil &&
 		r.Header.Get("Authorization") == "" && !isAPI(r) {
 		token, err := s.token()
 		if err != nil {
 			s.log.Error("read token", "err", err)
-			return Visit{}, Unavailablef("the daemon can't read its token: its log says why")
+			return Caller{}, Unavailablef("the daemon can't read its token: its log says why")
 		}
 		if found, ok := s.sessions.find(cookie.Value, token); ok {
-			return Visit{Who: "web:login", Form: found.form, Login: true}, nil
+			return Caller{Who: "web:login", Form: found.form, Login: true}, nil
 		}
 	}
 	if err := s.authorized(r); err != nil {
-		return Visit{}, err
+		return Caller{}, err
 	}
-	return Visit{Who: "web:token"}, nil
+	return Caller{Who: "web:token"}, nil
 }
 
 func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, pathAPI) }
 
-// checkForm holds a page's form to the secret that the page carried. Who logs in
-// or sent the token needs none: no page of another site can do that.
-func checkForm(w http.ResponseWriter, r *http.Request, visit Visit) error {
+// checkForm compares a form with the secret of the page that it came from. A
+// login and a request with the token need none: another site's page can do neither.
+func checkForm(w http.ResponseWriter, r *http.Request, visit Caller) error {
 	if isAPI(r) || r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
 	}
@@ -174,13 +174,13 @@ func checkForm(w http.ResponseWriter, r *http.Request, visit Visit) error {
 		return nil
 	}
 	if !same(visit.Form, r.PostFormValue(FormField)) {
-		return &Error{Code: CodeForbidden, Message: "the page is too old or not from this server: load it again and repeat what you did"}
+		return &Error{Code: CodeForbidden, Message: "this page is too old or comes from another server: reload it and try again"}
 	}
 	return nil
 }
 
-// knownHost reports whether a Host header is an IP address, which no site can
-// take over, or one of names.
+// knownHost reports whether a Host header is an IP address, which can't be
+// rebound, or one of names.
 func knownHost(header string, names map[string]bool) bool {
 	host := header
 	if h, _, err := net.SplitHostPort(header); err == nil {
@@ -204,14 +204,14 @@ func (s *Server) authorized(r *http.Request) error {
 	return nil
 }
 
-// recovered turns a panic into an answer: one broken request ends alone.
+// recovered turns a panic into an error answer, so that it ends only its own request.
 func (s *Server) recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			switch what := recover(); what {
 			case nil:
 			case http.ErrAbortHandler:
-				panic(what) // a cut stream: net/http closes the connection
+				panic(what) // an aborted stream: net/http closes the connection
 			default:
 				s.fail(w, r, fmt.Errorf("answer %s %s: panic: %v", r.Method, r.URL.Path, what))
 			}

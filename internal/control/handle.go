@@ -30,24 +30,24 @@ func (s *Server) getSendings(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.reply(w, some(found))
+	return s.reply(w, nonNil(found))
 }
 
-// some is list, empty instead of nil: an empty list is [] in JSON, not null.
-func some[T any](list []T) []T {
+// nonNil returns list, or an empty list for nil: JSON then has [] instead of null.
+func nonNil[T any](list []T) []T {
 	if list == nil {
 		return []T{}
 	}
 	return list
 }
 
-// meant is the sending that the path's {id} means.
-func (s *Server) meant(r *http.Request) (campaign.ID, error) {
+// resolve finds the sending that the path's {id} names.
+func (s *Server) resolve(r *http.Request) (campaign.ID, error) {
 	return s.service.Resolve(r.Context(), r.PathValue("id"))
 }
 
 func (s *Server) getSending(w http.ResponseWriter, r *http.Request) error {
-	id, err := s.meant(r)
+	id, err := s.resolve(r)
 	if err != nil {
 		return err
 	}
@@ -55,14 +55,14 @@ func (s *Server) getSending(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	details.Slices = some(details.Slices)
+	details.Slices = nonNil(details.Slices)
 	return s.reply(w, details)
 }
 
-// change makes an action of pause, resume or cancel.
+// change turns pause, resume or cancel into an action.
 func (s *Server) change(do func(context.Context, campaign.ID, string) (Change, error)) action {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		id, err := s.meant(r)
+		id, err := s.resolve(r)
 		if err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func (s *Server) postResumeAll(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.reply(w, some(changes))
+	return s.reply(w, nonNil(changes))
 }
 
 func (s *Server) postResend(w http.ResponseWriter, r *http.Request) error {
@@ -92,14 +92,14 @@ func (s *Server) postResend(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if len(outcomes) == 0 {
-		return Invalidf("name the outcomes to send again: failed, unknown or both")
+		return Invalidf("outcomes is empty: give failed, unknown or both")
 	}
 	for _, o := range outcomes {
 		if o != campaign.Failed && o != campaign.Unknown {
-			return Invalidf("messages that are %s are not sent again, only failed and unknown ones", o)
+			return Invalidf("%s messages can't be sent again, only failed and unknown ones", o)
 		}
 	}
-	id, err := s.meant(r)
+	id, err := s.resolve(r)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (s *Server) getResults(w http.ResponseWriter, r *http.Request) error {
 	if p.err != nil {
 		return p.err
 	}
-	id, err := s.meant(r)
+	id, err := s.resolve(r)
 	if err != nil {
 		return err
 	}
@@ -135,10 +135,10 @@ func (s *Server) getTimeline(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	timeline.Applications = some(timeline.Applications)
+	timeline.Applications = nonNil(timeline.Applications)
 	for i := range timeline.Applications {
 		a := &timeline.Applications[i]
-		a.Slots, a.Sendings = some(a.Slots), some(a.Sendings)
+		a.Slots, a.Sendings = nonNil(a.Slots), nonNil(a.Sendings)
 	}
 	return s.reply(w, timeline)
 }
@@ -150,13 +150,13 @@ func (s *Server) getReserved(w http.ResponseWriter, r *http.Request) error {
 		return p.err
 	}
 	if application == 0 || !from.Before(until) {
-		return Invalidf("name an application, and a stretch of time with from before until")
+		return Invalidf("application, from and until are required, and from must be before until")
 	}
 	bookings, err := s.service.Reserved(r.Context(), application, from, until)
 	if err != nil {
 		return err
 	}
-	bookings.Slots = some(bookings.Slots)
+	bookings.Slots = nonNil(bookings.Slots)
 	return s.reply(w, bookings)
 }
 
@@ -167,7 +167,7 @@ func (s *Server) getEarlier(w http.ResponseWriter, r *http.Request) error {
 		return p.err
 	}
 	if sum, err := hex.DecodeString(digest); application == 0 || err != nil || len(sum) != sha256.Size {
-		return Invalidf("name an application, and the drop's digest: 64 digits and letters from a to f")
+		return Invalidf("application and digest are required; digest is the drop's SHA-256 in hexadecimal")
 	}
 	earlier, err := s.service.Earlier(r.Context(), application, digest)
 	if err != nil {
@@ -205,7 +205,7 @@ func (s *Server) getSuppressions(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// suppress makes an action of adding or removing opt-outs.
+// suppress turns adding or removing opt-outs into an action.
 func (s *Server) suppress(do func(context.Context, []OptOut, string) (int, error)) action {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		var list []OptOut
@@ -213,7 +213,7 @@ func (s *Server) suppress(do func(context.Context, []OptOut, string) (int, error
 			return err
 		}
 		if len(list) == 0 {
-			return Invalidf("the list has no opt-out")
+			return Invalidf("the list of opt-outs is empty")
 		}
 		for i, one := range list {
 			if one.ContactCode == "" {
@@ -262,7 +262,7 @@ func (s *Server) getAudit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.reply(w, some(entries))
+	return s.reply(w, nonNil(entries))
 }
 
 func (s *Server) getDoctor(w http.ResponseWriter, r *http.Request) error {
@@ -275,7 +275,7 @@ func (s *Server) getDoctor(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.reply(w, some(findings))
+	return s.reply(w, nonNil(findings))
 }
 
 func (s *Server) getBackup(w http.ResponseWriter, r *http.Request) error {
@@ -307,10 +307,10 @@ func (s *Server) postReload(w http.ResponseWriter, r *http.Request) error {
 	return s.reply(w, struct{}{})
 }
 
-// postSendTest is for the socket alone: who may ask over HTTP need not be one who may send to anybody.
+// postSendTest answers only over the socket: access to HTTP doesn't imply the right to send to anybody.
 func (s *Server) postSendTest(w http.ResponseWriter, r *http.Request) error {
 	if !strings.HasPrefix(who(r), "user:") {
-		return &Error{Code: CodeForbidden, Message: "a test message can be sent over the control socket alone: use \"campaignd send-test\""}
+		return &Error{Code: CodeForbidden, Message: "test messages can be sent only over the control socket: use \"campaignd send-test\""}
 	}
 	var m TestMessage
 	if err := readJSON(w, r, &m); err != nil {

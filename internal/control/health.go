@@ -13,7 +13,7 @@ import (
 //go:embed openapi.json
 var OpenAPI string
 
-// web is what HTTP serves: the JSON API, and what watches over the daemon.
+// web returns the handler of HTTP: the JSON API, health, readiness, metrics and pages.
 func (s *Server) web() http.Handler {
 	mux := s.api()
 	mux.HandleFunc("GET "+pathHealth, func(w http.ResponseWriter, _ *http.Request) {
@@ -25,7 +25,7 @@ func (s *Server) web() http.Handler {
 	mux.HandleFunc("GET "+pathReady, s.getReady)
 	if s.opts.Registry != nil {
 		mux.Handle("GET "+pathMetrics, promhttp.HandlerFor(s.opts.Registry, promhttp.HandlerOpts{
-			ErrorHandling:       promhttp.ContinueOnError, // what can be collected is better than nothing
+			ErrorHandling:       promhttp.ContinueOnError, // some metrics are better than none
 			MaxRequestsInFlight: 4,
 		}))
 	}
@@ -42,15 +42,15 @@ func (s *Server) web() http.Handler {
 		return mux
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.fail(w, r, NotFoundf("there is no %q here; there are %s, %s, %s, %s and %s", r.URL.Path, pathHealth, pathReady, pathMetrics, pathOpenAPI, pathAPI))
+		s.fail(w, r, NotFoundf("there is no %q here, only %s, %s, %s, %s and %s", r.URL.Path, pathHealth, pathReady, pathMetrics, pathOpenAPI, pathAPI))
 	})
 	return mux
 }
 
-// getReady answers 200 if every check is well, else 503. Callers without a
-// token see which checks there are and not what is wrong.
+// getReady answers 200 if every check passed, else 503. Without a token the
+// answer names the checks but not their problems.
 func (s *Server) getReady(w http.ResponseWriter, r *http.Request) {
-	checks := some(s.service.Ready(r.Context()))
+	checks := nonNil(s.service.Ready(r.Context()))
 	ready := true
 	for i := range checks {
 		ready = ready && checks[i].OK

@@ -9,17 +9,17 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Known is as much of a sending as Match needs.
+// SendingName is the part of a sending that Match compares.
 type SendingName struct {
 	ID   campaign.ID
 	Name string
 }
 
-// Match finds the sending that a person means by text: a full id; a shortened
-// one (its first characters, or its number with or without leading zeros) that
-// is unique; or the name of a drop, of which the newest is taken. Where text is
-// a shortened id of one sending and the name of another, nothing is guessed:
-// the error is CodeConflict and names them. known may be in any order.
+// Match finds the sending that text names: by its full id; by a short form of its
+// id that is unique (its first characters, or its number with or without leading
+// zeros); or by the name of its drop, the newest of that name. If text is a short
+// form of one sending's id and the name of another, Match doesn't guess: it
+// returns CodeConflict and names both. known may be in any order.
 func Match(text string, known []SendingName) (campaign.ID, error) {
 	var short []campaign.ID
 	var named campaign.ID
@@ -35,7 +35,7 @@ func Match(text string, known []SendingName) (campaign.ID, error) {
 			short = append(short, k.ID)
 		}
 	}
-	// Another sending of the same name is no other meaning.
+	// A short form of the named sending's own id isn't ambiguous.
 	others := slices.DeleteFunc(slices.Clone(short), func(id campaign.ID) bool { return id == named })
 	switch {
 	case named != "" && len(others) == 0:
@@ -43,15 +43,15 @@ func Match(text string, known []SendingName) (campaign.ID, error) {
 	case named == "" && len(short) == 1:
 		return short[0], nil
 	case named != "":
-		return "", Conflictf("%q is the name of %s and a short form of %s: give the full id", text, named, list(others))
+		return "", Conflictf("%q is the name of %s and also a short form of %s: give the full id", text, named, list(others))
 	case len(short) > 1:
-		return "", Conflictf("%q is short for %s: give more of the id", text, list(short))
+		return "", Conflictf("%q is a short form of %s: give more of the id", text, list(short))
 	default:
 		return "", NotFoundf("no sending has the id or the name %q; \"campaignd status\" lists them", text)
 	}
 }
 
-// list names a few ids, newest first, and counts the rest.
+// list formats the newest few ids and counts the rest.
 func list(ids []campaign.ID) string {
 	const few = 4
 	slices.SortFunc(ids, func(a, b campaign.ID) int { return strings.Compare(string(b), string(a)) })

@@ -21,13 +21,13 @@ func TestMatch(t *testing.T) {
 	}{
 		{text: "20260313-000007", want: "20260313-000007"},
 		{text: "20260313", want: "20260313-000007"},
-		{text: "2026031", code: control.CodeConflict, says: `"2026031" is short for 20260315-000100, 20260314-000043, 20260314-000042, 20260313-000007: give more of the id`},
-		{text: "20260402", code: control.CodeConflict, says: `"20260402" is short for 20260402-000106, 20260402-000105, 20260402-000104, 20260402-000103 and 1 more: give more of the id`},
+		{text: "2026031", code: control.CodeConflict, says: `"2026031" is a short form of 20260315-000100, 20260314-000043, 20260314-000042, 20260313-000007: give more of the id`},
+		{text: "20260402", code: control.CodeConflict, says: `"20260402" is a short form of 20260402-000106, 20260402-000105, 20260402-000104, 20260402-000103 and 1 more: give more of the id`},
 		{text: "43", want: "20260314-000043"},
 		{text: "000043", want: "20260314-000043"},
 		{text: "spring", want: "20260314-000042"},
 		{text: "20260401", want: "20260401-000101"}, // its name and its own short form
-		{text: "42", code: control.CodeConflict, says: `"42" is the name of 20260315-000100 and a short form of 20260314-000042: give the full id`},
+		{text: "42", code: control.CodeConflict, says: `"42" is the name of 20260315-000100 and also a short form of 20260314-000042: give the full id`},
 		{text: "winter", code: control.CodeNotFound, says: `no sending has the id or the name "winter"; "campaignd status" lists them`},
 		{text: "", code: control.CodeNotFound, says: `no sending has the id or the name ""; "campaignd status" lists them`},
 		{text: "0", code: control.CodeNotFound, says: `no sending has the id or the name "0"; "campaignd status" lists them`},

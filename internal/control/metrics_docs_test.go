@@ -20,9 +20,9 @@ import (
 )
 
 // full is a Service whose status has one of everything.
-type full struct{ Service }
+type fullStatus struct{ Service }
 
-func (full) Status(context.Context) (Status, error) {
+func (fullStatus) Status(context.Context) (Status, error) {
 	return Status{
 		Inboxes: []Inbox{{Path: "inbox"}}, Channels: []Channel{{ApplicationID: 1, ChannelType: "cloud_api"}},
 		Slots: []SlotFill{{ApplicationID: 1}},
@@ -37,7 +37,7 @@ func families(t *testing.T) map[string]*dto.MetricFamily {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := registry.Register(newCollector(full{})); err != nil {
+	if err := registry.Register(newCollector(fullStatus{})); err != nil {
 		t.Fatal(err)
 	}
 	m.Attempted(1, "cloud_api", 1, time.Second, time.Second)

@@ -40,7 +40,7 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("promlint: %s: %s", p.Metric, p.Text)
 	}
 	want := `
-# HELP campaignd_messages_total Messages that reached a final outcome. A message that is sent again is counted again.
+# HELP campaignd_messages_total Messages that reached a final outcome. A message that is resent counts again.
 # TYPE campaignd_messages_total counter
 campaignd_messages_total{application="1",channel="cloud_api",outcome="canceled"} 0
 campaignd_messages_total{application="1",channel="cloud_api",outcome="duplicate"} 0

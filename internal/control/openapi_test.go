@@ -28,7 +28,7 @@ import (
 var update = flag.Bool("update", false, "write the files that tests compare with")
 
 // nobody is a Service that breaks when it is asked.
-type nobody struct{ Service }
+type panicService struct{ Service }
 
 // object is a JSON object; its keys are written in order of the alphabet.
 type object map[string]any
@@ -82,7 +82,7 @@ func described() map[string]operation {
 // TestOpenAPI holds openapi.json to the routes and to the types of the API, with their comments.
 func TestOpenAPI(t *testing.T) {
 	g := &generator{comments: commentsOf(t, ".", "../campaign"), schemas: object{}}
-	want := g.document(t, New(nobody{}, Options{}).routes())
+	want := g.document(t, New(panicService{}, Options{}).routes())
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
@@ -104,7 +104,7 @@ func TestOpenAPI(t *testing.T) {
 // TestQueriesAreDescribed asks every route with a parameter that it can't know:
 // its answer names those it knows.
 func TestQueriesAreDescribed(t *testing.T) {
-	s := New(nobody{}, Options{})
+	s := New(panicService{}, Options{})
 	names := regexp.MustCompile(`"([a-z]+)"`)
 	for pattern, op := range described() {
 		method, path, _ := strings.Cut(pattern, " ")
@@ -118,7 +118,7 @@ func TestQueriesAreDescribed(t *testing.T) {
 			if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
 				t.Errorf("%s: %v", pattern, err)
 			}
-			if _, list, ok := strings.Cut(answer.Error.Message, "there are"); ok {
+			if _, list, ok := strings.Cut(answer.Error.Message, "known are"); ok {
 				for _, m := range names.FindAllStringSubmatch(list, -1) {
 					known = append(known, m[1])
 				}
@@ -354,7 +354,7 @@ func oneLine(c *ast.CommentGroup) string {
 
 func TestOpenAPIIsServed(t *testing.T) {
 	w := httptest.NewRecorder()
-	New(nobody{}, Options{}).web().ServeHTTP(w, httptest.NewRequest(http.MethodGet, pathOpenAPI, nil))
+	New(panicService{}, Options{}).web().ServeHTTP(w, httptest.NewRequest(http.MethodGet, pathOpenAPI, nil))
 	if w.Code != http.StatusOK || w.Body.String() != OpenAPI || w.Header().Get("Content-Type") != typeJSON {
 		t.Errorf("%d %s", w.Code, w.Header())
 	}

@@ -5,45 +5,45 @@ import (
 	"net/http"
 )
 
-// Pages is what people see in a browser. The server calls it behind its guard,
-// for every path that is not its own.
+// Pages renders the pages for browsers. The server calls it behind its guard for
+// every path that isn't its own.
 type Pages interface {
 	http.Handler
 
-	// Sorry answers a browser whose request was refused. For CodeUnauthorized it
-	// sends it to the login page, PathLogin.
-	Sorry(w http.ResponseWriter, r *http.Request, err *Error)
+	// WriteError answers a browser whose request was refused. For CodeUnauthorized
+	// it redirects to the login page, PathLogin.
+	WriteError(w http.ResponseWriter, r *http.Request, err *Error)
 
-	// Close ends answers that would go on for ever. It is called once, when the
-	// server stops.
+	// Close ends answers that would never end by themselves. It is called once, when
+	// the server stops.
 	Close()
 }
 
-// The paths of a login. The page is answered by Pages to a GET without a token,
-// and so is everything under PathAssets: neither may say anything about the
-// daemon's work. A POST with the fields "token" and "next" (a path) logs in, one to
-// PathLogout out.
+// The paths of a login. Pages answers a GET of PathLogin, and of everything under
+// PathAssets, without a token: neither may reveal anything about the daemon's
+// work. A POST to PathLogin with the fields "token" and "next" (a path) logs in; a
+// POST to PathLogout logs out.
 const (
 	PathLogin  = "/login"
 	PathLogout = "/logout"
 	PathAssets = "/assets/"
 )
 
-// FormField is the field with Visit.Form that every form of a page needs.
+// FormField is the name of the field with Caller.Form that every form needs.
 const FormField = "form"
 
-// Visit is what a page may know of who asks for it.
-type Visit struct {
+// Caller describes who sent a request over HTTP.
+type Caller struct {
 	Who   string // the caller's name in the audit trail
-	Form  string // secret that another site's page can't know; goes with every form
-	Login bool   // there is something to log out of
+	Form  string // secret that every form of a page must send, unknown to other sites
+	Login bool   // has a session that it can log out of
 }
 
-type visitKey struct{}
+type callerKey struct{}
 
-// VisitOf is the visit of a request that came through the guard.
-func VisitOf(ctx context.Context) Visit {
-	visit, _ := ctx.Value(visitKey{}).(Visit)
+// CallerOf returns the caller of a request that passed the guard.
+func CallerOf(ctx context.Context) Caller {
+	visit, _ := ctx.Value(callerKey{}).(Caller)
 	return visit
 }
 

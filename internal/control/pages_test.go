@@ -17,10 +17,10 @@ import (
 )
 
 // sheets is a dashboard that says who asks.
-type sheets struct{ closed chan struct{} }
+type fakePages struct{ closed chan struct{} }
 
-func (s *sheets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	v := control.VisitOf(r.Context())
+func (s *fakePages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v := control.CallerOf(r.Context())
 	if r.URL.Path == "/forever" {
 		w.WriteHeader(http.StatusOK)
 		if err := http.NewResponseController(w).Flush(); err != nil {
@@ -31,12 +31,12 @@ func (s *sheets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %s who=%s login=%t form=%s", r.Method, r.URL.Path, v.Who, v.Login, v.Form)
 }
 
-func (s *sheets) Sorry(w http.ResponseWriter, _ *http.Request, err *control.Error) {
+func (s *fakePages) WriteError(w http.ResponseWriter, _ *http.Request, err *control.Error) {
 	w.WriteHeader(err.Code.Status())
 	fmt.Fprintf(w, "sorry: %s", err.Message)
 }
 
-func (s *sheets) Close() { close(s.closed) }
+func (s *fakePages) Close() { close(s.closed) }
 
 // visitor is a browser: it keeps cookies and follows nothing by itself.
 type visitor struct {
@@ -97,7 +97,7 @@ func formOf(body string) url.Values {
 }
 
 func TestPagesWithoutAToken(t *testing.T) {
-	_, web := start(t, &fake{}, control.Options{Listen: "127.0.0.1:0", Pages: &sheets{make(chan struct{})}})
+	_, web := start(t, &fake{}, control.Options{Listen: "127.0.0.1:0", Pages: &fakePages{make(chan struct{})}})
 	v := visit(t, web)
 	body := v.want("GET", "/anything", nil, 200, "GET /anything who=web:local login=false form=")
 	v.want("POST", "/anything", formOf(body), 200, "POST /anything who=web:local")
@@ -122,7 +122,7 @@ func TestPagesWithoutAToken(t *testing.T) {
 
 func TestLogin(t *testing.T) {
 	path := tokenFile(t, token)
-	_, web := start(t, &fake{}, control.Options{Listen: "127.0.0.1:0", TokenFile: path, Pages: &sheets{make(chan struct{})}})
+	_, web := start(t, &fake{}, control.Options{Listen: "127.0.0.1:0", TokenFile: path, Pages: &fakePages{make(chan struct{})}})
 	v := visit(t, web)
 	login := func(token, next string) (int, string) {
 		resp, _ := v.do("POST", control.PathLogin, url.Values{"token": {token}, "next": {next}})
@@ -198,7 +198,7 @@ func TestLogin(t *testing.T) {
 }
 
 func TestAStoppingServerEndsStreams(t *testing.T) {
-	pages := &sheets{make(chan struct{})}
+	pages := &fakePages{make(chan struct{})}
 	_, web := start(t, &fake{}, control.Options{Listen: "127.0.0.1:0", Pages: pages})
 	req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+web+"/forever", nil)
 	if err != nil {

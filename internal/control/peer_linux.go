@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peer asks the kernel who holds the other end (unix(7), SO_PEERCRED).
+// peer returns the credentials of the process at the other end (unix(7), SO_PEERCRED).
 func peer(conn net.Conn) (*unix.Ucred, error) {
 	u, ok := conn.(*net.UnixConn)
 	if !ok {
-		return nil, fmt.Errorf("%T is no Unix socket", conn)
+		return nil, fmt.Errorf("%T isn't a Unix socket", conn)
 	}
 	raw, err := u.SyscallConn()
 	if err != nil {
@@ -29,8 +29,8 @@ func peer(conn net.Conn) (*unix.Ucred, error) {
 	return cred, credErr
 }
 
-// peerName is the name of the user at the other end, its number if it has no
-// name, "unknown" if the kernel doesn't tell.
+// peerName returns the name of the user at the other end, its number if it has no
+// name, or "unknown" if the kernel has no credentials.
 func peerName(conn net.Conn) string {
 	cred, err := peer(conn)
 	if err != nil {
@@ -43,7 +43,7 @@ func peerName(conn net.Conn) string {
 	return uid
 }
 
-// peerProcess says which process listens at the other end, for a message.
+// peerProcess describes the process at the other end, for an error text.
 func peerProcess(conn net.Conn) string {
 	cred, err := peer(conn)
 	if err != nil {

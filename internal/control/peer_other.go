@@ -4,7 +4,7 @@ package control
 
 import "net"
 
-// Without SO_PEERCRED the audit trail can't tell users of the socket apart.
+// Without SO_PEERCRED the audit trail can't distinguish users of the socket.
 
 func peerName(net.Conn) string { return "unknown" }
 

@@ -27,16 +27,16 @@ const (
 	pathAPI       = "/v1/"
 )
 
-// action answers one request: it writes the answer or returns an error, not both.
+// action answers one request. It either writes the answer or returns an error.
 type action func(w http.ResponseWriter, r *http.Request) error
 
-// route is one thing that the API can be asked.
+// route is one operation of the API.
 type route struct {
-	pattern string // method and path, as http.ServeMux reads it
+	pattern string // method and path, a pattern of http.ServeMux
 	do      action
 }
 
-// routes are all of the API. openapi.json describes them; a test holds it to that.
+// routes returns all operations of the API. A test compares openapi.json with them.
 func (s *Server) routes() []route {
 	return []route{
 		{"GET /v1/status", s.getStatus},
@@ -64,7 +64,7 @@ func (s *Server) routes() []route {
 	}
 }
 
-// api is the JSON API, the same over the socket and over HTTP.
+// api returns the JSON API, the same over the socket and over HTTP.
 func (s *Server) api() *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, one := range s.routes() {
@@ -74,7 +74,7 @@ func (s *Server) api() *http.ServeMux {
 	return mux
 }
 
-// answer makes an action a handler.
+// answer turns an action into a handler.
 func (s *Server) answer(do action) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := do(w, r); err != nil {
@@ -83,8 +83,8 @@ func (s *Server) answer(do action) http.HandlerFunc {
 	}
 }
 
-// unknown answers for a path or a method that the API doesn't have. (The mux by
-// itself answers in plain text, and not at all for methods under "/v1/".)
+// unknown answers requests for a path or a method that the API doesn't have. (The
+// mux would answer unknown paths in plain text and wouldn't report other methods.)
 func (s *Server) unknown(mux *http.ServeMux) action {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		var others []string
@@ -97,29 +97,29 @@ func (s *Server) unknown(mux *http.ServeMux) action {
 		}
 		if len(others) > 0 {
 			w.Header()["Allow"] = others
-			return &Error{Code: CodeMethod, Message: fmt.Sprintf("%s can't be asked with %s, but with %s", r.URL.Path, r.Method, others[0])}
+			return &Error{Code: CodeMethod, Message: fmt.Sprintf("%s doesn't support %s, use %s", r.URL.Path, r.Method, others[0])}
 		}
 		return NotFoundf("the API has no %q", r.URL.Path)
 	}
 }
 
-// fail answers with err and, where it is the daemon's own, logs it.
+// fail answers with err and logs it if it is the daemon's own.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	answer, ok := errors.AsType[*Error](err)
 	switch {
 	case ok:
 	case r.Context().Err() != nil:
-		answer = &Error{Code: CodeUnavailable, Message: "the request was given up"}
+		answer = &Error{Code: CodeUnavailable, Message: "the request was canceled"}
 	default:
 		if tooLarge, is := errors.AsType[*http.MaxBytesError](err); is {
-			answer = &Error{Code: CodeTooLarge, Message: fmt.Sprintf("the body has more than the %d bytes allowed", tooLarge.Limit)}
+			answer = &Error{Code: CodeTooLarge, Message: fmt.Sprintf("the body has more than %d bytes", tooLarge.Limit)}
 			break
 		}
 		s.log.Error("answer request", "method", r.Method, "path", r.URL.Path, "err", err)
 		answer = &Error{Code: CodeInternal, Message: err.Error()}
 	}
 	if s.opts.Pages != nil && !isAPI(r) && strings.Contains(r.Header.Get("Accept"), "text/html") {
-		s.opts.Pages.Sorry(w, r, answer)
+		s.opts.Pages.WriteError(w, r, answer)
 		return
 	}
 	w.Header().Set("Content-Type", typeJSON)
@@ -134,14 +134,14 @@ func (s *Server) reply(w http.ResponseWriter, v any) error {
 	return nil
 }
 
-// encode writes JSON. It can only fail where the caller has gone.
+// encode writes JSON. It fails only if the caller has disconnected.
 func (s *Server) encode(w io.Writer, v any) {
 	if err := json.NewEncoder(w).Encode(v); err != nil {
 		s.log.Debug("write answer", "err", err)
 	}
 }
 
-// readJSON reads a body into v, strictly. The content type has to be right: a
+// readJSON decodes a body into v, strictly. It checks the content type because a
 // form of another site's page can't set it.
 func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	if err := wantType(r, typeJSON); err != nil {
@@ -155,7 +155,7 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 			return nil
 		}
 		if err == nil {
-			err = errors.New("something follows the value")
+			err = errors.New("unexpected data after the value")
 		}
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -167,13 +167,13 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 func wantType(r *http.Request, want string) error {
 	found, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || found != want {
-		return Invalidf("the body has Content-Type %q where %q is right", r.Header.Get("Content-Type"), want)
+		return Invalidf("the body has Content-Type %q, want %q", r.Header.Get("Content-Type"), want)
 	}
 	return nil
 }
 
-// parameters reads a query. Its first error stands for all; a parameter
-// that is not in known is one, so that a misspelled filter doesn't choose all.
+// parameters reads a query and keeps an error. An unknown parameter is an error,
+// so that a misspelled filter doesn't select everything.
 type parameters struct {
 	r   *http.Request
 	err error
@@ -183,7 +183,7 @@ func queryOf(r *http.Request, known ...string) *parameters {
 	p := &parameters{r: r}
 	for name := range r.URL.Query() {
 		if !slices.Contains(known, name) {
-			p.err = Invalidf("unknown parameter %q; there are %q", name, known)
+			p.err = Invalidf("unknown parameter %q; known are %q", name, known)
 		}
 	}
 	return p
@@ -196,7 +196,7 @@ func (p *parameters) number(name string) int64 {
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 0 {
-		p.err = Invalidf("%s is %q where a whole number is right", name, text)
+		p.err = Invalidf("%s is %q, want a whole number", name, text)
 	}
 	return n
 }
@@ -208,7 +208,7 @@ func (p *parameters) instant(name string) time.Time {
 	}
 	at, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
-		p.err = Invalidf("%s is %q where an instant like 2026-03-14T15:09:26Z is right", name, text)
+		p.err = Invalidf("%s is %q, want an instant like 2026-03-14T15:09:26Z", name, text)
 	}
 	return at
 }
@@ -220,7 +220,7 @@ func (p *parameters) flag(name string) bool {
 	}
 	on, err := strconv.ParseBool(text)
 	if err != nil {
-		p.err = Invalidf("%s is %q where true or false is right", name, text)
+		p.err = Invalidf("%s is %q, want true or false", name, text)
 	}
 	return on
 }
@@ -237,7 +237,7 @@ func (p *parameters) states(name string) []campaign.State {
 	var list []campaign.State
 	for _, text := range p.r.URL.Query()[name] {
 		if !slices.Contains(campaign.States, campaign.State(text)) {
-			p.err = Invalidf("unknown state %q; there are %v", text, campaign.States)
+			p.err = Invalidf("unknown state %q; known are %v", text, campaign.States)
 		}
 		list = append(list, campaign.State(text))
 	}
@@ -249,7 +249,7 @@ func outcomesOf(texts []string) ([]campaign.Outcome, error) {
 	for _, text := range texts {
 		o, err := campaign.ParseOutcome(text)
 		if err != nil || !o.Final() {
-			return nil, Invalidf("unknown outcome %q; there are %v", text, campaign.FinalOutcomes)
+			return nil, Invalidf("unknown outcome %q; known are %v", text, campaign.FinalOutcomes)
 		}
 		list = append(list, o)
 	}

@@ -15,25 +15,25 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Options say where a Server listens.
+// Options configure a Server.
 type Options struct {
 	Socket string      // path of the Unix socket
-	Mode   fs.FileMode // of the socket; 0 is 0660
-	Group  string      // name or number of the socket's group, "" for the process's own
+	Mode   fs.FileMode // of the socket; 0 means 0660
+	Group  string      // name or number of the socket's group, "" for the process's group
 
 	Listen    string                   // address for HTTP, "" for none
-	TokenFile string                   // what config.ReadSecret reads; HTTP then asks for "Authorization: Bearer TOKEN" or a login
-	Hosts     []string                 // names under which HTTP may be asked; see guard
-	Getenv    func(string) string      // for a token in the environment; nil: nothing is set
+	TokenFile string                   // for config.ReadSecret; if set, HTTP needs "Authorization: Bearer TOKEN" or a login
+	Hosts     []string                 // further host names that HTTP answers to; see guard
+	Getenv    func(string) string      // for a token in the environment; nil: an empty environment
 	Registry  *prometheus.Registry     // for /metrics, nil for none
-	Hooks     map[string]http.Handler  // by path: what HTTP gives to handlers of their own, which decide who may call
-	Pages     Pages                    // what HTTP shows to browsers, nil for none
-	Log       *slog.Logger             // nil: nothing is logged
+	Hooks     map[string]http.Handler  // handlers by path that bypass the guard and authenticate their callers themselves
+	Pages     Pages                    // pages for browsers, nil for none
+	Log       *slog.Logger             // nil: no logging
 	OnListen  func(socket, web string) // called when both accept connections; web is "" if off
 }
 
-// Limits on requests. Work may take its time, and ends when its caller goes away;
-// what is limited is how long a caller may take to send or to take a piece.
+// Limits on requests. The work itself has no limit and ends when its caller
+// disconnects. Limited is the time in which a caller sends or takes a piece.
 const (
 	maxJSON       = 1 << 20   // bytes of a JSON body
 	maxImport     = 256 << 20 // bytes of an imported list
@@ -41,7 +41,7 @@ const (
 	headerTimeout = 5 * time.Second
 	pieceTimeout  = 30 * time.Second // for a small request as a whole, or a piece of a stream
 	idleTimeout   = 2 * time.Minute
-	endTimeout    = 5 * time.Second // what runs when ctx ends may take this long
+	endTimeout    = 5 * time.Second // for requests that run when ctx ends
 )
 
 // Server answers for a Service.
@@ -50,10 +50,10 @@ type Server struct {
 	opts       Options
 	log        *slog.Logger
 	sessions   sessions
-	formSecret string // Visit.Form where there are no sessions
+	formSecret string // Caller.Form where there are no sessions
 }
 
-// New makes a server. It opens nothing; Run does.
+// New returns a server that doesn't listen yet; Run does.
 func New(service Service, opts Options) *Server {
 	if opts.Mode == 0 {
 		opts.Mode = 0o660
@@ -68,9 +68,9 @@ func New(service Service, opts Options) *Server {
 	return &Server{service: service, opts: opts, log: log, formSecret: rand.Text()}
 }
 
-// Run serves until ctx ends, then lets running requests finish for a moment and
-// returns nil. It returns an error if the socket is held by another daemon, if
-// an address can't be listened on, or if HTTP would be open to the network without a token.
+// Run serves until ctx ends, then gives running requests a moment to finish and
+// returns nil. It returns an error if another daemon has the socket, if it can't
+// listen on an address, or if HTTP would be open to the network without a token.
 func (s *Server) Run(ctx context.Context) error {
 	if s.opts.Registry != nil {
 		live := newCollector(s.service)
@@ -118,7 +118,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// end lets a server's requests finish, and cuts off those that take too long.
+// end waits for a server's requests and aborts those that take too long.
 func end(server *http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
@@ -133,14 +133,14 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 		Handler:           inPieces(s.recovered(handler)),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       pieceTimeout,
-		// No WriteTimeout: it would count the work too. See piecewiseWriter.
+		// No WriteTimeout: it would include the work. See piecewiseWriter.
 		IdleTimeout:    idleTimeout,
 		MaxHeaderBytes: maxHeader,
-		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // broken clients are no news
+		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // broken clients are common
 	}
 }
 
-// socketServer serves the JSON API to whoever may open the socket.
+// socketServer serves the JSON API to everyone with access to the socket.
 func (s *Server) socketServer() *http.Server {
 	server := s.httpServer(s.api())
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
@@ -151,7 +151,7 @@ func (s *Server) socketServer() *http.Server {
 
 type whoKey struct{}
 
-// who is the caller's name for the audit trail.
+// who returns the caller's name for the audit trail.
 func who(r *http.Request) string {
 	name, _ := r.Context().Value(whoKey{}).(string)
 	return name

@@ -58,7 +58,7 @@ func dial(t *testing.T, socket string) *control.Client {
 }
 
 // me is the audit trail's name of who runs the test.
-func me(t *testing.T) string {
+func currentUser(t *testing.T) string {
 	t.Helper()
 	u, err := user.Current()
 	if err != nil {
@@ -81,7 +81,7 @@ func must[T any](t *testing.T) func(T, error) T {
 func TestEveryCall(t *testing.T) {
 	f := &fake{}
 	socket, _ := start(t, f, control.Options{})
-	c, ctx, by, digest := dial(t, socket), t.Context(), me(t), strings.Repeat("0a", 32)
+	c, ctx, by, digest := dial(t, socket), t.Context(), currentUser(t), strings.Repeat("0a", 32)
 	outcomes := []campaign.Outcome{campaign.Failed, campaign.Unknown}
 	list := []control.OptOut{{ContactCode: "1"}}
 	var out bytes.Buffer

@@ -14,24 +14,24 @@ import (
 const (
 	sessionName   = "campaignd_session"
 	sessionLength = 12 * time.Hour
-	maxSessions   = 1000 // beyond it the one that ends first is ended
+	maxSessions   = 1000 // beyond it, the one that expires first ends
 )
 
-// sessions are the browsers that showed the token. They are kept in memory
-// alone: a restart ends them, and so does another token. Of a cookie only the
-// digest is kept.
+// sessions keeps the browsers that have logged in. They are in memory only, so a
+// restart ends them; a changed token ends them too. A cookie is stored as its
+// digest.
 type sessions struct {
 	mu   sync.Mutex // guards list
 	list map[[sha256.Size]byte]session
 }
 
 type session struct {
-	token [sha256.Size]byte // digest of the token it was opened with
+	token [sha256.Size]byte // digest of the token at the login
 	until time.Time
-	form  string // see Visit.Form
+	form  string // see Caller.Form
 }
 
-// open begins a session and returns its cookie's value.
+// open starts a session and returns the value of its cookie.
 func (s *sessions) open(token string) string {
 	value := rand.Text()
 	s.mu.Lock()
@@ -46,7 +46,7 @@ func (s *sessions) open(token string) string {
 	return value
 }
 
-// prune ends what is over, and one more where there are too many.
+// prune removes expired sessions, and one more if there are too many.
 func (s *sessions) prune() {
 	now := time.Now()
 	var first [sha256.Size]byte
@@ -64,7 +64,7 @@ func (s *sessions) prune() {
 	}
 }
 
-// find is the session of a cookie's value, if it holds with the present token.
+// find returns the session of a cookie's value if it is valid with the current token.
 func (s *sessions) find(value, token string) (session, bool) {
 	key := sha256.Sum256([]byte(value))
 	s.mu.Lock()
@@ -86,8 +86,8 @@ func (s *sessions) end(value string) {
 	delete(s.list, sha256.Sum256([]byte(value)))
 }
 
-// sessionCookie is out of reach for scripts and for other sites. It is Secure
-// where the browser came over TLS; a proxy that says so can only make it stricter.
+// sessionCookie returns a cookie that scripts and other sites can't read or send.
+// It is Secure if the browser uses TLS; trusting the proxy's header can only make it stricter.
 func sessionCookie(r *http.Request, value string) *http.Cookie {
 	return &http.Cookie{
 		Name: sessionName, Value: value, Path: "/", MaxAge: int(sessionLength / time.Second),
@@ -102,8 +102,8 @@ func same(a, b string) bool {
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
-// localPath is text if it is a path of this server, else "/": a login must not
-// lead to another site ("//evil.example", "/\evil.example").
+// localPath returns text if it is a path of this server, else "/": a login must
+// not redirect to another site ("//evil.example", "/\evil.example").
 func localPath(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, "/") ||
@@ -113,8 +113,8 @@ func localPath(text string) string {
 	return u.RequestURI()
 }
 
-// LoginPath is the login page that leads on to next, a path of this server.
-// wrong says that a token was refused.
+// LoginPath returns the address of the login page that continues to next, a path
+// of this server. wrong means that a token was refused.
 func LoginPath(next string, wrong bool) string {
 	query := url.Values{}
 	if next = localPath(next); next != "/" {

@@ -13,29 +13,29 @@ import (
 	"time"
 )
 
-// maxSocketPath is the longest path a Unix socket can have on Linux (unix(7)),
-// less what the name is lengthened by while it is made.
+// maxSocketPath is the longest path of a Unix socket on Linux (unix(7)), less the
+// suffix that its name has at first.
 const maxSocketPath = 107 - len(makingSuffix)
 
 const makingSuffix = ".new"
 
-// socket is a Unix socket and the file it was made as.
+// socket is a listening Unix socket and its file.
 type socket struct {
 	listener *net.UnixListener
 	path     string
-	made     os.FileInfo
+	info     os.FileInfo
 }
 
-// listenSocket makes the socket under another name and renames it when its mode
-// and group are right, so that nobody connects before. What a killed daemon
-// left at the path is replaced; one that answers is not. The store's
-// lock is what keeps two daemons apart; this keeps the path right.
+// listenSocket creates the socket under a temporary name and renames it once its
+// mode and group are set, so that nobody connects too early. It replaces a
+// killed daemon's socket but not one that answers. The store's lock already
+// excludes a second daemon; this protects the path.
 func (s *Server) listenSocket() (*socket, error) {
 	path := s.opts.Socket
 	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("listen on %q: the path has %d bytes and a socket's may have %d: give a shorter state_dir", path, len(path), maxSocketPath)
+		return nil, fmt.Errorf("listen on %q: the path has %d bytes, but a socket's path may have only %d: use a shorter state_dir", path, len(path), maxSocketPath)
 	}
-	if err := free(path); err != nil {
+	if err := checkSocketPath(path); err != nil {
 		return nil, err
 	}
 	making := path + makingSuffix
@@ -46,17 +46,17 @@ func (s *Server) listenSocket() (*socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %q: %w", path, err)
 	}
-	listener.SetUnlinkOnClose(false) // it would remove a name that is no longer its own
-	made, err := s.place(making, path)
+	listener.SetUnlinkOnClose(false) // it would remove the temporary name
+	made, err := s.publish(making, path)
 	if err != nil {
 		os.Remove(making) // best effort: the next start removes it too
 		return nil, errors.Join(err, listener.Close())
 	}
-	return &socket{listener: listener, path: path, made: made}, nil
+	return &socket{listener: listener, path: path, info: made}, nil
 }
 
-// place gives the socket its mode, its group and its name.
-func (s *Server) place(making, path string) (os.FileInfo, error) {
+// publish sets the socket's mode and group and gives it its final name.
+func (s *Server) publish(making, path string) (os.FileInfo, error) {
 	if s.opts.Group != "" {
 		gid, err := groupID(s.opts.Group)
 		if err != nil {
@@ -70,24 +70,24 @@ func (s *Server) place(making, path string) (os.FileInfo, error) {
 		return nil, fmt.Errorf("set mode of socket: %w", err)
 	}
 	if err := os.Rename(making, path); err != nil {
-		return nil, fmt.Errorf("place socket: %w", err)
+		return nil, fmt.Errorf("rename socket: %w", err)
 	}
 	made, err := os.Lstat(path)
 	if err != nil {
-		return nil, fmt.Errorf("look at socket: %w", err)
+		return nil, fmt.Errorf("stat socket: %w", err)
 	}
 	return made, nil
 }
 
-// remove removes the socket's file if it is still the one that was made.
+// remove deletes the socket's file unless another process has replaced it.
 func (s *socket) remove() {
-	if now, err := os.Lstat(s.path); err == nil && os.SameFile(now, s.made) {
-		os.Remove(s.path) // best effort: a file nobody answers at is replaced by the next start
+	if now, err := os.Lstat(s.path); err == nil && os.SameFile(now, s.info) {
+		os.Remove(s.path) // best effort: the next start replaces a socket that nobody answers
 	}
 }
 
-// free finds out whether a socket may be made at path.
-func free(path string) error {
+// checkSocketPath returns an error if path is in use.
+func checkSocketPath(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Dir(path)); err != nil {
@@ -99,23 +99,23 @@ func free(path string) error {
 		return fmt.Errorf("listen on %q: %w", path, err)
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("listen on %q: something else has that name (%s): move it away", path, info.Mode())
+		return fmt.Errorf("listen on %q: a file that isn't a socket (%s) has that name: move it away", path, info.Mode())
 	}
 	conn, err := net.DialTimeout("unix", path, 2*time.Second)
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return nil // nobody answers: a killed daemon left it
+		return nil // left by a killed daemon
 	}
 	if err != nil {
-		return fmt.Errorf("listen on %q: find out whether a daemon answers there: %w", path, err)
+		return fmt.Errorf("listen on %q: check whether a daemon answers there: %w", path, err)
 	}
 	holder := peerProcess(conn)
 	if err := conn.Close(); err != nil {
 		return fmt.Errorf("close %q: %w", path, err)
 	}
-	return fmt.Errorf("listen on %q: a daemon answers there already%s: stop it, or give this one another state_dir", path, holder)
+	return fmt.Errorf("listen on %q: a daemon already answers there%s: stop it, or use another state_dir", path, holder)
 }
 
-// groupID is the number of a group given by name or number.
+// groupID returns the number of a group given by name or number.
 func groupID(group string) (int, error) {
 	if gid, err := strconv.Atoi(group); err == nil {
 		return gid, nil

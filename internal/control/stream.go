@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// inPieces gives the caller pieceTimeout to take each piece of an answer, however
-// many there are and however long the work between them takes.
+// inPieces gives the caller pieceTimeout to take each piece of an answer. Neither
+// the number of pieces nor the work between them is limited.
 func inPieces(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		out := &piecewiseWriter{ResponseWriter: w, control: http.NewResponseController(w)}
 		next.ServeHTTP(out, r)
-		// What is still in the buffer goes out after this. An error here is one
-		// of a connection that is gone, and there is nobody to tell.
+		// The rest of the buffer is written after this. An error means that the
+		// connection is gone, so nobody could read it.
 		_ = out.extend()
 	})
 }
@@ -35,7 +35,7 @@ func (p *piecewiseWriter) Write(b []byte) (int, error) {
 	return p.ResponseWriter.Write(b)
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap implements the convention of http.ResponseController.
 func (p *piecewiseWriter) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 // piecewiseReader gives the caller pieceTimeout to send each piece of a body.
@@ -52,32 +52,32 @@ func (p *piecewiseReader) Read(b []byte) (int, error) {
 	return p.r.Read(b)
 }
 
-// stream answers with what write writes. Before the first byte its error is
-// answered like any other; after it, the connection is cut, so that the caller
-// doesn't take a part for the whole.
+// stream lets write produce the answer. An error before the first byte becomes an
+// error answer; a later one aborts the connection, so that the caller doesn't
+// take a part for the whole.
 func stream(w http.ResponseWriter, contentType string, write func(io.Writer) error) error {
 	out := &streamWriter{w: w, contentType: contentType}
 	err := write(out)
-	if err != nil && out.begun {
+	if err != nil && out.started {
 		panic(http.ErrAbortHandler)
 	}
-	if err == nil && !out.begun {
+	if err == nil && !out.started {
 		_, err = out.Write(nil)
 	}
 	return err
 }
 
-// streamWriter sets the content type when there is something to say.
+// streamWriter sets the content type at the first byte.
 type streamWriter struct {
 	w           http.ResponseWriter
 	contentType string
-	begun       bool
+	started     bool
 }
 
 // Write implements io.Writer.
 func (s *streamWriter) Write(p []byte) (int, error) {
-	if !s.begun {
-		s.begun = true
+	if !s.started {
+		s.started = true
 		s.w.Header().Set("Content-Type", s.contentType)
 	}
 	return s.w.Write(p)

@@ -17,9 +17,9 @@ import (
 
 // slow is a Service that takes longer for each thing than an answer may, and
 // gives up when its caller seems to have gone.
-type slow struct{ Service }
+type slowService struct{ Service }
 
-func (slow) wait(ctx context.Context) error {
+func (slowService) wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -28,9 +28,11 @@ func (slow) wait(ctx context.Context) error {
 	}
 }
 
-func (slow) Resolve(context.Context, string) (campaign.ID, error) { return "20260314-000042", nil }
+func (slowService) Resolve(context.Context, string) (campaign.ID, error) {
+	return "20260314-000042", nil
+}
 
-func (s slow) Results(ctx context.Context, _ campaign.ID, _ []campaign.Outcome, w io.Writer) error {
+func (s slowService) Results(ctx context.Context, _ campaign.ID, _ []campaign.Outcome, w io.Writer) error {
 	for i := range 3 {
 		if err := s.wait(ctx); err != nil {
 			return err
@@ -42,11 +44,11 @@ func (s slow) Results(ctx context.Context, _ campaign.ID, _ []campaign.Outcome, 
 	return s.wait(ctx)
 }
 
-func (s slow) Doctor(ctx context.Context, _ bool) ([]Finding, error) {
+func (s slowService) Doctor(ctx context.Context, _ bool) ([]Finding, error) {
 	return []Finding{{Check: "store"}}, s.wait(ctx)
 }
 
-func (s slow) ImportOptOuts(ctx context.Context, _ int64, csv io.Reader, _ string) (Imported, error) {
+func (s slowService) ImportOptOuts(ctx context.Context, _ int64, csv io.Reader, _ string) (Imported, error) {
 	data, err := io.ReadAll(csv)
 	if err != nil {
 		return Imported{}, err
@@ -54,7 +56,7 @@ func (s slow) ImportOptOuts(ctx context.Context, _ int64, csv io.Reader, _ strin
 	return Imported{Rows: len(data)}, s.wait(ctx)
 }
 
-func (s slow) Pause(ctx context.Context, _ campaign.ID, _ string) (Change, error) {
+func (s slowService) Pause(ctx context.Context, _ campaign.ID, _ string) (Change, error) {
 	return Change{}, s.wait(ctx)
 }
 
@@ -73,9 +75,9 @@ func (p pipes) Close() error   { close(p); return nil }
 func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 
 // drip is a body that comes in pieces, each just in time.
-type drip struct{ left int }
+type slowBody struct{ left int }
 
-func (d *drip) Read(p []byte) (int, error) {
+func (d *slowBody) Read(p []byte) (int, error) {
 	if d.left == 0 {
 		return 0, io.EOF
 	}
@@ -87,7 +89,7 @@ func (d *drip) Read(p []byte) (int, error) {
 func TestLongWorkOutlivesTheDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		listener := make(pipes)
-		server := New(slow{}, Options{}).socketServer()
+		server := New(slowService{}, Options{}).socketServer()
 		ended := make(chan error, 1)
 		go func() { ended <- server.Serve(listener) }()
 		c := &Client{http: &http.Client{Transport: &http.Transport{
@@ -105,7 +107,7 @@ func TestLongWorkOutlivesTheDeadlines(t *testing.T) {
 		if list, err := c.Doctor(t.Context(), true); err != nil || len(list) != 1 {
 			t.Errorf("doctor: %v, %v", list, err)
 		}
-		if r, err := c.ImportOptOuts(t.Context(), 0, &drip{left: 5}); err != nil || r.Rows != 5 {
+		if r, err := c.ImportOptOuts(t.Context(), 0, &slowBody{left: 5}); err != nil || r.Rows != 5 {
 			t.Errorf("import: %v, %v", r, err)
 		}
 		if _, err := c.Pause(t.Context(), "42"); err != nil {

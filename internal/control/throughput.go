@@ -6,25 +6,25 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Pace is how fast a sending went: steps of equal length from Start on, without
-// gaps. The zero Pace is of one that has no result yet.
+// Throughput counts a sending's results over time, in consecutive steps of equal
+// length. The zero Throughput belongs to a sending without results.
 type Throughput struct {
 	Start time.Time     // a multiple of Step since the Unix epoch
 	Step  time.Duration // whole seconds
 	Steps []ThroughputStep
 }
 
-// PaceStep counts the messages that reached a final outcome within a step.
+// ThroughputStep counts the messages that reached a final outcome within a step.
 type ThroughputStep struct {
 	Sent  uint64
 	Other uint64 // failed, unknown, expired …
 }
 
-// maxSteps is the most steps of a Pace: what a picture as wide as a page can show.
+// maxSteps limits the steps of a Throughput to what a chart as wide as a page can show.
 const maxSteps = 96
 
-// Tally counts results by the second. The zero Tally is ready to use. A wall
-// clock that jumps by years costs memory for the seconds with results alone.
+// Tally counts results by the second. The zero Tally is ready to use. It keeps
+// only seconds with results, so a wall clock that jumps by years costs no memory.
 type Tally struct {
 	seconds     map[int64]*ThroughputStep
 	first, last int64 // Unix seconds
@@ -49,7 +49,7 @@ func (t *Tally) Add(at time.Time, o campaign.Outcome) {
 	}
 }
 
-// Pace adds the seconds up to at most 96 steps of a length that people can read.
+// Throughput groups the seconds into at most 96 steps of a round length.
 func (t *Tally) Throughput() Throughput {
 	if len(t.seconds) == 0 {
 		return Throughput{}

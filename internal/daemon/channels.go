@@ -16,20 +16,20 @@ import (
 	"campaignd/internal/send/whatsapp"
 )
 
-// Drivers are the channels of every application, made and not yet used.
+// Drivers maps applications to their channels by name.
 type Drivers map[int64]map[string]send.Channel
 
-// Of are an application's channels by name.
+// Of returns an application's channels by name.
 func (d Drivers) Of(application int64) map[string]send.Channel { return d[application] }
 
-// OpenDrivers makes every channel's driver. Nothing is connected or opened yet
-// but the secrets, which are read; all that is wrong is in the error.
-// They count no contacts and keep nothing: only a daemon, which has a store, holds to daily_contacts.
+// OpenDrivers creates the driver of every channel. It reads their secrets but
+// connects to nothing. The error lists every problem. Without a store the drivers
+// can't enforce daily_contacts.
 func OpenDrivers(c *config.Config, getenv func(string) string) (Drivers, error) {
-	return openDrivers(c, getenv, unkept)
+	return openDrivers(c, getenv, noNumberStore)
 }
 
-func openDrivers(c *config.Config, getenv func(string) string, of func(config.Channel) kept) (Drivers, error) {
+func openDrivers(c *config.Config, getenv func(string) string, of func(config.Channel) numberStore) (Drivers, error) {
 	drivers := Drivers{}
 	var problems []error
 	for _, a := range c.Applications {
@@ -46,10 +46,10 @@ func openDrivers(c *config.Config, getenv func(string) string, of func(config.Ch
 	return drivers, errors.Join(problems...)
 }
 
-// nullBatch is how many messages the null driver takes at once, as the outbox does.
+// nullBatch is the null driver's batch size in messages, the same as the outbox's.
 const nullBatch = 1024
 
-func openDriver(ch config.Channel, getenv func(string) string, k kept, tap send.WireTracer) (send.Channel, error) {
+func openDriver(ch config.Channel, getenv func(string) string, k numberStore, tap send.WireTracer) (send.Channel, error) {
 	switch ch.Driver {
 	case "outbox":
 		return outbox.New(ch.Path), nil
@@ -72,7 +72,7 @@ func openDriver(ch config.Channel, getenv func(string) string, k kept, tap send.
 	return nil, fmt.Errorf("this version has no driver %q", ch.Driver)
 }
 
-// openSMTP makes a mail channel with its secrets.
+// openSMTP creates a mail channel and reads its secrets.
 func openSMTP(ch config.Channel, getenv func(string) string, tap send.WireTracer) (send.Channel, error) {
 	o := smtp.Options{Host: ch.Host, Port: ch.Port, TLS: ch.TLS, Username: ch.Username, From: ch.From, ReplyTo: ch.ReplyTo,
 		ListUnsubscribe: ch.ListUnsubscribe, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Tracer: tap}
@@ -92,8 +92,8 @@ func openSMTP(ch config.Channel, getenv func(string) string, tap send.WireTracer
 	return smtp.New(o)
 }
 
-// openWhatsApp makes a WhatsApp channel with its token, which it reads again when Meta refuses it.
-func openWhatsApp(ch config.Channel, getenv func(string) string, k kept, tap send.WireTracer) (send.Channel, error) {
+// openWhatsApp creates a WhatsApp channel. The driver reads its token again when Meta refuses it.
+func openWhatsApp(ch config.Channel, getenv func(string) string, k numberStore, tap send.WireTracer) (send.Channel, error) {
 	read := func() (string, error) { return config.ReadSecret(ch.TokenFile, getenv) }
 	token, err := read()
 	if err != nil {
@@ -103,19 +103,19 @@ func openWhatsApp(ch config.Channel, getenv func(string) string, k kept, tap sen
 		Token: token, ReadToken: read, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Quota: k.quota, Refusals: k.refusals, Tracer: tap})
 }
 
-// holdup says which of an application's channels are held, and why: status.json has it, since a
-// partner sees nothing else of a sending that doesn't get on.
-func (d *Daemon) holdup(application int64, channels []string) string {
+// heldReason lists the held channels of an application with their reasons, for status.json.
+// Partners have no other way to see why a sending waits.
+func (d *Daemon) heldReason(application int64, channels []string) string {
 	var why []string
-	for _, lane := range d.send.HeldChannels() {
-		if lane.Application == application && contains(channels, lane.Name) {
-			why = append(why, fmt.Sprintf("channel %s is held: %s", lane.Name, lane.Reason))
+	for _, channel := range d.send.HeldChannels() {
+		if channel.Application == application && contains(channels, channel.Name) {
+			why = append(why, fmt.Sprintf("channel %s is held: %s", channel.Name, channel.Reason))
 		}
 	}
 	return strings.Join(why, "; ")
 }
 
-// applications is the configuration as the dispatcher wants it.
+// applications converts the configuration for the dispatcher.
 func applications(c *config.Config, drivers Drivers) []send.Application {
 	var list []send.Application
 	for i := range c.Applications {
@@ -132,7 +132,7 @@ func applications(c *config.Config, drivers Drivers) []send.Application {
 	return list
 }
 
-// grid are an application's slots, nil if it doesn't slice.
+// grid returns an application's slot grid, nil if it doesn't slice.
 func grid(a *config.Application) *plan.Grid {
 	if !a.Slicing.Enabled {
 		return nil

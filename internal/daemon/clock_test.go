@@ -6,10 +6,10 @@ import (
 )
 
 // once fails the test unless every row of the drop was sent exactly once.
-func (w *world) once(name string, n int) {
+func (w *harness) once(name string, n int) {
 	w.t.Helper()
 	seen := map[string]int{}
-	for _, s := range w.of(name) {
+	for _, s := range w.sentBy(name) {
 		seen[s.key]++
 	}
 	for key, times := range seen {
@@ -24,15 +24,15 @@ func (w *world) once(name string, n int) {
 
 // TestClockJumpsForth by an hour: the slots in it count as missed.
 func TestClockJumpsForth(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", tenMinutes)+shop(2, "", "enabled = false"), func(t *testing.T, w *world) {
-		w.up()
-		w.take("sliced", 250, "scheduleAt", at(12, 0))
-		w.take("plain", 10, "scheduleAt", at(12, 30), "applicationId", 2, "campaignId", 1)
-		w.take("later", 10, "scheduleAt", at(14, 0), "applicationId", 2, "campaignId", 1)
+	scenario(t, at(9, 0), shop(1, "", tenMinutes)+shop(2, "", "enabled = false"), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("sliced", 250, "scheduleAt", at(12, 0))
+		w.accept("plain", 10, "scheduleAt", at(12, 30), "applicationId", 2, "campaignId", 1)
+		w.accept("later", 10, "scheduleAt", at(14, 0), "applicationId", 2, "campaignId", 1)
 		w.until(at(12, 2).Add(time.Second))
-		w.jump(time.Hour)
-		w.pass(2 * time.Second)
-		if n := len(w.of("sliced")); n > 22 {
+		w.setClock(time.Hour)
+		w.wait(2 * time.Second)
+		if n := len(w.sentBy("sliced")); n > 22 {
 			t.Errorf("%d are sent right after the jump, 21 were before it: a burst", n)
 		}
 		w.once("plain", 10) // its time has come
@@ -40,20 +40,20 @@ func TestClockJumpsForth(t *testing.T) {
 		w.sentOf("sliced", 250, 0)
 		w.once("sliced", 250)
 		w.sentOf("later", 10, 0)
-		w.tens()
+		w.checkTenMinutes()
 	})
 }
 
 // TestClockJumpsBack by an hour: nothing goes early by the clock, and nothing twice.
 func TestClockJumpsBack(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", tenMinutes)+shop(2, "", "enabled = false"), func(t *testing.T, w *world) {
-		w.up()
-		w.take("sliced", 250, "scheduleAt", at(12, 0))
-		w.take("plain", 10, "scheduleAt", at(12, 30), "applicationId", 2, "campaignId", 1)
+	scenario(t, at(9, 0), shop(1, "", tenMinutes)+shop(2, "", "enabled = false"), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("sliced", 250, "scheduleAt", at(12, 0))
+		w.accept("plain", 10, "scheduleAt", at(12, 30), "applicationId", 2, "campaignId", 1)
 		w.until(at(12, 2).Add(time.Second))
-		w.jump(-time.Hour)
+		w.setClock(-time.Hour)
 		w.until(at(11, 59))
-		if n := len(w.of("sliced")); n != 21 {
+		if n := len(w.sentBy("sliced")); n != 21 {
 			t.Errorf("%d are sent by 11:59, 21 were before the jump", n)
 		}
 		w.until(at(13, 0))
@@ -61,59 +61,59 @@ func TestClockJumpsBack(t *testing.T) {
 		w.once("sliced", 250)
 		w.sentOf("plain", 10, 0)
 		w.once("plain", 10)
-		w.want("as planned", slotted(w.of("sliced"), 10*time.Minute), map[string]int{"12:00:00": 100, "12:10:00": 100, "12:20:00": 50})
-		w.tens()
+		w.want("as planned", sentBySlot(w.sentBy("sliced"), 10*time.Minute), map[string]int{"12:00:00": 100, "12:10:00": 100, "12:20:00": 50})
+		w.checkTenMinutes()
 	})
 }
 
 // TestClockJumpsForthAndBack: what was put off for the time in between comes when that is.
 func TestClockJumpsForthAndBack(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *world) {
-		w.up()
-		w.take("sliced", 250, "scheduleAt", at(12, 0))
+	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("sliced", 250, "scheduleAt", at(12, 0))
 		w.until(at(12, 1))
-		w.jump(time.Hour)
-		w.pass(30 * time.Second)
-		w.jump(-time.Hour)
+		w.setClock(time.Hour)
+		w.wait(30 * time.Second)
+		w.setClock(-time.Hour)
 		w.until(at(14, 0))
 		w.sentOf("sliced", 250, 0)
 		w.once("sliced", 250)
-		w.tens()
+		w.checkTenMinutes()
 	})
 }
 
 // TestClockIsStepped as NTP does: a little, often.
 func TestClockIsStepped(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", `enabled = true, slot = "1m", capacity = 20`), func(t *testing.T, w *world) {
-		w.up()
-		w.take("sliced", 200, "scheduleAt", at(12, 0))
+	scenario(t, at(9, 0), shop(1, "", `enabled = true, slot = "1m", capacity = 20`), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("sliced", 200, "scheduleAt", at(12, 0))
 		w.until(at(11, 59))
 		for i := range 200 {
-			w.jump(time.Duration(1-i%2*2) * time.Duration(i%7) * 90 * time.Millisecond)
-			w.pass(7 * time.Second)
+			w.setClock(time.Duration(1-i%2*2) * time.Duration(i%7) * 90 * time.Millisecond)
+			w.wait(7 * time.Second)
 		}
 		w.sentOf("sliced", 200, 0)
 		w.once("sliced", 200)
-		w.laws(map[int64]int{1: 20}, map[int64]time.Duration{1: time.Minute})
+		w.checkInvariants(map[int64]int{1: 20}, map[int64]time.Duration{1: time.Minute})
 	})
 }
 
 // TestPitfall19Suspend: timers stand still, the wall clock doesn't (PITFALLS 19). It is a jump
 // forth as the daemon sees it, here over two days.
 func TestPitfall19Suspend(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", tenMinutes)+shop(2, "", "enabled = false"), func(t *testing.T, w *world) {
-		w.up()
-		w.take("sliced", 250, "scheduleAt", at(12, 0))
-		w.take("plain", 10, "scheduleAt", at(12, 30), "applicationId", 2, "campaignId", 1)
-		w.take("next", 10, "scheduleAt", at(60, 0), "applicationId", 2, "campaignId", 1)
+	scenario(t, at(9, 0), shop(1, "", tenMinutes)+shop(2, "", "enabled = false"), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("sliced", 250, "scheduleAt", at(12, 0))
+		w.accept("plain", 10, "scheduleAt", at(12, 30), "applicationId", 2, "campaignId", 1)
+		w.accept("next", 10, "scheduleAt", at(60, 0), "applicationId", 2, "campaignId", 1)
 		w.until(at(12, 2).Add(time.Second))
-		w.jump(47*time.Hour + 40*time.Minute)
-		w.pass(time.Minute)
+		w.setClock(47*time.Hour + 40*time.Minute)
+		w.wait(time.Minute)
 		w.until(at(61, 0))
 		// 21 in T's slot; then, two days on, the share of the slot of 11:40 that is left, and that of 11:50.
 		w.sentOf("sliced", 21+79+100, 50)
 		w.sentOf("plain", 0, 10)
 		w.sentOf("next", 10, 0)
-		w.tens()
+		w.checkTenMinutes()
 	})
 }

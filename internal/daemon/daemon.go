@@ -1,10 +1,10 @@
-// Package daemon builds the parts of campaignd, owns every goroutine of theirs,
-// reloads the configuration and ends in order. It decides nothing about drops or
-// messages: its rooms do.
+// Package daemon builds the parts of campaignd, owns their goroutines, reloads the
+// configuration and shuts down in order. It decides nothing about drops or
+// messages; the parts do.
 //
-// A configuration that can't work ends it before anything is taken in or sent.
-// Later a broken one is refused and the old one kept. A part that fails for good
-// ends the daemon in order, with the part's error.
+// An unusable configuration ends it before it takes or sends anything. A reload of
+// a broken configuration is refused and the old one stays in force. If a part
+// fails permanently, the daemon shuts down in order and returns the part's error.
 package daemon
 
 import (
@@ -33,28 +33,28 @@ import (
 	"campaignd/internal/store"
 )
 
-// The names of what lies in the state folder (SPEC 11).
+// Names of files in the state folder (docs/contract.md 11).
 const (
 	storeName  = "campaignd.db"
 	socketName = "campaignd.sock"
 )
 
-// Options are what a daemon is started with.
+// Options configure a daemon.
 type Options struct {
 	Config  *config.Config
 	Version string
 	Log     *slog.Logger
 	Getenv  func(string) string
-	Notify  func(state string) // tells the service manager (sd_notify); nil: nobody listens
+	Notify  func(state string) // notifies the service manager (sd_notify); nil: there is none
 	Now     func() time.Time   // nil: time.Now
-	Quiet   bool               // no control socket, no HTTP, no file events: for tests of what is between inbox and channel, in virtual time
+	Quiet   bool               // no control socket, no HTTP, no file events: for tests in virtual time
 
-	// Drivers makes every channel's driver, at start and at every reload; nil: OpenDrivers.
-	// Tests put channels here that note what was sent when.
+	// Drivers creates every channel's driver, at start and at every reload; nil: OpenDrivers.
+	// Tests supply channels that record messages.
 	Drivers func(c *config.Config, getenv func(string) string) (Drivers, error)
 }
 
-// Daemon is one running campaignd. Make it with Open, then Run it.
+// Daemon is one campaignd. Open creates it; Run runs it.
 type Daemon struct {
 	opts      Options
 	log       *slog.Logger
@@ -67,17 +67,17 @@ type Daemon struct {
 	metrics   *control.Metrics
 	registry  *prometheus.Registry
 	stopping  atomic.Bool
-	told      bool // Options.Notify was given: somebody listens
+	notifies  bool // Options.Notify was given
 	states    states
 	hooks     *hooks
 
 	mu       sync.Mutex // guards all below
 	config   *config.Config
 	configAt time.Time
-	problem  string // why the last reload kept the old configuration
+	problem  string // why the last reload was refused
 }
 
-// Open opens the store and makes the parts. Nothing runs yet.
+// Open opens the store and creates the parts without running them.
 func Open(o Options) (*Daemon, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -86,10 +86,10 @@ func Open(o Options) (*Daemon, error) {
 	if !told {
 		o.Notify = func(string) {}
 	}
-	d := &Daemon{opts: o, log: o.Log, now: o.Now, config: o.Config, startedAt: o.Now(), configAt: o.Now(), told: told}
+	d := &Daemon{opts: o, log: o.Log, now: o.Now, config: o.Config, startedAt: o.Now(), configAt: o.Now(), notifies: told}
 	if o.Drivers == nil {
 		d.opts.Drivers = func(c *config.Config, getenv func(string) string) (Drivers, error) {
-			return openDrivers(c, getenv, d.kept)
+			return openDrivers(c, getenv, d.numberStore)
 		}
 	}
 	drivers, err := d.opts.Drivers(o.Config, o.Getenv)
@@ -115,12 +115,12 @@ func Open(o Options) (*Daemon, error) {
 	}
 	d.send = send.New(send.Options{
 		Store: d.store, Log: o.Log, Now: o.Now, OnChange: d.changed, OptedOut: d.optedOut, Observer: d.metrics,
-		StopTimeout: cutAfter(o.Config.StopTimeout), RetryHold: o.Config.RetryHold,
+		StopTimeout: abortAfter(o.Config.StopTimeout), RetryHold: o.Config.RetryHold,
 	})
 	d.send.Configure(applications(o.Config, drivers))
 	d.intake = intake.New(intake.Options{
 		Store: d.store, StateDir: o.Config.StateDir, Checker: d.checker(o.Config, drivers), Dispatcher: d.send,
-		Accepted: func(campaign.ID) { d.send.Kick() }, Decided: d.decided, WaitReason: d.holdup, Log: o.Log, Now: o.Now,
+		Accepted: func(campaign.ID) { d.send.Kick() }, Decided: d.decided, WaitReason: d.heldReason, Log: o.Log, Now: o.Now,
 	})
 	d.inboxes = newInboxes(d.intake, o.Log, o.Quiet)
 	return d, nil
@@ -132,8 +132,8 @@ func (d *Daemon) checker(c *config.Config, drivers Drivers) *intake.Checker {
 
 // changed is called after every change of a sending.
 func (d *Daemon) changed(id campaign.ID) {
-	d.moved(id)
-	// The dispatcher is made before the intake that its events go to.
+	d.countState(id)
+	// The dispatcher is created before the intake that handles its events.
 	if d.intake != nil {
 		d.intake.Changed(id)
 	}
@@ -145,18 +145,17 @@ func (d *Daemon) optedOut(application int64, channelType, contactCode string) er
 	return err
 }
 
-// cutAfter is when what is in flight is cut off at a stop, so that it is recorded and
-// reported within stop_timeout too; at once where there is none.
-func cutAfter(stopTimeout time.Duration) time.Duration {
+// abortAfter returns the time after which a stop aborts attempts in flight. It leaves a part of
+// stop_timeout for recording and reporting them. A stop_timeout of 0 aborts them immediately.
+func abortAfter(stopTimeout time.Duration) time.Duration {
 	return max(stopTimeout-stopTimeout/20, 1)
 }
 
-// Run works until ctx ends, then stops in this order, each for its reason:
-// watchers and intake first, so that nothing new is taken in; with them the
-// dispatcher, which attempts nothing more and records what is in flight within
-// StopTimeout; then the clerk, so that the last outcomes are in the folders;
-// then the socket, so that a person can watch it stop; the store last, since all
-// others write to it.
+// Run works until ctx ends, then stops in this order: watchers and intake first, so
+// that nothing new is taken; at the same time the dispatcher, which begins no more
+// attempts and records those in flight within StopTimeout; then the folder keeper, so
+// that the folders have the last outcomes; then the socket, so that people can watch
+// the stop; the store last, because all others write to it.
 func (d *Daemon) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, d.store.Close()) }()
 	if err := d.recover(); err != nil {
@@ -165,13 +164,13 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 	parts, ctx := errgroup.WithContext(ctx)
 	late, endLate := context.WithCancel(context.WithoutCancel(ctx))
 	defer endLate()
-	clerk, service := make(chan error, 1), make(chan error, 1)
-	lateClerk, endClerk := context.WithCancel(late)
-	defer endClerk()
-	go func() { clerk <- d.intake.RunFolderKeeper(lateClerk) }()
+	folders, service := make(chan error, 1), make(chan error, 1)
+	foldersCtx, endFolders := context.WithCancel(late)
+	defer endFolders()
+	go func() { folders <- d.intake.RunFolderKeeper(foldersCtx) }()
 	listening := make(chan struct{})
 	go func() { service <- d.serve(late, listening) }()
-	parts.Go(func() error { // a socket that can't be had ends the daemon
+	parts.Go(func() error { // without its socket the daemon ends
 		select {
 		case <-ctx.Done():
 			return nil
@@ -187,7 +186,7 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-d.store.Ended(): // nothing can be known or recorded any more
+		case <-d.store.Ended(): // nothing can be read or recorded any more
 			return d.store.Err()
 		}
 	})
@@ -202,8 +201,8 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 	err = parts.Wait()
 	d.opts.Notify("STOPPING=1")
 	d.log.Info("stopped sending; writing the last reports")
-	endClerk()
-	err = errors.Join(err, <-clerk)
+	endFolders()
+	err = errors.Join(err, <-folders)
 	endLate()
 	err = errors.Join(err, <-service)
 	if err == nil {
@@ -212,29 +211,29 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 	return err
 }
 
-// work runs what takes in and sends.
+// work runs the parts that take drops and send messages.
 func (d *Daemon) work(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.send.Run(ctx) })
 	group.Go(func() error { return d.intake.Run(ctx) })
 	group.Go(func() error { return d.inboxes.run(ctx, d.current()) })
-	group.Go(func() error { d.hooks.placeStrays(ctx); return nil })
-	group.Go(func() error { d.keepHouse(ctx); return nil })
+	group.Go(func() error { d.hooks.matchReceipts(ctx); return nil })
+	group.Go(func() error { d.housekeeping(ctx); return nil })
 	group.Go(func() error {
 		<-ctx.Done()
 		d.stopping.Store(true)
-		d.log.Info("stopping: nothing new is taken, what is in flight is finished")
+		d.log.Info("stopping: accepting nothing new, finishing what is in flight")
 		return nil
 	})
 	d.log.Info("ready", "version", d.opts.Version, "config", d.current().File, "inboxes", len(d.current().Inboxes), "applications", len(d.current().Applications))
 	d.opts.Notify("READY=1")
-	if d.told {
-		group.Go(func() error { d.attend(ctx, d.send.Alive); return nil })
+	if d.notifies {
+		group.Go(func() error { d.notifyStatus(ctx, d.send.Alive); return nil })
 	}
 	return group.Wait()
 }
 
-// recover brings to an end what the last run left in the middle.
+// recover finishes what the last run left unfinished.
 func (d *Daemon) recover() error {
 	policies := map[string]bool{}
 	for _, a := range d.config.Applications {
@@ -252,21 +251,21 @@ func (d *Daemon) recover() error {
 		d.log.Warn("messages were in flight when the last run ended", "resentUnderTheirKey", found.Retried, "unknown", found.Unknown)
 	}
 	if why := d.store.Restored(); why != "" {
-		d.log.Warn("the store was restored " + why + ", and every sending is held: see what was sent since, then: campaignd resume --all")
+		d.log.Warn("the store was restored " + why + ", and every sending is held: check what was sent since the backup, then run: campaignd resume --all")
 	}
-	if err := d.knowStates(); err != nil {
+	if err := d.loadStates(); err != nil {
 		return fmt.Errorf("read states: %w", err)
 	}
 	d.prepareInboxes(d.config)
 	return d.intake.Recover()
 }
 
-// prepareInboxes makes what partners look into before their first drop, and says what
-// an operator should know of an inbox.
+// prepareInboxes creates the folders that partners expect before their first drop, and logs the
+// problems of an inbox.
 func (d *Daemon) prepareInboxes(c *config.Config) {
 	for _, in := range c.Inboxes {
 		if err := intake.Prepare(in.Path); err != nil {
-			d.log.Warn("inbox is not as it should be", "inbox", in.Path, "err", err)
+			d.log.Warn("inbox can't be used", "inbox", in.Path, "err", err)
 		}
 	}
 }
@@ -295,27 +294,27 @@ func (d *Daemon) serve(ctx context.Context, listening chan<- struct{}) error {
 	return server.Run(ctx)
 }
 
-// current is the configuration in force.
+// current returns the configuration in force.
 func (d *Daemon) current() *config.Config {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.config
 }
 
-// Reload implements control.Upkeep: it reads the configuration again, all of it. A bad one keeps the
-// old and says so. Keys that only a restart can change are named.
+// Reload implements control.Upkeep: it reads the whole configuration again. If it is invalid, the
+// old one stays in force. The log names keys that only a restart can change.
 func (d *Daemon) Reload(_ context.Context, who string) error {
 	d.opts.Notify(reloading())
 	defer d.opts.Notify("READY=1")
 	old := d.current()
 	c, problems := config.Load(old.File)
 	if problems.Count > 0 {
-		d.keepOld(problems.List[0].String())
+		d.reloadFailed(problems.List[0].String())
 		d.log.Error("reload: the old configuration stays", "errors", problems.Count, "first", problems.List[0].String())
 		for _, p := range problems.List[1:] {
-			d.log.Error("reload: wrong too", "error", p.String())
+			d.log.Error("reload: further error", "error", p.String())
 		}
-		return &control.Error{Code: control.CodeInvalid, Message: "the configuration is wrong; the old one stays in force", Problems: problems.List}
+		return &control.Error{Code: control.CodeInvalid, Message: "the configuration is invalid; the old one stays in force", Problems: problems.List}
 	}
 	drivers, err := d.opts.Drivers(c, d.opts.Getenv)
 	var table *hookTable
@@ -323,7 +322,7 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 		table, err = d.hooks.prepare(c, d.opts.Getenv)
 	}
 	if err != nil {
-		d.keepOld(err.Error())
+		d.reloadFailed(err.Error())
 		d.log.Error("reload: the old configuration stays", "err", err)
 		return control.Invalidf("%v; the old configuration stays in force", err)
 	}
@@ -341,12 +340,12 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 	d.prepareInboxes(c)
 	d.log.Info("reloaded", "config", c.File, "who", who)
 	if err := d.store.Audit(store.AuditEntry{Who: who, Action: "reload", Detail: c.File}); err != nil {
-		return fmt.Errorf("the new configuration is in force, and the audit trail lacks it: %w", err)
+		return fmt.Errorf("the new configuration is in force, but the audit trail lacks it: %w", err)
 	}
 	return nil
 }
 
-func (d *Daemon) keepOld(problem string) {
+func (d *Daemon) reloadFailed(problem string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.problem = problem

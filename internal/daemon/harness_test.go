@@ -26,7 +26,7 @@ import (
 // world is a machine in a bubble of virtual time: folders, a daemon that can be
 // stopped and started, a clock on the wall that can be set, and a channel that
 // notes what was sent when.
-type world struct {
+type harness struct {
 	t       testing.TB
 	dir     string
 	top     string // TOML at the top of the file
@@ -73,19 +73,19 @@ func shop(id int, more, slicing string) string {
 const tenMinutes = `enabled = true, slot = "10m", capacity = 100`
 
 // story runs test in a bubble whose clock stands at start. The daemon isn't started yet.
-func story(t *testing.T, start time.Time, applications string, test func(t *testing.T, w *world)) {
+func scenario(t *testing.T, start time.Time, applications string, test func(t *testing.T, w *harness)) {
 	t.Helper()
-	dir := scratch(t)
+	dir := tempDir(t)
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, dir, start, applications)
-		defer w.down()
+		w := newHarness(t, dir, start, applications)
+		defer w.shutdown()
 		test(t, w)
 	})
 }
 
 // scratch is a folder for real files, in memory where the machine has that: days
 // of virtual time sync tens of thousands of files.
-func scratch(t *testing.T) string {
+func tempDir(t *testing.T) string {
 	t.Helper()
 	const shm = "/dev/shm"
 	dir, err := os.MkdirTemp(shm, "campaignd-")
@@ -96,8 +96,8 @@ func scratch(t *testing.T) string {
 	return dir
 }
 
-func newWorld(t testing.TB, dir string, start time.Time, applications string) *world {
-	w := &world{t: t, dir: dir, batch: 1, config: applications}
+func newHarness(t testing.TB, dir string, start time.Time, applications string) *harness {
+	w := &harness{t: t, dir: dir, batch: 1, config: applications}
 	time.Sleep(time.Until(start)) // nothing runs yet: no time at all
 	for _, sub := range []string{"in", "campaigns"} {
 		w.check(os.MkdirAll(filepath.Join(dir, sub), 0o755))
@@ -112,23 +112,23 @@ func newWorld(t testing.TB, dir string, start time.Time, applications string) *w
 	return w
 }
 
-func (w *world) check(err error) {
+func (w *harness) check(err error) {
 	w.t.Helper()
 	if err != nil {
 		w.t.Fatal(err)
 	}
 }
 
-func (w *world) write(name, text string) {
+func (w *harness) write(name, text string) {
 	w.t.Helper()
 	w.check(os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o644))
 }
 
 // now is what the wall clock shows.
-func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.skew.Load())) }
+func (w *harness) now() time.Time { return time.Now().Add(time.Duration(w.skew.Load())) }
 
 // up starts the daemon.
-func (w *world) up() {
+func (w *harness) start() {
 	w.t.Helper()
 	w.write("campaignd.toml", fmt.Sprintf("%s\nstate_dir = %q\ncampaigns_dir = %q\n[[inboxes]]\npath = %q\napplication = 1\ncampaign = 1\nrequire_sidecar = true\n%s",
 		w.top, filepath.Join(w.dir, "var"), filepath.Join(w.dir, "campaigns"), filepath.Join(w.dir, "in"), w.config))
@@ -155,7 +155,7 @@ func (w *world) up() {
 }
 
 // down stops the daemon, if it runs.
-func (w *world) down() {
+func (w *harness) shutdown() {
 	if w.running != nil {
 		w.stop()
 		w.running = nil
@@ -163,62 +163,62 @@ func (w *world) down() {
 }
 
 // pass lets time pass.
-func (w *world) pass(d time.Duration) {
+func (w *harness) wait(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
 // until lets time pass until the wall clock shows at.
-func (w *world) until(at time.Time) { w.pass(at.Sub(w.now())) }
+func (w *harness) until(at time.Time) { w.wait(at.Sub(w.now())) }
 
 // jump sets the wall clock forth or, if d is negative, back.
-func (w *world) jump(d time.Duration) { w.skew.Add(int64(d)) }
+func (w *harness) setClock(d time.Duration) { w.skew.Add(int64(d)) }
 
 // drivers makes the noting channels.
-func (w *world) drivers(c *config.Config, _ func(string) string) (Drivers, error) {
+func (w *harness) drivers(c *config.Config, _ func(string) string) (Drivers, error) {
 	all := Drivers{}
 	for _, a := range c.Applications {
 		all[a.ID] = map[string]send.Channel{}
 		for name := range a.Channels {
-			all[a.ID][name] = &noting{null.New(w.batch), w}
+			all[a.ID][name] = &recordingChannel{null.New(w.batch), w}
 		}
 	}
 	return all, nil
 }
 
 // noting is a channel that notes what it is given.
-type noting struct {
+type recordingChannel struct {
 	*null.Channel
-	w *world
+	h *harness
 }
 
-func (n *noting) Send(_ context.Context, msgs []*send.Message, results []send.Result) {
-	wall, now := n.w.now(), time.Now()
+func (n *recordingChannel) Send(_ context.Context, msgs []*send.Message, results []send.Result) {
+	wall, now := n.h.now(), time.Now()
 	for i, m := range msgs {
 		results[i] = send.Result{Verdict: send.VerdictSent}
-		if n.w.answer != nil {
-			results[i] = n.w.answer(m)
+		if n.h.answer != nil {
+			results[i] = n.h.answer(m)
 		}
-		n.w.mu.Lock()
-		n.w.sent = append(n.w.sent, sent{m.ApplicationID, m.SendingID, m.ContactCode, m.Number, m.Attempt, results[i].Verdict, m.Key, m.DueAt, wall.UTC(), now})
-		n.w.mu.Unlock()
+		n.h.mu.Lock()
+		n.h.sent = append(n.h.sent, sent{m.ApplicationID, m.SendingID, m.ContactCode, m.Number, m.Attempt, results[i].Verdict, m.Key, m.DueAt, wall.UTC(), now})
+		n.h.mu.Unlock()
 	}
 }
 
 // all is what was sent so far, in order.
-func (w *world) all() []sent {
+func (w *harness) allSent() []sent {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.sent)
 }
 
 // of is what was sent of one drop.
-func (w *world) of(name string) []sent {
-	return slices.DeleteFunc(w.all(), func(s sent) bool { return !strings.HasPrefix(s.contact, name+"-") })
+func (w *harness) sentBy(name string) []sent {
+	return slices.DeleteFunc(w.allSent(), func(s sent) bool { return !strings.HasPrefix(s.contact, name+"-") })
 }
 
 // drop puts a drop of n rows into the inbox. sidecar are its keys and values, in turn.
-func (w *world) drop(name string, n int, sidecar ...any) {
+func (w *harness) drop(name string, n int, sidecar ...any) {
 	w.t.Helper()
 	var csv strings.Builder
 	csv.WriteString("code,name\n")
@@ -241,17 +241,17 @@ func (w *world) drop(name string, n int, sidecar ...any) {
 }
 
 // take is drop, and the time that intake needs for it.
-func (w *world) take(name string, n int, sidecar ...any) {
+func (w *harness) accept(name string, n int, sidecar ...any) {
 	w.t.Helper()
 	w.drop(name, n, sidecar...)
-	w.pass(25 * time.Second)
+	w.wait(25 * time.Second)
 	if w.folder(name) == "" {
 		w.t.Fatalf("%s was not taken in", name)
 	}
 }
 
 // folder is where the drop's folder is, "" if it wasn't claimed.
-func (w *world) folder(name string) string {
+func (w *harness) folder(name string) string {
 	w.t.Helper()
 	found, err := filepath.Glob(filepath.Join(w.dir, "in", "*", name+".2*"))
 	w.check(err)
@@ -262,7 +262,7 @@ func (w *world) folder(name string) string {
 }
 
 // id is the sending that the drop became.
-func (w *world) id(name string) campaign.ID {
+func (w *harness) id(name string) campaign.ID {
 	w.t.Helper()
 	id := campaign.ID(strings.TrimPrefix(filepath.Ext(w.folder(name)), "."))
 	if !id.Valid() {
@@ -272,7 +272,7 @@ func (w *world) id(name string) campaign.ID {
 }
 
 // report is the drop's report.json if it is over, else its status.json.
-func (w *world) report(name string) report.Document {
+func (w *harness) report(name string) report.Document {
 	w.t.Helper()
 	folder := w.folder(name)
 	data, err := os.ReadFile(filepath.Join(folder, "report.json"))
@@ -286,7 +286,7 @@ func (w *world) report(name string) report.Document {
 }
 
 // text is what the drop's report.txt says.
-func (w *world) text(name string) string {
+func (w *harness) text(name string) string {
 	w.t.Helper()
 	data, err := os.ReadFile(filepath.Join(w.folder(name), "report.txt"))
 	w.check(err)
@@ -294,7 +294,7 @@ func (w *world) text(name string) string {
 }
 
 // state fails the test unless the drop's sending is in the state.
-func (w *world) state(name string, want campaign.State) {
+func (w *harness) state(name string, want campaign.State) {
 	w.t.Helper()
 	if got := w.report(name); got.State != want {
 		w.t.Errorf("%s is %s (%s), want %s", name, got.State, got.Reason, want)
@@ -303,7 +303,7 @@ func (w *world) state(name string, want campaign.State) {
 
 // slotted is how many of the sent messages went out in each slot of the length, by its
 // start as HH:MM:SS of UTC, with the date if that isn't the first's.
-func slotted(list []sent, slot time.Duration) map[string]int {
+func sentBySlot(list []sent, slot time.Duration) map[string]int {
 	counts := map[string]int{}
 	for _, s := range list {
 		start := s.wall.Truncate(slot) // slots and Truncate agree for lengths that divide a day
@@ -320,7 +320,7 @@ func clock(at time.Time) string {
 }
 
 // planned is the same of a report's slices.
-func planned(doc report.Document) map[string]int {
+func plannedBySlot(doc report.Document) map[string]int {
 	counts := map[string]int{}
 	for _, s := range doc.Slices {
 		counts[clock(s.Start)] += int(s.Recipients)
@@ -329,7 +329,7 @@ func planned(doc report.Document) map[string]int {
 }
 
 // want fails the test unless got is what is wanted.
-func (w *world) want(what string, got map[string]int, want map[string]int) {
+func (w *harness) want(what string, got map[string]int, want map[string]int) {
 	w.t.Helper()
 	if !maps.Equal(got, want) {
 		w.t.Errorf("%s:\n got %v\nwant %v", what, ordered(got), ordered(want))
@@ -345,7 +345,7 @@ func ordered(m map[string]int) string {
 }
 
 // steer does something to a drop's sending.
-func (w *world) steer(name string, do func(context.Context, campaign.ID) (campaign.State, error)) {
+func (w *harness) control(name string, do func(context.Context, campaign.ID) (campaign.State, error)) {
 	w.t.Helper()
 	if _, err := do(context.Background(), w.id(name)); err != nil {
 		w.t.Fatalf("%s: %v", name, err)
@@ -356,11 +356,11 @@ func (w *world) steer(name string, do func(context.Context, campaign.ID) (campai
 // laws fails the test if what was sent broke one that holds always: nothing after it
 // was accepted by the receiver, nothing before its time, no more than an
 // application's capacity in a slot.
-func (w *world) laws(capacity map[int64]int, slot map[int64]time.Duration) {
+func (w *harness) checkInvariants(capacity map[int64]int, slot map[int64]time.Duration) {
 	w.t.Helper()
 	accepted := map[string]bool{}
 	slots := map[string]int{}
-	for _, s := range w.all() {
+	for _, s := range w.allSent() {
 		if accepted[s.key] {
 			w.t.Errorf("%s is sent again", s.key)
 		}
@@ -379,7 +379,7 @@ func (w *world) laws(capacity map[int64]int, slot map[int64]time.Duration) {
 }
 
 // tens are the laws for an application 1 with slots of tenMinutes.
-func (w *world) tens() {
+func (w *harness) checkTenMinutes() {
 	w.t.Helper()
-	w.laws(map[int64]int{1: 100}, map[int64]time.Duration{1: 10 * time.Minute})
+	w.checkInvariants(map[int64]int{1: 100}, map[int64]time.Duration{1: 10 * time.Minute})
 }

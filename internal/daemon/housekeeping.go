@@ -10,35 +10,35 @@ import (
 )
 
 const (
-	// wakeHouse is the longest that housekeeping sleeps before it looks at the clock and the
-	// configuration again: the one may be set, the other be reloaded.
-	wakeHouse = time.Minute
-	// shortRetention is under which retention is looked after at every waking, and not
-	// only when the cron schedule says: who keeps data for an hour doesn't want it to stay until the night.
+	// maxHousekeepingSleep limits the time until housekeeping checks the clock and the
+	// configuration again: the clock may be set and the configuration reloaded.
+	maxHousekeepingSleep = time.Minute
+	// shortRetention is the retention below which it is applied at every wake-up instead of
+	// on the cron schedule: data kept for an hour mustn't stay until the night.
 	shortRetention = 24 * time.Hour
-	// worthCompacting is from how many free bytes on the store is compacted by itself.
-	worthCompacting = 256 << 10
-	// compactEvery is the least time between two compactions that nobody asked for.
+	// minCompactBytes is the free space, in bytes, from which the store is compacted automatically.
+	minCompactBytes = 256 << 10
+	// compactEvery is the minimum interval between automatic compactions.
 	compactEvery = 10 * time.Minute
-	// lookForSpace is how often the store is looked at for free space where retention removed nothing.
-	lookForSpace = time.Hour
+	// freeSpaceEvery is the interval between checks for free space if retention removed nothing.
+	freeSpaceEvery = time.Hour
 )
 
-// keepHouse does the chores at the times that the configuration says, until ctx ends, and at the
-// start what retention has made due while nothing ran. A chore that fails is logged and done again
-// the next time; the others are done all the same.
-func (d *Daemon) keepHouse(ctx context.Context) {
-	var compacted, looked time.Time // when that was last done by itself, and looked for
-	removed := d.retire(ctx) > 0    // and the store not looked at since
+// housekeeping runs the maintenance tasks on their schedule until ctx ends. At start it applies
+// the retention that became due while the daemon was down. A failed task is logged and repeated
+// the next time; it doesn't stop the other tasks.
+func (d *Daemon) housekeeping(ctx context.Context) {
+	var compacted, checked time.Time     // last automatic compaction, last check for free space
+	removed := d.applyRetention(ctx) > 0 // something was removed since the last check
 	for last := d.now(); ; {
-		if age := d.now().Sub(looked); removed || age < 0 || age >= lookForSpace {
-			looked = d.now()
+		if age := d.now().Sub(checked); removed || age < 0 || age >= freeSpaceEvery {
+			checked = d.now()
 			removed = !d.compactHalfFree(ctx, &compacted)
 		}
 		next := d.current().Housekeeping.Next(last)
-		wait := min(max(next.Sub(d.now()), 0), wakeHouse)
+		wait := min(max(next.Sub(d.now()), 0), maxHousekeepingSleep)
 		if next.IsZero() {
-			wait = wakeHouse
+			wait = maxHousekeepingSleep
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -53,57 +53,57 @@ func (d *Daemon) keepHouse(ctx context.Context) {
 				last = now // the clock was set back
 			}
 			if d.current().Retention < shortRetention {
-				removed = d.retire(ctx) > 0 || removed
+				removed = d.applyRetention(ctx) > 0 || removed
 			}
 			continue
 		}
 		last = now
-		removed = d.retire(ctx) > 0 || removed
-		d.chore(ctx, "files of sendings of which more was told since", d.intake.ReportLate(ctx))
+		removed = d.applyRetention(ctx) > 0 || removed
+		d.logTask(ctx, "files of sendings with later receipts", d.intake.ReportLate(ctx))
 		_, err := d.store.ForgetContacts(now)
-		d.chore(ctx, "contacts that count no more", err)
+		d.logTask(ctx, "expired contact counts", err)
 	}
 }
 
-// chore logs what came of one.
-func (d *Daemon) chore(ctx context.Context, name string, err error) {
+// logTask logs a task's error.
+func (d *Daemon) logTask(ctx context.Context, name string, err error) {
 	if err != nil && ctx.Err() == nil {
-		d.log.Error("housekeeping; it is done again the next time", "chore", name, "err", err)
+		d.log.Error("housekeeping; retrying the next time", "task", name, "err", err)
 	}
 }
 
-// retire removes what is older than retention and returns how many sendings that were.
-func (d *Daemon) retire(ctx context.Context) int {
+// applyRetention removes everything older than retention and returns the number of removed sendings.
+func (d *Daemon) applyRetention(ctx context.Context) int {
 	keep := d.current().Retention
 	if keep <= 0 {
 		return 0
 	}
 	before := d.now().Add(-keep)
 	n, err := d.intake.Retire(ctx, before)
-	d.chore(ctx, "what is older than retention", err)
+	d.logTask(ctx, "retention", err)
 	if n > 0 {
 		d.log.Info("retention applied", "sendings", n, "endedBefore", before.UTC())
 	}
 	return n
 }
 
-// compactHalfFree gives the store's free space back where that is half of its file; false: it
-// is to be asked again soon.
+// compactHalfFree compacts the store if at least half of its file is free. It returns false if it
+// must be called again soon.
 func (d *Daemon) compactHalfFree(ctx context.Context, last *time.Time) bool {
 	now := d.now()
 	if age := now.Sub(*last); age >= 0 && age < compactEvery {
 		return false
 	}
 	stats, err := d.store.Stats()
-	if err != nil || stats.FreeBytes < worthCompacting || stats.FreeBytes*2 < stats.FileBytes {
-		return true // a store that can't be read is said elsewhere
+	if err != nil || stats.FreeBytes < minCompactBytes || stats.FreeBytes*2 < stats.FileBytes {
+		return true // an unreadable store is reported elsewhere
 	}
 	*last = now
 	_, err = d.compact(ctx, "daemon")
 	if errors.Is(err, store.ErrBusy) {
 		return false
 	}
-	d.chore(ctx, "free space of the store", err)
+	d.logTask(ctx, "compaction", err)
 	return true
 }
 

@@ -18,7 +18,7 @@ import (
 // TestRetention: what ended longer ago than retention leaves by the cron schedule, at a start what became due
 // meanwhile, and soon where retention is short.
 func TestRetention(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", "enabled = false"), func(t *testing.T, w *world) {
+	scenario(t, at(9, 0), shop(1, "", "enabled = false"), func(t *testing.T, w *harness) {
 		kept := func(name string) bool {
 			t.Helper()
 			paths, err := filepath.Glob(filepath.Join(w.dir, "in", "done", name+".*"))
@@ -40,8 +40,8 @@ func TestRetention(t *testing.T) {
 			return inStore
 		}
 		w.top = "retention = \"48h\"\nhousekeeping = \"TZ=UTC 30 3 * * *\"\n"
-		w.up()
-		w.take("first", 20)
+		w.start()
+		w.accept("first", 20)
 		w.until(at(3*24+3, 29))
 		if !kept("first") {
 			t.Error("gone before its cron minute")
@@ -50,24 +50,24 @@ func TestRetention(t *testing.T) {
 		if kept("first") {
 			t.Error("still there after it")
 		}
-		w.take("second", 20)
-		w.down()
-		w.pass(50 * time.Hour)
-		w.up()
-		w.pass(time.Second)
+		w.accept("second", 20)
+		w.shutdown()
+		w.wait(50 * time.Hour)
+		w.start()
+		w.wait(time.Second)
 		if kept("second") {
 			t.Error("still there after a start")
 		}
-		w.take("third", 20)
+		w.accept("third", 20)
 		text, err := os.ReadFile(filepath.Join(w.dir, "campaignd.toml"))
 		w.check(err)
 		w.write("campaignd.toml", strings.Replace(string(text), `"48h"`, `"1h"`, 1))
 		w.check(w.running.Reload(context.Background(), "user:ada"))
-		w.pass(58 * time.Minute)
+		w.wait(58 * time.Minute)
 		if !kept("third") {
 			t.Error("gone too early")
 		}
-		w.pass(4 * time.Minute) // of less than a day: every minute
+		w.wait(4 * time.Minute) // of less than a day: every minute
 		if kept("third") {
 			t.Error("still there after the new schedule")
 		}
@@ -76,22 +76,22 @@ func TestRetention(t *testing.T) {
 
 // TestCompactsByItself: half of the file is free after retention, so it is given back.
 func TestCompactsByItself(t *testing.T) {
-	story(t, at(9, 0), shop(1, "max_rows = 100000", "enabled = false"), func(t *testing.T, w *world) {
+	scenario(t, at(9, 0), shop(1, "max_rows = 100000", "enabled = false"), func(t *testing.T, w *harness) {
 		w.top, w.batch = "retention = \"1h\"\n", 1000
-		w.up()
+		w.start()
 		for i := range 3 {
-			w.take(fmt.Sprint("drop", i), 20_000)
+			w.accept(fmt.Sprint("drop", i), 20_000)
 		}
-		w.pass(time.Minute)
+		w.wait(time.Minute)
 		size := func() control.Store {
 			s, err := w.running.Status(context.Background())
 			w.check(err)
 			return s.Store
 		}
 		before := size()
-		w.pass(2 * time.Hour)
+		w.wait(2 * time.Hour)
 		after := size()
-		if after.Bytes > before.Bytes/2 || after.FreeBytes*2 > after.Bytes && after.FreeBytes > worthCompacting {
+		if after.Bytes > before.Bytes/2 || after.FreeBytes*2 > after.Bytes && after.FreeBytes > minCompactBytes {
 			t.Errorf("%+v before, %+v after", before, after)
 		}
 		audit, err := w.running.Audit(context.Background(), control.AuditFilter{})
@@ -110,9 +110,9 @@ func TestCompactsByItself(t *testing.T) {
 
 // TestCompactAsked: a person may have it done, and is told when it can't be now.
 func TestCompactAsked(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", "enabled = false"), func(t *testing.T, w *world) {
-		w.up()
-		w.take("spring", 100)
+	scenario(t, at(9, 0), shop(1, "", "enabled = false"), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("spring", 100)
 		done, err := w.running.Compact(context.Background(), "user:ada")
 		if err != nil || done.BytesAfter == 0 || done.BytesBefore == 0 || done.HeldSeconds > done.Seconds {
 			t.Errorf("%+v, %v", done, err)

@@ -11,7 +11,7 @@ import (
 	"campaignd/internal/watch"
 )
 
-// inboxes runs one watcher an inbox and changes them at a reload.
+// inboxes runs one watcher per inbox and adapts them at a reload.
 type inboxes struct {
 	handler  watch.Handler
 	log      *slog.Logger
@@ -19,12 +19,12 @@ type inboxes struct {
 
 	mu      sync.Mutex // guards all below
 	ctx     context.Context
-	running map[string]*watching
+	running map[string]*inboxWatcher
 	wait    sync.WaitGroup
 }
 
-// watching is one watcher at work.
-type watching struct {
+// inboxWatcher is one running watcher.
+type inboxWatcher struct {
 	config  config.Inbox
 	rescan  string
 	watcher *watch.Watcher
@@ -33,7 +33,7 @@ type watching struct {
 }
 
 func newInboxes(handler watch.Handler, log *slog.Logger, noEvents bool) *inboxes {
-	return &inboxes{handler: handler, log: log, noEvents: noEvents, running: map[string]*watching{}}
+	return &inboxes{handler: handler, log: log, noEvents: noEvents, running: map[string]*inboxWatcher{}}
 }
 
 // run watches until ctx ends.
@@ -50,7 +50,7 @@ func (m *inboxes) run(ctx context.Context, c *config.Config) error {
 	return nil
 }
 
-// configure starts, stops and restarts watchers so that they fit c.
+// configure starts, stops and restarts watchers to match c.
 func (m *inboxes) configure(c *config.Config) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -67,7 +67,7 @@ func (m *inboxes) configure(c *config.Config) {
 			continue
 		}
 		w.cancel()
-		<-w.done // two watchers of one folder would hand over its drops twice
+		<-w.done // two watchers of one folder would deliver its drops twice
 		delete(m.running, path)
 	}
 	for path, in := range wanted {
@@ -75,9 +75,9 @@ func (m *inboxes) configure(c *config.Config) {
 	}
 }
 
-func (m *inboxes) start(in config.Inbox, c *config.Config) *watching {
+func (m *inboxes) start(in config.Inbox, c *config.Config) *inboxWatcher {
 	ctx, cancel := context.WithCancel(m.ctx)
-	w := &watching{config: in, rescan: c.RescanText, cancel: cancel, done: make(chan struct{})}
+	w := &inboxWatcher{config: in, rescan: c.RescanText, cancel: cancel, done: make(chan struct{})}
 	w.watcher = watch.New(watch.Options{
 		Path: in.Path, Settle: in.Settle, SidecarWait: in.SidecarWait, PairTimeout: in.PairTimeout,
 		RequireSidecar: in.RequireSidecar, Ignore: in.Ignore, Rescan: c.Rescan, Log: m.log, NoEvents: m.noEvents,
@@ -91,7 +91,7 @@ func (m *inboxes) start(in config.Inbox, c *config.Config) *watching {
 	return w
 }
 
-// counts is what each watched inbox last saw.
+// counts returns the counts of each watched inbox at its last scan.
 func (m *inboxes) counts() map[string]watch.Counts {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -102,7 +102,7 @@ func (m *inboxes) counts() map[string]watch.Counts {
 	return all
 }
 
-// waits is what waits in each watched inbox, and for what.
+// waits returns the drops that wait in each watched inbox, with their reasons.
 func (m *inboxes) waits() map[string][]watch.Wait {
 	m.mu.Lock()
 	defer m.mu.Unlock()

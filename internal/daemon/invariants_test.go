@@ -32,8 +32,8 @@ type event struct {
 // The applications of the random stories: slots of a minute for 20, the second with
 // windows that are shut from 40 to 59 minutes past.
 const (
-	lawsSlot     = time.Minute
-	lawsCapacity = 20
+	invariantSlot     = time.Minute
+	invariantCapacity = 20
 )
 
 func drawEvents(t *rapid.T) []event {
@@ -72,11 +72,11 @@ type accepted struct {
 func TestLaws(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		events := drawEvents(rt)
-		dir := scratch(t)
+		dir := tempDir(t)
 		var broken []string
 		synctest.Test(t, func(t *testing.T) {
-			broken = live(newWorld(t, dir, at(9, 0), shop(1, "", fmt.Sprintf(`enabled = true, slot = "1m", capacity = %d`, lawsCapacity))+
-				shop(2, `windows = ["0-39 * * * *"]`+"\ntimezone = \"UTC\"", fmt.Sprintf(`enabled = true, slot = "1m", capacity = %d`, lawsCapacity))), events)
+			broken = runEvents(newHarness(t, dir, at(9, 0), shop(1, "", fmt.Sprintf(`enabled = true, slot = "1m", capacity = %d`, invariantCapacity))+
+				shop(2, `windows = ["0-39 * * * *"]`+"\ntimezone = \"UTC\"", fmt.Sprintf(`enabled = true, slot = "1m", capacity = %d`, invariantCapacity))), events)
 		})
 		_ = os.RemoveAll(dir)
 		if len(broken) > 0 {
@@ -86,14 +86,14 @@ func TestLaws(t *testing.T) {
 }
 
 // live lets the events happen, then all come to an end, and returns which laws were broken.
-func live(w *world, events []event) []string {
+func runEvents(w *harness, events []event) []string {
 	var drops []*accepted
-	w.up()
+	w.start()
 	for _, e := range events {
 		switch e.Kind {
 		case "drop":
 			a := &accepted{name: fmt.Sprint("d", len(drops)), e: e, from: w.now().Add(e.In).Truncate(time.Second)}
-			w.take(a.name, e.Rows, "applicationId", e.App, "campaignId", e.Messages, "scheduleAt", a.from, "slicingCondition", string(e.Condition))
+			w.accept(a.name, e.Rows, "applicationId", e.App, "campaignId", e.Messages, "scheduleAt", a.from, "slicingCondition", string(e.Condition))
 			for _, s := range w.report(a.name).Slices {
 				for range s.Recipients {
 					a.starts = append(a.starts, s.Start)
@@ -112,20 +112,20 @@ func live(w *world, events []event) []string {
 			}
 			synctest.Wait()
 			if e.Kind == "pause" || e.Kind == "cancel" {
-				before := len(w.of(a.name))
-				w.pass(5 * time.Second)
-				if after := len(w.of(a.name)); after > before && !resumed(w, a) {
+				before := len(w.sentBy(a.name))
+				w.wait(5 * time.Second)
+				if after := len(w.sentBy(a.name)); after > before && !resumed(w, a) {
 					return []string{fmt.Sprintf("%s: %d more were sent after it was to %s", a.name, after-before, e.Kind)}
 				}
 			}
 		case "stop":
-			w.down()
-			w.pass(e.Length)
-			w.up()
+			w.shutdown()
+			w.wait(e.Length)
+			w.start()
 		case "jump":
-			w.jump(e.Length)
+			w.setClock(e.Length)
 		case "pass":
-			w.pass(e.Length)
+			w.wait(e.Length)
 		}
 	}
 	if _, err := w.running.ResumeAll(context.Background(), "test"); err != nil {
@@ -135,20 +135,20 @@ func live(w *world, events []event) []string {
 		if over(w, drops) {
 			break
 		}
-		w.pass(time.Hour)
+		w.wait(time.Hour)
 	}
-	w.pass(time.Minute)
-	w.down()
-	return append(broken(w, drops), outcomes(w, drops)...)
+	w.wait(time.Minute)
+	w.shutdown()
+	return append(brokenMessages(w, drops), brokenOutcomes(w, drops)...)
 }
 
 // resumed reports whether the sending may send, so that pausing it didn't take.
-func resumed(w *world, a *accepted) bool {
+func resumed(w *harness, a *accepted) bool {
 	state := w.report(a.name).State
 	return state.Active()
 }
 
-func over(w *world, drops []*accepted) bool {
+func over(w *harness, drops []*accepted) bool {
 	for _, a := range drops {
 		if !w.report(a.name).State.Final() {
 			return false
@@ -158,7 +158,7 @@ func over(w *world, drops []*accepted) bool {
 }
 
 // broken are the laws about single messages that don't hold.
-func broken(w *world, drops []*accepted) (wrong []string) {
+func brokenMessages(w *harness, drops []*accepted) (wrong []string) {
 	byName := map[string]*accepted{}
 	for _, a := range drops {
 		byName[a.name] = a
@@ -166,7 +166,7 @@ func broken(w *world, drops []*accepted) (wrong []string) {
 	keys := map[string]string{}
 	slots := map[string]int{}
 	sentNumbers := map[string]int{}
-	for _, s := range w.all() {
+	for _, s := range w.allSent() {
 		name, number, _ := strings.Cut(s.contact, "-")
 		a := byName[name]
 		what := fmt.Sprintf("%s message %d at %s", s.contact, s.number, s.wall.Format(time.TimeOnly))
@@ -186,8 +186,8 @@ func broken(w *world, drops []*accepted) (wrong []string) {
 		if a.e.App == 2 && s.wall.Minute() >= 40 {
 			wrong = append(wrong, what+" goes outside the windows")
 		}
-		slot := fmt.Sprint("application ", a.e.App, ", slot ", s.wall.Truncate(lawsSlot).Format(time.DateTime))
-		if slots[slot]++; slots[slot] == lawsCapacity+1 {
+		slot := fmt.Sprint("application ", a.e.App, ", slot ", s.wall.Truncate(invariantSlot).Format(time.DateTime))
+		if slots[slot]++; slots[slot] == invariantCapacity+1 {
 			wrong = append(wrong, slot+" is overrun by "+what)
 		}
 	}
@@ -196,7 +196,7 @@ func broken(w *world, drops []*accepted) (wrong []string) {
 
 // outcomes are the laws about the books that don't hold: every message of every row
 // has one final outcome, in report.json and in results.csv, and sent are those that were.
-func outcomes(w *world, drops []*accepted) (wrong []string) {
+func brokenOutcomes(w *harness, drops []*accepted) (wrong []string) {
 	for _, a := range drops {
 		doc := w.report(a.name)
 		m := doc.Messages
@@ -211,7 +211,7 @@ func outcomes(w *world, drops []*accepted) (wrong []string) {
 			wrong = append(wrong, fmt.Sprintf("%s: the books don't balance: %+v", a.name, *m))
 		}
 		went := map[string]bool{}
-		for _, s := range w.of(a.name) {
+		for _, s := range w.sentBy(a.name) {
 			if s.verdict == send.VerdictSent {
 				went[fmt.Sprint(s.contact, "/", s.number)] = true
 			}
@@ -219,13 +219,13 @@ func outcomes(w *world, drops []*accepted) (wrong []string) {
 		if uint64(len(went)) != m.Sent {
 			wrong = append(wrong, fmt.Sprintf("%s: %d went out, %d are sent by the report", a.name, len(went), m.Sent))
 		}
-		wrong = append(wrong, results(w, a, went)...)
+		wrong = append(wrong, brokenResults(w, a, went)...)
 	}
 	return wrong
 }
 
 // results compares results.csv with what went out.
-func results(w *world, a *accepted, went map[string]bool) []string {
+func brokenResults(w *harness, a *accepted, went map[string]bool) []string {
 	f, err := os.Open(filepath.Join(w.folder(a.name), "results.csv"))
 	if err != nil {
 		return []string{err.Error()}

@@ -9,7 +9,7 @@ import (
 )
 
 // sentOf fails the test unless the drop has completed with these counts.
-func (w *world) sentOf(name string, sent, expired uint64) {
+func (w *harness) sentOf(name string, sent, expired uint64) {
 	w.t.Helper()
 	w.state(name, campaign.StateCompleted)
 	if m := w.report(name).Messages; m.Sent != sent || m.Expired != expired || m.Planned != sent+expired {
@@ -20,122 +20,122 @@ func (w *world) sentOf(name string, sent, expired uint64) {
 // TestStopPlansAgain is the stop of docs/slicing.md: what slices at 12:00, 12:10 and
 // 12:30 had left goes out from 12:35 on, behind what others hold, never as one burst.
 func TestStopPlansAgain(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *world) {
-		w.up()
-		w.take("other", 30, "scheduleAt", at(12, 40))
-		w.take("spring", 400, "scheduleAt", at(12, 0), "slicingCondition", "deferredConsecutiveSlots")
+	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("other", 30, "scheduleAt", at(12, 40))
+		w.accept("spring", 400, "scheduleAt", at(12, 0), "slicingCondition", "deferredConsecutiveSlots")
 		w.until(at(12, 5).Add(time.Second))
-		w.down()
+		w.shutdown()
 		w.until(at(12, 35))
-		w.up()
-		w.pass(time.Second)
-		if n := len(w.of("spring")); n > 53 {
+		w.start()
+		w.wait(time.Second)
+		if n := len(w.sentBy("spring")); n > 53 {
 			t.Fatalf("%d are sent a second after the stop: a burst", n)
 		}
 		w.until(at(14, 0))
 		w.sentOf("spring", 400, 0)
 		// At 12:30 100 were booked already, of which those due by 12:35 have been missed with
 		// the slot not over; 12:40 has 30 of another.
-		got := slotted(w.of("spring"), 10*time.Minute)
+		got := sentBySlot(w.sentBy("spring"), 10*time.Minute)
 		w.want("planned again", got, map[string]int{"12:00:00": 51, "12:30:00": 100, "12:40:00": 70, "12:50:00": 100, "13:00:00": 79})
-		w.tens()
+		w.checkTenMinutes()
 	})
 }
 
 // TestPausePlansAgain: a pause over slots is like a stop.
 func TestPausePlansAgain(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *world) {
-		w.up()
-		w.take("spring", 250, "scheduleAt", at(12, 0))
+	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("spring", 250, "scheduleAt", at(12, 0))
 		w.until(at(12, 5).Add(time.Second))
-		w.steer("spring", w.running.send.Pause)
+		w.control("spring", w.running.send.Pause)
 		w.until(at(12, 40))
-		if n := len(w.of("spring")); n != 51 {
+		if n := len(w.sentBy("spring")); n != 51 {
 			t.Errorf("%d are sent when it is resumed, 51 were when it was paused", n)
 		}
 		w.state("spring", campaign.StatePaused)
-		w.steer("spring", w.running.send.Resume)
+		w.control("spring", w.running.send.Resume)
 		w.until(at(14, 0))
 		w.sentOf("spring", 250, 0)
-		w.want("planned again", slotted(w.of("spring"), 10*time.Minute), map[string]int{"12:00:00": 51, "12:40:00": 100, "12:50:00": 99})
-		w.tens()
+		w.want("planned again", sentBySlot(w.sentBy("spring"), 10*time.Minute), map[string]int{"12:00:00": 51, "12:40:00": 100, "12:50:00": 99})
+		w.checkTenMinutes()
 	})
 }
 
 // TestHalfMissedSlotIsNoBurst: what a slot that isn't over has left is spread over the rest of it.
 func TestHalfMissedSlotIsNoBurst(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *world) {
-		w.up()
-		w.take("spring", 100, "scheduleAt", at(12, 0))
+	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("spring", 100, "scheduleAt", at(12, 0))
 		w.until(at(12, 1).Add(time.Second)) // 11 are sent
-		w.down()
+		w.shutdown()
 		w.until(at(12, 6))
-		w.up()
+		w.start()
 		w.until(at(12, 11))
 		w.sentOf("spring", 100, 0)
-		list := w.of("spring")
-		gaps(t, list[:11], 6*time.Second)
-		gaps(t, list[11:], 4*time.Minute/89)
-		w.tens()
+		list := w.sentBy("spring")
+		checkGaps(t, list[:11], 6*time.Second)
+		checkGaps(t, list[11:], 4*time.Minute/89)
+		w.checkTenMinutes()
 	})
 }
 
 // TestMissedForGoodExpires: what no slot before T + 48 h holds any more.
 func TestMissedForGoodExpires(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *world) {
-		w.up()
-		w.take("some", 500, "scheduleAt", at(12, 0), "slicingCondition", "immediateConsecutiveSlots")
+	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("some", 500, "scheduleAt", at(12, 0), "slicingCondition", "immediateConsecutiveSlots")
 		w.until(at(12, 0).Add(time.Second))
-		w.down()
+		w.shutdown()
 		w.until(at(12, 0).Add(47*time.Hour + 35*time.Minute))
-		w.up()
+		w.start()
 		w.until(at(12, 0).Add(48*time.Hour + time.Hour))
 		// One at T, then half a slot (by time) and two whole ones.
 		w.sentOf("some", 251, 249)
-		w.tens()
+		w.checkTenMinutes()
 	})
 }
 
 // TestAllMissedExpires: down until after T + 48 h.
 func TestAllMissedExpires(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *world) {
-		w.up()
-		w.take("none", 150, "scheduleAt", at(12, 0))
-		w.down()
+	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("none", 150, "scheduleAt", at(12, 0))
+		w.shutdown()
 		w.until(at(12, 0).Add(50 * time.Hour))
-		w.up()
-		w.pass(time.Minute)
+		w.start()
+		w.wait(time.Minute)
 		w.sentOf("none", 0, 150)
 		// Its capacity is of no use to anyone, but a later one gets its own.
-		w.take("later", 100)
-		w.pass(20 * time.Minute)
+		w.accept("later", 100)
+		w.wait(20 * time.Minute)
 		w.sentOf("later", 100, 0)
 	})
 }
 
 // TestPausedUntilTooLateExpires: a pause ends no better than a stop.
 func TestPausedUntilTooLateExpires(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *world) {
-		w.up()
-		w.take("none", 150, "scheduleAt", at(12, 0))
-		w.steer("none", w.running.send.Pause)
+	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("none", 150, "scheduleAt", at(12, 0))
+		w.control("none", w.running.send.Pause)
 		w.until(at(12, 0).Add(50 * time.Hour))
-		w.steer("none", w.running.send.Resume)
-		w.pass(time.Minute)
+		w.control("none", w.running.send.Resume)
+		w.wait(time.Minute)
 		w.sentOf("none", 0, 150)
 	})
 }
 
 // TestUnslicedExpires max_lateness after T, and goes out at once before that.
 func TestUnslicedExpires(t *testing.T) {
-	story(t, at(9, 0), shop(1, `max_lateness = "1h"`, `enabled = false`), func(t *testing.T, w *world) {
-		w.up()
-		w.take("late", 50, "scheduleAt", at(12, 0))
-		w.take("tooLate", 50, "scheduleAt", at(11, 29))
-		w.down()
+	scenario(t, at(9, 0), shop(1, `max_lateness = "1h"`, `enabled = false`), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("late", 50, "scheduleAt", at(12, 0))
+		w.accept("tooLate", 50, "scheduleAt", at(11, 29))
+		w.shutdown()
 		w.until(at(12, 30))
-		w.up()
-		w.pass(30 * time.Second)
+		w.start()
+		w.wait(30 * time.Second)
 		w.sentOf("late", 50, 0)
 		w.sentOf("tooLate", 0, 50)
 	})
@@ -146,17 +146,17 @@ func TestUnslicedExpires(t *testing.T) {
 func TestUnslicedWaitsForTheWindow(t *testing.T) {
 	windows := `windows = ["* 9-20 * * *"]` + "\n" + `timezone = "Europe/Madrid"`
 	rate := "rate = 1\n"
-	story(t, at(9, 0), shop(1, windows, `enabled = false`)+rate+shop(2, windows+"\nmax_lateness = \"2h\"", `enabled = false`)+rate, func(t *testing.T, w *world) {
-		w.up()
-		w.take("night", 100, "scheduleAt", at(19, 59)) // Madrid is an hour ahead
-		w.take("lost", 100, "scheduleAt", at(19, 59), "applicationId", 2, "campaignId", 1)
-		w.take("evening", 5, "scheduleAt", at(22, 0)) // T moves to the next opening
+	scenario(t, at(9, 0), shop(1, windows, `enabled = false`)+rate+shop(2, windows+"\nmax_lateness = \"2h\"", `enabled = false`)+rate, func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("night", 100, "scheduleAt", at(19, 59)) // Madrid is an hour ahead
+		w.accept("lost", 100, "scheduleAt", at(19, 59), "applicationId", 2, "campaignId", 1)
+		w.accept("evening", 5, "scheduleAt", at(22, 0)) // T moves to the next opening
 		w.until(at(20, 1))
 		for _, name := range []string{"night", "lost"} {
-			if n := len(w.of(name)); n < 58 || n > 61 {
+			if n := len(w.sentBy(name)); n < 58 || n > 61 {
 				t.Errorf("%d of %s are sent in the last minute, want 60", n, name)
 			}
-			for _, s := range w.of(name) {
+			for _, s := range w.sentBy(name) {
 				if !s.wall.Before(at(20, 0)) {
 					t.Errorf("%s sends at %s, the window closes at 20:00", name, s.wall)
 				}
@@ -169,7 +169,7 @@ func TestUnslicedWaitsForTheWindow(t *testing.T) {
 		w.until(at(32, 10))
 		w.sentOf("night", 100, 0)
 		w.sentOf("evening", 5, 0)
-		if first := w.of("evening")[0]; first.wall.Before(at(32, 0)) || first.wall.After(at(32, 1)) {
+		if first := w.sentBy("evening")[0]; first.wall.Before(at(32, 0)) || first.wall.After(at(32, 1)) {
 			t.Errorf("T outside the windows moves to 09:00 in Madrid, it was sent at %s", first.wall)
 		}
 	})
@@ -177,7 +177,7 @@ func TestUnslicedWaitsForTheWindow(t *testing.T) {
 
 // TestRestartInEveryState: a stop changes nothing but the time at which things go on.
 func TestRestartInEveryState(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *world) {
+	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		held := true
 		w.answer = func(m *send.Message) send.Result {
 			if held && m.ContactCode[0] == 'h' {
@@ -185,34 +185,34 @@ func TestRestartInEveryState(t *testing.T) {
 			}
 			return send.Result{Verdict: send.VerdictSent}
 		}
-		w.up()
-		w.take("completed", 5)
-		w.take("canceled", 50, "scheduleAt", at(12, 0))
-		w.steer("canceled", w.running.send.Cancel)
-		w.take("scheduled", 20, "scheduleAt", at(15, 0))
-		w.take("sending", 20, "scheduleAt", at(10, 0))
-		w.take("paused", 20, "scheduleAt", at(10, 0))
-		w.take("held", 20, "scheduleAt", at(10, 0))
+		w.start()
+		w.accept("completed", 5)
+		w.accept("canceled", 50, "scheduleAt", at(12, 0))
+		w.control("canceled", w.running.send.Cancel)
+		w.accept("scheduled", 20, "scheduleAt", at(15, 0))
+		w.accept("sending", 20, "scheduleAt", at(10, 0))
+		w.accept("paused", 20, "scheduleAt", at(10, 0))
+		w.accept("held", 20, "scheduleAt", at(10, 0))
 		w.drop("incoming", 20, "scheduleAt", at(15, 0))
 		w.until(at(10, 5))
-		w.steer("paused", w.running.send.Pause)
-		w.down()
+		w.control("paused", w.running.send.Pause)
+		w.shutdown()
 		states := map[string]campaign.State{"completed": campaign.StateCompleted, "canceled": campaign.StateCanceled, "scheduled": campaign.StateScheduled,
 			"sending": campaign.StateSending, "paused": campaign.StatePaused, "held": campaign.StateHeld, "incoming": campaign.StateScheduled}
 		for range 3 {
 			for name, want := range states {
 				w.state(name, want)
 			}
-			w.up()
-			w.pass(20 * time.Second)
-			w.down()
-			w.pass(10 * time.Second)
+			w.start()
+			w.wait(20 * time.Second)
+			w.shutdown()
+			w.wait(10 * time.Second)
 		}
-		w.up()
-		w.pass(time.Second)
+		w.start()
+		w.wait(time.Second)
 		held = false
-		w.steer("paused", w.running.send.Resume)
-		w.steer("held", w.running.send.Resume)
+		w.control("paused", w.running.send.Resume)
+		w.control("held", w.running.send.Resume)
 		w.until(at(16, 0))
 		for name := range states {
 			if name != "canceled" {
@@ -220,9 +220,9 @@ func TestRestartInEveryState(t *testing.T) {
 				w.sentOf(name, m.Planned, 0)
 			}
 		}
-		if n := len(w.of("canceled")); n != 0 {
+		if n := len(w.sentBy("canceled")); n != 0 {
 			t.Errorf("%d of a canceled sending were sent", n)
 		}
-		w.tens()
+		w.checkTenMinutes()
 	})
 }

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reloading is the notification that a reload begins; systemd wants the
-// monotonic time with it (Type=notify-reload).
+// reloading returns the notification of a reload's begin. systemd requires the
+// monotonic time in it (Type=notify-reload).
 func reloading() string {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {

@@ -18,7 +18,7 @@ import (
 )
 
 // place is a folder with a configuration; channels are its TOML.
-func place(t *testing.T, channels string) *config.Config {
+func openDir(t *testing.T, channels string) *config.Config {
 	t.Helper()
 	dir := t.TempDir()
 	for _, sub := range []string{"in", "campaigns"} {
@@ -41,7 +41,7 @@ func place(t *testing.T, channels string) *config.Config {
 
 // All that is wrong with the drivers is said at once, before a store is made.
 func TestOpenSaysWhatIsWrongWithDrivers(t *testing.T) {
-	c := place(t, `
+	c := openDir(t, `
 [applications.channels.a]
 driver = "webhook"
 url = "http://127.0.0.1:1/x"
@@ -77,7 +77,7 @@ path = "out.jsonl"
 // A daemon answers at its socket, tells the service manager how it stands, and keeps a
 // second one out; when it ends the socket is gone.
 func TestRunAnswersAtItsSocket(t *testing.T) {
-	c := place(t, "[applications.channels.a]\ndriver = \"null\"\n")
+	c := openDir(t, "[applications.channels.a]\ndriver = \"null\"\n")
 	var mu sync.Mutex
 	var told []string
 	ready := make(chan struct{})
@@ -133,7 +133,7 @@ func TestRunAnswersAtItsSocket(t *testing.T) {
 
 // A socket that can't be had ends the daemon with words; nothing was taken in.
 func TestRunWithoutASocket(t *testing.T) {
-	c := place(t, "[applications.channels.a]\ndriver = \"null\"\n")
+	c := openDir(t, "[applications.channels.a]\ndriver = \"null\"\n")
 	if err := os.MkdirAll(filepath.Join(c.StateDir, "campaignd.sock", "x"), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -15,33 +15,33 @@ import (
 	"campaignd/internal/store"
 )
 
-// sender is a channel of an application.
-type sender struct {
+// channelRef identifies an application's channel.
+type channelRef struct {
 	application int64
 	channel     string
 }
 
-// hooks serves WhatsApp's webhooks with the secrets of the configuration in force, and gives what
-// they tell to the store.
+// hooks serves WhatsApp's webhooks with the secrets of the configuration in force and records their
+// receipts and opt-outs in the store.
 type hooks struct {
-	d       *Daemon
-	current atomic.Pointer[hookTable]
-	stray   chan struct{} // a report came that names no message of ours
+	d         *Daemon
+	current   atomic.Pointer[hookTable]
+	unmatched chan struct{} // a receipt arrived that matches no message
 
 	mu       sync.Mutex // guards what follows
-	loggedAt time.Time  // when a refused call was logged last: anyone can make them
+	loggedAt time.Time  // last log line of a refused call: anyone can make such calls
 	unlogged int
 }
 
-// hookTable is one configuration's webhooks.
+// hookTable holds one configuration's webhooks.
 type hookTable struct {
-	handler *whatsapp.Hooks
-	places  map[string][]sender // by phone number id
+	handler  *whatsapp.Hooks
+	channels map[string][]channelRef // by phone number id
 }
 
-func newHooks(d *Daemon) *hooks { return &hooks{d: d, stray: make(chan struct{}, 1)} }
+func newHooks(d *Daemon) *hooks { return &hooks{d: d, unmatched: make(chan struct{}, 1)} }
 
-// ServeHTTP implements http.Handler. Where no channel takes webhooks there is nothing here.
+// ServeHTTP implements http.Handler. If no channel receives webhooks, it answers 404.
 func (h *hooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	table := h.current.Load()
 	if table == nil || table.handler == nil {
@@ -51,9 +51,9 @@ func (h *hooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	table.handler.ServeHTTP(w, r)
 }
 
-// prepare reads the secrets of c's webhooks. Nothing changes until use.
+// prepare reads the secrets of c's webhooks. It changes nothing; use does.
 func (h *hooks) prepare(c *config.Config, getenv func(string) string) (*hookTable, error) {
-	t := &hookTable{places: map[string][]sender{}}
+	t := &hookTable{channels: map[string][]channelRef{}}
 	var accounts []whatsapp.Account
 	var problems []error
 	for _, a := range c.Applications {
@@ -68,7 +68,7 @@ func (h *hooks) prepare(c *config.Config, getenv func(string) string) (*hookTabl
 				continue
 			}
 			accounts = append(accounts, whatsapp.Account{PhoneNumberID: ch.PhoneNumberID, AppSecret: secret, VerifyToken: verify})
-			t.places[ch.PhoneNumberID] = append(t.places[ch.PhoneNumberID], sender{a.ID, name})
+			t.channels[ch.PhoneNumberID] = append(t.channels[ch.PhoneNumberID], channelRef{a.ID, name})
 		}
 	}
 	if err := errors.Join(problems...); err != nil || len(accounts) == 0 {
@@ -82,11 +82,11 @@ func (h *hooks) prepare(c *config.Config, getenv func(string) string) (*hookTabl
 func (h *hooks) use(t *hookTable, listen string) {
 	h.current.Store(t)
 	if t.handler != nil && listen == "" {
-		h.d.log.Warn("app_secret_file is set, but webhooks can't come in: listen is empty")
+		h.d.log.Warn("app_secret_file is set, but webhooks can't arrive: listen is empty")
 	}
 }
 
-// refusedEvery is how often calls that were refused are logged.
+// refusedEvery is the minimum interval between log lines about refused calls.
 const refusedEvery = time.Minute
 
 func (h *hooks) refused(err error) {
@@ -98,7 +98,7 @@ func (h *hooks) refused(err error) {
 		h.unlogged++
 		return
 	}
-	h.d.log.Warn("webhook not taken", "err", err, "othersSinceTheLast", h.unlogged)
+	h.d.log.Warn("webhook refused", "err", err, "othersSinceLast", h.unlogged)
 	h.loggedAt, h.unlogged = now, 0
 }
 
@@ -108,7 +108,7 @@ func (h *hooks) Receive(_ context.Context, statuses []whatsapp.Status, preferenc
 	var reports []store.Receipt
 	var outs []store.OptOut
 	optOut := func(number, contact string) {
-		for _, p := range table.places[number] {
+		for _, p := range table.channels[number] {
 			if contact != "" {
 				outs = append(outs, store.OptOut{ApplicationID: p.application, ChannelType: p.channel, ContactCode: contact,
 					At: h.d.now().UTC(), Source: "webhook"})
@@ -118,7 +118,7 @@ func (h *hooks) Receive(_ context.Context, statuses []whatsapp.Status, preferenc
 	for _, s := range statuses {
 		if s.OptedOut {
 			optOut(s.PhoneNumberID, s.Contact)
-			contact, err := h.d.store.ContactOf(s.Key) // which may be written otherwise than Meta knows it
+			contact, err := h.d.store.ContactOf(s.Key) // as the drop wrote it, which Meta may write differently
 			if err != nil {
 				return err
 			}
@@ -126,10 +126,10 @@ func (h *hooks) Receive(_ context.Context, statuses []whatsapp.Status, preferenc
 		}
 		state, ok := campaign.ParseDelivery(string(s.Delivery))
 		if !ok {
-			continue // "sent": that is known
+			continue // "sent" is already known
 		}
 		r := store.Receipt{Key: s.Key, Provider: s.ProviderID, State: state, At: s.At, Code: s.Code, Detail: s.Detail}
-		for _, p := range table.places[s.PhoneNumberID] {
+		for _, p := range table.channels[s.PhoneNumberID] {
 			r.Applications = append(r.Applications, p.application)
 		}
 		reports = append(reports, r)
@@ -155,12 +155,12 @@ func (h *hooks) Receive(_ context.Context, statuses []whatsapp.Status, preferenc
 	return nil
 }
 
-// count has what was told in the metrics, and strays looked for.
+// count updates the metrics and starts a search for unmatched receipts.
 func (h *hooks) count(told []store.ReceiptResult) {
 	for _, one := range told {
 		if one.Application == 0 {
 			select {
-			case h.stray <- struct{}{}:
+			case h.unmatched <- struct{}{}:
 			default:
 			}
 			continue
@@ -170,17 +170,17 @@ func (h *hooks) count(told []store.ReceiptResult) {
 }
 
 const (
-	// strayPause is how long strays gather before they are looked for.
-	strayPause = time.Second
-	// strayShare bounds that search, which reads whole sendings: it may take one part in so many of the time.
-	strayShare = 20
-	// straySettled is how long after a report the result that it belongs to is in the books for sure.
-	straySettled = time.Minute
+	// matchDelay is the time that unmatched receipts are collected before a search.
+	matchDelay = time.Second
+	// matchShare limits the search, which reads whole sendings, to one part in matchShare of the time.
+	matchShare = 20
+	// receiptSettled is the time after which the result that a receipt belongs to is certainly recorded.
+	receiptSettled = time.Minute
 )
 
-// placeStrays looks for the messages of reports that named none, until ctx ends.
-func (h *hooks) placeStrays(ctx context.Context) {
-	again := time.NewTimer(0) // what the last run left
+// matchReceipts looks for the messages of receipts without a key, until ctx ends.
+func (h *hooks) matchReceipts(ctx context.Context) {
+	again := time.NewTimer(0) // receipts left by the last run
 	defer again.Stop()
 	var took time.Duration
 	for {
@@ -188,9 +188,9 @@ func (h *hooks) placeStrays(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-again.C:
-		case <-h.stray:
+		case <-h.unmatched:
 		}
-		gather := time.NewTimer(max(strayPause, strayShare*took))
+		gather := time.NewTimer(max(matchDelay, matchShare*took))
 		select {
 		case <-ctx.Done():
 			gather.Stop()
@@ -198,15 +198,15 @@ func (h *hooks) placeStrays(ctx context.Context) {
 		case <-gather.C:
 		}
 		begin := time.Now()
-		told, left, err := h.d.store.MatchReceipts(h.d.now().Add(-straySettled))
+		told, left, err := h.d.store.MatchReceipts(h.d.now().Add(-receiptSettled))
 		took = time.Since(begin)
 		if err != nil {
-			h.d.log.Error("look for the messages of webhooks; it is tried again", "err", err)
+			h.d.log.Error("match receipts; retrying", "err", err)
 			left = 1
 		}
 		h.count(told)
 		if left > 0 {
-			again.Reset(straySettled + time.Second)
+			again.Reset(receiptSettled + time.Second)
 		}
 	}
 }

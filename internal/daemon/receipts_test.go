@@ -25,7 +25,7 @@ import (
 const metaNumber = "106540352242922"
 
 // tracked is an application whose channel can tell of deliveries. Housekeeping comes every hour.
-func tracked(t *testing.T) string {
+func receiptsConfig(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{"token": "t", "secret": "app-secret", "verify": "verify-me"} {
@@ -38,7 +38,7 @@ func tracked(t *testing.T) string {
 }
 
 // tell calls the webhook and gives the status of its answer.
-func (w *world) tell(body []byte, signature string) int {
+func (w *harness) webhook(body []byte, signature string) int {
 	w.t.Helper()
 	r := httptest.NewRequest(http.MethodPost, whatsapp.HookPath, bytes.NewReader(body))
 	if signature != "" {
@@ -50,23 +50,23 @@ func (w *world) tell(body []byte, signature string) int {
 }
 
 // told is tell, well signed, of statuses; it must be taken.
-func (w *world) told(statuses ...graphfake.Status) {
+func (w *harness) signedWebhook(statuses ...graphfake.Status) {
 	w.t.Helper()
 	body := graphfake.Notification(metaNumber, statuses...)
-	if code := w.tell(body, graphfake.Sign("app-secret", body)); code != http.StatusOK {
+	if code := w.webhook(body, graphfake.Sign("app-secret", body)); code != http.StatusOK {
 		w.t.Fatalf("the webhook answers %d", code)
 	}
 }
 
 // results are the lines of the drop's results.csv.
-func (w *world) results(name string) []string {
+func (w *harness) results(name string) []string {
 	w.t.Helper()
 	data, err := os.ReadFile(filepath.Join(w.folder(name), "results.csv"))
 	w.check(err)
 	return strings.Split(strings.TrimSpace(string(data)), "\n")
 }
 
-func (w *world) delivery(name string) campaign.DeliveryCounts {
+func (w *harness) delivery(name string) campaign.DeliveryCounts {
 	w.t.Helper()
 	details, err := w.running.Sending(context.Background(), w.id(name))
 	w.check(err)
@@ -80,32 +80,32 @@ func (w *world) delivery(name string) campaign.DeliveryCounts {
 // repeated, while the sending sends and after it, is in show at once and in the files at its end or the
 // next housekeeping.
 func TestDeliveries(t *testing.T) {
-	story(t, at(9, 0), tracked(t)+"rate = 1\n", func(t *testing.T, w *world) {
+	scenario(t, at(9, 0), receiptsConfig(t)+"rate = 1\n", func(t *testing.T, w *harness) {
 		w.top = "housekeeping = \"0 * * * *\""
 		w.answer = func(m *send.Message) send.Result {
 			return send.Result{Verdict: send.VerdictSent, ProviderID: "wamid." + m.ContactCode}
 		}
-		w.up()
+		w.start()
 		w.drop("spring", 20)
-		for len(w.all()) < 3 {
-			w.pass(time.Second)
+		for len(w.allSent()) < 3 {
+			w.wait(time.Second)
 		}
-		sent := w.all()
+		sent := w.allSent()
 		status := func(i int, what string) graphfake.Status {
 			return graphfake.Status{ID: "wamid." + sent[i].contact, Status: what, At: at(9, 1).Add(time.Duration(i) * time.Second), Recipient: "34600000000", Key: sent[i].key}
 		}
-		w.told(status(0, "sent"), status(0, "read"), status(0, "delivered"))
-		w.told(status(1, "delivered"))
-		w.told(status(1, "delivered"))
+		w.signedWebhook(status(0, "sent"), status(0, "read"), status(0, "delivered"))
+		w.signedWebhook(status(1, "delivered"))
+		w.signedWebhook(status(1, "delivered"))
 		if diff := cmp.Diff(campaign.DeliveryCounts{Delivered: 1, Read: 1}, w.delivery("spring")); diff != "" {
 			t.Error(diff)
 		}
-		w.pass(10 * time.Second)
+		w.wait(10 * time.Second)
 		if got := w.report("spring"); got.State != campaign.StateSending || got.Delivery == nil || got.Delivery.Read != 1 {
 			t.Errorf("status.json: %+v", got)
 		}
 		w.until(at(9, 5))
-		sent = w.all()
+		sent = w.allSent()
 		if got := w.report("spring"); got.State != campaign.StateCompleted || *got.Delivery != (campaign.DeliveryCounts{Delivered: 1, Read: 1}) {
 			t.Errorf("report.json: %+v", got)
 		}
@@ -120,21 +120,21 @@ func TestDeliveries(t *testing.T) {
 		byID.Key = ""
 		foreign, other := byID, status(4, "read")
 		foreign.ID, other.Key = "wamid.of-a-chat", strings.Replace(other.Key, sent[4].key[len(sent[4].key)-8:], "00000000", 1)
-		w.told(failed, byID, foreign, other)
-		w.pass(5 * time.Second)
+		w.signedWebhook(failed, byID, foreign, other)
+		w.wait(5 * time.Second)
 		want := campaign.DeliveryCounts{Delivered: 2, Read: 1, Failed: 1}
 		if diff := cmp.Diff(want, w.delivery("spring")); diff != "" {
 			t.Error(diff)
 		}
-		w.pass(3 * time.Minute)
+		w.wait(3 * time.Minute)
 		if _, left, err := w.running.store.MatchReceipts(w.now()); left != 0 || err != nil {
 			t.Errorf("%d strays are left, %v", left, err)
 		}
 		if got := w.report("spring"); *got.Delivery != (campaign.DeliveryCounts{Delivered: 1, Read: 1}) {
 			t.Errorf("before housekeeping: %+v", got.Delivery)
 		}
-		w.down() // what was told is kept over a restart
-		w.up()
+		w.shutdown() // what was told is kept over a restart
+		w.start()
 		w.until(at(10, 2))
 		if got := w.report("spring"); *got.Delivery != want {
 			t.Errorf("after housekeeping: %+v", got.Delivery)
@@ -160,15 +160,15 @@ func TestDeliveries(t *testing.T) {
 // TestOptOutsOfWebhooks: a contact that stops marketing, or has told Meta so when a message came, is
 // not sent to again, however its number is written.
 func TestOptOutsOfWebhooks(t *testing.T) {
-	story(t, at(9, 0), tracked(t), func(t *testing.T, w *world) {
-		w.up()
-		w.take("spring", 3)
+	scenario(t, at(9, 0), receiptsConfig(t), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("spring", 3)
 		w.until(at(9, 5))
-		stopped := graphfake.Status{ID: "wamid.1", Status: "failed", At: w.now(), Recipient: "34666000111", Key: w.all()[1].key, Code: 131050}
-		w.told(stopped)
+		stopped := graphfake.Status{ID: "wamid.1", Status: "failed", At: w.now(), Recipient: "34666000111", Key: w.allSent()[1].key, Code: 131050}
+		w.signedWebhook(stopped)
 		for _, word := range []string{"resume", "stop"} {
 			body := graphfake.OptOut(metaNumber, "34666000222", word, w.now())
-			if code := w.tell(body, graphfake.Sign("app-secret", body)); code != http.StatusOK {
+			if code := w.webhook(body, graphfake.Sign("app-secret", body)); code != http.StatusOK {
 				t.Errorf("%s: %d", word, code)
 			}
 		}
@@ -192,16 +192,16 @@ func TestOptOutsOfWebhooks(t *testing.T) {
 
 // TestHooksAtTheDoor: nothing is taken without a good signature; Meta's question is answered.
 func TestHooksAtTheDoor(t *testing.T) {
-	story(t, at(9, 0), tracked(t), func(t *testing.T, w *world) {
-		w.up()
+	scenario(t, at(9, 0), receiptsConfig(t), func(t *testing.T, w *harness) {
+		w.start()
 		body := graphfake.Notification(metaNumber, graphfake.Status{ID: "x", Status: "read", At: w.now(), Recipient: "34666000111"})
 		for signature, want := range map[string]int{"": 401, graphfake.Sign("other", body): 401, "sha256=00": 401, graphfake.Sign("app-secret", body): 200} {
-			if got := w.tell(body, signature); got != want {
+			if got := w.webhook(body, signature); got != want {
 				t.Errorf("%q: %d, want %d", signature, got, want)
 			}
 		}
 		long := bytes.Repeat([]byte(" "), 5<<20)
-		if got := w.tell(long, graphfake.Sign("app-secret", long)); got != http.StatusRequestEntityTooLarge {
+		if got := w.webhook(long, graphfake.Sign("app-secret", long)); got != http.StatusRequestEntityTooLarge {
 			t.Errorf("5 MB: %d", got)
 		}
 		get := func(token string) (int, string) {
@@ -221,7 +221,7 @@ func TestHooksAtTheDoor(t *testing.T) {
 		w.write("campaignd.toml", strings.ReplaceAll(readAll(t, filepath.Join(w.dir, "campaignd.toml")), "app_secret_file", "#"))
 		w.write("campaignd.toml", strings.ReplaceAll(readAll(t, filepath.Join(w.dir, "campaignd.toml")), "verify_token_file", "#"))
 		w.check(w.running.Reload(context.Background(), "test"))
-		if got := w.tell(body, graphfake.Sign("app-secret", body)); got != http.StatusNotFound {
+		if got := w.webhook(body, graphfake.Sign("app-secret", body)); got != http.StatusNotFound {
 			t.Errorf("after the reload: %d", got)
 		}
 	})
@@ -238,7 +238,7 @@ func readAll(t *testing.T, path string) string {
 
 // TestHooksNeedTheirSecrets: a secret that can't be read is said at start.
 func TestHooksNeedTheirSecrets(t *testing.T) {
-	c := place(t, "[applications.channels.push]\ndriver = \"whatsapp\"\nphone_number_id = \"1\"\ntoken_file = \"env:T\"\napp_secret_file = \"env:NONE\"\nverify_token_file = \"env:T\"\n")
+	c := openDir(t, "[applications.channels.push]\ndriver = \"whatsapp\"\nphone_number_id = \"1\"\ntoken_file = \"env:T\"\napp_secret_file = \"env:NONE\"\nverify_token_file = \"env:T\"\n")
 	_, err := Open(Options{Config: c, Log: slog.New(slog.DiscardHandler), Getenv: func(name string) string { return map[string]string{"T": "t"}[name] }})
 	if err == nil || !strings.Contains(err.Error(), "application 1, channel push: webhooks") || !strings.Contains(err.Error(), "NONE") {
 		t.Errorf("%v", err)
@@ -247,7 +247,7 @@ func TestHooksNeedTheirSecrets(t *testing.T) {
 
 // TestHeldChannelIsInStatus: a partner, who sees files alone, learns why a sending doesn't get on.
 func TestHeldChannelIsInStatus(t *testing.T) {
-	story(t, at(9, 0), tracked(t), func(t *testing.T, w *world) {
+	scenario(t, at(9, 0), receiptsConfig(t), func(t *testing.T, w *harness) {
 		var mended atomic.Bool
 		w.answer = func(*send.Message) send.Result {
 			if mended.Load() {
@@ -255,14 +255,14 @@ func TestHeldChannelIsInStatus(t *testing.T) {
 			}
 			return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: "the token was refused"}
 		}
-		w.up()
-		w.take("spring", 3)
-		w.pass(10 * time.Second)
+		w.start()
+		w.accept("spring", 3)
+		w.wait(10 * time.Second)
 		if got := w.report("spring"); got.Reason != "channel push is held: the token was refused" {
 			t.Errorf("status.json says %s, %q", got.State, got.Reason)
 		}
 		mended.Store(true)
-		w.pass(10 * time.Minute)
+		w.wait(10 * time.Minute)
 		if got := w.report("spring"); got.State != campaign.StateCompleted || got.Reason != "" || got.Messages.Sent != 3 {
 			t.Errorf("%s, %q, %+v", got.State, got.Reason, got.Messages)
 		}

@@ -19,17 +19,17 @@ import (
 	"campaignd/internal/store"
 )
 
-// SendTest implements control.Upkeep. Opt-outs and daily_contacts count as for any message; the
-// channel's rate, and whether it is held, don't.
+// SendTest implements control.Upkeep. Opt-outs and daily_contacts apply as for any message; the
+// channel's rate and holds don't.
 func (d *Daemon) SendTest(ctx context.Context, m control.TestMessage, who string) (control.TestResult, error) {
 	out, err := d.store.OptedOut(m.ApplicationID, m.ChannelType, []byte(m.ContactCode))
 	if err != nil {
 		return control.TestResult{}, err
 	}
 	if out {
-		return control.TestResult{}, control.Conflictf("the contact has opted out of channel %q: take that back first (campaignd suppress remove), or try another contact", m.ChannelType)
+		return control.TestResult{}, control.Conflictf("the contact has opted out of channel %q: remove the opt-out first (campaignd suppress remove) or use another contact", m.ChannelType)
 	}
-	result, err := sendTest(ctx, d.current(), d.opts.Getenv, d.kept, m)
+	result, err := sendTest(ctx, d.current(), d.opts.Getenv, d.numberStore, m)
 	if err != nil {
 		return control.TestResult{}, err
 	}
@@ -37,13 +37,13 @@ func (d *Daemon) SendTest(ctx context.Context, m control.TestMessage, who string
 		Detail: fmt.Sprintf("campaign %d on channel %s of application %d: %s", m.CampaignID, m.ChannelType, m.ApplicationID, result.Outcome)})
 }
 
-// SendTest sends one message without a daemon. It touches no store, so neither opt-outs nor
-// daily_contacts are known. An error is a *control.Error where the caller can do something about it.
+// SendTest sends one message without a daemon. It opens no store, so opt-outs and daily_contacts
+// don't apply. It returns a *control.Error if the caller can fix the cause.
 func SendTest(ctx context.Context, c *config.Config, getenv func(string) string, m control.TestMessage) (control.TestResult, error) {
-	return sendTest(ctx, c, getenv, unkept, m)
+	return sendTest(ctx, c, getenv, noNumberStore, m)
 }
 
-func sendTest(ctx context.Context, c *config.Config, getenv func(string) string, of func(config.Channel) kept, m control.TestMessage) (control.TestResult, error) {
+func sendTest(ctx context.Context, c *config.Config, getenv func(string) string, of func(config.Channel) numberStore, m control.TestMessage) (control.TestResult, error) {
 	ch, contents, variables, err := testSubject(c, m)
 	if err != nil {
 		return control.TestResult{}, err
@@ -63,7 +63,7 @@ func sendTest(ctx context.Context, c *config.Config, getenv func(string) string,
 	r := control.TestResult{Key: msg.Key, ChannelType: m.ChannelType, Driver: ch.Driver, Outcome: outcomeOf(results[0].Verdict),
 		ProviderID: results[0].ProviderID, Code: results[0].Code, Detail: results[0].Detail}
 	r.Request, r.Reply = seen.Texts()
-	if r.Request == "" { // a driver without a wire: what it was given
+	if r.Request == "" { // the driver has no wire: show its input
 		r.Request = string(new(send.Encoder).Append(nil, msg)) + "\n"
 	}
 	hide := secretsOf(ch, getenv)
@@ -71,7 +71,7 @@ func sendTest(ctx context.Context, c *config.Config, getenv func(string) string,
 	return r, nil
 }
 
-// testSubject finds what the message names.
+// testSubject finds the channel and the campaign that m names.
 func testSubject(c *config.Config, m control.TestMessage) (config.Channel, []campaign.Content, []string, error) {
 	fail := func(err error) (config.Channel, []campaign.Content, []string, error) {
 		return config.Channel{}, nil, nil, err
@@ -101,12 +101,12 @@ func testSubject(c *config.Config, m control.TestMessage) (config.Channel, []cam
 	}
 	contents := campaign.ContentsFor(camp.Contents, m.ChannelType)
 	if m.Message < 1 || m.Message > len(contents) {
-		return fail(control.Invalidf("campaign %d has %d messages on %s; message %d is none of them", camp.ID, len(contents), m.ChannelType, m.Message))
+		return fail(control.Invalidf("campaign %d has %d messages on %s, but no message %d", camp.ID, len(contents), m.ChannelType, m.Message))
 	}
 	return ch, contents[m.Message-1 : m.Message], document.Variables(contents[m.Message-1 : m.Message]), nil
 }
 
-// testMessage renders and checks the message as intake would.
+// testMessage renders and checks the message as intake does.
 func testMessage(driver send.Channel, contents []campaign.Content, variables []string, m control.TestMessage) (*send.Message, error) {
 	for name := range m.Variables {
 		if !slices.Contains(variables, name) {
@@ -132,12 +132,12 @@ func testMessage(driver send.Channel, contents []campaign.Content, variables []s
 	}
 	content := template.Append(nil, &rows, 0)
 	if m.ContactCode == "" {
-		return nil, control.Invalidf("name the contact that it goes to")
+		return nil, control.Invalidf("contactCode is empty: give the contact to send to")
 	}
 	if err := driver.CheckMessage([]byte(m.ContactCode), content); err != nil {
 		return nil, control.Invalidf("the message would be rejected: %v", err)
 	}
-	// No sending has such an id, so it is no other message's key, and no receiver takes two tests for one.
+	// The key differs from every sending's keys, and each test has its own.
 	key := "test-" + strings.ToLower(rand.Text()[:16])
 	return &send.Message{Key: key, SendingID: "test", ApplicationID: m.ApplicationID, CampaignID: m.CampaignID, ChannelType: m.ChannelType,
 		ContactCode: m.ContactCode, Number: m.Message, Content: content, DueAt: time.Now().UTC().Round(0), Attempt: 1}, nil
@@ -157,14 +157,14 @@ func outcomeOf(v send.Verdict) string {
 	return "unknown"
 }
 
-// shortestSecret is the least that is taken out wherever it stands: less would be found in words.
-const shortestSecret = 4
+// minSecret is the shortest secret, in bytes, that is masked: a shorter one would match parts of words.
+const minSecret = 4
 
-// secretsOf takes a channel's secrets out of texts.
+// secretsOf returns a replacer that masks a channel's secrets.
 func secretsOf(ch config.Channel, getenv func(string) string) *strings.Replacer {
 	var pairs []string
 	add := func(value string) {
-		if len(value) >= shortestSecret {
+		if len(value) >= minSecret {
 			pairs = append(pairs, value, "*****")
 		}
 	}
@@ -172,7 +172,7 @@ func secretsOf(ch config.Channel, getenv func(string) string) *strings.Replacer 
 		if ref == "" {
 			continue
 		}
-		// One that can't be read now was not sent either.
+		// A secret that can't be read wasn't sent either.
 		if value, err := config.ReadSecret(ref, getenv); err == nil {
 			add(value)
 		}
@@ -183,7 +183,7 @@ func secretsOf(ch config.Channel, getenv func(string) string) *strings.Replacer 
 		}
 	}
 	if u, err := url.Parse(ch.URL); err == nil {
-		add(u.RawQuery) // where some receivers want their key
+		add(u.RawQuery) // some receivers expect their key here
 	}
 	return strings.NewReplacer(pairs...)
 }

@@ -29,7 +29,7 @@ func TestSendTest(t *testing.T) {
 		_, _ = io.WriteString(w, `{"id": "receipt-7"}`)
 	}))
 	defer hook.Close()
-	c := place(t, `
+	c := openDir(t, `
 [applications.channels.whatsapp]
 driver = "whatsapp"
 base_url = "`+fake.URL+`"
@@ -116,8 +116,8 @@ url = "http://127.0.0.1:1/x"
 
 // TestSendTestOfADaemon: opt-outs count, and it is in the trail.
 func TestSendTestOfADaemon(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *world) {
-		w.up()
+	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
+		w.start()
 		d, ctx := w.running, context.Background()
 		m := control.TestMessage{ApplicationID: 1, ChannelType: "push", CampaignID: 1, ContactCode: "34666777888", Message: 1, Variables: map[string]string{"name": "Ann"}}
 		if r, err := d.SendTest(ctx, m, "user:ada"); err != nil || r.Outcome != "sent" {

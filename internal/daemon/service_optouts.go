@@ -12,7 +12,7 @@ import (
 	"campaignd/internal/store"
 )
 
-// applicationIDs are the applications an opt-out is for: one, or for 0 every one configured.
+// applicationIDs returns the application of an opt-out, or all configured ones for 0.
 func (d *Daemon) applicationIDs(application int64) ([]int64, error) {
 	c := d.current()
 	if application != 0 {
@@ -28,7 +28,7 @@ func (d *Daemon) applicationIDs(application int64) ([]int64, error) {
 	return ids, nil
 }
 
-// Suppress implements control.Suppressions.
+// AddOptOuts implements control.OptOuts.
 func (d *Daemon) AddOptOuts(_ context.Context, list []control.OptOut, who string) (int, error) {
 	var all []store.OptOut
 	for _, one := range list {
@@ -48,7 +48,7 @@ func (d *Daemon) AddOptOuts(_ context.Context, list []control.OptOut, who string
 	return n, d.store.Audit(store.AuditEntry{Who: who, Action: "suppress", Detail: fmt.Sprintf("%d opt-outs, %d new", len(all), n)})
 }
 
-// Unsuppress implements control.Suppressions.
+// RemoveOptOuts implements control.OptOuts.
 func (d *Daemon) RemoveOptOuts(_ context.Context, list []control.OptOut, who string) (int, error) {
 	removed := 0
 	for _, one := range list {
@@ -69,15 +69,15 @@ func (d *Daemon) RemoveOptOuts(_ context.Context, list []control.OptOut, who str
 	return removed, d.store.Audit(store.AuditEntry{Who: who, Action: "unsuppress", Detail: fmt.Sprintf("%d opt-outs removed", removed)})
 }
 
-// Suppressed implements control.Suppressions.
+// OptOuts implements control.OptOuts.
 func (d *Daemon) OptOuts(_ context.Context, application int64, yield func(control.OptOut) error) error {
 	return d.store.EachOptOut(application, func(s store.OptOut) error {
 		return yield(control.OptOut{ApplicationID: s.ApplicationID, ChannelType: s.ChannelType, ContactCode: s.ContactCode, At: s.At, Source: s.Source})
 	})
 }
 
-// ImportSuppressions implements control.Suppressions. The list goes through a
-// nameless temporary file, since its encoding is known only when all of it was seen.
+// ImportOptOuts implements control.OptOuts. It buffers the list in an unlinked
+// temporary file, because its encoding is known only at its end.
 func (d *Daemon) ImportOptOuts(ctx context.Context, application int64, csv io.Reader, who string) (control.Imported, error) {
 	ids, err := d.applicationIDs(application)
 	if err != nil {
@@ -87,7 +87,7 @@ func (d *Daemon) ImportOptOuts(ctx context.Context, application int64, csv io.Re
 	if err != nil {
 		return control.Imported{}, fmt.Errorf("make temporary file: %w", err)
 	}
-	defer f.Close() // nameless: gone with this
+	defer f.Close() // unlinked: this also frees its space
 	if err := os.Remove(f.Name()); err != nil {
 		return control.Imported{}, fmt.Errorf("make temporary file: %w", err)
 	}

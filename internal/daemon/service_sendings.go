@@ -26,7 +26,7 @@ func (d *Daemon) Sendings(_ context.Context, f control.Filter) ([]control.Sendin
 	for _, head := range heads {
 		s, slices, counts, err := d.store.Load(head.ID)
 		if errors.Is(err, store.ErrNotFound) {
-			continue // retention was faster
+			continue // removed by retention meanwhile
 		}
 		if err != nil {
 			return nil, err
@@ -95,10 +95,10 @@ func (d *Daemon) Sending(_ context.Context, id campaign.ID) (control.Details, er
 	if s.Receipts && report.HasResults(s) {
 		details.Delivery = &s.Delivery
 	}
-	for _, lane := range d.send.HeldChannels() {
-		if lane.Application == s.ApplicationID && contains(s.Channels, lane.Name) && !s.State.Final() {
-			details.Held = append(details.Held, control.Hold{ApplicationID: lane.Application, ChannelType: lane.Name,
-				Reason: lane.Reason, Since: lane.Since, NextTryAt: lane.RetryAt})
+	for _, channel := range d.send.HeldChannels() {
+		if channel.Application == s.ApplicationID && contains(s.Channels, channel.Name) && !s.State.Final() {
+			details.Held = append(details.Held, control.Hold{ApplicationID: channel.Application, ChannelType: channel.Name,
+				Reason: channel.Reason, Since: channel.Since, NextTryAt: channel.RetryAt})
 		}
 	}
 	return details, nil
@@ -114,7 +114,7 @@ func apiSlices(list []campaign.Slice) []control.Slice {
 	return out
 }
 
-// folderOf is where a sending's files lie.
+// folderOf returns the folder that holds a sending's files.
 func folderOf(s *campaign.Sending) string {
 	place := "accepted"
 	if s.Filed {
@@ -178,7 +178,7 @@ func (d *Daemon) ResumeAll(ctx context.Context, who string) ([]control.Change, e
 	for _, s := range heads {
 		change, err := d.Resume(ctx, s.ID, who)
 		if control.CodeOf(err) == control.CodeConflict && err != nil {
-			continue // it has moved on by itself
+			continue // its state has changed meanwhile
 		}
 		if err != nil {
 			return changes, err
@@ -252,11 +252,11 @@ func (d *Daemon) Results(_ context.Context, id campaign.ID, outcomes []campaign.
 	return filterResults(w, outcomes, func(w io.Writer) error { return report.Results(w, d.store, id) })
 }
 
-// filterResults passes the header and the lines with one of the outcomes on.
+// filterResults copies the header and the lines with one of the outcomes.
 func filterResults(w io.Writer, outcomes []campaign.Outcome, write func(io.Writer) error) error {
 	r, pipe := io.Pipe()
 	go func() { pipe.CloseWithError(write(pipe)) }()
-	defer r.Close() // ends the writer where this ends early
+	defer r.Close() // ends the writer if this returns early
 	in, out := csv.NewReader(r), csv.NewWriter(w)
 	in.ReuseRecord = true
 	column := -1
@@ -280,5 +280,5 @@ func filterResults(w io.Writer, outcomes []campaign.Outcome, write func(io.Write
 	}
 }
 
-// horizon is how far the timeline looks (issue: the next 48 h).
+// horizon is the time that the timeline covers.
 const horizon = 48 * time.Hour

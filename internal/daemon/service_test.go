@@ -30,10 +30,10 @@ func wantCode(t *testing.T, err error, code control.Code, words ...string) {
 
 // TestServiceSteers is what a person with a terminal does with sendings.
 func TestServiceSteers(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *world) {
-		w.up()
-		w.take("spring", 150, "scheduleAt", at(12, 0), "reference", "order 4711")
-		w.take("winter", 20, "scheduleAt", at(12, 0))
+	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("spring", 150, "scheduleAt", at(12, 0), "reference", "order 4711")
+		w.accept("winter", 20, "scheduleAt", at(12, 0))
 		d, ctx, who := w.running, context.Background(), "user:ada"
 
 		id := w.id("spring")
@@ -71,7 +71,7 @@ func TestServiceSteers(t *testing.T) {
 		if change.State != campaign.StateCanceled || change.Canceled != 20 {
 			t.Errorf("%+v", change)
 		}
-		w.pass(time.Second)
+		w.wait(time.Second)
 		_, err = d.Resume(ctx, w.id("winter"), who)
 		wantCode(t, err, control.CodeConflict, "can't resume sending", "canceled")
 
@@ -128,7 +128,7 @@ func TestServiceSteers(t *testing.T) {
 // TestServiceResends: who didn't get it is sent it again, and no one else; the folder
 // comes back from done/ for that.
 func TestServiceResends(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *world) {
+	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		broken := true
 		w.answer = func(m *send.Message) send.Result {
 			if broken && strings.HasSuffix(m.ContactCode, "7") {
@@ -136,8 +136,8 @@ func TestServiceResends(t *testing.T) {
 			}
 			return send.Result{Verdict: send.VerdictSent}
 		}
-		w.up()
-		w.take("spring", 20, "scheduleAt", at(10, 0))
+		w.start()
+		w.accept("spring", 20, "scheduleAt", at(10, 0))
 		w.until(at(11, 0))
 		w.state("spring", campaign.StateCompleted)
 		d, ctx, id, failed := w.running, context.Background(), w.id("spring"), []campaign.Outcome{campaign.Failed}
@@ -154,22 +154,22 @@ func TestServiceResends(t *testing.T) {
 		if resent, err = d.Resend(ctx, id, failed, false, "user:ada"); err != nil || resent.Messages != 2 || resent.State.Final() {
 			t.Errorf("%+v %v", resent, err)
 		}
-		w.pass(time.Minute)
+		w.wait(time.Minute)
 		w.state("spring", campaign.StateCompleted)
 		if text := w.text("spring"); !strings.HasPrefix(text, "Done: all 20 messages were sent.") || !strings.Contains(w.folder("spring"), "/done/") {
 			t.Errorf("%s\n%s", w.folder("spring"), text)
 		}
-		if n := len(w.of("spring")); n != 22 {
+		if n := len(w.sentBy("spring")); n != 22 {
 			t.Errorf("%d attempts", n)
 		}
 		if resent, err = d.Resend(ctx, id, failed, false, "user:ada"); err != nil || resent.Messages != 0 {
 			t.Errorf("%+v %v", resent, err)
 		}
-		w.pass(time.Minute)
+		w.wait(time.Minute)
 		if !strings.Contains(w.folder("spring"), "/done/") {
 			t.Errorf("a resend of nothing leaves it in %s", w.folder("spring"))
 		}
-		w.take("bad", 0, "scheduleAt", at(12, 0))
+		w.accept("bad", 0, "scheduleAt", at(12, 0))
 		_, err = d.Resend(ctx, w.id("bad"), failed, false, "user:ada")
 		wantCode(t, err, control.CodeConflict, "rejected")
 		wantCode(t, d.Results(ctx, w.id("bad"), nil, &bytes.Buffer{}), control.CodeConflict, "has no results")
@@ -178,9 +178,9 @@ func TestServiceResends(t *testing.T) {
 
 // TestServiceSuppresses: an opt-out by command is honoured at the moment of sending.
 func TestServiceSuppresses(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", tenMinutes)+shop(2, "", tenMinutes), func(t *testing.T, w *world) {
-		w.up()
-		w.take("spring", 10, "scheduleAt", at(12, 0))
+	scenario(t, at(9, 0), shop(1, "", tenMinutes)+shop(2, "", tenMinutes), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("spring", 10, "scheduleAt", at(12, 0))
 		d, ctx := w.running, context.Background()
 		one := []control.OptOut{{ApplicationID: 1, ContactCode: "spring-3"}}
 		for _, want := range []int{1, 0} {

@@ -10,8 +10,8 @@ import (
 	"campaignd/internal/store"
 )
 
-// Pace says how fast a sending went. It reads all of its results, so that it is
-// true after a restart and of a sending that ended long ago.
+// Throughput counts a sending's results over time. It reads all results from the
+// store, so it works after a restart and for sendings that ended long ago.
 func (d *Daemon) Throughput(ctx context.Context, id campaign.ID) (control.Throughput, error) {
 	var tally control.Tally
 	err := d.store.EachResult(id, func(at time.Time, o campaign.Outcome) error {

@@ -72,7 +72,7 @@ func (d *Daemon) timelineOf(a *config.Application, now time.Time) (control.Appli
 	return one, nil
 }
 
-// slots fills in what is booked in the next 48 h and by whom.
+// slots fills in the reservations of the next 48 h and their sendings.
 func (d *Daemon) slots(a *config.Application, now time.Time, one *control.ApplicationTimeline) error {
 	g := intake.Grid(a)
 	one.SlotSeconds, one.Capacity = int64(g.Slot/time.Second), g.Capacity
@@ -86,7 +86,7 @@ func (d *Daemon) slots(a *config.Application, now time.Time, one *control.Applic
 	if err != nil {
 		return err
 	}
-	// They come by sending, and are wanted by slot.
+	// The store orders them by sending; order them by slot.
 	slices.SortStableFunc(shares, func(x, y store.Share) int { return cmp.Compare(x.Slot, y.Slot) })
 	for i, messages := range reserved {
 		number := first + int64(i)
@@ -104,7 +104,7 @@ func (d *Daemon) slots(a *config.Application, now time.Time, one *control.Applic
 	return nil
 }
 
-// closedSpans are the times of the next 48 h outside the sending windows.
+// closedSpans returns the times of the next 48 h outside the sending windows.
 func closedSpans(a *config.Application, now time.Time) []control.Span {
 	var spans []control.Span
 	until := now.Add(horizon)

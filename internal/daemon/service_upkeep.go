@@ -40,14 +40,14 @@ func (d *Daemon) Status(context.Context) (control.Status, error) {
 		s.Store.DiskFree = int64(free)
 	}
 	s.Inboxes = d.inboxStatus(c)
-	for _, lane := range d.send.Channels() {
-		ch := control.Channel{ApplicationID: lane.Application, ChannelType: lane.Name, Rate: lane.Rate, Current: lane.Limit,
-			InFlight: lane.InFlight, Held: lane.Held, NextTryAt: lane.RetryAt}
-		if lane.Held {
-			ch.HeldReason, ch.HeldSince = lane.Reason, lane.Since
+	for _, channel := range d.send.Channels() {
+		ch := control.Channel{ApplicationID: channel.Application, ChannelType: channel.Name, Rate: channel.Rate, Current: channel.Limit,
+			InFlight: channel.InFlight, Held: channel.Held, NextTryAt: channel.RetryAt}
+		if channel.Held {
+			ch.HeldReason, ch.HeldSince = channel.Reason, channel.Since
 		}
-		if a := c.Application(lane.Application); a != nil {
-			ch.Driver, ch.Concurrency = a.Channels[lane.Name].Driver, a.Channels[lane.Name].Concurrency
+		if a := c.Application(channel.Application); a != nil {
+			ch.Driver, ch.Concurrency = a.Channels[channel.Name].Driver, a.Channels[channel.Name].Concurrency
 		}
 		s.Channels = append(s.Channels, ch)
 	}
@@ -84,7 +84,7 @@ func (d *Daemon) inboxStatus(c *config.Config) []control.Inbox {
 	return list
 }
 
-// queue is what is unsent over all active sendings.
+// queue counts the unsent messages of all active sendings.
 func (d *Daemon) queue() (control.Queue, error) {
 	var q control.Queue
 	heads, err := d.store.Sendings(store.Filter{States: []campaign.State{campaign.StateScheduled, campaign.StateSending,
@@ -155,7 +155,7 @@ func text(err error) string {
 	return err.Error()
 }
 
-// lowSpace is the free space in bytes under which the doctor warns.
+// lowSpace is the free space in bytes below which the doctor warns.
 const lowSpace = 1 << 30
 
 // Doctor implements control.Upkeep.
@@ -170,16 +170,16 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error)
 			add("store", control.LevelFail, w, "keep a copy of the file, stop the daemon and restore the newest backup")
 		}
 	} else {
-		add("store", control.LevelOK, "its books balance", "")
+		add("store", control.LevelOK, "its counts are consistent", "")
 	}
 	if free, err := safeio.FreeSpace(c.StateDir); err == nil && free < lowSpace {
-		add("disk", control.LevelWarn, fmt.Sprintf("%d MiB are free where the store lies", free>>20), "make room: a new drop waits until its own size and 64 MiB more are free")
+		add("disk", control.LevelWarn, fmt.Sprintf("%d MiB are free on the store's file system", free>>20), "free some space: a new drop waits until its own size plus 64 MiB are free")
 	} else {
-		add("disk", control.LevelOK, fmt.Sprintf("%d MiB are free where the store lies", free>>20), "")
+		add("disk", control.LevelOK, fmt.Sprintf("%d MiB are free on the store's file system", free>>20), "")
 	}
 	for _, in := range c.Inboxes {
 		if err := intake.Prepare(in.Path); err != nil {
-			add("inbox", control.LevelFail, fmt.Sprintf("%s: %v", in.Path, err), "the daemon's user needs read and write permission on the inbox, on one mount with its accepted/")
+			add("inbox", control.LevelFail, fmt.Sprintf("%s: %v", in.Path, err), "give the daemon's user read and write permission on the inbox, and keep accepted/ on the same mount")
 		} else {
 			add("inbox", control.LevelOK, in.Path+" can be read and written", "")
 		}
@@ -187,34 +187,34 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error)
 	campaigns, broken, err := intake.NewCampaigns(c.CampaignsDir).All()
 	switch {
 	case err != nil:
-		add("campaigns", control.LevelFail, err.Error(), "make the folder or mend campaigns_dir")
+		add("campaigns", control.LevelFail, err.Error(), "create the folder or fix campaigns_dir")
 	case broken.Count > 0:
 		for _, p := range broken.List {
-			add("campaigns", control.LevelFail, p.String(), "mend the file: it is read again by itself")
+			add("campaigns", control.LevelFail, p.String(), "fix the file; it is read again automatically")
 		}
 	default:
 		add("campaigns", control.LevelOK, fmt.Sprintf("%d can be read", len(campaigns)), "")
 	}
 	if _, problems := config.Load(c.File); problems.Count > 0 {
 		for _, p := range problems.List {
-			add("configuration", control.LevelFail, p.String(), "mend the file, then: campaignd config reload")
+			add("configuration", control.LevelFail, p.String(), "fix the file, then run: campaignd config reload")
 		}
 	} else {
-		add("configuration", control.LevelOK, c.File+" is good", "")
+		add("configuration", control.LevelOK, c.File+" is valid", "")
 	}
-	for _, lane := range d.send.Channels() {
-		if !lane.Held {
-			add("channel", control.LevelOK, fmt.Sprintf("%s of application %d is open", lane.Name, lane.Application), "")
+	for _, channel := range d.send.Channels() {
+		if !channel.Held {
+			add("channel", control.LevelOK, fmt.Sprintf("%s of application %d is open", channel.Name, channel.Application), "")
 		}
 	}
-	for _, lane := range d.send.HeldChannels() {
-		add("channel", control.LevelFail, fmt.Sprintf("%s of application %d is held: %s", lane.Name, lane.Application, lane.Reason),
+	for _, channel := range d.send.HeldChannels() {
+		add("channel", control.LevelFail, fmt.Sprintf("%s of application %d is held: %s", channel.Name, channel.Application, channel.Reason),
 			"mend the cause, then: campaignd resume --all")
 	}
 	if newest, err := d.store.Sendings(store.Filter{Limit: 1}); err == nil && len(newest) == 1 && newest[0].ReceivedAt.After(d.now().Add(time.Minute)) {
-		add("clock", control.LevelWarn, "the newest sending was received in the future: the clock was set back", "see that time is synchronised")
+		add("clock", control.LevelWarn, "the newest sending was received in the future: the clock was set back", "check that the time is synchronized")
 	} else {
-		add("clock", control.LevelOK, "no sending comes from the future", "")
+		add("clock", control.LevelOK, "no sending was received in the future", "")
 	}
 	return list, nil
 }

@@ -19,11 +19,11 @@ import (
 
 // TestServiceLooksAfterItself is status, readiness, doctor, timeline and backup.
 func TestServiceLooksAfterItself(t *testing.T) {
-	story(t, at(9, 0), shop(1, "windows = [\"* 8-19 * * *\"]\ntimezone = \"UTC\"\nname = \"Shop\"", tenMinutes), func(t *testing.T, w *world) {
-		w.up()
-		w.take("spring", 150, "scheduleAt", at(12, 0))
+	scenario(t, at(9, 0), shop(1, "windows = [\"* 8-19 * * *\"]\ntimezone = \"UTC\"\nname = \"Shop\"", tenMinutes), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("spring", 150, "scheduleAt", at(12, 0))
 		w.drop("waits", 10, "rows", 11)
-		w.pass(time.Minute)
+		w.wait(time.Minute)
 		d, ctx := w.running, context.Background()
 
 		status, err := d.Status(ctx)
@@ -48,7 +48,7 @@ func TestServiceLooksAfterItself(t *testing.T) {
 		}
 		w.write("campaigns/broken.json", "{")
 		w.check(os.Rename(filepath.Join(w.dir, "in"), filepath.Join(w.dir, "away")))
-		w.pass(time.Minute)
+		w.wait(time.Minute)
 		findings, err = d.Doctor(ctx, false)
 		w.check(err)
 		var wrong []string
@@ -92,8 +92,8 @@ func TestServiceLooksAfterItself(t *testing.T) {
 
 // TestNotReadyWithoutItsStore: a store that can't be written is told where people look, until it can be again.
 func TestNotReadyWithoutItsStore(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", `enabled = false`), func(t *testing.T, w *world) {
-		w.up()
+	scenario(t, at(9, 0), shop(1, "", `enabled = false`), func(t *testing.T, w *harness) {
+		w.start()
 		ctx, file := context.Background(), filepath.Join(w.dir, "var", storeName)
 		ready := func() string {
 			for _, c := range w.running.Ready(ctx) {
@@ -123,8 +123,8 @@ func TestNotReadyWithoutItsStore(t *testing.T) {
 
 // TestReloadChangesWhatRuns: a good configuration is in force at once, a bad one never.
 func TestReloadChangesWhatRuns(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", `enabled = false`), func(t *testing.T, w *world) {
-		w.up()
+	scenario(t, at(9, 0), shop(1, "", `enabled = false`), func(t *testing.T, w *harness) {
+		w.start()
 		d, ctx := w.running, context.Background()
 		file := filepath.Join(w.dir, "campaignd.toml")
 		text, err := os.ReadFile(file)
@@ -133,7 +133,7 @@ func TestReloadChangesWhatRuns(t *testing.T) {
 		w.write("campaignd.toml", string(text)+shop(2, "", `enabled = false`)+"[[inboxes]]\npath = \""+filepath.Join(w.dir, "second")+"/\"\n")
 		w.check(d.Reload(ctx, "user:ada"))
 		w.drop("spring", 5, "applicationId", 2, "campaignId", 1)
-		w.pass(time.Minute)
+		w.wait(time.Minute)
 		w.state("spring", campaign.StateCompleted)
 		status, err := d.Status(ctx)
 		w.check(err)
@@ -157,7 +157,7 @@ func TestReloadChangesWhatRuns(t *testing.T) {
 			t.Errorf("%q %v", status.ConfigProblem, err)
 		}
 		w.drop("still", 5, "applicationId", 2, "campaignId", 1)
-		w.pass(time.Minute)
+		w.wait(time.Minute)
 		w.state("still", campaign.StateCompleted)
 
 		w.write("campaignd.toml", string(text)) // the second inbox and application go away
@@ -166,7 +166,7 @@ func TestReloadChangesWhatRuns(t *testing.T) {
 			t.Errorf("%+v %v", status, err)
 		}
 		w.drop("gone", 5, "applicationId", 2, "campaignId", 1)
-		w.pass(time.Minute)
+		w.wait(time.Minute)
 		w.state("gone", campaign.StateRejected)
 		if text := w.text("gone"); !strings.Contains(text, "there is no application 2; this inbox may send for: 1") {
 			t.Error(text)

@@ -7,15 +7,15 @@ import (
 	"campaignd/internal/store"
 )
 
-// states is where each sending that isn't over stood when it was looked at last:
-// changes are told without saying of what, and only those of the state count.
+// states remembers the last known state of each sending that hasn't ended.
+// Notifications don't say what has changed, and only changes of state are counted.
 type states struct {
 	mu   sync.Mutex // guards last
 	last map[campaign.ID]campaign.State
 }
 
-// reached notes a state and reports whether it is another than before.
-func (s *states) reached(id campaign.ID, state campaign.State) bool {
+// changed records a state and reports whether it differs from the last one.
+func (s *states) changed(id campaign.ID, state campaign.State) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.last == nil {
@@ -30,36 +30,36 @@ func (s *states) reached(id campaign.ID, state campaign.State) bool {
 	return before != state
 }
 
-// knowStates begins with what the last run left, so that it isn't counted again.
-func (d *Daemon) knowStates() error {
+// loadStates reads the states at the end of the last run, so that they aren't counted again.
+func (d *Daemon) loadStates() error {
 	heads, err := d.store.Sendings(store.Filter{States: []campaign.State{campaign.StateScheduled, campaign.StateSending,
 		campaign.StatePaused, campaign.StateHeld}})
 	for _, s := range heads {
-		d.states.reached(s.ID, s.State)
+		d.states.changed(s.ID, s.State)
 	}
 	return err
 }
 
-// decided counts a drop that was accepted or refused, and its rows.
+// decided counts a drop that was accepted or rejected, and its rows.
 func (d *Daemon) decided(id campaign.ID) {
 	s, err := d.store.Header(id)
 	if err != nil {
 		d.log.Error("count a drop", "sending", id, "err", err)
 		return
 	}
-	d.metrics.Drop(campaign.StateChecking) // it is where every drop comes from
+	d.metrics.Drop(campaign.StateChecking) // every drop was checked first
 	d.metrics.Rows(s.ApplicationID, s.Rows)
-	d.moved(id)
+	d.countState(id)
 }
 
-// moved counts a sending that came into another state.
-func (d *Daemon) moved(id campaign.ID) {
+// countState counts a sending that reached another state.
+func (d *Daemon) countState(id campaign.ID) {
 	s, err := d.store.Header(id)
 	if err != nil {
 		d.log.Error("count a change", "sending", id, "err", err)
 		return
 	}
-	if d.states.reached(id, s.State) {
+	if d.states.changed(id, s.State) {
 		d.metrics.Drop(s.State)
 	}
 }

@@ -13,9 +13,9 @@ import (
 // TestDropsAndRowsAreCounted: each state that a drop came into once, whatever else
 // changed meanwhile, and nothing again after a restart.
 func TestDropsAndRowsAreCounted(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *world) {
-		w.up()
-		w.take("counted", 250, "scheduleAt", at(12, 0))
+	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("counted", 250, "scheduleAt", at(12, 0))
 		w.drop("wrong", 5, "campaignId", 99)
 		w.until(at(11, 0))
 		w.metrics(`
@@ -28,10 +28,10 @@ campaignd_drops_total{state="rejected"} 1
 campaignd_drops_total{state="scheduled"} 1
 campaignd_drops_total{state="sending"} 0
 `)
-		w.down()
-		w.up()
-		w.steer("counted", w.running.send.Pause)
-		w.steer("counted", w.running.send.Resume)
+		w.shutdown()
+		w.start()
+		w.control("counted", w.running.send.Pause)
+		w.control("counted", w.running.send.Resume)
 		w.until(at(13, 0))
 		w.state("counted", campaign.StateCompleted)
 		w.metrics(`
@@ -59,9 +59,9 @@ campaignd_drops_total{state="sending"} 1
 	})
 }
 
-func (w *world) metrics(want string) {
+func (w *harness) metrics(want string) {
 	w.t.Helper()
-	want = "# HELP campaignd_drops_total Drops, by each state they came into.\n# TYPE campaignd_drops_total counter" + want
+	want = "# HELP campaignd_drops_total Drops, counted at each state that they reach.\n# TYPE campaignd_drops_total counter" + want
 	if err := testutil.GatherAndCompare(w.running.registry, strings.NewReader(want), "campaignd_drops_total"); err != nil {
 		w.t.Error(err)
 	}

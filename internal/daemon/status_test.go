@@ -11,12 +11,12 @@ import (
 // thousands of slices more rarely, so that it keeps neither a core nor a disk busy.
 func TestStatusOfManySlices(t *testing.T) {
 	replaced := func(t *testing.T, rows int) (times int) {
-		story(t, at(9, 0), shop(1, "", `enabled = true, slot = "1s", capacity = 1`), func(t *testing.T, w *world) {
-			w.up()
-			w.take("sending", rows)
+		scenario(t, at(9, 0), shop(1, "", `enabled = true, slot = "1s", capacity = 1`), func(t *testing.T, w *harness) {
+			w.start()
+			w.accept("sending", rows)
 			before := stat(w, "sending")
 			for range 60 {
-				w.pass(time.Second)
+				w.wait(time.Second)
 				if now := stat(w, "sending"); !os.SameFile(before, now) {
 					before, times = now, times+1
 				}
@@ -32,7 +32,7 @@ func TestStatusOfManySlices(t *testing.T) {
 	}
 }
 
-func stat(w *world, name string) os.FileInfo {
+func stat(w *harness, name string) os.FileInfo {
 	w.t.Helper()
 	info, err := os.Stat(filepath.Join(w.folder(name), "status.json"))
 	w.check(err)

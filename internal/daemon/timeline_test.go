@@ -8,11 +8,11 @@ import (
 
 // TestTimelineSaysWhoHoldsWhat: the shares of a slot add up to what is booked in it.
 func TestTimelineSaysWhoHoldsWhat(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *world) {
-		w.up()
-		w.take("first", 60, "scheduleAt", at(12, 0))
-		w.take("second", 90, "scheduleAt", at(12, 0))
-		w.take("third", 100, "scheduleAt", at(12, 10), "slicingCondition", "deferredConsecutiveSlots")
+	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("first", 60, "scheduleAt", at(12, 0))
+		w.accept("second", 90, "scheduleAt", at(12, 0))
+		w.accept("third", 100, "scheduleAt", at(12, 10), "slicingCondition", "deferredConsecutiveSlots")
 		line, err := w.running.Timeline(t.Context(), 1)
 		w.check(err)
 		want := map[string]map[campaign.ID]uint32{

@@ -13,26 +13,26 @@ import (
 	"campaignd/internal/send"
 )
 
-// statusEvery is how often the service manager gets a new STATUS line.
+// statusEvery is the interval between STATUS lines for the service manager.
 const statusEvery = 10 * time.Second
 
-// watchdogTime is within which time the service manager wants a sign of life
-// (sd_watchdog_enabled(3)); 0: it doesn't.
+// watchdogTime returns the watchdog's timeout (sd_watchdog_enabled(3)), 0 if
+// it is off.
 func watchdogTime(getenv func(string) string) time.Duration {
 	usec, err := strconv.ParseInt(getenv("WATCHDOG_USEC"), 10, 64)
 	if err != nil || usec <= 0 || usec > int64(24*time.Hour/time.Microsecond) {
 		return 0
 	}
 	if pid := getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
-		return 0 // meant for another process
+		return 0 // it belongs to another process
 	}
 	return time.Duration(usec) * time.Microsecond
 }
 
-// attend tells the service manager how things stand until ctx ends. The watchdog
-// is fed only after alive has returned nil: a dispatcher that hangs starves it,
-// and systemd ends the daemon and starts it anew.
-func (d *Daemon) attend(ctx context.Context, alive func(context.Context) error) {
+// notifyStatus keeps the service manager informed until ctx ends. It notifies the
+// watchdog only if alive returned nil: if the dispatcher hangs, systemd restarts
+// the daemon.
+func (d *Daemon) notifyStatus(ctx context.Context, alive func(context.Context) error) {
 	limit := watchdogTime(d.opts.Getenv)
 	every := statusEvery
 	if limit > 0 {
@@ -42,7 +42,7 @@ func (d *Daemon) attend(ctx context.Context, alive func(context.Context) error) 
 	defer ticker.Stop()
 	for {
 		if limit > 0 {
-			d.feed(ctx, limit, alive)
+			d.notifyWatchdog(ctx, limit, alive)
 		}
 		if line := d.statusLine(); line != "" && ctx.Err() == nil {
 			d.opts.Notify("STATUS=" + line)
@@ -55,8 +55,8 @@ func (d *Daemon) attend(ctx context.Context, alive func(context.Context) error) 
 	}
 }
 
-// feed gives the watchdog its sign of life, or says in the log why it doesn't.
-func (d *Daemon) feed(ctx context.Context, limit time.Duration, alive func(context.Context) error) {
+// notifyWatchdog notifies the watchdog, or logs why it doesn't.
+func (d *Daemon) notifyWatchdog(ctx context.Context, limit time.Duration, alive func(context.Context) error) {
 	asked, cancel := context.WithTimeout(ctx, limit/2)
 	defer cancel()
 	switch err := alive(asked); {
@@ -64,11 +64,11 @@ func (d *Daemon) feed(ctx context.Context, limit time.Duration, alive func(conte
 		d.opts.Notify("WATCHDOG=1")
 	case ctx.Err() != nil || errors.Is(err, send.ErrNotRunning):
 	default:
-		d.log.Error("no sign of life: the watchdog is not fed", "err", err)
+		d.log.Error("the dispatcher doesn't respond: watchdog not notified", "err", err)
 	}
 }
 
-// statusLine is what `systemctl status` shows: counts, no names.
+// statusLine returns the line for `systemctl status`: counts, no names.
 func (d *Daemon) statusLine() string {
 	stats, err := d.store.Stats()
 	if err != nil {

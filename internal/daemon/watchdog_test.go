@@ -15,9 +15,9 @@ import (
 
 // TestWatchdogFollowsTheDispatcher: it is fed while the dispatcher comes round, and not for a moment longer.
 func TestWatchdogFollowsTheDispatcher(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", "enabled = false"), func(t *testing.T, w *world) {
-		w.up()
-		w.take("later", 10, "scheduleAt", at(12, 0))
+	scenario(t, at(9, 0), shop(1, "", "enabled = false"), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("later", 10, "scheduleAt", at(12, 0))
 		var mu sync.Mutex // guards told
 		var told []string
 		// Beside the running one, since nothing of that may be changed any more.
@@ -36,7 +36,7 @@ func TestWatchdogFollowsTheDispatcher(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			d.attend(ctx, func(ctx context.Context) error {
+			d.notifyStatus(ctx, func(ctx context.Context) error {
 				if hangs.Load() {
 					<-ctx.Done()
 					return ctx.Err()
@@ -57,7 +57,7 @@ func TestWatchdogFollowsTheDispatcher(t *testing.T) {
 			}
 			return n
 		}
-		w.pass(25 * time.Second)
+		w.wait(25 * time.Second)
 		if fed() != 3 {
 			t.Errorf("fed %d times in 25 s, want 3: %q", fed(), said())
 		}
@@ -65,12 +65,12 @@ func TestWatchdogFollowsTheDispatcher(t *testing.T) {
 			t.Errorf("told: %q", said())
 		}
 		hangs.Store(true)
-		w.pass(time.Minute)
+		w.wait(time.Minute)
 		if fed() != 3 {
 			t.Errorf("fed %d times while the dispatcher hangs", fed()-3)
 		}
 		hangs.Store(false)
-		w.pass(time.Minute)
+		w.wait(time.Minute)
 		if fed() < 6 {
 			t.Errorf("not fed again: %d", fed())
 		}
@@ -102,6 +102,6 @@ func TestFeedIsQuietAtAStop(t *testing.T) {
 		d := &Daemon{opts: Options{Notify: func(s string) { t.Errorf("told %q", s) }}}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		d.feed(ctx, time.Minute, func(context.Context) error { return errors.New("hangs") })
+		d.notifyWatchdog(ctx, time.Minute, func(context.Context) error { return errors.New("hangs") })
 	})
 }

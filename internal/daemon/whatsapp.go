@@ -10,60 +10,61 @@ import (
 	"campaignd/internal/store"
 )
 
-// contacts is a WhatsApp number's limit of different contacts, counted in the store,
-// which is opened only after the drivers were found to be right.
-type contacts struct {
+// dailyContacts enforces a WhatsApp number's limit of different contacts. It gets its count from
+// the store lazily, because drivers are checked before the store is opened.
+type dailyContacts struct {
 	count func() *store.Contacts
 }
 
 // Allow implements whatsapp.Quota.
-func (c contacts) Allow(contact []byte, at time.Time) (ok bool, next time.Time, err error) {
+func (c dailyContacts) Allow(contact []byte, at time.Time) (ok bool, next time.Time, err error) {
 	return c.count().Allow(contact, at)
 }
 
-// kept is what a WhatsApp number has in the store: the zero one has nothing.
-type kept struct {
+// numberStore gives a WhatsApp number access to its records in the store. The zero
+// numberStore has none.
+type numberStore struct {
 	quota    whatsapp.Quota
 	refusals whatsapp.Refusals
 }
 
-// unkept is for a driver that has no store.
-func unkept(config.Channel) kept { return kept{} }
+// noNumberStore is for drivers without a store.
+func noNumberStore(config.Channel) numberStore { return numberStore{} }
 
-// kept is what there is for a channel. Channels with the same number share it.
-func (d *Daemon) kept(ch config.Channel) kept {
+// numberStore returns the records of a channel. Channels with the same number share them.
+func (d *Daemon) numberStore(ch config.Channel) numberStore {
 	if ch.Driver != config.DriverWhatsApp {
-		return kept{}
+		return numberStore{}
 	}
-	return kept{quota: d.quota(ch), refusals: refusals{of: func(template []byte) *store.Contacts {
+	return numberStore{quota: d.quota(ch), refusals: templateRefusals{of: func(template []byte) *store.Contacts {
 		return d.store.Contacts("whatsapp/"+ch.PhoneNumberID+"/refused/"+string(template), math.MaxInt)
 	}}}
 }
 
-// refusals are the contacts that were refused a template of a number for a day: a count without a
-// limit for each template, since a count keeps a contact for 24 hours.
-type refusals struct {
+// templateRefusals remembers for a day which contacts can't get a template of a number. It uses
+// an unlimited contact count per template, because counts keep a contact for 24 hours.
+type templateRefusals struct {
 	of func(template []byte) *store.Contacts
 }
 
 // Refuse implements whatsapp.Refusals.
-func (r refusals) Refuse(contact, template []byte, at time.Time) error {
+func (r templateRefusals) Refuse(contact, template []byte, at time.Time) error {
 	_, _, err := r.of(template).Allow(contact, at)
 	return err
 }
 
 // Refused implements whatsapp.Refusals.
-func (r refusals) Refused(contact, template []byte, at time.Time) (bool, error) {
+func (r templateRefusals) Refused(contact, template []byte, at time.Time) (bool, error) {
 	return r.of(template).Counts(contact, at)
 }
 
-// quota is what a channel's daily_contacts asks for, nil where there is no limit. Channels with the
-// same number, of whatever application, share one count, and a renamed one keeps it.
+// quota returns the limit of a channel's daily_contacts, nil if there is none. Channels with the
+// same number share one count, across applications and after a channel is renamed.
 func (d *Daemon) quota(ch config.Channel) whatsapp.Quota {
 	if ch.DailyContacts <= 0 {
 		return nil
 	}
-	return contacts{count: sync.OnceValue(func() *store.Contacts {
+	return dailyContacts{count: sync.OnceValue(func() *store.Contacts {
 		return d.store.Contacts("whatsapp/"+ch.PhoneNumberID, ch.DailyContacts)
 	})}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // onlyStore is a daemon that has a store and nothing else.
-func onlyStore(t *testing.T) *Daemon {
+func storeOnly(t *testing.T) *Daemon {
 	t.Helper()
 	s, err := store.Open(filepath.Join(t.TempDir(), "store.db"), store.Options{})
 	if err != nil {
@@ -22,7 +22,7 @@ func onlyStore(t *testing.T) *Daemon {
 }
 
 func TestDailyContactsAreSharedByANumber(t *testing.T) {
-	d := onlyStore(t)
+	d := storeOnly(t)
 	if d.quota(config.Channel{PhoneNumberID: "1"}) != nil {
 		t.Error("there is a quota without daily_contacts")
 	}
@@ -43,12 +43,12 @@ func TestDailyContactsAreSharedByANumber(t *testing.T) {
 
 // TestRefusalsAreSharedByANumber: and by nobody else, for each template apart.
 func TestRefusalsAreSharedByANumber(t *testing.T) {
-	d := onlyStore(t)
-	if got := d.kept(config.Channel{Driver: "webhook"}); got != (kept{}) {
+	d := storeOnly(t)
+	if got := d.numberStore(config.Channel{Driver: "webhook"}); got != (numberStore{}) {
 		t.Errorf("a webhook keeps %+v", got)
 	}
 	of := func(number string) whatsapp.Refusals {
-		return d.kept(config.Channel{Driver: "whatsapp", PhoneNumberID: number}).refusals
+		return d.numberStore(config.Channel{Driver: "whatsapp", PhoneNumberID: number}).refusals
 	}
 	at, contact := time.Now(), []byte("34600000001")
 	if err := of("1").Refuse(contact, []byte("welcome"), at); err != nil {

@@ -50,10 +50,10 @@ func TestWindowsOverChangesOfTheClocks(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			from := local(t, c.zone, c.from)
-			story(t, from.Add(-time.Hour), shopIn(c.zone, c.window, 4), func(t *testing.T, w *world) {
-				w.up()
+			scenario(t, from.Add(-time.Hour), shopIn(c.zone, c.window, 4), func(t *testing.T, w *harness) {
+				w.start()
 				n := 4 * c.slots
-				w.take("all", n, "scheduleAt", from)
+				w.accept("all", n, "scheduleAt", from)
 				doc := w.report("all")
 				if len(doc.Slices) != c.slots {
 					t.Errorf("%d slots, want %d", len(doc.Slices), c.slots)
@@ -64,13 +64,13 @@ func TestWindowsOverChangesOfTheClocks(t *testing.T) {
 				}
 				w.until(last.End.Add(time.Minute))
 				w.sentOf("all", uint64(n), 0)
-				for _, s := range w.of("all") {
+				for _, s := range w.sentBy("all") {
 					here := s.wall.In(from.Location())
 					if inside := open(c.window, here); !inside {
 						t.Errorf("sent at %s, outside %q", here.Format(time.RFC3339), c.window)
 					}
 				}
-				w.laws(map[int64]int{1: 4}, map[int64]time.Duration{1: 10 * time.Minute})
+				w.checkInvariants(map[int64]int{1: 4}, map[int64]time.Duration{1: 10 * time.Minute})
 			})
 		})
 	}
@@ -92,14 +92,14 @@ func open(window string, local time.Time) bool {
 
 // TestImmediateOutsideTheWindows isn't moved, but advised.
 func TestImmediateOutsideTheWindows(t *testing.T) {
-	story(t, at(9, 0), shopIn("Europe/Madrid", "* 9-20 * * *", 100), func(t *testing.T, w *world) {
-		w.up()
-		w.take("evening", 250, "scheduleAt", at(19, 40), "slicingCondition", "immediateConsecutiveSlots")
+	scenario(t, at(9, 0), shopIn("Europe/Madrid", "* 9-20 * * *", 100), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("evening", 250, "scheduleAt", at(19, 40), "slicingCondition", "immediateConsecutiveSlots")
 		w.state("evening", campaign.StateCanceled)
-		w.take("night", 10, "scheduleAt", at(22, 0), "slicingCondition", "immediateConsecutiveSlots")
+		w.accept("night", 10, "scheduleAt", at(22, 0), "slicingCondition", "immediateConsecutiveSlots")
 		w.state("night", campaign.StateCanceled)
-		w.take("morning", 10, "scheduleAt", at(22, 0), "slicingCondition", "deferredConsecutiveSlots")
-		w.want("the next opening", planned(w.report("morning")), map[string]int{"+1 08:00:00": 10})
+		w.accept("morning", 10, "scheduleAt", at(22, 0), "slicingCondition", "deferredConsecutiveSlots")
+		w.want("the next opening", plannedBySlot(w.report("morning")), map[string]int{"+1 08:00:00": 10})
 	})
 }
 
@@ -107,17 +107,17 @@ func TestImmediateOutsideTheWindows(t *testing.T) {
 // calendar, over the night in which the clocks are changed.
 func TestLocalScheduleAndDelay(t *testing.T) {
 	saturday := local(t, "Europe/Madrid", "2026-03-28 12:00")
-	story(t, saturday, shop(1, `timezone = "Europe/Madrid"`, `enabled = false`), func(t *testing.T, w *world) {
-		w.up()
-		w.take("local", 1, "scheduleAt", "2026-03-29T12:00:00")
-		w.take("day", 1, "delay", "P1D")
-		w.take("hours", 1, "delay", "PT24H")
-		w.take("gap", 1, "scheduleAt", "2026-03-29T02:30:00")
+	scenario(t, saturday, shop(1, `timezone = "Europe/Madrid"`, `enabled = false`), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("local", 1, "scheduleAt", "2026-03-29T12:00:00")
+		w.accept("day", 1, "delay", "P1D")
+		w.accept("hours", 1, "delay", "PT24H")
+		w.accept("gap", 1, "scheduleAt", "2026-03-29T02:30:00")
 		w.state("gap", campaign.StateRejected)
 		w.until(saturday.Add(25 * time.Hour))
 		sunday := local(t, "Europe/Madrid", "2026-03-29 12:00") // 23 hours later
 		for name, want := range map[string]time.Time{"local": sunday, "day": sunday.Add(50 * time.Second), "hours": sunday.Add(time.Hour + 75*time.Second)} {
-			got := w.of(name)
+			got := w.sentBy(name)
 			if len(got) != 1 || got[0].wall.Sub(want).Abs() > time.Minute {
 				t.Errorf("%s: %+v, want one at about %s", name, got, want)
 			}
@@ -127,20 +127,20 @@ func TestLocalScheduleAndDelay(t *testing.T) {
 
 // TestDaysAhead: sendings wait for days and weeks in the store, over restarts, and go on time.
 func TestDaysAhead(t *testing.T) {
-	story(t, at(9, 0), shop(1, "", tenMinutes+", activation_recipients = 50"), func(t *testing.T, w *world) {
-		w.up()
+	scenario(t, at(9, 0), shop(1, "", tenMinutes+", activation_recipients = 50"), func(t *testing.T, w *harness) {
+		w.start()
 		for i, days := range []int{1, 2, 5, 9} {
-			w.take(fmt.Sprint("plain", i), 3, "scheduleAt", at(24*days+12, 0))
-			w.take(fmt.Sprint("sliced", i), 120, "scheduleAt", at(24*days+12, 0), "slicingCondition", "immediateConsecutiveSlots")
+			w.accept(fmt.Sprint("plain", i), 3, "scheduleAt", at(24*days+12, 0))
+			w.accept(fmt.Sprint("sliced", i), 120, "scheduleAt", at(24*days+12, 0), "slicingCondition", "immediateConsecutiveSlots")
 		}
 		for range 10 {
-			w.pass(24 * time.Hour)
-			w.down()
-			w.up()
+			w.wait(24 * time.Hour)
+			w.shutdown()
+			w.start()
 		}
 		for i, days := range []int{1, 2, 5, 9} {
 			for _, name := range []string{fmt.Sprint("plain", i), fmt.Sprint("sliced", i)} {
-				list := w.of(name)
+				list := w.sentBy(name)
 				if len(list) == 0 {
 					t.Fatalf("%s was not sent", name)
 				}
@@ -151,6 +151,6 @@ func TestDaysAhead(t *testing.T) {
 			w.sentOf(fmt.Sprint("plain", i), 3, 0)
 			w.sentOf(fmt.Sprint("sliced", i), 120, 0)
 		}
-		w.laws(nil, nil)
+		w.checkInvariants(nil, nil)
 	})
 }

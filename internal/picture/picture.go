@@ -1,10 +1,10 @@
-// Package picture draws an application's slots as text: a cell a slot, shaded
-// by how full it is, in rows of one or several hours, each with letters for the sendings
-// that hold its slots. It is a room of its own because the command line and the
-// web page show the same picture, and planning shouldn't know what it looks like.
+// Package picture draws an application's slots as text: one cell per slot, shaded
+// by its fill, in rows of one or several hours, with letters for the sendings that
+// use the slots. It is separate from planning, which needn't know how a timeline
+// looks.
 //
-// It is pure: what it is given it draws, plain or with ANSI colours, and it
-// can't fail. Names are made harmless for a terminal, wherever they came from.
+// It is pure and can't fail. It draws plain text or ANSI colors. Names are escaped
+// for a terminal.
 package picture
 
 import (
@@ -18,27 +18,27 @@ import (
 	"campaignd/internal/plan"
 )
 
-// Timeline is what is to be drawn.
+// Timeline is the input of a picture.
 type Timeline struct {
 	From, Until time.Time // slots that overlap [From, Until) are drawn
 	Grid        plan.Grid
-	Closed      []Span           // outside the sending windows, beside those of Grid; in order
-	Reserved    map[int64]uint32 // messages by number of slot; those left out are empty
-	Sendings    []Sending        // in the order in which they get their letters
-	Zone        *time.Location   // for what is written beside the picture; nil: UTC
+	Closed      []Span           // closed times in addition to those of Grid; in order
+	Reserved    map[int64]uint32 // messages by slot number; missing slots are empty
+	Sendings    []Sending        // in the order of their letters
+	Zone        *time.Location   // for dates and times; nil: UTC
 }
 
-// Span is a stretch of time from Start up to End.
+// Span is the time from Start up to, but not including, End.
 type Span struct{ Start, End time.Time }
 
-// Sending is one that holds slots.
+// Sending is a sending that uses slots.
 type Sending struct {
 	ID    campaign.ID
 	Name  string
 	Slots []int64 // numbers, in order
 }
 
-// SlotsOf are the numbers of the slots that slices hold, in order, each once.
+// SlotsOf returns the numbers of the slots that the slices use, in order, each once.
 func SlotsOf(g plan.Grid, list []campaign.Slice) []int64 {
 	var numbers []int64
 	for _, s := range list {
@@ -50,20 +50,20 @@ func SlotsOf(g plan.Grid, list []campaign.Slice) []int64 {
 	return slices.Compact(numbers)
 }
 
-// The cells that aren't a share of full.
+// The cells without reserved messages.
 const (
 	emptyCell   = '·'
 	closedCell  = '-' // outside the sending windows
 	outsideCell = ' ' // before From or from Until on
 )
 
-// shades are the cells of slots with something in them; the last alone is full.
+// shades returns the cells of slots with reserved messages; only the last means full.
 func shades() []rune { return []rune("▁▂▃▄▅▆▇█") }
 
-// letters name the sendings in a picture; those beyond them are only counted.
+// letters name the sendings in a picture; further sendings are only counted.
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// Letter is the letter of the sending at index i, "" if it has none.
+// Letter returns the letter of the sending at index i, "" if it has none.
 func Letter(i int) string {
 	if i >= len(letters) {
 		return ""
@@ -72,31 +72,31 @@ func Letter(i int) string {
 }
 
 const (
-	labelWidth  = len("Mon 02 Jan 15:04 ") // before the cells
-	sumWidth    = len("  100% 12,345,678 ABCD+12")
-	fewestCell  = 12 // however narrow the terminal is
-	mostRows    = 16 // about; longer times get larger cells
-	mostHolders = 4  // letters in a row
+	labelWidth = len("Mon 02 Jan 15:04 ") // before the cells
+	sumWidth   = len("  100% 12,345,678 ABCD+12")
+	minCells   = 12 // even in a narrow terminal
+	maxRows    = 16 // roughly; longer times get larger cells
+	maxLetters = 4  // letters after a row
 )
 
-// layout is how slots become cells and cells become rows.
+// layout divides slots into cells and cells into rows.
 type layout struct {
 	perCell int64 // slots
 	perRow  int64 // slots, a multiple of perCell
-	first   int64 // the slot with which the first row begins
+	first   int64 // first slot of the first row
 }
 
-// layout chooses the longest rows of whole hours that fit into width, with
-// cells of several slots where an hour, or mostRows rows, would have too many.
+// layout chooses the longest rows of whole hours that fit into width. A cell covers
+// several slots if an hour has too many, or if there would be more than maxRows rows.
 func (t Timeline) layout(width int) layout {
-	cells := int64(max(width-labelWidth-sumWidth, fewestCell))
+	cells := int64(max(width-labelWidth-sumWidth, minCells))
 	slot := t.Grid.Slot
 	l := layout{perCell: 1, perRow: 1}
 	if perHour := int64(time.Hour / slot); perHour > cells {
 		l.perCell = cellOf(perHour, cells)
 	}
-	rowLength := slot // a row a slot where slots are longer than a day
-	least := t.Until.Sub(t.From) / mostRows
+	rowLength := slot // slots longer than a day get a row each
+	least := t.Until.Sub(t.From) / maxRows
 	for _, hours := range []time.Duration{1, 2, 3, 4, 6, 8, 12, 24} {
 		length := hours * time.Hour
 		n := int64(length / slot)
@@ -108,15 +108,15 @@ func (t Timeline) layout(width int) layout {
 		}
 		l.perRow, rowLength = (n+l.perCell-1)/l.perCell*l.perCell, length
 	}
-	// Rows begin on the local clock's round hours as far as slots do.
+	// Rows begin at full local hours if slots do.
 	local := t.From.In(t.zone())
 	sinceMidnight := time.Duration(local.Hour())*time.Hour + time.Duration(local.Minute())*time.Minute + time.Duration(local.Second())*time.Second
 	l.first = t.Grid.Number(t.From.Add(-(sinceMidnight % max(rowLength, time.Hour))))
 	return l
 }
 
-// cellOf is how many slots a cell stands for, so that a row of n slots has at
-// most as many cells; a divisor of n if one is near, so that rows end where hours do.
+// cellOf returns the number of slots per cell with which a row of n slots has at
+// most cells cells. It prefers a divisor of n, so that rows end at full hours.
 func cellOf(n, cells int64) int64 {
 	fewest := (n + cells - 1) / cells
 	for size := fewest; size <= 2*fewest; size++ {
@@ -134,14 +134,14 @@ func (t Timeline) zone() *time.Location {
 	return t.Zone
 }
 
-// usual is the width of a terminal that doesn't say.
-const usual = 80
+// defaultWidth is the width of a terminal whose width is unknown.
+const defaultWidth = 80
 
-// Lines draws the timeline into lines of at most width cells (80 if width is
-// not positive; a width below 54 can't be kept), the legend last.
+// Lines draws the timeline in lines of at most width characters, with the legend
+// at the end. A width of 0 or less means 80; less than 54 is exceeded.
 func (t Timeline) Lines(width int, color bool) []string {
 	if width <= 0 {
-		width = usual
+		width = defaultWidth
 	}
 	rows := t.Rows(width, color)
 	if rows == nil {
@@ -150,10 +150,10 @@ func (t Timeline) Lines(width int, color bool) []string {
 	return append(rows, t.legend(width)...)
 }
 
-// Rows is Lines without the list of sendings: for callers that have one of their own.
+// Rows returns Lines without the list of sendings, for callers with a list of their own.
 func (t Timeline) Rows(width int, color bool) []string {
 	if width <= 0 {
-		width = usual
+		width = defaultWidth
 	}
 	if t.Grid.Slot < time.Second || !t.From.Before(t.Until) {
 		return nil
@@ -177,11 +177,11 @@ func (t Timeline) Rows(width int, color bool) []string {
 		for cell := row; cell < row+l.perRow; cell += l.perCell {
 			held, space, shade := t.cell(max(cell, begin), min(cell+l.perCell, end), open, begin)
 			sum, room = sum+held, room+space
-			cells.WriteString(paint(shade, color))
+			cells.WriteString(colored(shade, color))
 		}
 		line := label + " " + local.Format("15:04") + " " + cells.String()
 		if sum > 0 {
-			line += fmt.Sprintf("  %4s %s%s", percent(sum, room), thousands(sum), t.holders(row, row+l.perRow))
+			line += fmt.Sprintf("  %4s %s%s", percent(sum, room), thousands(sum), t.letters(row, row+l.perRow))
 		}
 		out = append(out, strings.TrimRight(line, " "))
 	}
@@ -192,7 +192,7 @@ func (t Timeline) Rows(width int, color bool) []string {
 	return out
 }
 
-// thousands is a number with its thousands apart.
+// thousands formats a number with thousands separators.
 func thousands(n uint64) string {
 	text := fmt.Sprint(n)
 	for at := len(text) - 3; at > 0; at -= 3 {
@@ -201,7 +201,7 @@ func thousands(n uint64) string {
 	return text
 }
 
-// percent is rounded down, so that 100% is full and what is not empty isn't 0%.
+// percent rounds down, so that 100% means full, but never shows 0% for a slot that isn't empty.
 func percent(held, room uint64) string {
 	if n := held * 100 / room; n > 0 {
 		return fmt.Sprintf("%d%%", n)
@@ -209,7 +209,7 @@ func percent(held, room uint64) string {
 	return "<1%"
 }
 
-// openSlots says of the slots [begin, end) which lie in the windows as a whole.
+// openSlots reports which of the slots [begin, end) are completely within the windows.
 func (t Timeline) openSlots(begin, end int64) []bool {
 	open := make([]bool, end-begin)
 	for from, to := range t.Grid.Windows.Intervals(t.Grid.Start(begin), t.Grid.Start(end)) {
@@ -227,7 +227,7 @@ func (t Timeline) openSlots(begin, end int64) []bool {
 }
 
 // cell adds up the slots [from, to) and chooses their mark. Closed slots count
-// only where something is reserved in them, from before the windows were changed.
+// only if they have reservations, made before the windows were changed.
 func (t Timeline) cell(from, to int64, open []bool, begin int64) (held, room uint64, mark rune) {
 	if from >= to {
 		return 0, 0, outsideCell
@@ -250,9 +250,9 @@ func (t Timeline) cell(from, to int64, open []bool, begin int64) (held, room uin
 	return held, room, all[held*uint64(len(all)-1)/room]
 }
 
-// paint is a cell with its colour: full red, three quarters full yellow, else
-// green; what holds nothing is faint.
-func paint(mark rune, color bool) string {
+// colored adds a color to a cell: red if it is full, yellow from three quarters,
+// else green. Cells without reservations are faint.
+func colored(mark rune, color bool) string {
 	if !color || mark == outsideCell {
 		return string(mark)
 	}
@@ -268,8 +268,8 @@ func paint(mark rune, color bool) string {
 	return "\x1b[" + code + "m" + string(mark) + "\x1b[0m"
 }
 
-// holders are the letters of the sendings that hold slots of [from, to), as far as there is space.
-func (t Timeline) holders(from, to int64) string {
+// letters returns the letters of the sendings that use slots of [from, to), as far as they fit.
+func (t Timeline) letters(from, to int64) string {
 	var names []byte
 	more := 0
 	for i, s := range t.Sendings {
@@ -277,7 +277,7 @@ func (t Timeline) holders(from, to int64) string {
 		if at == len(s.Slots) || s.Slots[at] >= to {
 			continue
 		}
-		if i < len(letters) && len(names) < mostHolders {
+		if i < len(letters) && len(names) < maxLetters {
 			names = append(names, letters[i])
 			continue
 		}
@@ -293,7 +293,7 @@ func (t Timeline) holders(from, to int64) string {
 	return text
 }
 
-// legend says which sending has which letter.
+// legend lists the sendings with their letters.
 func (t Timeline) legend(width int) []string {
 	var out []string
 	for i, s := range t.Sendings {
@@ -306,7 +306,7 @@ func (t Timeline) legend(width int) []string {
 			to := t.Grid.Start(s.Slots[len(s.Slots)-1] + 1).In(t.zone())
 			line += fmt.Sprintf("  %s to %s", from.Format("Mon 15:04"), to.Format("Mon 15:04"))
 		}
-		name := []rune(harmless(s.Name))
+		name := []rune(printable(s.Name))
 		if space := width - len(line) - 2; len(name) > space {
 			name = append(name[:max(space-1, 0)], '…')
 		}
@@ -315,8 +315,8 @@ func (t Timeline) legend(width int) []string {
 	return out
 }
 
-// harmless replaces what a terminal would act on.
-func harmless(text string) string {
+// printable replaces characters that aren't printable: a terminal might act on them.
+func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

@@ -18,8 +18,9 @@ import (
 //go:embed assets/*
 var assetFiles embed.FS
 
-// assets are the style, the script and the icon by name. Each has its digest in
-// its address, so that a browser may keep it for ever and never has an old one.
+// assets maps the names of the style sheet, the script and the icon to their
+// content. The address of each contains its digest, so that browsers can cache it
+// for ever and never use an old one.
 type assets map[string]asset
 
 type asset struct {
@@ -44,7 +45,7 @@ func loadAssets() (assets, error) {
 	return all, nil
 }
 
-// path is the address of a file, for templates.
+// path returns the address of a file, for templates.
 func (a assets) path(name string) (string, error) {
 	one, ok := a[name]
 	if !ok {
@@ -61,7 +62,7 @@ func (a assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	// Not from the machine's own table of types, which may lack them.
+	// The machine's own table of types may lack them.
 	kind := map[string]string{".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}[path.Ext(name)]
 	w.Header().Set("Content-Type", mime.FormatMediaType(kind, map[string]string{"charset": "utf-8"}))
 	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")

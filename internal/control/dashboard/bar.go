@@ -8,25 +8,24 @@ import (
 	"campaignd/internal/control"
 )
 
-// bar is how far a sending is, as a picture: stretches side by side, in percent
-// of the whole.
+// bar is a sending's progress bar: segments side by side, in percent of the whole.
 type bar struct {
-	Label   string // for a screen reader
-	Now     string // percent
-	Parts   []stretch
-	Nothing bool // there is no progress to show
+	Label string // for a screen reader
+	Value string // percent
+	Parts []segment
+	Empty bool // draw nothing
 }
 
-// stretch is one outcome's part of a bar.
-type stretch struct {
+// segment is the part of a bar that shows one outcome.
+type segment struct {
 	Class         string
 	X, W          string // percent
 	Label, Number string // for a legend
 	Share         string
 }
 
-// kinds are the parts of a bar in its order, from what is settled to what is not.
-func kinds(m control.Messages) []struct {
+// outcomeParts lists the parts of a bar in order, final outcomes first.
+func outcomeParts(m control.Messages) []struct {
 	class, label string
 	n            uint64
 } {
@@ -34,52 +33,52 @@ func kinds(m control.Messages) []struct {
 		class, label string
 		n            uint64
 	}{
-		{"sent", "sent", m.Sent}, {"failed", "failed", m.Failed}, {"unknown", "unknown: sent or not, no one can tell", m.Unknown},
+		{"sent", "sent", m.Sent}, {"failed", "failed", m.Failed}, {"unknown", "unknown: may have been delivered", m.Unknown},
 		{"expired", "expired", m.Expired}, {"canceled", "canceled", m.Canceled}, {"suppressed", "suppressed: opted out", m.Suppressed},
-		{"skipped", "skipped: the message before it failed", m.Skipped}, {"flight", "in flight", m.InFlight}, {"retrying", "to be tried again", m.Retrying},
+		{"skipped", "skipped: the message before it failed", m.Skipped}, {"flight", "in flight", m.InFlight}, {"retrying", "waiting for a retry", m.Retrying},
 		{"pending", "not sent yet", m.Pending},
 	}
 }
 
 func barOf(s control.Sending) bar {
-	b := bar{Label: s.Name, Now: decimal(s.Percent)}
+	b := bar{Label: s.Name, Value: decimal(s.Percent)}
 	if s.State == campaign.StateRejected || s.DryRun {
-		b.Nothing = true
+		b.Empty = true
 		return b
 	}
 	if s.State == campaign.StateChecking {
-		b.Parts = []stretch{{Class: "checking", X: "0", W: decimal(s.Percent)}}
+		b.Parts = []segment{{Class: "checking", X: "0", W: decimal(s.Percent)}}
 		return b
 	}
-	b.Parts = stretches(s.Messages)
+	b.Parts = segments(s.Messages)
 	return b
 }
 
-// stretches lays the outcomes side by side. All of them are there, those of
-// nothing with no width, so that a bar that moves keeps its parts.
-func stretches(m control.Messages) []stretch {
+// segments places the outcomes side by side. Outcomes without messages have no
+// width but are kept, so that a bar that changes keeps its parts.
+func segments(m control.Messages) []segment {
 	if m.Planned == 0 {
 		return nil
 	}
-	var list []stretch
+	var list []segment
 	x := 0.0
-	for _, k := range kinds(m) {
+	for _, k := range outcomeParts(m) {
 		w := 100 * float64(k.n) / float64(m.Planned)
-		list = append(list, stretch{Class: k.class, X: decimal(x), W: decimal(w), Label: k.label, Number: count(k.n), Share: percent(w)})
+		list = append(list, segment{Class: k.class, X: decimal(x), W: decimal(w), Label: k.label, Number: count(k.n), Share: percent(w)})
 		x += w
 	}
 	return list
 }
 
-// decimal is a number for SVG.
+// decimal formats a number for SVG.
 func decimal(v float64) string {
 	return strconv.FormatFloat(v, 'f', -1, 32)
 }
 
-// legend is a bar's parts that have something, those unsettled left out where there are none.
-func legend(m control.Messages) []stretch {
-	var list []stretch
-	for i, s := range stretches(m) {
+// legend returns the segments that aren't empty, and always the first.
+func legend(m control.Messages) []segment {
+	var list []segment
+	for i, s := range segments(m) {
 		if s.Number != "0" || i == 0 {
 			list = append(list, s)
 		}
@@ -87,7 +86,7 @@ func legend(m control.Messages) []stretch {
 	return list
 }
 
-// box is a rectangle of a picture.
+// box is a rectangle of a chart.
 type box struct {
 	X, Y, W, H string
 	Class      string

@@ -5,29 +5,29 @@ import (
 	"time"
 )
 
-// memory keeps answers for a moment, so that ten people who look at a page cost
-// the daemon what one does. The zero memory is ready to use.
-type memory struct {
+// cache keeps answers for a moment, so that ten viewers of a page cost as much as
+// one. The zero cache is ready to use.
+type cache struct {
 	mu      sync.Mutex // guards entries
 	entries map[string]*entry
 }
 
 type entry struct {
-	mu    sync.Mutex // held while the answer is fetched; guards all below
+	mu    sync.Mutex // held during the fetch; guards all below
 	until time.Time
 	value any
 }
 
-// maxEntries is how many answers are kept; more are forgotten all at once.
+// maxEntries limits the cache; it is cleared when it is full.
 const maxEntries = 256
 
-// patience is how much longer than it took to fetch an answer is kept at least:
-// what is dear is asked for seldom.
-const patience = 20
+// costFactor multiplies the time that a fetch took: an answer is kept at least that
+// long, so that expensive answers are fetched rarely.
+const costFactor = 20
 
-// remember gives the answer for key, fetched at most keep ago, or fetches it.
-// Errors are not kept.
-func remember[T any](m *memory, key string, keep time.Duration, fetch func() (T, error)) (T, error) {
+// cached returns the answer for key if it is at most keep old, else it fetches it.
+// Errors aren't kept.
+func cached[T any](m *cache, key string, keep time.Duration, fetch func() (T, error)) (T, error) {
 	m.mu.Lock()
 	if m.entries == nil || len(m.entries) >= maxEntries {
 		m.entries = map[string]*entry{}
@@ -50,12 +50,12 @@ func remember[T any](m *memory, key string, keep time.Duration, fetch func() (T,
 		var none T
 		return none, err
 	}
-	e.value, e.until = value, time.Now().Add(max(keep, patience*time.Since(begun)))
+	e.value, e.until = value, time.Now().Add(max(keep, costFactor*time.Since(begun)))
 	return value, nil
 }
 
-// forget makes the next look a new one, after something was changed.
-func (m *memory) forget() {
+// clear forgets all answers, after a change.
+func (m *cache) clear() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.entries = nil

@@ -11,8 +11,8 @@ import (
 	"campaignd/internal/control"
 )
 
-// dialog asks before something is changed. The same words stand in a dialog of
-// the sending's page and, where no script opens it, on a page of their own.
+// dialog asks for confirmation of a change. The sending's page has it as a
+// dialog; without the script the same text is a page of its own.
 type dialog struct {
 	ID      campaign.ID
 	Name    string
@@ -26,18 +26,18 @@ type dialog struct {
 }
 
 func dialogOf(verb string, s control.Details) dialog {
-	left := of(s.Messages.Pending+s.Messages.Retrying, "message")
+	left := plural(s.Messages.Pending+s.Messages.Retrying, "message")
 	one := dialog{ID: s.ID, Name: s.Name, Verb: verb, Allowed: allowed(verb, s.State), State: s.State}
 	switch verb {
 	case "pause":
 		one.Title, one.Button = "Pause this sending?", "Pause it"
-		one.Text = "Nothing new goes out until it is resumed. What has not been sent when its slot is over is planned anew then."
+		one.Text = "Nothing more is sent until you resume it. Messages whose slot ends in the meantime are then planned again."
 	case "resume":
 		one.Title, one.Button = "Resume this sending?", "Resume it"
-		one.Text = fmt.Sprintf("%s are still to be sent. What missed its slot is planned anew from now on.", left)
+		one.Text = fmt.Sprintf("%s are still to be sent. Those that missed their slots are planned again from now on.", left)
 	default:
-		one.Title, one.Button, one.Danger = "Cancel this sending?", "Cancel it for good", true
-		one.Text = fmt.Sprintf("%s will never be sent, and this can't be undone. To stop it for a while, pause it instead.", left)
+		one.Title, one.Button, one.Danger = "Cancel this sending?", "Cancel it permanently", true
+		one.Text = fmt.Sprintf("%s will never be sent, and you can't undo this. To stop it for a while, pause it instead.", left)
 	}
 	return one
 }
@@ -53,8 +53,8 @@ func dialogs(s control.Details) []dialog {
 	return list
 }
 
-// confirm is the page of its own.
-func (d *Dashboard) confirm(r *http.Request, _ look) (*view, error) {
+// confirm renders a dialog as a page.
+func (d *Dashboard) confirm(r *http.Request, _ viewer) (*view, error) {
 	verb, err := verbOf(r)
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func (d *Dashboard) confirm(r *http.Request, _ look) (*view, error) {
 	}
 	one := dialogOf(verb, s)
 	if !one.Allowed {
-		return nil, control.Conflictf("sending %s is %s and can't be changed so", s.ID, s.State)
+		return nil, control.Conflictf("can't %s sending %s: it is %s", verb, s.ID, s.State)
 	}
 	return &view{Title: one.Title, Nav: "/", Body: "confirm", Data: one}, nil
 }
@@ -79,7 +79,7 @@ func verbOf(r *http.Request) (string, error) {
 	return "", control.NotFoundf("there is no page %q", r.URL.Path)
 }
 
-// change does what was confirmed and shows the sending again.
+// change makes the confirmed change and shows the sending again.
 func (d *Dashboard) change(w http.ResponseWriter, r *http.Request) {
 	verb, err := verbOf(r)
 	if err != nil {
@@ -87,19 +87,19 @@ func (d *Dashboard) change(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := campaign.ID(r.PathValue("id"))
-	if !id.Valid() { // a change needs the full id: a shortened one may mean another by now
-		d.fail(w, r, control.NotFoundf("%q is no id of a sending", string(id)))
+	if !id.Valid() { // a change needs the full id: a shortened one may name another sending by now
+		d.fail(w, r, control.NotFoundf("%q isn't the full id of a sending", string(id)))
 		return
 	}
 	do := map[string]func(context.Context, campaign.ID, string) (control.Change, error){
 		"pause": d.service.Pause, "resume": d.service.Resume, "cancel": d.service.Cancel,
 	}[verb]
-	change, err := do(r.Context(), id, control.VisitOf(r.Context()).Who)
+	change, err := do(r.Context(), id, control.CallerOf(r.Context()).Who)
 	if err != nil {
 		d.fail(w, r, err)
 		return
 	}
-	d.memory.forget()
+	d.cache.clear()
 	query := url.Values{"did": {verb}}
 	if change.InFlight > 0 {
 		query.Set("flight", strconv.FormatUint(change.InFlight, 10))
@@ -107,7 +107,7 @@ func (d *Dashboard) change(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/sendings/"+string(id)+"?"+query.Encode(), http.StatusSeeOther)
 }
 
-// flash says what a button did, if the sending bears it out: an address can be made up.
+// flash confirms what a button did, if the sending's state agrees: anyone can make up the address.
 func flash(r *http.Request, state campaign.State) string {
 	query := r.URL.Query()
 	text := ""
@@ -122,7 +122,7 @@ func flash(r *http.Request, state campaign.State) string {
 		return ""
 	}
 	if n, err := strconv.ParseUint(query.Get("flight"), 10, 32); err == nil && n > 0 {
-		text += fmt.Sprintf(" %s in flight could not be called back.", of(n, "message"))
+		text += fmt.Sprintf(" %s in flight couldn't be stopped.", plural(n, "message"))
 	}
 	return text
 }

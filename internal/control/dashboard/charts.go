@@ -7,15 +7,15 @@ import (
 	"campaignd/internal/control"
 )
 
-// The pictures are drawn on a canvas of this size and stretched to the page;
-// what is written stands beside them, so that it isn't stretched too.
+// Charts are drawn on a canvas of this size and stretched to the page. Their text
+// is outside the canvas, so that it isn't stretched too.
 const (
 	canvasWidth  = 960.0
 	canvasHeight = 100.0
 )
 
-// paceChart is how many messages were settled when.
-type paceChart struct {
+// throughputChart shows the number of final outcomes over time.
+type throughputChart struct {
 	Boxes []box
 	Peak  string
 	Mean  string
@@ -24,9 +24,9 @@ type paceChart struct {
 	Label string
 }
 
-func paceOf(p control.Throughput, l look) paceChart {
+func throughputOf(p control.Throughput, l viewer) throughputChart {
 	if len(p.Steps) == 0 {
-		return paceChart{}
+		return throughputChart{}
 	}
 	most, all := uint64(1), uint64(0)
 	for _, s := range p.Steps {
@@ -34,7 +34,7 @@ func paceOf(p control.Throughput, l look) paceChart {
 		all += s.Sent + s.Other
 	}
 	seconds := p.Step.Seconds()
-	c := paceChart{
+	c := throughputChart{
 		Peak: rate(float64(most) / seconds), Mean: rate(float64(all) / (seconds * float64(len(p.Steps)))),
 		From: l.step(p.Start, p.Step), Until: l.step(p.Start.Add(time.Duration(len(p.Steps))*p.Step), p.Step),
 	}
@@ -55,7 +55,7 @@ func paceOf(p control.Throughput, l look) paceChart {
 	return c
 }
 
-// sliceChart is how a sending is spread over its slots.
+// sliceChart shows how a sending is spread over its slots.
 type sliceChart struct {
 	Boxes []box
 	From  moment
@@ -63,7 +63,7 @@ type sliceChart struct {
 	Most  string
 	Label string
 	Rows  []sliceRow
-	More  int // slices that the table leaves out
+	More  int // slices that aren't in the table
 }
 
 type sliceRow struct {
@@ -72,10 +72,10 @@ type sliceRow struct {
 	Past       bool
 }
 
-// maxSliceRows is how many slices the table lists; the picture shows all.
+// maxSliceRows limits the table; the chart shows all slices.
 const maxSliceRows = 200
 
-func slicesOf(s control.Details, l look) sliceChart {
+func slicesOf(s control.Details, l viewer) sliceChart {
 	var c sliceChart
 	var from, until time.Time
 	var most uint32
@@ -101,8 +101,8 @@ func slicesOf(s control.Details, l look) sliceChart {
 	if sliced == 0 || most == 0 {
 		return c
 	}
-	c.From, c.Until, c.Most = l.moment(from), l.moment(until), of(most, "recipient")
-	c.Label = fmt.Sprintf("%s from %s to %s, at most %s each", of(sliced, "slice"), c.From.Text, c.Until.Text, c.Most)
+	c.From, c.Until, c.Most = l.moment(from), l.moment(until), plural(most, "recipient")
+	c.Label = fmt.Sprintf("%s from %s to %s, at most %s each", plural(sliced, "slice"), c.From.Text, c.Until.Text, c.Most)
 	length := until.Sub(from).Seconds()
 	for _, one := range s.Slices {
 		if one.End.IsZero() {
@@ -119,7 +119,7 @@ func slicesOf(s control.Details, l look) sliceChart {
 			class = "present"
 		}
 		c.Boxes = append(c.Boxes, boxOf(x+w*0.05, canvasHeight-h, min(w*0.9, canvasWidth/12), h, class,
-			fmt.Sprintf("%s to %s: %s", l.moment(one.Start).Text, l.moment(one.End).Text, of(one.Recipients, "recipient"))))
+			fmt.Sprintf("%s to %s: %s", l.moment(one.Start).Text, l.moment(one.End).Text, plural(one.Recipients, "recipient"))))
 	}
 	return c
 }

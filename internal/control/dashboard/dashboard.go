@@ -1,16 +1,14 @@
-// Package dashboard is what people see of a daemon in a browser: its sendings and
-// how far each of them is, the slots of the next 48 hours and who holds them,
-// its channels and its inboxes (SPEC 10). Pages come whole from the server, with
-// pictures as SVG, and work without a script; the one script there is keeps them
-// up to date (see live.go) and opens dialogs.
+// Package dashboard renders the daemon's pages for browsers: sendings and their
+// progress, the slots of the next 48 hours, channels and inboxes (docs/contract.md
+// 10). Pages are complete HTML with charts as SVG and work without a script. The
+// only script keeps them up to date (see live.go) and opens dialogs.
 //
-// It is a room of its own because control speaks JSON and decides who may ask,
-// and neither should know what a page looks like. It holds no state of sendings:
-// all it shows and does goes through Service. It never shows a contact:
-// results and the messages of a dry run stay in the files.
+// It is separate from package control, which speaks JSON and decides who may call.
+// It keeps no state of sendings: everything goes through Service. It never shows a
+// contact: results and the messages of a dry run stay in files.
 //
-// It starts no goroutine. What goes wrong is shown to who asked, in words of
-// control.Error; the daemon's own failures are logged besides.
+// Errors are shown to the caller in the words of control.Error; the daemon's own
+// failures are logged as well.
 package dashboard
 
 import (
@@ -31,43 +29,43 @@ import (
 	"campaignd/internal/control"
 )
 
-// Service is what the pages ask of the daemon.
+// Service is the part of the daemon that the pages use.
 type Service interface {
 	control.Sendings
 	control.Timetable
 	control.Upkeep
 
-	// Pace is how fast a sending went. It may take a while for a large one.
+	// Throughput counts a sending's results over time. It may be slow for a large one.
 	Throughput(ctx context.Context, id campaign.ID) (control.Throughput, error)
 }
 
 //go:embed templates/*.html
 var templateFiles embed.FS
 
-// policy lets a page load from this server alone, and run no script but the one
-// file. Nothing inline works, so a name with markup in it would find no way.
+// policy restricts a page to this server and to the one script file. Inline
+// scripts and styles are blocked, so markup in a name can't do anything.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// Dashboard serves the pages. It is a control.Pages: make it with New and give it
-// to a control.Server, whose guard it relies on.
+// Dashboard serves the pages. It implements control.Pages and relies on the guard
+// of control.Server. New creates it.
 type Dashboard struct {
 	service Service
 	log     *slog.Logger
 	mux     *http.ServeMux
 	pages   *template.Template
 	assets  assets
-	memory  memory
+	cache   cache
 
 	streams atomic.Int32
-	ending  chan struct{} // closed when streams are to end
+	ending  chan struct{} // closed to end all streams
 	once    sync.Once     // closes it
 }
 
 var _ control.Pages = (*Dashboard)(nil)
 
-// New makes a dashboard. The error is of a template or an embedded file, and so
-// one of the program itself.
+// New creates a dashboard. An error means that a template or an embedded file is
+// broken.
 func New(service Service, log *slog.Logger) (*Dashboard, error) {
 	d := &Dashboard{service: service, log: log, mux: http.NewServeMux(), ending: make(chan struct{})}
 	var err error
@@ -88,7 +86,7 @@ func New(service Service, log *slog.Logger) (*Dashboard, error) {
 	d.mux.HandleFunc("GET /channels", d.page(d.channels))
 	d.mux.HandleFunc("GET /inboxes", d.page(d.inboxes))
 	d.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		d.Sorry(w, r, &control.Error{Code: control.CodeNotFound, Message: fmt.Sprintf("There is no page %q.", r.URL.Path)})
+		d.WriteError(w, r, &control.Error{Code: control.CodeNotFound, Message: fmt.Sprintf("There is no page %q.", r.URL.Path)})
 	})
 	return d, nil
 }
@@ -99,14 +97,14 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.mux.Se
 // Close implements control.Pages.
 func (d *Dashboard) Close() { d.once.Do(func() { close(d.ending) }) }
 
-// view is one page: what stays, and the regions that move by themselves.
+// view is one page: its fixed content, and the regions that are updated.
 type view struct {
 	Title   string
-	Nav     string // path of the navigation's entry it belongs to
+	Nav     string // path of its entry in the navigation
 	Body    string // template of its content
 	Data    any
 	Regions []region
-	Visit   control.Visit
+	Caller  control.Caller
 }
 
 // region is a list of parts in an element with the attribute data-region.
@@ -121,7 +119,7 @@ type part struct {
 	HTML template.HTML
 }
 
-// Region is the content of a region, for templates.
+// Region returns the content of a region, for templates.
 func (v *view) Region(name string) template.HTML {
 	var b strings.Builder
 	for _, one := range v.Regions {
@@ -131,17 +129,17 @@ func (v *view) Region(name string) template.HTML {
 			}
 		}
 	}
-	return template.HTML(b.String()) // parts were made by templates
+	return template.HTML(b.String()) // templates rendered the parts
 }
 
-// build makes a view of what is the case now.
-type build func(r *http.Request, l look) (*view, error)
+// build renders a page's regions from the current state.
+type build func(r *http.Request, l viewer) (*view, error)
 
-// page answers with a whole page or, to a script that asks for one, with a
-// stream of what changes in it.
+// page answers with a whole page or, if the script asks for it, with a stream of
+// changes.
 func (d *Dashboard) page(make build) http.HandlerFunc {
 	whole := func(r *http.Request) (*view, error) {
-		l := lookOf(r)
+		l := viewerOf(r)
 		v, err := make(r, l)
 		if err != nil {
 			return nil, err
@@ -151,7 +149,7 @@ func (d *Dashboard) page(make build) http.HandlerFunc {
 			return nil, err
 		}
 		v.Regions = append(v.Regions, frame...)
-		v.Visit = control.VisitOf(r.Context())
+		v.Caller = control.CallerOf(r.Context())
 		return v, nil
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -168,27 +166,27 @@ func (d *Dashboard) page(make build) http.HandlerFunc {
 	}
 }
 
-// fail answers with err and logs the daemon's own.
+// fail answers with err and logs it if it is the daemon's own.
 func (d *Dashboard) fail(w http.ResponseWriter, r *http.Request, err error) {
 	answer, ok := errors.AsType[*control.Error](err)
 	if !ok {
 		if r.Context().Err() != nil {
-			answer = &control.Error{Code: control.CodeUnavailable, Message: "The request was given up."}
+			answer = &control.Error{Code: control.CodeUnavailable, Message: "The request was canceled."}
 		} else {
 			d.log.Error("make page", "path", r.URL.Path, "err", err)
-			answer = &control.Error{Code: control.CodeInternal, Message: "The daemon met an error of its own. Its log says more: " + err.Error()}
+			answer = &control.Error{Code: control.CodeInternal, Message: "The daemon failed, see its log: " + err.Error()}
 		}
 	}
-	d.Sorry(w, r, answer)
+	d.WriteError(w, r, answer)
 }
 
 // Sorry implements control.Pages.
-func (d *Dashboard) Sorry(w http.ResponseWriter, r *http.Request, err *control.Error) {
+func (d *Dashboard) WriteError(w http.ResponseWriter, r *http.Request, err *control.Error) {
 	if err.Code == control.CodeUnauthorized && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		d.toLogin(w, r)
 		return
 	}
-	d.write(w, err.Code.Status(), "sorry", sorryPage{Title: headline(err.Code), Message: sentence(err.Message), Back: back(r), Visit: control.VisitOf(r.Context())})
+	d.write(w, err.Code.Status(), "error", errorPage{Title: headline(err.Code), Message: sentence(err.Message), Back: back(r), Caller: control.CallerOf(r.Context())})
 }
 
 // part renders a template into a part.
@@ -200,12 +198,12 @@ func (d *Dashboard) part(id, name string, data any) (part, error) {
 	return part{id, template.HTML(b.String())}, nil
 }
 
-// write renders a page. It is written when it is whole, so that an error is no half page.
+// write renders a page completely before writing it, so that an error leaves no half page.
 func (d *Dashboard) write(w http.ResponseWriter, status int, name string, data any) {
 	var b bytes.Buffer
 	if err := d.pages.ExecuteTemplate(&b, name, data); err != nil {
 		d.log.Error("render page", "template", name, "err", err)
-		http.Error(w, "The daemon met an error of its own; its log says more.", http.StatusInternalServerError)
+		http.Error(w, "The daemon failed; see its log.", http.StatusInternalServerError)
 		return
 	}
 	h := w.Header()
@@ -220,6 +218,6 @@ func (d *Dashboard) write(w http.ResponseWriter, status int, name string, data a
 
 // How long an answer of the daemon is shown to others who ask the same.
 const (
-	fresh     = 900 * time.Millisecond
-	freshPace = 4 * time.Second
+	maxAge           = 900 * time.Millisecond
+	maxThroughputAge = 4 * time.Second
 )

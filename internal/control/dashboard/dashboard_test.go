@@ -25,7 +25,7 @@ func get(d *Dashboard, method, path string, headers ...string) *httptest.Respons
 }
 
 func TestPages(t *testing.T) {
-	s := newShop()
+	s := newFakeDaemon()
 	s.more = 40
 	s.status = func(st *control.Status) {
 		st.Stopping, st.ConfigProblem = true, "campaignd.toml:3: listen is wrong"
@@ -45,14 +45,14 @@ func TestPages(t *testing.T) {
 		"/?show=100":          {"old-39"},
 		"/sendings/spring":    {"order 4711", "line 3, column 7", "is empty", "8 problems, the first 1 of them", "Warnings", "inbox/accepted/spring.", "tabs", "fragmentedSlots", "It waits for channel cloud_api, which is held. The token is revoked.", "the receiver answered 500 (500), line 12 of the CSV", "pause</strong> by user:ada", "Rate over time", "peak 8.0 a second", "and 100 more", `id="dialog-cancel"`, `href="/sendings/20260314-000042/pause"`},
 		"/sendings/42":        {"spring"},
-		"/sendings/45":        {"report.txt says what to mend"},
+		"/sendings/45":        {"report.txt lists what to fix"},
 		"/sendings/42/cancel": {"Cancel this sending?", "890 messages will never be sent", `action="/sendings/20260314-000042/cancel"`},
 		"/sendings/42/pause":  {"Pause this sending?"},
-		"/timeline":           {"slots of 1 min for 100 messages", "1,000 messages booked by spring, 20260313-000001, n0, n1, n2 and 4 more", "900 messages in 10 slots", "not sliced", "Nothing is planned.", `class="closed"`, `class="now"`, "and 4 more</title>", "500 of 500"},
+		"/timeline":           {"slots of 1 min for 100 messages", "1,000 messages reserved by spring, 20260313-000001, n0, n1, n2 and 4 more", "900 messages in 10 slots", "not sliced", "Nothing is planned.", `class="closed"`, `class="now"`, "and 4 more</title>", "500 of 500"},
 		"/channels":           {"at most 80 a second, slowed down to 40 a second", "no limit", "held since", "tried again at", "The password is wrong."},
-		"/inboxes":            {"Its layout must still come", "What waits", "1 drop", "The folder is gone."},
+		"/inboxes":            {"Its layout must still come", "Waiting drops", "1 drop", "The folder is gone."},
 		"/login":              {`name="token"`, `action="/login"`, "<label"},
-		"/login?wrong=1":      {"That is not the token", `aria-invalid="true"`},
+		"/login?wrong=1":      {"Wrong token", `aria-invalid="true"`},
 	} {
 		w := get(d, "GET", path)
 		body := w.Body.String()
@@ -67,7 +67,7 @@ func TestPages(t *testing.T) {
 		if h := w.Header(); h.Get("Content-Security-Policy") != policy || h.Get("Content-Type") != "text/html; charset=utf-8" {
 			t.Errorf("%s: headers %v", path, h)
 		}
-		safe(t, path, body)
+		checkPolicy(t, path, body)
 	}
 	if body := get(d, "GET", "/?show=100").Body.String(); strings.Contains(body, "Show more") {
 		t.Error("there is more than all")
@@ -85,7 +85,7 @@ var (
 
 // safe fails the test for what a strict policy would stop, what leads elsewhere,
 // a name that became markup, or a contact.
-func safe(t *testing.T, path, body string) {
+func checkPolicy(t *testing.T, path, body string) {
 	t.Helper()
 	if found := inline.FindString(body); found != "" {
 		t.Errorf("%s has something inline: %q", path, found)
@@ -109,7 +109,7 @@ func safe(t *testing.T, path, body string) {
 }
 
 func TestErrorsArePages(t *testing.T) {
-	s := newShop()
+	s := newFakeDaemon()
 	d := serve(t, s)
 	for path, want := range map[string]struct {
 		status int
@@ -125,9 +125,9 @@ func TestErrorsArePages(t *testing.T) {
 		if w.Code != want.status || !strings.Contains(w.Body.String(), want.part) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
-		safe(t, path, w.Body.String())
+		checkPolicy(t, path, w.Body.String())
 	}
-	d.memory.forget()
+	d.cache.clear()
 	s.change(func() { s.fail = errors.New("the disk is on fire") })
 	for _, path := range []string{"/", "/sendings/42", "/sendings/42/cancel", "/timeline", "/channels", "/inboxes"} {
 		if w := get(d, "GET", path); w.Code != 500 || !strings.Contains(w.Body.String(), "the disk is on fire") {
@@ -136,7 +136,7 @@ func TestErrorsArePages(t *testing.T) {
 	}
 	for code, part := range map[control.Code]string{control.CodeHost: "Not allowed", control.CodeTooLarge: "Not understood", control.CodeUnavailable: "Not now"} {
 		w := httptest.NewRecorder()
-		d.Sorry(w, httptest.NewRequest("POST", "/", nil), &control.Error{Code: code, Message: "no"})
+		d.WriteError(w, httptest.NewRequest("POST", "/", nil), &control.Error{Code: code, Message: "no"})
 		if w.Code != code.Status() || !strings.Contains(w.Body.String(), part) {
 			t.Errorf("%s: %d %s", code, w.Code, w.Body)
 		}
@@ -144,10 +144,10 @@ func TestErrorsArePages(t *testing.T) {
 }
 
 func TestNoLogin(t *testing.T) {
-	d := serve(t, newShop())
+	d := serve(t, newFakeDaemon())
 	no := &control.Error{Code: control.CodeUnauthorized, Message: "the token is missing"}
 	w := httptest.NewRecorder()
-	d.Sorry(w, httptest.NewRequest("GET", "/sendings/42?a=b", nil), no)
+	d.WriteError(w, httptest.NewRequest("GET", "/sendings/42?a=b", nil), no)
 	if w.Code != 303 || w.Header().Get("Location") != "/login?next=%2Fsendings%2F42%3Fa%3Db" {
 		t.Errorf("%d to %q", w.Code, w.Header().Get("Location"))
 	}
@@ -155,21 +155,21 @@ func TestNoLogin(t *testing.T) {
 	r := httptest.NewRequest("GET", `/sendings/42?"><script>`, nil)
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
 	w = httptest.NewRecorder()
-	d.Sorry(w, r, no)
+	d.WriteError(w, r, no)
 	if w.Code != 200 || !strings.Contains(w.Body.String(), `http-equiv="refresh" content="0;url=/sendings/42`) || strings.Contains(w.Body.String(), `"><script>`) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	w = httptest.NewRecorder()
-	d.Sorry(w, httptest.NewRequest("POST", "/sendings/42/cancel", nil), no)
+	d.WriteError(w, httptest.NewRequest("POST", "/sendings/42/cancel", nil), no)
 	if w.Code != 401 {
 		t.Errorf("a form without a token: %d", w.Code)
 	}
 }
 
 func TestChanges(t *testing.T) {
-	s := newShop()
+	s := newFakeDaemon()
 	d := serve(t, s)
-	for _, c := range []struct{ verb, flash string }{{"pause", "Paused. 3 messages in flight could not be called back."}, {"resume", "Resumed."}, {"cancel", "Canceled."}} {
+	for _, c := range []struct{ verb, flash string }{{"pause", "Paused. 3 messages in flight couldn&#39;t be stopped."}, {"resume", "Resumed."}, {"cancel", "Canceled."}} {
 		w := get(d, "POST", "/sendings/20260314-000042/"+c.verb)
 		to := w.Header().Get("Location")
 		if w.Code != 303 || to != "/sendings/20260314-000042?did="+c.verb+"&flight=3" {
@@ -219,7 +219,7 @@ func TestAllowed(t *testing.T) {
 }
 
 func TestAssets(t *testing.T) {
-	d := serve(t, newShop())
+	d := serve(t, newFakeDaemon())
 	for _, name := range []string{"dashboard.css", "dashboard.js", "icon.svg"} {
 		path, err := d.assets.path(name)
 		if err != nil {
@@ -246,7 +246,7 @@ func TestAssets(t *testing.T) {
 }
 
 func TestPagesAreRememberedForAMoment(t *testing.T) {
-	s := newShop()
+	s := newFakeDaemon()
 	d := serve(t, s)
 	for range 5 {
 		get(d, "GET", "/")

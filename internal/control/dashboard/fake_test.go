@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 
 // evil is a name that would like to be markup.
-const evil = `<script>alert(1)</script>"'&{{x}}`
+const hostileName = `<script>alert(1)</script>"'&{{x}}`
 
 // secretContact must be on no page.
 const secretContact = "34666888999"
@@ -27,7 +27,7 @@ const secretContact = "34666888999"
 const springID = campaign.ID("20260314-000042")
 
 // shop is a daemon with a story.
-type shop struct {
+type fakeDaemon struct {
 	control.Service // what isn't here is not asked
 
 	mu     sync.Mutex // guards all below
@@ -40,16 +40,16 @@ type shop struct {
 	more   int // sendings that ended
 }
 
-func newShop() *shop { return &shop{sent: 100, state: campaign.StateSending} }
+func newFakeDaemon() *fakeDaemon { return &fakeDaemon{sent: 100, state: campaign.StateSending} }
 
 // change changes the story.
-func (s *shop) change(do func()) {
+func (s *fakeDaemon) change(do func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	do()
 }
 
-func (s *shop) spring() control.Sending {
+func (s *fakeDaemon) spring() control.Sending {
 	return control.Sending{ID: springID, Name: "spring", Reference: "order 4711", Inbox: "inbox", State: s.state, ApplicationID: 1, CampaignID: 7,
 		Condition: campaign.FragmentedSlots, ReceivedAt: noon.Add(-time.Hour), ScheduledAt: noon, StartedAt: noon,
 		Recipients: campaign.RowCounts{Total: 1010, Accepted: 1000, Rejected: 8, Duplicate: 2},
@@ -58,12 +58,12 @@ func (s *shop) spring() control.Sending {
 		LastError: &control.MessageError{At: noon, Line: 12, Error: "the receiver answered 500", Code: "500"}}
 }
 
-func (s *shop) Sendings(_ context.Context, f control.Filter) ([]control.Sending, error) {
+func (s *fakeDaemon) Sendings(_ context.Context, f control.Filter) ([]control.Sending, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looks++
 	all := []control.Sending{
-		{ID: "20260314-000045", Name: evil, State: campaign.StateRejected, Reason: "2 errors were found", FinishedAt: noon},
+		{ID: "20260314-000045", Name: hostileName, State: campaign.StateRejected, Reason: "2 errors were found", FinishedAt: noon},
 		{ID: "20260314-000044", Name: "later", State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7, NextSliceAt: noon.Add(time.Hour), Messages: control.Messages{Planned: 5, Pending: 5}},
 		{ID: "20260314-000043", Name: "sooner", State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7, ScheduledAt: noon.Add(time.Minute), Messages: control.Messages{Planned: 5, Pending: 5}},
 		s.spring(),
@@ -84,17 +84,17 @@ func (s *shop) Sendings(_ context.Context, f control.Filter) ([]control.Sending,
 	return list, s.fail
 }
 
-func (s *shop) Resolve(_ context.Context, text string) (campaign.ID, error) {
-	return control.Match(text, []control.SendingName{{ID: springID, Name: "spring"}, {ID: "20260314-000045", Name: evil}})
+func (s *fakeDaemon) Resolve(_ context.Context, text string) (campaign.ID, error) {
+	return control.Match(text, []control.SendingName{{ID: springID, Name: "spring"}, {ID: "20260314-000045", Name: hostileName}})
 }
 
-func (s *shop) Sending(_ context.Context, id campaign.ID) (control.Details, error) {
+func (s *fakeDaemon) Sending(_ context.Context, id campaign.ID) (control.Details, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := control.Details{Sending: s.spring(), Sliced: true, AcceptedAt: noon, Channels: []string{"cloud_api"}, Folder: "inbox/accepted/spring." + string(id),
 		CSV:      campaign.CSVInfo{Bytes: 5000, Encoding: "utf-8", Delimiter: "\t"},
 		Held:     []control.Hold{{ChannelType: "cloud_api", Reason: "the token is revoked"}},
-		Errors:   []campaign.Problem{{File: evil, Line: 3, Column: 7, Field: "phone", Message: "is empty"}},
+		Errors:   []campaign.Problem{{File: hostileName, Line: 3, Column: 7, Field: "phone", Message: "is empty"}},
 		Warnings: []campaign.Problem{{File: "spring.csv", Message: "is Windows-1252"}}, ErrorCount: 8,
 		Previews: []campaign.Preview{{ContactCode: secretContact, Content: `{"body":"` + secretContact + `"}`}},
 	}
@@ -103,12 +103,12 @@ func (s *shop) Sending(_ context.Context, id campaign.ID) (control.Details, erro
 		d.Slices = append(d.Slices, control.Slice{Start: start, End: start.Add(5 * time.Minute), Recipients: uint32(10 + i%3)})
 	}
 	if id != springID {
-		d = control.Details{Sending: control.Sending{ID: id, Name: evil, State: campaign.StateRejected}, Slices: []control.Slice{}}
+		d = control.Details{Sending: control.Sending{ID: id, Name: hostileName, State: campaign.StateRejected}, Slices: []control.Slice{}}
 	}
 	return d, s.fail
 }
 
-func (s *shop) steer(verb string, id campaign.ID, who string, state campaign.State) (control.Change, error) {
+func (s *fakeDaemon) steer(verb string, id campaign.ID, who string, state campaign.State) (control.Change, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls = append(s.calls, fmt.Sprintf("%s %s by %s", verb, id, who))
@@ -119,22 +119,22 @@ func (s *shop) steer(verb string, id campaign.ID, who string, state campaign.Sta
 	return control.Change{ID: id, State: state, InFlight: 3}, nil
 }
 
-func (s *shop) Pause(_ context.Context, id campaign.ID, who string) (control.Change, error) {
+func (s *fakeDaemon) Pause(_ context.Context, id campaign.ID, who string) (control.Change, error) {
 	return s.steer("pause", id, who, campaign.StatePaused)
 }
 
-func (s *shop) Resume(_ context.Context, id campaign.ID, who string) (control.Change, error) {
+func (s *fakeDaemon) Resume(_ context.Context, id campaign.ID, who string) (control.Change, error) {
 	return s.steer("resume", id, who, campaign.StateSending)
 }
 
-func (s *shop) Cancel(_ context.Context, id campaign.ID, who string) (control.Change, error) {
+func (s *fakeDaemon) Cancel(_ context.Context, id campaign.ID, who string) (control.Change, error) {
 	return s.steer("cancel", id, who, campaign.StateCanceled)
 }
 
-func (s *shop) Timeline(context.Context, int64) (control.Timeline, error) {
+func (s *fakeDaemon) Timeline(context.Context, int64) (control.Timeline, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := control.ApplicationTimeline{ApplicationID: 1, Name: "Demo " + evil, Sliced: true, SlotSeconds: 60, Capacity: 100,
+	a := control.ApplicationTimeline{ApplicationID: 1, Name: "Demo " + hostileName, Sliced: true, SlotSeconds: 60, Capacity: 100,
 		Closed:   []control.Span{{Start: noon.Add(9 * time.Hour), End: noon.Add(20 * time.Hour)}},
 		Sendings: []control.TimelineSending{{ID: springID, Name: "spring", State: campaign.StateSending, Sliced: true, Messages: 900, Slots: 10, Start: noon, End: noon.Add(time.Hour)}},
 	}
@@ -153,12 +153,12 @@ func (s *shop) Timeline(context.Context, int64) (control.Timeline, error) {
 		{ApplicationID: 2, Sendings: []control.TimelineSending{{ID: "20260314-000044", Name: "later", State: campaign.StateScheduled, Start: noon}}}, {ApplicationID: 3}}}, s.fail
 }
 
-func (s *shop) Status(context.Context) (control.Status, error) {
+func (s *fakeDaemon) Status(context.Context) (control.Status, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	status := control.Status{Version: "1.2.3", StartedAt: noon, Now: noon, Sendings: map[campaign.State]int{campaign.StateSending: 1, campaign.StateScheduled: 2},
 		Channels: []control.Channel{{ApplicationID: 1, ChannelType: "cloud_api", Driver: "outbox", Rate: 80, Current: 40, Concurrency: 16}, {ApplicationID: 2, ChannelType: "mail", Driver: "smtp"}},
-		Inboxes:  []control.Inbox{{Path: "inbox", Waiting: 1, LastScan: noon, Waits: []control.Wait{{Name: evil, Reason: "its layout must still come", Since: noon}}}},
+		Inboxes:  []control.Inbox{{Path: "inbox", Waiting: 1, LastScan: noon, Waits: []control.Wait{{Name: hostileName, Reason: "its layout must still come", Since: noon}}}},
 		Queue:    control.Queue{Pending: 900, NextAt: noon}, Store: control.Store{Bytes: 1 << 20, DiskFree: 5 << 30},
 	}
 	if s.status != nil {
@@ -167,16 +167,16 @@ func (s *shop) Status(context.Context) (control.Status, error) {
 	return status, s.fail
 }
 
-func (s *shop) Audit(context.Context, control.AuditFilter) ([]control.AuditEntry, error) {
-	return []control.AuditEntry{{At: noon, Who: "user:ada", Action: "pause", Detail: evil}}, nil
+func (s *fakeDaemon) Audit(context.Context, control.AuditFilter) ([]control.AuditEntry, error) {
+	return []control.AuditEntry{{At: noon, Who: "user:ada", Action: "pause", Detail: hostileName}}, nil
 }
 
-func (s *shop) Throughput(context.Context, campaign.ID) (control.Throughput, error) {
+func (s *fakeDaemon) Throughput(context.Context, campaign.ID) (control.Throughput, error) {
 	return control.Throughput{Start: noon, Step: time.Second, Steps: []control.ThroughputStep{{Sent: 8}, {}, {Sent: 4, Other: 2}}}, nil
 }
 
 // serve makes a dashboard of the shop.
-func serve(t *testing.T, s *shop) *Dashboard {
+func serve(t *testing.T, s *fakeDaemon) *Dashboard {
 	t.Helper()
 	d, err := New(s, slog.New(slog.DiscardHandler))
 	if err != nil {

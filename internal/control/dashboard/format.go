@@ -10,18 +10,18 @@ import (
 	"unicode"
 )
 
-// zoneCookie is where the script notes the browser's time zone.
+// zoneCookie is the cookie in which the script stores the browser's time zone.
 const zoneCookie = "campaignd_zone"
 
-// look is how a page is seen: by whose clock.
-type look struct {
+// viewer is the time zone and the time for which a page is rendered.
+type viewer struct {
 	zone *time.Location
 	now  time.Time
 }
 
-// lookOf takes the browser's zone if it says one that exists, else UTC.
-func lookOf(r *http.Request) look {
-	l := look{time.UTC, time.Now()}
+// viewerOf uses the browser's time zone if it is known, else UTC.
+func viewerOf(r *http.Request) viewer {
+	l := viewer{time.UTC, time.Now()}
 	if cookie, err := r.Cookie(zoneCookie); err == nil && len(cookie.Value) < 64 {
 		if zone, err := time.LoadLocation(strings.ReplaceAll(cookie.Value, "%2F", "/")); err == nil && zone != time.Local {
 			l.zone = zone
@@ -30,14 +30,14 @@ func lookOf(r *http.Request) look {
 	return l
 }
 
-// moment is an instant for a page.
+// moment is an instant, formatted for a page.
 type moment struct {
 	ISO  string // for machines
 	Full string // with date and zone
-	Text string // as short as it can be told from others
+	Text string // as short as it is unambiguous
 }
 
-func (l look) moment(at time.Time) moment {
+func (l viewer) moment(at time.Time) moment {
 	if at.IsZero() {
 		return moment{}
 	}
@@ -54,8 +54,8 @@ func (l look) moment(at time.Time) moment {
 	return moment{at.UTC().Format(time.RFC3339), local.Format("Monday 2 January 2006, 15:04:05 MST"), text}
 }
 
-// step is an instant that is told from one a step away.
-func (l look) step(at time.Time, step time.Duration) moment {
+// step formats an instant precisely enough to distinguish it from one a step away.
+func (l viewer) step(at time.Time, step time.Duration) moment {
 	m := l.moment(at)
 	if step < time.Minute && strings.HasSuffix(m.Text, at.In(l.zone).Format("15:04")) {
 		m.Text += at.In(l.zone).Format(":05")
@@ -63,7 +63,7 @@ func (l look) step(at time.Time, step time.Duration) moment {
 	return m
 }
 
-// count is a whole number with its thousands apart.
+// count formats a whole number with thousands separators.
 func count[T int | int64 | uint32 | uint64](n T) string {
 	digits := strconv.FormatUint(uint64(n), 10)
 	var b strings.Builder
@@ -76,15 +76,15 @@ func count[T int | int64 | uint32 | uint64](n T) string {
 	return b.String()
 }
 
-// of is a count and its noun, which takes an s.
-func of[T int | int64 | uint32 | uint64](n T, noun string) string {
+// plural formats a count and its noun, which takes an s.
+func plural[T int | int64 | uint32 | uint64](n T, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
 	return count(n) + " " + noun + "s"
 }
 
-// percent has no decimals, and 0 and 100 for nothing and all alone.
+// percent rounds to whole percents, but 0% means nothing and 100% everything.
 func percent(p float64) string {
 	switch {
 	case p > 0 && p < 1:
@@ -95,7 +95,7 @@ func percent(p float64) string {
 	return strconv.Itoa(int(math.Round(p))) + "%"
 }
 
-// rate is messages a second, or a minute where that is less than one.
+// rate formats messages a second, or a minute if there is less than one a second.
 func rate(perSecond float64) string {
 	switch {
 	case perSecond <= 0:
@@ -111,8 +111,8 @@ func rate(perSecond float64) string {
 	}
 }
 
-// span is a length of time in its two largest units.
-func span(d time.Duration) string {
+// duration formats a length of time in its two largest units.
+func duration(d time.Duration) string {
 	d = d.Round(time.Second)
 	days, hours, minutes, seconds := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60, int(d.Seconds())%60
 	two := func(a int, unit string, b int, next string) string {
@@ -133,7 +133,7 @@ func span(d time.Duration) string {
 	}
 }
 
-// size is bytes in binary units.
+// size formats bytes in binary units.
 func size(n int64) string {
 	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
 	v, i := float64(n), 0
@@ -146,13 +146,13 @@ func size(n int64) string {
 	return fmt.Sprintf("%.1f %s", v, units[i])
 }
 
-// sentence begins with a capital letter and ends with a stop.
+// sentence capitalizes text and ends it with a full stop.
 func sentence(text string) string {
 	if text == "" {
 		return ""
 	}
 	runes := []rune(text)
-	// A word that is written in a way of its own (a file's name, a key) stays as it is.
+	// A file name or a key keeps its spelling.
 	if first, _, _ := strings.Cut(text, " "); strings.ToLower(first) == first && !strings.ContainsAny(first, "._/0123456789") {
 		runes[0] = unicode.ToUpper(runes[0])
 	}

@@ -11,10 +11,10 @@ import (
 func TestWords(t *testing.T) {
 	for got, want := range map[string]string{
 		count(0): "0", count(999): "999", count(1000): "1,000", count(uint64(18446744073709551615)): "18,446,744,073,709,551,615",
-		of(1, "row"): "1 row", of(0, "row"): "0 rows", of(2000, "row"): "2,000 rows",
+		plural(1, "row"): "1 row", plural(0, "row"): "0 rows", plural(2000, "row"): "2,000 rows",
 		percent(0): "0%", percent(.2): "<1%", percent(1): "1%", percent(49.6): "50%", percent(99.9): "99%", percent(100): "100%",
 		rate(0): "", rate(.001): "under one a minute", rate(.5): "30 a minute", rate(2): "2.0 a second", rate(1234.4): "1,234 a second",
-		span(0): "0 s", span(59 * time.Second): "59 s", span(90 * time.Second): "1 min 30 s", span(time.Hour): "1 h", span(26 * time.Hour): "1 d 2 h", span(5 * time.Minute): "5 min",
+		duration(0): "0 s", duration(59 * time.Second): "59 s", duration(90 * time.Second): "1 min 30 s", duration(time.Hour): "1 h", duration(26 * time.Hour): "1 d 2 h", duration(5 * time.Minute): "5 min",
 		size(0): "0 bytes", size(1023): "1023 bytes", size(1536): "1.5 KiB", size(300 << 20): "300 MiB", size(5 << 40): "5.0 TiB", size(6000 << 40): "6000 TiB",
 		sentence(""): "", sentence("no"): "No.", sentence("what?"): "What?", sentence("a.csv is empty"): "a.csv is empty.", sentence("Done."): "Done.", sentence("élan"): "Élan.",
 		delimiter(","): "commas", delimiter("x"): "x",
@@ -30,7 +30,7 @@ func TestMoments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := look{madrid, time.Date(2026, 3, 14, 22, 30, 0, 0, time.UTC)} // 23:30 there
+	l := viewer{madrid, time.Date(2026, 3, 14, 22, 30, 0, 0, time.UTC)} // 23:30 there
 	for at, want := range map[time.Time]string{
 		{}: "", l.now.Add(-time.Hour): "22:30", l.now.Add(time.Hour): "Sun 00:30", l.now.Add(-5 * 24 * time.Hour): "Mon 23:30",
 		l.now.Add(20 * 24 * time.Hour): "4 Apr, 00:30", l.now.Add(-300 * 24 * time.Hour): "19 May 2025, 00:30",
@@ -57,7 +57,7 @@ func TestZones(t *testing.T) {
 	} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header.Set("Cookie", cookie)
-		if got := lookOf(r).zone.String(); got != want {
+		if got := viewerOf(r).zone.String(); got != want {
 			t.Errorf("%q is %s, want %s", cookie, got, want)
 		}
 	}

@@ -9,23 +9,23 @@ import (
 	"campaignd/internal/control"
 )
 
-// notice is something an operator should know whatever page is open.
+// notice is a problem that every page shows.
 type notice struct {
 	ID   string
 	Text string
-	Link string // where to look further
+	Link string // page with details
 	More string // the link's text
 }
 
-// lowSpace is the free space in bytes of the store's file system below which a page says so.
+// lowSpace is the free space of the store's file system, in bytes, below which pages warn.
 const lowSpace = 1 << 30
 
 func (d *Dashboard) status(ctx context.Context) (control.Status, error) {
-	return remember(&d.memory, "status", fresh, func() (control.Status, error) { return d.service.Status(ctx) })
+	return cached(&d.cache, "status", maxAge, func() (control.Status, error) { return d.service.Status(ctx) })
 }
 
-// frame is what every page has around its content.
-func (d *Dashboard) frame(ctx context.Context, l look) ([]region, error) {
+// frame renders what every page has around its content.
+func (d *Dashboard) frame(ctx context.Context, l viewer) ([]region, error) {
 	s, err := d.status(ctx)
 	if err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func (d *Dashboard) frame(ctx context.Context, l look) ([]region, error) {
 func noticesOf(s control.Status) []notice {
 	var list []notice
 	if s.Stopping {
-		list = append(list, notice{ID: "stopping", Text: "The daemon is stopping: nothing new is taken, what is in flight is finished."})
+		list = append(list, notice{ID: "stopping", Text: "The daemon is stopping: it accepts nothing new and finishes what is in flight."})
 	}
 	if s.ConfigProblem != "" {
 		list = append(list, notice{ID: "config", Text: "The last reload was refused, so the old configuration is in force. " + sentence(s.ConfigProblem)})
@@ -67,7 +67,7 @@ func noticesOf(s control.Status) []notice {
 		}
 	}
 	if s.Store.DiskFree > 0 && s.Store.DiskFree < lowSpace {
-		list = append(list, notice{ID: "disk", Text: fmt.Sprintf("Only %s are free where the store lies. When it is full, new drops wait.", size(s.Store.DiskFree))})
+		list = append(list, notice{ID: "disk", Text: fmt.Sprintf("Only %s are free on the store's file system. New drops wait when it is full.", size(s.Store.DiskFree))})
 	}
 	return list
 }
@@ -82,20 +82,20 @@ type foot struct {
 	Zone     string
 }
 
-func footOf(s control.Status, l look) foot {
+func footOf(s control.Status, l viewer) foot {
 	return foot{
-		Version: s.Version, Up: l.moment(s.StartedAt), Queue: of(s.Queue.Pending+s.Queue.Retrying+s.Queue.InFlight, "message"),
+		Version: s.Version, Up: l.moment(s.StartedAt), Queue: plural(s.Queue.Pending+s.Queue.Retrying+s.Queue.InFlight, "message"),
 		Next: l.moment(s.Queue.NextAt), Store: size(s.Store.Bytes), DiskFree: size(s.Store.DiskFree),
 		Zone: l.zone.String(),
 	}
 }
 
-// sorryPage is an answer that is not the one hoped for.
-type sorryPage struct {
+// errorPage shows an error.
+type errorPage struct {
 	Title   string
 	Message string
 	Back    string
-	Visit   control.Visit
+	Caller  control.Caller
 }
 
 func headline(code control.Code) string {
@@ -115,7 +115,7 @@ func headline(code control.Code) string {
 	}
 }
 
-// back is where a person goes on after an error.
+// back returns where a person continues after an error.
 func back(r *http.Request) string {
 	if id := r.PathValue("id"); id != "" && r.PathValue("verb") != "" {
 		return "/sendings/" + url.PathEscape(id)
@@ -129,17 +129,18 @@ type loginPage struct {
 	Wrong bool
 }
 
-// login shows the login page. Who needs none goes on.
+// login shows the login page, or redirects a caller that is already logged in.
 func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
-	if control.VisitOf(r.Context()).Who != "" {
+	if control.CallerOf(r.Context()).Who != "" {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}
 	d.write(w, http.StatusOK, "login", loginPage{Next: r.URL.Query().Get("next"), Wrong: r.URL.Query().Get("wrong") != ""})
 }
 
-// toLogin sends a browser to the login page. One that followed a link on another
-// site kept its cookie to itself (SameSite=Strict): it is let ask again from here first.
+// toLogin redirects a browser to the login page. A browser that followed a link
+// from another site didn't send its cookie (SameSite=Strict), so it first repeats
+// the request from here.
 func (d *Dashboard) toLogin(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
 		d.write(w, http.StatusOK, "again", r.URL.RequestURI())

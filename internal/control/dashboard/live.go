@@ -20,8 +20,8 @@ import (
 // A stream ends after streamLength, so that a session that is over doesn't look
 // on; browsers ask again by themselves.
 const (
-	tick         = time.Second
-	beat         = 15 * time.Second // something is sent at least so often: dead connections are found
+	refreshEvery = time.Second
+	heartbeat    = 15 * time.Second // something is sent at least so often: dead connections are found
 	streamLength = 10 * time.Minute
 	maxStreams   = 100
 )
@@ -56,7 +56,7 @@ func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request, whole func(*h
 	w.Header().Set("X-Accel-Buffering", "no") // a proxy must not gather events
 	known := map[string]map[string]template.HTML{}
 	orders := map[string][]string{}
-	ticker := time.NewTicker(tick)
+	ticker := time.NewTicker(refreshEvery)
 	defer ticker.Stop()
 	end := time.NewTimer(streamLength)
 	defer end.Stop()
@@ -77,7 +77,7 @@ func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request, whole func(*h
 			}
 			sent = true
 		}
-		if quiet += tick; quiet >= beat && !sent {
+		if quiet += refreshEvery; quiet >= heartbeat && !sent {
 			if _, err := fmt.Fprint(w, ": still here\n\n"); err != nil {
 				return
 			}

@@ -17,7 +17,7 @@ import (
 )
 
 // wire is a ResponseWriter of a connection whose caller reads along.
-type wire struct {
+type recorder struct {
 	mu     sync.Mutex // guards all below
 	header http.Header
 	status int
@@ -26,13 +26,13 @@ type wire struct {
 	noWait bool // the deadline for reading was lifted
 }
 
-func (w *wire) Header() http.Header { return w.header }
-func (w *wire) WriteHeader(n int)   { w.status = n }
-func (w *wire) Flush()              {}
+func (w *recorder) Header() http.Header { return w.header }
+func (w *recorder) WriteHeader(n int)   { w.status = n }
+func (w *recorder) Flush()              {}
 
-func (w *wire) SetReadDeadline(at time.Time) error { w.noWait = at.IsZero(); return nil }
+func (w *recorder) SetReadDeadline(at time.Time) error { w.noWait = at.IsZero(); return nil }
 
-func (w *wire) Write(p []byte) (int, error) {
+func (w *recorder) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.gone {
@@ -42,7 +42,7 @@ func (w *wire) Write(p []byte) (int, error) {
 }
 
 // take gives the events since the last time, and the comments among them.
-func (w *wire) take(t *testing.T) (events []change, comments int) {
+func (w *recorder) take(t *testing.T) (events []change, comments int) {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -71,7 +71,7 @@ func regions(events []change) []string {
 }
 
 // live runs test on a stream of a page in virtual time.
-func live(t *testing.T, s *shop, path string, test func(t *testing.T, d *Dashboard, w *wire, leave func())) {
+func testStream(t *testing.T, s *fakeDaemon, path string, test func(t *testing.T, d *Dashboard, w *recorder, leave func())) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		d := serve(t, s)
@@ -79,7 +79,7 @@ func live(t *testing.T, s *shop, path string, test func(t *testing.T, d *Dashboa
 		defer leave()
 		r := httptest.NewRequestWithContext(ctx, "GET", path, nil)
 		r.Header.Set("Accept", "text/event-stream")
-		w := &wire{header: http.Header{}}
+		w := &recorder{header: http.Header{}}
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -96,8 +96,8 @@ func live(t *testing.T, s *shop, path string, test func(t *testing.T, d *Dashboa
 }
 
 func TestStream(t *testing.T) {
-	s := newShop()
-	live(t, s, "/", func(t *testing.T, _ *Dashboard, w *wire, _ func()) {
+	s := newFakeDaemon()
+	testStream(t, s, "/", func(t *testing.T, _ *Dashboard, w *recorder, _ func()) {
 		first, _ := w.take(t)
 		if want := []string{"filter", "under", "over", "notices", "foot"}; !slices.Equal(regions(first), want) {
 			t.Fatalf("first %v, want %v", regions(first), want)
@@ -137,9 +137,9 @@ func TestStream(t *testing.T) {
 }
 
 func TestStreamOfEveryPage(t *testing.T) {
-	for path, want := range map[string]string{"/sendings/spring": "top charts facts problems trail notices foot", "/timeline": "timetables notices foot",
+	for path, want := range map[string]string{"/sendings/spring": "top charts facts problems trail notices foot", "/timeline": "applications notices foot",
 		"/channels": "channels notices foot", "/inboxes": "inboxes notices foot", "/sendings/spring/cancel": "notices foot"} {
-		live(t, newShop(), path, func(t *testing.T, _ *Dashboard, w *wire, _ func()) {
+		testStream(t, newFakeDaemon(), path, func(t *testing.T, _ *Dashboard, w *recorder, _ func()) {
 			events, _ := w.take(t)
 			if got := strings.Join(regions(events), " "); got != want {
 				t.Errorf("%s: %s, want %s", path, got, want)
@@ -149,16 +149,18 @@ func TestStreamOfEveryPage(t *testing.T) {
 }
 
 func TestStreamsEnd(t *testing.T) {
-	for name, end := range map[string]func(s *shop, d *Dashboard, w *wire, leave func()){
-		"the caller goes":          func(_ *shop, _ *Dashboard, _ *wire, leave func()) { leave() },
-		"the server stops":         func(_ *shop, d *Dashboard, _ *wire, _ func()) { d.Close(); d.Close() },
-		"the connection breaks":    func(_ *shop, _ *Dashboard, w *wire, _ func()) { w.mu.Lock(); w.gone = true; w.mu.Unlock() },
-		"the daemon has a trouble": func(s *shop, _ *Dashboard, _ *wire, _ func()) { s.change(func() { s.fail = errors.New("no") }) },
+	for name, end := range map[string]func(s *fakeDaemon, d *Dashboard, w *recorder, leave func()){
+		"the caller goes":       func(_ *fakeDaemon, _ *Dashboard, _ *recorder, leave func()) { leave() },
+		"the server stops":      func(_ *fakeDaemon, d *Dashboard, _ *recorder, _ func()) { d.Close(); d.Close() },
+		"the connection breaks": func(_ *fakeDaemon, _ *Dashboard, w *recorder, _ func()) { w.mu.Lock(); w.gone = true; w.mu.Unlock() },
+		"the daemon has a trouble": func(s *fakeDaemon, _ *Dashboard, _ *recorder, _ func()) {
+			s.change(func() { s.fail = errors.New("no") })
+		},
 	} {
-		s := newShop()
-		live(t, s, "/", func(t *testing.T, d *Dashboard, w *wire, leave func()) {
+		s := newFakeDaemon()
+		testStream(t, s, "/", func(t *testing.T, d *Dashboard, w *recorder, leave func()) {
 			end(s, d, w, leave)
-			time.Sleep(2 * beat)
+			time.Sleep(2 * heartbeat)
 			if n := d.streams.Load(); n != 0 {
 				t.Errorf("%s, and %d streams go on", name, n)
 			}
@@ -167,7 +169,7 @@ func TestStreamsEnd(t *testing.T) {
 }
 
 func TestStreamsThatNeverBegin(t *testing.T) {
-	s := newShop()
+	s := newFakeDaemon()
 	d := serve(t, s)
 	if w := get(d, "GET", "/sendings/winter", "Accept", "text/event-stream"); w.Code != 404 {
 		t.Errorf("of no sending: %d", w.Code)

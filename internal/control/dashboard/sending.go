@@ -12,7 +12,7 @@ import (
 	"campaignd/internal/control"
 )
 
-// sendingPage is what stays of a sending's page while it moves.
+// sendingPage is the fixed part of a sending's page.
 type sendingPage struct {
 	ID      campaign.ID
 	Name    string
@@ -20,33 +20,33 @@ type sendingPage struct {
 	Dialogs []dialog
 }
 
-// detailPart is what moves.
+// detailPart is the part of a sending's page that is updated.
 type detailPart struct {
 	row
-	Reference string
-	Actions   []string // verbs that its state allows
-	Legend    []stretch
-	Items     []item
-	Rows      []item
-	Problems  []campaign.Problem
-	Errors    string // count of problems and how many of them are shown
-	Warnings  []campaign.Problem
-	Held      []notice
-	LastError *control.MessageError
-	LastAt    moment
-	Folder    string
-	Slices    sliceChart
-	Pace      paceChart
-	Audit     []auditRow
-	Hint      string
+	Reference  string
+	Actions    []string // verbs that its state allows
+	Legend     []segment
+	Items      []item
+	Rows       []item
+	Problems   []campaign.Problem
+	Errors     string // count of problems and how many of them are shown
+	Warnings   []campaign.Problem
+	Held       []notice
+	LastError  *control.MessageError
+	LastAt     moment
+	Folder     string
+	Slices     sliceChart
+	Throughput throughputChart
+	Audit      []auditRow
+	Hint       string
 }
 
-// item is a name and what is there.
+// item is a label and its value.
 type item struct {
 	Label string
 	Text  string
 	At    moment // instead of Text
-	Code  bool   // Text is something to be copied
+	Code  bool   // Text is meant to be copied
 }
 
 type auditRow struct {
@@ -56,8 +56,8 @@ type auditRow struct {
 	Detail string
 }
 
-// sending is one sending's page. Its address may shorten the id.
-func (d *Dashboard) sending(r *http.Request, l look) (*view, error) {
+// sending renders one sending's page. Its address may shorten the id.
+func (d *Dashboard) sending(r *http.Request, l viewer) (*view, error) {
 	ctx := r.Context()
 	one, err := d.details(ctx, r.PathValue("id"))
 	if err != nil {
@@ -65,12 +65,12 @@ func (d *Dashboard) sending(r *http.Request, l look) (*view, error) {
 	}
 	var pace control.Throughput
 	if !one.StartedAt.IsZero() {
-		pace, err = remember(&d.memory, "pace "+string(one.ID), freshPace, func() (control.Throughput, error) { return d.service.Throughput(ctx, one.ID) })
+		pace, err = cached(&d.cache, "pace "+string(one.ID), maxThroughputAge, func() (control.Throughput, error) { return d.service.Throughput(ctx, one.ID) })
 		if err != nil {
 			return nil, err
 		}
 	}
-	audit, err := remember(&d.memory, "audit "+string(one.ID), fresh, func() ([]control.AuditEntry, error) {
+	audit, err := cached(&d.cache, "audit "+string(one.ID), maxAge, func() ([]control.AuditEntry, error) {
 		return d.service.Audit(ctx, control.AuditFilter{Sending: one.ID, Limit: 50})
 	})
 	if err != nil {
@@ -90,7 +90,7 @@ func (d *Dashboard) sending(r *http.Request, l look) (*view, error) {
 }
 
 func (d *Dashboard) details(ctx context.Context, text string) (control.Details, error) {
-	return remember(&d.memory, "sending "+text, fresh, func() (control.Details, error) {
+	return cached(&d.cache, "sending "+text, maxAge, func() (control.Details, error) {
 		id, err := d.service.Resolve(ctx, text)
 		if err != nil {
 			return control.Details{}, err
@@ -99,9 +99,9 @@ func (d *Dashboard) details(ctx context.Context, text string) (control.Details, 
 	})
 }
 
-func detailOf(s control.Details, pace control.Throughput, audit []control.AuditEntry, l look) detailPart {
+func detailOf(s control.Details, pace control.Throughput, audit []control.AuditEntry, l viewer) detailPart {
 	p := detailPart{row: rowOf(s.Sending, l), Reference: s.Reference, Legend: legend(s.Messages), Problems: s.Errors, Warnings: s.Warnings, LastError: s.LastError,
-		Folder: s.Folder, Slices: slicesOf(s, l), Pace: paceOf(pace, l), Hint: hint(s), Items: itemsOf(s, l)}
+		Folder: s.Folder, Slices: slicesOf(s, l), Throughput: throughputOf(pace, l), Hint: hint(s), Items: itemsOf(s, l)}
 	for _, verb := range verbs() {
 		if allowed(verb, s.State) {
 			p.Actions = append(p.Actions, verb)
@@ -111,7 +111,7 @@ func detailOf(s control.Details, pace control.Throughput, audit []control.AuditE
 		p.LastAt = l.moment(s.LastError.At)
 	}
 	if s.ErrorCount > 0 {
-		p.Errors = of(s.ErrorCount, "problem")
+		p.Errors = plural(s.ErrorCount, "problem")
 		if s.ErrorCount > len(s.Errors) {
 			p.Errors += fmt.Sprintf(", the first %d of them", len(s.Errors))
 		}
@@ -128,8 +128,8 @@ func detailOf(s control.Details, pace control.Throughput, audit []control.AuditE
 	return p
 }
 
-// itemsOf lists what is known; what isn't is left out.
-func itemsOf(s control.Details, l look) []item {
+// itemsOf lists the known facts of a sending.
+func itemsOf(s control.Details, l viewer) []item {
 	var list []item
 	text := func(label, text string) {
 		if text != "" {
@@ -150,7 +150,7 @@ func itemsOf(s control.Details, l look) []item {
 	}
 	at("ended", s.FinishedAt)
 	if !s.StartedAt.IsZero() && !s.FinishedAt.IsZero() {
-		text("took", span(s.FinishedAt.Sub(s.StartedAt)))
+		text("took", duration(s.FinishedAt.Sub(s.StartedAt)))
 	}
 	text("reference", s.Reference)
 	text("channels", strings.Join(s.Channels, ", "))
@@ -158,7 +158,7 @@ func itemsOf(s control.Details, l look) []item {
 	case s.Sliced:
 		text("slicing", string(s.Condition))
 	case !s.AcceptedAt.IsZero():
-		text("slicing", "not sliced: all is due at once")
+		text("slicing", "not sliced: everything is due at once")
 	}
 	text("inbox", s.Inbox)
 	if s.CSV.Bytes > 0 {
@@ -174,23 +174,23 @@ func delimiter(d string) string {
 	return d
 }
 
-// hint says where contacts can be read, for a sending of that state.
+// hint names the files that have the contacts, which pages never show.
 func hint(s control.Details) string {
 	switch {
 	case s.State == campaign.StateChecking:
 		return ""
 	case s.State == campaign.StateRejected:
-		return "report.txt says what to mend; the files lie there as they came."
+		return "report.txt lists what to fix. The original files are there unchanged."
 	case s.DryRun:
-		return "report.json shows the first messages as they would be sent."
+		return "report.json has the first messages as they would be sent."
 	case s.State.Final():
-		return "Contacts are shown there alone: results.csv says what became of each, rejected.csv what to mend."
+		return "Contacts are only in these files: results.csv has the result of each, rejected.csv the rows to fix."
 	default:
-		return "Contacts are shown there alone: results.csv will say what became of each."
+		return "Contacts are only in these files: results.csv will have the result of each."
 	}
 }
 
-// verbs are the changes that a page offers, in the order of its buttons.
+// verbs lists the changes that a page offers, in the order of its buttons.
 func verbs() []string { return []string{"pause", "resume", "cancel"} }
 
 // allowed reports whether a state allows a change.

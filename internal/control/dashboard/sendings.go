@@ -27,7 +27,7 @@ type listPage struct {
 	More  string // address with more of those that ended, "" if there are no more
 }
 
-// chip is a choice of the filter.
+// chip is one choice of the filter.
 type chip struct {
 	Label   string
 	Link    string
@@ -40,22 +40,22 @@ type row struct {
 	ID      campaign.ID
 	Name    string
 	State   campaign.State
-	About   string // campaign, application
+	About   string // campaign and application
 	Reason  string
 	Bar     bar
 	Percent string
 	Facts   []string
-	When    fact // what comes next, or when it ended
+	When    fact // its next event, or its end
 }
 
-// fact is an instant and what happens then.
+// fact is an instant and its meaning.
 type fact struct {
 	Label string
 	At    moment
 }
 
 // sendings is the list, with those under way first.
-func (d *Dashboard) sendings(r *http.Request, l look) (*view, error) {
+func (d *Dashboard) sendings(r *http.Request, l viewer) (*view, error) {
 	ctx := r.Context()
 	state := campaign.State(r.URL.Query().Get("state"))
 	if state != "" && !slices.Contains(campaign.States, state) {
@@ -164,7 +164,7 @@ func (d *Dashboard) list(ctx context.Context, states []campaign.State, limit int
 	if len(states) == 0 {
 		return nil, nil
 	}
-	return remember(&d.memory, fmt.Sprint("list ", states, limit), fresh, func() ([]control.Sending, error) {
+	return cached(&d.cache, fmt.Sprint("list ", states, limit), maxAge, func() ([]control.Sending, error) {
 		return d.service.Sendings(ctx, control.Filter{States: states, Limit: limit})
 	})
 }
@@ -197,12 +197,12 @@ func chips(s control.Status, now campaign.State) []chip {
 
 func capital(word string) string { return strings.ToUpper(word[:1]) + word[1:] }
 
-func rowOf(s control.Sending, l look) row {
+func rowOf(s control.Sending, l viewer) row {
 	m := s.Messages
 	r := row{ID: s.ID, Name: s.Name, State: s.State, Reason: sentence(s.Reason), Bar: barOf(s), Percent: percent(s.Percent),
 		About: fmt.Sprintf("campaign %d, application %d", s.CampaignID, s.ApplicationID)}
 	if s.CampaignID == 0 || s.ApplicationID == 0 {
-		r.About = "" // refused before that was known
+		r.About = "" // rejected before they were known
 	}
 	add := func(format string, args ...any) { r.Facts = append(r.Facts, fmt.Sprintf(format, args...)) }
 	if s.State.Final() && m.Planned > 0 {
@@ -218,19 +218,19 @@ func rowOf(s control.Sending, l look) row {
 		if s.DryRun {
 			add("dry run: nothing is sent")
 		} else {
-			add("%s of %s sent", count(m.Sent), of(m.Planned, "message"))
+			add("%s of %s sent", count(m.Sent), plural(m.Planned, "message"))
 		}
 	}
 	for _, one := range []struct {
 		n    uint64
 		word string
-	}{{m.Failed, "failed"}, {m.Unknown, "unknown"}, {m.Expired, "expired"}, {m.Canceled, "canceled"}, {m.Retrying, "to be tried again"}} {
+	}{{m.Failed, "failed"}, {m.Unknown, "unknown"}, {m.Expired, "expired"}, {m.Canceled, "canceled"}, {m.Retrying, "waiting for a retry"}} {
 		if one.n > 0 {
 			add("%s %s", count(one.n), one.word)
 		}
 	}
 	if s.Recipients.Rejected > 0 && s.State != campaign.StateRejected {
-		add("%s rejected", of(s.Recipients.Rejected, "row"))
+		add("%s rejected", plural(s.Recipients.Rejected, "row"))
 	}
 	if s.State == campaign.StateSending && s.Rate > 0 {
 		add("%s", rate(s.Rate))
@@ -239,8 +239,8 @@ func rowOf(s control.Sending, l look) row {
 	return r
 }
 
-// whenOf is the one instant of a sending that matters most now.
-func whenOf(s control.Sending, l look) fact {
+// whenOf returns the instant that matters most about a sending now.
+func whenOf(s control.Sending, l viewer) fact {
 	switch {
 	case !s.FinishedAt.IsZero():
 		return fact{"ended", l.moment(s.FinishedAt)}

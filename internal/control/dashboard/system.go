@@ -16,11 +16,11 @@ type channelRow struct {
 	Rate            string
 	InFlight        string
 	Concurrency     string
-	Slowed          string // the rate it has slowed down to
+	Slowed          string // the reduced rate, "" if it isn't reduced
 }
 
-// channels is the page of ways to send: which are held, and why.
-func (d *Dashboard) channels(r *http.Request, l look) (*view, error) {
+// channels renders the page of channels with their states.
+func (d *Dashboard) channels(r *http.Request, l viewer) (*view, error) {
 	s, err := d.status(r.Context())
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (d *Dashboard) channels(r *http.Request, l look) (*view, error) {
 	return &view{Title: "Channels", Nav: "/channels", Body: "channels", Regions: []region{list}}, nil
 }
 
-func channelOf(ch control.Channel, l look) channelRow {
+func channelOf(ch control.Channel, l viewer) channelRow {
 	row := channelRow{
 		ID: fmt.Sprintf("channel-%d-%s", ch.ApplicationID, ch.ChannelType), Name: ch.ChannelType,
 		About: fmt.Sprintf("application %d, driver %s", ch.ApplicationID, ch.Driver), Held: ch.Held, Reason: sentence(ch.HeldReason),
@@ -68,16 +68,16 @@ type wait struct {
 	Since        moment
 }
 
-// inboxes is the page of drop folders: what waits in each, and for what.
-func (d *Dashboard) inboxes(r *http.Request, l look) (*view, error) {
+// inboxes renders the page of inboxes with the drops that wait in each.
+func (d *Dashboard) inboxes(r *http.Request, l viewer) (*view, error) {
 	s, err := d.status(r.Context())
 	if err != nil {
 		return nil, err
 	}
 	list := region{Name: "inboxes"}
 	for i, in := range s.Inboxes {
-		row := inboxRow{ID: fmt.Sprintf("inbox-%d", i), Path: in.Path, Problem: sentence(in.Problem), Waiting: of(in.Waiting, "drop"),
-			Checking: of(in.Checking, "drop"), Others: of(in.Others, "other file"), LastScan: l.moment(in.LastScan)}
+		row := inboxRow{ID: fmt.Sprintf("inbox-%d", i), Path: in.Path, Problem: sentence(in.Problem), Waiting: plural(in.Waiting, "drop"),
+			Checking: plural(in.Checking, "drop"), Others: plural(in.Others, "other file"), LastScan: l.moment(in.LastScan)}
 		for _, one := range in.Waits {
 			row.Waits = append(row.Waits, wait{one.Name, sentence(one.Reason), l.moment(one.Since)})
 		}

@@ -11,39 +11,39 @@ import (
 	"campaignd/internal/control"
 )
 
-// colours is how many sendings can be told apart by colour; then they begin anew.
-const colours = 8
+// colors is the number of different colors; more sendings repeat them.
+const colors = 8
 
-// The picture has a row for every six hours, and a cell for a slot or, where
-// slots are shorter than finest, for several.
+// The chart has a row for every six hours. A cell is a slot, or several slots if
+// they are shorter than minCell.
 const (
 	rowLength = 6 * time.Hour
-	finest    = 5 * time.Minute
+	minCell   = 5 * time.Minute
 )
 
-// timetable is an application's picture.
-type timetable struct {
+// applicationChart is the chart of one application.
+type applicationChart struct {
 	ID       int64
 	Title    string
 	Sliced   bool
 	About    string
 	Rows     []timeRow
-	Sendings []holder
+	Sendings []slotUser
 	Hours    []hour
 }
 
 // timeRow is six hours.
 type timeRow struct {
-	Day   string // where another day begins
+	Day   string // if a new day begins
 	Time  string
 	Label string // for a screen reader
 	Sum   string
 	Boxes []box
-	Now   string // where now is, "" if not in this row
+	Now   string // position of the current time, "" if it isn't in this row
 }
 
-// holder is a sending that has slots, or is due without.
-type holder struct {
+// slotUser is a sending with unsent messages.
+type slotUser struct {
 	ID       campaign.ID
 	Name     string
 	State    campaign.State
@@ -54,22 +54,22 @@ type holder struct {
 	End      moment
 }
 
-// hour is a line of the table that says the same as the picture.
+// hour is a row of the table that accompanies the chart.
 type hour struct {
 	Start moment
 	Sum   string
 	Who   string
 }
 
-// timeline is the page of the next 48 hours.
-func (d *Dashboard) timeline(r *http.Request, l look) (*view, error) {
-	t, err := remember(&d.memory, "timeline", fresh, func() (control.Timeline, error) { return d.service.Timeline(r.Context(), 0) })
+// timeline renders the page of the next 48 hours.
+func (d *Dashboard) timeline(r *http.Request, l viewer) (*view, error) {
+	t, err := cached(&d.cache, "timeline", maxAge, func() (control.Timeline, error) { return d.service.Timeline(r.Context(), 0) })
 	if err != nil {
 		return nil, err
 	}
-	v := &view{Title: "Timeline", Nav: "/timeline", Body: "timeline", Regions: []region{{Name: "timetables"}}}
+	v := &view{Title: "Timeline", Nav: "/timeline", Body: "timeline", Regions: []region{{Name: "applications"}}}
 	for _, a := range t.Applications {
-		p, err := d.part(fmt.Sprintf("application-%d", a.ApplicationID), "timetable", timetableOf(t, a, l))
+		p, err := d.part(fmt.Sprintf("application-%d", a.ApplicationID), "application", applicationOf(t, a, l))
 		if err != nil {
 			return nil, err
 		}
@@ -78,19 +78,19 @@ func (d *Dashboard) timeline(r *http.Request, l look) (*view, error) {
 	return v, nil
 }
 
-func timetableOf(t control.Timeline, a control.ApplicationTimeline, l look) timetable {
-	one := timetable{ID: a.ApplicationID, Title: fmt.Sprintf("Application %d", a.ApplicationID), Sliced: a.Sliced && a.SlotSeconds > 0}
+func applicationOf(t control.Timeline, a control.ApplicationTimeline, l viewer) applicationChart {
+	one := applicationChart{ID: a.ApplicationID, Title: fmt.Sprintf("Application %d", a.ApplicationID), Sliced: a.Sliced && a.SlotSeconds > 0}
 	if a.Name != "" {
 		one.Title = a.Name
 		one.About = fmt.Sprintf("application %d", a.ApplicationID)
 	}
 	class, names := map[campaign.ID]string{}, map[campaign.ID]string{}
 	for _, s := range a.Sendings {
-		h := holder{ID: s.ID, Name: s.Name, State: s.State, Messages: of(s.Messages, "message"), Start: l.moment(s.Start), End: l.moment(s.End)}
+		h := slotUser{ID: s.ID, Name: s.Name, State: s.State, Messages: plural(s.Messages, "message"), Start: l.moment(s.Start), End: l.moment(s.End)}
 		names[s.ID] = s.Name
 		if s.Slots > 0 {
-			class[s.ID] = fmt.Sprintf("c%d", len(class)%colours)
-			h.Class, h.Slots = class[s.ID], of(s.Slots, "slot")
+			class[s.ID] = fmt.Sprintf("c%d", len(class)%colors)
+			h.Class, h.Slots = class[s.ID], plural(s.Slots, "slot")
 		}
 		one.Sendings = append(one.Sendings, h)
 	}
@@ -101,7 +101,7 @@ func timetableOf(t control.Timeline, a control.ApplicationTimeline, l look) time
 	if one.About != "" {
 		about = append(about, one.About)
 	}
-	one.About = strings.Join(append(about, fmt.Sprintf("slots of %s for %s", span(time.Duration(a.SlotSeconds)*time.Second), of(a.Capacity, "message"))), ", ")
+	one.About = strings.Join(append(about, fmt.Sprintf("slots of %s for %s", duration(time.Duration(a.SlotSeconds)*time.Second), plural(a.Capacity, "message"))), ", ")
 	c := canvas{t: t, a: a, l: l, class: class, names: names}
 	c.cells()
 	day := ""
@@ -117,7 +117,7 @@ func timetableOf(t control.Timeline, a control.ApplicationTimeline, l look) time
 	return one
 }
 
-// firstRow is the last of 0, 6, 12 and 18 o'clock by the local clock at or before at.
+// firstRow returns the last of 0, 6, 12 and 18 o'clock local time that isn't after at.
 func firstRow(at time.Time, zone *time.Location) time.Time {
 	local := at.In(zone)
 	into := time.Duration(local.Hour()%6)*time.Hour + time.Duration(local.Minute())*time.Minute +
@@ -129,14 +129,14 @@ func firstRow(at time.Time, zone *time.Location) time.Time {
 type canvas struct {
 	t     control.Timeline
 	a     control.ApplicationTimeline
-	l     look
+	l     viewer
 	class map[campaign.ID]string
 	names map[campaign.ID]string
 	cell  time.Duration
 	list  []cell
 }
 
-// cell is a slot, or several short ones together, with something in it.
+// cell is one or several slots with reservations.
 type cell struct {
 	start    time.Time
 	room     uint64
@@ -144,12 +144,12 @@ type cell struct {
 	shares   []control.Share
 }
 
-// cells gathers the slots into cells.
+// cells groups the slots into cells.
 func (c *canvas) cells() {
 	slot := time.Duration(c.a.SlotSeconds) * time.Second
 	c.cell = slot
-	if slot < finest {
-		c.cell = max(finest/slot, 1) * slot
+	if slot < minCell {
+		c.cell = max(minCell/slot, 1) * slot
 	}
 	for _, s := range c.a.Slots {
 		start := time.Unix(0, s.Start.UnixNano()/int64(c.cell)*int64(c.cell)).UTC()
@@ -178,7 +178,7 @@ func (c *canvas) row(start time.Time) timeRow {
 	}
 	strip := func(from, to time.Time, class string) {
 		if from.Before(end) && to.After(start) {
-			const low = 12 // a strip along the floor: nothing fits above it
+			const low = 12 // a strip at the bottom
 			row.Boxes = append(row.Boxes, boxOf(x(from), canvasHeight-low, x(to)-x(from), low, class, ""))
 		}
 	}
@@ -212,10 +212,10 @@ func (c *canvas) row(start time.Time) timeRow {
 	}
 	row.Label = fmt.Sprintf("%s to %s: ", start.In(c.l.zone).Format("Mon 15:04"), end.In(c.l.zone).Format("15:04"))
 	if sum == 0 {
-		row.Label += "nothing booked"
+		row.Label += "nothing reserved"
 	} else {
 		row.Sum = count(sum)
-		row.Label += of(sum, "message") + " booked by " + some(who)
+		row.Label += plural(sum, "message") + " reserved by " + firstFew(who)
 	}
 	if !c.t.From.Before(start) && c.t.From.Before(end) {
 		row.Now = fmt.Sprintf("%.2f", x(c.t.From))
@@ -223,10 +223,10 @@ func (c *canvas) row(start time.Time) timeRow {
 	return row
 }
 
-// closed reports whether [from, to) lies outside the sending windows as a whole.
+// closed reports whether all of [from, to) is outside the sending windows.
 func (c *canvas) closed(from, to time.Time) bool {
 	if from.Before(c.t.From) {
-		from = c.t.From // what is past is not known
+		from = c.t.From // the past is unknown
 	}
 	if to.After(c.t.Until) {
 		to = c.t.Until
@@ -238,7 +238,7 @@ func (c *canvas) classOf(id campaign.ID) string {
 	if class, ok := c.class[id]; ok {
 		return class
 	}
-	return "other" // it ended since
+	return "other" // it has ended meanwhile
 }
 
 func (c *canvas) nameOf(id campaign.ID) string {
@@ -248,7 +248,7 @@ func (c *canvas) nameOf(id campaign.ID) string {
 	return string(id)
 }
 
-// title is what a cell says when it is pointed at.
+// title returns the tooltip of a cell.
 func (c *canvas) title(one cell) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s to %s: %s of %s", c.l.moment(one.start).Text, one.start.Add(c.cell).In(c.l.zone).Format("15:04"), count(one.reserved), count(one.room))
@@ -262,8 +262,8 @@ func (c *canvas) title(one cell) string {
 	return b.String()
 }
 
-// some lists the first few names.
-func some(names []string) string {
+// firstFew lists the first few names and counts the rest.
+func firstFew(names []string) string {
 	const few = 5
 	if len(names) > few {
 		return strings.Join(names[:few], ", ") + fmt.Sprintf(" and %d more", len(names)-few)
@@ -271,7 +271,7 @@ func some(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// hours says the same as the picture, an hour a line.
+// hours returns the chart's content as a table, one row an hour.
 func (c *canvas) hours() []hour {
 	type sum struct {
 		reserved uint64
@@ -296,7 +296,7 @@ func (c *canvas) hours() []hour {
 	}
 	list := make([]hour, len(order))
 	for i, start := range order {
-		list[i] = hour{c.l.moment(start), count(sums[start].reserved), some(sums[start].who)}
+		list[i] = hour{c.l.moment(start), count(sums[start].reserved), firstFew(sums[start].who)}
 	}
 	return list
 }
