@@ -51,15 +51,15 @@ campaignd_messages_total{application="1",channel="cloud_api",outcome="sent"} 6
 campaignd_messages_total{application="1",channel="cloud_api",outcome="skipped"} 0
 campaignd_messages_total{application="1",channel="cloud_api",outcome="suppressed"} 0
 campaignd_messages_total{application="1",channel="cloud_api",outcome="unknown"} 0
-# HELP campaignd_retries_total Attempts that failed and will be made again.
+# HELP campaignd_retries_total Failed attempts that will be repeated.
 # TYPE campaignd_retries_total counter
 campaignd_retries_total{application="1",channel="cloud_api"} 3
-# HELP campaignd_rows_total Data rows of drops that were checked, by what became of them: accepted, rejected or duplicate.
+# HELP campaignd_rows_total Data rows of checked drops by result: accepted, rejected or duplicate.
 # TYPE campaignd_rows_total counter
 campaignd_rows_total{application="1",result="accepted"} 5
 campaignd_rows_total{application="1",result="duplicate"} 1
 campaignd_rows_total{application="1",result="rejected"} 3
-# HELP campaignd_slot_reserved_messages Messages booked in the present slot.
+# HELP campaignd_slot_reserved_messages Messages reserved in the current slot.
 # TYPE campaignd_slot_reserved_messages gauge
 campaignd_slot_reserved_messages{application="1"} 300
 # HELP campaignd_store_size_bytes Size of the store's file.
@@ -74,7 +74,7 @@ campaignd_store_size_bytes 4096
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Never a contact or a reference (SPEC 5, reference; SPEC 12.5).
+	// Never a contact or a reference (docs/contract.md 5 and 12).
 	allowed := map[string]bool{"application": true, "channel": true, "outcome": true, "result": true, "state": true, "stage": true, "inbox": true, "version": true}
 	for _, family := range families {
 		for _, metric := range family.GetMetric() {

@@ -47,7 +47,7 @@ func TestSessionsEnd(t *testing.T) {
 	})
 }
 
-func TestPace(t *testing.T) {
+func TestThroughput(t *testing.T) {
 	start := time.Date(2026, 3, 14, 12, 0, 7, 0, time.UTC)
 	for _, c := range []struct {
 		seconds []int

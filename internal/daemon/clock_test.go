@@ -22,7 +22,7 @@ func (w *harness) once(name string, n int) {
 	}
 }
 
-// TestClockJumpsForth by an hour: the slots in it count as missed.
+// TestClockJumpsForth: after a jump of an hour, the slots in it count as missed.
 func TestClockJumpsForth(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes)+shop(2, "", "enabled = false"), func(t *testing.T, w *harness) {
 		w.start()
@@ -44,7 +44,7 @@ func TestClockJumpsForth(t *testing.T) {
 	})
 }
 
-// TestClockJumpsBack by an hour: nothing goes early by the clock, and nothing twice.
+// TestClockJumpsBack: after a jump of an hour, nothing is sent early by the clock or twice.
 func TestClockJumpsBack(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes)+shop(2, "", "enabled = false"), func(t *testing.T, w *harness) {
 		w.start()
@@ -66,7 +66,7 @@ func TestClockJumpsBack(t *testing.T) {
 	})
 }
 
-// TestClockJumpsForthAndBack: what was put off for the time in between comes when that is.
+// TestClockJumpsForthAndBack: messages postponed in between are sent at their new time.
 func TestClockJumpsForthAndBack(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		w.start()
@@ -82,7 +82,7 @@ func TestClockJumpsForthAndBack(t *testing.T) {
 	})
 }
 
-// TestClockIsStepped as NTP does: a little, often.
+// TestClockIsStepped: NTP sets the clock a little, often.
 func TestClockIsStepped(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", `enabled = true, slot = "1m", capacity = 20`), func(t *testing.T, w *harness) {
 		w.start()
@@ -98,9 +98,9 @@ func TestClockIsStepped(t *testing.T) {
 	})
 }
 
-// TestPitfall19Suspend: timers stand still, the wall clock doesn't (PITFALLS 19). It is a jump
-// forth as the daemon sees it, here over two days.
-func TestPitfall19Suspend(t *testing.T) {
+// TestSuspendPlansMissedSlotsAgain: while a machine is suspended, timers stop but the wall clock
+// doesn't (golang/go#24595). The daemon sees a jump forward, here of two days.
+func TestSuspendPlansMissedSlotsAgain(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes)+shop(2, "", "enabled = false"), func(t *testing.T, w *harness) {
 		w.start()
 		w.accept("sliced", 250, "scheduleAt", at(12, 0))

@@ -23,9 +23,9 @@ import (
 	"campaignd/internal/send/null"
 )
 
-// world is a machine in a bubble of virtual time: folders, a daemon that can be
-// stopped and started, a clock on the wall that can be set, and a channel that
-// notes what was sent when.
+// harness is a machine in a bubble of virtual time: folders, a daemon that can be
+// stopped and started, a wall clock that can be set, and a channel that records
+// messages.
 type harness struct {
 	t       testing.TB
 	dir     string
@@ -57,22 +57,22 @@ type sent struct {
 	at      time.Time // by virtual time, which never jumps
 }
 
-// The day on which most stories begin: a Wednesday.
+// The day on which most scenarios begin: a Wednesday.
 var day = time.Date(2026, 3, 4, 0, 0, 0, 0, time.UTC)
 
 func at(hour, minute int) time.Time {
 	return day.Add(time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute)
 }
 
-// shop is an application that slices, with one channel.
+// shop configures an application that slices, with one channel.
 func shop(id int, more, slicing string) string {
 	return fmt.Sprintf("\n[[applications]]\nid = %d\n%s\nslicing = {%s}\n[applications.channels.push]\ndriver = \"null\"\n", id, more, slicing)
 }
 
-// tenMinutes are slots for 100 messages each.
+// tenMinutes configures slots of ten minutes for 100 messages each.
 const tenMinutes = `enabled = true, slot = "10m", capacity = 100`
 
-// story runs test in a bubble whose clock stands at start. The daemon isn't started yet.
+// scenario runs test in a bubble whose clock starts at start. It doesn't start the daemon.
 func scenario(t *testing.T, start time.Time, applications string, test func(t *testing.T, w *harness)) {
 	t.Helper()
 	dir := tempDir(t)
@@ -83,8 +83,8 @@ func scenario(t *testing.T, start time.Time, applications string, test func(t *t
 	})
 }
 
-// scratch is a folder for real files, in memory where the machine has that: days
-// of virtual time sync tens of thousands of files.
+// tempDir returns a folder for real files, in memory if possible: days of virtual
+// time sync tens of thousands of files.
 func tempDir(t *testing.T) string {
 	t.Helper()
 	const shm = "/dev/shm"
@@ -124,10 +124,10 @@ func (w *harness) write(name, text string) {
 	w.check(os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o644))
 }
 
-// now is what the wall clock shows.
+// now returns the time of the wall clock.
 func (w *harness) now() time.Time { return time.Now().Add(time.Duration(w.skew.Load())) }
 
-// up starts the daemon.
+// start starts the daemon.
 func (w *harness) start() {
 	w.t.Helper()
 	w.write("campaignd.toml", fmt.Sprintf("%s\nstate_dir = %q\ncampaigns_dir = %q\n[[inboxes]]\npath = %q\napplication = 1\ncampaign = 1\nrequire_sidecar = true\n%s",
@@ -154,7 +154,7 @@ func (w *harness) start() {
 	synctest.Wait()
 }
 
-// down stops the daemon, if it runs.
+// shutdown stops the daemon if it is running.
 func (w *harness) shutdown() {
 	if w.running != nil {
 		w.stop()
@@ -162,7 +162,7 @@ func (w *harness) shutdown() {
 	}
 }
 
-// pass lets time pass.
+// wait lets time pass.
 func (w *harness) wait(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -171,10 +171,10 @@ func (w *harness) wait(d time.Duration) {
 // until lets time pass until the wall clock shows at.
 func (w *harness) until(at time.Time) { w.wait(at.Sub(w.now())) }
 
-// jump sets the wall clock forth or, if d is negative, back.
+// setClock moves the wall clock forward or, if d is negative, back.
 func (w *harness) setClock(d time.Duration) { w.skew.Add(int64(d)) }
 
-// drivers makes the noting channels.
+// drivers creates the recording channels.
 func (w *harness) drivers(c *config.Config, _ func(string) string) (Drivers, error) {
 	all := Drivers{}
 	for _, a := range c.Applications {
@@ -186,10 +186,10 @@ func (w *harness) drivers(c *config.Config, _ func(string) string) (Drivers, err
 	return all, nil
 }
 
-// noting is a channel that notes what it is given.
+// recordingChannel is a channel that records its messages.
 type recordingChannel struct {
 	*null.Channel
-	h *harness
+	w *harness
 }
 
 func (n *recordingChannel) Send(_ context.Context, msgs []*send.Message, results []send.Result) {
@@ -205,19 +205,19 @@ func (n *recordingChannel) Send(_ context.Context, msgs []*send.Message, results
 	}
 }
 
-// all is what was sent so far, in order.
+// allSent returns the attempts so far, in order.
 func (w *harness) allSent() []sent {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.sent)
 }
 
-// of is what was sent of one drop.
+// sentBy returns the attempts of one drop.
 func (w *harness) sentBy(name string) []sent {
 	return slices.DeleteFunc(w.allSent(), func(s sent) bool { return !strings.HasPrefix(s.contact, name+"-") })
 }
 
-// drop puts a drop of n rows into the inbox. sidecar are its keys and values, in turn.
+// drop puts a drop of n rows into the inbox. sidecar alternates keys and values.
 func (w *harness) drop(name string, n int, sidecar ...any) {
 	w.t.Helper()
 	var csv strings.Builder
@@ -240,7 +240,7 @@ func (w *harness) drop(name string, n int, sidecar ...any) {
 	w.write("in/"+name+".schedule.json", string(text))
 }
 
-// take is drop, and the time that intake needs for it.
+// accept calls drop and waits until intake has accepted it.
 func (w *harness) accept(name string, n int, sidecar ...any) {
 	w.t.Helper()
 	w.drop(name, n, sidecar...)
@@ -250,7 +250,7 @@ func (w *harness) accept(name string, n int, sidecar ...any) {
 	}
 }
 
-// folder is where the drop's folder is, "" if it wasn't claimed.
+// folder returns the drop's folder, "" if it wasn't claimed.
 func (w *harness) folder(name string) string {
 	w.t.Helper()
 	found, err := filepath.Glob(filepath.Join(w.dir, "in", "*", name+".2*"))
@@ -261,7 +261,7 @@ func (w *harness) folder(name string) string {
 	return strings.Join(found, "")
 }
 
-// id is the sending that the drop became.
+// id returns the id of the drop's sending.
 func (w *harness) id(name string) campaign.ID {
 	w.t.Helper()
 	id := campaign.ID(strings.TrimPrefix(filepath.Ext(w.folder(name)), "."))
@@ -271,7 +271,7 @@ func (w *harness) id(name string) campaign.ID {
 	return id
 }
 
-// report is the drop's report.json if it is over, else its status.json.
+// report returns the drop's report.json if it has ended, else its status.json.
 func (w *harness) report(name string) report.Document {
 	w.t.Helper()
 	folder := w.folder(name)
@@ -285,7 +285,7 @@ func (w *harness) report(name string) report.Document {
 	return doc
 }
 
-// text is what the drop's report.txt says.
+// text returns the drop's report.txt.
 func (w *harness) text(name string) string {
 	w.t.Helper()
 	data, err := os.ReadFile(filepath.Join(w.folder(name), "report.txt"))
@@ -301,8 +301,8 @@ func (w *harness) state(name string, want campaign.State) {
 	}
 }
 
-// slotted is how many of the sent messages went out in each slot of the length, by its
-// start as HH:MM:SS of UTC, with the date if that isn't the first's.
+// sentBySlot counts the sent messages of each slot of the length, by its start as
+// HH:MM:SS in UTC, with the date if it isn't the first day.
 func sentBySlot(list []sent, slot time.Duration) map[string]int {
 	counts := map[string]int{}
 	for _, s := range list {
@@ -319,7 +319,7 @@ func clock(at time.Time) string {
 	return at.UTC().Format("15:04:05")
 }
 
-// planned is the same of a report's slices.
+// plannedBySlot does the same for a report's slices.
 func plannedBySlot(doc report.Document) map[string]int {
 	counts := map[string]int{}
 	for _, s := range doc.Slices {
@@ -328,7 +328,7 @@ func plannedBySlot(doc report.Document) map[string]int {
 	return counts
 }
 
-// want fails the test unless got is what is wanted.
+// want fails the test unless got equals want.
 func (w *harness) want(what string, got map[string]int, want map[string]int) {
 	w.t.Helper()
 	if !maps.Equal(got, want) {
@@ -344,7 +344,7 @@ func ordered(m map[string]int) string {
 	return b.String()
 }
 
-// steer does something to a drop's sending.
+// control changes a drop's sending.
 func (w *harness) control(name string, do func(context.Context, campaign.ID) (campaign.State, error)) {
 	w.t.Helper()
 	if _, err := do(context.Background(), w.id(name)); err != nil {
@@ -353,9 +353,9 @@ func (w *harness) control(name string, do func(context.Context, campaign.ID) (ca
 	synctest.Wait()
 }
 
-// laws fails the test if what was sent broke one that holds always: nothing after it
-// was accepted by the receiver, nothing before its time, no more than an
-// application's capacity in a slot.
+// checkInvariants fails the test if an attempt broke an invariant: nothing is sent after
+// the receiver accepted it, before its time, or beyond an application's capacity in
+// a slot.
 func (w *harness) checkInvariants(capacity map[int64]int, slot map[int64]time.Duration) {
 	w.t.Helper()
 	accepted := map[string]bool{}
@@ -378,7 +378,7 @@ func (w *harness) checkInvariants(capacity map[int64]int, slot map[int64]time.Du
 	}
 }
 
-// tens are the laws for an application 1 with slots of tenMinutes.
+// checkTenMinutes checks the invariants of application 1 with slots of tenMinutes.
 func (w *harness) checkTenMinutes() {
 	w.t.Helper()
 	w.checkInvariants(map[int64]int{1: 100}, map[int64]time.Duration{1: 10 * time.Minute})

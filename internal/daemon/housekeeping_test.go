@@ -15,8 +15,8 @@ import (
 	"campaignd/internal/store"
 )
 
-// TestRetention: what ended longer ago than retention leaves by the cron schedule, at a start what became due
-// meanwhile, and soon where retention is short.
+// TestRetention: sendings older than retention are removed on the cron schedule, at start if they became due
+// while the daemon was down, and soon if retention is short.
 func TestRetention(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", "enabled = false"), func(t *testing.T, w *harness) {
 		kept := func(name string) bool {
@@ -74,7 +74,7 @@ func TestRetention(t *testing.T) {
 	})
 }
 
-// TestCompactsByItself: half of the file is free after retention, so it is given back.
+// TestCompactsByItself: retention freed half of the file, so the space is returned.
 func TestCompactsByItself(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "max_rows = 100000", "enabled = false"), func(t *testing.T, w *harness) {
 		w.top, w.batch = "retention = \"1h\"\n", 1000
@@ -108,7 +108,7 @@ func TestCompactsByItself(t *testing.T) {
 	})
 }
 
-// TestCompactAsked: a person may have it done, and is told when it can't be now.
+// TestCompactAsked: a person can start a compaction and learns when it isn't possible now.
 func TestCompactAsked(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", "enabled = false"), func(t *testing.T, w *harness) {
 		w.start()

@@ -17,7 +17,7 @@ import (
 	"campaignd/internal/send"
 )
 
-// event is something that happens to the daemon. What isn't of its kind is ignored.
+// event is something that happens to the daemon. Only the fields of its kind are used.
 type event struct {
 	Kind      string
 	Drop      int // which, of those so far
@@ -29,8 +29,8 @@ type event struct {
 	In        time.Duration // scheduleAt from now
 }
 
-// The applications of the random stories: slots of a minute for 20, the second with
-// windows that are shut from 40 to 59 minutes past.
+// The applications of the random scenarios: slots of a minute for 20 messages. The
+// second one's windows are closed from minute 40 to 59.
 const (
 	invariantSlot     = time.Minute
 	invariantCapacity = 20
@@ -58,7 +58,7 @@ func drawEvents(t *rapid.T) []event {
 	return rapid.SliceOfN(one, 3, 14).Draw(t, "events")
 }
 
-// accepted is what is known of a drop from outside.
+// accepted is what the test knows about a drop.
 type accepted struct {
 	name     string
 	e        event
@@ -67,9 +67,9 @@ type accepted struct {
 	canceled bool
 }
 
-// TestLaws holds the daemon to what must be true whatever happens: random drops,
-// cancels, pauses, stops and jumps of the clock.
-func TestLaws(t *testing.T) {
+// TestInvariants checks what must always be true, over random drops, cancels,
+// pauses, stops and jumps of the clock.
+func TestInvariants(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		events := drawEvents(rt)
 		dir := tempDir(t)
@@ -85,7 +85,7 @@ func TestLaws(t *testing.T) {
 	})
 }
 
-// live lets the events happen, then all come to an end, and returns which laws were broken.
+// runEvents applies the events, waits for the end and returns the broken invariants.
 func runEvents(w *harness, events []event) []string {
 	var drops []*accepted
 	w.start()
@@ -142,7 +142,7 @@ func runEvents(w *harness, events []event) []string {
 	return append(brokenMessages(w, drops), brokenOutcomes(w, drops)...)
 }
 
-// resumed reports whether the sending may send, so that pausing it didn't take.
+// resumed reports whether the sending was resumed after its last pause.
 func resumed(w *harness, a *accepted) bool {
 	state := w.report(a.name).State
 	return state.Active()
@@ -157,7 +157,7 @@ func over(w *harness, drops []*accepted) bool {
 	return true
 }
 
-// broken are the laws about single messages that don't hold.
+// brokenMessages returns the broken invariants of single messages.
 func brokenMessages(w *harness, drops []*accepted) (wrong []string) {
 	byName := map[string]*accepted{}
 	for _, a := range drops {
@@ -194,8 +194,8 @@ func brokenMessages(w *harness, drops []*accepted) (wrong []string) {
 	return wrong
 }
 
-// outcomes are the laws about the books that don't hold: every message of every row
-// has one final outcome, in report.json and in results.csv, and sent are those that were.
+// brokenOutcomes returns the broken invariants of the reports: every message of every
+// row has one final outcome, in report.json and in results.csv, and exactly the sent ones are "sent".
 func brokenOutcomes(w *harness, drops []*accepted) (wrong []string) {
 	for _, a := range drops {
 		doc := w.report(a.name)
@@ -224,7 +224,7 @@ func brokenOutcomes(w *harness, drops []*accepted) (wrong []string) {
 	return wrong
 }
 
-// results compares results.csv with what went out.
+// brokenResults compares results.csv with the sent messages.
 func brokenResults(w *harness, a *accepted, went map[string]bool) []string {
 	f, err := os.Open(filepath.Join(w.folder(a.name), "results.csv"))
 	if err != nil {

@@ -17,8 +17,8 @@ func (w *harness) sentOf(name string, sent, expired uint64) {
 	}
 }
 
-// TestStopPlansAgain is the stop of docs/slicing.md: what slices at 12:00, 12:10 and
-// 12:30 had left goes out from 12:35 on, behind what others hold, never as one burst.
+// TestStopPlansAgain is the stop of docs/slicing.md: the unsent messages of the slices at
+// 12:00, 12:10 and 12:30 are sent from 12:35 on, after the reservations of others, never in one burst.
 func TestStopPlansAgain(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		w.start()
@@ -62,7 +62,7 @@ func TestPausePlansAgain(t *testing.T) {
 	})
 }
 
-// TestHalfMissedSlotIsNoBurst: what a slot that isn't over has left is spread over the rest of it.
+// TestHalfMissedSlotIsNoBurst: the unsent messages of a slot are spread over the rest of it.
 func TestHalfMissedSlotIsNoBurst(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		w.start()
@@ -80,7 +80,7 @@ func TestHalfMissedSlotIsNoBurst(t *testing.T) {
 	})
 }
 
-// TestMissedForGoodExpires: what no slot before T + 48 h holds any more.
+// TestMissedForGoodExpires: messages that fit into no slot before T + 48 h expire.
 func TestMissedForGoodExpires(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		w.start()
@@ -96,7 +96,7 @@ func TestMissedForGoodExpires(t *testing.T) {
 	})
 }
 
-// TestAllMissedExpires: down until after T + 48 h.
+// TestAllMissedExpires: everything expires if the daemon is down until after T + 48 h.
 func TestAllMissedExpires(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		w.start()
@@ -113,7 +113,7 @@ func TestAllMissedExpires(t *testing.T) {
 	})
 }
 
-// TestPausedUntilTooLateExpires: a pause ends no better than a stop.
+// TestPausedUntilTooLateExpires: a pause has the same effect as a stop.
 func TestPausedUntilTooLateExpires(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		w.start()
@@ -126,7 +126,7 @@ func TestPausedUntilTooLateExpires(t *testing.T) {
 	})
 }
 
-// TestUnslicedExpires max_lateness after T, and goes out at once before that.
+// TestUnslicedExpires: an unsliced sending expires max_lateness after T and is sent immediately before that.
 func TestUnslicedExpires(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, `max_lateness = "1h"`, `enabled = false`), func(t *testing.T, w *harness) {
 		w.start()
@@ -141,8 +141,8 @@ func TestUnslicedExpires(t *testing.T) {
 	})
 }
 
-// TestUnslicedWaitsForTheWindow: once it has closed nothing goes out, and the rest
-// goes when it opens, or expires.
+// TestUnslicedWaitsForTheWindow: nothing is sent while the window is closed; the rest
+// is sent when it opens, or expires.
 func TestUnslicedWaitsForTheWindow(t *testing.T) {
 	windows := `windows = ["* 9-20 * * *"]` + "\n" + `timezone = "Europe/Madrid"`
 	rate := "rate = 1\n"
@@ -175,7 +175,7 @@ func TestUnslicedWaitsForTheWindow(t *testing.T) {
 	})
 }
 
-// TestRestartInEveryState: a stop changes nothing but the time at which things go on.
+// TestRestartInEveryState: a stop changes only the time at which sendings continue.
 func TestRestartInEveryState(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		held := true

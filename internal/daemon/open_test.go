@@ -17,7 +17,7 @@ import (
 	"campaignd/internal/store"
 )
 
-// place is a folder with a configuration; channels are its TOML.
+// openDir creates a folder with a configuration that has the channels, in TOML.
 func openDir(t *testing.T, channels string) *config.Config {
 	t.Helper()
 	dir := t.TempDir()
@@ -39,7 +39,7 @@ func openDir(t *testing.T, channels string) *config.Config {
 	return c
 }
 
-// All that is wrong with the drivers is said at once, before a store is made.
+// All problems of the drivers are reported together, before a store is created.
 func TestOpenSaysWhatIsWrongWithDrivers(t *testing.T) {
 	c := openDir(t, `
 [applications.channels.a]
@@ -74,8 +74,8 @@ path = "out.jsonl"
 	}
 }
 
-// A daemon answers at its socket, tells the service manager how it stands, and keeps a
-// second one out; when it ends the socket is gone.
+// A daemon answers at its socket, notifies the service manager and excludes a second
+// daemon; when it ends, the socket is gone.
 func TestRunAnswersAtItsSocket(t *testing.T) {
 	c := openDir(t, "[applications.channels.a]\ndriver = \"null\"\n")
 	var mu sync.Mutex
@@ -131,7 +131,7 @@ func TestRunAnswersAtItsSocket(t *testing.T) {
 	}
 }
 
-// A socket that can't be had ends the daemon with words; nothing was taken in.
+// A daemon that can't create its socket ends with an error before it takes anything.
 func TestRunWithoutASocket(t *testing.T) {
 	c := openDir(t, "[applications.channels.a]\ndriver = \"null\"\n")
 	if err := os.MkdirAll(filepath.Join(c.StateDir, "campaignd.sock", "x"), 0o755); err != nil {

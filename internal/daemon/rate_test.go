@@ -10,7 +10,7 @@ import (
 	"campaignd/internal/send"
 )
 
-// TestSevenInAMinute go about 8.6 s apart, not in a burst each second.
+// TestSevenInAMinute: seven messages are sent about 8.6 s apart, not in bursts.
 func TestSevenInAMinute(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", `enabled = true, slot = "1m", capacity = 7`), func(t *testing.T, w *harness) {
 		w.start()
@@ -22,7 +22,7 @@ func TestSevenInAMinute(t *testing.T) {
 	})
 }
 
-// TestSecondSlots: slots of a second are as even.
+// TestSecondSlots: slots of a second are paced evenly too.
 func TestSecondSlots(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", `enabled = true, slot = "1s", capacity = 4`), func(t *testing.T, w *harness) {
 		w.start()
@@ -34,8 +34,8 @@ func TestSecondSlots(t *testing.T) {
 	})
 }
 
-// TestDenseSlotsLoseNothing: a thousand a second, every slot full, and each goes in its own
-// slot: what was due in a slot's last moments isn't missed and put off.
+// TestDenseSlotsLoseNothing: with a thousand a second and every slot full, each message is sent in its
+// own slot: messages due in a slot's last moments aren't postponed.
 func TestDenseSlotsLoseNothing(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", `enabled = true, slot = "1s", capacity = 1000`), func(t *testing.T, w *harness) {
 		w.start()
@@ -48,8 +48,8 @@ func TestDenseSlotsLoseNothing(t *testing.T) {
 	})
 }
 
-// TestHeldUntilTheSlotsPassed: what the channel's hold gave back is planned again like
-// the rest of its slot, even if all of the slot was on its way.
+// TestHeldUntilTheSlotsPassed: messages returned by a held channel are planned again like
+// the rest of their slot, even if all of the slot was in flight.
 func TestHeldUntilTheSlotsPassed(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", `enabled = true, slot = "1m", capacity = 30, pacing = "burst"`)+"concurrency = 64\n", func(t *testing.T, w *harness) {
 		w.answer = func(m *send.Message) send.Result {
@@ -84,7 +84,7 @@ func TestHeldUntilTheSlotsPassed(t *testing.T) {
 	})
 }
 
-// TestBurst: a slot's messages go at its start, in T's slot at T.
+// TestBurst: a slot's messages are sent at its start, in T's slot at T.
 func TestBurst(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes+`, pacing = "burst"`), func(t *testing.T, w *harness) {
 		w.start()
@@ -104,7 +104,7 @@ func TestBurst(t *testing.T) {
 	})
 }
 
-// TestTenNeverWaitBehindAMillion (here 40,000, which keep the channel busy for minutes).
+// TestTenNeverWaitBehindAMillion uses 40,000, which keep the channel busy for minutes.
 func TestTenNeverWaitBehindAMillion(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", `enabled = false`)+"rate = 100\nconcurrency = 4\n", func(t *testing.T, w *harness) {
 		w.start()
@@ -124,7 +124,7 @@ func TestTenNeverWaitBehindAMillion(t *testing.T) {
 	})
 }
 
-// TestTenInTheSameSlots: fairness holds within slots too.
+// TestSlotsAreSharedFairly: scheduling is fair within slots too.
 func TestSlotsAreSharedFairly(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", `enabled = true, slot = "10m", capacity = 700`)+"rate = 1\n", func(t *testing.T, w *harness) {
 		w.start()
@@ -140,7 +140,7 @@ func TestSlotsAreSharedFairly(t *testing.T) {
 	})
 }
 
-// TestApplicationsDontWaitForEachOther: one whose receiver hangs holds up no other.
+// TestApplicationsDontWaitForEachOther: an application whose receiver hangs delays no other.
 func TestApplicationsDontWaitForEachOther(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", `enabled = false`)+shop(2, "", tenMinutes), func(t *testing.T, w *harness) {
 		w.answer = func(m *send.Message) send.Result {
@@ -160,7 +160,7 @@ func TestApplicationsDontWaitForEachOther(t *testing.T) {
 	})
 }
 
-// TestRateTooLowForTheSlots: what a slot couldn't send is planned again behind it.
+// TestRateTooLowForTheSlots: messages that a slot couldn't send are planned again after it.
 func TestRateTooLowForTheSlots(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", `enabled = true, slot = "1m", capacity = 90`)+"rate = 1\n", func(t *testing.T, w *harness) {
 		w.start()
@@ -177,7 +177,7 @@ func TestRateTooLowForTheSlots(t *testing.T) {
 	})
 }
 
-// TestRetriesKeepTheirTime: a failure is tried again after its back-off, whatever slot that is in.
+// TestRetriesKeepTheirTime: a retry follows its back-off, whatever slot that is in.
 func TestRetriesKeepTheirTime(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", `enabled = true, slot = "1m", capacity = 10`), func(t *testing.T, w *harness) {
 		w.answer = func(m *send.Message) send.Result {
@@ -206,8 +206,8 @@ func TestRetriesKeepTheirTime(t *testing.T) {
 	})
 }
 
-// TestThrottledRateIsInTheStatus: a provider's 429 halves the channel's rate, it comes back step by
-// step, and the rate in force, which the metrics show, can be read all along.
+// TestThrottledRateIsInTheStatus: a provider's 429 halves the channel's rate, which recovers step by
+// step; the status always has the current rate.
 func TestThrottledRateIsInTheStatus(t *testing.T) {
 	shop := "\n[[applications]]\nid = 1\n[applications.channels.push]\ndriver = \"null\"\nrate = 80\n"
 	scenario(t, at(9, 0), shop, func(t *testing.T, w *harness) {

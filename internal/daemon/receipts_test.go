@@ -24,7 +24,7 @@ import (
 
 const metaNumber = "106540352242922"
 
-// tracked is an application whose channel can tell of deliveries. Housekeeping comes every hour.
+// receiptsConfig configures an application whose channel reports deliveries, with hourly housekeeping.
 func receiptsConfig(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -37,7 +37,7 @@ func receiptsConfig(t *testing.T) string {
 		"/token\"\napp_secret_file = \"" + dir + "/secret\"\nverify_token_file = \"" + dir + "/verify\"\n"
 }
 
-// tell calls the webhook and gives the status of its answer.
+// webhook calls the webhook and returns the status of its answer.
 func (w *harness) webhook(body []byte, signature string) int {
 	w.t.Helper()
 	r := httptest.NewRequest(http.MethodPost, whatsapp.HookPath, bytes.NewReader(body))
@@ -49,7 +49,7 @@ func (w *harness) webhook(body []byte, signature string) int {
 	return rec.Code
 }
 
-// told is tell, well signed, of statuses; it must be taken.
+// signedWebhook calls the webhook with signed statuses and fails the test if they are refused.
 func (w *harness) signedWebhook(statuses ...graphfake.Status) {
 	w.t.Helper()
 	body := graphfake.Notification(metaNumber, statuses...)
@@ -58,7 +58,7 @@ func (w *harness) signedWebhook(statuses ...graphfake.Status) {
 	}
 }
 
-// results are the lines of the drop's results.csv.
+// results returns the lines of the drop's results.csv.
 func (w *harness) results(name string) []string {
 	w.t.Helper()
 	data, err := os.ReadFile(filepath.Join(w.folder(name), "results.csv"))
@@ -76,9 +76,8 @@ func (w *harness) delivery(name string) campaign.DeliveryCounts {
 	return *details.Delivery
 }
 
-// TestDeliveries: what Meta tells of messages, with their keys or only their ids, in any order and
-// repeated, while the sending sends and after it, is in show at once and in the files at its end or the
-// next housekeeping.
+// TestDeliveries: Meta's receipts, with keys or only ids, in any order, repeated, during the sending and
+// after it, are in `show` immediately and in the files at the end or after the next housekeeping.
 func TestDeliveries(t *testing.T) {
 	scenario(t, at(9, 0), receiptsConfig(t)+"rate = 1\n", func(t *testing.T, w *harness) {
 		w.top = "housekeeping = \"0 * * * *\""
@@ -157,8 +156,8 @@ func TestDeliveries(t *testing.T) {
 	})
 }
 
-// TestOptOutsOfWebhooks: a contact that stops marketing, or has told Meta so when a message came, is
-// not sent to again, however its number is written.
+// TestOptOutsOfWebhooks: a contact that stops marketing, by itself or in answer to a message, gets no
+// more messages, however its number is written.
 func TestOptOutsOfWebhooks(t *testing.T) {
 	scenario(t, at(9, 0), receiptsConfig(t), func(t *testing.T, w *harness) {
 		w.start()
@@ -190,8 +189,8 @@ func TestOptOutsOfWebhooks(t *testing.T) {
 	})
 }
 
-// TestHooksAtTheDoor: nothing is taken without a good signature; Meta's question is answered.
-func TestHooksAtTheDoor(t *testing.T) {
+// TestUnsignedWebhooksAreRefused: webhooks need a valid signature; Meta's verification is answered.
+func TestUnsignedWebhooksAreRefused(t *testing.T) {
 	scenario(t, at(9, 0), receiptsConfig(t), func(t *testing.T, w *harness) {
 		w.start()
 		body := graphfake.Notification(metaNumber, graphfake.Status{ID: "x", Status: "read", At: w.now(), Recipient: "34666000111"})
@@ -236,7 +235,7 @@ func readAll(t *testing.T, path string) string {
 	return string(data)
 }
 
-// TestHooksNeedTheirSecrets: a secret that can't be read is said at start.
+// TestHooksNeedTheirSecrets: an unreadable secret is reported at start.
 func TestHooksNeedTheirSecrets(t *testing.T) {
 	c := openDir(t, "[applications.channels.push]\ndriver = \"whatsapp\"\nphone_number_id = \"1\"\ntoken_file = \"env:T\"\napp_secret_file = \"env:NONE\"\nverify_token_file = \"env:T\"\n")
 	_, err := Open(Options{Config: c, Log: slog.New(slog.DiscardHandler), Getenv: func(name string) string { return map[string]string{"T": "t"}[name] }})
@@ -245,7 +244,7 @@ func TestHooksNeedTheirSecrets(t *testing.T) {
 	}
 }
 
-// TestHeldChannelIsInStatus: a partner, who sees files alone, learns why a sending doesn't get on.
+// TestHeldChannelIsInStatus: partners, who see only files, learn why a sending waits.
 func TestHeldChannelIsInStatus(t *testing.T) {
 	scenario(t, at(9, 0), receiptsConfig(t), func(t *testing.T, w *harness) {
 		var mended atomic.Bool

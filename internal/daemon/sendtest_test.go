@@ -15,7 +15,7 @@ import (
 	"campaignd/internal/store"
 )
 
-// TestSendTest: one real message by each driver, with request and reply to be seen and no secret in them.
+// TestSendTest: each driver sends one real message; request and reply are shown without secrets.
 func TestSendTest(t *testing.T) {
 	fake := httptest.NewServer(graphfake.New(graphfake.Options{Token: "secret-token"}))
 	defer fake.Close()
@@ -114,7 +114,7 @@ url = "http://127.0.0.1:1/x"
 	}
 }
 
-// TestSendTestOfADaemon: opt-outs count, and it is in the trail.
+// TestSendTestOfADaemon: opt-outs apply, and the audit trail has the test.
 func TestSendTestOfADaemon(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		w.start()

@@ -28,7 +28,7 @@ func wantCode(t *testing.T, err error, code control.Code, words ...string) {
 	}
 }
 
-// TestServiceSteers is what a person with a terminal does with sendings.
+// TestServiceSteers pauses, resumes and cancels sendings as people do at a terminal.
 func TestServiceSteers(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		w.start()
@@ -125,8 +125,8 @@ func TestServiceSteers(t *testing.T) {
 	})
 }
 
-// TestServiceResends: who didn't get it is sent it again, and no one else; the folder
-// comes back from done/ for that.
+// TestServiceResends: only recipients whose message failed get it again; the folder
+// moves back from done/ meanwhile.
 func TestServiceResends(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		broken := true
@@ -176,8 +176,8 @@ func TestServiceResends(t *testing.T) {
 	})
 }
 
-// TestServiceSuppresses: an opt-out by command is honoured at the moment of sending.
-func TestServiceSuppresses(t *testing.T) {
+// TestServiceOptOuts: an opt-out by command is honoured at the moment of sending.
+func TestServiceOptOuts(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes)+shop(2, "", tenMinutes), func(t *testing.T, w *harness) {
 		w.start()
 		w.accept("spring", 10, "scheduleAt", at(12, 0))

@@ -17,7 +17,7 @@ import (
 	"campaignd/internal/control"
 )
 
-// TestServiceLooksAfterItself is status, readiness, doctor, timeline and backup.
+// TestServiceLooksAfterItself covers status, readiness, doctor, timeline and backup.
 func TestServiceLooksAfterItself(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "windows = [\"* 8-19 * * *\"]\ntimezone = \"UTC\"\nname = \"Shop\"", tenMinutes), func(t *testing.T, w *harness) {
 		w.start()
@@ -90,7 +90,7 @@ func TestServiceLooksAfterItself(t *testing.T) {
 	})
 }
 
-// TestNotReadyWithoutItsStore: a store that can't be written is told where people look, until it can be again.
+// TestNotReadyWithoutItsStore: readiness reports a store that can't be written, until it can be written again.
 func TestNotReadyWithoutItsStore(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", `enabled = false`), func(t *testing.T, w *harness) {
 		w.start()

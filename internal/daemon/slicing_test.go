@@ -8,7 +8,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// TestConditionsShareOneGrid is docs/slicing.md as a story: four sendings on one grid.
+// TestConditionsShareOneGrid is the example of docs/slicing.md: four sendings on one grid.
 func TestConditionsShareOneGrid(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		w.start()
@@ -33,7 +33,7 @@ func TestConditionsShareOneGrid(t *testing.T) {
 	})
 }
 
-// TestFirstSlotCountsInPart: of the slot that holds T only the share of its time that is left has room.
+// TestFirstSlotCountsInPart: the slot that contains T has room for its remaining time only.
 func TestFirstSlotCountsInPart(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		w.start()
@@ -53,7 +53,7 @@ func TestFirstSlotCountsInPart(t *testing.T) {
 	})
 }
 
-// gaps fails the test unless the messages go out that far from each other.
+// checkGaps fails the test unless the messages are sent that far apart.
 func checkGaps(t *testing.T, list []sent, want time.Duration) {
 	t.Helper()
 	for i := 1; i < len(list); i++ {
@@ -83,7 +83,7 @@ func TestHorizon(t *testing.T) {
 	})
 }
 
-// TestMessagesStayInOneSlot: a slot holds whole recipients, and what is left over is for others.
+// TestMessagesStayInOneSlot: a slot holds whole recipients; its remaining room is for others.
 func TestMessagesStayInOneSlot(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes)+shop(2, "", `enabled = true, slot = "10m", capacity = 4`), func(t *testing.T, w *harness) {
 		w.start()
@@ -126,7 +126,7 @@ func TestActivation(t *testing.T) {
 	})
 }
 
-// TestNoRoomIsAdvised: the report of a canceled sending says what would have fitted, and that fits.
+// TestNoRoomIsAdvised: the report of a canceled sending says what would have fitted, and that does fit.
 func TestNoRoomIsAdvised(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		w.start()
@@ -149,7 +149,7 @@ func TestNoRoomIsAdvised(t *testing.T) {
 	})
 }
 
-// TestCancelFreesCapacity at once, of what is not yet sent, and a later drop gets it.
+// TestCancelFreesCapacity: a cancel frees the capacity of unsent messages immediately for later drops.
 func TestCancelFreesCapacity(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		w.start()
@@ -176,7 +176,7 @@ func TestCancelFreesCapacity(t *testing.T) {
 	})
 }
 
-// TestDryRunBooksNothing.
+// TestDryRunBooksNothing: a dry run reserves no slots.
 func TestDryRunBooksNothing(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		w.start()

@@ -10,8 +10,8 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// TestDropsAndRowsAreCounted: each state that a drop came into once, whatever else
-// changed meanwhile, and nothing again after a restart.
+// TestDropsAndRowsAreCounted: each state that a drop reaches counts once, whatever else
+// changes, and not again after a restart.
 func TestDropsAndRowsAreCounted(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		w.start()

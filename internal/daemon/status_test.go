@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestStatusOfManySlices: status.json is replaced every 5s, but one of tens of
-// thousands of slices more rarely, so that it keeps neither a core nor a disk busy.
+// TestStatusOfManySlices: status.json is replaced every 5s, but less often with tens of
+// thousands of slices, so that it keeps neither a core nor a disk busy.
 func TestStatusOfManySlices(t *testing.T) {
 	replaced := func(t *testing.T, rows int) (times int) {
 		scenario(t, at(9, 0), shop(1, "", `enabled = true, slot = "1s", capacity = 1`), func(t *testing.T, w *harness) {

@@ -6,7 +6,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// TestTimelineSaysWhoHoldsWhat: the shares of a slot add up to what is booked in it.
+// TestTimelineSaysWhoHoldsWhat: the shares of a slot add up to its reservations.
 func TestTimelineSaysWhoHoldsWhat(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
 		w.start()

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// TestWatchdogFollowsTheDispatcher: it is fed while the dispatcher comes round, and not for a moment longer.
+// TestWatchdogFollowsTheDispatcher: the watchdog is notified only while the dispatcher responds.
 func TestWatchdogFollowsTheDispatcher(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", "enabled = false"), func(t *testing.T, w *harness) {
 		w.start()
@@ -96,8 +96,8 @@ func TestWatchdogTime(t *testing.T) {
 	}
 }
 
-// TestFeedIsQuietAtAStop: a dispatcher that is being stopped is neither alive nor a reason for an error.
-func TestFeedIsQuietAtAStop(t *testing.T) {
+// TestWatchdogIsQuietAtAStop: a stopping dispatcher is neither alive nor an error.
+func TestWatchdogIsQuietAtAStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &Daemon{opts: Options{Notify: func(s string) { t.Errorf("told %q", s) }}}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -10,7 +10,7 @@ import (
 	"campaignd/internal/store"
 )
 
-// onlyStore is a daemon that has a store and nothing else.
+// storeOnly returns a daemon with nothing but a store.
 func storeOnly(t *testing.T) *Daemon {
 	t.Helper()
 	s, err := store.Open(filepath.Join(t.TempDir(), "store.db"), store.Options{})
@@ -41,7 +41,7 @@ func TestDailyContactsAreSharedByANumber(t *testing.T) {
 	}
 }
 
-// TestRefusalsAreSharedByANumber: and by nobody else, for each template apart.
+// TestRefusalsAreSharedByANumber: channels with the same number share refusals, separately for each template.
 func TestRefusalsAreSharedByANumber(t *testing.T) {
 	d := storeOnly(t)
 	if got := d.numberStore(config.Channel{Driver: "webhook"}); got != (numberStore{}) {

@@ -8,12 +8,12 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// shopIn is an application 1 with slots of ten minutes in the windows of a zone.
+// shopIn configures application 1 with slots of ten minutes in the windows of a zone.
 func shopIn(zone, window string, capacity int) string {
 	return shop(1, fmt.Sprintf("timezone = %q\nwindows = [%q]", zone, window), fmt.Sprintf(`enabled = true, slot = "10m", capacity = %d`, capacity))
 }
 
-// local is a moment on a zone's clocks.
+// local returns an instant by the clocks of a zone.
 func local(t *testing.T, zone, text string) time.Time {
 	t.Helper()
 	where, err := time.LoadLocation(zone)
@@ -27,9 +27,8 @@ func local(t *testing.T, zone, text string) time.Time {
 	return at
 }
 
-// TestWindowsOverChangesOfTheClocks: a sending fills exactly the slots that lie in the
-// windows by the local clock, on the days on which that is changed. The nights
-// and Sundays between have none.
+// TestWindowsOverChangesOfTheClocks: on days with a clock change, a sending fills exactly the
+// slots within the windows in local time. The nights and Sundays between have none.
 func TestWindowsOverChangesOfTheClocks(t *testing.T) {
 	const madrid, howe = "Europe/Madrid", "Australia/Lord_Howe"
 	for _, c := range []struct {
@@ -76,7 +75,7 @@ func TestWindowsOverChangesOfTheClocks(t *testing.T) {
 	}
 }
 
-// open is what the windows of these tests say, in the plainest way.
+// open restates the windows of these tests as simply as possible.
 func open(window string, local time.Time) bool {
 	h := local.Hour()
 	switch window {
@@ -90,7 +89,7 @@ func open(window string, local time.Time) bool {
 	return false
 }
 
-// TestImmediateOutsideTheWindows isn't moved, but advised.
+// TestImmediateOutsideTheWindows: an immediate sending outside the windows isn't moved; the report gives advice.
 func TestImmediateOutsideTheWindows(t *testing.T) {
 	scenario(t, at(9, 0), shopIn("Europe/Madrid", "* 9-20 * * *", 100), func(t *testing.T, w *harness) {
 		w.start()
@@ -103,8 +102,8 @@ func TestImmediateOutsideTheWindows(t *testing.T) {
 	})
 }
 
-// TestLocalScheduleAndDelay: a local time is the zone's, and a day is a day of the
-// calendar, over the night in which the clocks are changed.
+// TestLocalScheduleAndDelay: a local time is the zone's, and a day is a calendar day,
+// also in the night of a clock change.
 func TestLocalScheduleAndDelay(t *testing.T) {
 	saturday := local(t, "Europe/Madrid", "2026-03-28 12:00")
 	scenario(t, saturday, shop(1, `timezone = "Europe/Madrid"`, `enabled = false`), func(t *testing.T, w *harness) {
@@ -125,7 +124,7 @@ func TestLocalScheduleAndDelay(t *testing.T) {
 	})
 }
 
-// TestDaysAhead: sendings wait for days and weeks in the store, over restarts, and go on time.
+// TestDaysAhead: sendings wait in the store for days and weeks, over restarts, and are sent on time.
 func TestDaysAhead(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", tenMinutes+", activation_recipients = 50"), func(t *testing.T, w *harness) {
 		w.start()
