@@ -189,7 +189,7 @@ func (w *harness) drivers(c *config.Config, _ func(string) string) (Drivers, err
 // recordingChannel is a channel that records its messages.
 type recordingChannel struct {
 	*null.Channel
-	w *harness
+	h *harness
 }
 
 func (n *recordingChannel) Send(_ context.Context, msgs []*send.Message, results []send.Result) {
