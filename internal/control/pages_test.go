@@ -102,8 +102,8 @@ func TestPagesWithoutAToken(t *testing.T) {
 	body := v.want("GET", "/anything", nil, 200, "GET /anything who=web:local login=false form=")
 	v.want("POST", "/anything", formOf(body), 200, "POST /anything who=web:local")
 	// Forms of other sites, and those that never saw a page.
-	v.want("POST", "/anything", url.Values{}, 403, "sorry: the page is too old")
-	v.want("POST", "/anything", url.Values{control.FormField: {"guessed"}}, 403, "sorry: the page is too old")
+	v.want("POST", "/anything", url.Values{}, 403, "sorry: this page is too old")
+	v.want("POST", "/anything", url.Values{control.FormField: {"guessed"}}, 403, "sorry: this page is too old")
 	v.want("POST", "/anything", formOf(body), 403, "sorry: the request comes from another web site", "Origin", "http://evil.example")
 	v.want("POST", "/anything", url.Values{control.FormField: {strings.Repeat("x", 70<<10)}}, 403, "sorry")
 	// Nothing to log in to.
@@ -166,7 +166,7 @@ func TestLogin(t *testing.T) {
 	}
 	body := v.want("GET", "/", nil, 200, "who=web:login login=true form=")
 	v.want("POST", "/anything", formOf(body), 200, "who=web:login")
-	v.want("POST", "/anything", url.Values{}, 403, "sorry: the page is too old")
+	v.want("POST", "/anything", url.Values{}, 403, "sorry: this page is too old")
 	// The cookie opens pages alone; a token in a header counts for itself.
 	v.want("GET", "/v1/status", nil, 401, `"code":"unauthorized"`)
 	v.want("POST", "/v1/resume", nil, 401, `"code":"unauthorized"`)

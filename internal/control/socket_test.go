@@ -65,10 +65,10 @@ func TestRunRefusesASocketItCantHave(t *testing.T) {
 		opts control.Options
 		want string
 	}{
-		"held by a daemon": {control.Options{Socket: held}, "a daemon answers there already (process "},
-		"another file":     {control.Options{Socket: file}, "something else has that name"},
+		"held by a daemon": {control.Options{Socket: held}, "a daemon already answers there (process "},
+		"another file":     {control.Options{Socket: file}, "a file that isn't a socket"},
 		"no folder":        {control.Options{Socket: filepath.Join(dir, "none", "s")}, "no such file"},
-		"path too long":    {control.Options{Socket: filepath.Join(dir, strings.Repeat("x", 100))}, "give a shorter state_dir"},
+		"path too long":    {control.Options{Socket: filepath.Join(dir, strings.Repeat("x", 100))}, "use a shorter state_dir"},
 		"no such group":    {control.Options{Socket: filepath.Join(dir, "s"), Group: "no such group"}, "set socket_group"},
 		"address":          {control.Options{Socket: filepath.Join(dir, "s"), Listen: "256.0.0.1:1"}, `listen on "256.0.0.1:1"`},
 	} {
