@@ -21,7 +21,7 @@ type setup struct {
 	dir    string
 	inbox  string
 	config string
-	under  []string // a command that the daemon is started by
+	under  []string // command that starts the daemon, such as strace
 }
 
 // newSetup writes a configuration whose channel "bulk" has the given lines.
@@ -63,7 +63,7 @@ max_rows = 20000000
 const layout = `{"contact": {"contactCode": "{{contactCode}}", "channelType": "bulk"},
 "customFields": {"name": "{{name}}", "ticketId": "{{ticket_id}}", "age": "{{edad}}"}}`
 
-// writeCSV makes a CSV of n rows in the shape LIMITS of the project were measured with.
+// writeCSV writes a CSV of n rows in the shape of the project's reference measurements.
 func writeCSV(path string, n, from int) error {
 	f, err := os.Create(path)
 	if err != nil {
@@ -90,7 +90,7 @@ func writeCSV(path string, n, from int) error {
 	return errors.Join(w.Flush(), f.Close())
 }
 
-// drop puts a drop of n rows into the inbox, sidecar last.
+// drop puts a drop of n rows into the inbox, with the sidecar last.
 func (s *setup) drop(name string, n, from int, sidecar string) error {
 	base := filepath.Join(s.inbox, name)
 	if err := writeCSV(base+".csv", n, from); err != nil {
@@ -104,16 +104,16 @@ func (s *setup) drop(name string, n, from int, sidecar string) error {
 
 const now = `{"applicationId": 1, "campaignId": 1}`
 
-// daemon is a running binary whose log is read.
+// daemon is a running binary with its log.
 type daemon struct {
 	cmd     *exec.Cmd
 	started time.Time
-	mu      sync.Mutex         // guards what follows
+	mu      sync.Mutex         // guards the fields below
 	events  map[string][]event // by message
-	trouble *event             // the first one that ends the measurement
+	trouble *event             // the first event that ends the measurement
 	more    chan struct{}
 	ended   chan error
-	peak    int64 // anonymous bytes, most seen
+	peak    int64 // most anonymous bytes seen
 }
 
 // event is one line of the daemon's log.
@@ -190,7 +190,7 @@ func (d *daemon) await(ctx context.Context, msg string, n int) (event, error) {
 	}
 }
 
-// memory is a line of /proc/PID/status, in bytes.
+// memory reads a line of /proc/PID/status, in bytes.
 func (d *daemon) memory(key string) int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
 	if err != nil {
@@ -205,7 +205,7 @@ func (d *daemon) memory(key string) int64 {
 	return 0
 }
 
-// cpu is the CPU time the daemon has used so far, to a hundredth of a second.
+// cpu returns the CPU time used so far, to a hundredth of a second.
 func (d *daemon) cpu() time.Duration {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))
 	if err != nil {
@@ -221,7 +221,7 @@ func (d *daemon) cpu() time.Duration {
 	return time.Duration(user+system) * (time.Second / 100)
 }
 
-// stop ends the daemon in order and returns the CPU time it used.
+// stop shuts the daemon down gracefully and returns the CPU time it used.
 func (d *daemon) stop() (time.Duration, error) {
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return 0, err
@@ -232,7 +232,7 @@ func (d *daemon) stop() (time.Duration, error) {
 	return d.cmd.ProcessState.UserTime() + d.cmd.ProcessState.SystemTime(), nil
 }
 
-// storeBytes is the size of the store's file.
+// storeBytes returns the size of the store's file.
 func (s *setup) storeBytes() int64 {
 	info, err := os.Stat(filepath.Join(s.dir, "var", "campaignd.db"))
 	if err != nil {
@@ -241,7 +241,7 @@ func (s *setup) storeBytes() int64 {
 	return info.Size()
 }
 
-// finished reads a report's start and end.
+// finished reads start and end from a report.
 func finished(folder string) (took time.Duration, err error) {
 	data, err := os.ReadFile(filepath.Join(folder, "report.json"))
 	if err != nil {

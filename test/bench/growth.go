@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// point is what one size of drop took.
+// point is the measurement of one drop size.
 type point struct {
 	rows           int
 	intake, send   time.Duration
 	store, anonMax int64
 }
 
-// growth measures intake and sending from a hundredth of b.rows to ten times as
-// many, and draws them.
+// growth measures intake and sending from a hundredth of b.rows to ten times
+// b.rows, and plots them.
 func growth(ctx context.Context, b *bench) error {
 	var points []point
 	for _, n := range []int{b.rows / 100, b.rows / 10, b.rows, 10 * b.rows} {
@@ -75,22 +75,22 @@ func (b *bench) grown(ctx context.Context, n int) (p point, err error) {
 	return point{n, accepted.Time.Sub(ready.Time), took, s.storeBytes(), d.peak}, err
 }
 
-// The plot: two panels, all axes logarithmic, so that what grows in proportion is a
+// The plot has two panels with logarithmic axes, so that linear growth is a
 // straight line.
 const (
 	plotWidth, panelHeight = 640, 400
-	plotLeft, plotBottom   = 70, 340 // of a panel
-	plotDecade             = 60      // pixels of a factor of ten upwards
+	plotLeft, plotBottom   = 70, 340 // of each panel
+	plotDecade             = 60      // vertical pixels per factor of ten
 )
 
-// curve is one line of a panel.
+// curve is one line in a panel.
 type curve struct {
 	name, colour string
 	of           func(point) float64
 	say          func(point) string
 }
 
-// panel is one picture: labels are the factors of ten of its axis, from floor on.
+// panel is one chart. labels are the powers of ten on its axis, starting at floor.
 type panel struct {
 	floor  float64
 	labels []string

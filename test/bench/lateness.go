@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// lateness measures how late single messages go out that are due at random
-// times, with nothing else to do and beside 5,000 messages a second of another channel.
+// lateness measures the delay of single messages due at random times, on an idle
+// daemon and while another channel sends 5,000 messages a second.
 func lateness(ctx context.Context, b *bench) error {
 	if err := b.latenessOf(ctx, "idle", 0, 5*time.Millisecond); err != nil {
 		return err
@@ -84,8 +84,8 @@ func (b *bench) latenessOf(ctx context.Context, how string, rate int, limit time
 	return nil
 }
 
-// bareTimers is how late one goroutine that does nothing else wakes at these times,
-// in order: what the machine allows at that moment.
+// bareTimers measures the delay of one idle goroutine's timer at the same times,
+// in order: the machine's own limit at that moment.
 func bareTimers(times []time.Time) []time.Duration {
 	var late []time.Duration
 	for _, at := range slices.SortedFunc(slices.Values(times), time.Time.Compare) {
@@ -98,7 +98,7 @@ func bareTimers(times []time.Time) []time.Duration {
 	return late
 }
 
-// dropBusy drops what keeps the other channel busy.
+// dropBusy drops the load for the other channel.
 func (s *setup) dropBusy(n int) error {
 	base := filepath.Join(s.inbox, "busy")
 	if err := writeCSV(base+".csv", n, 0); err != nil {
@@ -111,7 +111,7 @@ func (s *setup) dropBusy(n int) error {
 	return os.WriteFile(base+".schedule.json", []byte(`{"applicationId": 1, "campaignId": 2}`), 0o644)
 }
 
-// readLateness reads what was sent how long after it was due.
+// readLateness reads the delay between due and sent for each message.
 func readLateness(path string) ([]time.Duration, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Command bench drives the real binary and holds it against references measured
-// in the same run: it prints a table of our figure, the reference's, the ratio
-// and the target (make bench). Machines differ, ratios less so.
+// Command bench drives the real binary and compares it with references measured
+// in the same run. It prints a table with our figure, the reference's, the ratio
+// and the target (make bench). Ratios vary less between machines than figures.
 //
 //	bench -bin bin/campaignd [-rows 1000000] [-only NAMES] [-out FILE.md] [-plot FILE.svg]
 package main
@@ -23,7 +23,7 @@ type figure struct {
 	what      string
 	ours      string
 	reference string
-	ratio     float64 // ours to the reference; 0: none
+	ratio     float64 // ours divided by the reference; 0: none
 	target    string
 	met       bool
 }
@@ -36,12 +36,12 @@ type bench struct {
 	scratch    string
 	rows       int
 	drops      int           // small ones
-	lead       time.Duration // of lateness
-	plot       string        // where growth draws, if anywhere
+	lead       time.Duration // time before the first message of lateness
+	plot       string        // output file of growth; "": none
 	figures    []figure
 }
 
-// scenario measures something and adds its figures.
+// scenario measures one aspect and adds its figures.
 type scenario struct {
 	name string
 	run  func(context.Context, *bench) error
@@ -76,7 +76,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	b := &bench{}
 	flags.StringVar(&b.bin, "bin", "bin/campaignd", "the binary to measure")
-	flags.StringVar(&b.unrecorded, "unrecorded", "", "the same program built with the tag unrecorded, to tell what the books cost")
+	flags.StringVar(&b.unrecorded, "unrecorded", "", "the same program built with the tag unrecorded, to measure the cost of recording")
 	flags.IntVar(&b.rows, "rows", 1_000_000, "rows of the large drop")
 	only := flags.String("only", "", "comma-separated names of scenarios; all if empty")
 	file := flags.String("out", "", "also write the table to this Markdown file, in place of the one it has")
@@ -102,7 +102,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		fmt.Fprintf(out, "measuring %s ...\n", s.name)
 		if err := s.run(ctx, b); err != nil {
-			b.print(out) // what was measured before isn't lost
+			b.print(out) // keep the earlier measurements
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
@@ -113,7 +113,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return b.write(*file)
 }
 
-// Between these lines of a file that has them stands the table; what people wrote around it is kept.
+// The table is between these lines of a file. Text outside them is kept.
 const (
 	tableBegin = "<!-- table: written by make bench -->\n"
 	tableEnd   = "<!-- end of the table -->\n"
@@ -135,12 +135,12 @@ func (b *bench) write(path string) error {
 
 func (b *bench) add(f figure) { b.figures = append(b.figures, f) }
 
-// atMost adds a figure that is met when the ratio is small enough.
+// atMost adds a figure whose ratio must not exceed the target.
 func (b *bench) atMost(what, ours, reference string, ratio, limit float64) {
 	b.add(figure{what, ours, reference, ratio, fmt.Sprintf("at most %.2f", limit), ratio <= limit})
 }
 
-// atLeast adds a figure that is met when the ratio is large enough.
+// atLeast adds a figure whose ratio must reach the target.
 func (b *bench) atLeast(what, ours, reference string, ratio, limit float64) {
 	b.add(figure{what, ours, reference, ratio, fmt.Sprintf("at least %.2f", limit), ratio >= limit})
 }
@@ -156,7 +156,7 @@ func (b *bench) print(out io.Writer) {
 	for _, f := range b.figures {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", f.what, f.ours, f.reference, ratio(f.ratio), f.target, verdict(f.met))
 	}
-	_ = w.Flush() // to a terminal or pipe: nothing to save
+	_ = w.Flush() // a terminal or pipe: nothing to save
 }
 
 func (b *bench) markdown() string {
@@ -169,7 +169,7 @@ func (b *bench) markdown() string {
 	return s.String()
 }
 
-// machine is what the processor calls itself, and its memory.
+// machine returns the processor's name and the machine's memory.
 func machine() string {
 	name, memory := "an unnamed processor", ""
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// outcomes measures what outcomes with long provider ids add to the store's file,
-// and how many syncs they cost at 64 in flight.
+// outcomes measures how much outcomes with long provider ids add to the store's file,
+// and how many syncs they cost with 64 messages in flight.
 func outcomes(ctx context.Context, b *bench) error {
 	url, end, err := receiver(0, true, nil)
 	if err != nil {
@@ -33,7 +33,7 @@ func outcomes(ctx context.Context, b *bench) error {
 	return b.syncs(ctx, channel)
 }
 
-// storeAfter is the size of the store's file after a drop of b.rows rows got so far.
+// storeAfter returns the size of the store's file after a drop of b.rows rows has reached a state.
 func (b *bench) storeAfter(ctx context.Context, channel, sidecar, until string) (int64, error) {
 	s, err := b.newSetup(channel)
 	if err != nil {
@@ -54,8 +54,8 @@ func (b *bench) storeAfter(ctx context.Context, channel, sidecar, until string) 
 	return s.storeBytes(), err
 }
 
-// syncs counts the daemon's syncs of a whole run, intake and report included, by
-// strace; without one there is no figure.
+// syncs counts the daemon's syncs during a whole run, intake and report included, with
+// strace. Without strace it adds no figure.
 func (b *bench) syncs(ctx context.Context, channel string) error {
 	strace, err := exec.LookPath("strace")
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 )
 
 // client is the reference of the webhook: a minimal client that posts bodies of
-// the same size over as many connections, in a process of its own so that its CPU
-// time is told apart from the receiver's.
+// the same size over as many connections. It runs in a process of its own, so that
+// its CPU time is separate from the receiver's.
 func client(ctx context.Context, url string, n, connections int) (took, cpu time.Duration, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -33,7 +33,7 @@ func client(ctx context.Context, url string, n, connections int) (took, cpu time
 	return took, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
 }
 
-// post is what that process does. It prints how long it took.
+// post runs in that process and prints the elapsed time.
 func post(out io.Writer, url string, n, connections int) error {
 	body := bytes.Repeat([]byte("x"), 420)
 	poster := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
@@ -52,7 +52,7 @@ func post(out io.Writer, url string, n, connections int) error {
 					}
 					continue
 				}
-				_, _ = io.Copy(io.Discard, r.Body) // as a careless client would
+				_, _ = io.Copy(io.Discard, r.Body) // a client that only posts ignores answers
 				_ = r.Body.Close()
 			}
 		})

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// throughput measures messages a second with the null and the outbox driver, all
-// outcomes durable, and what outcomes take on disk.
+// throughput measures messages a second with the null and the outbox driver, with all
+// outcomes durable, and the size of outcomes on disk.
 func throughput(ctx context.Context, b *bench) error {
 	took, _, err := b.sendAll(ctx, `driver = "null"`, b.rows)
 	if err != nil {
 		return err
 	}
 	reference, err := writeRecords(filepath.Join(b.scratch, "records"), b.rows, func(buf []byte, i int) []byte {
-		// What the books hold of a message: sending, row, message, outcome, attempts, time.
+		// The store keeps of a message: sending, row, message, outcome, attempts, time.
 		buf = binary.BigEndian.AppendUint64(buf[:0], 1)
 		buf = binary.BigEndian.AppendUint32(buf, uint32(i))
 		buf = append(buf, 1, 3, 1)
@@ -48,8 +48,8 @@ func (b *bench) rate(what string, took time.Duration, how string, reference time
 	b.atLeast(what, fmt.Sprintf("%.0f", ours), fmt.Sprintf("%s: %.0f", how, other), ours/other, least)
 }
 
-// sendAll sends n messages at once and says how long that took, first attempt to
-// last outcome recorded.
+// sendAll sends n messages at once and returns the time from the first attempt to
+// the last recorded outcome.
 func (b *bench) sendAll(ctx context.Context, channel string, n int) (time.Duration, *setup, error) {
 	s, err := b.newSetup(channel)
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 	"campaignd/internal/plan"
 )
 
-// paced measures by how much messages leave after their time that are paced over
-// slots, with sendings of one beside them and nothing else to do.
+// paced measures the delay of messages that are paced over slots, together with
+// single-message sendings, on an otherwise idle daemon.
 func paced(ctx context.Context, b *bench) error {
 	const capacity, slots = 200, 4
 	lines := filepath.Join(b.scratch, "paced.jsonl")
@@ -77,11 +77,11 @@ func paced(ctx context.Context, b *bench) error {
 	return os.Remove(lines)
 }
 
-// idleFor is how long an idle daemon is watched.
+// idleFor is the observation time of an idle daemon.
 const idleFor = time.Minute
 
-// idle measures what the daemon uses while there is nothing to do, with the configuration
-// that is delivered: a sending waits for tomorrow, nothing is due.
+// idle measures an idle daemon's use of resources with the default configuration:
+// a sending is scheduled for tomorrow and nothing is due.
 func idle(ctx context.Context, b *bench) error {
 	dir, err := os.MkdirTemp(b.scratch, "idle-")
 	if err != nil {
@@ -132,7 +132,7 @@ func idle(ctx context.Context, b *bench) error {
 	}
 	defer func() { _ = cmd.Wait() }()
 	defer func() { _ = cmd.Process.Signal(syscall.SIGTERM) }()
-	time.Sleep(20 * time.Second) // the drop is taken in, workers have gone
+	time.Sleep(20 * time.Second) // the drop is accepted and its goroutines have ended
 	if taken, _ := filepath.Glob(filepath.Join(inbox, "accepted", "tomorrow.*")); len(taken) != 1 {
 		return fmt.Errorf("the drop was not accepted")
 	}
@@ -147,12 +147,12 @@ func idle(ctx context.Context, b *bench) error {
 	}
 	share := 100 * float64(used-usedBefore) / float64(idleFor)
 	b.add(figure{"CPU, idle", fmt.Sprintf("%.3f%% of a core", share), "", 0, "under 0.1%", share < 0.1})
-	// A timer once a second wakes some threads; one ten times as fast would wake ten times as many.
+	// A timer once a second wakes a few threads; ten times as many wake-ups would show.
 	b.limit("wake-ups of threads, idle", float64(woken-wokenBefore)/idleFor.Seconds(), "a second", 20)
 	return nil
 }
 
-// usage is the CPU time of a process and how often its threads gave up the CPU by themselves.
+// usage reads a process's CPU time and the voluntary context switches of its threads.
 func usage(pid int) (used time.Duration, woken int64, err error) {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 	if err != nil || len(tasks) == 0 {
@@ -185,8 +185,8 @@ func usage(pid int) (used time.Duration, woken int64, err error) {
 	return used, woken, nil
 }
 
-// planning measures the plan of a million recipients, without the store's commit. It
-// takes the fastest run, since the others tell of the machine's other work.
+// planning measures the plan of a million recipients without the store's commit. It
+// takes the fastest run, because slower ones measure other load on the machine.
 func planning(_ context.Context, b *bench) error {
 	for _, c := range []struct {
 		slot       time.Duration
@@ -220,10 +220,10 @@ func planning(_ context.Context, b *bench) error {
 	return nil
 }
 
-// halfFull are slots of which half is reserved.
+// halfFull reports every slot as half reserved.
 type halfFull struct{ capacity uint32 }
 
-// Reserved implements plan.Bookings.
+// Reserved implements plan.Reservations.
 func (h halfFull) Reserved(_ int64, counts []uint32) error {
 	for i := range counts {
 		counts[i] = h.capacity / 2

@@ -54,7 +54,7 @@ func start(ctx context.Context, b *bench) error {
 		return err
 	}
 	took := ready.Time.Sub(d.started)
-	time.Sleep(3 * time.Second) // the first look at the inbox is over
+	time.Sleep(3 * time.Second) // the first scan of the inbox is over
 	idle := d.memory("RssAnon")
 	if _, err := d.stop(); err != nil {
 		return err
@@ -71,7 +71,7 @@ func median[T cmp.Ordered](of []T) T {
 	return sorted[len(sorted)/2]
 }
 
-// smallDrops measures whether a drop takes longer the more there were.
+// smallDrops measures whether a drop takes longer the more drops there were before.
 func smallDrops(ctx context.Context, b *bench) error {
 	s, err := b.newSetup(`driver = "null"`)
 	if err != nil {
@@ -84,7 +84,7 @@ func smallDrops(ctx context.Context, b *bench) error {
 	}
 	const group, many = 100, 10
 	total := max(b.drops, 4*group)
-	var took []time.Duration // a group
+	var took []time.Duration // per group
 	for from := 0; from < total; from += group {
 		begin := time.Now()
 		for i := range group {
@@ -103,7 +103,7 @@ func smallDrops(ctx context.Context, b *bench) error {
 	if _, err := d.stop(); err != nil {
 		return err
 	}
-	// Medians of some groups at each end, so that one busy moment of the machine decides nothing.
+	// Medians of several groups at each end, so that one busy moment doesn't decide.
 	took = took[1:] // the first group warms up
 	n := min(many, len(took)/2)
 	first, last := median(took[:n])/group, median(took[len(took)-n:])/group

@@ -36,7 +36,7 @@ func webhook(ctx context.Context, b *bench) error {
 	b.atMost("CPU seconds per 1,000,000 webhook messages", fmt.Sprintf("%.1f", million(cpu)), fmt.Sprintf("the same client: %.1f", million(clientCPU)), float64(cpu)/float64(clientCPU), 1.4)
 
 	if b.unrecorded != "" {
-		if err := b.withoutBooks(ctx, connections, n); err != nil {
+		if err := b.withoutRecording(ctx, connections, n); err != nil {
 			return err
 		}
 	}
@@ -47,7 +47,7 @@ func webhook(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer endSlow()
-	// What a client that does nothing else gets from this receiver says how much of the ideal the machine has to give.
+	// A minimal client's rate with this receiver shows how much of the ideal the machine can reach.
 	posting, _, err := client(ctx, url, n, slow)
 	if err != nil {
 		return err
@@ -61,11 +61,11 @@ func webhook(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// withoutBooks holds the daemon against one built without recording. Both are
-// measured by the receiver, from its first request to its n-th, since that one never gets to
-// an end. Runs differ by a quarter from one minute to the next, so they go in pairs, one right after the
-// other, and the median of the pairs' ratios counts.
-func (b *bench) withoutBooks(ctx context.Context, connections, n int) error {
+// withoutRecording compares the daemon with one built without recording. The receiver
+// measures both from its first request to its n-th, because the other build never
+// ends a sending. Speed varies by a quarter within minutes, so runs come in pairs and
+// the median of the pairs' ratios counts.
+func (b *bench) withoutRecording(ctx context.Context, connections, n int) error {
 	n = min(n, 100_000)
 	var with, without []time.Duration
 	var ratios []float64
@@ -85,7 +85,7 @@ func (b *bench) withoutBooks(ctx context.Context, connections, n int) error {
 	return nil
 }
 
-// received is how long bin took for n messages.
+// received returns the time bin takes for n messages.
 func (b *bench) received(ctx context.Context, bin string, connections, n int) (time.Duration, error) {
 	m := &meter{n: int64(n), full: make(chan struct{})}
 	url, end, err := receiver(0, false, m)
@@ -115,7 +115,7 @@ func (b *bench) received(ctx context.Context, bin string, connections, n int) (t
 		return 0, ctx.Err()
 	}
 	took := m.took()
-	_ = d.cmd.Process.Kill() // it would go on, and what it leaves is not looked at
+	_ = d.cmd.Process.Kill() // nothing else is measured from this run
 	<-d.ended
 	return took, nil
 }
@@ -143,8 +143,8 @@ func (m *meter) count() {
 
 func (m *meter) took() time.Duration { return time.Duration(m.last.Load() - m.first.Load()) }
 
-// webhookRun sends n messages and returns how long that took, and the daemon's
-// CPU time from accepted to ended, its report included.
+// webhookRun sends n messages. It returns the elapsed time and the daemon's CPU
+// time from accepted to ended, its report included.
 func (b *bench) webhookRun(ctx context.Context, url string, connections, n int) (time.Duration, time.Duration, error) {
 	s, err := b.newSetup(fmt.Sprintf("driver = \"webhook\"\nurl = %q\nconcurrency = %d", url, connections))
 	if err != nil {
@@ -176,15 +176,15 @@ func (b *bench) webhookRun(ctx context.Context, url string, connections, n int) 
 	return took, cpu, os.RemoveAll(s.dir)
 }
 
-// receiver answers every POST after a pause, with ids with an id of 60 characters
-// that no two answers share and nothing can pack by much. m, if any, counts.
+// receiver answers every POST after a pause. Each answer has a unique id of 60
+// characters that compresses badly. m, if not nil, counts requests.
 func receiver(pause time.Duration, ids bool, m *meter) (url string, end func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
 	}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // a client that goes away is its own affair
+		_, _ = io.Copy(io.Discard, r.Body) // the client may disconnect
 		m.count()
 		if pause > 0 {
 			time.Sleep(pause)

@@ -1,8 +1,8 @@
 //go:build browser
 
-// Package browser looks at the dashboard in a real Chromium, against a real
-// daemon: every page, a live update, a cancel, a login, nothing on the console,
-// no request to another host. What it saw is in var/screenshots.
+// Package browser tests the dashboard in a real Chromium against a real
+// daemon: every page, a live update, a cancel, a login, an empty console and
+// no request to another host. It saves screenshots in var/screenshots.
 package browser
 
 import (
@@ -27,13 +27,13 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is how long a page may take to show what it should.
+// patience is the longest wait for a page to show something.
 const patience = 60 * time.Second
 
-// browser is one Chromium, and what it complained of.
+// browser is one Chromium with its errors.
 type browser struct {
 	context.Context
-	mu    sync.Mutex // guards all below
+	mu    sync.Mutex // guards the fields below
 	wrong []string
 	hosts map[string]bool
 }
@@ -60,14 +60,14 @@ func open(t *testing.T) *browser {
 	ctx, end := chromedp.NewContext(allocator, chromedp.WithListener(b.note))
 	t.Cleanup(end)
 	b.Context = ctx
-	// The browser lives as long as the context with which it was started.
+	// The browser lives as long as its first context.
 	if err := chromedp.Do(ctx, call(network.Enable, network.EnableParams{}), call(runtime.Enable, cdp.Empty{}), call(log.Enable, cdp.Empty{})); err != nil {
 		t.Fatalf("start %s: %v", path, err)
 	}
 	return b
 }
 
-// call is a command of the protocol as a step.
+// call wraps a protocol command as a step.
 func call[P, R any](command cdp.Command[P, R], params P) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		_, err := chromedp.Call(ctx, command, params)
@@ -75,7 +75,7 @@ func call[P, R any](command cdp.Command[P, R], params P) chromedp.Action[chromed
 	})
 }
 
-// note keeps what must not be.
+// note records events that must not happen.
 func (b *browser) note(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -97,7 +97,7 @@ func (b *browser) note(event any) {
 	}
 }
 
-// clean fails the test for what was noted.
+// clean fails the test for recorded events.
 func (b *browser) clean(t *testing.T, host string) {
 	t.Helper()
 	b.mu.Lock()
@@ -127,7 +127,7 @@ func (b *browser) do(t *testing.T, what string, steps ...step) {
 	}
 }
 
-// ask gives the value of an expression of JavaScript.
+// ask returns the value of a JavaScript expression.
 func ask[T any](t *testing.T, b *browser, expression string) T {
 	t.Helper()
 	value, err := chromedp.Run(b.Context, chromedp.Evaluate[T](expression))
@@ -137,7 +137,7 @@ func ask[T any](t *testing.T, b *browser, expression string) T {
 	return value
 }
 
-// await waits until an expression of JavaScript is true, on whatever page there is by then.
+// await waits until a JavaScript expression is true, across page loads.
 func await(expression string) step {
 	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		every := time.NewTicker(100 * time.Millisecond)
@@ -158,12 +158,12 @@ func await(expression string) step {
 
 func click(selector string) step { return chromedp.Click(chromedp.CSS(selector)) }
 
-// contains is an expression: the page's element has the text.
+// contains returns an expression that tests whether an element contains a text.
 func contains(selector, text string) string {
 	return fmt.Sprintf("[...document.querySelectorAll(%q)].some(e => e.innerText.includes(%q))", selector, text)
 }
 
-// shoot takes the page light and dark, wide and as narrow as a phone.
+// shoot takes screenshots of the page, light and dark, wide and as narrow as a phone.
 func (b *browser) shoot(t *testing.T, name string) {
 	t.Helper()
 	folder := filepath.Join("..", "..", "var", "screenshots")
@@ -196,7 +196,7 @@ func metrics(width int64) step {
 	return call(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 900, DeviceScaleFactor: 1, Mobile: width < 500})
 }
 
-// noContacts fails the test if the page has one.
+// noContacts fails the test if the page shows a contact.
 func (b *browser) noContacts(t *testing.T, page string) {
 	t.Helper()
 	html := ask[string](t, b, "document.documentElement.outerHTML")
@@ -218,7 +218,7 @@ func TestDashboard(t *testing.T) {
 		await(contains("[data-region=over] .row", "welcome")), await(contains("[data-region=over] .row", "broken")),
 		await(contains(".notices", "partner_hook")))
 
-	// A bar moves with no reload.
+	// A bar moves without a reload.
 	ask[bool](t, b, `window.stays = true; window.first = Number([...document.querySelectorAll(".row")].find(e => e.dataset.name === "flash-offer").querySelector(".bar").ariaValueNow); true`)
 	b.do(t, "the bar moves", await(`window.stays && Number([...document.querySelectorAll(".row")].find(e => e.dataset.name === "flash-offer").querySelector(".bar").ariaValueNow) > window.first + 3`))
 	b.noContacts(t, "the list")
@@ -254,7 +254,7 @@ func TestDashboard(t *testing.T) {
 	b.clean(t, host)
 }
 
-// cancels pauses, resumes and cancels as a person would: with the keyboard, too.
+// cancels pauses, resumes and cancels as a person would, also with the keyboard.
 func (b *browser) cancels(t *testing.T, w *world) {
 	t.Helper()
 	state := func(s string) step {
@@ -279,7 +279,7 @@ func (b *browser) cancels(t *testing.T, w *world) {
 	b.noContacts(t, "a canceled sending")
 }
 
-// TestLogin: where a token is asked for, a browser gets in with it and out again.
+// TestLogin logs in with a token and out again.
 func TestLogin(t *testing.T) {
 	const token = "a-token-that-is-long-enough"
 	b, w := open(t), start(t, token)

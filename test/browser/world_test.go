@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// world is a daemon with something of everything: sendings in most states, a
-// held channel, a drop that waits, slots of two lengths.
+// world is a daemon with sendings in most states, a
+// held channel, a drop that waits and slots of two lengths.
 type world struct {
 	url   string
 	inbox string
@@ -73,7 +73,7 @@ driver = "outbox"
 path = "var/outbox.jsonl"
 `
 
-// start runs the binary until the test ends. token is what the pages ask for, "" for none.
+// start runs the binary until the test ends. token is required by the pages; "" for none.
 func start(t *testing.T, token string) *world {
 	t.Helper()
 	bin, err := filepath.Abs(os.Getenv("CAMPAIGND_BIN"))
@@ -136,7 +136,7 @@ func start(t *testing.T, token string) *world {
 	return w
 }
 
-// freeAddress is one that nobody listened on a moment ago.
+// freeAddress returns an address that was unused a moment ago.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -157,10 +157,10 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// contact is a number that must be on no page.
+// contact is a number that must not be on any page.
 const contact = 34600000000
 
-// drop puts rows recipients of a campaign into the inbox; bad of them are wrong.
+// drop puts a campaign with rows recipients into the inbox; bad of them are invalid.
 func (w *world) drop(t *testing.T, name string, application, campaign, rows, bad int, schedule string) {
 	t.Helper()
 	channel := "cloud_api"
@@ -185,7 +185,7 @@ func (w *world) drop(t *testing.T, name string, application, campaign, rows, bad
 	write(t, filepath.Join(w.inbox, name+".schedule.json"), fmt.Sprintf(`{"applicationId":%d,"campaignId":%d%s}`, application, campaign, schedule))
 }
 
-// fill drops something of everything.
+// fill drops one campaign of every kind.
 func (w *world) fill(t *testing.T) {
 	t.Helper()
 	in := func(d time.Duration) string {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// rate is how fast slow uploads go, in bytes a second.
+// rate is the speed of slow uploads in bytes a second.
 const rate = 100_000
 
 // client is a program that partners use. Remote names are in the account's /inbox.
@@ -19,16 +19,16 @@ type client struct {
 	name, tool string
 	put        func(p *partner, local, remote string) *exec.Cmd
 	slow       func(p *partner, local, remote string) *exec.Cmd // at rate
-	resume     func(p *partner, local, remote string) *exec.Cmd // goes on where a cut upload ended, or begins anew
+	resume     func(p *partner, local, remote string) *exec.Cmd // continues a cut upload, or starts over
 	get        func(p *partner, remote, local string) *exec.Cmd
 }
 
-// sshOptions are those of OpenSSH's clients, and of lftp, which starts ssh.
+// sshOptions apply to OpenSSH's clients and to lftp, which starts ssh.
 func (p *partner) sshOptions() []string {
 	return []string{"-F", "none", "-i", p.key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "IdentitiesOnly=yes", "-o", "LogLevel=ERROR"}
 }
 
-// sftp is OpenSSH's client with a batch of commands.
+// sftp runs OpenSSH's client with a batch of commands.
 func (p *partner) sftp(batch string, options ...string) *exec.Cmd {
 	args := append(p.sshOptions(), "-P", p.w.port, "-b", "-")
 	cmd := run("sftp", append(append(args, options...), p.name+"@127.0.0.1")...)
@@ -56,19 +56,19 @@ func (p *partner) curlURL(remote string) string {
 	return "sftp://127.0.0.1:" + p.w.port + "/inbox/" + remote
 }
 
-// paramiko is Debian's package, whatever python3 comes first in PATH.
+// paramiko runs Debian's package, whichever python3 comes first in PATH.
 func (p *partner) paramiko(args ...string) *exec.Cmd {
 	return run("/usr/bin/python3", append([]string{"testdata/client.py", p.w.port, p.name, p.key}, args...)...)
 }
 
-// run is a command in a process group of its own, so that it can be frozen or killed with all it started.
+// run prepares a command in its own process group, so that it can be frozen or killed with its children.
 func run(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd
 }
 
-// clients are the five that partners are known to use.
+// clients are the five clients that partners commonly use.
 func clients() []client {
 	return []client{
 		{
@@ -125,7 +125,7 @@ func clients() []client {
 	}
 }
 
-// here skips what needs a client that can't be had.
+// here skips the test if a client isn't available.
 func (c client) here(t *testing.T, p *partner) {
 	t.Helper()
 	var err error
@@ -144,7 +144,7 @@ func (c client) here(t *testing.T, p *partner) {
 	}
 }
 
-// do runs a client to its end, which has to be a good one.
+// do runs a client, which must succeed.
 func do(t *testing.T, cmd *exec.Cmd) string {
 	t.Helper()
 	out, err := finish(t, cmd)
@@ -154,7 +154,7 @@ func do(t *testing.T, cmd *exec.Cmd) string {
 	return out
 }
 
-// finish runs a client to its end, within patience.
+// finish waits for a client's exit, within patience.
 func finish(t *testing.T, cmd *exec.Cmd) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// drop is a campaign as it lies on the partner's own machine.
+// drop is a campaign on the partner's own machine.
 type drop struct {
 	t    *testing.T
 	p    *partner
@@ -23,7 +23,7 @@ type drop struct {
 	csv  []byte
 }
 
-// newDrop writes a drop of so many rows into a folder of the partner's own. more are keys of its sidecar.
+// newDrop writes a drop of the given number of rows into a local folder. more are extra keys of its sidecar.
 func newDrop(t *testing.T, p *partner, name string, rows int, more string) *drop {
 	t.Helper()
 	d := &drop{t: t, p: p, name: name, dir: t.TempDir(), rows: rows}
@@ -45,7 +45,7 @@ func newDrop(t *testing.T, p *partner, name string, rows int, more string) *drop
 	return d
 }
 
-// proof has the sidecar prove the CSV whole.
+// proof adds rows, bytes and sha256 to the sidecar.
 func proof(rows int) string { return fmt.Sprintf(`, "rows": %d`, rows) }
 
 func (d *drop) local(ending string) string { return filepath.Join(d.dir, d.name+ending) }
@@ -58,7 +58,7 @@ func (d *drop) put(c client, endings ...string) {
 	}
 }
 
-// here is the drop's folder below accepted, done or failed, "" if it isn't there.
+// here returns the drop's folder below accepted, done or failed, or "".
 func (d *drop) here(places ...string) string {
 	for _, place := range places {
 		found, _ := filepath.Glob(filepath.Join(d.p.inbox, place, d.name+".*-*"))
@@ -71,7 +71,7 @@ func (d *drop) here(places ...string) string {
 	return ""
 }
 
-// size is how much of the CSV has arrived, -1 for none.
+// size returns the number of bytes of the CSV that have arrived, or -1.
 func (d *drop) size() int64 {
 	info, err := os.Lstat(filepath.Join(d.p.inbox, d.name+".csv"))
 	if err != nil {
@@ -80,7 +80,7 @@ func (d *drop) size() int64 {
 	return info.Size()
 }
 
-// report is report.json as far as it matters here.
+// report holds the keys of report.json that these tests read.
 type report struct {
 	State, Reason string
 	Recipients    struct{ Total, Accepted, Rejected int }
@@ -89,7 +89,7 @@ type report struct {
 	Warnings      []struct{ Message string }
 }
 
-// ends waits for the drop's end, fetches its report as the partner does, and returns it with its folder.
+// ends waits for the drop's end, fetches its report over SFTP and returns it with its folder.
 func (d *drop) ends(c client) (string, report) {
 	d.t.Helper()
 	var folder string
@@ -104,7 +104,7 @@ func (d *drop) ends(c client) (string, report) {
 	return folder, r
 }
 
-// fetch gets a file back over SFTP.
+// fetch downloads a file over SFTP.
 func (d *drop) fetch(c client, remote string) []byte {
 	d.t.Helper()
 	local := filepath.Join(d.t.TempDir(), "fetched")
@@ -116,8 +116,8 @@ func (d *drop) fetch(c client, remote string) []byte {
 	return text
 }
 
-// completes waits until all of it was sent and fetches the results: a line for every row, and the
-// files byte for byte as they were.
+// completes waits until everything is sent and fetches the results. It checks that every row has a line and
+// that the files are unchanged.
 func (d *drop) completes(c client) {
 	d.t.Helper()
 	folder, r := d.ends(c)
@@ -144,7 +144,7 @@ func (d *drop) completes(c client) {
 	}
 }
 
-// untaken fails the test if the drop was taken in.
+// untaken fails the test if the drop was claimed.
 func (d *drop) untaken(when string) {
 	d.t.Helper()
 	if folder := d.here("accepted", "done", "failed"); folder != "" {

@@ -11,7 +11,7 @@ import (
 	"unicode"
 )
 
-// isolation is what partners may try against the daemon, the machine and each other.
+// isolation tries what a hostile partner may try against the daemon, the machine and other partners.
 func isolation(t *testing.T, w *world) {
 	clients()[4].here(t, w.shop)
 	for name, test := range map[string]func(*testing.T, *world){
@@ -24,7 +24,7 @@ func isolation(t *testing.T, w *world) {
 	}
 }
 
-// asks has a partner's own program make requests and holds the answers to what is expected.
+// asks makes requests from a partner's program and compares the answers.
 func asks(t *testing.T, p *partner, expected string, requests ...string) string {
 	t.Helper()
 	out := do(t, p.paramiko(append([]string{"do"}, requests...)...))
@@ -40,7 +40,7 @@ func asks(t *testing.T, p *partner, expected string, requests ...string) string 
 	return out
 }
 
-// An account sees its inbox and nothing else, and can make neither links nor folders.
+// An account sees only its inbox and can create neither links nor folders.
 func lockedIn(t *testing.T, w *world) {
 	if out := asks(t, w.shop, "ok", "listdir|/", "listdir|/../../..", "listdir|/inbox/../.."); strings.Count(out, "['inbox']") != 3 {
 		t.Errorf("it sees more than its own folder:\n%s", out)
@@ -52,7 +52,7 @@ func lockedIn(t *testing.T, w *world) {
 	}
 }
 
-// What is left for a partner is readable by them and not writable, be it a report or what they dropped themselves.
+// A partner can read but not write the files left for them: reports and their own original files.
 func theDaemons(t *testing.T, w *world) {
 	c := clients()[0]
 	done, waiting := newDrop(t, w.shop, "mine-done", 3, ""), newDrop(t, w.shop, "mine-waiting", 3, `, "delay": "PT1H"`)
@@ -83,7 +83,7 @@ func theDaemons(t *testing.T, w *world) {
 	asks(t, w.shop, "refused", "rename|/inbox/accepted|/inbox/old", "open|/inbox/done/new|w", "rename|/inbox/done|/inbox/failed")
 }
 
-// Control files, drops and applications of one partner are nothing to another.
+// One partner's control files, drops and applications have no effect on another.
 func others(t *testing.T, w *world) {
 	c := clients()[0]
 	mine := newDrop(t, w.shop, "ours", 3, `, "delay": "PT1H"`)
@@ -99,7 +99,7 @@ func others(t *testing.T, w *world) {
 			return len(found) == 1
 		})
 	}
-	// The same name, and the application of the other partner.
+	// The same name, and the other partner's application.
 	theirs := newDrop(t, w.other, "ours", 3, `, "applicationId": 1, "campaignId": 7`)
 	theirs.put(c, ".csv", ".layout.json", ".schedule.json")
 	if folder, r := theirs.ends(c); r.State != "rejected" {
@@ -114,8 +114,8 @@ func others(t *testing.T, w *world) {
 	}
 }
 
-// Names that a file system takes and people don't expect. What SPEC 2 allows is sent, whatever a shell
-// would make of it; the rest is left alone, and no log line holds what a terminal would obey.
+// Unusual names that a file system accepts. Names allowed by docs/contract.md 2 are sent, whatever a shell
+// would make of them. The rest is left alone, and no log line contains terminal control characters.
 func hostileNames(t *testing.T, w *world) {
 	c := clients()[4]
 	var good []*drop
@@ -158,12 +158,12 @@ func hostileNames(t *testing.T, w *world) {
 	}
 }
 
-// Links that a server without the snippet's restrictions would let a partner make: to /etc and to another
-// partner's files. They are refused, never followed, and what they point to stays where and as it is.
+// Links that a server without the snippet's restrictions would let a partner create, to /etc and to another
+// partner's files. They are refused and never followed, and their targets stay unchanged.
 func links(t *testing.T, w *world) {
 	c := clients()[0]
 	target := newDrop(t, w.shop, "target", 3, "")
-	target.put(c, ".csv") // and nothing else: it stays there
+	target.put(c, ".csv") // nothing else, so it stays there
 	theirs := filepath.Join(w.shop.inbox, "target.csv")
 	until(t, "there", func() bool { return target.size() == int64(len(target.csv)) })
 	before, err := os.Lstat(theirs)
@@ -174,7 +174,7 @@ func links(t *testing.T, w *world) {
 	for name, make := range map[string]func(path string) error{
 		"to-etc":  func(path string) error { return os.Symlink("/etc/passwd", path) },
 		"to-them": func(path string) error { return os.Symlink(theirs, path) },
-		"hard":    func(path string) error { return os.Link(w.config, path) }, // as another's file that it may read
+		"hard":    func(path string) error { return os.Link(w.config, path) }, // like another user's file that it may read
 		"fifo":    func(path string) error { return syscall.Mkfifo(path, 0o644) },
 		"folder":  func(path string) error { return os.Mkdir(path, 0o755) },
 	} {

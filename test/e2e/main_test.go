@@ -16,11 +16,11 @@ import (
 	"time"
 )
 
-// world is a machine with partners: accounts, a real sshd that locks them in, and the
-// daemon under a user of its own with CAP_LEASE and nothing else, as the unit has it.
+// world is a machine with partners: their accounts, a real sshd with chroots, and the
+// daemon under its own user with CAP_LEASE only, as in the unit.
 type world struct {
 	t       *testing.T
-	root    string // below /srv: sshd asks that every folder down to the chroot is root's alone
+	root    string // below /srv: sshd requires that root owns every folder down to the chroot
 	bin     string
 	config  string
 	log     string
@@ -30,15 +30,15 @@ type world struct {
 	shop    *partner
 	other   *partner
 	process *exec.Cmd
-	gone    chan struct{} // closed when the daemon has ended
+	gone    chan struct{} // closed when the daemon has exited
 }
 
-// partner is an account and what it can reach.
+// partner is an account and its inbox.
 type partner struct {
 	w     *world
 	name  string
 	key   string // private
-	inbox string // as the daemon sees it; the account sees /inbox
+	inbox string // path for the daemon; the account sees /inbox
 }
 
 const configText = `state_dir = %[1]q
@@ -65,15 +65,15 @@ driver = "outbox"
 path = %[4]q
 `
 
-// The times of partners' inboxes. Settling is as long as the default: clients look at a file
-// again after they have written it, and this machine may be busy.
+// Times of partners' inboxes. settle is the default: clients stat a file after
+// they have written it, and this machine may be busy.
 const (
 	settle       = 2 * time.Second
 	unterminated = 4 * time.Second
 	patience     = 3 * time.Minute // for any fact to come true on a loaded machine
 )
 
-// newWorld makes all of it, or skips with the reason.
+// newWorld sets everything up, or skips with a reason.
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -104,7 +104,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// folders makes configuration, campaigns and state.
+// folders creates configuration, campaigns and state.
 func (w *world) folders() {
 	w.t.Helper()
 	state, campaigns, own := filepath.Join(w.root, "state"), filepath.Join(w.root, "campaigns"), filepath.Join(w.root, "inbox")
@@ -120,7 +120,7 @@ func (w *world) folders() {
 	}
 }
 
-// partner makes an account as an operator does, with `campaignd partner add --make`.
+// partner creates an account as an operator does, with `campaignd partner add --make`.
 func (w *world) partner(letter string, application int) *partner {
 	w.t.Helper()
 	p := &partner{w: w, name: w.group + letter, key: filepath.Join(w.root, "key-"+letter)}
@@ -136,14 +136,14 @@ func (w *world) partner(letter string, application int) *partner {
 	return p
 }
 
-// account adds a system account and removes it at the end.
+// account adds a system account for the duration of the test.
 func (w *world) account(name string, options ...string) {
 	w.t.Helper()
 	w.t.Cleanup(func() { w.try("userdel", name) })
 	w.retried("useradd", append(options, name)...)
 }
 
-// retried runs what needs a lock on the accounts, which others of this machine may have for a moment.
+// retried repeats a command that needs a lock on the accounts, which other processes may hold briefly.
 func (w *world) retried(name string, args ...string) {
 	w.t.Helper()
 	w.until("made: "+name, func() bool {
@@ -158,7 +158,7 @@ func (w *world) retried(name string, args ...string) {
 	})
 }
 
-// start starts the daemon and waits until it watches.
+// start starts the daemon and waits until it watches its inboxes.
 func (w *world) start() {
 	w.t.Helper()
 	out, err := os.OpenFile(w.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -176,7 +176,7 @@ func (w *world) start() {
 	gone := make(chan struct{})
 	w.process, w.gone = cmd, gone
 	go func() {
-		_ = cmd.Wait() // its end is noticed by what then doesn't happen
+		_ = cmd.Wait() // tests notice an early exit by themselves
 		close(gone)
 	}()
 	w.t.Cleanup(func() {
@@ -220,7 +220,7 @@ func (w *world) write(path, content string) {
 	w.must(os.WriteFile(path, []byte(content), 0o644))
 }
 
-// command runs a command that has to succeed.
+// command runs a command that must succeed.
 func (w *world) command(name string, args ...string) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
@@ -230,14 +230,14 @@ func (w *world) command(name string, args ...string) {
 	}
 }
 
-// try is for clearing away: what can't be had is said and no more.
+// try runs a clean-up command and only logs an error.
 func (w *world) try(name string, args ...string) {
 	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
 		w.t.Logf("%s %q: %v %s", name, args, err, out)
 	}
 }
 
-// tail is the end of the daemon's log.
+// tail returns the end of the daemon's log.
 func (w *world) tail() string {
 	text, err := os.ReadFile(w.log)
 	if err != nil {
@@ -246,7 +246,7 @@ func (w *world) tail() string {
 	return string(text[max(0, len(text)-8000):])
 }
 
-// until waits for a fact of real processes: it is asked again and again.
+// until waits for a fact about real processes by polling.
 func (w *world) until(what string, fact func() bool) {
 	w.t.Helper()
 	until(w.t, what, fact)

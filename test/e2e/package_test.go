@@ -1,4 +1,4 @@
-// Package e2e holds what is installed together: packaged configuration and unit.
+// Package e2e tests the installed parts together: packaged configuration and unit.
 package e2e
 
 import (
@@ -10,7 +10,7 @@ import (
 	"campaignd/internal/config"
 )
 
-// TestPackagedConfig holds the configuration that is installed to what the unit allows.
+// TestPackagedConfig checks that the unit allows everything the installed configuration needs.
 func TestPackagedConfig(t *testing.T) {
 	c, problems := config.Load("../../packaging/campaignd.toml")
 	if problems.Count > 0 {
@@ -27,7 +27,7 @@ func TestPackagedConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, line := range []string{"\nStateDirectory=campaignd\n", "\nReadWritePaths=-/srv/campaignd\n",
-		// Else a panic ends with status 2, as a bad configuration does, and is not started again.
+		// Otherwise a panic exits with status 2, like an invalid configuration, and isn't restarted.
 		"\nEnvironment=GOTRACEBACK=crash\n"} {
 		if !strings.Contains(string(unit), line) {
 			t.Errorf("the unit lacks %q", line)

@@ -12,10 +12,10 @@ import (
 	"testing"
 )
 
-// TestSFTP is everything that needs sshd: the accounts and the daemon are made once.
+// TestSFTP runs everything that needs sshd, with one set of accounts and one daemon.
 func TestSFTP(t *testing.T) {
 	w := newWorld(t)
-	t.Run("group", func(t *testing.T) { // waits for all that runs side by side
+	t.Run("group", func(t *testing.T) { // waits for the parallel tests
 		for _, c := range clients() {
 			for name, test := range map[string]func(*testing.T, *partner, client){
 				"sidecar-last": sidecarLast, "sidecar-first": sidecarFirst, "frozen": frozen, "killed-proof": killedProof, "killed": killed,
@@ -33,13 +33,13 @@ func TestSFTP(t *testing.T) {
 	balanced(t, w)
 }
 
-// named is a name that is this test's own.
+// named returns a name unique to this test.
 func named(t *testing.T) string {
 	name := t.Name()
 	return name[strings.LastIndexByte(name, '/')+1:]
 }
 
-// The CSV comes first and the sidecar is the commit of the drop: without it, it isn't taken
+// The CSV comes first and the sidecar commits the drop, which isn't taken before
 // (sidecar_wait is minutes here).
 func sidecarLast(t *testing.T, p *partner, c client) {
 	d := newDrop(t, p, named(t), 300, "")
@@ -55,10 +55,10 @@ func sidecarFirst(t *testing.T, p *partner, c client) {
 	d.completes(c)
 }
 
-// slowRows are as many rows as take a slow upload some seconds.
+// slowRows is a number of rows that a slow upload needs several seconds for.
 const slowRows = 6000
 
-// half starts a slow upload of the CSV, the last of its files, and waits until a part of it is there.
+// half starts a slow upload of the CSV, the last of its files, and waits until part of it has arrived.
 func (d *drop) half(c client) *exec.Cmd {
 	d.t.Helper()
 	d.put(c, ".layout.json", ".schedule.json")
@@ -71,8 +71,8 @@ func (d *drop) half(c client) *exec.Cmd {
 	return cmd
 }
 
-// passes waits until a drop that was put now, and that nothing proves whole, has been taken
-// in: whatever the waiting times of the inbox allowed to be taken by then would have been.
+// passes waits until a new drop without proof has been claimed. By then any other
+// drop allowed by the inbox's waiting times would have been claimed, too.
 func passes(t *testing.T, p *partner, name string) {
 	t.Helper()
 	d := newDrop(t, p, name, 3, "")
@@ -80,7 +80,7 @@ func passes(t *testing.T, p *partner, name string) {
 	if err := os.WriteFile(d.local(".csv"), d.csv, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	var batch strings.Builder // one session: this is asked for often
+	var batch strings.Builder // one session, because this polls often
 	for _, ending := range []string{".csv", ".layout.json", ".schedule.json"} {
 		batch.WriteString("put " + d.local(ending) + " /inbox/" + d.name + ending + "\n")
 	}
@@ -88,8 +88,8 @@ func passes(t *testing.T, p *partner, name string) {
 	until(t, "taken in: "+name, func() bool { return d.here("done") != "" })
 }
 
-// A client that stands still in the middle holds the file open: it isn't taken, however quiet
-// it is, and the upload goes on where it stood.
+// A client frozen in the middle of an upload holds the file open. The file isn't taken, however long it is
+// quiet, and the upload continues where it stopped.
 func frozen(t *testing.T, p *partner, c client) {
 	d := newDrop(t, p, named(t), slowRows, "")
 	cmd := d.half(c)
@@ -110,7 +110,7 @@ func frozen(t *testing.T, p *partner, c client) {
 	d.completes(c)
 }
 
-// cut kills an upload half way.
+// cut kills an upload half-way.
 func (d *drop) cut(c client) {
 	d.t.Helper()
 	cmd := d.half(c)
@@ -123,7 +123,7 @@ func (d *drop) cut(c client) {
 	}
 }
 
-// A cut upload with a proof waits, and one that is resumed heals it.
+// A cut upload with a proof waits, and resuming the upload completes it.
 func killedProof(t *testing.T, p *partner, c client) {
 	d := newDrop(t, p, named(t), slowRows, proof(slowRows))
 	d.cut(c)
@@ -133,8 +133,8 @@ func killedProof(t *testing.T, p *partner, c client) {
 	d.completes(c)
 }
 
-// A cut upload without a proof ends as its last line says: cut within a field that leaves too few,
-// it is rejected as cut off; cut elsewhere in a line it is taken with a warning; cut after a line it is a whole file to everyone.
+// A cut upload without proof depends on its last line: cut with too few fields, the drop is
+// rejected as cut off; cut elsewhere in a line, it is taken with a warning; cut after a line, it looks complete.
 func killed(t *testing.T, p *partner, c client) {
 	d := newDrop(t, p, named(t), slowRows, "")
 	d.cut(c)
@@ -164,7 +164,7 @@ func killed(t *testing.T, p *partner, c client) {
 	}
 }
 
-// balanced asks the daemon's own doctor about every invariant of the store.
+// balanced runs the daemon's own doctor over every invariant of the store.
 func balanced(t *testing.T, w *world) {
 	t.Helper()
 	out, err := exec.Command(w.bin, "doctor", "--deep", "--json", "--config", w.config).CombinedOutput()

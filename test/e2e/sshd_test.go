@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// sshd starts a real sshd on loopback with the snippet that the package installs: only
-// the group and the two folders are this test's.
+// sshd starts a real sshd on loopback with the snippet that the package installs. Only
+// the group and the two folders are the test's own.
 func (w *world) sshd() {
 	w.t.Helper()
 	snippet, err := os.ReadFile("../../packaging/sshd-partners.conf")
@@ -33,7 +33,7 @@ func (w *world) sshd() {
 	file := filepath.Join(w.root, "sshd_config")
 	w.write(file, "ListenAddress 127.0.0.1\nPort "+w.port+"\nHostKey "+hostKey+"\nPidFile "+pid+
 		"\nUsePAM no\nStrictModes no\nMaxStartups 200\nLogLevel VERBOSE\nSubsystem sftp internal-sftp\n\n"+text)
-	bin, err := exec.LookPath("sshd") // it insists on being called by its whole path
+	bin, err := exec.LookPath("sshd") // sshd requires its absolute path
 	w.must(err)
 	w.must(os.MkdirAll("/run/sshd", 0o755))
 	cmd := exec.Command(bin, "-D", "-f", file, "-E", filepath.Join(w.root, "sshd.log"))

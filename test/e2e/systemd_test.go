@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// TestSystemd installs the .deb in a container with a real systemd, as an administrator would:
-// testdata/script.sh has the steps and what has to come of each.
+// TestSystemd installs the .deb in a container with a real systemd, as an administrator would.
+// testdata/script.sh has the steps and their expected results.
 func TestSystemd(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("systemd end to end: a container needs root")
@@ -44,7 +44,7 @@ func TestSystemd(t *testing.T) {
 	copyFile(t, "testdata/unit", filepath.Join(dir, "unit"))
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
-	// With --kill-child nothing of the container outlives a test that is ended.
+	// With --kill-child no process of the container outlives an aborted test.
 	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "--propagation", "private",
 		"sh", "testdata/nspawn.sh", tar, dir)
 	console, err := cmd.CombinedOutput()

@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// table is every way of clients to write a file that was seen on real ones: old times, times set after
-// the close, temporary names, renames by link and unlink, a name that is written again. Each drop has
-// to end as if it had been written at once (SPEC 2). Cut and frozen uploads are in sftp_test.go.
+// table covers every way in which real clients were seen to write a file: old times, times set after
+// close, temporary names, renames by link and unlink, a name written twice. Each drop must
+// end as if it had been written at once (docs/contract.md 2). Cut and frozen uploads are in sftp_test.go.
 func table(t *testing.T, p *partner) {
 	byName := map[string]client{}
 	for _, c := range clients() {
 		byName[c.name] = c
 	}
 	sftp := byName["sftp"]
-	// batch is one sftp session for a file; the three verbs are local, remote and the name below /inbox.
+	// batch is one sftp session for a file. Its three verbs are the local name, the remote name and the name below /inbox.
 	batch := func(format string) func(*partner, string, string) *exec.Cmd {
 		return func(p *partner, local, remote string) *exec.Cmd {
 			return p.sftp(fmt.Sprintf(format, local, "/inbox/"+remote))
@@ -70,7 +70,7 @@ func table(t *testing.T, p *partner) {
 	t.Run("shorter-over-longer", func(t *testing.T) { shorterOverLonger(t, p, sftp) })
 }
 
-// A name that is written again while its drop waits for its proof: the same inode, other bytes.
+// A name written again while its drop waits for its proof: the same inode with other bytes.
 func shorterOverLonger(t *testing.T, p *partner, c client) {
 	t.Parallel()
 	d := newDrop(t, p, "table-again", 20, proof(20))

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestUnit holds the unit to systemd's own judgement: nothing to remark, and an exposure of 1.5 or better.
+// TestUnit runs systemd's own checks on the unit: no remarks, and an exposure of 1.5 or better.
 func TestUnit(t *testing.T) {
 	tool, err := exec.LookPath("systemd-analyze")
 	if err != nil {
@@ -19,7 +19,7 @@ func TestUnit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What is to be executed has to be there; on this machine something else is.
+	// ExecStart must exist; on this machine it is another binary.
 	here := strings.ReplaceAll(string(text), "=/usr/bin/campaignd ", "=/bin/sh ")
 	if strings.Count(here, "=/bin/sh ") != 2 {
 		t.Fatal("the unit doesn't name /usr/bin/campaignd twice, for start and reload")
@@ -38,7 +38,7 @@ func TestUnit(t *testing.T) {
 	}
 }
 
-// TestUnitReasons wants a reason before every line that says something; a few that mean one thing share theirs.
+// TestUnitReasons requires a reason above every directive. Directives with one purpose may share it.
 func TestUnitReasons(t *testing.T) {
 	for _, path := range []string{"../../systemd/campaignd.service", "../../systemd/notify-reload.conf", "../../packaging/sshd-partners.conf"} {
 		text, err := os.ReadFile(path)
