@@ -53,9 +53,23 @@ func ParseOutcome(s string) (Outcome, error) {
 // Final reports whether the outcome is final, unless a person requests a resend.
 func (o Outcome) Final() bool { return o >= Sent }
 
+// IfMaybeDelivered returns the outcome of a message of which an attempt may have been
+// delivered: Unknown in place of a final outcome that denies it (docs/contract.md 8).
+func (o Outcome) IfMaybeDelivered() Outcome {
+	if o.Final() && o != Sent {
+		return Unknown
+	}
+	return o
+}
+
 // MessageStatus is one message's entry in a status array: its outcome in the low four
-// bits, its attempts so far (at most MaxAttempts) in the high four.
+// bits, its attempts so far (at most MaxAttempts) in the high four. The low bits also
+// record whether an earlier attempt may have been delivered.
 type MessageStatus uint8
+
+// maybeDelivered is added to Pending, InFlight and Retrying when an earlier attempt may
+// have been delivered. The numbers are stored: never renumber.
+const maybeDelivered = 12
 
 // MaxAttempts is the most attempts a MessageStatus can count.
 const MaxAttempts = 15
@@ -66,7 +80,26 @@ func NewMessageStatus(o Outcome, attempts int) MessageStatus {
 }
 
 // Outcome returns the status's outcome.
-func (m MessageStatus) Outcome() Outcome { return Outcome(m & 15) }
+func (m MessageStatus) Outcome() Outcome {
+	o := Outcome(m & 15)
+	if o >= maybeDelivered {
+		o -= maybeDelivered
+	}
+	return o
+}
+
+// MaybeDelivered reports whether an attempt of a message without a final outcome may have
+// reached the receiver (docs/contract.md 8). It doesn't count the attempt in flight.
+func (m MessageStatus) MaybeDelivered() bool { return m&15 >= maybeDelivered }
+
+// WithMaybeDelivered returns m for a message of which an attempt may have reached the
+// receiver. A final outcome stays unchanged.
+func (m MessageStatus) WithMaybeDelivered() MessageStatus {
+	if m&15 < MessageStatus(Sent) {
+		return m + maybeDelivered
+	}
+	return m
+}
 
 // Attempts returns the number of attempts.
 func (m MessageStatus) Attempts() int { return int(m >> 4) }
@@ -98,6 +131,12 @@ type Entry struct {
 	Provider string    // the provider's id for the message
 	Code     string    // the provider's code for a failure
 	Detail   string    // for a person; no contact data
+
+	// MaybeDelivered says of a result that this attempt may have reached the receiver: a
+	// timeout after the request was written, a crash. The store remembers it for the
+	// message until its final outcome. Where the store returns an entry, it says that any
+	// attempt so far may have.
+	MaybeDelivered bool
 }
 
 // Refusal is a row that was not accepted: Outcome is Rejected or Duplicate.

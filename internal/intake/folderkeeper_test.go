@@ -151,7 +151,7 @@ func TestClerkRuns(t *testing.T) {
 			t.Error("status.json isn't renewed:", err)
 		}
 		for _, one := range []*campaign.Sending{s, large} {
-			if _, err := h.store.Finalize(one.ID, campaign.Canceled); err != nil {
+			if _, _, err := h.store.Finalize(one.ID, campaign.Canceled); err != nil {
 				t.Fatal(err)
 			}
 			e := campaign.Entry{Sending: one.ID, Message: 1, Outcome: campaign.Sent, Attempts: 1, At: time.Now()}

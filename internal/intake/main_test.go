@@ -169,7 +169,7 @@ func (s *fakeDispatcher) set(what string, id campaign.ID, to campaign.State) (ca
 	}
 	state, _, err := s.store.SetState(id, nil, to, what)
 	if to == campaign.StateCanceled && err == nil {
-		_, err = s.store.Finalize(id, campaign.Canceled)
+		_, _, err = s.store.Finalize(id, campaign.Canceled)
 	}
 	return state, err
 }

@@ -78,7 +78,9 @@ func (b *benchStore) SetState(campaign.ID, []campaign.State, campaign.State, str
 func (b *benchStore) Replan(campaign.ID, plan.Grid, time.Time) ([]campaign.Slice, uint64, error) {
 	return nil, 0, nil
 }
-func (b *benchStore) Finalize(campaign.ID, campaign.Outcome) (uint64, error) { return 0, nil }
+func (b *benchStore) Finalize(campaign.ID, campaign.Outcome) (ended, unknown uint64, err error) {
+	return 0, 0, nil
+}
 func (b *benchStore) Finish(campaign.ID) (bool, error) {
 	if b.final != b.s.Planned {
 		return false, nil

@@ -115,7 +115,7 @@ func (d *Dispatcher) Cancel(ctx context.Context, id campaign.ID) (campaign.State
 	r := d.claimRun(id)
 	r.close(campaign.Canceled)
 	r.barrier()
-	if _, err := d.store.Finalize(id, campaign.Canceled); err != nil {
+	if _, _, err := d.store.Finalize(id, campaign.Canceled); err != nil {
 		r.unclose()
 		d.leave(r)
 		return s.State, fail(err)

@@ -254,7 +254,15 @@ func (m *memoryStore) Commit(_ context.Context, entries []campaign.Entry) error 
 		} else if was.Final() {
 			panic(fmt.Sprintf("%s row %d: %s after the final %s", e.Sending, e.Row, e.Outcome, was))
 		}
-		k.statuses[e.Row][e.Message-1] = campaign.NewMessageStatus(e.Outcome, int(e.Attempts))
+		to, maybe := e.Outcome, e.MaybeDelivered || k.statuses[e.Row][e.Message-1].MaybeDelivered()
+		if maybe {
+			to = to.IfMaybeDelivered()
+		}
+		status := campaign.NewMessageStatus(to, int(e.Attempts))
+		if maybe {
+			status = status.WithMaybeDelivered()
+		}
+		k.statuses[e.Row][e.Message-1] = status
 		k.last[e.Row][e.Message-1] = e
 		if e.Outcome.Final() && e.Outcome != campaign.Sent {
 			for j := int(e.Message); j < k.messages(int(e.Row)); j++ {
@@ -285,23 +293,31 @@ func (m *memoryStore) SetState(id campaign.ID, from []campaign.State, to campaig
 	return to, true, nil
 }
 
-func (m *memoryStore) Finalize(id campaign.ID, o campaign.Outcome) (n uint64, err error) {
+func (m *memoryStore) Finalize(id campaign.ID, o campaign.Outcome) (ended, unknown uint64, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.err("close"); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	k := m.sendings[id]
 	k.closed++
 	for i, marks := range k.statuses {
 		for j := range k.messages(i) {
 			if was := marks[j].Outcome(); !was.Final() && was != campaign.InFlight {
-				marks[j] = campaign.NewMessageStatus(o, marks[j].Attempts())
-				n++
+				becomes := o
+				if marks[j].MaybeDelivered() {
+					becomes = o.IfMaybeDelivered()
+				}
+				if becomes == o {
+					ended++
+				} else {
+					unknown++
+				}
+				marks[j] = campaign.NewMessageStatus(becomes, marks[j].Attempts())
 			}
 		}
 	}
-	return n, nil
+	return ended, unknown, nil
 }
 
 func (m *memoryStore) Finish(id campaign.ID) (bool, error) {

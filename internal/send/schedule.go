@@ -140,7 +140,9 @@ func (d *Dispatcher) expire(r *run) {
 		r.barrier()
 		var n uint64
 		d.persist("expire messages", func() (err error) {
-			n, err = d.store.Finalize(r.id, campaign.Expired)
+			var unknown uint64
+			n, unknown, err = d.store.Finalize(r.id, campaign.Expired)
+			n += unknown
 			return err
 		})
 		if n > 0 {
@@ -167,7 +169,7 @@ func (d *Dispatcher) conclude(r *run) {
 		if o := r.closingAs(); o != campaign.Pending && !d.stopping.Load() {
 			if twice {
 				d.persist("close a sending", func() error {
-					_, err := d.store.Finalize(r.id, o)
+					_, _, err := d.store.Finalize(r.id, o)
 					return err
 				})
 			}

@@ -33,6 +33,11 @@ type Store interface {
 	// Pending nor Retrying, is not written; the error is a *campaign.Refused that lists it, and
 	// everything else is written all the same. Results are always written. A final outcome other
 	// than Sent makes the recipient's later messages Skipped in the same transaction.
+	//
+	// A result with MaybeDelivered is remembered for the message: any final outcome but
+	// Sent then becomes Unknown (campaign.Outcome.IfMaybeDelivered). A result without it
+	// clears nothing. A result sets the message's Attempts as given, so an attempt that
+	// doesn't count is one whose result has the Attempts from before it.
 	Commit(ctx context.Context, entries []campaign.Entry) error
 
 	// SetState moves a sending to state to if it is in one of from. Otherwise it returns the state
@@ -47,9 +52,10 @@ type Store interface {
 	// restart.
 	Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaign.Slice, uint64, error)
 
-	// Finalize gives the outcome o to every message of the sending without a final outcome, except
-	// those in flight, frees its reservations and returns the number of messages.
-	Finalize(id campaign.ID, o campaign.Outcome) (uint64, error)
+	// Finalize gives every message of the sending without a final outcome, except those in
+	// flight, the outcome o, or Unknown if one of its attempts may have been delivered
+	// (docs/contract.md 8). It frees their reservations and returns how many got which.
+	Finalize(id campaign.ID, o campaign.Outcome) (ended, unknown uint64, err error)
 
 	// Finish moves a sending whose messages all have a final outcome to its final state (a
 	// canceled one stays canceled) and sets FinishedAt. It returns false if some have none yet.

@@ -234,7 +234,7 @@ func (t *tx) acceptedWithin(digest string, at time.Time, window time.Duration) (
 const digestEntry = 16
 
 // latestAcceptance returns the latest acceptance of the digest that still counts, or 0.
-// A sending that was canceled before anything was sent doesn't count.
+// A canceled sending doesn't count if it is certain that none of its messages reached anyone.
 func (t *tx) latestAcceptance(digest string) (uint64, time.Time, error) {
 	key, err := digestKey(digest)
 	if err != nil {
@@ -250,8 +250,7 @@ func (t *tx) latestAcceptance(digest string) (uint64, time.Time, error) {
 		if err != nil {
 			return 0, time.Time{}, err
 		}
-		state, _ := stateOf(head[1])
-		if state == campaign.StateCanceled && b.counts[campaign.Sent]+b.counts[campaign.Unknown]+b.counts[campaign.InFlight] == 0 {
+		if state, _ := stateOf(head[1]); state == campaign.StateCanceled && b.reachedNobody() {
 			continue
 		}
 		return n, time.Unix(0, int64(binary.BigEndian.Uint64(value[8:]))).UTC(), nil

@@ -35,7 +35,7 @@ func TestSameDropTwice(t *testing.T) {
 			t.Errorf("with resend: %v", err)
 		}
 		// The resent one is canceled before anything was sent: the first one counts again.
-		if _, err := s.Finalize(again.ID, campaign.Canceled); err != nil {
+		if _, _, err := s.Finalize(again.ID, campaign.Canceled); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, err := s.SetState(again.ID, nil, campaign.StateCanceled, ""); err != nil {
@@ -62,7 +62,7 @@ func TestCanceledDropDoesNotCount(t *testing.T) {
 			if sent {
 				commit(t, s, entry(a.ID, 0, 1, campaign.InFlight, 1), entry(a.ID, 0, 1, campaign.Sent, 1))
 			}
-			if _, err := s.Finalize(a.ID, campaign.Canceled); err != nil {
+			if _, _, err := s.Finalize(a.ID, campaign.Canceled); err != nil {
 				t.Fatal(err)
 			}
 			if _, _, err := s.SetState(a.ID, nil, campaign.StateCanceled, ""); err != nil {
@@ -308,7 +308,7 @@ func TestGridOfAnotherLength(t *testing.T) {
 		c := accept(t, s, draft{rows: 7, at: at}, short)
 		verify(t, s)
 		for _, id := range []campaign.ID{a.ID, b.ID, c.ID} {
-			if _, err := s.Finalize(id, campaign.Canceled); err != nil {
+			if _, _, err := s.Finalize(id, campaign.Canceled); err != nil {
 				t.Fatal(err)
 			}
 			verify(t, s)
@@ -334,7 +334,7 @@ func TestCancelGivesBackCapacity(t *testing.T) {
 			commit(t, s, entry(a.ID, i, 1, campaign.InFlight, 1))
 		}
 		commit(t, s, entry(a.ID, 0, 1, campaign.Sent, 1))
-		if n, err := s.Finalize(a.ID, campaign.Canceled); n != 21 || err != nil {
+		if n, _, err := s.Finalize(a.ID, campaign.Canceled); n != 21 || err != nil {
 			t.Errorf("closed %d, %v", n, err)
 		}
 		got, err := s.Reserved(1, grid.Slot, grid.Number(at), 3)

@@ -26,6 +26,7 @@ const (
 	hasProvider = 1
 	hasCode     = 2
 	hasDetail   = 4
+	hasAttempts = 8 // more than a status can count, as a byte after the texts
 )
 
 // blockWriter appends entries to an open block.
@@ -64,12 +65,18 @@ func (w *blockWriter) add(e *campaign.Entry, status campaign.MessageStatus) {
 	if e.Detail != "" {
 		flags |= hasDetail
 	}
+	if e.Attempts > campaign.MaxAttempts {
+		flags |= hasAttempts
+	}
 	w.b = append(w.b, byte(status), flags)
 	w.b = binary.AppendVarint(w.b, at-w.first)
 	for _, s := range []string{e.Provider, e.Code, e.Detail} {
 		if s != "" {
 			w.b = appendText(w.b, s)
 		}
+	}
+	if flags&hasAttempts != 0 {
+		w.b = append(w.b, e.Attempts)
 	}
 }
 
@@ -112,13 +119,13 @@ func decodeBlock(value []byte, first uint32, fn func(campaign.Entry)) error {
 		at := begin + r.varint()
 		message := which & 7
 		if which>>3 >= campaign.ChunkRows || message == 0 || message > campaign.MaxMessages ||
-			flags > hasProvider|hasCode|hasDetail || at > math.MaxInt64/2 || at < math.MinInt64/2 {
+			flags > hasProvider|hasCode|hasDetail|hasAttempts || at > math.MaxInt64/2 || at < math.MinInt64/2 {
 			r.fail()
 			break
 		}
 		e := campaign.Entry{
 			Row: first + uint32(which>>3), Message: uint8(message), Outcome: status.Outcome(), Attempts: uint8(status.Attempts()),
-			At: time.UnixMilli(at).UTC(),
+			At: time.UnixMilli(at).UTC(), MaybeDelivered: status.MaybeDelivered(),
 		}
 		for i, s := range []*string{&e.Provider, &e.Code, &e.Detail} {
 			if flags&(1<<i) != 0 {
@@ -128,6 +135,9 @@ func decodeBlock(value []byte, first uint32, fn func(campaign.Entry)) error {
 					*s = all[end-n : end]
 				}
 			}
+		}
+		if flags&hasAttempts != 0 {
+			e.Attempts = r.byte()
 		}
 		if r.err == nil {
 			fn(e)

@@ -126,7 +126,7 @@ func TestRetries(t *testing.T) {
 	verify(t, s)
 	commit(t, s, entry(head.ID, 1, 1, campaign.InFlight, 2), entry(head.ID, 1, 1, campaign.Sent, 2),
 		entry(head.ID, 1, 2, campaign.InFlight, 1), entry(head.ID, 1, 2, campaign.Sent, 1))
-	if n, err := s.Finalize(head.ID, campaign.Expired); n != 4 || err != nil {
+	if n, _, err := s.Finalize(head.ID, campaign.Expired); n != 4 || err != nil {
 		t.Errorf("closed %d, %v", n, err)
 	}
 	if got, err := s.Retries(head.ID); len(got) != 0 || err != nil {
@@ -141,7 +141,7 @@ func TestRetries(t *testing.T) {
 	}); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.Finalize(head.ID, campaign.Pending); !errors.Is(err, ErrState) {
+	if _, _, err := s.Finalize(head.ID, campaign.Pending); !errors.Is(err, ErrState) {
 		t.Errorf("finalized as pending: %v", err)
 	}
 	verify(t, s)
@@ -157,7 +157,7 @@ func TestCancelWithMessagesInFlight(t *testing.T) {
 	if _, _, err := s.SetState(head.ID, nil, campaign.StateCanceled, "asked"); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := s.Finalize(head.ID, campaign.Canceled); n != 5 || err != nil {
+	if n, _, err := s.Finalize(head.ID, campaign.Canceled); n != 5 || err != nil {
 		t.Errorf("closed %d, %v", n, err)
 	}
 	if done, err := s.Finish(head.ID); done || err != nil {

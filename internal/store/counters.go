@@ -59,6 +59,11 @@ func (t *tx) putRetry(n uint64, due int64, e *campaign.Entry) error {
 	note := binary.BigEndian.AppendUint64([]byte{e.Attempts}, uint64(e.At.UnixNano()))
 	note = appendText(note, e.Code)
 	note = appendText(note, e.Detail)
+	if e.MaybeDelivered {
+		note = append(note, 1)
+	} else {
+		note = append(note, 0)
+	}
 	return t.bucket(bucketRetries).Put(keyRetry(n, due, e.Row, e.Message), note)
 }
 
@@ -109,6 +114,7 @@ func (s *Store) Retries(id campaign.ID) ([]campaign.Entry, error) {
 			e := campaign.Entry{Sending: id, Outcome: campaign.Retrying, Attempts: r.byte()}
 			e.At = time.Unix(0, int64(r.fixed64())).UTC()
 			e.Code, e.Detail = r.text(), r.text()
+			e.MaybeDelivered = len(r.b) == 0 || r.byte() == 1 // version 2 didn't know
 			if len(k) != 21 {
 				r.fail()
 			}

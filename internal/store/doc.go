@@ -18,7 +18,7 @@
 //	inflight        number, chunk -> messages of the chunk in flight
 //	refusals        number, sequence (4) -> block of rows that were not accepted, s2
 //	timeline        due (8), number -> empty; one entry an active sending, never too late
-//	retries         number, due, row (4), message (1) -> attempts, time, code, detail
+//	retries         number, due, row (4), message (1) -> attempts, time, code, detail, 1 if maybe delivered
 //	waiting         number, row, message -> due: the message's key in retries
 //	slots           application (8), page (8) -> messages reserved in 256 slots
 //	grids           application -> slot length of the bucket slots
@@ -41,7 +41,8 @@
 // sequence of the bucket sendings and is never reused. Chunks, statuses and details
 // come in ascending order and fill their pages: half-full pages would double the file.
 //
-// A status byte holds a message's outcome and attempts. A message that its row's
+// A status byte holds a message's outcome, its attempts, and whether one of them may have
+// been delivered. A message that its row's
 // channel doesn't have is Skipped and not counted. Statuses, counters, details, retries
 // and the in-flight index change in one transaction, and only through statusWriter.
 //

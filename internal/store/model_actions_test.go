@@ -45,7 +45,7 @@ func (m *model) replan(rt *rapid.T) {
 		}
 		for i, o := range k.outcomes[row] {
 			if o == campaign.Pending {
-				k.outcomes[row][i] = campaign.Expired
+				k.outcomes[row][i] = k.ended(row, i, campaign.Expired)
 				want++
 			}
 		}
@@ -69,6 +69,7 @@ func (m *model) resend(rt *rapid.T) {
 				moved = true
 				want++
 				k.outcomes[row][i], k.attempts[row][i] = campaign.Pending, 0
+				k.maybe[[2]int{row, i}] = o == campaign.Unknown
 			}
 		}
 	}
@@ -107,10 +108,10 @@ func (m *model) reopen(rt *rapid.T) {
 				switch {
 				case o != campaign.InFlight:
 				case retry[k.perRow(row)] && !k.state.Final() && k.finalizedAs == campaign.Pending:
-					k.set(row, i, campaign.Pending, time.Time{})
+					k.set(row, i, campaign.Pending, time.Time{}, true)
 					want.Retried++
 				default:
-					k.set(row, i, campaign.Unknown, time.Time{})
+					k.set(row, i, campaign.Unknown, time.Time{}, false)
 					want.Unknown++
 				}
 			}

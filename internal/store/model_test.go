@@ -57,6 +57,7 @@ type modelled struct {
 	outcomes    [][]campaign.Outcome
 	attempts    [][]int
 	nextAt      map[[2]int]time.Time
+	maybe       map[[2]int]bool // an attempt may have been delivered
 	finalizedAs campaign.Outcome
 	channels    []string
 	perRow      func(row int) string // channel
@@ -101,7 +102,7 @@ func (m *model) accept(rt *rapid.T) {
 		d.per = []int{d.messages, rapid.IntRange(1, d.messages).Draw(rt, "per b")}
 	}
 	d.at = time.Now().UTC().Add(time.Duration(rapid.IntRange(-60, 120).Draw(rt, "at")) * time.Second)
-	k := &modelled{state: campaign.StateScheduled, channels: d.channels, nextAt: map[[2]int]time.Time{}, scheduled: d.at}
+	k := &modelled{state: campaign.StateScheduled, channels: d.channels, nextAt: map[[2]int]time.Time{}, maybe: map[[2]int]bool{}, scheduled: d.at}
 	k.perRow = func(row int) string { return d.channels[row%len(d.channels)] }
 	for row := range d.rows {
 		n := d.messages
@@ -182,11 +183,14 @@ func (m *model) attempt(rt *rapid.T) {
 }
 
 // set applies a result.
-func (k *modelled) set(row, i int, o campaign.Outcome, nextAt time.Time) {
+func (k *modelled) set(row, i int, o campaign.Outcome, nextAt time.Time, maybe bool) {
 	if !o.Final() && k.finalizedAs != campaign.Pending {
 		o = k.finalizedAs
 	}
-	k.outcomes[row][i] = o
+	if maybe {
+		k.maybe[[2]int{row, i}] = true
+	}
+	k.outcomes[row][i] = k.ended(row, i, o)
 	delete(k.nextAt, [2]int{row, i})
 	if o == campaign.Retrying {
 		k.nextAt[[2]int{row, i}] = nextAt
@@ -198,11 +202,19 @@ func (k *modelled) set(row, i int, o campaign.Outcome, nextAt time.Time) {
 		}
 		for j := i + 1; j < k.has[row]; j++ {
 			if was := k.outcomes[row][j]; was == campaign.Pending || was == campaign.Retrying {
-				k.outcomes[row][j] = behind
+				k.outcomes[row][j] = k.ended(row, j, behind)
 				delete(k.nextAt, [2]int{row, j})
 			}
 		}
 	}
+}
+
+// ended returns the outcome o, or Unknown if it is final and the message may have been delivered.
+func (k *modelled) ended(row, i int, o campaign.Outcome) campaign.Outcome {
+	if k.maybe[[2]int{row, i}] && o.Final() && o != campaign.Sent {
+		return campaign.Unknown
+	}
+	return o
 }
 
 func (m *model) result(rt *rapid.T) {
@@ -223,7 +235,8 @@ func (m *model) result(rt *rapid.T) {
 			e.NextAt = time.Now().UTC().Add(time.Duration(rapid.IntRange(1, 90).Draw(rt, "after")) * time.Second)
 		}
 		e.Detail = o.String()
-		k.set(p[0], p[1], o, e.NextAt)
+		e.MaybeDelivered = rapid.Bool().Draw(rt, "maybe delivered")
+		k.set(p[0], p[1], o, e.NextAt, e.MaybeDelivered)
 		entries = append(entries, e)
 	}
 	if err := m.s.Commit(context.Background(), entries); err != nil {
@@ -250,18 +263,21 @@ func (m *model) pause(rt *rapid.T) {
 }
 
 // finalize applies Finalize.
-func (k *modelled) finalize(o campaign.Outcome) (n uint64) {
+func (k *modelled) finalize(o campaign.Outcome) (ended, unknown uint64) {
 	for row := range k.outcomes {
 		for i, was := range k.outcomes[row] {
 			if was == campaign.Pending || was == campaign.Retrying {
-				k.outcomes[row][i] = o
-				n++
+				if k.outcomes[row][i] = k.ended(row, i, o); k.outcomes[row][i] == o {
+					ended++
+				} else {
+					unknown++
+				}
 			}
 		}
 	}
 	k.finalizedAs = o
 	clear(k.nextAt)
-	return n
+	return ended, unknown
 }
 
 func (m *model) cancel(rt *rapid.T) {
@@ -269,15 +285,15 @@ func (m *model) cancel(rt *rapid.T) {
 	if k == nil || rapid.IntRange(0, 2).Draw(rt, "really") > 0 {
 		return
 	}
-	want := k.finalize(campaign.Canceled)
+	ended, unknown := k.finalize(campaign.Canceled)
 	first := rapid.Bool().Draw(rt, "state first")
 	for _, state := range []bool{first, !first} {
 		if state {
 			if _, ok, err := m.s.SetState(id, nil, campaign.StateCanceled, "asked"); !ok || err != nil {
 				rt.Fatalf("cancel: %t, %v", ok, err)
 			}
-		} else if n, err := m.s.Finalize(id, campaign.Canceled); n != want || err != nil {
-			rt.Fatalf("finalize: %d, want %d, %v", n, want, err)
+		} else if n, u, err := m.s.Finalize(id, campaign.Canceled); n != ended || u != unknown || err != nil {
+			rt.Fatalf("finalize: %d and %d unknown, want %d and %d, %v", n, u, ended, unknown, err)
 		}
 	}
 	k.state = campaign.StateCanceled
@@ -288,9 +304,9 @@ func (m *model) expire(rt *rapid.T) {
 	if k == nil || rapid.IntRange(0, 3).Draw(rt, "really") > 0 {
 		return
 	}
-	want := k.finalize(campaign.Expired)
-	if n, err := m.s.Finalize(id, campaign.Expired); n != want || err != nil {
-		rt.Fatalf("finalize: %d, want %d, %v", n, want, err)
+	ended, unknown := k.finalize(campaign.Expired)
+	if n, u, err := m.s.Finalize(id, campaign.Expired); n != ended || u != unknown || err != nil {
+		rt.Fatalf("finalize: %d and %d unknown, want %d and %d, %v", n, u, ended, unknown, err)
 	}
 }
 

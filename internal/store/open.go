@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
+	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/safeio"
 )
@@ -229,7 +231,7 @@ func (s *Store) version() (version uint32, err error) {
 // migrations lists the steps from version i to i+1, one transaction each. Only append:
 // today's binary opens a store of every earlier version.
 func migrations() []func(*bbolt.Tx) error {
-	return []func(*bbolt.Tx) error{makeBuckets, addDeliveries}
+	return []func(*bbolt.Tx) error{makeBuckets, addDeliveries, markMaybeDelivered}
 }
 
 func migrate(s *Store, version uint32) error {
@@ -273,6 +275,38 @@ func addDeliveries(t *bbolt.Tx) error {
 		}
 	}
 	return rekeyOptOuts(t)
+}
+
+// markMaybeDelivered migrates version 2 to 3. Version 2 didn't record whether an attempt may
+// have been delivered, so any message that was attempted and isn't final may have been.
+func markMaybeDelivered(t *bbolt.Tx) error {
+	b := t.Bucket(bucketStatuses)
+	changed := map[string][]byte{}
+	if err := b.ForEach(func(k, v []byte) error {
+		var fresh []byte
+		for i, m := range v {
+			status := campaign.MessageStatus(m)
+			if o := status.Outcome(); o != campaign.Retrying && (o != campaign.Pending || status.Attempts() == 0) {
+				continue
+			}
+			if fresh == nil {
+				fresh = slices.Clone(v)
+			}
+			fresh[i] = byte(status.WithMaybeDelivered())
+		}
+		if fresh != nil {
+			changed[string(k)] = fresh
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	for k, v := range changed {
+		if err := b.Put([]byte(k), v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // newTag gives the store a new random tag for the message keys of later sendings.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -175,24 +174,9 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// regenerate makes testdata/v1.db again. Don't use it: the file must remain what version 1 wrote.
-var regenerate = flag.Bool("regenerate", false, "write testdata/v1.db")
-
 // TestOpenVersion1 opens a store written by version 1.
 func TestOpenVersion1(t *testing.T) {
-	const saved = "testdata/v1.db"
-	if *regenerate {
-		writeStoreVersion1(t, saved)
-	}
-	path := filepath.Join(t.TempDir(), "v1.db")
-	data, err := os.ReadFile(saved)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := openAt(t, path)
+	s := openSaved(t, "v1.db")
 	verify(t, s)
 	all, err := s.Sendings(Filter{})
 	if err != nil || len(all) != 3 {
@@ -229,40 +213,41 @@ func TestOpenVersion1(t *testing.T) {
 	verify(t, s)
 }
 
-func writeStoreVersion1(t *testing.T, path string) {
-	os.Remove(path)
-	s := openAt(t, path)
-	a := accept(t, s, draft{rows: 10, messages: 2, digest: strings.Repeat("ab", 32)}, testGrid(600))
-	for i := range 8 {
-		commit(t, s, entry(a.ID, i, 1, campaign.InFlight, 1))
-		e := entry(a.ID, i, 1, campaign.Sent, 1)
-		e.Provider = "wamid." + string(rune('0'+i))
-		switch i {
-		case 5:
-			e.Outcome, e.Provider, e.Code = campaign.Failed, "", "131026"
-		case 6:
-			e.Outcome, e.Provider, e.NextAt = campaign.Retrying, "", time.Now().Add(time.Minute)
-		case 7:
-			e.Outcome = campaign.Sent
-		}
-		commit(t, s, e)
-	}
-	commit(t, s, entry(a.ID, 8, 1, campaign.InFlight, 1))
-	b := begin(t, s, draft{rows: 3})
-	if err := s.Refuse(b, campaign.StateCanceled, "no room"); err != nil {
+// openSaved opens a copy of a store in testdata, which an earlier version wrote.
+func openSaved(t *testing.T, name string) *Store {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	data, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
 		t.Fatal(err)
 	}
-	c := begin(t, s, draft{rows: 3})
-	if err := s.AppendRefusals(c.ID, []campaign.Refusal{{Line: 2, Outcome: campaign.Rejected}, {Line: 3, Outcome: campaign.Duplicate}}); err != nil {
+	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.AddOptOuts([]OptOut{{ApplicationID: 1, ContactCode: "34600000009"}}); err != nil {
-		t.Fatal(err)
+	return openAt(t, path)
+}
+
+// TestOpenVersion2 opens a store written by version 2, which didn't record whether an attempt
+// may have been delivered. What had been attempted ends as unknown when it is canceled.
+func TestOpenVersion2(t *testing.T) {
+	s := openSaved(t, "v2.db")
+	verify(t, s)
+	all, err := s.Sendings(Filter{})
+	if err != nil || len(all) != 3 {
+		t.Fatalf("%d sendings, %v", len(all), err)
 	}
-	if err := s.Audit(AuditEntry{Who: "test", Action: "pause"}); err != nil {
-		t.Fatal(err)
+	id := all[2].ID
+	retries, err := s.Retries(id)
+	if err != nil || len(retries) != 2 || !retries[0].MaybeDelivered || retries[0].Detail != "timeout" {
+		t.Errorf("retries %+v, %v", retries, err)
 	}
-	if err := os.WriteFile(path, bytesOf(t, s), 0o600); err != nil {
-		t.Fatal(err)
+	if got, err := s.Recover(func(int64, string) bool { return true }); err != nil || got.Retried != 1 {
+		t.Errorf("recover: %+v, %v", got, err)
 	}
+	ended, unknown, err := s.Finalize(id, campaign.Canceled)
+	if ended != 7 || unknown != 4 || err != nil {
+		t.Errorf("%d canceled, %d unknown, want 7 and 4, %v", ended, unknown, err)
+	}
+	wantCounts(t, s, id, map[campaign.Outcome]uint64{campaign.Sent: 1, campaign.Unknown: 4, campaign.Canceled: 7})
+	verify(t, s)
 }

@@ -117,7 +117,7 @@ func (s *Store) EachChunk(id campaign.ID, fn func(rows *campaign.Rows, statuses 
 			if at >= len(statuses) {
 				return fmt.Errorf("read chunk %d of %s: %w: %w", chunk, id, ErrDamaged, errMalformed)
 			}
-			e.Sending, e.Outcome = id, statuses[at].Outcome()
+			e.Sending, e.Outcome, e.MaybeDelivered = id, statuses[at].Outcome(), statuses[at].MaybeDelivered()
 		}
 		if err := fn(&rows, statuses, entries); err != nil {
 			return err

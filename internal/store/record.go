@@ -122,6 +122,12 @@ func decodeCounters(value []byte) (counters, error) {
 	return c, r.done("counts")
 }
 
+// reachedNobody reports whether every message has ended, and none of them can have been delivered.
+func (c *counters) reachedNobody() bool {
+	open := c.counts[campaign.Pending] + c.counts[campaign.InFlight] + c.counts[campaign.Retrying]
+	return open+c.counts[campaign.Sent]+c.counts[campaign.Unknown] == 0
+}
+
 // move takes one message from an outcome to another.
 func (c *counters) move(from, to campaign.Outcome) error {
 	if int(from) >= len(c.counts) || int(to) >= len(c.counts) || c.counts[from] == 0 {

@@ -112,7 +112,7 @@ func (sw *statusWriter) recoverChunk(chunk uint32, again []bool, one *Recovered)
 			channel = int(rows.Channels[i/stride])
 		}
 		if again[channel] {
-			e.Outcome, e.Detail = campaign.Pending, ""
+			e.Outcome, e.Detail, e.MaybeDelivered = campaign.Pending, "", true
 			one.Retried++
 		} else {
 			one.Unknown++

@@ -11,8 +11,8 @@ import (
 
 // Replan implements send.Store. It slices the unsent messages of passed slices again from
 // now on by the fragmented rule, whatever the sending's condition was (docs/contract.md 8).
-// Messages that no longer fit before T + 48 h become Expired. It returns all slices and
-// the number of messages that expired.
+// Messages that no longer fit before T + 48 h become Expired, or Unknown if they may have
+// been delivered. It returns all slices and the number of messages that it ended so.
 //
 // A passed slice keeps its Start, End and the recipients it served. Its rows shrink to
 // those before its first unsent one; the new slices take over the rest. A message that
@@ -246,7 +246,6 @@ func (r *replanner) expire(w *chunkBatch, row uint32) error {
 		if status := campaign.MessageStatus(m); status.Outcome() == campaign.Pending {
 			w.entries = append(w.entries, chunkEntry{from: &commitRequest{}, entry: &campaign.Entry{Sending: r.rec.id, Row: row,
 				Message: uint8(i) + 1, Outcome: campaign.Expired, Attempts: uint8(status.Attempts()), At: r.now}})
-			r.expired++
 			break // the later ones expire with it
 		}
 	}
@@ -254,11 +253,12 @@ func (r *replanner) expire(w *chunkBatch, row uint32) error {
 }
 
 func (r *replanner) flush(w *chunkBatch) error {
-	before := r.sw.counters.counts[campaign.Expired]
+	ended := func() uint64 { return r.sw.counters.counts[campaign.Expired] + r.sw.counters.counts[campaign.Unknown] }
+	before := ended()
 	if err := r.sw.writeChunk(w); err != nil {
 		return err
 	}
-	r.expired += r.sw.counters.counts[campaign.Expired] - before - uint64(len(w.entries))
+	r.expired += ended() - before
 	w.entries = nil
 	return nil
 }

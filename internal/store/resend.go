@@ -176,6 +176,9 @@ func (r *resender) row(statuses []byte) (moved, waits bool, err error) {
 			}
 			// Its attempts start again at 0, or the first failure would be its last.
 			statuses[i] = byte(campaign.NewMessageStatus(campaign.Pending, 0))
+			if o == campaign.Unknown {
+				statuses[i] = byte(campaign.MessageStatus(statuses[i]).WithMaybeDelivered())
+			}
 			moved = true
 			r.count++
 		}

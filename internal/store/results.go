@@ -71,8 +71,11 @@ func appendResults(dst []result, value []byte) ([]result, error) {
 		outcome := campaign.MessageStatus(r.byte()).Outcome()
 		flags := r.byte()
 		at := begin + r.varint()
-		for ; flags != 0; flags &= flags - 1 { // one text for each bit
+		for texts := flags & (hasProvider | hasCode | hasDetail); texts != 0; texts &= texts - 1 {
 			r.bytes(r.uvarint())
+		}
+		if flags&hasAttempts != 0 {
+			r.byte()
 		}
 		if r.err == nil && outcome.Final() {
 			dst = append(dst, result{at, outcome})

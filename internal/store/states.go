@@ -71,16 +71,16 @@ func (s *Store) Finish(id campaign.ID) (bool, error) {
 }
 
 // Finalize implements send.Store. It gives every message without a final outcome, except
-// those in flight, the final outcome o, and releases the reservations of messages that
-// won't be sent. It returns how many messages it ended. A message in flight that comes
-// back to be retried gets o too.
-func (s *Store) Finalize(id campaign.ID, o campaign.Outcome) (uint64, error) {
+// those in flight, the final outcome o, or Unknown if one of its attempts may have been
+// delivered. It releases the reservations of messages that won't be sent. ended is how many
+// messages got o, unknown how many got Unknown instead. A message in flight that comes back
+// to be retried is ended in the same way.
+func (s *Store) Finalize(id campaign.ID, o campaign.Outcome) (ended, unknown uint64, err error) {
 	if !o.Final() {
-		return 0, fmt.Errorf("close %s out as %s: %w", id, o, ErrState)
+		return 0, 0, fmt.Errorf("close %s out as %s: %w", id, o, ErrState)
 	}
-	var closed uint64
-	err := s.update(func(t *tx) error {
-		closed = 0
+	err = s.update(func(t *tx) error {
+		ended, unknown = 0, 0
 		n, _, err := t.byID(id)
 		if err != nil {
 			return err
@@ -93,11 +93,11 @@ func (s *Store) Finalize(id campaign.ID, o campaign.Outcome) (uint64, error) {
 		if err != nil {
 			return err
 		}
-		closed = b.counts[campaign.Pending] + b.counts[campaign.Retrying]
-		freed, err := t.finalizeStatuses(n, rec, b.base, o)
+		freed, maybe, err := t.finalizeStatuses(n, rec, b.base, o)
 		if err != nil {
 			return err
 		}
+		ended, unknown = b.counts[campaign.Pending]+b.counts[campaign.Retrying]-maybe, maybe
 		if err := t.freeUnsent(n, rec.application, freed); err != nil {
 			return err
 		}
@@ -106,7 +106,8 @@ func (s *Store) Finalize(id campaign.ID, o campaign.Outcome) (uint64, error) {
 				return err
 			}
 		}
-		b.counts[o] += closed
+		b.counts[o] += ended
+		b.counts[campaign.Unknown] += unknown
 		b.counts[campaign.Pending], b.counts[campaign.Retrying] = 0, 0
 		if b.base == campaign.Pending {
 			b.base = o
@@ -123,17 +124,18 @@ func (s *Store) Finalize(id campaign.ID, o campaign.Outcome) (uint64, error) {
 		}
 		return nil
 	})
-	return closed, err
+	return ended, unknown, err
 }
 
-// finalizeStatuses gives o to all Pending and Retrying statuses. It returns how many
-// messages of each slice that is being sent now it ended, by index in the list.
-func (t *tx) finalizeStatuses(n uint64, rec *record, base, o campaign.Outcome) (map[int]int64, error) {
+// finalizeStatuses gives o to all Pending and Retrying statuses, or Unknown to those that
+// may have been delivered, which it counts. freed is how many messages of each slice that is
+// being sent now it ended, by index in the list.
+func (t *tx) finalizeStatuses(n uint64, rec *record, base, o campaign.Outcome) (freed map[int]int64, unknown uint64, err error) {
 	list, err := t.slices(n)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	freed := map[int]int64{}
+	freed = map[int]int64{}
 	at := now()
 	stride := uint32(rec.messages)
 	for i := range list {
@@ -162,20 +164,29 @@ func (t *tx) finalizeStatuses(n uint64, rec *record, base, o campaign.Outcome) (
 		value := b.Get(key12(n, chunk))
 		var fresh []byte
 		for i, m := range value {
-			if out := campaign.MessageStatus(m).Outcome(); out == campaign.Pending || out == campaign.Retrying {
-				if fresh == nil {
-					fresh = slices.Clone(value)
-				}
-				fresh[i] = byte(campaign.NewMessageStatus(o, campaign.MessageStatus(m).Attempts()))
+			before := campaign.MessageStatus(m)
+			if out := before.Outcome(); out != campaign.Pending && out != campaign.Retrying {
+				continue
 			}
+			if fresh == nil {
+				fresh = slices.Clone(value)
+			}
+			becomes := o
+			if before.MaybeDelivered() {
+				becomes = o.IfMaybeDelivered()
+			}
+			if becomes != o {
+				unknown++
+			}
+			fresh[i] = byte(campaign.NewMessageStatus(becomes, before.Attempts()))
 		}
 		if fresh != nil {
 			if err := b.Put(key12(n, chunk), fresh); err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 		}
 	}
-	return freed, nil
+	return freed, unknown, nil
 }
 
 // freeUnsent releases what the sending has reserved in future slots, and in the current

@@ -88,8 +88,8 @@ func (sw *statusWriter) writeChunk(w *chunkBatch) error {
 		e := c.entry
 		first := int(e.Row%campaign.ChunkRows) * stride
 		at := first + int(e.Message) - 1
-		old := campaign.MessageStatus(statuses[at]).Outcome()
-		to := e.Outcome
+		before := campaign.MessageStatus(statuses[at])
+		old, to := before.Outcome(), e.Outcome
 		if to == campaign.InFlight && (!sw.rec.state.Active() || !mayAttempt(statuses[first:at], old)) {
 			c.refuse(nil)
 			continue
@@ -97,10 +97,22 @@ func (sw *statusWriter) writeChunk(w *chunkBatch) error {
 		if !to.Final() && to != campaign.InFlight && sw.rec.finalizedAs != campaign.Pending {
 			to = sw.rec.finalizedAs
 		}
+		asked := to // for the recipient's later messages
+		if before.MaybeDelivered() && !e.MaybeDelivered {
+			known := *e
+			known.MaybeDelivered = true
+			e = &known
+		}
+		if e.MaybeDelivered {
+			to = asked.IfMaybeDelivered()
+		}
 		if err := sw.move(e, old, to); err != nil {
 			return err
 		}
 		status := campaign.NewMessageStatus(to, int(e.Attempts))
+		if e.MaybeDelivered {
+			status = status.WithMaybeDelivered()
+		}
 		statuses[at] = byte(status)
 		written = true
 		if old == campaign.InFlight {
@@ -116,7 +128,7 @@ func (sw *statusWriter) writeChunk(w *chunkBatch) error {
 			}
 		}
 		if to.Final() {
-			if err := sw.updateLater(e, to, statuses[at+1:first+stride]); err != nil {
+			if err := sw.updateLater(e, asked, statuses[at+1:first+stride]); err != nil {
 				return err
 			}
 		}
@@ -179,10 +191,11 @@ func (sw *statusWriter) wake(at int64) {
 }
 
 // updateLater handles the recipient's later messages once one has its final outcome:
-// after Sent the next may be sent, else none will be.
+// after Sent the next may be sent, else none will be. to is the outcome that was asked for.
 func (sw *statusWriter) updateLater(e *campaign.Entry, to campaign.Outcome, later []byte) error {
 	for i := range later {
-		old := campaign.MessageStatus(later[i]).Outcome()
+		before := campaign.MessageStatus(later[i])
+		old := before.Outcome()
 		if old.Final() || old == campaign.InFlight {
 			continue
 		}
@@ -194,12 +207,15 @@ func (sw *statusWriter) updateLater(e *campaign.Entry, to campaign.Outcome, late
 		if to == campaign.Failed || to == campaign.Unknown {
 			becomes = campaign.Skipped
 		}
+		if before.MaybeDelivered() {
+			becomes = becomes.IfMaybeDelivered()
+		}
 		next := *e
 		next.Message = e.Message + uint8(i) + 1
 		if err := sw.move(&next, old, becomes); err != nil {
 			return err
 		}
-		later[i] = byte(campaign.NewMessageStatus(becomes, campaign.MessageStatus(later[i]).Attempts()))
+		later[i] = byte(campaign.NewMessageStatus(becomes, before.Attempts()))
 	}
 	return nil
 }
