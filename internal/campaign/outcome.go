@@ -81,16 +81,15 @@ func NewMessageStatus(o Outcome, attempts int) MessageStatus {
 
 // Outcome returns the status's outcome.
 func (m MessageStatus) Outcome() Outcome {
-	o := Outcome(m & 15)
-	if o >= maybeDelivered {
-		o -= maybeDelivered
+	if m.MaybeDelivered() {
+		return Outcome(m&15) - maybeDelivered
 	}
-	return o
+	return Outcome(m & 15)
 }
 
 // MaybeDelivered reports whether an attempt of a message without a final outcome may have
 // reached the receiver (docs/contract.md 8). It doesn't count the attempt in flight.
-func (m MessageStatus) MaybeDelivered() bool { return m&15 >= maybeDelivered }
+func (m MessageStatus) MaybeDelivered() bool { return m&15-maybeDelivered < MessageStatus(Sent) }
 
 // WithMaybeDelivered returns m for a message of which an attempt may have reached the
 // receiver. A final outcome stays unchanged.

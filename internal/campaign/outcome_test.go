@@ -1,0 +1,37 @@
+package campaign
+
+import "testing"
+
+// TestMessageStatusMaybeDelivered: every outcome and number of attempts survives packing, with and without
+// the mark that an attempt may have been delivered. A code that means nothing isn't read as another.
+func TestMessageStatusMaybeDelivered(t *testing.T) {
+	for o := range outcomes {
+		for attempts := range MaxAttempts + 1 {
+			plain := NewMessageStatus(Outcome(o), attempts)
+			marked := plain.WithMaybeDelivered()
+			for _, m := range []MessageStatus{plain, marked, marked.WithMaybeDelivered()} {
+				if m.Outcome() != Outcome(o) || m.Attempts() != attempts {
+					t.Errorf("%d: %s after %d attempts, want %s after %d", m, m.Outcome(), m.Attempts(), Outcome(o), attempts)
+				}
+			}
+			if plain.MaybeDelivered() {
+				t.Errorf("%s is marked", Outcome(o))
+			}
+			if got, want := marked.MaybeDelivered(), !Outcome(o).Final(); got != want {
+				t.Errorf("%s: marked %t, want %t", Outcome(o), got, want)
+			}
+		}
+	}
+	if got := MessageStatus(15); got.Outcome() != 15 || got.MaybeDelivered() {
+		t.Errorf("code 15 is read as %s", got.Outcome())
+	}
+}
+
+func TestIfMaybeDelivered(t *testing.T) {
+	for o, want := range map[Outcome]Outcome{Pending: Pending, InFlight: InFlight, Retrying: Retrying, Sent: Sent, Failed: Unknown,
+		Unknown: Unknown, Expired: Unknown, Canceled: Unknown, Suppressed: Unknown, Skipped: Unknown} {
+		if got := o.IfMaybeDelivered(); got != want {
+			t.Errorf("%s becomes %s, want %s", o, got, want)
+		}
+	}
+}
