@@ -18,7 +18,7 @@ var may = map[string][]string{
 	"source":          {},
 	"failpoint":       {},
 	"safeio":          {"campaign", "failpoint"},
-	"config":          {"calendar", "campaign", "source"},
+	"config":          {"calendar", "campaign", "contact", "source"},
 	"plan":            {"calendar", "campaign"},
 	"plan/document":   {"calendar", "campaign", "source"},
 	"plan/csvfile":    {"campaign"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"campaignd/internal/calendar"
+	"campaignd/internal/contact"
 )
 
 // check applies the rules that concern more than one key. It runs after all keys were
@@ -170,6 +171,7 @@ func (r *reader) checkChannel(ch *Channel, n *node, path string) {
 		r.addFault(n.keyOffset("retry_max"), path+".retry_max", "found %q, which is less than retry_base, %q",
 			calendar.FormatLength(ch.RetryMax), calendar.FormatLength(ch.RetryBase))
 	}
+	r.checkContacts(ch, n, path)
 	if ch.Driver == DriverWhatsApp {
 		for key, other := range map[string]string{"app_secret_file": "verify_token_file", "verify_token_file": "app_secret_file"} {
 			if e := n.keys[key]; e != nil && n.keys[other] == nil {
@@ -190,6 +192,18 @@ func (r *reader) checkChannel(ch *Channel, n *node, path string) {
 		r.addFault(n.keyOffset("tls"), path+".tls", "is \"none\" and would send the password in the clear: write \"starttls\" or \"tls\"")
 	}
 	r.checkDKIM(n, path)
+}
+
+// checkContacts refuses contacts that the driver's receiver can't have.
+func (r *reader) checkContacts(ch *Channel, n *node, path string) {
+	e := n.keys["contacts"]
+	switch kind, ok := contact.ParseKind(ch.Contacts); {
+	case e == nil || !ok:
+	case ch.Driver == DriverWhatsApp && kind != contact.Phone && kind != contact.Digits:
+		r.addFault(e.offset, path+".contacts", "found %q; on WhatsApp it is phone or digits", clip(ch.Contacts))
+	case ch.Driver == DriverSMTP && kind != contact.Email:
+		r.addFault(e.offset, path+".contacts", "found %q; mail goes to email", clip(ch.Contacts))
+	}
 }
 
 // checkDKIM requires the three keys of a signature to appear together.

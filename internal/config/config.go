@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"campaignd/internal/calendar"
+	"campaignd/internal/contact"
 )
 
 // Config is the whole configuration with every default filled in.
@@ -77,6 +78,7 @@ type Application struct {
 	ID              int64
 	Name            string
 	Timezone        string
+	Country         string            // ISO 3166-1 code of the country whose numbers need no calling code; "" for none
 	Location        *time.Location    // nil if no timezone is set
 	Windows         *calendar.Windows // nil: always open
 	WindowTexts     []string
@@ -110,6 +112,7 @@ type Channel struct {
 	RetryBase   time.Duration
 	RetryMax    time.Duration
 	OnUnknown   string // "retry" or "hold"; the driver's default if not set
+	Contacts    string // a contact.Kind; the driver's default if not set
 
 	Path string // outbox
 
@@ -148,6 +151,15 @@ func (c *Config) Application(id int64) *Application {
 		}
 	}
 	return nil
+}
+
+// ContactRules returns how the contacts of a channel are read. For "" and for a channel that the application doesn't have, they
+// are those of any contact.
+func (a *Application) ContactRules(channel string) contact.Rules {
+	ch := a.Channels[channel]
+	kind, _ := contact.ParseKind(ch.Contacts)                                                      // checked by the load
+	rules, _ := contact.New(kind, a.Country, ch.Driver == DriverWhatsApp && kind == contact.Phone) // and the country
+	return rules
 }
 
 // SlowestRate returns the lowest rate, in messages a second, that any of the named channels of

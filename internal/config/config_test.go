@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/contact"
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
@@ -171,6 +173,15 @@ func TestValues(t *testing.T) {
 		{"a BOM", "\ufeff" + minimal, func(c *Config) any { return len(c.Inboxes) }, 1},
 		{"CRLF", strings.ReplaceAll(minimal, "\n", "\r\n"), func(c *Config) any { return len(c.Inboxes) }, 1},
 		{"zone", app(`timezone = "Europe/Madrid"`), func(c *Config) any { return c.Applications[0].Location.String() }, "Europe/Madrid"},
+		{"contacts of an outbox", channel(`rate = 1`), func(c *Config) any { return c.Applications[0].ContactRules("sms").Kind() }, contact.Any},
+		{"contacts as written", channel(`contacts = "phone"`), func(c *Config) any { return c.Applications[0].ContactRules("sms").Kind() }, contact.Phone},
+		{"contacts of WhatsApp", app("channels.wa = {driver = \"whatsapp\", phone_number_id = \"1\", token_file = \"t\"}"),
+			func(c *Config) any { return c.Applications[0].ContactRules("wa").Kind() }, contact.Phone},
+		{"contacts of a channel that doesn't exist", minimal, func(c *Config) any { return c.Applications[0].ContactRules("x").Kind() }, contact.Any},
+		{"country", app("country = \"ES\"\nchannels.s = {driver = \"outbox\", path = \"o\", contacts = \"phone\"}"), func(c *Config) any {
+			n, _ := c.Applications[0].ContactRules("s").Normalize(nil, []byte("612345678"))
+			return string(n.To)
+		}, "34612345678"},
 		{"windows with a zone of their own", app(`windows = ["TZ=Europe/Madrid * 9 * * *"]`), func(c *Config) any {
 			return c.Applications[0].Windows.Open(time.Date(2026, 7, 1, 7, 30, 0, 0, time.UTC))
 		}, true},

@@ -73,6 +73,8 @@ func applicationKeys() []Key {
 			"Its name for people"),
 		key(ScopeApplication, "timezone", text("IANA name", zone), func(a *Application) *string { return &a.Timezone },
 			"The zone of windows, of calendar durations and of a scheduleAt without an offset"),
+		key(ScopeApplication, "country", text("ISO 3166-1 code", country), func(a *Application) *string { return &a.Country },
+			"The country whose phone numbers may be written without country code, such as \"ES\"; without it every number needs its country code"),
 		keyList(ScopeApplication, "windows", texts("cron expressions", nil), func(a *Application) *[]string { return &a.WindowTexts },
 			"The minutes in which messages may go out, in timezone; without it all"),
 		key(ScopeApplication, "max_rows", integer[int](1, 1_000_000_000), func(a *Application) *int { return &a.MaxRows },
@@ -119,5 +121,8 @@ func channelKeys() []Key {
 		key(ScopeChannel, "on_unknown", oneOf("retry", "hold"), func(c *Channel) *string { return &c.OnUnknown },
 			"What to do with a message that may or may not have been sent: retry sends it again under the same key, hold leaves the decision to a person").
 			or(`"retry"`).orBy(DriverWhatsApp, `"hold"`).orBy(DriverSMTP, `"hold"`),
+		key(ScopeChannel, "contacts", oneOf(contactKinds()...), func(c *Channel) *string { return &c.Contacts },
+			"What a contactCode is: a phone number, sent with its country code; an email address; any text, sent as written; or digits that are no phone number of a country").
+			or(`"any"`).orBy(DriverWhatsApp, `"phone"`).orBy(DriverSMTP, `"email"`),
 	}
 }

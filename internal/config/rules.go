@@ -13,6 +13,7 @@ import (
 	_ "time/tzdata" // the zones must be there on a machine that has none
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/contact"
 	"campaignd/internal/source"
 )
 
@@ -63,6 +64,26 @@ func zone(s string) error {
 		}
 	}
 	return fmt.Errorf("found %q where the IANA name of a time zone is wanted, such as \"Europe/Madrid\" or \"UTC\"", clip(s))
+}
+
+func country(s string) error {
+	if s == "" {
+		return nil
+	}
+	if _, err := contact.New(contact.Phone, s, false); err != nil {
+		return fmt.Errorf("found %q where a country's ISO 3166-1 code of two letters is wanted, such as \"ES\"%s",
+			clip(s), didYouMean(strings.ToUpper(s), contact.Countries()))
+	}
+	return nil
+}
+
+// contactKinds returns the names of the kinds of contacts.
+func contactKinds() []string {
+	var names []string
+	for _, kind := range contact.Kinds() {
+		names = append(names, kind.String())
+	}
+	return names
 }
 
 func pattern(s string) error {

@@ -32,6 +32,7 @@ path = "in2"
 id = 1
 name = "Shop"
 timezone = "Europe/Madrid"
+country = "ES"
 windows = ["* 9-20 * * MON-SAT", "* 10-12 * * SUN"]
 slicing = {enabled = true, capacity = 600, slot = "90s", pacing = "burst"}
 max_bad_rows = 0.0000123456789

@@ -53,6 +53,16 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
+// ParseKind returns the kind of a name.
+func ParseKind(name string) (Kind, bool) {
+	for _, k := range Kinds() {
+		if k.String() == name {
+			return k, true
+		}
+	}
+	return Any, false
+}
+
 // Kinds returns the kinds in the order in which documentation lists them.
 func Kinds() []Kind { return []Kind{Phone, Email, Any, Digits} }
 

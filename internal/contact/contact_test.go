@@ -178,6 +178,12 @@ func TestKindNames(t *testing.T) {
 	got := ""
 	for _, k := range Kinds() {
 		got += k.String() + " "
+		if parsed, ok := ParseKind(k.String()); parsed != k || !ok {
+			t.Errorf("%s is parsed as %s, %v", k, parsed, ok)
+		}
+	}
+	if k, ok := ParseKind("Phone"); ok {
+		t.Errorf("Phone is parsed as %s", k)
 	}
 	if want := "phone email any digits "; got != want {
 		t.Errorf("got the kinds %q, want %q", got, want)
