@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// setup is a scratch folder with a configuration.
+// setup is a temporary folder with a configuration.
 type setup struct {
 	dir    string
 	inbox  string
@@ -173,7 +173,7 @@ func (d *daemon) await(ctx context.Context, msg string, n int) (event, error) {
 		trouble, found := d.trouble, d.events[msg]
 		d.mu.Unlock()
 		if trouble != nil {
-			return *trouble, fmt.Errorf("the daemon says: %+v", *trouble)
+			return *trouble, fmt.Errorf("the daemon reported: %+v", *trouble)
 		}
 		if len(found) >= n {
 			return found[n-1], nil
@@ -182,7 +182,7 @@ func (d *daemon) await(ctx context.Context, msg string, n int) (event, error) {
 		case <-ctx.Done():
 			return event{}, ctx.Err()
 		case err := <-d.ended:
-			return event{}, fmt.Errorf("the daemon ended: %w", err)
+			return event{}, fmt.Errorf("the daemon exited: %w", err)
 		case <-d.more:
 		case <-tick.C:
 			d.peak = max(d.peak, d.memory("RssAnon"))

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// intake measures a large drop from ready to accepted, its memory and its size.
+// intake measures a large drop from ready to accepted: time, memory and store size.
 func intake(ctx context.Context, b *bench) error {
 	if err := b.intakeOf(ctx, b.rows, 96, true); err != nil {
 		return err
@@ -31,7 +31,7 @@ func (b *bench) intakeOf(ctx context.Context, rows int, mib float64, ratios bool
 		if err != nil {
 			return err
 		}
-		// Tomorrow: nothing is sent while this is measured.
+		// Scheduled for tomorrow, so that nothing is sent during the measurement.
 		sidecar := fmt.Sprintf(`{"applicationId": 1, "campaignId": 1, "scheduleAt": %q}`, time.Now().Add(24*time.Hour).UTC().Format(time.RFC3339))
 		if err := s.drop("big", rows, 0, sidecar); err != nil {
 			return err

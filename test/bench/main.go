@@ -31,11 +31,11 @@ type figure struct {
 // bench is one run.
 type bench struct {
 	bin string
-	// unrecorded is the same program built with the tag unrecorded; "": not measured.
+	// unrecorded is the binary built with the tag unrecorded; "": not measured.
 	unrecorded string
 	scratch    string
 	rows       int
-	drops      int           // small ones
+	drops      int           // small drops
 	lead       time.Duration // time before the first message of lateness
 	plot       string        // output file of growth; "": none
 	figures    []figure

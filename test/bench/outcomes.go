@@ -88,7 +88,7 @@ func (b *bench) syncs(ctx context.Context, channel string) error {
 	}
 	count := strings.Count(string(text), "sync(")
 	if count == 0 {
-		return fmt.Errorf("strace saw no sync at all")
+		return fmt.Errorf("strace saw no sync")
 	}
 	b.atMost("syncs per outcome, webhook, 64 in flight", fmt.Sprintf("%d for %d: 1 in %.0f", count, n, float64(n)/float64(count)), "", float64(count)/float64(n), 1.0/30)
 	return nil

@@ -96,7 +96,7 @@ func idle(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	// Another daemon may hold the port.
+	// Another daemon may use the port.
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// start measures a start with 100 sendings pending, against opening the same file with bbolt.
+// start compares a start with 100 pending sendings with opening the same file with bbolt.
 func start(ctx context.Context, b *bench) error {
 	s, err := b.newSetup(`driver = "null"`)
 	if err != nil {
@@ -104,7 +104,7 @@ func smallDrops(ctx context.Context, b *bench) error {
 		return err
 	}
 	// Medians of several groups at each end, so that one busy moment doesn't decide.
-	took = took[1:] // the first group warms up
+	took = took[1:] // the first group is for warming up
 	n := min(many, len(took)/2)
 	first, last := median(took[:n])/group, median(took[len(took)-n:])/group
 	b.atMost(fmt.Sprintf("a small drop, the last of %d against the first hundreds, all kept", total), round(last), round(first), float64(last)/float64(first), 1.5)

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// webhook measures POSTs to a loopback server against a client that only posts.
+// webhook compares POSTs to a loopback server with a client that only posts.
 func webhook(ctx context.Context, b *bench) error {
 	const connections = 64
 	n := min(b.rows, 200_000)

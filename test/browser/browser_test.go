@@ -103,7 +103,7 @@ func (b *browser) clean(t *testing.T, host string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, w := range b.wrong {
-		t.Errorf("the browser complains: %s", w)
+		t.Errorf("the browser reports: %s", w)
 	}
 	for h := range b.hosts {
 		if h != host {
@@ -111,7 +111,7 @@ func (b *browser) clean(t *testing.T, host string) {
 		}
 	}
 	if len(b.hosts) == 0 {
-		t.Error("no request was seen at all")
+		t.Error("the browser made no request")
 	}
 }
 
@@ -181,7 +181,7 @@ func (b *browser) shoot(t *testing.T, name string) {
 				t.Fatal(err)
 			}
 			if overflow {
-				t.Errorf("%s: wider than a page of %d", name, width)
+				t.Errorf("%s: wider than the window of %d", name, width)
 			}
 			file := filepath.Join(folder, fmt.Sprintf("%s-%s-%d.png", name, scheme, width))
 			if err := os.WriteFile(file, png, 0o644); err != nil {
@@ -249,7 +249,7 @@ func TestDashboard(t *testing.T) {
 	b.do(t, "no such page", chromedp.Navigate(w.url+"/sendings/"), await(contains("main", "Go back")))
 	b.shoot(t, "sorry")
 	b.mu.Lock()
-	b.wrong = slices.DeleteFunc(b.wrong, func(w string) bool { return strings.Contains(w, "404") && strings.Contains(w, "/sendings/)") }) // asked for
+	b.wrong = slices.DeleteFunc(b.wrong, func(w string) bool { return strings.Contains(w, "404") && strings.Contains(w, "/sendings/)") }) // the test asked for it
 	b.mu.Unlock()
 	b.clean(t, host)
 }
@@ -291,7 +291,7 @@ func TestLogin(t *testing.T) {
 	b.shoot(t, "login-wrong")
 	b.do(t, "the right one", chromedp.SendKeys(chromedp.CSS("#token"), token+"\r"), address("/timeline"), await(contains("#live", "Live")))
 	if cookie := ask[string](t, b, "document.cookie"); strings.Contains(cookie, "session") {
-		t.Errorf("a script sees %q", cookie)
+		t.Errorf("a script can read the cookie %q", cookie)
 	}
 	b.do(t, "log out", click(".out button"), address("/login"), chromedp.Navigate(w.url+"/channels"), address("/login?next=%2Fchannels"))
 	b.clean(t, host)

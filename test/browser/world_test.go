@@ -78,7 +78,7 @@ func start(t *testing.T, token string) *world {
 	t.Helper()
 	bin, err := filepath.Abs(os.Getenv("CAMPAIGND_BIN"))
 	if err != nil || os.Getenv("CAMPAIGND_BIN") == "" {
-		t.Fatal("CAMPAIGND_BIN names no binary: use make test-browser")
+		t.Fatal("CAMPAIGND_BIN is not set: use make test-browser")
 	}
 	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
 	t.Cleanup(refusing.Close)
@@ -112,7 +112,7 @@ func start(t *testing.T, token string) *world {
 		line, err := lines.ReadString('\n')
 		said += line
 		if err != nil {
-			t.Fatalf("the daemon did not come up: %v\n%s", err, said)
+			t.Fatalf("the daemon did not start: %v\n%s", err, said)
 		}
 		var entry struct{ Msg, HTTP string }
 		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "listening" {
@@ -121,7 +121,7 @@ func start(t *testing.T, token string) *world {
 	}
 	go func() {
 		defer close(drained)
-		_, _ = io.Copy(io.Discard, lines) // the daemon must not wait for a reader
+		_, _ = io.Copy(io.Discard, lines) // so that the daemon never waits for a reader
 	}()
 	t.Cleanup(func() {
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -129,7 +129,7 @@ func start(t *testing.T, token string) *world {
 		}
 		<-drained
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("the daemon ended with %v", err)
+			t.Errorf("the daemon exited with %v", err)
 		}
 	})
 	w.url = "http://" + address

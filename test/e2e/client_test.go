@@ -14,7 +14,7 @@ import (
 // rate is the speed of slow uploads in bytes a second.
 const rate = 100_000
 
-// client is a program that partners use. Remote names are in the account's /inbox.
+// client is a program that partners use. Remote names are relative to the account's /inbox.
 type client struct {
 	name, tool string
 	put        func(p *partner, local, remote string) *exec.Cmd
@@ -134,13 +134,13 @@ func (c client) here(t *testing.T, p *partner) {
 	} else if c.name == "curl" {
 		var out []byte
 		if out, err = exec.Command(c.tool, "--version").Output(); err == nil && !strings.Contains(string(out), " sftp") {
-			err = fmt.Errorf("it speaks no SFTP")
+			err = fmt.Errorf("it doesn't support SFTP")
 		}
 	} else {
 		_, err = exec.LookPath(c.tool)
 	}
 	if err != nil {
-		t.Skipf("%s can't be had here: %v", c.name, err)
+		t.Skipf("%s isn't available: %v", c.name, err)
 	}
 }
 

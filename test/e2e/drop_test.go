@@ -50,7 +50,7 @@ func proof(rows int) string { return fmt.Sprintf(`, "rows": %d`, rows) }
 
 func (d *drop) local(ending string) string { return filepath.Join(d.dir, d.name+ending) }
 
-// put uploads files of the drop, in this order.
+// put uploads files of the drop in the given order.
 func (d *drop) put(c client, endings ...string) {
 	d.t.Helper()
 	for _, ending := range endings {
@@ -137,7 +137,7 @@ func (d *drop) completes(c client) {
 		}
 	}
 	if !bytes.Equal(d.fetch(c, folder+"/"+d.name+".csv"), d.csv) {
-		d.t.Error("the CSV that was kept is not the one that was dropped")
+		d.t.Error("the CSV in the folder differs from the dropped one")
 	}
 	if text := string(d.fetch(c, folder+"/report.txt")); !strings.Contains(text, "completed") {
 		d.t.Errorf("report.txt:\n%s", text)
@@ -149,6 +149,6 @@ func (d *drop) untaken(when string) {
 	d.t.Helper()
 	if folder := d.here("accepted", "done", "failed"); folder != "" {
 		text, _ := os.ReadFile(filepath.Join(d.p.inbox, folder, "report.txt"))
-		d.t.Errorf("%s: taken in as %s\n%s", when, folder, text)
+		d.t.Errorf("%s: claimed as %s\n%s", when, folder, text)
 	}
 }

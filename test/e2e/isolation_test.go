@@ -34,7 +34,7 @@ func asks(t *testing.T, p *partner, expected string, requests ...string) string 
 	}
 	for i, line := range lines {
 		if !strings.HasPrefix(line, expected+" "+requests[i]) {
-			t.Errorf("expected to be %s: %s", expected, line)
+			t.Errorf("want %s, got: %s", expected, line)
 		}
 	}
 	return out
@@ -43,12 +43,12 @@ func asks(t *testing.T, p *partner, expected string, requests ...string) string 
 // An account sees only its inbox and can create neither links nor folders.
 func lockedIn(t *testing.T, w *world) {
 	if out := asks(t, w.shop, "ok", "listdir|/", "listdir|/../../..", "listdir|/inbox/../.."); strings.Count(out, "['inbox']") != 3 {
-		t.Errorf("it sees more than its own folder:\n%s", out)
+		t.Errorf("the account sees more than its own folder:\n%s", out)
 	}
 	asks(t, w.shop, "refused", "listdir|/etc", "open|/etc/passwd|r", "open|/new.csv|w", "mkdir|/elsewhere", "mkdir|/inbox/x.csv",
 		"symlink|/etc/passwd|/inbox/link.csv", "rmdir|/inbox/done", "rename|/inbox|/other", "chmod|/inbox|#777", "remove|/inbox")
 	if out, err := finish(t, run("ssh", append(w.shop.sshOptions(), "-p", w.port, w.shop.name+"@127.0.0.1", "id")...)); err == nil || strings.Contains(out, "uid=") {
-		t.Errorf("it has a shell: %v %s", err, out)
+		t.Errorf("the account has a shell: %v %s", err, out)
 	}
 }
 
@@ -144,7 +144,7 @@ func hostileNames(t *testing.T, w *world) {
 	})
 	for _, name := range bad {
 		if _, err := os.Lstat(filepath.Join(w.other.inbox, name)); err != nil {
-			t.Errorf("%q was not left alone: %v", name, err)
+			t.Errorf("%q has gone: %v", name, err)
 		}
 	}
 	text, err := os.ReadFile(w.log)
@@ -153,7 +153,7 @@ func hostileNames(t *testing.T, w *world) {
 	}
 	for _, r := range string(text) {
 		if unicode.IsControl(r) && r != '\n' {
-			t.Fatalf("the log holds %U", r)
+			t.Fatalf("the log contains %U", r)
 		}
 	}
 }
@@ -199,7 +199,7 @@ func links(t *testing.T, w *world) {
 		}
 		for _, file := range []string{"report.txt", "report.json"} {
 			if text := string(d.fetch(c, folder+"/"+file)); strings.Contains(text, "root:") || strings.Contains(text, "3460") {
-				t.Errorf("%s tells what lies behind the link:\n%s", file, text)
+				t.Errorf("%s repeats the link's target:\n%s", file, text)
 			}
 		}
 	}
@@ -207,6 +207,6 @@ func links(t *testing.T, w *world) {
 		t.Errorf("the other partner's file: %v", err)
 	}
 	if text, err := os.ReadFile(w.config); err != nil || !strings.Contains(string(text), "state_dir") {
-		t.Errorf("the configuration, which a link led to: %v", err)
+		t.Errorf("the configuration, which a link pointed to: %v", err)
 	}
 }

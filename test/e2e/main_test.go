@@ -70,7 +70,7 @@ path = %[4]q
 const (
 	settle       = 2 * time.Second
 	unterminated = 4 * time.Second
-	patience     = 3 * time.Minute // for any fact to come true on a loaded machine
+	patience     = 3 * time.Minute // for any fact on a loaded machine
 )
 
 // newWorld sets everything up, or skips with a reason.
@@ -81,7 +81,7 @@ func newWorld(t *testing.T) *world {
 	}
 	for _, tool := range []string{"sshd", "ssh-keygen", "useradd", "userdel", "install"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("SFTP end to end: %s can't be had here", tool)
+			t.Skipf("SFTP end to end: %s isn't available", tool)
 		}
 	}
 	id := strconv.Itoa(os.Getpid())
@@ -97,7 +97,7 @@ func newWorld(t *testing.T) *world {
 	w.daemon, err = user.Lookup(w.group + "d")
 	w.must(err)
 	w.folders()
-	t.Cleanup(func() { w.try("groupdel", w.group) }) // after its members are gone
+	t.Cleanup(func() { w.try("groupdel", w.group) }) // after its members were removed
 	w.shop, w.other = w.partner("a", 1), w.partner("b", 2)
 	w.sshd()
 	w.start()
@@ -189,7 +189,7 @@ func (w *world) start() {
 	w.until("watching", func() bool {
 		select {
 		case <-gone:
-			w.t.Fatalf("the daemon has ended\n%s", w.tail())
+			w.t.Fatalf("the daemon has exited\n%s", w.tail())
 		default:
 		}
 		return exec.Command(w.bin, "status", "--config", w.config).Run() == nil

@@ -85,7 +85,7 @@ func passes(t *testing.T, p *partner, name string) {
 		batch.WriteString("put " + d.local(ending) + " /inbox/" + d.name + ending + "\n")
 	}
 	do(t, p.sftp(batch.String()))
-	until(t, "taken in: "+name, func() bool { return d.here("done") != "" })
+	until(t, "in done/: "+name, func() bool { return d.here("done") != "" })
 }
 
 // A client frozen in the middle of an upload holds the file open. The file isn't taken, however long it is
@@ -144,7 +144,7 @@ func killed(t *testing.T, p *partner, c client) {
 		t.Fatal(err)
 	}
 	if !bytes.HasPrefix(d.csv, kept) || len(kept) == len(d.csv) {
-		t.Fatal("what was kept is no part of what was dropped")
+		t.Fatal("the file in the folder isn't a part of the dropped one")
 	}
 	last := string(kept[bytes.LastIndexByte(kept, '\n')+1:])
 	whole := bytes.Count(kept, []byte("\n")) - 1

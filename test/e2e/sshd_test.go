@@ -23,7 +23,7 @@ func (w *world) sshd() {
 		{" /etc/ssh/campaignd/%u\n", " " + filepath.Join(w.root, "keys") + "/%u\n"},
 	} {
 		if strings.Count(text, one[0]) != 1 {
-			w.t.Fatalf("packaging/sshd-partners.conf has not one %q", one[0])
+			w.t.Fatalf("packaging/sshd-partners.conf doesn't have exactly one %q", one[0])
 		}
 		text = strings.Replace(text, one[0], one[1], 1)
 	}

@@ -20,7 +20,7 @@ func TestSystemd(t *testing.T) {
 	}
 	for _, tool := range []string{"systemd-nspawn", "unshare"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("systemd end to end: %s can't be had here", tool)
+			t.Skipf("systemd end to end: %s isn't available", tool)
 		}
 	}
 	tar := os.Getenv("CAMPAIGND_ROOTFS")
@@ -35,7 +35,7 @@ func TestSystemd(t *testing.T) {
 	for _, debs := range [][2]string{{os.Getenv("CAMPAIGND_DEBS"), "*.deb"}, {"testdata", "script.sh"}} {
 		found, err := filepath.Glob(filepath.Join(debs[0], debs[1]))
 		if err != nil || len(found) == 0 {
-			t.Fatalf("%s: nothing like %s: %v", debs[0], debs[1], err)
+			t.Fatalf("%s: no file matches %s: %v", debs[0], debs[1], err)
 		}
 		for _, file := range found {
 			copyFile(t, file, filepath.Join(share, filepath.Base(file)))
@@ -63,10 +63,10 @@ func TestSystemd(t *testing.T) {
 		}
 	}
 	if !ended {
-		t.Errorf("the script didn't come to its end: %v\n%s", err, console)
+		t.Errorf("the script didn't finish: %v\n%s", err, console)
 	}
 	if t.Failed() {
-		t.Logf("what was typed and printed:\n%s", log)
+		t.Logf("the script's log:\n%s", log)
 	}
 }
 

@@ -78,7 +78,7 @@ func shorterOverLonger(t *testing.T, p *partner, c client) {
 	do(t, c.put(p, wrong.local(".csv"), d.name+".csv"))
 	d.put(c, ".layout.json", ".schedule.json")
 	passes(t, p, d.name+"-meanwhile")
-	d.untaken("with another number of rows than promised")
+	d.untaken("with a wrong number of rows")
 	d.put(c, ".csv")
 	d.completes(c)
 }

@@ -13,7 +13,7 @@ import (
 func TestUnit(t *testing.T) {
 	tool, err := exec.LookPath("systemd-analyze")
 	if err != nil {
-		t.Skip("systemd-analyze can't be had here: ", err)
+		t.Skip("systemd-analyze isn't available: ", err)
 	}
 	text, err := os.ReadFile("../../systemd/campaignd.service")
 	if err != nil {
@@ -55,7 +55,7 @@ func TestUnitReasons(t *testing.T) {
 				bare++
 			}
 			if bare > 3 {
-				t.Errorf("%s: %q has no reason near it", path, line)
+				t.Errorf("%s: %q has no reason before it", path, line)
 			}
 		}
 	}
