@@ -15,6 +15,9 @@ type item struct {
 	attempts uint8                  // including this one
 	before   campaign.MessageStatus // status before it was picked
 	due      int64                  // Unix nanoseconds
+	sliced   bool                   // its sending uses slots
+	slotEnd  int64                  // Unix nanoseconds: it may only go before; 0 for a retry, a later message or an unsliced sending
+	optOuts  uint64                 // version of the opt-out list when it was looked up
 	lateFrom int64                  // lateness counts from here: due, or the time of the retry
 
 	outcome          campaign.Outcome // set when the result is decided
@@ -39,8 +42,10 @@ type batch struct {
 
 // Results that only the dispatcher sets.
 const (
-	verdictReturned Verdict = 200 + iota // not handed to the driver: status as before
-	verdictRefused                       // the store refused the attempt: nothing to record
+	verdictReturned   Verdict = 200 + iota // not handed to the driver: status as before
+	verdictRefused                         // the store refused the attempt: nothing to record
+	verdictSuppressed                      // not handed over: its contact has opted out
+	verdictSlotFull                        // not handed over: the slot has no capacity left
 )
 
 func (b *batch) reset() {

@@ -90,6 +90,7 @@ func (b *benchStore) Finish(campaign.ID) (bool, error) {
 	return true, nil
 }
 func (b *benchStore) OptedOut(int64, string, []byte) (bool, error) { return false, nil }
+func (b *benchStore) OptOutVersion() uint64                        { return 0 }
 
 // quick is a channel that takes everything.
 type quick struct {

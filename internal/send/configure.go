@@ -66,12 +66,22 @@ func (d *Dispatcher) applySettings(cs *channelSender, a *Application, set Channe
 	cs.settings.Store(&set)
 	cs.limit.Store(int64(set.Concurrency))
 	cs.limiter.configure(set.Rate)
-	s := changedSettings{app: pacing{burst: a.Burst, grid: a.Grid}, window: sendingWindow{windows: a.Windows}}
+	s := changedSettings{app: pacing{burst: a.Burst, grid: a.Grid}, rules: &rules{window: &sendingWindow{windows: a.Windows}, grid: a.Grid, slots: d.slotMeter(a.ID)}}
 	if cs.configured == nil || cs.configured.Channel != set.Channel {
 		s.driver = newDriver(set.Channel, d.closeDriver)
 		cs.configured = s.driver
 	}
 	cs.changeSettings(s)
+}
+
+// slotMeter returns the application's slot meter, which outlives reloads. d.mu is held.
+func (d *Dispatcher) slotMeter(application int64) *slotMeter {
+	m := d.slotMeters[application]
+	if m == nil {
+		m = &slotMeter{}
+		d.slotMeters[application] = m
+	}
+	return m
 }
 
 // closeDriver closes a driver that is no longer used.

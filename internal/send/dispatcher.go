@@ -53,6 +53,7 @@ type Dispatcher struct {
 	runCtx        context.Context // Run's, for channels that a reload brings
 	apps          map[int64]*Application
 	senders       map[channelKey]*channelSender
+	slotMeters    map[int64]*slotMeter // by application
 	runs          map[campaign.ID]*run
 	deferred      map[campaign.ID]deferral  // not loaded before
 	held          map[campaign.ID]time.Time // held by an answer: tried again then
@@ -72,7 +73,7 @@ func New(opts Options) *Dispatcher {
 	d := &Dispatcher{
 		store: opts.Store, log: opts.Log, clock: opts.Now, onChange: opts.OnChange, optedOut: opts.OptedOut,
 		observer: opts.Observer, stopTimeout: cmp.Or(opts.StopTimeout, 10*time.Second), retryHold: cmp.Or(opts.RetryHold, 5*time.Minute),
-		kicks: make(chan struct{}, 1), pings: make(chan chan struct{}), apps: map[int64]*Application{}, senders: map[channelKey]*channelSender{},
+		kicks: make(chan struct{}, 1), pings: make(chan chan struct{}), apps: map[int64]*Application{}, senders: map[channelKey]*channelSender{}, slotMeters: map[int64]*slotMeter{},
 		runs: map[campaign.ID]*run{}, deferred: map[campaign.ID]deferral{}, held: map[campaign.ID]time.Time{},
 		misconfigured: map[campaign.ID]bool{}, probes: map[campaign.ID]bool{}, loadFailures: map[campaign.ID]int{},
 	}
@@ -108,6 +109,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer d.abort()
 	d.mu.Lock()
 	d.running, d.runCtx = true, ctx
+	for _, m := range d.slotMeters {
+		m.start(d.now())
+	}
 	for _, cs := range d.senders {
 		d.start(ctx, cs)
 	}

@@ -236,8 +236,10 @@ func (r *rateLimiter) currentRate(now time.Time) float64 {
 // door is the application's windows with the last answer kept, so that a
 // message costs a comparison.
 type sendingWindow struct {
-	windows     *calendar.Windows
-	from, until time.Time // the answer holds in [from, until)
+	windows *calendar.Windows
+
+	mu          sync.Mutex // guards the fields below
+	from, until time.Time  // the answer holds in [from, until)
 	isOpen      bool
 }
 
@@ -246,6 +248,8 @@ func (w *sendingWindow) open(now time.Time) (bool, time.Time) {
 	if w.windows == nil {
 		return true, time.Time{}
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.from.IsZero() || now.Before(w.from) || !now.Before(w.until) {
 		w.from, w.isOpen = now, w.windows.Open(now)
 		if w.isOpen {

@@ -337,6 +337,19 @@ func (m *memoryStore) Finish(id campaign.ID) (bool, error) {
 	return true, nil
 }
 
+// optOut adds an opt-out of every channel's contact.
+func (m *memoryStore) optOut(channelType, contactCode string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.suppressed[channelType+" "+contactCode] = true
+}
+
+func (m *memoryStore) OptOutVersion() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return uint64(len(m.suppressed))
+}
+
 func (m *memoryStore) OptedOut(_ int64, channelType string, contactCode []byte) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -122,7 +122,8 @@ func (cs *channelSender) pickFrom(cur *sendingCursor, n int, now time.Time) erro
 		c.found = false
 		i := c.row - ch.rows.First
 		if number := cur.sendable(ch, i); number > 0 {
-			took, err := cs.take(cur, ch, i, number, c.slice.DueAt(c.row, cs.pacing.burst).UnixNano(), c.due, now)
+			took, err := cs.take(cur, ch, i, number, placement{due: c.slice.DueAt(c.row, cs.pacing.burst).UnixNano(),
+				from: c.due, slice: c.slice, planned: number == 1}, now)
 			if err != nil {
 				return err
 			}
@@ -171,8 +172,8 @@ func (cs *channelSender) pickQueued(cur *sendingCursor, b queuedMessage, budget 
 	if m.Outcome() != want || b.retry && m.Attempts() != int(b.attempts) {
 		return 0, nil
 	}
-	due := cur.run.s.ScheduledAt
-	if slice := cur.slices.sliceOf(b.row); slice != nil {
+	due, slice := cur.run.s.ScheduledAt, cur.slices.sliceOf(b.row)
+	if slice != nil {
 		if !b.retry && b.message == 1 && cs.passed(slice, now) {
 			cur.slotPassed = true // it was returned, and its slot has passed meanwhile: plan it again
 			return 0, nil
@@ -185,16 +186,28 @@ func (cs *channelSender) pickQueued(cur *sendingCursor, b queuedMessage, budget 
 		cur.queue.add(b)
 		return 0, nil
 	}
-	return cs.take(cur, ch, i, int(b.message), due.UnixNano(), b.at, now)
+	return cs.take(cur, ch, i, int(b.message), placement{due: due.UnixNano(), from: b.at, slice: slice, planned: !b.retry && b.message == 1}, now)
+}
+
+// placement says when a picked message is due.
+type placement struct {
+	due, from int64           // Unix nanoseconds: its own time, and the time of a retry
+	slice     *campaign.Slice // holds its row; nil: none
+	planned   bool            // it is the recipient's first message and no retry: it belongs to the slice's slot
 }
 
 // take puts one message into the group: into a batch, or among the settled ones if its contact has
 // opted out by now.
-func (cs *channelSender) take(cur *sendingCursor, ch *chunk, i uint32, number int, due, from int64, now time.Time) (int, error) {
+func (cs *channelSender) take(cur *sendingCursor, ch *chunk, i uint32, number int, at placement, now time.Time) (int, error) {
 	row := ch.rows.First + i
 	was := ch.statuses[int(i)*cur.run.s.Messages+number-1]
 	it := item{cursor: cur, chunk: ch, row: row, message: uint8(number), attempts: uint8(min(was.Attempts()+1, campaign.MaxAttempts)), before: was,
-		due: due, lateFrom: max(due, from)}
+		due: at.due, lateFrom: max(at.due, at.from), optOuts: cs.d.store.OptOutVersion()}
+	if at.slice != nil && at.slice.Sliced() {
+		if it.sliced = true; at.planned {
+			it.slotEnd = at.slice.End.UnixNano()
+		}
+	}
 	out, err := cs.d.store.OptedOut(cs.id, cs.name, ch.rows.Contacts.At(int(i)))
 	if err != nil {
 		return 0, err

@@ -71,7 +71,7 @@ func (cs *channelSender) enqueue(b *batch) {
 }
 
 // handOver gives recorded attempts to the workers when their time and their tokens have come.
-func (cs *channelSender) handOver(mono, now time.Time, sleep *sleeper) {
+func (cs *channelSender) releaseDue(mono, now time.Time, sleep *sleeper) {
 	for len(cs.recordedBatches) > 0 {
 		b := cs.recordedBatches[0]
 		if open, _ := cs.window.open(now); !open {
@@ -133,7 +133,7 @@ func (cs *channelSender) commitEntries(ctx context.Context, entries []campaign.E
 	defer timer.Stop()
 	for {
 		sleep := sleeper{}
-		cs.handOver(time.Now(), cs.d.now(), &sleep)
+		cs.releaseDue(time.Now(), cs.d.now(), &sleep)
 		if wait, ok := sleep.result(); ok {
 			timer.Reset(min(wait, maxSleep))
 		} else {

@@ -89,9 +89,11 @@ func (cs *channelSender) decideOne(it *item, res *Result, set *ChannelSettings, 
 	case VerdictRecipientBusy:
 		it.outcome = campaign.Retrying
 		it.nextAt = at.Add(recipientDelay(int(it.attempts), res.RetryAfter))
-	case VerdictHold, VerdictUnreachable, VerdictThrottled, verdictReturned:
+	case verdictReturned, verdictSuppressed, verdictSlotFull:
+		it.outcome, it.recordedAttempts = it.outcomeAtHandOver(res.Verdict), uint8(it.before.Attempts())
+	case VerdictHold, VerdictUnreachable, VerdictThrottled:
 		// This message isn't the reason.
-		it.outcome, it.recordedAttempts = campaign.Pending, it.attempts-1
+		it.outcome, it.recordedAttempts = campaign.Pending, uint8(it.before.Attempts())
 	case VerdictRetry:
 		switch {
 		case last:

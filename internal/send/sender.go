@@ -46,7 +46,7 @@ type channelSender struct {
 	recordedBatches []*batch         // recorded attempts that wait for their time or a token, by time
 	results         []*batch         // results decided but not recorded
 	outcomes        []campaign.Entry // entries for results
-	window          sendingWindow
+	window          *sendingWindow
 	driver          *driver
 	commitFailures  int       // failed commits in a row
 	commitAfter     time.Time // no commit before
@@ -65,6 +65,7 @@ type channelSender struct {
 	limit       atomic.Int64                    // concurrency
 	maxBatch    atomic.Int64                    // most messages in one call
 	settings    atomic.Pointer[ChannelSettings] // as configured
+	rules       atomic.Pointer[rules]           // checked at hand-over
 	unrecorded  atomic.Int64                    // messages marked, result not recorded
 	cursorCount atomic.Int64                    // len(cursors)
 	completed   completedQueue
@@ -82,7 +83,7 @@ type channelSender struct {
 // changedSettings are the settings that a reload hands to loop.
 type changedSettings struct {
 	app    pacing
-	window sendingWindow
+	rules  *rules
 	driver *driver
 }
 
@@ -164,7 +165,8 @@ func (cs *channelSender) takeUpdates(ctx context.Context) bool {
 	cs.answerPings()
 	cs.mu.Unlock()
 	if renewed != nil {
-		cs.pacing, cs.window = renewed.app, renewed.window
+		cs.pacing, cs.window = renewed.app, renewed.rules.window
+		cs.rules.Store(renewed.rules)
 		if renewed.driver != nil {
 			if cs.driver != nil {
 				cs.driver.release()
@@ -204,6 +206,9 @@ func (cs *channelSender) applyResults(b *batch) {
 		case campaign.Retrying:
 			b.retry, b.at = true, it.nextAt.UnixNano()
 		case campaign.Pending:
+			if !it.nextAt.IsZero() {
+				b.at = it.nextAt.UnixNano()
+			}
 		default:
 			continue
 		}

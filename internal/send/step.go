@@ -63,10 +63,10 @@ func (cs *channelSender) step(ctx context.Context) (wait time.Duration, ok bool)
 	case ctx.Err() != nil:
 		cs.returnQueued()
 	case len(cs.cursors) == 0:
-		cs.handOver(mono, now, &sleep)
+		cs.releaseDue(mono, now, &sleep)
 		cs.idle(mono, &sleep)
 	default:
-		cs.handOver(mono, now, &sleep)
+		cs.releaseDue(mono, now, &sleep)
 		cs.idleSince = time.Time{}
 		if cs.refresh(now, mono) {
 			sleep.atMost(maxSleep)
@@ -78,7 +78,7 @@ func (cs *channelSender) step(ctx context.Context) (wait time.Duration, ok bool)
 		if !cs.recordGroup(ctx, n, now, mono, &sleep) {
 			return sleep.result()
 		}
-		cs.handOver(time.Now(), cs.d.now(), &sleep)
+		cs.releaseDue(time.Now(), cs.d.now(), &sleep)
 		cs.group.reset()
 		cs.prune()
 		if cs.progressed || n == 0 {

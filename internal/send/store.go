@@ -63,4 +63,8 @@ type Store interface {
 
 	// OptedOut reports whether contactCode has opted out of the application's channel.
 	OptedOut(application int64, channelType string, contactCode []byte) (bool, error)
+
+	// OptOutVersion returns a number that changes whenever an opt-out is added, before the
+	// call that adds it returns. It is cheap: it is asked before every call of a driver.
+	OptOutVersion() uint64
 }

@@ -19,7 +19,7 @@ const (
 
 	// VerdictRetry: this message failed and may succeed later, e.g. a webhook's 500. It is
 	// counted and backs off from retry_base to retry_max, not before RetryAfter. Set
-	// MaybeDelivered unless the answer itself says that nothing was accepted.
+	// MaybeDelivered where a proxy answered for an application that may have accepted it.
 	VerdictRetry
 
 	// VerdictPermanent: the receiver refused the message for good and named no recipient,
@@ -64,10 +64,9 @@ const (
 	VerdictThrottled
 
 	// VerdictNoEndpoint: the receiver answered that nothing is at the channel's address:
-	// webhook 404 and 410. The message fails, but the third in a row over all sendings puts
-	// the channel in trouble: the message that drew it and later ones stay pending, and
-	// probes follow, each with another message. When a probe is accepted, the refusals
-	// belonged to their messages.
+	// webhook 404 and 410. The message fails. The third in a row over all sendings puts the
+	// channel in trouble, and probes follow, each with another message. When a probe is
+	// accepted, the refusals belonged to their messages.
 	VerdictNoEndpoint
 )
 
@@ -92,7 +91,7 @@ type Result struct {
 
 	// MaybeDelivered reports that the receiver may have delivered the message although the
 	// verdict isn't VerdictSent: the request was written, and the answer doesn't exclude it
-	// (a webhook's 500, 502 or 504). Such a message never ends as canceled, expired or
+	// (a webhook's 502 or 504). VerdictUnknown implies it. Such a message never ends as canceled, expired or
 	// suppressed, but as unknown.
 	MaybeDelivered bool
 

@@ -123,18 +123,17 @@ func (cs *channelSender) work() {
 // has been halted since they were marked: those are given back.
 func (cs *channelSender) send(b *batch) {
 	cs.gate.RLock()
-	halt := cs.d.stopping.Load() || cs.breaker.blocks()
+	h := cs.beginHandOver()
 	out := 0
 	var latest int64
-	now := cs.d.now()
 	for i := range b.items {
-		switch {
-		case b.results[i].Verdict == verdictRefused:
-		case halt || b.results[i].Verdict == verdictReturned || b.items[i].cursor.run.isHalted():
-			b.results[i].Verdict = verdictReturned
-		default:
+		it, res := &b.items[i], &b.results[i]
+		if res.Verdict == 0 {
+			res.Verdict = cs.check(it, b.msgs[i].ContactCode, &h)
+		}
+		if res.Verdict == 0 {
 			out++
-			latest = max(latest, now.UnixNano()-b.items[i].lateFrom)
+			latest = max(latest, h.now.UnixNano()-it.lateFrom)
 			b.ptrs = append(b.ptrs, &b.msgs[i])
 		}
 	}
@@ -159,10 +158,15 @@ func (cs *channelSender) send(b *batch) {
 	if out < len(b.items) {
 		k := 0
 		for i := range b.results {
-			if v := b.results[i].Verdict; v != verdictReturned && v != verdictRefused {
+			if b.results[i].Verdict == 0 {
 				b.results[i] = results[k]
 				k++
 			}
+		}
+	}
+	for i := range b.items {
+		if b.items[i].sliced && b.results[i].Verdict == VerdictUnreachable && h.rules.grid != nil {
+			h.rules.slots.giveBack(h.rules.grid, h.now)
 		}
 	}
 	cs.react(b)
@@ -240,7 +244,7 @@ func (cs *channelSender) react(b *batch) {
 				cs.holdChannel(now, res)
 			}
 			continue
-		case verdictReturned, verdictRefused:
+		case verdictReturned, verdictRefused, verdictSuppressed, verdictSlotFull:
 			cs.breaker.returned()
 			continue
 		}

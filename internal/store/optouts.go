@@ -64,7 +64,12 @@ func (s *Store) AddOptOuts(list []OptOut) (int, error) {
 			}
 			added++
 		}
-		t.after = append(t.after, func() { s.anyOptOut.Store(s.anyOptOut.Load() || added > 0) })
+		t.after = append(t.after, func() {
+			if added > 0 {
+				s.anyOptOut.Store(true)
+				s.optOutVersion.Add(1)
+			}
+		})
 		return nil
 	})
 	if err != nil {
@@ -129,6 +134,9 @@ func (s *Store) OptedOut(application int64, channelType string, contactCode []by
 	})
 	return found, err
 }
+
+// OptOutVersion implements send.Store: the number grows with every opt-out added.
+func (s *Store) OptOutVersion() uint64 { return s.optOutVersion.Load() }
 
 // listPage is how many values eachPage reads in one transaction.
 const listPage = 1000

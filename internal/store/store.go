@@ -48,12 +48,13 @@ type Store struct {
 	db    *bbolt.DB
 	guard guard
 
-	group     committer
-	scans     scans
-	anyOptOut atomic.Bool // false: there are no opt-outs
-	commits   atomic.Uint64
-	writable  atomic.Pointer[error] // see Writable
-	entries   atomic.Uint64
+	group         committer
+	scans         scans
+	anyOptOut     atomic.Bool   // false: there are no opt-outs
+	optOutVersion atomic.Uint64 // grows with every opt-out added
+	commits       atomic.Uint64
+	writable      atomic.Pointer[error] // see Writable
+	entries       atomic.Uint64
 
 	receipts     receiptQueue          // waiting calls of RecordReceipts
 	commitTx     func(*bbolt.Tx) error // (*bbolt.Tx).Commit; tests make it fail

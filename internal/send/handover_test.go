@@ -1,0 +1,131 @@
+package send
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// slowReceiver answers after 4 s, so that messages recorded ahead wait for a worker.
+func slowReceiver(r *harness) {
+	r.ch.answer = func(ctx context.Context, _ *Message) Result {
+		select {
+		case <-time.After(4 * time.Second):
+		case <-ctx.Done():
+		}
+		return Result{Verdict: VerdictSent}
+	}
+}
+
+func TestOptOutWhileWaitingForAWorkerIsObeyed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHarness(t, slowReceiver)
+		id := r.accept(campaign.Sending{}, 8)
+		time.Sleep(time.Second) // 4 are with the receiver, 4 wait for a worker
+		handed := map[string]bool{}
+		for _, m := range r.ch.sent() {
+			handed[m.ContactCode] = true
+		}
+		for _, contact := range []string{"34600000000", "34600000001", "34600000002", "34600000003",
+			"34600000004", "34600000005", "34600000006", "34600000007"} {
+			r.store.optOut("c", contact)
+		}
+		time.Sleep(time.Minute)
+		for _, m := range r.ch.sent() {
+			if !handed[m.ContactCode] {
+				t.Errorf("%s got a message after its opt-out", m.ContactCode)
+			}
+		}
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Suppressed, 4)
+	})
+}
+
+func TestWindowThatClosesWhileWaitingForAWorkerIsObeyed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(10*time.Hour - time.Second - time.Millisecond) // the window closes in one second
+		r := newHarness(t, slowReceiver, grid(time.Minute, 100, windows(t, "* 9 * * *")))
+		r.accept(campaign.Sending{}, 8)
+		time.Sleep(time.Hour)
+		closes := time.Date(2000, 1, 1, 10, 0, 0, 0, time.UTC)
+		for _, m := range r.ch.sent() {
+			if !m.at.Before(closes) {
+				t.Errorf("a message went out at %s; the window closed at %s", m.at.UTC(), closes)
+			}
+		}
+		if n := len(r.ch.sent()); n != 4 {
+			t.Errorf("%d messages went out before the window closed; want 4", n)
+		}
+	})
+}
+
+func TestSlotNeverExceedsItsCapacity(t *testing.T) {
+	const length, capacity = 10 * time.Second, 10
+	for _, c := range []struct {
+		name  string
+		setup func(*harness)
+	}{
+		{"retries", func(r *harness) {
+			var n atomic.Int64
+			r.ch.answer = func(context.Context, *Message) Result {
+				if n.Add(1)%3 != 0 {
+					return Result{Verdict: VerdictRetry, Detail: "busy"}
+				}
+				return Result{Verdict: VerdictSent}
+			}
+		}},
+		{"a stall", func(r *harness) {
+			var n atomic.Int64
+			r.ch.answer = func(context.Context, *Message) Result {
+				if n.Add(1) == 3 {
+					time.Sleep(25 * time.Second)
+				}
+				return Result{Verdict: VerdictSent}
+			}
+			r.app.Channels[0].Concurrency = 1
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newHarness(t, grid(length, capacity, nil), c.setup, func(r *harness) { r.app.Channels[0].MaxAttempts = 15 })
+				start := r.now().Add(2 * length)
+				var slices []campaign.Slice
+				for i := range 4 {
+					slices = append(slices, slot(start.Add(time.Duration(i)*length), length, uint32(i*capacity), capacity))
+				}
+				id := r.accept(campaign.Sending{ScheduledAt: start}, 4*capacity, slices...)
+				time.Sleep(time.Hour)
+				counts := map[int64]int{}
+				for _, m := range r.ch.sent() {
+					counts[r.app.Grid.Number(m.at)]++
+				}
+				for n, got := range counts {
+					if got > capacity {
+						t.Errorf("slot at %s: %d attempts; want no more than %d", r.app.Grid.Start(n), got, capacity)
+					}
+				}
+				r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 4*capacity)
+			})
+		})
+	}
+}
+
+func TestSlotInWhichTheProcessStarted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		// Another process may have filled the slot before this one started.
+		time.Sleep(300 * time.Millisecond)
+		r := newHarness(t, grid(time.Second, 10, nil))
+		start := r.now().Truncate(time.Second)
+		id := r.accept(campaign.Sending{ScheduledAt: start}, 10, slot(start, time.Second, 0, 10))
+		time.Sleep(700*time.Millisecond - time.Nanosecond)
+		synctest.Wait()
+		if n := len(r.ch.sent()); n != 0 {
+			t.Errorf("%d messages in the slot in which the process started; want none", n)
+		}
+		time.Sleep(time.Minute)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
+	})
+}
