@@ -58,7 +58,7 @@ func TestBackup(t *testing.T) {
 			// After the second start nothing is held again.
 			w.start().ready()
 			if w.logged("restored") {
-				t.Error("the store is taken for a restored one again")
+				t.Error("the second start counts the store as restored again")
 			}
 			w.doctor()
 		})
@@ -79,7 +79,7 @@ func (w *world) restore() (known, unsure map[string]bool) {
 	w.last.kill()
 	known, unsure = w.knownBy(copied)
 	if len(known) == 0 {
-		w.t.Fatal("the backup knows of nothing sent")
+		w.t.Fatal("the backup knows no sent message")
 	}
 	path := filepath.Join(w.state, "campaignd.db")
 	w.must(os.Remove(path))
@@ -136,12 +136,12 @@ func (w *world) heldAndQuiet(n int) {
 	var status struct{ Sendings map[string]int }
 	w.must(json.Unmarshal([]byte(out), &status))
 	if status.Sendings["held"] != n {
-		w.t.Errorf("%d sendings are held; want %d: %s", status.Sendings["held"], n, out)
+		w.t.Errorf("%d sendings are held, want %d: %s", status.Sendings["held"], n, out)
 	}
 	out, err = w.run("show", "a", "--json")
 	w.must(err)
 	if !strings.Contains(out, "the store was restored") {
-		w.t.Errorf("show doesn't say why it is held: %s", out)
+		w.t.Errorf("show gives no reason for the hold: %s", out)
 	}
 	w.until(5*time.Second, "status.json says held", func() bool {
 		_, path := w.folder("a")
@@ -150,7 +150,7 @@ func (w *world) heldAndQuiet(n int) {
 	})
 	waitFor(300*time.Millisecond, func() bool { return false })
 	if now, _ := w.hook.count(); now != before {
-		w.t.Errorf("%d messages went out while all was held", now-before)
+		w.t.Errorf("%d messages went out while everything was held", now-before)
 	}
 }
 

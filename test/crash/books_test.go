@@ -43,7 +43,7 @@ func (w *world) balance(d drop) ended {
 	}
 	for name, want := range d.files {
 		if got, err := os.ReadFile(filepath.Join(path, name)); err != nil || string(got) != want {
-			w.t.Errorf("%s: %s is not what was dropped: %d bytes, %v", d.name, name, len(got), err)
+			w.t.Errorf("%s: %s differs from the dropped file: %d bytes, %v", d.name, name, len(got), err)
 		}
 	}
 	allowed := map[string]bool{"report.json": true, "report.txt": true, "results.csv": true, "rejected.csv": true,
@@ -52,7 +52,7 @@ func (w *world) balance(d drop) ended {
 	w.must(err)
 	for _, entry := range entries {
 		if _, ours := d.files[entry.Name()]; !ours && !allowed[entry.Name()] {
-			w.t.Errorf("%s: %s was left in its folder", d.name, entry.Name())
+			w.t.Errorf("%s: unexpected file %s in its folder", d.name, entry.Name())
 		}
 	}
 	var report struct {
@@ -80,7 +80,7 @@ func (w *world) balance(d drop) ended {
 		}
 	}
 	if want := (d.rows + d.bad) * d.per; len(seen) != want {
-		w.t.Errorf("%s: %d outcomes; want %d", d.name, len(seen), want)
+		w.t.Errorf("%s: %d outcomes, want %d", d.name, len(seen), want)
 	}
 	for outcome, n := range report.Messages {
 		if outcome != "planned" && e.counts[outcome] != n {
@@ -88,7 +88,7 @@ func (w *world) balance(d drop) ended {
 		}
 	}
 	if report.Messages["planned"] != d.rows*d.per {
-		w.t.Errorf("%s: %d planned; want %d", d.name, report.Messages["planned"], d.rows*d.per)
+		w.t.Errorf("%s: %d planned, want %d", d.name, report.Messages["planned"], d.rows*d.per)
 	}
 	return e
 }
@@ -130,14 +130,14 @@ func (w *world) deliveries(e ended, got map[string]int) (twice int) {
 		delete(byMessage, name)
 		switch {
 		case r.outcome == "sent" && n == 0:
-			w.t.Errorf("%s of %s is called sent and never arrived", name, e.id)
+			w.t.Errorf("%s of %s has the outcome sent, but never arrived", name, e.id)
 		case n > 0 && r.outcome != "sent" && r.outcome != "unknown":
-			w.t.Errorf("%s of %s arrived and is called %s", name, e.id, r.outcome)
+			w.t.Errorf("%s of %s arrived, but has the outcome %s", name, e.id, r.outcome)
 		}
 		twice += max(n-1, 0)
 	}
 	if len(byMessage) > 0 {
-		w.t.Errorf("%d messages of %s arrived that are in no row of the results", len(byMessage), e.id)
+		w.t.Errorf("%d messages of %s arrived that results.csv doesn't have", len(byMessage), e.id)
 	}
 	return twice
 }
@@ -211,7 +211,7 @@ func (w *world) bookings(s *store.Store) {
 	w.must(err)
 	for i, n := range booked {
 		if at := first + int64(i); want[at] != n {
-			w.t.Errorf("slot %d: %d messages are booked, %d are unsent in it", at, n, want[at])
+			w.t.Errorf("slot %d: %d messages are reserved, want %d (unsent)", at, n, want[at])
 		}
 	}
 }

@@ -18,22 +18,22 @@ func TestStoreCutOff(t *testing.T) {
 	path := filepath.Join(w.state, "campaignd.db")
 	w.must(os.Truncate(path, 8192))
 	if !p.dead(patience(20 * time.Second)) {
-		t.Fatalf("it goes on\n%s", w.tail())
+		t.Fatalf("the daemon still runs\n%s", w.tail())
 	}
 	if code := p.cmd.ProcessState.ExitCode(); code != 1 {
-		t.Errorf("it ended with %d\n%s", code, w.tail())
+		t.Errorf("exit status %d, want 1\n%s", code, w.tail())
 	}
 	data, err := os.ReadFile(w.log)
 	w.must(err)
 	all := strings.Split(strings.TrimSpace(string(data)), "\n")
 	if last := all[len(all)-1]; !strings.HasPrefix(last, "campaignd: run: the store is damaged: its file was cut off at 8192 of") || !strings.Contains(last, "restore a backup") {
-		t.Errorf("its last word is %q", last)
+		t.Errorf("unexpected last line %q", last)
 	}
 	if strings.Contains(string(data), "goroutine ") {
-		t.Errorf("the log has a stack\n%s", w.tail())
+		t.Errorf("the log has a stack trace\n%s", w.tail())
 	}
 	if n := sizeOf(t, path); n != 8192 {
-		t.Errorf("the file has %d bytes now", n)
+		t.Errorf("the file was changed: it has %d bytes", n)
 	}
 }
 
@@ -54,7 +54,7 @@ func TestOlderCopyOfStore(t *testing.T) {
 	w.last.kill()
 	known, _ := w.knownBy(path)
 	if len(known) < at {
-		t.Fatalf("%d are known to be sent, %d were", len(known), at)
+		t.Fatalf("the copy knows %d sent messages, want %d", len(known), at)
 	}
 	w.must(os.WriteFile(path, copied, 0o600))
 	known, _ = w.knownBy(path)

@@ -60,7 +60,7 @@ func (p *process) stop() {
 	p.w.t.Helper()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	if !p.dead(patience(20 * time.Second)) {
-		p.w.t.Fatalf("the daemon didn't end within 20 s\n%s", p.w.tail())
+		p.w.t.Fatalf("the daemon didn't exit within 20 s\n%s", p.w.tail())
 	}
 }
 
@@ -80,10 +80,10 @@ func (p *process) dead(limit time.Duration) bool {
 func (p *process) killed(limit time.Duration) {
 	p.w.t.Helper()
 	if !p.dead(patience(limit)) {
-		p.w.t.Fatalf("its failpoint was not passed within %s\n%s", limit, p.w.tail())
+		p.w.t.Fatalf("the daemon didn't reach its failpoint within %s\n%s", limit, p.w.tail())
 	}
 	if ws, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !ws.Signaled() || ws.Signal() != syscall.SIGKILL {
-		p.w.t.Fatalf("it ended by itself: %s\n%s", p.cmd.ProcessState, p.w.tail())
+		p.w.t.Fatalf("the daemon exited by itself: %s\n%s", p.cmd.ProcessState, p.w.tail())
 	}
 }
 
@@ -93,7 +93,7 @@ func (p *process) ready() *process {
 	p.w.until(20*time.Second, "answering", func() bool {
 		select {
 		case <-p.gone:
-			p.w.t.Fatalf("the daemon ended at start: %s\n%s", p.cmd.ProcessState, p.w.tail())
+			p.w.t.Fatalf("the daemon exited at start: %s\n%s", p.cmd.ProcessState, p.w.tail())
 		default:
 		}
 		_, err := p.w.run("status", "--json")

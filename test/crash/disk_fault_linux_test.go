@@ -56,10 +56,10 @@ func TestFullDiskBeforeADrop(t *testing.T) {
 	d2 := w.drop("b", viaHook, 100, 0, "")
 	w.until(20*time.Second, "said", func() bool { return w.logged("the operator has to make room") })
 	if place, _ := w.folder("b"); place != "" {
-		t.Errorf("a drop was taken in without room for it: %s", place)
+		t.Errorf("a drop was claimed without room for it: %s", place)
 	}
 	if n := w.loggedTimes("the operator has to make room"); n != 1 {
-		t.Errorf("it was said %d times", n)
+		t.Errorf("it was logged %d times, want once", n)
 	}
 	empty()
 	w.ended(90*time.Second, d2)
@@ -128,7 +128,7 @@ func TestFullInbox(t *testing.T) {
 	w.until(60*time.Second, "all sent", func() bool { _, keys := w.hook.count(); return keys == d.rows+next.rows })
 	waitFor(12*time.Second, func() bool { return false }) // two rounds of the folder keeper
 	if n := w.loggedTimes("ERROR", "no space left"); n > 6 {
-		t.Errorf("it is said %d times\n%s", n, w.tail())
+		t.Errorf("it was logged %d times, want at most 6\n%s", n, w.tail())
 	}
 	t.Logf("the log says:\n%s", firstLines(w, "no space left"))
 	empty()
@@ -163,7 +163,7 @@ func TestKilledOnAFullDisk(t *testing.T) {
 	empty()
 	if w.last.refuses() { // with a message
 		if !w.logged("no space left") {
-			t.Errorf("it ended without saying why\n%s", w.tail())
+			t.Errorf("the daemon exited without a reason\n%s", w.tail())
 		}
 		w.start()
 	}

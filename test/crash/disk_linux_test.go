@@ -32,13 +32,13 @@ func newDisk(t *testing.T, size string) *disk {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("truncate", "-s", size, d.image).CombinedOutput(); err != nil {
-		t.Skipf("make an image: %v: %s", err, out)
+		t.Skipf("create an image: %v: %s", err, out)
 	}
 	if out, err := exec.Command("mkfs.ext4", "-q", "-F", d.image).CombinedOutput(); err != nil {
-		t.Skipf("make an ext4: %v: %s", err, out)
+		t.Skipf("create an ext4: %v: %s", err, out)
 	}
 	if err := d.mount(); err != nil {
-		t.Skipf("mount by a loop device: %v", err)
+		t.Skipf("mount through a loop device: %v", err)
 	}
 	t.Cleanup(d.unmount)
 	return d

@@ -52,7 +52,7 @@ func goOnAfter(t *testing.T, f injected, point string) {
 	if w.last.refuses() {
 		// The daemon may refuse to start, with a message. Then the test removes the cause and starts it again.
 		if !w.logged(f.text) {
-			t.Errorf("it ended without a word of %q\n%s", f.text, w.tail())
+			t.Errorf("the daemon exited without %q in its log\n%s", f.text, w.tail())
 		}
 		w.start()
 	}
@@ -78,7 +78,7 @@ func goOnAfter(t *testing.T, f injected, point string) {
 	w.doctor()
 	// The daemon retries a file that it can't open, and logs nothing the first time.
 	if f.point != "open" && w.logged("failpoint "+f.point) && w.loggedTimes(f.text) == w.loggedTimes("failpoint ") {
-		t.Errorf("no line of the log says %q\n%s", f.text, w.tail())
+		t.Errorf("no log line contains %q\n%s", f.text, w.tail())
 	}
 }
 
@@ -136,19 +136,19 @@ func (w *world) refuses(texts ...string) {
 	w.t.Helper()
 	out, err := w.run("run")
 	if err == nil {
-		w.t.Fatal("it runs")
+		w.t.Fatal("the daemon runs, want a refusal")
 	}
 	text := strings.TrimSpace(strings.TrimPrefix(err.Error(), "run: "))
 	if !strings.Contains(text, "exit status 1") {
-		w.t.Errorf("it ended otherwise than with 1: %s", text)
+		w.t.Errorf("it didn't exit with status 1: %s", text)
 	}
 	_, said, _ := strings.Cut(text, "exit status 1: ")
 	if said == "" || strings.Contains(said, "\n") || out != "" {
-		w.t.Errorf("not one line: %q", said)
+		w.t.Errorf("want one line, got %q", said)
 	}
 	for _, want := range texts {
 		if !strings.Contains(said, want) {
-			w.t.Errorf("%q doesn't say %q", said, want)
+			w.t.Errorf("%q doesn't contain %q", said, want)
 		}
 	}
 	w.t.Log(said)

@@ -44,7 +44,7 @@ func TestRandomKills(t *testing.T) {
 				}
 				p.dead(time.Duration(random.Int64N(int64(cmp.Or(c.within, 120*time.Millisecond)))))
 				if place, _ := w.folder("large"); place == "done" {
-					t.Fatalf("all was sent after %d of %d kills: the test proves less than it should", i, kills)
+					t.Fatalf("everything was sent after %d of %d kills: the test needs more rows", i, kills)
 				}
 				p.kill()
 				lost += w.look()
@@ -59,7 +59,7 @@ func TestRandomKills(t *testing.T) {
 			}
 			if c.via == viaOutbox {
 				if twice := w.outbox(e, kills); uint64(twice) > lost {
-					t.Errorf("%d messages are in the outbox twice, only %d were in flight", twice, lost)
+					t.Errorf("%d messages are in the outbox twice, but only %d were in flight", twice, lost)
 				}
 				return
 			}
@@ -69,9 +69,9 @@ func TestRandomKills(t *testing.T) {
 			case c.via == viaHold && twice > 0:
 				t.Errorf("%d messages were delivered twice with on_unknown = hold", twice)
 			case uint64(twice) > lost:
-				t.Errorf("%d messages were delivered twice, only %d were in flight", twice, lost)
+				t.Errorf("%d messages were delivered twice, but only %d were in flight", twice, lost)
 			case c.via == viaHold && uint64(e.counts["unknown"]) > lost:
-				t.Errorf("%d are unknown, only %d were in flight", e.counts["unknown"], lost)
+				t.Errorf("%d messages are unknown, but only %d were in flight", e.counts["unknown"], lost)
 			case c.via == viaHook && e.counts["sent"] != d.rows:
 				t.Errorf("%d of %d were sent", e.counts["sent"], d.rows)
 			}

@@ -41,17 +41,17 @@ func TestSyncFails(t *testing.T) {
 			box := w.drop("b", viaOutbox, 200, 0, "")
 			if w.last.refuses() {
 				if !w.logged(c.says) {
-					t.Fatalf("it ended without a word of %q\n%s", c.says, w.tail())
+					t.Fatalf("the daemon exited without %q in its log\n%s", c.says, w.tail())
 				}
 				w.start()
 			}
 			w.ended(90*time.Second, d, box)
 			// strace counts per thread: no thread may have reached the call's number.
 			if log, err := os.ReadFile(traced); err != nil || !strings.Contains(string(log), "INJECTED") {
-				t.Skipf("the fault never came (%v)", err)
+				t.Skipf("the fault never happened (%v)", err)
 			}
 			if !w.logged(c.says) {
-				t.Errorf("nobody said %q\n%s", c.says, w.tail())
+				t.Errorf("no log line contains %q\n%s", c.says, w.tail())
 			}
 			t.Logf("the log says:\n%s", firstLines(w, c.says))
 			e := w.balance(d)
@@ -75,7 +75,7 @@ const nobody = 65534
 // TestPermissionsLost revokes the daemon's permissions while it runs and restores them.
 func TestPermissionsLost(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("needs root to run the daemon as a user whose rights can be taken")
+		t.Skip("needs root to run the daemon as a user whose permissions can be revoked")
 	}
 	for name, c := range map[string]struct {
 		path string
@@ -189,7 +189,7 @@ func TestOutboxRemoved(t *testing.T) {
 	}
 	w.ended(60*time.Second, d)
 	if removed == 0 {
-		t.Fatal("all was sent before the file could be removed")
+		t.Fatal("everything was sent before the file could be removed")
 	}
 	if f, err := os.Open(path); err == nil { // missing if everything was written before the last removal
 		countKeys(t, f, keys)

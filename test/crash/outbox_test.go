@@ -39,7 +39,7 @@ func (w *world) outbox(e ended, kills int) (twice int) {
 	twice = w.deliveries(e, keys)
 	w.t.Logf("%d kills, %d lines torn, %d messages twice, outcomes %v", kills, torn, twice, e.counts)
 	if n := e.counts["sent"]; n != len(keys) {
-		w.t.Errorf("%d are called sent, the outbox has %d different keys", n, len(keys))
+		w.t.Errorf("%d messages have the outcome sent, but the outbox has %d keys", n, len(keys))
 	}
 	for key := range keys {
 		if !strings.HasPrefix(key, e.id+"-") {

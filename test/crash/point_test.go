@@ -123,7 +123,7 @@ func killAt(t *testing.T, point string) {
 	w.doctor()
 	p.stop()
 	if n := w.look(); n != 0 {
-		t.Errorf("%d messages are in flight after an orderly end", n)
+		t.Errorf("%d messages are in flight after an orderly stop", n)
 	}
 }
 
@@ -188,7 +188,7 @@ func killReopening(t *testing.T) {
 	p.stop()
 	p = w.start("CAMPAIGND_FAILPOINT=reopened:1").ready()
 	if _, err := w.run("resend", before.id, "--unknown"); err == nil {
-		t.Error("resend says it worked")
+		t.Error("resend reported success")
 	} else if strings.Contains(err.Error(), "unknown flag") {
 		t.Fatal(err)
 	}

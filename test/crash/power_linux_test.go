@@ -30,7 +30,7 @@ func TestPowerCuts(t *testing.T) {
 		c.wrong = nil
 	}
 	c.end()
-	t.Logf("%d cuts, %d drops, %d acknowledged outcomes looked after", cuts, len(c.drops), c.looked)
+	t.Logf("%d cuts, %d drops, %d acknowledged outcomes checked", cuts, len(c.drops), c.looked)
 }
 
 // TestPowerCutsHaveTeeth runs the same test without syncing commits, which must fail.
@@ -40,11 +40,11 @@ func TestPowerCutsHaveTeeth(t *testing.T) {
 	for i := range 20 {
 		c.cycle(i, "CAMPAIGND_TEST_NOSYNC=1")
 		if len(c.wrong) > 0 {
-			t.Logf("found out after %d cuts: %s", i+1, c.wrong[0])
+			t.Logf("found after %d cuts: %s", i+1, c.wrong[0])
 			return
 		}
 	}
-	t.Error("a store that doesn't sync went through 20 power cuts unnoticed: the test proves nothing")
+	t.Error("20 power cuts didn't reveal that the store doesn't sync: the test proves nothing")
 }
 
 // cutting is an installation on a file system that loses power.
@@ -250,7 +250,7 @@ func (c *cutting) end() {
 			keys, _ = c.outboxKeys()
 		}
 		if twice := c.deliveries(e, keys); twice > 0 && name == "large" {
-			c.t.Errorf("%s: %d messages went out twice with on_unknown = hold", name, twice)
+			c.t.Errorf("%s: %d messages were sent twice with on_unknown = hold", name, twice)
 		}
 	}
 	c.doctor()

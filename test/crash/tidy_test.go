@@ -36,7 +36,7 @@ func killTidying(t *testing.T, point string) {
 	names, err := filepath.Glob(filepath.Join(path, "*"))
 	w.must(err)
 	if len(names) != 1 || filepath.Base(names[0]) != "report.json" {
-		t.Errorf("what stays is %q", names)
+		t.Errorf("files left: %q", names)
 	}
 	w.doctor()
 }
@@ -48,7 +48,7 @@ func killCompacting(t *testing.T, point string) {
 	p := w.start("CAMPAIGND_FAILPOINT=" + point).ready()
 	w.ended(20*time.Second, d)
 	if _, err := w.run("compact"); err == nil {
-		t.Error("compact says it worked")
+		t.Error("compact reported success")
 	}
 	p.killed(5 * time.Second)
 	w.start().ready()
