@@ -9,21 +9,23 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Advice is what a sending that didn't fit could do instead.
+// Advice lists alternatives for a sending that didn't fit.
 type Advice struct {
-	Room   uint32               // recipients its condition has room for at its T
+	Room   uint32               // recipients that fit at its T under its condition
 	Fits   []campaign.Condition // other conditions under which it would fit at its T
 	At     time.Time            // the earliest later T at which it would fit; zero if it fits at no slot's start by Latest
-	Most   uint64               // recipients that 48 hours of slots hold when they are all empty and open
-	Reason string               // all of it for a person, in UTC
+	Most   uint64               // recipients that 48 hours of empty, open slots hold
+	Reason string               // the advice as text, times in UTC
 }
 
-// monthsAhead is how far ahead a sending can be scheduled (SPEC 5).
+// monthsAhead limits how far ahead a sending can be scheduled (docs/contract.md 5).
 const monthsAhead = 3
 
-// Advise says how much room a request's condition has, which other conditions
-// would fit it now, and the earliest later T at which it would fit as it is. It looks at every slot up to the request's Latest, so it belongs
-// outside of write transactions; and it promises nothing, since others book meanwhile.
+// Advise returns the room that a request's condition has, the other conditions
+// under which it would fit, and the earliest later T at which it would fit
+// unchanged. It reads every slot up to the request's Latest: call it outside write
+// transactions. Other sendings may reserve the room in the meantime.
+// It returns ErrTooManyMessages, or an error of b.
 func (g Grid) Advise(b Reservations, req Request) (Advice, error) {
 	if err := g.check(req.Messages); err != nil {
 		return Advice{}, err
@@ -48,29 +50,29 @@ func (g Grid) Advise(b Reservations, req Request) (Advice, error) {
 	return a, nil
 }
 
-// ahead is how many slots start within the horizon of a T that is a slot's start.
+// slotsInHorizon counts the slots that start within the horizon of a T at a slot's start.
 func (g Grid) slotsInHorizon() int { return int((Horizon + g.Slot - 1) / g.Slot) }
 
-// chunkSlots is how many slots are counted at a time on the way to Latest.
+// chunkSlots is the number of slots that earliest reads at a time.
 const chunkSlots = 1 << 14
 
 // earliest finds the first slot start after T's slot at which the request fits
-// as T, zero if there is none by Latest.
+// as T, or the zero time if there is none by Latest.
 //
-// It moves the end e of a stretch of slots forth, and keeps the recipients of
-// the longest stretch before e that one T could use: of the last ahead() slots,
-// and for the consecutive conditions of those after the last one without room.
-// When that reaches the request's recipients for the first time, no T that
-// starts earlier has them all: its slots end before e, or hold fewer. T then is
-// the first slot whose horizon reaches e, or, to begin at once, the stretch's start.
+// It advances the end e of a stretch of slots and tracks how many recipients fit
+// into the longest stretch before e that a single T could use: the last
+// slotsInHorizon slots and, for the consecutive conditions, only those after the
+// last slot without room. When this number first reaches the request's recipients,
+// no earlier T fits: its slots end before e, or hold fewer. T is then the first
+// slot whose horizon reaches e or, to begin at once, the start of the stretch.
 func (g Grid) earliest(b Reservations, req Request) (time.Time, error) {
 	latest := req.Latest
 	if latest.IsZero() {
 		latest = calendar.AddMonths(req.T, monthsAhead, nil)
 	}
 	first, ahead := g.Number(req.T)+1, int64(g.slotsInHorizon())
-	last := g.Number(latest)        // the last slot that T may be the start of
-	recent := make([]uint32, ahead) // a ring: the room of slot n is at n % ahead
+	last := g.Number(latest)        // the last slot at whose start T may be
+	recent := make([]uint32, ahead) // a ring buffer: the room of slot n is at n % ahead
 	chunk := make([]uint32, chunkSlots)
 	consecutive := req.Condition != campaign.FragmentedSlots
 
@@ -109,10 +111,10 @@ func (g Grid) earliest(b Reservations, req Request) (time.Time, error) {
 	return time.Time{}, nil
 }
 
-// within finds the earliest T of the request that is not before the slot that comes
-// before slot at, whose start is known to fit. Within a slot the share that is left only
-// shrinks as T moves on, so but for its start two moments matter: when the
-// horizon reaches one slot more, and when the windows open. T is of whole seconds.
+// earliestWithin finds the earliest T within slot at-1, given that the start of slot
+// at fits. Within a slot the remaining share only shrinks as T advances, so apart from
+// the slot's start only two instants can fit: when the horizon reaches another slot,
+// and when a sending window opens. T is in whole seconds.
 func (g Grid) earliestWithin(b Reservations, req Request, at int64) (time.Time, error) {
 	begin, end := g.Start(at-1), g.Start(at)
 	reach := g.Start(g.firstSlotFrom(begin.Add(Horizon))).Add(time.Second - Horizon)
@@ -135,7 +137,7 @@ func (g Grid) earliestWithin(b Reservations, req Request, at int64) (time.Time, 
 	return end, nil
 }
 
-// reason puts the advice into words.
+// reason formats the advice.
 func (a Advice) reason(e *NoRoom) string {
 	parts := []string{e.Error()}
 	if len(a.Fits) > 0 {
@@ -143,7 +145,7 @@ func (a Advice) reason(e *NoRoom) string {
 		for i, c := range a.Fits {
 			names[i] = string(c)
 		}
-		parts = append(parts, "they would fit as "+strings.Join(names, " or "))
+		parts = append(parts, "all of them would fit as "+strings.Join(names, " or "))
 	}
 	switch {
 	case !a.At.IsZero():
@@ -151,7 +153,7 @@ func (a Advice) reason(e *NoRoom) string {
 	case uint64(e.Request.Recipients) > a.Most:
 		parts = append(parts, fmt.Sprintf("%d hours of empty slots hold no more than %d: split the drop", int(Horizon.Hours()), a.Most))
 	default:
-		parts = append(parts, fmt.Sprintf("there is no scheduleAt within %d months with room for all as %s", monthsAhead, e.Request.Condition))
+		parts = append(parts, fmt.Sprintf("no scheduleAt within %d months has room for all as %s", monthsAhead, e.Request.Condition))
 	}
 	return strings.Join(parts, "; ")
 }

@@ -25,7 +25,7 @@ func (b reservedCounts) Reserved(first int64, counts []uint32) error {
 	return nil
 }
 
-// model is the rules of SPEC 7, slow and plain: one slot and one recipient at a time.
+// model is the rules of docs/contract.md 7, slow and plain: one slot and one recipient at a time.
 type model struct {
 	grid Grid
 	b    reservedCounts
@@ -131,7 +131,7 @@ func drawCase(t *rapid.T) (model, Request) {
 }
 
 // TestPlaceIsTheModel holds Place against the model, and what it returns against
-// the promises of SPEC 7.
+// the promises of docs/contract.md 7.
 func TestPlaceMatchesTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m, req := drawCase(t)

@@ -6,10 +6,10 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Place gives every recipient of the request a slot by its condition (SPEC 7),
-// or none: then the error is a *NoRoom with how many would have fitted, or
-// ErrTooManyMessages. Placements are in order of time, none is empty, and each
-// slot gets as many as it holds before the next gets any.
+// Place assigns every recipient of the request to a slot by its condition
+// (docs/contract.md 7), or none of them. Placements are in order of time and not
+// empty, and each slot is filled before the next one. The error is a *NoRoom with
+// the number that would fit, ErrTooManyMessages, or an error of b.
 func (g Grid) Place(b Reservations, req Request) ([]Placement, error) {
 	if err := g.check(req.Messages); err != nil {
 		return nil, err
@@ -25,11 +25,11 @@ func (g Grid) Place(b Reservations, req Request) ([]Placement, error) {
 	return g.take(r, from, to, req.T, req.Recipients), nil
 }
 
-// Replan places recipients whose slots have passed again by the fragmented
-// rule, from now on in slots that start before until (SPEC 8: the sending's T +
-// Horizon): as many as fit. left is how many don't and so expire.
+// Replan places recipients of passed slots again by the fragmented rule, as many
+// as fit from now on in slots that start before until, which is the sending's T +
+// Horizon (docs/contract.md 8). left counts the others, which expire.
 func (g Grid) Replan(b Reservations, now, until time.Time, recipients uint32, messages int) (placed []Placement, left uint32, err error) {
-	if g.check(messages) != nil { // the capacity was lowered beneath what was accepted
+	if g.check(messages) != nil { // the capacity was lowered after the sending was accepted
 		return nil, recipients, nil
 	}
 	r, err := g.room(b, now, until, messages)
@@ -40,14 +40,14 @@ func (g Grid) Replan(b Reservations, now, until time.Time, recipients uint32, me
 	return g.take(r, from, to, now, held), recipients - held, nil
 }
 
-// choose finds the stretch [from, to) of slots whose room a condition uses for
-// the recipients, and how many of them that stretch holds. If not all, it is
-// the stretch that holds the most.
+// choose returns the stretch [from, to) of slots that a condition uses, and how many
+// of the recipients fit into it. If not all fit, it returns the stretch that holds
+// the most.
 func (r slotRoom) choose(c campaign.Condition, recipients uint32) (from, to int, held uint32) {
 	switch c {
 	case campaign.ImmediateConsecutiveSlots:
 		if len(r.slots) > 0 && r.slots[0] == 0 && r.whole > 0 {
-			from = 1 // the time of T's slot is nearly over: the run begins at the next
+			from = 1 // T's slot is nearly over: the run begins at the next one
 		}
 		to = r.runEnd(from)
 		return from, to, sumRoom(r.slots[from:to], recipients)
@@ -68,7 +68,7 @@ func (r slotRoom) choose(c campaign.Condition, recipients uint32) (from, to int,
 	}
 }
 
-// runEnd is the first slot from start on that has no room.
+// runEnd returns the first slot without room at or after start.
 func (r slotRoom) runEnd(start int) int {
 	for i := start; i < len(r.slots); i++ {
 		if r.slots[i] == 0 {
@@ -78,7 +78,7 @@ func (r slotRoom) runEnd(start int) int {
 	return len(r.slots)
 }
 
-// take fills the slots [from, to) in order until everyone has a place.
+// take fills the slots [from, to) in order until every recipient has a place.
 func (g Grid) take(r slotRoom, from, to int, t time.Time, recipients uint32) []Placement {
 	if recipients == 0 {
 		return nil

@@ -25,7 +25,7 @@ func draw(g Grid, placed []Placement) string {
 	return strings.Join(parts, " ")
 }
 
-// TestPlace has a case for every sentence of SPEC 7. Slots are of 10 minutes
+// TestPlace has a case for every rule of docs/contract.md 7. Slots are of 10 minutes
 // and 100 messages; reserved counts from noon's slot on.
 func TestPlace(t *testing.T) {
 	const fragmented, immediate, deferred = campaign.FragmentedSlots, campaign.ImmediateConsecutiveSlots, campaign.DeferredConsecutiveSlots
@@ -238,20 +238,20 @@ func TestAdviceInWords(t *testing.T) {
 			"no room: 120 recipients of 2 messages, room for 0 before 2026-03-06T12:00:00Z; " +
 				"the earliest scheduleAt with room for all as fragmentedSlots is 2026-03-04T12:20:01Z"},
 		{"a gap in the run", g, gap, Request{Condition: campaign.ImmediateConsecutiveSlots, Recipients: 150, Messages: 1},
-			"no room: 150 recipients of 1 message, room for 80 in consecutive slots from 2026-03-04T12:00:00Z; they would fit as fragmentedSlots or deferredConsecutiveSlots; " +
+			"no room: 150 recipients of 1 message, room for 80 in consecutive slots from 2026-03-04T12:00:00Z; all of them would fit as fragmentedSlots or deferredConsecutiveSlots; " +
 				"the earliest scheduleAt with room for all as immediateConsecutiveSlots is 2026-03-04T12:20:00Z"},
 		{"T is closed", Grid{Slot: g.Slot, Capacity: 100, Windows: windows}, reservedCounts{},
 			Request{T: noon().Add(10 * time.Hour), Condition: campaign.ImmediateConsecutiveSlots, Recipients: 1, Messages: 1},
-			"no room: 1 recipient of 1 message, room for 0 in consecutive slots from 2026-03-04T22:00:00Z, whose slot isn't wholly inside the sending windows; " +
-				"they would fit as fragmentedSlots or deferredConsecutiveSlots; the earliest scheduleAt with room for all as immediateConsecutiveSlots is 2026-03-05T09:00:00Z"},
+			"no room: 1 recipient of 1 message, room for 0 in consecutive slots from 2026-03-04T22:00:00Z, whose slot is not completely within the sending windows; " +
+				"all of them would fit as fragmentedSlots or deferredConsecutiveSlots; the earliest scheduleAt with room for all as immediateConsecutiveSlots is 2026-03-05T09:00:00Z"},
 		{"a night breaks every run", Grid{Slot: g.Slot, Capacity: 100, Windows: windows}, reservedCounts{},
 			Request{Condition: campaign.DeferredConsecutiveSlots, Recipients: 7201, Messages: 1},
-			"no room: 7201 recipients of 1 message, room for 7200 in any run of consecutive slots before 2026-03-06T12:00:00Z; they would fit as fragmentedSlots; " +
-				"there is no scheduleAt within 3 months with room for all as deferredConsecutiveSlots"},
+			"no room: 7201 recipients of 1 message, room for 7200 in any run of consecutive slots before 2026-03-06T12:00:00Z; all of them would fit as fragmentedSlots; " +
+				"no scheduleAt within 3 months has room for all as deferredConsecutiveSlots"},
 		{"more than two days hold", g, reservedCounts{}, Request{Recipients: 28801, Messages: 1},
 			"no room: 28801 recipients of 1 message, room for 28800 before 2026-03-06T12:00:00Z; 48 hours of empty slots hold no more than 28800: split the drop"},
 		{"latest has come", g, reserve(288, 100), Request{Recipients: 1, Messages: 1, Latest: noon()},
-			"no room: 1 recipient of 1 message, room for 0 before 2026-03-06T12:00:00Z; there is no scheduleAt within 3 months with room for all as fragmentedSlots"},
+			"no room: 1 recipient of 1 message, room for 0 before 2026-03-06T12:00:00Z; no scheduleAt within 3 months has room for all as fragmentedSlots"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.req.T.IsZero() {

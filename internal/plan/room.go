@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// room is how many recipients each slot of a stretch holds.
+// slotRoom holds the room of a stretch of slots, in recipients.
 type slotRoom struct {
 	first  int64    // number of the first slot: T's
-	slots  []uint32 // recipients a slot, 0 where it is full or closed
-	whole  uint32   // what T's slot would hold if all its time were left
-	closed bool     // T's slot isn't wholly (from T) inside the windows
+	slots  []uint32 // recipients per slot, 0 if it is full or closed
+	whole  uint32   // room of T's slot if none of its time had passed
+	closed bool     // a sending window is closed at some time from T to the end of T's slot
 }
 
-// check refuses a request or a grid that has no meaning.
+// check returns an error for an invalid grid or number of messages.
 func (g Grid) check(messages int) error {
 	if g.Slot < time.Second || messages < 1 {
-		return fmt.Errorf("plan slots of %s for %d messages a recipient: both must be positive", g.Slot, messages)
+		return fmt.Errorf("plan slots of %s for %d messages per recipient: both must be positive", g.Slot, messages)
 	}
 	if uint64(messages) > uint64(g.Capacity) {
 		return fmt.Errorf("%w: the campaign has %d messages, a slot of this application holds %d", ErrTooManyMessages, messages, g.Capacity)
@@ -25,11 +25,11 @@ func (g Grid) check(messages int) error {
 	return nil
 }
 
-// room reads the slots from the one that holds t to the last that starts before until.
+// room reads the slots from the one that contains t to the last one that starts before until.
 func (g Grid) room(b Reservations, t, until time.Time, messages int) (slotRoom, error) {
 	r := slotRoom{first: g.Number(t)}
 	end := g.firstSlotFrom(until)
-	if end <= r.first { // until has come
+	if end <= r.first { // until has passed
 		return r, nil
 	}
 	r.slots = make([]uint32, end-r.first)
@@ -38,8 +38,8 @@ func (g Grid) room(b Reservations, t, until time.Time, messages int) (slotRoom, 
 	}
 	reserved := r.slots[0]
 	g.convert(r.first, t, r.slots, messages)
-	// Of T's slot only the share of its time that is left counts, rounded down
-	// in messages before it is divided among recipients.
+	// T's slot offers room in proportion to its remaining time, rounded down in
+	// messages before it is divided among recipients.
 	r.whole = r.slots[0]
 	r.closed = !g.Windows.OpenThrough(t, g.Start(r.first+1))
 	if left := g.Start(r.first + 1).Sub(t); r.whole > 0 && left < g.Slot {
@@ -50,27 +50,27 @@ func (g Grid) room(b Reservations, t, until time.Time, messages int) (slotRoom, 
 	return r, nil
 }
 
-// convert turns the messages reserved in the slots first, first+1, … into the
-// recipients they hold at full length. t is from when on the first must be open.
+// convert replaces the reserved messages of the slots first, first+1, … by the
+// recipients that still fit, for whole slots. The first slot must be open from t on.
 func (g Grid) convert(first int64, t time.Time, slots []uint32, messages int) {
 	capacity, each := g.Capacity, uint32(messages)
 	for i, reserved := range slots {
-		// More may be reserved than the capacity, once an operator has lowered it.
+		// Reservations may exceed the capacity after an operator has lowered it.
 		slots[i] = (capacity - min(reserved, capacity)) / each
 	}
-	shut := 0 // slots before it are settled
+	closed := 0 // the slots before it are done
 	for start, end := range g.Windows.Intervals(t, g.Start(first+int64(len(slots)))) {
 		opened := 0
 		if start.After(t) {
 			opened = int(g.firstSlotFrom(start) - first)
 		}
-		clear(slots[shut:max(shut, opened)])
-		shut = max(shut, int(g.Number(end)-first))
+		clear(slots[closed:max(closed, opened)])
+		closed = max(closed, int(g.Number(end)-first))
 	}
-	clear(slots[shut:])
+	clear(slots[closed:])
 }
 
-// sum is the recipients that slots hold, as far as it matters: it stops beyond most.
+// sumRoom adds up the room of slots and stops at most.
 func sumRoom(slots []uint32, most uint32) uint32 {
 	var total uint64
 	for _, n := range slots {

@@ -2,8 +2,7 @@ package plan
 
 import "campaignd/internal/campaign"
 
-// Slices are the placements as ranges of rows, in order: the first gets rows
-// from 0 on, each next one those that follow.
+// Slices converts placements to consecutive ranges of rows, beginning at row 0.
 func Slices(placed []Placement) []campaign.Slice {
 	slices := make([]campaign.Slice, len(placed))
 	var row uint32
