@@ -15,9 +15,9 @@ func newResumeCmd(env *environment) *cobra.Command {
 		Use:   "resume SENDING | --all",
 		Short: "Resume a paused or held sending",
 		Long: `Resumes a paused or held sending. Missed slices are planned again from now on
-and don't go out all at once. --all resumes every paused or held sending, for
-example after you restored the store from a backup.`,
-		Example: "  campaignd resume 42         resume the sending with number 42\n  campaignd resume --all      resume all of them",
+and don't go out all at once. --all resumes every held sending, for example after
+you restored the store from a backup. It never resumes one that somebody paused.`,
+		Example: "  campaignd resume 42         resume the sending with number 42\n  campaignd resume --all      resume all held ones",
 		Args: func(_ *cobra.Command, args []string) error {
 			if all == (len(args) > 0) || len(args) > 1 {
 				return errors.New("name one sending, or --all")
@@ -47,11 +47,11 @@ example after you restored the store from a backup.`,
 				}
 			}
 			if len(changes) == 0 {
-				fmt.Fprintln(env.errw, "No sending is paused or held.")
+				fmt.Fprintln(env.errw, "No sending is held.")
 			}
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "resume every paused or held sending")
+	cmd.Flags().BoolVar(&all, "all", false, "resume every held sending, but none that somebody paused")
 	return cmd
 }

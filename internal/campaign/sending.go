@@ -86,6 +86,11 @@ type Sending struct {
 	Filed      bool      `json:"filed,omitempty"`     // its folder is in done/ or failed/
 	HoldAs     string    `json:"holdAs,omitempty"`    // while checking: hold it with this reason once it is accepted
 
+	// Blocked is how long closed windows, daily_contacts and pauses have prevented sending so
+	// far, up to BlockedSince, and BlockedSince the start of such a time that still lasts.
+	Blocked      time.Duration `json:"blocked,omitempty"`
+	BlockedSince time.Time     `json:"blockedSince,omitzero"`
+
 	// Stored beside the header; the store fills them in when it loads a whole sending.
 	Delivery       DeliveryCounts `json:"-"`
 	ReceiptVersion uint64         `json:"-"` // changes of Delivery so far
@@ -143,3 +148,30 @@ func (s *Sending) FolderName() string { return s.Name + "." + string(s.ID) }
 
 // ChannelOf returns the index of channelType in s.Channels, or -1.
 func (s *Sending) ChannelOf(channelType string) int { return slices.Index(s.Channels, channelType) }
+
+// maxBlocked is the most that blocked time can delay the expiry of a sending.
+const maxBlocked = 7 * 24 * time.Hour
+
+// SetBlocked begins or ends a time in which our own rules prevent sending. It changes nothing
+// if that is so already, or while the sending is paused, which is such a time itself.
+func (s *Sending) SetBlocked(blocked bool, at time.Time) {
+	if blocked == !s.BlockedSince.IsZero() || s.State == StatePaused && !blocked {
+		return
+	}
+	if blocked {
+		s.BlockedSince = at.UTC()
+		return
+	}
+	s.Blocked += max(at.Sub(s.BlockedSince), 0)
+	s.BlockedSince = time.Time{}
+}
+
+// BlockedUntil returns how long our own rules have prevented sending by the instant at, and at
+// most 7 days: by that much an unsliced sending expires later (docs/contract.md 8).
+func (s *Sending) BlockedUntil(at time.Time) time.Duration {
+	blocked := s.Blocked
+	if !s.BlockedSince.IsZero() {
+		blocked += max(at.Sub(s.BlockedSince), 0)
+	}
+	return min(blocked, maxBlocked)
+}

@@ -63,7 +63,7 @@ func (c *Client) Cancel(ctx context.Context, text string) (ch Change, err error)
 	return ch, err
 }
 
-// ResumeAll resumes every paused or held sending.
+// ResumeAll resumes every held sending.
 func (c *Client) ResumeAll(ctx context.Context) (list []Change, err error) {
 	err = c.do(ctx, http.MethodPost, "/v1/resume", nil, nil, &list)
 	return list, err

@@ -53,7 +53,7 @@ type Sendings interface {
 	Resume(ctx context.Context, id campaign.ID, who string) (Change, error)
 	Cancel(ctx context.Context, id campaign.ID, who string) (Change, error)
 
-	// ResumeAll resumes every paused or held sending, for example after a restore.
+	// ResumeAll resumes every held sending, for example after a restore. A paused one stays paused.
 	ResumeAll(ctx context.Context, who string) ([]Change, error)
 
 	// Resend plans the messages with one of the outcomes (Failed, Unknown) again.

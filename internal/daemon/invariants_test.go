@@ -128,6 +128,13 @@ func runEvents(w *harness, events []event) []string {
 			w.wait(e.Length)
 		}
 	}
+	for _, a := range drops {
+		if w.report(a.name).State == campaign.StatePaused {
+			if _, err := w.running.Resume(context.Background(), w.id(a.name), "test"); err != nil {
+				return []string{err.Error()}
+			}
+		}
+	}
 	if _, err := w.running.ResumeAll(context.Background(), "test"); err != nil {
 		return []string{err.Error()}
 	}

@@ -157,6 +157,9 @@ func (d *Daemon) steer(ctx context.Context, id campaign.ID, who, action string,
 	if err != nil {
 		return control.Change{}, err
 	}
+	if state == before.State && action != "resume" { // a resume lets held channels try at once
+		return control.Change{ID: id, Name: before.Name, From: state, State: state}, nil
+	}
 	if err := d.store.Audit(store.AuditEntry{Who: who, Action: action, Sending: id}); err != nil {
 		return control.Change{}, err
 	}
@@ -170,7 +173,7 @@ func (d *Daemon) steer(ctx context.Context, id campaign.ID, who, action string,
 
 // ResumeAll implements control.Sendings.
 func (d *Daemon) ResumeAll(ctx context.Context, who string) ([]control.Change, error) {
-	heads, err := d.store.Sendings(store.Filter{States: []campaign.State{campaign.StatePaused, campaign.StateHeld}})
+	heads, err := d.store.Sendings(store.Filter{States: []campaign.State{campaign.StateHeld}})
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
 	"campaignd/internal/send"
+	"campaignd/internal/store"
 )
 
 // wantCode fails the test unless err is a control.Error with that code, and says these words.
@@ -63,13 +64,27 @@ func TestServiceSteers(t *testing.T) {
 		}
 		changes, err := d.ResumeAll(ctx, who)
 		w.check(err)
-		if len(changes) != 1 || changes[0].State != campaign.StateScheduled {
-			t.Errorf("%+v", changes)
+		if len(changes) != 0 {
+			t.Errorf("what a person paused was resumed with all: %+v", changes)
+		}
+		change, err = d.Resume(ctx, id, who)
+		w.check(err)
+		if change.State != campaign.StateScheduled {
+			t.Errorf("%+v", change)
 		}
 		change, err = d.Cancel(ctx, w.id("winter"), who)
 		w.check(err)
 		if change.State != campaign.StateCanceled || change.Canceled != 20 {
 			t.Errorf("%+v", change)
+		}
+		audited := auditActions(t, d)
+		change, err = d.Cancel(ctx, w.id("winter"), who)
+		w.check(err)
+		if diff := cmp.Diff(control.Change{ID: change.ID, Name: "winter", From: campaign.StateCanceled, State: campaign.StateCanceled}, change); diff != "" {
+			t.Errorf("canceled again: %s", diff)
+		}
+		if diff := cmp.Diff(audited, auditActions(t, d)); diff != "" {
+			t.Errorf("the second cancel is in the audit trail: %s", diff)
 		}
 		w.wait(time.Second)
 		_, err = d.Resume(ctx, w.id("winter"), who)
@@ -218,4 +233,16 @@ func TestServiceOptOuts(t *testing.T) {
 			t.Errorf("%+v", doc.Messages)
 		}
 	})
+}
+
+// auditActions lists the actions in the audit trail.
+func auditActions(t *testing.T, d *Daemon) (actions []string) {
+	t.Helper()
+	if err := d.store.EachAudit(time.Time{}, func(e store.AuditEntry) error {
+		actions = append(actions, e.Action)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return actions
 }

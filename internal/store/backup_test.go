@@ -42,7 +42,7 @@ func TestBackupAndRestore(t *testing.T) {
 			t.Errorf("reason %q", head.Reason)
 		}
 	}
-	if head := wantState(t, r, paused.ID, campaign.StateHeld); !strings.Contains(head.Reason, "it was paused: lunch") {
+	if head := wantState(t, r, paused.ID, campaign.StatePaused); !strings.Contains(head.Reason, "lunch; the store was restored") {
 		t.Errorf("reason %q", head.Reason)
 	}
 	if ids, _, _ := r.Due(time.Now().Add(time.Hour)); len(ids) > 0 {

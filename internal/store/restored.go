@@ -70,14 +70,18 @@ func (s *Store) hold(why string, past generation) (held int, err error) {
 	return held, s.view(func(t *tx) error { return s.readTag(t) })
 }
 
-// holdRestored holds one sending. One being checked is held once it is accepted.
+// holdRestored holds one sending. One being checked is held once it is accepted. A paused one
+// stays paused.
 func holdRestored(head *campaign.Sending, reason string) {
 	switch head.State {
 	case campaign.StateChecking:
 		head.HoldAs = reason
 		return
-	case campaign.StatePaused, campaign.StateHeld:
-		reason += fmt.Sprintf(" (before that it was %s: %s)", head.State, head.Reason)
+	case campaign.StatePaused: // "resume --all" must not resume what somebody paused
+		head.Reason += "; " + reason
+		return
+	case campaign.StateHeld:
+		reason += fmt.Sprintf(" (before that it was held: %s)", head.Reason)
 	}
 	head.State, head.Reason = campaign.StateHeld, reason
 }

@@ -113,6 +113,9 @@ func (t *tx) change(n uint64, fn func(*campaign.Sending, *record) error) error {
 	if head.State != before && !before.CanBecome(head.State) {
 		return fmt.Errorf("change %s from %s to %s: %w", id, before, head.State, ErrState)
 	}
+	if paused := head.State == campaign.StatePaused; paused != (before == campaign.StatePaused) {
+		head.SetBlocked(paused, now())
+	}
 	return t.putHeader(n, head, before, rec)
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"campaignd/internal/campaign"
 )
@@ -38,6 +39,17 @@ func (s *Store) SetState(id campaign.ID, from []campaign.State, to campaign.Stat
 		return state, false, err
 	}
 	return state, moved, nil
+}
+
+// SetBlocked begins or ends a time in which closed windows or daily_contacts prevent the
+// sending from going out; SetState does the same for pauses. campaign.Sending.BlockedUntil
+// tells how long all of them lasted. Resuming a paused sending ends a time begun before, so
+// call SetBlocked again if the sending still can't go out.
+func (s *Store) SetBlocked(id campaign.ID, blocked bool, at time.Time) error {
+	return s.Update(id, func(head *campaign.Sending) error {
+		head.SetBlocked(blocked, at)
+		return nil
+	})
 }
 
 // Finish implements send.Store. A sending whose messages all have final outcomes becomes

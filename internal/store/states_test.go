@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"campaignd/internal/campaign"
 )
@@ -81,5 +82,36 @@ func TestSendingsFilter(t *testing.T) {
 	st, err := s.Stats()
 	if err != nil || st.Sendings[campaign.StateRejected] != 4 || st.Sendings[campaign.StateScheduled] != 8 || st.Messages[campaign.Pending] != 16 || st.FileBytes == 0 {
 		t.Errorf("stats: %+v, %v", st, err)
+	}
+}
+
+// TestPausedTimeIsKept: how long a sending was paused is known after a restart.
+func TestPausedTimeIsKept(t *testing.T) {
+	s := openTest(t)
+	id := accept(t, s, draft{rows: 2}, nil).ID
+	if _, _, err := s.SetState(id, nil, campaign.StatePaused, "lunch"); err != nil {
+		t.Fatal(err)
+	}
+	since := wantState(t, s, id, campaign.StatePaused).BlockedSince
+	if since.IsZero() {
+		t.Error("nothing says since when it is paused")
+	}
+	s.Close()
+	s = openAt(t, s.path)
+	if _, _, err := s.SetState(id, nil, campaign.StateScheduled, ""); err != nil {
+		t.Fatal(err)
+	}
+	if head := wantState(t, s, id, campaign.StateScheduled); head.Blocked <= 0 || !head.BlockedSince.IsZero() {
+		t.Errorf("blocked for %v, since %v", head.Blocked, head.BlockedSince)
+	}
+	at := time.Now()
+	for _, blocked := range []bool{true, true, false} {
+		if err := s.SetBlocked(id, blocked, at); err != nil {
+			t.Fatal(err)
+		}
+		at = at.Add(time.Hour)
+	}
+	if head := wantState(t, s, id, campaign.StateScheduled); head.Blocked < 2*time.Hour || head.Blocked > 3*time.Hour {
+		t.Errorf("blocked for %v, want a little over 2h", head.Blocked)
 	}
 }
