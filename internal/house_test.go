@@ -28,8 +28,9 @@ var may = map[string][]string{
 	"send/null":       {"campaign", "send"},
 	"send/outbox":     {"campaign", "send"},
 	"send/smtp":       {"campaign", "source", "send"},
-	"send/webhook":    {"campaign", "send"},
-	"send/whatsapp":   {"campaign", "source", "send"}, // source: the nearest name in a template
+	"send/httppost":   {"send"},
+	"send/webhook":    {"campaign", "send", "send/httppost"},
+	"send/whatsapp":   {"campaign", "source", "send", "send/httppost"}, // source: the nearest name in a template
 	// A fake that shared a line with what it tests would prove nothing.
 	"send/whatsapp/graphfake": {},
 	"send/sendtest":           {"campaign", "send"},

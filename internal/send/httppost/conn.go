@@ -1,4 +1,4 @@
-package webhook
+package httppost
 
 import (
 	"bufio"
@@ -15,18 +15,23 @@ import (
 // four hand-overs were half of a message's cost (docs/decisions/0040).
 type keptConn struct {
 	net.Conn
-	raw        net.Conn // the TCP connection under TLS, or the same as Conn
+	raw        *countingConn // the TCP connection under TLS, or the same as Conn
 	reader     *bufio.Reader
 	readBudget int       // bytes of the response that may still be read
 	idleSince  time.Time // when it was returned to the pool
 }
 
-// failure reports why there is no response, and how far the request got.
-type failure struct {
-	err       error
-	connected bool // a connection was made
-	written   bool // the whole request was written
-	timedOut  bool // the timeout ended it
+// countingConn counts the bytes that were written to the network.
+type countingConn struct {
+	net.Conn
+	written int64
+}
+
+// Write implements io.Writer.
+func (c *countingConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.written += int64(n)
+	return n, err
 }
 
 // maxInterim limits the 1xx responses before the final one.
@@ -34,50 +39,72 @@ const maxInterim = 5
 
 var errTooLong = errors.New("the response is too long")
 
-func newConn(conn, raw net.Conn) *keptConn {
-	l := &keptConn{Conn: conn, raw: raw}
-	l.reader = bufio.NewReader(l)
-	return l
+func newConn(conn net.Conn, raw *countingConn) *keptConn {
+	c := &keptConn{Conn: conn, raw: raw}
+	c.reader = bufio.NewReader(c)
+	return c
 }
 
 // Read implements io.Reader. It returns errTooLong beyond the response's limit.
-func (l *keptConn) Read(p []byte) (int, error) {
-	if l.readBudget <= 0 {
+func (c *keptConn) Read(p []byte) (int, error) {
+	if c.readBudget <= 0 {
 		return 0, errTooLong
 	}
-	n, err := l.Conn.Read(p[:min(len(p), l.readBudget)])
-	l.readBudget -= n
+	n, err := c.Conn.Read(p[:min(len(p), c.readBudget)])
+	c.readBudget -= n
 	return n, err
 }
 
 // exchange writes a request and reads its response, within the connection's
-// deadline. again reports whether the connection can be reused.
-func (l *keptConn) exchange(ctx context.Context, request []byte) (resp *http.Response, body []byte, again bool, f failure) {
-	stop := context.AfterFunc(ctx, func() { _ = l.SetDeadline(time.Unix(1, 0)) }) // a past deadline ends reads and writes at once
-	defer func() { again = stop() && again }()
-	f.connected = true
-	if _, f.err = l.Write(request); f.err != nil {
-		// The receiver has only a part of the object and can't use it.
-		f.timedOut = errors.Is(f.err, os.ErrDeadlineExceeded)
-		return nil, nil, false, f
+// deadline. reusable reports whether the connection can be reused.
+func (c *keptConn) exchange(ctx context.Context, request []byte) (resp *http.Response, body []byte, reusable bool, f Failure) {
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) }) // a past deadline ends reads and writes at once
+	defer func() { reusable = stop() && reusable }()
+	before := c.raw.written
+	if _, err := c.Write(request); err != nil {
+		return nil, nil, false, c.failed(ctx, err, before, false)
 	}
-	f.written = true
-	if resp, f.err = l.readResponse(); f.err != nil {
-		f.timedOut = errors.Is(f.err, os.ErrDeadlineExceeded)
-		return nil, nil, false, f
+	resp, err := c.readResponse()
+	if err != nil {
+		return nil, nil, false, c.failed(ctx, err, before, true)
 	}
-	l.readBudget = 2 * bodyLimit // chunked encoding adds bytes
-	body, whole := read(resp)
+	c.readBudget = 2 * bodyLimit // chunked encoding adds bytes
+	body, whole := readBody(resp)
 	// The body isn't closed: that would read the rest of a long one.
-	again = whole && !resp.Close && l.reader.Buffered() == 0 && resp.StatusCode != http.StatusSwitchingProtocols
-	return resp, body, again, failure{}
+	reusable = whole && !resp.Close && c.reader.Buffered() == 0 && resp.StatusCode != http.StatusSwitchingProtocols
+	return resp, decode(resp.Header, body), reusable, Failure{}
+}
+
+// failed returns the Failure of a request. before is the number of bytes written to the connection
+// before the request; whole reports that all of the request was written.
+func (c *keptConn) failed(ctx context.Context, err error, before int64, whole bool) Failure {
+	f := Failure{Err: err, TimedOut: errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil}
+	if whole {
+		f.Reach = Written
+	} else if c.raw.written > before {
+		f.Reach = PartlyWritten
+	}
+	if f.Reach == NotReached || c.readBudget < headerLimit && whole { // the response had begun
+		return f
+	}
+	// A connection that the receiver has closed delivers nothing more. What it had not
+	// acknowledged by then, nobody has read.
+	if acknowledged, ended := endedConn(c.raw.Conn); ended {
+		switch {
+		case acknowledged <= before+1: // the handshake counts as a byte
+			f.Reach = NotReached
+		case acknowledged < c.raw.written:
+			f.Reach = PartlyWritten
+		}
+	}
+	return f
 }
 
 // readResponse reads the head of the final response.
-func (l *keptConn) readResponse() (*http.Response, error) {
-	l.readBudget = headerLimit
+func (c *keptConn) readResponse() (*http.Response, error) {
+	c.readBudget = headerLimit
 	for n := 0; ; n++ {
-		resp, err := http.ReadResponse(l.reader, &http.Request{Method: http.MethodPost})
+		resp, err := http.ReadResponse(c.reader, &http.Request{Method: http.MethodPost})
 		if err != nil {
 			return nil, err
 		}

@@ -1,8 +1,8 @@
 //go:build !unix
 
-package webhook
+package httppost
 
 import "net"
 
 // stillOpen returns true: there is no way to find out on this system.
-func quiet(net.Conn) bool { return true }
+func stillOpen(net.Conn) bool { return true }

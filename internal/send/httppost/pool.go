@@ -1,4 +1,4 @@
-package webhook
+package httppost
 
 import (
 	"context"
@@ -26,10 +26,9 @@ const (
 // pool keeps connections to the receiver between messages. Its callers' number
 // bounds the number of connections.
 type pool struct {
-	addr    string
-	timeout time.Duration
-	dialer  net.Dialer
-	tls     *tls.Config // nil: none
+	addr   string
+	dialer net.Dialer
+	tls    *tls.Config // nil: none
 
 	mu     sync.Mutex  // guards the fields below
 	idle   []*keptConn // the longest unused first
@@ -37,12 +36,12 @@ type pool struct {
 	closed bool
 }
 
-func newPool(u *url.URL, timeout time.Duration) *pool {
+func newPool(u *url.URL, config *tls.Config) *pool {
 	port := u.Port()
-	p := &pool{timeout: timeout, dialer: net.Dialer{KeepAlive: keepAlive}}
+	p := &pool{dialer: net.Dialer{KeepAlive: keepAlive}}
 	switch {
 	case u.Scheme == "https":
-		p.tls = &tls.Config{ServerName: u.Hostname(), NextProtos: []string{"http/1.1"}}
+		p.tls = config
 		if port == "" {
 			port = "443"
 		}
@@ -53,43 +52,50 @@ func newPool(u *url.URL, timeout time.Duration) *pool {
 	return p
 }
 
-// exchange makes one request over a kept connection, or a new one.
-func (p *pool) exchange(ctx context.Context, request []byte, deadline time.Time) (*http.Response, []byte, failure) {
-	if err := ctx.Err(); err != nil {
-		return nil, nil, failure{err: err}
-	}
-	l := p.get(deadline)
-	if l == nil {
-		var f failure
-		if l, f = p.dial(ctx, deadline); f.err != nil {
-			return nil, nil, f
+// exchange makes one request over a kept connection, or a new one if there is none or the
+// receiver turns out to have closed it.
+func (p *pool) exchange(ctx context.Context, request []byte, deadline time.Time) (*http.Response, []byte, Failure) {
+	if c := p.get(deadline); c != nil {
+		resp, body, f := p.exchangeOver(ctx, c, request)
+		if f.Err == nil || f.Reach != NotReached || ctx.Err() != nil || f.TimedOut {
+			return resp, body, f
 		}
 	}
-	resp, body, again, f := l.exchange(ctx, request)
-	if again {
-		p.put(l)
+	c, f := p.dial(ctx, deadline)
+	if f.Err != nil {
+		return nil, nil, f
+	}
+	return p.exchangeOver(ctx, c, request)
+}
+
+// exchangeOver makes one request over c.
+func (p *pool) exchangeOver(ctx context.Context, c *keptConn, request []byte) (*http.Response, []byte, Failure) {
+	resp, body, reusable, f := c.exchange(ctx, request)
+	if reusable {
+		p.put(c)
 	} else {
-		_ = l.Close() // the connection isn't used again
+		_ = c.Close() // the connection isn't used again
 	}
 	return resp, body, f
 }
 
 // dial makes a connection with that deadline.
-func (p *pool) dial(ctx context.Context, deadline time.Time) (*keptConn, failure) {
+func (p *pool) dial(ctx context.Context, deadline time.Time) (*keptConn, Failure) {
 	within, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	failed := func(err error) (*keptConn, failure) {
-		return nil, failure{err: err, timedOut: ctx.Err() == nil && errors.Is(within.Err(), context.DeadlineExceeded)}
+	failed := func(err error) (*keptConn, Failure) {
+		return nil, Failure{Err: err, TimedOut: ctx.Err() == nil && errors.Is(within.Err(), context.DeadlineExceeded)}
 	}
-	raw, err := p.dialer.DialContext(within, "tcp", p.addr)
+	tcp, err := p.dialer.DialContext(within, "tcp", p.addr)
 	if err != nil {
 		return failed(err)
 	}
-	conn := raw
+	raw := &countingConn{Conn: tcp}
+	var conn net.Conn = raw
 	if p.tls != nil {
 		secure := tls.Client(raw, p.tls)
 		if err := secure.HandshakeContext(within); err != nil {
-			_ = raw.Close()
+			_ = tcp.Close()
 			return failed(err)
 		}
 		conn = secure
@@ -98,7 +104,7 @@ func (p *pool) dial(ctx context.Context, deadline time.Time) (*keptConn, failure
 		_ = conn.Close()
 		return failed(err)
 	}
-	return newConn(conn, raw), failure{}
+	return newConn(conn, raw), Failure{}
 }
 
 // get returns the connection that was used last, with a new deadline, or nil if no
@@ -111,27 +117,27 @@ func (p *pool) get(deadline time.Time) *keptConn {
 			p.mu.Unlock()
 			return nil
 		}
-		l := p.idle[n-1]
+		c := p.idle[n-1]
 		p.idle[n-1] = nil
 		p.idle = p.idle[:n-1]
 		p.mu.Unlock()
-		if l.SetDeadline(deadline) == nil && (time.Since(l.idleSince) < freshFor || stillOpen(l.raw)) {
-			return l
+		if c.SetDeadline(deadline) == nil && (time.Since(c.idleSince) < freshFor || stillOpen(c.raw.Conn)) {
+			return c
 		}
-		_ = l.Close() // the receiver has closed it
+		_ = c.Close() // the receiver has closed it
 	}
 }
 
 // put keeps a connection for the next message.
-func (p *pool) put(l *keptConn) {
-	l.idleSince = time.Now()
+func (p *pool) put(c *keptConn) {
+	c.idleSince = time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		_ = l.Close()
+		_ = c.Close()
 		return
 	}
-	p.idle = append(p.idle, l)
+	p.idle = append(p.idle, c)
 	if p.timer == nil {
 		p.timer = time.AfterFunc(idleLimit, p.sweep)
 	}
@@ -160,8 +166,8 @@ func (p *pool) sweep() {
 func (p *pool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, l := range p.idle {
-		_ = l.Close()
+	for _, c := range p.idle {
+		_ = c.Close()
 	}
 	p.idle, p.closed = nil, true
 	if p.timer != nil {

@@ -2,12 +2,8 @@ package webhook
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -15,6 +11,7 @@ import (
 	"time"
 
 	"campaignd/internal/send"
+	"campaignd/internal/send/httppost"
 )
 
 // classify returns the verdict on a response, by its status (RFC 9110, 15; 429: RFC 6585, 4).
@@ -117,46 +114,20 @@ func printable(s string) string {
 }
 
 // classifyFailure returns the verdict on an attempt without a response.
-func (c *Channel) classifyFailure(ctx context.Context, f failure) send.Result {
-	err := f.err
-	if f.written || f.connected && (f.timedOut || ctx.Err() != nil) {
-		// Nobody knows how far a request got that was interrupted.
-		return send.Result{Verdict: send.VerdictUnknown, Detail: "the request was written, but no answer came: " + c.describeError(ctx, f, "it is no HTTP")}
+func (c *Channel) classifyFailure(ctx context.Context, f httppost.Failure) send.Result {
+	if f.Reach == httppost.Written {
+		return send.Result{Verdict: send.VerdictUnknown, Detail: "the request was written, but no answer came: " + c.client.Describe(ctx, f)}
 	}
-	var (
-		certificate *tls.CertificateVerificationError
-		plain       tls.RecordHeaderError
-	)
-	switch {
-	case errors.As(err, &certificate):
-		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel,
-			Detail: "the receiver's certificate is not valid: " + clip(certificate.Err.Error()) + "; have the certificate fixed, or install its authority on this host"}
-	case errors.As(err, &plain):
-		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel,
-			Detail: "the receiver doesn't speak TLS; check the url's https and port"}
+	hold := func(detail string) send.Result {
+		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: detail}
 	}
-	return send.Result{Verdict: send.VerdictRetry, Detail: "the request could not be written: " + c.describeError(ctx, f, "no connection")}
-}
-
-// describeError describes an error without repeating what the receiver wrote, or the
-// URL, whose query may contain a secret.
-func (c *Channel) describeError(ctx context.Context, f failure, other string) string {
-	err := f.err
-	var dns *net.DNSError
-	var op *net.OpError
-	switch {
-	case f.timedOut:
-		return fmt.Sprintf("nothing within %v", c.timeout)
-	case ctx.Err() != nil:
-		return "the daemon stopped"
-	case errors.As(err, &dns):
-		return "the host's name can't be looked up"
-	case errors.As(err, &op):
-		return clip(op.Op + ": " + op.Err.Error())
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return "the connection was closed"
+	if err := httppost.BadCertificate(f.Err); err != nil {
+		return hold("the receiver's certificate is not valid: " + clip(err.Error()) + "; have the certificate fixed, or install its authority on this host")
 	}
-	return other
+	if httppost.NoTLS(f.Err) {
+		return hold("the receiver doesn't speak TLS; check the url's https and port")
+	}
+	return send.Result{Verdict: send.VerdictRetry, Detail: "the request could not be written: " + c.client.Describe(ctx, f)}
 }
 
 // clip limits the length of a text that may come from the receiver.

@@ -4,17 +4,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/send"
+	"campaignd/internal/send/httppost"
 )
 
 const (
-	// bodyLimit is the longest response that is read. Meta's have a few hundred bytes.
-	bodyLimit = 64 << 10
 	// maxKey is the longest biz_opaque_callback_data, in characters.
 	maxKey = 512
 	// quotaRetry is the wait after an error of the quota.
@@ -87,22 +84,13 @@ func request(m *send.Message, contact []byte) []byte {
 }
 
 func (c *Channel) post(ctx context.Context, m *send.Message, contact, template []byte) send.Result {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
 	m.SentAt = time.Now().UTC().Round(0)
-	token, t := c.tokens.get(), &requestTrace{}
-	req, err := http.NewRequestWithContext(t.attach(ctx), http.MethodPost, c.url.String(), bytes.NewReader(request(m, contact)))
-	if err != nil {
-		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: "base_url can't be used: check it"}
+	token := c.tokens.get()
+	resp, body, f := c.client.Post(ctx, []httppost.Field{{Name: "Authorization", Value: "Bearer " + token}}, request(m, contact))
+	if f.Err != nil {
+		return c.classifyFailure(ctx, f)
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "campaignd")
-	resp, err := c.tracer.RoundTrip(c.transport, req) // an http.Client would follow redirects
-	if err != nil {
-		return c.classifyFailure(ctx, err, t.written())
-	}
-	v := classify(resp.StatusCode, resp.Header, read(resp.Body), m.Attempt, time.Now())
+	v := classify(resp.StatusCode, resp.Header, body, m.Attempt, time.Now())
 	if v.metaText != "" || v.trace != "" {
 		v.Detail += v.quote(token, m.ContactCode, m.Content)
 	}
@@ -130,14 +118,4 @@ func (c *Channel) renew(res *send.Result, used string) {
 	case err != nil:
 		res.Detail += "; it can't be read again: " + err.Error()
 	}
-}
-
-// read reads a response's body and closes it. It returns nil if the body is cut off or too long.
-func read(body io.ReadCloser) []byte {
-	b, err := io.ReadAll(io.LimitReader(body, bodyLimit+1))
-	_ = body.Close() // the body is read; an error here changes nothing
-	if err != nil || len(b) > bodyLimit {
-		return nil
-	}
-	return b
 }

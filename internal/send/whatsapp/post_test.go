@@ -146,7 +146,7 @@ func TestAnswers(t *testing.T) {
 		{"a code that is none", answer{Status: 400, Raw: `{"error":{"code":1.5}}`}, welcome, send.Result{Verdict: send.VerdictPermanent, Code: "HTTP 400"}, ""},
 		{"200 without an id", answer{Status: 200, Raw: `{"messages":[]}`}, welcome, send.Result{Verdict: send.VerdictUnknown, Code: "HTTP 200"}, ""},
 		{"200 and no JSON", answer{Status: 200, Raw: `ok`}, welcome, send.Result{Verdict: send.VerdictUnknown, Code: "HTTP 200"}, ""},
-		{"an answer too long", answer{Status: 200, Raw: `{"messages":[{"id":"x"}],"x":"` + strings.Repeat("x", bodyLimit) + `"}`}, welcome, send.Result{Verdict: send.VerdictUnknown, Code: "HTTP 200"}, ""},
+		{"an answer too long", answer{Status: 200, Raw: `{"messages":[{"id":"x"}],"x":"` + strings.Repeat("x", 1<<20) + `"}`}, welcome, send.Result{Verdict: send.VerdictUnknown, Code: "HTTP 200"}, ""},
 		{"reset", answer{Cut: graphfake.Reset}, welcome, send.Result{Verdict: send.VerdictUnknown}, "the request was written, but no answer came"},
 		{"reset after it was taken", answer{Cut: graphfake.Unanswered}, welcome, send.Result{Verdict: send.VerdictUnknown}, ""},
 		{"half an answer", answer{Cut: graphfake.Half}, welcome, send.Result{Verdict: send.VerdictUnknown, Code: "HTTP 200"}, ""},
@@ -285,7 +285,7 @@ func TestNewRefuses(t *testing.T) {
 		}
 	}
 	c := driver(t, "", func(o *Options) { o.Version, o.BaseURL = "", "" })
-	if got, want := c.url.String(), "https://graph.facebook.com/v23.0/"+phoneID+"/messages"; got != want {
+	if got, want := c.base.String(), "https://graph.facebook.com/v23.0"; got != want {
 		t.Errorf("address %s, want %s", got, want)
 	}
 	if c.Batch() != 1 {

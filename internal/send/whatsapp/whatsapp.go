@@ -29,6 +29,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/send"
+	"campaignd/internal/send/httppost"
 )
 
 // Defaults of Options.
@@ -82,14 +83,12 @@ type Refusals interface {
 
 // Channel is the driver. It implements send.Channel.
 type Channel struct {
-	url       *url.URL
-	tokens    *tokens
-	timeout   time.Duration
-	quota     Quota
-	contacts  *contactLimiter
-	refused   *refusals
-	transport *http.Transport
-	tracer    send.WireTracer
+	base     *url.URL // with the version
+	client   *httppost.Client
+	tokens   *tokens
+	quota    Quota
+	contacts *contactLimiter
+	refused  *refusals
 }
 
 // New returns the channel. It returns an error for options that can't work; the error
@@ -118,10 +117,14 @@ func New(o Options) (*Channel, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = defaultTimeout
 	}
+	base := u.JoinPath(o.Version)
 	return &Channel{
-		url:    u.JoinPath(o.Version, o.PhoneNumberID, "messages"),
-		tokens: &tokens{current: o.Token, read: o.ReadToken}, timeout: o.Timeout, quota: o.Quota,
-		contacts: newContactLimiter(), refused: newRefusals(o.Refusals), transport: newTransport(o.Timeout, max(o.Concurrency, 1)), tracer: o.Tracer,
+		base: base,
+		client: httppost.New(httppost.Options{URL: base.JoinPath(o.PhoneNumberID, "messages"), Timeout: o.Timeout,
+			Header:      http.Header{"Content-Type": {"application/json"}, "User-Agent": {"campaignd"}},
+			Connections: o.Concurrency, Tracer: o.Tracer}),
+		tokens: &tokens{current: o.Token, read: o.ReadToken}, quota: o.Quota,
+		contacts: newContactLimiter(), refused: newRefusals(o.Refusals),
 	}, nil
 }
 
@@ -161,6 +164,6 @@ func (c *Channel) Send(ctx context.Context, msgs []*send.Message, results []send
 
 // Close implements send.Channel.
 func (c *Channel) Close() error {
-	c.transport.CloseIdleConnections()
+	c.client.Close()
 	return nil
 }
