@@ -11,7 +11,7 @@ import (
 )
 
 // Two file systems that are really two: the temporary folder's and /dev/shm.
-func TestPitfall09RealMounts(t *testing.T) {
+func TestMoveBetweenRealMountsKeepsTheFile(t *testing.T) {
 	other, err := os.MkdirTemp("/dev/shm", "safeio-*")
 	if err != nil {
 		t.Skip(err)

@@ -107,7 +107,7 @@ func TestMoveNeverOverwrites(t *testing.T) {
 
 // Each step of a move between mounts fails: the file is always in at least one place, and
 // calling Move again completes it.
-func TestPitfall09MoveAcrossMountsFaults(t *testing.T) {
+func TestFailedStepOfMoveBetweenMountsLosesTheFile(t *testing.T) {
 	for _, c := range []struct {
 		op   Op
 		nth  int

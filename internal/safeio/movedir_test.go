@@ -50,7 +50,7 @@ func TestMoveDir(t *testing.T) {
 }
 
 // Every step of every kind fails once, and a second call completes the move.
-func TestPitfall09MoveDirAcrossMountsFaults(t *testing.T) {
+func TestFailedStepOfMoveDirBetweenMountsLosesAFile(t *testing.T) {
 	for _, op := range []Op{OpCreate, OpOpen, OpRead, OpWrite, OpSync, OpRename, OpSyncDir, OpRemove} {
 		for nth := 1; ; nth++ {
 			dir, old, new := tree(t)
@@ -144,7 +144,7 @@ func TestMoveDirErrors(t *testing.T) {
 }
 
 // A refused drop's folder may hold FIFOs and links: moving it between two mounts must not hang.
-func TestPitfall10MoveDirOddFiles(t *testing.T) {
+func TestMoveDirHangsOnFIFOs(t *testing.T) {
 	for _, crash := range []bool{false, true} {
 		_, old, new := tree(t)
 		put(t, filepath.Join(filepath.Dir(new), "elsewhere"), "linked")

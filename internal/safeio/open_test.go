@@ -64,7 +64,7 @@ func TestOpenRegular(t *testing.T) {
 }
 
 // The name belongs to a FIFO or a link between the check and the opening.
-func TestPitfall10SwappedWhileOpening(t *testing.T) {
+func TestFileSwappedForAFIFOWhileOpening(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
@@ -139,7 +139,7 @@ func TestDir(t *testing.T) {
 }
 
 // A file with a stable size that is open for writing is detected by the lease.
-func TestPitfall01Busy(t *testing.T) {
+func TestFileStillBeingWrittenLooksFinished(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	put(t, path, "x")
 	ask := func() (bool, bool) {
@@ -186,7 +186,7 @@ func TestPitfall01Busy(t *testing.T) {
 }
 
 // An error while asking means "not known", never "mine".
-func TestPitfall08LeaseErrorIsNotKnown(t *testing.T) {
+func TestLeaseErrorTakenForFree(t *testing.T) {
 	f, err := os.Open(t.TempDir()) // folders have no leases here
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,6 @@
-// Package null is the channel that takes every message and sends it nowhere: for
-// tests and measurements. It never fails, keeps nothing and checks nothing
-// but that an item is a JSON object.
+// Package null accepts every message and sends nothing, for tests and
+// measurements. It never fails, stores nothing, and only checks that an item is a
+// JSON object.
 package null
 
 import (
@@ -19,7 +19,7 @@ type Channel struct {
 	sent  atomic.Uint64
 }
 
-// New makes the channel. batch is the most messages a call takes; less than 1 is 1.
+// New returns a channel whose calls take at most batch messages; less than 1 means 1.
 func New(batch int) *Channel { return &Channel{batch: max(batch, 1)} }
 
 // Compile implements send.Channel.
@@ -27,7 +27,7 @@ func (c *Channel) Compile(item json.RawMessage, names []string) (*campaign.Templ
 	return campaign.Compile(item, names, nil)
 }
 
-// CheckMessage implements send.Channel: every message is fine.
+// CheckMessage implements send.Channel. It accepts every message.
 func (c *Channel) CheckMessage(_, _ []byte) error { return nil }
 
 // Batch implements send.Channel.
@@ -43,7 +43,7 @@ func (c *Channel) Send(_ context.Context, msgs []*send.Message, results []send.R
 	c.sent.Add(uint64(len(msgs)))
 }
 
-// Sent is how many messages it has taken.
+// Sent returns the number of messages so far.
 func (c *Channel) Sent() uint64 { return c.sent.Load() }
 
 // Close implements send.Channel.

@@ -24,6 +24,6 @@ func TestConformance(t *testing.T) {
 		Cases: map[sendtest.Case]sendtest.Want{sendtest.Success: {Verdict: send.VerdictSent}},
 	})
 	if n := New(0).Batch(); n != 1 {
-		t.Errorf("batch %d; want 1", n)
+		t.Errorf("batch %d, want 1", n)
 	}
 }

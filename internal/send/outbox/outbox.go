@@ -1,17 +1,17 @@
-// Package outbox is the channel that appends one JSON line a message to a file:
-// the object of SPEC 11, the keys in its order. It is the default for trying out,
-// and a way to hand messages to another program.
+// Package outbox appends one JSON line per message to a file: the object of
+// docs/contract.md 11, with its keys in that order. Use it to try things, or to
+// pass messages to another program.
 //
-// A batch is one write and one sync, and only then are its messages sent: a line
-// whose message the books call sent is on disk. The file is looked at before
-// every batch, so one that was removed or rotated away is made anew (mode 0640).
-// It sends nothing anywhere and never reads the file but for its last byte.
+// A batch is one write and one sync; only then do its messages count as sent, so
+// the line of every sent message is on disk. The file is checked before each
+// batch, and created again (mode 0640) if it was removed or rotated. The driver
+// sends nothing over the network and reads only the last byte of the file.
 //
-// How it fails: a file that can't be opened or written holds the channel, which
-// is tried again after ten seconds. A write that was cut short is taken back; if
-// it can't be, or the sync fails, no one can tell what of the batch is on disk
-// and its messages are unknown. The rest of a torn line is ended by a line end
-// before the next batch, so that every other line stays whole.
+// A file that can't be opened or written holds the channel, which is tried again
+// after ten seconds. A short write is undone. If that fails, or the sync does,
+// nobody knows which lines are on disk, and the messages of the batch are
+// unknown. A torn line gets a line end before the next batch, so that all other
+// lines are complete.
 package outbox
 
 import (
@@ -30,9 +30,9 @@ import (
 )
 
 const (
-	// batch is the most messages a Send takes. 1,024 lines are some 350 KB: enough to make the sync's share small.
+	// maxBatch is the most messages of one Send: about 350 KB of lines, so that the sync costs little per message.
 	maxBatch = 1024
-	// again is when a held outbox is tried again: the cause is on this host and often soon mended.
+	// retryAfter is short because the cause is on this host and often fixed soon.
 	retryAfter = 10 * time.Second
 	mode       = 0o640
 )
@@ -42,9 +42,9 @@ type Channel struct {
 	path string
 	disk disk
 
-	mu     sync.Mutex // guards what follows, and makes batches one after another
+	mu     sync.Mutex // guards the fields below, and serializes batches
 	file   file
-	info   os.FileInfo // of file, to tell whether path still names it
+	info   os.FileInfo // of file, to detect that path names another file
 	torn   bool        // the file may end in the middle of a line
 	closed bool
 
@@ -56,24 +56,24 @@ type encoder struct {
 	buf []byte
 }
 
-// New makes the channel for a file, which is opened (and made, mode 0640) when
-// the first message goes out.
+// New returns a channel for the file, which the first message opens or creates (mode
+// 0640).
 func New(path string) *Channel {
 	return &Channel{path: path, disk: osDisk{}, encoders: sync.Pool{New: func() any { return new(encoder) }}}
 }
 
-// Compile implements send.Channel: any JSON object will do.
+// Compile implements send.Channel. It accepts any JSON object.
 func (c *Channel) Compile(item json.RawMessage, names []string) (*campaign.Template, error) {
 	return campaign.Compile(item, names, nil)
 }
 
-// CheckMessage implements send.Channel: a file refuses nothing.
+// CheckMessage implements send.Channel. It accepts every message.
 func (c *Channel) CheckMessage(_, _ []byte) error { return nil }
 
 // Batch implements send.Channel.
 func (c *Channel) Batch() int { return maxBatch }
 
-// Send implements send.Channel. Once begun a batch is not given up: it takes moments.
+// Send implements send.Channel. It ignores ctx once it has started, because a batch takes moments.
 func (c *Channel) Send(ctx context.Context, msgs []*send.Message, results []send.Result) {
 	if ctx.Err() != nil {
 		fillResults(results, send.Result{Verdict: send.VerdictRetry, Detail: "stopped before the line was written"})
@@ -96,7 +96,7 @@ func fillResults(results []send.Result, with send.Result) {
 	}
 }
 
-// write appends lines and says what that means for all of their messages.
+// write appends lines and returns the result for all of their messages.
 func (c *Channel) write(lines []byte) send.Result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,7 +121,7 @@ func (c *Channel) write(lines []byte) send.Result {
 		return c.truncate(before.Size(), int64(n), err)
 	}
 	if err := c.file.Sync(); err != nil {
-		// What a failed sync leaves on disk is unknown, and the next one may say that all is well.
+		// A failed sync leaves an unknown part on disk, and the next sync may succeed anyway.
 		c.closeFile()
 		return unknownResult(fmt.Errorf("sync: %w", err))
 	}
@@ -133,7 +133,7 @@ func (c *Channel) write(lines []byte) send.Result {
 	return send.Result{Verdict: send.VerdictSent}
 }
 
-// takeBack cuts off a part of a batch, if nobody else has written meanwhile.
+// truncate removes a partly written batch, unless somebody else has written meanwhile.
 func (c *Channel) truncate(before, n int64, cause error) send.Result {
 	now, err := c.file.Stat()
 	if err == nil && now.Size() == before+n && c.file.Truncate(before) == nil {
@@ -143,7 +143,7 @@ func (c *Channel) truncate(before, n int64, cause error) send.Result {
 	return unknownResult(cause)
 }
 
-// ready makes sure that the file is open and path names it.
+// ensureOpen opens the file unless it is open and path still names it.
 func (c *Channel) ensureOpen() error {
 	if c.closed {
 		return errors.New("the channel is closed")
@@ -180,10 +180,10 @@ func (c *Channel) ensureOpen() error {
 	return nil
 }
 
-// drop closes the file; the next batch opens it anew.
+// closeFile closes the file; the next batch opens it again.
 func (c *Channel) closeFile() {
 	if c.file != nil {
-		_ = c.file.Close() // what counts was synced
+		_ = c.file.Close() // sent lines are synced
 	}
 	c.file, c.info, c.torn = nil, nil, false
 }
@@ -203,7 +203,7 @@ func holdResult(err error) send.Result {
 	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
 		detail += "; make room on its disk"
 	case errors.Is(err, os.ErrNotExist):
-		detail += "; make its folder"
+		detail += "; create its folder"
 	case errors.Is(err, os.ErrPermission):
 		detail += "; let the daemon's user write there"
 	}
@@ -214,7 +214,7 @@ func unknownResult(err error) send.Result {
 	return send.Result{Verdict: send.VerdictUnknown, Detail: "the line may or may not be in the outbox file: " + err.Error()}
 }
 
-// links is the number of names a file has.
+// links returns the file's number of hard links.
 func links(info os.FileInfo) uint64 {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		return uint64(st.Nlink)

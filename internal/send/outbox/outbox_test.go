@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// lines reads the file's lines, each of which must be one message.
+// lines returns the messages in the file, one per line.
 func lines(t *testing.T, path string) []send.Message {
 	t.Helper()
 	f, err := os.Open(path)
@@ -67,7 +67,7 @@ func messages(n int) ([]*send.Message, []send.Result) {
 	return out, make([]send.Result, n)
 }
 
-// put sends n messages and returns their verdict, which must be one.
+// put sends n messages and returns their common verdict.
 func put(t *testing.T, c *Channel, n int) send.Result {
 	t.Helper()
 	msgs, results := messages(n)
@@ -146,7 +146,7 @@ func TestRemovedAndRotated(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := put(t, c, 1)
-	if got.Verdict != send.VerdictHold || got.Hold != send.HoldChannel || !strings.Contains(got.Detail, "make its folder") || got.RetryAfter == 0 {
+	if got.Verdict != send.VerdictHold || got.Hold != send.HoldChannel || !strings.Contains(got.Detail, "create its folder") || got.RetryAfter == 0 {
 		t.Errorf("without a folder: %+v; want the channel held, with words", got)
 	}
 	if err := os.Mkdir(filepath.Dir(path), 0o750); err != nil {
@@ -197,11 +197,11 @@ func TestClosed(t *testing.T) {
 	wantVerdict(t, results[0], send.VerdictRetry)
 }
 
-// faulty is the real file system with one kind of call failing.
+// faulty is the real file system, but one kind of call fails.
 type faulty struct {
 	osDisk
 	fail  map[string]error
-	short int // a failing write writes so many bytes before
+	short int // bytes that a failing write still writes
 }
 
 type faultyFile struct {
@@ -250,7 +250,7 @@ func TestFaults(t *testing.T) {
 		fail  map[string]error
 		short int
 		want  send.Verdict
-		lines int // whole ones after the fault
+		lines int // complete lines after the fault
 		words string
 	}{
 		{name: "disk full", fail: map[string]error{"write": full}, want: send.VerdictHold, lines: 1, words: "make room"},

@@ -7,14 +7,14 @@ import (
 	"campaignd/internal/send"
 )
 
-// What the servers of these tests do. They are no cases, since they take more than one message, or none.
+// Behavior of the servers of these tests. They aren't cases, because they take more than one message, or none.
 const (
 	expired    Case = "token refused once" // the second request
 	heldAnswer Case = "answer held by the test"
 )
 
-// expiry has a receiver refuse a token that it took before, and take the next one: the driver
-// must say so of that message alone, and not be spoilt by it.
+// expiry makes a receiver refuse a token once that it accepted before. The driver reports that for one
+// message only and works again afterwards.
 func (d Driver) expiry(t *testing.T, refused Want) {
 	s := newServer(t, expired, d.Reply)
 	c := d.New(t, s.URL(), answerTimeout)
@@ -23,12 +23,12 @@ func (d Driver) expiry(t *testing.T, refused Want) {
 		check(t, once(t, t.Context(), c, d.message(t, c, n)), want)
 	}
 	if n := s.requests.Load(); n != 3 {
-		t.Errorf("%d requests for three messages", n)
+		t.Errorf("%d requests for three messages, want 3", n)
 	}
 }
 
-// shutdown closes the driver while a message waits for its answer: that one is still heard, and
-// nothing stays behind.
+// shutdown closes the driver while a message waits for its answer. The answer still counts, and no
+// goroutine is left.
 func (d Driver) shutdown(t *testing.T) {
 	s := newServer(t, heldAnswer, d.Reply)
 	before := runtime.NumGoroutine()
@@ -46,7 +46,7 @@ func (d Driver) shutdown(t *testing.T) {
 	close(s.release)
 	<-done
 	if results[0].Verdict != send.VerdictSent {
-		t.Errorf("closed while it waited: %+v; want sent", results[0])
+		t.Errorf("closed while waiting: %+v, want sent", results[0])
 	}
 	s.Close()
 	waitForGoroutines(t, before)

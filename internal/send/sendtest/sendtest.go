@@ -1,10 +1,9 @@
-// Package sendtest is the suite that every channel driver passes: what each must
-// do whatever it speaks (Run), and for those that speak HTTP, what it must make of
-// a server that answers, stalls, resets, lies or throttles.
+// Package sendtest is the test suite that every channel driver passes (Run). For
+// HTTP drivers it has servers that answer, stall, reset, lie or throttle.
 //
-// A driver states which verdict each case must give; cases it doesn't name don't
-// fit it and are left out. The servers listen on the loopback address, and every
-// wait is for a fact with a limit, never a fixed sleep.
+// A driver lists the result that it must give for each case; cases that it doesn't
+// list don't apply. The servers listen on loopback. The tests wait for facts with a
+// limit and never sleep.
 package sendtest
 
 import (
@@ -20,19 +19,19 @@ import (
 	"campaignd/internal/send"
 )
 
-// Case names one thing that can happen to a message.
+// Case names something that can happen to a message.
 type Case string
 
-// The cases. Where a case is about HTTP its server is given to Driver.New as a URL.
+// The cases. Driver.New gets the URL of the server of an HTTP case.
 const (
 	Success          Case = "success"
 	Accepted         Case = "accepted without a body"
 	SlowServer       Case = "slow server" // no answer within the driver's timeout
 	ResetBefore      Case = "reset before the request was written"
 	ResetAfter       Case = "reset after the request was written"
-	HalfReply        Case = "half a reply"        // cut within the head
+	HalfReply        Case = "half a reply"        // cut within the header
 	HalfBody         Case = "half a body"         // status 200, body cut
-	Garbage          Case = "garbage"             // no HTTP at all
+	Garbage          Case = "garbage"             // not HTTP
 	HugeBody         Case = "body without an end" // status 200, megabytes follow
 	HugeHeader       Case = "header without an end"
 	Throttled        Case = "429"
@@ -40,51 +39,51 @@ const (
 	ThrottledDate    Case = "429 with Retry-After as a date"  // an hour from now
 	Unavailable      Case = "503 with Retry-After"            // 7
 	ServerError      Case = "500"
-	Redirect         Case = "redirect" // to a server that must not be asked
+	Redirect         Case = "redirect" // to a server that must get no request
 	Unauthorized     Case = "401"
 	Forbidden        Case = "403"
 	BadRequest       Case = "400"
 	NotFound         Case = "404"
 	TooLarge         Case = "413 before the request was read"
 	Unprocessable    Case = "422"
-	BadCertificate   Case = "certificate that no one trusts"
-	PlainAsTLS       Case = "no TLS where https was asked for"
+	BadCertificate   Case = "certificate that nobody trusts"
+	PlainAsTLS       Case = "no TLS behind an https URL"
 	Refused          Case = "connection refused"
 	Canceled         Case = "canceled before it began"
 	CutOff           Case = "cut off while waiting for the answer"
 )
 
-// Want is the result that a case must give.
+// Want is the expected result of a case.
 type Want struct {
 	Verdict    send.Verdict
 	Hold       send.Scope
 	SlowDown   bool
 	Maybe      bool          // MaybeDelivered
-	RetryAfter time.Duration // give or take two seconds, or a minute if it is longer than that
+	RetryAfter time.Duration // within two seconds, or within a minute if it is longer than a minute
 	ProviderID string
 	Code       string
 }
 
 // Driver is a driver under test.
 type Driver struct {
-	// New makes it. server is the base URL of the case's server, "" for a driver that names no HTTP case. timeout
-	// is how long it may wait for one answer: two seconds where none comes, else so long that a busy machine makes it.
+	// New creates the driver. server is the base URL of the case's server; drivers without HTTP ignore it. timeout is
+	// for one answer: two seconds where none comes, otherwise long enough for a busy machine.
 	New func(t *testing.T, server string, timeout time.Duration) send.Channel
-	// Item is a messageContent item that it can send, with the variable {{name}}.
+	// Item is a valid messageContent item with the variable {{name}}.
 	Item string
-	// Contact is a contact code that it can send to.
+	// Contact is a valid contact code.
 	Contact string
-	// Reply is what its receiver answers to a good request: a JSON object, "" for none.
+	// Reply is the receiver's answer to a valid request: a JSON object, or "".
 	Reply string
-	// Cases are what happens, and what it must make of it.
+	// Cases has the expected result of each case.
 	Cases map[Case]Want
-	// Count is how many messages the receiver has got, for drivers without an HTTP server.
+	// Count returns the number of messages that the receiver has got, for drivers without HTTP.
 	Count func() int
-	// Many is how many messages are sent in the leak test; 0: 10,000.
+	// Many is the number of messages in the leak test; 0: 10,000.
 	Many int
 }
 
-// Run runs the suite. Each case is a subtest of its name.
+// Run runs the suite. Each case is a subtest with its name.
 func Run(t *testing.T, d Driver) {
 	t.Run("compile", d.compile)
 	for c, want := range d.Cases {
@@ -99,7 +98,7 @@ func Run(t *testing.T, d Driver) {
 	}
 }
 
-// compile holds Compile to its page: it renders what it takes and refuses what is no item.
+// compile checks that Compile renders valid items and refuses others.
 func (d Driver) compile(t *testing.T) {
 	c := d.New(t, "http://127.0.0.1:1", answerTimeout)
 	defer closed(t, c)
@@ -115,11 +114,11 @@ func (d Driver) compile(t *testing.T) {
 	}
 	for _, bad := range []string{``, `[]`, `"text"`, `{`, `{"body":"{{nobody}}"}`, `{"body":"{{"}`} {
 		if _, err := c.Compile(json.RawMessage(bad), []string{"name"}); err == nil {
-			t.Errorf("compile took %q", bad)
+			t.Errorf("Compile accepted %q", bad)
 		}
 	}
 	if n := c.Batch(); n < 1 {
-		t.Errorf("batch of %d", n)
+		t.Errorf("Batch returned %d, want at least 1", n)
 	}
 }
 
@@ -132,7 +131,7 @@ func render(template *campaign.Template, name string) []byte {
 	return template.Append(nil, &rows, 0)
 }
 
-// Message makes message n for the driver.
+// message returns message n for the driver.
 func (d Driver) message(t *testing.T, c send.Channel, n int) *send.Message {
 	t.Helper()
 	template, err := c.Compile(json.RawMessage(d.Item), []string{"name"})
@@ -146,40 +145,40 @@ func (d Driver) message(t *testing.T, c send.Channel, n int) *send.Message {
 	}
 }
 
-// check holds a result against what is wanted, and to what every result owes.
+// check compares a result with the expected one, and checks that it has a detail unless the message was sent.
 func check(t *testing.T, got send.Result, want Want) {
 	t.Helper()
 	if got.Verdict != want.Verdict || got.Hold != want.Hold || got.SlowDown != want.SlowDown {
-		t.Errorf("result %+v; want verdict %d, hold %d, slow down %v", got, want.Verdict, want.Hold, want.SlowDown)
+		t.Errorf("result %+v, want verdict %d, hold %d, slow down %v", got, want.Verdict, want.Hold, want.SlowDown)
 	}
 	if got.MaybeDelivered != want.Maybe {
-		t.Errorf("may have been delivered: %v; want %v", got.MaybeDelivered, want.Maybe)
+		t.Errorf("may have been delivered: %v, want %v", got.MaybeDelivered, want.Maybe)
 	}
 	near := 2 * time.Second
 	if want.RetryAfter > time.Minute {
-		near = time.Minute // reckoned from a date: what the test itself took is missing
+		near = time.Minute // computed from a date, so the time of the test itself is missing
 	}
 	if diff := got.RetryAfter - want.RetryAfter; diff > near || diff < -near {
-		t.Errorf("retry after %v; want %v", got.RetryAfter, want.RetryAfter)
+		t.Errorf("retry after %v, want %v", got.RetryAfter, want.RetryAfter)
 	}
 	if want.ProviderID != "" && got.ProviderID != want.ProviderID {
-		t.Errorf("provider id %q; want %q", got.ProviderID, want.ProviderID)
+		t.Errorf("provider id %q, want %q", got.ProviderID, want.ProviderID)
 	}
 	if want.Code != "" && got.Code != want.Code {
-		t.Errorf("code %q; want %q", got.Code, want.Code)
+		t.Errorf("code %q, want %q", got.Code, want.Code)
 	}
 	if got.Verdict != send.VerdictSent && got.Detail == "" {
-		t.Error("no word on why it was not sent")
+		t.Error("no detail says why it was not sent")
 	}
 }
 
-// limit is how long anything may take, and patience what a driver is given for an answer that comes.
+// limit is for anything to happen; answerTimeout is the driver's timeout for answers that do come.
 const (
 	limit         = time.Minute
 	answerTimeout = 40 * time.Second
 )
 
-// once sends one message with a limit and returns its result.
+// once sends one message and returns its result, or fails the test after limit.
 func once(t *testing.T, ctx context.Context, c send.Channel, m *send.Message) send.Result {
 	t.Helper()
 	results := make([]send.Result, 1)
@@ -203,7 +202,7 @@ func closed(t *testing.T, c send.Channel) {
 	}
 }
 
-// many sends a great number of messages from several goroutines and looks at what stays behind.
+// many sends many messages from several goroutines and checks that no goroutine is left.
 func (d Driver) many(t *testing.T) {
 	n := d.Many
 	if n == 0 {
@@ -219,24 +218,24 @@ func (d Driver) many(t *testing.T) {
 	closed(t, c)
 	if d.Count != nil {
 		if got := d.Count(); got < n {
-			t.Errorf("the receiver got %d messages; want %d", got, n)
+			t.Errorf("the receiver got %d messages, want %d", got, n)
 		}
 	} else {
 		if got := server.requests.Load(); got != int64(n) {
-			t.Errorf("the receiver got %d requests; want %d", got, n)
+			t.Errorf("the receiver got %d requests, want %d", got, n)
 		}
 		if got := server.connections.Load(); got > 4*concurrency {
-			t.Errorf("%d connections for %d messages from %d hands", got, n, concurrency)
+			t.Errorf("%d connections for %d messages from %d goroutines", got, n, concurrency)
 		}
 	}
 	server.Close()
 	waitForGoroutines(t, before)
 }
 
-// hands is how many goroutines send at the same time.
+// concurrency is the number of goroutines that send at the same time.
 const concurrency = 8
 
-// flood sends n messages, all of which must be sent.
+// flood sends n messages and checks that all of them are sent.
 func (d Driver) flood(t *testing.T, c send.Channel, n int) {
 	t.Helper()
 	size := min(c.Batch(), 256)
@@ -272,7 +271,7 @@ func (d Driver) flood(t *testing.T, c send.Channel, n int) {
 	wg.Wait()
 }
 
-// settle waits until no more goroutines run than before.
+// waitForGoroutines waits until at most before goroutines run.
 func waitForGoroutines(t *testing.T, before int) {
 	t.Helper()
 	end := time.Now().Add(limit)
@@ -285,7 +284,7 @@ func waitForGoroutines(t *testing.T, before int) {
 	}
 }
 
-// together has many calls at once share the driver, each with its own results.
+// together makes many concurrent calls, each with its own results.
 func (d Driver) together(t *testing.T) {
 	server := newServer(t, Success, d.Reply)
 	c := d.New(t, server.URL(), answerTimeout)
@@ -305,7 +304,7 @@ func (d Driver) together(t *testing.T) {
 	wg.Wait()
 }
 
-// closing closes twice, used and unused.
+// closing closes an unused and a used driver twice.
 func (d Driver) closing(t *testing.T) {
 	server := newServer(t, Success, d.Reply)
 	c := d.New(t, server.URL(), answerTimeout)
@@ -313,7 +312,7 @@ func (d Driver) closing(t *testing.T) {
 	closed(t, c)
 	c = d.New(t, server.URL(), answerTimeout)
 	if res := once(t, t.Context(), c, d.message(t, c, 1)); res.Verdict != send.VerdictSent {
-		t.Errorf("result %+v; want sent", res)
+		t.Errorf("result %+v, want sent", res)
 	}
 	closed(t, c)
 	closed(t, c)

@@ -18,7 +18,7 @@ import (
 	"campaignd/internal/send"
 )
 
-// server is a receiver that behaves as one case says, byte by byte where it must.
+// server is a receiver that behaves as the case says, byte by byte if necessary.
 type server struct {
 	t           *testing.T
 	what        Case
@@ -27,7 +27,7 @@ type server struct {
 	scheme      string
 	requests    atomic.Int64
 	connections atomic.Int64
-	reached     chan struct{} // closed at the first whole request
+	reached     chan struct{} // closed at the first complete request
 	release     chan struct{} // closed when a held answer may go out
 	once        sync.Once
 	wg          sync.WaitGroup
@@ -46,13 +46,13 @@ func newServer(t *testing.T, what Case, reply string) *server {
 	s := &server{t: t, what: what, reply: reply, listener: l, scheme: "http", reached: make(chan struct{}), release: make(chan struct{}), conns: map[net.Conn]bool{}}
 	switch what {
 	case BadCertificate:
-		// httptest's certificate is signed by itself.
+		// httptest's certificate is self-signed.
 		own := httptest.NewUnstartedServer(nil)
 		own.StartTLS()
 		s.listener, s.scheme = tls.NewListener(l, own.TLS), "https"
 		own.Close()
 	case PlainAsTLS, ResetBefore:
-		s.scheme = "https" // within the handshake nothing of a request can have been written
+		s.scheme = "https" // during the handshake nothing of a request can have been written
 	case Refused:
 		_ = l.Close() // nobody listens on the port any more
 	}
@@ -63,7 +63,7 @@ func newServer(t *testing.T, what Case, reply string) *server {
 	return s
 }
 
-// URL is where the server is asked.
+// URL returns the server's base URL.
 func (s *server) URL() string { return s.scheme + "://" + s.listener.Addr().String() }
 
 // Close ends the server and all its connections.
@@ -74,7 +74,7 @@ func (s *server) Close() {
 		return
 	}
 	s.ended = true
-	_ = s.listener.Close() // closing twice is the worst that can be
+	_ = s.listener.Close() // at worst it is closed twice
 	for c := range s.conns {
 		_ = c.Close()
 	}
@@ -109,7 +109,7 @@ func (s *server) accept() {
 	}
 }
 
-// reset closes so that the other side gets a reset, not an end.
+// reset closes the connection with a reset instead of an end.
 func reset(c net.Conn) {
 	if t, ok := c.(*net.TCPConn); ok {
 		_ = t.SetLinger(0)
@@ -117,7 +117,7 @@ func reset(c net.Conn) {
 	_ = c.Close()
 }
 
-// serve answers requests on one connection until it ends or the case ends it.
+// serve answers the requests of one connection until it or the case ends.
 func (s *server) serve(c net.Conn) {
 	if s.what == ResetBefore {
 		reset(c)
@@ -128,7 +128,7 @@ func (s *server) serve(c net.Conn) {
 		req, err := http.ReadRequest(in)
 		if err != nil {
 			if s.what == PlainAsTLS {
-				_, _ = io.WriteString(c, "HTTP/1.0 400 Bad Request\r\n\r\nno TLS here") // as net/http's server does
+				_, _ = io.WriteString(c, "HTTP/1.0 400 Bad Request\r\n\r\nno TLS here") // like net/http's server
 			}
 			return
 		}
@@ -148,16 +148,16 @@ func (s *server) serve(c net.Conn) {
 	}
 }
 
-// answer writes a whole reply.
+// answer writes a complete reply.
 func (s *server) answer(c net.Conn, status int, header, body string) bool {
 	_, err := fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s",
 		status, http.StatusText(status), len(body), header, body)
 	return err == nil
 }
 
-// respond does what the case says; false ends the connection.
+// respond does what the case says and reports whether the connection continues.
 func (s *server) respond(c net.Conn, in *bufio.Reader) bool {
-	const errorBody = `{"error":"the contact 34666111222 is on fire"}` // must reach no detail
+	const errorBody = `{"error":"the contact 34666111222 is on fire"}` // must not appear in a detail
 	switch s.what {
 	case Success, PlainAsTLS, BadCertificate:
 		return s.answer(c, 200, "", s.reply)
@@ -172,7 +172,7 @@ func (s *server) respond(c net.Conn, in *bufio.Reader) bool {
 		}
 		return s.answer(c, 200, "", s.reply)
 	case SlowServer, CutOff:
-		_, _ = in.ReadByte() // until the other side gives up
+		_, _ = in.ReadByte() // waits until the other side gives up
 		return false
 	case ResetAfter:
 		reset(c)
@@ -253,7 +253,7 @@ func (d Driver) one(t *testing.T, what Case, want Want) {
 	check(t, res, want)
 	for _, text := range []string{res.Detail, res.Code} {
 		if strings.Contains(text, "34666111222") || d.Contact != "" && strings.Contains(text, d.Contact) {
-			t.Errorf("the result tells contact data: %q", text)
+			t.Errorf("the result contains contact data: %q", text)
 		}
 	}
 	if n := s.requests.Load(); n > 1 {
