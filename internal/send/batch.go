@@ -22,7 +22,8 @@ type item struct {
 
 	outcome          campaign.Outcome // set when the result is decided
 	recordedAttempts uint8            // attempts to record
-	nextAt           time.Time        // with Retrying
+	nextAt           time.Time        // with Retrying, and with Pending if it can't go before
+	maybeDelivered   bool             // an attempt may have been delivered
 }
 
 // batch holds the messages of one call of a driver. It is reused.

@@ -6,33 +6,60 @@ import (
 	"time"
 )
 
-// valve is what can shut a lane: an answer that says that no message would fare
-// better (a hold), or so many failures in a row that trying on would only use up
-// the messages' attempts (trouble). A shut valve lets one message through
-// when its time comes; that one's answer opens it or shuts it anew. It measures
-// by the monotonic clock.
+// ChannelState says whether a channel sends, and if not, why (docs/contract.md 8).
+type ChannelState string
+
+// The states of a channel.
+const (
+	ChannelOK        ChannelState = "ok"
+	ChannelTrouble   ChannelState = "trouble"   // attempts fail: one message at a time is tried
+	ChannelThrottled ChannelState = "throttled" // the receiver asked to wait
+	ChannelHeld      ChannelState = "held"      // an answer rejected every message, e.g. bad credentials
+)
+
+// ChannelStates lists the states of a channel.
+var ChannelStates = []ChannelState{ChannelOK, ChannelTrouble, ChannelThrottled, ChannelHeld}
+
+// circuitBreaker stops a channel while its receiver rejects every message, throttles, or
+// fails. An open breaker lets one message through when its time comes, the probe; the
+// probe's answer closes it or keeps it open. It measures by the monotonic clock.
 type circuitBreaker struct {
-	mu      sync.Mutex // guards what follows
-	open    bool
-	held    bool // by an answer, else by trouble
+	mu      sync.Mutex // guards the fields below
+	state   ChannelState
 	reason  string
 	since   time.Time
-	until   time.Time // one message may be tried from then on
-	probing bool      // it is on its way
-	streak  int       // failures in a row
-	level   int       // how often in a row a probe met trouble
+	until   time.Time // the probe may be sent from then on
+	probing bool      // the probe is on its way
+	level   int       // failed probes in a row
+
+	failures    int       // failures in a row
+	unreachable int       // of these, VerdictUnreachable in a row
+	noEndpoint  int       // VerdictNoEndpoint in a row
+	lastFailure string    // detail of the last failure, "" after a success
+	failedSince time.Time // first failure in the row
 }
 
-// longestTrouble is the longest wait between probes of a channel in trouble.
-const maxProbeInterval = time.Minute
+const (
+	// maxProbeInterval is the longest wait between probes of a channel in trouble.
+	maxProbeInterval = time.Minute
+	// minProbeInterval is the first wait of a throttle without Retry-After, and of a channel
+	// whose endpoint is missing.
+	minProbeInterval = time.Second
+	// maxUnreachable attempts in a row that never reached the receiver, or as many answers
+	// that nothing is at its address, put the channel in trouble.
+	maxUnreachable = 3
+)
 
-// allows is how many messages may be marked now: -1 for any number. unrecorded
-// is how many are on their way already: a probe goes alone.
+// isOpen reports whether the breaker is open. b.mu is held.
+func (b *circuitBreaker) isOpen() bool { return b.state != "" && b.state != ChannelOK }
+
+// allows returns how many messages may be recorded now: -1 for any number. unrecorded is
+// how many are on their way: a probe goes alone.
 func (b *circuitBreaker) allows(now time.Time, unrecorded int64) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case !b.open:
+	case !b.isOpen():
 		return -1
 	case b.probing || unrecorded > 0 || now.Before(b.until):
 		return 0
@@ -40,108 +67,185 @@ func (b *circuitBreaker) allows(now time.Time, unrecorded int64) int {
 	return 1
 }
 
-// blocks reports whether what is marked already must not go out: the valve is shut, and it is no probe.
+// blocks reports whether recorded attempts must not go out: the breaker is open, and none
+// of them is the probe.
 func (b *circuitBreaker) blocks() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.open && !b.probing
+	return b.isOpen() && !b.probing
 }
 
-// probe says that the one message that a shut valve allows has been marked.
+// probe notes that the probe's attempt has been recorded.
 func (b *circuitBreaker) probe() {
 	b.mu.Lock()
-	b.probing = b.open
+	b.probing = b.isOpen()
 	b.mu.Unlock()
 }
 
-// wait is how long until a probe may go; 0 if it may now, or the valve is open.
+// wait returns how long until the probe may be sent, 0 if it may now or the breaker is closed.
 func (b *circuitBreaker) wait(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.open || !now.Before(b.until) {
+	if !b.isOpen() || !now.Before(b.until) {
 		return 0
 	}
 	return b.until.Sub(now)
 }
 
-// hold shuts the valve for as long; true if it was not held before.
-func (b *circuitBreaker) hold(now time.Time, reason string, again time.Duration) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	fresh := !b.open || !b.held
+// open opens the breaker in a state until the given time. It returns true if it was not in
+// that state before. b.mu is held.
+func (b *circuitBreaker) open(state ChannelState, now, until time.Time, reason string) bool {
+	fresh := b.state != state
 	if fresh {
 		b.since = now
 	}
-	if fresh || b.probing {
-		b.until = now.Add(again)
+	if fresh || b.probing || until.After(b.until) {
+		b.until = until
 	}
-	b.open, b.held, b.probing, b.streak = true, true, false, 0
-	b.reason = reason
+	b.state, b.reason, b.probing = state, reason, false
 	return fresh
 }
 
-// failed notes a failure that says nothing of the message; true if it is the one
-// that shuts the valve, after most in a row.
-func (b *circuitBreaker) failed(now time.Time, reason string, most int, base, longest time.Duration) bool {
+// hold opens the breaker because an answer rejected every message. It returns true if the
+// channel was not held before.
+func (b *circuitBreaker) hold(now time.Time, reason string, again time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.held {
-		// The credentials are good again, so it seems, but something else isn't.
-		if b.probing {
-			b.probing, b.until = false, now.Add(base)
+	b.resetCounts()
+	return b.open(ChannelHeld, now, now.Add(again), reason)
+}
+
+// throttle opens the breaker for as long as the receiver asked (0: a back-off). It returns
+// true if the channel was not throttled before; then its rate is halved. The probe goes at until.
+func (b *circuitBreaker) throttle(now time.Time, reason string, asked time.Duration) (fresh bool, until time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.state == ChannelHeld && !b.probing {
+		return false, b.until
+	}
+	if b.state != ChannelThrottled {
+		b.level = 0
+	}
+	wait := min(asked, maxRetryAfter)
+	if wait <= 0 {
+		wait = min(minProbeInterval<<min(b.level, 20), maxProbeInterval)
+	}
+	if b.state != ChannelThrottled || b.probing {
+		b.level++
+	}
+	b.resetCounts()
+	fresh = b.open(ChannelThrottled, now, now.Add(wait), reason)
+	return fresh, b.until
+}
+
+// failed notes a failure that doesn't concern the message alone. It returns true if it puts
+// the channel in trouble: after limit failures in a row, or maxUnreachable attempts that
+// never reached the receiver.
+func (b *circuitBreaker) failed(now time.Time, res *Result, limit int, base, longest time.Duration) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.lastFailure == "" {
+		b.failedSince = now
+	}
+	b.lastFailure = res.Detail
+	if b.failures++; res.Verdict == VerdictUnreachable {
+		b.unreachable++
+	} else {
+		b.unreachable = 0
+	}
+	if b.state == ChannelHeld || b.state == ChannelThrottled {
+		// Only the probe's answer counts: the receiver accepts us again, but fails.
+		if !b.probing {
+			return false
 		}
+	} else if !b.isOpen() && b.failures < limit && b.unreachable < maxUnreachable || b.isOpen() && !b.probing {
 		return false
 	}
-	if b.streak++; b.streak < most || b.open && !b.probing {
-		return false
+	return b.trouble(now, fmt.Sprintf("%d failures in a row, the last: %s", b.failures, res.Detail), base, longest)
+}
+
+// trouble opens the breaker, or keeps it open for longer. b.mu is held.
+func (b *circuitBreaker) trouble(now time.Time, reason string, base, longest time.Duration) bool {
+	if b.state != ChannelTrouble {
+		b.level = 0
 	}
-	fresh := !b.open
-	if fresh {
-		b.since, b.level = now, 0
-	}
-	b.open, b.probing = true, false
-	b.reason = fmt.Sprintf("%d failures in a row, the last: %s", b.streak, reason)
-	wait := min(base<<min(b.level, 20), longest, maxProbeInterval)
-	b.until = now.Add(max(wait, time.Millisecond))
+	wait := max(min(base<<min(b.level, 20), longest, maxProbeInterval), time.Millisecond)
 	b.level++
+	fresh := b.open(ChannelTrouble, now, now.Add(wait), reason)
+	if fresh && !b.failedSince.IsZero() {
+		b.since = b.failedSince
+	}
 	return fresh
 }
 
-// answered notes an answer that came from a channel that works; true if that
-// opened the valve. A hold ends with its probe alone: other answers may be older than it.
+// missing notes an answer that nothing is at the channel's address. It returns true if it
+// puts the channel in trouble.
+func (b *circuitBreaker) missing(now time.Time, reason string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.noEndpoint++; b.noEndpoint < maxUnreachable && !b.probing || b.isOpen() && !b.probing {
+		return false
+	}
+	if b.lastFailure == "" {
+		b.lastFailure, b.failedSince = reason, now
+	}
+	return b.trouble(now, fmt.Sprintf("%d answers in a row that nothing is at this address, the last: %s", b.noEndpoint, reason),
+		minProbeInterval, maxProbeInterval)
+}
+
+// succeeded notes an answer of a channel that works. It returns true if that closed the
+// breaker. Only the probe's answer closes a hold or a throttle: others may be older.
 func (b *circuitBreaker) succeeded() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.streak = 0
-	if !b.open || b.held && !b.probing {
+	b.resetCounts()
+	if !b.isOpen() || b.state != ChannelTrouble && !b.probing {
 		return false
 	}
-	b.open, b.held, b.probing, b.reason, b.level = false, false, false, "", 0
+	b.state, b.probing, b.reason, b.level = ChannelOK, false, "", 0
 	return true
 }
 
-// returned says that the probe came back unsent.
+// resetCounts forgets the failures in a row. b.mu is held.
+func (b *circuitBreaker) resetCounts() {
+	b.failures, b.unreachable, b.noEndpoint, b.lastFailure, b.failedSince = 0, 0, 0, "", time.Time{}
+}
+
+// answered notes an answer that shows that the receiver works, but not that it accepts messages.
+func (b *circuitBreaker) answered() {
+	b.mu.Lock()
+	b.failures, b.unreachable = 0, 0
+	b.mu.Unlock()
+}
+
+// returned notes that the probe came back unsent.
 func (b *circuitBreaker) returned() {
 	b.mu.Lock()
 	b.probing = false
 	b.mu.Unlock()
 }
 
-// release lets one message be tried at once; true if the valve was shut.
+// release lets a probe be sent at once. It returns true if the breaker was open.
 func (b *circuitBreaker) release(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.open {
+	if b.isOpen() {
 		b.until = now
 	}
-	return b.open
+	return b.isOpen()
 }
 
-// status fills in what the valve knows.
+// status fills in what the breaker knows. A channel whose latest attempts failed is in
+// trouble before its breaker opens.
 func (b *circuitBreaker) status(s *ChannelStatus) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.open {
-		s.Held, s.Reason, s.Since, s.RetryAt = b.held, b.reason, b.since.UTC().Round(0), b.until.UTC().Round(0)
+	s.State, s.LastError = ChannelOK, b.lastFailure
+	switch {
+	case b.isOpen():
+		s.State, s.Reason, s.Since, s.RetryAt = b.state, b.reason, b.since.UTC().Round(0), b.until.UTC().Round(0)
+	case b.failures > 0:
+		s.State, s.Reason, s.Since = ChannelTrouble, b.lastFailure, b.failedSince.UTC().Round(0)
 	}
+	s.Held = s.State == ChannelHeld
 }

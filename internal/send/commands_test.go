@@ -17,7 +17,7 @@ func gated(r *harness) { r.ch.gate = make(chan struct{}) }
 func (r *harness) openGate() { close(r.ch.gate) }
 
 // Nothing new goes out after the command has returned; what is in flight ends and is recorded.
-func TestPitfall27PauseStopsTheQueue(t *testing.T) {
+func TestPauseStopsTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, gated)
 		id := r.accept(campaign.Sending{}, 100)

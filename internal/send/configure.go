@@ -62,6 +62,7 @@ func (d *Dispatcher) applySettings(cs *channelSender, a *Application, set Channe
 	set.MaxAttempts = min(cmp.Or(max(set.MaxAttempts, 0), 6), campaign.MaxAttempts)
 	set.RetryBase = cmp.Or(max(set.RetryBase, 0), time.Second)
 	set.RetryMax = max(cmp.Or(max(set.RetryMax, 0), 10*time.Minute), set.RetryBase)
+	set.RefusalsInARow = cmp.Or(max(set.RefusalsInARow, 0), 20)
 	set.OnUnknown = cmp.Or(set.OnUnknown, HoldUnknown)
 	cs.settings.Store(&set)
 	cs.limit.Store(int64(set.Concurrency))

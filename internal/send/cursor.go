@@ -74,6 +74,7 @@ type sendingCursor struct {
 	backingOff   bool      // the last read failed: nothing is picked before retryReadAt
 	retryReadAt  time.Time // by the monotonic clock
 
+	refusals  refusals     // equal permanent refusals in a row
 	idleUntil atomic.Int64 // nextAt while nothing is in flight, otherwise 0
 }
 

@@ -28,7 +28,7 @@ func taking(d time.Duration) func(*harness) {
 }
 
 // A rate of 1 must not send 2 in a second; no rate may send more than it says in any second, nor much less.
-func TestPitfall24RateIsNeverExceeded(t *testing.T) {
+func TestRateIsNeverExceeded(t *testing.T) {
 	for _, rate := range []float64{0.5, 1, 7, 80, 1000} {
 		for _, commit := range []time.Duration{0, 5 * time.Millisecond} {
 			synctest.Test(t, func(t *testing.T) {

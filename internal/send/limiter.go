@@ -32,11 +32,8 @@ const (
 	recoveryInterval = 10 * time.Second // without a throttle, then the rate is raised by recoveryFactor
 	recoveryFactor   = 1.25
 	minRate          = 0.1
-	// throttlePause is for how long answers that were on their way when the rate
-	// was halved don't halve it again.
-	throttlePause = time.Second
-	maxTokenLead  = 100 * time.Millisecond
-	minWait       = 100 * time.Microsecond
+	maxTokenLead     = 100 * time.Millisecond
+	minWait          = 100 * time.Microsecond
 )
 
 func (r *rateLimiter) configure(full float64) {
@@ -183,24 +180,25 @@ func (r *rateLimiter) callsDuring(commits, concurrency int) int {
 	return int(min(float64(commits*concurrency)*float64(lag)/float64(r.callTime), math.MaxInt32))
 }
 
-// slow halves the rate: the provider throttles. It returns the rate in force,
-// and whether this changed it.
-func (r *rateLimiter) halve(now time.Time) (float64, bool) {
+// throttled notes that the receiver throttles, and returns the rate in force. fresh says that
+// a throttle begins: the rate is halved once for it, where none is configured half of what was
+// measured just before. The rate recovers from until on.
+func (r *rateLimiter) throttled(now, until time.Time, fresh bool) float64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.recover(now)
 	limit := float64(r.bucket.Limit())
-	if !r.halvedAt.IsZero() && now.Sub(r.halvedAt) < throttlePause {
-		return limit, false
+	if fresh {
+		if r.bucket.Limit() == rate.Inf {
+			limit = max(r.measured, float64(r.counted), 2)
+			r.ceiling = 1.5 * limit
+		}
+		limit = max(limit/2, minRate)
+		r.halvedAt = now
+		r.set(now, rate.Limit(limit))
 	}
-	if r.bucket.Limit() == rate.Inf {
-		limit = max(r.measured, float64(r.counted), 2)
-		r.ceiling = 4 * limit
-	}
-	limit = max(limit/2, minRate)
-	r.halvedAt, r.raisedAt = now, now
-	r.set(now, rate.Limit(limit))
-	return limit, true
+	r.raisedAt = until
+	return limit
 }
 
 // recover raises a halved rate by a step for each time that one was due: a channel

@@ -8,25 +8,26 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// TestThrottledRate: a throttle halves the rate, answers that were on their way with it don't
-// halve it again, and it comes back by a step each ten seconds, traffic or not.
+// A throttle halves the rate once, whatever the number of throttled answers, and the rate
+// recovers step by step within a minute after the last one, with or without traffic.
 func TestThrottledRate(t *testing.T) {
 	const second = time.Second
 	for _, x := range []struct {
 		name string
 		full float64
-		slow []time.Duration // when the provider throttles
+		slow []time.Duration // begins of throttles
+		more []time.Duration // further throttled answers
 		at   []time.Duration
 		want []float64 // in force then
 	}{
-		{"once", 80, []time.Duration{0}, []time.Duration{0, 9 * second, 10 * second, 20 * second, 30 * second, 40 * second, time.Hour},
+		{"once", 80, []time.Duration{0}, nil, []time.Duration{0, 9 * second, 10 * second, 20 * second, 30 * second, 40 * second, time.Hour},
 			[]float64{40, 40, 50, 62.5, 78.125, 80, 80}},
-		{"by answers of the same moment", 80, []time.Duration{0, second / 2, second * 9 / 10}, []time.Duration{second}, []float64{40}},
-		{"again", 80, []time.Duration{0, second, 3 * second}, []time.Duration{3 * second, 12 * second, 13 * second}, []float64{10, 10, 12.5}},
-		{"while it recovers", 80, []time.Duration{0, 25 * second}, []time.Duration{25 * second, 34 * second, 35 * second}, []float64{31.25, 31.25, 39.0625}},
-		{"never to a stop", 0.15, []time.Duration{0, 2 * second}, []time.Duration{2 * second}, []float64{minRate}},
-		{"idle since", 80, []time.Duration{0, second, 2 * second, 3 * second, 4 * second}, []time.Duration{5 * second, 10 * time.Minute}, []float64{2.5, 80}},
-		{"without a rate of its own", 0, []time.Duration{0}, []time.Duration{0, 10 * second, time.Hour}, []float64{50, 62.5, 0}},
+		{"many answers", 80, []time.Duration{0}, []time.Duration{second / 2, 5 * second}, []time.Duration{14 * second, 15 * second, 60 * second}, []float64{40, 50, 80}},
+		{"again", 80, []time.Duration{0, second, 3 * second}, nil, []time.Duration{3 * second, 12 * second, 13 * second}, []float64{10, 10, 12.5}},
+		{"while it recovers", 80, []time.Duration{0, 25 * second}, nil, []time.Duration{25 * second, 34 * second, 35 * second}, []float64{31.25, 31.25, 39.0625}},
+		{"never to a stop", 0.15, []time.Duration{0, 2 * second}, nil, []time.Duration{2 * second}, []float64{minRate}},
+		{"idle since", 80, []time.Duration{0, second, 2 * second, 3 * second, 4 * second}, nil, []time.Duration{5 * second, 10 * time.Minute}, []float64{2.5, 80}},
+		{"without a rate of its own", 0, []time.Duration{0}, nil, []time.Duration{0, 10 * second, time.Minute}, []float64{50, 62.5, 0}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			p, start := &rateLimiter{}, time.Now()
@@ -35,7 +36,10 @@ func TestThrottledRate(t *testing.T) {
 				p.allow(start, 100)
 			}
 			for _, at := range x.slow {
-				p.halve(start.Add(at))
+				p.throttled(start.Add(at), start.Add(at), true)
+			}
+			for _, at := range x.more {
+				p.throttled(start.Add(at), start.Add(at), false)
 			}
 			var got []float64
 			for _, at := range x.at {

@@ -176,8 +176,9 @@ func (d *Dispatcher) replan(r *run, grid *plan.Grid) {
 	})
 }
 
-// hold holds a sending because an answer rejected all of its messages, not one.
-func (d *Dispatcher) hold(r *run, reason string) {
+// hold holds a sending because an answer rejected all of its messages, not one. again says
+// that it is tried again by itself after retry_hold.
+func (d *Dispatcher) hold(r *run, reason string, again bool) {
 	if r.isHalted() || !r.enter() {
 		return
 	}
@@ -192,7 +193,9 @@ func (d *Dispatcher) hold(r *run, reason string) {
 			d.log.Warn("sending held: fix the cause, then resume it or wait for the next try",
 				"sending", string(r.id), "reason", reason, "next", d.retryHold)
 			d.mu.Lock()
-			d.held[r.id] = time.Now().Add(d.retryHold)
+			if again {
+				d.held[r.id] = time.Now().Add(d.retryHold)
+			}
 			d.mu.Unlock()
 			d.changed(r.id)
 		}

@@ -57,18 +57,24 @@ type ChannelSettings struct {
 	RetryBase   time.Duration // 0: 1s
 	RetryMax    time.Duration // 0: 10m
 	OnUnknown   Policy        // "": HoldUnknown
+
+	// RefusalsInARow is how many equal permanent refusals in a row hold a sending; 0: 20.
+	RefusalsInARow int
 }
 
-// LaneStatus is how a channel stands.
+// ChannelStatus is the status of one channel.
 type ChannelStatus struct {
 	Application int64
 	Name        string
-	Rate        float64   // as configured; 0: no limit
-	Limit       float64   // in force: lower than Rate while the provider throttles; 0: no limit
-	Sendings    int       // that have something due or in sight
-	InFlight    int       // messages marked whose result is not recorded
-	Held        bool      // an answer said that no message would fare better
-	Reason      string    // why it is held, or what the last failures in a row were
-	Since       time.Time // when that began
-	RetryAt     time.Time // when one message will be tried; zero if neither held nor in trouble
+	Rate        float64 // as configured; 0: no limit
+	Limit       float64 // in force: lower than Rate after a throttle; 0: no limit
+	Sendings    int     // loaded sendings: with something due or within the lookahead
+	InFlight    int     // messages without a recorded result
+
+	State     ChannelState
+	Held      bool      // State is ChannelHeld
+	Reason    string    // why State isn't ChannelOK
+	Since     time.Time // since when
+	RetryAt   time.Time // when one message will be tried; zero unless nothing else goes before
+	LastError string    // the channel's latest failure; "" after a success
 }

@@ -60,12 +60,19 @@ func (cs *channelSender) decide(b *batch, entries []campaign.Entry) []campaign.E
 			continue
 		}
 		cs.decideOne(it, res, set, at)
+		it.maybeDelivered = it.before.MaybeDelivered() || res.MaybeDelivered || res.Verdict == VerdictUnknown
 		if o := it.cursor.run.closingAs(); o != campaign.Pending && !it.outcome.Final() {
 			it.outcome, it.nextAt = o, time.Time{}
 		}
+		if it.maybeDelivered {
+			it.outcome = it.outcome.IfMaybeDelivered()
+		}
 		e := campaign.Entry{Sending: it.cursor.run.id, Row: it.row, Message: it.message,
 			Outcome: it.outcome, Attempts: it.recordedAttempts, At: at, NextAt: it.nextAt}
-		if it.outcome != campaign.Pending {
+		e.MaybeDelivered = it.maybeDelivered
+		if it.outcome == campaign.Pending {
+			e.NextAt = time.Time{}
+		} else {
 			e.Provider, e.Code, e.Detail = clip(res.ProviderID, 512), clip(res.Code, 64), clip(res.Detail, 500)
 		}
 		entries = append(entries, e)

@@ -196,7 +196,11 @@ func (cs *channelSender) applyResults(b *batch) {
 		if b.results[i].Verdict == verdictRefused {
 			continue
 		}
-		cur.setStatus(it.row, it.message, campaign.NewMessageStatus(it.outcome, int(it.recordedAttempts)))
+		status := campaign.NewMessageStatus(it.outcome, int(it.recordedAttempts))
+		if it.maybeDelivered {
+			status = status.WithMaybeDelivered()
+		}
+		cur.setStatus(it.row, it.message, status)
 		b := queuedMessage{row: it.row, message: it.message, attempts: it.recordedAttempts}
 		switch it.outcome {
 		case campaign.Sent:

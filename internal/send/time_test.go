@@ -59,7 +59,7 @@ func TestPacing(t *testing.T) {
 }
 
 // A slot that has passed with recipients unsent is sliced again, never sent in one burst (PITFALLS 19).
-func TestPitfall19PassedSlicesAreNoBurst(t *testing.T) {
+func TestPassedSlicesAreNoBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, grid(time.Minute, 10, nil))
 		start := time.Now().Truncate(time.Minute).Add(time.Hour)
@@ -232,7 +232,7 @@ func TestWallClockJumps(t *testing.T) {
 }
 
 // A suspend is a wall clock that jumps while timers stand still.
-func TestPitfall19Suspend(t *testing.T) {
+func TestSuspend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wall{}
 		r := newHarness(t, func(r *harness) { r.opts.Now = w.now })

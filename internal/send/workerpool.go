@@ -1,7 +1,6 @@
 package send
 
 import (
-	"cmp"
 	"context"
 	"runtime"
 	"runtime/debug"
@@ -193,61 +192,4 @@ func (cs *channelSender) call(ctx context.Context, b *batch, results []Result) {
 			"channel", cs.name, "cause", cause, "stack", string(debug.Stack()))
 	}()
 	b.driver.Send(ctx, b.ptrs, results)
-}
-
-// holdChannel shuts the lane until one message is tried again.
-func (cs *channelSender) holdChannel(now time.Time, res *Result) {
-	again := cmp.Or(res.RetryAfter, cs.d.retryHold)
-	if cs.breaker.hold(now, res.Detail, again) {
-		cs.d.log.Warn("the channel is held: mend the cause, then resume a sending of it or wait for the next try",
-			"application", cs.id, "channel", cs.name, "reason", res.Detail, "next", again)
-	}
-}
-
-// react draws from the answers what can't wait until they are recorded: a lane
-// to be shut or slowed, a sending to be held.
-func (cs *channelSender) react(b *batch) {
-	now := time.Now()
-	set := cs.settings.Load()
-	for i := range b.results {
-		res := &b.results[i]
-		r := b.items[i].cursor.run
-		if res.Verdict == VerdictRetry && res.SlowDown {
-			res.Verdict = VerdictThrottled
-		}
-		if res.Verdict == VerdictThrottled {
-			if limit, changed := cs.limiter.halve(now); changed {
-				cs.d.log.Warn("the channel's provider throttles: its rate is halved and recovers step by step",
-					"application", cs.id, "channel", cs.name, "rate", limit)
-			}
-		}
-		if res.OptOut && (res.Verdict == VerdictPermanent || res.Verdict == VerdictBadRecipient) && cs.d.optedOut != nil {
-			if err := cs.d.optedOut(cs.id, cs.name, b.msgs[i].ContactCode); err != nil {
-				cs.d.log.Error("cannot add an opt-out to the list", "application", cs.id, "channel", cs.name, "error", err)
-			}
-		}
-		switch res.Verdict {
-		case VerdictSent, VerdictPermanent, VerdictBadRecipient, VerdictRecipientBusy, VerdictNoEndpoint, VerdictThrottled:
-			if cs.breaker.succeeded() {
-				cs.d.log.Info("the channel works again", "application", cs.id, "channel", cs.name)
-			}
-		case VerdictRetry, VerdictUnknown, VerdictUnreachable:
-			if cs.breaker.failed(now, res.Detail, max(10, set.Concurrency), set.RetryBase, set.RetryMax) {
-				cs.d.log.Warn("the channel is in trouble: one message at a time is tried until one gets through",
-					"application", cs.id, "channel", cs.name, "reason", res.Detail)
-			}
-		case VerdictHold:
-			if res.Hold == HoldSending {
-				cs.d.hold(r, res.Detail)
-				cs.breaker.succeeded()
-			} else {
-				cs.holdChannel(now, res)
-			}
-			continue
-		case verdictReturned, verdictRefused, verdictSuppressed, verdictSlotFull:
-			cs.breaker.returned()
-			continue
-		}
-		r.probe.Store(false)
-	}
 }
