@@ -104,15 +104,16 @@ type Slicing struct {
 
 // Channel is one [applications.channels.NAME] table. Keys of other drivers are refused.
 type Channel struct {
-	Name        string
-	Driver      string
-	Rate        float64 // messages a second; 0: no limit
-	Concurrency int
-	MaxAttempts int
-	RetryBase   time.Duration
-	RetryMax    time.Duration
-	OnUnknown   string // "retry" or "hold"; the driver's default if not set
-	Contacts    string // a contact.Kind; the driver's default if not set
+	Name           string
+	Driver         string
+	Rate           float64 // messages a second; 0: no limit
+	Concurrency    int
+	MaxAttempts    int
+	RetryBase      time.Duration
+	RetryMax       time.Duration
+	OnUnknown      string // "retry" or "hold"; the driver's default if not set
+	RefusalsInARow int    // equal refusals in a row that hold a sending
+	Contacts       string // a contact.Kind; the driver's default if not set
 
 	Path string // outbox
 

@@ -118,6 +118,7 @@ func TestDefaults(t *testing.T) {
 		{"rate", ch.Rate, 0.0},
 		{"concurrency", ch.Concurrency, 16},
 		{"max_attempts", ch.MaxAttempts, 6},
+		{"refusals_in_a_row", ch.RefusalsInARow, 20},
 		{"retry_base", ch.RetryBase, time.Second},
 		{"retry_max", ch.RetryMax, 10 * time.Minute},
 		{"on_unknown", ch.OnUnknown, "retry"},

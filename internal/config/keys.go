@@ -121,6 +121,8 @@ func channelKeys() []Key {
 		key(ScopeChannel, "on_unknown", oneOf("retry", "hold"), func(c *Channel) *string { return &c.OnUnknown },
 			"What to do with a message that may or may not have been sent: retry sends it again under the same key, hold leaves the decision to a person").
 			or(`"retry"`).orBy(DriverWhatsApp, `"hold"`).orBy(DriverSMTP, `"hold"`),
+		key(ScopeChannel, "refusals_in_a_row", integer[int](2, 1_000_000), func(c *Channel) *int { return &c.RefusalsInARow },
+			"How many equal refusals in a row, without a success in between and not naming the recipient, hold a sending").or(`20`),
 		key(ScopeChannel, "contacts", oneOf(contactKinds()...), func(c *Channel) *string { return &c.Contacts },
 			"What a contactCode is: a phone number, sent with its country code; an email address; any text, sent as written; or digits that are no phone number of a country").
 			or(`"any"`).orBy(DriverWhatsApp, `"phone"`).orBy(DriverSMTP, `"email"`),

@@ -125,6 +125,7 @@ func applications(c *config.Config, drivers Drivers) []send.Application {
 			one.Channels = append(one.Channels, send.ChannelSettings{
 				Name: name, Channel: drivers[a.ID][name], Rate: ch.Rate, Concurrency: ch.Concurrency,
 				MaxAttempts: ch.MaxAttempts, RetryBase: ch.RetryBase, RetryMax: ch.RetryMax, OnUnknown: send.Policy(ch.OnUnknown),
+				RefusalsInARow: ch.RefusalsInARow,
 			})
 		}
 		list = append(list, one)
