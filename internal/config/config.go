@@ -55,6 +55,7 @@ type Inbox struct {
 	RequireSidecar    bool
 	PairTimeout       time.Duration
 	UnterminatedWait  time.Duration
+	NoteAfter         time.Duration
 	Ignore            []string // path.Match patterns
 	MaxDrops          int      // drops that have not ended; 0: no limit
 	MaxPendingBytes   int64    // of the files of these; 0: no limit

@@ -100,6 +100,7 @@ func TestDefaults(t *testing.T) {
 		{"sidecar_wait", in.SidecarWait, 30 * time.Second},
 		{"pair_timeout", in.PairTimeout, time.Hour},
 		{"unterminated_wait", in.UnterminatedWait, time.Minute},
+		{"note_after", in.NoteAfter, time.Minute},
 		{"require_sidecar", in.RequireSidecar, false},
 		{"max_drops", in.MaxDrops, 10_000},
 		{"max_pending_bytes", in.MaxPendingBytes, int64(16 << 30)},

@@ -56,6 +56,8 @@ func inboxKeys() []Key {
 			"How long an incomplete drop may wait for its other files before it is moved to failed/").or(`"1h"`),
 		key(ScopeInbox, "unterminated_wait", length(0, day), func(in *Inbox) *time.Duration { return &in.UnterminatedWait },
 			"How long a CSV whose last line has no line end must be quiet before it is accepted").or(`"1m"`),
+		key(ScopeInbox, "note_after", length(0, day), func(in *Inbox) *time.Duration { return &in.NoteAfter },
+			"How long a waiting or unknown file must be quiet before a note next to it says why; 0 turns notes off").or(`"1m"`),
 		keyList(ScopeInbox, "ignore", texts("patterns with * ? [a-z]", pattern), func(in *Inbox) *[]string { return &in.Ignore },
 			"File names that are ignored besides dot files and the usual temporary names"),
 		key(ScopeInbox, "max_drops", integer[int](0, 1_000_000), func(in *Inbox) *int { return &in.MaxDrops },

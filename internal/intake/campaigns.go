@@ -126,11 +126,11 @@ func (c *Campaigns) read(name string) campaignFile {
 	var file campaignFile
 	info, err := os.Stat(name)
 	if err != nil {
-		file.problems.Addf(base, 0, 0, "", "can't be read: %v", err)
+		file.problems.AddCode("campaign-broken", base, 0, 0, "", "can't be read: %v", err)
 		return file
 	}
 	if !info.Mode().IsRegular() {
-		file.problems.Addf(base, 0, 0, "", "is not a regular file")
+		file.problems.AddCode("campaign-broken", base, 0, 0, "", "is not a regular file")
 		return file
 	}
 	file.id = safeio.FileID(info)
@@ -139,13 +139,13 @@ func (c *Campaigns) read(name string) campaignFile {
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		file.problems.Addf(base, 0, 0, "", "can't be read: %v", err)
+		file.problems.AddCode("campaign-broken", base, 0, 0, "", "can't be read: %v", err)
 		return file
 	}
 	defer f.Close()
 	data, err := readDocument(f)
 	if err != nil {
-		file.problems.Addf(base, 0, 0, "", "can't be read: %v", err)
+		file.problems.AddCode("campaign-broken", base, 0, 0, "", "can't be read: %v", err)
 		return file
 	}
 	file.campaign, file.problems = document.ParseCampaign(base, data)

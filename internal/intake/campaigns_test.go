@@ -162,8 +162,8 @@ func TestOpenFiles(t *testing.T) {
 	for files, want := range map[string]string{
 		"spring.schedule.json spring.csv spring.layout.json": "",
 		"link.csv":                      "",
-		"spring.csv winter.csv":         "two files that end in .csv: name only the files of one drop",
-		"spring.csv spring.CSV":         "two files that end in .csv: name only the files of one drop",
+		"spring.csv winter.csv":         "are the same part of a drop: name only the files of one drop",
+		"spring.csv spring.CSV":         "are the same part of a drop: name only the files of one drop",
 		"winter.csv spring.layout.json": `"winter" and "spring" are two drops`,
 		"notes.txt":                     `"notes.txt" is no part of a drop`,
 		".csv":                          `".csv" is no part of a drop`,

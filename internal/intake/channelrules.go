@@ -29,7 +29,7 @@ func (c *Checker) channels(camp *campaign.Campaign, layout *document.Layout, f *
 		for i, content := range contents {
 			t, err := drivers[name].Compile(content.Item, s.Variables)
 			if err != nil {
-				f.Problems.Addf(camp.File, 0, 0, "messageContent", "message %d can't be sent on %s: %v", i+1, name, err)
+				f.Problems.AddCode("campaign-content", camp.File, 0, 0, "messageContent", "message %d can't be sent on %s: %v", i+1, name, err)
 				continue
 			}
 			channel.Templates = append(channel.Templates, t)
@@ -40,13 +40,13 @@ func (c *Checker) channels(camp *campaign.Campaign, layout *document.Layout, f *
 		s.Messages = max(s.Messages, len(contents))
 	}
 	if len(rules.allowed) == 0 {
-		f.Problems.Addf(camp.File, 0, 0, "channelTypes", "application %d has none of the channels %s; it has: %s",
+		f.Problems.AddCode("channel-none", camp.File, 0, 0, "channelTypes", "application %d has none of the channels %s; it has: %s",
 			s.ApplicationID, strings.Join(camp.ChannelTypes, ", "), strings.Join(sortedKeys(f.Application.Channels), ", "))
 		return nil
 	}
 	if layout != nil {
 		if name, fixed := layout.ChannelType.Constant(); fixed && name != "" && !slices.Contains(s.Channels, strings.TrimSpace(name)) {
-			f.Problems.Addf(layout.File, layout.ChannelType.Line, layout.ChannelType.Column, "contact.channelType",
+			f.Problems.AddCode("channel-unknown", layout.File, layout.ChannelType.Line, layout.ChannelType.Column, "contact.channelType",
 				"found %q; campaign %d can be sent on: %s", name, camp.ID, strings.Join(s.Channels, ", "))
 			return nil // every row would fail
 		}

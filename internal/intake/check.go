@@ -71,14 +71,14 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *c
 	f.Sending.Condition = campaign.FragmentedSlots
 
 	if ours := strings.ToLower(p.CSV.Name); ours == report.ResultsFile || ours == report.RejectedFile {
-		f.Problems.Addf(p.CSV.Name, 0, 0, "", "has the name of a file that campaignd writes next to it; give all files of the drop another name")
+		f.Problems.AddCode("name-reserved", p.CSV.Name, 0, 0, "", "has the name of a file that campaignd writes next to it; give all files of the drop another name")
 	}
 	for _, part := range []struct {
 		file *Part
 		name string
 	}{{&p.CSV, p.Name + ".csv"}, {&p.Layout, p.Name + ".layout.json"}} {
 		if part.file.File == nil { // a daemon waits for both; `check` may be given only one
-			f.Problems.Addf(part.name, 0, 0, "", "is missing; a drop is %s.csv with %s.layout.json", p.Name, p.Name)
+			f.Problems.AddCode("part-missing", part.name, 0, 0, "", "is missing; a drop is %s.csv with %s.layout.json", p.Name, p.Name)
 		}
 	}
 	layout, layoutDigest, err := c.layout(p, f)
@@ -92,6 +92,7 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *c
 	if err != nil {
 		return nil, err
 	}
+	f.noteDefaults(p)
 	f.checkTime(now)
 	channels := c.channels(camp, layout, f)
 	if err := c.csv(ctx, p, info, f, layout, channels, sink, spill, progress); err != nil {
@@ -100,6 +101,14 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *c
 	f.Sending.Digest = dropDigest(f.Sending.ApplicationID, f.Sending.CampaignID, layoutDigest, f.Sending.CSV.SHA256)
 	c.conclude(f)
 	return f, nil
+}
+
+// noteDefaults warns that a drop came without a sidecar, and lists the defaults that it got.
+func (f *Finding) noteDefaults(p *Parts) {
+	if s := &f.Sending; p.Sidecar.File == nil && s.ApplicationID != 0 && s.CampaignID != 0 {
+		f.warn(p.Name+".schedule.json", fmt.Sprintf("did not come, so the defaults were used: application %d, campaign %d, begins at once, %s",
+			s.ApplicationID, s.CampaignID, s.Condition))
+	}
 }
 
 // checkTime checks the time in the sidecar. Without an application, which is a problem of its own,
@@ -177,7 +186,7 @@ func (c *Checker) read(part Part, f *Finding) ([]byte, error) {
 	}
 	data, err := readDocument(part.File)
 	if errors.Is(err, errTooLarge) {
-		f.Problems.Addf(part.Name, 0, 0, "", "%v", err)
+		f.Problems.AddCode("json-too-large", part.Name, 0, 0, "", "%v", err)
 		return nil, nil
 	}
 	if err != nil {
@@ -228,30 +237,31 @@ func (c *Checker) campaign(p *Parts, in *config.Inbox, f *Finding) (*campaign.Ca
 	if f.Sidecar == nil {
 		return nil, nil // its keys are unknown; its own errors are reported
 	}
-	wrong := func(key, format string, args ...any) {
+	wrong := func(code, key, format string, args ...any) {
 		line, column := f.Sidecar.Place(key)
-		f.Problems.Addf(file, line, column, key, format, args...)
+		f.Problems.AddCode(code, file, line, column, key, format, args...)
 	}
 	missing := "is missing, and this inbox has no default for it"
 	if p.Sidecar.File == nil {
 		missing = "is missing: there is no such file, and this inbox has no default for it"
 	}
 	if s.ApplicationID == 0 && !f.Sidecar.Has("applicationId") {
-		wrong("applicationId", "%s; it may send for: %s", missing, c.applicationIDs(in))
+		wrong("application-missing", "applicationId", "%s; it may send for: %s", missing, c.applicationIDs(in))
 	}
-	if s.CampaignID == 0 && !f.Sidecar.Has("campaignId") {
-		wrong("campaignId", "%s; give the number of the campaign, e.g. \"campaignId\": 7", missing)
+	// Without an application that may send, the campaign would be a consequence.
+	if s.CampaignID == 0 && !f.Sidecar.Has("campaignId") && (s.ApplicationID == 0 || in.Allows(s.ApplicationID) && c.Config.Application(s.ApplicationID) != nil) {
+		wrong("campaign-missing", "campaignId", "%s; give the number of the campaign, e.g. \"campaignId\": 7", missing)
 	}
 	if s.ApplicationID == 0 {
 		return nil, nil
 	}
 	if !in.Allows(s.ApplicationID) {
-		wrong("applicationId", "this inbox may not send for application %d; it may for: %s", s.ApplicationID, c.applicationIDs(in))
+		wrong("application-not-allowed", "applicationId", "this inbox may not send for application %d; it may for: %s", s.ApplicationID, c.applicationIDs(in))
 		return nil, nil
 	}
 	f.Application = c.Config.Application(s.ApplicationID)
 	if f.Application == nil {
-		wrong("applicationId", "there is no application %d; this inbox may send for: %s", s.ApplicationID, c.applicationIDs(in))
+		wrong("application-unknown", "applicationId", "there is no application %d; this inbox may send for: %s", s.ApplicationID, c.applicationIDs(in))
 		return nil, nil
 	}
 	s.MaxLateness = f.Application.MaxLateness
@@ -264,12 +274,12 @@ func (c *Checker) campaign(p *Parts, in *config.Inbox, f *Finding) (*campaign.Ca
 	}
 	switch {
 	case camp == nil:
-		wrong("campaignId", "%s", why)
+		wrong("campaign-unknown", "campaignId", "%s", why)
 		f.Problems.Merge(details)
 	case !camp.Enabled:
-		wrong("campaignId", "campaign %d is disabled; name another, or ask the operator to enable it", camp.ID)
+		wrong("campaign-disabled", "campaignId", "campaign %d is disabled; name another, or ask the operator to enable it", camp.ID)
 	case camp.SendType != "proactive":
-		wrong("campaignId", "campaign %d has the sendType %q: only proactive campaigns can be sent from a drop", camp.ID, camp.SendType)
+		wrong("campaign-reactive", "campaignId", "campaign %d has the sendType %q: only proactive campaigns can be sent from a drop", camp.ID, camp.SendType)
 	}
 	return camp, nil
 }

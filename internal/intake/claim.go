@@ -93,6 +93,8 @@ func (in *Intake) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
 		failpoint.At(failpoint.FolderMade)
 		switch err := in.moveFiles(s); {
 		case err == nil:
+			in.newest.add(s)
+			in.notes.taken(s.Inbox, notedNames(s)...)
 			return s, nil
 		case vanished(err), unmovable(err):
 			return nil, in.releaseClaim(s, err)
@@ -101,6 +103,15 @@ func (in *Intake) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
 			return nil, err
 		}
 	}
+}
+
+// notedNames returns the names under which notes on a claimed drop may be.
+func notedNames(s *campaign.Sending) []string {
+	names := []string{s.Name}
+	for _, f := range s.Files {
+		names = append(names, f.Name)
+	}
+	return names
 }
 
 // makeFolder makes the sending's folder. It returns false if the name is taken.
@@ -172,7 +183,7 @@ func (in *Intake) noteImmovable(s *campaign.Sending, stuck []campaign.FileID) {
 	}
 	problems := campaign.Problems{List: s.Problems, Count: s.ProblemCount}
 	for _, f := range stuck {
-		problems.Addf(f.Name, 0, 0, "", "could not be moved and is still in the inbox: remove it there")
+		problems.AddCode("file-immovable", f.Name, 0, 0, "", "could not be moved and is still in the inbox: remove it there")
 	}
 	s.Problems, s.ProblemCount = problems.List, problems.Count
 	in.mu.Lock()

@@ -63,8 +63,9 @@ func (c *claims) takeRetries() []*campaign.Sending {
 func (c *claims) of(inbox, name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	key := nameOf(inbox, name)
 	for _, one := range c.open {
-		if one.s.Inbox == inbox && one.s.Name == name {
+		if nameOf(one.s.Inbox, one.s.Name) == key {
 			return true
 		}
 	}

@@ -94,6 +94,7 @@ func (in *Intake) obey(ctx context.Context, c watch.Control) error {
 	failpoint.At(failpoint.Obeyed)
 	err = in.moveControl(c, s)
 	failpoint.At(failpoint.ControlMoved)
+	in.notes.taken(c.Inbox, c.File.Name)
 	return err
 }
 
@@ -133,28 +134,26 @@ func (in *Intake) act(ctx context.Context, c watch.Control, s *campaign.Sending)
 func (in *Intake) target(c watch.Control) (*campaign.Sending, error) {
 	if c.ID != "" {
 		s, err := in.store.Header(c.ID)
-		if errors.Is(err, store.ErrNotFound) || err == nil && (s.Inbox != c.Inbox || s.Name != c.Name) {
+		if errors.Is(err, store.ErrNotFound) || err == nil && nameOf(s.Inbox, s.Name) != nameOf(c.Inbox, c.Name) {
 			return nil, errNoSending
 		}
 		return s, err
 	}
-	// Open sendings are searched completely, so that no number of other drops can hide one.
-	for _, f := range []store.Filter{{States: openStates()}, {Limit: earlierLook}} {
-		all, err := in.store.Sendings(f)
-		if err != nil {
+	ids := in.pending.named(c.Inbox, c.Name)
+	for _, id := range slices.Backward(ids) {
+		s, err := in.store.Header(id)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}
-		for _, s := range all {
-			if s.Inbox == c.Inbox && s.Name == c.Name && !isVoid(s) {
-				return s, nil
-			}
+		if err == nil && !s.State.Final() {
+			return s, nil
 		}
 	}
-	return nil, errNoSending
-}
-
-func openStates() []campaign.State {
-	return []campaign.State{campaign.StateChecking, campaign.StateScheduled, campaign.StateSending, campaign.StatePaused, campaign.StateHeld}
+	s, err := in.newest.find(in.store, c.Inbox, c.Name)
+	if err == nil && s == nil {
+		err = errNoSending
+	}
+	return s, err
 }
 
 // mustWait reports whether the drop that a control file addresses is still being taken in. s and
@@ -228,11 +227,26 @@ func (in *Intake) moveControl(c watch.Control, s *campaign.Sending) error {
 	}
 	for _, place := range places {
 		err = moveFree(from, filepath.Join(place, c.File.Name))
+		if err == nil {
+			return answerStop(c, place)
+		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return err
+}
+
+// answerStop leaves an answer next to a NAME.stop, because some people mean cancel by it.
+func answerStop(c watch.Control, place string) error {
+	if !strings.EqualFold(filepath.Ext(c.File.Name), watch.StopExtension) {
+		return nil
+	}
+	return safeio.WriteFile(filepath.Join(place, c.File.Name+stampedReport), 0o644, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "%s paused this sending and did not cancel it. To cancel it, upload an empty file named %s.cancel; to continue, %s.resume.\n",
+			c.File.Name, c.Name, c.Name)
+		return err
+	})
 }
 
 // moveFree moves a file, appending a number if the name is taken.

@@ -160,7 +160,7 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) e
 		s.Problems, s.ProblemCount = o.Problems.List, o.Problems.Count
 		return in.refuse(s, campaign.StateRejected, o.Problems.List[0].String())
 	case o.Canceled != "":
-		return in.refuse(s, campaign.StateCanceled, o.Canceled)
+		return in.refuseFor(s, campaign.StateCanceled, "windows-closed", o.Canceled)
 	}
 	terms := store.Terms{DuplicateWindow: f.Application.DuplicateWindow, Resend: f.Sidecar.Resend, Grid: o.Grid}
 	if o.Grid != nil {
@@ -169,17 +169,17 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) e
 	slices, err := in.store.Accept(s, terms)
 	if dup, ok := errors.AsType[*store.DuplicateDrop](err); ok {
 		s.ScheduledAt = time.Time{} // it was never scheduled
-		return in.refuse(s, campaign.StateRejected, dup.Error())
+		return in.refuseFor(s, campaign.StateRejected, "duplicate-drop", dup.Error())
 	}
 	if _, ok := errors.AsType[*plan.NoRoom](err); ok {
 		_, reason, err := o.Place(reservations{in.store, s.ApplicationID, o.Grid.Slot})
 		if err != nil || reason == "" { // room has just become free: the decision stays
 			reason = "there was no room in the slots"
 		}
-		return in.refuse(s, campaign.StateCanceled, reason)
+		return in.refuseFor(s, campaign.StateCanceled, "no-room", reason)
 	}
 	if errors.Is(err, plan.ErrTooManyMessages) {
-		return in.refuse(s, campaign.StateRejected, err.Error()+"; name a campaign with fewer messages, or ask the operator for larger slots")
+		return in.refuseFor(s, campaign.StateRejected, "slot-too-small", err.Error()+"; name a campaign with fewer messages, or ask the operator for larger slots")
 	}
 	if err != nil {
 		return fmt.Errorf("accept %s: %w", s.ID, err)

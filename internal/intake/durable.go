@@ -41,7 +41,7 @@ func takeOwnership(s *campaign.Sending) error {
 // was on disk, and the rest must not pass for the complete file.
 func checkLength(problems *campaign.Problems, file *os.File, f campaign.FileID) {
 	if stat, err := file.Stat(); err == nil && stat.Size() != f.Size {
-		problems.Addf(f.Name, 0, 0, "", "has %d bytes, and had %d when it was taken in: the machine lost power before all of it was on disk; drop it again",
+		problems.AddCode("power-cut", f.Name, 0, 0, "", "has %d bytes, and had %d when it was taken in: the machine lost power before all of it was on disk; upload it again",
 			stat.Size(), f.Size)
 	}
 }

@@ -34,7 +34,7 @@ func TestPowerCutBeforeTheFilesWereOnDisk(t *testing.T) {
 			if after.State != campaign.StateRejected || len(h.accepted) > 0 {
 				t.Fatalf("it is %s", after.State)
 			}
-			wantParts(t, after.Reason, "spring.csv", "lost power", "drop it again")
+			wantParts(t, after.Reason, "spring.csv", "lost power", "upload it again")
 			for _, temp := range temps {
 				if _, err := os.Lstat(temp); err == nil {
 					t.Errorf("%s was left", temp)

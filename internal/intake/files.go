@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"campaignd/internal/safeio"
+	"campaignd/internal/watch"
 )
 
 // Part is one open file of a drop. File is nil if there is none.
@@ -72,18 +72,24 @@ func openPlain(path string) (*os.File, error) {
 	return file, nil
 }
 
+// part returns the part that a file name stands for, and the NAME of its drop.
 func (p *Parts) part(base string) (*Part, string, error) {
-	lower := strings.ToLower(base)
-	for _, kind := range []struct {
-		ending string
-		part   *Part
-	}{{".layout.json", &p.Layout}, {".schedule.json", &p.Sidecar}, {".csv", &p.CSV}} {
-		if name := strings.TrimSuffix(lower, kind.ending); name != lower && name != "" {
-			if kind.part.File != nil {
-				return nil, "", fmt.Errorf("%q: there are two files that end in %s: name only the files of one drop", base, kind.ending)
-			}
-			return kind.part, base[:len(name)], nil
-		}
+	n := watch.ParseName(base)
+	var part *Part
+	switch n.Kind {
+	case watch.KindCSV:
+		part = &p.CSV
+	case watch.KindLayout:
+		part = &p.Layout
+	case watch.KindSidecar:
+		part = &p.Sidecar
+	case watch.KindBadName:
+		return nil, "", fmt.Errorf("%q can't be used: %s", base, n.Why)
+	case watch.KindForeign, watch.KindIgnored, watch.KindTemporary, watch.KindReserved, watch.KindControl:
+		return nil, "", fmt.Errorf("%q is no part of a drop: a drop is NAME.csv, NAME.layout.json and NAME.schedule.json", base)
 	}
-	return nil, "", fmt.Errorf("%q is no part of a drop: a drop is NAME.csv, NAME.layout.json and NAME.schedule.json", base)
+	if part.File != nil {
+		return nil, "", fmt.Errorf("%q and %q are the same part of a drop: name only the files of one drop", part.Name, base)
+	}
+	return part, n.Base, nil
 }

@@ -27,6 +27,9 @@ const slicesATick = 4000
 // results.csv of a million rows takes a second, and no status update should wait for it.
 const largeReport = 50_000
 
+// lastUpdates is how long folders are still updated at a stop. The next start updates the others.
+const lastUpdates = 5 * time.Second
+
 // folderKeeper keeps the folders in step with the store. It writes status.json at every change,
 // and when a sending has ended its reports, followed by the rename into done/ or failed/.
 type folderKeeper struct {
@@ -112,16 +115,19 @@ func (w *reportWorker) run(ctx context.Context) {
 			timer.Stop()
 		}
 	}()
+	stopped := func() bool { return ctx.Err() != nil }
 	for {
 		select {
 		case <-ctx.Done():
-			w.updateDue()
-			w.advance(math.MaxInt) // write the last outcomes
+			end := time.Now().Add(lastUpdates)
+			enough := func() bool { return time.Now().After(end) }
+			w.advance(math.MaxInt, enough) // write the last outcomes
+			w.updateDue(enough)
 			return
 		case <-w.signal:
-			w.updateDue()
+			w.updateDue(stopped)
 		case <-tick:
-			w.advance(1)
+			w.advance(1, stopped)
 			tick = nil
 		}
 		if tick == nil && len(w.ticksLeft) > 0 {
@@ -131,24 +137,39 @@ func (w *reportWorker) run(ctx context.Context) {
 	}
 }
 
-func (w *reportWorker) updateDue() {
-	w.mu.Lock()
-	ids := w.due
-	w.due = map[campaign.ID]bool{}
-	w.mu.Unlock()
-	for id := range ids {
+// updateDue updates the requested folders until there is no more or it is enough.
+func (w *reportWorker) updateDue(enough func() bool) {
+	for !enough() {
+		id, ok := w.next()
+		if !ok {
+			return
+		}
 		w.update(id)
 	}
 }
 
-// advance counts down the given number of ticks and updates the folders that are due.
-func (w *reportWorker) advance(ticks int) {
+// next returns a sending whose folder is to be updated, if there is one.
+func (w *reportWorker) next() (id campaign.ID, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id := range w.due {
+		delete(w.due, id)
+		return id, true
+	}
+	return "", false
+}
+
+// advance counts down the given number of ticks and updates the folders that are due, until it is enough.
+func (w *reportWorker) advance(ticks int, enough func() bool) {
 	for id, left := range w.ticksLeft {
-		if left > ticks {
+		switch {
+		case left > ticks:
 			w.ticksLeft[id] = left - ticks
-			continue
+		case enough():
+			return
+		default:
+			w.update(id)
 		}
-		w.update(id)
 	}
 }
 

@@ -75,8 +75,9 @@ func (h *harness) work() {
 }
 
 func (h *harness) updateFolders() {
-	h.in.keeper.quick.updateDue()
-	h.in.keeper.slow.updateDue()
+	never := func() bool { return false }
+	h.in.keeper.quick.updateDue(never)
+	h.in.keeper.slow.updateDue(never)
 }
 
 // retryAll does what retry does after a while.

@@ -71,6 +71,8 @@ type Intake struct {
 	claims       *claims
 	pending      *pending
 	keeper       *folderKeeper
+	notes        *noteKeeper
+	newest       newestByName
 	folders      *keyedLock // held while a sending's folder is written or moved
 
 	mu               sync.Mutex // guards all below
@@ -99,6 +101,7 @@ func New(o Options) *Intake {
 	}
 	in.check.Store(o.Checker)
 	in.keeper = newFolderKeeper(in)
+	in.notes = newNoteKeeper(in)
 	return in
 }
 
@@ -133,6 +136,7 @@ func (in *Intake) Run(ctx context.Context) error {
 		group.Go(func() error { return in.work(ctx, q) })
 	}
 	group.Go(func() error { return in.retry(ctx) })
+	group.Go(func() error { return in.notes.run(ctx) })
 	err := group.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
@@ -186,7 +190,7 @@ func (in *Intake) Ready(d watch.Drop) {
 	if in.stillWaits(d) || in.claims.of(d.Inbox, d.Name) {
 		return
 	}
-	if inbox := in.inbox(d.Inbox); inbox != nil && in.overLimit(d, inbox) == "" && in.waitForRoom(d, inbox, in.pending.room(inbox, sizeOf(fileIDs(d)))) {
+	if inbox := in.inbox(d.Inbox); inbox != nil && in.overLimit(d, inbox) == nil && in.waitForRoom(d, inbox, in.pending.room(inbox, sizeOf(fileIDs(d)))) {
 		return // without opening it
 	}
 	in.queueFor(d.CSV.ID.Size).put(d.Inbox, d.Name, func(ctx context.Context) error {
@@ -208,8 +212,8 @@ func (in *Intake) takeDrop(ctx context.Context, d watch.Drop) error {
 		return nil // no longer configured, or queued before its claim
 	}
 	in.log.Debug("drop ready", "inbox", d.Inbox, "drop", d.Name)
-	if why := in.overLimit(d, inbox); why != "" {
-		return in.refuseUnclaimed(d, &refusal{reason: why})
+	if no := in.overLimit(d, inbox); no != nil {
+		return in.refuseUnclaimed(d, no)
 	}
 	found, err := in.examine(ctx, d, inbox)
 	if vanished(err) {

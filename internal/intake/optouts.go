@@ -57,12 +57,12 @@ func (o OptOuts) Import(ctx context.Context, st *store.Store, f *os.File) (added
 	case problems.Count > 0:
 		return 0, 0, problems, nil
 	case im.code < 0:
-		problems.Addf(o.Name, 1, 1, "contactCode", "no such column; the first line must name the columns: contactCode and, for opt-outs of a single channel, channelType")
+		problems.AddCode("column-missing", o.Name, 1, 1, "contactCode", "no such column; the first line must name the columns: contactCode and, for opt-outs of a single channel, channelType")
 		return 0, 0, problems, nil
 	}
 	err = im.readAll(reader)
 	if info.Unterminated {
-		im.problems.Addf(o.Name, int(info.Lines), 0, "", "the last line has no line end: if the upload was cut off, upload the whole list again")
+		im.problems.AddCode("line-unterminated", o.Name, int(info.Lines), 0, "", "the last line has no line end: if the upload was cut off, upload the whole list again")
 	}
 	return im.added, im.rows, im.problems, err
 }
@@ -120,7 +120,7 @@ func (im *optOutImporter) readAll(reader *csvfile.Reader) error {
 		}
 		for i := range batch.Len() {
 			if fault, _ := batch.Fault(i); fault != csvfile.FaultNone {
-				im.problems.Addf(im.Name, int(batch.Line(i)), 0, "", "has more or fewer cells than the header, or a stray quote")
+				im.problems.AddCode("row-broken", im.Name, int(batch.Line(i)), 0, "", "has more or fewer cells than the header, or a stray quote")
 				continue
 			}
 			channel := ""
@@ -142,11 +142,11 @@ func (im *optOutImporter) add(line int, contact []byte, channel string) {
 	// Trimmed like the contacts of a drop, so that both compare equal.
 	contact, channel = bytes.Trim(contact, " "), strings.TrimSpace(channel)
 	if reason := recipients.ContactReason(contact); reason != "" {
-		im.problems.Addf(im.Name, line, 0, "contactCode", "%s", reason)
+		im.problems.AddCode("opt-out-no-contact", im.Name, line, 0, "contactCode", "%s", reason)
 		return
 	}
 	if channel != "" && im.Channels != nil && !slices.Contains(im.Channels, channel) {
-		im.problems.Addf(im.Name, line, 0, "channelType", "taken in, but there is no channel of this name (there are: %s); an empty cell applies to every channel",
+		im.problems.AddCode("channel-unknown", im.Name, line, 0, "channelType", "taken in, but there is no channel of this name (there are: %s); an empty cell applies to every channel",
 			strings.Join(im.Channels, ", "))
 	}
 	im.rows++

@@ -3,6 +3,7 @@ package intake
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,18 +18,27 @@ import (
 type pending struct {
 	mu   sync.Mutex // guards all below
 	sums map[string]load
-	of   map[campaign.ID]load // drops is 1; inbox is where it counts
+	of   map[campaign.ID]load       // drops is 1; inbox is where it counts
+	ids  map[dropName][]campaign.ID // oldest first
+}
+
+// named returns the unfinished drops of a name, oldest first.
+func (p *pending) named(inbox, name string) []campaign.ID {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.ids[nameOf(inbox, name)])
 }
 
 // load is a number of drops and the bytes of their files.
 type load struct {
 	inbox string
+	name  dropName
 	drops int
 	bytes int64
 }
 
 func newPending() *pending {
-	return &pending{sums: map[string]load{}, of: map[campaign.ID]load{}}
+	return &pending{sums: map[string]load{}, of: map[campaign.ID]load{}, ids: map[dropName][]campaign.ID{}}
 }
 
 // add counts a drop that is in the store.
@@ -38,8 +48,9 @@ func (p *pending) add(s *campaign.Sending) {
 	if _, known := p.of[s.ID]; known {
 		return
 	}
-	one := load{inbox: filepath.Clean(s.Inbox), drops: 1, bytes: sizeOf(s.Files)}
+	one := load{inbox: filepath.Clean(s.Inbox), drops: 1, bytes: sizeOf(s.Files), name: nameOf(s.Inbox, s.Name)}
 	p.of[s.ID] = one
+	p.ids[one.name] = append(p.ids[one.name], s.ID)
 	p.change(one, 1)
 }
 
@@ -52,6 +63,9 @@ func (p *pending) remove(id campaign.ID) {
 		return
 	}
 	delete(p.of, id)
+	if p.ids[one.name] = slices.DeleteFunc(p.ids[one.name], func(other campaign.ID) bool { return other == id }); len(p.ids[one.name]) == 0 {
+		delete(p.ids, one.name)
+	}
 	p.change(one, -1)
 }
 
@@ -126,16 +140,16 @@ func (in *Intake) waitForRoom(d watch.Drop, inbox *config.Inbox, full string) bo
 	return true
 }
 
-// overLimit returns why a drop can't be taken in at all, or "" if it can or may wait.
-func (in *Intake) overLimit(d watch.Drop, inbox *config.Inbox) string {
+// overLimit returns why a drop can't be taken in at all, or nil if it can or may wait.
+func (in *Intake) overLimit(d watch.Drop, inbox *config.Inbox) *refusal {
 	size := sizeOf(fileIDs(d))
 	if inbox.MaxPendingBytes > 0 && size > inbox.MaxPendingBytes {
-		return fmt.Sprintf("the drop's files have %d bytes, more than all drops of this inbox together may have (max_pending_bytes is %d): "+
+		return refusalFor("drop-too-large", "the drop's files have %d bytes, more than all drops of this inbox together may have (max_pending_bytes is %d): "+
 			"split it into smaller ones, or ask the operator", size, inbox.MaxPendingBytes)
 	}
 	if full := in.pending.room(inbox, size); full != "" && in.now().Sub(d.FirstSeen) > inbox.PairTimeout {
-		return fmt.Sprintf("it waited %s for earlier drops of this inbox to end: %s; upload it again when some have ended, or ask the operator",
+		return refusalFor("inbox-full", "it waited %s for earlier drops of this inbox to end: %s; upload it again when some have ended, or ask the operator",
 			formatDuration(inbox.PairTimeout), full)
 	}
-	return ""
+	return nil
 }

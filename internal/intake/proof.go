@@ -63,11 +63,11 @@ func unreadableRows(promised int64, broken *csvfile.Broken) string {
 func proofProblems(sidecar *document.Sidecar, info *csvfile.Info) []campaign.Problem {
 	var broken []campaign.Problem
 	if sidecar.Bytes != nil && *sidecar.Bytes != info.Bytes {
-		broken = append(broken, campaign.Problem{File: sidecar.File, Field: "bytes",
+		broken = append(broken, campaign.Problem{Code: "proof-mismatch", File: sidecar.File, Field: "bytes",
 			Message: fmt.Sprintf("the CSV has %s, the sidecar promised %d", countNoun(info.Bytes, "byte"), *sidecar.Bytes)})
 	}
 	if sidecar.SHA256 != "" && sidecar.SHA256 != info.SHA256 {
-		broken = append(broken, campaign.Problem{File: sidecar.File, Field: "sha256",
+		broken = append(broken, campaign.Problem{Code: "proof-mismatch", File: sidecar.File, Field: "sha256",
 			Message: fmt.Sprintf("the CSV has the SHA-256 %s, the sidecar promised %s", info.SHA256, sidecar.SHA256)})
 	}
 	return broken

@@ -49,9 +49,12 @@ func (q *queue[T]) put(inbox, name string, job T) {
 	q.wake()
 }
 
-// take waits for the next job. The caller calls done when the job has ended.
+// take waits for the next job. After ctx has ended it returns no job, however many wait. The caller calls done when the job has ended.
 func (q *queue[T]) take(ctx context.Context) (job T, done func(), err error) {
 	for {
+		if err := ctx.Err(); err != nil {
+			return job, nil, err
+		}
 		if job, done, ok := q.pop(); ok {
 			return job, done, nil
 		}

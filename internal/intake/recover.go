@@ -127,7 +127,7 @@ func (in *Intake) waitForLostFiles(s *campaign.Sending, inbox *config.Inbox) err
 		return nil
 	}
 	for _, f := range s.Files {
-		s.Problems = append(s.Problems, campaign.Problem{File: f.Name, Message: "was removed before it had been checked"})
+		s.Problems = append(s.Problems, campaign.Problem{Code: "file-removed", File: f.Name, Message: "was removed before it had been checked"})
 	}
 	s.ProblemCount = len(s.Problems)
 	return in.refuse(s, campaign.StateRejected, "the files were removed while the drop was being taken in: upload them again")
@@ -141,12 +141,12 @@ func openFolder(s *campaign.Sending) (*Parts, campaign.Problems, error) {
 	for _, f := range s.Files {
 		part, _, err := p.part(f.Name)
 		if err != nil {
-			problems.Addf(f.Name, 0, 0, "", "%v", err)
+			problems.AddCode("file-special", f.Name, 0, 0, "", "%v", err)
 			continue
 		}
 		file, err := openClaimed(s, f.Name)
 		if kind := notTakeable(err); kind != nil {
-			problems.Addf(f.Name, 0, 0, "", "%v", kind)
+			problems.AddCode("file-special", f.Name, 0, 0, "", "%v", kind)
 			continue
 		}
 		if err != nil {
@@ -161,7 +161,7 @@ func openFolder(s *campaign.Sending) (*Parts, campaign.Problems, error) {
 		ending string
 	}{{p.CSV, ".csv"}, {p.Layout, ".layout.json"}} {
 		if one.part.File == nil && problems.Count == 0 {
-			problems.Addf(s.Name+one.ending, 0, 0, "", "never arrived")
+			problems.AddCode("part-missing", s.Name+one.ending, 0, 0, "", "never arrived")
 		}
 	}
 	return p, problems, nil

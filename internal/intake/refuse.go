@@ -8,7 +8,6 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
-	"campaignd/internal/store"
 	"campaignd/internal/watch"
 )
 
@@ -16,6 +15,13 @@ import (
 type refusal struct {
 	reason   string
 	problems campaign.Problems
+}
+
+// refusalFor returns a refusal of the drop as a whole.
+func refusalFor(code, format string, args ...any) *refusal {
+	no := &refusal{reason: fmt.Sprintf(format, args...)}
+	no.problems.Add(campaign.Problem{Code: code, Message: no.reason})
+	return no
 }
 
 // Incomplete implements watch.Handler. The incomplete drop goes to failed/ with a report that
@@ -49,7 +55,7 @@ func (in *Intake) rejectUnopened(d watch.Drop, reason string, late bool) {
 		if len(d.Problems) > 0 {
 			no.reason += ": " + d.Problems[0].String()
 		}
-		if before := in.earlierSending(d); late && before != nil {
+		if before, err := in.newest.find(in.store, d.Inbox, d.Name); late && err == nil && before != nil {
 			no.reason += fmt.Sprintf("; an earlier drop of this name was taken in as %s at %s, and later files are never added to it",
 				before.ID, before.ReceivedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
 		}
@@ -70,21 +76,10 @@ func (in *Intake) refuseUnclaimed(d watch.Drop, no *refusal) error {
 	return nil
 }
 
-// earlierLook is the number of sendings that are searched for an earlier drop of the same name.
-const earlierLook = 5000
-
-// earlierSending returns the newest sending of the same inbox and name, or nil.
-func (in *Intake) earlierSending(d watch.Drop) *campaign.Sending {
-	all, err := in.store.Sendings(store.Filter{Limit: earlierLook})
-	if err != nil {
-		return nil // only the report loses a hint
-	}
-	for _, one := range all {
-		if one.Inbox == d.Inbox && one.Name == d.Name && !isVoid(one) {
-			return one
-		}
-	}
-	return nil
+// refuseFor is refuse for a reason that concerns the drop as a whole and has a code.
+func (in *Intake) refuseFor(s *campaign.Sending, state campaign.State, code, reason string) error {
+	s.Problems, s.ProblemCount = []campaign.Problem{{Code: code, Message: reason}}, 1
+	return in.refuse(s, state, reason)
 }
 
 // refuse ends a drop that is not sent. Its reports and its folder follow.

@@ -228,7 +228,7 @@ func TestRecoverAfterPowerCut(t *testing.T) {
 	if now.State != campaign.StateRejected {
 		t.Fatalf("%+v", now)
 	}
-	wantParts(t, h.report(now), "spring.csv: has 30 bytes, and had 46 when it was taken in", "drop it again")
+	wantParts(t, h.report(now), "spring.csv: has 30 bytes, and had 46 when it was taken in", "upload it again")
 }
 
 func TestUnreadableAndUnknownInboxes(t *testing.T) {

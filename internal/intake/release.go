@@ -30,7 +30,7 @@ func (in *Intake) releaseClaim(s *campaign.Sending, cause error) error {
 		}
 		err := safeio.Move(here, filepath.Join(s.Inbox, f.Name))
 		if errors.Is(err, safeio.ErrExists) {
-			replaced.Addf(f.Name, 0, 0, "", "was replaced while the drop was being taken in; the newer file counts, as part of a new drop")
+			replaced.AddCode("file-replaced", f.Name, 0, 0, "", "was replaced while the drop was being taken in; the newer file counts, as part of a new drop")
 			continue
 		}
 		if err != nil {

@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"errors"
+	"math"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
@@ -34,22 +35,23 @@ func (f *Finding) structure(ctx context.Context, file string, reader *csvfile.Re
 	if err != nil {
 		return err
 	}
-	if why := rowCountProblem(rows, f.Application); why != "" {
-		f.Problems.Addf(file, 0, 0, "", "%s", why)
+	if code, why := rowCountProblem(rows, f.Application); why != "" {
+		f.Problems.AddCode(code, file, 0, 0, "", "%s", why)
 	}
+	f.Sending.Rows.Total = uint32(min(rows, math.MaxUint32))
 	f.rowsProof(rows)
 	return nil
 }
 
-// rowCountProblem returns why a CSV with that many rows can't be taken, or "".
-func rowCountProblem(rows int64, app *config.Application) string {
+// rowCountProblem returns why a CSV with that many rows can't be taken, with its code, or "".
+func rowCountProblem(rows int64, app *config.Application) (code, why string) {
 	switch {
 	case rows == 0:
-		return recipients.NoRow
+		return "no-rows", recipients.NoRow
 	case app != nil && rows > int64(app.MaxRows):
-		return recipients.TooManyRows(app.MaxRows)
+		return "too-many-rows", recipients.TooManyRows(app.MaxRows)
 	}
-	return ""
+	return "", ""
 }
 
 // broken records why a CSV can't be read to its end.
@@ -70,5 +72,5 @@ func (f *Finding) rowsProof(rows int64) {
 // addProofProblem records that the CSV differs from the sidecar's key.
 func (f *Finding) addProofProblem(key, message string) {
 	line, column := f.Sidecar.Place(key)
-	f.Problems.Add(campaign.Problem{File: f.Sidecar.File, Line: line, Column: column, Field: key, Message: message})
+	f.Problems.Add(campaign.Problem{Code: "proof-mismatch", File: f.Sidecar.File, Line: line, Column: column, Field: key, Message: message})
 }

@@ -39,7 +39,7 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 	}
 	f.Sending.CSV.Bytes = stat.Size()
 	if f.Application != nil && stat.Size() > f.Application.MaxFileSize {
-		f.Problems.Addf(file.Name, 0, 0, "", "has %d bytes; max_file_size allows %d: split it into several drops", stat.Size(), f.Application.MaxFileSize)
+		f.Problems.AddCode("csv-too-large", file.Name, 0, 0, "", "has %d bytes; max_file_size allows %d: split it into several drops", stat.Size(), f.Application.MaxFileSize)
 		return t, nil
 	}
 	if info == nil {

@@ -18,6 +18,7 @@ type wait struct {
 	since  time.Time
 	until  time.Time // time of the next examination; zero if only a change causes one
 	reason string
+	noteTimes
 }
 
 // stillWaits reports whether nothing has changed for a drop that was examined and has to wait.
@@ -80,8 +81,15 @@ func (in *Intake) noteWait(d watch.Drop, reason string, until time.Time) bool {
 	key := [2]string{d.Inbox, d.Name}
 	old, had := in.waits[key]
 	w := wait{files: fileIDs(d), since: in.now(), until: until, reason: reason}
+	w.quiet = w.since
 	if had {
 		w.since = old.since
+		if slices.Equal(old.files, w.files) {
+			w.quiet = old.quiet
+		}
+	}
+	if inbox := in.inbox(d.Inbox); inbox != nil {
+		w.expires = d.FirstSeen.Add(inbox.PairTimeout)
 	}
 	in.waits[key] = w
 	return !had || old.reason != reason

@@ -30,11 +30,16 @@ func rejected(s *campaign.Sending) string {
 	switch {
 	case s.Rows.Rejected > 0:
 		return line + " Mend what is listed below (the rejected rows are in rejected.csv) and drop all its files again."
-	case s.ProblemCount > 0:
+	case s.ProblemCount > 0 && !onlyReason(s):
 		return line + " Mend what is listed below and drop all its files again."
 	default:
 		return line + " Nothing else is wrong with the files: if they should be sent, change that and drop all of them again."
 	}
+}
+
+// onlyReason reports whether the sending's only problem is its reason, which concerns no file.
+func onlyReason(s *campaign.Sending) bool {
+	return s.ProblemCount == 1 && len(s.Problems) == 1 && s.Problems[0].File == "" && s.Problems[0].Message == s.Reason
 }
 
 func noRoom(s *campaign.Sending) string {

@@ -25,7 +25,9 @@ func Text(w io.Writer, s *campaign.Sending, slices []campaign.Slice, counts camp
 	t.slices(s, slices)
 	t.files(s)
 	t.problems("Warnings", s.Warnings, len(s.Warnings))
-	t.problems("Errors", s.Problems, s.ProblemCount)
+	if !onlyReason(s) {
+		t.problems("Errors", s.Problems, s.ProblemCount)
+	}
 	t.previews(s)
 	if err := b.Flush(); err != nil { // the first error of any write above
 		return fmt.Errorf("write report of %s: %w", s.ID, err)

@@ -202,38 +202,38 @@ func TestTwoSpellingsOfOnePart(t *testing.T) {
 	})
 }
 
-// Hostile names are left alone, counted, and logged once with quotes.
+// Hostile names are handed over as unusable, counted, and logged once with quotes.
 func TestHostileNames(t *testing.T) {
 	log := &lines{}
 	opt := standard()
 	opt.Log = log.logger()
 	bubble(t, opt, func(b *inbox) {
 		b.put("a\nlevel=ERROR.csv", "\x1b[2J.csv", "\xff\xfe.csv", strings.Repeat("n", 201)+".csv", strings.Repeat("m", 251)+".csv", "\u0085.csv",
-			"-rf.csv", "-rf.layout.json", "-rf.schedule.json", "...csv", "README.md", ".csv")
+			"-rf.csv", "-rf.layout.json", "-rf.schedule.json", "...csv", "july.docx", ".csv")
 		b.run()
 		b.pass(time.Minute)
 		b.want("-rf", "ready")
 		for _, c := range b.all() {
-			if c.drop.Name != "-rf" {
+			if c.drop.Name != "-rf" && (c.what != "bad name" || c.drop.Problems[0].Message == "") {
 				t.Errorf("told of %+v", c)
 			}
 		}
-		if c := b.w.Counts(); c.BadNames != 6 || c.Foreign != 1 || c.Ignored != 2 || c.Ready != 1 {
+		if c := b.w.Counts(); c.BadNames != 6 || c.Foreign != 1 || c.Ignored != 2 || c.Ready != 1 || c.Troubled != 6 {
 			t.Errorf("counts are %+v", c)
 		}
-		if n := log.count("left alone"); n != 7 {
-			t.Errorf("%d lines about files left alone, want 7", n)
+		if n := log.count("can't be used") + log.count("left alone"); n != 7 {
+			t.Errorf("%d lines about names and files of no drop, want 7", n)
 		}
 		for _, line := range log.all() {
 			if strings.ContainsAny(strings.TrimSuffix(line, "\n"), "\n\x1b") || strings.Contains(line, "\xff") {
 				t.Errorf("a name breaks out of its log line: %q", line)
 			}
 		}
-		b.do(os.Remove(b.path("README.md")))
+		b.do(os.Remove(b.path("july.docx")))
 		b.pass(2 * time.Second)
-		b.put("README.md")
+		b.put("july.docx")
 		b.pass(2 * time.Second)
-		if n := log.count("README.md"); n != 2 {
+		if n := log.count("july.docx"); n != 2 {
 			t.Errorf("%d lines about a file that came twice, want 2", n)
 		}
 	})

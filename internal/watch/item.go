@@ -63,7 +63,7 @@ func (p *part) stat() safeio.Stat { return safeio.Stat{ID: p.file.ID, Mode: p.mo
 type key struct{ base, control string }
 
 func keyOf(n Name, file string) key {
-	if n.Kind == KindControl {
+	if n.Kind == KindControl || n.Kind == KindBadName {
 		return key{n.Base, file}
 	}
 	return key{base: n.Base}
@@ -77,10 +77,22 @@ type item struct {
 	due        time.Duration // when time alone may change the decision
 	last       step          // last decision
 	loggedStep step          // last decision that was logged
+	near       []File        // probably its missing parts; it waits for them to be renamed
+	upload     string        // temporary file that it waits for, "" if none
 	touched    uint64        // number of the last scan that has to judge it
 }
 
 func (it *item) control() bool { return it.name.Kind == KindControl }
+
+// single reports whether the item is one file and no drop: a control file or a bad name.
+func (it *item) single() bool { return it.control() || it.name.Kind == KindBadName }
+
+// nameOf returns the parsed name of a part.
+func (it *item) nameOf(p *part) Name {
+	n := it.name
+	n.Kind = p.kind
+	return n
+}
 
 // find returns the part of that file name, or nil. The item may be nil.
 func (it *item) find(file string) *part {
@@ -106,6 +118,7 @@ func (it *item) add(p *part) {
 // wait for the sidecar.
 func (it *item) changed(k Kind) {
 	it.loggedStep = stepWait
+	it.near, it.upload = nil, ""
 	if k != KindSidecar {
 		it.settledAt = notYet
 	}
@@ -169,7 +182,7 @@ func (it *item) quietSince() time.Duration {
 
 // drop converts the item to a Drop, with times counted from start.
 func (it *item) drop(inbox string, start time.Time, sidecarNeeded bool) Drop {
-	d := Drop{Inbox: inbox, Name: it.name.Base,
+	d := Drop{Inbox: inbox, Name: it.name.Base, Near: it.near,
 		FirstSeen: start.Add(it.first()), QuietSince: start.Add(it.quietSince()), Problems: it.problems(sidecarNeeded)}
 	for _, p := range it.parts {
 		f := p.file
@@ -190,28 +203,31 @@ func (it *item) drop(inbox string, start time.Time, sidecarNeeded bool) Drop {
 // problems returns everything that keeps the item from being taken, in words for a partner.
 func (it *item) problems(sidecarNeeded bool) []campaign.Problem {
 	var all []campaign.Problem
-	say := func(file, message string) {
-		all = append(all, campaign.Problem{File: file, Message: message})
+	say := func(code, file, message string) {
+		all = append(all, campaign.Problem{Code: code, File: file, Message: message})
 	}
 	for _, p := range it.parts {
 		if why := p.problem(); why != "" {
-			say(p.file.Name, why)
+			say("file-special", p.file.Name, why)
 		}
 		if it.count(p.kind) > 1 {
-			say(p.file.Name, "is one of several files for the same part of the drop; extensions compare without regard to case, so keep one of them")
+			say("part-twice", p.file.Name, "is one of several files for the same part of the drop; extensions compare without regard to case, so keep one of them")
 		}
 	}
-	if it.control() {
+	if it.single() {
 		return all
 	}
+	for _, f := range it.near {
+		say("near-miss", f.Name, "has a near name and is probably a part of this drop: "+rightNames(it, f.Name))
+	}
 	if it.count(KindCSV) == 0 {
-		say(it.name.Base+".csv", "never arrived; a drop is NAME.csv with NAME.layout.json under the same NAME")
+		say("part-missing", it.name.Base+".csv", "never arrived; a drop is NAME.csv with NAME.layout.json under the same NAME")
 	}
 	if it.count(KindLayout) == 0 {
-		say(it.name.Base+".layout.json", "never arrived; a drop is NAME.csv with NAME.layout.json under the same NAME")
+		say("part-missing", it.name.Base+".layout.json", "never arrived; a drop is NAME.csv with NAME.layout.json under the same NAME")
 	}
 	if sidecarNeeded && it.count(KindSidecar) == 0 {
-		say(it.name.Base+".schedule.json", "never arrived; this inbox takes a drop only with its sidecar, which may be just {}")
+		say("part-missing", it.name.Base+".schedule.json", "never arrived; this inbox takes a drop only with its sidecar, which may be just {}")
 	}
 	return all
 }

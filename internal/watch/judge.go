@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 
 	"campaignd/internal/safeio"
 )
@@ -40,7 +41,7 @@ func (w *Watcher) judge(dir *safeio.Dir, it *item) {
 				it.last, it.due = stepWait, min(now+w.rules.poll(), until)
 				return
 			}
-			if what != stepRefused && !it.control() {
+			if what != stepRefused && !it.single() {
 				what = stepIncomplete
 			} else {
 				what = stepRefused
@@ -50,10 +51,46 @@ func (w *Watcher) judge(dir *safeio.Dir, it *item) {
 			it.settledAt = now
 			continue
 		}
+		if what, at = w.hold(it, what, now); at > now {
+			it.last, it.due = stepWait, at
+			return
+		}
 		it.last, it.due = what, never
 		w.found = append(w.found, it)
 		return
 	}
+}
+
+// hold decides whether an item that is ready or incomplete by itself waits for other files: for an
+// upload of its name that goes on, or for a near miss to be renamed. It returns the step, and until
+// when the item waits; zero if it doesn't.
+func (w *Watcher) hold(it *item, what step, now time.Duration) (step, time.Duration) {
+	switch what {
+	case stepReady:
+		it.near, it.upload = nil, ""
+		if until, file := w.uploadUntil(it); until > now {
+			it.upload = file
+			return stepWait, until
+		}
+		if it.lacks() == 0 {
+			return what, 0
+		}
+		if !w.whole { // defaults are only used after a look at every name
+			w.full = true
+			return stepWait, now + w.rules.poll()
+		}
+		if it.near = w.nearMisses(it); len(it.near) == 0 {
+			return what, 0
+		}
+		return stepIncomplete, it.first() + w.rules.pairTimeout
+	case stepIncomplete:
+		if drop := w.absorbedBy(it); drop != nil {
+			return stepWait, drop.first() + w.rules.pairTimeout + w.rules.grace()
+		}
+		it.near = w.nearMisses(it)
+	case stepWait, stepSettled, stepRefused, stepControl, stepBadName: // depend on no other file
+	}
+	return what, 0
 }
 
 // held reports whether a part is open for writing or can't be opened.
@@ -133,7 +170,14 @@ func (w *Watcher) handOver(it *item, what step) {
 		w.handler.Control(c)
 		return
 	}
+	if it.name.Kind == KindBadName {
+		w.handler.BadName(w.opt.Path, it.parts[0].file, it.name.Why)
+		return
+	}
 	d := it.drop(w.opt.Path, w.start, w.opt.RequireSidecar)
+	if what == stepIncomplete {
+		d.Problems = append(d.Problems, w.similarProblems(it)...)
+	}
 	if what != it.loggedStep {
 		it.loggedStep = what
 		w.logDrop(d, what)
@@ -145,6 +189,6 @@ func (w *Watcher) handOver(it *item, what step) {
 		w.handler.Incomplete(d)
 	case stepRefused:
 		w.handler.Refused(d)
-	case stepWait, stepSettled, stepControl: // nothing to hand over
+	case stepWait, stepSettled, stepControl, stepBadName: // nothing to hand over
 	}
 }

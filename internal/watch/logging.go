@@ -68,6 +68,6 @@ func (w *Watcher) logDrop(d Drop, what step) {
 		w.log.Info("a drop is incomplete", args...)
 	case stepRefused:
 		w.log.Warn("a drop or control file can't be taken", args...)
-	case stepWait, stepSettled, stepControl: // nothing to log
+	case stepWait, stepSettled, stepControl, stepBadName: // nothing to log
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"campaignd/internal/campaign"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,11 +35,12 @@ type call struct {
 
 // recorder is a Handler that records its calls, and outside bubbles sends them to calls.
 type recorder struct {
-	start time.Time
-	calls chan call     // nil in a bubble
-	gate  chan struct{} // if set, before the first call: taken from twice by every call
-	mu    sync.Mutex
-	noted []call
+	start   time.Time
+	calls   chan call     // nil in a bubble
+	gate    chan struct{} // if set, before the first call: taken from twice by every call
+	mu      sync.Mutex
+	callLog []call
+	notes   map[string]string
 }
 
 func (r *recorder) note(c call) {
@@ -52,20 +55,34 @@ func (r *recorder) note(c call) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.noted = append(r.noted, c)
+	r.callLog = append(r.callLog, c)
 }
 
 // all returns the calls so far.
 func (r *recorder) all() []call {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.noted)
+	return slices.Clone(r.callLog)
 }
 
 func (r *recorder) Ready(d Drop)      { r.note(call{what: "ready", drop: d}) }
 func (r *recorder) Incomplete(d Drop) { r.note(call{what: "incomplete", drop: d}) }
 func (r *recorder) Refused(d Drop)    { r.note(call{what: "refused", drop: d}) }
 func (r *recorder) Control(c Control) { r.note(call{what: "control", ctl: c}) }
+
+func (r *recorder) BadName(_ string, f File, why string) {
+	r.note(call{what: "bad name", drop: Drop{Name: f.Name, Others: []File{f}, Problems: []campaign.Problem{{Message: why}}}})
+}
+
+// Notes keeps the newest notes by name.
+func (r *recorder) Notes(_ string, notes []Note) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notes = map[string]string{}
+	for _, n := range notes {
+		r.notes[n.Name] = n.Text
+	}
+}
 
 // first returns the first call of the kind for name, or nil.
 func (r *recorder) first(what, name string) *call {

@@ -6,6 +6,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"campaignd/internal/campaign"
 )
 
@@ -17,10 +19,11 @@ type Kind uint8
 
 // The kinds.
 const (
-	KindForeign  Kind = iota // none of the others
-	KindIgnored              // temporary, hidden or configured: always ignored
-	KindReserved             // accepted, done, failed: the daemon's own folders
-	KindBadName              // a part's extension with an invalid base name
+	KindForeign   Kind = iota // none of the others
+	KindIgnored               // hidden, a note, documentation or configured: always ignored
+	KindTemporary             // an unfinished upload: ignored, but its drop waits for it
+	KindReserved              // accepted, done, failed: the daemon's own folders
+	KindBadName               // a name that can't be used
 	KindCSV
 	KindLayout
 	KindSidecar
@@ -30,7 +33,7 @@ const (
 // Name is a parsed file name.
 type Name struct {
 	Kind   Kind
-	Base   string      // NAME; "" for the kinds before KindBadName and for it
+	Base   string      // NAME in NFC; "" for the kinds before KindCSV but KindTemporary
 	Action Action      // of KindControl
 	ID     campaign.ID // of KindControl, if the name contains one
 	Why    string      // of KindBadName: the fault and the correct form
@@ -45,7 +48,7 @@ type extension struct {
 
 // extensions lists all of them, longer ones before those that they end in: NAME.suppress.csv is
 // not a drop's CSV.
-func extensions() [7]extension {
+func extensions() [14]extension {
 	return [...]extension{
 		{".suppress.csv", KindControl, ActionSuppress},
 		{".layout.json", KindLayout, ""},
@@ -54,8 +57,22 @@ func extensions() [7]extension {
 		{".cancel", KindControl, ActionCancel},
 		{".pause", KindControl, ActionPause},
 		{".resume", KindControl, ActionResume},
+		// What Windows and people make of them.
+		{".cancel.txt", KindControl, ActionCancel},
+		{".canceled", KindControl, ActionCancel},
+		{".cancelled", KindControl, ActionCancel},
+		{".pause.txt", KindControl, ActionPause},
+		{".paused", KindControl, ActionPause},
+		{StopExtension, KindControl, ActionPause},
+		{".resume.txt", KindControl, ActionResume},
 	}
 }
+
+// StopExtension pauses like .pause. Some people mean cancel by it, so its answer says how to cancel.
+const StopExtension = ".stop"
+
+// NoteExtension ends the name of a note that campaignd leaves next to a file that waits.
+const NoteExtension = ".note.txt"
 
 // temporary lists the endings that uploads, editors and browsers give to unfinished files.
 func temporary() [8]string {
@@ -63,20 +80,35 @@ func temporary() [8]string {
 }
 
 // ParseName parses the name of a file in an inbox (docs/contract.md 2 and 10). Extensions are
-// compared without regard to ASCII case; NAME keeps its case. A control file's NAME.ID is split if
-// the text after the last dot is an id.
+// compared without regard to ASCII case; NAME keeps its case and is returned in NFC. A control
+// file's NAME.ID is split if the text after the last dot is an id. A temporary file has the Base
+// of the part that it becomes, if it is one.
 func ParseName(file string) Name {
 	switch {
 	case strings.HasPrefix(file, "."):
 		return Name{Kind: KindIgnored}
 	case file == "accepted" || file == "done" || file == "failed":
 		return Name{Kind: KindReserved}
+	case strings.HasPrefix(file, "README") || file == "campaigns.txt" || file == "examples":
+		return Name{Kind: KindIgnored}
+	}
+	if _, ok := cutEnding(file, NoteExtension); ok {
+		return Name{Kind: KindIgnored}
 	}
 	for _, ending := range temporary() {
-		if _, ok := cutEnding(file, ending); ok {
-			return Name{Kind: KindIgnored}
+		if rest, ok := cutEnding(file, ending); ok {
+			n := Name{Kind: KindTemporary}
+			if part := parsePart(rest); part.Kind >= KindCSV && part.Kind != KindControl {
+				n.Base = part.Base
+			}
+			return n
 		}
 	}
+	return parsePart(file)
+}
+
+// parsePart parses a name that is not ignored.
+func parsePart(file string) Name {
 	for _, x := range extensions() {
 		base, ok := cutEnding(file, x.suffix)
 		if !ok {
@@ -91,7 +123,11 @@ func ParseName(file string) Name {
 		if why := badBase(n.Base); why != "" {
 			return Name{Kind: KindBadName, Why: why}
 		}
+		n.Base = norm.NFC.String(n.Base)
 		return n
+	}
+	if why := badName(file); why != "" {
+		return Name{Kind: KindBadName, Why: why}
 	}
 	return Name{Kind: KindForeign}
 }
@@ -114,16 +150,35 @@ func cutEnding(s, ending string) (string, bool) {
 	return s[:at], true
 }
 
-// badBase returns what is wrong with a base name, or "". A base is never empty and has no leading
-// dot, because such files are ignored as hidden.
+// badBase returns what is wrong with a base name, or "". A name without one, such as ".csv", is
+// hidden; only a temporary file's rest can be empty.
 func badBase(base string) string {
-	switch {
-	case len(base) > MaxName:
-		return fmt.Sprintf("the name is %d bytes long; at most %d are allowed", len(base), MaxName)
-	case !utf8.ValidString(base):
+	if base == "" {
+		return "the name is empty"
+	}
+	if long := max(len(base), len(norm.NFC.String(base))); long > MaxName {
+		return fmt.Sprintf("the name is %d bytes long; at most %d are allowed", long, MaxName)
+	}
+	return badText(base)
+}
+
+// maxFileName is the longest file name of the usual file systems, in bytes.
+const maxFileName = 255
+
+// badName returns why a file of no drop can't even have a note, or "".
+func badName(file string) string {
+	if most := maxFileName - len(NoteExtension); len(file) > most {
+		return fmt.Sprintf("the name is %d bytes long; at most %d are allowed", len(file), most)
+	}
+	return badText(file)
+}
+
+// badText returns why a text can't be shown as a name, or "".
+func badText(name string) string {
+	if !utf8.ValidString(name) {
 		return "the name is not valid UTF-8"
 	}
-	for _, r := range base {
+	for _, r := range name {
 		if unicode.IsControl(r) {
 			return fmt.Sprintf("the name contains the control character %U", r)
 		}

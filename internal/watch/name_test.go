@@ -6,6 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
 	"pgregory.net/rapid"
 
 	"campaignd/internal/campaign"
@@ -45,16 +46,37 @@ func TestParseName(t *testing.T) {
 		"..csv":                          {Kind: KindIgnored},
 		"...csv":                         {Kind: KindIgnored},
 		".a.csv":                         {Kind: KindIgnored},
-		"a.csv.part":                     {Kind: KindIgnored},
-		"a.csv.TMP":                      {Kind: KindIgnored},
-		"a.csv~":                         {Kind: KindIgnored},
-		"a.csv.1a2b3c4d.partial":         {Kind: KindIgnored},
+		"a.csv.part":                     {Kind: KindTemporary, Base: "a"},
+		"a.schedule.json.part":           {Kind: KindTemporary, Base: "a"},
+		"a.cancel.part":                  {Kind: KindTemporary},
+		"a.part":                         {Kind: KindTemporary},
+		"a.csv.TMP":                      {Kind: KindTemporary, Base: "a"},
+		"a.csv~":                         {Kind: KindTemporary, Base: "a"},
+		"a.csv.1a2b3c4d.partial":         {Kind: KindTemporary},
+		"a.note.txt":                     {Kind: KindIgnored},
+		"a.docx.note.txt":                {Kind: KindIgnored},
+		"campaigns.txt":                  {Kind: KindIgnored},
+		"examples":                       {Kind: KindIgnored},
+		"README":                         {Kind: KindIgnored},
+		"readme.csv":                     {Kind: KindCSV, Base: "readme"},
+		"a.cancel.txt":                   {Kind: KindControl, Base: "a", Action: ActionCancel},
+		"a.20261124-000001.cancelled":    {Kind: KindControl, Base: "a", ID: "20261124-000001", Action: ActionCancel},
+		"a.canceled":                     {Kind: KindControl, Base: "a", Action: ActionCancel},
+		"a.Pause.TXT":                    {Kind: KindControl, Base: "a", Action: ActionPause},
+		"a.paused":                       {Kind: KindControl, Base: "a", Action: ActionPause},
+		"a.stop":                         {Kind: KindControl, Base: "a", Action: ActionPause},
+		"a.resume.txt":                   {Kind: KindControl, Base: "a", Action: ActionResume},
+		"a.stop.txt":                     {},
+		"campan\u0303a.csv":              {Kind: KindCSV, Base: "campa\u00f1a"},
+		"campan\u0303a.cancel":           {Kind: KindControl, Base: "campa\u00f1a", Action: ActionCancel},
+		"a\x01.docx":                     {Kind: KindBadName},
+		long + long:                      {Kind: KindBadName},
 		"accepted":                       {Kind: KindReserved},
 		"done":                           {Kind: KindReserved},
 		"failed":                         {Kind: KindReserved},
 		"Done":                           {},
 		"done.csv":                       {Kind: KindCSV, Base: "done"},
-		"README.md":                      {},
+		"README.md":                      {Kind: KindIgnored},
 		"":                               {},
 		"csv":                            {},
 		"a.c\u017fv":                     {}, // the long s folds to s in Unicode, not here
@@ -82,9 +104,12 @@ func model(file string) Kind {
 	if strings.HasPrefix(lower, ".") {
 		return KindIgnored
 	}
+	if strings.HasSuffix(lower, ".note.txt") || strings.HasPrefix(file, "README") || file == "campaigns.txt" || file == "examples" {
+		return KindIgnored
+	}
 	for _, e := range strings.Fields(".part .partial .filepart .tmp .temp .swp .crdownload ~") {
 		if strings.HasSuffix(lower, e) {
-			return KindIgnored
+			return KindTemporary
 		}
 	}
 	switch file {
@@ -92,7 +117,7 @@ func model(file string) Kind {
 		return KindReserved
 	}
 	kind, cut := KindForeign, 0
-	for _, e := range []string{".cancel", ".pause", ".resume", ".suppress.csv"} {
+	for _, e := range strings.Fields(".cancel .pause .resume .suppress.csv .cancel.txt .canceled .cancelled .pause.txt .paused .stop .resume.txt") {
 		if strings.HasSuffix(lower, e) {
 			kind, cut = KindControl, len(e)
 		}
@@ -105,6 +130,9 @@ func model(file string) Kind {
 		}
 	}
 	if kind == KindForeign {
+		if len(file) > 246 || !utf8.ValidString(file) || strings.ContainsFunc(file, unicode.IsControl) {
+			return KindBadName
+		}
 		return kind
 	}
 	name := file[:len(file)-cut]
@@ -113,7 +141,7 @@ func model(file string) Kind {
 			name = name[:i]
 		}
 	}
-	if len(name) < 1 || len(name) > 200 || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+	if len(name) < 1 || max(len(name), len(norm.NFC.String(name))) > 200 || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
 		return KindBadName
 	}
 	return kind
@@ -126,7 +154,7 @@ func checkName(t interface {
 	if want := model(file); n.Kind != want {
 		t.Errorf("ParseName(%q) is kind %d, want %d", file, n.Kind, want)
 	}
-	if n.Kind < KindCSV {
+	if n.Kind < KindCSV && n.Kind != KindTemporary {
 		if n.Base != "" || n.ID != "" {
 			t.Errorf("ParseName(%q) is %+v", file, n)
 		}
@@ -136,7 +164,10 @@ func checkName(t interface {
 	if n.ID != "" {
 		rest += "." + string(n.ID)
 	}
-	if !strings.HasPrefix(file, rest) || len(n.Base) > MaxName || strings.ContainsFunc(n.Base, unicode.IsControl) || (n.Kind == KindControl) != (n.Action != "") {
+	if n.Kind == KindTemporary {
+		return
+	}
+	if !strings.HasPrefix(norm.NFC.String(file), rest) || len(n.Base) > MaxName || strings.ContainsFunc(n.Base, unicode.IsControl) || (n.Kind == KindControl) != (n.Action != "") {
 		t.Errorf("ParseName(%q) is %+v", file, n)
 	}
 }

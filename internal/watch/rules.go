@@ -12,6 +12,7 @@ const (
 	stepIncomplete
 	stepRefused
 	stepControl
+	stepBadName
 )
 
 // rules hold the waiting times of an inbox and the decisions that follow from them. They are pure:
@@ -63,8 +64,11 @@ func (r rules) next(it *item) (step, time.Duration) {
 	if refuse != never {
 		return stepRefused, refuse
 	}
-	if it.control() {
+	switch {
+	case it.control():
 		return stepControl, 0
+	case it.name.Kind == KindBadName:
+		return stepBadName, 0
 	}
 	sidecar := it.count(KindSidecar) > 0
 	switch {

@@ -35,8 +35,10 @@ type Watcher struct {
 
 	start       time.Time // when Run began, with monotonic reading
 	items       map[key]*item
-	found       []*item         // items that the current scan hands over
-	dir         campaign.FileID // identity of the inbox when it was last opened
+	others      map[string]*other // files of no drop, by name
+	near        *nearIndex        // of the current scan, nil until it is needed
+	found       []*item           // items that the current scan hands over
+	dir         campaign.FileID   // identity of the inbox when it was last opened
 	scans       uint64
 	loggedNames map[string]uint64 // names logged, with the number of the last scan that saw them
 	logged      loggedState
@@ -44,6 +46,7 @@ type Watcher struct {
 	hints      *notifier // nil: no events
 	stale      bool      // hints watch a folder that was replaced
 	full       bool      // the next scan covers everything
+	whole      bool      // the current scan covers everything
 	named      map[string]struct{}
 	hintAt     time.Duration // time of the next scan of the named files, or never
 	rescanAt   time.Duration
@@ -72,7 +75,7 @@ func New(opt Options, handler Handler) *Watcher {
 		opt: opt, handler: handler, log: log, notify: openNotifier, limit: maxItems,
 		rules: rules{settle: opt.Settle, sidecarWait: opt.SidecarWait, pairTimeout: opt.PairTimeout, sidecarNeeded: opt.RequireSidecar},
 		poke:  make(chan struct{}, 1),
-		items: map[key]*item{}, loggedNames: map[string]uint64{}, named: map[string]struct{}{},
+		items: map[key]*item{}, others: map[string]*other{}, loggedNames: map[string]uint64{}, named: map[string]struct{}{},
 	}
 }
 
@@ -149,7 +152,8 @@ func (w *Watcher) wait() time.Duration {
 // duration of the scan, so that no partner can keep a core busy with many files or events.
 func (w *Watcher) scan() {
 	began := w.now()
-	if w.full || began >= w.rescanAt {
+	w.near, w.whole = nil, w.full || began >= w.rescanAt
+	if w.whole {
 		w.full = false
 		w.openHints() // before the listing, so that nothing slips in between
 		w.clearHints()
@@ -192,14 +196,20 @@ func (w *Watcher) schedule() {
 			waiting.add(it)
 		case stepReady, stepControl:
 			ready++
-		case stepIncomplete, stepRefused:
+		case stepIncomplete, stepRefused, stepBadName:
 			troubled++
 		}
 	}
 	w.setCounts(func(c *Counts) {
 		c.Pending, c.Ready, c.Troubled, c.Events = pending, ready, troubled, w.hints != nil
 	})
+	if w.whole {
+		for _, it := range waiting.items {
+			it.near = w.nearMisses(it)
+		}
+	}
 	w.setWaits(waiting.items)
+	w.handOverNotes(waiting.items)
 }
 
 // setScanCounts records the result of a full scan.

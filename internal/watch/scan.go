@@ -42,6 +42,7 @@ func (w *Watcher) scanAll() {
 	} else {
 		w.logChange(&w.logged.list, "list inbox", nil)
 		w.sweep()
+		w.sweepOthers()
 		w.forgetLoggedNames()
 	}
 	for _, it := range w.items {
@@ -62,8 +63,13 @@ func (w *Watcher) scanNamed(files map[string]struct{}) {
 	w.scans++
 	for file := range files {
 		n := w.parse(file)
-		if n.Kind < KindCSV {
+		switch n.Kind {
+		case KindForeign, KindTemporary:
+			w.observeOther(dir, file, n)
+			continue
+		case KindIgnored, KindReserved:
 			continue // counted by the next full scan
+		case KindBadName, KindCSV, KindLayout, KindSidecar, KindControl:
 		}
 		_, _ = w.observe(dir, file, n) // errors are logged by full scans
 		if it := w.items[keyOf(n, file)]; it != nil {
@@ -77,7 +83,7 @@ func (w *Watcher) scanNamed(files map[string]struct{}) {
 		}
 		for i := len(it.parts) - 1; i >= 0; i-- {
 			if p := it.parts[i]; p.scanNo != w.scans {
-				_, _ = w.observe(dir, p.file.Name, Name{Kind: p.kind, Base: it.name.Base, Action: it.name.Action, ID: it.name.ID})
+				_, _ = w.observe(dir, p.file.Name, it.nameOf(p))
 			}
 		}
 		if len(it.parts) > 0 {
@@ -134,14 +140,19 @@ func (w *Watcher) name(dir *safeio.Dir, file string, seen *tally) {
 	switch n.Kind {
 	case KindIgnored:
 		seen.ignored++
+	case KindTemporary:
+		seen.ignored++
+		w.observeOther(dir, file, n)
 	case KindForeign:
 		seen.foreign++
 		w.logName(file, "a file that belongs to no drop is left alone")
-	case KindBadName:
-		seen.bad++
-		w.logName(file, "a file is left alone because of its name: "+n.Why)
+		w.observeOther(dir, file, n)
 	case KindReserved:
-	case KindCSV, KindLayout, KindSidecar, KindControl:
+	case KindBadName, KindCSV, KindLayout, KindSidecar, KindControl:
+		if n.Kind == KindBadName {
+			seen.bad++
+			w.logName(file, "a file's name can't be used: "+n.Why)
+		}
 		taken, err := w.observe(dir, file, n)
 		if !taken {
 			seen.untaken++
@@ -216,7 +227,10 @@ func (w *Watcher) drop(k key, it *item, gone func(*part) bool) {
 }
 
 // forgetItems drops all items.
-func (w *Watcher) forgetItems() { clear(w.items) }
+func (w *Watcher) forgetItems() {
+	clear(w.items)
+	clear(w.others)
+}
 
 // now returns the time since Run began.
 func (w *Watcher) now() time.Duration { return time.Since(w.start) }

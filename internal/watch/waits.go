@@ -15,7 +15,7 @@ type Wait struct {
 }
 
 // maxWaits bounds the list that Waits returns.
-const maxWaits = 50
+const maxWaits = MaxNotes
 
 // Waits returns the oldest pending drops and control files, at most maxWaits, oldest first. Counts
 // has their number. It is safe for concurrent use.
@@ -56,21 +56,25 @@ func (w *Watcher) setWaits(items []*item) {
 	})
 	list := make([]Wait, len(items))
 	for i, it := range items {
-		name := it.name.Base
-		if it.control() {
-			name = it.parts[0].file.Name
-		}
-		list[i] = Wait{Name: name, Reason: w.rules.reason(it), Since: w.start.Add(it.first())}
+		list[i] = Wait{Name: it.title(), Reason: w.rules.reason(it), Since: w.start.Add(it.first())}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.waits = list
 }
 
+// title returns the name by which people know an item: of the drop, or of the control file.
+func (it *item) title() string {
+	if it.single() {
+		return it.parts[0].file.Name
+	}
+	return it.name.Base
+}
+
 // reason returns what an item waits for, in words.
 func (r rules) reason(it *item) string {
 	var missing []string
-	if !it.control() {
+	if !it.single() {
 		if it.count(KindCSV) == 0 {
 			missing = append(missing, it.name.Base+".csv")
 		}
@@ -85,6 +89,12 @@ func (r rules) reason(it *item) string {
 	if len(missing) > 0 {
 		all = append(all, strings.Join(missing, " and ")+" must still come")
 	}
+	for _, f := range it.near {
+		all = append(all, f.Name+" was probably meant for it: "+rightNames(it, f.Name))
+	}
+	if it.upload != "" {
+		all = append(all, it.upload+" is still being uploaded")
+	}
 	for _, p := range it.parts {
 		if why := p.problem(); why != "" {
 			all = append(all, p.file.Name+" "+why)
@@ -97,7 +107,7 @@ func (r rules) reason(it *item) string {
 		return strings.Join(all, "; ")
 	case r.settledAt(it) > 0:
 		return "its files changed a moment ago"
-	case !it.control() && it.count(KindSidecar) == 0:
+	case !it.single() && it.count(KindSidecar) == 0:
 		return it.name.Base + ".schedule.json may still come"
 	}
 	return "it is looked at again in a moment"

@@ -20,6 +20,7 @@ type Options struct {
 	SidecarWait    time.Duration // from a settled CSV and layout to ready, without a sidecar
 	PairTimeout    time.Duration // from the first sighting of the oldest part to incomplete
 	RequireSidecar bool          // never ready without a sidecar
+	NoteAfter      time.Duration // a file unchanged for this long that waits gets a note; 0: never
 	Ignore         []string      // path.Match patterns of names to ignore
 	Rescan         Schedule      // nil: every 10s
 	NoEvents       bool          // rescan only, without inotify; for tests with virtual time
@@ -43,6 +44,9 @@ type Drop struct {
 	// unreadable files, two spellings of one part. Never open them.
 	Others []File
 
+	// Near are files that are probably its missing parts under other names.
+	Near []File
+
 	FirstSeen  time.Time // first sighting of the oldest part, with monotonic reading
 	QuietSince time.Time // time of the last change of any file, with monotonic reading
 
@@ -50,7 +54,7 @@ type Drop struct {
 	Problems []campaign.Problem
 }
 
-// Files returns all files of the drop: CSV, layout, sidecar, others.
+// Files returns all files of the drop: CSV, layout, sidecar, others, near misses.
 func (d *Drop) Files() []File {
 	var all []File
 	for _, f := range []*File{d.CSV, d.Layout, d.Sidecar} {
@@ -58,7 +62,7 @@ func (d *Drop) Files() []File {
 			all = append(all, *f)
 		}
 	}
-	return append(all, d.Others...)
+	return append(append(all, d.Others...), d.Near...)
 }
 
 // Action is the command that a control file gives (docs/contract.md 10).
@@ -100,7 +104,23 @@ type Handler interface {
 	Refused(Drop)
 	// Control receives a settled control file.
 	Control(Control)
+	// BadName receives a settled file whose name can't be used, with the reason.
+	BadName(inbox string, file File, why string)
+	// Notes receives, after every scan, the notes that the inbox should have now: the
+	// oldest, at most MaxNotes.
+	Notes(inbox string, notes []Note)
 }
+
+// Note is what a person should read next to a file that waits (docs/contract.md 2, every file gets
+// an answer).
+type Note struct {
+	Name   string // of the drop, or of the file; the note's name is Name + NoteExtension
+	Reason string // the text without times: a note is written once for each reason
+	Text   string
+}
+
+// MaxNotes bounds the notes of an inbox.
+const MaxNotes = 100
 
 // Counts holds the result of the last scan, for status and metrics.
 type Counts struct {

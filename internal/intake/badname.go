@@ -1,0 +1,85 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"campaignd/internal/safeio"
+	"campaignd/internal/watch"
+)
+
+// BadName implements watch.Handler. A file whose name can't be used is moved to failed/ with a
+// report that shows the name escaped.
+func (in *Intake) BadName(inbox string, f watch.File, why string) {
+	d := watch.Drop{Inbox: inbox, Name: escapedName(f.Name), Others: []watch.File{f}}
+	if in.stillWaits(d) {
+		return
+	}
+	in.small.put(inbox, "\x00bad name\x00"+f.Name, func(context.Context) error {
+		err := in.failBadName(inbox, f, why)
+		if vanished(err) {
+			return nil
+		}
+		if err != nil && immovable(err) {
+			in.setWait(d, "its name can't be used and it can't be moved to failed/: remove it from the inbox", in.now().Add(immovableRetry))
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("file with a name that can't be used: %w", err)
+		}
+		return nil
+	})
+}
+
+func (in *Intake) failBadName(inbox string, f watch.File, why string) error {
+	from := filepath.Join(inbox, f.Name)
+	if _, err := os.Lstat(from); err != nil {
+		return err
+	}
+	if err := MakeFolders(inbox); err != nil {
+		return err
+	}
+	failed := filepath.Join(inbox, failedFolder)
+	shown, to := escapedName(f.Name), filepath.Join(failed, f.Name)
+	if _, err := os.Lstat(to); err == nil { // another one was moved before
+		to = filepath.Join(failed, shown+"."+in.now().UTC().Format(stampLayout))
+	}
+	place := filepath.Join(failed, shown)
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(place + stampedReport); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		place = filepath.Join(failed, fmt.Sprintf("%s.%d", shown, n))
+	}
+	if err := safeio.WriteFile(place+stampedReport, 0o644, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "%s was not taken in: %s. It was moved here. Give it a name of at most %d bytes in UTF-8 without control characters, and upload it again.\n",
+			strconv.QuoteToASCII(f.Name), why, watch.MaxName)
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := moveFree(from, to); err != nil {
+		return errors.Join(err, os.Remove(place+stampedReport))
+	}
+	in.log.Info("file with a name that can't be used moved to failed/", "inbox", inbox, "file", shown)
+	return nil
+}
+
+// mostOfName is how many bytes of a name that can't be used the name of its report keeps.
+const mostOfName = 120
+
+// escapedName returns a name in which everything that can't be shown is escaped, shortened.
+func escapedName(file string) string {
+	escaped := strings.Trim(strconv.QuoteToASCII(file), `"`)
+	if len(escaped) > mostOfName {
+		escaped = escaped[:mostOfName] + "..."
+	}
+	return strings.TrimLeft(escaped, ".")
+}

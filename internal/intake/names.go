@@ -1,0 +1,71 @@
+package intake
+
+import (
+	"sync"
+
+	"golang.org/x/text/unicode/norm"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/store"
+)
+
+// dropName identifies the drops of one name: the inbox, and NAME in NFC.
+type dropName struct{ inbox, name string }
+
+func nameOf(inbox, name string) dropName { return dropName{inbox, norm.NFC.String(name)} }
+
+// earlierLook is the number of sendings that are read to find earlier drops by their name.
+const earlierLook = 5000
+
+// maxNames bounds the names that are remembered.
+const maxNames = 10 * earlierLook
+
+// newestByName finds the newest sending of a name. It reads the newest sendings of the store once;
+// reading them for every refused drop would cost 40 ms each.
+type newestByName struct {
+	mu    sync.Mutex               // guards known
+	known map[dropName]campaign.ID // nil: not read yet
+}
+
+// add notes a claim.
+func (n *newestByName) add(s *campaign.Sending) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.known) >= maxNames {
+		n.known = nil // read again when it is needed
+	}
+	if n.known != nil {
+		n.known[nameOf(s.Inbox, s.Name)] = s.ID
+	}
+}
+
+// find returns the newest sending of a name that is no void claim, or nil.
+func (n *newestByName) find(st *store.Store, inbox, name string) (*campaign.Sending, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.known == nil {
+		all, err := st.Sendings(store.Filter{Limit: earlierLook})
+		if err != nil {
+			return nil, err
+		}
+		n.known = map[dropName]campaign.ID{}
+		for _, s := range all { // newest first
+			key := nameOf(s.Inbox, s.Name)
+			if _, ok := n.known[key]; !ok && !isVoid(s) {
+				n.known[key] = s.ID
+			}
+		}
+	}
+	id, ok := n.known[nameOf(inbox, name)]
+	if !ok {
+		return nil, nil
+	}
+	s, err := st.Header(id)
+	if err != nil {
+		return nil, err
+	}
+	if isVoid(s) {
+		return nil, nil
+	}
+	return s, nil
+}

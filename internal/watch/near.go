@@ -1,0 +1,163 @@
+package watch
+
+import (
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// maxEdits is how many edits outside digits a near name may differ by (docs/contract.md 2, near
+// misses).
+const maxEdits = 2
+
+// missing is a set of a drop's parts that are not there.
+type missing uint8
+
+const (
+	missingLayout missing = 1 << iota
+	missingSidecar
+)
+
+// nearShape returns the parts that a file name may stand for by its words, or 0 if it looks like
+// none of them. The file is not a correctly named part.
+func nearShape(file string) missing {
+	lower := strings.ToLower(file)
+	sched, layout := strings.Contains(lower, "sched"), strings.Contains(lower, "layout")
+	switch {
+	case sched && layout:
+		return missingSidecar | missingLayout
+	case sched:
+		return missingSidecar
+	case layout:
+		return missingLayout
+	case !strings.HasSuffix(lower, ".json") && !strings.HasSuffix(lower, ".json.txt"):
+		return 0
+	}
+	for _, word := range strings.FieldsFunc(lower, func(r rune) bool { return !unicode.IsLetter(r) }) {
+		switch { // shedule, scehdule; layuot
+		case edits(word, "schedule", 3) <= 3:
+			return missingSidecar
+		case edits(word, "layout", maxEdits) <= maxEdits:
+			return missingLayout
+		}
+	}
+	return missingSidecar | missingLayout // spring.json
+}
+
+// nearBase is a part of a file name that may stand for NAME.
+type nearBase struct {
+	text string // folded
+	dots int    // in text; -1: compares with any NAME
+}
+
+// nearBases returns the parts of a file name that may stand for NAME: the text up to a dot (the
+// first one, or a later one if NAME has dots itself) and the text up to a separator before a word
+// with sched or layout.
+func nearBases(file string) []nearBase {
+	var all []nearBase
+	dots := 0
+	for i, r := range file {
+		if r == '.' && i > 0 {
+			all = append(all, nearBase{fold(file[:i]), dots})
+			dots++
+		}
+	}
+	lower := strings.ToLower(file)
+	if len(lower) != len(file) { // a letter whose lower case has another length
+		return all
+	}
+	for i, r := range file {
+		if i == 0 || !strings.ContainsRune("_- .", r) {
+			continue
+		}
+		word, _, _ := strings.Cut(strings.Map(separators, lower[i+1:]), "\x00")
+		if strings.Contains(word, "sched") || strings.Contains(word, "layout") {
+			all = append(all, nearBase{fold(strings.TrimRight(file[:i], "_- ")), -1})
+		}
+	}
+	return all
+}
+
+func separators(r rune) rune {
+	if strings.ContainsRune("_- .", r) {
+		return 0
+	}
+	return r
+}
+
+// fold returns a base name as near names compare: without case and the number of a copy, " (1)".
+func fold(base string) string {
+	folded := strings.ToLower(norm.NFC.String(base))
+	if i := strings.LastIndex(folded, " ("); i > 0 && strings.HasSuffix(folded, ")") {
+		if n := folded[i+2 : len(folded)-1]; n != "" && len(n) <= 3 && strings.Trim(n, "0123456789") == "" {
+			return folded[:i]
+		}
+	}
+	return folded
+}
+
+// isNear reports whether a folded base stands for the folded NAME: it is equal, or differs by at most
+// maxEdits edits outside digits that leave at least one letter of the NAME.
+func isNear(base nearBase, name string) bool {
+	if base.dots >= 0 && base.dots != strings.Count(name, ".") {
+		return false
+	}
+	if base.text == name {
+		return true
+	}
+	letters := 0
+	for _, r := range name {
+		if !unicode.IsDigit(r) {
+			letters++
+		}
+	}
+	limit := min(maxEdits, letters-1)
+	return limit > 0 && digits(base.text) == digits(name) && edits(base.text, name, limit) <= limit
+}
+
+func digits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return r
+		}
+		return -1
+	}, s)
+}
+
+// edits returns the number of insertions, deletions and replacements of non-digits that turn a into
+// b, or more than limit if there are more or a digit would change.
+func edits(a, b string, limit int) int {
+	from, to := []rune(a), []rune(b)
+	if d := len(from) - len(to); d > limit || -d > limit {
+		return limit + 1
+	}
+	cost := func(r rune) int {
+		if unicode.IsDigit(r) {
+			return limit + 1
+		}
+		return 1
+	}
+	row := make([]int, len(to)+1)
+	for j, r := range to {
+		row[j+1] = row[j] + cost(r)
+	}
+	for _, f := range from {
+		diagonal := row[0]
+		row[0] += cost(f)
+		least := row[0]
+		for j, t := range to {
+			replaced := diagonal
+			if f != t {
+				replaced += max(cost(f), cost(t))
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, diagonal+cost(f), row[j]+cost(t))
+			least = min(least, row[j+1])
+		}
+		if least > limit {
+			return limit + 1
+		}
+	}
+	return row[len(to)]
+}

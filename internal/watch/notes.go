@@ -1,0 +1,150 @@
+package watch
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// handOverNotes hands over the notes that the inbox should have, after a full scan. waiting are the
+// oldest items that wait.
+func (w *Watcher) handOverNotes(waiting []*item) {
+	if !w.whole {
+		return
+	}
+	var notes []Note
+	if w.opt.NoteAfter > 0 {
+		quiet := w.now() - w.opt.NoteAfter
+		for _, it := range waiting {
+			if it.quietSince() <= quiet {
+				notes = append(notes, w.itemNote(it))
+			}
+		}
+		for _, o := range w.oldestOthers() {
+			if len(notes) >= MaxNotes {
+				break
+			}
+			if o.since <= quiet {
+				text := w.otherNote(o)
+				notes = append(notes, Note{Name: o.file.Name, Reason: text, Text: text})
+			}
+		}
+	}
+	w.handler.Notes(w.opt.Path, notes)
+}
+
+// oldestOthers returns the files of no drop that are no temporary ones, oldest first.
+func (w *Watcher) oldestOthers() []*other {
+	var list []*other
+	for _, o := range w.others {
+		if o.name.Kind == KindForeign {
+			list = append(list, o)
+		}
+	}
+	slices.SortFunc(list, func(a, b *other) int {
+		return cmp.Or(cmp.Compare(a.first, b.first), strings.Compare(a.file.Name, b.file.Name))
+	})
+	return list
+}
+
+// itemNote says how an item is interpreted, what it waits for and until when.
+func (w *Watcher) itemNote(it *item) Note {
+	var names []string
+	for _, p := range it.parts {
+		names = append(names, p.file.Name)
+	}
+	what := fmt.Sprintf("campaignd reads %s as part of the drop %q", strings.Join(names, ", "), it.name.Base)
+	if it.single() {
+		what = fmt.Sprintf("campaignd reads %s as a control file", names[0])
+	}
+	reason := w.rules.reason(it)
+	if drop := w.absorbedBy(it); drop != nil {
+		reason = fmt.Sprintf("%s was probably meant for the drop %q: %s", names[0], drop.name.Base, rightNames(drop, names[0]))
+	}
+	until, then := it.first()+w.rules.pairTimeout, "goes to failed/"
+	switch {
+	case held(it):
+		until = w.rules.heldUntil(it)
+	case it.lacks() == missingSidecar && it.count(KindCSV) > 0 && len(it.near) == 0 && !w.rules.sidecarNeeded && it.settledAt != notYet:
+		until, then = it.settledAt+w.rules.sidecarWait, "is taken without it"
+	}
+	return Note{Name: it.title(), Reason: what + reason,
+		Text: fmt.Sprintf("%s. It waits until %s and then %s: %s.", what, Until(w.start.Add(until)), then, reason)}
+}
+
+// Until formats the end of a wait for a note.
+func Until(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 UTC") }
+
+// otherNote says what campaignd makes of a file that belongs to no drop.
+func (w *Watcher) otherNote(o *other) string {
+	file := o.file.Name
+	if o.mode.IsDir() {
+		return fmt.Sprintf("campaignd doesn't look into the folder %s. Put the files of a drop directly into the inbox.", file)
+	}
+	if drop := w.nearDrop(file, nil); drop != nil {
+		return fmt.Sprintf("campaignd doesn't know this file, but it was probably meant for the drop %q, which waits for it: %s.",
+			drop.name.Base, rightNames(drop, file))
+	}
+	text := fmt.Sprintf("campaignd doesn't know what to do with %s and leaves it here", file)
+	if right := nearestExtension(file); right != "" {
+		return text + fmt.Sprintf(". Rename it if %s was meant.", right)
+	}
+	return text + ": it belongs to no drop. A drop is NAME.csv with NAME.layout.json and, last, NAME.schedule.json."
+}
+
+// nearestExtension returns the name with the known extension that a file's ending is near to, or "".
+func nearestExtension(file string) string {
+	lower := strings.ToLower(file)
+	best, found := maxEdits+1, ""
+	for _, x := range extensions() {
+		for _, ending := range []string{x.suffix, x.suffix + ".txt"} {
+			for cut := len(file) - len(ending) - maxEdits; cut <= len(file)-len(ending)+maxEdits; cut++ {
+				if cut <= 0 || cut >= len(file) || file[cut] != '.' && file[cut] != '_' && file[cut] != '-' {
+					continue
+				}
+				if n := edits(lower[cut:], ending, maxEdits); n < best && len(lower) == len(file) {
+					best, found = n, file[:cut]+x.suffix
+				}
+			}
+		}
+	}
+	return found
+}
+
+// rightNames says under which name a near file would be a part of the drop.
+func rightNames(it *item, file string) string {
+	stands := nearShape(file) & it.lacks()
+	var names []string
+	if stands&missingLayout != 0 {
+		names = append(names, it.name.Base+".layout.json")
+	}
+	if stands&missingSidecar != 0 {
+		names = append(names, it.name.Base+".schedule.json")
+	}
+	if len(names) == 0 {
+		return "compare the names letter by letter"
+	}
+	return "rename it to " + strings.Join(names, " or ")
+}
+
+// mostSimilar is how many similar names a report lists.
+const mostSimilar = 5
+
+// similarProblems names the files with a near name that are no near misses, such as a CSV under
+// another extension.
+func (w *Watcher) similarProblems(it *item) []campaign.Problem {
+	var names []string
+	for _, f := range w.similar(it) {
+		if !slices.ContainsFunc(it.near, func(n File) bool { return n.Name == f.Name }) && len(names) < mostSimilar {
+			names = append(names, f.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return []campaign.Problem{{Message: "similar names in the inbox: " + strings.Join(names, ", ")}}
+}
