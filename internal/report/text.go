@@ -101,6 +101,10 @@ func (t textWriter) amounts(s *campaign.Sending, counts campaign.Counts) {
 	if s.State == campaign.StateRejected { // accepted would read as sent
 		rows = fmt.Sprintf("%s good", number(uint64(s.Rows.Accepted)))
 	}
+	if s.Rows.Accepted+s.Rows.Rejected+s.Rows.Duplicate == 0 { // the rows were counted and not checked in full
+		t.fact("Rows", number(uint64(s.Rows.Total))+" in all")
+		return
+	}
 	t.fact("Rows", fmt.Sprintf("%s in all: %s, %s rejected, %s duplicate", number(uint64(s.Rows.Total)), rows,
 		number(uint64(s.Rows.Rejected)), number(uint64(s.Rows.Duplicate))))
 	if s.State == campaign.StateRejected || s.DryRun {
