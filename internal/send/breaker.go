@@ -30,6 +30,7 @@ type circuitBreaker struct {
 	since   time.Time
 	until   time.Time // the probe may be sent from then on
 	probing bool      // the probe is on its way
+	ownRule bool      // a rule of our own holds the channel
 	level   int       // failed probes in a row
 
 	failures    int       // failures in a row
@@ -102,17 +103,19 @@ func (b *circuitBreaker) open(state ChannelState, now, until time.Time, reason s
 	if fresh || b.probing || until.After(b.until) {
 		b.until = until
 	}
-	b.state, b.reason, b.probing = state, reason, false
+	b.state, b.reason, b.probing, b.ownRule = state, reason, false, false
 	return fresh
 }
 
 // hold opens the breaker because an answer rejected every message. It returns true if the
 // channel was not held before.
-func (b *circuitBreaker) hold(now time.Time, reason string, again time.Duration) bool {
+func (b *circuitBreaker) hold(now time.Time, res *Result, again time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.resetCounts()
-	return b.open(ChannelHeld, now, now.Add(again), reason)
+	fresh := b.open(ChannelHeld, now, now.Add(again), res.Detail)
+	b.ownRule = res.OwnRule
+	return fresh
 }
 
 // throttle opens the breaker for as long as the receiver asked (0: a back-off). It returns
@@ -202,7 +205,7 @@ func (b *circuitBreaker) succeeded() bool {
 	if !b.isOpen() || b.state != ChannelTrouble && !b.probing {
 		return false
 	}
-	b.state, b.probing, b.reason, b.level = ChannelOK, false, "", 0
+	b.state, b.probing, b.reason, b.level, b.ownRule = ChannelOK, false, "", 0, false
 	return true
 }
 
@@ -223,6 +226,13 @@ func (b *circuitBreaker) returned() {
 	b.mu.Lock()
 	b.probing = false
 	b.mu.Unlock()
+}
+
+// ownRuleHolds reports whether a rule of our own holds the channel.
+func (b *circuitBreaker) ownRuleHolds() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ownRule
 }
 
 // release lets a probe be sent at once. It returns true if the breaker was open.

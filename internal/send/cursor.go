@@ -74,8 +74,13 @@ type sendingCursor struct {
 	backingOff   bool      // the last read failed: nothing is picked before retryReadAt
 	retryReadAt  time.Time // by the monotonic clock
 
-	refusals  refusals     // equal permanent refusals in a row
-	idleUntil atomic.Int64 // nextAt while nothing is in flight, otherwise 0
+	lastFailure  string    // why a message is tried again; "" after a success
+	failingSince time.Time // of the failures since the last success, or of failed reads
+	blocked      bool      // reported to the run as blocked by a rule of our own
+
+	wait      atomic.Pointer[Wait] // what it waits for
+	refusals  refusals             // equal permanent refusals in a row
+	idleUntil atomic.Int64         // nextAt while nothing is in flight, otherwise 0
 }
 
 const (
@@ -291,6 +296,9 @@ func (cur *sendingCursor) readFailed(cs *channelSender, err error) {
 		cs.d.log.Error("cannot read what is to be sent; trying again", "sending", string(cur.run.id), "error", err)
 	}
 	cur.backingOff = true
+	if cur.failingSince.IsZero() {
+		cur.failingSince = cs.d.now()
+	}
 	cur.retryReadAt = time.Now().Add(min(time.Second<<min(cur.readFailures, 10), time.Minute))
 	cur.readFailures++
 	cur.dropChunks(cs)

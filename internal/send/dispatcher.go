@@ -66,6 +66,7 @@ type Dispatcher struct {
 type deferral struct {
 	wall time.Time
 	mono time.Time
+	wait *Wait // what the sending waits for; nil: nothing
 }
 
 // New makes a Dispatcher. It starts nothing and does no I/O.

@@ -59,16 +59,22 @@ func (d *Dispatcher) prepare(r *run) error {
 	if app == nil {
 		return fmt.Errorf("%w: application %d is not configured", errMisconfigured, s.ApplicationID)
 	}
-	route := newSliceSnapshot(s, slices, time.Time{})
+	if !s.BlockedSince.IsZero() { // the previous process ended while it was blocked
+		s.SetBlocked(false, now)
+		if err := d.store.SetBlocked(r.id, false, now); err != nil {
+			return fmt.Errorf("record blocked time: %w", err)
+		}
+	}
+	route := newSliceSnapshot(s, slices, app.Windows, time.Time{})
 	if app.Grid != nil && route.hasPassed(now) {
 		if slices, err = d.replanNow(r.id, *app.Grid, now); err != nil {
 			return err
 		}
-		route = newSliceSnapshot(s, slices, now)
+		route = newSliceSnapshot(s, slices, app.Windows, now)
 	}
 	r.s = s
 	r.slices.Store(route)
-	if route.expired(now) {
+	if r.expired(now) {
 		d.expire(r) // before a channel sender sees it
 		return nil
 	}
@@ -168,7 +174,7 @@ func (d *Dispatcher) replan(r *run, grid *plan.Grid) {
 			r.mu.Unlock()
 			r.halt()
 		} else {
-			r.slices.Store(newSliceSnapshot(r.s, slices, now))
+			r.slices.Store(newSliceSnapshot(r.s, slices, nil, now)) // sliced: windows don't matter
 			r.replanning.Store(false)
 		}
 		r.nudge()

@@ -337,6 +337,13 @@ func (m *memoryStore) Finish(id campaign.ID) (bool, error) {
 	return true, nil
 }
 
+func (m *memoryStore) SetBlocked(id campaign.ID, blocked bool, at time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sendings[id].s.SetBlocked(blocked, at)
+	return nil
+}
+
 // optOut adds an opt-out of every channel's contact.
 func (m *memoryStore) optOut(channelType, contactCode string) {
 	m.mu.Lock()

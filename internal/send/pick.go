@@ -76,7 +76,7 @@ func (cs *channelSender) pick(n int, now time.Time) {
 // mayGo reports whether the cursor has a message that may be picked.
 func (cur *sendingCursor) mayGo(cs *channelSender, now time.Time) bool {
 	return cur.nextAt > 0 && cur.nextAt <= cs.pickUntil && !cur.backingOff && !cur.run.isHalted() &&
-		(cur.inFlight+cur.picked == 0 || !cur.run.probe.Load()) && !cur.slices.expired(now)
+		(cur.inFlight+cur.picked == 0 || !cur.run.probe.Load()) && !cur.run.expired(now)
 }
 
 // pickFrom takes up to n messages of one sending: first from its retry queue, then by its slice

@@ -91,7 +91,7 @@ func (cs *channelSender) throttled(now time.Time, res *Result) {
 // holdChannel holds the channel until a probe succeeds.
 func (cs *channelSender) holdChannel(now time.Time, res *Result) {
 	again := cmp.Or(res.RetryAfter, cs.d.retryHold)
-	if cs.breaker.hold(now, res.Detail, again) {
+	if cs.breaker.hold(now, res, again) {
 		cs.d.log.Warn("channel held: fix the cause, then resume a sending of it or wait for the next try",
 			"application", cs.id, "channel", cs.name, "reason", res.Detail, "next", again)
 	}

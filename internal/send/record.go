@@ -86,16 +86,19 @@ func (cs *channelSender) decideOne(it *item, res *Result, set *ChannelSettings, 
 	again := func() {
 		it.outcome = campaign.Retrying
 		it.nextAt = at.Add(delay(int(it.attempts), set.RetryBase, set.RetryMax, res.RetryAfter))
+		it.cursor.noteFailure(describe(res), at)
 	}
 	last := int(it.attempts) >= set.MaxAttempts
 	switch res.Verdict {
 	case VerdictSent:
 		it.outcome = campaign.Sent
+		it.cursor.noteSuccess()
 	case VerdictPermanent, VerdictBadRecipient, VerdictNoEndpoint:
 		it.outcome = campaign.Failed
 	case VerdictRecipientBusy:
 		it.outcome = campaign.Retrying
 		it.nextAt = at.Add(recipientDelay(int(it.attempts), res.RetryAfter))
+		it.cursor.noteFailure(describe(res), at)
 	case verdictReturned, verdictSuppressed, verdictSlotFull:
 		it.outcome, it.recordedAttempts = it.outcomeAtHandOver(res.Verdict), uint8(it.before.Attempts())
 	case VerdictHold, VerdictUnreachable, VerdictThrottled:

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
 	"campaignd/internal/plan"
 )
@@ -15,6 +16,7 @@ type sliceSnapshot struct {
 	list   []campaign.Slice
 	asOf   time.Time // slices that ended by then have nothing unsent left
 	expiry time.Time // when everything unsent expires; zero if there is no slice
+	latest time.Time // until when blocked time may delay that; zero: not at all
 }
 
 // run is one loaded sending: from the moment it comes into the lookahead until it has ended, is
@@ -32,12 +34,16 @@ type run struct {
 	unrecorded atomic.Int64  // messages without a recorded result
 	concluded  chan struct{} // closed when the run is concluded
 
+	blockedFor   atomic.Int64 // nanoseconds since the run was loaded in which our own rules prevented sending
+	blockedSince atomic.Int64 // Unix nanoseconds: start of such a time that lasts; 0: none
+
 	mu            sync.Mutex // guards what follows
 	cursors       []*sendingCursor
 	open          int       // cursors in senders, and tasks under way; at 0 the run is concluded
 	ended         bool      // conclude has begun
 	finished      int       // cursors that have nothing left to do
 	finish        bool      // all cursors have finished: every message should have an outcome
+	blocked       int       // cursors whose channel is held by a rule of our own
 	finalizeAgain bool      // finalize again at the end, because messages were in flight the first time
 	deferUntil    time.Time // not loaded again before
 	pause         time.Duration
@@ -155,37 +161,56 @@ func (r *run) quietUntil() time.Time {
 // defaultMaxLateness applies to a sending that was stored without max_lateness.
 const defaultMaxLateness = 24 * time.Hour
 
-// newSliceSnapshot makes a snapshot. Slices that ended by asOf have nothing unsent left.
-func newSliceSnapshot(s *campaign.Sending, slices []campaign.Slice, asOf time.Time) *sliceSnapshot {
-	return &sliceSnapshot{list: slices, asOf: asOf, expiry: expiry(s, slices)}
-}
+// maxBlocked is how much later than max_lateness messages expire at most, because our own
+// rules prevented sending (docs/contract.md 8).
+const maxBlocked = 7 * 24 * time.Hour
 
-// expiry is when whatever is unsent expires (SPEC 8): MaxLateness after T for
-// what is unsliced, T + 48h, or the end of the last slot that began before, for slices.
-func expiry(sending *campaign.Sending, slices []campaign.Slice) time.Time {
+// newSliceSnapshot makes a snapshot. Slices that ended by asOf have nothing unsent left.
+//
+// What is unsliced expires MaxLateness after its start, not counting closed windows and the
+// time for which the sending was blocked, but at most maxBlocked later. Slices expire at
+// T + 48h, or at the end of the last slot that began before.
+func newSliceSnapshot(sending *campaign.Sending, slices []campaign.Slice, windows *calendar.Windows, asOf time.Time) *sliceSnapshot {
+	it := &sliceSnapshot{list: slices, asOf: asOf}
 	late := sending.MaxLateness
 	if late <= 0 {
 		late = defaultMaxLateness
 	}
-	var at time.Time
-	for _, s := range slices {
-		end := s.Start.Add(late)
+	for i := range slices {
+		s := &slices[i]
+		var end time.Time
 		if s.Sliced() {
 			end = sending.ScheduledAt.Add(plan.Horizon)
 			if s.End.After(end) {
 				end = s.End
 			}
+		} else {
+			it.latest = s.Start.Add(late + maxBlocked)
+			end = openUntil(windows, s.Start, late, it.latest).Add(sending.Blocked)
+			if end.After(it.latest) {
+				end = it.latest
+			}
 		}
-		if end.After(at) {
-			at = end
+		if end.After(it.expiry) {
+			it.expiry = end
 		}
 	}
-	return at
+	return it
 }
 
-// expired reports whether everything unsent is too late at now.
-func (it *sliceSnapshot) expired(now time.Time) bool {
-	return !it.expiry.IsZero() && !now.Before(it.expiry)
+// openUntil returns when the windows have been open for d since from, at most latest.
+func openUntil(windows *calendar.Windows, from time.Time, d time.Duration, latest time.Time) time.Time {
+	if windows == nil {
+		return from.Add(d)
+	}
+	for start, end := range windows.Intervals(from, latest) {
+		if open := end.Sub(start); open < d {
+			d -= open
+			continue
+		}
+		return start.Add(d)
+	}
+	return latest
 }
 
 // hasPassed reports whether a slice that may have something unsent ended by now.

@@ -89,7 +89,7 @@ func (d *Dispatcher) tick(now time.Time) bool {
 		if r.isHalted() || r.slices.Load() == nil {
 			continue
 		}
-		if r.slices.Load().expired(now) {
+		if r.expired(now) {
 			d.expire(r)
 			continue
 		}
@@ -210,7 +210,7 @@ func (d *Dispatcher) conclude(r *run) {
 		if pause > 0 {
 			d.deferred[r.id] = deferral{mono: time.Now().Add(pause)}
 		} else if !rest.IsZero() {
-			d.deferred[r.id] = deferral{wall: rest}
+			d.deferred[r.id] = deferral{wall: rest, wait: r.wait()}
 		}
 		d.mu.Unlock()
 		close(r.concluded)

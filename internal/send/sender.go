@@ -55,6 +55,9 @@ type channelSender struct {
 	idleSince       time.Time // since when nothing was due
 	pickUntil       int64     // messages due by then may be picked: now, or a little ahead; Unix nanoseconds
 	progressed      bool      // the last pick took or skipped a message
+	wait            *Wait     // why the sender picks nothing; nil: it may
+	blocked         bool      // a rule of our own holds the channel, as last reported to the runs
+	blockedCursors  int       // cursors when it was reported
 	probing         bool      // the next group is the probe of an open breaker
 
 	// Shared.
@@ -249,6 +252,7 @@ func (cs *channelSender) prune() {
 	cs.turn = max(turn, -1)
 	clear(cs.cursors[len(kept):])
 	cs.cursors = kept
+	cs.publishBlocked()
 	cs.cursorCount.Store(int64(len(kept)))
 	stay := cs.leaving[:0]
 	for _, cur := range cs.leaving {
@@ -279,6 +283,7 @@ func (cs *channelSender) reportCursor(cur *sendingCursor) {
 		quiet = cur.nextAt
 	}
 	cur.idleUntil.Store(quiet)
+	cs.publishWait(cur)
 }
 
 // lookup finds out when the cursor has something to do next, unless its last read failed a moment

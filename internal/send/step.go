@@ -197,6 +197,7 @@ func (cs *channelSender) allowance(mono, now time.Time, sleep *sleeper) int {
 		return 0
 	}
 	if open, until := cs.window.open(now); !open {
+		cs.waitForWindow(now, until)
 		sleep.atMost(min(max(until.Sub(now), time.Millisecond), maxSleep))
 		return 0
 	}
@@ -206,6 +207,7 @@ func (cs *channelSender) allowance(mono, now time.Time, sleep *sleeper) int {
 	// Results that have arrived will be recorded in the same commit.
 	unrecorded := cs.unrecorded.Load() - int64(cs.resultCount()+cs.completed.wakeAt(math.MaxInt))
 	n := cs.unrecordedLimit() - int(unrecorded)
+	cs.waitForChannel()
 	allowed := cs.breaker.allows(mono, unrecorded)
 	cs.probing = allowed == 1
 	switch {

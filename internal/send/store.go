@@ -57,6 +57,9 @@ type Store interface {
 	// (docs/contract.md 8). It frees their reservations and returns how many got which.
 	Finalize(id campaign.ID, o campaign.Outcome) (ended, unknown uint64, err error)
 
+	// SetBlocked records that a rule of our own begins or ceases to prevent sending.
+	SetBlocked(id campaign.ID, blocked bool, at time.Time) error
+
 	// Finish moves a sending whose messages all have a final outcome to its final state (a
 	// canceled one stays canceled) and sets FinishedAt. It returns false if some have none yet.
 	Finish(id campaign.ID) (bool, error)

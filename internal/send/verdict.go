@@ -87,6 +87,7 @@ type Result struct {
 	Detail     string        // for a person: what happened and what to do; no contact data, no secret
 	RetryAfter time.Duration // how long the receiver asks to wait; 0 leaves it to the back-off (VerdictHold: to retry_hold)
 	Hold       Scope         // with VerdictHold
+	OwnRule    bool          // with HoldChannel: a rule of ours holds it (daily_contacts), and RetryAfter is when it ends; that time doesn't count towards max_lateness
 	OptOut     bool          // with VerdictPermanent and VerdictBadRecipient: the contact opted out of this channel
 
 	// MaybeDelivered reports that the receiver may have delivered the message although the

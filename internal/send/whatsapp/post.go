@@ -61,7 +61,7 @@ func (c *Channel) admit(m *send.Message, contact, template []byte, isTemplate bo
 				Detail: clip("the contacts of the last 24 hours can't be counted: "+err.Error(), maxQuoteLen)}, false
 		case !ok:
 			wait := max(next.Sub(now), time.Second)
-			return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, RetryAfter: wait,
+			return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, OwnRule: true, RetryAfter: wait,
 				Detail: fmt.Sprintf("daily_contacts is reached: the next contact can be sent to at %s", next.UTC().Format(time.RFC3339))}, false
 		}
 	}

@@ -1,0 +1,185 @@
+package send
+
+import (
+	"fmt"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// Wait says why a sending with something due doesn't go on (docs/contract.md 8).
+type Wait struct {
+	Reason string
+	Since  time.Time
+	Until  time.Time // zero: nobody knows
+}
+
+// Wait returns what the sending waits for: of its channels with something left to do, the
+// wait that ends last. It returns false for a sending that doesn't wait.
+func (d *Dispatcher) Wait(id campaign.ID) (Wait, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w := d.deferred[id].wait
+	if r := d.runs[id]; r != nil {
+		w = r.wait()
+	}
+	if w == nil {
+		return Wait{}, false
+	}
+	return *w, true
+}
+
+// wait returns the wait of the run's cursors that ends last, or nil.
+func (r *run) wait() *Wait {
+	r.mu.Lock()
+	cursors := r.cursors
+	r.mu.Unlock()
+	var last *Wait
+	for _, cur := range cursors {
+		if w := cur.wait.Load(); w != nil && (last == nil || last.Until.Before(w.Until)) {
+			last = w
+		}
+	}
+	return last
+}
+
+// ResumeChannel lets a channel that is held, throttled or in trouble try one message at
+// once. It returns false if it is none of these or unknown.
+func (d *Dispatcher) ResumeChannel(application int64, name string) bool {
+	d.mu.Lock()
+	cs := d.senders[channelKey{application, name}]
+	d.mu.Unlock()
+	if cs == nil || !cs.breaker.release(time.Now()) {
+		return false
+	}
+	cs.nudge()
+	return true
+}
+
+// waitForWindow notes that the sender waits for the sending windows to open.
+func (cs *channelSender) waitForWindow(now, opens time.Time) {
+	if cs.wait == nil || !cs.wait.Until.Equal(opens) {
+		cs.wait = &Wait{Reason: "the sending windows are closed", Since: now, Until: opens}
+	}
+}
+
+// waitForChannel notes that the sender waits for its channel, or that it doesn't.
+func (cs *channelSender) waitForChannel() {
+	var s ChannelStatus
+	cs.breaker.status(&s)
+	if s.RetryAt.IsZero() {
+		cs.wait = nil
+		return
+	}
+	w := Wait{Reason: fmt.Sprintf("channel %s is %s: %s", cs.name, s.State.describe(), s.Reason), Since: s.Since, Until: s.RetryAt}
+	if cs.wait == nil || *cs.wait != w {
+		cs.wait = &w
+	}
+}
+
+// describe returns the state in words, after "is".
+func (s ChannelState) describe() string {
+	if s == ChannelTrouble {
+		return "in trouble"
+	}
+	return string(s)
+}
+
+// publishWait publishes what a cursor waits for.
+func (cs *channelSender) publishWait(cur *sendingCursor) {
+	w := cs.waitOf(cur)
+	if before := cur.wait.Load(); w != before && (w == nil || before == nil || *w != *before) {
+		cur.wait.Store(w)
+	}
+}
+
+func (cs *channelSender) waitOf(cur *sendingCursor) *Wait {
+	switch now := cs.d.now(); {
+	case cur.finished:
+		return nil
+	case cur.backingOff:
+		return &Wait{Reason: "its recipients can't be read from the store", Since: cur.failingSince}
+	case cur.nextAt > 0 && cur.nextAt <= now.UnixNano():
+		return cs.wait
+	case cur.inFlight > 0 || cur.lastFailure == "" || cur.nextAt == 0 || cur.queue.next() != cur.nextAt:
+		return nil // it doesn't wait, or for its own time
+	}
+	return &Wait{Reason: fmt.Sprintf("channel %s: trying again after: %s", cs.name, cur.lastFailure),
+		Since: cur.failingSince, Until: time.Unix(0, cur.nextAt).UTC()}
+}
+
+// noteFailure remembers why a message of the cursor is tried again.
+func (cur *sendingCursor) noteFailure(why string, at time.Time) {
+	if cur.failingSince.IsZero() {
+		cur.failingSince = at
+	}
+	cur.lastFailure = why
+}
+
+// noteSuccess forgets the last failure.
+func (cur *sendingCursor) noteSuccess() { cur.lastFailure, cur.failingSince = "", time.Time{} }
+
+// publishBlocked tells the runs whether a rule of our own keeps the channel from sending.
+func (cs *channelSender) publishBlocked() {
+	own := cs.breaker.ownRuleHolds()
+	if own == cs.blocked && cs.blockedCursors == len(cs.cursors) {
+		return
+	}
+	for _, cur := range cs.cursors {
+		if cur.blocked != own && !cur.finished {
+			cur.blocked = own
+			cs.d.setBlocked(cur.run, own)
+		}
+	}
+	cs.blocked, cs.blockedCursors = own, len(cs.cursors)
+}
+
+// setBlocked counts the cursors of a run that a rule of our own blocks, and records when the
+// first begins to be blocked and the last no longer is. That time doesn't count towards
+// max_lateness.
+func (d *Dispatcher) setBlocked(r *run, blocked bool) {
+	now := d.now()
+	r.mu.Lock()
+	before := r.blocked > 0
+	if blocked {
+		r.blocked++
+	} else {
+		r.blocked--
+	}
+	after := r.blocked > 0
+	if before == after {
+		r.mu.Unlock()
+		return
+	}
+	if after {
+		r.blockedSince.Store(now.UnixNano())
+	} else {
+		r.blockedFor.Add(max(now.UnixNano()-r.blockedSince.Swap(0), 0))
+	}
+	r.mu.Unlock()
+	if !r.enter() {
+		return
+	}
+	d.tasks.run(func() {
+		if err := d.store.SetBlocked(r.id, after, now); err != nil {
+			d.log.Error("cannot record for how long a sending was blocked", "sending", string(r.id), "error", err)
+		}
+		d.leave(r)
+	})
+}
+
+// expired reports whether everything unsent of the run is too late at now.
+func (r *run) expired(now time.Time) bool {
+	it := r.slices.Load()
+	if it.expiry.IsZero() {
+		return false
+	}
+	at := it.expiry.Add(time.Duration(r.blockedFor.Load()))
+	if since := r.blockedSince.Load(); since != 0 {
+		at = at.Add(max(now.Sub(time.Unix(0, since)), 0))
+	}
+	if !it.latest.IsZero() && at.After(it.latest) {
+		at = it.latest
+	}
+	return !now.Before(at)
+}

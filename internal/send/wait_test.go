@@ -1,0 +1,136 @@
+package send
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+func TestQuotaOfADayExpiresNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		// Five contacts in 24 hours; 20 recipients need four days, max_lateness is one.
+		var sentAt []time.Time
+		r := newHarness(t, func(r *harness) { r.app.Channels[0].Concurrency = 1 }, answering(func(*Message) Result {
+			now := time.Now()
+			for len(sentAt) > 0 && now.Sub(sentAt[0]) >= 24*time.Hour+7*time.Second {
+				sentAt = sentAt[1:]
+			}
+			if len(sentAt) >= 5 {
+				return Result{Verdict: VerdictHold, Hold: HoldChannel, OwnRule: true, Detail: "daily_contacts is reached",
+					RetryAfter: sentAt[0].Add(24*time.Hour + 7*time.Second).Sub(now)}
+			}
+			sentAt = append(sentAt, now)
+			return Result{Verdict: VerdictSent}
+		}))
+		id := r.accept(campaign.Sending{}, 20)
+		time.Sleep(time.Hour)
+		w, ok := r.Wait(id)
+		if !ok || !strings.Contains(w.Reason, "daily_contacts is reached") || w.Since.IsZero() || w.Until.Before(r.now().Add(22*time.Hour)) {
+			t.Errorf("wait %+v; want the quota, until tomorrow", w)
+		}
+		time.Sleep(5 * 24 * time.Hour)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 20)
+	})
+}
+
+func TestHoldByTheReceiverExpiresMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHarness(t, answering(func(*Message) Result {
+			return Result{Verdict: VerdictHold, Hold: HoldChannel, Detail: "bad credentials", RetryAfter: time.Hour}
+		}))
+		id := r.accept(campaign.Sending{}, 3)
+		time.Sleep(25 * time.Hour)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Expired, 3)
+	})
+}
+
+func TestQuotaDelaysExpiryByAWeekAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHarness(t, answering(func(*Message) Result {
+			return Result{Verdict: VerdictHold, Hold: HoldChannel, OwnRule: true, Detail: "daily_contacts is reached", RetryAfter: time.Hour}
+		}))
+		id := r.accept(campaign.Sending{}, 3)
+		time.Sleep(8*24*time.Hour - time.Minute)
+		r.store.wantState(t, id, campaign.StateSending, campaign.Pending, 3)
+		time.Sleep(2 * time.Minute)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Expired, 3)
+	})
+}
+
+func TestWhatAClosedWindowLeavesWaitsOverTheWeekend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(19 * time.Hour) // 1 January 2000 is a Saturday
+		r := newHarness(t, grid(time.Minute, 100, windows(t, "* 9-19 * * MON-SAT")), func(r *harness) { r.app.Channels[0].Rate = 1 })
+		id := r.accept(campaign.Sending{MaxLateness: 6 * time.Hour}, 5000)
+		time.Sleep(2 * time.Hour)
+		w, ok := r.Wait(id)
+		monday := time.Date(2000, 1, 3, 9, 0, 0, 0, time.UTC)
+		if closed := monday.Add(-37 * time.Hour); !ok || !strings.Contains(w.Reason, "windows are closed") || !w.Until.Equal(monday) || w.Since.Before(closed) || w.Since.After(closed.Add(time.Second)) {
+			t.Errorf("wait %+v; want the closed windows since Saturday 20:00, until Monday 9:00", w)
+		}
+		time.Sleep(42 * time.Hour)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 5000)
+	})
+}
+
+func TestWaitHasAReason(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		res   Result
+		state ChannelState
+		want  string
+		until time.Duration // 0: any
+	}{
+		{"a name that can't be looked up", Result{Verdict: VerdictUnreachable, Detail: "no such host"}, ChannelTrouble, "no such host", 0},
+		{"a Retry-After of a day", Result{Verdict: VerdictThrottled, Code: "429", Detail: "too many requests", RetryAfter: 24 * time.Hour}, ChannelThrottled, "too many requests", 24 * time.Hour},
+		{"a greylisted recipient", Result{Verdict: VerdictRecipientBusy, Code: "451", Detail: "greylisted", RetryAfter: time.Hour}, ChannelOK, "451: greylisted", time.Hour},
+		{"bad credentials", Result{Verdict: VerdictHold, Hold: HoldChannel, Detail: "the token is refused", RetryAfter: time.Hour}, ChannelHeld, "held: the token is refused", time.Hour},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newHarness(t, answering(func(*Message) Result { return c.res }))
+				id := r.accept(campaign.Sending{}, 1)
+				begin := r.now()
+				time.Sleep(10 * time.Second)
+				w, ok := r.Wait(id)
+				if !ok || !strings.Contains(w.Reason, c.want) {
+					t.Errorf("wait %+v; want %q", w, c.want)
+				}
+				if since := w.Since.Sub(begin); since < 0 || since > time.Second {
+					t.Errorf("since %v after the first attempt; want at once", since)
+				}
+				if until := w.Until.Sub(begin); c.until > 0 && (until < c.until || until > c.until+2*time.Second) {
+					t.Errorf("until %v after the first attempt; want %v", until, c.until)
+				}
+				if s := r.Channels()[0]; s.State != c.state {
+					t.Errorf("channel %s; want %s", s.State, c.state)
+				}
+			})
+		})
+	}
+}
+
+func TestNoWaitWithoutAReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		other := &fake{answer: func(context.Context, *Message) Result {
+			return Result{Verdict: VerdictHold, Hold: HoldChannel, Detail: "the token is refused", RetryAfter: time.Hour}
+		}}
+		r := newHarness(t, taking(time.Second), func(r *harness) {
+			r.app.Channels = append(r.app.Channels, ChannelSettings{Name: "held", Channel: other})
+		})
+		r.accept(campaign.Sending{Channels: []string{"held"}}, 1)
+		// Its campaign allows both channels, but its recipients use only one.
+		id := r.accept(campaign.Sending{Channels: []string{"c", "held"}}, 1)
+		later := r.accept(campaign.Sending{Channels: []string{"held"}, ScheduledAt: r.now().Add(time.Hour)}, 1)
+		time.Sleep(500 * time.Millisecond)
+		for _, id := range []campaign.ID{id, later} {
+			if w, ok := r.Wait(id); ok {
+				t.Errorf("wait %+v; want none", w)
+			}
+		}
+	})
+}
