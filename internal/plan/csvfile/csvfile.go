@@ -1,16 +1,16 @@
-// Package csvfile reads the CSV of a drop as a table (docs/contract.md 4): what the bytes are
-// (size, digest, encoding, line ends), which delimiter it has, its columns, and
-// its records in batches.
+// Package csvfile reads the CSV of a drop as a table (docs/contract.md 4): it
+// determines size, digest, encoding, line ends, delimiter and columns, and reads
+// the records in batches.
 //
-// It is pure: it reads from an io.Reader that it is given, starts no goroutine
-// and knows neither layout nor channels. A batch keeps every record as it came,
-// so that a refused one can be given back.
+// It is pure: it reads from an io.Reader, starts no goroutine and knows neither
+// layout nor channels. A batch keeps the original text of every record, so that a
+// refused one can be returned as it was.
 //
-// It fails in three ways, and never by a guess. A record that is wrong within
-// its own bounds (a stray quote, a wrong number of cells) carries a Fault and
-// the next one is read. Where the end of a record is uncertain, or a limit is
-// passed, reading ends with a *Broken that says where. What is wrong with the
-// header comes as problems before the first record. Errors of the io.Reader are passed on.
+// It never guesses. A record that is wrong within its own bounds (a stray quote, a
+// wrong number of cells, a line break outside quotes) has a Fault, and reading
+// continues with the next one. If the end of a record is uncertain, or a limit is
+// exceeded, reading ends with a *Broken that has the position. Faults of the header
+// are problems before the first record. Errors of the io.Reader are returned.
 package csvfile
 
 import (
@@ -23,7 +23,7 @@ const (
 	MaxColumns = 1000
 )
 
-// The encodings, as campaign.CSVInfo names them.
+// The encodings, by their names in campaign.CSVInfo.
 const (
 	UTF8        = "utf-8"
 	UTF16LE     = "utf-16le"
@@ -31,55 +31,61 @@ const (
 	Windows1252 = "windows-1252"
 )
 
-// LineEnds is how the lines of a file end.
+// LineEnds is the kind of a file's line ends.
 type LineEnds uint8
 
-// The line ends. Which of them a mix is, is decided by the end of the header.
+// The line ends. In a mix, the end of the header decides between LF and CR.
 const (
 	NoLineEnds    LineEnds = iota // a single line without end, or nothing
 	LF                            // every line end is a line feed
 	CRLF                          // every line end is a carriage return and a line feed
-	CR                            // every line end is a lone carriage return
-	MixedLineEnds                 // some of each, which is well only inside quotes (but LF with CRLF)
+	CR                            // every line end is a single carriage return
+	CRCRLF                        // every line end is two carriage returns and a line feed
+	MixedLineEnds                 // several kinds, which is valid only inside quotes or among those with LF
 )
 
-// Info is what Inspect finds out about a file.
+// Info is the result of Inspect.
 type Info struct {
-	Bytes    int64  // read; more than the size that was expected means that the file has grown
+	Bytes    int64  // bytes read; more than the expected size means that the file has grown
 	SHA256   string // lower case hex digest of all bytes
 	Encoding string // UTF8, UTF16LE, UTF16BE or Windows1252
-	BOM      bool   // a byte order mark stands before the first character
-	// Assumed is set for Windows-1252, which no mark proves: it is to be reported as a warning.
+	BOM      bool   // a byte order mark precedes the first character
+	// Assumed is set for Windows-1252, which no mark proves.
 	Assumed      bool
 	LineEnds     LineEnds
 	Lines        int64 // line ends, quoted ones included, plus an unterminated last line: at least rows+1
 	Unterminated bool  // the last line has no end
 	NUL          int64 // offset of the first NUL in bytes, -1 if there is none
-	NULs         int64 // how many there are
+	NULs         int64 // number of NULs
 	Undecodable  int64 // offset of the first byte that is wrong in Encoding, -1 if there is none
 
-	nulLine, badLine int64  // their lines, from 1
-	badWhy           string // what is wrong there
+	nulLine, badLine int64  // lines of NUL and Undecodable, from 1
+	badCode, badWhy  string // code and description of the fault at Undecodable
+	foreign          foreign
+	example          sample // a word of a Windows-1252 file with letters beyond ASCII
 }
 
-// RowBound returns the most data rows the file can have: what tables are sized by.
+// RowBound returns the most data rows the file can have, for the size of tables.
 func (in *Info) RowBound() int64 { return max(in.Lines-1, 0) }
 
-// Broken is returned by Reader.ReadBatch when the file can't be read on with
-// certainty, or passes a limit: the whole drop is to be rejected with Problem.
+// Broken is returned by Reader.ReadBatch if the file can't be read on with
+// certainty, or exceeds a limit. The whole drop must be rejected with Problem.
 type Broken struct{ Problem campaign.Problem }
 
 // Error returns the problem as one line.
 func (b *Broken) Error() string { return b.Problem.String() }
 
-// Fault is what is wrong with one record within its own bounds.
+// Fault is a fault of one record within its own bounds.
 type Fault uint8
 
 // The faults of a record.
 const (
 	FaultNone      Fault = iota
-	FaultCells           // not as many cells as the header
+	FaultCells           // another number of cells than the header
 	FaultQuote           // a quote within a cell that doesn't begin with one
-	FaultDelimiter       // one column, but another delimiter in the row: how it would be cut is uncertain
+	FaultDelimiter       // one column, but another delimiter in the row: its cells are uncertain
 	FaultCutOff          // the last record: its line has no end and it has too few cells
+	FaultBreak           // a line with a single cell among several columns: an unquoted line break, or no row
+	FaultNextTo          // the row before or after a FaultBreak, which the break may have cut
+	FaultHeader          // the row repeats the header
 )

@@ -1,10 +1,10 @@
 package csvfile
 
 import (
-	"bytes"
 	"encoding/binary"
 	"io"
 	"math/bits"
+	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
@@ -19,11 +19,7 @@ const (
 	bomUTF16BE = "\xFE\xFF"
 )
 
-// undefined1252 are the bytes that Windows-1252 has no character for. The
-// decoder would make control characters of them.
-const undefined1252 = "\x81\x8D\x8F\x90\x9D"
-
-// decode is r as UTF-8. A byte order mark stays, as U+FEFF.
+// decode returns r as UTF-8. A byte order mark stays, as U+FEFF.
 func decode(r io.Reader, encoding string) io.Reader {
 	switch encoding {
 	case UTF16LE:
@@ -36,60 +32,67 @@ func decode(r io.Reader, encoding string) io.Reader {
 	return r
 }
 
-// characters counts what is UTF-8 in b, whose first byte is at offset at, and
-// what isn't, and returns how many bytes at its end begin a character that
-// needs more: these are to come again before the next ones, unless b is final.
+// characters counts the UTF-8 characters and the other bytes in b, whose first byte is
+// at offset at. It returns the number of bytes at the end of b that begin an incomplete
+// character; they must precede the next block, unless b is final.
 func (s *survey) characters(b []byte, at int64, final bool) (rest int) {
-	if !hasHigh(b) {
+	if nextHigh(b, 0) == len(b) {
 		return 0
-	}
-	if s.first.undefined < 0 {
-		s.findUndefined(b, at)
 	}
 	if !final {
 		rest = cutCharacter(b)
 		b = b[:len(b)-rest]
 	}
-	if utf8.Valid(b) {
-		s.multiByte += multiByte(b)
-	} else {
-		s.countBad(b, at)
+	// A few characters may be UTF-8 by chance: they are looked at one by one.
+	if n := multiByte(b); n >= 64 && utf8.Valid(b) {
+		s.multiByte += n
+		return rest
+	}
+	if s.countBad(b, at) > 0 {
+		s.legacy.scan(b, s.lineAt)
 	}
 	return rest
 }
 
-func (s *survey) findUndefined(b []byte, at int64) {
-	first := len(b)
-	for _, c := range []byte(undefined1252) {
-		if i := bytes.IndexByte(b[:first], c); i >= 0 {
-			first = i
-		}
-	}
-	if first < len(b) {
-		s.first.undefined, s.first.undefinedLine = at+int64(first), s.lineAt(b[:first])
-	}
-}
-
-func (s *survey) countBad(b []byte, at int64) {
-	for i := 0; i < len(b); {
-		if b[i] < utf8.RuneSelf {
-			i++
-			continue
-		}
+// countBad counts characters and other bytes one by one and returns the number of the latter.
+func (s *survey) countBad(b []byte, at int64) (bad int64) {
+	for i := nextHigh(b, 0); i < len(b); i = nextHigh(b, i) {
 		r, size := utf8.DecodeRune(b[i:])
-		if r == utf8.RuneError && size == 1 {
+		switch {
+		case r == utf8.RuneError && size == 1:
 			if s.first.bad < 0 {
 				s.first.bad, s.first.badLine = at+int64(i), s.lineAt(b[:i])
 			}
-			s.bad++
-		} else {
+			bad++
+		case !byChance(b[i : i+size]):
 			s.multiByte++
 		}
 		i += size
 	}
+	s.bad += bad
+	return bad
 }
 
-// cutCharacter is how many bytes at the end of b begin a character that needs more.
+// byChance reports whether a UTF-8 character is ordinary text in Windows-1252 too: a
+// letter before closing punctuation, as in «CAFÉ». The letters with which UTF-8
+// encodes those of Western Europe are excluded.
+func byChance(c []byte) bool {
+	const (
+		leads   = "\xC2\xC3\xC5"                                 // of é, ñ, ª, œ
+		closing = "\xBB\x92\x94\x85\xA0\x96\x97\x9B\xB7\xAA\xBA" // » ’ ” … no-break space – — › · ª º
+	)
+	if len(c) > 3 || strings.IndexByte(leads, c[0]) >= 0 {
+		return false
+	}
+	for _, b := range c[1:] {
+		if strings.IndexByte(closing, b) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// cutCharacter returns the number of bytes at the end of b that begin an incomplete character.
 func cutCharacter(b []byte) int {
 	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
 		c := b[len(b)-n]
@@ -120,16 +123,16 @@ func multiByte(b []byte) int64 {
 	return int64(n)
 }
 
-func hasHigh(b []byte) bool {
-	for ; len(b) >= 8; b = b[8:] {
-		if binary.LittleEndian.Uint64(b)&highBits != 0 {
-			return true
+// nextHigh returns the offset of the first byte beyond ASCII at or after i, len(b) if
+// there is none.
+func nextHigh(b []byte, i int) int {
+	for ; i+8 <= len(b); i += 8 {
+		if high := binary.LittleEndian.Uint64(b[i:]) & highBits; high != 0 {
+			return i + bits.TrailingZeros64(high)>>3
 		}
 	}
-	for _, c := range b {
-		if c >= utf8.RuneSelf {
-			return true
-		}
+	for i < len(b) && b[i] < utf8.RuneSelf {
+		i++
 	}
-	return false
+	return i
 }

@@ -86,6 +86,10 @@ func FuzzSplitAgainstEncodingCSV(f *testing.F) {
 				}
 				return
 			}
+			if err == nil && strings.Trim(strings.Join(cells, ""), " \t\x1a") == "" {
+				i-- // blank
+				continue
+			}
 			if i >= len(got) {
 				t.Fatalf("no record for %q", cells)
 			}
@@ -99,7 +103,7 @@ func FuzzSplitAgainstEncodingCSV(f *testing.F) {
 				t.Errorf("line %d, want %d", got[i].Line, line)
 			}
 			if got[i].Fault != FaultNone {
-				if len(cells) == 2 || got[i].Detail != len(cells) {
+				if neighbor := got[i].Fault == FaultNextTo || got[i].Fault == FaultHeader; !neighbor && (len(cells) == 2 || got[i].Detail != len(cells)) {
 					t.Errorf("fault %d/%d for %q", got[i].Fault, got[i].Detail, cells)
 				}
 				continue

@@ -5,24 +5,25 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/text/unicode/norm"
 
 	"campaignd/internal/campaign"
 )
 
-// candidates are the delimiters that are looked for (docs/contract.md 4), likelier first.
+// candidates are the possible delimiters (docs/contract.md 4), the most common first.
 const candidates = ",;\t|"
 
-// header finds line ends, delimiter and columns in what was read so far. It
-// reports false where it needs more, and a *Broken where it is no header.
-func (r *Reader) header(o Options) (whole bool, err error) {
+// header finds line ends, delimiter and columns in the bytes read so far. It returns
+// false if it needs more, and a *Broken if there is no header.
+func (r *Reader) header(o Options) (complete bool, err error) {
 	s := r.split
 	comma, pos, err := r.sepLine(&s)
 	if err != nil {
 		return false, err
 	}
-	end := lineEnd(r.carry[pos:], r.ended || len(r.carry) > o.MaxRecord)
+	end := firstLineEnd(r.carry[pos:], r.ended || len(r.carry) > o.MaxRecord)
 	if end == 0 {
 		return false, nil
 	}
@@ -37,23 +38,29 @@ func (r *Reader) header(o Options) (whole bool, err error) {
 		if !r.ended {
 			return false, nil
 		}
-		return false, &Broken{campaign.Problem{File: o.File, Line: 1, Message: "the file has no line; its first has to name the columns"}}
+		return false, &Broken{campaign.Problem{Code: "csv-empty", File: o.File, Line: 1, Message: "the file has no line; its first must name the columns"}}
 	}
 	tried := candidates
 	if comma != 0 {
 		tried = string(comma)
 	}
-	var tries []headerCandidate
+	var all []headerCandidate
 	for _, c := range []byte(tried) {
-		t, whole := splitHeader(s, r.carry[pos:], c, r.ended, o)
-		if !whole {
+		t, complete := splitHeader(s, r.carry[pos:], c, r.ended, o)
+		if !complete {
 			return false, nil
 		}
-		tries = append(tries, t)
+		all = append(all, t)
 	}
-	best, err := chooseHeader(tries, s, o)
+	best, err := chooseHeader(all, s, o)
 	if err != nil {
 		return false, err
+	}
+	if best.wantedColumns < len(wantedNames(o)) || len(o.Wanted) == 0 {
+		if slices.ContainsFunc(best.columns, looksLikeContact) {
+			return false, &Broken{campaign.Problem{Code: "header-missing", File: o.File, Line: int(s.line),
+				Message: "the first line looks like a recipient, not like the names of columns; add a first line that names the columns"}}
+		}
 	}
 	r.hasSepLine = comma != 0
 	r.crlf = bytes.HasSuffix(r.carry[:pos+best.next], []byte("\r\n"))
@@ -64,7 +71,7 @@ func (r *Reader) header(o Options) (whole bool, err error) {
 	return true, nil
 }
 
-// sepLine obeys a first line sep=; as spreadsheets write it. comma is 0 where there is none.
+// sepLine reads a first line sep=; as spreadsheets write it. comma is 0 if there is none.
 func (r *Reader) sepLine(s *splitter) (comma byte, pos int, err error) {
 	line := r.carry
 	if i := bytes.IndexAny(line, "\r\n"); i >= 0 {
@@ -82,34 +89,38 @@ func (r *Reader) sepLine(s *splitter) (comma byte, pos int, err error) {
 	}
 	// A spreadsheet that saves the file again fills the line up with delimiters.
 	if text = text[4:]; strings.Trim(text, text[:1]) != "" {
-		return 0, 0, nil // a column that is called so
+		return 0, 0, nil // a column of that name
 	}
 	if !strings.Contains(candidates, text[:1]) {
-		return 0, 0, &Broken{campaign.Problem{File: r.split.file, Line: 1,
+		return 0, 0, &Broken{campaign.Problem{Code: "delimiter-unknown", File: r.split.file, Line: 1,
 			Message: fmt.Sprintf("the line sep= names %q; a delimiter is a comma, a semicolon, a tab or a |", text[:1])}}
 	}
-	s.eol = lineEnd(r.carry[len(line):], true)
+	s.eol = firstLineEnd(r.carry[len(line):], true)
 	return text[0], len(line), nil
 }
 
-// lineEnd returns the byte that ends the first line outside quotes: '\n' for LF and
-// CRLF, '\r' for a lone CR, '\n' where final text has none; 0 if there is more to be read for it.
-func lineEnd(data []byte, final bool) byte {
+// firstLineEnd returns the last byte of the first line end outside quotes: '\n' for LF,
+// CRLF and CR CR LF, '\r' for a single CR, '\n' for final text without any; 0 if it
+// needs more bytes.
+func firstLineEnd(data []byte, final bool) byte {
 	quoted := false
 	for i, c := range data {
 		switch {
 		case c == '"':
-			quoted = !quoted // a doubled quote does it twice
+			quoted = !quoted // twice for a doubled quote
 		case quoted:
 		case c == '\n':
 			return '\n'
-		case c == '\r':
-			if i+1 < len(data) && data[i+1] != '\n' {
-				return '\r'
-			}
-			if i+1 < len(data) || final && i > 0 {
+		case c == '\r' && !endsInCR(data[i:]):
+			if lineEndLen(data[i:], '\n') > 0 {
 				return '\n'
 			}
+			return '\r'
+		case c == '\r':
+			if final && i > 0 {
+				return '\n'
+			}
+			return 0
 		}
 	}
 	if final {
@@ -118,17 +129,17 @@ func lineEnd(data []byte, final bool) byte {
 	return 0
 }
 
-// headerCandidate is the header as one delimiter cuts it.
+// headerCandidate is the header as one delimiter splits it.
 type headerCandidate struct {
 	comma         byte
 	columns       []string
-	wantedColumns int // how many of the wanted columns it has
-	next          int // where the rows begin
+	wantedColumns int // number of wanted columns that it has
+	next          int // offset of the rows
 	after         splitter
 	err           error
 }
 
-func splitHeader(s splitter, data []byte, comma byte, final bool, o Options) (t headerCandidate, whole bool) {
+func splitHeader(s splitter, data []byte, comma byte, final bool, o Options) (t headerCandidate, complete bool) {
 	s.comma = comma
 	t = headerCandidate{comma: comma}
 	b := Batch{data: data}
@@ -141,30 +152,41 @@ func splitHeader(s splitter, data []byte, comma byte, final bool, o Options) (t 
 		return t, false
 	}
 	if b.records[0].fault == FaultQuote {
-		t.err = &Broken{campaign.Problem{File: o.File, Line: int(b.records[0].line),
+		t.err = &Broken{campaign.Problem{Code: "header-quote", File: o.File, Line: int(b.records[0].line),
 			Message: "a name in the header has a quote within; a name with quotes is written \"like \"\"this\"\" one\""}}
 		return t, true
 	}
 	for _, c := range b.cells {
-		t.columns = append(t.columns, norm.NFC.String(trimName(string(b.data[c.start:c.end]))))
+		t.columns = append(t.columns, columnName(string(b.data[c.start:c.end])))
 		if len(t.columns) > o.MaxColumns {
 			break
 		}
 	}
-	for i, w := range o.Wanted {
-		if w = norm.NFC.String(w); slices.Contains(t.columns, w) && !slices.Contains(o.Wanted[:i], w) {
+	for _, w := range wantedNames(o) {
+		if slices.Contains(t.columns, w) {
 			t.wantedColumns++
 		}
 	}
 	return t, true
 }
 
-// chooseHeader takes the delimiter whose header has the wanted columns: all of them,
-// else most. Two that do equally well are an error: the choice would be a guess.
-func chooseHeader(tries []headerCandidate, s splitter, o Options) (headerCandidate, error) {
+// wantedNames returns the wanted columns in NFC, each once.
+func wantedNames(o Options) []string {
+	var names []string
+	for _, w := range o.Wanted {
+		if w = norm.NFC.String(w); !slices.Contains(names, w) {
+			names = append(names, w)
+		}
+	}
+	return names
+}
+
+// chooseHeader returns the candidate that has all wanted columns, or else most. Two equally good
+// candidates are an error: the choice would be a guess.
+func chooseHeader(all []headerCandidate, s splitter, o Options) (headerCandidate, error) {
 	var best, rival *headerCandidate
-	for i := range tries {
-		t := &tries[i]
+	for i := range all {
+		t := &all[i]
 		switch {
 		case t.err != nil:
 		case best == nil || t.better(best):
@@ -174,18 +196,18 @@ func chooseHeader(tries []headerCandidate, s splitter, o Options) (headerCandida
 		}
 	}
 	if best == nil {
-		return headerCandidate{}, tries[0].err
+		return headerCandidate{}, all[0].err
 	}
 	if rival != nil {
-		return *best, &Broken{campaign.Problem{File: o.File, Line: int(s.line), Message: fmt.Sprintf(
+		return *best, &Broken{campaign.Problem{Code: "delimiter-uncertain", File: o.File, Line: int(s.line), Message: fmt.Sprintf(
 			"the header can be cut at %s (%d columns) and at %s (%d columns), and both fit the layout equally well; begin the file with a line sep=%c or quote the names",
 			delimiterName(best.comma), len(best.columns), delimiterName(rival.comma), len(rival.columns), best.comma)}}
 	}
 	return *best, nil
 }
 
-// better reports whether t fits the layout better than u. The number of
-// columns decides only where no wanted column does: then the drop will be refused anyway.
+// better reports whether t fits the layout better than u. The number of columns
+// decides only if neither has a wanted column: the drop will be refused then.
 func (t *headerCandidate) better(u *headerCandidate) bool {
 	if t.wantedColumns != u.wantedColumns || t.wantedColumns > 0 {
 		return t.wantedColumns > u.wantedColumns
@@ -205,22 +227,41 @@ func delimiterName(c byte) string {
 	return fmt.Sprintf("%q", rune(c))
 }
 
-// checkHeader finds what is wrong with the names, and prepares rejected.csv.
+// looksLikeContact reports whether a cell of the header is a phone number or an email
+// address. A date in digits may be a name.
+func looksLikeContact(cell string) bool {
+	if at := strings.IndexByte(cell, '@'); at > 0 {
+		return strings.LastIndexByte(cell, '.') > at+1 && !strings.ContainsAny(cell, " \t")
+	}
+	digits := strings.Map(func(r rune) rune {
+		if strings.ContainsRune(" +-.()/'\u00a0", r) {
+			return -1
+		}
+		return r
+	}, cell)
+	if len(digits) < 8 || len(digits) > 15 || strings.Trim(digits, "0123456789") != "" {
+		return false
+	}
+	_, err := time.Parse("20060102", digits)
+	return err != nil
+}
+
+// checkHeader finds the faults of the names, and prepares rejected.csv.
 func (r *Reader) checkHeader(o Options) campaign.Problems {
 	var p campaign.Problems
 	at := func(cell int) int { return position(r.headerRaw, r.split.comma, r.split.eol, cell) }
 	if len(r.columns) > o.MaxColumns {
-		p.Addf(o.File, r.headerLine, at(o.MaxColumns), "", "the header has more than the %d columns that a CSV may have", o.MaxColumns)
+		p.AddCode("columns-many", o.File, r.headerLine, at(o.MaxColumns), "", "the header has more than the %d columns that a CSV may have", o.MaxColumns)
 		return p
 	}
 	first := make(map[string]int, len(r.columns))
 	for i, name := range r.columns {
 		if name == "" {
-			p.Addf(o.File, r.headerLine, at(i), "", "column %d of %d has no name in the header; name it, or remove the delimiter too many", i+1, len(r.columns))
+			p.AddCode("column-unnamed", o.File, r.headerLine, at(i), "", "column %d of %d has no name in the header; name it, or remove the surplus delimiter", i+1, len(r.columns))
 			continue
 		}
 		if before, ok := first[name]; ok {
-			p.Addf(o.File, r.headerLine, at(i), name, "columns %d and %d have the same name %q; each needs its own", before+1, i+1, name)
+			p.AddCode("column-repeated", o.File, r.headerLine, at(i), name, "columns %d and %d have the same name %q; each needs its own", before+1, i+1, name)
 			continue
 		}
 		first[name] = i
@@ -228,6 +269,11 @@ func (r *Reader) checkHeader(o Options) campaign.Problems {
 	for i, name := range r.columns {
 		if name != LineColumn && name != ErrorColumn {
 			r.originalColumns = append(r.originalColumns, i)
+		}
+	}
+	if p.Count == 0 {
+		for _, i := range r.originalColumns {
+			r.split.header = append(r.split.header, column{i, r.columns[i]})
 		}
 	}
 	if len(r.originalColumns) == len(r.columns) {

@@ -12,19 +12,19 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// inspectBlock is how much of a file Inspect holds: it stays in a core's cache
-// while it is hashed and looked at.
+// inspectBlock is the part of a file that Inspect holds in memory: small enough to
+// stay in a core's cache while it is hashed and examined.
 const inspectBlock = 256 << 10
 
-// Inspect reads r to its end, or to a byte beyond size, and says what it is. It
-// holds one block in memory. progress, which may be nil, is called after
-// every block with the bytes read so far. The error is ctx's or that of r.
+// Inspect reads r to its end, or to one byte beyond size, and describes it. It holds
+// one block in memory. It calls progress, which may be nil, after every block with the
+// bytes read so far. The error is ctx's or that of r.
 func Inspect(ctx context.Context, r io.Reader, size int64, progress func(read int64)) (Info, error) {
 	// A file that grows while it is read would have no end.
 	r = io.LimitReader(r, size+1)
 	hash := sha256.New()
-	// What a block has of a character that goes on in the next is put before that one.
-	buffer := make([]byte, utf8.UTFMax+int(min(inspectBlock, size+2))&^1) // an even number: of whole UTF-16 units
+	// The incomplete character at the end of a block is copied to the front of the next one.
+	buffer := make([]byte, utf8.UTFMax+int(min(inspectBlock, size+2))&^1) // an even number: whole UTF-16 units
 	block := buffer[utf8.UTFMax:]
 	var look survey
 	var read int64
@@ -57,26 +57,28 @@ func Inspect(ctx context.Context, r io.Reader, size int64, progress func(read in
 	return info, nil
 }
 
-// survey gathers what is seen of a file block by block.
+// survey gathers facts about a file block by block.
 type survey struct {
-	info      Info         // encoding by mark, NUL
+	info      Info         // encoding by mark, NUL, format
 	utf16     *utf16Survey // of UTF-16; nil for bytes
-	lf        int64
-	cr        int64
-	crlf      int64
-	last      byte  // of the block before
-	multiByte int64 // UTF-8 characters of several bytes
-	bad       int64 // bytes that are not UTF-8
-	first     struct {
-		bad, badLine             int64 // not UTF-8
-		undefined, undefinedLine int64 // not Windows-1252
-	}
+	breaks    lineBreaks
+	last      byte   // of the block before
+	end       byte   // the last byte but blanks and 0x1A
+	tail      []byte // the last two bytes of the block before
+	multiByte int64  // UTF-8 characters of several bytes, except those by chance
+	bad       int64  // bytes that are not UTF-8
+	legacy    legacySurvey
+	first     struct{ bad, badLine int64 } // the first byte that is not UTF-8
 }
 
-// begin looks for the byte order mark.
+// lineBreaks counts the bytes and pairs that may end a line.
+type lineBreaks struct{ lf, cr, crlf, crcrlf int64 }
+
+// begin looks for the byte order mark and for formats that are no CSV.
 func (s *survey) begin(b []byte) {
-	s.info.NUL, s.first.bad, s.first.undefined = -1, -1, -1
+	s.info.NUL, s.first.bad = -1, -1
 	s.info.Encoding = UTF8
+	s.info.foreign = recognize(b)
 	switch {
 	case bytes.HasPrefix(b, []byte(bomUTF8)):
 		s.info.BOM = true
@@ -90,8 +92,9 @@ func (s *survey) begin(b []byte) {
 	}
 }
 
-// bytes looks at the next bytes, which begin at offset at: b after its first
-// old bytes, which were seen before as the beginning of a character. It returns how many are to come again.
+// bytes examines the next bytes, which begin at offset at: b without its first old
+// bytes, which the block before had as the beginning of a character. It returns the
+// number of bytes to repeat before the next block.
 func (s *survey) bytes(b []byte, old int, at int64, final bool) (rest int) {
 	rest = s.characters(b, at-int64(old), final)
 	if b = b[old:]; len(b) == 0 {
@@ -104,29 +107,42 @@ func (s *survey) bytes(b []byte, old int, at int64, final bool) (rest int) {
 		}
 		s.info.NULs += int64(n)
 	}
+	s.breaks.lf += int64(bytes.Count(b, []byte{'\n'}))
 	if s.last == '\r' && b[0] == '\n' {
-		s.crlf++
+		s.breaks.crlf++
 	}
-	s.lf += int64(bytes.Count(b, []byte{'\n'}))
-	if cr := bytes.Count(b, []byte{'\r'}); cr > 0 {
-		s.cr += int64(cr)
-		s.crlf += int64(bytes.Count(b, []byte("\r\n")))
+	if cr := bytes.Count(b, []byte{'\r'}); cr > 0 || s.last == '\r' {
+		s.breaks.cr += int64(cr)
+		s.breaks.crlf += int64(bytes.Count(b, []byte("\r\n")))
+		s.breaks.crcrlf += s.crcrlf(b)
 	}
 	s.last = b[len(b)-1]
+	s.tail = append(s.tail, b[max(len(b)-2, 0):]...)
+	s.tail = s.tail[max(len(s.tail)-2, 0):]
+	if text := bytes.TrimRight(b, " \t\x1A"); len(text) > 0 {
+		s.end = text[len(text)-1]
+	}
 	return rest
 }
 
-// lineAt returns the line on which the byte after before, the beginning of the block, stands.
+// lineAt returns the line of the byte that follows before, the beginning of the block.
 func (s *survey) lineAt(before []byte) int64 {
-	n := s.lf + s.cr - s.crlf + 1
+	n := s.breaks.lf + s.breaks.cr - s.breaks.crlf + 1
 	n += int64(bytes.Count(before, []byte{'\n'}) + bytes.Count(before, []byte{'\r'}) - bytes.Count(before, []byte("\r\n")))
 	if s.last == '\r' && len(before) > 0 && before[0] == '\n' {
 		n--
 	}
-	return n
+	return n - s.breaks.crcrlf - s.crcrlf(before)
 }
 
-// result returns the Info of all that was seen.
+// crcrlf counts CR CR LF in b, the beginning of the block, including one that began in
+// the block before.
+func (s *survey) crcrlf(b []byte) int64 {
+	edge := append(bytes.Clone(s.tail), b[:min(len(b), 2)]...)
+	return int64(bytes.Count(b, []byte("\r\r\n")) + bytes.Count(edge, []byte("\r\r\n")))
+}
+
+// result returns the Info of the whole file.
 func (s *survey) result(read int64) Info {
 	info := s.info
 	info.Bytes, info.Undecodable = read, -1
@@ -137,92 +153,102 @@ func (s *survey) result(read int64) Info {
 	if s.bad > 0 {
 		s.notUTF8(&info)
 	}
-	lineEnds(&info, s.lf, s.cr, s.crlf, s.last)
+	lineEnds(&info, s.breaks, s.end)
 	return info
 }
 
-// mostly is how many times more bytes that are not UTF-8 than characters that
-// are a Windows-1252 file has at the least. Pairs like "É" and a no-break space look
-// like UTF-8 by chance, but seldom; a file with more of them is a mix of
-// two encodings, or UTF-8 cut within a character, and either reading would be a guess.
+// minBadRatio is the least number of bytes that are not UTF-8, for each character that
+// is, in a Windows-1252 file. A file with more characters is a mix of two encodings, or
+// UTF-8 that ends within a character. Either reading would be a guess.
 const minBadRatio = 20
 
 func (s *survey) notUTF8(info *Info) {
-	switch {
-	case info.BOM:
+	info.Undecodable, info.badLine = s.first.bad, s.first.badLine
+	info.badCode = "encoding-mixed"
+	if info.BOM {
 		info.badWhy = "its byte order mark says UTF-8, but the bytes here are not"
-	case s.multiByte*minBadRatio > s.bad:
-		info.badWhy = "most of the file is UTF-8, but the bytes here are not: it is a mix of encodings, or was cut"
-	case s.first.undefined >= 0:
-		info.Encoding, info.Assumed = Windows1252, true
-		info.Undecodable, info.badLine = s.first.undefined, s.first.undefinedLine
-		info.badWhy = "the file is not UTF-8, and Windows-1252 has no character for the byte here"
-		return
-	default:
-		info.Encoding, info.Assumed = Windows1252, true
 		return
 	}
-	info.Undecodable, info.badLine = s.first.bad, s.first.badLine
+	if s.multiByte*minBadRatio > s.bad {
+		info.badWhy = "most of the file is UTF-8, but the bytes here are not: it is a mix of encodings, or ends within a character"
+		return
+	}
+	info.Encoding, info.Assumed = Windows1252, true
+	wrong := s.legacy.suspicious()
+	if wrong.line == 0 {
+		info.Undecodable, info.badLine, info.badCode = -1, 0, ""
+		info.example = s.legacy.example
+		return
+	}
+	info.badCode, info.badLine = "encoding-unknown", wrong.line
+	info.badWhy = fmt.Sprintf("the encoding is unknown: the file is not UTF-8, and as Windows-1252 it has %q here, which no text has", wrong.text)
 }
 
-// lineEnds fills in what the line ends say, each count taken over the whole file.
-func lineEnds(info *Info, lf, cr, crlf int64, last byte) {
-	lone := cr - crlf
-	info.Unterminated = info.Bytes > 0 && last != '\n' && last != '\r'
-	if last == '\r' && crlf > 0 && lone == 1 {
+// lineEnds fills in the facts about line ends; end is the last byte of the text.
+func lineEnds(info *Info, n lineBreaks, end byte) {
+	lone := n.cr - n.crlf - n.crcrlf
+	info.Unterminated = info.Bytes > 0 && end != '\n' && end != '\r'
+	if end == '\r' && n.crlf > 0 && lone == 1 {
 		// The file was cut between the two.
 		info.Unterminated, lone = true, 0
-		info.Lines--
 	}
-	info.Lines += lf + cr - crlf
+	info.Lines += n.lf + lone
 	if info.Unterminated {
 		info.Lines++
 	}
-	switch lf -= crlf; {
-	case lf == 0 && crlf == 0 && lone == 0:
+	switch lf, crlf := n.lf-n.crlf, n.crlf-n.crcrlf; {
+	case n.lf == 0 && lone == 0:
 		info.LineEnds = NoLineEnds
-	case crlf == 0 && lone == 0:
+	case n.crlf == 0 && lone == 0:
 		info.LineEnds = LF
-	case lf == 0 && lone == 0:
+	case lf == 0 && lone == 0 && n.crcrlf == 0:
 		info.LineEnds = CRLF
-	case lf == 0 && crlf == 0:
+	case lf == 0 && lone == 0 && crlf == 0:
+		info.LineEnds = CRCRLF
+	case n.lf == 0:
 		info.LineEnds = CR
 	default:
 		info.LineEnds = MixedLineEnds
 	}
 }
 
-// Problems returns the reasons for which the file can't be read at all: NUL bytes,
-// bytes that its encoding doesn't have, no content. file is its base name, for messages.
+// Problems returns the reasons why the file can't be read at all: another format, NUL
+// bytes, bytes that its encoding doesn't have, no content. file is its base name, for
+// messages.
 func (in *Info) Problems(file string) campaign.Problems {
 	var p campaign.Problems
 	if in.Bytes == 0 {
-		p.Addf(file, 0, 0, "", "the file is empty; its first line has to name the columns")
+		p.AddCode("csv-empty", file, 0, 0, "", "the file is empty; its first line must name the columns")
 	}
-	switch {
-	case in.NUL >= 0 && in.NULs > in.Bytes/4 && in.Encoding != UTF16LE && in.Encoding != UTF16BE:
-		p.Addf(file, int(in.nulLine), 0, "", "%d of %d bytes are NUL, the first at byte %d: "+
-			"UTF-16 without a byte order mark, or an upload that left holes; save it as UTF-8 and drop it again", in.NULs, in.Bytes, in.NUL+1)
+	if in.foreign.name != "" {
+		p.AddCode("not-csv", file, 0, 0, "", "the file is %s, not a CSV; %s", in.foreign.name, in.foreign.advice)
 		return p
-	case in.NUL >= 0:
-		p.Addf(file, int(in.nulLine), 0, "", "NUL at byte %d (%d in all): text has none, so the upload was cut or left holes; upload it again", in.NUL+1, in.NULs)
+	}
+	if in.NUL >= 0 {
+		p.AddCode("csv-nul", file, int(in.nulLine), 0, "", "NUL at byte %d (%d in all): text has none. "+
+			"An interrupted upload or a power cut can leave them, and so can UTF-16 without a byte order mark; save the file as UTF-8 and upload it again", in.NUL+1, in.NULs)
+		if in.NULs > in.Bytes/4 {
+			return p
+		}
 	}
 	if in.Undecodable >= 0 {
-		p.Addf(file, int(in.badLine), 0, "", "%s (byte %d of the file); save it as UTF-8 and drop it again", in.badWhy, in.Undecodable+1)
+		p.AddCode(in.badCode, file, int(in.badLine), 0, "", "%s (byte %d of the file); save it as UTF-8 and drop it again", in.badWhy, in.Undecodable+1)
 	}
 	return p
 }
 
-// Warnings are what a person should know of a file that can be read: an
-// encoding that was assumed, a last line without an end.
-func (in *Info) Warnings(file string) []campaign.Problem {
+// Warnings returns facts that a person should know about a readable file: an encoding
+// that was assumed and, unless the sidecar proves the file complete, a last line
+// without an end.
+func (in *Info) Warnings(file string, proven bool) []campaign.Problem {
 	var w []campaign.Problem
 	if in.Assumed && in.Undecodable < 0 {
-		w = append(w, campaign.Problem{File: file, Message: "the bytes are not UTF-8 and were read as Windows-1252; save it as UTF-8 if letters look wrong"})
+		w = append(w, campaign.Problem{Code: "encoding-assumed", File: file, Line: int(in.example.line),
+			Message: fmt.Sprintf("is not UTF-8 and was read as Windows-1252, for example %q; save it as UTF-8 if letters look wrong", in.example.text)})
 	}
-	if in.Unterminated {
-		w = append(w, campaign.Problem{File: file, Line: int(min(in.Lines, 1<<31-1)), Message: "the last line has no end: if the upload was cut, rows are missing; " +
-			`"rows" or "sha256" in the sidecar would prove the file whole`})
+	if in.Unterminated && !proven {
+		w = append(w, campaign.Problem{Code: "line-unterminated", File: file, Line: int(min(in.Lines, 1<<31-1)), Message: "the last line has no line end: rows may be missing if the upload was interrupted; " +
+			`"rows", "bytes" or "sha256" in the sidecar would prove the file complete`})
 	}
 	return w
 }

@@ -5,37 +5,44 @@ import (
 	"unicode/utf8"
 )
 
-// Position is where cell c of record i begins on the record's first line, from 1 in
-// characters; of a cell that the record lacks, where the record ends. It is 0 for what stands on
-// a later line, since Line names the first. It serves messages: it goes over the
-// record anew. Safe for concurrent use.
+// Position returns the column of cell c of record i on the record's first line, from 1
+// in characters; for a cell that the record lacks, that of the record's end. It is 0 for
+// a cell on a later line, since Line names the first. It reads the record again, so it
+// serves only messages. Safe for concurrent use.
 func (r *Reader) Position(b *Batch, i, c int) int {
 	return position(b.Raw(i), r.split.comma, r.split.eol, c)
 }
 
 // position is Position in the raw text of a record.
 func position(raw []byte, comma, eol byte, cell int) int {
-	at, quotes := 0, false // quotes: the cell began with one, so that the delimiter may be text in it
+	at, _ := cellStart(raw, comma, cell)
+	if bytes.IndexByte(raw[:at], eol) >= 0 {
+		return 0
+	}
+	return utf8.RuneCount(raw[:at]) + 1
+}
+
+// cellStart returns the offset of a cell in a record, and 0; of a cell that the record
+// lacks, the record's length and the number of cells after the last one, from 1.
+func cellStart(raw []byte, comma byte, cell int) (at, missing int) {
+	quoted := false // the cell began with a quote, so that the delimiter may be text in it
 	for i := 0; i < len(raw) && cell > 0; i++ {
 		switch c := raw[i]; {
 		case c == '"' && i == at:
-			quotes = true
-		case c == '"' && quotes: // closing; of a doubled one the second opens again
+			quoted = true
+		case c == '"' && quoted: // closing; the second of a doubled one opens again
 			if i+1 < len(raw) && raw[i+1] == '"' {
 				i++
 			} else {
-				quotes = false
+				quoted = false
 			}
-		case c == comma && !quotes:
+		case c == comma && !quoted:
 			cell--
 			at = i + 1
 		}
 	}
 	if cell > 0 {
-		at = len(raw)
+		return len(raw), cell
 	}
-	if bytes.IndexByte(raw[:at], eol) >= 0 {
-		return 0
-	}
-	return utf8.RuneCount(raw[:at]) + 1
+	return at, 0
 }

@@ -10,15 +10,15 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// blockSize is how many bytes a batch aims at: some thousand rows, small enough
-// for a core's cache, and the unit of memory of everything behind it.
+// blockSize is the number of bytes that a batch aims at: some thousand rows, small
+// enough for a core's cache, and the unit of memory of all later steps.
 const blockSize = 256 << 10
 
-// MaxBatch is the most records a batch has, unless LimitBatch says fewer: it
-// bounds what a batch of very short records grows to.
+// MaxBatch is the most records a batch has, unless LimitBatch sets fewer: it bounds the
+// memory of a batch of very short records.
 const MaxBatch = 8192
 
-// Options are what a Reader is told beside the file.
+// Options are the parameters of a Reader.
 type Options struct {
 	File       string   // base name of the file, for messages
 	Wanted     []string // the columns that the layout uses; they decide the delimiter
@@ -26,8 +26,8 @@ type Options struct {
 	MaxColumns int      // 0 is MaxColumns
 }
 
-// Reader reads the records of one CSV. It is for one goroutine, but for the
-// methods that say otherwise.
+// Reader reads the records of one CSV. It is for one goroutine, except for methods that
+// say otherwise.
 type Reader struct {
 	src             io.Reader // UTF-8, without mark
 	ended           bool      // src has no more
@@ -35,23 +35,26 @@ type Reader struct {
 	columns         []string
 	carry           []byte // read, not yet handed out
 	block           int    // bytes a batch aims at
-	maxRecords      int    // records a batch
-	hasSepLine      bool   // a line sep= says the delimiter
+	maxRecords      int    // of a batch
+	hasSepLine      bool   // a line sep= names the delimiter
 	crlf            bool   // the header ends with CRLF
 	headerLine      int
-	headerRaw       []byte // the header as it came, until it is checked
-	writeBOM        bool   // a byte order mark is needed for others to know it for UTF-8
+	headerRaw       []byte // the header's text, until it is checked
+	writeBOM        bool   // others need a byte order mark to recognize UTF-8
 	originalColumns []int  // indexes of the columns but _line and _error; nil: all
-	err             error  // after which nothing more is read
+	afterBreak      uint32 // line of the last record, if it had a single cell among several columns
+	skipped         struct{ blank, empty uint64 }
+	wide            []wideCells // by column; nil: none
+	err             error       // after which nothing more is read
 }
 
-// NewReader reads the beginning of r, which starts at the first byte of the
-// file that info describes: byte order mark, a line "sep=;", and the header, by
-// which it finds the delimiter. If the problems are not empty the drop is to be rejected and
-// the Reader serves only for Columns and Delimiter, or is nil where not
-// even these could be had. The error is that of r.
+// NewReader reads the beginning of r, which starts at the first byte of the file that
+// info describes: byte order mark, a line "sep=;", and the header, which decides the
+// delimiter. If there are problems the drop must be rejected. The Reader then serves
+// only for Columns and Delimiter, and is nil if not even these are known. The error is
+// that of r.
 func NewReader(r io.Reader, info Info, o Options) (*Reader, campaign.Problems, error) {
-	// A file of a few rows is all in one small block.
+	// A file of a few rows fits into one small block.
 	return newReader(r, info, o, int(min(blockSize, 2*info.Bytes+64)))
 }
 
@@ -75,23 +78,23 @@ func newReader(r io.Reader, info Info, o Options, block int) (*Reader, campaign.
 		if reader.carry, err = reader.fill(reader.carry, size); err != nil {
 			return nil, problems, err
 		}
-		for bytes.HasPrefix(reader.carry, []byte(bomUTF8)) { // there are files with two
+		for bytes.HasPrefix(reader.carry, []byte(bomUTF8)) { // some files have two
 			reader.carry = reader.carry[len(bomUTF8):]
 		}
-		whole, err := reader.header(o)
+		complete, err := reader.header(o)
 		var broken *Broken
 		switch {
 		case errors.As(err, &broken):
 			problems.Add(broken.Problem)
 			return nil, problems, nil
-		case whole:
+		case complete:
 			problems = reader.checkHeader(o)
 			reader.headerRaw = nil
 			reader.split.columns = len(reader.columns)
 			reader.split.singleColumn = len(reader.columns) == 1 && !reader.hasSepLine
 			return reader, problems, nil
 		case len(reader.carry) > o.MaxRecord+block:
-			problems.Addf(o.File, 1, 0, "", "the first line, which has to name the columns, doesn't end within the %d bytes that a row may have", o.MaxRecord)
+			problems.AddCode("header-long", o.File, 1, 0, "", "the first line, which must name the columns, doesn't end within the %d bytes that a row may have", o.MaxRecord)
 			return nil, problems, nil
 		}
 	}
@@ -100,21 +103,21 @@ func newReader(r io.Reader, info Info, o Options, block int) (*Reader, campaign.
 // Columns returns the names of the columns: trimmed, in NFC, each once. Safe for concurrent use.
 func (r *Reader) Columns() []string { return r.columns }
 
-// SepLine reports whether a first line sep= said what the delimiter is.
+// SepLine reports whether a first line sep= named the delimiter.
 func (r *Reader) SepLine() bool { return r.hasSepLine }
 
-// Delimiter is "," ";" "|" or a tab.
+// Delimiter returns "," ";" "|" or a tab.
 func (r *Reader) Delimiter() string { return string(rune(r.split.comma)) }
 
-// LimitBatch bounds the records of the batches to come: rows that a layout
-// makes many times larger are to be taken in small portions. Less than 1 or more than MaxBatch change nothing.
+// LimitBatch bounds the records of the following batches, for rows that a layout makes
+// many times larger. Less than 1 or more than MaxBatch change nothing.
 func (r *Reader) LimitBatch(records int) {
 	if records >= 1 && records <= MaxBatch {
 		r.maxRecords = records
 	}
 }
 
-// fill reads on until data has size bytes or there is no more.
+// fill reads until data has size bytes or there is no more.
 func (r *Reader) fill(data []byte, size int) ([]byte, error) {
 	data = slices.Grow(data, max(size-len(data), 0))
 	for empty := 0; len(data) < size && !r.ended; {
@@ -136,9 +139,12 @@ func (r *Reader) fill(data []byte, size int) ([]byte, error) {
 	return data, nil
 }
 
-// ReadBatch fills b with the next records. It returns io.EOF, with an empty
-// batch, after the last one, a *Broken where reading on is uncertain (what was read
-// before is not to be sent either), or the error of the io.Reader.
+// ReadBatch fills b with the next records. It returns io.EOF, with an empty batch, after
+// the last one, a *Broken if reading on is uncertain (the rows before must not be sent
+// either), or the error of the io.Reader.
+//
+// The last record that was read is held back until the line after it is known, since
+// that line may show that a line break has cut the record.
 func (r *Reader) ReadBatch(b *Batch) error {
 	b.Reset()
 	if r.err != nil {
@@ -151,22 +157,33 @@ func (r *Reader) ReadBatch(b *Batch) error {
 			return r.fail(b, err)
 		}
 		have := len(b.data)
-		rest, err := r.split.split(b, 0, r.maxRecords, r.ended)
+		rest, err := r.split.split(b, 0, r.maxRecords+1, r.ended)
 		if err != nil && len(b.records) > 0 {
-			r.err = err // the next time: what is wrong with these is to be told too
+			r.err = err // for the next call: the faults of these records are reported too
 			return nil
 		}
 		if err != nil {
 			return r.fail(b, err)
 		}
-		if len(b.records) > 0 {
+		complete := r.ended && rest == have
+		force := have > r.split.maxRecord || len(b.records) > r.maxRecords
+		n := r.settle(b, complete, force)
+		if n < len(b.records) {
+			held := b.records[n]
+			rest = int(held.start)
+			r.split.rewind(&held)
+			b.cells, b.records = b.cells[:held.first], b.records[:n]
+		}
+		if n > 0 {
 			r.carry = append(r.carry[:0], b.data[rest:have]...)
 			return nil
 		}
-		if r.ended {
+		if complete {
+			r.skipped.empty += uint64(r.split.empty)
+			r.split.empty = 0
 			return r.fail(b, io.EOF)
 		}
-		b.data = append(b.data[:0], b.data[rest:have]...) // nothing but blank lines went before
+		b.data = append(b.data[:0], b.data[rest:have]...)
 	}
 }
 

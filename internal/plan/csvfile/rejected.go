@@ -6,16 +6,17 @@ import (
 	"strings"
 )
 
-// LineColumn and ErrorColumn are the columns that rejected.csv has beyond those of the CSV (docs/contract.md 9).
+// LineColumn and ErrorColumn are the columns that rejected.csv adds to those of the CSV
+// (docs/contract.md 9).
 const (
 	LineColumn  = "_line"
 	ErrorColumn = "_error"
 )
 
-// AppendRejectedHeader appends the first line of rejected.csv: the columns of
-// the CSV, then _line and _error. Columns of these names, left from an earlier
-// round of mending, are replaced. It begins with a byte order mark if the CSV was not plain
-// UTF-8, so that the program it came from takes it for what it is. Safe for concurrent use.
+// AppendRejectedHeader appends the first line of rejected.csv: the columns of the CSV,
+// then _line and _error, which replace columns of these names from an earlier round. It
+// begins with a byte order mark if the CSV was not plain UTF-8, so that the program that
+// wrote the CSV recognizes the encoding. Safe for concurrent use.
 func (r *Reader) AppendRejectedHeader(dst []byte) []byte {
 	if r.writeBOM {
 		dst = append(dst, bomUTF8...)
@@ -31,31 +32,56 @@ func (r *Reader) AppendRejectedHeader(dst []byte) []byte {
 	return r.appendLineEnd(dst)
 }
 
-// AppendRejected appends record i of b as a line of rejected.csv, with its line
-// and the reason. What was wrong with the record stays wrong: mended it is a row of
-// the same layout, dropped again as it is it is refused again. Safe for concurrent use.
+// AppendRejected appends record i of b as a line of rejected.csv, with its line and the
+// reason in the columns of their names; surplus cells follow them. A row that is
+// corrected belongs to the same layout; a row that is dropped unchanged is refused again.
+// Safe for concurrent use.
 func (r *Reader) AppendRejected(dst []byte, b *Batch, i int, reason string) []byte {
-	fault, cells := b.Fault(i)
-	if fault == FaultNone && r.originalColumns != nil {
+	fault, _ := b.Fault(i)
+	raw := b.Raw(i)
+	again := r.originalColumns != nil
+	if again && (fault == FaultNone || fault == FaultNextTo) {
 		for _, c := range r.originalColumns {
 			dst = append(r.appendCell(dst, b.Cell(i, c)), r.split.comma)
 		}
-	} else {
-		dst = append(append(dst, b.Raw(i)...), r.split.comma)
+		dst = r.appendReason(dst, b.Line(i), reason)
+		if fault == FaultNextTo {
+			dst = append(dst, r.split.comma)
+		}
+		return r.appendLineEnd(dst)
 	}
-	dst = strconv.AppendUint(dst, uint64(b.Line(i)), 10)
-	dst = append(dst, r.split.comma, '"')
-	dst = append(dst, strings.ReplaceAll(reason, `"`, `""`)...)
-	dst = append(dst, '"')
-	now := len(r.columns) + 2 // columns of rejected.csv
-	if r.originalColumns != nil {
-		now = len(r.originalColumns) + 2
+	columns := len(r.columns)
+	if again {
+		columns = len(r.originalColumns)
 	}
-	if fault == FaultDelimiter || (fault == FaultCells || fault == FaultCutOff) && cells+2 == now {
-		// The two cells more must not make a wrong number of cells right.
+	end, missing := cellStart(raw, r.split.comma, columns)
+	surplus := raw[end:]
+	cells := raw[:max(end-1, 0)]
+	if missing > 0 {
+		cells = raw
+	}
+	dst = append(dst, cells...)
+	for range missing {
 		dst = append(dst, r.split.comma)
 	}
+	if missing == 0 {
+		dst = append(dst, r.split.comma)
+	}
+	dst = r.appendReason(dst, b.Line(i), reason)
+	switch {
+	case missing == 0: // surplus cells
+		dst = append(append(dst, r.split.comma), surplus...)
+	case missing > 1 || fault == FaultDelimiter || fault == FaultNextTo || again:
+		dst = append(dst, r.split.comma) // the number of cells must stay wrong
+	}
 	return r.appendLineEnd(dst)
+}
+
+func (r *Reader) appendReason(dst []byte, line uint32, reason string) []byte {
+	dst = strconv.AppendUint(dst, uint64(line), 10)
+	dst = append(dst, r.split.comma, '"')
+	dst = append(dst, strings.ReplaceAll(reason, `"`, `""`)...)
+	return append(dst, '"')
 }
 
 func (r *Reader) isOriginal(column int) bool {

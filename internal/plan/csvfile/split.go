@@ -9,38 +9,59 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"campaignd/internal/campaign"
 )
 
-// Why this is not encoding/csv: that reader gives no raw record (rejected.csv
-// needs it), rewrites CRLF within quotes, goes on behind a stray quote as if
-// the record surely ended there, has no bound on a record, knows no lone CR, and needs
-// two to three times as long to fill a batch (BenchmarkReader, BenchmarkEncodingCSVIntoBatch). FuzzSplitAgainstEncodingCSV
-// holds the two to the same cells.
+// Why not encoding/csv: it returns no raw record (rejected.csv needs it), rewrites
+// CRLF within quotes, continues after a stray quote as if the record certainly ended
+// there, has no limit on a record, doesn't know a single CR, and needs two to three
+// times as long to fill a batch (BenchmarkReader, BenchmarkEncodingCSVIntoBatch).
+// FuzzSplitAgainstEncodingCSV checks that both return the same cells.
 
 // anyCount is a splitter's columns before the header is known.
 const anyCount = -1
 
-// splitter cuts text into records and cells (RFC 4180).
+// splitter splits text into records and cells (RFC 4180).
 type splitter struct {
 	file         string
 	comma        byte
-	eol          byte // '\n', or '\r' where lines end with it all through
+	eol          byte // '\n', or '\r' if every line ends with it
 	columns      int  // cells of a good record; anyCount
 	maxRecord    int
-	singleColumn bool   // one column, and no sep= line that says the delimiter
-	line         uint32 // of the next byte, from 1
-	// Where a record needs more bytes than there are: the offset of the quote
-	// that is open there, -1 if there is none.
+	singleColumn bool     // one column, and no sep= line that names the delimiter
+	header       []column // compared with rows that may repeat it
+	line         uint32   // of the next byte, from 1
+	blank, empty uint32   // blank lines and rows of empty cells since the last record
+	firstEmpty   uint32   // line of the first row of empty cells, 0: none
+	trailing     trailing // after the last row
+	// Of a record that needs more bytes: the offset and line of the open quote, -1 if
+	// there is none.
 	openQuote int
 	openLine  uint32
+}
+
+// trailing is what follows the last line end of a file, apart from rows.
+type trailing uint8
+
+const (
+	trailingNothing trailing = iota
+	trailingBlanks
+	trailing1A // 0x1A, the end of file of DOS
+)
+
+// column is a name of the header as rows are compared with it.
+type column struct {
+	index int
+	name  string // in NFC
 }
 
 // ones times a byte is that byte eight times.
 const ones = 0x0101010101010101
 
-// zeroBytes has the high bit set in the lowest byte of w that is zero. Higher
-// bytes may be set wrongly: only the first counts.
+// zeroBytes sets the high bit of the lowest byte of w that is zero. Higher bytes may
+// be set wrongly: only the first counts.
 func zeroBytes(w uint64) uint64 { return (w - ones) &^ w & highBits }
 
 // nextSpecial returns the offset of the first byte at or after pos that may end a cell
@@ -62,19 +83,20 @@ func (s *splitter) nextSpecial(data []byte, pos int) int {
 	return pos
 }
 
-// split cuts b.data from pos on into records until its end, or until most
-// records are in b. It returns where the first incomplete record begins. final says that no more bytes follow.
+// split splits b.data from pos into records until its end, or until b has most
+// records. It returns the offset of the first incomplete record. final says that no
+// more bytes follow.
 func (s *splitter) split(b *Batch, pos, most int, final bool) (int, error) {
-	// Cells that are unescaped are put behind the text; data stays what it is.
+	// Unescaped cells are appended after the text; data is the text alone.
 	data := b.data[:len(b.data):len(b.data)]
 	for len(b.records) < most {
-		var blank bool
-		pos, blank = s.skipBlank(data, pos, final)
-		if pos == len(data) || blank {
+		var wait bool
+		pos, wait = s.skipBlank(data, pos, final)
+		if pos == len(data) || wait {
 			return pos, nil
 		}
 		line, side := s.line, len(b.data)
-		rec := record{start: uint32(pos), line: line, first: uint32(len(b.cells))}
+		rec := record{start: uint32(pos), line: line, first: uint32(len(b.cells)), blank: s.blank, empty: s.empty}
 		next, done, err := s.record(b, data, pos, &rec, final)
 		if err != nil {
 			return pos, err
@@ -90,43 +112,147 @@ func (s *splitter) split(b *Batch, pos, most int, final bool) (int, error) {
 			s.openQuote, s.line = -1, line
 			return pos, s.tooLong(data, pos)
 		}
+		pos = next
+		if s.columns != anyCount {
+			if s.isEmpty(b, &rec) {
+				b.cells, b.data = b.cells[:rec.first], b.data[:side]
+				if s.empty++; s.firstEmpty == 0 {
+					s.firstEmpty = line
+				}
+				continue
+			}
+			if rec.fault == FaultNone && s.repeatsHeader(b, &rec) {
+				rec.fault = FaultHeader
+			}
+		}
+		s.blank, s.empty = 0, 0
 		if rec.fault != FaultNone {
 			b.cells = b.cells[:rec.first]
 		}
 		b.records = append(b.records, rec)
-		pos = next
 	}
 	return pos, nil
 }
 
-// skipBlank skips empty lines. wait says that the line end at pos needs one more byte to be told.
+// rewind continues before rec, which was split already.
+func (s *splitter) rewind(rec *record) { s.line, s.blank, s.empty = rec.line, rec.blank, rec.empty }
+
+// skipBlank skips blank lines. wait says that it needs more bytes to decide.
 func (s *splitter) skipBlank(data []byte, pos int, final bool) (next int, wait bool) {
 	for pos < len(data) {
-		switch c := data[pos]; {
-		case c == s.eol:
-			pos++
-		case c == '\r' && pos+1 < len(data) && data[pos+1] == '\n':
-			pos += 2
-		case c == '\r' && pos+1 == len(data):
+		if c := data[pos]; c == ' ' || c == '\t' || c == 0x1A {
+			end, dos := s.blanks(data, pos)
+			switch {
+			case end < len(data) && data[end] != '\n' && data[end] != '\r':
+				return pos, false
+			case end == len(data) && !final:
+				return pos, len(data)-pos <= s.maxRecord
+			case dos:
+				s.trailing = trailing1A
+			case end == len(data):
+				s.trailing = max(s.trailing, trailingBlanks)
+			}
+			pos = end
+			continue
+		}
+		n := lineEndLen(data[pos:], s.eol)
+		if n == 0 && data[pos] == '\r' && endsInCR(data[pos:]) { // more may follow
 			if !final {
 				return pos, true
 			}
-			pos++
-			continue
-		default:
+			return len(data), false
+		}
+		if n == 0 {
 			return pos, false
 		}
+		pos += n
 		s.line++
+		s.blank++
 	}
 	return pos, false
 }
 
-// record cuts one record that begins at pos. done is false where it needs more bytes.
+// blanks returns the end of the blanks at pos, and whether there is a 0x1A among them.
+func (s *splitter) blanks(data []byte, pos int) (end int, dos bool) {
+	for end = pos; end < len(data); end++ {
+		c := data[end]
+		if c == s.comma || c != ' ' && c != '\t' && c != 0x1A {
+			break
+		}
+		dos = dos || c == 0x1A
+	}
+	return end, dos
+}
+
+// lineEndLen returns the length of the line end at the beginning of data, 0 if there
+// is none or more bytes are needed: LF, CRLF, CR CR LF, or CR in a file of CRs.
+func lineEndLen(data []byte, eol byte) int {
+	switch {
+	case len(data) == 0:
+		return 0
+	case data[0] == eol:
+		return 1
+	case data[0] != '\r':
+		return 0
+	case len(data) > 1 && data[1] == '\n':
+		return 2
+	case len(data) > 2 && data[1] == '\r' && data[2] == '\n':
+		return 3
+	}
+	return 0
+}
+
+// endsInCR reports whether data is a line end whose last bytes are missing.
+func endsInCR(data []byte) bool {
+	return len(data) == 1 && data[0] == '\r' || len(data) == 2 && data[0] == '\r' && data[1] == '\r'
+}
+
+// isEmpty reports whether all cells of a record are blank.
+func (s *splitter) isEmpty(b *Batch, rec *record) bool {
+	if rec.start < rec.end {
+		if c := b.data[rec.start]; c != s.comma && c != '"' && c != ' ' && c != '\t' {
+			return false
+		}
+	}
+	for _, c := range b.cells[rec.first:] {
+		if len(bytes.Trim(b.data[c.start:c.end], " \t")) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// repeatsHeader reports whether every cell is the name of its column.
+func (s *splitter) repeatsHeader(b *Batch, rec *record) bool {
+	for _, c := range s.header {
+		cell := b.cells[int(rec.first)+c.index]
+		text := b.data[cell.start:cell.end]
+		if len(text) == 0 || differ(text[0], c.name[0]) || !strings.EqualFold(columnName(string(text)), c.name) {
+			return false
+		}
+	}
+	return len(s.header) > 0
+}
+
+// differ reports whether a cell that begins with a can't be a name that begins with b,
+// which is true for nearly all rows. A letter may be decomposed, and white space or a
+// byte order mark may precede it.
+func differ(a, b byte) bool {
+	switch {
+	case a >= utf8.RuneSelf || a == ' ' || a == '\t' || a|0x20 == b|0x20:
+		return false
+	case b < utf8.RuneSelf:
+		return true
+	}
+	return a|0x20 < 'a' || a|0x20 > 'z'
+}
+
+// record splits one record that begins at pos. done is false if it needs more bytes.
 func (s *splitter) record(b *Batch, data []byte, pos int, rec *record, final bool) (next int, done bool, err error) {
 	n := 0 // cells so far
 	for {
 		cell := span{uint32(pos), uint32(pos)}
-		var quoted bool
+		opened, quoted := s.line, false
 		if pos < len(data) && data[pos] == '"' {
 			quoted = true
 			cell, pos, done, err = s.quotedCell(b, data, pos, rec, final)
@@ -154,29 +280,18 @@ func (s *splitter) record(b *Batch, data []byte, pos int, rec *record, final boo
 		}
 		rec.end = uint32(pos)
 		ended := true
-		switch {
-		case pos == len(data):
+		switch end := lineEndLen(data[pos:], s.eol); {
+		case end > 0:
+			pos += end
+			s.line++
+		case pos == len(data) || endsInCR(data[pos:]):
 			if !final {
 				s.openQuote = -1
 				return pos, false, nil
 			}
-			ended = false
-		case data[pos] == s.eol:
-			pos++
-			s.line++
-		case data[pos] == '\r' && pos+1 < len(data) && data[pos+1] == '\n':
-			pos += 2
-			s.line++
-		case data[pos] == '\r' && pos+1 == len(data):
-			if !final {
-				s.openQuote = -1
-				return pos, false, nil
-			}
-			pos++ // the file was cut within CRLF: the record itself is whole
-			ended = false
+			pos, ended = len(data), false // within CRLF, the record itself is complete
 		case quoted && data[pos] != '\r' && data[pos] != '\n':
-			return pos, false, s.broken(data, pos, "text follows a closing quote; where the cell ends is uncertain. "+
-				`A cell with quotes is written "like ""this"" one"`)
+			return pos, false, s.textAfterQuote(data, pos, opened)
 		default:
 			return pos, false, s.mixedLineEnds(data, pos)
 		}
@@ -187,10 +302,13 @@ func (s *splitter) record(b *Batch, data []byte, pos int, rec *record, final boo
 
 // setFault sets the fault of a record of n cells.
 func (s *splitter) setFault(data []byte, rec *record, n int, ended bool) {
+	rec.single = n == 1 && s.columns > 1
 	switch {
 	case s.columns == anyCount || rec.fault != FaultNone:
 	case n < s.columns && !ended:
 		rec.fault, rec.detail = FaultCutOff, uint32(n)
+	case rec.single:
+		rec.fault, rec.detail = FaultBreak, 1
 	case n != s.columns:
 		rec.fault, rec.detail = FaultCells, uint32(n)
 	case s.singleColumn && data[rec.start] != '"' && bytes.ContainsAny(data[rec.start:rec.end], candidates):
@@ -198,18 +316,18 @@ func (s *splitter) setFault(data []byte, rec *record, n int, ended bool) {
 	}
 }
 
-// quotedCell cuts a cell that begins with the quote at pos.
+// quotedCell splits a cell that begins with the quote at pos.
 func (s *splitter) quotedCell(b *Batch, data []byte, pos int, rec *record, final bool) (cell span, next int, done bool, err error) {
 	open, line := pos, s.line
 	pos++
-	from := pos // of what is not yet copied
-	side := -1  // where the unescaped cell begins in b.data
+	from := pos // of the text that is not yet copied
+	side := -1  // start of the unescaped cell in b.data
 	for {
 		i := bytes.IndexByte(data[pos:], '"')
 		if i < 0 || (pos+i+1 == len(data) && !final) {
 			s.openQuote, s.openLine, s.line = open, line, line
 			if i < 0 && final {
-				return cell, open, false, s.broken(data, open, "the quote here is never closed")
+				return cell, open, false, s.broken("quote-open", data, open, "the quote here is never closed")
 			}
 			return cell, open, false, nil
 		}
@@ -228,8 +346,9 @@ func (s *splitter) quotedCell(b *Batch, data []byte, pos int, rec *record, final
 	}
 	if rec.fault == FaultQuote && s.line != line {
 		s.line = line
-		return cell, open, false, s.broken(data, open, "a quoted cell with line breaks follows a stray quote of the same row; where the row ends is uncertain")
+		return cell, open, false, s.broken("quote-stray", data, open, "a quoted cell with line breaks follows a stray quote of the same row; the end of the row is uncertain")
 	}
+	rec.wide = rec.wide || pos-open > s.columns && s.rowWide(data[open:pos], s.line != line)
 	if side < 0 {
 		return span{uint32(from), uint32(pos - 1)}, pos, true, nil
 	}
@@ -237,10 +356,17 @@ func (s *splitter) quotedCell(b *Batch, data []byte, pos int, rec *record, final
 	return span{uint32(side), uint32(len(b.data))}, pos, true, nil
 }
 
-// strayQuote judges a quote at pos within a cell that began at cell without one.
+// rowWide reports whether a quoted cell has as many delimiters as a row, so that two
+// quotes of different rows may have swallowed one. A single delimiter is ordinary text
+// unless there is a line break too.
+func (s *splitter) rowWide(cell []byte, breaks bool) bool {
+	return s.columns > 1 && (breaks || s.columns > 2) && bytes.Count(cell, []byte{s.comma}) >= s.columns-1
+}
+
+// strayQuote handles a quote at pos within a cell that began at cell without one.
 func (s *splitter) strayQuote(data []byte, cell, pos, n int, rec *record) error {
 	if len(bytes.TrimSpace(data[cell:pos])) == 0 {
-		return s.broken(data, pos, "white space precedes the quote that opens a cell; whether the quote is text is uncertain. Remove the white space")
+		return s.broken("quote-space", data, pos, "white space precedes the quote that opens a cell; whether the quote is text is uncertain. Remove the white space")
 	}
 	if rec.fault == FaultNone {
 		rec.fault, rec.detail = FaultQuote, uint32(n)
@@ -250,27 +376,38 @@ func (s *splitter) strayQuote(data []byte, cell, pos, n int, rec *record) error 
 
 func (s *splitter) mixedLineEnds(data []byte, pos int) error {
 	if s.eol == '\r' {
-		return s.broken(data, pos, "a line feed ends this line, but the lines before end with carriage returns; use one of them throughout")
+		return s.broken("line-ends", data, pos, "a line feed ends this line, but the lines before end with carriage returns; use one of them throughout")
 	}
-	return s.broken(data, pos, "a carriage return without a line feed is outside quotes, but the lines before end with line feeds; use one of them throughout")
+	return s.broken("line-ends", data, pos, "a carriage return without a line feed is outside quotes, but the lines before end with line feeds; use one of them throughout")
+}
+
+// textAfterQuote is the error for text at pos after a closing quote, of a cell that
+// opened on the given line.
+func (s *splitter) textAfterQuote(data []byte, pos int, opened uint32) error {
+	from := ""
+	if opened != s.line {
+		from = fmt.Sprintf(" of a cell that opened on line %d: a quote may be missing there", opened)
+	}
+	return s.broken("quote-text", data, pos, "text follows a closing quote"+from+"; the end of the cell is uncertain. "+
+		`A cell with quotes is written "like ""this"" one"`)
 }
 
 func (s *splitter) tooLong(data []byte, pos int) error {
 	if s.openQuote >= 0 {
 		s.line = s.openLine
-		return s.broken(data, s.openQuote, fmt.Sprintf("the quote here is not closed within the %d bytes that a row may have", s.maxRecord))
+		return s.broken("quote-open", data, s.openQuote, fmt.Sprintf("the quote here is not closed within the %d bytes that a row may have", s.maxRecord))
 	}
-	return s.broken(data, pos, fmt.Sprintf("the row that begins here has more than the %d bytes that a row may have", s.maxRecord))
+	return s.broken("row-long", data, pos, fmt.Sprintf("the row that begins here has more than the %d bytes that a row may have", s.maxRecord))
 }
 
-// broken locates a fault at pos, on line s.line.
-func (s *splitter) broken(data []byte, pos int, message string) error {
+// broken returns a *Broken at pos, on line s.line.
+func (s *splitter) broken(code string, data []byte, pos int, message string) error {
 	start := bytes.LastIndexByte(data[:pos], s.eol) + 1
-	return &Broken{campaign.Problem{File: s.file, Line: int(s.line), Column: utf8.RuneCount(data[start:pos]) + 1, Message: message}}
+	return &Broken{campaign.Problem{Code: code, File: s.file, Line: int(s.line), Column: utf8.RuneCount(data[start:pos]) + 1, Message: message}}
 }
 
-// trimName returns a header name as it is compared, but for NFC. A byte order mark
-// that a spreadsheet left within the file is no part of a name.
-func trimName(name string) string {
-	return strings.TrimFunc(name, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' })
+// columnName returns a header name as names are compared: without space around it and
+// in NFC. A byte order mark that a spreadsheet left within the file is no part of it.
+func columnName(name string) string {
+	return norm.NFC.String(strings.TrimFunc(name, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' }))
 }

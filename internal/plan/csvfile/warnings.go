@@ -1,0 +1,143 @@
+package csvfile
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+
+	"campaignd/internal/campaign"
+)
+
+// settle decides the faults that depend on neighbors and returns the number of records
+// that can be handed out. complete says that b has the last record of the file, force
+// that no more text can be awaited.
+//
+// A line with a single cell may be the second half of the row before or the first half
+// of the row after, cut by a line break outside quotes (docs/contract.md 4). The row
+// before is spared before a known footer, and after a blank line if nothing but such
+// lines follows.
+func (r *Reader) settle(b *Batch, complete, force bool) int {
+	all := b.records
+	n, tail := len(all), len(all) // all[tail:] are single cells
+	for tail > 0 && all[tail-1].single {
+		tail--
+	}
+	if !complete {
+		n-- // the next line may belong to the last record
+		if tail > 0 && tail < len(all) && !force && all[tail].afterBlank() {
+			n = tail - 1
+		}
+	}
+	n = max(min(n, r.maxRecords), 0)
+	before := r.afterBreak
+	for i := range all[:n] {
+		rec := &all[i]
+		if rec.fault == FaultNone {
+			switch {
+			case before > 0:
+				rec.fault, rec.detail = FaultNextTo, before
+			case i+1 < len(all) && all[i+1].single && !footer(b.Raw(i+1)) &&
+				!(all[i+1].afterBlank() && complete && tail == i+1):
+				rec.fault, rec.detail = FaultNextTo, all[i+1].line
+			}
+		}
+		before = 0
+		if rec.single {
+			before = rec.line
+		}
+		r.count(b, i)
+	}
+	if n > 0 {
+		r.afterBreak = before
+	}
+	return n
+}
+
+func (rec *record) afterBlank() bool { return rec.blank > 0 || rec.empty > 0 }
+
+// footers matches lines that programs write after the rows: a line of dashes or equals
+// signs, a number of rows in brackets, a total.
+var footers = regexp.MustCompile(`(?i)^(?:[-=]+` +
+	`|\([\d.,' ]+ ?(?:rows?|records?|results?|filas?|registros?|files|lignes?|enregistrements?|linhas?|righe|riga|zeilen?|datens(?:atz|ätze)) ?[\pL ]*\)` +
+	`|(?:grand total|sub-?total|total|totals|totales|totaux|totais|totale|suma|sum|somme|soma|summe|gesamt|gesamtsumme|insgesamt|count|rows|filas|registros)[\s:=]*[\d.,' ]+)$`)
+
+// footer reports whether a line with a single cell is a known footer.
+func footer(line []byte) bool {
+	return footers.Match(bytes.Trim(line, " \t\""))
+}
+
+// count adds record i to the reader's counters.
+func (r *Reader) count(b *Batch, i int) {
+	rec := &b.records[i]
+	r.skipped.blank += uint64(rec.blank)
+	r.skipped.empty += uint64(rec.empty)
+	if !rec.wide || rec.fault != FaultNone {
+		return
+	}
+	for c := range r.columns {
+		cell := b.Cell(i, c)
+		if len(cell) < len(r.columns) || !r.split.rowWide(cell, bytes.IndexByte(cell, r.split.eol) >= 0) {
+			continue
+		}
+		if r.wide == nil {
+			r.wide = make([]wideCells, len(r.columns))
+		}
+		if r.wide[c].count++; r.wide[c].count == 1 {
+			r.wide[c].line = rec.line
+		}
+	}
+}
+
+// wideCells counts the quoted cells of a column that have a whole row's delimiters.
+type wideCells struct {
+	count uint64
+	line  uint32 // of the first
+}
+
+// EmptyRows returns the number of rows skipped because all their cells are empty. It is
+// complete after the last ReadBatch.
+func (r *Reader) EmptyRows() int64 { return int64(r.skipped.empty) }
+
+// Warnings returns facts that a person should know about the rows. It is complete after
+// the last ReadBatch.
+func (r *Reader) Warnings() []campaign.Problem {
+	var w []campaign.Problem
+	add := func(code string, line uint32, field, format string, args ...any) {
+		w = append(w, campaign.Problem{Code: code, File: r.split.file, Line: int(line), Field: field, Message: fmt.Sprintf(format, args...)})
+	}
+	if n := r.skipped.empty; n > 0 {
+		add("rows-empty", r.split.firstEmpty, "", "%s without any content skipped; this is the first", plural(n, "row"))
+	}
+	if n := r.skipped.blank; n > 0 {
+		add("lines-blank", 0, "", "%s between the rows skipped", plural(n, "blank line"))
+	}
+	switch r.split.trailing {
+	case trailing1A:
+		add("end-of-file-mark", 0, "", "a line with the DOS end-of-file mark 0x1A was skipped")
+	case trailingBlanks:
+		add("blanks-trailing", 0, "", "white space after the last row was skipped")
+	}
+	for c, wide := range r.wide {
+		if wide.count > 0 {
+			add("cells-wide", wide.line, r.columns[c], "%s as many delimiters as a row, as if quotes of two rows had swallowed a recipient; this is the first",
+				have(wide.count, "quoted cell"))
+		}
+	}
+	return w
+}
+
+// plural is "1 row was" or "2 rows were".
+func plural(n uint64, noun string) string {
+	if n == 1 {
+		return "1 " + noun + " was"
+	}
+	return fmt.Sprintf("%d %ss were", n, noun)
+}
+
+// have is "1 cell has" or "2 cells have".
+func have(n uint64, noun string) string {
+	if n == 1 {
+		return "1 " + noun + " has"
+	}
+	return fmt.Sprintf("%d %ss have", n, noun)
+}

@@ -1,0 +1,187 @@
+package csvfile
+
+import (
+	"bytes"
+
+	"golang.org/x/text/encoding/charmap"
+)
+
+// Nothing proves that bytes are Windows-1252: every other one-byte encoding decodes
+// as it too, into wrong letters. legacySurvey therefore looks for text that no
+// language of Western Europe writes and that the usual wrong guesses produce: Mac OS
+// Roman (Mu–oz), CP850 (Mu¤oz), CP1250 (Pawe³), CP1251 (Èâàí), Shift JIS (“c’†).
+
+// sample is a piece of text and its line.
+type sample struct {
+	line int64 // 0: none
+	text string
+}
+
+// legacySurvey gathers evidence about bytes that are not UTF-8.
+type legacySurvey struct {
+	example sample // the first word with a letter beyond ASCII
+	strong  sample // the first text that Windows-1252 never has
+	weak    sample // the first closing quote inside a word
+	weakly  int64  // number of those
+	foreign sample // the first word that is nearly all beyond ASCII
+	letters int64  // letters beyond ASCII
+	words   int64  // words of three or more letters with one beyond ASCII
+	high    int64  // those of them that are nearly all beyond ASCII
+}
+
+// suspicious returns text that shows that the encoding is not Windows-1252.
+func (l *legacySurvey) suspicious() sample {
+	switch {
+	case l.strong.line > 0:
+		return l.strong
+	case l.high*2 > l.words:
+		return l.foreign
+	case l.weakly*4 > l.letters:
+		return l.weak
+	}
+	return sample{}
+}
+
+// The classes of the bytes from 0x80 on, by what may stand beside them in a text:
+//
+//	l, u, U  a small letter, a capital, a capital of the range that Mac OS Roman uses for é and ü
+//	.        counts as a letter: · ’ ‘ ´ ª º and the soft hyphen
+//	x        no character at all
+//	a        a symbol that texts never have
+//	b        a symbol that is never after a small letter nor between two letters
+//	B        like b, and never before a small letter
+//	m, 2, 3  a symbol that is never between two letters (² and ³ may follow an m)
+//	d        a dash, never between two small letters
+//	q        a closing quote or an ellipsis, seldom between two small letters
+//	o        anything else
+const classes1252 = "" +
+	"bxbbbqbbBBUmUxUx" + // 80: €.‚ƒ„…†‡ˆ‰Š‹Œ.Ž.
+	"x..qqmddBolqlxlU" + // 90: .‘’“”•–—˜™š›œ.žŸ
+	"omBBaBBmBo.qB.oB" + // A0:  ¡¢£¤¥¦§¨©ª«¬.®¯
+	"ob23.mB.Bm.qbbbm" + // B0: °±²³´µ¶·¸¹º»¼½¾¿
+	"uuuuuuuuuuuuuuuu" + "uuuuuuuouuuuuuul" + // C0, D0
+	"llllllllllllllll" + "lllllllbllllllll" // E0, F0
+
+// class returns a letter of classes1252, or for ASCII l, u, 0 for a digit, else a space.
+func class(c byte) byte {
+	switch {
+	case c >= 0x80:
+		return classes1252[c-0x80]
+	case c >= 'a' && c <= 'z':
+		return 'l'
+	case c >= 'A' && c <= 'Z':
+		return 'u'
+	case c >= '0' && c <= '9':
+		return '0'
+	}
+	return ' '
+}
+
+func isLetter(class byte) bool { return class == 'l' || class == 'u' || class == 'U' }
+
+// scan adds the evidence of b, whose offsets lineAt converts to lines. Words that
+// two blocks share are seen as two.
+func (l *legacySurvey) scan(b []byte, lineAt func(before []byte) int64) {
+	at := func(i int) sample { return sample{lineAt(b[:i]), word(b, i)} }
+	counted := 0 // end of the last word that was counted
+	for i := nextHigh(b, 0); i < len(b); i = nextHigh(b, i+1) {
+		c := class(b[i])
+		if l.example.line == 0 {
+			l.example = at(i)
+		}
+		if isLetter(c) {
+			l.letters++
+			if i >= counted {
+				counted = l.countWord(b, i, at)
+			}
+		}
+		var before, before2, after byte = ' ', ' ', ' '
+		if i > 0 {
+			before = class(b[i-1])
+		}
+		if i > 1 {
+			before2 = class(b[i-2])
+		}
+		if i+1 < len(b) {
+			after = class(b[i+1])
+		}
+		if c == 'q' && before == 'l' && after == 'l' {
+			if l.weakly++; l.weakly == 1 {
+				l.weak = at(i)
+			}
+		}
+		if l.strong.line == 0 && impossible(c, before, before2, after, i > 0 && b[i-1]|0x20 == 'm') {
+			l.strong = at(i)
+		}
+	}
+}
+
+// impossible reports whether no text has a byte of class c between these neighbors.
+func impossible(c, before, before2, after byte, afterM bool) bool {
+	letter, next := isLetter(before), isLetter(after)
+	small := before == 'l' || before == '.' && before2 == 'l'
+	switch c {
+	case 'x', 'a':
+		return true
+	case 'b':
+		return small || letter && next
+	case 'B':
+		return small || letter && next || after == 'l' && before != '0'
+	case 'm':
+		return (letter || small) && next
+	case '2':
+		return letter && next && !afterM
+	case '3':
+		return small && !afterM
+	case 'd':
+		return (small || before == 'u') && after == 'l'
+	case 'U':
+		return before == 'l' || letter && after == 'l'
+	}
+	return false
+}
+
+// countWord counts the word around the letter at i and returns its end.
+func (l *legacySurvey) countWord(b []byte, i int, at func(int) sample) (end int) {
+	const times = 0xD7 // × is in the middle of the letters of other encodings
+	inWord := func(c byte) bool { return c == times || isLetter(class(c)) }
+	start := i
+	for start > 0 && inWord(b[start-1]) {
+		start--
+	}
+	high := 0
+	for end = start; end < len(b) && inWord(b[end]); end++ {
+		if b[end] >= 0x80 {
+			high++
+		}
+	}
+	if n := end - start; n >= 3 {
+		l.words++
+		if high*5 >= n*4 {
+			if l.high++; l.high == 1 {
+				l.foreign = at(i)
+			}
+		}
+	}
+	return end
+}
+
+// maxSample is the most bytes of a sample on each side.
+const maxSample = 20
+
+// word returns the word around offset i as Windows-1252.
+func word(b []byte, i int) string {
+	const ends = " \t\r\n,;|\"\x00"
+	start, end := i, i+1
+	for start > 0 && i-start < maxSample && bytes.IndexByte([]byte(ends), b[start-1]) < 0 {
+		start--
+	}
+	for end < len(b) && end-i < maxSample && bytes.IndexByte([]byte(ends), b[end]) < 0 {
+		end++
+	}
+	text, err := charmap.Windows1252.NewDecoder().Bytes(b[start:end])
+	if err != nil { // impossible: every byte decodes
+		return ""
+	}
+	return string(text)
+}
