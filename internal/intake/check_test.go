@@ -104,8 +104,8 @@ func TestCheck(t *testing.T) {
 		// Rows.
 		"ruined number":  {application: `max_bad_rows = "50%"`, csv: goodCSV + "3.46668E+10,Eve\n", state: scheduled, accepted: 2, refused: 1},
 		"values as text": {csv: "phone,first\n34666777888,\"\"\"}],\"\"x\"\":{{y}}\"\n", state: scheduled, accepted: 1},
-		"too many bad rows": {csv: goodCSV + ",Eve\n", state: rejected, accepted: 2, refused: 1,
-			says: []string{"1 of 3 rows are bad, more than the 10% that max_bad_rows allows", "spring.csv:4:1: phone: the contactCode is empty", "rejected.csv"}},
+		"more bad rows than good ones": {csv: goodCSV + strings.Repeat(",Eve\n", 3), state: rejected, accepted: 2, refused: 3,
+			says: []string{"3 of 5 rows are bad, more than the 10% that max_bad_rows allows", "spring.csv:4:1: phone: the contactCode is empty", "rejected.csv"}},
 		"no good row": {csv: "phone,first\n,Eve\n", state: rejected, refused: 1, says: []string{"no row of 1 is good"}},
 		"no row":      {csv: "phone,first\n", state: rejected, says: []string{"the file has a header and no row"}},
 		"unclosed quote": {csv: goodCSV + "34666111222,\"Eve\n" + strings.Repeat("34666111223,x\n", 1000), state: rejected,
@@ -170,7 +170,7 @@ func TestAllErrorsAtOnce(t *testing.T) {
 func TestErrorsOfRowsWithoutACampaign(t *testing.T) {
 	h := newHarness(t, "", "")
 	s := h.drop("spring", "phone,first\n34666777888,Ada\n34666555666\n34666555667,A\"b\"\n1,2,3\n", goodLayout, `{"applicationId": 1, "rows": 4}`)
-	wantParts(t, h.report(s), "4 errors were found", "campaignId: is missing", "spring.csv:3:12: the row has 1 cell and the header 2",
+	wantParts(t, h.report(s), "5 errors were found", "campaignId: is missing", "spring.csv:2: line 3, beside this row, has a single cell", "spring.csv:3:12: the line has a single cell and the header 2",
 		"spring.csv:4:13: first: a quote is inside a cell", "spring.csv:5:5: the row has 3 cells and the header 2")
 }
 

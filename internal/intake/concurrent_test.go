@@ -68,7 +68,7 @@ func TestAllErrorsTogether(t *testing.T) {
 			"spring.layout.json:1:2: not valid JSON: ", "spring.csv: the file has a header and no row"}},
 		"wrong header and wrong layout": {"phone,phone\n3.46668E+10,x\n1\n", layout("first", "frist"), goodSidecar, []string{
 			`spring.layout.json:1:97: customFields.name: the CSV has no column "frist"`,
-			`spring.csv:1:7: phone: columns 1 and 2 have the same name "phone"`, "spring.csv:3:2: the row has 1 cell and the header 2; a cell that is missing"}},
+			`spring.csv:1:7: phone: columns 1 and 2 have the same name "phone"`, "spring.csv:2: line 3, beside this row, has a single cell", "spring.csv:3:2: the line has a single cell and the header 2"}},
 		"no CSV": {"", layout("contactCode", "contactcode"), `{"delay": "P"}`, []string{
 			`spring.layout.json:1:13: contact.contactCode: the key "contactCode" is missing`,
 			`spring.layout.json:1:14: contact.contactcode: unknown key "contactcode"`,
@@ -83,7 +83,7 @@ func TestAllErrorsTogether(t *testing.T) {
 			"spring.csv:3:3: the quote here is never closed"}},
 		"no layout": {ruined + "1\n", "", goodSidecar, []string{
 			"spring.layout.json: is missing; a drop is spring.csv with spring.layout.json",
-			"spring.csv:5:2: the row has 1 cell and the header 2"}},
+			"spring.csv:4: line 5, beside this row, has a single cell", "spring.csv:5:2: the line has a single cell and the header 2"}},
 		"nothing but a sidecar": {"", "", goodSidecar, []string{"spring.layout.json: is missing", "spring.csv: is missing"}},
 		"the bytes": {goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 7, "bytes": 1}`, []string{
 			"spring.schedule.json:1:48: bytes: the CSV has 46 bytes, the sidecar promised 1"}},

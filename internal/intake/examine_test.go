@@ -96,7 +96,7 @@ func TestUnterminatedLine(t *testing.T) {
 	if s == nil || s.State != campaign.StateScheduled || len(s.Warnings) != 1 {
 		t.Fatalf("%+v", s)
 	}
-	wantParts(t, s.Warnings[0].String(), "spring.csv: its last line has no line end", "prove that the file is complete")
+	wantParts(t, s.Warnings[0].String(), "spring.csv:3: the last line has no line end", "prove the file complete")
 
 	// With too few cells it was surely cut.
 	h.put("cut", goodCSV+"34666", goodLayout, goodSidecar)
@@ -108,7 +108,7 @@ func TestUnterminatedLine(t *testing.T) {
 	if s == nil || s.State != campaign.StateRejected {
 		t.Fatalf("%+v", s)
 	}
-	wantParts(t, h.report(s), "cut.csv:4: the file ends within this row: it was cut off; upload it again")
+	wantParts(t, h.report(s), "cut.csv:4: the file ends within this row: it is incomplete, or ends with a footer")
 
 	// A proof makes the wait and the warning needless.
 	s = h.drop("proven", csv, goodLayout, fmt.Sprintf(`{"applicationId": 1, "campaignId": 7, "bytes": %d, "resend": true}`, len(csv)))

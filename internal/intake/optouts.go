@@ -41,7 +41,7 @@ func (o OptOuts) Import(ctx context.Context, st *store.Store, f *os.File) (added
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return 0, 0, problems, err
 	}
-	reader, problems, err := csvfile.NewReader(f, *info, csvfile.Options{File: o.Name, Wanted: []string{"contactCode"}})
+	reader, problems, err := csvfile.NewReader(f, *info, csvfile.Options{File: o.Name, Wanted: []string{"contactCode"}, Lenient: true})
 	if err != nil || reader == nil {
 		return 0, 0, problems, err
 	}

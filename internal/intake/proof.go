@@ -20,7 +20,7 @@ func (in *Intake) proofMismatch(ctx context.Context, p *Parts, info *csvfile.Inf
 		return broken[0].Message, nil
 	}
 	if sidecar.Rows != nil {
-		rows, err := in.rows(ctx, p, info)
+		rows, empty, err := in.rows(ctx, p, info)
 		if errors.Is(err, errBadHeader) {
 			return "", nil
 		}
@@ -30,7 +30,7 @@ func (in *Intake) proofMismatch(ctx context.Context, p *Parts, info *csvfile.Inf
 		if err != nil {
 			return "", err
 		}
-		if rows != *sidecar.Rows {
+		if !promisedRows(*sidecar.Rows, rows, empty) {
 			return rowsMismatch(*sidecar.Rows, rows), nil
 		}
 	}
@@ -51,7 +51,16 @@ func countNoun(n int64, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
+// promisedRows reports whether a file has the promised number of rows, which may include
+// the rows of empty cells (docs/contract.md 5).
+func promisedRows(promised, rows, empty int64) bool {
+	return promised == rows || promised == rows+empty
+}
+
 func rowsMismatch(promised, found int64) string {
+	if promised == found+1 {
+		return fmt.Sprintf("the CSV has %s, the sidecar promised %d; the first line names the columns and doesn't count", countNoun(found, "data row"), promised)
+	}
 	return fmt.Sprintf("the CSV has %s, the sidecar promised %d", countNoun(found, "data row"), promised)
 }
 
@@ -76,30 +85,30 @@ func proofProblems(sidecar *document.Sidecar, info *csvfile.Info) []campaign.Pro
 // errBadHeader is returned when the header is complete and wrong: waiting fixes nothing.
 var errBadHeader = errors.New("the header is wrong")
 
-// rows counts the data rows of the CSV as the check will.
-func (in *Intake) rows(ctx context.Context, p *Parts, info *csvfile.Info) (int64, error) {
+// rows counts the data rows of the CSV as the check will, and the skipped rows of empty cells.
+func (in *Intake) rows(ctx context.Context, p *Parts, info *csvfile.Info) (rows, empty int64, err error) {
 	layout, _, err := in.checker().layout(p, &Finding{})
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if _, err := p.CSV.File.Seek(0, io.SeekStart); err != nil {
-		return 0, fmt.Errorf("read %q: %w", p.CSV.Name, err)
+		return 0, 0, fmt.Errorf("read %q: %w", p.CSV.Name, err)
 	}
 	options := csvfile.Options{File: p.CSV.Name}
 	if layout != nil {
 		options.Wanted = layoutColumns(layout)
 	}
 	reader, problems, err := csvfile.NewReader(p.CSV.File, *info, options)
-	if err != nil {
-		return 0, err
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case problems.Count > 0 && (reader != nil || problems.List[0].Code == "header-missing"):
+		return 0, 0, errBadHeader
+	case reader == nil: // even its header is incomplete
+		return 0, 0, nil
 	}
-	if reader == nil { // even its header is incomplete
-		return 0, nil
-	}
-	if problems.Count > 0 {
-		return 0, errBadHeader
-	}
-	return countRows(ctx, reader, nil)
+	rows, err = countRows(ctx, reader, nil)
+	return rows, reader.EmptyRows(), err
 }
 
 // countRows reads a CSV to its end and returns the number of complete rows; a row that was cut off

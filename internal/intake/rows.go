@@ -66,15 +66,16 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *csvfile.Info, f *Find
 	if err != nil {
 		return err
 	}
-	f.takeRows(a)
+	f.takeRows(a, reader)
 	return nil
 }
 
-// takeRows copies counts, previews and problems of the rows.
-func (f *Finding) takeRows(a *recipients.Assembler) {
+// takeRows copies counts, previews, warnings and problems of the rows that reader has read.
+func (f *Finding) takeRows(a *recipients.Assembler, reader *csvfile.Reader) {
 	s := &f.Sending
 	s.Rows, s.Planned = a.Counts()
 	s.Previews = a.Previews()
+	s.Warnings = append(s.Warnings, reader.Warnings()...)
 	whole := int64(s.Rows.Total)
 	for _, p := range a.Verdict() {
 		if p.Line > 0 { // the only verdict about a single row: the last one was cut off
@@ -85,7 +86,7 @@ func (f *Finding) takeRows(a *recipients.Assembler) {
 			f.verdict = p.String()
 		}
 	}
-	f.rowsProof(whole)
+	f.rowsProof(whole, reader.EmptyRows())
 	f.Problems.Merge(a.Problems()) // last, because problems of the whole drop must be among the listed ones
 }
 
@@ -94,7 +95,7 @@ func (c *Checker) spec(file string, layout *document.Layout, reader *csvfile.Rea
 	return recipients.Spec{
 		File: file, Layout: layout, Columns: reader.Columns(), Variables: f.Sending.Variables,
 		Channels: rules.allowed, NotAllowed: rules.notAllowed,
-		Dedupe: app.Dedupe, MaxRows: app.MaxRows, MaxBadRows: app.MaxBadRows, Previews: 5,
+		Dedupe: app.Dedupe, MaxRows: app.MaxRows, MaxBadRows: app.MaxBadRows, Proven: hasFullProof(f.Sidecar), Previews: 5,
 	}
 }
 

@@ -53,16 +53,11 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 		f.Problems.Merge(problems)
 		return t, nil
 	}
-	if t.info.Assumed {
-		f.warn(file.Name, "is not UTF-8 and was read as Windows-1252; save it as UTF-8 if letters look wrong in the messages")
-	}
-	if t.info.Unterminated && !hasFullProof(f.Sidecar) {
-		f.warn(file.Name, "its last line has no line end: if the upload was cut off, something is missing; \"bytes\" or \"sha256\" in the sidecar would prove that the file is complete")
-	}
+	f.Sending.Warnings = append(f.Sending.Warnings, t.info.Warnings(file.Name, hasFullProof(f.Sidecar))...)
 	if _, err := file.File.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("read %q: %w", file.Name, err)
 	}
-	options := csvfile.Options{File: file.Name}
+	options := csvfile.Options{File: file.Name, Proven: hasFullProof(f.Sidecar)}
 	if layout != nil {
 		options.Wanted = layoutColumns(layout)
 	}
@@ -73,7 +68,9 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 	}
 	f.Problems.Merge(problems)
 	if reader == nil {
-		f.rowsProof(0)
+		if problems.List[0].Code != "header-missing" {
+			f.rowsProof(0, 0)
+		}
 		return t, nil
 	}
 	t.reader, t.wrongHeader = reader, problems.Count > 0

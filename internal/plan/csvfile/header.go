@@ -56,7 +56,7 @@ func (r *Reader) header(o Options) (complete bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if best.wantedColumns < len(wantedNames(o)) || len(o.Wanted) == 0 {
+	if !o.Lenient && (best.wantedColumns < len(wantedNames(o)) || len(o.Wanted) == 0) {
 		if slices.ContainsFunc(best.columns, looksLikeContact) {
 			return false, &Broken{campaign.Problem{Code: "header-missing", File: o.File, Line: int(s.line),
 				Message: "the first line looks like a recipient, not like the names of columns; add a first line that names the columns"}}

@@ -128,7 +128,7 @@ func markBreaks(rows []row, about []neighbor) []row {
 		}
 		spared := footer([]byte(rows[i].Raw)) || about[i].afterBlank && !slices.ContainsFunc(about[i:], func(n neighbor) bool { return !n.single })
 		for _, k := range []int{i - 1, i + 1} {
-			if k < 0 || k == len(rows) || k < i && spared || rows[k].Fault != FaultNone {
+			if k < 0 || k == len(rows) || k < i && (spared || rows[i].Fault == FaultCutOff) || rows[k].Fault != FaultNone {
 				continue
 			}
 			rows[k].Fault, rows[k].Detail, rows[k].Cells = FaultNextTo, int(rows[i].Line), nil

@@ -22,6 +22,8 @@ const MaxBatch = 8192
 type Options struct {
 	File       string   // base name of the file, for messages
 	Wanted     []string // the columns that the layout uses; they decide the delimiter
+	Proven     bool     // the file is known to be complete: a last row that is cut off is a bad row
+	Lenient    bool     // the header may be missing, and a single cell is only a row with too few cells
 	MaxRecord  int      // bytes; 0 is MaxRecord
 	MaxColumns int      // 0 is MaxColumns
 }
@@ -43,6 +45,7 @@ type Reader struct {
 	writeBOM        bool   // others need a byte order mark to recognize UTF-8
 	originalColumns []int  // indexes of the columns but _line and _error; nil: all
 	afterBreak      uint32 // line of the last record, if it had a single cell among several columns
+	proven          bool
 	skipped         struct{ blank, empty uint64 }
 	wide            []wideCells // by column; nil: none
 	err             error       // after which nothing more is read
@@ -70,8 +73,9 @@ func newReader(r io.Reader, info Info, o Options, block int) (*Reader, campaign.
 		block:      block,
 		maxRecords: MaxBatch,
 		src:        decode(r, info.Encoding),
+		proven:     o.Proven,
 		writeBOM:   info.BOM || info.Encoding != UTF8,
-		split:      splitter{file: o.File, columns: anyCount, maxRecord: o.MaxRecord, line: 1},
+		split:      splitter{file: o.File, lenient: o.Lenient, columns: anyCount, maxRecord: o.MaxRecord, line: 1},
 	}
 	var err error
 	for size := block; ; size = max(block, 2*len(reader.carry)) {

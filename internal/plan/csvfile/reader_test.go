@@ -153,7 +153,7 @@ func TestRecords(t *testing.T) {
 		{"stray quotes and a quoted cell", "a,b,c\n1\"1\"1,\"x,y\",z\n2,3,4\n", "2 fault 2/0 \"1\\\"1\\\"1,\\\"x,y\\\",z\"\n3 [\"2\" \"3\" \"4\"]", ""},
 		{"stray quote at the end of a cell", "a,b\n1,x\"\n", `2 fault 2/1 "1,x\""`, ""},
 		{"cut off", "a,b,c\n1,2,3\n3,4", "2 [\"1\" \"2\" \"3\"]\n3 fault 4/2 \"3,4\"", ""},
-		{"cut off in the first cell", "a,b\n0,0\n1,2\n3", "2 [\"0\" \"0\"]\n3 fault 6/4 \"1,2\"\n4 fault 4/1 \"3\"", ""},
+		{"cut off in the first cell", "a,b\n0,0\n1,2\n3", "2 [\"0\" \"0\"]\n3 [\"1\" \"2\"]\n4 fault 4/1 \"3\"", ""},
 		{"too many cells without end", "a,b\n1,2,3", `2 fault 1/3 "1,2,3"`, ""},
 		{"one column", "a\n1\n\n2\n", "2 [\"1\"]\n4 [\"2\"]", ""},
 		{"one column, another delimiter", "a\n1;2\n\"3;4\"\n5|6\n", "2 fault 3/0 \"1;2\"\n3 [\"3;4\"]\n4 fault 3/0 \"5|6\"", ""},
@@ -276,6 +276,19 @@ func TestLimits(t *testing.T) {
 		if _, problems := open(t, []byte(head), blockSize); problems == "" {
 			t.Errorf("a header of 2 MiB passed")
 		}
+	}
+}
+
+// TestLenientReader: a list of contacts may lack its header, and a single cell is a short row.
+func TestLenientReader(t *testing.T) {
+	data := []byte("ada@example.com,sms\n34600000002,\n34600000003\n")
+	r, problems, err := newReader(bytes.NewReader(data), inspect(t, data), Options{File: "x.csv", Lenient: true}, blockSize)
+	if err != nil || problems.Count > 0 {
+		t.Fatal(problems, err)
+	}
+	rows, broken := all(t, r)
+	if want := "2 [\"34600000002\" \"\"]\n3 fault 1/1 \"34600000003\"\n"; text(rows) != want || broken != "" {
+		t.Errorf("got %s %s, want %s", text(rows), broken, want)
 	}
 }
 

@@ -29,6 +29,7 @@ type splitter struct {
 	comma        byte
 	eol          byte // '\n', or '\r' if every line ends with it
 	columns      int  // cells of a good record; anyCount
+	lenient      bool // see Options
 	maxRecord    int
 	singleColumn bool     // one column, and no sep= line that names the delimiter
 	header       []column // compared with rows that may repeat it
@@ -302,7 +303,7 @@ func (s *splitter) record(b *Batch, data []byte, pos int, rec *record, final boo
 
 // setFault sets the fault of a record of n cells.
 func (s *splitter) setFault(data []byte, rec *record, n int, ended bool) {
-	rec.single = n == 1 && s.columns > 1
+	rec.single = n == 1 && s.columns > 1 && !s.lenient
 	switch {
 	case s.columns == anyCount || rec.fault != FaultNone:
 	case n < s.columns && !ended:

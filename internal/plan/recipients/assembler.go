@@ -8,20 +8,20 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Sink takes what an Assembler hands out. What it is given is valid during the call only.
+// RowWriter receives the results of an Assembler. Its arguments are valid only during the call.
 type RowWriter interface {
-	// Chunk takes the next recipients: campaign.ChunkRows of them, fewer in the last call.
+	// Chunk receives the next recipients: campaign.ChunkRows of them, fewer in the last call.
 	Chunk(rows *campaign.Rows) error
-	// Refused takes rows that were rejected or are duplicates, in the order of
-	// the file, and rejected, the lines of rejected.csv for those among them that were rejected.
+	// Refused receives rows that were rejected or are duplicates, in the order of the
+	// file, and rejected, the lines of rejected.csv for the rejected ones.
 	Refused(refusals []campaign.Refusal, rejected []byte) error
 }
 
-// ErrPointless is returned by Add when the drop is lost whatever follows
-// (more rows than allowed); Verdict says why.
-var ErrTooManyRows = errors.New("reading on is pointless")
+// ErrTooManyRows is returned by Add when the drop has more rows than allowed; Verdict has
+// the details.
+var ErrTooManyRows = errors.New("too many rows")
 
-// Assembler takes Checked batches in the order of the file. It is for one goroutine.
+// Assembler puts Checked batches together in the order of the file. It is for one goroutine.
 type Assembler struct {
 	checker    *Checker
 	writer     RowWriter
@@ -38,22 +38,22 @@ type Assembler struct {
 	merged     []campaign.Refusal
 }
 
-// Assemble begins. rowBound is the most rows there can be (csvfile.Info.RowBound).
-// spill may be nil if Spec.Dedupe is false.
+// Assemble returns an Assembler. rowBound is an upper bound of the rows
+// (csvfile.Info.RowBound). spill may be nil if Spec.Dedupe is false.
 func (r *Checker) Assemble(rowBound int64, spill Spill, sink RowWriter) *Assembler {
 	a := &Assembler{checker: r, writer: sink, maxRows: math.MaxUint32}
 	if r.spec.MaxRows > 0 && r.spec.MaxRows < math.MaxUint32 {
 		a.maxRows = uint32(r.spec.MaxRows)
 	}
 	if r.spec.Dedupe {
-		// A file of nothing but line ends must not have a table by its size.
+		// A file of only line ends must not get a table of its size.
 		a.index = newIndex(min(rowBound, int64(a.maxRows)), spill)
 	}
 	a.chunk.Reset(0, len(r.values))
 	return a
 }
 
-// Add takes the next batch; c may be reused afterwards.
+// Add adds the next batch; c may be reused afterwards.
 func (a *Assembler) Add(c *Checked) error {
 	if a.tooMany || uint64(a.counts.Total)+uint64(c.Total) > uint64(a.maxRows) {
 		a.tooMany = true
@@ -68,7 +68,7 @@ func (a *Assembler) Add(c *Checked) error {
 			break
 		}
 		w := &c.Refusals[i]
-		a.problems.Add(campaign.Problem{File: a.checker.spec.File, Line: int(w.Line), Column: w.Position, Field: w.Column, Message: w.Reason})
+		a.problems.Add(campaign.Problem{Code: w.Code, File: a.checker.spec.File, Line: int(w.Line), Column: w.Position, Field: w.Column, Message: w.Reason})
 	}
 	if err := a.rows(c); err != nil {
 		return err
@@ -88,7 +88,7 @@ func (a *Assembler) Add(c *Checked) error {
 // touchAhead is how many keys' slots are fetched together.
 const prefetchRows = 64
 
-// rows moves the good rows of c that are no duplicates into chunks, in runs.
+// rows moves the good rows of c that are no duplicates into chunks, run by run.
 func (a *Assembler) rows(c *Checked) error {
 	a.duplicates = a.duplicates[:0]
 	n := c.Rows.Len()
@@ -119,7 +119,7 @@ func (a *Assembler) rows(c *Checked) error {
 		}
 		first = i + 1
 		a.duplicates = append(a.duplicates, campaign.Refusal{
-			Line: c.Rows.Lines[i], Outcome: campaign.Duplicate, Column: a.checker.contact.column,
+			Line: c.Rows.Lines[i], Outcome: campaign.Duplicate, Code: "duplicate", Column: a.checker.contact.column,
 			ContactCode: string(c.Rows.Contacts.At(i)), ChannelType: a.checker.spec.Channels[c.Rows.Channels[i]].Name,
 			Reason: fmt.Sprintf("the same contactCode on the same channel is on line %d; only that row is sent", line),
 		})
@@ -172,7 +172,7 @@ func (a *Assembler) flushChunk() error {
 	return nil
 }
 
-// preview keeps the first messages of rows [i, j).
+// preview renders the first messages of rows [i, j).
 func (a *Assembler) preview(rows *campaign.Rows, i, j int) {
 	for ; i < j && len(a.previews) < a.checker.spec.Previews; i++ {
 		c := &a.checker.spec.Channels[rows.Channels[i]]
@@ -188,7 +188,7 @@ func (a *Assembler) preview(rows *campaign.Rows, i, j int) {
 	}
 }
 
-// merge lays rejected and the duplicates of the batch together in order of line.
+// merge merges rejected and the duplicates of the batch in the order of their lines.
 func (a *Assembler) merge(rejected []campaign.Refusal) {
 	a.merged = a.merged[:0]
 	twice := a.duplicates
@@ -202,7 +202,7 @@ func (a *Assembler) merge(rejected []campaign.Refusal) {
 	a.merged = append(append(a.merged, rejected...), twice...)
 }
 
-// Finish hands out the last chunk.
+// Finish writes the last chunk.
 func (a *Assembler) Finish() error {
 	if a.chunk.Len() == 0 {
 		return nil
@@ -213,44 +213,49 @@ func (a *Assembler) Finish() error {
 // Counts returns the data rows so far, and planned the messages of the accepted ones.
 func (a *Assembler) Counts() (rows campaign.RowCounts, planned uint64) { return a.counts, a.planned }
 
-// Previews returns the first messages as they would be sent, up to Spec.Previews.
+// Previews returns the first messages in rendered form, up to Spec.Previews.
 func (a *Assembler) Previews() []campaign.Preview { return a.previews }
 
 // Problems returns the rejected rows as problems: the first campaign.MaxProblems and the full count.
 func (a *Assembler) Problems() campaign.Problems { return a.problems }
 
-// rounding is more than a share loses on its way from "0.7%", and less than one row of any file:
-// exactly as many bad rows as allowed are allowed.
+// rounding exceeds the error of a share like "0.7%", and is less than one row of any
+// file: exactly as many bad rows as allowed are allowed.
 const rounding = 1e-12
 
-// NoRow is what is wrong with a CSV without rows.
+// alwaysAllowed is the number of bad rows that pass whatever max_bad_rows is, as long as
+// they are not more than the good ones.
+const alwaysAllowed = 5
+
+// NoRow describes a CSV without rows.
 const NoRow = "the file has a header and no row; each line after the first is a recipient"
 
-// TooManyRows is what is wrong with a CSV of more than most rows.
+// TooManyRows describes a CSV of more than most rows.
 func TooManyRows(most int) string {
 	return fmt.Sprintf("the file has more than the %d rows that max_rows allows; drop it in parts", most)
 }
 
-// Verdict, after Finish, is why the whole drop is to be rejected; empty if it isn't:
+// Verdict, after Finish, returns the reasons to reject the whole drop; none if it isn't:
 // cut off, more than max_rows, too many bad rows, no good row.
 func (a *Assembler) Verdict() []campaign.Problem {
 	var why []campaign.Problem
-	add := func(line uint32, format string, args ...any) {
-		why = append(why, campaign.Problem{File: a.checker.spec.File, Line: int(line), Message: fmt.Sprintf(format, args...)})
+	add := func(code string, line uint32, format string, args ...any) {
+		why = append(why, campaign.Problem{Code: code, File: a.checker.spec.File, Line: int(line), Message: fmt.Sprintf(format, args...)})
 	}
 	n := a.counts
 	if a.cutOff > 0 {
-		add(a.cutOff, "the file ends within this row: it was cut off; upload it again")
+		add("row-cut-off", a.cutOff, "the file ends within this row: it is incomplete, or ends with a footer. Upload the whole file, or remove the footer")
 	}
+	good := n.Total - n.Rejected
 	switch {
 	case a.tooMany:
-		add(0, "%s", TooManyRows(int(a.maxRows)))
+		add("rows-many", 0, "%s", TooManyRows(int(a.maxRows)))
 	case n.Total == 0:
-		add(0, NoRow)
+		add("rows-none", 0, NoRow)
 	case n.Accepted == 0:
-		add(0, "no row of %d is good; the first errors are listed with their lines", n.Total)
-	case float64(n.Rejected)/float64(n.Total) > a.checker.spec.MaxBadRows*(1+rounding):
-		add(0, "%d of %d rows are bad, more than the %.4g%% that max_bad_rows allows: probably the wrong file or layout",
+		add("rows-no-good", 0, "no row of %d is good; the first errors are listed with their lines", n.Total)
+	case float64(n.Rejected)/float64(n.Total) > a.checker.spec.MaxBadRows*(1+rounding) && (n.Rejected > alwaysAllowed || n.Rejected > good):
+		add("rows-bad", 0, "%d of %d rows are bad, more than the %.4g%% that max_bad_rows allows; the first errors are listed with their lines",
 			n.Rejected, n.Total, 100*a.checker.spec.MaxBadRows)
 	}
 	return why

@@ -79,12 +79,14 @@ func TestVerdict(t *testing.T) {
 		{"no row and no end", strings.TrimSpace(header), "x.csv: the file has a header and no row", nil},
 		{"no good row", rows(bad, bad), "x.csv: no row of 2 is good", nil},
 		{"as many bad rows as allowed", rows(good, bad), "", func(s *Spec) { s.MaxBadRows = 0.5 }},
-		{"too many", rows(good, bad, bad), "x.csv: 2 of 3 rows are bad, more than the 50% that max_bad_rows allows", func(s *Spec) { s.MaxBadRows = 0.5 }},
-		{"none allowed", rows(good, bad), "1 of 2 rows are bad, more than the 0%", func(s *Spec) { s.MaxBadRows = 0 }},
+		{"more bad rows than good ones", rows(good, bad, bad), "x.csv: 2 of 3 rows are bad, more than the 50% that max_bad_rows allows", func(s *Spec) { s.MaxBadRows = 0.5 }},
+		{"five bad rows pass", rows(good, good, good, good, good, bad, bad, bad, bad, bad), "", func(s *Spec) { s.MaxBadRows = 0 }},
+		{"six don't", rows(good, good, good, good, good, good, bad, bad, bad, bad, bad, bad), "6 of 12 rows are bad, more than the 0%", func(s *Spec) { s.MaxBadRows = 0 }},
+		{"cut off, but proven complete", rows(good, good, "1,sms"), "", func(s *Spec) { s.Proven = true }},
 		{"duplicates are not bad", rows(good, "10,sms,a\n", "10,sms,a\n"), "", func(s *Spec) { s.MaxBadRows = 0 }},
 		{"as many rows as allowed", rows(good, good), "", func(s *Spec) { s.MaxRows = 2 }},
 		{"more", rows(good, good, good), "x.csv: the file has more than the 2 rows that max_rows allows", func(s *Spec) { s.MaxRows = 2 }},
-		{"cut off", rows(good, "1,sms"), "x.csv:3: the file ends within this row: it was cut off", nil},
+		{"cut off", rows(good, "1,sms"), "x.csv:3: the file ends within this row: it is incomplete", nil},
 		{"without end, but whole", rows(good, "1,sms,a"), "", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -340,7 +342,7 @@ func TestExactlyAsManyBadRows(t *testing.T) {
 		for _, bad := range []int{tenths, tenths + 1} {
 			a := &Assembler{checker: &Checker{spec: Spec{MaxBadRows: percent / 100}}}
 			a.counts = campaign.RowCounts{Total: 1000, Rejected: uint32(bad), Accepted: uint32(1001 - bad)}
-			if refused := len(a.Verdict()) > 0; refused != (bad > tenths) {
+			if refused := len(a.Verdict()) > 0; refused != (bad > tenths && bad > alwaysAllowed) {
 				t.Errorf("%d of 1000 rows are bad, %v%% are allowed: refused %v", bad, percent, refused)
 			}
 		}

@@ -5,12 +5,12 @@ import (
 	"campaignd/internal/plan/csvfile"
 )
 
-// Partial checks the rows of a drop that is rejected whatever they hold, so that all of
-// its errors are told together (docs/contract.md 5): as much of each row as can be checked with
-// what was understood of the layout and the campaign. Nothing is rendered, kept or de-duplicated.
+// Partial checks the rows of a drop that is rejected anyway, so that all of its errors are
+// reported together (docs/contract.md 5). It checks as much of each row as the valid
+// parts of layout and campaign allow. Nothing is rendered, stored or de-duplicated.
 type Partial struct {
 	checker          *Checker
-	contact, channel bool // what is checked beyond the number of cells
+	contact, channel bool // whether these are checked
 }
 
 // NewPartial prepares a Partial. Of spec only File and Columns are needed: without a
@@ -30,38 +30,38 @@ func NewPartial(spec Spec) *Partial {
 	return p
 }
 
-// Check is what is wrong with record i of batch; false if nothing is, as far as can be told.
-// batch is reader's.
+// Check returns the fault of record i of batch, which is reader's; false if none was found.
 func (p *Partial) Check(reader *csvfile.Reader, batch *csvfile.Batch, i int) (campaign.Problem, bool) {
-	why := p.row(batch, i)
+	why := p.row(reader, batch, i)
 	if why.reason == "" {
 		return campaign.Problem{}, false
 	}
-	one := campaign.Problem{File: p.checker.spec.File, Line: int(batch.Line(i)), Field: why.column, Message: why.reason}
+	one := campaign.Problem{Code: why.code, File: p.checker.spec.File, Line: int(batch.Line(i)), Field: why.column, Message: why.reason}
 	if why.cell >= 0 {
 		one.Column = reader.Position(batch, i, why.cell)
 	}
 	return one, true
 }
 
-func (p *Partial) row(batch *csvfile.Batch, i int) refusal {
-	switch fault, detail := batch.Fault(i); fault {
+func (p *Partial) row(reader *csvfile.Reader, batch *csvfile.Batch, i int) refusal {
+	switch fault, _ := batch.Fault(i); fault {
 	case csvfile.FaultNone:
 	case csvfile.FaultDelimiter:
-		return refusal{} // how a row is cut depends on the layout, which may be what is wrong
+		return refusal{} // the cells of a row depend on the layout, which may be at fault
 	default:
-		return p.checker.fault(fault, detail)
+		return p.checker.fault(reader, batch, i)
 	}
 	var scratch []byte
 	if p.contact {
-		if reason := contactReason(trimSpaces(p.checker.contact.value(&scratch, batch, i))); reason != "" {
-			return refusal{column: p.checker.contact.column, reason: reason, cell: p.checker.contact.first}
+		if code, reason := contactReason(trimSpaces(p.checker.contact.value(&scratch, batch, i))); reason != "" {
+			return refusal{code: code, column: p.checker.contact.column, reason: reason, cell: p.checker.contact.first}
 		}
 	}
 	if p.channel {
 		channel := trimSpaces(p.checker.channel.value(&scratch, batch, i))
 		if !p.checker.allows(channel) {
-			return refusal{column: p.checker.channel.column, reason: p.checker.channelReason(channel), cell: p.checker.channel.first}
+			code, reason := p.checker.channelReason(channel)
+			return refusal{code: code, column: p.checker.channel.column, reason: reason, cell: p.checker.channel.first}
 		}
 	}
 	return refusal{}

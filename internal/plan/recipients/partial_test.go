@@ -16,7 +16,7 @@ import (
 // TestPartial: of each row as much is checked as is understood.
 func TestPartial(t *testing.T) {
 	const (
-		text = "contactCode,channelType\n1,sms\n,sms\n3E+10,fax\n4,fax\n5\n6,a\"b\n7,sms,x\n"
+		text = "contactCode,channelType,name\n1,sms,a\n\"\",sms,a\n3E+10,fax,a\n4,fax,a\n5,sms\n6,a\"b,a\n7,sms,x,y\n"
 		good = `{"contact":{"contactCode":"{{contactCode}}","channelType":"{{channelType}}"}}`
 	)
 	channels := testSpec(t, plainLayout, nil).Channels

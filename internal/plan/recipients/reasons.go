@@ -11,7 +11,7 @@ import (
 	"campaignd/internal/plan/csvfile"
 )
 
-// trimSpaces drops the spaces around v; nothing else is taken for a space.
+// trimSpaces removes the spaces around v, and no other white space.
 func trimSpaces(v []byte) []byte {
 	if len(v) > 0 && v[0] != ' ' && v[len(v)-1] != ' ' {
 		return v
@@ -19,7 +19,7 @@ func trimSpaces(v []byte) []byte {
 	return bytes.Trim(v, " ")
 }
 
-// truncateContact returns a cell as a report repeats it, bounded.
+// truncateContact returns a cell for a report, bounded.
 func truncateContact(v []byte) string {
 	if len(v) <= MaxContact {
 		return string(v)
@@ -31,29 +31,58 @@ func truncateContact(v []byte) string {
 	return string(v[:n])
 }
 
-// fault says what is wrong with a record that could not be cut into cells.
-func (r *Checker) fault(fault csvfile.Fault, detail int) refusal {
+// fault describes the fault of record i of batch, which is reader's.
+func (r *Checker) fault(reader *csvfile.Reader, batch *csvfile.Batch, i int) refusal {
+	fault, detail := batch.Fault(i)
 	w := refusal{cell: -1}
 	columns := len(r.spec.Columns)
 	switch fault {
 	case csvfile.FaultCells:
-		w.cell = min(detail, columns) // the first too many, or the end
-		w.reason = fmt.Sprintf("the row has %s and the header %d; a cell that holds the delimiter or a line break must be quoted", cells(detail), columns)
-		if detail < columns {
-			w.reason = fmt.Sprintf("the row has %s and the header %d; a cell that is missing, if only an empty one, needs its delimiter", cells(detail), columns)
+		w.code, w.cell = "row-cells", min(detail, columns) // the first surplus cell, or the end
+		counts := fmt.Sprintf("the row has %s and the header %d", cells(detail), columns)
+		switch {
+		case detail < columns:
+			w.reason = counts + "; a missing cell needs its delimiter, even if it is empty"
+		case endsWith(batch.Raw(i), reader.Delimiter(), detail-columns):
+			w.reason = counts + "; remove the surplus delimiters at its end"
+		default:
+			w.reason = counts + "; a cell that holds the delimiter or a line break must be quoted"
 		}
 	case csvfile.FaultCutOff:
-		w.cell = detail
-		w.reason = fmt.Sprintf("the file ends within this row, which has %s and the header %d: it was cut off; upload it again", cells(detail), columns)
+		w.code, w.cell = "row-cut-off", detail
+		w.reason = fmt.Sprintf("the file ends within this row, which has %s and the header %d, and no line end: it is incomplete, or the line is a footer", cells(detail), columns)
+	case csvfile.FaultBreak:
+		w.code, w.cell = "row-broken", 1
+		w.reason = fmt.Sprintf("the line has a single cell and the header %d: a line break outside quotes has cut a row here, or the line is no row", columns)
+	case csvfile.FaultNextTo:
+		w.code = "row-broken"
+		w.reason = fmt.Sprintf("line %d, beside this row, has a single cell: a line break outside quotes may have cut this row; put the cell in quotes, or remove that line", detail)
+	case csvfile.FaultHeader:
+		w.code, w.reason = "header-repeated", "the row repeats the header; remove it"
 	case csvfile.FaultDelimiter:
-		w.reason = "the header has one column, but the row holds another delimiter; put the cell in quotes if it is one"
+		w.code, w.reason = "row-delimiter", "the header has one column, but the row holds another delimiter; put the cell in quotes if it is one"
 	default:
+		w.code = "row-quote"
 		if detail < columns {
 			w.column, w.cell = r.spec.Columns[detail], detail
 		}
 		w.reason = `a quote is inside a cell that doesn't begin with one; a cell with quotes is written "like ""this"" one"`
 	}
 	return w
+}
+
+// endsWith reports whether the surplus cells at the end of a row are empty.
+func endsWith(raw []byte, delimiter string, surplus int) bool {
+	n := 0
+	for ; len(raw) > 0 && n < surplus; raw = raw[:len(raw)-1] {
+		switch last := raw[len(raw)-1]; {
+		case last == delimiter[0]:
+			n++
+		case last != ' ':
+			return false
+		}
+	}
+	return n == surplus
 }
 
 func cells(n int) string {
@@ -63,17 +92,21 @@ func cells(n int) string {
 	return fmt.Sprintf("%d cells", n)
 }
 
-// ContactReason is why nothing can be sent to contact; "" if it can. It is for lists of
-// contacts that are no drop, such as opt-outs: what could be sent to nobody keeps nobody from being sent to.
-func ContactReason(contact []byte) string { return contactReason(contact) }
+// ContactReason returns why nothing can be sent to contact; "" if it can. It is for lists
+// of contacts that are no drop, such as opt-outs: an opt-out of such a contact would
+// match nobody.
+func ContactReason(contact []byte) string {
+	_, reason := contactReason(contact)
+	return reason
+}
 
-// contactReason is why contact can't be sent to; "" if it can.
-func contactReason(contact []byte) string {
+// contactReason returns why contact can't be sent to, with its code; "" if it can.
+func contactReason(contact []byte) (code, reason string) {
 	switch {
 	case len(contact) == 0:
-		return "the contactCode is empty"
+		return "contact-empty", "the contactCode is empty"
 	case len(contact) > MaxContact:
-		return fmt.Sprintf("the contactCode has %d bytes; it may have %d at the most", len(contact), MaxContact)
+		return "contact-long", fmt.Sprintf("the contactCode has %d bytes; the limit is %d", len(contact), MaxContact)
 	}
 	plain := true
 	for _, c := range contact {
@@ -84,20 +117,23 @@ func contactReason(contact []byte) string {
 		}
 	}
 	if plain {
-		return ""
+		return "", ""
 	}
 	if ruinedNumber(contact) {
-		return "a spreadsheet ruined the number: it shows it with an exponent, like 3.46668E+10, and the digits are lost; format the column as text, enter it again and export the file again"
+		return "contact-ruined", "a spreadsheet ruined the number: it shows it with an exponent, like 3.46668E+10, and the digits are lost; format the column as text, enter it again and export the file again"
 	}
 	if spreadsheetError(contact) {
-		return "a spreadsheet wrote an error value instead of the contactCode; fix the formula or widen the column and export the file again"
+		return "cell-error-value", "a spreadsheet wrote an error value instead of the contactCode; fix the formula or widen the column and export the file again"
 	}
-	return unprintableReason(contact)
+	if reason := unprintableReason(contact); reason != "" {
+		return "contact-unprintable", reason
+	}
+	return "", ""
 }
 
-// ruinedNumber reports whether v is a number as spreadsheets write it when
-// it is too long: digits, perhaps a fraction behind a point or comma, E, perhaps a sign, digits.
-// The fraction or the sign tells it from an identifier like 12e5.
+// ruinedNumber reports whether v is a number that was too long for a spreadsheet: digits,
+// perhaps a point or comma and a fraction, E, perhaps a sign, digits. The fraction or the
+// sign distinguishes it from an identifier like 12e5.
 func ruinedNumber(v []byte) bool {
 	if v[0] == '+' || v[0] == '-' {
 		v = v[1:]
@@ -119,7 +155,7 @@ func ruinedNumber(v []byte) bool {
 	return ok && len(v) == 0
 }
 
-// digits drops the digits at the beginning of v; false if there are none.
+// digits removes the digits at the beginning of v; false if there are none.
 func digits(v []byte) ([]byte, bool) {
 	n := 0
 	for n < len(v) && v[n] >= '0' && v[n] <= '9' {
@@ -138,8 +174,8 @@ func spreadsheetError(v []byte) bool {
 	return len(v) > 2 && strings.Trim(string(v), "#") == ""
 }
 
-// unprintableReason says which character of contact no one can see, "" if there is
-// none: control characters, marks of direction, spaces that are not the plain one.
+// unprintableReason names the first invisible character of contact, "" if there is none:
+// control characters, marks of direction, spaces other than the plain one.
 func unprintableReason(contact []byte) string {
 	n := 0
 	for rest := contact; len(rest) > 0; {
@@ -163,27 +199,27 @@ func (r *Checker) allows(channel []byte) bool {
 	return slices.ContainsFunc(r.spec.Channels, func(c Channel) bool { return c.Name == string(channel) })
 }
 
-// channelReason is why nothing can be sent on channel, which is none of the
-// campaign's. What the cell holds is said only where it is a channel's name:
-// in a file whose cells have slipped it may be contact data.
-func (r *Checker) channelReason(channel []byte) string {
+// channelReason returns why nothing can be sent on channel, which the campaign doesn't
+// have, with its code. It repeats the cell only if it is a channel's name: in a file
+// whose cells have shifted it may be contact data.
+func (r *Checker) channelReason(channel []byte) (code, reason string) {
 	names := make([]string, len(r.spec.Channels))
 	for i, c := range r.spec.Channels {
 		names[i] = fmt.Sprintf("%q", c.Name)
 	}
 	allowed := "the campaign allows " + strings.Join(names, ", ")
 	if len(channel) == 0 {
-		return "the channelType is empty; " + allowed
+		return "channel-empty", "the channelType is empty; " + allowed
 	}
 	for _, name := range r.spec.NotAllowed {
 		if string(channel) == name {
-			return fmt.Sprintf("the campaign doesn't allow the channel %q; %s", name, allowed)
+			return "channel-not-allowed", fmt.Sprintf("the campaign doesn't allow the channel %q; %s", name, allowed)
 		}
 	}
 	for _, c := range r.spec.Channels {
 		if strings.EqualFold(string(channel), c.Name) {
-			return fmt.Sprintf("the channelType differs from %q in upper and lower case; write it like that", c.Name)
+			return "channel-case", fmt.Sprintf("the channelType differs from %q in upper and lower case; write it like that", c.Name)
 		}
 	}
-	return "the application has no channel of this name; " + allowed
+	return "channel-unknown", "the application has no channel of this name; " + allowed
 }

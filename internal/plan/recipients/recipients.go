@@ -52,6 +52,7 @@ type Spec struct {
 	Dedupe     bool
 	MaxRows    int     // data rows; 0: no limit but 2^32-1
 	MaxBadRows float64 // share of the data rows, 0 to 1
+	Proven     bool    // the sidecar proves that the CSV is complete
 	Previews   int     // how many messages to keep rendered, for a dry run
 }
 
@@ -139,7 +140,7 @@ func (r *Checker) Check(reader *csvfile.Reader, batch *csvfile.Batch, out *Check
 	out.Total = uint32(batch.Len())
 	last := 0 // the channel of the row before: most often the same
 	for i := range batch.Len() {
-		why := r.row(batch, i, out, &last)
+		why := r.row(reader, batch, i, out, &last)
 		if why.reason == "" {
 			continue
 		}
@@ -148,21 +149,22 @@ func (r *Checker) Check(reader *csvfile.Reader, batch *csvfile.Batch, out *Check
 			position = reader.Position(batch, i, why.cell)
 		}
 		out.Refusals = append(out.Refusals, campaign.Refusal{
-			Line: batch.Line(i), Outcome: campaign.Rejected, Column: why.column, Position: position, Reason: why.reason,
+			Line: batch.Line(i), Outcome: campaign.Rejected, Column: why.column, Position: position, Reason: why.reason, Code: why.code,
 			ContactCode: truncateContact(why.contact), ChannelType: truncateContact(why.channel),
 		})
 		out.Rejected = reader.AppendRejected(out.Rejected, batch, i, why.text())
 	}
 }
 
-// refusal is why a row is refused; reason is "" for a good one.
+// refusal is the reason for refusing a row; reason is "" for a good row.
 type refusal struct {
+	code             string // see campaign.Problem
 	column, reason   string
-	cell             int // at which the fault stands, from 0; -1 if it is the row's
+	cell             int // index of the cell at fault; -1 if it is the row
 	contact, channel []byte
 }
 
-// text returns the refusal as rejected.csv has it.
+// text returns the refusal for rejected.csv.
 func (w *refusal) text() string {
 	if w.column == "" {
 		return w.reason
@@ -171,23 +173,24 @@ func (w *refusal) text() string {
 }
 
 // row checks record i of batch and adds it to out.Rows if it is good.
-func (r *Checker) row(batch *csvfile.Batch, i int, out *Checked, last *int) refusal {
-	if fault, detail := batch.Fault(i); fault != csvfile.FaultNone {
-		if fault == csvfile.FaultCutOff {
+func (r *Checker) row(reader *csvfile.Reader, batch *csvfile.Batch, i int, out *Checked, last *int) refusal {
+	if fault, _ := batch.Fault(i); fault != csvfile.FaultNone {
+		if fault == csvfile.FaultCutOff && !r.spec.Proven {
 			out.cutOff = batch.Line(i)
 		}
-		return r.fault(fault, detail)
+		return r.fault(reader, batch, i)
 	}
 	out.scratch = out.scratch[:0]
 	contact := trimSpaces(r.contact.value(&out.scratch, batch, i))
 	channel := trimSpaces(r.channel.value(&out.scratch, batch, i))
-	if reason := contactReason(contact); reason != "" {
-		return refusal{r.contact.column, reason, r.contact.first, contact, channel}
+	if code, reason := contactReason(contact); reason != "" {
+		return refusal{code, r.contact.column, reason, r.contact.first, contact, channel}
 	}
 	if string(channel) != r.spec.Channels[*last].Name {
 		k := slices.IndexFunc(r.spec.Channels, func(c Channel) bool { return c.Name == string(channel) })
 		if k < 0 {
-			return refusal{r.channel.column, r.channelReason(channel), r.channel.first, contact, channel}
+			code, reason := r.channelReason(channel)
+			return refusal{code, r.channel.column, reason, r.channel.first, contact, channel}
 		}
 		*last = k
 	}
@@ -201,12 +204,12 @@ func (r *Checker) row(batch *csvfile.Batch, i int, out *Checked, last *int) refu
 		size += r.values[v].appendTo(&rows.Values[v], batch, i, MaxValues-size)
 		if size > MaxValues {
 			truncateRows(rows, n)
-			return refusal{r.values[v].column, fmt.Sprintf("the values for the row's messages have more than the %d bytes that a recipient may have", MaxValues), r.values[v].first, contact, channel}
+			return refusal{"values-long", r.values[v].column, fmt.Sprintf("the values for the row's messages have more than the %d bytes that a recipient may have", MaxValues), r.values[v].first, contact, channel}
 		}
 	}
 	if reason := r.messages(out, n, contact, &r.spec.Channels[*last]); reason != "" {
 		truncateRows(rows, n)
-		return refusal{"", reason, -1, contact, channel}
+		return refusal{"message-refused", "", reason, -1, contact, channel}
 	}
 	if r.seeds != nil {
 		out.hashes = append(out.hashes, maphash.Bytes(r.seeds[*last], contact))
