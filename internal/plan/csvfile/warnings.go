@@ -77,7 +77,7 @@ func (r *Reader) count(b *Batch, i int) {
 	}
 	for c := range r.columns {
 		cell := b.Cell(i, c)
-		if len(cell) < len(r.columns) || !r.split.rowWide(cell, bytes.IndexByte(cell, r.split.eol) >= 0) {
+		if !r.isOriginal(c) || len(cell) < len(r.columns) || !r.split.rowWide(cell, bytes.IndexByte(cell, r.split.eol) >= 0) {
 			continue
 		}
 		if r.wide == nil {
