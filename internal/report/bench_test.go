@@ -8,7 +8,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// BenchmarkResults is a million rows through results.csv.
+// BenchmarkResults writes results.csv of a million rows.
 func BenchmarkResults(b *testing.B) {
 	l := newMemorySource(campaign.StateCompleted)
 	for i := range campaign.ChunkRows {
