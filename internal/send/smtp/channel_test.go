@@ -22,7 +22,7 @@ import (
 // TestConformance runs the part of the suite that isn't about HTTP, against emersion/go-smtp.
 func TestConformance(t *testing.T) {
 	box := newTestServer(t, func(b *testServer) { b.keep = false })
-	retry := sendtest.Want{Verdict: send.VerdictRetry}
+	unreachable := sendtest.Want{Verdict: send.VerdictUnreachable}
 	sendtest.Run(t, sendtest.Driver{
 		New: func(t *testing.T, address string, timeout time.Duration) send.Channel {
 			o := options(box.port)
@@ -44,9 +44,9 @@ func TestConformance(t *testing.T) {
 		Count: func() int { return int(box.count.Load()) },
 		Cases: map[sendtest.Case]sendtest.Want{
 			sendtest.Success:     {Verdict: send.VerdictSent, ProviderID: "20260102-000001-3-1-0123abcd@example.com"},
-			sendtest.Refused:     retry,
-			sendtest.ResetBefore: retry,
-			sendtest.Canceled:    retry,
+			sendtest.Refused:     unreachable,
+			sendtest.ResetBefore: unreachable,
+			sendtest.Canceled:    unreachable,
 		},
 	})
 	if n := box.connections.Load(); n > 8*6 {
@@ -125,6 +125,31 @@ func TestServerClosesIdleConnection(t *testing.T) {
 	}
 }
 
+// A server that refuses another message on a connection, in the middle of a session, costs a new
+// connection and nothing else. If the new one answers the same, that is the verdict.
+func TestServerRefusesMoreMessagesOnAConnection(t *testing.T) {
+	for answer, want := range map[string]send.Verdict{"452 4.5.3 Too many messages in this session": send.VerdictThrottled, "503 5.5.1 nested MAIL": send.VerdictHold} {
+		t.Run(answer[:3], func(t *testing.T) {
+			first, refuses := usual(), with("MAIL", answer)
+			first["MAIL 2"] = answer // on the second MAIL of the connection
+			s := newScript(t, first, usual(), refuses)
+			c := channel(t, options(s.port))
+			for i := range 2 {
+				if res := try(t, c, hello(t)); res.Verdict != send.VerdictSent {
+					t.Fatalf("message %d: got %+v; want sent", i, res)
+				}
+			}
+			if s.connections.Load() != 2 || s.ended.Load() != 2 {
+				t.Errorf("got %d connections, %d messages; want 2 and 2", s.connections.Load(), s.ended.Load())
+			}
+			c.pool.close()
+			if res := try(t, channel(t, options(s.port)), hello(t)); res.Verdict != want {
+				t.Errorf("got %+v on a new connection; want verdict %d", res, want)
+			}
+		})
+	}
+}
+
 // A server that closes every connection gets one more per attempt.
 func TestServerClosesEveryConnection(t *testing.T) {
 	s := newScript(t, with("end", "250 Ok"+hangUp), with("MAIL", hangUp))
@@ -151,7 +176,7 @@ func TestRefusalCostsAConnection(t *testing.T) {
 	for i := range 10 {
 		m, want := hello(t), send.VerdictSent
 		if i%2 == 0 {
-			m.ContactCode, want = "nobody@mail.example", send.VerdictPermanent
+			m.ContactCode, want = "nobody@mail.example", send.VerdictBadRecipient
 		}
 		if res := try(t, c, m); res.Verdict != want {
 			t.Errorf("message %d: %+v", i, res)
@@ -301,7 +326,7 @@ func TestConnectionCantBeSecured(t *testing.T) {
 				c.adjust(&o)
 			}
 			got := try(t, channel(t, o), hello(t))
-			if (got.Verdict == send.VerdictHold && got.Hold == send.HoldChannel) != c.hold || (got.Verdict == send.VerdictRetry) == c.hold || !strings.Contains(got.Detail, c.says) {
+			if (got.Verdict == send.VerdictHold && got.Hold == send.HoldChannel) != c.hold || (got.Verdict == send.VerdictUnreachable) == c.hold || !strings.Contains(got.Detail, c.says) {
 				t.Errorf("%+v; want hold %v, saying %q", got, c.hold, c.says)
 			}
 		})

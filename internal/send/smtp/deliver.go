@@ -22,7 +22,7 @@ func (c *Channel) sendOne(ctx context.Context, m *send.Message) send.Result {
 	case <-ctx.Done():
 	}
 	if ctx.Err() != nil {
-		return send.Result{Verdict: send.VerdictRetry, Detail: "not started: " + c.contextReason(ctx)}
+		return send.Result{Verdict: send.VerdictUnreachable, Detail: "not started: " + c.contextReason(ctx)}
 	}
 	m.SentAt = time.Now().UTC().Round(0)
 	e, err := c.composer.compose(m)
@@ -57,8 +57,8 @@ func (c *Channel) sendOne(ctx context.Context, m *send.Message) send.Result {
 }
 
 // startTransaction returns a connection on which the server has accepted our sender. If the
-// server has closed a kept connection, a new one is made, once. Nothing of the message
-// was sent on the old one, so that isn't a second attempt.
+// server has closed a kept connection or takes no more messages on it, a new one is made,
+// once. Nothing of the message was sent on the old one, so that isn't a second attempt.
 func (c *Channel) startTransaction(ctx context.Context, e *email) (*conn, *failure) {
 	if cn := c.pool.get(); cn != nil {
 		unbind := cn.wire.bind(ctx)
@@ -70,7 +70,7 @@ func (c *Channel) startTransaction(ctx context.Context, e *email) (*conn, *failu
 		switch {
 		case failed == nil && alone:
 			return cn, nil
-		case failed != nil && failed.connReusable() && alone:
+		case failed != nil && failed.connReusable() && !failed.connExhausted() && alone:
 			cn.dirty = true
 			c.pool.put(cn)
 			return nil, failed

@@ -56,9 +56,64 @@ func (r reply) String() string {
 	return strconv.Itoa(r.code) + " " + r.enhanced
 }
 
-// throttles reports whether the server refuses our rate and not this message.
+// class returns the subject of the enhanced code, such as "4.7", or "" if there is none or it is
+// undefined (x.0.x).
+func (r reply) class() string {
+	if r.enhanced == "" {
+		return ""
+	}
+	class := r.enhanced[:strings.LastIndexByte(r.enhanced, '.')]
+	if strings.HasSuffix(class, ".0") {
+		return ""
+	}
+	return class
+}
+
+// throttles reports whether a 4yz refuses our rate or concerns the server, not this message.
 func (r reply) throttles() bool {
-	return r.enhanced == "4.7.28" || r.code == 421 && strings.HasPrefix(r.enhanced, "4.7.")
+	switch r.class() {
+	case "4.3", "4.4", "4.5", "4.7":
+		return true
+	case "":
+		return r.hasThrottleWords()
+	}
+	return false
+}
+
+// hasThrottleWords reports whether the text speaks of a rate.
+func (r reply) hasThrottleWords() bool {
+	text := strings.ToLower(r.text)
+	for _, word := range []string{"rate", "throttl", "too many", "too fast", "quota", "limit"} {
+		for rest := text; ; {
+			i := strings.Index(rest, word)
+			if i < 0 {
+				break
+			}
+			if i == 0 || rest[i-1] < 'a' || rest[i-1] > 'z' { // "rate", but not "temporate"
+				return true
+			}
+			rest = rest[i+len(word):]
+		}
+	}
+	return false
+}
+
+// greylists reports whether a 4yz asks to try this recipient again after a few minutes.
+func (r reply) greylists(at step) bool {
+	text := strings.ToLower(r.text)
+	return at == stepRecipient && r.enhanced == "4.7.1" || strings.Contains(text, "greylist") || strings.Contains(text, "graylist")
+}
+
+// aboutRecipient reports whether a 4yz concerns the recipient's address or mailbox.
+func (r reply) aboutRecipient() bool { return r.class() == "4.1" || r.class() == "4.2" }
+
+// namesRecipient reports whether a 5yz names the recipient as its reason.
+func (r reply) namesRecipient() bool {
+	switch r.enhanced {
+	case "5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10":
+		return true
+	}
+	return r.class() == "5.2"
 }
 
 // deniesRelay reports whether the server accepts mail only for its own domains. There is no
@@ -105,8 +160,10 @@ func (r reply) meaning() string {
 		return "the server takes no mail now"
 	case "4.1", "4.3", "4.4":
 		return "the next server can't be reached"
-	case "4.5", "4.2":
-		return "the server is busy"
+	case "4.2":
+		return "the connection is bad"
+	case "4.5":
+		return "the server is busy, or a limit is reached"
 	case "6.7":
 		return "non-ASCII letters in the address"
 	case "7.0":

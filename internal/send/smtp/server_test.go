@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"math/big"
@@ -167,7 +168,8 @@ func (s *session) Auth(string) (sasl.Server, error) {
 }
 
 // script is a server that answers each command with the script's text for its first word, and
-// the end of the data with the text for "end". Each connection uses the next play.
+// the end of the data with the text for "end". A word with a number ("MAIL 2") is for that
+// occurrence of the command only. Each connection uses the next play.
 type script struct {
 	port        int
 	connections atomic.Int64
@@ -258,6 +260,7 @@ func (s *script) play(c net.Conn, play map[string]string) {
 	if !say("greeting") {
 		return
 	}
+	seen := map[string]int{}
 	for {
 		line, err := in.ReadString('\n')
 		if err != nil {
@@ -265,7 +268,12 @@ func (s *script) play(c net.Conn, play map[string]string) {
 		}
 		word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
 		word = strings.ToUpper(word)
-		if !say(word) {
+		seen[word]++
+		cue := word
+		if again := fmt.Sprint(word, " ", seen[word]); play[again] != "" {
+			cue = again
+		}
+		if !say(cue) {
 			return
 		}
 		if word == "DATA" && strings.HasPrefix(play["DATA"], "354") {

@@ -23,23 +23,54 @@ func (f *failure) connReusable() bool {
 	return ok && f.step >= stepSender && !f.truncated && r.code != 421 && (r.code/100 == 4 || r.code/100 == 5)
 }
 
-// classify returns the verdict on a failure.
+// connExhausted reports whether the server refuses another message on a connection that has
+// carried messages: 452 or 503 at MAIL. A new connection may be all it wants.
+func (f *failure) connExhausted() bool {
+	r, ok := f.reply()
+	return ok && f.step == stepSender && (r.code == 452 || r.code == 503)
+}
+
+// classify returns the verdict on a failure (docs/contract.md 8).
 func (c *Channel) classify(ctx context.Context, e *email, f *failure) send.Result {
 	r, ok := f.reply()
 	switch {
 	case !ok:
 		return c.classifyError(ctx, f)
 	case r.code/100 == 4:
-		return send.Result{Verdict: send.VerdictRetry, Code: r.String(), SlowDown: r.throttles(),
-			Detail: fmt.Sprintf("the mail server deferred %s: %s", f.step.object(), r.describe())}
+		return send.Result{Verdict: f.deferral(r), Code: r.String(), Detail: fmt.Sprintf("the mail server deferred %s: %s", f.step.object(), r.describe())}
 	case r.code/100 == 5:
 		return c.classifyRefusal(e, f, r)
+	case f.step < stepSender:
+		return send.Result{Verdict: send.VerdictUnreachable, Code: r.String(), Detail: fmt.Sprintf("the mail server answered %d, which is not a valid reply there", r.code)}
 	case f.step != stepEnd:
 		return send.Result{Verdict: send.VerdictRetry, Code: r.String(), Detail: fmt.Sprintf("the mail server answered %d, which is not a valid reply there", r.code)}
 	case r.code/100 == 2 && !f.truncated:
 		return send.Result{Verdict: send.VerdictSent, ProviderID: e.id}
 	}
 	return send.Result{Verdict: send.VerdictUnknown, Code: r.String(), Detail: fmt.Sprintf("the message was handed over, and the mail server answered %d, which is not a valid reply there", r.code)}
+}
+
+// deferral returns the verdict on a 4yz. Before the first MAIL, and where the server closes the
+// connection (421), it concerns the connection, unless it is a throttle.
+func (f *failure) deferral(r reply) send.Verdict {
+	switch {
+	case f.step < stepAuth:
+		return send.VerdictUnreachable
+	case f.step == stepAuth:
+		if r.hasThrottleWords() {
+			return send.VerdictThrottled
+		}
+		return send.VerdictUnreachable
+	case r.greylists(f.step) || r.aboutRecipient():
+		return send.VerdictRecipientBusy
+	case r.throttles():
+		return send.VerdictThrottled
+	case r.code == 421:
+		return send.VerdictUnreachable
+	case f.step == stepRecipient:
+		return send.VerdictRecipientBusy
+	}
+	return send.VerdictRetry
 }
 
 // classifyRefusal returns the verdict on a 5yz: for the channel if it refuses us, for the message if it refuses that.
@@ -54,6 +85,8 @@ func (c *Channel) classifyRefusal(e *email, f *failure, r reply) send.Result {
 	switch {
 	case f.step == stepSender && r.enhanced == "5.6.7":
 		// It offers SMTPUTF8 but refuses this address.
+	case r.enhanced == "5.4.5":
+		return hold("more messages today", "wait for the next day, or have the server's limit raised")
 	case f.step == stepAuth || r.code == 535 || r.enhanced == "5.7.8":
 		return hold("the credentials", "check username and password_file")
 	case r.code == 530 || r.enhanced == "5.7.57":
@@ -69,7 +102,11 @@ func (c *Channel) classifyRefusal(e *email, f *failure, r reply) send.Result {
 	if meaning := r.meaning(); meaning != "" {
 		detail += ": " + meaning
 	}
-	return send.Result{Verdict: send.VerdictPermanent, Code: r.String(), Detail: detail}
+	verdict := send.VerdictPermanent
+	if r.namesRecipient() {
+		verdict = send.VerdictBadRecipient
+	}
+	return send.Result{Verdict: verdict, Code: r.String(), Detail: detail}
 }
 
 // relayMonitor tells a server that never relays for us, which would fail every message,
@@ -124,7 +161,11 @@ func (c *Channel) classifyError(ctx context.Context, f *failure) send.Result {
 	case f.step == stepAuth && !isNetworkError(f.err) && ctx.Err() == nil:
 		return hold("the login to the mail server was interrupted; check host, username and password_file")
 	}
-	return send.Result{Verdict: send.VerdictRetry, Detail: fmt.Sprintf("%s failed: %s", f.step.activity(), c.describeError(ctx, f.err))}
+	verdict := send.VerdictRetry
+	if f.step < stepSender {
+		verdict = send.VerdictUnreachable
+	}
+	return send.Result{Verdict: verdict, Detail: fmt.Sprintf("%s failed: %s", f.step.activity(), c.describeError(ctx, f.err))}
 }
 
 // isNetworkError reports whether err comes from the connection, or from a peer that doesn't speak SMTP.

@@ -14,32 +14,68 @@ import (
 	"campaignd/internal/send/httppost"
 )
 
-// classify returns the verdict on a response, by its status (RFC 9110, 15; 429: RFC 6585, 4).
+// classify returns the verdict on a response, by its status (docs/contract.md 8; RFC 9110, 15; 429:
+// RFC 6585, 4).
 func (c *Channel) classify(resp *http.Response, body []byte, now time.Time) send.Result {
 	code := resp.StatusCode
 	if code >= 200 && code < 300 {
 		return send.Result{Verdict: send.VerdictSent, ProviderID: providerID(resp.Header, body)}
 	}
-	res := send.Result{Code: strconv.Itoa(code), Detail: describeStatus(code)}
-	switch {
-	case code >= 300 && code < 400:
-		res.Verdict, res.Hold = send.VerdictHold, send.HoldChannel
-		res.Detail += ", a redirect" + redirectHost(resp) + ", which is not followed: set url to the new address"
-	case code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusProxyAuthRequired:
-		res.Verdict, res.Hold = send.VerdictHold, send.HoldChannel
-		res.Detail += "; check the channel's headers and secret_file"
-	case code == http.StatusTooManyRequests:
-		res.Verdict, res.SlowDown = send.VerdictRetry, true
+	res := send.Result{Verdict: verdictOn(code), Code: strconv.Itoa(code), Detail: describeStatus(code)}
+	switch res.Verdict {
+	case send.VerdictHold:
+		res.Hold = send.HoldChannel
+		res.Detail += remedy(resp)
+	case send.VerdictNoEndpoint:
+		res.Detail += "; if it refuses every message, check the channel's url"
+	case send.VerdictThrottled, send.VerdictRetry:
 		res.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), now)
-	case code == http.StatusRequestTimeout || code == http.StatusTooEarly || code >= 500:
-		res.Verdict = send.VerdictRetry
-		res.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), now)
-	case code >= 400:
-		res.Verdict = send.VerdictPermanent
-	default: // a 1xx is no final response of HTTP/1.1
-		res.Verdict = send.VerdictUnknown
+		res.MaybeDelivered = fromProxy(code)
 	}
 	return res
+}
+
+// verdictOn returns the verdict on a final status other than 2xx.
+func verdictOn(code int) send.Verdict {
+	switch code {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusProxyAuthRequired, http.StatusUnsupportedMediaType:
+		return send.VerdictHold
+	case http.StatusNotFound, http.StatusGone:
+		return send.VerdictNoEndpoint
+	case http.StatusTooManyRequests:
+		return send.VerdictThrottled
+	case http.StatusRequestTimeout, http.StatusTooEarly:
+		return send.VerdictRetry
+	}
+	switch code / 100 {
+	case 3:
+		return send.VerdictHold
+	case 4:
+		return send.VerdictPermanent
+	case 5, 6, 7, 8, 9:
+		return send.VerdictRetry
+	}
+	return send.VerdictUnknown // a 1xx is no final response of HTTP/1.1
+}
+
+// fromProxy reports whether a status says that a proxy lost or didn't understand the
+// application's answer: the application may have accepted the message. 520 and 524 are
+// Cloudflare's.
+func fromProxy(code int) bool {
+	return code == http.StatusBadGateway || code == http.StatusGatewayTimeout || code == 520 || code == 524
+}
+
+// remedy says what to do about a status that holds the channel.
+func remedy(resp *http.Response) string {
+	switch code := resp.StatusCode; {
+	case code < 400:
+		return ", a redirect" + redirectHost(resp) + ", which is not followed: set url to the new address"
+	case code == http.StatusMethodNotAllowed:
+		return ": it takes no POST there; check the channel's url"
+	case code == http.StatusUnsupportedMediaType:
+		return ": it takes no JSON there; check the channel's url and headers"
+	}
+	return "; check the channel's headers and secret_file"
 }
 
 func describeStatus(code int) string {
@@ -126,6 +162,9 @@ func (c *Channel) classifyFailure(ctx context.Context, f httppost.Failure) send.
 	}
 	if httppost.NoTLS(f.Err) {
 		return hold("the receiver doesn't speak TLS; check the url's https and port")
+	}
+	if f.Reach == httppost.NotReached {
+		return send.Result{Verdict: send.VerdictUnreachable, Detail: "the receiver can't be reached: " + c.client.Describe(ctx, f)}
 	}
 	return send.Result{Verdict: send.VerdictRetry, Detail: "the request could not be written: " + c.client.Describe(ctx, f)}
 }

@@ -26,12 +26,12 @@ const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 func TestConformance(t *testing.T) {
 	sent := sendtest.Want{Verdict: send.VerdictSent}
-	retry := sendtest.Want{Verdict: send.VerdictRetry}
+	unreachable := sendtest.Want{Verdict: send.VerdictUnreachable}
 	permanent := sendtest.Want{Verdict: send.VerdictPermanent}
 	hold := sendtest.Want{Verdict: send.VerdictHold, Hold: send.HoldChannel}
 	unknown := sendtest.Want{Verdict: send.VerdictUnknown}
 	throttled := func(after time.Duration) sendtest.Want {
-		return sendtest.Want{Verdict: send.VerdictRetry, SlowDown: true, RetryAfter: after, Code: "429"}
+		return sendtest.Want{Verdict: send.VerdictThrottled, RetryAfter: after, Code: "429"}
 	}
 	sendtest.Run(t, sendtest.Driver{
 		New: func(t *testing.T, server string, timeout time.Duration) send.Channel {
@@ -46,7 +46,7 @@ func TestConformance(t *testing.T) {
 			sendtest.Success:          {Verdict: send.VerdictSent, ProviderID: "m-1"},
 			sendtest.Accepted:         sent,
 			sendtest.SlowServer:       unknown,
-			sendtest.ResetBefore:      retry,
+			sendtest.ResetBefore:      unreachable,
 			sendtest.ResetAfter:       unknown,
 			sendtest.HalfReply:        unknown,
 			sendtest.HalfBody:         sent,
@@ -62,13 +62,13 @@ func TestConformance(t *testing.T) {
 			sendtest.Unauthorized:     {Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: "401"},
 			sendtest.Forbidden:        hold,
 			sendtest.BadRequest:       {Verdict: send.VerdictPermanent, Code: "400"},
-			sendtest.NotFound:         permanent,
+			sendtest.NotFound:         {Verdict: send.VerdictNoEndpoint, Code: "404"},
 			sendtest.TooLarge:         {Verdict: send.VerdictPermanent, Code: "413"},
 			sendtest.Unprocessable:    permanent,
 			sendtest.BadCertificate:   hold,
 			sendtest.PlainAsTLS:       hold,
-			sendtest.Refused:          retry,
-			sendtest.Canceled:         retry,
+			sendtest.Refused:          unreachable,
+			sendtest.Canceled:         unreachable,
 			sendtest.CutOff:           unknown,
 		},
 	})
