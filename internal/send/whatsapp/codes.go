@@ -11,9 +11,11 @@ const (
 	holdToken              // holds the channel, unless there is a newer token
 	holdChannel
 	holdSending
+	later        // certainly not sent; a temporary condition that isn't the channel's
 	permanent    // permanent for this message
-	refusedToday // permanent, and not again within 24 h
-	optedOut     // permanent, and the contact has opted out
+	badContact   // permanent, and the contact is the reason
+	refusedToday // as badContact, and not again within 24 h
+	optedOut     // as badContact, and the contact has opted out
 )
 
 // meaning returns the action for Meta's code, and a text for people: what happened and
@@ -76,6 +78,10 @@ func accountMeaning(code int64) (action, string) {
 		return holdChannel, "the account can't pay: fix its payment method in WhatsApp Manager"
 	case 131045:
 		return holdChannel, "the number's registration is not valid: register it again"
+	case 33:
+		return holdChannel, "WhatsApp doesn't know the sending number: check phone_number_id"
+	case 131037:
+		return holdChannel, "the sending number's display name is not approved: see WhatsApp Manager"
 	case 131048:
 		return holdChannel, "WhatsApp limits the number because too many of its messages were blocked or reported as spam: see its quality in WhatsApp Manager"
 	case 130497:
@@ -98,6 +104,10 @@ func templateMeaning(code int64) (action, string) {
 		return holdSending, "the template violates WhatsApp's rules: see WhatsApp Manager"
 	case 132012:
 		return holdSending, "the campaign's values have another format than the template's: fix the campaign"
+	case 132069:
+		return later, "WhatsApp limits the template's flow for now"
+	case 134101:
+		return later, "WhatsApp is still preparing the template for marketing messages"
 	case 132015:
 		return holdSending, "WhatsApp has paused the template for its low quality: edit it in WhatsApp Manager, or wait"
 	case 132016:
@@ -111,15 +121,17 @@ func messageMeaning(code int64) (action, string) {
 	case 100:
 		return permanent, "WhatsApp found something invalid in the message"
 	case 130472:
-		return permanent, "WhatsApp excludes this contact from marketing in an experiment"
+		return badContact, "WhatsApp excludes this contact from marketing in an experiment"
 	case 131008:
 		return permanent, "WhatsApp says that a part of the message is missing"
 	case 131009:
 		return permanent, "WhatsApp found an invalid value"
 	case 131021:
-		return permanent, "the contact is the number that sends"
+		return badContact, "the contact is the number that sends"
 	case 131026:
-		return permanent, "WhatsApp can't deliver to this contact: the number has no WhatsApp, an old version, or hasn't agreed to its terms"
+		return badContact, "WhatsApp can't deliver to this contact: the number has no WhatsApp, an old version, or hasn't agreed to its terms"
+	case 131062:
+		return permanent, "this kind of message can't be sent to a user id"
 	case 131047:
 		return permanent, "the contact last wrote more than 24 hours ago: only a template may be sent"
 	case 131051:

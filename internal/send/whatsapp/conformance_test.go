@@ -26,13 +26,13 @@ func (m *manyContacts) Send(ctx context.Context, msgs []*send.Message, results [
 }
 
 func TestConformance(t *testing.T) {
-	retry := sendtest.Want{Verdict: send.VerdictRetry}
+	unreachable := sendtest.Want{Verdict: send.VerdictUnreachable}
 	unknown := sendtest.Want{Verdict: send.VerdictUnknown}
 	hold := func(code string) sendtest.Want {
 		return sendtest.Want{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: code}
 	}
 	throttled := func(after time.Duration) sendtest.Want {
-		return sendtest.Want{Verdict: send.VerdictRetry, SlowDown: true, RetryAfter: after, Code: "HTTP 429"}
+		return sendtest.Want{Verdict: send.VerdictThrottled, RetryAfter: after, Code: "HTTP 429"}
 	}
 	sendtest.Run(t, sendtest.Driver{
 		New: func(t *testing.T, server string, timeout time.Duration) send.Channel {
@@ -47,7 +47,7 @@ func TestConformance(t *testing.T) {
 			sendtest.Success:          {Verdict: send.VerdictSent, ProviderID: "wamid.1"},
 			sendtest.Accepted:         unknown, // Meta always returns a message id
 			sendtest.SlowServer:       unknown,
-			sendtest.ResetBefore:      retry,
+			sendtest.ResetBefore:      unreachable,
 			sendtest.ResetAfter:       unknown,
 			sendtest.HalfReply:        unknown,
 			sendtest.HalfBody:         unknown,
@@ -68,8 +68,8 @@ func TestConformance(t *testing.T) {
 			sendtest.Unprocessable:  {Verdict: send.VerdictPermanent, Code: "HTTP 422"},
 			sendtest.BadCertificate: hold(""),
 			sendtest.PlainAsTLS:     hold(""),
-			sendtest.Refused:        retry,
-			sendtest.Canceled:       retry,
+			sendtest.Refused:        unreachable,
+			sendtest.Canceled:       unreachable,
 			sendtest.CutOff:         unknown,
 		},
 	})

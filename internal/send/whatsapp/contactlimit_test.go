@@ -58,7 +58,7 @@ func TestBlockedContactGetsMessages(t *testing.T) {
 	c := driver(t, f.url, nil)
 	for i, want := range []time.Duration{16 * time.Second, 22 * time.Second} {
 		res := attempt(t, c, welcome, contact, 2-i)
-		if res.Verdict != send.VerdictRetry || res.SlowDown || res.RetryAfter > want || res.RetryAfter < want-7*time.Second {
+		if res.Verdict != send.VerdictRecipientBusy || res.RetryAfter > want || res.RetryAfter < want-7*time.Second {
 			t.Errorf("message %d: %+v, want about %v", i+1, res, want)
 		}
 	}
@@ -124,7 +124,7 @@ func TestRefusedTemplateIsSentAgainWithinADay(t *testing.T) {
 	other := strings.Replace(welcome, "welcome", "other", 1)
 	for i, item := range []string{welcome, welcome, other} {
 		res := attempt(t, c, item, contact, 1)
-		if res.Verdict != send.VerdictPermanent || res.Code != "131049" {
+		if res.Verdict != send.VerdictBadRecipient || res.Code != "131049" {
 			t.Errorf("message %d: %+v", i, res)
 		}
 	}

@@ -2,12 +2,15 @@ package whatsapp
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"campaignd/internal/send"
 	"campaignd/internal/send/whatsapp/graphfake"
 )
 
@@ -33,8 +36,10 @@ func TestDocs(t *testing.T) {
 		t.Error("no example")
 	}
 	for _, d := range graphfake.Codes() {
-		if d.Code != 299 && !regexp.MustCompile(`\b`+strconv.Itoa(d.Code)+`\b`).MatchString(part) {
-			t.Errorf("nothing on code %d", d.Code)
+		documented := rowOf(part, d.Code)
+		v := classify(d.Status, nil, fmt.Appendf(nil, `{"error":{"code":%d}}`, d.Code), 1, time.Now())
+		if want := reaction(v.Result); d.Code != 299 && !strings.Contains(documented, want) {
+			t.Errorf("code %d: the page says %q; want it to say %q", d.Code, documented, want)
 		}
 	}
 	for _, kind := range append(append(componentTypes(), subTypes()...), parameterTypes(kindHeader, "")...) {
@@ -42,4 +47,37 @@ func TestDocs(t *testing.T) {
 			t.Errorf("nothing on %s", kind)
 		}
 	}
+}
+
+// rowOf returns what the page's table says about a code.
+func rowOf(page string, code int) string {
+	for line := range strings.Lines(page) {
+		cells := strings.Split(line, "|")
+		if len(cells) == 4 && regexp.MustCompile(`\b`+strconv.Itoa(code)+`\b`).MatchString(cells[1]) && regexp.MustCompile(`^ \d`).MatchString(cells[1]) {
+			return cells[2]
+		}
+	}
+	return ""
+}
+
+// reaction returns the page's words for a result.
+func reaction(r send.Result) string {
+	switch r.Verdict {
+	case send.VerdictThrottled:
+		return "**throttles the channel**"
+	case send.VerdictRecipientBusy:
+		return "**waits for this contact**"
+	case send.VerdictBadRecipient:
+		return "**refuses the contact**"
+	case send.VerdictPermanent:
+		return "**refuses the message**"
+	case send.VerdictUnknown:
+		return "**unknown**"
+	case send.VerdictHold:
+		if r.Hold == send.HoldSending {
+			return "**holds the sending**"
+		}
+		return "**holds the channel**"
+	}
+	return fmt.Sprintf("verdict %d", r.Verdict)
 }

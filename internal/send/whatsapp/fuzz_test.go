@@ -60,7 +60,7 @@ func FuzzReply(f *testing.F) {
 		v := classify(status, header, body, 1, time.Unix(1_800_000_000, 0))
 		detail := v.Detail + v.quote(token, "34666000111", nil)
 		switch {
-		case v.Verdict < send.VerdictSent || v.Verdict > send.VerdictUnknown:
+		case v.Verdict < send.VerdictSent || v.Verdict > send.VerdictNoEndpoint:
 			t.Errorf("no verdict: %+v", v)
 		case v.Verdict != send.VerdictSent && v.Detail == "":
 			t.Errorf("no word: %+v", v)
@@ -68,7 +68,7 @@ func FuzzReply(f *testing.F) {
 			t.Errorf("sent by %d %s", status, body)
 		case (v.Verdict == send.VerdictHold) != (v.Hold != 0):
 			t.Errorf("hold of nothing: %+v", v)
-		case v.RetryAfter < 0 || v.RetryAfter > maxRequestedWait || v.RetryAfter > 0 && v.Verdict != send.VerdictRetry:
+		case v.RetryAfter < 0 || v.RetryAfter > maxRequestedWait || v.RetryAfter > 0 && v.Verdict != send.VerdictRetry && v.Verdict != send.VerdictThrottled && v.Verdict != send.VerdictRecipientBusy:
 			t.Errorf("wait of %v: %+v", v.RetryAfter, v)
 		case strings.Contains(detail, "34666000111") || strings.Contains(detail, token) || !utf8.ValidString(detail):
 			t.Errorf("detail %q", detail)

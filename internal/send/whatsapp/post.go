@@ -50,7 +50,7 @@ func templateNameOf(content []byte) ([]byte, bool) {
 func (c *Channel) admit(m *send.Message, contact, template []byte, isTemplate bool) (send.Result, bool) {
 	now := time.Now()
 	if isTemplate && c.refused.active(contact, template, now) {
-		return send.Result{Verdict: send.VerdictPermanent, Code: "131049",
+		return send.Result{Verdict: send.VerdictBadRecipient, Code: "131049",
 			Detail: "WhatsApp refused this template to the same contact less than 24 hours ago, because it gets much marketing; WhatsApp was not asked again"}, false
 	}
 	if isTemplate && c.quota != nil {
@@ -66,7 +66,7 @@ func (c *Channel) admit(m *send.Message, contact, template []byte, isTemplate bo
 		}
 	}
 	if wait := c.contacts.allow(contact, now, m.Attempt <= 1); wait > 0 {
-		return send.Result{Verdict: send.VerdictRetry, RetryAfter: wait,
+		return send.Result{Verdict: send.VerdictRecipientBusy, RetryAfter: wait,
 			Detail: "too many messages to the same contact in a short time: delayed so that WhatsApp doesn't refuse it"}, false
 	}
 	return send.Result{}, true

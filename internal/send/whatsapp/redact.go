@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+
+	"campaignd/internal/send"
 )
 
 // maxQuoteLen limits a quotation of Meta's text, in bytes.
@@ -51,7 +53,8 @@ func digitRun(s string) (end, digits int) {
 const minRedactLen = 3
 
 // quote quotes Meta's text without values of the message that Meta may have repeated. It returns ""
-// if there is none.
+// if there is none. The fbtrace_id is left out of refusals of one message: the texts of equal
+// refusals must be equal (send.VerdictPermanent).
 func (v *verdict) quote(token, contact string, content []byte) string {
 	said := v.metaText
 	hide := func(s string) {
@@ -66,7 +69,8 @@ func (v *verdict) quote(token, contact string, content []byte) string {
 	if said = redactNumbers(said); said != "" {
 		out = fmt.Sprintf("; WhatsApp says: %q", said)
 	}
-	if trace := redactNumbers(v.trace); trace != "" && len(trace) <= 64 {
+	ofMessage := v.Verdict == send.VerdictPermanent || v.Verdict == send.VerdictBadRecipient
+	if trace := redactNumbers(v.trace); trace != "" && len(trace) <= 64 && !ofMessage {
 		out += ", fbtrace_id " + trace
 	}
 	return out

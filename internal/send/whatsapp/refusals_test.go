@@ -44,7 +44,7 @@ func TestRefusedTemplateIsSentAfterARestart(t *testing.T) {
 	refused := func(to string, asked int) send.Result {
 		t.Helper()
 		res := attempt(t, driver(t, f.url, kept), welcome, to, 1)
-		if res.Verdict != send.VerdictPermanent || res.Code != "131049" || f.Count() != asked {
+		if res.Verdict != send.VerdictBadRecipient || res.Code != "131049" || f.Count() != asked {
 			t.Errorf("%+v; the server was asked %d times, want %d", res, f.Count(), asked)
 		}
 		return res

@@ -83,23 +83,25 @@ func refusal(status int, header http.Header, e *replyError, code int64, attempt 
 	res := send.Result{Code: strconv.FormatInt(code, 10), Detail: words}
 	switch a {
 	case throttle:
-		res.Verdict, res.SlowDown = send.VerdictRetry, true
-		res.RetryAfter = requestedWait(header, now)
+		res.Verdict, res.RetryAfter = send.VerdictThrottled, requestedWait(header, now)
 	case throttleContact:
-		res.Verdict = send.VerdictRetry
-		res.RetryAfter = max(contactWait(attempt), requestedWait(header, now))
+		res.Verdict, res.RetryAfter = send.VerdictRecipientBusy, max(contactWait(attempt), requestedWait(header, now))
+	case later:
+		res.Verdict, res.RetryAfter = send.VerdictRecipientBusy, max(laterWait, requestedWait(header, now))
 	case ambiguous:
 		res.Verdict = send.VerdictUnknown
 	case holdToken, holdChannel:
 		res.Verdict, res.Hold = send.VerdictHold, send.HoldChannel
 	case holdSending:
 		res.Verdict, res.Hold = send.VerdictHold, send.HoldSending
-	case permanent, refusedToday, optedOut:
-		res.Verdict, res.OptOut = send.VerdictPermanent, a == optedOut
+	case permanent:
+		res.Verdict = send.VerdictPermanent
+	case badContact, refusedToday, optedOut:
+		res.Verdict, res.OptOut = send.VerdictBadRecipient, a == optedOut
 	default:
 		switch {
 		case status == http.StatusTooManyRequests:
-			res.Verdict, res.SlowDown, res.RetryAfter = send.VerdictRetry, true, requestedWait(header, now)
+			res.Verdict, res.RetryAfter = send.VerdictThrottled, requestedWait(header, now)
 		case e.Transient:
 			res.Verdict, res.RetryAfter = send.VerdictRetry, requestedWait(header, now)
 		case status >= 400 && status < 500:
@@ -132,7 +134,7 @@ func unreadable(status int, header http.Header, now time.Time) verdict {
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
 		hold(": check base_url, version and phone_number_id")
 	case status == http.StatusTooManyRequests:
-		res.Verdict, res.SlowDown, res.RetryAfter = send.VerdictRetry, true, requestedWait(header, now)
+		res.Verdict, res.RetryAfter = send.VerdictThrottled, requestedWait(header, now)
 	case status == http.StatusRequestTimeout, status == http.StatusTooEarly:
 		res.Verdict, res.RetryAfter = send.VerdictRetry, requestedWait(header, now)
 	case status >= 400 && status < 500:
@@ -142,6 +144,10 @@ func unreadable(status int, header http.Header, now time.Time) verdict {
 	}
 	return verdict{Result: res, action: a}
 }
+
+// laterWait is the wait after a temporary condition of a template (134101, 132069). It isn't the
+// recipient's fault, but the same schedule fits: a retry without a limit of attempts.
+const laterWait = 10 * time.Minute
 
 // contactWait returns the wait for one contact after an attempt: 4, 16, 64, then 256 s.
 func contactWait(attempt int) time.Duration {

@@ -21,5 +21,8 @@ func (c *Channel) classifyFailure(ctx context.Context, f httppost.Failure) send.
 	if httppost.NoTLS(f.Err) {
 		return hold("the server doesn't speak TLS: check base_url")
 	}
+	if f.Reach == httppost.NotReached {
+		return send.Result{Verdict: send.VerdictUnreachable, Detail: "WhatsApp can't be reached: " + c.client.Describe(ctx, f)}
+	}
 	return send.Result{Verdict: send.VerdictRetry, Detail: "the request could not be written: " + c.client.Describe(ctx, f)}
 }

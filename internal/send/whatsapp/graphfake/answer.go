@@ -55,6 +55,8 @@ type Documented struct {
 func Codes() []Documented {
 	return []Documented{
 		{0, 401, "AuthException"}, {1, 400, "API Unknown"}, {2, 503, "API Service"}, {3, 500, "API Method"}, {4, 400, "API Too Many Calls"},
+		{33, 400, "Parameter value is not valid"}, {131037, 400, "Display name is not approved"}, {131062, 400, "Business-scoped user id not supported"},
+		{132069, 400, "Flow is throttled"}, {134101, 400, "Template is being synced"},
 		{10, 403, "Permission Denied"}, {100, 400, "Invalid parameter"}, {190, 401, "Access token has expired"}, {200, 403, "API Permission"},
 		{299, 403, "API Permission"}, {368, 403, "Temporarily blocked for policies violations"}, {613, 400, "Calls to this api have exceeded the rate limit"},
 		{80007, 400, "Rate limit issues"}, {130429, 400, "Rate limit hit"}, {130472, 400, "User's number is part of an experiment"},
