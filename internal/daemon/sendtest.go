@@ -147,9 +147,9 @@ func outcomeOf(v send.Verdict) string {
 	switch v {
 	case send.VerdictSent:
 		return "sent"
-	case send.VerdictRetry:
+	case send.VerdictRetry, send.VerdictRecipientBusy, send.VerdictUnreachable, send.VerdictThrottled:
 		return "retry"
-	case send.VerdictPermanent:
+	case send.VerdictPermanent, send.VerdictBadRecipient, send.VerdictNoEndpoint:
 		return "failed"
 	case send.VerdictHold:
 		return "held"

@@ -109,7 +109,7 @@ func (c *Client) newHead() []byte {
 	if host == "" {
 		host = c.url.Host
 	}
-	b.WriteString("POST /" + strings.TrimPrefix(c.url.RequestURI(), "/") + " HTTP/1.1\r\nHost: " + host + "\r\n")
+	b.WriteString("POST " + c.url.RequestURI() + " HTTP/1.1\r\nHost: " + host + "\r\n")
 	_ = c.header.Write(&b) // a bytes.Buffer returns no error
 	return b.Bytes()
 }

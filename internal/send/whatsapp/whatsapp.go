@@ -117,6 +117,9 @@ func New(o Options) (*Channel, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = defaultTimeout
 	}
+	if u.Path == "" {
+		u.Path = "/" // JoinPath would make a relative path
+	}
 	base := u.JoinPath(o.Version)
 	return &Channel{
 		base: base,
