@@ -47,9 +47,9 @@ func (f *Finding) structure(ctx context.Context, file string, reader *csvfile.Re
 func rowCountProblem(rows int64, app *config.Application) (code, why string) {
 	switch {
 	case rows == 0:
-		return "no-rows", recipients.NoRow
+		return "rows-none", recipients.NoRow
 	case app != nil && rows > int64(app.MaxRows):
-		return "too-many-rows", recipients.TooManyRows(app.MaxRows)
+		return "rows-many", recipients.TooManyRows(app.MaxRows)
 	}
 	return "", ""
 }

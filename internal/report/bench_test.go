@@ -8,7 +8,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// BenchmarkResults writes results.csv of a million rows.
+// BenchmarkResults is a million rows through results.csv.
 func BenchmarkResults(b *testing.B) {
 	l := newMemorySource(campaign.StateCompleted)
 	for i := range campaign.ChunkRows {

@@ -7,7 +7,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// headline returns the first line of report.txt: what happened, then what to do.
+// headline is the first line of report.txt: what happened, then what to do.
 func headline(s *campaign.Sending, counts campaign.Counts) string {
 	switch {
 	case s.State == campaign.StateRejected:
@@ -26,14 +26,14 @@ func headline(s *campaign.Sending, counts campaign.Counts) string {
 }
 
 func rejected(s *campaign.Sending) string {
-	line := "Rejected, nothing was sent: " + clause(s.Reason, "the drop has errors")
+	line := "Rejected, nothing was sent: " + clause(s.Reason, "the drop can't be used as it is")
 	switch {
 	case s.Rows.Rejected > 0:
-		return line + " Fix the errors below (the rejected rows are in rejected.csv) and upload all files of the drop again."
+		return line + " Mend what is listed below (the rejected rows are in rejected.csv) and drop all its files again."
 	case s.ProblemCount > 0 && !onlyReason(s):
-		return line + " Fix the errors below and upload all files of the drop again."
+		return line + " Mend what is listed below and drop all its files again."
 	default:
-		return line + " The files have no other error. To send them, change this and upload all of them again."
+		return line + " Nothing else is wrong with the files: if they should be sent, change that and drop all of them again."
 	}
 }
 
@@ -43,8 +43,8 @@ func onlyReason(s *campaign.Sending) bool {
 }
 
 func noRoom(s *campaign.Sending) string {
-	return "Canceled, nothing was sent: " + clause(s.Reason, "the slots have no room for it") +
-		" Follow this advice, or choose another time or slicingCondition, and upload all files again."
+	return "Canceled, nothing was sent: " + clause(s.Reason, "there was no room for it in the slots") +
+		" Do as it says, or choose another time or slicingCondition, and drop all the files again."
 }
 
 func canceled(s *campaign.Sending, counts campaign.Counts) string {
@@ -54,22 +54,22 @@ func canceled(s *campaign.Sending, counts campaign.Counts) string {
 		why = " (" + strings.TrimSuffix(clause(s.Reason, ""), ".") + ")"
 	}
 	if sent == 0 && maybe == 0 {
-		return fmt.Sprintf("Canceled before anything was sent%s. To send it after all, upload the files again.", why)
+		return fmt.Sprintf("Canceled before anything was sent%s. If it should go out after all, drop the files again.", why)
 	}
 	line := fmt.Sprintf("Canceled after %s of %s had been sent%s.", number(sent), quantity(s.Planned, "message"), why)
 	if maybe > 0 {
-		line += fmt.Sprintf(" We don't know whether %s more %s sent.", number(maybe), verbWas(maybe))
+		line += fmt.Sprintf(" Of %s more no one can tell whether %s sent.", number(maybe), pronounWas(maybe))
 	}
-	return line + " To send the rest, make a new CSV of the lines with the outcome canceled in results.csv. The same CSV again would send some messages twice."
+	return line + " To send the rest, make a new CSV of the lines that results.csv calls canceled: the whole drop again would send some twice."
 }
 
 func dryRun(s *campaign.Sending) string {
 	line := fmt.Sprintf("Dry run, nothing was sent: %s would get %s in all.",
 		quantity(uint64(s.Rows.Accepted), "recipient"), quantity(s.Planned, "message"))
 	if s.Rows.Rejected > 0 {
-		line += fmt.Sprintf(" %s would be rejected: fix the rows in rejected.csv first.", quantity(uint64(s.Rows.Rejected), "row"))
+		line += fmt.Sprintf(" %s would be rejected: mend what rejected.csv holds first.", quantity(uint64(s.Rows.Rejected), "row"))
 	}
-	return line + ` To send it, upload the files again without "dryRun" in the sidecar.`
+	return line + ` To send it, drop the files again without "dryRun" in the sidecar.`
 }
 
 func completed(s *campaign.Sending, counts campaign.Counts) string {
@@ -88,21 +88,21 @@ func completed(s *campaign.Sending, counts campaign.Counts) string {
 		line = fmt.Sprintf("Done, but only %s of %s sent.", number(sent), countWere(s.Planned, "message"))
 	}
 	if sent != s.Planned {
-		line += " results.csv has the outcome of each message and the reason."
+		line += " What became of each, and why, is in results.csv."
 		if refused > 0 {
 			line += " " + countWere(uint64(refused), "row") + " rejected."
 		}
 	}
 	if maybe > 0 {
-		line += fmt.Sprintf(" We don't know whether %s sent: ask the operator before you send again.", countWere(maybe, "message"))
+		line += fmt.Sprintf(" Of %s no one can tell whether %s sent: ask the operator before sending again.", quantity(maybe, "message"), pronounWas(maybe))
 	}
 	if refused > 0 {
-		line += " Fix the rejected rows in rejected.csv and upload that file under a new name with the same layout."
+		line += " Mend the rejected rows in rejected.csv and drop that under a new name with the same layout."
 	}
 	return line
 }
 
-// repeated says how many rows were left out because their contact appeared before.
+// repeated says how many rows were left out since their contact had come before.
 func repeated(s *campaign.Sending) string {
 	if s.Rows.Duplicate == 0 {
 		return ""
@@ -124,7 +124,7 @@ func verbWas(n uint64) string {
 	return "were"
 }
 
-// nothingToDo points at the warnings, if there are any.
+// nothingToDo doesn't send away who should read a warning.
 func nothingToDo(s *campaign.Sending) string {
 	switch len(s.Warnings) {
 	case 0:
@@ -136,11 +136,11 @@ func nothingToDo(s *campaign.Sending) string {
 	}
 }
 
-// underWay is the headline of a sending that hasn't ended.
+// underWay serves those who look at a sending before its end.
 func underWay(s *campaign.Sending, counts campaign.Counts) string {
 	line := fmt.Sprintf("Not finished: it is %s; %s of %s sent so far.", s.State, number(counts[campaign.Sent]), countWere(s.Planned, "message"))
 	if s.State == campaign.StateChecking {
-		line = "Not finished: it is being checked. Nothing is sent before every row has been checked."
+		line = "Not finished: it is being checked; nothing is sent before every row has been."
 	}
 	if s.Reason != "" {
 		line += " Reason: " + clause(s.Reason, "")
@@ -155,7 +155,7 @@ func everyMessageWasSent(n uint64) string {
 	return fmt.Sprintf("all %s messages were sent", number(n))
 }
 
-// quantity returns "1 row" or "2 rows".
+// quantity is "1 row" or "2 rows".
 func quantity(n uint64, noun string) string {
 	if n != 1 {
 		noun += "s"
@@ -163,7 +163,7 @@ func quantity(n uint64, noun string) string {
 	return number(n) + " " + noun
 }
 
-// countWere returns "1 row was" or "2 rows were".
+// were is "1 row was" or "2 rows were".
 func countWere(n uint64, noun string) string {
 	if n == 1 {
 		return "1 " + noun + " was"
@@ -171,7 +171,14 @@ func countWere(n uint64, noun string) string {
 	return quantity(n, noun) + " were"
 }
 
-// number formats n with commas between thousands.
+func pronounWas(n uint64) string {
+	if n == 1 {
+		return "it was"
+	}
+	return "they were"
+}
+
+// number is n with commas between thousands.
 func number(n uint64) string {
 	digits := fmt.Sprint(n)
 	var b strings.Builder
@@ -184,7 +191,7 @@ func number(n uint64) string {
 	return b.String()
 }
 
-// clause returns text, or instead if it is empty, with one full stop at its end.
+// clause is text, or instead if there is none, ended by one full stop.
 func clause(text, instead string) string {
 	text = strings.TrimRight(clean(text), ". ")
 	if text == "" {
@@ -196,8 +203,8 @@ func clause(text, instead string) string {
 	return text + "."
 }
 
-// clean returns text on one line and without terminal escapes, because names,
-// references and messages come from outside.
+// clean is text on one line and without what a terminal would obey: names,
+// references and messages may hold what a stranger wrote.
 func clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -11,24 +11,24 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Header is the first line of results.csv (docs/contract.md 9).
+// Header is the first line of results.csv (SPEC 9).
 const Header = "line,contactCode,channelType,message,outcome,attempts,providerId,at,error\n"
 
-// receiptHeader follows it if a channel of the sending reports deliveries.
+// receiptHeader follows it where a channel of the sending can tell of deliveries.
 const receiptHeader = ",delivery,deliveryAt\n"
 
-// errStatuses is returned when a chunk's statuses don't match its rows.
-var errStatuses = errors.New("the statuses in the store don't match the rows")
+// errMarks is returned when a chunk's marks don't belong to its rows.
+var errMarks = errors.New("the store gave marks that don't match the rows")
 
-// Results writes results.csv: a line for every row and message, in order of the
-// CSV's lines. Rejected and duplicate rows have a line for each message they would
-// have got. Outcomes that aren't final are written by their names, so Results works
-// at any time.
+// Results writes results.csv: a line for every row and message in order of the
+// CSV's lines, refused rows among them once for each message they would have got. Outcomes
+// that aren't final yet are written by their name, so it can be called at any time.
 //
-// If a channel reports deliveries, the columns delivery and deliveryAt follow.
+// Where a channel can tell of deliveries there are two columns more, delivery and
+// deliveryAt: how far a message has come since it was sent, and when.
 //
-// Cells contain contact data exactly as it came, quoted only as RFC 4180 requires. In
-// a spreadsheet, import them as text.
+// Cells are contact data exactly as they came, quoted as RFC 4180 asks and not
+// otherwise changed: who opens the file in a spreadsheet has it read them as text.
 func Results(w io.Writer, l Source, id campaign.ID) error {
 	s, _, _, err := l.Load(id)
 	if err != nil {
@@ -50,7 +50,7 @@ func Results(w io.Writer, l Source, id campaign.ID) error {
 	r.advance()
 	err = l.EachChunk(id, r.chunk)
 	if err == nil {
-		err = r.refusedBefore(0) // the refused rows after the last accepted one
+		err = r.refusedBefore(0) // what is left stands behind the last accepted row
 	}
 	if err == nil {
 		err = r.flush(0)
@@ -61,7 +61,7 @@ func Results(w io.Writer, l Source, id campaign.ID) error {
 	return nil
 }
 
-// refusals makes an iterator of EachRefusal, to merge refused rows with the others.
+// refusals turns EachRefusal around, so that refused rows can be merged in.
 func refusals(l Source, id campaign.ID) iter.Seq2[campaign.Refusal, error] {
 	return func(yield func(campaign.Refusal, error) bool) {
 		stopped := errors.New("stopped")
@@ -77,23 +77,23 @@ func refusals(l Source, id campaign.ID) iter.Seq2[campaign.Refusal, error] {
 	}
 }
 
-// resultsWriter writes one results.csv.
+// resulter writes one results.csv.
 type resultsWriter struct {
 	w        io.Writer
 	source   Source
 	s        *campaign.Sending
-	messages []int // number of messages of each of s.Channels
+	messages []int // how many each of s.Channels sends
 	line     []byte
 
 	next    func() (campaign.Refusal, error, bool)
-	refused campaign.Refusal // the next refused row, if more
-	err     error            // of reading the next refused row
+	refused campaign.Refusal // the next, if more
+	err     error            // of reading it
 	more    bool
 }
 
 func (r *resultsWriter) advance() { r.refused, r.err, r.more = r.next() }
 
-// flush writes the buffer if it has more than limit bytes.
+// flush writes what has gathered if it is more than limit.
 func (r *resultsWriter) flush(limit int) error {
 	if len(r.line) <= limit {
 		return nil
@@ -103,7 +103,7 @@ func (r *resultsWriter) flush(limit int) error {
 	return err
 }
 
-// refusedBefore writes the refused rows before a line; 0 means all.
+// refusedBefore writes the refused rows that stand before a line; 0 means all.
 func (r *resultsWriter) refusedBefore(line uint32) error {
 	for ; r.more && (r.err != nil || line == 0 || r.refused.Line < line); r.advance() {
 		if r.err != nil {
@@ -133,12 +133,12 @@ func (r *resultsWriter) appendRefused(one *campaign.Refusal, message int) {
 	r.line = r.endLine(appendCell(b, reason), nil)
 }
 
-func (r *resultsWriter) chunk(rows *campaign.Rows, statuses []campaign.MessageStatus, entries []campaign.Entry) error {
+func (r *resultsWriter) chunk(rows *campaign.Rows, marks []campaign.MessageStatus, entries []campaign.Entry) error {
 	stride := r.s.Messages
-	if len(statuses) != rows.Len()*stride {
-		return fmt.Errorf("chunk at row %d: %w", rows.First, errStatuses)
+	if len(marks) != rows.Len()*stride {
+		return fmt.Errorf("chunk at row %d: %w", rows.First, errMarks)
 	}
-	receipts, err := r.receiptsOf(rows)
+	told, err := r.receiptsOf(rows)
 	if err != nil {
 		return err
 	}
@@ -148,11 +148,11 @@ func (r *resultsWriter) chunk(rows *campaign.Rows, statuses []campaign.MessageSt
 		}
 		channel := int(rows.Channels[i])
 		if channel >= len(r.messages) {
-			return fmt.Errorf("row %d: %w", rows.First+uint32(i), errStatuses)
+			return fmt.Errorf("row %d: %w", rows.First+uint32(i), errMarks)
 		}
 		for m := range r.messages[channel] {
 			entry := findEntry(&entries, rows.First+uint32(i), uint8(m+1))
-			r.append(line, rows.Contacts.At(i), r.s.Channels[channel], m+1, statuses[i*stride+m], entry, findReceipt(&receipts, line, uint8(m+1)))
+			r.append(line, rows.Contacts.At(i), r.s.Channels[channel], m+1, marks[i*stride+m], entry, findReceipt(&told, line, uint8(m+1)))
 		}
 		if err := r.flush(32 << 10); err != nil {
 			return err
@@ -161,7 +161,7 @@ func (r *resultsWriter) chunk(rows *campaign.Rows, statuses []campaign.MessageSt
 	return r.flush(0)
 }
 
-// receiptsOf returns the receipts of a chunk's messages.
+// deliveries are what is known of a chunk's messages.
 func (r *resultsWriter) receiptsOf(rows *campaign.Rows) ([]campaign.Delivery, error) {
 	if r.s.ReceiptVersion == 0 || rows.Len() == 0 {
 		return nil, nil
@@ -169,14 +169,14 @@ func (r *resultsWriter) receiptsOf(rows *campaign.Rows) ([]campaign.Delivery, er
 	return r.source.Deliveries(r.s.ID, rows.Lines[0], rows.Lines[rows.Len()-1])
 }
 
-// findReceipt returns the receipt of a message, or nil. Like findEntry, it drops earlier ones.
-func findReceipt(receipts *[]campaign.Delivery, line uint32, message uint8) *campaign.Delivery {
-	for len(*receipts) > 0 {
-		d := &(*receipts)[0]
+// findDelivery is what is known of a message, nil if that is nothing. As with find, what stands before is dropped.
+func findReceipt(told *[]campaign.Delivery, line uint32, message uint8) *campaign.Delivery {
+	for len(*told) > 0 {
+		d := &(*told)[0]
 		if d.Line > line || d.Line == line && d.Message > message {
 			return nil
 		}
-		*receipts = (*receipts)[1:]
+		*told = (*told)[1:]
 		if d.Line == line && d.Message == message {
 			return d
 		}
@@ -184,7 +184,7 @@ func findReceipt(receipts *[]campaign.Delivery, line uint32, message uint8) *cam
 	return nil
 }
 
-// endLine ends a line, with the columns for deliveries if the sending has them.
+// end ends a line, with the columns of deliveries where there are such.
 func (r *resultsWriter) endLine(b []byte, d *campaign.Delivery) []byte {
 	if !r.s.Receipts {
 		return append(b, '\n')
@@ -200,8 +200,8 @@ func (r *resultsWriter) endLine(b []byte, d *campaign.Delivery) []byte {
 	return append(b, '\n')
 }
 
-// findEntry returns the entry of a message, or nil. entries are sorted and queried in
-// order, so it drops earlier ones.
+// find is the entry of a message, nil if it has none. entries are sorted and
+// asked for in order: what stands before is dropped.
 func findEntry(entries *[]campaign.Entry, row uint32, message uint8) *campaign.Entry {
 	for list := *entries; len(list) > 0; list = list[1:] {
 		*entries = list
@@ -217,32 +217,32 @@ func findEntry(entries *[]campaign.Entry, row uint32, message uint8) *campaign.E
 	return nil
 }
 
-func (r *resultsWriter) append(line uint32, contact []byte, channel string, message int, status campaign.MessageStatus, entry *campaign.Entry, receipt *campaign.Delivery) {
+func (r *resultsWriter) append(line uint32, contact []byte, channel string, message int, mark campaign.MessageStatus, entry *campaign.Entry, told *campaign.Delivery) {
 	b := strconv.AppendUint(r.line, uint64(line), 10)
 	b = appendCell(append(b, ','), contact)
 	b = appendCell(append(b, ','), channel)
 	b = strconv.AppendInt(append(b, ','), int64(message), 10)
-	b = append(append(b, ','), status.Outcome().String()...)
-	b = strconv.AppendInt(append(b, ','), int64(status.Attempts()), 10)
+	b = append(append(b, ','), mark.Outcome().String()...)
+	b = strconv.AppendInt(append(b, ','), int64(mark.Attempts()), 10)
 	b = append(b, ',')
 	if entry == nil {
-		r.line = r.endLine(append(b, ",,"...), receipt)
+		r.line = r.endLine(append(b, ",,"...), told)
 		return
 	}
 	b = append(appendCell(b, entry.Provider), ',')
-	// If the message was canceled or expired after an attempt, the details say why that
-	// attempt failed, but not when the message was canceled.
-	if entry.Outcome == status.Outcome() && !entry.At.IsZero() {
+	// Details of an attempt whose message was canceled or expired afterwards say
+	// why it had not been sent by then, but not when it was canceled.
+	if entry.Outcome == mark.Outcome() && !entry.At.IsZero() {
 		b = toInstant(entry.At).AppendFormat(b, time.RFC3339Nano)
 	}
 	b = append(b, ',')
 	switch {
-	case status.Outcome() != campaign.Sent:
+	case mark.Outcome() != campaign.Sent:
 		b = appendCell(b, problem(entry.Code, entry.Detail))
-	case receipt != nil && receipt.State == campaign.Undelivered: // accepted, but not delivered
-		b = appendCell(b, problem(receipt.Code, receipt.Detail))
+	case told != nil && told.State == campaign.Undelivered: // it was taken, and given up later
+		b = appendCell(b, problem(told.Code, told.Detail))
 	}
-	r.line = r.endLine(b, receipt)
+	r.line = r.endLine(b, told)
 }
 
 func problem(code, detail string) string {
@@ -257,7 +257,7 @@ func problem(code, detail string) string {
 }
 
 // appendCell appends v as a CSV cell (RFC 4180): in quotes if it holds a comma,
-// a quote or a line end, or begins or ends with a space, which some programs drop.
+// a quote or a line end, or begins or ends with a space, which some readers drop.
 func appendCell[T string | []byte](dst []byte, v T) []byte {
 	quoted := len(v) > 0 && (space(v[0]) || space(v[len(v)-1]))
 	for i := 0; i < len(v) && !quoted; i++ {

@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestResultsLaw checks one line for every row and message, with refused rows,
-// in order of line, over several chunks, with every cell as it came.
+// TestResultsLaw: one line for every row and message, refused rows among them,
+// in order of line, over several chunks, and every cell as it came.
 func TestEveryRowAndMessageHasOneLine(t *testing.T) {
 	l := newMemorySource(campaign.StateCompleted)
 	l.s.Messages, l.s.Channels = 3, []string{"cloud_api", "sms"}
@@ -82,14 +82,14 @@ func TestEveryRowAndMessageHasOneLine(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("%d lines are missing", len(want))
 	}
-	// The counts of report.json match the lines of results.csv.
+	// The counts of report.json are the lines of results.csv.
 	m := Report(l.s, nil, l.counts).Messages
 	if m.Sent != outcomes["sent"] || m.Failed != outcomes["failed"] || m.Rejected != outcomes["rejected"] || m.Duplicate != outcomes["duplicate"] {
 		t.Errorf("report.json counts %+v, results.csv has %v", m, outcomes)
 	}
 }
 
-// A ledger that contradicts itself or fails gives an error, never an incomplete file.
+// A ledger that contradicts itself or fails is an error, never a short file.
 func TestResultsErrors(t *testing.T) {
 	broken := errors.New("broken")
 	for name, spoil := range map[string]func(*memorySource){
@@ -100,7 +100,7 @@ func TestResultsErrors(t *testing.T) {
 		l := sendings()["completed"]
 		spoil(l)
 		dir := t.TempDir()
-		if err := Write(dir, l, l.s.ID); !errors.Is(err, broken) && !errors.Is(err, errStatuses) {
+		if err := Write(dir, l, l.s.ID); !errors.Is(err, broken) && !errors.Is(err, errMarks) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if names, _ := os.ReadDir(dir); len(names) != 0 {

@@ -10,12 +10,12 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// maxSlices is the most slices that report.txt lists; report.json has all of them.
+// maxSlices is how many slices report.txt lists; report.json has them all.
 const maxSlices = 20
 
-// Text writes report.txt, which is report.json for people. The first line says what
-// happened and what to do. Facts follow, then every warning and error on its own
-// line, position first. It works for unfinished sendings too.
+// Text writes report.txt: report.json for a person. The first line says what
+// happened and what to do, then come the facts, then every warning and error on
+// a line of its own, position first. It serves sendings that aren't finished too.
 func Text(w io.Writer, s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts) error {
 	b := bufio.NewWriter(w)
 	t := textWriter{b}
@@ -39,7 +39,7 @@ type textWriter struct{ w *bufio.Writer }
 
 func (t textWriter) line(format string, args ...any) { fmt.Fprintf(t.w, format+"\n", args...) }
 
-// fact writes a labeled value unless it is empty.
+// fact writes a labelled value, if there is one.
 func (t textWriter) fact(label, value string) {
 	if value != "" {
 		t.line("  %-12s %s", label, clean(value))
@@ -54,7 +54,7 @@ func (t textWriter) facts(s *campaign.Sending) {
 	if s.ApplicationID != 0 {
 		what := fmt.Sprintf("%d of application %d", s.CampaignID, s.ApplicationID)
 		if s.CampaignID == 0 {
-			what = fmt.Sprintf("unknown, of application %d", s.ApplicationID)
+			what = fmt.Sprintf("not known, of application %d", s.ApplicationID)
 		}
 		t.fact("Campaign", what)
 	}
@@ -70,7 +70,7 @@ func (t textWriter) facts(s *campaign.Sending) {
 	}
 }
 
-// delimiter names the separator of the cells.
+// delimiter names what stands between the cells.
 func delimiter(d string) string {
 	switch d {
 	case ",":
@@ -98,7 +98,7 @@ func (t textWriter) amounts(s *campaign.Sending, counts campaign.Counts) {
 	}
 	t.line("")
 	rows := fmt.Sprintf("%s accepted", number(uint64(s.Rows.Accepted)))
-	if s.State == campaign.StateRejected { // "accepted" would read like "sent"
+	if s.State == campaign.StateRejected { // accepted would read as sent
 		rows = fmt.Sprintf("%s good", number(uint64(s.Rows.Accepted)))
 	}
 	if s.Rows.Accepted+s.Rows.Rejected+s.Rows.Duplicate == 0 { // the rows were counted and not checked in full
@@ -120,44 +120,44 @@ func (t textWriter) amounts(s *campaign.Sending, counts campaign.Counts) {
 	t.deliveries(s)
 }
 
-// deliveries counts the receipts of sent messages, if there are any.
+// deliveries says what became of messages after they were sent, where that is told.
 func (t textWriter) deliveries(s *campaign.Sending) {
 	if !s.Receipts || s.Delivery == (Delivery{}) {
 		return
 	}
-	t.line("  Of the sent messages, by the provider's receipts so far:")
+	t.line("  Of those sent, as far as the provider has told:")
 	for _, one := range []struct {
 		n          uint64
 		name, what string
 	}{{s.Delivery.Delivered, "delivered", "on the contact's device"}, {s.Delivery.Read, "read", "delivered and opened"},
-		{s.Delivery.Failed, "failed", "accepted, but not delivered; results.csv has the reason"}} {
+		{s.Delivery.Failed, "failed", "taken, but not delivered; results.csv says why"}} {
 		if one.n > 0 {
 			t.line("  %12s %-10s %s", number(one.n), one.name, one.what)
 		}
 	}
 }
 
-// meaning explains an outcome.
+// meaning is an outcome in words.
 func outcomeMeaning(o campaign.Outcome) string {
 	switch o {
 	case campaign.Sent:
 		return "accepted by the receiver"
 	case campaign.Failed:
-		return "refused, or failed at the last attempt"
+		return "refused for good, or still failing at the last attempt"
 	case campaign.Unknown:
-		return "we don't know whether it was sent"
+		return "sent or not, no one can tell"
 	case campaign.Expired:
-		return "could not be sent in time"
+		return "too late to be sent"
 	case campaign.Canceled:
-		return "not sent, because the sending was canceled"
+		return "not sent, since the sending was canceled"
 	case campaign.Suppressed:
-		return "not sent, because the contact has opted out"
+		return "not sent, since the contact opted out"
 	case campaign.Skipped:
-		return "not sent, because the message before it failed"
+		return "not sent, since the message before it failed"
 	case campaign.InFlight:
 		return "being sent now"
 	case campaign.Retrying:
-		return "failed so far, will be tried again"
+		return "failed so far, to be tried again"
 	default:
 		return "to be sent"
 	}
@@ -185,7 +185,7 @@ func (t textWriter) slices(s *campaign.Sending, slices []campaign.Slice) {
 func (t textWriter) files(s *campaign.Sending) {
 	var files [][2]string
 	if HasResults(s) && s.State.Final() {
-		files = append(files, [2]string{ResultsFile, "the outcome of every row and message"})
+		files = append(files, [2]string{ResultsFile, "what became of every row and message"})
 	}
 	if s.Rows.Rejected > 0 {
 		files = append(files, [2]string{RejectedFile, "the rejected rows as they came, with the reasons"})
@@ -194,7 +194,7 @@ func (t textWriter) files(s *campaign.Sending) {
 		return
 	}
 	t.line("")
-	t.line("Files in this folder:")
+	t.line("Files beside this one:")
 	for _, f := range files {
 		t.fact(f[0], f[1])
 	}
