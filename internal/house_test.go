@@ -22,7 +22,7 @@ var may = map[string][]string{
 	"plan":            {"calendar", "campaign"},
 	"plan/document":   {"calendar", "campaign", "source"},
 	"plan/csvfile":    {"campaign"},
-	"plan/recipients": {"campaign", "plan/document", "plan/csvfile"},
+	"plan/recipients": {"campaign", "contact", "plan/document", "plan/csvfile"},
 	"store":           {"campaign", "failpoint", "plan", "safeio"},
 	"send":            {"calendar", "campaign", "failpoint", "plan", "safeio"},
 	"send/null":       {"campaign", "send"},

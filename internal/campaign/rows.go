@@ -43,17 +43,28 @@ type Rows struct {
 	First    uint32   // row number of the first, a multiple of ChunkRows
 	Lines    []uint32 // line of the CSV on which each begins
 	Channels []uint8  // index into Sending.Channels
-	Contacts Column
+	Contacts Column   // contactCodes as written
+	Normal   Column   // where each is sent to, "" where Contacts says it; empty if none has one
 	Values   []Column // one per Sending.Variables
 }
 
 // Len returns the number of recipients.
 func (r *Rows) Len() int { return len(r.Lines) }
 
+// To returns the normal form of recipient i's contact, with which it is sent to and compared; nil
+// where that is the contactCode as written.
+func (r *Rows) To(i int) []byte {
+	if i >= r.Normal.Len() {
+		return nil
+	}
+	return r.Normal.At(i)
+}
+
 // Reset empties the rows, keeps their memory and sets the number of values.
 func (r *Rows) Reset(first uint32, values int) {
 	r.First, r.Lines, r.Channels = first, r.Lines[:0], r.Channels[:0]
 	r.Contacts.Reset()
+	r.Normal.Reset()
 	for len(r.Values) < values {
 		r.Values = append(r.Values, Column{})
 	}

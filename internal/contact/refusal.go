@@ -84,8 +84,8 @@ type Warning struct {
 }
 
 // AllWarnings returns every warning in the order of the documentation.
-func AllWarnings() []Warning {
-	return []Warning{
+func AllWarnings() [2]Warning {
+	return [2]Warning{
 		{UnknownRange, "phone-unknown-range", "the phone number is in a range that isn't known to be in use"},
 		{DecimalZero, "phone-decimal-zero", `".0" at the end of the phone number was left out`},
 	}

@@ -25,7 +25,7 @@ func (c *Checker) channels(camp *campaign.Campaign, layout *document.Layout, f *
 			continue
 		}
 		contents := campaign.ContentsFor(camp.Contents, name)
-		channel := recipients.Channel{Name: name, Check: drivers[name].CheckMessage}
+		channel := recipients.Channel{Name: name, Contacts: f.Application.ContactRules(name), Check: drivers[name].CheckMessage}
 		for i, content := range contents {
 			t, err := drivers[name].Compile(content.Item, s.Variables)
 			if err != nil {

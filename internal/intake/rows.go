@@ -75,7 +75,7 @@ func (f *Finding) takeRows(a *recipients.Assembler, reader *csvfile.Reader) {
 	s := &f.Sending
 	s.Rows, s.Planned = a.Counts()
 	s.Previews = a.Previews()
-	s.Warnings = append(s.Warnings, reader.Warnings()...)
+	s.Warnings = append(append(s.Warnings, reader.Warnings()...), a.Warnings()...)
 	whole := int64(s.Rows.Total)
 	for _, p := range a.Verdict() {
 		if p.Line > 0 { // the only verdict about a single row: the last one was cut off

@@ -31,6 +31,7 @@ type Assembler struct {
 	counts     campaign.RowCounts
 	planned    uint64
 	cutOff     uint32
+	doubts     doubts
 	tooMany    bool
 	problems   campaign.Problems
 	previews   []campaign.Preview
@@ -62,6 +63,7 @@ func (a *Assembler) Add(c *Checked) error {
 	a.counts.Total += c.Total
 	a.counts.Rejected += uint32(len(c.Refusals))
 	a.cutOff = max(a.cutOff, c.cutOff)
+	a.doubts.merge(&c.doubts)
 	for i := range c.Refusals {
 		if len(a.problems.List) == campaign.MaxProblems {
 			a.problems.Count += len(c.Refusals) - i
@@ -139,6 +141,9 @@ func (a *Assembler) appendRows(from *campaign.Rows, i, j int) error {
 		a.chunk.Lines = append(a.chunk.Lines, from.Lines[i:k]...)
 		a.chunk.Channels = append(a.chunk.Channels, from.Channels[i:k]...)
 		appendRange(&a.chunk.Contacts, &from.Contacts, i, k)
+		if a.checker.numbers {
+			appendRange(&a.chunk.Normal, &from.Normal, i, k)
+		}
 		for v := range a.chunk.Values {
 			appendRange(&a.chunk.Values[v], &from.Values[v], i, k)
 		}
@@ -215,6 +220,11 @@ func (a *Assembler) Counts() (rows campaign.RowCounts, planned uint64) { return 
 
 // Previews returns the first messages in rendered form, up to Spec.Previews.
 func (a *Assembler) Previews() []campaign.Preview { return a.previews }
+
+// Warnings returns the doubts about accepted rows.
+func (a *Assembler) Warnings() []campaign.Problem {
+	return a.doubts.problems(a.checker.spec.File, a.checker.contact.column)
+}
 
 // Problems returns the rejected rows as problems: the first campaign.MaxProblems and the full count.
 func (a *Assembler) Problems() campaign.Problems { return a.problems }

@@ -67,6 +67,7 @@ type recordingWriter struct {
 	spec     Spec
 	first    uint32
 	rows     []string // line contact channel values
+	normal   []string
 	lines    []uint32
 	refusals []campaign.Refusal
 	rejected bytes.Buffer
@@ -87,6 +88,7 @@ func (l *recordingWriter) Chunk(rows *campaign.Rows) error {
 		}
 		l.rows = append(l.rows, one)
 		l.lines = append(l.lines, rows.Lines[i])
+		l.normal = append(l.normal, string(rows.To(i)))
 	}
 	return l.fail
 }

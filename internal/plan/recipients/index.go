@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
+
+	"campaignd/internal/contact"
 )
 
 // Spill keeps the keys of exact de-duplication outside memory: 7 bytes and
-// the contactCode for each good row. Written in order, read at any place. Where the CSV is
+// the normal form of the contact for each good row. Written in order, read at any place. Where the CSV is
 // small a Memory serves.
 type Spill interface {
 	io.Writer
@@ -72,7 +74,7 @@ const (
 var errIndexFull = errors.New("more rows than the line ends of the file allow: the file changed while it was read")
 
 func newIndex(rows int64, spill Spill) *index {
-	return &index{slots: make([]uint64, (max(rows, 1)*5+3)/4+1), spill: spill, key: make([]byte, keyHead+MaxContact)}
+	return &index{slots: make([]uint64, (max(rows, 1)*5+3)/4+1), spill: spill, key: make([]byte, keyHead+contact.BufferSize)}
 }
 
 // write appends keys to the spill and returns where they begin. They must be

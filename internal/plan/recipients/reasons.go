@@ -100,13 +100,21 @@ func ContactReason(contact []byte) string {
 	return reason
 }
 
-// contactReason returns why contact can't be sent to, with its code; "" if it can.
-func contactReason(contact []byte) (code, reason string) {
+// sizeReason returns why a contactCode can't be one, whatever its channel, with its code; "" if it can.
+func sizeReason(contact []byte) (code, reason string) {
 	switch {
 	case len(contact) == 0:
 		return "contact-empty", "the contactCode is empty"
 	case len(contact) > MaxContact:
 		return "contact-long", fmt.Sprintf("the contactCode has %d bytes; the limit is %d", len(contact), MaxContact)
+	}
+	return "", ""
+}
+
+// contactReason returns why contact can't be sent to as written, with its code; "" if it can.
+func contactReason(contact []byte) (code, reason string) {
+	if code, reason := sizeReason(contact); reason != "" {
+		return code, reason
 	}
 	plain := true
 	for _, c := range contact {

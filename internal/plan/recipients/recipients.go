@@ -17,6 +17,7 @@ import (
 	"slices"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/contact"
 	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/document"
 )
@@ -36,9 +37,10 @@ const (
 type Channel struct {
 	Name      string
 	Templates []*campaign.Template // compiled against Spec.Variables, in order; at least one
+	Contacts  contact.Rules        // how a contactCode is read
 	// Check refuses a rendered message by the channel's own rules. Its error is
 	// fit for a partner and holds no contact data. nil refuses none.
-	Check func(contactCode, content []byte) error
+	Check func(to, content []byte) error
 }
 
 // Spec is all that decides what becomes of a row.
@@ -63,6 +65,7 @@ type Checker struct {
 	channel      text
 	values       []text         // one per Spec.Variables
 	seeds        []maphash.Seed // one a channel; nil without de-duplication
+	numbers      bool           // a channel has contacts that aren't sent as written
 	smallBatches bool           // the layout makes rows much larger: take few at a time
 }
 
@@ -95,6 +98,7 @@ func New(spec Spec) (*Checker, error) {
 		r.smallBatches = r.smallBatches || t.enlarges(uses)
 	}
 	r.smallBatches = r.smallBatches || r.contact.enlarges(uses) || r.channel.enlarges(uses)
+	r.numbers = slices.ContainsFunc(spec.Channels, func(c Channel) bool { return isNumber(c.Contacts.Kind()) })
 	if spec.Dedupe {
 		for range spec.Channels {
 			r.seeds = append(r.seeds, maphash.MakeSeed())
@@ -119,11 +123,13 @@ type Checked struct {
 	Rejected []byte             // lines of rejected.csv for the Refusals, without the header
 	Total    uint32             // data rows
 
+	doubts   doubts
 	cutOff   uint32   // line of a last record that was cut, 0 if none
 	hashes   []uint64 // of the keys
 	keys     []byte   // of the good rows, as they go into the spill
 	keyEnds  []uint32
 	scratch  []byte // values made of several parts
+	normal   [contact.BufferSize]byte
 	rendered []byte
 }
 
@@ -131,6 +137,7 @@ func (c *Checked) reset(values int) {
 	c.Rows.Reset(0, values)
 	c.Refusals, c.Rejected, c.Total, c.cutOff = c.Refusals[:0], c.Rejected[:0], 0, 0
 	c.hashes, c.keys, c.keyEnds = c.hashes[:0], c.keys[:0], c.keyEnds[:0]
+	clear(c.doubts[:])
 }
 
 // Check checks every row of batch. reader is where the batch comes from; of it
@@ -181,52 +188,67 @@ func (r *Checker) row(reader *csvfile.Reader, batch *csvfile.Batch, i int, out *
 		return r.fault(reader, batch, i)
 	}
 	out.scratch = out.scratch[:0]
-	contact := trimSpaces(r.contact.value(&out.scratch, batch, i))
+	text := trimSpaces(r.contact.value(&out.scratch, batch, i))
 	channel := trimSpaces(r.channel.value(&out.scratch, batch, i))
-	if code, reason := contactReason(contact); reason != "" {
-		return refusal{code, r.contact.column, reason, r.contact.first, contact, channel}
+	if code, reason := sizeReason(text); reason != "" {
+		return refusal{code, r.contact.column, reason, r.contact.first, text, channel}
 	}
 	if string(channel) != r.spec.Channels[*last].Name {
 		k := slices.IndexFunc(r.spec.Channels, func(c Channel) bool { return c.Name == string(channel) })
 		if k < 0 {
 			code, reason := r.channelReason(channel)
-			return refusal{code, r.channel.column, reason, r.channel.first, contact, channel}
+			return refusal{code, r.channel.column, reason, r.channel.first, text, channel}
 		}
 		*last = k
+	}
+	c := &r.spec.Channels[*last]
+	normal, code, reason := readContact(c.Contacts, out.normal[:0], text)
+	if reason != "" {
+		return refusal{code, r.contact.column, reason, r.contact.first, text, channel}
 	}
 	rows := &out.Rows
 	n := rows.Len()
 	rows.Lines = append(rows.Lines, batch.Line(i))
 	rows.Channels = append(rows.Channels, uint8(*last))
-	rows.Contacts.Append(contact)
+	rows.Contacts.Append(text)
+	if r.numbers {
+		to := normal.To
+		if !isNumber(c.Contacts.Kind()) {
+			to = nil
+		}
+		rows.Normal.Append(to)
+	}
 	size := 0
 	for v := range r.values {
 		size += r.values[v].appendTo(&rows.Values[v], batch, i, MaxValues-size)
 		if size > MaxValues {
 			truncateRows(rows, n)
-			return refusal{"values-long", r.values[v].column, fmt.Sprintf("the values for the row's messages have more than the %d bytes that a recipient may have", MaxValues), r.values[v].first, contact, channel}
+			return refusal{"values-long", r.values[v].column, fmt.Sprintf("the values for the row's messages have more than the %d bytes that a recipient may have", MaxValues), r.values[v].first, text, channel}
 		}
 	}
-	if reason := r.messages(out, n, contact, &r.spec.Channels[*last]); reason != "" {
+	if reason := r.messages(out, n, normal.To, c); reason != "" {
 		truncateRows(rows, n)
-		return refusal{"message-refused", "", reason, -1, contact, channel}
+		return refusal{"message-refused", "", reason, -1, text, channel}
+	}
+	if normal.Warnings != 0 {
+		out.doubts.add(normal.Warnings, batch.Line(i))
 	}
 	if r.seeds != nil {
-		out.hashes = append(out.hashes, maphash.Bytes(r.seeds[*last], contact))
-		out.keys = appendKey(out.keys, batch.Line(i), uint8(*last), contact)
+		out.hashes = append(out.hashes, maphash.Bytes(r.seeds[*last], normal.Key))
+		out.keys = appendKey(out.keys, batch.Line(i), uint8(*last), normal.Key)
 		out.keyEnds = append(out.keyEnds, uint32(len(out.keys)))
 	}
 	return refusal{}
 }
 
 // messages renders what row n would be sent and asks the channel.
-func (r *Checker) messages(out *Checked, n int, contact []byte, c *Channel) string {
+func (r *Checker) messages(out *Checked, n int, to []byte, c *Channel) string {
 	if c.Check == nil {
 		return ""
 	}
 	for k, t := range c.Templates {
 		out.rendered = t.Append(out.rendered[:0], &out.Rows, n)
-		if err := c.Check(contact, out.rendered); err != nil {
+		if err := c.Check(to, out.rendered); err != nil {
 			if len(c.Templates) == 1 {
 				return err.Error()
 			}
@@ -240,6 +262,7 @@ func (r *Checker) messages(out *Checked, n int, contact []byte, c *Channel) stri
 func truncateRows(rows *campaign.Rows, n int) {
 	rows.Lines, rows.Channels = rows.Lines[:n], rows.Channels[:n]
 	truncateColumn(&rows.Contacts, n)
+	truncateColumn(&rows.Normal, n)
 	for v := range rows.Values {
 		truncateColumn(&rows.Values[v], n)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/contact"
 	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/document"
 )
@@ -225,4 +226,78 @@ func TestCheckIsSafeForManyWorkers(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// phoneSpec is testSpec with phone numbers on cloud_api.
+func phoneSpec(t testing.TB, country string) Spec {
+	rules, err := contact.New(contact.Phone, country, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return testSpec(t, plainLayout, func(s *Spec) { s.Channels[0].Contacts = rules })
+}
+
+// TestPhoneNumbers: spellings of one number are duplicates, and the normal form is kept beside the contactCode.
+func TestPhoneNumbers(t *testing.T) {
+	a, sink := take(t, phoneSpec(t, "ES"), `contactCode,channelType,name
++34 666 777 888,cloud_api,a
+34666777888,cloud_api,b
+666777888.0,cloud_api,c
+612345678.0,cloud_api,d
+-34666777889,cloud_api,e
+3.46668E+10,cloud_api,f
+#N/D,cloud_api,g
+TOTAL,cloud_api,h
++34 166 777 888,cloud_api,i
+TOTAL,sms,j
+`, 3)
+	var got []string
+	for i, row := range sink.rows {
+		got = append(got, row+" "+sink.normal[i])
+	}
+	want := []string{
+		`2 +34 666 777 888 cloud_api "a" "X-a-a" "10%" 34666777888`,
+		`5 612345678.0 cloud_api "d" "X-d-d" "10%" 34612345678`,
+		`10 +34 166 777 888 cloud_api "i" "X-i-i" "10%" 34166777888`,
+		`11 TOTAL sms "j" "X-j-j" "10%" `,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	got = nil
+	for _, r := range sink.refusals {
+		got = append(got, fmt.Sprintf("%d %s %s", r.Line, r.Outcome, r.Code))
+	}
+	want = []string{"3 duplicate duplicate", "4 duplicate duplicate", "6 rejected phone-negative", "7 rejected phone-exponent", "8 rejected phone-character", "9 rejected phone-character"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("refusals (-want +got):\n%s", diff)
+	}
+	got = nil
+	for _, w := range a.Warnings() {
+		got = append(got, w.Code+": "+w.String())
+	}
+	want = []string{
+		"phone-unknown-range: x.csv:10: contactCode: the phone number is in a range that isn't known to be in use",
+		`phone-decimal-zero: x.csv:4: contactCode: ".0" at the end of the phone number was left out, in 2 rows`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+// TestEmailsDifferOnlyInCase: they are one contact.
+func TestEmailsDifferOnlyInCase(t *testing.T) {
+	rules, err := contact.New(contact.Email, "", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, sink := take(t, testSpec(t, plainLayout, func(s *Spec) { s.Channels[0].Contacts = rules }),
+		"contactCode,channelType,name\nAna@Example.com,cloud_api,a\nana@example.COM,cloud_api,b\n34666777888,cloud_api,c\n", 10)
+	var got []string
+	for _, r := range sink.refusals {
+		got = append(got, fmt.Sprintf("%d %s %s", r.Line, r.Outcome, r.Code))
+	}
+	if diff := cmp.Diff([]string{"3 duplicate duplicate", "4 rejected email-invalid"}, got); diff != "" {
+		t.Errorf("refusals (-want +got):\n%s", diff)
+	}
 }
