@@ -139,9 +139,9 @@ func (d *Daemon) changed(id campaign.ID) {
 	}
 }
 
-func (d *Daemon) optedOut(application int64, channelType, contactCode string) error {
+func (d *Daemon) optedOut(application int64, channelType string, m *send.Message) error {
 	_, err := d.store.AddOptOuts([]store.OptOut{{ApplicationID: application, ChannelType: channelType,
-		ContactCode: contactCode, At: d.now().UTC(), Source: "channel"}})
+		ContactCode: string(m.AppendContact(nil)), At: d.now().UTC(), Source: "channel"}})
 	return err
 }
 

@@ -37,8 +37,8 @@ type batch struct {
 	results []Result
 
 	content []byte // rendered items, end to end
-	text    []byte // keys and contact codes, end to end
-	ends    []int  // for each message: the ends of its key and contact in text, and of its content
+	text    []byte // keys, contact codes and numbers, end to end
+	ends    []int  // for each message: the ends of its key, contact and number in text, and of its content
 }
 
 // Results that only the dispatcher sets.
@@ -67,7 +67,7 @@ func (b *batch) fits(hold int64) bool {
 }
 
 // render makes the messages of the batch's items from chunks that the group keeps until then. It
-// allocates only one string, for all keys and contact codes.
+// allocates only one string, for all keys, contact codes and numbers.
 func (b *batch) render(channel string) {
 	for i := range b.items {
 		it := &b.items[i]
@@ -76,6 +76,8 @@ func (b *batch) render(channel string) {
 		b.text = campaign.AppendKey(b.text, s.ID, s.Tag, rows.Lines[at], int(it.message))
 		b.ends = append(b.ends, len(b.text))
 		b.text = append(b.text, rows.Contacts.At(at)...)
+		b.ends = append(b.ends, len(b.text))
+		b.text = append(b.text, rows.To(at)...)
 		b.ends = append(b.ends, len(b.text))
 		b.content = cur.templates[it.message-1].Append(b.content, rows, at)
 		b.ends = append(b.ends, len(b.content))
@@ -90,10 +92,10 @@ func (b *batch) render(channel string) {
 	text := string(b.text)
 	var at, body int
 	for i := range b.msgs {
-		m, ends := &b.msgs[i], b.ends[3*i:3*i+3]
-		m.Key, m.ContactCode = text[at:ends[0]], text[ends[0]:ends[1]]
-		m.Content = b.content[body:ends[2]:ends[2]]
-		at, body = ends[1], ends[2]
+		m, ends := &b.msgs[i], b.ends[4*i:4*i+4]
+		m.Key, m.ContactCode, m.To = text[at:ends[0]], text[ends[0]:ends[1]], text[ends[1]:ends[2]]
+		m.Content = b.content[body:ends[3]:ends[3]]
+		at, body = ends[2], ends[3]
 	}
 }
 

@@ -12,6 +12,7 @@
 package send
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -28,12 +29,34 @@ type Message struct {
 	ApplicationID int64           `json:"applicationId"`
 	CampaignID    int64           `json:"campaignId"`
 	ChannelType   string          `json:"channelType"`
-	ContactCode   string          `json:"contactCode"`
-	Number        int             `json:"message"` // 1 to 5
-	Content       json.RawMessage `json:"content"` // the rendered item
+	ContactCode   string          `json:"contactCode"`  // as written
+	To            string          `json:"to,omitempty"` // the number it is sent to, on channels of numbers
+	Number        int             `json:"message"`      // 1 to 5
+	Content       json.RawMessage `json:"content"`      // the rendered item
 	DueAt         time.Time       `json:"dueAt"`
 	Attempt       int             `json:"attempt"`
 	SentAt        time.Time       `json:"sentAt"` // set by the driver when it sends
+}
+
+// Recipient returns the contact that the message is sent to: To, or the contactCode where that is sent as
+// written.
+func (m *Message) Recipient() string { return cmp.Or(m.To, m.ContactCode) }
+
+// AppendContact appends the contact of a message in a form that is read the same by the rules of every application, for lists such
+// as opt-outs: a number with +, any other contact as it is sent.
+func (m *Message) AppendContact(dst []byte) []byte {
+	return AppendContact(dst, []byte(m.ContactCode), []byte(m.To))
+}
+
+// AppendContact is Message.AppendContact for a recipient's contactCode and its To.
+func AppendContact(dst, contactCode, to []byte) []byte {
+	switch {
+	case len(to) == 0:
+		return append(dst, contactCode...)
+	case to[0] >= '0' && to[0] <= '9':
+		dst = append(dst, '+')
+	}
+	return append(dst, to...)
 }
 
 // Channel is a driver: it sends messages of one application's channel. Its constructor
@@ -45,9 +68,9 @@ type Channel interface {
 	Compile(item json.RawMessage, names []string) (*campaign.Template, error)
 
 	// CheckMessage refuses a rendered message that the receiver would certainly refuse. It
-	// is called for every row before the drop is accepted. The error is shown to partners
-	// and holds no contact data. content is valid during the call only.
-	CheckMessage(contactCode, content []byte) error
+	// is called for every row before the drop is accepted, with Message.Recipient. The error is shown to partners
+	// and holds no contact data. to and content are valid during the call only.
+	CheckMessage(to, content []byte) error
 
 	// Batch returns the largest number of messages in one Send: 1 for a request each.
 	Batch() int

@@ -28,7 +28,7 @@ type Dispatcher struct {
 	log         *slog.Logger
 	clock       func() time.Time
 	onChange    func(campaign.ID)
-	optedOut    func(int64, string, string) error
+	optedOut    func(int64, string, *Message) error
 	observer    Observer
 	stopTimeout time.Duration
 	retryHold   time.Duration

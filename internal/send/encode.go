@@ -40,6 +40,10 @@ func (e *Encoder) Append(dst []byte, m *Message) []byte {
 	dst = appendString(dst, m.Key)
 	dst = append(dst, e.head...)
 	dst = appendString(dst, m.ContactCode)
+	if m.To != "" {
+		dst = append(dst, `,"to":`...)
+		dst = appendString(dst, m.To)
+	}
 	dst = append(dst, `,"message":`...)
 	dst = strconv.AppendInt(dst, int64(m.Number), 10)
 	dst = append(dst, `,"content":`...)

@@ -36,6 +36,9 @@ func FuzzEncoder(f *testing.F) {
 		m := &Message{Key: key, SendingID: campaign.ID(key), Reference: ref, ApplicationID: app, CampaignID: camp, ChannelType: channel,
 			ContactCode: contact, Number: number, Content: template.Append(nil, &rows, 0), DueAt: time.Unix(0, at).UTC(), Attempt: attempt,
 			SentAt: time.Unix(0, at/3).UTC()}
+		if attempt%2 == 0 {
+			m.To = contact + key
+		}
 		var e Encoder
 		for range 2 { // the second comes from what is kept
 			if got, want := e.Append(nil, m), standard(t, m); !bytes.Equal(got, want) {

@@ -20,7 +20,7 @@ type rules struct {
 // before the driver is called, and every path goes through it (docs/contract.md 8): a message
 // may have waited for a worker since it was picked, while a window closed, its slot ended, or
 // somebody paused, canceled or opted out. The caller holds cs.gate for reading.
-func (cs *channelSender) check(it *item, contact string, h *handOver) Verdict {
+func (cs *channelSender) check(it *item, m *Message, h *handOver) Verdict {
 	switch {
 	case h.closed || it.cursor.run.isHalted() || it.lateFrom > h.now.UnixNano():
 		return verdictReturned
@@ -28,7 +28,7 @@ func (cs *channelSender) check(it *item, contact string, h *handOver) Verdict {
 		return verdictReturned // its slot is over: it is planned again
 	}
 	if it.optOuts != h.optOuts {
-		switch out, err := cs.d.store.OptedOut(cs.id, cs.name, []byte(contact)); {
+		switch out, err := cs.d.store.OptedOut(cs.id, cs.name, m.AppendContact(nil)); {
 		case err != nil:
 			return verdictReturned // the next pick reports the error
 		case out:

@@ -16,6 +16,7 @@ type memoryStore struct {
 	mu         sync.Mutex
 	sendings   map[campaign.ID]*memorySending
 	suppressed map[string]bool
+	to         map[string]string // numbers of contacts
 	commits    int
 	fail       func(op string) error // nil: nothing fails
 	slowCommit time.Duration         // a commit takes so long
@@ -202,6 +203,7 @@ func (m *memoryStore) Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, ma
 		rows.Lines = append(rows.Lines, r.line)
 		rows.Channels = append(rows.Channels, r.channel)
 		rows.Contacts.AppendString(r.contact)
+		rows.Normal.AppendString(m.to[r.contact])
 		rows.Values[0].AppendString(r.values[0])
 		marks = append(marks, k.statuses[i]...)
 	}

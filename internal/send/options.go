@@ -20,7 +20,7 @@ type Options struct {
 	OnChange func(campaign.ID)
 	// OptedOut is called when a channel answered that the contact wants nothing
 	// more from it (Result.Suppress), before the result is recorded. An error is logged.
-	OptedOut func(application int64, channelType, contactCode string) error
+	OptedOut func(application int64, channelType string, m *Message) error
 	Observer Observer // nil: nobody looks
 
 	StopTimeout time.Duration // what is in flight may take this long at a stop; 0: 10s

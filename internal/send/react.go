@@ -26,7 +26,7 @@ func (cs *channelSender) react(b *batch) {
 			cur.refusals.reset()
 		case VerdictPermanent:
 			cs.succeeded()
-			cs.optOut(b.msgs[i].ContactCode, res)
+			cs.optOut(&b.msgs[i], res)
 			if n := cur.refusals.add(res); n >= set.RefusalsInARow {
 				cs.d.hold(cur.run, fmt.Sprintf("%d equal refusals in a row: %s; fix the cause and resume, then \"resend --failed\" sends the refused ones again",
 					n, describe(res)), false)
@@ -34,7 +34,7 @@ func (cs *channelSender) react(b *batch) {
 			}
 		case VerdictBadRecipient, VerdictRecipientBusy:
 			cs.succeeded()
-			cs.optOut(b.msgs[i].ContactCode, res)
+			cs.optOut(&b.msgs[i], res)
 		case VerdictRetry, VerdictUnknown, VerdictUnreachable:
 			if cs.breaker.failed(now, res, max(10, set.Concurrency), set.RetryBase, set.RetryMax) {
 				cs.inTrouble(res)
@@ -98,11 +98,11 @@ func (cs *channelSender) holdChannel(now time.Time, res *Result) {
 }
 
 // optOut records that the contact opted out, if the answer says so.
-func (cs *channelSender) optOut(contact string, res *Result) {
+func (cs *channelSender) optOut(m *Message, res *Result) {
 	if !res.OptOut || cs.d.optedOut == nil {
 		return
 	}
-	if err := cs.d.optedOut(cs.id, cs.name, contact); err != nil {
+	if err := cs.d.optedOut(cs.id, cs.name, m); err != nil {
 		cs.d.log.Error("cannot add an opt-out to the list", "application", cs.id, "channel", cs.name, "error", err)
 	}
 }

@@ -43,6 +43,7 @@ type channelSender struct {
 	turn            int              // index in cursors of the one picked from last
 	turnLeft        int              // messages left of that cursor's turn when the group was full
 	group           group
+	contact         []byte           // scratch: the contact of the message being picked
 	recordedBatches []*batch         // recorded attempts that wait for their time or a token, by time
 	results         []*batch         // results decided but not recorded
 	outcomes        []campaign.Entry // entries for results

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -229,8 +230,8 @@ func TestOptOut(t *testing.T) {
 		var out []string
 		r := newHarness(t, answering(func(*Message) Result { return Result{Verdict: VerdictPermanent, Detail: "stop", OptOut: true} }),
 			func(r *harness) {
-				r.opts.OptedOut = func(app int64, channel, contact string) error {
-					out = append(out, channel+" "+contact)
+				r.opts.OptedOut = func(app int64, channel string, m *Message) error {
+					out = append(out, channel+" "+m.ContactCode)
 					return nil
 				}
 			})
@@ -360,6 +361,29 @@ func TestOutageIsNoStorm(t *testing.T) {
 		state, counts := r.store.state(id)
 		if state != campaign.StateCompleted || counts[campaign.Failed] > 20 || counts[campaign.Sent]+counts[campaign.Failed] != 10000 {
 			t.Errorf("state %s, counts %v; want nearly all sent", state, counts)
+		}
+	})
+}
+
+// TestNumberIsHandedOver: the driver gets the number beside the contactCode, and opt-outs are asked for it.
+func TestNumberIsHandedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		r := newHarness(t, answering(func(m *Message) Result {
+			got = append(got, m.ContactCode+" "+m.To+" "+m.Recipient())
+			return Result{Verdict: VerdictSent}
+		}))
+		r.store.to = map[string]string{"34600000000": "34611111111", "34600000001": "34622222222"}
+		r.store.suppressed["c +34622222222"] = true
+		id := r.accept(campaign.Sending{}, 3)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		slices.Sort(got)
+		if diff := cmp.Diff([]string{"34600000000 34611111111 34611111111", "34600000002  34600000002"}, got); diff != "" {
+			t.Errorf("messages (-want +got):\n%s", diff)
+		}
+		if _, counts := r.store.state(id); counts[campaign.Suppressed] != 1 {
+			t.Errorf("%d messages are suppressed, want 1", counts[campaign.Suppressed])
 		}
 	})
 }

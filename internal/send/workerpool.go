@@ -128,7 +128,7 @@ func (cs *channelSender) send(b *batch) {
 	for i := range b.items {
 		it, res := &b.items[i], &b.results[i]
 		if res.Verdict == 0 {
-			res.Verdict = cs.check(it, b.msgs[i].ContactCode, &h)
+			res.Verdict = cs.check(it, &b.msgs[i], &h)
 		}
 		if res.Verdict == 0 {
 			out++

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -12,17 +13,20 @@ import (
 )
 
 // A chunk's value has one byte of format, the number of rows (uvarint), and an s2 block
-// of the columns: lines (the first, then differences), channels, contacts, the number of
+// of the columns: lines (the first, then differences), channels, contacts, numbers (not in format 1), the number of
 // value columns, and each of them. A column of strings is its form, the lengths and the
 // bytes. In the form nibbles two characters share a byte: s2 finds repeats but has no
 // entropy coding, and half of a CSV is digits.
 const (
-	chunkFormat = 1
+	chunkFormat = 2
+	oldestChunk = 1 // has no numbers
 	// maxChunk is the most bytes of an unpacked chunk: half of bbolt's largest value.
 	maxChunk = 1 << 30
 
 	formPlain   = 0
 	formNibbles = 1
+	formNone    = 2 // of numbers: there are none
+	formSame    = 3 // of numbers: they are the contacts
 )
 
 // nibbles are the characters of the form nibbles: digits and the punctuation of
@@ -53,7 +57,7 @@ type Packer struct {
 // Pack encodes one chunk and keeps no reference to rows.
 func (k *Packer) Pack(rows *campaign.Rows) Packed {
 	p := Packed{first: rows.First, rows: rows.Len()}
-	size := len(rows.Contacts.Data) + 16*rows.Len()
+	size := len(rows.Contacts.Data) + len(rows.Normal.Data) + 20*rows.Len()
 	for i := range rows.Values {
 		size += len(rows.Values[i].Data) + 4*rows.Len()
 	}
@@ -72,6 +76,14 @@ func (k *Packer) Pack(rows *campaign.Rows) Packed {
 	}
 	raw = append(raw, rows.Channels...)
 	raw = appendColumn(raw, &rows.Contacts, k.table)
+	switch {
+	case rows.Normal.Len() == 0:
+		raw = append(raw, formNone)
+	case bytes.Equal(rows.Normal.Data, rows.Contacts.Data) && slices.Equal(rows.Normal.Ends, rows.Contacts.Ends):
+		raw = append(raw, formSame)
+	default:
+		raw = appendColumn(raw, &rows.Normal, k.table)
+	}
 	raw = binary.AppendUvarint(raw, uint64(len(rows.Values)))
 	for i := range rows.Values {
 		raw = appendColumn(raw, &rows.Values[i], k.table)
@@ -115,7 +127,7 @@ func appendColumn(dst []byte, c *campaign.Column, table *nibbleTable) []byte {
 // chunkRows returns the number of rows of a stored chunk without unpacking it.
 func chunkRows(data []byte) (int, error) {
 	r := reader{b: data}
-	if r.byte() != chunkFormat {
+	if format := r.byte(); format < oldestChunk || format > chunkFormat {
 		r.fail()
 	}
 	n := r.uvarint()
@@ -157,6 +169,9 @@ func (u *unpacker) chunk(data []byte, first uint32, rows *campaign.Rows) error {
 	}
 	rows.Channels = append(rows.Channels, r.bytes(uint64(n))...)
 	r.column(n, &rows.Contacts)
+	if data[0] > oldestChunk {
+		r.numbers(n, rows)
+	}
 	values := r.uvarint()
 	if values > uint64(len(r.b)) {
 		r.fail()
@@ -172,6 +187,24 @@ func (u *unpacker) chunk(data []byte, first uint32, rows *campaign.Rows) error {
 		r.column(n, &rows.Values[i])
 	}
 	return r.done("chunk")
+}
+
+// numbers reads the column of numbers, which follows that of contacts.
+func (r *reader) numbers(n int, rows *campaign.Rows) {
+	if len(r.b) == 0 {
+		r.fail()
+		return
+	}
+	switch r.b[0] {
+	case formNone:
+		r.byte()
+	case formSame:
+		r.byte()
+		rows.Normal.Data = append(rows.Normal.Data, rows.Contacts.Data...)
+		rows.Normal.Ends = append(rows.Normal.Ends, rows.Contacts.Ends...)
+	default:
+		r.column(n, &rows.Normal)
+	}
 }
 
 // column reads a column of n strings into c, which must be empty.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/klauspost/compress/s2"
 	"pgregory.net/rapid"
 
@@ -19,6 +20,15 @@ func FuzzChunk(f *testing.F) {
 	empty := &campaign.Rows{Lines: []uint32{0}, Channels: []uint8{0}}
 	empty.Contacts.AppendString("")
 	f.Add(pack(empty).data)
+	numbers := &campaign.Rows{Lines: []uint32{2, 3}, Channels: []uint8{0, 1}}
+	for _, one := range []string{"+34 666 777 888", "x"} {
+		numbers.Contacts.AppendString(one)
+	}
+	numbers.Normal.AppendString("34666777888")
+	numbers.Normal.AppendString("")
+	f.Add(pack(numbers).data)
+	numbers.Normal = numbers.Contacts
+	f.Add(pack(numbers).data)
 	f.Add([]byte{chunkFormat, 1, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		head := reader{b: data}
@@ -34,12 +44,16 @@ func FuzzChunk(f *testing.F) {
 		}
 		for i := range rows.Len() {
 			rows.Contacts.At(i)
+			rows.To(i)
 			for j := range rows.Values {
 				rows.Values[j].At(i)
 			}
 		}
 		if err := u.chunk(pack(&rows).data, 0, &again); err != nil {
 			t.Fatal(err)
+		}
+		if diff := cmp.Diff(rows.Normal, again.Normal, cmpopts.EquateEmpty()); diff != "" {
+			t.Error(diff)
 		}
 		if diff := cmp.Diff(rows.Contacts, again.Contacts); diff != "" || !cmp.Equal(rows.Lines, again.Lines) || len(rows.Values) != len(again.Values) {
 			t.Error(diff)

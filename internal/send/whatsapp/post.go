@@ -21,7 +21,7 @@ const (
 // sendOne makes one attempt at a message.
 func (c *Channel) sendOne(ctx context.Context, m *send.Message) send.Result {
 	var buf [maxDigits]byte
-	contact, err := appendDigits(buf[:0], []byte(m.ContactCode))
+	contact, err := appendDigits(buf[:0], []byte(m.Recipient()))
 	if err != nil {
 		return send.Result{Verdict: send.VerdictPermanent, Detail: "the contact's number " + err.Error()}
 	}
