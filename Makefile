@@ -36,8 +36,8 @@ demo-whatsapp: build ## the demo over WhatsApp, with a strict fake of Meta's API
 	@$(GO) build -trimpath -o bin/graphfake ./test/graphfake
 	@sh test/demo-whatsapp.sh $(BIN) bin/graphfake
 
-run: build ## run the daemon on configs/campaignd.toml until Ctrl-C
-	$(BIN) run
+run: build ## run the daemon on configs/campaignd.toml until Ctrl-C, and show how to log in to its dashboard
+	@(for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.3; $(BIN) dashboard 2>/dev/null && break; done) & exec $(BIN) run
 
 test: ## run all tests, and each fuzz target for a moment
 	$(GO) test ./...

@@ -55,6 +55,7 @@ func newRoot(env *environment) *cobra.Command {
 		newStatusCmd(env),
 		newShowCmd(env),
 		newWatchCmd(env),
+		newDashboardCmd(env),
 		newTimelineCmd(env),
 		newResultsCmd(env),
 	)

@@ -22,9 +22,11 @@ type Config struct {
 	File             string // path it was read from
 	StateDir         string
 	CampaignsDir     string
-	Listen           string // "" is off
-	TokenFile        string // for HTTP beyond loopback
-	SocketGroup      string // group of the control socket, "" for the daemon's own
+	Listen           string   // "" is off
+	TokenFile        string   // of HTTP; "": http_token in StateDir
+	MetricsToken     bool     // /metrics needs the token on loopback too
+	TrustedProxies   []string // addresses or networks
+	SocketGroup      string   // group of the control socket, "" for the daemon's own
 	Rescan           calendar.Schedule
 	RescanText       string // as written: "10s", "every 10s", "@every 10s" or a cron expression
 	Retention        time.Duration

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
+	"net/netip"
 	"net/url"
 	"path"
 	"strconv"
@@ -46,6 +47,17 @@ func address(s string) error {
 		}
 	}
 	return fmt.Errorf("found %q where host:port is wanted, such as \"127.0.0.1:8025\", or \"\" for none", clip(s))
+}
+
+// network checks an address or a network.
+func network(s string) error {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return nil
+	}
+	if _, err := netip.ParsePrefix(s); err != nil {
+		return fmt.Errorf("found %q where an address or a network is wanted, such as \"10.0.0.0/8\"", clip(s))
+	}
+	return nil
 }
 
 // isLoopback reports whether only this machine can reach host, or host is this machine.

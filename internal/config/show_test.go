@@ -16,6 +16,8 @@ state_dir = "s"
 listen = "127.0.0.1:1"
 token_file = "env:TOKEN"
 socket_group = "ops"
+metrics_token = true
+trusted_proxies = ["10.0.0.5", "192.168.0.0/16"]
 rescan = "every 15s"
 [log]
 level = "warn"

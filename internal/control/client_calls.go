@@ -241,3 +241,9 @@ func (c *Client) SendTest(ctx context.Context, m TestMessage) (r TestResult, err
 	err = c.do(ctx, http.MethodPost, "/v1/send-test", nil, m, &r)
 	return r, err
 }
+
+// LoginCode returns an address of the dashboard that logs in once.
+func (c *Client) LoginCode(ctx context.Context) (code LoginCode, err error) {
+	err = c.do(ctx, http.MethodPost, "/v1/login-code", nil, nil, &code)
+	return code, err
+}

@@ -8,31 +8,24 @@ import (
 	"net/http"
 	"os"
 	"strings"
-
-	"campaignd/internal/config"
 )
 
-// minToken is the shortest token, in characters, that can't be guessed.
-const minToken = 16
-
 // listenWeb opens the address for HTTP and returns it with its handler. An
-// address that other machines can reach needs a token.
-func (s *Server) listenWeb() (http.Handler, net.Listener, error) {
-	if s.opts.TokenFile != "" {
-		if _, err := s.token(); err != nil {
-			return nil, nil, err
-		}
-	}
+// address that other machines can reach needs a configured token.
+func (s *Server) listenWeb() (http.Handler, *connectionLimiter, error) {
 	listener, err := net.Listen("tcp", s.opts.Listen)
 	if err != nil {
 		return nil, nil, fmt.Errorf("listen on %q: %w", s.opts.Listen, err)
 	}
 	// The configured name may resolve to anything; the bound address is certain.
-	if at, ok := listener.Addr().(*net.TCPAddr); s.opts.TokenFile == "" && (!ok || !at.IP.IsLoopback()) {
-		err := fmt.Errorf("listen on %q: other machines can reach this address: set token_file, or listen on 127.0.0.1", s.opts.Listen)
+	at, ok := listener.Addr().(*net.TCPAddr)
+	s.loopback = ok && at.IP.IsLoopback()
+	if err := s.prepareToken(); err != nil {
 		return nil, nil, errors.Join(err, listener.Close())
 	}
-	return s.withHooks(s.guard(s.web())), listener, nil
+	limiter := newConnectionLimiter(connectionLimit(s.log), s.trusted, s.log)
+	limiter.Listener = listener
+	return s.withHooks(s.guard(s.web())), limiter, nil
 }
 
 // withHooks lets webhooks bypass the guard: their callers have no token, use any host name
@@ -47,36 +40,24 @@ func (s *Server) withHooks(next http.Handler) http.Handler {
 	})
 }
 
-// token reads the token at every use, so that a changed one is in force immediately.
-func (s *Server) token() (string, error) {
-	token, err := config.ReadSecret(s.opts.TokenFile, s.opts.Getenv)
-	if err != nil {
-		return "", fmt.Errorf("read token_file: %w", err)
-	}
-	if token = strings.TrimSpace(token); len(token) < minToken {
-		return "", fmt.Errorf("read token_file: a token needs %d characters or more; `openssl rand -hex 32` makes one", minToken)
-	}
-	return token, nil
-}
-
 // maxForm limits a page's form, in bytes.
 const maxForm = 64 << 10
 
 // guard decides which requests HTTP answers:
 //
-//   - The Host header must name this machine. Another site can point its own name
-//     here (DNS rebinding), and its pages could then read the answers; their
-//     requests carry that name. Such a page has no token, so with a token the
-//     names are checked only if the options list them.
+//   - A request needs the token, or the cookie of a session that the token or a
+//     login code opened. The cookie is valid for pages only; the API needs the
+//     token itself. Exceptions are /healthz and /readyz, which then report only
+//     yes or no, the login page with its assets, and on loopback /metrics.
 //   - A change must not come from another site's page. Browsers report the origin
 //     of a request, and a form of a page also carries Caller.Form.
-//   - With a token configured, the request needs it, or the cookie of a session
-//     opened with it. The cookie is valid for pages only; the API needs the token
-//     itself. /healthz and /readyz answer without it, for load balancers, and then
-//     report only yes or no. The login page and its assets need no token either.
+//   - Where the options list host names, and always for /metrics without a token,
+//     the Host header must name this machine. Another site can point its own name
+//     here (DNS rebinding), and its pages could then read the answers.
+//
+// The connection of a caller without token or session is closed after the answer.
 func (s *Server) guard(next http.Handler) http.Handler {
 	names := s.names()
-	checkNames := s.opts.TokenFile == "" || len(s.opts.Hosts) > 0
 	cross := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -86,7 +67,11 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		if checkNames && !knownHost(r.Host, names) {
+		caller, err := s.authenticate(r)
+		if err != nil || !mayStay(r.Context()) {
+			header.Set("Connection", "close")
+		}
+		if (len(s.opts.Hosts) > 0 || err != nil && r.URL.Path == pathMetrics) && !knownHost(r.Host, names) {
 			s.fail(w, r, &Error{Code: CodeHost, Message: fmt.Sprintf("%q isn't a name of this server: use its address or localhost", r.Host)})
 			return
 		}
@@ -94,21 +79,17 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			s.fail(w, r, &Error{Code: CodeForbidden, Message: "the request comes from another web site"})
 			return
 		}
-		visit, err := s.authenticate(r)
-		if err != nil {
-			if !s.open(r) {
-				header.Set("WWW-Authenticate", `Bearer realm="campaignd"`)
-				s.fail(w, r, err)
-				return
-			}
-			visit = Caller{}
-		}
-		if err := checkForm(w, r, visit); err != nil {
+		if err != nil && !s.public(r) {
+			header.Set("WWW-Authenticate", `Bearer realm="campaignd"`)
 			s.fail(w, r, err)
 			return
 		}
-		ctx := context.WithValue(r.Context(), callerKey{}, visit)
-		next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, whoKey{}, visit.Who)))
+		if err := checkForm(w, r, caller); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		ctx := context.WithValue(r.Context(), callerKey{}, caller)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, whoKey{}, caller.Who)))
 	})
 }
 
@@ -127,11 +108,14 @@ func (s *Server) names() map[string]bool {
 	return names
 }
 
-// open reports whether a request is answered without a token.
-func (s *Server) open(r *http.Request) bool {
+// public reports whether a request is answered without a token.
+func (s *Server) public(r *http.Request) bool {
 	switch path := r.URL.Path; {
 	case path == pathHealth || path == pathReady:
 		return true
+	case path == pathMetrics:
+		// A proxy on this machine forwards requests of others.
+		return s.loopback && !s.opts.MetricsToken && r.Header.Get("X-Forwarded-For") == ""
 	case s.opts.Pages == nil:
 		return false
 	default:
@@ -139,41 +123,49 @@ func (s *Server) open(r *http.Request) bool {
 	}
 }
 
-// authenticate identifies the caller.
+// authenticate identifies the caller by its token or its session.
 func (s *Server) authenticate(r *http.Request) (Caller, error) {
-	if s.opts.TokenFile == "" {
-		return Caller{Who: "web:local", Form: s.formSecret}, nil
+	sent := r.Header.Get("Authorization")
+	cookie, err := r.Cookie(sessionName)
+	hasSession := err == nil && s.opts.Pages != nil && sent == "" && !isAPI(r)
+	if sent == "" && !hasSession {
+		return Caller{}, errNoToken()
 	}
-	if cookie, err := r.Cookie(sessionName); err == nil && s.opts.Pages != nil &&
-		r.Header.Get("Authorization") == "" && !isAPI(r) {
-		token, err := s.token()
-		if err != nil {
-			s.log.Error("read token", "err", err)
-			return Caller{}, Unavailablef("the daemon can't read its token: its log says why")
-		}
+	token, err := s.currentToken()
+	if err != nil {
+		return Caller{}, err
+	}
+	if hasSession {
 		if found, ok := s.sessions.find(cookie.Value, token); ok {
 			return Caller{Who: "web:login", Form: found.form, Login: true}, nil
 		}
+		return Caller{}, errNoToken()
 	}
-	if err := s.authorized(r); err != nil {
-		return Caller{}, err
+	scheme, given, _ := strings.Cut(sent, " ")
+	if !strings.EqualFold(scheme, "Bearer") || !same(token, given) {
+		s.wrong.refuse(r, s.clientAddress(r))
+		return Caller{}, errNoToken()
 	}
 	return Caller{Who: "web:token"}, nil
+}
+
+func errNoToken() error {
+	return &Error{Code: CodeUnauthorized, Message: "the token is missing or wrong: send \"Authorization: Bearer TOKEN\", or log in with \"campaignd dashboard\""}
 }
 
 func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, pathAPI) }
 
 // checkForm compares a form with the secret of the page that it came from. A
 // login and a request with the token need none: another site's page can do neither.
-func checkForm(w http.ResponseWriter, r *http.Request, visit Caller) error {
+func checkForm(w http.ResponseWriter, r *http.Request, caller Caller) error {
 	if isAPI(r) || r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if visit.Form == "" || r.URL.Path == PathLogin {
+	if caller.Form == "" || r.URL.Path == PathLogin {
 		return nil
 	}
-	if !same(visit.Form, r.PostFormValue(FormField)) {
+	if !same(caller.Form, r.PostFormValue(FormField)) {
 		return &Error{Code: CodeForbidden, Message: "this page is too old or comes from another server: reload it and try again"}
 	}
 	return nil
@@ -188,20 +180,6 @@ func knownHost(header string, names map[string]bool) bool {
 	}
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	return names[host] || net.ParseIP(strings.Trim(host, "[]")) != nil
-}
-
-// authorized compares the request's token in constant time.
-func (s *Server) authorized(r *http.Request) error {
-	token, err := s.token()
-	if err != nil {
-		s.log.Error("read token", "err", err)
-		return Unavailablef("the daemon can't read its token: its log says why")
-	}
-	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || !same(token, given) {
-		return &Error{Code: CodeUnauthorized, Message: "the token is missing or wrong: send \"Authorization: Bearer TOKEN\""}
-	}
-	return nil
 }
 
 // recovered turns a panic into an error answer, so that it ends only its own request.

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"strings"
 
 	"campaignd/internal/campaign"
 )
@@ -309,7 +308,7 @@ func (s *Server) postReload(w http.ResponseWriter, r *http.Request) error {
 
 // postSendTest answers only over the socket: access to HTTP doesn't imply the right to send to anybody.
 func (s *Server) postSendTest(w http.ResponseWriter, r *http.Request) error {
-	if !strings.HasPrefix(who(r), "user:") {
+	if !overSocket(r) {
 		return &Error{Code: CodeForbidden, Message: "test messages can be sent only over the control socket: use \"campaignd send-test\""}
 	}
 	var m TestMessage

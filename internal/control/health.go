@@ -36,6 +36,7 @@ func (s *Server) web() http.Handler {
 		}
 	})
 	if s.opts.Pages != nil {
+		mux.HandleFunc("GET "+PathLogin, s.answer(s.getLogin))
 		mux.HandleFunc("POST "+PathLogin, s.answer(s.postLogin))
 		mux.HandleFunc("POST "+PathLogout, s.answer(s.postLogout))
 		mux.Handle("/", s.opts.Pages)

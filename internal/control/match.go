@@ -43,16 +43,16 @@ func Match(text string, known []SendingName) (campaign.ID, error) {
 	case named == "" && len(short) == 1:
 		return short[0], nil
 	case named != "":
-		return "", Conflictf("%q is the name of %s and also a short form of %s: give the full id", text, named, list(others))
+		return "", Conflictf("%q is the name of %s and also a short form of %s: give the full id", text, named, idList(others))
 	case len(short) > 1:
-		return "", Conflictf("%q is a short form of %s: give more of the id", text, list(short))
+		return "", Conflictf("%q is a short form of %s: give more of the id", text, idList(short))
 	default:
 		return "", NotFoundf("no sending has the id or the name %q; \"campaignd status\" lists them", text)
 	}
 }
 
-// list formats the newest few ids and counts the rest.
-func list(ids []campaign.ID) string {
+// idList formats the newest few ids and counts the rest.
+func idList(ids []campaign.ID) string {
 	const few = 4
 	slices.SortFunc(ids, func(a, b campaign.ID) int { return strings.Compare(string(b), string(a)) })
 	var b strings.Builder

@@ -40,6 +40,8 @@ func families(t *testing.T) map[string]*dto.MetricFamily {
 	if err := registry.Register(newCollector(fullStatus{})); err != nil {
 		t.Fatal(err)
 	}
+	limiter := newConnectionLimiter(1, nil, nil)
+	registry.MustRegister(newWrongTokens(nil).counter, limiter.open, limiter.refused)
 	m.Attempted(1, "cloud_api", 1, time.Second, time.Second)
 	m.Recorded(1, "cloud_api", campaign.Sent, 1)
 	m.Rows(1, campaign.RowCounts{})

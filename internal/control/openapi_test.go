@@ -74,6 +74,7 @@ func described() map[string]operation {
 		"GET /v1/doctor":                {summary: "A closer look: store, folders, configuration, channels, clock", query: []parameter{{"deep", "read the whole store", object{"type": "boolean"}, false}}, answer: []Finding{}},
 		"GET /v1/backup":                {summary: "A consistent copy of the store; the trailer " + digestTrailer + " has its digest", text: "answer:application/octet-stream"},
 		"POST /v1/send-test":            {summary: "Send one message at once and show its request and reply; over the socket alone", body: TestMessage{}, answer: TestResult{}},
+		"POST /v1/login-code":           {summary: "Create an address of the dashboard that logs in once, within ten minutes; over the socket only", answer: LoginCode{}},
 		"POST /v1/compact":              {summary: "Give the store's free space back to the disk", answer: Compacted{}},
 		"POST /v1/reload":               {summary: "Read the configuration again", answer: struct{}{}},
 	}

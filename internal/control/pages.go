@@ -46,37 +46,3 @@ func CallerOf(ctx context.Context) Caller {
 	visit, _ := ctx.Value(callerKey{}).(Caller)
 	return visit
 }
-
-// postLogin opens a session for the right token.
-func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) error {
-	next := localPath(r.PostFormValue("next"))
-	if s.opts.TokenFile == "" {
-		http.Redirect(w, r, next, http.StatusSeeOther)
-		return nil
-	}
-	token, err := s.token()
-	if err != nil {
-		s.log.Error("read token", "err", err)
-		return Unavailablef("the daemon can't read its token: its log says why")
-	}
-	if !same(token, r.PostFormValue("token")) {
-		s.log.Warn("login refused", "from", r.RemoteAddr)
-		http.Redirect(w, r, LoginPath(next, true), http.StatusSeeOther)
-		return nil
-	}
-	http.SetCookie(w, sessionCookie(r, s.sessions.open(token)))
-	http.Redirect(w, r, next, http.StatusSeeOther)
-	return nil
-}
-
-// postLogout ends the session.
-func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) error {
-	if cookie, err := r.Cookie(sessionName); err == nil {
-		s.sessions.end(cookie.Value)
-	}
-	gone := sessionCookie(r, "")
-	gone.MaxAge = -1
-	http.SetCookie(w, gone)
-	http.Redirect(w, r, PathLogin, http.StatusSeeOther)
-	return nil
-}

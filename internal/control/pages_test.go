@@ -7,11 +7,13 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"campaignd/internal/control"
 )
@@ -96,27 +98,103 @@ func formOf(body string) url.Values {
 	return url.Values{control.FormField: {secret}}
 }
 
-func TestPagesWithoutAToken(t *testing.T) {
-	_, web := start(t, &fake{}, control.Options{Listen: "127.0.0.1:0", Pages: &fakePages{make(chan struct{})}})
+// TestNoLoopbackRequestWithoutAToken: nothing but health, readiness, metrics and the login answers without one, on loopback too.
+func TestNoLoopbackRequestWithoutAToken(t *testing.T) {
+	_, web := start(t, &fake{}, control.Options{Listen: "127.0.0.1:0", Pages: &fakePages{make(chan struct{})}, Registry: prometheus.NewRegistry()})
 	v := visit(t, web)
-	body := v.want("GET", "/anything", nil, 200, "GET /anything who=web:local login=false form=")
-	v.want("POST", "/anything", formOf(body), 200, "POST /anything who=web:local")
-	// Forms of other sites, and those that never saw a page.
-	v.want("POST", "/anything", url.Values{}, 403, "sorry: this page is too old")
-	v.want("POST", "/anything", url.Values{control.FormField: {"guessed"}}, 403, "sorry: this page is too old")
-	v.want("POST", "/anything", formOf(body), 403, "sorry: the request comes from another web site", "Origin", "http://evil.example")
-	v.want("POST", "/anything", url.Values{control.FormField: {strings.Repeat("x", 70<<10)}}, 403, "sorry")
-	// Nothing to log in to.
-	if resp, _ := v.do("POST", control.PathLogin, url.Values{"next": {"/timeline"}, control.FormField: formOf(body)[control.FormField]}); resp.StatusCode != 303 || resp.Header.Get("Location") != "/timeline" {
-		t.Errorf("login without need: %d to %q", resp.StatusCode, resp.Header.Get("Location"))
-	}
-	// The API's own answers stay JSON, and its errors too.
-	v.want("GET", "/v1/status", nil, 200, `"version"`)
-	v.want("GET", "/v1/frob", nil, 404, `"code":"notFound"`)
+	v.want("GET", "/anything", nil, 401, "sorry: the token is missing")
+	v.want("POST", "/anything", url.Values{}, 401, "sorry: the token is missing")
+	v.want("GET", "/v1/status", nil, 401, `"code":"unauthorized"`)
+	v.want("POST", "/v1/sendings/42/cancel", nil, 401, `"code":"unauthorized"`)
+	v.want("GET", "/v1/backup", nil, 401, `"code":"unauthorized"`)
+	v.want("GET", "/openapi.json", nil, 401, "sorry")
 	v.want("GET", "/healthz", nil, 200, "ok")
-	v.want("GET", "/openapi.json", nil, 200, `"openapi": "3.1.0"`)
-	if resp, _ := v.do("GET", "/", nil); resp.Header.Get("Referrer-Policy") != "no-referrer" || resp.Header.Get("Cross-Origin-Opener-Policy") != "same-origin" || resp.Header.Get("X-Content-Type-Options") != "nosniff" {
-		t.Errorf("headers: %v", resp.Header)
+	v.want("GET", "/readyz", nil, 200, "ready")
+	v.want("GET", "/metrics", nil, 200, "campaignd_up 1")
+	v.want("GET", "/metrics", nil, 401, "sorry", "X-Forwarded-For", "192.0.2.1") // a proxy of this machine
+	v.want("GET", "/v1/frob", nil, 404, `"code":"notFound"`, bearer(token)...)
+	v.want("GET", "/openapi.json", nil, 200, `"openapi": "3.1.0"`, bearer(token)...)
+	resp, _ := v.do("GET", "/", nil)
+	if got := resp.Header.Get("Referrer-Policy"); got != "no-referrer" {
+		t.Errorf("Referrer-Policy %q", got)
+	}
+	if got := resp.Header.Get("X-Content-Type-Options"); got != "nosniff" {
+		t.Errorf("X-Content-Type-Options %q", got)
+	}
+	if !resp.Close {
+		t.Error("the connection of a caller without a token stays open")
+	}
+}
+
+func TestMetricsTokenClosesMetricsOnLoopback(t *testing.T) {
+	_, web := start(t, &fake{}, control.Options{Listen: "127.0.0.1:0", MetricsToken: true, Registry: prometheus.NewRegistry()})
+	if status, _ := ask(t, "GET", "http://"+web+"/metrics", ""); status != 401 {
+		t.Errorf("metrics without a token: %d", status)
+	}
+	if status, _ := ask(t, "GET", "http://"+web+"/metrics", "", bearer(token)...); status != 200 {
+		t.Errorf("metrics with the token: %d", status)
+	}
+}
+
+// TestTokenIsCreatedOnce: the first start creates it for the socket's group, and later starts keep it.
+func TestTokenIsCreatedOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "http_token")
+	var contents []string
+	for range 2 {
+		_, web := start(t, &fake{}, control.Options{Listen: "127.0.0.1:0", StateToken: path})
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		contents = append(contents, string(data))
+		if status, _ := ask(t, "GET", "http://"+web+"/v1/status", "", bearer(strings.TrimSpace(string(data)))...); status != 200 {
+			t.Errorf("status with the created token: %d", status)
+		}
+	}
+	if contents[0] != contents[1] {
+		t.Error("the second start replaced the token")
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Mode().Perm(); got != 0o640 {
+		t.Errorf("mode %o, want 640", got)
+	}
+}
+
+func TestLoginCode(t *testing.T) {
+	socket, web := start(t, &fake{}, control.Options{Listen: "127.0.0.1:0", Pages: &fakePages{make(chan struct{})}})
+	code, err := dial(t, socket).LoginCode(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, ok := strings.CutPrefix(code.Address, "http://"+web)
+	if !ok || !strings.HasPrefix(path, "/login?code=") {
+		t.Fatalf("address %q", code.Address)
+	}
+	if left := time.Until(code.ExpiresAt); left < 9*time.Minute || left > 10*time.Minute {
+		t.Errorf("expires in %s", left)
+	}
+	v := visit(t, web)
+	v.do("HEAD", path, nil) // a preview doesn't use it up
+	if resp, _ := v.do("GET", path, nil); resp.StatusCode != 303 || resp.Header.Get("Location") != "/" {
+		t.Errorf("the code: %d to %q", resp.StatusCode, resp.Header.Get("Location"))
+	}
+	v.want("GET", "/", nil, 200, "who=web:login login=true form=")
+	other := visit(t, web)
+	if resp, _ := other.do("GET", path, nil); resp.StatusCode != 303 || resp.Header.Get("Location") != "/login?wrong=1" {
+		t.Errorf("the code again: %d to %q", resp.StatusCode, resp.Header.Get("Location"))
+	}
+	other.want("GET", "/", nil, 401, "sorry")
+	// Nobody creates one over HTTP.
+	other.want("POST", "/v1/login-code", nil, 403, `"code":"forbidden"`, bearer(token)...)
+}
+
+func TestLoginCodeWithoutADashboard(t *testing.T) {
+	socket, _ := start(t, &fake{}, control.Options{})
+	if _, err := dial(t, socket).LoginCode(t.Context()); control.CodeOf(err) != control.CodeConflict {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -204,6 +282,7 @@ func TestAStoppingServerEndsStreams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)

@@ -61,6 +61,7 @@ func (s *Server) routes() []route {
 		{"POST /v1/compact", s.postCompact},
 		{"POST /v1/reload", s.postReload},
 		{"POST /v1/send-test", s.postSendTest},
+		{"POST /v1/login-code", s.postLoginCode},
 	}
 }
 

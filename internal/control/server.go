@@ -2,13 +2,14 @@ package control
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,15 +22,18 @@ type Options struct {
 	Mode   fs.FileMode // of the socket; 0 means 0660
 	Group  string      // name or number of the socket's group, "" for the process's group
 
-	Listen    string                   // address for HTTP, "" for none
-	TokenFile string                   // for config.ReadSecret; if set, HTTP needs "Authorization: Bearer TOKEN" or a login
-	Hosts     []string                 // further host names that HTTP answers to; see guard
-	Getenv    func(string) string      // for a token in the environment; nil: an empty environment
-	Registry  *prometheus.Registry     // for /metrics, nil for none
-	Hooks     map[string]http.Handler  // handlers by path that bypass the guard and authenticate their callers themselves
-	Pages     Pages                    // pages for browsers, nil for none
-	Log       *slog.Logger             // nil: no logging
-	OnListen  func(socket, web string) // called when both accept connections; web is "" if off
+	Listen         string                   // address for HTTP, "" for none
+	TokenFile      string                   // token of HTTP, for config.ReadSecret; "" for StateToken
+	StateToken     string                   // path of the token that is created at the first start without TokenFile
+	MetricsToken   bool                     // /metrics needs the token on loopback too
+	TrustedProxies []netip.Prefix           // whose X-Forwarded-For names the caller
+	Hosts          []string                 // further host names that HTTP answers to; see guard
+	Getenv         func(string) string      // for a token in the environment; nil: an empty environment
+	Registry       *prometheus.Registry     // for /metrics, nil for none
+	Hooks          map[string]http.Handler  // handlers by path that bypass the guard and authenticate their callers themselves
+	Pages          Pages                    // pages for browsers, nil for none
+	Log            *slog.Logger             // nil: no logging
+	OnListen       func(socket, web string) // called when both accept connections; web is "" if off
 }
 
 // Limits on requests. The work itself has no limit and ends when its caller
@@ -50,7 +54,10 @@ type Server struct {
 	opts       Options
 	log        *slog.Logger
 	sessions   sessions
-	formSecret string // Caller.Form where there are no sessions
+	codes      loginCodes
+	wrong      *wrongTokens
+	loopback   bool   // HTTP listens on loopback; set before serving
+	webAddress string // of HTTP, "" if off; set before serving
 }
 
 // New returns a server that doesn't listen yet; Run does.
@@ -65,7 +72,7 @@ func New(service Service, opts Options) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{service: service, opts: opts, log: log, formSecret: rand.Text()}
+	return &Server{service: service, opts: opts, log: log, wrong: newWrongTokens(log)}
 }
 
 // Run serves until ctx ends, then gives running requests a moment to finish and
@@ -73,11 +80,11 @@ func New(service Service, opts Options) *Server {
 // listen on an address, or if HTTP would be open to the network without a token.
 func (s *Server) Run(ctx context.Context) error {
 	if s.opts.Registry != nil {
-		live := newCollector(s.service)
-		if err := s.opts.Registry.Register(live); err != nil {
-			return fmt.Errorf("register metrics: %w", err)
+		unregister, err := register(s.opts.Registry, newCollector(s.service))
+		defer unregister()
+		if err != nil {
+			return err
 		}
-		defer s.opts.Registry.Unregister(live)
 	}
 	socket, err := s.listenSocket()
 	if err != nil {
@@ -85,7 +92,6 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	defer socket.remove()
 	servers := map[*http.Server]net.Listener{s.socketServer(): socket.listener}
-	webAddress := ""
 	if s.opts.Listen != "" {
 		handler, listener, err := s.listenWeb()
 		if err != nil {
@@ -95,8 +101,16 @@ func (s *Server) Run(ctx context.Context) error {
 		if s.opts.Pages != nil {
 			web.RegisterOnShutdown(s.opts.Pages.Close)
 		}
+		web.ConnContext = withConn
 		servers[web] = listener
-		webAddress = listener.Addr().String()
+		s.webAddress = listener.Addr().String()
+		if s.opts.Registry != nil {
+			unregister, err := register(s.opts.Registry, s.wrong.counter, listener.open, listener.refused)
+			defer unregister()
+			if err != nil {
+				return errors.Join(err, listener.Close(), socket.listener.Close())
+			}
+		}
 	}
 
 	group, ctx := errgroup.WithContext(ctx)
@@ -113,9 +127,26 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	if s.opts.OnListen != nil {
-		s.opts.OnListen(s.opts.Socket, webAddress)
+		s.opts.OnListen(s.opts.Socket, s.webAddress)
 	}
 	return group.Wait()
+}
+
+// register registers metrics and returns a function that unregisters them.
+func register(registry *prometheus.Registry, metrics ...prometheus.Collector) (unregister func(), err error) {
+	var registered []prometheus.Collector
+	unregister = func() {
+		for _, m := range registered {
+			registry.Unregister(m)
+		}
+	}
+	for _, m := range metrics {
+		if err := registry.Register(m); err != nil {
+			return unregister, fmt.Errorf("register metrics: %w", err)
+		}
+		registered = append(registered, m)
+	}
+	return unregister, nil
 }
 
 // end waits for a server's requests and aborts those that take too long.
@@ -150,6 +181,9 @@ func (s *Server) socketServer() *http.Server {
 }
 
 type whoKey struct{}
+
+// overSocket reports whether a request came over the control socket.
+func overSocket(r *http.Request) bool { return strings.HasPrefix(who(r), "user:") }
 
 // who returns the caller's name for the audit trail.
 func who(r *http.Request) string {

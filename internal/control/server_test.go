@@ -25,6 +25,9 @@ func start(t *testing.T, service control.Service, opts control.Options) (socket,
 	if opts.Socket == "" {
 		opts.Socket = filepath.Join(t.TempDir(), "campaignd.sock")
 	}
+	if opts.Listen != "" && opts.TokenFile == "" && opts.StateToken == "" {
+		opts.StateToken = tokenFile(t, token)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	listening, ended := make(chan string, 1), make(chan error, 1)
 	opts.OnListen = func(_, web string) { listening <- web }

@@ -57,14 +57,8 @@ func (s *Server) listenSocket() (*socket, error) {
 
 // publish sets the socket's mode and group and gives it its final name.
 func (s *Server) publish(making, path string) (os.FileInfo, error) {
-	if s.opts.Group != "" {
-		gid, err := groupID(s.opts.Group)
-		if err != nil {
-			return nil, fmt.Errorf("set socket_group: %w", err)
-		}
-		if err := os.Chown(making, -1, gid); err != nil {
-			return nil, fmt.Errorf("give the socket to group %q (is the daemon's user a member?): %w", s.opts.Group, err)
-		}
+	if err := setGroup(making, s.opts.Group); err != nil {
+		return nil, err
 	}
 	if err := os.Chmod(making, s.opts.Mode); err != nil {
 		return nil, fmt.Errorf("set mode of socket: %w", err)
@@ -113,6 +107,21 @@ func checkSocketPath(path string) error {
 		return fmt.Errorf("close %q: %w", path, err)
 	}
 	return fmt.Errorf("listen on %q: a daemon already answers there%s: stop it, or use another state_dir", path, holder)
+}
+
+// setGroup gives a file to a group; "" keeps its group.
+func setGroup(path, group string) error {
+	if group == "" {
+		return nil
+	}
+	gid, err := groupID(group)
+	if err != nil {
+		return fmt.Errorf("set socket_group: %w", err)
+	}
+	if err := os.Chown(path, -1, gid); err != nil {
+		return fmt.Errorf("give %q to group %q (is the daemon's user a member?): %w", path, group, err)
+	}
+	return nil
 }
 
 // groupID returns the number of a group given by name or number.

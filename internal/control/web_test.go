@@ -55,7 +55,10 @@ func ask(t *testing.T, method, url, body string, headers ...string) (status int,
 	return resp.StatusCode, string(data)
 }
 
-func TestWebWithoutAToken(t *testing.T) {
+// bearer returns the header with a token.
+func bearer(token string) []string { return []string{"Authorization", "Bearer " + token} }
+
+func TestWebRequests(t *testing.T) {
 	f := &fake{checks: []control.Check{{Name: "store", OK: true}}}
 	_, web := start(t, f, control.Options{Listen: "127.0.0.1:0", Hosts: []string{"campaigns.example"}, Registry: prometheus.NewRegistry()})
 	_, port, err := net.SplitHostPort(web)
@@ -112,7 +115,7 @@ func TestWebWithoutAToken(t *testing.T) {
 		"reserved, bad instants": {"GET", "/v1/reserved?application=1&from=a&until=b", "", nil, 400, `want an instant`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			status, answer := ask(t, test.method, base+test.path, test.body, test.headers...)
+			status, answer := ask(t, test.method, base+test.path, test.body, append(test.headers, bearer(token)...)...)
 			if status != test.status || !strings.Contains(answer, test.want) {
 				t.Errorf("%d %s\nwant %d with %q", status, answer, test.status, test.want)
 			}
@@ -121,11 +124,11 @@ func TestWebWithoutAToken(t *testing.T) {
 			}
 		})
 	}
-	if ask(t, "POST", base+"/v1/sendings/42/cancel", ""); f.last() != "cancel "+string(theID)+" by web:local" {
+	if ask(t, "POST", base+"/v1/sendings/42/cancel", "", bearer(token)...); f.last() != "cancel "+string(theID)+" by web:token" {
 		t.Errorf("called with %q", f.last())
 	}
 	f.checks = []control.Check{{Name: "store", OK: true}, {Name: "inbox", Message: "gone"}}
-	if status, answer := ask(t, "GET", base+"/readyz", ""); status != 503 || !strings.Contains(answer, `{"name":"inbox","ok":false,"message":"gone"}`) {
+	if status, answer := ask(t, "GET", base+"/readyz", "", bearer(token)...); status != 503 || !strings.Contains(answer, `{"name":"inbox","ok":false,"message":"gone"}`) {
 		t.Errorf("not ready: %d %s", status, answer)
 	}
 	f.fail = errors.New("no")
@@ -143,7 +146,6 @@ func TestWebWithAToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	base := "http://127.0.0.1:" + port
-	bearer := func(token string) []string { return []string{"Authorization", "Bearer " + token} }
 	for name, test := range map[string]struct {
 		path    string
 		headers []string
@@ -195,7 +197,7 @@ func TestWebRefusesToStart(t *testing.T) {
 		"open to all without a token":  {"0.0.0.0:0", "", "other machines can reach this address"},
 		"no host is every address":     {":0", "", "other machines can reach this address"},
 		"a short token":                {"127.0.0.1:0", tokenFile(t, "short"), "16 characters or more"},
-		"a token that can't be read":   {"127.0.0.1:0", "/nonexistent/token", "read token_file"},
+		"a token that can't be read":   {"127.0.0.1:0", "/nonexistent/token", "read token"},
 		"an address that can't be had": {"nonsense", "", `listen on "nonsense"`},
 	} {
 		opts := control.Options{Socket: filepath.Join(t.TempDir(), "s"), Listen: test.listen, TokenFile: test.tokenFile}

@@ -13,8 +13,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +39,7 @@ import (
 const (
 	storeName  = "campaignd.db"
 	socketName = "campaignd.sock"
+	tokenName  = "http_token" // of HTTP, unless token_file is set
 )
 
 // Options configure a daemon.
@@ -284,6 +287,7 @@ func (d *Daemon) serve(ctx context.Context, listening chan<- struct{}) error {
 	}
 	server := control.New(d, control.Options{
 		Socket: filepath.Join(c.StateDir, socketName), Group: c.SocketGroup, Listen: c.Listen, TokenFile: c.TokenFile,
+		StateToken: filepath.Join(c.StateDir, tokenName), MetricsToken: c.MetricsToken, TrustedProxies: proxies(c.TrustedProxies),
 		Getenv: d.opts.Getenv, Registry: d.registry, Pages: pages, Log: d.log,
 		Hooks: map[string]http.Handler{whatsapp.HookPath: d.hooks},
 		OnListen: func(socket, web string) {
@@ -292,6 +296,19 @@ func (d *Daemon) serve(ctx context.Context, listening chan<- struct{}) error {
 		},
 	})
 	return server.Run(ctx)
+}
+
+// proxies parses trusted_proxies, which the configuration has checked.
+func proxies(list []string) []netip.Prefix {
+	var networks []netip.Prefix
+	for _, text := range list {
+		if address, err := netip.ParseAddr(text); err == nil {
+			networks = append(networks, netip.PrefixFrom(address.Unmap(), address.Unmap().BitLen()))
+		} else if network, err := netip.ParsePrefix(text); err == nil {
+			networks = append(networks, network)
+		}
+	}
+	return networks
 }
 
 // current returns the configuration in force.
@@ -326,9 +343,11 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 		d.log.Error("reload: the old configuration stays", "err", err)
 		return control.Invalidf("%v; the old configuration stays in force", err)
 	}
-	if c.StateDir != old.StateDir || c.Listen != old.Listen || c.TokenFile != old.TokenFile || c.SocketGroup != old.SocketGroup {
-		d.log.Warn("reload: state_dir, listen, token_file and socket_group take effect at the next start")
+	if c.StateDir != old.StateDir || c.Listen != old.Listen || c.TokenFile != old.TokenFile || c.SocketGroup != old.SocketGroup ||
+		c.MetricsToken != old.MetricsToken || !slices.Equal(c.TrustedProxies, old.TrustedProxies) {
+		d.log.Warn("reload: state_dir, listen, token_file, metrics_token, trusted_proxies and socket_group take effect at the next start")
 		c.StateDir, c.Listen, c.TokenFile, c.SocketGroup = old.StateDir, old.Listen, old.TokenFile, old.SocketGroup
+		c.MetricsToken, c.TrustedProxies = old.MetricsToken, old.TrustedProxies
 	}
 	d.mu.Lock()
 	d.config, d.configAt, d.problem = c, d.now(), ""

@@ -209,7 +209,7 @@ func TestDashboard(t *testing.T) {
 	b, w := open(t), start(t, "")
 	host := strings.TrimPrefix(w.url, "http://")
 
-	b.do(t, "a daemon with nothing to do", chromedp.Navigate(w.url), await(contains("main", "Nothing is under way")), await(contains("#live", "Live")))
+	b.do(t, "a daemon with nothing to do", chromedp.Navigate(w.login(t)), await(contains("main", "Nothing is under way")), await(contains("#live", "Live")))
 	b.shoot(t, "empty")
 
 	w.fill(t)
@@ -228,7 +228,7 @@ func TestDashboard(t *testing.T) {
 		await(`!`+contains("main", "flash-offer")), await(`document.querySelector(".filter [aria-current]").innerText.includes("Rejected")`))
 	b.shoot(t, "filter")
 
-	b.do(t, "the timeline", chromedp.Navigate(w.url+"/timeline"), await(`document.querySelectorAll(".cells rect.c0").length > 5`), await(contains(".holders", "autumn")), await(contains("#live", "Live")))
+	b.do(t, "the timeline", chromedp.Navigate(w.url+"/timeline"), await(`document.querySelectorAll(".cells rect.c0").length > 5`), await(contains(".slot-users", "autumn")), await(contains("#live", "Live")))
 	b.noContacts(t, "the timeline")
 	b.shoot(t, "timeline")
 
@@ -274,7 +274,7 @@ func (b *browser) cancels(t *testing.T, w *world) {
 	b.do(t, "cancel", click(`[data-dialog=dialog-cancel]`), dialog(true))
 	b.shoot(t, "confirm")
 	b.do(t, "cancel it", click(`#dialog-cancel .danger`), await(contains(".flash", "Canceled.")), state("canceled"),
-		await(contains("#trail", "cancel by web:local")), await(`!document.querySelector(".actions")`))
+		await(contains("#trail", "cancel by web:login")), await(`!document.querySelector(".actions")`))
 	b.shoot(t, "canceled")
 	b.noContacts(t, "a canceled sending")
 }
@@ -287,7 +287,7 @@ func TestLogin(t *testing.T) {
 	address := func(want string) step { return await(fmt.Sprintf("location.href === %q", w.url+want)) }
 	b.do(t, "a page wants the token", chromedp.Navigate(w.url+"/timeline"), address("/login?next=%2Ftimeline"), await(`document.activeElement.id === "token"`))
 	b.shoot(t, "login")
-	b.do(t, "a wrong one", chromedp.SendKeys(chromedp.CSS("#token"), "not-the-token-at-all\r"), await(contains("#wrong", "not the token")))
+	b.do(t, "a wrong one", chromedp.SendKeys(chromedp.CSS("#token"), "not-the-token-at-all\r"), await(contains("#wrong", "Wrong token")))
 	b.shoot(t, "login-wrong")
 	b.do(t, "the right one", chromedp.SendKeys(chromedp.CSS("#token"), token+"\r"), address("/timeline"), await(contains("#live", "Live")))
 	if cookie := ask[string](t, b, "document.cookie"); strings.Contains(cookie, "session") {

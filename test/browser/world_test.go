@@ -23,6 +23,8 @@ import (
 // held channel, a drop that waits and slots of two lengths.
 type world struct {
 	url   string
+	bin   string
+	dir   string
 	inbox string
 }
 
@@ -73,7 +75,7 @@ driver = "outbox"
 path = "var/outbox.jsonl"
 `
 
-// start runs the binary until the test ends. token is required by the pages; "" for none.
+// start runs the binary until the test ends. token is the token of the pages; "" lets the daemon create one.
 func start(t *testing.T, token string) *world {
 	t.Helper()
 	bin, err := filepath.Abs(os.Getenv("CAMPAIGND_BIN"))
@@ -83,7 +85,7 @@ func start(t *testing.T, token string) *world {
 	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
 	t.Cleanup(refusing.Close)
 	dir := t.TempDir()
-	w := &world{inbox: filepath.Join(dir, "inbox")}
+	w := &world{bin: bin, dir: dir, inbox: filepath.Join(dir, "inbox")}
 	tokenLine := ""
 	if token != "" {
 		write(t, filepath.Join(dir, "token"), token)
@@ -134,6 +136,22 @@ func start(t *testing.T, token string) *world {
 	})
 	w.url = "http://" + address
 	return w
+}
+
+// login returns an address that logs in.
+func (w *world) login(t *testing.T) string {
+	t.Helper()
+	cmd := exec.Command(w.bin, "dashboard", "--json", "--config", "campaignd.toml")
+	cmd.Dir = w.dir
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("campaignd dashboard: %v", err)
+	}
+	var code struct{ Address string }
+	if err := json.Unmarshal(out, &code); err != nil {
+		t.Fatal(err)
+	}
+	return code.Address
 }
 
 // freeAddress returns an address that was unused a moment ago.
