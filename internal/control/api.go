@@ -119,22 +119,33 @@ type Change struct {
 	InFlight uint64         `json:"inFlight"`           // attempts that had begun and can't be stopped
 }
 
+// ResendOutcome names messages that can be sent again.
+type ResendOutcome string
+
+// The outcomes that can be sent again.
+const (
+	ResendFailed      ResendOutcome = "failed"
+	ResendUnknown     ResendOutcome = "unknown"
+	ResendUndelivered ResendOutcome = "undelivered" // sent, but the provider reported later that it couldn't be delivered
+)
+
 // Resent is the result of a resend or of its dry run.
 type Resent struct {
-	ID       campaign.ID    `json:"id"`
-	Name     string         `json:"name"`
-	State    campaign.State `json:"state"`
-	DryRun   bool           `json:"dryRun"`
-	Failed   uint64         `json:"failed"`  // messages that had failed
-	Unknown  uint64         `json:"unknown"` // messages whose outcome was unknown
-	Messages uint64         `json:"messages"`
-	Slices   []Slice        `json:"slices,omitempty"`
+	ID          campaign.ID    `json:"id"`
+	Name        string         `json:"name"`
+	State       campaign.State `json:"state"`
+	DryRun      bool           `json:"dryRun"`
+	Failed      uint64         `json:"failed"`      // messages that had failed
+	Unknown     uint64         `json:"unknown"`     // messages whose outcome was unknown
+	Undelivered uint64         `json:"undelivered"` // sent messages that the provider couldn't deliver
+	Messages    uint64         `json:"messages"`
+	Slices      []Slice        `json:"slices,omitempty"`
 }
 
 // OptOut is one opt-out. An application of 0, or none, means every configured
 // application; an empty channel type means every channel.
 type OptOut struct {
-	ApplicationID int64     `json:"applicationId"`
+	ApplicationID int64     `json:"applicationId,omitempty"`
 	ChannelType   string    `json:"channelType,omitempty"`
 	ContactCode   string    `json:"contactCode"`
 	At            time.Time `json:"at,omitzero"`

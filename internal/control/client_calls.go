@@ -70,13 +70,13 @@ func (c *Client) ResumeAll(ctx context.Context) (list []Change, err error) {
 }
 
 type resendRequest struct {
-	Outcomes []string `json:"outcomes"`
-	DryRun   bool     `json:"dryRun"`
+	Outcomes []ResendOutcome `json:"outcomes"`
+	DryRun   *bool           `json:"dryRun,omitempty"` // count the messages only; true if it is absent
 }
 
 // Resend plans the messages with one of the outcomes again.
-func (c *Client) Resend(ctx context.Context, text string, outcomes []campaign.Outcome, dryRun bool) (r Resent, err error) {
-	err = c.do(ctx, http.MethodPost, sendingPath(text, "resend"), nil, resendRequest{names(outcomes), dryRun}, &r)
+func (c *Client) Resend(ctx context.Context, text string, outcomes []ResendOutcome, dryRun bool) (r Resent, err error) {
+	err = c.do(ctx, http.MethodPost, sendingPath(text, "resend"), nil, resendRequest{outcomes, &dryRun}, &r)
 	return r, err
 }
 

@@ -56,9 +56,9 @@ type Sendings interface {
 	// ResumeAll resumes every held sending, for example after a restore. A paused one stays paused.
 	ResumeAll(ctx context.Context, who string) ([]Change, error)
 
-	// Resend plans the messages with one of the outcomes (Failed, Unknown) again.
-	// A dry run only counts them.
-	Resend(ctx context.Context, id campaign.ID, outcomes []campaign.Outcome, dryRun bool, who string) (Resent, error)
+	// Resend plans the messages with one of the outcomes again. A dry run only
+	// counts them.
+	Resend(ctx context.Context, id campaign.ID, outcomes []ResendOutcome, dryRun bool, who string) (Resent, error)
 
 	// Results writes results.csv (docs/contract.md 9), limited to lines with one of
 	// the outcomes if there are any. It writes nothing if it fails before the first line.

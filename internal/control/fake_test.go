@@ -97,7 +97,7 @@ func (f *fake) SendTest(_ context.Context, m control.TestMessage, who string) (c
 	return control.TestResult{Key: "test-1", ChannelType: m.ChannelType, Outcome: "sent", Request: "POST", Reply: "200"}, f.fail
 }
 
-func (f *fake) Resend(_ context.Context, id campaign.ID, outcomes []campaign.Outcome, dryRun bool, who string) (control.Resent, error) {
+func (f *fake) Resend(_ context.Context, id campaign.ID, outcomes []control.ResendOutcome, dryRun bool, who string) (control.Resent, error) {
 	f.note("resend %s %v %t by %s", id, outcomes, dryRun, who)
 	return control.Resent{ID: id, Messages: 7, DryRun: dryRun}, f.fail
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 
 	"campaignd/internal/campaign"
 )
@@ -20,7 +21,7 @@ func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) getSendings(w http.ResponseWriter, r *http.Request) error {
-	p := queryOf(r, "state", "application", "limit")
+	p := queryOf(r)
 	f := Filter{States: p.states("state"), Application: p.number("application"), Limit: int(p.number("limit"))}
 	if p.err != nil {
 		return p.err
@@ -81,28 +82,28 @@ func (s *Server) postResumeAll(w http.ResponseWriter, r *http.Request) error {
 	return s.reply(w, nonNil(changes))
 }
 
+func resendOutcomes() []ResendOutcome {
+	return []ResendOutcome{ResendFailed, ResendUnknown, ResendUndelivered}
+}
+
 func (s *Server) postResend(w http.ResponseWriter, r *http.Request) error {
 	var body resendRequest
 	if err := readJSON(w, r, &body); err != nil {
 		return err
 	}
-	outcomes, err := outcomesOf(body.Outcomes)
-	if err != nil {
-		return err
+	if len(body.Outcomes) == 0 {
+		return Invalidf("outcomes is empty: give one or more of %v", resendOutcomes())
 	}
-	if len(outcomes) == 0 {
-		return Invalidf("outcomes is empty: give failed, unknown or both")
-	}
-	for _, o := range outcomes {
-		if o != campaign.Failed && o != campaign.Unknown {
-			return Invalidf("%s messages can't be sent again, only failed and unknown ones", o)
+	for _, o := range body.Outcomes {
+		if !slices.Contains(resendOutcomes(), o) {
+			return Invalidf("%s messages can't be sent again, only %v", o, resendOutcomes())
 		}
 	}
 	id, err := s.resolve(r)
 	if err != nil {
 		return err
 	}
-	resent, err := s.service.Resend(r.Context(), id, outcomes, body.DryRun, who(r))
+	resent, err := s.service.Resend(r.Context(), id, body.Outcomes, body.DryRun == nil || *body.DryRun, who(r))
 	if err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ func (s *Server) postResend(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) getResults(w http.ResponseWriter, r *http.Request) error {
-	p := queryOf(r, "outcome")
+	p := queryOf(r)
 	outcomes := p.outcomes("outcome")
 	if p.err != nil {
 		return p.err
@@ -125,7 +126,7 @@ func (s *Server) getResults(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) getTimeline(w http.ResponseWriter, r *http.Request) error {
-	p := queryOf(r, "application")
+	p := queryOf(r)
 	application := p.number("application")
 	if p.err != nil {
 		return p.err
@@ -143,12 +144,12 @@ func (s *Server) getTimeline(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) getReserved(w http.ResponseWriter, r *http.Request) error {
-	p := queryOf(r, "application", "from", "until")
+	p := queryOf(r)
 	application, from, until := p.number("application"), p.instant("from"), p.instant("until")
 	if p.err != nil {
 		return p.err
 	}
-	if application == 0 || !from.Before(until) {
+	if application == 0 || from.IsZero() || !from.Before(until) {
 		return Invalidf("application, from and until are required, and from must be before until")
 	}
 	bookings, err := s.service.Reserved(r.Context(), application, from, until)
@@ -160,8 +161,9 @@ func (s *Server) getReserved(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) getEarlier(w http.ResponseWriter, r *http.Request) error {
-	p := queryOf(r, "application", "digest")
-	application, digest := p.number("application"), r.URL.Query().Get("digest")
+	p := queryOf(r)
+	application := p.number("application")
+	digest, _ := p.text("digest")
 	if p.err != nil {
 		return p.err
 	}
@@ -176,7 +178,7 @@ func (s *Server) getEarlier(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) getSuppressions(w http.ResponseWriter, r *http.Request) error {
-	p := queryOf(r, "application")
+	p := queryOf(r)
 	application := p.number("application")
 	if p.err != nil {
 		return p.err
@@ -228,7 +230,7 @@ func (s *Server) suppress(do func(context.Context, []OptOut, string) (int, error
 }
 
 func (s *Server) postImport(w http.ResponseWriter, r *http.Request) error {
-	p := queryOf(r, "application")
+	p := queryOf(r)
 	application := p.number("application")
 	if p.err != nil {
 		return p.err
@@ -245,12 +247,13 @@ func (s *Server) postImport(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) getAudit(w http.ResponseWriter, r *http.Request) error {
-	p := queryOf(r, "since", "sending", "limit")
+	p := queryOf(r)
 	f := AuditFilter{Since: p.instant("since"), Limit: int(p.number("limit"))}
+	text, given := p.text("sending")
 	if p.err != nil {
 		return p.err
 	}
-	if text := r.URL.Query().Get("sending"); text != "" {
+	if given {
 		id, err := s.service.Resolve(r.Context(), text)
 		if err != nil {
 			return err
@@ -265,7 +268,7 @@ func (s *Server) getAudit(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) getDoctor(w http.ResponseWriter, r *http.Request) error {
-	p := queryOf(r, "deep")
+	p := queryOf(r)
 	deep := p.flag("deep")
 	if p.err != nil {
 		return p.err
@@ -314,6 +317,9 @@ func (s *Server) postSendTest(w http.ResponseWriter, r *http.Request) error {
 	var m TestMessage
 	if err := readJSON(w, r, &m); err != nil {
 		return err
+	}
+	if m.ApplicationID == 0 || m.ChannelType == "" || m.CampaignID == 0 || m.ContactCode == "" || m.Message == 0 {
+		return Invalidf("applicationId, channelType, campaignId, contactCode and message are required")
 	}
 	result, err := s.service.SendTest(r.Context(), m, who(r))
 	if err != nil {

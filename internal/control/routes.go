@@ -2,16 +2,19 @@ package control
 
 import (
 	"context"
-	"encoding/json"
+	stdjson "encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"campaignd/internal/campaign"
 )
@@ -32,44 +35,60 @@ type action func(w http.ResponseWriter, r *http.Request) error
 
 // route is one operation of the API.
 type route struct {
-	pattern string // method and path, a pattern of http.ServeMux
+	pattern string   // method and path, a pattern of http.ServeMux
+	query   []string // names of its parameters
 	do      action
 }
 
 // routes returns all operations of the API. A test compares openapi.json with them.
 func (s *Server) routes() []route {
 	return []route{
-		{"GET /v1/status", s.getStatus},
-		{"GET /v1/sendings", s.getSendings},
-		{"GET /v1/sendings/{id}", s.getSending},
-		{"POST /v1/sendings/{id}/pause", s.change(s.service.Pause)},
-		{"POST /v1/sendings/{id}/resume", s.change(s.service.Resume)},
-		{"POST /v1/sendings/{id}/cancel", s.change(s.service.Cancel)},
-		{"POST /v1/sendings/{id}/resend", s.postResend},
-		{"GET /v1/sendings/{id}/results", s.getResults},
-		{"POST /v1/resume", s.postResumeAll},
-		{"GET /v1/timeline", s.getTimeline},
-		{"GET /v1/reserved", s.getReserved},
-		{"GET /v1/earlier", s.getEarlier},
-		{"GET /v1/suppressions", s.getSuppressions},
-		{"POST /v1/suppressions", s.suppress(s.service.AddOptOuts)},
-		{"POST /v1/suppressions/remove", s.suppress(s.service.RemoveOptOuts)},
-		{"POST /v1/suppressions/import", s.postImport},
-		{"GET /v1/audit", s.getAudit},
-		{"GET /v1/doctor", s.getDoctor},
-		{"GET /v1/backup", s.getBackup},
-		{"POST /v1/compact", s.postCompact},
-		{"POST /v1/reload", s.postReload},
-		{"POST /v1/send-test", s.postSendTest},
-		{"POST /v1/login-code", s.postLoginCode},
+		{"GET /v1/status", nil, s.getStatus},
+		{"GET /v1/sendings", []string{"state", "application", "limit"}, s.getSendings},
+		{"GET /v1/sendings/{id}", nil, s.getSending},
+		{"POST /v1/sendings/{id}/pause", nil, s.change(s.service.Pause)},
+		{"POST /v1/sendings/{id}/resume", nil, s.change(s.service.Resume)},
+		{"POST /v1/sendings/{id}/cancel", nil, s.change(s.service.Cancel)},
+		{"POST /v1/sendings/{id}/resend", nil, s.postResend},
+		{"GET /v1/sendings/{id}/results", []string{"outcome"}, s.getResults},
+		{"POST /v1/resume", nil, s.postResumeAll},
+		{"GET /v1/timeline", []string{"application"}, s.getTimeline},
+		{"GET /v1/reserved", []string{"application", "from", "until"}, s.getReserved},
+		{"GET /v1/earlier", []string{"application", "digest"}, s.getEarlier},
+		{"GET /v1/suppressions", []string{"application"}, s.getSuppressions},
+		{"POST /v1/suppressions", nil, s.suppress(s.service.AddOptOuts)},
+		{"POST /v1/suppressions/remove", nil, s.suppress(s.service.RemoveOptOuts)},
+		{"POST /v1/suppressions/import", []string{"application"}, s.postImport},
+		{"GET /v1/audit", []string{"since", "sending", "limit"}, s.getAudit},
+		{"GET /v1/doctor", []string{"deep"}, s.getDoctor},
+		{"GET /v1/backup", nil, s.getBackup},
+		{"POST /v1/compact", nil, s.postCompact},
+		{"POST /v1/reload", nil, s.postReload},
+		{"POST /v1/send-test", nil, s.postSendTest},
+		{"POST /v1/login-code", nil, s.postLoginCode},
 	}
+}
+
+// checked refuses a malformed query and unknown parameters: a misspelled filter
+// must not select everything.
+func (one route) checked(w http.ResponseWriter, r *http.Request) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return Invalidf("the query is malformed: %v", err)
+	}
+	for name := range query {
+		if !slices.Contains(one.query, name) {
+			return Invalidf("unknown parameter %q; known are %q", name, one.query)
+		}
+	}
+	return one.do(w, r)
 }
 
 // api returns the JSON API, the same over the socket and over HTTP.
 func (s *Server) api() *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, one := range s.routes() {
-		mux.HandleFunc(one.pattern, s.answer(one.do))
+		mux.HandleFunc(one.pattern, s.answer(one.checked))
 	}
 	mux.HandleFunc(pathAPI, s.answer(s.unknown(mux)))
 	return mux
@@ -137,29 +156,19 @@ func (s *Server) reply(w http.ResponseWriter, v any) error {
 
 // encode writes JSON. It fails only if the caller has disconnected.
 func (s *Server) encode(w io.Writer, v any) {
-	if err := json.NewEncoder(w).Encode(v); err != nil {
+	if err := stdjson.NewEncoder(w).Encode(v); err != nil {
 		s.log.Debug("write answer", "err", err)
 	}
 }
 
-// readJSON decodes a body into v, strictly. It checks the content type because a
-// form of another site's page can't set it.
+// readJSON decodes a body into v. Unknown and repeated keys are errors. It checks
+// the content type because a form of another site's page can't set it.
 func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	if err := wantType(r, typeJSON); err != nil {
 		return err
 	}
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxJSON))
-	dec.DisallowUnknownFields()
-	err := dec.Decode(v)
-	if err == nil {
-		if _, err = dec.Token(); errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil {
-			err = errors.New("unexpected data after the value")
-		}
-	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+	err := json.UnmarshalRead(http.MaxBytesReader(w, r.Body, maxJSON), v, json.RejectUnknownMembers(true))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); err == nil || tooLarge {
 		return err
 	}
 	return Invalidf("read the request's body: %v", err)
@@ -173,72 +182,75 @@ func wantType(r *http.Request, want string) error {
 	return nil
 }
 
-// parameters reads a query and keeps an error. An unknown parameter is an error,
-// so that a misspelled filter doesn't select everything.
+// parameters reads the checked query of a request and keeps the first error.
 type parameters struct {
-	r   *http.Request
-	err error
+	query url.Values
+	err   error
 }
 
-func queryOf(r *http.Request, known ...string) *parameters {
-	p := &parameters{r: r}
-	for name := range r.URL.Query() {
-		if !slices.Contains(known, name) {
-			p.err = Invalidf("unknown parameter %q; known are %q", name, known)
-		}
+func queryOf(r *http.Request) *parameters { return &parameters{query: r.URL.Query()} }
+
+func (p *parameters) fail(format string, args ...any) {
+	if p.err == nil {
+		p.err = Invalidf(format, args...)
 	}
-	return p
 }
 
+// text returns a parameter's value, or false if it is absent.
+func (p *parameters) text(name string) (string, bool) {
+	values := p.query[name]
+	if len(values) > 1 {
+		p.fail("%s is given %d times", name, len(values))
+	}
+	return p.query.Get(name), len(values) > 0
+}
+
+// number reads a whole number, 0 if it is absent.
 func (p *parameters) number(name string) int64 {
-	text := p.r.URL.Query().Get(name)
-	if text == "" {
+	text, given := p.text(name)
+	if !given {
 		return 0
 	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 0 {
-		p.err = Invalidf("%s is %q, want a whole number", name, text)
+	n, err := strconv.ParseUint(text, 10, 63) // unlike ParseInt it refuses a plus sign
+	if err != nil {
+		p.fail("%s is %q, want a whole number", name, text)
 	}
-	return n
+	return int64(n)
 }
 
 func (p *parameters) instant(name string) time.Time {
-	text := p.r.URL.Query().Get(name)
-	if text == "" {
+	text, given := p.text(name)
+	if !given {
 		return time.Time{}
 	}
 	at, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
-		p.err = Invalidf("%s is %q, want an instant like 2026-03-14T15:09:26Z", name, text)
+		p.fail("%s is %q, want an instant like 2026-03-14T15:09:26Z", name, text)
 	}
 	return at
 }
 
 func (p *parameters) flag(name string) bool {
-	text := p.r.URL.Query().Get(name)
-	if text == "" {
-		return false
+	text, given := p.text(name)
+	if given && text != "true" && text != "false" {
+		p.fail("%s is %q, want true or false", name, text)
 	}
-	on, err := strconv.ParseBool(text)
-	if err != nil {
-		p.err = Invalidf("%s is %q, want true or false", name, text)
-	}
-	return on
+	return text == "true"
 }
 
 func (p *parameters) outcomes(name string) []campaign.Outcome {
-	list, err := outcomesOf(p.r.URL.Query()[name])
+	list, err := outcomesOf(p.query[name])
 	if err != nil {
-		p.err = err
+		p.fail("%v", err)
 	}
 	return list
 }
 
 func (p *parameters) states(name string) []campaign.State {
 	var list []campaign.State
-	for _, text := range p.r.URL.Query()[name] {
+	for _, text := range p.query[name] {
 		if !slices.Contains(campaign.States, campaign.State(text)) {
-			p.err = Invalidf("unknown state %q; known are %v", text, campaign.States)
+			p.fail("unknown state %q; known are %v", text, campaign.States)
 		}
 		list = append(list, campaign.State(text))
 	}

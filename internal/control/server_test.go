@@ -86,6 +86,7 @@ func TestEveryCall(t *testing.T) {
 	socket, _ := start(t, f, control.Options{})
 	c, ctx, by, digest := dial(t, socket), t.Context(), currentUser(t), strings.Repeat("0a", 32)
 	outcomes := []campaign.Outcome{campaign.Failed, campaign.Unknown}
+	again := []control.ResendOutcome{control.ResendFailed, control.ResendUnknown}
 	list := []control.OptOut{{ContactCode: "1"}}
 	var out bytes.Buffer
 
@@ -108,7 +109,7 @@ func TestEveryCall(t *testing.T) {
 		{"resume", func() any { return must[control.Change](t)(c.Resume(ctx, "spring")).State }, campaign.StatePaused, "resume " + string(theID) + " by " + by},
 		{"cancel", func() any { return must[control.Change](t)(c.Cancel(ctx, "spring")).ID }, theID, "cancel " + string(theID) + " by " + by},
 		{"resume all", func() any { return must[[]control.Change](t)(c.ResumeAll(ctx)) }, []control.Change{}, "resume all by " + by},
-		{"resend", func() any { return must[control.Resent](t)(c.Resend(ctx, "42", outcomes, true)) },
+		{"resend", func() any { return must[control.Resent](t)(c.Resend(ctx, "42", again, true)) },
 			control.Resent{ID: theID, Messages: 7, DryRun: true}, "resend " + string(theID) + " [failed unknown] true by " + by},
 		{"results", func() any {
 			out.Reset()
@@ -155,7 +156,6 @@ func TestEveryCall(t *testing.T) {
 // calls is every call of the client that can fail.
 func calls(c *control.Client) map[string]func(context.Context) error {
 	var out bytes.Buffer
-	all := []campaign.Outcome{campaign.Failed}
 	list := []control.OptOut{{ContactCode: "1"}}
 	change := func(do func(context.Context, string) (control.Change, error)) func(context.Context) error {
 		return func(ctx context.Context) error { _, err := do(ctx, "spring"); return err }
@@ -167,8 +167,8 @@ func calls(c *control.Client) map[string]func(context.Context) error {
 		"resume":     change(c.Resume),
 		"cancel":     change(c.Cancel),
 		"resume all": func(ctx context.Context) error { _, err := c.ResumeAll(ctx); return err },
-		"send-test":  func(ctx context.Context) error { _, err := c.SendTest(ctx, control.TestMessage{}); return err },
-		"resend":     func(ctx context.Context) error { _, err := c.Resend(ctx, "spring", all, false); return err },
+		"send-test":  func(ctx context.Context) error { _, err := c.SendTest(ctx, control.TestMessage{ApplicationID: 1, ChannelType: "x", CampaignID: 1, ContactCode: "1", Message: 1}); return err },
+		"resend":     func(ctx context.Context) error { _, err := c.Resend(ctx, "spring", []control.ResendOutcome{control.ResendFailed}, false); return err },
 		"results":    func(ctx context.Context) error { return c.Results(ctx, "spring", nil, &out) },
 		"timeline":   func(ctx context.Context) error { _, err := c.Timeline(ctx, 0); return err },
 		"reserved":   func(ctx context.Context) error { _, err := c.Reserved(ctx, 1, noon, noon.Add(1)); return err },

@@ -14,7 +14,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"campaignd/internal/campaign"
 	"campaignd/internal/control"
 )
 
@@ -92,14 +91,14 @@ func TestWebRequests(t *testing.T) {
 		"form as JSON":           {"POST", "/v1/suppressions", "[]", []string{"Content-Type", "text/plain"}, 400, `want \"application/json\"`},
 		"no opt-out":             {"POST", "/v1/suppressions", "[]", []string{"Content-Type", "application/json"}, 400, `list of opt-outs is empty`},
 		"opt-out of nobody":      {"POST", "/v1/suppressions", `[{"contactCode":"1"},{}]`, []string{"Content-Type", "application/json; charset=utf-8"}, 400, `opt-out 2 has no contactCode`},
-		"unknown key":            {"POST", "/v1/suppressions", `[{"contact":"1"}]`, []string{"Content-Type", "application/json"}, 400, `unknown field`},
-		"two values":             {"POST", "/v1/suppressions", `[] []`, []string{"Content-Type", "application/json"}, 400, `unexpected data`},
+		"unknown key":            {"POST", "/v1/suppressions", `[{"contact":"1"}]`, []string{"Content-Type", "application/json"}, 400, `unknown object member`},
+		"two values":             {"POST", "/v1/suppressions", `[] []`, []string{"Content-Type", "application/json"}, 400, `after top-level value`},
 		"no JSON":                {"POST", "/v1/suppressions", `{`, []string{"Content-Type", "application/json"}, 400, `read the request's body`},
 		"body too long":          {"POST", "/v1/suppressions", `["` + strings.Repeat("x", 1<<20), []string{"Content-Type", "application/json"}, 413, `"code":"tooLarge"`},
 		"import of JSON":         {"POST", "/v1/suppressions/import", "[]", []string{"Content-Type", "application/json"}, 400, `text/csv`},
 		"resend of nothing":      {"POST", "/v1/sendings/42/resend", `{}`, []string{"Content-Type", "application/json"}, 400, `outcomes is empty`},
 		"resend of sent":         {"POST", "/v1/sendings/42/resend", `{"outcomes":["sent"]}`, []string{"Content-Type", "application/json"}, 400, `sent messages can't be sent again`},
-		"resend of nonsense":     {"POST", "/v1/sendings/42/resend", `{"outcomes":["frob"]}`, []string{"Content-Type", "application/json"}, 400, `unknown outcome`},
+		"resend of nonsense":     {"POST", "/v1/sendings/42/resend", `{"outcomes":["frob"]}`, []string{"Content-Type", "application/json"}, 400, `frob messages can't be sent again`},
 		"resend without a body":  {"POST", "/v1/sendings/42/resend", ``, nil, 400, `Content-Type`},
 		"unknown parameter":      {"GET", "/v1/sendings?sate=paused", "", nil, 400, `unknown parameter`},
 		"unknown state":          {"GET", "/v1/sendings?state=asleep", "", nil, 400, `unknown state`},
@@ -236,7 +235,7 @@ func TestASendingsNameIsNeverAPath(t *testing.T) {
 				t.Errorf("%s %q did something", verb, text)
 			}
 		}
-		if _, err := c.Resend(t.Context(), text, []campaign.Outcome{campaign.Failed}, false); err == nil {
+		if _, err := c.Resend(t.Context(), text, []control.ResendOutcome{control.ResendFailed}, false); err == nil {
 			t.Errorf("resend %q did something", text)
 		}
 	}
