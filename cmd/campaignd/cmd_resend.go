@@ -5,34 +5,37 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"campaignd/internal/campaign"
 	"campaignd/internal/control"
 )
 
 func newResendCmd(env *environment) *cobra.Command {
-	var unknown, failed, dryRun bool
+	var unknown, failed, undelivered, dryRun bool
 	cmd := &cobra.Command{
-		Use:   "resend SENDING --unknown | --failed",
-		Short: "Send the failed or unknown messages of a sending again",
-		Long: `Sends a sending's failed or unknown messages again, and no others. An unknown
-message may have been delivered: its contact gets it twice unless the receiver
-drops duplicates. With --dry-run it counts the messages and sends nothing.`,
+		Use:   "resend SENDING --failed | --undelivered | --unknown",
+		Short: "Send failed, undelivered or unknown messages of a sending again",
+		Long: `Sends a sending's failed, undelivered or unknown messages again, and no others. An
+undelivered message was accepted by the provider, which later reported that it couldn't
+deliver it. An unknown message may have been delivered: its contact gets it twice unless
+the receiver drops duplicates. With --dry-run it counts the messages and sends nothing.`,
 		Example:           "  campaignd resend 42 --failed --dry-run   how many would go out again\n  campaignd resend 42 --failed             send them",
 		Args:              given(1, 1, "name one sending"),
 		ValidArgsFunction: env.completeSending,
 		PreRunE: func(*cobra.Command, []string) error {
-			if !unknown && !failed {
-				return usage("choose --failed, --unknown or both")
+			if !unknown && !failed && !undelivered {
+				return usage("choose one or more of --failed, --undelivered and --unknown")
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var outcomes []campaign.Outcome
+			var outcomes []control.ResendOutcome
 			if failed {
-				outcomes = append(outcomes, campaign.Failed)
+				outcomes = append(outcomes, control.ResendFailed)
 			}
 			if unknown {
-				outcomes = append(outcomes, campaign.Unknown)
+				outcomes = append(outcomes, control.ResendUnknown)
+			}
+			if undelivered {
+				outcomes = append(outcomes, control.ResendUndelivered)
 			}
 			c, err := env.client()
 			if err != nil {
@@ -50,6 +53,7 @@ drops duplicates. With --dry-run it counts the messages and sends nothing.`,
 		},
 	}
 	cmd.Flags().BoolVar(&unknown, "unknown", false, "messages that may or may not have been delivered")
+	cmd.Flags().BoolVar(&undelivered, "undelivered", false, "messages that the provider accepted but couldn't deliver")
 	cmd.Flags().BoolVar(&failed, "failed", false, "messages that failed")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "count the messages and send nothing")
 	return cmd
@@ -60,8 +64,11 @@ func printResent(env *environment, r control.Resent) error {
 	if r.DryRun {
 		verb = "would be sent again"
 	}
-	if err := env.printf("%s\n", printable(fmt.Sprintf("%s (%s): %s messages %s (%s failed, %s unknown).",
-		r.ID, r.Name, count(r.Messages), verb, count(r.Failed), count(r.Unknown)))); err != nil {
+	parts := fmt.Sprintf("%s failed, %s unknown", count(r.Failed), count(r.Unknown))
+	if r.Undelivered > 0 {
+		parts += fmt.Sprintf(", %s undelivered", count(r.Undelivered))
+	}
+	if err := env.printf("%s\n", printable(fmt.Sprintf("%s (%s): %s messages %s (%s).", r.ID, r.Name, count(r.Messages), verb, parts))); err != nil {
 		return err
 	}
 	return printSlices(env, r.Slices)

@@ -164,7 +164,7 @@ func (s *shop) SendTest(_ context.Context, m control.TestMessage, _ string) (con
 	return r, nil
 }
 
-func (s *shop) Resend(_ context.Context, id campaign.ID, _ []campaign.Outcome, dryRun bool, _ string) (control.Resent, error) {
+func (s *shop) Resend(_ context.Context, id campaign.ID, _ []control.ResendOutcome, dryRun bool, _ string) (control.Resent, error) {
 	return control.Resent{ID: id, Name: "spring", Messages: 100, Failed: 80, Unknown: 20, DryRun: dryRun}, nil
 }
 

@@ -192,7 +192,7 @@ func (d *Daemon) ResumeAll(ctx context.Context, who string) ([]control.Change, e
 }
 
 // Resend implements control.Sendings.
-func (d *Daemon) Resend(_ context.Context, id campaign.ID, outcomes []campaign.Outcome, dryRun bool, who string) (control.Resent, error) {
+func (d *Daemon) Resend(_ context.Context, id campaign.ID, outcomes []control.ResendOutcome, dryRun bool, who string) (control.Resent, error) {
 	s, _, before, err := d.store.Load(id)
 	if errors.Is(err, store.ErrNotFound) {
 		return control.Resent{}, control.NotFoundf("there is no sending %s", id)
@@ -207,21 +207,24 @@ func (d *Daemon) Resend(_ context.Context, id campaign.ID, outcomes []campaign.O
 		}
 		defer done()
 	}
-	n, err := d.store.Resend(id, outcomes, dryRun)
+	resent := control.Resent{ID: id, Name: s.Name, State: s.State, DryRun: dryRun}
+	var final []campaign.Outcome
+	if slices.Contains(outcomes, control.ResendFailed) {
+		final, resent.Failed = append(final, campaign.Failed), before[campaign.Failed]
+	}
+	if slices.Contains(outcomes, control.ResendUnknown) {
+		final, resent.Unknown = append(final, campaign.Unknown), before[campaign.Unknown]
+	}
+	if slices.Contains(outcomes, control.ResendUndelivered) {
+		resent.Messages, resent.Undelivered, err = d.store.ResendUndelivered(id, final, dryRun)
+	} else {
+		resent.Messages, err = d.store.Resend(id, final, dryRun)
+	}
 	if errors.Is(err, store.ErrState) {
 		return control.Resent{}, control.Conflictf("can't resend messages of sending %s: it is %s", id, s.State)
 	}
 	if err != nil {
 		return control.Resent{}, err
-	}
-	resent := control.Resent{ID: id, Name: s.Name, State: s.State, DryRun: dryRun, Messages: n}
-	for _, o := range outcomes {
-		switch o {
-		case campaign.Failed:
-			resent.Failed = before[o]
-		case campaign.Unknown:
-			resent.Unknown = before[o]
-		}
 	}
 	if dryRun {
 		return resent, nil

@@ -117,7 +117,7 @@ func TestServiceSteers(t *testing.T) {
 			func() error { _, err := d.Sending(ctx, "20260304-000099"); return err }(),
 			func() error { _, err := d.Pause(ctx, "20260304-000099", who); return err }(),
 			func() error {
-				_, err := d.Resend(ctx, "20260304-000099", []campaign.Outcome{campaign.Failed}, false, who)
+				_, err := d.Resend(ctx, "20260304-000099", []control.ResendOutcome{control.ResendFailed}, false, who)
 				return err
 			}(),
 			d.Results(ctx, "20260304-000099", nil, &part),
@@ -155,7 +155,7 @@ func TestServiceResends(t *testing.T) {
 		w.accept("spring", 20, "scheduleAt", at(10, 0))
 		w.until(at(11, 0))
 		w.state("spring", campaign.StateCompleted)
-		d, ctx, id, failed := w.running, context.Background(), w.id("spring"), []campaign.Outcome{campaign.Failed}
+		d, ctx, id, failed := w.running, context.Background(), w.id("spring"), []control.ResendOutcome{control.ResendFailed}
 
 		resent, err := d.Resend(ctx, id, failed, true, "user:ada")
 		w.check(err)

@@ -250,3 +250,35 @@ func TestMigrationRekeysOptOuts(t *testing.T) {
 		}
 	}
 }
+
+// TestResendUndelivered: messages that the provider couldn't deliver are sent again, and their receipts are gone.
+func TestResendUndelivered(t *testing.T) {
+	s := openTest(t)
+	head := receipts(t, s)
+	list := []Receipt{reportOf(head, 3, campaign.Undelivered, 1), reportOf(head, 4, campaign.Delivered, 1), reportOf(head, 5, campaign.Undelivered, 1)}
+	if _, err := s.RecordReceipts(list); err != nil {
+		t.Fatal(err)
+	}
+	for _, dryRun := range []bool{true, false} {
+		count, undelivered, err := s.ResendUndelivered(head.ID, nil, dryRun)
+		if err != nil || count != 2 || undelivered != 2 {
+			t.Errorf("dry run %t: %d messages, %d undelivered, %v, want 2 and 2", dryRun, count, undelivered, err)
+		}
+	}
+	loaded, _, counts, err := s.Load(head.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(campaign.DeliveryCounts{Delivered: 1}, loaded.Delivery); diff != "" {
+		t.Errorf("receipts after the resend (-want +got):\n%s", diff)
+	}
+	if got := counts[campaign.Pending]; got != 2 {
+		t.Errorf("%d messages are pending, want 2", got)
+	}
+	if got := counts[campaign.Sent]; got != 8 {
+		t.Errorf("%d messages are sent, want 8", got)
+	}
+	if wrong := s.Verify(true); len(wrong) > 0 {
+		t.Errorf("the store is inconsistent: %v", wrong)
+	}
+}

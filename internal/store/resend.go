@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,25 +25,41 @@ func (s *Store) Resend(id campaign.ID, outcomes []campaign.Outcome, dryRun bool)
 		}
 	}
 	r := &resender{outcomes: outcomes, dryRun: dryRun}
-	work := func(t *tx) error { return r.run(t, id) }
-	var err error
-	if dryRun {
-		err = s.view(work)
-	} else {
-		err = s.update(work)
-	}
+	err := s.resend(id, r)
 	return r.count, err
+}
+
+// ResendUndelivered is Resend for sent messages that the provider reported as
+// undelivered, in addition to those with one of the outcomes. Their receipts are removed.
+// It also returns how many of the moved messages were undelivered.
+func (s *Store) ResendUndelivered(id campaign.ID, outcomes []campaign.Outcome, dryRun bool) (count, undelivered uint64, err error) {
+	r := &resender{outcomes: outcomes, undelivered: true, dryRun: dryRun}
+	err = s.resend(id, r)
+	return r.count, r.countUndelivered, err
+}
+
+func (s *Store) resend(id campaign.ID, r *resender) error {
+	work := func(t *tx) error { return r.run(t, id) }
+	if r.dryRun {
+		return s.view(work)
+	}
+	return s.update(work)
 }
 
 // resender is one run of Resend.
 type resender struct {
-	outcomes []campaign.Outcome
-	dryRun   bool
-	count    uint64
+	outcomes    []campaign.Outcome
+	undelivered bool
+	dryRun      bool
+
+	count            uint64
+	countUndelivered uint64
+
 	t        *tx
 	n        uint64
 	rec      *record
 	counters counters
+	failed   map[uint32]uint64 // undelivered messages by line, message 1 in bit 1
 }
 
 func (r *resender) run(t *tx, id campaign.ID) error {
@@ -53,7 +70,12 @@ func (r *resender) run(t *tx, id campaign.ID) error {
 	if head.DryRun || head.State == campaign.StateCanceled || head.State == campaign.StateRejected || head.State == campaign.StateChecking {
 		return fmt.Errorf("resend messages of %s, which is %s: %w", id, head.State, ErrState)
 	}
-	r.t, r.n, r.count = t, n, 0
+	r.t, r.n, r.count, r.countUndelivered = t, n, 0, 0
+	if r.undelivered {
+		if err := r.readUndelivered(); err != nil {
+			return err
+		}
+	}
 	if _, r.rec, err = t.layoutOf(id); err != nil {
 		return err
 	}
@@ -130,12 +152,16 @@ func (r *resender) slice(one *slice) (rows uint32, live bool, err error) {
 		}
 		statuses, changed := slices.Clone(value), false
 		var channels []uint8
-		if r.rec.channels != nil {
+		var lines []uint32
+		if r.rec.channels != nil || len(r.failed) > 0 {
 			var decoded campaign.Rows
 			if err := r.t.chunk(r.n, chunk, &unpacker{}, &decoded); err != nil {
 				return 0, false, err
 			}
-			channels = decoded.Channels
+			lines = decoded.Lines
+			if r.rec.channels != nil {
+				channels = decoded.Channels
+			}
 		}
 		for ; row < upTo; row++ {
 			has := stride
@@ -143,7 +169,11 @@ func (r *resender) slice(one *slice) (rows uint32, live bool, err error) {
 				has = int(r.rec.channels[channels[row-first]])
 			}
 			in := int(row-first) * stride
-			moved, waits, err := r.row(statuses[in : in+has])
+			var line uint32
+			if lines != nil {
+				line = lines[row-first]
+			}
+			moved, waits, err := r.row(statuses[in:in+has], line)
 			if err != nil {
 				return 0, false, err
 			}
@@ -162,15 +192,16 @@ func (r *resender) slice(one *slice) (rows uint32, live bool, err error) {
 	return rows, live, nil
 }
 
-// row moves the messages of one recipient.
-func (r *resender) row(statuses []byte) (moved, waits bool, err error) {
+// row moves the messages of one recipient, whose line is known if messages are undelivered.
+func (r *resender) row(statuses []byte, line uint32) (moved, waits bool, err error) {
 	for i := range statuses {
 		status := campaign.MessageStatus(statuses[i])
 		o := status.Outcome()
+		undelivered := o == campaign.Sent && r.failed[line]&(1<<(i+1)) != 0
 		switch {
 		case !o.Final():
 			waits = true
-		case slices.Contains(r.outcomes, o), moved && o == campaign.Skipped:
+		case undelivered, slices.Contains(r.outcomes, o), moved && o == campaign.Skipped:
 			if err := r.counters.move(o, campaign.Pending); err != nil {
 				return false, false, err
 			}
@@ -179,9 +210,49 @@ func (r *resender) row(statuses []byte) (moved, waits bool, err error) {
 			if o == campaign.Unknown {
 				statuses[i] = byte(campaign.MessageStatus(statuses[i]).WithMaybeDelivered())
 			}
+			if undelivered {
+				r.countUndelivered++
+				if err := r.forgetReceipt(line, uint8(i+1)); err != nil {
+					return false, false, err
+				}
+			}
 			moved = true
 			r.count++
 		}
 	}
 	return moved, waits, nil
+}
+
+// readUndelivered finds the messages whose newest receipt says that they weren't delivered.
+func (r *resender) readUndelivered() error {
+	r.failed = map[uint32]uint64{}
+	prefix := key8(r.n)
+	c := r.t.bucket(bucketDeliveries).Cursor()
+	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		d, err := decodeDelivery(k, v)
+		if err != nil {
+			return err
+		}
+		if d.State == campaign.Undelivered {
+			r.failed[d.Line] |= 1 << d.Message
+		}
+	}
+	return nil
+}
+
+// forgetReceipt removes the receipt of a message that is sent again.
+func (r *resender) forgetReceipt(line uint32, message uint8) error {
+	if r.dryRun {
+		return nil
+	}
+	counts, err := r.t.receiptCounts(r.n)
+	if err != nil {
+		return err
+	}
+	counts.Failed--
+	counts.version++
+	if err := r.t.bucket(bucketReceiptCounts).Put(key8(r.n), counts.encode()); err != nil {
+		return err
+	}
+	return r.t.bucket(bucketDeliveries).Delete(keyDelivery(r.n, line, message))
 }
