@@ -167,8 +167,14 @@ func calls(c *control.Client) map[string]func(context.Context) error {
 		"resume":     change(c.Resume),
 		"cancel":     change(c.Cancel),
 		"resume all": func(ctx context.Context) error { _, err := c.ResumeAll(ctx); return err },
-		"send-test":  func(ctx context.Context) error { _, err := c.SendTest(ctx, control.TestMessage{ApplicationID: 1, ChannelType: "x", CampaignID: 1, ContactCode: "1", Message: 1}); return err },
-		"resend":     func(ctx context.Context) error { _, err := c.Resend(ctx, "spring", []control.ResendOutcome{control.ResendFailed}, false); return err },
+		"send-test": func(ctx context.Context) error {
+			_, err := c.SendTest(ctx, control.TestMessage{ApplicationID: 1, ChannelType: "x", CampaignID: 1, ContactCode: "1", Message: 1})
+			return err
+		},
+		"resend": func(ctx context.Context) error {
+			_, err := c.Resend(ctx, "spring", []control.ResendOutcome{control.ResendFailed}, false)
+			return err
+		},
 		"results":    func(ctx context.Context) error { return c.Results(ctx, "spring", nil, &out) },
 		"timeline":   func(ctx context.Context) error { _, err := c.Timeline(ctx, 0); return err },
 		"reserved":   func(ctx context.Context) error { _, err := c.Reserved(ctx, 1, noon, noon.Add(1)); return err },
