@@ -47,19 +47,18 @@ var may = map[string][]string{
 
 // modules says which room alone may know a module.
 var modules = map[string]string{
-	"go.etcd.io/bbolt":                   "store",
-	"github.com/fsnotify/fsnotify":       "watch",
-	"github.com/robfig/cron/v3":          "calendar",
-	"github.com/sosodev/duration":        "calendar",
-	"github.com/pelletier/go-toml/v2":    "config",
-	"github.com/coreos/go-systemd/v22":   "campaignd/cmd/campaignd",
-	"github.com/agnivade/levenshtein":    "source",
-	"github.com/nyaruka/phonenumbers":    "contact/gen", // its parser is for tests, its metadata for the tables
-	"github.com/klauspost/compress/s2":   "store",
-	"github.com/google/renameio/v2":      "safeio",
-	"github.com/wneessen/go-mail":        "send/smtp",
-	"github.com/emersion/go-msgauth":     "send/smtp",
-	"github.com/go-json-experiment/json": "plan/document",
+	"go.etcd.io/bbolt":                 "store",
+	"github.com/fsnotify/fsnotify":     "watch",
+	"github.com/robfig/cron/v3":        "calendar",
+	"github.com/sosodev/duration":      "calendar",
+	"github.com/pelletier/go-toml/v2":  "config",
+	"github.com/coreos/go-systemd/v22": "campaignd/cmd/campaignd",
+	"github.com/agnivade/levenshtein":  "source",
+	"github.com/nyaruka/phonenumbers":  "contact/gen", // its parser is for tests, its metadata for the tables
+	"github.com/klauspost/compress/s2": "store",
+	"github.com/google/renameio/v2":    "safeio",
+	"github.com/wneessen/go-mail":      "send/smtp",
+	"github.com/emersion/go-msgauth":   "send/smtp",
 }
 
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
