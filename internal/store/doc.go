@@ -7,7 +7,8 @@
 //
 // # Schema
 //
-//	meta            version (4 bytes), tag (8 hex digits), states (sendings in each state)
+//	meta            version (4 bytes), tag (8 hex digits), states (sendings in each state),
+//	                optoutrules (rules of the opt-outs' keys), forgetkey (32 bytes)
 //	sendings        number (8) -> format, state, filed, application, header as JSON
 //	active          number -> record: what every commit needs of a sending that isn't filed
 //	slices          number -> slices in order of time, each with its reserved capacity
@@ -23,7 +24,9 @@
 //	slots           application (8), page (8) -> messages reserved in 256 slots
 //	grids           application -> slot length of the bucket slots
 //	digests         sha256 -> number and time of the acceptance that makes another a duplicate
-//	suppressions    application, channel, 0, contact -> opt-out as JSON
+//	optouts         application, channel, 0, lowest contact -> block of up to 64 opt-outs; the sequence counts them all
+//	origins         number -> where and when opt-outs came in, as JSON
+//	forgotten       keyed hash (16) of a contact -> time
 //	deliveries      number, line (4), message (1) -> newest receipt: state, time, code, detail
 //	told            number -> receipt counts by state, changes so far, changes shown in its files
 //	strays          sequence -> receipt without a key, not matched to a message yet, as JSON

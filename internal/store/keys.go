@@ -24,7 +24,10 @@ var (
 	bucketSlots         = []byte("slots")
 	bucketGrids         = []byte("grids")
 	bucketDigests       = []byte("digests")
-	bucketOptOuts       = []byte("suppressions")
+	bucketSuppressions  = []byte("suppressions") // until version 3
+	bucketOptOuts       = []byte("optouts")
+	bucketOrigins       = []byte("origins")
+	bucketForgotten     = []byte("forgotten")
 	bucketAudit         = []byte("audit")
 	bucketDeliveries    = []byte("deliveries")
 	bucketReceiptCounts = []byte("told")
@@ -41,9 +44,11 @@ var (
 
 // The keys of the bucket meta.
 var (
-	metaVersion = []byte("version")
-	metaTag     = []byte("tag")
-	metaStates  = []byte("states")
+	metaVersion     = []byte("version")
+	metaTag         = []byte("tag")
+	metaStates      = []byte("states")
+	metaOptOutRules = []byte("optoutrules")
+	metaForgetKey   = []byte("forgetkey")
 )
 
 // dense is the fill percentage of buckets whose keys come in ascending order. A page

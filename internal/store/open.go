@@ -63,8 +63,10 @@ func Open(path string, opts Options) (*Store, error) {
 }
 
 func newStore(path string, opts Options) *Store {
-	return &Store{path: path, opts: opts, commitTx: (*bbolt.Tx).Commit, scans: scans{byNumber: map[uint64]*scan{}},
+	s := &Store{path: path, opts: opts, commitTx: (*bbolt.Tx).Commit, scans: scans{byNumber: map[uint64]*scan{}},
 		guard: guard{ended: make(chan struct{})}}
+	s.optOuts.Store(plainOptOuts())
+	return s
 }
 
 // ready migrates an opened file to the current version and loads the state kept in memory.
@@ -84,8 +86,10 @@ func (s *Store) ready(restored *trailer) error {
 		return err
 	}
 	return s.view(func(t *tx) error {
-		first, _ := t.bucket(bucketOptOuts).Cursor().First()
-		s.anyOptOut.Store(first != nil)
+		forgotten, _ := t.bucket(bucketForgotten).Cursor().First()
+		s.anyForgotten.Store(forgotten != nil)
+		groups := t.optOutGroups()
+		s.optOutGroups.Store(&groups)
 		return nil
 	})
 }
@@ -231,7 +235,7 @@ func (s *Store) version() (version uint32, err error) {
 // migrations lists the steps from version i to i+1, one transaction each. Only append:
 // today's binary opens a store of every earlier version.
 func migrations() []func(*bbolt.Tx) error {
-	return []func(*bbolt.Tx) error{makeBuckets, addDeliveries, markMaybeDelivered}
+	return []func(*bbolt.Tx) error{makeBuckets, addDeliveries, markMaybeDelivered, packOptOuts}
 }
 
 func migrate(s *Store, version uint32) error {
@@ -258,7 +262,7 @@ func migrate(s *Store, version uint32) error {
 func makeBuckets(t *bbolt.Tx) error {
 	for _, name := range [][]byte{bucketMeta, bucketSendings, bucketActive, bucketSlices, bucketCounts, bucketChunks, bucketStatuses,
 		bucketOutcomes, bucketInFlight, bucketRefusals, bucketTimeline, bucketRetries, bucketWaiting, bucketSlots, bucketGrids,
-		bucketDigests, bucketOptOuts, bucketAudit} {
+		bucketDigests, bucketSuppressions, bucketAudit} {
 		if _, err := t.CreateBucket(name); err != nil {
 			return err
 		}
@@ -274,7 +278,7 @@ func addDeliveries(t *bbolt.Tx) error {
 			return err
 		}
 	}
-	return rekeyOptOuts(t)
+	return rekeySuppressions(t)
 }
 
 // markMaybeDelivered migrates version 2 to 3. Version 2 didn't record whether an attempt may

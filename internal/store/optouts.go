@@ -2,15 +2,15 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
-
-	"go.etcd.io/bbolt"
 
 	"campaignd/internal/campaign"
 )
@@ -19,138 +19,299 @@ import (
 type OptOut struct {
 	ApplicationID int64     `json:"applicationId"`
 	ChannelType   string    `json:"channelType,omitempty"` // "": all channels
-	ContactCode   string    `json:"contactCode"`
-	At            time.Time `json:"at,omitzero"`
-	Source        string    `json:"source,omitempty"` // a file's name, "command", a channel
+	ContactCode   string    `json:"contactCode"`           // as it was given
+	At            time.Time `json:"at,omitzero"`           // in whole seconds
+	Source        string    `json:"source,omitempty"`      // a file's name, "command", a channel
 }
 
-// maxContactKey is the longest contact code used as a key; a longer one is replaced by its digest.
-const maxContactKey = 512
+// OptOutRules decide how opt-outs are compared and how many there may be.
+type OptOutRules struct {
+	// Version identifies the rules: when it changes, every opt-out gets its key again.
+	Version string
+	// Key appends the normal form of a contact of an application's channel ("": any channel) to
+	// dst. A text that is no contact is appended as it is, so that nothing is lost. Key must be
+	// safe for concurrent use, and is given the text as it was written, never a key.
+	Key func(dst []byte, application int64, channelType string, contact []byte) []byte
+	// Max is the most opt-outs that may be stored; 0: any number.
+	Max uint64
+}
 
-// keyOptOut joins application, channel, a zero byte (no channel name has one) and the contact in the form of campaign.ContactKey.
-func keyOptOut(application int64, channelType string, contact []byte) []byte {
-	k := binary.BigEndian.AppendUint64(make([]byte, 0, 9+len(channelType)+len(contact)), signed(application))
-	k = append(append(k, channelType...), 0)
-	start := len(k)
-	k = campaign.ContactKey(k, contact)
-	if len(k)-start > maxContactKey {
-		sum := sha256.Sum256(k[start:])
-		return append(append(k[:start], 0), sum[:]...)
+// ErrTooManyOptOuts is returned when an opt-out would exceed OptOutRules.Max.
+var ErrTooManyOptOuts = errors.New("there are as many opt-outs as max_opt_outs allows")
+
+// optOutRules are the rules in use. While the keys are computed again, before are the rules
+// that some opt-outs still have their keys from.
+type optOutRules struct {
+	OptOutRules
+	before *OptOutRules
+}
+
+// plainOptOuts are the rules until UseOptOutRules is called.
+func plainOptOuts() *optOutRules {
+	return &optOutRules{OptOutRules: OptOutRules{Key: func(dst []byte, _ int64, _ string, contact []byte) []byte {
+		return campaign.ContactKey(dst, contact)
+	}}}
+}
+
+const (
+	// maxContactKey is the longest contact used as a key; a longer one is replaced by its digest.
+	maxContactKey = 512
+	// optOutCommit is how many blocks one transaction may write, so that nobody waits long for it.
+	optOutCommit = 2000
+	// optOutGroup is how many opt-outs get their keys again in one transaction.
+	optOutRekey = 50_000
+)
+
+func (r *OptOutRules) key(dst []byte, application int64, channelType string, contact []byte) []byte {
+	start := len(dst)
+	dst = r.Key(dst, application, channelType, contact)
+	if len(dst)-start > maxContactKey {
+		sum := sha256.Sum256(dst[start:])
+		return append(append(dst[:start], 0), sum[:]...)
 	}
-	return k
+	return dst
 }
 
-// AddOptOuts adds opt-outs in one transaction and returns how many were new; a known one
-// stays unchanged. They apply to every message attempted after it returns.
+// optOutGroup are the opt-outs of an application's channel ("": of all its channels).
+type optOutGroup struct {
+	application int64
+	channel     string
+}
+
+// optOutPrefix begins the keys of an application's opt-outs of a channel. A channel's name has no zero byte.
+func optOutPrefix(dst []byte, application int64, channelType string) []byte {
+	return append(append(binary.BigEndian.AppendUint64(dst, signed(application)), channelType...), 0)
+}
+
+// splitOptOutKey takes a block's key apart.
+func splitOptOutKey(key []byte) (application int64, channelType string, prefix []byte, ok bool) {
+	if len(key) < 9 {
+		return 0, "", nil, false
+	}
+	end := bytes.IndexByte(key[8:], 0)
+	if end < 0 {
+		return 0, "", nil, false
+	}
+	return unsigned(binary.BigEndian.Uint64(key)), string(key[8 : 8+end]), key[:8+end+1], true
+}
+
+// optOutChange is an opt-out to be added, or one whose key is to be removed.
+type optOutChange struct {
+	prefix   []byte
+	key      []byte
+	spelling string
+	origin   origin
+	number   uint32 // of the origin, if it is stored already
+	group    optOutGroup
+	index    int // in the list
+}
+
+// origin says where and when an opt-out came in.
+type origin struct {
+	Source string    `json:"source,omitempty"`
+	At     time.Time `json:"at,omitzero"`
+}
+
+// AddOptOuts adds opt-outs and returns how many were new; a known one stays unchanged. Up to
+// some ten thousand are one transaction, more are several: an error may leave a part of them
+// added. They apply to every message attempted after it returns. A group of hundreds of
+// thousands costs least for each.
 func (s *Store) AddOptOuts(list []OptOut) (int, error) {
-	added := 0
-	err := s.update(func(t *tx) error {
-		added = 0
-		b := t.bucket(bucketOptOuts)
-		for _, one := range list {
-			key := keyOptOut(one.ApplicationID, one.ChannelType, []byte(one.ContactCode))
-			if b.Get(key) != nil {
-				continue
-			}
-			if one.At.IsZero() {
-				one.At = now()
-			}
-			value, err := json.Marshal(one)
-			if err != nil {
-				return err
-			}
-			if err := b.Put(key, value); err != nil {
-				return err
-			}
-			added++
+	rules := s.optOuts.Load()
+	at := now()
+	changes := make([]optOutChange, len(list))
+	for i, one := range list {
+		if one.At.IsZero() {
+			one.At = at
 		}
-		t.after = append(t.after, func() {
-			if added > 0 {
-				s.anyOptOut.Store(true)
-				s.optOutVersion.Add(1)
+		given := []byte(one.ContactCode)
+		key := rules.key(nil, one.ApplicationID, one.ChannelType, given)
+		changes[i] = optOutChange{prefix: optOutPrefix(nil, one.ApplicationID, one.ChannelType), key: key, spelling: spell(key, given),
+			origin: origin{one.Source, one.At.UTC().Truncate(time.Second)}, group: optOutGroup{one.ApplicationID, one.ChannelType}, index: i}
+	}
+	sortOptOuts(changes)
+	added := 0
+	for len(changes) > 0 {
+		n, left := 0, changes
+		err := s.update(func(t *tx) (err error) {
+			m := optOutMerger{t: t, max: rules.Max, origins: map[origin]uint32{}}
+			left, err = m.add(changes)
+			if n = m.added; err == nil && n == 0 {
+				return errUnchanged
 			}
+			t.after = append(t.after, func() { s.addOptOutGroups(changes) })
+			return err
 		})
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("add opt-outs: %w", err)
+		if err != nil && !errors.Is(err, errUnchanged) {
+			return added, fmt.Errorf("add opt-outs: %w", err)
+		}
+		added += n
+		changes = left
 	}
 	return added, nil
 }
 
-// rekeyOptOuts moves each opt-out to its current key. Of two with the same key the first is kept.
-func rekeyOptOuts(t *bbolt.Tx) error {
-	b := t.Bucket(bucketOptOuts)
-	moved := map[string][]byte{} // old key -> value
-	err := b.ForEach(func(k, v []byte) error {
-		var one OptOut
-		if err := json.Unmarshal(v, &one); err != nil {
-			return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, err)
-		}
-		if !bytes.Equal(k, keyOptOut(one.ApplicationID, one.ChannelType, []byte(one.ContactCode))) {
-			moved[string(k)] = bytes.Clone(v)
-		}
-		return nil
-	})
-	for _, k := range slices.Sorted(maps.Keys(moved)) {
-		var one OptOut
-		if err == nil {
-			err = json.Unmarshal(moved[k], &one)
-		}
-		if err == nil {
-			err = b.Delete([]byte(k))
-		}
-		if key := keyOptOut(one.ApplicationID, one.ChannelType, []byte(one.ContactCode)); err == nil && b.Get(key) == nil {
-			err = b.Put(key, moved[k])
+// addOptOutGroups notes the groups of opt-outs that were added. The writer lock is held.
+func (s *Store) addOptOutGroups(changes []optOutChange) {
+	groups := *s.optOutGroups.Load()
+	for i := range changes {
+		if group := changes[i].group; !groups[group] {
+			groups = maps.Clone(groups)
+			groups[group] = true
+			s.optOutGroups.Store(&groups)
 		}
 	}
-	return err
+}
+
+// optOutGroups returns the groups that have blocks.
+func (t *tx) optOutGroups() map[optOutGroup]bool {
+	groups := map[optOutGroup]bool{}
+	c := t.bucket(bucketOptOuts).Cursor()
+	for k, _ := c.First(); k != nil; {
+		application, channel, prefix, ok := splitOptOutKey(k)
+		if !ok {
+			break // Verify reports it
+		}
+		groups[optOutGroup{application, channel}] = true
+		after := bytes.Clone(prefix)
+		after[len(after)-1] = 1
+		k, _ = c.Seek(after)
+	}
+	return groups
+}
+
+// sortOptOuts sorts changes by key; of equal keys the first of the list comes first.
+func sortOptOuts(changes []optOutChange) {
+	slices.SortFunc(changes, func(a, b optOutChange) int {
+		return cmp.Or(bytes.Compare(a.prefix, b.prefix), bytes.Compare(a.key, b.key), a.index-b.index)
+	})
 }
 
 // RemoveOptOut removes an opt-out and reports whether it existed.
 func (s *Store) RemoveOptOut(application int64, channelType, contactCode string) (bool, error) {
+	rules := s.optOuts.Load()
 	found := false
 	err := s.update(func(t *tx) error {
-		key := keyOptOut(application, channelType, []byte(contactCode))
-		b := t.bucket(bucketOptOuts)
-		found = b.Get(key) != nil
-		return b.Delete(key)
+		found = false
+		for _, r := range rules.all() {
+			key := r.key(nil, application, channelType, []byte(contactCode))
+			removed, err := t.removeOptOut(optOutPrefix(nil, application, channelType), key)
+			if err != nil {
+				return err
+			}
+			found = found || removed
+		}
+		return nil
 	})
 	return found && err == nil, err
 }
 
+// all returns the rules by which an opt-out may have its key.
+func (r *optOutRules) all() []*OptOutRules {
+	if r.before != nil {
+		return []*OptOutRules{&r.OptOutRules, r.before}
+	}
+	return []*OptOutRules{&r.OptOutRules}
+}
+
 // OptedOut implements send.Store: it reports whether the contact has opted out of the
-// application's channel, or of all its channels.
+// application's channel, or of all its channels, or was forgotten.
 func (s *Store) OptedOut(application int64, channelType string, contactCode []byte) (bool, error) {
-	if !s.anyOptOut.Load() {
+	groups := *s.optOutGroups.Load()
+	own, all := groups[optOutGroup{application, channelType}], channelType != "" && groups[optOutGroup{application, ""}]
+	if !own && !all && !s.anyForgotten.Load() {
 		return false, nil
 	}
+	rules := s.optOuts.Load()
 	found := false
-	err := s.view(func(t *tx) error {
-		b := t.bucket(bucketOptOuts)
-		found = b.Get(keyOptOut(application, channelType, contactCode)) != nil ||
-			channelType != "" && b.Get(keyOptOut(application, "", contactCode)) != nil
+	err := s.lookup(func(t *tx) (err error) {
+		b := t.Bucket(bucketOptOuts)
+		for _, r := range rules.all() {
+			contact := r.key(make([]byte, 0, 64), application, channelType, contactCode)
+			if own && !found {
+				found, err = optedOut(b, application, channelType, contact)
+			}
+			if all && !found && err == nil {
+				found, err = optedOut(b, application, "", contact)
+			}
+			if s.anyForgotten.Load() && !found && err == nil {
+				found, err = t.forgotten(contact)
+			}
+			if found || err != nil {
+				return err
+			}
+		}
 		return nil
 	})
 	return found, err
 }
 
-// OptOutVersion implements send.Store: the number grows with every opt-out added.
-func (s *Store) OptOutVersion() uint64 { return s.optOutVersion.Load() }
+// OptOuts returns the number of opt-outs.
+func (s *Store) OptOuts() (n uint64, err error) {
+	err = s.view(func(t *tx) error { n = t.bucket(bucketOptOuts).Sequence(); return nil })
+	return n, err
+}
+
+// EachOptOut calls fn with the opt-outs of an application (0: of all) in order of channel and
+// normal form. No transaction is open while fn runs.
+func (s *Store) EachOptOut(application int64, fn func(OptOut) error) error {
+	prefix := []byte{}
+	if application != 0 {
+		prefix = key8(signed(application))
+	}
+	origins := map[uint32]origin{}
+	return s.eachPage(bucketOptOuts, prefix, prefix, func(key, value []byte) error {
+		id, channel, _, ok := splitOptOutKey(key)
+		if !ok {
+			return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, errMalformed)
+		}
+		entries, err := decodeOptOuts(value)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			given, err := unspell(e.key, e.spelling)
+			if err != nil {
+				return err
+			}
+			from, known := origins[e.origin]
+			if !known {
+				if from, err = s.origin(e.origin); err != nil {
+					return err
+				}
+				origins[e.origin] = from
+			}
+			if err := fn(OptOut{ApplicationID: id, ChannelType: channel, ContactCode: string(given), At: from.At, Source: from.Source}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Store) origin(n uint32) (from origin, err error) {
+	err = s.view(func(t *tx) error {
+		if err := json.Unmarshal(t.bucket(bucketOrigins).Get(key8(uint64(n))), &from); err != nil {
+			return fmt.Errorf("read opt-outs: %w: origin %d: %w", ErrDamaged, n, err)
+		}
+		return nil
+	})
+	return from, err
+}
 
 // listPage is how many values eachPage reads in one transaction.
 const listPage = 1000
 
-// eachPage calls fn with copies of the values whose keys have the prefix and are not
-// before from, one page a transaction; no transaction is open while fn runs.
-func (s *Store) eachPage(bucket, prefix, from []byte, fn func(value []byte) error) error {
+// eachPage calls fn with copies of the keys that have the prefix and are not before from, and
+// of their values, one page a transaction; no transaction is open while fn runs.
+func (s *Store) eachPage(bucket, prefix, from []byte, fn func(key, value []byte) error) error {
 	for from != nil {
-		var values [][]byte
+		var page []pair
 		err := s.view(func(t *tx) error {
 			c := t.bucket(bucket).Cursor()
 			k, v := c.Seek(from)
-			for ; bytes.HasPrefix(k, prefix) && k != nil && len(values) < listPage; k, v = c.Next() {
-				values = append(values, bytes.Clone(v))
+			for ; bytes.HasPrefix(k, prefix) && k != nil && len(page) < listPage; k, v = c.Next() {
+				page = append(page, pair{bytes.Clone(k), bytes.Clone(v)})
 			}
 			from = nil
 			if bytes.HasPrefix(k, prefix) && k != nil {
@@ -161,70 +322,11 @@ func (s *Store) eachPage(bucket, prefix, from []byte, fn func(value []byte) erro
 		if err != nil {
 			return err
 		}
-		for _, value := range values {
-			if err := fn(value); err != nil {
+		for _, p := range page {
+			if err := fn(p.key, p.value); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-// EachOptOut calls fn with the opt-outs of an application (0: of all) in order of
-// channel and contact.
-func (s *Store) EachOptOut(application int64, fn func(OptOut) error) error {
-	prefix := []byte{}
-	if application != 0 {
-		prefix = key8(signed(application))
-	}
-	return s.eachPage(bucketOptOuts, prefix, prefix, func(value []byte) error {
-		var one OptOut
-		if err := json.Unmarshal(value, &one); err != nil {
-			return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, err)
-		}
-		return fn(one)
-	})
-}
-
-// AuditEntry records an action of a person or a control file.
-type AuditEntry struct {
-	At      time.Time   `json:"at"`
-	Who     string      `json:"who"`    // a user, an inbox's control file, "daemon"
-	Action  string      `json:"action"` // pause, resume, cancel …
-	Sending campaign.ID `json:"sending,omitempty"`
-	Detail  string      `json:"detail,omitempty"` // no contact data
-}
-
-// Audit stores e; a zero At becomes now.
-func (s *Store) Audit(e AuditEntry) error {
-	if e.At.IsZero() {
-		e.At = now()
-	}
-	value, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("record %q: %w", e.Action, err)
-	}
-	return s.update(func(t *tx) error {
-		b := t.ascending(bucketAudit)
-		seq, err := b.NextSequence()
-		if err != nil {
-			return err
-		}
-		return b.Put(keyTimeline(e.At.UnixNano(), seq), value)
-	})
-}
-
-// EachAudit calls fn with the entries since an instant, oldest first.
-func (s *Store) EachAudit(since time.Time, fn func(AuditEntry) error) error {
-	from := int64(0)
-	if since.After(time.Unix(0, 0)) {
-		from = since.UnixNano()
-	}
-	return s.eachPage(bucketAudit, []byte{}, keyTimeline(from, 0), func(value []byte) error {
-		var e AuditEntry
-		if err := json.Unmarshal(value, &e); err != nil {
-			return fmt.Errorf("read audit: %w: %w", ErrDamaged, err)
-		}
-		return fn(e)
-	})
 }

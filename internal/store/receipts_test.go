@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -226,14 +227,18 @@ func FuzzDecodeDelivery(f *testing.F) {
 func TestMigrationRekeysOptOuts(t *testing.T) {
 	s := openTest(t)
 	err := s.update(func(t *tx) error {
-		b := t.Bucket(bucketOptOuts)
+		b, err := t.CreateBucket(bucketSuppressions)
+		if err != nil {
+			return err
+		}
 		for _, contact := range []string{"+34 666 777 888", "34666777888", "A@example.com", "code-7"} {
 			key := append(append(key8(signed(1)), 0), contact...)
 			if err := b.Put(key, []byte(`{"applicationId":1,"contactCode":"`+contact+`","source":"old"}`)); err != nil {
 				return err
 			}
 		}
-		return rekeyOptOuts(t.Tx)
+		return errors.Join(rekeySuppressions(t.Tx), t.DeleteBucket(bucketOptOuts), t.DeleteBucket(bucketOrigins), t.DeleteBucket(bucketForgotten),
+			t.bucket(bucketMeta).Put(metaVersion, []byte{0, 0, 0, 3}))
 	})
 	if err != nil {
 		t.Fatal(err)

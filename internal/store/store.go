@@ -50,8 +50,10 @@ type Store struct {
 
 	group         committer
 	scans         scans
-	anyOptOut     atomic.Bool   // false: there are no opt-outs
-	optOutVersion atomic.Uint64 // grows with every opt-out added
+	optOuts       atomic.Pointer[optOutRules]
+	optOutGroups  atomic.Pointer[map[optOutGroup]bool] // that may have opt-outs; replaced under writer, never changed
+	anyForgotten  atomic.Bool                          // false: nobody was forgotten
+	optOutVersion atomic.Uint64                        // grows with every opt-out added
 	commits       atomic.Uint64
 	writable      atomic.Pointer[error] // see Writable
 	entries       atomic.Uint64
@@ -107,6 +109,24 @@ func (s *Store) view(fn func(*tx) error) error {
 	if err := s.checkSize(); err != nil {
 		return err
 	}
+	return s.viewUnchecked(fn)
+}
+
+// lookup is view for a read of a few pages that must take little time: it saves the look at
+// the file's size, so that a truncated file is detected by the fault alone.
+func (s *Store) lookup(fn func(*tx) error) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.db == nil {
+		return errClosed
+	}
+	if err := s.Err(); err != nil {
+		return err
+	}
+	return s.viewUnchecked(fn)
+}
+
+func (s *Store) viewUnchecked(fn func(*tx) error) error {
 	return s.catchFaults(func() error {
 		return s.db.View(func(t *bbolt.Tx) error { return fn(&tx{Tx: t, s: s}) })
 	})

@@ -36,7 +36,7 @@ func (s *Store) Verify(deep bool) []string {
 	for i := 0; i < len(all) && err == nil; i++ {
 		err = s.view(func(t *tx) error { return v.sending(t, all[i]) })
 	}
-	for _, check := range []func(*tx) error{v.indexes, v.states, v.reservations, v.digests, v.file} {
+	for _, check := range []func(*tx) error{v.indexes, v.states, v.reservations, v.digests, v.optOuts, v.file} {
 		if err == nil {
 			err = s.view(check)
 		}
@@ -365,6 +365,34 @@ func (v *verifier) digests(t *tx) error {
 		}
 		return nil
 	})
+}
+
+// optOuts checks that every opt-out is in the block in which it is looked for, and recounts them.
+func (v *verifier) optOuts(t *tx) error {
+	count := uint64(0)
+	var last []byte
+	if err := t.bucket(bucketOptOuts).ForEach(func(k, value []byte) error {
+		_, _, prefix, ok := splitOptOutKey(k)
+		entries, err := decodeOptOuts(value)
+		if !ok || err != nil {
+			return v.report("opt-outs: %v", err)
+		}
+		for _, e := range entries {
+			at := append(bytes.Clone(prefix), e.key...)
+			if bytes.Compare(at, k) < 0 || bytes.Compare(at, last) <= 0 && last != nil {
+				return v.report("an opt-out is in a block in which it isn't found")
+			}
+			last = at
+		}
+		count += uint64(len(entries))
+		return nil
+	}); err != nil {
+		return err
+	}
+	if kept := t.bucket(bucketOptOuts).Sequence(); kept != count {
+		return v.report("%d opt-outs are stored, %d counted", count, kept)
+	}
+	return nil
 }
 
 // file has bbolt check its pages.

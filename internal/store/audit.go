@@ -1,0 +1,52 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// AuditEntry records an action of a person or a control file.
+type AuditEntry struct {
+	At      time.Time   `json:"at"`
+	Who     string      `json:"who"`    // a user, an inbox's control file, "daemon"
+	Action  string      `json:"action"` // pause, resume, cancel …
+	Sending campaign.ID `json:"sending,omitempty"`
+	Detail  string      `json:"detail,omitempty"` // no contact data
+}
+
+// Audit stores e; a zero At becomes now.
+func (s *Store) Audit(e AuditEntry) error {
+	if e.At.IsZero() {
+		e.At = now()
+	}
+	value, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("record %q: %w", e.Action, err)
+	}
+	return s.update(func(t *tx) error {
+		b := t.ascending(bucketAudit)
+		seq, err := b.NextSequence()
+		if err != nil {
+			return err
+		}
+		return b.Put(keyTimeline(e.At.UnixNano(), seq), value)
+	})
+}
+
+// EachAudit calls fn with the entries since an instant, oldest first.
+func (s *Store) EachAudit(since time.Time, fn func(AuditEntry) error) error {
+	from := int64(0)
+	if since.After(time.Unix(0, 0)) {
+		from = since.UnixNano()
+	}
+	return s.eachPage(bucketAudit, []byte{}, keyTimeline(from, 0), func(_, value []byte) error {
+		var e AuditEntry
+		if err := json.Unmarshal(value, &e); err != nil {
+			return fmt.Errorf("read audit: %w: %w", ErrDamaged, err)
+		}
+		return fn(e)
+	})
+}

@@ -1,0 +1,128 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"go.etcd.io/bbolt"
+)
+
+// Until version 3 each opt-out was a JSON value of its own. Version 1 had its key from the
+// contact as it was written, later ones from campaign.ContactKey.
+
+func keySuppression(one *OptOut) []byte {
+	prefix := optOutPrefix(nil, one.ApplicationID, one.ChannelType)
+	return append(prefix, plainOptOuts().key(nil, one.ApplicationID, one.ChannelType, []byte(one.ContactCode))...)
+}
+
+// rekeySuppressions moves each opt-out to the key of version 2. Of two with the same key the first is kept.
+func rekeySuppressions(t *bbolt.Tx) error {
+	b := t.Bucket(bucketSuppressions)
+	type move struct{ key, value []byte }
+	moved := map[string]move{} // by the old key
+	err := b.ForEach(func(k, v []byte) error {
+		var one OptOut
+		if err := json.Unmarshal(v, &one); err != nil {
+			return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, err)
+		}
+		if key := keySuppression(&one); !bytes.Equal(k, key) {
+			moved[string(k)] = move{key, bytes.Clone(v)}
+		}
+		return nil
+	})
+	for _, k := range slices.Sorted(maps.Keys(moved)) {
+		if err == nil {
+			err = b.Delete([]byte(k))
+		}
+		if m := moved[k]; err == nil && b.Get(m.key) == nil {
+			err = b.Put(m.key, m.value)
+		}
+	}
+	return err
+}
+
+// packOptOuts migrates version 3 to 4: opt-outs were one JSON value each, under the key of campaign.ContactKey.
+func packOptOuts(t *bbolt.Tx) error {
+	packed, err := t.CreateBucket(bucketOptOuts)
+	if err != nil {
+		return err
+	}
+	from, err := t.CreateBucket(bucketOrigins)
+	if err != nil {
+		return err
+	}
+	if _, err := t.CreateBucket(bucketForgotten); err != nil {
+		return err
+	}
+	packed.FillPercent = dense
+	p := optOutPacker{to: packed, from: from, origins: map[origin]uint32{}}
+	old := t.Bucket(bucketSuppressions)
+	err = old.ForEach(func(k, v []byte) error { return p.add(k, v) })
+	return errors.Join(err, p.flush(), packed.SetSequence(p.count), t.DeleteBucket(bucketSuppressions))
+}
+
+// optOutPacker packs the opt-outs of version 3, which come in order of key.
+type optOutPacker struct {
+	to, from *bbolt.Bucket
+	origins  map[origin]uint32
+	prefix   []byte
+	entries  []optOutEntry
+	first    bool // the next block is the first of its prefix
+	count    uint64
+}
+
+func (p *optOutPacker) add(k, v []byte) error {
+	var one OptOut
+	if err := json.Unmarshal(v, &one); err != nil {
+		return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, err)
+	}
+	prefix := optOutPrefix(nil, one.ApplicationID, one.ChannelType)
+	if !bytes.HasPrefix(k, prefix) {
+		return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, errMalformed)
+	}
+	if !bytes.Equal(prefix, p.prefix) || len(p.entries) == blockOptOuts {
+		if err := p.flush(); err != nil {
+			return err
+		}
+		p.first = !bytes.Equal(prefix, p.prefix)
+		p.prefix = prefix
+	}
+	key := bytes.Clone(k[len(prefix):])
+	came := origin{one.Source, one.At.UTC().Truncate(1e9)}
+	n, known := p.origins[came]
+	if !known {
+		seq, err := p.from.NextSequence()
+		if err != nil {
+			return err
+		}
+		value, err := json.Marshal(came)
+		if err != nil {
+			return err
+		}
+		n = uint32(seq)
+		p.origins[came] = n
+		if err := p.from.Put(key8(seq), value); err != nil {
+			return err
+		}
+	}
+	p.entries = append(p.entries, optOutEntry{key, n, spell(key, []byte(one.ContactCode))})
+	p.count++
+	return nil
+}
+
+func (p *optOutPacker) flush() error {
+	if len(p.entries) == 0 {
+		return nil
+	}
+	key := bytes.Clone(p.prefix)
+	if !p.first {
+		key = append(key, p.entries[0].key...)
+	}
+	value := encodeOptOuts(p.entries)
+	p.entries = p.entries[:0]
+	return p.to.Put(key, value)
+}
