@@ -34,6 +34,7 @@ type Config struct {
 	HousekeepingText string
 	StopTimeout      time.Duration // for messages in flight at a stop (10s)
 	RetryHold        time.Duration // wait before a held channel is tried again (5m)
+	MaxOptOuts       int64         // in the store, all applications together
 	Log              Log
 
 	Inboxes      []Inbox

@@ -33,6 +33,8 @@ func topKeys() []Key {
 			"How long messages in flight may take to finish at a stop").or(`"10s"`),
 		key(ScopeTop, "retry_hold", length(time.Second, day), func(c *Config) *time.Duration { return &c.RetryHold },
 			"After how long a held channel is tried again").or(`"5m"`),
+		key(ScopeTop, "max_opt_outs", integer[int64](1, 1_000_000_000), func(c *Config) *int64 { return &c.MaxOptOuts },
+			"The most opt-outs that are kept, of all applications together").or(`50000000`),
 		key(ScopeLog, "level", oneOf("debug", "info", "warn", "error"), func(c *Config) *string { return &c.Log.Level },
 			"The least important lines that are logged").or(`"info"`),
 		key(ScopeLog, "format", oneOf("auto", "text", "json"), func(c *Config) *string { return &c.Log.Format },

@@ -116,6 +116,9 @@ func Open(o Options) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := d.store.UseOptOutRules(optOutRules(o.Config, o.Version)); err != nil {
+		return nil, errors.Join(err, d.store.Close())
+	}
 	d.send = send.New(send.Options{
 		Store: d.store, Log: o.Log, Now: o.Now, OnChange: d.changed, OptedOut: d.optedOut, Observer: d.metrics,
 		StopTimeout: abortAfter(o.Config.StopTimeout), RetryHold: o.Config.RetryHold,
@@ -348,6 +351,10 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 		d.log.Warn("reload: state_dir, listen, token_file, metrics_token, trusted_proxies and socket_group take effect at the next start")
 		c.StateDir, c.Listen, c.TokenFile, c.SocketGroup = old.StateDir, old.Listen, old.TokenFile, old.SocketGroup
 		c.MetricsToken, c.TrustedProxies = old.MetricsToken, old.TrustedProxies
+	}
+	if err := d.store.UseOptOutRules(optOutRules(c, d.opts.Version)); err != nil {
+		d.reloadFailed(err.Error())
+		return fmt.Errorf("%w; the old configuration stays in force", err)
 	}
 	d.mu.Lock()
 	d.config, d.configAt, d.problem = c, d.now(), ""

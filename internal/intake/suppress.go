@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -34,8 +35,18 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 	if len(applications) == 0 {
 		return in.failControl(c, "this inbox may send for no application, so there is nothing to opt out of")
 	}
+	if info, err := f.Stat(); err != nil {
+		return err
+	} else if inbox.MaxPendingBytes > 0 && info.Size() > inbox.MaxPendingBytes {
+		return in.failControl(c, fmt.Sprintf("the list has %d bytes, and the files of this inbox may have %d together (max_pending_bytes): "+
+			"upload it in smaller lists, or ask the operator", info.Size(), inbox.MaxPendingBytes))
+	}
 	list := OptOuts{Name: c.File.Name, Applications: applications, Channels: in.checker().Config.ChannelNames(applications), Source: "file:" + c.File.Name}
 	added, rows, problems, err := list.Import(ctx, in.store, f)
+	if errors.Is(err, store.ErrTooManyOptOuts) {
+		return in.failControl(c, fmt.Sprintf("not all of the list was taken in (%d new opt-outs were): %v; ask the operator to raise max_opt_outs, then upload the list again",
+			added, store.ErrTooManyOptOuts))
+	}
 	if err != nil {
 		return err
 	}

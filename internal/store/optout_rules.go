@@ -27,6 +27,7 @@ func (s *Store) UseOptOutRules(rules OptOutRules) error {
 		return fmt.Errorf("compute the keys of opt-outs again: %w", err)
 	}
 	s.optOuts.Store(&optOutRules{OptOutRules: rules})
+	s.optOutVersion.Add(1)
 	return nil
 }
 

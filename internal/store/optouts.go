@@ -139,7 +139,10 @@ func (s *Store) AddOptOuts(list []OptOut) (int, error) {
 			if n = m.added; err == nil && n == 0 {
 				return errUnchanged
 			}
-			t.after = append(t.after, func() { s.addOptOutGroups(changes) })
+			t.after = append(t.after, func() {
+				s.addOptOutGroups(changes)
+				s.optOutVersion.Add(1)
+			})
 			return err
 		})
 		if err != nil && !errors.Is(err, errUnchanged) {
@@ -245,6 +248,9 @@ func (s *Store) OptedOut(application int64, channelType string, contactCode []by
 	})
 	return found, err
 }
+
+// OptOutVersion implements send.Store: the number changes with every opt-out added, and with the rules.
+func (s *Store) OptOutVersion() uint64 { return s.optOutVersion.Load() }
 
 // OptOuts returns the number of opt-outs.
 func (s *Store) OptOuts() (n uint64, err error) {
