@@ -41,7 +41,7 @@ var may = map[string][]string{
 		"report", "safeio", "send", "store", "watch"},
 	"control":           {"calendar", "campaign", "config", "picture", "plan", "safeio", "send"},
 	"control/dashboard": {"campaign", "control"},
-	"daemon": {"campaign", "calendar", "config", "control", "control/dashboard", "failpoint", "intake", "source", "plan", "plan/document", "report", "safeio", "send",
+	"daemon": {"campaign", "calendar", "config", "contact", "control", "control/dashboard", "failpoint", "intake", "source", "plan", "plan/document", "report", "safeio", "send",
 		"send/null", "send/outbox", "send/smtp", "send/webhook", "send/whatsapp", "store", "watch"},
 }
 
