@@ -146,6 +146,19 @@ func (s *Sending) MessagesOfRow() int { return max(s.Messages, 1) }
 // FolderName returns the name of the sending's folder in accepted/, done/ or failed/.
 func (s *Sending) FolderName() string { return s.Name + "." + string(s.ID) }
 
+// ReferenceVariable is the entry of Variables that holds the rows' references
+// (contact.reference of the layout). No campaign variable has a dot in its name.
+const ReferenceVariable = "contact.reference"
+
+// RowReference returns the reference of row i of rows, nil if the layout gives none.
+func (s *Sending) RowReference(rows *Rows, i int) []byte {
+	v := slices.Index(s.Variables, ReferenceVariable)
+	if v < 0 || v >= len(rows.Values) {
+		return nil
+	}
+	return rows.Values[v].At(i)
+}
+
 // ChannelOf returns the index of channelType in s.Channels, or -1.
 func (s *Sending) ChannelOf(channelType string) int { return slices.Index(s.Channels, channelType) }
 

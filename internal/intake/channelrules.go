@@ -18,6 +18,9 @@ func (c *Checker) channels(camp *campaign.Campaign, layout *document.Layout, f *
 	s, rules := &f.Sending, &channelRules{}
 	s.Contents = camp.Contents
 	s.Variables = document.Variables(camp.Contents)
+	if layout != nil && layout.Reference.Given() {
+		s.Variables = append(s.Variables, campaign.ReferenceVariable)
+	}
 	drivers := c.Channels(s.ApplicationID)
 	for _, name := range sortedKeys(f.Application.Channels) {
 		if !slices.Contains(camp.ChannelTypes, name) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/plan/csvfile"
@@ -76,7 +77,8 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 	t.reader, t.wrongHeader = reader, problems.Count > 0
 	f.Sending.CSV.Delimiter = reader.Delimiter()
 	if layout != nil && len(reader.Columns()) > 0 {
-		missing := layout.CheckColumns(reader.Columns())
+		missing, warnings := layout.CheckColumns(reader.Columns())
+		f.Sending.Warnings = append(f.Sending.Warnings, warnings...)
 		if t.wrongColumns = missing.Count > 0; t.wrongColumns && reader.SepLine() {
 			f.warn(file.Name, fmt.Sprintf("its first line, sep=, declares %q as the separator; remove the line if that is wrong", reader.Delimiter()))
 		}
@@ -97,7 +99,7 @@ func (c *Checker) proof(f *Finding, info *csvfile.Info) {
 
 // layoutColumns returns the columns that the layout uses. They decide the delimiter.
 func layoutColumns(l *document.Layout) []string {
-	names := append(l.ContactCode.Variables(), l.ChannelType.Variables()...)
+	names := slices.Concat(l.ContactCode.Variables(), l.ChannelType.Variables(), l.Reference.Variables())
 	for _, field := range l.Fields {
 		names = append(names, field.Value.Variables()...)
 	}

@@ -3,7 +3,8 @@ package csvfile
 import (
 	"bytes"
 	"fmt"
-	"regexp"
+	"slices"
+	"strings"
 
 	"campaignd/internal/campaign"
 )
@@ -56,15 +57,33 @@ func (r *Reader) settle(b *Batch, complete, force bool) int {
 
 func (rec *record) afterBlank() bool { return rec.blank > 0 || rec.empty > 0 }
 
-// footers matches lines that programs write after the rows: a line of dashes or equals
-// signs, a number of rows in brackets, a total.
-var footers = regexp.MustCompile(`(?i)^(?:[-=]+` +
-	`|\([\d.,' ]+ ?(?:rows?|records?|results?|filas?|registros?|files|lignes?|enregistrements?|linhas?|righe|riga|zeilen?|datens(?:atz|ätze)) ?[\pL ]*\)` +
-	`|(?:grand total|sub-?total|total|totals|totales|totaux|totais|totale|suma|sum|somme|soma|summe|gesamt|gesamtsumme|insgesamt|count|rows|filas|registros)[\s:=]*[\d.,' ]+)$`)
-
-// footer reports whether a line with a single cell is a known footer.
+// footer reports whether a line with a single cell is one that programs write after the
+// rows: dashes or equals signs, a number of rows in brackets, a total.
 func footer(line []byte) bool {
-	return footers.Match(bytes.Trim(line, " \t\""))
+	text := strings.ToLower(strings.Trim(string(line), " \t\""))
+	if strings.Trim(text, "-=") == "" {
+		return true
+	}
+	if inner, ok := strings.CutPrefix(text, "("); ok && strings.HasSuffix(inner, ")") {
+		words := strings.Fields(strings.TrimSuffix(inner, ")"))
+		return len(words) > 1 && strings.Trim(words[0], figures) == "" &&
+			slices.ContainsFunc(rowWords(), func(word string) bool { return strings.HasPrefix(words[1], word) })
+	}
+	word := strings.TrimRight(text, figures+" ")
+	return word != text && slices.Contains(totalWords(), strings.TrimRight(word, " :="))
+}
+
+const figures = "0123456789.,'"
+
+// rowWords returns the beginnings of words for rows.
+func rowWords() []string {
+	return []string{"row", "record", "result", "fila", "registro", "ligne", "enregistrement", "linha", "righe", "riga", "zeile", "datens"}
+}
+
+// totalWords returns words for a total.
+func totalWords() []string {
+	return []string{"total", "totals", "grand total", "subtotal", "sub-total", "sum", "count", "rows",
+		"totales", "suma", "filas", "registros", "totaux", "totais", "totale", "somme", "soma", "summe", "gesamt", "gesamtsumme", "insgesamt"}
 }
 
 // count adds record i to the reader's counters.

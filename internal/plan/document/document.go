@@ -29,6 +29,7 @@ type position struct{ line, column int }
 
 // finding is a problem whose position is still a byte offset.
 type finding struct {
+	code           string
 	offset         int
 	field, message string
 }
@@ -46,10 +47,15 @@ type findingList struct {
 // full reports that one more finding would only be counted, so its message isn't needed.
 func (f *findingList) full() bool { return len(f.list) >= maxFindings }
 
+// add adds a finding about a value.
 func (f *findingList) add(offset int, field, format string, args ...any) {
+	f.addCode("value-wrong", offset, field, format, args...)
+}
+
+func (f *findingList) addCode(code string, offset int, field, format string, args ...any) {
 	f.count++
 	if !f.full() {
-		f.list = append(f.list, finding{offset, field, fmt.Sprintf(format, args...)})
+		f.list = append(f.list, finding{code, offset, field, fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -60,7 +66,7 @@ func (f *findingList) problems(file string, data []byte) campaign.Problems {
 	at := source.NewLocator(data)
 	for _, one := range f.list {
 		line, column := at.At(one.offset)
-		p.Add(campaign.Problem{File: file, Line: line, Column: column, Field: one.field, Message: one.message})
+		p.Add(campaign.Problem{Code: one.code, File: file, Line: line, Column: column, Field: one.field, Message: one.message})
 	}
 	p.Count = f.count
 	return p

@@ -30,7 +30,7 @@ func TestExamplesAreAccepted(t *testing.T) {
 			t.Fatal(err)
 		}
 		header, _, _ := strings.Cut(string(csv), "\n")
-		if p := l.CheckColumns(strings.Split(header, ",")); p.Count > 0 {
+		if p, _ := l.CheckColumns(strings.Split(header, ",")); p.Count > 0 {
 			t.Errorf("%s: %v", name, p.List)
 		}
 		sidecar, err := os.ReadFile(base + ".schedule.json")
@@ -61,7 +61,7 @@ func TestPartnersPageIsAccepted(t *testing.T) {
 	if problems.Count > 0 || len(warnings) > 0 {
 		t.Errorf("layout: %v %v", problems.List, warnings)
 	}
-	if p := l.CheckColumns([]string{"contactCode", "channelType", "nombre", "edad"}); p.Count > 0 {
+	if p, _ := l.CheckColumns([]string{"contactCode", "channelType", "nombre", "edad"}); p.Count > 0 {
 		t.Errorf("layout: %v", p.List)
 	}
 	if _, problems := ParseSidecar("f", []byte(blocks[1])); problems.Count > 0 {

@@ -1,6 +1,7 @@
 package document
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -13,6 +14,7 @@ type Layout struct {
 	File        string // base name as dropped, for messages
 	ContactCode Text
 	ChannelType Text
+	Reference   Text    // contact.reference, which comes back in results; absent: not Given
 	Fields      []Field // customFields in the order of the file
 
 	fieldsPosition position // of the customFields object, else of the layout itself
@@ -53,7 +55,7 @@ func (r *layoutReader) layout(root *node, warned *findingList) *Layout {
 		if m.name != "sendType" && m.name != "messageContent" {
 			return false
 		}
-		warned.add(int(m.at), m.name, "%q belongs to the campaign and is ignored here; remove it from the layout", m.name)
+		warned.addCode("key-of-campaign", int(m.at), m.name, "%q belongs to the campaign and is ignored here; remove it from the layout", m.name)
 		return true
 	})
 	contact := r.required(root, "", "contact", `an object with "contactCode" and "channelType"`)
@@ -62,9 +64,12 @@ func (r *layoutReader) layout(root *node, warned *findingList) *Layout {
 	case contact.kind != '{':
 		r.wrong(contact, "contact", `an object with "contactCode" and "channelType"`)
 	default:
-		r.keys(contact, "contact", []string{"contactCode", "channelType"}, nil)
+		r.keys(contact, "contact", []string{"contactCode", "channelType", "reference"}, nil)
 		l.ContactCode = r.contact(contact, "contactCode", warned)
 		l.ChannelType = r.contact(contact, "channelType", nil)
+		if n := contact.get("reference"); n != nil {
+			l.Reference = r.reference(n)
+		}
 	}
 	if custom := root.get("customFields"); custom != nil {
 		r.customFields(l, custom)
@@ -88,7 +93,7 @@ func (r *layoutReader) contact(contact *node, name string, warned *findingList) 
 		case strings.TrimSpace(text) == "":
 			r.add(int(n.start), field, "found an empty string, want %s", want)
 		case warned != nil:
-			warned.add(int(n.start), field, "has no {{column}}: every row goes to the same contact")
+			warned.addCode("contact-fixed", int(n.start), field, "has no {{column}}: every row goes to the same contact")
 		}
 	}
 	return t
@@ -111,7 +116,7 @@ func (r *layoutReader) customFields(l *Layout, custom *node) {
 			value, ok = r.parse(&m.value, field)
 			l.incomplete = l.incomplete || !ok
 		case '0', 't', 'f':
-			value = Text{Segments: []campaign.Segment{{Text: string(r.raw(&m.value))}}}
+			value = Text{Segments: []Segment{{Text: string(r.raw(&m.value))}}}
 			p := r.place(&m.value)
 			value.Line, value.Column = p.line, p.column
 		default:
@@ -122,23 +127,68 @@ func (r *layoutReader) customFields(l *Layout, custom *node) {
 	}
 }
 
+// reference reads the optional contact.reference.
+func (r *layoutReader) reference(n *node) (t Text) {
+	const field, want = "contact.reference", `a string, e.g. "{{order}}"`
+	if _, ok := r.str(n, field, want); !ok {
+		return t
+	}
+	t, ok := r.parse(n, field)
+	if ok && !t.Given() {
+		r.add(int(n.start), field, "found an empty string, want %s; leave the key out if there is no reference", want)
+	}
+	return t
+}
+
 // parse parses the string n into a Text.
 func (r *layoutReader) parse(n *node, field string) (Text, bool) {
 	var t Text
 	p := r.place(n)
 	t.Line, t.Column = p.line, p.column
-	var offsets []int
-	segments, ok := r.split(n, field, func(_, offset int) { offsets = append(offsets, offset) })
-	for i := range segments {
-		if segments[i].Variable == "" {
+	text := r.decoded(n)
+	pieces, offset, err := splitLayout(text)
+	if err != nil {
+		r.splitFaults(n, field, text, offset, err, func(text string) (int, error) {
+			_, offset, err := splitLayout(text)
+			return offset, err
+		})
+		return t, false
+	}
+	lit, ok := literal{raw: r.raw(n), at: 1}, true
+	at := func(offset int) (line, column int) { return r.at.At(int(n.start) + lit.offset(offset)) }
+	for _, one := range pieces {
+		if one.variable {
+			t.Segments = append(t.Segments, Segment{Variable: r.variable(one, at)})
 			continue
 		}
-		segments[i].Variable = nfc(segments[i].Variable)
-		line, column := r.at.At(offsets[len(t.References)])
-		t.References = append(t.References, Reference{segments[i].Variable, line, column})
+		t.Segments = append(t.Segments, Segment{Text: one.text})
+		end := 0 // of the last suspect
+		suspects(one.text, func(offset int, whole, name string) {
+			line, column := at(one.start + offset)
+			t.suspects = append(t.suspects, suspect{whole, nfc(name), line, column})
+			end = offset + len(whole)
+		})
+		if i := strings.Index(one.text, "}}"); i >= 0 && (end == 0 || i > end) {
+			word := one.text[strings.LastIndexAny(one.text[:i], " \t\n{")+1 : i]
+			r.addCode("braces-wrong", int(n.start)+lit.offset(one.start+i), field, `"}}" without "{{" before it; a variable is written {{%s}}`, cmp.Or(word, "name"))
+			ok = false
+		}
 	}
-	t.Segments = segments
 	return t, ok
+}
+
+// variable parses the text between the braces. at converts an offset in the text to a
+// position in the file.
+func (r *layoutReader) variable(one piece, at func(offset int) (line, column int)) *Variable {
+	v := &Variable{Name: nfc(one.text)}
+	v.Line, v.Column = at(one.start)
+	base, filters, fault := parseFilters(one.text)
+	v.Base, v.Filters = nfc(base), filters
+	if fault != nil {
+		v.fault = fault.message
+		v.faultLine, v.faultColumn = at(one.inner + fault.offset)
+	}
+	return v
 }
 
 func (r *layoutReader) place(n *node) position {
@@ -146,31 +196,79 @@ func (r *layoutReader) place(n *node) position {
 	return position{line, column}
 }
 
-// CheckColumns reports every variable that is no column of the CSV, compared in NFC.
-func (l *Layout) CheckColumns(columns []string) campaign.Problems {
-	var problems campaign.Problems
-	have := make(map[string]bool, len(columns))
-	for _, c := range columns {
-		have[nfc(c)] = true
+// CheckColumns reports every variable that is no column of the CSV, compared in NFC, every
+// wrong filter, and every column's name that is not in the braces of a variable.
+func (l *Layout) CheckColumns(columns []string) (problems campaign.Problems, warnings []campaign.Problem) {
+	c := columnCheck{file: l.File, columns: columns, have: make(map[string]bool, len(columns)), problems: &problems}
+	for _, name := range columns {
+		c.have[nfc(name)] = true
 	}
-	check := func(field string, t Text) {
-		for _, ref := range t.References {
-			switch {
-			case have[ref.Name]:
-			case len(problems.List) < campaign.MaxProblems:
-				problems.Addf(l.File, ref.Line, ref.Column, field, "the CSV has no column %s%s (its columns: %s)",
-					quote(ref.Name), didYouMean(ref.Name, columns), list(columns))
-			default: // only counted
-				problems.Count++
-			}
+	c.text("contact.contactCode", l.ContactCode)
+	c.text("contact.channelType", l.ChannelType)
+	c.text("contact.reference", l.Reference)
+	if name, bare := c.bareColumn(l.ContactCode); bare {
+		problems.AddCode("braces-missing", l.File, l.ContactCode.Line, l.ContactCode.Column, "contact.contactCode",
+			"%s is the name of a column, so every row would go to that word; write %s", quote(name), quote("{{"+name+"}}"))
+	}
+	for _, f := range l.Fields {
+		field := join("customFields", f.Name)
+		c.text(field, f.Value)
+		if name, bare := c.bareColumn(f.Value); bare {
+			warnings = append(warnings, campaign.Problem{Code: "braces-missing", File: l.File, Line: f.Value.Line, Column: f.Value.Column, Field: field,
+				Message: fmt.Sprintf("%s is the name of a column and is sent as that word; write %s for the cell", quote(name), quote("{{"+name+"}}"))})
 		}
 	}
-	check("contact.contactCode", l.ContactCode)
-	check("contact.channelType", l.ChannelType)
-	for _, f := range l.Fields {
-		check(join("customFields", f.Name), f.Value)
+	return problems, warnings
+}
+
+// columnCheck compares the texts of a layout with the columns of a CSV.
+type columnCheck struct {
+	file     string
+	columns  []string
+	have     map[string]bool // in NFC
+	problems *campaign.Problems
+}
+
+func (c *columnCheck) text(field string, t Text) {
+	for _, s := range t.Segments {
+		v := s.Variable
+		switch {
+		case v == nil || c.have[v.Name]:
+		case len(c.problems.List) >= campaign.MaxProblems:
+			c.problems.Count++ // only counted
+		case v.fault != "":
+			c.problems.AddCode("filter-wrong", c.file, v.faultLine, v.faultColumn, field, "%s", v.fault)
+		case !c.have[v.Base]:
+			c.problems.AddCode("column-unknown", c.file, v.Line, v.Column, field, "the CSV has no column %s%s (its columns: %s)",
+				quote(v.Base), didYouMean(v.Base, c.columns), list(c.columns))
+		}
 	}
-	return problems
+	for _, s := range t.suspects {
+		base, _, _ := strings.Cut(s.name, "|")
+		if c.have[s.name] || c.have[strings.TrimSpace(base)] {
+			c.problems.AddCode("braces-wrong", c.file, s.line, s.column, field, "%s is no variable; a variable is written {{%s}}", quote(s.found), s.name)
+		}
+	}
+}
+
+// bareColumn reports whether t is only the name of a column.
+func (c *columnCheck) bareColumn(t Text) (name string, bare bool) {
+	text, constant := t.Constant()
+	name = nfc(strings.TrimSpace(text))
+	return name, constant && c.have[name]
+}
+
+// Value returns the text of a sending's variable: a custom field, or the reference.
+func (l *Layout) Value(variable string) (Text, bool) {
+	if variable == campaign.ReferenceVariable {
+		return l.Reference, true
+	}
+	for _, f := range l.Fields {
+		if f.Name == variable {
+			return f.Value, true
+		}
+	}
+	return Text{}, false
 }
 
 // Incomplete reports that some value was not understood. Messages rendered with this
@@ -193,14 +291,14 @@ func (l *Layout) CheckVariables(needed, columns []string) campaign.Problems {
 		from = fmt.Sprintf("; the CSV's columns: %s", list(columns))
 	}
 	for _, name := range needed {
-		if have[name] {
+		if have[name] || name == campaign.ReferenceVariable {
 			continue
 		}
 		near := didYouMean(name, names)
 		if column := source.Nearest(name, columns); near == "" && column != "" {
 			near = fmt.Sprintf(`; did you mean to give it %q?`, "{{"+column+"}}")
 		}
-		problems.Addf(l.File, l.fieldsPosition.line, l.fieldsPosition.column, "customFields", "the campaign uses {{%s}}, and customFields has no %q%s (it has: %s%s)",
+		problems.AddCode("variable-missing", l.File, l.fieldsPosition.line, l.fieldsPosition.column, "customFields", "the campaign uses {{%s}}, and customFields has no %q%s (it has: %s%s)",
 			name, name, near, list(names), from)
 	}
 	return problems

@@ -24,27 +24,27 @@ const contact = `"contact":{"contactCode":"{{contactCode}}","channelType":"cloud
 func TestParseLayout(t *testing.T) {
 	l, problems, warnings := ParseLayout("a.layout.json", []byte(`{
   "contact": {"contactCode": "{{ phone }}", "channelType": "{{channel}}"},
-  "customFields": {"a": "Dear {{first}} {{ last }}!", "b": 12.50, "c": false, "d": "", "e": "\u00e9\ud83d\ude00{{tel\u0065\u0301fono}}", "f": "{ }} {"}
+  "customFields": {"a": "Dear {{first}} {{ last }}!", "b": 12.50, "c": false, "d": "", "e": "\u00e9\ud83d\ude00{{tel\u0065\u0301fono}}", "f": "{ } } {"}
 }`))
 	if problems.Count > 0 || len(warnings) > 0 {
 		t.Fatalf("problems %v, warnings %v", problems.List, warnings)
 	}
 	want := &Layout{
 		File:        "a.layout.json",
-		ContactCode: Text{Segments: []campaign.Segment{{Variable: "phone"}}, Line: 2, Column: 30, References: []Reference{{"phone", 2, 31}}},
-		ChannelType: Text{Segments: []campaign.Segment{{Variable: "channel"}}, Line: 2, Column: 60, References: []Reference{{"channel", 2, 61}}},
+		ContactCode: Text{Segments: []Segment{{Variable: &Variable{Name: "phone", Base: "phone", Line: 2, Column: 31}}}, Line: 2, Column: 30},
+		ChannelType: Text{Segments: []Segment{{Variable: &Variable{Name: "channel", Base: "channel", Line: 2, Column: 61}}}, Line: 2, Column: 60},
 		Fields: []Field{
-			{"a", Text{Segments: []campaign.Segment{{Text: "Dear "}, {Variable: "first"}, {Text: " "}, {Variable: "last"}, {Text: "!"}},
-				Line: 3, Column: 25, References: []Reference{{"first", 3, 31}, {"last", 3, 41}}}},
-			{"b", Text{Segments: []campaign.Segment{{Text: "12.50"}}, Line: 3, Column: 60}},
-			{"c", Text{Segments: []campaign.Segment{{Text: "false"}}, Line: 3, Column: 72}},
+			{"a", Text{Segments: []Segment{{Text: "Dear "}, {Variable: &Variable{Name: "first", Base: "first", Line: 3, Column: 31}}, {Text: " "},
+				{Variable: &Variable{Name: "last", Base: "last", Line: 3, Column: 41}}, {Text: "!"}}, Line: 3, Column: 25}},
+			{"b", Text{Segments: []Segment{{Text: "12.50"}}, Line: 3, Column: 60}},
+			{"c", Text{Segments: []Segment{{Text: "false"}}, Line: 3, Column: 72}},
 			{"d", Text{Line: 3, Column: 84}},
-			{"e", Text{Segments: []campaign.Segment{{Text: "é😀"}, {Variable: "teléfono"}}, Line: 3, Column: 93, References: []Reference{{"teléfono", 3, 112}}}},
-			{"f", Text{Segments: []campaign.Segment{{Text: "{ }} {"}}, Line: 3, Column: 143}},
+			{"e", Text{Segments: []Segment{{Text: "é😀"}, {Variable: &Variable{Name: "teléfono", Base: "teléfono", Line: 3, Column: 112}}}, Line: 3, Column: 93}},
+			{"f", Text{Segments: []Segment{{Text: "{ } } {"}}, Line: 3, Column: 143}},
 		},
 		fieldsPosition: position{3, 19},
 	}
-	if diff := cmp.Diff(want, l, cmp.AllowUnexported(Layout{}, position{})); diff != "" {
+	if diff := cmp.Diff(want, l, cmp.AllowUnexported(Layout{}, position{}, Text{}, Variable{}, suspect{})); diff != "" {
 		t.Errorf("layout (-want +got):\n%s", diff)
 	}
 	if text, ok := l.Fields[1].Value.Constant(); !ok || text != "12.50" {
@@ -91,7 +91,7 @@ func TestParseLayoutProblems(t *testing.T) {
 		{"a key that would falsify the report", "{" + contact + `,"a\n: fine\u202e":1}`, []string{
 			"1:72: a\ufffd: fine\ufffd: unknown key \"a\\n: fine\\u202e\" (known here: \"contact\", \"customFields\")"}},
 		{"unknown key in contact", `{"contact":{"contactCode":"{{a}}","chanelType":"a","channelType":"a"}}`, []string{
-			`1:35: contact.chanelType: unknown key "chanelType"; did you mean "channelType"? (known here: "contactCode", "channelType")`}},
+			`1:35: contact.chanelType: unknown key "chanelType"; did you mean "channelType"? (known here: "contactCode", "channelType", "reference")`}},
 		{"repeated keys", `{` + contact + `,"customFields":{"a":"1","a":"2","\u0061":"3"},"contact":{}}`, []string{
 			`1:96: customFields.a: the key "a" appears a second time; keep one of them`,
 			`1:104: customFields.a: the key "a" appears a second time; keep one of them`,
@@ -172,10 +172,10 @@ func TestNamesAreComparedInNFC(t *testing.T) {
 	if problems.Count > 0 {
 		t.Fatal(problems.List)
 	}
-	if p := l.CheckColumns([]string{"contactCode", "teléfono"}); p.Count > 0 {
+	if p, _ := l.CheckColumns([]string{"contactCode", "teléfono"}); p.Count > 0 {
 		t.Errorf("composed header: %v", p.List)
 	}
-	if p := l.CheckColumns([]string{"contactCode", "tele\u0301fono"}); p.Count > 0 {
+	if p, _ := l.CheckColumns([]string{"contactCode", "tele\u0301fono"}); p.Count > 0 {
 		t.Errorf("decomposed header: %v", p.List)
 	}
 }
@@ -191,7 +191,7 @@ func TestValuesAreText(t *testing.T) {
 func TestCheckColumns(t *testing.T) {
 	l, _, _ := ParseLayout("f", []byte(`{"contact":{"contactCode":"{{phone}}","channelType":"{{b}}"},
 "customFields":{"x":"{{Nombre}} {{zzz}}","y":"{{b}}"}}`))
-	got := l.CheckColumns([]string{"fone", "b", "nombre"})
+	got, _ := l.CheckColumns([]string{"fone", "b", "nombre"})
 	want := []string{
 		`f:1:28: contact.contactCode: the CSV has no column "phone"; did you mean "fone"? (its columns: "fone", "b", "nombre")`,
 		`f:2:22: customFields.x: the CSV has no column "Nombre"; did you mean "nombre"? (its columns: "fone", "b", "nombre")`,
@@ -200,14 +200,15 @@ func TestCheckColumns(t *testing.T) {
 	if diff := cmp.Diff(want, lines(got.List)); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
 	}
-	if p := l.CheckColumns([]string{"zzz", "Nombre", "b", "phone", "more"}); p.Count > 0 {
+	if p, _ := l.CheckColumns([]string{"zzz", "Nombre", "b", "phone", "more"}); p.Count > 0 {
 		t.Errorf("unexpected: %v", p.List)
 	}
 	many := make([]string, 25)
 	for i := range many {
 		many[i] = strings.Repeat("c", i*5+1)
 	}
-	if message := l.CheckColumns(many).List[0].Message; !strings.Contains(message, "and 5 more") || len(message) > 2000 {
+	unknown, _ := l.CheckColumns(many)
+	if message := unknown.List[0].Message; !strings.Contains(message, "and 5 more") || len(message) > 2000 {
 		t.Errorf("message of %d bytes: %s", len(message), message)
 	}
 }

@@ -72,7 +72,7 @@ func (s shape) keys(n *node, path string, known []string, skip func(m *member) b
 			s.count++
 			continue
 		}
-		s.add(int(m.at), join(path, m.name), "unknown key %s%s (known here: %s)", quote(m.name), didYouMean(m.name, known), list(known))
+		s.addCode("key-unknown", int(m.at), join(path, m.name), "unknown key %s%s (known here: %s)", quote(m.name), didYouMean(m.name, known), list(known))
 	}
 }
 
@@ -80,7 +80,7 @@ func (s shape) keys(n *node, path string, known []string, skip func(m *member) b
 func (s shape) required(n *node, path, name, want string) *node {
 	v := n.get(name)
 	if v == nil {
-		s.add(int(n.start), join(path, name), "the key %q is missing, want %s", name, want)
+		s.addCode("key-missing", int(n.start), join(path, name), "the key %q is missing, want %s", name, want)
 		return nil
 	}
 	v.required = true

@@ -10,26 +10,57 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Reference is a variable in a Text with its position.
-type Reference struct {
-	Name         string // in NFC
-	Line, Column int    // of its "{{" in the file
+// Segment is a piece of a Text: either Text or a Variable.
+type Segment struct {
+	Text     string
+	Variable *Variable
 }
 
-// Text is a string of a layout with its {{column}} variables kept parsed.
+// Variable is a {{column}} or {{column|filter}} of a layout. If Name is a column, it is
+// that column; else the variable is Base with Filters.
+type Variable struct {
+	Name         string // the whole text between the braces, in NFC
+	Base         string // the part before the first |, in NFC
+	Filters      []Filter
+	Line, Column int // of its "{{" in the file
+
+	fault                  string // of the filters, "" if there is none
+	faultLine, faultColumn int
+}
+
+// Resolve returns the column that the variable stands for among columns, which must be
+// in NFC, and its filters; -1 if there is none or its filters are wrong.
+func (v *Variable) Resolve(columns []string) (column int, filters []Filter) {
+	base := -1
+	for i, c := range columns {
+		if c == v.Name {
+			return i, nil
+		}
+		if c == v.Base {
+			base = i
+		}
+	}
+	if v.fault != "" {
+		return -1, nil
+	}
+	return base, v.Filters
+}
+
+// Text is a string of a layout in parsed form.
 type Text struct {
-	Segments     []campaign.Segment // variables in NFC, as header names are compared (docs/contract.md 4)
-	Line, Column int                // of its value in the file; 0 if absent
-	References   []Reference        // one for each variable in Segments, in order
+	Segments     []Segment
+	Line, Column int // of its value in the file; 0 if absent
+
+	suspects []suspect
 }
 
 // Constant returns the text if it has no variable.
 func (t Text) Constant() (string, bool) {
-	if len(t.References) > 0 {
-		return "", false
-	}
 	var b strings.Builder
 	for _, s := range t.Segments {
+		if s.Variable != nil {
+			return "", false
+		}
 		b.WriteString(s.Text)
 	}
 	return b.String(), true
@@ -41,35 +72,36 @@ func (t Text) Given() bool {
 	return !constant || strings.TrimSpace(text) != ""
 }
 
-// Variables returns the names of the text's variables, in order, each once, in NFC.
+// Variables returns the columns that the text may use, in order, each once, in NFC. Of a
+// variable with filters these are its name and its base.
 func (t Text) Variables() []string {
 	var names []string
-	seen := make(map[string]bool, len(t.References))
-	for _, r := range t.References {
-		if !seen[r.Name] {
-			seen[r.Name] = true
-			names = append(names, r.Name)
+	seen := make(map[string]bool, len(t.Segments))
+	for _, s := range t.Segments {
+		if s.Variable == nil {
+			continue
+		}
+		for _, name := range []string{s.Variable.Name, s.Variable.Base} {
+			if !seen[name] && name != "" {
+				seen[name] = true
+				names = append(names, name)
+			}
 		}
 	}
 	return names
 }
 
-// split splits the string n into segments and reports faults. It calls each with the
-// index of every variable among the segments and its offset in the file.
+// split splits the string n of a campaign into segments and reports faults. It calls each
+// with the index of every variable among the segments and its offset in the file.
 func (s shape) split(n *node, field string, each func(segment, offset int)) ([]campaign.Segment, bool) {
 	text := s.decoded(n)
 	lit := literal{raw: s.raw(n), at: 1}
 	segments, offset, err := campaign.Split(text)
 	if err != nil {
-		for from := 0; err != nil && !s.full(); {
-			from += offset
-			s.add(int(n.start)+lit.offset(from), field, "%v; a variable is written {{name}}", err)
-			from += len("{{") // there may be more faults
-			if !strings.Contains(text[from:], "}}") {
-				break // the same mistake to the end
-			}
-			_, offset, err = campaign.Split(text[from:])
-		}
+		s.splitFaults(n, field, text, offset, err, func(text string) (int, error) {
+			_, offset, err := campaign.Split(text)
+			return offset, err
+		})
 		return nil, false
 	}
 	at := 0
@@ -82,6 +114,20 @@ func (s shape) split(n *node, field string, each func(segment, offset int)) ([]c
 		at += 2 + strings.Index(text[at+2:], "}}") + 2
 	}
 	return segments, true
+}
+
+// splitFaults reports every broken variable in text, the first of which is at offset.
+func (s shape) splitFaults(n *node, field, text string, offset int, err error, next func(text string) (int, error)) {
+	lit := literal{raw: s.raw(n), at: 1}
+	for from := 0; err != nil && !s.full(); {
+		from += offset
+		s.addCode("variable-broken", int(n.start)+lit.offset(from), field, "%v; a variable is written {{name}}", err)
+		from += len("{{") // there may be more faults
+		if !strings.Contains(text[from:], "}}") {
+			break // the same mistake to the end
+		}
+		offset, err = next(text[from:])
+	}
 }
 
 // literal converts offsets in a string's decoded text to offsets in its literal, in

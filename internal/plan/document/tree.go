@@ -55,13 +55,13 @@ func parse(f *findingList, data []byte, what, example string) (root node, ok boo
 	body := data[r.base:]
 	switch {
 	case len(data) > MaxSize:
-		r.add(0, "", "the file is larger than 1 MiB, the most a %s may be", what)
+		r.addCode("json-broken", 0, "", "the file is larger than 1 MiB, the most a %s may be", what)
 		return root, false
 	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
-		r.add(0, "", "the file is UTF-16; save it as UTF-8")
+		r.addCode("json-broken", 0, "", "the file is UTF-16; save it as UTF-8")
 		return root, false
 	case len(bytes.TrimLeft(body, " \t\r\n")) == 0:
-		r.add(0, "", "the file is empty; a %s is a JSON object, e.g. %s", what, example)
+		r.addCode("json-broken", 0, "", "the file is empty; a %s is a JSON object, e.g. %s", what, example)
 		return root, false
 	}
 	// Repeated names and bad text are allowed here, so that all of them are found.
@@ -72,10 +72,10 @@ func parse(f *findingList, data []byte, what, example string) (root node, ok boo
 		return root, false
 	}
 	if rest := bytes.TrimLeft(data[root.end:], " \t\r\n"); len(rest) > 0 {
-		r.add(len(data)-len(rest), "", "something follows after the end of the %s; the file must hold one JSON object and nothing else", what)
+		r.addCode("json-broken", len(data)-len(rest), "", "something follows after the end of the %s; the file must hold one JSON object and nothing else", what)
 	}
 	if root.kind != '{' {
-		r.add(int(root.start), "", "found %s, want a JSON object, e.g. %s", root.found(), example)
+		r.addCode("json-broken", int(root.start), "", "found %s, want a JSON object, e.g. %s", root.found(), example)
 		return root, false
 	}
 	return root, true
@@ -90,7 +90,7 @@ func (r *reader) value() (node, error) {
 		}
 		n := node{kind: kind, start: int32(r.offset() - 1)}
 		if r.dec.StackDepth() > maxDepth {
-			r.add(int(n.start), "", "nested more than %d levels deep", maxDepth)
+			r.addCode("json-broken", int(n.start), "", "nested more than %d levels deep", maxDepth)
 			return n, errStop
 		}
 		err := r.group(&n)
@@ -140,7 +140,7 @@ func (r *reader) group(n *node) error {
 		r.path[here] = m.name
 		if good && seen[m.name] {
 			good = false
-			r.add(int(m.at), r.field(), "the key %s appears a second time; keep one of them", quote(m.name))
+			r.addCode("key-repeated", int(m.at), r.field(), "the key %s appears a second time; keep one of them", quote(m.name))
 		}
 		if m.value, err = r.value(); err != nil {
 			return err
@@ -180,12 +180,12 @@ func (r *reader) unquote(raw []byte) bool {
 	for i := 0; i < len(raw); {
 		c, size := utf8.DecodeRune(raw[i:])
 		if c == utf8.RuneError && size == 1 {
-			r.add(start+i, r.field(), "the byte 0x%02X is not UTF-8; save the file as UTF-8", raw[i])
+			r.addCode("json-broken", start+i, r.field(), "the byte 0x%02X is not UTF-8; save the file as UTF-8", raw[i])
 			return false
 		}
 		i += size
 	}
-	r.add(start, r.field(), `a \u escape here is half of a pair; write the character itself`)
+	r.addCode("json-broken", start, r.field(), `a \u escape here is half of a pair; write the character itself`)
 	return false
 }
 
@@ -196,10 +196,10 @@ func (r *reader) syntax(err error) {
 	case errors.Is(err, errStop):
 	case errors.As(err, &broken):
 		at := min(r.base+int(broken.ByteOffset), len(r.data))
-		r.add(at, clip(strings.ReplaceAll(strings.TrimPrefix(string(broken.JSONPointer), "/"), "/", ".")),
+		r.addCode("json-broken", at, clip(strings.ReplaceAll(strings.TrimPrefix(string(broken.JSONPointer), "/"), "/", ".")),
 			"not valid JSON: %s", r.explain(at, broken.Err))
 	default: // io.EOF where a value should be
-		r.add(len(r.data), "", "not valid JSON: %v", err)
+		r.addCode("json-broken", len(r.data), "", "not valid JSON: %v", err)
 	}
 }
 

@@ -2,7 +2,6 @@ package recipients
 
 import (
 	"fmt"
-	"slices"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/plan/csvfile"
@@ -14,38 +13,39 @@ type text struct {
 	column string // of its first variable, "" if it has none
 	first  int    // that column's index, -1 if there is none
 	parts  []textPart
-	cell   int // the column, where the text is nothing but one variable; else -1
+	cell   int // the column, if the text is a single variable without filters; else -1
 }
 
 type textPart struct {
 	literal []byte
 	cell    int // -1 for a literal
+	filters []document.Filter
 }
 
 func compile(t document.Text, columns []string) (text, error) {
 	out := text{cell: -1, first: -1}
 	for _, s := range t.Segments {
-		if s.Variable == "" {
-			out.parts = append(out.parts, textPart{[]byte(s.Text), -1})
+		if s.Variable == nil {
+			out.parts = append(out.parts, textPart{literal: []byte(s.Text), cell: -1})
 			continue
 		}
-		i := slices.Index(columns, s.Variable)
+		i, filters := s.Variable.Resolve(columns)
 		if i < 0 {
-			return text{}, fmt.Errorf("check rows: the CSV has no column %q", s.Variable)
+			return text{}, fmt.Errorf("check rows: the CSV has no column %q", s.Variable.Base)
 		}
 		if out.column == "" {
-			out.column, out.first = s.Variable, i
+			out.column, out.first = columns[i], i
 		}
-		out.parts = append(out.parts, textPart{nil, i})
+		out.parts = append(out.parts, textPart{cell: i, filters: filters})
 	}
-	if len(out.parts) == 1 {
+	if len(out.parts) == 1 && len(out.parts[0].filters) == 0 {
 		out.cell = out.parts[0].cell
 	}
 	return out, nil
 }
 
-// enlarges counts what t uses of each column into uses and reports whether
-// rows grow to many times their size by it.
+// enlarges adds t's uses of each column to uses and reports whether rows become many
+// times larger.
 func (t *text) enlarges(uses []int) bool {
 	large := false
 	for _, p := range t.parts {
@@ -59,8 +59,8 @@ func (t *text) enlarges(uses []int) bool {
 	return large || len(t.parts) > 64
 }
 
-// value returns the text for record i. It is valid until scratch or the batch is
-// used anew. What is beyond MaxValues is cut: it is refused for its length anyway.
+// value returns the text for record i. It is valid until scratch or the batch is used
+// again. Text beyond MaxValues is cut: it is refused for its length anyway.
 func (t *text) value(scratch *[]byte, b *csvfile.Batch, i int) []byte {
 	if t.cell >= 0 {
 		return b.Cell(i, t.cell)
@@ -75,8 +75,8 @@ func (t *text) value(scratch *[]byte, b *csvfile.Batch, i int) []byte {
 	return (*scratch)[start:len(*scratch):len(*scratch)]
 }
 
-// appendTo appends the text for record i to c and returns its length. Of a
-// text in parts it gives up once that is more than most.
+// appendTo appends the text for record i to c and returns its length. It stops within a
+// text of several parts that is longer than most.
 func (t *text) appendTo(c *campaign.Column, b *csvfile.Batch, i, most int) int {
 	if t.cell >= 0 {
 		v := b.Cell(i, t.cell)
@@ -96,8 +96,11 @@ func (t *text) appendTo(c *campaign.Column, b *csvfile.Batch, i, most int) int {
 }
 
 func (p *textPart) bytes(b *csvfile.Batch, i int) []byte {
-	if p.cell < 0 {
+	switch {
+	case p.cell < 0:
 		return p.literal
+	case len(p.filters) > 0:
+		return document.Apply(p.filters, nil, b.Cell(i, p.cell))
 	}
 	return b.Cell(i, p.cell)
 }

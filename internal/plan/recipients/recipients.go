@@ -86,11 +86,11 @@ func New(spec Spec) (*Checker, error) {
 	}
 	uses := make([]int, len(spec.Columns))
 	for _, name := range spec.Variables {
-		i := slices.IndexFunc(spec.Layout.Fields, func(f document.Field) bool { return f.Name == name })
-		if i < 0 {
+		value, ok := spec.Layout.Value(name)
+		if !ok {
 			return nil, fmt.Errorf("check rows: the layout has no custom field %q", name)
 		}
-		t, err := compile(spec.Layout.Fields[i].Value, spec.Columns)
+		t, err := compile(value, spec.Columns)
 		if err != nil {
 			return nil, err
 		}

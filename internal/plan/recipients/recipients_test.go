@@ -136,6 +136,8 @@ func TestLayouts(t *testing.T) {
 		{"fixed channel", `{"contact":{"contactCode":"{{contactCode}}","channelType":"cloud_api"}}`, "contactCode\n1\n", `2 1 cloud_api`},
 		{"text around", `{"contact":{"contactCode":"+34{{contactCode}}","channelType":"{{a}}{{b}}"},"customFields":{"n":7,"yes":true,"t":"{{a}}: {{ b }}!"}}`,
 			"contactCode,a,b\n1,cloud,_api\n", `2 +341 cloud_api "7" "true" "cloud: _api!"`},
+		{"filters", `{"contact":{"contactCode":"{{contactCode|digits}}","channelType":"sms"},"customFields":{"n":"Dear {{a|first|title|default:friend}}!"}}`,
+			"contactCode,a\n+1 2,\n", `2 12 sms "Dear friend!"`},
 		{"NFC", `{"contact":{"contactCode":"{{contactCode}}","channelType":"sms"},"customFields":{"n":"{{an\u0303o}}"}}`, "contactCode,año\n1,2024\n", `2 1 sms "2024"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -144,6 +146,16 @@ func TestLayouts(t *testing.T) {
 				t.Error(d, sink.refusals)
 			}
 		})
+	}
+}
+
+// TestReferencesAreKept: contact.reference is a value of the row.
+func TestReferencesAreKept(t *testing.T) {
+	layout := `{"contact":{"contactCode":"{{contactCode}}","channelType":"sms","reference":"o-{{order}}"}}`
+	spec := testSpec(t, layout, func(s *Spec) { s.Variables = append(s.Variables, campaign.ReferenceVariable) })
+	_, sink := take(t, spec, "contactCode,order\n1,77\n", 10)
+	if d := cmp.Diff([]string{`2 1 sms "o-77"`}, sink.rows); d != "" {
+		t.Error(d, sink.refusals)
 	}
 }
 
