@@ -10,26 +10,26 @@ import (
 	"campaignd/internal/calendar"
 )
 
-// pace is a lane's token bucket: its configured rate, halved while the provider
-// throttles and given back step by step. It measures by the monotonic clock.
+// rateLimiter is a channel's token bucket: its configured rate, halved when the receiver
+// throttles and raised step by step afterwards. It measures by the monotonic clock.
 type rateLimiter struct {
-	mu            sync.Mutex // guards what follows
+	mu            sync.Mutex // guards the fields below
 	configured    float64    // as configured; 0: no limit
 	bucket        *rate.Limiter
-	halvedAt      time.Time // when it was halved last; zero: at full rate
+	halvedAt      time.Time // when the rate was last halved; zero: at full rate
 	raisedAt      time.Time
-	ceiling       float64       // the rate at which an unlimited lane counts as recovered
-	commitTime    time.Duration // how long a commit of attempts takes, smoothed
-	maxCommitTime time.Duration // how long it takes at worst, of late
-	callTime      time.Duration // how long a call of the driver takes, smoothed; 0: none yet
+	ceiling       float64       // rate at which a channel without a rate counts as recovered
+	commitTime    time.Duration // time of a commit of attempts, smoothed
+	maxCommitTime time.Duration // slowest recent commit of attempts
+	callTime      time.Duration // time of a call of the driver, smoothed; 0: none yet
 
-	counted  int // sent in the second that began at second, for a lane without a rate
+	counted  int // sent in the second that began at second, for a channel without a rate
 	second   time.Time
 	measured float64
 }
 
 const (
-	recoveryInterval = 10 * time.Second // without a throttle, then the rate is raised by recoveryFactor
+	recoveryInterval = 10 * time.Second // time without a throttle until the rate is raised by recoveryFactor
 	recoveryFactor   = 1.25
 	minRate          = 0.1
 	maxTokenLead     = 100 * time.Millisecond
@@ -54,7 +54,7 @@ func (r *rateLimiter) configure(full float64) {
 	r.set(time.Now(), limit)
 }
 
-// burst is how many messages may go at once: a rate of 1 must not send 2 in a second (PITFALLS 24).
+// burst returns the size of the bucket. It is small, so that a rate of 1 doesn't send 2 messages in a second.
 func burst(perSecond float64) int { return max(1, int(perSecond/100)) }
 
 func (r *rateLimiter) set(now time.Time, limit rate.Limit) {
@@ -64,8 +64,8 @@ func (r *rateLimiter) set(now time.Time, limit rate.Limit) {
 	}
 }
 
-// ahead is how many messages may be marked now, given that queued wait for
-// their tokens already: those whose tokens will be there when a commit is done.
+// available returns how many more attempts may be recorded while queued ones wait for tokens: those whose
+// tokens will be there after a commit.
 func (r *rateLimiter) available(now time.Time, queued int) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -73,12 +73,12 @@ func (r *rateLimiter) available(now time.Time, queued int) int {
 	if r.bucket.Limit() == rate.Inf {
 		return math.MaxInt
 	}
-	// Not more than a bucket: what is marked must be able to go.
+	// At most a bucket, so that every recorded attempt can go.
 	tokens := r.bucket.TokensAt(now.Add(min(2*r.commitTime, maxTokenLead)))
 	return int(tokens+1e-6) - queued
 }
 
-// allow takes n tokens if they are there.
+// allow takes n tokens if they are available.
 func (r *rateLimiter) allow(now time.Time, n int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,7 +92,7 @@ func (r *rateLimiter) allow(now time.Time, n int) bool {
 	return r.bucket.AllowN(now, min(n, r.bucket.Burst()))
 }
 
-// wait is how long until n tokens are there.
+// wait returns the time until n tokens are available.
 func (r *rateLimiter) wait(now time.Time, n int) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -107,7 +107,7 @@ func (r *rateLimiter) wait(now time.Time, n int) time.Duration {
 	return time.Duration(math.Ceil(missing/float64(limit)*float64(time.Second))) + time.Microsecond
 }
 
-// waitToMark is how long until ahead allows n messages.
+// waitToMark returns the time until available allows n messages.
 func (r *rateLimiter) waitToMark(now time.Time, n int) time.Duration {
 	wait := r.wait(now, n)
 	r.mu.Lock()
@@ -115,8 +115,8 @@ func (r *rateLimiter) waitToMark(now time.Time, n int) time.Duration {
 	return max(wait-min(2*r.commitTime, maxTokenLead), minWait)
 }
 
-// portion is how many tokens are worth waiting for at once: half a bucket, so
-// that a fast lane marks in groups; any number without a limit.
+// groupTokens returns how many tokens to wait for at once: half a bucket, so that a fast channel records
+// attempts in groups. Without a limit it is any number.
 func (r *rateLimiter) groupTokens() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -126,14 +126,14 @@ func (r *rateLimiter) groupTokens() int {
 	return max(1, r.bucket.Burst()/2)
 }
 
-// syncTime is how long a commit of attempts takes at worst, of late.
+// slowestCommit returns the time of the slowest recent commit of attempts.
 func (r *rateLimiter) slowestCommit() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.maxCommitTime
 }
 
-// most is how many messages may go at once.
+// burst returns how many messages may go at once.
 func (r *rateLimiter) burst() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -143,7 +143,7 @@ func (r *rateLimiter) burst() int {
 	return r.bucket.Burst()
 }
 
-// committed notes how long a commit took.
+// commitTook records the time of a commit.
 func (r *rateLimiter) commitTook(took time.Duration) {
 	r.mu.Lock()
 	r.commitTime += (took - r.commitTime) / 8
@@ -151,7 +151,7 @@ func (r *rateLimiter) commitTook(took time.Duration) {
 	r.mu.Unlock()
 }
 
-// answered notes how long a call of the driver took.
+// callTook records the time of a call of the driver.
 func (r *rateLimiter) callTook(took time.Duration) {
 	r.mu.Lock()
 	if r.callTime == 0 {
@@ -161,28 +161,28 @@ func (r *rateLimiter) callTook(took time.Duration) {
 	r.mu.Unlock()
 }
 
-// forgetAnswers has the next answer count alone: it is another driver's.
+// resetCallTime forgets earlier calls, which another driver made.
 func (r *rateLimiter) resetCallTime() {
 	r.mu.Lock()
 	r.callTime = 0
 	r.mu.Unlock()
 }
 
-// answeredIn is how many calls, concurrency of them at once, are answered in the time of so many commits.
+// callsDuring returns how many calls, concurrency at a time, are answered during so many commits.
 func (r *rateLimiter) callsDuring(commits, concurrency int) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.callTime <= 0 {
 		return 0
 	}
-	// A disk that stalls is no reason to mark for minutes ahead.
+	// A stalled disk must not make us record minutes ahead.
 	lag := min(r.commitTime, maxTokenLead)
 	return int(min(float64(commits*concurrency)*float64(lag)/float64(r.callTime), math.MaxInt32))
 }
 
-// throttled notes that the receiver throttles, and returns the rate in force. fresh says that
-// a throttle begins: the rate is halved once for it, where none is configured half of what was
-// measured just before. The rate recovers from until on.
+// throttled notes that the receiver throttles, and returns the current rate. fresh says that a throttle
+// begins: it halves the rate once, or, without a configured rate, the rate measured just before. The rate
+// recovers from until on.
 func (r *rateLimiter) throttled(now, until time.Time, fresh bool) float64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -201,8 +201,8 @@ func (r *rateLimiter) throttled(now, until time.Time, fresh bool) float64 {
 	return limit
 }
 
-// recover raises a halved rate by a step for each time that one was due: a channel
-// that had nothing to send meanwhile has recovered like any other.
+// recover raises a halved rate by all steps that are due, so that an idle channel recovers like a busy
+// one.
 func (r *rateLimiter) recover(now time.Time) {
 	for !r.halvedAt.IsZero() && now.Sub(r.raisedAt) >= recoveryInterval {
 		r.raisedAt = r.raisedAt.Add(recoveryInterval)
@@ -220,7 +220,7 @@ func (r *rateLimiter) recover(now time.Time) {
 	}
 }
 
-// inForce is the rate that holds now; 0: no limit.
+// currentRate returns the current rate; 0: no limit.
 func (r *rateLimiter) currentRate(now time.Time) float64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -231,8 +231,8 @@ func (r *rateLimiter) currentRate(now time.Time) float64 {
 	return float64(r.bucket.Limit())
 }
 
-// door is the application's windows with the last answer kept, so that a
-// message costs a comparison.
+// sendingWindow is the application's sending windows with the last answer cached, so that a message costs
+// a comparison.
 type sendingWindow struct {
 	windows *calendar.Windows
 
@@ -256,7 +256,7 @@ func (w *sendingWindow) open(now time.Time) (bool, time.Time) {
 			w.until = w.windows.NextOpening(now)
 		}
 		if w.until.IsZero() {
-			w.until = now.Add(24 * time.Hour) // no change within a year: asked again tomorrow
+			w.until = now.Add(24 * time.Hour) // no change within a year: check again tomorrow
 		}
 	}
 	return w.isOpen, w.until

@@ -9,36 +9,36 @@ import (
 	"campaignd/internal/plan"
 )
 
-// Options are what a Dispatcher works with. Book is required.
+// Options configure a Dispatcher. Store is required.
 type Options struct {
 	Store Store
 	Log   *slog.Logger     // nil: silent
-	Now   func() time.Time // the wall clock; nil: time.Now. It may jump; lengths are measured by the monotonic clock
+	Now   func() time.Time // the wall clock; nil: time.Now. It may jump; durations use the monotonic clock
 
 	// OnChange is called after every change of a sending's state or slices, from
-	// any goroutine. It must be cheap and must not call the Dispatcher.
+	// any goroutine. It must be fast and must not call the Dispatcher.
 	OnChange func(campaign.ID)
-	// OptedOut is called when a channel answered that the contact wants nothing
-	// more from it (Result.Suppress), before the result is recorded. An error is logged.
+	// OptedOut is called when an answer says that the contact has opted out of the channel
+	// (Result.OptOut), before the result is recorded. An error is logged.
 	OptedOut func(application int64, channelType string, m *Message) error
-	Observer Observer // nil: nobody looks
+	Observer Observer // nil: none
 
-	StopTimeout time.Duration // what is in flight may take this long at a stop; 0: 10s
-	RetryHold   time.Duration // what an answer held is tried again after this; 0: 5m
+	StopTimeout time.Duration // how long messages in flight may take at a stop; 0: 10s
+	RetryHold   time.Duration // time until a held channel or sending is tried again; 0: 5m
 }
 
-// Observer is told figures for metrics. Its methods are called often and from
-// many goroutines: they must be cheap.
+// Observer receives figures for metrics. Its methods are called often and from many
+// goroutines, so they must be fast.
 type Observer interface {
-	// Attempted is called after one call of a driver with n messages: by how much the
-	// latest of them was late when it was handed over, and how long the call took.
+	// Attempted is called after a call of a driver with n messages. lateness is that of the
+	// latest message at its handover, took the time of the call.
 	Attempted(application int64, channelType string, n int, lateness, took time.Duration)
-	// Recorded is called when n messages of a channel have the outcome o in the
-	// books: a final one, or Retrying, or Pending for messages that were given back.
+	// Recorded is called after the outcome o of n messages of a channel was recorded: a final
+	// one, Retrying, or Pending for returned messages.
 	Recorded(application int64, channelType string, o campaign.Outcome, n int)
 }
 
-// Application is what the dispatcher knows of one application.
+// Application has the settings of one application.
 type Application struct {
 	ID       int64
 	Windows  *calendar.Windows // nil: always open
@@ -47,7 +47,7 @@ type Application struct {
 	Channels []ChannelSettings
 }
 
-// Lane is one channel of an application and how it is to be used (SPEC 8).
+// ChannelSettings is one channel of an application with its settings (docs/contract.md 8).
 type ChannelSettings struct {
 	Name        string // the channelType
 	Channel     Channel
@@ -58,7 +58,7 @@ type ChannelSettings struct {
 	RetryMax    time.Duration // 0: 10m
 	OnUnknown   Policy        // "": HoldUnknown
 
-	// RefusalsInARow is how many equal permanent refusals in a row hold a sending; 0: 20.
+	// RefusalsInARow equal permanent refusals in a row hold a sending; 0: 20.
 	RefusalsInARow int
 }
 

@@ -8,8 +8,8 @@ import (
 	"campaignd/internal/failpoint"
 )
 
-// takeUp decides on the results that have come in. They stay in l.results until
-// they are in the books.
+// decideResults decides the outcomes of the results that have arrived. They stay in cs.results until
+// they are recorded.
 func (cs *channelSender) decideResults() {
 	decided := len(cs.results)
 	cs.results = cs.completed.take(cs.results)
@@ -21,7 +21,7 @@ func (cs *channelSender) decideResults() {
 	}
 }
 
-// recorded books the results in memory after they are on disk.
+// recorded applies the results in memory after they are on disk.
 func (cs *channelSender) recorded() {
 	if len(cs.results) == 0 {
 		return
@@ -31,7 +31,7 @@ func (cs *channelSender) recorded() {
 	cs.releaseResults()
 }
 
-// letGo forgets the results.
+// releaseResults applies the results to their cursors and forgets them.
 func (cs *channelSender) releaseResults() {
 	for _, b := range cs.results {
 		cs.applyResults(b)
@@ -41,7 +41,7 @@ func (cs *channelSender) releaseResults() {
 	cs.results, cs.outcomes = cs.results[:0], cs.outcomes[:0]
 }
 
-// resultCount is how many messages' results wait to be recorded, tray apart.
+// resultCount returns the number of messages whose results wait for their commit, without the completed queue.
 func (cs *channelSender) resultCount() int {
 	n := 0
 	for _, b := range cs.results {
@@ -50,7 +50,7 @@ func (cs *channelSender) resultCount() int {
 	return n
 }
 
-// decide turns a parcel's answers into entries (SPEC 8).
+// decide turns a batch's results into entries (docs/contract.md 8).
 func (cs *channelSender) decide(b *batch, entries []campaign.Entry) []campaign.Entry {
 	at := cs.d.now()
 	set := cs.settings.Load()
@@ -80,7 +80,7 @@ func (cs *channelSender) decide(b *batch, entries []campaign.Entry) []campaign.E
 	return entries
 }
 
-// judge decides what becomes of one message.
+// decideOne decides the outcome of one message.
 func (cs *channelSender) decideOne(it *item, res *Result, set *ChannelSettings, at time.Time) {
 	it.recordedAttempts = it.attempts
 	again := func() {
@@ -102,7 +102,7 @@ func (cs *channelSender) decideOne(it *item, res *Result, set *ChannelSettings, 
 	case verdictReturned, verdictSuppressed, verdictSlotFull:
 		it.outcome, it.recordedAttempts = it.outcomeAtHandOver(res.Verdict), uint8(it.before.Attempts())
 	case VerdictHold, VerdictUnreachable, VerdictThrottled:
-		// This message isn't the reason.
+		// The message isn't the reason.
 		it.outcome, it.recordedAttempts = campaign.Pending, uint8(it.before.Attempts())
 	case VerdictRetry:
 		switch {
@@ -120,7 +120,7 @@ func (cs *channelSender) decideOne(it *item, res *Result, set *ChannelSettings, 
 	}
 }
 
-// clip cuts what a provider sent to what is worth keeping.
+// clip limits the length of a provider's text.
 func clip(s string, most int) string {
 	if len(s) > most {
 		s = s[:most]
@@ -128,7 +128,7 @@ func clip(s string, most int) string {
 	return strings.ToValidUTF8(s, "\ufffd")
 }
 
-// count tells the observer of what was recorded, each outcome once.
+// count reports the recorded entries to the observer, by outcome.
 func (cs *channelSender) count(entries []campaign.Entry) {
 	if cs.d.observer == nil {
 		return

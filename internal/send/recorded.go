@@ -2,5 +2,5 @@
 
 package send
 
-// recording is false in the build that make bench measures the cost of recording with.
+// recording is false in the build with which make bench measures the cost of recording.
 const recording = true

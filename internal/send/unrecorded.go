@@ -2,7 +2,7 @@
 
 package send
 
-// recording is off in this build: attempts and results are written nowhere, so a
-// sending never ends and begins again and again. It is for make bench alone, which
-// stops it when the receiver has had enough.
+// recording is off in this build: attempts and results are not written, so a sending
+// never ends and starts again and again. Only make bench uses it, and stops it when the
+// receiver has got enough.
 const recording = false

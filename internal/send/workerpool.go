@@ -11,11 +11,11 @@ import (
 	"campaignd/internal/failpoint"
 )
 
-// driver is a Channel with a count of who still needs it, so that a reload can
-// replace it while its last messages are on their way.
+// driver is a Channel with a reference count, so that a reload can replace it while its last
+// messages are in flight.
 type driver struct {
 	Channel
-	users atomic.Int64 // the lane, and one per parcel
+	users atomic.Int64 // the channel sender, and one per batch
 	ended func(*driver)
 }
 
@@ -30,22 +30,22 @@ func (d *driver) take() *driver {
 	return d
 }
 
-// release is the end of a take; the last one closes the driver.
+// release undoes a take; the last one closes the driver.
 func (d *driver) release() {
 	if d.users.Add(-1) == 0 {
 		d.ended(d)
 	}
 }
 
-// hands are a lane's workers and what lies before them. Workers are started
-// when there is work for them and leave when the lane has rested.
+// workerPool is a channel sender's workers with their queue. Workers start when there is work
+// and end when the sender has been idle.
 type workerPool struct {
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	cond     *sync.Cond
 	waiting  []*batch // first in, first out
 	workers  int
 	idle     int
-	stopping bool // workers end when nothing waits
+	stopping bool // workers end when the queue is empty
 }
 
 func newWorkerPool() *workerPool {
@@ -54,7 +54,7 @@ func newWorkerPool() *workerPool {
 	return w
 }
 
-// give lays p before the workers and reports whether another one is needed, of at most limit.
+// submit queues b and reports whether to start another worker, of at most limit.
 func (w *workerPool) submit(b *batch, limit int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -68,7 +68,7 @@ func (w *workerPool) submit(b *batch, limit int) bool {
 	return true
 }
 
-// next waits for a parcel; nil if the worker is to end, as one above limit is.
+// next waits for a batch. It returns nil if the worker must end, because of stopIdle or the limit.
 func (w *workerPool) next(limit int) *batch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -89,14 +89,14 @@ func (w *workerPool) next(limit int) *batch {
 	return b
 }
 
-// starve reports whether no parcel waits for a worker.
+// empty reports whether no batch waits for a worker.
 func (w *workerPool) empty() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.waiting) == 0
 }
 
-// dismiss lets the workers end.
+// stopIdle ends workers without work.
 func (w *workerPool) stopIdle() {
 	w.mu.Lock()
 	w.stopping = true
@@ -104,7 +104,7 @@ func (w *workerPool) stopIdle() {
 	w.mu.Unlock()
 }
 
-// work sends parcels until there is no need for the worker.
+// work sends batches until the worker isn't needed any more.
 func (cs *channelSender) work() {
 	for {
 		b := cs.workers.next(int(cs.limit.Load()))
@@ -118,8 +118,7 @@ func (cs *channelSender) work() {
 	}
 }
 
-// send hands a parcel's messages to the driver, but those whose sending or lane
-// has been halted since they were marked: those are given back.
+// send hands a batch's messages to the driver. Messages that may no longer go are returned.
 func (cs *channelSender) send(b *batch) {
 	cs.gate.RLock()
 	h := cs.beginHandOver()
@@ -171,8 +170,8 @@ func (cs *channelSender) send(b *batch) {
 	cs.react(b)
 }
 
-// call calls the driver. One that panics, or leaves a result unset, has maybe
-// sent the message. What was panicked with is not logged: it may hold contact data.
+// call calls the driver. A driver that panics, or leaves a result unset, may have sent the
+// message. The value of a panic isn't logged, because it may contain contact data.
 func (cs *channelSender) call(ctx context.Context, b *batch, results []Result) {
 	defer func() {
 		what := recover()
