@@ -118,6 +118,8 @@ type conn struct {
 	wire   *trackedConn
 	size   int64     // the longest message that the server accepts, in bytes; 0: not announced
 	utf8   bool      // it accepts non-ASCII addresses
+	eight  bool      // it offers 8BITMIME
+	piped  bool      // it offers PIPELINING (RFC 2920)
 	used   time.Time // when it was returned to the pool
 	tracer send.WireTracer
 	dirty  bool // a transaction is unfinished
@@ -177,6 +179,8 @@ func (c *Channel) greet(ctx context.Context, w *trackedConn) (*conn, *failure) {
 	}
 	cn := &conn{client: client, wire: w, tracer: c.tracer}
 	cn.utf8, _ = client.Extension("SMTPUTF8")
+	cn.eight, _ = client.Extension("8BITMIME")
+	cn.piped, _ = client.Extension("PIPELINING")
 	if has, limit := client.Extension("SIZE"); has { // RFC 1870
 		cn.size, _ = strconv.ParseInt(strings.TrimSpace(limit), 10, 64)
 	}

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/textproto"
 	"time"
-
-	"github.com/wneessen/go-mail/smtp"
 
 	"campaignd/internal/send"
 )
@@ -32,83 +29,57 @@ func (c *Channel) sendOne(ctx context.Context, m *send.Message) send.Result {
 	if err != nil {
 		return send.Result{Verdict: send.VerdictPermanent, Detail: err.Error()}
 	}
-	cn, failed := c.startTransaction(ctx, e)
-	if failed != nil {
-		return c.classify(ctx, e, failed)
-	}
-	if refused := cn.accepts(e); refused != nil {
-		c.pool.put(cn)
-		return *refused
-	}
-	unbind := cn.wire.bind(ctx)
-	failed = cn.deliver(e, c.relays.recipientAccepted)
-	alone := unbind()
-	switch {
-	case failed != nil && !failed.connReusable() || !alone:
-		cn.abort()
-	default:
-		cn.dirty = failed != nil && failed.step != stepEnd
-		c.pool.put(cn)
-	}
-	if failed != nil {
-		return c.classify(ctx, e, failed)
-	}
-	return send.Result{Verdict: send.VerdictSent, ProviderID: e.id}
+	return c.deliver(ctx, e)
 }
 
-// startTransaction returns a connection on which the server has accepted our sender. If the
-// server has closed a kept connection or takes no more messages on it, a new one is made,
-// once. Nothing of the message was sent on the old one, so that isn't a second attempt.
-func (c *Channel) startTransaction(ctx context.Context, e *email) (*conn, *failure) {
+// deliver delivers an email over a kept connection, or a new one. If the server has closed the kept
+// connection or takes no more messages on it, a new one is made, once. Nothing of the
+// message was sent on the old one, so that isn't a second attempt.
+func (c *Channel) deliver(ctx context.Context, e *email) send.Result {
 	if cn := c.pool.get(); cn != nil {
-		unbind := cn.wire.bind(ctx)
-		failed := cn.checkAlive(c.timeout)
-		if failed == nil && cn.accepts(e) == nil {
-			failed = cn.mailFrom(c.composer.from.Address, e)
-		}
-		alone := unbind()
-		switch {
-		case failed == nil && alone:
-			return cn, nil
-		case failed != nil && failed.connReusable() && !failed.connExhausted() && alone:
-			cn.dirty = true
-			c.pool.put(cn)
-			return nil, failed
-		}
-		cn.abort()
-		if ctx.Err() != nil {
-			return nil, &failure{step: stepSender, err: context.Cause(ctx)}
+		res, failed := c.deliverOver(ctx, cn, e)
+		if failed == nil || !failed.needsNewConn() || ctx.Err() != nil {
+			return res
 		}
 	}
 	cn, failed := c.connect(ctx)
 	if failed != nil {
-		return nil, failed
+		return c.classify(ctx, e, failed)
 	}
-	if cn.accepts(e) != nil {
-		return cn, nil
-	}
+	res, _ := c.deliverOver(ctx, cn, e)
+	return res
+}
+
+// deliverOver delivers an email over cn, which it returns to the pool or closes.
+func (c *Channel) deliverOver(ctx context.Context, cn *conn, e *email) (send.Result, *failure) {
 	unbind := cn.wire.bind(ctx)
-	failed = cn.mailFrom(c.composer.from.Address, e)
+	failed := cn.checkAlive(c.timeout)
+	var refused *send.Result
+	if failed == nil {
+		if refused = cn.accepts(e); refused == nil {
+			failed = cn.transact(c.composer.from.Address, e, c.relays.recipientAccepted)
+		}
+	}
 	alone := unbind()
-	if failed == nil && !alone {
-		failed = &failure{step: stepSender, err: context.Cause(ctx)}
+	if failed != nil && !failed.connReusable() || !alone {
+		cn.abort()
+	} else {
+		cn.dirty = failed != nil && failed.step != stepEnd
+		c.pool.put(cn)
 	}
 	switch {
-	case failed == nil:
-		return cn, nil
-	case failed.connReusable() && alone:
-		cn.dirty = true
-		c.pool.put(cn)
-	default:
-		cn.abort()
+	case refused != nil:
+		return *refused, nil
+	case failed != nil:
+		return c.classify(ctx, e, failed), failed
 	}
-	return nil, failed
+	return send.Result{Verdict: send.VerdictSent, ProviderID: e.id}, nil
 }
 
 // checkAlive sends RSET on a connection that was idle or has an unfinished transaction. A dead
 // connection must not use up the attempt's time.
 func (cn *conn) checkAlive(timeout time.Duration) *failure {
-	if !cn.dirty && time.Since(cn.used) < checkIdleAfter {
+	if !cn.dirty && (cn.used.IsZero() || time.Since(cn.used) < checkIdleAfter) {
 		return nil
 	}
 	cn.wire.setTimeout(min(5*time.Second, timeout/4))
@@ -122,6 +93,15 @@ func (cn *conn) checkAlive(timeout time.Duration) *failure {
 
 var errStale = errors.New("the server has closed the connection")
 
+// needsNewConn reports whether a failure on a kept connection concerns the connection only: the
+// server has closed it (also with 421), or takes no more messages on it.
+func (f *failure) needsNewConn() bool {
+	if f.step > stepSender {
+		return false
+	}
+	return !f.connReusable() || f.connExhausted()
+}
+
 // accepts returns nil, or the verdict on an email that the server announced it can't accept.
 func (cn *conn) accepts(e *email) *send.Result {
 	switch {
@@ -133,49 +113,4 @@ func (cn *conn) accepts(e *email) *send.Result {
 			Detail: fmt.Sprintf("the message has %d bytes as mail; the mail server takes at most %d", len(e.data), cn.size)}
 	}
 	return nil
-}
-
-// mailFrom starts the transaction.
-func (cn *conn) mailFrom(from string, e *email) *failure {
-	cn.client.SkipSMTPUTF8(!e.utf8) // requested without need, it makes later servers refuse the message
-	if err := cn.client.Mail("<" + from + ">"); err != nil {
-		return &failure{step: stepSender, err: err}
-	}
-	return nil
-}
-
-// deliver does the rest of the transaction. It calls known when the server has accepted the recipient.
-func (cn *conn) deliver(e *email, known func()) *failure {
-	if err := cn.client.Rcpt("<" + e.to + ">"); err != nil {
-		return &failure{step: stepRecipient, err: err}
-	}
-	known()
-	body, err := cn.client.Data()
-	if err != nil {
-		return &failure{step: stepData, err: err}
-	}
-	if cn.tracer != nil {
-		cn.tracer(false, e.data)
-	}
-	_, wrote := body.Write(e.data)
-	// Close is called after a failed write too: the server may have replied before it closed. The end
-	// of the data can't be sent after a failed write.
-	err = body.Close()
-	cut := wrote != nil || cn.wire.broken.Load()
-	if took, ok := body.(*smtp.DataCloser); ok && cn.tracer != nil && err == nil {
-		cn.tracer(true, []byte("250 "+took.ServerResponse()))
-	}
-	var reply *textproto.Error
-	switch {
-	case err == nil && !cut:
-		return nil
-	case errors.As(err, &reply):
-		return &failure{step: stepEnd, err: err, truncated: cut}
-	case cut:
-		if wrote != nil {
-			err = wrote
-		}
-		return &failure{step: stepContent, err: err, truncated: true}
-	}
-	return &failure{step: stepEnd, err: err}
 }

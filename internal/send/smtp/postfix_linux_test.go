@@ -41,7 +41,7 @@ func TestPostfix(t *testing.T) {
 	if res := try(t, c, toPostfix(t, "ana@mail.example")); res.Verdict != send.VerdictSent {
 		t.Fatalf("%+v\n%s", res, postfix.said())
 	}
-	if res := try(t, c, toPostfix(t, "nobody@mail.example")); res.Verdict != send.VerdictPermanent || res.Code != "550 5.1.1" {
+	if res := try(t, c, toPostfix(t, "nobody@mail.example")); res.Verdict != send.VerdictBadRecipient || res.Code != "550 5.1.1" {
 		t.Errorf("an unknown mailbox: %+v", res)
 	}
 	if res := try(t, c, toPostfix(t, "eve@elsewhere.example")); res.Verdict != send.VerdictPermanent || res.Code != "554 5.7.1" {

@@ -3,6 +3,7 @@ package smtp
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"strings"
 	"testing"
@@ -109,25 +110,49 @@ func TestReplies(t *testing.T) {
 		{"end meaningless", with("end", "354 go on"), unknown, "354", ""},
 		{"end another code", with("end", "777 luck"), unknown, "777", ""},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			s := newScript(t, c.play)
-			o := options(s.port)
-			o.Timeout = 10 * time.Second
-			if strings.Contains(c.name, "mute") {
-				o.Timeout = 2 * time.Second // the dialogue before must fit in it on a busy machine
-			}
-			got := try(t, channel(t, o), hello(t))
-			if got.Verdict != c.want || got.Code != c.code || !strings.Contains(got.Detail, c.says) {
-				t.Errorf("%+v; want verdict %d, code %q, saying %q", got, c.want, c.code, c.says)
-			}
-			if (got.Hold == send.HoldChannel) != (c.want == hold) || (got.ProviderID != "") != (c.want == sent) {
-				t.Errorf("%+v", got)
-			}
-			if ended := s.ended.Load() > 0; (got.Verdict == unknown || got.Verdict == sent) && !ended {
-				t.Error("that it was handed over is not true")
-			}
-		})
+		for _, piped := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, pipelining %v", c.name, piped), func(t *testing.T) {
+				t.Parallel()
+				if piped {
+					c.play = maps.Clone(c.play)
+					c.play["EHLO"] = strings.Replace(c.play["EHLO"], "250 ENHANCEDSTATUSCODES", "250-PIPELINING\r\n250 ENHANCEDSTATUSCODES", 1)
+				}
+				s := newScript(t, c.play)
+				o := options(s.port)
+				o.Timeout = 10 * time.Second
+				if strings.Contains(c.name, "mute") {
+					o.Timeout = 2 * time.Second // the dialogue before must fit in it on a busy machine
+				}
+				got := try(t, channel(t, o), hello(t))
+				if got.Verdict != c.want || got.Code != c.code || !strings.Contains(got.Detail, c.says) {
+					t.Errorf("%+v; want verdict %d, code %q, saying %q", got, c.want, c.code, c.says)
+				}
+				if (got.Hold == send.HoldChannel) != (c.want == hold) || (got.ProviderID != "") != (c.want == sent) {
+					t.Errorf("%+v", got)
+				}
+				if ended := s.ended.Load() > 0; (got.Verdict == unknown || got.Verdict == sent) && !ended {
+					t.Errorf("got verdict %d before the end of the data", got.Verdict)
+				}
+			})
+		}
+	}
+}
+
+// A server that offers PIPELINING accepts DATA after it has refused the recipient. The message isn't
+// sent, and the connection serves the next one.
+func TestDataIsAcceptedAfterARefusedRecipient(t *testing.T) {
+	refuses := with("EHLO", "250-mail.example\r\n250 PIPELINING", "RCPT 1", "550 5.1.1 no such user", "end", "554 5.5.1 no valid recipients")
+	refuses["end 2"] = "250 2.0.0 Ok"
+	s := newScript(t, refuses)
+	c := channel(t, options(s.port))
+	if res := try(t, c, hello(t)); res.Verdict != send.VerdictBadRecipient || res.Code != "550 5.1.1" {
+		t.Errorf("got %+v; want a bad recipient", res)
+	}
+	if res := try(t, c, hello(t)); res.Verdict != send.VerdictSent {
+		t.Errorf("got %+v for the next message; want sent", res)
+	}
+	if n := s.connections.Load(); n != 1 {
+		t.Errorf("got %d connections; want 1", n)
 	}
 }
 

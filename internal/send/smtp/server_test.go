@@ -282,8 +282,12 @@ func (s *script) play(c net.Conn, play map[string]string) {
 					return
 				}
 			}
-			s.ended.Add(1)
-			if !say("end") {
+			ended := s.ended.Add(1)
+			cue := "end"
+			if again := fmt.Sprint(cue, " ", ended); play[again] != "" {
+				cue = again
+			}
+			if !say(cue) {
 				return
 			}
 		}
