@@ -199,3 +199,19 @@ func (c *cursor) state(sec int64) (open bool, until int64) {
 	}
 	return open, min(until-c.offset, c.end)
 }
+
+// OpenFor returns when the windows have been open for d since from, or latest and false if
+// they haven't by then. Nil windows are always open.
+func (w *Windows) OpenFor(from time.Time, d time.Duration, latest time.Time) (time.Time, bool) {
+	if w == nil {
+		return from.Add(d), true
+	}
+	for start, end := range w.Intervals(from, latest) {
+		if open := end.Sub(start); open < d {
+			d -= open
+			continue
+		}
+		return start.Add(d), true
+	}
+	return latest, false
+}

@@ -3,11 +3,12 @@ package daemon
 import (
 	"errors"
 	"fmt"
-	"strings"
 
+	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/intake"
 	"campaignd/internal/plan"
+	"campaignd/internal/report"
 	"campaignd/internal/send"
 	"campaignd/internal/send/null"
 	"campaignd/internal/send/outbox"
@@ -103,16 +104,27 @@ func openWhatsApp(ch config.Channel, getenv func(string) string, k numberStore, 
 		Token: token, ReadToken: read, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Quota: k.quota, Refusals: k.refusals, Tracer: tap})
 }
 
-// heldReason lists the held channels of an application with their reasons, for status.json.
-// Partners have no other way to see why a sending waits.
-func (d *Daemon) heldReason(application int64, channels []string) string {
-	var why []string
-	for _, channel := range d.send.HeldChannels() {
-		if channel.Application == application && contains(channels, channel.Name) {
-			why = append(why, fmt.Sprintf("channel %s is held: %s", channel.Name, channel.Reason))
-		}
+// waitsFor returns what a sending waits for, for status.json, or nil. Partners have no other
+// way to see it.
+func (d *Daemon) waitsFor(id campaign.ID) *report.WaitsFor {
+	w, waits := d.send.Wait(id)
+	if !waits {
+		return nil
 	}
-	return strings.Join(why, "; ")
+	return &report.WaitsFor{Reason: w.Reason, Since: w.Since, Until: w.Until}
+}
+
+// outlook returns what the estimated end of a sending depends on besides the store.
+func (d *Daemon) outlook(s *campaign.Sending) report.Outlook {
+	c := d.current()
+	o := report.Outlook{Rate: c.SlowestRate(s.ApplicationID, s.Channels)}
+	if a := c.Application(s.ApplicationID); a != nil {
+		o.Windows = a.Windows
+	}
+	if s.State.Active() {
+		o.Waits = d.waitsFor(s.ID)
+	}
+	return o
 }
 
 // applications converts the configuration for the dispatcher.

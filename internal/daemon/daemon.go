@@ -126,7 +126,7 @@ func Open(o Options) (*Daemon, error) {
 	d.send.Configure(applications(o.Config, drivers))
 	d.intake = intake.New(intake.Options{
 		Store: d.store, StateDir: o.Config.StateDir, Checker: d.checker(o.Config, drivers), Dispatcher: d.send,
-		Accepted: func(campaign.ID) { d.send.Kick() }, Decided: d.decided, WaitReason: d.heldReason, Log: o.Log, Now: o.Now,
+		Accepted: func(campaign.ID) { d.send.Kick() }, Decided: d.decided, WaitsFor: d.waitsFor, Log: o.Log, Now: o.Now,
 	})
 	d.inboxes = newInboxes(d.intake, o.Log, o.Quiet)
 	return d, nil

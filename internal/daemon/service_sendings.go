@@ -50,7 +50,7 @@ func (d *Daemon) sending(s *campaign.Sending, slices []campaign.Slice, counts ca
 	case s.State.Final():
 		one.Percent = 100
 	default:
-		status := report.Status(s, slices, counts, now, d.current().SlowestRate(s.ApplicationID, s.Channels))
+		status := report.Status(s, slices, counts, now, d.outlook(s))
 		one.Percent = one.Messages.PercentOf()
 		one.NextSliceAt, one.EstimatedEnd = status.NextSliceAt, status.EstimatedEnd
 		if took := now.Sub(s.StartedAt); !s.StartedAt.IsZero() && took > 0 {

@@ -7,7 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
+	"campaignd/internal/config"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/report"
 	"campaignd/internal/safeio"
@@ -231,12 +233,24 @@ func (in *Intake) status(s *campaign.Sending) (int, error) {
 	if err := in.ensureFolder(s); err != nil {
 		return 0, err
 	}
-	if in.waitReason != nil && s.State.Active() && s.Reason == "" {
-		s.Reason = in.waitReason(s.ApplicationID, s.Channels)
+	c := in.checker().Config
+	outlook := report.Outlook{Rate: c.SlowestRate(s.ApplicationID, s.Channels), Windows: windowsOf(c, s.ApplicationID)}
+	if in.waitsFor != nil && s.State.Active() {
+		if outlook.Waits = in.waitsFor(s.ID); outlook.Waits != nil && s.Reason == "" {
+			s.Reason = outlook.Waits.Reason
+		}
 	}
-	err = report.WriteStatus(folder(s), report.Status(s, slices, counts, in.now(), in.checker().Config.SlowestRate(s.ApplicationID, s.Channels)))
+	err = report.WriteStatus(folder(s), report.Status(s, slices, counts, in.now(), outlook))
 	failpoint.At(failpoint.StatusWritten)
 	return len(slices), err
+}
+
+// windowsOf returns the application's sending windows, nil if it is always open.
+func windowsOf(c *config.Config, application int64) *calendar.Windows {
+	if a := c.Application(application); a != nil {
+		return a.Windows
+	}
+	return nil
 }
 
 // keyedLock locks sendings individually.

@@ -46,9 +46,9 @@ type Options struct {
 	StateDir   string // folder for the temporary files of a check
 	Checker    *Checker
 	Dispatcher Dispatcher
-	Accepted   func(campaign.ID)                                 // called after a sending was accepted
-	WaitReason func(application int64, channels []string) string // why sendings on these channels wait, "" if they don't; may be nil
-	Decided    func(campaign.ID)                                 // called after a drop was accepted or refused; may be nil
+	Accepted   func(campaign.ID)                  // called after a sending was accepted
+	WaitsFor   func(campaign.ID) *report.WaitsFor // what a sending waits for, nil if it doesn't wait; may be nil
+	Decided    func(campaign.ID)                  // called after a drop was accepted or refused; may be nil
 	Log        *slog.Logger
 	Now        func() time.Time // nil: time.Now
 }
@@ -61,7 +61,7 @@ type Intake struct {
 	check      atomic.Pointer[Checker]
 	dispatcher Dispatcher
 	accepted   func(campaign.ID)
-	waitReason func(application int64, channels []string) string
+	waitsFor   func(campaign.ID) *report.WaitsFor
 	decided    func(campaign.ID)
 	log        *slog.Logger
 	now        func() time.Time
@@ -89,7 +89,7 @@ type task func(ctx context.Context) error
 // New returns an Intake. It starts nothing and does no I/O.
 func New(o Options) *Intake {
 	in := &Intake{
-		store: o.Store, stateDir: o.StateDir, dispatcher: o.Dispatcher, accepted: o.Accepted, decided: o.Decided, waitReason: o.WaitReason, log: o.Log, now: o.Now,
+		store: o.Store, stateDir: o.StateDir, dispatcher: o.Dispatcher, accepted: o.Accepted, decided: o.Decided, waitsFor: o.WaitsFor, log: o.Log, now: o.Now,
 		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), claims: newClaims(), pending: newPending(), folders: newKeyedLock(),
 		waits: map[[2]string]wait{}, deferredControls: map[[2]string][]watch.Control{}, loggedKeys: map[string]bool{}, lastLogged: map[string]time.Time{}, working: map[campaign.ID]float64{},
 	}

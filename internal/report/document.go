@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
 )
 
@@ -31,8 +32,9 @@ type Document struct {
 	Slices           []Slice             `json:"slices,omitzero"`   // nil: not known yet
 	CSV              *campaign.CSVInfo   `json:"csv,omitzero"`
 	Warnings         []campaign.Problem  `json:"warnings,omitzero"`
-	Errors           []campaign.Problem  `json:"errors,omitzero"` // the first campaign.MaxProblems
-	ErrorCount       int                 `json:"errorCount"`      // all of them
+	Errors           []Problem           `json:"errors,omitzero"`    // the first campaign.MaxProblems, equal ones grouped
+	ErrorCount       int                 `json:"errorCount"`         // all of them
+	Failures         []Failure           `json:"failures,omitempty"` // of a final report, the largest group first
 	Previews         []Preview           `json:"previews,omitempty"`
 }
 
@@ -79,6 +81,21 @@ type StatusDocument struct {
 	Percent      float64   `json:"percent"` // 0 to 100: of the file while checking, else of the messages
 	NextSliceAt  time.Time `json:"nextSliceAt,omitzero"`
 	EstimatedEnd time.Time `json:"estimatedEnd,omitzero"`
+	WaitsFor     *WaitsFor `json:"waitsFor,omitempty"` // nil: it waits for nothing but its time
+}
+
+// WaitsFor says why a sending with something due doesn't go on (docs/contract.md 8).
+type WaitsFor struct {
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since,omitzero"`
+	Until  time.Time `json:"until,omitzero"` // absent: nobody knows
+}
+
+// Outlook is what Status knows besides the store.
+type Outlook struct {
+	Rate    float64           // messages a second of the sending's slowest channel; 0: no limit
+	Windows *calendar.Windows // the application's; nil: always open
+	Waits   *WaitsFor         // nil: it doesn't wait
 }
 
 // Report builds report.json.
@@ -100,7 +117,7 @@ func Report(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 		},
 		Slices:     make([]Slice, 0, len(slices)),
 		Warnings:   append([]campaign.Problem{}, s.Warnings...),
-		Errors:     append([]campaign.Problem{}, s.Problems...),
+		Errors:     groupProblems(s.Problems),
 		ErrorCount: max(s.ProblemCount, len(s.Problems)),
 	}
 	for _, one := range slices {
@@ -139,14 +156,21 @@ func reason(s *campaign.Sending) string {
 
 // Status builds status.json of an accepted sending as things stand at now. rate is how
 // many messages a second its slowest channel sends; 0: no limit.
-func Status(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, now time.Time, rate float64) *StatusDocument {
+func Status(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, now time.Time, o Outlook) *StatusDocument {
 	d := &StatusDocument{Document: *Report(s, slices, counts)}
 	d.Percent = percent(counts.Final(), s.Planned)
 	if s.State.Final() {
 		d.Percent = 100
 	}
-	if !s.State.Active() { // paused or held: no one knows when it goes on
+	if !s.State.Active() { // paused or held: nobody knows when it continues
+		if s.State == campaign.StatePaused || s.State == campaign.StateHeld {
+			d.WaitsFor = &WaitsFor{Reason: s.Reason}
+		}
 		return d
+	}
+	if o.Waits != nil {
+		waits := WaitsFor{clean(o.Waits.Reason), toInstant(o.Waits.Since), toInstant(o.Waits.Until)}
+		d.WaitsFor = &waits
 	}
 	for _, one := range slices {
 		if one.Start.After(now) {
@@ -154,14 +178,16 @@ func Status(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 			break
 		}
 	}
-	d.EstimatedEnd = toInstant(estimate(s, slices, counts, now, rate))
+	if o.Waits == nil { // nobody knows how long the wait lasts, or what it leaves
+		d.EstimatedEnd = toInstant(estimate(s, slices, counts, now, o))
+	}
 	return d
 }
 
 // estimate is when the last message will probably have gone out: at the end of
 // the last slot, or, where no slot bounds it, at the pace so far, or before there is
 // one at the channel's rate; zero if no one can tell.
-func estimate(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, now time.Time, rate float64) time.Time {
+func estimate(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, now time.Time, o Outlook) time.Time {
 	if n := len(slices); n > 0 && slices[n-1].Sliced() && slices[n-1].End.After(now) {
 		return slices[n-1].End
 	}
@@ -173,8 +199,8 @@ func estimate(s *campaign.Sending, slices []campaign.Slice, counts campaign.Coun
 	switch {
 	case !s.StartedAt.IsZero() && done > 0 && elapsed > 0:
 		each = elapsed.Seconds() / float64(done)
-	case rate > 0:
-		each = 1 / rate
+	case o.Rate > 0:
+		each = 1 / o.Rate
 	case s.State != campaign.StateScheduled:
 		return time.Time{}
 	}
@@ -185,7 +211,8 @@ func estimate(s *campaign.Sending, slices []campaign.Slice, counts campaign.Coun
 	if left > (100 * 365 * 24 * time.Hour).Seconds() {
 		return time.Time{}
 	}
-	return from.Add(time.Duration(left * float64(time.Second)))
+	end, _ := o.Windows.OpenFor(from, time.Duration(left*float64(time.Second)), from.AddDate(1, 0, 0))
+	return end
 }
 
 // Checking builds the status.json of a drop that is still being checked; done,

@@ -29,11 +29,11 @@ func rejected(s *campaign.Sending) string {
 	line := "Rejected, nothing was sent: " + clause(s.Reason, "the drop can't be used as it is")
 	switch {
 	case s.Rows.Rejected > 0:
-		return line + " Mend what is listed below (the rejected rows are in rejected.csv) and drop all its files again."
+		return line + " Fix the errors below (the rejected rows are in rejected.csv) and upload all its files again."
 	case s.ProblemCount > 0 && !onlyReason(s):
-		return line + " Mend what is listed below and drop all its files again."
+		return line + " Fix the errors below and upload all its files again."
 	default:
-		return line + " Nothing else is wrong with the files: if they should be sent, change that and drop all of them again."
+		return line + " Nothing else is wrong with the files: to send them, change that and upload all of them again."
 	}
 }
 
@@ -44,7 +44,7 @@ func onlyReason(s *campaign.Sending) bool {
 
 func noRoom(s *campaign.Sending) string {
 	return "Canceled, nothing was sent: " + clause(s.Reason, "there was no room for it in the slots") +
-		" Do as it says, or choose another time or slicingCondition, and drop all the files again."
+		" Follow that advice, or choose another time or slicingCondition, and upload all the files again."
 }
 
 func canceled(s *campaign.Sending, counts campaign.Counts) string {
@@ -54,50 +54,99 @@ func canceled(s *campaign.Sending, counts campaign.Counts) string {
 		why = " (" + strings.TrimSuffix(clause(s.Reason, ""), ".") + ")"
 	}
 	if sent == 0 && maybe == 0 {
-		return fmt.Sprintf("Canceled before anything was sent%s. If it should go out after all, drop the files again.", why)
+		line := fmt.Sprintf("Canceled before anything was sent%s.", why)
+		if failed := counts[campaign.Failed]; failed > 0 {
+			line += fmt.Sprintf(" %s failed.", quantity(failed, "message"))
+		}
+		return line + " To send it after all, upload the files again."
 	}
-	line := fmt.Sprintf("Canceled after %s of %s had been sent%s.", number(sent), quantity(s.Planned, "message"), why)
-	if maybe > 0 {
-		line += fmt.Sprintf(" Of %s more no one can tell whether %s sent.", number(maybe), pronounWas(maybe))
+	line := fmt.Sprintf("Canceled after %s of %s had been sent%s%s.", number(sent), quantity(s.Planned, "message"), why,
+		list(": ", problems(s, counts)))
+	return line + unknown(maybe) + " To send the rest, make a new CSV of the lines that results.csv calls canceled: uploading the whole drop again would send some twice."
+}
+
+// problems says how many messages didn't arrive, by what became of them.
+func problems(s *campaign.Sending, counts campaign.Counts) []string {
+	var parts []string
+	add := func(n uint64, what string) {
+		if n > 0 {
+			parts = append(parts, number(n)+" "+what)
+		}
 	}
-	return line + " To send the rest, make a new CSV of the lines that results.csv calls canceled: the whole drop again would send some twice."
+	add(counts[campaign.Failed], "failed")
+	add(counts[campaign.Unknown], "may have been sent")
+	add(counts[campaign.Expired], "expired")
+	if s.State != campaign.StateCanceled {
+		add(counts[campaign.Canceled], "canceled")
+	}
+	add(counts[campaign.Suppressed], "suppressed by opt-outs")
+	add(counts[campaign.Skipped], "skipped after a failure")
+	if undelivered := s.Delivery.Failed; s.Receipts && undelivered > 0 {
+		parts = append(parts, number(undelivered)+" accepted but not delivered")
+	}
+	return parts
+}
+
+// list joins parts behind a lead, or returns "" without parts.
+func list(lead string, parts []string) string {
+	switch n := len(parts); n {
+	case 0:
+		return ""
+	case 1:
+		return lead + parts[0]
+	default:
+		return lead + strings.Join(parts[:n-1], ", ") + " and " + parts[n-1]
+	}
+}
+
+// unknown says what to do about messages that may have been sent.
+func unknown(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" We don't know whether %s delivered: ask the operator before sending again.", countWere(n, "message"))
 }
 
 func dryRun(s *campaign.Sending) string {
 	line := fmt.Sprintf("Dry run, nothing was sent: %s would get %s in all.",
 		quantity(uint64(s.Rows.Accepted), "recipient"), quantity(s.Planned, "message"))
 	if s.Rows.Rejected > 0 {
-		line += fmt.Sprintf(" %s would be rejected: mend what rejected.csv holds first.", quantity(uint64(s.Rows.Rejected), "row"))
+		line += fmt.Sprintf(" %s would be rejected: fix the rows in rejected.csv first.", quantity(uint64(s.Rows.Rejected), "row"))
 	}
-	return line + ` To send it, drop the files again without "dryRun" in the sidecar.`
+	return line + ` To send it, upload the files again without "dryRun" in the sidecar.`
 }
 
 func completed(s *campaign.Sending, counts campaign.Counts) string {
-	sent, maybe := counts[campaign.Sent], counts[campaign.Unknown]
-	refused := s.Rows.Rejected
-	if sent == s.Planned && refused == 0 {
-		return fmt.Sprintf("Done: %s%s. %s", everyMessageWasSent(s.Planned), repeated(s), nothingToDo(s))
+	sent, rejected, missing := counts[campaign.Sent], uint64(s.Rows.Rejected), problems(s, counts)
+	if len(missing) == 0 && rejected == 0 && sent == s.Planned {
+		line := fmt.Sprintf("Done: %s%s.", everyMessageWasSent(s.Planned), repeated(s))
+		if s.Rows.Duplicate > 0 {
+			return line
+		}
+		return line + " " + nothingToDo(s)
 	}
 	var line string
 	switch {
 	case sent == s.Planned:
-		line = fmt.Sprintf("Done: %s%s, but %s rejected.", everyMessageWasSent(s.Planned), repeated(s), countWere(uint64(refused), "row"))
-	case sent == 0 && maybe == 0:
-		line = fmt.Sprintf("Done, but nothing was sent of %s planned.", quantity(s.Planned, "message"))
-	default:
-		line = fmt.Sprintf("Done, but only %s of %s sent.", number(sent), countWere(s.Planned, "message"))
-	}
-	if sent != s.Planned {
-		line += " What became of each, and why, is in results.csv."
-		if refused > 0 {
-			line += " " + countWere(uint64(refused), "row") + " rejected."
+		parts := missing
+		if rejected > 0 {
+			parts = append(parts, countWere(rejected, "row")+" rejected")
 		}
+		line = fmt.Sprintf("Done: %s%s%s.", everyMessageWasSent(s.Planned), repeated(s), list(", but ", parts))
+	case sent == 0 && counts[campaign.Unknown] == 0:
+		line = fmt.Sprintf("Done, but nothing was sent of %s planned%s.", quantity(s.Planned, "message"), list(": ", missing))
+	default:
+		line = fmt.Sprintf("Done, but only %s of %s sent%s.", number(sent), countWere(s.Planned, "message"), list(": ", missing))
 	}
-	if maybe > 0 {
-		line += fmt.Sprintf(" Of %s no one can tell whether %s sent: ask the operator before sending again.", quantity(maybe, "message"), pronounWas(maybe))
+	if len(missing) > 0 {
+		line += " results.csv says what became of each message, and why."
 	}
-	if refused > 0 {
-		line += " Mend the rejected rows in rejected.csv and drop that under a new name with the same layout."
+	if sent != s.Planned && rejected > 0 {
+		line += fmt.Sprintf(" %s rejected.", countWere(rejected, "row"))
+	}
+	line += unknown(counts[campaign.Unknown])
+	if rejected > 0 {
+		line += " Fix the rejected rows in rejected.csv and upload it under a new name with the same layout."
 	}
 	return line
 }
@@ -140,7 +189,7 @@ func nothingToDo(s *campaign.Sending) string {
 func underWay(s *campaign.Sending, counts campaign.Counts) string {
 	line := fmt.Sprintf("Not finished: it is %s; %s of %s sent so far.", s.State, number(counts[campaign.Sent]), countWere(s.Planned, "message"))
 	if s.State == campaign.StateChecking {
-		line = "Not finished: it is being checked; nothing is sent before every row has been."
+		line = "Not finished: it is being checked; nothing is sent before every row is checked."
 	}
 	if s.Reason != "" {
 		line += " Reason: " + clause(s.Reason, "")
@@ -169,13 +218,6 @@ func countWere(n uint64, noun string) string {
 		return "1 " + noun + " was"
 	}
 	return quantity(n, noun) + " were"
-}
-
-func pronounWas(n uint64) string {
-	if n == 1 {
-		return "it was"
-	}
-	return "they were"
 }
 
 // number is n with commas between thousands.

@@ -66,22 +66,26 @@ func Write(dir string, l Source, id campaign.ID) error {
 	if !s.State.Final() {
 		return fmt.Errorf("report on %s: it is %s and has no final report yet", id, s.State)
 	}
+	var failures []Failure
 	if HasResults(s) {
 		err := safeio.PlaceFile(filepath.Join(dir, ResultsFile), fileMode, func(w io.Writer) error {
-			return Results(w, l, id)
+			failures, err = writeResults(w, l, id)
+			return err
 		})
 		if err != nil {
 			return fmt.Errorf("report on %s: %w", id, err)
 		}
 	}
 	err = safeio.PlaceFile(filepath.Join(dir, TextFile), fileMode, func(w io.Writer) error {
-		return Text(w, s, slices, counts)
+		return writeText(w, s, slices, counts, failures)
 	})
 	if err != nil {
 		return fmt.Errorf("report on %s: %w", id, err)
 	}
 	err = safeio.PlaceFile(filepath.Join(dir, ReportFile), fileMode, func(w io.Writer) error {
-		return encode(w, Report(s, slices, counts))
+		doc := Report(s, slices, counts)
+		doc.Failures = failures
+		return encode(w, doc)
 	})
 	if err != nil {
 		return fmt.Errorf("report on %s: %w", id, err)
@@ -98,7 +102,7 @@ func Strip(dir string, l Source, id campaign.ID) error {
 		return fmt.Errorf("strip report on %s: %w", id, err)
 	}
 	doc := Report(s, slices, counts)
-	doc.Previews, doc.Warnings, doc.Errors = nil, []campaign.Problem{}, []campaign.Problem{}
+	doc.Previews, doc.Warnings, doc.Errors = nil, []campaign.Problem{}, []Problem{}
 	if s.State == campaign.StateRejected {
 		doc.Reason = "it was rejected; retention has removed what was found"
 	}

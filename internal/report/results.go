@@ -7,42 +7,42 @@ import (
 	"iter"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"campaignd/internal/campaign"
 )
 
-// Header is the first line of results.csv (SPEC 9).
-const Header = "line,contactCode,channelType,message,outcome,attempts,providerId,at,error\n"
+// Header is the first line of results.csv: always the same columns in the same order, so
+// that a program that reads one file reads them all (docs/contract.md 9).
+const Header = "line,contactCode,channelType,message,outcome,attempts,providerId,at,error,delivery,deliveryAt,reference,to\n"
 
-// receiptHeader follows it where a channel of the sending can tell of deliveries.
-const receiptHeader = ",delivery,deliveryAt\n"
-
-// errMarks is returned when a chunk's marks don't belong to its rows.
+// errMarks is returned when a chunk's statuses don't belong to its rows.
 var errMarks = errors.New("the store gave marks that don't match the rows")
 
-// Results writes results.csv: a line for every row and message in order of the
-// CSV's lines, refused rows among them once for each message they would have got. Outcomes
-// that aren't final yet are written by their name, so it can be called at any time.
+// Results writes results.csv: a line for every row and message in order of the CSV's lines,
+// with a refused row once for each message that it would have got. An outcome that isn't
+// final is written by its name, so Results can be called at any time. delivery and
+// deliveryAt are the provider's latest receipt, where the channel has receipts.
 //
-// Where a channel can tell of deliveries there are two columns more, delivery and
-// deliveryAt: how far a message has come since it was sent, and when.
-//
-// Cells are contact data exactly as they came, quoted as RFC 4180 asks and not
-// otherwise changed: who opens the file in a spreadsheet has it read them as text.
+// Cells are the drop's data unchanged, quoted by RFC 4180. Only a cell that a spreadsheet
+// would take for a formula is preceded by an apostrophe.
 func Results(w io.Writer, l Source, id campaign.ID) error {
+	_, err := writeResults(w, l, id)
+	return err
+}
+
+// writeResults writes results.csv and returns the failures in it, grouped by reason.
+func writeResults(w io.Writer, l Source, id campaign.ID) ([]Failure, error) {
 	s, _, _, err := l.Load(id)
 	if err != nil {
-		return fmt.Errorf("write results of %s: %w", id, err)
+		return nil, fmt.Errorf("write results of %s: %w", id, err)
 	}
 	r := resultsWriter{w: w, source: l, s: s, line: []byte(Header)}
-	if s.Receipts {
-		r.line = append(r.line[:len(Header)-1], receiptHeader...)
-	}
 	for _, channel := range s.Channels {
 		r.messages = append(r.messages, min(len(campaign.ContentsFor(s.Contents, channel)), s.Messages))
 	}
 	if err := r.flush(0); err != nil {
-		return fmt.Errorf("write results of %s: %w", id, err)
+		return nil, fmt.Errorf("write results of %s: %w", id, err)
 	}
 	next, stop := iter.Pull2(refusals(l, id))
 	defer stop()
@@ -56,9 +56,9 @@ func Results(w io.Writer, l Source, id campaign.ID) error {
 		err = r.flush(0)
 	}
 	if err != nil {
-		return fmt.Errorf("write results of %s: %w", id, err)
+		return nil, fmt.Errorf("write results of %s: %w", id, err)
 	}
-	return nil
+	return r.failures.list(), nil
 }
 
 // refusals turns EachRefusal around, so that refused rows can be merged in.
@@ -84,6 +84,7 @@ type resultsWriter struct {
 	s        *campaign.Sending
 	messages []int // how many each of s.Channels sends
 	line     []byte
+	failures failureGroups
 
 	next    func() (campaign.Refusal, error, bool)
 	refused campaign.Refusal // the next, if more
@@ -184,20 +185,18 @@ func findReceipt(told *[]campaign.Delivery, line uint32, message uint8) *campaig
 	return nil
 }
 
-// end ends a line, with the columns of deliveries where there are such.
+// endLine ends a line with the columns of its receipt, and those of the row's reference and
+// of the contact as it was sent to.
 func (r *resultsWriter) endLine(b []byte, d *campaign.Delivery) []byte {
-	if !r.s.Receipts {
-		return append(b, '\n')
-	}
 	b = append(b, ',')
 	if d == nil {
-		return append(b, ",\n"...)
+		return append(b, ",,,\n"...)
 	}
 	b = append(append(b, d.State.String()...), ',')
 	if !d.At.IsZero() {
 		b = d.At.UTC().AppendFormat(b, time.RFC3339)
 	}
-	return append(b, '\n')
+	return append(b, ",,\n"...)
 }
 
 // find is the entry of a message, nil if it has none. entries are sorted and
@@ -217,7 +216,7 @@ func findEntry(entries *[]campaign.Entry, row uint32, message uint8) *campaign.E
 	return nil
 }
 
-func (r *resultsWriter) append(line uint32, contact []byte, channel string, message int, mark campaign.MessageStatus, entry *campaign.Entry, told *campaign.Delivery) {
+func (r *resultsWriter) append(line uint32, contact []byte, channel string, message int, mark campaign.MessageStatus, entry *campaign.Entry, receipt *campaign.Delivery) {
 	b := strconv.AppendUint(r.line, uint64(line), 10)
 	b = appendCell(append(b, ','), contact)
 	b = appendCell(append(b, ','), channel)
@@ -225,8 +224,9 @@ func (r *resultsWriter) append(line uint32, contact []byte, channel string, mess
 	b = append(append(b, ','), mark.Outcome().String()...)
 	b = strconv.AppendInt(append(b, ','), int64(mark.Attempts()), 10)
 	b = append(b, ',')
+	r.count(line, mark.Outcome(), entry, receipt)
 	if entry == nil {
-		r.line = r.endLine(append(b, ",,"...), told)
+		r.line = r.endLine(append(b, ",,"...), receipt)
 		return
 	}
 	b = append(appendCell(b, entry.Provider), ',')
@@ -239,10 +239,27 @@ func (r *resultsWriter) append(line uint32, contact []byte, channel string, mess
 	switch {
 	case mark.Outcome() != campaign.Sent:
 		b = appendCell(b, problem(entry.Code, entry.Detail))
-	case told != nil && told.State == campaign.Undelivered: // it was taken, and given up later
-		b = appendCell(b, problem(told.Code, told.Detail))
+	case receipt != nil && receipt.State == campaign.Undelivered: // accepted, but given up later
+		b = appendCell(b, problem(receipt.Code, receipt.Detail))
 	}
-	r.line = r.endLine(b, told)
+	r.line = r.endLine(b, receipt)
+}
+
+// count counts a message that failed, is unknown or was not delivered among the failures.
+func (r *resultsWriter) count(line uint32, o campaign.Outcome, entry *campaign.Entry, receipt *campaign.Delivery) {
+	switch {
+	case o == campaign.Failed || o == campaign.Unknown:
+		var code, detail string
+		if entry != nil {
+			code, detail = entry.Code, entry.Detail
+		}
+		if code == "" && detail == "" {
+			detail = outcomeMeaning(o)
+		}
+		r.failures.add(code, detail, line)
+	case o == campaign.Sent && receipt != nil && receipt.State == campaign.Undelivered:
+		r.failures.add(receipt.Code, receipt.Detail, line)
+	}
 }
 
 func problem(code, detail string) string {
@@ -256,17 +273,24 @@ func problem(code, detail string) string {
 	}
 }
 
-// appendCell appends v as a CSV cell (RFC 4180): in quotes if it holds a comma,
-// a quote or a line end, or begins or ends with a space, which some readers drop.
+// appendCell appends v as a CSV cell (RFC 4180): in quotes if it holds a comma, a quote or a
+// line end, or begins or ends with a space, which some readers drop. An apostrophe precedes
+// what a spreadsheet would take for a formula.
 func appendCell[T string | []byte](dst []byte, v T) []byte {
+	formula := isFormula(v)
 	quoted := len(v) > 0 && (space(v[0]) || space(v[len(v)-1]))
 	for i := 0; i < len(v) && !quoted; i++ {
 		quoted = v[i] == ',' || v[i] == '"' || v[i] == '\n' || v[i] == '\r'
 	}
+	if quoted {
+		dst = append(dst, '"')
+	}
+	if formula {
+		dst = append(dst, '\'')
+	}
 	if !quoted {
 		return append(dst, v...)
 	}
-	dst = append(dst, '"')
 	for i := range len(v) {
 		if v[i] == '"' {
 			dst = append(dst, '"')
@@ -274,6 +298,36 @@ func appendCell[T string | []byte](dst []byte, v T) []byte {
 		dst = append(dst, v[i])
 	}
 	return append(dst, '"')
+}
+
+// isFormula reports whether a spreadsheet would take v for a formula. A number and a phone
+// number with a sign are none.
+func isFormula[T string | []byte](v T) bool {
+	if len(v) == 0 {
+		return false
+	}
+	switch v[0] {
+	case '=', '@', '\t', '\r':
+		return true
+	case '+', '-':
+		return !isNumber(v[1:])
+	case 0xEF: // full-width = @ + -
+		r, n := utf8.DecodeRuneInString(string(v[:min(len(v), utf8.UTFMax)]))
+		return r == '\uff1d' || r == '\uff20' || (r == '\uff0b' || r == '\uff0d') && !isNumber(v[n:])
+	}
+	return false
+}
+
+// isNumber reports whether v is only digits, spaces, dots, dashes and brackets.
+func isNumber[T string | []byte](v T) bool {
+	for i := range len(v) {
+		switch c := v[i]; {
+		case c >= '0' && c <= '9', c == ' ', c == '.', c == '-', c == '(', c == ')', c == '[', c == ']':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 func space(b byte) bool { return b == ' ' || b == '\t' }

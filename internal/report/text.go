@@ -17,16 +17,21 @@ const maxSlices = 20
 // happened and what to do, then come the facts, then every warning and error on
 // a line of its own, position first. It serves sendings that aren't finished too.
 func Text(w io.Writer, s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts) error {
+	return writeText(w, s, slices, counts, nil)
+}
+
+func writeText(w io.Writer, s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, failures []Failure) error {
 	b := bufio.NewWriter(w)
 	t := textWriter{b}
 	t.line("%s", headline(s, counts))
 	t.facts(s)
 	t.amounts(s, counts)
+	t.failures(failures)
 	t.slices(s, slices)
 	t.files(s)
 	t.problems("Warnings", s.Warnings, len(s.Warnings))
 	if !onlyReason(s) {
-		t.problems("Errors", s.Problems, s.ProblemCount)
+		t.errors(s)
 	}
 	t.previews(s)
 	if err := b.Flush(); err != nil { // the first error of any write above
@@ -212,6 +217,43 @@ func (t textWriter) problems(title string, list []campaign.Problem, count int) {
 	}
 	for _, p := range list {
 		t.line("  %s", clean(p.String()))
+	}
+}
+
+// errors lists the drop's errors, equal ones under the first of them.
+func (t textWriter) errors(s *campaign.Sending) {
+	count := max(s.ProblemCount, len(s.Problems))
+	if count == 0 {
+		return
+	}
+	t.line("")
+	if count > len(s.Problems) {
+		t.line("Errors (the first %s of %s):", number(uint64(len(s.Problems))), number(uint64(count)))
+	} else {
+		t.line("Errors (%s):", number(uint64(count)))
+	}
+	for _, p := range groupProblems(s.Problems) {
+		more := ""
+		if p.Count > 1 {
+			more = fmt.Sprintf(" (and in %s more)", quantity(uint64(p.Count-1), "place"))
+		}
+		t.line("  %s%s", clean(p.String()), more)
+	}
+}
+
+// failures lists the reasons why messages failed, are unknown or were not delivered.
+func (t textWriter) failures(list []Failure) {
+	if len(list) == 0 {
+		return
+	}
+	t.line("")
+	t.line("Failures by reason:")
+	for _, f := range list {
+		where := fmt.Sprintf("first at line %d", f.FirstLine)
+		if f.Count == 1 {
+			where = fmt.Sprintf("at line %d", f.FirstLine)
+		}
+		t.line("  %s × %s, %s", number(f.Count), clean(strings.TrimSuffix(problem(f.Code, f.Detail), ".")), where)
 	}
 }
 
