@@ -151,7 +151,7 @@ func TestAllErrorsAtOnce(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	text := h.report(s)
-	wantParts(t, text, "errors were found. Mend what is listed below",
+	wantParts(t, text, "errors were found. Fix the errors below",
 		`spring.schedule.json:1:77: slicingCondition: unknown condition "fragmented"; did you mean "fragmentedSlots"?`,
 		`"dryrun"`, `did you mean "dryRun"?`, "delay: ",
 		`"channelTyp"`, `did you mean "channelType"?`, `the CSV has no column "fone"`,

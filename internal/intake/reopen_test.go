@@ -57,7 +57,7 @@ func TestReopen(t *testing.T) {
 	}
 	h.in.Changed(s.ID)
 	h.updateFolders()
-	wantParts(t, h.report(h.header(s.ID)), "Done, but nothing was sent of 2 messages planned.")
+	wantParts(t, h.report(h.header(s.ID)), "Done, but nothing was sent of 2 messages planned: 2 failed.")
 	resend() // after it
 	h.sendAll(s.ID)
 	wantParts(t, h.report(h.header(s.ID)), "Done: all 2 messages were sent.")

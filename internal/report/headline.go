@@ -120,7 +120,10 @@ func completed(s *campaign.Sending, counts campaign.Counts) string {
 	sent, rejected, missing := counts[campaign.Sent], uint64(s.Rows.Rejected), problems(s, counts)
 	if len(missing) == 0 && rejected == 0 && sent == s.Planned {
 		line := fmt.Sprintf("Done: %s%s.", everyMessageWasSent(s.Planned), repeated(s))
-		if s.Rows.Duplicate > 0 {
+		switch {
+		case s.Rows.Duplicate > 0 && len(s.Warnings) > 0:
+			return line + " Read the warnings below."
+		case s.Rows.Duplicate > 0:
 			return line
 		}
 		return line + " " + nothingToDo(s)

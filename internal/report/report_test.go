@@ -97,15 +97,15 @@ func TestStatus(t *testing.T) {
 	write("checking", Checking(checking.s, 0.4567))
 
 	l := half(campaign.StateSending)
-	write("sending, sliced", Status(l.s, slots, l.counts, instantOf("09:31:00"), 0))
-	write("sending, unsliced: by the pace so far", Status(l.s, []campaign.Slice{{Start: l.s.ScheduledAt, Rows: 3, Recipients: 3}}, l.counts, instantOf("09:31:00"), 0))
+	write("sending, sliced", Status(l.s, slots, l.counts, instantOf("09:31:00"), Outlook{}))
+	write("sending, unsliced: by the pace so far", Status(l.s, []campaign.Slice{{Start: l.s.ScheduledAt, Rows: 3, Recipients: 3}}, l.counts, instantOf("09:31:00"), Outlook{}))
 	l = half(campaign.StateHeld)
 	l.s.Reason = "the token was refused"
-	write("held: no one knows when it ends", Status(l.s, slots, l.counts, instantOf("09:31:00"), 0))
+	write("held: no one knows when it ends", Status(l.s, slots, l.counts, instantOf("09:31:00"), Outlook{}))
 	golden(t, "status", got.String())
 
 	done := sendings()["completed"]
-	if d := Status(done.s, done.slices, done.counts, instantOf("10:00:00"), 0); d.Percent != 100 || !d.EstimatedEnd.IsZero() {
+	if d := Status(done.s, done.slices, done.counts, instantOf("10:00:00"), Outlook{}); d.Percent != 100 || !d.EstimatedEnd.IsZero() {
 		t.Errorf("completed: %v%%, ends %v", d.Percent, d.EstimatedEnd)
 	}
 }
@@ -127,7 +127,7 @@ func TestEstimateIsAbsentWhenUnknown(t *testing.T) {
 	l.s.Planned = 1 << 60
 	now := instantOf("09:31:00")
 	for name, counts := range map[string]campaign.Counts{"nothing done": {}, "would take for ever": {campaign.Sent: 1}} {
-		if got := estimate(l.s, nil, counts, now, 0); !got.IsZero() {
+		if got := estimate(l.s, nil, counts, now, Outlook{}); !got.IsZero() {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -152,7 +152,7 @@ func TestEstimateByTheRate(t *testing.T) {
 		if c.state == campaign.StateSending {
 			l.s.ScheduledAt, l.s.StartedAt = instantOf("08:59:00"), instantOf("08:59:00")
 		}
-		got := Status(l.s, nil, campaign.Counts{campaign.Sent: c.sent}, now, c.rate).EstimatedEnd
+		got := Status(l.s, nil, campaign.Counts{campaign.Sent: c.sent}, now, Outlook{Rate: c.rate}).EstimatedEnd
 		if !got.Equal(instantOf(c.want)) {
 			t.Errorf("%s, %d sent, rate %v: %v, want %s", c.state, c.sent, c.rate, got, c.want)
 		}
@@ -168,8 +168,8 @@ func TestHeadlineOfADoneDrop(t *testing.T) {
 		want      string
 	}{
 		{1, 0, "sent. There is nothing to do, unless the warning below says otherwise."},
-		{2, 1, "sent (1 row repeats a contact and was left out). There is nothing to do, unless the warnings below say otherwise."},
-		{0, 2000, "sent (2,000 rows repeat a contact and were left out). There is nothing to do."},
+		{2, 1, "sent (1 row repeats a contact and was left out). Read the warnings below."},
+		{0, 2000, "sent (2,000 rows repeat a contact and were left out)."},
 	} {
 		l.s.Warnings, l.s.Rows.Duplicate = make([]campaign.Problem, c.warnings), c.duplicate
 		if got := headline(l.s, l.counts); !strings.HasSuffix(got, c.want) {
@@ -182,7 +182,7 @@ func TestWriteStatus(t *testing.T) {
 	dir := t.TempDir()
 	l := sendings()["completed"]
 	l.s.State = campaign.StateSending
-	if err := WriteStatus(dir, Status(l.s, l.slices, l.counts, instantOf("09:31:00"), 0)); err != nil {
+	if err := WriteStatus(dir, Status(l.s, l.slices, l.counts, instantOf("09:31:00"), Outlook{})); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, StatusFile))
@@ -195,7 +195,7 @@ func TestWriteStatus(t *testing.T) {
 	for name, err := range map[string]error{
 		"unknown sending, report": Write(dir, l, "20260302-000099"),
 		"unknown sending, rows":   Results(&bytes.Buffer{}, l, "20260302-000099"),
-		"no folder":               WriteStatus(filepath.Join(dir, "none"), Status(l.s, l.slices, l.counts, instantOf("09:31:00"), 0)),
+		"no folder":               WriteStatus(filepath.Join(dir, "none"), Status(l.s, l.slices, l.counts, instantOf("09:31:00"), Outlook{})),
 	} {
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v", name, err)

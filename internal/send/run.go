@@ -186,8 +186,8 @@ func newSliceSnapshot(sending *campaign.Sending, slices []campaign.Slice, window
 			}
 		} else {
 			it.latest = s.Start.Add(late + maxBlocked)
-			end = openUntil(windows, s.Start, late, it.latest).Add(sending.Blocked)
-			if end.After(it.latest) {
+			end, _ = windows.OpenFor(s.Start, late, it.latest)
+			if end = end.Add(sending.Blocked); end.After(it.latest) {
 				end = it.latest
 			}
 		}
@@ -196,21 +196,6 @@ func newSliceSnapshot(sending *campaign.Sending, slices []campaign.Slice, window
 		}
 	}
 	return it
-}
-
-// openUntil returns when the windows have been open for d since from, at most latest.
-func openUntil(windows *calendar.Windows, from time.Time, d time.Duration, latest time.Time) time.Time {
-	if windows == nil {
-		return from.Add(d)
-	}
-	for start, end := range windows.Intervals(from, latest) {
-		if open := end.Sub(start); open < d {
-			d -= open
-			continue
-		}
-		return start.Add(d)
-	}
-	return latest
 }
 
 // hasPassed reports whether a slice that may have something unsent ended by now.
