@@ -36,7 +36,7 @@ var may = map[string][]string{
 	"send/sendtest":           {"campaign", "send"},
 	"watch":                   {"calendar", "campaign", "safeio"},
 	"picture":                 {"campaign", "plan"},
-	"report":                  {"campaign", "safeio"},
+	"report":                  {"calendar", "campaign", "safeio"},
 	"intake": {"campaign", "calendar", "config", "failpoint", "plan", "plan/document", "plan/csvfile", "plan/recipients",
 		"report", "safeio", "send", "store", "watch"},
 	"control":           {"calendar", "campaign", "config", "picture", "plan", "safeio", "send"},
