@@ -1,0 +1,395 @@
+package crash
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Settings of the storm. Application 2 has slots of one second.
+const (
+	stormConcurrency = 8
+	stormCapacity    = 40
+	stormTimeout     = time.Second
+	// stormLag is how long after an acknowledged command a request may still arrive, because it
+	// was on its way: the machine is busy.
+	stormLag = 400 * time.Millisecond
+)
+
+const stormConfig = `state_dir = %[1]q
+campaigns_dir = %[2]q
+rescan = "1s"
+retry_hold = "1s"
+stop_timeout = "3s"
+[log]
+level = "debug"
+format = "json"
+[[inboxes]]
+path = %[3]q
+settle = "20ms"
+[[inboxes]]
+path = %[4]q
+settle = "20ms"
+[[applications]]
+id = 1
+timezone = "UTC"
+[applications.channels.hook]
+driver = "webhook"
+url = %[5]q
+rate = 200
+concurrency = %[6]d
+timeout = "1s"
+retry_base = "50ms"
+max_attempts = 15
+[[applications]]
+id = 2
+timezone = "UTC"
+slicing = {enabled = true, activation_recipients = 1, slot = "1s", capacity = %[7]d}
+[applications.channels.hook]
+driver = "webhook"
+url = %[5]q
+concurrency = %[6]d
+timeout = "1s"
+retry_base = "50ms"
+max_attempts = 15
+`
+
+// arrival is one request as the receiver saw it.
+type arrival struct {
+	key, sending, contact string
+	application           int
+	dueAt, at             time.Time
+	kept                  bool // the receiver delivered the message, whatever it answered
+}
+
+// moodyReceiver answers slowly, with errors, too late or not at all, and notes every request.
+type moodyReceiver struct {
+	*httptest.Server
+	mu       sync.Mutex // guards the fields below
+	arrivals []arrival
+	tries    map[string]int
+	unclear  int // kept without an answer that says so
+}
+
+func newMoodyReceiver(t *testing.T) *moodyReceiver {
+	r := &moodyReceiver{tries: map[string]int{}}
+	r.Server = httptest.NewServer(http.HandlerFunc(r.serve))
+	t.Cleanup(r.Close)
+	return r
+}
+
+func (r *moodyReceiver) serve(w http.ResponseWriter, req *http.Request) {
+	at := time.Now()
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return // cut off by a kill before all of it arrived
+	}
+	var m struct {
+		Key           string    `json:"key"`
+		SendingID     string    `json:"sendingId"`
+		ContactCode   string    `json:"contactCode"`
+		ApplicationID int       `json:"applicationId"`
+		DueAt         time.Time `json:"dueAt"`
+	}
+	if err := json.Unmarshal(body, &m); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	r.mu.Lock()
+	r.tries[m.Key]++
+	h := fnv.New32a()
+	fmt.Fprint(h, m.Key, r.tries[m.Key])
+	mood := h.Sum32() % 100
+	kept := mood >= 7
+	r.arrivals = append(r.arrivals, arrival{m.Key, m.SendingID, m.ContactCode, m.ApplicationID, m.DueAt, at, kept})
+	if mood >= 7 && mood < 11 {
+		r.unclear++
+	}
+	r.mu.Unlock()
+	pause := func(d time.Duration) {
+		select {
+		case <-time.After(d):
+		case <-req.Context().Done():
+		}
+	}
+	switch {
+	case mood < 5:
+		http.Error(w, "out of order", http.StatusInternalServerError)
+	case mood < 7:
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusTooManyRequests)
+	case mood < 9: // kept, but the answer comes too late
+		pause(stormTimeout + 500*time.Millisecond)
+	case mood < 11: // kept, and the connection is cut
+		panic(http.ErrAbortHandler)
+	case mood < 20:
+		pause(300 * time.Millisecond)
+	}
+}
+
+// storm is the state of the test while it interferes.
+type storm struct {
+	*world
+	random  *rand.Rand
+	hook    *moodyReceiver
+	inboxes [2]*world
+	drops   []stormDrop
+	process *process
+	lost    uint64 // messages in flight at kills
+	frozen  int    // times the daemon was frozen
+	quiet   []quiet
+}
+
+type stormDrop struct {
+	drop
+	world *world
+	state string // "", "paused" or "canceled", as acknowledged
+}
+
+// quiet is a time in which nothing of a sending, or nothing to a contact, may arrive.
+type quiet struct {
+	what             string
+	sending, contact string
+	from, to         time.Time // to is zero: for ever
+}
+
+// TestStorm kills, freezes, stops, pauses, cancels and opts out at random while several
+// sendings go to a receiver that stalls and fails, and judges what arrived there.
+func TestStorm(t *testing.T) {
+	interventions := 10
+	if full() {
+		interventions = 300
+		t.Parallel()
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	s := newStorm(t, seed)
+	s.process = s.start().ready()
+	for range interventions {
+		s.keepBusy()
+		s.process.dead(time.Duration(50+s.random.IntN(500)) * time.Millisecond)
+		s.intervene()
+	}
+	s.finish()
+	s.judge()
+}
+
+func newStorm(t *testing.T, seed uint64) *storm {
+	w := newWorld(t, settings{})
+	second := *w
+	second.inbox = filepath.Join(w.dir, "inbox2")
+	w.must(os.MkdirAll(second.inbox, 0o755))
+	s := &storm{world: w, random: rand.New(rand.NewPCG(seed, 0)), hook: newMoodyReceiver(t), inboxes: [2]*world{w, &second}}
+	campaigns := filepath.Join(w.dir, "campaigns")
+	w.write(w.config, fmt.Sprintf(stormConfig, w.state, campaigns, w.inbox, second.inbox, s.hook.URL, stormConcurrency, stormCapacity))
+	for id, contents := range map[int]string{viaHook: `{"body":"Hello {{name}}"}`,
+		viaHold: `{"body":"One {{name}}"},{"body":"Two"},{"body":"Three"}`, viaOutbox: `{"body":"Hello {{name}}"}`} {
+		w.write(filepath.Join(campaigns, fmt.Sprint(id, ".json")), fmt.Sprintf(
+			`{"id":%d,"applicationId":1,"title":"t","enabled":true,"channelTypes":["hook"],"messageContent":[%s]}`, id, contents))
+	}
+	return s
+}
+
+// keepBusy drops new campaigns until at least three have not ended.
+func (s *storm) keepBusy() {
+	active := 0
+	for _, d := range s.drops {
+		if place, _ := d.world.folder(d.name); place != "done" && place != "failed" {
+			active++
+		}
+	}
+	for ; active < 3; active++ {
+		w := s.inboxes[s.random.IntN(2)]
+		name := fmt.Sprintf("storm%d", len(s.drops))
+		via, rows := viaHook, 150
+		switch s.random.IntN(3) {
+		case 0:
+			via, rows = sliced, 120
+		case 1:
+			via, rows = viaHold, 50
+		}
+		d := w.prepare(name, via, rows, 0, `,"resend":true`)
+		if via == viaHold {
+			d.per = 3
+		}
+		// Contacts of their own, so that an opt-out concerns one sending.
+		for file, text := range d.files {
+			text = strings.ReplaceAll(text, `"channelType":"hold"`, `"channelType":"hook"`)
+			d.files[file] = strings.ReplaceAll(text, "3460", fmt.Sprintf("346%03d", len(s.drops)))
+		}
+		w.place(d)
+		s.drops = append(s.drops, stormDrop{drop: d, world: w})
+	}
+}
+
+// intervene does one thing at random.
+func (s *storm) intervene() {
+	switch s.random.IntN(7) {
+	case 0:
+		s.process.kill()
+		s.lost += s.look()
+		s.process = s.start().ready()
+	case 1:
+		s.frozen++
+		s.must(s.process.cmd.Process.Signal(syscall.SIGSTOP))
+		time.Sleep(time.Duration(100+s.random.IntN(900)) * time.Millisecond) // a freeze is a length of time
+		s.must(s.process.cmd.Process.Signal(syscall.SIGCONT))
+	case 2:
+		s.process.stop()
+		s.process = s.start().ready()
+	case 3, 4:
+		s.pauseOrResume()
+	case 5:
+		s.cancel()
+	case 6:
+		s.optOut()
+	}
+}
+
+// pick returns a drop in one of the states that has an id and hasn't ended.
+func (s *storm) pick(states ...string) (*stormDrop, string) {
+	first := s.random.IntN(len(s.drops))
+	for i := range s.drops {
+		d := &s.drops[(first+i)%len(s.drops)]
+		for _, state := range states {
+			place, path := d.world.folder(d.name)
+			if d.state == state && place == "accepted" {
+				return d, strings.TrimPrefix(filepath.Base(path), d.name+".")
+			}
+		}
+	}
+	return nil, ""
+}
+
+func (s *storm) pauseOrResume() {
+	d, id := s.pick("", "paused")
+	if d == nil {
+		return
+	}
+	if d.state == "paused" {
+		s.resume(d, id)
+		return
+	}
+	if _, err := s.run("pause", id); err == nil {
+		d.state = "paused"
+		s.quiet = append(s.quiet, quiet{what: "pause", sending: id, from: time.Now()})
+	}
+}
+
+func (s *storm) resume(d *stormDrop, id string) {
+	d.state = ""
+	for i := range s.quiet {
+		if q := &s.quiet[i]; q.sending == id && q.what == "pause" && q.to.IsZero() {
+			q.to = time.Now()
+		}
+	}
+	if _, err := s.run("resume", id); err != nil {
+		s.t.Errorf("resume %s: %v", id, err)
+	}
+}
+
+func (s *storm) cancel() {
+	if d, id := s.pick("", "paused"); d != nil {
+		if _, err := s.run("cancel", id); err == nil {
+			d.state = "canceled"
+			s.quiet = append(s.quiet, quiet{what: "cancel", sending: id, from: time.Now()})
+		}
+	}
+}
+
+func (s *storm) optOut() {
+	d, _ := s.pick("")
+	if d == nil {
+		return
+	}
+	for line := range strings.Lines(d.files[d.name+".csv"]) {
+		contact, _, _ := strings.Cut(line, ",")
+		if !strings.HasPrefix(contact, "34") || s.random.IntN(20) > 0 {
+			continue
+		}
+		if _, err := s.run("suppress", "add", contact); err == nil {
+			s.quiet = append(s.quiet, quiet{what: "opt-out", contact: contact, from: time.Now()})
+		}
+		return
+	}
+}
+
+// finish lets every sending come to its end.
+func (s *storm) finish() {
+	for i := range s.drops {
+		d := &s.drops[i]
+		s.until(60*time.Second, d.name+" is claimed", func() bool { _, path := d.world.folder(d.name); return path != "" })
+		if d.state == "paused" {
+			if place, path := d.world.folder(d.name); place == "accepted" {
+				s.resume(d, strings.TrimPrefix(filepath.Base(path), d.name+"."))
+			}
+		}
+	}
+	for _, d := range s.drops {
+		d.world.ended(3*time.Minute, d.drop)
+	}
+}
+
+// judge compares what arrived with what was promised.
+func (s *storm) judge() {
+	s.hook.mu.Lock()
+	defer s.hook.mu.Unlock()
+	kept, late := map[string]int{}, map[string]int{}
+	slots := map[int64]int{}
+	for _, a := range s.hook.arrivals {
+		if early := a.dueAt.Sub(a.at); early > 0 {
+			s.t.Errorf("%s arrived %v before its time", a.key, early)
+		}
+		if a.application == 2 {
+			slots[a.at.Unix()]++
+		}
+		if a.kept {
+			kept[a.key]++
+		}
+		for _, q := range s.quiet {
+			if (q.sending == a.sending || q.contact == a.contact) && a.at.After(q.from.Add(stormLag)) && (q.to.IsZero() || a.at.Before(q.to)) {
+				late[q.what]++
+			}
+		}
+	}
+	// A process that is frozen between the check and the write lets as many leave as were there.
+	for what, n := range late {
+		if n > s.frozen*stormConcurrency {
+			s.t.Errorf("%d requests arrived after an acknowledged %s, with %d freezes", n, what, s.frozen)
+		}
+	}
+	for at, n := range slots {
+		if n > stormCapacity+stormConcurrency { // those on their way when the slot began
+			s.t.Errorf("slot %d: %d requests arrived; its capacity is %d", at, n, stormCapacity)
+		}
+	}
+	twice, outcomes := 0, map[string]int{}
+	for _, d := range s.drops {
+		e := d.world.balance(d.drop)
+		twice += s.deliveries(e, kept)
+		for o, n := range e.counts {
+			outcomes[o] += n
+		}
+	}
+	s.t.Logf("%d sendings, %d requests, %d messages kept, %d in flight at kills, %d freezes, %d kept without an answer, %d kept twice, outcomes %v",
+		len(s.drops), len(s.hook.arrivals), len(kept), s.lost, s.frozen, s.hook.unclear, twice, outcomes)
+	if most := s.lost + uint64(s.hook.unclear) + uint64(s.frozen*2*stormConcurrency); uint64(twice) > most {
+		s.t.Errorf("%d messages were kept twice, but only %d attempts had no answer", twice, most)
+	}
+	if n := outcomes["sent"]; n == 0 {
+		s.t.Error(cmp.Or(s.tail(), "nothing was sent"))
+	}
+	s.doctor()
+}
