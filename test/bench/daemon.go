@@ -22,6 +22,7 @@ type setup struct {
 	inbox  string
 	config string
 	under  []string // command that starts the daemon, such as strace
+	domain string   // appended to each contactCode, such as @mail.example
 }
 
 // newSetup writes a configuration whose channel "bulk" has the given lines.
@@ -56,8 +57,13 @@ max_rows = 20000000
 	if err := os.WriteFile(s.config, []byte(text), 0o644); err != nil {
 		return nil, err
 	}
-	return s, os.WriteFile(filepath.Join(dir, "campaigns", "1.json"), []byte(`{"id": 1, "applicationId": 1, "channelTypes": ["bulk"],
-"messageContent": [{"body": "Hello {{name}}, your ticket {{ticketId}} has been answered. Age on record: {{age}}."}]}`), 0o644)
+	return s, s.campaign(`{"body": "Hello {{name}}, your ticket {{ticketId}} has been answered. Age on record: {{age}}."}`)
+}
+
+// campaign writes the campaign file with one item.
+func (s *setup) campaign(item string) error {
+	text := fmt.Sprintf(`{"id": 1, "applicationId": 1, "channelTypes": ["bulk"], "messageContent": [%s]}`, item)
+	return os.WriteFile(filepath.Join(s.dir, "campaigns", "1.json"), []byte(text), 0o644)
 }
 
 const layout = `{"contact": {"contactCode": "{{contactCode}}", "channelType": "bulk"},
@@ -96,7 +102,7 @@ func (s *setup) drop(name string, n, from int, sidecar string) error {
 	if err := writeCSV(base+".csv", n, from); err != nil {
 		return err
 	}
-	if err := os.WriteFile(base+".layout.json", []byte(layout), 0o644); err != nil {
+	if err := os.WriteFile(base+".layout.json", []byte(strings.Replace(layout, "{{contactCode}}", "{{contactCode}}"+s.domain, 1)), 0o644); err != nil {
 		return err
 	}
 	return os.WriteFile(base+".schedule.json", []byte(sidecar), 0o644)

@@ -52,6 +52,8 @@ func scenarios() []scenario {
 		{"intake", intake},
 		{"send", throughput},
 		{"webhook", webhook},
+		{"mail", mail},
+		{"whatsapp", whatsapp},
 		{"outcomes", outcomes},
 		{"lateness", lateness},
 		{"slots", paced},

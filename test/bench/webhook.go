@@ -143,13 +143,18 @@ func (m *meter) count() {
 
 func (m *meter) took() time.Duration { return time.Duration(m.last.Load() - m.first.Load()) }
 
-// webhookRun sends n messages. It returns the elapsed time and the daemon's CPU
-// time from accepted to ended, its report included.
+// webhookRun sends n messages to url, as measure does.
 func (b *bench) webhookRun(ctx context.Context, url string, connections, n int) (time.Duration, time.Duration, error) {
 	s, err := b.newSetup(fmt.Sprintf("driver = \"webhook\"\nurl = %q\nconcurrency = %d", url, connections))
 	if err != nil {
 		return 0, 0, err
 	}
+	return b.measure(ctx, s, n)
+}
+
+// measure sends n messages through the setup's channel. It returns the elapsed time and the
+// daemon's CPU time from accepted to ended, its report included.
+func (b *bench) measure(ctx context.Context, s *setup, n int) (time.Duration, time.Duration, error) {
 	if err := s.drop("all", n, 0, now); err != nil {
 		return 0, 0, err
 	}
