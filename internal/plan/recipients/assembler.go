@@ -32,6 +32,7 @@ type Assembler struct {
 	planned    uint64
 	cutOff     uint32
 	doubts     doubts
+	cells      []cellCount // by used column and kind
 	tooMany    bool
 	problems   campaign.Problems
 	previews   []campaign.Preview
@@ -51,6 +52,7 @@ func (r *Checker) Assemble(rowBound int64, spill Spill, sink RowWriter) *Assembl
 		a.index = newIndex(min(rowBound, int64(a.maxRows)), spill)
 	}
 	a.chunk.Reset(0, len(r.values))
+	a.cells = make([]cellCount, len(r.used)*int(warned))
 	return a
 }
 
@@ -64,6 +66,12 @@ func (a *Assembler) Add(c *Checked) error {
 	a.counts.Rejected += uint32(len(c.Refusals))
 	a.cutOff = max(a.cutOff, c.cutOff)
 	a.doubts.merge(&c.doubts)
+	for i, one := range c.cellCounts {
+		if a.cells[i].count == 0 {
+			a.cells[i].line = one.line
+		}
+		a.cells[i].count += one.count
+	}
 	for i := range c.Refusals {
 		if len(a.problems.List) == campaign.MaxProblems {
 			a.problems.Count += len(c.Refusals) - i
@@ -221,9 +229,10 @@ func (a *Assembler) Counts() (rows campaign.RowCounts, planned uint64) { return 
 // Previews returns the first messages in rendered form, up to Spec.Previews.
 func (a *Assembler) Previews() []campaign.Preview { return a.previews }
 
-// Warnings returns the doubts about accepted rows.
+// Warnings returns the doubts about accepted rows and, for each column that the layout
+// uses, the numbers of their unusual cells, duplicates included.
 func (a *Assembler) Warnings() []campaign.Problem {
-	return a.doubts.problems(a.checker.spec.File, a.checker.contact.column)
+	return append(a.doubts.problems(a.checker.spec.File, a.checker.contact.column), a.checker.warnings(a.cells)...)
 }
 
 // Problems returns the rejected rows as problems: the first campaign.MaxProblems and the full count.

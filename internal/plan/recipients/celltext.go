@@ -2,6 +2,7 @@ package recipients
 
 import (
 	"fmt"
+	"slices"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/plan/csvfile"
@@ -93,6 +94,11 @@ func (t *text) appendTo(c *campaign.Column, b *csvfile.Batch, i, most int) int {
 	}
 	c.Ends = append(c.Ends, uint32(len(c.Data)))
 	return size
+}
+
+// hasDefault reports whether an empty cell is replaced.
+func (p *textPart) hasDefault() bool {
+	return slices.ContainsFunc(p.filters, func(f document.Filter) bool { return f.Name == "default" })
 }
 
 func (p *textPart) bytes(b *csvfile.Batch, i int) []byte {

@@ -19,10 +19,6 @@ func readContact(rules contact.Rules, buf, text []byte) (normal contact.Normal, 
 		}
 	}
 	normal, why := rules.Normalize(buf, text)
-	if why.Code == contact.CodeCharacter && spreadsheetError(text) {
-		code, reason := contactReason(text) // says what happened to the number
-		return contact.Normal{}, code, reason
-	}
 	return normal, string(why.Code), why.Text
 }
 

@@ -130,8 +130,8 @@ func contactReason(contact []byte) (code, reason string) {
 	if ruinedNumber(contact) {
 		return "contact-ruined", "a spreadsheet ruined the number: it shows it with an exponent, like 3.46668E+10, and the digits are lost; format the column as text, enter it again and export the file again"
 	}
-	if spreadsheetError(contact) {
-		return "cell-error-value", "a spreadsheet wrote an error value instead of the contactCode; fix the formula or widen the column and export the file again"
+	if kind := classify(contact); kind == cellErrorValue || kind == cellHashes {
+		return kind.refusal()
 	}
 	if reason := unprintableReason(contact); reason != "" {
 		return "contact-unprintable", reason
@@ -170,16 +170,6 @@ func digits(v []byte) ([]byte, bool) {
 		n++
 	}
 	return v[n:], n > 0
-}
-
-// spreadsheetError reports whether v is what a spreadsheet exports for a formula
-// that failed, or, ####, for a number that is wider than its column.
-func spreadsheetError(v []byte) bool {
-	switch string(v) {
-	case "#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!":
-		return true
-	}
-	return len(v) > 2 && strings.Trim(string(v), "#") == ""
 }
 
 // unprintableReason names the first invisible character of contact, "" if there is none:

@@ -63,7 +63,8 @@ type Checker struct {
 	spec         Spec
 	contact      text
 	channel      text
-	values       []text         // one per Spec.Variables
+	values       []text // one per Spec.Variables
+	used         []usedColumn
 	seeds        []maphash.Seed // one a channel; nil without de-duplication
 	numbers      bool           // a channel has contacts that aren't sent as written
 	smallBatches bool           // the layout makes rows much larger: take few at a time
@@ -99,6 +100,7 @@ func New(spec Spec) (*Checker, error) {
 	}
 	r.smallBatches = r.smallBatches || r.contact.enlarges(uses) || r.channel.enlarges(uses)
 	r.numbers = slices.ContainsFunc(spec.Channels, func(c Channel) bool { return isNumber(c.Contacts.Kind()) })
+	r.used = r.usedColumns()
 	if spec.Dedupe {
 		for range spec.Channels {
 			r.seeds = append(r.seeds, maphash.MakeSeed())
@@ -123,14 +125,16 @@ type Checked struct {
 	Rejected []byte             // lines of rejected.csv for the Refusals, without the header
 	Total    uint32             // data rows
 
-	doubts   doubts
-	cutOff   uint32   // line of a last record that was cut, 0 if none
-	hashes   []uint64 // of the keys
-	keys     []byte   // of the good rows, as they go into the spill
-	keyEnds  []uint32
-	scratch  []byte // values made of several parts
-	normal   [contact.BufferSize]byte
-	rendered []byte
+	doubts     doubts
+	found      []columnFinding // in the current row
+	cellCounts []cellCount     // by used column and kind
+	cutOff     uint32          // line of a last record that was cut, 0 if none
+	hashes     []uint64        // of the keys
+	keys       []byte          // of the good rows, as they go into the spill
+	keyEnds    []uint32
+	scratch    []byte // values made of several parts
+	normal     [contact.BufferSize]byte
+	rendered   []byte
 }
 
 func (c *Checked) reset(values int) {
@@ -144,6 +148,7 @@ func (c *Checked) reset(values int) {
 // only AppendRejected is used, which is safe meanwhile. batch may be read into again afterwards.
 func (r *Checker) Check(reader *csvfile.Reader, batch *csvfile.Batch, out *Checked) {
 	out.reset(len(r.values))
+	out.cellCounts = append(out.cellCounts[:0], make([]cellCount, len(r.used)*int(warned))...)
 	out.Total = uint32(batch.Len())
 	last := 0 // the channel of the row before: most often the same
 	for i := range batch.Len() {
@@ -190,6 +195,10 @@ func (r *Checker) row(reader *csvfile.Reader, batch *csvfile.Batch, i int, out *
 	out.scratch = out.scratch[:0]
 	text := trimSpaces(r.contact.value(&out.scratch, batch, i))
 	channel := trimSpaces(r.channel.value(&out.scratch, batch, i))
+	if why := r.cells(batch, i, out); why.reason != "" {
+		why.contact, why.channel = text, channel
+		return why
+	}
 	if code, reason := sizeReason(text); reason != "" {
 		return refusal{code, r.contact.column, reason, r.contact.first, text, channel}
 	}
@@ -233,6 +242,7 @@ func (r *Checker) row(reader *csvfile.Reader, batch *csvfile.Batch, i int, out *
 	if normal.Warnings != 0 {
 		out.doubts.add(normal.Warnings, batch.Line(i))
 	}
+	out.countCells(batch.Line(i))
 	if r.seeds != nil {
 		out.hashes = append(out.hashes, maphash.Bytes(r.seeds[*last], normal.Key))
 		out.keys = appendKey(out.keys, batch.Line(i), uint8(*last), normal.Key)
