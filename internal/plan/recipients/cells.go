@@ -2,6 +2,7 @@ package recipients
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,7 +37,8 @@ type usedColumn struct {
 	hasDefault bool // every use has a default for an empty cell
 }
 
-// usedColumns returns the columns that the texts use, each once.
+// usedColumns returns the columns that the texts use, each once. The channelType is not
+// among them: it must be the name of a channel.
 func (r *Checker) usedColumns() []usedColumn {
 	var used []usedColumn
 	add := func(t *text, contact bool) {
@@ -54,8 +56,9 @@ func (r *Checker) usedColumns() []usedColumn {
 			used[i].hasDefault = used[i].hasDefault && filled
 		}
 	}
-	add(&r.contact, true)
-	add(&r.channel, false)
+	if r.contact.cell < 0 { // the rules for contacts decide about a cell that is one
+		add(&r.contact, true)
+	}
 	for i := range r.values {
 		add(&r.values[i], false)
 	}
@@ -125,11 +128,7 @@ func classify(cell []byte) cellKind {
 	if len(cell) == 0 {
 		return cellEmpty
 	}
-	var high byte
-	for _, c := range cell {
-		high |= c
-	}
-	if high >= utf8.RuneSelf {
+	if hasHigh(cell) {
 		if kind := classifyText(cell); kind != cellPlain {
 			return kind
 		}
@@ -157,6 +156,24 @@ func classify(cell []byte) cellKind {
 		}
 	}
 	return cellPlain
+}
+
+// hasHigh reports whether v has a byte beyond ASCII.
+func hasHigh(v []byte) bool {
+	const highBits = 0x8080808080808080
+	n := len(v)
+	if n < 8 {
+		var high byte
+		for _, c := range v {
+			high |= c
+		}
+		return high >= utf8.RuneSelf
+	}
+	high := binary.LittleEndian.Uint64(v[n-8:])
+	for ; len(v) > 8; v = v[8:] {
+		high |= binary.LittleEndian.Uint64(v)
+	}
+	return high&highBits != 0
 }
 
 // classifyText looks for characters that no text should have.

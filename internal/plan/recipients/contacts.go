@@ -19,6 +19,11 @@ func readContact(rules contact.Rules, buf, text []byte) (normal contact.Normal, 
 		}
 	}
 	normal, why := rules.Normalize(buf, text)
+	if why.Text != "" {
+		if code, reason := classify(text).refusal(); reason != "" && code != "cell-exponent" {
+			return contact.Normal{}, code, reason
+		}
+	}
 	return normal, string(why.Code), why.Text
 }
 

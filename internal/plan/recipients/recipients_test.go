@@ -39,7 +39,7 @@ func TestRowRules(t *testing.T) {
 		{"257 bytes", strings.Repeat("x", 257) + ",sms,Ana", "contactCode: the contactCode has 257 bytes; the limit is 256"},
 		{"control character", "34666\t777,cloud_api,Ana", "contactCode: character 6 of the contactCode is a control character (U+0009)"},
 		{"line break", "\"34666\n777\",cloud_api,Ana", "contactCode: character 6 of the contactCode is a control character (U+000A)"},
-		{"C1 control", "34666\u0085,cloud_api,Ana", "contactCode: the cell has a C1 control character"},
+		{"C1 control", "34666\u0085,cloud_api,Ana", "control character (U+0085)"},
 		{"no-break space", "34666777888\u00a0,cloud_api,Ana", "contactCode: character 12 of the contactCode is invisible (U+00A0)"},
 		{"mark of direction", "\u202a34666777888,cloud_api,Ana", "contactCode: character 1 of the contactCode is invisible (U+202A)"},
 
