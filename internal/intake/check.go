@@ -122,7 +122,7 @@ func (f *Finding) checkTime(now time.Time) {
 		zone, grace = f.Application.Location, f.Application.ScheduleGrace
 	}
 	_, problems, warnings := f.Sidecar.When(now, zone, grace)
-	f.Problems.Merge(problems)
+	f.Problems.Merge(withCode(problems, "schedule-invalid"))
 	if f.Application != nil {
 		f.Sending.Warnings = append(f.Sending.Warnings, warnings...)
 	}
@@ -170,9 +170,19 @@ func (c *Checker) layout(p *Parts, f *Finding) (*document.Layout, [32]byte, erro
 		return nil, [32]byte{}, err
 	}
 	layout, problems, warnings := document.ParseLayout(p.Layout.Name, data)
-	f.Problems.Merge(problems)
+	f.Problems.Merge(withCode(problems, "layout-invalid"))
 	f.Sending.Warnings = append(f.Sending.Warnings, warnings...)
 	return layout, sha256.Sum256(data), nil
+}
+
+// withCode gives a code to the problems that have none.
+func withCode(problems campaign.Problems, code string) campaign.Problems {
+	for i := range problems.List {
+		if problems.List[i].Code == "" {
+			problems.List[i].Code = code
+		}
+	}
+	return problems
 }
 
 // read reads a document completely. It returns nil without an error if the document is too large,
@@ -205,7 +215,7 @@ func (c *Checker) sidecar(p *Parts, in *config.Inbox, f *Finding) error {
 		var problems campaign.Problems
 		if data != nil {
 			f.Sidecar, problems = document.ParseSidecar(p.Sidecar.Name, data)
-			f.Problems.Merge(problems)
+			f.Problems.Merge(withCode(problems, "schedule-invalid"))
 		} else {
 			f.Sidecar = nil
 		}

@@ -157,7 +157,8 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) e
 	s.ScheduledAt = o.T.UTC()
 	switch {
 	case o.Problems.Count > 0:
-		s.Problems, s.ProblemCount = o.Problems.List, o.Problems.Count
+		wrong := withCode(o.Problems, "schedule-invalid")
+		s.Problems, s.ProblemCount = wrong.List, wrong.Count
 		return in.refuse(s, campaign.StateRejected, o.Problems.List[0].String())
 	case o.Canceled != "":
 		return in.refuseFor(s, campaign.StateCanceled, "windows-closed", o.Canceled)

@@ -26,7 +26,7 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *csvfile.Info, f *Find
 	}
 	if layout != nil {
 		// The message lists the columns, if they could be read.
-		f.Problems.Merge(layout.CheckVariables(f.Sending.Variables, t.columns()))
+		f.Problems.Merge(withCode(layout.CheckVariables(f.Sending.Variables, t.columns()), "layout-invalid"))
 	}
 	f.documentProblems = f.Problems.Count
 	reader, file := t.reader, p.CSV.Name
