@@ -11,8 +11,8 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Document is report.json: the keys of SPEC 9 in its order. What is not known
-// is absent, never null; texts and lists are there even if empty.
+// Document is report.json, with its keys in the order of docs/contract.md 9. Unknown
+// values are absent, never null; texts and lists are present even if empty.
 type Document struct {
 	ID               campaign.ID         `json:"id"`
 	Name             string              `json:"name"`
@@ -28,7 +28,7 @@ type Document struct {
 	FinishedAt       time.Time           `json:"finishedAt,omitzero"`
 	Recipients       *campaign.RowCounts `json:"recipients,omitzero"`
 	Messages         *Messages           `json:"messages,omitzero"`
-	Delivery         *Delivery           `json:"delivery,omitzero"` // nil: its channels tell nothing of it
+	Delivery         *Delivery           `json:"delivery,omitzero"` // nil: no channel reports deliveries
 	Slices           []Slice             `json:"slices,omitzero"`   // nil: not known yet
 	CSV              *campaign.CSVInfo   `json:"csv,omitzero"`
 	Warnings         []campaign.Problem  `json:"warnings,omitzero"`
@@ -38,10 +38,10 @@ type Document struct {
 	Previews         []Preview           `json:"previews,omitempty"`
 }
 
-// Messages counts messages by what became of them. A refused row never became
-// messages: it counts once, under duplicate or rejected, and not in planned. So the
-// outcomes are the lines of results.csv, and at the end they sum up to planned
-// plus the refused rows.
+// Messages counts messages by outcome. A rejected or duplicate row has no planned
+// messages, but counts under its outcome once for each message it would have got. So the counts
+// are the lines of results.csv, and at the end they add up to planned plus the messages of
+// these rows.
 type Messages struct {
 	Planned    uint64 `json:"planned"`
 	Sent       uint64 `json:"sent"`
@@ -55,30 +55,30 @@ type Messages struct {
 	Rejected   uint64 `json:"rejected"`
 }
 
-// Delivery counts sent messages by what their provider told of them since: each by
-// where it stands now, so that one that was read is not counted as delivered any more.
+// Delivery counts sent messages by their latest receipt, so a message that was read no
+// longer counts as delivered.
 type Delivery = campaign.DeliveryCounts
 
-// Slice is what one slot sends.
+// Slice is the sending's part of one slot.
 type Slice struct {
 	Start      time.Time `json:"start"`
 	End        time.Time `json:"end"`
 	Recipients uint32    `json:"recipients"`
 }
 
-// Preview is one message of a dry run as it would be sent.
+// Preview is a message of a dry run as it would be sent.
 type Preview struct {
 	Line        uint32 `json:"line"`
 	ContactCode string `json:"contactCode"`
 	ChannelType string `json:"channelType"`
 	Message     int    `json:"message"`
-	Content     any    `json:"content"` // the rendered item as JSON; a string if it is none
+	Content     any    `json:"content"` // the rendered item as JSON, or as a string if it isn't JSON
 }
 
-// StatusDocument is status.json: report.json as far as it is known, and how far the sending has come.
+// StatusDocument is status.json: the known part of report.json, and the progress.
 type StatusDocument struct {
 	Document
-	Percent      float64   `json:"percent"` // 0 to 100: of the file while checking, else of the messages
+	Percent      float64   `json:"percent"` // 0 to 100: of the file while checking, otherwise of the messages
 	NextSliceAt  time.Time `json:"nextSliceAt,omitzero"`
 	EstimatedEnd time.Time `json:"estimatedEnd,omitzero"`
 	WaitsFor     *WaitsFor `json:"waitsFor,omitempty"` // nil: it waits for nothing but its time
@@ -100,7 +100,7 @@ type Outlook struct {
 
 // Report builds report.json.
 func Report(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts) *Document {
-	rows, csv := s.Rows, s.CSV // copies: s may move on while the document is written
+	rows, csv := s.Rows, s.CSV // copies, because s may change while the document is written
 	rejected, duplicate := s.Refused()
 	d := &Document{
 		ID: s.ID, Name: s.Name, Reference: s.Reference, State: s.State, Reason: reason(s),
@@ -138,7 +138,7 @@ func Report(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 	return d
 }
 
-// content is a rendered item as JSON, so that no one has to parse a string in a document.
+// content returns a rendered item as JSON, so that nobody has to parse a string in a document.
 func content(item string) any {
 	if raw := json.RawMessage(item); json.Valid(raw) {
 		return raw
@@ -146,7 +146,7 @@ func content(item string) any {
 	return item
 }
 
-// reason is why the sending is where it is; a dry run that was good says so.
+// reason returns the reason for the sending's state; a successful dry run gets one too.
 func reason(s *campaign.Sending) string {
 	if s.Reason == "" && s.DryRun && s.State == campaign.StateCompleted {
 		return "dry run: checked and planned, nothing was sent"
@@ -154,8 +154,8 @@ func reason(s *campaign.Sending) string {
 	return s.Reason
 }
 
-// Status builds status.json of an accepted sending as things stand at now. rate is how
-// many messages a second its slowest channel sends; 0: no limit.
+// Status builds status.json of an accepted sending at now. rate is the rate of its
+// slowest channel in messages a second; 0: no limit.
 func Status(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, now time.Time, o Outlook) *StatusDocument {
 	d := &StatusDocument{Document: *Report(s, slices, counts)}
 	d.Percent = percent(counts.Final(), s.Planned)
@@ -184,9 +184,9 @@ func Status(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 	return d
 }
 
-// estimate is when the last message will probably have gone out: at the end of
-// the last slot, or, where no slot bounds it, at the pace so far, or before there is
-// one at the channel's rate; zero if no one can tell.
+// estimate returns the probable time of the last message: the end of the last slot, or
+// without slots a time from the average rate since the start, or before the first message from the
+// channel's rate. It is zero if nobody knows.
 func estimate(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, now time.Time, o Outlook) time.Time {
 	if n := len(slices); n > 0 && slices[n-1].Sliced() && slices[n-1].End.After(now) {
 		return slices[n-1].End
@@ -215,8 +215,8 @@ func estimate(s *campaign.Sending, slices []campaign.Slice, counts campaign.Coun
 	return end
 }
 
-// Checking builds the status.json of a drop that is still being checked; done,
-// from 0 to 1, is how much of its CSV has been. Rows, messages and slices are not known yet.
+// Checking builds status.json of a drop that is being checked. done is the checked share of
+// its CSV, from 0 to 1. Rows, messages and slices are not known yet.
 func Checking(s *campaign.Sending, done float64) *StatusDocument {
 	d := &StatusDocument{Document: *Report(s, nil, campaign.Counts{}), Percent: round(100 * min(max(done, 0), 1))}
 	d.State = campaign.StateChecking
@@ -224,7 +224,7 @@ func Checking(s *campaign.Sending, done float64) *StatusDocument {
 	return d
 }
 
-// percent is rounded down, so that 100 means all.
+// percent rounds down, so that 100 means all.
 func percent(done, of uint64) float64 {
 	if of == 0 {
 		return 0
@@ -244,7 +244,7 @@ func toInstant(t time.Time) time.Time {
 
 func encode(w io.Writer, doc any) error {
 	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false) // it is read by programs and people, not by browsers
+	e.SetEscapeHTML(false) // programs and people read it, not browsers
 	e.SetIndent("", "  ")
 	if err := e.Encode(doc); err != nil {
 		return fmt.Errorf("encode: %w", err)

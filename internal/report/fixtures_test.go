@@ -9,7 +9,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// ledger is a store of one sending.
+// ledger is a Source with one sending.
 type memorySource struct {
 	s        *campaign.Sending
 	slices   []campaign.Slice
@@ -17,7 +17,7 @@ type memorySource struct {
 	refusals []campaign.Refusal
 	chunks   []chunk
 	receipts []campaign.Delivery
-	err      error // of the walks
+	err      error // of EachRefusal and EachChunk
 }
 
 type chunk struct {
@@ -61,7 +61,7 @@ func (l *memorySource) EachChunk(_ campaign.ID, fn func(*campaign.Rows, []campai
 	return nil
 }
 
-// add appends a recipient; outcomes has one for each message of its channel.
+// add appends a recipient; outcomes has an outcome for each message of its channel.
 func (l *memorySource) add(line uint32, contact string, channel uint8, details func(m int) campaign.Entry, outcomes ...campaign.Outcome) {
 	if n := len(l.chunks); n == 0 || l.chunks[n-1].rows.Len() == campaign.ChunkRows {
 		l.chunks = append(l.chunks, chunk{rows: &campaign.Rows{First: uint32(n * campaign.ChunkRows)}})
@@ -115,7 +115,7 @@ func instantOf(clock string) time.Time {
 	return at
 }
 
-// newLedger is a sending that was accepted and has ended, without rows yet.
+// newLedger returns an accepted sending that has ended, without rows.
 func newMemorySource(state campaign.State) *memorySource {
 	return &memorySource{s: &campaign.Sending{
 		ID: "20260302-000007", Name: "spring", Inbox: "inbox", Reference: "order 17", ApplicationID: 1, CampaignID: 7,
@@ -139,7 +139,7 @@ func failedWith(attempts uint8, code, detail string) func(int) campaign.Entry {
 	}
 }
 
-// sendings are all the ways in which a drop can end, and some before the end.
+// sendings has every way in which a drop can end, and some unfinished ones.
 func sendings() map[string]*memorySource {
 	all := map[string]*memorySource{}
 	slots := []campaign.Slice{

@@ -7,7 +7,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// headline is the first line of report.txt: what happened, then what to do.
+// headline returns the first line of report.txt: what happened, then what to do.
 func headline(s *campaign.Sending, counts campaign.Counts) string {
 	switch {
 	case s.State == campaign.StateRejected:
@@ -26,7 +26,7 @@ func headline(s *campaign.Sending, counts campaign.Counts) string {
 }
 
 func rejected(s *campaign.Sending) string {
-	line := "Rejected, nothing was sent: " + clause(s.Reason, "the drop can't be used as it is")
+	line := "Rejected, nothing was sent: " + clause(s.Reason, "the drop has errors")
 	switch {
 	case s.Rows.Rejected > 0:
 		return line + " Fix the errors below (the rejected rows are in rejected.csv) and upload all its files again."
@@ -43,7 +43,7 @@ func onlyReason(s *campaign.Sending) bool {
 }
 
 func noRoom(s *campaign.Sending) string {
-	return "Canceled, nothing was sent: " + clause(s.Reason, "there was no room for it in the slots") +
+	return "Canceled, nothing was sent: " + clause(s.Reason, "the slots have no room for it") +
 		" Follow that advice, or choose another time or slicingCondition, and upload all the files again."
 }
 
@@ -154,7 +154,7 @@ func completed(s *campaign.Sending, counts campaign.Counts) string {
 	return line
 }
 
-// repeated says how many rows were left out since their contact had come before.
+// repeated says how many rows were left out because their contact appeared before.
 func repeated(s *campaign.Sending) string {
 	if s.Rows.Duplicate == 0 {
 		return ""
@@ -176,7 +176,7 @@ func verbWas(n uint64) string {
 	return "were"
 }
 
-// nothingToDo doesn't send away who should read a warning.
+// nothingToDo points at the warnings, if there are any.
 func nothingToDo(s *campaign.Sending) string {
 	switch len(s.Warnings) {
 	case 0:
@@ -188,7 +188,7 @@ func nothingToDo(s *campaign.Sending) string {
 	}
 }
 
-// underWay serves those who look at a sending before its end.
+// underWay is the headline of a sending that hasn't ended.
 func underWay(s *campaign.Sending, counts campaign.Counts) string {
 	line := fmt.Sprintf("Not finished: it is %s; %s of %s sent so far.", s.State, number(counts[campaign.Sent]), countWere(s.Planned, "message"))
 	if s.State == campaign.StateChecking {
@@ -207,7 +207,7 @@ func everyMessageWasSent(n uint64) string {
 	return fmt.Sprintf("all %s messages were sent", number(n))
 }
 
-// quantity is "1 row" or "2 rows".
+// quantity returns "1 row" or "2 rows".
 func quantity(n uint64, noun string) string {
 	if n != 1 {
 		noun += "s"
@@ -215,7 +215,7 @@ func quantity(n uint64, noun string) string {
 	return number(n) + " " + noun
 }
 
-// were is "1 row was" or "2 rows were".
+// were returns "1 row was" or "2 rows were".
 func countWere(n uint64, noun string) string {
 	if n == 1 {
 		return "1 " + noun + " was"
@@ -223,7 +223,7 @@ func countWere(n uint64, noun string) string {
 	return quantity(n, noun) + " were"
 }
 
-// number is n with commas between thousands.
+// number formats n with commas between thousands.
 func number(n uint64) string {
 	digits := fmt.Sprint(n)
 	var b strings.Builder
@@ -236,7 +236,7 @@ func number(n uint64) string {
 	return b.String()
 }
 
-// clause is text, or instead if there is none, ended by one full stop.
+// clause returns text, or instead if it is empty, with one full stop at its end.
 func clause(text, instead string) string {
 	text = strings.TrimRight(clean(text), ". ")
 	if text == "" {
@@ -248,8 +248,8 @@ func clause(text, instead string) string {
 	return text + "."
 }
 
-// clean is text on one line and without what a terminal would obey: names,
-// references and messages may hold what a stranger wrote.
+// clean returns text on one line and without terminal escapes, because names,
+// references and messages come from outside.
 func clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

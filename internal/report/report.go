@@ -1,17 +1,17 @@
-// Package report writes what campaignd leaves in a drop's folder (SPEC 9):
-// status.json while it runs; report.json, report.txt and results.csv at its
-// end. rejected.csv is not written here: it holds the rows as they came, and
-// only the check of the drop has seen those.
+// Package report writes the files in a sending's folder (docs/contract.md 9):
+// status.json until the end; report.json, report.txt and results.csv at the end.
+// The check of the drop writes rejected.csv, because only it has the rows as they
+// came.
 //
-// It reads a sending through Ledger, decides nothing and moves nothing. Every
-// file is written whole or not at all; report.json comes last, so where it stands the
-// others stand too. Their contents are durable when Write returns, their names once the
-// caller has synced the folder. status.json says what the store says and is made anew at
-// every start: it is not synced. What fails can simply be done again. results.csv is
-// streamed: memory is one chunk of rows, whatever the sending's size.
+// The package reads a sending through Source. It decides nothing and moves
+// nothing. Every file is written completely or not at all, and report.json last,
+// so if it exists the others do too. When Write returns, the contents are durable;
+// the names are durable once the caller has synced the folder. status.json isn't
+// synced, because every start writes it again. A failed call can be repeated.
+// results.csv is streamed and needs memory for one chunk of rows.
 //
-// Contact data is in results.csv and in the previews of a dry run, which lie in
-// the folder of the partner who sent it, and nowhere else.
+// Only results.csv and the previews of a dry run contain contact data. Both are in
+// the folder of the partner who sent it.
 package report
 
 import (
@@ -32,39 +32,39 @@ const (
 	RejectedFile = "rejected.csv"
 )
 
-// fileMode lets partners read what is left for them: they are seldom the user
-// that the daemon runs as. Who may enter the inbox is decided by the inbox's own mode.
+// fileMode lets partners read the files, because they seldom are the daemon's user.
+// The mode of the inbox decides who may enter it.
 const fileMode = 0o644
 
-// Ledger is what a report needs of the store.
+// Source reads sendings from the store.
 type Source interface {
-	// Load is a sending's header, its slices in order of time and its counts.
+	// Load returns a sending's header, its slices in order of time and its counts.
 	Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campaign.Counts, error)
 
-	// EachRefusal calls fn with every row that was not accepted, in order of line.
+	// EachRefusal calls fn with every rejected or duplicate row, in order of line.
 	EachRefusal(id campaign.ID, fn func(campaign.Refusal) error) error
 
-	// EachChunk calls fn with every chunk of recipients in order. marks has
-	// Sending.Messages marks a row; entries are the final details of the chunk's
-	// messages, sorted by row then message, at most one each; one without
-	// details has no entry. All three are valid during the call only.
-	EachChunk(id campaign.ID, fn func(rows *campaign.Rows, marks []campaign.MessageStatus, entries []campaign.Entry) error) error
+	// EachChunk calls fn with every chunk of recipients in order. statuses has
+	// Sending.Messages statuses per row. entries has the final details of the chunk's
+	// messages, sorted by row and message, at most one each; a message without
+	// details has no entry. All three are valid only during the call.
+	EachChunk(id campaign.ID, fn func(rows *campaign.Rows, statuses []campaign.MessageStatus, entries []campaign.Entry) error) error
 
-	// Deliveries are what is known of the messages whose lines are from first to last,
-	// in order of line and message. It is not asked where Sending.Told is 0.
+	// Deliveries returns the receipts of the messages on the lines first to last, in
+	// order of line and message. It isn't called if Sending.ReceiptVersion is 0.
 	Deliveries(id campaign.ID, first, last uint32) ([]campaign.Delivery, error)
 }
 
-// Write writes the final files of a sending into dir: results.csv if it was
-// accepted (a rejected drop and a dry run have no results), report.txt and report.json.
-// It is an error to ask for them before the sending's state is final.
+// Write writes the final files of a sending to dir: results.csv (unless the drop was
+// rejected or a dry run), report.txt and report.json. It returns an error if the
+// sending's state isn't final.
 func Write(dir string, l Source, id campaign.ID) error {
 	s, slices, counts, err := l.Load(id)
 	if err != nil {
 		return fmt.Errorf("report on %s: %w", id, err)
 	}
 	if !s.State.Final() {
-		return fmt.Errorf("report on %s: it is %s and has no final report yet", id, s.State)
+		return fmt.Errorf("report on %s: it is %s, a final report needs a final state", id, s.State)
 	}
 	var failures []Failure
 	if HasResults(s) {
@@ -93,9 +93,9 @@ func Write(dir string, l Source, id campaign.ID) error {
 	return nil
 }
 
-// Strip replaces report.json in dir by one that tells of no contact: retention lets it
-// stay. What was wrong with single rows and the columns that were found may quote the
-// file, and a dry run's previews are messages; so only their number stays.
+// Strip replaces report.json in dir by one without contacts, which stays after
+// retention. Errors and warnings may quote the file, and the previews of a dry run
+// are messages, so only the number of errors stays.
 func Strip(dir string, l Source, id campaign.ID) error {
 	s, slices, counts, err := l.Load(id)
 	if err != nil {
@@ -104,7 +104,7 @@ func Strip(dir string, l Source, id campaign.ID) error {
 	doc := Report(s, slices, counts)
 	doc.Previews, doc.Warnings, doc.Errors = nil, []campaign.Problem{}, []Problem{}
 	if s.State == campaign.StateRejected {
-		doc.Reason = "it was rejected; retention has removed what was found"
+		doc.Reason = "rejected; the reason was removed after the retention period"
 	}
 	err = safeio.WriteFile(filepath.Join(dir, ReportFile), fileMode, func(w io.Writer) error { return encode(w, doc) })
 	if err != nil {
@@ -113,7 +113,7 @@ func Strip(dir string, l Source, id campaign.ID) error {
 	return nil
 }
 
-// HasResults reports whether s has rows that became messages: results.csv is written for these alone.
+// HasResults reports whether s has a results.csv: rejected drops and dry runs have none.
 func HasResults(s *campaign.Sending) bool {
 	return s.State != campaign.StateRejected && s.State != campaign.StateChecking && !s.DryRun
 }

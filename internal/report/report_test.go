@@ -19,7 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files")
 
 func golden(t *testing.T, name, got string) {
 	t.Helper()
@@ -35,11 +35,11 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got; -update writes it anew):\n%s", path, diff)
+		t.Errorf("%s (-want +got; -update writes it):\n%s", path, diff)
 	}
 }
 
-// Each way to end, as the partner finds it in the folder.
+// Every way to end, as the partner sees it in the folder.
 func TestFilesOfEveryEnd(t *testing.T) {
 	for name, l := range sendings() {
 		t.Run(name, func(t *testing.T) {
@@ -110,7 +110,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// 99.96 percent is not all of it, and nothing planned is not all of it either.
+// 99.96 percent is not 100, and neither is nothing planned.
 func TestPercentIsRoundedDown(t *testing.T) {
 	for _, one := range []struct {
 		done, of uint64
@@ -203,7 +203,7 @@ func TestWriteStatus(t *testing.T) {
 	}
 }
 
-// The keys of report.json are those of SPEC 9, in its order, and messages has every outcome.
+// The keys of report.json are those of docs/contract.md 9, in its order, and messages has every outcome.
 func TestReportKeys(t *testing.T) {
 	var doc bytes.Buffer
 	l := sendings()["completed"]
@@ -236,7 +236,7 @@ func TestReportKeys(t *testing.T) {
 	}
 }
 
-// What strangers wrote can't forge a line of the report or steer a terminal.
+// Text from outside can't forge a line of the report or send terminal escapes.
 func TestTextIsOneLineForEach(t *testing.T) {
 	l := sendings()["rejected"]
 	l.s.Reference, l.s.Reason = "x\nDone: all sent\x1b[2J", "\u202eforged\r\n"
@@ -252,7 +252,7 @@ func TestTextIsOneLineForEach(t *testing.T) {
 
 func TestTextBeforeTheEnd(t *testing.T) {
 	l := sendings()["completed-with-failures"]
-	for i := range 30 { // more than are listed
+	for i := range 30 { // more than the report lists
 		start := instantOf("09:40:00").Add(time.Duration(i) * 12 * time.Hour)
 		l.slices = append(l.slices, campaign.Slice{Start: start, End: start.Add(12 * time.Hour), Recipients: 1})
 	}

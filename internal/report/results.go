@@ -16,8 +16,8 @@ import (
 // that a program that reads one file reads them all (docs/contract.md 9).
 const Header = "line,contactCode,channelType,message,outcome,attempts,providerId,at,error,delivery,deliveryAt,reference,to\n"
 
-// errMarks is returned when a chunk's statuses don't belong to its rows.
-var errMarks = errors.New("the store gave marks that don't match the rows")
+// errStatuses is returned when a chunk's statuses don't match its rows.
+var errStatuses = errors.New("the statuses in the store don't match the rows")
 
 // Results writes results.csv: a line for every row and message in order of the CSV's lines,
 // with a refused row once for each message that it would have got. An outcome that isn't
@@ -50,7 +50,7 @@ func writeResults(w io.Writer, l Source, id campaign.ID) ([]Failure, error) {
 	r.advance()
 	err = l.EachChunk(id, r.chunk)
 	if err == nil {
-		err = r.refusedBefore(0) // what is left stands behind the last accepted row
+		err = r.refusedBefore(0) // the refused rows after the last accepted one
 	}
 	if err == nil {
 		err = r.flush(0)
@@ -61,7 +61,7 @@ func writeResults(w io.Writer, l Source, id campaign.ID) ([]Failure, error) {
 	return r.failures.list(), nil
 }
 
-// refusals turns EachRefusal around, so that refused rows can be merged in.
+// refusals makes an iterator of EachRefusal, to merge refused rows with the others.
 func refusals(l Source, id campaign.ID) iter.Seq2[campaign.Refusal, error] {
 	return func(yield func(campaign.Refusal, error) bool) {
 		stopped := errors.New("stopped")
@@ -77,24 +77,24 @@ func refusals(l Source, id campaign.ID) iter.Seq2[campaign.Refusal, error] {
 	}
 }
 
-// resulter writes one results.csv.
+// resultsWriter writes one results.csv.
 type resultsWriter struct {
 	w        io.Writer
 	source   Source
 	s        *campaign.Sending
-	messages []int // how many each of s.Channels sends
+	messages []int // number of messages of each of s.Channels
 	line     []byte
 	failures failureGroups
 
 	next    func() (campaign.Refusal, error, bool)
-	refused campaign.Refusal // the next, if more
-	err     error            // of reading it
+	refused campaign.Refusal // the next refused row, if more
+	err     error            // of reading the next refused row
 	more    bool
 }
 
 func (r *resultsWriter) advance() { r.refused, r.err, r.more = r.next() }
 
-// flush writes what has gathered if it is more than limit.
+// flush writes the buffer if it has more than limit bytes.
 func (r *resultsWriter) flush(limit int) error {
 	if len(r.line) <= limit {
 		return nil
@@ -104,7 +104,7 @@ func (r *resultsWriter) flush(limit int) error {
 	return err
 }
 
-// refusedBefore writes the refused rows that stand before a line; 0 means all.
+// refusedBefore writes the refused rows before a line; 0 means all.
 func (r *resultsWriter) refusedBefore(line uint32) error {
 	for ; r.more && (r.err != nil || line == 0 || r.refused.Line < line); r.advance() {
 		if r.err != nil {
@@ -134,12 +134,12 @@ func (r *resultsWriter) appendRefused(one *campaign.Refusal, message int) {
 	r.line = r.endLine(appendCell(b, reason), nil)
 }
 
-func (r *resultsWriter) chunk(rows *campaign.Rows, marks []campaign.MessageStatus, entries []campaign.Entry) error {
+func (r *resultsWriter) chunk(rows *campaign.Rows, statuses []campaign.MessageStatus, entries []campaign.Entry) error {
 	stride := r.s.Messages
-	if len(marks) != rows.Len()*stride {
-		return fmt.Errorf("chunk at row %d: %w", rows.First, errMarks)
+	if len(statuses) != rows.Len()*stride {
+		return fmt.Errorf("chunk at row %d: %w", rows.First, errStatuses)
 	}
-	told, err := r.receiptsOf(rows)
+	receipts, err := r.receiptsOf(rows)
 	if err != nil {
 		return err
 	}
@@ -149,11 +149,11 @@ func (r *resultsWriter) chunk(rows *campaign.Rows, marks []campaign.MessageStatu
 		}
 		channel := int(rows.Channels[i])
 		if channel >= len(r.messages) {
-			return fmt.Errorf("row %d: %w", rows.First+uint32(i), errMarks)
+			return fmt.Errorf("row %d: %w", rows.First+uint32(i), errStatuses)
 		}
 		for m := range r.messages[channel] {
 			entry := findEntry(&entries, rows.First+uint32(i), uint8(m+1))
-			r.append(line, rows.Contacts.At(i), r.s.Channels[channel], m+1, marks[i*stride+m], entry, findReceipt(&told, line, uint8(m+1)))
+			r.append(line, rows.Contacts.At(i), r.s.Channels[channel], m+1, statuses[i*stride+m], entry, findReceipt(&receipts, line, uint8(m+1)))
 		}
 		if err := r.flush(32 << 10); err != nil {
 			return err
@@ -162,7 +162,7 @@ func (r *resultsWriter) chunk(rows *campaign.Rows, marks []campaign.MessageStatu
 	return r.flush(0)
 }
 
-// deliveries are what is known of a chunk's messages.
+// receiptsOf returns the receipts of a chunk's messages.
 func (r *resultsWriter) receiptsOf(rows *campaign.Rows) ([]campaign.Delivery, error) {
 	if r.s.ReceiptVersion == 0 || rows.Len() == 0 {
 		return nil, nil
@@ -170,14 +170,14 @@ func (r *resultsWriter) receiptsOf(rows *campaign.Rows) ([]campaign.Delivery, er
 	return r.source.Deliveries(r.s.ID, rows.Lines[0], rows.Lines[rows.Len()-1])
 }
 
-// findDelivery is what is known of a message, nil if that is nothing. As with find, what stands before is dropped.
-func findReceipt(told *[]campaign.Delivery, line uint32, message uint8) *campaign.Delivery {
-	for len(*told) > 0 {
-		d := &(*told)[0]
+// findReceipt returns the receipt of a message, or nil. Like findEntry, it drops earlier ones.
+func findReceipt(receipts *[]campaign.Delivery, line uint32, message uint8) *campaign.Delivery {
+	for len(*receipts) > 0 {
+		d := &(*receipts)[0]
 		if d.Line > line || d.Line == line && d.Message > message {
 			return nil
 		}
-		*told = (*told)[1:]
+		*receipts = (*receipts)[1:]
 		if d.Line == line && d.Message == message {
 			return d
 		}
@@ -199,8 +199,8 @@ func (r *resultsWriter) endLine(b []byte, d *campaign.Delivery) []byte {
 	return append(b, ",,\n"...)
 }
 
-// find is the entry of a message, nil if it has none. entries are sorted and
-// asked for in order: what stands before is dropped.
+// findEntry returns the entry of a message, or nil. entries are sorted and queried in
+// order, so it drops earlier ones.
 func findEntry(entries *[]campaign.Entry, row uint32, message uint8) *campaign.Entry {
 	for list := *entries; len(list) > 0; list = list[1:] {
 		*entries = list
@@ -216,28 +216,28 @@ func findEntry(entries *[]campaign.Entry, row uint32, message uint8) *campaign.E
 	return nil
 }
 
-func (r *resultsWriter) append(line uint32, contact []byte, channel string, message int, mark campaign.MessageStatus, entry *campaign.Entry, receipt *campaign.Delivery) {
+func (r *resultsWriter) append(line uint32, contact []byte, channel string, message int, status campaign.MessageStatus, entry *campaign.Entry, receipt *campaign.Delivery) {
 	b := strconv.AppendUint(r.line, uint64(line), 10)
 	b = appendCell(append(b, ','), contact)
 	b = appendCell(append(b, ','), channel)
 	b = strconv.AppendInt(append(b, ','), int64(message), 10)
-	b = append(append(b, ','), mark.Outcome().String()...)
-	b = strconv.AppendInt(append(b, ','), int64(mark.Attempts()), 10)
+	b = append(append(b, ','), status.Outcome().String()...)
+	b = strconv.AppendInt(append(b, ','), int64(status.Attempts()), 10)
 	b = append(b, ',')
-	r.count(line, mark.Outcome(), entry, receipt)
+	r.count(line, status.Outcome(), entry, receipt)
 	if entry == nil {
 		r.line = r.endLine(append(b, ",,"...), receipt)
 		return
 	}
 	b = append(appendCell(b, entry.Provider), ',')
-	// Details of an attempt whose message was canceled or expired afterwards say
-	// why it had not been sent by then, but not when it was canceled.
-	if entry.Outcome == mark.Outcome() && !entry.At.IsZero() {
+	// If the message was canceled or expired after an attempt, the details say why that
+	// attempt failed, but not when the message was canceled.
+	if entry.Outcome == status.Outcome() && !entry.At.IsZero() {
 		b = toInstant(entry.At).AppendFormat(b, time.RFC3339Nano)
 	}
 	b = append(b, ',')
 	switch {
-	case mark.Outcome() != campaign.Sent:
+	case status.Outcome() != campaign.Sent:
 		b = appendCell(b, problem(entry.Code, entry.Detail))
 	case receipt != nil && receipt.State == campaign.Undelivered: // accepted, but given up later
 		b = appendCell(b, problem(receipt.Code, receipt.Detail))

@@ -10,12 +10,12 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// maxSlices is how many slices report.txt lists; report.json has them all.
+// maxSlices is the most slices that report.txt lists; report.json has all of them.
 const maxSlices = 20
 
-// Text writes report.txt: report.json for a person. The first line says what
-// happened and what to do, then come the facts, then every warning and error on
-// a line of its own, position first. It serves sendings that aren't finished too.
+// Text writes report.txt, which is report.json for people. The first line says what
+// happened and what to do. Facts follow, then every warning and error on its own
+// line, position first. It works for unfinished sendings too.
 func Text(w io.Writer, s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts) error {
 	return writeText(w, s, slices, counts, nil)
 }
@@ -44,7 +44,7 @@ type textWriter struct{ w *bufio.Writer }
 
 func (t textWriter) line(format string, args ...any) { fmt.Fprintf(t.w, format+"\n", args...) }
 
-// fact writes a labelled value, if there is one.
+// fact writes a labeled value unless it is empty.
 func (t textWriter) fact(label, value string) {
 	if value != "" {
 		t.line("  %-12s %s", label, clean(value))
@@ -59,7 +59,7 @@ func (t textWriter) facts(s *campaign.Sending) {
 	if s.ApplicationID != 0 {
 		what := fmt.Sprintf("%d of application %d", s.CampaignID, s.ApplicationID)
 		if s.CampaignID == 0 {
-			what = fmt.Sprintf("not known, of application %d", s.ApplicationID)
+			what = fmt.Sprintf("unknown, of application %d", s.ApplicationID)
 		}
 		t.fact("Campaign", what)
 	}
@@ -75,7 +75,7 @@ func (t textWriter) facts(s *campaign.Sending) {
 	}
 }
 
-// delimiter names what stands between the cells.
+// delimiter names the separator of the cells.
 func delimiter(d string) string {
 	switch d {
 	case ",":
@@ -103,7 +103,7 @@ func (t textWriter) amounts(s *campaign.Sending, counts campaign.Counts) {
 	}
 	t.line("")
 	rows := fmt.Sprintf("%s accepted", number(uint64(s.Rows.Accepted)))
-	if s.State == campaign.StateRejected { // accepted would read as sent
+	if s.State == campaign.StateRejected { // "accepted" would read like "sent"
 		rows = fmt.Sprintf("%s good", number(uint64(s.Rows.Accepted)))
 	}
 	if s.Rows.Accepted+s.Rows.Rejected+s.Rows.Duplicate == 0 { // the rows were counted and not checked in full
@@ -125,44 +125,44 @@ func (t textWriter) amounts(s *campaign.Sending, counts campaign.Counts) {
 	t.deliveries(s)
 }
 
-// deliveries says what became of messages after they were sent, where that is told.
+// deliveries counts the receipts of sent messages, if there are any.
 func (t textWriter) deliveries(s *campaign.Sending) {
 	if !s.Receipts || s.Delivery == (Delivery{}) {
 		return
 	}
-	t.line("  Of those sent, as far as the provider has told:")
+	t.line("  Of the sent messages, by the provider's receipts so far:")
 	for _, one := range []struct {
 		n          uint64
 		name, what string
 	}{{s.Delivery.Delivered, "delivered", "on the contact's device"}, {s.Delivery.Read, "read", "delivered and opened"},
-		{s.Delivery.Failed, "failed", "taken, but not delivered; results.csv says why"}} {
+		{s.Delivery.Failed, "failed", "accepted, but not delivered; results.csv has the reason"}} {
 		if one.n > 0 {
 			t.line("  %12s %-10s %s", number(one.n), one.name, one.what)
 		}
 	}
 }
 
-// meaning is an outcome in words.
+// meaning explains an outcome.
 func outcomeMeaning(o campaign.Outcome) string {
 	switch o {
 	case campaign.Sent:
 		return "accepted by the receiver"
 	case campaign.Failed:
-		return "refused for good, or still failing at the last attempt"
+		return "refused, or failed at the last attempt"
 	case campaign.Unknown:
-		return "sent or not, no one can tell"
+		return "we don't know whether it was sent"
 	case campaign.Expired:
-		return "too late to be sent"
+		return "could not be sent in time"
 	case campaign.Canceled:
-		return "not sent, since the sending was canceled"
+		return "not sent, because the sending was canceled"
 	case campaign.Suppressed:
-		return "not sent, since the contact opted out"
+		return "not sent, because the contact has opted out"
 	case campaign.Skipped:
-		return "not sent, since the message before it failed"
+		return "not sent, because the message before it failed"
 	case campaign.InFlight:
 		return "being sent now"
 	case campaign.Retrying:
-		return "failed so far, to be tried again"
+		return "failed so far, will be tried again"
 	default:
 		return "to be sent"
 	}
@@ -190,7 +190,7 @@ func (t textWriter) slices(s *campaign.Sending, slices []campaign.Slice) {
 func (t textWriter) files(s *campaign.Sending) {
 	var files [][2]string
 	if HasResults(s) && s.State.Final() {
-		files = append(files, [2]string{ResultsFile, "what became of every row and message"})
+		files = append(files, [2]string{ResultsFile, "the outcome of every row and message"})
 	}
 	if s.Rows.Rejected > 0 {
 		files = append(files, [2]string{RejectedFile, "the rejected rows as they came, with the reasons"})
@@ -199,7 +199,7 @@ func (t textWriter) files(s *campaign.Sending) {
 		return
 	}
 	t.line("")
-	t.line("Files beside this one:")
+	t.line("Files in this folder:")
 	for _, f := range files {
 		t.fact(f[0], f[1])
 	}
