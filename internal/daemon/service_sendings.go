@@ -57,6 +57,9 @@ func (d *Daemon) sending(s *campaign.Sending, slices []campaign.Slice, counts ca
 			one.Rate = float64(one.Messages.Final()) / took.Seconds()
 		}
 	}
+	if f, failed := d.send.LastFailure(s.ID); failed && !s.State.Final() {
+		one.LastError = &control.MessageError{At: f.At, Line: f.Line, ChannelType: f.Channel, Outcome: f.Outcome.String(), Code: f.Code, Error: f.Detail}
+	}
 	return one
 }
 

@@ -12,6 +12,7 @@ type item struct {
 	chunk    *chunk // holds its row, until it is rendered
 	row      uint32
 	message  uint8
+	line     uint32                 // of its row in the CSV
 	attempts uint8                  // including this one
 	before   campaign.MessageStatus // status before it was picked
 	due      int64                  // Unix nanoseconds

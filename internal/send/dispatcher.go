@@ -53,7 +53,8 @@ type Dispatcher struct {
 	runCtx        context.Context // Run's, for channels that a reload brings
 	apps          map[int64]*Application
 	senders       map[channelKey]*channelSender
-	slotMeters    map[int64]*slotMeter // by application
+	slotMeters    map[int64]*slotMeter           // by application
+	lastFailures  map[campaign.ID]MessageFailure // of sendings that haven't ended
 	runs          map[campaign.ID]*run
 	deferred      map[campaign.ID]deferral  // not loaded before
 	held          map[campaign.ID]time.Time // held by an answer: tried again then
@@ -74,7 +75,7 @@ func New(opts Options) *Dispatcher {
 	d := &Dispatcher{
 		store: opts.Store, log: opts.Log, clock: opts.Now, onChange: opts.OnChange, optedOut: opts.OptedOut,
 		observer: opts.Observer, stopTimeout: cmp.Or(opts.StopTimeout, 10*time.Second), retryHold: cmp.Or(opts.RetryHold, 5*time.Minute),
-		kicks: make(chan struct{}, 1), pings: make(chan chan struct{}), apps: map[int64]*Application{}, senders: map[channelKey]*channelSender{}, slotMeters: map[int64]*slotMeter{},
+		kicks: make(chan struct{}, 1), pings: make(chan chan struct{}), apps: map[int64]*Application{}, senders: map[channelKey]*channelSender{}, slotMeters: map[int64]*slotMeter{}, lastFailures: map[campaign.ID]MessageFailure{},
 		runs: map[campaign.ID]*run{}, deferred: map[campaign.ID]deferral{}, held: map[campaign.ID]time.Time{},
 		misconfigured: map[campaign.ID]bool{}, probes: map[campaign.ID]bool{}, loadFailures: map[campaign.ID]int{},
 	}

@@ -201,7 +201,7 @@ type placement struct {
 func (cs *channelSender) take(cur *sendingCursor, ch *chunk, i uint32, number int, at placement, now time.Time) (int, error) {
 	row := ch.rows.First + i
 	was := ch.statuses[int(i)*cur.run.s.Messages+number-1]
-	it := item{cursor: cur, chunk: ch, row: row, message: uint8(number), attempts: uint8(min(was.Attempts()+1, campaign.MaxAttempts)), before: was,
+	it := item{cursor: cur, chunk: ch, row: row, line: ch.rows.Lines[i], message: uint8(number), attempts: uint8(min(was.Attempts()+1, campaign.MaxAttempts)), before: was,
 		due: at.due, lateFrom: max(at.due, at.from), optOuts: cs.d.store.OptOutVersion()}
 	if at.slice != nil && at.slice.Sliced() {
 		if it.sliced = true; at.planned {

@@ -75,6 +75,12 @@ func (cs *channelSender) decide(b *batch, entries []campaign.Entry) []campaign.E
 		} else {
 			e.Provider, e.Code, e.Detail = clip(res.ProviderID, 512), clip(res.Code, 64), clip(res.Detail, 500)
 		}
+		switch it.outcome {
+		case campaign.Retrying, campaign.Failed, campaign.Unknown:
+			if res.Detail != "" {
+				cs.d.noteFailure(e.Sending, MessageFailure{At: at, Line: it.line, Channel: cs.name, Outcome: it.outcome, Code: e.Code, Detail: e.Detail})
+			}
+		}
 		entries = append(entries, e)
 	}
 	return entries

@@ -206,6 +206,7 @@ func (d *Dispatcher) conclude(r *run) {
 			}
 		case finish:
 			delete(d.loadFailures, r.id)
+			delete(d.lastFailures, r.id)
 		}
 		if pause > 0 {
 			d.deferred[r.id] = deferral{mono: time.Now().Add(pause)}

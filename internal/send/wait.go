@@ -43,6 +43,32 @@ func (r *run) wait() *Wait {
 	return last
 }
 
+// MessageFailure is a message's failed attempt.
+type MessageFailure struct {
+	At      time.Time
+	Line    uint32 // of the CSV
+	Channel string
+	Outcome campaign.Outcome // Retrying, Failed or Unknown
+	Code    string
+	Detail  string
+}
+
+// LastFailure returns the newest failed attempt of the sending since it was loaded first. It
+// returns false if there was none, and after the sending has ended.
+func (d *Dispatcher) LastFailure(id campaign.ID) (MessageFailure, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f, found := d.lastFailures[id]
+	return f, found
+}
+
+// noteFailure remembers a failed attempt for LastFailure.
+func (d *Dispatcher) noteFailure(id campaign.ID, f MessageFailure) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lastFailures[id] = f
+}
+
 // ResumeChannel lets a channel that is held, throttled or in trouble try one message at
 // once. It returns false if it is none of these or unknown.
 func (d *Dispatcher) ResumeChannel(application int64, name string) bool {

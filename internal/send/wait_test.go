@@ -114,6 +114,35 @@ func TestWaitHasAReason(t *testing.T) {
 	}
 }
 
+func TestLastFailureOfASending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHarness(t, answering(func(m *Message) Result {
+			if m.ContactCode == "34600000001" {
+				return Result{Verdict: VerdictRetry, Code: "500", Detail: "out of order", RetryAfter: time.Hour}
+			}
+			return Result{Verdict: VerdictSent}
+		}))
+		id := r.accept(campaign.Sending{}, 3)
+		begin := r.now()
+		time.Sleep(time.Minute)
+		f, found := r.LastFailure(id)
+		if at := f.At.Sub(begin); !found || at < 0 || at > time.Second {
+			t.Errorf("failure %+v; want one at once", f)
+		}
+		f.At = time.Time{}
+		if want := (MessageFailure{Line: 3, Channel: "c", Outcome: campaign.Retrying, Code: "500", Detail: "out of order"}); f != want {
+			t.Errorf("failure %+v; want %+v", f, want)
+		}
+		if _, err := r.Cancel(t.Context(), id); err != nil {
+			t.Fatalf("cancel: %v", err)
+		}
+		synctest.Wait()
+		if f, found := r.LastFailure(id); found {
+			t.Errorf("failure %+v after the end; want none", f)
+		}
+	})
+}
+
 func TestNoWaitWithoutAReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		other := &fake{answer: func(context.Context, *Message) Result {
