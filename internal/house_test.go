@@ -30,7 +30,7 @@ var may = map[string][]string{
 	"send/smtp":       {"campaign", "source", "send"},
 	"send/httppost":   {"send"},
 	"send/webhook":    {"campaign", "send", "send/httppost"},
-	"send/whatsapp":   {"campaign", "source", "send", "send/httppost"}, // source: the nearest name in a template
+	"send/whatsapp":   {"campaign", "contact", "source", "send", "send/httppost"}, // source: the nearest name in a template
 	// A fake that shared a line with what it tests would prove nothing.
 	"send/whatsapp/graphfake": {},
 	"send/sendtest":           {"campaign", "send"},

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"strconv"
@@ -246,11 +247,16 @@ func (s *Store) ForgetContacts(at time.Time) (int, error) {
 // contactMinute returns an instant in whole minutes since 1970, rounded up.
 func contactMinute(at time.Time) uint32 { return uint32((max(at.Unix(), 0) + 59) / 60) }
 
-// contactNumber encodes a contact as a number that starts with its length, so 034 isn't 34.
+// contactNumber encodes a phone number as a number that starts with its length, so 034 isn't 34, and
+// a user id (it begins with a letter) as a hash with a prefix that no phone number has.
 func contactNumber(contact []byte) (uint64, error) {
+	if len(contact) > 0 && contact[0] >= 'A' {
+		sum := sha256.Sum256(contact)
+		return 0xff<<56 | binary.BigEndian.Uint64(sum[:])>>8, nil
+	}
 	n, err := strconv.ParseUint(string(contact), 10, 64)
 	if err != nil || len(contact) > maxContactDigits {
-		return 0, fmt.Errorf("count contacts: a contact must be up to %d digits", maxContactDigits)
+		return 0, fmt.Errorf("count contacts: a contact must be up to %d digits, or a user id", maxContactDigits)
 	}
 	return uint64(len(contact))<<56 | n, nil
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"unicode/utf8"
+
+	contacts "campaignd/internal/contact"
 )
 
 // A contact has 7 to 15 digits, including the country code (ITU-T E.164, 6).
@@ -11,6 +13,22 @@ const (
 	minDigits = 7
 	maxDigits = 15
 )
+
+// recipient is a contact in the API's form.
+type recipient struct {
+	text   []byte // digits, or a user id
+	userID bool   // business-scoped user id: it goes into "recipient" and not into "to"
+}
+
+// parseRecipient returns the recipient of a contactCode. It appends digits to buf. The error repeats nothing
+// of the contact but an invalid character.
+func parseRecipient(buf, code []byte) (recipient, error) {
+	if contacts.IsUserID(code) {
+		return recipient{text: code, userID: true}, nil
+	}
+	digits, err := appendDigits(buf, code)
+	return recipient{text: digits}, err
+}
 
 // appendDigits appends the digits of a contactCode. It skips a leading plus, spaces, dots, dashes
 // and brackets. The error repeats nothing of the number but an invalid character.

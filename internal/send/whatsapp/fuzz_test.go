@@ -39,11 +39,11 @@ func FuzzMessage(f *testing.F) {
 		if c.CheckMessage([]byte(to), content) != nil {
 			return
 		}
-		digits, err := appendDigits(nil, []byte(to))
+		recipient, err := parseRecipient(nil, []byte(to))
 		if err != nil {
 			t.Fatal(err)
 		}
-		body := request(&send.Message{Key: "k", Content: content}, digits)
+		body := request(&send.Message{Key: "k", Content: content}, recipient)
 		if wrong := graphfake.Validate(body); wrong != "" {
 			t.Errorf("%q with %q passed the check: %s in %s", item, cell, wrong, body)
 		}

@@ -21,7 +21,7 @@ const (
 // sendOne makes one attempt at a message.
 func (c *Channel) sendOne(ctx context.Context, m *send.Message) send.Result {
 	var buf [maxDigits]byte
-	contact, err := appendDigits(buf[:0], []byte(m.Recipient()))
+	to, err := parseRecipient(buf[:0], []byte(m.Recipient()))
 	if err != nil {
 		return send.Result{Verdict: send.VerdictPermanent, Detail: "the contact's number " + err.Error()}
 	}
@@ -29,10 +29,10 @@ func (c *Channel) sendOne(ctx context.Context, m *send.Message) send.Result {
 	if !isTemplate && !bytes.HasPrefix(m.Content, []byte(textStart)) || len(m.Key) > maxKey {
 		return send.Result{Verdict: send.VerdictPermanent, Detail: errNotAMessage.Error()}
 	}
-	if res, may := c.admit(m, contact, template, isTemplate); !may {
+	if res, may := c.admit(m, to.text, template, isTemplate); !may {
 		return res
 	}
-	return c.post(ctx, m, contact, template)
+	return c.post(ctx, m, to, template)
 }
 
 // templateNameOf returns the name of a content's template, or false for free text.
@@ -73,20 +73,24 @@ func (c *Channel) admit(m *send.Message, contact, template []byte, isTemplate bo
 }
 
 // request returns the body of a POST: the content with the recipient in front.
-func request(m *send.Message, contact []byte) []byte {
-	b := make([]byte, 0, len(m.Content)+len(m.Key)+160)
-	b = append(b, `{"messaging_product":"whatsapp","recipient_type":"individual","to":"`...)
-	b = append(b, contact...)
+func request(m *send.Message, to recipient) []byte {
+	b := make([]byte, 0, len(m.Content)+len(m.Key)+len(to.text)+160)
+	b = append(b, `{"messaging_product":"whatsapp","recipient_type":"individual","`...)
+	field := `to":"`
+	if to.userID {
+		field = `recipient":"`
+	}
+	b = append(append(b, field...), to.text...)
 	b = append(b, `","biz_opaque_callback_data":"`...)
 	b = campaign.AppendJSON(b, []byte(m.Key))
 	b = append(b, `",`...)
 	return append(b, m.Content[1:]...)
 }
 
-func (c *Channel) post(ctx context.Context, m *send.Message, contact, template []byte) send.Result {
+func (c *Channel) post(ctx context.Context, m *send.Message, to recipient, template []byte) send.Result {
 	m.SentAt = time.Now().UTC().Round(0)
 	token := c.tokens.get()
-	resp, body, f := c.client.Post(ctx, []httppost.Field{{Name: "Authorization", Value: "Bearer " + token}}, request(m, contact))
+	resp, body, f := c.client.Post(ctx, []httppost.Field{{Name: "Authorization", Value: "Bearer " + token}}, request(m, to))
 	if f.Err != nil {
 		return c.classifyFailure(ctx, f)
 	}
@@ -98,9 +102,9 @@ func (c *Channel) post(ctx context.Context, m *send.Message, contact, template [
 	case holdToken:
 		c.renew(&v.Result, token)
 	case throttleContact:
-		c.contacts.block(contact, time.Now(), v.RetryAfter)
+		c.contacts.block(to.text, time.Now(), v.RetryAfter)
 	case refusedToday:
-		if err := c.refused.add(contact, template, time.Now()); err != nil {
+		if err := c.refused.add(to.text, template, time.Now()); err != nil {
 			v.Detail += clip("; this can't be stored and is forgotten at the next restart: "+err.Error(), maxQuoteLen)
 		}
 	}

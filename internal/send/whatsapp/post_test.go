@@ -41,6 +41,29 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+// A contact that is a user id goes into "recipient", and all rules for contacts hold for it.
+func TestUserIDIsSentAsANumber(t *testing.T) {
+	f := newFake(t, graphfake.Options{})
+	q := &quota{most: 1, seen: map[string]int{}, next: time.Now().Add(time.Hour)}
+	c := driver(t, f.url, func(o *Options) { o.Quota = q })
+	const id = "US.13491208655302741918"
+	if err := c.CheckMessage([]byte(id), render(t, c, welcome, "Ann")); err != nil {
+		t.Errorf("got %v from the check; want no error", err)
+	}
+	if res := attempt(t, c, welcome, id, 1); res.Verdict != send.VerdictSent {
+		t.Errorf("got %+v; want sent", res)
+	}
+	if faults := f.Faults(); faults != nil {
+		t.Errorf("got faults %q; want none", faults)
+	}
+	if m := f.Messages()[0]; m.To != "" || m.UserID != id {
+		t.Errorf("got to %q, recipient %q; want only the recipient %q", m.To, m.UserID, id)
+	}
+	if res := attempt(t, c, welcome, "US.ENT.118", 1); res.Verdict != send.VerdictHold {
+		t.Errorf("got %+v beyond the quota; want a hold", res)
+	}
+}
+
 // TestCodes: every documented code has the verdict of the table in docs/channels.md.
 func TestCodes(t *testing.T) {
 	hold := func(s send.Scope) send.Result { return send.Result{Verdict: send.VerdictHold, Hold: s} }

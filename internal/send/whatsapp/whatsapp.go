@@ -63,7 +63,7 @@ type Options struct {
 // began, so every template message is counted and free text isn't. The count must outlive
 // the process: without it, messages are sent that Meta refuses.
 type Quota interface {
-	// Allow reports whether a message may be sent to contact (7 to 15 digits) at the instant
+	// Allow reports whether a message may be sent to contact (7 to 15 digits, or a user id) at the instant
 	// at. If so, it counts the contact, durably, for 24 hours from at. A counted contact
 	// is always allowed. If not, it returns the earliest instant at which another contact
 	// will be allowed. contact is valid only during the call. After an error the
@@ -72,7 +72,7 @@ type Quota interface {
 }
 
 // Refusals stores the contacts and templates that Meta refused for a day (131049), so that a restart
-// or a reload doesn't try them again. contact (7 to 15 digits) and template are valid
+// or a reload doesn't try them again. contact (7 to 15 digits, or a user id) and template are valid
 // only during the call. It is called by many goroutines at once.
 type Refusals interface {
 	// Refuse records durably that contact must not get template for 24 hours from the instant at.
@@ -149,7 +149,7 @@ func (c *Channel) Compile(item json.RawMessage, names []string) (*campaign.Templ
 // CheckMessage implements send.Channel.
 func (c *Channel) CheckMessage(contactCode, content []byte) error {
 	var buf [maxDigits]byte
-	if _, err := appendDigits(buf[:0], contactCode); err != nil {
+	if _, err := parseRecipient(buf[:0], contactCode); err != nil {
 		return fmt.Errorf("contactCode %w", err)
 	}
 	return checkContent(content)

@@ -104,7 +104,7 @@ func encode(a Answer, m Message) (int, []byte) {
 		}
 		b, _ := json.Marshal(map[string]any{
 			"messaging_product": "whatsapp", "messages": []any{sent},
-			"contacts": []any{map[string]any{"input": m.To, "wa_id": m.To}},
+			"contacts": []any{contactOf(m)},
 		})
 		return http.StatusOK, b
 	}
@@ -127,6 +127,14 @@ func encode(a Answer, m Message) (int, []byte) {
 	}
 	b, _ := json.Marshal(map[string]any{"error": e})
 	return a.Status, b
+}
+
+// contactOf returns the contact in an answer.
+func contactOf(m Message) map[string]any {
+	if m.To == "" {
+		return map[string]any{"input": m.UserID, "user_id": m.UserID}
+	}
+	return map[string]any{"input": m.To, "wa_id": m.To}
 }
 
 func write(w http.ResponseWriter, a Answer, m Message) {

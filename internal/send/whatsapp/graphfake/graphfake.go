@@ -44,7 +44,8 @@ type Options struct {
 type Message struct {
 	At      time.Time
 	Key     string          // biz_opaque_callback_data
-	To      string          // digits
+	To      string          // digits; "": sent to UserID
+	UserID  string          // business-scoped user id
 	Type    string          // "text" or "template"
 	Content json.RawMessage // the value of the member that Type names
 	Body    []byte          // the whole body
@@ -242,21 +243,21 @@ func (s *Server) throttle(m Message) Answer {
 		delete(s.window, second-2)
 	}
 	if s.opts.Contact > 0 {
-		recent := s.contacts[m.To]
+		recent := s.contacts[m.To+m.UserID]
 		for len(recent) > 0 && m.At.Sub(recent[0]) > time.Duration(s.opts.Contact)*6*time.Second {
 			recent = recent[1:]
 		}
 		if len(recent) >= s.opts.Contact {
 			return Answer{Code: 131056}
 		}
-		s.contacts[m.To] = append(recent, m.At)
+		s.contacts[m.To+m.UserID] = append(recent, m.At)
 	}
 	return Answer{}
 }
 
 // record keeps a message and returns its id.
 func (s *Server) record(m Message, a Answer) string {
-	sum := sha256.Sum256([]byte(m.Key + m.To))
+	sum := sha256.Sum256([]byte(m.Key + m.To + m.UserID))
 	m.ID = "wamid." + base64.StdEncoding.EncodeToString(sum[:18])
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -57,15 +57,14 @@ func readMessage(body []byte) (Message, error) {
 	if m.Type != "text" && m.Type != "template" {
 		return m, bad(131051, "type", "%v is not taken here", o["type"])
 	}
-	if err := keys("body", o, []string{"messaging_product", "recipient_type", "to", "type", m.Type}, []string{"biz_opaque_callback_data"}); err != nil {
+	if err := keys("body", o, []string{"messaging_product", "recipient_type", "type", m.Type}, []string{"to", "recipient", "biz_opaque_callback_data"}); err != nil {
 		return m, err
 	}
 	if o["messaging_product"] != "whatsapp" || o["recipient_type"] != "individual" {
 		return m, bad(100, "body", "messaging_product must be whatsapp, recipient_type individual")
 	}
-	m.To, _ = o["to"].(string)
-	if !regexp.MustCompile(`^[0-9]{7,15}$`).MatchString(m.To) {
-		return m, bad(131009, "to", "is not 7 to 15 digits in a string")
+	if err := m.addressee(o); err != nil {
+		return m, err
 	}
 	if raw, has := o["biz_opaque_callback_data"]; has {
 		if m.Key, ok = raw.(string); !ok || m.Key == "" || utf8.RuneCountInString(m.Key) > 512 {
@@ -81,6 +80,23 @@ func readMessage(body []byte) (Message, error) {
 		return m, text(o["text"])
 	}
 	return m, template(o["template"])
+}
+
+// addressee reads "to", a phone number, and "recipient", a user id. Where both are present, "to" wins.
+func (m *Message) addressee(o map[string]any) error {
+	m.To, _ = o["to"].(string)
+	m.UserID, _ = o["recipient"].(string)
+	_, hasTo := o["to"]
+	_, hasRecipient := o["recipient"]
+	switch {
+	case !hasTo && !hasRecipient:
+		return bad(131008, "body", "to is missing")
+	case hasTo && !regexp.MustCompile(`^[0-9]{7,15}$`).MatchString(m.To):
+		return bad(131009, "to", "is not 7 to 15 digits in a string")
+	case hasRecipient && !regexp.MustCompile(`^[A-Za-z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}$`).MatchString(m.UserID):
+		return bad(131009, "recipient", "is no business-scoped user id")
+	}
+	return nil
 }
 
 // parseValue parses a value and refuses duplicate keys.
