@@ -90,9 +90,55 @@ func checkParameter(t text) error {
 	return nil
 }
 
-func checkNotEmpty(t text) error {
+// Meta's limits of parameters, in characters (docs/channels.md has their sources).
+const (
+	maxPayload    = 256
+	maxCouponCode = 15
+	maxURLText    = 2000
+	maxAmount     = 1<<31 - 1 // of amount_1000, an integer of 32 bits
+)
+
+// checkMember checks the value of a parameter, or of a member of its object, whose key is key. It isn't
+// called for a template's texts.
+func checkMember(key string, t text) error {
 	if t.chars == 0 {
 		return errors.New("is empty")
+	}
+	switch key {
+	case "payload":
+		if t.chars > maxPayload {
+			return fmt.Errorf("has %d characters; a payload may have %d", t.chars, maxPayload)
+		}
+	case "coupon_code":
+		if t.chars > maxCouponCode || !isAlphanumeric(t.raw) {
+			return fmt.Errorf("must have 1 to %d letters and digits, and no other character", maxCouponCode)
+		}
+	case "code":
+		if len(t.raw) != 3 || !isAlphanumeric(t.raw) || !bytes.Equal(t.raw, bytes.ToUpper(t.raw)) {
+			return errors.New("must be a currency's code of three capital letters, such as EUR")
+		}
+	case "latitude":
+		return checkDegrees(t.raw, 90)
+	case "longitude":
+		return checkDegrees(t.raw, 180)
+	}
+	return nil
+}
+
+func isAlphanumeric(raw []byte) bool {
+	for _, b := range raw {
+		if !(b >= '0' && b <= '9' || b|0x20 >= 'a' && b|0x20 <= 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+// checkDegrees checks a decimal number between -most and most.
+func checkDegrees(raw []byte, most float64) error {
+	n, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil || !(n >= -most && n <= most) || bytes.ContainsAny(raw, "xXpP_nN") {
+		return fmt.Errorf("must be a number of degrees from -%v to %v, such as 40.4168", most, most)
 	}
 	return nil
 }

@@ -173,13 +173,17 @@ func (w *contentChecker) parameter(key, raw []byte) {
 			w.body += t.chars
 		case err == nil && string(w.component) == kindHeader && t.chars > maxHeader:
 			err = fmt.Errorf("has %d characters; a header's text may have %d", t.chars, maxHeader)
+		case err == nil && string(w.component) == kindButton && t.chars > maxURLText:
+			err = fmt.Errorf("has %d characters; a button's text may have %d", t.chars, maxURLText)
 		}
 	case "link":
 		if !isWebLink(raw) {
 			err = fmt.Errorf("the link is not a valid address: it must begin with https://")
 		}
 	default:
-		err = checkNotEmpty(measure(raw))
+		if err = checkMember(string(key), measure(raw)); err != nil && !isValueKey(key) {
+			err = fmt.Errorf("its %s %w", key, err)
+		}
 	}
 	if err == nil {
 		return
@@ -190,6 +194,9 @@ func (w *contentChecker) parameter(key, raw []byte) {
 	}
 	w.err = fmt.Errorf("template %s, parameter %d: %w", place, w.number, err)
 }
+
+// isValueKey reports whether key is the parameter's value and not a member of it.
+func isValueKey(key []byte) bool { return string(key) == "payload" || string(key) == "coupon_code" }
 
 // length returns an error for a body whose values alone are too long. Meta would answer 132005, which
 // holds the whole sending for one row.

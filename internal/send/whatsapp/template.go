@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"campaignd/internal/campaign"
 )
@@ -162,22 +163,28 @@ func (f *normalizer) index(at field) string {
 
 func (f *normalizer) parameters(at field, c component) []map[string]any {
 	var out []map[string]any
+	names := map[any]bool{}
 	named := 0
 	for i, v := range f.list(at) {
-		p := f.parameter(join(at.path, strconv.Itoa(i)), v, c)
+		path := join(at.path, strconv.Itoa(i))
+		p := f.parameter(path, v, c)
 		if p == nil {
 			continue
 		}
-		if _, has := p["parameter_name"]; has {
+		if name, has := p["parameter_name"]; has {
 			named++
+			if names[name] {
+				f.bad(join(path, "parameter_name"), "%v is there twice", describeValue(name))
+			}
+			names[name] = true
 		}
 		out = append(out, p)
 	}
 	if named > 0 && named < len(out) {
 		f.bad(at.path, "%d of %d parameters have a parameter_name: name all of them or none", named, len(out))
 	}
-	if c.Type == kindButton && len(out) > 1 {
-		f.bad(at.path, "found %d parameters; a button takes one", len(out))
+	if c.Type != kindBody && len(out) > 1 {
+		f.bad(at.path, "found %d parameters; a %s takes one", len(out), c.Type)
 	}
 	return out
 }
@@ -218,6 +225,12 @@ func (f *normalizer) parameter(path string, v any, c component) map[string]any {
 		}
 	}
 	out[kind] = f.value(at, kind)
+	if text, ok := out[kind].(string); ok && kind == "text" && !hasVariable(text) {
+		most := map[string]int{kindHeader: maxHeader, kindButton: maxURLText, kindBody: maxBody}[c.Type]
+		if n := utf8.RuneCountInString(text); n > most {
+			f.bad(at.path, "has %d characters; a %s's text may have %d", n, c.Type, most)
+		}
+	}
 	return out
 }
 
@@ -229,11 +242,12 @@ func (f *normalizer) value(at field, kind string) any {
 		if !ok || hasVariable(s) {
 			return s
 		}
-		check := checkNotEmpty
+		t := measure(campaign.AppendJSON(nil, []byte(s)))
+		err := checkMember(kind, t)
 		if kind == "text" {
-			check = checkParameter
+			err = checkParameter(t)
 		}
-		if err := check(measure(campaign.AppendJSON(nil, []byte(s)))); err != nil {
+		if err != nil {
 			f.bad(at.path, "%v", err)
 		}
 		return s
@@ -287,21 +301,26 @@ func (f *normalizer) parts(at field, kind string) any {
 		member := o[name]
 		out[name] = member.v
 		if slices.Contains(s.numbers, name) {
-			if n, ok := member.v.(json.Number); !ok || strings.ContainsAny(n.String(), ".eE-") {
+			n, ok := member.v.(json.Number)
+			whole, err := strconv.ParseInt(n.String(), 10, 64)
+			switch {
+			case !ok || err != nil || whole < 0 || n.String() != strconv.FormatInt(whole, 10):
 				f.bad(member.path, "found %s where a whole number belongs", describeValue(member.v))
+			case whole > maxAmount && name == "amount_1000":
+				f.bad(member.path, "found %s; it may be up to %d, in thousandths", describeValue(member.v), maxAmount)
 			}
 			continue
 		}
 		if n, ok := member.v.(json.Number); ok && kind == "location" {
-			out[name] = n.String()
-			continue
+			member.v, out[name] = n.String(), n.String()
 		}
 		text, ok := f.str(member)
-		switch {
-		case !ok || hasVariable(text):
-		case text == "":
-			f.bad(member.path, "is empty")
-		case name == "link" && !isWebLink([]byte(text)):
+		if !ok || hasVariable(text) {
+			continue
+		}
+		if err := checkMember(name, measure(campaign.AppendJSON(nil, []byte(text)))); err != nil {
+			f.bad(member.path, "%v", err)
+		} else if name == "link" && !isWebLink([]byte(text)) {
 			f.bad(member.path, "found %s where an address that begins with https:// belongs", describeValue(text))
 		}
 	}
