@@ -30,6 +30,8 @@
 //	deliveries      number, line (4), message (1) -> newest receipt: state, time, code, detail
 //	told            number -> receipt counts by state, changes so far, changes shown in its files
 //	strays          sequence -> receipt without a key, not matched to a message yet, as JSON
+//	replies         number, time (8, ms), provider's id -> reply of a recipient, as JSON
+//	newreplies      provider's id -> reply not matched to a sending yet, as JSON
 //	audit           time (8), sequence (8) -> entry as JSON
 //	leaving         number -> empty; a removed sending whose data is still being deleted
 //	contacts        made on first use; one bucket a name, its sequence is the count:

@@ -28,6 +28,8 @@ var (
 	bucketOptOuts       = []byte("optouts")
 	bucketOrigins       = []byte("origins")
 	bucketForgotten     = []byte("forgotten")
+	bucketReplies       = []byte("replies")
+	bucketNewReplies    = []byte("newreplies")
 	bucketAudit         = []byte("audit")
 	bucketDeliveries    = []byte("deliveries")
 	bucketReceiptCounts = []byte("told")

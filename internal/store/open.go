@@ -235,7 +235,7 @@ func (s *Store) version() (version uint32, err error) {
 // migrations lists the steps from version i to i+1, one transaction each. Only append:
 // today's binary opens a store of every earlier version.
 func migrations() []func(*bbolt.Tx) error {
-	return []func(*bbolt.Tx) error{makeBuckets, addDeliveries, markMaybeDelivered, packOptOuts}
+	return []func(*bbolt.Tx) error{makeBuckets, addDeliveries, markMaybeDelivered, packOptOuts, addReplies}
 }
 
 func migrate(s *Store, version uint32) error {
@@ -307,6 +307,16 @@ func markMaybeDelivered(t *bbolt.Tx) error {
 	}
 	for k, v := range changed {
 		if err := b.Put([]byte(k), v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addReplies migrates version 4 to 5.
+func addReplies(t *bbolt.Tx) error {
+	for _, name := range [][]byte{bucketReplies, bucketNewReplies} {
+		if _, err := t.CreateBucket(name); err != nil {
 			return err
 		}
 	}

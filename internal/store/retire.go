@@ -150,7 +150,7 @@ func (t *tx) clear(n uint64) (bool, error) {
 // bucketsOfSending lists the buckets whose keys begin with a sending's number.
 func bucketsOfSending() [][]byte {
 	return [][]byte{bucketSlices, bucketCounts, bucketChunks, bucketStatuses, bucketOutcomes, bucketInFlight, bucketRefusals,
-		bucketRetries, bucketWaiting, bucketDeliveries, bucketReceiptCounts}
+		bucketRetries, bucketWaiting, bucketDeliveries, bucketReceiptCounts, bucketReplies}
 }
 
 // isLeaving reports whether a removed sending's data is still being deleted.
