@@ -220,6 +220,9 @@ func (r *optOutRules) all() []*OptOutRules {
 // OptedOut implements send.Store: it reports whether the contact has opted out of the
 // application's channel, or of all its channels, or was forgotten.
 func (s *Store) OptedOut(application int64, channelType string, contactCode []byte) (bool, error) {
+	if len(contactCode) == 0 {
+		return true, nil // of a row whose contact was forgotten
+	}
 	groups := *s.optOutGroups.Load()
 	own, all := groups[optOutGroup{application, channelType}], channelType != "" && groups[optOutGroup{application, ""}]
 	if !own && !all && !s.anyForgotten.Load() {

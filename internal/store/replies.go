@@ -23,8 +23,8 @@ type Reply struct {
 	Quoted      string    `json:"quoted,omitempty"` // the provider's id for the message that it quotes
 }
 
-// ReplyPlace is an application's channel that a reply may have come in by.
-type ReplyPlace struct {
+// Place is an application's channel, "" for any.
+type Place struct {
 	Application int64  `json:"application"`
 	ChannelType string `json:"channelType"`
 }
@@ -32,13 +32,13 @@ type ReplyPlace struct {
 // newReply is a reply that isn't matched to a sending yet.
 type newReply struct {
 	Reply
-	Places []ReplyPlace `json:"places"`
-	Came   time.Time    `json:"came"`
+	Places []Place   `json:"places"`
+	Came   time.Time `json:"came"`
 }
 
 // AddReply stores a reply durably. It belongs to no sending until MatchReplies has found one.
 // One that comes again with the same ID is stored once.
-func (s *Store) AddReply(r Reply, places []ReplyPlace) error {
+func (s *Store) AddReply(r Reply, places []Place) error {
 	value, err := json.Marshal(newReply{r, places, now()})
 	if err != nil {
 		return fmt.Errorf("store a reply: %w", err)

@@ -13,7 +13,7 @@ func TestRepliesFindTheirSending(t *testing.T) {
 	s := openTest(t)
 	first, second := isOver(t, s, draft{rows: 3}), isOver(t, s, draft{rows: 2})
 	at := now()
-	places := []ReplyPlace{{1, "cloud_api"}, {2, "cloud_api"}}
+	places := []Place{{1, "cloud_api"}, {2, "cloud_api"}}
 	for _, r := range []Reply{
 		{ID: "a", ContactCode: "+34 600 000 001", Text: "yes", Type: "text"},
 		{ID: "b", ContactCode: "34600000002", Text: "only the first sending has it", Type: "text"},
@@ -65,7 +65,7 @@ func TestQuotedMessageWins(t *testing.T) {
 	s := openTest(t)
 	first := receipts(t, s)
 	isOver(t, s, draft{rows: 10})
-	if err := s.AddReply(Reply{ID: "a", ContactCode: "34600000003", At: now(), Quoted: "wamid.3"}, []ReplyPlace{{1, "cloud_api"}}); err != nil {
+	if err := s.AddReply(Reply{ID: "a", ContactCode: "34600000003", At: now(), Quoted: "wamid.3"}, []Place{{1, "cloud_api"}}); err != nil {
 		t.Fatal(err)
 	}
 	if matched, _, err := s.MatchReplies(time.Unix(0, 0)); matched != 1 || err != nil {
