@@ -211,6 +211,10 @@ func (s *shop) OptOuts(_ context.Context, _ int64, yield func(control.OptOut) er
 		yield(control.OptOut{ApplicationID: 1, ChannelType: "sms", ContactCode: "34666555666", At: noon, Source: "command"}))
 }
 
+func (s *shop) Forget(context.Context, string, string) (control.Forgotten, error) {
+	return control.Forgotten{Suppressed: 2, Unknown: 1, Sendings: 3, Files: 5}, nil
+}
+
 func (s *shop) ImportOptOuts(_ context.Context, _ int64, csv io.Reader, _ string) (control.Imported, error) {
 	data, err := io.ReadAll(csv)
 	if string(data) == "contactCode\n1\n" {

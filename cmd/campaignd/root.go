@@ -65,6 +65,7 @@ func newRoot(env *environment) *cobra.Command {
 		newCancelCmd(env),
 		newResendCmd(env),
 		newSuppressCmd(env),
+		newForgetCmd(env),
 		newSendTestCmd(env),
 	)
 	add(groupMaintain,

@@ -84,6 +84,7 @@ type Sending struct {
 	StartedAt  time.Time `json:"startedAt,omitzero"`  // first attempt
 	FinishedAt time.Time `json:"finishedAt,omitzero"` // reached a final state
 	Filed      bool      `json:"filed,omitempty"`     // its folder is in done/ or failed/
+	Forgotten  uint32    `json:"forgotten,omitempty"` // rows whose contact was forgotten
 	HoldAs     string    `json:"holdAs,omitempty"`    // while checking: hold it with this reason once it is accepted
 
 	// Blocked is how long closed windows, daily_contacts and pauses have prevented sending so

@@ -142,6 +142,14 @@ type Resent struct {
 	Slices      []Slice        `json:"slices,omitempty"`
 }
 
+// Forgotten is the result of forgetting a contact.
+type Forgotten struct {
+	Suppressed uint64 `json:"suppressed"` // messages that will not be sent
+	Unknown    uint64 `json:"unknown"`    // pending messages that may have been delivered
+	Sendings   int    `json:"sendings"`   // that had the contact
+	Files      int    `json:"files"`      // that were changed or removed
+}
+
 // OptOut is one opt-out. An application of 0, or none, means every configured
 // application; an empty channel type means every channel.
 type OptOut struct {

@@ -133,6 +133,12 @@ func (c *Client) RemoveOptOuts(ctx context.Context, list []OptOut) (int, error) 
 	return n.Count, err
 }
 
+// Forget removes a contact from the store and the folders, and keeps it suppressed.
+func (c *Client) Forget(ctx context.Context, contact string) (done Forgotten, err error) {
+	err = c.do(ctx, http.MethodPost, "/v1/forget", nil, forgetRequest{contact}, &done)
+	return done, err
+}
+
 // OptOuts calls yield for every opt-out of the application, or of all for 0.
 func (c *Client) OptOuts(ctx context.Context, application int64, yield func(OptOut) error) error {
 	query := url.Values{}

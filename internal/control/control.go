@@ -27,6 +27,7 @@ type Service interface {
 	Sendings
 	Timetable
 	OptOuts
+	Forgetting
 	Upkeep
 }
 
@@ -90,6 +91,14 @@ type OptOuts interface {
 	// ImportOptOuts reads a CSV with the column contactCode and, optionally,
 	// channelType, and adds its rows for the application (0: every configured one).
 	ImportOptOuts(ctx context.Context, application int64, csv io.Reader, who string) (Imported, error)
+}
+
+// Forgetting removes contacts.
+type Forgetting interface {
+	// Forget removes a contact from the store and the inboxes' folders, ends its pending messages,
+	// and keeps it suppressed on every channel. CodeConflict while a message to it is in flight, or
+	// a backup or a compaction is running: call it again then, and it does the rest.
+	Forget(ctx context.Context, contact, who string) (Forgotten, error)
 }
 
 // Upkeep watches and maintains the daemon itself.

@@ -164,6 +164,11 @@ func (f *fake) OptOuts(_ context.Context, application int64, yield func(control.
 	return nil
 }
 
+func (f *fake) Forget(_ context.Context, contact, who string) (control.Forgotten, error) {
+	f.note("forget %s by %s", contact, who)
+	return control.Forgotten{Suppressed: 2, Unknown: 1, Sendings: 3, Files: 5}, f.fail
+}
+
 func (f *fake) ImportOptOuts(_ context.Context, application int64, csv io.Reader, who string) (control.Imported, error) {
 	data, err := io.ReadAll(csv)
 	f.note("import %d %q by %s", application, data, who)

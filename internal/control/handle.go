@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 
 	"campaignd/internal/campaign"
 )
@@ -227,6 +228,26 @@ func (s *Server) suppress(do func(context.Context, []OptOut, string) (int, error
 		}
 		return s.reply(w, counted{n})
 	}
+}
+
+// forgetRequest names the contact in the body: addresses end up in logs.
+type forgetRequest struct {
+	ContactCode string `json:"contactCode"`
+}
+
+func (s *Server) postForget(w http.ResponseWriter, r *http.Request) error {
+	var request forgetRequest
+	if err := readJSON(w, r, &request); err != nil {
+		return err
+	}
+	if strings.TrimSpace(request.ContactCode) == "" {
+		return Invalidf("contactCode is empty: name the contact to forget")
+	}
+	forgotten, err := s.service.Forget(r.Context(), request.ContactCode, who(r))
+	if err != nil {
+		return err
+	}
+	return s.reply(w, forgotten)
 }
 
 func (s *Server) postImport(w http.ResponseWriter, r *http.Request) error {

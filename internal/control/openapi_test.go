@@ -72,6 +72,7 @@ func described() map[string]operation {
 		"GET /v1/suppressions":          {summary: "The contacts that opted out; contains contact data", query: []parameter{application}, answer: []OptOut{}},
 		"POST /v1/suppressions":         {summary: "Add opt-outs; the answer says how many were new", body: []OptOut{}, answer: counted{}},
 		"POST /v1/suppressions/remove":  {summary: "Remove opt-outs; the answer says how many it found", body: []OptOut{}, answer: counted{}},
+		"POST /v1/forget":               {summary: "Remove a contact from the store and the folders, and keep it suppressed", body: forgetRequest{}, answer: Forgotten{}},
 		"POST /v1/suppressions/import":  {summary: "Add the rows of a CSV with contactCode and, optional, channelType as opt-outs", query: []parameter{application}, text: "body:" + typeCSV, answer: Imported{}},
 		"GET /v1/audit":                 {summary: "The audit trail, newest first", query: []parameter{{"since", "not before", instant, false, false}, {"sending", "only of this sending: an id, a shortened one or a name", object{"type": "string", "example": "42"}, false, false}, limit}, answer: []AuditEntry{}},
 		"GET /v1/doctor":                {summary: "Checks of store, folders, configuration, channels and clock", query: []parameter{{"deep", "read the whole store", object{"type": "boolean"}, false, false}}, answer: []Finding{}},

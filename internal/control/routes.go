@@ -58,6 +58,7 @@ func (s *Server) routes() []route {
 		{"GET /v1/suppressions", []string{"application"}, s.getSuppressions},
 		{"POST /v1/suppressions", nil, s.suppress(s.service.AddOptOuts)},
 		{"POST /v1/suppressions/remove", nil, s.suppress(s.service.RemoveOptOuts)},
+		{"POST /v1/forget", nil, s.postForget},
 		{"POST /v1/suppressions/import", []string{"application"}, s.postImport},
 		{"GET /v1/audit", []string{"since", "sending", "limit"}, s.getAudit},
 		{"GET /v1/doctor", []string{"deep"}, s.getDoctor},

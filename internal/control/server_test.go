@@ -121,6 +121,8 @@ func TestEveryCall(t *testing.T) {
 		{"earlier", func() any { return must[control.EarlierDrop](t)(c.Earlier(ctx, 1, digest)).ID }, campaign.ID("20260313-000001"), "earlier 1 " + digest},
 		{"suppress", func() any { return must[int](t)(c.AddOptOuts(ctx, list)) }, 1, "suppress 1 by " + by},
 		{"unsuppress", func() any { return must[int](t)(c.RemoveOptOuts(ctx, list)) }, 2, "unsuppress 1 by " + by},
+		{"forget", func() any { return must[control.Forgotten](t)(c.Forget(ctx, "34600000001")) },
+			control.Forgotten{Suppressed: 2, Unknown: 1, Sendings: 3, Files: 5}, "forget 34600000001 by " + by},
 		{"suppressed", func() any {
 			n := 0
 			return must[int](t)(0, c.OptOuts(ctx, 1, func(control.OptOut) error { n++; return nil })) + n
@@ -181,6 +183,7 @@ func calls(c *control.Client) map[string]func(context.Context) error {
 		"earlier":    func(ctx context.Context) error { _, err := c.Earlier(ctx, 1, strings.Repeat("0a", 32)); return err },
 		"suppress":   func(ctx context.Context) error { _, err := c.AddOptOuts(ctx, list); return err },
 		"unsuppress": func(ctx context.Context) error { _, err := c.RemoveOptOuts(ctx, list); return err },
+		"forget":     func(ctx context.Context) error { _, err := c.Forget(ctx, "1"); return err },
 		"suppressed": func(ctx context.Context) error {
 			return c.OptOuts(ctx, 0, func(control.OptOut) error { return nil })
 		},

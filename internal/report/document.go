@@ -36,6 +36,7 @@ type Document struct {
 	ErrorCount       int                 `json:"errorCount"`         // all of them
 	Failures         []Failure           `json:"failures,omitempty"` // of a final report, the largest group first
 	Previews         []Preview           `json:"previews,omitempty"`
+	Forgotten        uint32              `json:"forgotten,omitzero"` // rows whose contact was forgotten: their cells are empty or x's
 }
 
 // Messages counts messages by outcome. A rejected or duplicate row has no planned
@@ -119,6 +120,7 @@ func Report(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 		Warnings:   append([]campaign.Problem{}, s.Warnings...),
 		Errors:     groupProblems(s.Problems),
 		ErrorCount: max(s.ProblemCount, len(s.Problems)),
+		Forgotten:  s.Forgotten,
 	}
 	for _, one := range slices {
 		if one.Sliced() { // an unsliced sending uses no slot, so it has no slice

@@ -234,6 +234,12 @@ func (f *forgetting) rows(t *tx, id campaign.ID, chunk uint32, hits []uint32) er
 	if err := t.ascending(bucketChunks).Put(key12(n, chunk), packed.data); err != nil {
 		return err
 	}
+	if err := t.change(n, func(head *campaign.Sending, _ *record) error {
+		head.Forgotten += uint32(len(hits))
+		return nil
+	}); err != nil {
+		return err
+	}
 	t.after = append(t.after, func() { f.done = done })
 	return t.dropProviderIDs(n, chunk, hits)
 }
@@ -347,7 +353,7 @@ func (f *forgetting) refusals(head *campaign.Sending) (found bool, err error) {
 		return f.same(Place{head.ApplicationID, channelType}, []byte(contact)) || f.same(Place{head.ApplicationID, ""}, []byte(contact))
 	}
 	for seq := uint32(0); ; seq++ {
-		more, changed := false, false
+		more, changed, rows := false, false, uint32(0)
 		var raw []byte
 		if err := f.s.view(func(t *tx) error {
 			value := t.bucket(bucketRefusals).Get(key12(n, seq))
@@ -359,6 +365,7 @@ func (f *forgetting) refusals(head *campaign.Sending) (found bool, err error) {
 			for i := range list {
 				if same(list[i].ChannelType, list[i].ContactCode) {
 					list[i].ContactCode, changed = "", true
+					rows++
 				}
 				raw = appendRefusal(raw, &list[i])
 			}
@@ -372,7 +379,13 @@ func (f *forgetting) refusals(head *campaign.Sending) (found bool, err error) {
 		if changed {
 			found = true
 			if err := f.s.update(func(t *tx) error {
-				return t.ascending(bucketRefusals).Put(key12(n, seq), s2.Encode(nil, raw))
+				if err := t.ascending(bucketRefusals).Put(key12(n, seq), s2.Encode(nil, raw)); err != nil {
+					return err
+				}
+				return t.change(n, func(head *campaign.Sending, _ *record) error {
+					head.Forgotten += rows
+					return nil
+				})
 			}); err != nil {
 				return found, err
 			}

@@ -316,7 +316,7 @@ func markMaybeDelivered(t *bbolt.Tx) error {
 // addReplies migrates version 4 to 5.
 func addReplies(t *bbolt.Tx) error {
 	for _, name := range [][]byte{bucketReplies, bucketNewReplies} {
-		if _, err := t.CreateBucket(name); err != nil {
+		if _, err := t.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+func newForgetCmd(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:   "forget CONTACT",
+		Short: "Remove a contact from the store and the folders",
+		Long: `Removes a contact, however it is spelled, from the store and from the files in the
+inboxes' folders accepted, done and failed. Its pending messages are not sent. Lines of
+files stay, and the cells of the contact become x's. Spreadsheets and archives that had
+it are removed. A keyed hash remains, so that nothing is sent to the contact again.
+Backups made earlier still contain it. This can't be undone.`,
+		Example: "  campaignd forget +34666777888",
+		Args:    given(1, 1, "name one contact"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := env.client()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			done, err := c.Forget(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if env.json {
+				return env.printJSON(done)
+			}
+			return env.printf("Forgotten: %d messages will not be sent, %d more may have been delivered. %d sendings had the contact, and %d files were changed or removed.\n",
+				done.Suppressed, done.Unknown, done.Sendings, done.Files)
+		},
+	}
+}
