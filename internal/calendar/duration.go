@@ -126,6 +126,8 @@ func checkParts(text, half string, parts []part, where string) (nanos time.Durat
 // refuseDuration returns the error for a text far from the grammar.
 func refuseDuration(text string) error {
 	switch upper := strings.ToUpper(text); {
+	case shaped(text, "P0000-00-00T00:00:00"), shaped(text, "P00000000T000000"):
+		return fmt.Errorf(`duration %q is ISO 8601, but the form of a date is not accepted here: write units, as in "P1DT2H"`, clip(text))
 	case strings.HasPrefix(text, "-") || strings.Contains(text, "-") && strings.HasPrefix(upper, "P"):
 		return fmt.Errorf("duration %q has a sign: write a positive duration", clip(text))
 	case strings.Contains(text, ",") && strings.HasPrefix(upper, "P"):

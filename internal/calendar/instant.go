@@ -113,11 +113,55 @@ func parseOffset(text string) (int64, error) {
 // refuseInstant returns the error for a text without the right shape.
 func refuseInstant(text string) error {
 	const like = `write it like "2026-03-04T09:30:00+01:00" or "2026-03-04T08:30:00Z"`
-	if len(text) == 10 && shaped(text, "0000-00-00") {
+	if shaped(text, "0000-00-00") || shaped(text, "0000-00") {
 		return fmt.Errorf("date-time %q has no time of day: %s", text, like)
 	}
 	if strings.Contains(text, "[") {
 		return fmt.Errorf("date-time %q names a zone in brackets, which ISO 8601 doesn't: %s", clip(text), like)
 	}
+	if form := otherForm(text); form != "" {
+		return fmt.Errorf("date-time %q is ISO 8601, but %s is not accepted here: %s", clip(text), form, like)
+	}
 	return fmt.Errorf("date-time %q is not ISO 8601: %s", clip(text), like)
+}
+
+// otherForm names the form of ISO 8601 that text has and that ParseInstant doesn't accept,
+// "" if there is none.
+func otherForm(text string) string {
+	date, clock, timed := strings.Cut(text, "T")
+	if timed && strings.Contains(clock, "/") {
+		return "an interval"
+	}
+	for _, shape := range []string{"0000-W00-0", "0000W000", "0000-W00", "0000W00"} {
+		if shaped(date, shape) {
+			return "a date by week"
+		}
+	}
+	switch {
+	case shaped(date, "0000-000"), timed && shaped(date, "0000000"):
+		return "a date by the day of the year"
+	case timed && shaped(date, "00000000"):
+		return "the basic form without hyphens"
+	case !timed || !shaped(date, "0000-00-00"):
+		return ""
+	}
+	if end := strings.IndexAny(clock, "Z+-"); end >= 0 {
+		clock = clock[:end]
+	}
+	whole, fraction, _ := strings.Cut(strings.ReplaceAll(clock, ",", "."), ".")
+	switch {
+	case strings.Trim(fraction, "0123456789") != "":
+		return ""
+	case shaped(whole, "0000"), shaped(whole, "000000"):
+		return "the basic form without colons"
+	case shaped(whole, "00"):
+		return "a time of hours alone"
+	case fraction != "" && strings.Contains(clock, ",") && shaped(whole, "00:00:00"):
+		return "a comma in a fraction"
+	case fraction != "" && shaped(whole, "00:00"):
+		return "a fraction of a minute"
+	case len(fraction) > 9 && shaped(whole, "00:00:00"):
+		return "a fraction of more than nine digits"
+	}
+	return ""
 }
