@@ -114,25 +114,21 @@ func wideWithoutMark(b []byte) string {
 func markup(b []byte) foreign {
 	b = bytes.TrimLeft(bytes.TrimPrefix(b, []byte(bomUTF8)), " \t\r\n")
 	head := strings.ToLower(string(b[:min(len(b), 1024)]))
+	html := strings.Contains(head, "<html") || strings.Contains(head, "<!doctype html")
 	switch {
 	case strings.HasPrefix(head, "<?xml") && strings.Contains(head, "urn:schemas-microsoft-com:office:spreadsheet"):
 		return foreign{"an Excel workbook saved as XML", adviceExcel}
-	case strings.HasPrefix(head, "<?xml") && !strings.Contains(head, "<html"):
-		return foreign{"an XML document", adviceExport}
+	case strings.HasPrefix(head, "<") && html:
+		return webPage()
 	case strings.HasPrefix(head, "<?xml"):
+		return foreign{"an XML document", adviceExport}
 	case strings.HasPrefix(head, "{\""), strings.HasPrefix(head, "[{"), strings.HasPrefix(head, "{\n"), strings.HasPrefix(head, "{\r"):
 		return foreign{"a JSON document", adviceExport}
-	case strings.HasPrefix(head, "<!--"):
-	default:
-		for _, tag := range []string{"<!doctype html", "<html", "<head", "<body", "<meta", "<table", "<div", "<script"} {
-			if strings.HasPrefix(head, tag) {
-				return webPage()
-			}
-		}
-		return foreign{}
 	}
-	if strings.Contains(head, "<html") || strings.Contains(head, "<!doctype html") {
-		return webPage()
+	for _, tag := range []string{"<head", "<body", "<meta", "<table", "<div", "<script"} {
+		if strings.HasPrefix(head, tag) {
+			return webPage()
+		}
 	}
 	return foreign{}
 }

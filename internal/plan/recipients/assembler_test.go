@@ -19,12 +19,12 @@ import (
 func TestDuplicates(t *testing.T) {
 	data := header + "1,cloud_api,a\n1,sms,b\n 1 ,cloud_api,c\n2,fax,d\n1,cloud_api,forbidden\n01,cloud_api,e\n1,sms,f\n"
 	for _, most := range []int{1, 2, 3, 100} {
-		a, sink := take(t, testSpec(t, plainLayout, nil), data, most)
-		if d := cmp.Diff([]uint32{2, 3, 7}, sink.lines); d != "" {
+		a, writer := take(t, testSpec(t, plainLayout, nil), data, most)
+		if d := cmp.Diff([]uint32{2, 3, 7}, writer.lines); d != "" {
 			t.Error(d)
 		}
 		var got []string
-		for _, w := range sink.refusals {
+		for _, w := range writer.refusals {
 			got = append(got, fmt.Sprintf("%d %v %s %.60s", w.Line, w.Outcome, w.ContactCode, w.Reason))
 		}
 		want := []string{
@@ -40,8 +40,8 @@ func TestDuplicates(t *testing.T) {
 		if want := (campaign.RowCounts{Total: 7, Accepted: 3, Rejected: 2, Duplicate: 2}); counts != want || planned != 4 {
 			t.Errorf("counts %+v, planned %d", counts, planned)
 		}
-		if n := strings.Count(sink.rejected.String(), "\n"); n != 2 {
-			t.Errorf("rejected.csv has %d rows:\n%s", n, sink.rejected.String())
+		if n := strings.Count(writer.rejected.String(), "\n"); n != 2 {
+			t.Errorf("rejected.csv has %d rows:\n%s", n, writer.rejected.String())
 		}
 		if p := a.Problems(); p.Count != 2 {
 			t.Errorf("%d problems", p.Count)
@@ -51,9 +51,9 @@ func TestDuplicates(t *testing.T) {
 
 func TestDedupeCanBeOff(t *testing.T) {
 	spec := testSpec(t, plainLayout, func(s *Spec) { s.Dedupe = false })
-	a, sink := take(t, spec, header+"1,sms,a\n1,sms,b\n", 10)
-	if counts, planned := a.Counts(); counts.Accepted != 2 || planned != 4 || len(sink.refusals) != 0 {
-		t.Errorf("%+v %d %v", counts, planned, sink.refusals)
+	a, writer := take(t, spec, header+"1,sms,a\n1,sms,b\n", 10)
+	if counts, planned := a.Counts(); counts.Accepted != 2 || planned != 4 || len(writer.refusals) != 0 {
+		t.Errorf("%+v %d %v", counts, planned, writer.refusals)
 	}
 }
 
@@ -115,10 +115,10 @@ func TestPreviews(t *testing.T) {
 }
 
 func TestProblemsAreTheFirstHundredAndTheCount(t *testing.T) {
-	a, sink := take(t, testSpec(t, plainLayout, nil), header+strings.Repeat("1,fax,a\n", 250), 30)
+	a, writer := take(t, testSpec(t, plainLayout, nil), header+strings.Repeat("1,fax,a\n", 250), 30)
 	p := a.Problems()
-	if len(p.List) != campaign.MaxProblems || p.Count != 250 || len(sink.refusals) != 250 || p.List[99].Line != 101 {
-		t.Errorf("%d listed, %d counted, %d refused", len(p.List), p.Count, len(sink.refusals))
+	if len(p.List) != campaign.MaxProblems || p.Count != 250 || len(writer.refusals) != 250 || p.List[99].Line != 101 {
+		t.Errorf("%d listed, %d counted, %d refused", len(p.List), p.Count, len(writer.refusals))
 	}
 }
 
@@ -133,11 +133,11 @@ func TestChunksAreFull(t *testing.T) {
 		}
 	}
 	for _, most := range []int{700, 5000, 8192} {
-		_, sink := take(t, testSpec(t, plainLayout, nil), b.String(), most)
-		if d := cmp.Diff([]int{campaign.ChunkRows, campaign.ChunkRows, 10}, sink.chunks); d != "" {
+		_, writer := take(t, testSpec(t, plainLayout, nil), b.String(), most)
+		if d := cmp.Diff([]int{campaign.ChunkRows, campaign.ChunkRows, 10}, writer.chunks); d != "" {
 			t.Error(d)
 		}
-		for i, got := range sink.rows {
+		for i, got := range writer.rows {
 			if want := fmt.Sprintf(` %d sms "n%d" "X-n%d-n%d" "10%%"`, i, i, i, i); !strings.HasSuffix(got, want) {
 				t.Fatalf("row %d is %s", i, got)
 			}
@@ -177,12 +177,12 @@ func TestEveryRowIsAccountedFor(t *testing.T) {
 			}
 			line += 1 + uint32(strings.Count(v, "\n"))
 		}
-		a, sink := take(t, testSpec(t, plainLayout, nil), b.String(), most)
+		a, writer := take(t, testSpec(t, plainLayout, nil), b.String(), most)
 		got := map[uint32]campaign.Outcome{}
-		for _, l := range sink.lines {
+		for _, l := range writer.lines {
 			got[l] = campaign.Sent
 		}
-		for _, w := range sink.refusals {
+		for _, w := range writer.refusals {
 			if _, twice := got[w.Line]; twice {
 				rt.Fatalf("line %d has two ends", w.Line)
 			}
@@ -191,10 +191,10 @@ func TestEveryRowIsAccountedFor(t *testing.T) {
 		if d := cmp.Diff(want, got); d != "" {
 			rt.Fatal(b.String(), d)
 		}
-		if c, _ := a.Counts(); c.Total != uint32(n) || c.Total != c.Accepted+c.Rejected+c.Duplicate || int(c.Accepted) != len(sink.lines) {
+		if c, _ := a.Counts(); c.Total != uint32(n) || c.Total != c.Accepted+c.Rejected+c.Duplicate || int(c.Accepted) != len(writer.lines) {
 			rt.Fatalf("counts %+v of %d rows", c, n)
 		}
-		if !slices.IsSortedFunc(sink.refusals, func(x, y campaign.Refusal) int { return int(x.Line) - int(y.Line) }) {
+		if !slices.IsSortedFunc(writer.refusals, func(x, y campaign.Refusal) int { return int(x.Line) - int(y.Line) }) {
 			rt.Fatal("refusals out of order")
 		}
 	})
@@ -295,10 +295,10 @@ func TestErrorsOfOthersArePassedOn(t *testing.T) {
 		return c
 	}
 	for _, c := range []struct {
-		spill *brokenSpill
-		sink  error
-		want  error
-		bound int64
+		spill  *brokenSpill
+		writer error
+		want   error
+		bound  int64
 	}{
 		{&brokenSpill{write: gone}, nil, gone, 10},
 		{&brokenSpill{short: true}, nil, io.ErrShortWrite, 10},
@@ -306,7 +306,7 @@ func TestErrorsOfOthersArePassedOn(t *testing.T) {
 		{&brokenSpill{}, gone, gone, 10},
 		{&brokenSpill{}, nil, errIndexFull, 1},
 	} {
-		a := r.Assemble(c.bound, c.spill, &recordingWriter{t: t, spec: r.spec, fail: c.sink})
+		a := r.Assemble(c.bound, c.spill, &recordingWriter{t: t, spec: r.spec, fail: c.writer})
 		err := a.Add(one("a", "b", "c", "d", "a"))
 		if err == nil {
 			err = a.Finish()

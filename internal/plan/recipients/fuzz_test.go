@@ -36,8 +36,8 @@ func FuzzRecipients(f *testing.F) {
 			t.Fatal(err)
 		}
 		reader.LimitBatch(int(most))
-		sink := &recordingWriter{t: t, spec: spec}
-		a := r.Assemble(info.RowBound(), new(Memory), sink)
+		writer := &recordingWriter{t: t, spec: spec}
+		a := r.Assemble(info.RowBound(), new(Memory), writer)
 		var batch csvfile.Batch
 		var out Checked
 		total := 0
@@ -63,20 +63,20 @@ func FuzzRecipients(f *testing.F) {
 			t.Fatal(err)
 		}
 		ends := map[uint32]bool{}
-		for _, l := range sink.lines {
+		for _, l := range writer.lines {
 			ends[l] = true
 		}
-		for _, w := range sink.refusals {
+		for _, w := range writer.refusals {
 			ends[w.Line] = true
 			if w.Reason == "" {
 				t.Errorf("line %d is refused without a reason", w.Line)
 			}
 		}
-		if len(ends) != total || len(sink.lines)+len(sink.refusals) != total {
-			t.Errorf("%d rows: %d accepted, %d refused, %d lines", total, len(sink.lines), len(sink.refusals), len(ends))
+		if len(ends) != total || len(writer.lines)+len(writer.refusals) != total {
+			t.Errorf("%d rows: %d accepted, %d refused, %d lines", total, len(writer.lines), len(writer.refusals), len(ends))
 		}
 		seen := map[string]bool{}
-		for _, row := range sink.rows {
+		for _, row := range writer.rows {
 			_, rest, _ := strings.Cut(row, " ")
 			key := rest[:strings.IndexByte(rest, '"')]
 			if seen[key] {

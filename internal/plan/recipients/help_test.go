@@ -61,7 +61,7 @@ func testSpec(t testing.TB, layout string, change func(*Spec)) Spec {
 	return spec
 }
 
-// recordingWriter is a Sink that keeps everything.
+// recordingWriter is a RowWriter that keeps everything.
 type recordingWriter struct {
 	t        testing.TB
 	spec     Spec
@@ -116,8 +116,8 @@ func take(t testing.TB, spec Spec, data string, most int) (*Assembler, *recordin
 		t.Fatal(err)
 	}
 	reader.LimitBatch(most)
-	sink := &recordingWriter{t: t, spec: spec}
-	a := r.Assemble(info.RowBound(), new(Memory), sink)
+	writer := &recordingWriter{t: t, spec: spec}
+	a := r.Assemble(info.RowBound(), new(Memory), writer)
 	var batch csvfile.Batch
 	var out Checked
 	for {
@@ -138,7 +138,7 @@ func take(t testing.TB, spec Spec, data string, most int) (*Assembler, *recordin
 	if err := a.Finish(); err != nil {
 		t.Fatal(err)
 	}
-	return a, sink
+	return a, writer
 }
 
 // verdict returns the Verdict as lines.

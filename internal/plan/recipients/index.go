@@ -27,7 +27,7 @@ func (m *Memory) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// ReadAt reads what was written from offset at on.
+// ReadAt reads from offset at.
 func (m *Memory) ReadAt(p []byte, at int64) (int, error) {
 	if at >= int64(len(m.data)) {
 		return 0, io.EOF
@@ -51,11 +51,11 @@ func appendKey(dst []byte, line uint32, channel uint8, contact []byte) []byte {
 }
 
 // index finds keys that were seen before, exactly. A slot holds 28 bits of
-// a key's hash and the key's place in the spill; where the bits agree the
-// key is read back and compared, so a collision costs a read and never a recipient.
+// a key's hash and the key's place in the spill. If the bits agree, the key is read back
+// and compared: a collision costs a read and never a recipient.
 //
 // It takes 8 bytes a slot and has 5 slots for 4 rows: 10 bytes for each row
-// that the file can have, whatever the length of its contactCodes (TestIndexBytesPerRow).
+// that the file can have, for contactCodes of any length (TestIndexBytesPerRow).
 type index struct {
 	slots      []uint64 // 0 is free
 	used       int
@@ -70,15 +70,15 @@ const (
 	placeMask = 1<<placeBits - 1
 )
 
-// errIndexFull is returned when there are more keys than the index was made for.
+// errIndexFull is returned when there are more keys than the index has slots for.
 var errIndexFull = errors.New("more rows than the line ends of the file allow: the file changed while it was read")
 
 func newIndex(rows int64, spill Spill) *index {
 	return &index{slots: make([]uint64, (max(rows, 1)*5+3)/4+1), spill: spill, key: make([]byte, keyHead+contact.BufferSize)}
 }
 
-// write appends keys to the spill and returns where they begin. They must be
-// there before the first of them is looked for: two may be alike.
+// write appends keys to the spill and returns their offset. They must be written before
+// the first of them is looked up: two may be equal.
 func (x *index) write(keys []byte) (at int64, err error) {
 	at = x.written
 	if len(keys) == 0 {
@@ -98,8 +98,8 @@ func (x *index) write(keys []byte) (at int64, err error) {
 	return at, nil
 }
 
-// prefetch brings the slots of some keys into the cache, all at once: one after
-// the other, as add needs them, each waits for memory by itself.
+// prefetch loads the slots of some keys into the cache together. Loaded one by one, as
+// add needs them, each would wait for memory separately.
 func (x *index) prefetch(hashes []uint64) {
 	n := uint64(len(x.slots))
 	var sum uint64
@@ -110,8 +110,8 @@ func (x *index) prefetch(hashes []uint64) {
 	x.prefetched = sum // or the compiler would drop the loads
 }
 
-// add looks for key, which stands at place in the spill and has that hash. It
-// returns the line of the same key seen before; 0 if there is none, and then the key is kept.
+// add looks up key, which is at place in the spill and has that hash. It returns the
+// line of an equal key seen before, or adds the key and returns 0.
 func (x *index) add(key []byte, place int64, hash uint64) (line uint32, err error) {
 	n := uint64(len(x.slots))
 	at, _ := bits.Mul64(hash, n) // by the high bits; the mark is of the low ones
@@ -130,7 +130,7 @@ func (x *index) add(key []byte, place int64, hash uint64) (line uint32, err erro
 			at = 0
 		}
 	}
-	if x.used+1 >= len(x.slots) { // one stays free, or the search above had no end
+	if x.used+1 >= len(x.slots) { // one stays free, so that the search above ends
 		return 0, errIndexFull
 	}
 	x.used++
@@ -138,7 +138,7 @@ func (x *index) add(key []byte, place int64, hash uint64) (line uint32, err erro
 	return 0, nil
 }
 
-// lineOfEqual returns the line of the key at place if it is the same as key but for the line, else 0.
+// lineOfEqual returns the line of the key at place if it equals key apart from the line, else 0.
 func (x *index) lineOfEqual(key []byte, place int64) (line uint32, err error) {
 	old := x.key[:len(key)]
 	n, err := x.spill.ReadAt(old, place)

@@ -6,9 +6,9 @@
 // back is given to it), no clock. Check works on a batch by itself and is
 // safe for many workers; an Assembler takes their results in the order of the file.
 //
-// A bad row never stops it: it becomes a refusal with line, column and reason,
-// and the Verdict at the end says whether there were too many. Reasons hold no
-// contact data. Errors are those of the spill and of the Sink alone.
+// A bad row never stops it: it becomes a refusal with line, column and reason, and the
+// Verdict at the end reports too many of them. Reasons hold no contact data. Errors come
+// only from the spill and the RowWriter.
 package recipients
 
 import (
@@ -43,7 +43,7 @@ type Channel struct {
 	Check func(to, content []byte) error
 }
 
-// Spec is all that decides what becomes of a row.
+// Spec holds everything that decides about a row.
 type Spec struct {
 	File       string // base name of the CSV, for messages
 	Layout     *document.Layout
@@ -58,7 +58,7 @@ type Spec struct {
 	Previews   int     // how many messages to keep rendered, for a dry run
 }
 
-// Roster checks rows against a Spec. It is safe for concurrent use.
+// Checker checks rows against a Spec. It is safe for concurrent use.
 type Checker struct {
 	spec         Spec
 	contact      text
@@ -70,7 +70,7 @@ type Checker struct {
 	smallBatches bool           // the layout makes rows much larger: take few at a time
 }
 
-// New prepares a Roster. Every variable of the layout must be a column and
+// New returns a Checker. Every variable of the layout must be a column and
 // every variable of the campaign a field (document.Layout.CheckColumns,
 // CheckVariables); the error names one that isn't.
 func New(spec Spec) (*Checker, error) {
@@ -109,8 +109,8 @@ func New(spec Spec) (*Checker, error) {
 	return r, nil
 }
 
-// BatchRows is how many records a batch should have at the most, for
-// csvfile.Reader.LimitBatch: with a layout that makes each row many times larger, few.
+// BatchRows returns the limit for csvfile.Reader.LimitBatch: few records for a layout that
+// makes each row many times larger.
 func (r *Checker) BatchRows() int {
 	if r.smallBatches {
 		return 64
@@ -118,7 +118,7 @@ func (r *Checker) BatchRows() int {
 	return csvfile.MaxBatch
 }
 
-// Checked is what became of one batch. The zero value is ready; reuse it to keep its memory.
+// Checked holds the results of one batch. The zero value is ready; reuse it to keep its memory.
 type Checked struct {
 	Rows     campaign.Rows      // the good rows; First means nothing here
 	Refusals []campaign.Refusal // the bad ones, in order
@@ -144,8 +144,8 @@ func (c *Checked) reset(values int) {
 	clear(c.doubts[:])
 }
 
-// Check checks every row of batch. reader is where the batch comes from; of it
-// only AppendRejected is used, which is safe meanwhile. batch may be read into again afterwards.
+// Check checks every row of batch, which reader has read. It uses only methods of reader
+// that are safe for concurrent use. batch may be read into again afterwards.
 func (r *Checker) Check(reader *csvfile.Reader, batch *csvfile.Batch, out *Checked) {
 	out.reset(len(r.values))
 	out.cellCounts = append(out.cellCounts[:0], make([]cellCount, len(r.used)*int(warned))...)
@@ -251,7 +251,7 @@ func (r *Checker) row(reader *csvfile.Reader, batch *csvfile.Batch, i int, out *
 	return refusal{}
 }
 
-// messages renders what row n would be sent and asks the channel.
+// messages renders the messages of row n and checks them by the channel's rules.
 func (r *Checker) messages(out *Checked, n int, to []byte, c *Channel) string {
 	if c.Check == nil {
 		return ""
@@ -268,7 +268,7 @@ func (r *Checker) messages(out *Checked, n int, to []byte, c *Channel) string {
 	return ""
 }
 
-// truncateRows takes back all rows from n on.
+// truncateRows removes all rows from n on.
 func truncateRows(rows *campaign.Rows, n int) {
 	rows.Lines, rows.Channels = rows.Lines[:n], rows.Channels[:n]
 	truncateColumn(&rows.Contacts, n)

@@ -53,18 +53,18 @@ func TestRowRules(t *testing.T) {
 		{"too much", "34666777888,sms," + strings.Repeat("x", MaxValues/3), "name: the values for the row's messages have more than the 16384 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a, sink := take(t, testSpec(t, plainLayout, nil), header+c.row+"\n", 100)
+			a, writer := take(t, testSpec(t, plainLayout, nil), header+c.row+"\n", 100)
 			counts, _ := a.Counts()
 			if c.want == "" {
 				if counts != (campaign.RowCounts{Total: 1, Accepted: 1}) {
-					t.Fatal(counts, sink.refusals)
+					t.Fatal(counts, writer.refusals)
 				}
 				return
 			}
-			if counts != (campaign.RowCounts{Total: 1, Rejected: 1}) || len(sink.refusals) != 1 {
-				t.Fatal(counts, sink.refusals)
+			if counts != (campaign.RowCounts{Total: 1, Rejected: 1}) || len(writer.refusals) != 1 {
+				t.Fatal(counts, writer.refusals)
 			}
-			w := sink.refusals[0]
+			w := writer.refusals[0]
 			got := (&refusal{column: w.Column, reason: w.Reason}).text()
 			if !strings.Contains(got, c.want) || w.Line != 2 || w.Outcome != campaign.Rejected {
 				t.Errorf("got %+v, want %q", w, c.want)
@@ -76,7 +76,7 @@ func TestRowRules(t *testing.T) {
 				t.Errorf("no code for %q", w.Reason)
 			}
 			// In rejected.csv it has its cells.
-			rejected := sink.rejected.String()
+			rejected := writer.rejected.String()
 			if first, _, _ := strings.Cut(c.row, ","); !strings.HasPrefix(rejected, first+",") {
 				t.Errorf("rejected.csv has %q", rejected)
 			}
@@ -96,17 +96,17 @@ func TestRuinedNumbersAreRefused(t *testing.T) {
 		"3.46668E10": true, "E+10": false, "3.E+10": false, "3.4E+": false, "3.4E": false, "34666E10": false, "3.4E+1x": false, "e": false, "34666777888": false,
 		"12e5": false, "3.4.5E+10": false, "a3E+10": false, "+": false, "-": false, "E": false,
 	} {
-		_, sink := take(t, testSpec(t, plainLayout, nil), header+"\""+cell+"\",cloud_api,Ana\n", 100)
-		if got := len(sink.refusals) == 1; got != ruined {
+		_, writer := take(t, testSpec(t, plainLayout, nil), header+"\""+cell+"\",cloud_api,Ana\n", 100)
+		if got := len(writer.refusals) == 1; got != ruined {
 			t.Errorf("%s: refused %v", cell, got)
-		} else if got && !strings.Contains(sink.refusals[0].Reason, "a spreadsheet ruined the number: it shows it with an exponent, like 3.46668E+10") {
-			t.Errorf("%s: %s", cell, sink.refusals[0].Reason)
+		} else if got && !strings.Contains(writer.refusals[0].Reason, "a spreadsheet ruined the number: it shows it with an exponent, like 3.46668E+10") {
+			t.Errorf("%s: %s", cell, writer.refusals[0].Reason)
 		}
 	}
 	for _, cell := range []string{"#N/A", "#REF!", "########"} {
-		_, sink := take(t, testSpec(t, plainLayout, nil), header+cell+",cloud_api,Ana\n", 100)
-		if len(sink.refusals) != 1 || !strings.Contains(sink.refusals[0].Reason, "error value") {
-			t.Errorf("%s: %v", cell, sink.refusals)
+		_, writer := take(t, testSpec(t, plainLayout, nil), header+cell+",cloud_api,Ana\n", 100)
+		if len(writer.refusals) != 1 || !strings.Contains(writer.refusals[0].Reason, "error value") {
+			t.Errorf("%s: %v", cell, writer.refusals)
 		}
 	}
 }
@@ -115,13 +115,13 @@ func TestRuinedNumbersAreRefused(t *testing.T) {
 // what a cell holds is never taken for JSON or a variable.
 func TestBadRowsAreReportedAndGoodRowsKept(t *testing.T) {
 	data := header + "1,cloud_api,\"{{code}}\"\n2,fax,x\n3,cloud_api,\"a\"\"}},{\"\n"
-	a, sink := take(t, testSpec(t, plainLayout, nil), data, 2)
+	a, writer := take(t, testSpec(t, plainLayout, nil), data, 2)
 	want := []string{`2 1 cloud_api "{{code}}" "X-{{code}}-{{code}}" "10%"`, `4 3 cloud_api "a\"}},{" "X-a\"}},{-a\"}},{" "10%"`}
-	if d := cmp.Diff(want, sink.rows); d != "" {
+	if d := cmp.Diff(want, writer.rows); d != "" {
 		t.Error(d)
 	}
-	if len(sink.refusals) != 1 || sink.refusals[0].Line != 3 || sink.refusals[0].ContactCode != "2" || sink.refusals[0].ChannelType != "fax" {
-		t.Errorf("refusals %+v", sink.refusals)
+	if len(writer.refusals) != 1 || writer.refusals[0].Line != 3 || writer.refusals[0].ContactCode != "2" || writer.refusals[0].ChannelType != "fax" {
+		t.Errorf("refusals %+v", writer.refusals)
 	}
 	if got := a.Previews()[1].Content; got != `{"body":"Hello a\"}},{"}` {
 		t.Errorf("preview %s", got)
@@ -141,9 +141,9 @@ func TestLayouts(t *testing.T) {
 		{"NFC", `{"contact":{"contactCode":"{{contactCode}}","channelType":"sms"},"customFields":{"n":"{{an\u0303o}}"}}`, "contactCode,año\n1,2024\n", `2 1 sms "2024"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, sink := take(t, testSpec(t, c.layout, nil), c.data, 10)
-			if d := cmp.Diff([]string{c.want}, sink.rows); d != "" {
-				t.Error(d, sink.refusals)
+			_, writer := take(t, testSpec(t, c.layout, nil), c.data, 10)
+			if d := cmp.Diff([]string{c.want}, writer.rows); d != "" {
+				t.Error(d, writer.refusals)
 			}
 		})
 	}
@@ -153,9 +153,9 @@ func TestLayouts(t *testing.T) {
 func TestReferencesAreKept(t *testing.T) {
 	layout := `{"contact":{"contactCode":"{{contactCode}}","channelType":"sms","reference":"o-{{order}}"}}`
 	spec := testSpec(t, layout, func(s *Spec) { s.Variables = append(s.Variables, campaign.ReferenceVariable) })
-	_, sink := take(t, spec, "contactCode,order\n1,77\n", 10)
-	if d := cmp.Diff([]string{`2 1 sms "o-77"`}, sink.rows); d != "" {
-		t.Error(d, sink.refusals)
+	_, writer := take(t, spec, "contactCode,order\n1,77\n", 10)
+	if d := cmp.Diff([]string{`2 1 sms "o-77"`}, writer.rows); d != "" {
+		t.Error(d, writer.refusals)
 	}
 }
 
@@ -199,11 +199,11 @@ func TestLargeLayoutsTakeSmallBatches(t *testing.T) {
 		}
 	}
 	layout := fmt.Sprintf(`{"contact":{"contactCode":%q,"channelType":"sms"}}`, strings.Repeat("{{contactCode}}{{name}}", 1000))
-	a, sink := take(t, testSpec(t, layout, nil), "contactCode,name\n"+strings.Repeat("x", 100000)+",y\n", 1)
-	if n, _ := a.Counts(); n.Rejected != 1 || !strings.Contains(sink.refusals[0].Reason, "the limit is 256") {
-		t.Errorf("%+v %v", n, sink.refusals)
+	a, writer := take(t, testSpec(t, layout, nil), "contactCode,name\n"+strings.Repeat("x", 100000)+",y\n", 1)
+	if n, _ := a.Counts(); n.Rejected != 1 || !strings.Contains(writer.refusals[0].Reason, "the limit is 256") {
+		t.Errorf("%+v %v", n, writer.refusals)
 	}
-	if got := len(sink.refusals[0].ContactCode); got > MaxContact {
+	if got := len(writer.refusals[0].ContactCode); got > MaxContact {
 		t.Errorf("the refusal keeps %d bytes", got)
 	}
 }
@@ -251,7 +251,7 @@ func phoneSpec(t testing.TB, country string) Spec {
 
 // TestPhoneNumbers: spellings of one number are duplicates, and the normal form is kept beside the contactCode.
 func TestPhoneNumbers(t *testing.T) {
-	a, sink := take(t, phoneSpec(t, "ES"), `contactCode,channelType,name
+	a, writer := take(t, phoneSpec(t, "ES"), `contactCode,channelType,name
 +34 666 777 888,cloud_api,a
 34666777888,cloud_api,b
 666777888.0,cloud_api,c
@@ -264,8 +264,8 @@ TOTAL,cloud_api,h
 TOTAL,sms,j
 `, 3)
 	var got []string
-	for i, row := range sink.rows {
-		got = append(got, row+" "+sink.normal[i])
+	for i, row := range writer.rows {
+		got = append(got, row+" "+writer.normal[i])
 	}
 	want := []string{
 		`2 +34 666 777 888 cloud_api "a" "X-a-a" "10%" 34666777888`,
@@ -277,7 +277,7 @@ TOTAL,sms,j
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
 	got = nil
-	for _, r := range sink.refusals {
+	for _, r := range writer.refusals {
 		got = append(got, fmt.Sprintf("%d %s %s", r.Line, r.Outcome, r.Code))
 	}
 	want = []string{"3 duplicate duplicate", "4 duplicate duplicate", "6 rejected phone-negative", "7 rejected phone-exponent", "8 rejected cell-error-value", "9 rejected phone-character"}
@@ -303,10 +303,10 @@ func TestEmailsDifferOnlyInCase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, sink := take(t, testSpec(t, plainLayout, func(s *Spec) { s.Channels[0].Contacts = rules }),
+	_, writer := take(t, testSpec(t, plainLayout, func(s *Spec) { s.Channels[0].Contacts = rules }),
 		"contactCode,channelType,name\nAna@Example.com,cloud_api,a\nana@example.COM,cloud_api,b\n34666777888,cloud_api,c\n", 10)
 	var got []string
-	for _, r := range sink.refusals {
+	for _, r := range writer.refusals {
 		got = append(got, fmt.Sprintf("%d %s %s", r.Line, r.Outcome, r.Code))
 	}
 	if diff := cmp.Diff([]string{"3 duplicate duplicate", "4 rejected email-invalid"}, got); diff != "" {
