@@ -271,7 +271,7 @@ func (r *Reader) checkHeader(o Options) campaign.Problems {
 			r.originalColumns = append(r.originalColumns, i)
 		}
 	}
-	if p.Count == 0 {
+	if p.Count == 0 && !o.Lenient {
 		for _, i := range r.originalColumns {
 			r.split.header = append(r.split.header, column{i, r.columns[i]})
 		}

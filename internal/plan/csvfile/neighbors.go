@@ -43,7 +43,9 @@ func (r *Reader) settle(b *Batch, complete, force bool) int {
 		if rec.single {
 			before = rec.line
 		}
-		r.count(b, i)
+		if rec.blank|rec.empty > 0 || rec.wide {
+			r.count(b, i)
+		}
 	}
 	if n > 0 {
 		r.afterBreak = before

@@ -115,14 +115,15 @@ func (s *splitter) split(b *Batch, pos, most int, final bool) (int, error) {
 		}
 		pos = next
 		if s.columns != anyCount {
-			if s.isEmpty(b, &rec) {
+			first := data[rec.start]
+			if s.mayBeEmpty(first) && s.isEmpty(b, &rec) {
 				b.cells, b.data = b.cells[:rec.first], b.data[:side]
 				if s.empty++; s.firstEmpty == 0 {
 					s.firstEmpty = line
 				}
 				continue
 			}
-			if rec.fault == FaultNone && s.repeatsHeader(b, &rec) {
+			if rec.fault == FaultNone && s.mayRepeatHeader(first) && s.repeatsHeader(b, &rec) {
 				rec.fault = FaultHeader
 			}
 		}
@@ -208,13 +209,16 @@ func endsInCR(data []byte) bool {
 	return len(data) == 1 && data[0] == '\r' || len(data) == 2 && data[0] == '\r' && data[1] == '\r'
 }
 
+// mayBeEmpty reports whether the cells of a record that begins with c may be blank.
+func (s *splitter) mayBeEmpty(c byte) bool { return c == s.comma || c == '"' || c == ' ' || c == '\t' }
+
+// mayRepeatHeader reports whether a record that begins with c may repeat the header.
+func (s *splitter) mayRepeatHeader(c byte) bool {
+	return len(s.header) > 0 && (c == '"' || s.header[0].index > 0 || !differ(c, s.header[0].name[0]))
+}
+
 // isEmpty reports whether all cells of a record are blank.
 func (s *splitter) isEmpty(b *Batch, rec *record) bool {
-	if rec.start < rec.end {
-		if c := b.data[rec.start]; c != s.comma && c != '"' && c != ' ' && c != '\t' {
-			return false
-		}
-	}
 	for _, c := range b.cells[rec.first:] {
 		if len(bytes.Trim(b.data[c.start:c.end], " \t")) > 0 {
 			return false
