@@ -198,7 +198,7 @@ func (c *checked) findDuplicate(ctx context.Context, cfg *config.Config, f *inta
 // slotCounts maps a slot's number to its reserved messages. A nil map is an empty grid.
 type slotCounts map[int64]uint32
 
-// Reserved implements plan.Bookings.
+// Reserved implements plan.Reservations.
 func (b slotCounts) Reserved(first int64, counts []uint32) error {
 	for i := range counts {
 		counts[i] = b[first+int64(i)]

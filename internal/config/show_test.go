@@ -133,7 +133,7 @@ func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space") }
 
 func TestShowError(t *testing.T) {
 	if err := mustParse(t, minimal).Show(fullDisk{}); err == nil {
-		t.Error("a failed write was not told")
+		t.Error("a failed write was not reported")
 	}
 }
 

@@ -215,7 +215,7 @@ func brokenOutcomes(w *harness, drops []*accepted) (wrong []string) {
 			wrong = append(wrong, fmt.Sprintf("%s was canceled and is %s", a.name, doc.State))
 		}
 		if all := m.Sent + m.Failed + m.Unknown + m.Expired + m.Canceled + m.Suppressed + m.Skipped; all != m.Planned || m.Planned != uint64(a.e.Rows*a.e.Messages) {
-			wrong = append(wrong, fmt.Sprintf("%s: the books don't balance: %+v", a.name, *m))
+			wrong = append(wrong, fmt.Sprintf("%s: the counters don't agree: %+v", a.name, *m))
 		}
 		went := map[string]bool{}
 		for _, s := range w.sentBy(a.name) {

@@ -34,7 +34,7 @@ func TestStopPlansAgain(t *testing.T) {
 		}
 		w.until(at(14, 0))
 		w.sentOf("spring", 400, 0)
-		// At 12:30 100 were booked already, of which those due by 12:35 have been missed with
+		// At 12:30, 100 were reserved already; those due by 12:35 were missed with
 		// the slot not over; 12:40 has 30 of another.
 		got := sentBySlot(w.sentBy("spring"), 10*time.Minute)
 		w.want("planned again", got, map[string]int{"12:00:00": 51, "12:30:00": 100, "12:40:00": 70, "12:50:00": 100, "13:00:00": 79})

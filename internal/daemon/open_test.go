@@ -79,15 +79,15 @@ path = "out.jsonl"
 func TestRunAnswersAtItsSocket(t *testing.T) {
 	c := openDir(t, "[applications.channels.a]\ndriver = \"null\"\n")
 	var mu sync.Mutex
-	var told []string
+	var notified []string
 	ready := make(chan struct{})
 	options := Options{Config: c, Version: "test", Log: slog.New(slog.DiscardHandler), Getenv: func(string) string { return "" },
 		Notify: func(state string) {
 			mu.Lock()
 			defer mu.Unlock()
 			if first, _, _ := strings.Cut(state, "\n"); !strings.HasPrefix(first, "WATCHDOG") && !strings.HasPrefix(first, "STATUS") {
-				told = append(told, first)
-				if first == "READY=1" && len(told) == 1 {
+				notified = append(notified, first)
+				if first == "READY=1" && len(notified) == 1 {
 					close(ready)
 				}
 			}
@@ -125,9 +125,9 @@ func TestRunAnswersAtItsSocket(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	told = slices.DeleteFunc(told, func(s string) bool { return strings.HasPrefix(s, "EXTEND") })
-	if got := strings.Join(told, " "); got != "READY=1 RELOADING=1 READY=1 STOPPING=1" {
-		t.Errorf("the service manager was told %s", got)
+	notified = slices.DeleteFunc(notified, func(s string) bool { return strings.HasPrefix(s, "EXTEND") })
+	if got := strings.Join(notified, " "); got != "READY=1 RELOADING=1 READY=1 STOPPING=1" {
+		t.Errorf("the service manager was sent %s", got)
 	}
 }
 

@@ -78,7 +78,7 @@ func TestHeldUntilTheSlotsPassed(t *testing.T) {
 		w.check(err)
 		for i, n := range reserved {
 			if sent := first[clock(at(12, i))]; int(n) < sent {
-				t.Errorf("%d are sent in slot %d, where %d are booked", sent, i, n)
+				t.Errorf("%d are sent in slot %d, want the %d reserved", sent, i, n)
 			}
 		}
 	})

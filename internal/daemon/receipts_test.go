@@ -128,12 +128,12 @@ func TestDeliveries(t *testing.T) {
 		}
 		w.wait(3 * time.Minute)
 		if _, left, err := w.running.store.MatchReceipts(w.now()); left != 0 || err != nil {
-			t.Errorf("%d strays are left, %v", left, err)
+			t.Errorf("%d unmatched receipts are left, %v", left, err)
 		}
 		if got := w.report("spring"); *got.Delivery != (campaign.DeliveryCounts{Delivered: 1, Read: 1}) {
 			t.Errorf("before housekeeping: %+v", got.Delivery)
 		}
-		w.shutdown() // what was told is kept over a restart
+		w.shutdown() // receipts survive a restart
 		w.start()
 		w.until(at(10, 2))
 		if got := w.report("spring"); *got.Delivery != want {
@@ -248,9 +248,9 @@ func TestHooksNeedTheirSecrets(t *testing.T) {
 // TestHeldChannelIsInStatus: partners, who see only files, learn why a sending waits.
 func TestHeldChannelIsInStatus(t *testing.T) {
 	scenario(t, at(9, 0), receiptsConfig(t), func(t *testing.T, w *harness) {
-		var mended atomic.Bool
+		var fixed atomic.Bool
 		w.answer = func(*send.Message) send.Result {
-			if mended.Load() {
+			if fixed.Load() {
 				return send.Result{Verdict: send.VerdictSent}
 			}
 			return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: "the token was refused"}
@@ -261,7 +261,7 @@ func TestHeldChannelIsInStatus(t *testing.T) {
 		if got := w.report("spring"); got.Reason != "channel push is held: the token was refused" {
 			t.Errorf("status.json says %s, %q", got.State, got.Reason)
 		}
-		mended.Store(true)
+		fixed.Store(true)
 		w.wait(10 * time.Minute)
 		if got := w.report("spring"); got.State != campaign.StateCompleted || got.Reason != "" || got.Messages.Sent != 3 {
 			t.Errorf("%s, %q, %+v", got.State, got.Reason, got.Messages)

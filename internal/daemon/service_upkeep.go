@@ -209,7 +209,7 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error)
 	}
 	for _, channel := range d.send.HeldChannels() {
 		add("channel", control.LevelFail, fmt.Sprintf("%s of application %d is held: %s", channel.Name, channel.Application, channel.Reason),
-			"mend the cause, then: campaignd resume --all")
+			"fix the cause, then: campaignd resume --all")
 	}
 	if newest, err := d.store.Sendings(store.Filter{Limit: 1}); err == nil && len(newest) == 1 && newest[0].ReceivedAt.After(d.now().Add(time.Minute)) {
 		add("clock", control.LevelWarn, "the newest sending was received in the future: the clock was set back", "check that the time is synchronized")

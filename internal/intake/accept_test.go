@@ -102,7 +102,7 @@ func TestDryRun(t *testing.T) {
 	if _, err := os.Lstat(filepath.Join(finalFolder(s), "results.csv")); err == nil {
 		t.Error("a dry run has results")
 	}
-	// It is no earlier drop and has booked nothing.
+	// It doesn't count as an earlier drop and has reserved nothing.
 	if s := h.drop("again", goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 8}`); s.State != campaign.StateScheduled {
 		t.Errorf("%+v", s)
 	}

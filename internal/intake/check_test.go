@@ -84,7 +84,7 @@ func TestCheck(t *testing.T) {
 			says: []string{`campaign 21 has the sendType "reactive": only proactive campaigns can be sent from a drop`}},
 
 		// Channels.
-		"channel of no one": {layout: strings.Replace(goodLayout, "cloud_api", "pigeon", 1), state: rejected,
+		"unknown channel": {layout: strings.Replace(goodLayout, "cloud_api", "pigeon", 1), state: rejected,
 			says: []string{`spring.layout.json:1:57: contact.channelType: found "pigeon"; campaign 7 can be sent on: cloud_api`}},
 		"channel that the campaign doesn't allow": {csv: "phone,first,via\n34666777888,Ada,sms\n34666555666,Grace,cloud_api\n",
 			layout: strings.Replace(goodLayout, "cloud_api", "{{via}}", 1), application: `max_bad_rows = "50%"`, state: scheduled, accepted: 1, refused: 1},

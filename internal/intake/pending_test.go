@@ -43,7 +43,7 @@ func TestMaxDrops(t *testing.T) {
 	if third := h.newest("c"); third == nil || third.State != campaign.StateScheduled {
 		t.Errorf("there is room: %+v\n%s", third, h.log)
 	}
-	// What has waited too long is told so, in a file.
+	// A drop that has waited too long gets a report.
 	d := h.watchedDrop("d")
 	h.clock = h.clock.Add(time.Hour + time.Second)
 	h.in.Ready(d)

@@ -90,7 +90,7 @@ func TestGolden(t *testing.T) {
 
 	lowered := timeline(grid(t, 2*time.Hour, 100, nil, "* 6-20 * * *"), wednesday, 48, nil)
 	lowered.Reserved[lowered.Grid.Number(wednesday)+1] = 300
-	lowered.Reserved[lowered.Grid.Number(wednesday)+6] = 20 // booked before the windows were changed
+	lowered.Reserved[lowered.Grid.Number(wednesday)+6] = 20 // reserved before the windows were changed
 
 	for name, one := range map[string]struct {
 		t     Timeline
@@ -162,7 +162,7 @@ func TestEveryMessageIsDrawn(t *testing.T) {
 			Grid: plan.Grid{Slot: slot, Capacity: 10}, Reserved: map[int64]uint32{}, Zone: loc}
 		first, last := one.Grid.Number(from), one.Grid.Number(one.Until.Add(-1))
 		want := 0
-		for range rapid.IntRange(0, 50).Draw(t, "booked") {
+		for range rapid.IntRange(0, 50).Draw(t, "reserved") {
 			n := rapid.Int64Range(first-2, last+2).Draw(t, "slot number")
 			if n >= first && n <= last && one.Reserved[n] == 0 {
 				want += 3

@@ -8,7 +8,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// array is a Bookings as cheap as can be: what is measured is the planning.
+// array is the cheapest Reservations, so that the benchmark measures the planning.
 type fixedReservations struct {
 	first    int64
 	reserved []uint32

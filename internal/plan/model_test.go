@@ -15,7 +15,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// booked is a Bookings in memory: messages by slot.
+// booked is a Reservations in memory: messages by slot.
 type reservedCounts map[int64]uint32
 
 func (b reservedCounts) Reserved(first int64, counts []uint32) error {
@@ -101,7 +101,7 @@ func (m model) place(req Request) map[int64]uint32 {
 	return nil
 }
 
-// drawCase draws a small grid with bookings and a request to it.
+// drawCase draws a small grid with reservations and a request.
 func drawCase(t *rapid.T) (model, Request) {
 	slot := rapid.SampledFrom([]time.Duration{7 * time.Second, time.Minute, 5 * time.Minute, 45 * time.Minute}).Draw(t, "slot")
 	capacity := rapid.Uint32Range(1, 12).Draw(t, "capacity")
@@ -312,4 +312,4 @@ func TestTwoSendingsNeverShareCapacity(t *testing.T) {
 	})
 }
 
-func (m model) String() string { return fmt.Sprintf("%+v with %v booked", m.grid, m.b) }
+func (m model) String() string { return fmt.Sprintf("%+v with %v reserved", m.grid, m.b) }

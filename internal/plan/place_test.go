@@ -103,7 +103,7 @@ func TestPlace(t *testing.T) {
 		{name: "closed at night", condition: fragmented, recipients: 5500, windows: "* 9-20 * * *", horizon: Horizon,
 			want: strings.Join(append(full(0, 54), "126:100"), " ")},
 
-		{name: "no one", condition: immediate, recipients: 0, want: ""},
+		{name: "nobody", condition: immediate, recipients: 0, want: ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := Grid{Slot: 10 * time.Minute, Capacity: 100}
@@ -181,7 +181,7 @@ func TestPlaceRefuses(t *testing.T) {
 	}
 }
 
-// broken are bookings that can't be read the n-th time.
+// broken are reservations whose n-th read fails.
 type failingReservations int
 
 var errBroken = errors.New("broken")
@@ -199,15 +199,15 @@ func TestReservationErrorsAreReturned(t *testing.T) {
 	for _, reads := range []failingReservations{0, 1} {
 		b := reads
 		if _, err := g.Advise(&b, req); !errors.Is(err, errBroken) {
-			t.Errorf("advice with bookings broken after %d reads: %v", reads, err)
+			t.Errorf("advice with reservations broken after %d reads: %v", reads, err)
 		}
 	}
 	b := failingReservations(0)
 	if _, err := g.Place(&b, req); !errors.Is(err, errBroken) {
-		t.Errorf("placed with broken bookings: %v", err)
+		t.Errorf("placed with broken reservations: %v", err)
 	}
 	if _, _, err := g.Replan(&b, req.T, req.Until, 1, 1); !errors.Is(err, errBroken) {
-		t.Errorf("planned again with broken bookings: %v", err)
+		t.Errorf("planned again with broken reservations: %v", err)
 	}
 }
 

@@ -174,7 +174,7 @@ func TestCancelIsBroughtToItsEnd(t *testing.T) {
 	})
 }
 
-// What someone else has settled or stopped in the books is not sent.
+// Messages that someone else has settled or stopped in the store are not sent.
 func TestRefusedAttemptsAreNotMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, gated)
@@ -199,9 +199,9 @@ func TestRefusedAttemptsAreNotMade(t *testing.T) {
 // Messages that a person asks to be sent again after they failed go out, while the sending is at work or done.
 func TestResend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var mended atomic.Bool
+		var fixed atomic.Bool
 		r := newHarness(t, answering(func(m *Message) Result {
-			if !mended.Load() && m.ContactCode == "34600000003" {
+			if !fixed.Load() && m.ContactCode == "34600000003" {
 				return Result{Verdict: VerdictPermanent, Detail: "no"}
 			}
 			return Result{Verdict: VerdictSent}
@@ -219,7 +219,7 @@ func TestResend(t *testing.T) {
 		r.Kick()
 		time.Sleep(time.Minute)
 		r.store.wantState(t, id, campaign.StateCompleted, campaign.Failed, 1)
-		mended.Store(true)
+		fixed.Store(true)
 		r.store.change(id, again)
 		r.Kick()
 		time.Sleep(time.Minute)

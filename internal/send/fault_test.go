@@ -14,7 +14,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// faults makes operations of the books fail by name, or by the beginning of one.
+// faults makes operations of the store fail by name or by the beginning of a name.
 type faultyStore struct {
 	mu sync.Mutex
 	on map[string]bool
@@ -260,7 +260,7 @@ func TestReload(t *testing.T) {
 		time.Sleep(time.Minute)
 		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
 		if r.HeldChannels() != nil && len(r.HeldChannels()) > 0 || len(r.Channels()) != 1 {
-			t.Errorf("lanes %+v", r.Channels())
+			t.Errorf("channels %+v", r.Channels())
 		}
 	})
 }

@@ -16,7 +16,7 @@ import (
 
 // TestAnyOrderOfEvents has sendings of all kinds meet pauses, cancels, resumes,
 // jumps of the clock, reloads, faults of the store, restarts and answers of every
-// kind in any order. At the end the books balance, and nothing went out early,
+// kind in any order. At the end the counters agree, and nothing went out early,
 // while it was paused or canceled, out of order, or twice without a reason.
 func TestAnyOrderOfEvents(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

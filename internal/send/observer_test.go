@@ -64,7 +64,7 @@ func TestWhatIsTold(t *testing.T) {
 			t.Errorf("in flight %d, of the sending %d", n, of)
 		}
 		if s := r.Channels(); len(s) != 1 || s[0].Sendings != 1 || s[0].Name != "c" || s[0].Application != 1 {
-			t.Errorf("lanes %+v", s)
+			t.Errorf("channels %+v", s)
 		}
 		time.Sleep(time.Minute)
 		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 8)
@@ -75,12 +75,12 @@ func TestWhatIsTold(t *testing.T) {
 			t.Errorf("recorded (-want +got):\n%s", diff)
 		}
 		if c.attempted != 10 || c.longest != 30*time.Millisecond || c.latest < 30*time.Millisecond || c.latest > time.Second {
-			t.Errorf("told of %d attempts, at most %v late, at most %v long", c.attempted, c.latest, c.longest)
+			t.Errorf("observed %d attempts, at most %v late, at most %v long", c.attempted, c.latest, c.longest)
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		if changes[id] != 2 {
-			t.Errorf("told of %d changes; want sending and completed", changes[id])
+			t.Errorf("observed %d changes, want sending and completed", changes[id])
 		}
 		r.store.change(id, func(k *memorySending) {
 			if d := k.last[2][0].Detail; len(d) > 503 {

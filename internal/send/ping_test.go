@@ -30,7 +30,7 @@ func TestAlive(t *testing.T) {
 			}
 			time.Sleep(50 * time.Millisecond)
 		}
-		r.Configure(nil) // lanes that end answer, too
+		r.Configure(nil) // channel senders that end answer too
 		if err := alive(); err != nil {
 			t.Errorf("without channels: %v", err)
 		}
@@ -43,7 +43,7 @@ func TestAlive(t *testing.T) {
 	})
 }
 
-// TestAliveNamesTheOneThatHangs holds up a lane's loop, then the scheduler.
+// TestAliveNamesTheOneThatHangs blocks a channel sender's loop, then the scheduler.
 func TestAliveNamesTheOneThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t)
@@ -60,13 +60,13 @@ func TestAliveNamesTheOneThatHangs(t *testing.T) {
 		r.Dispatcher.mu.Unlock()
 		err := alive()
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `channel "stuck" of application 9`) {
-			t.Errorf("a lane that hangs: %v", err)
+			t.Errorf("a channel sender that hangs: %v", err)
 		}
 		r.Dispatcher.mu.Lock()
 		delete(r.senders, key)
 		r.Dispatcher.mu.Unlock()
 		if l == nil {
-			t.Error("the rig's lane is gone")
+			t.Error("the harness has no channel sender")
 		}
 		if err := alive(); err != nil {
 			t.Errorf("without it: %v", err)

@@ -10,7 +10,7 @@ import (
 )
 
 // A sync takes its time, and yet messages go out at theirs where unknown ones are
-// resent: their attempts are in the books before. Elsewhere they wait for the sync.
+// resent: their attempts were recorded before. Elsewhere they wait for the sync.
 func TestMarkedAheadOfItsTime(t *testing.T) {
 	const sync = 15 * time.Millisecond
 	for policy, latest := range map[Policy]time.Duration{RetryUnknown: 0, HoldUnknown: 2*sync + 5*time.Millisecond} {

@@ -10,7 +10,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// What the last answers ask for is in the books before Run returns: who closes
+// The changes that the last answers ask for are in the store before Run returns: who closes
 // the store after it must not find a step still at work.
 func TestStopWaitsForStepsOfTheLastAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -58,7 +58,7 @@ func TestPacing(t *testing.T) {
 	}
 }
 
-// A slot that has passed with recipients unsent is sliced again, never sent in one burst (PITFALLS 19).
+// The unsent recipients of a passed slot are sliced again and never sent in one burst.
 func TestPassedSlicesAreNoBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, grid(time.Minute, 10, nil))
@@ -148,7 +148,7 @@ func TestWindows(t *testing.T) {
 	})
 }
 
-// What expired while nothing ran is not sent by a lane that is quicker than the scheduler.
+// Messages that expired while nothing ran are not sent, even if a channel sender is faster than the scheduler.
 func TestExpiredBeforeItWasLoaded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wall{}
@@ -244,7 +244,7 @@ func TestSuspend(t *testing.T) {
 	})
 }
 
-// An idle dispatcher has no timer: in an hour it asks the books nothing.
+// An idle dispatcher has no timer: in an hour it makes no call to the store.
 func TestIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int64
@@ -257,15 +257,15 @@ func TestIdle(t *testing.T) {
 		before := asked.Load()
 		time.Sleep(time.Hour)
 		if n := asked.Load() - before; n > 0 {
-			t.Errorf("%d questions to the books in an idle hour", n)
+			t.Errorf("%d calls to the store in an idle hour", n)
 		}
-		// With something due in a day it looks at the clock, not at the books.
+		// With something due in a day it checks the clock, not the store.
 		r.accept(campaign.Sending{ScheduledAt: time.Now().Add(24 * time.Hour)}, 5)
 		time.Sleep(time.Minute)
 		before = asked.Load()
 		time.Sleep(time.Hour)
 		if n := asked.Load() - before; n > 0 {
-			t.Errorf("%d questions to the books in an hour with something due tomorrow", n)
+			t.Errorf("%d calls to the store in an hour with something due tomorrow", n)
 		}
 	})
 }

@@ -339,7 +339,7 @@ func TestHoldSending(t *testing.T) {
 	})
 }
 
-// When nothing gets through, messages don't burn their attempts one after another (PITFALLS 24: retry storms).
+// When nothing gets through, messages don't burn their attempts one after another (a retry storm).
 func TestOutageIsNoStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		until := time.Now().Add(30 * time.Minute)
@@ -355,7 +355,7 @@ func TestOutageIsNoStorm(t *testing.T) {
 			t.Errorf("%d attempts in ten minutes of outage", n)
 		}
 		if s := r.Channels()[0]; s.Held || !strings.Contains(s.Reason, "connection refused") || s.RetryAt.IsZero() {
-			t.Errorf("status %+v; want the trouble told", s)
+			t.Errorf("status %+v; want the trouble reported", s)
 		}
 		time.Sleep(time.Hour)
 		state, counts := r.store.state(id)

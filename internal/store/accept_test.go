@@ -302,7 +302,7 @@ func TestGridOfAnotherLength(t *testing.T) {
 		}
 		b := accept(t, s, draft{rows: 90, at: at}, long)
 		if got := reserved(long, 2); !cmp.Equal(got, []uint32{100, 15}) {
-			t.Errorf("booked on a longer grid: %v", got)
+			t.Errorf("reserved on a longer grid: %v", got)
 		}
 		verify(t, s)
 		c := accept(t, s, draft{rows: 7, at: at}, short)

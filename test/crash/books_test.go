@@ -173,15 +173,15 @@ func (w *world) look() (inFlight uint64) {
 	for _, wrong := range s.Verify(true) {
 		w.t.Errorf("after a crash: %s", wrong)
 	}
-	w.bookings(s)
+	w.reservations(s)
 	stats, err := s.Stats()
 	w.must(err)
 	return stats.Messages[campaign.InFlight]
 }
 
-// bookings compares reservations of future slots with their unsent messages. It ignores the current
+// reservations compares reservations of future slots with their unsent messages. It ignores the current
 // slot, whose sent messages keep their reservations.
-func (w *world) bookings(s *store.Store) {
+func (w *world) reservations(s *store.Store) {
 	w.t.Helper()
 	const slot = time.Second
 	first := time.Now().Unix() + 1

@@ -229,7 +229,7 @@ func TestIndexIsExact(t *testing.T) {
 	}
 }
 
-// TestIndexBytesPerRow holds the docstring of index: 10 bytes a row, under 32 (issue 2).
+// TestIndexBytesPerRow checks the size that index promises: 10 bytes a row.
 func TestIndexBytesPerRow(t *testing.T) {
 	const rows = 1_000_000
 	var before, after runtime.MemStats

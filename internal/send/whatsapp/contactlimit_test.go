@@ -37,7 +37,7 @@ func TestContactGetsMoreThanABurst(t *testing.T) {
 			t.Errorf("a newcomer waits %v behind the others, want %v", wait, want)
 		}
 		if wait := p.allow(to, time.Now(), false); wait != 0 {
-			t.Errorf("the first that was told to wait waits %v more", wait)
+			t.Errorf("the first that had to wait waits %v more", wait)
 		}
 		time.Sleep(time.Hour)
 		if wait := p.allow(to, time.Now(), true); wait != 0 {
