@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -141,18 +142,18 @@ func TestUnslicedExpires(t *testing.T) {
 	})
 }
 
-// TestUnslicedWaitsForTheWindow: nothing is sent while the window is closed; the rest
-// is sent when it opens, or expires.
+// TestUnslicedWaitsForTheWindow: nothing is sent while the window is closed, and that time
+// doesn't count towards max_lateness; the rest is sent when it opens.
 func TestUnslicedWaitsForTheWindow(t *testing.T) {
 	windows := `windows = ["* 9-20 * * *"]` + "\n" + `timezone = "Europe/Madrid"`
 	rate := "rate = 1\n"
 	scenario(t, at(9, 0), shop(1, windows, `enabled = false`)+rate+shop(2, windows+"\nmax_lateness = \"2h\"", `enabled = false`)+rate, func(t *testing.T, w *harness) {
 		w.start()
 		w.accept("night", 100, "scheduleAt", at(19, 59)) // Madrid is an hour ahead
-		w.accept("lost", 100, "scheduleAt", at(19, 59), "applicationId", 2, "campaignId", 1)
+		w.accept("short", 100, "scheduleAt", at(19, 59), "applicationId", 2, "campaignId", 1)
 		w.accept("evening", 5, "scheduleAt", at(22, 0)) // T moves to the next opening
 		w.until(at(20, 1))
-		for _, name := range []string{"night", "lost"} {
+		for _, name := range []string{"night", "short"} {
 			if n := len(w.sentBy(name)); n < 58 || n > 61 {
 				t.Errorf("%d of %s are sent in the last minute, want 60", n, name)
 			}
@@ -163,11 +164,12 @@ func TestUnslicedWaitsForTheWindow(t *testing.T) {
 			}
 		}
 		w.until(at(23, 0))
-		if got := w.report("lost"); got.State != campaign.StateCompleted || got.Messages.Expired < 39 {
-			t.Errorf("lost is %s with %+v, want 40 expired", got.State, got.Messages)
+		if got := w.report("short"); got.State != campaign.StateSending || got.Messages.Expired > 0 || !strings.Contains(got.Reason, "windows are closed") {
+			t.Errorf("short is %s with %+v, reason %q; want it to wait for the window", got.State, got.Messages, got.Reason)
 		}
 		w.until(at(32, 10))
 		w.sentOf("night", 100, 0)
+		w.sentOf("short", 100, 0)
 		w.sentOf("evening", 5, 0)
 		if first := w.sentBy("evening")[0]; first.wall.Before(at(32, 0)) || first.wall.After(at(32, 1)) {
 			t.Errorf("T outside the windows moves to 09:00 in Madrid, it was sent at %s", first.wall)
