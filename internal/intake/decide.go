@@ -163,6 +163,11 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) e
 	case o.Canceled != "":
 		return in.refuseFor(s, campaign.StateCanceled, "windows-closed", o.Canceled)
 	}
+	if o.Grid == nil && !s.DryRun {
+		if warning, late := latenessWarning(f.Application, s, o.T); late {
+			s.Warnings = append(s.Warnings, warning)
+		}
+	}
 	terms := store.Terms{DuplicateWindow: f.Application.DuplicateWindow, Resend: f.Sidecar.Resend, Grid: o.Grid}
 	if o.Grid != nil {
 		terms.Place = func(b plan.Reservations) ([]plan.Placement, error) { return o.Grid.Place(b, o.Request) }

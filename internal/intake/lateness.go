@@ -1,0 +1,49 @@
+package intake
+
+import (
+	"fmt"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+)
+
+// maxBlocked is how much later than max_lateness unsliced messages expire at most, because
+// our own rules prevent sending (docs/contract.md 8).
+const maxBlocked = 7 * 24 * time.Hour
+
+// latenessWarning returns a warning if an unsliced sending due at t needs more time than it
+// has before its messages expire: at the rates of its channels, with daily_contacts and
+// within the sending windows.
+func latenessWarning(app *config.Application, s *campaign.Sending, t time.Time) (campaign.Problem, bool) {
+	warn := func(format string, args ...any) (campaign.Problem, bool) {
+		return campaign.Problem{File: s.Name + ".csv", Message: fmt.Sprintf(format, args...) +
+			fmt.Sprintf("; what isn't sent by then expires (max_lateness is %s)", app.MaxLateness)}, true
+	}
+	rate, contacts := 0.0, 0
+	for _, name := range s.Channels {
+		c := app.Channels[name]
+		if c.Rate > 0 && (rate == 0 || c.Rate < rate) {
+			rate = c.Rate
+		}
+		if c.DailyContacts > 0 && (contacts == 0 || c.DailyContacts < contacts) {
+			contacts = c.DailyContacts
+		}
+	}
+	var needed time.Duration
+	if rate > 0 {
+		seconds := float64(s.Planned) / rate
+		if needed = time.Duration(seconds) * time.Second; needed > app.MaxLateness {
+			return warn("%d messages take %s at %g a second", s.Planned, needed, rate)
+		}
+	}
+	if contacts > 0 {
+		if days := (int64(s.Rows.Accepted) - 1) / int64(contacts); days > int64(maxBlocked/(24*time.Hour)) {
+			return warn("daily_contacts = %d lets %d recipients go within %d days, more than the 7 that don't count", contacts, s.Rows.Accepted, days)
+		}
+	}
+	if _, enough := app.Windows.OpenFor(t, needed, t.Add(app.MaxLateness+maxBlocked)); !enough {
+		return warn("the sending windows aren't open for the %s that it takes within %s after its time", needed, app.MaxLateness+maxBlocked)
+	}
+	return campaign.Problem{}, false
+}
