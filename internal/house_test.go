@@ -27,7 +27,7 @@ var may = map[string][]string{
 	"send":            {"calendar", "campaign", "failpoint", "plan", "safeio"},
 	"send/null":       {"campaign", "send"},
 	"send/outbox":     {"campaign", "send"},
-	"send/smtp":       {"campaign", "source", "send"},
+	"send/smtp":       {"campaign", "contact", "source", "send"},
 	"send/httppost":   {"send"},
 	"send/webhook":    {"campaign", "send", "send/httppost"},
 	"send/whatsapp":   {"campaign", "contact", "source", "send", "send/httppost"}, // source: the nearest name in a template

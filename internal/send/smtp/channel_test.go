@@ -40,7 +40,7 @@ func TestConformance(t *testing.T) {
 			}
 			return c
 		},
-		Item: `{"subject":"Hello","text":"Hello {{name}}","html":"<p>Hello {{name}}</p>"}`, Contact: contact,
+		Item: `{"subject":"Hello","text":"Hello {{name}}","html":"<p>Hello {{name}}</p>"}`, Contact: testContact,
 		Count: func() int { return int(box.count.Load()) },
 		Cases: map[sendtest.Case]sendtest.Want{
 			sendtest.Success:     {Verdict: send.VerdictSent, ProviderID: "20260102-000001-3-1-0123abcd@example.com"},

@@ -25,7 +25,7 @@ func TestReplies(t *testing.T) {
 		hold        = send.VerdictHold
 		unknown     = send.VerdictUnknown
 	)
-	about := " <" + contact + ">: nothing to be said of " + contact
+	about := " <" + testContact + ">: nothing to be said of " + testContact
 	for _, c := range []struct {
 		name string
 		play map[string]string

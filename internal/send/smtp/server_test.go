@@ -313,7 +313,7 @@ func channel(t testing.TB, o Options) *Channel {
 	return c
 }
 
-const contact = "ana.lopez34600111222@mail.example"
+const testContact = "ana.lopez34600111222@mail.example"
 
 func message(t testing.TB, c content) *send.Message {
 	t.Helper()
@@ -322,7 +322,7 @@ func message(t testing.TB, c content) *send.Message {
 		t.Fatal(err)
 	}
 	return &send.Message{Key: "20261124-000007-42-1-9f3c01ab", SendingID: "20261124-000007", ApplicationID: 1, CampaignID: 7, ChannelType: "email",
-		ContactCode: contact, Number: 1, Content: text, Attempt: 1}
+		ContactCode: testContact, Number: 1, Content: text, Attempt: 1}
 }
 
 func hello(t testing.TB) *send.Message {
