@@ -60,6 +60,18 @@ func (r *Rows) To(i int) []byte {
 	return r.Normal.At(i)
 }
 
+// AppendContact appends a contact in a form that every application reads the same, for lists such as opt-outs: a number with +, any
+// other contact as it is sent. to is what Rows.To returns.
+func AppendContact(dst, contactCode, to []byte) []byte {
+	switch {
+	case len(to) == 0:
+		return append(dst, contactCode...)
+	case to[0] >= '0' && to[0] <= '9':
+		dst = append(dst, '+')
+	}
+	return append(dst, to...)
+}
+
 // Reset empties the rows, keeps their memory and sets the number of values.
 func (r *Rows) Reset(first uint32, values int) {
 	r.First, r.Lines, r.Channels = first, r.Lines[:0], r.Channels[:0]

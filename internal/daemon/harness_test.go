@@ -217,13 +217,21 @@ func (w *harness) sentBy(name string) []sent {
 	return slices.DeleteFunc(w.allSent(), func(s sent) bool { return !strings.HasPrefix(s.contact, name+"-") })
 }
 
+// contact returns the contactCode of a row of a drop: a phone number where the channel needs one.
+func (w *harness) contact(name string, i int) string {
+	if strings.Contains(w.config, `driver = "whatsapp"`) {
+		return fmt.Sprintf("34666%06d", i)
+	}
+	return fmt.Sprintf("%s-%d", name, i)
+}
+
 // drop puts a drop of n rows into the inbox. sidecar alternates keys and values.
 func (w *harness) drop(name string, n int, sidecar ...any) {
 	w.t.Helper()
 	var csv strings.Builder
 	csv.WriteString("code,name\n")
 	for i := range n {
-		fmt.Fprintf(&csv, "%s-%d,Ada\n", name, i)
+		fmt.Fprintf(&csv, "%s,Ada\n", w.contact(name, i))
 	}
 	keys := map[string]any{}
 	for i := 0; i < len(sidecar); i += 2 {

@@ -102,6 +102,11 @@ func (h *hooks) refused(err error) {
 	h.loggedAt, h.unlogged = now, 0
 }
 
+// withPlus returns a number with its country code, or a user id, as every application reads it.
+func withPlus(digits string) string {
+	return string(campaign.AppendContact(nil, nil, []byte(digits)))
+}
+
 // Receive implements whatsapp.Receiver.
 func (h *hooks) Receive(_ context.Context, statuses []whatsapp.Status, preferences []whatsapp.Preference) error {
 	table := h.current.Load()
@@ -117,7 +122,7 @@ func (h *hooks) Receive(_ context.Context, statuses []whatsapp.Status, preferenc
 	}
 	for _, s := range statuses {
 		if s.OptedOut {
-			optOut(s.PhoneNumberID, s.Contact)
+			optOut(s.PhoneNumberID, withPlus(s.Contact))
 			contact, err := h.d.store.ContactOf(s.Key) // as the drop wrote it, which Meta may write differently
 			if err != nil {
 				return err
@@ -136,7 +141,7 @@ func (h *hooks) Receive(_ context.Context, statuses []whatsapp.Status, preferenc
 	}
 	for _, p := range preferences {
 		if p.Stop {
-			optOut(p.PhoneNumberID, p.Contact)
+			optOut(p.PhoneNumberID, withPlus(p.Contact))
 		}
 	}
 	if len(outs) > 0 {

@@ -172,7 +172,7 @@ func TestOptOutsOfWebhooks(t *testing.T) {
 				t.Errorf("%s: %d", word, code)
 			}
 		}
-		w.write("in/again.csv", "code,name\nspring-0,Ada\nspring-1,Ada\n+34 666 000 111,Ada\n(34) 666-000-222,Ada\n34666000333,Ada\n")
+		w.write("in/again.csv", "code,name\n34666000000,Ada\n34666000001,Ada\n+34 666 000 111,Ada\n(34) 666-000-222,Ada\n34666000333,Ada\n")
 		w.write("in/again.layout.json", `{"contact": {"contactCode": "{{code}}", "channelType": "push"}, "customFields": {"name": "{{name}}"}}`)
 		w.write("in/again.schedule.json", `{}`)
 		w.until(at(9, 10))

@@ -11,6 +11,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/contact"
 	"campaignd/internal/control"
 	"campaignd/internal/intake"
 	"campaignd/internal/plan/document"
@@ -54,7 +55,7 @@ func sendTest(ctx context.Context, c *config.Config, getenv func(string) string,
 		return control.TestResult{}, control.Invalidf("channel %q can't be used: %v", m.ChannelType, err)
 	}
 	defer driver.Close()
-	msg, err := testMessage(driver, contents, variables, m)
+	msg, err := testMessage(driver, c.Application(m.ApplicationID).ContactRules(m.ChannelType), contents, variables, m)
 	if err != nil {
 		return control.TestResult{}, err
 	}
@@ -107,7 +108,7 @@ func testSubject(c *config.Config, m control.TestMessage) (config.Channel, []cam
 }
 
 // testMessage renders and checks the message as intake does.
-func testMessage(driver send.Channel, contents []campaign.Content, variables []string, m control.TestMessage) (*send.Message, error) {
+func testMessage(driver send.Channel, rules contact.Rules, contents []campaign.Content, variables []string, m control.TestMessage) (*send.Message, error) {
 	for name := range m.Variables {
 		if !slices.Contains(variables, name) {
 			hint := ""
@@ -134,13 +135,21 @@ func testMessage(driver send.Channel, contents []campaign.Content, variables []s
 	if m.ContactCode == "" {
 		return nil, control.Invalidf("contactCode is empty: give the contact to send to")
 	}
-	if err := driver.CheckMessage([]byte(m.ContactCode), content); err != nil {
+	normal, why := rules.Normalize(nil, []byte(m.ContactCode))
+	if why.Code != "" {
+		return nil, control.Invalidf("the message would be rejected: %s", why.Text)
+	}
+	if err := driver.CheckMessage(normal.To, content); err != nil {
 		return nil, control.Invalidf("the message would be rejected: %v", err)
+	}
+	to := ""
+	if kind := rules.Kind(); kind == contact.Phone || kind == contact.Digits {
+		to = string(normal.To)
 	}
 	// The key differs from every sending's keys, and each test has its own.
 	key := "test-" + strings.ToLower(rand.Text()[:16])
 	return &send.Message{Key: key, SendingID: "test", ApplicationID: m.ApplicationID, CampaignID: m.CampaignID, ChannelType: m.ChannelType,
-		ContactCode: m.ContactCode, Number: m.Message, Content: content, DueAt: time.Now().UTC().Round(0), Attempt: 1}, nil
+		ContactCode: m.ContactCode, To: to, Number: m.Message, Content: content, DueAt: time.Now().UTC().Round(0), Attempt: 1}, nil
 }
 
 func outcomeOf(v send.Verdict) string {

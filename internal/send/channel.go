@@ -42,21 +42,9 @@ type Message struct {
 // written.
 func (m *Message) Recipient() string { return cmp.Or(m.To, m.ContactCode) }
 
-// AppendContact appends the contact of a message in a form that is read the same by the rules of every application, for lists such
-// as opt-outs: a number with +, any other contact as it is sent.
+// AppendContact appends the contact as campaign.AppendContact does.
 func (m *Message) AppendContact(dst []byte) []byte {
-	return AppendContact(dst, []byte(m.ContactCode), []byte(m.To))
-}
-
-// AppendContact is Message.AppendContact for a recipient's contactCode and its To.
-func AppendContact(dst, contactCode, to []byte) []byte {
-	switch {
-	case len(to) == 0:
-		return append(dst, contactCode...)
-	case to[0] >= '0' && to[0] <= '9':
-		dst = append(dst, '+')
-	}
-	return append(dst, to...)
+	return campaign.AppendContact(dst, []byte(m.ContactCode), []byte(m.To))
 }
 
 // Channel is a driver: it sends messages of one application's channel. Its constructor

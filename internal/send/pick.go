@@ -208,7 +208,7 @@ func (cs *channelSender) take(cur *sendingCursor, ch *chunk, i uint32, number in
 			it.slotEnd = at.slice.End.UnixNano()
 		}
 	}
-	cs.contact = AppendContact(cs.contact[:0], ch.rows.Contacts.At(int(i)), ch.rows.To(int(i)))
+	cs.contact = campaign.AppendContact(cs.contact[:0], ch.rows.Contacts.At(int(i)), ch.rows.To(int(i)))
 	out, err := cs.d.store.OptedOut(cs.id, cs.name, cs.contact)
 	if err != nil {
 		return 0, err

@@ -64,7 +64,7 @@ type Store interface {
 	// canceled one stays canceled) and sets FinishedAt. It returns false if some have none yet.
 	Finish(id campaign.ID) (bool, error)
 
-	// OptedOut reports whether a contact, in the form of AppendContact, has opted out of the application's channel.
+	// OptedOut reports whether a contact, in the form of campaign.AppendContact, has opted out of the application's channel.
 	OptedOut(application int64, channelType string, contact []byte) (bool, error)
 
 	// OptOutVersion returns a number that changes whenever an opt-out is added, before the

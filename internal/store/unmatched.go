@@ -144,7 +144,7 @@ func (s *Store) ContactOf(key string) (string, error) {
 			return nil
 		}
 		if i, ok := slices.BinarySearch(rows.Lines, line); ok {
-			contact = string(rows.Contacts.At(i))
+			contact = string(campaign.AppendContact(nil, rows.Contacts.At(i), rows.To(i)))
 		}
 		return errFound
 	})
