@@ -73,6 +73,7 @@ func newRoot(env *environment) *cobra.Command {
 		newBackupCmd(env),
 		newCompactCmd(env),
 		newDoctorCmd(env),
+		newInboxCmd(env),
 		newPartnerCmd(env),
 		newVersionCmd(env),
 	)

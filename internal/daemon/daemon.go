@@ -270,7 +270,7 @@ func (d *Daemon) recover() error {
 // problems of an inbox.
 func (d *Daemon) prepareInboxes(c *config.Config) {
 	for _, in := range c.Inboxes {
-		if err := intake.Prepare(in.Path); err != nil {
+		if err := d.intake.Prepare(in.Path); err != nil {
 			d.log.Warn("inbox can't be used", "inbox", in.Path, "err", err)
 		}
 	}

@@ -71,6 +71,9 @@ func (d *Daemon) inboxStatus(c *config.Config) []control.Inbox {
 		n := counts[in.Path]
 		one := control.Inbox{Path: in.Path, Waiting: n.Pending, Checking: checking[in.Path], Others: n.Foreign + n.BadNames,
 			LastScan: n.LookedAt.UTC(), Problem: n.Err}
+		if err := d.intake.Present(in.Path); err != nil && one.Problem == "" {
+			one.Problem = err.Error()
+		}
 		for _, w := range waits[in.Path] {
 			one.Waits = append(one.Waits, control.Wait{Name: w.Name, Reason: w.Reason, Since: w.Since.UTC()})
 		}
@@ -132,7 +135,7 @@ func (d *Daemon) Ready(context.Context) []control.Check {
 	_, err := d.store.Stats()
 	add("store", text(cmp.Or(err, d.store.Writable())))
 	for path, n := range d.inboxes.counts() {
-		add("inbox "+path, n.Err)
+		add("inbox "+path, cmp.Or(n.Err, text(d.intake.Present(path))))
 	}
 	stopping := ""
 	if d.stopping.Load() {
@@ -178,7 +181,7 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error)
 		add("disk", control.LevelOK, fmt.Sprintf("%d MiB are free on the store's file system", free>>20), "")
 	}
 	for _, in := range c.Inboxes {
-		if err := intake.Prepare(in.Path); err != nil {
+		if err := d.intake.Prepare(in.Path); err != nil {
 			add("inbox", control.LevelFail, fmt.Sprintf("%s: %v", in.Path, err), "give the daemon's user read and write permission on the inbox, and keep accepted/ on the same mount")
 		} else {
 			add("inbox", control.LevelOK, in.Path+" can be read and written", "")

@@ -43,7 +43,7 @@ func (in *Intake) failBadName(inbox string, f watch.File, why string) error {
 	if _, err := os.Lstat(from); err != nil {
 		return err
 	}
-	if err := MakeFolders(inbox); err != nil {
+	if err := in.ensureFolders(inbox); err != nil {
 		return err
 	}
 	failed := filepath.Join(inbox, failedFolder)

@@ -21,8 +21,8 @@ const (
 	failedFolder   = "failed"
 )
 
-// MakeFolders makes accepted/, done/ and failed/ inside an existing inbox.
-func MakeFolders(inbox string) error {
+// makeFolders makes accepted/, done/ and failed/ inside an existing inbox.
+func makeFolders(inbox string) error {
 	made := false
 	for _, name := range []string{acceptedFolder, doneFolder, failedFolder} {
 		err := os.Mkdir(filepath.Join(inbox, name), 0o755)
@@ -63,7 +63,7 @@ var errChanged = errors.New("changed while it was being claimed")
 // inbox and the next scan finds them. After an error the claim is retried later, if it was
 // recorded at all.
 func (in *Intake) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
-	if err := MakeFolders(d.Inbox); err != nil {
+	if err := in.ensureFolders(d.Inbox); err != nil {
 		return nil, err // record nothing for an inbox that can't be written to
 	}
 	for {

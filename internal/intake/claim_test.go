@@ -110,7 +110,7 @@ func TestClaimGivenBackToTakenName(t *testing.T) {
 	h.put("spring", goodCSV, goodLayout, goodSidecar)
 	d := h.watchedDrop("spring")
 	s := &campaign.Sending{Name: d.Name, Inbox: d.Inbox, Files: fileIDs(d)}
-	if err := errors.Join(h.store.Begin(s), MakeFolders(h.inbox)); err != nil {
+	if err := errors.Join(h.store.Begin(s), makeFolders(h.inbox)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.in.makeFolder(s); err != nil {
@@ -137,9 +137,8 @@ func TestClaimGivenBackToTakenName(t *testing.T) {
 	}
 }
 
-// A claim that fails because of the machine makes one record, not one for every scan, and
-// is finished later.
-func TestFailedClaimMakesOneRecord(t *testing.T) {
+// A drop whose inbox can't have its folders makes no record, and is claimed later.
+func TestFailedClaimMakesNoRecord(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.write(filepath.Join(h.inbox, "accepted"), "a file is in the way")
 	h.put("spring", goodCSV, goodLayout, goodSidecar)
@@ -148,10 +147,10 @@ func TestFailedClaimMakesOneRecord(t *testing.T) {
 		h.work()
 		h.clock = h.clock.Add(10 * time.Second)
 	}
-	if n := len(h.sendings()); n != 1 || !isVoid(h.sendings()[0]) {
+	if n := len(h.sendings()); n != 0 {
 		t.Errorf("%d records\n%s", n, h.log)
 	}
-	if waits := h.in.Waits(h.inbox); len(waits) != 1 || !strings.Contains(waits[0].Reason, "folder can't be made") {
+	if waits := h.in.Waits(h.inbox); len(waits) != 1 || !strings.Contains(waits[0].Reason, "not a directory") {
 		t.Errorf("%+v", waits)
 	}
 	if err := os.Remove(filepath.Join(h.inbox, "accepted")); err != nil {
@@ -191,7 +190,7 @@ func (h *harness) elsewhere() string {
 func TestTwoMountsCopy(t *testing.T) {
 	h := newHarness(t, "", "")
 	other := h.elsewhere()
-	if err := Prepare(h.inbox); err == nil || !strings.Contains(err.Error(), "another mount") {
+	if err := h.in.Prepare(h.inbox); err == nil || !strings.Contains(err.Error(), "another mount") {
 		t.Errorf("%v", err)
 	}
 	s := h.good("spring")
@@ -225,7 +224,7 @@ func TestTwoMountsCopy(t *testing.T) {
 	if files := h.tree("failed/" + no.FolderName()); files["link.layout.json"] != goodLayout {
 		t.Errorf("%q", files)
 	}
-	if left, err := os.ReadDir(other); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(other); err != nil || len(left) != 1 || left[0].Name() != idFile {
 		t.Error(left, err)
 	}
 	h.verifyStore()
@@ -233,17 +232,17 @@ func TestTwoMountsCopy(t *testing.T) {
 
 func TestPrepare(t *testing.T) {
 	h := newHarness(t, "", "")
-	if err := Prepare(h.inbox); err != nil {
+	if err := h.in.Prepare(h.inbox); err != nil {
 		t.Error(err)
 	}
 	if diff := cmp.Diff([]string{acceptedFolder, doneFolder, failedFolder}, h.names("")); diff != "" {
 		t.Error(diff)
 	}
-	if err := Prepare(filepath.Join(h.inbox, "nowhere")); err == nil {
+	if err := h.in.Prepare(filepath.Join(h.inbox, "nowhere")); err == nil {
 		t.Error("an inbox that isn't there is prepared")
 	}
 	h.write(filepath.Join(h.dir, "file"), "")
-	if err := Prepare(filepath.Join(h.dir, "file")); err == nil {
+	if err := h.in.Prepare(filepath.Join(h.dir, "file")); err == nil {
 		t.Error("a file is prepared")
 	}
 }

@@ -60,6 +60,9 @@ func targetState(a watch.Action) campaign.State {
 // obey obeys a control file. The act comes before the move: after a crash between them the file is
 // obeyed again, which then changes nothing.
 func (in *Intake) obey(ctx context.Context, c watch.Control) error {
+	if err := in.Present(c.Inbox); err != nil {
+		return err
+	}
 	s, err := in.target(c)
 	if whole := withIDInName(c); errors.Is(err, errNoSending) && whole.Name != c.Name {
 		if other, otherErr := in.target(whole); otherErr == nil || in.dropExpected(whole) {
@@ -281,7 +284,7 @@ func (in *Intake) failControl(c watch.Control, reason string) error {
 	} else {
 		in.log.Info("control file refused", "inbox", c.Inbox, "file", c.File.Name, "reason", reason)
 	}
-	if err := MakeFolders(c.Inbox); err != nil {
+	if err := in.ensureFolders(c.Inbox); err != nil {
 		return err
 	}
 	place := controlPlace(c, failedFolder, in.now())

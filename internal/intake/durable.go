@@ -71,6 +71,9 @@ func (in *Intake) removeTemps() {
 		if _, err := os.Stat(inbox.Path); errors.Is(err, fs.ErrNotExist) {
 			continue // nothing to remove; the watcher reports the missing inbox
 		}
+		if in.Present(inbox.Path) != nil {
+			continue
+		}
 		entries, err := os.ReadDir(accepted)
 		for _, e := range entries {
 			if e.IsDir() {

@@ -22,6 +22,9 @@ func (in *Intake) fileFolder(s *campaign.Sending) (err error) {
 			in.pending.remove(s.ID)
 		}
 	}()
+	if err := in.Present(s.Inbox); err != nil {
+		return err
+	}
 	from, to := folder(s), finalFolder(s)
 	if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(to); err == nil {
@@ -48,7 +51,7 @@ func (in *Intake) fileFolder(s *campaign.Sending) (err error) {
 	if err := safeio.SyncDir(from); err != nil {
 		return err
 	}
-	if err := MakeFolders(s.Inbox); err != nil {
+	if err := in.ensureFolders(s.Inbox); err != nil {
 		return err
 	}
 	if err := safeio.MoveDir(from, to); err != nil {
@@ -70,7 +73,7 @@ func (in *Intake) ensureFolder(s *campaign.Sending) error {
 	if _, err := os.Lstat(folder(s)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := MakeFolders(s.Inbox); err != nil {
+	if err := in.ensureFolders(s.Inbox); err != nil {
 		return err
 	}
 	if err := os.Mkdir(folder(s), 0o755); err != nil {
@@ -91,6 +94,9 @@ func (in *Intake) Reopen(id campaign.ID) (closing func(), err error) {
 	}
 	if s.State != campaign.StateCompleted {
 		return func() {}, nil
+	}
+	if err := in.Present(s.Inbox); err != nil {
+		return nil, fmt.Errorf("reopen %s: %w", id, err)
 	}
 	in.keeper.reopen(id)
 	if err := in.unfile(s); err != nil {

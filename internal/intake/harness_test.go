@@ -154,7 +154,7 @@ func (h *harness) tree(below string) map[string]string {
 	files := map[string]string{}
 	root := filepath.Join(h.inbox, below)
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || path == root {
+		if err != nil || path == root || filepath.Base(path) == idFile {
 			return err
 		}
 		rel, err := filepath.Rel(root, path)
@@ -187,7 +187,9 @@ func (h *harness) names(below string) []string {
 	}
 	var names []string
 	for _, e := range entries {
-		names = append(names, e.Name())
+		if e.Name() != idFile {
+			names = append(names, e.Name())
+		}
 	}
 	return names
 }

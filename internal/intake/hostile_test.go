@@ -88,6 +88,9 @@ func TestNoDescriptorStaysOpen(t *testing.T) {
 // A store that can't be written to leaves every file where it is.
 func TestStoreAway(t *testing.T) {
 	h := newHarness(t, "", "")
+	if err := h.in.Prepare(h.inbox); err != nil {
+		t.Fatal(err)
+	}
 	h.put("spring", goodCSV, goodLayout, goodSidecar)
 	if err := h.store.Close(); err != nil {
 		t.Fatal(err)

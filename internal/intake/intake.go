@@ -73,6 +73,7 @@ type Intake struct {
 	keeper       *folderKeeper
 	notes        *noteKeeper
 	newest       newestByName
+	identity     sync.Mutex // serializes Present
 	folders      *keyedLock // held while a sending's folder is written or moved
 
 	mu               sync.Mutex // guards all below

@@ -35,6 +35,11 @@ func (in *Intake) reportLate(id campaign.ID) error {
 	if !s.Filed {
 		return nil // reopened: the files are written when it ends
 	}
+	if in.inbox(s.Inbox) != nil {
+		if err := in.Present(s.Inbox); err != nil {
+			return err // written when it is back
+		}
+	}
 	dir := finalFolder(s)
 	switch _, err := os.Lstat(dir); {
 	case errors.Is(err, fs.ErrNotExist):

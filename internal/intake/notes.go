@@ -84,6 +84,9 @@ func (k *noteKeeper) update() {
 func (k *noteKeeper) updateInbox(inbox string) error {
 	k.disk.Lock()
 	defer k.disk.Unlock()
+	if err := k.in.Present(inbox); err != nil {
+		return err
+	}
 	written, err := k.adopt(inbox)
 	if err != nil {
 		return err

@@ -37,8 +37,8 @@ func unmovable(err error) bool {
 // Prepare makes an inbox's folders and finds out whether a drop can be claimed by a rename or has
 // to be copied: a rename fails between two mounts, even of one file system. The error is meant for
 // the operator.
-func Prepare(inbox string) error {
-	if err := MakeFolders(inbox); err != nil {
+func (in *Intake) Prepare(inbox string) error {
+	if err := in.ensureFolders(inbox); err != nil {
 		return err
 	}
 	probe, err := os.CreateTemp(inbox, ".campaignd-probe-*.tmp") // a name that Recover removes

@@ -73,7 +73,7 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 		in.claims.retryLater(id)
 		return nil
 	}
-	err = MakeFolders(s.Inbox)
+	err = in.ensureFolders(s.Inbox)
 	if err == nil {
 		_, err = in.makeFolder(s)
 	}

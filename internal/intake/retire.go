@@ -77,6 +77,11 @@ func (in *Intake) retire(id campaign.ID) (bool, error) {
 // strip removes everything but report.json from a sending's folder. A missing folder needs
 // nothing; a missing inbox is an error, because its disk may not be mounted.
 func (in *Intake) strip(s *campaign.Sending) error {
+	if in.inbox(s.Inbox) != nil {
+		if err := in.Present(s.Inbox); err != nil {
+			return err
+		}
+	}
 	root, err := os.OpenRoot(s.Inbox) // partners can write here, so links must not lead out of it
 	if errors.Is(err, fs.ErrNotExist) && in.inbox(s.Inbox) == nil {
 		return nil // no longer an inbox
@@ -125,6 +130,9 @@ func (in *Intake) retireLists(before time.Time) {
 	for _, inbox := range in.checker().Config.Inboxes {
 		for _, place := range []string{doneFolder, failedFolder} {
 			dir := filepath.Join(inbox.Path, place)
+			if in.Present(inbox.Path) != nil {
+				continue
+			}
 			if err := removeControls(dir, before); err != nil {
 				in.logOnce("retire/"+dir, "removing lists and control files older than retention failed; retrying", "folder", dir, "err", err)
 			}

@@ -21,6 +21,9 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 	if inbox == nil {
 		return nil
 	}
+	if err := in.Present(c.Inbox); err != nil {
+		return err
+	}
 	f, _, err := safeio.OpenRegular(filepath.Join(c.Inbox, c.File.Name))
 	if err != nil {
 		return err
@@ -58,7 +61,7 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 		return err
 	}
 	in.log.Info("opt-outs taken in", "inbox", c.Inbox, "rows", rows, "new", added, "bad", problems.Count)
-	if err := MakeFolders(c.Inbox); err != nil {
+	if err := in.ensureFolders(c.Inbox); err != nil {
 		return err
 	}
 	place := controlPlace(c, doneFolder, in.now())
