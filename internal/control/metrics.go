@@ -26,6 +26,7 @@ type Metrics struct {
 	drops      *prometheus.CounterVec
 	deliveries *prometheus.CounterVec
 	refused    prometheus.Counter
+	ignored    *prometheus.CounterVec
 }
 
 var _ send.Observer = (*Metrics)(nil)
@@ -82,8 +83,12 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 			Name: "campaignd_webhooks_refused_total",
 			Help: "Calls of /hooks/ that were refused: without a valid signature or verify token, unreadable, or not recorded because the store could not be written.",
 		}),
+		ignored: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "campaignd_webhook_events_ignored_total",
+			Help: "Events of signed calls of /hooks/ that had no effect, by reason: status and preference (not understood), message (from a contact), other_number, other.",
+		}, []string{"reason"}),
 	}
-	for _, c := range []prometheus.Collector{m.messages, m.retries, m.lateness, m.duration, m.rows, m.drops, m.deliveries, m.refused} {
+	for _, c := range []prometheus.Collector{m.messages, m.retries, m.lateness, m.duration, m.rows, m.drops, m.deliveries, m.refused, m.ignored} {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
@@ -165,3 +170,8 @@ func (m *Metrics) Delivery(application int64, state campaign.DeliveryState) {
 
 // HookRefused counts a refused call of a webhook.
 func (m *Metrics) HookRefused() { m.refused.Inc() }
+
+// HookIgnored counts events of a webhook that had no effect.
+func (m *Metrics) HookIgnored(reason string, n int) {
+	m.ignored.WithLabelValues(reason).Add(float64(n))
+}

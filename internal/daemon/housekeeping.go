@@ -62,8 +62,13 @@ func (d *Daemon) housekeeping(ctx context.Context) {
 		d.logTask(ctx, "files of sendings with later receipts", d.intake.ReportLate(ctx))
 		_, err := d.store.ForgetContacts(now)
 		d.logTask(ctx, "expired contact counts", err)
+		_, err = d.store.ForgetUserIDs(now.Add(-userIDsKept))
+		d.logTask(ctx, "user ids that were not seen for long", err)
 	}
 }
+
+// userIDsKept is the time after its last receipt in which a user id is remembered.
+const userIDsKept = 90 * 24 * time.Hour
 
 // logTask logs a task's error.
 func (d *Daemon) logTask(ctx context.Context, name string, err error) {

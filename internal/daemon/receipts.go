@@ -108,27 +108,22 @@ func withPlus(digits string) string {
 }
 
 // Receive implements whatsapp.Receiver.
-func (h *hooks) Receive(_ context.Context, statuses []whatsapp.Status, preferences []whatsapp.Preference) error {
+func (h *hooks) Receive(_ context.Context, events whatsapp.Events) error {
 	table := h.current.Load()
-	var reports []store.Receipt
-	var outs []store.OptOut
-	optOut := func(number, contact string) {
-		for _, p := range table.channels[number] {
-			if contact != "" {
-				outs = append(outs, store.OptOut{ApplicationID: p.application, ChannelType: p.channel, ContactCode: contact,
-					At: h.d.now().UTC(), Source: "webhook"})
-			}
+	outs, err := h.optOuts(table, events)
+	if err != nil {
+		return err
+	}
+	if len(outs) > 0 {
+		if _, err := h.d.store.AddOptOuts(outs); err != nil {
+			return err
 		}
 	}
-	for _, s := range statuses {
-		if s.OptedOut {
-			optOut(s.PhoneNumberID, withPlus(s.Contact))
-			contact, err := h.d.store.ContactOf(s.Key) // as the drop wrote it, which Meta may write differently
-			if err != nil {
-				return err
-			}
-			optOut(s.PhoneNumberID, contact)
-		}
+	for why, n := range events.Ignored {
+		h.d.metrics.HookIgnored(string(why), n)
+	}
+	var reports []store.Receipt
+	for _, s := range events.Statuses {
 		state, ok := campaign.ParseDelivery(string(s.Delivery))
 		if !ok {
 			continue // "sent" is already known
@@ -139,16 +134,6 @@ func (h *hooks) Receive(_ context.Context, statuses []whatsapp.Status, preferenc
 		}
 		reports = append(reports, r)
 	}
-	for _, p := range preferences {
-		if p.Stop {
-			optOut(p.PhoneNumberID, withPlus(p.Contact))
-		}
-	}
-	if len(outs) > 0 {
-		if _, err := h.d.store.AddOptOuts(outs); err != nil {
-			return err
-		}
-	}
 	if len(reports) == 0 {
 		return nil
 	}
@@ -158,6 +143,86 @@ func (h *hooks) Receive(_ context.Context, statuses []whatsapp.Status, preferenc
 	}
 	h.count(told)
 	return nil
+}
+
+// optOuts returns the opt-outs of events, under every name of each contact that is known: its number, its
+// user id, and the contactCode of the message. It learns user ids on the way.
+func (h *hooks) optOuts(table *hookTable, events whatsapp.Events) (outs []store.OptOut, err error) {
+	add := func(number string, contacts ...string) {
+		for _, p := range table.channels[number] {
+			for _, contact := range contacts {
+				if contact != "" {
+					outs = append(outs, store.OptOut{ApplicationID: p.application, ChannelType: p.channel, ContactCode: contact,
+						At: h.d.now().UTC(), Source: "webhook"})
+				}
+			}
+		}
+	}
+	for _, s := range events.Statuses {
+		learned, err := h.learn(s)
+		if err != nil {
+			return nil, err
+		}
+		if learned != "" && h.stoppedByUserID(table, s) {
+			add(s.PhoneNumberID, learned)
+		}
+		if s.OptedOut {
+			contact, err := h.d.store.ContactOf(s.Key) // as the drop wrote it, which Meta may write differently
+			if err != nil {
+				return nil, err
+			}
+			add(s.PhoneNumberID, withPlus(s.Contact), s.UserID, contact)
+		}
+	}
+	for _, p := range events.Preferences {
+		if !p.Stop {
+			continue
+		}
+		known, err := h.d.store.ContactOfUserID(p.UserID)
+		if err != nil {
+			return nil, err
+		}
+		add(p.PhoneNumberID, withPlus(p.Contact), p.UserID, known)
+	}
+	return outs, nil
+}
+
+// learn records to which contact a user id of a status belongs. It returns that contact if it is new.
+func (h *hooks) learn(s whatsapp.Status) (string, error) {
+	if s.UserID == "" {
+		return "", nil
+	}
+	known, err := h.d.store.ContactOfUserID(s.UserID)
+	if err != nil {
+		return "", err
+	}
+	contact := known
+	switch {
+	case s.Contact != "":
+		contact = withPlus(s.Contact)
+	case known == "": // the number is hidden, but we know to whom the message went
+		if contact, err = h.d.store.ContactOf(s.Key); err != nil {
+			return "", err
+		}
+	}
+	if contact == "" || contact == s.UserID {
+		return "", nil
+	}
+	if err := h.d.store.LearnUserID(s.UserID, contact, h.d.now()); err != nil || contact == known {
+		return "", err
+	}
+	return contact, nil
+}
+
+// stoppedByUserID reports whether the user id of a status has opted out. An error counts as no: the
+// next status asks again.
+func (h *hooks) stoppedByUserID(table *hookTable, s whatsapp.Status) bool {
+	for _, p := range table.channels[s.PhoneNumberID] {
+		if out, err := h.d.store.OptedOut(p.application, p.channel, []byte(s.UserID)); err == nil && out {
+			return true
+		}
+	}
+	return false
 }
 
 // count updates the metrics and starts a search for unmatched receipts.

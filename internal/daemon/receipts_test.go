@@ -157,6 +157,40 @@ func TestDeliveries(t *testing.T) {
 	})
 }
 
+// A contact hides its number and stops marketing by its user id only. It gets no more messages at the number
+// that a receipt of our own message tied to the id, in whatever order the two arrive.
+func TestStopByUserIDIsDropped(t *testing.T) {
+	scenario(t, at(9, 0), receiptsConfig(t), func(t *testing.T, w *harness) {
+		w.start()
+		drop := func(name, rows string) {
+			w.write("in/"+name+".csv", "code,name\n"+rows)
+			w.write("in/"+name+".layout.json", `{"contact": {"contactCode": "{{code}}", "channelType": "push"}, "customFields": {"name": "{{name}}"}}`)
+			w.write("in/"+name+".schedule.json", `{}`)
+		}
+		drop("spring", "+34666000111,Ada\n+34666000222,Ada\n+34666000333,Ada\n")
+		w.until(at(9, 5))
+		sent := w.allSent()
+		if len(sent) != 3 {
+			t.Fatalf("got %d messages; want 3", len(sent))
+		}
+		stop := func(id string) {
+			body := graphfake.OptOutByUserID(metaNumber, id, "stop", w.now())
+			if code := w.webhook(body, graphfake.Sign("app-secret", body)); code != http.StatusOK {
+				t.Errorf("got %d for the stop of %s; want 200", code, id)
+			}
+		}
+		w.signedWebhook(graphfake.Status{ID: "wamid.1", Status: "delivered", At: w.now(), UserID: "US.1", Key: sent[0].key})
+		stop("US.1")
+		stop("US.2") // nobody knows its number yet
+		w.signedWebhook(graphfake.Status{ID: "wamid.2", Status: "delivered", At: w.now(), UserID: "US.2", Key: sent[1].key})
+		drop("again", sent[0].contact+",Ada\n"+sent[1].contact+",Ada\n"+sent[2].contact+",Ada\nUS.1,Ada\n")
+		w.until(at(9, 10))
+		if got := w.report("again"); got.Messages.Sent != 1 || got.Messages.Suppressed != 3 {
+			t.Errorf("got %+v; want 1 sent, 3 suppressed", got.Messages)
+		}
+	})
+}
+
 // TestOptOutsOfWebhooks: a contact that stops marketing, by itself or in answer to a message, gets no
 // more messages, however its number is written.
 func TestOptOutsOfWebhooks(t *testing.T) {

@@ -36,6 +36,7 @@ var (
 	bucketUnmatched     = []byte("strays")
 	bucketContacts      = []byte("contacts") // made on first use: older stores have none
 	bucketLeaving       = []byte("leaving")  // made on first use
+	bucketUserIDs       = []byte("userids")  // made on first use
 )
 
 // The buckets in each bucket of contacts.

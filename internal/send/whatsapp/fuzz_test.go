@@ -82,18 +82,18 @@ func FuzzHook(f *testing.F) {
 	f.Add(graphfake.Notification(phoneID, graphfake.Status{ID: "wamid.1", Status: "failed", At: at, Recipient: "34666000111", Key: "k", Code: 131050}))
 	f.Add(graphfake.OptOut(phoneID, "34666000111", "stop", at))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		statuses, preferences, err := parseHook(body, map[string]bool{phoneID: true})
-		if err != nil && statuses != nil {
+		events, err := parseHook(body, map[string]bool{phoneID: true})
+		if err != nil && events.Statuses != nil {
 			t.Error("both events and an error")
 		}
-		for _, s := range statuses {
+		for _, s := range events.Statuses {
 			if s.PhoneNumberID != phoneID || s.ProviderID == "" || !s.Delivery.known() || s.Delivery == DeliveryFailed && s.Detail == "" ||
 				strings.Trim(s.Contact, "0123456789") != "" || s.Contact != "" && strings.Contains(s.Detail, s.Contact) {
 				t.Errorf("%+v", s)
 			}
 		}
-		for _, p := range preferences {
-			if p.Contact == "" || strings.Trim(p.Contact, "0123456789") != "" {
+		for _, p := range events.Preferences {
+			if p.Contact+p.UserID == "" || strings.Trim(p.Contact, "0123456789") != "" {
 				t.Errorf("%+v", p)
 			}
 		}

@@ -41,7 +41,8 @@ type Status struct {
 	PhoneNumberID string // the sending number, one of the handler's accounts
 	ProviderID    string // the message, as Result.ProviderID
 	Key           string // the message's key, "" if it is missing
-	Contact       string // digits; may differ from the contactCode's. Not for logs
+	Contact       string // digits; may differ from the contactCode's, "" if Meta left it out. Not for logs
+	UserID        string // business-scoped user id, "" if Meta left it out. Not for logs
 	Delivery      Delivery
 	At            time.Time // UTC, whole seconds; zero if missing or invalid
 	Code          string    // with DeliveryFailed: Meta's code
@@ -52,18 +53,42 @@ type Status struct {
 // Preference is a contact's choice whether to get marketing from a number.
 type Preference struct {
 	PhoneNumberID string
-	Contact       string // digits. Not for logs
+	Contact       string // digits, "" if Meta left it out. Not for logs
+	UserID        string // business-scoped user id, "" if Meta left it out. Not for logs
 	Stop          bool   // false: the contact wants marketing again; that alone removes no opt-out
 	At            time.Time
 }
 
+// Ignored is the reason why an event of a signed call wasn't passed on.
+type Ignored string
+
+// The reasons.
+const (
+	IgnoredStatus      Ignored = "status"       // a status that isn't understood
+	IgnoredPreference  Ignored = "preference"   // a preference that isn't understood
+	IgnoredMessage     Ignored = "message"      // a message from a contact
+	IgnoredOtherNumber Ignored = "other_number" // an event of a number that isn't configured, or of another app
+	IgnoredOther       Ignored = "other"        // anything else, such as a change of a template
+)
+
+// IgnoredReasons lists the reasons.
+func IgnoredReasons() []Ignored {
+	return []Ignored{IgnoredStatus, IgnoredPreference, IgnoredMessage, IgnoredOtherNumber, IgnoredOther}
+}
+
+// Events are the events of one call, in its order.
+type Events struct {
+	Statuses    []Status
+	Preferences []Preference
+	Ignored     map[Ignored]int // how many were not passed on
+}
+
 // Receiver stores the events of webhooks.
 type Receiver interface {
-	// Receive stores the events of one call, in its order; either may be empty. It returns nil
-	// once all of them are durable. After an error Meta calls again, for up to 7 days.
-	// The same event may arrive any number of times, also after the sending has ended.
-	// Receive is called by many goroutines at once.
-	Receive(ctx context.Context, statuses []Status, preferences []Preference) error
+	// Receive stores the events of one call. It returns nil once all of them are durable.
+	// After an error Meta calls again, for up to 7 days. The same event may arrive any number of
+	// times, also after the sending has ended. Receive is called by many goroutines at once.
+	Receive(ctx context.Context, events Events) error
 }
 
 // Account is a number whose webhooks are accepted, and the secrets of its app.
@@ -159,14 +184,14 @@ func (h *Hooks) receive(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "invalid signature", http.StatusUnauthorized)
 		return
 	}
-	statuses, preferences, err := parseHook(body, numbers)
+	events, err := parseHook(body, numbers)
 	if err != nil {
 		h.onError(fmt.Errorf("accept webhook: %w", err))
 		http.Error(w, "not understood", http.StatusBadRequest)
 		return
 	}
-	if len(statuses)+len(preferences) > 0 {
-		if err := h.receiver.Receive(r.Context(), statuses, preferences); err != nil {
+	if len(events.Statuses)+len(events.Preferences)+len(events.Ignored) > 0 {
+		if err := h.receiver.Receive(r.Context(), events); err != nil {
 			h.onError(fmt.Errorf("store webhook: %w", err))
 			http.Error(w, "not stored: try again", http.StatusInternalServerError)
 			return

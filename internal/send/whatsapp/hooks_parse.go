@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	contacts "campaignd/internal/contact"
 )
 
 // hookBody is the part of a call that is used. Its lists have raw elements, so that an
@@ -24,17 +26,34 @@ type hookValue struct {
 	Metadata struct {
 		PhoneNumberID string `json:"phone_number_id"`
 	} `json:"metadata"`
+	Contacts []struct {
+		WaID   string `json:"wa_id"`
+		UserID string `json:"user_id"`
+	} `json:"contacts"`
 	Statuses    []json.RawMessage `json:"statuses"`
 	Preferences []json.RawMessage `json:"user_preferences"`
+	Messages    []json.RawMessage `json:"messages"`
+}
+
+// userID returns the user id of the contact with a phone number, or of the only contact.
+func (v *hookValue) userID(number string) string {
+	for _, c := range v.Contacts {
+		if (c.WaID == number && number != "" || len(v.Contacts) == 1) && contacts.IsUserID([]byte(c.UserID)) {
+			return c.UserID
+		}
+	}
+	return ""
 }
 
 type hookStatus struct {
-	ID        string          `json:"id"`
-	Status    Delivery        `json:"status"`
-	Timestamp json.RawMessage `json:"timestamp"`
-	Recipient string          `json:"recipient_id"`
-	Key       string          `json:"biz_opaque_callback_data"`
-	Errors    []hookError     `json:"errors"`
+	ID              string          `json:"id"`
+	Status          Delivery        `json:"status"`
+	Timestamp       json.RawMessage `json:"timestamp"`
+	Recipient       string          `json:"recipient_id"`
+	UserID          string          `json:"user_id"` // sources differ about the name
+	RecipientUserID string          `json:"recipient_user_id"`
+	Key             string          `json:"biz_opaque_callback_data"`
+	Errors          []hookError     `json:"errors"`
 }
 
 type hookError struct {
@@ -48,6 +67,7 @@ type hookError struct {
 
 type hookPreference struct {
 	WaID      string          `json:"wa_id"`
+	UserID    string          `json:"user_id"`
 	Category  string          `json:"category"`
 	Value     string          `json:"value"`
 	Timestamp json.RawMessage `json:"timestamp"`
@@ -60,40 +80,79 @@ var errNotWebhook = errors.New("the body isn't a WhatsApp webhook")
 
 // parseHook parses a call's events for the numbers. It returns an error if the body isn't a
 // webhook at all.
-func parseHook(body []byte, numbers map[string]bool) ([]Status, []Preference, error) {
+func parseHook(body []byte, numbers map[string]bool) (Events, error) {
 	var h hookBody
 	if json.Unmarshal(body, &h) != nil || h.Object != "whatsapp_business_account" {
-		return nil, nil, errNotWebhook
+		return Events{}, errNotWebhook
 	}
-	var statuses []Status
-	var preferences []Preference
+	var events Events
 	for _, entry := range h.Entry {
 		for _, change := range entry.Changes {
 			var v hookValue
-			if json.Unmarshal(change.Value, &v) != nil || !numbers[v.Metadata.PhoneNumberID] {
-				continue
-			}
-			for _, raw := range v.Statuses {
-				if s, ok := status(raw, v.Metadata.PhoneNumberID); ok {
-					statuses = append(statuses, s)
-				}
-			}
-			for _, raw := range v.Preferences {
-				if p, ok := preference(raw, v.Metadata.PhoneNumberID); ok {
-					preferences = append(preferences, p)
-				}
+			switch {
+			case json.Unmarshal(change.Value, &v) != nil || v.Metadata.PhoneNumberID == "":
+				events.ignore(IgnoredOther, 1)
+			case !numbers[v.Metadata.PhoneNumberID]:
+				events.ignore(IgnoredOtherNumber, 1)
+			default:
+				events.add(&v)
 			}
 		}
 	}
-	return statuses, preferences, nil
+	return events, nil
 }
 
-func status(raw json.RawMessage, number string) (Status, bool) {
+// ignore counts events that aren't passed on.
+func (e *Events) ignore(why Ignored, n int) {
+	if n == 0 {
+		return
+	}
+	if e.Ignored == nil {
+		e.Ignored = map[Ignored]int{}
+	}
+	e.Ignored[why] += n
+}
+
+// add adds the events of one change.
+func (e *Events) add(v *hookValue) {
+	for _, raw := range v.Statuses {
+		if s, ok := status(raw, v); ok {
+			e.Statuses = append(e.Statuses, s)
+		} else {
+			e.ignore(IgnoredStatus, 1)
+		}
+	}
+	for _, raw := range v.Preferences {
+		if p, ok := preference(raw, v); ok {
+			e.Preferences = append(e.Preferences, p)
+		} else {
+			e.ignore(IgnoredPreference, 1)
+		}
+	}
+	e.ignore(IgnoredMessage, len(v.Messages))
+	if len(v.Statuses)+len(v.Preferences)+len(v.Messages) == 0 {
+		e.ignore(IgnoredOther, 1)
+	}
+}
+
+// firstUserID returns the first of texts that is a user id, or "".
+func firstUserID(texts ...string) string {
+	for _, text := range texts {
+		if contacts.IsUserID([]byte(text)) {
+			return text
+		}
+	}
+	return ""
+}
+
+func status(raw json.RawMessage, v *hookValue) (Status, bool) {
 	var s hookStatus
 	if json.Unmarshal(raw, &s) != nil || !s.Status.known() || s.ID == "" || len(s.ID) > maxID || len(s.Key) > maxKey {
 		return Status{}, false
 	}
-	out := Status{PhoneNumberID: number, ProviderID: s.ID, Key: s.Key, Contact: onlyDigits(s.Recipient), Delivery: s.Status, At: unixTime(s.Timestamp)}
+	number := onlyDigits(s.Recipient)
+	out := Status{PhoneNumberID: v.Metadata.PhoneNumberID, ProviderID: s.ID, Key: s.Key, Contact: number,
+		UserID: firstUserID(s.RecipientUserID, s.UserID, s.Recipient, v.userID(number)), Delivery: s.Status, At: unixTime(s.Timestamp)}
 	if s.Status != DeliveryFailed {
 		return out, true
 	}
@@ -111,26 +170,29 @@ func status(raw json.RawMessage, number string) (Status, bool) {
 		if said == "" {
 			said = e.Title
 		}
-		v := verdict{metaText: strings.ReplaceAll(said, s.Recipient, "…")}
-		if s.Recipient == "" {
-			v.metaText = said
+		for _, contact := range []string{s.Recipient, out.UserID} {
+			if contact != "" {
+				said = strings.ReplaceAll(said, contact, "…")
+			}
 		}
-		out.Code, out.Detail = strconv.FormatInt(e.Code, 10), words+v.quote("", "", nil)
+		quoted := verdict{metaText: said}
+		out.Code, out.Detail = strconv.FormatInt(e.Code, 10), words+quoted.quote("", "", nil)
 	}
 	return out, true
 }
 
-func preference(raw json.RawMessage, number string) (Preference, bool) {
+func preference(raw json.RawMessage, v *hookValue) (Preference, bool) {
 	var p hookPreference
 	if json.Unmarshal(raw, &p) != nil || p.Value != "stop" && p.Value != "resume" {
 		return Preference{}, false
 	}
 	contact := onlyDigits(p.WaID)
+	userID := firstUserID(p.UserID, p.WaID, v.userID(contact))
 	// Another category than marketing concerns other messages. A stop counts for all of them.
-	if contact == "" || p.Value == "resume" && p.Category != "marketing_messages" {
+	if contact == "" && userID == "" || p.Value == "resume" && p.Category != "marketing_messages" {
 		return Preference{}, false
 	}
-	return Preference{PhoneNumberID: number, Contact: contact, Stop: p.Value == "stop", At: unixTime(p.Timestamp)}, true
+	return Preference{PhoneNumberID: v.Metadata.PhoneNumberID, Contact: contact, UserID: userID, Stop: p.Value == "stop", At: unixTime(p.Timestamp)}, true
 }
 
 // onlyDigits returns the digits of a phone number, or "" if s isn't one.

@@ -24,16 +24,25 @@ const (
 type receiver struct {
 	statuses    []Status
 	preferences []Preference
+	ignored     map[Ignored]int
 	calls       int
 	err         error
 }
 
-func (r *receiver) Receive(_ context.Context, s []Status, p []Preference) error {
-	r.calls++
+func (r *receiver) Receive(_ context.Context, e Events) error {
+	if len(e.Statuses)+len(e.Preferences) > 0 {
+		r.calls++
+	}
 	if r.err != nil {
 		return r.err
 	}
-	r.statuses, r.preferences = append(r.statuses, s...), append(r.preferences, p...)
+	r.statuses, r.preferences = append(r.statuses, e.Statuses...), append(r.preferences, e.Preferences...)
+	for why, n := range e.Ignored {
+		if r.ignored == nil {
+			r.ignored = map[Ignored]int{}
+		}
+		r.ignored[why] += n
+	}
 	return nil
 }
 
@@ -101,8 +110,8 @@ func TestPreferences(t *testing.T) {
 			t.Fatalf("%s is answered %d", value, rec.Code)
 		}
 	}
-	want := []Preference{{phoneID, "34666000111", true, at}, {phoneID, "34666000111", false, at}}
-	if diff := cmp.Diff(want, r.preferences); diff != "" || r.calls != 2 {
+	want := []Preference{{PhoneNumberID: phoneID, Contact: "34666000111", Stop: true, At: at}, {PhoneNumberID: phoneID, Contact: "34666000111", At: at}}
+	if diff := cmp.Diff(want, r.preferences); diff != "" || r.ignored[IgnoredPreference] != 1 {
 		t.Errorf("%d calls (-want +got):\n%s", r.calls, diff)
 	}
 }
@@ -130,6 +139,47 @@ func TestSignatureIsWrong(t *testing.T) {
 	}
 	if rec := call(h, body, strings.ToUpper(good[:0])+good); rec.Code != 200 || r.calls != 1 {
 		t.Errorf("the right one is answered %d", rec.Code)
+	}
+}
+
+// User ids are found under every name that Meta's pages use for them, and each event that isn't passed on
+// is counted.
+func TestEventIsDroppedSilently(t *testing.T) {
+	r := &receiver{}
+	h, _ := hooks(t, r)
+	value := func(field, members string) string {
+		return `{"field":"` + field + `","value":{"metadata":{"phone_number_id":"` + phoneID + `"},` + members + `}}`
+	}
+	body := []byte(`{"object":"whatsapp_business_account","entry":[{"changes":[` + strings.Join([]string{
+		value("messages", `"statuses":[{"id":"a","status":"sent","recipient_user_id":"US.1"}]`),
+		value("messages", `"statuses":[{"id":"b","status":"sent","user_id":"US.2"}]`),
+		value("messages", `"statuses":[{"id":"c","status":"sent","recipient_id":"US.3"}]`),
+		value("messages", `"contacts":[{"wa_id":"34666000111","user_id":"US.4"}],"statuses":[{"id":"d","status":"sent","recipient_id":"34666000111"}]`),
+		value("user_preferences", `"user_preferences":[{"user_id":"US.5","value":"stop","category":"marketing_messages"}]`),
+		value("user_preferences", `"contacts":[{"user_id":"US.6"}],"user_preferences":[{"value":"stop"}]`),
+		value("user_preferences", `"user_preferences":[{"value":"stop"}]`),
+		value("messages", `"statuses":[{"id":"e","status":"warmed"}]`),
+		value("messages", `"messages":[{"from":"1"},{"from":"2"}]`),
+		value("new_field", `"news":[1]`),
+		`{"field":"message_template_status_update","value":{"event":"PAUSED"}}`,
+		`{"field":"messages","value":{"metadata":{"phone_number_id":"77"},"statuses":[]}}`,
+	}, ",") + `]}]}`)
+	if rec := call(h, body, graphfake.Sign(secret, body)); rec.Code != http.StatusOK {
+		t.Fatalf("got %d; want 200", rec.Code)
+	}
+	var ids []string
+	for _, s := range r.statuses {
+		ids = append(ids, s.UserID)
+	}
+	for _, p := range r.preferences {
+		ids = append(ids, p.UserID)
+	}
+	if diff := cmp.Diff([]string{"US.1", "US.2", "US.3", "US.4", "US.5", "US.6"}, ids); diff != "" {
+		t.Errorf("user ids (-want +got):\n%s", diff)
+	}
+	want := map[Ignored]int{IgnoredPreference: 1, IgnoredStatus: 1, IgnoredMessage: 2, IgnoredOther: 2, IgnoredOtherNumber: 1}
+	if diff := cmp.Diff(want, r.ignored); diff != "" {
+		t.Errorf("ignored (-want +got):\n%s", diff)
 	}
 }
 

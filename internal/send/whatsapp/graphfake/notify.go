@@ -14,7 +14,8 @@ type Status struct {
 	ID        string
 	Status    string // sent, delivered, read or failed
 	At        time.Time
-	Recipient string
+	Recipient string // digits; "": left out
+	UserID    string // business-scoped user id; "": left out
 	Key       string // biz_opaque_callback_data; "": left out
 	Code      int    // with failed
 }
@@ -23,7 +24,13 @@ type Status struct {
 func Notification(phoneNumberID string, statuses ...Status) []byte {
 	list := []any{}
 	for _, s := range statuses {
-		one := map[string]any{"id": s.ID, "status": s.Status, "timestamp": strconv.FormatInt(s.At.Unix(), 10), "recipient_id": s.Recipient}
+		one := map[string]any{"id": s.ID, "status": s.Status, "timestamp": strconv.FormatInt(s.At.Unix(), 10)}
+		if s.Recipient != "" {
+			one["recipient_id"] = s.Recipient
+		}
+		if s.UserID != "" {
+			one["recipient_user_id"] = s.UserID
+		}
 		if s.Key != "" {
 			one["biz_opaque_callback_data"] = s.Key
 		}
@@ -45,6 +52,12 @@ func Notification(phoneNumberID string, statuses ...Status) []byte {
 func OptOut(phoneNumberID, contact, value string, at time.Time) []byte {
 	return envelope("user_preferences", phoneNumberID, "user_preferences", []any{map[string]any{
 		"wa_id": contact, "detail": "User requested to " + value + " marketing messages", "category": "marketing_messages", "value": value, "timestamp": at.Unix()}})
+}
+
+// OptOutByUserID is OptOut of a contact whose number is hidden.
+func OptOutByUserID(phoneNumberID, userID, value string, at time.Time) []byte {
+	return envelope("user_preferences", phoneNumberID, "user_preferences", []any{map[string]any{
+		"user_id": userID, "category": "marketing_messages", "value": value, "timestamp": at.Unix()}})
 }
 
 func envelope(field, phoneNumberID, key string, list []any) []byte {
