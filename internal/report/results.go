@@ -85,6 +85,7 @@ type resultsWriter struct {
 	messages []int // number of messages of each of s.Channels
 	line     []byte
 	failures failureGroups
+	rowEnd   []byte // the last two columns of a row: its reference and its contact as sent to
 
 	next    func() (campaign.Refusal, error, bool)
 	refused campaign.Refusal // the next refused row, if more
@@ -131,6 +132,7 @@ func (r *resultsWriter) appendRefused(one *campaign.Refusal, message int) {
 	if one.Column != "" {
 		reason = one.Column + ": " + reason
 	}
+	r.rowEnd = append(r.rowEnd[:0], ',')
 	r.line = r.endLine(appendCell(b, reason), nil)
 }
 
@@ -151,6 +153,8 @@ func (r *resultsWriter) chunk(rows *campaign.Rows, statuses []campaign.MessageSt
 		if channel >= len(r.messages) {
 			return fmt.Errorf("row %d: %w", rows.First+uint32(i), errStatuses)
 		}
+		r.rowEnd = appendCell(r.rowEnd[:0], r.s.RowReference(rows, i))
+		r.rowEnd = appendCell(append(r.rowEnd, ','), rows.To(i))
 		for m := range r.messages[channel] {
 			entry := findEntry(&entries, rows.First+uint32(i), uint8(m+1))
 			r.append(line, rows.Contacts.At(i), r.s.Channels[channel], m+1, statuses[i*stride+m], entry, findReceipt(&receipts, line, uint8(m+1)))
@@ -189,14 +193,15 @@ func findReceipt(receipts *[]campaign.Delivery, line uint32, message uint8) *cam
 // of the contact as it was sent to.
 func (r *resultsWriter) endLine(b []byte, d *campaign.Delivery) []byte {
 	b = append(b, ',')
-	if d == nil {
-		return append(b, ",,,\n"...)
+	if d != nil {
+		b = append(b, d.State.String()...)
 	}
-	b = append(append(b, d.State.String()...), ',')
-	if !d.At.IsZero() {
+	b = append(b, ',')
+	if d != nil && !d.At.IsZero() {
 		b = d.At.UTC().AppendFormat(b, time.RFC3339)
 	}
-	return append(b, ",,\n"...)
+	b = append(append(b, ','), r.rowEnd...)
+	return append(b, '\n')
 }
 
 // findEntry returns the entry of a message, or nil. entries are sorted and queried in

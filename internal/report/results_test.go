@@ -135,3 +135,24 @@ func TestFullDisk(t *testing.T) {
 		t.Error("a document of 10 bytes")
 	}
 }
+
+// TestResultsHaveTheRowsReference: the last columns are the row's reference and the contact
+// as it was sent to.
+func TestResultsHaveTheRowsReference(t *testing.T) {
+	var b bytes.Buffer
+	s := &campaign.Sending{Channels: []string{"wa"}, Messages: 1, Variables: []string{"name", campaign.ReferenceVariable}}
+	var rows campaign.Rows
+	rows.Reset(0, 2)
+	rows.Lines, rows.Channels = append(rows.Lines, 2), append(rows.Channels, 0)
+	rows.Contacts.AppendString("600 000 001")
+	rows.Normal.AppendString("34600000001")
+	rows.Values[0].AppendString("Ana")
+	rows.Values[1].AppendString("order,77")
+	w := resultsWriter{w: &b, s: s, messages: []int{1}}
+	if err := w.chunk(&rows, []campaign.MessageStatus{campaign.NewMessageStatus(campaign.Sent, 1)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := b.String(), "2,600 000 001,wa,1,sent,1,,,,,,\"order,77\",34600000001\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -38,8 +38,8 @@ type batch struct {
 	results []Result
 
 	content []byte // rendered items, end to end
-	text    []byte // keys, contact codes and numbers, end to end
-	ends    []int  // for each message: the ends of its key, contact and number in text, and of its content
+	text    []byte // keys, contact codes, numbers and references, end to end
+	ends    []int  // for each message: the ends of its key, contact, number and reference in text, and of its content
 }
 
 // Results that only the dispatcher sets.
@@ -68,7 +68,7 @@ func (b *batch) fits(hold int64) bool {
 }
 
 // render makes the messages of the batch's items from chunks that the group keeps until then. It
-// allocates only one string, for all keys, contact codes and numbers.
+// allocates only one string, for all keys, contact codes, numbers and references.
 func (b *batch) render(channel string) {
 	for i := range b.items {
 		it := &b.items[i]
@@ -79,6 +79,8 @@ func (b *batch) render(channel string) {
 		b.text = append(b.text, rows.Contacts.At(at)...)
 		b.ends = append(b.ends, len(b.text))
 		b.text = append(b.text, rows.To(at)...)
+		b.ends = append(b.ends, len(b.text))
+		b.text = append(b.text, s.RowReference(rows, at)...)
 		b.ends = append(b.ends, len(b.text))
 		b.content = cur.templates[it.message-1].Append(b.content, rows, at)
 		b.ends = append(b.ends, len(b.content))
@@ -93,10 +95,10 @@ func (b *batch) render(channel string) {
 	text := string(b.text)
 	var at, body int
 	for i := range b.msgs {
-		m, ends := &b.msgs[i], b.ends[4*i:4*i+4]
-		m.Key, m.ContactCode, m.To = text[at:ends[0]], text[ends[0]:ends[1]], text[ends[1]:ends[2]]
-		m.Content = b.content[body:ends[3]:ends[3]]
-		at, body = ends[2], ends[3]
+		m, ends := &b.msgs[i], b.ends[5*i:5*i+5]
+		m.Key, m.ContactCode, m.To, m.RowReference = text[at:ends[0]], text[ends[0]:ends[1]], text[ends[1]:ends[2]], text[ends[2]:ends[3]]
+		m.Content = b.content[body:ends[4]:ends[4]]
+		at, body = ends[3], ends[4]
 	}
 }
 

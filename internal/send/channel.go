@@ -29,10 +29,11 @@ type Message struct {
 	ApplicationID int64           `json:"applicationId"`
 	CampaignID    int64           `json:"campaignId"`
 	ChannelType   string          `json:"channelType"`
-	ContactCode   string          `json:"contactCode"`  // as written
-	To            string          `json:"to,omitempty"` // the number it is sent to, on channels of numbers
-	Number        int             `json:"message"`      // 1 to 5
-	Content       json.RawMessage `json:"content"`      // the rendered item
+	ContactCode   string          `json:"contactCode"`            // as written
+	To            string          `json:"to,omitempty"`           // the number it is sent to, on channels of numbers
+	RowReference  string          `json:"rowReference,omitempty"` // contact.reference of the layout
+	Number        int             `json:"message"`                // 1 to 5
+	Content       json.RawMessage `json:"content"`                // the rendered item
 	DueAt         time.Time       `json:"dueAt"`
 	Attempt       int             `json:"attempt"`
 	SentAt        time.Time       `json:"sentAt"` // set by the driver when it sends

@@ -44,6 +44,10 @@ func (e *Encoder) Append(dst []byte, m *Message) []byte {
 		dst = append(dst, `,"to":`...)
 		dst = appendString(dst, m.To)
 	}
+	if m.RowReference != "" {
+		dst = append(dst, `,"rowReference":`...)
+		dst = appendString(dst, m.RowReference)
+	}
 	dst = append(dst, `,"message":`...)
 	dst = strconv.AppendInt(dst, int64(m.Number), 10)
 	dst = append(dst, `,"content":`...)

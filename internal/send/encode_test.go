@@ -37,7 +37,7 @@ func FuzzEncoder(f *testing.F) {
 			ContactCode: contact, Number: number, Content: template.Append(nil, &rows, 0), DueAt: time.Unix(0, at).UTC(), Attempt: attempt,
 			SentAt: time.Unix(0, at/3).UTC()}
 		if attempt%2 == 0 {
-			m.To = contact + key
+			m.To, m.RowReference = contact+key, key
 		}
 		var e Encoder
 		for range 2 { // the second comes from what is kept
