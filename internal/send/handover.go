@@ -35,7 +35,7 @@ func (cs *channelSender) check(it *item, m *Message, h *handOver) Verdict {
 			return verdictSuppressed
 		}
 	}
-	if it.sliced && h.rules.grid != nil && !h.rules.slots.take(h.rules.grid, h.now, it.slotEnd > 0) {
+	if it.sliced && h.rules.grid != nil && !h.rules.slots.take(h.rules.grid, h.now, it.reserved > h.now.UnixNano()) {
 		it.nextAt = h.rules.grid.Start(h.rules.grid.Number(h.now) + 1)
 		return verdictSlotFull
 	}

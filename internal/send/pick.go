@@ -204,7 +204,11 @@ func (cs *channelSender) take(cur *sendingCursor, ch *chunk, i uint32, number in
 	it := item{cursor: cur, chunk: ch, row: row, line: ch.rows.Lines[i], message: uint8(number), attempts: uint8(min(was.Attempts()+1, campaign.MaxAttempts)), before: was,
 		due: at.due, lateFrom: max(at.due, at.from), optOuts: cs.d.store.OptOutVersion()}
 	if at.slice != nil && at.slice.Sliced() {
-		if it.sliced = true; at.planned {
+		it.sliced = true
+		if was.Outcome() == campaign.Pending {
+			it.reserved = at.slice.End.UnixNano()
+		}
+		if at.planned {
 			it.slotEnd = at.slice.End.UnixNano()
 		}
 	}
