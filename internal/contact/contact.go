@@ -123,6 +123,9 @@ func (r Rules) Normalize(buf, cell []byte) (Normal, Refusal) {
 func (r Rules) OptOutKey(dst, cell []byte) ([]byte, Refusal) {
 	var buf [BufferSize]byte
 	n, why := r.Normalize(buf[:0], cell)
+	if why.Code == CodeTrunkZero { // it matters only that it is the contact that was written
+		return appendWritten(dst, cell), Refusal{}
+	}
 	if why.Code != "" || r.kind != Any {
 		return append(dst, n.Key...), why
 	}

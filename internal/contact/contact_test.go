@@ -1,6 +1,7 @@
 package contact
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -125,6 +126,7 @@ func TestOptOutKey(t *testing.T) {
 	}{
 		{Phone, "0034 666 777 102", "34666777102"},
 		{Phone, "666777102.0", "34666777102"},
+		{Phone, "+39 0371 123456", "390371123456"}, // also valid without its 0
 		{Any, "0034 666 777 102", "34666777102"},
 		{Any, "666777102.0", "34666777102"},
 		{Any, "whatsapp:+34666777102", "34666777102"},
@@ -140,6 +142,23 @@ func TestOptOutKey(t *testing.T) {
 	}
 	if got, why := rules(t, Phone, "ES").OptOutKey(nil, []byte("Ada")); why.Code != CodeCharacter {
 		t.Errorf("a name: got %q and the code %q, want %s", got, why.Code, CodeCharacter)
+	}
+}
+
+// TestPartnersPageHasEveryCode: reports link to it.
+func TestPartnersPageHasEveryCode(t *testing.T) {
+	page, err := os.ReadFile("../../inbox/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := Codes()
+	for _, w := range AllWarnings() {
+		codes = append(codes, w.Code)
+	}
+	for _, code := range codes {
+		if !strings.Contains(string(page), `<a id="`+string(code)+`"></a>`) {
+			t.Errorf("inbox/README.md has no anchor %s", code)
+		}
 	}
 }
 

@@ -155,3 +155,15 @@ func (p *reading) appendTo(dst []byte) []byte {
 	}
 	return append(dst, p.rest...)
 }
+
+// appendWritten appends the key of an international number as it is written, its 0 included.
+func appendWritten(dst, cell []byte) []byte {
+	var d number
+	d.clean(bytes.TrimSpace(cell))
+	digits := bytes.TrimPrefix(d.digits(), []byte("00"))
+	c, _ := split(digits)
+	if c == nil {
+		return append(dst, digits...)
+	}
+	return append(dst, c.key(digits)...)
+}

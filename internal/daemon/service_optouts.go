@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
+	"campaignd/internal/config"
 	"campaignd/internal/control"
 	"campaignd/internal/intake"
+	"campaignd/internal/source"
 	"campaignd/internal/store"
 )
 
@@ -36,6 +40,9 @@ func (d *Daemon) AddOptOuts(_ context.Context, list []control.OptOut, who string
 		if err != nil {
 			return 0, err
 		}
+		if err := knownChannel(d.current(), ids, one.ChannelType); err != nil {
+			return 0, err
+		}
 		for _, id := range ids {
 			all = append(all, store.OptOut{ApplicationID: id, ChannelType: one.ChannelType, ContactCode: one.ContactCode,
 				At: d.now().UTC(), Source: who})
@@ -46,6 +53,19 @@ func (d *Daemon) AddOptOuts(_ context.Context, list []control.OptOut, who string
 		return 0, err
 	}
 	return n, d.store.Audit(store.AuditEntry{Who: who, Action: "suppress", Detail: fmt.Sprintf("%d opt-outs, %d new", len(all), n)})
+}
+
+// knownChannel refuses the name of a channel that none of the applications has. "" is every channel.
+func knownChannel(c *config.Config, applications []int64, channel string) error {
+	names := c.ChannelNames(applications)
+	if channel == "" || slices.Contains(names, channel) {
+		return nil
+	}
+	hint := ""
+	if near := source.Nearest(channel, names); near != "" {
+		hint = fmt.Sprintf("; did you mean %q?", near)
+	}
+	return control.Invalidf("there is no channel %q; there are: %s%s", channel, strings.Join(names, ", "), hint)
 }
 
 // RemoveOptOuts implements control.OptOuts.

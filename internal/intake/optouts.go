@@ -48,6 +48,11 @@ func (o OptOuts) Import(ctx context.Context, st *store.Store, f *os.File) (added
 		return 0, 0, problems, err
 	}
 	im := optOutImporter{OptOuts: o, store: st, at: time.Now().UTC(), code: column(reader, "contactCode"), channel: column(reader, "channelType")}
+	for _, name := range []string{"phone", "telefono", "teléfono", "email"} { // as other programs head such lists
+		if im.code < 0 {
+			im.code = column(reader, name)
+		}
+	}
 	bare := im.code < 0 && bareContacts(reader.Columns())
 	switch {
 	case bare: // there is no header whose problems count
@@ -149,8 +154,9 @@ func (im *optOutImporter) add(line int, contact []byte, channel string) {
 		return
 	}
 	if channel != "" && im.Channels != nil && !slices.Contains(im.Channels, channel) {
-		im.problems.AddCode("channel-unknown", im.Name, line, 0, "channelType", "taken in, but there is no channel of this name (there are: %s); an empty cell applies to every channel",
+		im.problems.AddCode("channel-unknown", im.Name, line, 0, "channelType", "taken in for every channel, because there is no channel of this name (there are: %s)",
 			strings.Join(im.Channels, ", "))
+		channel = "" // every opt-out counts (docs/contract.md 10)
 	}
 	im.rows++
 	for _, application := range im.Applications {
