@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 
@@ -63,7 +64,7 @@ func printFindings(env *environment, findings []control.Finding) error {
 	if env.json {
 		return env.printJSON(findings)
 	}
-	g := grid{header: []string{"check", "result", "found"}}
+	g := grid{header: []string{"check", "result", "found"}, wrap: 3}
 	var todo []string
 	for _, f := range findings {
 		g.add(f.Check, string(f.Level), f.Message)
@@ -74,8 +75,37 @@ func printFindings(env *environment, findings []control.Finding) error {
 	if err := env.printGrid(g); err != nil {
 		return err
 	}
-	if len(todo) == 0 {
-		return nil
+	end := []string{"", problemsText(findings)}
+	if len(todo) > 0 {
+		end = append(append([]string{"", env.bold("What to do")}, todo...), end...)
 	}
-	return lines(env.out, append([]string{"", env.bold("What to do")}, todo...))
+	return lines(env.out, end)
+}
+
+// problemsText counts the failures and warnings.
+func problemsText(findings []control.Finding) string {
+	failures, warnings := 0, 0
+	for _, f := range findings {
+		switch f.Level {
+		case control.LevelFail:
+			failures++
+		case control.LevelWarn:
+			warnings++
+		}
+	}
+	text := "no problems"
+	if failures > 0 {
+		text = plural(failures, "problem", "problems")
+	}
+	if warnings > 0 {
+		text = plural(warnings, "warning", "warnings") + ", " + text
+	}
+	return text
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

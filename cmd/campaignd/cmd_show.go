@@ -51,6 +51,7 @@ func printDetails(env *environment, d control.Details) error {
 	if err := env.facts(
 		[2]string{"state", string(d.State)},
 		[2]string{"reason", d.Reason},
+		[2]string{"waits for", waitText(d.WaitsFor)},
 		[2]string{"reference", d.Reference},
 		[2]string{"dry run", dry},
 		[2]string{"application", fmt.Sprint(d.ApplicationID)},
@@ -66,15 +67,10 @@ func printDetails(env *environment, d control.Details) error {
 		[2]string{"next slice", instant(d.NextSliceAt)},
 		[2]string{"expected end", instant(d.EstimatedEnd)},
 		[2]string{"rows", rowsText(d.Recipients)},
-		[2]string{"messages", fmt.Sprintf("%s planned, %s", count(d.Messages.Planned), percentText(d.Percent)+" done")},
+		[2]string{"messages", messagesText(d.Sending)},
 		[2]string{"csv", csvText(d.CSV)},
 	); err != nil {
 		return err
-	}
-	for _, h := range d.Held {
-		if err := env.printf("%s\n", printable(fmt.Sprintf("held: channel %s of application %d: %s", h.ChannelType, h.ApplicationID, h.Reason))); err != nil {
-			return err
-		}
 	}
 	if err := printOutcomes(env, d.Messages); err != nil {
 		return err
@@ -101,6 +97,29 @@ func printDetails(env *environment, d control.Details) error {
 		}
 	}
 	return printPreviews(env, d.Previews)
+}
+
+// messagesText tells how far a sending is. What ended otherwise than sent isn't "done".
+func messagesText(s control.Sending) string {
+	if s.State.Final() {
+		return fmt.Sprintf("%s of %s sent", count(s.Messages.Sent), count(s.Messages.Planned))
+	}
+	return fmt.Sprintf("%s planned, %s done", count(s.Messages.Planned), percentText(s.Percent))
+}
+
+// waitText describes a wait, "" if there is none.
+func waitText(w *campaign.WaitsFor) string {
+	if w == nil {
+		return ""
+	}
+	text := w.Reason
+	if !w.Since.IsZero() {
+		text += ", since " + instant(w.Since)
+	}
+	if !w.Until.IsZero() {
+		text += ", until " + instant(w.Until)
+	}
+	return text
 }
 
 func rowsText(r campaign.RowCounts) string {

@@ -13,28 +13,37 @@ import (
 
 func newStatusCmd(env *environment) *cobra.Command {
 	var all bool
+	var limit int
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the daemon's state and its active sendings",
 		Long: `Shows the daemon's inboxes, its channels, what is held and why, and the active
-sendings. --all lists finished sendings, too.`,
+sendings, the newest 50 of them unless --limit says otherwise. --all lists finished
+sendings, too.`,
 		Example: "  campaignd status            the current state\n  campaignd status --json     the same for a program",
 		Args:    given(0, 0, "it takes no arguments"),
+		PreRunE: func(*cobra.Command, []string) error {
+			if limit < 0 {
+				return usage("--limit must be 0 or more")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runStatus(cmd.Context(), env, all)
+			return runStatus(cmd.Context(), env, all, limit)
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "list finished sendings too")
+	cmd.Flags().IntVar(&limit, "limit", 50, "list at most `N` sendings; 0 lists all")
 	return cmd
 }
 
 // statusAnswer is the output of "status --json".
 type statusAnswer struct {
 	control.Status
-	List []control.Sending `json:"list"` // active sendings; every sending with --all
+	List []control.Sending `json:"list"` // active sendings; every sending with --all; at most --limit
 }
 
-func runStatus(ctx context.Context, env *environment, all bool) error {
+func runStatus(ctx context.Context, env *environment, all bool, limit int) error {
 	c, err := env.client()
 	if err != nil {
 		return err
@@ -44,7 +53,7 @@ func runStatus(ctx context.Context, env *environment, all bool) error {
 	if err != nil {
 		return err
 	}
-	var filter control.Filter
+	filter := control.Filter{Limit: limit}
 	if !all {
 		filter.States = openStates()
 	}
@@ -55,7 +64,7 @@ func runStatus(ctx context.Context, env *environment, all bool) error {
 	if env.json {
 		return env.printJSON(statusAnswer{status, list})
 	}
-	return printStatus(env, status, list)
+	return printStatus(env, status, list, all)
 }
 
 // openStates returns the states that aren't final.
@@ -69,7 +78,7 @@ func openStates() []campaign.State {
 	return open
 }
 
-func printStatus(env *environment, s control.Status, list []control.Sending) error {
+func printStatus(env *environment, s control.Status, list []control.Sending, all bool) error {
 	running := fmt.Sprintf("campaignd %s, process %d, up %s", s.Version, s.PID, span(s.Now.Sub(s.StartedAt)))
 	if s.Stopping {
 		running += ", stopping"
@@ -107,7 +116,19 @@ func printStatus(env *environment, s control.Status, list []control.Sending) err
 	if err := env.printf("\n"); err != nil {
 		return err
 	}
-	return printSendings(env, list)
+	if err := printSendings(env, list); err != nil {
+		return err
+	}
+	total := 0
+	for state, n := range s.Sendings {
+		if all || !state.Final() {
+			total += n
+		}
+	}
+	if total > len(list) {
+		return env.printf("and %s more: --limit 0 lists them all\n", count(total-len(list)))
+	}
+	return nil
 }
 
 func printInboxes(env *environment, s control.Status) error {
@@ -139,15 +160,13 @@ func printChannels(env *environment, s control.Status) error {
 	if len(s.Channels) == 0 {
 		return nil
 	}
-	g := grid{header: []string{"application", "channel", "driver", "rate", "in flight", "held"}, right: []int{0, 3, 4}}
+	g := grid{header: []string{"application", "channel", "driver", "rate", "in flight", "state"}, right: []int{0, 3, 4}}
 	var reasons []string
 	for _, ch := range s.Channels {
-		held := ""
-		if ch.Held {
-			held = "held"
-			reasons = append(reasons, printable(fmt.Sprintf("  %s of application %d is held: %s", ch.ChannelType, ch.ApplicationID, heldText(ch))))
+		if ch.Reason != "" {
+			reasons = append(reasons, printable(fmt.Sprintf("  %s of application %d: %s", ch.ChannelType, ch.ApplicationID, channelWaitText(ch))))
 		}
-		g.add(fmt.Sprint(ch.ApplicationID), ch.ChannelType, ch.Driver, rateText(ch), count(ch.InFlight), held)
+		g.add(fmt.Sprint(ch.ApplicationID), ch.ChannelType, ch.Driver, rateText(ch), count(ch.InFlight), string(ch.State))
 	}
 	if err := env.printf("\n"); err != nil {
 		return err
@@ -168,13 +187,14 @@ func rateText(ch control.Channel) string {
 	return fmt.Sprintf("%g/s", ch.Rate)
 }
 
-func heldText(ch control.Channel) string {
-	text := ch.HeldReason
-	if text == "" {
-		text = "no reason was reported"
+// channelWaitText describes why a channel isn't ok.
+func channelWaitText(ch control.Channel) string {
+	text := ch.Reason
+	if !ch.Since.IsZero() {
+		text += ", since " + instant(ch.Since)
 	}
 	if !ch.NextTryAt.IsZero() {
-		text += "; next attempt at " + instant(ch.NextTryAt)
+		text += ", next try at " + instant(ch.NextTryAt)
 	}
 	return text
 }
@@ -187,16 +207,27 @@ func printSendings(env *environment, list []control.Sending) error {
 		if end.IsZero() {
 			end = s.EstimatedEnd
 		}
-		g.add(string(s.ID), s.Name, string(s.State), percentText(s.Percent), count(s.Messages.Sent),
+		g.add(string(s.ID), s.Name, string(s.State), doneText(s), count(s.Messages.Sent),
 			count(s.Messages.Failed+s.Messages.Unknown+s.Messages.Expired), count(s.Messages.Planned), env.when(s.NextSliceAt), env.when(end))
 		if s.Reason != "" {
 			reasons = append(reasons, printable(fmt.Sprintf("  %s is %s: %s", s.ID, s.State, s.Reason)))
+		}
+		if s.WaitsFor != nil {
+			reasons = append(reasons, printable(fmt.Sprintf("  %s waits: %s", s.ID, waitText(s.WaitsFor))))
 		}
 	}
 	if err := env.printGrid(g); err != nil {
 		return err
 	}
 	return lines(env.out, reasons)
+}
+
+// doneText returns the share of finished messages, and of an ended sending how many were sent.
+func doneText(s control.Sending) string {
+	if s.State.Final() && s.Messages.Sent < s.Messages.Planned {
+		return fmt.Sprintf("%s of %s sent", count(s.Messages.Sent), count(s.Messages.Planned))
+	}
+	return percentText(s.Percent)
 }
 
 // percentText formats a percentage. It never rounds up to 100, which would mean finished.

@@ -136,5 +136,5 @@ func (w *watcher) poll(ctx context.Context) ([]control.Sending, error) {
 // differs ignores fields that change by themselves, such as rate and estimates.
 func differs(a, b control.Sending) bool {
 	newError := a.LastError == nil && b.LastError != nil || a.LastError != nil && b.LastError != nil && *a.LastError != *b.LastError
-	return a.State != b.State || a.Reason != b.Reason || a.Messages != b.Messages || newError
+	return a.State != b.State || a.Reason != b.Reason || a.Messages != b.Messages || newError || waitText(a.WaitsFor) != waitText(b.WaitsFor)
 }

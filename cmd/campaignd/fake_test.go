@@ -32,7 +32,6 @@ func (s *shop) spring() control.Sending {
 		Recipients: campaign.RowCounts{Total: 12500, Accepted: 12000, Rejected: 400, Duplicate: 100},
 		Messages:   control.Messages{Planned: 12000, Pending: 8390, InFlight: 6, Retrying: 4, Sent: 3500, Failed: 80, Unknown: 20, Rejected: 400, Duplicate: 100},
 		Percent:    30, NextSliceAt: noon.Add(5 * time.Minute), EstimatedEnd: noon.Add(70 * time.Minute), Rate: 2,
-		LastError: &control.MessageError{At: noon.Add(-time.Minute), Line: 3504, ChannelType: "cloud_api", Outcome: "failed", Code: "131026", Error: "the receiver can't get this message"},
 	}
 }
 
@@ -94,8 +93,7 @@ func (s *shop) Sending(_ context.Context, id campaign.ID) (control.Details, erro
 func (s *shop) details() control.Details {
 	d := control.Details{
 		Sending: s.spring(), Sliced: true, AcceptedAt: noon.Add(-59 * time.Minute), Channels: []string{"cloud_api", "sms"},
-		Held: []control.Hold{{ApplicationID: 1, ChannelType: "sms", Reason: "the password is wrong: see password_file"}},
-		CSV:  campaign.CSVInfo{Bytes: 1 << 20, SHA256: "5f70bf18", Encoding: "utf-8", Delimiter: "\t"}, Folder: "inbox/accepted/spring.20260314-000042",
+		CSV: campaign.CSVInfo{Bytes: 1 << 20, SHA256: "5f70bf18", Encoding: "utf-8", Delimiter: "\t"}, Folder: "inbox/accepted/spring.20260314-000042",
 		Warnings:   []campaign.Problem{{File: "spring.layout.json", Line: 4, Column: 3, Field: "sendType", Message: "belongs to the campaign and is ignored"}},
 		Errors:     []campaign.Problem{{File: "spring.csv", Line: 9, Field: "phone", Message: "a spreadsheet ruined the number"}},
 		ErrorCount: 400, Delivery: &campaign.DeliveryCounts{Delivered: 3100, Read: 812, Failed: 9},
@@ -123,9 +121,9 @@ func (s *shop) Status(context.Context) (control.Status, error) {
 		{Path: "/srv/partner", Problem: "it isn't there"},
 	}
 	status.Channels = []control.Channel{
-		{ApplicationID: 1, ChannelType: "cloud_api", Driver: "outbox", Rate: 80, Current: 40, Concurrency: 16, InFlight: 6},
-		{ApplicationID: 1, ChannelType: "sms", Driver: "webhook", Held: true, HeldReason: "the password is wrong: see password_file", NextTryAt: noon.Add(time.Minute)},
-		{ApplicationID: 2, ChannelType: "cloud_api", Driver: "outbox", Rate: 2.5, Held: true},
+		{ApplicationID: 1, ChannelType: "cloud_api", Driver: "outbox", Rate: 80, Current: 40, Concurrency: 16, InFlight: 6, State: control.ChannelOK},
+		{ApplicationID: 1, ChannelType: "sms", Driver: "webhook", State: control.ChannelHeld, Reason: "the password is wrong: see password_file", Held: true, HeldReason: "the password is wrong: see password_file", NextTryAt: noon.Add(time.Minute)},
+		{ApplicationID: 2, ChannelType: "cloud_api", Driver: "outbox", Rate: 2.5, State: control.ChannelThrottled, Reason: "429 Too Many Requests", Since: noon},
 	}
 	return status, nil
 }
@@ -162,6 +160,11 @@ func (s *shop) SendTest(_ context.Context, m control.TestMessage, _ string) (con
 		r.Outcome, r.ProviderID, r.Code, r.Detail, r.Reply = "failed", "", "400", "the receiver refused it", ""
 	}
 	return r, nil
+}
+
+func (s *shop) ResumeChannel(_ context.Context, ch control.ChannelResume, _ string) ([]control.ResumedChannel, error) {
+	return []control.ResumedChannel{{ApplicationID: 1, ChannelType: ch.ChannelType, From: control.ChannelHeld, Resumed: true},
+		{ApplicationID: 2, ChannelType: ch.ChannelType, From: control.ChannelOK}}, nil
 }
 
 func (s *shop) Resend(_ context.Context, id campaign.ID, _ []control.ResendOutcome, dryRun bool, _ string) (control.Resent, error) {

@@ -28,6 +28,7 @@ func (env *environment) printJSON(v any) error {
 type grid struct {
 	header []string
 	right  []int // indexes of right-aligned columns
+	wrap   int   // number of the column that wraps on a narrow terminal, from 1; 0: none, long lines are cut
 	rows   [][]string
 }
 
@@ -57,6 +58,9 @@ func (env *environment) printGrid(g grid) error {
 	for _, c := range g.right {
 		columns = append(columns, table.ColumnConfig{Number: c + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
+	if g.wrap > 0 && env.width > 0 {
+		columns = append(columns, table.ColumnConfig{Number: g.wrap, WidthMax: g.room(env.width), WidthMaxEnforcer: text.WrapSoft})
+	}
 	t.SetColumnConfigs(columns)
 	for line := range strings.Lines(t.Render() + "\n") {
 		if err := env.printf("%s\n", strings.TrimRight(line, " \n")); err != nil {
@@ -64,6 +68,21 @@ func (env *environment) printGrid(g grid) error {
 		}
 	}
 	return nil
+}
+
+// room returns the width left for the wrapped column of a terminal.
+func (g grid) room(width int) int {
+	const border, least = 3, 24 // of a column; for words
+	for i := range g.header {
+		longest := len(g.header[i])
+		for _, row := range g.rows {
+			longest = max(longest, len([]rune(row[i])))
+		}
+		if i+1 != g.wrap {
+			width -= longest + border
+		}
+	}
+	return max(width-border-1, least)
 }
 
 func tableRow(cells []string, paint func(string) string) table.Row {

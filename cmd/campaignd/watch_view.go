@@ -34,7 +34,11 @@ func (v *lineView) end() {}
 
 // progressLine describes a sending in one line.
 func progressLine(s control.Sending) string {
-	line := fmt.Sprintf("%s %s %s: %s, %s of %s sent", s.ID, s.Name, s.State, percentText(s.Percent), count(s.Messages.Sent), count(s.Messages.Planned))
+	line := fmt.Sprintf("%s %s %s: ", s.ID, s.Name, s.State)
+	if !s.State.Final() || s.Messages.Sent == s.Messages.Planned {
+		line += percentText(s.Percent) + ", "
+	}
+	line += fmt.Sprintf("%s of %s sent", count(s.Messages.Sent), count(s.Messages.Planned))
 	if bad := s.Messages.Failed + s.Messages.Unknown + s.Messages.Expired; bad > 0 {
 		line += fmt.Sprintf(", %s not sent", count(bad))
 	}
@@ -46,6 +50,9 @@ func progressLine(s control.Sending) string {
 	}
 	if s.Reason != "" {
 		line += "; " + s.Reason
+	}
+	if s.WaitsFor != nil {
+		line += "; waits: " + waitText(s.WaitsFor)
 	}
 	return line
 }

@@ -39,7 +39,8 @@ type Sending struct {
 	NextSliceAt   time.Time          `json:"nextSliceAt,omitzero"`  // start of the next slice that has unsent messages
 	EstimatedEnd  time.Time          `json:"estimatedEnd,omitzero"` // end of the last slice, or an estimate from the rate so far
 	Rate          float64            `json:"rate,omitempty"`        // messages a second with a final outcome, on average since the start
-	LastError     *MessageError      `json:"lastError,omitempty"`   // newest failure of a message
+	WaitsFor      *campaign.WaitsFor `json:"waitsFor,omitempty"`    // why it doesn't continue although something is due
+	LastError     *MessageError      `json:"lastError,omitempty"`   // newest failed attempt, until the end
 }
 
 // Messages counts a sending's messages by outcome. Pending, inFlight and retrying
@@ -77,7 +78,6 @@ type Details struct {
 	AcceptedAt time.Time                `json:"acceptedAt,omitzero"`
 	Channels   []string                 `json:"channels,omitempty"` // channel types that its recipients use
 	Slices     []Slice                  `json:"slices"`
-	Held       []Hold                   `json:"held,omitempty"` // held channels that it waits for
 	CSV        campaign.CSVInfo         `json:"csv"`
 	Warnings   []campaign.Problem       `json:"warnings,omitempty"`
 	Errors     []campaign.Problem       `json:"errors,omitempty"`     // the first campaign.MaxProblems
@@ -100,15 +100,6 @@ type EarlierDrop struct {
 	Reason string      `json:"reason"` // why the drop would be rejected, "" if it would be accepted
 }
 
-// Hold explains why a channel of an application is held.
-type Hold struct {
-	ApplicationID int64     `json:"applicationId"`
-	ChannelType   string    `json:"channelType"`
-	Reason        string    `json:"reason"`
-	Since         time.Time `json:"since,omitzero"`
-	NextTryAt     time.Time `json:"nextTryAt,omitzero"`
-}
-
 // Change is the result of pause, resume or cancel.
 type Change struct {
 	ID       campaign.ID    `json:"id"`
@@ -117,6 +108,20 @@ type Change struct {
 	State    campaign.State `json:"state"`
 	Canceled uint64         `json:"canceled,omitempty"` // messages that will not be sent
 	InFlight uint64         `json:"inFlight"`           // attempts that had begun and can't be stopped
+}
+
+// ChannelResume selects channels to resume.
+type ChannelResume struct {
+	ApplicationID int64  `json:"applicationId,omitempty"` // absent: every application that has the channel
+	ChannelType   string `json:"channelType"`
+}
+
+// ResumedChannel is the result of resuming one channel.
+type ResumedChannel struct {
+	ApplicationID int64        `json:"applicationId"`
+	ChannelType   string       `json:"channelType"`
+	From          ChannelState `json:"from"`    // its state before
+	Resumed       bool         `json:"resumed"` // it tries a message now; false if it wasn't waiting
 }
 
 // ResendOutcome names messages that can be sent again.

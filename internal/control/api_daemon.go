@@ -42,19 +42,39 @@ type Wait struct {
 	Since  time.Time `json:"since,omitzero"`
 }
 
+// ChannelState says whether a channel sends.
+type ChannelState string
+
+// The states of a channel.
+const (
+	ChannelOK        ChannelState = "ok"
+	ChannelTrouble   ChannelState = "trouble"   // attempts fail: one message at a time is tried
+	ChannelThrottled ChannelState = "throttled" // the receiver asked to wait
+	ChannelHeld      ChannelState = "held"      // it waits for a person, and tries one message now and then
+)
+
+// ChannelStates lists the states of a channel.
+func ChannelStates() []ChannelState {
+	return []ChannelState{ChannelOK, ChannelTrouble, ChannelThrottled, ChannelHeld}
+}
+
 // Channel is one application's channel.
 type Channel struct {
-	ApplicationID int64     `json:"applicationId"`
-	ChannelType   string    `json:"channelType"`
-	Driver        string    `json:"driver"`
-	Rate          float64   `json:"rate"` // messages a second as configured; 0: no limit
-	Current       float64   `json:"currentRate,omitempty"`
-	Concurrency   int       `json:"concurrency"`
-	InFlight      int       `json:"inFlight"`
-	Held          bool      `json:"held"`
-	HeldReason    string    `json:"heldReason,omitempty"`
-	HeldSince     time.Time `json:"heldSince,omitzero"`
-	NextTryAt     time.Time `json:"nextTryAt,omitzero"`
+	ApplicationID int64        `json:"applicationId"`
+	ChannelType   string       `json:"channelType"`
+	Driver        string       `json:"driver"`
+	Rate          float64      `json:"rate"` // messages a second as configured; 0: no limit
+	Current       float64      `json:"currentRate,omitempty"`
+	Concurrency   int          `json:"concurrency"`
+	InFlight      int          `json:"inFlight"`
+	State         ChannelState `json:"state"`
+	Reason        string       `json:"reason,omitempty"`     // why the state isn't ok
+	Since         time.Time    `json:"since,omitzero"`       // since when it isn't ok
+	NextTryAt     time.Time    `json:"nextTryAt,omitzero"`   // when one message is tried
+	LastError     string       `json:"lastError,omitempty"`  // latest failure, absent after a success
+	Held          bool         `json:"held"`                 // the state is held
+	HeldReason    string       `json:"heldReason,omitempty"` // reason of a hold
+	HeldSince     time.Time    `json:"heldSince,omitzero"`
 }
 
 // Queue counts the unsent messages of all sendings.

@@ -69,6 +69,12 @@ func (c *Client) ResumeAll(ctx context.Context) (list []Change, err error) {
 	return list, err
 }
 
+// ResumeChannel lets a channel that isn't ok try a message immediately.
+func (c *Client) ResumeChannel(ctx context.Context, channel ChannelResume) (list []ResumedChannel, err error) {
+	err = c.do(ctx, http.MethodPost, "/v1/channels/resume", nil, channel, &list)
+	return list, err
+}
+
 type resendRequest struct {
 	Outcomes []ResendOutcome `json:"outcomes"`
 	DryRun   *bool           `json:"dryRun,omitempty"` // count the messages only; true if it is absent

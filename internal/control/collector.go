@@ -22,6 +22,7 @@ type collector struct {
 	queue    *prometheus.Desc
 	inFlight *prometheus.Desc
 	held     *prometheus.Desc
+	state    *prometheus.Desc
 	rate     *prometheus.Desc
 	reserved *prometheus.Desc
 	capacity *prometheus.Desc
@@ -50,6 +51,7 @@ func newCollector(service Service) *collector {
 		queue:    desc("queue_messages", "Messages without a final outcome.", "stage"),
 		inFlight: desc("in_flight_messages", "Attempts that have begun and not ended.", "application", "channel"),
 		held:     desc("channel_held", "1 if the channel is held and sends nothing.", "application", "channel"),
+		state:    desc("channel_state", "1 for the state of the channel, 0 for the other states: ok, trouble, throttled or held.", "application", "channel", "state"),
 		rate:     desc("channel_rate_limit", "Messages a second that the channel may send now; 0 means no limit.", "application", "channel"),
 		reserved: desc("slot_reserved_messages", "Messages reserved in the current slot.", "application"),
 		capacity: desc("slot_capacity_messages", "Messages that fit into a slot.", "application"),
@@ -63,7 +65,7 @@ func newCollector(service Service) *collector {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.up, c.build, c.started, c.config, c.sendings, c.queue, c.inFlight, c.held,
+	for _, d := range []*prometheus.Desc{c.up, c.build, c.started, c.config, c.sendings, c.queue, c.inFlight, c.held, c.state,
 		c.rate, c.reserved, c.capacity, c.waiting, c.broken, c.store, c.free, c.disk} {
 		to <- d
 	}
@@ -95,6 +97,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		label := applicationLabel(ch.ApplicationID)
 		gauge(c.inFlight, float64(ch.InFlight), label, ch.ChannelType)
 		gauge(c.held, one(ch.Held), label, ch.ChannelType)
+		for _, state := range ChannelStates() {
+			gauge(c.state, one(ch.State == state), label, ch.ChannelType, string(state))
+		}
 		current := ch.Current
 		if current == 0 {
 			current = ch.Rate

@@ -57,6 +57,10 @@ type Sendings interface {
 	// ResumeAll resumes every held sending, for example after a restore. A paused one stays paused.
 	ResumeAll(ctx context.Context, who string) ([]Change, error)
 
+	// ResumeChannel lets a channel that isn't ok try a message immediately.
+	// CodeNotFound if no application has it.
+	ResumeChannel(ctx context.Context, channel ChannelResume, who string) ([]ResumedChannel, error)
+
 	// Resend plans the messages with one of the outcomes again. A dry run only
 	// counts them.
 	Resend(ctx context.Context, id campaign.ID, outcomes []ResendOutcome, dryRun bool, who string) (Resent, error)

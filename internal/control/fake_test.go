@@ -92,6 +92,11 @@ func (f *fake) ResumeAll(_ context.Context, who string) ([]control.Change, error
 	return nil, f.fail
 }
 
+func (f *fake) ResumeChannel(_ context.Context, ch control.ChannelResume, who string) ([]control.ResumedChannel, error) {
+	f.note("resume channel %s of %d by %s", ch.ChannelType, ch.ApplicationID, who)
+	return []control.ResumedChannel{{ApplicationID: 1, ChannelType: ch.ChannelType, From: control.ChannelHeld, Resumed: true}}, f.fail
+}
+
 func (f *fake) SendTest(_ context.Context, m control.TestMessage, who string) (control.TestResult, error) {
 	f.note("send-test to %s of %d %v by %s", m.ContactCode, m.ApplicationID, m.Variables, who)
 	return control.TestResult{Key: "test-1", ChannelType: m.ChannelType, Outcome: "sent", Request: "POST", Reply: "200"}, f.fail
@@ -183,7 +188,7 @@ func (f *fake) Status(context.Context) (control.Status, error) {
 	return control.Status{
 		Version: "1.2.3", StartedAt: noon, Now: noon.Add(time.Hour), Sendings: map[campaign.State]int{campaign.StateHeld: 2},
 		Inboxes:  []control.Inbox{{Path: "inbox", Waiting: 1}},
-		Channels: []control.Channel{{ApplicationID: 1, ChannelType: "cloud_api", Rate: 80, Held: true, InFlight: 5}},
+		Channels: []control.Channel{{ApplicationID: 1, ChannelType: "cloud_api", Rate: 80, State: control.ChannelHeld, Held: true, InFlight: 5}},
 		Queue:    control.Queue{Pending: 9}, Store: control.Store{Bytes: 4096},
 		Slots: []control.SlotFill{{ApplicationID: 1, Reserved: 300, Capacity: 600}},
 	}, f.fail

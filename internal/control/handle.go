@@ -83,6 +83,21 @@ func (s *Server) postResumeAll(w http.ResponseWriter, r *http.Request) error {
 	return s.reply(w, nonNil(changes))
 }
 
+func (s *Server) postResumeChannel(w http.ResponseWriter, r *http.Request) error {
+	var body ChannelResume
+	if err := readJSON(w, r, &body); err != nil {
+		return err
+	}
+	if body.ChannelType == "" {
+		return Invalidf("channelType is required")
+	}
+	resumed, err := s.service.ResumeChannel(r.Context(), body, who(r))
+	if err != nil {
+		return err
+	}
+	return s.reply(w, nonNil(resumed))
+}
+
 func resendOutcomes() []ResendOutcome {
 	return []ResendOutcome{ResendFailed, ResendUnknown, ResendUndelivered}
 }

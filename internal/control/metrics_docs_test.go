@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"text/template"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -173,4 +175,82 @@ func TestAlertsAndDashboardNameRealMetrics(t *testing.T) {
 			t.Errorf("grafana.json doesn't show %s", metric)
 		}
 	}
+}
+
+// TestAlertTexts renders every alert as Prometheus does: a text must make sense with the value of its expression.
+func TestAlertTexts(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(filepath.Dir(metricsDocs), "monitoring", "alerts.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rules struct {
+		Groups []struct {
+			Rules []struct {
+				Alert, Expr string
+				Annotations map[string]string
+			}
+		}
+	}
+	if err := yaml.Unmarshal(data, &rules); err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]float64{"CampaigndFailing": 0.123, "CampaigndDropsRejected": 5.5, "CampaigndDiskFilling": 1.65e9}
+	want := map[string]string{
+		"CampaigndRestarting":    "campaignd on host:8025 was started 4 times within an hour",
+		"CampaigndChannelHeld":   "channel cloud_api of application 1 sends nothing",
+		"CampaigndSendingHeld":   "4 sendings are held",
+		"CampaigndFailing":       "12.3% of the messages on cloud_api of application 1 fail",
+		"CampaigndDropsRejected": "5.5 drops were rejected within an hour",
+		"CampaigndDiskFilling":   "1.537GiB are free on the store's disk, or it will be full within a day",
+	}
+	for _, rule := range rules.Groups[0].Rules {
+		value, ok := values[rule.Alert]
+		if !ok {
+			value = 4
+		}
+		for name, text := range rule.Annotations {
+			got := renderAlert(t, text, value)
+			if strings.Contains(got, "<no value>") || strings.Contains(got, "{{") {
+				t.Errorf("%s, %s: %s", rule.Alert, name, got)
+			}
+			if w := want[rule.Alert]; name == "summary" && w != "" && got != w {
+				t.Errorf("%s: got %q, want %q", rule.Alert, got, w)
+			}
+			// A prediction below zero isn't an amount that anybody understands.
+			if strings.Contains(text, "$value") && regexp.MustCompile(`(^|\bor )predict_linear`).MatchString(strings.TrimSpace(rule.Expr)) {
+				t.Errorf("%s shows the value of a prediction: %s", rule.Alert, text)
+			}
+		}
+		delete(want, rule.Alert)
+	}
+	for alert := range want {
+		t.Errorf("there is no alert %s", alert)
+	}
+}
+
+// renderAlert renders a text with the functions of Prometheus that the alerts use.
+func renderAlert(t *testing.T, text string, value float64) string {
+	t.Helper()
+	functions := template.FuncMap{
+		"humanize":           func(v float64) string { return fmt.Sprintf("%.4g", v) },
+		"humanizePercentage": func(v float64) string { return fmt.Sprintf("%.4g%%", v*100) },
+		"humanize1024": func(v float64) string {
+			units := []string{"", "Ki", "Mi", "Gi", "Ti"}
+			i := 0
+			for ; v >= 1024 && i < len(units)-1; i++ {
+				v /= 1024
+			}
+			return fmt.Sprintf("%.4g%s", v, units[i])
+		},
+	}
+	one, err := template.New("").Funcs(functions).Parse("{{$labels := .Labels}}{{$value := .Value}}" + text)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	labels := map[string]string{"instance": "host:8025", "channel": "cloud_api", "application": "1", "inbox": "inbox"}
+	var b strings.Builder
+	if err := one.Execute(&b, map[string]any{"Labels": labels, "Value": value}); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return b.String()
 }

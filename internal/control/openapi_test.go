@@ -66,6 +66,7 @@ func described() map[string]operation {
 		"POST /v1/sendings/{id}/resend": {summary: "Send failed, unknown or undelivered messages again", body: resendRequest{}, answer: Resent{}},
 		"GET /v1/sendings/{id}/results": {summary: "results.csv: a line for every row and message; contains contact data", query: []parameter{outcome}, text: "answer:" + typeCSV},
 		"POST /v1/resume":               {summary: "Resume every paused or held sending", answer: []Change{}},
+		"POST /v1/channels/resume":      {summary: "Let a channel that isn't ok try a message immediately", body: ChannelResume{}, answer: []ResumedChannel{}},
 		"GET /v1/timeline":              {summary: "The slots of the next 48 hours and the sendings that use them", query: []parameter{application}, answer: Timeline{}},
 		"GET /v1/reserved":              {summary: "The reserved slots of an application that start in [from, until)", query: []parameter{one, {"from", "not before", instant, false, true}, {"until", "before; later than from", end, false, true}}, answer: Reservations{}},
 		"GET /v1/earlier":               {summary: "The accepted sending that a drop would repeat", query: []parameter{one, {"digest", "SHA-256 over application, campaign, layout and CSV in hexadecimal", digest, false, true}}, answer: EarlierDrop{}},
@@ -223,6 +224,8 @@ func (g *generator) schema(t reflect.Type) object {
 		return enumOf(campaign.States)
 	case reflect.TypeFor[campaign.Condition]():
 		return enumOf(campaign.Conditions)
+	case reflect.TypeFor[ChannelState]():
+		return enumOf(ChannelStates())
 	case reflect.TypeFor[ResendOutcome]():
 		return enumOf(resendOutcomes())
 	case reflect.TypeFor[Level]():

@@ -52,6 +52,7 @@ func (s *Server) routes() []route {
 		{"POST /v1/sendings/{id}/resend", nil, s.postResend},
 		{"GET /v1/sendings/{id}/results", []string{"outcome"}, s.getResults},
 		{"POST /v1/resume", nil, s.postResumeAll},
+		{"POST /v1/channels/resume", nil, s.postResumeChannel},
 		{"GET /v1/timeline", []string{"application"}, s.getTimeline},
 		{"GET /v1/reserved", []string{"application", "from", "until"}, s.getReserved},
 		{"GET /v1/earlier", []string{"application", "digest"}, s.getEarlier},

@@ -104,16 +104,6 @@ func openWhatsApp(ch config.Channel, getenv func(string) string, k numberStore, 
 		Token: token, ReadToken: read, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Quota: k.quota, Refusals: k.refusals, Tracer: tap})
 }
 
-// waitsFor returns what a sending waits for, for status.json, or nil. Partners have no other
-// way to see it.
-func (d *Daemon) waitsFor(id campaign.ID) *report.WaitsFor {
-	w, waits := d.send.Wait(id)
-	if !waits {
-		return nil
-	}
-	return &report.WaitsFor{Reason: w.Reason, Since: w.Since, Until: w.Until}
-}
-
 // outlook returns what the estimated end of a sending depends on besides the store.
 func (d *Daemon) outlook(s *campaign.Sending) report.Outlook {
 	c := d.current()

@@ -293,6 +293,16 @@ func (w *harness) report(name string) report.Document {
 	return doc
 }
 
+// status returns the drop's status.json.
+func (w *harness) status(name string) report.StatusDocument {
+	w.t.Helper()
+	data, err := os.ReadFile(filepath.Join(w.folder(name), "status.json"))
+	w.check(err)
+	var doc report.StatusDocument
+	w.check(json.Unmarshal(data, &doc))
+	return doc
+}
+
 // text returns the drop's report.txt.
 func (w *harness) text(name string) string {
 	w.t.Helper()

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/control"
 	"campaignd/internal/report"
 	"campaignd/internal/send"
 	"campaignd/internal/send/whatsapp"
@@ -281,7 +283,7 @@ func TestHooksNeedTheirSecrets(t *testing.T) {
 
 // TestHeldChannelIsInStatus: partners, who see only files, learn why a sending waits.
 func TestHeldChannelIsInStatus(t *testing.T) {
-	scenario(t, at(9, 0), receiptsConfig(t), func(t *testing.T, w *harness) {
+	scenario(t, at(9, 0), shop(1, "", "enabled = false"), func(t *testing.T, w *harness) {
 		var fixed atomic.Bool
 		w.answer = func(*send.Message) send.Result {
 			if fixed.Load() {
@@ -292,11 +294,40 @@ func TestHeldChannelIsInStatus(t *testing.T) {
 		w.start()
 		w.accept("spring", 3)
 		w.wait(10 * time.Second)
-		if got := w.report("spring"); got.Reason != "channel push is held: the token was refused" {
-			t.Errorf("status.json says %s, %q", got.State, got.Reason)
+		waits := w.status("spring").WaitsFor
+		if waits == nil {
+			t.Fatal("status.json has no waitsFor")
 		}
+		if got, want := waits.Reason, "channel push is held: the token was refused"; got != want {
+			t.Errorf("status.json says %q, want %q", got, want)
+		}
+		if waits.Since.IsZero() || !waits.Until.After(w.now()) {
+			t.Errorf("it waits since %s until %s at %s", waits.Since, waits.Until, w.now())
+		}
+		d, ctx := w.running, context.Background()
+		details, err := d.Sending(ctx, w.id("spring"))
+		w.check(err)
+		if diff := cmp.Diff(waits, details.WaitsFor); diff != "" {
+			t.Errorf("status.json and show differ (-status.json +show):\n%s", diff)
+		}
+		findings, err := d.Doctor(ctx, false)
+		w.check(err)
+		i := slices.IndexFunc(findings, func(f control.Finding) bool { return f.Check == "channel" && f.Level == control.LevelFail })
+		if i < 0 {
+			t.Fatalf("doctor reports no channel: %+v", findings)
+		}
+		if got, want := findings[i].Advice, "fix the cause, then run: campaignd resume --channel push --application 1"; got != want {
+			t.Errorf("doctor advises %q, want %q", got, want)
+		}
+		_, err = d.ResumeChannel(ctx, control.ChannelResume{ChannelType: "pusch"}, "user:ada")
+		wantCode(t, err, control.CodeNotFound, "push")
 		fixed.Store(true)
-		w.wait(10 * time.Minute)
+		resumed, err := d.ResumeChannel(ctx, control.ChannelResume{ChannelType: "push"}, "user:ada")
+		w.check(err)
+		if diff := cmp.Diff([]control.ResumedChannel{{ApplicationID: 1, ChannelType: "push", From: control.ChannelHeld, Resumed: true}}, resumed); diff != "" {
+			t.Error(diff)
+		}
+		w.wait(10 * time.Second)
 		if got := w.report("spring"); got.State != campaign.StateCompleted || got.Reason != "" || got.Messages.Sent != 3 {
 			t.Errorf("%s, %q, %+v", got.State, got.Reason, got.Messages)
 		}

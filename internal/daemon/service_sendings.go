@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"campaignd/internal/campaign"
@@ -53,6 +55,9 @@ func (d *Daemon) sending(s *campaign.Sending, slices []campaign.Slice, counts ca
 		status := report.Status(s, slices, counts, now, d.outlook(s))
 		one.Percent = one.Messages.PercentOf()
 		one.NextSliceAt, one.EstimatedEnd = status.NextSliceAt, status.EstimatedEnd
+		if s.State.Active() {
+			one.WaitsFor = d.waitsFor(s.ID)
+		}
 		if took := now.Sub(s.StartedAt); !s.StartedAt.IsZero() && took > 0 {
 			one.Rate = float64(one.Messages.Final()) / took.Seconds()
 		}
@@ -98,16 +103,17 @@ func (d *Daemon) Sending(_ context.Context, id campaign.ID) (control.Details, er
 	if s.Receipts && report.HasResults(s) {
 		details.Delivery = &s.Delivery
 	}
-	for _, channel := range d.send.HeldChannels() {
-		if channel.Application == s.ApplicationID && contains(s.Channels, channel.Name) && !s.State.Final() {
-			details.Held = append(details.Held, control.Hold{ApplicationID: channel.Application, ChannelType: channel.Name,
-				Reason: channel.Reason, Since: channel.Since, NextTryAt: channel.RetryAt})
-		}
-	}
 	return details, nil
 }
 
-func contains(list []string, one string) bool { return slices.Contains(list, one) }
+// waitsFor returns why a sending with something due doesn't continue, nil if it does.
+func (d *Daemon) waitsFor(id campaign.ID) *campaign.WaitsFor {
+	wait, ok := d.send.Wait(id)
+	if !ok {
+		return nil
+	}
+	return &campaign.WaitsFor{Reason: wait.Reason, Since: wait.Since.UTC(), Until: wait.Until.UTC()}
+}
 
 func apiSlices(list []campaign.Slice) []control.Slice {
 	out := make([]control.Slice, len(list))
@@ -192,6 +198,40 @@ func (d *Daemon) ResumeAll(ctx context.Context, who string) ([]control.Change, e
 		changes = append(changes, change)
 	}
 	return changes, nil
+}
+
+// ResumeChannel implements control.Sendings.
+func (d *Daemon) ResumeChannel(_ context.Context, channel control.ChannelResume, who string) ([]control.ResumedChannel, error) {
+	var list []control.ResumedChannel
+	var names []string
+	for _, ch := range d.send.Channels() {
+		names = append(names, ch.Name)
+		if ch.Name == channel.ChannelType && (channel.ApplicationID == 0 || channel.ApplicationID == ch.Application) {
+			list = append(list, control.ResumedChannel{ApplicationID: ch.Application, ChannelType: ch.Name, From: control.ChannelState(ch.State),
+				Resumed: d.send.ResumeChannel(ch.Application, ch.Name)})
+		}
+	}
+	if len(list) == 0 {
+		slices.Sort(names)
+		return nil, control.NotFoundf("there is no channel %q%s; there are: %s", channel.ChannelType, ofApplication(channel.ApplicationID), strings.Join(slices.Compact(names), ", "))
+	}
+	for _, one := range list {
+		if !one.Resumed {
+			continue
+		}
+		d.log.Info("channel resumed", "application", one.ApplicationID, "channel", one.ChannelType, "who", who)
+		if err := d.store.Audit(store.AuditEntry{Who: who, Action: "resume channel", Detail: fmt.Sprintf("%s of application %d", one.ChannelType, one.ApplicationID)}); err != nil {
+			return list, err
+		}
+	}
+	return list, nil
+}
+
+func ofApplication(id int64) string {
+	if id == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" in application %d", id)
 }
 
 // Resend implements control.Sendings.

@@ -15,6 +15,7 @@ import (
 	"campaignd/internal/control"
 	"campaignd/internal/intake"
 	"campaignd/internal/safeio"
+	"campaignd/internal/send"
 	"campaignd/internal/store"
 )
 
@@ -42,7 +43,9 @@ func (d *Daemon) Status(context.Context) (control.Status, error) {
 	s.Inboxes = d.inboxStatus(c)
 	for _, channel := range d.send.Channels() {
 		ch := control.Channel{ApplicationID: channel.Application, ChannelType: channel.Name, Rate: channel.Rate, Current: channel.Limit,
-			InFlight: channel.InFlight, Held: channel.Held, NextTryAt: channel.RetryAt}
+			InFlight: channel.InFlight,
+			State:    control.ChannelState(channel.State), Reason: channel.Reason, Since: channel.Since, NextTryAt: channel.RetryAt, LastError: channel.LastError,
+			Held: channel.Held}
 		if channel.Held {
 			ch.HeldReason, ch.HeldSince = channel.Reason, channel.Since
 		}
@@ -206,13 +209,7 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error)
 		add("configuration", control.LevelOK, c.File+" is valid", "")
 	}
 	for _, channel := range d.send.Channels() {
-		if !channel.Held {
-			add("channel", control.LevelOK, fmt.Sprintf("%s of application %d is open", channel.Name, channel.Application), "")
-		}
-	}
-	for _, channel := range d.send.HeldChannels() {
-		add("channel", control.LevelFail, fmt.Sprintf("%s of application %d is held: %s", channel.Name, channel.Application, channel.Reason),
-			"fix the cause, then: campaignd resume --all")
+		list = append(list, channelFinding(channel))
 	}
 	if newest, err := d.store.Sendings(store.Filter{Limit: 1}); err == nil && len(newest) == 1 && newest[0].ReceivedAt.After(d.now().Add(time.Minute)) {
 		add("clock", control.LevelWarn, "the newest sending was received in the future: the clock was set back", "check that the time is synchronized")
@@ -220,6 +217,21 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error)
 		add("clock", control.LevelOK, "no sending was received in the future", "")
 	}
 	return list, nil
+}
+
+// channelFinding reports a channel's state with advice.
+func channelFinding(ch send.ChannelStatus) control.Finding {
+	f := control.Finding{Check: "channel", Level: control.LevelOK, Message: fmt.Sprintf("%s of application %d is ok", ch.Name, ch.Application)}
+	if ch.State == send.ChannelOK {
+		return f
+	}
+	resume := fmt.Sprintf("campaignd resume --channel %s --application %d", ch.Name, ch.Application)
+	f.Level, f.Message = control.LevelWarn, fmt.Sprintf("%s of application %d is %s: %s", ch.Name, ch.Application, ch.State.Describe(), ch.Reason)
+	f.Advice = "it is tried again automatically; to try immediately, run: " + resume
+	if ch.State == send.ChannelHeld {
+		f.Level, f.Advice = control.LevelFail, "fix the cause, then run: "+resume
+	}
+	return f
 }
 
 // Audit implements control.Upkeep.

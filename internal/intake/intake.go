@@ -46,9 +46,9 @@ type Options struct {
 	StateDir   string // folder for the temporary files of a check
 	Checker    *Checker
 	Dispatcher Dispatcher
-	Accepted   func(campaign.ID)                  // called after a sending was accepted
-	WaitsFor   func(campaign.ID) *report.WaitsFor // what a sending waits for, nil if it doesn't wait; may be nil
-	Decided    func(campaign.ID)                  // called after a drop was accepted or refused; may be nil
+	Accepted   func(campaign.ID)                    // called after a sending was accepted
+	WaitsFor   func(campaign.ID) *campaign.WaitsFor // why an active sending waits, nil if it doesn't; may be nil
+	Decided    func(campaign.ID)                    // called after a drop was accepted or refused; may be nil
 	Log        *slog.Logger
 	Now        func() time.Time // nil: time.Now
 }
@@ -61,7 +61,7 @@ type Intake struct {
 	check      atomic.Pointer[Checker]
 	dispatcher Dispatcher
 	accepted   func(campaign.ID)
-	waitsFor   func(campaign.ID) *report.WaitsFor
+	waitsFor   func(campaign.ID) *campaign.WaitsFor
 	decided    func(campaign.ID)
 	log        *slog.Logger
 	now        func() time.Time

@@ -79,24 +79,17 @@ type Preview struct {
 // StatusDocument is status.json: the known part of report.json, and the progress.
 type StatusDocument struct {
 	Document
-	Percent      float64   `json:"percent"` // 0 to 100: of the file while checking, otherwise of the messages
-	NextSliceAt  time.Time `json:"nextSliceAt,omitzero"`
-	EstimatedEnd time.Time `json:"estimatedEnd,omitzero"`
-	WaitsFor     *WaitsFor `json:"waitsFor,omitempty"` // nil: it waits for nothing but its time
-}
-
-// WaitsFor says why a sending with something due doesn't go on (docs/contract.md 8).
-type WaitsFor struct {
-	Reason string    `json:"reason"`
-	Since  time.Time `json:"since,omitzero"`
-	Until  time.Time `json:"until,omitzero"` // absent: nobody knows
+	Percent      float64            `json:"percent"` // 0 to 100: of the file while checking, otherwise of the messages
+	NextSliceAt  time.Time          `json:"nextSliceAt,omitzero"`
+	EstimatedEnd time.Time          `json:"estimatedEnd,omitzero"`
+	WaitsFor     *campaign.WaitsFor `json:"waitsFor,omitempty"` // nil: it waits for nothing but its time
 }
 
 // Outlook is what Status knows besides the store.
 type Outlook struct {
-	Rate    float64           // messages a second of the sending's slowest channel; 0: no limit
-	Windows *calendar.Windows // the application's; nil: always open
-	Waits   *WaitsFor         // nil: it doesn't wait
+	Rate    float64            // messages a second of the sending's slowest channel; 0: no limit
+	Windows *calendar.Windows  // the application's; nil: always open
+	Waits   *campaign.WaitsFor // nil: it doesn't wait
 }
 
 // Report builds report.json.
@@ -166,12 +159,12 @@ func Status(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 	}
 	if !s.State.Active() { // paused or held: nobody knows when it continues
 		if s.State == campaign.StatePaused || s.State == campaign.StateHeld {
-			d.WaitsFor = &WaitsFor{Reason: s.Reason}
+			d.WaitsFor = &campaign.WaitsFor{Reason: s.Reason}
 		}
 		return d
 	}
 	if o.Waits != nil {
-		waits := WaitsFor{clean(o.Waits.Reason), toInstant(o.Waits.Since), toInstant(o.Waits.Until)}
+		waits := campaign.WaitsFor{Reason: clean(o.Waits.Reason), Since: toInstant(o.Waits.Since), Until: toInstant(o.Waits.Until)}
 		d.WaitsFor = &waits
 	}
 	for _, one := range slices {

@@ -22,7 +22,7 @@ func TestEstimateKnowsWindowsAndWaits(t *testing.T) {
 	if want := instantOf("10:00:00").AddDate(0, 0, 1); !got.EstimatedEnd.Equal(want) {
 		t.Errorf("estimated end %s; want %s: an hour before the windows close, an hour after they open", got.EstimatedEnd, want)
 	}
-	got = Status(l.s, nil, l.counts, now, Outlook{Rate: 1, Waits: &WaitsFor{Reason: "channel c is held: bad\nwords", Since: now, Until: now.Add(time.Minute)}})
+	got = Status(l.s, nil, l.counts, now, Outlook{Rate: 1, Waits: &campaign.WaitsFor{Reason: "channel c is held: bad\nwords", Since: now, Until: now.Add(time.Minute)}})
 	if !got.EstimatedEnd.IsZero() {
 		t.Errorf("estimated end %s while the sending waits; want none", got.EstimatedEnd)
 	}

@@ -97,14 +97,14 @@ func (cs *channelSender) waitForChannel() {
 		cs.wait = nil
 		return
 	}
-	w := Wait{Reason: fmt.Sprintf("channel %s is %s: %s", cs.name, s.State.describe(), s.Reason), Since: s.Since, Until: s.RetryAt}
+	w := Wait{Reason: fmt.Sprintf("channel %s is %s: %s", cs.name, s.State.Describe(), s.Reason), Since: s.Since, Until: s.RetryAt}
 	if cs.wait == nil || *cs.wait != w {
 		cs.wait = &w
 	}
 }
 
-// describe returns the state in words, after "is".
-func (s ChannelState) describe() string {
+// Describe returns the state in words, after "is".
+func (s ChannelState) Describe() string {
 	if s == ChannelTrouble {
 		return "in trouble"
 	}

@@ -29,7 +29,7 @@ func TestPages(t *testing.T) {
 	s.more = 40
 	s.status = func(st *control.Status) {
 		st.Stopping, st.ConfigProblem = true, "campaignd.toml:3: listen is wrong"
-		st.Channels[1].Held, st.Channels[1].HeldReason, st.Channels[1].HeldSince, st.Channels[1].NextTryAt = true, "the password is wrong", noon, noon
+		st.Channels[1].State, st.Channels[1].Held, st.Channels[1].Reason, st.Channels[1].Since, st.Channels[1].NextTryAt = control.ChannelHeld, true, "the password is wrong", noon, noon
 		st.Inboxes[0].Problem, st.Store.DiskFree = "the folder is gone", 1<<20
 	}
 	d := serve(t, s)
@@ -37,19 +37,19 @@ func TestPages(t *testing.T) {
 		"/": {"spring", "100 of 1,000 messages sent", "7 failed", "8.0 a second", "8 rows rejected", "ends about", "reading its files", "40%", "nothing was sent",
 			"dry run: nothing is sent", "75%", `href="/?show=100"`, `aria-current="page">Sendings`, "Sendings · campaignd",
 			// What every page says.
-			"The daemon is stopping", "old configuration is in force. campaignd.toml:3: listen is wrong.", "Channel mail of application 2 is held and sends nothing. The password is wrong.",
+			"The daemon is stopping", "old configuration is in force. campaignd.toml:3: listen is wrong.", "Channel mail of application 2 is held. The password is wrong.",
 			"Inbox inbox can&#39;t be used. The folder is gone.", "Only 1.0 MiB are free", "900 messages to send", "campaignd 1.2.3", "times in UTC", `href="#main"`},
 		"/?state=scheduled":   {"sooner", "later", `aria-current="true"`, "Sendings: scheduled"},
 		"/?state=paused":      {"No sending is paused."},
 		"/?show=30":           {`href="/?show=120"`},
 		"/?show=100":          {"old-39"},
-		"/sendings/spring":    {"order 4711", "line 3, column 7", "is empty", "8 problems, the first 1 of them", "Warnings", "inbox/accepted/spring.", "tabs", "fragmentedSlots", "It waits for channel cloud_api, which is held. The token is revoked.", "the receiver answered 500 (500), line 12 of the CSV", "pause</strong> by user:ada", "Rate over time", "peak 8.0 a second", "and 100 more", `id="dialog-cancel"`, `href="/sendings/20260314-000042/pause"`},
+		"/sendings/spring":    {"order 4711", "line 3, column 7", "is empty", "8 problems, the first 1 of them", "Warnings", "inbox/accepted/spring.", "tabs", "fragmentedSlots", "It waits: channel cloud_api is held: the token is revoked, since <time", "the receiver answered 500 (500), line 12 of the CSV", "pause</strong> by user:ada", "Rate over time", "peak 8.0 a second", "and 100 more", `id="dialog-cancel"`, `href="/sendings/20260314-000042/pause"`},
 		"/sendings/42":        {"spring"},
 		"/sendings/45":        {"report.txt lists what to fix"},
 		"/sendings/42/cancel": {"Cancel this sending?", "890 messages will never be sent", `action="/sendings/20260314-000042/cancel"`},
 		"/sendings/42/pause":  {"Pause this sending?"},
 		"/timeline":           {"slots of 1 min for 100 messages", "1,000 messages reserved by spring, 20260313-000001, n0, n1, n2 and 4 more", "900 messages in 10 slots", "not sliced", "Nothing is planned.", `class="closed"`, `class="now"`, "and 4 more</title>", "500 of 500"},
-		"/channels":           {"at most 80 a second, slowed down to 40 a second", "no limit", "held since", "tried again at", "The password is wrong."},
+		"/channels":           {"at most 80 a second, reduced to 40 a second", "no limit", "since <time", "next try at <time", "campaignd resume --channel mail --application 2", "The password is wrong."},
 		"/inboxes":            {"Its layout must still come", "Waiting drops", "1 drop", "The folder is gone."},
 		"/login":              {`name="token"`, `action="/login"`, "<label"},
 		"/login?wrong=1":      {"Wrong token", `aria-invalid="true"`},

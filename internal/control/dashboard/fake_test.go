@@ -91,9 +91,10 @@ func (s *fakeDaemon) Resolve(_ context.Context, text string) (campaign.ID, error
 func (s *fakeDaemon) Sending(_ context.Context, id campaign.ID) (control.Details, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := control.Details{Sending: s.spring(), Sliced: true, AcceptedAt: noon, Channels: []string{"cloud_api"}, Folder: "inbox/accepted/spring." + string(id),
+	spring := s.spring()
+	spring.WaitsFor = &campaign.WaitsFor{Reason: "channel cloud_api is held: the token is revoked", Since: noon, Until: noon.Add(time.Minute)}
+	d := control.Details{Sending: spring, Sliced: true, AcceptedAt: noon, Channels: []string{"cloud_api"}, Folder: "inbox/accepted/spring." + string(id),
 		CSV:      campaign.CSVInfo{Bytes: 5000, Encoding: "utf-8", Delimiter: "\t"},
-		Held:     []control.Hold{{ChannelType: "cloud_api", Reason: "the token is revoked"}},
 		Errors:   []campaign.Problem{{File: hostileName, Line: 3, Column: 7, Field: "phone", Message: "is empty"}},
 		Warnings: []campaign.Problem{{File: "spring.csv", Message: "is Windows-1252"}}, ErrorCount: 8,
 		Previews: []campaign.Preview{{ContactCode: secretContact, Content: `{"body":"` + secretContact + `"}`}},
@@ -157,7 +158,7 @@ func (s *fakeDaemon) Status(context.Context) (control.Status, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	status := control.Status{Version: "1.2.3", StartedAt: noon, Now: noon, Sendings: map[campaign.State]int{campaign.StateSending: 1, campaign.StateScheduled: 2},
-		Channels: []control.Channel{{ApplicationID: 1, ChannelType: "cloud_api", Driver: "outbox", Rate: 80, Current: 40, Concurrency: 16}, {ApplicationID: 2, ChannelType: "mail", Driver: "smtp"}},
+		Channels: []control.Channel{{ApplicationID: 1, ChannelType: "cloud_api", Driver: "outbox", Rate: 80, Current: 40, Concurrency: 16, State: control.ChannelOK}, {ApplicationID: 2, ChannelType: "mail", Driver: "smtp"}},
 		Inboxes:  []control.Inbox{{Path: "inbox", Waiting: 1, LastScan: noon, Waits: []control.Wait{{Name: hostileName, Reason: "its layout must still come", Since: noon}}}},
 		Queue:    control.Queue{Pending: 900, NextAt: noon}, Store: control.Store{Bytes: 1 << 20, DiskFree: 5 << 30},
 	}

@@ -54,9 +54,9 @@ func noticesOf(s control.Status) []notice {
 		list = append(list, notice{ID: "config", Text: "The last reload was refused, so the old configuration is in force. " + sentence(s.ConfigProblem)})
 	}
 	for _, ch := range s.Channels {
-		if ch.Held {
-			list = append(list, notice{ID: fmt.Sprintf("held-%d-%s", ch.ApplicationID, ch.ChannelType),
-				Text: fmt.Sprintf("Channel %s of application %d is held and sends nothing. %s", ch.ChannelType, ch.ApplicationID, sentence(ch.HeldReason)),
+		if ch.Reason != "" {
+			list = append(list, notice{ID: fmt.Sprintf("channel-%d-%s", ch.ApplicationID, ch.ChannelType),
+				Text: fmt.Sprintf("Channel %s of application %d is %s. %s", ch.ChannelType, ch.ApplicationID, stateText(ch.State), sentence(ch.Reason)),
 				Link: "/channels", More: "Channels"})
 		}
 	}
@@ -70,6 +70,14 @@ func noticesOf(s control.Status) []notice {
 		list = append(list, notice{ID: "disk", Text: fmt.Sprintf("Only %s are free on the store's file system. New drops wait when it is full.", size(s.Store.DiskFree))})
 	}
 	return list
+}
+
+// stateText names a channel's state after "is".
+func stateText(state control.ChannelState) string {
+	if state == control.ChannelTrouble {
+		return "in trouble"
+	}
+	return string(state)
 }
 
 type foot struct {

@@ -31,7 +31,6 @@ type detailPart struct {
 	Problems   []campaign.Problem
 	Errors     string // count of problems and how many of them are shown
 	Warnings   []campaign.Problem
-	Held       []notice
 	LastError  *control.MessageError
 	LastAt     moment
 	Folder     string
@@ -119,9 +118,6 @@ func detailOf(s control.Details, pace control.Throughput, audit []control.AuditE
 	n := s.Recipients
 	p.Rows = []item{{Label: "rows in the CSV", Text: count(n.Total)}, {Label: "accepted", Text: count(n.Accepted)},
 		{Label: "rejected", Text: count(n.Rejected)}, {Label: "duplicates", Text: count(n.Duplicate)}}
-	for _, h := range s.Held {
-		p.Held = append(p.Held, notice{Text: fmt.Sprintf("It waits for channel %s, which is held. %s", h.ChannelType, sentence(h.Reason)), Link: "/channels", More: "Channels"})
-	}
 	for _, a := range audit {
 		p.Audit = append(p.Audit, auditRow{l.moment(a.At), a.Who, a.Action, a.Detail})
 	}

@@ -37,15 +37,23 @@ type chip struct {
 
 // row is a sending in the list.
 type row struct {
-	ID      campaign.ID
-	Name    string
-	State   campaign.State
-	About   string // campaign and application
-	Reason  string
-	Bar     bar
-	Percent string
-	Facts   []string
-	When    fact // its next event, or its end
+	ID       campaign.ID
+	Name     string
+	State    campaign.State
+	About    string // campaign and application
+	Failures bool   // completed, but some messages failed
+	Reason   string
+	Waits    *waits
+	Bar      bar
+	Percent  string
+	Facts    []string
+	When     fact // its next event, or its end
+}
+
+// waits is why a sending doesn't continue.
+type waits struct {
+	Reason       string
+	Since, Until moment
 }
 
 // fact is an instant and its meaning.
@@ -204,9 +212,13 @@ func rowOf(s control.Sending, l viewer) row {
 	if s.CampaignID == 0 || s.ApplicationID == 0 {
 		r.About = "" // rejected before they were known
 	}
+	r.Failures = s.State == campaign.StateCompleted && m.Planned > 0 && m.Failed+m.Unknown+m.Expired+m.Skipped > 0
+	if w := s.WaitsFor; w != nil {
+		r.Waits = &waits{strings.TrimSuffix(w.Reason, "."), l.moment(w.Since), l.moment(w.Until)}
+	}
 	add := func(format string, args ...any) { r.Facts = append(r.Facts, fmt.Sprintf(format, args...)) }
-	if s.State.Final() && m.Planned > 0 {
-		r.Percent = percent(100 * float64(m.Sent) / float64(m.Planned)) // all is over: how much of it went out
+	if s.State.Final() && m.Sent < m.Planned {
+		r.Percent = "" // "100%" would read as if everything had been sent
 	}
 	switch s.State {
 	case campaign.StateChecking:

@@ -10,8 +10,10 @@ import (
 // channelRow is a channel of an application.
 type channelRow struct {
 	ID, Name, About string
-	Held            bool
-	Reason          string
+	State           string
+	Held            bool   // it waits for a person
+	Reason          string // why the state isn't ok
+	Resume          string // command that makes it try immediately
 	Since, Next     moment
 	Rate            string
 	InFlight        string
@@ -40,8 +42,9 @@ func (d *Dashboard) channels(r *http.Request, l viewer) (*view, error) {
 func channelOf(ch control.Channel, l viewer) channelRow {
 	row := channelRow{
 		ID: fmt.Sprintf("channel-%d-%s", ch.ApplicationID, ch.ChannelType), Name: ch.ChannelType,
-		About: fmt.Sprintf("application %d, driver %s", ch.ApplicationID, ch.Driver), Held: ch.Held, Reason: sentence(ch.HeldReason),
-		Since: l.moment(ch.HeldSince), Next: l.moment(ch.NextTryAt), Rate: "no limit", InFlight: count(ch.InFlight), Concurrency: count(ch.Concurrency),
+		About: fmt.Sprintf("application %d, driver %s", ch.ApplicationID, ch.Driver), State: string(ch.State), Held: ch.Held, Reason: sentence(ch.Reason),
+		Resume: fmt.Sprintf("campaignd resume --channel %s --application %d", ch.ChannelType, ch.ApplicationID),
+		Since:  l.moment(ch.Since), Next: l.moment(ch.NextTryAt), Rate: "no limit", InFlight: count(ch.InFlight), Concurrency: count(ch.Concurrency),
 	}
 	if ch.Rate > 0 {
 		row.Rate = "at most " + rate(ch.Rate)
