@@ -3,6 +3,7 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -145,13 +146,20 @@ func TestDeliveries(t *testing.T) {
 		if lines[0] != strings.TrimSuffix(report.Header, "\n") {
 			t.Errorf("header %s", lines[0])
 		}
-		for i, ending := range []string{",,read,2026-03-04T09:01:00Z", ",,delivered,2026-03-04T09:01:01Z", ",failed,2026-03-04T09:01:02Z", ",,delivered,2026-03-04T09:01:03Z", ",,,"} {
-			if !strings.Contains(lines[i+1], ",sent,1,wamid.") || !strings.HasSuffix(lines[i+1], ending+",,") {
-				t.Errorf("line %d: %s, want …%s", i+1, lines[i+1], ending)
+		for i, cells := range []string{",,read,2026-03-04T09:01:00Z", ",,delivered,2026-03-04T09:01:01Z", ",failed,2026-03-04T09:01:02Z", ",,delivered,2026-03-04T09:01:03Z", ",,,"} {
+			if !strings.Contains(lines[i+1], ",sent,1,wamid.") {
+				t.Errorf("line %d: %s, want it sent with the provider's id", i+1, lines[i+1])
+			}
+			number := fmt.Sprintf("34666%06d", i)
+			if want := cells + ",," + number; !strings.HasSuffix(lines[i+1], want) { // no reference, then to
+				t.Errorf("line %d: %s, want …%s", i+1, lines[i+1], want)
 			}
 		}
-		if !strings.Contains(lines[3], "131026") || !strings.Contains(w.text("spring"), "taken, but not delivered") {
-			t.Errorf("%s\n%s", lines[3], w.text("spring"))
+		if !strings.Contains(lines[3], "131026") {
+			t.Errorf("line 3: %s, want the code 131026", lines[3])
+		}
+		if text := w.text("spring"); !strings.Contains(text, "1 was accepted but not delivered") {
+			t.Errorf("report.txt doesn't say that a message was not delivered:\n%s", text)
 		}
 		if wrong := w.running.store.Verify(true); len(wrong) > 0 {
 			t.Error(wrong)

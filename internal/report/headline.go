@@ -82,7 +82,11 @@ func problems(s *campaign.Sending, counts campaign.Counts) []string {
 	add(counts[campaign.Suppressed], "suppressed by opt-outs")
 	add(counts[campaign.Skipped], "skipped after a failure")
 	if undelivered := s.Delivery.Failed; s.Receipts && undelivered > 0 {
-		parts = append(parts, number(undelivered)+" accepted but not delivered")
+		verb := "were"
+		if undelivered == 1 {
+			verb = "was"
+		}
+		parts = append(parts, fmt.Sprintf("%s %s accepted but not delivered", number(undelivered), verb))
 	}
 	return parts
 }
