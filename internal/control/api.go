@@ -13,8 +13,10 @@ import (
 // Filter selects sendings. The zero Filter selects all.
 type Filter struct {
 	States      []campaign.State
-	Application int64 // 0: any
-	Limit       int   // 0: no limit
+	Application int64  // 0: any
+	Name        string // part of the name, in any case; "": any
+	Offset      int    // number of matching sendings to skip
+	Limit       int    // 0: no limit
 }
 
 // Sending is one sending in a list.

@@ -34,7 +34,11 @@ func (c *Client) Sendings(ctx context.Context, f Filter) (list []Sending, err er
 		query.Add("state", string(s))
 	}
 	setNumber(query, "application", f.Application)
+	setNumber(query, "offset", int64(f.Offset))
 	setNumber(query, "limit", int64(f.Limit))
+	if f.Name != "" {
+		query.Set("name", f.Name)
+	}
 	err = c.do(ctx, http.MethodGet, "/v1/sendings", query, nil, &list)
 	return list, err
 }

@@ -20,9 +20,21 @@ import (
 
 // Sendings implements control.Sendings.
 func (d *Daemon) Sendings(_ context.Context, f control.Filter) ([]control.Sending, error) {
-	heads, err := d.store.Sendings(store.Filter{States: f.States, Application: f.Application, Limit: f.Limit})
+	filter := store.Filter{States: f.States, Application: f.Application}
+	if f.Name == "" && f.Limit > 0 {
+		filter.Limit = f.Offset + f.Limit
+	}
+	heads, err := d.store.Sendings(filter)
 	if err != nil {
 		return nil, err
+	}
+	if f.Name != "" {
+		part := strings.ToLower(f.Name)
+		heads = slices.DeleteFunc(heads, func(s *campaign.Sending) bool { return !strings.Contains(strings.ToLower(s.Name), part) })
+	}
+	heads = heads[min(f.Offset, len(heads)):]
+	if f.Limit > 0 {
+		heads = heads[:min(f.Limit, len(heads))]
 	}
 	list := make([]control.Sending, 0, len(heads))
 	for _, head := range heads {

@@ -35,14 +35,13 @@ func TestPages(t *testing.T) {
 	d := serve(t, s)
 	for path, want := range map[string][]string{
 		"/": {"spring", "100 of 1,000 messages sent", "7 failed", "8.0 a second", "8 rows rejected", "ends about", "reading its files", "40%", "nothing was sent",
-			"dry run: nothing is sent", "75%", `href="/?show=100"`, `aria-current="page">Sendings`, "Sendings · campaignd",
+			"dry run: nothing is sent", "75%", `aria-current="page">Sendings`, "Sendings · campaignd",
 			// What every page says.
 			"The daemon is stopping", "old configuration is in force. campaignd.toml:3: listen is wrong.", "Channel mail of application 2 is held. The password is wrong.",
 			"Inbox inbox can&#39;t be used. The folder is gone.", "Only 1.0 MiB are free", "900 messages to send", "campaignd 1.2.3", "times in UTC", `href="#main"`},
 		"/?state=scheduled":   {"sooner", "later", `aria-current="true"`, "Sendings: scheduled"},
 		"/?state=paused":      {"No sending is paused."},
-		"/?show=30":           {`href="/?show=120"`},
-		"/?show=100":          {"old-39"},
+		"/?name=OLD-39":       {"old-39", "Search by name"},
 		"/sendings/spring":    {"order 4711", "line 3, column 7", "is empty", "8 problems, the first 1 of them", "Warnings", "inbox/accepted/spring.", "tabs", "fragmentedSlots", "It waits: channel cloud_api is held: the token is revoked, since <time", "the receiver answered 500 (500), line 12 of the CSV", "pause</strong> by user:ada", "Rate over time", "peak 8.0 a second", "and 100 more", `id="dialog-cancel"`, `href="/sendings/20260314-000042/pause"`},
 		"/sendings/42":        {"spring"},
 		"/sendings/45":        {"report.txt lists what to fix"},
@@ -68,9 +67,6 @@ func TestPages(t *testing.T) {
 			t.Errorf("%s: headers %v", path, h)
 		}
 		checkPolicy(t, path, body)
-	}
-	if body := get(d, "GET", "/?show=100").Body.String(); strings.Contains(body, "Show more") {
-		t.Error("there is more than all")
 	}
 	if body := get(d, "GET", "/").Body.String(); strings.Index(body, ">sooner<") > strings.Index(body, ">later<") || strings.Index(body, ">spring<") > strings.Index(body, ">sooner<") {
 		t.Error("what moves doesn't come first, or what is due later comes before what is due sooner")
@@ -253,5 +249,28 @@ func TestPagesAreRememberedForAMoment(t *testing.T) {
 	}
 	if s.looks > 4 { // two lists, and time for a slow machine
 		t.Errorf("five looks at a page asked the daemon %d times", s.looks)
+	}
+}
+
+// TestTenThousandSendingsAreShownInPages: a partner with many drops can't make the dashboard large.
+func TestTenThousandSendingsAreShownInPages(t *testing.T) {
+	s := newFakeDaemon()
+	s.pending = 10000
+	d := serve(t, s)
+	body := get(d, "GET", "/").Body.String()
+	if len(body) >= 100_000 {
+		t.Errorf("the page has %d bytes, want less than 100,000", len(body))
+	}
+	if !strings.Contains(body, `data-name="spring"`) {
+		t.Error("the sending under way isn't on the first page")
+	}
+	if !strings.Contains(body, `href="/?page=2"`) {
+		t.Error("there is no next page")
+	}
+	if second := get(d, "GET", "/?page=2").Body.String(); !strings.Contains(second, `rel="prev"`) || !strings.Contains(second, "pending-") {
+		t.Error("the second page lacks its sendings")
+	}
+	if found := get(d, "GET", "/?name=PENDING-9999").Body.String(); strings.Count(found, `data-name="pending-`) != 1 {
+		t.Errorf("the search found %d sendings, want 1", strings.Count(found, `data-name="pending-`))
 	}
 }

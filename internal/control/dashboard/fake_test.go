@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -30,14 +32,15 @@ const springID = campaign.ID("20260314-000042")
 type fakeDaemon struct {
 	control.Service // what isn't here is not asked
 
-	mu     sync.Mutex // guards all below
-	sent   uint64
-	state  campaign.State
-	calls  []string
-	looks  int
-	fail   error
-	status func(*control.Status)
-	more   int // sendings that ended
+	mu      sync.Mutex // guards all below
+	sent    uint64
+	state   campaign.State
+	calls   []string
+	looks   int
+	fail    error
+	status  func(*control.Status)
+	more    int // sendings that ended
+	pending int // further scheduled sendings
 }
 
 func newFakeDaemon() *fakeDaemon { return &fakeDaemon{sent: 100, state: campaign.StateSending} }
@@ -73,13 +76,16 @@ func (s *fakeDaemon) Sendings(_ context.Context, f control.Filter) ([]control.Se
 	for i := range s.more {
 		all = append(all, control.Sending{ID: campaign.NewID(noon, uint64(i+1000)), Name: fmt.Sprint("old-", i), State: campaign.StateCompleted, FinishedAt: noon, Messages: control.Messages{Planned: 4, Sent: 3, Failed: 1}})
 	}
-	var list []control.Sending
-	for _, one := range all {
-		for _, state := range f.States {
-			if one.State == state && (f.Limit == 0 || len(list) < f.Limit) {
-				list = append(list, one)
-			}
-		}
+	for i := range s.pending {
+		all = append(all, control.Sending{ID: campaign.NewID(noon, uint64(i+20000)), Name: fmt.Sprint("pending-", i), State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7,
+			NextSliceAt: noon.Add(time.Hour), Messages: control.Messages{Planned: 5, Pending: 5}})
+	}
+	list := slices.DeleteFunc(all, func(one control.Sending) bool {
+		return !slices.Contains(f.States, one.State) || !strings.Contains(strings.ToLower(one.Name), strings.ToLower(f.Name))
+	})
+	list = list[min(f.Offset, len(list)):]
+	if f.Limit > 0 {
+		list = list[:min(f.Limit, len(list))]
 	}
 	return list, s.fail
 }

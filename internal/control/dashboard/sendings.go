@@ -15,16 +15,19 @@ import (
 	"campaignd/internal/control"
 )
 
-// The sendings that ended are shown up to a number, which "more" raises.
+// The list has pages of pageSize sendings; the first also has the newest that ended.
 const (
-	fewEnded  = 25
-	mostEnded = 1000
+	pageSize = 50
+	fewEnded = 25
+	maxPage  = 10000
 )
 
-// listPage is the first page: the sendings under way, and those that ended.
+// listPage is a page of the list.
 type listPage struct {
-	State string // that is shown alone; "" for all
-	More  string // address with more of those that ended, "" if there are no more
+	State string // the only state shown, "" for all
+	Name  string // part of the names, "" for all
+	Newer string // address of the page before, "" if this is the first
+	Older string // address of the next page, "" if this is the last
 }
 
 // chip is one choice of the filter.
@@ -69,38 +72,45 @@ func (d *Dashboard) sendings(r *http.Request, l viewer) (*view, error) {
 	if state != "" && !slices.Contains(campaign.States, state) {
 		return nil, control.NotFoundf("there is no state %q; there are %v", state, campaign.States)
 	}
-	limit := fewEnded
-	if n, err := strconv.Atoi(r.URL.Query().Get("show")); err == nil {
-		limit = min(max(n, fewEnded), mostEnded)
-	}
+	name := r.URL.Query().Get("name")
+	number, _ := strconv.Atoi(r.URL.Query().Get("page"))
+	number = min(max(number, 1), maxPage)
 	status, err := d.status(ctx)
 	if err != nil {
 		return nil, err
 	}
 	active, ended := statesOf(state)
-	under, err := d.list(ctx, active, 0)
+	under, more, err := d.active(ctx, active, name, (number-1)*pageSize, status)
 	if err != nil {
 		return nil, err
 	}
-	under = slices.Clone(under) // it is remembered for others
-	slices.SortStableFunc(under, func(a, b control.Sending) int {
-		return cmp.Or(cmp.Compare(rank(a.State), rank(b.State)), whenNext(a).Compare(whenNext(b)))
-	})
-	over, err := d.list(ctx, ended, limit+1)
+	filter := control.Filter{States: ended, Name: name, Limit: fewEnded}
+	if len(active) == 0 {
+		filter.Offset, filter.Limit = (number-1)*pageSize, pageSize+1
+	}
+	over, err := d.list(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
-	page := listPage{State: string(state)}
-	if len(over) > limit {
-		over = over[:limit]
-		page.More = listLink(state, limit*4)
+	if len(active) == 0 && len(over) > pageSize {
+		over, more = over[:pageSize], true
+	}
+	page := listPage{State: string(state), Name: name}
+	if number > 1 {
+		page.Newer = listLink(state, name, number-1)
+	}
+	if more {
+		page.Older = listLink(state, name, number+1)
+	}
+	if len(active) > 0 && number > 1 {
+		over = nil
 	}
 	regions := []region{}
-	filter, err := d.part("filter", "filter", chips(status, state))
+	chipList, err := d.part("filter", "filter", chips(status, state))
 	if err != nil {
 		return nil, err
 	}
-	regions = append(regions, region{"filter", []part{filter}})
+	regions = append(regions, region{"filter", []part{chipList}})
 	for _, group := range []struct {
 		name string
 		rows []control.Sending
@@ -168,22 +178,56 @@ func whenNext(s control.Sending) time.Time {
 	}
 }
 
-func (d *Dashboard) list(ctx context.Context, states []campaign.State, limit int) ([]control.Sending, error) {
-	if len(states) == 0 {
+// active returns a page of the sendings that haven't ended, those that move or need a person first.
+func (d *Dashboard) active(ctx context.Context, states []campaign.State, name string, offset int, s control.Status) ([]control.Sending, bool, error) {
+	moving := slices.DeleteFunc(slices.Clone(states), func(s campaign.State) bool { return s == campaign.StateScheduled })
+	waiting := slices.DeleteFunc(slices.Clone(states), func(s campaign.State) bool { return s != campaign.StateScheduled })
+	first := 0 // number of moving sendings
+	for _, state := range moving {
+		first += s.Sendings[state]
+	}
+	if name != "" {
+		moving, waiting, first = states, nil, len(s.Sendings)+offset+pageSize // their number isn't known: keep them together
+	}
+	list, err := d.list(ctx, control.Filter{States: moving, Name: name, Offset: offset, Limit: pageSize + 1})
+	if err != nil {
+		return nil, false, err
+	}
+	list = slices.Clone(list) // others use it too
+	if len(list) <= pageSize {
+		scheduled, err := d.list(ctx, control.Filter{States: waiting, Offset: max(offset-first, 0), Limit: pageSize + 1 - len(list)})
+		if err != nil {
+			return nil, false, err
+		}
+		list = append(list, scheduled...)
+	}
+	more := len(list) > pageSize
+	list = list[:min(len(list), pageSize)]
+	slices.SortStableFunc(list, func(a, b control.Sending) int {
+		return cmp.Or(cmp.Compare(rank(a.State), rank(b.State)), whenNext(a).Compare(whenNext(b)))
+	})
+	return list, more, nil
+}
+
+func (d *Dashboard) list(ctx context.Context, f control.Filter) ([]control.Sending, error) {
+	if len(f.States) == 0 {
 		return nil, nil
 	}
-	return cached(&d.cache, fmt.Sprint("list ", states, limit), maxAge, func() ([]control.Sending, error) {
-		return d.service.Sendings(ctx, control.Filter{States: states, Limit: limit})
+	return cached(&d.cache, fmt.Sprintf("list %v %q %d %d", f.States, f.Name, f.Offset, f.Limit), maxAge, func() ([]control.Sending, error) {
+		return d.service.Sendings(ctx, f)
 	})
 }
 
-func listLink(state campaign.State, show int) string {
+func listLink(state campaign.State, name string, page int) string {
 	query := url.Values{}
 	if state != "" {
 		query.Set("state", string(state))
 	}
-	if show > 0 {
-		query.Set("show", strconv.Itoa(show))
+	if name != "" {
+		query.Set("name", name)
+	}
+	if page > 1 {
+		query.Set("page", strconv.Itoa(page))
 	}
 	if len(query) == 0 {
 		return "/"
@@ -198,7 +242,7 @@ func chips(s control.Status, now campaign.State) []chip {
 	}
 	list := []chip{{"All", "/", count(all), now == ""}}
 	for _, state := range campaign.States {
-		list = append(list, chip{capital(string(state)), listLink(state, 0), count(s.Sendings[state]), now == state})
+		list = append(list, chip{capital(string(state)), listLink(state, "", 1), count(s.Sendings[state]), now == state})
 	}
 	return list
 }
