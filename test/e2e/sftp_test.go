@@ -134,7 +134,7 @@ func killedProof(t *testing.T, p *partner, c client) {
 }
 
 // A cut upload without proof depends on its last line: cut with too few fields, the drop is
-// rejected as cut off; cut elsewhere in a line, it is taken with a warning; cut after a line, it looks complete.
+// rejected as incomplete; cut elsewhere in a line, it is taken with a warning; cut after a line, it looks complete.
 func killed(t *testing.T, p *partner, c client) {
 	d := newDrop(t, p, named(t), slowRows, "")
 	d.cut(c)
@@ -158,7 +158,7 @@ func killed(t *testing.T, p *partner, c client) {
 			t.Errorf("cut in the last field %q: %+v", last, r)
 		}
 	default:
-		if r.State != "rejected" || !strings.Contains(r.Reason, "cut off") {
+		if r.State != "rejected" || !strings.Contains(r.Reason, "the file ends within this row") {
 			t.Errorf("cut in the first field %q: %+v", last, r)
 		}
 	}
