@@ -142,11 +142,14 @@ func (w *world) deliveries(e ended, got map[string]int) (twice int) {
 	return twice
 }
 
+// inboxID is the file in accepted/ by which the daemon knows an inbox.
+const inboxID = ".inbox-id"
+
 // tidy lists files in the inbox that don't belong there.
 func (w *world) tidy() {
 	w.t.Helper()
 	w.must(filepath.WalkDir(w.inbox, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && strings.HasPrefix(entry.Name(), ".") {
+		if err == nil && strings.HasPrefix(entry.Name(), ".") && entry.Name() != inboxID {
 			w.t.Errorf("%s was left behind", strings.TrimPrefix(path, w.inbox))
 		}
 		return err
@@ -155,7 +158,7 @@ func (w *world) tidy() {
 		entries, err := os.ReadDir(filepath.Join(w.inbox, place))
 		w.must(err)
 		for _, entry := range entries {
-			if name := entry.Name(); place != "." || name != "accepted" && name != "done" && name != "failed" {
+			if name := entry.Name(); name != inboxID && (place != "." || name != "accepted" && name != "done" && name != "failed") {
 				w.t.Errorf("%s/%s was left behind", place, name)
 			}
 		}

@@ -29,8 +29,8 @@ func FuzzReader(f *testing.F) {
 		end := []string{"\n", "\r\n", "\r"}[dialect/4%3]
 		names := []string{"alpha", "beta", "gamma"}[:columns%3+1]
 		header := strings.Join(names, string(rune(comma))) + end
-		if end == "\r" && strings.HasPrefix(body, "\n") {
-			return // that is CRLF
+		if end == "\r" && (strings.HasPrefix(body, "\n") || strings.HasPrefix(body, "\r\n")) {
+			return // the header ends with CRLF or CR CR LF
 		}
 		const maxRecord = 100
 		data := []byte(header + body)

@@ -113,11 +113,12 @@ func TestReplies(t *testing.T) {
 		for _, piped := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, pipelining %v", c.name, piped), func(t *testing.T) {
 				t.Parallel()
+				play := c.play
 				if piped {
-					c.play = maps.Clone(c.play)
-					c.play["EHLO"] = strings.Replace(c.play["EHLO"], "250 ENHANCEDSTATUSCODES", "250-PIPELINING\r\n250 ENHANCEDSTATUSCODES", 1)
+					play = maps.Clone(play)
+					play["EHLO"] = strings.Replace(play["EHLO"], "250 ENHANCEDSTATUSCODES", "250-PIPELINING\r\n250 ENHANCEDSTATUSCODES", 1)
 				}
-				s := newScript(t, c.play)
+				s := newScript(t, play)
 				o := options(s.port)
 				o.Timeout = 10 * time.Second
 				if strings.Contains(c.name, "mute") {
