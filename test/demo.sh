@@ -77,6 +77,6 @@ for name in $names; do
   done
 done
 echo
-echo "Messages sent lie in var/outbox.jsonl; the last one:"
+echo "The messages are in var/outbox.jsonl; the last one:"
 tail -n 1 var/outbox.jsonl
 exit "$failed"
