@@ -214,7 +214,7 @@ func TestThrottledRateIsInTheStatus(t *testing.T) {
 		var throttled atomic.Bool
 		w.answer = func(*send.Message) send.Result {
 			if throttled.CompareAndSwap(false, true) {
-				return send.Result{Verdict: send.VerdictRetry, SlowDown: true, Code: "429", Detail: "slower"}
+				return send.Result{Verdict: send.VerdictThrottled, Code: "429", Detail: "slower"}
 			}
 			return send.Result{Verdict: send.VerdictSent}
 		}

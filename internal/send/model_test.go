@@ -100,7 +100,10 @@ func (s *storm) answer(ctx context.Context, m *Message) Result {
 	case VerdictUnknown:
 		s.maybe[m.Key] = true
 	}
-	return Result{Verdict: verdict, Detail: "as it happens", Hold: Scope(1 + s.dice.IntN(2)), SlowDown: verdict == VerdictRetry && s.dice.IntN(3) == 0}
+	if verdict == VerdictRetry && s.dice.IntN(3) == 0 {
+		verdict = VerdictThrottled
+	}
+	return Result{Verdict: verdict, Detail: "as it happens", Hold: Scope(1 + s.dice.IntN(2))}
 }
 
 // bad notes what went wrong. s.mu is held.

@@ -14,9 +14,6 @@ func (cs *channelSender) react(b *batch) {
 	now, set := time.Now(), cs.settings.Load()
 	for i := range b.results {
 		res, cur := &b.results[i], b.items[i].cursor
-		if res.Verdict == VerdictRetry && res.SlowDown {
-			res.Verdict = VerdictThrottled
-		}
 		switch res.Verdict {
 		case verdictReturned, verdictRefused, verdictSuppressed, verdictSlotFull:
 			cs.breaker.returned()

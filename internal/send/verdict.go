@@ -95,7 +95,4 @@ type Result struct {
 	// (a webhook's 502 or 504). VerdictUnknown implies it. Such a message never ends as canceled, expired or
 	// suppressed, but as unknown.
 	MaybeDelivered bool
-
-	// SlowDown with VerdictRetry is the former way to return VerdictThrottled.
-	SlowDown bool
 }

@@ -131,7 +131,7 @@ func TestThrottleIsNoFailure(t *testing.T) {
 		until := time.Now().Add(10 * time.Minute)
 		r := newHarness(t, answering(func(*Message) Result {
 			if time.Now().Before(until) {
-				return Result{Verdict: VerdictRetry, SlowDown: true, Detail: "slow down"}
+				return Result{Verdict: VerdictThrottled, Detail: "slow down"}
 			}
 			return Result{Verdict: VerdictSent}
 		}), func(r *harness) { r.app.Channels[0].Rate = 100 })

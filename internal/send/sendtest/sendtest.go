@@ -57,7 +57,6 @@ const (
 type Want struct {
 	Verdict    send.Verdict
 	Hold       send.Scope
-	SlowDown   bool
 	Maybe      bool          // MaybeDelivered
 	RetryAfter time.Duration // within two seconds, or within a minute if it is longer than a minute
 	ProviderID string
@@ -148,8 +147,8 @@ func (d Driver) message(t *testing.T, c send.Channel, n int) *send.Message {
 // check compares a result with the expected one, and checks that it has a detail unless the message was sent.
 func check(t *testing.T, got send.Result, want Want) {
 	t.Helper()
-	if got.Verdict != want.Verdict || got.Hold != want.Hold || got.SlowDown != want.SlowDown {
-		t.Errorf("result %+v, want verdict %d, hold %d, slow down %v", got, want.Verdict, want.Hold, want.SlowDown)
+	if got.Verdict != want.Verdict || got.Hold != want.Hold {
+		t.Errorf("result %+v, want verdict %d, hold %d", got, want.Verdict, want.Hold)
 	}
 	if got.MaybeDelivered != want.Maybe {
 		t.Errorf("may have been delivered: %v, want %v", got.MaybeDelivered, want.Maybe)
