@@ -62,7 +62,7 @@ func FuzzReader(f *testing.F) {
 // FuzzSplitAgainstEncodingCSV holds the cells to those of encoding/csv wherever
 // both take the whole text.
 func FuzzSplitAgainstEncodingCSV(f *testing.F) {
-	for _, body := range []string{"1,2\n\"3\",\"4\"\n", "\"a\r\nb\",\"c\"\"d\"\n", "\n\n1,2\r\n", "1,\"\"\n", "é,ü\n"} {
+	for _, body := range []string{"1,2\n\"3\",\"4\"\n", "\"a\r\nb\",\"c\"\"d\"\n", "\n\n1,2\r\n", "1,\"\"\n", "é,ü\n", "\"\",\"\"\n", "\r\r", ",\r\r\n", "\x1a", "\"\"", "\"\r\",\n", "\" \",\n", "\t"} {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
@@ -86,9 +86,11 @@ func FuzzSplitAgainstEncodingCSV(f *testing.F) {
 				}
 				return
 			}
-			if err == nil && strings.Trim(strings.Join(cells, ""), " \t\x1a") == "" {
-				i-- // blank
+			if blank := strings.Trim(strings.Join(cells, ""), " \t\r\n"); err == nil && blank == "" {
+				i--
 				continue
+			} else if err == nil && strings.Trim(blank, "\x1a") == "" {
+				return // FuzzReader holds the marks of DOS to its model
 			}
 			if i >= len(got) {
 				t.Fatalf("no record for %q", cells)

@@ -93,7 +93,7 @@ func model(text string, comma, eol byte, columns, maxRecord int, line uint32) (r
 			return rows, true
 		}
 		switch {
-		case strings.Trim(strings.Join(cells, ""), " \t") == "":
+		case strings.Trim(strings.Join(cells, ""), " \t\r\n") == "":
 			blank = true
 			continue
 		case fault != FaultNone:

@@ -220,7 +220,7 @@ func (s *splitter) mayRepeatHeader(c byte) bool {
 // isEmpty reports whether all cells of a record are blank.
 func (s *splitter) isEmpty(b *Batch, rec *record) bool {
 	for _, c := range b.cells[rec.first:] {
-		if len(bytes.Trim(b.data[c.start:c.end], " \t")) > 0 {
+		if len(bytes.Trim(b.data[c.start:c.end], " \t\r\n")) > 0 {
 			return false
 		}
 	}
