@@ -33,7 +33,7 @@ type dropCase struct {
 	want       []string          // lines
 }
 
-// verdict is what a drop got.
+// verdict holds the outcome of a drop.
 type verdict struct {
 	State      campaign.State
 	Recipients struct{ Total, Accepted, Rejected, Duplicate uint32 }

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// versionAnswer is what "version --json" prints.
+// versionAnswer holds the output of "version --json".
 type versionAnswer struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit,omitempty"`

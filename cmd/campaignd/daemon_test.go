@@ -19,7 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// patience is how long a script waits for a fact. It is long since CI may be slow;
+// patience limits a script's wait for a fact. It is long since CI may be slow;
 // nobody waits for it who need not.
 const patience = 60 * time.Second
 

@@ -87,7 +87,7 @@ type Sending struct {
 	Forgotten  uint32    `json:"forgotten,omitempty"` // rows whose contact was forgotten
 	HoldAs     string    `json:"holdAs,omitempty"`    // while checking: hold it with this reason once it is accepted
 
-	// Blocked is how long closed windows, daily_contacts and pauses have prevented sending so
+	// Blocked counts the time in which closed windows, daily_contacts and pauses prevented sending so
 	// far, up to BlockedSince, and BlockedSince the start of such a time that still lasts.
 	Blocked      time.Duration `json:"blocked,omitempty"`
 	BlockedSince time.Time     `json:"blockedSince,omitzero"`

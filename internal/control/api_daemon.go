@@ -115,7 +115,7 @@ type Check struct {
 	Message string `json:"message,omitempty"` // the problem
 }
 
-// Level is how bad a finding is.
+// Level ranks a finding.
 type Level string
 
 // The levels of a finding.

@@ -32,7 +32,7 @@ type panicService struct{ Service }
 // object is a JSON object; its keys are written in order of the alphabet.
 type object map[string]any
 
-// operation is what openapi.json says of one route.
+// operation describes one route as openapi.json does.
 type operation struct {
 	summary string
 	query   []parameter

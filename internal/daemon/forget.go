@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// forgetWait is how long Forget waits for messages in flight.
+	// forgetWait limits Forget's wait for messages in flight.
 	forgetWait = 30 * time.Second
 	// forgetAgain is the time between two looks.
 	forgetAgain = 200 * time.Millisecond

@@ -58,7 +58,7 @@ func drawEvents(t *rapid.T) []event {
 	return rapid.SliceOfN(one, 3, 14).Draw(t, "events")
 }
 
-// accepted is what the test knows about a drop.
+// accepted holds the test's own record of a drop.
 type accepted struct {
 	name     string
 	e        event

@@ -72,7 +72,7 @@ func (in *Intake) failBadName(inbox string, f watch.File, why string) error {
 	return nil
 }
 
-// mostOfName is how many bytes of a name that can't be used the name of its report keeps.
+// mostOfName limits the bytes of an unusable name that its report's name keeps.
 const mostOfName = 120
 
 // escapedName returns a name in which everything that can't be shown is escaped, shortened.

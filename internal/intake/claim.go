@@ -171,7 +171,7 @@ func immovable(err error) bool {
 	return unmovable(err) || errors.Is(err, safeio.ErrHardLinked) || errors.Is(err, fs.ErrPermission)
 }
 
-// immovableRetry is how long a refused file that stays in the inbox is skipped before it is
+// immovableRetry is the pause before a refused file that stays in the inbox is
 // reported again.
 const immovableRetry = 24 * time.Hour
 

@@ -92,7 +92,7 @@ func copyFinding(s *campaign.Sending, f *Finding) {
 	}
 }
 
-// Schedule is when, and in which slots, a checked drop is due.
+// Schedule holds the due time and the slots of a checked drop.
 type Schedule struct {
 	T        time.Time
 	Grid     *plan.Grid   // nil if not sliced: everyone is due at T

@@ -29,7 +29,7 @@ const slicesATick = 4000
 // results.csv of a million rows takes a second, and no status update should wait for it.
 const largeReport = 50_000
 
-// lastUpdates is how long folders are still updated at a stop. The next start updates the others.
+// lastUpdates limits the time for updating folders at a stop. The next start updates the others.
 const lastUpdates = 5 * time.Second
 
 // folderKeeper keeps the folders in step with the store. It writes status.json at every change,

@@ -8,7 +8,7 @@ import (
 	"campaignd/internal/config"
 )
 
-// maxBlocked is how much later than max_lateness unsliced messages expire at most, because
+// maxBlocked limits how much later than max_lateness unsliced messages expire, because
 // our own rules prevent sending (docs/contract.md 8).
 const maxBlocked = 7 * 24 * time.Hour
 

@@ -22,7 +22,7 @@ import (
 // noteEnd ends every note. Start-up recognizes the notes of the last run by it.
 const noteEnd = "\n\nThis note is from campaignd. It is removed when the wait ends.\n"
 
-// mostOfNote is how many bytes of a note are read.
+// mostOfNote limits the bytes read of a note.
 const mostOfNote = 16 << 10
 
 // noteKeeper writes and removes the notes next to files that wait (docs/contract.md 2, every file

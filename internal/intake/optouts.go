@@ -17,7 +17,7 @@ import (
 	"campaignd/internal/store"
 )
 
-// suppressGroup is how many opt-outs are added together: the more, the less each costs, and about
+// suppressGroup sets the number of opt-outs added together: the more, the less each costs, and about
 // 25 MB of memory.
 const suppressGroup = 250_000
 

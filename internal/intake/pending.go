@@ -125,7 +125,7 @@ func sizeOf(files []campaign.FileID) int64 {
 	return sum
 }
 
-// roomRetry is how long a drop waits for room before it is examined again, at the next scan after
+// roomRetry is the pause before a drop that waits for room is examined again, at the next scan after
 // that.
 const roomRetry = time.Second
 

@@ -78,7 +78,7 @@ func (in *Intake) folderAhead(s *campaign.Sending) (string, error) {
 	return "", nil
 }
 
-// maxStatusRead is how many bytes of a status.json are read. The counts come before the slices.
+// maxStatusRead limits the bytes read of a status.json. The counts come before the slices.
 const maxStatusRead = 64 << 10
 
 // sentByStatus returns the number of sent messages in a status.json, or 0 if it can't be read.

@@ -41,7 +41,7 @@ func (m model) open(from, to time.Time) bool {
 	return true
 }
 
-// messages is what a slot can take when T is t; full leaves out that time has passed.
+// messages returns a slot's room when T is t; full ignores the time that has passed.
 func (m model) messages(n int64, t time.Time, full bool) int64 {
 	start := time.Unix(0, n*int64(m.grid.Slot))
 	end := start.Add(m.grid.Slot)

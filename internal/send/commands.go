@@ -16,7 +16,7 @@ const (
 	reasonCanceled = "canceled on request"
 )
 
-// cancelWait is how long Cancel waits for messages in flight.
+// cancelWait limits Cancel's wait for messages in flight.
 const cancelWait = 2 * time.Second
 
 var (

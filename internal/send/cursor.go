@@ -27,7 +27,7 @@ type sliceCursor struct {
 	found    bool           // row has a message to send
 }
 
-// spreadAfter is how late a slot's next message may be before the rest of the slot is spread over
+// spreadAfter limits the lateness of a slot's next message. Beyond it the rest of the slot is spread over
 // its remaining time. Otherwise the rest would go out in one burst after a stop, a pause, a hold
 // or a jump of the clock.
 const spreadAfter = time.Second

@@ -77,7 +77,7 @@ func (f *fake) Send(ctx context.Context, msgs []*Message, results []Result) {
 	}
 }
 
-// ended is how often it was closed.
+// ended counts calls of Close.
 func (f *fake) ended() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

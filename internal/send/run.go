@@ -161,7 +161,7 @@ func (r *run) quietUntil() time.Time {
 // defaultMaxLateness applies to a sending that was stored without max_lateness.
 const defaultMaxLateness = 24 * time.Hour
 
-// maxBlocked is how much later than max_lateness messages expire at most, because our own
+// maxBlocked limits how much later than max_lateness messages expire, because our own
 // rules prevented sending (docs/contract.md 8).
 const maxBlocked = 7 * 24 * time.Hour
 

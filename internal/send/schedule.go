@@ -105,7 +105,7 @@ func (d *Dispatcher) tick(now time.Time) bool {
 	return ask
 }
 
-// unloadAfter is how long a sending must have nothing to do to be unloaded until then.
+// unloadAfter is the shortest time without work for which a sending is unloaded.
 const unloadAfter = 30 * time.Second
 
 func (r deferral) passed(now, mono time.Time) bool {

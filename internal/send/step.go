@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// maxSleep is how long a channel sender or the scheduler sleeps at most while something waits for
+// maxSleep limits the sleep of a channel sender or the scheduler while something waits for
 // a time of day, because the wall clock may have jumped meanwhile.
 const maxSleep = time.Second
 
@@ -24,7 +24,7 @@ const (
 	fullCommit        = 256
 )
 
-// idleTimeout is how long a channel sender keeps its workers without work.
+// idleTimeout ends a channel sender's workers that have no work.
 const idleTimeout = 10 * time.Second
 
 // unrecordedLimit returns how many messages may be without a recorded result. After a crash they

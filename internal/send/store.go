@@ -8,7 +8,7 @@ import (
 	"campaignd/internal/plan"
 )
 
-// Store is what the dispatcher needs of the store. Every method that writes returns only when the
+// Store keeps the dispatcher's messages and outcomes. Every method that writes returns only when the
 // change is durable.
 type Store interface {
 	// Due returns the active sendings (scheduled, sending) with something due at or before until,

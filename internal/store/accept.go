@@ -14,7 +14,7 @@ import (
 
 // Terms are the conditions of an acceptance.
 type Terms struct {
-	// DuplicateWindow is how long an accepted drop makes the same drop a duplicate; 0 disables the check.
+	// DuplicateWindow starts when a drop is accepted. Until its end the same drop is a duplicate; 0 disables the check.
 	DuplicateWindow time.Duration
 	// Resend allows the same drop again.
 	Resend bool

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// contactsWindow is how long a contact counts after the last message to it.
+// contactsWindow starts at the last message to a contact. The contact counts until its end.
 const contactsWindow = 24 * time.Hour
 
 // maxContactDigits is the longest contact that can be counted (E.164).

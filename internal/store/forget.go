@@ -16,7 +16,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Forgotten is what Forget removed of a contact.
+// Forgotten counts the entries of a contact that Forget removed.
 type Forgotten struct {
 	Suppressed uint64        // messages that it ended, those that may have been delivered excluded
 	Unknown    uint64        // messages that it ended and that may have been delivered

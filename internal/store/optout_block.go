@@ -164,7 +164,7 @@ func spell(key, given []byte) string {
 	return string(append(appendText([]byte{0}, string(given)), 0))
 }
 
-// maxSpellSkip is how much of a key's beginning a spelling may leave out: a calling code.
+// maxSpellSkip limits the bytes at a key's beginning that a spelling may leave out: a calling code.
 const maxSpellSkip = 5
 
 func spellFrom(key, given []byte, skip int) (steps []byte, ok bool) {

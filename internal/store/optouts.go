@@ -56,9 +56,9 @@ func plainOptOuts() *optOutRules {
 const (
 	// maxContactKey is the longest contact used as a key; a longer one is replaced by its digest.
 	maxContactKey = 512
-	// optOutCommit is how many blocks one transaction may write, so that nobody waits long for it.
+	// optOutCommit limits the blocks that one transaction writes, so that nobody waits long for it.
 	optOutCommit = 2000
-	// optOutGroup is how many opt-outs get their keys again in one transaction.
+	// optOutGroup limits the opt-outs whose keys one transaction computes again.
 	optOutRekey = 50_000
 )
 
@@ -308,7 +308,7 @@ func (s *Store) origin(n uint32) (from origin, err error) {
 	return from, err
 }
 
-// listPage is how many values eachPage reads in one transaction.
+// listPage limits the values that eachPage reads in one transaction.
 const listPage = 1000
 
 // eachPage calls fn with copies of the keys that have the prefix and are not before from, and

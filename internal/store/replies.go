@@ -9,10 +9,11 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// replyReach is how long after a sending's end a reply still belongs to it (docs/contract.md 9).
+// replyReach is the time after a sending's end in which a reply still belongs to it
+// (docs/contract.md 9).
 const replyReach = 7 * 24 * time.Hour
 
-// Reply is what a recipient answered.
+// Reply holds one answer of a recipient.
 type Reply struct {
 	Line        uint32    `json:"line"` // of the sending's CSV; 0 until it is matched
 	ContactCode string    `json:"contactCode"`

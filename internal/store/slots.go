@@ -12,10 +12,10 @@ import (
 	"campaignd/internal/plan"
 )
 
-// slotsPage is how many slots' counts one value holds.
+// slotsPage sets the number of slots whose counts share one value.
 const slotsPage = 256
 
-// keepSlots is how long counts of past slots are kept, for pictures.
+// keepSlots limits the age of the counts of past slots, which pictures show.
 const keepSlots = 24 * time.Hour
 
 // errSlotRange is returned for an impossible slot length.
@@ -344,7 +344,7 @@ func (s *Store) Reserved(application int64, slot time.Duration, first int64, n i
 	return counts, s.Reservations(application, slot).Reserved(first, counts)
 }
 
-// Share is what a sending has reserved in a slot.
+// Share holds the messages that a sending has reserved in a slot.
 type Share struct {
 	Sending  campaign.ID
 	Slot     int64

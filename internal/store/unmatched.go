@@ -19,9 +19,9 @@ type unmatchedReceipt struct {
 }
 
 const (
-	// unmatchedPage is how many receipts are matched at once.
+	// unmatchedPage limits the receipts that are matched at once.
 	unmatchedPage = 20_000
-	// matchReach is how long after its end a sending's messages are searched.
+	// matchReach starts at a sending's end. Until its end the sending's messages are searched.
 	matchReach = 7 * 24 * time.Hour
 )
 

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// maxEdits is how many edits outside digits a near name may differ by (docs/contract.md 2, near
+// maxEdits limits the edits outside digits between a name and a near name (docs/contract.md 2, near
 // misses).
 const maxEdits = 2
 

@@ -131,7 +131,7 @@ func rightNames(it *item, file string) string {
 	return "rename it to " + strings.Join(names, " or ")
 }
 
-// mostSimilar is how many similar names a report lists.
+// mostSimilar limits the similar names that a report lists.
 const mostSimilar = 5
 
 // similarProblems names the files with a near name that are no near misses, such as a CSV under

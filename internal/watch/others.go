@@ -14,7 +14,7 @@ import (
 // maxOthers bounds the files that are remembered although they belong to no drop.
 const maxOthers = 2000
 
-// uploadWait is how long after its last change a temporary file makes the drop of its name wait.
+// uploadWait counts from a temporary file's last change. Until it is over, the drop of that name waits.
 const uploadWait = time.Minute
 
 // other is a file that belongs to no drop: one that campaignd doesn't know, or a temporary one.

@@ -23,7 +23,7 @@ const (
 	stormConcurrency = 8
 	stormCapacity    = 40
 	stormTimeout     = time.Second
-	// stormLag is how long after an acknowledged command a request may still arrive, because it
+	// stormLag is the longest time after an acknowledged command that a request may arrive, because it
 	// was on its way: the machine is busy.
 	stormLag = 400 * time.Millisecond
 )

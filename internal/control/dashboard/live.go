@@ -104,7 +104,7 @@ func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request, whole func(*h
 	}
 }
 
-// difference is what is new in a region since it was last sent.
+// difference returns the part of a region that changed since it was last sent.
 func difference(now region, known map[string]map[string]template.HTML, orders map[string][]string) (change, bool) {
 	before, seen := known[now.Name]
 	event := change{Region: now.Name, Order: make([]string, len(now.Parts)), Changed: map[string]template.HTML{}}

@@ -62,7 +62,7 @@ func BenchmarkEncodingCSV(b *testing.B) {
 	}
 }
 
-// BenchmarkEncodingCSVIntoBatch is what the reader would cost if it were built on encoding/csv.
+// BenchmarkEncodingCSVIntoBatch measures a reader that is built on encoding/csv.
 func BenchmarkEncodingCSVIntoBatch(b *testing.B) {
 	data := benchFile(benchRows)
 	b.SetBytes(int64(len(data)))

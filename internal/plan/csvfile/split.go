@@ -43,7 +43,7 @@ type splitter struct {
 	openLine  uint32
 }
 
-// trailing is what follows the last line end of a file, apart from rows.
+// trailing names the bytes after the last line end of a file that are no row.
 type trailing uint8
 
 const (

@@ -95,7 +95,7 @@ func (a *Assembler) Add(c *Checked) error {
 	return a.writer.Refused(refused, c.Rejected)
 }
 
-// touchAhead is how many keys' slots are fetched together.
+// touchAhead sets the number of keys whose slots are fetched together.
 const prefetchRows = 64
 
 // rows moves the good rows of c that are no duplicates into chunks, run by run.

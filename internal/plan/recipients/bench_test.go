@@ -150,7 +150,7 @@ func BenchmarkDedupe(b *testing.B) {
 	}
 }
 
-// BenchmarkWay is what intake does with a file but for the store: inspect,
+// BenchmarkWay measures intake of a file without the store: inspect,
 // read, check by two workers, assemble in order. The ratio is to encoding/csv
 // with ReuseRecord over the same bytes in the same run.
 func BenchmarkWay(b *testing.B) {

@@ -17,7 +17,7 @@ import (
 
 const plainLayout = `{"contact":{"contactCode":"{{contactCode}}","channelType":"{{channelType}}"},"customFields":{"name":"{{name}}","code":"X-{{name}}-{{name}}","fixed":"10%"}}`
 
-// errWord is what the channels of the tests refuse a message for.
+// errWord is the word for which the tests' channels refuse a message.
 var errWord = errors.New("the message holds a word that is not allowed; take it out")
 
 // testSpec makes a Spec: a campaign with two channels, the second of which sends two messages.

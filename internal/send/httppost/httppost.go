@@ -54,7 +54,7 @@ type Options struct {
 // Field is a header field of one request.
 type Field struct{ Name, Value string }
 
-// Reach is how far a request without a response got.
+// Reach tells how far a request without a response got.
 type Reach uint8
 
 // The reaches.

@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// file is what the outbox needs of an open file, and disk of a file system: so
+// file and disk are the operations of files that the outbox uses: so
 // that tests can have them fail at every step.
 type file interface {
 	Write(p []byte) (int, error)
