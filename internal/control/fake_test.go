@@ -22,8 +22,8 @@ var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 
 const theID = campaign.ID("20260314-000042")
 
-// fake is a Service that writes down how it was called and answers with one of
-// everything. fail, where set, is every method's error.
+// fake is a Service that records its calls and answers with one of
+// everything. Every method returns fail where it is set.
 type fake struct {
 	mu     sync.Mutex // guards calls
 	calls  []string
@@ -40,7 +40,7 @@ func (f *fake) note(format string, args ...any) {
 	f.calls = append(f.calls, fmt.Sprintf(format, args...))
 }
 
-// last is the call made last.
+// last holds the latest call.
 func (f *fake) last() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"campaignd/internal/control"
 )
 
-// What a person types finds a sending that is there, or says why not; a full id
+// FuzzMatch: a text finds an existing sending or returns the reason why not; a full id
 // finds itself whatever the drops are named.
 func FuzzMatch(f *testing.F) {
 	f.Add("42", "spring")

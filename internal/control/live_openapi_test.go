@@ -107,7 +107,7 @@ func (d *description) wrong(s schema) []any {
 	return []any{1, []any{}}
 }
 
-// wrongText returns texts in a query that aren't of the type.
+// wrongText returns query values that aren't of the type.
 func wrongText(s schema) []string {
 	switch {
 	case s["type"] == "integer":
@@ -128,7 +128,7 @@ func asSchema(v any) schema { m, _ := v.(map[string]any); return m }
 
 func asMap(v any) map[string]any { m, _ := v.(map[string]any); return m }
 
-// check returns what in v isn't as the schema says.
+// check returns the differences between v and the schema.
 func (d *description) check(at string, s schema, v any) error {
 	s = d.resolve(s)
 	ok := true
@@ -233,7 +233,7 @@ func (l liveServer) do(t *testing.T, method, path string, c call) (int, []byte) 
 }
 
 // calls derives requests from the description of an operation: a right one, and
-// those that lack something, have something of a wrong type or something surplus.
+// others with a missing, a wrong or a surplus parameter.
 func (d *description) calls(op described) []call {
 	query := url.Values{}
 	for _, p := range op.Parameters {

@@ -21,7 +21,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// full is a Service whose status has one of everything.
+// full is a Service whose status fills every field.
 type fullStatus struct{ Service }
 
 func (fullStatus) Status(context.Context) (Status, error) {
@@ -31,7 +31,7 @@ func (fullStatus) Status(context.Context) (Status, error) {
 	}, nil
 }
 
-// families are all metrics there are, by name.
+// families returns all metrics by name.
 func families(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
 	registry := prometheus.NewRegistry()
@@ -103,7 +103,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	}
 }
 
-// TestAlertsAndDashboardNameRealMetrics: a renamed metric would silence an alert without a word.
+// TestAlertsAndDashboardNameRealMetrics: an alert on a renamed metric never fires.
 func TestAlertsAndDashboardNameRealMetrics(t *testing.T) {
 	all := families(t)
 	name := regexp.MustCompile(`campaignd_[a-z_]+`)
@@ -216,7 +216,7 @@ func TestAlertTexts(t *testing.T) {
 			if w := want[rule.Alert]; name == "summary" && w != "" && got != w {
 				t.Errorf("%s: got %q, want %q", rule.Alert, got, w)
 			}
-			// A prediction below zero isn't an amount that anybody understands.
+			// A prediction below zero makes no sense to a reader.
 			if strings.Contains(text, "$value") && regexp.MustCompile(`(^|\bor )predict_linear`).MatchString(strings.TrimSpace(rule.Expr)) {
 				t.Errorf("%s shows the value of a prediction: %s", rule.Alert, text)
 			}

@@ -26,10 +26,10 @@ import (
 
 var update = flag.Bool("update", false, "write the files that tests compare with")
 
-// nobody is a Service that breaks when it is asked.
+// nobody is a Service that panics when called.
 type panicService struct{ Service }
 
-// object is a JSON object; its keys are written in order of the alphabet.
+// object is a JSON object; its keys are written in alphabetical order.
 type object map[string]any
 
 // operation describes one route as openapi.json does.
@@ -294,7 +294,7 @@ func (g *generator) fields(t reflect.Type, properties object, required *[]any) {
 	}
 }
 
-// nameOf is a type's name with its package.
+// nameOf returns a type's name with its package.
 func nameOf(t reflect.Type) string { return path.Base(t.PkgPath()) + "." + t.Name() }
 
 // commentsOf reads the comments of all types in folders.

@@ -18,7 +18,7 @@ import (
 	"campaignd/internal/control"
 )
 
-// sheets is a dashboard that says who asks.
+// sheets is a dashboard that answers with the caller's name.
 type fakePages struct{ closed chan struct{} }
 
 func (s *fakePages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -40,7 +40,7 @@ func (s *fakePages) WriteError(w http.ResponseWriter, _ *http.Request, err *cont
 
 func (s *fakePages) Close() { close(s.closed) }
 
-// visitor is a browser: it keeps cookies and follows nothing by itself.
+// visitor is a browser that keeps cookies and doesn't follow redirects.
 type visitor struct {
 	t    *testing.T
 	base string
@@ -83,7 +83,7 @@ func (v *visitor) do(method, path string, form url.Values, headers ...string) (*
 	return resp, string(body)
 }
 
-// want is do, held to a status and a part of the body.
+// want makes a request and checks the status and a part of the body.
 func (v *visitor) want(method, path string, form url.Values, status int, part string, headers ...string) string {
 	v.t.Helper()
 	resp, body := v.do(method, path, form, headers...)
@@ -187,7 +187,7 @@ func TestLoginCode(t *testing.T) {
 		t.Errorf("the code again: %d to %q", resp.StatusCode, resp.Header.Get("Location"))
 	}
 	other.want("GET", "/", nil, 401, "sorry")
-	// Nobody creates one over HTTP.
+	// HTTP requests can't create one.
 	other.want("POST", "/v1/login-code", nil, 403, `"code":"forbidden"`, bearer(token)...)
 }
 
@@ -206,14 +206,14 @@ func TestLogin(t *testing.T) {
 		resp, _ := v.do("POST", control.PathLogin, url.Values{"token": {token}, "next": {next}})
 		return resp.StatusCode, resp.Header.Get("Location")
 	}
-	// Before: the login page and its files alone.
+	// Before the login, only the login page and its files are served.
 	v.want("GET", "/", nil, 401, "sorry: the token is missing")
 	v.want("GET", "/v1/status", nil, 401, `"code":"unauthorized"`)
 	v.want("GET", "/openapi.json", nil, 401, "sorry")
 	v.want("GET", control.PathLogin, nil, 200, "who= login=false")
 	v.want("GET", control.PathAssets+"x.css", nil, 200, "who= login=false")
 	v.want("POST", "/anything", url.Values{}, 401, "sorry")
-	// A wrong token, and places that a login must not lead to.
+	// A wrong token is refused, and a login doesn't redirect to other sites.
 	for next, want := range map[string]string{
 		"/timeline?a=b":      "/login?next=%2Ftimeline%3Fa%3Db&wrong=1",
 		"//evil.example":     "/login?wrong=1",
@@ -228,7 +228,7 @@ func TestLogin(t *testing.T) {
 		}
 	}
 	v.want("GET", "/", nil, 401, "sorry")
-	// The right one.
+	// The right token logs in.
 	resp, _ := v.do("POST", control.PathLogin, url.Values{"token": {token + "\n"}, "next": {"/timeline"}}, "X-Forwarded-Proto", "https")
 	if resp.StatusCode != 303 || resp.Header.Get("Location") != "/timeline" {
 		t.Errorf("the right token: %d to %q", resp.StatusCode, resp.Header.Get("Location"))
@@ -245,18 +245,18 @@ func TestLogin(t *testing.T) {
 	body := v.want("GET", "/", nil, 200, "who=web:login login=true form=")
 	v.want("POST", "/anything", formOf(body), 200, "who=web:login")
 	v.want("POST", "/anything", url.Values{}, 403, "sorry: this page is too old")
-	// The cookie opens pages alone; a token in a header counts for itself.
+	// The cookie is good for pages only; the API needs a token in a header.
 	v.want("GET", "/v1/status", nil, 401, `"code":"unauthorized"`)
 	v.want("POST", "/v1/resume", nil, 401, `"code":"unauthorized"`)
 	v.want("GET", "/", nil, 401, "sorry", "Authorization", "Bearer wrong")
 	v.want("POST", "/anything", nil, 200, "who=web:token login=false form=", "Authorization", "Bearer "+token)
-	// Another browser's form secret is no use.
+	// A form secret of another browser is refused.
 	other := visit(t, web)
 	other.do("POST", control.PathLogin, url.Values{"token": {token}})
 	if theirs := other.want("GET", "/", nil, 200, "who=web:login"); cmp.Equal(formOf(theirs), formOf(body)) {
 		t.Error("two sessions share a form secret")
 	}
-	// Out again.
+	// Log out.
 	if resp, _ := v.do("POST", control.PathLogout, formOf(body)); resp.StatusCode != 303 || resp.Header.Get("Location") != control.PathLogin || resp.Cookies()[0].MaxAge >= 0 {
 		t.Errorf("log out: %d %v", resp.StatusCode, resp.Header)
 	}

@@ -60,7 +60,7 @@ func dial(t *testing.T, socket string) *control.Client {
 	return c
 }
 
-// me is the audit trail's name of who runs the test.
+// me returns the name under which the audit trail lists the test's user.
 func currentUser(t *testing.T) string {
 	t.Helper()
 	u, err := user.Current()
@@ -70,7 +70,7 @@ func currentUser(t *testing.T) string {
 	return "user:" + u.Username
 }
 
-// must gives a function that fails the test on an error and passes the value on.
+// must returns a function that fails the test on an error and returns the value otherwise.
 func must[T any](t *testing.T) func(T, error) T {
 	return func(v T, err error) T {
 		t.Helper()
@@ -155,7 +155,7 @@ func TestEveryCall(t *testing.T) {
 	}
 }
 
-// calls is every call of the client that can fail.
+// calls returns all calls of the client that can fail.
 func calls(c *control.Client) map[string]func(context.Context) error {
 	var out bytes.Buffer
 	list := []control.OptOut{{ContactCode: "1"}}

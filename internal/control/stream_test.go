@@ -15,8 +15,8 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// slow is a Service that takes longer for each thing than an answer may, and
-// gives up when its caller seems to have gone.
+// slow is a Service whose methods take longer than an answer may. It
+// stops when its caller has gone.
 type slowService struct{ Service }
 
 func (slowService) wait(ctx context.Context) error {
@@ -60,7 +60,7 @@ func (s slowService) Pause(ctx context.Context, _ campaign.ID, _ string) (Change
 	return Change{}, s.wait(ctx)
 }
 
-// pipes is a listener without a network, so that time can be virtual.
+// pipes is a listener without a network, for tests in virtual time.
 type pipes chan net.Conn
 
 func (p pipes) Accept() (net.Conn, error) {
@@ -74,7 +74,7 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { close(p); return nil }
 func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 
-// drip is a body that comes in pieces, each just in time.
+// drip is a body that arrives in pieces, each just in time.
 type slowBody struct{ left int }
 
 func (d *slowBody) Read(p []byte) (int, error) {
@@ -113,13 +113,13 @@ func TestLongWorkOutlivesTheDeadlines(t *testing.T) {
 		if _, err := c.Pause(t.Context(), "42"); err != nil {
 			t.Errorf("pause: %v", err)
 		}
-		// A caller that goes away ends the work.
+		// The work ends when its caller goes away.
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := c.Pause(ctx, "42"); err == nil {
 			t.Error("pause went on without its caller")
 		}
-		// A body that stops coming is given up.
+		// A stalled body ends the request.
 		stuck, stop := io.Pipe()
 		begun := time.Now()
 		_, err := c.ImportOptOuts(t.Context(), 0, stuck)

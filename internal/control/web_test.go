@@ -28,7 +28,7 @@ func tokenFile(t *testing.T, content string) string {
 	return path
 }
 
-// ask makes one request; the headers are pairs of name and value, "Host" among them.
+// ask makes one request. The headers, which may include "Host", are pairs of name and value.
 func ask(t *testing.T, method, url, body string, headers ...string) (status int, answer string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
@@ -207,7 +207,7 @@ func TestWebRefusesToStart(t *testing.T) {
 	}
 }
 
-// panicky breaks while it answers.
+// panicky panics while it answers.
 type panicky struct{ fake }
 
 func (*panicky) Status(context.Context) (control.Status, error) { panic("a bug") }
