@@ -148,6 +148,7 @@ type Refusal struct {
 	Position    int    // of the fault on Line, in characters from 1; 0 if unknown. It is for messages and not stored
 	Reason      string
 	Code        string // Problem.Code of the reason. It is for messages and not stored
+	Reference   string // contact.reference of the layout for this row; "" if it has none or can't be rendered
 }
 
 // ErrNotActive is the error that a Refused unwraps to.

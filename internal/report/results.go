@@ -132,7 +132,7 @@ func (r *resultsWriter) appendRefused(one *campaign.Refusal, message int) {
 	if one.Column != "" {
 		reason = one.Column + ": " + reason
 	}
-	r.rowEnd = append(r.rowEnd[:0], ',')
+	r.rowEnd = append(appendCell(r.rowEnd[:0], one.Reference), ',')
 	r.line = r.endLine(appendCell(b, reason), nil)
 }
 

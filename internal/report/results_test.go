@@ -152,7 +152,11 @@ func TestResultsHaveTheRowsReference(t *testing.T) {
 	if err := w.chunk(&rows, []campaign.MessageStatus{campaign.NewMessageStatus(campaign.Sent, 1)}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := b.String(), "2,600 000 001,wa,1,sent,1,,,,,,\"order,77\",34600000001\n"; got != want {
+	w.appendRefused(&campaign.Refusal{Line: 3, Outcome: campaign.Rejected, ContactCode: "x", ChannelType: "wa", Reason: "no", Reference: "order,78"}, 1)
+	if err := w.flush(0); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := b.String(), "2,600 000 001,wa,1,sent,1,,,,,,\"order,77\",34600000001\n3,x,wa,1,rejected,0,,,no,,,\"order,78\",\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -229,7 +229,7 @@ func TestRejectedKeepsRefusalsOnly(t *testing.T) {
 	var want []campaign.Refusal
 	for i := range 3000 {
 		want = append(want, campaign.Refusal{Line: uint32(i + 2), Outcome: campaign.Rejected, ContactCode: "3.46668E+10", ChannelType: "cloud_api",
-			Column: "phone", Reason: strings.Repeat("a spreadsheet ruined the number; ", 3)})
+			Column: "phone", Reason: strings.Repeat("a spreadsheet ruined the number; ", 3), Reference: strings.Repeat("o-7", i%2)})
 	}
 	for _, part := range [][]campaign.Refusal{want[:1000], want[1000:2900], want[2900:]} {
 		if err := s.AppendRefusals(head.ID, part); err != nil {

@@ -117,13 +117,25 @@ func (s *Store) AppendRefusals(id campaign.ID, refusals []campaign.Refusal) erro
 	return nil
 }
 
+// hasReference marks the outcome of a stored refusal that has a reference after its reason. Refusals without one are
+// stored as releases before did.
+const hasReference = 0x80
+
 func appendRefusal(dst []byte, r *campaign.Refusal) []byte {
+	outcome := byte(r.Outcome)
+	if r.Reference != "" {
+		outcome |= hasReference
+	}
 	dst = binary.AppendUvarint(dst, uint64(r.Line))
-	dst = append(dst, byte(r.Outcome))
+	dst = append(dst, outcome)
 	dst = appendText(dst, r.ContactCode)
 	dst = appendText(dst, r.ChannelType)
 	dst = appendText(dst, r.Column)
-	return appendText(dst, r.Reason)
+	dst = appendText(dst, r.Reason)
+	if r.Reference != "" {
+		dst = appendText(dst, r.Reference)
+	}
+	return dst
 }
 
 // decodeRefusals decodes a stored block of refusals.
@@ -138,8 +150,12 @@ func decodeRefusals(value []byte) ([]campaign.Refusal, error) {
 	r := reader{b: raw}
 	var out []campaign.Refusal
 	for r.err == nil && len(r.b) > 0 {
-		one := campaign.Refusal{Line: r.uint32(), Outcome: campaign.Outcome(r.byte()),
+		line, outcome := r.uint32(), r.byte()
+		one := campaign.Refusal{Line: line, Outcome: campaign.Outcome(outcome &^ hasReference),
 			ContactCode: r.text(), ChannelType: r.text(), Column: r.text(), Reason: r.text()}
+		if outcome&hasReference != 0 {
+			one.Reference = r.text()
+		}
 		if r.err == nil {
 			out = append(out, one)
 		}

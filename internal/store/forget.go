@@ -364,7 +364,7 @@ func (f *forgetting) refusals(head *campaign.Sending) (found bool, err error) {
 			list, err := decodeRefusals(value)
 			for i := range list {
 				if same(list[i].ChannelType, list[i].ContactCode) {
-					list[i].ContactCode, changed = "", true
+					list[i].ContactCode, list[i].Reference, changed = "", "", true
 					rows++
 				}
 				raw = appendRefusal(raw, &list[i])

@@ -3,6 +3,7 @@ package csvfile
 import (
 	"bytes"
 	"encoding/csv"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -15,7 +16,7 @@ import (
 func FuzzReader(f *testing.F) {
 	for _, body := range []string{
 		"1,2,3\n4,5,6\n", "1,\"2\n2\",3\r\n", "1,2\n", "1,2", "1,\"a\"\"b\",3\n", "1,a\"b,3\n1,2,3\n", "1,a\"b,\"x\ny\"\n", "1, \"2\",3\n",
-		"1,\"2\" ,3\n", "\n\n1,2,3\n\n", "1,2,\"3", "1,2,3\r", "1,2,\r3\n", "\"\",\"\"\"\",\"\"\n", "1;2;3\n",
+		"1,\"2\" ,3\n", "\n\n1,2,3\n\n", "1,2,\"3", "1,2,3\r", "1,2,\r3\n", "\"\",\"\"\"\",\"\"\n", "1;2;3\n", "=\"1\",2,=\"3\"", "=\"\",=\"2,=\"3\"4\n",
 	} {
 		f.Add(body, byte(0), byte(1), byte(7))
 		f.Add(strings.ReplaceAll(body, "\n", "\r"), byte(4), byte(0), byte(3))
@@ -62,10 +63,13 @@ func FuzzReader(f *testing.F) {
 // FuzzSplitAgainstEncodingCSV holds the cells to those of encoding/csv wherever
 // both take the whole text.
 func FuzzSplitAgainstEncodingCSV(f *testing.F) {
-	for _, body := range []string{"1,2\n\"3\",\"4\"\n", "\"a\r\nb\",\"c\"\"d\"\n", "\n\n1,2\r\n", "1,\"\"\n", "é,ü\n", "\"\",\"\"\n", "\r\r", ",\r\r\n", "\x1a", "\"\"", "\"\r\",\n", "\" \",\n", "\t"} {
+	for _, body := range []string{"1,2\n\"3\",\"4\"\n", "\"a\r\nb\",\"c\"\"d\"\n", "\n\n1,2\r\n", "1,\"\"\n", "é,ü\n", "\"\",\"\"\n", "\r\r", ",\r\r\n", "\x1a", "\"\"", "\"\r\",\n", "\" \",\n", "\t", "\"\"\r\r", " \x1a,", "\x1a \x1a\n", "=\"1\",2\n"} {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
+		if strings.HasSuffix(body, "\r\r") {
+			return // a CR CR LF that was cut off; encoding/csv takes only one CR for a part of a line end
+		}
 		text := "alpha,beta\n" + strings.ToValidUTF8(body, "?")
 		r, _, err := newReader(strings.NewReader(text), Info{Encoding: UTF8}, Options{Wanted: []string{"alpha", "beta"}}, 16)
 		if err != nil || r == nil {
@@ -86,17 +90,22 @@ func FuzzSplitAgainstEncodingCSV(f *testing.F) {
 				}
 				return
 			}
-			if blank := strings.Trim(strings.Join(cells, ""), " \t\r\n"); err == nil && blank == "" {
+			switch text := strings.Join(cells, ""); {
+			case err != nil || strings.Trim(text, " \t\r\n\x1a") != "":
+			case strings.Contains(text, "\x1a"):
+				return // FuzzReader holds the marks of DOS to its model
+			default:
 				i--
 				continue
-			} else if err == nil && strings.Trim(blank, "\x1a") == "" {
-				return // FuzzReader holds the marks of DOS to its model
 			}
 			if i >= len(got) {
 				t.Fatalf("no record for %q", cells)
 			}
 			if got[i].Fault == FaultQuote {
 				return // where encoding/csv stops
+			}
+			if errors.Is(err, csv.ErrBareQuote) && strings.Contains(got[i].Raw, `="`) {
+				return // a cell ="text", which FuzzReader holds to its model
 			}
 			if err != nil {
 				t.Fatalf("record %d: %v, we took it for %q", i, err, got[i].Cells)
@@ -123,7 +132,7 @@ func FuzzSplitAgainstEncodingCSV(f *testing.F) {
 
 // FuzzFile feeds any bytes through the whole room.
 func FuzzFile(f *testing.F) {
-	for _, s := range []string{"sep=;\na;b\n1;2\n", "\"sep=,\"\r\na,b\r\n1,2\r\n", "a\r1\r", bomUTF8 + "\"a\",b\n", "\xff\xfea\x00\n\x001\x00", "a|b\tc\n", "a,a\n", ",\n", "n\nJos\xe9\n", "sep=", "\"\n"} {
+	for _, s := range []string{"sep=;\na;b\n1;2\n", "\"sep=,\"\r\na,b\r\n1,2\r\n", "a\r1\r", bomUTF8 + "\"a\",b\n", "\xff\xfea\x00\n\x001\x00", "a|b\tc\n", "a,a\n", ",\n", "n\nJos\xe9\n", "sep=", "\"\n", "\"sep=,\r", "sep=;\r\n", "\r", "\r\r"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

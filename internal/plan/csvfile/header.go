@@ -95,7 +95,7 @@ func (r *Reader) sepLine(s *splitter) (comma byte, pos int, err error) {
 		return 0, 0, &Broken{campaign.Problem{Code: "delimiter-unknown", File: r.split.file, Line: 1,
 			Message: fmt.Sprintf("the line sep= names %q; a delimiter is a comma, a semicolon, a tab or a |", text[:1])}}
 	}
-	s.eol = firstLineEnd(r.carry[len(line):], true)
+	s.eol = firstLineEnd(r.carry[len(line):], r.ended)
 	return text[0], len(line), nil
 }
 
@@ -117,7 +117,7 @@ func firstLineEnd(data []byte, final bool) byte {
 			}
 			return '\r'
 		case c == '\r':
-			if final && i > 0 {
+			if final {
 				return '\n'
 			}
 			return 0

@@ -60,9 +60,15 @@ func model(text string, comma, eol byte, columns, maxRecord int, line uint32) (r
 				}
 			}
 			for i < len(text) && text[i] != comma && breakAt(text, i, eol) == 0 {
-				switch c := text[i]; {
+				c := text[i]
+				switch {
 				case c == '\r' || c == '\n':
 					return rows, true // the other kind of line end
+				case c == '"' && cell.String() == "=" && !quoted && formulaEnd(text, i, comma) > 0:
+					end := formulaEnd(text, i, comma)
+					cell.WriteString(text[i : end-1])
+					i = end - 1
+					c = text[i]
 				case c == '"':
 					if strings.TrimFunc(cell.String(), unicode.IsSpace) == "" {
 						return rows, true
@@ -71,7 +77,7 @@ func model(text string, comma, eol byte, columns, maxRecord int, line uint32) (r
 						fault, detail = FaultQuote, len(cells)
 					}
 				}
-				cell.WriteByte(text[i])
+				cell.WriteByte(c)
 				i++
 			}
 			cells = append(cells, cell.String())
@@ -135,6 +141,15 @@ func markBreaks(rows []row, about []neighbor) []row {
 		}
 	}
 	return rows
+}
+
+// formulaEnd returns the end of a cell ="text" whose first quote is at i, 0 if it isn't one.
+func formulaEnd(text string, i int, comma byte) int {
+	inner, rest, ok := strings.Cut(text[i+1:], `"`)
+	if !ok || strings.ContainsAny(inner, string(rune(comma))+"\r\n") || rest != "" && !strings.ContainsAny(rest[:1], string(rune(comma))+"\r\n") {
+		return 0
+	}
+	return len(text) - len(rest)
 }
 
 func blanksOf(comma byte) string { return strings.ReplaceAll(" \t\x1a", string(rune(comma)), "") }

@@ -270,6 +270,10 @@ func (s *splitter) record(b *Batch, data []byte, pos int, rec *record, final boo
 				if pos == len(data) || data[pos] != '"' {
 					break
 				}
+				if end := s.formulaText(data, int(cell.start), pos); end > 0 {
+					pos = end
+					break
+				}
 				if err := s.strayQuote(data, int(cell.start), pos, n, rec); err != nil {
 					return pos, false, err
 				}
@@ -366,6 +370,23 @@ func (s *splitter) quotedCell(b *Batch, data []byte, pos int, rec *record, final
 // unless there is a line break too.
 func (s *splitter) rowWide(cell []byte, breaks bool) bool {
 	return s.columns > 1 && (breaks || s.columns > 2) && bytes.Count(cell, []byte{s.comma}) >= s.columns-1
+}
+
+// formulaText returns the end of a cell ="text", as spreadsheets write a number that must keep its zeros, whose
+// first quote is at pos; 0 if the cell isn't one. Its text has neither delimiter nor line end, so its end is certain.
+// The cell stays as written.
+func (s *splitter) formulaText(data []byte, cell, pos int) (end int) {
+	if s.columns == anyCount || pos != cell+1 || data[cell] != '=' {
+		return 0
+	}
+	end = s.nextSpecial(data, pos+1)
+	if end == len(data) || data[end] != '"' {
+		return 0
+	}
+	if end++; end == len(data) || data[end] == s.comma || data[end] == '\r' || data[end] == '\n' {
+		return end
+	}
+	return 0
 }
 
 // strayQuote handles a quote at pos within a cell that began at cell without one.

@@ -128,8 +128,13 @@ func (a *Assembler) rows(c *Checked) error {
 			return err
 		}
 		first = i + 1
+		reference := ""
+		if k := a.checker.reference; k >= 0 {
+			reference = boundedReference(c.Rows.Values[k].At(i))
+		}
 		a.duplicates = append(a.duplicates, campaign.Refusal{
-			Line: c.Rows.Lines[i], Outcome: campaign.Duplicate, Code: "duplicate", Column: a.checker.contact.column,
+			Reference: reference,
+			Line:      c.Rows.Lines[i], Outcome: campaign.Duplicate, Code: "duplicate", Column: a.checker.contact.column,
 			ContactCode: string(c.Rows.Contacts.At(i)), ChannelType: a.checker.spec.Channels[c.Rows.Channels[i]].Name,
 			Reason: fmt.Sprintf("the same contactCode on the same channel is on line %d; only that row is sent", line),
 		})

@@ -24,6 +24,7 @@ const (
 	cellErrorValue   // the error value of a spreadsheet
 	cellHashes       // ####: the number was wider than its column
 	cellExponent     // a number shortened by a spreadsheet
+	cellFormula      // ="text", a spreadsheet's way to keep the zeros of a number
 	cellReplacement  // U+FFFD
 	cellControl      // a C1 control character
 	warned           = cellEncodedTwice + 1
@@ -84,7 +85,7 @@ func (r *Checker) cells(batch *csvfile.Batch, i int, out *Checked) (why refusal)
 	for k := range r.used {
 		u := &r.used[k]
 		kind := classify(batch.Cell(i, u.index))
-		if kind == cellPlain || u.hasDefault && kind == cellEmpty || u.contact && kind == cellExponent { // the channel's rules for contacts say more
+		if kind == cellPlain || u.hasDefault && kind == cellEmpty || u.contact && (kind == cellExponent || kind == cellFormula) { // the channel's rules for contacts say more
 			continue
 		}
 		if code, reason := kind.refusal(); reason != "" {
@@ -114,6 +115,8 @@ func (k cellKind) refusal() (code, reason string) {
 		return "cell-error-value", "a spreadsheet wrote ### in place of a number, an error value for a column that is too narrow; widen the column and export the file again"
 	case cellExponent:
 		return "cell-exponent", "a spreadsheet shortened the number, like 1.23457E+15, and its last digits are lost; format the column as text, enter it again and export the file again"
+	case cellFormula:
+		return "cell-formula", `the cell is written ="text", which only a spreadsheet reads as the text; write the text alone`
 	case cellReplacement:
 		return "cell-unreadable", "the cell has the replacement character U+FFFD: a program before has lost a letter; export the file again as UTF-8"
 	case cellControl:
@@ -141,6 +144,10 @@ func classify(cell []byte) cellKind {
 		}
 		if errorValue(string(cell)) {
 			return cellErrorValue
+		}
+	case c == '=':
+		if len(cell) > 2 && cell[1] == '"' && cell[len(cell)-1] == '"' {
+			return cellFormula
 		}
 	case c >= '0' && c <= '9' || c == '-' || c == '+':
 		if len(cell) >= len("1E+15") && shortenedNumber(cell) {

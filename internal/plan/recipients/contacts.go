@@ -17,6 +17,10 @@ func readContact(rules contact.Rules, buf, text []byte) (normal contact.Normal, 
 		if code, reason := contactReason(text); reason != "" {
 			return contact.Normal{}, code, reason
 		}
+		if text[0] == '=' && classify(text) == cellFormula {
+			code, reason := cellFormula.refusal()
+			return contact.Normal{}, code, reason
+		}
 	}
 	normal, why := rules.Normalize(buf, text)
 	if why.Text != "" {

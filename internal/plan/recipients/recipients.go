@@ -64,6 +64,7 @@ type Checker struct {
 	contact      text
 	channel      text
 	values       []text // one per Spec.Variables
+	reference    int    // index of the rows' references in values, -1 if they have none
 	used         []usedColumn
 	seeds        []maphash.Seed // one a channel; nil without de-duplication
 	numbers      bool           // a channel has contacts that aren't sent as written
@@ -99,6 +100,7 @@ func New(spec Spec) (*Checker, error) {
 		r.smallBatches = r.smallBatches || t.enlarges(uses)
 	}
 	r.smallBatches = r.smallBatches || r.contact.enlarges(uses) || r.channel.enlarges(uses)
+	r.reference = slices.Index(spec.Variables, campaign.ReferenceVariable)
 	r.numbers = slices.ContainsFunc(spec.Channels, func(c Channel) bool { return isNumber(c.Contacts.Kind()) })
 	r.used = r.usedColumns()
 	if spec.Dedupe {
@@ -162,10 +164,38 @@ func (r *Checker) Check(reader *csvfile.Reader, batch *csvfile.Batch, out *Check
 		}
 		out.Refusals = append(out.Refusals, campaign.Refusal{
 			Line: batch.Line(i), Outcome: campaign.Rejected, Column: why.column, Position: position, Reason: why.reason, Code: why.code,
-			ContactCode: truncateContact(why.contact), ChannelType: truncateContact(why.channel),
+			ContactCode: truncateContact(why.contact), ChannelType: truncateContact(why.channel), Reference: r.referenceOf(batch, i),
 		})
 		out.Rejected = reader.AppendRejected(out.Rejected, batch, i, why.text())
 	}
+}
+
+// maxRefusedReference is the most bytes of the reference of a refused row. A longer one is left out.
+const maxRefusedReference = 1 << 10
+
+// referenceOf returns the reference of record i, a refused one; "" if there is none or one of its cells is ruined.
+func (r *Checker) referenceOf(batch *csvfile.Batch, i int) string {
+	if fault, _ := batch.Fault(i); r.reference < 0 || fault != csvfile.FaultNone {
+		return ""
+	}
+	t := &r.values[r.reference]
+	for k := range t.parts {
+		if cell := t.parts[k].cell; cell >= 0 {
+			if _, ruined := classify(batch.Cell(i, cell)).refusal(); ruined != "" {
+				return ""
+			}
+		}
+	}
+	var scratch []byte
+	return boundedReference(t.value(&scratch, batch, i))
+}
+
+// boundedReference returns a reference for a report, "" if it is too long.
+func boundedReference(v []byte) string {
+	if len(v) > maxRefusedReference {
+		return ""
+	}
+	return string(v)
 }
 
 // refusal is the reason for refusing a row; reason is "" for a good row.

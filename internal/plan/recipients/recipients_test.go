@@ -43,6 +43,9 @@ func TestRowRules(t *testing.T) {
 		{"no-break space", "34666777888\u00a0,cloud_api,Ana", "contactCode: character 12 of the contactCode is invisible (U+00A0)"},
 		{"mark of direction", "\u202a34666777888,cloud_api,Ana", "contactCode: character 1 of the contactCode is invisible (U+202A)"},
 
+		{"a spreadsheet's text as contact", `="34666777888",cloud_api,Ana`, "contactCode: the cell is written"},
+		{"a spreadsheet's text as value", `34666777888,cloud_api,="Ana"`, "name: the cell is written"},
+		{"a quoted one", `34666777888,cloud_api,"=""Ana"""`, "name: the cell is written"},
 		{"no channelType", "34666777888,,Ana", `channelType: the channelType is empty; the campaign allows "cloud_api", "sms"`},
 		{"unknown channel", "34666777888,fax,Ana", `channelType: the application has no channel of this name; the campaign allows "cloud_api", "sms"`},
 		{"channel of the application alone", "34666777888,email,Ana", `channelType: the campaign doesn't allow the channel "email"; the campaign allows "cloud_api", "sms"`},
@@ -159,6 +162,21 @@ func TestReferencesAreKept(t *testing.T) {
 	}
 }
 
+// TestRefusedRowsKeepTheirReference: a partner finds the row by it in results.csv, unless its cells are ruined.
+func TestRefusedRowsKeepTheirReference(t *testing.T) {
+	layout := `{"contact":{"contactCode":"{{contactCode}}","channelType":"sms","reference":"o-{{order}}"}}`
+	spec := testSpec(t, layout, func(s *Spec) { s.Variables = append(s.Variables, campaign.ReferenceVariable) })
+	_, writer := take(t, spec, "contactCode,order\n1,77\n1,78\n,79\n2,#REF!\n3,80,x\n4,"+strings.Repeat("8", 2000)+"\n4,\n", 10)
+	var got []string
+	for _, r := range writer.refusals {
+		got = append(got, fmt.Sprintf("%d %s %s", r.Line, r.Code, r.Reference))
+	}
+	want := []string{"3 duplicate o-78", "4 contact-empty o-79", "5 cell-error-value ", "6 row-cells ", "8 duplicate o-"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("refusals (-want +got):\n%s", diff)
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	for want, change := range map[string]func(*Spec){
 		"0 channels":      func(s *Spec) { s.Channels = nil },
@@ -261,6 +279,7 @@ func TestPhoneNumbers(t *testing.T) {
 #N/D,cloud_api,g
 TOTAL,cloud_api,h
 +34 166 777 888,cloud_api,i
+="0034666777888",cloud_api,raw
 TOTAL,sms,j
 `, 3)
 	var got []string
@@ -271,7 +290,7 @@ TOTAL,sms,j
 		`2 +34 666 777 888 cloud_api "a" "X-a-a" "10%" 34666777888`,
 		`5 612345678.0 cloud_api "d" "X-d-d" "10%" 34612345678`,
 		`10 +34 166 777 888 cloud_api "i" "X-i-i" "10%" 34166777888`,
-		`11 TOTAL sms "j" "X-j-j" "10%" `,
+		`12 TOTAL sms "j" "X-j-j" "10%" `,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
@@ -280,7 +299,7 @@ TOTAL,sms,j
 	for _, r := range writer.refusals {
 		got = append(got, fmt.Sprintf("%d %s %s", r.Line, r.Outcome, r.Code))
 	}
-	want = []string{"3 duplicate duplicate", "4 duplicate duplicate", "6 rejected phone-negative", "7 rejected phone-exponent", "8 rejected cell-error-value", "9 rejected phone-character"}
+	want = []string{"3 duplicate duplicate", "4 duplicate duplicate", "6 rejected phone-negative", "7 rejected phone-exponent", "8 rejected cell-error-value", "9 rejected phone-character", "11 duplicate duplicate"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("refusals (-want +got):\n%s", diff)
 	}
