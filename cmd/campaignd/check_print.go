@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/preview"
 	"campaignd/internal/report"
 )
 
@@ -85,9 +86,9 @@ func (c *checked) previews(b *strings.Builder) {
 	if len(c.Sending.Previews) == 0 {
 		return
 	}
-	b.WriteString("\nThe first messages:\n")
-	for _, p := range c.Sending.Previews {
-		fmt.Fprintf(b, "  line %d, %s on %s, message %d: %s\n", p.Line, p.ContactCode, p.ChannelType, p.Message, p.Content)
+	b.WriteString("\nThe first messages, as their recipients would see them:\n")
+	for _, line := range preview.List(c.Sending.Previews) {
+		fmt.Fprintf(b, "  %s\n", line)
 	}
 }
 

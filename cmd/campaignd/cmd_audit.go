@@ -7,7 +7,7 @@ import (
 )
 
 func newAuditCmd(env *environment) *cobra.Command {
-	var since time.Duration
+	var since string
 	var sending string
 	var limit int
 	cmd := &cobra.Command{
@@ -17,17 +17,17 @@ func newAuditCmd(env *environment) *cobra.Command {
 		Example: "  campaignd audit --since 24h          the changes of the last day\n  campaignd audit --sending spring     the changes of one sending",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if since < 0 || limit < 0 {
-				return usage("--since and --limit can't be less than 0")
+			if limit < 0 {
+				return usage("--limit can't be less than 0")
 			}
 			c, err := env.client()
 			if err != nil {
 				return err
 			}
 			defer c.Close()
-			var from time.Time
-			if since > 0 {
-				from = time.Now().Add(-since)
+			from, err := env.parseSince(since, time.Now())
+			if err != nil {
+				return err
 			}
 			entries, err := c.Audit(cmd.Context(), from, sending, limit)
 			if err != nil {
@@ -36,7 +36,7 @@ func newAuditCmd(env *environment) *cobra.Command {
 			if env.json {
 				return env.printJSON(entries)
 			}
-			g := grid{header: []string{"at", "who", "what", "sending", "detail"}}
+			g := grid{header: []string{env.whenTitle("at"), "who", "what", "sending", "detail"}}
 			for _, e := range entries {
 				g.add(env.when(e.At), e.Who, e.Action, string(e.Sending), e.Detail)
 			}
@@ -46,7 +46,7 @@ func newAuditCmd(env *environment) *cobra.Command {
 			return env.printGrid(g)
 		},
 	}
-	cmd.Flags().DurationVar(&since, "since", 0, "only the last `time`, e.g. 24h")
+	cmd.Flags().StringVar(&since, "since", "", sinceHelp)
 	cmd.Flags().StringVar(&sending, "sending", "", "only this `sending`")
 	cmd.Flags().IntVar(&limit, "limit", 200, "show at most this many entries; 0: all")
 	return cmd

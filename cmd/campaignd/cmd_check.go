@@ -51,9 +51,9 @@ func checkDrop(ctx context.Context, env *environment, cfg *config.Config, inboxP
 	if err != nil {
 		return exitError{exitUsage, err}
 	}
-	parts, err := intake.OpenFiles(paths)
+	parts, err := openDrop(paths)
 	if err != nil {
-		return exitError{exitUsage, err}
+		return err
 	}
 	defer parts.Close()
 	drivers, err := daemon.OpenDrivers(cfg, env.getenv)

@@ -8,6 +8,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
+	"campaignd/internal/preview"
 )
 
 func newShowCmd(env *environment) *cobra.Command {
@@ -19,7 +20,7 @@ func newShowCmd(env *environment) *cobra.Command {
 		Args:              given(1, 1, "name one sending"),
 		ValidArgsFunction: env.completeSending,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := env.client()
+			c, cfg, err := env.clientAndConfig()
 			if err != nil {
 				return err
 			}
@@ -31,13 +32,14 @@ func newShowCmd(env *environment) *cobra.Command {
 			if env.json {
 				return env.printJSON(d)
 			}
+			env.useZone(cfg, d.ApplicationID)
 			return printDetails(env, d)
 		},
 	}
 }
 
 func printDetails(env *environment, d control.Details) error {
-	when := instant(d.ScheduledAt)
+	when := env.instant(d.ScheduledAt)
 	if d.Sliced {
 		when += ", " + string(d.Condition)
 	}
@@ -51,7 +53,7 @@ func printDetails(env *environment, d control.Details) error {
 	if err := env.facts(
 		[2]string{"state", string(d.State)},
 		[2]string{"reason", d.Reason},
-		[2]string{"waits for", waitText(d.WaitsFor)},
+		[2]string{"waits for", env.waitText(d.WaitsFor)},
 		[2]string{"reference", d.Reference},
 		[2]string{"dry run", dry},
 		[2]string{"application", fmt.Sprint(d.ApplicationID)},
@@ -59,13 +61,14 @@ func printDetails(env *environment, d control.Details) error {
 		[2]string{"channels", strings.Join(d.Channels, ", ")},
 		[2]string{"inbox", d.Inbox},
 		[2]string{"folder", d.Folder},
-		[2]string{"received", instant(d.ReceivedAt)},
-		[2]string{"accepted", instant(d.AcceptedAt)},
+		[2]string{"times in", env.zone.String()},
+		[2]string{"received", env.instant(d.ReceivedAt)},
+		[2]string{"accepted", env.instant(d.AcceptedAt)},
 		[2]string{"scheduled", when},
-		[2]string{"started", instant(d.StartedAt)},
-		[2]string{"finished", instant(d.FinishedAt)},
-		[2]string{"next slice", instant(d.NextSliceAt)},
-		[2]string{"expected end", instant(d.EstimatedEnd)},
+		[2]string{"started", env.instant(d.StartedAt)},
+		[2]string{"finished", env.instant(d.FinishedAt)},
+		[2]string{"next slice", env.instant(d.NextSliceAt)},
+		[2]string{"expected end", env.instant(d.EstimatedEnd)},
 		[2]string{"rows", rowsText(d.Recipients)},
 		[2]string{"messages", messagesText(d.Sending)},
 		[2]string{"csv", csvText(d.CSV)},
@@ -92,7 +95,7 @@ func printDetails(env *environment, d control.Details) error {
 		if e.Line > 0 {
 			where = fmt.Sprintf(", line %d", e.Line)
 		}
-		if err := env.printf("\nLast error (%s%s): %s\n", instant(e.At), where, printable(e.Error)); err != nil {
+		if err := env.printf("\nLast error (%s%s): %s\n", env.instant(e.At), where, printable(e.Error)); err != nil {
 			return err
 		}
 	}
@@ -108,16 +111,16 @@ func messagesText(s control.Sending) string {
 }
 
 // waitText describes a wait, "" if there is none.
-func waitText(w *campaign.WaitsFor) string {
+func (env *environment) waitText(w *campaign.WaitsFor) string {
 	if w == nil {
 		return ""
 	}
 	text := w.Reason
 	if !w.Since.IsZero() {
-		text += ", since " + instant(w.Since)
+		text += ", since " + env.instant(w.Since)
 	}
 	if !w.Until.IsZero() {
-		text += ", until " + instant(w.Until)
+		text += ", until " + env.instant(w.Until)
 	}
 	return text
 }
@@ -200,12 +203,12 @@ func printSlices(env *environment, slices []control.Slice) error {
 	g := grid{header: []string{"slice", "from", "to", "recipients"}, right: []int{0, 3}}
 	for i, s := range slices {
 		if len(slices) > 2*edgeSlices && i == edgeSlices {
-			g.add("…", fmt.Sprintf("%d more, all with --json", len(slices)-2*edgeSlices), "", "")
+			g.add("…", fmt.Sprintf("%s more, all with --json", count(len(slices)-2*edgeSlices)), "", "")
 		}
 		if len(slices) > 2*edgeSlices && i >= edgeSlices && i < len(slices)-edgeSlices {
 			continue
 		}
-		g.add(count(i+1), instant(s.Start), instant(s.End), count(s.Recipients))
+		g.add(count(i+1), env.instant(s.Start), env.instant(s.End), count(s.Recipients))
 	}
 	if err := env.printf("\n"); err != nil {
 		return err
@@ -217,12 +220,12 @@ func printProblems(env *environment, title string, list []campaign.Problem, tota
 	if len(list) == 0 {
 		return nil
 	}
-	all := []string{"", env.bold(fmt.Sprintf("%s (%d)", title, total))}
+	all := []string{"", env.bold(fmt.Sprintf("%s (%s)", title, count(total)))}
 	for _, p := range list {
 		all = append(all, "  "+printable(p.String()))
 	}
 	if total > len(list) {
-		all = append(all, fmt.Sprintf("  and %d more", total-len(list)))
+		all = append(all, fmt.Sprintf("  and %s more", count(total-len(list))))
 	}
 	return lines(env.out, all)
 }
@@ -231,9 +234,9 @@ func printPreviews(env *environment, previews []campaign.Preview) error {
 	if len(previews) == 0 {
 		return nil
 	}
-	all := []string{"", env.bold("The first messages")}
-	for _, p := range previews {
-		all = append(all, printable(fmt.Sprintf("  line %d, message %d to %s on %s: %s", p.Line, p.Message, p.ContactCode, p.ChannelType, p.Content)))
+	all := []string{"", env.bold("The first messages, as their recipients would see them")}
+	for _, line := range preview.List(previews) {
+		all = append(all, "  "+printable(line))
 	}
 	return lines(env.out, all)
 }

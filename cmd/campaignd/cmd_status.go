@@ -91,7 +91,7 @@ func printStatus(env *environment, s control.Status, list []control.Sending, all
 	}
 	queue := fmt.Sprintf("%s pending, %s in flight, %s retrying", count(s.Queue.Pending), count(s.Queue.InFlight), count(s.Queue.Retrying))
 	if !s.Queue.NextAt.IsZero() {
-		queue += ", next at " + instant(s.Queue.NextAt)
+		queue += ", next at " + env.instant(s.Queue.NextAt)
 	}
 	store := fmt.Sprintf("%s, %s (%s of it free; the disk has %s)", s.Store.Path, bytesText(s.Store.Bytes), bytesText(s.Store.FreeBytes), bytesText(s.Store.DiskFree))
 	if err := env.facts(
@@ -101,6 +101,7 @@ func printStatus(env *environment, s control.Status, list []control.Sending, all
 		[2]string{"store", store},
 		[2]string{"messages", queue},
 		[2]string{"sendings", strings.Join(totals, ", ")},
+		[2]string{"times in", env.zone.String()},
 	); err != nil {
 		return err
 	}
@@ -164,7 +165,7 @@ func printChannels(env *environment, s control.Status) error {
 	var reasons []string
 	for _, ch := range s.Channels {
 		if ch.Reason != "" {
-			reasons = append(reasons, printable(fmt.Sprintf("  %s of application %d: %s", ch.ChannelType, ch.ApplicationID, channelWaitText(ch))))
+			reasons = append(reasons, printable(fmt.Sprintf("  %s of application %d: %s", ch.ChannelType, ch.ApplicationID, env.channelWaitText(ch))))
 		}
 		g.add(fmt.Sprint(ch.ApplicationID), ch.ChannelType, ch.Driver, rateText(ch), count(ch.InFlight), string(ch.State))
 	}
@@ -188,13 +189,13 @@ func rateText(ch control.Channel) string {
 }
 
 // channelWaitText describes why a channel isn't ok.
-func channelWaitText(ch control.Channel) string {
+func (env *environment) channelWaitText(ch control.Channel) string {
 	text := ch.Reason
 	if !ch.Since.IsZero() {
-		text += ", since " + instant(ch.Since)
+		text += ", since " + env.instant(ch.Since)
 	}
 	if !ch.NextTryAt.IsZero() {
-		text += ", next try at " + instant(ch.NextTryAt)
+		text += ", next try at " + env.instant(ch.NextTryAt)
 	}
 	return text
 }
@@ -213,7 +214,7 @@ func printSendings(env *environment, list []control.Sending) error {
 			reasons = append(reasons, printable(fmt.Sprintf("  %s is %s: %s", s.ID, s.State, s.Reason)))
 		}
 		if s.WaitsFor != nil {
-			reasons = append(reasons, printable(fmt.Sprintf("  %s waits: %s", s.ID, waitText(s.WaitsFor))))
+			reasons = append(reasons, printable(fmt.Sprintf("  %s waits: %s", s.ID, env.waitText(s.WaitsFor))))
 		}
 	}
 	if err := env.printGrid(g); err != nil {

@@ -118,7 +118,7 @@ func newSuppressListCmd(env *environment, application *int64) *cobra.Command {
 			// The list may not fit in memory: print line by line, not as a table.
 			out := bufio.NewWriter(env.out)
 			err = c.OptOuts(cmd.Context(), *application, func(s control.OptOut) error {
-				return writeOptOut(out, s, env.json)
+				return env.writeOptOut(out, s)
 			})
 			if flushErr := out.Flush(); err == nil && flushErr != nil {
 				return fmt.Errorf("print: %w", flushErr)
@@ -128,8 +128,8 @@ func newSuppressListCmd(env *environment, application *int64) *cobra.Command {
 	}
 }
 
-func writeOptOut(w io.Writer, s control.OptOut, asJSON bool) error {
-	if asJSON {
+func (env *environment) writeOptOut(w io.Writer, s control.OptOut) error {
+	if env.json {
 		data, err := json.Marshal(s)
 		if err != nil {
 			return fmt.Errorf("print JSON: %w", err)
@@ -140,7 +140,7 @@ func writeOptOut(w io.Writer, s control.OptOut, asJSON bool) error {
 	if channel == "" {
 		channel = "every channel"
 	}
-	return lines(w, []string{printable(fmt.Sprintf("%s  application %d  %s  %s  %s", s.ContactCode, s.ApplicationID, channel, instant(s.At), s.Source))})
+	return lines(w, []string{printable(fmt.Sprintf("%s  application %d  %s  %s  %s", s.ContactCode, s.ApplicationID, channel, env.instant(s.At), s.Source))})
 }
 
 func newSuppressImportCmd(env *environment, application *int64) *cobra.Command {

@@ -66,8 +66,8 @@ func printTimeline(env *environment, t control.Timeline, a control.ApplicationTi
 		return err
 	}
 	zone, err := time.LoadLocation(a.Timezone)
-	if err != nil {
-		zone = time.UTC // the daemon knows a zone that this machine lacks
+	if err != nil || env.utc {
+		zone = time.UTC // without --utc: the daemon knows a zone that this machine lacks
 	}
 	if !a.Sliced || a.SlotSeconds <= 0 {
 		if err := env.printf("not sliced: due messages go out immediately, limited by the channel's rate\n"); err != nil {

@@ -25,7 +25,7 @@ With --json it prints one JSON object per line.`,
 			if every < 100*time.Millisecond {
 				return usage("--every is %s, want 100ms or more", every)
 			}
-			c, err := env.client()
+			c, cfg, err := env.clientAndConfig()
 			if err != nil {
 				return err
 			}
@@ -37,6 +37,7 @@ With --json it prints one JSON object per line.`,
 					return err
 				}
 				w.only = d.ID
+				env.useZone(cfg, d.ApplicationID)
 			}
 			var view view = &lineView{env: env}
 			if env.terminal && !env.json {
@@ -136,5 +137,9 @@ func (w *watcher) poll(ctx context.Context) ([]control.Sending, error) {
 // differs ignores fields that change by themselves, such as rate and estimates.
 func differs(a, b control.Sending) bool {
 	newError := a.LastError == nil && b.LastError != nil || a.LastError != nil && b.LastError != nil && *a.LastError != *b.LastError
-	return a.State != b.State || a.Reason != b.Reason || a.Messages != b.Messages || newError || waitText(a.WaitsFor) != waitText(b.WaitsFor)
+	return a.State != b.State || a.Reason != b.Reason || a.Messages != b.Messages || newError || !sameWait(a.WaitsFor, b.WaitsFor)
+}
+
+func sameWait(a, b *campaign.WaitsFor) bool {
+	return a == b || a != nil && b != nil && *a == *b
 }

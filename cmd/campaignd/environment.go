@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -53,11 +54,14 @@ type environment struct {
 
 	configFlag string
 	json       bool
-	parsed     bool // the command line is valid; set before a command runs
+	utc        bool           // --utc: show times in UTC
+	wide       bool           // --wide: print every column, however narrow the terminal is
+	zone       *time.Location // in which times are shown
+	parsed     bool           // the command line is valid; set before a command runs
 }
 
 func newEnvironment(in io.Reader, out, errw io.Writer, getenv func(string) string) *environment {
-	env := &environment{in: in, out: out, errw: errw, getenv: getenv}
+	env := &environment{in: in, out: out, errw: errw, getenv: getenv, zone: time.UTC}
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		env.terminal = true
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
@@ -126,11 +130,20 @@ const socketName = "campaignd.sock"
 
 // client connects to the daemon that uses the configuration's state folder.
 func (env *environment) client() (*control.Client, error) {
+	client, _, err := env.clientAndConfig()
+	return client, err
+}
+
+// clientAndConfig is client, for commands that need the configuration as well. Times are
+// shown in the time zone of all applications until the command chooses another.
+func (env *environment) clientAndConfig() (*control.Client, *config.Config, error) {
 	cfg, err := env.loadConfig()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return control.Dial(filepath.Join(cfg.StateDir, socketName))
+	env.useZone(cfg)
+	client, err := control.Dial(filepath.Join(cfg.StateDir, socketName))
+	return client, cfg, err
 }
 
 // printable replaces control characters and marks that reorder text. Texts from

@@ -6,8 +6,8 @@ import (
 
 const rootHelp = `campaignd sends campaigns that are dropped as files.
 
-"campaignd run" is the daemon. "check", "config", "version" and "completion" work
-without it. Every other command talks to it over the Unix socket in its state folder.
+"campaignd run" is the daemon. "check", "campaign", "config", "version" and "completion"
+work without it. Every other command talks to it over the Unix socket in its state folder.
 
 SENDING is an id (20260314-000042), the beginning of one, its number (42), or the
 name of a drop (its newest sending).
@@ -31,6 +31,8 @@ func newRoot(env *environment) *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&env.configFlag, "config", "", "configuration `file`")
 	root.PersistentFlags().BoolVar(&env.json, "json", false, "print JSON instead of text")
+	root.PersistentFlags().BoolVar(&env.utc, "utc", false, "show times in UTC instead of the application's time zone")
+	root.PersistentFlags().BoolVar(&env.wide, "wide", false, "print every column of a table, however narrow the terminal is")
 	root.SetIn(env.in)
 	root.SetOut(env.out)
 	root.SetErr(env.errw)
@@ -49,6 +51,7 @@ func newRoot(env *environment) *cobra.Command {
 	add(groupDaemon,
 		newRunCmd(env),
 		newCheckCmd(env),
+		newCampaignCmd(env),
 		newConfigCmd(env),
 	)
 	add(groupInspect,
@@ -78,6 +81,7 @@ func newRoot(env *environment) *cobra.Command {
 		newVersionCmd(env),
 	)
 	root.AddCommand(newManCmd(env, root))
+	env.useWidth(root)
 	root.SetCompletionCommandGroupID(groupMaintain)
 	root.SetHelpCommandGroupID(groupMaintain)
 	root.InitDefaultCompletionCmd()

@@ -161,20 +161,28 @@ func (env *environment) facts(pairs ...[2]string) error {
 	return nil
 }
 
-// instant formats t in UTC, or returns "" for the zero time.
-func instant(t time.Time) string {
+// instant formats t in the view's time zone, or returns "" for the zero time.
+func (env *environment) instant(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.UTC().Format("2006-01-02 15:04:05Z")
+	return t.In(env.zone).Format("2006-01-02 15:04:05 MST")
 }
 
 // when formats t for a table: short on a terminal, in full for other programs.
 func (env *environment) when(t time.Time) string {
 	if !env.terminal || t.IsZero() {
-		return instant(t)
+		return env.instant(t)
 	}
-	return t.UTC().Format("Jan 02 15:04Z")
+	return t.In(env.zone).Format("Jan 02 15:04")
+}
+
+// whenTitle returns the title of a column of when: with the time zone where when leaves it out.
+func (env *environment) whenTitle(title string) string {
+	if !env.terminal {
+		return title
+	}
+	return fmt.Sprintf("%s (%s)", title, env.zone)
 }
 
 // span formats a length of time in its two largest units.

@@ -27,13 +27,13 @@ func (v *lineView) show(s control.Sending, changed bool) error {
 		}
 		return v.env.printf("%s\n", data)
 	}
-	return v.env.printf("%s\n", printable(progressLine(s)))
+	return v.env.printf("%s\n", printable(v.env.progressLine(s)))
 }
 
 func (v *lineView) end() {}
 
 // progressLine describes a sending in one line.
-func progressLine(s control.Sending) string {
+func (env *environment) progressLine(s control.Sending) string {
 	line := fmt.Sprintf("%s %s %s: ", s.ID, s.Name, s.State)
 	if !s.State.Final() || s.Messages.Sent == s.Messages.Planned {
 		line += percentText(s.Percent) + ", "
@@ -46,13 +46,13 @@ func progressLine(s control.Sending) string {
 		line += fmt.Sprintf(", %.1f/s", s.Rate)
 	}
 	if !s.EstimatedEnd.IsZero() && !s.State.Final() {
-		line += ", end " + instant(s.EstimatedEnd)
+		line += ", end " + env.instant(s.EstimatedEnd)
 	}
 	if s.Reason != "" {
 		line += "; " + s.Reason
 	}
 	if s.WaitsFor != nil {
-		line += "; waits: " + waitText(s.WaitsFor)
+		line += "; waits: " + env.waitText(s.WaitsFor)
 	}
 	return line
 }
@@ -111,16 +111,16 @@ func barLengths(width int) (message, bar int, value bool) {
 func (v *barView) show(s control.Sending, _ bool) error {
 	t, known := v.trackers[s.ID]
 	if !known {
-		t = &progress.Tracker{Message: barMessage(s), Total: max(int64(s.Messages.Planned), 1), AutoStopDisabled: true}
+		t = &progress.Tracker{Message: v.env.barMessage(s), Total: max(int64(s.Messages.Planned), 1), AutoStopDisabled: true}
 		v.trackers[s.ID] = t
 		v.writer.AppendTracker(t)
 	}
-	t.UpdateMessage(barMessage(s))
+	t.UpdateMessage(v.env.barMessage(s))
 	t.UpdateTotal(max(int64(s.Messages.Planned), 1))
 	t.SetValue(int64(s.Messages.Final()))
 	if e := s.LastError; e != nil && v.errors[s.ID] != *e {
 		v.errors[s.ID] = *e
-		v.writer.Log("%s", printable(fmt.Sprintf("%s %s line %d: %s", instant(e.At), s.ID, e.Line, e.Error)))
+		v.writer.Log("%s", printable(fmt.Sprintf("%s %s line %d: %s", v.env.instant(e.At), s.ID, e.Line, e.Error)))
 	}
 	if s.State.Final() {
 		if s.State == campaign.StateCompleted {
@@ -128,7 +128,7 @@ func (v *barView) show(s control.Sending, _ bool) error {
 		} else {
 			t.MarkAsErrored()
 		}
-		v.writer.Log("%s", printable(progressLine(s)))
+		v.writer.Log("%s", printable(v.env.progressLine(s)))
 		delete(v.trackers, s.ID)
 		delete(v.errors, s.ID)
 	}
@@ -150,13 +150,13 @@ func (v *barView) end() {
 	}
 }
 
-func barMessage(s control.Sending) string {
+func (env *environment) barMessage(s control.Sending) string {
 	text := fmt.Sprintf("%s %s %s", s.ID, s.Name, s.State)
 	if s.Rate > 0 {
 		text += fmt.Sprintf(" %.1f/s", s.Rate)
 	}
 	if !s.EstimatedEnd.IsZero() {
-		text += " until " + s.EstimatedEnd.UTC().Format("15:04Z")
+		text += " until " + s.EstimatedEnd.In(env.zone).Format("15:04 MST")
 	}
 	return printable(text)
 }

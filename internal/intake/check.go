@@ -29,6 +29,9 @@ type Checker struct {
 	// Channels returns an application's drivers by channel name. They compile the
 	// campaign's contents and check every rendered message.
 	Channels func(application int64) map[string]send.Channel
+	// PreviewRow is the number of the data row whose messages are previewed, from 1; 0
+	// previews the first ones.
+	PreviewRow uint32
 }
 
 // Finding is the result of a check.
@@ -39,6 +42,8 @@ type Finding struct {
 	Sidecar          *document.Sidecar   // nil if it can't be read
 	RejectedCSV      []byte              // header of rejected.csv, nil if there is no rejected row
 	documentProblems int                 // number of problems in layout, sidecar and campaign
+	PreviewLine      uint32              // line of the row of Checker.PreviewRow; 0: there is no such row
+	PreviewRefusal   *campaign.Refusal   // why that row isn't sent, nil if it is
 	verdict          string              // why the rows as a whole are rejected
 }
 

@@ -75,6 +75,7 @@ func (f *Finding) takeRows(a *recipients.Assembler, reader *csvfile.Reader) {
 	s := &f.Sending
 	s.Rows, s.Planned = a.Counts()
 	s.Previews = a.Previews()
+	f.PreviewLine, f.PreviewRefusal = a.PreviewRow()
 	s.Warnings = append(append(s.Warnings, reader.Warnings()...), a.Warnings()...)
 	whole := int64(s.Rows.Total)
 	for _, p := range a.Verdict() {
@@ -95,7 +96,7 @@ func (c *Checker) spec(file string, layout *document.Layout, reader *csvfile.Rea
 	return recipients.Spec{
 		File: file, Layout: layout, Columns: reader.Columns(), Variables: f.Sending.Variables,
 		Channels: rules.allowed, NotAllowed: rules.notAllowed,
-		Dedupe: app.Dedupe, MaxRows: app.MaxRows, MaxBadRows: app.MaxBadRows, Proven: hasFullProof(f.Sidecar), Previews: 5,
+		Dedupe: app.Dedupe, MaxRows: app.MaxRows, MaxBadRows: app.MaxBadRows, Proven: hasFullProof(f.Sidecar), Previews: 5, PreviewRow: c.PreviewRow,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/preview"
 )
 
 // maxSlices is the most slices that report.txt lists; report.json has all of them.
@@ -262,9 +263,8 @@ func (t textWriter) previews(s *campaign.Sending) {
 		return
 	}
 	t.line("")
-	t.line("The first messages as they would be sent:")
-	for _, p := range s.Previews {
-		t.line("  line %d, %s, %s, message %d:", p.Line, clean(p.ChannelType), clean(p.ContactCode), p.Message)
-		t.line("    %s", strings.TrimSpace(clean(p.Content)))
+	t.line("The first messages as their recipients would see them:")
+	for _, line := range preview.List(s.Previews) {
+		t.line("  %s", clean(line))
 	}
 }

@@ -36,6 +36,7 @@ type Assembler struct {
 	tooMany    bool
 	problems   campaign.Problems
 	previews   []campaign.Preview
+	previewRow previewRow
 	duplicates []campaign.Refusal // duplicates of the batch at hand
 	merged     []campaign.Refusal
 }
@@ -62,6 +63,7 @@ func (a *Assembler) Add(c *Checked) error {
 		a.tooMany = true
 		return ErrTooManyRows
 	}
+	a.previewRow.find(a.checker.spec.PreviewRow, a.counts.Total, c)
 	a.counts.Total += c.Total
 	a.counts.Rejected += uint32(len(c.Refusals))
 	a.cutOff = max(a.cutOff, c.cutOff)
@@ -89,6 +91,7 @@ func (a *Assembler) Add(c *Checked) error {
 		a.merge(c.Refusals)
 		refused = a.merged
 	}
+	a.previewRow.refusedIn(refused)
 	if len(refused) == 0 {
 		return nil
 	}
@@ -193,6 +196,9 @@ func (a *Assembler) flushChunk() error {
 // preview renders the first messages of rows [i, j).
 func (a *Assembler) preview(rows *campaign.Rows, i, j int) {
 	for ; i < j && len(a.previews) < a.checker.spec.Previews; i++ {
+		if a.checker.spec.PreviewRow > 0 && rows.Lines[i] != a.previewRow.line {
+			continue
+		}
 		c := &a.checker.spec.Channels[rows.Channels[i]]
 		for k, t := range c.Templates {
 			if len(a.previews) == a.checker.spec.Previews {
@@ -231,7 +237,8 @@ func (a *Assembler) Finish() error {
 // Counts returns the data rows so far, and planned the messages of the accepted ones.
 func (a *Assembler) Counts() (rows campaign.RowCounts, planned uint64) { return a.counts, a.planned }
 
-// Previews returns the first messages in rendered form, up to Spec.Previews.
+// Previews returns the first messages, or those of Spec.PreviewRow, in rendered form, up
+// to Spec.Previews.
 func (a *Assembler) Previews() []campaign.Preview { return a.previews }
 
 // Warnings returns the doubts about accepted rows and, for each column that the layout

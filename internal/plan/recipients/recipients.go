@@ -56,6 +56,7 @@ type Spec struct {
 	MaxBadRows float64 // share of the data rows, 0 to 1
 	Proven     bool    // the sidecar proves that the CSV is complete
 	Previews   int     // how many messages to keep rendered, for a dry run
+	PreviewRow uint32  // number of the data row whose messages are kept, from 1; 0: the first ones
 }
 
 // Checker checks rows against a Spec. It is safe for concurrent use.

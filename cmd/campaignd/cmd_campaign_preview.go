@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+	"campaignd/internal/daemon"
+	"campaignd/internal/intake"
+	"campaignd/internal/preview"
+)
+
+func newCampaignPreviewCmd(env *environment) *cobra.Command {
+	var application int64
+	var row uint32
+	cmd := &cobra.Command{
+		Use:   "preview ID [--row N] FILES...",
+		Short: "Show a campaign's messages for the rows of a CSV",
+		Long: `Shows the messages that recipients of a CSV would get, with their variables filled: the
+first ones, or those of one row. FILES are the CSV and its layout; a sidecar is ignored.
+Rows are counted from 1, without the header. Exit status 3: the drop would be rejected, or
+the row isn't sent.`,
+		Example: "  campaignd campaign preview 7 spring.csv spring.layout.json\n  campaignd campaign preview 7 --row 3 spring.*",
+		Args:    cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := parseCampaignID(args[0])
+			if err != nil {
+				return err
+			}
+			if cmd.Flags().Changed("row") && row == 0 {
+				return usage("--row is 0, want the number of a row, from 1")
+			}
+			cfg, err := env.loadConfig()
+			if err != nil {
+				return err
+			}
+			campaigns := intake.NewCampaigns(cfg.CampaignsDir)
+			camp, err := findCampaign(cfg, campaigns, id, application)
+			if err != nil {
+				return err
+			}
+			f, err := previewFiles(cmd.Context(), env, cfg, campaigns, camp, row, args[1:])
+			if err != nil {
+				return err
+			}
+			return printPreview(env, f, row)
+		},
+	}
+	cmd.Flags().Int64Var(&application, "application", 0, "the application's `id`, if several have such a campaign")
+	cmd.Flags().Uint32Var(&row, "row", 0, "show the messages of this `row`, counted from 1 without the header")
+	return cmd
+}
+
+// previewFiles checks files as a drop of the campaign.
+func previewFiles(ctx context.Context, env *environment, cfg *config.Config, campaigns *intake.Campaigns, camp *campaign.Campaign, row uint32, paths []string) (*intake.Finding, error) {
+	parts, err := openDrop(paths)
+	if err != nil {
+		return nil, err
+	}
+	defer parts.Close()
+	drivers, err := daemon.OpenDrivers(cfg, env.getenv)
+	if err != nil {
+		return nil, exitError{exitUsage, err}
+	}
+	read := *parts
+	read.Sidecar = intake.Part{}
+	checker := &intake.Checker{Config: cfg, Campaigns: campaigns, Channels: drivers.Of, PreviewRow: row}
+	return checker.Check(ctx, &read, &config.Inbox{Application: camp.ApplicationID, Campaign: camp.ID}, nil, time.Now(), nil, nil, nil)
+}
+
+func printPreview(env *environment, f *intake.Finding, row uint32) error {
+	s := &f.Sending
+	switch {
+	case f.Wrong():
+		c := checked{Sending: *s}
+		if err := c.print(env); err != nil {
+			return err
+		}
+		return exitError{code: exitProblems}
+	case f.PreviewRefusal != nil:
+		return exitError{exitProblems, fmt.Errorf("row %d (line %d) isn't sent: %s", row, f.PreviewLine, f.PreviewRefusal.Reason)}
+	case row > 0 && f.PreviewLine == 0:
+		return usage("there is no row %d: the CSV has %s", row, amount(uint64(s.Rows.Total), "row"))
+	}
+	if env.json {
+		return env.printJSON(s.Previews)
+	}
+	for _, line := range preview.List(s.Previews) {
+		if err := env.printf("%s\n", printable(line)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
