@@ -90,6 +90,8 @@ type Outlook struct {
 	Rate    float64            // messages a second of the sending's slowest channel; 0: no limit
 	Windows *calendar.Windows  // the application's; nil: always open
 	Waits   *campaign.WaitsFor // nil: it doesn't wait
+	Zone    *time.Location     // the application's; nil: UTC
+	Stopped string             // the NAME.stop file that paused it; "": none did
 }
 
 // Report builds report.json.
@@ -109,16 +111,11 @@ func Report(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 			Skipped:   counts[campaign.Skipped],
 			Duplicate: duplicate, Rejected: rejected,
 		},
-		Slices:     make([]Slice, 0, len(slices)),
+		Slices:     sliceList(slices),
 		Warnings:   append([]campaign.Problem{}, s.Warnings...),
 		Errors:     groupProblems(s.Problems),
 		ErrorCount: max(s.ProblemCount, len(s.Problems)),
 		Forgotten:  s.Forgotten,
-	}
-	for _, one := range slices {
-		if one.Sliced() { // an unsliced sending uses no slot, so it has no slice
-			d.Slices = append(d.Slices, Slice{toInstant(one.Start), toInstant(one.End), one.Recipients})
-		}
 	}
 	if s.Receipts && HasResults(s) {
 		delivery := s.Delivery
@@ -131,6 +128,28 @@ func Report(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 		d.Previews = append(d.Previews, Preview{p.Line, p.ContactCode, p.ChannelType, p.Message, content(p.Content)})
 	}
 	return d
+}
+
+// manySlices is the number of slices from which they are summed up by the hour.
+const manySlices = 500
+
+// sliceList returns the slices of a document. An unsliced sending uses no slot, so it has none.
+// More than manySlices become one entry for each hour in which some begin.
+func sliceList(slices []campaign.Slice) []Slice {
+	list := make([]Slice, 0, min(len(slices), manySlices))
+	for _, one := range slices {
+		if !one.Sliced() {
+			continue
+		}
+		start, end := toInstant(one.Start), toInstant(one.End)
+		if n := len(list); len(slices) > manySlices && n > 0 && list[n-1].Start.Truncate(time.Hour).Equal(start.Truncate(time.Hour)) {
+			list[n-1].End = end
+			list[n-1].Recipients += one.Recipients
+			continue
+		}
+		list = append(list, Slice{start, end, one.Recipients})
+	}
+	return list
 }
 
 // content returns a rendered item as JSON, so that nobody has to parse a string in a document.

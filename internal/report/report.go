@@ -1,23 +1,25 @@
 // Package report writes the files in a sending's folder (docs/contract.md 9):
-// status.json until the end; report.json, report.txt and results.csv at the end.
+// status.json and status.txt until the end; report.json, report.txt, results.csv and
+// replies.csv at the end; results.partial.csv on request.
 // The check of the drop writes rejected.csv, because only it has the rows as they
 // came.
 //
 // The package reads a sending through Source. It decides nothing and moves
 // nothing. Every file is written completely or not at all, and report.json last,
 // so if it exists the others do too. When Write returns, the contents are durable;
-// the names are durable once the caller has synced the folder. status.json isn't
+// the names are durable once the caller has synced the folder. The status isn't
 // synced, because every start writes it again. A failed call can be repeated.
 // results.csv is streamed and needs memory for one chunk of rows.
 //
-// Only results.csv and the previews of a dry run contain contact data. Both are in
-// the folder of the partner who sent it.
+// Only results.csv, replies.csv and the previews of a dry run contain contact data. All
+// are in the folder of the partner who sent it.
 package report
 
 import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/safeio"
@@ -25,11 +27,14 @@ import (
 
 // The names of the files.
 const (
-	StatusFile   = "status.json"
-	ReportFile   = "report.json"
-	TextFile     = "report.txt"
-	ResultsFile  = "results.csv"
-	RejectedFile = "rejected.csv"
+	StatusFile     = "status.json"
+	StatusTextFile = "status.txt"
+	ReportFile     = "report.json"
+	TextFile       = "report.txt"
+	ResultsFile    = "results.csv"
+	PartialFile    = "results.partial.csv"
+	RepliesFile    = "replies.csv"
+	RejectedFile   = "rejected.csv"
 )
 
 // fileMode lets partners read the files, because they seldom are the daemon's user.
@@ -53,12 +58,16 @@ type Source interface {
 	// Deliveries returns the receipts of the messages on the lines first to last, in
 	// order of line and message. It isn't called if Sending.ReceiptVersion is 0.
 	Deliveries(id campaign.ID, first, last uint32) ([]campaign.Delivery, error)
+
+	// EachReply calls fn with the replies to a sending, in order of arrival.
+	EachReply(id campaign.ID, fn func(campaign.Reply) error) error
 }
 
 // Write writes the final files of a sending to dir: results.csv (unless the drop was
-// rejected or a dry run), report.txt and report.json. It returns an error if the
-// sending's state isn't final.
-func Write(dir string, l Source, id campaign.ID) error {
+// rejected or a dry run), replies.csv (if a channel of it reports what comes back),
+// report.txt and report.json. Texts for people have the times of zone; nil is UTC. It
+// returns an error if the sending's state isn't final.
+func Write(dir string, l Source, id campaign.ID, zone *time.Location) error {
 	s, slices, counts, err := l.Load(id)
 	if err != nil {
 		return fmt.Errorf("report on %s: %w", id, err)
@@ -76,8 +85,14 @@ func Write(dir string, l Source, id campaign.ID) error {
 			return fmt.Errorf("report on %s: %w", id, err)
 		}
 	}
+	if hasReplies(s) {
+		err := safeio.PlaceFile(filepath.Join(dir, RepliesFile), fileMode, func(w io.Writer) error { return writeReplies(w, l, id) })
+		if err != nil {
+			return fmt.Errorf("report on %s: %w", id, err)
+		}
+	}
 	err = safeio.PlaceFile(filepath.Join(dir, TextFile), fileMode, func(w io.Writer) error {
-		return writeText(w, s, slices, counts, failures)
+		return writeText(w, zone, s, slices, counts, failures)
 	})
 	if err != nil {
 		return fmt.Errorf("report on %s: %w", id, err)
@@ -118,11 +133,10 @@ func HasResults(s *campaign.Sending) bool {
 	return s.State != campaign.StateRejected && s.State != campaign.StateChecking && !s.DryRun
 }
 
-// WriteStatus replaces status.json in dir.
-func WriteStatus(dir string, doc *StatusDocument) error {
-	err := safeio.ReplaceFile(filepath.Join(dir, StatusFile), fileMode, func(w io.Writer) error { return encode(w, doc) })
-	if err != nil {
-		return fmt.Errorf("write status of %s: %w", doc.ID, err)
-	}
-	return nil
+// hasReplies reports whether s has a replies.csv: one of its channels reports what comes back.
+func hasReplies(s *campaign.Sending) bool { return s.Receipts && HasResults(s) }
+
+// WritePartial replaces results.partial.csv in dir: the results so far.
+func WritePartial(dir string, l Source, id campaign.ID) error {
+	return safeio.ReplaceFile(filepath.Join(dir, PartialFile), fileMode, func(w io.Writer) error { return Results(w, l, id) })
 }

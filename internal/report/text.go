@@ -14,17 +14,13 @@ import (
 // maxSlices is the most slices that report.txt lists; report.json has all of them.
 const maxSlices = 20
 
-// Text writes report.txt, which is report.json for people. The first line says what
+// writeText writes report.txt, which is report.json for people. The first line says what
 // happened and what to do. Facts follow, then every warning and error on its own
-// line, position first. It works for unfinished sendings too.
-func Text(w io.Writer, s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts) error {
-	return writeText(w, s, slices, counts, nil)
-}
-
-func writeText(w io.Writer, s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, failures []Failure) error {
-	b := bufio.NewWriter(w)
-	t := textWriter{b}
+// line, position first.
+func writeText(w io.Writer, zone *time.Location, s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, failures []Failure) error {
+	t := newTextWriter(w, zone)
 	t.line("%s", headline(s, counts))
+	t.line("")
 	t.facts(s)
 	t.amounts(s, counts)
 	t.failures(failures)
@@ -35,13 +31,24 @@ func writeText(w io.Writer, s *campaign.Sending, slices []campaign.Slice, counts
 		t.errors(s)
 	}
 	t.previews(s)
-	if err := b.Flush(); err != nil { // the first error of any write above
+	if err := t.w.Flush(); err != nil { // the first error of any write above
 		return fmt.Errorf("write report of %s: %w", s.ID, err)
 	}
 	return nil
 }
 
-type textWriter struct{ w *bufio.Writer }
+// textWriter writes a text for people with the times of one zone.
+type textWriter struct {
+	w    *bufio.Writer
+	zone *time.Location
+}
+
+func newTextWriter(w io.Writer, zone *time.Location) textWriter {
+	if zone == nil {
+		zone = time.UTC
+	}
+	return textWriter{bufio.NewWriter(w), zone}
+}
 
 func (t textWriter) line(format string, args ...any) { fmt.Fprintf(t.w, format+"\n", args...) }
 
@@ -53,7 +60,6 @@ func (t textWriter) fact(label, value string) {
 }
 
 func (t textWriter) facts(s *campaign.Sending) {
-	t.line("")
 	t.fact("Sending", string(s.ID))
 	t.fact("Drop", s.Name)
 	t.fact("Reference", s.Reference)
@@ -66,10 +72,11 @@ func (t textWriter) facts(s *campaign.Sending) {
 	}
 	t.fact("State", string(s.State))
 	t.fact("Reason", reason(s))
-	t.fact("Received", at(s.ReceivedAt))
-	t.fact("Scheduled", at(s.ScheduledAt))
-	t.fact("Started", at(s.StartedAt))
-	t.fact("Finished", at(s.FinishedAt))
+	t.fact("Time zone", t.zone.String())
+	t.fact("Received", t.at(s.ReceivedAt))
+	t.fact("Scheduled", t.at(s.ScheduledAt))
+	t.fact("Started", t.at(s.StartedAt))
+	t.fact("Finished", t.at(s.FinishedAt))
 	if c := s.CSV; c.SHA256 != "" {
 		t.fact("CSV", fmt.Sprintf("%s bytes, %s, %s", number(uint64(c.Bytes)), c.Encoding, delimiter(c.Delimiter)))
 		t.fact("SHA-256", c.SHA256)
@@ -91,11 +98,11 @@ func delimiter(d string) string {
 	return "one column"
 }
 
-func at(t time.Time) string {
-	if t.IsZero() {
+func (t textWriter) at(moment time.Time) string {
+	if moment.IsZero() {
 		return ""
 	}
-	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+	return moment.In(t.zone).Format(time.DateTime)
 }
 
 func (t textWriter) amounts(s *campaign.Sending, counts campaign.Counts) {
@@ -174,17 +181,19 @@ func (t textWriter) slices(s *campaign.Sending, slices []campaign.Slice) {
 		return
 	}
 	t.line("")
-	t.line("Slices (%s), in UTC:", s.Condition)
-	for i, one := range slices {
+	t.line("Slices (%s):", s.Condition)
+	list := sliceList(slices)
+	for i, one := range list {
 		if i == maxSlices {
-			t.line("  and %s more; all are in report.json", number(uint64(len(slices)-i)))
+			t.line("  and %s more; all are in report.json", number(uint64(len(list)-i)))
 			break
 		}
-		to := one.End.UTC().Format("15:04:05")
-		if one.End.UTC().YearDay() != one.Start.UTC().YearDay() {
-			to = one.End.UTC().Format("2006-01-02 15:04:05")
+		start, end := one.Start.In(t.zone), one.End.In(t.zone)
+		layout := time.TimeOnly
+		if end.Format(time.DateOnly) != start.Format(time.DateOnly) {
+			layout = time.DateTime
 		}
-		t.line("  %s to %s  %s", one.Start.UTC().Format("2006-01-02 15:04:05"), to, quantity(uint64(one.Recipients), "recipient"))
+		t.line("  %s to %s  %s", start.Format(time.DateTime), end.Format(layout), quantity(uint64(one.Recipients), "recipient"))
 	}
 }
 
@@ -192,6 +201,9 @@ func (t textWriter) files(s *campaign.Sending) {
 	var files [][2]string
 	if HasResults(s) && s.State.Final() {
 		files = append(files, [2]string{ResultsFile, "the outcome of every row and message"})
+		if hasReplies(s) {
+			files = append(files, [2]string{RepliesFile, "what recipients answered"})
+		}
 	}
 	if s.Rows.Rejected > 0 {
 		files = append(files, [2]string{RejectedFile, "the rejected rows as they came, with the reasons"})

@@ -1,0 +1,96 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/safeio"
+)
+
+// WriteStatus replaces status.txt and status.json in dir, which show an accepted sending at now.
+func WriteStatus(dir string, s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, now time.Time, o Outlook) error {
+	doc := Status(s, slices, counts, now, o)
+	return replaceStatus(dir, doc, func(w io.Writer) error { return writeStatusText(w, s, slices, counts, doc, now, o) })
+}
+
+// WriteChecking replaces status.txt and status.json in dir, which show a drop of whose CSV the
+// share done, from 0 to 1, is checked.
+func WriteChecking(dir string, s *campaign.Sending, done float64, now time.Time, zone *time.Location) error {
+	doc := Checking(s, done)
+	return replaceStatus(dir, doc, func(w io.Writer) error {
+		return writeStatusText(w, s, nil, campaign.Counts{}, doc, now, Outlook{Zone: zone})
+	})
+}
+
+// replaceStatus replaces each file atomically, the one for people first: programs that see a new
+// status.json find the text that belongs to it.
+func replaceStatus(dir string, doc *StatusDocument, text func(io.Writer) error) error {
+	err := safeio.ReplaceFile(filepath.Join(dir, StatusTextFile), fileMode, text)
+	if err == nil {
+		err = safeio.ReplaceFile(filepath.Join(dir, StatusFile), fileMode, func(w io.Writer) error { return encode(w, doc) })
+	}
+	if err != nil {
+		return fmt.Errorf("write status of %s: %w", doc.ID, err)
+	}
+	return nil
+}
+
+// writeStatusText writes status.txt, which is status.json for people.
+func writeStatusText(w io.Writer, s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, d *StatusDocument, now time.Time, o Outlook) error {
+	t := newTextWriter(w, o.Zone)
+	t.line("%s", underWay(s, counts))
+	if o.Stopped != "" {
+		t.line("%s paused it and did not cancel it: to cancel it, upload an empty file named %s.cancel.", clean(o.Stopped), clean(s.Name))
+	}
+	t.line("")
+	t.facts(s)
+	t.fact("As of", t.at(now))
+	t.fact("Progress", progressOf(s, counts, d))
+	if wait := d.WaitsFor; wait != nil {
+		t.fact("Waits for", wait.Reason)
+		t.fact("Since", t.at(wait.Since))
+		t.fact("Until", t.at(wait.Until))
+	}
+	t.fact("Next slice", t.at(d.NextSliceAt))
+	t.fact("Ends about", t.at(d.EstimatedEnd))
+	t.amounts(s, counts)
+	t.slices(s, slices)
+	t.files(s)
+	t.problems("Warnings", s.Warnings, len(s.Warnings))
+	t.controls(s)
+	if err := t.w.Flush(); err != nil {
+		return fmt.Errorf("write status of %s: %w", s.ID, err)
+	}
+	return nil
+}
+
+// progressOf says how much is done: of the file while it is checked, then of the messages.
+func progressOf(s *campaign.Sending, counts campaign.Counts, d *StatusDocument) string {
+	if s.State == campaign.StateChecking {
+		return fmt.Sprintf("%v%% of the file is checked", d.Percent)
+	}
+	return fmt.Sprintf("%v%%: %s of %s with an outcome", d.Percent, number(counts.Final()), quantity(s.Planned, "message"))
+}
+
+// controls lists the control files that would do something now.
+func (t textWriter) controls(s *campaign.Sending) {
+	if s.State.Final() {
+		return
+	}
+	name := clean(s.Name)
+	t.line("")
+	t.line("What you can do: upload an empty file of one of these names to the inbox.")
+	if s.State == campaign.StatePaused || s.State == campaign.StateHeld {
+		t.line("  %s.resume: continue", name)
+	}
+	if s.State != campaign.StatePaused {
+		t.line("  %s.pause: send nothing until %s.resume", name, name)
+	}
+	t.line("  %s.cancel: send nothing any more", name)
+	if HasResults(s) {
+		t.line("  %s.results: write the results so far to %s in this folder", name, PartialFile)
+	}
+}
