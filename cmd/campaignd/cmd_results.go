@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/control"
 )
 
 func newResultsCmd(env *environment) *cobra.Command {
@@ -15,9 +16,9 @@ func newResultsCmd(env *environment) *cobra.Command {
 		Use:   "results SENDING",
 		Short: "Print the outcome of each message as CSV",
 		Long: `Prints a CSV line for every row and message of a sending: line, contactCode,
-channelType, message, outcome, attempts, providerId, at, error and, where a channel
-reports receipts, delivery, deliveryAt. The output contains contacts. With --json it
-prints one object per line. --outcome selects outcomes: ` + outcomeNames() + `.`,
+channelType, message, outcome, attempts, providerId, at, error, delivery, deliveryAt,
+reference and to. The output contains contacts. With --json it prints one object per
+line. --outcome selects outcomes: ` + outcomeNames() + `.`,
 		Example:           "  campaignd results 42 >results.csv\n  campaignd results 42 --outcome failed,unknown",
 		Args:              given(1, 1, "name one sending"),
 		ValidArgsFunction: env.completeSending,
@@ -35,7 +36,8 @@ prints one object per line. --outcome selects outcomes: ` + outcomeNames() + `.`
 				return err
 			}
 			defer c.Close()
-			write := func(w io.Writer) error { return c.Results(cmd.Context(), args[0], outcomes, w) }
+			f := control.ResultsFilter{Outcomes: outcomes, Plain: env.json}
+			write := func(w io.Writer) error { return c.Results(cmd.Context(), args[0], f, w) }
 			if env.json {
 				return resultsJSON(env.out, write)
 			}

@@ -171,9 +171,9 @@ func (s *shop) Resend(_ context.Context, id campaign.ID, _ []control.ResendOutco
 	return control.Resent{ID: id, Name: "spring", Messages: 100, Failed: 80, Unknown: 20, DryRun: dryRun}, nil
 }
 
-func (s *shop) Results(_ context.Context, _ campaign.ID, outcomes []campaign.Outcome, w io.Writer) error {
+func (s *shop) Results(_ context.Context, _ campaign.ID, f control.ResultsFilter, w io.Writer) error {
 	_, err := io.WriteString(w, "line,outcome\n")
-	for _, o := range outcomes {
+	for _, o := range f.Outcomes {
 		_, lineErr := io.WriteString(w, "2,"+o.String()+"\n")
 		err = errors.Join(err, lineErr)
 	}

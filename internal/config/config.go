@@ -32,6 +32,7 @@ type Config struct {
 	Retention        time.Duration
 	Housekeeping     calendar.Schedule // of applying retention
 	HousekeepingText string
+	ResultsRefresh   time.Duration // from a receipt after the end of a sending to its files
 	StopTimeout      time.Duration // for messages in flight at a stop (10s)
 	RetryHold        time.Duration // wait before a held channel is tried again (5m)
 	MaxOptOuts       int64         // in the store, all applications together

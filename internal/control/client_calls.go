@@ -90,9 +90,12 @@ func (c *Client) Resend(ctx context.Context, text string, outcomes []ResendOutco
 	return r, err
 }
 
-// Results copies results.csv to w.
-func (c *Client) Results(ctx context.Context, text string, outcomes []campaign.Outcome, w io.Writer) error {
-	query := url.Values{"outcome": names(outcomes)}
+// Results copies results.csv, or what f selects of it, to w.
+func (c *Client) Results(ctx context.Context, text string, f ResultsFilter, w io.Writer) error {
+	query := url.Values{"outcome": names(f.Outcomes)}
+	if f.Plain {
+		query.Set("plain", "true")
+	}
 	return c.do(ctx, http.MethodGet, sendingPath(text, "results"), query, nil, func(resp *http.Response) error {
 		if _, err := io.Copy(w, resp.Body); err != nil {
 			return fmt.Errorf("copy results: %w", err)

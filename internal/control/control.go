@@ -65,9 +65,15 @@ type Sendings interface {
 	// counts them.
 	Resend(ctx context.Context, id campaign.ID, outcomes []ResendOutcome, dryRun bool, who string) (Resent, error)
 
-	// Results writes results.csv (docs/contract.md 9), limited to lines with one of
-	// the outcomes if there are any. It writes nothing if it fails before the first line.
-	Results(ctx context.Context, id campaign.ID, outcomes []campaign.Outcome, w io.Writer) error
+	// Results writes results.csv (docs/contract.md 9), or what f selects of it. It writes
+	// nothing if it fails before the first line.
+	Results(ctx context.Context, id campaign.ID, f ResultsFilter, w io.Writer) error
+}
+
+// ResultsFilter selects what of results.csv is written. The zero value is all of it.
+type ResultsFilter struct {
+	Outcomes []campaign.Outcome // only lines with one of these; none: all
+	Plain    bool               // cells without the apostrophe before what a spreadsheet would take for a formula
 }
 
 // Timetable shows slots and reservations.

@@ -120,8 +120,8 @@ func (f *fake) write(w io.Writer, text string) error {
 	return nil
 }
 
-func (f *fake) Results(_ context.Context, id campaign.ID, outcomes []campaign.Outcome, w io.Writer) error {
-	f.note("results %s %v", id, outcomes)
+func (f *fake) Results(_ context.Context, id campaign.ID, r control.ResultsFilter, w io.Writer) error {
+	f.note("results %s %v %v", id, r.Outcomes, r.Plain)
 	return f.write(w, "line,contactCode\n2,34666\n")
 }
 

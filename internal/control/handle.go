@@ -129,7 +129,7 @@ func (s *Server) postResend(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) getResults(w http.ResponseWriter, r *http.Request) error {
 	p := queryOf(r)
-	outcomes := p.outcomes("outcome")
+	f := ResultsFilter{Outcomes: p.outcomes("outcome"), Plain: p.flag("plain")}
 	if p.err != nil {
 		return p.err
 	}
@@ -138,7 +138,7 @@ func (s *Server) getResults(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return stream(w, typeCSV, func(w io.Writer) error {
-		return s.service.Results(r.Context(), id, outcomes, w)
+		return s.service.Results(r.Context(), id, f, w)
 	})
 }
 

@@ -56,6 +56,7 @@ func described() map[string]operation {
 	digest := object{"type": "string", "pattern": "^[0-9a-f]{64}$", "example": strings.Repeat("0123456789abcdef", 4)}
 	end := object{"type": "string", "format": "date-time", "example": "2026-03-15T15:09:26Z"}
 	outcome := parameter{"outcome", "only messages with one of these outcomes", enumOf(campaign.FinalOutcomes), true, false}
+	plain := parameter{"plain", "without the apostrophe before cells that a spreadsheet would take for a formula", object{"type": "boolean"}, false, false}
 	return map[string]operation{
 		"GET /v1/status":                {summary: "Status of the daemon", answer: Status{}},
 		"GET /v1/sendings":              {summary: "Sendings, newest first", query: []parameter{{"state", "only in one of these states", enumOf(campaign.States), true, false}, application, {"name", "only with this in their name, in any case", object{"type": "string"}, false, false}, {"offset", "number of sendings to skip", object{"type": "integer", "minimum": 0}, false, false}, limit}, answer: []Sending{}},
@@ -64,7 +65,7 @@ func described() map[string]operation {
 		"POST /v1/sendings/{id}/resume": {summary: "Resume a paused or held sending", answer: Change{}},
 		"POST /v1/sendings/{id}/cancel": {summary: "Cancel a sending permanently", answer: Change{}},
 		"POST /v1/sendings/{id}/resend": {summary: "Send failed, unknown or undelivered messages again", body: resendRequest{}, answer: Resent{}},
-		"GET /v1/sendings/{id}/results": {summary: "results.csv: a line for every row and message; contains contact data", query: []parameter{outcome}, text: "answer:" + typeCSV},
+		"GET /v1/sendings/{id}/results": {summary: "results.csv: a line for every row and message; contains contact data", query: []parameter{outcome, plain}, text: "answer:" + typeCSV},
 		"POST /v1/resume":               {summary: "Resume every paused or held sending", answer: []Change{}},
 		"POST /v1/channels/resume":      {summary: "Let a channel that isn't ok try a message immediately", body: ChannelResume{}, answer: []ResumedChannel{}},
 		"GET /v1/timeline":              {summary: "The slots of the next 48 hours and the sendings that use them", query: []parameter{application}, answer: Timeline{}},

@@ -50,7 +50,7 @@ func (s *Server) routes() []route {
 		{"POST /v1/sendings/{id}/resume", nil, s.change(s.service.Resume)},
 		{"POST /v1/sendings/{id}/cancel", nil, s.change(s.service.Cancel)},
 		{"POST /v1/sendings/{id}/resend", nil, s.postResend},
-		{"GET /v1/sendings/{id}/results", []string{"outcome"}, s.getResults},
+		{"GET /v1/sendings/{id}/results", []string{"outcome", "plain"}, s.getResults},
 		{"POST /v1/resume", nil, s.postResumeAll},
 		{"POST /v1/channels/resume", nil, s.postResumeChannel},
 		{"GET /v1/timeline", []string{"application"}, s.getTimeline},

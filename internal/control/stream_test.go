@@ -32,7 +32,7 @@ func (slowService) Resolve(context.Context, string) (campaign.ID, error) {
 	return "20260314-000042", nil
 }
 
-func (s slowService) Results(ctx context.Context, _ campaign.ID, _ []campaign.Outcome, w io.Writer) error {
+func (s slowService) Results(ctx context.Context, _ campaign.ID, _ ResultsFilter, w io.Writer) error {
 	for i := range 3 {
 		if err := s.wait(ctx); err != nil {
 			return err
@@ -101,7 +101,7 @@ func TestLongWorkOutlivesTheDeadlines(t *testing.T) {
 			},
 		}}}
 		var out bytes.Buffer
-		if err := c.Results(t.Context(), "42", nil, &out); err != nil || out.String() != "0\n1\n2\n" {
+		if err := c.Results(t.Context(), "42", ResultsFilter{}, &out); err != nil || out.String() != "0\n1\n2\n" {
 			t.Errorf("results: %q, %v", out.String(), err)
 		}
 		if list, err := c.Doctor(t.Context(), true); err != nil || len(list) != 1 {

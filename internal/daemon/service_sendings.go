@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -296,7 +295,7 @@ func (d *Daemon) Resend(_ context.Context, id campaign.ID, outcomes []control.Re
 }
 
 // Results implements control.Sendings.
-func (d *Daemon) Results(_ context.Context, id campaign.ID, outcomes []campaign.Outcome, w io.Writer) error {
+func (d *Daemon) Results(_ context.Context, id campaign.ID, f control.ResultsFilter, w io.Writer) error {
 	s, err := d.store.Header(id)
 	if errors.Is(err, store.ErrNotFound) {
 		return control.NotFoundf("there is no sending %s", id)
@@ -307,38 +306,7 @@ func (d *Daemon) Results(_ context.Context, id campaign.ID, outcomes []campaign.
 	if s.State == campaign.StateRejected || s.State == campaign.StateChecking {
 		return control.Conflictf("sending %s is %s: it has no results", id, s.State)
 	}
-	if len(outcomes) == 0 {
-		return report.Results(w, d.store, id)
-	}
-	return filterResults(w, outcomes, func(w io.Writer) error { return report.Results(w, d.store, id) })
-}
-
-// filterResults copies the header and the lines with one of the outcomes.
-func filterResults(w io.Writer, outcomes []campaign.Outcome, write func(io.Writer) error) error {
-	r, pipe := io.Pipe()
-	go func() { pipe.CloseWithError(write(pipe)) }()
-	defer r.Close() // ends the writer if this returns early
-	in, out := csv.NewReader(r), csv.NewWriter(w)
-	in.ReuseRecord = true
-	column := -1
-	for {
-		record, err := in.Read()
-		if errors.Is(err, io.EOF) {
-			out.Flush()
-			return out.Error()
-		}
-		if err != nil {
-			return err
-		}
-		if column < 0 {
-			column = slices.Index(record, "outcome")
-		} else if !slices.ContainsFunc(outcomes, func(o campaign.Outcome) bool { return o.String() == record[column] }) {
-			continue
-		}
-		if err := out.Write(record); err != nil {
-			return err
-		}
-	}
+	return report.Results(w, d.store, id, report.Selection(f))
 }
 
 // horizon is the time that the timeline covers.

@@ -97,13 +97,13 @@ func TestServiceSteers(t *testing.T) {
 			t.Errorf("%+v", details)
 		}
 		var part bytes.Buffer
-		w.check(d.Results(ctx, id, []campaign.Outcome{campaign.Sent}, &part))
+		w.check(d.Results(ctx, id, control.ResultsFilter{Outcomes: []campaign.Outcome{campaign.Sent}}, &part))
 		if lines := strings.Count(part.String(), "\n"); uint64(lines) != details.Messages.Sent+1 {
 			t.Errorf("%d lines for %d sent", lines, details.Messages.Sent)
 		}
 		w.until(at(13, 0))
 		part.Reset()
-		w.check(d.Results(ctx, id, nil, &part))
+		w.check(d.Results(ctx, id, control.ResultsFilter{}, &part))
 		if lines := strings.Count(part.String(), "\n"); lines != 151 {
 			t.Errorf("%d lines", lines)
 		}
@@ -120,7 +120,7 @@ func TestServiceSteers(t *testing.T) {
 				_, err := d.Resend(ctx, "20260304-000099", []control.ResendOutcome{control.ResendFailed}, false, who)
 				return err
 			}(),
-			d.Results(ctx, "20260304-000099", nil, &part),
+			d.Results(ctx, "20260304-000099", control.ResultsFilter{}, &part),
 		} {
 			wantCode(t, err, control.CodeNotFound, "there is no sending 20260304-000099")
 		}
@@ -187,7 +187,7 @@ func TestServiceResends(t *testing.T) {
 		w.accept("bad", 0, "scheduleAt", at(12, 0))
 		_, err = d.Resend(ctx, w.id("bad"), failed, false, "user:ada")
 		wantCode(t, err, control.CodeConflict, "rejected")
-		wantCode(t, d.Results(ctx, w.id("bad"), nil, &bytes.Buffer{}), control.CodeConflict, "has no results")
+		wantCode(t, d.Results(ctx, w.id("bad"), control.ResultsFilter{}, &bytes.Buffer{}), control.CodeConflict, "has no results")
 	})
 }
 

@@ -75,7 +75,7 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *c
 	f.Sending.Name = p.Name
 	f.Sending.Condition = campaign.FragmentedSlots
 
-	if ours := strings.ToLower(p.CSV.Name); ours == report.ResultsFile || ours == report.RejectedFile {
+	if report.IsOwn(strings.ToLower(p.CSV.Name)) {
 		f.Problems.AddCode("name-reserved", p.CSV.Name, 0, 0, "", "has the name of a file that campaignd writes next to it; give all files of the drop another name")
 	}
 	for _, part := range []struct {

@@ -14,6 +14,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
+	"campaignd/internal/report"
 	"campaignd/internal/safeio"
 	"campaignd/internal/send"
 	"campaignd/internal/store"
@@ -23,8 +24,8 @@ import (
 // errNoSending is returned when a control file matches no sending of its inbox.
 var errNoSending = errors.New("this inbox has had no drop of that name (and id); compare both letter by letter")
 
-// Control implements watch.Handler. An empty NAME.cancel, NAME.pause or NAME.resume acts only on
-// sendings of its inbox; NAME.suppress.csv adds opt-outs (docs/contract.md 10).
+// Control implements watch.Handler. An empty NAME.cancel, NAME.pause, NAME.resume or NAME.results
+// acts only on sendings of its inbox; NAME.suppress.csv adds opt-outs (docs/contract.md 10).
 func (in *Intake) Control(c watch.Control) {
 	do, name := in.obey, c.Name+controlQueue
 	if c.Action == watch.ActionSuppress {
@@ -114,6 +115,9 @@ func withIDInName(c watch.Control) watch.Control {
 }
 
 func (in *Intake) act(ctx context.Context, c watch.Control, s *campaign.Sending) error {
+	if c.Action == watch.ActionResults {
+		return in.writePartial(s.ID)
+	}
 	if s.State.Final() {
 		return fmt.Errorf("sending %s is %s already: %w", s.ID, s.State, errTooLate)
 	}
@@ -130,6 +134,24 @@ func (in *Intake) act(ctx context.Context, c watch.Control, s *campaign.Sending)
 		_, err = in.dispatcher.Cancel(ctx, s.ID)
 	}
 	return err
+}
+
+// writePartial writes the results so far into a sending's folder. One that has ended has them.
+func (in *Intake) writePartial(id campaign.ID) error {
+	defer in.folders.lock(id)()
+	s, err := in.store.Header(id)
+	switch {
+	case err != nil:
+		return err
+	case !report.HasResults(s):
+		return fmt.Errorf("sending %s is %s and has no results: %w", s.ID, s.State, errTooLate)
+	case s.State.Final():
+		return nil
+	}
+	if err := in.ensureFolder(s); err != nil {
+		return err
+	}
+	return report.WritePartial(folder(s), in.store, id)
 }
 
 // target returns the sending that a control file addresses: the one with its id, else the newest
@@ -231,7 +253,10 @@ func (in *Intake) moveControl(c watch.Control, s *campaign.Sending) error {
 	for _, place := range places {
 		err = moveFree(from, filepath.Join(place, c.File.Name))
 		if err == nil {
-			return answerStop(c, place)
+			if isStop(c.File.Name) {
+				in.Changed(s.ID) // its status.txt answers
+			}
+			return nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -240,16 +265,22 @@ func (in *Intake) moveControl(c watch.Control, s *campaign.Sending) error {
 	return err
 }
 
-// answerStop leaves an answer next to a NAME.stop, because some people mean cancel by it.
-func answerStop(c watch.Control, place string) error {
-	if !strings.EqualFold(filepath.Ext(c.File.Name), watch.StopExtension) {
-		return nil
+// isStop reports whether a control file is a NAME.stop. Some people mean cancel by it, so
+// status.txt answers it.
+func isStop(name string) bool { return strings.EqualFold(filepath.Ext(name), watch.StopExtension) }
+
+// stopFile returns the name of a NAME.stop in a sending's folder, "" without one.
+func stopFile(dir string) string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "" // the write of the status reports it
 	}
-	return safeio.WriteFile(filepath.Join(place, c.File.Name+stampedReport), 0o644, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%s paused this sending and did not cancel it. To cancel it, upload an empty file named %s.cancel; to continue, %s.resume.\n",
-			c.File.Name, c.Name, c.Name)
-		return err
-	})
+	for _, e := range entries {
+		if isStop(e.Name()) {
+			return e.Name()
+		}
+	}
+	return ""
 }
 
 // moveFree moves a file, appending a number if the name is taken.

@@ -272,3 +272,44 @@ func TestRefusedControlFilesKeepTheirNames(t *testing.T) {
 		t.Errorf("%v", h.names(failedFolder))
 	}
 }
+
+// An empty NAME.results writes the results so far. It is no state, so it can be repeated.
+func TestResultsSoFarByFile(t *testing.T) {
+	h := newHarness(t, "", "")
+	s := h.good("spring")
+	for _, outcome := range []campaign.Outcome{campaign.InFlight, campaign.Sent} {
+		e := campaign.Entry{Sending: s.ID, Message: 1, Outcome: outcome, Attempts: 1, At: h.clock}
+		if err := h.store.Commit(t.Context(), []campaign.Entry{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		h.control("spring.results", "")
+	}
+	files := h.tree(acceptedFolder + "/" + s.FolderName())
+	wantParts(t, files["results.partial.csv"], "2,34666777888,cloud_api,1,sent,", "3,34666555666,cloud_api,1,pending,")
+	for _, file := range []string{"spring.results", "spring.results.2"} {
+		if _, moved := files[file]; !moved {
+			t.Errorf("%s isn't in the sending's folder", file)
+		}
+	}
+	h.control("spring.cancel", "")
+	if _, _, err := h.store.Finalize(s.ID, campaign.Canceled); err != nil {
+		t.Fatal(err)
+	}
+	h.in.Changed(s.ID)
+	h.updateFolders()
+	h.control("spring.results", "")
+	for name := range h.tree("") {
+		if strings.HasSuffix(name, "results.partial.csv") {
+			t.Errorf("%s is left beside results.csv", name)
+		}
+	}
+	if text := h.failedControl("spring.results"); text != "" {
+		t.Errorf("after the end: %s", text)
+	}
+
+	rejected := h.drop("bad", "phone,first\n1\n", goodLayout, goodSidecar)
+	h.control("bad.results", "")
+	wantParts(t, h.failedControl("bad.results"), "sending "+string(rejected.ID)+" is rejected and has no results")
+}

@@ -31,7 +31,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 		delete(in.working, s.ID)
 		in.mu.Unlock()
 	}()
-	if err := report.WriteStatus(folder(s), report.Checking(s, 0)); err != nil {
+	if err := report.WriteChecking(folder(s), s, 0, in.now(), in.zoneOf(s)); err != nil {
 		return err
 	}
 	if err := in.store.DiscardRows(s.ID); err != nil {

@@ -39,13 +39,14 @@ func (in *Intake) fileFolder(s *campaign.Sending) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := report.Write(from, in.store, s.ID); err != nil {
+	if err := report.Write(from, in.store, s.ID, in.zoneOf(s)); err != nil {
 		return err
 	}
 	failpoint.At(failpoint.ReportsWritten)
-	// report.json replaces it.
-	if err := os.Remove(filepath.Join(from, report.StatusFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove status: %w", err)
+	for _, replaced := range []string{report.StatusFile, report.StatusTextFile, report.PartialFile} {
+		if err := os.Remove(filepath.Join(from, replaced)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove status: %w", err)
+		}
 	}
 	failpoint.At(failpoint.StatusRemoved)
 	if err := safeio.SyncDir(from); err != nil {

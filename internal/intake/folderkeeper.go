@@ -20,11 +20,6 @@ import (
 // (docs/contract.md 9).
 const statusEvery = 5 * time.Second
 
-// slicesATick is the number of slices that a status.json may hold to be replaced at every tick.
-// With 172,800 slots of a second it has 19 MB; replacing it every 5s would cost 8% of a core and a
-// third of a terabyte of writes a day. Larger files are replaced proportionally less often.
-const slicesATick = 4000
-
 // largeReport is the number of rows from which a worker of its own writes the final files:
 // results.csv of a million rows takes a second, and no status update should wait for it.
 const largeReport = 50_000
@@ -212,11 +207,11 @@ func (w *reportWorker) updateFolder(id campaign.ID) (again int, err error) {
 	case s.Filed || s.State == campaign.StateChecking || w.keeper.isReopened(id):
 		return 0, nil
 	case !s.State.Final():
-		slices, err := in.status(s)
+		err := in.status(s)
 		if s.State != campaign.StateSending {
 			return 0, err
 		}
-		return 1 + slices/slicesATick, err
+		return 1, err
 	case !w.slow && s.Rows.Total >= largeReport:
 		w.keeper.slow.enqueue(id)
 		return 0, nil
@@ -224,25 +219,36 @@ func (w *reportWorker) updateFolder(id campaign.ID) (again int, err error) {
 	return 0, in.fileFolder(s)
 }
 
-// status replaces status.json of an accepted sending and returns the number of slices in it.
-func (in *Intake) status(s *campaign.Sending) (int, error) {
+// status replaces status.json and status.txt of an accepted sending.
+func (in *Intake) status(s *campaign.Sending) error {
 	s, slices, counts, err := in.store.Load(s.ID)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := in.ensureFolder(s); err != nil {
-		return 0, err
+		return err
 	}
 	c := in.checker().Config
-	outlook := report.Outlook{Rate: c.SlowestRate(s.ApplicationID, s.Channels), Windows: windowsOf(c, s.ApplicationID)}
+	outlook := report.Outlook{Rate: c.SlowestRate(s.ApplicationID, s.Channels), Windows: windowsOf(c, s.ApplicationID), Zone: in.zoneOf(s)}
+	if s.State == campaign.StatePaused {
+		outlook.Stopped = stopFile(folder(s))
+	}
 	if in.waitsFor != nil && s.State.Active() {
 		if outlook.Waits = in.waitsFor(s.ID); outlook.Waits != nil && s.Reason == "" {
 			s.Reason = outlook.Waits.Reason
 		}
 	}
-	err = report.WriteStatus(folder(s), report.Status(s, slices, counts, in.now(), outlook))
+	err = report.WriteStatus(folder(s), s, slices, counts, in.now(), outlook)
 	failpoint.At(failpoint.StatusWritten)
-	return len(slices), err
+	return err
+}
+
+// zoneOf returns the time zone of a sending's application, nil if it has none.
+func (in *Intake) zoneOf(s *campaign.Sending) *time.Location {
+	if a := in.checker().Config.Application(s.ApplicationID); a != nil {
+		return a.Location
+	}
+	return nil
 }
 
 // windowsOf returns the application's sending windows, nil if it is always open.

@@ -59,7 +59,7 @@ func (in *Intake) reportAgain(id campaign.ID) error {
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return report.Write(dir, in.store, id)
+	return report.Write(dir, in.store, id, in.zoneOf(s))
 }
 
 // forgetIn overwrites the contact in the files of one folder and of the folders in it.

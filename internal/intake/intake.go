@@ -268,7 +268,7 @@ func (in *Intake) Checking(id campaign.ID) float64 {
 	return in.working[id]
 }
 
-// progress returns a function that updates status.json of a drop while it is checked, at most once
+// progress returns a function that updates the status of a drop while it is checked, at most once
 // a second.
 func (in *Intake) progress(s *campaign.Sending) func(float64) {
 	last := in.now() // decide wrote the first status
@@ -278,8 +278,8 @@ func (in *Intake) progress(s *campaign.Sending) func(float64) {
 		in.mu.Unlock()
 		if now := in.now(); now.Sub(last) >= time.Second {
 			last = now
-			if err := report.WriteStatus(folder(s), report.Checking(s, share)); err != nil {
-				in.log.Warn("write status.json", "sending", s.ID, "err", err)
+			if err := report.WriteChecking(folder(s), s, share, now, in.zoneOf(s)); err != nil {
+				in.log.Warn("write status", "sending", s.ID, "err", err)
 			}
 		}
 	}

@@ -5,14 +5,79 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/report"
 	"campaignd/internal/safeio"
 )
 
-// ReportLate rewrites the files of ended sendings whose receipts arrived after the last report.
-// Each file is replaced atomically. Nothing is written if somebody removed the folder.
+const (
+	// maxLateRows is the number of rows up to which the files of an ended sending are renewed before
+	// the next housekeeping: those of more take seconds to write.
+	maxLateRows = 1_000_000
+	// maxRenewal is the longest interval between renewals.
+	maxRenewal = time.Hour
+	// maxLateSleep limits the time until new receipts are looked for: results_refresh may be changed.
+	maxLateSleep = time.Minute
+)
+
+// renewal is when the files of an ended sending may be renewed again.
+type renewal struct {
+	next     time.Time
+	interval time.Duration // grows while receipts and replies keep arriving
+}
+
+// RenewReports renews the files of ended sendings within results_refresh after receipts or replies
+// have arrived, then at growing intervals up to an hour (docs/contract.md 9), until ctx ends.
+func (in *Intake) RenewReports(ctx context.Context) {
+	renewals := map[campaign.ID]renewal{}
+	for {
+		refresh := in.checker().Config.ResultsRefresh
+		timer := time.NewTimer(min(refresh/2, maxLateSleep))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+			if err := in.renew(ctx, renewals, refresh); err != nil && ctx.Err() == nil && !in.loggedRecently(err.Error()) {
+				in.log.Error("renew files with later receipts and replies; retrying", "err", err)
+			}
+		}
+	}
+}
+
+// renew renews what is due now.
+func (in *Intake) renew(ctx context.Context, renewals map[campaign.ID]renewal, refresh time.Duration) error {
+	stale, err := in.store.StaleReports()
+	now := in.now()
+	for id, r := range renewals {
+		if now.Sub(r.next) > r.interval { // nothing has arrived for a whole interval
+			delete(renewals, id)
+		}
+	}
+	for _, id := range stale {
+		r, known := renewals[id]
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if known && now.Before(r.next) {
+			continue
+		}
+		s, headerErr := in.store.Header(id)
+		if headerErr != nil || s.Rows.Total > maxLateRows {
+			continue // removed meanwhile, or left to housekeeping
+		}
+		err = errors.Join(err, in.reportLate(id))
+		r.interval = min(max(refresh, 2*r.interval), maxRenewal)
+		r.next = now.Add(r.interval)
+		renewals[id] = r
+	}
+	return err
+}
+
+// ReportLate renews the files of all ended sendings whose receipts or replies arrived after the
+// last report.
 func (in *Intake) ReportLate(ctx context.Context) error {
 	late, err := in.store.StaleReports()
 	for _, id := range late {
@@ -25,6 +90,8 @@ func (in *Intake) ReportLate(ctx context.Context) error {
 	return err
 }
 
+// reportLate replaces each file of one sending atomically. It writes nothing if somebody removed
+// the folder.
 func (in *Intake) reportLate(id campaign.ID) error {
 	unlock := in.folders.lock(id)
 	defer unlock()
@@ -46,13 +113,13 @@ func (in *Intake) reportLate(id campaign.ID) error {
 	case err != nil:
 		return err
 	default:
-		if err := report.Write(dir, in.store, id); err != nil {
+		if err := report.Write(dir, in.store, id, in.zoneOf(s)); err != nil {
 			return err
 		}
 		if err := safeio.SyncDir(dir); err != nil {
 			return err
 		}
-		in.log.Info("files updated with late receipts", "sending", id, "folder", dir)
+		in.log.Info("files renewed with later receipts and replies", "sending", id, "folder", dir)
 	}
 	return in.store.MarkReported(id, s.ReceiptVersion)
 }

@@ -140,8 +140,9 @@ func TestStopPausesAndSaysHowToCancel(t *testing.T) {
 	if got := h.header(s.ID).State; got != campaign.StatePaused {
 		t.Errorf("the sending is %s, want paused", got)
 	}
+	h.updateFolders()
 	files := h.tree("accepted/" + s.FolderName())
-	wantParts(t, files["spring.stop.report.txt"], "paused this sending and did not cancel it", "upload an empty file named spring.cancel")
+	wantParts(t, files["status.txt"], "spring.stop only pauses; to cancel, upload an empty file named spring.cancel.", "State        paused")
 }
 
 // A control file whose name has another normal form than the drop's is obeyed.

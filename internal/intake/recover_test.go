@@ -56,7 +56,7 @@ func cutOffAt() []struct {
 			t.Fatal(problems, err)
 		}
 		defer p.Close()
-		if err := report.WriteStatus(folder(s), report.Checking(s, 0.5)); err != nil {
+		if err := report.WriteChecking(folder(s), s, 0.5, h.clock, nil); err != nil {
 			t.Fatal(err)
 		}
 		sink := newStoreRowWriter(t.Context(), h.store, s)
@@ -106,7 +106,7 @@ func cutOffAt() []struct {
 	reported := func(t *testing.T, h *harness) *campaign.Sending {
 		t.Helper()
 		s := ended(t, h)
-		if err := report.Write(folder(s), h.store, s.ID); err != nil {
+		if err := report.Write(folder(s), h.store, s.ID, nil); err != nil {
 			t.Fatal(err)
 		}
 		return s
@@ -131,11 +131,15 @@ func cutOffAt() []struct {
 		{"reports written", func(t *testing.T, h *harness) { reported(t, h) }},
 		{"status removed", func(t *testing.T, h *harness) {
 			s := reported(t, h)
-			_ = os.Remove(filepath.Join(folder(s), report.StatusFile))
+			for _, name := range []string{report.StatusFile, report.StatusTextFile} {
+				_ = os.Remove(filepath.Join(folder(s), name))
+			}
 		}},
 		{"folder moved", func(t *testing.T, h *harness) {
 			s := reported(t, h)
-			_ = os.Remove(filepath.Join(folder(s), report.StatusFile))
+			for _, name := range []string{report.StatusFile, report.StatusTextFile} {
+				_ = os.Remove(filepath.Join(folder(s), name))
+			}
 			if err := os.Rename(folder(s), finalFolder(s)); err != nil {
 				t.Fatal(err)
 			}

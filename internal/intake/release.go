@@ -47,7 +47,7 @@ func (in *Intake) releaseClaim(s *campaign.Sending, cause error) error {
 		in.claims.retryLater(s.ID)
 		return fmt.Errorf("give back %s: %w", s.ID, err)
 	}
-	for _, own := range []string{report.StatusFile, report.RejectedFile} {
+	for _, own := range []string{report.StatusFile, report.StatusTextFile, report.RejectedFile} {
 		if err := os.Remove(filepath.Join(folder(s), own)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			in.log.Warn("clear folder", "sending", s.ID, "err", err)
 		}

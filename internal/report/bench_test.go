@@ -20,7 +20,7 @@ func BenchmarkResults(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := Results(io.Discard, l, l.s.ID); err != nil {
+		if err := Results(io.Discard, l, l.s.ID, Selection{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -91,7 +91,7 @@ type Outlook struct {
 	Windows *calendar.Windows  // the application's; nil: always open
 	Waits   *campaign.WaitsFor // nil: it doesn't wait
 	Zone    *time.Location     // the application's; nil: UTC
-	Stopped string             // the NAME.stop file that paused it; "": none did
+	Stopped string             // the NAME.stop in the folder of a paused sending; "": there is none
 }
 
 // Report builds report.json.

@@ -17,6 +17,7 @@ type memorySource struct {
 	refusals []campaign.Refusal
 	chunks   []chunk
 	receipts []campaign.Delivery
+	replies  []campaign.Reply
 	err      error // of EachRefusal and EachChunk
 }
 
@@ -50,6 +51,15 @@ func (l *memorySource) Deliveries(_ campaign.ID, first, last uint32) ([]campaign
 		}
 	}
 	return list, nil
+}
+
+func (l *memorySource) EachReply(_ campaign.ID, fn func(campaign.Reply) error) error {
+	for _, r := range l.replies {
+		if err := fn(r); err != nil {
+			return err
+		}
+	}
+	return l.err
 }
 
 func (l *memorySource) EachChunk(_ campaign.ID, fn func(*campaign.Rows, []campaign.MessageStatus, []campaign.Entry) error) error {
@@ -187,6 +197,10 @@ func sendings() map[string]*memorySource {
 		{Line: 2, Message: 1, State: campaign.Read, At: instantOf("10:00:00")},
 		{Line: 4, Message: 1, State: campaign.Undelivered, At: instantOf("10:01:00"), Code: "131026", Detail: "no such number, \"here\""},
 		{Line: 8, Message: 1, State: campaign.Delivered},
+	}
+	l.replies = []campaign.Reply{
+		{Line: 4, ContactCode: "34666777881", Reference: "order 2", At: instantOf("09:50:00.25"), Type: "text", Text: "=1+1, \"yes\"\nplease"},
+		{Line: 2, ContactCode: "34666777880", At: instantOf("09:51:00"), Type: "button", Text: "Stop"},
 	}
 	all["completed-with-deliveries"] = l
 

@@ -48,7 +48,7 @@ func TestFormulasArePrecededByAnApostrophe(t *testing.T) {
 		"x=1":                    "x=1",
 		"'=1":                    "'=1",
 	} {
-		if got := string(appendCell(nil, cell)); got != want {
+		if got := string(appendCell(nil, cell, true)); got != want {
 			t.Errorf("cell %q is written as %q; want %q", cell, got, want)
 		}
 	}

@@ -23,7 +23,7 @@ func writeReplies(w io.Writer, l Source, id campaign.ID) error {
 		line = toInstant(r.At).AppendFormat(line[:0], time.RFC3339Nano)
 		line = strconv.AppendUint(append(line, ','), uint64(r.Line), 10)
 		for _, cell := range []string{r.ContactCode, r.Reference, r.Type, r.Text} {
-			line = appendCell(append(line, ','), cell)
+			line = appendCell(append(line, ','), cell, true)
 		}
 		_, err := b.Write(append(line, '\n'))
 		return err

@@ -37,6 +37,12 @@ const (
 	RejectedFile   = "rejected.csv"
 )
 
+// IsOwn reports whether a drop's CSV of that name would be in the way of a file that campaignd
+// writes next to it.
+func IsOwn(csv string) bool {
+	return csv == ResultsFile || csv == PartialFile || csv == RepliesFile || csv == RejectedFile
+}
+
 // fileMode lets partners read the files, because they seldom are the daemon's user.
 // The mode of the inbox decides who may enter it.
 const fileMode = 0o644
@@ -78,7 +84,7 @@ func Write(dir string, l Source, id campaign.ID, zone *time.Location) error {
 	var failures []Failure
 	if HasResults(s) {
 		err := safeio.PlaceFile(filepath.Join(dir, ResultsFile), fileMode, func(w io.Writer) error {
-			failures, err = writeResults(w, l, id)
+			failures, err = writeResults(w, l, id, Selection{})
 			return err
 		})
 		if err != nil {
@@ -138,5 +144,5 @@ func hasReplies(s *campaign.Sending) bool { return s.Receipts && HasResults(s) }
 
 // WritePartial replaces results.partial.csv in dir: the results so far.
 func WritePartial(dir string, l Source, id campaign.ID) error {
-	return safeio.ReplaceFile(filepath.Join(dir, PartialFile), fileMode, func(w io.Writer) error { return Results(w, l, id) })
+	return safeio.ReplaceFile(filepath.Join(dir, PartialFile), fileMode, func(w io.Writer) error { return Results(w, l, id, Selection{}) })
 }

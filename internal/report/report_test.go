@@ -39,16 +39,26 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
+// madrid is a zone that differs from UTC.
+func madrid(t *testing.T) *time.Location {
+	t.Helper()
+	zone, err := time.LoadLocation("Europe/Madrid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return zone
+}
+
 // Every way to end, as the partner sees it in the folder.
 func TestFilesOfEveryEnd(t *testing.T) {
 	for name, l := range sendings() {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := Write(dir, l, l.s.ID); err != nil {
+			if err := Write(dir, l, l.s.ID, madrid(t)); err != nil {
 				t.Fatal(err)
 			}
 			var got strings.Builder
-			for _, file := range []string{TextFile, ReportFile, ResultsFile} {
+			for _, file := range []string{TextFile, ReportFile, ResultsFile, RepliesFile} {
 				data, err := os.ReadFile(filepath.Join(dir, file))
 				if errors.Is(err, fs.ErrNotExist) {
 					fmt.Fprintf(&got, "-- no %s --\n", file)
@@ -64,7 +74,7 @@ func TestFilesOfEveryEnd(t *testing.T) {
 				}
 			}
 			golden(t, name, got.String())
-			if names, _ := filepath.Glob(filepath.Join(dir, "*")); len(names) > 3 {
+			if names, _ := filepath.Glob(filepath.Join(dir, "*")); len(names) > 4 {
 				t.Errorf("something else was left: %v", names)
 			}
 		})
@@ -182,20 +192,20 @@ func TestWriteStatus(t *testing.T) {
 	dir := t.TempDir()
 	l := sendings()["completed"]
 	l.s.State = campaign.StateSending
-	if err := WriteStatus(dir, Status(l.s, l.slices, l.counts, instantOf("09:31:00"), Outlook{})); err != nil {
+	if err := WriteStatus(dir, l.s, l.slices, l.counts, instantOf("09:31:00"), Outlook{}); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, StatusFile))
 	if err != nil || !json.Valid(data) {
 		t.Fatalf("status.json: %s, %v", data, err)
 	}
-	if err := Write(dir, l, l.s.ID); err == nil || !strings.Contains(err.Error(), "sending") {
+	if err := Write(dir, l, l.s.ID, madrid(t)); err == nil || !strings.Contains(err.Error(), "sending") {
 		t.Errorf("a final report before the end: %v", err)
 	}
 	for name, err := range map[string]error{
-		"unknown sending, report": Write(dir, l, "20260302-000099"),
-		"unknown sending, rows":   Results(&bytes.Buffer{}, l, "20260302-000099"),
-		"no folder":               WriteStatus(filepath.Join(dir, "none"), Status(l.s, l.slices, l.counts, instantOf("09:31:00"), Outlook{})),
+		"unknown sending, report": Write(dir, l, "20260302-000099", nil),
+		"unknown sending, rows":   Results(&bytes.Buffer{}, l, "20260302-000099", Selection{}),
+		"no folder":               WriteStatus(filepath.Join(dir, "none"), l.s, l.slices, l.counts, instantOf("09:31:00"), Outlook{}),
 	} {
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v", name, err)
@@ -242,7 +252,7 @@ func TestTextIsOneLineForEach(t *testing.T) {
 	l.s.Reference, l.s.Reason = "x\nDone: all sent\x1b[2J", "\u202eforged\r\n"
 	l.s.Problems[0].Message = "a\nb\xff"
 	var b strings.Builder
-	if err := Text(&b, l.s, nil, l.counts); err != nil {
+	if err := writeText(&b, nil, l.s, nil, l.counts, nil); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(b.String(), "\x1b") || strings.Contains(b.String(), "\nDone") || strings.ContainsAny(b.String(), "\r\u202e") {
@@ -260,7 +270,7 @@ func TestTextBeforeTheEnd(t *testing.T) {
 	var b strings.Builder
 	for _, state := range []campaign.State{campaign.StateChecking, campaign.StateSending, campaign.StateHeld} {
 		l.s.State, l.s.Reason = state, map[campaign.State]string{campaign.StateHeld: "the token was refused"}[state]
-		if err := Text(&b, l.s, l.slices, l.counts); err != nil {
+		if err := writeText(&b, nil, l.s, l.slices, l.counts, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -19,6 +20,12 @@ const Header = "line,contactCode,channelType,message,outcome,attempts,providerId
 // errStatuses is returned when a chunk's statuses don't match its rows.
 var errStatuses = errors.New("the statuses in the store don't match the rows")
 
+// Selection is what of results.csv Results writes. The zero value is all of it.
+type Selection struct {
+	Outcomes []campaign.Outcome // only lines with one of these; none: all
+	Plain    bool               // without the apostrophes before formulas, for readers that are no spreadsheets
+}
+
 // Results writes results.csv: a line for every row and message in order of the CSV's lines,
 // with a refused row once for each message that it would have got. An outcome that isn't
 // final is written by its name, so Results can be called at any time. delivery and
@@ -26,18 +33,21 @@ var errStatuses = errors.New("the statuses in the store don't match the rows")
 //
 // Cells are the drop's data unchanged, quoted by RFC 4180. Only a cell that a spreadsheet
 // would take for a formula is preceded by an apostrophe.
-func Results(w io.Writer, l Source, id campaign.ID) error {
-	_, err := writeResults(w, l, id)
+func Results(w io.Writer, l Source, id campaign.ID, what Selection) error {
+	_, err := writeResults(w, l, id, what)
 	return err
 }
 
 // writeResults writes results.csv and returns the failures in it, grouped by reason.
-func writeResults(w io.Writer, l Source, id campaign.ID) ([]Failure, error) {
+func writeResults(w io.Writer, l Source, id campaign.ID, what Selection) ([]Failure, error) {
 	s, _, _, err := l.Load(id)
 	if err != nil {
 		return nil, fmt.Errorf("write results of %s: %w", id, err)
 	}
-	r := resultsWriter{w: w, source: l, s: s, line: []byte(Header)}
+	r := resultsWriter{w: w, source: l, s: s, line: []byte(Header), guard: !what.Plain}
+	if len(what.Outcomes) > 0 {
+		r.only = what.Outcomes
+	}
 	for _, channel := range s.Channels {
 		r.messages = append(r.messages, min(len(campaign.ContentsFor(s.Contents, channel)), s.Messages))
 	}
@@ -84,6 +94,8 @@ type resultsWriter struct {
 	s        *campaign.Sending
 	messages []int // number of messages of each of s.Channels
 	line     []byte
+	guard    bool               // put an apostrophe before formulas
+	only     []campaign.Outcome // outcomes to write; nil: all
 	failures failureGroups
 	rowEnd   []byte // the last two columns of a row: its reference and its contact as sent to
 
@@ -121,10 +133,17 @@ func (r *resultsWriter) refusedBefore(line uint32) error {
 	return nil
 }
 
+func (r *resultsWriter) wants(o campaign.Outcome) bool {
+	return r.only == nil || slices.Contains(r.only, o)
+}
+
 func (r *resultsWriter) appendRefused(one *campaign.Refusal, message int) {
+	if !r.wants(one.Outcome) {
+		return
+	}
 	b := strconv.AppendUint(r.line, uint64(one.Line), 10)
-	b = appendCell(append(b, ','), one.ContactCode)
-	b = appendCell(append(b, ','), one.ChannelType)
+	b = appendCell(append(b, ','), one.ContactCode, r.guard)
+	b = appendCell(append(b, ','), one.ChannelType, r.guard)
 	b = strconv.AppendInt(append(b, ','), int64(message), 10)
 	b = append(append(b, ','), one.Outcome.String()...)
 	b = append(b, ",0,,,"...)
@@ -132,8 +151,8 @@ func (r *resultsWriter) appendRefused(one *campaign.Refusal, message int) {
 	if one.Column != "" {
 		reason = one.Column + ": " + reason
 	}
-	r.rowEnd = append(appendCell(r.rowEnd[:0], one.Reference), ',')
-	r.line = r.endLine(appendCell(b, reason), nil)
+	r.rowEnd = append(appendCell(r.rowEnd[:0], one.Reference, r.guard), ',')
+	r.line = r.endLine(appendCell(b, reason, r.guard), nil)
 }
 
 func (r *resultsWriter) chunk(rows *campaign.Rows, statuses []campaign.MessageStatus, entries []campaign.Entry) error {
@@ -153,8 +172,8 @@ func (r *resultsWriter) chunk(rows *campaign.Rows, statuses []campaign.MessageSt
 		if channel >= len(r.messages) {
 			return fmt.Errorf("row %d: %w", rows.First+uint32(i), errStatuses)
 		}
-		r.rowEnd = appendCell(r.rowEnd[:0], r.s.RowReference(rows, i))
-		r.rowEnd = appendCell(append(r.rowEnd, ','), rows.To(i))
+		r.rowEnd = appendCell(r.rowEnd[:0], r.s.RowReference(rows, i), r.guard)
+		r.rowEnd = appendCell(append(r.rowEnd, ','), rows.To(i), r.guard)
 		for m := range r.messages[channel] {
 			entry := findEntry(&entries, rows.First+uint32(i), uint8(m+1))
 			r.append(line, rows.Contacts.At(i), r.s.Channels[channel], m+1, statuses[i*stride+m], entry, findReceipt(&receipts, line, uint8(m+1)))
@@ -222,9 +241,12 @@ func findEntry(entries *[]campaign.Entry, row uint32, message uint8) *campaign.E
 }
 
 func (r *resultsWriter) append(line uint32, contact []byte, channel string, message int, status campaign.MessageStatus, entry *campaign.Entry, receipt *campaign.Delivery) {
+	if !r.wants(status.Outcome()) {
+		return
+	}
 	b := strconv.AppendUint(r.line, uint64(line), 10)
-	b = appendCell(append(b, ','), contact)
-	b = appendCell(append(b, ','), channel)
+	b = appendCell(append(b, ','), contact, r.guard)
+	b = appendCell(append(b, ','), channel, r.guard)
 	b = strconv.AppendInt(append(b, ','), int64(message), 10)
 	b = append(append(b, ','), status.Outcome().String()...)
 	b = strconv.AppendInt(append(b, ','), int64(status.Attempts()), 10)
@@ -234,7 +256,7 @@ func (r *resultsWriter) append(line uint32, contact []byte, channel string, mess
 		r.line = r.endLine(append(b, ",,"...), receipt)
 		return
 	}
-	b = append(appendCell(b, entry.Provider), ',')
+	b = append(appendCell(b, entry.Provider, r.guard), ',')
 	// If the message was canceled or expired after an attempt, the details say why that
 	// attempt failed, but not when the message was canceled.
 	if entry.Outcome == status.Outcome() && !entry.At.IsZero() {
@@ -243,9 +265,9 @@ func (r *resultsWriter) append(line uint32, contact []byte, channel string, mess
 	b = append(b, ',')
 	switch {
 	case status.Outcome() != campaign.Sent:
-		b = appendCell(b, problem(entry.Code, entry.Detail))
+		b = appendCell(b, problem(entry.Code, entry.Detail), r.guard)
 	case receipt != nil && receipt.State == campaign.Undelivered: // accepted, but given up later
-		b = appendCell(b, problem(receipt.Code, receipt.Detail))
+		b = appendCell(b, problem(receipt.Code, receipt.Detail), r.guard)
 	}
 	r.line = r.endLine(b, receipt)
 }
@@ -279,10 +301,10 @@ func problem(code, detail string) string {
 }
 
 // appendCell appends v as a CSV cell (RFC 4180): in quotes if it holds a comma, a quote or a
-// line end, or begins or ends with a space, which some readers drop. An apostrophe precedes
-// what a spreadsheet would take for a formula.
-func appendCell[T string | []byte](dst []byte, v T) []byte {
-	formula := isFormula(v)
+// line end, or begins or ends with a space, which some readers drop. With guard an apostrophe
+// precedes what a spreadsheet would take for a formula.
+func appendCell[T string | []byte](dst []byte, v T, guard bool) []byte {
+	formula := guard && isFormula(v)
 	quoted := len(v) > 0 && (space(v[0]) || space(v[len(v)-1]))
 	for i := 0; i < len(v) && !quoted; i++ {
 		quoted = v[i] == ',' || v[i] == '"' || v[i] == '\n' || v[i] == '\r'

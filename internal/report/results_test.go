@@ -51,7 +51,7 @@ func TestEveryRowAndMessageHasOneLine(t *testing.T) {
 		line += 1 + uint32(i%3) // blank lines and line breaks in cells
 	}
 	var b bytes.Buffer
-	if err := Results(&b, l, l.s.ID); err != nil {
+	if err := Results(&b, l, l.s.ID, Selection{}); err != nil {
 		t.Fatal(err)
 	}
 	records, err := csv.NewReader(&b).ReadAll()
@@ -100,7 +100,7 @@ func TestResultsErrors(t *testing.T) {
 		l := sendings()["completed"]
 		spoil(l)
 		dir := t.TempDir()
-		if err := Write(dir, l, l.s.ID); !errors.Is(err, broken) && !errors.Is(err, errStatuses) {
+		if err := Write(dir, l, l.s.ID, nil); !errors.Is(err, broken) && !errors.Is(err, errStatuses) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if names, _ := os.ReadDir(dir); len(names) != 0 {
@@ -121,14 +121,14 @@ func (f *fullDisk) Write(b []byte) (int, error) {
 func TestFullDisk(t *testing.T) {
 	l := sendings()["completed-with-failures"]
 	for room := range 700 {
-		if err := Results(&fullDisk{room}, l, l.s.ID); err == nil {
+		if err := Results(&fullDisk{room}, l, l.s.ID, Selection{}); err == nil {
 			if room < len(Header) {
 				t.Errorf("%d bytes were enough", room)
 			}
 			break
 		}
 	}
-	if err := Text(&fullDisk{10}, l.s, l.slices, l.counts); err == nil {
+	if err := writeText(&fullDisk{10}, nil, l.s, l.slices, l.counts, nil); err == nil {
 		t.Error("a report of 10 bytes")
 	}
 	if err := encode(&fullDisk{10}, Report(l.s, nil, l.counts)); err == nil {
@@ -158,5 +158,33 @@ func TestResultsHaveTheRowsReference(t *testing.T) {
 	}
 	if got, want := b.String(), "2,600 000 001,wa,1,sent,1,,,,,,\"order,77\",34600000001\n3,x,wa,1,rejected,0,,,no,,,\"order,78\",\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A program that reads JSON wants the contact as the partner wrote it.
+func TestPlainCellsHaveNoApostrophe(t *testing.T) {
+	l := newMemorySource(campaign.StateCompleted)
+	l.add(2, "=1+1", 0, sentBy("a"), campaign.Sent)
+	l.add(3, "'=1", 0, failedWith(1, "422", "no"), campaign.Failed)
+	for _, c := range []struct {
+		what Selection
+		want string
+	}{
+		{Selection{}, "2,'=1+1,3,'=1,"},
+		{Selection{Plain: true}, "2,=1+1,3,'=1,"},
+		{Selection{Plain: true, Outcomes: []campaign.Outcome{campaign.Sent}}, "2,=1+1,"},
+	} {
+		var b strings.Builder
+		if err := Results(&b, l, l.s.ID, c.what); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for line := range strings.Lines(strings.TrimPrefix(b.String(), Header)) {
+			cells := strings.SplitN(line, ",", 3)
+			got += cells[0] + "," + cells[1] + ","
+		}
+		if got != c.want {
+			t.Errorf("%+v: lines and contacts are %q; want %q", c.what, got, c.want)
+		}
 	}
 }

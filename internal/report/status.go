@@ -43,10 +43,14 @@ func writeStatusText(w io.Writer, s *campaign.Sending, slices []campaign.Slice, 
 	t := newTextWriter(w, o.Zone)
 	t.line("%s", underWay(s, counts))
 	if o.Stopped != "" {
-		t.line("%s paused it and did not cancel it: to cancel it, upload an empty file named %s.cancel.", clean(o.Stopped), clean(s.Name))
+		t.line("%s only pauses; to cancel, upload an empty file named %s.cancel.", clean(o.Stopped), clean(s.Name))
 	}
 	t.line("")
-	t.facts(s)
+	head := *s
+	if d.WaitsFor != nil {
+		head.Reason = "" // shown below
+	}
+	t.facts(&head)
 	t.fact("As of", t.at(now))
 	t.fact("Progress", progressOf(s, counts, d))
 	if wait := d.WaitsFor; wait != nil {

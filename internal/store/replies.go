@@ -13,16 +13,9 @@ import (
 // (docs/contract.md 9).
 const replyReach = 7 * 24 * time.Hour
 
-// Reply holds one answer of a recipient.
-type Reply struct {
-	Line        uint32    `json:"line"` // of the sending's CSV; 0 until it is matched
-	ContactCode string    `json:"contactCode"`
-	At          time.Time `json:"at"`
-	Type        string    `json:"type"` // text, button, image ...
-	Text        string    `json:"text,omitempty"`
-	ID          string    `json:"id"`               // the provider's id for the reply
-	Quoted      string    `json:"quoted,omitempty"` // the provider's id for the message that it quotes
-}
+// Reply is one answer of a recipient. Its Line, ContactCode and Reference are those of the row
+// that it was matched to.
+type Reply = campaign.Reply
 
 // Place is an application's channel, "" for any.
 type Place struct {
@@ -97,7 +90,7 @@ func (s *Store) MatchReplies(settled time.Time) (matched, left int, err error) {
 
 // putReply stores a reply with its sending, whose files lack it now.
 func (t *tx) putReply(one *replyMatch) error {
-	one.reply.Line, one.reply.ContactCode = one.line, one.contact
+	one.reply.Line, one.reply.ContactCode, one.reply.Reference = one.line, one.contact, one.reference
 	value, err := json.Marshal(one.reply.Reply)
 	if err != nil {
 		return err
@@ -116,11 +109,12 @@ func (t *tx) putReply(one *replyMatch) error {
 
 // replyMatch is a new reply and the row that it belongs to.
 type replyMatch struct {
-	reply   newReply
-	sending uint64 // 0: none yet
-	byQuote bool
-	line    uint32
-	contact string // as written in the row
+	reply     newReply
+	sending   uint64 // 0: none yet
+	byQuote   bool
+	line      uint32
+	contact   string // as written in the row
+	reference string // the row's
 }
 
 // replyMatcher is one run of MatchReplies.
@@ -161,6 +155,7 @@ func (m *replyMatcher) search(s *Store, head *campaign.Sending) error {
 	return s.EachChunk(head.ID, func(rows *campaign.Rows, statuses []campaign.MessageStatus, entries []campaign.Entry) error {
 		set := func(one *replyMatch, i int, quote bool) {
 			one.sending, one.byQuote, one.line, one.contact = n, quote, rows.Lines[i], string(rows.Contacts.At(i))
+			one.reference = string(head.RowReference(rows, i))
 		}
 		for i := range entries {
 			for _, one := range m.quoted[entries[i].Provider] {

@@ -48,7 +48,7 @@ type extension struct {
 
 // extensions lists all of them, longer ones before those that they end in: NAME.suppress.csv is
 // not a drop's CSV.
-func extensions() [14]extension {
+func extensions() [16]extension {
 	return [...]extension{
 		{".suppress.csv", KindControl, ActionSuppress},
 		{".layout.json", KindLayout, ""},
@@ -57,6 +57,7 @@ func extensions() [14]extension {
 		{".cancel", KindControl, ActionCancel},
 		{".pause", KindControl, ActionPause},
 		{".resume", KindControl, ActionResume},
+		{".results", KindControl, ActionResults},
 		// What Windows and people make of them.
 		{".cancel.txt", KindControl, ActionCancel},
 		{".canceled", KindControl, ActionCancel},
@@ -65,6 +66,7 @@ func extensions() [14]extension {
 		{".paused", KindControl, ActionPause},
 		{StopExtension, KindControl, ActionPause},
 		{".resume.txt", KindControl, ActionResume},
+		{".results.txt", KindControl, ActionResults},
 	}
 }
 

@@ -73,6 +73,7 @@ const (
 	ActionPause    Action = "pause"
 	ActionResume   Action = "resume"
 	ActionCancel   Action = "cancel"
+	ActionResults  Action = "results"  // write the results so far
 	ActionSuppress Action = "suppress" // File is a CSV of opt-outs; never with an ID
 )
 

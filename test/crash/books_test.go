@@ -46,7 +46,7 @@ func (w *world) balance(d drop) ended {
 			w.t.Errorf("%s: %s differs from the dropped file: %d bytes, %v", d.name, name, len(got), err)
 		}
 	}
-	allowed := map[string]bool{"report.json": true, "report.txt": true, "results.csv": true, "rejected.csv": true,
+	allowed := map[string]bool{"report.json": true, "report.txt": true, "results.csv": true, "rejected.csv": true, "replies.csv": true,
 		d.name + ".cancel": true, d.name + ".pause": true, d.name + ".resume": true}
 	entries, err := os.ReadDir(path)
 	w.must(err)
