@@ -50,6 +50,7 @@ require_sidecar = true
 [[applications]]
 id = 1
 name = "bench"
+country = "ES"
 max_rows = 20000000
 [applications.channels.bulk]
 %s
