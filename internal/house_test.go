@@ -40,7 +40,7 @@ var may = map[string][]string{
 	"report":                  {"calendar", "campaign", "preview", "safeio"},
 	"intake": {"campaign", "calendar", "config", "failpoint", "plan", "plan/document", "plan/csvfile", "plan/recipients",
 		"report", "safeio", "send", "store", "watch"},
-	"control":           {"calendar", "campaign", "config", "picture", "plan", "safeio", "send"},
+	"control":           {"calendar", "campaign", "config", "picture", "plan", "safeio", "send", "source"},
 	"control/dashboard": {"campaign", "control"},
 	"daemon": {"campaign", "calendar", "config", "contact", "control", "control/dashboard", "failpoint", "intake", "source", "plan", "plan/document", "report", "safeio", "send",
 		"send/null", "send/outbox", "send/smtp", "send/webhook", "send/whatsapp", "store", "watch"},

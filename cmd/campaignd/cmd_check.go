@@ -12,7 +12,6 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
-	"campaignd/internal/control"
 	"campaignd/internal/daemon"
 	"campaignd/internal/intake"
 	"campaignd/internal/plan"
@@ -182,7 +181,7 @@ func (c *checked) findDuplicate(ctx context.Context, cfg *config.Config, f *inta
 	if f.Sidecar != nil && f.Sidecar.Resend {
 		return nil
 	}
-	client, err := control.Dial(filepath.Join(cfg.StateDir, socketName))
+	client, err := dial(cfg)
 	if err != nil {
 		return nil // no daemon is running
 	}
@@ -208,7 +207,7 @@ func (b slotCounts) Reserved(first int64, counts []uint32) error {
 
 // daemonReservations returns the reservations of the running daemon, or nil if none is running.
 func daemonReservations(ctx context.Context, cfg *config.Config, application int64, o intake.Schedule) (slotCounts, error) {
-	client, err := control.Dial(filepath.Join(cfg.StateDir, socketName))
+	client, err := dial(cfg)
 	if err != nil {
 		return nil, nil
 	}

@@ -46,7 +46,7 @@ func examine(ctx context.Context, env *environment, deep bool) ([]control.Findin
 	if err != nil {
 		return nil, err
 	}
-	c, err := control.Dial(filepath.Join(cfg.StateDir, socketName))
+	c, err := dial(cfg)
 	if err != nil {
 		advice := "start it: campaignd run"
 		if !errors.Is(err, control.ErrNoDaemon) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -64,7 +63,7 @@ func sendTest(ctx context.Context, env *environment, m control.TestMessage) (con
 	if err != nil {
 		return control.TestResult{}, err
 	}
-	client, err := control.Dial(filepath.Join(cfg.StateDir, socketName))
+	client, err := dial(cfg)
 	if err == nil {
 		defer client.Close()
 		return client.SendTest(ctx, m)

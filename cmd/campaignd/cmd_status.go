@@ -3,48 +3,117 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/config"
 	"campaignd/internal/control"
+	"campaignd/internal/source"
 )
 
 func newStatusCmd(env *environment) *cobra.Command {
-	var all bool
-	var limit int
+	q := statusQuery{}
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the daemon's state and its active sendings",
 		Long: `Shows the daemon's inboxes, its channels, what is held and why, and the active
-sendings, the newest 50 of them unless --limit says otherwise. --all lists finished
-sendings, too.`,
-		Example: "  campaignd status            the current state\n  campaignd status --json     the same for a program",
-		Args:    given(0, 0, "it takes no arguments"),
-		PreRunE: func(*cobra.Command, []string) error {
-			if limit < 0 {
-				return usage("--limit must be 0 or more")
-			}
-			return nil
-		},
+sendings, the newest 50 of them unless --limit says otherwise. When nothing is active it
+shows the last five that ended. --all lists ended sendings, too; --state, --application
+and --since select sendings.
+
+On a narrow terminal whole columns are left out, and a line below the table names them;
+--wide prints them all.`,
+		Example: `  campaignd status                            the current state
+  campaignd status --all --since 7d           everything that came in the last seven days
+  campaignd status --state held,paused        what waits for a person
+  campaignd status --json                     the same for a program`,
+		Args: given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runStatus(cmd.Context(), env, all, limit)
+			return runStatus(cmd.Context(), env, q)
 		},
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "list finished sendings too")
-	cmd.Flags().IntVar(&limit, "limit", 50, "list at most `N` sendings; 0 lists all")
+	flags := cmd.Flags()
+	flags.BoolVar(&q.all, "all", false, "list ended sendings too")
+	flags.StringSliceVar(&q.states, "state", nil, "list sendings in these `states`")
+	flags.Int64Var(&q.application, "application", 0, "list sendings of this application's `id`")
+	flags.StringVar(&q.since, "since", "", sinceHelp)
+	flags.IntVar(&q.limit, "limit", 50, "list at most `N` sendings; 0 lists all")
 	return cmd
+}
+
+// statusQuery holds the options of status.
+type statusQuery struct {
+	all         bool
+	states      []string
+	application int64
+	since       string
+	limit       int
+}
+
+// filter converts the options. Its errors are about the command line.
+func (q *statusQuery) filter(env *environment, cfg *config.Config) (control.Filter, error) {
+	f := control.Filter{Application: q.application, Limit: q.limit}
+	if q.limit < 0 {
+		return f, usage("--limit must be 0 or more")
+	}
+	if q.application != 0 && cfg.Application(q.application) == nil {
+		var ids []int64
+		for _, a := range cfg.Applications {
+			ids = append(ids, a.ID)
+		}
+		return f, usage("there is no application %d; there are: %s", q.application, joinNumbers(ids))
+	}
+	names := make([]string, len(campaign.States))
+	for i, s := range campaign.States {
+		names[i] = string(s)
+	}
+	for _, text := range q.states {
+		state := campaign.State(text)
+		if !slices.Contains(campaign.States, state) {
+			hint := ""
+			if near := source.Nearest(text, names); near != "" {
+				hint = fmt.Sprintf(", did you mean %q?", near)
+			}
+			return f, usage("unknown state %q%s (there are: %s)", text, hint, strings.Join(names, ", "))
+		}
+		f.States = append(f.States, state)
+	}
+	if len(q.states) == 0 && !q.all {
+		f.States = openStates()
+	}
+	var err error
+	f.Since, err = env.parseSince(q.since, time.Now())
+	return f, err
+}
+
+// selective reports whether the options ask for certain sendings.
+func (q *statusQuery) selective() bool {
+	return len(q.states) > 0 || q.application != 0 || q.since != ""
 }
 
 // statusAnswer is the output of "status --json".
 type statusAnswer struct {
 	control.Status
-	List []control.Sending `json:"list"` // active sendings; every sending with --all; at most --limit
+	List []control.Sending `json:"list"` // active sendings, or those that the options select; at most --limit
 }
 
-func runStatus(ctx context.Context, env *environment, all bool, limit int) error {
-	c, err := env.client()
+func runStatus(ctx context.Context, env *environment, q statusQuery) error {
+	cfg, err := env.loadConfig()
+	if err != nil {
+		return err
+	}
+	if env.useZone(cfg); q.application != 0 {
+		env.useZone(cfg, q.application)
+	}
+	filter, err := q.filter(env, cfg)
+	if err != nil {
+		return err
+	}
+	c, err := dial(cfg)
 	if err != nil {
 		return err
 	}
@@ -53,18 +122,57 @@ func runStatus(ctx context.Context, env *environment, all bool, limit int) error
 	if err != nil {
 		return err
 	}
-	filter := control.Filter{Limit: limit}
-	if !all {
-		filter.States = openStates()
+	if filter.Limit > 0 {
+		filter.Limit++ // one more shows that there are more
 	}
 	list, err := c.Sendings(ctx, filter)
 	if err != nil {
 		return err
 	}
+	more := q.limit > 0 && len(list) > q.limit
+	if more {
+		list = list[:q.limit]
+	}
 	if env.json {
 		return env.printJSON(statusAnswer{status, list})
 	}
-	return printStatus(env, status, list, all)
+	if err := printStatus(env, status); err != nil {
+		return err
+	}
+	switch {
+	case len(list) > 0:
+		return printSendingsOf(env, list, more)
+	case q.selective():
+		return env.printf("\nNo such sending.\n")
+	}
+	return printLast(ctx, env, c)
+}
+
+// printSendingsOf prints the list, and whether there are more.
+func printSendingsOf(env *environment, list []control.Sending, more bool) error {
+	if err := env.printf("\n"); err != nil {
+		return err
+	}
+	if err := printSendings(env, list); err != nil || !more {
+		return err
+	}
+	return env.printf("There are more sendings: --limit 0 lists them all.\n")
+}
+
+// printLast prints the newest sendings that have ended, for a daemon that sends nothing.
+func printLast(ctx context.Context, env *environment, c *control.Client) error {
+	const few = 5
+	list, err := c.Sendings(ctx, control.Filter{Limit: few})
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return env.printf("\nNothing is being sent, and nothing was.\n")
+	}
+	if err := env.printf("\nNothing is being sent. The last sendings:\n"); err != nil {
+		return err
+	}
+	return printSendings(env, list)
 }
 
 // openStates returns the states that aren't final.
@@ -78,7 +186,7 @@ func openStates() []campaign.State {
 	return open
 }
 
-func printStatus(env *environment, s control.Status, list []control.Sending, all bool) error {
+func printStatus(env *environment, s control.Status) error {
 	running := fmt.Sprintf("campaignd %s, process %d, up %s", s.Version, s.PID, span(s.Now.Sub(s.StartedAt)))
 	if s.Stopping {
 		running += ", stopping"
@@ -86,7 +194,7 @@ func printStatus(env *environment, s control.Status, list []control.Sending, all
 	var totals []string
 	for _, state := range campaign.States {
 		if n := s.Sendings[state]; n > 0 {
-			totals = append(totals, fmt.Sprintf("%d %s", n, state))
+			totals = append(totals, count(n)+" "+string(state))
 		}
 	}
 	queue := fmt.Sprintf("%s pending, %s in flight, %s retrying", count(s.Queue.Pending), count(s.Queue.InFlight), count(s.Queue.Retrying))
@@ -108,32 +216,11 @@ func printStatus(env *environment, s control.Status, list []control.Sending, all
 	if err := printInboxes(env, s); err != nil {
 		return err
 	}
-	if err := printChannels(env, s); err != nil {
-		return err
-	}
-	if len(list) == 0 {
-		return env.printf("\nNothing is being sent.\n")
-	}
-	if err := env.printf("\n"); err != nil {
-		return err
-	}
-	if err := printSendings(env, list); err != nil {
-		return err
-	}
-	total := 0
-	for state, n := range s.Sendings {
-		if all || !state.Final() {
-			total += n
-		}
-	}
-	if total > len(list) {
-		return env.printf("and %s more: --limit 0 lists them all\n", count(total-len(list)))
-	}
-	return nil
+	return printChannels(env, s)
 }
 
 func printInboxes(env *environment, s control.Status) error {
-	g := grid{header: []string{"inbox", "waiting", "checking", "other files", "problem"}, right: []int{1, 2, 3}}
+	g := grid{header: []string{"inbox", "waiting", "checking", "other files", "problem"}, right: []int{1, 2, 3}, wrap: 5, drop: []int{3, 2}}
 	var waits []string
 	for _, in := range s.Inboxes {
 		g.add(in.Path, count(in.Waiting), count(in.Checking), count(in.Others), in.Problem)
@@ -161,7 +248,7 @@ func printChannels(env *environment, s control.Status) error {
 	if len(s.Channels) == 0 {
 		return nil
 	}
-	g := grid{header: []string{"application", "channel", "driver", "rate", "in flight", "state"}, right: []int{0, 3, 4}}
+	g := grid{header: []string{"application", "channel", "driver", "rate", "in flight", "state"}, right: []int{0, 3, 4}, wrap: 2, drop: []int{2, 4, 3}}
 	var reasons []string
 	for _, ch := range s.Channels {
 		if ch.Reason != "" {
@@ -201,7 +288,7 @@ func (env *environment) channelWaitText(ch control.Channel) string {
 }
 
 func printSendings(env *environment, list []control.Sending) error {
-	g := grid{header: []string{"id", "name", "state", "done", "sent", "failed", "planned", "next", "end"}, right: []int{3, 4, 5, 6}}
+	g := grid{header: []string{"id", "name", "state", "done", "sent", "failed", "planned", "next", "end"}, right: []int{3, 4, 5, 6}, wrap: 2, drop: []int{7, 6, 8, 4, 5}}
 	var reasons []string
 	for _, s := range list {
 		end := s.FinishedAt

@@ -142,8 +142,13 @@ func (env *environment) clientAndConfig() (*control.Client, *config.Config, erro
 		return nil, nil, err
 	}
 	env.useZone(cfg)
-	client, err := control.Dial(filepath.Join(cfg.StateDir, socketName))
+	client, err := dial(cfg)
 	return client, cfg, err
+}
+
+// dial connects to the daemon that uses the configuration's state folder.
+func dial(cfg *config.Config) (*control.Client, error) {
+	return control.Dial(filepath.Join(cfg.StateDir, socketName))
 }
 
 // printable replaces control characters and marks that reorder text. Texts from

@@ -29,14 +29,25 @@ type grid struct {
 	header []string
 	right  []int // indexes of right-aligned columns
 	wrap   int   // number of the column that wraps on a narrow terminal, from 1; 0: none, long lines are cut
+	drop   []int // indexes of columns to leave out on a narrow terminal, the first one first
 	rows   [][]string
 }
 
-func (g *grid) add(cells ...string) { g.rows = append(g.rows, cells) }
+// add adds a row. Its cells may come from drops.
+func (g *grid) add(cells ...string) {
+	for i, cell := range cells {
+		cells[i] = printable(strings.NewReplacer("\n", " ", "\t", " ").Replace(cell))
+	}
+	g.rows = append(g.rows, cells)
+}
 
 // printGrid prints a table: with borders on a terminal, else as plain aligned
 // text that other programs can parse.
 func (env *environment) printGrid(g grid) error {
+	var left []string
+	if env.width > 0 && !env.wide {
+		g, left = g.fit(env.width)
+	}
 	t := table.NewWriter()
 	style := plainStyle()
 	if env.terminal {
@@ -45,7 +56,7 @@ func (env *environment) printGrid(g grid) error {
 		if env.color {
 			style.Color.Header = text.Colors{text.Bold}
 		}
-		if env.width > 0 {
+		if env.width > 0 && !env.wide {
 			style.Size.WidthMax = env.width
 		}
 	}
@@ -58,7 +69,7 @@ func (env *environment) printGrid(g grid) error {
 	for _, c := range g.right {
 		columns = append(columns, table.ColumnConfig{Number: c + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
-	if g.wrap > 0 && env.width > 0 {
+	if g.wrap > 0 && env.width > 0 && !env.wide {
 		columns = append(columns, table.ColumnConfig{Number: g.wrap, WidthMax: g.room(env.width), WidthMaxEnforcer: text.WrapSoft})
 	}
 	t.SetColumnConfigs(columns)
@@ -67,28 +78,94 @@ func (env *environment) printGrid(g grid) error {
 			return err
 		}
 	}
+	if len(left) > 0 {
+		return env.printf("Left out to fit %d columns: %s; --wide shows all.\n", env.width, strings.Join(left, ", "))
+	}
 	return nil
+}
+
+// leastWrap is the least width of a wrapped column, for words.
+const leastWrap = 24
+
+// fit leaves out whole columns, in the order of drop, until the table fits width, and returns
+// their titles. A column that wraps counts with its least width.
+func (g grid) fit(width int) (grid, []string) {
+	const border = 3 // of a column
+	need := 1
+	widths := make([]int, len(g.header))
+	for i := range g.header {
+		widths[i] = g.longest(i)
+		if i+1 == g.wrap {
+			widths[i] = min(widths[i], leastWrap)
+		}
+		need += widths[i] + border
+	}
+	gone := map[int]bool{}
+	var left []string
+	for _, i := range g.drop {
+		if need <= width {
+			break
+		}
+		gone[i] = true
+		left = append(left, g.header[i])
+		need -= widths[i] + border
+	}
+	return g.without(gone), left
+}
+
+// without returns the table without some columns.
+func (g grid) without(gone map[int]bool) grid {
+	out := grid{}
+	place := map[int]int{}
+	for i, title := range g.header {
+		if !gone[i] {
+			place[i] = len(out.header)
+			out.header = append(out.header, title)
+		}
+	}
+	for _, i := range g.right {
+		if !gone[i] {
+			out.right = append(out.right, place[i])
+		}
+	}
+	if g.wrap > 0 {
+		out.wrap = place[g.wrap-1] + 1
+	}
+	for _, row := range g.rows {
+		var cells []string
+		for i, cell := range row {
+			if !gone[i] {
+				cells = append(cells, cell)
+			}
+		}
+		out.rows = append(out.rows, cells)
+	}
+	return out
+}
+
+// longest returns the width of a column's widest cell.
+func (g grid) longest(i int) int {
+	most := text.StringWidth(g.header[i])
+	for _, row := range g.rows {
+		most = max(most, text.StringWidth(row[i]))
+	}
+	return most
 }
 
 // room returns the width left for the wrapped column of a terminal.
 func (g grid) room(width int) int {
-	const border, least = 3, 24 // of a column; for words
+	const border = 3 // of a column
 	for i := range g.header {
-		longest := len(g.header[i])
-		for _, row := range g.rows {
-			longest = max(longest, len([]rune(row[i])))
-		}
 		if i+1 != g.wrap {
-			width -= longest + border
+			width -= g.longest(i) + border
 		}
 	}
-	return max(width-border-1, least)
+	return max(width-border-1, leastWrap)
 }
 
 func tableRow(cells []string, paint func(string) string) table.Row {
 	row := make(table.Row, len(cells))
 	for i, cell := range cells {
-		cell = printable(strings.NewReplacer("\n", " ", "\t", " ").Replace(cell))
 		if paint != nil {
 			cell = paint(cell)
 		}

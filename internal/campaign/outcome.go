@@ -3,6 +3,7 @@ package campaign
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -115,6 +116,15 @@ func (c Counts) Final() uint64 {
 		n += c[o]
 	}
 	return n
+}
+
+// Percent returns done of all as a percentage with one decimal. It rounds down, so that 100 means
+// all. Nothing of nothing is 0.
+func Percent(done, all uint64) float64 {
+	if all == 0 {
+		return 0
+	}
+	return math.Floor(1000*min(float64(done)/float64(all), 1)) / 10
 }
 
 // Entry is one recorded change: an attempt about to be made (Outcome InFlight), a

@@ -35,3 +35,15 @@ func TestIfMaybeDelivered(t *testing.T) {
 		}
 	}
 }
+
+// 99.96 percent is not 100, and neither is nothing planned.
+func TestPercentIsRoundedDown(t *testing.T) {
+	for _, one := range []struct {
+		done, all uint64
+		want      float64
+	}{{9999, 10000, 99.9}, {10000, 10000, 100}, {0, 0, 0}, {1, 3, 33.3}, {7, 3, 100}, {2_999_999, 3_000_000, 99.9}} {
+		if got := Percent(one.done, one.all); got != one.want {
+			t.Errorf("Percent(%d, %d) = %v, want %v", one.done, one.all, got, one.want)
+		}
+	}
+}

@@ -13,10 +13,11 @@ import (
 // Filter selects sendings. The zero Filter selects all.
 type Filter struct {
 	States      []campaign.State
-	Application int64  // 0: any
-	Name        string // part of the name, in any case; "": any
-	Offset      int    // number of matching sendings to skip
-	Limit       int    // 0: no limit
+	Application int64     // 0: any
+	Name        string    // part of the name, in any case; "": any
+	Since       time.Time // claimed at or after it; zero: any
+	Offset      int       // number of matching sendings to skip
+	Limit       int       // 0: no limit
 }
 
 // Sending is one sending in a list.
@@ -37,7 +38,7 @@ type Sending struct {
 	FinishedAt    time.Time          `json:"finishedAt,omitzero"`
 	Recipients    campaign.RowCounts `json:"recipients"`
 	Messages      Messages           `json:"messages"`
-	Percent       float64            `json:"percent"`               // 0 to 100: progress of the check while checking, else the share of messages with a final outcome
+	Percent       float64            `json:"percent"`               // 0 to 100 with one decimal: progress of the check while checking, else the share of messages with a final outcome
 	NextSliceAt   time.Time          `json:"nextSliceAt,omitzero"`  // start of the next slice that has unsent messages
 	EstimatedEnd  time.Time          `json:"estimatedEnd,omitzero"` // end of the last slice, or an estimate from the rate so far
 	Rate          float64            `json:"rate,omitempty"`        // messages a second with a final outcome, on average since the start
@@ -230,10 +231,5 @@ func (m Messages) Final() uint64 {
 	return m.Sent + m.Failed + m.Unknown + m.Expired + m.Canceled + m.Suppressed + m.Skipped
 }
 
-// PercentOf returns the share of planned messages with a final outcome, 0 to 100; 100 if none was planned.
-func (m Messages) PercentOf() float64 {
-	if m.Planned == 0 {
-		return 100
-	}
-	return 100 * min(float64(m.Final())/float64(m.Planned), 1)
-}
+// PercentOf returns the share of planned messages with a final outcome, 0 to 100 with one decimal.
+func (m Messages) PercentOf() float64 { return campaign.Percent(m.Final(), m.Planned) }

@@ -39,6 +39,7 @@ func (c *Client) Sendings(ctx context.Context, f Filter) (list []Sending, err er
 	if f.Name != "" {
 		query.Set("name", f.Name)
 	}
+	setInstant(query, "since", f.Since)
 	err = c.do(ctx, http.MethodGet, "/v1/sendings", query, nil, &list)
 	return list, err
 }
@@ -201,9 +202,7 @@ func (c *Client) Doctor(ctx context.Context, deep bool) (list []Finding, err err
 // Audit returns the audit trail, newest first. The sending's id may be shortened.
 func (c *Client) Audit(ctx context.Context, since time.Time, sending string, limit int) (list []AuditEntry, err error) {
 	query := url.Values{}
-	if !since.IsZero() {
-		query.Set("since", since.UTC().Format(time.RFC3339Nano))
-	}
+	setInstant(query, "since", since)
 	if sending != "" {
 		query.Set("sending", sending)
 	}
@@ -239,6 +238,12 @@ func (c *Client) Compact(ctx context.Context) (done Compacted, err error) {
 // Reload makes the daemon read its configuration again.
 func (c *Client) Reload(ctx context.Context) error {
 	return c.do(ctx, http.MethodPost, "/v1/reload", nil, nil, nil)
+}
+
+func setInstant(query url.Values, key string, at time.Time) {
+	if !at.IsZero() {
+		query.Set(key, at.UTC().Format(time.RFC3339Nano))
+	}
 }
 
 func setNumber(query url.Values, key string, n int64) {

@@ -23,7 +23,7 @@ func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) getSendings(w http.ResponseWriter, r *http.Request) error {
 	p := queryOf(r)
-	f := Filter{States: p.states("state"), Application: p.number("application"), Offset: int(p.number("offset")), Limit: int(p.number("limit"))}
+	f := Filter{States: p.states("state"), Application: p.number("application"), Since: p.instant("since"), Offset: int(p.number("offset")), Limit: int(p.number("limit"))}
 	f.Name, _ = p.text("name")
 	if p.err != nil {
 		return p.err

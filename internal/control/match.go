@@ -1,12 +1,14 @@
 package control
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/source"
 )
 
 // SendingName is the part of a sending that Match compares.
@@ -47,8 +49,23 @@ func Match(text string, known []SendingName) (campaign.ID, error) {
 	case len(short) > 1:
 		return "", Conflictf("%q is a short form of %s: give more of the id", text, idList(short))
 	default:
-		return "", NotFoundf("no sending has the id or the name %q; \"campaignd status\" lists them", text)
+		return "", NotFoundf("no sending has the id or the name %q%s", text, nearName(text, known))
 	}
+}
+
+// nearName names the drop with the nearest name, the newest of equally near ones, or says where
+// to look. Ids differ in single digits, so none is a better guess than another.
+func nearName(text string, known []SendingName) string {
+	known = slices.Clone(known)
+	slices.SortFunc(known, func(a, b SendingName) int { return cmp.Compare(b.ID.Number(), a.ID.Number()) })
+	names := make([]string, len(known))
+	for i, k := range known {
+		names[i] = k.Name
+	}
+	if near := source.Nearest(text, names); near != "" {
+		return fmt.Sprintf("; did you mean %q?", near)
+	}
+	return "; \"campaignd status --all\" lists them"
 }
 
 // idList formats the newest few ids and counts the rest.

@@ -28,9 +28,11 @@ func TestMatch(t *testing.T) {
 		{text: "spring", want: "20260314-000042"},
 		{text: "20260401", want: "20260401-000101"}, // its name and its own short form
 		{text: "42", code: control.CodeConflict, says: `"42" is the name of 20260315-000100 and also a short form of 20260314-000042: give the full id`},
-		{text: "winter", code: control.CodeNotFound, says: `no sending has the id or the name "winter"; "campaignd status" lists them`},
-		{text: "", code: control.CodeNotFound, says: `no sending has the id or the name ""; "campaignd status" lists them`},
-		{text: "0", code: control.CodeNotFound, says: `no sending has the id or the name "0"; "campaignd status" lists them`},
+		{text: "winter", code: control.CodeNotFound, says: `no sending has the id or the name "winter"; "campaignd status --all" lists them`},
+		{text: "sprnig", code: control.CodeNotFound, says: `no sending has the id or the name "sprnig"; did you mean "spring"?`},
+		{text: "20260314-000044", code: control.CodeNotFound, says: `no sending has the id or the name "20260314-000044"; "campaignd status --all" lists them`},
+		{text: "", code: control.CodeNotFound, says: `no sending has the id or the name ""; "campaignd status --all" lists them`},
+		{text: "0", code: control.CodeNotFound, says: `no sending has the id or the name "0"; "campaignd status --all" lists them`},
 	} {
 		id, err := control.Match(test.text, known)
 		if id != test.want || (err == nil) != (test.code == "") || err != nil && (control.CodeOf(err) != test.code || err.Error() != test.says) {
@@ -51,7 +53,7 @@ func TestMessagesOf(t *testing.T) {
 	if m.Final() != 4+5+6+7+8+9+10 || m.PercentOf() != 49 {
 		t.Errorf("final %d, percent %g", m.Final(), m.PercentOf())
 	}
-	if got := (control.Messages{}).PercentOf(); got != 100 {
+	if got := (control.Messages{}).PercentOf(); got != 0 {
 		t.Errorf("nothing planned: %g percent", got)
 	}
 }

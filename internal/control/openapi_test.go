@@ -59,7 +59,7 @@ func described() map[string]operation {
 	plain := parameter{"plain", "without the apostrophe before cells that a spreadsheet would take for a formula", object{"type": "boolean"}, false, false}
 	return map[string]operation{
 		"GET /v1/status":                {summary: "Status of the daemon", answer: Status{}},
-		"GET /v1/sendings":              {summary: "Sendings, newest first", query: []parameter{{"state", "only in one of these states", enumOf(campaign.States), true, false}, application, {"name", "only with this in their name, in any case", object{"type": "string"}, false, false}, {"offset", "number of sendings to skip", object{"type": "integer", "minimum": 0}, false, false}, limit}, answer: []Sending{}},
+		"GET /v1/sendings":              {summary: "Sendings, newest first", query: []parameter{{"state", "only in one of these states", enumOf(campaign.States), true, false}, application, {"name", "only with this in their name, in any case", object{"type": "string"}, false, false}, {"since", "only claimed at or after it", instant, false, false}, {"offset", "number of sendings to skip", object{"type": "integer", "minimum": 0}, false, false}, limit}, answer: []Sending{}},
 		"GET /v1/sendings/{id}":         {summary: "One sending completely", answer: Details{}},
 		"POST /v1/sendings/{id}/pause":  {summary: "Pause a sending; no attempt begins after the answer", answer: Change{}},
 		"POST /v1/sendings/{id}/resume": {summary: "Resume a paused or held sending", answer: Change{}},

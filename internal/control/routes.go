@@ -44,7 +44,7 @@ type route struct {
 func (s *Server) routes() []route {
 	return []route{
 		{"GET /v1/status", nil, s.getStatus},
-		{"GET /v1/sendings", []string{"state", "application", "name", "offset", "limit"}, s.getSendings},
+		{"GET /v1/sendings", []string{"state", "application", "name", "since", "offset", "limit"}, s.getSendings},
 		{"GET /v1/sendings/{id}", nil, s.getSending},
 		{"POST /v1/sendings/{id}/pause", nil, s.change(s.service.Pause)},
 		{"POST /v1/sendings/{id}/resume", nil, s.change(s.service.Resume)},

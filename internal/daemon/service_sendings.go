@@ -20,7 +20,7 @@ import (
 // Sendings implements control.Sendings.
 func (d *Daemon) Sendings(_ context.Context, f control.Filter) ([]control.Sending, error) {
 	filter := store.Filter{States: f.States, Application: f.Application}
-	if f.Name == "" && f.Limit > 0 {
+	if f.Name == "" && f.Since.IsZero() && f.Limit > 0 {
 		filter.Limit = f.Offset + f.Limit
 	}
 	heads, err := d.store.Sendings(filter)
@@ -30,6 +30,9 @@ func (d *Daemon) Sendings(_ context.Context, f control.Filter) ([]control.Sendin
 	if f.Name != "" {
 		part := strings.ToLower(f.Name)
 		heads = slices.DeleteFunc(heads, func(s *campaign.Sending) bool { return !strings.Contains(strings.ToLower(s.Name), part) })
+	}
+	if !f.Since.IsZero() {
+		heads = slices.DeleteFunc(heads, func(s *campaign.Sending) bool { return s.ReceivedAt.Before(f.Since) })
 	}
 	heads = heads[min(f.Offset, len(heads)):]
 	if f.Limit > 0 {
@@ -59,7 +62,7 @@ func (d *Daemon) sending(s *campaign.Sending, slices []campaign.Slice, counts ca
 	}
 	switch {
 	case s.State == campaign.StateChecking:
-		one.Percent = 100 * d.intake.Checking(s.ID)
+		one.Percent = campaign.Percent(uint64(1e6*d.intake.Checking(s.ID)), 1e6)
 	case s.State.Final():
 		one.Percent = 100
 	default:

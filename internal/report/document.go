@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"time"
 
 	"campaignd/internal/calendar"
@@ -172,7 +171,7 @@ func reason(s *campaign.Sending) string {
 // slowest channel in messages a second; 0: no limit.
 func Status(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, now time.Time, o Outlook) *StatusDocument {
 	d := &StatusDocument{Document: *Report(s, slices, counts)}
-	d.Percent = percent(counts.Final(), s.Planned)
+	d.Percent = campaign.Percent(counts.Final(), s.Planned)
 	if s.State.Final() {
 		d.Percent = 100
 	}
@@ -232,21 +231,11 @@ func estimate(s *campaign.Sending, slices []campaign.Slice, counts campaign.Coun
 // Checking builds status.json of a drop that is being checked. done is the checked share of
 // its CSV, from 0 to 1. Rows, messages and slices are not known yet.
 func Checking(s *campaign.Sending, done float64) *StatusDocument {
-	d := &StatusDocument{Document: *Report(s, nil, campaign.Counts{}), Percent: round(100 * min(max(done, 0), 1))}
+	d := &StatusDocument{Document: *Report(s, nil, campaign.Counts{}), Percent: campaign.Percent(uint64(1e6*min(max(done, 0), 1)), 1e6)}
 	d.State = campaign.StateChecking
 	d.Recipients, d.Messages, d.Delivery, d.Slices = nil, nil, nil, nil
 	return d
 }
-
-// percent rounds down, so that 100 means all.
-func percent(done, of uint64) float64 {
-	if of == 0 {
-		return 0
-	}
-	return math.Floor(1000*float64(done)/float64(of)) / 10
-}
-
-func round(v float64) float64 { return math.Floor(10*v) / 10 }
 
 // instant is t as it is written: UTC, to the millisecond.
 func toInstant(t time.Time) time.Time {

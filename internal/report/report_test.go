@@ -120,18 +120,6 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// 99.96 percent is not 100, and neither is nothing planned.
-func TestPercentIsRoundedDown(t *testing.T) {
-	for _, one := range []struct {
-		done, of uint64
-		want     float64
-	}{{9999, 10000, 99.9}, {10000, 10000, 100}, {0, 0, 0}, {1, 3, 33.3}} {
-		if got := percent(one.done, one.of); got != one.want {
-			t.Errorf("percent(%d, %d) = %v, want %v", one.done, one.of, got, one.want)
-		}
-	}
-}
-
 func TestEstimateIsAbsentWhenUnknown(t *testing.T) {
 	l := newMemorySource(campaign.StateSending)
 	l.s.Planned = 1 << 60
