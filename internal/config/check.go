@@ -83,6 +83,7 @@ func (r *reader) checkInbox(c *Config, i int, inboxes []*node, ids map[int64]int
 	if in.Campaign != 0 && in.Application == 0 && n.keys["application"] == nil {
 		r.addFault(n.keyOffset("campaign"), "inboxes.campaign", "needs application too: a campaign's number is unique only within its application")
 	}
+	r.checkLayout(in, n)
 	if in.Path == "" {
 		return
 	}

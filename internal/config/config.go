@@ -51,8 +51,12 @@ type Log struct {
 // Inbox is one [[inboxes]] table.
 type Inbox struct {
 	Path              string
-	Application       int64 // default for sidecars that name none; 0: no default
-	Campaign          int64 // default for sidecars that name none; 0: no default
+	Application       int64    // default for sidecars that name none; 0: no default
+	Campaign          int64    // default for sidecars that name none; 0: no default
+	Layout            string   // default layout: a path or LayoutColumns; "": none
+	Schedule          string   // default keys of sidecars, as a JSON object; "": none
+	ContactColumns    []string // columns that may be the contactCode, best first; for LayoutColumns
+	NamePattern       string   // regular expression that every NAME must match; "": none
 	AllowApplications []int64
 	Settle            time.Duration
 	SidecarWait       time.Duration
@@ -64,6 +68,9 @@ type Inbox struct {
 	MaxDrops          int      // drops that have not ended; 0: no limit
 	MaxPendingBytes   int64    // of the files of these; 0: no limit
 }
+
+// LayoutColumns as an inbox's layout means that every variable is the column of its name.
+const LayoutColumns = "columns"
 
 // Allows reports whether drops of this inbox may send for an application.
 func (in *Inbox) Allows(application int64) bool {

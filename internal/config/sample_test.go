@@ -22,7 +22,7 @@ func TestSampleIsTheContract(t *testing.T) {
 		t.Errorf("top: %q, %q, %q", c.StateDir, c.CampaignsDir, c.Listen)
 	}
 	wantInbox := Inbox{Path: "inbox", Application: 1, Campaign: 7, AllowApplications: []int64{1}, Settle: 2 * time.Second,
-		SidecarWait: 30 * time.Second, PairTimeout: time.Hour, UnterminatedWait: time.Minute, NoteAfter: time.Minute,
+		ContactColumns: []string{"contactCode", "phone", "telefono", "teléfono", "email"}, SidecarWait: 30 * time.Second, PairTimeout: time.Hour, UnterminatedWait: time.Minute, NoteAfter: time.Minute,
 		MaxDrops: 10_000, MaxPendingBytes: 16 << 30}
 	if diff := cmp.Diff([]Inbox{wantInbox}, c.Inboxes); diff != "" {
 		t.Errorf("inboxes (-want +got):\n%s", diff)

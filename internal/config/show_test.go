@@ -25,6 +25,10 @@ level = "warn"
 path = "in \"quoted\"\u0001é"
 application = 1
 campaign = 7
+layout = "columns"
+schedule = {dryRun = true, reference = "a \"b\""}
+contact_columns = ["msisdn"]
+name_pattern = '(?P<campaign>\d+)-.*'
 allow_applications = [1, 2]
 settle = "250ms"
 ignore = ["*.bak", "README*"]

@@ -80,7 +80,7 @@ func (m *inboxes) start(in config.Inbox, c *config.Config) *inboxWatcher {
 	w := &inboxWatcher{config: in, rescan: c.RescanText, cancel: cancel, done: make(chan struct{})}
 	w.watcher = watch.New(watch.Options{
 		Path: in.Path, Settle: in.Settle, SidecarWait: in.SidecarWait, PairTimeout: in.PairTimeout,
-		RequireSidecar: in.RequireSidecar, NoteAfter: in.NoteAfter, Ignore: in.Ignore, Rescan: c.Rescan, Log: m.log, NoEvents: m.noEvents,
+		RequireSidecar: in.RequireSidecar, DefaultLayout: in.Layout != "", NoteAfter: in.NoteAfter, Ignore: in.Ignore, Rescan: c.Rescan, Log: m.log, NoEvents: m.noEvents,
 	}, m.handler)
 	m.wait.Go(func() {
 		defer close(w.done)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -38,13 +39,14 @@ type Checker struct {
 type Finding struct {
 	Sending          campaign.Sending // the frozen part, as far as it is known
 	Problems         campaign.Problems
-	Application      *config.Application // nil if unknown
-	Sidecar          *document.Sidecar   // nil if it can't be read
-	RejectedCSV      []byte              // header of rejected.csv, nil if there is no rejected row
-	documentProblems int                 // number of problems in layout, sidecar and campaign
-	PreviewLine      uint32              // line of the row of Checker.PreviewRow; 0: there is no such row
-	PreviewRefusal   *campaign.Refusal   // why that row isn't sent, nil if it is
-	verdict          string              // why the rows as a whole are rejected
+	Application      *config.Application     // nil if unknown
+	Sidecar          *document.Sidecar       // nil if it can't be read
+	RejectedCSV      []byte                  // header of rejected.csv, nil if there is no rejected row
+	columns          *document.ColumnsLayout // of an inbox whose layout is "columns", for a drop without its own; nil: not used
+	documentProblems int                     // number of problems in layout, sidecar and campaign
+	PreviewLine      uint32                  // line of the row of Checker.PreviewRow; 0: there is no such row
+	PreviewRefusal   *campaign.Refusal       // why that row isn't sent, nil if it is
+	verdict          string                  // why the rows as a whole are rejected
 }
 
 // Wrong reports whether the drop is to be rejected.
@@ -79,41 +81,52 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *c
 		f.Problems.AddCode("name-reserved", p.CSV.Name, 0, 0, "", "has the name of a file that campaignd writes next to it; give all files of the drop another name")
 	}
 	for _, part := range []struct {
-		file *Part
-		name string
-	}{{&p.CSV, p.Name + ".csv"}, {&p.Layout, p.Name + ".layout.json"}} {
-		if part.file.File == nil { // a daemon waits for both; `check` may be given only one
+		there bool
+		name  string
+	}{{p.CSV.File != nil, p.Name + ".csv"}, {p.Layout.File != nil || in.Layout != "", p.Name + ".layout.json"}} {
+		if !part.there { // a daemon waits for both; `check` may be given only one
 			f.Problems.AddCode("part-missing", part.name, 0, 0, "", "is missing; a drop is %s.csv with %s.layout.json", p.Name, p.Name)
 		}
 	}
-	layout, layoutDigest, err := c.layout(p, f)
+	d, err := c.documents(p, in, f)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.sidecar(p, in, f); err != nil {
-		return nil, err
-	}
-	camp, err := c.campaign(p, in, f)
-	if err != nil {
-		return nil, err
-	}
-	f.noteDefaults(p)
 	f.checkTime(now)
-	channels := c.channels(camp, layout, f)
-	if err := c.csv(ctx, p, info, f, layout, channels, sink, spill, progress); err != nil {
+	layout, err := c.csv(ctx, p, info, f, d, sink, spill, progress)
+	if err != nil {
 		return nil, err
 	}
-	f.Sending.Digest = dropDigest(f.Sending.ApplicationID, f.Sending.CampaignID, layoutDigest, f.Sending.CSV.SHA256)
+	f.noteDefaults(p, in, layout)
+	f.Sending.Digest = dropDigest(f.Sending.ApplicationID, f.Sending.CampaignID, d.layoutDigest, f.Sending.CSV.SHA256)
 	c.conclude(f)
 	return f, nil
 }
 
-// noteDefaults warns that a drop came without a sidecar, and lists the defaults that it got.
-func (f *Finding) noteDefaults(p *Parts) {
-	if s := &f.Sending; p.Sidecar.File == nil && s.ApplicationID != 0 && s.CampaignID != 0 {
-		f.warn(p.Name+".schedule.json", fmt.Sprintf("did not come, so the defaults were used: application %d, campaign %d, begins at once, %s",
-			s.ApplicationID, s.CampaignID, s.Condition))
+// documents holds what a drop's layout, sidecar and campaign say, or the defaults in their place.
+type documents struct {
+	layout       *document.Layout // nil if it can't be read, or the columns take its place
+	layoutDigest [32]byte
+	rules        *channelRules // nil if the campaign can't be sent
+}
+
+// documents reads everything of a drop but its CSV. What is wrong is recorded in f.
+func (c *Checker) documents(p *Parts, in *config.Inbox, f *Finding) (d documents, err error) {
+	if d.layout, d.layoutDigest, err = c.layout(p, in, f); err != nil {
+		return d, err
 	}
+	if err = c.sidecar(p, in, f); err != nil {
+		return d, err
+	}
+	camp, err := c.campaign(p, in, f)
+	if err != nil {
+		return d, err
+	}
+	d.rules = c.channels(camp, d.layout, f)
+	if p.Layout.File == nil && in.Layout == config.LayoutColumns && d.rules != nil {
+		f.columns = columnsLayout(p, in, d.rules, f)
+	}
+	return d, nil
 }
 
 // checkTime checks the time in the sidecar. Without an application, which is a problem of its own,
@@ -169,12 +182,25 @@ func (f *Finding) sortProblems() {
 	})
 }
 
-func (c *Checker) layout(p *Parts, f *Finding) (*document.Layout, [32]byte, error) {
-	data, err := c.read(p.Layout, f)
+func (c *Checker) layout(p *Parts, in *config.Inbox, f *Finding) (*document.Layout, [32]byte, error) {
+	part := p.Layout
+	switch {
+	case part.File != nil || in.Layout == "":
+	case in.Layout == config.LayoutColumns:
+		return nil, sha256.Sum256([]byte(config.LayoutColumns)), nil
+	default:
+		file, err := openPlain(in.Layout)
+		if err != nil {
+			return nil, [32]byte{}, fmt.Errorf("read the inbox's layout: %w", err)
+		}
+		defer file.Close() // read only
+		part = Part{Name: filepath.Base(in.Layout), File: file}
+	}
+	data, err := c.read(part, f)
 	if err != nil || data == nil {
 		return nil, [32]byte{}, err
 	}
-	layout, problems, warnings := document.ParseLayout(p.Layout.Name, data)
+	layout, problems, warnings := document.ParseLayout(part.Name, data)
 	f.Problems.Merge(withCode(problems, "layout-invalid"))
 	f.Sending.Warnings = append(f.Sending.Warnings, warnings...)
 	return layout, sha256.Sum256(data), nil
@@ -225,21 +251,7 @@ func (c *Checker) sidecar(p *Parts, in *config.Inbox, f *Finding) error {
 			f.Sidecar = nil
 		}
 	}
-	s := &f.Sending
-	s.ApplicationID, s.CampaignID = in.Application, in.Campaign
-	if sc := f.Sidecar; sc != nil {
-		s.Reference, s.DryRun, s.Condition = sc.Reference, sc.DryRun, sc.SlicingCondition
-		if sc.ApplicationID != nil {
-			s.ApplicationID = *sc.ApplicationID
-			if sc.CampaignID == nil && *sc.ApplicationID != in.Application {
-				s.CampaignID = 0 // the default campaign belongs to the default application
-			}
-		}
-		if sc.CampaignID != nil {
-			s.CampaignID = *sc.CampaignID
-		}
-	}
-	return nil
+	return f.takeDefaults(p, in)
 }
 
 // campaign finds application and campaign and freezes the campaign's contents.
@@ -254,6 +266,9 @@ func (c *Checker) campaign(p *Parts, in *config.Inbox, f *Finding) (*campaign.Ca
 	}
 	wrong := func(code, key, format string, args ...any) {
 		line, column := f.Sidecar.Place(key)
+		if from := f.Sidecar.FileOf(key); from != f.Sidecar.File {
+			file = from
+		}
 		f.Problems.AddCode(code, file, line, column, key, format, args...)
 	}
 	missing := "is missing, and this inbox has no default for it"

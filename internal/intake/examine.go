@@ -57,7 +57,7 @@ func (in *Intake) examineParts(ctx context.Context, p *Parts, d watch.Drop, inbo
 		return examination{}, err
 	}
 	if expired := in.now().Sub(d.FirstSeen) > inbox.PairTimeout; !expired {
-		reason, err := in.proofMismatch(ctx, p, info, sidecar)
+		reason, err := in.proofMismatch(ctx, p, inbox, info, sidecar)
 		if reason != "" || err != nil {
 			return examination{reason: reason}, err
 		}

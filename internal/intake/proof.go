@@ -7,12 +7,13 @@ import (
 	"io"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/config"
 	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/document"
 )
 
 // proofMismatch returns how the CSV differs from the proof in the sidecar, or "".
-func (in *Intake) proofMismatch(ctx context.Context, p *Parts, info *csvfile.Info, sidecar *document.Sidecar) (string, error) {
+func (in *Intake) proofMismatch(ctx context.Context, p *Parts, inbox *config.Inbox, info *csvfile.Info, sidecar *document.Sidecar) (string, error) {
 	if sidecar == nil {
 		return "", nil
 	}
@@ -20,7 +21,7 @@ func (in *Intake) proofMismatch(ctx context.Context, p *Parts, info *csvfile.Inf
 		return broken[0].Message, nil
 	}
 	if sidecar.Rows != nil {
-		rows, empty, err := in.rows(ctx, p, info)
+		rows, empty, err := in.rows(ctx, p, inbox, info)
 		if errors.Is(err, errBadHeader) {
 			return "", nil
 		}
@@ -86,18 +87,16 @@ func proofProblems(sidecar *document.Sidecar, info *csvfile.Info) []campaign.Pro
 var errBadHeader = errors.New("the header is wrong")
 
 // rows counts the data rows of the CSV as the check will, and the skipped rows of empty cells.
-func (in *Intake) rows(ctx context.Context, p *Parts, info *csvfile.Info) (rows, empty int64, err error) {
-	layout, _, err := in.checker().layout(p, &Finding{})
+func (in *Intake) rows(ctx context.Context, p *Parts, inbox *config.Inbox, info *csvfile.Info) (rows, empty int64, err error) {
+	f := &Finding{}
+	d, err := in.checker().documents(p, inbox, f)
 	if err != nil {
 		return 0, 0, err
 	}
 	if _, err := p.CSV.File.Seek(0, io.SeekStart); err != nil {
 		return 0, 0, fmt.Errorf("read %q: %w", p.CSV.Name, err)
 	}
-	options := csvfile.Options{File: p.CSV.Name}
-	if layout != nil {
-		options.Wanted = layoutColumns(layout)
-	}
+	options := csvfile.Options{File: p.CSV.Name, Wanted: f.wantedColumns(d.layout)}
 	reader, problems, err := csvfile.NewReader(p.CSV.File, *info, options)
 	switch {
 	case err != nil:

@@ -92,7 +92,7 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 	if s.Reason != "" { // claimed only to be refused
 		return in.refuse(s, campaign.StateRejected, s.Reason)
 	}
-	p, problems, err := openFolder(s)
+	p, problems, err := openFolder(s, inbox)
 	if err != nil {
 		in.claims.retryLater(id)
 		return err
@@ -135,7 +135,7 @@ func (in *Intake) waitForLostFiles(s *campaign.Sending, inbox *config.Inbox) err
 
 // openFolder opens the files of a claimed drop. A file that can't be taken is a problem of the
 // drop.
-func openFolder(s *campaign.Sending) (*Parts, campaign.Problems, error) {
+func openFolder(s *campaign.Sending, inbox *config.Inbox) (*Parts, campaign.Problems, error) {
 	p := &Parts{Name: s.Name}
 	var problems campaign.Problems
 	for _, f := range s.Files {
@@ -157,10 +157,10 @@ func openFolder(s *campaign.Sending) (*Parts, campaign.Problems, error) {
 		checkLength(&problems, file, f)
 	}
 	for _, one := range []struct {
-		part   Part
+		there  bool
 		ending string
-	}{{p.CSV, ".csv"}, {p.Layout, ".layout.json"}} {
-		if one.part.File == nil && problems.Count == 0 {
+	}{{p.CSV.File != nil, ".csv"}, {p.Layout.File != nil || inbox.Layout != "", ".layout.json"}} {
+		if !one.there && problems.Count == 0 {
 			problems.AddCode("part-missing", s.Name+one.ending, 0, 0, "", "never arrived")
 		}
 	}

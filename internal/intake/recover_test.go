@@ -51,7 +51,7 @@ func cutOffAt() []struct {
 	checked := func(t *testing.T, h *harness) (*campaign.Sending, *Finding) {
 		t.Helper()
 		s := moved(t, h, 3)
-		p, problems, err := openFolder(s)
+		p, problems, err := openFolder(s, &h.config.Inboxes[0])
 		if err != nil || problems.Count > 0 {
 			t.Fatal(problems, err)
 		}

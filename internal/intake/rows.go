@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"campaignd/internal/campaign"
 	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/plan/recipients"
@@ -17,18 +18,33 @@ import (
 
 // csv reads the CSV twice: first to recognize it, unless info is given, then its rows. It finds as
 // many errors as it can, whatever else is wrong with the drop.
-func (c *Checker) csv(ctx context.Context, p *Parts, info *csvfile.Info, f *Finding, layout *document.Layout,
-	rules *channelRules, sink rowWriter, spill recipients.Spill, progress func(float64)) error {
+//
+// It returns the layout, which is made from the columns where the inbox says so.
+func (c *Checker) csv(ctx context.Context, p *Parts, info *csvfile.Info, f *Finding, d documents,
+	sink rowWriter, spill recipients.Spill, progress func(float64)) (*document.Layout, error) {
 	counted := &countingReader{r: p.CSV.File}
-	t, err := c.table(ctx, p, info, f, layout, counted)
+	t, err := c.table(ctx, p, info, f, d.layout, counted)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if layout != nil {
+	layout := d.layout
+	if f.columns != nil && t.reader != nil && !t.wrongHeader {
+		var wrong campaign.Problems
+		f.columns.Columns = t.columns()
+		layout, wrong = f.columns.Layout()
+		f.Problems.Merge(wrong)
+		t.wrongColumns = wrong.Count > 0
+	} else if layout != nil {
 		// The message lists the columns, if they could be read.
 		f.Problems.Merge(withCode(layout.CheckVariables(f.Sending.Variables, t.columns()), "layout-invalid"))
 	}
 	f.documentProblems = f.Problems.Count
+	return layout, c.rows(ctx, p, f, t, layout, d.rules, counted, sink, spill, progress)
+}
+
+// rows checks the rows of a table, in full if what is known about the drop allows it.
+func (c *Checker) rows(ctx context.Context, p *Parts, f *Finding, t *table, layout *document.Layout, rules *channelRules, counted *countingReader,
+	sink rowWriter, spill recipients.Spill, progress func(float64)) error {
 	reader, file := t.reader, p.CSV.Name
 	switch {
 	case reader == nil:

@@ -58,10 +58,7 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 	if _, err := file.File.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("read %q: %w", file.Name, err)
 	}
-	options := csvfile.Options{File: file.Name, Proven: hasFullProof(f.Sidecar)}
-	if layout != nil {
-		options.Wanted = layoutColumns(layout)
-	}
+	options := csvfile.Options{File: file.Name, Proven: hasFullProof(f.Sidecar), Wanted: f.wantedColumns(layout)}
 	// Bytes appended meanwhile are not read; the file counts as changed after the check.
 	reader, problems, err := csvfile.NewReader(io.LimitReader(counted, t.info.Bytes+1), *t.info, options)
 	if err != nil {
@@ -95,6 +92,17 @@ func (c *Checker) proof(f *Finding, info *csvfile.Info) {
 	for _, broken := range proofProblems(f.Sidecar, info) {
 		f.addProofProblem(broken.Field, broken.Message)
 	}
+}
+
+// wantedColumns returns the columns that layout, or what takes its place, may use.
+func (f *Finding) wantedColumns(layout *document.Layout) []string {
+	switch {
+	case f.columns != nil:
+		return f.columns.Wanted()
+	case layout != nil:
+		return layoutColumns(layout)
+	}
+	return nil
 }
 
 // layoutColumns returns the columns that the layout uses. They decide the delimiter.

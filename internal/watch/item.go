@@ -162,6 +162,13 @@ func (it *item) first() time.Duration {
 	return first
 }
 
+// committed reports whether the sidecar came last and so commits the drop. A sidecar before the
+// CSV commits nothing while the layout may still come.
+func (it *item) committed() bool {
+	csv, sidecar := it.only(KindCSV), it.only(KindSidecar)
+	return sidecar != nil && (it.count(KindLayout) > 0 || csv == nil || sidecar.first >= csv.first)
+}
+
 // lastChange returns the latest ctime of its files. It is the host's clock, not the sender's.
 func (it *item) lastChange() int64 {
 	var last int64
@@ -181,9 +188,9 @@ func (it *item) quietSince() time.Duration {
 }
 
 // drop converts the item to a Drop, with times counted from start.
-func (it *item) drop(inbox string, start time.Time, sidecarNeeded bool) Drop {
+func (it *item) drop(inbox string, start time.Time, needs missing) Drop {
 	d := Drop{Inbox: inbox, Name: it.name.Base, Near: it.near,
-		FirstSeen: start.Add(it.first()), QuietSince: start.Add(it.quietSince()), Problems: it.problems(sidecarNeeded)}
+		FirstSeen: start.Add(it.first()), QuietSince: start.Add(it.quietSince()), Problems: it.problems(needs)}
 	for _, p := range it.parts {
 		f := p.file
 		switch {
@@ -201,7 +208,7 @@ func (it *item) drop(inbox string, start time.Time, sidecarNeeded bool) Drop {
 }
 
 // problems returns everything that keeps the item from being taken, in words for a partner.
-func (it *item) problems(sidecarNeeded bool) []campaign.Problem {
+func (it *item) problems(needs missing) []campaign.Problem {
 	var all []campaign.Problem
 	say := func(code, file, message string) {
 		all = append(all, campaign.Problem{Code: code, File: file, Message: message})
@@ -223,10 +230,10 @@ func (it *item) problems(sidecarNeeded bool) []campaign.Problem {
 	if it.count(KindCSV) == 0 {
 		say("part-missing", it.name.Base+".csv", "never arrived; a drop is NAME.csv with NAME.layout.json under the same NAME")
 	}
-	if it.count(KindLayout) == 0 {
+	if it.lacks()&needs&missingLayout != 0 {
 		say("part-missing", it.name.Base+".layout.json", "never arrived; a drop is NAME.csv with NAME.layout.json under the same NAME")
 	}
-	if sidecarNeeded && it.count(KindSidecar) == 0 {
+	if it.lacks()&needs&missingSidecar != 0 {
 		say("part-missing", it.name.Base+".schedule.json", "never arrived; this inbox takes a drop only with its sidecar, which may be just {}")
 	}
 	return all

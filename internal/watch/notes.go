@@ -69,8 +69,11 @@ func (w *Watcher) itemNote(it *item) Note {
 	switch {
 	case held(it):
 		until = w.rules.heldUntil(it)
-	case it.lacks() == missingSidecar && it.count(KindCSV) > 0 && len(it.near) == 0 && !w.rules.sidecarNeeded && it.settledAt != notYet:
+	case !it.single() && it.lacks() != 0 && !w.rules.incomplete(it) && len(it.near) == 0 && it.settledAt != notYet:
 		until, then = it.settledAt+w.rules.sidecarWait, "is taken without it"
+		if len(it.mayCome()) > 1 {
+			then = "is taken without them"
+		}
 	}
 	return Note{Name: it.title(), Reason: what + reason,
 		Text: fmt.Sprintf("%s. It waits until %s and then %s: %s.", what, Until(w.start.Add(until)), then, reason)}

@@ -20,6 +20,24 @@ const (
 type rules struct {
 	settle, sidecarWait, pairTimeout time.Duration
 	sidecarNeeded                    bool
+	layoutKnown                      bool // the inbox has a default layout
+}
+
+// needs returns the parts without which the item is incomplete, apart from its CSV.
+func (r rules) needs() missing {
+	var m missing
+	if !r.layoutKnown {
+		m |= missingLayout
+	}
+	if r.sidecarNeeded {
+		m |= missingSidecar
+	}
+	return m
+}
+
+// incomplete reports whether the item lacks a part for which there is no default.
+func (r rules) incomplete(it *item) bool {
+	return it.count(KindCSV) == 0 || it.lacks()&r.needs() != 0
 }
 
 // grace is how long a state that may pass by itself is tolerated: two links to a file (an SFTP
@@ -70,13 +88,12 @@ func (r rules) next(it *item) (step, time.Duration) {
 	case it.name.Kind == KindBadName:
 		return stepBadName, 0
 	}
-	sidecar := it.count(KindSidecar) > 0
 	switch {
-	case it.count(KindCSV) == 0 || it.count(KindLayout) == 0 || r.sidecarNeeded && !sidecar:
+	case r.incomplete(it):
 		return stepIncomplete, it.first() + r.pairTimeout
 	case it.settledAt == notYet:
 		return stepSettled, 0
-	case sidecar:
+	case it.committed():
 		return stepReady, 0
 	}
 	return stepReady, it.settledAt + r.sidecarWait

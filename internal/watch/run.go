@@ -73,7 +73,7 @@ func New(opt Options, handler Handler) *Watcher {
 	}
 	return &Watcher{
 		opt: opt, handler: handler, log: log, notify: openNotifier, limit: maxItems,
-		rules: rules{settle: opt.Settle, sidecarWait: opt.SidecarWait, pairTimeout: opt.PairTimeout, sidecarNeeded: opt.RequireSidecar},
+		rules: rules{settle: opt.Settle, sidecarWait: opt.SidecarWait, pairTimeout: opt.PairTimeout, sidecarNeeded: opt.RequireSidecar, layoutKnown: opt.DefaultLayout},
 		poke:  make(chan struct{}, 1),
 		items: map[key]*item{}, others: map[string]*other{}, loggedNames: map[string]uint64{}, named: map[string]struct{}{},
 	}

@@ -78,10 +78,10 @@ func (r rules) reason(it *item) string {
 		if it.count(KindCSV) == 0 {
 			missing = append(missing, it.name.Base+".csv")
 		}
-		if it.count(KindLayout) == 0 {
+		if it.lacks()&r.needs()&missingLayout != 0 {
 			missing = append(missing, it.name.Base+".layout.json")
 		}
-		if r.sidecarNeeded && it.count(KindSidecar) == 0 {
+		if it.lacks()&r.needs()&missingSidecar != 0 {
 			missing = append(missing, it.name.Base+".schedule.json")
 		}
 	}
@@ -107,8 +107,20 @@ func (r rules) reason(it *item) string {
 		return strings.Join(all, "; ")
 	case r.settledAt(it) > 0:
 		return "its files changed a moment ago"
-	case !it.single() && it.count(KindSidecar) == 0:
-		return it.name.Base + ".schedule.json may still come"
+	case !it.single() && it.lacks() != 0:
+		return strings.Join(it.mayCome(), " and ") + " may still come"
 	}
 	return "it is looked at again in a moment"
+}
+
+// mayCome returns the names of the parts that the drop has no file for.
+func (it *item) mayCome() []string {
+	var names []string
+	if it.lacks()&missingLayout != 0 {
+		names = append(names, it.name.Base+".layout.json")
+	}
+	if it.lacks()&missingSidecar != 0 {
+		names = append(names, it.name.Base+".schedule.json")
+	}
+	return names
 }

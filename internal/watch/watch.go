@@ -20,6 +20,7 @@ type Options struct {
 	SidecarWait    time.Duration // from a settled CSV and layout to ready, without a sidecar
 	PairTimeout    time.Duration // from the first sighting of the oldest part to incomplete
 	RequireSidecar bool          // never ready without a sidecar
+	DefaultLayout  bool          // the inbox has a layout for drops that bring none
 	NoteAfter      time.Duration // a file unchanged for this long that waits gets a note; 0: never
 	Ignore         []string      // path.Match patterns of names to ignore
 	Rescan         Schedule      // nil: every 10s

@@ -28,6 +28,7 @@ type Sidecar struct {
 
 	positions      map[string]position // of the values of its keys
 	objectPosition position            // of the object; zero where there is no file
+	files          map[string]string   // of the keys that Complete took, where they come from
 }
 
 // Place returns the position of key's value: of the object if it lacks the key, zero

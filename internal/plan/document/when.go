@@ -39,7 +39,7 @@ func (s *Sidecar) When(now time.Time, loc *time.Location, grace time.Duration) (
 		case t.Before(now):
 			T = now
 			line, column := s.Place("scheduleAt")
-			warnings = append(warnings, campaign.Problem{Code: "time-passed", File: s.File, Line: line, Column: column, Field: "scheduleAt",
+			warnings = append(warnings, campaign.Problem{Code: "time-passed", File: s.FileOf("scheduleAt"), Line: line, Column: column, Field: "scheduleAt",
 				Message: quote(s.ScheduleAt) + " has just passed; sent at once"})
 		case t.After(latest):
 			s.wrong(&problems, "scheduleAt", "%s is too far ahead, want a time up to %s (%d months from now)",
@@ -74,7 +74,7 @@ func (s *Sidecar) When(now time.Time, loc *time.Location, grace time.Duration) (
 // wrong reports a problem with the value of key.
 func (s *Sidecar) wrong(problems *campaign.Problems, key, format string, args ...any) {
 	line, column := s.Place(key)
-	problems.AddCode("time-wrong", s.File, line, column, key, format, args...)
+	problems.AddCode("time-wrong", s.FileOf(key), line, column, key, format, args...)
 }
 
 // formatTime formats an instant for a person in the application's zone.
