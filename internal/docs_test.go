@@ -2,7 +2,6 @@ package internal_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -116,13 +115,17 @@ func TestArchitecturePageKnowsEveryImport(t *testing.T) {
 			table[m[1]] = imports
 		}
 	}
-	for pkg, imports := range imports(t) {
+	all := moduleImports(t)
+	for pkg, imports := range imports(all) {
 		listed, ok := table[pkg]
+		if isDriver(all, pkg) { // one row for all: they may import the same
+			listed, ok = slices.DeleteFunc(slices.Clone(table["send/<driver>"]), func(one string) bool { return !slices.Contains(imports, one) }), true
+		}
 		if !ok {
 			t.Errorf("docs/architecture.md has no package %s", pkg)
 		}
 		for _, one := range imports {
-			if pkg != "daemon" && !slices.Contains(listed, one) {
+			if pkg != "daemon" && pkg != "send/drivers" && !slices.Contains(listed, one) {
 				t.Errorf("docs/architecture.md: %s imports %s", pkg, one)
 			}
 		}
@@ -135,22 +138,15 @@ func TestArchitecturePageKnowsEveryImport(t *testing.T) {
 }
 
 // imports returns the packages of internal/ with those of internal/ that each imports.
-func imports(t *testing.T) map[string][]string {
-	t.Helper()
-	const prefix = "campaignd/internal/"
-	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
-	}
+func imports(module map[string][]string) map[string][]string {
 	all := map[string][]string{}
-	for line := range strings.Lines(string(out)) {
-		fields := strings.Fields(line)
-		pkg, ok := strings.CutPrefix(fields[0], prefix)
+	for path, imported := range module {
+		pkg, ok := strings.CutPrefix(path, prefix)
 		if !ok {
 			continue
 		}
 		all[pkg] = nil
-		for _, path := range fields[1:] {
+		for _, path := range imported {
 			if one, ok := strings.CutPrefix(path, prefix); ok {
 				all[pkg] = append(all[pkg], one)
 			}

@@ -42,7 +42,7 @@ Without FILE it checks the file that "run" would read. Exit status 2: it found e
 			if err != nil {
 				return err
 			}
-			_, problems := config.Load(path)
+			_, problems := config.Load(path, env.drivers)
 			if env.json {
 				if problems.List == nil {
 					problems.List = []campaign.Problem{}

@@ -175,7 +175,7 @@ func (p *partner) make(cmd *cobra.Command, env *environment, path string) error 
 	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}
-	cfg, problems := config.Parse(path, text)
+	cfg, problems := config.Parse(path, text, env.drivers)
 	if problems.Count > 0 {
 		return usage("%s: %s; fix that first", path, errorCount(problems))
 	}
@@ -185,7 +185,7 @@ func (p *partner) make(cmd *cobra.Command, env *environment, path string) error 
 	}
 	if !known {
 		text = append(append(text, '\n'), p.table()...)
-		if _, problems := config.Parse(path, text); problems.Count > 0 {
+		if _, problems := config.Parse(path, text, env.drivers); problems.Count > 0 {
 			return usage("the partner's table would make the configuration invalid: %s", problems.List[0].Message)
 		}
 	}

@@ -107,7 +107,7 @@ func testText(r control.TestResult) string {
 	switch {
 	case r.Reply != "":
 		part("reply", r.Reply)
-	case r.Driver != "outbox" && r.Driver != "null":
+	case r.Traced:
 		part("reply", "none received")
 	}
 	fmt.Fprintf(&b, "\n%s", r.Outcome)

@@ -14,6 +14,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
+	"campaignd/internal/send/drivers"
 )
 
 // Exit statuses (docs/contract.md 10).
@@ -48,6 +49,8 @@ type environment struct {
 	errw   io.Writer
 	getenv func(string) string
 
+	drivers []config.Driver // that a channel may name
+
 	terminal bool // out is a terminal: use tables, color and live progress
 	width    int  // of the terminal in columns, 0 if unknown
 	color    bool // a terminal without NO_COLOR that isn't dumb
@@ -61,7 +64,7 @@ type environment struct {
 }
 
 func newEnvironment(in io.Reader, out, errw io.Writer, getenv func(string) string) *environment {
-	env := &environment{in: in, out: out, errw: errw, getenv: getenv, zone: time.UTC}
+	env := &environment{in: in, out: out, errw: errw, getenv: getenv, zone: time.UTC, drivers: drivers.All()}
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		env.terminal = true
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
@@ -107,7 +110,7 @@ func (env *environment) loadConfig() (*config.Config, error) {
 	if err != nil {
 		return nil, exitError{exitUsage, err}
 	}
-	cfg, problems := config.Load(path)
+	cfg, problems := config.Load(path, env.drivers)
 	if problems.Count > 0 {
 		for _, p := range problems.List {
 			fmt.Fprintln(env.errw, printable(p.String()))

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"campaignd/internal/calendar"
-	"campaignd/internal/contact"
 )
 
 // check applies the rules that concern more than one key. It runs after all keys were
@@ -109,8 +108,10 @@ func (r *reader) checkInbox(c *Config, i int, inboxes []*node, ids map[int64]int
 	}
 	for a := range c.Applications {
 		for name, ch := range c.Applications[a].Channels {
-			if ch.Path != "" && within(absolute(ch.Path), path) {
-				r.addFault(at, field, "%q holds the outbox of channel %s (%q), which partners must not reach", clip(in.Path), name, clip(ch.Path))
+			for _, file := range ch.outputs() {
+				if within(absolute(file), path) {
+					r.addFault(at, field, "%q holds the file of channel %s (%q), which partners must not reach", clip(in.Path), name, clip(file))
+				}
 			}
 		}
 	}
@@ -172,57 +173,7 @@ func (r *reader) checkChannel(ch *Channel, n *node, path string) {
 		r.addFault(n.keyOffset("retry_max"), path+".retry_max", "found %q, which is less than retry_base, %q",
 			calendar.FormatLength(ch.RetryMax), calendar.FormatLength(ch.RetryBase))
 	}
-	r.checkContacts(ch, n, path)
-	if ch.Driver == DriverWhatsApp {
-		for key, other := range map[string]string{"app_secret_file": "verify_token_file", "verify_token_file": "app_secret_file"} {
-			if e := n.keys[key]; e != nil && n.keys[other] == nil {
-				r.addFault(e.offset, path+"."+other, "is missing: %s needs it", key)
-			}
-		}
-	}
-	if ch.Driver != DriverSMTP {
-		return
-	}
-	if e := n.keys["username"]; e != nil && ch.Username != "" && n.keys["password_file"] == nil {
-		r.addFault(e.offset, path+".password_file", "is missing: username needs it")
-	}
-	if e := n.keys["password_file"]; e != nil && n.keys["username"] == nil {
-		r.addFault(e.offset, path+".username", "is missing: password_file needs it")
-	}
-	if ch.Username != "" && ch.TLS == "none" && !isLoopback(ch.Host) {
-		r.addFault(n.keyOffset("tls"), path+".tls", "is \"none\" and would send the password in the clear: write \"starttls\" or \"tls\"")
-	}
-	r.checkDKIM(n, path)
-}
-
-// checkContacts refuses contacts that the driver's receiver can't have.
-func (r *reader) checkContacts(ch *Channel, n *node, path string) {
-	e := n.keys["contacts"]
-	switch kind, ok := contact.ParseKind(ch.Contacts); {
-	case e == nil || !ok:
-	case ch.Driver == DriverWhatsApp && kind != contact.Phone && kind != contact.Digits:
-		r.addFault(e.offset, path+".contacts", "found %q; on WhatsApp it is phone or digits", clip(ch.Contacts))
-	case ch.Driver == DriverSMTP && kind != contact.Email:
-		r.addFault(e.offset, path+".contacts", "found %q; mail goes to email", clip(ch.Contacts))
-	}
-}
-
-// checkDKIM requires the three keys of a signature to appear together.
-func (r *reader) checkDKIM(n *node, path string) {
-	var first *entry
-	var missing []string
-	for _, name := range []string{"dkim_domain", "dkim_selector", "dkim_key_file"} {
-		switch e := n.keys[name]; {
-		case e == nil:
-			missing = append(missing, name)
-		case first == nil:
-			first = e
-		}
-	}
-	if first == nil {
-		return
-	}
-	for _, name := range missing {
-		r.addFault(first.offset, path+"."+name, "is missing: dkim_domain, dkim_selector and dkim_key_file belong together")
+	if ch.driver != nil {
+		r.checkDriver(ch, n, path)
 	}
 }

@@ -40,6 +40,8 @@ type Config struct {
 
 	Inboxes      []Inbox
 	Applications []Application
+
+	drivers []Driver // that the load knew
 }
 
 // Log configures the daemon's log.
@@ -127,33 +129,9 @@ type Channel struct {
 	RefusalsInARow int    // equal refusals in a row that hold a sending
 	Contacts       string // a contact.Kind; the driver's default if not set
 
-	Path string // outbox
+	Settings Settings // of the driver's own keys
 
-	URL        string        // webhook
-	Timeout    time.Duration // webhook, whatsapp, smtp
-	SecretFile string
-	Headers    map[string]string
-
-	BaseURL       string // whatsapp
-	Version       string
-	PhoneNumberID string
-	TokenFile     string
-	DailyContacts int
-	// Both or none: with them, listen accepts WhatsApp's status webhooks for the number.
-	AppSecretFile   string
-	VerifyTokenFile string
-
-	Host            string // smtp
-	Port            int
-	TLS             string
-	Username        string
-	PasswordFile    string
-	From            string
-	ReplyTo         string
-	ListUnsubscribe string
-	DKIMDomain      string
-	DKIMSelector    string
-	DKIMKeyFile     string
+	driver *Driver
 }
 
 // Application returns the application with the id, or nil.
@@ -170,8 +148,9 @@ func (c *Config) Application(id int64) *Application {
 // are those of any contact.
 func (a *Application) ContactRules(channel string) contact.Rules {
 	ch := a.Channels[channel]
-	kind, _ := contact.ParseKind(ch.Contacts)                                                      // checked by the load
-	rules, _ := contact.New(kind, a.Country, ch.Driver == DriverWhatsApp && kind == contact.Phone) // and the country
+	userIDs := ch.driver != nil && ch.driver.UserIDs
+	kind, _ := contact.ParseKind(ch.Contacts)                                  // checked by the load
+	rules, _ := contact.New(kind, a.Country, userIDs && kind == contact.Phone) // and the country
 	return rules
 }
 

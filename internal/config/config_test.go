@@ -1,4 +1,4 @@
-package config
+package config_test
 
 import (
 	"flag"
@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"campaignd/internal/contact"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"campaignd/internal/config"
+	"campaignd/internal/contact"
+	"campaignd/internal/send/drivers"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -27,9 +29,9 @@ driver = "outbox"
 path = "out.jsonl"
 `
 
-func mustParse(t *testing.T, text string) *Config {
+func mustParse(t *testing.T, text string) *config.Config {
 	t.Helper()
-	c, p := Parse("campaignd.toml", []byte(text))
+	c, p := config.Parse("campaignd.toml", []byte(text), drivers.All())
 	for _, one := range p.List {
 		t.Errorf("unexpected problem: %s", one)
 	}
@@ -40,7 +42,7 @@ func mustParse(t *testing.T, text string) *Config {
 }
 
 func sameAs() cmp.Option {
-	return cmp.Options{cmpopts.IgnoreFields(Config{}, "File"),
+	return cmp.Options{cmpopts.IgnoreFields(config.Config{}, "File"), cmpopts.IgnoreUnexported(config.Config{}, config.Channel{}),
 		cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })}
 }
 
@@ -73,7 +75,7 @@ func TestBrokenConfigurations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, p := Parse(filepath.Base(file), data)
+			c, p := config.Parse(filepath.Base(file), data, drivers.All())
 			if c != nil || p.Count == 0 {
 				t.Fatalf("was accepted")
 			}
@@ -115,7 +117,7 @@ func TestDefaults(t *testing.T) {
 		{"dedupe", a.Dedupe, true},
 		{"schedule_grace", a.ScheduleGrace, 15 * time.Minute},
 		{"max_lateness", a.MaxLateness, 24 * time.Hour},
-		{"slicing", a.Slicing, Slicing{ActivationRecipients: 1, Slot: 5 * time.Minute, Pacing: "even"}},
+		{"slicing", a.Slicing, config.Slicing{ActivationRecipients: 1, Slot: 5 * time.Minute, Pacing: "even"}},
 		{"rate", ch.Rate, 0.0},
 		{"concurrency", ch.Concurrency, 16},
 		{"max_attempts", ch.MaxAttempts, 6},
@@ -154,41 +156,41 @@ func TestValues(t *testing.T) {
 	channel := func(line string) string { return minimal + line + "\n" }
 	for _, one := range []struct {
 		name, text string
-		got        func(*Config) any
+		got        func(*config.Config) any
 		want       any
 	}{
-		{"share in percent", app(`max_bad_rows = "2.5%"`), func(c *Config) any { return c.Applications[0].MaxBadRows }, 0.025},
-		{"share as number", app(`max_bad_rows = 0.5`), func(c *Config) any { return c.Applications[0].MaxBadRows }, 0.5},
-		{"no bad row at all", app(`max_bad_rows = 0`), func(c *Config) any { return c.Applications[0].MaxBadRows }, 0.0},
-		{"size in bytes", app(`max_file_size = 1_000`), func(c *Config) any { return c.Applications[0].MaxFileSize }, int64(1000)},
-		{"size with unit", app(`max_file_size = "3 MiB"`), func(c *Config) any { return c.Applications[0].MaxFileSize }, int64(3 << 20)},
-		{"hexadecimal", app(`max_rows = 0x10`), func(c *Config) any { return c.Applications[0].MaxRows }, 16},
-		{"rate as integer", channel(`rate = 80`), func(c *Config) any { return c.Applications[0].Channels["sms"].Rate }, 80.0},
-		{"rate below one", channel(`rate = 0.1`), func(c *Config) any { return c.Applications[0].Channels["sms"].Rate }, 0.1},
-		{"rescan every", top(`rescan = "every 30s"`), func(c *Config) any { return c.Rescan.Next(time.Unix(0, 0)).Unix() }, int64(30)},
-		{"rescan length", top(`rescan = "30s"`), func(c *Config) any { return c.Rescan.Next(time.Unix(0, 0)).Unix() }, int64(30)},
-		{"rescan cron", top(`rescan = "* * * * *"`), func(c *Config) any { return c.Rescan.Next(time.Unix(0, 0)).Unix() }, int64(60)},
-		{"listen without host is loopback", top(`listen = ":8025"`), func(c *Config) any { return c.Listen }, "127.0.0.1:8025"},
-		{"listen far with token", top("listen = \"0.0.0.0:80\"\ntoken_file = \"t\""), func(c *Config) any { return c.Listen }, "0.0.0.0:80"},
-		{"inline tables for [[tables]]", `inboxes = [{path = "in"}, {path = "in2"}]` + strings.Replace(minimal, "[[inboxes]]\npath = \"in\"", "", 1), func(c *Config) any { return len(c.Inboxes) }, 2},
-		{"dotted keys", top("log.level = \"debug\""), func(c *Config) any { return c.Log.Level }, "debug"},
-		{"a BOM", "\ufeff" + minimal, func(c *Config) any { return len(c.Inboxes) }, 1},
-		{"CRLF", strings.ReplaceAll(minimal, "\n", "\r\n"), func(c *Config) any { return len(c.Inboxes) }, 1},
-		{"zone", app(`timezone = "Europe/Madrid"`), func(c *Config) any { return c.Applications[0].Location.String() }, "Europe/Madrid"},
-		{"contacts of an outbox", channel(`rate = 1`), func(c *Config) any { return c.Applications[0].ContactRules("sms").Kind() }, contact.Any},
-		{"contacts as written", channel(`contacts = "phone"`), func(c *Config) any { return c.Applications[0].ContactRules("sms").Kind() }, contact.Phone},
+		{"share in percent", app(`max_bad_rows = "2.5%"`), func(c *config.Config) any { return c.Applications[0].MaxBadRows }, 0.025},
+		{"share as number", app(`max_bad_rows = 0.5`), func(c *config.Config) any { return c.Applications[0].MaxBadRows }, 0.5},
+		{"no bad row at all", app(`max_bad_rows = 0`), func(c *config.Config) any { return c.Applications[0].MaxBadRows }, 0.0},
+		{"size in bytes", app(`max_file_size = 1_000`), func(c *config.Config) any { return c.Applications[0].MaxFileSize }, int64(1000)},
+		{"size with unit", app(`max_file_size = "3 MiB"`), func(c *config.Config) any { return c.Applications[0].MaxFileSize }, int64(3 << 20)},
+		{"hexadecimal", app(`max_rows = 0x10`), func(c *config.Config) any { return c.Applications[0].MaxRows }, 16},
+		{"rate as integer", channel(`rate = 80`), func(c *config.Config) any { return c.Applications[0].Channels["sms"].Rate }, 80.0},
+		{"rate below one", channel(`rate = 0.1`), func(c *config.Config) any { return c.Applications[0].Channels["sms"].Rate }, 0.1},
+		{"rescan every", top(`rescan = "every 30s"`), func(c *config.Config) any { return c.Rescan.Next(time.Unix(0, 0)).Unix() }, int64(30)},
+		{"rescan length", top(`rescan = "30s"`), func(c *config.Config) any { return c.Rescan.Next(time.Unix(0, 0)).Unix() }, int64(30)},
+		{"rescan cron", top(`rescan = "* * * * *"`), func(c *config.Config) any { return c.Rescan.Next(time.Unix(0, 0)).Unix() }, int64(60)},
+		{"listen without host is loopback", top(`listen = ":8025"`), func(c *config.Config) any { return c.Listen }, "127.0.0.1:8025"},
+		{"listen far with token", top("listen = \"0.0.0.0:80\"\ntoken_file = \"t\""), func(c *config.Config) any { return c.Listen }, "0.0.0.0:80"},
+		{"inline tables for [[tables]]", `inboxes = [{path = "in"}, {path = "in2"}]` + strings.Replace(minimal, "[[inboxes]]\npath = \"in\"", "", 1), func(c *config.Config) any { return len(c.Inboxes) }, 2},
+		{"dotted keys", top("log.level = \"debug\""), func(c *config.Config) any { return c.Log.Level }, "debug"},
+		{"a BOM", "\ufeff" + minimal, func(c *config.Config) any { return len(c.Inboxes) }, 1},
+		{"CRLF", strings.ReplaceAll(minimal, "\n", "\r\n"), func(c *config.Config) any { return len(c.Inboxes) }, 1},
+		{"zone", app(`timezone = "Europe/Madrid"`), func(c *config.Config) any { return c.Applications[0].Location.String() }, "Europe/Madrid"},
+		{"contacts of an outbox", channel(`rate = 1`), func(c *config.Config) any { return c.Applications[0].ContactRules("sms").Kind() }, contact.Any},
+		{"contacts as written", channel(`contacts = "phone"`), func(c *config.Config) any { return c.Applications[0].ContactRules("sms").Kind() }, contact.Phone},
 		{"contacts of WhatsApp", app("channels.wa = {driver = \"whatsapp\", phone_number_id = \"1\", token_file = \"t\"}"),
-			func(c *Config) any { return c.Applications[0].ContactRules("wa").Kind() }, contact.Phone},
-		{"contacts of a channel that doesn't exist", minimal, func(c *Config) any { return c.Applications[0].ContactRules("x").Kind() }, contact.Any},
-		{"country", app("country = \"ES\"\nchannels.s = {driver = \"outbox\", path = \"o\", contacts = \"phone\"}"), func(c *Config) any {
+			func(c *config.Config) any { return c.Applications[0].ContactRules("wa").Kind() }, contact.Phone},
+		{"contacts of a channel that doesn't exist", minimal, func(c *config.Config) any { return c.Applications[0].ContactRules("x").Kind() }, contact.Any},
+		{"country", app("country = \"ES\"\nchannels.s = {driver = \"outbox\", path = \"o\", contacts = \"phone\"}"), func(c *config.Config) any {
 			n, _ := c.Applications[0].ContactRules("s").Normalize(nil, []byte("612345678"))
 			return string(n.To)
 		}, "34612345678"},
-		{"windows with a zone of their own", app(`windows = ["TZ=Europe/Madrid * 9 * * *"]`), func(c *Config) any {
+		{"windows with a zone of their own", app(`windows = ["TZ=Europe/Madrid * 9 * * *"]`), func(c *config.Config) any {
 			return c.Applications[0].Windows.Open(time.Date(2026, 7, 1, 7, 30, 0, 0, time.UTC))
 		}, true},
-		{"no windows", minimal, func(c *Config) any { return c.Applications[0].Windows == nil }, true},
-		{"inboxes side by side", top(`inboxes = []`)[:0] + minimal + "[[inboxes]]\npath = \"in2\"\n", func(c *Config) any { return len(c.Inboxes) }, 2},
+		{"no windows", minimal, func(c *config.Config) any { return c.Applications[0].Windows == nil }, true},
+		{"inboxes side by side", top(`inboxes = []`)[:0] + minimal + "[[inboxes]]\npath = \"in2\"\n", func(c *config.Config) any { return len(c.Inboxes) }, 2},
 	} {
 		t.Run(one.name, func(t *testing.T) {
 			if diff := cmp.Diff(one.want, one.got(mustParse(t, one.text))); diff != "" {
@@ -200,30 +202,30 @@ func TestValues(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	none := func(string) string { return "" }
-	env := func(name string) string { return map[string]string{EnvFile: "from-env.toml"}[name] }
+	env := func(name string) string { return map[string]string{config.EnvFile: "from-env.toml"}[name] }
 	t.Chdir(t.TempDir())
-	if got, err := Find("flag.toml", env); got != "flag.toml" || err != nil {
+	if got, err := config.Find("flag.toml", env); got != "flag.toml" || err != nil {
 		t.Errorf("flag: got %q, %v", got, err)
 	}
-	if got, err := Find("", env); got != "from-env.toml" || err != nil {
+	if got, err := config.Find("", env); got != "from-env.toml" || err != nil {
 		t.Errorf("environment: got %q, %v", got, err)
 	}
-	if _, err := os.Stat(Places()[1]); os.IsNotExist(err) {
-		if got, err := Find("", none); err == nil || !strings.Contains(err.Error(), "--config") {
+	if _, err := os.Stat(config.Places()[1]); os.IsNotExist(err) {
+		if got, err := config.Find("", none); err == nil || !strings.Contains(err.Error(), "--config") {
 			t.Errorf("nowhere: got %q, %v", got, err)
 		}
 	}
 	if err := os.MkdirAll("configs", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(Places()[0], []byte(minimal), 0o600); err != nil {
+	if err := os.WriteFile(config.Places()[0], []byte(minimal), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := Find("", none)
-	if got != Places()[0] || err != nil {
+	got, err := config.Find("", none)
+	if got != config.Places()[0] || err != nil {
 		t.Errorf("first place: got %q, %v", got, err)
 	}
-	c, p := Load(got)
+	c, p := config.Load(got, drivers.All())
 	if c == nil || p.Count != 0 || c.File != got {
 		t.Errorf("load %q: %v, %v", got, c, p)
 	}
@@ -231,28 +233,28 @@ func TestFind(t *testing.T) {
 
 func TestLoadRefusesWhatIsNoFile(t *testing.T) {
 	for _, path := range []string{filepath.Join(t.TempDir(), "missing.toml"), t.TempDir()} {
-		c, p := Load(path)
+		c, p := config.Load(path, drivers.All())
 		if c != nil || p.Count != 1 || p.List[0].File != path || !strings.Contains(p.List[0].Message, "can't be read") {
 			t.Errorf("%s: got %v, %v", path, c, p)
 		}
 	}
-	if c, p := Parse("big.toml", make([]byte, maxFile+1)); c != nil || p.Count != 1 {
+	if c, p := config.Parse("big.toml", make([]byte, 1<<20+1), drivers.All()); c != nil || p.Count != 1 {
 		t.Errorf("too large: got %v, %v", c, p)
 	}
 }
 
 // A file of nothing but errors ends soon, with the count of them.
 func TestManyErrors(t *testing.T) {
-	c, p := Parse("x.toml", []byte(strings.Repeat("a b\n", 100_000)))
+	c, p := config.Parse("x.toml", []byte(strings.Repeat("a b\n", 100_000)), drivers.All())
 	if c != nil || p.Count < 1000 || len(p.List) != 100 {
 		t.Errorf("got %v, %d problems, %d listed", c, p.Count, len(p.List))
 	}
 }
 
 func TestChannelsOfApplications(t *testing.T) {
-	c := &Config{Applications: []Application{
-		{ID: 1, Channels: map[string]Channel{"sms": {Rate: 5}, "email": {Rate: 2}, "cloud_api": {}}},
-		{ID: 2, Channels: map[string]Channel{"sms": {Rate: 1}, "push": {}}},
+	c := &config.Config{Applications: []config.Application{
+		{ID: 1, Channels: map[string]config.Channel{"sms": {Rate: 5}, "email": {Rate: 2}, "cloud_api": {}}},
+		{ID: 2, Channels: map[string]config.Channel{"sms": {Rate: 1}, "push": {}}},
 	}}
 	if diff := cmp.Diff([]string{"cloud_api", "email", "push", "sms"}, c.ChannelNames([]int64{1, 2, 3})); diff != "" {
 		t.Error(diff)

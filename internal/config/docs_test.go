@@ -1,4 +1,4 @@
-package config
+package config_test
 
 import (
 	"fmt"
@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"campaignd/internal/config"
+	"campaignd/internal/send/drivers"
 )
 
 const docs = "../../docs/configuration.md"
@@ -17,52 +20,59 @@ const (
 
 // reference returns the part of the documentation that the list of keys gives.
 func reference() string {
-	titles := map[Scope]string{
-		ScopeTop:         "At the top of the file",
-		ScopeLog:         "`[log]`",
-		ScopeInbox:       "`[[inboxes]]`, one for each drop folder",
-		ScopeApplication: "`[[applications]]`, one for each sender",
-		ScopeSlicing:     "`[applications.slicing]`, or `slicing = {…}` under the application",
-		ScopeChannel:     "`[applications.channels.NAME]`, for every driver",
+	titles := map[config.Scope]string{
+		config.ScopeTop:         "At the top of the file",
+		config.ScopeLog:         "`[log]`",
+		config.ScopeInbox:       "`[[inboxes]]`, one for each drop folder",
+		config.ScopeApplication: "`[[applications]]`, one for each sender",
+		config.ScopeSlicing:     "`[applications.slicing]`, or `slicing = {…}` under the application",
+		config.ScopeChannel:     "`[applications.channels.NAME]`, for every driver",
 	}
 	var b strings.Builder
-	table := func(title string, keys []Key, driver string) {
-		fmt.Fprintf(&b, "\n### %s\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n", title)
+	table := func(keys []config.Key) {
+		fmt.Fprint(&b, "\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n")
 		for _, k := range keys {
-			def := "`" + k.DefaultFor(driver) + "`"
-			switch {
-			case k.Required:
-				def = "required"
-			case k.DefaultFor(driver) == "":
-				def = "none"
-			}
-			if driver == "" {
-				for _, d := range Drivers() {
-					if own, ok := k.Defaults[d]; ok {
-						def += fmt.Sprintf(", %s `%s`", d, own)
-					}
-				}
-			}
 			kind := k.Kind
 			if k.Limits != "" {
 				kind += ": " + k.Limits
 			}
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s. |\n", k.Name, kind, def, strings.ReplaceAll(k.Meaning, "|", `\|`))
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s. |\n", k.Name, kind, defaults(k), strings.ReplaceAll(k.Meaning, "|", `\|`))
 		}
 	}
-	keys := Keys()
-	for _, scope := range []Scope{ScopeTop, ScopeLog, ScopeInbox, ScopeApplication, ScopeSlicing, ScopeChannel} {
-		table(titles[scope], slices.DeleteFunc(slices.Clone(keys), func(k Key) bool {
-			return k.Scope != scope || len(k.Drivers) > 0
-		}), "")
+	for _, scope := range []config.Scope{config.ScopeTop, config.ScopeLog, config.ScopeInbox, config.ScopeApplication, config.ScopeSlicing, config.ScopeChannel} {
+		fmt.Fprintf(&b, "\n### %s\n", titles[scope])
+		table(slices.DeleteFunc(config.Keys(drivers.All()), func(k config.Key) bool { return k.Scope != scope }))
 	}
-	for _, driver := range Drivers() {
-		own := slices.DeleteFunc(slices.Clone(keys), func(k Key) bool { return !slices.Contains(k.Drivers, driver) })
-		if len(own) > 0 {
-			table("The `"+driver+"` driver's own", own, driver)
+	for _, d := range drivers.All() {
+		fmt.Fprintf(&b, "\n### Driver `%s`\n\n%s.\n", d.Name, d.Meaning)
+		if len(d.Keys) > 0 {
+			table(d.Keys)
 		}
 	}
 	return b.String() + "\n"
+}
+
+// defaults returns a key's default in words, with those of the drivers that have another.
+func defaults(k config.Key) string {
+	switch {
+	case k.Required:
+		return "required"
+	case k.Default == "":
+		return "none"
+	}
+	def := "`" + k.Default + "`"
+	if k.Scope != config.ScopeChannel {
+		return def
+	}
+	common := slices.DeleteFunc(config.Keys(drivers.All()), func(k config.Key) bool { return k.Scope != config.ScopeChannel })
+	for _, d := range drivers.All() {
+		for _, own := range config.ChannelKeys(drivers.All(), &d)[:len(common)] {
+			if own.Name == k.Name && own.Default != k.Default {
+				def += fmt.Sprintf(", %s `%s`", d.Name, own.Default)
+			}
+		}
+	}
+	return def
 }
 
 func TestDocumentationIsCurrent(t *testing.T) {
@@ -78,19 +88,34 @@ func TestDocumentationIsCurrent(t *testing.T) {
 	golden(t, docs, before+begin+reference()+end+after)
 }
 
+// allKeys returns every key, the drivers' own too.
+func allKeys() []config.Key {
+	keys := config.Keys(drivers.All())
+	for _, d := range drivers.All() {
+		keys = append(keys, d.Keys...)
+	}
+	return keys
+}
+
 func TestKeysAreComplete(t *testing.T) {
-	seen := map[string]bool{}
-	for _, k := range Keys() {
-		id := string(k.Scope) + " " + k.Name
-		if seen[id] {
-			t.Errorf("%s is there twice", id)
+	complete := func(scope string, keys []config.Key) {
+		seen := map[string]bool{}
+		for _, k := range keys {
+			id := scope + string(k.Scope) + " " + k.Name
+			if seen[id] {
+				t.Errorf("%s is there twice", id)
+			}
+			seen[id] = true
+			if k.Meaning == "" || strings.HasSuffix(k.Meaning, ".") || k.Kind == "" {
+				t.Errorf("%s: meaning %q, kind %q", id, k.Meaning, k.Kind)
+			}
+			if k.Required && k.Default != "" {
+				t.Errorf("%s is required and has a default", id)
+			}
 		}
-		seen[id] = true
-		if k.Meaning == "" || strings.HasSuffix(k.Meaning, ".") || k.Kind == "" {
-			t.Errorf("%s: meaning %q, kind %q", id, k.Meaning, k.Kind)
-		}
-		if k.Required && k.Default != "" {
-			t.Errorf("%s is required and has a default", id)
-		}
+	}
+	complete("", config.Keys(drivers.All()))
+	for _, d := range drivers.All() {
+		complete(d.Name+" ", config.ChannelKeys(drivers.All(), &d))
 	}
 }

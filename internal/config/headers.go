@@ -13,14 +13,26 @@ import (
 // mask replaces secrets in Show.
 const mask = "*****"
 
-// keyHeaders returns a Key for HTTP headers.
-func keyHeaders[T any](scope Scope, name string, field func(*T) *map[string]string, meaning string) Key {
-	c := codec[map[string]string]{kind: "table of strings", parse: parseHeaders, format: formatHeaders}
-	return Key{Scope: scope, Name: name, Kind: c.kind, Meaning: meaning,
-		bind: bound[T, map[string]string]{c, field, func(m map[string]string) bool { return len(m) == 0 }}}
+// Headers is the codec of a table of HTTP headers. It refuses those that the driver sets itself,
+// and net/http's. The values of those that look like credentials are secrets.
+func Headers(reserved ...string) Codec[map[string]string] {
+	own := []string{"Content-Type", "Content-Length", "Transfer-Encoding", "Connection"}
+	for _, name := range reserved {
+		own = append(own, textproto.CanonicalMIMEHeaderKey(name))
+	}
+	return Codec[map[string]string]{kind: "table of strings", format: formatHeaders,
+		parse: func(n *node, bad reportFunc) (map[string]string, bool) { return parseHeaders(n, own, bad) },
+		hidden: func(headers map[string]string) (list []string) {
+			for name, value := range headers {
+				if credentialHeader(name) {
+					list = append(list, value)
+				}
+			}
+			return list
+		}}
 }
 
-func parseHeaders(n *node, bad reportFunc) (map[string]string, bool) {
+func parseHeaders(n *node, reserved []string, bad reportFunc) (map[string]string, bool) {
 	if !n.isTable() {
 		bad(n, `found %s where a table is wanted, such as {Name = "value"}`, kindName(n))
 		return nil, false
@@ -37,7 +49,7 @@ func parseHeaders(n *node, bad reportFunc) (map[string]string, bool) {
 		switch {
 		case !headerName(name):
 			refuse(v, "%q can't be the name of a header", clip(name))
-		case reservedHeader(canonical):
+		case slices.Contains(reserved, canonical):
 			refuse(v, "header %s is set by the driver itself", name)
 		case seen[canonical]:
 			refuse(v, "header %s is there twice", name)
@@ -53,21 +65,11 @@ func parseHeaders(n *node, bad reportFunc) (map[string]string, bool) {
 	return out, ok
 }
 
-// reservedHeader reports whether the webhook driver or net/http sets that header.
-func reservedHeader(canonical string) bool {
-	switch canonical {
-	case "Content-Type", "Content-Length", "Transfer-Encoding", "Connection", "Idempotency-Key",
-		"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature":
-		return true
-	}
-	return false
-}
-
 func formatHeaders(headers map[string]string) string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		value := headers[name]
-		if CredentialHeader(name) {
+		if credentialHeader(name) {
 			value = mask
 		}
 		all = append(all, quote(name)+" = "+quote(value))
@@ -75,8 +77,8 @@ func formatHeaders(headers map[string]string) string {
 	return "{" + strings.Join(all, ", ") + "}"
 }
 
-// CredentialHeader reports whether the name looks like that of a secret.
-func CredentialHeader(name string) bool {
+// credentialHeader reports whether the name looks like that of a secret.
+func credentialHeader(name string) bool {
 	name = strings.ToLower(name)
 	for _, word := range []string{"auth", "token", "secret", "key", "password", "passwd", "pwd", "cookie", "credential", "signature", "sig", "session"} {
 		if strings.Contains(name, word) {
@@ -101,7 +103,7 @@ func maskURL(raw string) string {
 	}
 	query := u.Query()
 	for name := range query {
-		if CredentialHeader(name) {
+		if credentialHeader(name) {
 			query[name] = []string{mask}
 			hidden = true
 		}
@@ -113,8 +115,21 @@ func maskURL(raw string) string {
 	return u.String()
 }
 
-// maskedURL returns c with a format that masks secrets.
-func maskedURL(c codec[string]) codec[string] {
+// WebURL is the codec of an absolute http or https URL. A password and the query are secrets.
+func WebURL() Codec[string] { return maskedURL(Text("http or https", webURL)) }
+
+// SecureURL is the codec of an absolute https URL, or of an http one to this machine.
+func SecureURL() Codec[string] { return maskedURL(Text("https, or http to this machine", secureURL)) }
+
+func maskedURL(c Codec[string]) Codec[string] {
 	c.format = func(s string) string { return quote(maskURL(s)) }
+	c.hidden = func(s string) []string {
+		u, err := url.Parse(s)
+		if err != nil {
+			return []string{s}
+		}
+		password, _ := u.User.Password()
+		return []string{u.RawQuery, password} // some receivers expect their key in the query
+	}
 	return c
 }

@@ -25,8 +25,8 @@ func namePattern(s string) error {
 
 // sidecarKeys is the codec of a table of sidecar keys. Its value is the same object as JSON, which
 // is read by the rules for sidecars, so that both know the same keys.
-func sidecarKeys() codec[string] {
-	return codec[string]{kind: "table of sidecar keys", parse: parseSidecarKeys, format: formatSidecarKeys}
+func sidecarKeys() Codec[string] {
+	return Codec[string]{kind: "table of sidecar keys", parse: parseSidecarKeys, format: formatSidecarKeys}
 }
 
 func parseSidecarKeys(n *node, bad reportFunc) (string, bool) {

@@ -1,6 +1,9 @@
 package config
 
-import "slices"
+import (
+	"reflect"
+	"slices"
+)
 
 // Scope is the table of a key, as its header is written.
 type Scope string
@@ -15,47 +18,35 @@ const (
 	ScopeChannel     Scope = "applications.channels.NAME"
 )
 
-// Key is one key of campaignd.toml. The list that Keys returns is the only one: the
-// strict load, the defaults, Show, the documentation and the check of the sample
-// file all use it.
+// Key is one key of campaignd.toml. Keys and the drivers list all of them: the strict load,
+// the defaults, Show, the documentation and the check of the sample file all use these lists.
 type Key struct {
 	Scope    Scope
 	Name     string
-	Kind     string            // "string", "integer", "length", …
-	Limits   string            // allowed values, "" for all of the kind
-	Default  string            // as TOML, "" for none
-	Defaults map[string]string // by driver, where they differ
+	Kind     string // "string", "integer", "length", …
+	Limits   string // allowed values, "" for all of the kind
+	Default  string // as TOML, "" for none
 	Required bool
-	Drivers  []string // the drivers that have the key; empty for all
-	Meaning  string   // one sentence, without its full stop
+	Meaning  string // one sentence, without its full stop
+
+	Secret bool // the value refers to a secret, for ReadSecret
+	Output bool // the value is the path of a file that campaignd writes; partners must not reach it
 
 	bind binding
 }
 
-// Applies reports whether a channel of that driver has the key.
-func (k *Key) Applies(driver string) bool {
-	return len(k.Drivers) == 0 || slices.Contains(k.Drivers, driver)
-}
-
-// DefaultFor returns the key's default, as TOML, for a channel of that driver.
-func (k *Key) DefaultFor(driver string) string {
-	if d, ok := k.Defaults[driver]; ok {
-		return d
-	}
-	return k.Default
-}
-
 // binding ties a key to the field that holds its value. target is a pointer to
-// the struct of the key's scope.
+// the struct of the key's table.
 type binding interface {
 	read(target any, n *node, bad reportFunc)
 	show(target any) (toml string, absent bool)
+	text(target any) string // of a string; "" otherwise
+	hidden(target any) []string
 }
 
 type bound[T, V any] struct {
-	codec codec[V]
+	codec Codec[V]
 	field func(*T) *V
-	empty func(V) bool
 }
 
 func (b bound[T, V]) read(target any, n *node, bad reportFunc) {
@@ -66,50 +57,55 @@ func (b bound[T, V]) read(target any, n *node, bad reportFunc) {
 
 func (b bound[T, V]) show(target any) (string, bool) {
 	v := *b.field(target.(*T))
-	return b.codec.format(v), b.empty(v)
+	return b.codec.format(v), empty(v)
 }
 
-// key returns a Key for a field that holds a comparable value.
-func key[T any, V comparable](scope Scope, name string, c codec[V], field func(*T) *V, meaning string) Key {
-	return Key{Scope: scope, Name: name, Kind: c.kind, Limits: c.limits, Meaning: meaning,
-		bind: bound[T, V]{c, field, func(v V) bool { var zero V; return v == zero }}}
+func (b bound[T, V]) text(target any) string {
+	s, _ := any(*b.field(target.(*T))).(string)
+	return s
 }
 
-// keyList returns a Key for a field that holds a list.
-func keyList[T, V any](scope Scope, name string, c codec[[]V], field func(*T) *[]V, meaning string) Key {
-	return Key{Scope: scope, Name: name, Kind: c.kind, Limits: c.limits, Meaning: meaning,
-		bind: bound[T, []V]{c, field, func(v []V) bool { return len(v) == 0 }}}
-}
-
-func (k Key) or(toml string) Key { k.Default = toml; return k }
-
-func (k Key) orBy(driver, toml string) Key {
-	if k.Defaults == nil {
-		k.Defaults = map[string]string{}
+func (b bound[T, V]) hidden(target any) []string {
+	if b.codec.hidden == nil {
+		return nil
 	}
-	k.Defaults[driver] = toml
-	return k
+	return b.codec.hidden(*b.field(target.(*T)))
 }
 
-func (k Key) required() Key { k.Required = true; return k }
-
-func (k Key) of(drivers ...string) Key { k.Drivers = drivers; return k }
-
-// The drivers that a channel may name.
-const (
-	DriverOutbox   = "outbox"
-	DriverWebhook  = "webhook"
-	DriverWhatsApp = "whatsapp"
-	DriverSMTP     = "smtp"
-	DriverNull     = "null" // sends nothing and calls it sent: for measuring
-)
-
-// Drivers lists them in the order in which they are documented.
-func Drivers() []string {
-	return []string{DriverOutbox, DriverWebhook, DriverWhatsApp, DriverSMTP, DriverNull}
+func empty(value any) bool {
+	switch v := reflect.ValueOf(value); v.Kind() {
+	case reflect.Slice, reflect.Map:
+		return v.Len() == 0
+	default:
+		return v.IsZero()
+	}
 }
 
-// Keys returns all keys, scope by scope.
-func Keys() []Key {
-	return slices.Concat(topKeys(), inboxKeys(), applicationKeys(), channelKeys(), driverKeys())
+// key returns a Key for the field of a T.
+func key[T, V any](scope Scope, name string, c Codec[V], field func(*T) *V, meaning string) Key {
+	return Key{Scope: scope, Name: name, Kind: c.kind, Limits: c.limits, Meaning: meaning,
+		Secret: c.secret, Output: c.output, bind: bound[T, V]{c, field}}
+}
+
+// DriverKey returns a driver's own key for a field of its settings. meaning is one sentence
+// without its full stop.
+func DriverKey[S, V any](name string, c Codec[V], field func(*S) *V, meaning string) Key {
+	return key(ScopeChannel, name, c, field, meaning)
+}
+
+// Or returns k with a default, as TOML.
+func (k Key) Or(toml string) Key { k.Default = toml; return k }
+
+// Mandatory returns k as a key that must be set.
+func (k Key) Mandatory() Key { k.Required = true; return k }
+
+// Keys returns all keys but the drivers' own, scope by scope. drivers are those that a channel
+// may name.
+func Keys(drivers []Driver) []Key {
+	return slices.Concat(topKeys(), inboxKeys(), applicationKeys(), channelKeys(drivers, nil))
+}
+
+// ChannelKeys returns the keys of a channel of driver d with its defaults, the driver's own last.
+func ChannelKeys(drivers []Driver, d *Driver) []Key {
+	return append(channelKeys(drivers, d), d.keys()...)
 }

@@ -42,7 +42,7 @@ func Find(flag string, getenv func(string) string) (path string, err error) {
 }
 
 // Load reads the file at path. See Parse.
-func Load(path string) (*Config, campaign.Problems) {
+func Load(path string, drivers []Driver) (*Config, campaign.Problems) {
 	var p campaign.Problems
 	f, err := os.Open(path)
 	if err != nil {
@@ -55,20 +55,21 @@ func Load(path string) (*Config, campaign.Problems) {
 		p.Addf(path, 0, 0, "", "can't be read: %v", withoutPath(err))
 		return nil, p
 	}
-	return Parse(path, data)
+	return Parse(path, data, drivers)
 }
 
 // Parse reads data, the content of file, and returns all its problems at once, in
 // the order of their positions, each with line, column and dotted key. The Config
-// is nil if there is any problem.
-func Parse(file string, data []byte) (*Config, campaign.Problems) {
+// is nil if there is any problem. drivers are those that a channel may name, in the order in
+// which they are documented.
+func Parse(file string, data []byte, drivers []Driver) (*Config, campaign.Problems) {
 	if len(data) > maxFile {
 		var p campaign.Problems
 		p.Addf(file, 0, 0, "", "has more than the %d bytes that a configuration may have", maxFile)
 		return nil, p
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	r := &reader{keys: Keys()}
+	r := &reader{drivers: drivers, keys: Keys(drivers)}
 	root, whole := tree(data, func(at int, field, message string) { r.addFault(at, field, "%s", message) })
 	r.complete = whole
 	c := r.config(root)
@@ -86,6 +87,9 @@ func Parse(file string, data []byte) (*Config, campaign.Problems) {
 		p.Add(one)
 		return nil, p
 	}
-	c.File = file
+	c.File, c.drivers = file, drivers
 	return c, campaign.Problems{}
 }
+
+// Reload reads the configuration's file again.
+func (c *Config) Reload() (*Config, campaign.Problems) { return Load(c.File, c.drivers) }

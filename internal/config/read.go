@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,8 +13,9 @@ import (
 
 // reader turns a tree into a Config and collects the faults.
 type reader struct {
-	keys     []Key
-	complete bool // every line could be read; if not, a missing key may be in a broken line
+	drivers  []Driver
+	keys     []Key // of all tables, without the drivers' own
+	complete bool  // every line could be read; if not, a missing key may be in a broken line
 	faults   []fault
 }
 
@@ -42,84 +44,102 @@ func (r *reader) problems(file string, data []byte) campaign.Problems {
 	return p
 }
 
-// table reads n into target by the keys of scope, defaults first. path is the
-// table's dotted name for people, driver a channel's, and subs reads its subtables.
-func (r *reader) table(scope Scope, path, driver string, target any, n *node, subs map[string]func(e *entry, path string)) {
-	for i := range r.keys {
-		k := &r.keys[i]
-		if k.Scope != scope || !k.Applies(driver) {
-			continue
+// field is a key and the struct that holds its value.
+type field struct {
+	key    *Key
+	target any
+}
+
+// fields returns the fields of a scope whose values target holds.
+func (r *reader) fields(scope Scope, target any) []field { return fieldsOf(r.keys, scope, target) }
+
+func fieldsOf(keys []Key, scope Scope, target any) (list []field) {
+	for i := range keys {
+		if keys[i].Scope == scope {
+			list = append(list, field{&keys[i], target})
 		}
-		if k.Required && n.keys[k.Name] == nil && r.complete {
-			r.addFault(n.offset, join(path, k.Name), "is missing: it has no default")
+	}
+	return list
+}
+
+// channelFields returns the fields of a channel; a channel without a known driver has only those
+// that all drivers have.
+func channelFields(drivers []Driver, ch *Channel) []field {
+	return append(fieldsOf(channelKeys(drivers, ch.driver), ScopeChannel, ch), fieldsOf(ch.driver.keys(), ScopeChannel, ch.Settings)...)
+}
+
+// table reads n into fields, defaults first. path is the table's dotted name for people, and subs
+// reads its subtables. other explains a key that is not among fields.
+func (r *reader) table(path string, fields []field, n *node, subs map[string]func(e *entry, path string), other func(e *entry, field, name string)) {
+	byName := map[string]field{}
+	for _, f := range fields {
+		byName[f.key.Name] = f
+		if f.key.Required && n.keys[f.key.Name] == nil && r.complete {
+			r.addFault(n.offset, join(path, f.key.Name), "is missing: it has no default")
 		}
-		r.setDefault(k, driver, target)
+		f.setDefault()
 	}
 	for _, name := range n.names {
-		e, field := n.keys[name], join(path, name)
+		e, path := n.keys[name], join(path, name)
 		if sub := subs[name]; sub != nil {
-			sub(e, field)
+			sub(e, path)
 			continue
 		}
-		k := r.find(scope, name)
-		switch {
-		case k == nil:
-			r.addFault(e.offset, field, "%s", r.unknown(scope, driver, name, subs))
-		case driver == noDriver && !k.Applies(driver):
-			// Without a driver, nobody knows whether the key is right.
-		case !k.Applies(driver):
-			r.addFault(e.offset, field, "belongs to the driver %s; this channel's driver is %s", orList(k.Drivers), driver)
-		default:
-			k.bind.read(target, e.value, func(at *node, format string, args ...any) {
-				r.addFault(at.offset, field, format, args...)
-			})
+		f, known := byName[name]
+		if !known {
+			other(e, path, name)
+			continue
 		}
+		f.key.bind.read(f.target, e.value, func(at *node, format string, args ...any) {
+			r.addFault(at.offset, path, format, args...)
+		})
 	}
 }
 
-// setDefault sets the key's default in target.
-func (r *reader) setDefault(k *Key, driver string, target any) {
-	def := k.DefaultFor(driver)
-	if def == "" {
+// scope reads a table whose keys are those of one scope.
+func (r *reader) scope(scope Scope, path string, target any, n *node, subs map[string]func(e *entry, path string)) {
+	fields := r.fields(scope, target)
+	r.table(path, fields, n, subs, func(e *entry, path, name string) { r.addUnknown(e, path, name, fields, subs) })
+}
+
+// setDefault sets the key's default.
+func (f field) setDefault() {
+	if f.key.Default == "" {
 		return
 	}
-	root, _ := tree([]byte("v = "+def), func(int, string, string) {})
-	k.bind.read(target, root.keys["v"].value, func(*node, string, ...any) {})
+	root, _ := tree([]byte("v = "+f.key.Default), func(int, string, string) {})
+	f.key.bind.read(f.target, root.keys["v"].value, func(*node, string, ...any) {})
 }
 
-func (r *reader) find(scope Scope, name string) *Key {
-	i := slices.IndexFunc(r.keys, func(k Key) bool { return k.Scope == scope && k.Name == name })
-	if i < 0 {
-		return nil
+// addUnknown reports a key that the table doesn't have: it may belong elsewhere or be misspelt.
+func (r *reader) addUnknown(e *entry, path, name string, fields []field, subs map[string]func(*entry, string)) {
+	if scope, ok := r.scopeOf(name); ok {
+		r.addFault(e.offset, path, "is no key of this table; it belongs %s", place(scope))
+		return
 	}
-	return &r.keys[i]
-}
-
-// unknown explains a key that scope doesn't have: it may belong elsewhere or be misspelt.
-func (r *reader) unknown(scope Scope, driver, name string, subs map[string]func(*entry, string)) string {
-	var known []string
-	for i := range r.keys {
-		k := &r.keys[i]
-		if k.Scope == scope && (driver == noDriver || k.Applies(driver)) {
-			known = append(known, k.Name)
-		}
-	}
-	for sub := range subs {
-		known = append(known, sub)
+	known := slices.Sorted(maps.Keys(subs))
+	for _, f := range fields {
+		known = append(known, f.key.Name)
 	}
 	slices.Sort(known)
+	if near := didYouMean(name, known); near != "" {
+		r.addFault(e.offset, path, "is no known key%s", near)
+		return
+	}
+	r.addFault(e.offset, path, "is no known key; here there are %s", strings.Join(known, ", "))
+}
+
+// scopeOf returns the table that has a key or subtable of that name.
+func (r *reader) scopeOf(name string) (Scope, bool) {
 	if name == "slicing" || name == "channels" {
-		return "is no key of this table; it belongs " + place(ScopeApplication)
+		return ScopeApplication, true
 	}
 	for i := range r.keys {
-		if k := &r.keys[i]; k.Name == name && name != "name" {
-			return fmt.Sprintf("is no key of this table; it belongs %s", place(k.Scope))
+		if r.keys[i].Name == name && name != "name" {
+			return r.keys[i].Scope, true
 		}
 	}
-	if near := didYouMean(name, known); near != "" {
-		return "is no known key" + near
-	}
-	return "is no known key; here there are " + strings.Join(known, ", ")
+	return ScopeChannel, len(owners(r.drivers, name)) > 0
 }
 
 // place describes the location of a scope's keys in words.
@@ -134,27 +154,12 @@ func place(s Scope) string {
 	}
 }
 
-func orList(names []string) string {
-	switch n := len(names); n {
-	case 0:
-		return ""
-	case 1:
-		return names[0]
-	default:
-		s := names[0]
-		for _, name := range names[1 : n-1] {
-			s += ", " + name
-		}
-		return s + " or " + names[n-1]
-	}
-}
-
 // config reads the whole tree.
 func (r *reader) config(root *node) *Config {
 	c := &Config{}
 	log := newTable(root.offset)
 	var inboxes, applications []*node
-	r.table(ScopeTop, "", "", c, root, map[string]func(*entry, string){
+	r.scope(ScopeTop, "", c, root, map[string]func(*entry, string){
 		"log": func(e *entry, path string) { log = r.tableOf(e, path) },
 		"inboxes": func(e *entry, path string) {
 			for _, n := range r.tablesOf(e, path) {
@@ -169,14 +174,14 @@ func (r *reader) config(root *node) *Config {
 			}
 		},
 	})
-	r.table(ScopeLog, string(ScopeLog), "", c, log, nil)
+	r.scope(ScopeLog, string(ScopeLog), c, log, nil)
 	r.check(c, root, inboxes, applications)
 	return c
 }
 
 func (r *reader) inbox(n *node, path string) Inbox {
 	var in Inbox
-	r.table(ScopeInbox, path, "", &in, n, nil)
+	r.scope(ScopeInbox, path, &in, n, nil)
 	return in
 }
 
@@ -184,11 +189,11 @@ func (r *reader) application(n *node, path string) Application {
 	var a Application
 	slicing := newTable(n.offset)
 	channels := newTable(n.offset)
-	r.table(ScopeApplication, path, "", &a, n, map[string]func(*entry, string){
+	r.scope(ScopeApplication, path, &a, n, map[string]func(*entry, string){
 		"slicing":  func(e *entry, path string) { slicing = r.tableOf(e, path) },
 		"channels": func(e *entry, path string) { channels = r.tableOf(e, path) },
 	})
-	r.table(ScopeSlicing, string(ScopeSlicing), "", &a, slicing, nil)
+	r.scope(ScopeSlicing, string(ScopeSlicing), &a, slicing, nil)
 	r.checkSlicing(&a, slicing)
 	r.checkWindows(&a, n)
 	for _, name := range channels.names {
@@ -209,28 +214,37 @@ func (r *reader) application(n *node, path string) Application {
 }
 
 func (r *reader) channel(name string, n *node, path string) Channel {
-	ch := Channel{Name: name}
-	driver := r.driver(n)
-	r.table(ScopeChannel, path, driver, &ch, n, nil)
+	ch := Channel{Name: name, driver: r.driver(n)}
+	if ch.driver != nil {
+		ch.Settings = ch.driver.Settings()
+	}
+	fields := channelFields(r.drivers, &ch)
+	r.table(path, fields, n, nil, func(e *entry, path, name string) {
+		switch others := owners(r.drivers, name); {
+		case len(others) > 0 && ch.driver == nil:
+			// Without a driver, nobody knows whether the key is right.
+		case len(others) > 0:
+			r.addFault(e.offset, path, "belongs to the driver %s; this channel's driver is %s", orList(others), ch.Driver)
+		default:
+			r.addUnknown(e, path, name, fields, nil)
+		}
+	})
 	r.checkChannel(&ch, n, path)
 	return ch
 }
 
-// noDriver is used for a channel that names no driver or an unknown one: the keys that
-// all drivers have are read, the others skipped.
-const noDriver = "?"
-
-// driver returns the channel's driver or noDriver.
-func (r *reader) driver(n *node) string {
+// driver returns the driver that the channel names, or nil.
+func (r *reader) driver(n *node) *Driver {
 	e := n.keys["driver"]
 	if e == nil {
-		return noDriver
+		return nil
 	}
-	name, ok := oneOf(Drivers()...).parse(e.value, func(*node, string, ...any) {})
-	if !ok {
-		return noDriver
+	name, _ := OneOf(driverNames(r.drivers)...).parse(e.value, func(*node, string, ...any) {})
+	i := slices.Index(driverNames(r.drivers), name)
+	if i < 0 {
+		return nil
 	}
-	return name
+	return &r.drivers[i]
 }
 
 // tableOf returns the table that e holds, an empty one if it holds something else.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/mail"
 	"net/netip"
 	"net/url"
 	"path"
@@ -13,7 +12,6 @@ import (
 	"time"
 	_ "time/tzdata" // the zones must be there on a machine that has none
 
-	"campaignd/internal/campaign"
 	"campaignd/internal/contact"
 	"campaignd/internal/source"
 )
@@ -124,61 +122,6 @@ func secureURL(s string) error {
 	}
 	if u, _ := url.Parse(s); u.Scheme != "https" && !isLoopback(u.Hostname()) {
 		return errors.New("is http and would send the token in the clear: write https")
-	}
-	return nil
-}
-
-func apiVersion(s string) error {
-	major, minor, ok := strings.Cut(strings.TrimPrefix(s, "v"), ".")
-	if !ok || !strings.HasPrefix(s, "v") || digits(major) != nil || digits(minor) != nil {
-		return fmt.Errorf("found %q where a version such as \"v23.0\" is wanted", clip(s))
-	}
-	return nil
-}
-
-func digits(s string) error {
-	if s == "" || strings.Trim(s, "0123456789") != "" {
-		return fmt.Errorf("found %q where digits are wanted", clip(s))
-	}
-	return nil
-}
-
-func hostName(s string) error {
-	if net.ParseIP(s) == nil && (s == "" || len(s) > 253 || strings.ContainsAny(s, " \t\r\n/:@[]\"'\\\x00")) {
-		return fmt.Errorf("found %q where a host name is wanted, without a port", clip(s))
-	}
-	return nil
-}
-
-func mailAddress(s string) error {
-	if _, err := mail.ParseAddress(s); err != nil || strings.ContainsAny(s, "\r\n") {
-		return fmt.Errorf("found %q where a mail address is wanted", clip(s))
-	}
-	return nil
-}
-
-// unsubscribe checks a List-Unsubscribe address. Its variables are the driver's, not a campaign's.
-func unsubscribe(s string) error {
-	segments, _, err := campaign.Split(s)
-	if err != nil {
-		return fmt.Errorf("found %q: %w", clip(s), err)
-	}
-	for _, segment := range segments {
-		if v := segment.Variable; v != "" && v != "key" && v != "contact" {
-			return fmt.Errorf("found {{%s}}; only {{key}} and {{contact}} are allowed here", clip(v))
-		}
-	}
-	u, err := url.Parse(s)
-	if err == nil && (u.Scheme == "mailto" && mailAddress(u.Opaque) == nil || u.Scheme == "https" && u.Hostname() != "") {
-		return nil
-	}
-	return fmt.Errorf("found %q where \"mailto:address\" or an https URL is wanted", clip(s))
-}
-
-// selector checks a DKIM selector: labels of a host name (RFC 6376, 3.1).
-func selector(s string) error {
-	if hostName(s) != nil || strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != "" {
-		return fmt.Errorf("found %q where a name such as \"mail2026\" is wanted", clip(s))
 	}
 	return nil
 }

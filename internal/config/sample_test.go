@@ -1,42 +1,47 @@
-package config
+package config_test
 
 import (
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/config"
+	"campaignd/internal/send/drivers"
+	"campaignd/internal/send/outbox"
 )
 
 const sample = "../../configs/campaignd.toml"
 
 // TestSampleIsTheContract holds the active lines of the sample to the example in docs/contract.md 11.
 func TestSampleIsTheContract(t *testing.T) {
-	c, p := Load(sample)
+	c, p := config.Load(sample, drivers.All())
 	if c == nil {
 		t.Fatalf("the sample is refused: %v", p)
 	}
 	if c.StateDir != "var" || c.CampaignsDir != "configs/campaigns" || c.Listen != "127.0.0.1:8025" {
 		t.Errorf("top: %q, %q, %q", c.StateDir, c.CampaignsDir, c.Listen)
 	}
-	wantInbox := Inbox{Path: "inbox", Application: 1, Campaign: 7, AllowApplications: []int64{1}, Settle: 2 * time.Second,
+	wantInbox := config.Inbox{Path: "inbox", Application: 1, Campaign: 7, AllowApplications: []int64{1}, Settle: 2 * time.Second,
 		ContactColumns: []string{"contactCode", "phone", "telefono", "teléfono", "email"}, SidecarWait: 30 * time.Second, PairTimeout: time.Hour, UnterminatedWait: time.Minute, NoteAfter: time.Minute,
 		MaxDrops: 10_000, MaxPendingBytes: 16 << 30}
-	if diff := cmp.Diff([]Inbox{wantInbox}, c.Inboxes); diff != "" {
+	if diff := cmp.Diff([]config.Inbox{wantInbox}, c.Inboxes); diff != "" {
 		t.Errorf("inboxes (-want +got):\n%s", diff)
 	}
 	a := c.Application(1)
 	if a == nil || a.Name != "Demo shop" || a.Timezone != "Europe/Madrid" || a.Windows != nil {
 		t.Fatalf("application 1: %+v (windows are off: the demo sends at any hour)", a)
 	}
-	wantSlicing := Slicing{Enabled: true, ActivationRecipients: 1000, Slot: 5 * time.Minute, Capacity: 600, Pacing: "even"}
+	wantSlicing := config.Slicing{Enabled: true, ActivationRecipients: 1000, Slot: 5 * time.Minute, Capacity: 600, Pacing: "even"}
 	if diff := cmp.Diff(wantSlicing, a.Slicing); diff != "" {
 		t.Errorf("slicing (-want +got):\n%s", diff)
 	}
 	ch := a.Channels["cloud_api"]
-	if len(a.Channels) != 1 || ch.Driver != "outbox" || ch.Path != "var/outbox.jsonl" || ch.Rate != 80 || ch.Concurrency != 16 {
+	if len(a.Channels) != 1 || ch.Driver != "outbox" || ch.Settings.(*outbox.Settings).Path != "var/outbox.jsonl" || ch.Rate != 80 || ch.Concurrency != 16 {
 		t.Errorf("channels: %+v", a.Channels)
 	}
 }
@@ -50,18 +55,18 @@ func TestSampleShowsDefaults(t *testing.T) {
 	}
 	header := regexp.MustCompile(`^#?\[+([a-z._]+)\]+$`)
 	line := regexp.MustCompile(`^(#?)([a-z_]+) = (.*)$`)
-	scope, driver := ScopeTop, ""
+	scope, keys := config.ScopeTop, config.Keys(drivers.All())
 	seen := map[string]bool{}
-	keys := Keys()
+	var shown []config.Key // of the drivers in the sample, which needn't have all
 	inSlicing := regexp.MustCompile(`[a-z_]+ = ("[^"]*"|[a-z0-9]+)`)
-	check := func(commented bool, scope Scope, name, value string) {
+	check := func(commented bool, scope config.Scope, name, value string) {
 		for i := range keys {
 			k := &keys[i]
-			if k.Scope != scope || k.Name != name || !k.Applies(driver) && driver != "" {
+			if k.Scope != scope || k.Name != name {
 				continue
 			}
 			seen[string(scope)+" "+name] = true
-			if def := k.DefaultFor(driver); commented && !k.Required && def != "" && def != value {
+			if def := k.Default; commented && !k.Required && def != "" && def != value {
 				t.Errorf("[%s] %s: the sample has %s, the default is %s", scope, name, value, def)
 			}
 			return
@@ -71,33 +76,45 @@ func TestSampleShowsDefaults(t *testing.T) {
 	lines := strings.Split(string(data), "\n")
 	for n, text := range lines {
 		if m := header.FindStringSubmatch(text); m != nil {
-			scope, driver = Scope(m[1]), ""
+			scope, keys = config.Scope(m[1]), config.Keys(drivers.All())
 			if strings.HasPrefix(m[1], "applications.channels.") {
-				scope = ScopeChannel
+				scope = config.ScopeChannel
 			}
 		} else if m := line.FindStringSubmatch(text); m != nil {
 			if m[2] == "driver" {
-				driver = strings.Trim(m[3], `"`)
+				d := driverOf(t, strings.Trim(m[3], `"`))
+				keys = config.ChannelKeys(drivers.All(), &d)
+				shown = append(shown, d.Keys...)
 			}
 			if m[2] == "slicing" {
 				for _, pair := range inSlicing.FindAllString(m[3], -1) {
 					name, value, _ := strings.Cut(pair, " = ")
-					check(false, ScopeSlicing, name, value)
+					check(false, config.ScopeSlicing, name, value)
 				}
 				for _, pair := range inSlicing.FindAllString(lines[n-1], -1) {
 					name, value, _ := strings.Cut(pair, " = ")
-					check(true, ScopeSlicing, name, value)
+					check(true, config.ScopeSlicing, name, value)
 				}
 				continue
 			}
 			check(m[1] == "#", scope, m[2], m[3])
 		}
 	}
-	for _, k := range keys {
+	for _, k := range append(config.Keys(drivers.All()), shown...) {
 		if !seen[string(k.Scope)+" "+k.Name] {
 			t.Errorf("[%s] %s is not in the sample", k.Scope, k.Name)
 		}
 	}
+}
+
+func driverOf(t *testing.T, name string) config.Driver {
+	t.Helper()
+	all := drivers.All()
+	i := slices.IndexFunc(all, func(d config.Driver) bool { return d.Name == name })
+	if i < 0 {
+		t.Fatalf("there is no driver %q", name)
+	}
+	return all[i]
 }
 
 // TestSampleUncommented: with every # of a key taken away the sample is still right.

@@ -86,6 +86,13 @@ func trimLineEnd(s string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(s, "\n"), "\r")
 }
 
+// SecretFile is the codec of a reference to a secret, for ReadSecret.
+func SecretFile() Codec[string] {
+	c := Text("", secretRef)
+	c.secret = true
+	return c
+}
+
 // secretRef checks the form of a reference for ReadSecret, not that the secret exists.
 func secretRef(s string) error {
 	if err := notEmpty(s); err != nil {

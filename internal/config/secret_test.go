@@ -1,4 +1,4 @@
-package config
+package config_test
 
 import (
 	"os"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"campaignd/internal/config"
 )
 
 func TestReadSecret(t *testing.T) {
@@ -40,12 +42,12 @@ func TestReadSecret(t *testing.T) {
 		{"empty file", write("empty", "\n"), "", "empty"},
 		{"empty variable", "env:EMPTY", "", `"EMPTY"`},
 		{"missing credential", "credential:none", "", "none"},
-		{"too large", write("large", strings.Repeat("s3cret", maxSecret)), "", "large"},
+		{"too large", write("large", strings.Repeat("s3cret", 64<<10)), "", "large"},
 		{"FIFO", fifo, "", "regular"},
 		{"folder", dir, "", "regular"},
 	} {
 		t.Run(one.name, func(t *testing.T) {
-			got, err := ReadSecret(one.ref, getenv)
+			got, err := config.ReadSecret(one.ref, getenv)
 			if got != one.want || (err != nil) != (one.wrong != "") {
 				t.Fatalf("got %q, %v", got, err)
 			}
@@ -54,7 +56,7 @@ func TestReadSecret(t *testing.T) {
 			}
 		})
 	}
-	if _, err := ReadSecret("credential:cred", func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), "LoadCredential") {
+	if _, err := config.ReadSecret("credential:cred", func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), "LoadCredential") {
 		t.Errorf("without systemd: %v", err)
 	}
 }

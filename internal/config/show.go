@@ -15,24 +15,24 @@ import (
 // back to the same Config. Keys without a value are left out. Passwords in URLs
 // and the values of headers that look like credentials are masked.
 func (c *Config) Show(w io.Writer) error {
-	s := shower{keys: Keys()}
-	s.table(ScopeTop, "", c)
+	s := shower{keys: Keys(c.drivers)}
+	s.scope(ScopeTop, c)
 	s.header("[log]")
-	s.table(ScopeLog, "", c)
+	s.scope(ScopeLog, c)
 	for i := range c.Inboxes {
 		s.header("[[inboxes]]")
-		s.table(ScopeInbox, "", &c.Inboxes[i])
+		s.scope(ScopeInbox, &c.Inboxes[i])
 	}
 	for i := range c.Applications {
 		a := &c.Applications[i]
 		s.header("[[applications]]")
-		s.table(ScopeApplication, "", a)
+		s.scope(ScopeApplication, a)
 		s.header("[applications.slicing]")
-		s.table(ScopeSlicing, "", a)
+		s.scope(ScopeSlicing, a)
 		for _, name := range slices.Sorted(maps.Keys(a.Channels)) {
 			ch := a.Channels[name]
 			s.header("[applications.channels." + name + "]")
-			s.table(ScopeChannel, ch.Driver, &ch)
+			s.table(channelFields(c.drivers, &ch))
 		}
 	}
 	if _, err := io.WriteString(w, s.b.String()); err != nil {
@@ -61,16 +61,14 @@ type shower struct {
 
 func (s *shower) header(h string) { fmt.Fprintf(&s.b, "\n%s\n", h) }
 
-func (s *shower) table(scope Scope, driver string, target any) {
-	for i := range s.keys {
-		k := &s.keys[i]
-		if k.Scope != scope || !k.Applies(driver) {
+func (s *shower) scope(scope Scope, target any) { s.table(fieldsOf(s.keys, scope, target)) }
+
+func (s *shower) table(fields []field) {
+	for _, f := range fields {
+		toml, absent := f.key.bind.show(f.target)
+		if absent && f.key.Default == "" {
 			continue
 		}
-		toml, absent := k.bind.show(target)
-		if absent && k.DefaultFor(driver) == "" {
-			continue
-		}
-		fmt.Fprintf(&s.b, "%s = %s\n", k.Name, toml)
+		fmt.Fprintf(&s.b, "%s = %s\n", f.key.Name, toml)
 	}
 }

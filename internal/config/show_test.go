@@ -1,4 +1,4 @@
-package config
+package config_test
 
 import (
 	"bytes"
@@ -8,6 +8,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/config"
+	"campaignd/internal/send/drivers"
+	"campaignd/internal/send/webhook"
 )
 
 // full sets every key that has no default.
@@ -75,7 +79,7 @@ id = 2
 driver = "null"
 `
 
-func show(t *testing.T, c *Config) string {
+func show(t *testing.T, c *config.Config) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := c.Show(&b); err != nil {
@@ -98,7 +102,7 @@ func TestShowReadsBack(t *testing.T) {
 // Show and the file that sets everything name every key but those of other drivers.
 func TestShowNamesEveryKey(t *testing.T) {
 	shown := show(t, mustParse(t, full))
-	for _, k := range Keys() {
+	for _, k := range allKeys() {
 		if !strings.Contains(shown, "\n"+k.Name+" = ") && !strings.HasPrefix(shown, k.Name+" = ") {
 			t.Errorf("%s %s is not shown", k.Scope, k.Name)
 		}
@@ -126,7 +130,7 @@ headers = {Authorization = "Bearer hunter4", X-Api-Key = "hunter5", X-Sender = "
 		}
 	}
 	mustParse(t, shown)
-	if got := c.Applications[0].Channels["w"].Headers["Authorization"]; got != "Bearer hunter4" {
+	if got := c.Applications[0].Channels["w"].Settings.(*webhook.Settings).Headers["Authorization"]; got != "Bearer hunter4" {
 		t.Errorf("the value itself was changed to %q", got)
 	}
 }
@@ -143,7 +147,7 @@ func TestShowError(t *testing.T) {
 
 // TestEffectiveValues: what Show writes, for programs.
 func TestEffectiveValues(t *testing.T) {
-	c, p := Load(sample)
+	c, p := config.Load(sample, drivers.All())
 	if c == nil {
 		t.Fatal(p)
 	}

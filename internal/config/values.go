@@ -15,13 +15,16 @@ import (
 // reportFunc reports a fault of a value, at its offset.
 type reportFunc func(at *node, format string, args ...any)
 
-// codec reads and writes the values of one kind. limits describes the allowed
+// Codec reads and writes the values of one kind. limits describes the allowed
 // values, "" for all of the kind.
-type codec[V any] struct {
+type Codec[V any] struct {
 	kind   string
 	limits string
 	parse  func(n *node, bad reportFunc) (V, bool)
 	format func(V) string
+	hidden func(V) []string // returns the secrets in a value; nil: it has none
+	secret bool             // the value refers to a secret
+	output bool             // the value is the path of a file that campaignd writes
 }
 
 // kindName describes a node, with its value where that helps.
@@ -77,9 +80,10 @@ func isString(n *node, want string, bad reportFunc) bool {
 	return true
 }
 
-// text is the codec of a string that passes check, which may be nil.
-func text(limits string, check func(string) error) codec[string] {
-	return codec[string]{kind: "string", limits: limits, format: quote,
+// Text is the codec of a string that passes check, which may be nil. limits describes the
+// allowed values. The error of check completes "KEY: …"; see Found.
+func Text(limits string, check func(string) error) Codec[string] {
+	return Codec[string]{kind: "string", limits: limits, format: quote,
 		parse: func(n *node, bad reportFunc) (string, bool) {
 			if !isString(n, "a string in quotes", bad) {
 				return "", false
@@ -94,10 +98,17 @@ func text(limits string, check func(string) error) codec[string] {
 		}}
 }
 
-// oneOf is the codec of a string out of choices.
-func oneOf(choices ...string) codec[string] {
+// OutputFile is the codec of the path of a file that the driver writes. No inbox may hold it.
+func OutputFile() Codec[string] {
+	c := Text("", notEmpty)
+	c.output = true
+	return c
+}
+
+// OneOf is the codec of a string out of choices.
+func OneOf(choices ...string) Codec[string] {
 	limits := strings.Join(choices, ", ")
-	return text(limits, func(s string) error {
+	return Text(limits, func(s string) error {
 		for _, c := range choices {
 			if s == c {
 				return nil
@@ -107,14 +118,15 @@ func oneOf(choices ...string) codec[string] {
 	})
 }
 
-// texts is the codec of a list of strings that each pass check.
-func texts(limits string, check func(string) error) codec[[]string] {
-	one := text(limits, check)
-	return list("list of strings", one)
+// Texts is the codec of a list of strings that each pass check.
+func Texts(limits string, check func(string) error) Codec[[]string] {
+	one := Text(limits, check)
+	return List("list of strings", one)
 }
 
-func list[V any](kind string, one codec[V]) codec[[]V] {
-	return codec[[]V]{kind: kind, limits: one.limits,
+// List is the codec of a list of values of one kind.
+func List[V any](kind string, one Codec[V]) Codec[[]V] {
+	return Codec[[]V]{kind: kind, limits: one.limits,
 		parse: func(n *node, bad reportFunc) ([]V, bool) {
 			if n.kind != unstable.Array {
 				bad(n, "found %s where a %s in square brackets is wanted", kindName(n), kind)
@@ -136,9 +148,9 @@ func list[V any](kind string, one codec[V]) codec[[]V] {
 		}}
 }
 
-// boolean is the codec of true and false.
-func boolean() codec[bool] {
-	return codec[bool]{kind: "true or false", format: strconv.FormatBool,
+// Boolean is the codec of true and false.
+func Boolean() Codec[bool] {
+	return Codec[bool]{kind: "true or false", format: strconv.FormatBool,
 		parse: func(n *node, bad reportFunc) (bool, bool) {
 			if n.kind != unstable.Bool {
 				bad(n, "found %s where true or false (without quotes) is wanted", kindName(n))
@@ -148,13 +160,13 @@ func boolean() codec[bool] {
 		}}
 }
 
-// integer is the codec of a whole number from lo to hi.
-func integer[V int | int64 | uint32](lo, hi int64) codec[V] {
+// Integer is the codec of a whole number from lo to hi.
+func Integer[V int | int64 | uint32](lo, hi int64) Codec[V] {
 	limits := fmt.Sprintf("%d to %d", lo, hi)
 	if hi == math.MaxInt64 {
 		limits = fmt.Sprintf("from %d", lo)
 	}
-	return codec[V]{kind: "integer", limits: limits,
+	return Codec[V]{kind: "integer", limits: limits,
 		format: func(v V) string { return strconv.FormatInt(int64(v), 10) },
 		parse: func(n *node, bad reportFunc) (V, bool) {
 			if n.kind != unstable.Integer {
@@ -170,10 +182,10 @@ func integer[V int | int64 | uint32](lo, hi int64) codec[V] {
 		}}
 }
 
-// number is the codec of any number from lo to hi.
-func number(lo, hi float64) codec[float64] {
+// Number is the codec of any number from lo to hi.
+func Number(lo, hi float64) Codec[float64] {
 	limits := fmt.Sprintf("%s to %s", decimal(lo), decimal(hi))
-	return codec[float64]{kind: "number", limits: limits, format: decimal,
+	return Codec[float64]{kind: "number", limits: limits, format: decimal,
 		parse: func(n *node, bad reportFunc) (float64, bool) {
 			v, ok := numeric(n)
 			if !ok {
@@ -203,10 +215,10 @@ func numeric(n *node) (float64, bool) {
 
 func decimal(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
-// length is the codec of a length of time from lo to hi.
-func length(lo, hi time.Duration) codec[time.Duration] {
+// Length is the codec of a length of time from lo to hi.
+func Length(lo, hi time.Duration) Codec[time.Duration] {
 	limits := fmt.Sprintf("%s to %s", calendar.FormatLength(lo), calendar.FormatLength(hi))
-	return codec[time.Duration]{kind: "length", limits: limits,
+	return Codec[time.Duration]{kind: "length", limits: limits,
 		format: func(d time.Duration) string { return quote(calendar.FormatLength(d)) },
 		parse: func(n *node, bad reportFunc) (time.Duration, bool) {
 			if !isString(n, `a length of time in quotes, such as "250ms", "2s", "15m", "24h" or "90d",`, bad) {
@@ -226,7 +238,7 @@ func length(lo, hi time.Duration) codec[time.Duration] {
 }
 
 // wholeSeconds restricts c to lengths without a fraction of a second.
-func wholeSeconds(c codec[time.Duration]) codec[time.Duration] {
+func wholeSeconds(c Codec[time.Duration]) Codec[time.Duration] {
 	parse := c.parse
 	c.limits += ", whole seconds"
 	c.parse = func(n *node, bad reportFunc) (time.Duration, bool) {
@@ -241,9 +253,9 @@ func wholeSeconds(c codec[time.Duration]) codec[time.Duration] {
 }
 
 // share is the codec of a part of a whole: "10%" or 0.1.
-func share() codec[float64] {
+func share() Codec[float64] {
 	const limits = `"0%" to "100%"`
-	return codec[float64]{kind: "share", limits: limits,
+	return Codec[float64]{kind: "share", limits: limits,
 		format: func(v float64) string {
 			percent := decimal(math.Round(v*1e6) / 1e4)
 			if back, err := strconv.ParseFloat(percent, 64); err != nil || back/100 != v {
@@ -271,10 +283,10 @@ func share() codec[float64] {
 		}}
 }
 
-// size is the codec of a number of bytes from lo to hi: 1048576 or "2GiB".
-func size(lo, hi int64) codec[int64] {
+// Size is the codec of a number of bytes from lo to hi: 1048576 or "2GiB".
+func Size(lo, hi int64) Codec[int64] {
 	limits := quote(formatSize(lo)) + " to " + quote(formatSize(hi))
-	return codec[int64]{kind: "size", limits: limits,
+	return Codec[int64]{kind: "size", limits: limits,
 		format: func(v int64) string { return quote(formatSize(v)) },
 		parse: func(n *node, bad reportFunc) (int64, bool) {
 			v, ok := int64(0), false

@@ -191,6 +191,7 @@ type TestResult struct {
 	Key         string `json:"key"`
 	ChannelType string `json:"channelType"`
 	Driver      string `json:"driver"`
+	Traced      bool   `json:"traced"`  // Request and Reply are what was on the wire
 	Outcome     string `json:"outcome"` // sent, retry, failed, held or unknown
 	ProviderID  string `json:"providerId,omitempty"`
 	Code        string `json:"code,omitempty"`

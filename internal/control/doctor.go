@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"campaignd/internal/config"
@@ -100,12 +102,12 @@ func secrets(cfg *config.Config) []secret {
 		}
 	}
 	add("token_file", cfg.TokenFile)
-	for _, a := range cfg.Applications {
-		for name, ch := range a.Channels {
-			at := fmt.Sprintf("channel %s of application %d: ", name, a.ID)
-			add(at+"secret_file", ch.SecretFile)
-			add(at+"token_file", ch.TokenFile)
-			add(at+"password_file", ch.PasswordFile)
+	for i := range cfg.Applications {
+		a := &cfg.Applications[i]
+		for _, name := range slices.Sorted(maps.Keys(a.Channels)) {
+			for _, one := range a.Channels[name].Secrets() {
+				add(fmt.Sprintf("channel %s of application %d: %s", name, a.ID, one.Key), one.Ref)
+			}
 		}
 	}
 	return list

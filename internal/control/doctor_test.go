@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,21 +9,46 @@ import (
 
 	"campaignd/internal/config"
 	"campaignd/internal/control"
+	"campaignd/internal/send/drivers"
 )
 
+func parse(t *testing.T, text string) *config.Config {
+	t.Helper()
+	cfg, problems := config.Parse("campaignd.toml", []byte(text), drivers.All())
+	if problems.Count > 0 {
+		t.Fatal(problems.List)
+	}
+	return cfg
+}
+
+// TestExamine: among the secrets are all of a channel, whatever its driver.
 func TestExamine(t *testing.T) {
 	dir := t.TempDir()
 	campaigns, secret := filepath.Join(dir, "campaigns"), tokenFile(t, token)
 	if err := os.Mkdir(campaigns, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	cfg := &config.Config{
-		File: "campaignd.toml", StateDir: dir, CampaignsDir: campaigns, TokenFile: secret,
-		Inboxes: []config.Inbox{{Path: dir}, {Path: filepath.Join(dir, "none")}, {Path: secret}},
-		Applications: []config.Application{{ID: 1, Channels: map[string]config.Channel{
-			"email": {PasswordFile: filepath.Join(dir, "no-password")},
-		}}},
-	}
+	cfg := parse(t, fmt.Sprintf(`token_file = %q
+[[inboxes]]
+path = "x"
+[[applications]]
+id = 1
+[applications.channels.wa]
+driver = "whatsapp"
+phone_number_id = "1"
+token_file = %[1]q
+app_secret_file = "/nowhere/app-secret"
+verify_token_file = "/nowhere/verify"
+[applications.channels.email]
+driver = "smtp"
+host = "mail.example"
+from = "shop@example.com"
+dkim_domain = "example.com"
+dkim_selector = "s"
+dkim_key_file = "/nowhere/dkim"
+`, secret))
+	cfg.StateDir, cfg.CampaignsDir = dir, campaigns
+	cfg.Inboxes = []config.Inbox{{Path: dir}, {Path: filepath.Join(dir, "none")}, {Path: secret}}
 	getenv := func(string) string { return "" }
 	found := control.Examine(cfg, getenv)
 	want := []struct {
@@ -37,7 +63,10 @@ func TestExamine(t *testing.T) {
 		{"inbox", control.LevelFail, "isn't a folder"},
 		{"campaigns", control.LevelOK, "has 0 files"},
 		{"token_file", control.LevelOK, "can be read"},
-		{"channel email of application 1: password_file", control.LevelFail, "no-password"},
+		{"channel email of application 1: dkim_key_file", control.LevelFail, "/nowhere/dkim"},
+		{"channel wa of application 1: token_file", control.LevelOK, "can be read"},
+		{"channel wa of application 1: app_secret_file", control.LevelFail, "/nowhere/app-secret"},
+		{"channel wa of application 1: verify_token_file", control.LevelFail, "/nowhere/verify"},
 		{"clock", control.LevelOK, "the clock says 20"},
 	}
 	if len(found) != len(want) {

@@ -3,6 +3,10 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
@@ -10,11 +14,7 @@ import (
 	"campaignd/internal/plan"
 	"campaignd/internal/report"
 	"campaignd/internal/send"
-	"campaignd/internal/send/null"
-	"campaignd/internal/send/outbox"
-	"campaignd/internal/send/smtp"
-	"campaignd/internal/send/webhook"
-	"campaignd/internal/send/whatsapp"
+	"campaignd/internal/store"
 )
 
 // Drivers maps applications to their channels by name.
@@ -27,16 +27,17 @@ func (d Drivers) Of(application int64) map[string]send.Channel { return d[applic
 // connects to nothing. The error lists every problem. Without a store the drivers
 // can't enforce daily_contacts.
 func OpenDrivers(c *config.Config, getenv func(string) string) (Drivers, error) {
-	return openDrivers(c, getenv, noNumberStore)
+	return openDrivers(c, getenv, nil)
 }
 
-func openDrivers(c *config.Config, getenv func(string) string, of func(config.Channel) numberStore) (Drivers, error) {
+func openDrivers(c *config.Config, getenv func(string) string, counters config.ContactCounters) (Drivers, error) {
 	drivers := Drivers{}
 	var problems []error
-	for _, a := range c.Applications {
+	for i := range c.Applications {
+		a := &c.Applications[i]
 		drivers[a.ID] = map[string]send.Channel{}
-		for name, ch := range a.Channels {
-			driver, err := openDriver(ch, getenv, of(ch), nil)
+		for _, name := range slices.Sorted(maps.Keys(a.Channels)) {
+			driver, err := openDriver(a.Channels[name], config.Environment{Secret: secretReader(getenv), Contacts: counters})
 			if err != nil {
 				problems = append(problems, fmt.Errorf("application %d, channel %s: %w", a.ID, name, err))
 				continue
@@ -47,61 +48,47 @@ func openDrivers(c *config.Config, getenv func(string) string, of func(config.Ch
 	return drivers, errors.Join(problems...)
 }
 
-// nullBatch is the null driver's batch size in messages, the same as the outbox's.
-const nullBatch = 1024
-
-func openDriver(ch config.Channel, getenv func(string) string, k numberStore, tap send.WireTracer) (send.Channel, error) {
-	switch ch.Driver {
-	case "outbox":
-		return outbox.New(ch.Path), nil
-	case "null":
-		return null.New(nullBatch), nil
-	case "webhook":
-		var secret string
-		if ch.SecretFile != "" {
-			var err error
-			if secret, err = config.ReadSecret(ch.SecretFile, getenv); err != nil {
-				return nil, err
-			}
-		}
-		return webhook.New(webhook.Options{URL: ch.URL, Secret: secret, Headers: ch.Headers, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Tracer: tap})
-	case "whatsapp":
-		return openWhatsApp(ch, getenv, k, tap)
-	case "smtp":
-		return openSMTP(ch, getenv, tap)
-	}
-	return nil, fmt.Errorf("this version has no driver %q", ch.Driver)
-}
-
-// openSMTP creates a mail channel and reads its secrets.
-func openSMTP(ch config.Channel, getenv func(string) string, tap send.WireTracer) (send.Channel, error) {
-	o := smtp.Options{Host: ch.Host, Port: ch.Port, TLS: ch.TLS, Username: ch.Username, From: ch.From, ReplyTo: ch.ReplyTo,
-		ListUnsubscribe: ch.ListUnsubscribe, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Tracer: tap}
-	var err error
-	if ch.PasswordFile != "" {
-		if o.Password, err = config.ReadSecret(ch.PasswordFile, getenv); err != nil {
-			return nil, err
+// openDriver creates a channel. If secrets can't be read, the error names all of them, also
+// those that the driver reads later.
+func openDriver(ch config.Channel, env config.Environment) (send.Channel, error) {
+	var missing []error
+	for _, s := range ch.Secrets() {
+		if _, err := env.Secret(s.Ref); err != nil {
+			missing = append(missing, fmt.Errorf("%s: %w", s.Key, err))
 		}
 	}
-	if ch.DKIMKeyFile != "" {
-		key, err := config.ReadSecret(ch.DKIMKeyFile, getenv)
-		if err != nil {
-			return nil, err
-		}
-		o.DKIM = &smtp.DKIM{Domain: ch.DKIMDomain, Selector: ch.DKIMSelector, Key: []byte(key)}
-	}
-	return smtp.New(o)
-}
-
-// openWhatsApp creates a WhatsApp channel. The driver reads its token again when Meta refuses it.
-func openWhatsApp(ch config.Channel, getenv func(string) string, k numberStore, tap send.WireTracer) (send.Channel, error) {
-	read := func() (string, error) { return config.ReadSecret(ch.TokenFile, getenv) }
-	token, err := read()
-	if err != nil {
+	if err := errors.Join(missing...); err != nil {
 		return nil, err
 	}
-	return whatsapp.New(whatsapp.Options{BaseURL: ch.BaseURL, Version: ch.Version, PhoneNumberID: ch.PhoneNumberID,
-		Token: token, ReadToken: read, Timeout: ch.Timeout, Concurrency: ch.Concurrency, Quota: k.quota, Refusals: k.refusals, Tracer: tap})
+	env.Concurrency = ch.Concurrency
+	return ch.Settings.Open(env)
+}
+
+// secretReader returns Environment.Secret.
+func secretReader(getenv func(string) string) func(string) (string, error) {
+	return func(ref string) (string, error) {
+		if ref == "" {
+			return "", nil
+		}
+		return config.ReadSecret(ref, getenv)
+	}
+}
+
+// contactCounter gets a counter from the store lazily, because drivers are checked before the
+// store is opened.
+type contactCounter func() *store.Contacts
+
+func (c contactCounter) Allow(contact []byte, at time.Time) (ok bool, next time.Time, err error) {
+	return c().Allow(contact, at)
+}
+
+func (c contactCounter) Counts(contact []byte, at time.Time) (bool, error) {
+	return c().Counts(contact, at)
+}
+
+// contactCounters implements config.ContactCounters.
+func (d *Daemon) contactCounters(name string, most int) config.ContactCounter {
+	return contactCounter(sync.OnceValue(func() *store.Contacts { return d.store.Contacts(name, most) }))
 }
 
 // outlook returns what the estimated end of a sending depends on besides the store.

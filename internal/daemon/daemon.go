@@ -92,7 +92,7 @@ func Open(o Options) (*Daemon, error) {
 	d := &Daemon{opts: o, log: o.Log, now: o.Now, config: o.Config, startedAt: o.Now(), configAt: o.Now(), notifies: told}
 	if o.Drivers == nil {
 		d.opts.Drivers = func(c *config.Config, getenv func(string) string) (Drivers, error) {
-			return openDrivers(c, getenv, d.numberStore)
+			return openDrivers(c, getenv, d.contactCounters)
 		}
 	}
 	drivers, err := d.opts.Drivers(o.Config, o.Getenv)
@@ -328,7 +328,7 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 	d.opts.Notify(reloading())
 	defer d.opts.Notify("READY=1")
 	old := d.current()
-	c, problems := config.Load(old.File)
+	c, problems := old.Reload()
 	if problems.Count > 0 {
 		d.reloadFailed(problems.List[0].String())
 		d.log.Error("reload: the old configuration stays", "errors", problems.Count, "first", problems.List[0].String())

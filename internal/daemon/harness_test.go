@@ -20,6 +20,7 @@ import (
 	"campaignd/internal/config"
 	"campaignd/internal/report"
 	"campaignd/internal/send"
+	"campaignd/internal/send/drivers"
 	"campaignd/internal/send/null"
 )
 
@@ -132,7 +133,7 @@ func (w *harness) start() {
 	w.t.Helper()
 	w.write("campaignd.toml", fmt.Sprintf("%s\nstate_dir = %q\ncampaigns_dir = %q\n[[inboxes]]\npath = %q\napplication = 1\ncampaign = 1\nrequire_sidecar = true\n%s",
 		w.top, filepath.Join(w.dir, "var"), filepath.Join(w.dir, "campaigns"), filepath.Join(w.dir, "in"), w.config))
-	c, problems := config.Load(filepath.Join(w.dir, "campaignd.toml"))
+	c, problems := config.Load(filepath.Join(w.dir, "campaignd.toml"), drivers.All())
 	for _, p := range problems.List {
 		w.t.Fatal(p)
 	}

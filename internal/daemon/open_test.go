@@ -14,6 +14,7 @@ import (
 
 	"campaignd/internal/config"
 	"campaignd/internal/control"
+	"campaignd/internal/send/drivers"
 	"campaignd/internal/store"
 )
 
@@ -32,7 +33,7 @@ func openDir(t *testing.T, channels string) *config.Config {
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	c, problems := config.Load(file)
+	c, problems := config.Load(file, drivers.All())
 	if problems.Count > 0 {
 		t.Fatal(problems.List)
 	}

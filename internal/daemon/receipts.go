@@ -58,17 +58,18 @@ func (h *hooks) prepare(c *config.Config, getenv func(string) string) (*hookTabl
 	var problems []error
 	for _, a := range c.Applications {
 		for name, ch := range a.Channels {
-			if ch.Driver != config.DriverWhatsApp || ch.AppSecretFile == "" {
+			s, ok := ch.Settings.(*whatsapp.Settings)
+			if !ok || s.AppSecretFile == "" {
 				continue
 			}
-			secret, err := config.ReadSecret(ch.AppSecretFile, getenv)
-			verify, err2 := config.ReadSecret(ch.VerifyTokenFile, getenv)
+			secret, err := config.ReadSecret(s.AppSecretFile, getenv)
+			verify, err2 := config.ReadSecret(s.VerifyTokenFile, getenv)
 			if err := errors.Join(err, err2); err != nil {
 				problems = append(problems, fmt.Errorf("application %d, channel %s: webhooks: %w", a.ID, name, err))
 				continue
 			}
-			accounts = append(accounts, whatsapp.Account{PhoneNumberID: ch.PhoneNumberID, AppSecret: secret, VerifyToken: verify})
-			t.channels[ch.PhoneNumberID] = append(t.channels[ch.PhoneNumberID], channelRef{a.ID, name})
+			accounts = append(accounts, whatsapp.Account{PhoneNumberID: s.PhoneNumberID, AppSecret: secret, VerifyToken: verify})
+			t.channels[s.PhoneNumberID] = append(t.channels[s.PhoneNumberID], channelRef{a.ID, name})
 		}
 	}
 	if err := errors.Join(problems...); err != nil || len(accounts) == 0 {

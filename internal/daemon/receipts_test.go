@@ -281,7 +281,7 @@ func readAll(t *testing.T, path string) string {
 func TestHooksNeedTheirSecrets(t *testing.T) {
 	c := openDir(t, "[applications.channels.push]\ndriver = \"whatsapp\"\nphone_number_id = \"1\"\ntoken_file = \"env:T\"\napp_secret_file = \"env:NONE\"\nverify_token_file = \"env:T\"\n")
 	_, err := Open(Options{Config: c, Log: slog.New(slog.DiscardHandler), Getenv: func(name string) string { return map[string]string{"T": "t"}[name] }})
-	if err == nil || !strings.Contains(err.Error(), "application 1, channel push: webhooks") || !strings.Contains(err.Error(), "NONE") {
+	if err == nil || !strings.Contains(err.Error(), "application 1, channel push: app_secret_file") || !strings.Contains(err.Error(), "NONE") {
 		t.Errorf("%v", err)
 	}
 }

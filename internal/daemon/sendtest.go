@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -30,7 +29,7 @@ func (d *Daemon) SendTest(ctx context.Context, m control.TestMessage, who string
 	if out {
 		return control.TestResult{}, control.Conflictf("the contact has opted out of channel %q: remove the opt-out first (campaignd suppress remove) or use another contact", m.ChannelType)
 	}
-	result, err := sendTest(ctx, d.current(), d.opts.Getenv, d.numberStore, m)
+	result, err := sendTest(ctx, d.current(), d.opts.Getenv, d.contactCounters, m)
 	if err != nil {
 		return control.TestResult{}, err
 	}
@@ -41,18 +40,19 @@ func (d *Daemon) SendTest(ctx context.Context, m control.TestMessage, who string
 // SendTest sends one message without a daemon. It opens no store, so opt-outs and daily_contacts
 // don't apply. It returns a *control.Error if the caller can fix the cause.
 func SendTest(ctx context.Context, c *config.Config, getenv func(string) string, m control.TestMessage) (control.TestResult, error) {
-	return sendTest(ctx, c, getenv, noNumberStore, m)
+	return sendTest(ctx, c, getenv, nil, m)
 }
 
-func sendTest(ctx context.Context, c *config.Config, getenv func(string) string, of func(config.Channel) numberStore, m control.TestMessage) (control.TestResult, error) {
+func sendTest(ctx context.Context, c *config.Config, getenv func(string) string, counters config.ContactCounters, m control.TestMessage) (control.TestResult, error) {
 	ch, contents, variables, err := testSubject(c, m)
 	if err != nil {
 		return control.TestResult{}, err
 	}
 	var seen send.Transcript
-	driver, err := openDriver(ch, getenv, of(ch), seen.Tracer)
+	mask := newMask(ch.Hidden())
+	driver, err := openDriver(ch, config.Environment{Secret: mask.recording(secretReader(getenv)), Contacts: counters, Tracer: seen.Tracer})
 	if err != nil {
-		return control.TestResult{}, control.Invalidf("channel %q can't be used: %v", m.ChannelType, err)
+		return control.TestResult{}, control.Invalidf("channel %q can't be used: %s", m.ChannelType, mask.apply(err.Error()))
 	}
 	defer driver.Close()
 	msg, err := testMessage(driver, c.Application(m.ApplicationID).ContactRules(m.ChannelType), contents, variables, m)
@@ -61,14 +61,13 @@ func sendTest(ctx context.Context, c *config.Config, getenv func(string) string,
 	}
 	results := make([]send.Result, 1)
 	driver.Send(ctx, []*send.Message{msg}, results)
-	r := control.TestResult{Key: msg.Key, ChannelType: m.ChannelType, Driver: ch.Driver, Outcome: outcomeOf(results[0].Verdict),
+	r := control.TestResult{Key: msg.Key, ChannelType: m.ChannelType, Driver: ch.Driver, Traced: ch.Traced(), Outcome: outcomeOf(results[0].Verdict),
 		ProviderID: results[0].ProviderID, Code: results[0].Code, Detail: results[0].Detail}
 	r.Request, r.Reply = seen.Texts()
 	if r.Request == "" { // the driver has no wire: show its input
 		r.Request = string(new(send.Encoder).Append(nil, msg)) + "\n"
 	}
-	hide := secretsOf(ch, getenv)
-	r.Request, r.Reply, r.Detail = hide.Replace(r.Request), hide.Replace(r.Reply), hide.Replace(r.Detail)
+	r.Request, r.Reply, r.Detail = mask.apply(r.Request), mask.apply(r.Reply), mask.apply(r.Detail)
 	return r, nil
 }
 
@@ -164,35 +163,4 @@ func outcomeOf(v send.Verdict) string {
 		return "held"
 	}
 	return "unknown"
-}
-
-// minSecret is the shortest secret, in bytes, that is masked: a shorter one would match parts of words.
-const minSecret = 4
-
-// secretsOf returns a replacer that masks a channel's secrets.
-func secretsOf(ch config.Channel, getenv func(string) string) *strings.Replacer {
-	var pairs []string
-	add := func(value string) {
-		if len(value) >= minSecret {
-			pairs = append(pairs, value, "*****")
-		}
-	}
-	for _, ref := range []string{ch.TokenFile, ch.SecretFile, ch.PasswordFile, ch.DKIMKeyFile} {
-		if ref == "" {
-			continue
-		}
-		// A secret that can't be read wasn't sent either.
-		if value, err := config.ReadSecret(ref, getenv); err == nil {
-			add(value)
-		}
-	}
-	for name, value := range ch.Headers {
-		if config.CredentialHeader(name) {
-			add(value)
-		}
-	}
-	if u, err := url.Parse(ch.URL); err == nil {
-		add(u.RawQuery) // some receivers expect their key here
-	}
-	return strings.NewReplacer(pairs...)
 }

@@ -201,7 +201,7 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error)
 	default:
 		add("campaigns", control.LevelOK, fmt.Sprintf("%d can be read", len(campaigns)), "")
 	}
-	if _, problems := config.Load(c.File); problems.Count > 0 {
+	if _, problems := c.Reload(); problems.Count > 0 {
 		for _, p := range problems.List {
 			add("configuration", control.LevelFail, p.String(), "fix the file, then run: campaignd config reload")
 		}

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"campaignd/internal/campaign"
-	"campaignd/internal/config"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/plan/recipients"
 )
@@ -39,7 +38,7 @@ func (c *Checker) channels(camp *campaign.Campaign, layout *document.Layout, f *
 		}
 		rules.allowed = append(rules.allowed, channel)
 		s.Channels = append(s.Channels, name)
-		s.Receipts = s.Receipts || f.Application.Channels[name].Driver == config.DriverWhatsApp
+		s.Receipts = s.Receipts || f.Application.Channels[name].Receipts()
 		s.Messages = max(s.Messages, len(contents))
 	}
 	if len(rules.allowed) == 0 {

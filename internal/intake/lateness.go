@@ -26,8 +26,8 @@ func latenessWarning(app *config.Application, s *campaign.Sending, t time.Time) 
 		if c.Rate > 0 && (rate == 0 || c.Rate < rate) {
 			rate = c.Rate
 		}
-		if c.DailyContacts > 0 && (contacts == 0 || c.DailyContacts < contacts) {
-			contacts = c.DailyContacts
+		if most := c.DailyContacts(); most > 0 && (contacts == 0 || most < contacts) {
+			contacts = most
 		}
 	}
 	var needed time.Duration

@@ -8,6 +8,7 @@ import (
 	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/send/whatsapp"
 )
 
 func TestSendingThatNeedsMoreTimeThanItHasIsWarned(t *testing.T) {
@@ -25,8 +26,8 @@ func TestSendingThatNeedsMoreTimeThanItHasIsWarned(t *testing.T) {
 		"fast enough":       {config.Channel{Rate: 1}, nil, 86_400, ""},
 		"too slow":          {config.Channel{Rate: 1}, nil, 86_401, "86401 messages take 24h0m1s at 1 a second"},
 		"unlimited":         {config.Channel{}, windows, 86_401, ""},
-		"quota of a week":   {config.Channel{DailyContacts: 100}, nil, 800, ""},
-		"quota of nine":     {config.Channel{DailyContacts: 100}, nil, 801, "daily_contacts = 100 lets 801 recipients go within 8 days"},
+		"quota of a week":   {config.Channel{Settings: &whatsapp.Settings{DailyContacts: 100}}, nil, 800, ""},
+		"quota of nine":     {config.Channel{Settings: &whatsapp.Settings{DailyContacts: 100}}, nil, 801, "daily_contacts = 100 lets 801 recipients go within 8 days"},
 		"windows suffice":   {config.Channel{Rate: 1}, windows, 120, ""},
 		"windows too short": {config.Channel{Rate: 1}, windows, 121, "the sending windows aren't open"},
 	} {

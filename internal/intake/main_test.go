@@ -16,6 +16,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/send/drivers"
 	"campaignd/internal/store"
 )
 
@@ -73,7 +74,7 @@ func newHarness(t *testing.T, inbox, application string) *harness {
 		"messageContent": [{"body": "one"}, {"body": "two {{name}}"}]}`)
 	file := filepath.Join(h.dir, "campaignd.toml")
 	h.write(file, fmt.Sprintf(harnessConfig, state, campaigns, h.inbox, inbox, application))
-	c, problems := config.Load(file)
+	c, problems := config.Load(file, drivers.All())
 	if problems.Count > 0 {
 		t.Fatal(problems.List)
 	}

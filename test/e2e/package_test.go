@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"campaignd/internal/config"
+	"campaignd/internal/send/drivers"
 )
 
 // TestPackagedConfig checks that the unit allows everything the installed configuration needs.
 func TestPackagedConfig(t *testing.T) {
-	c, problems := config.Load("../../packaging/campaignd.toml")
+	c, problems := config.Load("../../packaging/campaignd.toml", drivers.All())
 	if problems.Count > 0 {
 		t.Fatalf("the installed configuration is refused: %v", problems.List)
 	}

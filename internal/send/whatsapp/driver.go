@@ -1,0 +1,115 @@
+package whatsapp
+
+import (
+	"math"
+	"strings"
+	"time"
+
+	"campaignd/internal/config"
+	contacts "campaignd/internal/contact"
+	"campaignd/internal/send"
+)
+
+// Settings are the values of the driver's keys.
+type Settings struct {
+	Options
+	TokenFile     string // refers to Options.Token
+	DailyContacts int    // 0: no limit
+	// Both or none: with them, the webhooks of the number are accepted.
+	AppSecretFile   string
+	VerifyTokenFile string
+}
+
+// Driver describes the driver.
+func Driver() config.Driver {
+	return config.Driver{
+		Name: "whatsapp", Meaning: "Sends through Meta's WhatsApp Cloud API",
+		OnUnknown: send.HoldUnknown, Contacts: []contacts.Kind{contacts.Phone, contacts.Digits}, UserIDs: true, Receipts: true, Traced: true,
+		Settings: func() config.Settings { return new(Settings) },
+		Together: [][]string{{"app_secret_file", "verify_token_file"}},
+		Keys:     keys(),
+	}
+}
+
+func keys() []config.Key {
+	return []config.Key{
+		config.DriverKey("base_url", config.SecureURL(), func(s *Settings) *string { return &s.BaseURL },
+			"Where the Cloud API is").Or(`"` + DefaultBaseURL + `"`),
+		config.DriverKey("version", config.Text("such as "+DefaultVersion, apiVersion), func(s *Settings) *string { return &s.Version },
+			"The version of the Cloud API").Or(`"` + DefaultVersion + `"`),
+		config.DriverKey("phone_number_id", config.Text("digits", numberID), func(s *Settings) *string { return &s.PhoneNumberID },
+			"The id of the number that sends").Mandatory(),
+		config.DriverKey("token_file", config.SecretFile(), func(s *Settings) *string { return &s.TokenFile },
+			"The access token").Mandatory(),
+		config.DriverKey("daily_contacts", config.Integer[int](0, 1_000_000_000), func(s *Settings) *int { return &s.DailyContacts },
+			"The most different contacts in any 24 hours; 0 is no limit").Or(`0`),
+		config.DriverKey("app_secret_file", config.SecretFile(), func(s *Settings) *string { return &s.AppSecretFile },
+			"The app's secret, which signs the webhooks that tell what became of messages; without it none are taken"),
+		config.DriverKey("verify_token_file", config.SecretFile(), func(s *Settings) *string { return &s.VerifyTokenFile },
+			"The verify token that was made up for Meta's form; goes with app_secret_file"),
+		config.DriverKey("timeout", config.Length(100*time.Millisecond, 10*time.Minute), func(s *Settings) *time.Duration { return &s.Timeout },
+			"How long one attempt may take").Or(`"30s"`),
+	}
+}
+
+// Open implements config.Settings. The channel reads its token again when Meta refuses it.
+func (s *Settings) Open(env config.Environment) (send.Channel, error) {
+	o := s.Options
+	o.Concurrency, o.Tracer = env.Concurrency, env.Tracer
+	o.ReadToken = func() (string, error) { return env.Secret(s.TokenFile) }
+	var err error
+	if o.Token, err = o.ReadToken(); err != nil {
+		return nil, err
+	}
+	if env.Contacts != nil {
+		// Channels with the same number share its counts, across applications and after a channel is renamed.
+		name := "whatsapp/" + s.PhoneNumberID
+		if s.DailyContacts > 0 {
+			o.Quota = env.Contacts(name, s.DailyContacts)
+		}
+		o.Refusals = storedRefusals{env.Contacts, name + "/refused/"}
+	}
+	return New(o)
+}
+
+// ContactsPerDay implements config.DailyLimiter.
+func (s *Settings) ContactsPerDay() int { return s.DailyContacts }
+
+// storedRefusals remembers for a day which contacts can't get a template of a number. It uses an
+// unlimited counter per template, because counters keep a contact for 24 hours.
+type storedRefusals struct {
+	counters config.ContactCounters
+	prefix   string
+}
+
+func (r storedRefusals) of(template []byte) config.ContactCounter {
+	return r.counters(r.prefix+string(template), math.MaxInt)
+}
+
+// Refuse implements Refusals.
+func (r storedRefusals) Refuse(contact, template []byte, at time.Time) error {
+	_, _, err := r.of(template).Allow(contact, at)
+	return err
+}
+
+// Refused implements Refusals.
+func (r storedRefusals) Refused(contact, template []byte, at time.Time) (bool, error) {
+	return r.of(template).Counts(contact, at)
+}
+
+func apiVersion(s string) error {
+	major, minor, ok := strings.Cut(strings.TrimPrefix(s, "v"), ".")
+	if !ok || !strings.HasPrefix(s, "v") || !isNumber(major) || !isNumber(minor) {
+		return config.Found(s, `a version such as "`+DefaultVersion+`"`)
+	}
+	return nil
+}
+
+func numberID(s string) error {
+	if !isNumber(s) {
+		return config.Found(s, "an id of digits")
+	}
+	return nil
+}
+
+func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
