@@ -3,6 +3,7 @@ package daemon
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -185,10 +186,18 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error)
 	}
 	for _, in := range c.Inboxes {
 		if err := d.intake.Prepare(in.Path); err != nil {
-			add("inbox", control.LevelFail, fmt.Sprintf("%s: %v", in.Path, err), "give the daemon's user read and write permission on the inbox, and keep accepted/ on the same mount")
+			advice := "give the daemon's user read and write permission on the inbox, and keep accepted/ on the same mount"
+			if errors.Is(err, intake.ErrNotInbox) {
+				advice = "mount its disk, and everything continues; if the folder was replaced on purpose, run: campaignd inbox accept " + in.Path
+			}
+			add("inbox", control.LevelFail, err.Error(), advice)
 		} else {
 			add("inbox", control.LevelOK, in.Path+" can be read and written", "")
 		}
+	}
+	if strays := d.intake.Strays(); len(strays) > 0 {
+		add("folders", control.LevelWarn, fmt.Sprintf("%d folders in accepted/ belong to no sending that is under way, such as %s", len(strays), strays[0]),
+			"find out what happened to each, then move its files back into the inbox or remove the folder")
 	}
 	campaigns, broken, err := intake.NewCampaigns(c.CampaignsDir).All()
 	switch {

@@ -10,7 +10,8 @@
 //	name:n:EIO      the n-th pass fails with that error (EIO, ENOSPC, EROFS, EACCES)
 //	name:n-m:EIO    passes n to m fail
 //	name:n+:EIO     all passes from n on fail
-//	name:n:wait     the n-th pass waits until the file named by CAMPAIGND_FAILPOINT_GATE exists
+//	name:n:wait     the n-th pass creates the file named by CAMPAIGND_FAILPOINT_GATE with
+//	                .reached appended, and waits until the file itself exists
 //
 // The package holds no state except the number of passes. An unreadable list ends the
 // process, so that no test passes because its fault never occurred.

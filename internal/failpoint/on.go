@@ -56,8 +56,13 @@ func (f *fault) fire(name Name) error {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // nothing runs after it
 		select {}
 	case "wait":
+		gate := os.Getenv("CAMPAIGND_FAILPOINT_GATE")
+		if err := os.WriteFile(gate+".reached", nil, 0o644); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
 		for {
-			if _, err := os.Stat(os.Getenv("CAMPAIGND_FAILPOINT_GATE")); err == nil {
+			if _, err := os.Stat(gate); err == nil {
 				return nil
 			}
 			time.Sleep(5 * time.Millisecond)

@@ -22,10 +22,10 @@ const (
 )
 
 // makeFolders makes accepted/, done/ and failed/ inside an existing inbox.
-func makeFolders(inbox string) error {
+func makeFolders(inbox *os.Root) error {
 	made := false
 	for _, name := range []string{acceptedFolder, doneFolder, failedFolder} {
-		err := os.Mkdir(filepath.Join(inbox, name), 0o755)
+		err := inbox.Mkdir(name, 0o755)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("make folder: %w", err)
 		}
@@ -34,7 +34,7 @@ func makeFolders(inbox string) error {
 	if !made {
 		return nil
 	}
-	return safeio.SyncDir(inbox)
+	return safeio.SyncDir(inbox.Name())
 }
 
 // folder returns where the sending's files are while it is checked, scheduled or sending.

@@ -110,7 +110,7 @@ func TestClaimGivenBackToTakenName(t *testing.T) {
 	h.put("spring", goodCSV, goodLayout, goodSidecar)
 	d := h.watchedDrop("spring")
 	s := &campaign.Sending{Name: d.Name, Inbox: d.Inbox, Files: fileIDs(d)}
-	if err := errors.Join(h.store.Begin(s), makeFolders(h.inbox)); err != nil {
+	if err := errors.Join(h.in.ensureFolders(h.inbox), h.store.Begin(s)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.in.makeFolder(s); err != nil {

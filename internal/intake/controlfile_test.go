@@ -125,7 +125,7 @@ func TestControlFilesOfOthers(t *testing.T) {
 	s := h.good("spring")
 	mine := h.inbox
 	h.inbox = other
-	if err := makeFolders(other); err != nil {
+	if err := h.in.ensureFolders(other); err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range []string{"spring.cancel", "spring." + string(s.ID) + ".cancel", "winter." + string(s.ID) + ".cancel"} {

@@ -3,7 +3,6 @@ package intake
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -68,9 +67,6 @@ func (in *Intake) removeTemps() {
 	for _, inbox := range in.checker().Config.Inboxes {
 		accepted := filepath.Join(inbox.Path, acceptedFolder)
 		folders := []string{inbox.Path, accepted, filepath.Join(inbox.Path, doneFolder), filepath.Join(inbox.Path, failedFolder)}
-		if _, err := os.Stat(inbox.Path); errors.Is(err, fs.ErrNotExist) {
-			continue // nothing to remove; the watcher reports the missing inbox
-		}
 		if in.Present(inbox.Path) != nil {
 			continue
 		}

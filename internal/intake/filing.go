@@ -43,6 +43,9 @@ func (in *Intake) fileFolder(s *campaign.Sending) (err error) {
 		return err
 	}
 	failpoint.At(failpoint.ReportsWritten)
+	if err := safeio.RemoveTemps(from); err != nil { // of a write whose disk went away
+		return fmt.Errorf("remove temporary files: %w", err)
+	}
 	for _, replaced := range []string{report.StatusFile, report.StatusTextFile, report.PartialFile} {
 		if err := os.Remove(filepath.Join(from, replaced)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove status: %w", err)

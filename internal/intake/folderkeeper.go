@@ -182,9 +182,10 @@ func (w *reportWorker) update(id campaign.ID) {
 	} else {
 		delete(w.ticksLeft, id)
 	}
-	if err == nil {
+	switch {
+	case err == nil || isAway(err):
 		delete(w.failed, id)
-	} else if w.failed[id] != err.Error() {
+	case w.failed[id] != err.Error():
 		w.failed[id] = err.Error()
 		w.keeper.in.log.Error("a sending's files can't be written; retrying", "sending", id, "err", err, "todo", safeio.Advice(err))
 	}

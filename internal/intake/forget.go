@@ -39,6 +39,10 @@ func (in *Intake) Forget(ctx context.Context, had []campaign.ID, f *Forgetter) (
 		err = errors.Join(err, in.reportAgain(id))
 	}
 	for _, inbox := range in.checker().Config.Inboxes {
+		if away := in.Present(inbox.Path); away != nil {
+			err = errors.Join(err, away)
+			continue
+		}
 		for _, place := range []string{acceptedFolder, doneFolder, failedFolder} {
 			n, placeErr := in.forgetIn(ctx, filepath.Join(inbox.Path, place), had, f)
 			files += n
@@ -56,8 +60,8 @@ func (in *Intake) reportAgain(id campaign.ID) error {
 		return err
 	}
 	dir := finalFolder(s)
-	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if gone, err := in.gone(s.Inbox, dir); gone || err != nil {
+		return err
 	}
 	return report.Write(dir, in.store, id, in.zoneOf(s))
 }

@@ -121,3 +121,36 @@ func TestReplacedInboxIsAdoptedOnRequest(t *testing.T) {
 		t.Errorf("a drop into the accepted folder became %+v", s)
 	}
 }
+
+// A store of a release without ids doesn't adopt the empty mount point of its inbox.
+func TestUnmountedInboxOfOlderReleaseIsLeftAlone(t *testing.T) {
+	h := newHarness(t, "", "")
+	h.good("spring")
+	path, err := filepath.Abs(h.inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(h.store.SetInboxID(path, ""), os.Remove(filepath.Join(h.inbox, acceptedFolder, idFile))); err != nil {
+		t.Fatal(err)
+	}
+	h.unmount()
+	if err := h.in.Present(h.inbox); !errors.Is(err, ErrNotInbox) {
+		t.Errorf("the empty folder is %v, want %v", err, ErrNotInbox)
+	}
+	h.remount()
+	if err := h.in.Present(h.inbox); err != nil {
+		t.Errorf("the folder with its drops is %v, want adopted", err)
+	}
+}
+
+// A contact isn't called forgotten while files with it are on a disk that is away.
+func TestForgetReportsUnmountedInbox(t *testing.T) {
+	h := newHarness(t, "", "")
+	s := h.good("spring")
+	h.sendAll(s.ID)
+	h.unmount()
+	if _, err := h.in.Forget(t.Context(), []campaign.ID{s.ID}, &Forgetter{Same: func([]byte) bool { return false }}); !errors.Is(err, ErrNotInbox) {
+		t.Errorf("forget says %v, want %v", err, ErrNotInbox)
+	}
+	h.remount()
+}

@@ -73,8 +73,9 @@ type Intake struct {
 	keeper       *folderKeeper
 	notes        *noteKeeper
 	newest       newestByName
-	identity     sync.Mutex // serializes Present
-	folders      *keyedLock // held while a sending's folder is written or moved
+	identity     sync.Mutex      // guards away, and serializes Present
+	away         map[string]bool // inboxes that were logged as away
+	folders      *keyedLock      // held while a sending's folder is written or moved
 
 	mu               sync.Mutex // guards all below
 	waits            map[[2]string]wait
@@ -92,7 +93,7 @@ func New(o Options) *Intake {
 	in := &Intake{
 		store: o.Store, stateDir: o.StateDir, dispatcher: o.Dispatcher, accepted: o.Accepted, decided: o.Decided, waitsFor: o.WaitsFor, log: o.Log, now: o.Now,
 		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), claims: newClaims(), pending: newPending(), folders: newKeyedLock(),
-		waits: map[[2]string]wait{}, deferredControls: map[[2]string][]watch.Control{}, loggedKeys: map[string]bool{}, lastLogged: map[string]time.Time{}, working: map[campaign.ID]float64{},
+		waits: map[[2]string]wait{}, deferredControls: map[[2]string][]watch.Control{}, loggedKeys: map[string]bool{}, lastLogged: map[string]time.Time{}, working: map[campaign.ID]float64{}, away: map[string]bool{},
 	}
 	if in.now == nil {
 		in.now = time.Now
@@ -157,7 +158,7 @@ func (in *Intake) work(ctx context.Context, q *queue[task]) error {
 		}
 		err = do(ctx)
 		done()
-		if err != nil && ctx.Err() == nil && !in.loggedRecently(err.Error()) {
+		if err != nil && ctx.Err() == nil && !isAway(err) && !in.loggedRecently(err.Error()) {
 			in.log.Error("a drop can't be taken in; it will be retried", "err", err, "todo", safeio.Advice(err))
 		}
 	}

@@ -3,8 +3,6 @@ package intake
 import (
 	"context"
 	"errors"
-	"io/fs"
-	"os"
 	"time"
 
 	"campaignd/internal/campaign"
@@ -102,17 +100,12 @@ func (in *Intake) reportLate(id campaign.ID) error {
 	if !s.Filed {
 		return nil // reopened: the files are written when it ends
 	}
-	if in.inbox(s.Inbox) != nil {
-		if err := in.Present(s.Inbox); err != nil {
-			return err // written when it is back
-		}
-	}
 	dir := finalFolder(s)
-	switch _, err := os.Lstat(dir); {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return err
-	default:
+	gone, err := in.gone(s.Inbox, dir)
+	if err != nil {
+		return err // written when the inbox is back
+	}
+	if !gone {
 		if err := report.Write(dir, in.store, id, in.zoneOf(s)); err != nil {
 			return err
 		}

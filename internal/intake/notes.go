@@ -75,7 +75,7 @@ func (k *noteKeeper) update() {
 	k.dirty = map[string]bool{}
 	k.mu.Unlock()
 	for inbox := range dirty {
-		if err := k.updateInbox(inbox); err != nil {
+		if err := k.updateInbox(inbox); err != nil && !isAway(err) {
 			k.in.logOnce("notes "+inbox, "notes can't be written", "inbox", inbox, "err", err)
 		}
 	}

@@ -73,10 +73,11 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 		in.claims.retryLater(id)
 		return nil
 	}
-	err = in.ensureFolders(s.Inbox)
-	if err == nil {
-		_, err = in.makeFolder(s)
+	if err := in.ensureFolders(s.Inbox); err != nil {
+		in.claims.retryLater(id)
+		return err
 	}
+	_, err = in.makeFolder(s)
 	if err == nil {
 		err = in.moveFiles(s)
 	}
@@ -117,9 +118,12 @@ func (in *Intake) filesGone(s *campaign.Sending) bool {
 	return true
 }
 
-// waitForLostFiles waits for the missing files of a claim, because their disk may not be mounted.
-// After pair_timeout the drop is refused.
+// waitForLostFiles waits for the missing files of a claim. After pair_timeout the drop is refused.
 func (in *Intake) waitForLostFiles(s *campaign.Sending, inbox *config.Inbox) error {
+	if err := in.Present(s.Inbox); err != nil { // its disk was unmounted a moment ago
+		in.claims.retryLater(s.ID)
+		return err
+	}
 	_ = os.Remove(folder(s)) // made a moment ago and empty
 	if in.now().Sub(s.ReceivedAt) <= inbox.PairTimeout {
 		in.logOnce("lost "+string(s.ID), "the files of a claimed drop are gone: is the inbox's disk mounted?", "sending", s.ID, "inbox", s.Inbox)

@@ -20,7 +20,7 @@ func cutOffAt() []struct {
 } {
 	begin := func(t *testing.T, h *harness) *campaign.Sending {
 		t.Helper()
-		if err := makeFolders(h.inbox); err != nil {
+		if err := h.in.ensureFolders(h.inbox); err != nil {
 			t.Fatal(err)
 		}
 		d := h.watchedDrop("spring")

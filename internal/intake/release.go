@@ -17,6 +17,10 @@ import (
 // next scan finds them. If another file has taken a name meanwhile, the drop ends in failed/ with
 // a report. An error concerns the machine, and the claim is retried later.
 func (in *Intake) releaseClaim(s *campaign.Sending, cause error) error {
+	if err := in.Present(s.Inbox); err != nil { // the files didn't change, their disk is away
+		in.claims.retryLater(s.ID)
+		return err
+	}
 	if vanished(cause) || errors.Is(cause, errChanged) {
 		in.log.Info("drop changed while it was taken in; it will be examined again", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name, "why", cause)
 	} else { // a fault of the machine, which is logged by the failed step
@@ -43,6 +47,10 @@ func (in *Intake) releaseClaim(s *campaign.Sending, cause error) error {
 		return in.refuse(s, campaign.StateRejected, replaced.List[0].String())
 	}
 	failpoint.At(failpoint.GivenBack)
+	if err := in.Present(s.Inbox); err != nil { // a file may still be in the sending's folder
+		in.claims.retryLater(s.ID)
+		return err
+	}
 	if err := in.store.DiscardRows(s.ID); err != nil {
 		in.claims.retryLater(s.ID)
 		return fmt.Errorf("give back %s: %w", s.ID, err)

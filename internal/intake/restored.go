@@ -26,7 +26,7 @@ func (in *Intake) holdIfBehind() error {
 	if err != nil {
 		return err
 	}
-	last, strangers := in.unknownFolders()
+	last, strangers := in.acceptedFolders()
 	why := ""
 	if last > highest {
 		why = fmt.Sprintf("from an older copy: the inboxes have a folder of sending number %d, and its own highest number is %d", last, highest)
@@ -60,6 +60,9 @@ func (in *Intake) holdIfBehind() error {
 
 // folderAhead returns how a sending's folder shows more than the store knows, or "".
 func (in *Intake) folderAhead(s *campaign.Sending) (string, error) {
+	if in.Present(s.Inbox) != nil {
+		return "", nil
+	}
 	if _, err := os.Lstat(folder(s)); errors.Is(err, fs.ErrNotExist) {
 		for _, place := range []string{doneFolder, failedFolder} {
 			if _, err := os.Lstat(filepath.Join(s.Inbox, place, s.FolderName())); err == nil {
@@ -104,13 +107,22 @@ func sentByStatus(path string) uint64 {
 	return messages.Sent
 }
 
-// unknownFolders returns the folders in accepted/ of all inboxes whose sending isn't in the store,
-// and the highest number of any folder there.
-func (in *Intake) unknownFolders() (last uint64, unknown []string) {
+// Strays returns the folders in accepted/ that belong to no sending under way.
+func (in *Intake) Strays() []string {
+	_, strays := in.acceptedFolders()
+	return strays
+}
+
+// acceptedFolders returns the highest number of the folders in accepted/ of all inboxes, and those
+// whose sending is unknown or already filed elsewhere.
+func (in *Intake) acceptedFolders() (last uint64, strays []string) {
 	for _, inbox := range in.checker().Config.Inboxes {
+		if in.Present(inbox.Path) != nil {
+			continue
+		}
 		entries, err := os.ReadDir(filepath.Join(inbox.Path, acceptedFolder))
 		if err != nil {
-			continue // it doesn't exist yet, or the scans report the error
+			continue // the scans report it
 		}
 		for _, e := range entries {
 			dot := strings.LastIndexByte(e.Name(), '.')
@@ -119,10 +131,12 @@ func (in *Intake) unknownFolders() (last uint64, unknown []string) {
 				continue
 			}
 			last = max(last, id.Number())
-			if _, err := in.store.Header(id); errors.Is(err, store.ErrNotFound) {
-				unknown = append(unknown, filepath.Join(inbox.Path, acceptedFolder, e.Name()))
+			s, err := in.store.Header(id)
+			path := filepath.Join(inbox.Path, acceptedFolder, e.Name())
+			if errors.Is(err, store.ErrNotFound) || err == nil && s.Filed && !missing(path) { // it may have been moved a moment ago
+				strays = append(strays, path)
 			}
 		}
 	}
-	return last, unknown
+	return last, strays
 }

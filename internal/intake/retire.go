@@ -42,7 +42,7 @@ func (in *Intake) Retire(ctx context.Context, before time.Time) (int, error) {
 				return n, nil // at a stop; the next start does the rest
 			}
 			gone, err := in.retire(s.ID)
-			if err != nil {
+			if err != nil && !isAway(err) {
 				in.logOnce("retire/"+string(s.ID), "removing data older than retention failed; retrying", "sending", s.ID, "err", err)
 			}
 			if gone {
@@ -77,12 +77,7 @@ func (in *Intake) retire(id campaign.ID) (bool, error) {
 // strip removes everything but report.json from a sending's folder. A missing folder needs
 // nothing; a missing inbox is an error, because its disk may not be mounted.
 func (in *Intake) strip(s *campaign.Sending) error {
-	if in.inbox(s.Inbox) != nil {
-		if err := in.Present(s.Inbox); err != nil {
-			return err
-		}
-	}
-	root, err := os.OpenRoot(s.Inbox) // partners can write here, so links must not lead out of it
+	root, err := in.openInbox(s.Inbox) // partners can write here, so links must not lead out of it
 	if errors.Is(err, fs.ErrNotExist) && in.inbox(s.Inbox) == nil {
 		return nil // no longer an inbox
 	}
