@@ -27,6 +27,7 @@ type Metrics struct {
 	deliveries *prometheus.CounterVec
 	refused    prometheus.Counter
 	ignored    *prometheus.CounterVec
+	replies    *prometheus.CounterVec
 }
 
 var _ send.Observer = (*Metrics)(nil)
@@ -85,10 +86,14 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 		}),
 		ignored: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "campaignd_webhook_events_ignored_total",
-			Help: "Events of signed calls of /hooks/ that had no effect, by reason: status and preference (not understood), message (from a contact), other_number, other.",
+			Help: "Events of signed calls of /hooks/ that had no effect, by reason: status and preference (not understood), message (not understood, or not from a contact), other_number, other.",
 		}, []string{"reason"}),
+		replies: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "campaignd_replies_total",
+			Help: "Replies of contacts, by result: matched to a sending, or unmatched.",
+		}, []string{"result"}),
 	}
-	for _, c := range []prometheus.Collector{m.messages, m.retries, m.lateness, m.duration, m.rows, m.drops, m.deliveries, m.refused, m.ignored} {
+	for _, c := range []prometheus.Collector{m.messages, m.retries, m.lateness, m.duration, m.rows, m.drops, m.deliveries, m.refused, m.ignored, m.replies} {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
@@ -96,6 +101,7 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	for _, state := range campaign.States {
 		m.drops.WithLabelValues(string(state)) // starts at 0: rate() needs a first value
 	}
+	m.Replies(0, 0)
 	return m, nil
 }
 
@@ -170,6 +176,12 @@ func (m *Metrics) Delivery(application int64, state campaign.DeliveryState) {
 
 // HookRefused counts a refused call of a webhook.
 func (m *Metrics) HookRefused() { m.refused.Inc() }
+
+// Replies counts the replies that belong to a sending and those that belong to none.
+func (m *Metrics) Replies(matched, unmatched int) {
+	m.replies.WithLabelValues("matched").Add(float64(matched))
+	m.replies.WithLabelValues("unmatched").Add(float64(unmatched))
+}
 
 // HookIgnored counts events of a webhook that had no effect.
 func (m *Metrics) HookIgnored(reason string, n int) {

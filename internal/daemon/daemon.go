@@ -223,7 +223,7 @@ func (d *Daemon) work(ctx context.Context) error {
 	group.Go(func() error { return d.send.Run(ctx) })
 	group.Go(func() error { return d.intake.Run(ctx) })
 	group.Go(func() error { return d.inboxes.run(ctx, d.current()) })
-	group.Go(func() error { d.hooks.matchReceipts(ctx); return nil })
+	group.Go(func() error { d.hooks.matchUnmatched(ctx); return nil })
 	group.Go(func() error { d.intake.RenewReports(ctx); return nil })
 	group.Go(func() error { d.housekeeping(ctx); return nil })
 	group.Go(func() error {

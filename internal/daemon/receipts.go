@@ -15,10 +15,10 @@ import (
 	"campaignd/internal/store"
 )
 
-// channelRef identifies an application's channel.
-type channelRef struct {
-	application int64
-	channel     string
+// hookChannel is a channel that receives webhooks.
+type hookChannel struct {
+	store.Place
+	stopWords []string
 }
 
 // hooks serves WhatsApp's webhooks with the secrets of the configuration in force and records their
@@ -26,7 +26,7 @@ type channelRef struct {
 type hooks struct {
 	d         *Daemon
 	current   atomic.Pointer[hookTable]
-	unmatched chan struct{} // a receipt arrived that matches no message
+	unmatched chan struct{} // a receipt or reply arrived whose message isn't known yet
 
 	mu       sync.Mutex // guards what follows
 	loggedAt time.Time  // last log line of a refused call: anyone can make such calls
@@ -36,7 +36,7 @@ type hooks struct {
 // hookTable holds one configuration's webhooks.
 type hookTable struct {
 	handler  *whatsapp.Hooks
-	channels map[string][]channelRef // by phone number id
+	channels map[string][]hookChannel // by phone number id
 }
 
 func newHooks(d *Daemon) *hooks { return &hooks{d: d, unmatched: make(chan struct{}, 1)} }
@@ -53,7 +53,7 @@ func (h *hooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // prepare reads the secrets of c's webhooks. It changes nothing; use does.
 func (h *hooks) prepare(c *config.Config, getenv func(string) string) (*hookTable, error) {
-	t := &hookTable{channels: map[string][]channelRef{}}
+	t := &hookTable{channels: map[string][]hookChannel{}}
 	var accounts []whatsapp.Account
 	var problems []error
 	for _, a := range c.Applications {
@@ -69,7 +69,7 @@ func (h *hooks) prepare(c *config.Config, getenv func(string) string) (*hookTabl
 				continue
 			}
 			accounts = append(accounts, whatsapp.Account{PhoneNumberID: s.PhoneNumberID, AppSecret: secret, VerifyToken: verify})
-			t.channels[s.PhoneNumberID] = append(t.channels[s.PhoneNumberID], channelRef{a.ID, name})
+			t.channels[s.PhoneNumberID] = append(t.channels[s.PhoneNumberID], hookChannel{store.Place{Application: a.ID, ChannelType: name}, s.StopWords})
 		}
 	}
 	if err := errors.Join(problems...); err != nil || len(accounts) == 0 {
@@ -120,6 +120,9 @@ func (h *hooks) Receive(_ context.Context, events whatsapp.Events) error {
 			return err
 		}
 	}
+	if err := h.addReplies(table, events.Replies); err != nil {
+		return err
+	}
 	for why, n := range events.Ignored {
 		h.d.metrics.HookIgnored(string(why), n)
 	}
@@ -131,7 +134,7 @@ func (h *hooks) Receive(_ context.Context, events whatsapp.Events) error {
 		}
 		r := store.Receipt{Key: s.Key, Provider: s.ProviderID, State: state, At: s.At, Code: s.Code, Detail: s.Detail}
 		for _, p := range table.channels[s.PhoneNumberID] {
-			r.Applications = append(r.Applications, p.application)
+			r.Applications = append(r.Applications, p.Application)
 		}
 		reports = append(reports, r)
 	}
@@ -153,7 +156,7 @@ func (h *hooks) optOuts(table *hookTable, events whatsapp.Events) (outs []store.
 		for _, p := range table.channels[number] {
 			for _, contact := range contacts {
 				if contact != "" {
-					outs = append(outs, store.OptOut{ApplicationID: p.application, ChannelType: p.channel, ContactCode: contact,
+					outs = append(outs, store.OptOut{ApplicationID: p.Application, ChannelType: p.ChannelType, ContactCode: contact,
 						At: h.d.now().UTC(), Source: "webhook"})
 				}
 			}
@@ -185,7 +188,7 @@ func (h *hooks) optOuts(table *hookTable, events whatsapp.Events) (outs []store.
 		}
 		add(p.PhoneNumberID, withPlus(p.Contact), p.UserID, known)
 	}
-	return outs, nil
+	return h.stopWords(outs, table, events.Replies)
 }
 
 // learn records to which contact a user id of a status belongs. It returns that contact if it is new.
@@ -219,7 +222,7 @@ func (h *hooks) learn(s whatsapp.Status) (string, error) {
 // next status asks again.
 func (h *hooks) stoppedByUserID(table *hookTable, s whatsapp.Status) bool {
 	for _, p := range table.channels[s.PhoneNumberID] {
-		if out, err := h.d.store.OptedOut(p.application, p.channel, []byte(s.UserID)); err == nil && out {
+		if out, err := h.d.store.OptedOut(p.Application, p.ChannelType, []byte(s.UserID)); err == nil && out {
 			return true
 		}
 	}
@@ -230,54 +233,9 @@ func (h *hooks) stoppedByUserID(table *hookTable, s whatsapp.Status) bool {
 func (h *hooks) count(told []store.ReceiptResult) {
 	for _, one := range told {
 		if one.Application == 0 {
-			select {
-			case h.unmatched <- struct{}{}:
-			default:
-			}
+			h.match()
 			continue
 		}
 		h.d.metrics.Delivery(one.Application, one.State)
-	}
-}
-
-const (
-	// matchDelay is the time that unmatched receipts are collected before a search.
-	matchDelay = time.Second
-	// matchShare limits the search, which reads whole sendings, to one part in matchShare of the time.
-	matchShare = 20
-	// receiptSettled is the time after which the result that a receipt belongs to is certainly recorded.
-	receiptSettled = time.Minute
-)
-
-// matchReceipts looks for the messages of receipts without a key, until ctx ends.
-func (h *hooks) matchReceipts(ctx context.Context) {
-	again := time.NewTimer(0) // receipts left by the last run
-	defer again.Stop()
-	var took time.Duration
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-again.C:
-		case <-h.unmatched:
-		}
-		gather := time.NewTimer(max(matchDelay, matchShare*took))
-		select {
-		case <-ctx.Done():
-			gather.Stop()
-			return
-		case <-gather.C:
-		}
-		begin := time.Now()
-		told, left, err := h.d.store.MatchReceipts(h.d.now().Add(-receiptSettled))
-		took = time.Since(begin)
-		if err != nil {
-			h.d.log.Error("match receipts; retrying", "err", err)
-			left = 1
-		}
-		h.count(told)
-		if left > 0 {
-			again.Reset(receiptSettled + time.Second)
-		}
 	}
 }

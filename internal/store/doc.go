@@ -9,7 +9,8 @@
 //
 //	meta            version (4 bytes), tag (8 hex digits), states (sendings in each state),
 //	                optoutrules (rules of the opt-outs' keys), forgetkey (32 bytes),
-//	                inbox/PATH (random id of the inbox there)
+//	                inbox/PATH (random id of the inbox there),
+//	                unmatchedreplies (deleted replies that belong to no sending, since when)
 //	sendings        number (8) -> format, state, filed, application, header as JSON
 //	active          number -> record: what every commit needs of a sending that isn't filed
 //	slices          number -> slices in order of time, each with its reserved capacity

@@ -29,7 +29,7 @@ func TestForget(t *testing.T) {
 	if _, err := s.AddOptOuts([]OptOut{{ApplicationID: 1, ContactCode: "+34 600 000 003"}, {ApplicationID: 1, ContactCode: "34600000004"}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.AddReply(Reply{ID: "r", ContactCode: number, Text: "who is " + number, At: now()}, []Place{{1, "cloud_api"}}); err != nil {
+	if err := s.AddReplies([]NewReply{{Reply: Reply{ID: "r", ContactCode: number, Text: "who is " + number, At: now()}, Places: []Place{{1, "cloud_api"}}}}); err != nil {
 		t.Fatal(err)
 	}
 	allow(t, s.Contacts("phone", 5), number, now(), true)

@@ -52,6 +52,8 @@ var (
 	metaStates      = []byte("states")
 	metaOptOutRules = []byte("optoutrules")
 	metaForgetKey   = []byte("forgetkey")
+
+	metaUnmatchedReplies = []byte("unmatchedreplies")
 )
 
 // dense is the fill percentage of buckets whose keys come in ascending order. A page

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -13,6 +14,9 @@ import (
 // (docs/contract.md 9).
 const replyReach = 7 * 24 * time.Hour
 
+// replySkew is how far a provider's clock may be behind ours. WhatsApp's times are in whole seconds.
+const replySkew = time.Minute
+
 // Reply is one answer of a recipient. Its Line, ContactCode and Reference are those of the row
 // that it was matched to.
 type Reply = campaign.Reply
@@ -23,69 +27,135 @@ type Place struct {
 	ChannelType string `json:"channelType"`
 }
 
-// newReply is a reply that isn't matched to a sending yet.
-type newReply struct {
+// NewReply is a reply that isn't matched to a sending yet.
+type NewReply struct {
 	Reply
-	Places []Place   `json:"places"`
-	Came   time.Time `json:"came"`
+	UserID string    `json:"userId,omitempty"` // the contact's user id, "" if it isn't known
+	Places []Place   `json:"places"`           // the channels that it may answer
+	Came   time.Time `json:"came"`             // set by AddReplies
 }
 
-// AddReply stores a reply durably. It belongs to no sending until MatchReplies has found one.
+// AddReplies stores replies durably. They belong to no sending until MatchReplies has found one.
 // One that comes again with the same ID is stored once.
-func (s *Store) AddReply(r Reply, places []Place) error {
-	value, err := json.Marshal(newReply{r, places, now()})
-	if err != nil {
-		return fmt.Errorf("store a reply: %w", err)
-	}
-	return s.update(func(t *tx) error { return t.bucket(bucketNewReplies).Put([]byte(r.ID), value) })
-}
-
-// MatchReplies gives the new replies to sendings: to the one with the message that a reply
-// quotes, else to the newest that sent to the contact and ended at most 7 days before the
-// reply. Replies that came before settled and belong to no sending are deleted: by then the
-// message that they may quote has its provider's id. It returns how many it matched and how
-// many are left. It reads every sending of the last 7 days, so don't call it for every reply.
-func (s *Store) MatchReplies(settled time.Time) (matched, left int, err error) {
-	m := replyMatcher{rules: s.optOuts.Load(), quoted: map[string][]*replyMatch{}, byContact: map[string][]*replyMatch{}}
-	if err := s.view(m.read); err != nil || len(m.all) == 0 {
-		return 0, 0, err
-	}
-	heads, err := s.Sendings(Filter{})
-	if err != nil {
-		return 0, 0, err
-	}
-	for _, head := range heads { // the newest first
-		if head.StartedAt.IsZero() || !head.FinishedAt.IsZero() && now().Sub(head.FinishedAt) > replyReach+24*time.Hour {
-			continue
-		}
-		if err := m.search(s, head); err != nil {
-			return 0, 0, err
-		}
-	}
-	err = s.update(func(t *tx) error {
-		matched, left = 0, len(m.all)
-		for _, one := range m.all {
-			if one.sending == 0 && !one.reply.Came.Before(settled) {
-				continue
-			}
-			left--
-			if err := t.bucket(bucketNewReplies).Delete([]byte(one.reply.ID)); err != nil {
+func (s *Store) AddReplies(list []NewReply) error {
+	err := s.update(func(t *tx) error {
+		for _, r := range list {
+			r.Came = now()
+			value, err := json.Marshal(r)
+			if err != nil {
 				return err
 			}
-			if one.sending == 0 || t.bucket(bucketSendings).Get(key8(one.sending)) == nil {
-				continue
-			}
-			matched++
-			if err := t.putReply(one); err != nil {
+			if err := t.bucket(bucketNewReplies).Put([]byte(r.ID), value); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, 0, fmt.Errorf("match replies: %w", err)
+		return fmt.Errorf("store replies: %w", err)
 	}
-	return matched, left, nil
+	return nil
+}
+
+// MatchedReplies counts the replies of a run of MatchReplies.
+type MatchedReplies struct {
+	Matched   int // they have a sending now
+	Unmatched int // they belong to no sending, and were deleted
+	Left      int // they came a moment ago: run again
+}
+
+// MatchReplies gives the new replies to sendings: to the one with the message that a reply
+// quotes, else to the newest that sent to the contact and ended at most 7 days before the
+// reply. Replies that came before settled and belong to no sending are deleted: by then the
+// message that they may quote has its provider's id. Only those by a user id whose contact
+// isn't known stay for 7 days. It reads every sending of the last 7 days, so don't call it for every reply.
+func (s *Store) MatchReplies(settled time.Time) (done MatchedReplies, err error) {
+	for from := []byte{}; from != nil; {
+		m := replyMatcher{rules: s.optOuts.Load(), quoted: map[string][]*replyMatch{}, byContact: map[string][]*replyMatch{}}
+		if err := s.view(func(t *tx) (err error) { from, err = m.read(t, from); return err }); err != nil || len(m.all) == 0 {
+			return done, err
+		}
+		one, err := s.matchReplies(&m, settled)
+		if err != nil {
+			return done, fmt.Errorf("match replies: %w", err)
+		}
+		done = MatchedReplies{done.Matched + one.Matched, done.Unmatched + one.Unmatched, done.Left + one.Left}
+	}
+	return done, nil
+}
+
+func (s *Store) matchReplies(m *replyMatcher, settled time.Time) (done MatchedReplies, err error) {
+	heads, err := s.Sendings(Filter{})
+	if err != nil {
+		return done, err
+	}
+	for _, head := range heads { // the newest first
+		if head.StartedAt.IsZero() || !head.FinishedAt.IsZero() && now().Sub(head.FinishedAt) > 2*replyReach {
+			continue
+		}
+		if err := m.search(s, head); err != nil {
+			return done, err
+		}
+	}
+	err = s.update(func(t *tx) error {
+		done = MatchedReplies{}
+		for _, one := range m.all {
+			if one.sending != 0 && t.bucket(bucketSendings).Get(key8(one.sending)) == nil {
+				one.sending = 0 // it was removed meanwhile
+			}
+			switch {
+			case one.sending != 0:
+				done.Matched++
+				if err := t.putReply(one); err != nil {
+					return err
+				}
+			case !one.reply.Came.Before(settled):
+				done.Left++
+				continue
+			case one.unknown && one.reply.Came.After(now().Add(-replyReach)):
+				continue
+			default:
+				done.Unmatched++
+			}
+			if err := t.bucket(bucketNewReplies).Delete([]byte(one.reply.ID)); err != nil {
+				return err
+			}
+		}
+		return t.countUnmatchedReplies(done.Unmatched)
+	})
+	return done, err
+}
+
+// countUnmatchedReplies adds to the number of deleted replies. The count begins again after 7 days.
+func (t *tx) countUnmatchedReplies(n int) error {
+	if n == 0 {
+		return nil
+	}
+	meta := t.bucket(bucketMeta)
+	count, since := decodeUnmatchedReplies(meta.Get(metaUnmatchedReplies))
+	if now().Sub(since) > replyReach {
+		count, since = 0, now()
+	}
+	value := binary.BigEndian.AppendUint64(key8(count+uint64(n)), uint64(since.Unix()))
+	return meta.Put(metaUnmatchedReplies, value)
+}
+
+func decodeUnmatchedReplies(value []byte) (count uint64, since time.Time) {
+	if len(value) != 16 {
+		return 0, time.Time{}
+	}
+	return binary.BigEndian.Uint64(value), time.Unix(int64(binary.BigEndian.Uint64(value[8:])), 0).UTC()
+}
+
+// UnmatchedReplies returns how many replies of the last 7 days or more belong to no sending and were
+// deleted, since when they were counted, and how many wait for the contact of their user id.
+func (s *Store) UnmatchedReplies() (deleted uint64, since time.Time, waiting int, err error) {
+	err = s.view(func(t *tx) error {
+		deleted, since = decodeUnmatchedReplies(t.bucket(bucketMeta).Get(metaUnmatchedReplies))
+		waiting = t.bucket(bucketNewReplies).Stats().KeyN
+		return nil
+	})
+	return deleted, since, waiting, err
 }
 
 // putReply stores a reply with its sending, whose files lack it now.
@@ -96,6 +166,9 @@ func (t *tx) putReply(one *replyMatch) error {
 		return err
 	}
 	key := append(keyTimeline(int64(one.sending), uint64(max(one.reply.At.UnixMilli(), 0))), one.reply.ID...)
+	if t.bucket(bucketReplies).Get(key) != nil {
+		return nil // a provider repeats itself
+	}
 	if err := t.bucket(bucketReplies).Put(key, value); err != nil {
 		return err
 	}
@@ -109,8 +182,9 @@ func (t *tx) putReply(one *replyMatch) error {
 
 // replyMatch is a new reply and the row that it belongs to.
 type replyMatch struct {
-	reply     newReply
+	reply     NewReply
 	sending   uint64 // 0: none yet
+	unknown   bool   // it came by a user id whose contact isn't known
 	byQuote   bool
 	line      uint32
 	contact   string // as written in the row
@@ -125,23 +199,40 @@ type replyMatcher struct {
 	byContact map[string][]*replyMatch // by application, channel and normal form
 }
 
-func (m *replyMatcher) read(t *tx) error {
+// read reads a page of new replies, and returns where the next one begins, nil at the end.
+func (m *replyMatcher) read(t *tx, from []byte) (next []byte, err error) {
 	c := t.bucket(bucketNewReplies).Cursor()
-	for k, v := c.First(); k != nil && len(m.all) < unmatchedPage; k, v = c.Next() {
+	k, v := c.Seek(from)
+	for ; k != nil && len(m.all) < unmatchedPage; k, v = c.Next() {
 		one := &replyMatch{}
 		if err := json.Unmarshal(v, &one.reply); err != nil {
-			return fmt.Errorf("read reply: %w: %w", ErrDamaged, err)
+			return nil, fmt.Errorf("read reply: %w: %w", ErrDamaged, err)
 		}
-		m.all = append(m.all, one)
-		if one.reply.Quoted != "" {
-			m.quoted[one.reply.Quoted] = append(m.quoted[one.reply.Quoted], one)
+		m.add(t, one)
+	}
+	return bytes.Clone(k), nil
+}
+
+// add adds a reply under its quoted message and under every name of its contact.
+func (m *replyMatcher) add(t *tx, one *replyMatch) {
+	m.all = append(m.all, one)
+	r := &one.reply
+	if r.Quoted != "" {
+		m.quoted[r.Quoted] = append(m.quoted[r.Quoted], one)
+	}
+	known, _ := t.contactOfUserID(r.UserID)
+	one.unknown = r.ContactCode == "" && known == ""
+	for _, place := range r.Places {
+		keys := map[string]bool{}
+		for _, contact := range []string{r.ContactCode, r.UserID, known} {
+			if contact != "" {
+				keys[string(m.key(nil, place.Application, place.ChannelType, []byte(contact)))] = true
+			}
 		}
-		for _, place := range one.reply.Places {
-			key := string(m.key(nil, place.Application, place.ChannelType, []byte(one.reply.ContactCode)))
+		for key := range keys {
 			m.byContact[key] = append(m.byContact[key], one)
 		}
 	}
-	return nil
 }
 
 func (m *replyMatcher) key(dst []byte, application int64, channelType string, contact []byte) []byte {
@@ -166,13 +257,13 @@ func (m *replyMatcher) search(s *Store, head *campaign.Sending) error {
 		}
 		stride := len(statuses) / max(rows.Len(), 1)
 		for i := range rows.Len() {
-			if statuses[i*stride].Outcome() != campaign.Sent {
+			if o := statuses[i*stride].Outcome(); o != campaign.Sent && o != campaign.Unknown {
 				continue
 			}
 			key = m.key(key[:0], head.ApplicationID, head.Channels[rows.Channels[i]], rows.Contacts.At(i))
 			for _, one := range m.byContact[string(key)] {
 				late := !head.FinishedAt.IsZero() && one.reply.At.Sub(head.FinishedAt) > replyReach
-				if one.sending == 0 && !late && !one.reply.At.Before(head.StartedAt) {
+				if one.sending == 0 && !late && !one.reply.At.Before(head.StartedAt.Add(-replySkew)) {
 					set(one, i, false)
 				}
 			}

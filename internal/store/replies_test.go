@@ -24,14 +24,18 @@ func TestRepliesFindTheirSending(t *testing.T) {
 			r.At = at
 		}
 		for range 2 { // a provider repeats itself
-			if err := s.AddReply(r, places); err != nil {
+			if err := s.AddReplies([]NewReply{{Reply: r, Places: places}}); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if matched, left, err := s.MatchReplies(time.Unix(0, 0)); matched != 2 || left != 2 || err != nil {
-		t.Errorf("%d matched, %d left, %v", matched, left, err)
+	match := func(settled time.Time, want MatchedReplies) {
+		t.Helper()
+		if got, err := s.MatchReplies(settled); got != want || err != nil {
+			t.Errorf("got %+v, %v; want %+v", got, err, want)
+		}
 	}
+	match(time.Unix(0, 0), MatchedReplies{Matched: 2, Left: 2})
 	replies := func(id campaign.ID) (list []Reply) {
 		if err := s.EachReply(id, func(r Reply) error { list = append(list, r); return nil }); err != nil {
 			t.Fatal(err)
@@ -48,8 +52,9 @@ func TestRepliesFindTheirSending(t *testing.T) {
 	if len(stale) != 2 || err != nil {
 		t.Errorf("stale reports %v, %v", stale, err)
 	}
-	if matched, left, err := s.MatchReplies(now().Add(time.Second)); matched != 0 || left != 0 || err != nil {
-		t.Errorf("%d matched, %d left, %v", matched, left, err)
+	match(now().Add(time.Second), MatchedReplies{Unmatched: 2})
+	if deleted, since, waiting, err := s.UnmatchedReplies(); deleted != 2 || since.IsZero() || waiting != 0 || err != nil {
+		t.Errorf("%d deleted since %s, %d waiting, %v", deleted, since, waiting, err)
 	}
 	verify(t, s)
 	if _, err := s.Remove(second); err != nil {
@@ -65,14 +70,45 @@ func TestQuotedMessageWins(t *testing.T) {
 	s := openTest(t)
 	first := receipts(t, s)
 	isOver(t, s, draft{rows: 10})
-	if err := s.AddReply(Reply{ID: "a", ContactCode: "34600000003", At: now(), Quoted: "wamid.3"}, []Place{{1, "cloud_api"}}); err != nil {
+	if err := s.AddReplies([]NewReply{{Reply: Reply{ID: "a", ContactCode: "34600000003", At: now(), Quoted: "wamid.3"}, Places: []Place{{1, "cloud_api"}}}}); err != nil {
 		t.Fatal(err)
 	}
-	if matched, _, err := s.MatchReplies(time.Unix(0, 0)); matched != 1 || err != nil {
-		t.Errorf("%d matched, %v", matched, err)
+	if got, err := s.MatchReplies(time.Unix(0, 0)); got.Matched != 1 || err != nil {
+		t.Errorf("%+v, %v", got, err)
 	}
 	n := 0
 	if err := s.EachReply(first.ID, func(r Reply) error { n++; return nil }); n != 1 || err != nil {
 		t.Errorf("%d replies, %v", n, err)
+	}
+}
+
+// TestReplyByUserIDWaitsForItsContact: a reply of a contact whose number is hidden stays until a receipt tells the
+// number, for at most 7 days.
+func TestReplyByUserIDWaitsForItsContact(t *testing.T) {
+	s := openTest(t)
+	sending := isOver(t, s, draft{rows: 3})
+	if err := s.AddReplies([]NewReply{{Reply: Reply{ID: "a", At: now()}, UserID: "US.1", Places: []Place{{1, "cloud_api"}}}}); err != nil {
+		t.Fatal(err)
+	}
+	settled := now().Add(time.Second)
+	if got, err := s.MatchReplies(settled); got != (MatchedReplies{}) || err != nil {
+		t.Errorf("before the number is known: %+v, %v", got, err)
+	}
+	if _, _, waiting, err := s.UnmatchedReplies(); waiting != 1 || err != nil {
+		t.Errorf("%d waiting, %v", waiting, err)
+	}
+	if err := s.LearnUserID("US.1", "+34600000002", now()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.MatchReplies(settled); got.Matched != 1 || err != nil {
+		t.Errorf("after it: %+v, %v", got, err)
+	}
+	if err := s.EachReply(sending, func(r Reply) error {
+		if r.ContactCode != "34600000002" {
+			t.Errorf("got %q", r.ContactCode)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
 	}
 }

@@ -37,16 +37,22 @@ func (s *Store) ContactOfUserID(userID string) (string, error) {
 
 func (s *Store) userID(userID string) (contact string, learned time.Time, err error) {
 	err = s.view(func(t *tx) error {
-		b := t.Bucket(bucketUserIDs)
-		if b == nil {
-			return nil
-		}
-		if value := b.Get([]byte(userID)); len(value) > 8 {
-			contact, learned = string(value[8:]), time.Unix(int64(binary.BigEndian.Uint64(value)), 0)
-		}
+		contact, learned = t.contactOfUserID(userID)
 		return nil
 	})
 	return contact, learned, err
+}
+
+// contactOfUserID returns the contact of a user id and when it was last learned; "" if it isn't known.
+func (t *tx) contactOfUserID(userID string) (contact string, learned time.Time) {
+	b := t.Bucket(bucketUserIDs)
+	if b == nil || userID == "" {
+		return "", time.Time{}
+	}
+	if value := b.Get([]byte(userID)); len(value) > 8 {
+		contact, learned = string(value[8:]), time.Unix(int64(binary.BigEndian.Uint64(value)), 0)
+	}
+	return contact, learned
 }
 
 // ForgetUserIDs removes the user ids that were last learned before an instant, and returns how many.

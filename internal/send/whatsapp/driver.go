@@ -15,6 +15,7 @@ type Settings struct {
 	Options
 	TokenFile     string // refers to Options.Token
 	DailyContacts int    // 0: no limit
+	StopWords     []string
 	// Both or none: with them, the webhooks of the number are accepted.
 	AppSecretFile   string
 	VerifyTokenFile string
@@ -43,6 +44,8 @@ func keys() []config.Key {
 			"The access token").Mandatory(),
 		config.DriverKey("daily_contacts", config.Integer[int](0, 1_000_000_000), func(s *Settings) *int { return &s.DailyContacts },
 			"The most different contacts in any 24 hours; 0 is no limit").Or(`0`),
+		config.DriverKey("stop_words", config.Texts("words", stopWord), func(s *Settings) *[]string { return &s.StopWords },
+			"Replies that opt the contact out if they contain nothing else; case and punctuation don't matter").Or(`["stop", "unsubscribe", "baja"]`),
 		config.DriverKey("app_secret_file", config.SecretFile(), func(s *Settings) *string { return &s.AppSecretFile },
 			"The app's secret, which signs the webhooks that tell what became of messages; without it none are taken"),
 		config.DriverKey("verify_token_file", config.SecretFile(), func(s *Settings) *string { return &s.VerifyTokenFile },
@@ -101,6 +104,13 @@ func apiVersion(s string) error {
 	major, minor, ok := strings.Cut(strings.TrimPrefix(s, "v"), ".")
 	if !ok || !strings.HasPrefix(s, "v") || !isNumber(major) || !isNumber(minor) {
 		return config.Found(s, `a version such as "`+DefaultVersion+`"`)
+	}
+	return nil
+}
+
+func stopWord(s string) error {
+	if bareWords(s) == "" {
+		return config.Found(s, "a word")
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ type Ignored string
 const (
 	IgnoredStatus      Ignored = "status"       // a status that isn't understood
 	IgnoredPreference  Ignored = "preference"   // a preference that isn't understood
-	IgnoredMessage     Ignored = "message"      // a message from a contact
+	IgnoredMessage     Ignored = "message"      // a message that isn't understood or isn't from a contact
 	IgnoredOtherNumber Ignored = "other_number" // an event of a number that isn't configured, or of another app
 	IgnoredOther       Ignored = "other"        // anything else, such as a change of a template
 )
@@ -80,6 +80,7 @@ func IgnoredReasons() []Ignored {
 type Events struct {
 	Statuses    []Status
 	Preferences []Preference
+	Replies     []Reply
 	Ignored     map[Ignored]int // how many were not passed on
 }
 
@@ -190,7 +191,7 @@ func (h *Hooks) receive(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not understood", http.StatusBadRequest)
 		return
 	}
-	if len(events.Statuses)+len(events.Preferences)+len(events.Ignored) > 0 {
+	if len(events.Statuses)+len(events.Preferences)+len(events.Replies)+len(events.Ignored) > 0 {
 		if err := h.receiver.Receive(r.Context(), events); err != nil {
 			h.onError(fmt.Errorf("store webhook: %w", err))
 			http.Error(w, "not stored: try again", http.StatusInternalServerError)

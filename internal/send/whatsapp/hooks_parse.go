@@ -129,7 +129,13 @@ func (e *Events) add(v *hookValue) {
 			e.ignore(IgnoredPreference, 1)
 		}
 	}
-	e.ignore(IgnoredMessage, len(v.Messages))
+	for _, raw := range v.Messages {
+		if r, ok := reply(raw, v); ok {
+			e.Replies = append(e.Replies, r)
+		} else {
+			e.ignore(IgnoredMessage, 1)
+		}
+	}
 	if len(v.Statuses)+len(v.Preferences)+len(v.Messages) == 0 {
 		e.ignore(IgnoredOther, 1)
 	}

@@ -24,6 +24,7 @@ const (
 type receiver struct {
 	statuses    []Status
 	preferences []Preference
+	replies     []Reply
 	ignored     map[Ignored]int
 	calls       int
 	err         error
@@ -37,6 +38,7 @@ func (r *receiver) Receive(_ context.Context, e Events) error {
 		return r.err
 	}
 	r.statuses, r.preferences = append(r.statuses, e.Statuses...), append(r.preferences, e.Preferences...)
+	r.replies = append(r.replies, e.Replies...)
 	for why, n := range e.Ignored {
 		if r.ignored == nil {
 			r.ignored = map[Ignored]int{}

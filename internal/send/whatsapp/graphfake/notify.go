@@ -60,6 +60,43 @@ func OptOutByUserID(phoneNumberID, userID, value string, at time.Time) []byte {
 		"user_id": userID, "category": "marketing_messages", "value": value, "timestamp": at.Unix()}})
 }
 
+// Reply is a message from a contact.
+type Reply struct {
+	ID      string
+	From    string // digits; "": hidden
+	UserID  string // business-scoped user id; "": left out
+	At      time.Time
+	Members map[string]any // "type" and the member that it names, "context" ...
+}
+
+// Replies returns the body of a webhook with messages to the number.
+func Replies(phoneNumberID string, replies ...Reply) []byte {
+	list := []any{}
+	for _, r := range replies {
+		one := map[string]any{"id": r.ID, "timestamp": strconv.FormatInt(r.At.Unix(), 10)}
+		if r.From != "" {
+			one["from"] = r.From
+		}
+		if r.UserID != "" {
+			one["from_user_id"] = r.UserID
+		}
+		for key, value := range r.Members {
+			one[key] = value
+		}
+		list = append(list, one)
+	}
+	return envelope("messages", phoneNumberID, "messages", list)
+}
+
+// TextReply returns a reply of typed text that quotes the message with the id quoted, if any.
+func TextReply(id, from, text, quoted string, at time.Time) Reply {
+	members := map[string]any{"type": "text", "text": map[string]any{"body": text}}
+	if quoted != "" {
+		members["context"] = map[string]any{"id": quoted}
+	}
+	return Reply{ID: id, From: from, At: at, Members: members}
+}
+
 func envelope(field, phoneNumberID, key string, list []any) []byte {
 	b, _ := json.Marshal(map[string]any{"object": "whatsapp_business_account", "entry": []any{map[string]any{"id": "102290129340398", "changes": []any{map[string]any{
 		"field": field, "value": map[string]any{"messaging_product": "whatsapp", key: list,

@@ -1,0 +1,112 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"campaignd/internal/send/whatsapp"
+	"campaignd/internal/store"
+)
+
+// addReplies stores replies and starts a search for their sendings.
+func (h *hooks) addReplies(table *hookTable, replies []whatsapp.Reply) error {
+	if len(replies) == 0 {
+		return nil
+	}
+	list := make([]store.NewReply, len(replies))
+	for i, r := range replies {
+		if r.At.IsZero() {
+			r.At = h.d.now().UTC()
+		}
+		list[i] = store.NewReply{Reply: store.Reply{ContactCode: withPlus(r.Contact), At: r.At, Type: r.Type, Text: r.Text, ID: r.ID, Quoted: r.Quoted}, UserID: r.UserID}
+		for _, p := range table.channels[r.PhoneNumberID] {
+			list[i].Places = append(list[i].Places, p.Place)
+		}
+	}
+	if err := h.d.store.AddReplies(list); err != nil {
+		return err
+	}
+	h.match()
+	return nil
+}
+
+// stopWords appends to outs the opt-outs of the contacts that replied with a stop word.
+func (h *hooks) stopWords(outs []store.OptOut, table *hookTable, replies []whatsapp.Reply) ([]store.OptOut, error) {
+	for _, r := range replies {
+		known, err := h.d.store.ContactOfUserID(r.UserID)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range table.channels[r.PhoneNumberID] {
+			if !r.IsStopWord(p.stopWords) {
+				continue
+			}
+			for _, contact := range []string{withPlus(r.Contact), r.UserID, known} {
+				if contact != "" {
+					outs = append(outs, store.OptOut{ApplicationID: p.Application, ChannelType: p.ChannelType, ContactCode: contact, At: h.d.now().UTC(), Source: "reply"})
+				}
+			}
+		}
+	}
+	return outs, nil
+}
+
+const (
+	// matchDelay is the time that receipts and replies are collected before a search.
+	matchDelay = time.Second
+	// matchShare limits the search, which reads whole sendings, to one part in matchShare of the time.
+	matchShare = 20
+	// receiptSettled is the time after which the result that a receipt or reply belongs to is certainly recorded.
+	receiptSettled = time.Minute
+)
+
+// match starts a search for the messages of receipts and replies.
+func (h *hooks) match() {
+	select {
+	case h.unmatched <- struct{}{}:
+	default: // it is asked for already
+	}
+}
+
+// matchUnmatched looks for the messages of receipts without a key and of replies, until ctx ends.
+func (h *hooks) matchUnmatched(ctx context.Context) {
+	again := time.NewTimer(0) // those left by the last run
+	defer again.Stop()
+	var took time.Duration
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		case <-h.unmatched:
+		}
+		gather := time.NewTimer(max(matchDelay, matchShare*took))
+		select {
+		case <-ctx.Done():
+			gather.Stop()
+			return
+		case <-gather.C:
+		}
+		begin := time.Now()
+		left := h.matchOnce(h.d.now().Add(-receiptSettled))
+		took = time.Since(begin)
+		if left {
+			again.Reset(receiptSettled + time.Second)
+		}
+	}
+}
+
+// matchOnce reports whether something is left for another search.
+func (h *hooks) matchOnce(settled time.Time) (left bool) {
+	told, receipts, err := h.d.store.MatchReceipts(settled)
+	if err != nil {
+		h.d.log.Error("match receipts; retrying", "err", err)
+	}
+	h.count(told)
+	replies, err2 := h.d.store.MatchReplies(settled)
+	if err2 != nil {
+		h.d.log.Error("match replies; retrying", "err", err2)
+	}
+	h.d.metrics.Replies(replies.Matched, replies.Unmatched)
+	return err != nil || err2 != nil || receipts+replies.Left > 0
+}
