@@ -16,6 +16,7 @@ import (
 	"campaignd/internal/intake"
 	"campaignd/internal/plan"
 	"campaignd/internal/plan/recipients"
+	"campaignd/internal/watch"
 )
 
 func newCheckCmd(env *environment) *cobra.Command {
@@ -26,11 +27,11 @@ func newCheckCmd(env *environment) *cobra.Command {
 		Long: `Checks the files of one drop as the daemon would: layout, sidecar, campaign and
 every row. It prints when the drop would be sent and its first messages, or every
 error. Nothing is stored, moved or sent. If files are missing, the present ones
-are checked.
+are checked. A list of opt-outs (NAME.suppress.csv) gets the answer that it would get in the inbox.
 
 Without a running daemon the check assumes empty slots and can't know whether the
 same files were accepted before. With one, the check uses its reservations and
-its history. Exit status 3: the drop would be rejected or canceled.`,
+its history. Exit status 3: the drop would be rejected or canceled, or the list has lines that opt out nobody.`,
 		Example: "  campaignd check spring.csv spring.layout.json spring.schedule.json\n  campaignd check inbox/examples/1-*",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -49,6 +50,9 @@ func checkDrop(ctx context.Context, env *environment, cfg *config.Config, inboxP
 	in, err := checkInbox(cfg, inboxPath, paths[0])
 	if err != nil {
 		return exitError{exitUsage, err}
+	}
+	if name := watch.ParseName(filepath.Base(paths[0])); len(paths) == 1 && name.Kind == watch.KindControl && name.Action == watch.ActionSuppress {
+		return checkOptOuts(ctx, env, cfg, in, paths[0])
 	}
 	parts, err := openDrop(paths)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -176,16 +177,24 @@ listed and the others are added; the exit status is then 3.`,
 	}
 }
 
+// rejectedRows counts the rejected rows and names the first lines.
+func rejectedRows(r control.Imported) string {
+	if len(r.RejectedLines) == 0 {
+		return count(r.Rejected)
+	}
+	return fmt.Sprintf("%s (line %s)", count(r.Rejected), strings.Join(strings.Fields(strings.Trim(fmt.Sprint(r.RejectedLines), "[]")), ", "))
+}
+
 func printImported(env *environment, r control.Imported) error {
 	if env.json {
 		if err := env.printJSON(r); err != nil {
 			return err
 		}
 	} else {
-		if err := env.printf("%s rows: %s added, %s were in the list already, %s rejected.\n", count(r.Rows), count(r.Added), count(r.Rows-r.Added-r.Rejected), count(r.Rejected)); err != nil {
+		if err := env.printf("%s rejected, %s added, %s were in the list already.\n", rejectedRows(r), count(r.Added), count(r.Rows-r.Added)); err != nil {
 			return err
 		}
-		if err := printProblems(env, "Rejected", r.Problems, r.Rejected); err != nil {
+		if err := printProblems(env, "Rejected, or doubtful", r.Problems, max(r.Rejected, len(r.Problems))); err != nil {
 			return err
 		}
 	}

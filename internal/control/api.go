@@ -173,7 +173,9 @@ type Imported struct {
 	Rows     int                `json:"rows"`
 	Added    int                `json:"added"` // rows that were new
 	Problems []campaign.Problem `json:"problems,omitempty"`
-	Rejected int                `json:"rejected"` // invalid rows; Problems lists the first
+	Rejected int                `json:"rejected"` // rows that opt out nobody
+	// RejectedLines has the first five of these; Problems lists more, and rows that are doubtful.
+	RejectedLines []int `json:"rejectedLines,omitempty"`
 }
 
 // TestMessage is one message to send by hand.

@@ -35,12 +35,12 @@ func (w *harness) replies(name string) (lines []uint32, texts []string) {
 func TestRepliesAreLost(t *testing.T) {
 	scenario(t, at(9, 0), receiptsConfig(t), func(t *testing.T, w *harness) {
 		w.answer = func(m *send.Message) send.Result {
-			return send.Result{Verdict: send.VerdictSent, ProviderID: "wamid." + string(m.Sending) + m.ContactCode}
+			return send.Result{Verdict: send.VerdictSent, ProviderID: "wamid." + string(m.SendingID) + m.ContactCode}
 		}
 		w.start()
 		w.accept("spring", 3)
 		w.until(at(9, 5))
-		w.accept("summer", 3)
+		w.accept("summer", 4)
 		w.until(at(9, 10))
 		first := "wamid." + string(w.id("spring")) + "34666000001"
 		w.signedReplies(

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,13 +34,16 @@ func (d *Daemon) applicationIDs(application int64) ([]int64, error) {
 // AddOptOuts implements control.OptOuts.
 func (d *Daemon) AddOptOuts(_ context.Context, list []control.OptOut, who string) (int, error) {
 	var all []store.OptOut
-	for _, one := range list {
+	for i, one := range list {
 		ids, err := d.applicationIDs(one.ApplicationID)
 		if err != nil {
 			return 0, err
 		}
 		if err := knownChannel(d.current(), ids, one.ChannelType); err != nil {
 			return 0, err
+		}
+		if refused := d.current().OptOutContacts(ids)(one.ChannelType, []byte(one.ContactCode)); refused != "" {
+			return 0, control.Invalidf("nobody is opted out: contact %d of %d is no contact: %s", i+1, len(list), refused)
 		}
 		for _, id := range ids {
 			all = append(all, store.OptOut{ApplicationID: id, ChannelType: one.ChannelType, ContactCode: one.ContactCode,
@@ -114,11 +116,11 @@ func (d *Daemon) ImportOptOuts(ctx context.Context, application int64, csv io.Re
 	if _, err := io.Copy(f, csv); err != nil {
 		return control.Imported{}, fmt.Errorf("read the list: %w", err)
 	}
-	list := intake.OptOuts{Name: "list", Applications: ids, Channels: d.current().ChannelNames(ids), Source: who}
-	added, rows, problems, err := list.Import(ctx, d.store, f)
+	list := intake.OptOuts{Name: "list", Config: d.current(), Applications: ids, Source: who}
+	done, err := list.Import(ctx, d.store, f)
 	if err != nil {
 		return control.Imported{}, err
 	}
-	imported := control.Imported{Rows: rows, Added: added, Problems: problems.List, Rejected: problems.Count}
-	return imported, errors.Join(d.store.Audit(store.AuditEntry{Who: who, Action: "suppress", Detail: fmt.Sprintf("list of %d, %d new", rows, added)}))
+	imported := control.Imported{Rows: done.Rows, Added: done.Added, Problems: done.Problems.List, Rejected: done.Refused, RejectedLines: done.Lines}
+	return imported, d.store.Audit(store.AuditEntry{Who: who, Action: "suppress", Detail: fmt.Sprintf("list of %d, %d new", done.Rows, done.Added)})
 }

@@ -308,9 +308,7 @@ func controlPlace(c watch.Control, folder string, now time.Time) string {
 // failControl moves a control file to failed/ with a report. The reason for refusing a list of
 // opt-outs may quote the list, so it isn't logged.
 func (in *Intake) failControl(c watch.Control, reason string) error {
-	became := "was not obeyed"
 	if c.Action == watch.ActionSuppress {
-		became = "was not taken in and nobody in it is opted out"
 		in.log.Info("list of opt-outs refused", "inbox", c.Inbox, "file", c.File.Name)
 	} else {
 		in.log.Info("control file refused", "inbox", c.Inbox, "file", c.File.Name, "reason", reason)
@@ -319,15 +317,24 @@ func (in *Intake) failControl(c watch.Control, reason string) error {
 		return err
 	}
 	place := controlPlace(c, failedFolder, in.now())
-	first, rest, _ := strings.Cut(reason, "\n")
-	if rest != "" {
-		rest = "\n" + rest
-	}
 	if err := safeio.WriteFile(place+stampedReport, 0o644, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%s %s: %s.%s\n", c.File.Name, became, first, rest)
+		_, err := fmt.Fprintf(w, "%s\n", controlRefusal(c, reason))
 		return err
 	}); err != nil {
 		return err
 	}
 	return moveFree(filepath.Join(c.Inbox, c.File.Name), place)
+}
+
+// controlRefusal returns the report on a control file that is refused.
+func controlRefusal(c watch.Control, reason string) string {
+	became := "was not obeyed"
+	if c.Action == watch.ActionSuppress {
+		became = "was not taken in and nobody in it is opted out"
+	}
+	first, rest, _ := strings.Cut(reason, "\n")
+	if rest != "" {
+		rest = "\n" + rest
+	}
+	return fmt.Sprintf("%s %s: %s.%s", c.File.Name, became, first, rest)
 }

@@ -46,7 +46,7 @@ func OpenFiles(paths []string) (*Parts, error) {
 			return nil, fmt.Errorf("%q and %q are two drops: check one at a time", p.Name, name)
 		}
 		p.Name = name
-		file, err := openPlain(path)
+		file, err := OpenFile(path)
 		if err != nil {
 			p.Close()
 			return nil, err
@@ -56,8 +56,8 @@ func OpenFiles(paths []string) (*Parts, error) {
 	return p, nil
 }
 
-// openPlain opens a regular file. A person may name it by a link.
-func openPlain(path string) (*os.File, error) {
+// OpenFile opens a regular file for a check. A person may name it by a link.
+func OpenFile(path string) (*os.File, error) {
 	stat, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("open file: %w", err)

@@ -234,7 +234,7 @@ func (in *Intake) takeDrop(ctx context.Context, d watch.Drop) error {
 	} else if err != nil {
 		return err
 	}
-	leave, full := in.pending.admit(inbox, sizeOf(fileIDs(d)))
+	leave, full := in.pending.admit(inbox, load{drops: 1, bytes: sizeOf(fileIDs(d))})
 	if in.waitForRoom(d, inbox, full) {
 		return nil
 	}

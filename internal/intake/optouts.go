@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/config"
 	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/recipients"
 	"campaignd/internal/store"
@@ -23,31 +24,50 @@ const suppressGroup = 250_000
 
 // OptOuts is a list of opt-outs to be imported.
 type OptOuts struct {
-	Name         string   // name of the file, for messages
-	Applications []int64  // applications that they apply to
-	Channels     []string // channels that exist; nil if unknown
-	Source       string   // origin, for the record
+	Name         string // name of the file, for messages
+	Config       *config.Config
+	Applications []int64 // applications that they apply to
+	Source       string  // origin, for the record
 }
 
+// OptOutAdder stores opt-outs and returns how many were new. *store.Store is one.
+type OptOutAdder interface {
+	AddOptOuts(list []store.OptOut) (int, error)
+}
+
+// OptOutResult says what became of a list.
+type OptOutResult struct {
+	Rows     int               // opt-outs taken in
+	Added    int               // of these, how many were new
+	Refused  int               // lines that have no contact or can't be read
+	Lines    []int             // the first of these
+	Problems campaign.Problems // of the refused lines, of doubtful ones and of the whole list
+}
+
+// maxRefusedLines is how many refused lines the first sentence of an answer names.
+const maxRefusedLines = 5
+
 // Import reads a CSV of opt-outs into the store: the columns contactCode and, optional,
-// channelType, or a list of bare contacts without a header. It returns how many opt-outs were new,
-// how many rows were good, and the problems of the others. The error concerns the machine or ctx.
-func (o OptOuts) Import(ctx context.Context, st *store.Store, f *os.File) (added, rows int, problems campaign.Problems, err error) {
+// channelType, or a list of bare contacts without a header. A nil store checks the list and adds
+// nothing. The error concerns the machine or ctx.
+func (o OptOuts) Import(ctx context.Context, st OptOutAdder, f *os.File) (done OptOutResult, err error) {
 	info, err := Inspect(ctx, &Parts{CSV: Part{Name: o.Name, File: f}})
 	if err != nil {
-		return 0, 0, problems, err
+		return done, err
 	}
-	if problems = info.Problems(o.Name); problems.Count > 0 {
-		return 0, 0, problems, nil
+	if done.Problems = info.Problems(o.Name); done.Problems.Count > 0 {
+		return done, nil
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return 0, 0, problems, err
+		return done, err
 	}
 	reader, problems, err := csvfile.NewReader(f, *info, csvfile.Options{File: o.Name, Wanted: []string{"contactCode"}, Lenient: true})
 	if err != nil || reader == nil {
-		return 0, 0, problems, err
+		done.Problems = problems
+		return done, err
 	}
-	im := optOutImporter{OptOuts: o, store: st, at: time.Now().UTC(), code: column(reader, "contactCode"), channel: column(reader, "channelType")}
+	im := optOutImporter{OptOuts: o, store: st, at: time.Now().UTC(), code: column(reader, "contactCode"), channel: column(reader, "channelType"),
+		channels: o.Config.ChannelNames(o.Applications), refusal: o.Config.OptOutContacts(o.Applications)}
 	for _, name := range []string{"phone", "telefono", "teléfono", "email"} { // as other programs head such lists
 		if im.code < 0 {
 			im.code = column(reader, name)
@@ -62,16 +82,17 @@ func (o OptOuts) Import(ctx context.Context, st *store.Store, f *os.File) (added
 		}
 		im.add(1, []byte(reader.Columns()[0]), strings.Join(reader.Columns()[1:], ""))
 	case problems.Count > 0:
-		return 0, 0, problems, nil
+		done.Problems = problems
+		return done, nil
 	case im.code < 0:
-		problems.AddCode("column-missing", o.Name, 1, 1, "contactCode", "no such column; the first line must name the columns: contactCode and, for opt-outs of a single channel, channelType")
-		return 0, 0, problems, nil
+		done.Problems.AddCode("column-missing", o.Name, 1, 1, "contactCode", "no such column; the first line must name the columns: contactCode and, for opt-outs of a single channel, channelType")
+		return done, nil
 	}
 	err = im.readAll(reader)
 	if info.Unterminated {
-		im.problems.AddCode("line-unterminated", o.Name, int(info.Lines), 0, "", "the last line has no line end: if the upload was cut off, upload the whole list again")
+		im.done.Problems.AddCode("line-unterminated", o.Name, int(info.Lines), 0, "", "the last line has no line end: if the upload was cut off, upload the whole list again")
 	}
-	return im.added, im.rows, im.problems, err
+	return im.done, err
 }
 
 // column returns the index of a column, ignoring case, or -1.
@@ -103,13 +124,14 @@ func bareContacts(cells []string) bool {
 // optOutImporter imports one list.
 type optOutImporter struct {
 	OptOuts
-	store         *store.Store
-	code, channel int // columns; channel is -1 if there is none
+	store         OptOutAdder
+	code, channel int                                         // columns; channel is -1 if there is none
+	channels      []string                                    // that exist
+	refusal       func(channel string, contact []byte) string // "": it is a contact
 
-	list        []store.OptOut
-	at          time.Time // one for the whole list, which the store keeps once
-	added, rows int
-	problems    campaign.Problems
+	list []store.OptOut
+	at   time.Time // one for the whole list, which the store keeps once
+	done OptOutResult
 }
 
 func (im *optOutImporter) readAll(reader *csvfile.Reader) error {
@@ -120,7 +142,7 @@ func (im *optOutImporter) readAll(reader *csvfile.Reader) error {
 			return im.flush()
 		}
 		if broken, ok := errors.AsType[*csvfile.Broken](err); ok {
-			im.problems.Add(broken.Problem)
+			im.refused(broken.Problem)
 			return im.flush()
 		}
 		if err != nil {
@@ -128,7 +150,7 @@ func (im *optOutImporter) readAll(reader *csvfile.Reader) error {
 		}
 		for i := range batch.Len() {
 			if fault, _ := batch.Fault(i); fault != csvfile.FaultNone {
-				im.problems.AddCode("row-broken", im.Name, int(batch.Line(i)), 0, "", "has more or fewer cells than the header, or a stray quote")
+				im.refused(campaign.Problem{Code: "row-broken", File: im.Name, Line: int(batch.Line(i)), Message: "has more or fewer cells than the header, or a stray quote"})
 				continue
 			}
 			channel := ""
@@ -146,27 +168,48 @@ func (im *optOutImporter) readAll(reader *csvfile.Reader) error {
 }
 
 // add records one opt-out or its problem.
-func (im *optOutImporter) add(line int, contact []byte, channel string) {
+func (im *optOutImporter) add(line int, cell []byte, channel string) {
 	// Trimmed like the contacts of a drop, so that both compare equal.
-	contact, channel = bytes.Trim(contact, " "), strings.TrimSpace(channel)
-	if reason := recipients.ContactReason(contact); reason != "" {
-		im.problems.AddCode("opt-out-no-contact", im.Name, line, 0, "contactCode", "%s", reason)
+	cell, channel = bytes.Trim(cell, " "), strings.TrimSpace(channel)
+	reason := recipients.ContactReason(cell)
+	if reason == "" {
+		known := channel
+		if !slices.Contains(im.channels, channel) {
+			known = ""
+		}
+		reason = im.refusal(known, cell)
+	}
+	if reason != "" {
+		im.refused(campaign.Problem{Code: "opt-out-no-contact", File: im.Name, Line: line, Field: "contactCode", Message: reason})
 		return
 	}
-	if channel != "" && im.Channels != nil && !slices.Contains(im.Channels, channel) {
-		im.problems.AddCode("channel-unknown", im.Name, line, 0, "channelType", "taken in for every channel, because there is no channel of this name (there are: %s)",
-			strings.Join(im.Channels, ", "))
+	if channel != "" && !slices.Contains(im.channels, channel) {
+		im.done.Problems.AddCode("channel-unknown", im.Name, line, 0, "channelType", "taken in for every channel, because there is no channel of this name (there are: %s)",
+			strings.Join(im.channels, ", "))
 		channel = "" // every opt-out counts (docs/contract.md 10)
 	}
-	im.rows++
+	im.done.Rows++
 	for _, application := range im.Applications {
-		im.list = append(im.list, store.OptOut{ApplicationID: application, ChannelType: channel, ContactCode: string(contact), Source: im.Source, At: im.at})
+		im.list = append(im.list, store.OptOut{ApplicationID: application, ChannelType: channel, ContactCode: string(cell), Source: im.Source, At: im.at})
+	}
+}
+
+// refused records a line that opts out nobody.
+func (im *optOutImporter) refused(p campaign.Problem) {
+	im.done.Problems.Add(p)
+	im.done.Refused++
+	if len(im.done.Lines) < maxRefusedLines {
+		im.done.Lines = append(im.done.Lines, p.Line)
 	}
 }
 
 func (im *optOutImporter) flush() error {
+	if im.store == nil {
+		im.list = im.list[:0]
+		return nil
+	}
 	n, err := im.store.AddOptOuts(im.list)
-	im.added += n
+	im.done.Added += n
 	im.list = im.list[:0]
 	if err != nil {
 		return fmt.Errorf("store opt-outs: %w", err)

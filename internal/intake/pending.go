@@ -73,22 +73,22 @@ func (p *pending) change(one load, sign int) {
 	sum := p.sums[one.inbox]
 	sum.drops += sign * one.drops
 	sum.bytes += int64(sign) * one.bytes
-	if sum.drops == 0 {
+	if sum.drops == 0 && sum.bytes == 0 {
 		delete(p.sums, one.inbox)
 		return
 	}
 	p.sums[one.inbox] = sum
 }
 
-// admit reserves room for a drop about to be claimed, or returns why there is none. leave returns
-// the room once the drop is counted itself or was given up.
-func (p *pending) admit(inbox *config.Inbox, size int64) (leave func(), full string) {
+// admit reserves room for a drop about to be claimed or a list of opt-outs (no drops), or returns why
+// there is none. leave returns the room once the drop is counted itself or was given up.
+func (p *pending) admit(inbox *config.Inbox, one load) (leave func(), full string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if full := p.full(inbox, size); full != "" {
+	one.inbox = filepath.Clean(inbox.Path)
+	if full := p.full(inbox, one); full != "" {
 		return nil, full
 	}
-	one := load{inbox: filepath.Clean(inbox.Path), drops: 1, bytes: size}
 	p.change(one, 1)
 	return func() {
 		p.mu.Lock()
@@ -101,17 +101,17 @@ func (p *pending) admit(inbox *config.Inbox, size int64) (leave func(), full str
 func (p *pending) room(inbox *config.Inbox, size int64) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.full(inbox, size)
+	return p.full(inbox, load{drops: 1, bytes: size})
 }
 
-func (p *pending) full(inbox *config.Inbox, size int64) string {
+func (p *pending) full(inbox *config.Inbox, one load) string {
 	sum := p.sums[filepath.Clean(inbox.Path)]
 	switch {
-	case inbox.MaxDrops > 0 && sum.drops >= inbox.MaxDrops:
+	case inbox.MaxDrops > 0 && one.drops > 0 && sum.drops >= inbox.MaxDrops:
 		return fmt.Sprintf("%d drops of this inbox are unfinished, and max_drops is %d", sum.drops, inbox.MaxDrops)
-	case inbox.MaxPendingBytes > 0 && size > inbox.MaxPendingBytes-sum.bytes:
+	case inbox.MaxPendingBytes > 0 && one.bytes > inbox.MaxPendingBytes-sum.bytes:
 		return fmt.Sprintf("the unfinished drops of this inbox have %d bytes, this one has %d, and max_pending_bytes is %d",
-			sum.bytes, size, inbox.MaxPendingBytes)
+			sum.bytes, one.bytes, inbox.MaxPendingBytes)
 	}
 	return ""
 }

@@ -6,9 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"campaignd/internal/config"
 	"campaignd/internal/store"
 )
 
@@ -108,7 +110,67 @@ func TestLongSuppressList(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, _, _, err := (OptOuts{Name: "a folder", Applications: []int64{1}, Source: "test"}).Import(t.Context(), h.store, f); err == nil {
+	if _, err := (OptOuts{Name: "a folder", Config: h.in.checker().Config, Applications: []int64{1}, Source: "test"}).Import(t.Context(), h.store, f); err == nil {
 		t.Error("a folder is read")
 	}
+}
+
+// Where contacts are phone numbers, a line that is none is refused in the first sentence of the answer; a
+// user id is kept.
+func TestOptOutOfNobodyIsTakenIn(t *testing.T) {
+	h := newHarness(t, "application = 1", "")
+	app := h.in.checker().Config.Application(1)
+	app.Country = "ES"
+	for name, ch := range app.Channels {
+		ch.Driver, ch.Contacts = config.DriverWhatsApp, "phone"
+		app.Channels[name] = ch
+	}
+	h.control("x.suppress.csv", "contactCode,channelType\n0034 666-777-120,\nAda,sms\n666777121,\n12,\nx@example.com,\nUS.13491208655302741918,\n#N/A,\n34666777122.0,\n1,\nnobody,\n")
+	report := h.doneReport("x.suppress.csv")
+	first, _, _ := strings.Cut(report, ".")
+	if want := "6 lines were refused (lines 3, 5, 6, 8, 10, and 1 more), and 4 opt-outs taken in; they apply from now on to application 1"; first != want {
+		t.Errorf("the answer begins %q, want %q", first, want)
+	}
+	if n := len(h.optOuts()); n != 4 {
+		t.Errorf("%d opt-outs, want 4", n)
+	}
+	h.control("y.suppress.csv", "contactCode\nAda\n")
+	wantParts(t, h.failedControl("y.suppress.csv"), "y.suppress.csv was not taken in and nobody in it is opted out: 1 line was refused (line 2).")
+}
+
+// A list counts with the drops of its inbox for max_pending_bytes: it waits for room, and drops wait for it.
+func TestListIsNotCounted(t *testing.T) {
+	h := newHarness(t, "application = 1\nmax_pending_bytes = 100\npair_timeout = \"1h\"", "")
+	inbox := h.in.inbox(h.inbox)
+	leave, full := h.in.pending.admit(inbox, load{drops: 1, bytes: 80})
+	if full != "" {
+		t.Fatal(full)
+	}
+	h.control("x.suppress.csv", "contactCode\n34666777888\n") // 24 bytes
+	if n := len(h.optOuts()); n != 0 {
+		t.Errorf("%d opt-outs, want 0 while there is no room", n)
+	}
+	seen := h.controlSeen("x.suppress.csv")
+	leave()
+	h.in.Control(seen) // the next scan
+	h.work()
+	if n := len(h.optOuts()); n != 1 {
+		t.Errorf("%d opt-outs, want 1 once there is room", n)
+	}
+	if leave, full = h.in.pending.admit(inbox, load{drops: 1, bytes: 100}); full != "" {
+		t.Errorf("the list is still counted: %s", full)
+	} else {
+		leave()
+	}
+	leave, _ = h.in.pending.admit(inbox, load{bytes: 80})
+	if full := h.in.pending.room(inbox, 80); full == "" {
+		t.Error("a drop has room beside a list")
+	}
+	h.write(filepath.Join(h.inbox, "y.suppress.csv"), "contactCode\n34666777888\n")
+	seen = h.controlSeen("y.suppress.csv")
+	seen.FirstSeen = h.clock.Add(-2 * time.Hour)
+	h.in.Control(seen)
+	h.work()
+	leave()
+	wantParts(t, h.failedControl("y.suppress.csv"), "it waited 1h for drops of this inbox to end: the unfinished drops of this inbox have 80 bytes")
 }

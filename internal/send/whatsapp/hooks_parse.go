@@ -130,7 +130,7 @@ func (e *Events) add(v *hookValue) {
 		}
 	}
 	for _, raw := range v.Messages {
-		if r, ok := reply(raw, v); ok {
+		if r, ok := readReply(raw, v); ok {
 			e.Replies = append(e.Replies, r)
 		} else {
 			e.ignore(IgnoredMessage, 1)

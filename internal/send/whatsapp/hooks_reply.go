@@ -73,8 +73,8 @@ type hookMedia struct {
 	Filename string `json:"filename"`
 }
 
-// reply reads a message. It returns false for one that isn't from a contact, or that can't belong to anything.
-func reply(raw json.RawMessage, v *hookValue) (Reply, bool) {
+// readReply reads a message. It returns false for one that isn't from a contact, or that can't belong to anything.
+func readReply(raw json.RawMessage, v *hookValue) (Reply, bool) {
 	var m hookMessage
 	if json.Unmarshal(raw, &m) != nil || m.ID == "" || len(m.ID) > maxID || m.Type == "system" || !isReplyType(m.Type) {
 		return Reply{}, false
