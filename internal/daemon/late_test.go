@@ -9,7 +9,6 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/send"
 	"campaignd/internal/send/whatsapp/graphfake"
-	"campaignd/internal/store"
 )
 
 // TestRepliesAndReceiptsAfterTheEnd: the files of an ended sending have them within
@@ -32,11 +31,7 @@ func TestRepliesAndReceiptsAfterTheEnd(t *testing.T) {
 			t.Errorf("replies.csv is %q before the first reply; want its header", got)
 		}
 		sent := w.allSent()
-		w.check(w.running.store.AddReply(store.Reply{ID: "1", ContactCode: "+" + sent[0].contact, At: at(9, 20), Type: "text", Text: "=yes"},
-			[]store.Place{{Application: 1, ChannelType: "push"}}))
-		if _, _, err := w.running.store.MatchReplies(time.Time{}); err != nil {
-			t.Fatal(err)
-		}
+		w.signedReplies(graphfake.TextReply("wamid.r", sent[0].contact, "=yes", "", at(9, 20)))
 		w.wait(5 * time.Minute)
 		if got, want := replies(), header+"2026-03-04T09:20:00Z,2,"+sent[0].contact+",,text,'=yes\n"; got != want {
 			t.Errorf("replies.csv after results_refresh is %q; want %q", got, want)
