@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"campaignd/internal/config"
 	"campaignd/internal/store"
 )
 
@@ -115,24 +114,23 @@ func TestLongSuppressList(t *testing.T) {
 	}
 }
 
-// Where contacts are phone numbers, a line that is none is refused in the first sentence of the answer; a
-// user id is kept.
+// Where contacts are phone numbers, a line that is none is refused in the first sentence of the answer.
 func TestOptOutOfNobodyIsTakenIn(t *testing.T) {
 	h := newHarness(t, "application = 1", "")
 	app := h.in.checker().Config.Application(1)
 	app.Country = "ES"
 	for name, ch := range app.Channels {
-		ch.Driver, ch.Contacts = config.DriverWhatsApp, "phone"
+		ch.Contacts = "phone"
 		app.Channels[name] = ch
 	}
-	h.control("x.suppress.csv", "contactCode,channelType\n0034 666-777-120,\nAda,sms\n666777121,\n12,\nx@example.com,\nUS.13491208655302741918,\n#N/A,\n34666777122.0,\n1,\nnobody,\n")
+	h.control("x.suppress.csv", "contactCode,channelType\n0034 666-777-120,\nAda,sms\n666777121,\n12,\nx@example.com,\n#N/A,\n34666777122.0,\n1,\nnobody,\n")
 	report := h.doneReport("x.suppress.csv")
 	first, _, _ := strings.Cut(report, ".")
-	if want := "6 lines were refused (lines 3, 5, 6, 8, 10, and 1 more), and 4 opt-outs taken in; they apply from now on to application 1"; first != want {
+	if want := "6 lines were refused (lines 3, 5, 6, 7, 9, and 1 more), and 3 opt-outs taken in; they apply from now on to application 1"; first != want {
 		t.Errorf("the answer begins %q, want %q", first, want)
 	}
-	if n := len(h.optOuts()); n != 4 {
-		t.Errorf("%d opt-outs, want 4", n)
+	if n := len(h.optOuts()); n != 3 {
+		t.Errorf("%d opt-outs, want 3", n)
 	}
 	h.control("y.suppress.csv", "contactCode\nAda\n")
 	wantParts(t, h.failedControl("y.suppress.csv"), "y.suppress.csv was not taken in and nobody in it is opted out: 1 line was refused (line 2).")
