@@ -95,8 +95,9 @@ func Open(o Options) (*Daemon, error) {
 			return openDrivers(c, getenv, d.contactCounters)
 		}
 	}
+	_, tokenErr := secretReader(o.Getenv)(o.Config.TokenFile)
 	drivers, err := d.opts.Drivers(o.Config, o.Getenv)
-	if err != nil {
+	if err := errors.Join(tokenErr, err); err != nil { // all that is missing, at once
 		return nil, err
 	}
 	d.hooks = newHooks(d)

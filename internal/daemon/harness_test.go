@@ -37,6 +37,9 @@ type harness struct {
 	answer  func(m *send.Message) send.Result
 	verbose bool
 
+	registered []config.Driver          // that open their own channels; nil: drivers.All, all recording
+	secrets    func(name string) string // environment; nil: empty
+
 	running *Daemon
 	stop    func()
 
@@ -133,7 +136,15 @@ func (w *harness) start() {
 	w.t.Helper()
 	w.write("campaignd.toml", fmt.Sprintf("%s\nstate_dir = %q\ncampaigns_dir = %q\n[[inboxes]]\npath = %q\napplication = 1\ncampaign = 1\nrequire_sidecar = true\n%s",
 		w.top, filepath.Join(w.dir, "var"), filepath.Join(w.dir, "campaigns"), filepath.Join(w.dir, "in"), w.config))
-	c, problems := config.Load(filepath.Join(w.dir, "campaignd.toml"), drivers.All())
+	known, open := drivers.All(), w.drivers
+	if w.registered != nil {
+		known, open = w.registered, nil
+	}
+	getenv := w.secrets
+	if getenv == nil {
+		getenv = func(string) string { return "" }
+	}
+	c, problems := config.Load(filepath.Join(w.dir, "campaignd.toml"), known)
 	for _, p := range problems.List {
 		w.t.Fatal(p)
 	}
@@ -141,7 +152,7 @@ func (w *harness) start() {
 	if w.verbose {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	d, err := Open(Options{Config: c, Version: "test", Log: log, Getenv: func(string) string { return "" }, Now: w.now, Quiet: true, Drivers: w.drivers})
+	d, err := Open(Options{Config: c, Version: "test", Log: log, Getenv: getenv, Now: w.now, Quiet: true, Drivers: open})
 	w.check(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
