@@ -13,7 +13,7 @@ import (
 // print writes the outcome of the check: the keys of report.json with --json, text otherwise.
 func (c *checked) print(env *environment) error {
 	if env.json {
-		return env.printJSON(report.Report(&c.Sending, c.Slices, campaign.Counts{}))
+		return env.printJSON(c.document())
 	}
 	var b strings.Builder
 	switch s := &c.Sending; s.State {
@@ -25,17 +25,22 @@ func (c *checked) print(env *environment) error {
 	case campaign.StateCanceled:
 		fmt.Fprintf(&b, "%s would be canceled and nothing would be sent: %s\n", s.Name, sentence(s.Reason))
 	default:
-		c.accepted(&b)
+		c.accepted(&b, env.zone)
 	}
 	c.problems(&b)
 	c.previews(&b)
 	return env.printf("%s", printable(b.String()))
 }
 
+// document returns the keys of report.json.
+func (c *checked) document() *report.Document {
+	return report.Report(&c.Sending, c.Slices, campaign.Counts{})
+}
+
 // sentence returns text with exactly one full stop at its end.
 func sentence(text string) string { return strings.TrimRight(text, ". ") + "." }
 
-func (c *checked) accepted(b *strings.Builder) {
+func (c *checked) accepted(b *strings.Builder, zone *time.Location) {
 	s := &c.Sending
 	fmt.Fprintf(b, "%s would be accepted: %s to %s of %s.\n", s.Name,
 		amount(s.Planned, "message"), amount(uint64(s.Rows.Accepted), "recipient"), amount(uint64(s.Rows.Total), "row"))
@@ -46,7 +51,11 @@ func (c *checked) accepted(b *strings.Builder) {
 	if s.DryRun {
 		b.WriteString("The sidecar requests a dry run: nothing would be sent.\n")
 	}
-	fmt.Fprintf(b, "Due %s.\n", s.ScheduledAt.In(c.zone()).Format("Mon 2 Jan 2006 15:04:05 MST"))
+	due := s.ScheduledAt.In(zone).Format("Mon 2 Jan 2006 15:04:05 MST")
+	if zone != time.UTC {
+		due += fmt.Sprintf(" (times in %s)", zone)
+	}
+	fmt.Fprintf(b, "Due %s.\n", due)
 	if !s.Sliced {
 		return
 	}
@@ -55,7 +64,7 @@ func (c *checked) accepted(b *strings.Builder) {
 		where = "with the slots reserved at the moment"
 	}
 	fmt.Fprintf(b, "\nSlices, %s (%s):\n", where, s.Condition)
-	for _, line := range sliceLines(c.Slices, c.zone()) {
+	for _, line := range sliceLines(c.Slices, zone) {
 		b.WriteString("  " + line + "\n")
 	}
 }

@@ -49,7 +49,7 @@ its history. Exit status 3: the drop would be rejected or canceled, or the list 
 func checkDrop(ctx context.Context, env *environment, cfg *config.Config, inboxPath string, paths []string) error {
 	in, err := checkInbox(cfg, inboxPath, paths[0])
 	if err != nil {
-		return exitError{exitUsage, err}
+		return err
 	}
 	if name := watch.ParseName(filepath.Base(paths[0])); len(paths) == 1 && name.Kind == watch.KindControl && name.Action == watch.ActionSuppress {
 		return checkOptOuts(ctx, env, cfg, in, paths[0])
@@ -59,9 +59,24 @@ func checkDrop(ctx context.Context, env *environment, cfg *config.Config, inboxP
 		return err
 	}
 	defer parts.Close()
+	c, err := checkParts(ctx, env, cfg, in, parts)
+	if err != nil {
+		return err
+	}
+	if err := c.print(env); err != nil {
+		return err
+	}
+	if c.Sending.State == campaign.StateRejected || c.Sending.State == campaign.StateCanceled {
+		return exitError{code: exitProblems}
+	}
+	return nil
+}
+
+// checkParts checks a drop as the daemon would if it lay in the inbox.
+func checkParts(ctx context.Context, env *environment, cfg *config.Config, in *config.Inbox, parts *intake.Parts) (*checked, error) {
 	drivers, err := daemon.OpenDrivers(cfg, env.getenv)
 	if err != nil {
-		return exitError{exitUsage, err}
+		return nil, exitError{exitUsage, err}
 	}
 	checker := &intake.Checker{Config: cfg, Campaigns: intake.NewCampaigns(cfg.CampaignsDir), Channels: drivers.Of}
 	// De-duplication reads rows back from this file. Without one they stay in memory.
@@ -73,40 +88,29 @@ func checkDrop(ctx context.Context, env *environment, cfg *config.Config, inboxP
 	now := time.Now()
 	f, err := checker.Check(ctx, parts, in, nil, now, nil, spill, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c := checked{Sending: f.Sending}
+	c := &checked{Sending: f.Sending}
 	c.Sending.Inbox, c.Sending.ReceivedAt = in.Path, now.UTC()
 	if f.Application != nil {
-		c.Zone = f.Application.Location
+		env.useZone(cfg, f.Application.ID)
 	}
 	if !f.Wrong() {
 		if err := c.place(ctx, cfg, f, now); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if err := c.print(env); err != nil {
-		return err
-	}
-	if c.Sending.State == campaign.StateRejected || c.Sending.State == campaign.StateCanceled {
-		return exitError{code: exitProblems}
-	}
-	return nil
+	return c, nil
 }
 
 // checkInbox returns the inbox whose rules apply to the files.
 func checkInbox(cfg *config.Config, named, file string) (*config.Inbox, error) {
 	if named != "" {
-		for i := range cfg.Inboxes {
-			if filepath.Clean(cfg.Inboxes[i].Path) == filepath.Clean(named) {
-				return &cfg.Inboxes[i], nil
-			}
-		}
-		return nil, fmt.Errorf("%q is not an inbox in the configuration", named)
+		return namedInbox(cfg, named)
 	}
 	absolute, err := filepath.Abs(file)
 	if err != nil {
-		return nil, fmt.Errorf("find file: %w", err)
+		return nil, exitError{exitUsage, fmt.Errorf("find file: %w", err)}
 	}
 	for i := range cfg.Inboxes {
 		path, err := filepath.Abs(cfg.Inboxes[i].Path)
@@ -125,15 +129,7 @@ type checked struct {
 	Sending campaign.Sending
 	Slices  []campaign.Slice
 	Real    bool // reservations come from a running daemon
-	Zone    *time.Location
-}
-
-// zone returns the application's time zone, or the local one if it has none.
-func (c *checked) zone() *time.Location {
-	if c.Zone == nil {
-		return time.Local
-	}
-	return c.Zone
+	Earlier bool // rejected as a drop that was accepted before
 }
 
 // place plans the drop: it sets state, time and slices.
@@ -194,7 +190,7 @@ func (c *checked) findDuplicate(ctx context.Context, cfg *config.Config, f *inta
 	if err != nil || earlier.ID == "" {
 		return err
 	}
-	s.State, s.Reason, s.Previews = campaign.StateRejected, earlier.Reason, nil
+	c.Earlier, s.State, s.Reason, s.Previews = true, campaign.StateRejected, earlier.Reason, nil
 	return nil
 }
 

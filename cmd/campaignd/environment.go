@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -60,6 +61,7 @@ type environment struct {
 	utc        bool           // --utc: show times in UTC
 	wide       bool           // --wide: print every column, however narrow the terminal is
 	zone       *time.Location // in which times are shown
+	answers    *bufio.Reader  // of in, for questions; nil before the first
 	parsed     bool           // the command line is valid; set before a command runs
 }
 

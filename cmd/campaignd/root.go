@@ -52,6 +52,7 @@ func newRoot(env *environment) *cobra.Command {
 		newRunCmd(env),
 		newCheckCmd(env),
 		newCampaignCmd(env),
+		newDropCmd(env),
 		newConfigCmd(env),
 	)
 	add(groupInspect,

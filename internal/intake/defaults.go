@@ -66,16 +66,23 @@ func known(id int64) *int64 {
 // columnsLayout returns how the CSV's columns take the place of a layout.
 func columnsLayout(p *Parts, in *config.Inbox, rules *channelRules, f *Finding) *document.ColumnsLayout {
 	c := &document.ColumnsLayout{File: p.CSV.Name, Variables: f.Sending.Variables, Channels: f.Sending.Channels}
+	var kinds []contact.Kind
+	for _, channel := range rules.allowed {
+		kinds = append(kinds, channel.Contacts.Kind())
+	}
+	c.Contacts = ContactColumns(in, kinds)
+	return c
+}
+
+// ContactColumns returns the inbox's contact columns that may hold contacts of all the kinds.
+func ContactColumns(in *config.Inbox, kinds []contact.Kind) []string {
+	var names []string
 	for _, column := range in.ContactColumns {
-		fits := true
-		for _, channel := range rules.allowed {
-			fits = fits && fitsKind(column, channel.Contacts.Kind())
-		}
-		if fits {
-			c.Contacts = append(c.Contacts, column)
+		if !slices.ContainsFunc(kinds, func(k contact.Kind) bool { return !fitsKind(column, k) }) {
+			names = append(names, column)
 		}
 	}
-	return c
+	return names
 }
 
 // fitsKind reports whether a column of that name may hold contacts of a kind. A name that speaks
