@@ -29,6 +29,17 @@ func (d *number) clean(cell []byte) Refusal {
 	}
 	var groups grouping
 	for i := 0; i < len(text); {
+		if c := text[i]; d.n < mostDigits && c-'0' <= 9 { // most characters
+			groups.digit(d.n)
+			d.buf[d.n] = c
+			d.n++
+			i++
+			continue
+		} else if c == ' ' && d.n > 0 {
+			groups.separator(' ')
+			i++
+			continue
+		}
 		r, size := rune(text[i]), 1
 		if r >= utf8.RuneSelf {
 			r, size = utf8.DecodeRune(text[i:])

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/contact"
 	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/document"
 )
@@ -25,12 +26,12 @@ func benchFile(rows int) []byte {
 	var b bytes.Buffer
 	b.WriteString("contactCode,channelType,name,ticket_id,edad\n")
 	for i := range rows {
-		fmt.Fprintf(&b, "34%09d,cloud_api,%s %d,%d,%d\n", i, names[rnd.IntN(len(names))], rnd.IntN(1000), rnd.IntN(1e6), 18+rnd.IntN(70))
+		fmt.Fprintf(&b, "346%08d,cloud_api,%s %d,%d,%d\n", i, names[rnd.IntN(len(names))], rnd.IntN(1000), rnd.IntN(1e6), 18+rnd.IntN(70))
 	}
 	return b.Bytes()
 }
 
-func benchChecker(b *testing.B, columns []string) *Checker {
+func benchChecker(b *testing.B, columns []string, rules contact.Rules) *Checker {
 	b.Helper()
 	layout, problems, _ := document.ParseLayout("x.layout.json", []byte(`{"contact":{"contactCode":"{{contactCode}}","channelType":"{{channelType}}"},
 		"customFields":{"name":"{{name}}","ticketId":"{{ticket_id}}","age":"{{edad}}"}}`))
@@ -49,7 +50,7 @@ func benchChecker(b *testing.B, columns []string) *Checker {
 		return nil
 	}
 	r, err := New(Spec{Layout: layout, Columns: columns, Variables: vars, Dedupe: true, MaxBadRows: 0.1,
-		Channels: []Channel{{Name: "cloud_api", Templates: []*campaign.Template{t}, Check: check}}})
+		Channels: []Channel{{Name: "cloud_api", Templates: []*campaign.Template{t}, Contacts: rules, Check: check}}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -58,8 +59,18 @@ func benchChecker(b *testing.B, columns []string) *Checker {
 
 // BenchmarkCheck checks and renders a million rows that were read before.
 func BenchmarkCheck(b *testing.B) {
+	phone, err := contact.New(contact.Phone, "ES", false)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, rules := range map[string]contact.Rules{"any": {}, "phone": phone} {
+		b.Run(name, func(b *testing.B) { benchCheck(b, rules) })
+	}
+}
+
+func benchCheck(b *testing.B, rules contact.Rules) {
 	reader, batches := benchBatches(b)
-	r := benchChecker(b, reader.Columns())
+	r := benchChecker(b, reader.Columns(), rules)
 	var out Checked
 	for b.Loop() {
 		for _, batch := range batches {
@@ -102,7 +113,7 @@ func (discardWriter) Refused([]campaign.Refusal, []byte) error { return nil }
 // BenchmarkAssemble returns the part that one goroutine does in order: duplicates and chunks.
 func BenchmarkAssemble(b *testing.B) {
 	reader, batches := benchBatches(b)
-	r := benchChecker(b, reader.Columns())
+	r := benchChecker(b, reader.Columns(), contact.Rules{})
 	outs := make([]Checked, len(batches))
 	for i, batch := range batches {
 		r.Check(reader, batch, &outs[i])
@@ -183,7 +194,7 @@ func fullPath(b *testing.B, data []byte) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := benchChecker(b, reader.Columns())
+	r := benchChecker(b, reader.Columns(), contact.Rules{})
 	type job struct {
 		batch csvfile.Batch
 		out   Checked
