@@ -17,8 +17,9 @@ var may = map[string][]string{
 	"contact/gen":     {},
 	"source":          {},
 	"failpoint":       {},
+	"receipts":        {},
 	"safeio":          {"campaign", "failpoint"},
-	"config":          {"calendar", "campaign", "contact", "plan/document", "send", "source"}, // send: what a driver opens is a send.Channel
+	"config":          {"calendar", "campaign", "contact", "plan/document", "receipts", "send", "source"}, // send: what a driver opens is a send.Channel
 	"plan":            {"calendar", "campaign"},
 	"plan/document":   {"calendar", "campaign", "source"},
 	"plan/csvfile":    {"campaign"},
@@ -39,11 +40,11 @@ var may = map[string][]string{
 	"control":           {"calendar", "campaign", "config", "picture", "plan", "safeio", "send", "source"},
 	"control/dashboard": {"campaign", "control"},
 	"daemon": {"campaign", "calendar", "config", "contact", "control", "control/dashboard", "failpoint", "intake", "source", "plan", "plan/document", "report", "safeio", "send",
-		"send/whatsapp", "store", "watch"}, // send/whatsapp: its webhooks
+		"receipts", "store", "watch"},
 }
 
 // driverMay lists the rooms that a driver may import. A driver is a room send/<name> that send/drivers imports.
-var driverMay = []string{"campaign", "config", "contact", "source", "send", "send/httppost"}
+var driverMay = []string{"campaign", "config", "contact", "receipts", "source", "send", "send/httppost"}
 
 // modules says which room alone may know a module.
 var modules = map[string]string{

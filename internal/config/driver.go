@@ -2,11 +2,13 @@ package config
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"campaignd/internal/contact"
+	"campaignd/internal/receipts"
 	"campaignd/internal/send"
 )
 
@@ -21,8 +23,12 @@ type Driver struct {
 	OnUnknown send.Policy     // the default of on_unknown
 	Contacts  []contact.Kind  // the kinds of contacts that it can send to; the first is the default of contacts; nil: all, "any" by default
 	UserIDs   bool            // a contact may also be a business-scoped user id
-	Receipts  bool            // its provider reports deliveries
 	Traced    bool            // it reports requests and replies to Environment.Tracer
+
+	// Webhooks returns the handler of /hooks/NAME, at which the provider reports receipts, replies and
+	// opt-outs of channels: those whose Settings are a Reporter with an account. It does no I/O but
+	// reading secrets. nil: the provider reports nothing.
+	Webhooks func(channels []Settings, env WebhookEnvironment) (http.Handler, error)
 }
 
 // Settings holds the values of a driver's own keys for one channel. It is a pointer to the
@@ -44,6 +50,20 @@ type Checker interface {
 type DailyLimiter interface {
 	// ContactsPerDay returns the limit; 0 is no limit.
 	ContactsPerDay() int
+}
+
+// Reporter is implemented by Settings of a driver with Webhooks.
+type Reporter interface {
+	// Reports returns the account whose events belong to the channel, as receipts.Events name it, and the
+	// words that opt a contact out when it replies with one. "": the channel takes none.
+	Reports() (account string, stopWords []string)
+}
+
+// WebhookEnvironment is what the handler of a driver's webhooks gets from the process.
+type WebhookEnvironment struct {
+	Secret   func(ref string) (string, error) // as in Environment
+	Receiver receipts.Receiver
+	Refused  func(error) // gets the error of every call that was refused, without contact data
 }
 
 // Environment is what a driver gets from the process besides its settings.
@@ -161,7 +181,7 @@ func (c Channel) outputs() []string {
 }
 
 // Receipts reports whether the channel's provider reports deliveries.
-func (c Channel) Receipts() bool { return c.driver != nil && c.driver.Receipts }
+func (c Channel) Receipts() bool { return c.driver != nil && c.driver.Webhooks != nil }
 
 // Traced reports whether the channel's driver reports requests and replies.
 func (c Channel) Traced() bool { return c.driver != nil && c.driver.Traced }

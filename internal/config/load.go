@@ -91,5 +91,8 @@ func Parse(file string, data []byte, drivers []Driver) (*Config, campaign.Proble
 	return c, campaign.Problems{}
 }
 
+// Drivers returns the drivers that a channel may name.
+func (c *Config) Drivers() []Driver { return c.drivers }
+
 // Reload reads the configuration's file again.
 func (c *Config) Reload() (*Config, campaign.Problems) { return Load(c.File, c.drivers) }

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -31,7 +30,6 @@ import (
 	"campaignd/internal/failpoint"
 	"campaignd/internal/intake"
 	"campaignd/internal/send"
-	"campaignd/internal/send/whatsapp"
 	"campaignd/internal/store"
 )
 
@@ -294,7 +292,7 @@ func (d *Daemon) serve(ctx context.Context, listening chan<- struct{}) error {
 		Socket: filepath.Join(c.StateDir, socketName), Group: c.SocketGroup, Listen: c.Listen, TokenFile: c.TokenFile,
 		StateToken: filepath.Join(c.StateDir, tokenName), MetricsToken: c.MetricsToken, TrustedProxies: proxies(c.TrustedProxies),
 		Getenv: d.opts.Getenv, Registry: d.registry, Pages: pages, Log: d.log,
-		Hooks: map[string]http.Handler{whatsapp.HookPath: d.hooks},
+		Hooks: d.hooks.handlers(),
 		OnListen: func(socket, web string) {
 			d.log.Info("listening", "socket", socket, "http", web)
 			close(listening)
@@ -339,7 +337,7 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 		return &control.Error{Code: control.CodeInvalid, Message: "the configuration is invalid; the old one stays in force", Problems: problems.List}
 	}
 	drivers, err := d.opts.Drivers(c, d.opts.Getenv)
-	var table *hookTable
+	var table hookTable
 	if err == nil {
 		table, err = d.hooks.prepare(c, d.opts.Getenv)
 	}

@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -18,6 +21,7 @@ import (
 	"campaignd/internal/config"
 	"campaignd/internal/contact"
 	"campaignd/internal/control"
+	"campaignd/internal/receipts"
 	"campaignd/internal/send"
 	"campaignd/internal/send/drivers"
 	"campaignd/internal/send/null"
@@ -31,7 +35,7 @@ func pigeon() config.Driver {
 	return config.Driver{
 		Name: "pigeon", Meaning: "Sends pigeons", OnUnknown: send.HoldUnknown, Contacts: []contact.Kind{contact.Digits, contact.Any}, Traced: true,
 		Settings: func() config.Settings { return new(loft) },
-		Together: [][]string{{"seed_file", "whistle_file"}},
+		Together: [][]string{{"seed_file", "whistle_file"}}, Webhooks: pigeonHooks,
 		Keys: []config.Key{
 			config.DriverKey("loft_url", config.WebURL(), func(l *loft) *string { return &l.URL }, "Where pigeons live").Mandatory(),
 			config.DriverKey("feathers", config.Integer[int](1, 9), func(l *loft) *int { return &l.Feathers }, "Feathers of a pigeon").Or("3"),
@@ -46,6 +50,34 @@ func pigeon() config.Driver {
 type loft struct {
 	URL, PasswordFile, SeedFile, WhistleFile string
 	Feathers                                 int
+}
+
+// Reports returns the loft as the account whose pigeons come back.
+func (l *loft) Reports() (string, []string) { return l.URL, []string{"coo"} }
+
+// pigeonHooks returns a handler of calls whose body is a secret and the key of a message that arrived.
+func pigeonHooks(channels []config.Settings, env config.WebhookEnvironment) (http.Handler, error) {
+	l := channels[0].(*loft)
+	secret, err := env.Secret(l.PasswordFile)
+	if err != nil {
+		return nil, err
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		key, ok := strings.CutPrefix(string(body), secret+" ")
+		if !ok {
+			env.Refused(errors.New("no pigeon of ours"))
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		events := receipts.Events{
+			Statuses: []receipts.Status{{Account: l.URL, Key: key, Delivery: receipts.DeliveryDelivered, At: time.Now()}},
+			Replies:  []receipts.Reply{{Account: l.URL, ID: "r1", Contact: "123456", Type: "text", Text: "Coo!", Typed: true, At: time.Now()}},
+		}
+		if err := env.Receiver.Receive(r.Context(), events); err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}), nil
 }
 
 func (l *loft) Check() (string, error) {
@@ -82,7 +114,7 @@ func (f *flock) Send(ctx context.Context, msgs []*send.Message, results []send.R
 	}
 	f.Channel.Send(ctx, msgs, results)
 	for i := range results {
-		results[i].Detail = "landed with " + f.password
+		results[i].Detail, results[i].ProviderID = "landed with "+f.password, msgs[i].Key
 	}
 }
 
@@ -210,7 +242,27 @@ func TestOwnDriverSends(t *testing.T) {
 		if got := w.report("a").Messages.Sent; got != 2 {
 			t.Errorf("got %d messages sent, want 2", got)
 		}
-		r, err := w.running.SendTest(context.Background(), control.TestMessage{ApplicationID: 1, ChannelType: "push", CampaignID: 1, ContactCode: "123456", Message: 1,
+		call := func(body string) int {
+			rec := httptest.NewRecorder()
+			w.running.hooks.handlers()["/hooks/pigeon"].ServeHTTP(rec, httptest.NewRequest(http.MethodPost, "/hooks/pigeon", strings.NewReader(body)))
+			return rec.Code
+		}
+		key := strings.Split(strings.Split(readAll(t, filepath.Join(w.folder("a"), "results.csv")), "\n")[1], ",")[6] // providerId
+		if got := call("nothing"); got != http.StatusUnauthorized {
+			t.Errorf("an unsigned call: got %d, want 401", got)
+		}
+		if got := call(password + " " + key); got != http.StatusOK {
+			t.Errorf("a signed call: got %d, want 200", got)
+		}
+		s, err := w.running.Sending(t.Context(), w.id("a"))
+		w.check(err)
+		if s.Delivery == nil || s.Delivery.Delivered != 1 {
+			t.Errorf("got %+v, want one message delivered", s.Delivery)
+		}
+		if out, err := w.running.store.OptedOut(1, "push", []byte("123456")); !out || err != nil {
+			t.Errorf("the stop word: opted out is %v, %v", out, err)
+		}
+		r, err := w.running.SendTest(context.Background(), control.TestMessage{ApplicationID: 1, ChannelType: "push", CampaignID: 1, ContactCode: "654321", Message: 1,
 			Variables: map[string]string{"name": "Ann"}}, "user:ada")
 		w.check(err)
 		if r.Outcome != "sent" || !r.Traced {

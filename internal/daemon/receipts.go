@@ -11,7 +11,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
-	"campaignd/internal/send/whatsapp"
+	"campaignd/internal/receipts"
 	"campaignd/internal/store"
 )
 
@@ -21,8 +21,8 @@ type hookChannel struct {
 	stopWords []string
 }
 
-// hooks serves WhatsApp's webhooks with the secrets of the configuration in force and records their
-// receipts and opt-outs in the store.
+// hooks serves the webhooks of all drivers with the secrets of the configuration in force and records
+// their events in the store.
 type hooks struct {
 	d         *Daemon
 	current   atomic.Pointer[hookTable]
@@ -33,57 +33,74 @@ type hooks struct {
 	unlogged int
 }
 
-// hookTable holds one configuration's webhooks.
-type hookTable struct {
-	handler  *whatsapp.Hooks
-	channels map[string][]hookChannel // by phone number id
+// hookTable holds the handlers of one configuration's webhooks, by driver.
+type hookTable map[string]http.Handler
+
+// hookReceiver records the events of one driver's webhooks.
+type hookReceiver struct {
+	*hooks
+	channels map[string][]hookChannel // by account
 }
 
 func newHooks(d *Daemon) *hooks { return &hooks{d: d, unmatched: make(chan struct{}, 1)} }
 
-// ServeHTTP implements http.Handler. If no channel receives webhooks, it answers 404.
-func (h *hooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	table := h.current.Load()
-	if table == nil || table.handler == nil {
-		http.NotFound(w, r)
-		return
-	}
-	table.handler.ServeHTTP(w, r)
-}
+// hookPath is the path of the webhooks of all drivers, which each driver's name follows.
+const hookPath = "/hooks/"
 
-// prepare reads the secrets of c's webhooks. It changes nothing; use does.
-func (h *hooks) prepare(c *config.Config, getenv func(string) string) (*hookTable, error) {
-	t := &hookTable{channels: map[string][]hookChannel{}}
-	var accounts []whatsapp.Account
-	var problems []error
-	for _, a := range c.Applications {
-		for name, ch := range a.Channels {
-			s, ok := ch.Settings.(*whatsapp.Settings)
-			if !ok || s.AppSecretFile == "" {
-				continue
-			}
-			secret, err := config.ReadSecret(s.AppSecretFile, getenv)
-			verify, err2 := config.ReadSecret(s.VerifyTokenFile, getenv)
-			if err := errors.Join(err, err2); err != nil {
-				problems = append(problems, fmt.Errorf("application %d, channel %s: webhooks: %w", a.ID, name, err))
-				continue
-			}
-			accounts = append(accounts, whatsapp.Account{PhoneNumberID: s.PhoneNumberID, AppSecret: secret, VerifyToken: verify})
-			t.channels[s.PhoneNumberID] = append(t.channels[s.PhoneNumberID], hookChannel{store.Place{Application: a.ID, ChannelType: name}, s.StopWords})
+// handlers returns the handlers of all drivers that have webhooks, by path.
+func (h *hooks) handlers() map[string]http.Handler {
+	all := map[string]http.Handler{}
+	for _, driver := range h.d.current().Drivers() {
+		if driver.Webhooks == nil {
+			continue
 		}
+		all[hookPath+driver.Name] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if handler := (*h.current.Load())[driver.Name]; handler != nil {
+				handler.ServeHTTP(w, r)
+				return
+			}
+			http.NotFound(w, r) // no channel takes them
+		})
 	}
-	if err := errors.Join(problems...); err != nil || len(accounts) == 0 {
-		return t, err
-	}
-	var err error
-	t.handler, err = whatsapp.NewHooks(accounts, h, h.refused)
-	return t, err
+	return all
 }
 
-func (h *hooks) use(t *hookTable, listen string) {
-	h.current.Store(t)
-	if t.handler != nil && listen == "" {
-		h.d.log.Warn("app_secret_file is set, but webhooks can't arrive: listen is empty")
+// prepare creates the handlers of c's webhooks. It changes nothing; use does.
+func (h *hooks) prepare(c *config.Config, getenv func(string) string) (hookTable, error) {
+	table := hookTable{}
+	var problems []error
+	for _, driver := range c.Drivers() {
+		receiver := &hookReceiver{h, map[string][]hookChannel{}}
+		var settings []config.Settings
+		for _, a := range c.Applications {
+			for name, ch := range a.Channels {
+				reporter, ok := ch.Settings.(config.Reporter)
+				if ch.Driver != driver.Name || !ok {
+					continue
+				}
+				if account, stopWords := reporter.Reports(); account != "" {
+					receiver.channels[account] = append(receiver.channels[account], hookChannel{store.Place{Application: a.ID, ChannelType: name}, stopWords})
+					settings = append(settings, ch.Settings)
+				}
+			}
+		}
+		if driver.Webhooks == nil || len(settings) == 0 {
+			continue
+		}
+		handler, err := driver.Webhooks(settings, config.WebhookEnvironment{Secret: secretReader(getenv), Receiver: receiver, Refused: h.refused})
+		if err != nil {
+			problems = append(problems, fmt.Errorf("webhooks of the driver %s: %w", driver.Name, err))
+			continue
+		}
+		table[driver.Name] = handler
+	}
+	return table, errors.Join(problems...)
+}
+
+func (h *hooks) use(table hookTable, listen string) {
+	h.current.Store(&table)
+	if len(table) > 0 && listen == "" {
+		h.d.log.Warn("channels take webhooks, but none can arrive: listen is empty")
 	}
 }
 
@@ -108,10 +125,9 @@ func withPlus(digits string) string {
 	return string(campaign.AppendContact(nil, nil, []byte(digits)))
 }
 
-// Receive implements whatsapp.Receiver.
-func (h *hooks) Receive(_ context.Context, events whatsapp.Events) error {
-	table := h.current.Load()
-	outs, err := h.optOuts(table, events)
+// Receive implements receipts.Receiver.
+func (h *hookReceiver) Receive(_ context.Context, events receipts.Events) error {
+	outs, err := h.optOuts(events)
 	if err != nil {
 		return err
 	}
@@ -120,7 +136,7 @@ func (h *hooks) Receive(_ context.Context, events whatsapp.Events) error {
 			return err
 		}
 	}
-	if err := h.addReplies(table, events.Replies); err != nil {
+	if err := h.addReplies(events.Replies); err != nil {
 		return err
 	}
 	for why, n := range events.Ignored {
@@ -133,7 +149,7 @@ func (h *hooks) Receive(_ context.Context, events whatsapp.Events) error {
 			continue // "sent" is already known
 		}
 		r := store.Receipt{Key: s.Key, Provider: s.ProviderID, State: state, At: s.At, Code: s.Code, Detail: s.Detail}
-		for _, p := range table.channels[s.PhoneNumberID] {
+		for _, p := range h.channels[s.Account] {
 			r.Applications = append(r.Applications, p.Application)
 		}
 		reports = append(reports, r)
@@ -151,9 +167,9 @@ func (h *hooks) Receive(_ context.Context, events whatsapp.Events) error {
 
 // optOuts returns the opt-outs of events, under every name of each contact that is known: its number, its
 // user id, and the contactCode of the message. It learns user ids on the way.
-func (h *hooks) optOuts(table *hookTable, events whatsapp.Events) (outs []store.OptOut, err error) {
-	add := func(number string, contacts ...string) {
-		for _, p := range table.channels[number] {
+func (h *hookReceiver) optOuts(events receipts.Events) (outs []store.OptOut, err error) {
+	add := func(account string, contacts ...string) {
+		for _, p := range h.channels[account] {
 			for _, contact := range contacts {
 				if contact != "" {
 					outs = append(outs, store.OptOut{ApplicationID: p.Application, ChannelType: p.ChannelType, ContactCode: contact,
@@ -167,15 +183,15 @@ func (h *hooks) optOuts(table *hookTable, events whatsapp.Events) (outs []store.
 		if err != nil {
 			return nil, err
 		}
-		if learned != "" && h.stoppedByUserID(table, s) {
-			add(s.PhoneNumberID, learned)
+		if learned != "" && h.stoppedByUserID(s) {
+			add(s.Account, learned)
 		}
 		if s.OptedOut {
 			contact, err := h.d.store.ContactOf(s.Key) // as the drop wrote it, which Meta may write differently
 			if err != nil {
 				return nil, err
 			}
-			add(s.PhoneNumberID, withPlus(s.Contact), s.UserID, contact)
+			add(s.Account, withPlus(s.Contact), s.UserID, contact)
 		}
 	}
 	for _, p := range events.Preferences {
@@ -186,13 +202,13 @@ func (h *hooks) optOuts(table *hookTable, events whatsapp.Events) (outs []store.
 		if err != nil {
 			return nil, err
 		}
-		add(p.PhoneNumberID, withPlus(p.Contact), p.UserID, known)
+		add(p.Account, withPlus(p.Contact), p.UserID, known)
 	}
-	return h.stopWords(outs, table, events.Replies)
+	return h.stopWords(outs, events.Replies)
 }
 
 // learn records to which contact a user id of a status belongs. It returns that contact if it is new.
-func (h *hooks) learn(s whatsapp.Status) (string, error) {
+func (h *hookReceiver) learn(s receipts.Status) (string, error) {
 	if s.UserID == "" {
 		return "", nil
 	}
@@ -220,8 +236,8 @@ func (h *hooks) learn(s whatsapp.Status) (string, error) {
 
 // stoppedByUserID reports whether the user id of a status has opted out. An error counts as no: the
 // next status asks again.
-func (h *hooks) stoppedByUserID(table *hookTable, s whatsapp.Status) bool {
-	for _, p := range table.channels[s.PhoneNumberID] {
+func (h *hookReceiver) stoppedByUserID(s receipts.Status) bool {
+	for _, p := range h.channels[s.Account] {
 		if out, err := h.d.store.OptedOut(p.Application, p.ChannelType, []byte(s.UserID)); err == nil && out {
 			return true
 		}

@@ -21,12 +21,14 @@ import (
 	"campaignd/internal/control"
 	"campaignd/internal/report"
 	"campaignd/internal/send"
-	"campaignd/internal/send/whatsapp"
 	"campaignd/internal/send/whatsapp/graphfake"
 	"campaignd/internal/store"
 )
 
 const metaNumber = "106540352242922"
+
+// whatsappHooks is the path of WhatsApp's webhooks.
+const whatsappHooks = "/hooks/whatsapp"
 
 // receiptsConfig configures an application whose channel reports deliveries, with hourly housekeeping.
 func receiptsConfig(t *testing.T) string {
@@ -44,12 +46,12 @@ func receiptsConfig(t *testing.T) string {
 // webhook calls the webhook and returns the status of its answer.
 func (w *harness) webhook(body []byte, signature string) int {
 	w.t.Helper()
-	r := httptest.NewRequest(http.MethodPost, whatsapp.HookPath, bytes.NewReader(body))
+	r := httptest.NewRequest(http.MethodPost, whatsappHooks, bytes.NewReader(body))
 	if signature != "" {
 		r.Header.Set("X-Hub-Signature-256", signature)
 	}
 	rec := httptest.NewRecorder()
-	w.running.hooks.ServeHTTP(rec, r)
+	w.running.hooks.handlers()[whatsappHooks].ServeHTTP(rec, r)
 	return rec.Code
 }
 
@@ -247,8 +249,8 @@ func TestUnsignedWebhooksAreRefused(t *testing.T) {
 		}
 		get := func(token string) (int, string) {
 			rec := httptest.NewRecorder()
-			w.running.hooks.ServeHTTP(rec, httptest.NewRequest(http.MethodGet,
-				whatsapp.HookPath+"?hub.mode=subscribe&hub.challenge=4711&hub.verify_token="+token, nil))
+			w.running.hooks.handlers()[whatsappHooks].ServeHTTP(rec, httptest.NewRequest(http.MethodGet,
+				whatsappHooks+"?hub.mode=subscribe&hub.challenge=4711&hub.verify_token="+token, nil))
 			return rec.Code, rec.Body.String()
 		}
 		if code, text := get("verify-me"); code != 200 || text != "4711" {

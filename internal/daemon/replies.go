@@ -4,12 +4,12 @@ import (
 	"context"
 	"time"
 
-	"campaignd/internal/send/whatsapp"
+	"campaignd/internal/receipts"
 	"campaignd/internal/store"
 )
 
 // addReplies stores replies and starts a search for their sendings.
-func (h *hooks) addReplies(table *hookTable, replies []whatsapp.Reply) error {
+func (h *hookReceiver) addReplies(replies []receipts.Reply) error {
 	if len(replies) == 0 {
 		return nil
 	}
@@ -19,7 +19,7 @@ func (h *hooks) addReplies(table *hookTable, replies []whatsapp.Reply) error {
 			r.At = h.d.now().UTC()
 		}
 		list[i] = store.NewReply{Reply: store.Reply{ContactCode: withPlus(r.Contact), At: r.At, Type: r.Type, Text: r.Text, ID: r.ID, Quoted: r.Quoted}, UserID: r.UserID}
-		for _, p := range table.channels[r.PhoneNumberID] {
+		for _, p := range h.channels[r.Account] {
 			list[i].Places = append(list[i].Places, p.Place)
 		}
 	}
@@ -31,13 +31,13 @@ func (h *hooks) addReplies(table *hookTable, replies []whatsapp.Reply) error {
 }
 
 // stopWords appends to outs the opt-outs of the contacts that replied with a stop word.
-func (h *hooks) stopWords(outs []store.OptOut, table *hookTable, replies []whatsapp.Reply) ([]store.OptOut, error) {
+func (h *hookReceiver) stopWords(outs []store.OptOut, replies []receipts.Reply) ([]store.OptOut, error) {
 	for _, r := range replies {
 		known, err := h.d.store.ContactOfUserID(r.UserID)
 		if err != nil {
 			return nil, err
 		}
-		for _, p := range table.channels[r.PhoneNumberID] {
+		for _, p := range h.channels[r.Account] {
 			if !r.IsStopWord(p.stopWords) {
 				continue
 			}

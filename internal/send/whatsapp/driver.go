@@ -1,12 +1,15 @@
 package whatsapp
 
 import (
+	"errors"
 	"math"
+	"net/http"
 	"strings"
 	"time"
 
 	"campaignd/internal/config"
 	contacts "campaignd/internal/contact"
+	"campaignd/internal/receipts"
 	"campaignd/internal/send"
 )
 
@@ -25,7 +28,7 @@ type Settings struct {
 func Driver() config.Driver {
 	return config.Driver{
 		Name: "whatsapp", Meaning: "Sends through Meta's WhatsApp Cloud API",
-		OnUnknown: send.HoldUnknown, Contacts: []contacts.Kind{contacts.Phone, contacts.Digits}, UserIDs: true, Receipts: true, Traced: true,
+		OnUnknown: send.HoldUnknown, Contacts: []contacts.Kind{contacts.Phone, contacts.Digits}, UserIDs: true, Traced: true, Webhooks: webhooks,
 		Settings: func() config.Settings { return new(Settings) },
 		Together: [][]string{{"app_secret_file", "verify_token_file"}},
 		Keys:     keys(),
@@ -75,6 +78,29 @@ func (s *Settings) Open(env config.Environment) (send.Channel, error) {
 	return New(o)
 }
 
+// Reports implements config.Reporter.
+func (s *Settings) Reports() (account string, stopWords []string) {
+	if s.AppSecretFile == "" {
+		return "", nil
+	}
+	return s.PhoneNumberID, s.StopWords
+}
+
+// webhooks returns the handler of all channels' webhooks.
+func webhooks(channels []config.Settings, env config.WebhookEnvironment) (http.Handler, error) {
+	var accounts []Account
+	for _, ch := range channels {
+		s := ch.(*Settings)
+		secret, err := env.Secret(s.AppSecretFile)
+		verify, err2 := env.Secret(s.VerifyTokenFile)
+		if err := errors.Join(err, err2); err != nil {
+			return nil, err
+		}
+		accounts = append(accounts, Account{PhoneNumberID: s.PhoneNumberID, AppSecret: secret, VerifyToken: verify})
+	}
+	return NewHooks(accounts, env.Receiver, env.Refused)
+}
+
 // ContactsPerDay implements config.DailyLimiter.
 func (s *Settings) ContactsPerDay() int { return s.DailyContacts }
 
@@ -109,7 +135,7 @@ func apiVersion(s string) error {
 }
 
 func stopWord(s string) error {
-	if bareWords(s) == "" {
+	if receipts.BareWords(s) == "" {
 		return config.Found(s, "a word")
 	}
 	return nil

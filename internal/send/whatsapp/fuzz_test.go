@@ -12,6 +12,8 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/send"
 	"campaignd/internal/send/whatsapp/graphfake"
+
+	"campaignd/internal/receipts"
 )
 
 // FuzzMessage: an item that compiles, with a cell that passes the check, becomes a request
@@ -87,7 +89,7 @@ func FuzzHook(f *testing.F) {
 			t.Error("both events and an error")
 		}
 		for _, s := range events.Statuses {
-			if s.PhoneNumberID != phoneID || s.ProviderID == "" || !s.Delivery.known() || s.Delivery == DeliveryFailed && s.Detail == "" ||
+			if s.Account != phoneID || s.ProviderID == "" || !s.Delivery.Known() || s.Delivery == receipts.DeliveryFailed && s.Detail == "" ||
 				strings.Trim(s.Contact, "0123456789") != "" || s.Contact != "" && strings.Contains(s.Detail, s.Contact) {
 				t.Errorf("%+v", s)
 			}

@@ -1,7 +1,6 @@
 package whatsapp
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -11,86 +10,12 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
-)
 
-// HookPath is the path of the webhook: POST for events, GET for Meta's verification of
-// the address.
-const HookPath = "/hooks/whatsapp"
+	"campaignd/internal/receipts"
+)
 
 // hookLimit is the longest body, in bytes. Meta's have up to 3 MB.
 const hookLimit = 4 << 20
-
-// Delivery is the delivery status of a message.
-type Delivery string
-
-// Delivery statuses. They arrive out of order and repeatedly, for up to 7 days.
-const (
-	DeliverySent      Delivery = "sent"
-	DeliveryFailed    Delivery = "failed"
-	DeliveryDelivered Delivery = "delivered" // may be missing before read
-	DeliveryRead      Delivery = "read"
-)
-
-func (d Delivery) known() bool {
-	return d == DeliverySent || d == DeliveryFailed || d == DeliveryDelivered || d == DeliveryRead
-}
-
-// Status is a delivery receipt of one message.
-type Status struct {
-	PhoneNumberID string // the sending number, one of the handler's accounts
-	ProviderID    string // the message, as Result.ProviderID
-	Key           string // the message's key, "" if it is missing
-	Contact       string // digits; may differ from the contactCode's, "" if Meta left it out. Not for logs
-	UserID        string // business-scoped user id, "" if Meta left it out. Not for logs
-	Delivery      Delivery
-	At            time.Time // UTC, whole seconds; zero if missing or invalid
-	Code          string    // with DeliveryFailed: Meta's code
-	Detail        string    // with DeliveryFailed: for people; no contact data
-	OptedOut      bool      // the contact has opted out (131050)
-}
-
-// Preference is a contact's choice whether to get marketing from a number.
-type Preference struct {
-	PhoneNumberID string
-	Contact       string // digits, "" if Meta left it out. Not for logs
-	UserID        string // business-scoped user id, "" if Meta left it out. Not for logs
-	Stop          bool   // false: the contact wants marketing again; that alone removes no opt-out
-	At            time.Time
-}
-
-// Ignored is the reason why an event of a signed call wasn't passed on.
-type Ignored string
-
-// The reasons.
-const (
-	IgnoredStatus      Ignored = "status"       // a status that isn't understood
-	IgnoredPreference  Ignored = "preference"   // a preference that isn't understood
-	IgnoredMessage     Ignored = "message"      // a message that isn't understood or isn't from a contact
-	IgnoredOtherNumber Ignored = "other_number" // an event of a number that isn't configured, or of another app
-	IgnoredOther       Ignored = "other"        // anything else, such as a change of a template
-)
-
-// IgnoredReasons lists the reasons.
-func IgnoredReasons() []Ignored {
-	return []Ignored{IgnoredStatus, IgnoredPreference, IgnoredMessage, IgnoredOtherNumber, IgnoredOther}
-}
-
-// Events are the events of one call, in its order.
-type Events struct {
-	Statuses    []Status
-	Preferences []Preference
-	Replies     []Reply
-	Ignored     map[Ignored]int // how many were not passed on
-}
-
-// Receiver stores the events of webhooks.
-type Receiver interface {
-	// Receive stores the events of one call. It returns nil once all of them are durable.
-	// After an error Meta calls again, for up to 7 days. The same event may arrive any number of
-	// times, also after the sending has ended. Receive is called by many goroutines at once.
-	Receive(ctx context.Context, events Events) error
-}
 
 // Account is a number whose webhooks are accepted, and the secrets of its app.
 type Account struct {
@@ -99,10 +24,11 @@ type Account struct {
 	VerifyToken   string // proves the GET; chosen by the operator and entered in Meta's form
 }
 
-// Hooks is the handler of HookPath.
+// Hooks is the handler of the webhook: POST for events, GET for Meta's verification of the
+// address.
 type Hooks struct {
 	accounts []Account
-	receiver Receiver
+	receiver receipts.Receiver
 	onError  func(error)
 }
 
@@ -110,7 +36,7 @@ type Hooks struct {
 // whose call was signed by another account's app. It calls onError, which may be nil, for
 // errors of the receiver and of callers, without contact data. It returns an error for an
 // account without secrets.
-func NewHooks(accounts []Account, receiver Receiver, onError func(error)) (*Hooks, error) {
+func NewHooks(accounts []Account, receiver receipts.Receiver, onError func(error)) (*Hooks, error) {
 	for _, a := range accounts {
 		if a.PhoneNumberID == "" || a.AppSecret == "" || a.VerifyToken == "" {
 			return nil, errors.New("an account for webhooks needs a phone number id, an app secret and a verify token")

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	contacts "campaignd/internal/contact"
+
+	"campaignd/internal/receipts"
 )
 
 // hookBody is the part of a call that is used. Its lists have raw elements, so that an
@@ -46,14 +48,14 @@ func (v *hookValue) userID(number string) string {
 }
 
 type hookStatus struct {
-	ID              string          `json:"id"`
-	Status          Delivery        `json:"status"`
-	Timestamp       json.RawMessage `json:"timestamp"`
-	Recipient       string          `json:"recipient_id"`
-	UserID          string          `json:"user_id"` // sources differ about the name
-	RecipientUserID string          `json:"recipient_user_id"`
-	Key             string          `json:"biz_opaque_callback_data"`
-	Errors          []hookError     `json:"errors"`
+	ID              string            `json:"id"`
+	Status          receipts.Delivery `json:"status"`
+	Timestamp       json.RawMessage   `json:"timestamp"`
+	Recipient       string            `json:"recipient_id"`
+	UserID          string            `json:"user_id"` // sources differ about the name
+	RecipientUserID string            `json:"recipient_user_id"`
+	Key             string            `json:"biz_opaque_callback_data"`
+	Errors          []hookError       `json:"errors"`
 }
 
 type hookError struct {
@@ -80,64 +82,53 @@ var errNotWebhook = errors.New("the body isn't a WhatsApp webhook")
 
 // parseHook parses a call's events for the numbers. It returns an error if the body isn't a
 // webhook at all.
-func parseHook(body []byte, numbers map[string]bool) (Events, error) {
+func parseHook(body []byte, numbers map[string]bool) (receipts.Events, error) {
 	var h hookBody
 	if json.Unmarshal(body, &h) != nil || h.Object != "whatsapp_business_account" {
-		return Events{}, errNotWebhook
+		return receipts.Events{}, errNotWebhook
 	}
-	var events Events
+	var events receipts.Events
 	for _, entry := range h.Entry {
 		for _, change := range entry.Changes {
 			var v hookValue
 			switch {
 			case json.Unmarshal(change.Value, &v) != nil || v.Metadata.PhoneNumberID == "":
-				events.ignore(IgnoredOther, 1)
+				events.Ignore(receipts.IgnoredOther, 1)
 			case !numbers[v.Metadata.PhoneNumberID]:
-				events.ignore(IgnoredOtherNumber, 1)
+				events.Ignore(receipts.IgnoredOtherNumber, 1)
 			default:
-				events.add(&v)
+				addEvents(&events, &v)
 			}
 		}
 	}
 	return events, nil
 }
 
-// ignore counts events that aren't passed on.
-func (e *Events) ignore(why Ignored, n int) {
-	if n == 0 {
-		return
-	}
-	if e.Ignored == nil {
-		e.Ignored = map[Ignored]int{}
-	}
-	e.Ignored[why] += n
-}
-
-// add adds the events of one change.
-func (e *Events) add(v *hookValue) {
+// addEvents adds the events of one change.
+func addEvents(e *receipts.Events, v *hookValue) {
 	for _, raw := range v.Statuses {
 		if s, ok := status(raw, v); ok {
 			e.Statuses = append(e.Statuses, s)
 		} else {
-			e.ignore(IgnoredStatus, 1)
+			e.Ignore(receipts.IgnoredStatus, 1)
 		}
 	}
 	for _, raw := range v.Preferences {
 		if p, ok := preference(raw, v); ok {
 			e.Preferences = append(e.Preferences, p)
 		} else {
-			e.ignore(IgnoredPreference, 1)
+			e.Ignore(receipts.IgnoredPreference, 1)
 		}
 	}
 	for _, raw := range v.Messages {
 		if r, ok := readReply(raw, v); ok {
 			e.Replies = append(e.Replies, r)
 		} else {
-			e.ignore(IgnoredMessage, 1)
+			e.Ignore(receipts.IgnoredMessage, 1)
 		}
 	}
 	if len(v.Statuses)+len(v.Preferences)+len(v.Messages) == 0 {
-		e.ignore(IgnoredOther, 1)
+		e.Ignore(receipts.IgnoredOther, 1)
 	}
 }
 
@@ -151,15 +142,15 @@ func firstUserID(texts ...string) string {
 	return ""
 }
 
-func status(raw json.RawMessage, v *hookValue) (Status, bool) {
+func status(raw json.RawMessage, v *hookValue) (receipts.Status, bool) {
 	var s hookStatus
-	if json.Unmarshal(raw, &s) != nil || !s.Status.known() || s.ID == "" || len(s.ID) > maxID || len(s.Key) > maxKey {
-		return Status{}, false
+	if json.Unmarshal(raw, &s) != nil || !s.Status.Known() || s.ID == "" || len(s.ID) > maxID || len(s.Key) > maxKey {
+		return receipts.Status{}, false
 	}
 	number := onlyDigits(s.Recipient)
-	out := Status{PhoneNumberID: v.Metadata.PhoneNumberID, ProviderID: s.ID, Key: s.Key, Contact: number,
+	out := receipts.Status{Account: v.Metadata.PhoneNumberID, ProviderID: s.ID, Key: s.Key, Contact: number,
 		UserID: firstUserID(s.RecipientUserID, s.UserID, s.Recipient, v.userID(number)), Delivery: s.Status, At: unixTime(s.Timestamp)}
-	if s.Status != DeliveryFailed {
+	if s.Status != receipts.DeliveryFailed {
 		return out, true
 	}
 	out.Detail = "WhatsApp could not deliver it and gives no reason"
@@ -187,18 +178,18 @@ func status(raw json.RawMessage, v *hookValue) (Status, bool) {
 	return out, true
 }
 
-func preference(raw json.RawMessage, v *hookValue) (Preference, bool) {
+func preference(raw json.RawMessage, v *hookValue) (receipts.Preference, bool) {
 	var p hookPreference
 	if json.Unmarshal(raw, &p) != nil || p.Value != "stop" && p.Value != "resume" {
-		return Preference{}, false
+		return receipts.Preference{}, false
 	}
 	contact := onlyDigits(p.WaID)
 	userID := firstUserID(p.UserID, p.WaID, v.userID(contact))
 	// Another category than marketing concerns other messages. A stop counts for all of them.
 	if contact == "" && userID == "" || p.Value == "resume" && p.Category != "marketing_messages" {
-		return Preference{}, false
+		return receipts.Preference{}, false
 	}
-	return Preference{PhoneNumberID: v.Metadata.PhoneNumberID, Contact: contact, UserID: userID, Stop: p.Value == "stop", At: unixTime(p.Timestamp)}, true
+	return receipts.Preference{Account: v.Metadata.PhoneNumberID, Contact: contact, UserID: userID, Stop: p.Value == "stop", At: unixTime(p.Timestamp)}, true
 }
 
 // onlyDigits returns the digits of a phone number, or "" if s isn't one.

@@ -3,26 +3,10 @@ package whatsapp
 import (
 	"encoding/json"
 	"strings"
-	"time"
-	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/cases"
-	"golang.org/x/text/unicode/norm"
+	"campaignd/internal/receipts"
 )
-
-// Reply is a message from a contact to a number.
-type Reply struct {
-	PhoneNumberID string
-	ID            string // Meta's id of the message
-	Contact       string // digits, "" if the number is hidden. Not for logs
-	UserID        string // business-scoped user id, "" if Meta left it out. Not for logs
-	Type          string // Meta's type: text, button, interactive, image, reaction …
-	Text          string // what was written or chosen, "" if the type has no text. Not for logs
-	Typed         bool   // the contact typed Text, so it can be a stop word
-	Quoted        string // Meta's id of the message that it answers, ""
-	At            time.Time
-}
 
 // maxReplyText is the most characters of a reply that are passed on: Meta's limit of a text.
 const maxReplyText = 4096
@@ -74,13 +58,13 @@ type hookMedia struct {
 }
 
 // readReply reads a message. It returns false for one that isn't from a contact, or that can't belong to anything.
-func readReply(raw json.RawMessage, v *hookValue) (Reply, bool) {
+func readReply(raw json.RawMessage, v *hookValue) (receipts.Reply, bool) {
 	var m hookMessage
 	if json.Unmarshal(raw, &m) != nil || m.ID == "" || len(m.ID) > maxID || m.Type == "system" || !isReplyType(m.Type) {
-		return Reply{}, false
+		return receipts.Reply{}, false
 	}
 	number := onlyDigits(m.From)
-	out := Reply{PhoneNumberID: v.Metadata.PhoneNumberID, ID: m.ID, Contact: number, UserID: firstUserID(m.FromUserID, m.UserID, m.From, v.userID(number)),
+	out := receipts.Reply{Account: v.Metadata.PhoneNumberID, ID: m.ID, Contact: number, UserID: firstUserID(m.FromUserID, m.UserID, m.From, v.userID(number)),
 		Type: m.Type, Text: clipText(m.text()), Typed: m.Type == "text", Quoted: m.Context.ID, At: unixTime(m.Timestamp)}
 	if m.Type == "reaction" {
 		out.Quoted = m.Reaction.MessageID
@@ -132,33 +116,4 @@ func clipText(text string) string {
 		return string([]rune(text)[:maxReplyText])
 	}
 	return text
-}
-
-// IsStopWord reports whether the contact typed nothing but one of the words, in any case and with any punctuation
-// and blanks around them (docs/contract.md 10).
-func (r *Reply) IsStopWord(words []string) bool {
-	if !r.Typed {
-		return false
-	}
-	typed := bareWords(r.Text)
-	for _, word := range words {
-		if bare := bareWords(word); bare != "" && bare == typed {
-			return true
-		}
-	}
-	return false
-}
-
-// bareWords returns a text without case, punctuation, invisible characters and blanks but one between words.
-func bareWords(text string) string {
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsPunct(r) || unicode.IsSpace(r):
-			return ' '
-		case unicode.In(r, unicode.Cf, unicode.Cc, unicode.Variation_Selector):
-			return -1
-		}
-		return r
-	}, cases.Fold().String(norm.NFKC.String(text)))
-	return strings.Join(strings.Fields(text), " ")
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"campaignd/internal/send/whatsapp/graphfake"
+
+	"campaignd/internal/receipts"
 )
 
 // Every kind of message from a contact is passed on with its text and the message that it answers.
@@ -37,7 +39,7 @@ func TestReplyIsDropped(t *testing.T) {
 	if rec := call(h, body, graphfake.Sign(secret, body)); rec.Code != http.StatusOK {
 		t.Fatalf("answered %d", rec.Code)
 	}
-	want := []Reply{
+	want := []receipts.Reply{
 		{ID: "text", Type: "text", Text: "Yes, at 5", Typed: true},
 		{ID: "button", Type: "button", Text: "Confirm", Quoted: "wamid.1"},
 		{ID: "choice", Type: "interactive", Text: "Later"},
@@ -49,7 +51,7 @@ func TestReplyIsDropped(t *testing.T) {
 		{ID: "hidden", Type: "text", Text: strings.Repeat("x", maxReplyText), Typed: true, UserID: "US.1"},
 	}
 	for i := range want {
-		want[i].PhoneNumberID, want[i].At = phoneID, at
+		want[i].Account, want[i].At = phoneID, at
 		if want[i].UserID == "" {
 			want[i].Contact = "34666000111"
 		}
@@ -57,7 +59,7 @@ func TestReplyIsDropped(t *testing.T) {
 	if diff := cmp.Diff(want, r.replies); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got := r.ignored[IgnoredMessage]; got != 3 {
+	if got := r.ignored[receipts.IgnoredMessage]; got != 3 {
 		t.Errorf("%d messages are counted as ignored, want 3", got)
 	}
 }
@@ -68,12 +70,12 @@ func TestStopWords(t *testing.T) {
 		"stop": true, "STOP": true, " Stop. ": true, "¡¡BAJA!!": true, "«stop»": true, "ｓｔｏｐ": true, "sto\u200bp": true, "Dar  de\nbaja…": true,
 		"": false, "stop it": false, "don't stop": false, "stopp": false, "darde baja": false, "!": false,
 	} {
-		r := Reply{Text: text, Typed: true}
+		r := receipts.Reply{Text: text, Typed: true}
 		if got := r.IsStopWord(words); got != want {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}
-	pressed := Reply{Text: "stop"} // a button's label is the sender's text
+	pressed := receipts.Reply{Text: "stop"} // a button's label is the sender's text
 	if pressed.IsStopWord(words) {
 		t.Error("a button opts out")
 	}

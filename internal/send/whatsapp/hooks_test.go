@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"campaignd/internal/send/whatsapp/graphfake"
+
+	"campaignd/internal/receipts"
 )
 
 const (
@@ -22,15 +24,15 @@ const (
 
 // receiver keeps its events.
 type receiver struct {
-	statuses    []Status
-	preferences []Preference
-	replies     []Reply
-	ignored     map[Ignored]int
+	statuses    []receipts.Status
+	preferences []receipts.Preference
+	replies     []receipts.Reply
+	ignored     map[receipts.Ignored]int
 	calls       int
 	err         error
 }
 
-func (r *receiver) Receive(_ context.Context, e Events) error {
+func (r *receiver) Receive(_ context.Context, e receipts.Events) error {
 	if len(e.Statuses)+len(e.Preferences) > 0 {
 		r.calls++
 	}
@@ -41,14 +43,14 @@ func (r *receiver) Receive(_ context.Context, e Events) error {
 	r.replies = append(r.replies, e.Replies...)
 	for why, n := range e.Ignored {
 		if r.ignored == nil {
-			r.ignored = map[Ignored]int{}
+			r.ignored = map[receipts.Ignored]int{}
 		}
 		r.ignored[why] += n
 	}
 	return nil
 }
 
-func hooks(t *testing.T, r Receiver) (*Hooks, *[]string) {
+func hooks(t *testing.T, r receipts.Receiver) (*Hooks, *[]string) {
 	t.Helper()
 	var said []string
 	h, err := NewHooks([]Account{{phoneID, secret, verify}, {"2", "other-secret", "other-verify"}}, r, func(err error) { said = append(said, err.Error()) })
@@ -59,7 +61,7 @@ func hooks(t *testing.T, r Receiver) (*Hooks, *[]string) {
 }
 
 func call(h http.Handler, body []byte, signatures ...string) *httptest.ResponseRecorder {
-	req := httptest.NewRequest(http.MethodPost, HookPath, strings.NewReader(string(body)))
+	req := httptest.NewRequest(http.MethodPost, "/hooks/whatsapp", strings.NewReader(string(body)))
 	for _, s := range signatures {
 		req.Header.Add("X-Hub-Signature-256", s)
 	}
@@ -86,12 +88,12 @@ func TestStatuses(t *testing.T) {
 			t.Fatalf("answered %d %s", rec.Code, rec.Body)
 		}
 	}
-	want := []Status{
-		{PhoneNumberID: phoneID, ProviderID: "wamid.1", Key: "k-1", Contact: "34666000111", Delivery: DeliveryRead, At: at},
-		{PhoneNumberID: phoneID, ProviderID: "wamid.1", Contact: "34666000111", Delivery: DeliverySent, At: at},
-		{PhoneNumberID: phoneID, ProviderID: "wamid.2", Key: "k-2", Contact: "34666000112", Delivery: DeliveryFailed, At: at, Code: "131026",
+	want := []receipts.Status{
+		{Account: phoneID, ProviderID: "wamid.1", Key: "k-1", Contact: "34666000111", Delivery: receipts.DeliveryRead, At: at},
+		{Account: phoneID, ProviderID: "wamid.1", Contact: "34666000111", Delivery: receipts.DeliverySent, At: at},
+		{Account: phoneID, ProviderID: "wamid.2", Key: "k-2", Contact: "34666000112", Delivery: receipts.DeliveryFailed, At: at, Code: "131026",
 			Detail: `WhatsApp can't deliver to this contact: the number has no WhatsApp, an old version, or hasn't agreed to its terms; WhatsApp says: "Message undeliverable"`},
-		{PhoneNumberID: phoneID, ProviderID: "wamid.3", Key: "k-3", Contact: "34666000113", Delivery: DeliveryFailed, At: at, Code: "131050", OptedOut: true,
+		{Account: phoneID, ProviderID: "wamid.3", Key: "k-3", Contact: "34666000113", Delivery: receipts.DeliveryFailed, At: at, Code: "131050", OptedOut: true,
 			Detail: `the contact has stopped marketing from this number; WhatsApp says: "User has stopped marketing messages"`},
 	}
 	if diff := cmp.Diff(append(want, want...), r.statuses); diff != "" {
@@ -112,8 +114,8 @@ func TestPreferences(t *testing.T) {
 			t.Fatalf("%s is answered %d", value, rec.Code)
 		}
 	}
-	want := []Preference{{PhoneNumberID: phoneID, Contact: "34666000111", Stop: true, At: at}, {PhoneNumberID: phoneID, Contact: "34666000111", At: at}}
-	if diff := cmp.Diff(want, r.preferences); diff != "" || r.ignored[IgnoredPreference] != 1 {
+	want := []receipts.Preference{{Account: phoneID, Contact: "34666000111", Stop: true, At: at}, {Account: phoneID, Contact: "34666000111", At: at}}
+	if diff := cmp.Diff(want, r.preferences); diff != "" || r.ignored[receipts.IgnoredPreference] != 1 {
 		t.Errorf("%d calls (-want +got):\n%s", r.calls, diff)
 	}
 }
@@ -179,7 +181,7 @@ func TestEventIsDroppedSilently(t *testing.T) {
 	if diff := cmp.Diff([]string{"US.1", "US.2", "US.3", "US.4", "US.5", "US.6"}, ids); diff != "" {
 		t.Errorf("user ids (-want +got):\n%s", diff)
 	}
-	want := map[Ignored]int{IgnoredPreference: 1, IgnoredStatus: 1, IgnoredMessage: 2, IgnoredOther: 2, IgnoredOtherNumber: 1}
+	want := map[receipts.Ignored]int{receipts.IgnoredPreference: 1, receipts.IgnoredStatus: 1, receipts.IgnoredMessage: 2, receipts.IgnoredOther: 2, receipts.IgnoredOtherNumber: 1}
 	if diff := cmp.Diff(want, r.ignored); diff != "" {
 		t.Errorf("ignored (-want +got):\n%s", diff)
 	}
@@ -208,7 +210,7 @@ func TestHookBodyIsInvalid(t *testing.T) {
 			t.Errorf("%s is answered %d, want %d", body, rec.Code, want)
 		}
 		for _, s := range r.statuses {
-			if !s.At.IsZero() || s.Contact != "" || s.Delivery == DeliveryFailed && s.Detail == "" {
+			if !s.At.IsZero() || s.Contact != "" || s.Delivery == receipts.DeliveryFailed && s.Detail == "" {
 				t.Errorf("%s gives %+v", body, s)
 			}
 		}
@@ -236,7 +238,7 @@ func TestVerification(t *testing.T) {
 	h, _ := hooks(t, &receiver{})
 	get := func(q url.Values) *httptest.ResponseRecorder {
 		rec := httptest.NewRecorder()
-		h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, HookPath+"?"+q.Encode(), nil))
+		h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/hooks/whatsapp"+"?"+q.Encode(), nil))
 		return rec
 	}
 	form := func(mode, token, challenge string) url.Values {
@@ -256,7 +258,7 @@ func TestVerification(t *testing.T) {
 		}
 	}
 	rec := httptest.NewRecorder()
-	h.ServeHTTP(rec, httptest.NewRequest(http.MethodPut, HookPath, nil))
+	h.ServeHTTP(rec, httptest.NewRequest(http.MethodPut, "/hooks/whatsapp", nil))
 	if rec.Code != http.StatusMethodNotAllowed || rec.Header().Get("Allow") != "GET, POST" {
 		t.Errorf("PUT is answered %d", rec.Code)
 	}
