@@ -69,7 +69,7 @@ func (s *shop) Sendings(_ context.Context, f control.Filter) ([]control.Sending,
 	return list, nil
 }
 
-func (s *shop) Resolve(_ context.Context, text string) (campaign.ID, error) {
+func (s *shop) Resolve(_ context.Context, _, text string) (campaign.ID, error) {
 	known := []control.SendingName{{ID: "20260313-000040", Name: "autumn"}}
 	for _, one := range append(s.others(), s.spring()) {
 		known = append(known, control.SendingName{ID: one.ID, Name: one.Name})
@@ -261,4 +261,8 @@ func (s *shop) Reload(context.Context, string) error {
 		return nil
 	}
 	return &control.Error{Code: control.CodeInvalid, Message: "the configuration is invalid; the old one stays in force", Problems: []campaign.Problem{{File: "campaignd.toml", Line: 9, Column: 1, Field: "raet", Message: "unknown key"}}}
+}
+
+func (s *shop) Upload(context.Context, control.UploadRequest, func() (*control.UploadPart, error), string) (control.Uploaded, error) {
+	return control.Uploaded{}, nil
 }

@@ -77,6 +77,7 @@ type Sending struct {
 	Previews     []Preview `json:"previews,omitempty"`     // the first messages, of a dry run
 	Receipts     bool      `json:"receipts,omitempty"`     // one of its channels reports deliveries
 	Files        []FileID  `json:"files,omitempty"`        // the claimed files
+	Uploaded     bool      `json:"uploaded,omitempty"`     // it came over HTTP: its files were never in the inbox itself
 
 	// Moving.
 	State      State     `json:"state"`

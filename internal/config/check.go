@@ -83,6 +83,12 @@ func (r *reader) checkInbox(c *Config, i int, inboxes []*node, ids map[int64]int
 		r.addFault(n.keyOffset("campaign"), "inboxes.campaign", "needs application too: a campaign's number is unique only within its application")
 	}
 	r.checkLayout(in, n)
+	if e := n.keys["notify_url"]; e != nil && n.keys["notify_secret_file"] == nil {
+		r.addFault(e.offset, "inboxes.notify_secret_file", "is missing: notify_url needs it, so that the receiver knows who calls")
+	}
+	if e := n.keys["notify_secret_file"]; e != nil && n.keys["notify_url"] == nil {
+		r.addFault(e.offset, "inboxes.notify_url", "is missing: notify_secret_file needs it")
+	}
 	if in.Path == "" {
 		return
 	}

@@ -69,6 +69,9 @@ type Inbox struct {
 	Ignore            []string // path.Match patterns
 	MaxDrops          int      // drops that have not ended; 0: no limit
 	MaxPendingBytes   int64    // of the files of these; 0: no limit
+	TokenFile         string   // token of the partner for HTTP; "": none
+	NotifyURL         string   // is told the end of each drop; "": none
+	NotifySecretFile  string   // signs these requests
 }
 
 // LayoutColumns as an inbox's layout means that every variable is the column of its name.

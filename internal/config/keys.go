@@ -84,6 +84,12 @@ func inboxKeys() []Key {
 			"The most drops of this inbox that may be taken in and not over yet; more wait, until pair_timeout; 0 is no limit").Or(`10_000`),
 		key(ScopeInbox, "max_pending_bytes", Size(0, 1<<50), func(in *Inbox) *int64 { return &in.MaxPendingBytes },
 			"The most bytes that the files of these drops may have together; a single larger drop is rejected; 0 is no limit").Or(`"16GiB"`),
+		key(ScopeInbox, "token_file", SecretFile(), func(in *Inbox) *string { return &in.TokenFile },
+			"The partner's bearer token for HTTP: it may upload drops into this inbox, and see and control what came from it, and nothing else; without it the partner has no access"),
+		key(ScopeInbox, "notify_url", WebURL(), func(in *Inbox) *string { return &in.NotifyURL },
+			"The http or https URL that is told the end of each drop (completed, canceled or rejected); without it nobody is told"),
+		key(ScopeInbox, "notify_secret_file", SecretFile(), func(in *Inbox) *string { return &in.NotifySecretFile },
+			"The secret that signs these requests (Standard Webhooks: base64, with or without whsec_); required with notify_url"),
 	}
 }
 

@@ -36,6 +36,9 @@ name_pattern = '(?P<campaign>\d+)-.*'
 allow_applications = [1, 2]
 settle = "250ms"
 ignore = ["*.bak", "README*"]
+token_file = "env:PARTNER"
+notify_url = "https://partner.example/campaignd"
+notify_secret_file = "credential:notify"
 [[inboxes]]
 path = "in2"
 [[applications]]

@@ -15,6 +15,7 @@ type Filter struct {
 	States      []campaign.State
 	Application int64     // 0: any
 	Name        string    // part of the name, in any case; "": any
+	Inbox       string    // path as configured; "": any
 	Since       time.Time // claimed at or after it; zero: any
 	Offset      int       // number of matching sendings to skip
 	Limit       int       // 0: no limit

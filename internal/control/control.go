@@ -22,13 +22,22 @@ import (
 // Service carries out requests. All methods are safe for concurrent use. The
 // parameter who names the caller in the audit trail: "user:alice" over the
 // socket, "web:token", "web:login" (a browser that logged in) or "web:local"
-// over HTTP. A method returns an *Error if the caller can fix the cause.
+// or "inbox:PATH" (a partner's token) over HTTP. A method returns an *Error if the caller can fix the cause.
 type Service interface {
 	Sendings
 	Timetable
 	OptOuts
 	Forgetting
 	Upkeep
+	Uploads
+}
+
+// Uploads takes drops over HTTP.
+type Uploads interface {
+	// Upload takes one drop in and waits for its check, up to a limit (docs/contract.md 10). next
+	// returns the parts of the request, io.EOF after the last; a part must be read before the next
+	// one is asked for. CodeRejected and CodeConflict name the refused Sending.
+	Upload(ctx context.Context, u UploadRequest, next func() (*UploadPart, error), who string) (Uploaded, error)
 }
 
 // Sendings reads and changes sendings.
@@ -37,8 +46,9 @@ type Sendings interface {
 	Sendings(ctx context.Context, f Filter) ([]Sending, error)
 
 	// Resolve finds a sending by its full id, by a unique short form of its id, or
-	// by its drop's name (the newest sending of that name). See Match.
-	Resolve(ctx context.Context, text string) (campaign.ID, error)
+	// by its drop's name (the newest sending of that name). See Match. It looks only among
+	// the sendings of the inbox; of all inboxes for "".
+	Resolve(ctx context.Context, inbox, text string) (campaign.ID, error)
 
 	// Earlier returns the sending that a drop with this digest would repeat within the
 	// application's duplicate_window (docs/contract.md 2).

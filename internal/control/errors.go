@@ -21,8 +21,12 @@ const (
 	CodeConflict     Code = "conflict"     // 409: the state doesn't allow it, or the id is ambiguous
 	CodeTooLarge     Code = "tooLarge"     // 413: the body is too large
 	CodeHost         Code = "host"         // 421: the Host header doesn't name this server
+	CodeRejected     Code = "rejected"     // 422: the drop was rejected or canceled
+	CodeKeyReused    Code = "keyReused"    // 422: the Idempotency-Key was used for another upload
+	CodeFull         Code = "full"         // 429: the inbox has no room for another drop
 	CodeInternal     Code = "internal"     // 500: the daemon failed
 	CodeUnavailable  Code = "unavailable"  // 503: not ready, or stopping
+	CodeNoSpace      Code = "noSpace"      // 507: a disk has too little room
 )
 
 // Error is an error answer. Message is written for people and contains no
@@ -30,7 +34,8 @@ const (
 type Error struct {
 	Code     Code               `json:"code"`
 	Message  string             `json:"message"`
-	Problems []campaign.Problem `json:"problems,omitempty"` // errors in a refused configuration
+	Problems []campaign.Problem `json:"problems,omitempty"` // errors in a refused configuration or drop
+	Sending  campaign.ID        `json:"sending,omitempty"`  // the refused drop's sending
 }
 
 // Error returns the message.
@@ -83,8 +88,14 @@ func (c Code) Status() int {
 		return http.StatusRequestEntityTooLarge
 	case CodeHost:
 		return http.StatusMisdirectedRequest
+	case CodeRejected, CodeKeyReused:
+		return http.StatusUnprocessableEntity
+	case CodeFull:
+		return http.StatusTooManyRequests
 	case CodeUnavailable:
 		return http.StatusServiceUnavailable
+	case CodeNoSpace:
+		return http.StatusInsufficientStorage
 	default:
 		return http.StatusInternalServerError
 	}

@@ -58,7 +58,7 @@ func (f *fake) Sendings(_ context.Context, filter control.Filter) ([]control.Sen
 	return []control.Sending{{ID: theID, Name: "spring"}}, f.fail
 }
 
-func (f *fake) Resolve(_ context.Context, text string) (campaign.ID, error) {
+func (f *fake) Resolve(_ context.Context, _, text string) (campaign.ID, error) {
 	if f.fail != nil {
 		return "", f.fail
 	}
@@ -219,4 +219,24 @@ func (f *fake) Compact(_ context.Context, who string) (control.Compacted, error)
 func (f *fake) Reload(_ context.Context, who string) error {
 	f.note("reload by %s", who)
 	return f.fail
+}
+
+func (f *fake) Upload(_ context.Context, u control.UploadRequest, next func() (*control.UploadPart, error), who string) (control.Uploaded, error) {
+	var parts []string
+	for {
+		part, err := next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return control.Uploaded{}, err
+		}
+		body, err := io.ReadAll(part.Body)
+		if err != nil {
+			return control.Uploaded{}, err
+		}
+		parts = append(parts, fmt.Sprintf("%s=%s", part.Name, body))
+	}
+	f.note("upload %q %d/%d %v by %s", u.Inbox, u.ApplicationID, u.CampaignID, parts, who)
+	return control.Uploaded{ID: theID, Name: "spring", State: campaign.StateScheduled}, f.fail
 }

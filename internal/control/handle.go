@@ -23,7 +23,7 @@ func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) getSendings(w http.ResponseWriter, r *http.Request) error {
 	p := queryOf(r)
-	f := Filter{States: p.states("state"), Application: p.number("application"), Since: p.instant("since"), Offset: int(p.number("offset")), Limit: int(p.number("limit"))}
+	f := Filter{States: p.states("state"), Application: p.number("application"), Since: p.instant("since"), Offset: int(p.number("offset")), Limit: int(p.number("limit")), Inbox: partnerOf(r)}
 	f.Name, _ = p.text("name")
 	if p.err != nil {
 		return p.err
@@ -45,7 +45,7 @@ func nonNil[T any](list []T) []T {
 
 // resolve finds the sending that the path's {id} names.
 func (s *Server) resolve(r *http.Request) (campaign.ID, error) {
-	return s.service.Resolve(r.Context(), r.PathValue("id"))
+	return s.service.Resolve(r.Context(), partnerOf(r), r.PathValue("id"))
 }
 
 func (s *Server) getSending(w http.ResponseWriter, r *http.Request) error {
@@ -58,6 +58,9 @@ func (s *Server) getSending(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	details.Slices = nonNil(details.Slices)
+	if partnerOf(r) != "" {
+		details.Folder = "" // a path of this machine
+	}
 	return s.reply(w, details)
 }
 
@@ -291,7 +294,7 @@ func (s *Server) getAudit(w http.ResponseWriter, r *http.Request) error {
 		return p.err
 	}
 	if given {
-		id, err := s.service.Resolve(r.Context(), text)
+		id, err := s.service.Resolve(r.Context(), "", text)
 		if err != nil {
 			return err
 		}

@@ -206,7 +206,11 @@ func (l liveServer) do(t *testing.T, method, path string, c call) (int, []byte) 
 	if c.contentType == "text/csv" {
 		body = strings.NewReader("contactCode\n1\n")
 	}
-	target := l.base + strings.ReplaceAll(path, "{id}", "42")
+	if strings.HasPrefix(c.contentType, "multipart/form-data") {
+		body = strings.NewReader("--b\r\nContent-Disposition: form-data; name=\"layout\"\r\n\r\n{}\r\n--b--\r\n")
+		c.contentType = "multipart/form-data; boundary=b"
+	}
+	target := l.base + strings.NewReplacer("{id}", "42", "{applicationId}", "1", "{campaignId}", "7").Replace(path)
 	if c.query != "" {
 		target += "?" + c.query
 	}
@@ -247,6 +251,9 @@ func (d *description) calls(op described) []call {
 		query.Set(p.Name, fmt.Sprint(value))
 	}
 	base := call{query: query.Encode(), want: 200}
+	if _, ok := op.Responses["202"]; ok {
+		base.want = 202
+	}
 	for kind, content := range op.RequestBody.Content {
 		base.contentType = kind
 		if kind == "application/json" {
@@ -256,7 +263,7 @@ func (d *description) calls(op described) []call {
 	with := func(what string, query url.Values, body any, want int) call {
 		return call{what, query.Encode(), body, base.contentType, want}
 	}
-	list := []call{with("right", query, base.body, 200)}
+	list := []call{with("right", query, base.body, base.want)}
 	for _, p := range op.Parameters {
 		if p.In != "query" {
 			continue
@@ -365,12 +372,15 @@ func (d *description) try(t *testing.T, l liveServer, verb, path string, op desc
 		t.Errorf("%s %s %s, %s: %d %s, want %d", l.name, verb, path, c.what, status, answer, want)
 		return
 	}
-	response := op.Responses["200"]
-	if status != 200 {
+	response, kind := op.Responses[fmt.Sprint(status)], "application/json"
+	if _, isUpload := op.Responses["202"]; isUpload && status != 202 {
+		kind = "application/problem+json"
+		response.Content = map[string]struct{ Schema schema }{kind: {schema{"$ref": "#/components/schemas/ProblemDetails"}}}
+	} else if status >= 300 {
 		response.Content = map[string]struct{ Schema schema }{"application/json": {schema{"type": "object", "required": []any{"error"},
 			"properties": map[string]any{"error": map[string]any{"$ref": "#/components/schemas/Error"}}}}}
 	}
-	content, ok := response.Content["application/json"]
+	content, ok := response.Content[kind]
 	if !ok {
 		return
 	}

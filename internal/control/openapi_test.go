@@ -39,6 +39,7 @@ type operation struct {
 	body    any    // a value of the body's type, nil for none
 	text    string // content type of a body or an answer that isn't JSON: "body:" or "answer:" before it
 	answer  any    // a value of the answer's type
+	form    object // schema of a multipart body, nil for none; then the answer is 202 and errors are problem details
 }
 
 type parameter struct {
@@ -66,6 +67,7 @@ func described() map[string]operation {
 		"POST /v1/sendings/{id}/cancel": {summary: "Cancel a sending permanently", answer: Change{}},
 		"POST /v1/sendings/{id}/resend": {summary: "Send failed, unknown or undelivered messages again", body: resendRequest{}, answer: Resent{}},
 		"GET /v1/sendings/{id}/results": {summary: "results.csv: a line for every row and message; contains contact data", query: []parameter{outcome, plain}, text: "answer:" + typeCSV},
+		uploadPattern:                   {summary: "Take one drop, wait up to 30 seconds for its check, and answer", form: uploadForm(), answer: Uploaded{}},
 		"POST /v1/resume":               {summary: "Resume every paused or held sending", answer: []Change{}},
 		"POST /v1/channels/resume":      {summary: "Let a channel that isn't ok try a message immediately", body: ChannelResume{}, answer: []ResumedChannel{}},
 		"GET /v1/timeline":              {summary: "The slots of the next 48 hours and the sendings that use them", query: []parameter{application}, answer: Timeline{}},
@@ -84,6 +86,29 @@ func described() map[string]operation {
 		"POST /v1/compact":              {summary: "Return the store's free space to the disk", answer: Compacted{}},
 		"POST /v1/reload":               {summary: "Read the configuration again", answer: struct{}{}},
 	}
+}
+
+const uploadPattern = "POST /v1/applications/{applicationId}/campaigns/{campaignId}/send/csv"
+
+// uploadForm describes the parts of an upload.
+func uploadForm() object {
+	text := func(about string) object { return object{"type": "string", "description": about} }
+	file := func(about string) object { return object{"type": "string", "format": "binary", "description": about} }
+	return object{"type": "object", "required": []any{"file", "layout"}, "properties": object{
+		"file":             file("NAME.csv; its file name gives the drop its name if there is no field name"),
+		"layout":           file("NAME.layout.json"),
+		"name":             text("NAME of the drop"),
+		"inbox":            text("with an operator's token only, before the files: path of the inbox as configured, or the last part of it; it may be left out if there is only one"),
+		"scheduleAt":       text("as in the sidecar, like the fields below"),
+		"delay":            text("ISO 8601 duration"),
+		"slicingCondition": enumOf(campaign.Conditions),
+		"rows":             text("number of data rows"),
+		"bytes":            text("size of the CSV"),
+		"sha256":           text("SHA-256 of the CSV in hexadecimal"),
+		"dryRun":           text("true or false"),
+		"resend":           text("true or false"),
+		"reference":        text("echoed in reports"),
+	}}
 }
 
 // TestOpenAPI holds openapi.json to the routes and to the types of the API, with their comments.
@@ -148,7 +173,10 @@ func (g *generator) document(t *testing.T, routes []route) object {
 		t.Errorf("%s is described and not there", pattern)
 	}
 	g.schema(reflect.TypeFor[Error]())
-	g.schemas["Error"].(object)["properties"].(object)["code"] = object{"type": "string", "enum": codes()}
+	g.schema(reflect.TypeFor[problemDetails]())
+	for _, name := range []string{"Error", "ProblemDetails"} {
+		g.schemas[name].(object)["properties"].(object)["code"] = object{"type": "string", "enum": codes()}
+	}
 	return object{
 		"openapi": "3.1.0",
 		"info": object{"title": "campaignd", "version": "1",
@@ -159,9 +187,15 @@ func (g *generator) document(t *testing.T, routes []route) object {
 		"components": object{
 			"schemas": g.schemas,
 			"responses": object{"error": object{"description": "What went wrong", "content": object{typeJSON: object{"schema": object{
-				"type": "object", "required": []any{"error"}, "properties": object{"error": object{"$ref": "#/components/schemas/Error"}}}}}}},
-			"parameters": object{"id": object{"name": "id", "in": "path", "required": true, "schema": object{"type": "string"},
-				"description": "An id, a shortened one that is unique, or a drop's name"}},
+				"type": "object", "required": []any{"error"}, "properties": object{"error": object{"$ref": "#/components/schemas/Error"}}}}}},
+				"problem": object{"description": "What went wrong", "content": object{typeProblem: object{"schema": object{"$ref": "#/components/schemas/ProblemDetails"}}}}},
+			"parameters": object{
+				"applicationId": object{"name": "applicationId", "in": "path", "required": true, "schema": object{"type": "integer", "minimum": 1}},
+				"campaignId":    object{"name": "campaignId", "in": "path", "required": true, "schema": object{"type": "integer", "minimum": 1}},
+				"key": object{"name": keyHeader, "in": "header", "required": false, "schema": object{"type": "string", "maxLength": maxKey},
+					"description": "For 24 hours the same key with the same content gets the same answer, and with other content 422"},
+				"id": object{"name": "id", "in": "path", "required": true, "schema": object{"type": "string"},
+					"description": "An id, a shortened one that is unique, or a drop's name"}},
 			"securitySchemes": object{"token": object{"type": "http", "scheme": "bearer", "description": "Over HTTP; the control socket needs none"}},
 		},
 	}
@@ -170,8 +204,13 @@ func (g *generator) document(t *testing.T, routes []route) object {
 func (g *generator) operation(path string, op operation) object {
 	out := object{"summary": op.summary}
 	var parameters []any
-	if strings.Contains(path, "{id}") {
-		parameters = append(parameters, object{"$ref": "#/components/parameters/id"})
+	for _, name := range []string{"id", "applicationId", "campaignId"} {
+		if strings.Contains(path, "{"+name+"}") {
+			parameters = append(parameters, object{"$ref": "#/components/parameters/" + name})
+		}
+	}
+	if op.form != nil {
+		parameters = append(parameters, object{"$ref": "#/components/parameters/key"})
 	}
 	for _, p := range op.query {
 		schema := p.schema
@@ -192,6 +231,10 @@ func (g *generator) operation(path string, op operation) object {
 	}
 	out["responses"] = object{"200": object{"description": "Done", "content": content}, "default": object{"$ref": "#/components/responses/error"}}
 	switch kind, text := strings.CutPrefix(op.text, "body:"); {
+	case op.form != nil:
+		out["requestBody"] = object{"required": true, "content": object{typeForm: object{"schema": op.form}}}
+		out["responses"] = object{"default": object{"$ref": "#/components/responses/problem"}, "202": object{"description": "Taken in, or still being checked",
+			"content": content, "headers": object{"Location": object{"description": "path of the sending", "schema": object{"type": "string"}}}}}
 	case text:
 		out["requestBody"] = object{"required": true, "content": object{kind: object{}}}
 	case op.body != nil:
@@ -210,7 +253,7 @@ func enumOf[T any](list []T) object {
 
 func codes() []any {
 	var list []any
-	for _, c := range []Code{CodeInvalid, CodeUnauthorized, CodeForbidden, CodeNotFound, CodeMethod, CodeConflict, CodeTooLarge, CodeHost, CodeInternal, CodeUnavailable} {
+	for _, c := range []Code{CodeInvalid, CodeUnauthorized, CodeForbidden, CodeNotFound, CodeMethod, CodeConflict, CodeTooLarge, CodeHost, CodeRejected, CodeKeyReused, CodeFull, CodeInternal, CodeUnavailable, CodeNoSpace} {
 		list = append(list, string(c))
 	}
 	return list

@@ -37,6 +37,7 @@ type Caller struct {
 	Who   string // the caller's name in the audit trail
 	Form  string // secret that every form of a page must send, unknown to other sites
 	Login bool   // has a session that it can log out of
+	Inbox string // path of the partner's inbox if the token is a partner's, else ""
 }
 
 type callerKey struct{}

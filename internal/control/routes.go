@@ -40,6 +40,13 @@ type route struct {
 	do      action
 }
 
+// forPartners returns the patterns of the operations that a partner's token may use, for sendings
+// of its own inbox.
+func forPartners() []string {
+	return []string{"GET /v1/sendings", "GET /v1/sendings/{id}", "GET /v1/sendings/{id}/results", "POST /v1/sendings/{id}/pause",
+		"POST /v1/sendings/{id}/resume", "POST /v1/sendings/{id}/cancel", "POST /v1/applications/{applicationId}/campaigns/{campaignId}/send/csv"}
+}
+
 // routes returns all operations of the API. A test compares openapi.json with them.
 func (s *Server) routes() []route {
 	return []route{
@@ -51,6 +58,7 @@ func (s *Server) routes() []route {
 		{"POST /v1/sendings/{id}/cancel", nil, s.change(s.service.Cancel)},
 		{"POST /v1/sendings/{id}/resend", nil, s.postResend},
 		{"GET /v1/sendings/{id}/results", []string{"outcome", "plain"}, s.getResults},
+		{"POST /v1/applications/{applicationId}/campaigns/{campaignId}/send/csv", nil, s.postUpload},
 		{"POST /v1/resume", nil, s.postResumeAll},
 		{"POST /v1/channels/resume", nil, s.postResumeChannel},
 		{"GET /v1/timeline", []string{"application"}, s.getTimeline},
@@ -74,6 +82,9 @@ func (s *Server) routes() []route {
 // checked refuses a malformed query and unknown parameters: a misspelled filter
 // must not select everything.
 func (one route) checked(w http.ResponseWriter, r *http.Request) error {
+	if partnerOf(r) != "" && !slices.Contains(forPartners(), one.pattern) {
+		return noSuchPath(r)
+	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return Invalidf("the query is malformed: %v", err)
@@ -109,6 +120,9 @@ func (s *Server) answer(do action) http.HandlerFunc {
 // mux would answer unknown paths in plain text and wouldn't report other methods.)
 func (s *Server) unknown(mux *http.ServeMux) action {
 	return func(w http.ResponseWriter, r *http.Request) error {
+		if partnerOf(r) != "" {
+			return noSuchPath(r)
+		}
 		var others []string
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			other := r.Clone(context.Background())
@@ -121,9 +135,11 @@ func (s *Server) unknown(mux *http.ServeMux) action {
 			w.Header()["Allow"] = others
 			return &Error{Code: CodeMethod, Message: fmt.Sprintf("%s doesn't support %s, use %s", r.URL.Path, r.Method, others[0])}
 		}
-		return NotFoundf("the API has no %q", r.URL.Path)
+		return noSuchPath(r)
 	}
 }
+
+func noSuchPath(r *http.Request) error { return NotFoundf("the API has no %q", r.URL.Path) }
 
 // fail answers with err and logs it if it is the daemon's own.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -142,6 +158,10 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if s.opts.Pages != nil && !isAPI(r) && strings.Contains(r.Header.Get("Accept"), "text/html") {
 		s.opts.Pages.WriteError(w, r, answer)
+		return
+	}
+	if isUpload(r) {
+		s.writeProblem(w, answer)
 		return
 	}
 	w.Header().Set("Content-Type", typeJSON)

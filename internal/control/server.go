@@ -25,6 +25,7 @@ type Options struct {
 	Listen         string                   // address for HTTP, "" for none
 	TokenFile      string                   // token of HTTP, for config.ReadSecret; "" for StateToken
 	StateToken     string                   // path of the token that is created at the first start without TokenFile
+	Partners       func() map[string]string // tokens of partners by the path of their inbox; nil: there are none
 	MetricsToken   bool                     // /metrics needs the token on loopback too
 	TrustedProxies []netip.Prefix           // whose X-Forwarded-For names the caller
 	Hosts          []string                 // further host names that HTTP answers to; see guard

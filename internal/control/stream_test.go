@@ -28,7 +28,7 @@ func (slowService) wait(ctx context.Context) error {
 	}
 }
 
-func (slowService) Resolve(context.Context, string) (campaign.ID, error) {
+func (slowService) Resolve(context.Context, string, string) (campaign.ID, error) {
 	return "20260314-000042", nil
 }
 

@@ -71,11 +71,13 @@ type Daemon struct {
 	notifies  bool // Options.Notify was given
 	states    states
 	hooks     *hooks
+	requests  requestLocks
 
 	mu       sync.Mutex // guards all below
 	config   *config.Config
 	configAt time.Time
-	problem  string // why the last reload was refused
+	problem  string            // why the last reload was refused
+	tokens   map[string]string // of partners, by the path of their inbox
 }
 
 // Open opens the store and creates the parts without running them.
@@ -96,6 +98,9 @@ func Open(o Options) (*Daemon, error) {
 	_, tokenErr := secretReader(o.Getenv)(o.Config.TokenFile)
 	drivers, err := d.opts.Drivers(o.Config, o.Getenv)
 	if err := errors.Join(tokenErr, err); err != nil { // all that is missing, at once
+		return nil, err
+	}
+	if d.tokens, err = readPartnerTokens(o.Config, o.Getenv); err != nil {
 		return nil, err
 	}
 	d.hooks = newHooks(d)
@@ -290,7 +295,7 @@ func (d *Daemon) serve(ctx context.Context, listening chan<- struct{}) error {
 	}
 	server := control.New(d, control.Options{
 		Socket: filepath.Join(c.StateDir, socketName), Group: c.SocketGroup, Listen: c.Listen, TokenFile: c.TokenFile,
-		StateToken: filepath.Join(c.StateDir, tokenName), MetricsToken: c.MetricsToken, TrustedProxies: proxies(c.TrustedProxies),
+		StateToken: filepath.Join(c.StateDir, tokenName), Partners: d.partnerTokens, MetricsToken: c.MetricsToken, TrustedProxies: proxies(c.TrustedProxies),
 		Getenv: d.opts.Getenv, Registry: d.registry, Pages: pages, Log: d.log,
 		Hooks: d.hooks.handlers(),
 		OnListen: func(socket, web string) {
@@ -341,6 +346,10 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 	if err == nil {
 		table, err = d.hooks.prepare(c, d.opts.Getenv)
 	}
+	var tokens map[string]string
+	if err == nil {
+		tokens, err = readPartnerTokens(c, d.opts.Getenv)
+	}
 	if err != nil {
 		d.reloadFailed(err.Error())
 		d.log.Error("reload: the old configuration stays", "err", err)
@@ -357,7 +366,7 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 		return fmt.Errorf("%w; the old configuration stays in force", err)
 	}
 	d.mu.Lock()
-	d.config, d.configAt, d.problem = c, d.now(), ""
+	d.config, d.configAt, d.problem, d.tokens = c, d.now(), "", tokens
 	d.mu.Unlock()
 	d.hooks.use(table, c.Listen)
 	d.send.Configure(applications(c, drivers))

@@ -64,6 +64,8 @@ func (d *Daemon) housekeeping(ctx context.Context) {
 		d.logTask(ctx, "expired contact counts", err)
 		_, err = d.store.ForgetUserIDs(now.Add(-userIDsKept))
 		d.logTask(ctx, "user ids that were not seen for long", err)
+		_, err = d.store.ForgetRequests(now.Add(-requestsKept))
+		d.logTask(ctx, "uploads whose keys have expired", err)
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 // Sendings implements control.Sendings.
 func (d *Daemon) Sendings(_ context.Context, f control.Filter) ([]control.Sending, error) {
 	filter := store.Filter{States: f.States, Application: f.Application}
-	if f.Name == "" && f.Since.IsZero() && f.Limit > 0 {
+	if f.Name == "" && f.Inbox == "" && f.Since.IsZero() && f.Limit > 0 {
 		filter.Limit = f.Offset + f.Limit
 	}
 	heads, err := d.store.Sendings(filter)
@@ -33,6 +33,9 @@ func (d *Daemon) Sendings(_ context.Context, f control.Filter) ([]control.Sendin
 	}
 	if !f.Since.IsZero() {
 		heads = slices.DeleteFunc(heads, func(s *campaign.Sending) bool { return s.ReceivedAt.Before(f.Since) })
+	}
+	if f.Inbox != "" {
+		heads = slices.DeleteFunc(heads, func(s *campaign.Sending) bool { return !sameInbox(s.Inbox, f.Inbox) })
 	}
 	heads = heads[min(f.Offset, len(heads)):]
 	if f.Limit > 0 {
@@ -83,9 +86,9 @@ func (d *Daemon) sending(s *campaign.Sending, slices []campaign.Slice, counts ca
 }
 
 // Resolve implements control.Sendings.
-func (d *Daemon) Resolve(_ context.Context, text string) (campaign.ID, error) {
+func (d *Daemon) Resolve(_ context.Context, inbox, text string) (campaign.ID, error) {
 	if id := campaign.ID(text); id.Valid() {
-		if _, err := d.store.Header(id); err == nil {
+		if s, err := d.store.Header(id); err == nil && (inbox == "" || sameInbox(s.Inbox, inbox)) {
 			return id, nil
 		}
 	}
@@ -93,12 +96,17 @@ func (d *Daemon) Resolve(_ context.Context, text string) (campaign.ID, error) {
 	if err != nil {
 		return "", err
 	}
-	known := make([]control.SendingName, len(heads))
-	for i, s := range heads {
-		known[i] = control.SendingName{ID: s.ID, Name: s.Name}
+	var known []control.SendingName
+	for _, s := range heads {
+		if inbox == "" || sameInbox(s.Inbox, inbox) {
+			known = append(known, control.SendingName{ID: s.ID, Name: s.Name})
+		}
 	}
 	return control.Match(text, known)
 }
+
+// sameInbox compares the paths of two inboxes: one of them may be cleaned.
+func sameInbox(a, b string) bool { return filepath.Clean(a) == filepath.Clean(b) }
 
 // Sending implements control.Sendings.
 func (d *Daemon) Sending(_ context.Context, id campaign.ID) (control.Details, error) {

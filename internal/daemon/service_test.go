@@ -39,11 +39,11 @@ func TestServiceSteers(t *testing.T) {
 
 		id := w.id("spring")
 		for _, text := range []string{"spring", string(id), string(id[:len(id)-1])} {
-			if got, err := d.Resolve(ctx, text); (err != nil || got != id) && text != string(id[:len(id)-1]) {
+			if got, err := d.Resolve(ctx, "", text); (err != nil || got != id) && text != string(id[:len(id)-1]) {
 				t.Errorf("%q is %s, %v", text, got, err)
 			}
 		}
-		_, err := d.Resolve(ctx, "autumn")
+		_, err := d.Resolve(ctx, "", "autumn")
 		wantCode(t, err, control.CodeNotFound)
 
 		list, err := d.Sendings(ctx, control.Filter{States: []campaign.State{campaign.StateScheduled}})

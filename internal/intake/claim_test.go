@@ -56,7 +56,7 @@ func TestClaimPassesByTakenFolders(t *testing.T) {
 		t.Errorf("it became %s", s.ID)
 	}
 	for _, s := range h.sendings()[1:] {
-		if !isVoid(s) || !s.Filed {
+		if !IsVoid(s) || !s.Filed {
 			t.Errorf("%+v", s)
 		}
 	}

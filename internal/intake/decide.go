@@ -85,7 +85,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 func copyFinding(s *campaign.Sending, f *Finding) {
 	kept := *s
 	*s = f.Sending
-	s.ID, s.Tag, s.Name, s.Inbox, s.Files = kept.ID, kept.Tag, kept.Name, kept.Inbox, kept.Files
+	s.ID, s.Tag, s.Name, s.Inbox, s.Files, s.Uploaded = kept.ID, kept.Tag, kept.Name, kept.Inbox, kept.Files, kept.Uploaded
 	s.ReceivedAt, s.State, s.Reason = kept.ReceivedAt, kept.State, ""
 	if !s.DryRun {
 		s.Previews = nil

@@ -28,7 +28,7 @@ func (in *Intake) fileFolder(s *campaign.Sending) (err error) {
 	from, to := folder(s), finalFolder(s)
 	if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(to); err == nil {
-			return in.store.Filed(s.ID) // the crash came between rename and record
+			return in.filed(s) // the crash came between rename and record
 		}
 	}
 	// Write the report even if somebody removed the folder.
@@ -63,12 +63,25 @@ func (in *Intake) fileFolder(s *campaign.Sending) (err error) {
 	}
 	failpoint.At(failpoint.FolderMoved)
 	in.log.Info("drop ended", "sending", s.ID, "drop", s.Name, "state", s.State, "folder", to)
-	err = in.store.Filed(s.ID)
+	err = in.filed(s)
 	failpoint.At(failpoint.Filed)
 	if err != nil {
 		return err
 	}
 	return in.store.MarkReported(s.ID, loaded.ReceiptVersion) // newer receipts cause another report
+}
+
+// filed records that the folder is in its final place, and that the inbox's notify_url is to hear of it.
+func (in *Intake) filed(s *campaign.Sending) error {
+	inbox := in.inbox(s.Inbox)
+	if inbox == nil || inbox.NotifyURL == "" || IsVoid(s) {
+		return in.store.Filed(s.ID)
+	}
+	if err := in.store.FiledWithNotice(s.ID); err != nil {
+		return err
+	}
+	in.ended()
+	return nil
 }
 
 // ensureFolder makes a sending's folder if somebody removed it. It never makes the inbox: the disk

@@ -109,7 +109,7 @@ func (in *Intake) lost(root *os.Root, inbox string) bool {
 		return false
 	}
 	newest, err := in.store.Sendings(store.Filter{Limit: earlierLook})
-	return err == nil && slices.ContainsFunc(newest, func(s *campaign.Sending) bool { return filepath.Clean(s.Inbox) == filepath.Clean(inbox) && !isVoid(s) })
+	return err == nil && slices.ContainsFunc(newest, func(s *campaign.Sending) bool { return filepath.Clean(s.Inbox) == filepath.Clean(inbox) && !IsVoid(s) })
 }
 
 // logPresence logs that an inbox went away or came back. The caller holds identity.

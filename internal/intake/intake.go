@@ -49,6 +49,7 @@ type Options struct {
 	Accepted   func(campaign.ID)                    // called after a sending was accepted
 	WaitsFor   func(campaign.ID) *campaign.WaitsFor // why an active sending waits, nil if it doesn't; may be nil
 	Decided    func(campaign.ID)                    // called after a drop was accepted or refused; may be nil
+	Ended      func()                               // called after a notice was recorded for an inbox with a notify_url; may be nil
 	Log        *slog.Logger
 	Now        func() time.Time // nil: time.Now
 }
@@ -63,6 +64,7 @@ type Intake struct {
 	accepted   func(campaign.ID)
 	waitsFor   func(campaign.ID) *campaign.WaitsFor
 	decided    func(campaign.ID)
+	ended      func()
 	log        *slog.Logger
 	now        func() time.Time
 	free       func(path string) (uint64, error) // returns free bytes; replaced by tests
@@ -73,6 +75,7 @@ type Intake struct {
 	keeper       *folderKeeper
 	notes        *noteKeeper
 	newest       newestByName
+	decisions    decisions
 	identity     sync.Mutex      // guards away, and serializes Present
 	away         map[string]bool // inboxes that were logged as away
 	folders      *keyedLock      // held while a sending's folder is written or moved
@@ -91,15 +94,21 @@ type task func(ctx context.Context) error
 // New returns an Intake. It starts nothing and does no I/O.
 func New(o Options) *Intake {
 	in := &Intake{
-		store: o.Store, stateDir: o.StateDir, dispatcher: o.Dispatcher, accepted: o.Accepted, decided: o.Decided, waitsFor: o.WaitsFor, log: o.Log, now: o.Now,
+		store: o.Store, stateDir: o.StateDir, dispatcher: o.Dispatcher, accepted: o.Accepted, waitsFor: o.WaitsFor, log: o.Log, now: o.Now,
 		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), claims: newClaims(), pending: newPending(), folders: newKeyedLock(),
 		waits: map[[2]string]wait{}, deferredControls: map[[2]string][]watch.Control{}, loggedKeys: map[string]bool{}, lastLogged: map[string]time.Time{}, working: map[campaign.ID]float64{}, away: map[string]bool{},
 	}
 	if in.now == nil {
 		in.now = time.Now
 	}
-	if in.decided == nil {
-		in.decided = func(campaign.ID) {}
+	in.decided = func(id campaign.ID) {
+		if o.Decided != nil {
+			o.Decided(id)
+		}
+		in.decisions.end(id)
+	}
+	if in.ended = o.Ended; in.ended == nil {
+		in.ended = func() {}
 	}
 	in.check.Store(o.Checker)
 	in.keeper = newFolderKeeper(in)

@@ -130,7 +130,7 @@ func (h *harness) good(name string) *campaign.Sending {
 func (h *harness) newest(name string) *campaign.Sending {
 	h.t.Helper()
 	for _, s := range h.sendings() {
-		if s.Name == name && !isVoid(s) {
+		if s.Name == name && !IsVoid(s) {
 			return s
 		}
 	}

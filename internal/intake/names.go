@@ -51,7 +51,7 @@ func (n *newestByName) find(st *store.Store, inbox, name string) (*campaign.Send
 		n.known = map[dropName]campaign.ID{}
 		for _, s := range all { // newest first
 			key := nameOf(s.Inbox, s.Name)
-			if _, ok := n.known[key]; !ok && !isVoid(s) {
+			if _, ok := n.known[key]; !ok && !IsVoid(s) {
 				n.known[key] = s.ID
 			}
 		}
@@ -64,7 +64,7 @@ func (n *newestByName) find(st *store.Store, inbox, name string) (*campaign.Send
 	if err != nil {
 		return nil, err
 	}
-	if isVoid(s) {
+	if IsVoid(s) {
 		return nil, nil
 	}
 	return s, nil

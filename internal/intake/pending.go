@@ -97,6 +97,49 @@ func (p *pending) admit(inbox *config.Inbox, one load) (leave func(), full strin
 	}, ""
 }
 
+// reservation is the room of a drop that is still being uploaded.
+type reservation struct {
+	p     *pending
+	inbox *config.Inbox
+	one   load
+}
+
+// reserve is admit for a drop that grows: it reserves size bytes for it, or returns why there is no room.
+func (p *pending) reserve(inbox *config.Inbox, size int64) (r *reservation, full string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if full := p.full(inbox, size); full != "" {
+		return nil, full
+	}
+	r = &reservation{p, inbox, load{inbox: filepath.Clean(inbox.Path), drops: 1, bytes: size}}
+	p.change(r.one, 1)
+	return r, ""
+}
+
+// grow makes the reservation at least size bytes large, or returns why there is no room.
+func (r *reservation) grow(size int64) (full string) {
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	if size <= r.one.bytes {
+		return ""
+	}
+	r.p.change(r.one, -1)
+	defer func() { r.p.change(r.one, 1) }()
+	if full := r.p.full(r.inbox, size); full != "" {
+		return full
+	}
+	r.one.bytes = size
+	return ""
+}
+
+// leave returns the room.
+func (r *reservation) leave() {
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	r.p.change(r.one, -1)
+	r.one = load{inbox: r.one.inbox}
+}
+
 // room returns why there is no room for a drop of size bytes, or "".
 func (p *pending) room(inbox *config.Inbox, size int64) string {
 	p.mu.Lock()

@@ -77,6 +77,9 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 		in.claims.retryLater(id)
 		return err
 	}
+	if s.Uploaded && in.neverArrived(s) {
+		return in.voidClaim(s, "the daemon ended before the uploaded files were in their folder")
+	}
 	_, err = in.makeFolder(s)
 	if err == nil {
 		err = in.moveFiles(s)

@@ -78,8 +78,9 @@ func (in *Intake) voidClaim(s *campaign.Sending, reason string) error {
 	}
 	in.claims.end(s.ID)
 	in.pending.remove(s.ID)
+	in.decisions.end(s.ID)
 	return nil
 }
 
-// isVoid reports whether a sending is a claim without a drop.
-func isVoid(s *campaign.Sending) bool { return s.State == campaign.StateRejected && len(s.Files) == 0 }
+// IsVoid reports whether a sending is a claim without a drop.
+func IsVoid(s *campaign.Sending) bool { return s.State == campaign.StateRejected && len(s.Files) == 0 }

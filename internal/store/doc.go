@@ -37,6 +37,8 @@
 //	audit           time (8), sequence (8) -> entry as JSON
 //	leaving         number -> empty; a removed sending whose data is still being deleted
 //	userids         made on first use; user id -> time (8) of its last receipt, contact
+//	requests        made on first use; key (32) of an upload -> Request as JSON
+//	notices         made on first use; number of an ended sending -> Notice as JSON
 //	contacts        made on first use; one bucket a name, its sequence is the count:
 //	  name/seen     contact (8) -> minute (4) of the last message, rounded up
 //	  name/ages     minute, contact -> empty; the oldest first

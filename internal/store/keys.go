@@ -37,6 +37,8 @@ var (
 	bucketContacts      = []byte("contacts") // made on first use: older stores have none
 	bucketLeaving       = []byte("leaving")  // made on first use
 	bucketUserIDs       = []byte("userids")  // made on first use
+	bucketRequests      = []byte("requests") // made on first use
+	bucketNotices       = []byte("notices")  // made on first use
 )
 
 // The buckets in each bucket of contacts.

@@ -198,19 +198,20 @@ func (t *tx) countState(from, to campaign.State) error {
 // Begin records a claim durably. It sets head's ID, Tag, ReceivedAt (now, if zero) and
 // state checking.
 func (s *Store) Begin(head *campaign.Sending) error {
-	return s.update(func(t *tx) error {
-		b := t.bucket(bucketSendings)
-		n, err := b.NextSequence()
-		if err != nil {
-			return err
-		}
-		if head.ReceivedAt.IsZero() {
-			head.ReceivedAt = now()
-		}
-		head.ReceivedAt = head.ReceivedAt.UTC()
-		head.ID, head.Tag, head.State = campaign.NewID(head.ReceivedAt, n), s.tag, campaign.StateChecking
-		return t.putHeader(n, head, "", nil)
-	})
+	return s.update(func(t *tx) error { return t.begin(head) })
+}
+
+func (t *tx) begin(head *campaign.Sending) error {
+	n, err := t.bucket(bucketSendings).NextSequence()
+	if err != nil {
+		return err
+	}
+	if head.ReceivedAt.IsZero() {
+		head.ReceivedAt = now()
+	}
+	head.ReceivedAt = head.ReceivedAt.UTC()
+	head.ID, head.Tag, head.State = campaign.NewID(head.ReceivedAt, n), t.s.tag, campaign.StateChecking
+	return t.putHeader(n, head, "", nil)
 }
 
 // Update changes a sending's header in one transaction. fn gets the current header and
@@ -353,12 +354,28 @@ func (s *Store) Unfiled() iter.Seq2[*campaign.Sending, error] {
 }
 
 // Filed records that the sending's folder is in done/ or failed/.
-func (s *Store) Filed(id campaign.ID) error {
-	return s.Update(id, func(head *campaign.Sending) error {
-		if !head.State.Final() {
-			return fmt.Errorf("file %s, which is %s: %w", id, head.State, ErrState)
+func (s *Store) Filed(id campaign.ID) error { return s.filed(id, false) }
+
+// FiledWithNotice is Filed, and in the same transaction it records that the end of the sending is
+// to be announced (Notices).
+func (s *Store) FiledWithNotice(id campaign.ID) error { return s.filed(id, true) }
+
+func (s *Store) filed(id campaign.ID, notify bool) error {
+	return s.update(func(t *tx) error {
+		n, _, err := t.byID(id)
+		if err != nil {
+			return err
 		}
-		head.Filed = true
-		return nil
+		err = t.change(n, func(head *campaign.Sending, _ *record) error {
+			if !head.State.Final() {
+				return fmt.Errorf("file %s, which is %s: %w", id, head.State, ErrState)
+			}
+			head.Filed = true
+			return nil
+		})
+		if err != nil || !notify {
+			return err
+		}
+		return t.putNotice(&Notice{Sending: id, Due: now()})
 	})
 }

@@ -90,7 +90,7 @@ func (s *fakeDaemon) Sendings(_ context.Context, f control.Filter) ([]control.Se
 	return list, s.fail
 }
 
-func (s *fakeDaemon) Resolve(_ context.Context, text string) (campaign.ID, error) {
+func (s *fakeDaemon) Resolve(_ context.Context, _, text string) (campaign.ID, error) {
 	return control.Match(text, []control.SendingName{{ID: springID, Name: "spring"}, {ID: "20260314-000045", Name: hostileName}})
 }
 

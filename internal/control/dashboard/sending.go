@@ -90,7 +90,7 @@ func (d *Dashboard) sending(r *http.Request, l viewer) (*view, error) {
 
 func (d *Dashboard) details(ctx context.Context, text string) (control.Details, error) {
 	return cached(&d.cache, "sending "+text, maxAge, func() (control.Details, error) {
-		id, err := d.service.Resolve(ctx, text)
+		id, err := d.service.Resolve(ctx, "", text)
 		if err != nil {
 			return control.Details{}, err
 		}

@@ -49,6 +49,12 @@ func (s *Sidecar) Has(key string) bool {
 
 const sidecarExample = `{"applicationId": 1, "campaignId": 7}, or {} for the inbox's defaults`
 
+// SidecarKeys returns the keys that a sidecar may have (docs/contract.md 5).
+func SidecarKeys() []string {
+	return []string{"applicationId", "campaignId", "scheduleAt", "delay", "slicingCondition",
+		"rows", "bytes", "sha256", "dryRun", "resend", "reference"}
+}
+
 // ParseSidecar reads a sidecar. file is its base name, for messages. The sidecar
 // is nil only where the JSON is broken; with Count > 0 it is partial. When checks
 // scheduleAt and delay.
@@ -59,8 +65,7 @@ func ParseSidecar(file string, data []byte) (*Sidecar, campaign.Problems) {
 		return nil, found.problems(file, data)
 	}
 	s := shape{&found, data}
-	known := []string{"applicationId", "campaignId", "scheduleAt", "delay", "slicingCondition",
-		"rows", "bytes", "sha256", "dryRun", "resend", "reference"}
+	known := SidecarKeys()
 	s.keys(&root, "", known, nil)
 	side := &Sidecar{
 		File:             file,

@@ -1,0 +1,514 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+	"campaignd/internal/control"
+	"campaignd/internal/intake"
+	"campaignd/internal/plan/document"
+	"campaignd/internal/source"
+	"campaignd/internal/store"
+	"campaignd/internal/watch"
+)
+
+const (
+	uploadWait   = 30 * time.Second // for the check, before an upload is answered
+	requestsKept = 24 * time.Hour   // an Idempotency-Key is remembered
+	maxField     = 8 << 10          // bytes of a field's value
+	maxDocument  = 1 << 20          // bytes of a layout (docs/contract.md 4, limits)
+)
+
+// The parts of an upload that aren't keys of a sidecar.
+const (
+	partLayout = "layout"
+	partFile   = "file"
+	partName   = "name"
+	partInbox  = "inbox"
+)
+
+// Upload implements control.Uploads.
+func (d *Daemon) Upload(ctx context.Context, request control.UploadRequest, next func() (*control.UploadPart, error), who string) (control.Uploaded, error) {
+	if d.stopping.Load() {
+		return control.Uploaded{}, control.Unavailablef("the daemon is stopping: try again in a moment")
+	}
+	u := &upload{d: d, config: d.current(), request: request, fields: map[string]string{}, digests: map[string][]byte{}}
+	if request.Key != "" {
+		scope := cmp.Or(request.Inbox, "operator")
+		u.remembered = &store.Request{Key: sha256.Sum256([]byte(scope + "\x00" + request.Key)), At: d.now().UTC()}
+		unlock, err := d.requests.lock(ctx, u.remembered.Key)
+		if err != nil {
+			return control.Uploaded{}, err
+		}
+		defer unlock()
+		if u.earlier, err = d.earlierRequest(u.remembered.Key); err != nil {
+			return control.Uploaded{}, err
+		}
+	}
+	defer u.close()
+	if err := u.receive(next); err != nil {
+		return control.Uploaded{}, uploadError(err)
+	}
+	id, err := u.commit(who)
+	if err != nil {
+		return control.Uploaded{}, uploadError(err)
+	}
+	return u.answer(ctx, id)
+}
+
+// earlierRequest returns the remembered request with a key. One whose sending was taken back is none.
+func (d *Daemon) earlierRequest(key [32]byte) (*store.Request, error) {
+	r, err := d.store.Request(key)
+	if err != nil || r == nil || d.now().Sub(r.At) >= requestsKept {
+		return nil, err
+	}
+	s, err := d.store.Header(r.Sending)
+	if errors.Is(err, store.ErrNotFound) { // removed by retention
+		return r, nil
+	}
+	if err != nil || intake.IsVoid(s) {
+		return nil, err
+	}
+	return r, nil
+}
+
+// upload receives one drop.
+type upload struct {
+	d       *Daemon
+	config  *config.Config
+	request control.UploadRequest
+	inbox   *config.Inbox
+	app     *config.Application
+	staged  *intake.Upload // nil until the inbox is known, and for a request that came before
+
+	remembered *store.Request // nil without Idempotency-Key
+	earlier    *store.Request // the same key before, or nil
+
+	fields   map[string]string // values of the fields
+	fileName string            // of the CSV, as the client wrote it
+	digests  map[string][]byte // of each part
+}
+
+func (u *upload) close() {
+	if u.staged == nil {
+		return
+	}
+	if err := u.staged.Close(); err != nil {
+		u.d.log.Warn("remove an upload", "inbox", u.inbox.Path, "err", err)
+	}
+}
+
+// sidecarFields returns the sidecar keys that are fields of an upload: all but those in the path.
+func sidecarFields() []string {
+	return slices.DeleteFunc(document.SidecarKeys(), func(k string) bool { return k == "applicationId" || k == "campaignId" })
+}
+
+// receive reads all parts. Files go to the disk as they come.
+func (u *upload) receive(next func() (*control.UploadPart, error)) error {
+	if u.request.Inbox != "" {
+		if err := u.use(u.request.Inbox); err != nil {
+			return err
+		}
+	}
+	for {
+		part, err := next()
+		if errors.Is(err, io.EOF) {
+			return u.complete()
+		}
+		if err != nil {
+			return err
+		}
+		if _, twice := u.digests[part.Name]; twice {
+			return fieldError(part.Name, "comes twice")
+		}
+		digest := sha256.New()
+		if err := u.part(part, io.TeeReader(part.Body, digest)); err != nil {
+			return err
+		}
+		u.digests[part.Name] = digest.Sum(nil)
+	}
+}
+
+func (u *upload) part(part *control.UploadPart, body io.Reader) error {
+	known := append([]string{partLayout, partFile, partName, partInbox}, sidecarFields()...)
+	switch {
+	case part.Name == partFile:
+		u.fileName = part.FileName
+		return u.file(".csv", body)
+	case part.Name == partLayout:
+		return u.file(".layout.json", body)
+	case part.Name == "applicationId" || part.Name == "campaignId":
+		return fieldError(part.Name, "is in the path of the request and can't be a field")
+	case !slices.Contains(known, part.Name):
+		message := "is no known field"
+		if near := source.Nearest(part.Name, known); near != "" {
+			message += fmt.Sprintf("; did you mean %q?", near)
+		} else {
+			message += "; known are " + strings.Join(known, ", ")
+		}
+		return fieldError(part.Name, message)
+	}
+	value, err := io.ReadAll(io.LimitReader(body, maxField+1))
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", intake.ErrUploadBody, err)
+	case len(value) > maxField:
+		return &control.Error{Code: control.CodeTooLarge, Message: fmt.Sprintf("the field %q has more than %d bytes", part.Name, maxField)}
+	case !utf8.Valid(value):
+		return fieldError(part.Name, "is not valid UTF-8")
+	}
+	u.fields[part.Name] = string(value)
+	if part.Name == partInbox {
+		return u.choose(string(value))
+	}
+	return nil
+}
+
+// choose uses the inbox that an operator names.
+func (u *upload) choose(text string) error {
+	if u.request.Inbox != "" {
+		return fieldError(partInbox, "can't be chosen with this token: it belongs to one inbox")
+	}
+	if u.inbox != nil {
+		return fieldError(partInbox, "must come before the files")
+	}
+	var found []string
+	for _, in := range u.config.Inboxes {
+		if sameInbox(in.Path, text) {
+			return u.use(in.Path)
+		}
+		if filepath.Base(filepath.Clean(in.Path)) == text {
+			found = append(found, in.Path)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return fieldError(partInbox, "is no inbox: give its configured path or the last part of it")
+	case 1:
+		return u.use(found[0])
+	}
+	return fieldError(partInbox, fmt.Sprintf("fits %d inboxes: %s", len(found), strings.Join(found, ", ")))
+}
+
+// use sets the inbox and checks that it may send for the application.
+func (u *upload) use(path string) error {
+	i := slices.IndexFunc(u.config.Inboxes, func(in config.Inbox) bool { return sameInbox(in.Path, path) })
+	if i < 0 {
+		return control.Unavailablef("the inbox is no longer configured")
+	}
+	u.inbox = &u.config.Inboxes[i]
+	if !u.inbox.Allows(u.request.ApplicationID) || u.config.Application(u.request.ApplicationID) == nil {
+		return control.NotFoundf("there is no application %d for this inbox", u.request.ApplicationID)
+	}
+	u.app = u.config.Application(u.request.ApplicationID)
+	return nil
+}
+
+// file writes one of the files.
+func (u *upload) file(ending string, body io.Reader) error {
+	if u.inbox == nil {
+		if len(u.config.Inboxes) > 1 {
+			return fieldError(partInbox, "must come first: it names the inbox, by its configured path or the last part of it")
+		}
+		if err := u.use(u.config.Inboxes[0].Path); err != nil {
+			return err
+		}
+	}
+	if u.earlier != nil { // only compared
+		if _, err := io.Copy(io.Discard, body); err != nil {
+			return fmt.Errorf("%w: %w", intake.ErrUploadBody, err)
+		}
+		return nil
+	}
+	if u.staged == nil {
+		var err error
+		if u.staged, err = u.d.intake.NewUpload(u.inbox, u.request.Size); err != nil {
+			return err
+		}
+	}
+	most := u.app.MaxFileSize
+	if ending != ".csv" {
+		most = maxDocument
+	}
+	return u.staged.Add(ending, most, body)
+}
+
+// complete checks that nothing is missing, and writes the sidecar.
+func (u *upload) complete() error {
+	if u.digests[partFile] == nil {
+		return fieldError(partFile, "is missing")
+	}
+	if u.digests[partLayout] == nil && u.inbox.Layout == "" {
+		return fieldError(partLayout, "is missing, and this inbox has no default for it")
+	}
+	if text, given := u.fields[partName]; given {
+		if why := badDropName(text); why != "" {
+			return fieldError(partName, why)
+		}
+	}
+	if u.earlier != nil {
+		return nil
+	}
+	sidecar, err := u.sidecar()
+	if err != nil {
+		return err
+	}
+	return u.staged.Add(".schedule.json", maxDocument, strings.NewReader(sidecar))
+}
+
+// badDropName returns why a text can't be a drop's NAME, or "".
+func badDropName(text string) string {
+	if strings.ContainsAny(text, `/\`) {
+		return "contains a slash"
+	}
+	n := watch.ParseName(text + ".csv")
+	switch {
+	case n.Kind == watch.KindBadName:
+		return "can't be used: " + n.Why
+	case n.Kind != watch.KindCSV:
+		return "can't be used: files of that name are ignored, or mean something else"
+	}
+	return ""
+}
+
+// drop returns the drop's NAME: the field's, else the CSV's file name without its folder and ending.
+func (u *upload) drop() string {
+	if text, given := u.fields[partName]; given {
+		return text
+	}
+	name := u.fileName[strings.LastIndexAny(u.fileName, `/\`)+1:]
+	if strings.EqualFold(filepath.Ext(name), ".csv") {
+		name = name[:len(name)-len(".csv")]
+	}
+	if name == "" || badDropName(name) != "" {
+		return "upload"
+	}
+	return name
+}
+
+// sidecar returns the content of NAME.schedule.json. Only the form of the values is decided here;
+// the check reads them like those of any sidecar.
+func (u *upload) sidecar() (string, error) {
+	keys := map[string]any{"applicationId": u.request.ApplicationID, "campaignId": u.request.CampaignID}
+	for _, name := range sidecarFields() {
+		text, given := u.fields[name]
+		if !given {
+			continue
+		}
+		switch name {
+		case "rows", "bytes", "dryRun", "resend": // JSON numbers and booleans
+			var value any
+			if json.Unmarshal([]byte(text), &value) != nil {
+				return "", fieldError(name, fmt.Sprintf("is %q, want a whole number, or true or false", clip(text)))
+			}
+			keys[name] = json.RawMessage(text)
+		default:
+			keys[name] = text
+		}
+	}
+	text, err := json.MarshalIndent(keys, "", "  ")
+	return string(text) + "\n", err
+}
+
+// clip shortens a text for a message.
+func clip(text string) string {
+	if runes := []rune(text); len(runes) > 60 {
+		return string(runes[:60]) + "…"
+	}
+	return text
+}
+
+// commit makes the drop, or returns the sending of the same request before.
+func (u *upload) commit(who string) (campaign.ID, error) {
+	if u.remembered != nil {
+		u.remembered.Content = u.content()
+	}
+	if u.earlier != nil {
+		if u.earlier.Content != u.remembered.Content {
+			return "", &control.Error{Code: control.CodeKeyReused, Message: "this Idempotency-Key was used for an upload with other content: use a new key for each upload"}
+		}
+		u.remembered = u.earlier
+		return u.earlier.Sending, nil
+	}
+	id, err := u.staged.Commit(u.drop(), u.remembered)
+	if err != nil {
+		return "", err
+	}
+	return id, u.d.store.Audit(store.AuditEntry{Who: who, Action: "upload", Sending: id})
+}
+
+// content returns the digest of everything that was uploaded, whatever the order of the parts.
+func (u *upload) content() [32]byte {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d\n%d\n%q\n", u.request.ApplicationID, u.request.CampaignID, u.drop())
+	for _, name := range slices.Sorted(maps.Keys(u.digests)) {
+		fmt.Fprintf(h, "%q %x\n", name, u.digests[name])
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// outcome is an answer as it is remembered.
+type outcome struct {
+	Uploaded control.Uploaded
+	Error    *control.Error
+}
+
+// answer waits for the check, and remembers the answer.
+func (u *upload) answer(ctx context.Context, id campaign.ID) (control.Uploaded, error) {
+	d := u.d
+	var o outcome
+	if u.remembered != nil && u.remembered.Answer != nil {
+		if err := json.Unmarshal(u.remembered.Answer, &o); err != nil {
+			return o.Uploaded, fmt.Errorf("read the remembered answer: %w", err)
+		}
+		return o.result()
+	}
+	waiting, cancel := context.WithTimeout(ctx, uploadWait)
+	defer cancel()
+	d.intake.AwaitDecision(waiting, id)
+	if err := ctx.Err(); err != nil {
+		return o.Uploaded, err
+	}
+	s, err := d.store.Header(id)
+	if errors.Is(err, store.ErrNotFound) {
+		return o.Uploaded, control.NotFoundf("sending %s was removed", id)
+	}
+	if err != nil {
+		return o.Uploaded, err
+	}
+	o = uploadOutcome(s)
+	if u.remembered != nil {
+		if u.remembered.Answer, err = json.Marshal(o); err != nil {
+			return o.Uploaded, err
+		}
+		if err := d.store.AnswerRequest(u.remembered); err != nil {
+			return o.Uploaded, err
+		}
+	}
+	return o.result()
+}
+
+func (o outcome) result() (control.Uploaded, error) {
+	if o.Error != nil {
+		return o.Uploaded, o.Error
+	}
+	return o.Uploaded, nil
+}
+
+// uploadOutcome describes a drop after its check.
+func uploadOutcome(s *campaign.Sending) outcome {
+	refused := s.State == campaign.StateRejected || s.State == campaign.StateCanceled
+	if !refused {
+		return outcome{Uploaded: control.Uploaded{ID: s.ID, Name: s.Name, State: s.State, ApplicationID: s.ApplicationID, CampaignID: s.CampaignID,
+			Reference: s.Reference, ScheduledAt: s.ScheduledAt, Recipients: s.Rows, Planned: s.Planned, Warnings: s.Warnings}}
+	}
+	e := &control.Error{Code: control.CodeRejected, Message: s.Reason, Problems: s.Problems, Sending: s.ID}
+	if slices.ContainsFunc(s.Problems, func(p campaign.Problem) bool { return p.Code == "duplicate-drop" }) {
+		e.Code = control.CodeConflict
+	}
+	return outcome{Error: e}
+}
+
+// fieldError is a mistake in one field of an upload.
+func fieldError(field, message string) error {
+	return &control.Error{Code: control.CodeInvalid, Message: fmt.Sprintf("the field %q %s", clip(field), message),
+		Problems: []campaign.Problem{{Code: "field-invalid", Field: clip(field), Message: message}}}
+}
+
+// uploadError gives an error of intake its code.
+func uploadError(err error) error {
+	for kind, code := range map[error]control.Code{intake.ErrUploadTooLarge: control.CodeTooLarge, intake.ErrUploadFull: control.CodeFull,
+		intake.ErrUploadSpace: control.CodeNoSpace, intake.ErrUploadBody: control.CodeInvalid} {
+		if errors.Is(err, kind) {
+			return &control.Error{Code: code, Message: err.Error()}
+		}
+	}
+	if errors.Is(err, intake.ErrNotInbox) {
+		return control.Unavailablef("the inbox can't be reached at the moment: ask the operator")
+	}
+	return err
+}
+
+// requestLocks makes requests with one key wait for each other.
+type requestLocks struct {
+	mu   sync.Mutex // guards held
+	held map[[32]byte]chan struct{}
+}
+
+// lock waits until nobody else holds key, or ctx has ended.
+func (l *requestLocks) lock(ctx context.Context, key [32]byte) (unlock func(), err error) {
+	mine := make(chan struct{})
+	for {
+		l.mu.Lock()
+		other := l.held[key]
+		if other == nil {
+			if l.held == nil {
+				l.held = map[[32]byte]chan struct{}{}
+			}
+			l.held[key] = mine
+			l.mu.Unlock()
+			return func() {
+				l.mu.Lock()
+				delete(l.held, key)
+				l.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		l.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// partnerTokens returns the tokens of partners by the path of their inbox.
+func (d *Daemon) partnerTokens() map[string]string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.tokens
+}
+
+// minPartnerToken is the shortest token, in characters, that can't be guessed.
+const minPartnerToken = 16
+
+// readPartnerTokens reads the tokens of all inboxes. Each must differ from the others.
+func readPartnerTokens(c *config.Config, getenv func(string) string) (map[string]string, error) {
+	tokens, owners := map[string]string{}, map[string]string{}
+	var problems []error
+	for _, in := range c.Inboxes {
+		if in.TokenFile == "" {
+			continue
+		}
+		token, err := config.ReadSecret(in.TokenFile, getenv)
+		token = strings.TrimSpace(token)
+		switch {
+		case err != nil:
+		case len(token) < minPartnerToken:
+			err = fmt.Errorf("a token needs %d characters or more; `openssl rand -hex 32` makes one", minPartnerToken)
+		case owners[token] != "":
+			err = fmt.Errorf("its token is that of inbox %q too", owners[token])
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("inbox %q: %w", in.Path, err))
+			continue
+		}
+		tokens[in.Path], owners[token] = token, in.Path
+	}
+	return tokens, errors.Join(problems...)
+}
