@@ -108,10 +108,10 @@ type reservation struct {
 func (p *pending) reserve(inbox *config.Inbox, size int64) (r *reservation, full string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if full := p.full(inbox, size); full != "" {
+	r = &reservation{p, inbox, load{inbox: filepath.Clean(inbox.Path), drops: 1, bytes: size}}
+	if full := p.full(inbox, r.one); full != "" {
 		return nil, full
 	}
-	r = &reservation{p, inbox, load{inbox: filepath.Clean(inbox.Path), drops: 1, bytes: size}}
 	p.change(r.one, 1)
 	return r, ""
 }
@@ -125,10 +125,12 @@ func (r *reservation) grow(size int64) (full string) {
 	}
 	r.p.change(r.one, -1)
 	defer func() { r.p.change(r.one, 1) }()
-	if full := r.p.full(r.inbox, size); full != "" {
+	grown := r.one
+	grown.bytes = size
+	if full := r.p.full(r.inbox, grown); full != "" {
 		return full
 	}
-	r.one.bytes = size
+	r.one = grown
 	return ""
 }
 
