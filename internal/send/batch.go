@@ -16,7 +16,6 @@ type item struct {
 	attempts uint8                  // including this one
 	before   campaign.MessageStatus // status before it was picked
 	due      int64                  // Unix nanoseconds
-	reserved int64                  // Unix nanoseconds: until then its room in the slot is reserved; 0 for a retry or an unsliced sending
 	sliced   bool                   // its sending uses slots
 	slotEnd  int64                  // Unix nanoseconds: it may only go before; 0 for a retry, a later message or an unsliced sending
 	optOuts  uint64                 // version of the opt-out list when it was looked up

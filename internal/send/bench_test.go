@@ -89,9 +89,10 @@ func (b *benchStore) Finish(campaign.ID) (bool, error) {
 	close(b.ended)
 	return true, nil
 }
-func (b *benchStore) OptedOut(int64, string, []byte) (bool, error)  { return false, nil }
-func (b *benchStore) SetBlocked(campaign.ID, bool, time.Time) error { return nil }
-func (b *benchStore) OptOutVersion() uint64                         { return 0 }
+func (b *benchStore) OptedOut(int64, string, []byte) (bool, error)   { return false, nil }
+func (b *benchStore) SetBlocked(campaign.ID, bool, time.Time) error  { return nil }
+func (b *benchStore) AttemptsSince(int64, time.Time) (uint64, error) { return 0, nil }
+func (b *benchStore) OptOutVersion() uint64                          { return 0 }
 
 // quick is a channel that takes everything.
 type quick struct {

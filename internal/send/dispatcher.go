@@ -109,11 +109,9 @@ func (d *Dispatcher) changed(id campaign.ID) {
 func (d *Dispatcher) Run(ctx context.Context) error {
 	defer d.stopRetrying()
 	defer d.abort()
+	d.countSlots()
 	d.mu.Lock()
 	d.running, d.runCtx = true, ctx
-	for _, m := range d.slotMeters {
-		m.start(d.now())
-	}
 	for _, cs := range d.senders {
 		d.start(ctx, cs)
 	}

@@ -35,7 +35,7 @@ func (cs *channelSender) check(it *item, m *Message, h *handOver) Verdict {
 			return verdictSuppressed
 		}
 	}
-	if it.sliced && h.rules.grid != nil && !h.rules.slots.take(h.rules.grid, h.now, it.reserved > h.now.UnixNano()) {
+	if it.sliced && h.rules.grid != nil && !h.rules.slots.take(h.rules.grid, h.now) {
 		it.nextAt = h.rules.grid.Start(h.rules.grid.Number(h.now) + 1)
 		return verdictSlotFull
 	}
@@ -68,40 +68,30 @@ func (it *item) outcomeAtHandOver(v Verdict) campaign.Outcome {
 	return campaign.Pending
 }
 
-// maxSkippedSlot is the length up to which the slot in which the process started is skipped.
-const maxSkippedSlot = 5 * time.Second
-
 // slotMeter counts the attempts that are handed over in an application's current slot, so
-// that no slot delivers more than its capacity, retries included (docs/contract.md 8). The
-// count is in memory: after a start nobody knows how many retries the slot has seen. So a
-// short slot is skipped then, and a longer one takes only what is planned for it.
+// that no slot delivers more than its capacity, retries included (docs/contract.md 8). At a
+// start the store says how many the slot has seen.
 type slotMeter struct {
-	mu      sync.Mutex // guards the fields below
-	started time.Time  // of the process, by the wall clock
-	slot    int64
-	used    uint32
+	mu   sync.Mutex // guards the fields below
+	slot int64
+	used uint64
 }
 
-// start notes when the process began to send.
-func (m *slotMeter) start(now time.Time) {
+// begin sets how many attempts a slot has seen.
+func (m *slotMeter) begin(slot int64, used uint64) {
 	m.mu.Lock()
-	m.started = now
-	m.mu.Unlock()
+	defer m.mu.Unlock()
+	m.slot, m.used = slot, used
 }
 
 // take counts one attempt in the slot that holds now. It returns false if the slot is full.
-// planned says that the message was planned for this slot, so its room is reserved.
-func (m *slotMeter) take(g *plan.Grid, now time.Time, planned bool) bool {
+func (m *slotMeter) take(g *plan.Grid, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	slot := g.Number(now)
-	if slot != m.slot {
+	if slot := g.Number(now); slot != m.slot {
 		m.slot, m.used = slot, 0
 	}
-	if !m.started.IsZero() && slot == g.Number(m.started) && (!planned || g.Slot <= maxSkippedSlot) {
-		return false
-	}
-	if m.used >= g.Capacity {
+	if m.used >= uint64(g.Capacity) {
 		return false
 	}
 	m.used++
@@ -114,5 +104,29 @@ func (m *slotMeter) giveBack(g *plan.Grid, at time.Time) {
 	defer m.mu.Unlock()
 	if m.slot == g.Number(at) && m.used > 0 {
 		m.used--
+	}
+}
+
+// countSlots makes the slot meters know what the current slots have seen before this start.
+func (d *Dispatcher) countSlots() {
+	d.mu.Lock()
+	grids := map[int64]*plan.Grid{}
+	for id, a := range d.apps {
+		if a.Grid != nil {
+			grids[id] = a.Grid
+		}
+	}
+	d.mu.Unlock()
+	for id, g := range grids {
+		slot := g.Number(d.now())
+		used, err := d.store.AttemptsSince(id, g.Start(slot))
+		if err != nil {
+			d.log.Error("can't count what the current slot has seen; nothing more goes out in it", "application", id, "error", err)
+			used = uint64(g.Capacity)
+		}
+		d.mu.Lock()
+		m := d.slotMeter(id)
+		d.mu.Unlock()
+		m.begin(slot, used)
 	}
 }

@@ -113,19 +113,21 @@ func TestSlotNeverExceedsItsCapacity(t *testing.T) {
 	}
 }
 
+// An earlier process has used a part of the slot in which this one starts.
 func TestSlotInWhichTheProcessStarted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		// Another process may have filled the slot before this one started.
-		time.Sleep(300 * time.Millisecond)
-		r := newHarness(t, grid(time.Second, 10, nil))
-		start := r.now().Truncate(time.Second)
-		id := r.accept(campaign.Sending{ScheduledAt: start}, 10, slot(start, time.Second, 0, 10))
-		time.Sleep(700*time.Millisecond - time.Nanosecond)
-		synctest.Wait()
-		if n := len(r.ch.sent()); n != 0 {
-			t.Errorf("%d messages in the slot in which the process started; want none", n)
-		}
-		time.Sleep(time.Minute)
-		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
-	})
+	for _, length := range []time.Duration{time.Second, time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(length / 4)
+			r := newHarness(t, grid(length, 10, nil), func(r *harness) { r.store.attempted = 7 })
+			start := r.now().Truncate(length)
+			id := r.accept(campaign.Sending{ScheduledAt: start}, 10, slot(start, length, 0, 10))
+			time.Sleep(length*3/4 - time.Nanosecond)
+			synctest.Wait()
+			if n := len(r.ch.sent()); n != 3 {
+				t.Errorf("slots of %s: %d messages after 7 of 10 in the slot; want 3", length, n)
+			}
+			time.Sleep(time.Hour)
+			r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
+		})
+	}
 }

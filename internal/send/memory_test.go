@@ -18,6 +18,7 @@ type memoryStore struct {
 	suppressed map[string]bool
 	to         map[string]string // numbers of contacts
 	commits    int
+	attempted  uint64 // in the slot in which the process started, by an earlier process
 	fail       func(op string) error // nil: nothing fails
 	slowCommit time.Duration         // a commit takes so long
 	now        func() time.Time
@@ -351,6 +352,13 @@ func (m *memoryStore) optOut(channelType, contactCode string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.suppressed[channelType+" "+contactCode] = true
+}
+
+func (m *memoryStore) AttemptsSince(_ int64, since time.Time) (uint64, error) {
+	if !since.After(m.now()) {
+		return m.attempted, nil
+	}
+	return 0, nil
 }
 
 func (m *memoryStore) OptOutVersion() uint64 {

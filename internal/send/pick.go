@@ -205,9 +205,6 @@ func (cs *channelSender) take(cur *sendingCursor, ch *chunk, i uint32, number in
 		due: at.due, lateFrom: max(at.due, at.from), optOuts: cs.d.store.OptOutVersion()}
 	if at.slice != nil && at.slice.Sliced() {
 		it.sliced = true
-		if was.Outcome() == campaign.Pending {
-			it.reserved = at.slice.End.UnixNano()
-		}
 		if at.planned {
 			it.slotEnd = at.slice.End.UnixNano()
 		}

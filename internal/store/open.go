@@ -63,7 +63,7 @@ func Open(path string, opts Options) (*Store, error) {
 }
 
 func newStore(path string, opts Options) *Store {
-	s := &Store{path: path, opts: opts, commitTx: (*bbolt.Tx).Commit, scans: scans{byNumber: map[uint64]*scan{}},
+	s := &Store{path: path, opts: opts, commitTx: (*bbolt.Tx).Commit, scans: scans{byNumber: map[uint64]*scan{}}, recovered: map[int64]uint64{},
 		guard: guard{ended: make(chan struct{})}}
 	s.optOuts.Store(plainOptOuts())
 	return s

@@ -48,7 +48,9 @@ func (s *Store) Recover(retry func(application int64, channelType string) bool) 
 
 func (s *Store) recover(n uint64, chunks []uint32, retry func(int64, string) bool, found *Recovered) error {
 	var one Recovered
+	application := int64(0)
 	err := s.update(func(t *tx) error {
+		one = Recovered{}
 		head, err := t.header(n)
 		if err != nil {
 			return err
@@ -64,6 +66,7 @@ func (s *Store) recover(n uint64, chunks []uint32, retry func(int64, string) boo
 		if err != nil {
 			return err
 		}
+		application = head.ApplicationID
 		again := make([]bool, len(head.Channels))
 		for i, channel := range head.Channels {
 			again[i] = !rec.state.Final() && rec.finalizedAs == campaign.Pending && retry(head.ApplicationID, channel)
@@ -79,6 +82,7 @@ func (s *Store) recover(n uint64, chunks []uint32, retry func(int64, string) boo
 	if err == nil {
 		found.Retried += one.Retried
 		found.Unknown += one.Unknown
+		s.recovered[application] += one.Retried
 	}
 	return err
 }

@@ -10,10 +10,11 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// result is a final outcome and its time.
+// result is a final outcome, its time and the attempts that it took.
 type result struct {
-	at      int64 // Unix milliseconds
-	outcome campaign.Outcome
+	at       int64 // Unix milliseconds
+	outcome  campaign.Outcome
+	attempts int // at most campaign.MaxAttempts
 }
 
 // EachResult calls fn with time and outcome of every final result recorded for a
@@ -22,6 +23,10 @@ type result struct {
 // ends before fn is called. fn's error ends the iteration and is returned. ErrNotFound if
 // there is no such sending.
 func (s *Store) EachResult(id campaign.ID, fn func(at time.Time, o campaign.Outcome) error) error {
+	return s.eachResult(id, func(r result) error { return fn(time.UnixMilli(r.at).UTC(), r.outcome) })
+}
+
+func (s *Store) eachResult(id campaign.ID, fn func(result) error) error {
 	var results []result
 	for chunk, chunks := uint32(0), uint32(1); chunk < chunks; chunk++ {
 		err := s.view(func(t *tx) error {
@@ -44,7 +49,7 @@ func (s *Store) EachResult(id campaign.ID, fn func(at time.Time, o campaign.Outc
 			return fmt.Errorf("read results of %s: %w", id, err)
 		}
 		for _, r := range results {
-			if err := fn(time.UnixMilli(r.at).UTC(), r.outcome); err != nil {
+			if err := fn(r); err != nil {
 				return err
 			}
 		}
@@ -68,7 +73,8 @@ func appendResults(dst []result, value []byte) ([]result, error) {
 	begin := r.varint()
 	for r.err == nil && len(r.b) > 0 {
 		r.uvarint() // row and message
-		outcome := campaign.MessageStatus(r.byte()).Outcome()
+		status := campaign.MessageStatus(r.byte())
+		outcome := status.Outcome()
 		flags := r.byte()
 		at := begin + r.varint()
 		for texts := flags & (hasProvider | hasCode | hasDetail); texts != 0; texts &= texts - 1 {
@@ -78,7 +84,7 @@ func appendResults(dst []result, value []byte) ([]result, error) {
 			r.byte()
 		}
 		if r.err == nil && outcome.Final() {
-			dst = append(dst, result{at, outcome})
+			dst = append(dst, result{at, outcome, status.Attempts()})
 		}
 	}
 	return dst, r.done("outcomes")
