@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
-	"campaignd/internal/config"
 	"campaignd/internal/control"
 	"campaignd/internal/send"
 )
@@ -90,9 +89,8 @@ func TestEqualRefusalsHoldTheSending(t *testing.T) {
 // messages out on two days, whatever max_lateness is, also when the daemon restarts meanwhile.
 func TestDailyContactsNeverExpireMessages(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, `max_lateness = "24h"`, "enabled = false"), func(t *testing.T, w *harness) {
-		number := config.Channel{PhoneNumberID: "1", DailyContacts: 5}
 		w.answer = func(m *send.Message) send.Result { // as the driver does
-			ok, next, err := w.running.quota(number).Allow([]byte(m.ContactCode), w.now())
+			ok, next, err := w.running.store.Contacts("whatsapp/1", 5).Allow([]byte(m.ContactCode), w.now())
 			switch {
 			case err != nil:
 				t.Error(err)

@@ -18,7 +18,7 @@ type memoryStore struct {
 	suppressed map[string]bool
 	to         map[string]string // numbers of contacts
 	commits    int
-	attempted  uint64 // in the slot in which the process started, by an earlier process
+	attempted  uint64                // in the slot in which the process started, by an earlier process
 	fail       func(op string) error // nil: nothing fails
 	slowCommit time.Duration         // a commit takes so long
 	now        func() time.Time
