@@ -127,14 +127,14 @@ func sliceLines(list []campaign.Slice, zone *time.Location) []string {
 			for _, one := range list[i:] {
 				rest += uint64(one.Recipients)
 			}
-			return append(out, fmt.Sprintf("… and %s recipients in %s more slots, the last until %s", count(rest), count(len(list)-i),
+			return append(out, fmt.Sprintf("… and %s in %s, the last until %s", amount(rest, "recipient"), amount(uint64(len(list)-i), "more slot"),
 				list[len(list)-1].End.In(zone).Format("Mon 2 Jan 15:04:05")))
 		}
 		from, until, format := first.Start.In(zone), last.End.In(zone), "15:04:05"
 		if y, d := last.Start.In(zone).Year(), last.Start.In(zone).YearDay(); y != from.Year() || d != from.YearDay() {
 			format = "Mon 2 Jan 15:04:05"
 		}
-		line := fmt.Sprintf("%s – %s  %s recipients", from.Format("Mon 2 Jan 15:04:05"), until.Format(format), count(uint64(first.Recipients)))
+		line := fmt.Sprintf("%s – %s  %s", from.Format("Mon 2 Jan 15:04:05"), until.Format(format), amount(uint64(first.Recipients), "recipient"))
 		if n > 1 {
 			line += fmt.Sprintf(" in each of %s slots", count(n))
 		}
