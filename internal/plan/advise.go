@@ -25,9 +25,13 @@ const monthsAhead = 3
 // under which it would fit, and the earliest later T at which it would fit
 // unchanged. It reads every slot up to the request's Latest: call it outside write
 // transactions. Other sendings may reserve the room in the meantime.
-// It returns ErrTooManyMessages, or an error of b.
+// It returns ErrTooManyMessages, ErrUnknownCondition, or an error of b.
 func (g Grid) Advise(b Reservations, req Request) (Advice, error) {
 	if err := g.check(req.Messages); err != nil {
+		return Advice{}, err
+	}
+	rule, err := ruleOf(req.Condition)
+	if err != nil {
 		return Advice{}, err
 	}
 	r, err := g.room(b, req.T, req.Until, req.Messages)
@@ -35,14 +39,18 @@ func (g Grid) Advise(b Reservations, req Request) (Advice, error) {
 		return Advice{}, err
 	}
 	a := Advice{Most: uint64(g.slotsInHorizon()) * uint64(g.Capacity/uint32(req.Messages))}
-	_, _, a.Room = r.choose(req.Condition, req.Recipients)
+	_, _, a.Room = rule.choose(r, req.Recipients)
 	for _, c := range campaign.Conditions {
-		if _, _, held := r.choose(c, req.Recipients); held == req.Recipients && c != req.Condition {
+		other, err := ruleOf(c)
+		if err != nil {
+			return Advice{}, err
+		}
+		if _, _, held := other.choose(r, req.Recipients); held == req.Recipients && c != req.Condition {
 			a.Fits = append(a.Fits, c)
 		}
 	}
 	if uint64(req.Recipients) <= a.Most {
-		if a.At, err = g.earliest(b, req); err != nil {
+		if a.At, err = g.earliest(b, req, rule); err != nil {
 			return Advice{}, err
 		}
 	}
@@ -65,7 +73,7 @@ const chunkSlots = 1 << 14
 // last slot without room. When this number first reaches the request's recipients,
 // no earlier T fits: its slots end before e, or hold fewer. T is then the first
 // slot whose horizon reaches e or, to begin at once, the start of the stretch.
-func (g Grid) earliest(b Reservations, req Request) (time.Time, error) {
+func (g Grid) earliest(b Reservations, req Request, rule conditionRule) (time.Time, error) {
 	latest := req.Latest
 	if latest.IsZero() {
 		latest = calendar.AddMonths(req.T, monthsAhead, nil)
@@ -74,7 +82,6 @@ func (g Grid) earliest(b Reservations, req Request) (time.Time, error) {
 	last := g.Number(latest)        // the last slot at whose start T may be
 	recent := make([]uint32, ahead) // a ring buffer: the room of slot n is at n % ahead
 	chunk := make([]uint32, chunkSlots)
-	consecutive := req.Condition != campaign.FragmentedSlots
 
 	start, total := first, uint64(0) // the stretch [start, e) and its recipients
 	for e := first; e < last+ahead; e += int64(len(chunk)) {
@@ -89,7 +96,7 @@ func (g Grid) earliest(b Reservations, req Request) (time.Time, error) {
 				total -= uint64(recent[start%ahead])
 				start++
 			}
-			if n == 0 && consecutive {
+			if n == 0 && rule.consecutive {
 				start, total = slot+1, 0
 				continue
 			}
@@ -99,13 +106,13 @@ func (g Grid) earliest(b Reservations, req Request) (time.Time, error) {
 				continue
 			}
 			at := max(first, slot+1-ahead)
-			if req.Condition == campaign.ImmediateConsecutiveSlots {
+			if rule.atOnce {
 				at = start
 			}
 			if at > last {
 				return time.Time{}, nil
 			}
-			return g.earliestWithin(b, req, at)
+			return g.earliestWithin(b, req, rule, at)
 		}
 	}
 	return time.Time{}, nil
@@ -115,7 +122,7 @@ func (g Grid) earliest(b Reservations, req Request) (time.Time, error) {
 // at fits. Within a slot the remaining share only shrinks as T advances, so apart from
 // the slot's start only two instants can fit: when the horizon reaches another slot,
 // and when a sending window opens. T is in whole seconds.
-func (g Grid) earliestWithin(b Reservations, req Request, at int64) (time.Time, error) {
+func (g Grid) earliestWithin(b Reservations, req Request, rule conditionRule, at int64) (time.Time, error) {
 	begin, end := g.Start(at-1), g.Start(at)
 	reach := g.Start(g.firstSlotFrom(begin.Add(Horizon))).Add(time.Second - Horizon)
 	opens := g.Windows.NextOpening(begin)
@@ -130,7 +137,7 @@ func (g Grid) earliestWithin(b Reservations, req Request, at int64) (time.Time, 
 		if err != nil {
 			return time.Time{}, err
 		}
-		if _, _, held := r.choose(req.Condition, req.Recipients); held == req.Recipients {
+		if _, _, held := rule.choose(r, req.Recipients); held == req.Recipients {
 			return t, nil
 		}
 	}

@@ -12,6 +12,9 @@ import (
 // capacity of a slot, so that the sending never fits (docs/contract.md 7).
 var ErrTooManyMessages = errors.New("a recipient's messages don't fit into a slot")
 
+// ErrUnknownCondition is returned for a slicing condition without a rule.
+var ErrUnknownCondition = errors.New("unknown slicing condition")
+
 // NoRoom is returned when a sending doesn't fit and is canceled (docs/contract.md 7).
 type NoRoom struct {
 	Request Request
@@ -37,7 +40,7 @@ func (e *NoRoom) where() string {
 		return fmt.Sprintf("in consecutive slots from %s", from)
 	case campaign.DeferredConsecutiveSlots:
 		return fmt.Sprintf("in any run of consecutive slots before %s", until)
-	default:
+	default: // fragmentedSlots
 		return fmt.Sprintf("before %s", until)
 	}
 }

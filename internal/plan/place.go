@@ -1,24 +1,24 @@
 package plan
 
-import (
-	"time"
-
-	"campaignd/internal/campaign"
-)
+import "time"
 
 // Place assigns every recipient of the request to a slot by its condition
 // (docs/contract.md 7), or none of them. Placements are in order of time and not
 // empty, and each slot is filled before the next one. The error is a *NoRoom with
-// the number that would fit, ErrTooManyMessages, or an error of b.
+// the number that would fit, ErrTooManyMessages, ErrUnknownCondition, or an error of b.
 func (g Grid) Place(b Reservations, req Request) ([]Placement, error) {
 	if err := g.check(req.Messages); err != nil {
+		return nil, err
+	}
+	rule, err := ruleOf(req.Condition)
+	if err != nil {
 		return nil, err
 	}
 	r, err := g.room(b, req.T, req.Until, req.Messages)
 	if err != nil {
 		return nil, err
 	}
-	from, to, held := r.choose(req.Condition, req.Recipients)
+	from, to, held := rule.choose(r, req.Recipients)
 	if held < req.Recipients {
 		return nil, &NoRoom{Request: req, Room: held, Closed: r.closed}
 	}
@@ -36,36 +36,8 @@ func (g Grid) Replan(b Reservations, now, until time.Time, recipients uint32, me
 	if err != nil {
 		return nil, 0, err
 	}
-	from, to, held := r.choose(campaign.FragmentedSlots, recipients)
+	from, to, held := r.fragmented(recipients)
 	return g.take(r, from, to, now, held), recipients - held, nil
-}
-
-// choose returns the stretch [from, to) of slots that a condition uses, and how many
-// of the recipients fit into it. If not all fit, it returns the stretch that holds
-// the most.
-func (r slotRoom) choose(c campaign.Condition, recipients uint32) (from, to int, held uint32) {
-	switch c {
-	case campaign.ImmediateConsecutiveSlots:
-		if len(r.slots) > 0 && r.slots[0] == 0 && r.whole > 0 {
-			from = 1 // T's slot is nearly over: the run begins at the next one
-		}
-		to = r.runEnd(from)
-		return from, to, sumRoom(r.slots[from:to], recipients)
-	case campaign.DeferredConsecutiveSlots:
-		for start := 0; start < len(r.slots); {
-			end := r.runEnd(start)
-			if n := sumRoom(r.slots[start:end], recipients); n > held {
-				from, to, held = start, end, n
-			}
-			if held == recipients {
-				break
-			}
-			start = end + 1 // the slot at end has no room
-		}
-		return from, to, held
-	default:
-		return 0, len(r.slots), sumRoom(r.slots, recipients)
-	}
 }
 
 // runEnd returns the first slot without room at or after start.

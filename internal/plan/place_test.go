@@ -195,7 +195,7 @@ func (b *failingReservations) Reserved(int64, []uint32) error {
 
 func TestReservationErrorsAreReturned(t *testing.T) {
 	g := Grid{Slot: time.Minute, Capacity: 2}
-	req := Request{T: noon().Add(time.Second), Until: noon().Add(Horizon), Recipients: 5000, Messages: 1}
+	req := Request{Condition: campaign.FragmentedSlots, T: noon().Add(time.Second), Until: noon().Add(Horizon), Recipients: 5000, Messages: 1}
 	for _, reads := range []failingReservations{0, 1} {
 		b := reads
 		if _, err := g.Advise(&b, req); !errors.Is(err, errBroken) {
@@ -279,6 +279,25 @@ func TestGridNumbers(t *testing.T) {
 	} {
 		if got := g.Number(tt.at); got != tt.want || g.Start(got).After(tt.at) || !g.Start(got+1).After(tt.at) {
 			t.Errorf("%s is in slot %d, want %d", tt.at, got, tt.want)
+		}
+	}
+}
+
+// TestUnknownConditionIsAnError: it must not send by another rule than was asked for.
+func TestUnknownConditionIsAnError(t *testing.T) {
+	g := Grid{Slot: 10 * time.Minute, Capacity: 100}
+	for _, c := range []campaign.Condition{"", "fragmentedslots", "immediateSlots"} {
+		req := Request{T: noon(), Until: noon().Add(Horizon), Condition: c, Recipients: 1, Messages: 1}
+		if placed, err := g.Place(reservedCounts{}, req); !errors.Is(err, ErrUnknownCondition) {
+			t.Errorf("Place as %q: got %v, %v, want ErrUnknownCondition", c, placed, err)
+		}
+		if advice, err := g.Advise(reservedCounts{}, req); !errors.Is(err, ErrUnknownCondition) {
+			t.Errorf("Advise as %q: got %+v, %v, want ErrUnknownCondition", c, advice, err)
+		}
+	}
+	for _, c := range campaign.Conditions {
+		if _, err := ruleOf(c); err != nil {
+			t.Errorf("%s has no rule: %v", c, err)
 		}
 	}
 }
