@@ -27,7 +27,8 @@ var may = map[string][]string{
 	"store":           {"campaign", "failpoint", "plan", "safeio"},
 	"send":            {"calendar", "campaign", "failpoint", "plan", "safeio"},
 	"send/drivers":    {"config"}, // and every driver
-	"send/httppost":   {"send"},
+	"send/httppost":   {"send", "send/idle"},
+	"send/idle":       {},
 	// A fake that shared a line with what it tests would prove nothing.
 	"send/whatsapp/graphfake": {},
 	"send/sendtest":           {"campaign", "send"},
@@ -44,7 +45,7 @@ var may = map[string][]string{
 }
 
 // driverMay lists the rooms that a driver may import. A driver is a room send/<name> that send/drivers imports.
-var driverMay = []string{"campaign", "config", "contact", "receipts", "source", "send", "send/httppost"}
+var driverMay = []string{"campaign", "config", "contact", "receipts", "source", "send", "send/httppost", "send/idle"}
 
 // modules says which room alone may know a module.
 var modules = map[string]string{

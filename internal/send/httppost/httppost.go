@@ -148,7 +148,7 @@ func (c *Client) appendRequest(b []byte, fields []Field, body []byte) []byte {
 func (c *Client) Close() {
 	c.transport.CloseIdleConnections()
 	if c.pool != nil {
-		c.pool.close()
+		c.pool.idle.End()
 	}
 }
 

@@ -7,9 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
-	"sync"
 	"time"
+
+	"campaignd/internal/send/idle"
 )
 
 const (
@@ -23,22 +23,18 @@ const (
 	freshFor = 10 * time.Millisecond
 )
 
-// pool keeps connections to the receiver between messages. Its callers' number
-// bounds the number of connections.
+// pool makes connections to the receiver and keeps them between messages.
 type pool struct {
 	addr   string
 	dialer net.Dialer
 	tls    *tls.Config // nil: none
-
-	mu     sync.Mutex  // guards the fields below
-	idle   []*keptConn // the longest unused first
-	timer  *time.Timer
-	closed bool
+	idle   idle.Pool[*keptConn]
 }
 
 func newPool(u *url.URL, config *tls.Config) *pool {
 	port := u.Port()
-	p := &pool{dialer: net.Dialer{KeepAlive: keepAlive}}
+	p := &pool{dialer: net.Dialer{KeepAlive: keepAlive},
+		idle: idle.Pool[*keptConn]{Limit: idleLimit, Close: func(c *keptConn) { _ = c.Close() }}}
 	switch {
 	case u.Scheme == "https":
 		p.tls = config
@@ -107,20 +103,13 @@ func (p *pool) dial(ctx context.Context, deadline time.Time) (*keptConn, Failure
 	return newConn(conn, raw), Failure{}
 }
 
-// get returns the connection that was used last, with a new deadline, or nil if no
-// kept connection is still open.
+// get returns a kept connection that is still open, with a new deadline, or nil.
 func (p *pool) get(deadline time.Time) *keptConn {
 	for {
-		p.mu.Lock()
-		n := len(p.idle)
-		if n == 0 {
-			p.mu.Unlock()
+		c, ok := p.idle.Get()
+		if !ok {
 			return nil
 		}
-		c := p.idle[n-1]
-		p.idle[n-1] = nil
-		p.idle = p.idle[:n-1]
-		p.mu.Unlock()
 		if c.SetDeadline(deadline) == nil && (time.Since(c.idleSince) < freshFor || stillOpen(c.raw.Conn)) {
 			return c
 		}
@@ -131,47 +120,5 @@ func (p *pool) get(deadline time.Time) *keptConn {
 // put keeps a connection for the next message.
 func (p *pool) put(c *keptConn) {
 	c.idleSince = time.Now()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		_ = c.Close()
-		return
-	}
-	p.idle = append(p.idle, c)
-	if p.timer == nil {
-		p.timer = time.AfterFunc(idleLimit, p.sweep)
-	}
-}
-
-// sweep closes connections that were idle for idleLimit.
-func (p *pool) sweep() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return
-	}
-	now, old := time.Now(), 0
-	for old < len(p.idle) && now.Sub(p.idle[old].idleSince) >= idleLimit {
-		_ = p.idle[old].Close()
-		old++
-	}
-	p.idle = slices.Delete(p.idle, 0, old)
-	p.timer = nil
-	if len(p.idle) > 0 {
-		p.timer = time.AfterFunc(idleLimit-now.Sub(p.idle[0].idleSince), p.sweep)
-	}
-}
-
-// close closes the kept connections, and later each one that is returned.
-func (p *pool) close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.idle {
-		_ = c.Close()
-	}
-	p.idle, p.closed = nil, true
-	if p.timer != nil {
-		p.timer.Stop()
-		p.timer = nil
-	}
+	p.idle.Put(c)
 }

@@ -76,13 +76,14 @@ func TestClosedConnectionIsUsedAgain(t *testing.T) {
 		t.Errorf("got %d connections for three messages in a row; want 1", n)
 	}
 	srv.CloseClientConnections()
-	kept := c.pool.idle[0]
+	kept, _ := c.pool.idle.Get()
 	for end := time.Now().Add(10 * time.Second); stillOpen(kept.raw.Conn); {
 		if time.Now().After(end) {
 			t.Fatal("the closed connection seems open")
 		}
 	}
 	kept.idleSince = time.Time{} // idle for longer than freshFor
+	c.pool.idle.Put(kept)
 	post(t, c)
 	if n := connections.Load(); n != 2 {
 		t.Errorf("got %d connections; want 2", n)

@@ -1,7 +1,6 @@
 package smtp
 
 import (
-	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"io"
@@ -142,7 +141,7 @@ func TestServerRefusesMoreMessagesOnAConnection(t *testing.T) {
 			if s.connections.Load() != 2 || s.ended.Load() != 2 {
 				t.Errorf("got %d connections, %d messages; want 2 and 2", s.connections.Load(), s.ended.Load())
 			}
-			c.pool.close()
+			c.pool.End()
 			if res := try(t, channel(t, options(s.port)), hello(t)); res.Verdict != want {
 				t.Errorf("got %+v on a new connection; want verdict %d", res, want)
 			}
@@ -196,7 +195,9 @@ func TestDeadIdleConnection(t *testing.T) {
 			if res := try(t, c, hello(t)); res.Verdict != send.VerdictSent {
 				t.Fatalf("%+v", res)
 			}
-			c.pool.idle[0].used = time.Now().Add(-checkIdleAfter)
+			cn, _ := c.pool.Get()
+			cn.used = time.Now().Add(-checkIdleAfter)
+			c.pool.Put(cn)
 			want := int64(2)
 			if name == "alive" {
 				want = 1
@@ -205,41 +206,6 @@ func TestDeadIdleConnection(t *testing.T) {
 				t.Errorf("%+v over %d connections; want %d", res, s.connections.Load(), want)
 			}
 		})
-	}
-}
-
-// Unused connections are closed, the others are kept.
-func TestIdleConnectionsStayOpen(t *testing.T) {
-	s := newScript(t, usual())
-	c := channel(t, options(s.port))
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	for range 3 {
-		cn, failed := c.connect(ctx)
-		if failed != nil {
-			t.Fatal(failed.err)
-		}
-		c.pool.put(cn)
-	}
-	c.pool.sweep()
-	if len(c.pool.idle) != 3 {
-		t.Errorf("%d kept of 3 fresh ones", len(c.pool.idle))
-	}
-	c.pool.idle[0].used = time.Now().Add(-idleLimit)
-	c.pool.idle[1].used = time.Now().Add(-idleLimit)
-	c.pool.sweep()
-	if len(c.pool.idle) != 1 || c.pool.timer == nil {
-		t.Errorf("%d kept of 1 fresh one", len(c.pool.idle))
-	}
-	_ = c.Close()
-	c.pool.sweep() // the timer may fire while it is stopped
-	cn, failed := c.connect(ctx)
-	if failed != nil {
-		t.Fatal(failed.err)
-	}
-	c.pool.put(cn)
-	if len(c.pool.idle) != 0 {
-		t.Error("a closed pool keeps connections")
 	}
 }
 

@@ -36,7 +36,7 @@ func (c *Channel) sendOne(ctx context.Context, m *send.Message) send.Result {
 // connection or takes no more messages on it, a new one is made, once. Nothing of the
 // message was sent on the old one, so that isn't a second attempt.
 func (c *Channel) deliver(ctx context.Context, e *email) send.Result {
-	if cn := c.pool.get(); cn != nil {
+	if cn, ok := c.pool.Get(); ok {
 		res, failed := c.deliverOver(ctx, cn, e)
 		if failed == nil || !failed.needsNewConn() || ctx.Err() != nil {
 			return res
@@ -65,7 +65,8 @@ func (c *Channel) deliverOver(ctx context.Context, cn *conn, e *email) (send.Res
 		cn.abort()
 	} else {
 		cn.dirty = failed != nil && failed.step != stepEnd
-		c.pool.put(cn)
+		cn.used = time.Now()
+		c.pool.Put(cn)
 	}
 	switch {
 	case refused != nil:

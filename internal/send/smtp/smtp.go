@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"campaignd/internal/send"
+	"campaignd/internal/send/idle"
 )
 
 // How the connection is secured (docs/contract.md 11, tls).
@@ -39,6 +40,14 @@ const (
 )
 
 const (
+	// idleLimit closes a connection that was unused for so long. Servers close theirs after
+	// a minute or more, and limit their number.
+	idleLimit = 30 * time.Second
+	// checkIdleAfter is the idle time after which a connection is checked before use.
+	checkIdleAfter = 2 * time.Second
+	// quitTimeout limits a QUIT.
+	quitTimeout = 2 * time.Second
+
 	defaultTimeout = 30 * time.Second
 	submissionPort = 587 // RFC 6409
 )
@@ -76,7 +85,7 @@ type Channel struct {
 	timeout            time.Duration
 	composer           composer
 	permits            chan struct{} // one per connection in use
-	pool               pool
+	pool               idle.Pool[*conn]
 	relays             relayMonitor
 	tracer             send.WireTracer
 }
@@ -113,7 +122,7 @@ func New(o Options) (*Channel, error) {
 		host: o.Host, addr: net.JoinHostPort(o.Host, strconv.Itoa(o.Port)), security: o.TLS,
 		username: o.Username, password: o.Password,
 		tls:     &tls.Config{ServerName: o.Host, RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
-		timeout: o.Timeout, composer: w, permits: make(chan struct{}, max(o.Concurrency, 1)), tracer: o.Tracer,
+		timeout: o.Timeout, composer: w, pool: idle.Pool[*conn]{Limit: idleLimit, Close: (*conn).quit}, permits: make(chan struct{}, max(o.Concurrency, 1)), tracer: o.Tracer,
 	}, nil
 }
 
@@ -147,6 +156,6 @@ func (c *Channel) Send(ctx context.Context, msgs []*send.Message, results []send
 
 // Close implements send.Channel. Connections in use are closed after their message.
 func (c *Channel) Close() error {
-	c.pool.close()
+	c.pool.End()
 	return nil
 }
