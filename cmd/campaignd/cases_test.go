@@ -111,6 +111,9 @@ func mainRun(ctx context.Context, out io.Writer, args ...string) int {
 func (c *dropCase) run(t *testing.T, checkConfig string) {
 	for _, line := range c.want {
 		if text, ok := strings.CutPrefix(line, "waits "); ok {
+			if v := c.check(t, checkConfig); v.State != campaign.StateRejected || !strings.Contains(v.text, text) {
+				t.Errorf("campaignd check: state %s, want it to wait and to say %q\n%s", v.State, text, v.text)
+			}
 			c.waits(t, text)
 			return
 		}
@@ -121,11 +124,13 @@ func (c *dropCase) run(t *testing.T, checkConfig string) {
 
 // check returns the verdict of campaignd check, on copies of the files.
 func (c *dropCase) check(t *testing.T, config string) verdict {
+	waits := slices.ContainsFunc(c.want, func(line string) bool { return strings.HasPrefix(line, "waits ") })
 	dir := t.TempDir()
 	args := []string{"check", "--config", config, "--inbox", c.inbox}
 	for _, name := range slices.Sorted(maps.Keys(c.files)) {
-		if !strings.HasPrefix(name, c.base+".") || watch.ParseName(name).Kind < watch.KindCSV {
-			continue // not a part of the drop
+		n := watch.ParseName(name)
+		if n.Kind != watch.KindForeign && n.Kind < watch.KindCSV || !waits && n.Kind != watch.KindForeign && n.Base != c.base {
+			continue // nothing that check takes, or another drop
 		}
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, c.files[name], 0o644); err != nil {

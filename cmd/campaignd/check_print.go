@@ -8,16 +8,25 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/preview"
 	"campaignd/internal/report"
+	"campaignd/internal/watch"
 )
 
 // print writes the outcome of the check: the keys of report.json with --json, text otherwise.
 func (c *checked) print(env *environment) error {
 	if env.json {
-		return env.printJSON(c.document())
+		return env.printJSON(checkDocument{c.document(), c.Wait})
 	}
 	var b strings.Builder
 	switch s := &c.Sending; s.State {
 	case campaign.StateRejected:
+		if c.Notes != nil {
+			return env.printf("%s", printable(strings.Join(c.Notes, "\n")+"\n"))
+		}
+		if c.Wait != nil {
+			fmt.Fprintf(&b, "%s would wait until %s and then go to failed/: %s\n", s.Name, watch.Until(c.Wait.Until), sentence(c.Wait.Reason))
+			b.WriteString("Fix the errors below and check again.\n")
+			break
+		}
 		fmt.Fprintf(&b, "%s would be rejected and nothing would be sent: %s\n", s.Name, sentence(s.Reason))
 		if s.ProblemCount > 0 {
 			b.WriteString("Fix the errors below and check again.\n")
@@ -30,6 +39,12 @@ func (c *checked) print(env *environment) error {
 	c.problems(&b)
 	c.previews(&b)
 	return env.printf("%s", printable(b.String()))
+}
+
+// checkDocument has the keys of report.json and what a drop would wait for.
+type checkDocument struct {
+	*report.Document
+	WaitsFor *campaign.WaitsFor `json:"waitsFor,omitempty"` // nil: it would be taken, rejected or canceled at once
 }
 
 // document returns the keys of report.json.

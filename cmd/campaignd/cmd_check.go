@@ -26,12 +26,12 @@ func newCheckCmd(env *environment) *cobra.Command {
 		Short: "Check a drop without sending it",
 		Long: `Checks the files of one drop as the daemon would: layout, sidecar, campaign and
 every row. It prints when the drop would be sent and its first messages, or every
-error. Nothing is stored, moved or sent. If files are missing, the present ones
-are checked. A list of opt-outs (NAME.suppress.csv) gets the answer that it would get in the inbox.
+error. Nothing is stored, moved or sent. If files are missing, or one has nearly the right
+name, it says what the drop would wait for, and checks the present ones. A list of opt-outs (NAME.suppress.csv) gets the answer that it would get in the inbox.
 
 Without a running daemon the check assumes empty slots and can't know whether the
 same files were accepted before. With one, the check uses its reservations and
-its history. Exit status 3: the drop would be rejected or canceled, or the list has lines that opt out nobody.`,
+its history. Exit status 3: the drop would wait, be rejected or canceled, or the list has lines that opt out nobody.`,
 		Example: "  campaignd check spring.csv spring.layout.json spring.schedule.json\n  campaignd check inbox/examples/1-*",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -54,12 +54,11 @@ func checkDrop(ctx context.Context, env *environment, cfg *config.Config, inboxP
 	if name := watch.ParseName(filepath.Base(paths[0])); len(paths) == 1 && name.Kind == watch.KindControl && name.Action == watch.ActionSuppress {
 		return checkOptOuts(ctx, env, cfg, in, paths[0])
 	}
-	parts, err := openDrop(paths)
+	given, err := sortFiles(in, paths)
 	if err != nil {
 		return err
 	}
-	defer parts.Close()
-	c, err := checkParts(ctx, env, cfg, in, parts)
+	c, err := checkGiven(ctx, env, cfg, given)
 	if err != nil {
 		return err
 	}
@@ -70,6 +69,23 @@ func checkDrop(ctx context.Context, env *environment, cfg *config.Config, inboxP
 		return exitError{code: exitProblems}
 	}
 	return nil
+}
+
+// checkGiven checks the files of one drop, their names included.
+func checkGiven(ctx context.Context, env *environment, cfg *config.Config, given *givenFiles) (*checked, error) {
+	if len(given.parts) == 0 {
+		return given.notes(), nil
+	}
+	parts, err := openDrop(given.parts)
+	if err != nil {
+		return nil, err
+	}
+	defer parts.Close()
+	c, err := checkParts(ctx, env, cfg, given.in, parts)
+	if err == nil {
+		given.judge(c, time.Now())
+	}
+	return c, err
 }
 
 // checkParts checks a drop as the daemon would if it lay in the inbox.
@@ -128,8 +144,10 @@ func checkInbox(cfg *config.Config, named, file string) (*config.Inbox, error) {
 type checked struct {
 	Sending campaign.Sending
 	Slices  []campaign.Slice
-	Real    bool // reservations come from a running daemon
-	Earlier bool // rejected as a drop that was accepted before
+	Wait    *campaign.WaitsFor // nil for a drop that would be taken
+	Notes   []string           // on files that belong to no drop, if there are no others
+	Real    bool               // reservations come from a running daemon
+	Earlier bool               // rejected as a drop that was accepted before
 }
 
 // place plans the drop: it sets state, time and slices.

@@ -78,10 +78,9 @@ func (m *inboxes) configure(c *config.Config) {
 func (m *inboxes) start(in config.Inbox, c *config.Config) *inboxWatcher {
 	ctx, cancel := context.WithCancel(m.ctx)
 	w := &inboxWatcher{config: in, rescan: c.RescanText, cancel: cancel, done: make(chan struct{})}
-	w.watcher = watch.New(watch.Options{
-		Path: in.Path, Settle: in.Settle, SidecarWait: in.SidecarWait, PairTimeout: in.PairTimeout,
-		RequireSidecar: in.RequireSidecar, DefaultLayout: in.Layout != "", NoteAfter: in.NoteAfter, Ignore: in.Ignore, Rescan: c.Rescan, Log: m.log, NoEvents: m.noEvents,
-	}, m.handler)
+	options := WatchOptions(&in)
+	options.Rescan, options.Log, options.NoEvents = c.Rescan, m.log, m.noEvents
+	w.watcher = watch.New(options, m.handler)
 	m.wait.Go(func() {
 		defer close(w.done)
 		if err := w.watcher.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -89,6 +88,14 @@ func (m *inboxes) start(in config.Inbox, c *config.Config) *inboxWatcher {
 		}
 	})
 	return w
+}
+
+// WatchOptions returns the options of an inbox's watcher that are in its configuration.
+func WatchOptions(in *config.Inbox) watch.Options {
+	return watch.Options{
+		Path: in.Path, Settle: in.Settle, SidecarWait: in.SidecarWait, PairTimeout: in.PairTimeout,
+		RequireSidecar: in.RequireSidecar, DefaultLayout: in.Layout != "", NoteAfter: in.NoteAfter, Ignore: in.Ignore,
+	}
 }
 
 // counts returns the counts of each watched inbox at its last scan.
