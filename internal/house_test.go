@@ -34,13 +34,14 @@ var may = map[string][]string{
 	"send/sendtest":           {"campaign", "send"},
 	"watch":                   {"calendar", "campaign", "safeio"},
 	"picture":                 {"campaign", "plan"},
+	"notify":                  {"campaign", "store"},
 	"preview":                 {"campaign"},
 	"report":                  {"calendar", "campaign", "preview", "safeio"},
 	"intake": {"campaign", "calendar", "config", "contact", "failpoint", "plan", "plan/document", "plan/csvfile", "plan/recipients",
 		"report", "safeio", "send", "store", "watch"},
 	"control":           {"calendar", "campaign", "config", "picture", "plan", "safeio", "send", "source"},
 	"control/dashboard": {"campaign", "control"},
-	"daemon": {"campaign", "calendar", "config", "contact", "control", "control/dashboard", "failpoint", "intake", "source", "plan", "plan/document", "report", "safeio", "send",
+	"daemon": {"campaign", "calendar", "config", "contact", "control", "control/dashboard", "failpoint", "intake", "notify", "source", "plan", "plan/document", "report", "safeio", "send",
 		"receipts", "store", "watch"},
 }
 

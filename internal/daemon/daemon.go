@@ -29,6 +29,7 @@ import (
 	"campaignd/internal/control/dashboard"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/intake"
+	"campaignd/internal/notify"
 	"campaignd/internal/send"
 	"campaignd/internal/store"
 )
@@ -71,6 +72,7 @@ type Daemon struct {
 	notifies  bool // Options.Notify was given
 	states    states
 	hooks     *hooks
+	notifier  *notify.Notifier
 	requests  requestLocks
 
 	mu       sync.Mutex // guards all below
@@ -128,9 +130,10 @@ func Open(o Options) (*Daemon, error) {
 		StopTimeout: abortAfter(o.Config.StopTimeout), RetryHold: o.Config.RetryHold,
 	})
 	d.send.Configure(applications(o.Config, drivers))
+	d.notifier = notify.New(notify.Options{Store: d.store, Target: d.notifyTarget, Data: endedDropOf, Now: o.Now, Log: o.Log})
 	d.intake = intake.New(intake.Options{
 		Store: d.store, StateDir: o.Config.StateDir, Checker: d.checker(o.Config, drivers), Dispatcher: d.send,
-		Accepted: func(campaign.ID) { d.send.Kick() }, Decided: d.decided, WaitsFor: d.waitsFor, Log: o.Log, Now: o.Now,
+		Accepted: func(campaign.ID) { d.send.Kick() }, Decided: d.decided, Ended: d.notifier.Kick, WaitsFor: d.waitsFor, Log: o.Log, Now: o.Now,
 	})
 	d.inboxes = newInboxes(d.intake, o.Log, o.Quiet)
 	return d, nil
@@ -230,6 +233,7 @@ func (d *Daemon) work(ctx context.Context) error {
 	group.Go(func() error { d.hooks.matchUnmatched(ctx); return nil })
 	group.Go(func() error { d.intake.RenewReports(ctx); return nil })
 	group.Go(func() error { d.housekeeping(ctx); return nil })
+	group.Go(func() error { return d.notifier.Run(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
 		d.stopping.Store(true)

@@ -10,13 +10,17 @@ import (
 	"mime/multipart"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/textproto"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
@@ -553,4 +557,62 @@ func TestFiftyClientsAtOnce(t *testing.T) {
 		}
 	}
 	l.nothingLeft()
+}
+
+// The end of each drop is announced to the partner with a signature, also after a restart.
+func TestEndIsAnnounced(t *testing.T) {
+	const secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
+	verifier, err := standardwebhooks.NewWebhook(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var down atomic.Bool
+	events := make(chan string, 10)
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = verifier.Verify(body, r.Header)
+		}
+		switch {
+		case err != nil:
+			t.Errorf("the request isn't authentic: %v", err)
+		case down.Load():
+			w.WriteHeader(http.StatusServiceUnavailable)
+			events <- "down"
+		default:
+			var e struct {
+				Type string
+				Data struct {
+					ID       campaign.ID
+					Messages control.Messages
+				}
+			}
+			if err := json.Unmarshal(body, &e); err != nil || bytes.Contains(body, []byte("Ada")) {
+				t.Errorf("body %s: %v", body, err)
+			}
+			events <- fmt.Sprint(e.Type, " ", e.Data.ID, " ", e.Data.Messages.Sent)
+		}
+	}))
+	defer receiver.Close()
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := newLive(t, fmt.Sprintf("notify_url = %q\nnotify_secret_file = %q", receiver.URL, file), "")
+	a := l.upload(northToken, "layout@l.json", theLayout, "file@c.csv", theCSV)
+	if got, want := <-events, "sending.completed "+string(a.ID)+" 2"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	down.Store(true)
+	refused := l.upload(northToken, "layout@l.json", theLayout, "file@c.csv", theCSV)
+	if got := <-events; got != "down" {
+		t.Errorf("got %q", got)
+	}
+	l.stop()
+	down.Store(false)
+	l.start()
+	if got, want := <-events, "sending.rejected "+string(refused.Sending)+" 0"; got != want {
+		t.Errorf("after a restart: got %q, want %q", got, want)
+	}
+	l.wait("no notice is left", func() bool { list, err := l.store.Notices(); return err == nil && len(list) == 0 })
 }
