@@ -16,24 +16,29 @@ import (
 
 func newTimelineCmd(env *environment) *cobra.Command {
 	var application int64
+	var limit int
 	cmd := &cobra.Command{
 		Use:   "timeline",
 		Short: "Draw the slots of the next 48 hours and their sendings",
 		Long: `Draws the slots of the next 48 hours. Each cell is a slot (or several on a narrow
 terminal), shaded by how full it is. Each row ends with its fill level, its reserved
-messages and the letters of its sendings. The list below explains the letters.`,
+messages and the letters of its sendings. The list below explains the letters; it has the
+50 sendings that are due next unless --limit says otherwise.`,
 		Example: "  campaignd timeline                   all applications\n  campaignd timeline --application 1   one of them",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if application < 0 {
 				return usage("--application is %d, want an application's id", application)
 			}
+			if limit < 0 {
+				return usage("--limit must be 0 or more")
+			}
 			c, err := env.client()
 			if err != nil {
 				return err
 			}
 			defer c.Close()
-			t, err := c.Timeline(cmd.Context(), application)
+			t, err := c.Timeline(cmd.Context(), application, limit)
 			if err != nil {
 				return err
 			}
@@ -54,6 +59,7 @@ messages and the letters of its sendings. The list below explains the letters.`,
 		},
 	}
 	cmd.Flags().Int64Var(&application, "application", 0, "only this application's `id`")
+	cmd.Flags().IntVar(&limit, "limit", 50, "list at most `N` sendings of an application; 0 lists all")
 	return cmd
 }
 
@@ -138,7 +144,10 @@ func printHolders(env *environment, a control.ApplicationTimeline, zone *time.Lo
 		rows = append(rows, []string{letter, string(s.ID), printable(s.Name), string(s.State), count(s.Messages),
 			slots, shortTime(s.Start.In(zone), now), until})
 	}
-	return printFitting(env, rows)
+	if err := printFitting(env, rows); err != nil || a.More == 0 {
+		return err
+	}
+	return env.printf("%s more: --limit 0 lists all of them.\n", count(a.More))
 }
 
 // shortTime formats an instant within a week by weekday, a later one by date.

@@ -180,7 +180,7 @@ func (s *shop) Results(_ context.Context, _ campaign.ID, f control.ResultsFilter
 	return err
 }
 
-func (s *shop) Timeline(context.Context, int64) (control.Timeline, error) {
+func (s *shop) Timeline(context.Context, int64, int) (control.Timeline, error) {
 	t := control.Timeline{From: noon.Add(7 * time.Minute), Until: noon.Add(7*time.Minute + 48*time.Hour)}
 	one := control.ApplicationTimeline{ApplicationID: 1, Name: "Demo shop", Timezone: "Europe/Madrid", Sliced: true, SlotSeconds: 300, Capacity: 600}
 	for i, reserved := range []uint32{600, 600, 450, 300, 100, 0, 599} {

@@ -152,6 +152,7 @@ type ApplicationTimeline struct {
 	Slots         []SlotUse         `json:"slots"`                 // slots with reservations, in order
 	Closed        []Span            `json:"closed,omitempty"`      // times outside the sending windows
 	Sendings      []TimelineSending `json:"sendings"`              // sendings with unsent messages, ordered by their next start
+	More          int               `json:"more,omitempty"`        // sendings that limit left out
 }
 
 // SlotUse counts the messages reserved in one slot.

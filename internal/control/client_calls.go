@@ -105,10 +105,12 @@ func (c *Client) Results(ctx context.Context, text string, f ResultsFilter, w io
 	})
 }
 
-// Timeline returns the next 48 h of one application, or of all for 0.
-func (c *Client) Timeline(ctx context.Context, application int64) (t Timeline, err error) {
+// Timeline returns the next 48 h of one application, or of all for 0, with at most limit sendings
+// of each, or all for 0.
+func (c *Client) Timeline(ctx context.Context, application int64, limit int) (t Timeline, err error) {
 	query := url.Values{}
 	setNumber(query, "application", application)
+	setNumber(query, "limit", int64(limit))
 	err = c.do(ctx, http.MethodGet, "/v1/timeline", query, nil, &t)
 	return t, err
 }

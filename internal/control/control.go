@@ -88,8 +88,9 @@ type ResultsFilter struct {
 
 // Timetable shows slots and reservations.
 type Timetable interface {
-	// Timeline returns the next 48 h of one application, or of all for 0.
-	Timeline(ctx context.Context, application int64) (Timeline, error)
+	// Timeline returns the next 48 h of one application, or of all for 0, with at most limit
+	// sendings of each, or all for 0.
+	Timeline(ctx context.Context, application int64, limit int) (Timeline, error)
 
 	// Reserved returns the application's reserved slots that start in [from, until).
 	// `campaignd check` plans a drop around them.

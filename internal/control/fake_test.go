@@ -125,8 +125,8 @@ func (f *fake) Results(_ context.Context, id campaign.ID, r control.ResultsFilte
 	return f.write(w, "line,contactCode\n2,34666\n")
 }
 
-func (f *fake) Timeline(_ context.Context, application int64) (control.Timeline, error) {
-	f.note("timeline %d", application)
+func (f *fake) Timeline(_ context.Context, application int64, limit int) (control.Timeline, error) {
+	f.note("timeline %d %d", application, limit)
 	return control.Timeline{From: noon, Applications: []control.ApplicationTimeline{{ApplicationID: 1}}}, f.fail
 }
 

@@ -147,11 +147,11 @@ func (s *Server) getResults(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) getTimeline(w http.ResponseWriter, r *http.Request) error {
 	p := queryOf(r)
-	application := p.number("application")
+	application, limit := p.number("application"), int(p.number("limit"))
 	if p.err != nil {
 		return p.err
 	}
-	timeline, err := s.service.Timeline(r.Context(), application)
+	timeline, err := s.service.Timeline(r.Context(), application, limit)
 	if err != nil {
 		return err
 	}

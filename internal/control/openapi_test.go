@@ -70,7 +70,7 @@ func described() map[string]operation {
 		uploadPattern:                   {summary: "Take one drop, wait up to 30 seconds for its check, and answer", form: uploadForm(), answer: Uploaded{}},
 		"POST /v1/resume":               {summary: "Resume every paused or held sending", answer: []Change{}},
 		"POST /v1/channels/resume":      {summary: "Let a channel that isn't ok try a message immediately", body: ChannelResume{}, answer: []ResumedChannel{}},
-		"GET /v1/timeline":              {summary: "The slots of the next 48 hours and the sendings that use them", query: []parameter{application}, answer: Timeline{}},
+		"GET /v1/timeline":              {summary: "The slots of the next 48 hours and the sendings that use them", query: []parameter{application, {"limit", "maximum number of sendings of each application; 0 for all", object{"type": "integer", "minimum": 0}, false, false}}, answer: Timeline{}},
 		"GET /v1/reserved":              {summary: "The reserved slots of an application that start in [from, until)", query: []parameter{one, {"from", "not before", instant, false, true}, {"until", "before; later than from", end, false, true}}, answer: Reservations{}},
 		"GET /v1/earlier":               {summary: "The accepted sending that a drop would repeat", query: []parameter{one, {"digest", "SHA-256 over application, campaign, layout and CSV in hexadecimal", digest, false, true}}, answer: EarlierDrop{}},
 		"GET /v1/suppressions":          {summary: "The contacts that opted out; contains contact data", query: []parameter{application}, answer: []OptOut{}},

@@ -61,7 +61,7 @@ func (s *Server) routes() []route {
 		{"POST /v1/applications/{applicationId}/campaigns/{campaignId}/send/csv", nil, s.postUpload},
 		{"POST /v1/resume", nil, s.postResumeAll},
 		{"POST /v1/channels/resume", nil, s.postResumeChannel},
-		{"GET /v1/timeline", []string{"application"}, s.getTimeline},
+		{"GET /v1/timeline", []string{"application", "limit"}, s.getTimeline},
 		{"GET /v1/reserved", []string{"application", "from", "until"}, s.getReserved},
 		{"GET /v1/earlier", []string{"application", "digest"}, s.getEarlier},
 		{"GET /v1/suppressions", []string{"application"}, s.getSuppressions},

@@ -115,7 +115,7 @@ func TestEveryCall(t *testing.T) {
 			out.Reset()
 			return must[string](t)(out.String(), c.Results(ctx, "42", control.ResultsFilter{Outcomes: outcomes, Plain: true}, &out)) + out.String()
 		}, "line,contactCode\n2,34666\n", "results " + string(theID) + " [failed unknown] true"},
-		{"timeline", func() any { return must[control.Timeline](t)(c.Timeline(ctx, 1)).Applications[0].Slots }, []control.SlotUse{}, "timeline 1"},
+		{"timeline", func() any { return must[control.Timeline](t)(c.Timeline(ctx, 1, 50)).Applications[0].Slots }, []control.SlotUse{}, "timeline 1 50"},
 		{"reserved", func() any { return must[control.Reservations](t)(c.Reserved(ctx, 1, noon, noon.Add(time.Hour))).Slots },
 			[]control.Reservation{{Slot: 9, Reserved: 4}}, "reserved 1 2026-03-14T12:00:00Z 2026-03-14T13:00:00Z"},
 		{"earlier", func() any { return must[control.EarlierDrop](t)(c.Earlier(ctx, 1, digest)).ID }, campaign.ID("20260313-000001"), "earlier 1 " + digest},
@@ -178,7 +178,7 @@ func calls(c *control.Client) map[string]func(context.Context) error {
 			return err
 		},
 		"results":    func(ctx context.Context) error { return c.Results(ctx, "spring", control.ResultsFilter{}, &out) },
-		"timeline":   func(ctx context.Context) error { _, err := c.Timeline(ctx, 0); return err },
+		"timeline":   func(ctx context.Context) error { _, err := c.Timeline(ctx, 0, 0); return err },
 		"reserved":   func(ctx context.Context) error { _, err := c.Reserved(ctx, 1, noon, noon.Add(1)); return err },
 		"earlier":    func(ctx context.Context) error { _, err := c.Earlier(ctx, 1, strings.Repeat("0a", 32)); return err },
 		"suppress":   func(ctx context.Context) error { _, err := c.AddOptOuts(ctx, list); return err },

@@ -3,6 +3,7 @@ package daemon
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 )
 
 // Timeline implements control.Timetable.
-func (d *Daemon) Timeline(_ context.Context, application int64) (control.Timeline, error) {
+func (d *Daemon) Timeline(_ context.Context, application int64, limit int) (control.Timeline, error) {
 	now := d.now().UTC()
 	t := control.Timeline{From: now, Until: now.Add(horizon)}
 	c := d.current()
@@ -26,7 +27,7 @@ func (d *Daemon) Timeline(_ context.Context, application int64) (control.Timelin
 		if application != 0 && a.ID != application {
 			continue
 		}
-		one, err := d.timelineOf(a, now)
+		one, err := d.timelineOf(a, now, limit)
 		if err != nil {
 			return t, err
 		}
@@ -35,7 +36,7 @@ func (d *Daemon) Timeline(_ context.Context, application int64) (control.Timelin
 	return t, nil
 }
 
-func (d *Daemon) timelineOf(a *config.Application, now time.Time) (control.ApplicationTimeline, error) {
+func (d *Daemon) timelineOf(a *config.Application, now time.Time, limit int) (control.ApplicationTimeline, error) {
 	one := control.ApplicationTimeline{ApplicationID: a.ID, Name: a.Name, Timezone: a.Timezone, Sliced: a.Slicing.Enabled,
 		Slots: []control.SlotUse{}, Sendings: []control.TimelineSending{}, Closed: closedSpans(a, now)}
 	if a.Slicing.Enabled {
@@ -43,13 +44,16 @@ func (d *Daemon) timelineOf(a *config.Application, now time.Time) (control.Appli
 			return one, err
 		}
 	}
-	heads, err := d.store.Sendings(store.Filter{Application: a.ID,
-		States: []campaign.State{campaign.StateScheduled, campaign.StateSending, campaign.StatePaused, campaign.StateHeld}})
+	ids, total, err := d.store.Upcoming(a.ID, limit)
 	if err != nil {
 		return one, err
 	}
-	for _, head := range heads {
-		s, list, counts, err := d.store.Load(head.ID)
+	one.More = total - len(ids)
+	for _, id := range ids {
+		s, list, counts, err := d.store.Load(id)
+		if errors.Is(err, store.ErrNotFound) {
+			continue // it has ended meanwhile and was removed
+		}
 		if err != nil {
 			return one, err
 		}

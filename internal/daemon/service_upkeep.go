@@ -55,7 +55,7 @@ func (d *Daemon) Status(context.Context) (control.Status, error) {
 		}
 		s.Channels = append(s.Channels, ch)
 	}
-	if s.Queue, err = d.queue(); err != nil {
+	if s.Queue, err = d.queue(stats); err != nil {
 		return s, err
 	}
 	s.Slots, err = d.slotFill(c)
@@ -92,22 +92,8 @@ func (d *Daemon) inboxStatus(c *config.Config) []control.Inbox {
 }
 
 // queue counts the unsent messages of all active sendings.
-func (d *Daemon) queue() (control.Queue, error) {
-	var q control.Queue
-	heads, err := d.store.Sendings(store.Filter{States: []campaign.State{campaign.StateScheduled, campaign.StateSending,
-		campaign.StatePaused, campaign.StateHeld}})
-	if err != nil {
-		return q, err
-	}
-	for _, head := range heads {
-		_, _, counts, err := d.store.Load(head.ID)
-		if err != nil {
-			return q, err
-		}
-		q.Pending += counts[campaign.Pending]
-		q.Retrying += counts[campaign.Retrying]
-	}
-	q.InFlight = uint64(d.send.InFlight())
+func (d *Daemon) queue(stats store.Stats) (control.Queue, error) {
+	q := control.Queue{Pending: stats.Messages[campaign.Pending], Retrying: stats.Messages[campaign.Retrying], InFlight: uint64(d.send.InFlight())}
 	_, next, err := d.store.Due(d.now())
 	q.NextAt = next
 	return q, err

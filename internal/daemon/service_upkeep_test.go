@@ -65,14 +65,14 @@ func TestServiceLooksAfterItself(t *testing.T) {
 		}
 		w.check(os.Rename(filepath.Join(w.dir, "away"), filepath.Join(w.dir, "in")))
 
-		line, err := d.Timeline(ctx, 0)
+		line, err := d.Timeline(ctx, 0, 0)
 		w.check(err)
 		one := line.Applications[0]
 		if one.Name != "Shop" || len(one.Slots) != 2 || one.Slots[0].Reserved != 100 || one.Slots[0].Shares[0].ID != w.id("spring") ||
 			len(one.Sendings) != 1 || one.Sendings[0].Messages != 150 || one.Sendings[0].Slots != 2 || len(one.Closed) == 0 || !one.Closed[0].Start.Equal(at(20, 0)) {
 			t.Errorf("%+v", one)
 		}
-		_, err = d.Timeline(ctx, 9)
+		_, err = d.Timeline(ctx, 9, 0)
 		wantCode(t, err, control.CodeNotFound, "there is no application 9")
 		booked, err := d.Reserved(ctx, 1, at(12, 0), at(13, 0))
 		w.check(err)

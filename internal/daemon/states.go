@@ -4,7 +4,6 @@ import (
 	"sync"
 
 	"campaignd/internal/campaign"
-	"campaignd/internal/store"
 )
 
 // states remembers the last known state of each sending that hasn't ended.
@@ -32,10 +31,9 @@ func (s *states) changed(id campaign.ID, state campaign.State) bool {
 
 // loadStates reads the states at the end of the last run, so that they aren't counted again.
 func (d *Daemon) loadStates() error {
-	heads, err := d.store.Sendings(store.Filter{States: []campaign.State{campaign.StateScheduled, campaign.StateSending,
-		campaign.StatePaused, campaign.StateHeld}})
-	for _, s := range heads {
-		d.states.changed(s.ID, s.State)
+	states, err := d.store.States()
+	for id, state := range states {
+		d.states.changed(id, state)
 	}
 	return err
 }

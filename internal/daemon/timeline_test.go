@@ -13,7 +13,7 @@ func TestTimelineSaysWhoHoldsWhat(t *testing.T) {
 		w.accept("first", 60, "scheduleAt", at(12, 0))
 		w.accept("second", 90, "scheduleAt", at(12, 0))
 		w.accept("third", 100, "scheduleAt", at(12, 10), "slicingCondition", "deferredConsecutiveSlots")
-		line, err := w.running.Timeline(t.Context(), 1)
+		line, err := w.running.Timeline(t.Context(), 1, 0)
 		w.check(err)
 		want := map[string]map[campaign.ID]uint32{
 			"12:00:00": {w.id("first"): 60, w.id("second"): 40},

@@ -59,7 +59,8 @@ func SpillFile(dir string) (*os.File, error) {
 }
 
 // removeTemps removes the temporary files that a crash left where campaignd writes. It may be
-// called only while nothing else runs. Files that can't be removed do no harm.
+// called only while nothing else runs. Files that can't be removed do no harm. Those in a sending's
+// folder are removed when it is filed.
 func (in *Intake) removeTemps() {
 	if err := safeio.RemoveTemps(in.stateDir); err != nil {
 		in.log.Warn("remove temporary files of the last run", "folder", in.stateDir, "err", err)
@@ -70,12 +71,7 @@ func (in *Intake) removeTemps() {
 		if in.Present(inbox.Path) != nil {
 			continue
 		}
-		entries, err := os.ReadDir(accepted)
-		for _, e := range entries {
-			if e.IsDir() {
-				folders = append(folders, filepath.Join(accepted, e.Name()))
-			}
-		}
+		var err error
 		for _, one := range folders {
 			err = errors.Join(err, safeio.RemoveTemps(one))
 		}

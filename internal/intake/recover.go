@@ -18,7 +18,12 @@ import (
 // before Run.
 func (in *Intake) Recover() error {
 	in.removeTemps()
-	if err := in.holdIfBehind(); err != nil {
+	open, err := in.store.Sendings(store.Filter{States: []campaign.State{campaign.StateScheduled, campaign.StateSending,
+		campaign.StatePaused, campaign.StateHeld}})
+	if err != nil {
+		return fmt.Errorf("recover drops: %w", err)
+	}
+	if err := in.holdIfBehind(open); err != nil {
 		return fmt.Errorf("compare the store with the inboxes: %w", err)
 	}
 	for s, err := range in.store.Unfiled() {
@@ -33,11 +38,6 @@ func (in *Intake) Recover() error {
 		in.log.Info("drop found half checked; it is checked again", "sending", s.ID, "drop", s.Name)
 		in.claims.begin(s)
 		in.resume(s)
-	}
-	open, err := in.store.Sendings(store.Filter{States: []campaign.State{campaign.StateScheduled, campaign.StateSending,
-		campaign.StatePaused, campaign.StateHeld}})
-	if err != nil {
-		return fmt.Errorf("recover drops: %w", err)
 	}
 	for _, s := range open {
 		in.pending.add(s)

@@ -21,7 +21,7 @@ import (
 
 // holdIfBehind holds every sending if the folders are ahead of the store. It logs the folders in
 // accepted/ that belong to no sending, because nobody else looks after them.
-func (in *Intake) holdIfBehind() error {
+func (in *Intake) holdIfBehind(open []*campaign.Sending) error {
 	highest, err := in.store.Highest()
 	if err != nil {
 		return err
@@ -31,13 +31,15 @@ func (in *Intake) holdIfBehind() error {
 	if last > highest {
 		why = fmt.Sprintf("from an older copy: the inboxes have a folder of sending number %d, and its own highest number is %d", last, highest)
 	}
-	open, err := in.store.Sendings(store.Filter{States: []campaign.State{campaign.StateScheduled, campaign.StateSending,
-		campaign.StatePaused, campaign.StateHeld}})
-	if err != nil {
-		return err
-	}
-	for i := 0; i < len(open) && why == ""; i++ {
-		if why, err = in.folderAhead(open[i]); err != nil {
+	away := map[string]bool{}
+	for _, s := range open {
+		if _, known := away[s.Inbox]; !known {
+			away[s.Inbox] = in.Present(s.Inbox) != nil
+		}
+		if why != "" || away[s.Inbox] {
+			continue
+		}
+		if why, err = in.folderAhead(s); err != nil {
 			return err
 		}
 	}
@@ -60,9 +62,6 @@ func (in *Intake) holdIfBehind() error {
 
 // folderAhead returns how a sending's folder shows more than the store knows, or "".
 func (in *Intake) folderAhead(s *campaign.Sending) (string, error) {
-	if in.Present(s.Inbox) != nil {
-		return "", nil
-	}
 	if _, err := os.Lstat(folder(s)); errors.Is(err, fs.ErrNotExist) {
 		for _, place := range []string{doneFolder, failedFolder} {
 			if _, err := os.Lstat(filepath.Join(s.Inbox, place, s.FolderName())); err == nil {
@@ -71,18 +70,22 @@ func (in *Intake) folderAhead(s *campaign.Sending) (string, error) {
 		}
 		return "", nil
 	}
+	shown := sentByStatus(filepath.Join(folder(s), report.StatusFile))
+	if shown == 0 {
+		return "", nil
+	}
 	_, _, counts, err := in.store.Load(s.ID)
 	if err != nil {
 		return "", err
 	}
-	if shown := sentByStatus(filepath.Join(folder(s), report.StatusFile)); shown > counts[campaign.Sent] {
+	if shown > counts[campaign.Sent] {
 		return fmt.Sprintf("from an older copy: it knows of %d sent messages of %s, whose status.json says %d", counts[campaign.Sent], s.ID, shown), nil
 	}
 	return "", nil
 }
 
 // maxStatusRead limits the bytes read of a status.json. The counts come before the slices.
-const maxStatusRead = 64 << 10
+const maxStatusRead = 8 << 10
 
 // sentByStatus returns the number of sent messages in a status.json, or 0 if it can't be read.
 func sentByStatus(path string) uint64 {

@@ -60,6 +60,7 @@ func scenarios() []scenario {
 		{"idle", idle},
 		{"plan", planning},
 		{"start", start},
+		{"pending", pending},
 		{"small", smallDrops},
 		{"growth", growth},
 	}

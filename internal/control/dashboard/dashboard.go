@@ -56,6 +56,7 @@ type Dashboard struct {
 	pages   *template.Template
 	assets  assets
 	cache   cache
+	parts   partCache
 
 	streams atomic.Int32
 	ending  chan struct{} // closed to end all streams
@@ -138,31 +139,36 @@ type build func(r *http.Request, l viewer) (*view, error)
 // page answers with a whole page or, if the script asks for it, with a stream of
 // changes.
 func (d *Dashboard) page(make build) http.HandlerFunc {
-	whole := func(r *http.Request) (*view, error) {
-		l := viewerOf(r)
-		v, err := make(r, l)
-		if err != nil {
-			return nil, err
-		}
-		frame, err := d.frame(r.Context(), l)
-		if err != nil {
-			return nil, err
-		}
-		v.Regions = append(v.Regions, frame...)
-		v.Caller = control.CallerOf(r.Context())
-		return v, nil
+	// One rendering serves everybody who looks at the same page in the same time zone.
+	whole := func(r *http.Request, zone *time.Location) (*view, error) {
+		return cached(&d.cache, "page "+zone.String()+" "+r.URL.RequestURI(), maxAge, func() (*view, error) {
+			l := viewer{zone, time.Now()}
+			v, err := make(r, l)
+			if err != nil {
+				return nil, err
+			}
+			frame, err := d.frame(r.Context(), l)
+			if err != nil {
+				return nil, err
+			}
+			v.Regions = append(v.Regions, frame...)
+			return v, nil
+		})
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
+		zone := viewerOf(r).zone
 		if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
-			d.stream(w, r, whole)
+			d.stream(w, r, func() (*view, error) { return whole(r, zone) })
 			return
 		}
-		v, err := whole(r)
+		shared, err := whole(r, zone)
 		if err != nil {
 			d.fail(w, r, err)
 			return
 		}
-		d.write(w, http.StatusOK, "layout", v)
+		v := *shared
+		v.Caller = control.CallerOf(r.Context())
+		d.write(w, http.StatusOK, "layout", &v)
 	}
 }
 
@@ -189,13 +195,18 @@ func (d *Dashboard) WriteError(w http.ResponseWriter, r *http.Request, err *cont
 	d.write(w, err.Code.Status(), "error", errorPage{Title: headline(err.Code), Message: sentence(err.Message), Back: back(r), Caller: control.CallerOf(r.Context())})
 }
 
-// part renders a template into a part.
+// part renders a template into a part, unless the part was last rendered from the same data.
 func (d *Dashboard) part(id, name string, data any) (part, error) {
+	if html, ok := d.parts.get(id, data); ok {
+		return part{id, html}, nil
+	}
 	var b bytes.Buffer
 	if err := d.pages.ExecuteTemplate(&b, name, data); err != nil {
 		return part{}, fmt.Errorf("render %s: %w", name, err)
 	}
-	return part{id, template.HTML(b.String())}, nil
+	html := template.HTML(b.String())
+	d.parts.put(id, data, html)
+	return part{id, html}, nil
 }
 
 // write renders a page completely before writing it, so that an error leaves no half page.

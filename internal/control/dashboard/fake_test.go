@@ -138,7 +138,7 @@ func (s *fakeDaemon) Cancel(_ context.Context, id campaign.ID, who string) (cont
 	return s.steer("cancel", id, who, campaign.StateCanceled)
 }
 
-func (s *fakeDaemon) Timeline(context.Context, int64) (control.Timeline, error) {
+func (s *fakeDaemon) Timeline(context.Context, int64, int) (control.Timeline, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := control.ApplicationTimeline{ApplicationID: 1, Name: "Demo " + hostileName, Sliced: true, SlotSeconds: 60, Capacity: 100,

@@ -34,14 +34,14 @@ type change struct {
 
 // stream sends what changes in a page until the caller goes, the server stops or
 // the time is up.
-func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request, whole func(*http.Request) (*view, error)) {
+func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request, whole func() (*view, error)) {
 	if d.streams.Add(1) > maxStreams {
 		d.streams.Add(-1)
 		d.fail(w, r, control.Unavailablef("Too many pages are open."))
 		return
 	}
 	defer d.streams.Add(-1)
-	v, err := whole(r)
+	v, err := whole()
 	if err != nil {
 		d.fail(w, r, err)
 		return
@@ -61,9 +61,10 @@ func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request, whole func(*h
 	end := time.NewTimer(streamLength)
 	defer end.Stop()
 	var quiet time.Duration
+	var last *view
 	for {
 		sent := false
-		for _, one := range v.Regions {
+		for _, one := range v.changedSince(last) {
 			event, news := difference(one, known, orders)
 			if !news {
 				continue
@@ -77,6 +78,7 @@ func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request, whole func(*h
 			}
 			sent = true
 		}
+		last = v
 		if quiet += refreshEvery; quiet >= heartbeat && !sent {
 			if _, err := fmt.Fprint(w, ": still here\n\n"); err != nil {
 				return
@@ -98,10 +100,18 @@ func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request, whole func(*h
 			return
 		case <-ticker.C:
 		}
-		if v, err = whole(r); err != nil {
+		if v, err = whole(); err != nil {
 			return // the browser asks again and gets the error as a page
 		}
 	}
+}
+
+// changedSince returns the regions to compare with what was sent: none of a view that was sent already.
+func (v *view) changedSince(last *view) []region {
+	if v == last {
+		return nil
+	}
+	return v.Regions
 }
 
 // difference returns the part of a region that changed since it was last sent.

@@ -189,9 +189,12 @@ func (d *Dashboard) active(ctx context.Context, states []campaign.State, name st
 	if name != "" {
 		moving, waiting, first = states, nil, len(s.Sendings)+offset+pageSize // their number isn't known: keep them together
 	}
-	list, err := d.list(ctx, control.Filter{States: moving, Name: name, Offset: offset, Limit: pageSize + 1})
-	if err != nil {
-		return nil, false, err
+	var list []control.Sending
+	if first > 0 { // looking for what isn't there would read every pending sending
+		var err error
+		if list, err = d.list(ctx, control.Filter{States: moving, Name: name, Offset: offset, Limit: pageSize + 1}); err != nil {
+			return nil, false, err
+		}
 	}
 	list = slices.Clone(list) // others use it too
 	if len(list) <= pageSize {

@@ -29,6 +29,7 @@ type applicationChart struct {
 	About    string
 	Rows     []timeRow
 	Sendings []slotUser
+	More     string // how many sendings aren't listed, "" if none
 	Hours    []hour
 }
 
@@ -63,7 +64,7 @@ type hour struct {
 
 // timeline renders the page of the next 48 hours.
 func (d *Dashboard) timeline(r *http.Request, l viewer) (*view, error) {
-	t, err := cached(&d.cache, "timeline", maxAge, func() (control.Timeline, error) { return d.service.Timeline(r.Context(), 0) })
+	t, err := cached(&d.cache, "timeline", maxAge, func() (control.Timeline, error) { return d.service.Timeline(r.Context(), 0, pageSize) })
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +84,9 @@ func applicationOf(t control.Timeline, a control.ApplicationTimeline, l viewer) 
 	if a.Name != "" {
 		one.Title = a.Name
 		one.About = fmt.Sprintf("application %d", a.ApplicationID)
+	}
+	if a.More > 0 {
+		one.More = plural(a.More, "more sending")
 	}
 	class, names := map[campaign.ID]string{}, map[campaign.ID]string{}
 	for _, s := range a.Sendings {
