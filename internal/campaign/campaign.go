@@ -72,6 +72,9 @@ func AppendKey(dst []byte, id ID, tag string, line uint32, n int) []byte {
 	return append(dst, tag...)
 }
 
+// MonthsAhead is the number of calendar months ahead that a sending may be scheduled (docs/contract.md 5).
+const MonthsAhead = 3
+
 // Condition selects how a sending is sliced over slots (docs/contract.md 7).
 type Condition string
 

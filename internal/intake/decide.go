@@ -12,7 +12,6 @@ import (
 	"campaignd/internal/failpoint"
 	"campaignd/internal/plan"
 	"campaignd/internal/plan/csvfile"
-	"campaignd/internal/plan/document"
 	"campaignd/internal/plan/recipients"
 	"campaignd/internal/report"
 	"campaignd/internal/store"
@@ -127,7 +126,7 @@ func (f *Finding) Schedule(received, now time.Time) Schedule {
 	grid := Grid(app)
 	o.Grid = &grid
 	o.Request = plan.Request{T: o.T, Until: o.T.Add(plan.Horizon), Condition: s.Condition, Recipients: s.Rows.Accepted, Messages: s.Messages,
-		Latest: calendar.AddMonths(now, document.MaxAhead, app.Location)}
+		Latest: calendar.AddMonths(now, campaign.MonthsAhead, app.Location)}
 	return o
 }
 

@@ -18,9 +18,6 @@ type Advice struct {
 	Reason string               // the advice as text, times in UTC
 }
 
-// monthsAhead limits how far ahead a sending can be scheduled (docs/contract.md 5).
-const monthsAhead = 3
-
 // Advise returns the room that a request's condition has, the other conditions
 // under which it would fit, and the earliest later T at which it would fit
 // unchanged. It reads every slot up to the request's Latest: call it outside write
@@ -76,7 +73,7 @@ const chunkSlots = 1 << 14
 func (g Grid) earliest(b Reservations, req Request, rule conditionRule) (time.Time, error) {
 	latest := req.Latest
 	if latest.IsZero() {
-		latest = calendar.AddMonths(req.T, monthsAhead, nil)
+		latest = calendar.AddMonths(req.T, campaign.MonthsAhead, nil)
 	}
 	first, ahead := g.Number(req.T)+1, int64(g.slotsInHorizon())
 	last := g.Number(latest)        // the last slot at whose start T may be
@@ -160,7 +157,7 @@ func (a Advice) reason(e *NoRoom) string {
 	case uint64(e.Request.Recipients) > a.Most:
 		parts = append(parts, fmt.Sprintf("%d hours of empty slots hold no more than %d: split the drop", int(Horizon.Hours()), a.Most))
 	default:
-		parts = append(parts, fmt.Sprintf("no scheduleAt within %d months has room for all as %s", monthsAhead, e.Request.Condition))
+		parts = append(parts, fmt.Sprintf("no scheduleAt within %d months has room for all as %s", campaign.MonthsAhead, e.Request.Condition))
 	}
 	return strings.Join(parts, "; ")
 }

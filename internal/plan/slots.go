@@ -53,7 +53,7 @@ type Request struct {
 	Condition  campaign.Condition
 	Recipients uint32
 	Messages   int // per recipient, 1 to 5
-	// Latest is the last T that Advise may propose. Zero means 3 calendar months (UTC) after T.
+	// Latest is the last T that Advise may propose. Zero means campaign.MonthsAhead (UTC) after T.
 	Latest time.Time
 }
 

@@ -7,9 +7,6 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// MaxAhead is the number of calendar months ahead that a sending may be scheduled (docs/contract.md 5).
-const MaxAhead = 3
-
 // When returns the scheduled time T in UTC: now without scheduleAt and delay. now is
 // the instant of acceptance, loc the application's zone (nil if it has none). A time
 // in the past by at most grace counts as now. T is zero with problems, and if both
@@ -19,7 +16,7 @@ func (s *Sidecar) When(now time.Time, loc *time.Location, grace time.Duration) (
 	if zone == nil {
 		zone = time.UTC
 	}
-	latest := calendar.AddMonths(now, MaxAhead, zone)
+	latest := calendar.AddMonths(now, campaign.MonthsAhead, zone)
 	switch {
 	case s.ScheduleAt != "" && s.Delay != "": // ParseSidecar has reported it: no T; each may have its own fault too
 		if _, err := calendar.ParseInstant(s.ScheduleAt, loc); err != nil {
@@ -43,7 +40,7 @@ func (s *Sidecar) When(now time.Time, loc *time.Location, grace time.Duration) (
 				Message: quote(s.ScheduleAt) + " has just passed; sent at once"})
 		case t.After(latest):
 			s.wrong(&problems, "scheduleAt", "%s is too far ahead, want a time up to %s (%d months from now)",
-				quote(s.ScheduleAt), formatTime(latest, zone), MaxAhead)
+				quote(s.ScheduleAt), formatTime(latest, zone), campaign.MonthsAhead)
 		default:
 			T = t
 		}
@@ -58,7 +55,7 @@ func (s *Sidecar) When(now time.Time, loc *time.Location, grace time.Duration) (
 			s.wrong(&problems, "delay", "%s is zero, want a positive duration, e.g. \"PT15M\"; leave the key out to send at once", quote(s.Delay))
 		case t.After(latest):
 			s.wrong(&problems, "delay", "%s is too long, want at most %d months (up to %s)",
-				quote(s.Delay), MaxAhead, formatTime(latest, zone))
+				quote(s.Delay), campaign.MonthsAhead, formatTime(latest, zone))
 		default:
 			T = t
 		}
