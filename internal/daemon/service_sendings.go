@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
@@ -319,6 +318,3 @@ func (d *Daemon) Results(_ context.Context, id campaign.ID, f control.ResultsFil
 	}
 	return report.Results(w, d.store, id, report.Selection(f))
 }
-
-// horizon is the time that the timeline covers.
-const horizon = 48 * time.Hour

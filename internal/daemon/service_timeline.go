@@ -11,13 +11,14 @@ import (
 	"campaignd/internal/config"
 	"campaignd/internal/control"
 	"campaignd/internal/intake"
+	"campaignd/internal/plan"
 	"campaignd/internal/store"
 )
 
 // Timeline implements control.Timetable.
 func (d *Daemon) Timeline(_ context.Context, application int64, limit int) (control.Timeline, error) {
 	now := d.now().UTC()
-	t := control.Timeline{From: now, Until: now.Add(horizon)}
+	t := control.Timeline{From: now, Until: now.Add(plan.Horizon)}
 	c := d.current()
 	if application != 0 && c.Application(application) == nil {
 		return t, control.NotFoundf("there is no application %d", application)
@@ -81,7 +82,7 @@ func (d *Daemon) slots(a *config.Application, now time.Time, one *control.Applic
 	g := intake.Grid(a)
 	one.SlotSeconds, one.Capacity = int64(g.Slot/time.Second), g.Capacity
 	first := g.Number(now)
-	n := int(g.Number(now.Add(horizon))-first) + 1
+	n := int(g.Number(now.Add(plan.Horizon))-first) + 1
 	reserved, err := d.store.Reserved(a.ID, g.Slot, first, n)
 	if err != nil {
 		return err
@@ -111,7 +112,7 @@ func (d *Daemon) slots(a *config.Application, now time.Time, one *control.Applic
 // closedSpans returns the times of the next 48 h outside the sending windows.
 func closedSpans(a *config.Application, now time.Time) []control.Span {
 	var spans []control.Span
-	until := now.Add(horizon)
+	until := now.Add(plan.Horizon)
 	for at := now; at.Before(until); {
 		opening := a.Windows.NextOpening(at)
 		if opening.After(at) || opening.IsZero() {
