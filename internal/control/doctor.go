@@ -14,8 +14,8 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// lowSpace is the free space of a file system, in bytes, below which drops wait.
-const lowSpace = 256 << 20
+// LowSpace is the free space of a file system, in bytes, below which doctor and dashboard warn.
+const LowSpace = 1 << 30
 
 // Examine checks what can be checked without a daemon: folders, permissions,
 // free space, secrets and the clock. It creates a file in each folder that must
@@ -74,8 +74,8 @@ func examineFolder(check, path string) Finding {
 	switch {
 	case err != nil:
 		f.Level, f.Message = LevelWarn, fmt.Sprintf("%s: the free space is unknown: %v", path, err)
-	case space < lowSpace:
-		f.Level, f.Message = LevelFail, fmt.Sprintf("%s has %d MiB free", path, space>>20)
+	case space < LowSpace:
+		f.Level, f.Message = LevelWarn, fmt.Sprintf("%s has %d MiB free", path, space>>20)
 		f.Advice = "free some space: uploads and reports need it, and a new drop waits until its own size plus 64 MiB are free on the store's file system"
 	default:
 		f.Level, f.Message = LevelOK, fmt.Sprintf("%s is writable and has %d MiB free", path, space>>20)

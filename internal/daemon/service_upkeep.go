@@ -148,9 +148,6 @@ func text(err error) string {
 	return err.Error()
 }
 
-// lowSpace is the free space in bytes below which the doctor warns.
-const lowSpace = 1 << 30
-
 // Doctor implements control.Upkeep.
 func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error) {
 	var list []control.Finding
@@ -165,7 +162,7 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error)
 	} else {
 		add("store", control.LevelOK, "its counts are consistent", "")
 	}
-	if free, err := safeio.FreeSpace(c.StateDir); err == nil && free < lowSpace {
+	if free, err := safeio.FreeSpace(c.StateDir); err == nil && free < control.LowSpace {
 		add("disk", control.LevelWarn, fmt.Sprintf("%d MiB are free on the store's file system", free>>20), "free some space: a new drop waits until its own size plus 64 MiB are free")
 	} else {
 		add("disk", control.LevelOK, fmt.Sprintf("%d MiB are free on the store's file system", free>>20), "")

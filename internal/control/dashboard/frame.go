@@ -17,9 +17,6 @@ type notice struct {
 	More string // the link's text
 }
 
-// lowSpace is the free space of the store's file system, in bytes, below which pages warn.
-const lowSpace = 1 << 30
-
 func (d *Dashboard) status(ctx context.Context) (control.Status, error) {
 	return cached(&d.cache, "status", maxAge, func() (control.Status, error) { return d.service.Status(ctx) })
 }
@@ -66,7 +63,7 @@ func noticesOf(s control.Status) []notice {
 				Link: "/inboxes", More: "Inboxes"})
 		}
 	}
-	if s.Store.DiskFree > 0 && s.Store.DiskFree < lowSpace {
+	if s.Store.DiskFree > 0 && s.Store.DiskFree < control.LowSpace {
 		list = append(list, notice{ID: "disk", Text: fmt.Sprintf("Only %s are free on the store's file system. New drops wait when it is full.", size(s.Store.DiskFree))})
 	}
 	return list
