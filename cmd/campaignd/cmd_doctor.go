@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -50,7 +49,7 @@ func examine(ctx context.Context, env *environment, deep bool) ([]control.Findin
 	if err != nil {
 		advice := "start it: campaignd run"
 		if !errors.Is(err, control.ErrNoDaemon) {
-			advice = "see who can use it: ls -l " + filepath.Join(cfg.StateDir, socketName)
+			advice = "see who can use it: ls -l " + control.SocketPath(cfg.StateDir)
 		}
 		return append(control.Examine(cfg, env.getenv), control.Finding{
 			Check: "daemon", Level: control.LevelFail, Message: err.Error(), Advice: advice,

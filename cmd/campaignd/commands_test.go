@@ -29,7 +29,7 @@ func serve(t *testing.T, service control.Service) (config string) {
 	listening, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
 		ended <- control.New(service, control.Options{
-			Socket:   filepath.Join(dir, socketName),
+			Socket:   control.SocketPath(dir),
 			OnListen: func(string, string) { close(listening) },
 		}).Run(ctx)
 	}()

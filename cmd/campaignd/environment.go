@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -130,9 +129,6 @@ func errorCount(p campaign.Problems) string {
 	return fmt.Sprintf("%d errors", p.Count)
 }
 
-// socketName is the control socket's name in the state folder (docs/contract.md 11).
-const socketName = "campaignd.sock"
-
 // client connects to the daemon that uses the configuration's state folder.
 func (env *environment) client() (*control.Client, error) {
 	client, _, err := env.clientAndConfig()
@@ -153,7 +149,7 @@ func (env *environment) clientAndConfig() (*control.Client, *config.Config, erro
 
 // dial connects to the daemon that uses the configuration's state folder.
 func dial(cfg *config.Config) (*control.Client, error) {
-	return control.Dial(filepath.Join(cfg.StateDir, socketName))
+	return control.Dial(control.SocketPath(cfg.StateDir))
 }
 
 // printable replaces control characters and marks that reorder text. Texts from

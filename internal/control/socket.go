@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// SocketPath returns the path of the control socket in a state folder (docs/contract.md 11).
+func SocketPath(stateDir string) string { return filepath.Join(stateDir, "campaignd.sock") }
+
 // maxSocketPath is the longest path of a Unix socket on Linux (unix(7)), less the
 // suffix that its name has at first.
 const maxSocketPath = 107 - len(makingSuffix)

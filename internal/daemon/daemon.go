@@ -36,9 +36,8 @@ import (
 
 // Names of files in the state folder (docs/contract.md 11).
 const (
-	storeName  = "campaignd.db"
-	socketName = "campaignd.sock"
-	tokenName  = "http_token" // of HTTP, unless token_file is set
+	storeName = "campaignd.db"
+	tokenName = "http_token" // of HTTP, unless token_file is set
 )
 
 // Options configure a daemon.
@@ -298,7 +297,7 @@ func (d *Daemon) serve(ctx context.Context, listening chan<- struct{}) error {
 		return err
 	}
 	server := control.New(d, control.Options{
-		Socket: filepath.Join(c.StateDir, socketName), Group: c.SocketGroup, Listen: c.Listen, TokenFile: c.TokenFile,
+		Socket: control.SocketPath(c.StateDir), Group: c.SocketGroup, Listen: c.Listen, TokenFile: c.TokenFile,
 		StateToken: filepath.Join(c.StateDir, tokenName), Partners: d.partnerTokens, MetricsToken: c.MetricsToken, TrustedProxies: proxies(c.TrustedProxies),
 		Getenv: d.opts.Getenv, Registry: d.registry, Pages: pages, Log: d.log,
 		Hooks: d.hooks.handlers(),
