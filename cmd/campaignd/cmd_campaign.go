@@ -19,12 +19,12 @@ func newCampaignCmd(env *environment) *cobra.Command {
 		Short: "List, show, check and preview campaigns",
 		Long: `Reads the campaign files as the daemon does, and shows messages as their recipients
 will see them. No daemon needs to run, and nothing is sent.`,
-		Args: given(0, 0, "unknown subcommand: it has list, show, check and preview"),
+		Args: given(0, 0, "unknown subcommand: it has list, show, check, preview and templates"),
 		RunE: func(*cobra.Command, []string) error {
-			return usage("name a subcommand: list, show, check or preview")
+			return usage("name a subcommand: list, show, check, preview or templates")
 		},
 	}
-	cmd.AddCommand(newCampaignListCmd(env), newCampaignShowCmd(env), newCampaignCheckCmd(env), newCampaignPreviewCmd(env))
+	cmd.AddCommand(newCampaignListCmd(env), newCampaignShowCmd(env), newCampaignCheckCmd(env), newCampaignPreviewCmd(env), newCampaignTemplatesCmd(env))
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"campaignd/internal/daemon"
 	"campaignd/internal/intake"
 	"campaignd/internal/plan/document"
+	"campaignd/internal/send"
 )
 
 func newCampaignCheckCmd(env *environment) *cobra.Command {
@@ -25,7 +27,7 @@ can send their messages. The files need not be in campaigns_dir. Exit status 3: 
 errors.`,
 		Example: "  campaignd campaign check configs/campaigns/7.json",
 		Args:    cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := env.loadConfig()
 			if err != nil {
 				return err
@@ -37,7 +39,7 @@ errors.`,
 			check := campaignCheck{cfg: cfg, drivers: drivers}
 			answers := []checkedCampaign{}
 			for _, path := range args {
-				one, err := check.file(path)
+				one, err := check.file(cmd.Context(), path)
 				if err != nil {
 					return exitError{exitUsage, err}
 				}
@@ -63,7 +65,7 @@ type campaignCheck struct {
 }
 
 // file checks one file.
-func (c *campaignCheck) file(path string) (checkedCampaign, error) {
+func (c *campaignCheck) file(ctx context.Context, path string) (checkedCampaign, error) {
 	answer := checkedCampaign{File: path, Errors: []campaign.Problem{}, Warnings: []campaign.Problem{}}
 	data, err := readCampaignFile(path)
 	if err != nil {
@@ -77,7 +79,7 @@ func (c *campaignCheck) file(path string) (checkedCampaign, error) {
 	summary := summaryOf(camp)
 	answer.Campaign, answer.contents = &summary, camp
 	if problems.Count == 0 {
-		c.channels(camp, &answer)
+		c.channels(ctx, camp, &answer)
 		c.others(path, camp, &answer)
 	}
 	return answer, nil
@@ -100,7 +102,7 @@ func readCampaignFile(path string) ([]byte, error) {
 }
 
 // channels checks that the application's channels can send the messages.
-func (c *campaignCheck) channels(camp *campaign.Campaign, answer *checkedCampaign) {
+func (c *campaignCheck) channels(ctx context.Context, camp *campaign.Campaign, answer *checkedCampaign) {
 	wrong := func(field, format string, args ...any) {
 		answer.Errors = append(answer.Errors, campaign.Problem{File: camp.File, Field: field, Message: fmt.Sprintf(format, args...)})
 	}
@@ -123,7 +125,16 @@ func (c *campaignCheck) channels(camp *campaign.Campaign, answer *checkedCampaig
 		}
 		usable++
 		for i, content := range campaign.ContentsFor(camp.Contents, name) {
-			if _, err := c.drivers.Of(app.ID)[name].Compile(content.Item, variables); err != nil {
+			driver := c.drivers.Of(app.ID)[name]
+			_, err := driver.Compile(content.Item, variables)
+			if checker, ok := driver.(send.ItemChecker); ok && err == nil {
+				var doubts []string
+				doubts, err = checker.CheckItem(ctx, content.Item)
+				for _, doubt := range doubts {
+					answer.Warnings = append(answer.Warnings, campaign.Problem{File: camp.File, Field: "messageContent", Message: fmt.Sprintf("message %d on %s: %s", i+1, name, doubt)})
+				}
+			}
+			if err != nil {
 				wrong("messageContent", "message %d can't be sent on %s: %v", i+1, name, err)
 			}
 		}

@@ -74,6 +74,14 @@ type Environment struct {
 	Concurrency int             // messages that are in flight at once
 	Tracer      send.WireTracer // nil: nothing is traced
 	Contacts    ContactCounters // nil: there is no store
+	Records     Records         // nil: there is no store
+}
+
+// Records stores small values of drivers durably, by a name that begins with the driver's name and a
+// slash. A value of nil removes one; an unknown one is nil.
+type Records interface {
+	Record(name string) ([]byte, error)
+	PutRecord(name string, value []byte) error
 }
 
 // ContactCounters returns the store's counter of a name with a limit of most contacts. Counters

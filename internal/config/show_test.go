@@ -64,6 +64,7 @@ driver = "whatsapp"
 phone_number_id = "123"
 token_file = "t"
 app_secret_file = "s"
+business_account_id = "7"
 verify_token_file = "v"
 [applications.channels.d]
 driver = "smtp"

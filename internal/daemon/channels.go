@@ -27,17 +27,17 @@ func (d Drivers) Of(application int64) map[string]send.Channel { return d[applic
 // connects to nothing. The error lists every problem. Without a store the drivers
 // can't enforce daily_contacts.
 func OpenDrivers(c *config.Config, getenv func(string) string) (Drivers, error) {
-	return openDrivers(c, getenv, nil)
+	return openDrivers(c, config.Environment{Secret: secretReader(getenv)})
 }
 
-func openDrivers(c *config.Config, getenv func(string) string, counters config.ContactCounters) (Drivers, error) {
+func openDrivers(c *config.Config, env config.Environment) (Drivers, error) {
 	drivers := Drivers{}
 	var problems []error
 	for i := range c.Applications {
 		a := &c.Applications[i]
 		drivers[a.ID] = map[string]send.Channel{}
 		for _, name := range slices.Sorted(maps.Keys(a.Channels)) {
-			driver, err := openDriver(a.Channels[name], config.Environment{Secret: secretReader(getenv), Contacts: counters})
+			driver, err := openDriver(a.Channels[name], env)
 			if err != nil {
 				problems = append(problems, fmt.Errorf("application %d, channel %s: %w", a.ID, name, err))
 				continue

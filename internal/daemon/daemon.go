@@ -73,6 +73,7 @@ type Daemon struct {
 	hooks     *hooks
 	notifier  *notify.Notifier
 	requests  requestLocks
+	refresher *refresher
 
 	mu       sync.Mutex // guards all below
 	config   *config.Config
@@ -93,7 +94,7 @@ func Open(o Options) (*Daemon, error) {
 	d := &Daemon{opts: o, log: o.Log, now: o.Now, config: o.Config, startedAt: o.Now(), configAt: o.Now(), notifies: told}
 	if o.Drivers == nil {
 		d.opts.Drivers = func(c *config.Config, getenv func(string) string) (Drivers, error) {
-			return openDrivers(c, getenv, d.contactCounters)
+			return openDrivers(c, config.Environment{Secret: secretReader(getenv), Contacts: d.contactCounters, Records: lazyRecords{func() *store.Store { return d.store }}})
 		}
 	}
 	_, tokenErr := secretReader(o.Getenv)(o.Config.TokenFile)
@@ -104,6 +105,8 @@ func Open(o Options) (*Daemon, error) {
 	if d.tokens, err = readPartnerTokens(o.Config, o.Getenv); err != nil {
 		return nil, err
 	}
+	d.refresher = newRefresher(d)
+	d.refresher.use(drivers)
 	d.hooks = newHooks(d)
 	table, err := d.hooks.prepare(o.Config, o.Getenv)
 	if err != nil {
@@ -230,6 +233,7 @@ func (d *Daemon) work(ctx context.Context) error {
 	group.Go(func() error { return d.intake.Run(ctx) })
 	group.Go(func() error { return d.inboxes.run(ctx, d.current()) })
 	group.Go(func() error { d.hooks.matchUnmatched(ctx); return nil })
+	group.Go(func() error { d.refresher.run(ctx); return nil })
 	group.Go(func() error { d.intake.RenewReports(ctx); return nil })
 	group.Go(func() error { d.housekeeping(ctx); return nil })
 	group.Go(func() error { return d.notifier.Run(ctx) })
@@ -372,6 +376,7 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 	d.config, d.configAt, d.problem, d.tokens = c, d.now(), "", tokens
 	d.mu.Unlock()
 	d.hooks.use(table, c.Listen)
+	d.refresher.use(drivers)
 	d.send.Configure(applications(c, drivers))
 	d.intake.Configure(d.checker(c, drivers))
 	d.inboxes.configure(c)

@@ -139,6 +139,7 @@ func (h *hookReceiver) Receive(_ context.Context, events receipts.Events) error 
 	if err := h.addReplies(events.Replies); err != nil {
 		return err
 	}
+	h.d.refresher.changed(events.Templates)
 	for why, n := range events.Ignored {
 		h.d.metrics.HookIgnored(string(why), n)
 	}

@@ -1,16 +1,21 @@
 package intake
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/plan/recipients"
+	"campaignd/internal/send"
 )
 
 // channels compiles the campaign for every channel of the application that it allows.
-func (c *Checker) channels(camp *campaign.Campaign, layout *document.Layout, f *Finding) *channelRules {
+func (c *Checker) channels(ctx context.Context, camp *campaign.Campaign, layout *document.Layout, f *Finding) *channelRules {
 	if camp == nil || f.Application == nil {
 		return nil
 	}
@@ -35,6 +40,9 @@ func (c *Checker) channels(camp *campaign.Campaign, layout *document.Layout, f *
 				continue
 			}
 			channel.Templates = append(channel.Templates, t)
+			if checker, ok := drivers[name].(send.ItemChecker); ok {
+				c.checkItem(ctx, checker, camp, f, i, name, content.Item)
+			}
 		}
 		rules.allowed = append(rules.allowed, channel)
 		s.Channels = append(s.Channels, name)
@@ -54,6 +62,23 @@ func (c *Checker) channels(camp *campaign.Campaign, layout *document.Layout, f *
 		}
 	}
 	return rules
+}
+
+// itemTimeout limits what a channel may ask its receiver about one item.
+const itemTimeout = 15 * time.Second
+
+// checkItem checks an item against what the channel's receiver has.
+func (c *Checker) checkItem(ctx context.Context, checker send.ItemChecker, camp *campaign.Campaign, f *Finding, i int, name string, item json.RawMessage) {
+	ctx, cancel := context.WithTimeout(ctx, itemTimeout)
+	defer cancel()
+	warnings, err := checker.CheckItem(ctx, item)
+	if err != nil {
+		f.Problems.AddCode("campaign-content", camp.File, 0, 0, "messageContent", "message %d can't be sent on %s: %v", i+1, name, err)
+	}
+	for _, text := range warnings {
+		f.Sending.Warnings = append(f.Sending.Warnings, campaign.Problem{File: camp.File, Field: "messageContent",
+			Message: fmt.Sprintf("message %d on %s: %s", i+1, name, text)})
+	}
 }
 
 type channelRules struct {

@@ -88,7 +88,7 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *c
 			f.Problems.AddCode("part-missing", part.name, 0, 0, "", "is missing; a drop is %s.csv with %s.layout.json", p.Name, p.Name)
 		}
 	}
-	d, err := c.documents(p, in, f)
+	d, err := c.documents(ctx, p, in, f)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ type documents struct {
 }
 
 // documents reads everything of a drop but its CSV. What is wrong is recorded in f.
-func (c *Checker) documents(p *Parts, in *config.Inbox, f *Finding) (d documents, err error) {
+func (c *Checker) documents(ctx context.Context, p *Parts, in *config.Inbox, f *Finding) (d documents, err error) {
 	if d.layout, d.layoutDigest, err = c.layout(p, in, f); err != nil {
 		return d, err
 	}
@@ -122,7 +122,7 @@ func (c *Checker) documents(p *Parts, in *config.Inbox, f *Finding) (d documents
 	if err != nil {
 		return d, err
 	}
-	d.rules = c.channels(camp, d.layout, f)
+	d.rules = c.channels(ctx, camp, d.layout, f)
 	if p.Layout.File == nil && in.Layout == config.LayoutColumns && d.rules != nil {
 		f.columns = columnsLayout(p, in, d.rules, f)
 	}

@@ -89,7 +89,7 @@ var errBadHeader = errors.New("the header is wrong")
 // rows counts the data rows of the CSV as the check will, and the skipped rows of empty cells.
 func (in *Intake) rows(ctx context.Context, p *Parts, inbox *config.Inbox, info *csvfile.Info) (rows, empty int64, err error) {
 	f := &Finding{}
-	d, err := in.checker().documents(p, inbox, f)
+	d, err := in.checker().documents(ctx, p, inbox, f)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -47,6 +47,13 @@ type Preference struct {
 	At      time.Time
 }
 
+// TemplateChange is a change of a message template's status.
+type TemplateChange struct {
+	Account        string // that has the template
+	Name, Language string
+	Status         string // in the provider's words; "APPROVED" can be sent
+}
+
 // Ignored is the reason why an event of a signed call wasn't passed on.
 type Ignored string
 
@@ -56,7 +63,7 @@ const (
 	IgnoredPreference  Ignored = "preference"   // a preference that isn't understood
 	IgnoredMessage     Ignored = "message"      // a message that isn't understood or isn't from a contact
 	IgnoredOtherNumber Ignored = "other_number" // an event of an account that isn't configured, or of another app
-	IgnoredOther       Ignored = "other"        // anything else, such as a change of a template
+	IgnoredOther       Ignored = "other"        // anything else
 )
 
 // Events are the events of one call, in its order.
@@ -64,6 +71,7 @@ type Events struct {
 	Statuses    []Status
 	Preferences []Preference
 	Replies     []Reply
+	Templates   []TemplateChange
 	Ignored     map[Ignored]int // how many were not passed on
 }
 

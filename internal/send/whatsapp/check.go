@@ -185,6 +185,7 @@ func isWebLink(link []byte) bool {
 const (
 	textStart     = `{"type":"text","text":{"body":"`
 	templateStart = `{"type":"template","template":{`
+	languageStart = `","language":{"policy":"deterministic","code":"` // after the name
 )
 
 // checkContent checks a rendered content against Meta's rules. It doesn't allocate for a

@@ -47,6 +47,10 @@ func keys() []config.Key {
 			"The access token").Mandatory(),
 		config.DriverKey("daily_contacts", config.Integer[int](0, 1_000_000_000), func(s *Settings) *int { return &s.DailyContacts },
 			"The most different contacts in any 24 hours; 0 is no limit").Or(`0`),
+		config.DriverKey("business_account_id", config.Text("digits", numberID), func(s *Settings) *string { return &s.BusinessAccountID },
+			"The id of the WhatsApp business account; with it, drops are checked against the account's templates"),
+		config.DriverKey("templates_refresh", config.Length(time.Minute, 24*time.Hour), func(s *Settings) *time.Duration { return &s.TemplatesRefresh },
+			"How often the account's templates are read again").Or(`"10m"`),
 		config.DriverKey("stop_words", config.Texts("words", stopWord), func(s *Settings) *[]string { return &s.StopWords },
 			"Replies that opt the contact out if they contain nothing else; case and punctuation don't matter").Or(`["stop", "unsubscribe", "baja"]`),
 		config.DriverKey("app_secret_file", config.SecretFile(), func(s *Settings) *string { return &s.AppSecretFile },
@@ -66,6 +70,9 @@ func (s *Settings) Open(env config.Environment) (send.Channel, error) {
 	var err error
 	if o.Token, err = o.ReadToken(); err != nil {
 		return nil, err
+	}
+	if env.Records != nil {
+		o.Records = env.Records
 	}
 	if env.Contacts != nil {
 		// Channels with the same number share its counts, across applications and after a channel is renamed.
@@ -96,7 +103,7 @@ func webhooks(channels []config.Settings, env config.WebhookEnvironment) (http.H
 		if err := errors.Join(err, err2); err != nil {
 			return nil, err
 		}
-		accounts = append(accounts, Account{PhoneNumberID: s.PhoneNumberID, AppSecret: secret, VerifyToken: verify})
+		accounts = append(accounts, Account{PhoneNumberID: s.PhoneNumberID, BusinessAccountID: s.BusinessAccountID, AppSecret: secret, VerifyToken: verify})
 	}
 	return NewHooks(accounts, env.Receiver, env.Refused)
 }

@@ -84,7 +84,7 @@ func FuzzHook(f *testing.F) {
 	f.Add(graphfake.Notification(phoneID, graphfake.Status{ID: "wamid.1", Status: "failed", At: at, Recipient: "34666000111", Key: "k", Code: 131050}))
 	f.Add(graphfake.OptOut(phoneID, "34666000111", "stop", at))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		events, err := parseHook(body, map[string]bool{phoneID: true})
+		events, err := parseHook(body, signers{map[string]bool{phoneID: true}, map[string]bool{"102290129340398": true}})
 		if err != nil && events.Statuses != nil {
 			t.Error("both events and an error")
 		}

@@ -19,9 +19,10 @@ const hookLimit = 4 << 20
 
 // Account is a number whose webhooks are accepted, and the secrets of its app.
 type Account struct {
-	PhoneNumberID string
-	AppSecret     string // signs every call
-	VerifyToken   string // proves the GET; chosen by the operator and entered in Meta's form
+	PhoneNumberID     string
+	BusinessAccountID string // "": changes of its templates are ignored
+	AppSecret         string // signs every call
+	VerifyToken       string // proves the GET; chosen by the operator and entered in Meta's form
 }
 
 // Hooks is the handler of the webhook: POST for events, GET for Meta's verification of the
@@ -105,19 +106,19 @@ func (h *Hooks) receive(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "body not read", status)
 		return
 	}
-	numbers := h.signers(body, signature)
-	if len(numbers) == 0 {
+	signed := h.signers(body, signature)
+	if len(signed.numbers) == 0 {
 		h.onError(errors.New("accept webhook: the signature matches no app secret"))
 		http.Error(w, "invalid signature", http.StatusUnauthorized)
 		return
 	}
-	events, err := parseHook(body, numbers)
+	events, err := parseHook(body, signed)
 	if err != nil {
 		h.onError(fmt.Errorf("accept webhook: %w", err))
 		http.Error(w, "not understood", http.StatusBadRequest)
 		return
 	}
-	if len(events.Statuses)+len(events.Preferences)+len(events.Replies)+len(events.Ignored) > 0 {
+	if len(events.Statuses)+len(events.Preferences)+len(events.Replies)+len(events.Templates)+len(events.Ignored) > 0 {
 		if err := h.receiver.Receive(r.Context(), events); err != nil {
 			h.onError(fmt.Errorf("store webhook: %w", err))
 			http.Error(w, "not stored: try again", http.StatusInternalServerError)
@@ -138,9 +139,11 @@ func signature(header http.Header) ([]byte, bool) {
 	return sum, ok && err == nil && len(sum) == sha256.Size
 }
 
-// signers returns the numbers whose app's secret made the signature.
-func (h *Hooks) signers(body, signature []byte) map[string]bool {
-	numbers := map[string]bool{}
+// signers are the numbers and business accounts whose app's secret made a signature.
+type signers struct{ numbers, accounts map[string]bool }
+
+func (h *Hooks) signers(body, signature []byte) signers {
+	signed := signers{map[string]bool{}, map[string]bool{}}
 	sums := map[string]bool{}
 	for _, a := range h.accounts {
 		good, known := sums[a.AppSecret]
@@ -151,8 +154,8 @@ func (h *Hooks) signers(body, signature []byte) map[string]bool {
 			sums[a.AppSecret] = good
 		}
 		if good {
-			numbers[a.PhoneNumberID] = true
+			signed.numbers[a.PhoneNumberID], signed.accounts[a.BusinessAccountID] = true, true
 		}
 	}
-	return numbers
+	return signed
 }

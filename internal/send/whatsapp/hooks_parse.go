@@ -17,6 +17,7 @@ import (
 type hookBody struct {
 	Object string `json:"object"`
 	Entry  []struct {
+		ID      string `json:"id"` // of the business account
 		Changes []struct {
 			Field string          `json:"field"`
 			Value json.RawMessage `json:"value"`
@@ -80,9 +81,9 @@ const maxID = 512
 
 var errNotWebhook = errors.New("the body isn't a WhatsApp webhook")
 
-// parseHook parses a call's events for the numbers. It returns an error if the body isn't a
+// parseHook parses a call's events for those that signed it. It returns an error if the body isn't a
 // webhook at all.
-func parseHook(body []byte, numbers map[string]bool) (receipts.Events, error) {
+func parseHook(body []byte, signed signers) (receipts.Events, error) {
 	var h hookBody
 	if json.Unmarshal(body, &h) != nil || h.Object != "whatsapp_business_account" {
 		return receipts.Events{}, errNotWebhook
@@ -90,11 +91,15 @@ func parseHook(body []byte, numbers map[string]bool) (receipts.Events, error) {
 	var events receipts.Events
 	for _, entry := range h.Entry {
 		for _, change := range entry.Changes {
+			if change.Field == "message_template_status_update" {
+				addTemplate(&events, entry.ID, change.Value, signed)
+				continue
+			}
 			var v hookValue
 			switch {
 			case json.Unmarshal(change.Value, &v) != nil || v.Metadata.PhoneNumberID == "":
 				events.Ignore(receipts.IgnoredOther, 1)
-			case !numbers[v.Metadata.PhoneNumberID]:
+			case !signed.numbers[v.Metadata.PhoneNumberID]:
 				events.Ignore(receipts.IgnoredOtherNumber, 1)
 			default:
 				addEvents(&events, &v)
@@ -102,6 +107,25 @@ func parseHook(body []byte, numbers map[string]bool) (receipts.Events, error) {
 		}
 	}
 	return events, nil
+}
+
+// addTemplate adds a change of a template's status.
+func addTemplate(e *receipts.Events, account string, value json.RawMessage, signed signers) {
+	var v struct {
+		Event    string `json:"event"`
+		Name     string `json:"message_template_name"`
+		Language string `json:"message_template_language"`
+	}
+	if account == "" || !signed.accounts[account] || json.Unmarshal(value, &v) != nil || v.Event == "" || v.Name == "" {
+		e.Ignore(receipts.IgnoredOther, 1)
+		return
+	}
+	status := strings.ToUpper(v.Event)
+	switch status { // events that leave or make it usable
+	case "REINSTATED", "UNPAUSED", "UNARCHIVED", "FLAGGED":
+		status = statusApproved
+	}
+	e.Templates = append(e.Templates, receipts.TemplateChange{Account: account, Name: v.Name, Language: strings.ReplaceAll(v.Language, "-", "_"), Status: status})
 }
 
 // addEvents adds the events of one change.

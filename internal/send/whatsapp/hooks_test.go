@@ -27,6 +27,7 @@ type receiver struct {
 	statuses    []receipts.Status
 	preferences []receipts.Preference
 	replies     []receipts.Reply
+	templates   []receipts.TemplateChange
 	ignored     map[receipts.Ignored]int
 	calls       int
 	err         error
@@ -41,6 +42,7 @@ func (r *receiver) Receive(_ context.Context, e receipts.Events) error {
 	}
 	r.statuses, r.preferences = append(r.statuses, e.Statuses...), append(r.preferences, e.Preferences...)
 	r.replies = append(r.replies, e.Replies...)
+	r.templates = append(r.templates, e.Templates...)
 	for why, n := range e.Ignored {
 		if r.ignored == nil {
 			r.ignored = map[receipts.Ignored]int{}
@@ -53,7 +55,7 @@ func (r *receiver) Receive(_ context.Context, e receipts.Events) error {
 func hooks(t *testing.T, r receipts.Receiver) (*Hooks, *[]string) {
 	t.Helper()
 	var said []string
-	h, err := NewHooks([]Account{{phoneID, secret, verify}, {"2", "other-secret", "other-verify"}}, r, func(err error) { said = append(said, err.Error()) })
+	h, err := NewHooks([]Account{{PhoneNumberID: phoneID, AppSecret: secret, VerifyToken: verify}, {PhoneNumberID: "2", AppSecret: "other-secret", VerifyToken: "other-verify"}}, r, func(err error) { said = append(said, err.Error()) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +264,7 @@ func TestVerification(t *testing.T) {
 	if rec.Code != http.StatusMethodNotAllowed || rec.Header().Get("Allow") != "GET, POST" {
 		t.Errorf("PUT is answered %d", rec.Code)
 	}
-	for _, a := range []Account{{}, {"1", "", "x"}, {"1", "x", ""}} {
+	for _, a := range []Account{{}, {PhoneNumberID: "1", VerifyToken: "x"}, {PhoneNumberID: "1", AppSecret: "x"}} {
 		if _, err := NewHooks([]Account{a}, &receiver{}, nil); err == nil {
 			t.Errorf("account %+v was taken", a)
 		}

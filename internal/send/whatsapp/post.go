@@ -25,9 +25,13 @@ func (c *Channel) sendOne(ctx context.Context, m *send.Message) send.Result {
 	if err != nil {
 		return send.Result{Verdict: send.VerdictPermanent, Detail: "the contact's number " + err.Error()}
 	}
-	template, isTemplate := templateNameOf(m.Content)
+	template, language, isTemplate := templateOf(m.Content)
 	if !isTemplate && !bytes.HasPrefix(m.Content, []byte(textStart)) || len(m.Key) > maxKey {
 		return send.Result{Verdict: send.VerdictPermanent, Detail: errNotAMessage.Error()}
+	}
+	if status := c.templates.status(template, language); status != "" {
+		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldSending,
+			Detail: fmt.Sprintf("the template %s (%s) is %s at WhatsApp: see WhatsApp Manager", template, language, status)}
 	}
 	if res, may := c.admit(m, to.text, template, isTemplate); !may {
 		return res
@@ -35,15 +39,19 @@ func (c *Channel) sendOne(ctx context.Context, m *send.Message) send.Result {
 	return c.post(ctx, m, to, template)
 }
 
-// templateNameOf returns the name of a content's template, or false for free text.
-func templateNameOf(content []byte) ([]byte, bool) {
+// templateOf returns name and language of a content's template, or false for free text.
+func templateOf(content []byte) (name, language []byte, ok bool) {
 	const key = templateStart + `"name":"`
 	rest, ok := bytes.CutPrefix(content, []byte(key))
 	end := stringEnd(rest)
 	if !ok || end < 0 {
-		return nil, false
+		return nil, nil, false
 	}
-	return rest[:end], true
+	name = rest[:end]
+	if code, ok := bytes.CutPrefix(rest[end:], []byte(languageStart)); ok {
+		language = code[:max(stringEnd(code), 0)]
+	}
+	return name, language, true
 }
 
 // admit returns false, with the verdict, for a message that Meta would refuse now.

@@ -55,7 +55,12 @@ type Options struct {
 	Concurrency int             // connections kept for reuse; 0: 1
 	Tracer      send.WireTracer // gets each request and response; nil: none
 	Quota       Quota           // the portfolio's limit of different contacts; nil: none
-	Refusals    Refusals        // stores refusals for a day (131049); nil: only the driver remembers them
+	// BusinessAccountID is the id of the account whose templates are read; "": none are.
+	BusinessAccountID string
+	TemplatesRefresh  time.Duration // age at which they are read again; 0: 10m
+	Records           Records       // keeps a copy of them; nil: they are read after each start
+
+	Refusals Refusals // stores refusals for a day (131049); nil: only the driver remembers them
 }
 
 // Quota counts different contacts in a moving 24 hours (daily_contacts). Meta's limit is
@@ -83,12 +88,13 @@ type Refusals interface {
 
 // Channel is the driver. It implements send.Channel.
 type Channel struct {
-	base     *url.URL // with the version
-	client   *httppost.Client
-	tokens   *tokens
-	quota    Quota
-	contacts *contactLimiter
-	refused  *refusals
+	base      *url.URL // with the version
+	client    *httppost.Client
+	tokens    *tokens
+	quota     Quota
+	contacts  *contactLimiter
+	templates *templateCache // nil: there is no business_account_id
+	refused   *refusals
 }
 
 // New returns the channel. It returns an error for options that can't work; the error
@@ -121,12 +127,13 @@ func New(o Options) (*Channel, error) {
 		u.Path = "/" // JoinPath would make a relative path
 	}
 	base := u.JoinPath(o.Version)
+	t := &tokens{current: o.Token, read: o.ReadToken}
 	return &Channel{
-		base: base,
+		base: base, templates: newTemplateCache(o, newGraph(base, t)),
 		client: httppost.New(httppost.Options{URL: base.JoinPath(o.PhoneNumberID, "messages"), Timeout: o.Timeout,
 			Header:      http.Header{"Content-Type": {"application/json"}, "User-Agent": {"campaignd"}},
 			Connections: o.Concurrency, Tracer: o.Tracer}),
-		tokens: &tokens{current: o.Token, read: o.ReadToken}, quota: o.Quota,
+		tokens: t, quota: o.Quota,
 		contacts: newContactLimiter(), refused: newRefusals(o.Refusals),
 	}, nil
 }

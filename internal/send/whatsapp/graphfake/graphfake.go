@@ -28,6 +28,8 @@ type Options struct {
 	Version       string // "": v23.0
 	PhoneNumberID string // "": 106540352242922
 	Token         string // "": "secret-token"
+	// BusinessAccountID is the account whose templates SetTemplates sets; "": 102290129340398.
+	BusinessAccountID string
 
 	// Templates has the number of values in the body of each template, by name and
 	// language ("welcome/es"); nil: any template exists.
@@ -59,6 +61,7 @@ type Server struct {
 
 	mu       sync.Mutex // guards the fields below
 	token    string
+	library  library
 	messages []Message
 	count    int
 	accepted map[string]int // by key
@@ -74,6 +77,9 @@ func New(o Options) *Server {
 	}
 	if o.PhoneNumberID == "" {
 		o.PhoneNumberID = "106540352242922"
+	}
+	if o.BusinessAccountID == "" {
+		o.BusinessAccountID = "102290129340398"
 	}
 	if o.Token == "" {
 		o.Token = "secret-token"
@@ -138,6 +144,10 @@ const bodyLimit = 1 << 20
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/"+s.opts.Version+"/"+s.opts.BusinessAccountID+"/message_templates" {
+		s.serveTemplates(w, r)
+		return
+	}
 	if !s.checkRequest(w, r) {
 		return
 	}
