@@ -155,7 +155,7 @@ func (s *shop) ResumeAll(context.Context, string) ([]control.Change, error) {
 }
 
 func (s *shop) SendTest(_ context.Context, m control.TestMessage, _ string) (control.TestResult, error) {
-	r := control.TestResult{Key: "test-1", ChannelType: m.ChannelType, Driver: "webhook", Outcome: "sent", ProviderID: "p-7", Request: "POST /\n\nHello " + m.Variables["name"] + "\n", Reply: "200 OK\n"}
+	r := control.TestResult{Key: "test-1", ChannelType: m.ChannelType, Driver: "webhook", Traced: true, Outcome: "sent", ProviderID: "p-7", Request: "POST /\n\nHello " + m.Variables["name"] + "\n", Reply: "200 OK\n"}
 	if m.ContactCode == "346" {
 		r.Outcome, r.ProviderID, r.Code, r.Detail, r.Reply = "failed", "", "400", "the receiver refused it", ""
 	}
