@@ -98,7 +98,7 @@ func TestDryRun(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	text := h.report(s)
-	wantParts(t, text, "Dry run, nothing was sent: 3 recipients would get 6 messages in all.", "order 4711", "Slices (fragmentedSlots)", "two Ada", "line 3, cloud_api, 34666555666, message 1:")
+	wantParts(t, text, "Dry run, nothing was sent: 3 recipients would get 6 messages in all.", "order 4711", "Slices (fragmentedSlots)", "two Ada", "line 3, to 34666555666 on cloud_api, message 1:")
 	if _, err := os.Lstat(filepath.Join(finalFolder(s), "results.csv")); err == nil {
 		t.Error("a dry run has results")
 	}
