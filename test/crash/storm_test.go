@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -154,8 +155,9 @@ type storm struct {
 
 type stormDrop struct {
 	drop
-	world *world
-	state string // "", "paused" or "canceled", as acknowledged
+	world     *world
+	state     string    // "", "paused" or "canceled", as acknowledged
+	notBefore time.Time // its scheduleAt, else when it was dropped
 }
 
 // quiet is a time in which nothing of a sending, or nothing to a contact, may arrive.
@@ -168,22 +170,40 @@ type quiet struct {
 // TestStorm kills, freezes, stops, pauses, cancels and opts out at random while several
 // sendings go to a receiver that stalls and fails, and judges what arrived there.
 func TestStorm(t *testing.T) {
-	interventions := 10
-	if full() {
-		interventions = 300
-		t.Parallel()
-	}
+	interventions := stormInterventions(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	s := newStorm(t, seed)
 	s.process = s.start().ready()
-	for range interventions {
+	for done := 0; done < interventions; {
 		s.keepBusy()
 		s.process.dead(time.Duration(50+s.random.IntN(500)) * time.Millisecond)
-		s.intervene()
+		for range min(1+s.random.IntN(3), interventions-done) { // some close together
+			s.intervene()
+			done++
+		}
 	}
 	s.finish()
 	s.judge()
+}
+
+// stormInterventions returns how often the storm interferes: 300 times in the long run, 10 times
+// otherwise, or as often as CAMPAIGND_STORM says.
+func stormInterventions(t *testing.T) int {
+	if full() {
+		t.Parallel()
+	}
+	if text := os.Getenv("CAMPAIGND_STORM"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatalf("CAMPAIGND_STORM: %v", err)
+		}
+		return n
+	}
+	if full() {
+		return 300
+	}
+	return 10
 }
 
 func newStorm(t *testing.T, seed uint64) *storm {
@@ -220,7 +240,12 @@ func (s *storm) keepBusy() {
 		case 1:
 			via, rows = viaHold, 50
 		}
-		d := w.prepare(name, via, rows, 0, `,"resend":true`)
+		notBefore, more := time.Now(), `,"resend":true`
+		if s.random.IntN(3) == 0 {
+			notBefore = notBefore.Add(time.Duration(1+s.random.IntN(4)) * time.Second).Truncate(time.Second)
+			more += fmt.Sprintf(`,"scheduleAt":%q`, notBefore.UTC().Format(time.RFC3339))
+		}
+		d := w.prepare(name, via, rows, 0, more)
 		if via == viaHold {
 			d.per = 3
 		}
@@ -230,7 +255,7 @@ func (s *storm) keepBusy() {
 			d.files[file] = strings.ReplaceAll(text, "3460", fmt.Sprintf("346%03d", len(s.drops)))
 		}
 		w.place(d)
-		s.drops = append(s.drops, stormDrop{drop: d, world: w})
+		s.drops = append(s.drops, stormDrop{drop: d, world: w, notBefore: notBefore})
 	}
 }
 
@@ -348,8 +373,13 @@ func (s *storm) judge() {
 	defer s.hook.mu.Unlock()
 	kept, late := map[string]int{}, map[string]int{}
 	slots := map[int64]int{}
+	notBefore := map[string]time.Time{}
+	for _, d := range s.drops {
+		_, path := d.world.folder(d.name)
+		notBefore[strings.TrimPrefix(filepath.Base(path), d.name+".")] = d.notBefore
+	}
 	for _, a := range s.hook.arrivals {
-		if early := a.dueAt.Sub(a.at); early > 0 {
+		if early := max(a.dueAt.Sub(a.at), notBefore[a.sending].Sub(a.at)); early > 0 {
 			s.t.Errorf("%s arrived %v before its time", a.key, early)
 		}
 		if a.application == 2 {
