@@ -3,13 +3,53 @@ package daemon
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/report"
 	"campaignd/internal/send"
 	"campaignd/internal/send/whatsapp/graphfake"
 )
+
+// repliesFile returns the drop's replies.csv.
+func (w *harness) repliesFile(name string) string {
+	w.t.Helper()
+	data, err := os.ReadFile(filepath.Join(w.folder(name), "replies.csv"))
+	w.check(err)
+	return string(data)
+}
+
+// TestPartnersWhoShareANumber: a reply is in the folder of one sending only, although both partners
+// sent to the contact from the same number.
+func TestPartnersWhoShareANumber(t *testing.T) {
+	one := receiptsConfig(t)
+	scenario(t, at(9, 0), one+strings.Replace(one, "id = 1", "id = 2", 1), func(t *testing.T, w *harness) {
+		w.answer = func(m *send.Message) send.Result {
+			return send.Result{Verdict: send.VerdictSent, ProviderID: "wamid." + string(m.SendingID) + m.ContactCode}
+		}
+		w.start()
+		w.accept("shop", 3)
+		w.until(at(9, 5))
+		w.accept("bank", 2, "applicationId", 2, "campaignId", 1)
+		w.until(at(9, 10))
+		w.signedReplies(
+			graphfake.TextReply("wamid.a", "34666000000", "to the bank", "", w.now()),
+			graphfake.TextReply("wamid.b", "34666000001", "to the shop", "wamid."+string(w.id("shop"))+"34666000001", w.now()),
+			graphfake.TextReply("wamid.c", "34666000002", "the shop's alone", "", w.now()))
+		w.wait(10 * time.Minute)
+		for name, want := range map[string]string{
+			"bank": "2,34666000000,,text,to the bank\n",
+			"shop": "3,34666000001,,text,to the shop\n4,34666000002,,text,the shop's alone\n",
+		} {
+			got := strings.ReplaceAll(strings.TrimPrefix(w.repliesFile(name), report.RepliesHeader), "2026-03-04T09:10:00Z,", "")
+			if got != want {
+				t.Errorf("replies to the %s: %q; want %q", name, got, want)
+			}
+		}
+	})
+}
 
 // TestRepliesAndReceiptsAfterTheEnd: the files of an ended sending have them within
 // results_refresh, and while more keep coming the files are renewed less and less often.
@@ -21,19 +61,13 @@ func TestRepliesAndReceiptsAfterTheEnd(t *testing.T) {
 		w.start()
 		w.drop("spring", 200)
 		w.until(at(9, 30))
-		replies := func() string {
-			data, err := os.ReadFile(filepath.Join(w.folder("spring"), "replies.csv"))
-			w.check(err)
-			return string(data)
-		}
-		const header = "at,line,contactCode,reference,type,text\n"
-		if got := replies(); got != header {
+		if got := w.repliesFile("spring"); got != report.RepliesHeader {
 			t.Errorf("replies.csv is %q before the first reply; want its header", got)
 		}
 		sent := w.allSent()
 		w.signedReplies(graphfake.TextReply("wamid.r", sent[0].contact, "=yes", "", at(9, 20)))
 		w.wait(5 * time.Minute)
-		if got, want := replies(), header+"2026-03-04T09:20:00Z,2,"+sent[0].contact+",,text,'=yes\n"; got != want {
+		if got, want := w.repliesFile("spring"), report.RepliesHeader+"2026-03-04T09:20:00Z,2,"+sent[0].contact+",,text,'=yes\n"; got != want {
 			t.Errorf("replies.csv after results_refresh is %q; want %q", got, want)
 		}
 

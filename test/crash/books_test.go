@@ -213,7 +213,8 @@ func (w *world) reservations(s *store.Store) {
 	booked, err := s.Reserved(2, slot, first, look)
 	w.must(err)
 	for i, n := range booked {
-		if at := first + int64(i); want[at] != n {
+		at := first + int64(i)
+		if n > want[at] || n < want[at] && !w.retries {
 			w.t.Errorf("slot %d: %d messages are reserved, want %d (unsent)", at, n, want[at])
 		}
 	}

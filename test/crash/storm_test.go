@@ -112,10 +112,10 @@ func (r *moodyReceiver) serve(w http.ResponseWriter, req *http.Request) {
 	r.tries[m.Key]++
 	h := fnv.New32a()
 	fmt.Fprint(h, m.Key, r.tries[m.Key])
-	mood := h.Sum32() % 100
-	kept := mood >= 7
+	mood := h.Sum32() % 1000
+	kept := mood >= 53
 	r.arrivals = append(r.arrivals, arrival{m.Key, m.SendingID, m.ContactCode, m.ApplicationID, m.DueAt, at, kept})
-	if mood >= 7 && mood < 11 {
+	if mood >= 53 && mood < 87 {
 		r.unclear++
 	}
 	r.mu.Unlock()
@@ -126,16 +126,16 @@ func (r *moodyReceiver) serve(w http.ResponseWriter, req *http.Request) {
 		}
 	}
 	switch {
-	case mood < 5:
+	case mood < 50:
 		http.Error(w, "out of order", http.StatusInternalServerError)
-	case mood < 7:
+	case mood < 53: // seldom, because the whole channel waits
 		w.Header().Set("Retry-After", "1")
 		w.WriteHeader(http.StatusTooManyRequests)
-	case mood < 9: // kept, but the answer comes too late
+	case mood < 70: // kept, but the answer comes too late
 		pause(stormTimeout + 500*time.Millisecond)
-	case mood < 11: // kept, and the connection is cut
+	case mood < 87: // kept, and the connection is cut
 		panic(http.ErrAbortHandler)
-	case mood < 20:
+	case mood < 200:
 		pause(300 * time.Millisecond)
 	}
 }
@@ -208,6 +208,7 @@ func stormInterventions(t *testing.T) int {
 
 func newStorm(t *testing.T, seed uint64) *storm {
 	w := newWorld(t, settings{})
+	w.retries = true
 	second := *w
 	second.inbox = filepath.Join(w.dir, "inbox2")
 	w.must(os.MkdirAll(second.inbox, 0o755))

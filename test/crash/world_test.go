@@ -22,6 +22,10 @@ type world struct {
 	runs   int
 	last   *process
 	as     *syscall.Credential // user of the daemon; nil: the test's user
+
+	// retries says that messages are retried. One that is in progress when its slot has passed moves
+	// with its neighbors, without a reservation.
+	retries bool
 }
 
 // settings are the options of a test.
