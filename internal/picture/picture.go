@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/plan"
@@ -36,18 +35,6 @@ type Sending struct {
 	ID    campaign.ID
 	Name  string
 	Slots []int64 // numbers, in order
-}
-
-// SlotsOf returns the numbers of the slots that the slices use, in order, each once.
-func SlotsOf(g plan.Grid, list []campaign.Slice) []int64 {
-	var numbers []int64
-	for _, s := range list {
-		if s.Sliced() {
-			numbers = append(numbers, g.Number(s.Start))
-		}
-	}
-	slices.Sort(numbers)
-	return slices.Compact(numbers)
 }
 
 // The cells without reserved messages.
@@ -137,20 +124,8 @@ func (t Timeline) zone() *time.Location {
 // defaultWidth is the width of a terminal whose width is unknown.
 const defaultWidth = 80
 
-// Lines draws the timeline in lines of at most width characters, with the legend
-// at the end. A width of 0 or less means 80; less than 54 is exceeded.
-func (t Timeline) Lines(width int, color bool) []string {
-	if width <= 0 {
-		width = defaultWidth
-	}
-	rows := t.Rows(width, color)
-	if rows == nil {
-		return nil
-	}
-	return append(rows, t.legend(width)...)
-}
-
-// Rows returns Lines without the list of sendings, for callers with a list of their own.
+// Rows draws the timeline in lines of at most width characters, without the list of sendings. A width
+// of 0 or less means 80; less than 54 is exceeded.
 func (t Timeline) Rows(width int, color bool) []string {
 	if width <= 0 {
 		width = defaultWidth
@@ -291,36 +266,4 @@ func (t Timeline) letters(from, to int64) string {
 		text += fmt.Sprintf("+%d", more)
 	}
 	return text
-}
-
-// legend lists the sendings with their letters.
-func (t Timeline) legend(width int) []string {
-	var out []string
-	for i, s := range t.Sendings {
-		if i == len(letters) {
-			return append(out, fmt.Sprintf("and %d more", len(t.Sendings)-i))
-		}
-		line := fmt.Sprintf("%c %s", letters[i], s.ID)
-		if len(s.Slots) > 0 {
-			from := t.Grid.Start(s.Slots[0]).In(t.zone())
-			to := t.Grid.Start(s.Slots[len(s.Slots)-1] + 1).In(t.zone())
-			line += fmt.Sprintf("  %s to %s", from.Format("Mon 15:04"), to.Format("Mon 15:04"))
-		}
-		name := []rune(printable(s.Name))
-		if space := width - len(line) - 2; len(name) > space {
-			name = append(name[:max(space-1, 0)], '…')
-		}
-		out = append(out, strings.TrimRight(line+"  "+string(name), " "))
-	}
-	return out
-}
-
-// printable replaces characters that aren't printable: a terminal might act on them.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, text)
 }

@@ -35,11 +35,13 @@ func (t *Timeline) reserve(tt *testing.T, name string, from time.Time, c campaig
 	if err != nil {
 		tt.Fatal(err)
 	}
+	var slots []int64
 	for _, p := range placed {
 		t.Reserved[p.Slot] += p.Recipients
+		slots = append(slots, p.Slot)
 	}
 	id := campaign.NewID(time.Date(2026, 3, 4, 0, 0, 0, 0, time.UTC), uint64(len(t.Sendings)+1))
-	t.Sendings = append(t.Sendings, Sending{ID: id, Name: name, Slots: SlotsOf(t.Grid, plan.Slices(placed))})
+	t.Sendings = append(t.Sendings, Sending{ID: id, Name: name, Slots: slots})
 }
 
 type bookings map[int64]uint32
@@ -111,7 +113,7 @@ func TestGolden(t *testing.T) {
 		"seven-minute": {timeline(grid(t, 7*time.Minute, 600, nil), wednesday, 24, nil), 80, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			lines := one.t.Lines(one.width, one.color)
+			lines := one.t.Rows(one.width, one.color)
 			for _, line := range lines {
 				if n := utf8.RuneCountInString(line); one.width > 0 && n > one.width && !one.color {
 					t.Errorf("a line is %d wide: %q", n, line)
@@ -138,12 +140,9 @@ func TestGolden(t *testing.T) {
 func TestNothingToDraw(t *testing.T) {
 	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 	for _, one := range []Timeline{{}, {From: now, Until: now.Add(time.Hour)}, {From: now, Until: now, Grid: plan.Grid{Slot: time.Minute}}} {
-		if lines := one.Lines(80, false); lines != nil {
+		if lines := one.Rows(80, false); lines != nil {
 			t.Errorf("drew %q", lines)
 		}
-	}
-	if got := SlotsOf(plan.Grid{Slot: time.Minute}, []campaign.Slice{{Start: now}}); got != nil {
-		t.Errorf("an unsliced sending holds slots %v", got)
 	}
 }
 
@@ -170,7 +169,7 @@ func TestEveryMessageIsDrawn(t *testing.T) {
 			one.Reserved[n] = 3
 		}
 		got := 0
-		for _, line := range one.Lines(rapid.IntRange(0, 200).Draw(t, "width"), false) {
+		for _, line := range one.Rows(rapid.IntRange(0, 200).Draw(t, "width"), false) {
 			if found := sums.FindStringSubmatch(line); found != nil {
 				held, err := strconv.Atoi(strings.ReplaceAll(found[1], ",", ""))
 				if err != nil {
@@ -180,7 +179,7 @@ func TestEveryMessageIsDrawn(t *testing.T) {
 			}
 		}
 		if got != want {
-			t.Errorf("%d messages are drawn, want %d:\n%s", got, want, strings.Join(one.Lines(80, false), "\n"))
+			t.Errorf("%d messages are drawn, want %d:\n%s", got, want, strings.Join(one.Rows(80, false), "\n"))
 		}
 	})
 }

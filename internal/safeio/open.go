@@ -109,9 +109,6 @@ type Dir struct {
 }
 
 // OpenDir opens a folder; links are followed, since its path is the operator's.
-func OpenDir(path string) (*Dir, error) { return Disk{}.OpenDir(path) }
-
-// OpenDir is the package's OpenDir on this disk.
 func (d Disk) OpenDir(path string) (*Dir, error) {
 	if err := d.fault(OpOpen, path); err != nil {
 		return nil, err

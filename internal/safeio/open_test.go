@@ -28,7 +28,7 @@ func TestOpenRegular(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	open, err := OpenDir(dir)
+	open, err := (Disk{}).OpenDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestDir(t *testing.T) {
 		put(t, filepath.Join(dir, name), "")
 		want = append(want, name)
 	}
-	d, err := OpenDir(dir)
+	d, err := (Disk{}).OpenDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,10 +114,10 @@ func TestDir(t *testing.T) {
 	if _, err := d.Stat("-rf"); err != nil {
 		t.Error(err)
 	}
-	if _, err := OpenDir(dir); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := (Disk{}).OpenDir(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing folder gives %v", err)
 	}
-	if _, err := OpenDir(filepath.Join(dir+"2", "-rf")); !errors.Is(err, unix.ENOTDIR) {
+	if _, err := (Disk{}).OpenDir(filepath.Join(dir+"2", "-rf")); !errors.Is(err, unix.ENOTDIR) {
 		t.Errorf("a file gives %v", err)
 	}
 	if _, err := failing(OpOpen, 1, unix.EIO).OpenDir(dir + "2"); !errors.Is(err, unix.EIO) {
@@ -131,7 +131,7 @@ func TestDir(t *testing.T) {
 	if err := e.Names(func(string) {}); !errors.Is(err, unix.EIO) {
 		t.Errorf("a fault gives %v", err)
 	}
-	if other, err := OpenDir(t.TempDir()); err != nil || other.ID() == d.ID() {
+	if other, err := (Disk{}).OpenDir(t.TempDir()); err != nil || other.ID() == d.ID() {
 		t.Errorf("two folders have one identity (%v)", err)
 	} else {
 		_ = other.Close()

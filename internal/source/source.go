@@ -17,16 +17,10 @@ import (
 // bom is the mark that some editors write before UTF-8 text; it doesn't count as a character.
 const bom = "\ufeff"
 
-// Position returns the line and column (both from 1, column in characters) of byte
-// offset in data. Lines end with LF, CRLF or CR; a byte that is not UTF-8
-// counts as a character, a BOM at the start as none. An offset outside data
-// counts as its nearer end.
-func Position(data []byte, offset int) (line, column int) {
-	return NewLocator(data).At(offset)
-}
-
-// Locator computes Position for many offsets of one text. Offsets in ascending
-// order cost one pass over the text in total.
+// Locator finds the line and column (both from 1, column in characters) of byte offsets in one text.
+// Lines end with LF, CRLF or CR; a byte that is not UTF-8 counts as a character, a BOM at the start
+// as none. An offset outside the text counts as its nearer end. Offsets in ascending order cost one
+// pass over the text in total.
 type Locator struct {
 	data         []byte
 	start        int // of the text, after a BOM
@@ -46,7 +40,7 @@ func NewLocator(data []byte) *Locator {
 
 func (l *Locator) rewind() { l.at, l.line, l.column = l.start, 1, 1 }
 
-// At returns the position of offset, as Position does.
+// At returns the position of offset.
 func (l *Locator) At(offset int) (line, column int) {
 	if offset < l.at {
 		l.rewind()

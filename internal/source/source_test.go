@@ -9,6 +9,9 @@ import (
 	"pgregory.net/rapid"
 )
 
+// position returns the place of one offset.
+func position(data []byte, offset int) (line, column int) { return NewLocator(data).At(offset) }
+
 func TestPosition(t *testing.T) {
 	for _, c := range []struct {
 		name, data   string
@@ -34,7 +37,7 @@ func TestPosition(t *testing.T) {
 		{"within the BOM", "\ufeff{", 1, 1, 1},
 		{"BOM later is one", "a\ufeff{", 4, 1, 3},
 	} {
-		if line, column := Position([]byte(c.data), c.offset); line != c.line || column != c.column {
+		if line, column := position([]byte(c.data), c.offset); line != c.line || column != c.column {
 			t.Errorf("%s: Position(%q, %d) = %d:%d, want %d:%d", c.name, c.data, c.offset, line, column, c.line, c.column)
 		}
 	}
@@ -47,7 +50,7 @@ func TestLocatorAgreesWithPosition(t *testing.T) {
 		for range 10 {
 			offset := rapid.IntRange(-1, len(data)+1).Draw(t, "offset")
 			line, column := l.At(offset)
-			if wantLine, wantColumn := Position(data, offset); line != wantLine || column != wantColumn {
+			if wantLine, wantColumn := position(data, offset); line != wantLine || column != wantColumn {
 				t.Fatalf("At(%d) of %q = %d:%d, Position says %d:%d", offset, data, line, column, wantLine, wantColumn)
 			}
 		}
@@ -110,7 +113,7 @@ func FuzzPosition(f *testing.F) {
 	f.Add([]byte("\ufeffab\r\ncd\re\xfff"), 7)
 	f.Add([]byte{}, 0)
 	f.Fuzz(func(t *testing.T, data []byte, offset int) {
-		line, column := Position(data, offset)
+		line, column := position(data, offset)
 		if line < 1 || column < 1 || line > len(data)+1 || column > utf8.RuneCount(data)+1 {
 			t.Errorf("Position(%q, %d) = %d:%d", data, offset, line, column)
 		}
