@@ -60,8 +60,8 @@ func codes(problems []campaign.Problem) (all []string) {
 }
 
 func TestForeseenNotes(t *testing.T) {
-	f := Foresee(Options{PairTimeout: time.Hour}, []string{"c1.cancl", "july.docx", "a.csv"})
-	for file, want := range map[string]string{"c1.cancl": "Rename it if c1.cancel was meant", "july.docx": "july.docx and leaves it here", "a.csv": ""} {
+	f := Foresee(Options{PairTimeout: time.Hour}, []string{"c1.cancl", "july.docx", "a.csv", "a.csv.asc", "a.schedule.json "})
+	for file, want := range map[string]string{"c1.cancl": "Rename it if c1.cancel was meant", "a.csv.asc": "a.csv.asc and leaves it here: it belongs to no drop", "a.schedule.json ": `doesn't know this file`, "july.docx": "july.docx and leaves it here", "a.csv": ""} {
 		if got := f.Note(file); !strings.Contains(got, want) || want == "" && got != "" {
 			t.Errorf("%s: got %q, want %q", file, got, want)
 		}

@@ -3,6 +3,7 @@ package watch
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -68,30 +69,31 @@ func nearBases(file string) []nearBase {
 		return all
 	}
 	for i, r := range file {
-		if i == 0 || !strings.ContainsRune("_- .", r) {
+		if i == 0 || !isSeparator(r) {
 			continue
 		}
-		word, _, _ := strings.Cut(strings.Map(separators, lower[i+1:]), "\x00")
+		word := lower[i+utf8.RuneLen(r):]
+		if end := strings.IndexFunc(word, isSeparator); end >= 0 {
+			word = word[:end]
+		}
 		if strings.Contains(word, "sched") || strings.Contains(word, "layout") {
-			all = append(all, nearBase{fold(strings.TrimRight(file[:i], "_- ")), -1})
+			all = append(all, nearBase{fold(strings.TrimRightFunc(file[:i], isSeparator)), -1})
 		}
 	}
 	return all
 }
 
-func separators(r rune) rune {
-	if strings.ContainsRune("_- .", r) {
-		return 0
-	}
-	return r
-}
+// isSeparator reports whether r divides the words of a file name.
+func isSeparator(r rune) bool { return !unicode.In(r, unicode.L, unicode.N, unicode.M) }
 
-// fold returns a base name as near names compare: without case and the number of a copy, " (1)".
+// fold returns a base name as near names compare: without case and the number of a copy, " (1)" or "(1)".
 func fold(base string) string {
 	folded := strings.ToLower(norm.NFC.String(base))
-	if i := strings.LastIndex(folded, " ("); i > 0 && strings.HasSuffix(folded, ")") {
-		if n := folded[i+2 : len(folded)-1]; n != "" && len(n) <= 3 && strings.Trim(n, "0123456789") == "" {
-			return folded[:i]
+	if i := strings.LastIndexByte(folded, '('); i > 0 && strings.HasSuffix(folded, ")") {
+		if n := folded[i+1 : len(folded)-1]; n != "" && len(n) <= 3 && strings.Trim(n, "0123456789") == "" {
+			if before := strings.TrimRight(folded[:i], " "); before != "" {
+				return before
+			}
 		}
 	}
 	return folded

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,7 +56,7 @@ func (w *Watcher) oldestOthers() []*other {
 func (w *Watcher) itemNote(it *item) Note {
 	var names []string
 	for _, p := range it.parts {
-		names = append(names, p.file.Name)
+		names = append(names, shown(p.file.Name))
 	}
 	what := fmt.Sprintf("campaignd reads %s as part of the drop %q", strings.Join(names, ", "), it.name.Base)
 	if it.single() {
@@ -63,7 +64,7 @@ func (w *Watcher) itemNote(it *item) Note {
 	}
 	reason := w.rules.reason(it)
 	if drop := w.absorbedBy(it); drop != nil {
-		reason = fmt.Sprintf("%s was probably meant for the drop %q: %s", names[0], drop.name.Base, rightNames(drop, names[0]))
+		reason = fmt.Sprintf("%s was probably meant for the drop %q: %s", names[0], drop.name.Base, rightNames(drop, it.parts[0].file.Name))
 	}
 	until, then := it.first()+w.rules.pairTimeout, "goes to failed/"
 	switch {
@@ -79,6 +80,14 @@ func (w *Watcher) itemNote(it *item) Note {
 		Text: fmt.Sprintf("%s. It waits until %s and then %s: %s.", what, Until(w.start.Add(until)), then, reason)}
 }
 
+// shown returns a file name for a text: in quotes, with escapes, if a reader could miss one of its characters.
+func shown(file string) string {
+	if quoted := strconv.Quote(file); len(quoted) != len(file)+2 || strings.TrimSpace(file) != file {
+		return quoted
+	}
+	return file
+}
+
 // Until formats the end of a wait for a note.
 func Until(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 UTC") }
 
@@ -86,13 +95,13 @@ func Until(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 UTC")
 func (w *Watcher) otherNote(o *other) string {
 	file := o.file.Name
 	if o.mode.IsDir() {
-		return fmt.Sprintf("campaignd doesn't look into the folder %s. Put the files of a drop directly into the inbox.", file)
+		return fmt.Sprintf("campaignd doesn't look into the folder %s. Put the files of a drop directly into the inbox.", shown(file))
 	}
 	if drop := w.nearDrop(file, nil); drop != nil {
 		return fmt.Sprintf("campaignd doesn't know this file, but it was probably meant for the drop %q, which waits for it: %s.",
 			drop.name.Base, rightNames(drop, file))
 	}
-	text := fmt.Sprintf("campaignd doesn't know what to do with %s and leaves it here", file)
+	text := fmt.Sprintf("campaignd doesn't know what to do with %s and leaves it here", shown(file))
 	if right := nearestExtension(file); right != "" {
 		return text + fmt.Sprintf(". Rename it if %s was meant.", right)
 	}
@@ -108,6 +117,9 @@ func nearestExtension(file string) string {
 			for cut := len(file) - len(ending) - maxEdits; cut <= len(file)-len(ending)+maxEdits; cut++ {
 				if cut <= 0 || cut >= len(file) || file[cut] != '.' && file[cut] != '_' && file[cut] != '-' {
 					continue
+				}
+				if parsePart(file[:cut]).Kind >= KindCSV {
+					continue // spring.csv.asc says something about spring.csv
 				}
 				if n := edits(lower[cut:], ending, maxEdits); n < best && len(lower) == len(file) {
 					best, found = n, file[:cut]+x.suffix

@@ -90,7 +90,7 @@ func (r rules) reason(it *item) string {
 		all = append(all, strings.Join(missing, " and ")+" must still come")
 	}
 	for _, f := range it.near {
-		all = append(all, f.Name+" was probably meant for it: "+rightNames(it, f.Name))
+		all = append(all, shown(f.Name)+" was probably meant for it: "+rightNames(it, f.Name))
 	}
 	if it.upload != "" {
 		all = append(all, it.upload+" is still being uploaded")

@@ -40,6 +40,9 @@ func (r *Reader) header(o Options) (complete bool, err error) {
 		}
 		return false, &Broken{campaign.Problem{Code: "csv-empty", File: o.File, Line: 1, Message: "the file has no line; its first must name the columns"}}
 	}
+	if err := s.foreignLineEnd(r.carry, pos, end); err != nil {
+		return false, err
+	}
 	tried := candidates
 	if comma != 0 {
 		tried = string(comma)
@@ -57,6 +60,10 @@ func (r *Reader) header(o Options) (complete bool, err error) {
 		return false, err
 	}
 	if !o.Lenient && (best.wantedColumns < len(wantedNames(o)) || len(o.Wanted) == 0) {
+		if line := headerBelow(r.carry[pos:], &s, o); line > 0 {
+			return false, &Broken{campaign.Problem{Code: "header-missing", File: o.File, Line: int(s.line),
+				Message: fmt.Sprintf("the first line doesn't name the columns, but line %d does; remove the lines before it", line)}}
+		}
 		if slices.ContainsFunc(best.columns, looksLikeContact) {
 			return false, &Broken{campaign.Problem{Code: "header-missing", File: o.File, Line: int(s.line),
 				Message: "the first line looks like a recipient, not like the names of columns; add a first line that names the columns"}}
@@ -69,6 +76,47 @@ func (r *Reader) header(o Options) (complete bool, err error) {
 	r.split = best.after
 	r.carry = append(r.carry[:0], r.carry[pos+best.next:]...)
 	return true, nil
+}
+
+// foreignLineEnd returns a *Broken if the first line has a character that some programs write for a line end
+// and others don't read as one. The rows would be taken for names of columns.
+func (s *splitter) foreignLineEnd(data []byte, pos int, eol byte) error {
+	line := data[pos:]
+	if i := bytes.IndexByte(line, eol); i >= 0 {
+		line = line[:i]
+	}
+	for _, c := range []rune{'\u0085', '\u2028', '\u2029', '\v', '\f'} {
+		if i := bytes.IndexRune(line, c); i >= 0 {
+			s.eol = eol
+			return s.broken("line-ends", data, pos+i, fmt.Sprintf("the first line has the character %U, which some programs write for a line end; end lines with a line feed", c))
+		}
+	}
+	return nil
+}
+
+// linesTried is how many lines are searched for the names of the columns.
+const linesTried = 20
+
+// headerBelow returns the line that has all wanted columns, below the first one; 0 if there is none. It serves only
+// a message, so it doesn't care about line breaks in quotes.
+func headerBelow(data []byte, s *splitter, o Options) (line uint32) {
+	wanted := wantedNames(o)
+	if len(wanted) == 0 {
+		return 0
+	}
+	lines := bytes.SplitN(data[:min(len(data), o.MaxRecord)], []byte{s.eol}, linesTried)
+	for i, text := range lines[1:] {
+		for _, comma := range candidates {
+			var names []string
+			for _, cell := range strings.Split(string(text), string(comma)) {
+				names = append(names, strings.Trim(columnName(cell), `"`))
+			}
+			if !slices.ContainsFunc(wanted, func(w string) bool { return !slices.Contains(names, w) }) {
+				return s.line + uint32(i) + 1
+			}
+		}
+	}
+	return 0
 }
 
 // sepLine reads a first line sep=; as spreadsheets write it. comma is 0 if there is none.
@@ -233,6 +281,9 @@ func looksLikeContact(cell string) bool {
 	if at := strings.IndexByte(cell, '@'); at > 0 {
 		return strings.LastIndexByte(cell, '.') > at+1 && !strings.ContainsAny(cell, " \t")
 	}
+	if run := longestDigits(cell); run >= 9 && run <= 15 && run < len(cell) {
+		return true // a contact and something else
+	}
 	digits := strings.Map(func(r rune) rune {
 		if strings.ContainsRune(" +-.()/'\u00a0", r) {
 			return -1
@@ -244,6 +295,18 @@ func looksLikeContact(cell string) bool {
 	}
 	_, err := time.Parse("20060102", digits)
 	return err != nil
+}
+
+// longestDigits returns the length of the longest run of digits.
+func longestDigits(cell string) (most int) {
+	run := 0
+	for i := range len(cell) {
+		if run++; cell[i] < '0' || cell[i] > '9' {
+			run = 0
+		}
+		most = max(most, run)
+	}
+	return most
 }
 
 // checkHeader finds the faults of the names, and prepares rejected.csv.

@@ -67,8 +67,26 @@ func footer(line []byte) bool {
 		return len(words) > 1 && strings.Trim(words[0], figures) == "" &&
 			slices.ContainsFunc(rowWords(), func(word string) bool { return strings.HasPrefix(words[1], word) })
 	}
-	word := strings.TrimRight(text, figures+" ")
-	return word != text && slices.Contains(totalWords(), strings.TrimRight(word, " :="))
+	words := strings.TrimRight(text, figures+" ")
+	return words != text && isTotal(strings.TrimRight(words, " :="))
+}
+
+// isTotal reports whether a text is a total's name: "total", "total de registros", "number of rows".
+func isTotal(text string) bool {
+	if slices.Contains(totalWords(), text) {
+		return true
+	}
+	words := strings.Fields(text)
+	if len(words) < 2 || len(words) > 4 || !slices.Contains(append(totalWords(), "number", "número", "numero", "nombre", "anzahl"), words[0]) {
+		return false
+	}
+	for _, word := range words[1:] {
+		isRow := slices.ContainsFunc(rowWords(), func(row string) bool { return strings.HasPrefix(word, row) })
+		if !isRow && !slices.Contains([]string{"de", "of", "the", "der", "des", "di", "count", "number"}, word) {
+			return false
+		}
+	}
+	return true
 }
 
 const figures = "0123456789.,'"

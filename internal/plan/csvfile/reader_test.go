@@ -104,6 +104,9 @@ func TestHeader(t *testing.T) {
 		{"quote in a name", "a\"b,c\n1,2\n", "c", "", "", "x.csv:1: a name in the header has a quote within"},
 		{"open quote", "\"a,b\n1,2\n", "a", "", "", "x.csv:1:1: the quote here is never closed"},
 		{"text behind a quote", "\"a\"x,b\n", "a", "", "", "x.csv:1:4: text follows a closing quote"},
+		{"lines that end with U+2028", "a,b\u20281,2\u20283,4", "a", "", "", "x.csv:1:4: the first line has the character U+2028"},
+		{"lines that end with NEL", "phone,b\u008534666777001,2\u0085", "a", "", "", "x.csv:1:8: the first line has the character U+0085"},
+		{"a number within a name", "Ada 34666777001,x\n", "a", "", "", "x.csv:1: the first line looks like a recipient"},
 		{"mixed line ends", "sep=,\ra,b\n", "a", "", "", "x.csv:2:4: a line feed ends this line"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -118,6 +121,19 @@ func TestHeader(t *testing.T) {
 				t.Errorf("got %q by %q, want %q by %q", got, r.Delimiter(), c.columns, c.delimiter)
 			}
 		})
+	}
+}
+
+// TestLinesBeforeTheHeader: the error says where the names are, and not that each is missing.
+func TestLinesBeforeTheHeader(t *testing.T) {
+	for data, want := range map[string]string{
+		"Customers 2026\n\na;b\n1;2\n":               "x.csv:1: the first line doesn't name the columns, but line 3 does; remove the lines before it",
+		"# exported\r\n\"a\",\"b\"\r\n":              "x.csv:1: the first line doesn't name the columns, but line 2 does; remove the lines before it",
+		"+---+---+\n| a | b |\n+---+---+\n| 1 | 2 |": "x.csv:1: the first line doesn't name the columns, but line 2 does; remove the lines before it",
+	} {
+		if _, problems := open(t, []byte(data), blockSize, "a", "b"); problems != want {
+			t.Errorf("%q: got %q, want %q", data, problems, want)
+		}
 	}
 }
 
@@ -143,6 +159,8 @@ func TestRecords(t *testing.T) {
 		{"a line break in the first column", "a,b\n0,0\n1\n2,3\n4,5\n", "2 fault 6/3 \"0,0\"\n3 fault 5/1 \"1\"\n4 fault 6/3 \"2,3\"\n5 [\"4\" \"5\"]", ""},
 		{"a line break in the last column of the last row", "a,b\n0,0\n1,2\n3\n", "2 [\"0\" \"0\"]\n3 fault 6/4 \"1,2\"\n4 fault 5/1 \"3\"", ""},
 		{"a single cell with a stray quote", "a,b\n0,0\n5\" x\n4,5\n", "2 fault 6/3 \"0,0\"\n3 fault 2/0 \"5\\\" x\"\n4 fault 6/3 \"4,5\"", ""},
+		{"a total in words", "a,b\n0,0\nTotal de registros: 1\n", "2 [\"0\" \"0\"]\n3 fault 5/1 \"Total de registros: 1\"", ""},
+		{"a total of something else", "a,b\n0,0\ntotal loss 1\n", "2 fault 6/3 \"0,0\"\n3 fault 5/1 \"total loss 1\"", ""},
 		{"footer of dashes", "a,b\n0,0\n-----\n", "2 [\"0\" \"0\"]\n3 fault 5/1 \"-----\"", ""},
 		{"footer with the number of rows", "a,b\n0,0\n(2 rows affected)\n(2 filas)\n", "2 [\"0\" \"0\"]\n3 fault 5/1 \"(2 rows affected)\"\n4 fault 5/1 \"(2 filas)\"", ""},
 		{"footer with a total", "a,b\n0,0\nTOTAL: 1.234\n", "2 [\"0\" \"0\"]\n3 fault 5/1 \"TOTAL: 1.234\"", ""},

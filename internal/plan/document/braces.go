@@ -59,7 +59,8 @@ const (
 // suspects calls found for each name in braces that other programs use for variables.
 func suspects(text string, found func(offset int, whole, name string)) {
 	forms := []struct{ open, close string }{
-		{"${", "}"}, {"{", "}"}, {"[[", "]]"}, {"<<", ">>"}, {"｛｛", "｝｝"}, {"｛", "｝"}, {"%", "%"},
+		{"${", "}"}, {"{", "}"}, {"[[", "]]"}, {"[", "]"}, {"<<", ">>"}, {"<%=", "%>"}, {"<", ">"}, {"｛｛", "｝｝"}, {"｛", "｝"},
+		{"%", "%"}, {"*|", "|*"}, {"((", "))"}, {"«", "»"},
 	}
 	for i, n := 0, 0; i < len(text) && n < maxSuspects; i++ {
 		for _, form := range forms {
@@ -74,10 +75,7 @@ func suspects(text string, found func(offset int, whole, name string)) {
 			if name := strings.TrimSpace(rest[:end]); name != "" {
 				n++
 				found(i, text[i:i+len(form.open)+end+len(form.close)], name)
-				i += len(form.open) + end + len(form.close) - 1
-				if form.open == "%" {
-					i-- // the closing sign may open the next one
-				}
+				i += len(form.open) - 1 // another one may be inside
 			}
 			break
 		}

@@ -87,6 +87,14 @@ func TestWrongBracesAreRefused(t *testing.T) {
 		"[[name]]":                   `f:1:81: customFields.x: "[[name]]" is no variable; a variable is written {{name}}`,
 		"<<first name>>":             `f:1:81: customFields.x: "<<first name>>" is no variable; a variable is written {{first name}}`,
 		"｛｛name｝｝":                   `f:1:81: customFields.x: "｛｛name｝｝" is no variable; a variable is written {{name}}`,
+		"Hi {NAME}":                  `f:1:84: customFields.x: "{NAME}" is no variable; a variable is written {{name}}`,
+		"[offer for {name}]":         `f:1:92: customFields.x: "{name}" is no variable; a variable is written {{name}}`,
+		"[name]":                     `f:1:81: customFields.x: "[name]" is no variable; a variable is written {{name}}`,
+		"<%= name %>":                `f:1:81: customFields.x: "<%= name %>" is no variable; a variable is written {{name}}`,
+		"*|NAME|*":                   `f:1:81: customFields.x: "*|NAME|*" is no variable; a variable is written {{name}}`,
+		"«name»":                     `f:1:81: customFields.x: "«name»" is no variable; a variable is written {{name}}`,
+		"((name))":                   `f:1:81: customFields.x: "((name))" is no variable; a variable is written {{name}}`,
+		"<p>name}}</p>":              `f:1:88: customFields.x: "}}" without "{{" before it; a variable is written {{<p>name}}`,
 		"{name|upper}":               `f:1:81: customFields.x: "{name|upper}" is no variable; a variable is written {{name|upper}}`,
 		"Hi name}}":                  `f:1:88: customFields.x: "}}" without "{{" before it; a variable is written {{name}}`,
 		"{{name}} and {name} follow": `f:1:94: customFields.x: "{name}" is no variable; a variable is written {{name}}`,
@@ -96,7 +104,7 @@ func TestWrongBracesAreRefused(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", text, diff)
 		}
 	}
-	for _, text := range []string{"{other}", "100 %", "10% a 20%", "{}", "[[]]", "<<x>>", "a } b", "{ {", "50% of %", "{{name}}}"} {
+	for _, text := range []string{"{other}", "100 %", "10% a 20%", "{}", "[[]]", "<<x>>", "a } b", "{ {", "50% of %", "{{name}}}", "[other]", "<b>Hi</b>", "(name)", "a < b > c", "«Hi»"} {
 		if _, problems, _ := checkField(t, text); len(problems) > 0 {
 			t.Errorf("%s: %v", text, problems)
 		}
@@ -138,7 +146,8 @@ func TestReferenceOfARow(t *testing.T) {
 
 // FuzzFilters checks that any text between braces is resolved or refused.
 func FuzzFilters(f *testing.F) {
-	for _, text := range []string{"name|first|title|default:x", "name | default : 'a '' | }} b'", "|", "a||", "name|default:'", "name|digits:"} {
+	for _, text := range []string{"name|first|title|default:x", "name | default : 'a '' | }} b'", "|", "a||", "name|default:'", "name|digits:",
+		"name|default:''''", "name|default:'a'b'", "a|b|first", "name\u00a0|\u2003title", "name|default:{{x}}", "name|Title", "'a|b'|first", "name|default: |", "e\u0301|upper"} {
 		f.Add(text, "Ana  María")
 	}
 	f.Fuzz(func(t *testing.T, text, cell string) {

@@ -162,15 +162,18 @@ func (r *layoutReader) parse(n *node, field string) (Text, bool) {
 			continue
 		}
 		t.Segments = append(t.Segments, Segment{Text: one.text})
-		end := 0 // of the last suspect
+		end := 0 // of the last suspect in braces
 		suspects(one.text, func(offset int, whole, name string) {
 			line, column := at(one.start + offset)
 			t.suspects = append(t.suspects, suspect{whole, nfc(name), line, column})
-			end = offset + len(whole)
+			if strings.HasSuffix(whole, "}") {
+				end = offset + len(whole)
+			}
 		})
 		if i := strings.Index(one.text, "}}"); i >= 0 && (end == 0 || i > end) {
 			word := one.text[strings.LastIndexAny(one.text[:i], " \t\n{")+1 : i]
-			r.addCode("braces-wrong", int(n.start)+lit.offset(one.start+i), field, `"}}" without "{{" before it; a variable is written {{%s}}`, cmp.Or(word, "name"))
+			again := literal{raw: r.raw(n), at: 1} // lit is at the last suspect, which may be behind
+			r.addCode("braces-wrong", int(n.start)+again.offset(one.start+i), field, `"}}" without "{{" before it; a variable is written {{%s}}`, cmp.Or(word, "name"))
 			ok = false
 		}
 	}
@@ -244,11 +247,26 @@ func (c *columnCheck) text(field string, t Text) {
 		}
 	}
 	for _, s := range t.suspects {
-		base, _, _ := strings.Cut(s.name, "|")
-		if c.have[s.name] || c.have[strings.TrimSpace(base)] {
-			c.problems.AddCode("braces-wrong", c.file, s.line, s.column, field, "%s is no variable; a variable is written {{%s}}", quote(s.found), s.name)
+		base, filters, filtered := strings.Cut(s.name, "|")
+		if name := c.column(s.name); name != "" {
+			c.problems.AddCode("braces-wrong", c.file, s.line, s.column, field, "%s is no variable; a variable is written {{%s}}", quote(s.found), name)
+		} else if name := c.column(strings.TrimSpace(base)); filtered && name != "" {
+			c.problems.AddCode("braces-wrong", c.file, s.line, s.column, field, "%s is no variable; a variable is written {{%s|%s}}", quote(s.found), name, filters)
 		}
 	}
+}
+
+// column returns the column of a name, without regard to case if there is none that equals it; "" if there is none.
+func (c *columnCheck) column(name string) string {
+	if c.have[name] {
+		return name
+	}
+	for _, column := range c.columns {
+		if column = nfc(column); strings.EqualFold(column, name) {
+			return column
+		}
+	}
+	return ""
 }
 
 // bareColumn reports whether t is only the name of a column.
