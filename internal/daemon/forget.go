@@ -30,25 +30,33 @@ func (d *Daemon) Forget(ctx context.Context, contact, who string) (control.Forgo
 	contact = strings.TrimSpace(contact)
 	c := d.current()
 	places := placesOf(c)
+	names, err := d.store.NamesOf(contact)
+	if err != nil {
+		return control.Forgotten{}, err
+	}
 	var done control.Forgotten
 	var had []campaign.ID
 	for deadline := d.now().Add(forgetWait); ; {
-		f, err := d.store.Forget(ctx, contact, places)
-		done.Suppressed += f.Suppressed
-		done.Unknown += f.Unknown
-		for _, id := range f.Sendings {
-			if !slices.Contains(had, id) {
-				had = append(had, id)
+		inFlight := uint64(0)
+		for _, name := range names {
+			f, err := d.store.Forget(ctx, name, places)
+			done.Suppressed += f.Suppressed
+			done.Unknown += f.Unknown
+			inFlight += f.InFlight
+			for _, id := range f.Sendings {
+				if !slices.Contains(had, id) {
+					had = append(had, id)
+				}
+			}
+			if err != nil {
+				return done, err
 			}
 		}
-		if err != nil {
-			return done, err
-		}
-		if f.InFlight == 0 {
+		if inFlight == 0 {
 			break
 		}
 		if d.now().After(deadline) {
-			return done, control.Conflictf("%d messages to the contact are in flight: nothing more is sent to it, but run the command again to remove their rows", f.InFlight)
+			return done, control.Conflictf("%d messages to the contact are in flight: nothing more is sent to it, but run the command again to remove their rows", inFlight)
 		}
 		timer := time.NewTimer(forgetAgain)
 		select {
@@ -60,7 +68,7 @@ func (d *Daemon) Forget(ctx context.Context, contact, who string) (control.Forgo
 	}
 	done.Sendings = len(had)
 	d.send.Kick()
-	files, err := d.intake.Forget(ctx, had, forgetter(c, d.opts.Version, contact, places))
+	files, err := d.intake.Forget(ctx, had, forgetter(c, d.opts.Version, names, places))
 	done.Files = files
 	if err == nil {
 		_, err = d.compact(ctx, who) // what was removed is still in the file's free pages
@@ -86,19 +94,24 @@ func placesOf(c *config.Config) (places []store.Place) {
 	return places
 }
 
-// forgetter returns how the contact is recognized in files.
-func forgetter(c *config.Config, version, contact string, places []store.Place) *intake.Forgetter {
+// forgetter returns how the contact is recognized in files, by any of its names.
+func forgetter(c *config.Config, version string, names []string, places []store.Place) *intake.Forgetter {
 	rules := optOutRules(c, version)
-	keys := make([][]byte, len(places))
+	keys := make([][][]byte, len(places)) // by place and name
 	f := &intake.Forgetter{}
-	texts := [][]byte{[]byte(contact)}
-	for i, place := range places {
-		keys[i] = rules.Key(nil, place.Application, place.ChannelType, []byte(contact))
-		texts = append(texts, keys[i])
+	var texts [][]byte
+	for _, name := range names {
+		texts = append(texts, []byte(name))
+		for i, place := range places {
+			key := rules.Key(nil, place.Application, place.ChannelType, []byte(name))
+			keys[i] = append(keys[i], key)
+			texts = append(texts, key)
+		}
 	}
 	f.Same = func(cell []byte) bool {
 		for i, place := range places {
-			if bytes.Equal(rules.Key(nil, place.Application, place.ChannelType, cell), keys[i]) {
+			key := rules.Key(nil, place.Application, place.ChannelType, cell)
+			if slices.ContainsFunc(keys[i], func(one []byte) bool { return bytes.Equal(one, key) }) {
 				return true
 			}
 		}
@@ -110,7 +123,7 @@ func forgetter(c *config.Config, version, contact string, places []store.Place) 
 			f.Texts = append(f.Texts, text)
 		}
 	}
-	if key := keys[0]; len(key) > minForgotten && len(bytes.Trim(key, "0123456789")) == 0 {
+	if key := keys[0][0]; len(names) == 1 && len(key) > minForgotten && len(bytes.Trim(key, "0123456789")) == 0 {
 		f.Digits = key[len(key)-minForgotten:]
 	}
 	return f

@@ -166,8 +166,8 @@ func (h *hookReceiver) Receive(_ context.Context, events receipts.Events) error 
 	return nil
 }
 
-// optOuts returns the opt-outs of events, under every name of each contact that is known: its number, its
-// user id, and the contactCode of the message. It learns user ids on the way.
+// optOuts returns the opt-outs of events. It learns user ids on the way, so that the store knows each
+// contact by every name.
 func (h *hookReceiver) optOuts(events receipts.Events) (outs []store.OptOut, err error) {
 	add := func(account string, contacts ...string) {
 		for _, p := range h.channels[account] {
@@ -180,12 +180,8 @@ func (h *hookReceiver) optOuts(events receipts.Events) (outs []store.OptOut, err
 		}
 	}
 	for _, s := range events.Statuses {
-		learned, err := h.learn(s)
-		if err != nil {
+		if err := h.learn(s.UserID, s.Contact, s.Key); err != nil {
 			return nil, err
-		}
-		if learned != "" && h.stoppedByUserID(s) {
-			add(s.Account, learned)
 		}
 		if s.OptedOut {
 			contact, err := h.d.store.ContactOf(s.Key) // as the drop wrote it, which Meta may write differently
@@ -196,54 +192,45 @@ func (h *hookReceiver) optOuts(events receipts.Events) (outs []store.OptOut, err
 		}
 	}
 	for _, p := range events.Preferences {
-		if !p.Stop {
-			continue
-		}
-		known, err := h.d.store.ContactOfUserID(p.UserID)
-		if err != nil {
+		if err := h.learn(p.UserID, p.Contact, ""); err != nil {
 			return nil, err
 		}
-		add(p.Account, withPlus(p.Contact), p.UserID, known)
+		if p.Stop {
+			add(p.Account, withPlus(p.Contact), p.UserID)
+		}
+	}
+	for _, m := range events.Moves {
+		for _, pair := range [][2]string{{withPlus(m.Contact), withPlus(m.NewContact)}, {m.UserID, m.NewUserID}, {m.UserID, withPlus(m.NewContact)}, {withPlus(m.Contact), m.NewUserID}} {
+			if err := h.d.store.SamePerson(pair[0], pair[1]); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return h.stopWords(outs, events.Replies)
 }
 
-// learn records to which contact a user id of a status belongs. It returns that contact if it is new.
-func (h *hookReceiver) learn(s receipts.Status) (string, error) {
-	if s.UserID == "" {
-		return "", nil
+// learn records to which contact a user id belongs: to the number that came with it, else to the contact of our
+// message with that key.
+func (h *hookReceiver) learn(userID, number, key string) error {
+	if userID == "" {
+		return nil
 	}
-	known, err := h.d.store.ContactOfUserID(s.UserID)
-	if err != nil {
-		return "", err
-	}
-	contact := known
-	switch {
-	case s.Contact != "":
-		contact = withPlus(s.Contact)
-	case known == "": // the number is hidden, but we know to whom the message went
-		if contact, err = h.d.store.ContactOf(s.Key); err != nil {
-			return "", err
+	contact := withPlus(number)
+	if contact == "" {
+		known, err := h.d.store.ContactOfUserID(userID)
+		if err != nil {
+			return err
+		}
+		if contact = known; contact == "" && key != "" {
+			if contact, err = h.d.store.ContactOf(key); err != nil {
+				return err
+			}
 		}
 	}
-	if contact == "" || contact == s.UserID {
-		return "", nil
+	if contact == "" || contact == userID {
+		return nil
 	}
-	if err := h.d.store.LearnUserID(s.UserID, contact, h.d.now()); err != nil || contact == known {
-		return "", err
-	}
-	return contact, nil
-}
-
-// stoppedByUserID reports whether the user id of a status has opted out. An error counts as no: the
-// next status asks again.
-func (h *hookReceiver) stoppedByUserID(s receipts.Status) bool {
-	for _, p := range h.channels[s.Account] {
-		if out, err := h.d.store.OptedOut(p.Application, p.ChannelType, []byte(s.UserID)); err == nil && out {
-			return true
-		}
-	}
-	return false
+	return h.d.store.LearnUserID(userID, contact, h.d.now())
 }
 
 // count updates the metrics and starts a search for unmatched receipts.

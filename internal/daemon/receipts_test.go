@@ -192,10 +192,18 @@ func TestStopByUserIDIsDropped(t *testing.T) {
 		stop("US.1")
 		stop("US.2") // nobody knows its number yet
 		w.signedWebhook(graphfake.Status{ID: "wamid.2", Status: "delivered", At: w.now(), UserID: "US.2", Key: sent[1].key})
+		w.signedWebhook(graphfake.Status{ID: "wamid.3", Status: "delivered", At: w.now(), Recipient: "34666000333", UserID: "US.3", Key: sent[2].key})
 		drop("again", sent[0].contact+",Ada\n"+sent[1].contact+",Ada\n"+sent[2].contact+",Ada\nUS.1,Ada\n")
 		w.until(at(9, 10))
 		if got := w.report("again"); got.Messages.Sent != 1 || got.Messages.Suppressed != 3 {
 			t.Errorf("got %+v; want 1 sent, 3 suppressed", got.Messages)
+		}
+		w.write("in/x.suppress.csv", "contactCode\n34 666 000 333\n")
+		w.until(at(9, 12))
+		drop("last", "US.3,Ada\nUS.4,Ada\n")
+		w.until(at(9, 20))
+		if got := w.report("last"); got.Messages.Sent != 1 || got.Messages.Suppressed != 1 {
+			t.Errorf("got %+v; want 1 sent to US.4, 1 suppressed", got.Messages)
 		}
 	})
 }

@@ -33,15 +33,14 @@ func (h *hookReceiver) addReplies(replies []receipts.Reply) error {
 // stopWords appends to outs the opt-outs of the contacts that replied with a stop word.
 func (h *hookReceiver) stopWords(outs []store.OptOut, replies []receipts.Reply) ([]store.OptOut, error) {
 	for _, r := range replies {
-		known, err := h.d.store.ContactOfUserID(r.UserID)
-		if err != nil {
+		if err := h.learn(r.UserID, r.Contact, ""); err != nil {
 			return nil, err
 		}
 		for _, p := range h.channels[r.Account] {
 			if !r.IsStopWord(p.stopWords) {
 				continue
 			}
-			for _, contact := range []string{withPlus(r.Contact), r.UserID, known} {
+			for _, contact := range []string{withPlus(r.Contact), r.UserID} {
 				if contact != "" {
 					outs = append(outs, store.OptOut{ApplicationID: p.Application, ChannelType: p.ChannelType, ContactCode: contact, At: h.d.now().UTC(), Source: "reply"})
 				}

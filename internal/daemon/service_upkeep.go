@@ -203,6 +203,11 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error)
 	for _, channel := range d.send.Channels() {
 		list = append(list, channelFinding(channel))
 	}
+	optOuts, err := d.optOutFindings(deep)
+	if err != nil {
+		add("opt-outs", control.LevelFail, err.Error(), "keep a copy of the file, stop the daemon and restore the newest backup")
+	}
+	list = append(list, optOuts...)
 	if newest, err := d.store.Sendings(store.Filter{Limit: 1}); err == nil && len(newest) == 1 && newest[0].ReceivedAt.After(d.now().Add(time.Minute)) {
 		add("clock", control.LevelWarn, "the newest sending was received in the future: the clock was set back", "check that the time is synchronized")
 	} else {

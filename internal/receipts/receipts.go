@@ -47,6 +47,12 @@ type Preference struct {
 	At      time.Time
 }
 
+// Move says that a contact has another number or user id now. Fields may be empty. Not for logs.
+type Move struct {
+	Contact, UserID       string
+	NewContact, NewUserID string
+}
+
 // TemplateChange is a change of a message template's status.
 type TemplateChange struct {
 	Account        string // that has the template
@@ -71,6 +77,7 @@ type Events struct {
 	Statuses    []Status
 	Preferences []Preference
 	Replies     []Reply
+	Moves       []Move
 	Templates   []TemplateChange
 	Ignored     map[Ignored]int // how many were not passed on
 }

@@ -105,7 +105,7 @@ func (f *forgetting) suppress(t *tx) error {
 			}
 		}
 	}
-	if err := t.dropCounted(f.keys); err != nil {
+	if err := errors.Join(t.dropCounted(f.keys), t.dropUserIDs(string(f.contact))); err != nil {
 		return err
 	}
 	t.after = append(t.after, func() {

@@ -34,12 +34,13 @@ var (
 	bucketDeliveries    = []byte("deliveries")
 	bucketReceiptCounts = []byte("told")
 	bucketUnmatched     = []byte("strays")
-	bucketContacts      = []byte("contacts") // made on first use: older stores have none
-	bucketLeaving       = []byte("leaving")  // made on first use
-	bucketUserIDs       = []byte("userids")  // made on first use
-	bucketRequests      = []byte("requests") // made on first use
-	bucketNotices       = []byte("notices")  // made on first use
-	bucketRecords       = []byte("records")  // made on first use
+	bucketContacts      = []byte("contacts")  // made on first use: older stores have none
+	bucketLeaving       = []byte("leaving")   // made on first use
+	bucketUserIDs       = []byte("userids")   // made on first use
+	bucketRequests      = []byte("requests")  // made on first use
+	bucketNotices       = []byte("notices")   // made on first use
+	bucketUserIDsOf     = []byte("useridsof") // made on first use
+	bucketRecords       = []byte("records")   // made on first use
 )
 
 // The buckets in each bucket of contacts.

@@ -117,6 +117,37 @@ type origin struct {
 // added. They apply to every message attempted after it returns. A group of hundreds of
 // thousands costs least for each.
 func (s *Store) AddOptOuts(list []OptOut) (int, error) {
+	others, err := s.otherOptOuts(list)
+	if err != nil {
+		return 0, err
+	}
+	if len(others) > 0 {
+		if _, err := s.addOptOuts(others); err != nil {
+			return 0, err
+		}
+	}
+	return s.addOptOuts(list)
+}
+
+// otherOptOuts returns the opt-outs of a list under the other names of their contacts.
+func (s *Store) otherOptOuts(list []OptOut) (others []OptOut, err error) {
+	err = s.view(func(t *tx) error {
+		if t.Bucket(bucketUserIDs) == nil {
+			return nil
+		}
+		for _, one := range list {
+			for _, name := range t.otherNames(one.ContactCode) {
+				other := one
+				other.ContactCode = name
+				others = append(others, other)
+			}
+		}
+		return nil
+	})
+	return others, err
+}
+
+func (s *Store) addOptOuts(list []OptOut) (int, error) {
 	rules := s.optOuts.Load()
 	at := now()
 	changes := make([]optOutChange, len(list))
@@ -190,19 +221,21 @@ func sortOptOuts(changes []optOutChange) {
 	})
 }
 
-// RemoveOptOut removes an opt-out and reports whether it existed.
+// RemoveOptOut removes an opt-out, under every name of its contact that is known, and reports whether it existed.
 func (s *Store) RemoveOptOut(application int64, channelType, contactCode string) (bool, error) {
 	rules := s.optOuts.Load()
 	found := false
 	err := s.update(func(t *tx) error {
 		found = false
-		for _, r := range rules.all() {
-			key := r.key(nil, application, channelType, []byte(contactCode))
-			removed, err := t.removeOptOut(optOutPrefix(nil, application, channelType), key)
-			if err != nil {
-				return err
+		for _, name := range append(t.otherNames(contactCode), contactCode) {
+			for _, r := range rules.all() {
+				key := r.key(nil, application, channelType, []byte(name))
+				removed, err := t.removeOptOut(optOutPrefix(nil, application, channelType), key)
+				if err != nil {
+					return err
+				}
+				found = found || removed
 			}
-			found = found || removed
 		}
 		return nil
 	})

@@ -221,10 +221,11 @@ func (m *replyMatcher) add(t *tx, one *replyMatch) {
 		m.quoted[r.Quoted] = append(m.quoted[r.Quoted], one)
 	}
 	known, _ := t.contactOfUserID(r.UserID)
+	names := append(t.otherNames(r.ContactCode), r.ContactCode, r.UserID, known)
 	one.unknown = r.ContactCode == "" && known == ""
 	for _, place := range r.Places {
 		keys := map[string]bool{}
-		for _, contact := range []string{r.ContactCode, r.UserID, known} {
+		for _, contact := range names {
 			if contact != "" {
 				keys[string(m.key(nil, place.Application, place.ChannelType, []byte(contact)))] = true
 			}
@@ -292,11 +293,11 @@ func (t *tx) removeReplies(same func(contactCode string) bool) error {
 	for _, name := range [][]byte{bucketReplies, bucketNewReplies} {
 		var gone [][]byte
 		if err := t.bucket(name).ForEach(func(k, v []byte) error {
-			var r Reply
+			var r NewReply
 			if err := json.Unmarshal(v, &r); err != nil {
 				return fmt.Errorf("read reply: %w: %w", ErrDamaged, err)
 			}
-			if same(r.ContactCode) {
+			if same(r.ContactCode) || same(r.UserID) {
 				gone = append(gone, bytes.Clone(k))
 			}
 			return nil

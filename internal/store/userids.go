@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -10,14 +11,30 @@ import (
 const userIDRefresh = 24 * time.Hour
 
 // LearnUserID records durably that a receiver's user id belongs to a contact, in a form that every
-// application reads the same (+ and digits). A receipt tells it. Learning the same again within a day writes nothing.
+// application reads the same (+ and digits). A receipt tells it. What one of the two has opted out of,
+// the other has too from then on. Learning the same again within a day writes nothing.
 func (s *Store) LearnUserID(userID, contact string, at time.Time) error {
 	known, learned, err := s.userID(userID)
 	if err != nil || known == contact && at.Sub(learned) < userIDRefresh {
 		return err
 	}
 	err = s.update(func(t *tx) error {
+		forgotten, err := t.pairOptOuts(userID, contact)
+		if err != nil || forgotten {
+			return err // who was forgotten isn't stored again
+		}
 		if _, err := t.CreateBucketIfNotExists(bucketUserIDs); err != nil {
+			return err
+		}
+		if _, err := t.CreateBucketIfNotExists(bucketUserIDsOf); err != nil {
+			return err
+		}
+		if known != "" {
+			if err := t.bucket(bucketUserIDsOf).Delete(t.userIDOf(known, userID)); err != nil {
+				return err
+			}
+		}
+		if err := t.bucket(bucketUserIDsOf).Put(t.userIDOf(contact, userID), nil); err != nil {
 			return err
 		}
 		value := binary.BigEndian.AppendUint64(nil, uint64(max(at.Unix(), 0)))
@@ -25,6 +42,128 @@ func (s *Store) LearnUserID(userID, contact string, at time.Time) error {
 	})
 	if err != nil {
 		return fmt.Errorf("learn user id: %w", err)
+	}
+	return nil
+}
+
+// SamePerson makes the opt-outs of each of two contacts, numbers or user ids, those of the other too:
+// somebody has another number or user id now.
+func (s *Store) SamePerson(one, other string) error {
+	if one == other || one == "" || other == "" {
+		return nil
+	}
+	err := s.update(func(t *tx) error { _, err := t.pairOptOuts(one, other); return err })
+	if err != nil {
+		return fmt.Errorf("join the opt-outs of a person: %w", err)
+	}
+	return nil
+}
+
+// NamesOf returns a contact followed by its user ids, or a user id followed by its contact.
+func (s *Store) NamesOf(contact string) (names []string, err error) {
+	err = s.view(func(t *tx) error { names = append([]string{contact}, t.otherNames(contact)...); return nil })
+	return names, err
+}
+
+// userIDOf returns the key of userIDsOf for a contact's user id.
+func (t *tx) userIDOf(contact, userID string) []byte {
+	return append(append(t.s.optOuts.Load().key(nil, 0, "", []byte(contact)), 0), userID...)
+}
+
+// otherNames returns the user ids of a contact, or the contact of a user id.
+func (t *tx) otherNames(contact string) (names []string) {
+	if known, _ := t.contactOfUserID(contact); known != "" {
+		return []string{known}
+	}
+	b := t.Bucket(bucketUserIDsOf)
+	if b == nil || contact == "" {
+		return nil
+	}
+	prefix := t.userIDOf(contact, "")
+	c := b.Cursor()
+	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+		names = append(names, string(k[len(prefix):]))
+	}
+	return names
+}
+
+// pairOptOuts adds to each of two names of a person the opt-outs of the other, and reports whether
+// the person was forgotten: then both are.
+func (t *tx) pairOptOuts(one, other string) (forgotten bool, err error) {
+	rules := t.s.optOuts.Load()
+	names := [2]string{one, other}
+	var changes []optOutChange
+	for group := range *t.s.optOutGroups.Load() {
+		prefix := optOutPrefix(nil, group.application, group.channel)
+		var keys [2][]byte
+		var out [2]bool
+		for i, name := range names {
+			keys[i] = rules.key(nil, group.application, group.channel, []byte(name))
+			if out[i], err = optedOut(t.Bucket(bucketOptOuts), group.application, group.channel, keys[i]); err != nil {
+				return false, err
+			}
+		}
+		for i := range names {
+			if out[1-i] && !out[i] {
+				changes = append(changes, optOutChange{prefix: prefix, key: keys[i], spelling: spell(keys[i], []byte(names[i])),
+					origin: origin{"user id", now().UTC().Truncate(time.Second)}, group: group})
+			}
+		}
+	}
+	if len(changes) > 0 {
+		sortOptOuts(changes)
+		m := optOutMerger{t: t, origins: map[origin]uint32{}} // no limit: the person has opted out
+		if _, err := m.add(changes); err != nil {
+			return false, err
+		}
+		t.after = append(t.after, func() { t.s.optOutVersion.Add(1) })
+	}
+	return t.pairForgotten(names)
+}
+
+// pairForgotten forgets both names of a person if one of them is forgotten.
+func (t *tx) pairForgotten(names [2]string) (bool, error) {
+	if !t.s.anyForgotten.Load() {
+		return false, nil
+	}
+	rules := t.s.optOuts.Load()
+	var keys [2][]byte
+	var gone [2]bool
+	for i, name := range names {
+		keys[i] = rules.key(nil, 0, "", []byte(name))
+		var err error
+		if gone[i], err = t.forgotten(keys[i]); err != nil {
+			return false, err
+		}
+	}
+	if !gone[0] && !gone[1] {
+		return false, nil
+	}
+	secret := bytes.Clone(t.bucket(bucketMeta).Get(metaForgetKey))
+	for i := range names {
+		if !gone[i] {
+			if err := t.bucket(bucketForgotten).Put(forgottenHash(secret, keys[i]), key8(uint64(now().Unix()))); err != nil {
+				return false, err
+			}
+		}
+	}
+	t.after = append(t.after, func() { t.s.optOutVersion.Add(1) })
+	return true, nil
+}
+
+// dropUserIDs removes the pairs of a contact or user id.
+func (t *tx) dropUserIDs(contact string) error {
+	for _, other := range t.otherNames(contact) {
+		userID, number := contact, other
+		if known, _ := t.contactOfUserID(contact); known == "" {
+			userID, number = other, contact
+		}
+		if err := t.bucket(bucketUserIDs).Delete([]byte(userID)); err != nil {
+			return err
+		}
+		if err := t.bucket(bucketUserIDsOf).Delete(t.userIDOf(number, userID)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -75,6 +214,9 @@ func (s *Store) ForgetUserIDs(before time.Time) (int, error) {
 	}
 	err = s.update(func(t *tx) error {
 		for _, k := range old {
+			if err := t.dropUserIDs(string(k)); err != nil {
+				return err
+			}
 			if err := t.bucket(bucketUserIDs).Delete(k); err != nil {
 				return err
 			}

@@ -118,7 +118,7 @@ func (h *Hooks) receive(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not understood", http.StatusBadRequest)
 		return
 	}
-	if len(events.Statuses)+len(events.Preferences)+len(events.Replies)+len(events.Templates)+len(events.Ignored) > 0 {
+	if len(events.Statuses)+len(events.Preferences)+len(events.Replies)+len(events.Moves)+len(events.Templates)+len(events.Ignored) > 0 {
 		if err := h.receiver.Receive(r.Context(), events); err != nil {
 			h.onError(fmt.Errorf("store webhook: %w", err))
 			http.Error(w, "not stored: try again", http.StatusInternalServerError)

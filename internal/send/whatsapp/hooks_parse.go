@@ -145,7 +145,9 @@ func addEvents(e *receipts.Events, v *hookValue) {
 		}
 	}
 	for _, raw := range v.Messages {
-		if r, ok := readReply(raw, v); ok {
+		if m, ok := readMove(raw); ok {
+			e.Moves = append(e.Moves, m)
+		} else if r, ok := readReply(raw, v); ok {
 			e.Replies = append(e.Replies, r)
 		} else {
 			e.Ignore(receipts.IgnoredMessage, 1)

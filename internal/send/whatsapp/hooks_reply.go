@@ -75,6 +75,25 @@ func readReply(raw json.RawMessage, v *hookValue) (receipts.Reply, bool) {
 	return out, out.Contact != "" || out.UserID != "" || out.Quoted != ""
 }
 
+// readMove reads the message of the system that a contact has another number or user id.
+func readMove(raw json.RawMessage) (receipts.Move, bool) {
+	var m struct {
+		From   string `json:"from"`
+		UserID string `json:"from_user_id"`
+		Type   string `json:"type"`
+		System struct {
+			WaID           string `json:"wa_id"`
+			UserID         string `json:"user_id"`
+			PreviousUserID string `json:"previous_user_id"`
+		} `json:"system"`
+	}
+	if json.Unmarshal(raw, &m) != nil || m.Type != "system" {
+		return receipts.Move{}, false
+	}
+	move := receipts.Move{Contact: onlyDigits(m.From), UserID: firstUserID(m.System.PreviousUserID, m.UserID), NewContact: onlyDigits(m.System.WaID), NewUserID: firstUserID(m.System.UserID)}
+	return move, move.Contact+move.UserID != "" && move.NewContact+move.NewUserID != ""
+}
+
 // isReplyType reports whether text has the form of Meta's types. New ones may come.
 func isReplyType(text string) bool {
 	return text != "" && len(text) <= 40 && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz_") == ""

@@ -33,6 +33,7 @@ func TestReplyIsDropped(t *testing.T) {
 		one("future", map[string]any{"type": "hologram"}),
 		graphfake.Reply{ID: "hidden", UserID: "US.1", At: at, Members: map[string]any{"type": "text", "text": text("body", strings.Repeat("x", maxReplyText+1))}},
 		one("system", map[string]any{"type": "system", "system": text("body", "changed")}),
+		one("moved", map[string]any{"type": "system", "system": map[string]any{"type": "user_changed_number", "wa_id": "34666000999", "user_id": "US.8", "previous_user_id": "US.7"}}),
 		one("", map[string]any{"type": "text"}),
 		graphfake.Reply{ID: "nobody", At: at, Members: map[string]any{"type": "text"}},
 	)
@@ -58,6 +59,9 @@ func TestReplyIsDropped(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, r.replies); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]receipts.Move{{Contact: "34666000111", UserID: "US.7", NewContact: "34666000999", NewUserID: "US.8"}}, r.moves); diff != "" {
+		t.Errorf("moves (-want +got):\n%s", diff)
 	}
 	if got := r.ignored[receipts.IgnoredMessage]; got != 3 {
 		t.Errorf("%d messages are counted as ignored, want 3", got)

@@ -28,6 +28,7 @@ type receiver struct {
 	preferences []receipts.Preference
 	replies     []receipts.Reply
 	templates   []receipts.TemplateChange
+	moves       []receipts.Move
 	ignored     map[receipts.Ignored]int
 	calls       int
 	err         error
@@ -42,7 +43,7 @@ func (r *receiver) Receive(_ context.Context, e receipts.Events) error {
 	}
 	r.statuses, r.preferences = append(r.statuses, e.Statuses...), append(r.preferences, e.Preferences...)
 	r.replies = append(r.replies, e.Replies...)
-	r.templates = append(r.templates, e.Templates...)
+	r.templates, r.moves = append(r.templates, e.Templates...), append(r.moves, e.Moves...)
 	for why, n := range e.Ignored {
 		if r.ignored == nil {
 			r.ignored = map[receipts.Ignored]int{}
