@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,8 +22,8 @@ type dropPlan struct {
 	campaign *campaign.Campaign
 	app      *config.Application
 	inbox    *config.Inbox
-	at       string        // scheduleAt, "" to begin at once or after a delay
-	delay    time.Duration // 0: none
+	at       string // scheduleAt, "" to begin at once or after a delay
+	delay    string // "": none
 }
 
 // planDrop checks the options. Its errors are about the command line.
@@ -51,10 +52,8 @@ func (env *environment) planDrop(cfg *config.Config, o *dropOptions) (*dropPlan,
 	if p.inbox, err = dropInbox(cfg, o.inbox, p.app.ID); err != nil {
 		return nil, err
 	}
-	if o.in != "" {
-		if p.delay, err = calendar.ParseLength(o.in); err != nil || p.delay == 0 {
-			return nil, usage(`found --in %q, want a length of time such as "2h", "90m" or "3d"`, o.in)
-		}
+	if p.delay, err = parseDelay(o.in); err != nil {
+		return nil, err
 	}
 	if o.at != "" {
 		if p.at, err = parseAt(o.at, time.Now(), p.app.Location); err != nil {
@@ -77,6 +76,24 @@ func checkCondition(text string) error {
 		hint = fmt.Sprintf(", did you mean %q?", near)
 	}
 	return usage("unknown --condition %q%s (there are: %s)", text, hint, strings.Join(names, ", "))
+}
+
+// What --at and --in take.
+const (
+	atHelp = "when to begin: \"15:04\", \"tomorrow 15:04\" or an ISO 8601 date-`time`"
+	inHelp = "how long from now to begin, such as 2h or 90m; a `length` of time"
+)
+
+// parseDelay reads --in and returns it as the delay of a sidecar, "" if it isn't given.
+func parseDelay(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	length, err := calendar.ParseLength(text)
+	if err != nil || length == 0 {
+		return "", usage(`found --in %q, want a length of time such as "2h", "90m" or "3d"`, text)
+	}
+	return "PT" + strconv.FormatFloat(length.Seconds(), 'f', -1, 64) + "S", nil
 }
 
 // parseAt reads --at: "15:04" today or "tomorrow 15:04" in the application's time zone (nil:
@@ -197,11 +214,8 @@ func sidecarOf(ctx context.Context, parts *intake.Parts, p *dropPlan, o *dropOpt
 	if err != nil {
 		return nil, "", err
 	}
-	s := sidecar{ApplicationID: p.app.ID, CampaignID: p.campaign.ID, ScheduleAt: p.at, SlicingCondition: o.condition,
+	s := sidecar{ApplicationID: p.app.ID, CampaignID: p.campaign.ID, ScheduleAt: p.at, Delay: p.delay, SlicingCondition: o.condition,
 		SHA256: info.SHA256, DryRun: o.dryRun, Resend: o.resend, Reference: o.reference}
-	if p.delay > 0 {
-		s.Delay = fmt.Sprintf("PT%gS", p.delay.Seconds())
-	}
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return nil, "", fmt.Errorf("write sidecar: %w", err)

@@ -67,6 +67,7 @@ func newRoot(env *environment) *cobra.Command {
 		newPauseCmd(env),
 		newResumeCmd(env),
 		newCancelCmd(env),
+		newRescheduleCmd(env),
 		newResendCmd(env),
 		newSuppressCmd(env),
 		newForgetCmd(env),

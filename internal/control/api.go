@@ -114,6 +114,22 @@ type Change struct {
 	InFlight uint64         `json:"inFlight"`           // attempts that had begun and can't be stopped
 }
 
+// NewTime is when a sending that has not begun is to begin instead: one of the two.
+type NewTime struct {
+	ScheduleAt string `json:"scheduleAt,omitempty"` // as in a sidecar
+	Delay      string `json:"delay,omitempty"`      // from now, as in a sidecar
+}
+
+// Rescheduled is the result of a reschedule.
+type Rescheduled struct {
+	ID          campaign.ID    `json:"id"`
+	Name        string         `json:"name"`
+	State       campaign.State `json:"state"`
+	From        time.Time      `json:"from"` // its time before
+	ScheduledAt time.Time      `json:"scheduledAt"`
+	Slices      []Slice        `json:"slices"`
+}
+
 // ChannelResume selects channels to resume.
 type ChannelResume struct {
 	ApplicationID int64  `json:"applicationId,omitempty"` // absent: every application that has the channel

@@ -80,6 +80,12 @@ func (c *Client) ResumeChannel(ctx context.Context, channel ChannelResume) (list
 	return list, err
 }
 
+// Reschedule gives a sending that has not begun another time.
+func (c *Client) Reschedule(ctx context.Context, text string, when NewTime) (r Rescheduled, err error) {
+	err = c.do(ctx, http.MethodPost, sendingPath(text, "reschedule"), nil, when, &r)
+	return r, err
+}
+
 type resendRequest struct {
 	Outcomes []ResendOutcome `json:"outcomes"`
 	DryRun   *bool           `json:"dryRun,omitempty"` // count the messages only; true if it is absent

@@ -71,6 +71,10 @@ type Sendings interface {
 	// CodeNotFound if no application has it.
 	ResumeChannel(ctx context.Context, channel ChannelResume, who string) ([]ResumedChannel, error)
 
+	// Reschedule gives a sending that has not begun another time, or changes nothing.
+	// CodeInvalid if when is no time, CodeConflict if the sending has begun or there is no room.
+	Reschedule(ctx context.Context, id campaign.ID, when NewTime, who string) (Rescheduled, error)
+
 	// Resend plans the messages with one of the outcomes again. A dry run only
 	// counts them.
 	Resend(ctx context.Context, id campaign.ID, outcomes []ResendOutcome, dryRun bool, who string) (Resent, error)

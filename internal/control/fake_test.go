@@ -102,6 +102,11 @@ func (f *fake) SendTest(_ context.Context, m control.TestMessage, who string) (c
 	return control.TestResult{Key: "test-1", ChannelType: m.ChannelType, Outcome: "sent", Request: "POST", Reply: "200"}, f.fail
 }
 
+func (f *fake) Reschedule(_ context.Context, id campaign.ID, when control.NewTime, who string) (control.Rescheduled, error) {
+	f.note("reschedule %s to %s%s by %s", id, when.ScheduleAt, when.Delay, who)
+	return control.Rescheduled{ID: id, Name: "spring", State: campaign.StateScheduled}, f.fail
+}
+
 func (f *fake) Resend(_ context.Context, id campaign.ID, outcomes []control.ResendOutcome, dryRun bool, who string) (control.Resent, error) {
 	f.note("resend %s %v %t by %s", id, outcomes, dryRun, who)
 	return control.Resent{ID: id, Messages: 7, DryRun: dryRun}, f.fail

@@ -130,6 +130,26 @@ func (s *Server) postResend(w http.ResponseWriter, r *http.Request) error {
 	return s.reply(w, resent)
 }
 
+func (s *Server) postReschedule(w http.ResponseWriter, r *http.Request) error {
+	var body NewTime
+	if err := readJSON(w, r, &body); err != nil {
+		return err
+	}
+	if body == (NewTime{}) {
+		return Invalidf("one of scheduleAt and delay is required")
+	}
+	id, err := s.resolve(r)
+	if err != nil {
+		return err
+	}
+	moved, err := s.service.Reschedule(r.Context(), id, body, who(r))
+	if err != nil {
+		return err
+	}
+	moved.Slices = nonNil(moved.Slices)
+	return s.reply(w, moved)
+}
+
 func (s *Server) getResults(w http.ResponseWriter, r *http.Request) error {
 	p := queryOf(r)
 	f := ResultsFilter{Outcomes: p.outcomes("outcome"), Plain: p.flag("plain")}

@@ -57,6 +57,7 @@ func (s *Server) routes() []route {
 		{"POST /v1/sendings/{id}/resume", nil, s.change(s.service.Resume)},
 		{"POST /v1/sendings/{id}/cancel", nil, s.change(s.service.Cancel)},
 		{"POST /v1/sendings/{id}/resend", nil, s.postResend},
+		{"POST /v1/sendings/{id}/reschedule", nil, s.postReschedule},
 		{"GET /v1/sendings/{id}/results", []string{"outcome", "plain"}, s.getResults},
 		{"POST /v1/applications/{applicationId}/campaigns/{campaignId}/send/csv", nil, s.postUpload},
 		{"POST /v1/resume", nil, s.postResumeAll},

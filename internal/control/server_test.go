@@ -109,6 +109,9 @@ func TestEveryCall(t *testing.T) {
 		{"resume", func() any { return must[control.Change](t)(c.Resume(ctx, "spring")).State }, campaign.StatePaused, "resume " + string(theID) + " by " + by},
 		{"cancel", func() any { return must[control.Change](t)(c.Cancel(ctx, "spring")).ID }, theID, "cancel " + string(theID) + " by " + by},
 		{"resume all", func() any { return must[[]control.Change](t)(c.ResumeAll(ctx)) }, []control.Change{}, "resume all by " + by},
+		{"reschedule", func() any {
+			return must[control.Rescheduled](t)(c.Reschedule(ctx, "42", control.NewTime{Delay: "PT2H"})).Slices
+		}, []control.Slice{}, "reschedule " + string(theID) + " to PT2H by " + by},
 		{"resend", func() any { return must[control.Resent](t)(c.Resend(ctx, "42", again, true)) },
 			control.Resent{ID: theID, Messages: 7, DryRun: true}, "resend " + string(theID) + " [failed unknown] true by " + by},
 		{"results", func() any {

@@ -84,7 +84,7 @@ func (in *Intake) obey(ctx context.Context, c watch.Control) error {
 	}
 	if s.State != targetState(c.Action) {
 		err := in.act(ctx, c, s)
-		if errors.Is(err, errTooLate) || errors.Is(err, send.ErrState) {
+		if _, kept := errors.AsType[*NotRescheduled](err); kept || errors.Is(err, errTooLate) || errors.Is(err, send.ErrState) {
 			return in.failControl(c, err.Error())
 		}
 		if err != nil {
@@ -132,6 +132,8 @@ func (in *Intake) act(ctx context.Context, c watch.Control, s *campaign.Sending)
 		_, err = in.dispatcher.Resume(ctx, s.ID)
 	case watch.ActionCancel:
 		_, err = in.dispatcher.Cancel(ctx, s.ID)
+	case watch.ActionReschedule:
+		err = in.reschedule(ctx, c, s)
 	}
 	return err
 }

@@ -144,6 +144,14 @@ func (o *Schedule) Place(b plan.Reservations) (placed []plan.Placement, noRoom s
 	return placed, "", err
 }
 
+// terms returns the slots to be reserved.
+func (o *Schedule) terms() store.Terms {
+	if o.Grid == nil {
+		return store.Terms{}
+	}
+	return store.Terms{Grid: o.Grid, Place: func(b plan.Reservations) ([]plan.Placement, error) { return o.Grid.Place(b, o.Request) }}
+}
+
 // Grid returns an application's slots.
 func Grid(app *config.Application) plan.Grid {
 	return plan.Grid{Slot: app.Slicing.Slot, Capacity: app.Slicing.Capacity, Windows: app.Windows}
@@ -167,10 +175,8 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) e
 			s.Warnings = append(s.Warnings, warning)
 		}
 	}
-	terms := store.Terms{DuplicateWindow: f.Application.DuplicateWindow, Resend: f.Sidecar.Resend, Grid: o.Grid}
-	if o.Grid != nil {
-		terms.Place = func(b plan.Reservations) ([]plan.Placement, error) { return o.Grid.Place(b, o.Request) }
-	}
+	terms := o.terms()
+	terms.DuplicateWindow, terms.Resend = f.Application.DuplicateWindow, f.Sidecar.Resend
 	slices, err := in.store.Accept(s, terms)
 	if dup, ok := errors.AsType[*store.DuplicateDrop](err); ok {
 		s.ScheduledAt = time.Time{} // it was never scheduled

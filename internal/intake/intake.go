@@ -38,6 +38,7 @@ type Dispatcher interface {
 	Pause(ctx context.Context, id campaign.ID) (campaign.State, error)
 	Resume(ctx context.Context, id campaign.ID) (campaign.State, error)
 	Cancel(ctx context.Context, id campaign.ID) (campaign.State, error)
+	Reschedule(ctx context.Context, id campaign.ID, change func() error) error
 }
 
 // Options configure an Intake.

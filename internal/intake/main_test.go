@@ -183,6 +183,10 @@ func (s *fakeDispatcher) Resume(_ context.Context, id campaign.ID) (campaign.Sta
 	return s.set("resume", id, campaign.StateScheduled)
 }
 
+func (s *fakeDispatcher) Reschedule(_ context.Context, _ campaign.ID, change func() error) error {
+	return change()
+}
+
 func (s *fakeDispatcher) Cancel(_ context.Context, id campaign.ID) (campaign.State, error) {
 	return s.set("cancel", id, campaign.StateCanceled)
 }

@@ -163,3 +163,26 @@ func (d *Dispatcher) claimRun(id campaign.ID) *run {
 		<-r.concluded
 	}
 }
+
+// Reschedule runs change, which gives a sending that has not begun another time in the store.
+// While it runs no message of the sending goes out; afterwards messages go out at their new
+// times. It returns change's error, after which everything continues as before.
+func (d *Dispatcher) Reschedule(ctx context.Context, id campaign.ID, change func() error) error {
+	r := d.claimRun(id)
+	r.halt()
+	r.barrier()
+	err := change()
+	d.leave(r)
+	if err == nil { // whatever the run knew of the former times must not delay the sending
+		select {
+		case <-r.concluded:
+		case <-ctx.Done():
+		}
+		d.mu.Lock()
+		delete(d.deferred, id)
+		d.mu.Unlock()
+		d.changed(id)
+	}
+	d.Kick()
+	return err
+}

@@ -31,6 +31,7 @@ func TestModel(t *testing.T) {
 				"expire":  m.expire,
 				"finish":  m.finish,
 				"replan":  m.replan,
+				"move":    m.reschedule,
 				"resend":  m.resend,
 				"reopen":  m.reopen,
 				"compact": m.compact,

@@ -48,9 +48,10 @@ type extension struct {
 
 // extensions lists all of them, longer ones before those that they end in: NAME.suppress.csv is
 // not a drop's CSV.
-func extensions() [16]extension {
+func extensions() [17]extension {
 	return [...]extension{
 		{".suppress.csv", KindControl, ActionSuppress},
+		{".reschedule.json", KindControl, ActionReschedule},
 		{".layout.json", KindLayout, ""},
 		{".schedule.json", KindSidecar, ""},
 		{".csv", KindCSV, ""},

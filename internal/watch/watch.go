@@ -71,11 +71,12 @@ type Action string
 
 // The actions.
 const (
-	ActionPause    Action = "pause"
-	ActionResume   Action = "resume"
-	ActionCancel   Action = "cancel"
-	ActionResults  Action = "results"  // write the results so far
-	ActionSuppress Action = "suppress" // File is a CSV of opt-outs; never with an ID
+	ActionPause      Action = "pause"
+	ActionResume     Action = "resume"
+	ActionCancel     Action = "cancel"
+	ActionReschedule Action = "reschedule" // File is a JSON object with the new time
+	ActionResults    Action = "results"    // write the results so far
+	ActionSuppress   Action = "suppress"   // File is a CSV of opt-outs; never with an ID
 )
 
 // Control is a settled control file, such as NAME.pause, NAME.ID.cancel or NAME.suppress.csv.

@@ -1,0 +1,45 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/control"
+	"campaignd/internal/intake"
+	"campaignd/internal/store"
+)
+
+// Reschedule implements control.Sendings.
+func (d *Daemon) Reschedule(ctx context.Context, id campaign.ID, when control.NewTime, who string) (control.Rescheduled, error) {
+	before, err := d.store.Header(id)
+	if errors.Is(err, store.ErrNotFound) {
+		return control.Rescheduled{}, control.NotFoundf("there is no sending %s", id)
+	}
+	if err != nil {
+		return control.Rescheduled{}, err
+	}
+	data, err := json.Marshal(when)
+	if err != nil {
+		return control.Rescheduled{}, fmt.Errorf("read the new time: %w", err)
+	}
+	sidecar, err := intake.ParseReschedule("the new time", data)
+	if err != nil {
+		return control.Rescheduled{}, control.Invalidf("%v", err)
+	}
+	err = d.intake.Reschedule(ctx, id, sidecar)
+	if _, kept := errors.AsType[*intake.NotRescheduled](err); kept {
+		return control.Rescheduled{}, control.Conflictf("%v", err)
+	}
+	if err != nil {
+		return control.Rescheduled{}, err
+	}
+	after, slices, _, err := d.store.Load(id)
+	if err != nil {
+		return control.Rescheduled{}, err
+	}
+	moved := control.Rescheduled{ID: id, Name: after.Name, State: after.State, From: before.ScheduledAt, ScheduledAt: after.ScheduledAt, Slices: apiSlices(slices)}
+	return moved, d.store.Audit(store.AuditEntry{Who: who, Action: "reschedule", Sending: id, Detail: "to " + after.ScheduledAt.UTC().Format("2006-01-02 15:04:05Z")})
+}

@@ -1,0 +1,61 @@
+package store
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/plan"
+)
+
+// begun reports whether any message of the sending was attempted or has an outcome.
+func (k *modelled) begun() bool {
+	return k.state != campaign.StateScheduled && k.state != campaign.StatePaused && k.state != campaign.StateHeld || k.finalizedAs != campaign.Pending ||
+		slices.ContainsFunc(k.outcomes, func(row []campaign.Outcome) bool {
+			return slices.ContainsFunc(row, func(o campaign.Outcome) bool { return o != campaign.Pending })
+		})
+}
+
+// reschedule gives a sending another time: all of it, or nothing if it has begun or has no room.
+func (m *model) reschedule(rt *rapid.T) {
+	id, k := m.some(rt)
+	if k == nil {
+		return
+	}
+	before, beforeSlices, _, err := m.s.Load(id)
+	if err != nil {
+		rt.Fatalf("load: %v", err)
+	}
+	begun := k.begun() || !before.StartedAt.IsZero()
+	at := time.Now().UTC().Add(time.Duration(rapid.IntRange(0, 300).Draw(rt, "later")) * time.Second)
+	grid := testGrid(modelCapacity)
+	terms := Terms{}
+	noRoom := false
+	if len(k.outcomes) < 100 && rapid.Bool().Draw(rt, "in slots") {
+		terms = Terms{Grid: grid, Place: fill(grid, at, before.Rows.Accepted, before.Messages)}
+		if noRoom = rapid.IntRange(0, 3).Draw(rt, "no room") == 0; noRoom {
+			terms.Place = func(plan.Reservations) ([]plan.Placement, error) { return nil, errNoRoomHere }
+		}
+	}
+	after, err := m.s.Reschedule(id, at, terms)
+	switch {
+	case begun != errors.Is(err, ErrBegun), !begun && noRoom != errors.Is(err, errNoRoomHere), !begun && !noRoom && err != nil:
+		rt.Fatalf("reschedule: begun %t, no room %t: %v", begun, noRoom, err)
+	case err != nil:
+		if head, list, _, loadErr := m.s.Load(id); loadErr != nil || cmp.Diff(before, head) != "" || cmp.Diff(beforeSlices, list) != "" {
+			rt.Fatalf("a refused reschedule changed something: %v", loadErr)
+		}
+		return
+	}
+	head, list, _, err := m.s.Load(id)
+	if err != nil || !head.ScheduledAt.Equal(at) || head.Sliced != (terms.Grid != nil) || cmp.Diff(after, list) != "" {
+		rt.Fatalf("after a reschedule: %+v, %+v, %v", head, list, err)
+	}
+	k.scheduled, k.sliced = at, head.Sliced
+}
+
+var errNoRoomHere = errors.New("no room here")
