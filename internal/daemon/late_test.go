@@ -59,15 +59,21 @@ func TestRepliesAndReceiptsAfterTheEnd(t *testing.T) {
 			return send.Result{Verdict: send.VerdictSent, ProviderID: "wamid." + m.ContactCode}
 		}
 		w.start()
-		w.drop("spring", 200)
+		w.drop("spring", 200, "scheduleAt", at(9, 20))
+		w.until(at(9, 10))
+		w.write("in/spring.results", "")
+		w.wait(time.Minute)
+		if got := w.repliesFile("spring"); got != report.RepliesHeader {
+			t.Errorf("replies.csv is %q on request before the start; want its header", got)
+		}
 		w.until(at(9, 30))
 		if got := w.repliesFile("spring"); got != report.RepliesHeader {
 			t.Errorf("replies.csv is %q before the first reply; want its header", got)
 		}
 		sent := w.allSent()
-		w.signedReplies(graphfake.TextReply("wamid.r", sent[0].contact, "=yes", "", at(9, 20)))
+		w.signedReplies(graphfake.TextReply("wamid.r", sent[0].contact, "=yes", "", at(9, 25)))
 		w.wait(5 * time.Minute)
-		if got, want := w.repliesFile("spring"), report.RepliesHeader+"2026-03-04T09:20:00Z,2,"+sent[0].contact+",,text,'=yes\n"; got != want {
+		if got, want := w.repliesFile("spring"), report.RepliesHeader+"2026-03-04T09:25:00Z,2,"+sent[0].contact+",,text,'=yes\n"; got != want {
 			t.Errorf("replies.csv after results_refresh is %q; want %q", got, want)
 		}
 

@@ -153,7 +153,7 @@ func (in *Intake) writePartial(id campaign.ID) error {
 	if err := in.ensureFolder(s); err != nil {
 		return err
 	}
-	return report.WritePartial(folder(s), in.store, id)
+	return report.WritePartial(folder(s), in.store, s)
 }
 
 // target returns the sending that a control file addresses: the one with its id, else the newest

@@ -142,7 +142,12 @@ func HasResults(s *campaign.Sending) bool {
 // hasReplies reports whether s has a replies.csv: one of its channels reports what comes back.
 func hasReplies(s *campaign.Sending) bool { return s.Receipts && HasResults(s) }
 
-// WritePartial replaces results.partial.csv in dir: the results so far.
-func WritePartial(dir string, l Source, id campaign.ID) error {
-	return safeio.ReplaceFile(filepath.Join(dir, PartialFile), fileMode, func(w io.Writer) error { return Results(w, l, id, Selection{}) })
+// WritePartial replaces results.partial.csv, and replies.csv if s has one, in dir: what has come
+// back so far.
+func WritePartial(dir string, l Source, s *campaign.Sending) error {
+	err := safeio.ReplaceFile(filepath.Join(dir, PartialFile), fileMode, func(w io.Writer) error { return Results(w, l, s.ID, Selection{}) })
+	if err != nil || !hasReplies(s) {
+		return err
+	}
+	return safeio.ReplaceFile(filepath.Join(dir, RepliesFile), fileMode, func(w io.Writer) error { return writeReplies(w, l, s.ID) })
 }
