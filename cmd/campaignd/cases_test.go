@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -40,6 +41,7 @@ type verdict struct {
 	Errors     []campaign.Problem
 	Warnings   []campaign.Problem
 	text       string
+	results    [][]string // lines of results.csv, for a drop
 }
 
 const (
@@ -171,6 +173,11 @@ func (c *dropCase) dropped(t *testing.T) verdict {
 				t.Fatal(err)
 			}
 			v.text = string(text)
+			if results, err := os.ReadFile(filepath.Join(filepath.Dir(found[0]), "results.csv")); err == nil {
+				if v.results, err = csv.NewReader(bytes.NewReader(results)).ReadAll(); err != nil {
+					t.Fatal(err)
+				}
+			}
 			return true
 		}
 		return false
@@ -243,6 +250,14 @@ func (c *dropCase) compare(t *testing.T, who string, v verdict) {
 			if !slices.ContainsFunc(v.Errors, func(p campaign.Problem) bool { return p.Code == rest }) {
 				t.Errorf("%s: no error has the code %s\n%s\n%+v", who, rest, v.text, v.Errors)
 			}
+		case "to":
+			if got := v.sentTo(); v.results != nil && got != rest {
+				t.Errorf("%s: sent to %s, want %s\n%s", who, got, rest, v.text)
+			}
+		case "results":
+			if v.results != nil && !slices.ContainsFunc(v.results, func(line []string) bool { return strings.Join(line, ",") == rest }) {
+				t.Errorf("%s: results.csv lacks %q:\n%q", who, rest, v.results)
+			}
 		case "warns":
 			if !slices.ContainsFunc(v.Warnings, func(p campaign.Problem) bool { return strings.Contains(p.String(), rest) }) {
 				t.Errorf("%s: no warning contains %q\n%s", who, rest, v.text)
@@ -262,6 +277,23 @@ func (c *dropCase) compare(t *testing.T, who string, v verdict) {
 	if got := v.State == campaign.StateRejected; got != refused {
 		t.Errorf("%s: the drop is %s, want refused %v\n%s", who, v.State, refused, v.text)
 	}
+}
+
+// sentTo returns the normal forms of the contacts that a message was sent to.
+func (v *verdict) sentTo() string {
+	var all []string
+	for _, line := range v.results {
+		if line[4] == "sent" {
+			all = append(all, line[12])
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+// phoneApplications returns the applications whose channel takes phone numbers, by their country: most have the id
+// of its calling code.
+func phoneApplications() map[string]int {
+	return map[string]int{"": 100, "US": 101, "FR": 33, "ES": 34, "IT": 39, "GB": 44, "DE": 49, "MX": 52, "AR": 54, "BR": 55, "TR": 90}
 }
 
 // loadCases reads the cases and makes their inboxes below dir.
@@ -373,16 +405,26 @@ func caseConfigs(t *testing.T, dir string, cases []*dropCase) (run, check string
 			t.Fatal(err)
 		}
 	}
+	applications, allowed := "", "[1"
+	for country, id := range phoneApplications() {
+		allowed += fmt.Sprintf(", %d", id)
+		applications += fmt.Sprintf("[[applications]]\nid = %d\ncountry = %q\n[applications.channels.cloud_api]\ndriver = \"null\"\ncontacts = \"phone\"\n", id, country)
+		text := fmt.Sprintf(`{"id": %d, "applicationId": %d, "title": "a", "enabled": true, "channelTypes": ["cloud_api"], "messageContent": [{"body": "Hola {{name}}"}]}`, id, id)
+		if err := os.WriteFile(filepath.Join(campaigns, fmt.Sprintf("%d.json", 1000+id)), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	allowed += "]"
 	paths := make([]string, 2)
 	for i, state := range []string{"v", "w"} {
 		var b strings.Builder
 		fmt.Fprintf(&b, "state_dir = %q\ncampaigns_dir = %q\nrescan = \"1s\"\n", filepath.Join(dir, state), campaigns)
 		for _, path := range inboxes {
-			fmt.Fprintf(&b, "[[inboxes]]\npath = %q\napplication = 1\ncampaign = 7\nallow_applications = [1]\nsettle = \"100ms\"\nsidecar_wait = \"1500ms\"\n"+
-				"unterminated_wait = \"1s\"\nnote_after = \"1s\"\npair_timeout = \"5m\"\n", path)
+			fmt.Fprintf(&b, "[[inboxes]]\npath = %q\napplication = 1\ncampaign = 7\nallow_applications = %s\nsettle = \"100ms\"\nsidecar_wait = \"1500ms\"\n"+
+				"unterminated_wait = \"1s\"\nnote_after = \"1s\"\npair_timeout = \"5m\"\n", path, allowed)
 		}
 		b.WriteString("[[applications]]\nid = 1\ntimezone = \"Europe/Madrid\"\nduplicate_window = \"1ms\"\n[applications.channels.cloud_api]\ndriver = \"null\"\n[applications.channels.sms]\ndriver = \"null\"\n" +
-			"[[applications]]\nid = 2\n[applications.channels.cloud_api]\ndriver = \"null\"\n")
+			"[[applications]]\nid = 2\n[applications.channels.cloud_api]\ndriver = \"null\"\n" + applications)
 		if err := os.Mkdir(filepath.Join(dir, state), 0o755); err != nil {
 			t.Fatal(err)
 		}
