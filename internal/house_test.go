@@ -29,6 +29,10 @@ var may = map[string][]string{
 	"send/drivers":    {"config"}, // and every driver
 	"send/httppost":   {"send", "send/idle"},
 	"send/idle":       {},
+	// Tests alone import sheettest.
+	"plan/archive":               {"campaign"},
+	"plan/spreadsheet":           {"campaign", "plan/archive", "plan/csvfile"},
+	"plan/spreadsheet/sheettest": {},
 	// A fake that shared a line with what it tests would prove nothing.
 	"send/whatsapp/graphfake": {},
 	"send/sendtest":           {"campaign", "send"},
@@ -37,7 +41,7 @@ var may = map[string][]string{
 	"notify":                  {"campaign", "store"},
 	"preview":                 {"campaign"},
 	"report":                  {"calendar", "campaign", "preview", "safeio"},
-	"intake": {"campaign", "calendar", "config", "contact", "failpoint", "plan", "plan/document", "plan/csvfile", "plan/recipients",
+	"intake": {"campaign", "calendar", "config", "contact", "failpoint", "plan", "plan/document", "plan/csvfile", "plan/recipients", "plan/archive", "plan/spreadsheet",
 		"report", "safeio", "send", "store", "watch"},
 	"control":           {"calendar", "campaign", "config", "picture", "plan", "safeio", "send", "source"},
 	"control/dashboard": {"campaign", "control"},

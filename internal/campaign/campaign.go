@@ -163,7 +163,9 @@ type Problem struct {
 func (p Problem) String() string {
 	var b strings.Builder
 	b.WriteString(p.File)
-	if p.Line > 0 {
+	if cell := p.cell(); cell != "" {
+		b.WriteString(":" + cell)
+	} else if p.Line > 0 {
 		fmt.Fprintf(&b, ":%d", p.Line)
 		if p.Column > 0 {
 			fmt.Fprintf(&b, ":%d", p.Column)
@@ -178,6 +180,21 @@ func (p Problem) String() string {
 	b.WriteString(p.Message)
 	return b.String()
 }
+
+// cell returns the name of the cell in a spreadsheet, such as B17; "" for other files or a whole row.
+func (p Problem) cell() string {
+	if p.Line < 1 || p.Column < 1 || len(p.File) < len(sheetExtension) || !strings.EqualFold(p.File[len(p.File)-len(sheetExtension):], sheetExtension) {
+		return ""
+	}
+	letters := ""
+	for n := p.Column; n > 0; n = (n - 1) / 26 {
+		letters = string(rune('A'+(n-1)%26)) + letters
+	}
+	return fmt.Sprintf("%s%d", letters, p.Line)
+}
+
+// sheetExtension ends the names of spreadsheets, in which Line and Column are those of a cell.
+const sheetExtension = ".xlsx"
 
 // MaxProblems is the number of problems a report lists; the rest are only counted (docs/contract.md 9).
 const MaxProblems = 100

@@ -106,13 +106,16 @@ type RowCounts struct {
 	Duplicate uint32 `json:"duplicate"`
 }
 
-// CSVInfo describes the CSV file.
+// CSVInfo describes the CSV file as it was uploaded (in a zip, the CSV in it).
 type CSVInfo struct {
 	Bytes     int64  `json:"bytes"`
 	SHA256    string `json:"sha256"`
-	Encoding  string `json:"encoding"`  // utf-8, utf-16le, utf-16be or windows-1252
-	Delimiter string `json:"delimiter"` // "," ";" "|" or a tab
+	Encoding  string `json:"encoding"`  // utf-8, utf-16le, utf-16be, windows-1252 or EncodingSheet
+	Delimiter string `json:"delimiter"` // "," ";" "|" or a tab; "" in a spreadsheet
 }
+
+// EncodingSheet is the encoding of a CSV that came as a spreadsheet.
+const EncodingSheet = "xlsx"
 
 // Preview is one message as it would be sent.
 type Preview struct {

@@ -142,7 +142,7 @@ func Open(o Options) (*Daemon, error) {
 }
 
 func (d *Daemon) checker(c *config.Config, drivers Drivers) *intake.Checker {
-	return &intake.Checker{Config: c, Campaigns: intake.NewCampaigns(c.CampaignsDir), Channels: drivers.Of}
+	return &intake.Checker{Config: c, TempDir: c.StateDir, Campaigns: intake.NewCampaigns(c.CampaignsDir), Channels: drivers.Of}
 }
 
 // changed is called after every change of a sending.

@@ -27,6 +27,7 @@ import (
 type Checker struct {
 	Config    *config.Config
 	Campaigns *Campaigns
+	TempDir   string // folder of the files without a name that Unpack makes; "": the system's
 	// Channels returns an application's drivers by channel name. They compile the
 	// campaign's contents and check every rendered message.
 	Channels func(application int64) map[string]send.Channel
@@ -43,6 +44,7 @@ type Finding struct {
 	Sidecar          *document.Sidecar       // nil if it can't be read
 	RejectedCSV      []byte                  // header of rejected.csv, nil if there is no rejected row
 	columns          *document.ColumnsLayout // of an inbox whose layout is "columns", for a drop without its own; nil: not used
+	content          string                  // digest of the unpacked CSV
 	documentProblems int                     // number of problems in layout, sidecar and campaign
 	PreviewLine      uint32                  // line of the row of Checker.PreviewRow; 0: there is no such row
 	PreviewRefusal   *campaign.Refusal       // why that row isn't sent, nil if it is
@@ -80,6 +82,9 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *c
 	if report.IsOwn(strings.ToLower(p.CSV.Name)) {
 		f.Problems.AddCode("name-reserved", p.CSV.Name, 0, 0, "", "has the name of a file that campaignd writes next to it; give all files of the drop another name")
 	}
+	if err := c.Unpack(ctx, p, in); err != nil {
+		return nil, err
+	}
 	for _, part := range []struct {
 		there bool
 		name  string
@@ -98,7 +103,7 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *c
 		return nil, err
 	}
 	f.noteDefaults(p, in, layout)
-	f.Sending.Digest = dropDigest(f.Sending.ApplicationID, f.Sending.CampaignID, d.layoutDigest, f.Sending.CSV.SHA256)
+	f.Sending.Digest = dropDigest(f.Sending.ApplicationID, f.Sending.CampaignID, d.layoutDigest, f.content)
 	c.conclude(f)
 	return f, nil
 }

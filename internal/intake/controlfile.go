@@ -208,7 +208,7 @@ func (in *Intake) dropExpected(c watch.Control) bool {
 		return true
 	}
 	// Look for files that came since that scan, in the usual spelling.
-	for _, ending := range []string{".csv", ".layout.json", ".schedule.json"} {
+	for _, ending := range []string{".csv", ".csv.gz", ".zip", ".xlsx", ".layout.json", ".schedule.json"} {
 		if _, err := os.Lstat(filepath.Join(c.Inbox, c.Name+ending)); err == nil {
 			return true
 		}

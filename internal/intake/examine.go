@@ -44,10 +44,28 @@ func (in *Intake) examineParts(ctx context.Context, p *Parts, d watch.Drop, inbo
 	if reason := in.noSpace(d.CSV.ID.Size); reason != "" {
 		return examination{reason: reason, until: in.now().Add(time.Minute)}, nil
 	}
-	sidecar, limit := in.sidecarAndLimit(p, inbox)
-	if d.CSV.ID.Size > limit {
+	c := in.checker()
+	if _, limit := c.sidecarAndLimit(p, inbox); d.CSV.ID.Size > limit {
 		return examination{}, nil // rejected without reading its rows
 	}
+	expired := in.now().Sub(d.FirstSeen) > inbox.PairTimeout
+	err := c.Unpack(ctx, p, inbox)
+	if errors.Is(err, errNoRoom) {
+		return examination{reason: err.Error() + ": the operator has to make room", until: in.now().Add(time.Minute)}, nil
+	}
+	if err != nil {
+		return examination{}, err
+	}
+	if reason, wait := incompletePacked(p, inbox); wait || p.refused() != nil {
+		if err := unchanged(p, d); err != nil {
+			return examination{}, err
+		}
+		if wait && !expired {
+			return examination{reason: reason}, nil
+		}
+		return examination{}, nil // rejected
+	}
+	sidecar, _ := c.sidecarAndLimit(p, inbox) // a zip may have brought it
 	info, err := Inspect(ctx, p)
 	if err != nil {
 		return examination{}, err
@@ -56,13 +74,14 @@ func (in *Intake) examineParts(ctx context.Context, p *Parts, d watch.Drop, inbo
 	if err := unchanged(p, d); err != nil {
 		return examination{}, err
 	}
-	if expired := in.now().Sub(d.FirstSeen) > inbox.PairTimeout; !expired {
+	if !expired {
 		reason, err := in.proofMismatch(ctx, p, inbox, info, sidecar)
 		if reason != "" || err != nil {
 			return examination{reason: reason}, err
 		}
 	}
-	if quiet := d.QuietSince.Add(inbox.UnterminatedWait); in.now().Before(quiet) {
+	// What was packed has an end of its own.
+	if quiet := d.QuietSince.Add(inbox.UnterminatedWait); in.now().Before(quiet) && p.unpacked == nil {
 		if info.NUL >= 0 {
 			return examination{reason: "the CSV holds NUL bytes: part of it may still be on its way", until: quiet}, nil
 		}
@@ -71,6 +90,21 @@ func (in *Intake) examineParts(ctx context.Context, p *Parts, d watch.Drop, inbo
 		}
 	}
 	return examination{info: info}, nil
+}
+
+// incompletePacked returns why a packed drop may not be complete: it has no end, or lacks a part
+// that may still come next to it.
+func incompletePacked(p *Parts, inbox *config.Inbox) (reason string, wait bool) {
+	switch wrong := p.refused(); {
+	case wrong != nil:
+		return wrong.Problem.Message, wrong.CutOff
+	case !p.isZip():
+	case p.Layout.File == nil && inbox.Layout == "":
+		return "the zip has no layout, and " + p.Name + ".layout.json must still come", true
+	case p.Sidecar.File == nil && inbox.RequireSidecar:
+		return "the zip has no schedule, and " + p.Name + ".schedule.json must still come", true
+	}
+	return "", false
 }
 
 // openDrop opens the parts of a drop. It follows no link and never blocks.
@@ -88,7 +122,7 @@ func openDrop(d watch.Drop) (*Parts, error) {
 			p.Close()
 			return nil, err
 		}
-		*one.part = Part{Name: one.file.Name, File: f}
+		p.add(one.part, one.file.Name, f)
 		if !sameFile(safeio.FileID(stat), one.file.ID) {
 			p.Close()
 			return nil, fmt.Errorf("open %q: %w", one.file.Name, errChanged)
@@ -100,22 +134,20 @@ func openDrop(d watch.Drop) (*Parts, error) {
 // unchanged returns errChanged if a file has changed since the drop was ready, or is open for
 // writing.
 func unchanged(p *Parts, d watch.Drop) error {
-	for _, one := range []struct {
-		part Part
-		file *watch.File
-	}{{p.CSV, d.CSV}, {p.Layout, d.Layout}, {p.Sidecar, d.Sidecar}} {
-		if one.part.File == nil {
+	for _, one := range []*watch.File{d.CSV, d.Layout, d.Sidecar} {
+		if one == nil {
 			continue
 		}
-		stat, err := one.part.File.Stat()
+		file := p.asDropped(one.Name)
+		stat, err := file.Stat()
 		if err != nil {
-			return fmt.Errorf("look at %q: %w", one.part.Name, err)
+			return fmt.Errorf("look at %q: %w", one.Name, err)
 		}
-		if !sameFile(safeio.FileID(stat), one.file.ID) {
-			return fmt.Errorf("look at %q: %w", one.part.Name, errChanged)
+		if !sameFile(safeio.FileID(stat), one.ID) {
+			return fmt.Errorf("look at %q: %w", one.Name, errChanged)
 		}
-		if busy, known := safeio.Busy(one.part.File); known && busy {
-			return fmt.Errorf("look at %q: open for writing: %w", one.part.Name, errChanged)
+		if busy, known := safeio.Busy(file); known && busy {
+			return fmt.Errorf("look at %q: open for writing: %w", one.Name, errChanged)
 		}
 	}
 	return nil
@@ -126,20 +158,19 @@ func unchanged(p *Parts, d watch.Drop) error {
 // mount has another inode, so only size and mtime are compared.
 func untouched(p *Parts, s *campaign.Sending) error {
 	for _, f := range s.Files {
-		for _, one := range []Part{p.CSV, p.Layout, p.Sidecar} {
-			if one.File == nil || one.Name != f.Name {
-				continue
-			}
-			stat, err := one.File.Stat()
-			if err != nil {
-				return fmt.Errorf("look at %q: %w", f.Name, err)
-			}
-			if now := safeio.FileID(stat); now.Size != f.Size || now.ModTime != f.ModTime {
-				return fmt.Errorf("look at %q: %w", f.Name, errChanged)
-			}
-			if busy, known := safeio.Busy(one.File); known && busy {
-				return fmt.Errorf("look at %q: open for writing: %w", f.Name, errChanged)
-			}
+		file := p.asDropped(f.Name)
+		if file == nil {
+			continue
+		}
+		stat, err := file.Stat()
+		if err != nil {
+			return fmt.Errorf("look at %q: %w", f.Name, err)
+		}
+		if now := safeio.FileID(stat); now.Size != f.Size || now.ModTime != f.ModTime {
+			return fmt.Errorf("look at %q: %w", f.Name, errChanged)
+		}
+		if busy, known := safeio.Busy(file); known && busy {
+			return fmt.Errorf("look at %q: open for writing: %w", f.Name, errChanged)
 		}
 	}
 	return nil
@@ -147,8 +178,7 @@ func untouched(p *Parts, s *campaign.Sending) error {
 
 // sidecarAndLimit returns the sidecar and the largest size of the CSV. A sidecar that can't be
 // read is nil; its errors are reported by the check.
-func (in *Intake) sidecarAndLimit(p *Parts, inbox *config.Inbox) (*document.Sidecar, int64) {
-	c := in.checker()
+func (c *Checker) sidecarAndLimit(p *Parts, inbox *config.Inbox) (*document.Sidecar, int64) {
 	f := &Finding{}
 	if err := c.sidecar(p, inbox, f); err != nil {
 		return nil, 0

@@ -11,23 +11,40 @@ import (
 
 // Part is one open file of a drop. File is nil if there is none.
 type Part struct {
-	Name string // as dropped
+	Name string // as dropped, or archive/name for a file of an archive
 	File *os.File
 }
 
 // Parts holds the files of one drop.
 type Parts struct {
 	Name                 string // base name of the drop
-	CSV, Layout, Sidecar Part
+	CSV, Layout, Sidecar Part   // as they are read
+	dropped              []Part // as they were dropped
+	opened               []*os.File
+	unpacked             *unpacked // nil: the CSV came as it is, or Unpack wasn't called
 }
 
 // Close closes the open files.
 func (p *Parts) Close() {
-	for _, part := range []Part{p.CSV, p.Layout, p.Sidecar} {
-		if part.File != nil {
-			_ = part.File.Close() // read only
+	for _, file := range p.opened {
+		_ = file.Close() // read only, or without a name
+	}
+}
+
+// add adds a file as it was dropped.
+func (p *Parts) add(part *Part, name string, file *os.File) {
+	*part = Part{Name: name, File: file}
+	p.dropped, p.opened = append(p.dropped, *part), append(p.opened, file)
+}
+
+// asDropped returns the file of that name, nil if there is none.
+func (p *Parts) asDropped(name string) *os.File {
+	for _, part := range p.dropped {
+		if part.Name == name {
+			return part.File
 		}
 	}
+	return nil
 }
 
 // OpenFiles opens the files of one drop by their paths, in any order, for `campaignd check`. A
@@ -51,7 +68,7 @@ func OpenFiles(paths []string) (*Parts, error) {
 			p.Close()
 			return nil, err
 		}
-		*part = Part{Name: base, File: file}
+		p.add(part, base, file)
 	}
 	return p, nil
 }
@@ -86,7 +103,7 @@ func (p *Parts) part(base string) (*Part, string, error) {
 	case watch.KindBadName:
 		return nil, "", fmt.Errorf("%q can't be used: %s", base, n.Why)
 	case watch.KindForeign, watch.KindIgnored, watch.KindTemporary, watch.KindReserved, watch.KindControl:
-		return nil, "", fmt.Errorf("%q is no part of a drop: a drop is NAME.csv, NAME.layout.json and NAME.schedule.json", base)
+		return nil, "", fmt.Errorf("%q is no part of a drop: a drop is NAME.csv (or .csv.gz, .zip, .xlsx), NAME.layout.json and NAME.schedule.json", base)
 	}
 	if part.File != nil {
 		return nil, "", fmt.Errorf("%q and %q are the same part of a drop: name only the files of one drop", part.Name, base)

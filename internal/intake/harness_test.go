@@ -37,7 +37,7 @@ func (h *harness) open() {
 
 func (h *harness) checker() *Checker {
 	drivers := map[string]send.Channel{"cloud_api": null.New(1), "sms": null.New(1)}
-	return &Checker{Config: h.config, Campaigns: NewCampaigns(h.config.CampaignsDir),
+	return &Checker{Config: h.config, TempDir: h.config.StateDir, Campaigns: NewCampaigns(h.config.CampaignsDir),
 		Channels: func(int64) map[string]send.Channel { return drivers }}
 }
 
@@ -121,6 +121,16 @@ func (h *harness) watchedDrop(name string) watch.Drop {
 		*one.file = &f
 	}
 	return d
+}
+
+// watchedFile returns a file of the inbox as the watcher hands it over.
+func (h *harness) watchedFile(name string) *watch.File {
+	h.t.Helper()
+	info, err := os.Lstat(filepath.Join(h.inbox, name))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return &watch.File{Name: name, ID: safeio.FileID(info)}
 }
 
 // sendAll records every message of a sending as sent.

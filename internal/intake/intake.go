@@ -205,7 +205,7 @@ func (in *Intake) Ready(d watch.Drop) {
 	if inbox := in.inbox(d.Inbox); inbox != nil && in.overLimit(d, inbox) == nil && in.waitForRoom(d, inbox, in.pending.room(inbox, sizeOf(fileIDs(d)))) {
 		return // without opening it
 	}
-	in.queueFor(d.CSV.ID.Size).put(d.Inbox, d.Name, func(ctx context.Context) error {
+	in.queueFor(weight(d.CSV.Name, d.CSV.ID.Size)).put(d.Inbox, d.Name, func(ctx context.Context) error {
 		if err := in.takeDrop(ctx, d); err != nil {
 			if !in.stillWaits(d) { // otherwise the failed step has set a wait of its own
 				in.noteWait(d, err.Error(), in.now())

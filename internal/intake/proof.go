@@ -17,7 +17,8 @@ func (in *Intake) proofMismatch(ctx context.Context, p *Parts, inbox *config.Inb
 	if sidecar == nil {
 		return "", nil
 	}
-	if broken := proofProblems(sidecar, info); len(broken) > 0 {
+	bytes, sha256 := p.proven(info)
+	if broken := proofProblems(sidecar, bytes, sha256); len(broken) > 0 {
 		return broken[0].Message, nil
 	}
 	if sidecar.Rows != nil {
@@ -70,15 +71,15 @@ func unreadableRows(promised int64, broken *csvfile.Broken) string {
 }
 
 // proofProblems compares size and digest with the sidecar (docs/contract.md 5).
-func proofProblems(sidecar *document.Sidecar, info *csvfile.Info) []campaign.Problem {
+func proofProblems(sidecar *document.Sidecar, bytes int64, sha256 string) []campaign.Problem {
 	var broken []campaign.Problem
-	if sidecar.Bytes != nil && *sidecar.Bytes != info.Bytes {
+	if sidecar.Bytes != nil && *sidecar.Bytes != bytes {
 		broken = append(broken, campaign.Problem{Code: "proof-mismatch", File: sidecar.File, Field: "bytes",
-			Message: fmt.Sprintf("the CSV has %s, the sidecar promised %d", countNoun(info.Bytes, "byte"), *sidecar.Bytes)})
+			Message: fmt.Sprintf("the CSV has %s, the sidecar promised %d", countNoun(bytes, "byte"), *sidecar.Bytes)})
 	}
-	if sidecar.SHA256 != "" && sidecar.SHA256 != info.SHA256 {
+	if sidecar.SHA256 != "" && sidecar.SHA256 != sha256 {
 		broken = append(broken, campaign.Problem{Code: "proof-mismatch", File: sidecar.File, Field: "sha256",
-			Message: fmt.Sprintf("the CSV has the SHA-256 %s, the sidecar promised %s", info.SHA256, sidecar.SHA256)})
+			Message: fmt.Sprintf("the CSV has the SHA-256 %s, the sidecar promised %s", sha256, sidecar.SHA256)})
 	}
 	return broken
 }
@@ -96,7 +97,7 @@ func (in *Intake) rows(ctx context.Context, p *Parts, inbox *config.Inbox, info 
 	if _, err := p.CSV.File.Seek(0, io.SeekStart); err != nil {
 		return 0, 0, fmt.Errorf("read %q: %w", p.CSV.Name, err)
 	}
-	options := csvfile.Options{File: p.CSV.Name, Wanted: f.wantedColumns(d.layout)}
+	options := csvfile.Options{File: p.CSV.Name, Wanted: f.wantedColumns(d.layout), Sheet: p.isSheet()}
 	reader, problems, err := csvfile.NewReader(p.CSV.File, *info, options)
 	switch {
 	case err != nil:

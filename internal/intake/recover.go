@@ -50,7 +50,7 @@ func (in *Intake) Recover() error {
 func (in *Intake) resume(s *campaign.Sending) {
 	var size int64
 	for _, f := range s.Files {
-		size = max(size, f.Size)
+		size = max(size, weight(f.Name, f.Size))
 	}
 	in.queueFor(size).put(s.Inbox, s.FolderName(), func(ctx context.Context) error { return in.recheck(ctx, s.ID) })
 }
@@ -160,13 +160,13 @@ func openFolder(s *campaign.Sending, inbox *config.Inbox) (*Parts, campaign.Prob
 			p.Close()
 			return nil, problems, err
 		}
-		*part = Part{Name: f.Name, File: file}
+		p.add(part, f.Name, file)
 		checkLength(&problems, file, f)
 	}
 	for _, one := range []struct {
 		there  bool
 		ending string
-	}{{p.CSV.File != nil, ".csv"}, {p.Layout.File != nil || inbox.Layout != "", ".layout.json"}} {
+	}{{p.CSV.File != nil, ".csv"}, {p.Layout.File != nil || inbox.Layout != "" || p.isZip(), ".layout.json"}} {
 		if !one.there && problems.Count == 0 {
 			problems.AddCode("part-missing", s.Name+one.ending, 0, 0, "", "never arrived")
 		}

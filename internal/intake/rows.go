@@ -38,6 +38,7 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *csvfile.Info, f *Find
 		// The message lists the columns, if they could be read.
 		f.Problems.Merge(withCode(layout.CheckVariables(f.Sending.Variables, t.columns()), "layout-invalid"))
 	}
+	f.noteDates(p, f.wantedColumns(layout))
 	f.documentProblems = f.Problems.Count
 	return layout, c.rows(ctx, p, f, t, layout, d.rules, counted, sink, spill, progress)
 }

@@ -9,6 +9,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/document"
+	"campaignd/internal/watch"
 )
 
 // table is a CSV whose header was read.
@@ -34,6 +35,10 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 	if file.File == nil {
 		return t, nil // reported as missing
 	}
+	if wrong := p.refused(); wrong != nil {
+		f.Problems.Add(wrong.Problem)
+		return t, nil
+	}
 	stat, err := file.File.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("read %q: %w", file.Name, err)
@@ -43,13 +48,20 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 		f.Problems.AddCode("csv-too-large", file.Name, 0, 0, "", "has %d bytes; max_file_size allows %d: split it into several drops", stat.Size(), f.Application.MaxFileSize)
 		return t, nil
 	}
+	if p.unpacked == nil && watch.ParseName(file.Name).Format != watch.FormatCSV {
+		return t, nil // too large to be unpacked
+	}
 	if info == nil {
 		if t.info, err = Inspect(ctx, p); err != nil {
 			return nil, err
 		}
 	}
-	f.Sending.CSV = campaign.CSVInfo{Bytes: t.info.Bytes, SHA256: t.info.SHA256, Encoding: t.info.Encoding}
-	c.proof(f, t.info)
+	f.content = t.info.SHA256
+	f.Sending.CSV.Bytes, f.Sending.CSV.SHA256 = p.proven(t.info)
+	if f.Sending.CSV.Encoding = t.info.Encoding; p.isSheet() {
+		f.Sending.CSV.Encoding = campaign.EncodingSheet
+	}
+	f.proof()
 	if problems := t.info.Problems(file.Name); problems.Count > 0 {
 		f.Problems.Merge(problems)
 		return t, nil
@@ -58,7 +70,7 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 	if _, err := file.File.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("read %q: %w", file.Name, err)
 	}
-	options := csvfile.Options{File: file.Name, Proven: hasFullProof(f.Sidecar), Wanted: f.wantedColumns(layout)}
+	options := csvfile.Options{File: file.Name, Proven: hasFullProof(f.Sidecar), Wanted: f.wantedColumns(layout), Sheet: p.isSheet()}
 	// Bytes appended meanwhile are not read; the file counts as changed after the check.
 	reader, problems, err := csvfile.NewReader(io.LimitReader(counted, t.info.Bytes+1), *t.info, options)
 	if err != nil {
@@ -72,7 +84,9 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 		return t, nil
 	}
 	t.reader, t.wrongHeader = reader, problems.Count > 0
-	f.Sending.CSV.Delimiter = reader.Delimiter()
+	if !reader.Sheet() {
+		f.Sending.CSV.Delimiter = reader.Delimiter()
+	}
 	if layout != nil && len(reader.Columns()) > 0 {
 		missing, warnings := layout.CheckColumns(reader.Columns())
 		f.Sending.Warnings = append(f.Sending.Warnings, warnings...)
@@ -85,11 +99,11 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 }
 
 // proof compares the file with the proof in the sidecar (docs/contract.md 5).
-func (c *Checker) proof(f *Finding, info *csvfile.Info) {
+func (f *Finding) proof() {
 	if f.Sidecar == nil {
 		return
 	}
-	for _, broken := range proofProblems(f.Sidecar, info) {
+	for _, broken := range proofProblems(f.Sidecar, f.Sending.CSV.Bytes, f.Sending.CSV.SHA256) {
 		f.addProofProblem(broken.Field, broken.Message)
 	}
 }

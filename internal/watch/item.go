@@ -162,6 +162,12 @@ func (it *item) first() time.Duration {
 	return first
 }
 
+// isZip reports whether the CSV is in a zip.
+func (it *item) isZip() bool {
+	csv := it.only(KindCSV)
+	return csv != nil && ParseName(csv.file.Name).Format == FormatZip
+}
+
 // committed reports whether the sidecar came last and so commits the drop. A sidecar before the
 // CSV commits nothing while the layout may still come.
 func (it *item) committed() bool {
@@ -218,7 +224,7 @@ func (it *item) problems(needs missing) []campaign.Problem {
 			say("file-special", p.file.Name, why)
 		}
 		if it.count(p.kind) > 1 {
-			say("part-twice", p.file.Name, "is one of several files for the same part of the drop; extensions compare without regard to case, so keep one of them")
+			say("part-twice", p.file.Name, "is one of several files for the same part of the drop (.csv, .csv.gz, .zip and .xlsx are one part, and so are names that differ only in the case of their extension): keep one of them")
 		}
 	}
 	if it.single() {

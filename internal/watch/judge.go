@@ -174,7 +174,7 @@ func (w *Watcher) handOver(it *item, what step) {
 		w.handler.BadName(w.opt.Path, it.parts[0].file, it.name.Why)
 		return
 	}
-	d := it.drop(w.opt.Path, w.start, w.rules.needs())
+	d := it.drop(w.opt.Path, w.start, w.rules.needs(it))
 	if what == stepIncomplete {
 		d.Problems = append(d.Problems, w.similarProblems(it)...)
 	}

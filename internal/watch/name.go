@@ -24,16 +24,28 @@ const (
 	KindTemporary             // an unfinished upload: ignored, but its drop waits for it
 	KindReserved              // accepted, done, failed: the daemon's own folders
 	KindBadName               // a name that can't be used
-	KindCSV
+	KindCSV                   // also packed, or a spreadsheet
 	KindLayout
 	KindSidecar
 	KindControl
+)
+
+// Format is how a CSV comes.
+type Format uint8
+
+// The formats.
+const (
+	FormatCSV   Format = iota // as it is
+	FormatGzip                // NAME.csv.gz
+	FormatZip                 // NAME.zip, which may bring layout and sidecar too
+	FormatSheet               // NAME.xlsx
 )
 
 // Name is a parsed file name.
 type Name struct {
 	Kind   Kind
 	Base   string      // NAME in NFC; "" for the kinds before KindCSV but KindTemporary
+	Format Format      // of KindCSV
 	Action Action      // of KindControl
 	ID     campaign.ID // of KindControl, if the name contains one
 	Why    string      // of KindBadName: the fault and the correct form
@@ -43,31 +55,36 @@ type Name struct {
 type extension struct {
 	suffix string
 	kind   Kind
-	action Action
+	action Action // of KindControl
+	format Format // of KindCSV
 }
 
 // extensions lists all of them, longer ones before those that they end in: NAME.suppress.csv is
 // not a drop's CSV.
-func extensions() [17]extension {
+func extensions() [21]extension {
 	return [...]extension{
-		{".suppress.csv", KindControl, ActionSuppress},
-		{".reschedule.json", KindControl, ActionReschedule},
-		{".layout.json", KindLayout, ""},
-		{".schedule.json", KindSidecar, ""},
-		{".csv", KindCSV, ""},
-		{".cancel", KindControl, ActionCancel},
-		{".pause", KindControl, ActionPause},
-		{".resume", KindControl, ActionResume},
-		{".results", KindControl, ActionResults},
+		{suffix: ".suppress.csv", kind: KindControl, action: ActionSuppress},
+		{suffix: ".reschedule.json", kind: KindControl, action: ActionReschedule},
+		{suffix: ".layout.json", kind: KindLayout},
+		{suffix: ".schedule.json", kind: KindSidecar},
+		{suffix: ".csv", kind: KindCSV},
+		{suffix: ".csv.gz", kind: KindCSV, format: FormatGzip},
+		{suffix: ".csv.zip", kind: KindCSV, format: FormatZip}, // a Mac's name for it
+		{suffix: ".zip", kind: KindCSV, format: FormatZip},
+		{suffix: ".xlsx", kind: KindCSV, format: FormatSheet},
+		{suffix: ".cancel", kind: KindControl, action: ActionCancel},
+		{suffix: ".pause", kind: KindControl, action: ActionPause},
+		{suffix: ".resume", kind: KindControl, action: ActionResume},
+		{suffix: ".results", kind: KindControl, action: ActionResults},
 		// What Windows and people make of them.
-		{".cancel.txt", KindControl, ActionCancel},
-		{".canceled", KindControl, ActionCancel},
-		{".cancelled", KindControl, ActionCancel},
-		{".pause.txt", KindControl, ActionPause},
-		{".paused", KindControl, ActionPause},
-		{StopExtension, KindControl, ActionPause},
-		{".resume.txt", KindControl, ActionResume},
-		{".results.txt", KindControl, ActionResults},
+		{suffix: ".cancel.txt", kind: KindControl, action: ActionCancel},
+		{suffix: ".canceled", kind: KindControl, action: ActionCancel},
+		{suffix: ".cancelled", kind: KindControl, action: ActionCancel},
+		{suffix: ".pause.txt", kind: KindControl, action: ActionPause},
+		{suffix: ".paused", kind: KindControl, action: ActionPause},
+		{suffix: StopExtension, kind: KindControl, action: ActionPause},
+		{suffix: ".resume.txt", kind: KindControl, action: ActionResume},
+		{suffix: ".results.txt", kind: KindControl, action: ActionResults},
 	}
 }
 
@@ -117,7 +134,7 @@ func parsePart(file string) Name {
 		if !ok {
 			continue
 		}
-		n := Name{Kind: x.kind, Base: base, Action: x.action}
+		n := Name{Kind: x.kind, Base: base, Action: x.action, Format: x.format}
 		if i := strings.LastIndexByte(base, '.'); i > 0 && x.kind == KindControl && x.action != ActionSuppress {
 			if id := campaign.ID(base[i+1:]); id.Valid() {
 				n.Base, n.ID = base[:i], id
@@ -125,6 +142,9 @@ func parsePart(file string) Name {
 		}
 		if why := badBase(n.Base); why != "" {
 			return Name{Kind: KindBadName, Why: why}
+		}
+		if _, optOuts := cutEnding(base, ".suppress"); optOuts && x.kind == KindCSV { // sending to them would be the worst mistake
+			return Name{Kind: KindBadName, Why: "a list of opt-outs is a plain CSV: upload it as NAME.suppress.csv"}
 		}
 		n.Base = norm.NFC.String(n.Base)
 		return n

@@ -59,7 +59,7 @@ func TestNearMisses(t *testing.T) {
 		{"spring", ".csv .layout.json", "spring.done", false},
 		{"spring", ".csv .layout.json", "spring.txt", false},
 		{"spring", ".csv .layout.json", "spring.csv.md5", false},
-		{"spring", ".csv .layout.json", "spring.xlsx", false},
+		{"spring", ".csv .layout.json", "spring.xls", false},
 		{"spring", ".csv .layout.json", "spring.layout.json.sha256", false}, // the layout is there
 		{"spring", ".csv .layout.json", "spring_layout.json", false},
 		{"spring", ".csv .layout.json .schedule.json", "spring.schedule.json.txt", false},

@@ -87,3 +87,51 @@ func TestLayoutAloneIsIncomplete(t *testing.T) {
 		b.want("a", "incomplete")
 	})
 }
+
+// A zip may hold the layout, so it is taken without one; intake looks into it.
+func TestZipNeedsNothingNextToIt(t *testing.T) {
+	opt := standard()
+	opt.RequireSidecar = true
+	bubble(t, opt, func(b *inbox) {
+		b.put("a.zip", "b.csv.gz", "c.xlsx")
+		b.run()
+		b.pass(34 * time.Second)
+		b.want("a", "ready")
+		b.want("b")
+		b.want("c")
+		b.pass(time.Hour)
+		b.want("b", "incomplete")
+		b.want("c", "incomplete")
+	})
+}
+
+func TestTwoFormatsOfOneCSVAreRefused(t *testing.T) {
+	bubble(t, standard(), func(b *inbox) {
+		b.put("a.csv", "a.xlsx", "a.layout.json", "a.schedule.json")
+		b.run()
+		b.pass(time.Minute)
+		b.want("a", "refused")
+		if got, want := troubles(b.first("refused", "a").drop), "a.xlsx: is one of several files for the same part of the drop"; !strings.Contains(got, want) {
+			t.Errorf("it says %q, want %q in it", got, want)
+		}
+	})
+}
+
+func TestFormatsByName(t *testing.T) {
+	for file, want := range map[string]Name{
+		"a.csv":             {Kind: KindCSV, Base: "a"},
+		"a.CSV.gz":          {Kind: KindCSV, Base: "a", Format: FormatGzip},
+		"a.zip":             {Kind: KindCSV, Base: "a", Format: FormatZip},
+		"a.csv.zip":         {Kind: KindCSV, Base: "a", Format: FormatZip},
+		"a.v2.XLSX":         {Kind: KindCSV, Base: "a.v2", Format: FormatSheet},
+		"a.gz":              {Kind: KindForeign},
+		"a.xls":             {Kind: KindForeign},
+		"a.zip.part":        {Kind: KindTemporary, Base: "a"},
+		"a.suppress.xlsx":   {Kind: KindBadName, Why: "a list of opt-outs is a plain CSV: upload it as NAME.suppress.csv"},
+		"a.Suppress.csv.gz": {Kind: KindBadName, Why: "a list of opt-outs is a plain CSV: upload it as NAME.suppress.csv"},
+	} {
+		if got := ParseName(file); got != want {
+			t.Errorf("%s is %+v, want %+v", file, got, want)
+		}
+	}
+}

@@ -23,9 +23,13 @@ type rules struct {
 	layoutKnown                      bool // the inbox has a default layout
 }
 
-// needs returns the parts without which the item is incomplete, apart from its CSV.
-func (r rules) needs() missing {
+// needs returns the parts without which the item is incomplete, apart from its CSV. A zip may hold
+// them; whether it does is known when it is opened.
+func (r rules) needs(it *item) missing {
 	var m missing
+	if it.isZip() {
+		return m
+	}
 	if !r.layoutKnown {
 		m |= missingLayout
 	}
@@ -37,7 +41,7 @@ func (r rules) needs() missing {
 
 // incomplete reports whether the item lacks a part for which there is no default.
 func (r rules) incomplete(it *item) bool {
-	return it.count(KindCSV) == 0 || it.lacks()&r.needs() != 0
+	return it.count(KindCSV) == 0 || it.lacks()&r.needs(it) != 0
 }
 
 // grace is how long a state that may pass by itself is tolerated: two links to a file (an SFTP

@@ -78,10 +78,10 @@ func (r rules) reason(it *item) string {
 		if it.count(KindCSV) == 0 {
 			missing = append(missing, it.name.Base+".csv")
 		}
-		if it.lacks()&r.needs()&missingLayout != 0 {
+		if it.lacks()&r.needs(it)&missingLayout != 0 {
 			missing = append(missing, it.name.Base+".layout.json")
 		}
-		if it.lacks()&r.needs()&missingSidecar != 0 {
+		if it.lacks()&r.needs(it)&missingSidecar != 0 {
 			missing = append(missing, it.name.Base+".schedule.json")
 		}
 	}

@@ -23,6 +23,13 @@ const (
 	MaxColumns = 1000
 )
 
+// Cells that a spreadsheet's reader writes where it can't tell what the sheet shows. They refuse
+// their rows if the column is used.
+const (
+	NoValue   = "#NO-VALUE!"  // a formula whose result isn't in the file
+	Uncertain = "#UNCERTAIN!" // a number whose digits depend on more than its format
+)
+
 // The encodings, by their names in campaign.CSVInfo.
 const (
 	UTF8        = "utf-8"

@@ -15,6 +15,9 @@ type foreign struct {
 const (
 	adviceExcel   = `in Excel choose File, Save As, "CSV UTF-8 (Comma delimited)", and drop that file`
 	adviceUnpack  = "unpack it and drop the CSV in it"
+	adviceGzip    = "give it a name that ends in .csv.gz, or unpack it and drop the CSV in it"
+	adviceZip     = "give it a name that ends in .zip, or unpack it and drop the CSV in it"
+	adviceXLSX    = `give it a name that ends in .xlsx, or in Excel choose File, Save As, "CSV UTF-8 (Comma delimited)", and drop that file`
 	adviceUTF8    = "save it as UTF-8"
 	adviceDecrypt = "decrypt it and drop the CSV"
 	adviceExport  = "export the list as CSV with the encoding UTF-8"
@@ -31,7 +34,7 @@ func recognize(b []byte) foreign {
 		{"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", foreign{"an Excel workbook of the old format (.xls) or another Office document", adviceExcel}},
 		{"PK\x03\x04", zipContent(b)},
 		{"PK\x05\x06", foreign{"an empty zip archive", adviceUnpack}},
-		{"\x1F\x8B", foreign{"a gzip file", adviceUnpack}},
+		{"\x1F\x8B", foreign{"a gzip file", adviceGzip}},
 		{"BZh", foreign{"a bzip2 file", adviceUnpack}},
 		{"\xFD7zXZ\x00", foreign{"an xz file", adviceUnpack}},
 		{"\x28\xB5\x2F\xFD", foreign{"a zstd file", adviceUnpack}},
@@ -63,13 +66,13 @@ func zipContent(b []byte) foreign {
 	has := func(name string) bool { return bytes.Contains(b, []byte(name)) }
 	switch {
 	case has("xl/"):
-		return foreign{"an Excel workbook (.xlsx)", adviceExcel}
+		return foreign{"an Excel workbook (.xlsx)", adviceXLSX}
 	case has("mimetypeapplication/vnd.oasis.opendocument.spreadsheet"):
 		return foreign{"an OpenDocument spreadsheet (.ods)", adviceExport}
 	case has("word/"):
 		return foreign{"a Word document (.docx)", adviceExport}
 	}
-	return foreign{"a zip archive", adviceUnpack}
+	return foreign{"a zip archive", adviceZip}
 }
 
 // wideWithoutMark returns UTF-16 or UTF-32 for text whose NULs are at the places of

@@ -69,7 +69,7 @@ func (r *Reader) header(o Options) (complete bool, err error) {
 				Message: "the first line looks like a recipient, not like the names of columns; add a first line that names the columns"}}
 		}
 	}
-	r.hasSepLine = comma != 0
+	r.hasSepLine = comma != 0 && !s.sheet
 	r.crlf = bytes.HasSuffix(r.carry[:pos+best.next], []byte("\r\n"))
 	r.columns, r.headerLine = best.columns, int(s.line)
 	r.headerRaw = bytes.Clone(r.carry[pos : pos+best.next])
@@ -121,6 +121,10 @@ func headerBelow(data []byte, s *splitter, o Options) (line uint32) {
 
 // sepLine reads a first line sep=; as spreadsheets write it. comma is 0 if there is none.
 func (r *Reader) sepLine(s *splitter) (comma byte, pos int, err error) {
+	if s.sheet {
+		s.eol = '\n'
+		return ',', 0, nil
+	}
 	line := r.carry
 	if i := bytes.IndexAny(line, "\r\n"); i >= 0 {
 		line = line[:i]

@@ -8,8 +8,11 @@ import (
 // Position returns the column of cell c of record i on the record's first line, from 1
 // in characters; for a cell that the record lacks, that of the record's end. It is 0 for
 // a cell on a later line, since Line names the first. It reads the record again, so it
-// serves only messages. Safe for concurrent use.
+// serves only messages. Safe for concurrent use. In a spreadsheet it is the column of the sheet.
 func (r *Reader) Position(b *Batch, i, c int) int {
+	if r.split.sheet {
+		return c + 1
+	}
 	return position(b.Raw(i), r.split.comma, r.split.eol, c)
 }
 

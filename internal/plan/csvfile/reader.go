@@ -24,6 +24,7 @@ type Options struct {
 	Wanted     []string // the columns that the layout uses; they decide the delimiter
 	Proven     bool     // the file is known to be complete: a last row that is cut off is a bad row
 	Lenient    bool     // the header may be missing, and a single cell is only a row with too few cells
+	Sheet      bool     // the file was written from a spreadsheet: line n is row n, and cells are separated by commas
 	MaxRecord  int      // bytes; 0 is MaxRecord
 	MaxColumns int      // 0 is MaxColumns
 }
@@ -75,7 +76,7 @@ func newReader(r io.Reader, info Info, o Options, block int) (*Reader, campaign.
 		src:        decode(r, info.Encoding),
 		proven:     o.Proven,
 		writeBOM:   info.BOM || info.Encoding != UTF8,
-		split:      splitter{file: o.File, lenient: o.Lenient, columns: anyCount, maxRecord: o.MaxRecord, line: 1},
+		split:      splitter{file: o.File, lenient: o.Lenient, sheet: o.Sheet, columns: anyCount, maxRecord: o.MaxRecord, line: 1},
 	}
 	var err error
 	for size := block; ; size = max(block, 2*len(reader.carry)) {
@@ -95,7 +96,7 @@ func newReader(r io.Reader, info Info, o Options, block int) (*Reader, campaign.
 			problems = reader.checkHeader(o)
 			reader.headerRaw = nil
 			reader.split.columns = len(reader.columns)
-			reader.split.singleColumn = len(reader.columns) == 1 && !reader.hasSepLine
+			reader.split.singleColumn = len(reader.columns) == 1 && !reader.hasSepLine && !o.Sheet
 			return reader, problems, nil
 		case len(reader.carry) > o.MaxRecord+block:
 			problems.AddCode("header-long", o.File, 1, 0, "", "the first line, which must name the columns, doesn't end within the %d bytes that a row may have", o.MaxRecord)
@@ -109,6 +110,9 @@ func (r *Reader) Columns() []string { return r.columns }
 
 // SepLine reports whether a first line sep= named the delimiter.
 func (r *Reader) SepLine() bool { return r.hasSepLine }
+
+// Sheet reports whether the rows are those of a spreadsheet.
+func (r *Reader) Sheet() bool { return r.split.sheet }
 
 // Delimiter returns "," ";" "|" or a tab.
 func (r *Reader) Delimiter() string { return string(rune(r.split.comma)) }

@@ -30,6 +30,7 @@ type splitter struct {
 	eol          byte // '\n', or '\r' if every line ends with it
 	columns      int  // cells of a good record; anyCount
 	lenient      bool // see Options
+	sheet        bool // see Options
 	maxRecord    int
 	singleColumn bool     // one column, and no sep= line that names the delimiter
 	header       []column // compared with rows that may repeat it
@@ -341,7 +342,9 @@ func (s *splitter) quotedCell(b *Batch, data []byte, pos int, rec *record, final
 			return cell, open, false, nil
 		}
 		text := data[pos : pos+i]
-		s.line += uint32(bytes.Count(text, []byte{s.eol}))
+		if !s.sheet { // line breaks in cells don't change the number of a row
+			s.line += uint32(bytes.Count(text, []byte{s.eol}))
+		}
 		pos += i + 1
 		if pos == len(data) || data[pos] != '"' {
 			break
@@ -357,7 +360,7 @@ func (s *splitter) quotedCell(b *Batch, data []byte, pos int, rec *record, final
 		s.line = line
 		return cell, open, false, s.broken("quote-stray", data, open, "a quoted cell with line breaks follows a stray quote of the same row; the end of the row is uncertain")
 	}
-	rec.wide = rec.wide || pos-open > s.columns && s.rowWide(data[open:pos], s.line != line)
+	rec.wide = rec.wide || !s.sheet && pos-open > s.columns && s.rowWide(data[open:pos], s.line != line)
 	if side < 0 {
 		return span{uint32(from), uint32(pos - 1)}, pos, true, nil
 	}

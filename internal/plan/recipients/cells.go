@@ -27,6 +27,8 @@ const (
 	cellFormula      // ="text", a spreadsheet's way to keep the zeros of a number
 	cellReplacement  // U+FFFD
 	cellControl      // a C1 control character
+	cellNoResult     // csvfile.NoValue
+	cellUncertain    // csvfile.Uncertain
 	warned           = cellEncodedTwice + 1
 )
 
@@ -121,6 +123,10 @@ func (k cellKind) refusal() (code, reason string) {
 		return "cell-unreadable", "the cell has the replacement character U+FFFD: a program before has lost a letter; export the file again as UTF-8"
 	case cellControl:
 		return "cell-control", "the cell has a C1 control character: its encoding was wrong before; export the file again as UTF-8"
+	case cellNoResult:
+		return "cell-no-value", "the cell is a formula, and the workbook doesn't have its result; open it in the spreadsheet program, save it and drop it again"
+	case cellUncertain:
+		return "cell-uncertain", "what the cell shows can't be told from the workbook; format it as text, or as a number without another format, and check it"
 	}
 	return "", ""
 }
@@ -142,7 +148,12 @@ func classify(cell []byte) cellKind {
 		if len(cell) > 2 && len(bytes.Trim(cell, "#")) == 0 {
 			return cellHashes
 		}
-		if errorValue(string(cell)) {
+		switch {
+		case string(cell) == csvfile.NoValue:
+			return cellNoResult
+		case string(cell) == csvfile.Uncertain:
+			return cellUncertain
+		case errorValue(string(cell)):
 			return cellErrorValue
 		}
 	case c == '=':

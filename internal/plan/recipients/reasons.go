@@ -41,6 +41,8 @@ func (r *Checker) fault(reader *csvfile.Reader, batch *csvfile.Batch, i int) ref
 		w.code, w.cell = "row-cells", min(detail, columns) // the first surplus cell, or the end
 		counts := fmt.Sprintf("the row has %s and the header %d", cells(detail), columns)
 		switch {
+		case reader.Sheet():
+			w.reason = "the row has a cell beyond the last column of the header; delete it, or name its column"
 		case detail < columns:
 			w.reason = counts + "; a missing cell needs its delimiter, even if it is empty"
 		case endsWith(batch.Raw(i), reader.Delimiter(), detail-columns):
@@ -130,7 +132,7 @@ func contactReason(contact []byte) (code, reason string) {
 	if ruinedNumber(contact) {
 		return "contact-ruined", "a spreadsheet ruined the number: it shows it with an exponent, like 3.46668E+10, and the digits are lost; format the column as text, enter it again and export the file again"
 	}
-	if kind := classify(contact); kind == cellErrorValue || kind == cellHashes {
+	if kind := classify(contact); kind == cellErrorValue || kind == cellHashes || kind == cellNoResult || kind == cellUncertain {
 		return kind.refusal()
 	}
 	if reason := unprintableReason(contact); reason != "" {
