@@ -189,7 +189,7 @@ func (u *unpacker) sheet(workbook Part, size int64) error {
 // fits reports whether a sheet has the columns that the layout, or what takes its place, uses.
 func (u *unpacker) fits(columns []string) bool {
 	f := &Finding{}
-	d, err := u.checker.documents(u.p, u.inbox, f)
+	d, err := u.checker.documents(u.ctx, u.p, u.inbox, f)
 	switch {
 	case err != nil:
 		return true // reported by the check

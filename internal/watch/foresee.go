@@ -74,7 +74,7 @@ func (f Forecast) Wait(name string) (reason string, problems []campaign.Problem)
 	if !f.w.rules.incomplete(it) && len(it.near) == 0 {
 		return "", nil
 	}
-	return f.w.rules.reason(it), it.problems(f.w.rules.needs())
+	return f.w.rules.reason(it), it.problems(f.w.rules.needs(it))
 }
 
 // Note returns the note that a file that belongs to no drop would get, "" for other files.
