@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -122,31 +123,67 @@ func TestCutBackup(t *testing.T) {
 	openErr(t, path, ErrDamaged)
 }
 
-// TestFailedCommit: a commit that returned an error has no effect, even if it was written
-// and only its sync failed.
+// TestFailedCommit: a commit that failed before its sync has no effect, and the store continues.
 func TestFailedCommit(t *testing.T) {
-	boom := errors.New("input/output error")
-	for name, c := range map[string]struct {
-		fail func(*bbolt.Tx) error
-	}{
-		"before the meta page": {func(tx *bbolt.Tx) error { _ = tx.Rollback(); return boom }},
-		"its last sync":        {func(tx *bbolt.Tx) error { _ = tx.Commit(); return boom }},
-	} {
+	boom := &os.PathError{Op: "write", Path: "campaignd.db", Err: syscall.ENOSPC}
+	s := openTest(t)
+	head := accept(t, s, draft{rows: 10}, nil)
+	s.commitTx = func(tx *bbolt.Tx) error { return errors.Join(boom, tx.Rollback()) }
+	for range 3 { // repeatedly: a failed change must not block itself
+		if err := s.Commit(t.Context(), []campaign.Entry{entry(head.ID, 0, 1, campaign.InFlight, 1)}); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("commit: got %v, want ENOSPC", err)
+		}
+		wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Pending: 10})
+		verify(t, s)
+	}
+	s.commitTx = (*bbolt.Tx).Commit
+	commit(t, s, entry(head.ID, 0, 1, campaign.InFlight, 1), entry(head.ID, 1, 1, campaign.InFlight, 1))
+	wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Pending: 8, campaign.InFlight: 2})
+	verify(t, s)
+}
+
+// TestFailedSyncEndsTheStore: after it nobody knows what is on the disk, so nothing more is read or
+// written. The next start finds the attempt and recovers it, or finds that it never was.
+func TestFailedSyncEndsTheStore(t *testing.T) {
+	for name, written := range map[string]bool{"with its meta page": true, "before its meta page": false} {
 		t.Run(name, func(t *testing.T) {
 			s := openTest(t)
 			head := accept(t, s, draft{rows: 10}, nil)
-			s.commitTx = c.fail
-			for range 3 { // repeatedly: a failed change must not block itself
-				if err := s.Commit(t.Context(), []campaign.Entry{entry(head.ID, 0, 1, campaign.InFlight, 1)}); !errors.Is(err, boom) {
-					t.Errorf("commit: %v", err)
+			s.commitTx = func(tx *bbolt.Tx) error {
+				if written {
+					return errors.Join(syscall.EIO, tx.Commit())
 				}
-				wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Pending: 10})
-				verify(t, s)
+				return errors.Join(syscall.EIO, tx.Rollback())
+			}
+			one := []campaign.Entry{entry(head.ID, 0, 1, campaign.InFlight, 1)}
+			if err := s.Commit(t.Context(), one); !errors.Is(err, ErrUnsynced) || !errors.Is(err, syscall.EIO) {
+				t.Errorf("commit: got %v, want ErrUnsynced for EIO", err)
 			}
 			s.commitTx = (*bbolt.Tx).Commit
-			commit(t, s, entry(head.ID, 0, 1, campaign.InFlight, 1), entry(head.ID, 1, 1, campaign.InFlight, 1))
-			wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Pending: 8, campaign.InFlight: 2})
-			verify(t, s)
+			select {
+			case <-s.Ended():
+			default:
+				t.Error("the store goes on")
+			}
+			if err := s.Err(); !errors.Is(err, ErrUnsynced) {
+				t.Errorf("Err: got %v, want ErrUnsynced", err)
+			}
+			if err := s.Commit(t.Context(), one); !errors.Is(err, ErrUnsynced) {
+				t.Errorf("another commit: got %v, want ErrUnsynced", err)
+			}
+			if _, err := s.Header(head.ID); !errors.Is(err, ErrUnsynced) {
+				t.Errorf("a read: got %v, want ErrUnsynced", err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			again := openAt(t, s.path)
+			found, err := again.Recover(func(int64, string) bool { return true })
+			if err != nil || found.Retried != map[bool]uint64{true: 1}[written] {
+				t.Errorf("the next start recovers %+v, %v", found, err)
+			}
+			wantCounts(t, again, head.ID, map[campaign.Outcome]uint64{campaign.Pending: 10})
+			verify(t, again)
 		})
 	}
 }

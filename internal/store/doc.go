@@ -80,9 +80,10 @@
 // # Errors
 //
 // A method that returns an error has changed nothing, except that Commit writes the
-// rest when it returns a *campaign.Refused. When a commit fails, its meta page is
-// reverted and the file is reopened before the next write. Open refuses a file that is
+// rest when it returns a *campaign.Refused. When a write of a commit fails, the file is
+// reopened before the next one; when a sync of the file fails, nobody knows what is on
+// the disk, and the store ends (Ended, ErrUnsynced). Open refuses a file that is
 // locked, newer, truncated or not a store, and leaves it unchanged. A file truncated
-// while open ends the store (Ended). A file moved while open is written again once it
+// while open ends the store too. A file moved while open is written again once it
 // is back in its place.
 package store

@@ -28,11 +28,16 @@ type guard struct {
 // was removed, renamed or replaced.
 var ErrMoved = errors.New("the store's file was moved away or replaced while campaignd runs")
 
-// Ended is closed when the store is abandoned because its file was truncated while open.
+// ErrUnsynced is returned when a sync of the store's file failed. The kernel may have dropped what it
+// couldn't write and reports that only once, so nobody knows what is on the disk. The process must
+// end: the next start reads what there is and recovers.
+var ErrUnsynced = errors.New("the store's file can't be synced; campaignd ends, and its next start continues from what is on the disk")
+
+// Ended is closed when the store is abandoned because its file was truncated while open or can't be synced.
 // Every method returns Err from then on, and the process should end.
 func (s *Store) Ended() <-chan struct{} { return s.guard.ended }
 
-// Err returns the ErrDamaged for which the store was abandoned, or nil.
+// Err returns the ErrDamaged or ErrUnsynced for which the store was abandoned, or nil.
 func (s *Store) Err() error {
 	select {
 	case <-s.guard.ended:

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -39,7 +40,6 @@ type Store struct {
 
 	writer  sync.Mutex // held by the only write transaction; guards the fields below
 	broken  bool       // a commit failed: reopen the file before the next write
-	failed  uint64     // the failed transaction, while it may still be in the file; 0: none
 	moved   bool       // a compacted file has the name, and its folder isn't synced yet
 	changes *changes   // keys written since a compaction began; nil: none is running
 
@@ -144,10 +144,10 @@ func (s *Store) update(fn func(*tx) error) error {
 		}
 	}
 	w := &tx{s: s}
-	id, err := s.tryUpdate(w, fn)
+	begun, err := s.tryUpdate(w, fn)
 	if err != nil {
-		if id != 0 {
-			err = s.revert(id, err)
+		if begun {
+			err = s.revert(err)
 			s.writable.Store(&err)
 		}
 		return err
@@ -165,17 +165,16 @@ func (s *Store) update(fn func(*tx) error) error {
 // sync for every few pages of a large one.
 func growth(size int64) int { return int(min(max(size/8, 256<<10), 16<<20)) }
 
-// tryUpdate runs the transaction of an update. If its commit began and failed, it returns
-// the number of the transaction with the error.
-func (s *Store) tryUpdate(w *tx, fn func(*tx) error) (failed int, err error) {
+// tryUpdate runs the transaction of an update. With an error it reports whether the commit had begun.
+func (s *Store) tryUpdate(w *tx, fn func(*tx) error) (begun bool, err error) {
 	s.mu.RLock() // db is replaced only under writer, which is held
 	defer s.mu.RUnlock()
 	if s.db == nil {
-		return 0, errClosed
+		return false, errClosed
 	}
 	if err := cmp.Or(s.checkSize(), s.checkPath()); err != nil {
 		s.writable.Store(&err)
-		return 0, err
+		return false, err
 	}
 	var stand generation
 	err = s.catchFaults(func() (err error) {
@@ -196,11 +195,13 @@ func (s *Store) tryUpdate(w *tx, fn func(*tx) error) (failed int, err error) {
 		}
 		size := w.Size()
 		s.db.AllocSize = growth(size) // guarded by writer, like the commit that reads it
-		failed = w.ID()
+		begun = true
 		if err := s.commitTx(w.Tx); err != nil {
+			if syncFailed(err) {
+				return s.abandonFile(fmt.Errorf("%w: %w", ErrUnsynced, err))
+			}
 			return err
 		}
-		failed = 0
 		s.guard.least.Store(size)
 		return nil
 	})
@@ -210,7 +211,7 @@ func (s *Store) tryUpdate(w *tx, fn func(*tx) error) (failed int, err error) {
 	if err == nil {
 		s.writeGeneration(stand)
 	}
-	return failed, err
+	return begun, err
 }
 
 // abandon rolls back a transaction whose fn failed, which bbolt gave up, or which panicked
@@ -224,12 +225,23 @@ func (s *Store) abandon(t *bbolt.Tx) {
 	_ = t.Rollback() // a finished one returns an error; the first error matters, not this one
 }
 
-// revert undoes a transaction whose commit failed. Its meta page may have been written and
-// only the sync have failed. The change would then become visible although its caller got
-// an error, and an attempt would wait forever. So the meta page is reverted and the file
-// reopened, now or before the next transaction.
-func (s *Store) revert(id int, cause error) error {
-	s.broken, s.failed = true, uint64(id)
+// syncFailed reports whether bbolt's sync failed, and not a write: of all that a commit calls, only
+// fdatasync returns a bare errno.
+func syncFailed(err error) bool {
+	if path, ok := errors.AsType[*os.PathError](err); ok {
+		return path.Op == "sync"
+	}
+	_, ok := errors.AsType[syscall.Errno](err)
+	return ok
+}
+
+// revert forgets a transaction whose commit failed: the file is opened again, now or before the next
+// transaction. Its meta page wasn't written, so the file holds what it held before.
+func (s *Store) revert(cause error) error {
+	s.broken = true
+	if s.Err() != nil {
+		return fmt.Errorf("commit: %w", cause)
+	}
 	if err := s.reopen(); err != nil {
 		return fmt.Errorf("commit: %w; %w", cause, err)
 	}
@@ -242,12 +254,6 @@ func (s *Store) reopen() error {
 	defer s.mu.Unlock()
 	if err := s.Err(); err != nil {
 		return err
-	}
-	if s.failed != 0 {
-		if err := undo(s.path, s.failed, s.pageSize); err != nil {
-			return err // reads continue meanwhile
-		}
-		s.failed = 0
 	}
 	if s.moved {
 		if err := safeio.SyncDir(filepath.Dir(s.path)); err != nil {

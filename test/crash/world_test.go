@@ -249,9 +249,12 @@ func (w *world) folder(name string) (place, path string) {
 func (w *world) ended(limit time.Duration, drops ...drop) {
 	w.t.Helper()
 	for _, d := range drops {
-		w.until(limit, d.name+" has ended", func() bool {
-			place, _ := w.folder(d.name)
-			return place == "done" || place == "failed"
-		})
+		w.until(limit, d.name+" has ended", func() bool { return w.isOver(d) })
 	}
+}
+
+// isOver reports whether a drop's folder is in done/ or failed/.
+func (w *world) isOver(d drop) bool {
+	place, _ := w.folder(d.name)
+	return place == "done" || place == "failed"
 }
