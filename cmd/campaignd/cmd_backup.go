@@ -29,7 +29,7 @@ with the copy. Every sending is then held until you resume it.`,
 				return err
 			}
 			defer c.Close()
-			size, err := backup(cmd.Context(), c, args[0])
+			size, err := backup(cmd.Context(), c, env.path(args[0]))
 			if err != nil {
 				return err
 			}

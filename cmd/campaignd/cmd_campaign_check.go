@@ -38,7 +38,7 @@ errors.`,
 			}
 			check := campaignCheck{cfg: cfg, drivers: drivers}
 			answers := []checkedCampaign{}
-			for _, path := range args {
+			for _, path := range env.paths(args) {
 				one, err := check.file(cmd.Context(), path)
 				if err != nil {
 					return exitError{exitUsage, err}

@@ -43,7 +43,7 @@ the row isn't sent.`,
 			if err != nil {
 				return err
 			}
-			f, err := previewFiles(cmd.Context(), env, cfg, campaigns, camp, row, args[1:])
+			f, err := previewFiles(cmd.Context(), env, cfg, campaigns, camp, row, env.paths(args[1:]))
 			if err != nil {
 				return err
 			}

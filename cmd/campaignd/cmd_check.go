@@ -39,7 +39,7 @@ its history. Exit status 3: the drop would wait, be rejected or canceled, or the
 			if err != nil {
 				return err
 			}
-			return checkDrop(cmd.Context(), env, cfg, inbox, args)
+			return checkDrop(cmd.Context(), env, cfg, inbox, env.paths(args))
 		},
 	}
 	cmd.Flags().StringVar(&inbox, "inbox", "", "check as if dropped into this `inbox` (default: the inbox that contains the files, else the first one)")

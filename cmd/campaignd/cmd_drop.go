@@ -82,6 +82,7 @@ func runDrop(ctx context.Context, env *environment, o dropOptions, path string) 
 	if err != nil {
 		return err
 	}
+	path, o.layout = env.path(path), env.path(o.layout)
 	plan, err := env.planDrop(cfg, &o)
 	if err != nil {
 		return err

@@ -28,7 +28,11 @@ an invalid file is refused and the old configuration stays in effect.`,
 		Example: "  campaignd run --config /etc/campaignd/campaignd.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := env.loadConfig()
+			path, err := config.Find(env.configFlag, env.getenv)
+			if err != nil {
+				return exitError{exitUsage, err}
+			}
+			cfg, err := env.loadConfigFrom(path)
 			if err != nil {
 				return err
 			}
@@ -49,6 +53,12 @@ func runDaemon(ctx context.Context, env *environment, cfg *config.Config) error 
 	})
 	if err != nil {
 		return err
+	}
+	remove, err := env.noteRunning(cfg.File)
+	if err != nil {
+		log.Debug("commands find this daemon only from its folder", "err", err)
+	} else {
+		defer remove()
 	}
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)

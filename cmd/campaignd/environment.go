@@ -56,6 +56,7 @@ type environment struct {
 	color    bool // a terminal without NO_COLOR that isn't dumb
 
 	configFlag string
+	startedIn  string // working directory of the command, if it has moved to the daemon's
 	json       bool
 	utc        bool           // --utc: show times in UTC
 	wide       bool           // --wide: print every column, however narrow the terminal is
@@ -107,10 +108,15 @@ func (env *environment) end(err error) int {
 // loadConfig finds and reads the configuration. It prints every error of the file
 // to errw and returns an error with exitUsage.
 func (env *environment) loadConfig() (*config.Config, error) {
-	path, err := config.Find(env.configFlag, env.getenv)
+	path, err := env.findConfig()
 	if err != nil {
 		return nil, exitError{exitUsage, err}
 	}
+	return env.loadConfigFrom(path)
+}
+
+// loadConfigFrom is loadConfig for the file at path.
+func (env *environment) loadConfigFrom(path string) (*config.Config, error) {
 	cfg, problems := config.Load(path, env.drivers)
 	if problems.Count > 0 {
 		for _, p := range problems.List {
