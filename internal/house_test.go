@@ -12,20 +12,21 @@ import (
 // says the same in words.
 var may = map[string][]string{
 	"campaign":        {},
-	"calendar":        {},
+	"display":         {},
+	"calendar":        {"display"},
 	"contact":         {},
 	"contact/gen":     {},
 	"source":          {},
 	"failpoint":       {},
 	"receipts":        {},
 	"safeio":          {"campaign", "failpoint"},
-	"config":          {"calendar", "campaign", "contact", "plan/document", "receipts", "send", "source"}, // send: what a driver opens is a send.Channel
+	"config":          {"display", "calendar", "campaign", "contact", "plan/document", "receipts", "send", "source"}, // send: what a driver opens is a send.Channel
 	"plan":            {"calendar", "campaign"},
-	"plan/document":   {"calendar", "campaign", "source"},
+	"plan/document":   {"display", "calendar", "campaign", "source"},
 	"plan/csvfile":    {"campaign"},
 	"plan/recipients": {"campaign", "contact", "plan/document", "plan/csvfile"},
 	"store":           {"campaign", "failpoint", "plan", "safeio"},
-	"send":            {"calendar", "campaign", "failpoint", "plan", "safeio"},
+	"send":            {"display", "calendar", "campaign", "failpoint", "plan", "safeio"},
 	"send/drivers":    {"config"}, // and every driver
 	"send/httppost":   {"send", "send/idle"},
 	"send/idle":       {},
@@ -40,17 +41,17 @@ var may = map[string][]string{
 	"picture":                 {"campaign", "plan"},
 	"notify":                  {"campaign", "store"},
 	"preview":                 {"campaign"},
-	"report":                  {"calendar", "campaign", "preview", "safeio"},
-	"intake": {"campaign", "calendar", "config", "contact", "failpoint", "plan", "plan/document", "plan/csvfile", "plan/recipients", "plan/archive", "plan/spreadsheet",
+	"report":                  {"display", "calendar", "campaign", "preview", "safeio"},
+	"intake": {"display", "campaign", "calendar", "config", "contact", "failpoint", "plan", "plan/document", "plan/csvfile", "plan/recipients", "plan/archive", "plan/spreadsheet",
 		"report", "safeio", "send", "store", "watch"},
 	"control":           {"calendar", "campaign", "config", "picture", "plan", "safeio", "send", "source"},
-	"control/dashboard": {"campaign", "control"},
-	"daemon": {"campaign", "calendar", "config", "contact", "control", "control/dashboard", "failpoint", "intake", "notify", "source", "plan", "plan/document", "report", "safeio", "send",
+	"control/dashboard": {"display", "campaign", "control"},
+	"daemon": {"display", "campaign", "calendar", "config", "contact", "control", "control/dashboard", "failpoint", "intake", "notify", "source", "plan", "plan/document", "report", "safeio", "send",
 		"receipts", "store", "watch"},
 }
 
 // driverMay lists the rooms that a driver may import. A driver is a room send/<name> that send/drivers imports.
-var driverMay = []string{"campaign", "config", "contact", "receipts", "source", "send", "send/httppost", "send/idle"}
+var driverMay = []string{"campaign", "config", "contact", "display", "receipts", "source", "send", "send/httppost", "send/idle"}
 
 // modules says which room alone may know a module.
 var modules = map[string]string{

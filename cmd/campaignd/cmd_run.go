@@ -15,6 +15,7 @@ import (
 
 	"campaignd/internal/config"
 	"campaignd/internal/daemon"
+	"campaignd/internal/display"
 )
 
 func newRunCmd(env *environment) *cobra.Command {
@@ -81,20 +82,31 @@ func runDaemon(ctx context.Context, env *environment, cfg *config.Config) error 
 	return nil
 }
 
+// visible escapes what isn't visible in the values of a log line: names in them come from outside.
+func visible(_ []string, a slog.Attr) slog.Attr {
+	switch v := a.Value.Any().(type) {
+	case string:
+		a.Value = slog.StringValue(display.Text(v))
+	case error:
+		a.Value = slog.StringValue(display.Text(v.Error()))
+	}
+	return a
+}
+
 // logHandler returns a handler for log.format: colored text on a terminal, plain text or JSON lines elsewhere.
 func logHandler(env *environment, c config.Log) slog.Handler {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		level = slog.LevelInfo
 	}
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: visible}
 	f, isFile := env.errw.(*os.File)
 	terminal := isFile && term.IsTerminal(int(f.Fd()))
 	switch {
 	case c.Format == "json" || c.Format == "auto" && !terminal:
 		return slog.NewJSONHandler(env.errw, options)
 	case terminal:
-		return tint.NewTextHandler(env.errw, &tint.Options{Level: level, NoColor: env.getenv("NO_COLOR") != ""})
+		return tint.NewTextHandler(env.errw, &tint.Options{Level: level, ReplaceAttr: visible, NoColor: env.getenv("NO_COLOR") != ""})
 	default:
 		return slog.NewTextHandler(env.errw, options)
 	}

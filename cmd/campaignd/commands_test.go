@@ -243,7 +243,7 @@ func TestSmallWords(t *testing.T) {
 		bytesText(1023): "1023 B", bytesText(1 << 20): "1.0 MiB", bytesText(5 << 40): "5.0 TiB",
 		percentText(99.99): "99.9%", percentText(100): "100.0%", percentText(0): "0.0%",
 		span(1500e6): "2s", span(125e9): "2m5s", span(7260e9): "2h1m", span(-90000e9): "-1d1h", span(420e9): "7m", span(48 * 3600e9): "2d",
-		printable("a\x1b[31mb\tc\u202ed\u0085"): "a\ufffd[31mb\tc\ufffdd\ufffd",
+		printable("a\x1b[31mb\tc\u202ed\u0085"): `a\u001b[31mb` + "\t" + `c\u202ed\u0085`,
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -14,6 +13,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 	"campaignd/internal/send/drivers"
 )
 
@@ -160,17 +160,7 @@ func dial(cfg *config.Config) (*control.Client, error) {
 
 // printable replaces control characters and marks that reorder text. Texts from
 // drops are untrusted, and a terminal would obey them.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return r
-		case r < ' ', r >= 0x7f && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0x200e, r == 0x200f, r == 0xfeff:
-			return '\ufffd'
-		}
-		return r
-	}, s)
-}
+func printable(s string) string { return display.Text(s) }
 
 // usage returns an error for an invalid command line.
 func usage(format string, args ...any) error {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/sosodev/duration"
+
+	"campaignd/internal/display"
 )
 
 // Duration is an ISO 8601 duration whose years to days follow the calendar
@@ -139,13 +141,7 @@ func refuseDuration(text string) error {
 }
 
 // clip keeps a hostile text from filling a report.
-func clip(text string) string {
-	const most = 64
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
-}
+func clip(text string) string { return display.Clip(text, 64) }
 
 // AddTo adds the calendar part in loc (nil: UTC), then the time part exactly.
 // A day that the month lacks becomes its last: 31 January plus P1M is the last

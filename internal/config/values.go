@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"campaignd/internal/calendar"
+	"campaignd/internal/display"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 )
@@ -47,12 +48,7 @@ func kindName(n *node) string {
 	}
 }
 
-func clip(s string) string {
-	if len(s) > 60 {
-		return strings.ToValidUTF8(s[:60], "") + "…"
-	}
-	return s
-}
+func clip(s string) string { return display.Clip(s, 60) }
 
 func quote(s string) string {
 	var b strings.Builder

@@ -19,6 +19,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 	"campaignd/internal/intake"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/source"
@@ -325,12 +326,7 @@ func (u *upload) sidecar() (string, error) {
 }
 
 // clip shortens a text for a message.
-func clip(text string) string {
-	if runes := []rune(text); len(runes) > 60 {
-		return string(runes[:60]) + "…"
-	}
-	return text
-}
+func clip(text string) string { return display.Clip(text, 60) }
 
 // commit makes the drop, or returns the sending of the same request before.
 func (u *upload) commit(who string) (campaign.ID, error) {

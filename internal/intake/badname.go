@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
-	"campaignd/internal/safeio"
 	"campaignd/internal/watch"
 )
 
@@ -58,11 +56,8 @@ func (in *Intake) failBadName(inbox string, f watch.File, why string) error {
 		}
 		place = filepath.Join(failed, fmt.Sprintf("%s.%d", shown, n))
 	}
-	if err := safeio.WriteFile(place+stampedReport, 0o644, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%s was not taken in: %s. It was moved here. Give it a name of at most %d bytes in UTF-8 without control characters, and upload it again.\n",
-			strconv.QuoteToASCII(f.Name), why, watch.MaxName)
-		return err
-	}); err != nil {
+	if err := writeAnswer(place, "%s was not taken in: %s. It was moved here. Give it a name of at most %d bytes in UTF-8 without control characters, and upload it again.",
+		strconv.QuoteToASCII(f.Name), why, watch.MaxName); err != nil {
 		return err
 	}
 	if err := moveFree(from, to); err != nil {

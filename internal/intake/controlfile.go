@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/report"
 	"campaignd/internal/safeio"
@@ -319,13 +320,18 @@ func (in *Intake) failControl(c watch.Control, reason string) error {
 		return err
 	}
 	place := controlPlace(c, failedFolder, in.now())
-	if err := safeio.WriteFile(place+stampedReport, 0o644, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%s\n", controlRefusal(c, reason))
-		return err
-	}); err != nil {
+	if err := writeAnswer(place, "%s", controlRefusal(c, reason)); err != nil {
 		return err
 	}
 	return moveFree(filepath.Join(c.Inbox, c.File.Name), place)
+}
+
+// writeAnswer writes the report on a file that becomes no sending, next to the place of the file.
+func writeAnswer(place, format string, args ...any) error {
+	return safeio.WriteFile(place+stampedReport, 0o644, func(w io.Writer) error {
+		_, err := io.WriteString(w, display.Text(fmt.Sprintf(format, args...))+"\n")
+		return err
+	})
 }
 
 // controlRefusal returns the report on a control file that is refused.

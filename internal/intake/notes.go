@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"campaignd/internal/display"
 	"campaignd/internal/safeio"
 	"campaignd/internal/watch"
 )
@@ -197,7 +198,7 @@ func (k *noteKeeper) write(inbox string, n watch.Note) error {
 	}
 	err := safeio.ReplaceFile(path, 0o644, func(w io.Writer) error {
 		b := bufio.NewWriter(w)
-		_, err := b.WriteString(n.Text + noteEnd)
+		_, err := b.WriteString(display.Text(n.Text) + noteEnd)
 		return errors.Join(err, b.Flush())
 	})
 	if err == nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -70,10 +69,7 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 		return err
 	}
 	place := controlPlace(c, doneFolder, in.now())
-	if err := safeio.WriteFile(place+stampedReport, 0o644, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%s\n", answer)
-		return err
-	}); err != nil {
+	if err := writeAnswer(place, "%s", answer); err != nil {
 		return err
 	}
 	return moveFree(filepath.Join(c.Inbox, c.File.Name), place)

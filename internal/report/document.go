@@ -8,6 +8,7 @@ import (
 
 	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 )
 
 // Document is report.json, with its keys in the order of docs/contract.md 9. Unknown
@@ -182,7 +183,7 @@ func Status(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 		return d
 	}
 	if o.Waits != nil {
-		waits := campaign.WaitsFor{Reason: clean(o.Waits.Reason), Since: toInstant(o.Waits.Since), Until: toInstant(o.Waits.Until)}
+		waits := campaign.WaitsFor{Reason: display.Line(o.Waits.Reason), Since: toInstant(o.Waits.Since), Until: toInstant(o.Waits.Until)}
 		d.WaitsFor = &waits
 	}
 	for _, one := range slices {

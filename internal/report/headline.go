@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 )
 
 // headline returns the first line of report.txt: what happened, then what to do.
@@ -242,7 +243,7 @@ func number(n uint64) string {
 
 // clause returns text, or instead if it is empty, with one full stop at its end.
 func clause(text, instead string) string {
-	text = strings.TrimRight(clean(text), ". ")
+	text = strings.TrimRight(display.Line(text), ". ")
 	if text == "" {
 		text = instead
 	}
@@ -250,18 +251,4 @@ func clause(text, instead string) string {
 		return text
 	}
 	return text + "."
-}
-
-// clean returns text on one line and without terminal escapes, because names,
-// references and messages come from outside.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\r' || r == '\t' || r == '\u2028' || r == '\u2029':
-			return ' '
-		case r < ' ' || r >= 0x7f && r < 0xa0 || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069':
-			return '\ufffd'
-		}
-		return r
-	}, strings.ToValidUTF8(text, "\ufffd"))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 	"campaignd/internal/safeio"
 )
 
@@ -43,7 +44,7 @@ func writeStatusText(w io.Writer, s *campaign.Sending, slices []campaign.Slice, 
 	t := newTextWriter(w, o.Zone)
 	t.line("%s", underWay(s, counts))
 	if o.Stopped != "" {
-		t.line("%s only pauses; to cancel, upload an empty file named %s.cancel.", clean(o.Stopped), clean(s.Name))
+		t.line("%s only pauses; to cancel, upload an empty file named %s.cancel.", display.Line(o.Stopped), display.Line(s.Name))
 	}
 	t.line("")
 	head := *s
@@ -84,7 +85,7 @@ func (t textWriter) controls(s *campaign.Sending) {
 	if s.State.Final() {
 		return
 	}
-	name := clean(s.Name)
+	name := display.Line(s.Name)
 	t.line("")
 	t.line("What you can do: upload an empty file of one of these names to the inbox.")
 	if s.State == campaign.StatePaused || s.State == campaign.StateHeld {

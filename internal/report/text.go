@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 	"campaignd/internal/preview"
 )
 
@@ -50,12 +51,15 @@ func newTextWriter(w io.Writer, zone *time.Location) textWriter {
 	return textWriter{bufio.NewWriter(w), zone}
 }
 
-func (t textWriter) line(format string, args ...any) { fmt.Fprintf(t.w, format+"\n", args...) }
+// line writes a line. Names, references and messages in it come from outside.
+func (t textWriter) line(format string, args ...any) {
+	_, _ = t.w.WriteString(display.Text(fmt.Sprintf(format, args...)) + "\n") // Flush returns the error
+}
 
 // fact writes a labeled value unless it is empty.
 func (t textWriter) fact(label, value string) {
 	if value != "" {
-		t.line("  %-12s %s", label, clean(value))
+		t.line("  %-12s %s", label, display.Line(value))
 	}
 }
 
@@ -229,7 +233,7 @@ func (t textWriter) problems(title string, list []campaign.Problem, count int) {
 		t.line("%s (%s):", title, number(uint64(count)))
 	}
 	for _, p := range list {
-		t.line("  %s", clean(p.String()))
+		t.line("  %s", display.Line(p.String()))
 	}
 }
 
@@ -250,7 +254,7 @@ func (t textWriter) errors(s *campaign.Sending) {
 		if p.Count > 1 {
 			more = fmt.Sprintf(" (and in %s more)", quantity(uint64(p.Count-1), "place"))
 		}
-		t.line("  %s%s", clean(p.String()), more)
+		t.line("  %s%s", display.Line(p.String()), more)
 	}
 }
 
@@ -266,7 +270,7 @@ func (t textWriter) failures(list []Failure) {
 		if f.Count == 1 {
 			where = fmt.Sprintf("at line %d", f.FirstLine)
 		}
-		t.line("  %s × %s, %s", number(f.Count), clean(strings.TrimSuffix(problem(f.Code, f.Detail), ".")), where)
+		t.line("  %s × %s, %s", number(f.Count), display.Line(strings.TrimSuffix(problem(f.Code, f.Detail), ".")), where)
 	}
 }
 
@@ -277,6 +281,6 @@ func (t textWriter) previews(s *campaign.Sending) {
 	t.line("")
 	t.line("The first messages as their recipients would see them:")
 	for _, line := range preview.List(s.Previews) {
-		t.line("  %s", clean(line))
+		t.line("  %s", display.Line(line))
 	}
 }

@@ -1,10 +1,10 @@
 package send
 
 import (
-	"strings"
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 	"campaignd/internal/failpoint"
 )
 
@@ -73,7 +73,7 @@ func (cs *channelSender) decide(b *batch, entries []campaign.Entry) []campaign.E
 		if it.outcome == campaign.Pending {
 			e.NextAt = time.Time{}
 		} else {
-			e.Provider, e.Code, e.Detail = clip(res.ProviderID, 512), clip(res.Code, 64), clip(res.Detail, 500)
+			e.Provider, e.Code, e.Detail = display.Clip(res.ProviderID, 512), display.Clip(res.Code, 64), display.Clip(res.Detail, 500)
 		}
 		switch it.outcome {
 		case campaign.Retrying, campaign.Failed, campaign.Unknown:
@@ -124,14 +124,6 @@ func (cs *channelSender) decideOne(it *item, res *Result, set *ChannelSettings, 
 			it.outcome = campaign.Unknown
 		}
 	}
-}
-
-// clip limits the length of a provider's text.
-func clip(s string, most int) string {
-	if len(s) > most {
-		s = s[:most]
-	}
-	return strings.ToValidUTF8(s, "\ufffd")
 }
 
 // count reports the recorded entries to the observer, by outcome.

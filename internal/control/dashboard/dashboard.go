@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -27,6 +28,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 )
 
 // Service is the part of the daemon that the pages use.
@@ -204,7 +206,7 @@ func (d *Dashboard) part(id, name string, data any) (part, error) {
 	if err := d.pages.ExecuteTemplate(&b, name, data); err != nil {
 		return part{}, fmt.Errorf("render %s: %w", name, err)
 	}
-	html := template.HTML(b.String())
+	html := template.HTML(display.Text(b.String()))
 	d.parts.put(id, data, html)
 	return part{id, html}, nil
 }
@@ -222,7 +224,7 @@ func (d *Dashboard) write(w http.ResponseWriter, status int, name string, data a
 	h.Set("Content-Security-Policy", policy)
 	h.Set("Vary", "Accept, Cookie")
 	w.WriteHeader(status)
-	if _, err := w.Write(b.Bytes()); err != nil {
+	if _, err := io.WriteString(w, display.Text(b.String())); err != nil {
 		d.log.Debug("write page", "err", err)
 	}
 }

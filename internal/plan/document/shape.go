@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"campaignd/internal/display"
 )
 
 // found names the kind of n, never its value: that may be contact data.
@@ -132,12 +134,7 @@ func (s shape) boolean(n *node, field string) bool {
 }
 
 // shorten shortens the JSON text of a number for a message.
-func shorten(raw []byte) string {
-	if len(raw) > maxQuoted {
-		return string(raw[:maxQuoted]) + "…"
-	}
-	return string(raw)
-}
+func shorten(raw []byte) string { return display.Clip(string(raw), maxQuoted) }
 
 // join returns the path of name within path. It is clipped: a hostile key
 // would otherwise be copied once for each value below it.

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"campaignd/internal/display"
 )
 
 // maxDepth bounds the nesting of a document, since readers of the tree recurse. Real
@@ -233,15 +235,4 @@ func (r *reader) explain(at int, err error) string {
 
 // clip makes a path of outside keys safe for one line of a report: short, and without
 // characters that would end the line or change its direction.
-func clip(path string) string {
-	const most = 200
-	if len(path) > most {
-		path = strings.ToValidUTF8(path[:most], "") + "…"
-	}
-	return strings.Map(func(r rune) rune {
-		if unprintable(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, path)
-}
+func clip(path string) string { return display.Line(display.Clip(path, 200)) }

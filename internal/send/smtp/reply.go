@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"campaignd/internal/display"
 )
 
 // reply is a reply of the server (RFC 5321, 4.2).
@@ -199,14 +201,4 @@ func (r reply) redacted() string {
 }
 
 // clip limits a text that may come from the server, on one line.
-func clip(s string) string {
-	if len(s) > 200 {
-		s = s[:200]
-	}
-	return strings.Map(func(r rune) rune {
-		if control(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\ufffd"))
-}
+func clip(s string) string { return display.Line(display.Clip(s, 200)) }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"campaignd/internal/display"
 	"campaignd/internal/send"
 	"campaignd/internal/send/httppost"
 )
@@ -170,9 +171,4 @@ func (c *Channel) classifyFailure(ctx context.Context, f httppost.Failure) send.
 }
 
 // clip limits the length of a text that may come from the receiver.
-func clip(s string) string {
-	if len(s) > 200 {
-		s = s[:200]
-	}
-	return strings.ToValidUTF8(s, "\ufffd")
-}
+func clip(s string) string { return display.Clip(s, 200) }

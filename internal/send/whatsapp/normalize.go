@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 	"campaignd/internal/source"
 )
 
@@ -258,12 +259,7 @@ func describeValue(v any) string {
 	return "an object"
 }
 
-func clip(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
-}
+func clip(s string, most int) string { return display.Clip(s, most) }
 
 // hasVariable reports whether s contains a {{variable}}: its value is known only for a row.
 func hasVariable(s string) bool {
