@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -150,18 +151,50 @@ func (r *reader) checkDriver(ch *Channel, n *node, path string) {
 	}
 }
 
-// Secret is a key of a channel that refers to a secret.
+// Secret is a key that refers to a secret.
 type Secret struct {
-	Key string
-	Ref string // for ReadSecret
+	Place string // "", "inbox PATH" or "channel NAME of application ID"
+	Key   string
+	Ref   string // for ReadSecret
+}
+
+// Name returns the secret's place and key for people.
+func (s Secret) Name() string {
+	if s.Place == "" {
+		return s.Key
+	}
+	return s.Place + ": " + s.Key
+}
+
+// secretsOf returns the references to secrets among fields.
+func secretsOf(place string, fields []field) (list []Secret) {
+	for _, f := range fields {
+		if ref := f.key.bind.text(f.target); f.key.Secret && ref != "" {
+			list = append(list, Secret{place, f.key.Name, ref})
+		}
+	}
+	return list
 }
 
 // Secrets returns the references to secrets that the channel has, in the order of its keys.
 func (c Channel) Secrets() []Secret {
-	var list []Secret
-	for i := range c.driver.keys() {
-		if k := &c.driver.Keys[i]; k.Secret && k.bind.text(c.Settings) != "" {
-			list = append(list, Secret{k.Name, k.bind.text(c.Settings)})
+	return secretsOf("", fieldsOf(c.driver.keys(), ScopeChannel, c.Settings))
+}
+
+// Secrets returns all references to secrets.
+func (c *Config) Secrets() []Secret {
+	keys := Keys(c.drivers)
+	list := secretsOf("", fieldsOf(keys, ScopeTop, c))
+	for i := range c.Inboxes {
+		list = append(list, secretsOf("inbox "+c.Inboxes[i].Path, fieldsOf(keys, ScopeInbox, &c.Inboxes[i]))...)
+	}
+	for i := range c.Applications {
+		a := &c.Applications[i]
+		for _, name := range slices.Sorted(maps.Keys(a.Channels)) {
+			place := fmt.Sprintf("channel %s of application %d", name, a.ID)
+			for _, s := range a.Channels[name].Secrets() {
+				list = append(list, Secret{place, s.Key, s.Ref})
+			}
 		}
 	}
 	return list

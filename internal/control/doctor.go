@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"campaignd/internal/config"
@@ -35,11 +33,11 @@ func Examine(cfg *config.Config, getenv func(string) string) []Finding {
 	} else {
 		add("campaigns", LevelOK, "", "%s has %d files", cfg.CampaignsDir, len(entries))
 	}
-	for _, secret := range secrets(cfg) {
-		if _, err := config.ReadSecret(secret.ref, getenv); err != nil {
-			add(secret.name, LevelFail, "write the secret there, readable only by the daemon's user", "%v", err)
+	for _, secret := range cfg.Secrets() {
+		if _, err := config.ReadSecret(secret.Ref, getenv); err != nil {
+			add(secret.Name(), LevelFail, "write the secret there, readable only by the daemon's user", "%v", err)
 		} else {
-			add(secret.name, LevelOK, "", "can be read")
+			add(secret.Name(), LevelOK, "", "can be read")
 		}
 	}
 	list = append(list, examineClock(time.Now()))
@@ -89,26 +87,4 @@ func examineClock(now time.Time) Finding {
 		return Finding{Check: "clock", Level: LevelFail, Message: "the clock says " + now.UTC().Format(time.RFC3339), Advice: "set the clock and keep it synchronized with NTP"}
 	}
 	return Finding{Check: "clock", Level: LevelOK, Message: "the clock says " + now.UTC().Format(time.RFC3339)}
-}
-
-type secret struct{ name, ref string }
-
-// secrets returns the references to secrets in a configuration.
-func secrets(cfg *config.Config) []secret {
-	var list []secret
-	add := func(name, ref string) {
-		if ref != "" {
-			list = append(list, secret{name, ref})
-		}
-	}
-	add("token_file", cfg.TokenFile)
-	for i := range cfg.Applications {
-		a := &cfg.Applications[i]
-		for _, name := range slices.Sorted(maps.Keys(a.Channels)) {
-			for _, one := range a.Channels[name].Secrets() {
-				add(fmt.Sprintf("channel %s of application %d: %s", name, a.ID, one.Key), one.Ref)
-			}
-		}
-	}
-	return list
 }

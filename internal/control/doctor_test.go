@@ -48,7 +48,7 @@ dkim_selector = "s"
 dkim_key_file = "/nowhere/dkim"
 `, secret))
 	cfg.StateDir, cfg.CampaignsDir = dir, campaigns
-	cfg.Inboxes = []config.Inbox{{Path: dir}, {Path: filepath.Join(dir, "none")}, {Path: secret}}
+	cfg.Inboxes = []config.Inbox{{Path: dir, TokenFile: "/nowhere/partner"}, {Path: filepath.Join(dir, "none")}, {Path: secret}}
 	getenv := func(string) string { return "" }
 	found := control.Examine(cfg, getenv)
 	want := []struct {
@@ -63,6 +63,7 @@ dkim_key_file = "/nowhere/dkim"
 		{"inbox", control.LevelFail, "isn't a folder"},
 		{"campaigns", control.LevelOK, "has 0 files"},
 		{"token_file", control.LevelOK, "can be read"},
+		{"inbox " + dir + ": token_file", control.LevelFail, "/nowhere/partner"},
 		{"channel email of application 1: dkim_key_file", control.LevelFail, "/nowhere/dkim"},
 		{"channel wa of application 1: token_file", control.LevelOK, "can be read"},
 		{"channel wa of application 1: app_secret_file", control.LevelFail, "/nowhere/app-secret"},
