@@ -149,9 +149,12 @@ type storm struct {
 	drops   []stormDrop
 	process *process
 	lost    uint64 // messages in flight at kills
-	frozen  int    // times the daemon was frozen
+	frozen  []freeze
 	quiet   []quiet
 }
+
+// freeze is a time in which the daemon was stopped by a signal.
+type freeze struct{ from, to time.Time }
 
 type stormDrop struct {
 	drop
@@ -268,10 +271,11 @@ func (s *storm) intervene() {
 		s.lost += s.look()
 		s.process = s.start().ready()
 	case 1:
-		s.frozen++
+		from := time.Now()
 		s.must(s.process.cmd.Process.Signal(syscall.SIGSTOP))
 		time.Sleep(time.Duration(100+s.random.IntN(900)) * time.Millisecond) // a freeze is a length of time
 		s.must(s.process.cmd.Process.Signal(syscall.SIGCONT))
+		s.frozen = append(s.frozen, freeze{from, time.Now()})
 	case 2:
 		s.process.stop()
 		s.process = s.start().ready()
@@ -372,7 +376,7 @@ func (s *storm) finish() {
 func (s *storm) judge() {
 	s.hook.mu.Lock()
 	defer s.hook.mu.Unlock()
-	kept, late := map[string]int{}, map[string]int{}
+	kept, late := map[string]int{}, map[freeze]int{}
 	slots := map[int64]int{}
 	notBefore := map[string]time.Time{}
 	for _, d := range s.drops {
@@ -390,15 +394,22 @@ func (s *storm) judge() {
 			kept[a.key]++
 		}
 		for _, q := range s.quiet {
-			if (q.sending == a.sending || q.contact == a.contact) && a.at.After(q.from.Add(stormLag)) && (q.to.IsZero() || a.at.Before(q.to)) {
-				late[q.what]++
+			if q.sending != a.sending && q.contact != a.contact || a.at.Before(q.from.Add(stormLag)) || !q.to.IsZero() && a.at.After(q.to) {
+				continue
+			}
+			if f, frozen := s.frozenOnItsWay(q, a); frozen {
+				late[f]++
+			} else {
+				s.t.Errorf("%s arrived %v after an acknowledged %s", a.key, a.at.Sub(q.from), q.what)
 			}
 		}
 	}
 	// A process that is frozen between the check and the write lets as many leave as were there.
-	for what, n := range late {
-		if n > s.frozen*stormConcurrency {
-			s.t.Errorf("%d requests arrived after an acknowledged %s, with %d freezes", n, what, s.frozen)
+	excused := 0
+	for f, n := range late {
+		excused += n
+		if n > stormConcurrency {
+			s.t.Errorf("%d requests left after the freeze at %s; want %d at most", n, f.from, stormConcurrency)
 		}
 	}
 	for at, n := range slots {
@@ -414,13 +425,24 @@ func (s *storm) judge() {
 			outcomes[o] += n
 		}
 	}
-	s.t.Logf("%d sendings, %d requests, %d messages kept, %d in flight at kills, %d freezes, %d kept without an answer, %d kept twice, outcomes %v",
-		len(s.drops), len(s.hook.arrivals), len(kept), s.lost, s.frozen, s.hook.unclear, twice, outcomes)
-	if most := s.lost + uint64(s.hook.unclear) + uint64(s.frozen*2*stormConcurrency); uint64(twice) > most {
+	s.t.Logf("%d sendings, %d requests, %d messages kept, %d in flight at kills, %d freezes (%d requests left after a command because of them), %d kept without an answer, %d kept twice, outcomes %v",
+		len(s.drops), len(s.hook.arrivals), len(kept), s.lost, len(s.frozen), excused, s.hook.unclear, twice, outcomes)
+	if most := s.lost + uint64(s.hook.unclear) + uint64(len(s.frozen)*2*stormConcurrency); uint64(twice) > most {
 		s.t.Errorf("%d messages were kept twice, but only %d attempts had no answer", twice, most)
 	}
 	if n := outcomes["sent"]; n == 0 {
 		s.t.Error(cmp.Or(s.tail(), "nothing was sent"))
 	}
 	s.doctor()
+}
+
+// frozenOnItsWay returns the freeze that kept a request from arriving before it was forbidden, if
+// there is one.
+func (s *storm) frozenOnItsWay(q quiet, a arrival) (freeze, bool) {
+	for _, f := range s.frozen {
+		if f.from.Before(q.from.Add(stormLag)) && f.to.After(q.from) && a.at.Before(f.to.Add(stormLag)) {
+			return f, true
+		}
+	}
+	return freeze{}, false
 }
