@@ -19,9 +19,9 @@ func newPartnerCmd(env *environment) *cobra.Command {
 		Use:   "partner",
 		Short: "Set up partners who drop files over SFTP",
 		Args:  given(0, 0, "it takes no arguments"),
-		RunE:  func(*cobra.Command, []string) error { return usage("name a subcommand: add") },
+		RunE:  func(*cobra.Command, []string) error { return usage("name a subcommand: add or kit") },
 	}
-	cmd.AddCommand(newPartnerAddCmd(env))
+	cmd.AddCommand(newPartnerAddCmd(env), newPartnerKitCmd(env))
 	return cmd
 }
 
@@ -46,6 +46,9 @@ group: see docs/sftp.md or /usr/share/campaignd/sshd-partners.conf.`,
 			}
 			path, err := env.configPath(nil)
 			if err != nil {
+				return err
+			}
+			if err := p.checkKnown(env, path); err != nil {
 				return err
 			}
 			if run {
@@ -95,6 +98,27 @@ func (p *partner) check() error {
 		if !filepath.IsAbs(path) {
 			return usage("%s: found %q, want an absolute path: sshd and the daemon run in other working directories", flag, path)
 		}
+	}
+	return nil
+}
+
+// checkKnown rejects a key that sshd wouldn't take, and an application that isn't configured.
+func (p *partner) checkKnown(env *environment, path string) error {
+	if p.key != "" {
+		if _, err := readPublicKeys(p.key); err != nil {
+			return usage("--key: %v", err)
+		}
+	}
+	cfg, problems := config.Load(path, env.drivers)
+	if problems.Count > 0 {
+		return usage("%s: %s; fix that first", path, errorCount(problems))
+	}
+	if cfg.Application(p.application) == nil {
+		var known []int64
+		for _, a := range cfg.Applications {
+			known = append(known, a.ID)
+		}
+		return usage("--application: there is no application %d in %s; there are: %s", p.application, path, joinNumbers(known))
 	}
 	return nil
 }

@@ -281,9 +281,9 @@ func share() Codec[float64] {
 
 // Size is the codec of a number of bytes from lo to hi: 1048576 or "2GiB".
 func Size(lo, hi int64) Codec[int64] {
-	limits := quote(formatSize(lo)) + " to " + quote(formatSize(hi))
+	limits := quote(FormatSize(lo)) + " to " + quote(FormatSize(hi))
 	return Codec[int64]{kind: "size", limits: limits,
-		format: func(v int64) string { return quote(formatSize(v)) },
+		format: func(v int64) string { return quote(FormatSize(v)) },
 		parse: func(n *node, bad reportFunc) (int64, bool) {
 			v, ok := int64(0), false
 			switch n.kind {
@@ -332,7 +332,8 @@ func parseSize(s string) (int64, bool) {
 	return 0, false
 }
 
-func formatSize(v int64) string {
+// FormatSize formats a number of bytes as in the configuration, such as 2GiB.
+func FormatSize(v int64) string {
 	for _, u := range sizeUnits() {
 		if v%u.bytes == 0 && v != 0 {
 			return strconv.FormatInt(v/u.bytes, 10) + u.name

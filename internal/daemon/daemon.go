@@ -237,6 +237,7 @@ func (d *Daemon) work(ctx context.Context) error {
 	group.Go(func() error { d.intake.RenewReports(ctx); return nil })
 	group.Go(func() error { d.housekeeping(ctx); return nil })
 	group.Go(func() error { return d.notifier.Run(ctx) })
+	group.Go(func() error { d.intake.RunPages(ctx); return nil })
 	group.Go(func() error {
 		<-ctx.Done()
 		d.stopping.Store(true)

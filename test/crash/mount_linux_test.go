@@ -151,7 +151,7 @@ func unmountAt(t *testing.T, step failpoint.Name) {
 	}
 	m.until(20*time.Second, "tidy", func() bool {
 		entries, err := os.ReadDir(m.inbox)
-		return err == nil && len(entries) == 3 && !anyIn(filepath.Join(m.inbox, "accepted"))
+		return err == nil && len(entries) == 5 && !anyIn(filepath.Join(m.inbox, "accepted"))
 	})
 	m.tidy()
 	m.doctor()

@@ -86,7 +86,7 @@ func killAt(t *testing.T, point string) {
 	}
 	w.until(5*time.Second, "tidy", func() bool {
 		entries, err := os.ReadDir(w.inbox)
-		return err == nil && len(entries) == 3 && !anyIn(filepath.Join(w.inbox, "accepted"))
+		return err == nil && len(entries) == 5 && !anyIn(filepath.Join(w.inbox, "accepted"))
 	})
 	got := w.hook.delivered(t)
 	keys, _ := w.outboxKeys()

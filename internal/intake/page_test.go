@@ -1,0 +1,103 @@
+package intake
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The page names what the partner may send and nothing of others; its examples pass the check.
+func TestPage(t *testing.T) {
+	h := newHarness(t, "allow_applications = [1]\nname_pattern = \"night-(?P<reference>.*)\"\nlayout = \"columns\"", `windows = ["* 9-20 * * MON-SAT"]
+slicing = {enabled = true, capacity = 600}`)
+	h.campaign("9.json", `{"id": 9, "applicationId": 2, "title": "another's", "enabled": true, "channelTypes": ["cloud_api"], "messageContent": [{"body": "x"}]}`)
+	h.campaign("10.json", `{"id": 10, "applicationId": 1, "title": "disabled", "enabled": false, "channelTypes": ["cloud_api"], "messageContent": [{"body": "x"}]}`)
+	page, err := h.checker().Page(t.Context(), &h.config.Inboxes[0], h.config.StateDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"## Application 1", "Europe/Madrid", "* 9-20 * * MON-SAT", "600 messages every 5m", "night-(?P<reference>.*)", "### Campaign 7 a",
+		"variables         name", "| hello Ada", "examples/campaign-8-of-1.csv", "| two Ada"} {
+		if !strings.Contains(page.Text, want) {
+			t.Errorf("%q isn't in the page:\n%s", want, page.Text)
+		}
+	}
+	for _, secret := range []string{"another's", "Application 2", "disabled", h.dir} {
+		if strings.Contains(page.Text, secret) {
+			t.Errorf("%q is in the page", secret)
+		}
+	}
+	if len(page.Examples) != 6 {
+		t.Errorf("%d files of examples, want 6", len(page.Examples))
+	}
+	if got, want := string(page.Examples["campaign-8-of-1.csv"]), "contactCode,channelType,name\n34666777888,cloud_api,Ada\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	var paths []string
+	for _, ending := range []string{".csv", ".layout.json", ".schedule.json"} {
+		path := filepath.Join(h.dir, "night-1"+ending)
+		h.write(path, string(page.Examples["campaign-8-of-1"+ending]))
+		paths = append(paths, path)
+	}
+	p, err := OpenFiles(paths)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	found, err := h.checker().Check(t.Context(), p, &h.config.Inboxes[0], nil, h.clock, nil, nil, func(float64) {})
+	if err != nil || found.Problems.Count > 0 {
+		t.Errorf("the example as a drop: %v %v", err, found.Problems.List)
+	}
+}
+
+// The files change only with their content; examples of campaigns that are gone go, and a link is not followed.
+func TestPageFiles(t *testing.T) {
+	h := newHarness(t, "", "")
+	write := func() error {
+		page, err := h.checker().Page(t.Context(), &h.config.Inboxes[0], h.config.StateDir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return writePage(h.inbox, page)
+	}
+	if err := write(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(h.inbox, "campaigns.txt")
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.write(filepath.Join(h.inbox, "examples", "mine.csv"), "a\n")
+	if err := write(); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.Stat(path); err != nil || !os.SameFile(before, after) {
+		t.Errorf("an unchanged page was written again (%v)", err)
+	}
+	h.campaign("8.json", `{"id": 8, "applicationId": 1, "enabled": false, "channelTypes": ["sms"], "messageContent": [{"body": "x"}]}`)
+	if err := write(); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.Stat(path); err != nil || os.SameFile(before, after) {
+		t.Errorf("a changed page wasn't written (%v)", err)
+	}
+	left, err := filepath.Glob(filepath.Join(h.inbox, "examples", "*"))
+	if err != nil || len(left) != 4 {
+		t.Errorf("the examples are %q (%v), want campaign 7's three and mine.csv", left, err)
+	}
+	other := t.TempDir()
+	if err := os.RemoveAll(filepath.Join(h.inbox, "examples")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(other, filepath.Join(h.inbox, "examples")); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(); err == nil {
+		t.Error("a link in place of examples/ was followed")
+	}
+	if found, _ := os.ReadDir(other); len(found) > 0 {
+		t.Errorf("%d files were written through the link", len(found))
+	}
+}
