@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -32,6 +33,7 @@ func (l leakChecked) Run() int {
 func TestScripts(t *testing.T) {
 	commands := daemonCommands()
 	commands["status"] = status
+	maps.Copy(commands, packCommands())
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
