@@ -291,7 +291,7 @@ func (c *Checker) campaign(p *Parts, in *config.Inbox, f *Finding) (*campaign.Ca
 		return nil, nil
 	}
 	if !in.Allows(s.ApplicationID) {
-		wrong("application-not-allowed", "applicationId", "this inbox may not send for application %d; it may for: %s", s.ApplicationID, c.applicationIDs(in))
+		wrong("application-not-allowed", "applicationId", "this inbox may not send for application %d; it may for: %s; was the drop meant for another inbox?", s.ApplicationID, c.applicationIDs(in))
 		return nil, nil
 	}
 	f.Application = c.Config.Application(s.ApplicationID)

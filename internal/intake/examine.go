@@ -82,6 +82,9 @@ func (in *Intake) examineParts(ctx context.Context, p *Parts, d watch.Drop, inbo
 	}
 	// What was packed has an end of its own.
 	if quiet := d.QuietSince.Add(inbox.UnterminatedWait); in.now().Before(quiet) && p.unpacked == nil {
+		if info.Bytes == 0 {
+			return examination{reason: "the CSV is empty: its upload may just have begun", until: quiet}, nil
+		}
 		if info.NUL >= 0 {
 			return examination{reason: "the CSV holds NUL bytes: part of it may still be on its way", until: quiet}, nil
 		}

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"strings"
 	"sync"
 
 	"golang.org/x/text/unicode/norm"
@@ -68,4 +69,32 @@ func (n *newestByName) find(st *store.Store, inbox, name string) (*campaign.Send
 		return nil, nil
 	}
 	return s, nil
+}
+
+// sameButDigits returns the NAME of the newest known drop of an inbox whose name differs from name
+// only in its digits, "" if there is none. find must have been called before.
+func (n *newestByName) sameButDigits(inbox, name string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	key := nameOf(inbox, name)
+	shape, found, newest := withoutDigits(key.name), "", uint64(0)
+	if shape == key.name {
+		return "" // it has no digits
+	}
+	for other, id := range n.known {
+		if other.inbox == key.inbox && other.name != key.name && id.Number() > newest && withoutDigits(other.name) == shape {
+			found, newest = other.name, id.Number()
+		}
+	}
+	return found
+}
+
+// withoutDigits replaces every digit, so that names of a series are equal.
+func withoutDigits(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return '#'
+		}
+		return r
+	}, name)
 }

@@ -55,12 +55,32 @@ func (in *Intake) rejectUnopened(d watch.Drop, reason string, late bool) {
 		if len(d.Problems) > 0 {
 			no.reason += ": " + d.Problems[0].String()
 		}
-		if before, err := in.newest.find(in.store, d.Inbox, d.Name); late && err == nil && before != nil {
-			no.reason += fmt.Sprintf("; an earlier drop of this name was taken in as %s at %s, and later files are never added to it",
-				before.ID, before.ReceivedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
+		if late {
+			no.reason += in.lateHint(d)
 		}
 		return in.refuseUnclaimed(d, no)
 	})
+}
+
+// lateHint returns what the author of a script should know about a drop that stayed incomplete: an
+// earlier drop that its files came too late for, or whose name they nearly have.
+func (in *Intake) lateHint(d watch.Drop) string {
+	before, err := in.newest.find(in.store, d.Inbox, d.Name)
+	if err != nil {
+		return ""
+	}
+	if before != nil {
+		hint := fmt.Sprintf("; an earlier drop of this name was taken in as %s at %s, and later files are never added to it",
+			before.ID, before.ReceivedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
+		if inbox := in.inbox(d.Inbox); inbox != nil && d.CSV == nil {
+			hint += fmt.Sprintf(": upload them before the CSV, or within %s of it", formatDuration(inbox.SidecarWait))
+		}
+		return hint
+	}
+	if other := in.newest.sameButDigits(d.Inbox, d.Name); d.CSV == nil && other != "" {
+		return fmt.Sprintf("; the drop %q, whose name differs only in its digits, was taken in without these files: is the date or number in their names right?", other)
+	}
+	return ""
 }
 
 // refuseUnclaimed claims a drop only to refuse it, without opening its files.

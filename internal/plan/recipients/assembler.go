@@ -259,7 +259,7 @@ const rounding = 1e-12
 const alwaysAllowed = 5
 
 // NoRow describes a CSV without rows.
-const NoRow = "the file has a header and no row; each line after the first is a recipient"
+const NoRow = "the file has a header and no row; each line after the first is a recipient; on a day without recipients upload nothing"
 
 // TooManyRows describes a CSV of more than most rows.
 func TooManyRows(most int) string {
