@@ -42,7 +42,7 @@ var may = map[string][]string{
 	"notify":                  {"campaign", "store"},
 	"preview":                 {"campaign"},
 	"report":                  {"display", "calendar", "campaign", "preview", "safeio"},
-	"intake": {"display", "campaign", "calendar", "config", "contact", "failpoint", "plan", "plan/document", "plan/csvfile", "plan/recipients", "plan/archive", "plan/spreadsheet",
+	"intake": {"display", "campaign", "calendar", "config", "contact", "failpoint", "plan", "plan/document", "plan/csvfile", "plan/recipients", "plan/archive", "plan/spreadsheet", "preview",
 		"report", "safeio", "send", "store", "watch"},
 	"control":           {"calendar", "campaign", "config", "picture", "plan", "safeio", "send", "source"},
 	"control/dashboard": {"display", "campaign", "control"},
