@@ -2,6 +2,9 @@ package contact
 
 import (
 	"bufio"
+	"bytes"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
@@ -340,6 +343,33 @@ func TestNormalizeAllocatesNothing(t *testing.T) {
 	address := []byte("Ana.Lopez@Example.com")
 	if got := testing.AllocsPerRun(100, func() { email.Normalize(buf[:0], address) }); got > 0 {
 		t.Errorf("%q: got %v allocations, want none", address, got)
+	}
+}
+
+// TestPlainNumbersAreReadLikeOthers: the short way for digits agrees with the long one, which a separator takes.
+func TestPlainNumbersAreReadLikeOthers(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	plain := 0
+	for _, country := range []string{"", "ES", "DE", "MX", "BR", "US", "IT"} {
+		r := rules(t, Phone, country)
+		for range 20_000 {
+			code := callingCodes[1+rnd.IntN(len(callingCodes)-1)].digits
+			if r.country != nil && rnd.IntN(2) == 0 {
+				code = callingCodes[r.country.code].digits
+			}
+			cell := fmt.Appendf([]byte(code), "%0*d", 5+rnd.IntN(7), rnd.Int64N(1e10))
+			got, gotWhy := r.Normalize(nil, cell)
+			want, wantWhy := r.Normalize(nil, append(bytes.Clone(cell), '-'))
+			if r.isPlain(cell) {
+				plain++
+			}
+			if !bytes.Equal(got.To, want.To) || !bytes.Equal(got.Key, want.Key) || got.Warnings != want.Warnings || gotWhy != wantWhy {
+				t.Fatalf("%s with country %q: got %+v %+v, want %+v %+v", cell, country, got, gotWhy, want, wantWhy)
+			}
+		}
+	}
+	if plain < 1000 {
+		t.Errorf("%d plain numbers, want more for the comparison to mean something", plain)
 	}
 }
 

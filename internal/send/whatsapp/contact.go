@@ -34,6 +34,9 @@ func parseRecipient(buf, code []byte) (recipient, error) {
 // and brackets. The error repeats nothing of the number but an invalid character.
 func appendDigits(dst, code []byte) ([]byte, error) {
 	start, plus := len(dst), false
+	if len(code) >= minDigits && len(code) <= maxDigits && isDigits(code) { // nearly always
+		return append(dst, code...), nil
+	}
 	for i := 0; i < len(code); {
 		r, size := utf8.DecodeRune(code[i:])
 		i += size
@@ -59,6 +62,15 @@ func appendDigits(dst, code []byte) ([]byte, error) {
 		return dst[:start], fmt.Errorf("has %d digits: a phone number with its country code has %d to %d", n, minDigits, maxDigits)
 	}
 	return dst, nil
+}
+
+func isDigits(code []byte) bool {
+	for _, c := range code {
+		if c-'0' > 9 {
+			return false
+		}
+	}
+	return true
 }
 
 // isSeparator reports whether r only separates digits. Word processors replace plain spaces and
