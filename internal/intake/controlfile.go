@@ -15,7 +15,6 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/display"
 	"campaignd/internal/failpoint"
-	"campaignd/internal/report"
 	"campaignd/internal/safeio"
 	"campaignd/internal/send"
 	"campaignd/internal/store"
@@ -139,24 +138,6 @@ func (in *Intake) act(ctx context.Context, c watch.Control, s *campaign.Sending)
 	return err
 }
 
-// writePartial writes the results so far into a sending's folder. One that has ended has them.
-func (in *Intake) writePartial(id campaign.ID) error {
-	defer in.folders.lock(id)()
-	s, err := in.store.Header(id)
-	switch {
-	case err != nil:
-		return err
-	case !report.HasResults(s):
-		return fmt.Errorf("sending %s is %s and has no results: %w", s.ID, s.State, errTooLate)
-	case s.State.Final():
-		return nil
-	}
-	if err := in.ensureFolder(s); err != nil {
-		return err
-	}
-	return report.WritePartial(folder(s), in.store, s)
-}
-
 // target returns the sending that a control file addresses: the one with its id, else the newest
 // open one of that name, else the newest one. It never returns a sending of another inbox.
 func (in *Intake) target(c watch.Control) (*campaign.Sending, error) {
@@ -266,24 +247,6 @@ func (in *Intake) moveControl(c watch.Control, s *campaign.Sending) error {
 		}
 	}
 	return err
-}
-
-// isStop reports whether a control file is a NAME.stop. Some people mean cancel by it, so
-// status.txt answers it.
-func isStop(name string) bool { return strings.EqualFold(filepath.Ext(name), watch.StopExtension) }
-
-// stopFile returns the name of a NAME.stop in a sending's folder, "" without one.
-func stopFile(dir string) string {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return "" // the write of the status reports it
-	}
-	for _, e := range entries {
-		if isStop(e.Name()) {
-			return e.Name()
-		}
-	}
-	return ""
 }
 
 // moveFree moves a file, appending a number if the name is taken.
