@@ -149,7 +149,7 @@ func (u *upload) part(part *control.UploadPart, body io.Reader) error {
 	switch {
 	case part.Name == partFile:
 		u.fileName = part.FileName
-		return u.file(".csv", body)
+		return u.file(csvEnding(part.FileName), body)
 	case part.Name == partLayout:
 		return u.file(".layout.json", body)
 	case part.Name == "applicationId" || part.Name == "campaignId":
@@ -242,7 +242,7 @@ func (u *upload) file(ending string, body io.Reader) error {
 		}
 	}
 	most := u.app.MaxFileSize
-	if ending != ".csv" {
+	if strings.HasSuffix(ending, ".json") {
 		most = maxDocument
 	}
 	return u.staged.Add(ending, most, body)
@@ -253,7 +253,7 @@ func (u *upload) complete() error {
 	if u.digests[partFile] == nil {
 		return fieldError(partFile, "is missing")
 	}
-	if u.digests[partLayout] == nil && u.inbox.Layout == "" {
+	if u.digests[partLayout] == nil && u.inbox.Layout == "" && !strings.HasSuffix(csvEnding(u.fileName), ".zip") {
 		return fieldError(partLayout, "is missing, and this inbox has no default for it")
 	}
 	if text, given := u.fields[partName]; given {
@@ -292,13 +292,25 @@ func (u *upload) drop() string {
 		return text
 	}
 	name := u.fileName[strings.LastIndexAny(u.fileName, `/\`)+1:]
-	if strings.EqualFold(filepath.Ext(name), ".csv") {
-		name = name[:len(name)-len(".csv")]
+	if ending := csvEnding(name); len(name) >= len(ending) && strings.EqualFold(name[len(name)-len(ending):], ending) {
+		name = name[:len(name)-len(ending)]
 	}
 	if name == "" || badDropName(name) != "" {
 		return "upload"
 	}
 	return name
+}
+
+// csvEnding returns what follows NAME in the name of the CSV, or of the archive or spreadsheet that
+// stands for it: .csv where the client's name says nothing.
+func csvEnding(fileName string) string {
+	lower := strings.ToLower(fileName)
+	for _, ending := range []string{".csv.gz", ".csv.zip", ".zip", ".xlsx"} {
+		if strings.HasSuffix(lower, ending) {
+			return ending
+		}
+	}
+	return ".csv"
 }
 
 // sidecar returns the content of NAME.schedule.json. Only the form of the values is decided here;

@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -261,6 +263,23 @@ func TestUpload(t *testing.T) {
 		}
 	}
 	l.nothingLeft()
+}
+
+// A compressed CSV is uploaded as it is.
+func TestUploadOfAnArchive(t *testing.T) {
+	l := newLive(t, "", "")
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, err := io.WriteString(w, theCSV)
+	l.check(errors.Join(err, w.Close()))
+	a := l.upload(northToken, "layout@l.json", theLayout, "file@Night.CSV.gz", packed.String())
+	if a.status != 202 || a.Name != "Night" || a.Recipients.Accepted != 2 {
+		t.Fatalf("got %d %s", a.status, a.text)
+	}
+	l.waitDone(a.ID)
+	if got, err := os.ReadFile(filepath.Join(l.inbox("north"), "done", "Night."+string(a.ID), "Night.csv.gz")); err != nil || !bytes.Equal(got, packed.Bytes()) {
+		t.Errorf("the original isn't there as it came: %v", err)
+	}
 }
 
 // waitDone waits until a sending's folder is in its final place.
