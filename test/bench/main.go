@@ -63,6 +63,7 @@ func scenarios() []scenario {
 		{"pending", pending},
 		{"small", smallDrops},
 		{"growth", growth},
+		{"optouts", optOuts},
 	}
 }
 
