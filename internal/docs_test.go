@@ -154,3 +154,24 @@ func imports(module map[string][]string) map[string][]string {
 	}
 	return all
 }
+
+// TestWalksNameFunctionsThatThereAre holds the walks of the architecture page to the code.
+func TestWalksNameFunctionsThatThereAre(t *testing.T) {
+	step := regexp.MustCompile("`([a-z/_]+\\.go)` `([A-Za-z]+\\.)?([A-Za-z]+)`")
+	steps := step.FindAllStringSubmatch(read(t, "docs/architecture.md"), -1)
+	if len(steps) < 30 {
+		t.Errorf("found %d steps, want four walks of them", len(steps))
+	}
+	for _, m := range steps {
+		text := read(t, "internal/"+m[1])
+		want := "func " + m[3] + "("
+		if m[2] != "" {
+			want = `func \(\w+ \*?` + strings.TrimSuffix(m[2], ".") + `\) ` + m[3] + `\(`
+		} else {
+			want = regexp.QuoteMeta(want)
+		}
+		if !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("docs/architecture.md: internal/%s has no function %s%s", m[1], m[2], m[3])
+		}
+	}
+}
