@@ -55,18 +55,19 @@ var driverMay = []string{"campaign", "config", "contact", "display", "receipts",
 
 // modules says which room alone may know a module.
 var modules = map[string]string{
-	"go.etcd.io/bbolt":                 "store",
-	"github.com/fsnotify/fsnotify":     "watch",
-	"github.com/robfig/cron/v3":        "calendar",
-	"github.com/sosodev/duration":      "calendar",
-	"github.com/pelletier/go-toml/v2":  "config",
-	"github.com/coreos/go-systemd/v22": "campaignd/cmd/campaignd",
-	"github.com/agnivade/levenshtein":  "source",
-	"github.com/nyaruka/phonenumbers":  "contact/gen", // its parser is for tests, its metadata for the tables
-	"github.com/klauspost/compress/s2": "store",
-	"github.com/google/renameio/v2":    "safeio",
-	"github.com/wneessen/go-mail":      "send/smtp",
-	"github.com/emersion/go-msgauth":   "send/smtp",
+	"go.etcd.io/bbolt":                  "store",
+	"github.com/fsnotify/fsnotify":      "watch",
+	"github.com/robfig/cron/v3":         "calendar",
+	"github.com/sosodev/duration":       "calendar",
+	"github.com/pelletier/go-toml/v2":   "config",
+	"github.com/coreos/go-systemd/v22":  "campaignd/cmd/campaignd",
+	"github.com/agnivade/levenshtein":   "source",
+	"github.com/nyaruka/phonenumbers":   "contact/gen", // its parser is for tests, its metadata for the tables
+	"github.com/klauspost/compress/s2":  "store",
+	"github.com/google/renameio/v2":     "safeio",
+	"github.com/thedatashed/xlsxreader": "", // a reference to measure against
+	"github.com/wneessen/go-mail":       "send/smtp",
+	"github.com/emersion/go-msgauth":    "send/smtp",
 }
 
 const prefix = "campaignd/internal/"
