@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,7 +20,7 @@ func newDropCmd(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drop FILE --campaign ID",
 		Short: "Check a CSV, show what would be sent, ask, and drop it",
-		Long: `Drops a CSV by hand. It checks the file as the daemon would, shows the first messages as
+		Long: `Drops a CSV, or an .xlsx or .csv.gz, by hand. It checks the file as the daemon would, shows the first messages as
 their recipients will see them and when they go, and asks. Then it writes the sidecar, with
 the file's SHA-256, and puts everything into the inbox. With --wait it follows the sending
 to its end.
@@ -71,6 +69,7 @@ type handDrop struct {
 	name     string // NAME
 	inbox    *config.Inbox
 	path     string // of the CSV
+	ending   string // .csv, .csv.gz or .xlsx
 	sidecar  []byte
 	layout   []byte
 	sha256   string
@@ -96,11 +95,21 @@ func runDrop(ctx context.Context, env *environment, o dropOptions, path string) 
 		return usage("%s is no CSV: drop takes the file with the recipients; --layout names a layout", path)
 	}
 	d := &handDrop{name: cmp.Or(o.name, parts.Name), inbox: plan.inbox, path: path}
-	parts.Name, parts.CSV.Name = d.name, d.name+strings.ToLower(filepath.Ext(path))
+	switch watch.ParseName(parts.CSV.Name).Format {
+	case watch.FormatCSV:
+		d.ending = ".csv"
+	case watch.FormatGzip:
+		d.ending = ".csv.gz"
+	case watch.FormatSheet:
+		d.ending = ".xlsx"
+	case watch.FormatZip:
+		return usage("%s is a zip, which may have a layout and a sidecar of its own: put it into the inbox, or unpack it and drop the CSV", path)
+	}
+	parts.Name, parts.CSV.Name = d.name, d.name+d.ending
 	if n := watch.ParseName(parts.CSV.Name); n.Kind != watch.KindCSV {
 		return usage("%q can't be the name of a drop%s", d.name, because(n.Why))
 	}
-	if d.layout, err = env.layoutOf(ctx, parts, plan, o.layout); err != nil {
+	if d.layout, err = env.layoutOf(ctx, cfg, path, plan, o.layout); err != nil {
 		return err
 	}
 	if d.sidecar, d.sha256, err = sidecarOf(ctx, parts, plan, &o); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/csv"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -17,6 +18,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"campaignd/internal/plan/spreadsheet/sheettest"
 )
 
 // patience limits a script's wait for a fact. It is long since CI may be slow;
@@ -35,6 +38,7 @@ func daemonCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"steady":   steady,
 		"keys":     keys,
 		"csv":      makeCSV,
+		"xlsx":     makeSheet,
 	}
 }
 
@@ -226,4 +230,14 @@ func makeCSV(ts *testscript.TestScript, neg bool, args []string) {
 		b.WriteString(strconv.Itoa(34600000000+i) + ",Ada\n")
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o644))
+}
+
+// makeSheet is "xlsx FILE CSV": a workbook with the cells of a CSV.
+func makeSheet(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: xlsx FILE CSV")
+	}
+	rows, err := csv.NewReader(strings.NewReader(ts.ReadFile(args[1]))).ReadAll()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), sheettest.Simple(rows...), 0o644))
 }

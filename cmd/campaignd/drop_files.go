@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -60,7 +59,7 @@ func (d *handDrop) free() error {
 // put puts the drop into its inbox: all files under temporary names first, then each under its
 // own name, the sidecar last, which commits the drop. After an error nothing of it is left.
 func (d *handDrop) put() (err error) {
-	names := []string{d.name + strings.ToLower(filepath.Ext(d.path)), d.name + ".layout.json", d.name + ".schedule.json"}
+	names := []string{d.name + d.ending, d.name + ".layout.json", d.name + ".schedule.json"}
 	contents := []func(io.Writer) error{d.copyCSV, writeBytes(d.layout), writeBytes(d.sidecar)}
 	var made []string // to be removed after an error
 	defer func() {

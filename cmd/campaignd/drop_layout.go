@@ -10,6 +10,7 @@ import (
 
 	"campaignd/internal/config"
 	"campaignd/internal/contact"
+	"campaignd/internal/daemon"
 	"campaignd/internal/intake"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/source"
@@ -17,7 +18,7 @@ import (
 
 // layoutOf returns the layout of a drop: the file's, or one that maps columns to variables by
 // their names. What it can't map it asks for.
-func (env *environment) layoutOf(ctx context.Context, parts *intake.Parts, p *dropPlan, path string) ([]byte, error) {
+func (env *environment) layoutOf(ctx context.Context, cfg *config.Config, csv string, p *dropPlan, path string) ([]byte, error) {
 	if in := p.inbox; path == "" && in.Layout != config.LayoutColumns {
 		path = in.Layout // "" if it has none
 	}
@@ -40,7 +41,18 @@ func (env *environment) layoutOf(ctx context.Context, parts *intake.Parts, p *dr
 	}
 	contacts := intake.ContactColumns(p.inbox, kinds)
 	variables := document.Variables(p.campaign.Contents)
-	columns, problems, err := intake.Columns(ctx, parts, slices.Concat(variables, contacts))
+	parts, err := openDrop([]string{csv}) // apart: the check unpacks it again, with the layout
+	if err != nil {
+		return nil, err
+	}
+	defer parts.Close()
+	in := &config.Inbox{Application: p.app.ID, Campaign: p.campaign.ID}
+	drivers, err := daemon.OpenDrivers(cfg, env.getenv)
+	if err != nil {
+		return nil, exitError{exitUsage, err}
+	}
+	checker := &intake.Checker{Config: cfg, Campaigns: intake.NewCampaigns(cfg.CampaignsDir), Channels: drivers.Of}
+	columns, problems, err := checker.Columns(ctx, parts, in, slices.Concat(variables, contacts))
 	if err != nil {
 		return nil, err
 	}

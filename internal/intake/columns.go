@@ -6,13 +6,21 @@ import (
 	"io"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/config"
 	"campaignd/internal/plan/csvfile"
 )
 
-// Columns returns the names in the header of the drop's CSV, for making a layout of them.
-// wanted are names that are expected; they decide the delimiter. With problems the drop would
-// be rejected whatever its layout is. The error concerns this machine.
-func Columns(ctx context.Context, p *Parts, wanted []string) ([]string, campaign.Problems, error) {
+// Columns returns the names in the header of the drop's CSV, which it unpacks if it came packed or
+// as a spreadsheet, for making a layout of them. wanted are names that are expected; they decide
+// the delimiter. With problems the drop would be rejected whatever its layout is. The error
+// concerns this machine.
+func (c *Checker) Columns(ctx context.Context, p *Parts, in *config.Inbox, wanted []string) ([]string, campaign.Problems, error) {
+	if err := c.Unpack(ctx, p, in); err != nil {
+		return nil, campaign.Problems{}, err
+	}
+	if refused := p.refused(); refused != nil {
+		return nil, campaign.Problems{List: []campaign.Problem{refused.Problem}, Count: 1}, nil
+	}
 	info, err := Inspect(ctx, p)
 	if err != nil {
 		return nil, campaign.Problems{}, err
