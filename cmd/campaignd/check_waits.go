@@ -28,28 +28,23 @@ type givenFiles struct {
 // sortFiles sorts the files of a check. All of them must be there.
 func sortFiles(in *config.Inbox, paths []string) (*givenFiles, error) {
 	g := &givenFiles{in: in}
-	var names []string
 	for _, path := range paths {
 		f, err := openNamed(path)
 		if err != nil {
 			return nil, exitError{exitUsage, err}
 		}
 		_ = f.Close() // read only
-		names = append(names, filepath.Base(path))
 	}
+	options, names := daemon.WatchOptions(in), baseNames(paths)
+	g.name = watch.Foresee(options, names).Drop()
 	beside := filesBeside(paths, names)
 	if inside(in, paths[0]) {
 		names, beside = append(names, beside...), nil // they are in the inbox as well
 	}
-	g.forecast = watch.Foresee(daemon.WatchOptions(in), names)
-	g.name = g.forecast.Drop()
-	if g.name == "" {
-		g.forecast = watch.Foresee(daemon.WatchOptions(in), baseNames(paths))
-		g.name = g.forecast.Drop()
-	}
+	g.forecast = watch.Foresee(options, names)
 	g.near = g.forecast.Near(g.name)
-	for i, path := range paths {
-		switch name := filepath.Base(paths[i]); {
+	for _, path := range paths {
+		switch name := filepath.Base(path); {
 		case slices.Contains(g.near, name):
 		case watch.ParseName(name).Kind == watch.KindForeign:
 			g.unknown = append(g.unknown, name)
@@ -57,7 +52,7 @@ func sortFiles(in *config.Inbox, paths []string) (*givenFiles, error) {
 			g.parts = append(g.parts, path)
 		}
 	}
-	for _, name := range watch.Foresee(daemon.WatchOptions(in), append(baseNames(g.parts), beside...)).Near(g.name) {
+	for _, name := range watch.Foresee(options, append(baseNames(g.parts), beside...)).Near(g.name) {
 		if !slices.Contains(g.near, name) {
 			g.beside = append(g.beside, name)
 		}
