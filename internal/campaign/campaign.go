@@ -149,6 +149,10 @@ func (s Slice) DueAt(r uint32, burst bool) time.Time {
 	return s.Start.Add(time.Duration(step * float64(r-s.First)))
 }
 
+// CodeSilentChannel is the code of the warning that a sending's channel calls messages sent and
+// sends none. Reports begin with it.
+const CodeSilentChannel = "channel-silent"
+
 // Problem is one thing that is wrong with an input (docs/contract.md 9, errors).
 type Problem struct {
 	Code    string `json:"code,omitempty"`   // stable kebab-case name of the kind of fault; an anchor of the partners' page

@@ -137,6 +137,9 @@ type Channel struct {
 	driver *Driver
 }
 
+// Silent reports whether the channel's driver sends nothing and calls it sent.
+func (c Channel) Silent() bool { return c.driver != nil && c.driver.Silent }
+
 // Application returns the application with the id, or nil.
 func (c *Config) Application(id int64) *Application {
 	for i := range c.Applications {

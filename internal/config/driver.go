@@ -24,6 +24,7 @@ type Driver struct {
 	OnUnknown send.Policy     // the default of on_unknown
 	Contacts  []contact.Kind  // the kinds of contacts that it can send to; the first is the default of contacts; nil: all, "any" by default
 	UserIDs   bool            // a contact may also be a business-scoped user id
+	Silent    bool            // it sends nothing and calls it sent
 	Traced    bool            // it reports requests and replies to Environment.Tracer
 
 	// Webhooks returns the handler of /hooks/NAME, at which the provider reports receipts, replies and

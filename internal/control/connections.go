@@ -16,6 +16,7 @@ import (
 // Limits on HTTP connections.
 const (
 	maxConnections    = 512
+	maxOverSocket     = 128
 	maxPerAddress     = 64 // beyond loopback and the trusted proxies
 	spareConnections  = 64 // never taken by authenticated callers: kept for health, readiness and logins
 	filesPerUse       = 2  // at least half of the file descriptors are for store, inboxes, channels and socket
@@ -124,7 +125,7 @@ func (l *connectionLimiter) full(address netip.Addr, which string) {
 	l.refused.Inc()
 	if now := time.Now(); now.Sub(l.loggedAt).Abs() >= limitedLogEvery {
 		l.loggedAt = now
-		l.log.Warn("too many HTTP connections", "which", which, "newest", address.String())
+		l.log.Warn("too many connections", "which", which, "newest", address.String())
 	}
 }
 
@@ -176,6 +177,14 @@ func (c *limitedConn) authenticate() bool {
 }
 
 type connKey struct{}
+
+// limitSocket limits the connections of the socket: its callers are trusted, but a script of theirs
+// may leave connections open. The newest replaces the oldest.
+func limitSocket(socket net.Listener, log *slog.Logger) net.Listener {
+	l := newConnectionLimiter(maxOverSocket, func(netip.Addr) bool { return true }, log)
+	l.Listener = socket
+	return l
+}
 
 // withConn keeps a request's connection for the guard.
 func withConn(ctx context.Context, conn net.Conn) context.Context {

@@ -92,7 +92,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	defer socket.remove()
-	servers := map[*http.Server]net.Listener{s.socketServer(): socket.listener}
+	servers := map[*http.Server]net.Listener{s.socketServer(): limitSocket(socket.listener, s.log)}
 	if s.opts.Listen != "" {
 		handler, listener, err := s.listenWeb()
 		if err != nil {
@@ -176,6 +176,9 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 func (s *Server) socketServer() *http.Server {
 	server := s.httpServer(s.api())
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		if limited, ok := conn.(*limitedConn); ok {
+			conn = limited.Conn
+		}
 		return context.WithValue(ctx, whoKey{}, "user:"+peerName(conn))
 	}
 	return server

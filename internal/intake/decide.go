@@ -175,6 +175,12 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) e
 			s.Warnings = append(s.Warnings, warning)
 		}
 	}
+	for _, name := range s.Channels {
+		if ch := f.Application.Channels[name]; ch.Silent() && !s.DryRun {
+			s.Warnings = append(s.Warnings, campaign.Problem{Code: campaign.CodeSilentChannel,
+				Message: fmt.Sprintf("the driver %[2]s of the channel %[1]q calls every message sent and sends none, so the operator has to choose another one", name, ch.Driver)})
+		}
+	}
 	terms := o.terms()
 	terms.DuplicateWindow, terms.Resend = f.Application.DuplicateWindow, f.Sidecar.Resend
 	slices, err := in.store.Accept(s, terms)

@@ -48,13 +48,16 @@ id = 1
 timezone = "Europe/Madrid"
 %s
 [applications.channels.cloud_api]
-driver = "null"
+driver = "outbox"
+path = "var/outbox.jsonl"
 [applications.channels.sms]
-driver = "null"
+driver = "outbox"
+path = "var/outbox.jsonl"
 [[applications]]
 id = 2
 [applications.channels.cloud_api]
-driver = "null"
+driver = "outbox"
+path = "var/outbox.jsonl"
 `
 
 // newHarness makes a harness; inbox and application are further lines of its configuration.

@@ -10,6 +10,16 @@ import (
 
 // headline returns the first line of report.txt: what happened, then what to do.
 func headline(s *campaign.Sending, counts campaign.Counts) string {
+	line := result(s, counts)
+	for _, w := range s.Warnings {
+		if w.Code == campaign.CodeSilentChannel {
+			return "Nothing was sent: " + clause(w.Message, "") + " For the record: " + line
+		}
+	}
+	return line
+}
+
+func result(s *campaign.Sending, counts campaign.Counts) string {
 	switch {
 	case s.State == campaign.StateRejected:
 		return rejected(s)

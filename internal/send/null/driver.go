@@ -15,8 +15,8 @@ type Settings struct{}
 func Driver() config.Driver {
 	return config.Driver{
 		Name: "null", Meaning: "Sends nothing and calls it sent; for measuring only",
-		OnUnknown: send.RetryUnknown,
-		Settings:  func() config.Settings { return new(Settings) },
+		OnUnknown: send.RetryUnknown, Silent: true,
+		Settings: func() config.Settings { return new(Settings) },
 	}
 }
 
