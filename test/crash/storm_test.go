@@ -46,6 +46,7 @@ rate = 200
 concurrency = %[6]d
 timeout = "1s"
 retry_base = "50ms"
+retry_max = "1s"
 max_attempts = 15
 [[applications]]
 id = 2
@@ -57,6 +58,7 @@ url = %[5]q
 concurrency = %[6]d
 timeout = "1s"
 retry_base = "50ms"
+retry_max = "1s"
 max_attempts = 15
 `
 
@@ -288,6 +290,9 @@ func (s *storm) finish() {
 		}
 	}
 	for _, d := range s.drops {
-		d.world.ended(3*time.Minute, d.drop)
+		if !waitFor(patience(3*time.Minute), func() bool { place, _ := d.world.folder(d.name); return place == "done" || place == "failed" }) {
+			out, err := s.run("show", d.name)
+			s.t.Fatalf("%s has not ended; it should be %q: %v\n%s\n%s", d.name, d.state, err, out, s.tail())
+		}
 	}
 }
