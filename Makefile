@@ -11,7 +11,7 @@ FUZZTIME ?= 2s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build generate package package-check demo demo-whatsapp run test test-crash test-browser e2e e2e-sftp race fuzz check fmt vet lint cover bench clean
+.PHONY: help build generate package package-check demo picture demo-whatsapp run test test-crash test-browser e2e e2e-sftp race fuzz check fmt vet lint cover bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +29,11 @@ package: ## build .deb and .rpm for amd64 and arm64 in dist/, reproducibly
 package-check: ## build a package twice and compare the bytes
 	sh packaging/twice.sh "$(GO)"
 
-demo: build ## run the daemon, drop the examples, show what comes back
+demo: build ## show what is special, on a daemon of its own in var/demo (less than a minute)
 	@sh test/demo.sh $(BIN)
+
+picture: build ## make docs/dashboard.png, the picture of README, with Chromium during the demo
+	@DEMO_PICTURE=docs/dashboard.png sh test/demo.sh $(BIN) </dev/null
 
 demo-whatsapp: build ## the demo over WhatsApp, with a strict fake of Meta's API
 	@$(GO) build -trimpath -o bin/graphfake ./test/graphfake

@@ -36,7 +36,8 @@ gzip -9n "$STAGE"/man/*.1
 for shell in bash zsh fish; do "$STAGE/campaignd" completion "$shell" >"$STAGE/completion.$shell"; done
 cp systemd/campaignd.service systemd/notify-reload.conf "$STAGE/"
 mkdir "$STAGE/doc"
-cp CHANGELOG.md docs/contract.md docs/install.md docs/sftp.md docs/security.md docs/operations.md docs/configuration.md "$STAGE/doc/"
+cp CHANGELOG.md docs/*.md "$STAGE/doc/"
+cp inbox/README.md "$STAGE/doc/partners.md"
 cp LICENSE "$STAGE/copyright"
 cp systemd/campaignd.sysusers "$STAGE/sysusers.conf"
 cp systemd/campaignd.tmpfiles "$STAGE/tmpfiles.conf"

@@ -43,3 +43,12 @@ elif [ "$1" = configure ]; then
 	# Debian starts services at installation; on RPM systems the administrator does.
 	systemctl enable --now campaignd.service || echo "campaignd did not start: see journalctl -u campaignd" >&2
 fi
+if [ "$first" = yes ]; then
+	cat <<'EOF'
+campaignd is installed. Next:
+  1. Describe your application and its channels in /etc/campaignd/campaignd.toml, then run: systemctl reload campaignd
+  2. Set up a partner who uploads over SFTP: campaignd partner add NAME --application 1
+  3. Check everything and open the dashboard: campaignd doctor && campaignd dashboard
+The pages are in /usr/share/doc/campaignd; begin with install.md.
+EOF
+fi
