@@ -133,7 +133,7 @@ func runDrop(ctx context.Context, env *environment, o dropOptions, path string) 
 		return exitError{code: exitProblems}
 	}
 	if !o.yes && !o.dryRun {
-		if agreed, err := env.confirm(ctx, question(c, d)); err != nil || !agreed {
+		if agreed, err := env.confirm(ctx, question(c)); err != nil || !agreed {
 			return cmp.Or(err, error(exitError{exitFailed, fmt.Errorf("nothing was dropped")}))
 		}
 	}
@@ -152,8 +152,8 @@ func because(why string) string {
 }
 
 // question asks whether to drop what was shown.
-func question(c *checked, d *handDrop) string {
-	return fmt.Sprintf("Send %s to %s? [y/N] ", amount(c.Sending.Planned, "message"), amount(uint64(c.Sending.Rows.Accepted), "recipient"))
+func question(c *checked) string {
+	return fmt.Sprintf("\nSend %s to %s? [y/N] ", amount(c.Sending.Planned, "message"), amount(uint64(c.Sending.Rows.Accepted), "recipient"))
 }
 
 // check checks the drop with the sidecar and the layout that were made for it.
