@@ -26,6 +26,9 @@ type directory struct {
 
 // ReadAt implements io.ReaderAt.
 func (d *directory) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, zip.ErrFormat // the directory lies about where a file is
+	}
 	if d.left != math.MaxInt64 {
 		if d.left -= int64(len(p)); d.left < 0 {
 			return 0, errDirectory
