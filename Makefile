@@ -11,7 +11,7 @@ FUZZTIME ?= 2s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build generate package package-check demo picture demo-whatsapp run test test-crash test-browser e2e e2e-sftp race fuzz check fmt vet lint cover bench clean
+.PHONY: help build generate package package-check demo picture demo-whatsapp run test test-crash test-browser e2e e2e-sftp e2e-hostile race fuzz check fmt vet lint cover bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ test-browser: build ## test the dashboard in a real Chromium; screenshots in var
 
 e2e: ## test real clients against a real sshd, and the .deb in a container with a real systemd (root)
 	@sh test/e2e/run.sh "$(GO)"
+
+e2e-hostile: ## let one partner fill an inbox with all that costs work, in full size (root, several GB)
+	@CAMPAIGND_HOSTILE=full sh test/e2e/run.sh "$(GO)" hostile
 
 e2e-sftp: ## run only the part of e2e with sshd
 	@sh test/e2e/run.sh "$(GO)" sftp

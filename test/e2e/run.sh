@@ -1,11 +1,11 @@
 #!/bin/sh
-# End to end on the real things: run.sh path/to/go [sftp] [systemd]. Root installs Debian's
+# End to end on the real things: run.sh path/to/go [sftp] [systemd] [hostile]. Root installs Debian's
 # packages where they are missing; what can't be had is said, and its tests skip.
 #   CAMPAIGND_E2E_CACHE   where the container's root file system is kept
 set -eu
 go=$1
 shift
-[ $# -gt 0 ] || set -- sftp systemd
+[ $# -gt 0 ] || set -- sftp systemd hostile
 parts=" $* "
 wants() { case "$parts" in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
 mkdir -p var
@@ -56,4 +56,5 @@ fi
 run=
 wants sftp && run="TestSFTP"
 wants systemd && run="${run:+$run|}TestSystemd"
+wants hostile && run="${run:+$run|}TestHostile"
 "$go" test -tags e2e -count=1 -timeout 15m -parallel 12 -v -run "^($run)\$" ./test/e2e
