@@ -43,6 +43,9 @@ func (s State) Active() bool { return s == StateScheduled || s == StateSending }
 // CanBecome reports whether a move from s to t is legal.
 func (s State) CanBecome(t State) bool { return slices.Contains(moves[s], t) }
 
+// ReasonCanceled is the reason of a sending that a person or a control file canceled.
+const ReasonCanceled = "canceled on request"
+
 // Sending is the header of a drop that was accepted, is being checked or was refused:
 // everything but its rows, their outcomes and its slices. It is frozen at acceptance
 // except for the fields under "Moving".

@@ -13,7 +13,7 @@ import (
 // Reasons of the states that a person asked for.
 const (
 	reasonPaused   = "paused on request"
-	reasonCanceled = "canceled on request"
+	reasonCanceled = campaign.ReasonCanceled
 )
 
 // cancelWait limits Cancel's wait for messages in flight.

@@ -41,3 +41,35 @@ func TestAttemptsSince(t *testing.T) {
 		t.Errorf("%d attempts in the next slot, %v; want 1", got, err)
 	}
 }
+
+// TestCancelOutlivesACrash: a cancel that waits for messages in flight when the process ends makes the
+// sending canceled at the next start, also if it was paused: nothing else would ever end it.
+func TestCancelOutlivesACrash(t *testing.T) {
+	for _, state := range []campaign.State{campaign.StateSending, campaign.StatePaused} {
+		s := openTest(t)
+		id := accept(t, s, draft{rows: 3}, nil).ID
+		commit(t, s, entry(id, 0, 1, campaign.InFlight, 1))
+		if state == campaign.StatePaused {
+			if _, _, err := s.SetState(id, nil, state, "paused on request"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, _, err := s.Finalize(id, campaign.Canceled); err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		s = openAt(t, s.path)
+		if _, err := s.Recover(func(int64, string) bool { return true }); err != nil {
+			t.Fatal(err)
+		}
+		head, err := s.Header(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if head.State != campaign.StateCanceled || head.FinishedAt.IsZero() || head.Reason != campaign.ReasonCanceled {
+			t.Errorf("it was %s and canceled, and is %s (%s), finished at %s", state, head.State, head.Reason, head.FinishedAt)
+		}
+		wantCounts(t, s, id, map[campaign.Outcome]uint64{campaign.Unknown: 1, campaign.Canceled: 2})
+		verify(t, s)
+	}
+}

@@ -20,7 +20,8 @@ const lostInFlight = "campaignd ended between sending it and recording the answe
 // Recover resolves the messages that were in flight when the process ended. retry reports,
 // for an application's channel, whether such a message is sent again under the same key:
 // it becomes Pending and keeps its attempts. Otherwise, and always in a canceled sending,
-// it becomes Unknown. Call it once, before anything is sent.
+// it becomes Unknown. A sending whose cancel waited for them becomes canceled. Call it once,
+// before anything is sent.
 func (s *Store) Recover(retry func(application int64, channelType string) bool) (Recovered, error) {
 	var found Recovered
 	for {
@@ -37,13 +38,42 @@ func (s *Store) Recover(retry func(application int64, channelType string) bool) 
 			}
 			return nil
 		})
-		if err != nil || n == 0 {
+		if err != nil {
 			return found, err
+		}
+		if n == 0 {
+			return found, s.finishCancels()
 		}
 		if err := s.recover(n, chunks, retry, &found); err != nil {
 			return found, fmt.Errorf("recover the messages in flight of sending number %d: %w", n, err)
 		}
 	}
+}
+
+// finishCancels makes the sendings canceled that were finalized so: the process ended while their
+// last messages were in flight.
+func (s *Store) finishCancels() error {
+	return s.update(func(t *tx) error {
+		var canceled []uint64
+		if err := t.bucket(bucketActive).ForEach(func(k, v []byte) error {
+			rec, err := decodeRecord(v)
+			if err == nil && rec.finalizedAs == campaign.Canceled && !rec.state.Final() {
+				canceled = append(canceled, binary.BigEndian.Uint64(k))
+			}
+			return err
+		}); err != nil {
+			return fmt.Errorf("finish cancels: %w", err)
+		}
+		for _, n := range canceled {
+			if err := t.change(n, func(head *campaign.Sending, _ *record) error {
+				head.State, head.Reason = campaign.StateCanceled, campaign.ReasonCanceled
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (s *Store) recover(n uint64, chunks []uint32, retry func(int64, string) bool, found *Recovered) error {
