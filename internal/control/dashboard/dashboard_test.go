@@ -34,7 +34,7 @@ func TestPages(t *testing.T) {
 	}
 	d := serve(t, s)
 	for path, want := range map[string][]string{
-		"/": {"spring", "100 of 1,000 messages sent", "7 failed", "8.0 a second", "8 rows rejected", "ends about", "reading its files", "40%", "nothing was sent",
+		"/": {"spring", "100 of 1,000 messages sent", "7 failed", "8.0 a second", "8 rows rejected", "ends about", "reading its files", "40.0%", "nothing was sent",
 			"dry run: nothing is sent", "75%", `aria-current="page">Sendings`, "Sendings · campaignd",
 			// What every page says.
 			"The daemon is stopping", "old configuration is in force. campaignd.toml:3: listen is wrong.", "Channel mail of application 2 is held. The password is wrong.",

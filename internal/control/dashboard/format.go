@@ -84,15 +84,15 @@ func plural[T int | int64 | uint32 | uint64](n T, noun string) string {
 	return count(n) + " " + noun + "s"
 }
 
-// percent rounds to whole percents, but 0% means nothing and 100% everything.
+// percent formats a percentage with one decimal. 0% means nothing, and 100% everything.
 func percent(p float64) string {
 	switch {
-	case p > 0 && p < 1:
-		return "<1%"
-	case p > 99 && p < 100:
-		return "99%"
+	case p > 0 && p < 0.1:
+		return "<0.1%"
+	case p == 0 || p == 100:
+		return strconv.Itoa(int(p)) + "%"
 	}
-	return strconv.Itoa(int(math.Round(p))) + "%"
+	return strconv.FormatFloat(math.Floor(10*p)/10, 'f', 1, 64) + "%"
 }
 
 // rate formats messages a second, or a minute if there is less than one a second.
