@@ -126,7 +126,8 @@ func explain(file, kind string, err error) error {
 		return refuse("archive-broken", file, "something follows after the end of the gzip file: pack it again")
 	case errors.Is(err, zip.ErrAlgorithm):
 		return refuse("archive-method", file, "is packed by a method other than deflate: pack it again with the usual settings")
-	case errors.As(err, &corrupt), errors.Is(err, gzip.ErrChecksum), errors.Is(err, zip.ErrChecksum), errors.Is(err, zip.ErrFormat), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.As(err, &corrupt), errors.Is(err, gzip.ErrChecksum), errors.Is(err, zip.ErrChecksum), errors.Is(err, zip.ErrFormat),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // EOF: a file of the zip begins beyond its end
 		return refuse("archive-broken", file, "the %s file is damaged: pack it and upload it again", kind)
 	}
 	return err
