@@ -18,13 +18,12 @@ var errLongPart = errors.New("a piece of it has more bytes than a row may have")
 // document reads one XML file of a workbook. Names are compared without their namespace, whose
 // prefix programs choose freely.
 type document struct {
-	b      *workbook
-	file   io.ReadCloser
-	in     *bufio.Reader
-	part   int // bytes of the current piece
-	d      *xml.Decoder
-	depth  int
-	closed bool
+	b     *workbook
+	file  io.ReadCloser
+	in    *bufio.Reader
+	part  int // bytes of the current piece
+	d     *xml.Decoder
+	depth int
 }
 
 // open opens an XML file of the workbook.
