@@ -70,7 +70,7 @@ func at(hour, minute int) time.Time {
 
 // shop configures an application that slices, with one channel.
 func shop(id int, more, slicing string) string {
-	return fmt.Sprintf("\n[[applications]]\nid = %d\n%s\nslicing = {%s}\n[applications.channels.push]\ndriver = \"null\"\n", id, more, slicing)
+	return fmt.Sprintf("\n[[applications]]\nid = %d\n%s\nslicing = {%s}\n[applications.channels.push]\ndriver = \"outbox\"\npath = \"box%d\"\n", id, more, slicing, id)
 }
 
 // tenMinutes configures slots of ten minutes for 100 messages each.
@@ -156,13 +156,13 @@ func (w *harness) start() {
 	w.check(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- d.Run(ctx) }()
 	w.running, w.stop = d, func() {
 		cancel()
 		if err := <-ended; err != nil {
 			w.t.Errorf("the daemon ends with: %v", err)
 		}
 	}
+	go func() { ended <- d.Run(ctx) }() // after running is set: answers of channels read it
 	synctest.Wait()
 }
 

@@ -10,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
+	"campaignd/internal/campaign"
 	"campaignd/internal/safeio"
 )
 
@@ -19,27 +21,31 @@ const (
 	pageFile     = "campaigns.txt"
 	exampleDir   = "examples"
 	pageInterval = time.Minute // between two looks at campaigns and configuration
+	pageCheck    = time.Hour   // a page is checked again without a change, since an account's templates change too
 )
 
 // RunPages keeps campaigns.txt and examples/ of every inbox until ctx ends. Neither is touched while
 // nothing in it changes.
 func (in *Intake) RunPages(ctx context.Context) {
-	written := map[string]string{} // fingerprint of each inbox's page
+	written := map[string]pageSource{} // by inbox
 	for {
 		c := in.checker()
+		campaigns, _, err := c.Campaigns.All()
 		for i := range c.Config.Inboxes {
 			inbox := &c.Config.Inboxes[i]
+			last := written[inbox.Path]
+			if err == nil && last.checker == c && slices.Equal(last.campaigns, campaigns) && time.Since(last.at) < pageCheck {
+				continue
+			}
 			if in.Present(inbox.Path) != nil {
 				continue // written when it is back
 			}
-			page, err := c.Page(ctx, inbox, in.stateDir)
-			if err == nil && written[inbox.Path] != fmt.Sprint(*page) {
-				if err = writePage(inbox.Path, page); err == nil {
-					written[inbox.Path] = fmt.Sprint(*page)
-				}
-			}
-			if err != nil && ctx.Err() == nil && !in.loggedRecently("page "+inbox.Path+err.Error()) {
-				in.log.Warn("write campaigns.txt", "inbox", inbox.Path, "err", err)
+			if page, err := c.Page(ctx, inbox, in.stateDir); err != nil {
+				in.logPage(ctx, inbox.Path, err)
+			} else if err := writePage(inbox.Path, page); err != nil {
+				in.logPage(ctx, inbox.Path, err)
+			} else {
+				written[inbox.Path] = pageSource{c, campaigns, time.Now()}
 			}
 		}
 		select {
@@ -47,6 +53,20 @@ func (in *Intake) RunPages(ctx context.Context) {
 			return
 		case <-time.After(pageInterval):
 		}
+	}
+}
+
+// pageSource holds the configuration and the campaigns that a page shows. Both are replaced, not
+// changed, when their files change.
+type pageSource struct {
+	checker   *Checker
+	campaigns []*campaign.Campaign
+	at        time.Time // of the last write
+}
+
+func (in *Intake) logPage(ctx context.Context, inbox string, err error) {
+	if ctx.Err() == nil && !in.loggedRecently("page "+inbox+err.Error()) {
+		in.log.Warn("write campaigns.txt", "inbox", inbox, "err", err)
 	}
 }
 
