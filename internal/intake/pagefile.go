@@ -79,6 +79,9 @@ func writePage(inbox string, page *Page) error {
 	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
 		return errors.Join(err, fmt.Errorf("%q is no folder", dir)) // a partner's link must not be followed
 	}
+	if err := safeio.RemoveTemps(dir); err != nil { // of a write that was killed
+		return err
+	}
 	for name, text := range page.Examples {
 		if err := writeChanged(filepath.Join(dir, name), text); err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,16 +26,27 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
 
 // memory is a Store of sendings that ended at once, in the inboxes of their names.
-type memory struct{ notices []store.Notice }
+type memory struct {
+	mu      sync.Mutex // guards notices
+	notices []store.Notice
+}
 
-func (m *memory) Notices() ([]store.Notice, error) { return slices.Clone(m.notices), nil }
+func (m *memory) Notices() ([]store.Notice, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.notices), nil
+}
 
 func (m *memory) PutNotice(n store.Notice) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.notices[m.find(n.Sending)] = n
 	return nil
 }
 
 func (m *memory) RemoveNotice(id campaign.ID) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.notices = slices.Delete(m.notices, m.find(id), m.find(id)+1)
 	return nil
 }
@@ -51,9 +63,11 @@ func (m *memory) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, camp
 type receiver struct {
 	t      *testing.T
 	answer func(host string, n int) int // status of the n-th request to a host; 0: the connection fails
-	times  map[string][]time.Duration
-	ids    map[string][]string
 	began  time.Time
+
+	mu    sync.Mutex // guards times and ids
+	times map[string][]time.Duration
+	ids   map[string][]string
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -70,6 +84,8 @@ func (r *receiver) RoundTrip(q *http.Request) (*http.Response, error) {
 		r.t.Errorf("the signature is wrong: %v", err)
 	}
 	host := q.URL.Host
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.times[host] = append(r.times[host], time.Since(r.began))
 	r.ids[host] = append(r.ids[host], q.Header.Get("webhook-id"))
 	status := r.answer(host, len(r.times[host]))

@@ -84,6 +84,13 @@ func (r *recorder) Notes(_ string, notes []Note) {
 	}
 }
 
+// noteOf returns the newest note of a name, "" if it has none.
+func (r *recorder) noteOf(name string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.notes[name]
+}
+
 // first returns the first call of the kind for name, or nil.
 func (r *recorder) first(what, name string) *call {
 	for _, c := range r.all() {

@@ -15,7 +15,7 @@ func TestCSVAloneIsADropOfAnInboxWithALayout(t *testing.T) {
 		b.run()
 		b.pass(15 * time.Second)
 		b.want("a")
-		if got, want := b.notes["a"], "is taken without them: a.layout.json and a.schedule.json may still come"; !strings.Contains(got, want) {
+		if got, want := b.noteOf("a"), "is taken without them: a.layout.json and a.schedule.json may still come"; !strings.Contains(got, want) {
 			t.Errorf("the note is %q, want %q in it", got, want)
 		}
 		b.pass(16500 * time.Millisecond)
