@@ -63,12 +63,12 @@ func FuzzReader(f *testing.F) {
 // FuzzSplitAgainstEncodingCSV holds the cells to those of encoding/csv wherever
 // both take the whole text.
 func FuzzSplitAgainstEncodingCSV(f *testing.F) {
-	for _, body := range []string{"1,2\n\"3\",\"4\"\n", "\"a\r\nb\",\"c\"\"d\"\n", "\n\n1,2\r\n", "1,\"\"\n", "é,ü\n", "\"\",\"\"\n", "\r\r", ",\r\r\n", "\x1a", "\"\"", "\"\r\",\n", "\" \",\n", "\t", "\"\"\r\r", " \x1a,", "\x1a \x1a\n", "=\"1\",2\n"} {
+	for _, body := range []string{"1,2\n\"3\",\"4\"\n", "\"a\r\nb\",\"c\"\"d\"\n", "\n\n1,2\r\n", "1,\"\"\n", "é,ü\n", "\"\",\"\"\n", "\x1a", "\"\"", "\"\r\",\n", "\" \",\n", "\t", " \x1a,", "\x1a \x1a\n", "=\"1\",2\n"} {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		if strings.HasSuffix(body, "\r\r") {
-			return // a CR CR LF that was cut off; encoding/csv takes only one CR for a part of a line end
+		if strings.Contains(body, "\r\r") {
+			return // encoding/csv doesn't know CR CR LF; FuzzReader holds it to its model
 		}
 		text := "alpha,beta\n" + strings.ToValidUTF8(body, "?")
 		r, _, err := newReader(strings.NewReader(text), Info{Encoding: UTF8}, Options{Wanted: []string{"alpha", "beta"}}, 16)
