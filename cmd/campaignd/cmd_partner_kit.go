@@ -37,7 +37,7 @@ defaults, limits, and every campaign that it may send. The text contains no secr
 	return cmd
 }
 
-// partnerKit is what the text is made of.
+// partnerKit holds the facts in the text.
 type partnerKit struct{ name, host, root, keys, hostKeys string }
 
 func (k *partnerKit) print(cmd *cobra.Command, env *environment) error {

@@ -17,7 +17,7 @@ import (
 	"campaignd/internal/source"
 )
 
-// dropPlan is what the options of drop mean.
+// dropPlan holds the meaning of the options of drop.
 type dropPlan struct {
 	campaign *campaign.Campaign
 	app      *config.Application

@@ -2,7 +2,7 @@ package campaign
 
 import "time"
 
-// Reply is what a recipient answered. Until it belongs to a sending its Line is 0, and
+// Reply holds one answer of a recipient. Until it belongs to a sending its Line is 0, and
 // ContactCode is written as the provider writes it.
 type Reply struct {
 	Line        uint32    `json:"line"` // of the sending's CSV

@@ -61,14 +61,14 @@ type Reporter interface {
 	Reports() (account string, stopWords []string)
 }
 
-// WebhookEnvironment is what the handler of a driver's webhooks gets from the process.
+// WebhookEnvironment gives the handler of a driver's webhooks access to the process.
 type WebhookEnvironment struct {
 	Secret   func(ref string) (string, error) // as in Environment
 	Receiver receipts.Receiver
 	Refused  func(error) // gets the error of every call that was refused, without contact data
 }
 
-// Environment is what a driver gets from the process besides its settings.
+// Environment gives a driver access to the process.
 type Environment struct {
 	// Secret returns the secret that a key refers to, "" for an empty reference. It reads it
 	// again at every call.

@@ -114,7 +114,7 @@ type Change struct {
 	InFlight uint64         `json:"inFlight"`           // attempts that had begun and can't be stopped
 }
 
-// NewTime is when a sending that has not begun is to begin instead: one of the two.
+// NewTime sets another beginning of a sending that has not begun. Exactly one field is set.
 type NewTime struct {
 	ScheduleAt string `json:"scheduleAt,omitempty"` // as in a sidecar
 	Delay      string `json:"delay,omitempty"`      // from now, as in a sidecar

@@ -178,8 +178,8 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error)
 			add("inbox", control.LevelOK, in.Path+" can be read and written", "")
 		}
 	}
-	if strays := d.intake.Strays(); len(strays) > 0 {
-		add("folders", control.LevelWarn, fmt.Sprintf("%d folders in accepted/ belong to no sending that is under way, such as %s", len(strays), strays[0]),
+	if unknown := d.intake.UnknownFolders(); len(unknown) > 0 {
+		add("folders", control.LevelWarn, fmt.Sprintf("%d folders in accepted/ belong to no sending that is under way, such as %s", len(unknown), unknown[0]),
 			"find out what happened to each, then move its files back into the inbox or remove the folder")
 	}
 	campaigns, broken, err := intake.NewCampaigns(c.CampaignsDir).All()

@@ -110,15 +110,15 @@ func sentByStatus(path string) uint64 {
 	return messages.Sent
 }
 
-// Strays returns the folders in accepted/ that belong to no sending under way.
-func (in *Intake) Strays() []string {
-	_, strays := in.acceptedFolders()
-	return strays
+// UnknownFolders returns the folders in accepted/ that belong to no sending under way.
+func (in *Intake) UnknownFolders() []string {
+	_, unknown := in.acceptedFolders()
+	return unknown
 }
 
 // acceptedFolders returns the highest number of the folders in accepted/ of all inboxes, and those
 // whose sending is unknown or already filed elsewhere.
-func (in *Intake) acceptedFolders() (last uint64, strays []string) {
+func (in *Intake) acceptedFolders() (last uint64, unknown []string) {
 	for _, inbox := range in.checker().Config.Inboxes {
 		if in.Present(inbox.Path) != nil {
 			continue
@@ -137,9 +137,9 @@ func (in *Intake) acceptedFolders() (last uint64, strays []string) {
 			s, err := in.store.Header(id)
 			path := filepath.Join(inbox.Path, acceptedFolder, e.Name())
 			if errors.Is(err, store.ErrNotFound) || err == nil && s.Filed && !missing(path) { // it may have been moved a moment ago
-				strays = append(strays, path)
+				unknown = append(unknown, path)
 			}
 		}
 	}
-	return last, strays
+	return last, unknown
 }
