@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -98,4 +99,45 @@ func (t *tx) touch(path, key []byte) {
 		keys[string(key)] = struct{}{}
 		c.count++
 	}
+}
+
+// removeExpired finds the entries of a bucket whose values have expired, removes them in one
+// transaction and returns how many. A bucket that was never used has none.
+func (s *Store) removeExpired(name []byte, expired func(value []byte) bool, remove func(t *tx, key []byte) error) (int, error) {
+	var old [][]byte
+	err := s.view(func(t *tx) error {
+		b := t.Bucket(name)
+		if b == nil {
+			return nil
+		}
+		return b.ForEach(func(k, value []byte) error {
+			if expired(value) {
+				old = append(old, bytes.Clone(k))
+			}
+			return nil
+		})
+	})
+	if err != nil || len(old) == 0 {
+		return 0, err
+	}
+	return len(old), s.update(func(t *tx) error {
+		for _, k := range old {
+			if err := remove(t, k); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// putJSON stores a value as JSON in a bucket that is made on first use.
+func (t *tx) putJSON(name, key []byte, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("encode a value of %s: %w", name, err)
+	}
+	if _, err := t.CreateBucketIfNotExists(name); err != nil {
+		return err
+	}
+	return t.bucket(name).Put(key, text)
 }

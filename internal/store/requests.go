@@ -56,45 +56,12 @@ func (s *Store) Request(key [32]byte) (r *Request, err error) {
 
 // ForgetRequests removes the requests made before an instant, and returns how many.
 func (s *Store) ForgetRequests(before time.Time) (int, error) {
-	var old [][]byte
-	err := s.view(func(t *tx) error {
-		b := t.Bucket(bucketRequests)
-		if b == nil {
-			return nil
-		}
-		return b.ForEach(func(k, value []byte) error {
-			var r Request
-			if json.Unmarshal(value, &r) != nil || r.At.Before(before) {
-				old = append(old, append([]byte(nil), k...))
-			}
-			return nil
-		})
-	})
-	if err != nil || len(old) == 0 {
-		return 0, err
-	}
-	err = s.update(func(t *tx) error {
-		for _, k := range old {
-			if err := t.bucket(bucketRequests).Delete(k); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	n, err := s.removeExpired(bucketRequests, func(value []byte) bool {
+		var r Request
+		return json.Unmarshal(value, &r) != nil || r.At.Before(before)
+	}, func(t *tx, k []byte) error { return t.bucket(bucketRequests).Delete(k) })
 	if err != nil {
 		return 0, fmt.Errorf("forget requests: %w", err)
 	}
-	return len(old), nil
-}
-
-// putJSON stores a value as JSON in a bucket that is made on first use.
-func (t *tx) putJSON(name, key []byte, value any) error {
-	text, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Errorf("encode a value of %s: %w", name, err)
-	}
-	if _, err := t.CreateBucketIfNotExists(name); err != nil {
-		return err
-	}
-	return t.bucket(name).Put(key, text)
+	return n, nil
 }

@@ -196,35 +196,16 @@ func (t *tx) contactOfUserID(userID string) (contact string, learned time.Time) 
 
 // ForgetUserIDs removes the user ids that were last learned before an instant, and returns how many.
 func (s *Store) ForgetUserIDs(before time.Time) (int, error) {
-	var old [][]byte
-	err := s.view(func(t *tx) error {
-		b := t.Bucket(bucketUserIDs)
-		if b == nil {
-			return nil
+	n, err := s.removeExpired(bucketUserIDs, func(value []byte) bool {
+		return len(value) < 8 || int64(binary.BigEndian.Uint64(value)) < before.Unix()
+	}, func(t *tx, k []byte) error {
+		if err := t.dropUserIDs(string(k)); err != nil {
+			return err
 		}
-		return b.ForEach(func(k, value []byte) error {
-			if len(value) < 8 || int64(binary.BigEndian.Uint64(value)) < before.Unix() {
-				old = append(old, append([]byte(nil), k...))
-			}
-			return nil
-		})
-	})
-	if err != nil || len(old) == 0 {
-		return 0, err
-	}
-	err = s.update(func(t *tx) error {
-		for _, k := range old {
-			if err := t.dropUserIDs(string(k)); err != nil {
-				return err
-			}
-			if err := t.bucket(bucketUserIDs).Delete(k); err != nil {
-				return err
-			}
-		}
-		return nil
+		return t.bucket(bucketUserIDs).Delete(k)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("forget user ids: %w", err)
 	}
-	return len(old), nil
+	return n, nil
 }
