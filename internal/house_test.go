@@ -18,6 +18,7 @@ var may = map[string][]string{
 	"contact/gen":     {},
 	"source":          {},
 	"failpoint":       {},
+	"keylock":         {},
 	"receipts":        {},
 	"safeio":          {"campaign", "failpoint"},
 	"config":          {"display", "calendar", "campaign", "contact", "plan/document", "receipts", "send", "source"}, // send: what a driver opens is a send.Channel
@@ -42,11 +43,11 @@ var may = map[string][]string{
 	"notify":                  {"campaign", "store"},
 	"preview":                 {"campaign"},
 	"report":                  {"display", "calendar", "campaign", "preview", "safeio"},
-	"intake": {"display", "campaign", "calendar", "config", "contact", "failpoint", "plan", "plan/document", "plan/csvfile", "plan/recipients", "plan/archive", "plan/spreadsheet", "preview",
+	"intake": {"display", "campaign", "calendar", "config", "contact", "failpoint", "keylock", "plan", "plan/document", "plan/csvfile", "plan/recipients", "plan/archive", "plan/spreadsheet", "preview",
 		"report", "safeio", "send", "store", "watch"},
 	"control":           {"calendar", "campaign", "config", "picture", "plan", "safeio", "send", "source"},
 	"control/dashboard": {"display", "campaign", "control"},
-	"daemon": {"display", "campaign", "calendar", "config", "contact", "control", "control/dashboard", "failpoint", "intake", "notify", "source", "plan", "plan/document", "report", "safeio", "send",
+	"daemon": {"display", "campaign", "calendar", "config", "contact", "control", "control/dashboard", "failpoint", "intake", "keylock", "notify", "source", "plan", "plan/document", "report", "safeio", "send",
 		"receipts", "store", "watch"},
 }
 

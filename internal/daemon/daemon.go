@@ -29,6 +29,7 @@ import (
 	"campaignd/internal/control/dashboard"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/intake"
+	"campaignd/internal/keylock"
 	"campaignd/internal/notify"
 	"campaignd/internal/send"
 	"campaignd/internal/store"
@@ -72,7 +73,7 @@ type Daemon struct {
 	states    states
 	hooks     *hooks
 	notifier  *notify.Notifier
-	requests  requestLocks
+	requests  keylock.Locks[[32]byte] // by Idempotency-Key
 	refresher *refresher
 
 	mu       sync.Mutex // guards all below

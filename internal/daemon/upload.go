@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -51,7 +50,7 @@ func (d *Daemon) Upload(ctx context.Context, request control.UploadRequest, next
 	if request.Key != "" {
 		scope := cmp.Or(request.Inbox, "operator")
 		u.remembered = &store.Request{Key: sha256.Sum256([]byte(scope + "\x00" + request.Key)), At: d.now().UTC()}
-		unlock, err := d.requests.lock(ctx, u.remembered.Key)
+		unlock, err := d.requests.LockContext(ctx, u.remembered.Key)
 		if err != nil {
 			return control.Uploaded{}, err
 		}
@@ -367,156 +366,4 @@ func (u *upload) content() [32]byte {
 		fmt.Fprintf(h, "%q %x\n", name, u.digests[name])
 	}
 	return [32]byte(h.Sum(nil))
-}
-
-// outcome is an answer as it is remembered.
-type outcome struct {
-	Uploaded control.Uploaded
-	Error    *control.Error
-}
-
-// answer waits for the check, and remembers the answer.
-func (u *upload) answer(ctx context.Context, id campaign.ID) (control.Uploaded, error) {
-	d := u.d
-	var o outcome
-	if u.remembered != nil && u.remembered.Answer != nil {
-		if err := json.Unmarshal(u.remembered.Answer, &o); err != nil {
-			return o.Uploaded, fmt.Errorf("read the remembered answer: %w", err)
-		}
-		return o.result()
-	}
-	waiting, cancel := context.WithTimeout(ctx, uploadWait)
-	defer cancel()
-	d.intake.AwaitDecision(waiting, id)
-	if err := ctx.Err(); err != nil {
-		return o.Uploaded, err
-	}
-	s, err := d.store.Header(id)
-	if errors.Is(err, store.ErrNotFound) {
-		return o.Uploaded, control.NotFoundf("sending %s was removed", id)
-	}
-	if err != nil {
-		return o.Uploaded, err
-	}
-	o = uploadOutcome(s)
-	if u.remembered != nil {
-		if u.remembered.Answer, err = json.Marshal(o); err != nil {
-			return o.Uploaded, err
-		}
-		if err := d.store.AnswerRequest(u.remembered); err != nil {
-			return o.Uploaded, err
-		}
-	}
-	return o.result()
-}
-
-func (o outcome) result() (control.Uploaded, error) {
-	if o.Error != nil {
-		return o.Uploaded, o.Error
-	}
-	return o.Uploaded, nil
-}
-
-// uploadOutcome describes a drop after its check.
-func uploadOutcome(s *campaign.Sending) outcome {
-	refused := s.State == campaign.StateRejected || s.State == campaign.StateCanceled
-	if !refused {
-		return outcome{Uploaded: control.Uploaded{ID: s.ID, Name: s.Name, State: s.State, ApplicationID: s.ApplicationID, CampaignID: s.CampaignID,
-			Reference: s.Reference, ScheduledAt: s.ScheduledAt, Recipients: s.Rows, Planned: s.Planned, Warnings: s.Warnings}}
-	}
-	e := &control.Error{Code: control.CodeRejected, Message: s.Reason, Problems: s.Problems, Sending: s.ID}
-	if slices.ContainsFunc(s.Problems, func(p campaign.Problem) bool { return p.Code == "duplicate-drop" }) {
-		e.Code = control.CodeConflict
-	}
-	return outcome{Error: e}
-}
-
-// fieldError is a mistake in one field of an upload.
-func fieldError(field, message string) error {
-	return &control.Error{Code: control.CodeInvalid, Message: fmt.Sprintf("the field %q %s", clip(field), message),
-		Problems: []campaign.Problem{{Code: "field-invalid", Field: clip(field), Message: message}}}
-}
-
-// uploadError gives an error of intake its code.
-func uploadError(err error) error {
-	for kind, code := range map[error]control.Code{intake.ErrUploadTooLarge: control.CodeTooLarge, intake.ErrUploadFull: control.CodeFull,
-		intake.ErrUploadSpace: control.CodeNoSpace, intake.ErrUploadBody: control.CodeInvalid} {
-		if errors.Is(err, kind) {
-			return &control.Error{Code: code, Message: err.Error()}
-		}
-	}
-	if errors.Is(err, intake.ErrNotInbox) {
-		return control.Unavailablef("the inbox can't be reached at the moment: ask the operator")
-	}
-	return err
-}
-
-// requestLocks makes requests with one key wait for each other.
-type requestLocks struct {
-	mu   sync.Mutex // guards held
-	held map[[32]byte]chan struct{}
-}
-
-// lock waits until nobody else holds key, or ctx has ended.
-func (l *requestLocks) lock(ctx context.Context, key [32]byte) (unlock func(), err error) {
-	mine := make(chan struct{})
-	for {
-		l.mu.Lock()
-		other := l.held[key]
-		if other == nil {
-			if l.held == nil {
-				l.held = map[[32]byte]chan struct{}{}
-			}
-			l.held[key] = mine
-			l.mu.Unlock()
-			return func() {
-				l.mu.Lock()
-				delete(l.held, key)
-				l.mu.Unlock()
-				close(mine)
-			}, nil
-		}
-		l.mu.Unlock()
-		select {
-		case <-other:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// partnerTokens returns the tokens of partners by the path of their inbox.
-func (d *Daemon) partnerTokens() map[string]string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.tokens
-}
-
-// minPartnerToken is the shortest token, in characters, that can't be guessed.
-const minPartnerToken = 16
-
-// readPartnerTokens reads the tokens of all inboxes. Each must differ from the others.
-func readPartnerTokens(c *config.Config, getenv func(string) string) (map[string]string, error) {
-	tokens, owners := map[string]string{}, map[string]string{}
-	var problems []error
-	for _, in := range c.Inboxes {
-		if in.TokenFile == "" {
-			continue
-		}
-		token, err := config.ReadSecret(in.TokenFile, getenv)
-		token = strings.TrimSpace(token)
-		switch {
-		case err != nil:
-		case len(token) < minPartnerToken:
-			err = fmt.Errorf("a token needs %d characters or more; `openssl rand -hex 32` makes one", minPartnerToken)
-		case owners[token] != "":
-			err = fmt.Errorf("its token is that of inbox %q too", owners[token])
-		}
-		if err != nil {
-			problems = append(problems, fmt.Errorf("inbox %q: %w", in.Path, err))
-			continue
-		}
-		tokens[in.Path], owners[token] = token, in.Path
-	}
-	return tokens, errors.Join(problems...)
 }

@@ -13,7 +13,7 @@ import (
 
 // writePartial writes the results so far into a sending's folder. One that has ended has them.
 func (in *Intake) writePartial(id campaign.ID) error {
-	defer in.folders.lock(id)()
+	defer in.folders.Lock(id)()
 	s, err := in.store.Header(id)
 	switch {
 	case err != nil:

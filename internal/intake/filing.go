@@ -103,7 +103,7 @@ func (in *Intake) ensureFolder(s *campaign.Sending) error {
 // sent again. It stays there until closing is called, which the caller must always do. After a
 // crash the start files it again. After an error closing is nil.
 func (in *Intake) Reopen(id campaign.ID) (closing func(), err error) {
-	unlock := in.folders.lock(id)
+	unlock := in.folders.Lock(id)
 	defer unlock()
 	s, err := in.store.Header(id)
 	if err != nil {

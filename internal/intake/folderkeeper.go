@@ -195,7 +195,7 @@ func (w *reportWorker) update(id campaign.ID) {
 // more to do, or 0.
 func (w *reportWorker) updateFolder(id campaign.ID) (again int, err error) {
 	in := w.keeper.in
-	unlock := in.folders.lock(id)
+	unlock := in.folders.Lock(id)
 	defer unlock()
 	s, err := in.store.Header(id)
 	if errors.Is(err, store.ErrNotFound) {
@@ -258,33 +258,4 @@ func windowsOf(c *config.Config, application int64) *calendar.Windows {
 		return a.Windows
 	}
 	return nil
-}
-
-// keyedLock locks sendings individually.
-type keyedLock struct {
-	mu   sync.Mutex // guards held
-	held map[campaign.ID]chan struct{}
-}
-
-func newKeyedLock() *keyedLock { return &keyedLock{held: map[campaign.ID]chan struct{}{}} }
-
-// lock waits until nobody else holds id.
-func (k *keyedLock) lock(id campaign.ID) (unlock func()) {
-	mine := make(chan struct{})
-	for {
-		k.mu.Lock()
-		other, taken := k.held[id]
-		if !taken {
-			k.held[id] = mine
-			k.mu.Unlock()
-			return func() {
-				k.mu.Lock()
-				delete(k.held, id)
-				k.mu.Unlock()
-				close(mine)
-			}
-		}
-		k.mu.Unlock()
-		<-other
-	}
 }

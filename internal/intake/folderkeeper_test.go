@@ -190,32 +190,8 @@ func (h *harness) goodRows(name string, n int) *campaign.Sending {
 	return s
 }
 
-func TestKeyedLock(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		k := newKeyedLock()
-		unlock := k.lock("a")
-		k.lock("b")()
-		got := make(chan struct{}, 2)
-		for range 2 {
-			go func() {
-				defer k.lock("a")()
-				got <- struct{}{}
-			}()
-		}
-		synctest.Wait()
-		if len(got) != 0 {
-			t.Error("locked twice")
-		}
-		unlock()
-		synctest.Wait()
-		if len(got) != 2 || len(k.held) != 0 {
-			t.Error("not given on")
-		}
-	})
-}
-
 // Nothing is written for a sending that the store no longer has.
-func TestClerkForgetsWhatIsGone(t *testing.T) {
+func TestRemovedSendingHasNoFolder(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.in.Changed("20260302-000099")
 	h.updateFolders()

@@ -54,7 +54,7 @@ func (in *Intake) Forget(ctx context.Context, had []campaign.ID, f *Forgetter) (
 
 // reportAgain writes the final files of a sending again, if it has any.
 func (in *Intake) reportAgain(id campaign.ID) error {
-	defer in.folders.lock(id)()
+	defer in.folders.Lock(id)()
 	s, err := in.store.Header(id)
 	if err != nil || !s.Filed {
 		return err
@@ -85,7 +85,7 @@ func (in *Intake) forgetIn(ctx context.Context, dir string, had []campaign.ID, f
 		}
 		id := idOfFolder(name)
 		if id != "" {
-			defer in.folders.lock(id)()
+			defer in.folders.Lock(id)()
 			if s, err := in.store.Header(id); err == nil && s.State == campaign.StateChecking {
 				return nil // it is being read, and its rows are suppressed
 			}

@@ -26,6 +26,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/keylock"
 	"campaignd/internal/report"
 	"campaignd/internal/safeio"
 	"campaignd/internal/store"
@@ -77,9 +78,9 @@ type Intake struct {
 	notes        *noteKeeper
 	newest       newestByName
 	decisions    decisions
-	identity     sync.Mutex      // guards away, and serializes Present
-	away         map[string]bool // inboxes that were logged as away
-	folders      *keyedLock      // held while a sending's folder is written or moved
+	identity     sync.Mutex                 // guards away, and serializes Present
+	away         map[string]bool            // inboxes that were logged as away
+	folders      keylock.Locks[campaign.ID] // held while a sending's folder is written or moved
 
 	mu               sync.Mutex // guards all below
 	waits            map[[2]string]wait
@@ -96,7 +97,7 @@ type task func(ctx context.Context) error
 func New(o Options) *Intake {
 	in := &Intake{
 		store: o.Store, stateDir: o.StateDir, dispatcher: o.Dispatcher, accepted: o.Accepted, waitsFor: o.WaitsFor, log: o.Log, now: o.Now,
-		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), claims: newClaims(), pending: newPending(), folders: newKeyedLock(),
+		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), claims: newClaims(), pending: newPending(),
 		waits: map[[2]string]wait{}, deferredControls: map[[2]string][]watch.Control{}, loggedKeys: map[string]bool{}, lastLogged: map[string]time.Time{}, working: map[campaign.ID]float64{}, away: map[string]bool{},
 	}
 	if in.now == nil {

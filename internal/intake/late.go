@@ -91,7 +91,7 @@ func (in *Intake) ReportLate(ctx context.Context) error {
 // reportLate replaces each file of one sending atomically. It writes nothing if somebody removed
 // the folder.
 func (in *Intake) reportLate(id campaign.ID) error {
-	unlock := in.folders.lock(id)
+	unlock := in.folders.Lock(id)
 	defer unlock()
 	s, _, _, err := in.store.Load(id)
 	if err != nil {

@@ -55,7 +55,7 @@ func (in *Intake) Retire(ctx context.Context, before time.Time) (int, error) {
 
 // retire removes one sending. It returns false if the sending isn't filed.
 func (in *Intake) retire(id campaign.ID) (bool, error) {
-	defer in.folders.lock(id)()
+	defer in.folders.Lock(id)()
 	s, err := in.store.Header(id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && !s.Filed {
 		return false, nil

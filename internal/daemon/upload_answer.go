@@ -1,0 +1,96 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/control"
+	"campaignd/internal/intake"
+	"campaignd/internal/store"
+)
+
+// outcome is an answer as it is remembered.
+type outcome struct {
+	Uploaded control.Uploaded
+	Error    *control.Error
+}
+
+// answer waits for the check, and remembers the answer.
+func (u *upload) answer(ctx context.Context, id campaign.ID) (control.Uploaded, error) {
+	d := u.d
+	var o outcome
+	if u.remembered != nil && u.remembered.Answer != nil {
+		if err := json.Unmarshal(u.remembered.Answer, &o); err != nil {
+			return o.Uploaded, fmt.Errorf("read the remembered answer: %w", err)
+		}
+		return o.result()
+	}
+	waiting, cancel := context.WithTimeout(ctx, uploadWait)
+	defer cancel()
+	d.intake.AwaitDecision(waiting, id)
+	if err := ctx.Err(); err != nil {
+		return o.Uploaded, err
+	}
+	s, err := d.store.Header(id)
+	if errors.Is(err, store.ErrNotFound) {
+		return o.Uploaded, control.NotFoundf("sending %s was removed", id)
+	}
+	if err != nil {
+		return o.Uploaded, err
+	}
+	o = uploadOutcome(s)
+	if u.remembered != nil {
+		if u.remembered.Answer, err = json.Marshal(o); err != nil {
+			return o.Uploaded, err
+		}
+		if err := d.store.AnswerRequest(u.remembered); err != nil {
+			return o.Uploaded, err
+		}
+	}
+	return o.result()
+}
+
+func (o outcome) result() (control.Uploaded, error) {
+	if o.Error != nil {
+		return o.Uploaded, o.Error
+	}
+	return o.Uploaded, nil
+}
+
+// uploadOutcome describes a drop after its check.
+func uploadOutcome(s *campaign.Sending) outcome {
+	refused := s.State == campaign.StateRejected || s.State == campaign.StateCanceled
+	if !refused {
+		return outcome{Uploaded: control.Uploaded{ID: s.ID, Name: s.Name, State: s.State, ApplicationID: s.ApplicationID, CampaignID: s.CampaignID,
+			Reference: s.Reference, ScheduledAt: s.ScheduledAt, Recipients: s.Rows, Planned: s.Planned, Warnings: s.Warnings}}
+	}
+	e := &control.Error{Code: control.CodeRejected, Message: s.Reason, Problems: s.Problems, Sending: s.ID}
+	if slices.ContainsFunc(s.Problems, func(p campaign.Problem) bool { return p.Code == "duplicate-drop" }) {
+		e.Code = control.CodeConflict
+	}
+	return outcome{Error: e}
+}
+
+// fieldError is a mistake in one field of an upload.
+func fieldError(field, message string) error {
+	return &control.Error{Code: control.CodeInvalid, Message: fmt.Sprintf("the field %q %s", clip(field), message),
+		Problems: []campaign.Problem{{Code: "field-invalid", Field: clip(field), Message: message}}}
+}
+
+// uploadError gives an error of intake its code.
+func uploadError(err error) error {
+	for kind, code := range map[error]control.Code{intake.ErrUploadTooLarge: control.CodeTooLarge, intake.ErrUploadFull: control.CodeFull,
+		intake.ErrUploadSpace: control.CodeNoSpace, intake.ErrUploadBody: control.CodeInvalid} {
+		if errors.Is(err, kind) {
+			return &control.Error{Code: code, Message: err.Error()}
+		}
+	}
+	if errors.Is(err, intake.ErrNotInbox) {
+		return control.Unavailablef("the inbox can't be reached at the moment: ask the operator")
+	}
+	return err
+}
