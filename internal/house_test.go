@@ -39,7 +39,7 @@ var may = map[string][]string{
 	"send/whatsapp/graphfake": {},
 	"send/sendtest":           {"campaign", "send"},
 	"watch":                   {"calendar", "campaign", "safeio"},
-	"picture":                 {"campaign", "plan"},
+	"picture":                 {"campaign", "display", "plan"},
 	"notify":                  {"campaign", "store"},
 	"preview":                 {"campaign"},
 	"report":                  {"display", "calendar", "campaign", "preview", "safeio"},

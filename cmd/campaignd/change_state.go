@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 )
 
 // changeState runs pause, resume or cancel and prints the change.
@@ -31,10 +32,10 @@ func printChange(env *environment, ch control.Change) error {
 	}
 	line += "."
 	if ch.Canceled > 0 {
-		line += fmt.Sprintf(" %s messages will not be sent.", count(ch.Canceled))
+		line += fmt.Sprintf(" %s messages will not be sent.", display.Number(ch.Canceled))
 	}
 	if ch.InFlight > 0 && !ch.State.Active() {
-		line += fmt.Sprintf(" %s were already on their way and can't be recalled.", count(ch.InFlight))
+		line += fmt.Sprintf(" %s were already on their way and can't be recalled.", display.Number(ch.InFlight))
 	}
 	return env.printf("%s\n", printable(line))
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 	"campaignd/internal/preview"
 	"campaignd/internal/report"
 	"campaignd/internal/watch"
@@ -58,10 +59,10 @@ func sentence(text string) string { return strings.TrimRight(text, ". ") + "." }
 func (c *checked) accepted(b *strings.Builder, zone *time.Location) {
 	s := &c.Sending
 	fmt.Fprintf(b, "%s would be accepted: %s to %s of %s.\n", s.Name,
-		amount(s.Planned, "message"), amount(uint64(s.Rows.Accepted), "recipient"), amount(uint64(s.Rows.Total), "row"))
+		display.Amount(s.Planned, "message"), display.Amount(s.Rows.Accepted, "recipient"), display.Amount(s.Rows.Total, "row"))
 	fmt.Fprintf(b, "Application %d, campaign %d, on %s.\n", s.ApplicationID, s.CampaignID, strings.Join(s.Channels, ", "))
 	if s.Rows.Rejected+s.Rows.Duplicate > 0 {
-		fmt.Fprintf(b, "Not sent: %s rejected, %s.\n", count(s.Rows.Rejected), amount(uint64(s.Rows.Duplicate), "duplicate"))
+		fmt.Fprintf(b, "Not sent: %s rejected, %s.\n", display.Number(s.Rows.Rejected), display.Amount(s.Rows.Duplicate, "duplicate"))
 	}
 	if s.DryRun {
 		b.WriteString("The sidecar requests a dry run: nothing would be sent.\n")
@@ -96,9 +97,9 @@ func (c *checked) problems(b *strings.Builder) {
 		case list.count == 0:
 			continue
 		case list.count > len(list.all):
-			fmt.Fprintf(b, "\n%s (the first %s of %s):\n", list.title, count(len(list.all)), count(list.count))
+			fmt.Fprintf(b, "\n%s (the first %s of %s):\n", list.title, display.Number(len(list.all)), display.Number(list.count))
 		default:
-			fmt.Fprintf(b, "\n%s (%s):\n", list.title, count(list.count))
+			fmt.Fprintf(b, "\n%s (%s):\n", list.title, display.Number(list.count))
 		}
 		for _, p := range list.all {
 			fmt.Fprintf(b, "  %s\n", strings.Join(strings.Fields(p.String()), " "))
@@ -114,14 +115,6 @@ func (c *checked) previews(b *strings.Builder) {
 	for _, line := range preview.List(c.Sending.Previews) {
 		fmt.Fprintf(b, "  %s\n", line)
 	}
-}
-
-// amount formats a number with its noun: "1 row", "2,000 rows".
-func amount(n uint64, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return count(n) + " " + noun
 }
 
 // maxSliceLines limits the lines of slices shown.
@@ -142,16 +135,16 @@ func sliceLines(list []campaign.Slice, zone *time.Location) []string {
 			for _, one := range list[i:] {
 				rest += uint64(one.Recipients)
 			}
-			return append(out, fmt.Sprintf("… and %s in %s, the last until %s", amount(rest, "recipient"), amount(uint64(len(list)-i), "more slot"),
+			return append(out, fmt.Sprintf("… and %s in %s, the last until %s", display.Amount(rest, "recipient"), display.Amount(uint64(len(list)-i), "more slot"),
 				list[len(list)-1].End.In(zone).Format("Mon 2 Jan 15:04:05")))
 		}
 		from, until, format := first.Start.In(zone), last.End.In(zone), "15:04:05"
 		if y, d := last.Start.In(zone).Year(), last.Start.In(zone).YearDay(); y != from.Year() || d != from.YearDay() {
 			format = "Mon 2 Jan 15:04:05"
 		}
-		line := fmt.Sprintf("%s – %s  %s", from.Format("Mon 2 Jan 15:04:05"), until.Format(format), amount(uint64(first.Recipients), "recipient"))
+		line := fmt.Sprintf("%s – %s  %s", from.Format("Mon 2 Jan 15:04:05"), until.Format(format), display.Amount(first.Recipients, "recipient"))
 		if n > 1 {
-			line += fmt.Sprintf(" in each of %s slots", count(n))
+			line += fmt.Sprintf(" in each of %s slots", display.Number(n))
 		}
 		out = append(out, line)
 		i += n

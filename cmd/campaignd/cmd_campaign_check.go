@@ -13,6 +13,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/daemon"
+	"campaignd/internal/display"
 	"campaignd/internal/intake"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/send"
@@ -194,7 +195,7 @@ func printCheckedCampaign(env *environment, a checkedCampaign) error {
 	} else {
 		s := a.Campaign
 		line := fmt.Sprintf("%s can be used: campaign %d of application %d, %s, on %s", a.File, s.ID, s.ApplicationID,
-			amount(uint64(s.Messages), "message"), strings.Join(s.ChannelTypes, ", "))
+			display.Amount(s.Messages, "message"), strings.Join(s.ChannelTypes, ", "))
 		if use := s.use(); use != "ready" {
 			line += ". It is " + use + ", so no drop can send it"
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 	"campaignd/internal/intake"
 	"campaignd/internal/plan/document"
 )
@@ -94,7 +95,7 @@ func printCampaigns(env *environment, list []campaignSummary, broken campaign.Pr
 	} else {
 		g := grid{header: []string{"application", "id", "title", "state", "channels", "messages", "variables"}, right: []int{0, 1, 5}, wrap: 7, drop: []int{5, 4}}
 		for _, s := range list {
-			g.add(fmt.Sprint(s.ApplicationID), fmt.Sprint(s.ID), s.Title, s.use(), strings.Join(s.ChannelTypes, ", "), count(s.Messages), strings.Join(s.Variables, ", "))
+			g.add(fmt.Sprint(s.ApplicationID), fmt.Sprint(s.ID), s.Title, s.use(), strings.Join(s.ChannelTypes, ", "), display.Number(s.Messages), strings.Join(s.Variables, ", "))
 		}
 		if err := env.printGrid(g); err != nil {
 			return err

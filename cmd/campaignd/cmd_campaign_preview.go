@@ -10,6 +10,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/daemon"
+	"campaignd/internal/display"
 	"campaignd/internal/intake"
 	"campaignd/internal/preview"
 )
@@ -84,7 +85,7 @@ func printPreview(env *environment, f *intake.Finding, row uint32) error {
 	case f.PreviewRefusal != nil:
 		return exitError{exitProblems, fmt.Errorf("row %d (line %d) isn't sent: %s", row, f.PreviewLine, f.PreviewRefusal.Reason)}
 	case row > 0 && f.PreviewLine == 0:
-		return usage("there is no row %d: the CSV has %s", row, amount(uint64(s.Rows.Total), "row"))
+		return usage("there is no row %d: the CSV has %s", row, display.Amount(s.Rows.Total, "row"))
 	}
 	if env.json {
 		return env.printJSON(s.Previews)

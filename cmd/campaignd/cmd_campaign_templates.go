@@ -12,6 +12,7 @@ import (
 
 	"campaignd/internal/config"
 	"campaignd/internal/daemon"
+	"campaignd/internal/display"
 	"campaignd/internal/send"
 )
 
@@ -109,7 +110,7 @@ func writeTemplates(env *environment, all []channelTemplates) error {
 			}
 			continue
 		}
-		if err := env.printf("%s: %s templates\n", title, count(len(one.Templates))); err != nil {
+		if err := env.printf("%s: %s templates\n", title, display.Number(len(one.Templates))); err != nil {
 			return err
 		}
 		g := grid{header: []string{"name", "language", "status", "category", "parameters"}, wrap: 5, drop: []int{3}}

@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 )
 
 func newDoctorCmd(env *environment) *cobra.Command {
@@ -94,17 +94,10 @@ func problemsText(findings []control.Finding) string {
 	}
 	text := "no problems"
 	if failures > 0 {
-		text = plural(failures, "problem", "problems")
+		text = display.Amount(failures, "problem")
 	}
 	if warnings > 0 {
-		text = plural(warnings, "warning", "warnings") + ", " + text
+		text = display.Amount(warnings, "warning") + ", " + text
 	}
 	return text
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }

@@ -11,6 +11,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/display"
 	"campaignd/internal/intake"
 	"campaignd/internal/watch"
 )
@@ -153,7 +154,7 @@ func because(why string) string {
 
 // question asks whether to drop what was shown.
 func question(c *checked) string {
-	return fmt.Sprintf("\nSend %s to %s? [y/N] ", amount(c.Sending.Planned, "message"), amount(uint64(c.Sending.Rows.Accepted), "recipient"))
+	return fmt.Sprintf("\nSend %s to %s? [y/N] ", display.Amount(c.Sending.Planned, "message"), display.Amount(c.Sending.Rows.Accepted, "recipient"))
 }
 
 // check checks the drop with the sidecar and the layout that were made for it.

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 )
 
 func newResendCmd(env *environment) *cobra.Command {
@@ -64,11 +65,11 @@ func printResent(env *environment, r control.Resent) error {
 	if r.DryRun {
 		verb = "would be sent again"
 	}
-	parts := fmt.Sprintf("%s failed, %s unknown", count(r.Failed), count(r.Unknown))
+	parts := fmt.Sprintf("%s failed, %s unknown", display.Number(r.Failed), display.Number(r.Unknown))
 	if r.Undelivered > 0 {
-		parts += fmt.Sprintf(", %s undelivered", count(r.Undelivered))
+		parts += fmt.Sprintf(", %s undelivered", display.Number(r.Undelivered))
 	}
-	if err := env.printf("%s\n", printable(fmt.Sprintf("%s (%s): %s messages %s (%s).", r.ID, r.Name, count(r.Messages), verb, parts))); err != nil {
+	if err := env.printf("%s\n", printable(fmt.Sprintf("%s (%s): %s messages %s (%s).", r.ID, r.Name, display.Number(r.Messages), verb, parts))); err != nil {
 		return err
 	}
 	return printSlices(env, r.Slices)

@@ -8,6 +8,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 	"campaignd/internal/preview"
 )
 
@@ -105,9 +106,9 @@ func printDetails(env *environment, d control.Details) error {
 // messagesText tells how far a sending is. What ended otherwise than sent isn't "done".
 func messagesText(s control.Sending) string {
 	if s.State.Final() {
-		return fmt.Sprintf("%s of %s sent", count(s.Messages.Sent), count(s.Messages.Planned))
+		return fmt.Sprintf("%s of %s sent", display.Number(s.Messages.Sent), display.Number(s.Messages.Planned))
 	}
-	return fmt.Sprintf("%s planned, %s done", count(s.Messages.Planned), percentText(s.Percent))
+	return fmt.Sprintf("%s planned, %s done", display.Number(s.Messages.Planned), percentText(s.Percent))
 }
 
 // waitText describes a wait, "" if there is none.
@@ -129,7 +130,7 @@ func rowsText(r campaign.RowCounts) string {
 	if r.Total == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s: %s accepted, %s rejected, %s duplicate", count(r.Total), count(r.Accepted), count(r.Rejected), count(r.Duplicate))
+	return fmt.Sprintf("%s: %s accepted, %s rejected, %s duplicate", display.Number(r.Total), display.Number(r.Accepted), display.Number(r.Rejected), display.Number(r.Duplicate))
 }
 
 func csvText(c campaign.CSVInfo) string {
@@ -166,7 +167,7 @@ func printOutcomes(env *environment, m control.Messages) error {
 		{"unknown", m.Unknown}, {"expired", m.Expired}, {"canceled", m.Canceled}, {"suppressed", m.Suppressed}, {"skipped", m.Skipped},
 	} {
 		if o.n > 0 {
-			g.add(o.name, count(o.n))
+			g.add(o.name, display.Number(o.n))
 		}
 	}
 	if len(g.rows) == 0 {
@@ -184,9 +185,9 @@ func printDelivery(env *environment, c *campaign.DeliveryCounts) error {
 		return nil
 	}
 	g := grid{header: []string{"delivery", "messages"}, right: []int{1}}
-	g.add("delivered", count(c.Delivered))
-	g.add("read", count(c.Read))
-	g.add("failed", count(c.Failed))
+	g.add("delivered", display.Number(c.Delivered))
+	g.add("read", display.Number(c.Read))
+	g.add("failed", display.Number(c.Failed))
 	if err := env.printf("\n"); err != nil {
 		return err
 	}
@@ -203,12 +204,12 @@ func printSlices(env *environment, slices []control.Slice) error {
 	g := grid{header: []string{"slice", "from", "to", "recipients"}, right: []int{0, 3}}
 	for i, s := range slices {
 		if len(slices) > 2*edgeSlices && i == edgeSlices {
-			g.add("…", fmt.Sprintf("%s more, all with --json", count(len(slices)-2*edgeSlices)), "", "")
+			g.add("…", fmt.Sprintf("%s more, all with --json", display.Number(len(slices)-2*edgeSlices)), "", "")
 		}
 		if len(slices) > 2*edgeSlices && i >= edgeSlices && i < len(slices)-edgeSlices {
 			continue
 		}
-		g.add(count(i+1), env.instant(s.Start), env.instant(s.End), count(s.Recipients))
+		g.add(display.Number(i+1), env.instant(s.Start), env.instant(s.End), display.Number(s.Recipients))
 	}
 	if err := env.printf("\n"); err != nil {
 		return err
@@ -220,12 +221,12 @@ func printProblems(env *environment, title string, list []campaign.Problem, tota
 	if len(list) == 0 {
 		return nil
 	}
-	all := []string{"", env.bold(fmt.Sprintf("%s (%s)", title, count(total)))}
+	all := []string{"", env.bold(fmt.Sprintf("%s (%s)", title, display.Number(total)))}
 	for _, p := range list {
 		all = append(all, "  "+printable(p.String()))
 	}
 	if total > len(list) {
-		all = append(all, fmt.Sprintf("  and %s more", count(total-len(list))))
+		all = append(all, fmt.Sprintf("  and %s more", display.Number(total-len(list))))
 	}
 	return lines(env.out, all)
 }

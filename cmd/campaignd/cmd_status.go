@@ -12,6 +12,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 	"campaignd/internal/source"
 )
 
@@ -194,10 +195,10 @@ func printStatus(env *environment, s control.Status) error {
 	var totals []string
 	for _, state := range campaign.States {
 		if n := s.Sendings[state]; n > 0 {
-			totals = append(totals, count(n)+" "+string(state))
+			totals = append(totals, display.Number(n)+" "+string(state))
 		}
 	}
-	queue := fmt.Sprintf("%s pending, %s in flight, %s retrying", count(s.Queue.Pending), count(s.Queue.InFlight), count(s.Queue.Retrying))
+	queue := fmt.Sprintf("%s pending, %s in flight, %s retrying", display.Number(s.Queue.Pending), display.Number(s.Queue.InFlight), display.Number(s.Queue.Retrying))
 	if !s.Queue.NextAt.IsZero() {
 		queue += ", next at " + env.instant(s.Queue.NextAt)
 	}
@@ -223,7 +224,7 @@ func printInboxes(env *environment, s control.Status) error {
 	g := grid{header: []string{"inbox", "waiting", "checking", "other files", "problem"}, right: []int{1, 2, 3}, wrap: 5, drop: []int{3, 2}}
 	var waits []string
 	for _, in := range s.Inboxes {
-		g.add(in.Path, count(in.Waiting), count(in.Checking), count(in.Others), in.Problem)
+		g.add(in.Path, display.Number(in.Waiting), display.Number(in.Checking), display.Number(in.Others), in.Problem)
 		for _, w := range in.Waits {
 			line := fmt.Sprintf("  %s waits", w.Name)
 			if !w.Since.IsZero() {
@@ -254,7 +255,7 @@ func printChannels(env *environment, s control.Status) error {
 		if ch.Reason != "" {
 			reasons = append(reasons, printable(fmt.Sprintf("  %s of application %d: %s", ch.ChannelType, ch.ApplicationID, env.channelWaitText(ch))))
 		}
-		g.add(fmt.Sprint(ch.ApplicationID), ch.ChannelType, ch.Driver, rateText(ch), count(ch.InFlight), string(ch.State))
+		g.add(fmt.Sprint(ch.ApplicationID), ch.ChannelType, ch.Driver, rateText(ch), display.Number(ch.InFlight), string(ch.State))
 	}
 	if err := env.printf("\n"); err != nil {
 		return err
@@ -295,8 +296,8 @@ func printSendings(env *environment, list []control.Sending) error {
 		if end.IsZero() {
 			end = s.EstimatedEnd
 		}
-		g.add(string(s.ID), s.Name, string(s.State), doneText(s), count(s.Messages.Sent),
-			count(s.Messages.Failed+s.Messages.Unknown+s.Messages.Expired), count(s.Messages.Planned), env.when(s.NextSliceAt), env.when(end))
+		g.add(string(s.ID), s.Name, string(s.State), doneText(s), display.Number(s.Messages.Sent),
+			display.Number(s.Messages.Failed+s.Messages.Unknown+s.Messages.Expired), display.Number(s.Messages.Planned), env.when(s.NextSliceAt), env.when(end))
 		if s.Reason != "" {
 			reasons = append(reasons, printable(fmt.Sprintf("  %s is %s: %s", s.ID, s.State, s.Reason)))
 		}
@@ -313,7 +314,7 @@ func printSendings(env *environment, list []control.Sending) error {
 // doneText returns the share of finished messages, and of an ended sending how many were sent.
 func doneText(s control.Sending) string {
 	if s.State.Final() && s.Messages.Sent < s.Messages.Planned {
-		return fmt.Sprintf("%s of %s sent", count(s.Messages.Sent), count(s.Messages.Planned))
+		return fmt.Sprintf("%s of %s sent", display.Number(s.Messages.Sent), display.Number(s.Messages.Planned))
 	}
 	return percentText(s.Percent)
 }

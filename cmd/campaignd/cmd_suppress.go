@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 )
 
 func newSuppressCmd(env *environment) *cobra.Command {
@@ -180,9 +181,9 @@ listed and the others are added; the exit status is then 3.`,
 // rejectedRows counts the rejected rows and names the first lines.
 func rejectedRows(r control.Imported) string {
 	if len(r.RejectedLines) == 0 {
-		return count(r.Rejected)
+		return display.Number(r.Rejected)
 	}
-	return fmt.Sprintf("%s (line %s)", count(r.Rejected), strings.Join(strings.Fields(strings.Trim(fmt.Sprint(r.RejectedLines), "[]")), ", "))
+	return fmt.Sprintf("%s (line %s)", display.Number(r.Rejected), strings.Join(strings.Fields(strings.Trim(fmt.Sprint(r.RejectedLines), "[]")), ", "))
 }
 
 func printImported(env *environment, r control.Imported) error {
@@ -191,7 +192,7 @@ func printImported(env *environment, r control.Imported) error {
 			return err
 		}
 	} else {
-		if err := env.printf("%s rejected, %s added, %s were in the list already.\n", rejectedRows(r), count(r.Added), count(r.Rows-r.Added)); err != nil {
+		if err := env.printf("%s rejected, %s added, %s were in the list already.\n", rejectedRows(r), display.Number(r.Added), display.Number(r.Rows-r.Added)); err != nil {
 			return err
 		}
 		if err := printProblems(env, "Rejected, or doubtful", r.Problems, max(r.Rejected, len(r.Problems))); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 	"campaignd/internal/picture"
 	"campaignd/internal/plan"
 )
@@ -81,7 +82,7 @@ func printTimeline(env *environment, t control.Timeline, a control.ApplicationTi
 		}
 		return printHolders(env, a, zone, t.From)
 	}
-	if err := env.printf("slots of %s for %s messages; times in %s\n", span(time.Duration(a.SlotSeconds)*time.Second), count(a.Capacity), zone); err != nil {
+	if err := env.printf("slots of %s for %s messages; times in %s\n", span(time.Duration(a.SlotSeconds)*time.Second), display.Number(a.Capacity), zone); err != nil {
 		return err
 	}
 	if len(a.Slots) == 0 {
@@ -139,15 +140,15 @@ func printHolders(env *environment, a control.ApplicationTimeline, zone *time.Lo
 			letter = picture.Letter(i)
 		}
 		if s.Sliced && s.Slots > 0 {
-			slots, until = count(s.Slots), shortTime(s.End.In(zone), now)
+			slots, until = display.Number(s.Slots), shortTime(s.End.In(zone), now)
 		}
-		rows = append(rows, []string{letter, string(s.ID), printable(s.Name), string(s.State), count(s.Messages),
+		rows = append(rows, []string{letter, string(s.ID), printable(s.Name), string(s.State), display.Number(s.Messages),
 			slots, shortTime(s.Start.In(zone), now), until})
 	}
 	if err := printFitting(env, rows); err != nil || a.More == 0 {
 		return err
 	}
-	return env.printf("%s more: --limit 0 lists all of them.\n", count(a.More))
+	return env.printf("%s more: --limit 0 lists all of them.\n", display.Number(a.More))
 }
 
 // shortTime formats an instant within a week by weekday, a later one by date.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 )
 
 // serve runs a daemon's control room for a service, and returns the configuration that means it.
@@ -239,7 +240,7 @@ func TestBackup(t *testing.T) {
 
 func TestSmallWords(t *testing.T) {
 	for got, want := range map[string]string{
-		count(0): "0", count(999): "999", count(1000): "1,000", count(-1234567): "-1,234,567",
+		display.Number(0): "0", display.Number(999): "999", display.Number(1000): "1,000", display.Number(-1234567): "-1,234,567",
 		bytesText(1023): "1023 B", bytesText(1 << 20): "1.0 MiB", bytesText(5 << 40): "5.0 TiB",
 		percentText(99.99): "99.9%", percentText(100): "100.0%", percentText(0): "0.0%",
 		span(1500e6): "2s", span(125e9): "2m5s", span(7260e9): "2h1m", span(-90000e9): "-1d1h", span(420e9): "7m", span(48 * 3600e9): "2d",

@@ -285,19 +285,6 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%ds", d/time.Second)
 }
 
-// count formats n with thousands separators.
-func count[N int | int64 | uint32 | uint64](n N) string {
-	digits := fmt.Sprintf("%d", n)
-	var b strings.Builder
-	for i, r := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 && digits[i-1] != '-' {
-			b.WriteByte(',')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
 // bytesText formats a size with a binary unit.
 func bytesText(n int64) string {
 	const unit = 1024

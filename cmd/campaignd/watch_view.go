@@ -9,6 +9,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 )
 
 // lineView prints a line per change, for logs and pipes.
@@ -38,9 +39,9 @@ func (env *environment) progressLine(s control.Sending) string {
 	if !s.State.Final() || s.Messages.Sent == s.Messages.Planned {
 		line += percentText(s.Percent) + ", "
 	}
-	line += fmt.Sprintf("%s of %s sent", count(s.Messages.Sent), count(s.Messages.Planned))
+	line += fmt.Sprintf("%s of %s sent", display.Number(s.Messages.Sent), display.Number(s.Messages.Planned))
 	if bad := s.Messages.Failed + s.Messages.Unknown + s.Messages.Expired; bad > 0 {
-		line += fmt.Sprintf(", %s not sent", count(bad))
+		line += fmt.Sprintf(", %s not sent", display.Number(bad))
 	}
 	if s.Rate > 0 && !s.State.Final() {
 		line += fmt.Sprintf(", %.1f/s", s.Rate)

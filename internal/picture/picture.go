@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 	"campaignd/internal/plan"
 )
 
@@ -156,24 +157,15 @@ func (t Timeline) Rows(width int, color bool) []string {
 		}
 		line := label + " " + local.Format("15:04") + " " + cells.String()
 		if sum > 0 {
-			line += fmt.Sprintf("  %4s %s%s", percent(sum, room), thousands(sum), t.letters(row, row+l.perRow))
+			line += fmt.Sprintf("  %4s %s%s", percent(sum, room), display.Number(sum), t.letters(row, row+l.perRow))
 		}
 		out = append(out, strings.TrimRight(line, " "))
 	}
 	out = append(out, "", "· empty  ▁▂▃▄▅▆▇ partly full  █ full  - closed")
 	if l.perCell > 1 {
-		out = append(out, fmt.Sprintf("each cell stands for %s slots", thousands(uint64(l.perCell))))
+		out = append(out, fmt.Sprintf("each cell stands for %s slots", display.Number(l.perCell)))
 	}
 	return out
-}
-
-// thousands formats a number with thousands separators.
-func thousands(n uint64) string {
-	text := fmt.Sprint(n)
-	for at := len(text) - 3; at > 0; at -= 3 {
-		text = text[:at] + "," + text[at:]
-	}
-	return text
 }
 
 // percent rounds down, so that 100% means full, but never shows 0% for a slot that isn't empty.

@@ -67,11 +67,11 @@ func canceled(s *campaign.Sending, counts campaign.Counts) string {
 	if sent == 0 && maybe == 0 {
 		line := fmt.Sprintf("Canceled before anything was sent%s.", why)
 		if failed := counts[campaign.Failed]; failed > 0 {
-			line += fmt.Sprintf(" %s failed.", quantity(failed, "message"))
+			line += fmt.Sprintf(" %s failed.", display.Amount(failed, "message"))
 		}
 		return line + " To send it after all, upload the files again."
 	}
-	line := fmt.Sprintf("Canceled after %s of %s had been sent%s%s.", number(sent), quantity(s.Planned, "message"), why,
+	line := fmt.Sprintf("Canceled after %s of %s had been sent%s%s.", display.Number(sent), display.Amount(s.Planned, "message"), why,
 		list(": ", problems(s, counts)))
 	return line + unknown(maybe) + " To send the rest, make a new CSV of the lines that results.csv calls canceled: uploading the whole drop again would send some twice."
 }
@@ -81,7 +81,7 @@ func problems(s *campaign.Sending, counts campaign.Counts) []string {
 	var parts []string
 	add := func(n uint64, what string) {
 		if n > 0 {
-			parts = append(parts, number(n)+" "+what)
+			parts = append(parts, display.Number(n)+" "+what)
 		}
 	}
 	add(counts[campaign.Failed], "failed")
@@ -97,7 +97,7 @@ func problems(s *campaign.Sending, counts campaign.Counts) []string {
 		if undelivered == 1 {
 			verb = "was"
 		}
-		parts = append(parts, fmt.Sprintf("%s %s accepted but not delivered", number(undelivered), verb))
+		parts = append(parts, fmt.Sprintf("%s %s accepted but not delivered", display.Number(undelivered), verb))
 	}
 	return parts
 }
@@ -124,9 +124,9 @@ func unknown(n uint64) string {
 
 func dryRun(s *campaign.Sending) string {
 	line := fmt.Sprintf("Dry run, nothing was sent: %s would get %s in all.",
-		quantity(uint64(s.Rows.Accepted), "recipient"), quantity(s.Planned, "message"))
+		display.Amount(s.Rows.Accepted, "recipient"), display.Amount(s.Planned, "message"))
 	if s.Rows.Rejected > 0 {
-		line += fmt.Sprintf(" %s would be rejected: fix the rows in rejected.csv first.", quantity(uint64(s.Rows.Rejected), "row"))
+		line += fmt.Sprintf(" %s would be rejected: fix the rows in rejected.csv first.", display.Amount(s.Rows.Rejected, "row"))
 	}
 	return line + ` To send it, upload the files again without "dryRun" in the sidecar.`
 }
@@ -152,9 +152,9 @@ func completed(s *campaign.Sending, counts campaign.Counts) string {
 		}
 		line = fmt.Sprintf("Done: %s%s%s.", everyMessageWasSent(s.Planned), repeated(s), list(", but ", parts))
 	case sent == 0 && counts[campaign.Unknown] == 0:
-		line = fmt.Sprintf("Done, but nothing was sent of %s planned%s.", quantity(s.Planned, "message"), list(": ", missing))
+		line = fmt.Sprintf("Done, but nothing was sent of %s planned%s.", display.Amount(s.Planned, "message"), list(": ", missing))
 	default:
-		line = fmt.Sprintf("Done, but only %s of %s sent%s.", number(sent), countWere(s.Planned, "message"), list(": ", missing))
+		line = fmt.Sprintf("Done, but only %s of %s sent%s.", display.Number(sent), countWere(s.Planned, "message"), list(": ", missing))
 	}
 	if len(missing) > 0 {
 		line += " results.csv says what became of each message, and why."
@@ -181,7 +181,7 @@ func countRepeat(n uint64) string {
 	if n == 1 {
 		return "1 row repeats"
 	}
-	return number(n) + " rows repeat"
+	return display.Number(n) + " rows repeat"
 }
 
 func verbWas(n uint64) string {
@@ -205,7 +205,7 @@ func nothingToDo(s *campaign.Sending) string {
 
 // underWay is the headline of a sending that hasn't ended.
 func underWay(s *campaign.Sending, counts campaign.Counts) string {
-	line := fmt.Sprintf("Not finished: it is %s; %s of %s sent so far.", s.State, number(counts[campaign.Sent]), countWere(s.Planned, "message"))
+	line := fmt.Sprintf("Not finished: it is %s; %s of %s sent so far.", s.State, display.Number(counts[campaign.Sent]), countWere(s.Planned, "message"))
 	if s.State == campaign.StateChecking {
 		line = "Not finished: it is being checked; nothing is sent before every row is checked."
 	}
@@ -219,36 +219,15 @@ func everyMessageWasSent(n uint64) string {
 	if n == 1 {
 		return "the one message was sent"
 	}
-	return fmt.Sprintf("all %s messages were sent", number(n))
+	return fmt.Sprintf("all %s messages were sent", display.Number(n))
 }
 
-// quantity returns "1 row" or "2 rows".
-func quantity(n uint64, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return number(n) + " " + noun
-}
-
-// were returns "1 row was" or "2 rows were".
+// countWere returns "1 row was" or "2 rows were".
 func countWere(n uint64, noun string) string {
 	if n == 1 {
 		return "1 " + noun + " was"
 	}
-	return quantity(n, noun) + " were"
-}
-
-// number formats n with commas between thousands.
-func number(n uint64) string {
-	digits := fmt.Sprint(n)
-	var b strings.Builder
-	for i, d := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(d)
-	}
-	return b.String()
+	return display.Amount(n, noun) + " were"
 }
 
 // clause returns text, or instead if it is empty, with one full stop at its end.

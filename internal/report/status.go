@@ -77,7 +77,7 @@ func progressOf(s *campaign.Sending, counts campaign.Counts, d *StatusDocument) 
 	if s.State == campaign.StateChecking {
 		return fmt.Sprintf("%v%% of the file is checked", d.Percent)
 	}
-	return fmt.Sprintf("%v%%: %s of %s with an outcome", d.Percent, number(counts.Final()), quantity(s.Planned, "message"))
+	return fmt.Sprintf("%v%%: %s of %s with an outcome", d.Percent, display.Number(counts.Final()), display.Amount(s.Planned, "message"))
 }
 
 // controls lists the control files that would do something now.

@@ -82,7 +82,7 @@ func (t textWriter) facts(s *campaign.Sending) {
 	t.fact("Started", t.at(s.StartedAt))
 	t.fact("Finished", t.at(s.FinishedAt))
 	if c := s.CSV; c.SHA256 != "" {
-		t.fact("CSV", fmt.Sprintf("%s bytes, %s, %s", number(uint64(c.Bytes)), c.Encoding, delimiter(c.Delimiter)))
+		t.fact("CSV", fmt.Sprintf("%s bytes, %s, %s", display.Number(c.Bytes), c.Encoding, delimiter(c.Delimiter)))
 		t.fact("SHA-256", c.SHA256)
 	}
 }
@@ -114,24 +114,24 @@ func (t textWriter) amounts(s *campaign.Sending, counts campaign.Counts) {
 		return
 	}
 	t.line("")
-	rows := fmt.Sprintf("%s accepted", number(uint64(s.Rows.Accepted)))
+	rows := fmt.Sprintf("%s accepted", display.Number(s.Rows.Accepted))
 	if s.State == campaign.StateRejected { // "accepted" would read like "sent"
-		rows = fmt.Sprintf("%s good", number(uint64(s.Rows.Accepted)))
+		rows = fmt.Sprintf("%s good", display.Number(s.Rows.Accepted))
 	}
 	if s.Rows.Accepted+s.Rows.Rejected+s.Rows.Duplicate == 0 { // the rows were counted and not checked in full
-		t.fact("Rows", number(uint64(s.Rows.Total))+" in all")
+		t.fact("Rows", display.Number(s.Rows.Total)+" in all")
 		return
 	}
-	t.fact("Rows", fmt.Sprintf("%s in all: %s, %s rejected, %s duplicate", number(uint64(s.Rows.Total)), rows,
-		number(uint64(s.Rows.Rejected)), number(uint64(s.Rows.Duplicate))))
+	t.fact("Rows", fmt.Sprintf("%s in all: %s, %s rejected, %s duplicate", display.Number(s.Rows.Total), rows,
+		display.Number(s.Rows.Rejected), display.Number(s.Rows.Duplicate)))
 	if s.State == campaign.StateRejected || s.DryRun {
 		return
 	}
-	t.fact("Messages", number(s.Planned)+" planned")
+	t.fact("Messages", display.Number(s.Planned)+" planned")
 	for _, o := range []campaign.Outcome{campaign.Sent, campaign.Failed, campaign.Unknown, campaign.Expired, campaign.Canceled,
 		campaign.Suppressed, campaign.Skipped, campaign.Pending, campaign.InFlight, campaign.Retrying} {
 		if n := counts[o]; n > 0 && (o.Final() || !s.State.Final()) {
-			t.line("  %12s %-10s %s", number(n), o, outcomeMeaning(o))
+			t.line("  %12s %-10s %s", display.Number(n), o, outcomeMeaning(o))
 		}
 	}
 	t.deliveries(s)
@@ -149,7 +149,7 @@ func (t textWriter) deliveries(s *campaign.Sending) {
 	}{{s.Delivery.Delivered, "delivered", "on the contact's device"}, {s.Delivery.Read, "read", "delivered and opened"},
 		{s.Delivery.Failed, "failed", "accepted, but not delivered; results.csv has the reason"}} {
 		if one.n > 0 {
-			t.line("  %12s %-10s %s", number(one.n), one.name, one.what)
+			t.line("  %12s %-10s %s", display.Number(one.n), one.name, one.what)
 		}
 	}
 }
@@ -189,7 +189,7 @@ func (t textWriter) slices(s *campaign.Sending, slices []campaign.Slice) {
 	list := sliceList(slices)
 	for i, one := range list {
 		if i == maxSlices {
-			t.line("  and %s more; all are in report.json", number(uint64(len(list)-i)))
+			t.line("  and %s more; all are in report.json", display.Number(uint64(len(list)-i)))
 			break
 		}
 		start, end := one.Start.In(t.zone), one.End.In(t.zone)
@@ -197,7 +197,7 @@ func (t textWriter) slices(s *campaign.Sending, slices []campaign.Slice) {
 		if end.Format(time.DateOnly) != start.Format(time.DateOnly) {
 			layout = time.DateTime
 		}
-		t.line("  %s to %s  %s", start.Format(time.DateTime), end.Format(layout), quantity(uint64(one.Recipients), "recipient"))
+		t.line("  %s to %s  %s", start.Format(time.DateTime), end.Format(layout), display.Amount(one.Recipients, "recipient"))
 	}
 }
 
@@ -228,9 +228,9 @@ func (t textWriter) problems(title string, list []campaign.Problem, count int) {
 	}
 	t.line("")
 	if count = max(count, len(list)); count > len(list) {
-		t.line("%s (the first %s of %s):", title, number(uint64(len(list))), number(uint64(count)))
+		t.line("%s (the first %s of %s):", title, display.Number(uint64(len(list))), display.Number(count))
 	} else {
-		t.line("%s (%s):", title, number(uint64(count)))
+		t.line("%s (%s):", title, display.Number(count))
 	}
 	for _, p := range list {
 		t.line("  %s", display.Line(p.String()))
@@ -245,14 +245,14 @@ func (t textWriter) errors(s *campaign.Sending) {
 	}
 	t.line("")
 	if count > len(s.Problems) {
-		t.line("Errors (the first %s of %s):", number(uint64(len(s.Problems))), number(uint64(count)))
+		t.line("Errors (the first %s of %s):", display.Number(uint64(len(s.Problems))), display.Number(count))
 	} else {
-		t.line("Errors (%s):", number(uint64(count)))
+		t.line("Errors (%s):", display.Number(count))
 	}
 	for _, p := range groupProblems(s.Problems) {
 		more := ""
 		if p.Count > 1 {
-			more = fmt.Sprintf(" (and in %s more)", quantity(uint64(p.Count-1), "place"))
+			more = fmt.Sprintf(" (and in %s more)", display.Amount(uint64(p.Count-1), "place"))
 		}
 		t.line("  %s%s", display.Line(p.String()), more)
 	}
@@ -270,7 +270,7 @@ func (t textWriter) failures(list []Failure) {
 		if f.Count == 1 {
 			where = fmt.Sprintf("at line %d", f.FirstLine)
 		}
-		t.line("  %s × %s, %s", number(f.Count), display.Line(strings.TrimSuffix(problem(f.Code, f.Detail), ".")), where)
+		t.line("  %s × %s, %s", display.Number(f.Count), display.Line(strings.TrimSuffix(problem(f.Code, f.Detail), ".")), where)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 )
 
 // bar is a sending's progress bar: segments side by side, in percent of the whole.
@@ -64,7 +65,7 @@ func segments(m control.Messages) []segment {
 	x := 0.0
 	for _, k := range outcomeParts(m) {
 		w := 100 * float64(k.n) / float64(m.Planned)
-		list = append(list, segment{Class: k.class, X: decimal(x), W: decimal(w), Label: k.label, Number: count(k.n), Share: percent(w)})
+		list = append(list, segment{Class: k.class, X: decimal(x), W: decimal(w), Label: k.label, Number: display.Number(k.n), Share: percent(w)})
 		x += w
 	}
 	return list

@@ -9,6 +9,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 )
 
 // dialog asks for confirmation of a change. The sending's page has it as a
@@ -26,7 +27,7 @@ type dialog struct {
 }
 
 func dialogOf(verb string, s control.Details) dialog {
-	left := plural(s.Messages.Pending+s.Messages.Retrying, "message")
+	left := display.Amount(s.Messages.Pending+s.Messages.Retrying, "message")
 	one := dialog{ID: s.ID, Name: s.Name, Verb: verb, Allowed: allowed(verb, s.State), State: s.State}
 	switch verb {
 	case "pause":
@@ -122,7 +123,7 @@ func flash(r *http.Request, state campaign.State) string {
 		return ""
 	}
 	if n, err := strconv.ParseUint(query.Get("flight"), 10, 32); err == nil && n > 0 {
-		text += fmt.Sprintf(" %s in flight couldn't be stopped.", plural(n, "message"))
+		text += fmt.Sprintf(" %s in flight couldn't be stopped.", display.Amount(n, "message"))
 	}
 	return text
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 )
 
 // Charts are drawn on a canvas of this size and stretched to the page. Their text
@@ -43,9 +44,9 @@ func throughputOf(p control.Throughput, l viewer) throughputChart {
 	for i, s := range p.Steps {
 		sent, other := canvasHeight*float64(s.Sent)/float64(most), canvasHeight*float64(s.Other)/float64(most)
 		x, w := float64(i)*width, width*0.86
-		title := fmt.Sprintf("%s: %s sent", l.step(p.Start.Add(time.Duration(i)*p.Step), p.Step).Text, count(s.Sent))
+		title := fmt.Sprintf("%s: %s sent", l.step(p.Start.Add(time.Duration(i)*p.Step), p.Step).Text, display.Number(s.Sent))
 		if s.Other > 0 {
-			title += fmt.Sprintf(", %s not", count(s.Other))
+			title += fmt.Sprintf(", %s not", display.Number(s.Other))
 			c.Boxes = append(c.Boxes, boxOf(x, canvasHeight-sent-other, w, other, "failed", title))
 		}
 		if s.Sent > 0 {
@@ -93,7 +94,7 @@ func slicesOf(s control.Details, l viewer) sliceChart {
 		most = max(most, one.Recipients)
 		sliced++
 		if len(c.Rows) < maxSliceRows {
-			c.Rows = append(c.Rows, sliceRow{l.moment(one.Start), l.moment(one.End), count(one.Recipients), !one.End.After(l.now)})
+			c.Rows = append(c.Rows, sliceRow{l.moment(one.Start), l.moment(one.End), display.Number(one.Recipients), !one.End.After(l.now)})
 		} else {
 			c.More++
 		}
@@ -101,8 +102,8 @@ func slicesOf(s control.Details, l viewer) sliceChart {
 	if sliced == 0 || most == 0 {
 		return c
 	}
-	c.From, c.Until, c.Most = l.moment(from), l.moment(until), plural(most, "recipient")
-	c.Label = fmt.Sprintf("%s from %s to %s, at most %s each", plural(sliced, "slice"), c.From.Text, c.Until.Text, c.Most)
+	c.From, c.Until, c.Most = l.moment(from), l.moment(until), display.Amount(most, "recipient")
+	c.Label = fmt.Sprintf("%s from %s to %s, at most %s each", display.Amount(sliced, "slice"), c.From.Text, c.Until.Text, c.Most)
 	length := until.Sub(from).Seconds()
 	for _, one := range s.Slices {
 		if one.End.IsZero() {
@@ -119,7 +120,7 @@ func slicesOf(s control.Details, l viewer) sliceChart {
 			class = "present"
 		}
 		c.Boxes = append(c.Boxes, boxOf(x+w*0.05, canvasHeight-h, min(w*0.9, canvasWidth/12), h, class,
-			fmt.Sprintf("%s to %s: %s", l.moment(one.Start).Text, l.moment(one.End).Text, plural(one.Recipients, "recipient"))))
+			fmt.Sprintf("%s to %s: %s", l.moment(one.Start).Text, l.moment(one.End).Text, display.Amount(one.Recipients, "recipient"))))
 	}
 	return c
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"campaignd/internal/display"
 )
 
 // zoneCookie is the cookie in which the script stores the browser's time zone.
@@ -63,27 +65,6 @@ func (l viewer) step(at time.Time, step time.Duration) moment {
 	return m
 }
 
-// count formats a whole number with thousands separators.
-func count[T int | int64 | uint32 | uint64](n T) string {
-	digits := strconv.FormatUint(uint64(n), 10)
-	var b strings.Builder
-	for i, c := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(c)
-	}
-	return b.String()
-}
-
-// plural formats a count and its noun, which takes an s.
-func plural[T int | int64 | uint32 | uint64](n T, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return count(n) + " " + noun + "s"
-}
-
 // percent formats a percentage with one decimal. 0% means nothing, and 100% everything.
 func percent(p float64) string {
 	switch {
@@ -101,11 +82,11 @@ func rate(perSecond float64) string {
 	case perSecond <= 0:
 		return ""
 	case perSecond >= 10:
-		return count(uint64(math.Round(perSecond))) + " a second"
+		return display.Number(uint64(math.Round(perSecond))) + " a second"
 	case perSecond >= 1:
 		return strconv.FormatFloat(perSecond, 'f', 1, 64) + " a second"
 	case perSecond*60 >= 1:
-		return count(uint64(math.Round(perSecond*60))) + " a minute"
+		return display.Number(uint64(math.Round(perSecond*60))) + " a minute"
 	default:
 		return "under one a minute"
 	}

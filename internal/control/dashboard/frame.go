@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 )
 
 // notice is a problem that every page shows.
@@ -89,7 +90,7 @@ type foot struct {
 
 func footOf(s control.Status, l viewer) foot {
 	return foot{
-		Version: s.Version, Up: l.moment(s.StartedAt), Queue: plural(s.Queue.Pending+s.Queue.Retrying+s.Queue.InFlight, "message"),
+		Version: s.Version, Up: l.moment(s.StartedAt), Queue: display.Amount(s.Queue.Pending+s.Queue.Retrying+s.Queue.InFlight, "message"),
 		Next: l.moment(s.Queue.NextAt), Store: size(s.Store.Bytes), DiskFree: size(s.Store.DiskFree),
 		Zone: l.zone.String(),
 	}

@@ -10,6 +10,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 )
 
 // sendingPage is the fixed part of a sending's page.
@@ -110,14 +111,14 @@ func detailOf(s control.Details, pace control.Throughput, audit []control.AuditE
 		p.LastAt = l.moment(s.LastError.At)
 	}
 	if s.ErrorCount > 0 {
-		p.Errors = plural(s.ErrorCount, "problem")
+		p.Errors = display.Amount(s.ErrorCount, "problem")
 		if s.ErrorCount > len(s.Errors) {
 			p.Errors += fmt.Sprintf(", the first %d of them", len(s.Errors))
 		}
 	}
 	n := s.Recipients
-	p.Rows = []item{{Label: "rows in the CSV", Text: count(n.Total)}, {Label: "accepted", Text: count(n.Accepted)},
-		{Label: "rejected", Text: count(n.Rejected)}, {Label: "duplicates", Text: count(n.Duplicate)}}
+	p.Rows = []item{{Label: "rows in the CSV", Text: display.Number(n.Total)}, {Label: "accepted", Text: display.Number(n.Accepted)},
+		{Label: "rejected", Text: display.Number(n.Rejected)}, {Label: "duplicates", Text: display.Number(n.Duplicate)}}
 	for _, a := range audit {
 		p.Audit = append(p.Audit, auditRow{l.moment(a.At), a.Who, a.Action, a.Detail})
 	}

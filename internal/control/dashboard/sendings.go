@@ -13,6 +13,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 )
 
 // The list has pages of pageSize sendings; the first also has the newest that ended.
@@ -243,9 +244,9 @@ func chips(s control.Status, now campaign.State) []chip {
 	for _, n := range s.Sendings {
 		all += n
 	}
-	list := []chip{{"All", "/", count(all), now == ""}}
+	list := []chip{{"All", "/", display.Number(all), now == ""}}
 	for _, state := range campaign.States {
-		list = append(list, chip{capital(string(state)), listLink(state, "", 1), count(s.Sendings[state]), now == state})
+		list = append(list, chip{capital(string(state)), listLink(state, "", 1), display.Number(s.Sendings[state]), now == state})
 	}
 	return list
 }
@@ -277,7 +278,7 @@ func rowOf(s control.Sending, l viewer) row {
 		if s.DryRun {
 			add("dry run: nothing is sent")
 		} else {
-			add("%s of %s sent", count(m.Sent), plural(m.Planned, "message"))
+			add("%s of %s sent", display.Number(m.Sent), display.Amount(m.Planned, "message"))
 		}
 	}
 	for _, one := range []struct {
@@ -285,11 +286,11 @@ func rowOf(s control.Sending, l viewer) row {
 		word string
 	}{{m.Failed, "failed"}, {m.Unknown, "unknown"}, {m.Expired, "expired"}, {m.Canceled, "canceled"}, {m.Retrying, "waiting for a retry"}} {
 		if one.n > 0 {
-			add("%s %s", count(one.n), one.word)
+			add("%s %s", display.Number(one.n), one.word)
 		}
 	}
 	if s.Recipients.Rejected > 0 && s.State != campaign.StateRejected {
-		add("%s rejected", plural(s.Recipients.Rejected, "row"))
+		add("%s rejected", display.Amount(s.Recipients.Rejected, "row"))
 	}
 	if s.State == campaign.StateSending && s.Rate > 0 {
 		add("%s", rate(s.Rate))

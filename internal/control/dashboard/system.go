@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 )
 
 // channelRow is a channel of an application.
@@ -44,7 +45,7 @@ func channelOf(ch control.Channel, l viewer) channelRow {
 		ID: fmt.Sprintf("channel-%d-%s", ch.ApplicationID, ch.ChannelType), Name: ch.ChannelType,
 		About: fmt.Sprintf("application %d, driver %s", ch.ApplicationID, ch.Driver), State: string(ch.State), Held: ch.Held, Reason: sentence(ch.Reason),
 		Resume: fmt.Sprintf("campaignd resume --channel %s --application %d", ch.ChannelType, ch.ApplicationID),
-		Since:  l.moment(ch.Since), Next: l.moment(ch.NextTryAt), Rate: "no limit", InFlight: count(ch.InFlight), Concurrency: count(ch.Concurrency),
+		Since:  l.moment(ch.Since), Next: l.moment(ch.NextTryAt), Rate: "no limit", InFlight: display.Number(ch.InFlight), Concurrency: display.Number(ch.Concurrency),
 	}
 	if ch.Rate > 0 {
 		row.Rate = "at most " + rate(ch.Rate)
@@ -79,8 +80,8 @@ func (d *Dashboard) inboxes(r *http.Request, l viewer) (*view, error) {
 	}
 	list := region{Name: "inboxes"}
 	for i, in := range s.Inboxes {
-		row := inboxRow{ID: fmt.Sprintf("inbox-%d", i), Path: in.Path, Problem: sentence(in.Problem), Waiting: plural(in.Waiting, "drop"),
-			Checking: plural(in.Checking, "drop"), Others: plural(in.Others, "other file"), LastScan: l.moment(in.LastScan)}
+		row := inboxRow{ID: fmt.Sprintf("inbox-%d", i), Path: in.Path, Problem: sentence(in.Problem), Waiting: display.Amount(in.Waiting, "drop"),
+			Checking: display.Amount(in.Checking, "drop"), Others: display.Amount(in.Others, "other file"), LastScan: l.moment(in.LastScan)}
 		for _, one := range in.Waits {
 			row.Waits = append(row.Waits, wait{one.Name, sentence(one.Reason), l.moment(one.Since)})
 		}

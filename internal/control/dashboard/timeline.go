@@ -9,6 +9,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 )
 
 // colors is the number of different colors; more sendings repeat them.
@@ -86,15 +87,15 @@ func applicationOf(t control.Timeline, a control.ApplicationTimeline, l viewer) 
 		one.About = fmt.Sprintf("application %d", a.ApplicationID)
 	}
 	if a.More > 0 {
-		one.More = plural(a.More, "more sending")
+		one.More = display.Amount(a.More, "more sending")
 	}
 	class, names := map[campaign.ID]string{}, map[campaign.ID]string{}
 	for _, s := range a.Sendings {
-		h := slotUser{ID: s.ID, Name: s.Name, State: s.State, Messages: plural(s.Messages, "message"), Start: l.moment(s.Start), End: l.moment(s.End)}
+		h := slotUser{ID: s.ID, Name: s.Name, State: s.State, Messages: display.Amount(s.Messages, "message"), Start: l.moment(s.Start), End: l.moment(s.End)}
 		names[s.ID] = s.Name
 		if s.Slots > 0 {
 			class[s.ID] = fmt.Sprintf("c%d", len(class)%colors)
-			h.Class, h.Slots = class[s.ID], plural(s.Slots, "slot")
+			h.Class, h.Slots = class[s.ID], display.Amount(s.Slots, "slot")
 		}
 		one.Sendings = append(one.Sendings, h)
 	}
@@ -105,7 +106,7 @@ func applicationOf(t control.Timeline, a control.ApplicationTimeline, l viewer) 
 	if one.About != "" {
 		about = append(about, one.About)
 	}
-	one.About = strings.Join(append(about, fmt.Sprintf("slots of %s for %s", duration(time.Duration(a.SlotSeconds)*time.Second), plural(a.Capacity, "message"))), ", ")
+	one.About = strings.Join(append(about, fmt.Sprintf("slots of %s for %s", duration(time.Duration(a.SlotSeconds)*time.Second), display.Amount(a.Capacity, "message"))), ", ")
 	c := canvas{t: t, a: a, l: l, class: class, names: names}
 	c.cells()
 	day := ""
@@ -218,8 +219,8 @@ func (c *canvas) row(start time.Time) timeRow {
 	if sum == 0 {
 		row.Label += "nothing reserved"
 	} else {
-		row.Sum = count(sum)
-		row.Label += plural(sum, "message") + " reserved by " + firstFew(who)
+		row.Sum = display.Number(sum)
+		row.Label += display.Amount(sum, "message") + " reserved by " + firstFew(who)
 	}
 	if !c.t.From.Before(start) && c.t.From.Before(end) {
 		row.Now = fmt.Sprintf("%.2f", x(c.t.From))
@@ -255,13 +256,13 @@ func (c *canvas) nameOf(id campaign.ID) string {
 // title returns the tooltip of a cell.
 func (c *canvas) title(one cell) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s to %s: %s of %s", c.l.moment(one.start).Text, one.start.Add(c.cell).In(c.l.zone).Format("15:04"), count(one.reserved), count(one.room))
+	fmt.Fprintf(&b, "%s to %s: %s of %s", c.l.moment(one.start).Text, one.start.Add(c.cell).In(c.l.zone).Format("15:04"), display.Number(one.reserved), display.Number(one.room))
 	for i, share := range one.shares {
 		if i == 5 {
 			fmt.Fprintf(&b, "\nand %d more", len(one.shares)-i)
 			break
 		}
-		fmt.Fprintf(&b, "\n%s: %s", c.nameOf(share.ID), count(share.Messages))
+		fmt.Fprintf(&b, "\n%s: %s", c.nameOf(share.ID), display.Number(share.Messages))
 	}
 	return b.String()
 }
@@ -300,7 +301,7 @@ func (c *canvas) hours() []hour {
 	}
 	list := make([]hour, len(order))
 	for i, start := range order {
-		list[i] = hour{c.l.moment(start), count(sums[start].reserved), firstFew(sums[start].who)}
+		list[i] = hour{c.l.moment(start), display.Number(sums[start].reserved), firstFew(sums[start].who)}
 	}
 	return list
 }
