@@ -86,17 +86,14 @@ func (c *campaignCheck) file(ctx context.Context, path string) (checkedCampaign,
 	return answer, nil
 }
 
-// maxCampaignFile is the most bytes of a campaign file (docs/contract.md 4).
-const maxCampaignFile = 1 << 20
-
 func readCampaignFile(path string) ([]byte, error) {
 	f, err := openNamed(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxCampaignFile+1))
-	if err == nil && len(data) > maxCampaignFile {
+	data, err := io.ReadAll(io.LimitReader(f, document.MaxSize+1))
+	if err == nil && len(data) > document.MaxSize {
 		err = fmt.Errorf("%s has more than the 1 MiB that a campaign file may have", path)
 	}
 	return data, err

@@ -28,7 +28,7 @@ func (env *environment) layoutOf(ctx context.Context, cfg *config.Config, csv st
 			return nil, exitError{exitUsage, err}
 		}
 		defer f.Close()
-		data, err := io.ReadAll(io.LimitReader(f, maxCampaignFile+1)) // the check refuses what is larger
+		data, err := io.ReadAll(io.LimitReader(f, document.MaxSize+1)) // the check refuses what is larger
 		if err != nil {
 			return nil, fmt.Errorf("read %q: %w", path, err)
 		}

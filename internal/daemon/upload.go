@@ -30,7 +30,6 @@ const (
 	uploadWait   = 30 * time.Second // for the check, before an upload is answered
 	requestsKept = 24 * time.Hour   // an Idempotency-Key is remembered
 	maxField     = 8 << 10          // bytes of a field's value
-	maxDocument  = 1 << 20          // bytes of a layout (docs/contract.md 4, limits)
 )
 
 // The parts of an upload that aren't keys of a sidecar.
@@ -242,7 +241,7 @@ func (u *upload) file(ending string, body io.Reader) error {
 	}
 	most := u.app.MaxFileSize
 	if strings.HasSuffix(ending, ".json") {
-		most = maxDocument
+		most = document.MaxSize
 	}
 	return u.staged.Add(ending, most, body)
 }
@@ -267,7 +266,7 @@ func (u *upload) complete() error {
 	if err != nil {
 		return err
 	}
-	return u.staged.Add(".schedule.json", maxDocument, strings.NewReader(sidecar))
+	return u.staged.Add(".schedule.json", document.MaxSize, strings.NewReader(sidecar))
 }
 
 // badDropName returns why a text can't be a drop's NAME, or "".

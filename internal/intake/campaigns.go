@@ -14,10 +14,6 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// maxDocument is the size limit of a layout, sidecar or campaign file in bytes (docs/contract.md
-// 4).
-const maxDocument = 1 << 20
-
 // Campaigns reads the files of campaigns_dir, and reads them again when they change
 // (docs/contract.md 6). Every call looks at size, times and inode of each file.
 type Campaigns struct {
@@ -155,16 +151,16 @@ func (c *Campaigns) read(name string) campaignFile {
 	return file
 }
 
-// errTooLarge is returned when a document has more than maxDocument bytes.
-var errTooLarge = fmt.Errorf("has more than the %d bytes (1 MiB) that a JSON file may have", maxDocument)
+// errTooLarge is returned when a document has more than document.MaxSize bytes.
+var errTooLarge = fmt.Errorf("has more than the %d bytes (1 MiB) that a JSON file may have", document.MaxSize)
 
 // readDocument reads a small file completely.
 func readDocument(r io.Reader) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
+	data, err := io.ReadAll(io.LimitReader(r, document.MaxSize+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > maxDocument {
+	if len(data) > document.MaxSize {
 		return nil, errTooLarge
 	}
 	return data, nil

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/plan/document"
 )
 
 func TestCampaignsAreReadAgain(t *testing.T) {
@@ -55,7 +56,7 @@ func TestCampaignsThatCantBeUsed(t *testing.T) {
 	}
 	h.campaign("twice.json", string(text))
 	h.campaign("broken.json", `{"id": 30,`)
-	h.campaign("large.json", strings.Repeat(" ", maxDocument+1))
+	h.campaign("large.json", strings.Repeat(" ", document.MaxSize+1))
 	h.campaign(".hidden.json", "{")
 	h.campaign("notes.txt", "{")
 	for _, err := range []error{

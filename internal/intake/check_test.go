@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/plan/document"
 )
 
 // dropCase is a drop into a new harness and the expected result.
@@ -112,8 +113,8 @@ func TestCheck(t *testing.T) {
 			says: []string{"spring.csv:4:13: the quote here is never closed"}},
 		"max_rows":      {application: "max_rows = 1", state: rejected, says: []string{"more than the 1 rows that max_rows allows"}},
 		"max_file_size": {application: `max_file_size = "20B"`, state: rejected, says: []string{"spring.csv: has 46 bytes; max_file_size allows 20: split it into several drops"}},
-		"large layout":  {layout: goodLayout + strings.Repeat(" ", maxDocument), state: rejected, says: []string{"spring.layout.json: has more than the 1048576 bytes"}},
-		"large sidecar": {sidecar: goodSidecar + strings.Repeat(" ", maxDocument), state: rejected, says: []string{"spring.schedule.json: has more than the 1048576 bytes"}},
+		"large layout":  {layout: goodLayout + strings.Repeat(" ", document.MaxSize), state: rejected, says: []string{"spring.layout.json: has more than the 1048576 bytes"}},
+		"large sidecar": {sidecar: goodSidecar + strings.Repeat(" ", document.MaxSize), state: rejected, says: []string{"spring.schedule.json: has more than the 1048576 bytes"}},
 
 		// Slots.
 		"no room": {application: `slicing = {enabled = true, slot = "1h", capacity = 1}` + "\n" + `windows = ["* 12 * * *"]`,

@@ -16,6 +16,7 @@ import (
 	"campaignd/internal/config"
 	"campaignd/internal/plan/archive"
 	"campaignd/internal/plan/csvfile"
+	"campaignd/internal/plan/document"
 	"campaignd/internal/plan/spreadsheet"
 	"campaignd/internal/safeio"
 	"campaignd/internal/watch"
@@ -127,7 +128,7 @@ func (u *unpacker) zip() error {
 				Message: fmt.Sprintf("is in the zip, and %s is next to it: keep one of them", one.part.Name)}}
 		}
 		// One byte too many is enough for the check of its size.
-		budget := archive.NewBudget(name, u.size, maxDocument, "the size of a JSON file")
+		budget := archive.NewBudget(name, u.size, document.MaxSize, "the size of a JSON file")
 		if one.part.File, err = u.copy(name, one.file, budget, nil); err != nil {
 			return err
 		}
