@@ -70,7 +70,7 @@ func at(hour, minute int) time.Time {
 
 // shop configures an application that slices, with one channel.
 func shop(id int, more, slicing string) string {
-	return fmt.Sprintf("\n[[applications]]\nid = %d\n%s\nslicing = {%s}\n[applications.channels.push]\ndriver = \"outbox\"\npath = \"box%d\"\n", id, more, slicing, id)
+	return fmt.Sprintf("\n[[applications]]\nid = %d\n%s\nslicing = {%s}\n[applications.channels.push]\ndriver = \"webhook\"\nurl = \"http://127.0.0.1:9/\"\n", id, more, slicing)
 }
 
 // tenMinutes configures slots of ten minutes for 100 messages each.

@@ -116,7 +116,9 @@ url = "http://127.0.0.1:1/x"
 
 // TestSendTestOfADaemon: opt-outs apply, and the audit trail has the test.
 func TestSendTestOfADaemon(t *testing.T) {
-	scenario(t, at(9, 0), shop(1, "", tenMinutes), func(t *testing.T, w *harness) {
+	// A test message goes through a driver of its own, which must be a real one.
+	const application = "\n[[applications]]\nid = 1\nslicing = {" + tenMinutes + "}\n[applications.channels.push]\ndriver = \"null\"\n"
+	scenario(t, at(9, 0), application, func(t *testing.T, w *harness) {
 		w.start()
 		d, ctx := w.running, context.Background()
 		m := control.TestMessage{ApplicationID: 1, ChannelType: "push", CampaignID: 1, ContactCode: "34666777888", Message: 1, Variables: map[string]string{"name": "Ann"}}

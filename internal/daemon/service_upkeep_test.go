@@ -31,7 +31,7 @@ func TestServiceLooksAfterItself(t *testing.T) {
 		inbox := status.Inboxes[0]
 		if status.Version != "test" || status.Sendings[campaign.StateScheduled] != 1 || status.Queue.Pending != 150 || !status.Queue.NextAt.Equal(at(12, 0)) ||
 			len(inbox.Waits) != 1 || !strings.HasPrefix(inbox.Waits[0].Reason, "the CSV has 10 data rows, the sidecar promised 11") || inbox.Waiting != 1 || inbox.Problem != "" ||
-			len(status.Channels) != 1 || status.Channels[0].Driver != "outbox" || status.Store.DiskFree == 0 || status.Slots[0].Capacity != 100 {
+			len(status.Channels) != 1 || status.Channels[0].Driver != "webhook" || status.Store.DiskFree == 0 || status.Slots[0].Capacity != 100 {
 			t.Errorf("%+v", status)
 		}
 		for _, c := range d.Ready(ctx) {

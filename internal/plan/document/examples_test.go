@@ -9,7 +9,7 @@ import (
 
 func TestExamplesAreAccepted(t *testing.T) {
 	examples := filepath.Join("..", "..", "..", "inbox", "examples")
-	layouts, err := filepath.Glob(filepath.Join(examples, "*.layout.json"))
+	layouts, err := filepath.Glob(filepath.Join(examples, "[1-9]-*.layout.json")) // a daemon of this checkout adds campaign-*
 	if err != nil || len(layouts) != 4 {
 		t.Fatalf("found %d layouts: %v", len(layouts), err)
 	}
