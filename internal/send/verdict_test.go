@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -368,8 +369,11 @@ func TestOutageIsNoStorm(t *testing.T) {
 // TestNumberIsHandedOver: the driver gets the number beside the contactCode, and opt-outs are asked for it.
 func TestNumberIsHandedOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // workers send side by side
 		var got []string
 		r := newHarness(t, answering(func(m *Message) Result {
+			mu.Lock()
+			defer mu.Unlock()
 			got = append(got, m.ContactCode+" "+m.To+" "+m.Recipient())
 			return Result{Verdict: VerdictSent}
 		}))
