@@ -28,6 +28,9 @@ type Metrics struct {
 	refused    prometheus.Counter
 	ignored    *prometheus.CounterVec
 	replies    *prometheus.CounterVec
+	uploads    *prometheus.CounterVec
+	uploaded   prometheus.Counter
+	notices    *prometheus.CounterVec
 }
 
 var _ send.Observer = (*Metrics)(nil)
@@ -92,8 +95,21 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 			Name: "campaignd_replies_total",
 			Help: "Replies of contacts, by result: matched to a sending, or unmatched.",
 		}, []string{"result"}),
+		uploads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "campaignd_uploads_total",
+			Help: "Uploads over HTTP by their answer: accepted, checking (not decided yet), cut (the body ended early), gone (the client didn't wait for the answer), or the code of the error.",
+		}, []string{"result"}),
+		uploaded: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "campaignd_upload_bytes_total",
+			Help: "Bytes of files and fields in uploads, counted when an upload ends, however it ends.",
+		}),
+		notices: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "campaignd_notices_total",
+			Help: "Requests to notify_url by result: delivered, retried (it failed and will be repeated) or given_up.",
+		}, []string{"result"}),
 	}
-	for _, c := range []prometheus.Collector{m.messages, m.retries, m.lateness, m.duration, m.rows, m.drops, m.deliveries, m.refused, m.ignored, m.replies} {
+	for _, c := range []prometheus.Collector{m.messages, m.retries, m.lateness, m.duration, m.rows, m.drops, m.deliveries, m.refused, m.ignored, m.replies,
+		m.uploads, m.uploaded, m.notices} {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
@@ -102,6 +118,9 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 		m.drops.WithLabelValues(string(state)) // starts at 0: rate() needs a first value
 	}
 	m.Replies(0, 0)
+	for _, result := range []string{UploadAccepted, UploadChecking, UploadCut, UploadGone, string(CodeRejected)} {
+		m.uploads.WithLabelValues(result)
+	}
 	return m, nil
 }
 
@@ -187,3 +206,20 @@ func (m *Metrics) Replies(matched, unmatched int) {
 func (m *Metrics) HookIgnored(reason string, n int) {
 	m.ignored.WithLabelValues(reason).Add(float64(n))
 }
+
+// The results of uploads that end without an error answer. The others are values of Code.
+const (
+	UploadAccepted = "accepted"
+	UploadChecking = "checking" // the check takes longer than the answer waits
+	UploadCut      = "cut"      // the body ended early, came too slowly or isn't what the headers say
+	UploadGone     = "gone"     // the client didn't wait for the answer
+)
+
+// Upload counts an upload by its result: one of the constants above or a Code.
+func (m *Metrics) Upload(result string, bytes int64) {
+	m.uploads.WithLabelValues(result).Inc()
+	m.uploaded.Add(float64(bytes))
+}
+
+// Notices counts n requests to notify_url with a result.
+func (m *Metrics) Notices(result string, n int) { m.notices.WithLabelValues(result).Add(float64(n)) }

@@ -48,6 +48,7 @@ func families(t *testing.T) map[string]*dto.MetricFamily {
 	m.Recorded(1, "cloud_api", campaign.Sent, 1)
 	m.Rows(1, campaign.RowCounts{})
 	m.Delivery(1, campaign.Read)
+	m.Notices("delivered", 1)
 	gathered, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -133,7 +133,11 @@ func Open(o Options) (*Daemon, error) {
 		StopTimeout: abortAfter(o.Config.StopTimeout), RetryHold: o.Config.RetryHold,
 	})
 	d.send.Configure(applications(o.Config, drivers))
-	d.notifier = notify.New(notify.Options{Store: d.store, Target: d.notifyTarget, Data: endedDropOf, Now: o.Now, Log: o.Log})
+	d.notifier = notify.New(notify.Options{Store: d.store, Target: d.notifyTarget, Data: endedDropOf, Now: o.Now, Log: o.Log,
+		Tried: func(result notify.Result) { d.metrics.Notices(string(result), 1) }})
+	for _, result := range notify.Results() {
+		d.metrics.Notices(string(result), 0) // rate() needs a first value
+	}
 	d.intake = intake.New(intake.Options{
 		Store: d.store, StateDir: o.Config.StateDir, Checker: d.checker(o.Config, drivers), Dispatcher: d.send,
 		Accepted: func(campaign.ID) { d.send.Kick() }, Decided: d.decided, Ended: d.notifier.Kick, WaitsFor: d.waitsFor, Log: o.Log, Now: o.Now,

@@ -35,6 +35,7 @@ type harness struct {
 	batch   int
 	skew    atomic.Int64 // how far the wall clock is from virtual time, nanoseconds
 	answer  func(m *send.Message) send.Result
+	checks  func() // called for each message that a check renders; nil: nothing
 	verbose bool
 
 	registered []config.Driver          // that open their own channels; nil: drivers.All, all recording
@@ -215,6 +216,14 @@ func (n *recordingChannel) Send(_ context.Context, msgs []*send.Message, results
 		n.h.sent = append(n.h.sent, sent{m.ApplicationID, m.SendingID, m.ContactCode, m.Number, m.Attempt, results[i].Verdict, m.Key, m.DueAt, wall.UTC(), now})
 		n.h.mu.Unlock()
 	}
+}
+
+// CheckMessage implements send.Channel.
+func (n *recordingChannel) CheckMessage(to, content []byte) error {
+	if n.h.checks != nil {
+		n.h.checks()
+	}
+	return n.Channel.CheckMessage(to, content)
 }
 
 // allSent returns the attempts so far, in order.

@@ -46,25 +46,32 @@ func (d *Daemon) Upload(ctx context.Context, request control.UploadRequest, next
 		return control.Uploaded{}, control.Unavailablef("the daemon is stopping: try again in a moment")
 	}
 	u := &upload{d: d, config: d.current(), request: request, fields: map[string]string{}, digests: map[string][]byte{}}
-	if request.Key != "" {
-		scope := cmp.Or(request.Inbox, "operator")
-		u.remembered = &store.Request{Key: sha256.Sum256([]byte(scope + "\x00" + request.Key)), At: d.now().UTC()}
-		unlock, err := d.requests.LockContext(ctx, u.remembered.Key)
+	uploaded, err := u.run(ctx, next, who)
+	d.metrics.Upload(uploadResult(ctx, uploaded, err), int64(u.received))
+	return uploaded, uploadError(err)
+}
+
+// run receives the upload and waits for its check.
+func (u *upload) run(ctx context.Context, next func() (*control.UploadPart, error), who string) (none control.Uploaded, err error) {
+	if key := u.request.Key; key != "" {
+		scope := cmp.Or(u.request.Inbox, "operator")
+		u.remembered = &store.Request{Key: sha256.Sum256([]byte(scope + "\x00" + key)), At: u.d.now().UTC()}
+		unlock, err := u.d.requests.LockContext(ctx, u.remembered.Key)
 		if err != nil {
-			return control.Uploaded{}, err
+			return none, err
 		}
 		defer unlock()
-		if u.earlier, err = d.earlierRequest(u.remembered.Key); err != nil {
-			return control.Uploaded{}, err
+		if u.earlier, err = u.d.earlierRequest(u.remembered.Key); err != nil {
+			return none, err
 		}
 	}
 	defer u.close()
 	if err := u.receive(next); err != nil {
-		return control.Uploaded{}, uploadError(err)
+		return none, err
 	}
 	id, err := u.commit(who)
 	if err != nil {
-		return control.Uploaded{}, uploadError(err)
+		return none, err
 	}
 	return u.answer(ctx, id)
 }
@@ -100,6 +107,16 @@ type upload struct {
 	fields   map[string]string // values of the fields
 	fileName string            // of the CSV, as the client wrote it
 	digests  map[string][]byte // of each part
+	received byteCount         // of all parts
+}
+
+// byteCount counts the bytes that are written to it.
+type byteCount int64
+
+// Write implements io.Writer.
+func (c *byteCount) Write(p []byte) (int, error) {
+	*c += byteCount(len(p))
+	return len(p), nil
 }
 
 func (u *upload) close() {
@@ -135,7 +152,7 @@ func (u *upload) receive(next func() (*control.UploadPart, error)) error {
 			return fieldError(part.Name, "comes twice")
 		}
 		digest := sha256.New()
-		if err := u.part(part, io.TeeReader(part.Body, digest)); err != nil {
+		if err := u.part(part, io.TeeReader(part.Body, io.MultiWriter(digest, &u.received))); err != nil {
 			return err
 		}
 		u.digests[part.Name] = digest.Sum(nil)

@@ -75,6 +75,21 @@ func uploadOutcome(s *campaign.Sending) outcome {
 	return outcome{Error: e}
 }
 
+// uploadResult returns the result by which the metrics count an upload that ended with err.
+func uploadResult(ctx context.Context, uploaded control.Uploaded, err error) string {
+	switch {
+	case errors.Is(err, intake.ErrUploadBody):
+		return control.UploadCut
+	case ctx.Err() != nil:
+		return control.UploadGone
+	case err != nil:
+		return string(control.CodeOf(uploadError(err)))
+	case uploaded.State == campaign.StateChecking:
+		return control.UploadChecking
+	}
+	return control.UploadAccepted
+}
+
 // fieldError is a mistake in one field of an upload.
 func fieldError(field, message string) error {
 	return &control.Error{Code: control.CodeInvalid, Message: fmt.Sprintf("the field %q %s", clip(field), message),

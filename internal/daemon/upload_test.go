@@ -311,6 +311,8 @@ func TestUploadIsRefused(t *testing.T) {
 	if a := l.upload(northToken, "layout@l.json", theLayout, "file@c.csv", "code,name\nx,Ada\ny,Bob\n", "rows", "3"); a.status != 422 {
 		t.Errorf("with a wrong proof: %d %s", a.status, a.text)
 	}
+	l.counts(`campaignd_uploads_total{result="accepted"} 2`, `campaignd_uploads_total{result="rejected"} 2`, `campaignd_uploads_total{result="conflict"} 1`,
+		`campaignd_upload_bytes_total `+fmt.Sprint(5*(len(theLayout)+len(theCSV))+len("true3")))
 	l.nothingLeft()
 }
 
@@ -487,9 +489,21 @@ func TestCutUpload(t *testing.T) {
 	l.wait("the upload has begun", func() bool { found, _ := filepath.Glob(pattern); return len(found) > 1 })
 	l.check(conn.Close())
 	l.wait("the upload is gone", func() bool { found, _ := filepath.Glob(filepath.Dir(pattern)); return len(found) == 0 })
+	l.counts(`campaignd_uploads_total{result="cut"} 1`)
 	l.nothingLeft()
 	if a := l.upload(northToken, "layout@l.json", theLayout, "file@c.csv", theCSV); a.status != 202 {
 		t.Errorf("afterwards: %d %s", a.status, a.text)
+	}
+}
+
+// counts waits until /metrics has the lines.
+func (l *live) counts(lines ...string) {
+	l.t.Helper()
+	for _, line := range lines {
+		l.wait(line, func() bool {
+			_, text := l.get(operatorToken, "/metrics")
+			return strings.Contains(text, "\n"+line+"\n")
+		})
 	}
 }
 
@@ -633,5 +647,6 @@ func TestEndIsAnnounced(t *testing.T) {
 	if got, want := <-events, "sending.rejected "+string(refused.Sending)+" 0"; got != want {
 		t.Errorf("after a restart: got %q, want %q", got, want)
 	}
+	l.counts(`campaignd_notices_total{result="delivered"} 1`, `campaignd_notices_total{result="given_up"} 0`)
 	l.wait("no notice is left", func() bool { list, err := l.store.Notices(); return err == nil && len(list) == 0 })
 }

@@ -47,9 +47,23 @@ type Options struct {
 	Target func(inbox string) (t Target, ok bool, err error) // ok is false if the inbox has no notify_url (any more)
 	Data   func(*campaign.Sending, campaign.Counts) any      // member data of the request
 	Client *http.Client                                      // nil: one that follows no redirects
+	Tried  func(Result)                                      // called after each attempt; nil: nobody counts them
 	Now    func() time.Time                                  // nil: time.Now
 	Log    *slog.Logger
 }
+
+// Result is how an attempt to deliver a notice ended.
+type Result string
+
+// The results of attempts.
+const (
+	Delivered Result = "delivered"
+	Retried   Result = "retried"  // it failed and will be repeated
+	GivenUp   Result = "given_up" // it failed and was the last
+)
+
+// Results lists all results.
+func Results() []Result { return []Result{Delivered, Retried, GivenUp} }
 
 const (
 	attemptTimeout = 15 * time.Second
@@ -82,6 +96,9 @@ func New(o Options) *Notifier {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Tried == nil {
+		o.Tried = func(Result) {}
 	}
 	return &Notifier{opts: o, kick: make(chan struct{}, 1), busy: map[string]bool{}, wait: map[string]time.Time{}}
 }
@@ -191,16 +208,19 @@ func (n *Notifier) try(ctx context.Context, one notice) (wait time.Time) {
 		return n.opts.Now()
 	}
 	if err == nil {
+		n.opts.Tried(Delivered)
 		n.opts.Log.Info("end of a drop announced", "sending", one.Sending, "state", one.s.State, "attempts", one.Attempts+1)
 		n.log("record an announced end", one.Sending, n.opts.Store.RemoveNotice(one.Sending))
 		return time.Time{}
 	}
 	pause := pauses()
 	if one.Attempts >= len(pause) {
+		n.opts.Tried(GivenUp)
 		n.opts.Log.Warn("the end of a drop can't be announced; given up", "sending", one.Sending, "inbox", one.s.Inbox, "attempts", one.Attempts+1, "err", err)
 		n.log("give up a notice", one.Sending, n.opts.Store.RemoveNotice(one.Sending))
 		return time.Time{}
 	}
+	n.opts.Tried(Retried)
 	after := pause[one.Attempts]
 	after += rand.N(after/5) - after/10
 	one.Attempts++

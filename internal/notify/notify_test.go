@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -65,9 +66,10 @@ type receiver struct {
 	answer func(host string, n int) int // status of the n-th request to a host; 0: the connection fails
 	began  time.Time
 
-	mu    sync.Mutex // guards times and ids
+	mu    sync.Mutex // guards times, ids and tried
 	times map[string][]time.Duration
 	ids   map[string][]string
+	tried map[Result]int
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -97,11 +99,16 @@ func (r *receiver) RoundTrip(q *http.Request) (*http.Response, error) {
 
 // run runs a notifier over ids for some time.
 func run(t *testing.T, m *memory, r *receiver, length time.Duration) {
-	r.t, r.times, r.ids, r.began = t, map[string][]time.Duration{}, map[string][]string{}, time.Now()
+	r.t, r.times, r.ids, r.tried, r.began = t, map[string][]time.Duration{}, map[string][]string{}, map[Result]int{}, time.Now()
 	n := New(Options{
 		Store: m, Log: slog.New(slog.DiscardHandler), Client: &http.Client{Transport: r},
 		Target: func(inbox string) (Target, bool, error) {
 			return Target{URL: "http://" + inbox + "/hook", Secret: secret}, inbox != "none", nil
+		},
+		Tried: func(result Result) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.tried[result]++
 		},
 		Data: func(s *campaign.Sending, _ campaign.Counts) any { return map[string]any{"id": s.ID} },
 	})
@@ -146,6 +153,9 @@ func TestNoticeIsGivenUp(t *testing.T) {
 		}
 		if len(m.notices) != 0 {
 			t.Errorf("%d notices are left", len(m.notices))
+		}
+		if want := (map[Result]int{Delivered: 1, Retried: 20, GivenUp: 2}); !maps.Equal(r.tried, want) {
+			t.Errorf("counted %v, want %v", r.tried, want)
 		}
 	})
 }
