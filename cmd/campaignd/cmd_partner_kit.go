@@ -59,7 +59,7 @@ func (k *partnerKit) print(cmd *cobra.Command, env *environment) error {
 		return exitError{exitUsage, err}
 	}
 	checker := &intake.Checker{Config: cfg, Campaigns: intake.NewCampaigns(cfg.CampaignsDir), Channels: drivers.Of}
-	page, err := checker.Page(cmd.Context(), in, os.TempDir())
+	page, err := intake.NewPage(cmd.Context(), checker, in, os.TempDir())
 	if err != nil {
 		return err
 	}

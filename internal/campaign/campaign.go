@@ -227,6 +227,16 @@ func (p *Problems) AddCode(code, file string, line, column int, field, format st
 	p.Add(Problem{Code: code, File: file, Line: line, Column: column, Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
+// WithCode returns the problems, with code for those that have none.
+func (p Problems) WithCode(code string) Problems {
+	for i := range p.List {
+		if p.List[i].Code == "" {
+			p.List[i].Code = code
+		}
+	}
+	return p
+}
+
 // Merge adds all problems of other.
 func (p *Problems) Merge(other Problems) {
 	for _, one := range other.List {

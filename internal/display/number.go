@@ -1,6 +1,10 @@
 package display
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // Number formats a whole number with commas between thousands, as in "2,000".
 func Number[N int | int64 | uint32 | uint64](n N) string {
@@ -17,4 +21,21 @@ func Amount[N int | int64 | uint32 | uint64](n N, noun string) string {
 		noun += "s"
 	}
 	return Number(n) + " " + noun
+}
+
+// Count is Amount without commas, for texts that programs may read too: "2000 rows".
+func Count(n int64, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
+// Numbers lists numbers: "1, 2".
+func Numbers(list []int64) string {
+	texts := make([]string, len(list))
+	for i, n := range list {
+		texts[i] = strconv.FormatInt(n, 10)
+	}
+	return strings.Join(texts, ", ")
 }

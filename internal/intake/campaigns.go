@@ -2,7 +2,7 @@ package intake
 
 import (
 	"fmt"
-	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/safeio"
 )
@@ -66,7 +67,7 @@ func (c *Campaigns) Find(application, id int64) (found *campaign.Campaign, why s
 	why = fmt.Sprintf("application %d has no campaign %d", application, id)
 	if len(others) > 0 {
 		slices.Sort(others)
-		why += "; it has " + joinIDs(slices.Compact(others))
+		why += "; it has " + display.Numbers(slices.Compact(others))
 	}
 	if broken.Count > 0 {
 		why += "; a campaign file can't be read, so ask the operator to run \"campaignd doctor\""
@@ -81,7 +82,7 @@ func (c *Campaigns) Find(application, id int64) (found *campaign.Campaign, why s
 func (c *Campaigns) broken(application, id int64) *campaignFile {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, name := range sortedKeys(c.files) {
+	for _, name := range slices.Sorted(maps.Keys(c.files)) {
 		file := c.files[name]
 		if m := file.partial; m != nil && m.ApplicationID == application && m.ID == id {
 			return &file
@@ -139,7 +140,7 @@ func (c *Campaigns) read(name string) campaignFile {
 		return file
 	}
 	defer f.Close()
-	data, err := readDocument(f)
+	data, err := document.Read(f)
 	if err != nil {
 		file.problems.AddCode("campaign-broken", base, 0, 0, "", "can't be read: %v", err)
 		return file
@@ -149,19 +150,4 @@ func (c *Campaigns) read(name string) campaignFile {
 		file.campaign, file.partial = nil, file.campaign
 	}
 	return file
-}
-
-// errTooLarge is returned when a document has more than document.MaxSize bytes.
-var errTooLarge = fmt.Errorf("has more than the %d bytes (1 MiB) that a JSON file may have", document.MaxSize)
-
-// readDocument reads a small file completely.
-func readDocument(r io.Reader) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, document.MaxSize+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > document.MaxSize {
-		return nil, errTooLarge
-	}
-	return data, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ func (c *Checker) channels(ctx context.Context, camp *campaign.Campaign, layout 
 		s.Variables = append(s.Variables, campaign.ReferenceVariable)
 	}
 	drivers := c.Channels(s.ApplicationID)
-	for _, name := range sortedKeys(f.Application.Channels) {
+	for _, name := range slices.Sorted(maps.Keys(f.Application.Channels)) {
 		if !slices.Contains(camp.ChannelTypes, name) {
 			rules.notAllowed = append(rules.notAllowed, name)
 			continue
@@ -51,7 +52,7 @@ func (c *Checker) channels(ctx context.Context, camp *campaign.Campaign, layout 
 	}
 	if len(rules.allowed) == 0 {
 		f.Problems.AddCode("channel-none", camp.File, 0, 0, "channelTypes", "application %d has none of the channels %s; it has: %s",
-			s.ApplicationID, strings.Join(camp.ChannelTypes, ", "), strings.Join(sortedKeys(f.Application.Channels), ", "))
+			s.ApplicationID, strings.Join(camp.ChannelTypes, ", "), strings.Join(slices.Sorted(maps.Keys(f.Application.Channels)), ", "))
 		return nil
 	}
 	if layout != nil {
@@ -84,13 +85,4 @@ func (c *Checker) checkItem(ctx context.Context, checker send.ItemChecker, camp 
 type channelRules struct {
 	allowed    []recipients.Channel
 	notAllowed []string
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -164,7 +164,7 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) e
 	s.ScheduledAt = o.T.UTC()
 	switch {
 	case o.Problems.Count > 0:
-		wrong := withCode(o.Problems, "schedule-invalid")
+		wrong := o.Problems.WithCode("schedule-invalid")
 		s.Problems, s.ProblemCount = wrong.List, wrong.Count
 		return in.refuse(s, campaign.StateRejected, o.Problems.List[0].String())
 	case o.Canceled != "":

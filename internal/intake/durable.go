@@ -45,19 +45,6 @@ func checkLength(problems *campaign.Problems, file *os.File, f campaign.FileID) 
 	}
 }
 
-// SpillFile makes a temporary file without a name in dir, for a check of many rows. It disappears
-// when it is closed or the process ends.
-func SpillFile(dir string) (*os.File, error) {
-	f, err := os.CreateTemp(dir, ".campaignd-*.tmp")
-	if err != nil {
-		return nil, fmt.Errorf("make temporary file: %w", err)
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(fmt.Errorf("make temporary file: %w", err), f.Close())
-	}
-	return f, nil
-}
-
 // removeTemps removes the temporary files that a crash left where campaignd writes. It may be
 // called only while nothing else runs. Files that can't be removed do no harm. Those in a sending's
 // folder are removed when it is filed.

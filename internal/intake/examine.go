@@ -11,7 +11,6 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/plan/csvfile"
-	"campaignd/internal/plan/document"
 	"campaignd/internal/safeio"
 	"campaignd/internal/watch"
 )
@@ -75,13 +74,13 @@ func (in *Intake) examineParts(ctx context.Context, p *Parts, d watch.Drop, inbo
 		return examination{}, err
 	}
 	if !expired {
-		reason, err := in.proofMismatch(ctx, p, inbox, info, sidecar)
+		reason, err := c.proofMismatch(ctx, p, inbox, info, sidecar)
 		if reason != "" || err != nil {
 			return examination{reason: reason}, err
 		}
 	}
 	// What was packed has an end of its own.
-	if quiet := d.QuietSince.Add(inbox.UnterminatedWait); in.now().Before(quiet) && p.unpacked == nil {
+	if quiet := d.QuietSince.Add(inbox.UnterminatedWait); in.now().Before(quiet) && !p.isPacked() {
 		if info.Bytes == 0 {
 			return examination{reason: "the CSV is empty: its upload may just have begun", until: quiet}, nil
 		}
@@ -113,22 +112,20 @@ func incompletePacked(p *Parts, inbox *config.Inbox) (reason string, wait bool) 
 // openDrop opens the parts of a drop. It follows no link and never blocks.
 func openDrop(d watch.Drop) (*Parts, error) {
 	p := &Parts{Name: d.Name}
-	for _, one := range []struct {
-		file *watch.File
-		part *Part
-	}{{d.CSV, &p.CSV}, {d.Layout, &p.Layout}, {d.Sidecar, &p.Sidecar}} {
-		if one.file == nil {
+	for _, one := range []*watch.File{d.CSV, d.Layout, d.Sidecar} {
+		if one == nil {
 			continue
 		}
-		f, stat, err := safeio.OpenRegular(filepath.Join(d.Inbox, one.file.Name))
+		f, stat, err := safeio.OpenRegular(filepath.Join(d.Inbox, one.Name))
+		if err == nil {
+			err = p.Add(one.Name, f)
+		}
+		if err == nil && !sameFile(safeio.FileID(stat), one.ID) {
+			err = fmt.Errorf("open %q: %w", one.Name, errChanged)
+		}
 		if err != nil {
 			p.Close()
 			return nil, err
-		}
-		p.add(one.part, one.file.Name, f)
-		if !sameFile(safeio.FileID(stat), one.file.ID) {
-			p.Close()
-			return nil, fmt.Errorf("open %q: %w", one.file.Name, errChanged)
 		}
 	}
 	return p, nil
@@ -141,7 +138,7 @@ func unchanged(p *Parts, d watch.Drop) error {
 		if one == nil {
 			continue
 		}
-		file := p.asDropped(one.Name)
+		file := p.AsDropped(one.Name)
 		stat, err := file.Stat()
 		if err != nil {
 			return fmt.Errorf("look at %q: %w", one.Name, err)
@@ -161,7 +158,7 @@ func unchanged(p *Parts, d watch.Drop) error {
 // mount has another inode, so only size and mtime are compared.
 func untouched(p *Parts, s *campaign.Sending) error {
 	for _, f := range s.Files {
-		file := p.asDropped(f.Name)
+		file := p.AsDropped(f.Name)
 		if file == nil {
 			continue
 		}
@@ -178,29 +175,6 @@ func untouched(p *Parts, s *campaign.Sending) error {
 	}
 	return nil
 }
-
-// sidecarAndLimit returns the sidecar and the largest size of the CSV. A sidecar that can't be
-// read is nil; its errors are reported by the check.
-func (c *Checker) sidecarAndLimit(p *Parts, inbox *config.Inbox) (*document.Sidecar, int64) {
-	f := &Finding{}
-	if err := c.sidecar(p, inbox, f); err != nil {
-		return nil, 0
-	}
-	app := c.Config.Application(f.Sending.ApplicationID)
-	if app == nil {
-		// It is rejected anyway; the largest limit of any application bounds the work.
-		limit := int64(0)
-		for i := range c.Config.Applications {
-			limit = max(limit, c.Config.Applications[i].MaxFileSize)
-		}
-		return f.Sidecar, limit
-	}
-	return f.Sidecar, app.MaxFileSize
-}
-
-// minFreeSpace is the free space in bytes below which no drop is taken in, so that what was
-// accepted can still be recorded on a nearly full disk.
-const minFreeSpace = 64 << 20
 
 // noSpace returns why a CSV of size bytes can't be taken in now, or "".
 func (in *Intake) noSpace(size int64) string {

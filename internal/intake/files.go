@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -31,14 +32,21 @@ func (p *Parts) Close() {
 	}
 }
 
-// add adds a file as it was dropped.
-func (p *Parts) add(part *Part, name string, file *os.File) {
+// Add adds an open file as it was dropped, which Close closes. A name that is no part of a drop, or
+// of a part that is there already, is an error.
+func (p *Parts) Add(name string, file *os.File) error {
+	p.opened = append(p.opened, file)
+	part, _, err := p.part(name)
+	if err != nil {
+		return err
+	}
 	*part = Part{Name: name, File: file}
-	p.dropped, p.opened = append(p.dropped, *part), append(p.opened, file)
+	p.dropped = append(p.dropped, *part)
+	return nil
 }
 
-// asDropped returns the file of that name, nil if there is none.
-func (p *Parts) asDropped(name string) *os.File {
+// AsDropped returns the file of that name, nil if there is none.
+func (p *Parts) AsDropped(name string) *os.File {
 	for _, part := range p.dropped {
 		if part.Name == name {
 			return part.File
@@ -53,7 +61,7 @@ func OpenFiles(paths []string) (*Parts, error) {
 	p := &Parts{}
 	for _, path := range paths {
 		base := filepath.Base(path)
-		part, name, err := p.part(base)
+		_, name, err := p.part(base) // before it is opened
 		if err != nil {
 			p.Close()
 			return nil, err
@@ -64,11 +72,13 @@ func OpenFiles(paths []string) (*Parts, error) {
 		}
 		p.Name = name
 		file, err := OpenFile(path)
+		if err == nil {
+			err = p.Add(base, file)
+		}
 		if err != nil {
 			p.Close()
 			return nil, err
 		}
-		p.add(part, base, file)
 	}
 	return p, nil
 }
@@ -109,4 +119,17 @@ func (p *Parts) part(base string) (*Part, string, error) {
 		return nil, "", fmt.Errorf("%q and %q are the same part of a drop: name only the files of one drop", part.Name, base)
 	}
 	return part, n.Base, nil
+}
+
+// SpillFile makes a temporary file without a name in dir, for a check of many rows. It disappears
+// when it is closed or the process ends.
+func SpillFile(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, ".campaignd-*.tmp")
+	if err != nil {
+		return nil, fmt.Errorf("make temporary file: %w", err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(fmt.Errorf("make temporary file: %w", err), f.Close())
+	}
+	return f, nil
 }

@@ -25,9 +25,9 @@ type Page struct {
 	Examples map[string][]byte // files in examples/ by name
 }
 
-// Page describes an inbox: applications, defaults, limits, and each campaign that it may send, with
+// NewPage describes an inbox: applications, defaults, limits, and each campaign that it may send, with
 // an example drop that passes the check as it is. dir takes temporary files.
-func (c *Checker) Page(ctx context.Context, in *config.Inbox, dir string) (*Page, error) {
+func NewPage(ctx context.Context, c *Checker, in *config.Inbox, dir string) (*Page, error) {
 	all, _, err := c.Campaigns.All()
 	if err != nil {
 		return nil, err

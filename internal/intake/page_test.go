@@ -13,7 +13,7 @@ func TestPage(t *testing.T) {
 slicing = {enabled = true, capacity = 600}`)
 	h.campaign("9.json", `{"id": 9, "applicationId": 2, "title": "another's", "enabled": true, "channelTypes": ["cloud_api"], "messageContent": [{"body": "x"}]}`)
 	h.campaign("10.json", `{"id": 10, "applicationId": 1, "title": "disabled", "enabled": false, "channelTypes": ["cloud_api"], "messageContent": [{"body": "x"}]}`)
-	page, err := h.checker().Page(t.Context(), &h.config.Inboxes[0], h.config.StateDir)
+	page, err := NewPage(t.Context(), h.checker(), &h.config.Inboxes[0], h.config.StateDir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ slicing = {enabled = true, capacity = 600}`)
 func TestPageFiles(t *testing.T) {
 	h := newHarness(t, "", "")
 	write := func() error {
-		page, err := h.checker().Page(t.Context(), &h.config.Inboxes[0], h.config.StateDir)
+		page, err := NewPage(t.Context(), h.checker(), &h.config.Inboxes[0], h.config.StateDir)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,7 +40,7 @@ func (in *Intake) RunPages(ctx context.Context) {
 			if in.Present(inbox.Path) != nil {
 				continue // written when it is back
 			}
-			if page, err := c.Page(ctx, inbox, in.stateDir); err != nil {
+			if page, err := NewPage(ctx, c, inbox, in.stateDir); err != nil {
 				in.logPage(ctx, inbox.Path, err)
 			} else if err := writePage(inbox.Path, page); err != nil {
 				in.logPage(ctx, inbox.Path, err)

@@ -8,12 +8,13 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/display"
 	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/document"
 )
 
 // proofMismatch returns how the CSV differs from the proof in the sidecar, or "".
-func (in *Intake) proofMismatch(ctx context.Context, p *Parts, inbox *config.Inbox, info *csvfile.Info, sidecar *document.Sidecar) (string, error) {
+func (c *Checker) proofMismatch(ctx context.Context, p *Parts, inbox *config.Inbox, info *csvfile.Info, sidecar *document.Sidecar) (string, error) {
 	if sidecar == nil {
 		return "", nil
 	}
@@ -22,7 +23,7 @@ func (in *Intake) proofMismatch(ctx context.Context, p *Parts, inbox *config.Inb
 		return broken[0].Message, nil
 	}
 	if sidecar.Rows != nil {
-		rows, empty, err := in.rows(ctx, p, inbox, info)
+		rows, empty, err := c.countRows(ctx, p, inbox, info)
 		if errors.Is(err, errBadHeader) {
 			return "", nil
 		}
@@ -45,14 +46,6 @@ func hasFullProof(sidecar *document.Sidecar) bool {
 	return sidecar != nil && (sidecar.SHA256 != "" || sidecar.Bytes != nil)
 }
 
-// countNoun formats a count: 1 row, 2 rows.
-func countNoun(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 // promisedRows reports whether a file has the promised number of rows, which may include
 // the rows of empty cells (docs/contract.md 5).
 func promisedRows(promised, rows, empty int64) bool {
@@ -61,13 +54,13 @@ func promisedRows(promised, rows, empty int64) bool {
 
 func rowsMismatch(promised, found int64) string {
 	if promised == found+1 {
-		return fmt.Sprintf("the CSV has %s, the sidecar promised %d; the first line names the columns and doesn't count", countNoun(found, "data row"), promised)
+		return fmt.Sprintf("the CSV has %s, the sidecar promised %d; the first line names the columns and doesn't count", display.Count(found, "data row"), promised)
 	}
-	return fmt.Sprintf("the CSV has %s, the sidecar promised %d", countNoun(found, "data row"), promised)
+	return fmt.Sprintf("the CSV has %s, the sidecar promised %d", display.Count(found, "data row"), promised)
 }
 
 func unreadableRows(promised int64, broken *csvfile.Broken) string {
-	return fmt.Sprintf("the CSV can't be read to its end (line %d), the sidecar promised %s", broken.Problem.Line, countNoun(promised, "data row"))
+	return fmt.Sprintf("the CSV can't be read to its end (line %d), the sidecar promised %s", broken.Problem.Line, display.Count(promised, "data row"))
 }
 
 // proofProblems compares size and digest with the sidecar (docs/contract.md 5).
@@ -75,7 +68,7 @@ func proofProblems(sidecar *document.Sidecar, bytes int64, sha256 string) []camp
 	var broken []campaign.Problem
 	if sidecar.Bytes != nil && *sidecar.Bytes != bytes {
 		broken = append(broken, campaign.Problem{Code: "proof-mismatch", File: sidecar.File, Field: "bytes",
-			Message: fmt.Sprintf("the CSV has %s, the sidecar promised %d", countNoun(bytes, "byte"), *sidecar.Bytes)})
+			Message: fmt.Sprintf("the CSV has %s, the sidecar promised %d", display.Count(bytes, "byte"), *sidecar.Bytes)})
 	}
 	if sidecar.SHA256 != "" && sidecar.SHA256 != sha256 {
 		broken = append(broken, campaign.Problem{Code: "proof-mismatch", File: sidecar.File, Field: "sha256",
@@ -87,10 +80,10 @@ func proofProblems(sidecar *document.Sidecar, bytes int64, sha256 string) []camp
 // errBadHeader is returned when the header is complete and wrong: waiting fixes nothing.
 var errBadHeader = errors.New("the header is wrong")
 
-// rows counts the data rows of the CSV as the check will, and the skipped rows of empty cells.
-func (in *Intake) rows(ctx context.Context, p *Parts, inbox *config.Inbox, info *csvfile.Info) (rows, empty int64, err error) {
+// countRows counts the data rows of the CSV as the check will, and the skipped rows of empty cells.
+func (c *Checker) countRows(ctx context.Context, p *Parts, inbox *config.Inbox, info *csvfile.Info) (rows, empty int64, err error) {
 	f := &Finding{}
-	d, err := in.checker().documents(ctx, p, inbox, f)
+	d, err := c.documents(ctx, p, inbox, f)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -3,6 +3,8 @@ package intake
 import (
 	"context"
 	"sync"
+
+	"campaignd/internal/watch"
 )
 
 // smallCSV is the size in bytes up to which a drop counts as small. Small and large drops have
@@ -104,4 +106,15 @@ func (q *queue[T]) busy(inbox, name string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.known[[2]string{inbox, name}]
+}
+
+// packedWeight is how many times its size a packed file counts in the choice of a queue.
+const packedWeight = 10
+
+// weight returns the bytes that reading a file costs.
+func weight(name string, size int64) int64 {
+	if watch.ParseName(name).Format != watch.FormatCSV {
+		return packedWeight * size
+	}
+	return size
 }

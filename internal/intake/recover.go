@@ -146,11 +146,6 @@ func openFolder(s *campaign.Sending, inbox *config.Inbox) (*Parts, campaign.Prob
 	p := &Parts{Name: s.Name}
 	var problems campaign.Problems
 	for _, f := range s.Files {
-		part, _, err := p.part(f.Name)
-		if err != nil {
-			problems.AddCode("file-special", f.Name, 0, 0, "", "%v", err)
-			continue
-		}
 		file, err := openClaimed(s, f.Name)
 		if kind := notTakeable(err); kind != nil {
 			problems.AddCode("file-special", f.Name, 0, 0, "", "%v", kind)
@@ -160,7 +155,10 @@ func openFolder(s *campaign.Sending, inbox *config.Inbox) (*Parts, campaign.Prob
 			p.Close()
 			return nil, problems, err
 		}
-		p.add(part, f.Name, file)
+		if err := p.Add(f.Name, file); err != nil {
+			problems.AddCode("file-special", f.Name, 0, 0, "", "%v", err)
+			continue
+		}
 		checkLength(&problems, file, f)
 	}
 	for _, one := range []struct {

@@ -96,8 +96,8 @@ func readReschedule(c watch.Control) (*document.Sidecar, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := readDocument(f)
-	if errors.Is(err, errTooLarge) {
+	data, err := document.Read(f)
+	if errors.Is(err, document.ErrTooLarge) {
 		return nil, notRescheduled("the file %v", err)
 	}
 	if err != nil {

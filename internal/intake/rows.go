@@ -36,7 +36,7 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *csvfile.Info, f *Find
 		t.wrongColumns = wrong.Count > 0
 	} else if layout != nil {
 		// The message lists the columns, if they could be read.
-		f.Problems.Merge(withCode(layout.CheckVariables(f.Sending.Variables, t.columns()), "layout-invalid"))
+		f.Problems.Merge(layout.CheckVariables(f.Sending.Variables, t.columns()).WithCode("layout-invalid"))
 	}
 	f.noteDates(p, f.wantedColumns(layout))
 	f.documentProblems = f.Problems.Count

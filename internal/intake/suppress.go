@@ -10,6 +10,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/display"
 	"campaignd/internal/safeio"
 	"campaignd/internal/store"
 	"campaignd/internal/watch"
@@ -120,7 +121,7 @@ func (o OptOuts) answer(done OptOutResult) (text string, taken bool) {
 	if len(o.Applications) > 1 {
 		name += "s"
 	}
-	text = fmt.Sprintf("%s taken in; they apply from now on to %s %s.", countNoun(int64(done.Rows), "opt-out"), name, joinIDs(o.Applications))
+	text = fmt.Sprintf("%s taken in; they apply from now on to %s %s.", display.Count(int64(done.Rows), "opt-out"), name, display.Numbers(o.Applications))
 	if refused != "" {
 		text = refused + ", and " + text + " Fix the refused lines and upload them in another list."
 	}
@@ -143,7 +144,7 @@ func (r *OptOutResult) refusedLines() string {
 	if more := r.Refused - len(r.Lines); more > 0 {
 		numbers = append(numbers, fmt.Sprintf("and %d more", more))
 	}
-	return fmt.Sprintf("%s %s refused (%s%s)", countNoun(int64(r.Refused), "line"), were, lines, strings.Join(numbers, ", "))
+	return fmt.Sprintf("%s %s refused (%s%s)", display.Count(int64(r.Refused), "line"), were, lines, strings.Join(numbers, ", "))
 }
 
 // listProblems returns a first line followed by every problem, unless that line says everything.

@@ -93,7 +93,7 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 		if t.wrongColumns = missing.Count > 0; t.wrongColumns && reader.SepLine() {
 			f.warn(file.Name, fmt.Sprintf("its first line, sep=, declares %q as the separator; remove the line if that is wrong", reader.Delimiter()))
 		}
-		f.Problems.Merge(withCode(missing, "layout-invalid"))
+		f.Problems.Merge(missing.WithCode("layout-invalid"))
 	}
 	return t, nil
 }

@@ -226,6 +226,10 @@ func (u *unpacker) spool(write func(io.Writer) error) (*os.File, error) {
 	return file, err
 }
 
+// minFreeSpace is the free space in bytes below which no drop is taken in, so that what was
+// accepted can still be recorded on a nearly full disk.
+const minFreeSpace = 64 << 20
+
 // roomInterval is how many bytes are written between two looks at the free space.
 const roomInterval = 16 << 20
 
@@ -254,6 +258,9 @@ func (p *Parts) refused() *archive.Refused {
 	}
 	return p.unpacked.wrong
 }
+
+// isPacked reports whether the CSV was unpacked or written from a spreadsheet.
+func (p *Parts) isPacked() bool { return p.unpacked != nil }
 
 // isSheet reports whether the CSV was written from a spreadsheet.
 func (p *Parts) isSheet() bool { return p.unpacked != nil && p.unpacked.sheet != nil }
@@ -287,15 +294,4 @@ func (f *Finding) noteDates(p *Parts, used []string) {
 // isZip reports whether the CSV came in a zip, which may have brought other parts.
 func (p *Parts) isZip() bool {
 	return slices.ContainsFunc(p.dropped, func(one Part) bool { return watch.ParseName(one.Name).Format == watch.FormatZip })
-}
-
-// packedWeight is how many times its size a packed file counts in the choice of a queue.
-const packedWeight = 10
-
-// weight returns the bytes that reading a file costs.
-func weight(name string, size int64) int64 {
-	if watch.ParseName(name).Format != watch.FormatCSV {
-		return packedWeight * size
-	}
-	return size
 }

@@ -12,6 +12,7 @@ package document
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -20,9 +21,23 @@ import (
 	"campaignd/internal/source"
 )
 
-// MaxSize is the most bytes a document may have (docs/contract.md 4, limits). Callers
-// need to read at most MaxSize+1.
+// MaxSize is the most bytes a document may have (docs/contract.md 4, limits).
 const MaxSize = 1 << 20
+
+// ErrTooLarge is returned when a document has more than MaxSize bytes.
+var ErrTooLarge = fmt.Errorf("has more than the %d bytes (1 MiB) that a JSON file may have", MaxSize)
+
+// Read reads a document completely. It reads no more than MaxSize+1 bytes.
+func Read(r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > MaxSize {
+		return nil, ErrTooLarge
+	}
+	return data, nil
+}
 
 // position is a position in a file, from 1; zero for an absent value.
 type position struct{ line, column int }

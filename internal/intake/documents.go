@@ -1,0 +1,194 @@
+package intake
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+	"campaignd/internal/display"
+	"campaignd/internal/plan/document"
+)
+
+// documents holds what a drop's layout, sidecar and campaign say, or the defaults in their place.
+type documents struct {
+	layout       *document.Layout // nil if it can't be read, or the columns take its place
+	layoutDigest [32]byte
+	rules        *channelRules // nil if the campaign can't be sent
+}
+
+// documents reads everything of a drop but its CSV. What is wrong is recorded in f.
+func (c *Checker) documents(ctx context.Context, p *Parts, in *config.Inbox, f *Finding) (d documents, err error) {
+	if d.layout, d.layoutDigest, err = c.layout(p, in, f); err != nil {
+		return d, err
+	}
+	if err = c.sidecar(p, in, f); err != nil {
+		return d, err
+	}
+	camp, err := c.campaign(p, in, f)
+	if err != nil {
+		return d, err
+	}
+	d.rules = c.channels(ctx, camp, d.layout, f)
+	if p.Layout.File == nil && in.Layout == config.LayoutColumns && d.rules != nil {
+		f.columns = columnsLayout(p, in, d.rules, f)
+	}
+	return d, nil
+}
+
+func (c *Checker) layout(p *Parts, in *config.Inbox, f *Finding) (*document.Layout, [32]byte, error) {
+	part := p.Layout
+	switch {
+	case part.File != nil || in.Layout == "":
+	case in.Layout == config.LayoutColumns:
+		return nil, sha256.Sum256([]byte(config.LayoutColumns)), nil
+	default:
+		file, err := OpenFile(in.Layout)
+		if err != nil {
+			return nil, [32]byte{}, fmt.Errorf("read the inbox's layout: %w", err)
+		}
+		defer file.Close() // read only
+		part = Part{Name: filepath.Base(in.Layout), File: file}
+	}
+	data, err := c.read(part, f)
+	if err != nil || data == nil {
+		return nil, [32]byte{}, err
+	}
+	layout, problems, warnings := document.ParseLayout(part.Name, data)
+	f.Problems.Merge(problems.WithCode("layout-invalid"))
+	f.Sending.Warnings = append(f.Sending.Warnings, warnings...)
+	return layout, sha256.Sum256(data), nil
+}
+
+// read reads a document completely. It returns nil without an error if the document is too large,
+// which is recorded as a problem.
+func (c *Checker) read(part Part, f *Finding) ([]byte, error) {
+	if part.File == nil {
+		return nil, nil
+	}
+	if _, err := part.File.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("read %q: %w", part.Name, err)
+	}
+	data, err := document.Read(part.File)
+	if errors.Is(err, document.ErrTooLarge) {
+		f.Problems.AddCode("json-too-large", part.Name, 0, 0, "", "%v", err)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", part.Name, err)
+	}
+	return data, nil
+}
+
+func (c *Checker) sidecar(p *Parts, in *config.Inbox, f *Finding) error {
+	f.Sidecar = &document.Sidecar{File: p.Name + ".schedule.json", SlicingCondition: campaign.FragmentedSlots}
+	if p.Sidecar.File != nil {
+		data, err := c.read(p.Sidecar, f)
+		if err != nil {
+			return err
+		}
+		var problems campaign.Problems
+		if data != nil {
+			f.Sidecar, problems = document.ParseSidecar(p.Sidecar.Name, data)
+			f.Problems.Merge(problems.WithCode("schedule-invalid"))
+		} else {
+			f.Sidecar = nil
+		}
+	}
+	return f.takeDefaults(p, in)
+}
+
+// campaign finds application and campaign and freezes the campaign's contents.
+func (c *Checker) campaign(p *Parts, in *config.Inbox, f *Finding) (*campaign.Campaign, error) {
+	s := &f.Sending
+	file := p.Name + ".schedule.json"
+	if p.Sidecar.Name != "" {
+		file = p.Sidecar.Name
+	}
+	if f.Sidecar == nil {
+		return nil, nil // its keys are unknown; its own errors are reported
+	}
+	wrong := func(code, key, format string, args ...any) {
+		line, column := f.Sidecar.Place(key)
+		if from := f.Sidecar.FileOf(key); from != f.Sidecar.File {
+			file = from
+		}
+		f.Problems.AddCode(code, file, line, column, key, format, args...)
+	}
+	missing := "is missing, and this inbox has no default for it"
+	if p.Sidecar.File == nil {
+		missing = "is missing: there is no such file, and this inbox has no default for it"
+	}
+	if s.ApplicationID == 0 && !f.Sidecar.Has("applicationId") {
+		wrong("application-missing", "applicationId", "%s; it may send for: %s", missing, c.applicationIDs(in))
+	}
+	// Without an application that may send, the campaign would be a consequence.
+	if s.CampaignID == 0 && !f.Sidecar.Has("campaignId") && (s.ApplicationID == 0 || in.Allows(s.ApplicationID) && c.Config.Application(s.ApplicationID) != nil) {
+		wrong("campaign-missing", "campaignId", "%s; give the number of the campaign, e.g. \"campaignId\": 7", missing)
+	}
+	if s.ApplicationID == 0 {
+		return nil, nil
+	}
+	if !in.Allows(s.ApplicationID) {
+		wrong("application-not-allowed", "applicationId", "this inbox may not send for application %d; it may for: %s; was the drop meant for another inbox?", s.ApplicationID, c.applicationIDs(in))
+		return nil, nil
+	}
+	f.Application = c.Config.Application(s.ApplicationID)
+	if f.Application == nil {
+		wrong("application-unknown", "applicationId", "there is no application %d; this inbox may send for: %s", s.ApplicationID, c.applicationIDs(in))
+		return nil, nil
+	}
+	s.MaxLateness = f.Application.MaxLateness
+	if s.CampaignID == 0 {
+		return nil, nil
+	}
+	camp, why, details, err := c.Campaigns.Find(s.ApplicationID, s.CampaignID)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case camp == nil:
+		wrong("campaign-unknown", "campaignId", "%s", why)
+		f.Problems.Merge(details)
+	case !camp.Enabled:
+		wrong("campaign-disabled", "campaignId", "campaign %d is disabled; name another, or ask the operator to enable it", camp.ID)
+	case camp.SendType != "proactive":
+		wrong("campaign-reactive", "campaignId", "campaign %d has the sendType %q: only proactive campaigns can be sent from a drop", camp.ID, camp.SendType)
+	}
+	return camp, nil
+}
+
+// applicationIDs lists the applications that the inbox may send for. A partner learns nothing
+// about others.
+func (c *Checker) applicationIDs(in *config.Inbox) string {
+	var ids []int64
+	for _, a := range c.Config.Applications {
+		if in.Allows(a.ID) {
+			ids = append(ids, a.ID)
+		}
+	}
+	return display.Numbers(ids)
+}
+
+// sidecarAndLimit returns the sidecar and the largest size of the CSV. A sidecar that can't be
+// read is nil; its errors are reported by the check.
+func (c *Checker) sidecarAndLimit(p *Parts, inbox *config.Inbox) (*document.Sidecar, int64) {
+	f := &Finding{}
+	if err := c.sidecar(p, inbox, f); err != nil {
+		return nil, 0
+	}
+	app := c.Config.Application(f.Sending.ApplicationID)
+	if app == nil {
+		// It is rejected anyway; the largest limit of any application bounds the work.
+		limit := int64(0)
+		for i := range c.Config.Applications {
+			limit = max(limit, c.Config.Applications[i].MaxFileSize)
+		}
+		return f.Sidecar, limit
+	}
+	return f.Sidecar, app.MaxFileSize
+}
