@@ -146,6 +146,10 @@ type Entry struct {
 	// message until its final outcome. Where the store returns an entry, it says that any
 	// attempt so far may have.
 	MaybeDelivered bool
+
+	// Seen says of a result that the receiver may have seen the attempt, so that it counts for
+	// the slot that holds At (docs/contract.md 7), whatever became of the message.
+	Seen bool
 }
 
 // Refusal is a row that was not accepted: Outcome is Rejected or Duplicate.

@@ -50,6 +50,11 @@ const (
 	verdictSlotFull                        // not handed over: the slot has no capacity left
 )
 
+// seen reports whether the receiver may have seen the attempt, so that it counts for its slot.
+func (r *Result) seen() bool {
+	return r.Verdict < verdictReturned && r.Verdict != VerdictUnreachable && !r.OwnRule
+}
+
 func (b *batch) reset() {
 	clear(b.items)
 	clear(b.msgs)

@@ -69,7 +69,7 @@ func (cs *channelSender) decide(b *batch, entries []campaign.Entry) []campaign.E
 		}
 		e := campaign.Entry{Sending: it.cursor.run.id, Row: it.row, Message: it.message,
 			Outcome: it.outcome, Attempts: it.recordedAttempts, At: at, NextAt: it.nextAt}
-		e.MaybeDelivered = it.maybeDelivered
+		e.MaybeDelivered, e.Seen = it.maybeDelivered, it.sliced && res.seen()
 		if it.outcome == campaign.Pending {
 			e.NextAt = time.Time{}
 		} else {

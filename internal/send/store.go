@@ -64,8 +64,9 @@ type Store interface {
 	// canceled one stays canceled) and sets FinishedAt. It returns false if some have none yet.
 	Finish(id campaign.ID) (bool, error)
 
-	// AttemptsSince returns how many attempts an application's sliced messages have had since an
-	// instant, or more: a few may have been made before it. It is asked once, at a start.
+	// AttemptsSince returns how many results with Seen an application has had in the slot that
+	// begins at since, those of earlier processes included, and what Recover found in flight in
+	// it. It is asked once, at a start.
 	AttemptsSince(application int64, since time.Time) (uint64, error)
 
 	// OptedOut reports whether a contact, in the form of campaign.AppendContact, has opted out of the application's channel.

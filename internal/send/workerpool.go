@@ -163,7 +163,7 @@ func (cs *channelSender) send(b *batch) {
 		}
 	}
 	for i := range b.items {
-		if b.items[i].sliced && b.results[i].Verdict == VerdictUnreachable && h.rules.grid != nil {
+		if res := &b.results[i]; b.items[i].sliced && res.Verdict < verdictReturned && !res.seen() && h.rules.grid != nil {
 			h.rules.slots.giveBack(h.rules.grid, h.now)
 		}
 	}

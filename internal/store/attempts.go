@@ -1,42 +1,66 @@
 package store
 
 import (
-	"errors"
+	"encoding/binary"
 	"time"
+
+	"go.etcd.io/bbolt"
 )
 
-// AttemptsSince implements send.Store. It reads the outcomes of all sliced sendings of the
-// application that hadn't ended by since. All attempts of a message count if its last one was made
-// since then, and so do the messages that Recover found in flight and made Pending again: nobody
-// knows when they were handed over.
-func (s *Store) AttemptsSince(application int64, since time.Time) (uint64, error) {
-	heads, err := s.Sendings(Filter{Application: application})
+// AttemptsSince implements send.Store: it returns the attempts recorded as seen in the slot that
+// begins at since. Messages that Recover found in flight count for the slot in which it found them.
+func (s *Store) AttemptsSince(application int64, since time.Time) (count uint64, err error) {
+	err = s.view(func(t *tx) error {
+		if start, n := decodeAttempts(t.bucket(bucketAttempts).Get(key8(signed(application)))); start == since.UnixNano() {
+			count = n
+		}
+		return nil
+	})
+	return count, err
+}
+
+// countAttempts counts n attempts for the application's slot that holds at. Only the last slot has a count.
+func (t *tx) countAttempts(application int64, at time.Time, n uint64) error {
+	slot := int64(t.grid(application))
+	if n == 0 || slot == 0 {
+		return nil
+	}
+	b, key := t.bucket(bucketAttempts), key8(signed(application))
+	start, count := decodeAttempts(b.Get(key))
+	begin := floorDiv(at.UnixNano(), slot) * slot
+	if begin != start {
+		count = 0
+	}
+	return b.Put(key, encodeAttempts(begin, count+n))
+}
+
+func encodeAttempts(start int64, count uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(make([]byte, 0, 16), uint64(start)), count)
+}
+
+// decodeAttempts returns 0 attempts in a slot long past if there is no value.
+func decodeAttempts(value []byte) (start int64, count uint64) {
+	if len(value) != 16 {
+		return 0, 0
+	}
+	return int64(binary.BigEndian.Uint64(value)), binary.BigEndian.Uint64(value[8:])
+}
+
+// addAttempts migrates version 5 to 6. Version 5 didn't count attempts, so what is reserved in the
+// current slot counts as attempted in it.
+func addAttempts(t *bbolt.Tx) error {
+	b, err := t.CreateBucketIfNotExists(bucketAttempts)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	n := s.recovered[application]
-	for _, head := range heads {
-		if !head.Sliced || head.StartedAt.IsZero() || !head.FinishedAt.IsZero() && head.FinishedAt.Before(since) {
-			continue
+	return t.Bucket(bucketGrids).ForEach(func(key, value []byte) error {
+		slot := int64(binary.BigEndian.Uint64(value))
+		number := floorDiv(now().UnixNano(), slot)
+		n := floorDiv(number, slotsPage)
+		page, err := decodeSlotPage(t.Bucket(bucketSlots).Get(keySlots(unsigned(binary.BigEndian.Uint64(key)), n)))
+		if err != nil {
+			return err
 		}
-		err := s.eachResult(head.ID, func(r result) error {
-			if r.at >= since.UnixMilli() {
-				n += uint64(r.attempts)
-			}
-			return nil
-		})
-		if errors.Is(err, ErrNotFound) {
-			continue // removed meanwhile
-		}
-		retries, retriesErr := s.Retries(head.ID)
-		if err := errors.Join(err, retriesErr); err != nil {
-			return 0, err
-		}
-		for i := range retries {
-			if !retries[i].At.Before(since) {
-				n += uint64(max(retries[i].Attempts, 1)) // a throttled attempt isn't in Attempts
-			}
-		}
-	}
-	return n, nil
+		return b.Put(key, encodeAttempts(number*slot, uint64(page[number-n*slotsPage])))
+	})
 }

@@ -1,45 +1,87 @@
 package store
 
 import (
+	"encoding/binary"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/plan"
 )
 
-// TestAttemptsSince: the attempts in a slot are known after a crash: those of messages that were
-// sent, that wait for a retry and that were in flight, of the application's sliced sendings alone.
+// seen returns a result whose attempt the receiver may have seen.
+func seen(e campaign.Entry) campaign.Entry {
+	e.Seen = true
+	return e
+}
+
+// wantAttempts fails the test unless an application has had want attempts in the current slot.
+func wantAttempts(t *testing.T, s *Store, application int64, slot time.Duration, want uint64) {
+	t.Helper()
+	if got, err := s.AttemptsSince(application, time.Now().Truncate(slot)); got != want || err != nil {
+		t.Errorf("application %d: %d attempts in the slot, %v; want %d", application, got, err, want)
+	}
+}
+
+// TestAttemptsSince: the attempts in a slot are known after every crash: whatever became of the
+// messages, and those in flight.
 func TestAttemptsSince(t *testing.T) {
-	s := openTest(t)
-	grid := &plan.Grid{Slot: time.Hour, Capacity: 100}
-	id := accept(t, s, draft{rows: 8}, grid).ID
-	unsliced := accept(t, s, draft{rows: 2}, nil).ID
-	since := time.Now().Add(-time.Minute)
-	attempted(t, s, id, 0, 1, campaign.Sent, false)
-	attempted(t, s, id, 1, 3, campaign.Failed, false)
-	attempted(t, s, id, 2, 2, campaign.Retrying, false)
-	attempted(t, s, id, 3, 0, campaign.Retrying, false) // throttled, which isn't counted as an attempt
-	attempted(t, s, unsliced, 0, 1, campaign.Sent, false)
-	early := entry(id, 4, 1, campaign.InFlight, 1)
-	commit(t, s, early)
-	early.Outcome, early.At = campaign.Sent, since.Add(-time.Second)
-	commit(t, s, early)
-	commit(t, s, entry(id, 5, 1, campaign.InFlight, 1))
-	s.Close()
-	s = openAt(t, s.path)
-	if _, err := s.Recover(func(int64, string) bool { return true }); err != nil {
-		t.Fatal(err)
-	}
-	for application, want := range map[int64]uint64{1: 1 + 3 + 2 + 1 + 1, 2: 0} {
-		if got, err := s.AttemptsSince(application, since); got != want || err != nil {
-			t.Errorf("application %d: %d attempts, %v; want %d", application, got, err, want)
+	synctest.Test(t, func(t *testing.T) {
+		const slot = time.Hour
+		s := openTest(t)
+		id := accept(t, s, draft{rows: 8}, &plan.Grid{Slot: slot, Capacity: 100}).ID
+		unsliced := accept(t, s, draft{rows: 2}, nil).ID
+		for row, o := range []campaign.Outcome{campaign.Sent, campaign.Failed, campaign.Retrying, campaign.Pending, campaign.Pending} {
+			commit(t, s, entry(id, row, 1, campaign.InFlight, 1))
+			e := entry(id, row, 1, o, 0)
+			e.Seen = row != 4 // not handed over
+			commit(t, s, e)
 		}
-	}
-	// In flight at the crash: nobody knows when.
-	if got, err := s.AttemptsSince(1, time.Now().Add(time.Minute)); got != 1 || err != nil {
-		t.Errorf("%d attempts in the next slot, %v; want 1", got, err)
-	}
+		commit(t, s, entry(id, 2, 1, campaign.InFlight, 2)) // again
+		commit(t, s, seen(entry(id, 2, 1, campaign.Sent, 2)))
+		attempted(t, s, unsliced, 0, 1, campaign.Sent, false)
+		wantAttempts(t, s, 1, slot, 5)
+		wantAttempts(t, s, 2, slot, 0)
+		for crash := range 2 {
+			commit(t, s, entry(id, 5, 1, campaign.InFlight, 1))
+			commit(t, s, entry(unsliced, 1, 1, campaign.InFlight, 1))
+			s.Close()
+			s = openAt(t, s.path)
+			if _, err := s.Recover(func(int64, string) bool { return true }); err != nil {
+				t.Fatal(err)
+			}
+			wantAttempts(t, s, 1, slot, 6+uint64(crash))
+		}
+		time.Sleep(slot)
+		wantAttempts(t, s, 1, slot, 0)
+		commit(t, s, entry(id, 5, 1, campaign.InFlight, 1))
+		commit(t, s, seen(entry(id, 5, 1, campaign.Sent, 1)))
+		wantAttempts(t, s, 1, slot, 1)
+	})
+}
+
+// TestAttemptsAfterAnUpgrade: version 5 didn't count attempts; what was reserved in the slot of the
+// upgrade counts as attempted in it.
+func TestAttemptsAfterAnUpgrade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const slot = time.Hour
+		s := openTest(t)
+		accept(t, s, draft{rows: 8}, &plan.Grid{Slot: slot, Capacity: 6})
+		if err := s.update(func(t *tx) error {
+			if err := t.DeleteBucket(bucketAttempts); err != nil {
+				return err
+			}
+			return t.bucket(bucketMeta).Put(metaVersion, binary.BigEndian.AppendUint32(nil, 5))
+		}); err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		s = openAt(t, s.path)
+		wantAttempts(t, s, 1, slot, 6)
+		time.Sleep(slot)
+		wantAttempts(t, s, 1, slot, 0)
+	})
 }
 
 // TestCancelOutlivesACrash: a cancel that waits for messages in flight when the process ends makes the

@@ -25,6 +25,7 @@
 //	waiting         number, row, message -> due: the message's key in retries
 //	slots           application (8), page (8) -> messages reserved in 256 slots
 //	grids           application -> slot length of the bucket slots
+//	attempts        application -> start of the last slot with an attempt (8), attempts that count for it (8)
 //	digests         sha256 -> number and time of the acceptance that makes another a duplicate
 //	optouts         application, channel, 0, lowest contact -> block of up to 64 opt-outs; the sequence counts them all
 //	origins         number -> where and when opt-outs came in, as JSON

@@ -41,6 +41,7 @@ var (
 	bucketNotices       = []byte("notices")   // made on first use
 	bucketUserIDsOf     = []byte("useridsof") // made on first use
 	bucketRecords       = []byte("records")   // made on first use
+	bucketAttempts      = []byte("attempts")
 )
 
 // The buckets in each bucket of contacts.

@@ -63,7 +63,7 @@ func Open(path string, opts Options) (*Store, error) {
 }
 
 func newStore(path string, opts Options) *Store {
-	s := &Store{path: path, opts: opts, commitTx: (*bbolt.Tx).Commit, scans: scans{byNumber: map[uint64]*scan{}}, recovered: map[int64]uint64{},
+	s := &Store{path: path, opts: opts, commitTx: (*bbolt.Tx).Commit, scans: scans{byNumber: map[uint64]*scan{}},
 		guard: guard{ended: make(chan struct{})}}
 	s.optOuts.Store(plainOptOuts())
 	return s
@@ -235,7 +235,7 @@ func (s *Store) version() (version uint32, err error) {
 // migrations lists the steps from version i to i+1, one transaction each. Only append:
 // today's binary opens a store of every earlier version.
 func migrations() []func(*bbolt.Tx) error {
-	return []func(*bbolt.Tx) error{makeBuckets, addDeliveries, markMaybeDelivered, packOptOuts, addReplies}
+	return []func(*bbolt.Tx) error{makeBuckets, addDeliveries, markMaybeDelivered, packOptOuts, addReplies, addAttempts}
 }
 
 func migrate(s *Store, version uint32) error {

@@ -78,7 +78,6 @@ func (s *Store) finishCancels() error {
 
 func (s *Store) recover(n uint64, chunks []uint32, retry func(int64, string) bool, found *Recovered) error {
 	var one Recovered
-	application := int64(0)
 	err := s.update(func(t *tx) error {
 		one = Recovered{}
 		head, err := t.header(n)
@@ -96,7 +95,6 @@ func (s *Store) recover(n uint64, chunks []uint32, retry func(int64, string) boo
 		if err != nil {
 			return err
 		}
-		application = head.ApplicationID
 		again := make([]bool, len(head.Channels))
 		for i, channel := range head.Channels {
 			again[i] = !rec.state.Final() && rec.finalizedAs == campaign.Pending && retry(head.ApplicationID, channel)
@@ -107,12 +105,14 @@ func (s *Store) recover(n uint64, chunks []uint32, retry func(int64, string) boo
 				return err
 			}
 		}
+		if head.Sliced { // nobody knows when they were handed over
+			sw.seen, sw.seenAt = one.Retried+one.Unknown, now()
+		}
 		return sw.close()
 	})
 	if err == nil {
 		found.Retried += one.Retried
 		found.Unknown += one.Unknown
-		s.recovered[application] += one.Retried
 	}
 	return err
 }

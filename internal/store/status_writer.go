@@ -21,6 +21,8 @@ type statusWriter struct {
 	started   time.Time // time of the first attempt written
 	wakes     int64     // an instant at which something may become due; 0: none
 	recompute bool      // a message is Pending again: recompute the timeline entry
+	seen      uint64    // attempts that count for the slot of seenAt
+	seenAt    time.Time
 }
 
 // statuses returns a copy of a chunk's statuses, or the initial ones if it has none yet.
@@ -115,6 +117,10 @@ func (sw *statusWriter) writeChunk(w *chunkBatch) error {
 		}
 		statuses[at] = byte(status)
 		written = true
+		if e.Seen {
+			sw.seen++
+			sw.seenAt = e.At
+		}
 		if old == campaign.InFlight {
 			inFlight--
 		}
@@ -245,6 +251,9 @@ func (sw *statusWriter) close() error {
 		return nil
 	}
 	if err := sw.t.putCounters(sw.n, sw.counters); err != nil {
+		return err
+	}
+	if err := sw.t.countAttempts(sw.rec.application, sw.seenAt, sw.seen); err != nil {
 		return err
 	}
 	if sw.rec.state == campaign.StateScheduled && !sw.started.IsZero() {

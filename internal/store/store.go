@@ -34,9 +34,8 @@ type Store struct {
 
 	pageSize int // of the file
 
-	restored   string           // see Restored; set by Open, or by Hold before anything is sent
-	recovered  map[int64]uint64 // messages in flight that Recover made Pending again, by application; set before anything is sent
-	generation *os.File         // nil: it couldn't be opened
+	restored   string   // see Restored; set by Open, or by Hold before anything is sent
+	generation *os.File // nil: it couldn't be opened
 
 	writer  sync.Mutex // held by the only write transaction; guards the fields below
 	broken  bool       // a commit failed: reopen the file before the next write
