@@ -7,7 +7,7 @@ COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 DATE := $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
 TOOL := $(GO) tool -modfile=tools.mod
-FUZZTIME ?= 2s
+FUZZTIME ?= 1s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
@@ -67,7 +67,7 @@ e2e-sftp: ## run only the part of e2e with sshd
 race: ## run all tests with the race detector, in shuffled order (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 30m ./...
 
-fuzz: ## run every fuzz target for FUZZTIME (2s)
+fuzz: ## run every fuzz target for FUZZTIME (1s)
 	@sh test/fuzz.sh "$(GO)" $(FUZZTIME)
 
 fmt:
