@@ -38,6 +38,7 @@ var may = map[string][]string{
 	// A fake that shared a line with what it tests would prove nothing.
 	"send/whatsapp/graphfake": {},
 	"send/sendtest":           {"campaign", "send"},
+	"relay":                   {"campaign", "send"},
 	"watch":                   {"calendar", "campaign", "safeio"},
 	"picture":                 {"campaign", "display", "plan"},
 	"notify":                  {"campaign", "store"},
@@ -69,6 +70,7 @@ var modules = map[string]string{
 	"github.com/thedatashed/xlsxreader": "", // a reference to measure against
 	"github.com/wneessen/go-mail":       "send/smtp",
 	"github.com/emersion/go-msgauth":    "send/smtp",
+	"github.com/nats-io/":               "relay",
 }
 
 const prefix = "campaignd/internal/"

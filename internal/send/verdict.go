@@ -5,7 +5,8 @@ import "time"
 // Verdict says what an attempt's result means (docs/contract.md 8): about the message, its
 // recipient, the connection, the channel or the account. A driver only classifies; what
 // follows from a verdict is decided in this package. There is no default: a driver that
-// can't tell whether the message was sent returns VerdictUnknown.
+// can't tell whether the message was sent returns VerdictUnknown. The numbers travel between machines (package
+// relay): never renumber.
 //
 // "Counted" means that the attempt counts towards max_attempts.
 type Verdict uint8

@@ -1,0 +1,137 @@
+package relay
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"campaignd/internal/send"
+)
+
+// Answers is one part of a worker's answers to a batch, or says that the batch was given back.
+type Answers struct {
+	ID          BatchID
+	Application int64
+	Channel     string
+	Worker      string // WorkerRecord.ID
+	Grant       uint64 // Grant.Number; 0 in a Back before the claim was granted
+	Part        uint64 // counts the answers to this grant from 0
+	Last        bool   // no other part follows: every message of the batch has its answer
+
+	// Back says that the worker has sent nothing of the listed messages and won't send them. It
+	// lists all messages of the batch that have no answer, or none where the batch couldn't be
+	// read; that means all.
+	Back bool
+
+	List []Answer // in no particular order
+}
+
+// Answer is the result of one attempt.
+type Answer struct {
+	Index   int // in the batch
+	Key     string
+	Attempt int
+	Result  send.Result // zero in a Back
+}
+
+// MessageID returns the id by which the stream of answers recognizes a repeated publish.
+func (a *Answers) MessageID() string {
+	return fmt.Sprintf("%s-%d-%d-%s", a.ID, a.Grant, a.Part, a.Worker)
+}
+
+// Flags of an answer.
+const (
+	flagMaybeDelivered = 1 << iota
+	flagOptOut
+	flagOwnRule
+	flagRest
+)
+
+// AppendAnswers appends the encoded answers to dst.
+func AppendAnswers(dst []byte, a *Answers) []byte {
+	dst = appendHead(dst, a.ID)
+	dst = binary.AppendVarint(dst, a.Application)
+	dst = appendText(dst, a.Channel)
+	dst = appendText(dst, a.Worker)
+	dst = binary.AppendUvarint(dst, a.Grant)
+	dst = binary.AppendUvarint(dst, a.Part)
+	dst = appendBool(dst, a.Last)
+	dst = appendBool(dst, a.Back)
+	dst = binary.AppendUvarint(dst, uint64(len(a.List)))
+	for i := range a.List {
+		one := &a.List[i]
+		dst = binary.AppendUvarint(dst, uint64(one.Index))
+		dst = appendText(dst, one.Key)
+		dst = append(dst, byte(one.Attempt))
+		if !a.Back {
+			dst = appendResult(dst, &one.Result)
+		}
+	}
+	return dst
+}
+
+// appendResult appends an attempt's result. Send's numbers of verdicts and scopes are on the wire.
+func appendResult(dst []byte, r *send.Result) []byte {
+	var flags byte
+	for _, f := range []struct {
+		set bool
+		bit byte
+	}{{r.MaybeDelivered, flagMaybeDelivered}, {r.OptOut, flagOptOut}, {r.OwnRule, flagOwnRule}} {
+		if f.set {
+			flags |= f.bit
+		}
+	}
+	rest := r.Code != "" || r.Detail != "" || r.RetryAfter != 0 || r.Hold != 0
+	if rest {
+		flags |= flagRest
+	}
+	dst = append(dst, byte(r.Verdict), flags)
+	dst = appendText(dst, r.ProviderID)
+	if rest {
+		dst = appendText(dst, r.Code)
+		dst = appendText(dst, r.Detail)
+		dst = binary.AppendVarint(dst, int64(r.RetryAfter))
+		dst = append(dst, byte(r.Hold))
+	}
+	return dst
+}
+
+// DecodeAnswers decodes answers.
+func DecodeAnswers(data []byte) (Answers, error) {
+	d := decoder{b: data}
+	a := Answers{ID: d.head(), Application: d.varint(), Channel: d.text(), Worker: d.text(), Grant: d.uvarint(), Part: d.uvarint(), Last: d.bool(), Back: d.bool()}
+	n := d.count(MaxBatchMessages)
+	if n > len(d.b) { // an answer has more than one byte
+		d.fail()
+		n = 0
+	}
+	a.List = make([]Answer, n)
+	for i := range a.List {
+		one := &a.List[i]
+		one.Index, one.Key, one.Attempt = d.count(MaxBatchMessages-1), d.text(), int(d.byte())
+		if !a.Back {
+			d.result(&one.Result)
+		}
+		if d.err != nil {
+			break
+		}
+	}
+	return a, d.done("answers")
+}
+
+func (d *decoder) result(r *send.Result) {
+	r.Verdict = send.Verdict(d.byte())
+	flags := d.byte()
+	if r.Verdict < send.VerdictSent || r.Verdict > send.VerdictNoEndpoint || flags >= flagRest<<1 {
+		d.fail()
+	}
+	r.MaybeDelivered, r.OptOut, r.OwnRule = flags&flagMaybeDelivered != 0, flags&flagOptOut != 0, flags&flagOwnRule != 0
+	r.ProviderID = d.text()
+	if flags&flagRest == 0 {
+		return
+	}
+	r.Code, r.Detail, r.RetryAfter, r.Hold = d.text(), d.text(), time.Duration(d.varint()), send.Scope(d.byte())
+	if r.Hold > send.HoldChannel {
+		d.fail()
+	}
+}

@@ -1,0 +1,105 @@
+package relay
+
+import "encoding/binary"
+
+// Claim asks the hub whether a batch may be sent. The request goes to Names.Claim of the batch's
+// epoch.
+type Claim struct {
+	ID       BatchID
+	Worker   string // WorkerRecord.ID
+	Delivery uint64 // how often NATS has handed out the batch, this time included
+}
+
+// Decision is the hub's decision about a claim.
+type Decision byte
+
+// The decisions. Their numbers are on the wire: never renumber.
+const (
+	Granted   Decision = 1 // send all messages but Grant.Refused
+	Withdrawn Decision = 2 // nothing of the batch is to be sent: acknowledge it and forget it
+	TryLater  Decision = 3 // the hub can't decide now: give the batch back
+)
+
+// Grant is the hub's reply to a Claim.
+type Grant struct {
+	ID       BatchID
+	Decision Decision
+	Number   uint64 // how often the batch was granted, this time included; answers repeat it
+	Refused  []int  // with Granted: ascending indexes of messages that must not be sent and get no answer
+}
+
+// AppendClaim appends the encoded claim to dst.
+func AppendClaim(dst []byte, c *Claim) []byte {
+	dst = appendHead(dst, c.ID)
+	dst = appendText(dst, c.Worker)
+	return binary.AppendUvarint(dst, c.Delivery)
+}
+
+// DecodeClaim decodes a claim.
+func DecodeClaim(data []byte) (Claim, error) {
+	d := decoder{b: data}
+	c := Claim{ID: d.head(), Worker: d.text(), Delivery: d.uvarint()}
+	return c, d.done("claim")
+}
+
+// AppendGrant appends the encoded grant to dst.
+func AppendGrant(dst []byte, g *Grant) []byte {
+	dst = appendHead(dst, g.ID)
+	dst = append(dst, byte(g.Decision))
+	dst = binary.AppendUvarint(dst, g.Number)
+	dst = binary.AppendUvarint(dst, uint64(len(g.Refused)))
+	for _, i := range g.Refused {
+		dst = binary.AppendUvarint(dst, uint64(i))
+	}
+	return dst
+}
+
+// DecodeGrant decodes a grant. Its Refused are ascending and below MaxBatchMessages.
+func DecodeGrant(data []byte) (Grant, error) {
+	d := decoder{b: data}
+	g := Grant{ID: d.head(), Decision: Decision(d.byte()), Number: d.uvarint()}
+	if g.Decision < Granted || g.Decision > TryLater {
+		d.fail()
+	}
+	last := -1
+	for range d.count(MaxBatchMessages) {
+		i := d.count(MaxBatchMessages - 1)
+		if i <= last {
+			d.fail()
+		}
+		if d.err != nil {
+			break
+		}
+		g.Refused, last = append(g.Refused, i), i
+	}
+	return g, d.done("grant")
+}
+
+// Alive is a worker's sign of life for batches of one epoch that it has claimed and not finished.
+// It goes to Names.Alive, and nothing is lost with it.
+type Alive struct {
+	Epoch   uint64
+	Worker  string
+	Numbers []uint64 // of the batches
+}
+
+// AppendAlive appends the encoded sign to dst.
+func AppendAlive(dst []byte, a *Alive) []byte {
+	dst = appendHead(dst, BatchID{a.Epoch, 0})
+	dst = appendText(dst, a.Worker)
+	dst = binary.AppendUvarint(dst, uint64(len(a.Numbers)))
+	for _, n := range a.Numbers {
+		dst = binary.AppendUvarint(dst, n)
+	}
+	return dst
+}
+
+// DecodeAlive decodes a sign of life.
+func DecodeAlive(data []byte) (Alive, error) {
+	d := decoder{b: data}
+	a := Alive{Epoch: d.head().Epoch, Worker: d.text()}
+	for range d.count(len(d.b)) {
+		a.Numbers = append(a.Numbers, d.uvarint())
+	}
+	return a, d.done("sign of life")
+}

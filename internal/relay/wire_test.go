@@ -1,0 +1,172 @@
+package relay
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"campaignd/internal/send"
+)
+
+func exampleBatch() Batch {
+	message := func(key, contact string) send.Message {
+		return send.Message{
+			Key: key, SendingID: "20260301-000007", Reference: "spring", ApplicationID: 1, CampaignID: 7, ChannelType: "cloud_api",
+			ContactCode: contact, To: "+" + contact, RowReference: "r1", Number: 1, Attempt: 2,
+			Content: json.RawMessage(`{"text":"Hello"}`), DueAt: time.Unix(1772000000, 5).UTC(),
+		}
+	}
+	b := Batch{ID: BatchID{3, 1024}, Application: 1, Channel: "cloud_api", Hold: true, Messages: []send.Message{
+		message("20260301-000007-2-1-ab12cd34", "34600000001"), message("20260301-000007-3-1-ab12cd34", "34600000002"), message("20260301-000008-2-1-ab12cd34", ""),
+	}}
+	b.Messages[2].SendingID, b.Messages[2].Content = "20260301-000008", json.RawMessage(`{}`)
+	return b
+}
+
+func exampleAnswers() []Answers {
+	return []Answers{
+		{ID: BatchID{3, 1024}, Application: 1, Channel: "cloud_api", Worker: "w1", Grant: 1, Part: 2, Last: true, List: []Answer{
+			{Index: 0, Key: "k0", Attempt: 1, Result: send.Result{Verdict: send.VerdictSent, ProviderID: "p0"}},
+			{Index: 1, Key: "k1", Attempt: 2, Result: send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: "33", Detail: "no account", RetryAfter: time.Minute, OwnRule: true}},
+			{Index: 2, Key: "k2", Attempt: 3, Result: send.Result{Verdict: send.VerdictUnknown, MaybeDelivered: true, OptOut: true}},
+		}},
+		{ID: BatchID{1, 1}, Application: 2, Channel: "email", Worker: "w2", Back: true, Last: true, List: []Answer{{Index: 5, Key: "k5", Attempt: 1}}},
+		{ID: BatchID{1, 2}, Worker: "w2", Back: true, Last: true, List: []Answer{}},
+	}
+}
+
+func TestBatchSurvivesTheWire(t *testing.T) {
+	want := exampleBatch()
+	got, err := DecodeBatch(AppendBatch(nil, &want))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("batch (-want +got):\n%s", diff)
+	}
+}
+
+func TestMessageSizeIsAnUpperLimit(t *testing.T) {
+	b := exampleBatch()
+	empty := len(AppendBatch(nil, &Batch{ID: b.ID, Application: 1, Channel: b.Channel}))
+	for i := range b.Messages {
+		one := Batch{ID: b.ID, Application: 1, Channel: b.Channel, Messages: b.Messages[i : i+1]}
+		if got, limit := len(AppendBatch(nil, &one))-empty, MessageSize(&b.Messages[i]); got > limit {
+			t.Errorf("message %d takes %d bytes, want at most %d", i, got, limit)
+		}
+	}
+}
+
+func TestAnswersSurviveTheWire(t *testing.T) {
+	for _, want := range exampleAnswers() {
+		got, err := DecodeAnswers(AppendAnswers(nil, &want))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("answers (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestClaimSurvivesTheWire(t *testing.T) {
+	claim := Claim{ID: BatchID{3, 1024}, Worker: "w1", Delivery: 2}
+	if got, err := DecodeClaim(AppendClaim(nil, &claim)); err != nil || got != claim {
+		t.Errorf("claim: got %v, %v, want %v", got, err, claim)
+	}
+	grant := Grant{ID: BatchID{3, 1024}, Decision: Granted, Number: 1, Refused: []int{0, 7, 63}}
+	got, err := DecodeGrant(AppendGrant(nil, &grant))
+	if diff := cmp.Diff(grant, got); diff != "" || err != nil {
+		t.Errorf("grant: %v (-want +got):\n%s", err, diff)
+	}
+	alive := Alive{Epoch: 3, Worker: "w1", Numbers: []uint64{1, 1 << 60}}
+	sign, err := DecodeAlive(AppendAlive(nil, &alive))
+	if diff := cmp.Diff(alive, sign); diff != "" || err != nil {
+		t.Errorf("sign of life: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// A worker gives back a batch of a version that it doesn't read, by its id.
+func TestBatchOfALaterVersionHasItsID(t *testing.T) {
+	b := exampleBatch()
+	data := AppendBatch(nil, &b)
+	data[0] = MaxVersion + 1
+	got, err := DecodeBatch(append(data, "something new"...))
+	if !errors.Is(err, ErrVersion) {
+		t.Errorf("error is %v, want ErrVersion", err)
+	}
+	if got.ID != b.ID {
+		t.Errorf("id is %v, want %v", got.ID, b.ID)
+	}
+}
+
+// The numbers of verdicts and scopes are on the wire, between programs of different ages.
+func TestVerdictsKeepTheirNumbers(t *testing.T) {
+	for i, v := range []send.Verdict{send.VerdictSent, send.VerdictRetry, send.VerdictPermanent, send.VerdictHold, send.VerdictUnknown,
+		send.VerdictBadRecipient, send.VerdictRecipientBusy, send.VerdictUnreachable, send.VerdictThrottled, send.VerdictNoEndpoint} {
+		if int(v) != i+1 {
+			t.Errorf("verdict %d has the number %d", i+1, v)
+		}
+	}
+	if send.HoldSending != 1 || send.HoldChannel != 2 {
+		t.Errorf("scopes have the numbers %d and %d, want 1 and 2", send.HoldSending, send.HoldChannel)
+	}
+}
+
+func TestRecordsOfWorkersDecideTheVersion(t *testing.T) {
+	worker := func(lo, hi byte, reason string) WorkerRecord {
+		return WorkerRecord{Wire: [2]byte{lo, hi}, Channels: []WorkerChannel{{Application: 1, Name: "a", Reason: reason}}}
+	}
+	for _, tc := range []struct {
+		name    string
+		workers []WorkerRecord
+		ok      bool
+	}{
+		{"no worker", nil, true},
+		{"the same", []WorkerRecord{worker(1, 1, "")}, true},
+		{"newer that still reads ours", []WorkerRecord{worker(1, 2, ""), worker(1, 1, "")}, true},
+		{"too new", []WorkerRecord{worker(1, 1, ""), worker(2, 3, "")}, false},
+		{"too new but without this channel", []WorkerRecord{worker(2, 3, "no secret")}, true},
+	} {
+		if v, ok := SharedVersion(tc.workers, 1, "a"); ok != tc.ok || ok && v != MaxVersion {
+			t.Errorf("%s: got %d, %v, want %v", tc.name, v, ok, tc.ok)
+		}
+	}
+}
+
+// Each input is decoded as every kind of message: what decodes is the same after another trip.
+func FuzzWire(f *testing.F) {
+	b := exampleBatch()
+	f.Add(AppendBatch(nil, &b))
+	for _, a := range exampleAnswers() {
+		f.Add(AppendAnswers(nil, &a))
+	}
+	f.Add(AppendClaim(nil, &Claim{ID: BatchID{1, 2}, Worker: "w", Delivery: 1}))
+	f.Add(AppendGrant(nil, &Grant{ID: BatchID{1, 2}, Decision: Granted, Number: 1, Refused: []int{1, 5}}))
+	f.Add(AppendAlive(nil, &Alive{Epoch: 1, Worker: "w", Numbers: []uint64{1, 5}}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		sameAgain(t, "batch", data, DecodeBatch, AppendBatch)
+		sameAgain(t, "answers", data, DecodeAnswers, AppendAnswers)
+		sameAgain(t, "claim", data, DecodeClaim, AppendClaim)
+		sameAgain(t, "grant", data, DecodeGrant, AppendGrant)
+		sameAgain(t, "sign of life", data, DecodeAlive, AppendAlive)
+	})
+}
+
+// sameAgain decodes data and, if it is a T, compares it with its own encoding decoded.
+func sameAgain[T any](t *testing.T, what string, data []byte, decode func([]byte) (T, error), encode func([]byte, *T) []byte) {
+	v, err := decode(data)
+	if err != nil {
+		return
+	}
+	again, err := decode(encode(nil, &v))
+	if err != nil {
+		t.Fatalf("%s: decode what was encoded: %v", what, err)
+	}
+	if diff := cmp.Diff(v, again); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
