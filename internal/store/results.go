@@ -10,11 +10,10 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// result is a final outcome, its time and the attempts that it took.
+// result is a final outcome and its time.
 type result struct {
-	at       int64 // Unix milliseconds
-	outcome  campaign.Outcome
-	attempts int // at most campaign.MaxAttempts
+	at      int64 // Unix milliseconds
+	outcome campaign.Outcome
 }
 
 // EachResult calls fn with time and outcome of every final result recorded for a
@@ -23,10 +22,6 @@ type result struct {
 // ends before fn is called. fn's error ends the iteration and is returned. ErrNotFound if
 // there is no such sending.
 func (s *Store) EachResult(id campaign.ID, fn func(at time.Time, o campaign.Outcome) error) error {
-	return s.eachResult(id, func(r result) error { return fn(time.UnixMilli(r.at).UTC(), r.outcome) })
-}
-
-func (s *Store) eachResult(id campaign.ID, fn func(result) error) error {
 	var results []result
 	for chunk, chunks := uint32(0), uint32(1); chunk < chunks; chunk++ {
 		err := s.view(func(t *tx) error {
@@ -49,7 +44,7 @@ func (s *Store) eachResult(id campaign.ID, fn func(result) error) error {
 			return fmt.Errorf("read results of %s: %w", id, err)
 		}
 		for _, r := range results {
-			if err := fn(r); err != nil {
+			if err := fn(time.UnixMilli(r.at).UTC(), r.outcome); err != nil {
 				return err
 			}
 		}
@@ -73,8 +68,7 @@ func appendResults(dst []result, value []byte) ([]result, error) {
 	begin := r.varint()
 	for r.err == nil && len(r.b) > 0 {
 		r.uvarint() // row and message
-		status := campaign.MessageStatus(r.byte())
-		outcome := status.Outcome()
+		outcome := campaign.MessageStatus(r.byte()).Outcome()
 		flags := r.byte()
 		at := begin + r.varint()
 		for texts := flags & (hasProvider | hasCode | hasDetail); texts != 0; texts &= texts - 1 {
@@ -84,7 +78,7 @@ func appendResults(dst []result, value []byte) ([]result, error) {
 			r.byte()
 		}
 		if r.err == nil && outcome.Final() {
-			dst = append(dst, result{at, outcome, status.Attempts()})
+			dst = append(dst, result{at, outcome})
 		}
 	}
 	return dst, r.done("outcomes")
