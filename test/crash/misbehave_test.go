@@ -26,6 +26,7 @@ settle = "20ms"
 [[applications]]
 id = 1
 timezone = "UTC"
+%s
 [applications.channels.hook]
 driver = "webhook"
 url = %q
@@ -75,11 +76,13 @@ func (r *scripted) got() (contacts, messages int) {
 	return len(r.times), messages
 }
 
-// newMisbehaved returns a running world whose only channel posts to url.
-func newMisbehaved(t *testing.T, url, channel string) *world {
+// newMisbehaved returns a running world whose only channel posts to url. channel and application
+// are more settings of either.
+func newMisbehaved(t *testing.T, url, channel string, application ...string) *world {
 	t.Helper()
 	w := newWorld(t, settings{})
-	w.write(w.config, fmt.Sprintf(misbehaveConfig, w.state, filepath.Join(w.dir, "campaigns"), w.inbox, url, channel))
+	w.write(w.config, fmt.Sprintf(misbehaveConfig, w.state, filepath.Join(w.dir, "campaigns"), w.inbox,
+		strings.Join(application, "\n"), url, channel))
 	for _, id := range []int{viaHold, viaOutbox, sliced} {
 		w.must(os.Remove(filepath.Join(w.dir, "campaigns", fmt.Sprint(id, ".json"))))
 	}
