@@ -177,7 +177,7 @@ func (s *survey) notUTF8(info *Info) {
 	wrong := s.legacy.suspicious()
 	if wrong.line == 0 {
 		info.Undecodable, info.badLine, info.badCode = -1, 0, ""
-		info.example = s.legacy.example
+		info.example = s.legacy.shown()
 		return
 	}
 	info.badCode, info.badLine = "encoding-unknown", wrong.line

@@ -2,6 +2,8 @@ package csvfile
 
 import (
 	"bytes"
+	"strings"
+	"unicode"
 
 	"golang.org/x/text/encoding/charmap"
 )
@@ -9,7 +11,9 @@ import (
 // Nothing proves that bytes are Windows-1252: every other one-byte encoding decodes
 // as it too, into wrong letters. legacySurvey therefore looks for text that no
 // language of Western Europe writes and that the usual wrong guesses produce: Mac OS
-// Roman (Mu–oz), CP850 (Mu¤oz), CP1250 (Pawe³), CP1251 (Èâàí), Shift JIS (“c’†).
+// Roman (Mu–oz), CP850 (Mu¤oz), CP1250 (Pawe³), CP1251 (Èâàí), CP1254 (Barýþ), Shift
+// JIS (“c’†). Encodings that differ in letters alone show only in some words, so a
+// file with one such word is read, and the warning shows that word.
 
 // sample is a piece of text and its line.
 type sample struct {
@@ -19,27 +23,49 @@ type sample struct {
 
 // legacySurvey gathers evidence about bytes that are not UTF-8.
 type legacySurvey struct {
-	example sample // the first word with a letter beyond ASCII
+	example sample // the first word with a character beyond ASCII
+	telling sample // the first word with a letter that near encodings read as another one
 	strong  sample // the first text that Windows-1252 never has
 	weak    sample // the first closing quote inside a word
 	weakly  int64  // number of those
 	foreign sample // the first word that is nearly all beyond ASCII
+	odd     sample // the first word with letters that are never neighbors
+	another bool   // there is a different word of that kind
+	oddly   int64  // number of those
 	letters int64  // letters beyond ASCII
-	words   int64  // words of three or more letters with one beyond ASCII
+	words   int64  // words with a letter beyond ASCII
+	long    int64  // those of three or more letters
 	high    int64  // those of them that are nearly all beyond ASCII
 }
+
+// minWordsPerOdd is the least number of words with a letter beyond ASCII, for each odd
+// one, in a Windows-1252 file. Texts in Turkish, Czech, Polish, Hungarian, Romanian,
+// Croatian and Baltic languages have 4 to 20, ordinary ones hundreds: names and typos.
+const minWordsPerOdd = 40
 
 // suspicious returns text that shows that the encoding is not Windows-1252.
 func (l *legacySurvey) suspicious() sample {
 	switch {
 	case l.strong.line > 0:
 		return l.strong
-	case l.high*2 > l.words:
+	case l.high*2 > l.long:
 		return l.foreign
+	case l.another && l.oddly*minWordsPerOdd > l.words:
+		return l.odd
 	case l.weakly*4 > l.letters:
 		return l.weak
 	}
 	return sample{}
+}
+
+// shown returns the word that shows best whether the encoding is Windows-1252.
+func (l *legacySurvey) shown() sample {
+	for _, one := range []sample{l.odd, l.telling} {
+		if one.line > 0 {
+			return one
+		}
+	}
+	return l.example
 }
 
 // The classes of the bytes from 0x80 on, by what may stand beside them in a text:
@@ -105,12 +131,15 @@ func (l *legacySurvey) scan(b []byte, lineAt func(before []byte) int64) {
 		if i+1 < len(b) {
 			after = class(b[i+1])
 		}
-		if c == 'q' && before == 'l' && after == 'l' {
+		if geminate(b, i) {
+			continue
+		}
+		if c == 'q' && before == 'l' && after == 'l' || b[i] == bullet && before == 'l' {
 			if l.weakly++; l.weakly == 1 {
 				l.weak = at(i)
 			}
 		}
-		if l.strong.line == 0 && impossible(c, before, before2, after, i > 0 && b[i-1]|0x20 == 'm') {
+		if l.strong.line == 0 && (alone(b, i) || impossible(c, before, before2, after, i > 0 && b[i-1]|0x20 == 'm')) {
 			l.strong = at(i)
 		}
 	}
@@ -141,6 +170,19 @@ func impossible(c, before, before2, after byte, afterM bool) bool {
 	return false
 }
 
+const bullet = 0x95 // •, in CP850 ò
+
+// geminate reports whether the byte at i is a bullet in the place of the Catalan middle dot (col•lega).
+func geminate(b []byte, i int) bool {
+	return b[i] == bullet && i > 0 && i+1 < len(b) && b[i-1]|0x20 == 'l' && b[i+1]|0x20 == 'l'
+}
+
+// alone reports whether the byte at i is Š, Œ, Ž or Ÿ between two spaces (in CP850 the
+// Italian word è).
+func alone(b []byte, i int) bool {
+	return class(b[i]) == 'U' && i > 0 && i+1 < len(b) && b[i-1] == ' ' && b[i+1] == ' '
+}
+
 // countWord counts the word around the letter at i and returns its end.
 func (l *legacySurvey) countWord(b []byte, i int, at func(int) sample) (end int) {
 	const times = 0xD7 // × is in the middle of the letters of other encodings
@@ -155,8 +197,10 @@ func (l *legacySurvey) countWord(b []byte, i int, at func(int) sample) (end int)
 			high++
 		}
 	}
+	l.words++
+	l.judge(b[start:end], func() sample { return at(i) })
 	if n := end - start; n >= 3 {
-		l.words++
+		l.long++
 		if high*5 >= n*4 {
 			if l.high++; l.high == 1 {
 				l.foreign = at(i)
@@ -164,6 +208,82 @@ func (l *legacySurvey) countWord(b []byte, i int, at func(int) sample) (end int)
 		}
 	}
 	return end
+}
+
+// judge compares the letters of a word with neighbors1252.
+func (l *legacySurvey) judge(word []byte, at func() sample) {
+	telling, odd := false, false
+	for i, c := range word {
+		if c < 0x80 {
+			continue
+		}
+		before, after, known := neighbors1252(small(c))
+		if !known {
+			continue
+		}
+		first, last := '-', '-'
+		if i > 0 {
+			first = small(word[i-1])
+		}
+		if i+1 < len(word) {
+			last = small(word[i+1])
+		}
+		telling = true
+		odd = odd || !strings.ContainsRune(before, first) || !strings.ContainsRune(after, last)
+	}
+	if telling && l.telling.line == 0 {
+		l.telling = at()
+	}
+	if !odd {
+		return
+	}
+	l.oddly++
+	switch {
+	case l.odd.line == 0:
+		l.odd = at()
+	case !l.another:
+		l.another = !strings.EqualFold(at().text, l.odd.text)
+	}
+}
+
+// small returns the small letter of a byte that is a letter.
+func small(c byte) rune {
+	r := charmap.Windows1252.DecodeByte(c)
+	return unicode.ToLower(r)
+}
+
+// neighbors1252 returns the letters that stand before and after a small letter in the
+// languages of Western Europe, from Portuguese to Estonian; "-" is the beginning or the
+// end of a word. It knows the letters that CP1250, CP1254 and CP1257 use for a letter
+// of other languages that has other neighbors.
+func neighbors1252(letter rune) (before, after string, known bool) {
+	switch letter {
+	case 'ã': // Portuguese; ă in CP1250
+		return "abcdefghijlmnoprstuvxzç", "-eios", true
+	case 'æ': // Danish, Norwegian, Icelandic, Latin; ć in CP1250
+		return "-bcdefghjklmnoprstuvwþ", "-abcdefghijklmnopqrstuvxyzð", true
+	case 'è': // French, Italian, Catalan; č in CP1250
+		return "-abcdefghijklmnopqrstuvwxyzçü", "-abcdfghiklmnopqrstuvwxz", true
+	case 'ì': // Italian, Gaelic; ě in CP1250
+		return "-abcdefghijklmnopqrstuvxyz", "-abcdfghlmnoprstvz", true
+	case 'ð': // Icelandic, Faroese; đ in CP1250, ğ in CP1254
+		return "aefgiloprtuyáæéíóðöøúý", "-abdefghijklmnoprstuvyáæíóöøúýðþ", true
+	case 'õ': // Portuguese, Estonian; ő in CP1250
+		return "-abcdefghijklmnoprstuvxyzçõäš", "abdefghijklmnoprstuvzäõš", true
+	case 'ø': // Danish, Norwegian, Faroese; ř in CP1250
+		return "-abdefghjklmnprstuvwø", "-abcdefghijklmnoprstuvwxyzðæø", true
+	case 'ù': // Italian, French, Gaelic; ů in CP1250
+		return "-abcdefghiklmnopqrstuvwxzñù", "-bcdfghilmnrstù", true
+	case 'û': // French; ű in CP1250
+		return "-abcdefghjlmnopqrstuvw", "-bcdefglmnrstv", true
+	case 'ý': // Icelandic, Faroese, Czech names; ı in CP1254
+		return "-abdfghjklmnprstuvéøþ", "-abdefgijklmnprstuvxáíðúý", true
+	case 'þ': // Icelandic; ţ in CP1250, ş in CP1254
+		return "-adefgiklmnorstuvyáæíðóöú", "-abeijoruvyáæéíóöúý", true
+	case 'œ': // French; ś in CP1250
+		return "-bcfghlmnprsv", "cdfilmnrstu", true
+	}
+	return "", "", false
 }
 
 // maxSample is the most bytes of a sample on each side.
