@@ -21,7 +21,7 @@ var may = map[string][]string{
 	"keylock":         {},
 	"receipts":        {},
 	"safeio":          {"campaign", "failpoint"},
-	"config":          {"display", "calendar", "campaign", "contact", "plan/document", "receipts", "send", "source"}, // send: what a driver opens is a send.Channel
+	"config":          {"display", "calendar", "campaign", "contact", "plan", "plan/document", "receipts", "send", "source"}, // send: what a driver opens is a send.Channel
 	"plan":            {"calendar", "campaign"},
 	"plan/document":   {"display", "calendar", "campaign", "source"},
 	"plan/csvfile":    {"campaign"},
@@ -44,11 +44,13 @@ var may = map[string][]string{
 	"notify":                  {"campaign", "store"},
 	"preview":                 {"campaign"},
 	"report":                  {"display", "calendar", "campaign", "preview", "safeio"},
-	"intake": {"display", "campaign", "calendar", "config", "contact", "failpoint", "keylock", "plan", "plan/document", "plan/csvfile", "plan/recipients", "plan/archive", "plan/spreadsheet", "preview",
+	"check": {"calendar", "campaign", "config", "contact", "display", "plan", "plan/archive", "plan/csvfile", "plan/document", "plan/recipients", "plan/spreadsheet",
+		"report", "safeio", "send", "watch"},
+	"intake": {"calendar", "campaign", "check", "config", "contact", "display", "failpoint", "keylock", "plan", "plan/csvfile", "plan/document", "plan/recipients", "preview",
 		"report", "safeio", "send", "store", "watch"},
 	"control":           {"calendar", "campaign", "config", "picture", "plan", "safeio", "send", "source"},
 	"control/dashboard": {"display", "campaign", "control"},
-	"daemon": {"display", "campaign", "calendar", "config", "contact", "control", "control/dashboard", "failpoint", "intake", "keylock", "notify", "source", "plan", "plan/document", "report", "safeio", "send",
+	"daemon": {"display", "campaign", "calendar", "check", "config", "contact", "control", "control/dashboard", "failpoint", "intake", "keylock", "notify", "source", "plan", "plan/document", "report", "safeio", "send",
 		"receipts", "store", "watch"},
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/config"
-	"campaignd/internal/intake"
 )
 
 func newCampaignCmd(env *environment) *cobra.Command {
@@ -39,7 +39,7 @@ func parseCampaignID(text string) (int64, error) {
 
 // findCampaign returns the campaign with the id. application may be 0 where only one
 // application has such a campaign. The error says which there are.
-func findCampaign(cfg *config.Config, campaigns *intake.Campaigns, id, application int64) (*campaign.Campaign, error) {
+func findCampaign(cfg *config.Config, campaigns *check.Campaigns, id, application int64) (*campaign.Campaign, error) {
 	all, _, err := campaigns.All()
 	if err != nil {
 		return nil, exitError{exitUsage, err}

@@ -11,10 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/daemon"
 	"campaignd/internal/display"
-	"campaignd/internal/intake"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/send"
 )
@@ -145,7 +145,7 @@ func (c *campaignCheck) channels(ctx context.Context, camp *campaign.Campaign, a
 
 // others refuses the number of another campaign of the folder.
 func (c *campaignCheck) others(path string, camp *campaign.Campaign, answer *checkedCampaign) {
-	all, _, err := intake.NewCampaigns(c.cfg.CampaignsDir).All()
+	all, _, err := check.NewCampaigns(c.cfg.CampaignsDir).All()
 	if err != nil {
 		return // the folder isn't what is checked
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/display"
-	"campaignd/internal/intake"
 	"campaignd/internal/plan/document"
 )
 
@@ -61,7 +61,7 @@ can't be used follow with their errors.`,
 			if err != nil {
 				return err
 			}
-			all, broken, err := intake.NewCampaigns(cfg.CampaignsDir).All()
+			all, broken, err := check.NewCampaigns(cfg.CampaignsDir).All()
 			if err != nil {
 				return exitError{exitUsage, err}
 			}

@@ -8,10 +8,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/daemon"
 	"campaignd/internal/display"
-	"campaignd/internal/intake"
 	"campaignd/internal/preview"
 )
 
@@ -39,7 +39,7 @@ the row isn't sent.`,
 			if err != nil {
 				return err
 			}
-			campaigns := intake.NewCampaigns(cfg.CampaignsDir)
+			campaigns := check.NewCampaigns(cfg.CampaignsDir)
 			camp, err := findCampaign(cfg, campaigns, id, application)
 			if err != nil {
 				return err
@@ -57,7 +57,7 @@ the row isn't sent.`,
 }
 
 // previewFiles checks files as a drop of the campaign.
-func previewFiles(ctx context.Context, env *environment, cfg *config.Config, campaigns *intake.Campaigns, camp *campaign.Campaign, row uint32, paths []string) (*intake.Finding, error) {
+func previewFiles(ctx context.Context, env *environment, cfg *config.Config, campaigns *check.Campaigns, camp *campaign.Campaign, row uint32, paths []string) (*check.Finding, error) {
 	parts, err := openDrop(paths)
 	if err != nil {
 		return nil, err
@@ -68,12 +68,12 @@ func previewFiles(ctx context.Context, env *environment, cfg *config.Config, cam
 		return nil, exitError{exitUsage, err}
 	}
 	read := *parts
-	read.Sidecar = intake.Part{}
-	checker := &intake.Checker{Config: cfg, Campaigns: campaigns, Channels: drivers.Of, PreviewRow: row}
+	read.Sidecar = check.Part{}
+	checker := &check.Checker{Config: cfg, Campaigns: campaigns, Channels: drivers.Of, PreviewRow: row}
 	return checker.Check(ctx, &read, &config.Inbox{Application: camp.ApplicationID, Campaign: camp.ID}, nil, time.Now(), nil, nil, nil)
 }
 
-func printPreview(env *environment, f *intake.Finding, row uint32) error {
+func printPreview(env *environment, f *check.Finding, row uint32) error {
 	s := &f.Sending
 	switch {
 	case f.Wrong():

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/campaign"
-	"campaignd/internal/intake"
+	"campaignd/internal/check"
 	"campaignd/internal/preview"
 )
 
@@ -41,7 +41,7 @@ them, with {{variables}} where their values go. "campaign preview" fills them in
 			if err != nil {
 				return err
 			}
-			c, err := findCampaign(cfg, intake.NewCampaigns(cfg.CampaignsDir), id, application)
+			c, err := findCampaign(cfg, check.NewCampaigns(cfg.CampaignsDir), id, application)
 			if err != nil {
 				return err
 			}

@@ -11,9 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/daemon"
-	"campaignd/internal/intake"
 	"campaignd/internal/plan"
 	"campaignd/internal/plan/recipients"
 	"campaignd/internal/watch"
@@ -89,15 +89,15 @@ func checkGiven(ctx context.Context, env *environment, cfg *config.Config, given
 }
 
 // checkParts checks a drop as the daemon would if it lay in the inbox.
-func checkParts(ctx context.Context, env *environment, cfg *config.Config, in *config.Inbox, parts *intake.Parts) (*checked, error) {
+func checkParts(ctx context.Context, env *environment, cfg *config.Config, in *config.Inbox, parts *check.Parts) (*checked, error) {
 	drivers, err := daemon.OpenDrivers(cfg, env.getenv)
 	if err != nil {
 		return nil, exitError{exitUsage, err}
 	}
-	checker := &intake.Checker{Config: cfg, Campaigns: intake.NewCampaigns(cfg.CampaignsDir), Channels: drivers.Of}
+	checker := &check.Checker{Config: cfg, Campaigns: check.NewCampaigns(cfg.CampaignsDir), Channels: drivers.Of}
 	// De-duplication reads rows back from this file. Without one they stay in memory.
 	var spill recipients.Spill
-	if file, err := intake.SpillFile(""); err == nil {
+	if file, err := check.SpillFile(""); err == nil {
 		defer file.Close()
 		spill = file
 	}
@@ -151,7 +151,7 @@ type checked struct {
 }
 
 // place plans the drop: it sets state, time and slices.
-func (c *checked) place(ctx context.Context, cfg *config.Config, f *intake.Finding, now time.Time) error {
+func (c *checked) place(ctx context.Context, cfg *config.Config, f *check.Finding, now time.Time) error {
 	s := &c.Sending
 	s.State = campaign.StateScheduled
 	o := f.Schedule(now, now)
@@ -194,7 +194,7 @@ func (c *checked) place(ctx context.Context, cfg *config.Config, f *intake.Findi
 
 // findDuplicate asks a running daemon whether the same drop was accepted before,
 // and rejects it if so.
-func (c *checked) findDuplicate(ctx context.Context, cfg *config.Config, f *intake.Finding) error {
+func (c *checked) findDuplicate(ctx context.Context, cfg *config.Config, f *check.Finding) error {
 	s := &c.Sending
 	if f.Sidecar != nil && f.Sidecar.Resend {
 		return nil
@@ -224,7 +224,7 @@ func (b slotCounts) Reserved(first int64, counts []uint32) error {
 }
 
 // daemonReservations returns the reservations of the running daemon, or nil if none is running.
-func daemonReservations(ctx context.Context, cfg *config.Config, application int64, o intake.Schedule) (slotCounts, error) {
+func daemonReservations(ctx context.Context, cfg *config.Config, application int64, o check.Schedule) (slotCounts, error) {
 	client, err := dial(cfg)
 	if err != nil {
 		return nil, nil

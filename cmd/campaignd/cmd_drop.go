@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/display"
-	"campaignd/internal/intake"
 	"campaignd/internal/watch"
 )
 
@@ -158,7 +158,7 @@ func question(c *checked) string {
 }
 
 // check checks the drop with the sidecar and the layout that were made for it.
-func (d *handDrop) check(ctx context.Context, env *environment, cfg *config.Config, parts *intake.Parts) (*checked, error) {
+func (d *handDrop) check(ctx context.Context, env *environment, cfg *config.Config, parts *check.Parts) (*checked, error) {
 	var err error
 	if parts.Sidecar, err = memoryPart(d.name+".schedule.json", d.sidecar); err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/daemon"
 	"campaignd/internal/intake"
@@ -58,7 +59,7 @@ func (k *partnerKit) print(cmd *cobra.Command, env *environment) error {
 	if err != nil {
 		return exitError{exitUsage, err}
 	}
-	checker := &intake.Checker{Config: cfg, Campaigns: intake.NewCampaigns(cfg.CampaignsDir), Channels: drivers.Of}
+	checker := &check.Checker{Config: cfg, Campaigns: check.NewCampaigns(cfg.CampaignsDir), Channels: drivers.Of}
 	page, err := intake.NewPage(cmd.Context(), checker, in, os.TempDir())
 	if err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"campaignd/internal/intake"
+	"campaignd/internal/check"
 	"campaignd/internal/safeio"
 	"campaignd/internal/watch"
 )
@@ -22,18 +22,18 @@ import (
 const temporaryEnding = ".part"
 
 // memoryPart returns data as a file of a drop. The file has no name.
-func memoryPart(name string, data []byte) (intake.Part, error) {
+func memoryPart(name string, data []byte) (check.Part, error) {
 	f, err := os.CreateTemp("", "campaignd-drop-")
 	if err != nil {
-		return intake.Part{}, fmt.Errorf("make temporary file: %w", err)
+		return check.Part{}, fmt.Errorf("make temporary file: %w", err)
 	}
 	if err := os.Remove(f.Name()); err != nil {
-		return intake.Part{}, errors.Join(fmt.Errorf("make temporary file: %w", err), f.Close())
+		return check.Part{}, errors.Join(fmt.Errorf("make temporary file: %w", err), f.Close())
 	}
 	if _, err := f.Write(data); err != nil {
-		return intake.Part{}, errors.Join(fmt.Errorf("make temporary file: %w", err), f.Close())
+		return check.Part{}, errors.Join(fmt.Errorf("make temporary file: %w", err), f.Close())
 	}
-	return intake.Part{Name: name, File: f}, nil
+	return check.Part{Name: name, File: f}, nil
 }
 
 // free returns an error if the inbox has files of that name, or isn't there.

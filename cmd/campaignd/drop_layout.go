@@ -8,10 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/contact"
 	"campaignd/internal/daemon"
-	"campaignd/internal/intake"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/source"
 )
@@ -39,7 +39,7 @@ func (env *environment) layoutOf(ctx context.Context, cfg *config.Config, csv st
 	for _, name := range channels {
 		kinds = append(kinds, p.app.ContactRules(name).Kind())
 	}
-	contacts := intake.ContactColumns(p.inbox, kinds)
+	contacts := check.ContactColumns(p.inbox, kinds)
 	variables := document.Variables(p.campaign.Contents)
 	parts, err := openDrop([]string{csv}) // apart: the check unpacks it again, with the layout
 	if err != nil {
@@ -51,7 +51,7 @@ func (env *environment) layoutOf(ctx context.Context, cfg *config.Config, csv st
 	if err != nil {
 		return nil, exitError{exitUsage, err}
 	}
-	checker := &intake.Checker{Config: cfg, Campaigns: intake.NewCampaigns(cfg.CampaignsDir), Channels: drivers.Of}
+	checker := &check.Checker{Config: cfg, Campaigns: check.NewCampaigns(cfg.CampaignsDir), Channels: drivers.Of}
 	columns, problems, err := checker.Columns(ctx, parts, in, slices.Concat(variables, contacts))
 	if err != nil {
 		return nil, err

@@ -12,8 +12,8 @@ import (
 
 	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/config"
-	"campaignd/internal/intake"
 	"campaignd/internal/source"
 )
 
@@ -42,7 +42,7 @@ func (env *environment) planDrop(cfg *config.Config, o *dropOptions) (*dropPlan,
 	}
 	p := &dropPlan{}
 	var err error
-	if p.campaign, err = findCampaign(cfg, intake.NewCampaigns(cfg.CampaignsDir), o.campaign, o.application); err != nil {
+	if p.campaign, err = findCampaign(cfg, check.NewCampaigns(cfg.CampaignsDir), o.campaign, o.application); err != nil {
 		return nil, err
 	}
 	if p.app = cfg.Application(p.campaign.ApplicationID); p.app == nil {
@@ -209,8 +209,8 @@ type sidecar struct {
 }
 
 // sidecarOf returns the sidecar and the digest of the CSV in it.
-func sidecarOf(ctx context.Context, parts *intake.Parts, p *dropPlan, o *dropOptions) ([]byte, string, error) {
-	info, err := intake.Inspect(ctx, parts)
+func sidecarOf(ctx context.Context, parts *check.Parts, p *dropPlan, o *dropOptions) ([]byte, string, error) {
+	info, err := check.Inspect(ctx, parts)
 	if err != nil {
 		return nil, "", err
 	}

@@ -7,13 +7,13 @@ import (
 	"os"
 	"path/filepath"
 
-	"campaignd/internal/intake"
+	"campaignd/internal/check"
 	"campaignd/internal/source"
 )
 
 // openDrop opens the files of one drop. Its error is about the command line and says in plain
 // words what is wrong with a file.
-func openDrop(paths []string) (*intake.Parts, error) {
+func openDrop(paths []string) (*check.Parts, error) {
 	for _, path := range paths {
 		f, err := openNamed(path)
 		if err != nil {
@@ -21,7 +21,7 @@ func openDrop(paths []string) (*intake.Parts, error) {
 		}
 		_ = f.Close() // read only
 	}
-	parts, err := intake.OpenFiles(paths)
+	parts, err := check.OpenFiles(paths)
 	if err != nil {
 		return nil, exitError{exitUsage, err}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"campaignd/internal/calendar"
 	"campaignd/internal/contact"
+	"campaignd/internal/plan"
 )
 
 // Config is the whole configuration with every default filled in.
@@ -158,6 +159,11 @@ func (a *Application) ContactRules(channel string) contact.Rules {
 	kind, _ := contact.ParseKind(ch.Contacts)                                  // checked by the load
 	rules, _ := contact.New(kind, a.Country, userIDs && kind == contact.Phone) // and the country
 	return rules
+}
+
+// Grid returns the application's slots.
+func (a *Application) Grid() plan.Grid {
+	return plan.Grid{Slot: a.Slicing.Slot, Capacity: a.Slicing.Capacity, Windows: a.Windows}
 }
 
 // SlowestRate returns the lowest rate, in messages a second, that any of the named channels of

@@ -10,7 +10,6 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
-	"campaignd/internal/intake"
 	"campaignd/internal/plan"
 	"campaignd/internal/report"
 	"campaignd/internal/send"
@@ -127,6 +126,6 @@ func grid(a *config.Application) *plan.Grid {
 	if !a.Slicing.Enabled {
 		return nil
 	}
-	g := intake.Grid(a)
+	g := a.Grid()
 	return &g
 }

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
 	"campaignd/internal/control/dashboard"
@@ -146,8 +147,8 @@ func Open(o Options) (*Daemon, error) {
 	return d, nil
 }
 
-func (d *Daemon) checker(c *config.Config, drivers Drivers) *intake.Checker {
-	return &intake.Checker{Config: c, TempDir: c.StateDir, Campaigns: intake.NewCampaigns(c.CampaignsDir), Channels: drivers.Of}
+func (d *Daemon) checker(c *config.Config, drivers Drivers) *check.Checker {
+	return &check.Checker{Config: c, TempDir: c.StateDir, Campaigns: check.NewCampaigns(c.CampaignsDir), Channels: drivers.Of}
 }
 
 // changed is called after every change of a sending.

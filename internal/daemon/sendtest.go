@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/contact"
 	"campaignd/internal/control"
-	"campaignd/internal/intake"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/send"
 	"campaignd/internal/source"
@@ -89,7 +89,7 @@ func testSubject(c *config.Config, m control.TestMessage) (config.Channel, []cam
 		slices.Sort(names)
 		return fail(control.NotFoundf("application %d has no channel %q; it has: %s", a.ID, m.ChannelType, strings.Join(names, ", ")))
 	}
-	camp, why, details, err := intake.NewCampaigns(c.CampaignsDir).Find(a.ID, m.CampaignID)
+	camp, why, details, err := check.NewCampaigns(c.CampaignsDir).Find(a.ID, m.CampaignID)
 	if err != nil {
 		return fail(err)
 	}

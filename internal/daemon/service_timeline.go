@@ -10,7 +10,6 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
-	"campaignd/internal/intake"
 	"campaignd/internal/plan"
 	"campaignd/internal/store"
 )
@@ -79,7 +78,7 @@ func (d *Daemon) timelineOf(a *config.Application, now time.Time, limit int) (co
 
 // slots fills in the reservations of the next 48 h and their sendings.
 func (d *Daemon) slots(a *config.Application, now time.Time, one *control.ApplicationTimeline) error {
-	g := intake.Grid(a)
+	g := a.Grid()
 	one.SlotSeconds, one.Capacity = int64(g.Slot/time.Second), g.Capacity
 	first := g.Number(now)
 	n := int(g.Number(now.Add(plan.Horizon))-first) + 1
@@ -155,7 +154,7 @@ func (d *Daemon) Reserved(_ context.Context, application int64, from, until time
 	if !a.Slicing.Enabled {
 		return control.Reservations{ApplicationID: application, Slots: []control.Reservation{}}, nil
 	}
-	g := intake.Grid(a)
+	g := a.Grid()
 	first := g.Number(from)
 	n := int(max(g.Number(until)-first, 0)) + 1
 	reserved, err := d.store.Reserved(application, g.Slot, first, n)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
 	"campaignd/internal/intake"
@@ -106,7 +107,7 @@ func (d *Daemon) slotFill(c *config.Config) ([]control.SlotFill, error) {
 		if !a.Slicing.Enabled {
 			continue
 		}
-		g := intake.Grid(a)
+		g := a.Grid()
 		reserved, err := d.store.Reserved(a.ID, g.Slot, g.Number(d.now()), 1)
 		if err != nil {
 			return nil, err
@@ -182,7 +183,7 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error)
 		add("folders", control.LevelWarn, fmt.Sprintf("%d folders in accepted/ belong to no sending that is under way, such as %s", len(unknown), unknown[0]),
 			"find out what happened to each, then move its files back into the inbox or remove the folder")
 	}
-	campaigns, broken, err := intake.NewCampaigns(c.CampaignsDir).All()
+	campaigns, broken, err := check.NewCampaigns(c.CampaignsDir).All()
 	switch {
 	case err != nil:
 		add("campaigns", control.LevelFail, err.Error(), "create the folder or fix campaigns_dir")

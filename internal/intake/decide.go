@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/plan"
@@ -24,7 +24,7 @@ const fewRows = 16_000
 // decide checks a claimed drop and accepts, rejects or cancels it. It can be repeated after a
 // crash or an error at any point; rows of an interrupted check are dropped first. errChanged means
 // that a file was written to while it was read.
-func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config.Inbox, p *Parts, info *csvfile.Info) error {
+func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config.Inbox, p *check.Parts, info *csvfile.Info) error {
 	defer func() {
 		in.mu.Lock()
 		delete(in.working, s.ID)
@@ -38,7 +38,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 	}
 	var spill recipients.Spill // nil means memory
 	if info == nil || info.RowBound() > fewRows {
-		file, err := SpillFile(in.stateDir)
+		file, err := check.SpillFile(in.stateDir)
 		if err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 }
 
 // copyFinding copies the result of the check into the sending's header.
-func copyFinding(s *campaign.Sending, f *Finding) {
+func copyFinding(s *campaign.Sending, f *check.Finding) {
 	kept := *s
 	*s = f.Sending
 	s.ID, s.Tag, s.Name, s.Inbox, s.Files, s.Uploaded = kept.ID, kept.Tag, kept.Name, kept.Inbox, kept.Files, kept.Uploaded
@@ -91,75 +91,17 @@ func copyFinding(s *campaign.Sending, f *Finding) {
 	}
 }
 
-// Schedule holds the due time and the slots of a checked drop.
-type Schedule struct {
-	T        time.Time
-	Grid     *plan.Grid   // nil if not sliced: everyone is due at T
-	Request  plan.Request // with Grid
-	Problems campaign.Problems
-	Canceled string // why it can't be sent at all, or ""
-}
-
-// Schedule returns the schedule of a drop that was received at received and is accepted now
-// (docs/contract.md 5 and 7).
-func (f *Finding) Schedule(received, now time.Time) Schedule {
-	var o Schedule
-	app, s := f.Application, &f.Sending
-	base := now
-	if f.Sidecar.ScheduleAt != "" {
-		base = received // a long check must not make scheduleAt too late
-	}
-	o.T, o.Problems, _ = f.Sidecar.When(base, app.Location, app.ScheduleGrace)
-	if o.T.Before(now) {
-		o.T = now
-	}
-	if !app.Slicing.Enabled || s.Rows.Accepted < app.Slicing.ActivationRecipients {
-		// An unsliced sending's T moves to the next opening (docs/contract.md 7).
-		opening := app.Windows.NextOpening(o.T)
-		if opening.IsZero() {
-			o.Canceled = "the application's sending windows don't open within a year; ask the operator"
-			return o
-		}
-		o.T = opening
-		return o
-	}
-	grid := Grid(app)
-	o.Grid = &grid
-	o.Request = plan.Request{T: o.T, Until: o.T.Add(plan.Horizon), Condition: s.Condition, Recipients: s.Rows.Accepted, Messages: s.Messages,
-		Latest: calendar.AddMonths(now, campaign.MonthsAhead, app.Location)}
-	return o
-}
-
-// Place finds the slots, or returns in words why there is no room. The error comes from the
-// reservations.
-func (o *Schedule) Place(b plan.Reservations) (placed []plan.Placement, noRoom string, err error) {
-	placed, err = o.Grid.Place(b, o.Request)
-	if _, ok := errors.AsType[*plan.NoRoom](err); ok {
-		advice, err := o.Grid.Advise(b, o.Request)
-		if err != nil {
-			return nil, "", err
-		}
-		return nil, advice.Reason, nil
-	}
-	return placed, "", err
-}
-
-// terms returns the slots to be reserved.
-func (o *Schedule) terms() store.Terms {
+// termsOf returns the slots to be reserved.
+func termsOf(o *check.Schedule) store.Terms {
 	if o.Grid == nil {
 		return store.Terms{}
 	}
 	return store.Terms{Grid: o.Grid, Place: func(b plan.Reservations) ([]plan.Placement, error) { return o.Grid.Place(b, o.Request) }}
 }
 
-// Grid returns an application's slots.
-func Grid(app *config.Application) plan.Grid {
-	return plan.Grid{Slot: app.Slicing.Slot, Capacity: app.Slicing.Capacity, Windows: app.Windows}
-}
-
 // accept commits the sending. One transaction compares it with earlier drops, reserves its slots
 // and puts it on the timeline.
-func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) error {
+func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *check.Finding) error {
 	o := f.Schedule(s.ReceivedAt, in.now().UTC())
 	s.ScheduledAt = o.T.UTC()
 	switch {
@@ -181,7 +123,7 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *Finding) e
 				Message: fmt.Sprintf("the driver %[2]s of the channel %[1]q calls every message sent and sends none, so the operator has to choose another one", name, ch.Driver)})
 		}
 	}
-	terms := o.terms()
+	terms := termsOf(&o)
 	terms.DuplicateWindow, terms.Resend = f.Application.DuplicateWindow, f.Sidecar.Resend
 	slices, err := in.store.Accept(s, terms)
 	if dup, ok := errors.AsType[*store.DuplicateDrop](err); ok {

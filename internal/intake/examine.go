@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/safeio"
@@ -17,7 +18,7 @@ import (
 
 // examination is the result of examine: parts to be taken in, or a reason to wait.
 type examination struct {
-	parts  *Parts        // open; the caller closes them; nil if the drop waits
+	parts  *check.Parts  // open; the caller closes them; nil if the drop waits
 	info   *csvfile.Info // nil for a CSV that is too large to be read
 	reason string        // why it waits
 	until  time.Time     // next examination; zero if only a change of its files causes one
@@ -39,23 +40,23 @@ func (in *Intake) examine(ctx context.Context, d watch.Drop, inbox *config.Inbox
 	return found, nil
 }
 
-func (in *Intake) examineParts(ctx context.Context, p *Parts, d watch.Drop, inbox *config.Inbox) (examination, error) {
+func (in *Intake) examineParts(ctx context.Context, p *check.Parts, d watch.Drop, inbox *config.Inbox) (examination, error) {
 	if reason := in.noSpace(d.CSV.ID.Size); reason != "" {
 		return examination{reason: reason, until: in.now().Add(time.Minute)}, nil
 	}
 	c := in.checker()
-	if _, limit := c.sidecarAndLimit(p, inbox); d.CSV.ID.Size > limit {
+	if _, limit := c.SidecarAndLimit(p, inbox); d.CSV.ID.Size > limit {
 		return examination{}, nil // rejected without reading its rows
 	}
 	expired := in.now().Sub(d.FirstSeen) > inbox.PairTimeout
 	err := c.Unpack(ctx, p, inbox)
-	if errors.Is(err, errNoRoom) {
+	if errors.Is(err, check.ErrNoRoom) {
 		return examination{reason: err.Error() + ": the operator has to make room", until: in.now().Add(time.Minute)}, nil
 	}
 	if err != nil {
 		return examination{}, err
 	}
-	if reason, wait := incompletePacked(p, inbox); wait || p.refused() != nil {
+	if reason, wait := incompletePacked(p, inbox); wait || p.Refused() != nil {
 		if err := unchanged(p, d); err != nil {
 			return examination{}, err
 		}
@@ -64,8 +65,8 @@ func (in *Intake) examineParts(ctx context.Context, p *Parts, d watch.Drop, inbo
 		}
 		return examination{}, nil // rejected
 	}
-	sidecar, _ := c.sidecarAndLimit(p, inbox) // a zip may have brought it
-	info, err := Inspect(ctx, p)
+	sidecar, _ := c.SidecarAndLimit(p, inbox) // a zip may have brought it
+	info, err := check.Inspect(ctx, p)
 	if err != nil {
 		return examination{}, err
 	}
@@ -74,20 +75,20 @@ func (in *Intake) examineParts(ctx context.Context, p *Parts, d watch.Drop, inbo
 		return examination{}, err
 	}
 	if !expired {
-		reason, err := c.proofMismatch(ctx, p, inbox, info, sidecar)
+		reason, err := c.ProofMismatch(ctx, p, inbox, info, sidecar)
 		if reason != "" || err != nil {
 			return examination{reason: reason}, err
 		}
 	}
 	// What was packed has an end of its own.
-	if quiet := d.QuietSince.Add(inbox.UnterminatedWait); in.now().Before(quiet) && !p.isPacked() {
+	if quiet := d.QuietSince.Add(inbox.UnterminatedWait); in.now().Before(quiet) && !p.IsPacked() {
 		if info.Bytes == 0 {
 			return examination{reason: "the CSV is empty: its upload may just have begun", until: quiet}, nil
 		}
 		if info.NUL >= 0 {
 			return examination{reason: "the CSV holds NUL bytes: part of it may still be on its way", until: quiet}, nil
 		}
-		if info.Unterminated && !hasFullProof(sidecar) {
+		if info.Unterminated && !check.HasFullProof(sidecar) {
 			return examination{reason: "the last line of the CSV has no line end: the upload may have been cut off", until: quiet}, nil
 		}
 	}
@@ -96,11 +97,11 @@ func (in *Intake) examineParts(ctx context.Context, p *Parts, d watch.Drop, inbo
 
 // incompletePacked returns why a packed drop may not be complete: it has no end, or lacks a part
 // that may still come next to it.
-func incompletePacked(p *Parts, inbox *config.Inbox) (reason string, wait bool) {
-	switch wrong := p.refused(); {
+func incompletePacked(p *check.Parts, inbox *config.Inbox) (reason string, wait bool) {
+	switch wrong := p.Refused(); {
 	case wrong != nil:
 		return wrong.Problem.Message, wrong.CutOff
-	case !p.isZip():
+	case !p.IsZip():
 	case p.Layout.File == nil && inbox.Layout == "":
 		return "the zip has no layout, and " + p.Name + ".layout.json must still come", true
 	case p.Sidecar.File == nil && inbox.RequireSidecar:
@@ -110,8 +111,8 @@ func incompletePacked(p *Parts, inbox *config.Inbox) (reason string, wait bool) 
 }
 
 // openDrop opens the parts of a drop. It follows no link and never blocks.
-func openDrop(d watch.Drop) (*Parts, error) {
-	p := &Parts{Name: d.Name}
+func openDrop(d watch.Drop) (*check.Parts, error) {
+	p := &check.Parts{Name: d.Name}
 	for _, one := range []*watch.File{d.CSV, d.Layout, d.Sidecar} {
 		if one == nil {
 			continue
@@ -133,7 +134,7 @@ func openDrop(d watch.Drop) (*Parts, error) {
 
 // unchanged returns errChanged if a file has changed since the drop was ready, or is open for
 // writing.
-func unchanged(p *Parts, d watch.Drop) error {
+func unchanged(p *check.Parts, d watch.Drop) error {
 	for _, one := range []*watch.File{d.CSV, d.Layout, d.Sidecar} {
 		if one == nil {
 			continue
@@ -156,7 +157,7 @@ func unchanged(p *Parts, d watch.Drop) error {
 // untouched returns errChanged if a claimed file has changed since its claim, or is open for
 // writing: somebody had it open before the claim or reached it afterwards. A copy from another
 // mount has another inode, so only size and mtime are compared.
-func untouched(p *Parts, s *campaign.Sending) error {
+func untouched(p *check.Parts, s *campaign.Sending) error {
 	for _, f := range s.Files {
 		file := p.AsDropped(f.Name)
 		if file == nil {
@@ -182,7 +183,7 @@ func (in *Intake) noSpace(size int64) string {
 	if err != nil {
 		return ""
 	}
-	if need := uint64(size) + minFreeSpace; free < need {
+	if need := uint64(size) + check.MinFreeSpace; free < need {
 		return fmt.Sprintf("the disk of the store has %d MiB free and taking this drop in needs %d MiB: the operator has to make room", free>>20, need>>20)
 	}
 	return ""

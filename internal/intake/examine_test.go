@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 )
 
 // While a proof doesn't match, the drop waits; resuming the upload completes it; after
@@ -163,7 +164,7 @@ func TestBusyFileIsExaminedAgain(t *testing.T) {
 // With little free space no drop is taken in, until there is room again.
 func TestFullDiskTakesNothingIn(t *testing.T) {
 	h := newHarness(t, "", "")
-	free := uint64(minFreeSpace)
+	free := uint64(check.MinFreeSpace)
 	h.in.free = func(string) (uint64, error) { return free, nil }
 	h.put("spring", goodCSV, goodLayout, goodSidecar)
 	d := h.watchedDrop("spring")

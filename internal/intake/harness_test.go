@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/safeio"
 	"campaignd/internal/send"
 	"campaignd/internal/send/null"
@@ -35,9 +36,9 @@ func (h *harness) open() {
 	})
 }
 
-func (h *harness) checker() *Checker {
+func (h *harness) checker() *check.Checker {
 	drivers := map[string]send.Channel{"cloud_api": null.New(1), "sms": null.New(1)}
-	return &Checker{Config: h.config, TempDir: h.config.StateDir, Campaigns: NewCampaigns(h.config.CampaignsDir),
+	return &check.Checker{Config: h.config, TempDir: h.config.StateDir, Campaigns: check.NewCampaigns(h.config.CampaignsDir),
 		Channels: func(int64) map[string]send.Channel { return drivers }}
 }
 

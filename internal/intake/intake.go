@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/keylock"
 	"campaignd/internal/report"
@@ -46,7 +47,7 @@ type Dispatcher interface {
 type Options struct {
 	Store      *store.Store
 	StateDir   string // folder for the temporary files of a check
-	Checker    *Checker
+	Checker    *check.Checker
 	Dispatcher Dispatcher
 	Accepted   func(campaign.ID)                    // called after a sending was accepted
 	WaitsFor   func(campaign.ID) *campaign.WaitsFor // why an active sending waits, nil if it doesn't; may be nil
@@ -61,7 +62,7 @@ type Options struct {
 type Intake struct {
 	store      *store.Store
 	stateDir   string
-	check      atomic.Pointer[Checker]
+	check      atomic.Pointer[check.Checker]
 	dispatcher Dispatcher
 	accepted   func(campaign.ID)
 	waitsFor   func(campaign.ID) *campaign.WaitsFor
@@ -119,9 +120,9 @@ func New(o Options) *Intake {
 }
 
 // Configure replaces configuration and campaigns. Running checks keep the old ones.
-func (in *Intake) Configure(c *Checker) { in.check.Store(c) }
+func (in *Intake) Configure(c *check.Checker) { in.check.Store(c) }
 
-func (in *Intake) checker() *Checker { return in.check.Load() }
+func (in *Intake) checker() *check.Checker { return in.check.Load() }
 
 // inbox returns the configuration of a watched folder, or nil if it is no longer configured.
 func (in *Intake) inbox(path string) *config.Inbox {

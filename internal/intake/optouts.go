@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/recipients"
@@ -51,7 +52,7 @@ const maxRefusedLines = 5
 // channelType, or a list of bare contacts without a header. A nil store checks the list and adds
 // nothing. The error concerns the machine or ctx.
 func (o OptOuts) Import(ctx context.Context, st OptOutAdder, f *os.File) (done OptOutResult, err error) {
-	info, err := Inspect(ctx, &Parts{CSV: Part{Name: o.Name, File: f}})
+	info, err := check.Inspect(ctx, &check.Parts{CSV: check.Part{Name: o.Name, File: f}})
 	if err != nil {
 		return done, err
 	}

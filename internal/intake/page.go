@@ -13,6 +13,7 @@ import (
 
 	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/contact"
 	"campaignd/internal/plan/document"
@@ -27,7 +28,7 @@ type Page struct {
 
 // NewPage describes an inbox: applications, defaults, limits, and each campaign that it may send, with
 // an example drop that passes the check as it is. dir takes temporary files.
-func NewPage(ctx context.Context, c *Checker, in *config.Inbox, dir string) (*Page, error) {
+func NewPage(ctx context.Context, c *check.Checker, in *config.Inbox, dir string) (*Page, error) {
 	all, _, err := c.Campaigns.All()
 	if err != nil {
 		return nil, err
@@ -64,7 +65,7 @@ func NewPage(ctx context.Context, c *Checker, in *config.Inbox, dir string) (*Pa
 }
 
 type pageWriter struct {
-	c    *Checker
+	c    *check.Checker
 	in   *config.Inbox
 	dir  string
 	page *Page
@@ -186,7 +187,7 @@ func exampleValues() []string { return []string{"Ada", "1", "https://example.com
 
 // example adds an example drop that passes the check, and returns its name and what the check found;
 // nil if no value is good.
-func (w *pageWriter) example(ctx context.Context, a *config.Application, one *campaign.Campaign, channels, variables []string) (string, *Finding, error) {
+func (w *pageWriter) example(ctx context.Context, a *config.Application, one *campaign.Campaign, channels, variables []string) (string, *check.Finding, error) {
 	name := fmt.Sprintf("campaign-%d-of-%d", one.ID, a.ID)
 	for _, value := range exampleValues() {
 		files, err := exampleFiles(name, a, one, channels, variables, value)
@@ -248,15 +249,15 @@ func exampleContact(a *config.Application, channel string) string {
 }
 
 // check checks an example like a drop of this inbox, except for the form of its NAME.
-func (w *pageWriter) check(ctx context.Context, name string, files map[string][]byte) (*Finding, error) {
-	p := &Parts{Name: name}
+func (w *pageWriter) check(ctx context.Context, name string, files map[string][]byte) (*check.Finding, error) {
+	p := &check.Parts{Name: name}
 	defer p.Close()
-	for ending, part := range map[string]*Part{".csv": &p.CSV, ".layout.json": &p.Layout, ".schedule.json": &p.Sidecar} {
-		f, err := SpillFile(w.dir)
+	for ending, part := range map[string]*check.Part{".csv": &p.CSV, ".layout.json": &p.Layout, ".schedule.json": &p.Sidecar} {
+		f, err := check.SpillFile(w.dir)
 		if err != nil {
 			return nil, err
 		}
-		*part = Part{Name: name + ending, File: f}
+		*part = check.Part{Name: name + ending, File: f}
 		if _, err := f.Write(files[ending]); err != nil {
 			return nil, err
 		}

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"campaignd/internal/check"
 )
 
 // The page names what the partner may send and nothing of others; its examples pass the check.
@@ -40,7 +42,7 @@ slicing = {enabled = true, capacity = 600}`)
 		h.write(path, string(page.Examples["campaign-8-of-1"+ending]))
 		paths = append(paths, path)
 	}
-	p, err := OpenFiles(paths)
+	p, err := check.OpenFiles(paths)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/safeio"
 )
 
@@ -59,7 +60,7 @@ func (in *Intake) RunPages(ctx context.Context) {
 // pageSource holds the configuration and the campaigns that a page shows. Both are replaced, not
 // changed, when their files change.
 type pageSource struct {
-	checker   *Checker
+	checker   *check.Checker
 	campaigns []*campaign.Campaign
 	at        time.Time // of the last write
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/store"
 )
@@ -142,8 +143,8 @@ func (in *Intake) waitForLostFiles(s *campaign.Sending, inbox *config.Inbox) err
 
 // openFolder opens the files of a claimed drop. A file that can't be taken is a problem of the
 // drop.
-func openFolder(s *campaign.Sending, inbox *config.Inbox) (*Parts, campaign.Problems, error) {
-	p := &Parts{Name: s.Name}
+func openFolder(s *campaign.Sending, inbox *config.Inbox) (*check.Parts, campaign.Problems, error) {
+	p := &check.Parts{Name: s.Name}
 	var problems campaign.Problems
 	for _, f := range s.Files {
 		file, err := openClaimed(s, f.Name)
@@ -164,7 +165,7 @@ func openFolder(s *campaign.Sending, inbox *config.Inbox) (*Parts, campaign.Prob
 	for _, one := range []struct {
 		there  bool
 		ending string
-	}{{p.CSV.File != nil, ".csv"}, {p.Layout.File != nil || inbox.Layout != "" || p.isZip(), ".layout.json"}} {
+	}{{p.CSV.File != nil, ".csv"}, {p.Layout.File != nil || inbox.Layout != "" || p.IsZip(), ".layout.json"}} {
 		if !one.there && problems.Count == 0 {
 			problems.AddCode("part-missing", s.Name+one.ending, 0, 0, "", "never arrived")
 		}

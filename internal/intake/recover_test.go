@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/report"
 )
 
@@ -48,7 +49,7 @@ func cutOffAt() []struct {
 		}
 		return s
 	}
-	checked := func(t *testing.T, h *harness) (*campaign.Sending, *Finding) {
+	checked := func(t *testing.T, h *harness) (*campaign.Sending, *check.Finding) {
 		t.Helper()
 		s := moved(t, h, 3)
 		p, problems, err := openFolder(s, &h.config.Inboxes[0])
@@ -216,4 +217,25 @@ func TestRecover(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A folder of campaigns that can't be read is a fault of the machine: the drop waits.
+func TestCampaignsFolderAway(t *testing.T) {
+	h := newHarness(t, "", "")
+	away := h.config.CampaignsDir + ".away"
+	if err := os.Rename(h.config.CampaignsDir, away); err != nil {
+		t.Fatal(err)
+	}
+	if s := h.drop("spring", goodCSV, goodLayout, goodSidecar); s.State != campaign.StateChecking {
+		t.Fatalf("%+v", s)
+	}
+	h.retryAll()
+	if err := os.Rename(away, h.config.CampaignsDir); err != nil {
+		t.Fatal(err)
+	}
+	h.retryAll()
+	if s := h.newest("spring"); s.State != campaign.StateScheduled || len(h.sendings()) != 1 {
+		t.Errorf("%+v", s)
+	}
+	h.verifyStore()
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/plan"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/safeio"
@@ -36,7 +37,7 @@ func (in *Intake) Reschedule(ctx context.Context, id campaign.ID, when *document
 	if err != nil {
 		return err
 	}
-	f := &Finding{Sending: *s, Sidecar: when, Application: in.checker().Config.Application(s.ApplicationID)}
+	f := &check.Finding{Sending: *s, Sidecar: when, Application: in.checker().Config.Application(s.ApplicationID)}
 	if f.Application == nil {
 		return notRescheduled("application %d is no longer configured", s.ApplicationID)
 	}
@@ -50,7 +51,7 @@ func (in *Intake) Reschedule(ctx context.Context, id campaign.ID, when *document
 	case when.ScheduleAt != "" && s.ScheduledAt.Equal(o.T) && !s.State.Final():
 		return nil
 	}
-	terms := o.terms()
+	terms := termsOf(&o)
 	err = in.dispatcher.Reschedule(ctx, id, func() error {
 		_, err := in.store.Reschedule(id, o.T, terms)
 		return err

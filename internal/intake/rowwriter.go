@@ -53,7 +53,7 @@ func newStoreRowWriter(ctx context.Context, st *store.Store, s *campaign.Sending
 	return w
 }
 
-// Header implements rowWriter.
+// Header implements check.RowWriter.
 func (w *storeRowWriter) Header(line []byte) { w.header = line }
 
 // Chunk implements recipients.RowWriter.

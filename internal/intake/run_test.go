@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/send"
 	"campaignd/internal/send/null"
 	"campaignd/internal/store"
 )
 
 // running starts the harness's Intake; accepted receives the ids it accepts.
-func (h *harness) running(t *testing.T, c *Checker) (in *Intake, accepted chan campaign.ID, stop func()) {
+func (h *harness) running(t *testing.T, c *check.Checker) (in *Intake, accepted chan campaign.ID, stop func()) {
 	t.Helper()
 	accepted = make(chan campaign.ID, 1000)
 	in = New(Options{Store: h.store, StateDir: h.config.StateDir, Checker: c, Dispatcher: h.dispatcher,

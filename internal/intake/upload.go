@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/safeio"
@@ -75,8 +76,8 @@ func (in *Intake) NewUpload(inbox *config.Inbox, size int64) (*Upload, error) {
 // space returns an error if one of the disks can't take size bytes more.
 func (u *Upload) space(size int64) error {
 	for _, folder := range []string{u.inbox.Path, u.in.stateDir} {
-		if free, err := u.in.free(folder); err == nil && free < uint64(size)+minFreeSpace {
-			return fmt.Errorf("%w: %d MiB are free and this upload needs %d MiB; the operator has to make room", ErrUploadSpace, free>>20, (uint64(size)+minFreeSpace)>>20)
+		if free, err := u.in.free(folder); err == nil && free < uint64(size)+check.MinFreeSpace {
+			return fmt.Errorf("%w: %d MiB are free and this upload needs %d MiB; the operator has to make room", ErrUploadSpace, free>>20, (uint64(size)+check.MinFreeSpace)>>20)
 		}
 	}
 	return nil

@@ -1,4 +1,4 @@
-package intake
+package check
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	"campaignd/internal/plan/document"
 )
 
-// proofMismatch returns how the CSV differs from the proof in the sidecar, or "".
-func (c *Checker) proofMismatch(ctx context.Context, p *Parts, inbox *config.Inbox, info *csvfile.Info, sidecar *document.Sidecar) (string, error) {
+// ProofMismatch returns how the CSV differs from the proof in the sidecar, or "".
+func (c *Checker) ProofMismatch(ctx context.Context, p *Parts, inbox *config.Inbox, info *csvfile.Info, sidecar *document.Sidecar) (string, error) {
 	if sidecar == nil {
 		return "", nil
 	}
@@ -40,9 +40,9 @@ func (c *Checker) proofMismatch(ctx context.Context, p *Parts, inbox *config.Inb
 	return "", nil
 }
 
-// hasFullProof reports whether the sidecar proves the CSV to its last byte. The number of rows
+// HasFullProof reports whether the sidecar proves the CSV to its last byte. The number of rows
 // doesn't: a cell that was cut is still a cell.
-func hasFullProof(sidecar *document.Sidecar) bool {
+func HasFullProof(sidecar *document.Sidecar) bool {
 	return sidecar != nil && (sidecar.SHA256 != "" || sidecar.Bytes != nil)
 }
 

@@ -1,4 +1,4 @@
-package intake
+package check
 
 import (
 	"context"
@@ -18,7 +18,7 @@ func (c *Checker) Columns(ctx context.Context, p *Parts, in *config.Inbox, wante
 	if err := c.Unpack(ctx, p, in); err != nil {
 		return nil, campaign.Problems{}, err
 	}
-	if refused := p.refused(); refused != nil {
+	if refused := p.Refused(); refused != nil {
 		return nil, campaign.Problems{List: []campaign.Problem{refused.Problem}, Count: 1}, nil
 	}
 	info, err := Inspect(ctx, p)

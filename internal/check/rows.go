@@ -1,4 +1,4 @@
-package intake
+package check
 
 import (
 	"context"
@@ -21,7 +21,7 @@ import (
 //
 // It returns the layout, which is made from the columns where the inbox says so.
 func (c *Checker) csv(ctx context.Context, p *Parts, info *csvfile.Info, f *Finding, d documents,
-	sink rowWriter, spill recipients.Spill, progress func(float64)) (*document.Layout, error) {
+	writer RowWriter, spill recipients.Spill, progress func(float64)) (*document.Layout, error) {
 	counted := &countingReader{r: p.CSV.File}
 	t, err := c.table(ctx, p, info, f, d.layout, counted)
 	if err != nil {
@@ -40,12 +40,12 @@ func (c *Checker) csv(ctx context.Context, p *Parts, info *csvfile.Info, f *Find
 	}
 	f.noteDates(p, f.wantedColumns(layout))
 	f.documentProblems = f.Problems.Count
-	return layout, c.rows(ctx, p, f, t, layout, d.rules, counted, sink, spill, progress)
+	return layout, c.rows(ctx, p, f, t, layout, d.rules, counted, writer, spill, progress)
 }
 
 // rows checks the rows of a table, in full if what is known about the drop allows it.
 func (c *Checker) rows(ctx context.Context, p *Parts, f *Finding, t *table, layout *document.Layout, rules *channelRules, counted *countingReader,
-	sink rowWriter, spill recipients.Spill, progress func(float64)) error {
+	writer RowWriter, spill recipients.Spill, progress func(float64)) error {
 	reader, file := t.reader, p.CSV.Name
 	switch {
 	case reader == nil:
@@ -60,14 +60,14 @@ func (c *Checker) rows(ctx context.Context, p *Parts, f *Finding, t *table, layo
 		return f.structure(ctx, file, reader, layout, rules)
 	}
 	reader.LimitBatch(r.BatchRows())
-	if f.Problems.Count > 0 || sink == nil {
-		sink = discard{} // a drop that is rejected anyway is not stored
+	if f.Problems.Count > 0 || writer == nil {
+		writer = discard{} // a drop that is rejected anyway is not stored
 	}
-	sink.Header(reader.AppendRejectedHeader(nil))
+	writer.Header(reader.AppendRejectedHeader(nil))
 	if spill == nil {
 		spill = &recipients.Memory{}
 	}
-	a := r.Assemble(t.info.RowBound(), spill, sink)
+	a := r.Assemble(t.info.RowBound(), spill, writer)
 	share := func() {
 		if progress != nil && t.info.Bytes > 0 {
 			progress(float64(counted.n.Load()) / float64(t.info.Bytes))
@@ -113,7 +113,7 @@ func (c *Checker) spec(file string, layout *document.Layout, reader *csvfile.Rea
 	return recipients.Spec{
 		File: file, Layout: layout, Columns: reader.Columns(), Variables: f.Sending.Variables,
 		Channels: rules.allowed, NotAllowed: rules.notAllowed,
-		Dedupe: app.Dedupe, MaxRows: app.MaxRows, MaxBadRows: app.MaxBadRows, Proven: hasFullProof(f.Sidecar), Previews: 5, PreviewRow: c.PreviewRow,
+		Dedupe: app.Dedupe, MaxRows: app.MaxRows, MaxBadRows: app.MaxBadRows, Proven: HasFullProof(f.Sidecar), Previews: 5, PreviewRow: c.PreviewRow,
 	}
 }
 

@@ -1,4 +1,4 @@
-package intake
+package check
 
 import (
 	"archive/zip"
@@ -30,8 +30,8 @@ type unpacked struct {
 	sha256 string
 }
 
-// errNoRoom is returned when unpacking a drop would fill the disk.
-var errNoRoom = errors.New("the disk has no room to unpack the drop")
+// ErrNoRoom is returned when unpacking a drop would fill the disk.
+var ErrNoRoom = errors.New("the disk has no room to unpack the drop")
 
 // Unpack makes the CSV of a drop readable that came as .csv.gz, .zip or .xlsx: it is written to a
 // file without a name in TempDir, which takes the place of p.CSV and disappears with p or the
@@ -49,7 +49,7 @@ func (c *Checker) Unpack(ctx context.Context, p *Parts, in *config.Inbox) error 
 		return fmt.Errorf("read %q: %w", u.upload.Name, err)
 	}
 	u.size = stat.Size()
-	if _, limit := c.sidecarAndLimit(p, in); u.size > limit {
+	if _, limit := c.SidecarAndLimit(p, in); u.size > limit {
 		return nil // rejected without reading it
 	}
 	if _, err := u.upload.File.Seek(0, io.SeekStart); err != nil {
@@ -207,7 +207,7 @@ func (u *unpacker) fits(columns []string) bool {
 
 // limit returns the most bytes that the CSV may have.
 func (u *unpacker) limit() int64 {
-	_, limit := u.checker.sidecarAndLimit(u.p, u.inbox)
+	_, limit := u.checker.SidecarAndLimit(u.p, u.inbox)
 	return limit
 }
 
@@ -226,9 +226,9 @@ func (u *unpacker) spool(write func(io.Writer) error) (*os.File, error) {
 	return file, err
 }
 
-// minFreeSpace is the free space in bytes below which no drop is taken in, so that what was
+// MinFreeSpace is the free space in bytes below which no drop is taken in, so that what was
 // accepted can still be recorded on a nearly full disk.
-const minFreeSpace = 64 << 20
+const MinFreeSpace = 64 << 20
 
 // roomInterval is how many bytes are written between two looks at the free space.
 const roomInterval = 16 << 20
@@ -244,23 +244,23 @@ type roomWriter struct {
 func (r *roomWriter) Write(p []byte) (int, error) {
 	if r.next -= int64(len(p)); r.next < 0 {
 		r.next = roomInterval
-		if free, err := safeio.FreeSpace(r.dir); err == nil && free < minFreeSpace {
-			return 0, errNoRoom
+		if free, err := safeio.FreeSpace(r.dir); err == nil && free < MinFreeSpace {
+			return 0, ErrNoRoom
 		}
 	}
 	return r.w.Write(p)
 }
 
-// refused returns why the CSV can't be unpacked, nil if it can or came as it is.
-func (p *Parts) refused() *archive.Refused {
+// Refused returns why the CSV can't be unpacked, nil if it can or came as it is.
+func (p *Parts) Refused() *archive.Refused {
 	if p.unpacked == nil {
 		return nil
 	}
 	return p.unpacked.wrong
 }
 
-// isPacked reports whether the CSV was unpacked or written from a spreadsheet.
-func (p *Parts) isPacked() bool { return p.unpacked != nil }
+// IsPacked reports whether the CSV was unpacked or written from a spreadsheet.
+func (p *Parts) IsPacked() bool { return p.unpacked != nil }
 
 // isSheet reports whether the CSV was written from a spreadsheet.
 func (p *Parts) isSheet() bool { return p.unpacked != nil && p.unpacked.sheet != nil }
@@ -291,7 +291,7 @@ func (f *Finding) noteDates(p *Parts, used []string) {
 	}
 }
 
-// isZip reports whether the CSV came in a zip, which may have brought other parts.
-func (p *Parts) isZip() bool {
+// IsZip reports whether the CSV came in a zip, which may have brought other parts.
+func (p *Parts) IsZip() bool {
 	return slices.ContainsFunc(p.dropped, func(one Part) bool { return watch.ParseName(one.Name).Format == watch.FormatZip })
 }

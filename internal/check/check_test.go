@@ -1,35 +1,11 @@
-package intake
+package check
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"campaignd/internal/campaign"
 )
-
-// check checks files like campaignd check; "" leaves a file out.
-func check(t *testing.T, csv, layout, sidecar string) *Finding {
-	t.Helper()
-	h := newHarness(t, "", "")
-	h.put("spring", csv, layout, sidecar)
-	var paths []string
-	for ending, text := range map[string]string{".csv": csv, ".layout.json": layout, ".schedule.json": sidecar} {
-		if text != "" {
-			paths = append(paths, filepath.Join(h.inbox, "spring"+ending))
-		}
-	}
-	p, err := OpenFiles(paths)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	f, err := h.checker().Check(t.Context(), p, &h.config.Inboxes[0], nil, h.clock, nil, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
 
 // TestAllErrorsTogether: an error in one file doesn't hide the errors of the others
 // (docs/contract.md 5), and consequences of an error are not reported.
@@ -89,7 +65,7 @@ func TestAllErrorsTogether(t *testing.T) {
 			"spring.schedule.json:1:48: bytes: the CSV has 46 bytes, the sidecar promised 1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := check(t, c.csv, c.layout, c.sidecar)
+			f := checkDrop(t, c.csv, c.layout, c.sidecar)
 			if !f.Wrong() {
 				t.Fatalf("it became %+v", f.Sending)
 			}
@@ -116,7 +92,7 @@ func TestWhatStopsTheDropIsListed(t *testing.T) {
 		"the same, and a wrong layout": {bad + "1,\"x\n", strings.Replace(goodLayout, "first", "frist", 1), goodSidecar,
 			"the quote here is never closed"},
 	} {
-		f := check(t, c.csv, c.layout, c.sidecar)
+		f := checkDrop(t, c.csv, c.layout, c.sidecar)
 		listed := false
 		for _, p := range f.Sending.Problems {
 			listed = listed || strings.Contains(p.Message, c.want)

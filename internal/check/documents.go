@@ -1,4 +1,4 @@
-package intake
+package check
 
 import (
 	"context"
@@ -174,9 +174,9 @@ func (c *Checker) applicationIDs(in *config.Inbox) string {
 	return display.Numbers(ids)
 }
 
-// sidecarAndLimit returns the sidecar and the largest size of the CSV. A sidecar that can't be
+// SidecarAndLimit returns the sidecar and the largest size of the CSV. A sidecar that can't be
 // read is nil; its errors are reported by the check.
-func (c *Checker) sidecarAndLimit(p *Parts, inbox *config.Inbox) (*document.Sidecar, int64) {
+func (c *Checker) SidecarAndLimit(p *Parts, inbox *config.Inbox) (*document.Sidecar, int64) {
 	f := &Finding{}
 	if err := c.sidecar(p, inbox, f); err != nil {
 		return nil, 0

@@ -1,4 +1,4 @@
-package intake
+package check
 
 import (
 	"context"
@@ -35,7 +35,7 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 	if file.File == nil {
 		return t, nil // reported as missing
 	}
-	if wrong := p.refused(); wrong != nil {
+	if wrong := p.Refused(); wrong != nil {
 		f.Problems.Add(wrong.Problem)
 		return t, nil
 	}
@@ -66,11 +66,11 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 		f.Problems.Merge(problems)
 		return t, nil
 	}
-	f.Sending.Warnings = append(f.Sending.Warnings, t.info.Warnings(file.Name, hasFullProof(f.Sidecar))...)
+	f.Sending.Warnings = append(f.Sending.Warnings, t.info.Warnings(file.Name, HasFullProof(f.Sidecar))...)
 	if _, err := file.File.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("read %q: %w", file.Name, err)
 	}
-	options := csvfile.Options{File: file.Name, Proven: hasFullProof(f.Sidecar), Wanted: f.wantedColumns(layout), Sheet: p.isSheet()}
+	options := csvfile.Options{File: file.Name, Proven: HasFullProof(f.Sidecar), Wanted: f.wantedColumns(layout), Sheet: p.isSheet()}
 	// Bytes appended meanwhile are not read; the file counts as changed after the check.
 	reader, problems, err := csvfile.NewReader(io.LimitReader(counted, t.info.Bytes+1), *t.info, options)
 	if err != nil {

@@ -1,4 +1,12 @@
-package intake
+// Package check finds out what a drop would get: its files in, a Finding out. Intake, `campaignd
+// check`, `campaignd drop`, the HTTP endpoint and previews all use it, so that each says the same of
+// the same files. It is a room of its own because none of them needs the others.
+//
+// It reads the configuration, the campaigns and the files, and unpacks a packed CSV into a file
+// without a name. It knows no store: rows go to a RowWriter as they are read, and what a drop may
+// repeat or which slots are free is for the caller to find out. A mistake in a drop is a problem in
+// the Finding; an error concerns the machine.
+package check
 
 import (
 	"cmp"
@@ -39,7 +47,6 @@ type Finding struct {
 	Problems         campaign.Problems
 	Application      *config.Application     // nil if unknown
 	Sidecar          *document.Sidecar       // nil if it can't be read
-	RejectedCSV      []byte                  // header of rejected.csv, nil if there is no rejected row
 	columns          *document.ColumnsLayout // of an inbox whose layout is "columns", for a drop without its own; nil: not used
 	content          string                  // digest of the unpacked CSV
 	documentProblems int                     // number of problems in layout, sidecar and campaign
@@ -53,8 +60,8 @@ func (f *Finding) Wrong() bool {
 	return f.Problems.Count > 0 && f.Sending.State == campaign.StateRejected
 }
 
-// rowWriter takes the rows of a check. Header is called before the first line of rejected.csv.
-type rowWriter interface {
+// RowWriter takes the rows of a check. Header is called before the first line of rejected.csv.
+type RowWriter interface {
 	recipients.RowWriter
 	Header(line []byte)
 }
@@ -68,10 +75,10 @@ func (discard) Header([]byte)                            {}
 
 // Check reads every document and every row of a drop and finds all problems (docs/contract.md 3 to
 // 6). in is the drop's inbox; info may be nil; now is the time of acceptance as far as it is
-// known. With a nil rowWriter and spill, rows are checked and forgotten. progress is called with 0
+// known. With a nil RowWriter and spill, rows are checked and forgotten. progress is called with 0
 // to 1. The error concerns this machine or ctx, never the drop.
 func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *csvfile.Info, now time.Time,
-	sink rowWriter, spill recipients.Spill, progress func(float64)) (*Finding, error) {
+	writer RowWriter, spill recipients.Spill, progress func(float64)) (*Finding, error) {
 	f := &Finding{}
 	f.Sending.Name = p.Name
 	f.Sending.Condition = campaign.FragmentedSlots
@@ -95,7 +102,7 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *c
 		return nil, err
 	}
 	f.checkTime(now)
-	layout, err := c.csv(ctx, p, info, f, d, sink, spill, progress)
+	layout, err := c.csv(ctx, p, info, f, d, writer, spill, progress)
 	if err != nil {
 		return nil, err
 	}
