@@ -37,6 +37,9 @@ an invalid file is refused and the old configuration stays in effect.`,
 			if err != nil {
 				return err
 			}
+			if len(cfg.Inboxes) == 0 {
+				return exitError{exitUsage, fmt.Errorf("%s has no inbox: the daemon needs one; a machine without inboxes can be a worker", path)}
+			}
 			return runDaemon(cmd.Context(), env, cfg)
 		},
 	}

@@ -14,7 +14,7 @@ import (
 // read and ignores values that were already refused.
 func (r *reader) check(c *Config, root *node, inboxes, applications []*node) {
 	r.checkTop(c, root)
-	if r.complete && root.keys["inboxes"] == nil {
+	if r.complete && root.keys["inboxes"] == nil && root.keys["nats"] == nil { // a worker needs none
 		r.addFault(root.offset, "inboxes", "is missing: there must be an [[inboxes]] table with the path of a drop folder")
 	}
 	if r.complete && root.keys["applications"] == nil {
@@ -31,6 +31,21 @@ func (r *reader) check(c *Config, root *node, inboxes, applications []*node) {
 	}
 	for i := range c.Inboxes {
 		r.checkInbox(c, i, inboxes, ids)
+	}
+	if c.NATS == nil {
+		r.refuseWorkers(c, applications)
+	}
+}
+
+// refuseWorkers reports the channels that workers send although there is no way to them.
+func (r *reader) refuseWorkers(c *Config, applications []*node) {
+	for i, n := range applications {
+		for name, ch := range c.Applications[i].Channels {
+			if ch.Remote() && r.complete {
+				at := n.keys["channels"].value.keys[name].value.keyOffset("send_from")
+				r.addFault(at, "applications.channels."+name+".send_from", "found %q, which needs a table [nats] with the servers", FromWorkers)
+			}
+		}
 	}
 }
 

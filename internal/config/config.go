@@ -38,6 +38,7 @@ type Config struct {
 	RetryHold        time.Duration // wait before a held channel is tried again (5m)
 	MaxOptOuts       int64         // in the store, all applications together
 	Log              Log
+	NATS             *NATS // nil: one machine does everything
 
 	Inboxes      []Inbox
 	Applications []Application
@@ -49,6 +50,14 @@ type Config struct {
 type Log struct {
 	Level  string // debug, info, warn, error
 	Format string // auto (text on a terminal, else json), text, json
+}
+
+// NATS is the table [nats]: how the hub and its workers reach each other.
+type NATS struct {
+	Servers         []string
+	CredentialsFile string // "": none
+	Name            string // of the cluster
+	Replicas        int
 }
 
 // Inbox is one [[inboxes]] table.
@@ -129,14 +138,26 @@ type Channel struct {
 	MaxAttempts    int
 	RetryBase      time.Duration
 	RetryMax       time.Duration
-	OnUnknown      string // "retry" or "hold"; the driver's default if not set
-	RefusalsInARow int    // equal refusals in a row that hold a sending
-	Contacts       string // a contact.Kind; the driver's default if not set
+	OnUnknown      string        // "retry" or "hold"; the driver's default if not set
+	RefusalsInARow int           // equal refusals in a row that hold a sending
+	Contacts       string        // a contact.Kind; the driver's default if not set
+	SendFrom       string        // FromHere or FromWorkers
+	Batch          int           // most messages that a worker takes at a time
+	AnswerWait     time.Duration // from a worker's last sign until its messages are unknown
 
 	Settings Settings // of the driver's own keys
 
 	driver *Driver
 }
+
+// The values of send_from.
+const (
+	FromHere    = "here"    // the daemon sends
+	FromWorkers = "workers" // the machines that run campaignd worker send
+)
+
+// Remote reports whether workers send the channel's messages.
+func (c Channel) Remote() bool { return c.SendFrom == FromWorkers }
 
 // Silent reports whether the channel's driver sends nothing and calls it sent.
 func (c Channel) Silent() bool { return c.driver != nil && c.driver.Silent }

@@ -186,6 +186,11 @@ func TestValues(t *testing.T) {
 			n, _ := c.Applications[0].ContactRules("s").Normalize(nil, []byte("612345678"))
 			return string(n.To)
 		}, "34612345678"},
+		{"no [nats]", minimal, func(c *config.Config) any { return c.NATS }, (*config.NATS)(nil)},
+		{"[nats]", minimal + "[nats]\nservers = [\"nats://127.0.0.1:4222\"]\n", func(c *config.Config) any { return *c.NATS },
+			config.NATS{Servers: []string{"nats://127.0.0.1:4222"}, Name: "campaignd", Replicas: 3}},
+		{"a worker without inboxes", strings.Replace(minimal, "[[inboxes]]\npath = \"in\"", "nats = {servers = [\"nats://127.0.0.1:4222\"]}", 1), func(c *config.Config) any { return len(c.Inboxes) }, 0},
+		{"workers send", channel("send_from = \"workers\"\n[nats]\nservers = [\"nats://127.0.0.1:4222\"]"), func(c *config.Config) any { return c.Applications[0].Channels["sms"].Remote() }, true},
 		{"windows with a zone of their own", app(`windows = ["TZ=Europe/Madrid * 9 * * *"]`), func(c *config.Config) any {
 			return c.Applications[0].Windows.Open(time.Date(2026, 7, 1, 7, 30, 0, 0, time.UTC))
 		}, true},

@@ -154,7 +154,7 @@ func (r *reader) checkDriver(ch *Channel, n *node, path string) {
 
 // Secret is a key that refers to a secret.
 type Secret struct {
-	Place string // "", "inbox PATH" or "channel NAME of application ID"
+	Place string // "", "nats", "inbox PATH" or "channel NAME of application ID"
 	Key   string
 	Ref   string // for ReadSecret
 }
@@ -186,6 +186,9 @@ func (c Channel) Secrets() []Secret {
 func (c *Config) Secrets() []Secret {
 	keys := Keys(c.drivers)
 	list := secretsOf("", fieldsOf(keys, ScopeTop, c))
+	if c.NATS != nil {
+		list = append(list, secretsOf("nats", fieldsOf(keys, ScopeNATS, c.NATS))...)
+	}
 	for i := range c.Inboxes {
 		list = append(list, secretsOf("inbox "+c.Inboxes[i].Path, fieldsOf(keys, ScopeInbox, &c.Inboxes[i]))...)
 	}

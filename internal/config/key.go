@@ -12,6 +12,7 @@ type Scope string
 const (
 	ScopeTop         Scope = ""
 	ScopeLog         Scope = "log"
+	ScopeNATS        Scope = "nats"
 	ScopeInbox       Scope = "inboxes"
 	ScopeApplication Scope = "applications"
 	ScopeSlicing     Scope = "applications.slicing"
@@ -102,7 +103,7 @@ func (k Key) Mandatory() Key { k.Required = true; return k }
 // Keys returns all keys but the drivers' own, scope by scope. drivers are those that a channel
 // may name.
 func Keys(drivers []Driver) []Key {
-	return slices.Concat(topKeys(), inboxKeys(), applicationKeys(), channelKeys(drivers, nil))
+	return slices.Concat(topKeys(), natsKeys(), inboxKeys(), applicationKeys(), channelKeys(drivers, nil))
 }
 
 // ChannelKeys returns the keys of a channel of driver d with its defaults, the driver's own last.

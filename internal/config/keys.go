@@ -47,6 +47,19 @@ func topKeys() []Key {
 	}
 }
 
+func natsKeys() []Key {
+	return []Key{
+		key(ScopeNATS, "servers", natsServers(), func(n *NATS) *[]string { return &n.Servers },
+			"The NATS servers with JetStream; tls:// checks their certificates against the machine's authorities").Mandatory(),
+		key(ScopeNATS, "credentials_file", SecretFile(), func(n *NATS) *string { return &n.CredentialsFile },
+			"The credentials: the content of a .creds file, or user:password; without it there are none"),
+		key(ScopeNATS, "name", Text("1 to 32 letters, digits, _ and -", clusterName), func(n *NATS) *string { return &n.Name },
+			"The name that the hub and its workers share; another name is another cluster, also on the same servers").Or(`"campaignd"`),
+		key(ScopeNATS, "replicas", Integer[int](1, 5), func(n *NATS) *int { return &n.Replicas },
+			"How many servers keep each stream; 1 with a single server").Or(`3`),
+	}
+}
+
 func inboxKeys() []Key {
 	return []Key{
 		key(ScopeInbox, "path", Text("", notEmpty), func(in *Inbox) *string { return &in.Path },
@@ -158,6 +171,12 @@ func channelKeys(drivers []Driver, d *Driver) []Key {
 			"What to do with a message that may or may not have been sent: retry sends it again under the same key, hold leaves the decision to a person").Or(quote(string(onUnknown))),
 		key(ScopeChannel, "refusals_in_a_row", Integer[int](2, 1_000_000), func(c *Channel) *int { return &c.RefusalsInARow },
 			"How many equal refusals in a row, without a success in between and not naming the recipient, hold a sending").Or(`20`),
+		key(ScopeChannel, "send_from", OneOf(FromHere, FromWorkers), func(c *Channel) *string { return &c.SendFrom },
+			"Who sends: here is the daemon itself, workers are the machines that run campaignd worker; that needs [nats]").Or(quote(FromHere)),
+		key(ScopeChannel, "batch", Integer[int](1, 1024), func(c *Channel) *int { return &c.Batch },
+			"With workers: the most messages that one takes at a time").Or(`64`),
+		key(ScopeChannel, "answer_wait", Length(time.Second, time.Hour), func(c *Channel) *time.Duration { return &c.AnswerWait },
+			"With workers: how long after the last sign of a worker its messages are unknown").Or(`"1m"`),
 		key(ScopeChannel, "contacts", OneOf(contactKinds()...), func(c *Channel) *string { return &c.Contacts },
 			"What a contactCode is: a phone number, sent with its country code; an email address; any text, sent as written; or digits that are no phone number of a country").Or(quote(contacts.String())),
 	}

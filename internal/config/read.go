@@ -161,6 +161,10 @@ func (r *reader) config(root *node) *Config {
 	var inboxes, applications []*node
 	r.scope(ScopeTop, "", c, root, map[string]func(*entry, string){
 		"log": func(e *entry, path string) { log = r.tableOf(e, path) },
+		"nats": func(e *entry, path string) {
+			c.NATS = &NATS{}
+			r.scope(ScopeNATS, path, c.NATS, r.tableOf(e, path), nil)
+		},
 		"inboxes": func(e *entry, path string) {
 			for _, n := range r.tablesOf(e, path) {
 				c.Inboxes = append(c.Inboxes, r.inbox(n, path))

@@ -47,6 +47,26 @@ func address(s string) error {
 	return fmt.Errorf("found %q where host:port is wanted, such as \"127.0.0.1:8025\", or \"\" for none", clip(s))
 }
 
+// natsURL checks the address of a NATS server.
+func natsURL(s string) error {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme != "nats" && u.Scheme != "tls" || u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "":
+		return errors.New(`is no address of a NATS server such as "tls://nats1.example:4222"`) // it may hold a password
+	case u.User != nil:
+		return errors.New("holds a user: put it into credentials_file")
+	}
+	return nil
+}
+
+// clusterName checks the name in [nats]; it is part of the names of streams and subjects.
+func clusterName(s string) error {
+	if !channelName(s) || len(s) > 32 {
+		return fmt.Errorf("found %q; 1 to 32 letters, digits, _ and - can name a cluster", clip(s))
+	}
+	return nil
+}
+
 // network checks an address or a network.
 func network(s string) error {
 	if _, err := netip.ParseAddr(s); err == nil {

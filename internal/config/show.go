@@ -19,6 +19,10 @@ func (c *Config) Show(w io.Writer) error {
 	s.scope(ScopeTop, c)
 	s.header("[log]")
 	s.scope(ScopeLog, c)
+	if c.NATS != nil {
+		s.header("[nats]")
+		s.scope(ScopeNATS, c.NATS)
+	}
 	for i := range c.Inboxes {
 		s.header("[[inboxes]]")
 		s.scope(ScopeInbox, &c.Inboxes[i])

@@ -25,6 +25,10 @@ trusted_proxies = ["10.0.0.5", "192.168.0.0/16"]
 rescan = "every 15s"
 [log]
 level = "warn"
+[nats]
+servers = ["tls://nats1.example", "nats://127.0.0.1:4222"]
+credentials_file = "env:NATS"
+replicas = 1
 [[inboxes]]
 path = "in \"quoted\"\u0001é"
 application = 1

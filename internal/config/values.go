@@ -120,6 +120,20 @@ func Texts(limits string, check func(string) error) Codec[[]string] {
 	return List("list of strings", one)
 }
 
+// natsServers is the codec of a list of one or more NATS servers.
+func natsServers() Codec[[]string] {
+	c := Texts("URLs such as tls://nats1.example:4222", natsURL)
+	parse := c.parse
+	c.parse = func(n *node, bad reportFunc) ([]string, bool) {
+		servers, ok := parse(n, bad)
+		if ok && len(servers) == 0 {
+			bad(n, "is empty; name one server at least")
+		}
+		return servers, ok && len(servers) > 0
+	}
+	return c
+}
+
 // List is the codec of a list of values of one kind.
 func List[V any](kind string, one Codec[V]) Codec[[]V] {
 	return Codec[[]V]{kind: kind, limits: one.limits,

@@ -3,7 +3,6 @@ package relay
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -31,13 +30,8 @@ const (
 // nats.name. Two clusters with different names share a NATS system without seeing each other.
 type Names struct{ name string }
 
-// NewNames returns the names of the cluster called name. ValidName reports what name may be.
+// NewNames returns the names of the cluster called name: letters, digits, _ and -.
 func NewNames(name string) Names { return Names{name} }
-
-// ValidName reports whether name can name a cluster: 1 to 32 letters, digits, "_" and "-".
-func ValidName(name string) bool {
-	return name != "" && len(name) <= 32 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == ""
-}
 
 // WorkStream returns the name of the work queue.
 func (n Names) WorkStream() string { return "CD_" + n.name + "_WORK" }
