@@ -218,7 +218,7 @@ func (l *legacySurvey) judge(word []byte, at func() sample) {
 			continue
 		}
 		before, after, known := neighbors1252(small(c))
-		if !known {
+		if !known || len(word) == 1 { // an initial
 			continue
 		}
 		first, last := '-', '-'
@@ -279,7 +279,7 @@ func neighbors1252(letter rune) (before, after string, known bool) {
 	case 'ý': // Icelandic, Faroese, Czech names; ı in CP1254
 		return "-abdfghjklmnprstuvéøþ", "-abdefgijklmnprstuvxáíðúý", true
 	case 'þ': // Icelandic; ţ in CP1250, ş in CP1254
-		return "-adefgiklmnorstuvyáæíðóöú", "-abeijoruvyáæéíóöúý", true
+		return "-adefgiklmnorstuvyáæíðóöú", "abeijoruvyáæéíóöúý", true
 	case 'œ': // French; ś in CP1250
 		return "-bcfghlmnprsv", "cdfilmnrstu", true
 	}
