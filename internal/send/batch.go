@@ -1,29 +1,31 @@
 package send
 
 import (
+	"slices"
 	"time"
 
 	"campaignd/internal/campaign"
 )
 
-// item is one message of a batch, with where it comes from and its outcome.
+// item is one message of a batch, with where it comes from and its outcome. Times are Unix
+// nanoseconds, and fields are in order of size: a million items a second are copied and cleared.
 type item struct {
 	cursor   *sendingCursor
 	chunk    *chunk // holds its row, until it is rendered
+	due      int64
+	slotEnd  int64  // it may only go before; 0 for a retry, a later message or an unsliced sending
+	optOuts  uint64 // version of the opt-out list when it was looked up
+	lateFrom int64  // lateness counts from here: due, or the time of the retry
+	nextAt   int64  // set with the outcome: with Retrying, and with Pending if it can't go before; 0: none
 	row      uint32
+	line     uint32 // of its row in the CSV
 	message  uint8
-	line     uint32                 // of its row in the CSV
 	attempts uint8                  // including this one
 	before   campaign.MessageStatus // status before it was picked
-	due      int64                  // Unix nanoseconds
 	sliced   bool                   // its sending uses slots
-	slotEnd  int64                  // Unix nanoseconds: it may only go before; 0 for a retry, a later message or an unsliced sending
-	optOuts  uint64                 // version of the opt-out list when it was looked up
-	lateFrom int64                  // lateness counts from here: due, or the time of the retry
 
 	outcome          campaign.Outcome // set when the result is decided
 	recordedAttempts uint8            // attempts to record
-	nextAt           time.Time        // with Retrying, and with Pending if it can't go before
 	maybeDelivered   bool             // an attempt may have been delivered
 }
 
@@ -55,10 +57,9 @@ func (r *Result) seen() bool {
 	return r.Verdict < verdictReturned && r.Verdict != VerdictUnreachable && !r.OwnRule
 }
 
+// reset empties the batch for its next use, which writes items, messages and results as a whole:
+// they aren't cleared.
 func (b *batch) reset() {
-	clear(b.items)
-	clear(b.msgs)
-	clear(b.results)
 	b.driver, b.due, b.first = nil, 0, 0
 	b.items, b.msgs, b.ptrs, b.results = b.items[:0], b.msgs[:0], b.ptrs[:0], b.results[:0]
 	b.content, b.text, b.ends = b.content[:0], b.text[:0], b.ends[:0]
@@ -89,21 +90,40 @@ func (b *batch) render(channel string) {
 		b.ends = append(b.ends, len(b.text))
 		b.content = cur.templates[it.message-1].Append(b.content, rows, at)
 		b.ends = append(b.ends, len(b.content))
-		b.msgs = append(b.msgs, Message{
-			SendingID: s.ID, Reference: s.Reference, ApplicationID: s.ApplicationID, CampaignID: s.CampaignID,
-			ChannelType: channel, Number: int(it.message), Attempt: int(it.attempts), DueAt: time.Unix(0, it.due).UTC(),
-		})
-		b.results = append(b.results, Result{})
 		it.chunk = nil
 	}
 	// The buffers no longer move.
 	text := string(b.text)
+	n := len(b.items)
+	b.msgs, b.results = slices.Grow(b.msgs, n)[:n], slices.Grow(b.results, n)[:n]
 	var at, body int
-	for i := range b.msgs {
-		m, ends := &b.msgs[i], b.ends[5*i:5*i+5]
-		m.Key, m.ContactCode, m.To, m.RowReference = text[at:ends[0]], text[ends[0]:ends[1]], text[ends[1]:ends[2]], text[ends[2]:ends[3]]
-		m.Content = b.content[body:ends[4]:ends[4]]
+	var due int64
+	var dueAt time.Time
+	for i := range b.items {
+		it, ends := &b.items[i], b.ends[5*i:5*i+5]
+		if it.due != due || i == 0 {
+			due, dueAt = it.due, time.Unix(0, it.due).UTC()
+		}
+		s := it.cursor.run.s
+		b.msgs[i] = Message{
+			Key: text[at:ends[0]], ContactCode: text[ends[0]:ends[1]], To: text[ends[1]:ends[2]], RowReference: text[ends[2]:ends[3]],
+			SendingID: s.ID, Reference: s.Reference, ApplicationID: s.ApplicationID, CampaignID: s.CampaignID, ChannelType: channel,
+			Number: int(it.message), Attempt: int(it.attempts), DueAt: dueAt, Content: b.content[body:ends[4]:ends[4]],
+		}
+		b.results[i] = Result{}
 		at, body = ends[3], ends[4]
+	}
+}
+
+// countByCursor calls add with the number of items of each cursor. Items of one cursor mostly
+// follow each other, and are counted at once.
+func (b *batch) countByCursor(add func(cur *sendingCursor, n int)) {
+	for i := 0; i < len(b.items); {
+		cur, first := b.items[i].cursor, i
+		for i < len(b.items) && b.items[i].cursor == cur {
+			i++
+		}
+		add(cur, i-first)
 	}
 }
 

@@ -36,7 +36,7 @@ func (cs *channelSender) check(it *item, m *Message, h *handOver) Verdict {
 		}
 	}
 	if it.sliced && h.rules.grid != nil && !h.rules.slots.take(h.rules.grid, h.now) {
-		it.nextAt = h.rules.grid.Start(h.rules.grid.Number(h.now) + 1)
+		it.nextAt = h.rules.grid.Start(h.rules.grid.Number(h.now) + 1).UnixNano()
 		return verdictSlotFull
 	}
 	return 0

@@ -122,8 +122,11 @@ func (cs *channelSender) pickFrom(cur *sendingCursor, n int, now time.Time) erro
 		c.found = false
 		i := c.row - ch.rows.First
 		if number := cur.sendable(ch, i); number > 0 {
-			took, err := cs.take(cur, ch, i, number, placement{due: c.slice.DueAt(c.row, cs.pacing.burst).UnixNano(),
-				from: c.due, slice: c.slice, planned: number == 1}, now)
+			due := c.due
+			if c.respread.Rows > 0 {
+				due = c.slice.DueAt(c.row, cs.pacing.burst).UnixNano()
+			}
+			took, err := cs.take(cur, ch, i, number, placement{due: due, from: c.due, slice: c.slice, planned: number == 1}, now)
 			if err != nil {
 				return err
 			}
@@ -259,8 +262,9 @@ func (cs *channelSender) commit(ctx context.Context) error {
 		if o == campaign.InFlight && it.lateFrom > now.UnixNano() {
 			at = time.Unix(0, it.lateFrom).UTC() // it is recorded before its time
 		}
-		g.entries = append(g.entries, campaign.Entry{Sending: it.cursor.run.id, Row: it.row, Message: it.message,
-			Outcome: o, Attempts: attempts, At: at})
+		g.entries = append(g.entries, campaign.Entry{})
+		e := &g.entries[len(g.entries)-1]
+		e.Sending, e.Row, e.Message, e.Outcome, e.Attempts, e.At = it.cursor.run.id, it.row, it.message, o, attempts, at
 	}
 	for _, p := range g.batches {
 		for i := range p.items {
@@ -288,12 +292,11 @@ func (cs *channelSender) commit(ctx context.Context) error {
 	cs.recorded()
 	for _, p := range g.batches {
 		p.driver = cs.driver.take()
-		for i := range p.items {
-			cur := p.items[i].cursor
-			cur.inFlight++
-			cur.picked--
-			cur.run.unrecorded.Add(1)
-		}
+		p.countByCursor(func(cur *sendingCursor, n int) {
+			cur.inFlight += n
+			cur.picked -= n
+			cur.run.unrecorded.Add(int64(n))
+		})
 		cs.enqueue(p)
 	}
 	cs.unrecorded.Add(int64(g.count))

@@ -12,8 +12,13 @@ import (
 // those about the message.
 func (cs *channelSender) react(b *batch) {
 	now, set := time.Now(), cs.settings.Load()
+	var delivered *sendingCursor // of the result before, if that was VerdictSent
 	for i := range b.results {
 		res, cur := &b.results[i], b.items[i].cursor
+		if res.Verdict == VerdictSent && cur == delivered {
+			continue // the same conclusions
+		}
+		delivered = nil
 		switch res.Verdict {
 		case verdictReturned, verdictRefused, verdictSuppressed, verdictSlotFull:
 			cs.breaker.returned()
@@ -21,6 +26,7 @@ func (cs *channelSender) react(b *batch) {
 		case VerdictSent:
 			cs.succeeded()
 			cur.refusals.reset()
+			delivered = cur
 		case VerdictPermanent:
 			cs.succeeded()
 			cs.optOut(&b.msgs[i], res)

@@ -62,17 +62,19 @@ func (cs *channelSender) decide(b *batch, entries []campaign.Entry) []campaign.E
 		cs.decideOne(it, res, set, at)
 		it.maybeDelivered = it.before.MaybeDelivered() || res.MaybeDelivered || res.Verdict == VerdictUnknown
 		if o := it.cursor.run.closingAs(); o != campaign.Pending && !it.outcome.Final() {
-			it.outcome, it.nextAt = o, time.Time{}
+			it.outcome, it.nextAt = o, 0
 		}
 		if it.maybeDelivered {
 			it.outcome = it.outcome.IfMaybeDelivered()
 		}
-		e := campaign.Entry{Sending: it.cursor.run.id, Row: it.row, Message: it.message,
-			Outcome: it.outcome, Attempts: it.recordedAttempts, At: at, NextAt: it.nextAt}
+		entries = append(entries, campaign.Entry{})
+		e := &entries[len(entries)-1]
+		e.Sending, e.Row, e.Message, e.Outcome, e.Attempts, e.At = it.cursor.run.id, it.row, it.message, it.outcome, it.recordedAttempts, at
 		e.MaybeDelivered, e.Seen = it.maybeDelivered, it.sliced && res.seen()
-		if it.outcome == campaign.Pending {
-			e.NextAt = time.Time{}
-		} else {
+		if it.outcome == campaign.Retrying {
+			e.NextAt = time.Unix(0, it.nextAt).UTC()
+		}
+		if it.outcome != campaign.Pending {
 			e.Provider, e.Code, e.Detail = display.Clip(res.ProviderID, 512), display.Clip(res.Code, 64), display.Clip(res.Detail, 500)
 		}
 		switch it.outcome {
@@ -81,7 +83,6 @@ func (cs *channelSender) decide(b *batch, entries []campaign.Entry) []campaign.E
 				cs.d.noteFailure(e.Sending, MessageFailure{At: at, Line: it.line, Channel: cs.name, Outcome: it.outcome, Code: e.Code, Detail: e.Detail})
 			}
 		}
-		entries = append(entries, e)
 	}
 	return entries
 }
@@ -91,7 +92,7 @@ func (cs *channelSender) decideOne(it *item, res *Result, set *ChannelSettings, 
 	it.recordedAttempts = it.attempts
 	again := func() {
 		it.outcome = campaign.Retrying
-		it.nextAt = at.Add(delay(int(it.attempts), set.RetryBase, set.RetryMax, res.RetryAfter))
+		it.nextAt = at.Add(delay(int(it.attempts), set.RetryBase, set.RetryMax, res.RetryAfter)).UnixNano()
 		it.cursor.noteFailure(describe(res), at)
 	}
 	last := int(it.attempts) >= set.MaxAttempts
@@ -103,7 +104,7 @@ func (cs *channelSender) decideOne(it *item, res *Result, set *ChannelSettings, 
 		it.outcome = campaign.Failed
 	case VerdictRecipientBusy:
 		it.outcome = campaign.Retrying
-		it.nextAt = at.Add(recipientDelay(int(it.attempts), res.RetryAfter))
+		it.nextAt = at.Add(recipientDelay(int(it.attempts), res.RetryAfter)).UnixNano()
 		it.cursor.noteFailure(describe(res), at)
 	case verdictReturned, verdictSuppressed, verdictSlotFull:
 		it.outcome, it.recordedAttempts = it.outcomeAtHandOver(res.Verdict), uint8(it.before.Attempts())

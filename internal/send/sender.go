@@ -192,11 +192,13 @@ func (cs *channelSender) takeUpdates(ctx context.Context) bool {
 
 // applyResults updates the cursors with a batch's outcomes after they are durable.
 func (cs *channelSender) applyResults(b *batch) {
+	b.countByCursor(func(cur *sendingCursor, n int) {
+		cur.inFlight -= n
+		cur.run.unrecorded.Add(int64(-n))
+	})
 	for i := range b.items {
 		it := &b.items[i]
 		cur := it.cursor
-		cur.inFlight--
-		cur.run.unrecorded.Add(-1)
 		if b.results[i].Verdict == verdictRefused {
 			continue
 		}
@@ -212,11 +214,9 @@ func (cs *channelSender) applyResults(b *batch) {
 				continue
 			}
 		case campaign.Retrying:
-			b.retry, b.at = true, it.nextAt.UnixNano()
+			b.retry, b.at = true, it.nextAt
 		case campaign.Pending:
-			if !it.nextAt.IsZero() {
-				b.at = it.nextAt.UnixNano()
-			}
+			b.at = it.nextAt
 		default:
 			continue
 		}

@@ -143,7 +143,11 @@ func (cur *sendingCursor) noteFailure(why string, at time.Time) {
 }
 
 // noteSuccess forgets the last failure.
-func (cur *sendingCursor) noteSuccess() { cur.lastFailure, cur.failingSince = "", time.Time{} }
+func (cur *sendingCursor) noteSuccess() {
+	if cur.lastFailure != "" || !cur.failingSince.IsZero() {
+		cur.lastFailure, cur.failingSince = "", time.Time{}
+	}
+}
 
 // publishBlocked tells the runs whether a rule of our own keeps the channel from sending.
 func (cs *channelSender) publishBlocked() {

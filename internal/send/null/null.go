@@ -38,7 +38,7 @@ func (c *Channel) Send(_ context.Context, msgs []*send.Message, results []send.R
 	at := time.Now().UTC().Round(0)
 	for i, m := range msgs {
 		m.SentAt = at
-		results[i] = send.Result{Verdict: send.VerdictSent}
+		results[i].Verdict = send.VerdictSent
 	}
 	c.sent.Add(uint64(len(msgs)))
 }
