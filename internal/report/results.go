@@ -98,6 +98,9 @@ type resultsWriter struct {
 	failures failureGroups
 	rowEnd   []byte // the last two columns of a row: its reference and its contact as sent to
 
+	at      time.Time // of the last line with a time, and instant is its text
+	instant []byte
+
 	next    func() (campaign.Refusal, error, bool)
 	refused campaign.Refusal // the next refused row, if more
 	err     error            // of reading the next refused row
@@ -259,7 +262,10 @@ func (r *resultsWriter) append(line uint32, contact []byte, channel string, mess
 	// If the message was canceled or expired after an attempt, the details say why that
 	// attempt failed, but not when the message was canceled.
 	if entry.Outcome == status.Outcome() && !entry.At.IsZero() {
-		b = toInstant(entry.At).AppendFormat(b, time.RFC3339Nano)
+		if entry.At != r.at { // the same for all messages that were recorded together
+			r.at, r.instant = entry.At, toInstant(entry.At).AppendFormat(r.instant[:0], time.RFC3339Nano)
+		}
+		b = append(b, r.instant...)
 	}
 	b = append(b, ',')
 	switch {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -120,17 +121,17 @@ func (s *Store) gather() {
 	}
 }
 
-// chunkBatch holds the entries of a group that belong to one chunk.
+// chunkBatch holds the entries of a group that belong to one chunk, in order.
 type chunkBatch struct {
-	number  uint64
-	chunk   uint32
-	entries []chunkEntry
+	number uint64
+	chunk  uint32
+	runs   []entryRun
 }
 
-type chunkEntry struct {
-	entry *campaign.Entry
-	from  *commitRequest
-	index int
+// entryRun is entries[first:end] of a request: neighbors mostly belong to one chunk.
+type entryRun struct {
+	from       *commitRequest
+	first, end int
 }
 
 // writeBatch writes a group of entries.
@@ -152,15 +153,17 @@ func (t *tx) writeBatch(batch []*commitRequest) error {
 				lastID, n = e.Sending, e.Sending.Number()
 			}
 			chunk := e.Row / campaign.ChunkRows
-			if at == nil || at.number != n || at.chunk != chunk {
-				at = byPlace[place{n, chunk}]
-				if at == nil {
-					at = &chunkBatch{number: n, chunk: chunk}
-					byPlace[place{n, chunk}] = at
-					work = append(work, at)
-				}
+			if i > 0 && at.number == n && at.chunk == chunk {
+				at.runs[len(at.runs)-1].end++
+				continue
 			}
-			at.entries = append(at.entries, chunkEntry{e, r, i})
+			at = byPlace[place{n, chunk}]
+			if at == nil {
+				at = &chunkBatch{number: n, chunk: chunk}
+				byPlace[place{n, chunk}] = at
+				work = append(work, at)
+			}
+			at.runs = append(at.runs, entryRun{r, i, i + 1})
 		}
 	}
 	// In order of key, and all chunks of a sending together.
@@ -183,15 +186,60 @@ func (t *tx) writeBatch(batch []*commitRequest) error {
 	return nil
 }
 
-// refuse records that an entry was not written. An attempt is refused; any other entry
+// refuse records that entry i was not written. An attempt is refused; any other entry
 // without a place is an error of its caller only.
-func (c *chunkEntry) refuse(err error) {
-	if c.entry.Outcome == campaign.InFlight {
-		c.from.refused = append(c.from.refused, c.index)
+func (r *commitRequest) refuse(i int) {
+	e := &r.entries[i]
+	if e.Outcome == campaign.InFlight {
+		r.refused = append(r.refused, i)
 		return
 	}
-	c.from.err = errors.Join(c.from.err, fmt.Errorf("record %s of row %d, message %d, of %q: %w",
-		c.entry.Outcome, c.entry.Row, c.entry.Message, c.entry.Sending, err))
+	r.err = errors.Join(r.err, fmt.Errorf("record %s of row %d, message %d, of %q: %w",
+		e.Outcome, e.Row, e.Message, e.Sending, ErrNotFound))
+}
+
+// add adds an entry that belongs to no request.
+func (w *chunkBatch) add(e campaign.Entry) {
+	if len(w.runs) == 0 {
+		w.runs = []entryRun{{from: &commitRequest{}}}
+	}
+	run := &w.runs[0]
+	run.from.entries = append(run.from.entries, e)
+	run.end++
+}
+
+// all returns the batch's entries: their requests and indexes.
+func (w *chunkBatch) all() iter.Seq2[*commitRequest, int] {
+	return func(yield func(*commitRequest, int) bool) {
+		for _, run := range w.runs {
+			for i := run.first; i < run.end; i++ {
+				if !yield(run.from, i) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// keep refuses the entries for which ok returns false.
+func (w *chunkBatch) keep(ok func(*campaign.Entry) bool) {
+	kept := make([]entryRun, 0, len(w.runs))
+	for _, run := range w.runs {
+		for i := run.first; i < run.end; i++ {
+			if ok(&run.from.entries[i]) {
+				continue
+			}
+			run.from.refuse(i)
+			if run.first < i {
+				kept = append(kept, entryRun{run.from, run.first, i})
+			}
+			run.first = i + 1
+		}
+		if run.first < run.end {
+			kept = append(kept, run)
+		}
+	}
+	w.runs = kept
 }
 
 // writeSending writes a group's entries of one sending.
@@ -202,16 +250,9 @@ func (t *tx) writeSending(n uint64, work []*chunkBatch) error {
 	}
 	known := rec != nil && rec.messages > 0 && !(rec.state == campaign.StateChecking)
 	for _, w := range work {
-		kept := w.entries[:0]
-		for i := range w.entries {
-			c := &w.entries[i]
-			if !known || c.entry.Sending != rec.id || c.entry.Row >= rec.rows || c.entry.Message == 0 || c.entry.Message > rec.messages {
-				c.refuse(ErrNotFound)
-				continue
-			}
-			kept = append(kept, *c)
-		}
-		w.entries = kept
+		w.keep(func(e *campaign.Entry) bool {
+			return known && e.Sending == rec.id && e.Row < rec.rows && e.Message > 0 && e.Message <= rec.messages
+		})
 	}
 	if !known {
 		return nil

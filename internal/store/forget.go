@@ -277,8 +277,8 @@ func (f *forgetting) endMessages(t *tx, n uint64, rec *record, chunk uint32, hit
 		}
 		free = append(free, row)
 		if open >= 0 { // the later ones end with it
-			work.entries = append(work.entries, chunkEntry{from: &commitRequest{}, entry: &campaign.Entry{Sending: rec.id, Row: row, Message: uint8(open) + 1,
-				Outcome: campaign.Suppressed, Attempts: uint8(campaign.MessageStatus(statuses[first+open]).Attempts()), At: now()}})
+			work.add(campaign.Entry{Sending: rec.id, Row: row, Message: uint8(open) + 1,
+				Outcome: campaign.Suppressed, Attempts: uint8(campaign.MessageStatus(statuses[first+open]).Attempts()), At: now()})
 		}
 	}
 	if err := sw.writeChunk(work); err != nil {

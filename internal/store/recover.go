@@ -131,7 +131,6 @@ func (sw *statusWriter) recoverChunk(chunk uint32, again []bool, one *Recovered)
 		}
 	}
 	w := &chunkBatch{number: sw.n, chunk: chunk}
-	from := &commitRequest{}
 	stride := int(sw.rec.messages)
 	at := now()
 	for i, m := range statuses {
@@ -139,7 +138,7 @@ func (sw *statusWriter) recoverChunk(chunk uint32, again []bool, one *Recovered)
 		if status.Outcome() != campaign.InFlight {
 			continue
 		}
-		e := &campaign.Entry{Sending: sw.rec.id, Row: chunk*campaign.ChunkRows + uint32(i/stride), Message: uint8(i%stride) + 1,
+		e := campaign.Entry{Sending: sw.rec.id, Row: chunk*campaign.ChunkRows + uint32(i/stride), Message: uint8(i%stride) + 1,
 			Outcome: campaign.Unknown, Attempts: uint8(status.Attempts()), At: at, Detail: lostInFlight}
 		channel := 0
 		if mixed {
@@ -151,9 +150,9 @@ func (sw *statusWriter) recoverChunk(chunk uint32, again []bool, one *Recovered)
 		} else {
 			one.Unknown++
 		}
-		w.entries = append(w.entries, chunkEntry{entry: e, from: from})
+		w.add(e)
 	}
-	if len(w.entries) == 0 {
+	if len(w.runs) == 0 {
 		return fmt.Errorf("%w: chunk %d has nothing in flight", ErrDamaged, chunk)
 	}
 	return sw.writeChunk(w)

@@ -226,7 +226,7 @@ func (r *replanner) closeSlice(one *slice, end uint32) error {
 
 // expire ends the row's Pending messages. Entries of one chunk are written together.
 func (r *replanner) expire(w *chunkBatch, row uint32) error {
-	if chunk := row / campaign.ChunkRows; chunk != w.chunk && len(w.entries) > 0 {
+	if chunk := row / campaign.ChunkRows; chunk != w.chunk && len(w.runs) > 0 {
 		if err := r.flush(w); err != nil {
 			return err
 		}
@@ -244,8 +244,8 @@ func (r *replanner) expire(w *chunkBatch, row uint32) error {
 	in := int(row%campaign.ChunkRows) * stride
 	for i, m := range statuses[in : in+stride] {
 		if status := campaign.MessageStatus(m); status.Outcome() == campaign.Pending {
-			w.entries = append(w.entries, chunkEntry{from: &commitRequest{}, entry: &campaign.Entry{Sending: r.rec.id, Row: row,
-				Message: uint8(i) + 1, Outcome: campaign.Expired, Attempts: uint8(status.Attempts()), At: r.now}})
+			w.add(campaign.Entry{Sending: r.rec.id, Row: row,
+				Message: uint8(i) + 1, Outcome: campaign.Expired, Attempts: uint8(status.Attempts()), At: r.now})
 			break // the later ones expire with it
 		}
 	}
@@ -259,7 +259,7 @@ func (r *replanner) flush(w *chunkBatch) error {
 		return err
 	}
 	r.expired += ended() - before
-	w.entries = nil
+	w.runs = nil
 	return nil
 }
 

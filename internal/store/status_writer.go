@@ -75,7 +75,7 @@ func initialStatuses(rows int, rec *record, channels []uint8, base campaign.Outc
 
 // writeChunk writes a group's entries of one chunk.
 func (sw *statusWriter) writeChunk(w *chunkBatch) error {
-	if len(w.entries) == 0 {
+	if len(w.runs) == 0 {
 		return nil
 	}
 	statuses, err := sw.statuses(w.chunk)
@@ -85,15 +85,14 @@ func (sw *statusWriter) writeChunk(w *chunkBatch) error {
 	inFlight, written := 0, false
 	details := detailWriter{sw: sw, chunk: w.chunk}
 	stride := int(sw.rec.messages)
-	for i := range w.entries {
-		c := &w.entries[i]
-		e := c.entry
+	for r, i := range w.all() {
+		e := &r.entries[i]
 		first := int(e.Row%campaign.ChunkRows) * stride
 		at := first + int(e.Message) - 1
 		before := campaign.MessageStatus(statuses[at])
 		old, to := before.Outcome(), e.Outcome
 		if to == campaign.InFlight && (!sw.rec.state.Active() || !mayAttempt(statuses[first:at], old)) {
-			c.refuse(nil)
+			r.refuse(i)
 			continue
 		}
 		if !to.Final() && to != campaign.InFlight && sw.rec.finalizedAs != campaign.Pending {

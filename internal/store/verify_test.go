@@ -78,11 +78,14 @@ func TestVerifyFinds(t *testing.T) {
 			b, _ = t.counters(n)
 			rec, _ = t.record(n)
 			l := &statusWriter{t: t, n: n, rec: rec, counters: &b}
-			w := &chunkBatch{number: n, entries: []chunkEntry{{entry: &e, from: &commitRequest{}}}}
+			w := &chunkBatch{number: n}
+			w.add(e)
 			if err := l.writeChunk(w); err != nil {
 				return err
 			}
 			e.Outcome, e.NextAt = campaign.Retrying, time.Now()
+			w = &chunkBatch{number: n}
+			w.add(e)
 			if err := l.writeChunk(w); err != nil {
 				return err
 			}
