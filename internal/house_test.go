@@ -48,9 +48,10 @@ var may = map[string][]string{
 		"report", "safeio", "send", "watch"},
 	"intake": {"calendar", "campaign", "check", "config", "contact", "display", "failpoint", "keylock", "plan", "plan/csvfile", "plan/document", "plan/recipients", "preview",
 		"report", "safeio", "send", "store", "watch"},
-	"control":           {"calendar", "campaign", "config", "picture", "plan", "safeio", "send", "source"},
-	"control/dashboard": {"display", "campaign", "control"},
-	"daemon": {"display", "campaign", "calendar", "check", "config", "contact", "control", "control/dashboard", "failpoint", "intake", "keylock", "notify", "source", "plan", "plan/document", "report", "safeio", "send",
+	"api":               {"campaign"},
+	"control":           {"api", "campaign", "config", "safeio", "send", "source"},
+	"control/dashboard": {"api", "campaign", "control", "display"},
+	"daemon": {"api", "display", "campaign", "calendar", "check", "config", "contact", "control", "control/dashboard", "failpoint", "intake", "keylock", "notify", "source", "plan", "plan/document", "report", "safeio", "send",
 		"receipts", "store", "watch"},
 }
 

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"campaignd/internal/control"
+	"campaignd/internal/api"
 )
 
 // given accepts between least and most arguments. Its error says in words which ones are expected.
@@ -30,7 +30,7 @@ func (env *environment) completeSending(cmd *cobra.Command, args []string, _ str
 	}
 	defer c.Close()
 	const recent = 50
-	found, err := c.Sendings(cmd.Context(), control.Filter{Limit: recent})
+	found, err := c.Sendings(cmd.Context(), api.Filter{Limit: recent})
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

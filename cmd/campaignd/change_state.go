@@ -4,12 +4,13 @@ import (
 	"context"
 	"fmt"
 
+	"campaignd/internal/api"
 	"campaignd/internal/control"
 	"campaignd/internal/display"
 )
 
 // changeState runs pause, resume or cancel and prints the change.
-func changeState(ctx context.Context, env *environment, text string, ask func(*control.Client, context.Context, string) (control.Change, error)) error {
+func changeState(ctx context.Context, env *environment, text string, ask func(*control.Client, context.Context, string) (api.Change, error)) error {
 	c, err := env.client()
 	if err != nil {
 		return err
@@ -25,7 +26,7 @@ func changeState(ctx context.Context, env *environment, text string, ask func(*c
 	return printChange(env, change)
 }
 
-func printChange(env *environment, ch control.Change) error {
+func printChange(env *environment, ch api.Change) error {
 	line := fmt.Sprintf("%s (%s) is %s", ch.ID, ch.Name, ch.State)
 	if ch.From != ch.State && ch.From != "" {
 		line += fmt.Sprintf("; it was %s", ch.From)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"campaignd/internal/api"
 	"campaignd/internal/control"
 	"campaignd/internal/display"
 )
@@ -29,7 +30,7 @@ daemon it checks less. Exit status 3: it found problems.`,
 			if err := printFindings(env, findings); err != nil {
 				return err
 			}
-			if slices.ContainsFunc(findings, func(f control.Finding) bool { return f.Level == control.LevelFail }) {
+			if slices.ContainsFunc(findings, func(f api.Finding) bool { return f.Level == api.LevelFail }) {
 				return exitError{code: exitProblems}
 			}
 			return nil
@@ -40,7 +41,7 @@ daemon it checks less. Exit status 3: it found problems.`,
 }
 
 // examine asks the daemon for its findings, or checks locally if none is running.
-func examine(ctx context.Context, env *environment, deep bool) ([]control.Finding, error) {
+func examine(ctx context.Context, env *environment, deep bool) ([]api.Finding, error) {
 	cfg, err := env.loadConfig()
 	if err != nil {
 		return nil, err
@@ -51,15 +52,15 @@ func examine(ctx context.Context, env *environment, deep bool) ([]control.Findin
 		if !errors.Is(err, control.ErrNoDaemon) {
 			advice = "see who can use it: ls -l " + control.SocketPath(cfg.StateDir)
 		}
-		return append(control.Examine(cfg, env.getenv), control.Finding{
-			Check: "daemon", Level: control.LevelFail, Message: err.Error(), Advice: advice,
+		return append(control.Examine(cfg, env.getenv), api.Finding{
+			Check: "daemon", Level: api.LevelFail, Message: err.Error(), Advice: advice,
 		}), nil
 	}
 	defer c.Close()
 	return c.Doctor(ctx, deep)
 }
 
-func printFindings(env *environment, findings []control.Finding) error {
+func printFindings(env *environment, findings []api.Finding) error {
 	if env.json {
 		return env.printJSON(findings)
 	}
@@ -67,7 +68,7 @@ func printFindings(env *environment, findings []control.Finding) error {
 	var todo []string
 	for _, f := range findings {
 		g.add(f.Check, string(f.Level), f.Message)
-		if f.Level != control.LevelOK && f.Advice != "" {
+		if f.Level != api.LevelOK && f.Advice != "" {
 			todo = append(todo, printable("  "+f.Check+": "+f.Advice))
 		}
 	}
@@ -82,13 +83,13 @@ func printFindings(env *environment, findings []control.Finding) error {
 }
 
 // problemsText counts the failures and warnings.
-func problemsText(findings []control.Finding) string {
+func problemsText(findings []api.Finding) string {
 	failures, warnings := 0, 0
 	for _, f := range findings {
 		switch f.Level {
-		case control.LevelFail:
+		case api.LevelFail:
 			failures++
-		case control.LevelWarn:
+		case api.LevelWarn:
 			warnings++
 		}
 	}

@@ -5,16 +5,16 @@ import (
 	"strings"
 	"testing"
 
-	"campaignd/internal/control"
+	"campaignd/internal/api"
 )
 
 // TestDoctorShowsItsFailureOnANarrowTerminal: the line that matters isn't cut.
 func TestDoctorShowsItsFailureOnANarrowTerminal(t *testing.T) {
 	var out bytes.Buffer
 	env := &environment{out: &out, terminal: true, width: 60}
-	findings := []control.Finding{
-		{Check: "store", Level: control.LevelOK, Message: "its counts are consistent"},
-		{Check: "channel", Level: control.LevelFail, Message: "cloud_api of application 1 is held: 190 the access token has expired on Saturday", Advice: "fix the cause"},
+	findings := []api.Finding{
+		{Check: "store", Level: api.LevelOK, Message: "its counts are consistent"},
+		{Check: "channel", Level: api.LevelFail, Message: "cloud_api of application 1 is held: 190 the access token has expired on Saturday", Advice: "fix the cause"},
 	}
 	if err := printFindings(env, findings); err != nil {
 		t.Fatal(err)
@@ -39,15 +39,15 @@ func TestDoctorShowsItsFailureOnANarrowTerminal(t *testing.T) {
 }
 
 func TestProblemsAreCounted(t *testing.T) {
-	fail, warn := control.Finding{Level: control.LevelFail}, control.Finding{Level: control.LevelWarn}
+	fail, warn := api.Finding{Level: api.LevelFail}, api.Finding{Level: api.LevelWarn}
 	for _, test := range []struct {
-		findings []control.Finding
+		findings []api.Finding
 		want     string
 	}{
 		{nil, "no problems"},
-		{[]control.Finding{fail}, "1 problem"},
-		{[]control.Finding{fail, fail, warn}, "1 warning, 2 problems"},
-		{[]control.Finding{warn, warn}, "2 warnings, no problems"},
+		{[]api.Finding{fail}, "1 problem"},
+		{[]api.Finding{fail, fail, warn}, "1 warning, 2 problems"},
+		{[]api.Finding{warn, warn}, "2 warnings, no problems"},
 	} {
 		if got := problemsText(test.findings); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"campaignd/internal/control"
+	"campaignd/internal/api"
 )
 
 func newRescheduleCmd(env *environment) *cobra.Command {
@@ -41,7 +41,7 @@ sending stays so. Exit status 1: the sending has begun, or there is no room.`,
 				return err
 			}
 			env.useZone(cfg, d.ApplicationID)
-			when := control.NewTime{Delay: delay}
+			when := api.NewTime{Delay: delay}
 			if at != "" {
 				var zone *time.Location
 				if app := cfg.Application(d.ApplicationID); app != nil {

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"campaignd/internal/control"
+	"campaignd/internal/api"
 	"campaignd/internal/display"
 )
 
@@ -28,15 +28,15 @@ the receiver drops duplicates. With --dry-run it counts the messages and sends n
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var outcomes []control.ResendOutcome
+			var outcomes []api.ResendOutcome
 			if failed {
-				outcomes = append(outcomes, control.ResendFailed)
+				outcomes = append(outcomes, api.ResendFailed)
 			}
 			if unknown {
-				outcomes = append(outcomes, control.ResendUnknown)
+				outcomes = append(outcomes, api.ResendUnknown)
 			}
 			if undelivered {
-				outcomes = append(outcomes, control.ResendUndelivered)
+				outcomes = append(outcomes, api.ResendUndelivered)
 			}
 			c, err := env.client()
 			if err != nil {
@@ -60,7 +60,7 @@ the receiver drops duplicates. With --dry-run it counts the messages and sends n
 	return cmd
 }
 
-func printResent(env *environment, r control.Resent) error {
+func printResent(env *environment, r api.Resent) error {
 	verb := "are sent again"
 	if r.DryRun {
 		verb = "would be sent again"

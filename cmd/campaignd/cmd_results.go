@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/control"
 )
 
 func newResultsCmd(env *environment) *cobra.Command {
@@ -36,7 +36,7 @@ line. --outcome selects outcomes: ` + outcomeNames() + `.`,
 				return err
 			}
 			defer c.Close()
-			f := control.ResultsFilter{Outcomes: outcomes, Plain: env.json}
+			f := api.ResultsFilter{Outcomes: outcomes, Plain: env.json}
 			write := func(w io.Writer) error { return c.Results(cmd.Context(), args[0], f, w) }
 			if env.json {
 				return resultsJSON(env.out, write)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"campaignd/internal/api"
 	"campaignd/internal/control"
 )
 
@@ -43,7 +44,7 @@ immediately, in one application or in every one that has such a channel.`,
 		ValidArgsFunction: env.completeSending,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if channel != "" {
-				return resumeChannel(cmd.Context(), env, control.ChannelResume{ApplicationID: application, ChannelType: channel})
+				return resumeChannel(cmd.Context(), env, api.ChannelResume{ApplicationID: application, ChannelType: channel})
 			}
 			if !all {
 				return changeState(cmd.Context(), env, args[0], (*control.Client).Resume)
@@ -77,7 +78,7 @@ immediately, in one application or in every one that has such a channel.`,
 	return cmd
 }
 
-func resumeChannel(ctx context.Context, env *environment, channel control.ChannelResume) error {
+func resumeChannel(ctx context.Context, env *environment, channel api.ChannelResume) error {
 	c, err := env.client()
 	if err != nil {
 		return err

@@ -8,12 +8,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"campaignd/internal/api"
 	"campaignd/internal/control"
 	"campaignd/internal/daemon"
 )
 
 func newSendTestCmd(env *environment) *cobra.Command {
-	var m control.TestMessage
+	var m api.TestMessage
 	var vars []string
 	cmd := &cobra.Command{
 		Use:   "send-test --application ID --channel NAME --campaign ID --to CODE [--var NAME=VALUE]...",
@@ -58,10 +59,10 @@ campaign may be disabled. Exit status 1: the message was not accepted.`,
 }
 
 // sendTest lets a running daemon send the message, or sends it directly. It never opens the store.
-func sendTest(ctx context.Context, env *environment, m control.TestMessage) (control.TestResult, error) {
+func sendTest(ctx context.Context, env *environment, m api.TestMessage) (api.TestResult, error) {
 	cfg, err := env.loadConfig()
 	if err != nil {
-		return control.TestResult{}, err
+		return api.TestResult{}, err
 	}
 	client, err := dial(cfg)
 	if err == nil {
@@ -69,19 +70,19 @@ func sendTest(ctx context.Context, env *environment, m control.TestMessage) (con
 		return client.SendTest(ctx, m)
 	}
 	if !errors.Is(err, control.ErrNoDaemon) {
-		return control.TestResult{}, err
+		return api.TestResult{}, err
 	}
 	if _, err := fmt.Fprintln(env.errw, "no daemon is running: this command sends the message itself and ignores opt-outs"); err != nil {
-		return control.TestResult{}, err
+		return api.TestResult{}, err
 	}
 	r, err := daemon.SendTest(ctx, cfg, env.getenv, m)
-	if e, ok := errors.AsType[*control.Error](err); ok {
+	if e, ok := errors.AsType[*api.Error](err); ok {
 		return r, exitError{exitUsage, e}
 	}
 	return r, err
 }
 
-func printTest(env *environment, r control.TestResult) error {
+func printTest(env *environment, r api.TestResult) error {
 	if env.json {
 		if err := env.printJSON(r); err != nil {
 			return err
@@ -95,7 +96,7 @@ func printTest(env *environment, r control.TestResult) error {
 	return nil
 }
 
-func testText(r control.TestResult) string {
+func testText(r api.TestResult) string {
 	var b strings.Builder
 	part := func(title, text string) {
 		fmt.Fprintf(&b, "--- %s\n%s", title, strings.ReplaceAll(text, "\r\n", "\n"))

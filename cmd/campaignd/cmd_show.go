@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/control"
 	"campaignd/internal/display"
 	"campaignd/internal/preview"
 )
@@ -39,7 +39,7 @@ func newShowCmd(env *environment) *cobra.Command {
 	}
 }
 
-func printDetails(env *environment, d control.Details) error {
+func printDetails(env *environment, d api.Details) error {
 	when := env.instant(d.ScheduledAt)
 	if d.Sliced {
 		when += ", " + string(d.Condition)
@@ -104,7 +104,7 @@ func printDetails(env *environment, d control.Details) error {
 }
 
 // messagesText tells how far a sending is. What ended otherwise than sent isn't "done".
-func messagesText(s control.Sending) string {
+func messagesText(s api.Sending) string {
 	if s.State.Final() {
 		return fmt.Sprintf("%s of %s sent", display.Number(s.Messages.Sent), display.Number(s.Messages.Planned))
 	}
@@ -157,7 +157,7 @@ func delimiterText(delimiter string) string {
 }
 
 // printOutcomes lists the outcomes with at least one message.
-func printOutcomes(env *environment, m control.Messages) error {
+func printOutcomes(env *environment, m api.Messages) error {
 	g := grid{header: []string{"outcome", "messages"}, right: []int{1}}
 	for _, o := range []struct {
 		name string
@@ -197,7 +197,7 @@ func printDelivery(env *environment, c *campaign.DeliveryCounts) error {
 // edgeSlices is the number of slices listed at either end of a long list.
 const edgeSlices = 12
 
-func printSlices(env *environment, slices []control.Slice) error {
+func printSlices(env *environment, slices []api.Slice) error {
 	if len(slices) == 0 {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
@@ -56,8 +57,8 @@ type statusQuery struct {
 }
 
 // filter converts the options. Its errors are about the command line.
-func (q *statusQuery) filter(env *environment, cfg *config.Config) (control.Filter, error) {
-	f := control.Filter{Application: q.application, Limit: q.limit}
+func (q *statusQuery) filter(env *environment, cfg *config.Config) (api.Filter, error) {
+	f := api.Filter{Application: q.application, Limit: q.limit}
 	if q.limit < 0 {
 		return f, usage("--limit must be 0 or more")
 	}
@@ -98,8 +99,8 @@ func (q *statusQuery) selective() bool {
 
 // statusAnswer is the output of "status --json".
 type statusAnswer struct {
-	control.Status
-	List []control.Sending `json:"list"` // active sendings, or those that the options select; at most --limit
+	api.Status
+	List []api.Sending `json:"list"` // active sendings, or those that the options select; at most --limit
 }
 
 func runStatus(ctx context.Context, env *environment, q statusQuery) error {
@@ -150,7 +151,7 @@ func runStatus(ctx context.Context, env *environment, q statusQuery) error {
 }
 
 // printSendingsOf prints the list, and whether there are more.
-func printSendingsOf(env *environment, list []control.Sending, more bool) error {
+func printSendingsOf(env *environment, list []api.Sending, more bool) error {
 	if err := env.printf("\n"); err != nil {
 		return err
 	}
@@ -163,7 +164,7 @@ func printSendingsOf(env *environment, list []control.Sending, more bool) error 
 // printLast prints the newest sendings that have ended, for a daemon that sends nothing.
 func printLast(ctx context.Context, env *environment, c *control.Client) error {
 	const few = 5
-	list, err := c.Sendings(ctx, control.Filter{Limit: few})
+	list, err := c.Sendings(ctx, api.Filter{Limit: few})
 	if err != nil {
 		return err
 	}
@@ -187,7 +188,7 @@ func openStates() []campaign.State {
 	return open
 }
 
-func printStatus(env *environment, s control.Status) error {
+func printStatus(env *environment, s api.Status) error {
 	running := fmt.Sprintf("campaignd %s, process %d, up %s", s.Version, s.PID, span(s.Now.Sub(s.StartedAt)))
 	if s.Stopping {
 		running += ", stopping"
@@ -220,7 +221,7 @@ func printStatus(env *environment, s control.Status) error {
 	return printChannels(env, s)
 }
 
-func printInboxes(env *environment, s control.Status) error {
+func printInboxes(env *environment, s api.Status) error {
 	g := grid{header: []string{"inbox", "waiting", "checking", "other files", "problem"}, right: []int{1, 2, 3}, wrap: 5, drop: []int{3, 2}}
 	var waits []string
 	for _, in := range s.Inboxes {
@@ -245,7 +246,7 @@ func printInboxes(env *environment, s control.Status) error {
 	return lines(env.out, waits)
 }
 
-func printChannels(env *environment, s control.Status) error {
+func printChannels(env *environment, s api.Status) error {
 	if len(s.Channels) == 0 {
 		return nil
 	}
@@ -266,7 +267,7 @@ func printChannels(env *environment, s control.Status) error {
 	return lines(env.out, reasons)
 }
 
-func rateText(ch control.Channel) string {
+func rateText(ch api.Channel) string {
 	if ch.Rate == 0 {
 		return "no limit"
 	}
@@ -277,7 +278,7 @@ func rateText(ch control.Channel) string {
 }
 
 // channelWaitText describes why a channel isn't ok.
-func (env *environment) channelWaitText(ch control.Channel) string {
+func (env *environment) channelWaitText(ch api.Channel) string {
 	text := ch.Reason
 	if !ch.Since.IsZero() {
 		text += ", since " + env.instant(ch.Since)
@@ -288,7 +289,7 @@ func (env *environment) channelWaitText(ch control.Channel) string {
 	return text
 }
 
-func printSendings(env *environment, list []control.Sending) error {
+func printSendings(env *environment, list []api.Sending) error {
 	g := grid{header: []string{"id", "name", "state", "done", "sent", "failed", "planned", "next", "end"}, right: []int{3, 4, 5, 6}, wrap: 2, drop: []int{7, 6, 8, 4, 5}}
 	var reasons []string
 	for _, s := range list {
@@ -312,7 +313,7 @@ func printSendings(env *environment, list []control.Sending) error {
 }
 
 // doneText returns the share of finished messages, and of an ended sending how many were sent.
-func doneText(s control.Sending) string {
+func doneText(s api.Sending) string {
 	if s.State.Final() && s.Messages.Sent < s.Messages.Planned {
 		return fmt.Sprintf("%s of %s sent", display.Number(s.Messages.Sent), display.Number(s.Messages.Planned))
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"campaignd/internal/control"
+	"campaignd/internal/api"
 	"campaignd/internal/display"
 )
 
@@ -97,10 +97,10 @@ func newSuppressRemoveCmd(env *environment, application *int64) *cobra.Command {
 	return cmd
 }
 
-func optOuts(contacts []string, application int64, channel string) []control.OptOut {
-	list := make([]control.OptOut, len(contacts))
+func optOuts(contacts []string, application int64, channel string) []api.OptOut {
+	list := make([]api.OptOut, len(contacts))
 	for i, contact := range contacts {
-		list[i] = control.OptOut{ApplicationID: application, ChannelType: channel, ContactCode: contact}
+		list[i] = api.OptOut{ApplicationID: application, ChannelType: channel, ContactCode: contact}
 	}
 	return list
 }
@@ -119,7 +119,7 @@ func newSuppressListCmd(env *environment, application *int64) *cobra.Command {
 			defer c.Close()
 			// The list may not fit in memory: print line by line, not as a table.
 			out := bufio.NewWriter(env.out)
-			err = c.OptOuts(cmd.Context(), *application, func(s control.OptOut) error {
+			err = c.OptOuts(cmd.Context(), *application, func(s api.OptOut) error {
 				return env.writeOptOut(out, s)
 			})
 			if flushErr := out.Flush(); err == nil && flushErr != nil {
@@ -130,7 +130,7 @@ func newSuppressListCmd(env *environment, application *int64) *cobra.Command {
 	}
 }
 
-func (env *environment) writeOptOut(w io.Writer, s control.OptOut) error {
+func (env *environment) writeOptOut(w io.Writer, s api.OptOut) error {
 	if env.json {
 		data, err := json.Marshal(s)
 		if err != nil {
@@ -179,14 +179,14 @@ listed and the others are added; the exit status is then 3.`,
 }
 
 // rejectedRows counts the rejected rows and names the first lines.
-func rejectedRows(r control.Imported) string {
+func rejectedRows(r api.Imported) string {
 	if len(r.RejectedLines) == 0 {
 		return display.Number(r.Rejected)
 	}
 	return fmt.Sprintf("%s (line %s)", display.Number(r.Rejected), strings.Join(strings.Fields(strings.Trim(fmt.Sprint(r.RejectedLines), "[]")), ", "))
 }
 
-func printImported(env *environment, r control.Imported) error {
+func printImported(env *environment, r api.Imported) error {
 	if env.json {
 		if err := env.printJSON(r); err != nil {
 			return err

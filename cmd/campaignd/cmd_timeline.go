@@ -8,8 +8,8 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/control"
 	"campaignd/internal/display"
 	"campaignd/internal/picture"
 	"campaignd/internal/plan"
@@ -64,7 +64,7 @@ messages and the letters of its sendings. The list below explains the letters; i
 	return cmd
 }
 
-func printTimeline(env *environment, t control.Timeline, a control.ApplicationTimeline) error {
+func printTimeline(env *environment, t api.Timeline, a api.ApplicationTimeline) error {
 	title := fmt.Sprintf("Application %d", a.ApplicationID)
 	if a.Name != "" {
 		title += ", " + a.Name
@@ -101,7 +101,7 @@ func printTimeline(env *environment, t control.Timeline, a control.ApplicationTi
 }
 
 // pictureOf converts an application's timeline for drawing.
-func pictureOf(t control.Timeline, a control.ApplicationTimeline, zone *time.Location) picture.Timeline {
+func pictureOf(t api.Timeline, a api.ApplicationTimeline, zone *time.Location) picture.Timeline {
 	p := picture.Timeline{From: t.From, Until: t.Until, Zone: zone, Reserved: make(map[int64]uint32, len(a.Slots)),
 		Grid: plan.Grid{Slot: time.Duration(a.SlotSeconds) * time.Second, Capacity: a.Capacity}}
 	for _, c := range a.Closed {
@@ -129,7 +129,7 @@ const momentFormat = "Mon 02 Jan 15:04"
 
 // printHolders lists an application's sendings with their letters in the picture,
 // in lines that fit the terminal.
-func printHolders(env *environment, a control.ApplicationTimeline, zone *time.Location, now time.Time) error {
+func printHolders(env *environment, a api.ApplicationTimeline, zone *time.Location, now time.Time) error {
 	if len(a.Sendings) == 0 {
 		return env.printf("\nNothing is planned.\n")
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
 )
@@ -54,7 +55,7 @@ With --json it prints one JSON object per line.`,
 type view interface {
 	// show receives every sending at every poll. changed reports whether it differs
 	// from the poll before.
-	show(s control.Sending, changed bool) error
+	show(s api.Sending, changed bool) error
 	// end is called once, after the last show.
 	end()
 }
@@ -64,13 +65,13 @@ type watcher struct {
 	client *control.Client
 	every  time.Duration
 	only   campaign.ID // "" for all
-	seen   map[campaign.ID]control.Sending
+	seen   map[campaign.ID]api.Sending
 }
 
 // run polls until the watched sending ends or ctx is done.
 func (w *watcher) run(ctx context.Context, v view) error {
 	defer v.end()
-	w.seen = map[campaign.ID]control.Sending{}
+	w.seen = map[campaign.ID]api.Sending{}
 	ticker := time.NewTicker(w.every)
 	defer ticker.Stop()
 	for {
@@ -104,12 +105,12 @@ func (w *watcher) run(ctx context.Context, v view) error {
 
 // poll fetches the watched sendings: the active ones, and those that were active
 // at the poll before.
-func (w *watcher) poll(ctx context.Context) ([]control.Sending, error) {
+func (w *watcher) poll(ctx context.Context) ([]api.Sending, error) {
 	if w.only != "" {
 		d, err := w.client.Sending(ctx, string(w.only))
-		return []control.Sending{d.Sending}, err
+		return []api.Sending{d.Sending}, err
 	}
-	list, err := w.client.Sendings(ctx, control.Filter{States: openStates()})
+	list, err := w.client.Sendings(ctx, api.Filter{States: openStates()})
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +123,7 @@ func (w *watcher) poll(ctx context.Context) ([]control.Sending, error) {
 			continue
 		}
 		d, err := w.client.Sending(ctx, string(id))
-		if control.CodeOf(err) == control.CodeNotFound {
+		if api.CodeOf(err) == api.CodeNotFound {
 			delete(w.seen, id)
 			continue
 		}
@@ -135,7 +136,7 @@ func (w *watcher) poll(ctx context.Context) ([]control.Sending, error) {
 }
 
 // differs ignores fields that change by themselves, such as rate and estimates.
-func differs(a, b control.Sending) bool {
+func differs(a, b api.Sending) bool {
 	newError := a.LastError == nil && b.LastError != nil || a.LastError != nil && b.LastError != nil && *a.LastError != *b.LastError
 	return a.State != b.State || a.Reason != b.Reason || a.Messages != b.Messages || newError || !sameWait(a.WaitsFor, b.WaitsFor)
 }

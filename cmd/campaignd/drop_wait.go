@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
@@ -19,7 +20,7 @@ type dropAnswer struct {
 	Inbox   string           `json:"inbox"`
 	Dropped bool             `json:"dropped"`
 	Check   *report.Document `json:"check"`             // the keys of report.json, before the drop
-	Sending *control.Sending `json:"sending,omitempty"` // at its end, with --wait
+	Sending *api.Sending     `json:"sending,omitempty"` // at its end, with --wait
 }
 
 // afterDrop says what comes next, and follows the sending with wait.
@@ -64,16 +65,16 @@ func (env *environment) afterDrop(ctx context.Context, cfg *config.Config, d *ha
 }
 
 // followDrop waits until the daemon has taken the drop and follows the sending to its end.
-func (env *environment) followDrop(ctx context.Context, c *control.Client, d *handDrop) (control.Details, error) {
+func (env *environment) followDrop(ctx context.Context, c *control.Client, d *handDrop) (api.Details, error) {
 	if !env.json {
 		if err := env.printf("Dropped %s into %s.\n", printable(d.name), printable(d.inbox.Path)); err != nil {
-			return control.Details{}, err
+			return api.Details{}, err
 		}
 	}
 	const every = 250 * time.Millisecond
 	id, err := env.takenAs(ctx, c, d, every)
 	if err != nil {
-		return control.Details{}, err
+		return api.Details{}, err
 	}
 	w := &watcher{client: c, every: every, only: id}
 	var v view = silentView{}
@@ -85,10 +86,10 @@ func (env *environment) followDrop(ctx context.Context, c *control.Client, d *ha
 		v = &lineView{env: env}
 	}
 	if err := w.run(ctx, v); err != nil {
-		return control.Details{}, err
+		return api.Details{}, err
 	}
 	if ctx.Err() != nil {
-		return control.Details{}, fmt.Errorf("stopped waiting; the sending %s goes on, \"campaignd cancel %s\" ends it", id, id)
+		return api.Details{}, fmt.Errorf("stopped waiting; the sending %s goes on, \"campaignd cancel %s\" ends it", id, id)
 	}
 	return env.filed(ctx, c, id, every)
 }
@@ -99,7 +100,7 @@ func (env *environment) takenAs(ctx context.Context, c *control.Client, d *handD
 	defer ticker.Stop()
 	said := ""
 	for {
-		list, err := c.Sendings(ctx, control.Filter{Name: d.name, Since: d.starting})
+		list, err := c.Sendings(ctx, api.Filter{Name: d.name, Since: d.starting})
 		for _, s := range list {
 			if err == nil && s.Name == d.name && s.Inbox == d.inbox.Path {
 				return s.ID, nil
@@ -139,7 +140,7 @@ func (env *environment) sayWait(ctx context.Context, c *control.Client, d *handD
 }
 
 // filed waits until the ended sending's folder has moved, so that its reports are complete.
-func (env *environment) filed(ctx context.Context, c *control.Client, id campaign.ID, every time.Duration) (control.Details, error) {
+func (env *environment) filed(ctx context.Context, c *control.Client, id campaign.ID, every time.Duration) (api.Details, error) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
@@ -158,8 +159,8 @@ func (env *environment) filed(ctx context.Context, c *control.Client, id campaig
 // silentView shows nothing, for --json.
 type silentView struct{}
 
-func (silentView) show(control.Sending, bool) error { return nil }
-func (silentView) end()                             {}
+func (silentView) show(api.Sending, bool) error { return nil }
+func (silentView) end()                         {}
 
 // inAccepted reports whether a sending's folder is where it is while it is scheduled or sending.
 func inAccepted(folder string) bool { return filepath.Base(filepath.Dir(folder)) == "accepted" }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
@@ -94,7 +95,7 @@ func (env *environment) end(err error) int {
 		code = e.code
 	}
 	fmt.Fprintf(env.errw, "campaignd: %s\n", printable(err.Error()))
-	if e, ok := errors.AsType[*control.Error](err); ok {
+	if e, ok := errors.AsType[*api.Error](err); ok {
 		for _, p := range e.Problems {
 			fmt.Fprintf(env.errw, "  %s\n", printable(p.String()))
 		}

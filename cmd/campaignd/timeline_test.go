@@ -10,25 +10,25 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/control"
 )
 
 // busy is an application whose slots are held by many, in slots of the length.
-func busy(slot time.Duration, sendings int) (control.Timeline, control.ApplicationTimeline) {
-	t := control.Timeline{From: noon.Add(7 * time.Minute), Until: noon.Add(7*time.Minute + 48*time.Hour)}
-	a := control.ApplicationTimeline{ApplicationID: 1, Name: "Demo shop", Timezone: "Europe/Madrid", Sliced: true, SlotSeconds: int64(slot / time.Second), Capacity: 600,
-		Closed: []control.Span{{Start: noon.Add(8 * time.Hour), End: noon.Add(20 * time.Hour)}}}
+func busy(slot time.Duration, sendings int) (api.Timeline, api.ApplicationTimeline) {
+	t := api.Timeline{From: noon.Add(7 * time.Minute), Until: noon.Add(7*time.Minute + 48*time.Hour)}
+	a := api.ApplicationTimeline{ApplicationID: 1, Name: "Demo shop", Timezone: "Europe/Madrid", Sliced: true, SlotSeconds: int64(slot / time.Second), Capacity: 600,
+		Closed: []api.Span{{Start: noon.Add(8 * time.Hour), End: noon.Add(20 * time.Hour)}}}
 	for i := range sendings {
-		one := control.TimelineSending{ID: campaign.NewID(noon, uint64(i+1)), Name: fmt.Sprintf("a-name-that-is-rather-long-%d", i), State: campaign.StateScheduled,
+		one := api.TimelineSending{ID: campaign.NewID(noon, uint64(i+1)), Name: fmt.Sprintf("a-name-that-is-rather-long-%d", i), State: campaign.StateScheduled,
 			Sliced: true, Messages: 1_234_567, Slots: 40, Start: noon.Add(time.Hour), End: noon.Add(30 * time.Hour)}
 		a.Sendings = append(a.Sendings, one)
 	}
 	for at := noon.Add(time.Hour).Truncate(slot); at.Before(noon.Add(6 * time.Hour)); at = at.Add(slot) {
-		use := control.SlotUse{Start: at, Reserved: uint32(at.Unix()/int64(slot/time.Second)) % 601}
+		use := api.SlotUse{Start: at, Reserved: uint32(at.Unix()/int64(slot/time.Second)) % 601}
 		for i, s := range a.Sendings {
 			if int(at.Sub(noon).Hours())%(i+1) == 0 {
-				use.Shares = append(use.Shares, control.Share{ID: s.ID, Messages: 1})
+				use.Shares = append(use.Shares, api.Share{ID: s.ID, Messages: 1})
 			}
 		}
 		a.Slots = append(a.Slots, use)

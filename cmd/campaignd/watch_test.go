@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/control"
 )
 
 func TestWatchOneUntilItIsOver(t *testing.T) {
@@ -32,7 +32,7 @@ type ending struct {
 	gone bool // it has been removed meanwhile
 }
 
-func (e *ending) Sendings(ctx context.Context, f control.Filter) ([]control.Sending, error) {
+func (e *ending) Sendings(ctx context.Context, f api.Filter) ([]api.Sending, error) {
 	list, err := e.shop.Sendings(ctx, f)
 	if e.looks >= 3 {
 		return nil, err
@@ -40,9 +40,9 @@ func (e *ending) Sendings(ctx context.Context, f control.Filter) ([]control.Send
 	return list[:1], err
 }
 
-func (e *ending) Sending(ctx context.Context, id campaign.ID) (control.Details, error) {
+func (e *ending) Sending(ctx context.Context, id campaign.ID) (api.Details, error) {
 	if e.gone {
-		return control.Details{}, control.NotFoundf("it has been removed")
+		return api.Details{}, api.NotFoundf("it has been removed")
 	}
 	d, err := e.shop.Sending(ctx, id)
 	d.State, d.Percent, d.EstimatedEnd = campaign.StateCompleted, 100, time.Time{}
@@ -116,7 +116,7 @@ func TestWatchForgetsWhatIsRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	w := &watcher{client: c, seen: map[campaign.ID]control.Sending{"20260314-000001": {}}}
+	w := &watcher{client: c, seen: map[campaign.ID]api.Sending{"20260314-000001": {}}}
 	if _, err := w.poll(t.Context()); err != nil || len(w.seen) != 0 {
 		t.Errorf("still seen: %v, %v", w.seen, err)
 	}

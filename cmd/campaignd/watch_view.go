@@ -7,8 +7,8 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/progress"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/control"
 	"campaignd/internal/display"
 )
 
@@ -17,7 +17,7 @@ type lineView struct {
 	env *environment
 }
 
-func (v *lineView) show(s control.Sending, changed bool) error {
+func (v *lineView) show(s api.Sending, changed bool) error {
 	if !changed {
 		return nil
 	}
@@ -34,7 +34,7 @@ func (v *lineView) show(s control.Sending, changed bool) error {
 func (v *lineView) end() {}
 
 // progressLine describes a sending in one line.
-func (env *environment) progressLine(s control.Sending) string {
+func (env *environment) progressLine(s api.Sending) string {
 	line := fmt.Sprintf("%s %s %s: ", s.ID, s.Name, s.State)
 	if !s.State.Final() || s.Messages.Sent == s.Messages.Planned {
 		line += percentText(s.Percent) + ", "
@@ -63,8 +63,8 @@ type barView struct {
 	env      *environment
 	writer   progress.Writer
 	trackers map[campaign.ID]*progress.Tracker
-	errors   map[campaign.ID]control.MessageError // the last error shown
-	rendered chan struct{}                        // closed after the last frame
+	errors   map[campaign.ID]api.MessageError // the last error shown
+	rendered chan struct{}                    // closed after the last frame
 }
 
 func newBarView(env *environment) *barView {
@@ -87,7 +87,7 @@ func newBarView(env *environment) *barView {
 	style.Visibility.Value = value
 	style.Options.PercentFormat = "%4.1f%%"
 	w.SetStyle(style)
-	v := &barView{env: env, writer: w, trackers: map[campaign.ID]*progress.Tracker{}, errors: map[campaign.ID]control.MessageError{}, rendered: make(chan struct{})}
+	v := &barView{env: env, writer: w, trackers: map[campaign.ID]*progress.Tracker{}, errors: map[campaign.ID]api.MessageError{}, rendered: make(chan struct{})}
 	go func() {
 		defer close(v.rendered)
 		w.Render()
@@ -109,7 +109,7 @@ func barLengths(width int) (message, bar int, value bool) {
 	return max(min(words, width-percent-narrow), 1), narrow, false
 }
 
-func (v *barView) show(s control.Sending, _ bool) error {
+func (v *barView) show(s api.Sending, _ bool) error {
 	t, known := v.trackers[s.ID]
 	if !known {
 		t = &progress.Tracker{Message: v.env.barMessage(s), Total: max(int64(s.Messages.Planned), 1), AutoStopDisabled: true}
@@ -151,7 +151,7 @@ func (v *barView) end() {
 	}
 }
 
-func (env *environment) barMessage(s control.Sending) string {
+func (env *environment) barMessage(s api.Sending) string {
 	text := fmt.Sprintf("%s %s %s", s.ID, s.Name, s.State)
 	if s.Rate > 0 {
 		text += fmt.Sprintf(" %.1f/s", s.Rate)

@@ -13,13 +13,15 @@ import (
 	"net/url"
 	"syscall"
 	"time"
+
+	"campaignd/internal/api"
 )
 
 // ErrNoDaemon is returned, wrapped, when nothing answers at the socket.
 var ErrNoDaemon = errors.New("no daemon answers")
 
 // Client calls a running daemon over its socket. It is safe for concurrent use.
-// An error answer comes back as an *Error.
+// An error answer comes back as an *api.Error.
 type Client struct {
 	http *http.Client
 }
@@ -118,15 +120,15 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	}
 }
 
-// answerError reads the *Error of an answer.
+// answerError reads the *api.Error of an answer.
 func answerError(resp *http.Response) error {
-	var wrapped struct{ Error *Error }
+	var wrapped struct{ Error *api.Error }
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxJSON))
 	if err != nil {
 		return fmt.Errorf("read the daemon's answer: %w", err)
 	}
 	if json.Unmarshal(data, &wrapped) != nil || wrapped.Error == nil || wrapped.Error.Message == "" {
-		return &Error{Code: CodeInternal, Message: fmt.Sprintf("the daemon answered %s", resp.Status)}
+		return &api.Error{Code: api.CodeInternal, Message: fmt.Sprintf("the daemon answered %s", resp.Status)}
 	}
 	return wrapped.Error
 }

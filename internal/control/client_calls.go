@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 )
 
@@ -28,7 +29,7 @@ func sendingPath(text, verb string) string {
 }
 
 // Sendings returns the sendings that pass the filter, newest first.
-func (c *Client) Sendings(ctx context.Context, f Filter) (list []Sending, err error) {
+func (c *Client) Sendings(ctx context.Context, f api.Filter) (list []api.Sending, err error) {
 	query := url.Values{}
 	for _, s := range f.States {
 		query.Add("state", string(s))
@@ -45,60 +46,60 @@ func (c *Client) Sendings(ctx context.Context, f Filter) (list []Sending, err er
 }
 
 // Sending returns everything about one sending.
-func (c *Client) Sending(ctx context.Context, text string) (d Details, err error) {
+func (c *Client) Sending(ctx context.Context, text string) (d api.Details, err error) {
 	err = c.do(ctx, http.MethodGet, sendingPath(text, ""), nil, nil, &d)
 	return d, err
 }
 
 // Pause stops a sending until Resume.
-func (c *Client) Pause(ctx context.Context, text string) (ch Change, err error) {
+func (c *Client) Pause(ctx context.Context, text string) (ch api.Change, err error) {
 	err = c.do(ctx, http.MethodPost, sendingPath(text, "pause"), nil, nil, &ch)
 	return ch, err
 }
 
 // Resume continues a paused or held sending.
-func (c *Client) Resume(ctx context.Context, text string) (ch Change, err error) {
+func (c *Client) Resume(ctx context.Context, text string) (ch api.Change, err error) {
 	err = c.do(ctx, http.MethodPost, sendingPath(text, "resume"), nil, nil, &ch)
 	return ch, err
 }
 
 // Cancel ends a sending permanently.
-func (c *Client) Cancel(ctx context.Context, text string) (ch Change, err error) {
+func (c *Client) Cancel(ctx context.Context, text string) (ch api.Change, err error) {
 	err = c.do(ctx, http.MethodPost, sendingPath(text, "cancel"), nil, nil, &ch)
 	return ch, err
 }
 
 // ResumeAll resumes every held sending.
-func (c *Client) ResumeAll(ctx context.Context) (list []Change, err error) {
+func (c *Client) ResumeAll(ctx context.Context) (list []api.Change, err error) {
 	err = c.do(ctx, http.MethodPost, "/v1/resume", nil, nil, &list)
 	return list, err
 }
 
 // ResumeChannel lets a channel that isn't ok try a message immediately.
-func (c *Client) ResumeChannel(ctx context.Context, channel ChannelResume) (list []ResumedChannel, err error) {
+func (c *Client) ResumeChannel(ctx context.Context, channel api.ChannelResume) (list []api.ResumedChannel, err error) {
 	err = c.do(ctx, http.MethodPost, "/v1/channels/resume", nil, channel, &list)
 	return list, err
 }
 
 // Reschedule gives a sending that has not begun another time.
-func (c *Client) Reschedule(ctx context.Context, text string, when NewTime) (r Rescheduled, err error) {
+func (c *Client) Reschedule(ctx context.Context, text string, when api.NewTime) (r api.Rescheduled, err error) {
 	err = c.do(ctx, http.MethodPost, sendingPath(text, "reschedule"), nil, when, &r)
 	return r, err
 }
 
 type resendRequest struct {
-	Outcomes []ResendOutcome `json:"outcomes"`
-	DryRun   *bool           `json:"dryRun,omitempty"` // count the messages only; true if it is absent
+	Outcomes []api.ResendOutcome `json:"outcomes"`
+	DryRun   *bool               `json:"dryRun,omitempty"` // count the messages only; true if it is absent
 }
 
 // Resend plans the messages with one of the outcomes again.
-func (c *Client) Resend(ctx context.Context, text string, outcomes []ResendOutcome, dryRun bool) (r Resent, err error) {
+func (c *Client) Resend(ctx context.Context, text string, outcomes []api.ResendOutcome, dryRun bool) (r api.Resent, err error) {
 	err = c.do(ctx, http.MethodPost, sendingPath(text, "resend"), nil, resendRequest{outcomes, &dryRun}, &r)
 	return r, err
 }
 
 // Results copies results.csv, or what f selects of it, to w.
-func (c *Client) Results(ctx context.Context, text string, f ResultsFilter, w io.Writer) error {
+func (c *Client) Results(ctx context.Context, text string, f api.ResultsFilter, w io.Writer) error {
 	query := url.Values{"outcome": names(f.Outcomes)}
 	if f.Plain {
 		query.Set("plain", "true")
@@ -113,7 +114,7 @@ func (c *Client) Results(ctx context.Context, text string, f ResultsFilter, w io
 
 // Timeline returns the next 48 h of one application, or of all for 0, with at most limit sendings
 // of each, or all for 0.
-func (c *Client) Timeline(ctx context.Context, application int64, limit int) (t Timeline, err error) {
+func (c *Client) Timeline(ctx context.Context, application int64, limit int) (t api.Timeline, err error) {
 	query := url.Values{}
 	setNumber(query, "application", application)
 	setNumber(query, "limit", int64(limit))
@@ -122,7 +123,7 @@ func (c *Client) Timeline(ctx context.Context, application int64, limit int) (t 
 }
 
 // Reserved returns the application's reserved slots that start in [from, until).
-func (c *Client) Reserved(ctx context.Context, application int64, from, until time.Time) (b Reservations, err error) {
+func (c *Client) Reserved(ctx context.Context, application int64, from, until time.Time) (b api.Reservations, err error) {
 	query := url.Values{"from": {from.UTC().Format(time.RFC3339Nano)}, "until": {until.UTC().Format(time.RFC3339Nano)}}
 	setNumber(query, "application", application)
 	err = c.do(ctx, http.MethodGet, "/v1/reserved", query, nil, &b)
@@ -130,7 +131,7 @@ func (c *Client) Reserved(ctx context.Context, application int64, from, until ti
 }
 
 // Earlier returns the sending that a drop with this digest would repeat.
-func (c *Client) Earlier(ctx context.Context, application int64, digest string) (e EarlierDrop, err error) {
+func (c *Client) Earlier(ctx context.Context, application int64, digest string) (e api.EarlierDrop, err error) {
 	query := url.Values{"digest": {digest}}
 	setNumber(query, "application", application)
 	err = c.do(ctx, http.MethodGet, "/v1/earlier", query, nil, &e)
@@ -142,27 +143,27 @@ type counted struct {
 }
 
 // AddOptOuts adds opt-outs and returns how many were new.
-func (c *Client) AddOptOuts(ctx context.Context, list []OptOut) (int, error) {
+func (c *Client) AddOptOuts(ctx context.Context, list []api.OptOut) (int, error) {
 	var n counted
 	err := c.do(ctx, http.MethodPost, "/v1/suppressions", nil, list, &n)
 	return n.Count, err
 }
 
 // RemoveOptOuts removes opt-outs and returns how many it found.
-func (c *Client) RemoveOptOuts(ctx context.Context, list []OptOut) (int, error) {
+func (c *Client) RemoveOptOuts(ctx context.Context, list []api.OptOut) (int, error) {
 	var n counted
 	err := c.do(ctx, http.MethodPost, "/v1/suppressions/remove", nil, list, &n)
 	return n.Count, err
 }
 
 // Forget removes a contact from the store and the folders, and keeps it suppressed.
-func (c *Client) Forget(ctx context.Context, contact string) (done Forgotten, err error) {
+func (c *Client) Forget(ctx context.Context, contact string) (done api.Forgotten, err error) {
 	err = c.do(ctx, http.MethodPost, "/v1/forget", nil, forgetRequest{contact}, &done)
 	return done, err
 }
 
 // OptOuts calls yield for every opt-out of the application, or of all for 0.
-func (c *Client) OptOuts(ctx context.Context, application int64, yield func(OptOut) error) error {
+func (c *Client) OptOuts(ctx context.Context, application int64, yield func(api.OptOut) error) error {
 	query := url.Values{}
 	setNumber(query, "application", application)
 	return c.do(ctx, http.MethodGet, "/v1/suppressions", query, nil, func(resp *http.Response) error {
@@ -171,7 +172,7 @@ func (c *Client) OptOuts(ctx context.Context, application int64, yield func(OptO
 			return fmt.Errorf("read suppressions: %w", err)
 		}
 		for dec.More() {
-			var s OptOut
+			var s api.OptOut
 			if err := dec.Decode(&s); err != nil {
 				return fmt.Errorf("read suppressions: %w", err)
 			}
@@ -187,7 +188,7 @@ func (c *Client) OptOuts(ctx context.Context, application int64, yield func(OptO
 }
 
 // ImportOptOuts adds the rows of a CSV (contactCode, optional channelType).
-func (c *Client) ImportOptOuts(ctx context.Context, application int64, csv io.Reader) (r Imported, err error) {
+func (c *Client) ImportOptOuts(ctx context.Context, application int64, csv io.Reader) (r api.Imported, err error) {
 	query := url.Values{}
 	setNumber(query, "application", application)
 	// NopCloser: the caller closes its own file.
@@ -196,19 +197,19 @@ func (c *Client) ImportOptOuts(ctx context.Context, application int64, csv io.Re
 }
 
 // Status describes the daemon now.
-func (c *Client) Status(ctx context.Context) (s Status, err error) {
+func (c *Client) Status(ctx context.Context) (s api.Status, err error) {
 	err = c.do(ctx, http.MethodGet, "/v1/status", nil, nil, &s)
 	return s, err
 }
 
 // Doctor runs the daemon's own checks; deep also reads the whole store.
-func (c *Client) Doctor(ctx context.Context, deep bool) (list []Finding, err error) {
+func (c *Client) Doctor(ctx context.Context, deep bool) (list []api.Finding, err error) {
 	err = c.do(ctx, http.MethodGet, "/v1/doctor", url.Values{"deep": {strconv.FormatBool(deep)}}, nil, &list)
 	return list, err
 }
 
 // Audit returns the audit trail, newest first. The sending's id may be shortened.
-func (c *Client) Audit(ctx context.Context, since time.Time, sending string, limit int) (list []AuditEntry, err error) {
+func (c *Client) Audit(ctx context.Context, since time.Time, sending string, limit int) (list []api.AuditEntry, err error) {
 	query := url.Values{}
 	setInstant(query, "since", since)
 	if sending != "" {
@@ -238,7 +239,7 @@ func (c *Client) Backup(ctx context.Context, w io.Writer) (size int64, err error
 }
 
 // Compact makes the daemon return the store's free space to the disk.
-func (c *Client) Compact(ctx context.Context) (done Compacted, err error) {
+func (c *Client) Compact(ctx context.Context) (done api.Compacted, err error) {
 	err = c.do(ctx, http.MethodPost, "/v1/compact", nil, nil, &done)
 	return done, err
 }
@@ -269,13 +270,13 @@ func names(outcomes []campaign.Outcome) []string {
 }
 
 // SendTest sends one message immediately and returns its request and reply.
-func (c *Client) SendTest(ctx context.Context, m TestMessage) (r TestResult, err error) {
+func (c *Client) SendTest(ctx context.Context, m api.TestMessage) (r api.TestResult, err error) {
 	err = c.do(ctx, http.MethodPost, "/v1/send-test", nil, m, &r)
 	return r, err
 }
 
 // LoginCode returns an address of the dashboard that logs in once.
-func (c *Client) LoginCode(ctx context.Context) (code LoginCode, err error) {
+func (c *Client) LoginCode(ctx context.Context) (code api.LoginCode, err error) {
 	err = c.do(ctx, http.MethodPost, "/v1/login-code", nil, nil, &code)
 	return code, err
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 )
 
@@ -97,7 +98,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		label := applicationLabel(ch.ApplicationID)
 		gauge(c.inFlight, float64(ch.InFlight), label, ch.ChannelType)
 		gauge(c.held, one(ch.Held), label, ch.ChannelType)
-		for _, state := range ChannelStates() {
+		for _, state := range api.ChannelStates() {
 			gauge(c.state, one(ch.State == state), label, ch.ChannelType, string(state))
 		}
 		current := ch.Current

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/config"
 	"campaignd/internal/safeio"
 )
@@ -18,26 +19,26 @@ const LowSpace = 1 << 30
 // Examine checks what can be checked without a daemon: folders, permissions,
 // free space, secrets and the clock. It creates a file in each folder that must
 // be writable and removes it again; it changes nothing else.
-func Examine(cfg *config.Config, getenv func(string) string) []Finding {
-	var list []Finding
-	add := func(check string, level Level, advice, format string, args ...any) {
-		list = append(list, Finding{Check: check, Level: level, Message: fmt.Sprintf(format, args...), Advice: advice})
+func Examine(cfg *config.Config, getenv func(string) string) []api.Finding {
+	var list []api.Finding
+	add := func(check string, level api.Level, advice, format string, args ...any) {
+		list = append(list, api.Finding{Check: check, Level: level, Message: fmt.Sprintf(format, args...), Advice: advice})
 	}
-	add("configuration", LevelOK, "", "%s is valid", cfg.File)
+	add("configuration", api.LevelOK, "", "%s is valid", cfg.File)
 	list = append(list, examineFolder("state folder", cfg.StateDir))
 	for i := range cfg.Inboxes {
 		list = append(list, examineFolder("inbox", cfg.Inboxes[i].Path))
 	}
 	if entries, err := os.ReadDir(cfg.CampaignsDir); err != nil {
-		add("campaigns", LevelFail, "create the folder or set campaigns_dir", "%v", err)
+		add("campaigns", api.LevelFail, "create the folder or set campaigns_dir", "%v", err)
 	} else {
-		add("campaigns", LevelOK, "", "%s has %d files", cfg.CampaignsDir, len(entries))
+		add("campaigns", api.LevelOK, "", "%s has %d files", cfg.CampaignsDir, len(entries))
 	}
 	for _, secret := range cfg.Secrets() {
 		if _, err := config.ReadSecret(secret.Ref, getenv); err != nil {
-			add(secret.Name(), LevelFail, "write the secret there, readable only by the daemon's user", "%v", err)
+			add(secret.Name(), api.LevelFail, "write the secret there, readable only by the daemon's user", "%v", err)
 		} else {
-			add(secret.Name(), LevelOK, "", "can be read")
+			add(secret.Name(), api.LevelOK, "", "can be read")
 		}
 	}
 	list = append(list, examineClock(time.Now()))
@@ -45,8 +46,8 @@ func Examine(cfg *config.Config, getenv func(string) string) []Finding {
 }
 
 // examineFolder checks that files can be created in a folder and that it has free space.
-func examineFolder(check, path string) Finding {
-	f := Finding{Check: check, Level: LevelFail}
+func examineFolder(check, path string) api.Finding {
+	f := api.Finding{Check: check, Level: api.LevelFail}
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -71,20 +72,20 @@ func examineFolder(check, path string) Finding {
 	space, err := safeio.FreeSpace(path)
 	switch {
 	case err != nil:
-		f.Level, f.Message = LevelWarn, fmt.Sprintf("%s: the free space is unknown: %v", path, err)
+		f.Level, f.Message = api.LevelWarn, fmt.Sprintf("%s: the free space is unknown: %v", path, err)
 	case space < LowSpace:
-		f.Level, f.Message = LevelWarn, fmt.Sprintf("%s has %d MiB free", path, space>>20)
+		f.Level, f.Message = api.LevelWarn, fmt.Sprintf("%s has %d MiB free", path, space>>20)
 		f.Advice = "free some space: uploads and reports need it, and a new drop waits until its own size plus 64 MiB are free on the store's file system"
 	default:
-		f.Level, f.Message = LevelOK, fmt.Sprintf("%s is writable and has %d MiB free", path, space>>20)
+		f.Level, f.Message = api.LevelOK, fmt.Sprintf("%s is writable and has %d MiB free", path, space>>20)
 	}
 	return f
 }
 
 // examineClock detects a clock that was never set.
-func examineClock(now time.Time) Finding {
+func examineClock(now time.Time) api.Finding {
 	if now.Year() < 2026 || now.Year() > 2100 {
-		return Finding{Check: "clock", Level: LevelFail, Message: "the clock says " + now.UTC().Format(time.RFC3339), Advice: "set the clock and keep it synchronized with NTP"}
+		return api.Finding{Check: "clock", Level: api.LevelFail, Message: "the clock says " + now.UTC().Format(time.RFC3339), Advice: "set the clock and keep it synchronized with NTP"}
 	}
-	return Finding{Check: "clock", Level: LevelOK, Message: "the clock says " + now.UTC().Format(time.RFC3339)}
+	return api.Finding{Check: "clock", Level: api.LevelOK, Message: "the clock says " + now.UTC().Format(time.RFC3339)}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"campaignd/internal/api"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
 	"campaignd/internal/send/drivers"
@@ -53,29 +54,29 @@ dkim_key_file = "/nowhere/dkim"
 	found := control.Examine(cfg, getenv)
 	want := []struct {
 		check string
-		level control.Level
+		level api.Level
 		says  string
 	}{
-		{"configuration", control.LevelOK, "campaignd.toml is valid"},
-		{"state folder", control.LevelOK, "is writable and has"},
-		{"inbox", control.LevelOK, "is writable and has"},
-		{"inbox", control.LevelFail, "none isn't there"},
-		{"inbox", control.LevelFail, "isn't a folder"},
-		{"campaigns", control.LevelOK, "has 0 files"},
-		{"token_file", control.LevelOK, "can be read"},
-		{"inbox " + dir + ": token_file", control.LevelFail, "/nowhere/partner"},
-		{"channel email of application 1: dkim_key_file", control.LevelFail, "/nowhere/dkim"},
-		{"channel wa of application 1: token_file", control.LevelOK, "can be read"},
-		{"channel wa of application 1: app_secret_file", control.LevelFail, "/nowhere/app-secret"},
-		{"channel wa of application 1: verify_token_file", control.LevelFail, "/nowhere/verify"},
-		{"clock", control.LevelOK, "the clock says 20"},
+		{"configuration", api.LevelOK, "campaignd.toml is valid"},
+		{"state folder", api.LevelOK, "is writable and has"},
+		{"inbox", api.LevelOK, "is writable and has"},
+		{"inbox", api.LevelFail, "none isn't there"},
+		{"inbox", api.LevelFail, "isn't a folder"},
+		{"campaigns", api.LevelOK, "has 0 files"},
+		{"token_file", api.LevelOK, "can be read"},
+		{"inbox " + dir + ": token_file", api.LevelFail, "/nowhere/partner"},
+		{"channel email of application 1: dkim_key_file", api.LevelFail, "/nowhere/dkim"},
+		{"channel wa of application 1: token_file", api.LevelOK, "can be read"},
+		{"channel wa of application 1: app_secret_file", api.LevelFail, "/nowhere/app-secret"},
+		{"channel wa of application 1: verify_token_file", api.LevelFail, "/nowhere/verify"},
+		{"clock", api.LevelOK, "the clock says 20"},
 	}
 	if len(found) != len(want) {
 		t.Fatalf("got %d findings, want %d: %+v", len(found), len(want), found)
 	}
 	for i, w := range want {
 		f := found[i]
-		if f.Check != w.check || f.Level != w.level || !strings.Contains(f.Message, w.says) || (f.Level == control.LevelFail) != (f.Advice != "") {
+		if f.Check != w.check || f.Level != w.level || !strings.Contains(f.Message, w.says) || (f.Level == api.LevelFail) != (f.Advice != "") {
 			t.Errorf("got %+v, want %+v, with advice where it failed", f, w)
 		}
 	}
@@ -86,7 +87,7 @@ dkim_key_file = "/nowhere/dkim"
 
 	cfg.CampaignsDir = filepath.Join(dir, "none")
 	for _, f := range control.Examine(cfg, getenv) {
-		if f.Check == "campaigns" && f.Level != control.LevelFail {
+		if f.Check == "campaigns" && f.Level != api.LevelFail {
 			t.Errorf("got %+v", f)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
 )
@@ -28,7 +29,7 @@ type fake struct {
 	mu     sync.Mutex // guards calls
 	calls  []string
 	fail   error
-	checks []control.Check
+	checks []api.Check
 	broken bool // streams fail after their first piece
 	block  chan struct{}
 	inside chan struct{}
@@ -50,12 +51,12 @@ func (f *fake) last() string {
 	return f.calls[len(f.calls)-1]
 }
 
-func (f *fake) Sendings(_ context.Context, filter control.Filter) ([]control.Sending, error) {
+func (f *fake) Sendings(_ context.Context, filter api.Filter) ([]api.Sending, error) {
 	f.note("sendings %v %d %d", filter.States, filter.Application, filter.Limit)
 	if filter.Application == 404 {
 		return nil, f.fail
 	}
-	return []control.Sending{{ID: theID, Name: "spring"}}, f.fail
+	return []api.Sending{{ID: theID, Name: "spring"}}, f.fail
 }
 
 func (f *fake) Resolve(_ context.Context, _, text string) (campaign.ID, error) {
@@ -65,51 +66,51 @@ func (f *fake) Resolve(_ context.Context, _, text string) (campaign.ID, error) {
 	return control.Match(text, []control.SendingName{{ID: theID, Name: "spring"}, {ID: "20260314-000043", Name: "a b/c%?#"}})
 }
 
-func (f *fake) Sending(_ context.Context, id campaign.ID) (control.Details, error) {
+func (f *fake) Sending(_ context.Context, id campaign.ID) (api.Details, error) {
 	f.note("sending %s", id)
-	return control.Details{Sending: control.Sending{ID: id, Name: "spring"}}, f.fail
+	return api.Details{Sending: api.Sending{ID: id, Name: "spring"}}, f.fail
 }
 
-func (f *fake) change(verb string, id campaign.ID, who string) (control.Change, error) {
+func (f *fake) change(verb string, id campaign.ID, who string) (api.Change, error) {
 	f.note("%s %s by %s", verb, id, who)
-	return control.Change{ID: id, Name: "spring", From: campaign.StateSending, State: campaign.StatePaused, InFlight: 3}, f.fail
+	return api.Change{ID: id, Name: "spring", From: campaign.StateSending, State: campaign.StatePaused, InFlight: 3}, f.fail
 }
 
-func (f *fake) Pause(_ context.Context, id campaign.ID, who string) (control.Change, error) {
+func (f *fake) Pause(_ context.Context, id campaign.ID, who string) (api.Change, error) {
 	return f.change("pause", id, who)
 }
 
-func (f *fake) Resume(_ context.Context, id campaign.ID, who string) (control.Change, error) {
+func (f *fake) Resume(_ context.Context, id campaign.ID, who string) (api.Change, error) {
 	return f.change("resume", id, who)
 }
 
-func (f *fake) Cancel(_ context.Context, id campaign.ID, who string) (control.Change, error) {
+func (f *fake) Cancel(_ context.Context, id campaign.ID, who string) (api.Change, error) {
 	return f.change("cancel", id, who)
 }
 
-func (f *fake) ResumeAll(_ context.Context, who string) ([]control.Change, error) {
+func (f *fake) ResumeAll(_ context.Context, who string) ([]api.Change, error) {
 	f.note("resume all by %s", who)
 	return nil, f.fail
 }
 
-func (f *fake) ResumeChannel(_ context.Context, ch control.ChannelResume, who string) ([]control.ResumedChannel, error) {
+func (f *fake) ResumeChannel(_ context.Context, ch api.ChannelResume, who string) ([]api.ResumedChannel, error) {
 	f.note("resume channel %s of %d by %s", ch.ChannelType, ch.ApplicationID, who)
-	return []control.ResumedChannel{{ApplicationID: 1, ChannelType: ch.ChannelType, From: control.ChannelHeld, Resumed: true}}, f.fail
+	return []api.ResumedChannel{{ApplicationID: 1, ChannelType: ch.ChannelType, From: api.ChannelHeld, Resumed: true}}, f.fail
 }
 
-func (f *fake) SendTest(_ context.Context, m control.TestMessage, who string) (control.TestResult, error) {
+func (f *fake) SendTest(_ context.Context, m api.TestMessage, who string) (api.TestResult, error) {
 	f.note("send-test to %s of %d %v by %s", m.ContactCode, m.ApplicationID, m.Variables, who)
-	return control.TestResult{Key: "test-1", ChannelType: m.ChannelType, Outcome: "sent", Request: "POST", Reply: "200"}, f.fail
+	return api.TestResult{Key: "test-1", ChannelType: m.ChannelType, Outcome: "sent", Request: "POST", Reply: "200"}, f.fail
 }
 
-func (f *fake) Reschedule(_ context.Context, id campaign.ID, when control.NewTime, who string) (control.Rescheduled, error) {
+func (f *fake) Reschedule(_ context.Context, id campaign.ID, when api.NewTime, who string) (api.Rescheduled, error) {
 	f.note("reschedule %s to %s%s by %s", id, when.ScheduleAt, when.Delay, who)
-	return control.Rescheduled{ID: id, Name: "spring", State: campaign.StateScheduled}, f.fail
+	return api.Rescheduled{ID: id, Name: "spring", State: campaign.StateScheduled}, f.fail
 }
 
-func (f *fake) Resend(_ context.Context, id campaign.ID, outcomes []control.ResendOutcome, dryRun bool, who string) (control.Resent, error) {
+func (f *fake) Resend(_ context.Context, id campaign.ID, outcomes []api.ResendOutcome, dryRun bool, who string) (api.Resent, error) {
 	f.note("resend %s %v %t by %s", id, outcomes, dryRun, who)
-	return control.Resent{ID: id, Messages: 7, DryRun: dryRun}, f.fail
+	return api.Resent{ID: id, Messages: 7, DryRun: dryRun}, f.fail
 }
 
 func (f *fake) write(w io.Writer, text string) error {
@@ -125,37 +126,37 @@ func (f *fake) write(w io.Writer, text string) error {
 	return nil
 }
 
-func (f *fake) Results(_ context.Context, id campaign.ID, r control.ResultsFilter, w io.Writer) error {
+func (f *fake) Results(_ context.Context, id campaign.ID, r api.ResultsFilter, w io.Writer) error {
 	f.note("results %s %v %v", id, r.Outcomes, r.Plain)
 	return f.write(w, "line,contactCode\n2,34666\n")
 }
 
-func (f *fake) Timeline(_ context.Context, application int64, limit int) (control.Timeline, error) {
+func (f *fake) Timeline(_ context.Context, application int64, limit int) (api.Timeline, error) {
 	f.note("timeline %d %d", application, limit)
-	return control.Timeline{From: noon, Applications: []control.ApplicationTimeline{{ApplicationID: 1}}}, f.fail
+	return api.Timeline{From: noon, Applications: []api.ApplicationTimeline{{ApplicationID: 1}}}, f.fail
 }
 
-func (f *fake) Earlier(_ context.Context, application int64, digest string) (control.EarlierDrop, error) {
+func (f *fake) Earlier(_ context.Context, application int64, digest string) (api.EarlierDrop, error) {
 	f.note("earlier %d %s", application, digest)
-	return control.EarlierDrop{ID: "20260313-000001"}, f.fail
+	return api.EarlierDrop{ID: "20260313-000001"}, f.fail
 }
 
-func (f *fake) Reserved(_ context.Context, application int64, from, until time.Time) (control.Reservations, error) {
+func (f *fake) Reserved(_ context.Context, application int64, from, until time.Time) (api.Reservations, error) {
 	f.note("reserved %d %s %s", application, from.UTC().Format(time.RFC3339), until.UTC().Format(time.RFC3339))
-	return control.Reservations{ApplicationID: application, SlotSeconds: 300, Slots: []control.Reservation{{Slot: 9, Reserved: 4}}}, f.fail
+	return api.Reservations{ApplicationID: application, SlotSeconds: 300, Slots: []api.Reservation{{Slot: 9, Reserved: 4}}}, f.fail
 }
 
-func (f *fake) AddOptOuts(_ context.Context, list []control.OptOut, who string) (int, error) {
+func (f *fake) AddOptOuts(_ context.Context, list []api.OptOut, who string) (int, error) {
 	f.note("suppress %d by %s", len(list), who)
 	return 1, f.fail
 }
 
-func (f *fake) RemoveOptOuts(_ context.Context, list []control.OptOut, who string) (int, error) {
+func (f *fake) RemoveOptOuts(_ context.Context, list []api.OptOut, who string) (int, error) {
 	f.note("unsuppress %d by %s", len(list), who)
 	return 2, f.fail
 }
 
-func (f *fake) OptOuts(_ context.Context, application int64, yield func(control.OptOut) error) error {
+func (f *fake) OptOuts(_ context.Context, application int64, yield func(api.OptOut) error) error {
 	f.note("suppressed %d", application)
 	if application == 404 {
 		return f.fail
@@ -164,7 +165,7 @@ func (f *fake) OptOuts(_ context.Context, application int64, yield func(control.
 		if f.fail != nil {
 			return f.fail
 		}
-		if err := yield(control.OptOut{ApplicationID: 1, ContactCode: fmt.Sprint(i)}); err != nil {
+		if err := yield(api.OptOut{ApplicationID: 1, ContactCode: fmt.Sprint(i)}); err != nil {
 			return err
 		}
 		if f.broken {
@@ -174,41 +175,41 @@ func (f *fake) OptOuts(_ context.Context, application int64, yield func(control.
 	return nil
 }
 
-func (f *fake) Forget(_ context.Context, contact, who string) (control.Forgotten, error) {
+func (f *fake) Forget(_ context.Context, contact, who string) (api.Forgotten, error) {
 	f.note("forget %s by %s", contact, who)
-	return control.Forgotten{Suppressed: 2, Unknown: 1, Sendings: 3, Files: 5}, f.fail
+	return api.Forgotten{Suppressed: 2, Unknown: 1, Sendings: 3, Files: 5}, f.fail
 }
 
-func (f *fake) ImportOptOuts(_ context.Context, application int64, csv io.Reader, who string) (control.Imported, error) {
+func (f *fake) ImportOptOuts(_ context.Context, application int64, csv io.Reader, who string) (api.Imported, error) {
 	data, err := io.ReadAll(csv)
 	f.note("import %d %q by %s", application, data, who)
-	return control.Imported{Rows: 2, Added: 1}, errors.Join(err, f.fail)
+	return api.Imported{Rows: 2, Added: 1}, errors.Join(err, f.fail)
 }
 
-func (f *fake) Status(context.Context) (control.Status, error) {
+func (f *fake) Status(context.Context) (api.Status, error) {
 	if f.block != nil {
 		f.inside <- struct{}{}
 		<-f.block
 	}
-	return control.Status{
+	return api.Status{
 		Version: "1.2.3", StartedAt: noon, Now: noon.Add(time.Hour), Sendings: map[campaign.State]int{campaign.StateHeld: 2},
-		Inboxes:  []control.Inbox{{Path: "inbox", Waiting: 1}},
-		Channels: []control.Channel{{ApplicationID: 1, ChannelType: "cloud_api", Rate: 80, State: control.ChannelHeld, Held: true, InFlight: 5}},
-		Queue:    control.Queue{Pending: 9}, Store: control.Store{Bytes: 4096},
-		Slots: []control.SlotFill{{ApplicationID: 1, Reserved: 300, Capacity: 600}},
+		Inboxes:  []api.Inbox{{Path: "inbox", Waiting: 1}},
+		Channels: []api.Channel{{ApplicationID: 1, ChannelType: "cloud_api", Rate: 80, State: api.ChannelHeld, Held: true, InFlight: 5}},
+		Queue:    api.Queue{Pending: 9}, Store: api.Store{Bytes: 4096},
+		Slots: []api.SlotFill{{ApplicationID: 1, Reserved: 300, Capacity: 600}},
 	}, f.fail
 }
 
-func (f *fake) Ready(context.Context) []control.Check { return slices.Clone(f.checks) }
+func (f *fake) Ready(context.Context) []api.Check { return slices.Clone(f.checks) }
 
-func (f *fake) Doctor(_ context.Context, deep bool) ([]control.Finding, error) {
+func (f *fake) Doctor(_ context.Context, deep bool) ([]api.Finding, error) {
 	f.note("doctor %t", deep)
-	return []control.Finding{{Check: "store", Level: control.LevelOK}}, f.fail
+	return []api.Finding{{Check: "store", Level: api.LevelOK}}, f.fail
 }
 
-func (f *fake) Audit(_ context.Context, filter control.AuditFilter) ([]control.AuditEntry, error) {
+func (f *fake) Audit(_ context.Context, filter api.AuditFilter) ([]api.AuditEntry, error) {
 	f.note("audit %s %s %d", filter.Since.UTC().Format(time.RFC3339), filter.Sending, filter.Limit)
-	return []control.AuditEntry{{At: noon, Who: "user:ada", Action: "pause"}}, f.fail
+	return []api.AuditEntry{{At: noon, Who: "user:ada", Action: "pause"}}, f.fail
 }
 
 func (f *fake) Backup(_ context.Context, w io.Writer) error {
@@ -216,9 +217,9 @@ func (f *fake) Backup(_ context.Context, w io.Writer) error {
 	return f.write(w, "the store")
 }
 
-func (f *fake) Compact(_ context.Context, who string) (control.Compacted, error) {
+func (f *fake) Compact(_ context.Context, who string) (api.Compacted, error) {
 	f.note("compact by %s", who)
-	return control.Compacted{BytesBefore: 9, BytesAfter: 4, Seconds: 0.5, HeldSeconds: 0.01}, f.fail
+	return api.Compacted{BytesBefore: 9, BytesAfter: 4, Seconds: 0.5, HeldSeconds: 0.01}, f.fail
 }
 
 func (f *fake) Reload(_ context.Context, who string) error {
@@ -226,7 +227,7 @@ func (f *fake) Reload(_ context.Context, who string) error {
 	return f.fail
 }
 
-func (f *fake) Upload(_ context.Context, u control.UploadRequest, next func() (*control.UploadPart, error), who string) (control.Uploaded, error) {
+func (f *fake) Upload(_ context.Context, u api.UploadRequest, next func() (*api.UploadPart, error), who string) (api.Uploaded, error) {
 	var parts []string
 	for {
 		part, err := next()
@@ -234,14 +235,14 @@ func (f *fake) Upload(_ context.Context, u control.UploadRequest, next func() (*
 			break
 		}
 		if err != nil {
-			return control.Uploaded{}, err
+			return api.Uploaded{}, err
 		}
 		body, err := io.ReadAll(part.Body)
 		if err != nil {
-			return control.Uploaded{}, err
+			return api.Uploaded{}, err
 		}
 		parts = append(parts, fmt.Sprintf("%s=%s", part.Name, body))
 	}
 	f.note("upload %q %d/%d %v by %s", u.Inbox, u.ApplicationID, u.CampaignID, parts, who)
-	return control.Uploaded{ID: theID, Name: "spring", State: campaign.StateScheduled}, f.fail
+	return api.Uploaded{ID: theID, Name: "spring", State: campaign.StateScheduled}, f.fail
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
 )
@@ -21,7 +22,7 @@ func FuzzMatch(f *testing.F) {
 		if there != (err == nil) {
 			t.Errorf("Match(%q) = %q, %v", text, id, err)
 		}
-		if err != nil && control.CodeOf(err) != control.CodeNotFound && control.CodeOf(err) != control.CodeConflict {
+		if err != nil && api.CodeOf(err) != api.CodeNotFound && api.CodeOf(err) != api.CodeConflict {
 			t.Errorf("Match(%q): %v", text, err)
 		}
 		for _, k := range known {

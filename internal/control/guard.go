@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"strings"
+
+	"campaignd/internal/api"
 )
 
 // listenWeb opens the address for HTTP and returns it with its handler. An
@@ -72,11 +74,11 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			header.Set("Connection", "close")
 		}
 		if (len(s.opts.Hosts) > 0 || err != nil && r.URL.Path == pathMetrics) && !knownHost(r.Host, names) {
-			s.fail(w, r, &Error{Code: CodeHost, Message: fmt.Sprintf("%q isn't a name of this server: use its address or localhost", r.Host)})
+			s.fail(w, r, &api.Error{Code: api.CodeHost, Message: fmt.Sprintf("%q isn't a name of this server: use its address or localhost", r.Host)})
 			return
 		}
 		if err := cross.Check(r); err != nil {
-			s.fail(w, r, &Error{Code: CodeForbidden, Message: "the request comes from another web site"})
+			s.fail(w, r, &api.Error{Code: api.CodeForbidden, Message: "the request comes from another web site"})
 			return
 		}
 		if err != nil && !s.public(r) {
@@ -180,7 +182,7 @@ func (s *Server) partner(given string) string {
 func partnerOf(r *http.Request) string { return CallerOf(r.Context()).Inbox }
 
 func errNoToken() error {
-	return &Error{Code: CodeUnauthorized, Message: "the token is missing or wrong: send \"Authorization: Bearer TOKEN\", or log in with \"campaignd dashboard\""}
+	return &api.Error{Code: api.CodeUnauthorized, Message: "the token is missing or wrong: send \"Authorization: Bearer TOKEN\", or log in with \"campaignd dashboard\""}
 }
 
 func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, pathAPI) }
@@ -196,7 +198,7 @@ func checkForm(w http.ResponseWriter, r *http.Request, caller Caller) error {
 		return nil
 	}
 	if !same(caller.Form, r.PostFormValue(FormField)) {
-		return &Error{Code: CodeForbidden, Message: "this page is too old or comes from another server: reload it and try again"}
+		return &api.Error{Code: api.CodeForbidden, Message: "this page is too old or comes from another server: reload it and try again"}
 	}
 	return nil
 }

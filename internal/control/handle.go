@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 )
 
@@ -23,7 +24,7 @@ func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) getSendings(w http.ResponseWriter, r *http.Request) error {
 	p := queryOf(r)
-	f := Filter{States: p.states("state"), Application: p.number("application"), Since: p.instant("since"), Offset: int(p.number("offset")), Limit: int(p.number("limit")), Inbox: partnerOf(r)}
+	f := api.Filter{States: p.states("state"), Application: p.number("application"), Since: p.instant("since"), Offset: int(p.number("offset")), Limit: int(p.number("limit")), Inbox: partnerOf(r)}
 	f.Name, _ = p.text("name")
 	if p.err != nil {
 		return p.err
@@ -65,7 +66,7 @@ func (s *Server) getSending(w http.ResponseWriter, r *http.Request) error {
 }
 
 // change turns pause, resume or cancel into an action.
-func (s *Server) change(do func(context.Context, campaign.ID, string) (Change, error)) action {
+func (s *Server) change(do func(context.Context, campaign.ID, string) (api.Change, error)) action {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		id, err := s.resolve(r)
 		if err != nil {
@@ -88,12 +89,12 @@ func (s *Server) postResumeAll(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) postResumeChannel(w http.ResponseWriter, r *http.Request) error {
-	var body ChannelResume
+	var body api.ChannelResume
 	if err := readJSON(w, r, &body); err != nil {
 		return err
 	}
 	if body.ChannelType == "" {
-		return Invalidf("channelType is required")
+		return api.Invalidf("channelType is required")
 	}
 	resumed, err := s.service.ResumeChannel(r.Context(), body, who(r))
 	if err != nil {
@@ -102,8 +103,8 @@ func (s *Server) postResumeChannel(w http.ResponseWriter, r *http.Request) error
 	return s.reply(w, nonNil(resumed))
 }
 
-func resendOutcomes() []ResendOutcome {
-	return []ResendOutcome{ResendFailed, ResendUnknown, ResendUndelivered}
+func resendOutcomes() []api.ResendOutcome {
+	return []api.ResendOutcome{api.ResendFailed, api.ResendUnknown, api.ResendUndelivered}
 }
 
 func (s *Server) postResend(w http.ResponseWriter, r *http.Request) error {
@@ -112,11 +113,11 @@ func (s *Server) postResend(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if len(body.Outcomes) == 0 {
-		return Invalidf("outcomes is empty: give one or more of %v", resendOutcomes())
+		return api.Invalidf("outcomes is empty: give one or more of %v", resendOutcomes())
 	}
 	for _, o := range body.Outcomes {
 		if !slices.Contains(resendOutcomes(), o) {
-			return Invalidf("%s messages can't be sent again, only %v", o, resendOutcomes())
+			return api.Invalidf("%s messages can't be sent again, only %v", o, resendOutcomes())
 		}
 	}
 	id, err := s.resolve(r)
@@ -131,12 +132,12 @@ func (s *Server) postResend(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) postReschedule(w http.ResponseWriter, r *http.Request) error {
-	var body NewTime
+	var body api.NewTime
 	if err := readJSON(w, r, &body); err != nil {
 		return err
 	}
-	if body == (NewTime{}) {
-		return Invalidf("one of scheduleAt and delay is required")
+	if body == (api.NewTime{}) {
+		return api.Invalidf("one of scheduleAt and delay is required")
 	}
 	id, err := s.resolve(r)
 	if err != nil {
@@ -152,7 +153,7 @@ func (s *Server) postReschedule(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) getResults(w http.ResponseWriter, r *http.Request) error {
 	p := queryOf(r)
-	f := ResultsFilter{Outcomes: p.outcomes("outcome"), Plain: p.flag("plain")}
+	f := api.ResultsFilter{Outcomes: p.outcomes("outcome"), Plain: p.flag("plain")}
 	if p.err != nil {
 		return p.err
 	}
@@ -190,7 +191,7 @@ func (s *Server) getReserved(w http.ResponseWriter, r *http.Request) error {
 		return p.err
 	}
 	if application == 0 || from.IsZero() || !from.Before(until) {
-		return Invalidf("application, from and until are required, and from must be before until")
+		return api.Invalidf("application, from and until are required, and from must be before until")
 	}
 	bookings, err := s.service.Reserved(r.Context(), application, from, until)
 	if err != nil {
@@ -208,7 +209,7 @@ func (s *Server) getEarlier(w http.ResponseWriter, r *http.Request) error {
 		return p.err
 	}
 	if sum, err := hex.DecodeString(digest); application == 0 || err != nil || len(sum) != sha256.Size {
-		return Invalidf("application and digest are required; digest is the drop's SHA-256 in hexadecimal")
+		return api.Invalidf("application and digest are required; digest is the drop's SHA-256 in hexadecimal")
 	}
 	earlier, err := s.service.Earlier(r.Context(), application, digest)
 	if err != nil {
@@ -225,7 +226,7 @@ func (s *Server) getSuppressions(w http.ResponseWriter, r *http.Request) error {
 	}
 	return stream(w, typeJSON, func(w io.Writer) error {
 		between := "["
-		err := s.service.OptOuts(r.Context(), application, func(one OptOut) error {
+		err := s.service.OptOuts(r.Context(), application, func(one api.OptOut) error {
 			data, err := json.Marshal(one)
 			if err != nil {
 				return err
@@ -247,18 +248,18 @@ func (s *Server) getSuppressions(w http.ResponseWriter, r *http.Request) error {
 }
 
 // suppress turns adding or removing opt-outs into an action.
-func (s *Server) suppress(do func(context.Context, []OptOut, string) (int, error)) action {
+func (s *Server) suppress(do func(context.Context, []api.OptOut, string) (int, error)) action {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		var list []OptOut
+		var list []api.OptOut
 		if err := readJSON(w, r, &list); err != nil {
 			return err
 		}
 		if len(list) == 0 {
-			return Invalidf("the list of opt-outs is empty")
+			return api.Invalidf("the list of opt-outs is empty")
 		}
 		for i, one := range list {
 			if one.ContactCode == "" {
-				return Invalidf("opt-out %d has no contactCode", i+1)
+				return api.Invalidf("opt-out %d has no contactCode", i+1)
 			}
 		}
 		n, err := do(r.Context(), list, who(r))
@@ -280,7 +281,7 @@ func (s *Server) postForget(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if strings.TrimSpace(request.ContactCode) == "" {
-		return Invalidf("contactCode is empty: name the contact to forget")
+		return api.Invalidf("contactCode is empty: name the contact to forget")
 	}
 	forgotten, err := s.service.Forget(r.Context(), request.ContactCode, who(r))
 	if err != nil {
@@ -308,7 +309,7 @@ func (s *Server) postImport(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) getAudit(w http.ResponseWriter, r *http.Request) error {
 	p := queryOf(r)
-	f := AuditFilter{Since: p.instant("since"), Limit: int(p.number("limit"))}
+	f := api.AuditFilter{Since: p.instant("since"), Limit: int(p.number("limit"))}
 	text, given := p.text("sending")
 	if p.err != nil {
 		return p.err
@@ -372,14 +373,14 @@ func (s *Server) postReload(w http.ResponseWriter, r *http.Request) error {
 // postSendTest answers only over the socket: access to HTTP doesn't imply the right to send to anybody.
 func (s *Server) postSendTest(w http.ResponseWriter, r *http.Request) error {
 	if !overSocket(r) {
-		return &Error{Code: CodeForbidden, Message: "test messages can be sent only over the control socket: use \"campaignd send-test\""}
+		return &api.Error{Code: api.CodeForbidden, Message: "test messages can be sent only over the control socket: use \"campaignd send-test\""}
 	}
-	var m TestMessage
+	var m api.TestMessage
 	if err := readJSON(w, r, &m); err != nil {
 		return err
 	}
 	if m.ApplicationID == 0 || m.ChannelType == "" || m.CampaignID == 0 || m.ContactCode == "" || m.Message == 0 {
-		return Invalidf("applicationId, channelType, campaignId, contactCode and message are required")
+		return api.Invalidf("applicationId, channelType, campaignId, contactCode and message are required")
 	}
 	result, err := s.service.SendTest(r.Context(), m, who(r))
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"campaignd/internal/api"
 )
 
 // OpenAPI describes the JSON API (OpenAPI 3.1).
@@ -43,7 +45,7 @@ func (s *Server) web() http.Handler {
 		return mux
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.fail(w, r, NotFoundf("there is no %q here, only %s, %s, %s, %s and %s", r.URL.Path, pathHealth, pathReady, pathMetrics, pathOpenAPI, pathAPI))
+		s.fail(w, r, api.NotFoundf("there is no %q here, only %s, %s, %s, %s and %s", r.URL.Path, pathHealth, pathReady, pathMetrics, pathOpenAPI, pathAPI))
 	})
 	return mux
 }
@@ -64,7 +66,7 @@ func (s *Server) getReady(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	s.encode(w, struct {
-		Ready  bool    `json:"ready"`
-		Checks []Check `json:"checks"`
+		Ready  bool        `json:"ready"`
+		Checks []api.Check `json:"checks"`
 	}{ready, checks})
 }

@@ -9,18 +9,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"campaignd/internal/api"
 )
 
 const (
 	codeLength = 10 * time.Minute
 	maxCodes   = 100 // unused at the same time
 )
-
-// LoginCode is an address of the dashboard that logs in once.
-type LoginCode struct {
-	Address   string    `json:"address"`
-	ExpiresAt time.Time `json:"expiresAt"`
-}
 
 // loginCodes keeps the digests of unused codes with their expiry. The zero
 // loginCodes is ready to use.
@@ -62,18 +58,18 @@ func (c *loginCodes) use(code string, now time.Time) bool {
 // postLoginCode answers only over the socket: whoever may open it may do everything.
 func (s *Server) postLoginCode(w http.ResponseWriter, r *http.Request) error {
 	if !overSocket(r) {
-		return &Error{Code: CodeForbidden, Message: "login codes are created only over the control socket: use \"campaignd dashboard\""}
+		return &api.Error{Code: api.CodeForbidden, Message: "login codes are created only over the control socket: use \"campaignd dashboard\""}
 	}
 	if s.webAddress == "" || s.opts.Pages == nil {
-		return Conflictf("the dashboard is off: set listen in the configuration and restart the daemon")
+		return api.Conflictf("the dashboard is off: set listen in the configuration and restart the daemon")
 	}
 	now := time.Now()
 	code, ok := s.codes.create(now)
 	if !ok {
-		return Unavailablef("there are %d unused login codes; each expires after %s", maxCodes, codeLength)
+		return api.Unavailablef("there are %d unused login codes; each expires after %s", maxCodes, codeLength)
 	}
 	address := url.URL{Scheme: "http", Host: reachable(s.webAddress), Path: PathLogin, RawQuery: "code=" + code}
-	return s.reply(w, LoginCode{Address: address.String(), ExpiresAt: now.Add(codeLength).UTC().Truncate(time.Second)})
+	return s.reply(w, api.LoginCode{Address: address.String(), ExpiresAt: now.Add(codeLength).UTC().Truncate(time.Second)})
 }
 
 // reachable replaces an address that means every interface with one that a browser can open.

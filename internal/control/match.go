@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/source"
 )
@@ -45,11 +46,11 @@ func Match(text string, known []SendingName) (campaign.ID, error) {
 	case named == "" && len(short) == 1:
 		return short[0], nil
 	case named != "":
-		return "", Conflictf("%q is the name of %s and also a short form of %s: give the full id", text, named, idList(others))
+		return "", api.Conflictf("%q is the name of %s and also a short form of %s: give the full id", text, named, idList(others))
 	case len(short) > 1:
-		return "", Conflictf("%q is a short form of %s: give more of the id", text, idList(short))
+		return "", api.Conflictf("%q is a short form of %s: give more of the id", text, idList(short))
 	default:
-		return "", NotFoundf("no sending has the id or the name %q%s", text, nearName(text, known))
+		return "", api.NotFoundf("no sending has the id or the name %q%s", text, nearName(text, known))
 	}
 }
 

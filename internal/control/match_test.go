@@ -3,6 +3,7 @@ package control_test
 import (
 	"testing"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
 )
@@ -16,26 +17,26 @@ func TestMatch(t *testing.T) {
 	for _, test := range []struct {
 		text string
 		want campaign.ID
-		code control.Code
+		code api.Code
 		says string
 	}{
 		{text: "20260313-000007", want: "20260313-000007"},
 		{text: "20260313", want: "20260313-000007"},
-		{text: "2026031", code: control.CodeConflict, says: `"2026031" is a short form of 20260315-000100, 20260314-000043, 20260314-000042, 20260313-000007: give more of the id`},
-		{text: "20260402", code: control.CodeConflict, says: `"20260402" is a short form of 20260402-000106, 20260402-000105, 20260402-000104, 20260402-000103 and 1 more: give more of the id`},
+		{text: "2026031", code: api.CodeConflict, says: `"2026031" is a short form of 20260315-000100, 20260314-000043, 20260314-000042, 20260313-000007: give more of the id`},
+		{text: "20260402", code: api.CodeConflict, says: `"20260402" is a short form of 20260402-000106, 20260402-000105, 20260402-000104, 20260402-000103 and 1 more: give more of the id`},
 		{text: "43", want: "20260314-000043"},
 		{text: "000043", want: "20260314-000043"},
 		{text: "spring", want: "20260314-000042"},
 		{text: "20260401", want: "20260401-000101"}, // its name and its own short form
-		{text: "42", code: control.CodeConflict, says: `"42" is the name of 20260315-000100 and also a short form of 20260314-000042: give the full id`},
-		{text: "winter", code: control.CodeNotFound, says: `no sending has the id or the name "winter"; "campaignd status --all" lists them`},
-		{text: "sprnig", code: control.CodeNotFound, says: `no sending has the id or the name "sprnig"; did you mean "spring"?`},
-		{text: "20260314-000044", code: control.CodeNotFound, says: `no sending has the id or the name "20260314-000044"; "campaignd status --all" lists them`},
-		{text: "", code: control.CodeNotFound, says: `no sending has the id or the name ""; "campaignd status --all" lists them`},
-		{text: "0", code: control.CodeNotFound, says: `no sending has the id or the name "0"; "campaignd status --all" lists them`},
+		{text: "42", code: api.CodeConflict, says: `"42" is the name of 20260315-000100 and also a short form of 20260314-000042: give the full id`},
+		{text: "winter", code: api.CodeNotFound, says: `no sending has the id or the name "winter"; "campaignd status --all" lists them`},
+		{text: "sprnig", code: api.CodeNotFound, says: `no sending has the id or the name "sprnig"; did you mean "spring"?`},
+		{text: "20260314-000044", code: api.CodeNotFound, says: `no sending has the id or the name "20260314-000044"; "campaignd status --all" lists them`},
+		{text: "", code: api.CodeNotFound, says: `no sending has the id or the name ""; "campaignd status --all" lists them`},
+		{text: "0", code: api.CodeNotFound, says: `no sending has the id or the name "0"; "campaignd status --all" lists them`},
 	} {
 		id, err := control.Match(test.text, known)
-		if id != test.want || (err == nil) != (test.code == "") || err != nil && (control.CodeOf(err) != test.code || err.Error() != test.says) {
+		if id != test.want || (err == nil) != (test.code == "") || err != nil && (api.CodeOf(err) != test.code || err.Error() != test.says) {
 			t.Errorf("Match(%q) = %q, %v; want %q, %s", test.text, id, err, test.want, test.says)
 		}
 	}
@@ -46,14 +47,14 @@ func TestMessagesOf(t *testing.T) {
 	for o := range c {
 		c[o] = uint64(o + 1)
 	}
-	m := control.MessagesOf(&campaign.Sending{Planned: 100, Rows: campaign.RowCounts{Duplicate: 50, Rejected: 60}}, c)
+	m := api.MessagesOf(&campaign.Sending{Planned: 100, Rows: campaign.RowCounts{Duplicate: 50, Rejected: 60}}, c)
 	if m.Pending != 1 || m.InFlight != 2 || m.Retrying != 3 || m.Sent != 4 || m.Skipped != 10 || m.Duplicate != 50 || m.Rejected != 60 {
 		t.Errorf("got %+v", m)
 	}
 	if m.Final() != 4+5+6+7+8+9+10 || m.PercentOf() != 49 {
 		t.Errorf("final %d, percent %g", m.Final(), m.PercentOf())
 	}
-	if got := (control.Messages{}).PercentOf(); got != 0 {
+	if got := (api.Messages{}).PercentOf(); got != 0 {
 		t.Errorf("nothing planned: %g percent", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/send"
 )
@@ -118,7 +119,7 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 		m.drops.WithLabelValues(string(state)) // starts at 0: rate() needs a first value
 	}
 	m.Replies(0, 0)
-	for _, result := range []string{UploadAccepted, UploadChecking, UploadCut, UploadGone, string(CodeRejected)} {
+	for _, result := range []string{UploadAccepted, UploadChecking, UploadCut, UploadGone, string(api.CodeRejected)} {
 		m.uploads.WithLabelValues(result)
 	}
 	return m, nil

@@ -18,16 +18,17 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"go.yaml.in/yaml/v3"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 )
 
 // full is a Service whose status fills every field.
 type fullStatus struct{ Service }
 
-func (fullStatus) Status(context.Context) (Status, error) {
-	return Status{
-		Inboxes: []Inbox{{Path: "inbox"}}, Channels: []Channel{{ApplicationID: 1, ChannelType: "cloud_api"}},
-		Slots: []SlotFill{{ApplicationID: 1}},
+func (fullStatus) Status(context.Context) (api.Status, error) {
+	return api.Status{
+		Inboxes: []api.Inbox{{Path: "inbox"}}, Channels: []api.Channel{{ApplicationID: 1, ChannelType: "cloud_api"}},
+		Slots: []api.SlotFill{{ApplicationID: 1}},
 	}, nil
 }
 

@@ -21,6 +21,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 )
 
@@ -59,32 +60,32 @@ func described() map[string]operation {
 	outcome := parameter{"outcome", "only messages with one of these outcomes", enumOf(campaign.FinalOutcomes), true, false}
 	plain := parameter{"plain", "without the apostrophe before cells that a spreadsheet would take for a formula", object{"type": "boolean"}, false, false}
 	return map[string]operation{
-		"GET /v1/status":                    {summary: "Status of the daemon", answer: Status{}},
-		"GET /v1/sendings":                  {summary: "Sendings, newest first", query: []parameter{{"state", "only in one of these states", enumOf(campaign.States), true, false}, application, {"name", "only with this in their name, in any case", object{"type": "string"}, false, false}, {"since", "only claimed at or after it", instant, false, false}, {"offset", "number of sendings to skip", object{"type": "integer", "minimum": 0}, false, false}, limit}, answer: []Sending{}},
-		"GET /v1/sendings/{id}":             {summary: "One sending completely", answer: Details{}},
-		"POST /v1/sendings/{id}/pause":      {summary: "Pause a sending; no attempt begins after the answer", answer: Change{}},
-		"POST /v1/sendings/{id}/resume":     {summary: "Resume a paused or held sending", answer: Change{}},
-		"POST /v1/sendings/{id}/cancel":     {summary: "Cancel a sending permanently", answer: Change{}},
-		"POST /v1/sendings/{id}/reschedule": {summary: "Give a sending that has not begun another time", body: NewTime{}, answer: Rescheduled{}},
-		"POST /v1/sendings/{id}/resend":     {summary: "Send failed, unknown or undelivered messages again", body: resendRequest{}, answer: Resent{}},
+		"GET /v1/status":                    {summary: "Status of the daemon", answer: api.Status{}},
+		"GET /v1/sendings":                  {summary: "Sendings, newest first", query: []parameter{{"state", "only in one of these states", enumOf(campaign.States), true, false}, application, {"name", "only with this in their name, in any case", object{"type": "string"}, false, false}, {"since", "only claimed at or after it", instant, false, false}, {"offset", "number of sendings to skip", object{"type": "integer", "minimum": 0}, false, false}, limit}, answer: []api.Sending{}},
+		"GET /v1/sendings/{id}":             {summary: "One sending completely", answer: api.Details{}},
+		"POST /v1/sendings/{id}/pause":      {summary: "Pause a sending; no attempt begins after the answer", answer: api.Change{}},
+		"POST /v1/sendings/{id}/resume":     {summary: "Resume a paused or held sending", answer: api.Change{}},
+		"POST /v1/sendings/{id}/cancel":     {summary: "Cancel a sending permanently", answer: api.Change{}},
+		"POST /v1/sendings/{id}/reschedule": {summary: "Give a sending that has not begun another time", body: api.NewTime{}, answer: api.Rescheduled{}},
+		"POST /v1/sendings/{id}/resend":     {summary: "Send failed, unknown or undelivered messages again", body: resendRequest{}, answer: api.Resent{}},
 		"GET /v1/sendings/{id}/results":     {summary: "results.csv: a line for every row and message; contains contact data", query: []parameter{outcome, plain}, text: "answer:" + typeCSV},
-		uploadPattern:                       {summary: "Take one drop, wait up to 30 seconds for its check, and answer", form: uploadForm(), answer: Uploaded{}},
-		"POST /v1/resume":                   {summary: "Resume every paused or held sending", answer: []Change{}},
-		"POST /v1/channels/resume":          {summary: "Let a channel that isn't ok try a message immediately", body: ChannelResume{}, answer: []ResumedChannel{}},
-		"GET /v1/timeline":                  {summary: "The slots of the next 48 hours and the sendings that use them", query: []parameter{application, {"limit", "maximum number of sendings of each application; 0 for all", object{"type": "integer", "minimum": 0}, false, false}}, answer: Timeline{}},
-		"GET /v1/reserved":                  {summary: "The reserved slots of an application that start in [from, until)", query: []parameter{one, {"from", "not before", instant, false, true}, {"until", "before; later than from", end, false, true}}, answer: Reservations{}},
-		"GET /v1/earlier":                   {summary: "The accepted sending that a drop would repeat", query: []parameter{one, {"digest", "SHA-256 over application, campaign, layout and CSV in hexadecimal", digest, false, true}}, answer: EarlierDrop{}},
-		"GET /v1/suppressions":              {summary: "The contacts that opted out; contains contact data", query: []parameter{application}, answer: []OptOut{}},
-		"POST /v1/suppressions":             {summary: "Add opt-outs; the answer says how many were new", body: []OptOut{}, answer: counted{}},
-		"POST /v1/suppressions/remove":      {summary: "Remove opt-outs; the answer says how many it found", body: []OptOut{}, answer: counted{}},
-		"POST /v1/forget":                   {summary: "Remove a contact from the store and the folders, and keep it suppressed", body: forgetRequest{}, answer: Forgotten{}},
-		"POST /v1/suppressions/import":      {summary: "Add the rows of a CSV with contactCode and, optional, channelType as opt-outs", query: []parameter{application}, text: "body:" + typeCSV, answer: Imported{}},
-		"GET /v1/audit":                     {summary: "The audit trail, newest first", query: []parameter{{"since", "not before", instant, false, false}, {"sending", "only of this sending: an id, a shortened one or a name", object{"type": "string", "example": "42"}, false, false}, limit}, answer: []AuditEntry{}},
-		"GET /v1/doctor":                    {summary: "Checks of store, folders, configuration, channels and clock", query: []parameter{{"deep", "read the whole store", object{"type": "boolean"}, false, false}}, answer: []Finding{}},
+		uploadPattern:                       {summary: "Take one drop, wait up to 30 seconds for its check, and answer", form: uploadForm(), answer: api.Uploaded{}},
+		"POST /v1/resume":                   {summary: "Resume every paused or held sending", answer: []api.Change{}},
+		"POST /v1/channels/resume":          {summary: "Let a channel that isn't ok try a message immediately", body: api.ChannelResume{}, answer: []api.ResumedChannel{}},
+		"GET /v1/timeline":                  {summary: "The slots of the next 48 hours and the sendings that use them", query: []parameter{application, {"limit", "maximum number of sendings of each application; 0 for all", object{"type": "integer", "minimum": 0}, false, false}}, answer: api.Timeline{}},
+		"GET /v1/reserved":                  {summary: "The reserved slots of an application that start in [from, until)", query: []parameter{one, {"from", "not before", instant, false, true}, {"until", "before; later than from", end, false, true}}, answer: api.Reservations{}},
+		"GET /v1/earlier":                   {summary: "The accepted sending that a drop would repeat", query: []parameter{one, {"digest", "SHA-256 over application, campaign, layout and CSV in hexadecimal", digest, false, true}}, answer: api.EarlierDrop{}},
+		"GET /v1/suppressions":              {summary: "The contacts that opted out; contains contact data", query: []parameter{application}, answer: []api.OptOut{}},
+		"POST /v1/suppressions":             {summary: "Add opt-outs; the answer says how many were new", body: []api.OptOut{}, answer: counted{}},
+		"POST /v1/suppressions/remove":      {summary: "Remove opt-outs; the answer says how many it found", body: []api.OptOut{}, answer: counted{}},
+		"POST /v1/forget":                   {summary: "Remove a contact from the store and the folders, and keep it suppressed", body: forgetRequest{}, answer: api.Forgotten{}},
+		"POST /v1/suppressions/import":      {summary: "Add the rows of a CSV with contactCode and, optional, channelType as opt-outs", query: []parameter{application}, text: "body:" + typeCSV, answer: api.Imported{}},
+		"GET /v1/audit":                     {summary: "The audit trail, newest first", query: []parameter{{"since", "not before", instant, false, false}, {"sending", "only of this sending: an id, a shortened one or a name", object{"type": "string", "example": "42"}, false, false}, limit}, answer: []api.AuditEntry{}},
+		"GET /v1/doctor":                    {summary: "Checks of store, folders, configuration, channels and clock", query: []parameter{{"deep", "read the whole store", object{"type": "boolean"}, false, false}}, answer: []api.Finding{}},
 		"GET /v1/backup":                    {summary: "A consistent copy of the store; the trailer " + digestTrailer + " has its digest", text: "answer:application/octet-stream"},
-		"POST /v1/send-test":                {summary: "Send one message immediately and return its request and reply; over the socket only", body: TestMessage{}, answer: TestResult{}},
-		"POST /v1/login-code":               {summary: "Create an address of the dashboard that logs in once, within ten minutes; over the socket only", answer: LoginCode{}},
-		"POST /v1/compact":                  {summary: "Return the store's free space to the disk", answer: Compacted{}},
+		"POST /v1/send-test":                {summary: "Send one message immediately and return its request and reply; over the socket only", body: api.TestMessage{}, answer: api.TestResult{}},
+		"POST /v1/login-code":               {summary: "Create an address of the dashboard that logs in once, within ten minutes; over the socket only", answer: api.LoginCode{}},
+		"POST /v1/compact":                  {summary: "Return the store's free space to the disk", answer: api.Compacted{}},
 		"POST /v1/reload":                   {summary: "Read the configuration again", answer: struct{}{}},
 	}
 }
@@ -114,7 +115,7 @@ func uploadForm() object {
 
 // TestOpenAPI holds openapi.json to the routes and to the types of the API, with their comments.
 func TestOpenAPI(t *testing.T) {
-	g := &generator{comments: commentsOf(t, ".", "../campaign"), schemas: object{}}
+	g := &generator{comments: commentsOf(t, ".", "../api", "../campaign"), schemas: object{}}
 	want := g.document(t, New(panicService{}, Options{}).routes())
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -173,7 +174,7 @@ func (g *generator) document(t *testing.T, routes []route) object {
 	for pattern := range all {
 		t.Errorf("%s is described and not there", pattern)
 	}
-	g.schema(reflect.TypeFor[Error]())
+	g.schema(reflect.TypeFor[api.Error]())
 	g.schema(reflect.TypeFor[problemDetails]())
 	for _, name := range []string{"Error", "ProblemDetails"} {
 		g.schemas[name].(object)["properties"].(object)["code"] = object{"type": "string", "enum": codes()}
@@ -254,7 +255,7 @@ func enumOf[T any](list []T) object {
 
 func codes() []any {
 	var list []any
-	for _, c := range []Code{CodeInvalid, CodeUnauthorized, CodeForbidden, CodeNotFound, CodeMethod, CodeConflict, CodeTooLarge, CodeHost, CodeRejected, CodeKeyReused, CodeFull, CodeInternal, CodeUnavailable, CodeNoSpace} {
+	for _, c := range []api.Code{api.CodeInvalid, api.CodeUnauthorized, api.CodeForbidden, api.CodeNotFound, api.CodeMethod, api.CodeConflict, api.CodeTooLarge, api.CodeHost, api.CodeRejected, api.CodeKeyReused, api.CodeFull, api.CodeInternal, api.CodeUnavailable, api.CodeNoSpace} {
 		list = append(list, string(c))
 	}
 	return list
@@ -269,12 +270,12 @@ func (g *generator) schema(t reflect.Type) object {
 		return enumOf(campaign.States)
 	case reflect.TypeFor[campaign.Condition]():
 		return enumOf(campaign.Conditions)
-	case reflect.TypeFor[ChannelState]():
-		return enumOf(ChannelStates())
-	case reflect.TypeFor[ResendOutcome]():
+	case reflect.TypeFor[api.ChannelState]():
+		return enumOf(api.ChannelStates())
+	case reflect.TypeFor[api.ResendOutcome]():
 		return enumOf(resendOutcomes())
-	case reflect.TypeFor[Level]():
-		return enumOf([]Level{LevelOK, LevelWarn, LevelFail})
+	case reflect.TypeFor[api.Level]():
+		return enumOf([]api.Level{api.LevelOK, api.LevelWarn, api.LevelFail})
 	}
 	switch t.Kind() {
 	case reflect.String:

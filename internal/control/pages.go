@@ -3,6 +3,8 @@ package control
 import (
 	"context"
 	"net/http"
+
+	"campaignd/internal/api"
 )
 
 // Pages renders the pages for browsers. The server calls it behind its guard for
@@ -12,7 +14,7 @@ type Pages interface {
 
 	// WriteError answers a browser whose request was refused. For CodeUnauthorized
 	// it redirects to the login page, PathLogin.
-	WriteError(w http.ResponseWriter, r *http.Request, err *Error)
+	WriteError(w http.ResponseWriter, r *http.Request, err *api.Error)
 
 	// Close ends answers that would never end by themselves. It is called once, when
 	// the server stops.

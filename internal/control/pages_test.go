@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"campaignd/internal/api"
 	"campaignd/internal/control"
 )
 
@@ -33,7 +34,7 @@ func (s *fakePages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %s who=%s login=%t form=%s", r.Method, r.URL.Path, v.Who, v.Login, v.Form)
 }
 
-func (s *fakePages) WriteError(w http.ResponseWriter, _ *http.Request, err *control.Error) {
+func (s *fakePages) WriteError(w http.ResponseWriter, _ *http.Request, err *api.Error) {
 	w.WriteHeader(err.Code.Status())
 	fmt.Fprintf(w, "sorry: %s", err.Message)
 }
@@ -193,7 +194,7 @@ func TestLoginCode(t *testing.T) {
 
 func TestLoginCodeWithoutADashboard(t *testing.T) {
 	socket, _ := start(t, &fake{}, control.Options{})
-	if _, err := dial(t, socket).LoginCode(t.Context()); control.CodeOf(err) != control.CodeConflict {
+	if _, err := dial(t, socket).LoginCode(t.Context()); api.CodeOf(err) != api.CodeConflict {
 		t.Errorf("got %v", err)
 	}
 }

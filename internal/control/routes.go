@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 )
 
@@ -88,11 +89,11 @@ func (one route) checked(w http.ResponseWriter, r *http.Request) error {
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return Invalidf("the query is malformed: %v", err)
+		return api.Invalidf("the query is malformed: %v", err)
 	}
 	for name := range query {
 		if !slices.Contains(one.query, name) {
-			return Invalidf("unknown parameter %q; known are %q", name, one.query)
+			return api.Invalidf("unknown parameter %q; known are %q", name, one.query)
 		}
 	}
 	return one.do(w, r)
@@ -134,28 +135,28 @@ func (s *Server) unknown(mux *http.ServeMux) action {
 		}
 		if len(others) > 0 {
 			w.Header()["Allow"] = others
-			return &Error{Code: CodeMethod, Message: fmt.Sprintf("%s doesn't support %s, use %s", r.URL.Path, r.Method, others[0])}
+			return &api.Error{Code: api.CodeMethod, Message: fmt.Sprintf("%s doesn't support %s, use %s", r.URL.Path, r.Method, others[0])}
 		}
 		return noSuchPath(r)
 	}
 }
 
-func noSuchPath(r *http.Request) error { return NotFoundf("the API has no %q", r.URL.Path) }
+func noSuchPath(r *http.Request) error { return api.NotFoundf("the API has no %q", r.URL.Path) }
 
 // fail answers with err and logs it if it is the daemon's own.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	answer, ok := errors.AsType[*Error](err)
+	answer, ok := errors.AsType[*api.Error](err)
 	switch {
 	case ok:
 	case r.Context().Err() != nil:
-		answer = &Error{Code: CodeUnavailable, Message: "the request was canceled"}
+		answer = &api.Error{Code: api.CodeUnavailable, Message: "the request was canceled"}
 	default:
 		if tooLarge, is := errors.AsType[*http.MaxBytesError](err); is {
-			answer = &Error{Code: CodeTooLarge, Message: fmt.Sprintf("the body has more than %d bytes", tooLarge.Limit)}
+			answer = &api.Error{Code: api.CodeTooLarge, Message: fmt.Sprintf("the body has more than %d bytes", tooLarge.Limit)}
 			break
 		}
 		s.log.Error("answer request", "method", r.Method, "path", r.URL.Path, "err", err)
-		answer = &Error{Code: CodeInternal, Message: err.Error()}
+		answer = &api.Error{Code: api.CodeInternal, Message: err.Error()}
 	}
 	if s.opts.Pages != nil && !isAPI(r) && strings.Contains(r.Header.Get("Accept"), "text/html") {
 		s.opts.Pages.WriteError(w, r, answer)
@@ -167,7 +168,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	w.Header().Set("Content-Type", typeJSON)
 	w.WriteHeader(answer.Code.Status())
-	s.encode(w, map[string]*Error{"error": answer})
+	s.encode(w, map[string]*api.Error{"error": answer})
 }
 
 // reply answers with v.
@@ -194,13 +195,13 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); err == nil || tooLarge {
 		return err
 	}
-	return Invalidf("read the request's body: %v", err)
+	return api.Invalidf("read the request's body: %v", err)
 }
 
 func wantType(r *http.Request, want string) error {
 	found, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || found != want {
-		return Invalidf("the body has Content-Type %q, want %q", r.Header.Get("Content-Type"), want)
+		return api.Invalidf("the body has Content-Type %q, want %q", r.Header.Get("Content-Type"), want)
 	}
 	return nil
 }
@@ -215,7 +216,7 @@ func queryOf(r *http.Request) *parameters { return &parameters{query: r.URL.Quer
 
 func (p *parameters) fail(format string, args ...any) {
 	if p.err == nil {
-		p.err = Invalidf(format, args...)
+		p.err = api.Invalidf(format, args...)
 	}
 }
 
@@ -285,7 +286,7 @@ func outcomesOf(texts []string) ([]campaign.Outcome, error) {
 	for _, text := range texts {
 		o, err := campaign.ParseOutcome(text)
 		if err != nil || !o.Final() {
-			return nil, Invalidf("unknown outcome %q; known are %v", text, campaign.FinalOutcomes)
+			return nil, api.Invalidf("unknown outcome %q; known are %v", text, campaign.FinalOutcomes)
 		}
 		list = append(list, o)
 	}

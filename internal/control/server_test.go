@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
 )
@@ -86,8 +87,8 @@ func TestEveryCall(t *testing.T) {
 	socket, _ := start(t, f, control.Options{})
 	c, ctx, by, digest := dial(t, socket), t.Context(), currentUser(t), strings.Repeat("0a", 32)
 	outcomes := []campaign.Outcome{campaign.Failed, campaign.Unknown}
-	again := []control.ResendOutcome{control.ResendFailed, control.ResendUnknown}
-	list := []control.OptOut{{ContactCode: "1"}}
+	again := []api.ResendOutcome{api.ResendFailed, api.ResendUnknown}
+	list := []api.OptOut{{ContactCode: "1"}}
 	var out bytes.Buffer
 
 	for _, test := range []struct {
@@ -97,54 +98,54 @@ func TestEveryCall(t *testing.T) {
 		wantCall string
 	}{
 		{"sendings", func() any {
-			return must[[]control.Sending](t)(c.Sendings(ctx, control.Filter{States: []campaign.State{"paused", "held"}, Application: 1, Limit: 5}))
-		}, []control.Sending{{ID: theID, Name: "spring"}}, "sendings [paused held] 1 5"},
+			return must[[]api.Sending](t)(c.Sendings(ctx, api.Filter{States: []campaign.State{"paused", "held"}, Application: 1, Limit: 5}))
+		}, []api.Sending{{ID: theID, Name: "spring"}}, "sendings [paused held] 1 5"},
 		{"no sendings", func() any {
-			return must[[]control.Sending](t)(c.Sendings(ctx, control.Filter{Application: 404}))
-		}, []control.Sending{}, "sendings [] 404 0"},
-		{"sending by name", func() any { return must[control.Details](t)(c.Sending(ctx, "spring")).ID }, theID, "sending " + string(theID)},
-		{"sending by number", func() any { return must[control.Details](t)(c.Sending(ctx, "42")).Slices }, []control.Slice{}, "sending " + string(theID)},
-		{"a name that looks like a path", func() any { return must[control.Details](t)(c.Sending(ctx, "a b/c%?#")).ID }, campaign.ID("20260314-000043"), "sending 20260314-000043"},
-		{"pause", func() any { return must[control.Change](t)(c.Pause(ctx, "spring")).InFlight }, uint64(3), "pause " + string(theID) + " by " + by},
-		{"resume", func() any { return must[control.Change](t)(c.Resume(ctx, "spring")).State }, campaign.StatePaused, "resume " + string(theID) + " by " + by},
-		{"cancel", func() any { return must[control.Change](t)(c.Cancel(ctx, "spring")).ID }, theID, "cancel " + string(theID) + " by " + by},
-		{"resume all", func() any { return must[[]control.Change](t)(c.ResumeAll(ctx)) }, []control.Change{}, "resume all by " + by},
+			return must[[]api.Sending](t)(c.Sendings(ctx, api.Filter{Application: 404}))
+		}, []api.Sending{}, "sendings [] 404 0"},
+		{"sending by name", func() any { return must[api.Details](t)(c.Sending(ctx, "spring")).ID }, theID, "sending " + string(theID)},
+		{"sending by number", func() any { return must[api.Details](t)(c.Sending(ctx, "42")).Slices }, []api.Slice{}, "sending " + string(theID)},
+		{"a name that looks like a path", func() any { return must[api.Details](t)(c.Sending(ctx, "a b/c%?#")).ID }, campaign.ID("20260314-000043"), "sending 20260314-000043"},
+		{"pause", func() any { return must[api.Change](t)(c.Pause(ctx, "spring")).InFlight }, uint64(3), "pause " + string(theID) + " by " + by},
+		{"resume", func() any { return must[api.Change](t)(c.Resume(ctx, "spring")).State }, campaign.StatePaused, "resume " + string(theID) + " by " + by},
+		{"cancel", func() any { return must[api.Change](t)(c.Cancel(ctx, "spring")).ID }, theID, "cancel " + string(theID) + " by " + by},
+		{"resume all", func() any { return must[[]api.Change](t)(c.ResumeAll(ctx)) }, []api.Change{}, "resume all by " + by},
 		{"reschedule", func() any {
-			return must[control.Rescheduled](t)(c.Reschedule(ctx, "42", control.NewTime{Delay: "PT2H"})).Slices
-		}, []control.Slice{}, "reschedule " + string(theID) + " to PT2H by " + by},
-		{"resend", func() any { return must[control.Resent](t)(c.Resend(ctx, "42", again, true)) },
-			control.Resent{ID: theID, Messages: 7, DryRun: true}, "resend " + string(theID) + " [failed unknown] true by " + by},
+			return must[api.Rescheduled](t)(c.Reschedule(ctx, "42", api.NewTime{Delay: "PT2H"})).Slices
+		}, []api.Slice{}, "reschedule " + string(theID) + " to PT2H by " + by},
+		{"resend", func() any { return must[api.Resent](t)(c.Resend(ctx, "42", again, true)) },
+			api.Resent{ID: theID, Messages: 7, DryRun: true}, "resend " + string(theID) + " [failed unknown] true by " + by},
 		{"results", func() any {
 			out.Reset()
-			return must[string](t)(out.String(), c.Results(ctx, "42", control.ResultsFilter{Outcomes: outcomes, Plain: true}, &out)) + out.String()
+			return must[string](t)(out.String(), c.Results(ctx, "42", api.ResultsFilter{Outcomes: outcomes, Plain: true}, &out)) + out.String()
 		}, "line,contactCode\n2,34666\n", "results " + string(theID) + " [failed unknown] true"},
-		{"timeline", func() any { return must[control.Timeline](t)(c.Timeline(ctx, 1, 50)).Applications[0].Slots }, []control.SlotUse{}, "timeline 1 50"},
-		{"reserved", func() any { return must[control.Reservations](t)(c.Reserved(ctx, 1, noon, noon.Add(time.Hour))).Slots },
-			[]control.Reservation{{Slot: 9, Reserved: 4}}, "reserved 1 2026-03-14T12:00:00Z 2026-03-14T13:00:00Z"},
-		{"earlier", func() any { return must[control.EarlierDrop](t)(c.Earlier(ctx, 1, digest)).ID }, campaign.ID("20260313-000001"), "earlier 1 " + digest},
+		{"timeline", func() any { return must[api.Timeline](t)(c.Timeline(ctx, 1, 50)).Applications[0].Slots }, []api.SlotUse{}, "timeline 1 50"},
+		{"reserved", func() any { return must[api.Reservations](t)(c.Reserved(ctx, 1, noon, noon.Add(time.Hour))).Slots },
+			[]api.Reservation{{Slot: 9, Reserved: 4}}, "reserved 1 2026-03-14T12:00:00Z 2026-03-14T13:00:00Z"},
+		{"earlier", func() any { return must[api.EarlierDrop](t)(c.Earlier(ctx, 1, digest)).ID }, campaign.ID("20260313-000001"), "earlier 1 " + digest},
 		{"suppress", func() any { return must[int](t)(c.AddOptOuts(ctx, list)) }, 1, "suppress 1 by " + by},
 		{"unsuppress", func() any { return must[int](t)(c.RemoveOptOuts(ctx, list)) }, 2, "unsuppress 1 by " + by},
-		{"forget", func() any { return must[control.Forgotten](t)(c.Forget(ctx, "34600000001")) },
-			control.Forgotten{Suppressed: 2, Unknown: 1, Sendings: 3, Files: 5}, "forget 34600000001 by " + by},
+		{"forget", func() any { return must[api.Forgotten](t)(c.Forget(ctx, "34600000001")) },
+			api.Forgotten{Suppressed: 2, Unknown: 1, Sendings: 3, Files: 5}, "forget 34600000001 by " + by},
 		{"suppressed", func() any {
 			n := 0
-			return must[int](t)(0, c.OptOuts(ctx, 1, func(control.OptOut) error { n++; return nil })) + n
+			return must[int](t)(0, c.OptOuts(ctx, 1, func(api.OptOut) error { n++; return nil })) + n
 		}, 3, "suppressed 1"},
 		{"none suppressed", func() any {
-			return must[int](t)(0, c.OptOuts(ctx, 404, func(control.OptOut) error { return errors.New("there is one") }))
+			return must[int](t)(0, c.OptOuts(ctx, 404, func(api.OptOut) error { return errors.New("there is one") }))
 		}, 0, "suppressed 404"},
 		{"import", func() any {
-			return must[control.Imported](t)(c.ImportOptOuts(ctx, 1, strings.NewReader("contactCode\n1\n")))
-		}, control.Imported{Rows: 2, Added: 1}, `import 1 "contactCode\n1\n" by ` + by},
-		{"status", func() any { return must[control.Status](t)(c.Status(ctx)).Version }, "1.2.3", ""},
-		{"doctor", func() any { return must[[]control.Finding](t)(c.Doctor(ctx, true))[0].Check }, "store", "doctor true"},
-		{"audit", func() any { return must[[]control.AuditEntry](t)(c.Audit(ctx, noon, "spring", 9))[0].Who }, "user:ada", "audit 2026-03-14T12:00:00Z " + string(theID) + " 9"},
+			return must[api.Imported](t)(c.ImportOptOuts(ctx, 1, strings.NewReader("contactCode\n1\n")))
+		}, api.Imported{Rows: 2, Added: 1}, `import 1 "contactCode\n1\n" by ` + by},
+		{"status", func() any { return must[api.Status](t)(c.Status(ctx)).Version }, "1.2.3", ""},
+		{"doctor", func() any { return must[[]api.Finding](t)(c.Doctor(ctx, true))[0].Check }, "store", "doctor true"},
+		{"audit", func() any { return must[[]api.AuditEntry](t)(c.Audit(ctx, noon, "spring", 9))[0].Who }, "user:ada", "audit 2026-03-14T12:00:00Z " + string(theID) + " 9"},
 		{"backup", func() any {
 			out.Reset()
 			n := must[int64](t)(c.Backup(ctx, &out))
 			return out.String()[:n]
 		}, "the store", "backup"},
-		{"compact", func() any { return must[control.Compacted](t)(c.Compact(ctx)).BytesAfter }, int64(4), "compact by " + by},
+		{"compact", func() any { return must[api.Compacted](t)(c.Compact(ctx)).BytesAfter }, int64(4), "compact by " + by},
 		{"reload", func() any { return must[bool](t)(true, c.Reload(ctx)) }, true, "reload by " + by},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -161,26 +162,26 @@ func TestEveryCall(t *testing.T) {
 // calls returns all calls of the client that can fail.
 func calls(c *control.Client) map[string]func(context.Context) error {
 	var out bytes.Buffer
-	list := []control.OptOut{{ContactCode: "1"}}
-	change := func(do func(context.Context, string) (control.Change, error)) func(context.Context) error {
+	list := []api.OptOut{{ContactCode: "1"}}
+	change := func(do func(context.Context, string) (api.Change, error)) func(context.Context) error {
 		return func(ctx context.Context) error { _, err := do(ctx, "spring"); return err }
 	}
 	return map[string]func(context.Context) error{
-		"sendings":   func(ctx context.Context) error { _, err := c.Sendings(ctx, control.Filter{}); return err },
+		"sendings":   func(ctx context.Context) error { _, err := c.Sendings(ctx, api.Filter{}); return err },
 		"sending":    func(ctx context.Context) error { _, err := c.Sending(ctx, "spring"); return err },
 		"pause":      change(c.Pause),
 		"resume":     change(c.Resume),
 		"cancel":     change(c.Cancel),
 		"resume all": func(ctx context.Context) error { _, err := c.ResumeAll(ctx); return err },
 		"send-test": func(ctx context.Context) error {
-			_, err := c.SendTest(ctx, control.TestMessage{ApplicationID: 1, ChannelType: "x", CampaignID: 1, ContactCode: "1", Message: 1})
+			_, err := c.SendTest(ctx, api.TestMessage{ApplicationID: 1, ChannelType: "x", CampaignID: 1, ContactCode: "1", Message: 1})
 			return err
 		},
 		"resend": func(ctx context.Context) error {
-			_, err := c.Resend(ctx, "spring", []control.ResendOutcome{control.ResendFailed}, false)
+			_, err := c.Resend(ctx, "spring", []api.ResendOutcome{api.ResendFailed}, false)
 			return err
 		},
-		"results":    func(ctx context.Context) error { return c.Results(ctx, "spring", control.ResultsFilter{}, &out) },
+		"results":    func(ctx context.Context) error { return c.Results(ctx, "spring", api.ResultsFilter{}, &out) },
 		"timeline":   func(ctx context.Context) error { _, err := c.Timeline(ctx, 0, 0); return err },
 		"reserved":   func(ctx context.Context) error { _, err := c.Reserved(ctx, 1, noon, noon.Add(1)); return err },
 		"earlier":    func(ctx context.Context) error { _, err := c.Earlier(ctx, 1, strings.Repeat("0a", 32)); return err },
@@ -188,7 +189,7 @@ func calls(c *control.Client) map[string]func(context.Context) error {
 		"unsuppress": func(ctx context.Context) error { _, err := c.RemoveOptOuts(ctx, list); return err },
 		"forget":     func(ctx context.Context) error { _, err := c.Forget(ctx, "1"); return err },
 		"suppressed": func(ctx context.Context) error {
-			return c.OptOuts(ctx, 0, func(control.OptOut) error { return nil })
+			return c.OptOuts(ctx, 0, func(api.OptOut) error { return nil })
 		},
 		"import": func(ctx context.Context) error {
 			_, err := c.ImportOptOuts(ctx, 0, strings.NewReader("x"))
@@ -207,13 +208,13 @@ func TestEveryCallPassesErrorsOn(t *testing.T) {
 	f := &fake{}
 	socket, _ := start(t, f, control.Options{})
 	for name, call := range calls(dial(t, socket)) {
-		f.fail = &control.Error{Code: control.CodeConflict, Message: "it is over", Problems: []campaign.Problem{{File: "a.toml", Line: 3, Message: "no"}}}
-		got, ok := errors.AsType[*control.Error](call(t.Context()))
+		f.fail = &api.Error{Code: api.CodeConflict, Message: "it is over", Problems: []campaign.Problem{{File: "a.toml", Line: 3, Message: "no"}}}
+		got, ok := errors.AsType[*api.Error](call(t.Context()))
 		if !ok || cmp.Diff(f.fail, error(got)) != "" {
 			t.Errorf("%s: got %#v, want the service's error", name, got)
 		}
 		f.fail = errors.New("the disk is on fire")
-		if err := call(t.Context()); control.CodeOf(err) != control.CodeInternal || !strings.Contains(err.Error(), "the disk is on fire") {
+		if err := call(t.Context()); api.CodeOf(err) != api.CodeInternal || !strings.Contains(err.Error(), "the disk is on fire") {
 			t.Errorf("%s: got %v, want an internal error that says why", name, err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 )
 
@@ -63,7 +64,7 @@ func TestThroughput(t *testing.T) {
 		{[]int{0, 90 * 86400}, 24 * time.Hour, 91},
 		{[]int{0, 1000 * 86400}, 16 * 24 * time.Hour, 64},
 	} {
-		var tally Tally
+		var tally api.Tally
 		for i, s := range c.seconds {
 			o := campaign.Sent
 			if i%2 == 1 {

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 )
 
@@ -32,7 +33,7 @@ func (slowService) Resolve(context.Context, string, string) (campaign.ID, error)
 	return "20260314-000042", nil
 }
 
-func (s slowService) Results(ctx context.Context, _ campaign.ID, _ ResultsFilter, w io.Writer) error {
+func (s slowService) Results(ctx context.Context, _ campaign.ID, _ api.ResultsFilter, w io.Writer) error {
 	for i := range 3 {
 		if err := s.wait(ctx); err != nil {
 			return err
@@ -44,20 +45,20 @@ func (s slowService) Results(ctx context.Context, _ campaign.ID, _ ResultsFilter
 	return s.wait(ctx)
 }
 
-func (s slowService) Doctor(ctx context.Context, _ bool) ([]Finding, error) {
-	return []Finding{{Check: "store"}}, s.wait(ctx)
+func (s slowService) Doctor(ctx context.Context, _ bool) ([]api.Finding, error) {
+	return []api.Finding{{Check: "store"}}, s.wait(ctx)
 }
 
-func (s slowService) ImportOptOuts(ctx context.Context, _ int64, csv io.Reader, _ string) (Imported, error) {
+func (s slowService) ImportOptOuts(ctx context.Context, _ int64, csv io.Reader, _ string) (api.Imported, error) {
 	data, err := io.ReadAll(csv)
 	if err != nil {
-		return Imported{}, err
+		return api.Imported{}, err
 	}
-	return Imported{Rows: len(data)}, s.wait(ctx)
+	return api.Imported{Rows: len(data)}, s.wait(ctx)
 }
 
-func (s slowService) Pause(ctx context.Context, _ campaign.ID, _ string) (Change, error) {
-	return Change{}, s.wait(ctx)
+func (s slowService) Pause(ctx context.Context, _ campaign.ID, _ string) (api.Change, error) {
+	return api.Change{}, s.wait(ctx)
 }
 
 // pipes is a listener without a network, for tests in virtual time.
@@ -101,7 +102,7 @@ func TestLongWorkOutlivesTheDeadlines(t *testing.T) {
 			},
 		}}}
 		var out bytes.Buffer
-		if err := c.Results(t.Context(), "42", ResultsFilter{}, &out); err != nil || out.String() != "0\n1\n2\n" {
+		if err := c.Results(t.Context(), "42", api.ResultsFilter{}, &out); err != nil || out.String() != "0\n1\n2\n" {
 			t.Errorf("results: %q, %v", out.String(), err)
 		}
 		if list, err := c.Doctor(t.Context(), true); err != nil || len(list) != 1 {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"campaignd/internal/api"
 	"campaignd/internal/config"
 	"campaignd/internal/safeio"
 )
@@ -41,7 +42,7 @@ func (s *Server) currentToken() (string, error) {
 	token, err := s.token()
 	if err != nil {
 		s.log.Error("read token", "err", err)
-		return "", Unavailablef("the daemon can't read its token; see its log")
+		return "", api.Unavailablef("the daemon can't read its token; see its log")
 	}
 	return token, nil
 }

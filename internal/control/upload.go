@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 )
 
@@ -25,36 +26,6 @@ const (
 	uploadAnswer = 2 * time.Minute
 )
 
-// UploadRequest is a request that brings a drop.
-type UploadRequest struct {
-	Inbox         string // of the partner's token; "": the part "inbox" names it
-	ApplicationID int64
-	CampaignID    int64
-	Key           string // Idempotency-Key, "" if there is none
-	Size          int64  // bytes of the body, 0 if unknown
-}
-
-// UploadPart is one part of a request.
-type UploadPart struct {
-	Name     string
-	FileName string // as the client wrote it: not to be trusted; "" for a field
-	Body     io.Reader
-}
-
-// Uploaded is an uploaded drop. Its state is checking while the check goes on.
-type Uploaded struct {
-	ID            campaign.ID        `json:"id"`
-	Name          string             `json:"name"`
-	State         campaign.State     `json:"state"`
-	ApplicationID int64              `json:"applicationId"`
-	CampaignID    int64              `json:"campaignId"`
-	Reference     string             `json:"reference,omitempty"`
-	ScheduledAt   time.Time          `json:"scheduledAt,omitzero"`
-	Recipients    campaign.RowCounts `json:"recipients"`
-	Planned       uint64             `json:"planned"` // messages
-	Warnings      []campaign.Problem `json:"warnings,omitempty"`
-}
-
 // isUpload reports whether a request is for the endpoint that takes uploads, whose errors are
 // problem details.
 func isUpload(r *http.Request) bool { return isAPI(r) && strings.HasSuffix(r.URL.Path, uploadPath) }
@@ -66,7 +37,7 @@ func (s *Server) postUpload(w http.ResponseWriter, r *http.Request) error {
 	}
 	conn := http.NewResponseController(w)
 	parts := newPartReader(&piecewiseReader{r: r.Body, control: conn}, boundary)
-	next := func() (*UploadPart, error) {
+	next := func() (*api.UploadPart, error) {
 		part, err := parts.next()
 		if errors.Is(err, io.EOF) {
 			// From now on only the answer is awaited.
@@ -86,21 +57,21 @@ func (s *Server) postUpload(w http.ResponseWriter, r *http.Request) error {
 }
 
 // uploadRequest reads the path and the headers.
-func uploadRequest(r *http.Request) (u UploadRequest, boundary string, err error) {
+func uploadRequest(r *http.Request) (u api.UploadRequest, boundary string, err error) {
 	p := &parameters{query: map[string][]string{"applicationId": {r.PathValue("applicationId")}, "campaignId": {r.PathValue("campaignId")}}}
-	u = UploadRequest{Inbox: partnerOf(r), ApplicationID: p.number("applicationId"), CampaignID: p.number("campaignId"), Key: r.Header.Get(keyHeader), Size: max(r.ContentLength, 0)}
+	u = api.UploadRequest{Inbox: partnerOf(r), ApplicationID: p.number("applicationId"), CampaignID: p.number("campaignId"), Key: r.Header.Get(keyHeader), Size: max(r.ContentLength, 0)}
 	if p.err != nil {
 		return u, "", p.err
 	}
 	if u.ApplicationID == 0 || u.CampaignID == 0 {
-		return u, "", Invalidf("the application and the campaign in the path are numbers from 1")
+		return u, "", api.Invalidf("the application and the campaign in the path are numbers from 1")
 	}
 	if keys := r.Header.Values(keyHeader); len(keys) > 1 || len(u.Key) > maxKey || !printable(u.Key) || len(keys) == 1 && u.Key == "" {
-		return u, "", Invalidf("%s must be one header of 1 to %d visible ASCII characters", keyHeader, maxKey)
+		return u, "", api.Invalidf("%s must be one header of 1 to %d visible ASCII characters", keyHeader, maxKey)
 	}
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != typeForm || params["boundary"] == "" {
-		return u, "", Invalidf("the body has Content-Type %q, want %q with a boundary", r.Header.Get("Content-Type"), typeForm)
+		return u, "", api.Invalidf("the body has Content-Type %q, want %q with a boundary", r.Header.Get("Content-Type"), typeForm)
 	}
 	return u, params["boundary"], nil
 }
@@ -122,7 +93,7 @@ func newPartReader(body io.Reader, boundary string) *partReader {
 }
 
 // next returns the next part, io.EOF after the last boundary.
-func (p *partReader) next() (*UploadPart, error) {
+func (p *partReader) next() (*api.UploadPart, error) {
 	p.limited.most = maxPartHeader
 	part, err := p.parts.NextRawPart()
 	p.limited.most = -1
@@ -130,22 +101,22 @@ func (p *partReader) next() (*UploadPart, error) {
 	case errors.Is(err, io.EOF):
 		return nil, io.EOF
 	case errors.Is(err, errPartHeader):
-		return nil, &Error{Code: CodeTooLarge, Message: errPartHeader.Error()}
+		return nil, &api.Error{Code: api.CodeTooLarge, Message: errPartHeader.Error()}
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, Invalidf("the body ends before its last boundary: the upload was cut, or the boundary differs from the one in Content-Type")
+		return nil, api.Invalidf("the body ends before its last boundary: the upload was cut, or the boundary differs from the one in Content-Type")
 	case err != nil:
-		return nil, Invalidf("the body is no multipart form: %v", err)
+		return nil, api.Invalidf("the body is no multipart form: %v", err)
 	}
 	name := part.FormName()
 	if name == "" {
-		return nil, Invalidf("a part has no name: it needs \"Content-Disposition: form-data; name=...\"")
+		return nil, api.Invalidf("a part has no name: it needs \"Content-Disposition: form-data; name=...\"")
 	}
 	switch encoding := strings.ToLower(part.Header.Get("Content-Transfer-Encoding")); encoding {
 	case "", "7bit", "8bit", "binary":
 	default:
-		return nil, Invalidf("the part %q has Content-Transfer-Encoding %q: send it as it is", name, encoding)
+		return nil, api.Invalidf("the part %q has Content-Transfer-Encoding %q: send it as it is", name, encoding)
 	}
-	return &UploadPart{Name: name, FileName: part.FileName(), Body: part}, nil
+	return &api.UploadPart{Name: name, FileName: part.FileName(), Body: part}, nil
 }
 
 // errPartHeader is returned when too much comes before a part.
@@ -178,18 +149,18 @@ type problemDetails struct {
 	Title   string             `json:"title"`
 	Status  int                `json:"status"`
 	Detail  string             `json:"detail"`
-	Code    Code               `json:"code"`
+	Code    api.Code           `json:"code"`
 	Sending campaign.ID        `json:"sending,omitempty"` // the refused drop's sending
 	Errors  []campaign.Problem `json:"errors,omitempty"`  // located in the files as they were uploaded
 }
 
 // writeProblem answers with problem details.
-func (s *Server) writeProblem(w http.ResponseWriter, e *Error) {
+func (s *Server) writeProblem(w http.ResponseWriter, e *api.Error) {
 	status := e.Code.Status()
 	if e.Sending != "" {
 		w.Header().Set("Location", "/v1/sendings/"+string(e.Sending))
 	}
-	if e.Code == CodeFull {
+	if e.Code == api.CodeFull {
 		w.Header().Set("Retry-After", "60")
 	}
 	w.Header().Set("Content-Type", typeProblem)

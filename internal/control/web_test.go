@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"campaignd/internal/api"
 	"campaignd/internal/control"
 )
 
@@ -58,7 +59,7 @@ func ask(t *testing.T, method, url, body string, headers ...string) (status int,
 func bearer(token string) []string { return []string{"Authorization", "Bearer " + token} }
 
 func TestWebRequests(t *testing.T) {
-	f := &fake{checks: []control.Check{{Name: "store", OK: true}}}
+	f := &fake{checks: []api.Check{{Name: "store", OK: true}}}
 	_, web := start(t, f, control.Options{Listen: "127.0.0.1:0", Hosts: []string{"campaigns.example"}, Registry: prometheus.NewRegistry()})
 	_, port, err := net.SplitHostPort(web)
 	if err != nil {
@@ -126,7 +127,7 @@ func TestWebRequests(t *testing.T) {
 	if ask(t, "POST", base+"/v1/sendings/42/cancel", "", bearer(token)...); f.last() != "cancel "+string(theID)+" by web:token" {
 		t.Errorf("called with %q", f.last())
 	}
-	f.checks = []control.Check{{Name: "store", OK: true}, {Name: "inbox", Message: "gone"}}
+	f.checks = []api.Check{{Name: "store", OK: true}, {Name: "inbox", Message: "gone"}}
 	if status, answer := ask(t, "GET", base+"/readyz", "", bearer(token)...); status != 503 || !strings.Contains(answer, `{"name":"inbox","ok":false,"message":"gone"}`) {
 		t.Errorf("not ready: %d %s", status, answer)
 	}
@@ -137,7 +138,7 @@ func TestWebRequests(t *testing.T) {
 }
 
 func TestWebWithAToken(t *testing.T) {
-	f := &fake{checks: []control.Check{{Name: "inbox", Message: "gone"}}}
+	f := &fake{checks: []api.Check{{Name: "inbox", Message: "gone"}}}
 	path := tokenFile(t, token+"\n")
 	_, web := start(t, f, control.Options{Listen: "0.0.0.0:0", TokenFile: path, Registry: prometheus.NewRegistry()})
 	_, port, err := net.SplitHostPort(web)
@@ -210,12 +211,12 @@ func TestWebRefusesToStart(t *testing.T) {
 // panicky panics while it answers.
 type panicky struct{ fake }
 
-func (*panicky) Status(context.Context) (control.Status, error) { panic("a bug") }
+func (*panicky) Status(context.Context) (api.Status, error) { panic("a bug") }
 
 func TestAPanicEndsOneRequest(t *testing.T) {
 	socket, _ := start(t, &panicky{}, control.Options{})
 	c := dial(t, socket)
-	if _, err := c.Status(t.Context()); control.CodeOf(err) != control.CodeInternal {
+	if _, err := c.Status(t.Context()); api.CodeOf(err) != api.CodeInternal {
 		t.Errorf("got %v, want an internal error", err)
 	}
 	if _, err := c.Doctor(t.Context(), false); err != nil {
@@ -230,12 +231,12 @@ func TestASendingsNameIsNeverAPath(t *testing.T) {
 	socket, _ := start(t, f, control.Options{})
 	c := dial(t, socket)
 	for _, text := range []string{"..", ".", "", "../..", "42/results?x", "%2e%2e"} {
-		for verb, do := range map[string]func(context.Context, string) (control.Change, error){"resume": c.Resume, "cancel": c.Cancel} {
+		for verb, do := range map[string]func(context.Context, string) (api.Change, error){"resume": c.Resume, "cancel": c.Cancel} {
 			if _, err := do(t.Context(), text); err == nil {
 				t.Errorf("%s %q did something", verb, text)
 			}
 		}
-		if _, err := c.Resend(t.Context(), text, []control.ResendOutcome{control.ResendFailed}, false); err == nil {
+		if _, err := c.Resend(t.Context(), text, []api.ResendOutcome{api.ResendFailed}, false); err == nil {
 			t.Errorf("resend %q did something", text)
 		}
 	}

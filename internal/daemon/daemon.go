@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
 	"campaignd/internal/config"
@@ -134,7 +135,7 @@ func Open(o Options) (*Daemon, error) {
 		StopTimeout: abortAfter(o.Config.StopTimeout), RetryHold: o.Config.RetryHold,
 	})
 	d.send.Configure(applications(o.Config, drivers))
-	d.notifier = notify.New(notify.Options{Store: d.store, Target: d.notifyTarget, Data: endedDropOf, Now: o.Now, Log: o.Log,
+	d.notifier = notify.New(notify.Options{Store: d.store, Target: d.notifyTarget, Data: func(s *campaign.Sending, c campaign.Counts) any { return api.EndedDropOf(s, c) }, Now: o.Now, Log: o.Log,
 		Tried: func(result notify.Result) { d.metrics.Notices(string(result), 1) }})
 	for _, result := range notify.Results() {
 		d.metrics.Notices(string(result), 0) // rate() needs a first value
@@ -353,7 +354,7 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 		for _, p := range problems.List[1:] {
 			d.log.Error("reload: further error", "error", p.String())
 		}
-		return &control.Error{Code: control.CodeInvalid, Message: "the configuration is invalid; the old one stays in force", Problems: problems.List}
+		return &api.Error{Code: api.CodeInvalid, Message: "the configuration is invalid; the old one stays in force", Problems: problems.List}
 	}
 	drivers, err := d.opts.Drivers(c, d.opts.Getenv)
 	var table hookTable
@@ -367,7 +368,7 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 	if err != nil {
 		d.reloadFailed(err.Error())
 		d.log.Error("reload: the old configuration stays", "err", err)
-		return control.Invalidf("%v; the old configuration stays in force", err)
+		return api.Invalidf("%v; the old configuration stays in force", err)
 	}
 	if c.StateDir != old.StateDir || c.Listen != old.Listen || c.TokenFile != old.TokenFile || c.SocketGroup != old.SocketGroup ||
 		c.MetricsToken != old.MetricsToken || !slices.Equal(c.TrustedProxies, old.TrustedProxies) {

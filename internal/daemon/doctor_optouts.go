@@ -3,8 +3,8 @@ package daemon
 import (
 	"fmt"
 
+	"campaignd/internal/api"
 	"campaignd/internal/contact"
-	"campaignd/internal/control"
 	"campaignd/internal/store"
 )
 
@@ -12,12 +12,12 @@ import (
 const doctorOptOuts = 1_000_000
 
 // optOutFindings reports opt-outs and replies that can't be matched to anybody, without their contacts.
-func (d *Daemon) optOutFindings(deep bool) ([]control.Finding, error) {
+func (d *Daemon) optOutFindings(deep bool) ([]api.Finding, error) {
 	total, err := d.store.OptOuts()
 	if err != nil {
 		return nil, err
 	}
-	list := []control.Finding{{Check: "opt-outs", Level: control.LevelOK, Message: fmt.Sprintf("%d are in force", total)}}
+	list := []api.Finding{{Check: "opt-outs", Level: api.LevelOK, Message: fmt.Sprintf("%d are in force", total)}}
 	if deep || total <= doctorOptOuts {
 		more, err := d.unmatchedOptOuts()
 		if err != nil {
@@ -30,18 +30,18 @@ func (d *Daemon) optOutFindings(deep bool) ([]control.Finding, error) {
 		return nil, err
 	}
 	if deleted > 0 {
-		list = append(list, control.Finding{Check: "replies", Level: control.LevelOK,
+		list = append(list, api.Finding{Check: "replies", Level: api.LevelOK,
 			Message: fmt.Sprintf("%d since %s belong to no sending and were deleted", deleted, since.Format("2006-01-02 15:04 UTC"))})
 	}
 	if waiting > 0 {
-		list = append(list, control.Finding{Check: "replies", Level: control.LevelOK,
+		list = append(list, api.Finding{Check: "replies", Level: api.LevelOK,
 			Message: fmt.Sprintf("%d wait for their sending, or for the number of a user id", waiting)})
 	}
 	return list, nil
 }
 
 // unmatchedOptOuts looks at every opt-out.
-func (d *Daemon) unmatchedOptOuts() (list []control.Finding, err error) {
+func (d *Daemon) unmatchedOptOuts() (list []api.Finding, err error) {
 	c := d.current()
 	refusals := map[int64]func(string, []byte) string{}
 	strange, from, alone := 0, "", 0
@@ -65,12 +65,12 @@ func (d *Daemon) unmatchedOptOuts() (list []control.Finding, err error) {
 		return nil
 	})
 	if strange > 0 {
-		list = append(list, control.Finding{Check: "opt-outs", Level: control.LevelWarn,
+		list = append(list, api.Finding{Check: "opt-outs", Level: api.LevelWarn,
 			Message: fmt.Sprintf("%d match nobody, because they are no contact of their channels; the last is of %s", strange, from),
 			Advice:  "find them with: campaignd suppress list; add them again as the channel's contacts are written"})
 	}
 	if alone > 0 {
-		list = append(list, control.Finding{Check: "opt-outs", Level: control.LevelOK,
+		list = append(list, api.Finding{Check: "opt-outs", Level: api.LevelOK,
 			Message: fmt.Sprintf("%d are user ids whose number isn't known; they count for the number as soon as a receipt tells it", alone)})
 	}
 	return list, err

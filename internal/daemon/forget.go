@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
-	"campaignd/internal/control"
 	"campaignd/internal/intake"
 	"campaignd/internal/store"
 )
@@ -26,15 +26,15 @@ const (
 )
 
 // Forget implements control.Forgetting.
-func (d *Daemon) Forget(ctx context.Context, contact, who string) (control.Forgotten, error) {
+func (d *Daemon) Forget(ctx context.Context, contact, who string) (api.Forgotten, error) {
 	contact = strings.TrimSpace(contact)
 	c := d.current()
 	places := placesOf(c)
 	names, err := d.store.NamesOf(contact)
 	if err != nil {
-		return control.Forgotten{}, err
+		return api.Forgotten{}, err
 	}
-	var done control.Forgotten
+	var done api.Forgotten
 	var had []campaign.ID
 	for deadline := d.now().Add(forgetWait); ; {
 		inFlight := uint64(0)
@@ -56,7 +56,7 @@ func (d *Daemon) Forget(ctx context.Context, contact, who string) (control.Forgo
 			break
 		}
 		if d.now().After(deadline) {
-			return done, control.Conflictf("%d messages to the contact are in flight: nothing more is sent to it, but run the command again to remove their rows", inFlight)
+			return done, api.Conflictf("%d messages to the contact are in flight: nothing more is sent to it, but run the command again to remove their rows", inFlight)
 		}
 		timer := time.NewTimer(forgetAgain)
 		select {
@@ -74,7 +74,7 @@ func (d *Daemon) Forget(ctx context.Context, contact, who string) (control.Forgo
 		_, err = d.compact(ctx, who) // what was removed is still in the file's free pages
 	}
 	if errors.Is(err, store.ErrBusy) {
-		return done, control.Conflictf("the contact is removed, but its data is still in the store's free space: %v", err)
+		return done, api.Conflictf("the contact is removed, but its data is still in the store's free space: %v", err)
 	}
 	if err != nil {
 		return done, fmt.Errorf("forget a contact: %w; run the command again", err)

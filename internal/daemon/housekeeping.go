@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"campaignd/internal/control"
+	"campaignd/internal/api"
 	"campaignd/internal/store"
 )
 
@@ -125,10 +125,10 @@ func (d *Daemon) compact(ctx context.Context, who string) (store.Compacted, erro
 }
 
 // Compact implements control.Upkeep.
-func (d *Daemon) Compact(ctx context.Context, who string) (control.Compacted, error) {
+func (d *Daemon) Compact(ctx context.Context, who string) (api.Compacted, error) {
 	done, err := d.compact(ctx, who)
 	if errors.Is(err, store.ErrBusy) {
-		return control.Compacted{}, control.Conflictf("%v", err)
+		return api.Compacted{}, api.Conflictf("%v", err)
 	}
-	return control.Compacted{BytesBefore: done.Before, BytesAfter: done.After, Seconds: done.Took.Seconds(), HeldSeconds: done.Paused.Seconds()}, err
+	return api.Compacted{BytesBefore: done.Before, BytesAfter: done.After, Seconds: done.Took.Seconds(), HeldSeconds: done.Paused.Seconds()}, err
 }

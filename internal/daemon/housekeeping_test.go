@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"campaignd/internal/control"
+	"campaignd/internal/api"
 	"campaignd/internal/store"
 )
 
@@ -28,7 +28,7 @@ func TestRetention(t *testing.T) {
 			}
 			names, err := os.ReadDir(paths[0])
 			w.check(err)
-			known, err := w.running.Sendings(context.Background(), control.Filter{})
+			known, err := w.running.Sendings(context.Background(), api.Filter{})
 			w.check(err)
 			inStore := false
 			for _, s := range known {
@@ -83,7 +83,7 @@ func TestCompactsByItself(t *testing.T) {
 			w.accept(fmt.Sprint("drop", i), 20_000)
 		}
 		w.wait(time.Minute)
-		size := func() control.Store {
+		size := func() api.Store {
 			s, err := w.running.Status(context.Background())
 			w.check(err)
 			return s.Store
@@ -94,7 +94,7 @@ func TestCompactsByItself(t *testing.T) {
 		if after.Bytes > before.Bytes/2 || after.FreeBytes*2 > after.Bytes && after.FreeBytes > minCompactBytes {
 			t.Errorf("%+v before, %+v after", before, after)
 		}
-		audit, err := w.running.Audit(context.Background(), control.AuditFilter{})
+		audit, err := w.running.Audit(context.Background(), api.AuditFilter{})
 		w.check(err)
 		n := 0
 		for _, e := range audit {
@@ -123,7 +123,7 @@ func TestCompactAsked(t *testing.T) {
 		_, err = r.Read(make([]byte, 1))
 		w.check(err)
 		_, err = w.running.Compact(context.Background(), "user:ada")
-		wantCode(t, err, control.CodeConflict, store.ErrBusy.Error())
+		wantCode(t, err, api.CodeConflict, store.ErrBusy.Error())
 		_, err = io.Copy(io.Discard, r)
 		w.check(errors.Join(err, <-backup))
 	})

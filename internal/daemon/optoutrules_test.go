@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"campaignd/internal/control"
+	"campaignd/internal/api"
 )
 
 // TestOptOutsFollowTheCountry: an opt-out counts in every spelling, and when the country of the
@@ -15,7 +15,7 @@ import (
 func TestOptOutsFollowTheCountry(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "country = \"FR\"", "enabled = false")+"contacts = \"phone\"\n", func(t *testing.T, w *harness) {
 		w.start()
-		_, err := w.running.AddOptOuts(context.Background(), []control.OptOut{{ApplicationID: 1, ContactCode: "666 777 120"},
+		_, err := w.running.AddOptOuts(context.Background(), []api.OptOut{{ApplicationID: 1, ContactCode: "666 777 120"},
 			{ApplicationID: 1, ChannelType: "push", ContactCode: "+34 (666) 777-121"}}, "test")
 		w.check(err)
 		optedOut := func(contact string) bool {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/contact"
@@ -213,7 +214,7 @@ func TestMissingSecretsAreNamedTogether(t *testing.T) {
 	}
 	var found strings.Builder
 	for _, f := range control.Examine(c, getenv) {
-		if f.Level == control.LevelFail {
+		if f.Level == api.LevelFail {
 			fmt.Fprintln(&found, f.Check, f.Message)
 		}
 	}
@@ -262,7 +263,7 @@ func TestOwnDriverSends(t *testing.T) {
 		if out, err := w.running.store.OptedOut(1, "push", []byte("123456")); !out || err != nil {
 			t.Errorf("the stop word: opted out is %v, %v", out, err)
 		}
-		r, err := w.running.SendTest(context.Background(), control.TestMessage{ApplicationID: 1, ChannelType: "push", CampaignID: 1, ContactCode: "654321", Message: 1,
+		r, err := w.running.SendTest(context.Background(), api.TestMessage{ApplicationID: 1, ChannelType: "push", CampaignID: 1, ContactCode: "654321", Message: 1,
 			Variables: map[string]string{"name": "Ann"}}, "user:ada")
 		w.check(err)
 		if r.Outcome != "sent" || !r.Traced {

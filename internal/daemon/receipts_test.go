@@ -17,8 +17,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/control"
 	"campaignd/internal/report"
 	"campaignd/internal/send"
 	"campaignd/internal/send/whatsapp/graphfake"
@@ -329,19 +329,19 @@ func TestHeldChannelIsInStatus(t *testing.T) {
 		}
 		findings, err := d.Doctor(ctx, false)
 		w.check(err)
-		i := slices.IndexFunc(findings, func(f control.Finding) bool { return f.Check == "channel" && f.Level == control.LevelFail })
+		i := slices.IndexFunc(findings, func(f api.Finding) bool { return f.Check == "channel" && f.Level == api.LevelFail })
 		if i < 0 {
 			t.Fatalf("doctor reports no channel: %+v", findings)
 		}
 		if got, want := findings[i].Advice, "fix the cause, then run: campaignd resume --channel push --application 1"; got != want {
 			t.Errorf("doctor advises %q, want %q", got, want)
 		}
-		_, err = d.ResumeChannel(ctx, control.ChannelResume{ChannelType: "pusch"}, "user:ada")
-		wantCode(t, err, control.CodeNotFound, "push")
+		_, err = d.ResumeChannel(ctx, api.ChannelResume{ChannelType: "pusch"}, "user:ada")
+		wantCode(t, err, api.CodeNotFound, "push")
 		fixed.Store(true)
-		resumed, err := d.ResumeChannel(ctx, control.ChannelResume{ChannelType: "push"}, "user:ada")
+		resumed, err := d.ResumeChannel(ctx, api.ChannelResume{ChannelType: "push"}, "user:ada")
 		w.check(err)
-		if diff := cmp.Diff([]control.ResumedChannel{{ApplicationID: 1, ChannelType: "push", From: control.ChannelHeld, Resumed: true}}, resumed); diff != "" {
+		if diff := cmp.Diff([]api.ResumedChannel{{ApplicationID: 1, ChannelType: "push", From: api.ChannelHeld, Resumed: true}}, resumed); diff != "" {
 			t.Error(diff)
 		}
 		w.wait(10 * time.Second)

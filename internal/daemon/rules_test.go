@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/control"
 	"campaignd/internal/send"
 )
 
@@ -86,7 +86,7 @@ func TestEqualRefusalsHoldTheSending(t *testing.T) {
 		w.control("spring", w.running.send.Resume)
 		w.wait(time.Hour)
 		w.state("spring", campaign.StateCompleted)
-		if _, err := w.running.Resend(context.Background(), w.id("spring"), []control.ResendOutcome{control.ResendFailed}, false, "test"); err != nil {
+		if _, err := w.running.Resend(context.Background(), w.id("spring"), []api.ResendOutcome{api.ResendFailed}, false, "test"); err != nil {
 			t.Fatal(err)
 		}
 		w.wait(time.Hour)

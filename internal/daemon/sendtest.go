@@ -8,11 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/contact"
-	"campaignd/internal/control"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/send"
 	"campaignd/internal/source"
@@ -21,47 +21,47 @@ import (
 
 // SendTest implements control.Upkeep. Opt-outs and daily_contacts apply as for any message; the
 // channel's rate and holds don't.
-func (d *Daemon) SendTest(ctx context.Context, m control.TestMessage, who string) (control.TestResult, error) {
+func (d *Daemon) SendTest(ctx context.Context, m api.TestMessage, who string) (api.TestResult, error) {
 	out, err := d.store.OptedOut(m.ApplicationID, m.ChannelType, []byte(m.ContactCode))
 	if err != nil {
-		return control.TestResult{}, err
+		return api.TestResult{}, err
 	}
 	if out {
-		return control.TestResult{}, control.Conflictf("the contact has opted out of channel %q: remove the opt-out first (campaignd suppress remove) or use another contact", m.ChannelType)
+		return api.TestResult{}, api.Conflictf("the contact has opted out of channel %q: remove the opt-out first (campaignd suppress remove) or use another contact", m.ChannelType)
 	}
 	result, err := sendTest(ctx, d.current(), d.opts.Getenv, d.contactCounters, m)
 	if err != nil {
-		return control.TestResult{}, err
+		return api.TestResult{}, err
 	}
 	return result, d.store.Audit(store.AuditEntry{Who: who, Action: "send-test",
 		Detail: fmt.Sprintf("campaign %d on channel %s of application %d: %s", m.CampaignID, m.ChannelType, m.ApplicationID, result.Outcome)})
 }
 
 // SendTest sends one message without a daemon. It opens no store, so opt-outs and daily_contacts
-// don't apply. It returns a *control.Error if the caller can fix the cause.
-func SendTest(ctx context.Context, c *config.Config, getenv func(string) string, m control.TestMessage) (control.TestResult, error) {
+// don't apply. It returns an *api.Error if the caller can fix the cause.
+func SendTest(ctx context.Context, c *config.Config, getenv func(string) string, m api.TestMessage) (api.TestResult, error) {
 	return sendTest(ctx, c, getenv, nil, m)
 }
 
-func sendTest(ctx context.Context, c *config.Config, getenv func(string) string, counters config.ContactCounters, m control.TestMessage) (control.TestResult, error) {
+func sendTest(ctx context.Context, c *config.Config, getenv func(string) string, counters config.ContactCounters, m api.TestMessage) (api.TestResult, error) {
 	ch, contents, variables, err := testSubject(c, m)
 	if err != nil {
-		return control.TestResult{}, err
+		return api.TestResult{}, err
 	}
 	var seen send.Transcript
 	mask := newMask(ch.Hidden())
 	driver, err := openDriver(ch, config.Environment{Secret: mask.recording(secretReader(getenv)), Contacts: counters, Tracer: seen.Tracer})
 	if err != nil {
-		return control.TestResult{}, control.Invalidf("channel %q can't be used: %s", m.ChannelType, mask.apply(err.Error()))
+		return api.TestResult{}, api.Invalidf("channel %q can't be used: %s", m.ChannelType, mask.apply(err.Error()))
 	}
 	defer driver.Close()
 	msg, err := testMessage(driver, c.Application(m.ApplicationID).ContactRules(m.ChannelType), contents, variables, m)
 	if err != nil {
-		return control.TestResult{}, err
+		return api.TestResult{}, err
 	}
 	results := make([]send.Result, 1)
 	driver.Send(ctx, []*send.Message{msg}, results)
-	r := control.TestResult{Key: msg.Key, ChannelType: m.ChannelType, Driver: ch.Driver, Traced: ch.Traced(), Outcome: outcomeOf(results[0].Verdict),
+	r := api.TestResult{Key: msg.Key, ChannelType: m.ChannelType, Driver: ch.Driver, Traced: ch.Traced(), Outcome: outcomeOf(results[0].Verdict),
 		ProviderID: results[0].ProviderID, Code: results[0].Code, Detail: results[0].Detail}
 	r.Request, r.Reply = seen.Texts()
 	if r.Request == "" { // the driver has no wire: show its input
@@ -72,13 +72,13 @@ func sendTest(ctx context.Context, c *config.Config, getenv func(string) string,
 }
 
 // testSubject finds the channel and the campaign that m names.
-func testSubject(c *config.Config, m control.TestMessage) (config.Channel, []campaign.Content, []string, error) {
+func testSubject(c *config.Config, m api.TestMessage) (config.Channel, []campaign.Content, []string, error) {
 	fail := func(err error) (config.Channel, []campaign.Content, []string, error) {
 		return config.Channel{}, nil, nil, err
 	}
 	a := c.Application(m.ApplicationID)
 	if a == nil {
-		return fail(control.NotFoundf("there is no application %d", m.ApplicationID))
+		return fail(api.NotFoundf("there is no application %d", m.ApplicationID))
 	}
 	ch, ok := a.Channels[m.ChannelType]
 	if !ok {
@@ -87,34 +87,34 @@ func testSubject(c *config.Config, m control.TestMessage) (config.Channel, []cam
 			names = append(names, name)
 		}
 		slices.Sort(names)
-		return fail(control.NotFoundf("application %d has no channel %q; it has: %s", a.ID, m.ChannelType, strings.Join(names, ", ")))
+		return fail(api.NotFoundf("application %d has no channel %q; it has: %s", a.ID, m.ChannelType, strings.Join(names, ", ")))
 	}
 	camp, why, details, err := check.NewCampaigns(c.CampaignsDir).Find(a.ID, m.CampaignID)
 	if err != nil {
 		return fail(err)
 	}
 	if camp == nil {
-		return fail(&control.Error{Code: control.CodeNotFound, Message: why, Problems: details.List})
+		return fail(&api.Error{Code: api.CodeNotFound, Message: why, Problems: details.List})
 	}
 	if !slices.Contains(camp.ChannelTypes, m.ChannelType) {
-		return fail(control.Invalidf("campaign %d can be sent on: %s", camp.ID, strings.Join(camp.ChannelTypes, ", ")))
+		return fail(api.Invalidf("campaign %d can be sent on: %s", camp.ID, strings.Join(camp.ChannelTypes, ", ")))
 	}
 	contents := campaign.ContentsFor(camp.Contents, m.ChannelType)
 	if m.Message < 1 || m.Message > len(contents) {
-		return fail(control.Invalidf("campaign %d has %d messages on %s, but no message %d", camp.ID, len(contents), m.ChannelType, m.Message))
+		return fail(api.Invalidf("campaign %d has %d messages on %s, but no message %d", camp.ID, len(contents), m.ChannelType, m.Message))
 	}
 	return ch, contents[m.Message-1 : m.Message], document.Variables(contents[m.Message-1 : m.Message]), nil
 }
 
 // testMessage renders and checks the message as intake does.
-func testMessage(driver send.Channel, rules contact.Rules, contents []campaign.Content, variables []string, m control.TestMessage) (*send.Message, error) {
+func testMessage(driver send.Channel, rules contact.Rules, contents []campaign.Content, variables []string, m api.TestMessage) (*send.Message, error) {
 	for name := range m.Variables {
 		if !slices.Contains(variables, name) {
 			hint := ""
 			if near := source.Nearest(name, variables); near != "" {
 				hint = fmt.Sprintf("; did you mean %q?", near)
 			}
-			return nil, control.Invalidf("the message has no variable %q; it has: %s%s", name, strings.Join(variables, ", "), hint)
+			return nil, api.Invalidf("the message has no variable %q; it has: %s%s", name, strings.Join(variables, ", "), hint)
 		}
 	}
 	var rows campaign.Rows
@@ -122,24 +122,24 @@ func testMessage(driver send.Channel, rules contact.Rules, contents []campaign.C
 	for i, name := range variables {
 		value, ok := m.Variables[name]
 		if !ok {
-			return nil, control.Invalidf("the message needs a value for %q: --var %s=…", name, name)
+			return nil, api.Invalidf("the message needs a value for %q: --var %s=…", name, name)
 		}
 		rows.Values[i].AppendString(value)
 	}
 	template, err := driver.Compile(contents[0].Item, variables)
 	if err != nil {
-		return nil, control.Invalidf("message %d can't be sent on %s: %v", m.Message, m.ChannelType, err)
+		return nil, api.Invalidf("message %d can't be sent on %s: %v", m.Message, m.ChannelType, err)
 	}
 	content := template.Append(nil, &rows, 0)
 	if m.ContactCode == "" {
-		return nil, control.Invalidf("contactCode is empty: give the contact to send to")
+		return nil, api.Invalidf("contactCode is empty: give the contact to send to")
 	}
 	normal, why := rules.Normalize(nil, []byte(m.ContactCode))
 	if why.Code != "" {
-		return nil, control.Invalidf("the message would be rejected: %s", why.Text)
+		return nil, api.Invalidf("the message would be rejected: %s", why.Text)
 	}
 	if err := driver.CheckMessage(normal.To, content); err != nil {
-		return nil, control.Invalidf("the message would be rejected: %v", err)
+		return nil, api.Invalidf("the message would be rejected: %v", err)
 	}
 	to := ""
 	if kind := rules.Kind(); kind == contact.Phone || kind == contact.Digits {

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"campaignd/internal/control"
+	"campaignd/internal/api"
 	"campaignd/internal/send/whatsapp/graphfake"
 	"campaignd/internal/store"
 )
@@ -54,8 +54,8 @@ url = "http://127.0.0.1:1/x"
 	getenv := func(name string) string {
 		return map[string]string{"TOKEN": "secret-token", "SIGN": "whsec_c2VjcmV0LWtleS1mb3ItdGVzdHM="}[name]
 	}
-	try := func(channel, to string, vars map[string]string, message int) (control.TestResult, error) {
-		return SendTest(t.Context(), c, getenv, control.TestMessage{ApplicationID: 1, ChannelType: channel, CampaignID: 7, ContactCode: to, Message: message, Variables: vars})
+	try := func(channel, to string, vars map[string]string, message int) (api.TestResult, error) {
+		return SendTest(t.Context(), c, getenv, api.TestMessage{ApplicationID: 1, ChannelType: channel, CampaignID: 7, ContactCode: to, Message: message, Variables: vars})
 	}
 	ann := map[string]string{"name": "Ann"}
 	for _, x := range []struct {
@@ -109,7 +109,7 @@ url = "http://127.0.0.1:1/x"
 			t.Errorf("%s: %v, want …%s…", what, err, x.words)
 		}
 	}
-	if _, err := SendTest(t.Context(), c, getenv, control.TestMessage{ApplicationID: 2}); err == nil || control.CodeOf(err) != control.CodeNotFound {
+	if _, err := SendTest(t.Context(), c, getenv, api.TestMessage{ApplicationID: 2}); err == nil || api.CodeOf(err) != api.CodeNotFound {
 		t.Errorf("no application: %v", err)
 	}
 }
@@ -121,15 +121,15 @@ func TestSendTestOfADaemon(t *testing.T) {
 	scenario(t, at(9, 0), application, func(t *testing.T, w *harness) {
 		w.start()
 		d, ctx := w.running, context.Background()
-		m := control.TestMessage{ApplicationID: 1, ChannelType: "push", CampaignID: 1, ContactCode: "34666777888", Message: 1, Variables: map[string]string{"name": "Ann"}}
+		m := api.TestMessage{ApplicationID: 1, ChannelType: "push", CampaignID: 1, ContactCode: "34666777888", Message: 1, Variables: map[string]string{"name": "Ann"}}
 		if r, err := d.SendTest(ctx, m, "user:ada"); err != nil || r.Outcome != "sent" {
 			t.Errorf("%+v, %v", r, err)
 		}
 		_, err := d.store.AddOptOuts([]store.OptOut{{ApplicationID: 1, ContactCode: "+34 666 777 888"}})
 		w.check(err)
 		_, err = d.SendTest(ctx, m, "user:ada")
-		wantCode(t, err, control.CodeConflict, "opted out")
-		trail, err := d.Audit(ctx, control.AuditFilter{})
+		wantCode(t, err, api.CodeConflict, "opted out")
+		trail, err := d.Audit(ctx, api.AuditFilter{})
 		w.check(err)
 		if len(trail) != 1 || trail[0].Action != "send-test" || strings.Contains(trail[0].Detail, "34666777888") {
 			t.Errorf("%+v", trail)

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"campaignd/internal/api"
 	"campaignd/internal/config"
-	"campaignd/internal/control"
 	"campaignd/internal/intake"
 	"campaignd/internal/source"
 	"campaignd/internal/store"
@@ -20,7 +20,7 @@ func (d *Daemon) applicationIDs(application int64) ([]int64, error) {
 	c := d.current()
 	if application != 0 {
 		if c.Application(application) == nil {
-			return nil, control.NotFoundf("there is no application %d", application)
+			return nil, api.NotFoundf("there is no application %d", application)
 		}
 		return []int64{application}, nil
 	}
@@ -32,7 +32,7 @@ func (d *Daemon) applicationIDs(application int64) ([]int64, error) {
 }
 
 // AddOptOuts implements control.OptOuts.
-func (d *Daemon) AddOptOuts(_ context.Context, list []control.OptOut, who string) (int, error) {
+func (d *Daemon) AddOptOuts(_ context.Context, list []api.OptOut, who string) (int, error) {
 	var all []store.OptOut
 	for i, one := range list {
 		ids, err := d.applicationIDs(one.ApplicationID)
@@ -43,7 +43,7 @@ func (d *Daemon) AddOptOuts(_ context.Context, list []control.OptOut, who string
 			return 0, err
 		}
 		if refused := d.current().OptOutContacts(ids)(one.ChannelType, []byte(one.ContactCode)); refused != "" {
-			return 0, control.Invalidf("nobody is opted out: contact %d of %d is no contact: %s", i+1, len(list), refused)
+			return 0, api.Invalidf("nobody is opted out: contact %d of %d is no contact: %s", i+1, len(list), refused)
 		}
 		for _, id := range ids {
 			all = append(all, store.OptOut{ApplicationID: id, ChannelType: one.ChannelType, ContactCode: one.ContactCode,
@@ -67,11 +67,11 @@ func knownChannel(c *config.Config, applications []int64, channel string) error 
 	if near := source.Nearest(channel, names); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
-	return control.Invalidf("there is no channel %q; there are: %s%s", channel, strings.Join(names, ", "), hint)
+	return api.Invalidf("there is no channel %q; there are: %s%s", channel, strings.Join(names, ", "), hint)
 }
 
 // RemoveOptOuts implements control.OptOuts.
-func (d *Daemon) RemoveOptOuts(_ context.Context, list []control.OptOut, who string) (int, error) {
+func (d *Daemon) RemoveOptOuts(_ context.Context, list []api.OptOut, who string) (int, error) {
 	removed := 0
 	for _, one := range list {
 		ids, err := d.applicationIDs(one.ApplicationID)
@@ -92,35 +92,35 @@ func (d *Daemon) RemoveOptOuts(_ context.Context, list []control.OptOut, who str
 }
 
 // OptOuts implements control.OptOuts.
-func (d *Daemon) OptOuts(_ context.Context, application int64, yield func(control.OptOut) error) error {
+func (d *Daemon) OptOuts(_ context.Context, application int64, yield func(api.OptOut) error) error {
 	return d.store.EachOptOut(application, func(s store.OptOut) error {
-		return yield(control.OptOut{ApplicationID: s.ApplicationID, ChannelType: s.ChannelType, ContactCode: s.ContactCode, At: s.At, Source: s.Source})
+		return yield(api.OptOut{ApplicationID: s.ApplicationID, ChannelType: s.ChannelType, ContactCode: s.ContactCode, At: s.At, Source: s.Source})
 	})
 }
 
 // ImportOptOuts implements control.OptOuts. It buffers the list in an unlinked
 // temporary file, because its encoding is known only at its end.
-func (d *Daemon) ImportOptOuts(ctx context.Context, application int64, csv io.Reader, who string) (control.Imported, error) {
+func (d *Daemon) ImportOptOuts(ctx context.Context, application int64, csv io.Reader, who string) (api.Imported, error) {
 	ids, err := d.applicationIDs(application)
 	if err != nil {
-		return control.Imported{}, err
+		return api.Imported{}, err
 	}
 	f, err := os.CreateTemp(d.current().StateDir, "import-*")
 	if err != nil {
-		return control.Imported{}, fmt.Errorf("make temporary file: %w", err)
+		return api.Imported{}, fmt.Errorf("make temporary file: %w", err)
 	}
 	defer f.Close() // unlinked: this also frees its space
 	if err := os.Remove(f.Name()); err != nil {
-		return control.Imported{}, fmt.Errorf("make temporary file: %w", err)
+		return api.Imported{}, fmt.Errorf("make temporary file: %w", err)
 	}
 	if _, err := io.Copy(f, csv); err != nil {
-		return control.Imported{}, fmt.Errorf("read the list: %w", err)
+		return api.Imported{}, fmt.Errorf("read the list: %w", err)
 	}
 	list := intake.OptOuts{Name: "list", Config: d.current(), Applications: ids, Source: who}
 	done, err := list.Import(ctx, d.store, f)
 	if err != nil {
-		return control.Imported{}, err
+		return api.Imported{}, err
 	}
-	imported := control.Imported{Rows: done.Rows, Added: done.Added, Problems: done.Problems.List, Rejected: done.Refused, RejectedLines: done.Lines}
+	imported := api.Imported{Rows: done.Rows, Added: done.Added, Problems: done.Problems.List, Rejected: done.Refused, RejectedLines: done.Lines}
 	return imported, d.store.Audit(store.AuditEntry{Who: who, Action: "suppress", Detail: fmt.Sprintf("list of %d, %d new", done.Rows, done.Added)})
 }

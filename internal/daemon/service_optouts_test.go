@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"campaignd/internal/control"
+	"campaignd/internal/api"
 	"campaignd/internal/send/whatsapp/graphfake"
 	"campaignd/internal/store"
 )
@@ -16,17 +16,17 @@ import (
 func TestOptOutOfUnknownChannelIsAdded(t *testing.T) {
 	scenario(t, at(9, 0), receiptsConfig(t), func(t *testing.T, w *harness) {
 		w.start()
-		add := func(list ...control.OptOut) error {
+		add := func(list ...api.OptOut) error {
 			_, err := w.running.AddOptOuts(context.Background(), list, "user:ada")
 			return err
 		}
-		good := control.OptOut{ContactCode: "+34666000111"}
-		wantCode(t, add(good, control.OptOut{ChannelType: "pusch", ContactCode: "+34666000111"}), control.CodeInvalid, `there is no channel "pusch"`, `did you mean "push"?`)
-		wantCode(t, add(good, control.OptOut{ContactCode: "nobody"}), control.CodeInvalid, "nobody is opted out: contact 2 of 2 is no contact")
+		good := api.OptOut{ContactCode: "+34666000111"}
+		wantCode(t, add(good, api.OptOut{ChannelType: "pusch", ContactCode: "+34666000111"}), api.CodeInvalid, `there is no channel "pusch"`, `did you mean "push"?`)
+		wantCode(t, add(good, api.OptOut{ContactCode: "nobody"}), api.CodeInvalid, "nobody is opted out: contact 2 of 2 is no contact")
 		if n, err := w.running.store.OptOuts(); n != 0 || err != nil {
 			t.Errorf("%d opt-outs, %v; want none", n, err)
 		}
-		w.check(add(good, control.OptOut{ChannelType: "push", ContactCode: "US.1"}))
+		w.check(add(good, api.OptOut{ChannelType: "push", ContactCode: "US.1"}))
 	})
 }
 

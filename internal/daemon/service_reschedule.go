@@ -6,40 +6,40 @@ import (
 	"errors"
 	"fmt"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/control"
 	"campaignd/internal/intake"
 	"campaignd/internal/store"
 )
 
 // Reschedule implements control.Sendings.
-func (d *Daemon) Reschedule(ctx context.Context, id campaign.ID, when control.NewTime, who string) (control.Rescheduled, error) {
+func (d *Daemon) Reschedule(ctx context.Context, id campaign.ID, when api.NewTime, who string) (api.Rescheduled, error) {
 	before, err := d.store.Header(id)
 	if errors.Is(err, store.ErrNotFound) {
-		return control.Rescheduled{}, control.NotFoundf("there is no sending %s", id)
+		return api.Rescheduled{}, api.NotFoundf("there is no sending %s", id)
 	}
 	if err != nil {
-		return control.Rescheduled{}, err
+		return api.Rescheduled{}, err
 	}
 	data, err := json.Marshal(when)
 	if err != nil {
-		return control.Rescheduled{}, fmt.Errorf("read the new time: %w", err)
+		return api.Rescheduled{}, fmt.Errorf("read the new time: %w", err)
 	}
 	sidecar, err := intake.ParseReschedule("the new time", data)
 	if err != nil {
-		return control.Rescheduled{}, control.Invalidf("%v", err)
+		return api.Rescheduled{}, api.Invalidf("%v", err)
 	}
 	err = d.intake.Reschedule(ctx, id, sidecar)
 	if _, kept := errors.AsType[*intake.NotRescheduled](err); kept {
-		return control.Rescheduled{}, control.Conflictf("%v", err)
+		return api.Rescheduled{}, api.Conflictf("%v", err)
 	}
 	if err != nil {
-		return control.Rescheduled{}, err
+		return api.Rescheduled{}, err
 	}
 	after, slices, _, err := d.store.Load(id)
 	if err != nil {
-		return control.Rescheduled{}, err
+		return api.Rescheduled{}, err
 	}
-	moved := control.Rescheduled{ID: id, Name: after.Name, State: after.State, From: before.ScheduledAt, ScheduledAt: after.ScheduledAt, Slices: apiSlices(slices)}
+	moved := api.Rescheduled{ID: id, Name: after.Name, State: after.State, From: before.ScheduledAt, ScheduledAt: after.ScheduledAt, Slices: apiSlices(slices)}
 	return moved, d.store.Audit(store.AuditEntry{Who: who, Action: "reschedule", Sending: id, Detail: "to " + after.ScheduledAt.UTC().Format("2006-01-02 15:04:05Z")})
 }

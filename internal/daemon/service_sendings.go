@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
 	"campaignd/internal/report"
@@ -17,7 +18,7 @@ import (
 )
 
 // Sendings implements control.Sendings.
-func (d *Daemon) Sendings(_ context.Context, f control.Filter) ([]control.Sending, error) {
+func (d *Daemon) Sendings(_ context.Context, f api.Filter) ([]api.Sending, error) {
 	filter := store.Filter{States: f.States, Application: f.Application}
 	if f.Name == "" && f.Inbox == "" && f.Since.IsZero() && f.Limit > 0 {
 		filter.Limit = f.Offset + f.Limit
@@ -40,7 +41,7 @@ func (d *Daemon) Sendings(_ context.Context, f control.Filter) ([]control.Sendin
 	if f.Limit > 0 {
 		heads = heads[:min(f.Limit, len(heads))]
 	}
-	list := make([]control.Sending, 0, len(heads))
+	list := make([]api.Sending, 0, len(heads))
 	for _, head := range heads {
 		s, slices, counts, err := d.store.Load(head.ID)
 		if errors.Is(err, store.ErrNotFound) {
@@ -54,14 +55,9 @@ func (d *Daemon) Sendings(_ context.Context, f control.Filter) ([]control.Sendin
 	return list, nil
 }
 
-func (d *Daemon) sending(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts) control.Sending {
+func (d *Daemon) sending(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts) api.Sending {
 	now := d.now()
-	one := control.Sending{
-		ID: s.ID, Name: s.Name, Reference: s.Reference, Inbox: s.Inbox, State: s.State, Reason: s.Reason,
-		ApplicationID: s.ApplicationID, CampaignID: s.CampaignID, Condition: s.Condition, DryRun: s.DryRun,
-		ReceivedAt: s.ReceivedAt, ScheduledAt: s.ScheduledAt, StartedAt: s.StartedAt, FinishedAt: s.FinishedAt,
-		Recipients: s.Rows, Messages: control.MessagesOf(s, counts),
-	}
+	one := api.SendingOf(s, counts)
 	switch {
 	case s.State == campaign.StateChecking:
 		one.Percent = campaign.Percent(uint64(1e6*d.intake.Checking(s.ID)), 1e6)
@@ -79,7 +75,7 @@ func (d *Daemon) sending(s *campaign.Sending, slices []campaign.Slice, counts ca
 		}
 	}
 	if f, failed := d.send.LastFailure(s.ID); failed && !s.State.Final() {
-		one.LastError = &control.MessageError{At: f.At, Line: f.Line, ChannelType: f.Channel, Outcome: f.Outcome.String(), Code: f.Code, Error: f.Detail}
+		one.LastError = &api.MessageError{At: f.At, Line: f.Line, ChannelType: f.Channel, Outcome: f.Outcome.String(), Code: f.Code, Error: f.Detail}
 	}
 	return one
 }
@@ -108,15 +104,15 @@ func (d *Daemon) Resolve(_ context.Context, inbox, text string) (campaign.ID, er
 func sameInbox(a, b string) bool { return filepath.Clean(a) == filepath.Clean(b) }
 
 // Sending implements control.Sendings.
-func (d *Daemon) Sending(_ context.Context, id campaign.ID) (control.Details, error) {
+func (d *Daemon) Sending(_ context.Context, id campaign.ID) (api.Details, error) {
 	s, slices, counts, err := d.store.Load(id)
 	if errors.Is(err, store.ErrNotFound) {
-		return control.Details{}, control.NotFoundf("there is no sending %s", id)
+		return api.Details{}, api.NotFoundf("there is no sending %s", id)
 	}
 	if err != nil {
-		return control.Details{}, err
+		return api.Details{}, err
 	}
-	details := control.Details{
+	details := api.Details{
 		Sending: d.sending(s, slices, counts), Sliced: s.Sliced, AcceptedAt: s.AcceptedAt, Channels: s.Channels,
 		CSV: s.CSV, Warnings: s.Warnings, Errors: s.Problems, ErrorCount: s.ProblemCount, Previews: s.Previews,
 		Slices: apiSlices(slices), Folder: folderOf(s),
@@ -136,10 +132,10 @@ func (d *Daemon) waitsFor(id campaign.ID) *campaign.WaitsFor {
 	return &campaign.WaitsFor{Reason: wait.Reason, Since: wait.Since.UTC(), Until: wait.Until.UTC()}
 }
 
-func apiSlices(list []campaign.Slice) []control.Slice {
-	out := make([]control.Slice, len(list))
+func apiSlices(list []campaign.Slice) []api.Slice {
+	out := make([]api.Slice, len(list))
 	for i, s := range list {
-		out[i] = control.Slice{Start: s.Start, End: s.End, Recipients: s.Recipients}
+		out[i] = api.Slice{Start: s.Start, End: s.End, Recipients: s.Recipients}
 	}
 	return out
 }
@@ -157,44 +153,44 @@ func folderOf(s *campaign.Sending) string {
 }
 
 // Pause implements control.Sendings.
-func (d *Daemon) Pause(ctx context.Context, id campaign.ID, who string) (control.Change, error) {
+func (d *Daemon) Pause(ctx context.Context, id campaign.ID, who string) (api.Change, error) {
 	return d.steer(ctx, id, who, "pause", d.send.Pause)
 }
 
 // Resume implements control.Sendings.
-func (d *Daemon) Resume(ctx context.Context, id campaign.ID, who string) (control.Change, error) {
+func (d *Daemon) Resume(ctx context.Context, id campaign.ID, who string) (api.Change, error) {
 	return d.steer(ctx, id, who, "resume", d.send.Resume)
 }
 
 // Cancel implements control.Sendings.
-func (d *Daemon) Cancel(ctx context.Context, id campaign.ID, who string) (control.Change, error) {
+func (d *Daemon) Cancel(ctx context.Context, id campaign.ID, who string) (api.Change, error) {
 	return d.steer(ctx, id, who, "cancel", d.send.Cancel)
 }
 
 func (d *Daemon) steer(ctx context.Context, id campaign.ID, who, action string,
-	do func(context.Context, campaign.ID) (campaign.State, error)) (control.Change, error) {
+	do func(context.Context, campaign.ID) (campaign.State, error)) (api.Change, error) {
 	before, _, _, err := d.store.Load(id)
 	if errors.Is(err, store.ErrNotFound) {
-		return control.Change{}, control.NotFoundf("there is no sending %s", id)
+		return api.Change{}, api.NotFoundf("there is no sending %s", id)
 	}
 	if err != nil {
-		return control.Change{}, err
+		return api.Change{}, err
 	}
 	state, err := do(ctx, id)
 	if errors.Is(err, send.ErrState) {
-		return control.Change{}, control.Conflictf("can't %s sending %s: it is %s", action, id, state)
+		return api.Change{}, api.Conflictf("can't %s sending %s: it is %s", action, id, state)
 	}
 	if err != nil {
-		return control.Change{}, err
+		return api.Change{}, err
 	}
 	if state == before.State && action != "resume" { // a resume lets held channels try at once
-		return control.Change{ID: id, Name: before.Name, From: state, State: state}, nil
+		return api.Change{ID: id, Name: before.Name, From: state, State: state}, nil
 	}
 	if err := d.store.Audit(store.AuditEntry{Who: who, Action: action, Sending: id}); err != nil {
-		return control.Change{}, err
+		return api.Change{}, err
 	}
 	d.log.Info("sending changed", "sending", id, "action", action, "state", state, "who", who)
-	change := control.Change{ID: id, Name: before.Name, From: before.State, State: state, InFlight: uint64(d.send.InFlightOf(id))}
+	change := api.Change{ID: id, Name: before.Name, From: before.State, State: state, InFlight: uint64(d.send.InFlightOf(id))}
 	if _, _, counts, err := d.store.Load(id); err == nil {
 		change.Canceled = counts[campaign.Canceled]
 	}
@@ -202,15 +198,15 @@ func (d *Daemon) steer(ctx context.Context, id campaign.ID, who, action string,
 }
 
 // ResumeAll implements control.Sendings.
-func (d *Daemon) ResumeAll(ctx context.Context, who string) ([]control.Change, error) {
+func (d *Daemon) ResumeAll(ctx context.Context, who string) ([]api.Change, error) {
 	heads, err := d.store.Sendings(store.Filter{States: []campaign.State{campaign.StateHeld}})
 	if err != nil {
 		return nil, err
 	}
-	changes := make([]control.Change, 0, len(heads))
+	changes := make([]api.Change, 0, len(heads))
 	for _, s := range heads {
 		change, err := d.Resume(ctx, s.ID, who)
-		if control.CodeOf(err) == control.CodeConflict && err != nil {
+		if api.CodeOf(err) == api.CodeConflict && err != nil {
 			continue // its state has changed meanwhile
 		}
 		if err != nil {
@@ -222,19 +218,19 @@ func (d *Daemon) ResumeAll(ctx context.Context, who string) ([]control.Change, e
 }
 
 // ResumeChannel implements control.Sendings.
-func (d *Daemon) ResumeChannel(_ context.Context, channel control.ChannelResume, who string) ([]control.ResumedChannel, error) {
-	var list []control.ResumedChannel
+func (d *Daemon) ResumeChannel(_ context.Context, channel api.ChannelResume, who string) ([]api.ResumedChannel, error) {
+	var list []api.ResumedChannel
 	var names []string
 	for _, ch := range d.send.Channels() {
 		names = append(names, ch.Name)
 		if ch.Name == channel.ChannelType && (channel.ApplicationID == 0 || channel.ApplicationID == ch.Application) {
-			list = append(list, control.ResumedChannel{ApplicationID: ch.Application, ChannelType: ch.Name, From: control.ChannelState(ch.State),
+			list = append(list, api.ResumedChannel{ApplicationID: ch.Application, ChannelType: ch.Name, From: api.ChannelState(ch.State),
 				Resumed: d.send.ResumeChannel(ch.Application, ch.Name)})
 		}
 	}
 	if len(list) == 0 {
 		slices.Sort(names)
-		return nil, control.NotFoundf("there is no channel %q%s; there are: %s", channel.ChannelType, ofApplication(channel.ApplicationID), strings.Join(slices.Compact(names), ", "))
+		return nil, api.NotFoundf("there is no channel %q%s; there are: %s", channel.ChannelType, ofApplication(channel.ApplicationID), strings.Join(slices.Compact(names), ", "))
 	}
 	for _, one := range list {
 		if !one.Resumed {
@@ -256,45 +252,45 @@ func ofApplication(id int64) string {
 }
 
 // Resend implements control.Sendings.
-func (d *Daemon) Resend(_ context.Context, id campaign.ID, outcomes []control.ResendOutcome, dryRun bool, who string) (control.Resent, error) {
+func (d *Daemon) Resend(_ context.Context, id campaign.ID, outcomes []api.ResendOutcome, dryRun bool, who string) (api.Resent, error) {
 	s, _, before, err := d.store.Load(id)
 	if errors.Is(err, store.ErrNotFound) {
-		return control.Resent{}, control.NotFoundf("there is no sending %s", id)
+		return api.Resent{}, api.NotFoundf("there is no sending %s", id)
 	}
 	if err != nil {
-		return control.Resent{}, err
+		return api.Resent{}, err
 	}
 	if !dryRun {
 		done, err := d.intake.Reopen(id)
 		if err != nil {
-			return control.Resent{}, err
+			return api.Resent{}, err
 		}
 		defer done()
 	}
-	resent := control.Resent{ID: id, Name: s.Name, State: s.State, DryRun: dryRun}
+	resent := api.Resent{ID: id, Name: s.Name, State: s.State, DryRun: dryRun}
 	var final []campaign.Outcome
-	if slices.Contains(outcomes, control.ResendFailed) {
+	if slices.Contains(outcomes, api.ResendFailed) {
 		final, resent.Failed = append(final, campaign.Failed), before[campaign.Failed]
 	}
-	if slices.Contains(outcomes, control.ResendUnknown) {
+	if slices.Contains(outcomes, api.ResendUnknown) {
 		final, resent.Unknown = append(final, campaign.Unknown), before[campaign.Unknown]
 	}
-	if slices.Contains(outcomes, control.ResendUndelivered) {
+	if slices.Contains(outcomes, api.ResendUndelivered) {
 		resent.Messages, resent.Undelivered, err = d.store.ResendUndelivered(id, final, dryRun)
 	} else {
 		resent.Messages, err = d.store.Resend(id, final, dryRun)
 	}
 	if errors.Is(err, store.ErrState) {
-		return control.Resent{}, control.Conflictf("can't resend messages of sending %s: it is %s", id, s.State)
+		return api.Resent{}, api.Conflictf("can't resend messages of sending %s: it is %s", id, s.State)
 	}
 	if err != nil {
-		return control.Resent{}, err
+		return api.Resent{}, err
 	}
 	if dryRun {
 		return resent, nil
 	}
 	if err := d.store.Audit(store.AuditEntry{Who: who, Action: "resend", Sending: id}); err != nil {
-		return control.Resent{}, err
+		return api.Resent{}, err
 	}
 	if after, err := d.store.Header(id); err == nil {
 		resent.State = after.State
@@ -305,16 +301,16 @@ func (d *Daemon) Resend(_ context.Context, id campaign.ID, outcomes []control.Re
 }
 
 // Results implements control.Sendings.
-func (d *Daemon) Results(_ context.Context, id campaign.ID, f control.ResultsFilter, w io.Writer) error {
+func (d *Daemon) Results(_ context.Context, id campaign.ID, f api.ResultsFilter, w io.Writer) error {
 	s, err := d.store.Header(id)
 	if errors.Is(err, store.ErrNotFound) {
-		return control.NotFoundf("there is no sending %s", id)
+		return api.NotFoundf("there is no sending %s", id)
 	}
 	if err != nil {
 		return err
 	}
 	if s.State == campaign.StateRejected || s.State == campaign.StateChecking {
-		return control.Conflictf("sending %s is %s: it has no results", id, s.State)
+		return api.Conflictf("sending %s is %s: it has no results", id, s.State)
 	}
 	return report.Results(w, d.store, id, report.Selection(f))
 }

@@ -9,16 +9,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/control"
 	"campaignd/internal/send"
 	"campaignd/internal/store"
 )
 
-// wantCode fails the test unless err is a control.Error with that code, and says these words.
-func wantCode(t *testing.T, err error, code control.Code, words ...string) {
+// wantCode fails the test unless err is an api.Error with that code, and says these words.
+func wantCode(t *testing.T, err error, code api.Code, words ...string) {
 	t.Helper()
-	if err == nil || control.CodeOf(err) != code {
+	if err == nil || api.CodeOf(err) != code {
 		t.Errorf("the error is %v, want %s", err, code)
 		return
 	}
@@ -44,9 +44,9 @@ func TestServiceSteers(t *testing.T) {
 			}
 		}
 		_, err := d.Resolve(ctx, "", "autumn")
-		wantCode(t, err, control.CodeNotFound)
+		wantCode(t, err, api.CodeNotFound)
 
-		list, err := d.Sendings(ctx, control.Filter{States: []campaign.State{campaign.StateScheduled}})
+		list, err := d.Sendings(ctx, api.Filter{States: []campaign.State{campaign.StateScheduled}})
 		w.check(err)
 		if len(list) != 2 || list[0].Name != "winter" || list[1].Reference != "order 4711" || list[1].Messages.Planned != 150 || list[1].Percent != 0 {
 			t.Errorf("%+v", list)
@@ -59,7 +59,7 @@ func TestServiceSteers(t *testing.T) {
 
 		change, err := d.Pause(ctx, id, who)
 		w.check(err)
-		if diff := cmp.Diff(control.Change{ID: id, Name: "spring", From: campaign.StateScheduled, State: campaign.StatePaused}, change); diff != "" {
+		if diff := cmp.Diff(api.Change{ID: id, Name: "spring", From: campaign.StateScheduled, State: campaign.StatePaused}, change); diff != "" {
 			t.Error(diff)
 		}
 		changes, err := d.ResumeAll(ctx, who)
@@ -80,7 +80,7 @@ func TestServiceSteers(t *testing.T) {
 		audited := auditActions(t, d)
 		change, err = d.Cancel(ctx, w.id("winter"), who)
 		w.check(err)
-		if diff := cmp.Diff(control.Change{ID: change.ID, Name: "winter", From: campaign.StateCanceled, State: campaign.StateCanceled}, change); diff != "" {
+		if diff := cmp.Diff(api.Change{ID: change.ID, Name: "winter", From: campaign.StateCanceled, State: campaign.StateCanceled}, change); diff != "" {
 			t.Errorf("canceled again: %s", diff)
 		}
 		if diff := cmp.Diff(audited, auditActions(t, d)); diff != "" {
@@ -88,7 +88,7 @@ func TestServiceSteers(t *testing.T) {
 		}
 		w.wait(time.Second)
 		_, err = d.Resume(ctx, w.id("winter"), who)
-		wantCode(t, err, control.CodeConflict, "can't resume sending", "canceled")
+		wantCode(t, err, api.CodeConflict, "can't resume sending", "canceled")
 
 		w.until(at(12, 5))
 		details, err = d.Sending(ctx, id)
@@ -97,13 +97,13 @@ func TestServiceSteers(t *testing.T) {
 			t.Errorf("%+v", details)
 		}
 		var part bytes.Buffer
-		w.check(d.Results(ctx, id, control.ResultsFilter{Outcomes: []campaign.Outcome{campaign.Sent}}, &part))
+		w.check(d.Results(ctx, id, api.ResultsFilter{Outcomes: []campaign.Outcome{campaign.Sent}}, &part))
 		if lines := strings.Count(part.String(), "\n"); uint64(lines) != details.Messages.Sent+1 {
 			t.Errorf("%d lines for %d sent", lines, details.Messages.Sent)
 		}
 		w.until(at(13, 0))
 		part.Reset()
-		w.check(d.Results(ctx, id, control.ResultsFilter{}, &part))
+		w.check(d.Results(ctx, id, api.ResultsFilter{}, &part))
 		if lines := strings.Count(part.String(), "\n"); lines != 151 {
 			t.Errorf("%d lines", lines)
 		}
@@ -117,15 +117,15 @@ func TestServiceSteers(t *testing.T) {
 			func() error { _, err := d.Sending(ctx, "20260304-000099"); return err }(),
 			func() error { _, err := d.Pause(ctx, "20260304-000099", who); return err }(),
 			func() error {
-				_, err := d.Resend(ctx, "20260304-000099", []control.ResendOutcome{control.ResendFailed}, false, who)
+				_, err := d.Resend(ctx, "20260304-000099", []api.ResendOutcome{api.ResendFailed}, false, who)
 				return err
 			}(),
-			d.Results(ctx, "20260304-000099", control.ResultsFilter{}, &part),
+			d.Results(ctx, "20260304-000099", api.ResultsFilter{}, &part),
 		} {
-			wantCode(t, err, control.CodeNotFound, "there is no sending 20260304-000099")
+			wantCode(t, err, api.CodeNotFound, "there is no sending 20260304-000099")
 		}
 
-		entries, err := d.Audit(ctx, control.AuditFilter{Limit: 3})
+		entries, err := d.Audit(ctx, api.AuditFilter{Limit: 3})
 		w.check(err)
 		var did []string
 		for _, e := range entries {
@@ -134,7 +134,7 @@ func TestServiceSteers(t *testing.T) {
 		if diff := cmp.Diff([]string{who + " cancel", who + " resume", who + " pause"}, did); diff != "" {
 			t.Error(diff)
 		}
-		if entries, err = d.Audit(ctx, control.AuditFilter{Sending: w.id("winter")}); err != nil || len(entries) != 1 {
+		if entries, err = d.Audit(ctx, api.AuditFilter{Sending: w.id("winter")}); err != nil || len(entries) != 1 {
 			t.Errorf("%+v %v", entries, err)
 		}
 	})
@@ -155,11 +155,11 @@ func TestServiceResends(t *testing.T) {
 		w.accept("spring", 20, "scheduleAt", at(10, 0))
 		w.until(at(11, 0))
 		w.state("spring", campaign.StateCompleted)
-		d, ctx, id, failed := w.running, context.Background(), w.id("spring"), []control.ResendOutcome{control.ResendFailed}
+		d, ctx, id, failed := w.running, context.Background(), w.id("spring"), []api.ResendOutcome{api.ResendFailed}
 
 		resent, err := d.Resend(ctx, id, failed, true, "user:ada")
 		w.check(err)
-		if diff := cmp.Diff(control.Resent{ID: id, Name: "spring", State: campaign.StateCompleted, DryRun: true, Failed: 2, Messages: 2}, resent); diff != "" {
+		if diff := cmp.Diff(api.Resent{ID: id, Name: "spring", State: campaign.StateCompleted, DryRun: true, Failed: 2, Messages: 2}, resent); diff != "" {
 			t.Error(diff)
 		}
 		if !strings.Contains(w.folder("spring"), "/done/") {
@@ -186,8 +186,8 @@ func TestServiceResends(t *testing.T) {
 		}
 		w.accept("bad", 0, "scheduleAt", at(12, 0))
 		_, err = d.Resend(ctx, w.id("bad"), failed, false, "user:ada")
-		wantCode(t, err, control.CodeConflict, "rejected")
-		wantCode(t, d.Results(ctx, w.id("bad"), control.ResultsFilter{}, &bytes.Buffer{}), control.CodeConflict, "has no results")
+		wantCode(t, err, api.CodeConflict, "rejected")
+		wantCode(t, d.Results(ctx, w.id("bad"), api.ResultsFilter{}, &bytes.Buffer{}), api.CodeConflict, "has no results")
 	})
 }
 
@@ -197,37 +197,37 @@ func TestServiceOptOuts(t *testing.T) {
 		w.start()
 		w.accept("spring", 10, "scheduleAt", at(12, 0))
 		d, ctx := w.running, context.Background()
-		one := []control.OptOut{{ApplicationID: 1, ContactCode: "spring-3"}}
+		one := []api.OptOut{{ApplicationID: 1, ContactCode: "spring-3"}}
 		for _, want := range []int{1, 0} {
 			if n, err := d.AddOptOuts(ctx, one, "user:ada"); err != nil || n != want {
 				t.Errorf("%d new, want %d, %v", n, want, err)
 			}
 		}
-		if n, err := d.AddOptOuts(ctx, []control.OptOut{{ContactCode: "spring-4", ChannelType: "push"}}, "user:ada"); err != nil || n != 2 {
+		if n, err := d.AddOptOuts(ctx, []api.OptOut{{ContactCode: "spring-4", ChannelType: "push"}}, "user:ada"); err != nil || n != 2 {
 			t.Errorf("%d new for all applications, %v", n, err)
 		}
-		_, err := d.AddOptOuts(ctx, []control.OptOut{{ApplicationID: 9, ContactCode: "x"}}, "user:ada")
-		wantCode(t, err, control.CodeNotFound, "there is no application 9")
+		_, err := d.AddOptOuts(ctx, []api.OptOut{{ApplicationID: 9, ContactCode: "x"}}, "user:ada")
+		wantCode(t, err, api.CodeNotFound, "there is no application 9")
 		imported, err := d.ImportOptOuts(ctx, 1, strings.NewReader("contactCode\nspring-5\n\"\"\n3.4E+10\n"), "user:ada")
 		w.check(err)
 		if imported.Rows != 1 || imported.Added != 1 || imported.Rejected != 1 || len(imported.Problems) != 1 {
 			t.Errorf("%+v", imported)
 		}
 		_, err = d.ImportOptOuts(ctx, 9, strings.NewReader(""), "user:ada")
-		wantCode(t, err, control.CodeNotFound)
+		wantCode(t, err, api.CodeNotFound)
 		var known []string
-		w.check(d.OptOuts(ctx, 1, func(s control.OptOut) error {
+		w.check(d.OptOuts(ctx, 1, func(s api.OptOut) error {
 			known = append(known, s.ChannelType+"/"+s.ContactCode)
 			return nil
 		}))
 		if diff := cmp.Diff([]string{"/spring-3", "/spring-5", "push/spring-4"}, known); diff != "" {
 			t.Error(diff)
 		}
-		if n, err := d.RemoveOptOuts(ctx, []control.OptOut{{ApplicationID: 1, ContactCode: "spring-5"}, {ApplicationID: 2, ContactCode: "nobody"}}, "user:ada"); err != nil || n != 1 {
+		if n, err := d.RemoveOptOuts(ctx, []api.OptOut{{ApplicationID: 1, ContactCode: "spring-5"}, {ApplicationID: 2, ContactCode: "nobody"}}, "user:ada"); err != nil || n != 1 {
 			t.Errorf("%d removed, %v", n, err)
 		}
-		_, err = d.RemoveOptOuts(ctx, []control.OptOut{{ApplicationID: 9, ContactCode: "x"}}, "user:ada")
-		wantCode(t, err, control.CodeNotFound)
+		_, err = d.RemoveOptOuts(ctx, []api.OptOut{{ApplicationID: 9, ContactCode: "x"}}, "user:ada")
+		wantCode(t, err, api.CodeNotFound)
 		w.until(at(13, 0))
 		if doc := w.report("spring"); doc.Messages.Sent != 8 || doc.Messages.Suppressed != 2 {
 			t.Errorf("%+v", doc.Messages)

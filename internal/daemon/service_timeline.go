@@ -7,20 +7,20 @@ import (
 	"slices"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
-	"campaignd/internal/control"
 	"campaignd/internal/plan"
 	"campaignd/internal/store"
 )
 
 // Timeline implements control.Timetable.
-func (d *Daemon) Timeline(_ context.Context, application int64, limit int) (control.Timeline, error) {
+func (d *Daemon) Timeline(_ context.Context, application int64, limit int) (api.Timeline, error) {
 	now := d.now().UTC()
-	t := control.Timeline{From: now, Until: now.Add(plan.Horizon)}
+	t := api.Timeline{From: now, Until: now.Add(plan.Horizon)}
 	c := d.current()
 	if application != 0 && c.Application(application) == nil {
-		return t, control.NotFoundf("there is no application %d", application)
+		return t, api.NotFoundf("there is no application %d", application)
 	}
 	for i := range c.Applications {
 		a := &c.Applications[i]
@@ -36,9 +36,9 @@ func (d *Daemon) Timeline(_ context.Context, application int64, limit int) (cont
 	return t, nil
 }
 
-func (d *Daemon) timelineOf(a *config.Application, now time.Time, limit int) (control.ApplicationTimeline, error) {
-	one := control.ApplicationTimeline{ApplicationID: a.ID, Name: a.Name, Timezone: a.Timezone, Sliced: a.Slicing.Enabled,
-		Slots: []control.SlotUse{}, Sendings: []control.TimelineSending{}, Closed: closedSpans(a, now)}
+func (d *Daemon) timelineOf(a *config.Application, now time.Time, limit int) (api.ApplicationTimeline, error) {
+	one := api.ApplicationTimeline{ApplicationID: a.ID, Name: a.Name, Timezone: a.Timezone, Sliced: a.Slicing.Enabled,
+		Slots: []api.SlotUse{}, Sendings: []api.TimelineSending{}, Closed: closedSpans(a, now)}
 	if a.Slicing.Enabled {
 		if err := d.slots(a, now, &one); err != nil {
 			return one, err
@@ -57,7 +57,7 @@ func (d *Daemon) timelineOf(a *config.Application, now time.Time, limit int) (co
 		if err != nil {
 			return one, err
 		}
-		row := control.TimelineSending{ID: s.ID, Name: s.Name, State: s.State, Sliced: s.Sliced, Start: s.ScheduledAt,
+		row := api.TimelineSending{ID: s.ID, Name: s.Name, State: s.State, Sliced: s.Sliced, Start: s.ScheduledAt,
 			Messages: counts[campaign.Pending] + counts[campaign.InFlight] + counts[campaign.Retrying]}
 		for _, slice := range list {
 			if slice.Sliced() && slice.End.After(now) {
@@ -70,14 +70,14 @@ func (d *Daemon) timelineOf(a *config.Application, now time.Time, limit int) (co
 		}
 		one.Sendings = append(one.Sendings, row)
 	}
-	slices.SortFunc(one.Sendings, func(x, y control.TimelineSending) int {
+	slices.SortFunc(one.Sendings, func(x, y api.TimelineSending) int {
 		return cmp.Or(x.Start.Compare(y.Start), cmp.Compare(x.ID, y.ID))
 	})
 	return one, nil
 }
 
 // slots fills in the reservations of the next 48 h and their sendings.
-func (d *Daemon) slots(a *config.Application, now time.Time, one *control.ApplicationTimeline) error {
+func (d *Daemon) slots(a *config.Application, now time.Time, one *api.ApplicationTimeline) error {
 	g := a.Grid()
 	one.SlotSeconds, one.Capacity = int64(g.Slot/time.Second), g.Capacity
 	first := g.Number(now)
@@ -94,10 +94,10 @@ func (d *Daemon) slots(a *config.Application, now time.Time, one *control.Applic
 	slices.SortStableFunc(shares, func(x, y store.Share) int { return cmp.Compare(x.Slot, y.Slot) })
 	for i, messages := range reserved {
 		number := first + int64(i)
-		use := control.SlotUse{Start: g.Start(number), Reserved: messages}
+		use := api.SlotUse{Start: g.Start(number), Reserved: messages}
 		for len(shares) > 0 && shares[0].Slot <= number {
 			if shares[0].Slot == number {
-				use.Shares = append(use.Shares, control.Share{ID: shares[0].Sending, Messages: shares[0].Messages})
+				use.Shares = append(use.Shares, api.Share{ID: shares[0].Sending, Messages: shares[0].Messages})
 			}
 			shares = shares[1:]
 		}
@@ -109,8 +109,8 @@ func (d *Daemon) slots(a *config.Application, now time.Time, one *control.Applic
 }
 
 // closedSpans returns the times of the next 48 h outside the sending windows.
-func closedSpans(a *config.Application, now time.Time) []control.Span {
-	var spans []control.Span
+func closedSpans(a *config.Application, now time.Time) []api.Span {
+	var spans []api.Span
 	until := now.Add(plan.Horizon)
 	for at := now; at.Before(until); {
 		opening := a.Windows.NextOpening(at)
@@ -119,7 +119,7 @@ func closedSpans(a *config.Application, now time.Time) []control.Span {
 			if !opening.IsZero() && opening.Before(until) {
 				end = opening
 			}
-			spans = append(spans, control.Span{Start: at, End: end.UTC()})
+			spans = append(spans, api.Span{Start: at, End: end.UTC()})
 			at = end
 			continue
 		}
@@ -133,38 +133,38 @@ func closedSpans(a *config.Application, now time.Time) []control.Span {
 }
 
 // Earlier implements control.Sendings.
-func (d *Daemon) Earlier(_ context.Context, application int64, digest string) (control.EarlierDrop, error) {
+func (d *Daemon) Earlier(_ context.Context, application int64, digest string) (api.EarlierDrop, error) {
 	a := d.current().Application(application)
 	if a == nil {
-		return control.EarlierDrop{}, control.NotFoundf("there is no application %d", application)
+		return api.EarlierDrop{}, api.NotFoundf("there is no application %d", application)
 	}
 	id, err := d.store.Earlier(digest, d.now(), a.DuplicateWindow)
 	if err != nil || id == "" {
-		return control.EarlierDrop{}, err
+		return api.EarlierDrop{}, err
 	}
-	return control.EarlierDrop{ID: id, Reason: (&store.DuplicateDrop{Earlier: id}).Error()}, nil
+	return api.EarlierDrop{ID: id, Reason: (&store.DuplicateDrop{Earlier: id}).Error()}, nil
 }
 
 // Reserved implements control.Timetable.
-func (d *Daemon) Reserved(_ context.Context, application int64, from, until time.Time) (control.Reservations, error) {
+func (d *Daemon) Reserved(_ context.Context, application int64, from, until time.Time) (api.Reservations, error) {
 	a := d.current().Application(application)
 	if a == nil {
-		return control.Reservations{}, control.NotFoundf("there is no application %d", application)
+		return api.Reservations{}, api.NotFoundf("there is no application %d", application)
 	}
 	if !a.Slicing.Enabled {
-		return control.Reservations{ApplicationID: application, Slots: []control.Reservation{}}, nil
+		return api.Reservations{ApplicationID: application, Slots: []api.Reservation{}}, nil
 	}
 	g := a.Grid()
 	first := g.Number(from)
 	n := int(max(g.Number(until)-first, 0)) + 1
 	reserved, err := d.store.Reserved(application, g.Slot, first, n)
 	if err != nil {
-		return control.Reservations{}, err
+		return api.Reservations{}, err
 	}
-	b := control.Reservations{ApplicationID: application, SlotSeconds: int64(g.Slot / time.Second), Capacity: g.Capacity, Slots: []control.Reservation{}}
+	b := api.Reservations{ApplicationID: application, SlotSeconds: int64(g.Slot / time.Second), Capacity: g.Capacity, Slots: []api.Reservation{}}
 	for i, messages := range reserved {
 		if messages > 0 {
-			b.Slots = append(b.Slots, control.Reservation{Slot: first + int64(i), Reserved: messages})
+			b.Slots = append(b.Slots, api.Reservation{Slot: first + int64(i), Reserved: messages})
 		}
 	}
 	return b, nil

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
 	"campaignd/internal/config"
@@ -22,19 +23,19 @@ import (
 )
 
 // Status implements control.Upkeep.
-func (d *Daemon) Status(context.Context) (control.Status, error) {
+func (d *Daemon) Status(context.Context) (api.Status, error) {
 	stats, err := d.store.Stats()
 	if err != nil {
-		return control.Status{}, err
+		return api.Status{}, err
 	}
 	d.mu.Lock()
 	c, configAt, problem := d.config, d.configAt, d.problem
 	d.mu.Unlock()
-	s := control.Status{
+	s := api.Status{
 		Version: d.opts.Version, PID: os.Getpid(), StartedAt: d.startedAt.UTC(), Now: d.now().UTC(),
 		ConfigFile: c.File, ConfigAt: configAt.UTC(), ConfigProblem: problem, Stopping: d.stopping.Load(),
-		Sendings: map[campaign.State]int{}, Channels: []control.Channel{},
-		Store: control.Store{Path: filepath.Join(c.StateDir, storeName), Bytes: stats.FileBytes, FreeBytes: stats.FreeBytes},
+		Sendings: map[campaign.State]int{}, Channels: []api.Channel{},
+		Store: api.Store{Path: filepath.Join(c.StateDir, storeName), Bytes: stats.FileBytes, FreeBytes: stats.FreeBytes},
 	}
 	for state, n := range stats.Sendings {
 		s.Sendings[state] = int(n)
@@ -44,9 +45,9 @@ func (d *Daemon) Status(context.Context) (control.Status, error) {
 	}
 	s.Inboxes = d.inboxStatus(c)
 	for _, channel := range d.send.Channels() {
-		ch := control.Channel{ApplicationID: channel.Application, ChannelType: channel.Name, Rate: channel.Rate, Current: channel.Limit,
+		ch := api.Channel{ApplicationID: channel.Application, ChannelType: channel.Name, Rate: channel.Rate, Current: channel.Limit,
 			InFlight: channel.InFlight,
-			State:    control.ChannelState(channel.State), Reason: channel.Reason, Since: channel.Since, NextTryAt: channel.RetryAt, LastError: channel.LastError,
+			State:    api.ChannelState(channel.State), Reason: channel.Reason, Since: channel.Since, NextTryAt: channel.RetryAt, LastError: channel.LastError,
 			Held: channel.Held}
 		if channel.Held {
 			ch.HeldReason, ch.HeldSince = channel.Reason, channel.Since
@@ -63,7 +64,7 @@ func (d *Daemon) Status(context.Context) (control.Status, error) {
 	return s, err
 }
 
-func (d *Daemon) inboxStatus(c *config.Config) []control.Inbox {
+func (d *Daemon) inboxStatus(c *config.Config) []api.Inbox {
 	counts, waits := d.inboxes.counts(), d.inboxes.waits()
 	checking := map[string]int{}
 	if heads, err := d.store.Sendings(store.Filter{States: []campaign.State{campaign.StateChecking}}); err == nil {
@@ -71,37 +72,37 @@ func (d *Daemon) inboxStatus(c *config.Config) []control.Inbox {
 			checking[s.Inbox]++
 		}
 	}
-	list := make([]control.Inbox, 0, len(c.Inboxes))
+	list := make([]api.Inbox, 0, len(c.Inboxes))
 	for _, in := range c.Inboxes {
 		n := counts[in.Path]
-		one := control.Inbox{Path: in.Path, Waiting: n.Pending, Checking: checking[in.Path], Others: n.Foreign + n.BadNames,
+		one := api.Inbox{Path: in.Path, Waiting: n.Pending, Checking: checking[in.Path], Others: n.Foreign + n.BadNames,
 			LastScan: n.LookedAt.UTC(), Problem: n.Err}
 		if err := d.intake.Present(in.Path); err != nil && one.Problem == "" {
 			one.Problem = err.Error()
 		}
 		for _, w := range waits[in.Path] {
-			one.Waits = append(one.Waits, control.Wait{Name: w.Name, Reason: w.Reason, Since: w.Since.UTC()})
+			one.Waits = append(one.Waits, api.Wait{Name: w.Name, Reason: w.Reason, Since: w.Since.UTC()})
 		}
 		for _, w := range d.intake.Waits(in.Path) {
-			one.Waits = append(one.Waits, control.Wait{Name: w.Name, Reason: w.Reason, Since: w.Since.UTC()})
+			one.Waits = append(one.Waits, api.Wait{Name: w.Name, Reason: w.Reason, Since: w.Since.UTC()})
 			one.Waiting++
 		}
-		slices.SortStableFunc(one.Waits, func(a, b control.Wait) int { return a.Since.Compare(b.Since) })
+		slices.SortStableFunc(one.Waits, func(a, b api.Wait) int { return a.Since.Compare(b.Since) })
 		list = append(list, one)
 	}
 	return list
 }
 
 // queue counts the unsent messages of all active sendings.
-func (d *Daemon) queue(stats store.Stats) (control.Queue, error) {
-	q := control.Queue{Pending: stats.Messages[campaign.Pending], Retrying: stats.Messages[campaign.Retrying], InFlight: uint64(d.send.InFlight())}
+func (d *Daemon) queue(stats store.Stats) (api.Queue, error) {
+	q := api.Queue{Pending: stats.Messages[campaign.Pending], Retrying: stats.Messages[campaign.Retrying], InFlight: uint64(d.send.InFlight())}
 	_, next, err := d.store.Due(d.now())
 	q.NextAt = next
 	return q, err
 }
 
-func (d *Daemon) slotFill(c *config.Config) ([]control.SlotFill, error) {
-	var fills []control.SlotFill
+func (d *Daemon) slotFill(c *config.Config) ([]api.SlotFill, error) {
+	var fills []api.SlotFill
 	for i := range c.Applications {
 		a := &c.Applications[i]
 		if !a.Slicing.Enabled {
@@ -112,16 +113,16 @@ func (d *Daemon) slotFill(c *config.Config) ([]control.SlotFill, error) {
 		if err != nil {
 			return nil, err
 		}
-		fills = append(fills, control.SlotFill{ApplicationID: a.ID, Reserved: reserved[0], Capacity: g.Capacity})
+		fills = append(fills, api.SlotFill{ApplicationID: a.ID, Reserved: reserved[0], Capacity: g.Capacity})
 	}
 	return fills, nil
 }
 
 // Ready implements control.Upkeep.
-func (d *Daemon) Ready(context.Context) []control.Check {
-	var checks []control.Check
+func (d *Daemon) Ready(context.Context) []api.Check {
+	var checks []api.Check
 	add := func(name, problem string) {
-		checks = append(checks, control.Check{Name: name, OK: problem == "", Message: problem})
+		checks = append(checks, api.Check{Name: name, OK: problem == "", Message: problem})
 	}
 	_, err := d.store.Stats()
 	add("store", text(cmp.Or(err, d.store.Writable())))
@@ -133,7 +134,7 @@ func (d *Daemon) Ready(context.Context) []control.Check {
 		stopping = "the daemon is stopping"
 	}
 	add("dispatcher", stopping)
-	slices.SortFunc(checks, func(a, b control.Check) int {
+	slices.SortFunc(checks, func(a, b api.Check) int {
 		if a.Name < b.Name {
 			return -1
 		}
@@ -150,23 +151,23 @@ func text(err error) string {
 }
 
 // Doctor implements control.Upkeep.
-func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error) {
-	var list []control.Finding
-	add := func(check string, level control.Level, message, advice string) {
-		list = append(list, control.Finding{Check: check, Level: level, Message: message, Advice: advice})
+func (d *Daemon) Doctor(_ context.Context, deep bool) ([]api.Finding, error) {
+	var list []api.Finding
+	add := func(check string, level api.Level, message, advice string) {
+		list = append(list, api.Finding{Check: check, Level: level, Message: message, Advice: advice})
 	}
 	c := d.current()
 	if wrong := d.store.Verify(deep); len(wrong) > 0 {
 		for _, w := range wrong {
-			add("store", control.LevelFail, w, "keep a copy of the file, stop the daemon and restore the newest backup")
+			add("store", api.LevelFail, w, "keep a copy of the file, stop the daemon and restore the newest backup")
 		}
 	} else {
-		add("store", control.LevelOK, "its counts are consistent", "")
+		add("store", api.LevelOK, "its counts are consistent", "")
 	}
 	if free, err := safeio.FreeSpace(c.StateDir); err == nil && free < control.LowSpace {
-		add("disk", control.LevelWarn, fmt.Sprintf("%d MiB are free on the store's file system", free>>20), "free some space: a new drop waits until its own size plus 64 MiB are free")
+		add("disk", api.LevelWarn, fmt.Sprintf("%d MiB are free on the store's file system", free>>20), "free some space: a new drop waits until its own size plus 64 MiB are free")
 	} else {
-		add("disk", control.LevelOK, fmt.Sprintf("%d MiB are free on the store's file system", free>>20), "")
+		add("disk", api.LevelOK, fmt.Sprintf("%d MiB are free on the store's file system", free>>20), "")
 	}
 	for _, in := range c.Inboxes {
 		if err := d.intake.Prepare(in.Path); err != nil {
@@ -174,70 +175,70 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]control.Finding, error)
 			if errors.Is(err, intake.ErrNotInbox) {
 				advice = "mount its disk, and everything continues; if the folder was replaced on purpose, run: campaignd inbox accept " + in.Path
 			}
-			add("inbox", control.LevelFail, err.Error(), advice)
+			add("inbox", api.LevelFail, err.Error(), advice)
 		} else {
-			add("inbox", control.LevelOK, in.Path+" can be read and written", "")
+			add("inbox", api.LevelOK, in.Path+" can be read and written", "")
 		}
 	}
 	if unknown := d.intake.UnknownFolders(); len(unknown) > 0 {
-		add("folders", control.LevelWarn, fmt.Sprintf("%d folders in accepted/ belong to no sending that is under way, such as %s", len(unknown), unknown[0]),
+		add("folders", api.LevelWarn, fmt.Sprintf("%d folders in accepted/ belong to no sending that is under way, such as %s", len(unknown), unknown[0]),
 			"find out what happened to each, then move its files back into the inbox or remove the folder")
 	}
 	campaigns, broken, err := check.NewCampaigns(c.CampaignsDir).All()
 	switch {
 	case err != nil:
-		add("campaigns", control.LevelFail, err.Error(), "create the folder or fix campaigns_dir")
+		add("campaigns", api.LevelFail, err.Error(), "create the folder or fix campaigns_dir")
 	case broken.Count > 0:
 		for _, p := range broken.List {
-			add("campaigns", control.LevelFail, p.String(), "fix the file; it is read again automatically")
+			add("campaigns", api.LevelFail, p.String(), "fix the file; it is read again automatically")
 		}
 	default:
-		add("campaigns", control.LevelOK, fmt.Sprintf("%d can be read", len(campaigns)), "")
+		add("campaigns", api.LevelOK, fmt.Sprintf("%d can be read", len(campaigns)), "")
 	}
 	if _, problems := c.Reload(); problems.Count > 0 {
 		for _, p := range problems.List {
-			add("configuration", control.LevelFail, p.String(), "fix the file, then run: campaignd config reload")
+			add("configuration", api.LevelFail, p.String(), "fix the file, then run: campaignd config reload")
 		}
 	} else {
-		add("configuration", control.LevelOK, c.File+" is valid", "")
+		add("configuration", api.LevelOK, c.File+" is valid", "")
 	}
 	for _, channel := range d.send.Channels() {
 		list = append(list, channelFinding(channel))
 	}
 	optOuts, err := d.optOutFindings(deep)
 	if err != nil {
-		add("opt-outs", control.LevelFail, err.Error(), "keep a copy of the file, stop the daemon and restore the newest backup")
+		add("opt-outs", api.LevelFail, err.Error(), "keep a copy of the file, stop the daemon and restore the newest backup")
 	}
 	list = append(list, optOuts...)
 	if newest, err := d.store.Sendings(store.Filter{Limit: 1}); err == nil && len(newest) == 1 && newest[0].ReceivedAt.After(d.now().Add(time.Minute)) {
-		add("clock", control.LevelWarn, "the newest sending was received in the future: the clock was set back", "check that the time is synchronized")
+		add("clock", api.LevelWarn, "the newest sending was received in the future: the clock was set back", "check that the time is synchronized")
 	} else {
-		add("clock", control.LevelOK, "no sending was received in the future", "")
+		add("clock", api.LevelOK, "no sending was received in the future", "")
 	}
 	return list, nil
 }
 
 // channelFinding reports a channel's state with advice.
-func channelFinding(ch send.ChannelStatus) control.Finding {
-	f := control.Finding{Check: "channel", Level: control.LevelOK, Message: fmt.Sprintf("%s of application %d is ok", ch.Name, ch.Application)}
+func channelFinding(ch send.ChannelStatus) api.Finding {
+	f := api.Finding{Check: "channel", Level: api.LevelOK, Message: fmt.Sprintf("%s of application %d is ok", ch.Name, ch.Application)}
 	if ch.State == send.ChannelOK {
 		return f
 	}
 	resume := fmt.Sprintf("campaignd resume --channel %s --application %d", ch.Name, ch.Application)
-	f.Level, f.Message = control.LevelWarn, fmt.Sprintf("%s of application %d is %s: %s", ch.Name, ch.Application, ch.State.Describe(), ch.Reason)
+	f.Level, f.Message = api.LevelWarn, fmt.Sprintf("%s of application %d is %s: %s", ch.Name, ch.Application, ch.State.Describe(), ch.Reason)
 	f.Advice = "it is tried again automatically; to try immediately, run: " + resume
 	if ch.State == send.ChannelHeld {
-		f.Level, f.Advice = control.LevelFail, "fix the cause, then run: "+resume
+		f.Level, f.Advice = api.LevelFail, "fix the cause, then run: "+resume
 	}
 	return f
 }
 
 // Audit implements control.Upkeep.
-func (d *Daemon) Audit(_ context.Context, f control.AuditFilter) ([]control.AuditEntry, error) {
-	var list []control.AuditEntry
+func (d *Daemon) Audit(_ context.Context, f api.AuditFilter) ([]api.AuditEntry, error) {
+	var list []api.AuditEntry
 	err := d.store.EachAudit(f.Since, func(e store.AuditEntry) error {
 		if f.Sending == "" || e.Sending == f.Sending {
-			list = append(list, control.AuditEntry{At: e.At, Who: e.Who, Action: e.Action, Sending: e.Sending, Detail: e.Detail})
+			list = append(list, api.AuditEntry{At: e.At, Who: e.Who, Action: e.Action, Sending: e.Sending, Detail: e.Detail})
 		}
 		return nil
 	})

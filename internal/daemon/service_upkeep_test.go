@@ -13,8 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/control"
 )
 
 // TestServiceLooksAfterItself covers status, readiness, doctor, timeline and backup.
@@ -42,7 +42,7 @@ func TestServiceLooksAfterItself(t *testing.T) {
 		findings, err := d.Doctor(ctx, true)
 		w.check(err)
 		for _, f := range findings {
-			if f.Level == control.LevelFail {
+			if f.Level == api.LevelFail {
 				t.Errorf("%+v", f)
 			}
 		}
@@ -53,14 +53,14 @@ func TestServiceLooksAfterItself(t *testing.T) {
 		w.check(err)
 		var wrong []string
 		for _, f := range findings {
-			if f.Level == control.LevelFail {
+			if f.Level == api.LevelFail {
 				wrong = append(wrong, f.Check)
 			}
 		}
 		if diff := cmp.Diff([]string{"inbox", "campaigns"}, wrong); diff != "" {
 			t.Errorf("%s\n%+v", diff, findings)
 		}
-		if ready := d.Ready(ctx); !slices.ContainsFunc(ready, func(c control.Check) bool { return !c.OK && strings.HasPrefix(c.Name, "inbox") }) {
+		if ready := d.Ready(ctx); !slices.ContainsFunc(ready, func(c api.Check) bool { return !c.OK && strings.HasPrefix(c.Name, "inbox") }) {
 			t.Errorf("%+v", ready)
 		}
 		w.check(os.Rename(filepath.Join(w.dir, "away"), filepath.Join(w.dir, "in")))
@@ -73,14 +73,14 @@ func TestServiceLooksAfterItself(t *testing.T) {
 			t.Errorf("%+v", one)
 		}
 		_, err = d.Timeline(ctx, 9, 0)
-		wantCode(t, err, control.CodeNotFound, "there is no application 9")
+		wantCode(t, err, api.CodeNotFound, "there is no application 9")
 		booked, err := d.Reserved(ctx, 1, at(12, 0), at(13, 0))
 		w.check(err)
 		if booked.SlotSeconds != 600 || len(booked.Slots) != 2 || booked.Slots[1].Reserved != 50 {
 			t.Errorf("%+v", booked)
 		}
 		_, err = d.Reserved(ctx, 9, at(12, 0), at(13, 0))
-		wantCode(t, err, control.CodeNotFound)
+		wantCode(t, err, api.CodeNotFound)
 
 		var copied bytes.Buffer
 		w.check(d.Backup(ctx, &copied))
@@ -103,7 +103,7 @@ func TestNotReadyWithoutItsStore(t *testing.T) {
 			}
 			return "not checked"
 		}
-		list := []control.OptOut{{ApplicationID: 1, ContactCode: "34666777888"}}
+		list := []api.OptOut{{ApplicationID: 1, ContactCode: "34666777888"}}
 		w.check(os.Rename(file, file+".away"))
 		if _, err := w.running.AddOptOuts(ctx, list, "user:ada"); err == nil {
 			t.Error("it wrote into a store that isn't there")
@@ -141,7 +141,7 @@ func TestReloadChangesWhatRuns(t *testing.T) {
 			t.Errorf("%+v", status.Inboxes)
 		}
 
-		trail, err := d.Audit(ctx, control.AuditFilter{Limit: 1})
+		trail, err := d.Audit(ctx, api.AuditFilter{Limit: 1})
 		w.check(err)
 		if len(trail) != 1 || trail[0].Who != "user:ada" || trail[0].Action != "reload" || trail[0].Detail != file {
 			t.Errorf("the audit trail has %+v", trail)
@@ -149,8 +149,8 @@ func TestReloadChangesWhatRuns(t *testing.T) {
 
 		w.write("campaignd.toml", string(text)+"nonsense = 1\n")
 		err = d.Reload(ctx, "user:ada")
-		wantCode(t, err, control.CodeInvalid, "the old one stays in force")
-		if e, ok := errors.AsType[*control.Error](err); !ok || len(e.Problems) != 1 {
+		wantCode(t, err, api.CodeInvalid, "the old one stays in force")
+		if e, ok := errors.AsType[*api.Error](err); !ok || len(e.Problems) != 1 {
 			t.Errorf("%+v", e)
 		}
 		if status, err = d.Status(ctx); err != nil || !strings.Contains(status.ConfigProblem, "nonsense") {

@@ -15,9 +15,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
-	"campaignd/internal/control"
 	"campaignd/internal/display"
 	"campaignd/internal/intake"
 	"campaignd/internal/plan/document"
@@ -41,9 +41,9 @@ const (
 )
 
 // Upload implements control.Uploads.
-func (d *Daemon) Upload(ctx context.Context, request control.UploadRequest, next func() (*control.UploadPart, error), who string) (control.Uploaded, error) {
+func (d *Daemon) Upload(ctx context.Context, request api.UploadRequest, next func() (*api.UploadPart, error), who string) (api.Uploaded, error) {
 	if d.stopping.Load() {
-		return control.Uploaded{}, control.Unavailablef("the daemon is stopping: try again in a moment")
+		return api.Uploaded{}, api.Unavailablef("the daemon is stopping: try again in a moment")
 	}
 	u := &upload{d: d, config: d.current(), request: request, fields: map[string]string{}, digests: map[string][]byte{}}
 	uploaded, err := u.run(ctx, next, who)
@@ -52,7 +52,7 @@ func (d *Daemon) Upload(ctx context.Context, request control.UploadRequest, next
 }
 
 // run receives the upload and waits for its check.
-func (u *upload) run(ctx context.Context, next func() (*control.UploadPart, error), who string) (none control.Uploaded, err error) {
+func (u *upload) run(ctx context.Context, next func() (*api.UploadPart, error), who string) (none api.Uploaded, err error) {
 	if key := u.request.Key; key != "" {
 		scope := cmp.Or(u.request.Inbox, "operator")
 		u.remembered = &store.Request{Key: sha256.Sum256([]byte(scope + "\x00" + key)), At: u.d.now().UTC()}
@@ -96,7 +96,7 @@ func (d *Daemon) earlierRequest(key [32]byte) (*store.Request, error) {
 type upload struct {
 	d       *Daemon
 	config  *config.Config
-	request control.UploadRequest
+	request api.UploadRequest
 	inbox   *config.Inbox
 	app     *config.Application
 	staged  *intake.Upload // nil until the inbox is known, and for a request that came before
@@ -134,7 +134,7 @@ func sidecarFields() []string {
 }
 
 // receive reads all parts. Files go to the disk as they come.
-func (u *upload) receive(next func() (*control.UploadPart, error)) error {
+func (u *upload) receive(next func() (*api.UploadPart, error)) error {
 	if u.request.Inbox != "" {
 		if err := u.use(u.request.Inbox); err != nil {
 			return err
@@ -159,7 +159,7 @@ func (u *upload) receive(next func() (*control.UploadPart, error)) error {
 	}
 }
 
-func (u *upload) part(part *control.UploadPart, body io.Reader) error {
+func (u *upload) part(part *api.UploadPart, body io.Reader) error {
 	known := append([]string{partLayout, partFile, partName, partInbox}, sidecarFields()...)
 	switch {
 	case part.Name == partFile:
@@ -183,7 +183,7 @@ func (u *upload) part(part *control.UploadPart, body io.Reader) error {
 	case err != nil:
 		return fmt.Errorf("%w: %w", intake.ErrUploadBody, err)
 	case len(value) > maxField:
-		return &control.Error{Code: control.CodeTooLarge, Message: fmt.Sprintf("the field %q has more than %d bytes", part.Name, maxField)}
+		return &api.Error{Code: api.CodeTooLarge, Message: fmt.Sprintf("the field %q has more than %d bytes", part.Name, maxField)}
 	case !utf8.Valid(value):
 		return fieldError(part.Name, "is not valid UTF-8")
 	}
@@ -224,11 +224,11 @@ func (u *upload) choose(text string) error {
 func (u *upload) use(path string) error {
 	i := slices.IndexFunc(u.config.Inboxes, func(in config.Inbox) bool { return sameInbox(in.Path, path) })
 	if i < 0 {
-		return control.Unavailablef("the inbox is no longer configured")
+		return api.Unavailablef("the inbox is no longer configured")
 	}
 	u.inbox = &u.config.Inboxes[i]
 	if !u.inbox.Allows(u.request.ApplicationID) || u.config.Application(u.request.ApplicationID) == nil {
-		return control.NotFoundf("there is no application %d for this inbox", u.request.ApplicationID)
+		return api.NotFoundf("there is no application %d for this inbox", u.request.ApplicationID)
 	}
 	u.app = u.config.Application(u.request.ApplicationID)
 	return nil
@@ -362,7 +362,7 @@ func (u *upload) commit(who string) (campaign.ID, error) {
 	}
 	if u.earlier != nil {
 		if u.earlier.Content != u.remembered.Content {
-			return "", &control.Error{Code: control.CodeKeyReused, Message: "this Idempotency-Key was used for an upload with other content: use a new key for each upload"}
+			return "", &api.Error{Code: api.CodeKeyReused, Message: "this Idempotency-Key was used for an upload with other content: use a new key for each upload"}
 		}
 		u.remembered = u.earlier
 		return u.earlier.Sending, nil

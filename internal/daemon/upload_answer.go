@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
 	"campaignd/internal/intake"
@@ -15,12 +16,12 @@ import (
 
 // outcome is an answer as it is remembered.
 type outcome struct {
-	Uploaded control.Uploaded
-	Error    *control.Error
+	Uploaded api.Uploaded
+	Error    *api.Error
 }
 
 // answer waits for the check, and remembers the answer.
-func (u *upload) answer(ctx context.Context, id campaign.ID) (control.Uploaded, error) {
+func (u *upload) answer(ctx context.Context, id campaign.ID) (api.Uploaded, error) {
 	d := u.d
 	var o outcome
 	if u.remembered != nil && u.remembered.Answer != nil {
@@ -37,7 +38,7 @@ func (u *upload) answer(ctx context.Context, id campaign.ID) (control.Uploaded, 
 	}
 	s, err := d.store.Header(id)
 	if errors.Is(err, store.ErrNotFound) {
-		return o.Uploaded, control.NotFoundf("sending %s was removed", id)
+		return o.Uploaded, api.NotFoundf("sending %s was removed", id)
 	}
 	if err != nil {
 		return o.Uploaded, err
@@ -54,7 +55,7 @@ func (u *upload) answer(ctx context.Context, id campaign.ID) (control.Uploaded, 
 	return o.result()
 }
 
-func (o outcome) result() (control.Uploaded, error) {
+func (o outcome) result() (api.Uploaded, error) {
 	if o.Error != nil {
 		return o.Uploaded, o.Error
 	}
@@ -65,25 +66,24 @@ func (o outcome) result() (control.Uploaded, error) {
 func uploadOutcome(s *campaign.Sending) outcome {
 	refused := s.State == campaign.StateRejected || s.State == campaign.StateCanceled
 	if !refused {
-		return outcome{Uploaded: control.Uploaded{ID: s.ID, Name: s.Name, State: s.State, ApplicationID: s.ApplicationID, CampaignID: s.CampaignID,
-			Reference: s.Reference, ScheduledAt: s.ScheduledAt, Recipients: s.Rows, Planned: s.Planned, Warnings: s.Warnings}}
+		return outcome{Uploaded: api.UploadedOf(s)}
 	}
-	e := &control.Error{Code: control.CodeRejected, Message: s.Reason, Problems: s.Problems, Sending: s.ID}
+	e := &api.Error{Code: api.CodeRejected, Message: s.Reason, Problems: s.Problems, Sending: s.ID}
 	if slices.ContainsFunc(s.Problems, func(p campaign.Problem) bool { return p.Code == "duplicate-drop" }) {
-		e.Code = control.CodeConflict
+		e.Code = api.CodeConflict
 	}
 	return outcome{Error: e}
 }
 
 // uploadResult returns the result by which the metrics count an upload that ended with err.
-func uploadResult(ctx context.Context, uploaded control.Uploaded, err error) string {
+func uploadResult(ctx context.Context, uploaded api.Uploaded, err error) string {
 	switch {
 	case errors.Is(err, intake.ErrUploadBody):
 		return control.UploadCut
 	case ctx.Err() != nil:
 		return control.UploadGone
 	case err != nil:
-		return string(control.CodeOf(uploadError(err)))
+		return string(api.CodeOf(uploadError(err)))
 	case uploaded.State == campaign.StateChecking:
 		return control.UploadChecking
 	}
@@ -92,20 +92,20 @@ func uploadResult(ctx context.Context, uploaded control.Uploaded, err error) str
 
 // fieldError is a mistake in one field of an upload.
 func fieldError(field, message string) error {
-	return &control.Error{Code: control.CodeInvalid, Message: fmt.Sprintf("the field %q %s", clip(field), message),
+	return &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf("the field %q %s", clip(field), message),
 		Problems: []campaign.Problem{{Code: "field-invalid", Field: clip(field), Message: message}}}
 }
 
 // uploadError gives an error of intake its code.
 func uploadError(err error) error {
-	for kind, code := range map[error]control.Code{intake.ErrUploadTooLarge: control.CodeTooLarge, intake.ErrUploadFull: control.CodeFull,
-		intake.ErrUploadSpace: control.CodeNoSpace, intake.ErrUploadBody: control.CodeInvalid} {
+	for kind, code := range map[error]api.Code{intake.ErrUploadTooLarge: api.CodeTooLarge, intake.ErrUploadFull: api.CodeFull,
+		intake.ErrUploadSpace: api.CodeNoSpace, intake.ErrUploadBody: api.CodeInvalid} {
 		if errors.Is(err, kind) {
-			return &control.Error{Code: code, Message: err.Error()}
+			return &api.Error{Code: code, Message: err.Error()}
 		}
 	}
 	if errors.Is(err, intake.ErrNotInbox) {
-		return control.Unavailablef("the inbox can't be reached at the moment: ask the operator")
+		return api.Unavailablef("the inbox can't be reached at the moment: ask the operator")
 	}
 	return err
 }

@@ -24,9 +24,9 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
-	"campaignd/internal/control"
 	"campaignd/internal/send"
 	"campaignd/internal/send/drivers"
 	"campaignd/internal/send/null"
@@ -173,9 +173,9 @@ type answer struct {
 	status   int
 	location string
 	text     string
-	control.Uploaded
+	api.Uploaded
 	Title, Detail string
-	Code          control.Code
+	Code          api.Code
 	Sending       campaign.ID
 	Errors        []campaign.Problem
 }
@@ -297,7 +297,7 @@ func (l *live) waitDone(id campaign.ID) {
 func TestUploadIsRefused(t *testing.T) {
 	l := newLive(t, "", "")
 	a := l.upload(northToken, "layout@l.json", `{"contact": {"contactCode": "{{kode}}", "channelType": "push"}, "customFields": {"name": "{{name}}"}}`, "file@c.csv", theCSV)
-	if a.status != 422 || a.Code != control.CodeRejected || len(a.Errors) != 1 || a.Errors[0].Line != 1 || a.Errors[0].File != "c.layout.json" || !a.Sending.Valid() {
+	if a.status != 422 || a.Code != api.CodeRejected || len(a.Errors) != 1 || a.Errors[0].Line != 1 || a.Errors[0].File != "c.layout.json" || !a.Sending.Valid() {
 		t.Errorf("a wrong layout: %d %s", a.status, a.text)
 	}
 	first := l.upload(northToken, "layout@l.json", theLayout, "file@c.csv", theCSV)
@@ -545,7 +545,7 @@ func TestIdempotencyKey(t *testing.T) {
 		t.Errorf("after a restart: %d %s, want %s", a.status, a.text, answers[0].text)
 	}
 	other := bytes.ReplaceAll(body.Bytes(), []byte("Ada"), []byte("Eva"))
-	if a := post(northToken, "key-1", other); a.status != 422 || a.Code != control.CodeKeyReused {
+	if a := post(northToken, "key-1", other); a.status != 422 || a.Code != api.CodeKeyReused {
 		t.Errorf("other content: %d %s", a.status, a.text)
 	}
 	if a := post(southToken, "key-1", body.Bytes()); a.status != 409 {
@@ -555,7 +555,7 @@ func TestIdempotencyKey(t *testing.T) {
 	if one, two := post(northToken, "key-2", wrong), post(northToken, "key-2", wrong); one.status != 422 || two.text != one.text {
 		t.Errorf("a refusal is remembered too: %s, then %s", one.text, two.text)
 	}
-	if all, err := l.Sendings(t.Context(), control.Filter{}); err != nil || len(all) != 3 {
+	if all, err := l.Sendings(t.Context(), api.Filter{}); err != nil || len(all) != 3 {
 		t.Errorf("%d sendings (%v), want 3", len(all), err)
 	}
 }
@@ -617,7 +617,7 @@ func TestEndIsAnnounced(t *testing.T) {
 				Type string
 				Data struct {
 					ID       campaign.ID
-					Messages control.Messages
+					Messages api.Messages
 				}
 			}
 			if err := json.Unmarshal(body, &e); err != nil || bytes.Contains(body, []byte("Ada")) {

@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/control"
 )
 
 // request is an upload to the harness's inbox.
@@ -25,21 +25,21 @@ type request struct {
 
 // uploadEnd is how an upload ended.
 type uploadEnd struct {
-	control.Uploaded
+	api.Uploaded
 	err  error
 	took time.Duration
 }
 
 // upload starts an upload. Its end can be received once.
 func (w *harness) upload(ctx context.Context, r request) <-chan uploadEnd {
-	text := func(name, fileName, content string) *control.UploadPart {
-		return &control.UploadPart{Name: name, FileName: fileName, Body: strings.NewReader(content)}
+	text := func(name, fileName, content string) *api.UploadPart {
+		return &api.UploadPart{Name: name, FileName: fileName, Body: strings.NewReader(content)}
 	}
-	parts := []*control.UploadPart{
+	parts := []*api.UploadPart{
 		text(partLayout, "l.json", `{"contact": {"contactCode": "{{code}}", "channelType": "push"}, "customFields": {"name": "{{name}}"}}`),
 		text(partFile, r.name+".csv", fmt.Sprintf("code,name\n%[1]s-1,Ada\n%[1]s-2,Bob\n", r.name)),
 	}
-	next := func() (*control.UploadPart, error) {
+	next := func() (*api.UploadPart, error) {
 		if len(parts) > 0 {
 			part := parts[0]
 			parts = parts[1:]
@@ -49,13 +49,13 @@ func (w *harness) upload(ctx context.Context, r request) <-chan uploadEnd {
 			<-r.gate
 		}
 		if r.cut {
-			return nil, control.Invalidf("the body ends before its last boundary")
+			return nil, api.Invalidf("the body ends before its last boundary")
 		}
 		return nil, io.EOF
 	}
 	end, began := make(chan uploadEnd, 1), time.Now()
 	go func() {
-		uploaded, err := w.running.Upload(ctx, control.UploadRequest{Inbox: filepath.Join(w.dir, "in"), ApplicationID: 1, CampaignID: 1, Key: r.key}, next, "test")
+		uploaded, err := w.running.Upload(ctx, api.UploadRequest{Inbox: filepath.Join(w.dir, "in"), ApplicationID: 1, CampaignID: 1, Key: r.key}, next, "test")
 		end <- uploadEnd{uploaded, err, time.Since(began)}
 	}()
 	synctest.Wait()
@@ -72,7 +72,7 @@ func (w *harness) holdChecks() (gate chan struct{}) {
 // sendings returns the number of sendings that aren't void.
 func (w *harness) sendings() int {
 	w.t.Helper()
-	all, err := w.running.Sendings(context.Background(), control.Filter{})
+	all, err := w.running.Sendings(context.Background(), api.Filter{})
 	w.check(err)
 	return len(all)
 }
@@ -159,7 +159,7 @@ func TestSameKeyWhileTheFirstArrives(t *testing.T) {
 		if one.err != nil || two.err != nil || one.ID != two.ID || !one.ID.Valid() {
 			t.Errorf("first %s (%v), second %s (%v): want the same", one.ID, one.err, two.ID, two.err)
 		}
-		if control.CodeOf(three.err) != control.CodeKeyReused {
+		if api.CodeOf(three.err) != api.CodeKeyReused {
 			t.Errorf("other content: %+v", three)
 		}
 		w.wait(time.Minute)
@@ -178,7 +178,7 @@ func TestFirstOfAKeyBreaksOff(t *testing.T) {
 		first := w.upload(t.Context(), request{key: "k", name: "cut", gate: gate, cut: true})
 		second := w.upload(t.Context(), request{key: "k", name: "cut"})
 		close(gate)
-		if end := <-first; control.CodeOf(end.err) != control.CodeInvalid {
+		if end := <-first; api.CodeOf(end.err) != api.CodeInvalid {
 			t.Errorf("the first: %+v", end)
 		}
 		if end := <-second; end.err != nil || !end.ID.Valid() {

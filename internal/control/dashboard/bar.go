@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/control"
 	"campaignd/internal/display"
 )
 
@@ -26,7 +26,7 @@ type segment struct {
 }
 
 // outcomeParts lists the parts of a bar in order, final outcomes first.
-func outcomeParts(m control.Messages) []struct {
+func outcomeParts(m api.Messages) []struct {
 	class, label string
 	n            uint64
 } {
@@ -41,7 +41,7 @@ func outcomeParts(m control.Messages) []struct {
 	}
 }
 
-func barOf(s control.Sending) bar {
+func barOf(s api.Sending) bar {
 	b := bar{Label: s.Name, Value: decimal(s.Percent)}
 	if s.State == campaign.StateRejected || s.DryRun {
 		b.Empty = true
@@ -57,7 +57,7 @@ func barOf(s control.Sending) bar {
 
 // segments places the outcomes side by side. Outcomes without messages have no
 // width but are kept, so that a bar that changes keeps its parts.
-func segments(m control.Messages) []segment {
+func segments(m api.Messages) []segment {
 	if m.Planned == 0 {
 		return nil
 	}
@@ -77,7 +77,7 @@ func decimal(v float64) string {
 }
 
 // legend returns the segments that aren't empty, and always the first.
-func legend(m control.Messages) []segment {
+func legend(m api.Messages) []segment {
 	var list []segment
 	for i, s := range segments(m) {
 		if s.Number != "0" || i == 0 {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
 	"campaignd/internal/display"
@@ -26,7 +27,7 @@ type dialog struct {
 	State   campaign.State
 }
 
-func dialogOf(verb string, s control.Details) dialog {
+func dialogOf(verb string, s api.Details) dialog {
 	left := display.Amount(s.Messages.Pending+s.Messages.Retrying, "message")
 	one := dialog{ID: s.ID, Name: s.Name, Verb: verb, Allowed: allowed(verb, s.State), State: s.State}
 	switch verb {
@@ -43,7 +44,7 @@ func dialogOf(verb string, s control.Details) dialog {
 	return one
 }
 
-func dialogs(s control.Details) []dialog {
+func dialogs(s api.Details) []dialog {
 	var list []dialog
 	if s.State.Final() {
 		return nil
@@ -66,7 +67,7 @@ func (d *Dashboard) confirm(r *http.Request, _ viewer) (*view, error) {
 	}
 	one := dialogOf(verb, s)
 	if !one.Allowed {
-		return nil, control.Conflictf("can't %s sending %s: it is %s", verb, s.ID, s.State)
+		return nil, api.Conflictf("can't %s sending %s: it is %s", verb, s.ID, s.State)
 	}
 	return &view{Title: one.Title, Nav: "/", Body: "confirm", Data: one}, nil
 }
@@ -77,7 +78,7 @@ func verbOf(r *http.Request) (string, error) {
 			return verb, nil
 		}
 	}
-	return "", control.NotFoundf("there is no page %q", r.URL.Path)
+	return "", api.NotFoundf("there is no page %q", r.URL.Path)
 }
 
 // change makes the confirmed change and shows the sending again.
@@ -89,10 +90,10 @@ func (d *Dashboard) change(w http.ResponseWriter, r *http.Request) {
 	}
 	id := campaign.ID(r.PathValue("id"))
 	if !id.Valid() { // a change needs the full id: a shortened one may name another sending by now
-		d.fail(w, r, control.NotFoundf("%q isn't the full id of a sending", string(id)))
+		d.fail(w, r, api.NotFoundf("%q isn't the full id of a sending", string(id)))
 		return
 	}
-	do := map[string]func(context.Context, campaign.ID, string) (control.Change, error){
+	do := map[string]func(context.Context, campaign.ID, string) (api.Change, error){
 		"pause": d.service.Pause, "resume": d.service.Resume, "cancel": d.service.Cancel,
 	}[verb]
 	change, err := do(r.Context(), id, control.CallerOf(r.Context()).Who)

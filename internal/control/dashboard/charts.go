@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"campaignd/internal/control"
+	"campaignd/internal/api"
 	"campaignd/internal/display"
 )
 
@@ -25,7 +25,7 @@ type throughputChart struct {
 	Label string
 }
 
-func throughputOf(p control.Throughput, l viewer) throughputChart {
+func throughputOf(p api.Throughput, l viewer) throughputChart {
 	if len(p.Steps) == 0 {
 		return throughputChart{}
 	}
@@ -76,7 +76,7 @@ type sliceRow struct {
 // maxSliceRows limits the table; the chart shows all slices.
 const maxSliceRows = 200
 
-func slicesOf(s control.Details, l viewer) sliceChart {
+func slicesOf(s api.Details, l viewer) sliceChart {
 	var c sliceChart
 	var from, until time.Time
 	var most uint32

@@ -7,7 +7,7 @@
 // It keeps no state of sendings: everything goes through Service. It never shows a
 // contact: results and the messages of a dry run stay in files.
 //
-// Errors are shown to the caller in the words of control.Error; the daemon's own
+// Errors are shown to the caller in the words of api.Error; the daemon's own
 // failures are logged as well.
 package dashboard
 
@@ -26,6 +26,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
 	"campaignd/internal/display"
@@ -38,7 +39,7 @@ type Service interface {
 	control.Upkeep
 
 	// Throughput counts a sending's results over time. It may be slow for a large one.
-	Throughput(ctx context.Context, id campaign.ID) (control.Throughput, error)
+	Throughput(ctx context.Context, id campaign.ID) (api.Throughput, error)
 }
 
 //go:embed templates/*.html
@@ -89,7 +90,7 @@ func New(service Service, log *slog.Logger) (*Dashboard, error) {
 	d.mux.HandleFunc("GET /channels", d.page(d.channels))
 	d.mux.HandleFunc("GET /inboxes", d.page(d.inboxes))
 	d.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		d.WriteError(w, r, &control.Error{Code: control.CodeNotFound, Message: fmt.Sprintf("There is no page %q.", r.URL.Path)})
+		d.WriteError(w, r, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("There is no page %q.", r.URL.Path)})
 	})
 	return d, nil
 }
@@ -176,21 +177,21 @@ func (d *Dashboard) page(make build) http.HandlerFunc {
 
 // fail answers with err and logs it if it is the daemon's own.
 func (d *Dashboard) fail(w http.ResponseWriter, r *http.Request, err error) {
-	answer, ok := errors.AsType[*control.Error](err)
+	answer, ok := errors.AsType[*api.Error](err)
 	if !ok {
 		if r.Context().Err() != nil {
-			answer = &control.Error{Code: control.CodeUnavailable, Message: "The request was canceled."}
+			answer = &api.Error{Code: api.CodeUnavailable, Message: "The request was canceled."}
 		} else {
 			d.log.Error("make page", "path", r.URL.Path, "err", err)
-			answer = &control.Error{Code: control.CodeInternal, Message: "The daemon failed, see its log: " + err.Error()}
+			answer = &api.Error{Code: api.CodeInternal, Message: "The daemon failed, see its log: " + err.Error()}
 		}
 	}
 	d.WriteError(w, r, answer)
 }
 
 // Sorry implements control.Pages.
-func (d *Dashboard) WriteError(w http.ResponseWriter, r *http.Request, err *control.Error) {
-	if err.Code == control.CodeUnauthorized && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+func (d *Dashboard) WriteError(w http.ResponseWriter, r *http.Request, err *api.Error) {
+	if err.Code == api.CodeUnauthorized && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		d.toLogin(w, r)
 		return
 	}

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/control"
 )
 
 // get asks for a page as a browser does.
@@ -27,9 +27,9 @@ func get(d *Dashboard, method, path string, headers ...string) *httptest.Respons
 func TestPages(t *testing.T) {
 	s := newFakeDaemon()
 	s.more = 40
-	s.status = func(st *control.Status) {
+	s.status = func(st *api.Status) {
 		st.Stopping, st.ConfigProblem = true, "campaignd.toml:3: listen is wrong"
-		st.Channels[1].State, st.Channels[1].Held, st.Channels[1].Reason, st.Channels[1].Since, st.Channels[1].NextTryAt = control.ChannelHeld, true, "the password is wrong", noon, noon
+		st.Channels[1].State, st.Channels[1].Held, st.Channels[1].Reason, st.Channels[1].Since, st.Channels[1].NextTryAt = api.ChannelHeld, true, "the password is wrong", noon, noon
 		st.Inboxes[0].Problem, st.Store.DiskFree = "the folder is gone", 1<<20
 	}
 	d := serve(t, s)
@@ -130,9 +130,9 @@ func TestErrorsArePages(t *testing.T) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
-	for code, part := range map[control.Code]string{control.CodeHost: "Not allowed", control.CodeTooLarge: "Not understood", control.CodeUnavailable: "Not now"} {
+	for code, part := range map[api.Code]string{api.CodeHost: "Not allowed", api.CodeTooLarge: "Not understood", api.CodeUnavailable: "Not now"} {
 		w := httptest.NewRecorder()
-		d.WriteError(w, httptest.NewRequest("POST", "/", nil), &control.Error{Code: code, Message: "no"})
+		d.WriteError(w, httptest.NewRequest("POST", "/", nil), &api.Error{Code: code, Message: "no"})
 		if w.Code != code.Status() || !strings.Contains(w.Body.String(), part) {
 			t.Errorf("%s: %d %s", code, w.Code, w.Body)
 		}
@@ -141,7 +141,7 @@ func TestErrorsArePages(t *testing.T) {
 
 func TestNoLogin(t *testing.T) {
 	d := serve(t, newFakeDaemon())
-	no := &control.Error{Code: control.CodeUnauthorized, Message: "the token is missing"}
+	no := &api.Error{Code: api.CodeUnauthorized, Message: "the token is missing"}
 	w := httptest.NewRecorder()
 	d.WriteError(w, httptest.NewRequest("GET", "/sendings/42?a=b", nil), no)
 	if w.Code != 303 || w.Header().Get("Location") != "/login?next=%2Fsendings%2F42%3Fa%3Db" {
@@ -191,7 +191,7 @@ func TestChanges(t *testing.T) {
 	if len(s.calls) != calls {
 		t.Errorf("something was done: %v", s.calls[calls:])
 	}
-	s.change(func() { s.fail = control.Conflictf("can't cancel sending 20260314-000042: it is canceled") })
+	s.change(func() { s.fail = api.Conflictf("can't cancel sending 20260314-000042: it is canceled") })
 	if w := get(d, "POST", "/sendings/20260314-000042/cancel"); w.Code != 409 || !strings.Contains(w.Body.String(), "Can&#39;t cancel sending 20260314-000042: it is canceled.") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
 )
@@ -38,7 +39,7 @@ type fakeDaemon struct {
 	calls   []string
 	looks   int
 	fail    error
-	status  func(*control.Status)
+	status  func(*api.Status)
 	more    int // sendings that ended
 	pending int // further scheduled sendings
 }
@@ -52,35 +53,35 @@ func (s *fakeDaemon) change(do func()) {
 	do()
 }
 
-func (s *fakeDaemon) spring() control.Sending {
-	return control.Sending{ID: springID, Name: "spring", Reference: "order 4711", Inbox: "inbox", State: s.state, ApplicationID: 1, CampaignID: 7,
+func (s *fakeDaemon) spring() api.Sending {
+	return api.Sending{ID: springID, Name: "spring", Reference: "order 4711", Inbox: "inbox", State: s.state, ApplicationID: 1, CampaignID: 7,
 		Condition: campaign.FragmentedSlots, ReceivedAt: noon.Add(-time.Hour), ScheduledAt: noon, StartedAt: noon,
 		Recipients: campaign.RowCounts{Total: 1010, Accepted: 1000, Rejected: 8, Duplicate: 2},
-		Messages:   control.Messages{Planned: 1000, Pending: 990 - s.sent, Sent: s.sent, Failed: 7, Unknown: 2, InFlight: 1},
+		Messages:   api.Messages{Planned: 1000, Pending: 990 - s.sent, Sent: s.sent, Failed: 7, Unknown: 2, InFlight: 1},
 		Percent:    float64(s.sent+9) / 10, NextSliceAt: noon, EstimatedEnd: noon.Add(time.Hour), Rate: 8,
-		LastError: &control.MessageError{At: noon, Line: 12, Error: "the receiver answered 500", Code: "500"}}
+		LastError: &api.MessageError{At: noon, Line: 12, Error: "the receiver answered 500", Code: "500"}}
 }
 
-func (s *fakeDaemon) Sendings(_ context.Context, f control.Filter) ([]control.Sending, error) {
+func (s *fakeDaemon) Sendings(_ context.Context, f api.Filter) ([]api.Sending, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looks++
-	all := []control.Sending{
+	all := []api.Sending{
 		{ID: "20260314-000045", Name: hostileName, State: campaign.StateRejected, Reason: "2 errors were found", FinishedAt: noon},
-		{ID: "20260314-000044", Name: "later", State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7, NextSliceAt: noon.Add(time.Hour), Messages: control.Messages{Planned: 5, Pending: 5}},
-		{ID: "20260314-000043", Name: "sooner", State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7, ScheduledAt: noon.Add(time.Minute), Messages: control.Messages{Planned: 5, Pending: 5}},
+		{ID: "20260314-000044", Name: "later", State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7, NextSliceAt: noon.Add(time.Hour), Messages: api.Messages{Planned: 5, Pending: 5}},
+		{ID: "20260314-000043", Name: "sooner", State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7, ScheduledAt: noon.Add(time.Minute), Messages: api.Messages{Planned: 5, Pending: 5}},
 		s.spring(),
 		{ID: "20260314-000041", Name: "reading", State: campaign.StateChecking, Percent: 40, ReceivedAt: noon},
 		{ID: "20260314-000040", Name: "trial", State: campaign.StateCompleted, DryRun: true, FinishedAt: noon, ApplicationID: 1, CampaignID: 7},
 	}
 	for i := range s.more {
-		all = append(all, control.Sending{ID: campaign.NewID(noon, uint64(i+1000)), Name: fmt.Sprint("old-", i), State: campaign.StateCompleted, FinishedAt: noon, Messages: control.Messages{Planned: 4, Sent: 3, Failed: 1}})
+		all = append(all, api.Sending{ID: campaign.NewID(noon, uint64(i+1000)), Name: fmt.Sprint("old-", i), State: campaign.StateCompleted, FinishedAt: noon, Messages: api.Messages{Planned: 4, Sent: 3, Failed: 1}})
 	}
 	for i := range s.pending {
-		all = append(all, control.Sending{ID: campaign.NewID(noon, uint64(i+20000)), Name: fmt.Sprint("pending-", i), State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7,
-			NextSliceAt: noon.Add(time.Hour), Messages: control.Messages{Planned: 5, Pending: 5}})
+		all = append(all, api.Sending{ID: campaign.NewID(noon, uint64(i+20000)), Name: fmt.Sprint("pending-", i), State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7,
+			NextSliceAt: noon.Add(time.Hour), Messages: api.Messages{Planned: 5, Pending: 5}})
 	}
-	list := slices.DeleteFunc(all, func(one control.Sending) bool {
+	list := slices.DeleteFunc(all, func(one api.Sending) bool {
 		return !slices.Contains(f.States, one.State) || !strings.Contains(strings.ToLower(one.Name), strings.ToLower(f.Name))
 	})
 	list = list[min(f.Offset, len(list)):]
@@ -94,12 +95,12 @@ func (s *fakeDaemon) Resolve(_ context.Context, _, text string) (campaign.ID, er
 	return control.Match(text, []control.SendingName{{ID: springID, Name: "spring"}, {ID: "20260314-000045", Name: hostileName}})
 }
 
-func (s *fakeDaemon) Sending(_ context.Context, id campaign.ID) (control.Details, error) {
+func (s *fakeDaemon) Sending(_ context.Context, id campaign.ID) (api.Details, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	spring := s.spring()
 	spring.WaitsFor = &campaign.WaitsFor{Reason: "channel cloud_api is held: the token is revoked", Since: noon, Until: noon.Add(time.Minute)}
-	d := control.Details{Sending: spring, Sliced: true, AcceptedAt: noon, Channels: []string{"cloud_api"}, Folder: "inbox/accepted/spring." + string(id),
+	d := api.Details{Sending: spring, Sliced: true, AcceptedAt: noon, Channels: []string{"cloud_api"}, Folder: "inbox/accepted/spring." + string(id),
 		CSV:      campaign.CSVInfo{Bytes: 5000, Encoding: "utf-8", Delimiter: "\t"},
 		Errors:   []campaign.Problem{{File: hostileName, Line: 3, Column: 7, Field: "phone", Message: "is empty"}},
 		Warnings: []campaign.Problem{{File: "spring.csv", Message: "is Windows-1252"}}, ErrorCount: 8,
@@ -107,66 +108,66 @@ func (s *fakeDaemon) Sending(_ context.Context, id campaign.ID) (control.Details
 	}
 	for i := range 300 {
 		start := noon.Add(time.Duration(i-1) * 5 * time.Minute)
-		d.Slices = append(d.Slices, control.Slice{Start: start, End: start.Add(5 * time.Minute), Recipients: uint32(10 + i%3)})
+		d.Slices = append(d.Slices, api.Slice{Start: start, End: start.Add(5 * time.Minute), Recipients: uint32(10 + i%3)})
 	}
 	if id != springID {
-		d = control.Details{Sending: control.Sending{ID: id, Name: hostileName, State: campaign.StateRejected}, Slices: []control.Slice{}}
+		d = api.Details{Sending: api.Sending{ID: id, Name: hostileName, State: campaign.StateRejected}, Slices: []api.Slice{}}
 	}
 	return d, s.fail
 }
 
-func (s *fakeDaemon) steer(verb string, id campaign.ID, who string, state campaign.State) (control.Change, error) {
+func (s *fakeDaemon) steer(verb string, id campaign.ID, who string, state campaign.State) (api.Change, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls = append(s.calls, fmt.Sprintf("%s %s by %s", verb, id, who))
 	if s.fail != nil {
-		return control.Change{}, s.fail
+		return api.Change{}, s.fail
 	}
 	s.state = state
-	return control.Change{ID: id, State: state, InFlight: 3}, nil
+	return api.Change{ID: id, State: state, InFlight: 3}, nil
 }
 
-func (s *fakeDaemon) Pause(_ context.Context, id campaign.ID, who string) (control.Change, error) {
+func (s *fakeDaemon) Pause(_ context.Context, id campaign.ID, who string) (api.Change, error) {
 	return s.steer("pause", id, who, campaign.StatePaused)
 }
 
-func (s *fakeDaemon) Resume(_ context.Context, id campaign.ID, who string) (control.Change, error) {
+func (s *fakeDaemon) Resume(_ context.Context, id campaign.ID, who string) (api.Change, error) {
 	return s.steer("resume", id, who, campaign.StateSending)
 }
 
-func (s *fakeDaemon) Cancel(_ context.Context, id campaign.ID, who string) (control.Change, error) {
+func (s *fakeDaemon) Cancel(_ context.Context, id campaign.ID, who string) (api.Change, error) {
 	return s.steer("cancel", id, who, campaign.StateCanceled)
 }
 
-func (s *fakeDaemon) Timeline(context.Context, int64, int) (control.Timeline, error) {
+func (s *fakeDaemon) Timeline(context.Context, int64, int) (api.Timeline, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := control.ApplicationTimeline{ApplicationID: 1, Name: "Demo " + hostileName, Sliced: true, SlotSeconds: 60, Capacity: 100,
-		Closed:   []control.Span{{Start: noon.Add(9 * time.Hour), End: noon.Add(20 * time.Hour)}},
-		Sendings: []control.TimelineSending{{ID: springID, Name: "spring", State: campaign.StateSending, Sliced: true, Messages: 900, Slots: 10, Start: noon, End: noon.Add(time.Hour)}},
+	a := api.ApplicationTimeline{ApplicationID: 1, Name: "Demo " + hostileName, Sliced: true, SlotSeconds: 60, Capacity: 100,
+		Closed:   []api.Span{{Start: noon.Add(9 * time.Hour), End: noon.Add(20 * time.Hour)}},
+		Sendings: []api.TimelineSending{{ID: springID, Name: "spring", State: campaign.StateSending, Sliced: true, Messages: 900, Slots: 10, Start: noon, End: noon.Add(time.Hour)}},
 	}
 	for i := range 8 { // more than can be listed beside a cell
 		id := campaign.NewID(noon, uint64(100+i))
-		a.Sendings = append(a.Sendings, control.TimelineSending{ID: id, Name: fmt.Sprint("n", i), State: campaign.StateScheduled, Sliced: true, Messages: 10, Slots: 1, Start: noon, End: noon})
+		a.Sendings = append(a.Sendings, api.TimelineSending{ID: id, Name: fmt.Sprint("n", i), State: campaign.StateScheduled, Sliced: true, Messages: 10, Slots: 1, Start: noon, End: noon})
 	}
 	for i := range 10 {
-		use := control.SlotUse{Start: noon.Add(time.Duration(i) * time.Minute), Reserved: 100, Shares: []control.Share{{ID: springID, Messages: 60}, {ID: "20260313-000001", Messages: 5}}}
+		use := api.SlotUse{Start: noon.Add(time.Duration(i) * time.Minute), Reserved: 100, Shares: []api.Share{{ID: springID, Messages: 60}, {ID: "20260313-000001", Messages: 5}}}
 		for k := range 7 {
-			use.Shares = append(use.Shares, control.Share{ID: campaign.NewID(noon, uint64(100+k)), Messages: 5})
+			use.Shares = append(use.Shares, api.Share{ID: campaign.NewID(noon, uint64(100+k)), Messages: 5})
 		}
 		a.Slots = append(a.Slots, use)
 	}
-	return control.Timeline{From: noon, Until: noon.Add(48 * time.Hour), Applications: []control.ApplicationTimeline{a,
-		{ApplicationID: 2, Sendings: []control.TimelineSending{{ID: "20260314-000044", Name: "later", State: campaign.StateScheduled, Start: noon}}}, {ApplicationID: 3}}}, s.fail
+	return api.Timeline{From: noon, Until: noon.Add(48 * time.Hour), Applications: []api.ApplicationTimeline{a,
+		{ApplicationID: 2, Sendings: []api.TimelineSending{{ID: "20260314-000044", Name: "later", State: campaign.StateScheduled, Start: noon}}}, {ApplicationID: 3}}}, s.fail
 }
 
-func (s *fakeDaemon) Status(context.Context) (control.Status, error) {
+func (s *fakeDaemon) Status(context.Context) (api.Status, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	status := control.Status{Version: "1.2.3", StartedAt: noon, Now: noon, Sendings: map[campaign.State]int{campaign.StateSending: 1, campaign.StateScheduled: 2},
-		Channels: []control.Channel{{ApplicationID: 1, ChannelType: "cloud_api", Driver: "outbox", Rate: 80, Current: 40, Concurrency: 16, State: control.ChannelOK}, {ApplicationID: 2, ChannelType: "mail", Driver: "smtp"}},
-		Inboxes:  []control.Inbox{{Path: "inbox", Waiting: 1, LastScan: noon, Waits: []control.Wait{{Name: hostileName, Reason: "its layout must still come", Since: noon}}}},
-		Queue:    control.Queue{Pending: 900, NextAt: noon}, Store: control.Store{Bytes: 1 << 20, DiskFree: 5 << 30},
+	status := api.Status{Version: "1.2.3", StartedAt: noon, Now: noon, Sendings: map[campaign.State]int{campaign.StateSending: 1, campaign.StateScheduled: 2},
+		Channels: []api.Channel{{ApplicationID: 1, ChannelType: "cloud_api", Driver: "outbox", Rate: 80, Current: 40, Concurrency: 16, State: api.ChannelOK}, {ApplicationID: 2, ChannelType: "mail", Driver: "smtp"}},
+		Inboxes:  []api.Inbox{{Path: "inbox", Waiting: 1, LastScan: noon, Waits: []api.Wait{{Name: hostileName, Reason: "its layout must still come", Since: noon}}}},
+		Queue:    api.Queue{Pending: 900, NextAt: noon}, Store: api.Store{Bytes: 1 << 20, DiskFree: 5 << 30},
 	}
 	if s.status != nil {
 		s.status(&status)
@@ -174,12 +175,12 @@ func (s *fakeDaemon) Status(context.Context) (control.Status, error) {
 	return status, s.fail
 }
 
-func (s *fakeDaemon) Audit(context.Context, control.AuditFilter) ([]control.AuditEntry, error) {
-	return []control.AuditEntry{{At: noon, Who: "user:ada", Action: "pause", Detail: hostileName}}, nil
+func (s *fakeDaemon) Audit(context.Context, api.AuditFilter) ([]api.AuditEntry, error) {
+	return []api.AuditEntry{{At: noon, Who: "user:ada", Action: "pause", Detail: hostileName}}, nil
 }
 
-func (s *fakeDaemon) Throughput(context.Context, campaign.ID) (control.Throughput, error) {
-	return control.Throughput{Start: noon, Step: time.Second, Steps: []control.ThroughputStep{{Sent: 8}, {}, {Sent: 4, Other: 2}}}, nil
+func (s *fakeDaemon) Throughput(context.Context, campaign.ID) (api.Throughput, error) {
+	return api.Throughput{Start: noon, Step: time.Second, Steps: []api.ThroughputStep{{Sent: 8}, {}, {Sent: 4, Other: 2}}}, nil
 }
 
 // serve makes a dashboard of the shop.

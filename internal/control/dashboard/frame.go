@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"campaignd/internal/api"
 	"campaignd/internal/control"
 	"campaignd/internal/display"
 )
@@ -18,8 +19,8 @@ type notice struct {
 	More string // the link's text
 }
 
-func (d *Dashboard) status(ctx context.Context) (control.Status, error) {
-	return cached(&d.cache, "status", maxAge, func() (control.Status, error) { return d.service.Status(ctx) })
+func (d *Dashboard) status(ctx context.Context) (api.Status, error) {
+	return cached(&d.cache, "status", maxAge, func() (api.Status, error) { return d.service.Status(ctx) })
 }
 
 // frame renders what every page has around its content.
@@ -43,7 +44,7 @@ func (d *Dashboard) frame(ctx context.Context, l viewer) ([]region, error) {
 	return []region{notices, {"foot", []part{foot}}}, nil
 }
 
-func noticesOf(s control.Status) []notice {
+func noticesOf(s api.Status) []notice {
 	var list []notice
 	if s.Stopping {
 		list = append(list, notice{ID: "stopping", Text: "The daemon is stopping: it accepts nothing new and finishes what is in flight."})
@@ -71,8 +72,8 @@ func noticesOf(s control.Status) []notice {
 }
 
 // stateText names a channel's state after "is".
-func stateText(state control.ChannelState) string {
-	if state == control.ChannelTrouble {
+func stateText(state api.ChannelState) string {
+	if state == api.ChannelTrouble {
 		return "in trouble"
 	}
 	return string(state)
@@ -88,7 +89,7 @@ type foot struct {
 	Zone     string
 }
 
-func footOf(s control.Status, l viewer) foot {
+func footOf(s api.Status, l viewer) foot {
 	return foot{
 		Version: s.Version, Up: l.moment(s.StartedAt), Queue: display.Amount(s.Queue.Pending+s.Queue.Retrying+s.Queue.InFlight, "message"),
 		Next: l.moment(s.Queue.NextAt), Store: size(s.Store.Bytes), DiskFree: size(s.Store.DiskFree),
@@ -104,17 +105,17 @@ type errorPage struct {
 	Caller  control.Caller
 }
 
-func headline(code control.Code) string {
+func headline(code api.Code) string {
 	switch code {
-	case control.CodeNotFound:
+	case api.CodeNotFound:
 		return "Not found"
-	case control.CodeConflict:
+	case api.CodeConflict:
 		return "Not possible now"
-	case control.CodeForbidden, control.CodeHost, control.CodeUnauthorized:
+	case api.CodeForbidden, api.CodeHost, api.CodeUnauthorized:
 		return "Not allowed"
-	case control.CodeInvalid, control.CodeMethod, control.CodeTooLarge:
+	case api.CodeInvalid, api.CodeMethod, api.CodeTooLarge:
 		return "Not understood"
-	case control.CodeUnavailable:
+	case api.CodeUnavailable:
 		return "Not now"
 	default:
 		return "Something went wrong"

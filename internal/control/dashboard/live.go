@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"campaignd/internal/control"
+	"campaignd/internal/api"
 )
 
 // A page moves by itself so: its script asks for the page's own address as
@@ -37,7 +37,7 @@ type change struct {
 func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request, whole func() (*view, error)) {
 	if d.streams.Add(1) > maxStreams {
 		d.streams.Add(-1)
-		d.fail(w, r, control.Unavailablef("Too many pages are open."))
+		d.fail(w, r, api.Unavailablef("Too many pages are open."))
 		return
 	}
 	defer d.streams.Add(-1)

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/control"
 	"campaignd/internal/display"
 )
 
@@ -32,7 +32,7 @@ type detailPart struct {
 	Problems   []campaign.Problem
 	Errors     string // count of problems and how many of them are shown
 	Warnings   []campaign.Problem
-	LastError  *control.MessageError
+	LastError  *api.MessageError
 	LastAt     moment
 	Folder     string
 	Slices     sliceChart
@@ -63,15 +63,15 @@ func (d *Dashboard) sending(r *http.Request, l viewer) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	var pace control.Throughput
+	var pace api.Throughput
 	if !one.StartedAt.IsZero() {
-		pace, err = cached(&d.cache, "pace "+string(one.ID), maxThroughputAge, func() (control.Throughput, error) { return d.service.Throughput(ctx, one.ID) })
+		pace, err = cached(&d.cache, "pace "+string(one.ID), maxThroughputAge, func() (api.Throughput, error) { return d.service.Throughput(ctx, one.ID) })
 		if err != nil {
 			return nil, err
 		}
 	}
-	audit, err := cached(&d.cache, "audit "+string(one.ID), maxAge, func() ([]control.AuditEntry, error) {
-		return d.service.Audit(ctx, control.AuditFilter{Sending: one.ID, Limit: 50})
+	audit, err := cached(&d.cache, "audit "+string(one.ID), maxAge, func() ([]api.AuditEntry, error) {
+		return d.service.Audit(ctx, api.AuditFilter{Sending: one.ID, Limit: 50})
 	})
 	if err != nil {
 		return nil, err
@@ -89,17 +89,17 @@ func (d *Dashboard) sending(r *http.Request, l viewer) (*view, error) {
 	return v, nil
 }
 
-func (d *Dashboard) details(ctx context.Context, text string) (control.Details, error) {
-	return cached(&d.cache, "sending "+text, maxAge, func() (control.Details, error) {
+func (d *Dashboard) details(ctx context.Context, text string) (api.Details, error) {
+	return cached(&d.cache, "sending "+text, maxAge, func() (api.Details, error) {
 		id, err := d.service.Resolve(ctx, "", text)
 		if err != nil {
-			return control.Details{}, err
+			return api.Details{}, err
 		}
 		return d.service.Sending(ctx, id)
 	})
 }
 
-func detailOf(s control.Details, pace control.Throughput, audit []control.AuditEntry, l viewer) detailPart {
+func detailOf(s api.Details, pace api.Throughput, audit []api.AuditEntry, l viewer) detailPart {
 	p := detailPart{row: rowOf(s.Sending, l), Reference: s.Reference, Legend: legend(s.Messages), Problems: s.Errors, Warnings: s.Warnings, LastError: s.LastError,
 		Folder: s.Folder, Slices: slicesOf(s, l), Throughput: throughputOf(pace, l), Hint: hint(s), Items: itemsOf(s, l)}
 	for _, verb := range verbs() {
@@ -126,7 +126,7 @@ func detailOf(s control.Details, pace control.Throughput, audit []control.AuditE
 }
 
 // itemsOf lists the known facts of a sending.
-func itemsOf(s control.Details, l viewer) []item {
+func itemsOf(s api.Details, l viewer) []item {
 	var list []item
 	text := func(label, text string) {
 		if text != "" {
@@ -172,7 +172,7 @@ func delimiter(d string) string {
 }
 
 // hint names the files that have the contacts, which pages never show.
-func hint(s control.Details) string {
+func hint(s api.Details) string {
 	switch {
 	case s.State == campaign.StateChecking:
 		return ""

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/control"
 	"campaignd/internal/display"
 )
 
@@ -71,7 +71,7 @@ func (d *Dashboard) sendings(r *http.Request, l viewer) (*view, error) {
 	ctx := r.Context()
 	state := campaign.State(r.URL.Query().Get("state"))
 	if state != "" && !slices.Contains(campaign.States, state) {
-		return nil, control.NotFoundf("there is no state %q; there are %v", state, campaign.States)
+		return nil, api.NotFoundf("there is no state %q; there are %v", state, campaign.States)
 	}
 	name := r.URL.Query().Get("name")
 	number, _ := strconv.Atoi(r.URL.Query().Get("page"))
@@ -85,7 +85,7 @@ func (d *Dashboard) sendings(r *http.Request, l viewer) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	filter := control.Filter{States: ended, Name: name, Limit: fewEnded}
+	filter := api.Filter{States: ended, Name: name, Limit: fewEnded}
 	if len(active) == 0 {
 		filter.Offset, filter.Limit = (number-1)*pageSize, pageSize+1
 	}
@@ -114,7 +114,7 @@ func (d *Dashboard) sendings(r *http.Request, l viewer) (*view, error) {
 	regions = append(regions, region{"filter", []part{chipList}})
 	for _, group := range []struct {
 		name string
-		rows []control.Sending
+		rows []api.Sending
 		want bool // is it shown even if empty
 		word string
 	}{
@@ -168,7 +168,7 @@ func rank(state campaign.State) int {
 }
 
 // whenNext orders those that wait for their time; the others stay newest first.
-func whenNext(s control.Sending) time.Time {
+func whenNext(s api.Sending) time.Time {
 	switch {
 	case s.State != campaign.StateScheduled:
 		return time.Time{}
@@ -180,7 +180,7 @@ func whenNext(s control.Sending) time.Time {
 }
 
 // active returns a page of the sendings that haven't ended, those that move or need a person first.
-func (d *Dashboard) active(ctx context.Context, states []campaign.State, name string, offset int, s control.Status) ([]control.Sending, bool, error) {
+func (d *Dashboard) active(ctx context.Context, states []campaign.State, name string, offset int, s api.Status) ([]api.Sending, bool, error) {
 	moving := slices.DeleteFunc(slices.Clone(states), func(s campaign.State) bool { return s == campaign.StateScheduled })
 	waiting := slices.DeleteFunc(slices.Clone(states), func(s campaign.State) bool { return s != campaign.StateScheduled })
 	first := 0 // number of moving sendings
@@ -190,16 +190,16 @@ func (d *Dashboard) active(ctx context.Context, states []campaign.State, name st
 	if name != "" {
 		moving, waiting, first = states, nil, len(s.Sendings)+offset+pageSize // their number isn't known: keep them together
 	}
-	var list []control.Sending
+	var list []api.Sending
 	if first > 0 { // looking for what isn't there would read every pending sending
 		var err error
-		if list, err = d.list(ctx, control.Filter{States: moving, Name: name, Offset: offset, Limit: pageSize + 1}); err != nil {
+		if list, err = d.list(ctx, api.Filter{States: moving, Name: name, Offset: offset, Limit: pageSize + 1}); err != nil {
 			return nil, false, err
 		}
 	}
 	list = slices.Clone(list) // others use it too
 	if len(list) <= pageSize {
-		scheduled, err := d.list(ctx, control.Filter{States: waiting, Offset: max(offset-first, 0), Limit: pageSize + 1 - len(list)})
+		scheduled, err := d.list(ctx, api.Filter{States: waiting, Offset: max(offset-first, 0), Limit: pageSize + 1 - len(list)})
 		if err != nil {
 			return nil, false, err
 		}
@@ -207,17 +207,17 @@ func (d *Dashboard) active(ctx context.Context, states []campaign.State, name st
 	}
 	more := len(list) > pageSize
 	list = list[:min(len(list), pageSize)]
-	slices.SortStableFunc(list, func(a, b control.Sending) int {
+	slices.SortStableFunc(list, func(a, b api.Sending) int {
 		return cmp.Or(cmp.Compare(rank(a.State), rank(b.State)), whenNext(a).Compare(whenNext(b)))
 	})
 	return list, more, nil
 }
 
-func (d *Dashboard) list(ctx context.Context, f control.Filter) ([]control.Sending, error) {
+func (d *Dashboard) list(ctx context.Context, f api.Filter) ([]api.Sending, error) {
 	if len(f.States) == 0 {
 		return nil, nil
 	}
-	return cached(&d.cache, fmt.Sprintf("list %v %q %d %d", f.States, f.Name, f.Offset, f.Limit), maxAge, func() ([]control.Sending, error) {
+	return cached(&d.cache, fmt.Sprintf("list %v %q %d %d", f.States, f.Name, f.Offset, f.Limit), maxAge, func() ([]api.Sending, error) {
 		return d.service.Sendings(ctx, f)
 	})
 }
@@ -239,7 +239,7 @@ func listLink(state campaign.State, name string, page int) string {
 	return "/?" + query.Encode()
 }
 
-func chips(s control.Status, now campaign.State) []chip {
+func chips(s api.Status, now campaign.State) []chip {
 	all := 0
 	for _, n := range s.Sendings {
 		all += n
@@ -253,7 +253,7 @@ func chips(s control.Status, now campaign.State) []chip {
 
 func capital(word string) string { return strings.ToUpper(word[:1]) + word[1:] }
 
-func rowOf(s control.Sending, l viewer) row {
+func rowOf(s api.Sending, l viewer) row {
 	m := s.Messages
 	r := row{ID: s.ID, Name: s.Name, State: s.State, Reason: sentence(s.Reason), Bar: barOf(s), Percent: percent(s.Percent),
 		About: fmt.Sprintf("campaign %d, application %d", s.CampaignID, s.ApplicationID)}
@@ -300,7 +300,7 @@ func rowOf(s control.Sending, l viewer) row {
 }
 
 // whenOf returns the instant that matters most about a sending now.
-func whenOf(s control.Sending, l viewer) fact {
+func whenOf(s api.Sending, l viewer) fact {
 	switch {
 	case !s.FinishedAt.IsZero():
 		return fact{"ended", l.moment(s.FinishedAt)}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"campaignd/internal/control"
+	"campaignd/internal/api"
 	"campaignd/internal/display"
 )
 
@@ -40,7 +40,7 @@ func (d *Dashboard) channels(r *http.Request, l viewer) (*view, error) {
 	return &view{Title: "Channels", Nav: "/channels", Body: "channels", Regions: []region{list}}, nil
 }
 
-func channelOf(ch control.Channel, l viewer) channelRow {
+func channelOf(ch api.Channel, l viewer) channelRow {
 	row := channelRow{
 		ID: fmt.Sprintf("channel-%d-%s", ch.ApplicationID, ch.ChannelType), Name: ch.ChannelType,
 		About: fmt.Sprintf("application %d, driver %s", ch.ApplicationID, ch.Driver), State: string(ch.State), Held: ch.Held, Reason: sentence(ch.Reason),

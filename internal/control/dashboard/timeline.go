@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/control"
 	"campaignd/internal/display"
 )
 
@@ -65,7 +65,7 @@ type hour struct {
 
 // timeline renders the page of the next 48 hours.
 func (d *Dashboard) timeline(r *http.Request, l viewer) (*view, error) {
-	t, err := cached(&d.cache, "timeline", maxAge, func() (control.Timeline, error) { return d.service.Timeline(r.Context(), 0, pageSize) })
+	t, err := cached(&d.cache, "timeline", maxAge, func() (api.Timeline, error) { return d.service.Timeline(r.Context(), 0, pageSize) })
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (d *Dashboard) timeline(r *http.Request, l viewer) (*view, error) {
 	return v, nil
 }
 
-func applicationOf(t control.Timeline, a control.ApplicationTimeline, l viewer) applicationChart {
+func applicationOf(t api.Timeline, a api.ApplicationTimeline, l viewer) applicationChart {
 	one := applicationChart{ID: a.ApplicationID, Title: fmt.Sprintf("Application %d", a.ApplicationID), Sliced: a.Sliced && a.SlotSeconds > 0}
 	if a.Name != "" {
 		one.Title = a.Name
@@ -132,8 +132,8 @@ func firstRow(at time.Time, zone *time.Location) time.Time {
 
 // canvas draws one application.
 type canvas struct {
-	t     control.Timeline
-	a     control.ApplicationTimeline
+	t     api.Timeline
+	a     api.ApplicationTimeline
 	l     viewer
 	class map[campaign.ID]string
 	names map[campaign.ID]string
@@ -146,7 +146,7 @@ type cell struct {
 	start    time.Time
 	room     uint64
 	reserved uint64
-	shares   []control.Share
+	shares   []api.Share
 }
 
 // cells groups the slots into cells.
@@ -164,7 +164,7 @@ func (c *canvas) cells() {
 		last := &c.list[len(c.list)-1]
 		last.reserved += uint64(s.Reserved)
 		for _, share := range s.Shares {
-			i := slices.IndexFunc(last.shares, func(o control.Share) bool { return o.ID == share.ID })
+			i := slices.IndexFunc(last.shares, func(o api.Share) bool { return o.ID == share.ID })
 			if i < 0 {
 				last.shares = append(last.shares, share)
 			} else {
@@ -236,7 +236,7 @@ func (c *canvas) closed(from, to time.Time) bool {
 	if to.After(c.t.Until) {
 		to = c.t.Until
 	}
-	return slices.ContainsFunc(c.a.Closed, func(s control.Span) bool { return !from.Before(s.Start) && !to.After(s.End) })
+	return slices.ContainsFunc(c.a.Closed, func(s api.Span) bool { return !from.Before(s.Start) && !to.After(s.End) })
 }
 
 func (c *canvas) classOf(id campaign.ID) string {

@@ -1,4 +1,4 @@
-package control
+package api
 
 import (
 	"time"
@@ -198,4 +198,10 @@ type Reservations struct {
 type Reservation struct {
 	Slot     int64  `json:"slot"`
 	Reserved uint32 `json:"reserved"` // messages
+}
+
+// LoginCode is an address of the dashboard that logs in once.
+type LoginCode struct {
+	Address   string    `json:"address"`
+	ExpiresAt time.Time `json:"expiresAt"`
 }

@@ -1,14 +1,19 @@
-package control
+// Package api has the types that cross the socket, HTTP and the command line's --json, and those
+// that are sent to a partner's notify_url: requests, answers and errors, each written once. It is a
+// room of its own because transport (control), pages, commands and the daemon's operations share it.
+//
+// The types are stable: keys are added but never renamed or redefined. Instants are RFC 3339 in UTC
+// and absent where there is none. Counts are messages unless their comment says otherwise.
+//
+// The files in a sending's folder have documents of their own (report), because their keys and
+// their order are the partner's contract.
+package api
 
 import (
 	"time"
 
 	"campaignd/internal/campaign"
 )
-
-// The types of the JSON API and of --json. They are stable: keys are added but
-// never renamed or redefined. Instants are RFC 3339 in UTC and absent where
-// there is none. Counts are messages unless their comment says otherwise.
 
 // Filter selects sendings. The zero Filter selects all.
 type Filter struct {
@@ -45,6 +50,16 @@ type Sending struct {
 	Rate          float64            `json:"rate,omitempty"`        // messages a second with a final outcome, on average since the start
 	WaitsFor      *campaign.WaitsFor `json:"waitsFor,omitempty"`    // why it doesn't continue although something is due
 	LastError     *MessageError      `json:"lastError,omitempty"`   // newest failed attempt, until the end
+}
+
+// SendingOf returns what the store knows of a sending; progress and waits are left out.
+func SendingOf(s *campaign.Sending, c campaign.Counts) Sending {
+	return Sending{
+		ID: s.ID, Name: s.Name, Reference: s.Reference, Inbox: s.Inbox, State: s.State, Reason: s.Reason,
+		ApplicationID: s.ApplicationID, CampaignID: s.CampaignID, Condition: s.Condition, DryRun: s.DryRun,
+		ReceivedAt: s.ReceivedAt, ScheduledAt: s.ScheduledAt, StartedAt: s.StartedAt, FinishedAt: s.FinishedAt,
+		Recipients: s.Rows, Messages: MessagesOf(s, c),
+	}
 }
 
 // Messages counts a sending's messages by outcome. Pending, inFlight and retrying
@@ -96,6 +111,12 @@ type Slice struct {
 	Start      time.Time `json:"start"`
 	End        time.Time `json:"end,omitzero"`
 	Recipients uint32    `json:"recipients"`
+}
+
+// ResultsFilter selects what of results.csv is written. The zero value is all of it.
+type ResultsFilter struct {
+	Outcomes []campaign.Outcome // only lines with one of these; none: all
+	Plain    bool               // cells without the apostrophe before what a spreadsheet would take for a formula
 }
 
 // EarlierDrop is the sending that a drop would repeat.
