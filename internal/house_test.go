@@ -19,6 +19,7 @@ var may = map[string][]string{
 	"source":          {},
 	"failpoint":       {},
 	"keylock":         {},
+	"media":           {"campaign", "keylock", "safeio"},
 	"receipts":        {},
 	"safeio":          {"campaign", "failpoint"},
 	"config":          {"display", "calendar", "campaign", "contact", "plan", "plan/document", "receipts", "send", "source"}, // send: what a driver opens is a send.Channel
@@ -51,7 +52,7 @@ var may = map[string][]string{
 	"api":               {"campaign"},
 	"control":           {"api", "campaign", "config", "safeio", "send", "source"},
 	"control/dashboard": {"api", "campaign", "control", "display"},
-	"daemon": {"api", "display", "campaign", "calendar", "check", "config", "contact", "control", "control/dashboard", "failpoint", "intake", "keylock", "notify", "source", "plan", "plan/document", "report", "safeio", "send",
+	"daemon": {"api", "display", "campaign", "calendar", "check", "config", "contact", "control", "control/dashboard", "failpoint", "intake", "keylock", "media", "notify", "source", "plan", "plan/document", "report", "safeio", "send",
 		"receipts", "store", "watch"},
 }
 

@@ -132,6 +132,9 @@ func (c *campaignCheck) channels(ctx context.Context, camp *campaign.Campaign, a
 					answer.Warnings = append(answer.Warnings, campaign.Problem{File: camp.File, Field: "messageContent", Message: fmt.Sprintf("message %d on %s: %s", i+1, name, doubt)})
 				}
 			}
+			if media, ok := driver.(send.MediaChannel); ok && err == nil {
+				_, err = media.Media(content.Item)
+			}
 			if err != nil {
 				wrong("messageContent", "message %d can't be sent on %s: %v", i+1, name, err)
 			}

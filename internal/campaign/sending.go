@@ -66,21 +66,22 @@ type Sending struct {
 	ScheduledAt time.Time     `json:"scheduledAt,omitzero"`  // T
 	MaxLateness time.Duration `json:"maxLateness,omitempty"` // expiry of unsliced recipients after T
 
-	Sliced       bool      `json:"sliced,omitempty"`
-	Channels     []string  `json:"channels,omitempty"`  // Rows.Channels indexes this
-	Contents     []Content `json:"contents,omitempty"`  // frozen messageContent
-	Variables    []string  `json:"variables,omitempty"` // Rows.Values indexes this
-	Messages     int       `json:"messages,omitempty"`  // most messages any of its channels sends a recipient; the stride of message statuses
-	Planned      uint64    `json:"planned,omitempty"`   // messages to send in all
-	Rows         RowCounts `json:"rows"`
-	CSV          CSVInfo   `json:"csv"`
-	Warnings     []Problem `json:"warnings,omitempty"`
-	Problems     []Problem `json:"problems,omitempty"`     // the first MaxProblems
-	ProblemCount int       `json:"problemCount,omitempty"` // all of them
-	Previews     []Preview `json:"previews,omitempty"`     // the first messages, of a dry run
-	Receipts     bool      `json:"receipts,omitempty"`     // one of its channels reports deliveries
-	Files        []FileID  `json:"files,omitempty"`        // the claimed files
-	Uploaded     bool      `json:"uploaded,omitempty"`     // it came over HTTP: its files were never in the inbox itself
+	Sliced       bool        `json:"sliced,omitempty"`
+	Channels     []string    `json:"channels,omitempty"`  // Rows.Channels indexes this
+	Contents     []Content   `json:"contents,omitempty"`  // frozen messageContent
+	Media        []MediaFile `json:"media,omitempty"`     // files of campaigns_dir that Contents name, as they were at acceptance
+	Variables    []string    `json:"variables,omitempty"` // Rows.Values indexes this
+	Messages     int         `json:"messages,omitempty"`  // most messages any of its channels sends a recipient; the stride of message statuses
+	Planned      uint64      `json:"planned,omitempty"`   // messages to send in all
+	Rows         RowCounts   `json:"rows"`
+	CSV          CSVInfo     `json:"csv"`
+	Warnings     []Problem   `json:"warnings,omitempty"`
+	Problems     []Problem   `json:"problems,omitempty"`     // the first MaxProblems
+	ProblemCount int         `json:"problemCount,omitempty"` // all of them
+	Previews     []Preview   `json:"previews,omitempty"`     // the first messages, of a dry run
+	Receipts     bool        `json:"receipts,omitempty"`     // one of its channels reports deliveries
+	Files        []FileID    `json:"files,omitempty"`        // the claimed files
+	Uploaded     bool        `json:"uploaded,omitempty"`     // it came over HTTP: its files were never in the inbox itself
 
 	// Moving.
 	State      State     `json:"state"`
@@ -119,6 +120,15 @@ type CSVInfo struct {
 
 // EncodingSheet is the encoding of a CSV that came as a spreadsheet.
 const EncodingSheet = "xlsx"
+
+// MediaFile is an image, video or document that a campaign names by its file in campaigns_dir
+// (docs/contract.md 6).
+type MediaFile struct {
+	Name   string `json:"name"`   // within campaigns_dir, without a folder
+	SHA256 string `json:"sha256"` // hex; it identifies the content
+	Size   int64  `json:"size"`   // in bytes
+	Type   string `json:"type"`   // media type by its content, such as "image/jpeg"
+}
 
 // Preview is one message as it would be sent.
 type Preview struct {

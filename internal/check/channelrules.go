@@ -44,6 +44,9 @@ func (c *Checker) channels(ctx context.Context, camp *campaign.Campaign, layout 
 			if checker, ok := drivers[name].(send.ItemChecker); ok {
 				c.checkItem(ctx, checker, camp, f, i, name, content.Item)
 			}
+			if channel, ok := drivers[name].(send.MediaChannel); ok {
+				f.addMedia(channel, camp, i, name, content.Item)
+			}
 		}
 		rules.allowed = append(rules.allowed, channel)
 		s.Channels = append(s.Channels, name)
@@ -79,6 +82,19 @@ func (c *Checker) checkItem(ctx context.Context, checker send.ItemChecker, camp 
 	for _, text := range warnings {
 		f.Sending.Warnings = append(f.Sending.Warnings, campaign.Problem{File: camp.File, Field: "messageContent",
 			Message: fmt.Sprintf("message %d on %s: %s", i+1, name, text)})
+	}
+}
+
+// addMedia checks the files that an item names and adds them to the sending.
+func (f *Finding) addMedia(channel send.MediaChannel, camp *campaign.Campaign, i int, name string, item json.RawMessage) {
+	files, err := channel.Media(item)
+	if err != nil {
+		f.Problems.AddCode("campaign-content", camp.File, 0, 0, "messageContent", "message %d can't be sent on %s: %v", i+1, name, err)
+	}
+	for _, one := range files {
+		if !slices.Contains(f.Sending.Media, one) {
+			f.Sending.Media = append(f.Sending.Media, one)
+		}
 	}
 }
 

@@ -1,13 +1,16 @@
 package config
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"campaignd/internal/campaign"
 	"campaignd/internal/contact"
 	"campaignd/internal/receipts"
 	"campaignd/internal/send"
@@ -77,6 +80,21 @@ type Environment struct {
 	Tracer      send.WireTracer // nil: nothing is traced
 	Contacts    ContactCounters // nil: there is no store
 	Records     Records         // nil: there is no store
+	Media       MediaFiles      // nil: items can't name files
+}
+
+// MediaFiles are the files of campaigns_dir that items name, and the copies of those that sendings
+// were accepted with.
+type MediaFiles interface {
+	// Open opens a file of campaigns_dir and returns its size. The caller closes it. The error says
+	// what is wrong without the name.
+	Open(name string) (*os.File, int64, error)
+	// Hash returns the SHA-256 of an opened file in hex.
+	Hash(file *os.File) (string, error)
+	// Content opens what a sending was accepted with. The caller closes it.
+	Content(campaign.MediaFile) (*os.File, error)
+	// Lock serializes the uploads to an account, whose name begins with the driver's.
+	Lock(ctx context.Context, account string) (unlock func(), err error)
 }
 
 // Records stores small values of drivers durably, by a name that begins with the driver's name and a

@@ -10,6 +10,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/media"
 	"campaignd/internal/plan"
 	"campaignd/internal/report"
 	"campaignd/internal/send"
@@ -26,7 +27,12 @@ func (d Drivers) Of(application int64) map[string]send.Channel { return d[applic
 // connects to nothing. The error lists every problem. Without a store the drivers
 // can't enforce daily_contacts.
 func OpenDrivers(c *config.Config, getenv func(string) string) (Drivers, error) {
-	return openDrivers(c, config.Environment{Secret: secretReader(getenv)})
+	return openDrivers(c, plainEnvironment(c, getenv))
+}
+
+// plainEnvironment returns what drivers get of a process without a store.
+func plainEnvironment(c *config.Config, getenv func(string) string) config.Environment {
+	return config.Environment{Secret: secretReader(getenv), Media: media.New(func() string { return c.CampaignsDir }, "")}
 }
 
 func openDrivers(c *config.Config, env config.Environment) (Drivers, error) {

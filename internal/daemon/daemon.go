@@ -32,6 +32,7 @@ import (
 	"campaignd/internal/failpoint"
 	"campaignd/internal/intake"
 	"campaignd/internal/keylock"
+	"campaignd/internal/media"
 	"campaignd/internal/notify"
 	"campaignd/internal/send"
 	"campaignd/internal/store"
@@ -41,6 +42,7 @@ import (
 const (
 	storeName = "campaignd.db"
 	tokenName = "http_token" // of HTTP, unless token_file is set
+	mediaName = "media"      // folder of the copies of files that campaigns send
 )
 
 // Options configure a daemon.
@@ -77,6 +79,7 @@ type Daemon struct {
 	notifier  *notify.Notifier
 	requests  keylock.Locks[[32]byte] // by Idempotency-Key
 	refresher *refresher
+	media     *media.Files
 
 	mu       sync.Mutex // guards all below
 	config   *config.Config
@@ -95,9 +98,10 @@ func Open(o Options) (*Daemon, error) {
 		o.Notify = func(string) {}
 	}
 	d := &Daemon{opts: o, log: o.Log, now: o.Now, config: o.Config, startedAt: o.Now(), configAt: o.Now(), notifies: told}
+	d.media = media.New(func() string { return d.current().CampaignsDir }, filepath.Join(o.Config.StateDir, mediaName))
 	if o.Drivers == nil {
 		d.opts.Drivers = func(c *config.Config, getenv func(string) string) (Drivers, error) {
-			return openDrivers(c, config.Environment{Secret: secretReader(getenv), Contacts: d.contactCounters, Records: lazyRecords{func() *store.Store { return d.store }}})
+			return openDrivers(c, d.environment(getenv))
 		}
 	}
 	_, tokenErr := secretReader(o.Getenv)(o.Config.TokenFile)
@@ -141,11 +145,16 @@ func Open(o Options) (*Daemon, error) {
 		d.metrics.Notices(string(result), 0) // rate() needs a first value
 	}
 	d.intake = intake.New(intake.Options{
-		Store: d.store, StateDir: o.Config.StateDir, Checker: d.checker(o.Config, drivers), Dispatcher: d.send,
+		Store: d.store, StateDir: o.Config.StateDir, Checker: d.checker(o.Config, drivers), Dispatcher: d.send, Media: d.media,
 		Accepted: func(campaign.ID) { d.send.Kick() }, Decided: d.decided, Ended: d.notifier.Kick, WaitsFor: d.waitsFor, Log: o.Log, Now: o.Now,
 	})
 	d.inboxes = newInboxes(d.intake, o.Log, o.Quiet)
 	return d, nil
+}
+
+// environment returns what drivers get of the process.
+func (d *Daemon) environment(getenv func(string) string) config.Environment {
+	return config.Environment{Secret: secretReader(getenv), Contacts: d.contactCounters, Records: lazyRecords{func() *store.Store { return d.store }}, Media: d.media}
 }
 
 func (d *Daemon) checker(c *config.Config, drivers Drivers) *check.Checker {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"campaignd/internal/api"
+	"campaignd/internal/campaign"
 	"campaignd/internal/store"
 )
 
@@ -66,11 +67,36 @@ func (d *Daemon) housekeeping(ctx context.Context) {
 		d.logTask(ctx, "user ids that were not seen for long", err)
 		_, err = d.store.ForgetRequests(now.Add(-requestsKept))
 		d.logTask(ctx, "uploads whose keys have expired", err)
+		_, err = d.media.Collect(d.neededMedia, now.Add(-mediaSpared))
+		d.logTask(ctx, "copies of files that no sending needs", err)
 	}
 }
 
 // userIDsKept is the time after its last receipt in which a user id is remembered.
 const userIDsKept = 90 * 24 * time.Hour
+
+// mediaSpared is the time in which the copy of a file isn't removed: its sending may not be accepted yet.
+const mediaSpared = 24 * time.Hour
+
+// neededMedia returns the SHA-256 of the files that stored sendings may still send.
+func (d *Daemon) neededMedia() (map[string]bool, error) {
+	needed := map[string]bool{}
+	for f := (store.Filter{Limit: 1000}); ; {
+		heads, err := d.store.Sendings(f)
+		if err != nil || len(heads) == 0 {
+			return needed, err
+		}
+		for _, s := range heads {
+			if s.State == campaign.StateRejected || s.State == campaign.StateCanceled {
+				continue
+			}
+			for _, m := range s.Media {
+				needed[m.SHA256] = true
+			}
+		}
+		f.Before = heads[len(heads)-1].ID
+	}
+}
 
 // logTask logs a task's error.
 func (d *Daemon) logTask(ctx context.Context, name string, err error) {

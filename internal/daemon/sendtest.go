@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ func (d *Daemon) SendTest(ctx context.Context, m api.TestMessage, who string) (a
 	if out {
 		return api.TestResult{}, api.Conflictf("the contact has opted out of channel %q: remove the opt-out first (campaignd suppress remove) or use another contact", m.ChannelType)
 	}
-	result, err := sendTest(ctx, d.current(), d.opts.Getenv, d.contactCounters, m)
+	result, err := sendTest(ctx, d.current(), d.environment(d.opts.Getenv), m)
 	if err != nil {
 		return api.TestResult{}, err
 	}
@@ -40,21 +41,25 @@ func (d *Daemon) SendTest(ctx context.Context, m api.TestMessage, who string) (a
 // SendTest sends one message without a daemon. It opens no store, so opt-outs and daily_contacts
 // don't apply. It returns an *api.Error if the caller can fix the cause.
 func SendTest(ctx context.Context, c *config.Config, getenv func(string) string, m api.TestMessage) (api.TestResult, error) {
-	return sendTest(ctx, c, getenv, nil, m)
+	return sendTest(ctx, c, plainEnvironment(c, getenv), m)
 }
 
-func sendTest(ctx context.Context, c *config.Config, getenv func(string) string, counters config.ContactCounters, m api.TestMessage) (api.TestResult, error) {
+func sendTest(ctx context.Context, c *config.Config, env config.Environment, m api.TestMessage) (api.TestResult, error) {
 	ch, contents, variables, err := testSubject(c, m)
 	if err != nil {
 		return api.TestResult{}, err
 	}
 	var seen send.Transcript
 	mask := newMask(ch.Hidden())
-	driver, err := openDriver(ch, config.Environment{Secret: mask.recording(secretReader(getenv)), Contacts: counters, Tracer: seen.Tracer})
+	env.Secret, env.Tracer = mask.recording(env.Secret), seen.Tracer
+	driver, err := openDriver(ch, env)
 	if err != nil {
 		return api.TestResult{}, api.Invalidf("channel %q can't be used: %s", m.ChannelType, mask.apply(err.Error()))
 	}
 	defer driver.Close()
+	if contents[0].Item, err = uploadFiles(ctx, driver, contents[0].Item); err != nil {
+		return api.TestResult{}, api.Invalidf("message %d can't be sent on %s: %s", m.Message, m.ChannelType, mask.apply(err.Error()))
+	}
 	msg, err := testMessage(driver, c.Application(m.ApplicationID).ContactRules(m.ChannelType), contents, variables, m)
 	if err != nil {
 		return api.TestResult{}, err
@@ -69,6 +74,19 @@ func sendTest(ctx context.Context, c *config.Config, getenv func(string) string,
 	}
 	r.Request, r.Reply, r.Detail = mask.apply(r.Request), mask.apply(r.Reply), mask.apply(r.Detail)
 	return r, nil
+}
+
+// uploadFiles returns the item with its files uploaded.
+func uploadFiles(ctx context.Context, driver send.Channel, item json.RawMessage) (json.RawMessage, error) {
+	channel, ok := driver.(send.MediaChannel)
+	if !ok {
+		return item, nil
+	}
+	files, err := channel.Media(item)
+	if err != nil || len(files) == 0 {
+		return item, err
+	}
+	return channel.Prepare(ctx, item, files)
 }
 
 // testSubject finds the channel and the campaign that m names.

@@ -123,6 +123,11 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *check.Find
 				Message: fmt.Sprintf("the driver %[2]s of the channel %[1]q calls every message sent and sends none, so the operator has to choose another one", name, ch.Driver)})
 		}
 	}
+	if len(s.Media) > 0 && in.media != nil && !s.DryRun {
+		if err := in.media.Keep(s.Media); err != nil { // before anything is promised
+			return fmt.Errorf("accept %s: %w", s.ID, err)
+		}
+	}
 	terms := termsOf(&o)
 	terms.DuplicateWindow, terms.Resend = f.Application.DuplicateWindow, f.Sidecar.Resend
 	slices, err := in.store.Accept(s, terms)

@@ -43,12 +43,19 @@ type Dispatcher interface {
 	Reschedule(ctx context.Context, id campaign.ID, change func() error) error
 }
 
+// Media keeps the content of files that campaigns send (package media).
+type Media interface {
+	// Keep copies the content of files durably.
+	Keep([]campaign.MediaFile) error
+}
+
 // Options configure an Intake.
 type Options struct {
 	Store      *store.Store
 	StateDir   string // folder for the temporary files of a check
 	Checker    *check.Checker
 	Dispatcher Dispatcher
+	Media      Media                                // keeps the files of campaigns; nil: none have any
 	Accepted   func(campaign.ID)                    // called after a sending was accepted
 	WaitsFor   func(campaign.ID) *campaign.WaitsFor // why an active sending waits, nil if it doesn't; may be nil
 	Decided    func(campaign.ID)                    // called after a drop was accepted or refused; may be nil
@@ -64,6 +71,7 @@ type Intake struct {
 	stateDir   string
 	check      atomic.Pointer[check.Checker]
 	dispatcher Dispatcher
+	media      Media
 	accepted   func(campaign.ID)
 	waitsFor   func(campaign.ID) *campaign.WaitsFor
 	decided    func(campaign.ID)
@@ -97,7 +105,7 @@ type task func(ctx context.Context) error
 // New returns an Intake. It starts nothing and does no I/O.
 func New(o Options) *Intake {
 	in := &Intake{
-		store: o.Store, stateDir: o.StateDir, dispatcher: o.Dispatcher, accepted: o.Accepted, waitsFor: o.WaitsFor, log: o.Log, now: o.Now,
+		store: o.Store, stateDir: o.StateDir, dispatcher: o.Dispatcher, media: o.Media, accepted: o.Accepted, waitsFor: o.WaitsFor, log: o.Log, now: o.Now,
 		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), claims: newClaims(), pending: newPending(),
 		waits: map[[2]string]wait{}, deferredControls: map[[2]string][]watch.Control{}, loggedKeys: map[string]bool{}, lastLogged: map[string]time.Time{}, working: map[campaign.ID]float64{}, away: map[string]bool{},
 	}

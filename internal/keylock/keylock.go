@@ -1,5 +1,5 @@
 // Package keylock locks keys individually: holders of different keys don't wait for each other.
-// It is a room of its own because intake locks sendings with it, and daemon requests.
+// It is a room of its own because intake locks sendings with it, daemon requests, and media uploads.
 package keylock
 
 import (

@@ -51,7 +51,12 @@ func Message(item string) []string {
 		v.add("(also as HTML)")
 	}
 	v.body(whole.take("body"))
-	if kind, ok := whole.member("type"); ok && (kind == "text" || kind == "template") {
+	for _, kind := range []string{"image", "video", "document"} {
+		if o, ok := whole.take(kind).(*object); ok {
+			v.add("%s", media(kind, o))
+		}
+	}
+	if kind, ok := whole.member("type"); ok && (kind == "text" || kind == "template" || kind == "image" || kind == "video" || kind == "document") {
 		whole.take("type") // Meta's name for what is shown already
 	}
 	v.rest(whole)

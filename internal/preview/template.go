@@ -100,7 +100,7 @@ func parameter(p *object, i int) string {
 
 // media describes an image, document, video, place, amount or date.
 func media(kind string, o *object) string {
-	for _, name := range []string{"fallback_value", "link", "id", "name"} {
+	for _, name := range []string{"fallback_value", "file", "link", "id", "name"} {
 		if value := o.take(name); value != nil {
 			text := plain(value)
 			if name != "fallback_value" {

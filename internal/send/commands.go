@@ -81,6 +81,10 @@ func (d *Dispatcher) Resume(_ context.Context, id campaign.ID) (campaign.State, 
 		}
 	}
 	d.mu.Lock()
+	if _, waits := d.unprepared[id]; waits {
+		delete(d.deferred, id)
+		d.Kick()
+	}
 	var lanes []*channelSender
 	for _, name := range s.Channels {
 		if cs := d.senders[channelKey{s.ApplicationID, name}]; cs != nil {
@@ -151,7 +155,7 @@ func (d *Dispatcher) claimRun(id campaign.ID) *run {
 		d.mu.Lock()
 		r := d.runs[id]
 		if r == nil {
-			r = newRun(id)
+			r = newRun(d.sendCtx, id)
 			d.runs[id] = r
 			d.mu.Unlock()
 			return r

@@ -61,6 +61,7 @@ type Dispatcher struct {
 	misconfigured map[campaign.ID]bool      // held because a channel is missing
 	probes        map[campaign.ID]bool      // loaded with one message at a time
 	loadFailures  map[campaign.ID]int       // failed loads in a row
+	unprepared    map[campaign.ID]time.Time // since when an item of it can't be prepared
 }
 
 // deferral says until when a sending isn't loaded: by the wall clock, or for a length of time.
@@ -77,7 +78,7 @@ func New(opts Options) *Dispatcher {
 		observer: opts.Observer, stopTimeout: cmp.Or(opts.StopTimeout, 10*time.Second), retryHold: cmp.Or(opts.RetryHold, 5*time.Minute),
 		kicks: make(chan struct{}, 1), pings: make(chan chan struct{}), apps: map[int64]*Application{}, senders: map[channelKey]*channelSender{}, slotMeters: map[int64]*slotMeter{}, lastFailures: map[campaign.ID]MessageFailure{},
 		runs: map[campaign.ID]*run{}, deferred: map[campaign.ID]deferral{}, held: map[campaign.ID]time.Time{},
-		misconfigured: map[campaign.ID]bool{}, probes: map[campaign.ID]bool{}, loadFailures: map[campaign.ID]int{},
+		misconfigured: map[campaign.ID]bool{}, probes: map[campaign.ID]bool{}, loadFailures: map[campaign.ID]int{}, unprepared: map[campaign.ID]time.Time{},
 	}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)

@@ -1,6 +1,8 @@
 package send
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -16,7 +18,13 @@ var errMisconfigured = errors.New("the configured channels can't send it")
 // task that newRun counts in open.
 func (d *Dispatcher) load(r *run) {
 	err := d.prepare(r)
+	notPrepared, waits := errors.AsType[*NotPrepared](err)
 	switch {
+	case r.isHalted():
+	case waits && notPrepared.Hold:
+		d.hold(r, notPrepared.Reason, cmp.Or(notPrepared.RetryAfter, d.retryHold))
+	case waits:
+		d.postpone(r, notPrepared)
 	case errors.Is(err, errMisconfigured):
 		d.holdMisconfigured(r, err)
 	case err != nil:
@@ -33,6 +41,30 @@ func (d *Dispatcher) load(r *run) {
 		r.halt()
 	}
 	d.leave(r)
+}
+
+// prepareRetry is the wait after an item couldn't be prepared, if the channel asks for none.
+const prepareRetry = 30 * time.Second
+
+// postpone loads a sending again later that can't be prepared now.
+func (d *Dispatcher) postpone(r *run, why *NotPrepared) {
+	pause, now := cmp.Or(why.RetryAfter, prepareRetry), d.now()
+	d.mu.Lock()
+	since, before := d.unprepared[r.id]
+	if !before {
+		since = now
+		d.unprepared[r.id] = since
+	}
+	d.mu.Unlock()
+	if !before {
+		d.log.Warn("a sending can't begin yet; trying again", "sending", string(r.id), "reason", why.Reason)
+	}
+	r.preparing.Store(&Wait{Reason: why.Reason, Since: since, Until: now.Add(pause)})
+	r.mu.Lock()
+	r.pause = pause
+	r.mu.Unlock()
+	r.halt()
+	d.changed(r.id)
 }
 
 func (d *Dispatcher) prepare(r *run) error {
@@ -95,6 +127,7 @@ func (d *Dispatcher) prepare(r *run) error {
 	}
 	d.mu.Lock()
 	delete(d.loadFailures, r.id)
+	delete(d.unprepared, r.id)
 	d.mu.Unlock()
 
 	r.mu.Lock()
@@ -128,7 +161,12 @@ func (d *Dispatcher) cursorsOf(r *run, s *campaign.Sending) ([]*sendingCursor, [
 		}
 		cur := &sendingCursor{run: r, channel: uint8(i), nextAt: 1}
 		for n, c := range campaign.ContentsFor(s.Contents, name) {
-			t, err := cs.settings.Load().Channel.Compile(c.Item, s.Variables)
+			channel := cs.settings.Load().Channel
+			item, err := d.prepareItem(r, channel, name, n+1, c.Item)
+			if err != nil {
+				return nil, nil, err
+			}
+			t, err := channel.Compile(item, s.Variables)
 			if err != nil {
 				return nil, nil, fmt.Errorf("%w: message %d for channel %q: %v", errMisconfigured, n+1, name, err)
 			}
@@ -137,6 +175,17 @@ func (d *Dispatcher) cursorsOf(r *run, s *campaign.Sending) ([]*sendingCursor, [
 		feeds, lanes = append(feeds, cur), append(lanes, cs)
 	}
 	return feeds, lanes, nil
+}
+
+// prepareItem returns the item as it is compiled: with what the channel's receiver calls its files.
+func (d *Dispatcher) prepareItem(r *run, channel Channel, name string, message int, item json.RawMessage) (json.RawMessage, error) {
+	media, ok := channel.(MediaChannel)
+	if !ok || len(r.s.Media) == 0 {
+		return item, nil
+	}
+	r.preparing.Store(&Wait{Reason: fmt.Sprintf("the files of message %d are being uploaded to channel %s", message, name), Since: d.now()})
+	defer r.preparing.Store(nil)
+	return media.Prepare(r.loading, item, r.s.Media)
 }
 
 // replanNow plans the passed slices again and returns all slices.
@@ -182,9 +231,9 @@ func (d *Dispatcher) replan(r *run, grid *plan.Grid) {
 	})
 }
 
-// hold holds a sending because an answer rejected all of its messages, not one. again says
-// that it is tried again by itself after retry_hold.
-func (d *Dispatcher) hold(r *run, reason string, again bool) {
+// hold holds a sending because an answer rejected all of its messages, not one. It is tried again
+// by itself after again; 0: never.
+func (d *Dispatcher) hold(r *run, reason string, again time.Duration) {
 	if r.isHalted() || !r.enter() {
 		return
 	}
@@ -197,10 +246,10 @@ func (d *Dispatcher) hold(r *run, reason string, again bool) {
 		})
 		if ok {
 			d.log.Warn("sending held: fix the cause, then resume it or wait for the next try",
-				"sending", string(r.id), "reason", reason, "next", d.retryHold)
+				"sending", string(r.id), "reason", reason, "next", again)
 			d.mu.Lock()
-			if again {
-				d.held[r.id] = time.Now().Add(d.retryHold)
+			if again > 0 {
+				d.held[r.id] = time.Now().Add(again)
 			}
 			d.mu.Unlock()
 			d.changed(r.id)

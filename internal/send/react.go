@@ -32,7 +32,7 @@ func (cs *channelSender) react(b *batch) {
 			cs.optOut(&b.msgs[i], res)
 			if n := cur.refusals.add(res); n >= set.RefusalsInARow {
 				cs.d.hold(cur.run, fmt.Sprintf("%d equal refusals in a row: %s; fix the cause and resume, then \"resend --failed\" sends the refused ones again",
-					n, describe(res)), false)
+					n, describe(res)), 0)
 				cur.refusals.reset()
 			}
 		case VerdictBadRecipient, VerdictRecipientBusy:
@@ -51,7 +51,7 @@ func (cs *channelSender) react(b *batch) {
 			cs.throttled(now, res)
 		case VerdictHold:
 			if res.Hold == HoldSending {
-				cs.d.hold(cur.run, res.Detail, true)
+				cs.d.hold(cur.run, res.Detail, cmp.Or(res.RetryAfter, cs.d.retryHold))
 				cs.succeeded()
 			} else {
 				cs.holdChannel(now, res)

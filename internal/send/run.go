@@ -1,6 +1,7 @@
 package send
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,12 +28,15 @@ type run struct {
 	s          *campaign.Sending
 	senders    []*channelSender // senders of its cursors, set once
 	slices     atomic.Pointer[sliceSnapshot]
-	halted     atomic.Uint32 // see the constants below
-	probe      atomic.Bool   // one message at a time until an answer is no hold
-	started    atomic.Bool   // its first attempt is durable
-	replanning atomic.Bool   // it is being planned again
-	unrecorded atomic.Int64  // messages without a recorded result
-	concluded  chan struct{} // closed when the run is concluded
+	halted     atomic.Uint32   // see the constants below
+	probe      atomic.Bool     // one message at a time until an answer is no hold
+	started    atomic.Bool     // its first attempt is durable
+	replanning atomic.Bool     // it is being planned again
+	unrecorded atomic.Int64    // messages without a recorded result
+	concluded  chan struct{}   // closed when the run is concluded
+	loading    context.Context // of what load waits for; ends when the run is halted
+	stopLoad   context.CancelFunc
+	preparing  atomic.Pointer[Wait] // while files are being uploaded; nil: they aren't
 
 	blockedFor   atomic.Int64 // nanoseconds since the run was loaded in which our own rules prevented sending
 	blockedSince atomic.Int64 // Unix nanoseconds: start of such a time that lasts; 0: none
@@ -57,16 +61,24 @@ const (
 	runClosing = 2
 )
 
-func newRun(id campaign.ID) *run {
-	return &run{id: id, concluded: make(chan struct{}), open: 1}
+func newRun(ctx context.Context, id campaign.ID) *run {
+	r := &run{id: id, concluded: make(chan struct{}), open: 1}
+	r.loading, r.stopLoad = context.WithCancel(ctx)
+	return r
 }
 
 // halt stops picking messages of the run and handing them to a driver. Call barrier afterwards to
 // wait until every goroutine knows.
-func (r *run) halt() { r.halted.CompareAndSwap(runActive, runHalted) }
+func (r *run) halt() {
+	r.halted.CompareAndSwap(runActive, runHalted)
+	r.stopLoad()
+}
 
 // close halts the run and sets the outcome o for every message without one.
-func (r *run) close(o campaign.Outcome) { r.halted.Store(runClosing | uint32(o)<<8) }
+func (r *run) close(o campaign.Outcome) {
+	r.halted.Store(runClosing | uint32(o)<<8)
+	r.stopLoad()
+}
 
 // unclose undoes close; the run stays halted.
 func (r *run) unclose() { r.halted.Store(runHalted) }

@@ -122,7 +122,7 @@ func (d *Dispatcher) startRun(ctx context.Context, id campaign.ID) {
 	if _, rests := d.deferred[id]; rests || d.runs[id] != nil || ctx.Err() != nil {
 		return
 	}
-	r := newRun(id)
+	r := newRun(d.sendCtx, id)
 	d.runs[id] = r
 	probe := d.probes[id]
 	delete(d.probes, id)
@@ -207,9 +207,10 @@ func (d *Dispatcher) conclude(r *run) {
 		case finish:
 			delete(d.loadFailures, r.id)
 			delete(d.lastFailures, r.id)
+			delete(d.unprepared, r.id)
 		}
 		if pause > 0 {
-			d.deferred[r.id] = deferral{mono: time.Now().Add(pause)}
+			d.deferred[r.id] = deferral{mono: time.Now().Add(pause), wait: r.preparing.Load()}
 		} else if !rest.IsZero() {
 			d.deferred[r.id] = deferral{wall: rest, wait: r.wait()}
 		}

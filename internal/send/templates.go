@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"campaignd/internal/campaign"
 )
 
 // ItemChecker is implemented by channels that know more about a campaign's item while a drop is
@@ -13,6 +15,29 @@ type ItemChecker interface {
 	// the drop's report. It may ask the receiver, for some seconds.
 	CheckItem(ctx context.Context, item json.RawMessage) (warnings []string, err error)
 }
+
+// MediaChannel is implemented by channels whose items may name files of campaigns_dir, such as an
+// image. campaign.MediaFile has what a sending keeps of one.
+type MediaChannel interface {
+	// Media returns the files that an item names, once each, as they are now. It refuses files that the
+	// receiver would refuse, and asks nobody. An item without files has none.
+	Media(item json.RawMessage) ([]campaign.MediaFile, error)
+
+	// Prepare returns the item as it is compiled for sending: with what the receiver calls the files.
+	// It uploads what the receiver doesn't have, which may take minutes, and ends with ctx. files are
+	// what Media returned when the drop was accepted. Until it succeeds no message of the item is
+	// sent and no attempt is counted. The error is a *NotPrepared.
+	Prepare(ctx context.Context, item json.RawMessage, files []campaign.MediaFile) (json.RawMessage, error)
+}
+
+// NotPrepared is the error of an item that can't be sent now.
+type NotPrepared struct {
+	Reason     string        // for a person: what happened and what to do; no secret
+	RetryAfter time.Duration // when to try again; 0: after a while
+	Hold       bool          // the receiver refused the account or a file: the sending is held
+}
+
+func (e *NotPrepared) Error() string { return e.Reason }
 
 // Refresher is implemented by channels that keep a copy of what their receiver has.
 type Refresher interface {

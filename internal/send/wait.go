@@ -34,7 +34,7 @@ func (r *run) wait() *Wait {
 	r.mu.Lock()
 	cursors := r.cursors
 	r.mu.Unlock()
-	var last *Wait
+	last := r.preparing.Load()
 	for _, cur := range cursors {
 		if w := cur.wait.Load(); w != nil && (last == nil || last.Until.Before(w.Until)) {
 			last = w

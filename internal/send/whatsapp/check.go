@@ -95,6 +95,7 @@ const (
 	maxPayload    = 256
 	maxCouponCode = 15
 	maxURLText    = 2000
+	maxCaption    = 1024
 	maxAmount     = 1<<31 - 1 // of amount_1000, an integer of 32 bits
 )
 
@@ -112,6 +113,10 @@ func checkMember(key string, t text) error {
 	case "coupon_code":
 		if t.chars > maxCouponCode || !isAlphanumeric(t.raw) {
 			return fmt.Errorf("must have 1 to %d letters and digits, and no other character", maxCouponCode)
+		}
+	case "caption":
+		if t.chars > maxCaption {
+			return fmt.Errorf("has %d characters; a caption may have %d", t.chars, maxCaption)
 		}
 	case "code":
 		if len(t.raw) != 3 || !isAlphanumeric(t.raw) || !bytes.Equal(t.raw, bytes.ToUpper(t.raw)) {
@@ -205,10 +210,12 @@ func checkContent(content []byte) error {
 		}
 		return nil
 	}
-	if !bytes.HasPrefix(content, []byte(templateStart)) {
+	w := contentChecker{b: content}
+	if w.media = mediaOf(content); w.media != "" {
+		w.list = parameters
+	} else if !bytes.HasPrefix(content, []byte(templateStart)) {
 		return errNotAMessage
 	}
-	w := contentChecker{b: content}
 	if !w.value(0, nil) || w.i != len(content) {
 		if w.err != nil {
 			return w.err

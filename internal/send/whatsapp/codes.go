@@ -136,6 +136,10 @@ func messageMeaning(code int64) (action, string) {
 		return permanent, "the contact last wrote more than 24 hours ago: only a template may be sent"
 	case 131051:
 		return permanent, "WhatsApp doesn't accept this type of message"
+	case 131052:
+		return permanent, "WhatsApp couldn't read the file that the message refers to"
+	case 131053:
+		return permanent, "WhatsApp can't use the message's file: its type or content isn't what WhatsApp takes"
 	case 132018:
 		return permanent, "a template's value is empty, has a line break or tab, or too many spaces in a row"
 	case 131049:

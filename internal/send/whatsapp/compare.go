@@ -14,6 +14,9 @@ import (
 // freeTextWarning is the doubt about every free text.
 const freeTextWarning = "WhatsApp delivers free text only to contacts who wrote to this number in the last 24 hours; use a template for all others"
 
+// freeMediaWarning is the doubt about every file without a template.
+const freeMediaWarning = "WhatsApp delivers a file without a template only to contacts who wrote to this number in the last 24 hours; use a template for all others"
+
 // CheckItem implements send.ItemChecker: a template must be in the account as the item uses it
 // (docs/contract.md 6).
 func (c *Channel) CheckItem(ctx context.Context, item json.RawMessage) (warnings []string, err error) {
@@ -26,6 +29,8 @@ func (c *Channel) CheckItem(ctx context.Context, item json.RawMessage) (warnings
 		return nil, fmt.Errorf("read message content: %w", err)
 	}
 	switch {
+	case m.Text == nil && m.Template == nil:
+		return []string{freeMediaWarning}, nil
 	case m.Template == nil:
 		return []string{freeTextWarning}, nil
 	case c.templates == nil:

@@ -20,6 +20,7 @@ type contentChecker struct {
 	button    []byte // its index
 	number    int    // of the parameter in its component, from 1
 	list      scope  // the innermost list
+	media     string // of a message that is one file, its kind
 
 	body      int  // total characters of the body's texts
 	hasOthers bool // there are components besides the body
@@ -186,6 +187,10 @@ func (w *contentChecker) parameter(key, raw []byte) {
 		}
 	}
 	if err == nil {
+		return
+	}
+	if w.media != "" {
+		w.err = fmt.Errorf("%s: %w", w.media, err)
 		return
 	}
 	place := string(w.component)

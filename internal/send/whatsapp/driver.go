@@ -74,6 +74,9 @@ func (s *Settings) Open(env config.Environment) (send.Channel, error) {
 	if env.Records != nil {
 		o.Records = env.Records
 	}
+	if env.Media != nil {
+		o.Files = env.Media
+	}
 	if env.Contacts != nil {
 		// Channels with the same number share its counts, across applications and after a channel is renamed.
 		name := "whatsapp/" + s.PhoneNumberID

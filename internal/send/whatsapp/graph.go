@@ -28,8 +28,8 @@ type graph struct {
 	tokens *tokens
 }
 
-func newGraph(base *url.URL, t *tokens) *graph {
-	return &graph{base: base, tokens: t, client: &http.Client{Timeout: graphTimeout,
+func newGraph(base *url.URL, t *tokens, timeout time.Duration) *graph {
+	return &graph{base: base, tokens: t, client: &http.Client{Timeout: timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}} // the other host would get the token
 }
 
@@ -38,18 +38,29 @@ type graphError struct {
 	text       string
 	retryAfter time.Duration // of a rate limit
 	token      bool          // Meta refuses the token
+	action     action
+	status     int // of HTTP
 }
 
 func (e *graphError) Error() string { return e.text }
 
-// errPermission begins the text of an error about a missing permission.
-const errPermission = "the token lacks the permission whatsapp_business_management"
+// subject has the words about what a call concerns.
+type subject struct {
+	object     string // the key that names the object
+	permission string // what the token needs
+}
+
+// lacks begins the text of an error about a missing permission.
+func (s subject) lacks() string { return "the token lacks the permission " + s.permission }
+
+func aboutTemplates() subject { return subject{"business_account_id", "whatsapp_business_management"} }
+func aboutMedia() subject     { return subject{"phone_number_id", "whatsapp_business_messaging"} }
 
 // call makes a request and decodes the answer. It reads a refused token again once.
-func (g *graph) call(ctx context.Context, request func() (*http.Request, error), answer any) error {
+func (g *graph) call(ctx context.Context, about subject, request func() (*http.Request, error), answer any) error {
 	for again := true; ; again = false {
 		token := g.tokens.get()
-		err := g.try(ctx, request, token, answer)
+		err := g.try(ctx, about, request, token, answer)
 		var refused *graphError
 		if !errors.As(err, &refused) || !refused.token || !again {
 			return err
@@ -60,7 +71,7 @@ func (g *graph) call(ctx context.Context, request func() (*http.Request, error),
 	}
 }
 
-func (g *graph) try(ctx context.Context, request func() (*http.Request, error), token string, answer any) error {
+func (g *graph) try(ctx context.Context, about subject, request func() (*http.Request, error), token string, answer any) error {
 	req, err := request()
 	if err != nil {
 		return err
@@ -84,7 +95,7 @@ func (g *graph) try(ctx context.Context, request func() (*http.Request, error), 
 	var r reply
 	_ = json.Unmarshal(body, &r) // without an error in it, the status decides
 	if r.Error != nil || resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return graphRefusal(resp, r.Error, time.Now())
+		return graphRefusal(resp, r.Error, about, time.Now())
 	}
 	if err := json.Unmarshal(body, answer); err != nil {
 		return errors.New("WhatsApp's answer isn't understood: check base_url and version")
@@ -93,7 +104,7 @@ func (g *graph) try(ctx context.Context, request func() (*http.Request, error), 
 }
 
 // graphRefusal returns the error of an answer that isn't a success.
-func graphRefusal(resp *http.Response, e *replyError, now time.Time) error {
+func graphRefusal(resp *http.Response, e *replyError, about subject, now time.Time) error {
 	code := int64(-1)
 	if e != nil && e.Code != nil {
 		if n, err := e.Code.Int64(); err == nil {
@@ -102,16 +113,16 @@ func graphRefusal(resp *http.Response, e *replyError, now time.Time) error {
 	}
 	if code < 0 {
 		return &graphError{text: fmt.Sprintf("the answer was HTTP %d without a readable body: check base_url and version", resp.StatusCode),
-			token: resp.StatusCode == http.StatusUnauthorized, retryAfter: requestedWait(resp.Header, now)}
+			token: resp.StatusCode == http.StatusUnauthorized, retryAfter: requestedWait(resp.Header, now), status: resp.StatusCode}
 	}
 	a, words := meaning(code)
 	switch {
 	case code == 100 && e.Subcode == noSuchObject || code == 33:
-		words = "WhatsApp doesn't know business_account_id, or " + errPermission
+		a, words = holdChannel, "WhatsApp doesn't know "+about.object+", or "+about.lacks()
 	case code == 3 || code == 10 || code == 131005 || code >= 200 && code <= 299:
-		words = errPermission + ": give it to the system user whose token this is"
+		words = about.lacks() + ": give it to the system user whose token this is"
 	}
-	return &graphError{text: fmt.Sprintf("%s (code %d)", words, code), token: a == holdToken, retryAfter: requestedWait(resp.Header, now)}
+	return &graphError{text: fmt.Sprintf("%s (code %d)", words, code), token: a == holdToken, retryAfter: requestedWait(resp.Header, now), action: a, status: resp.StatusCode}
 }
 
 // templates reads all templates of a business account.
@@ -129,7 +140,7 @@ func (g *graph) templates(ctx context.Context, account string) (list []AccountTe
 		}
 		u := g.base.JoinPath(account, "message_templates")
 		u.RawQuery = query.Encode()
-		if err := g.call(ctx, func() (*http.Request, error) { return http.NewRequest(http.MethodGet, u.String(), nil) }, &page); err != nil {
+		if err := g.call(ctx, aboutTemplates(), func() (*http.Request, error) { return http.NewRequest(http.MethodGet, u.String(), nil) }, &page); err != nil {
 			return nil, err
 		}
 		for i := range page.Data {

@@ -27,6 +27,11 @@ type message struct {
 	Type     string        `json:"type"`
 	Text     *textPart     `json:"text,omitempty"`
 	Template *templatePart `json:"template,omitempty"`
+
+	// Of a message that is one file, the object that Type names.
+	Image    map[string]any `json:"image,omitempty"`
+	Video    map[string]any `json:"video,omitempty"`
+	Document map[string]any `json:"document,omitempty"`
 }
 
 type textPart struct {
@@ -68,6 +73,10 @@ func normalize(item json.RawMessage) (json.RawMessage, error) {
 	if len(f.problems) > 0 {
 		return nil, fmt.Errorf("%s", strings.Join(f.problems, "; "))
 	}
+	return encodeMessage(m)
+}
+
+func encodeMessage(m *message) (json.RawMessage, error) {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
@@ -86,7 +95,7 @@ func (f *normalizer) bad(path, format string, args ...any) {
 }
 
 func (f *normalizer) message(v any) *message {
-	o := f.object("", v, "body", "text", "template", "type")
+	o := f.object("", v, "body", "text", "template", kindImage, kindVideo, kindDocument, "type")
 	if o == nil {
 		return nil
 	}
@@ -104,12 +113,19 @@ func (f *normalizer) message(v any) *message {
 		given++
 		m.Type, m.Template = "template", f.template(t)
 	}
+	for _, kind := range mediaKinds() {
+		if at, ok := o[kind]; ok {
+			given++
+			m.Type = kind
+			*m.media(kind), _ = f.parts(at, kind, "caption").(map[string]any)
+		}
+	}
 	switch t, ok := o["type"]; {
 	case len(f.problems) > 0:
 	case given == 0:
-		f.bad("", `contains nothing to send: write "body", "text" or "template"`)
+		f.bad("", `contains nothing to send: write "body", "text", "template", "image", "video" or "document"`)
 	case given > 1:
-		f.bad("", `contains more than one of "body", "text" and "template": one item is one message`)
+		f.bad("", `contains more than one message: an item is one of "body", "text", "template", "image", "video" and "document"`)
 	case ok && t.v != m.Type:
 		f.bad(t.path, "found %s where %q belongs", describeValue(t.v), m.Type)
 	}

@@ -64,10 +64,10 @@ func TestCompileRefuses(t *testing.T) {
 	value := func(p string) string { return in(`{"type":"body","parameters":[` + p + `]}`) }
 	header := func(p string) string { return in(`{"type":"header","parameters":[` + p + `]}`) }
 	for item, want := range map[string]string{
-		`{}`:                               `contains nothing to send: write "body", "text" or "template"`,
+		`{}`:                               `contains nothing to send: write "body", "text", "template", "image", "video" or "document"`,
 		`{"boddy":"x"}`:                    `boddy: is not a valid key here; did you mean "body"?`,
 		`{"to":"x","body":"y"}`:            `to: is not a valid key here`,
-		`{"body":"x","text":{"body":"y"}}`: `contains more than one of "body", "text" and "template": one item is one message`,
+		`{"body":"x","text":{"body":"y"}}`: `contains more than one message: an item is one of "body", "text", "template", "image", "video" and "document"`,
 		`{"body":"{{nobody}}"}`:            `body: variable "nobody" has no value`,
 		`{"body":""}`:                      `body: has 0 characters; a text has 1 to 4096`,
 		`{"body":7}`:                       `body: found the number 7 where a string belongs`,
@@ -114,7 +114,7 @@ func TestCompileRefuses(t *testing.T) {
 		value(`{"type":"currency","currency":{"fallback_value":"x","code":"EUR","amount_1000":"1"}}`):    `template.components.0.parameters.0.currency.amount_1000: found "1" where a whole number belongs`,
 		value(`{"type":"currency","currency":{}}`):                                                       `template.components.0.parameters.0.currency.fallback_value: is missing; template.components.0.parameters.0.currency.code: is missing; template.components.0.parameters.0.currency.amount_1000: is missing`,
 		value(`{"type":"date_time","date_time":{"fallback_value":""}}`):                                  `template.components.0.parameters.0.date_time.fallback_value: is empty`,
-		header(`{"type":"image","image":{}}`):                                                            `template.components.0.parameters.0.image: needs "link" with an address, or "id" of an uploaded file, and not both`,
+		header(`{"type":"image","image":{}}`):                                                            `template.components.0.parameters.0.image: needs one of "file" with a file's name in campaigns_dir, "link" with an address and "id" of an uploaded file`,
 		header(`{"type":"image","image":{"link":"x.png"}}`):                                              `template.components.0.parameters.0.image.link: found "x.png" where an address that begins with https:// belongs`,
 		header(`{"type":"image","image":{"link":true}}`):                                                 `template.components.0.parameters.0.image.link: found true where a string belongs`,
 		header(`{"type":"image","image":"x"}`):                                                           `template.components.0.parameters.0.image: found "x" where an object belongs`,

@@ -26,7 +26,7 @@ func (c *Channel) sendOne(ctx context.Context, m *send.Message) send.Result {
 		return send.Result{Verdict: send.VerdictPermanent, Detail: "the contact's number " + err.Error()}
 	}
 	template, language, isTemplate := templateOf(m.Content)
-	if !isTemplate && !bytes.HasPrefix(m.Content, []byte(textStart)) || len(m.Key) > maxKey {
+	if !isTemplate && !bytes.HasPrefix(m.Content, []byte(textStart)) && mediaOf(m.Content) == "" || len(m.Key) > maxKey {
 		return send.Result{Verdict: send.VerdictPermanent, Detail: errNotAMessage.Error()}
 	}
 	if status := c.templates.status(template, language); status != "" {
@@ -107,6 +107,8 @@ func (c *Channel) post(ctx context.Context, m *send.Message, to recipient, templ
 		v.Detail += v.quote(token, m.ContactCode, m.Content)
 	}
 	switch v.action {
+	case permanent:
+		c.uploadAgain(&v, m.Content)
 	case holdToken:
 		c.renew(&v.Result, token)
 	case throttleContact:

@@ -75,7 +75,7 @@ func TestCodes(t *testing.T) {
 	}
 	for verdict, codes := range map[send.Verdict][]int{
 		send.VerdictUnknown:      {1, 2, 131000, 131016, 131057, 133004},
-		send.VerdictPermanent:    {100, 131008, 131009, 131047, 131051, 131062, 132018},
+		send.VerdictPermanent:    {100, 131008, 131009, 131047, 131051, 131052, 131053, 131062, 132018},
 		send.VerdictBadRecipient: {130472, 131021, 131026, 131049},
 	} {
 		for _, code := range codes {

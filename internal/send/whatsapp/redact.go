@@ -85,6 +85,11 @@ func eachValue(content []byte, f func(string)) {
 	if m.Text != nil {
 		f(m.Text.Body)
 	}
+	for _, kind := range mediaKinds() {
+		if o := *m.media(kind); o != nil {
+			eachString(o, f)
+		}
+	}
 	if m.Template == nil {
 		return
 	}

@@ -29,7 +29,7 @@ func subTypes() []string {
 func parameterTypes(kind, subType string) []string {
 	switch {
 	case kind == kindHeader:
-		return []string{"text", "currency", "date_time", "image", "document", "video", "location"}
+		return []string{"text", "currency", "date_time", kindImage, kindDocument, kindVideo, "location"}
 	case kind == kindBody:
 		return []string{"text", "currency", "date_time"}
 	case subType == "quick_reply":
@@ -264,7 +264,7 @@ func (f *normalizer) value(at field, kind string) any {
 type shape struct {
 	need, may []string
 	numbers   []string // those members that are numbers
-	media     bool     // exactly one of link and id is required
+	media     bool     // exactly one of link, id and file is required
 }
 
 func shapeOf(kind string) shape {
@@ -276,25 +276,32 @@ func shapeOf(kind string) shape {
 		return shape{need: []string{"fallback_value"}, may: append(parts, "calendar"), numbers: parts}
 	case "location":
 		return shape{need: []string{"latitude", "longitude"}, may: []string{"name", "address"}}
-	case "document":
-		return shape{may: []string{"link", "id", "filename"}, media: true}
+	case kindDocument:
+		return shape{may: []string{"link", "id", keyFile, "filename"}, media: true}
 	}
-	return shape{may: []string{"link", "id"}, media: true}
+	return shape{may: []string{"link", "id", keyFile}, media: true}
 }
 
-func (f *normalizer) parts(at field, kind string) any {
+// parts reads the object of a parameter of that type, or of a whole message, which may have more members.
+func (f *normalizer) parts(at field, kind string, more ...string) any {
 	s := shapeOf(kind)
-	o := f.object(at.path, at.v, slices.Concat(s.need, s.may)...)
+	o := f.object(at.path, at.v, slices.Concat(s.need, s.may, more)...)
 	if o == nil {
 		return nil
 	}
 	for _, name := range s.need {
 		f.required(o, at.path, name)
 	}
-	_, link := o["link"]
-	_, id := o["id"]
-	if s.media && link == id {
-		f.bad(at.path, `needs "link" with an address, or "id" of an uploaded file, and not both`)
+	if s.media {
+		given := 0
+		for _, name := range []string{"link", "id", keyFile} {
+			if _, ok := o[name]; ok {
+				given++
+			}
+		}
+		if given != 1 {
+			f.bad(at.path, `needs one of "file" with a file's name in campaigns_dir, "link" with an address and "id" of an uploaded file`)
+		}
 	}
 	out := map[string]any{}
 	for _, name := range slices.Sorted(maps.Keys(o)) {
@@ -315,6 +322,9 @@ func (f *normalizer) parts(at field, kind string) any {
 			member.v, out[name] = n.String(), n.String()
 		}
 		text, ok := f.str(member)
+		if ok && name == keyFile && hasVariable(text) {
+			f.bad(member.path, `can't contain a variable: a file is the same for all recipients; use "link" for different ones`)
+		}
 		if !ok || hasVariable(text) {
 			continue
 		}

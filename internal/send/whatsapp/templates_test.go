@@ -45,10 +45,10 @@ func account(t *testing.T, records Records) (*graphfake.Server, *Channel) {
 }
 
 const (
-	bodyTwo   = `{"type": "body", "parameters": [{"type": "text", "text": "{{name}}"}, {"type": "text", "text": "{{day}}"}]}`
-	offerBody = `{"type": "body", "parameters": [{"type": "text", "parameter_name": "name", "text": "{{name}}"}, {"type": "text", "parameter_name": "amount", "text": "5"}]}`
-	image     = `{"type": "header", "parameters": [{"type": "image", "image": {"link": "https://shop.example/a.jpg"}}]}`
-	button    = `{"type": "button", "sub_type": "url", "index": 1, "parameters": [{"type": "text", "text": "a"}]}`
+	bodyTwo     = `{"type": "body", "parameters": [{"type": "text", "text": "{{name}}"}, {"type": "text", "text": "{{day}}"}]}`
+	offerBody   = `{"type": "body", "parameters": [{"type": "text", "parameter_name": "name", "text": "{{name}}"}, {"type": "text", "parameter_name": "amount", "text": "5"}]}`
+	imageHeader = `{"type": "header", "parameters": [{"type": "image", "image": {"link": "https://shop.example/a.jpg"}}]}`
+	button      = `{"type": "button", "sub_type": "url", "index": 1, "parameters": [{"type": "text", "text": "a"}]}`
 )
 
 func templateItem(name, language string, components ...string) json.RawMessage {
@@ -63,20 +63,20 @@ func TestTemplateIsDifferentAtMeta(t *testing.T) {
 		want string // part of the error; "": none
 	}{
 		"right":             {templateItem("welcome", "es", bodyTwo), ""},
-		"right, named":      {templateItem("offer", "en_US", image, offerBody, button), ""},
+		"right, named":      {templateItem("offer", "en_US", imageHeader, offerBody, button), ""},
 		"unknown name":      {templateItem("welcom", "es", bodyTwo), `the account has no template "welcom"; did you mean "welcome"?`},
 		"other language":    {templateItem("welcome", "de", bodyTwo), `the account has the template "welcome" in es, fr, not in de`},
 		"paused":            {templateItem("winter", "es"), `"winter" (es) is PAUSED at Meta`},
 		"too few":           {templateItem("welcome", "fr", bodyTwo), "the campaign's body has 2 parameters, the template's 1 (1)"},
 		"none":              {templateItem("welcome", "es"), "the campaign's body has 0 parameters, the template's 2 (1, 2)"},
 		"no header":         {templateItem("offer", "en_US", offerBody, button), "its header needs an image, and the campaign has none"},
-		"other header":      {templateItem("offer", "en_US", strings.ReplaceAll(image, "image", "video"), offerBody, button), "its header needs an image, and the campaign has video"},
-		"header too much":   {templateItem("welcome", "es", image, bodyTwo), "the template has no header"},
-		"names left out":    {templateItem("offer", "en_US", image, bodyTwo, button), "give each a parameter_name (name, amount)"},
+		"other header":      {templateItem("offer", "en_US", strings.ReplaceAll(imageHeader, "image", "video"), offerBody, button), "its header needs an image, and the campaign has video"},
+		"header too much":   {templateItem("welcome", "es", imageHeader, bodyTwo), "the template has no header"},
+		"names left out":    {templateItem("offer", "en_US", imageHeader, bodyTwo, button), "give each a parameter_name (name, amount)"},
 		"names not wanted":  {templateItem("welcome", "es", offerBody), "are numbered: leave parameter_name out"},
-		"wrong name":        {templateItem("offer", "en_US", image, strings.ReplaceAll(offerBody, `"amount"`, `"sum"`), button), `its body has no parameter "sum"; it has: name, amount`},
-		"no button":         {templateItem("offer", "en_US", image, offerBody), "its button 1 (url) needs a parameter, and the campaign has none"},
-		"other button":      {templateItem("offer", "en_US", image, offerBody, strings.ReplaceAll(button, "1", "0"), button), "its button 0 is quick_reply, the campaign's is url"},
+		"wrong name":        {templateItem("offer", "en_US", imageHeader, strings.ReplaceAll(offerBody, `"amount"`, `"sum"`), button), `its body has no parameter "sum"; it has: name, amount`},
+		"no button":         {templateItem("offer", "en_US", imageHeader, offerBody), "its button 1 (url) needs a parameter, and the campaign has none"},
+		"other button":      {templateItem("offer", "en_US", imageHeader, offerBody, strings.ReplaceAll(button, "1", "0"), button), "its button 0 is quick_reply, the campaign's is url"},
 		"button too many":   {templateItem("welcome", "es", bodyTwo, strings.ReplaceAll(button, "1", "2")), "the campaign has a button 2; the template has 0"},
 		"differs by row":    {templateItem("{{name}}", "es", bodyTwo), ""},
 		"text without more": {json.RawMessage(`{"body": "hi"}`), ""},

@@ -1,9 +1,9 @@
 // Package whatsapp is the channel that sends through Meta's WhatsApp Cloud API: free
-// text and approved templates, one POST per message, and the handler of Meta's
-// webhooks (NewHooks).
+// text and files and approved templates, one POST per message, and the handler of Meta's
+// webhooks (NewHooks). Files are uploaded before the first message (Prepare).
 //
-// A rendered content is a part of the request: Meta's "type" and the "text" or "template" it
-// names. Send adds the recipient in front, so the content that intake checked is sent
+// A rendered content is a part of the request: Meta's "type" and the object, such as "text" or
+// "template", that it names. Send adds the recipient in front, so the content that intake checked is sent
 // byte for byte.
 //
 // The API has no idempotency key, so a message is sent again only if Meta certainly
@@ -60,6 +60,8 @@ type Options struct {
 	TemplatesRefresh  time.Duration // age at which they are read again; 0: 10m
 	Records           Records       // keeps a copy of them; nil: they are read after each start
 
+	Files Files // the files that items name; nil: items can't name any
+
 	Refusals Refusals // stores refusals for a day (131049); nil: only the driver remembers them
 }
 
@@ -95,6 +97,7 @@ type Channel struct {
 	contacts  *contactLimiter
 	templates *templateCache // nil: there is no business_account_id
 	refused   *refusals
+	uploads   *uploads
 }
 
 // New returns the channel. It returns an error for options that can't work; the error
@@ -129,17 +132,19 @@ func New(o Options) (*Channel, error) {
 	base := u.JoinPath(o.Version)
 	t := &tokens{current: o.Token, read: o.ReadToken}
 	return &Channel{
-		base: base, templates: newTemplateCache(o, newGraph(base, t)),
+		base: base, templates: newTemplateCache(o, newGraph(base, t, graphTimeout)),
 		client: httppost.New(httppost.Options{URL: base.JoinPath(o.PhoneNumberID, "messages"), Timeout: o.Timeout,
 			Header:      http.Header{"Content-Type": {"application/json"}, "User-Agent": {"campaignd"}},
 			Connections: o.Concurrency, Tracer: o.Tracer}),
 		tokens: t, quota: o.Quota,
 		contacts: newContactLimiter(), refused: newRefusals(o.Refusals),
+		uploads: &uploads{graph: newGraph(base, t, uploadTimeout), number: o.PhoneNumberID, files: o.Files, records: o.Records},
 	}, nil
 }
 
-// Compile implements send.Channel. An item is {"body": …}, {"text": {"body", "preview_url"}}
-// or {"template": {"name", "language", "components"}}, with keys in Meta's spelling or in camel
+// Compile implements send.Channel. An item is {"body": …}, {"text": {"body", "preview_url"}},
+// {"template": {"name", "language", "components"}}, or one of image, video and document with
+// {"file", "link" or "id", "caption"}, with keys in Meta's spelling or in camel
 // case. The error lists every problem.
 func (c *Channel) Compile(item json.RawMessage, names []string) (*campaign.Template, error) {
 	// Compiling the original item first gives errors with the places in it.

@@ -65,7 +65,7 @@ func Codes() []Documented {
 		{131016, 500, "Service unavailable"}, {131021, 400, "Recipient cannot be sender"}, {131026, 400, "Message undeliverable"},
 		{131031, 403, "Account has been locked"}, {131042, 400, "Business eligibility payment issue"}, {131045, 500, "Incorrect certificate"},
 		{131047, 400, "Re-engagement message"}, {131048, 400, "Spam rate limit hit"}, {131049, 400, "Meta chose not to deliver"},
-		{131050, 400, "User has stopped marketing messages"}, {131051, 400, "Unsupported message type"},
+		{131050, 400, "User has stopped marketing messages"}, {131051, 400, "Unsupported message type"}, {131052, 400, "Media download error"}, {131053, 400, "Media upload error"},
 		{131056, 400, "(Business Account, Consumer Account) pair rate limit hit"}, {131057, 500, "Account in maintenance mode"},
 		{132000, 400, "Template param count mismatch"}, {132001, 404, "Template does not exist"}, {132005, 400, "Template hydrated text too long"},
 		{132007, 400, "Template format character policy violated"}, {132012, 400, "Template parameter format mismatch"},

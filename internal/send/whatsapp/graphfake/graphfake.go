@@ -1,5 +1,5 @@
 // Package graphfake is a strict fake of the part of Meta's Graph API that sends
-// WhatsApp messages: for tests, and to try campaignd without an account.
+// WhatsApp messages and takes their files: for tests, and to try campaignd without an account.
 //
 // It checks the path, the headers and every member of every body. What Meta would
 // refuse, it refuses with Meta's code and records as a fault (Faults). It can give any
@@ -48,7 +48,7 @@ type Message struct {
 	Key     string          // biz_opaque_callback_data
 	To      string          // digits; "": sent to UserID
 	UserID  string          // business-scoped user id
-	Type    string          // "text" or "template"
+	Type    string          // "text", "template", "image", "video" or "document"
 	Content json.RawMessage // the value of the member that Type names
 	Body    []byte          // the whole body
 	ID      string          // the id in the answer
@@ -62,6 +62,7 @@ type Server struct {
 	mu       sync.Mutex // guards the fields below
 	token    string
 	library  library
+	media    media
 	messages []Message
 	count    int
 	accepted map[string]int // by key
@@ -148,6 +149,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveTemplates(w, r)
 		return
 	}
+	if r.URL.Path == "/"+s.opts.Version+"/"+s.opts.PhoneNumberID+"/media" {
+		s.serveMedia(w, r)
+		return
+	}
 	if !s.checkRequest(w, r) {
 		return
 	}
@@ -168,6 +173,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m.At = time.Now()
+	if code, details := s.checkMedia(m); code != 0 {
+		write(w, Answer{Code: code, Details: details}, Message{})
+		return
+	}
 	a := s.throttle(m)
 	if a.Code == 0 {
 		a = s.answer(m)

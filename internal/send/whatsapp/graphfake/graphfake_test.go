@@ -61,7 +61,7 @@ func TestStrict(t *testing.T) {
 		strings.Replace(textTo("34666000111", ""), "hi", "", 1):                                       100,
 		strings.Replace(textTo("34666000111", ""), `"k"`, `""`, 1):                                    131009,
 		strings.Replace(textTo("34666000111", ""), "individual", "group", 1):                          100,
-		strings.Replace(textTo("34666000111", ""), `"type":"text"`, `"type":"image"`, 1):              131051,
+		strings.Replace(textTo("34666000111", ""), `"type":"text"`, `"type":"audio"`, 1):              131051,
 		strings.Replace(textTo("34666000111", ""), `"messaging_product":"whatsapp",`, ``, 1):          131008,
 		strings.Replace(textTo("34666000111", ""), "hi", "\xff", 1):                                   100,
 		strings.Replace(textTo("34666000111", ""), "hi", strings.Repeat("x", 4097), 1):                100,

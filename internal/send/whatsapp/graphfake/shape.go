@@ -54,7 +54,8 @@ func readMessage(body []byte) (Message, error) {
 		return m, bad(100, "body", "is no object")
 	}
 	m.Type, _ = o["type"].(string)
-	if m.Type != "text" && m.Type != "template" {
+	isFile := m.Type == "image" || m.Type == "video" || m.Type == "document"
+	if m.Type != "text" && m.Type != "template" && !isFile {
 		return m, bad(131051, "type", "%v is not taken here", o["type"])
 	}
 	if err := keys("body", o, []string{"messaging_product", "recipient_type", "type", m.Type}, []string{"to", "recipient", "biz_opaque_callback_data"}); err != nil {
@@ -78,6 +79,9 @@ func readMessage(body []byte) (Message, error) {
 	m.Content = whole[m.Type]
 	if m.Type == "text" {
 		return m, text(o["text"])
+	}
+	if isFile {
+		return m, mediaMessage(m.Type, o[m.Type])
 	}
 	return m, template(o["template"])
 }
