@@ -2,6 +2,7 @@ package send
 
 import (
 	"context"
+	"log/slog"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -170,9 +171,14 @@ func (cs *channelSender) send(b *batch) {
 	cs.react(b)
 }
 
-// call calls the driver. A driver that panics, or leaves a result unset, may have sent the
-// message. The value of a panic isn't logged, because it may contain contact data.
+// call calls the driver.
 func (cs *channelSender) call(ctx context.Context, b *batch, results []Result) {
+	Call(ctx, b.driver.Channel, b.ptrs, results, cs.d.log, cs.id, cs.name)
+}
+
+// Call calls c.Send for a channel of an application. A driver that panics, or leaves a result unset,
+// may have sent the message. The value of a panic isn't logged, because it may contain contact data.
+func Call(ctx context.Context, c Channel, msgs []*Message, results []Result, log *slog.Logger, application int64, channelType string) {
 	defer func() {
 		what := recover()
 		for i := range results {
@@ -187,8 +193,8 @@ func (cs *channelSender) call(ctx context.Context, b *batch, results []Result) {
 		if err, ok := what.(runtime.Error); ok {
 			cause = err.Error()
 		}
-		cs.d.log.Error("the channel's driver panicked; its messages' outcome is unknown", "application", cs.id,
-			"channel", cs.name, "cause", cause, "stack", string(debug.Stack()))
+		log.Error("the channel's driver panicked; its messages' outcome is unknown", "application", application,
+			"channel", channelType, "cause", cause, "stack", string(debug.Stack()))
 	}()
-	b.driver.Send(ctx, b.ptrs, results)
+	c.Send(ctx, msgs, results)
 }
