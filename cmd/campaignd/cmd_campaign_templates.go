@@ -4,25 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"campaignd/internal/config"
+	"campaignd/internal/api"
+	"campaignd/internal/control"
 	"campaignd/internal/daemon"
 	"campaignd/internal/display"
-	"campaignd/internal/send"
 )
-
-// channelTemplates are the templates of a channel's receiver.
-type channelTemplates struct {
-	ApplicationID int64           `json:"applicationId"`
-	ChannelType   string          `json:"channelType"`
-	Templates     []send.Template `json:"templates"`
-	Error         string          `json:"error,omitempty"` // why they can't be read
-}
 
 func newCampaignTemplatesCmd(env *environment) *cobra.Command {
 	var application int64
@@ -31,20 +21,16 @@ func newCampaignTemplatesCmd(env *environment) *cobra.Command {
 		Use:   "templates",
 		Short: "List the message templates that the channels' receivers have",
 		Long: `Asks the receivers of all channels that have templates, such as WhatsApp channels with
-business_account_id, and lists name, language, status, category and parameters. No daemon
-needs to run; the channels' secrets must be readable.`,
+business_account_id, and lists name, language, status, category and parameters. A running
+daemon asks them; without one this command does, and must be able to read the channels'
+secrets.`,
 		Example: "  campaignd campaign templates\n  campaignd campaign templates --channel whatsapp --json",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := env.loadConfig()
+			all, err := listTemplates(cmd.Context(), env, application, channel)
 			if err != nil {
 				return err
 			}
-			drivers, err := daemon.OpenDrivers(cfg, env.getenv)
-			if err != nil {
-				return exitError{exitUsage, err}
-			}
-			all := listTemplates(cmd.Context(), cfg, drivers, application, channel)
 			if len(all) == 0 {
 				return exitError{exitUsage, errors.New("no channel lists templates: a WhatsApp channel needs business_account_id")}
 			}
@@ -56,27 +42,29 @@ needs to run; the channels' secrets must be readable.`,
 	return cmd
 }
 
-func listTemplates(ctx context.Context, cfg *config.Config, drivers daemon.Drivers, application int64, channel string) (all []channelTemplates) {
-	for _, a := range cfg.Applications {
-		for _, name := range slices.Sorted(maps.Keys(a.Channels)) {
-			lister, ok := drivers.Of(a.ID)[name].(send.TemplateLister)
-			if !ok || application != 0 && application != a.ID || channel != "" && channel != name {
-				continue
-			}
-			one := channelTemplates{ApplicationID: a.ID, ChannelType: name}
-			list, ok, err := lister.Templates(ctx)
-			if err != nil {
-				one.Error = err.Error()
-			}
-			if one.Templates = append([]send.Template{}, list...); ok {
-				all = append(all, one)
-			}
-		}
+// listTemplates lets a running daemon ask the receivers, because it can read the channels' secrets.
+// Without one it asks them directly.
+func listTemplates(ctx context.Context, env *environment, application int64, channel string) ([]api.ChannelTemplates, error) {
+	cfg, err := env.loadConfig()
+	if err != nil {
+		return nil, err
 	}
-	return all
+	client, err := dial(cfg)
+	if err == nil {
+		defer client.Close()
+		return client.Templates(ctx, application, channel)
+	}
+	if !errors.Is(err, control.ErrNoDaemon) {
+		return nil, err
+	}
+	drivers, err := daemon.OpenDrivers(cfg, env.getenv)
+	if err != nil {
+		return nil, exitError{exitUsage, fmt.Errorf("no daemon is running that could ask the channels' receivers, and this command can't do it itself: %w", err)}
+	}
+	return daemon.TemplatesOf(ctx, cfg, drivers, application, channel), nil
 }
 
-func printTemplates(env *environment, all []channelTemplates) error {
+func printTemplates(env *environment, all []api.ChannelTemplates) error {
 	failed := 0
 	for _, one := range all {
 		if one.Error != "" {
@@ -96,7 +84,7 @@ func printTemplates(env *environment, all []channelTemplates) error {
 	return nil
 }
 
-func writeTemplates(env *environment, all []channelTemplates) error {
+func writeTemplates(env *environment, all []api.ChannelTemplates) error {
 	for i, one := range all {
 		if i > 0 {
 			if err := env.printf("\n"); err != nil {

@@ -242,6 +242,10 @@ func (s *shop) Doctor(_ context.Context, deep bool) ([]api.Finding, error) {
 	return list, nil
 }
 
+func (s *shop) Templates(context.Context, int64, string) ([]api.ChannelTemplates, error) {
+	return nil, nil
+}
+
 func (s *shop) Backup(_ context.Context, w io.Writer) error {
 	_, err := io.WriteString(w, "the store")
 	if s.broken {

@@ -256,7 +256,25 @@ func TestWhatsAppTemplates(t *testing.T) {
 	for id, name := range map[int][2]string{7: {"welcome", "es"}, 8: {"welcome", "fr"}, 9: {"autumn", "es"}} {
 		s.write(fmt.Sprintf("campaigns/%d.json", id), fmt.Sprintf(item, id, name[0], name[1]))
 	}
+	var alone bytes.Buffer
+	if status := s.run(t.Context(), &alone, "campaign", "templates"); status != 0 {
+		t.Errorf("campaign templates without a daemon ends with %d", status)
+	}
+	wantText(t, "campaign templates without a daemon", alone.String(), "autumn", "welcome")
+	alone.Reset()
+	noSecrets := func(args ...string) int {
+		return run(t.Context(), append(args, "--config", s.config), strings.NewReader(""), &alone, &alone, func(string) string { return "" })
+	}
+	if status := noSecrets("campaign", "templates"); status != exitUsage {
+		t.Errorf("campaign templates without daemon and secrets ends with %d", status)
+	}
+	wantText(t, "campaign templates without daemon and secrets", alone.String(), "no daemon is running", "token_file")
 	s.start()
+	alone.Reset()
+	if status := noSecrets("campaign", "templates"); status != 0 {
+		t.Errorf("campaign templates of somebody who can't read the secrets ends with %d", status)
+	}
+	wantText(t, "campaign templates of somebody who can't read the secrets", alone.String(), "autumn", "welcome")
 	const why = `the account has the template "welcome" in es, not in fr`
 	wantText(t, "the report", s.drop("french", 8, "34666000111,Ada\n"), why)
 	if got := s.got(); len(got) != 0 {

@@ -115,6 +115,23 @@ type Check struct {
 	Message string `json:"message,omitempty"` // the problem
 }
 
+// ChannelTemplates are the message templates that a channel's receiver has.
+type ChannelTemplates struct {
+	ApplicationID int64      `json:"applicationId"`
+	ChannelType   string     `json:"channelType"`
+	Templates     []Template `json:"templates"`
+	Error         string     `json:"error,omitempty"` // why they can't be read
+}
+
+// Template is a message template.
+type Template struct {
+	Name       string   `json:"name"`
+	Language   string   `json:"language"`
+	Status     string   `json:"status"` // in the receiver's words
+	Category   string   `json:"category"`
+	Parameters []string `json:"parameters"` // "header image", "body name", "button 0 url"
+}
+
 // Level ranks a finding.
 type Level string
 

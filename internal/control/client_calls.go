@@ -208,6 +208,17 @@ func (c *Client) Doctor(ctx context.Context, deep bool) (list []api.Finding, err
 	return list, err
 }
 
+// Templates returns the message templates that the channels' receivers have.
+func (c *Client) Templates(ctx context.Context, application int64, channel string) (list []api.ChannelTemplates, err error) {
+	query := url.Values{}
+	setNumber(query, "application", application)
+	if channel != "" {
+		query.Set("channel", channel)
+	}
+	err = c.do(ctx, http.MethodGet, "/v1/templates", query, nil, &list)
+	return list, err
+}
+
 // Audit returns the audit trail, newest first. The sending's id may be shortened.
 func (c *Client) Audit(ctx context.Context, since time.Time, sending string, limit int) (list []api.AuditEntry, err error) {
 	query := url.Values{}

@@ -132,6 +132,10 @@ type Upkeep interface {
 	// Doctor checks more than Ready; deep also reads the whole store.
 	Doctor(ctx context.Context, deep bool) ([]api.Finding, error)
 
+	// Templates asks the receivers of an application's channels, or of all for 0, for their message
+	// templates. channel selects one channel, "" all. Channels without templates are left out.
+	Templates(ctx context.Context, application int64, channel string) ([]api.ChannelTemplates, error)
+
 	// Audit returns the audit trail, newest first.
 	Audit(ctx context.Context, f api.AuditFilter) ([]api.AuditEntry, error)
 

@@ -207,6 +207,11 @@ func (f *fake) Doctor(_ context.Context, deep bool) ([]api.Finding, error) {
 	return []api.Finding{{Check: "store", Level: api.LevelOK}}, f.fail
 }
 
+func (f *fake) Templates(_ context.Context, application int64, channel string) ([]api.ChannelTemplates, error) {
+	f.note("templates %d %s", application, channel)
+	return []api.ChannelTemplates{{ApplicationID: 1, ChannelType: "wa", Templates: []api.Template{{Name: "welcome", Language: "es", Parameters: []string{"body 1"}}}}}, f.fail
+}
+
 func (f *fake) Audit(_ context.Context, filter api.AuditFilter) ([]api.AuditEntry, error) {
 	f.note("audit %s %s %d", filter.Since.UTC().Format(time.RFC3339), filter.Sending, filter.Limit)
 	return []api.AuditEntry{{At: noon, Who: "user:ada", Action: "pause"}}, f.fail

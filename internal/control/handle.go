@@ -388,3 +388,17 @@ func (s *Server) postSendTest(w http.ResponseWriter, r *http.Request) error {
 	}
 	return s.reply(w, result)
 }
+
+func (s *Server) getTemplates(w http.ResponseWriter, r *http.Request) error {
+	p := queryOf(r)
+	application := p.number("application")
+	channel, _ := p.text("channel")
+	if p.err != nil {
+		return p.err
+	}
+	list, err := s.service.Templates(r.Context(), application, channel)
+	if err != nil {
+		return err
+	}
+	return s.reply(w, nonNil(list))
+}

@@ -73,6 +73,7 @@ func (s *Server) routes() []route {
 		{"POST /v1/suppressions/import", []string{"application"}, s.postImport},
 		{"GET /v1/audit", []string{"since", "sending", "limit"}, s.getAudit},
 		{"GET /v1/doctor", []string{"deep"}, s.getDoctor},
+		{"GET /v1/templates", []string{"application", "channel"}, s.getTemplates},
 		{"GET /v1/backup", nil, s.getBackup},
 		{"POST /v1/compact", nil, s.postCompact},
 		{"POST /v1/reload", nil, s.postReload},

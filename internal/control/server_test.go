@@ -195,12 +195,13 @@ func calls(c *control.Client) map[string]func(context.Context) error {
 			_, err := c.ImportOptOuts(ctx, 0, strings.NewReader("x"))
 			return err
 		},
-		"status":  func(ctx context.Context) error { _, err := c.Status(ctx); return err },
-		"doctor":  func(ctx context.Context) error { _, err := c.Doctor(ctx, false); return err },
-		"audit":   func(ctx context.Context) error { _, err := c.Audit(ctx, time.Time{}, "", 0); return err },
-		"backup":  func(ctx context.Context) error { _, err := c.Backup(ctx, &out); return err },
-		"compact": func(ctx context.Context) error { _, err := c.Compact(ctx); return err },
-		"reload":  func(ctx context.Context) error { return c.Reload(ctx) },
+		"status":    func(ctx context.Context) error { _, err := c.Status(ctx); return err },
+		"doctor":    func(ctx context.Context) error { _, err := c.Doctor(ctx, false); return err },
+		"templates": func(ctx context.Context) error { _, err := c.Templates(ctx, 1, "wa"); return err },
+		"audit":     func(ctx context.Context) error { _, err := c.Audit(ctx, time.Time{}, "", 0); return err },
+		"backup":    func(ctx context.Context) error { _, err := c.Backup(ctx, &out); return err },
+		"compact":   func(ctx context.Context) error { _, err := c.Compact(ctx); return err },
+		"reload":    func(ctx context.Context) error { return c.Reload(ctx) },
 	}
 }
 

@@ -2,9 +2,13 @@ package daemon
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
+	"campaignd/internal/api"
+	"campaignd/internal/config"
 	"campaignd/internal/receipts"
 	"campaignd/internal/send"
 	"campaignd/internal/store"
@@ -47,6 +51,38 @@ func (r *refresher) changed(events []receipts.TemplateChange) {
 		}
 	}
 	r.wake()
+}
+
+// Templates implements control.Upkeep.
+func (d *Daemon) Templates(ctx context.Context, application int64, channel string) ([]api.ChannelTemplates, error) {
+	return TemplatesOf(ctx, d.current(), *d.refresher.drivers.Load(), application, channel), nil
+}
+
+// TemplatesOf asks the receivers of channels for their message templates. application 0 and channel ""
+// select all.
+func TemplatesOf(ctx context.Context, c *config.Config, drivers Drivers, application int64, channel string) []api.ChannelTemplates {
+	all := []api.ChannelTemplates{}
+	for _, a := range c.Applications {
+		for _, name := range slices.Sorted(maps.Keys(a.Channels)) {
+			lister, ok := drivers.Of(a.ID)[name].(send.TemplateLister)
+			if !ok || application != 0 && application != a.ID || channel != "" && channel != name {
+				continue
+			}
+			list, ok, err := lister.Templates(ctx)
+			if !ok {
+				continue
+			}
+			one := api.ChannelTemplates{ApplicationID: a.ID, ChannelType: name, Templates: []api.Template{}}
+			if err != nil {
+				one.Error = err.Error()
+			}
+			for _, t := range list {
+				one.Templates = append(one.Templates, api.Template(t))
+			}
+			all = append(all, one)
+		}
+	}
+	return all
 }
 
 // refreshIdle is the wait if no channel has something to renew: a new configuration ends it.
