@@ -52,8 +52,9 @@ var may = map[string][]string{
 	"api":               {"campaign"},
 	"control":           {"api", "campaign", "config", "safeio", "send", "source"},
 	"control/dashboard": {"api", "campaign", "control", "display"},
-	"daemon": {"api", "display", "campaign", "calendar", "check", "config", "contact", "control", "control/dashboard", "failpoint", "intake", "keylock", "media", "notify", "source", "plan", "plan/document", "report", "safeio", "send",
-		"receipts", "store", "watch"},
+	"service": {"api", "calendar", "campaign", "check", "config", "contact", "control", "display", "intake", "keylock", "media", "plan", "plan/document", "report", "safeio", "send",
+		"source", "store", "watch"},
+	"daemon": {"api", "campaign", "check", "config", "control", "control/dashboard", "failpoint", "intake", "media", "notify", "plan", "receipts", "send", "service", "store", "watch"},
 }
 
 // driverMay lists the rooms that a driver may import. A driver is a room send/<name> that send/drivers imports.

@@ -10,7 +10,7 @@ import (
 
 	"campaignd/internal/api"
 	"campaignd/internal/control"
-	"campaignd/internal/daemon"
+	"campaignd/internal/service"
 )
 
 func newSendTestCmd(env *environment) *cobra.Command {
@@ -75,7 +75,7 @@ func sendTest(ctx context.Context, env *environment, m api.TestMessage) (api.Tes
 	if _, err := fmt.Fprintln(env.errw, "no daemon is running: this command sends the message itself and ignores opt-outs"); err != nil {
 		return api.TestResult{}, err
 	}
-	r, err := daemon.SendTest(ctx, cfg, env.getenv, m)
+	r, err := service.SendTest(ctx, cfg, env.getenv, m)
 	if e, ok := errors.AsType[*api.Error](err); ok {
 		return r, exitError{exitUsage, e}
 	}

@@ -10,6 +10,7 @@ package config
 
 import (
 	"maps"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -171,6 +172,19 @@ func (c *Config) Application(id int64) *Application {
 	}
 	return nil
 }
+
+// Inbox returns the inbox at a path, nil if there is none.
+func (c *Config) Inbox(path string) *Inbox {
+	for i := range c.Inboxes {
+		if SamePath(c.Inboxes[i].Path, path) {
+			return &c.Inboxes[i]
+		}
+	}
+	return nil
+}
+
+// SamePath reports whether two paths are of the same inbox: one of them may have been cleaned.
+func SamePath(a, b string) bool { return filepath.Clean(a) == filepath.Clean(b) }
 
 // ContactRules returns how the contacts of a channel are read. For "" and for a channel that the application doesn't have, they
 // are those of any contact.

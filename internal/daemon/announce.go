@@ -1,8 +1,6 @@
 package daemon
 
 import (
-	"slices"
-
 	"campaignd/internal/config"
 	"campaignd/internal/notify"
 )
@@ -11,10 +9,10 @@ import (
 // use, so that a changed one is in force immediately.
 func (d *Daemon) notifyTarget(inbox string) (notify.Target, bool, error) {
 	c := d.current()
-	i := slices.IndexFunc(c.Inboxes, func(in config.Inbox) bool { return sameInbox(in.Path, inbox) })
-	if i < 0 || c.Inboxes[i].NotifyURL == "" {
+	in := c.Inbox(inbox)
+	if in == nil || in.NotifyURL == "" {
 		return notify.Target{}, false, nil
 	}
-	secret, err := config.ReadSecret(c.Inboxes[i].NotifySecretFile, d.opts.Getenv)
-	return notify.Target{URL: c.Inboxes[i].NotifyURL, Secret: secret}, true, err
+	secret, err := config.ReadSecret(in.NotifySecretFile, d.opts.Getenv)
+	return notify.Target{URL: in.NotifyURL, Secret: secret}, true, err
 }

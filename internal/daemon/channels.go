@@ -8,12 +8,10 @@ import (
 	"sync"
 	"time"
 
-	"campaignd/internal/campaign"
 	"campaignd/internal/config"
-	"campaignd/internal/media"
 	"campaignd/internal/plan"
-	"campaignd/internal/report"
 	"campaignd/internal/send"
+	"campaignd/internal/service"
 	"campaignd/internal/store"
 )
 
@@ -27,12 +25,7 @@ func (d Drivers) Of(application int64) map[string]send.Channel { return d[applic
 // connects to nothing. The error lists every problem. Without a store the drivers
 // can't enforce daily_contacts.
 func OpenDrivers(c *config.Config, getenv func(string) string) (Drivers, error) {
-	return openDrivers(c, plainEnvironment(c, getenv))
-}
-
-// plainEnvironment returns what drivers get of a process without a store.
-func plainEnvironment(c *config.Config, getenv func(string) string) config.Environment {
-	return config.Environment{Secret: secretReader(getenv), Media: media.New(func() string { return c.CampaignsDir }, "")}
+	return openDrivers(c, service.PlainEnvironment(c, getenv))
 }
 
 func openDrivers(c *config.Config, env config.Environment) (Drivers, error) {
@@ -42,7 +35,7 @@ func openDrivers(c *config.Config, env config.Environment) (Drivers, error) {
 		a := &c.Applications[i]
 		drivers[a.ID] = map[string]send.Channel{}
 		for _, name := range slices.Sorted(maps.Keys(a.Channels)) {
-			driver, err := openDriver(a.Channels[name], env)
+			driver, err := a.Channels[name].Open(env)
 			if err != nil {
 				problems = append(problems, fmt.Errorf("application %d, channel %s: %w", a.ID, name, err))
 				continue
@@ -51,32 +44,6 @@ func openDrivers(c *config.Config, env config.Environment) (Drivers, error) {
 		}
 	}
 	return drivers, errors.Join(problems...)
-}
-
-// openDriver creates a channel. If secrets can't be read, the error names all of them, also
-// those that the driver reads later.
-func openDriver(ch config.Channel, env config.Environment) (send.Channel, error) {
-	var missing []error
-	for _, s := range ch.Secrets() {
-		if _, err := env.Secret(s.Ref); err != nil {
-			missing = append(missing, fmt.Errorf("%s: %w", s.Key, err))
-		}
-	}
-	if err := errors.Join(missing...); err != nil {
-		return nil, err
-	}
-	env.Concurrency = ch.Concurrency
-	return ch.Settings.Open(env)
-}
-
-// secretReader returns Environment.Secret.
-func secretReader(getenv func(string) string) func(string) (string, error) {
-	return func(ref string) (string, error) {
-		if ref == "" {
-			return "", nil
-		}
-		return config.ReadSecret(ref, getenv)
-	}
 }
 
 // contactCounter gets a counter from the store lazily, because drivers are checked before the
@@ -94,19 +61,6 @@ func (c contactCounter) Counts(contact []byte, at time.Time) (bool, error) {
 // contactCounters implements config.ContactCounters.
 func (d *Daemon) contactCounters(name string, most int) config.ContactCounter {
 	return contactCounter(sync.OnceValue(func() *store.Contacts { return d.store.Contacts(name, most) }))
-}
-
-// outlook returns what the estimated end of a sending depends on besides the store.
-func (d *Daemon) outlook(s *campaign.Sending) report.Outlook {
-	c := d.current()
-	o := report.Outlook{Rate: c.SlowestRate(s.ApplicationID, s.Channels)}
-	if a := c.Application(s.ApplicationID); a != nil {
-		o.Windows = a.Windows
-	}
-	if s.State.Active() {
-		o.Waits = d.waitsFor(s.ID)
-	}
-	return o
 }
 
 // applications converts the configuration for the dispatcher.

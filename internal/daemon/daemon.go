@@ -31,16 +31,15 @@ import (
 	"campaignd/internal/control/dashboard"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/intake"
-	"campaignd/internal/keylock"
 	"campaignd/internal/media"
 	"campaignd/internal/notify"
 	"campaignd/internal/send"
+	"campaignd/internal/service"
 	"campaignd/internal/store"
 )
 
-// Names of files in the state folder (docs/contract.md 11).
+// Names in the state folder (docs/contract.md 11).
 const (
-	storeName = "campaignd.db"
 	tokenName = "http_token" // of HTTP, unless token_file is set
 	mediaName = "media"      // folder of the copies of files that campaigns send
 )
@@ -60,8 +59,9 @@ type Options struct {
 	Drivers func(c *config.Config, getenv func(string) string) (Drivers, error)
 }
 
-// Daemon is one campaignd. Open creates it; Run runs it.
+// Daemon is one campaignd. Open creates it; Run runs it. The operations of its Service are its own.
 type Daemon struct {
+	*service.Service
 	opts      Options
 	log       *slog.Logger
 	now       func() time.Time
@@ -77,7 +77,6 @@ type Daemon struct {
 	states    states
 	hooks     *hooks
 	notifier  *notify.Notifier
-	requests  keylock.Locks[[32]byte] // by Idempotency-Key
 	refresher *refresher
 	media     *media.Files
 
@@ -104,7 +103,7 @@ func Open(o Options) (*Daemon, error) {
 			return openDrivers(c, d.environment(getenv))
 		}
 	}
-	_, tokenErr := secretReader(o.Getenv)(o.Config.TokenFile)
+	_, tokenErr := config.SecretReader(o.Getenv)(o.Config.TokenFile)
 	drivers, err := d.opts.Drivers(o.Config, o.Getenv)
 	if err := errors.Join(tokenErr, err); err != nil { // all that is missing, at once
 		return nil, err
@@ -127,11 +126,11 @@ func Open(o Options) (*Daemon, error) {
 	if d.metrics, err = control.NewMetrics(d.registry); err != nil {
 		return nil, err
 	}
-	d.store, err = store.Open(filepath.Join(o.Config.StateDir, storeName), store.Options{NoSync: failpoint.Setting("NOSYNC") != ""})
+	d.store, err = store.Open(filepath.Join(o.Config.StateDir, service.StoreName), store.Options{NoSync: failpoint.Setting("NOSYNC") != ""})
 	if err != nil {
 		return nil, err
 	}
-	if err := d.store.UseOptOutRules(optOutRules(o.Config, o.Version)); err != nil {
+	if err := d.store.UseOptOutRules(service.OptOutRules(o.Config, o.Version)); err != nil {
 		return nil, errors.Join(err, d.store.Close())
 	}
 	d.send = send.New(send.Options{
@@ -146,15 +145,20 @@ func Open(o Options) (*Daemon, error) {
 	}
 	d.intake = intake.New(intake.Options{
 		Store: d.store, StateDir: o.Config.StateDir, Checker: d.checker(o.Config, drivers), Dispatcher: d.send, Media: d.media,
-		Accepted: func(campaign.ID) { d.send.Kick() }, Decided: d.decided, Ended: d.notifier.Kick, WaitsFor: d.waitsFor, Log: o.Log, Now: o.Now,
+		Accepted: func(campaign.ID) { d.send.Kick() }, Decided: d.decided, Ended: d.notifier.Kick, Log: o.Log, Now: o.Now,
+		WaitsFor: func(id campaign.ID) *campaign.WaitsFor { return d.WaitsFor(id) },
 	})
 	d.inboxes = newInboxes(d.intake, o.Log, o.Quiet)
+	d.Service = service.New(service.Options{
+		Store: d.store, Intake: d.intake, Dispatcher: d.send, Watchers: d.inboxes, Metrics: d.metrics, Environment: func() config.Environment { return d.environment(o.Getenv) },
+		Log: o.Log, Now: o.Now, Version: o.Version, StartedAt: d.startedAt, Stopping: d.stopping.Load, Loaded: d.loaded,
+	})
 	return d, nil
 }
 
 // environment returns what drivers get of the process.
 func (d *Daemon) environment(getenv func(string) string) config.Environment {
-	return config.Environment{Secret: secretReader(getenv), Contacts: d.contactCounters, Records: lazyRecords{func() *store.Store { return d.store }}, Media: d.media}
+	return config.Environment{Secret: config.SecretReader(getenv), Contacts: d.contactCounters, Records: lazyRecords{func() *store.Store { return d.store }}, Media: d.media}
 }
 
 func (d *Daemon) checker(c *config.Config, drivers Drivers) *check.Checker {
@@ -345,9 +349,15 @@ func proxies(list []string) []netip.Prefix {
 
 // current returns the configuration in force.
 func (d *Daemon) current() *config.Config {
+	c, _, _ := d.loaded()
+	return c
+}
+
+// loaded returns the configuration in force, when it was read, and why the last reload was refused.
+func (d *Daemon) loaded() (c *config.Config, at time.Time, problem string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.config
+	return d.config, d.configAt, d.problem
 }
 
 // Reload implements control.Upkeep: it reads the whole configuration again. If it is invalid, the
@@ -385,7 +395,7 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 		c.StateDir, c.Listen, c.TokenFile, c.SocketGroup = old.StateDir, old.Listen, old.TokenFile, old.SocketGroup
 		c.MetricsToken, c.TrustedProxies = old.MetricsToken, old.TrustedProxies
 	}
-	if err := d.store.UseOptOutRules(optOutRules(c, d.opts.Version)); err != nil {
+	if err := d.store.UseOptOutRules(service.OptOutRules(c, d.opts.Version)); err != nil {
 		d.reloadFailed(err.Error())
 		return fmt.Errorf("%w; the old configuration stays in force", err)
 	}

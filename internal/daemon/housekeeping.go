@@ -2,11 +2,11 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
+	"campaignd/internal/service"
 	"campaignd/internal/store"
 )
 
@@ -65,7 +65,7 @@ func (d *Daemon) housekeeping(ctx context.Context) {
 		d.logTask(ctx, "expired contact counts", err)
 		_, err = d.store.ForgetUserIDs(now.Add(-userIDsKept))
 		d.logTask(ctx, "user ids that were not seen for long", err)
-		_, err = d.store.ForgetRequests(now.Add(-requestsKept))
+		_, err = d.store.ForgetRequests(now.Add(-service.RequestsKept))
 		d.logTask(ctx, "uploads whose keys have expired", err)
 		_, err = d.media.Collect(d.neededMedia, now.Add(-mediaSpared))
 		d.logTask(ctx, "copies of files that no sending needs", err)
@@ -132,29 +132,10 @@ func (d *Daemon) compactHalfFree(ctx context.Context, last *time.Time) bool {
 		return true // an unreadable store is reported elsewhere
 	}
 	*last = now
-	_, err = d.compact(ctx, "daemon")
-	if errors.Is(err, store.ErrBusy) {
+	_, err = d.Compact(ctx, "daemon")
+	if api.CodeOf(err) == api.CodeConflict {
 		return false
 	}
 	d.logTask(ctx, "compaction", err)
 	return true
-}
-
-func (d *Daemon) compact(ctx context.Context, who string) (store.Compacted, error) {
-	done, err := d.store.Compact(ctx)
-	if err != nil {
-		return done, err
-	}
-	d.log.Info("store compacted", "bytesBefore", done.Before, "bytesAfter", done.After,
-		"took", done.Took.Round(time.Millisecond).String(), "held", done.Paused.Round(time.Millisecond).String(), "who", who)
-	return done, d.store.Audit(store.AuditEntry{Who: who, Action: "compact"})
-}
-
-// Compact implements control.Upkeep.
-func (d *Daemon) Compact(ctx context.Context, who string) (api.Compacted, error) {
-	done, err := d.compact(ctx, who)
-	if errors.Is(err, store.ErrBusy) {
-		return api.Compacted{}, api.Conflictf("%v", err)
-	}
-	return api.Compacted{BytesBefore: done.Before, BytesAfter: done.After, Seconds: done.Took.Seconds(), HeldSeconds: done.Paused.Seconds()}, err
 }

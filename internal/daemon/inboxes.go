@@ -98,8 +98,8 @@ func WatchOptions(in *config.Inbox) watch.Options {
 	}
 }
 
-// counts returns the counts of each watched inbox at its last scan.
-func (m *inboxes) counts() map[string]watch.Counts {
+// Counts returns the counts of each watched inbox at its last scan.
+func (m *inboxes) Counts() map[string]watch.Counts {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	all := map[string]watch.Counts{}
@@ -109,8 +109,8 @@ func (m *inboxes) counts() map[string]watch.Counts {
 	return all
 }
 
-// waits returns the drops that wait in each watched inbox, with their reasons.
-func (m *inboxes) waits() map[string][]watch.Wait {
+// Waits returns the drops that wait in each watched inbox, with their reasons.
+func (m *inboxes) Waits() map[string][]watch.Wait {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	all := map[string][]watch.Wait{}

@@ -87,7 +87,7 @@ func (h *hooks) prepare(c *config.Config, getenv func(string) string) (hookTable
 		if driver.Webhooks == nil || len(settings) == 0 {
 			continue
 		}
-		handler, err := driver.Webhooks(settings, config.WebhookEnvironment{Secret: secretReader(getenv), Receiver: receiver, Refused: h.refused})
+		handler, err := driver.Webhooks(settings, config.WebhookEnvironment{Secret: config.SecretReader(getenv), Receiver: receiver, Refused: h.refused})
 		if err != nil {
 			problems = append(problems, fmt.Errorf("webhooks of the driver %s: %w", driver.Name, err))
 			continue

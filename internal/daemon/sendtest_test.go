@@ -12,6 +12,7 @@ import (
 
 	"campaignd/internal/api"
 	"campaignd/internal/send/whatsapp/graphfake"
+	"campaignd/internal/service"
 	"campaignd/internal/store"
 )
 
@@ -55,7 +56,7 @@ url = "http://127.0.0.1:1/x"
 		return map[string]string{"TOKEN": "secret-token", "SIGN": "whsec_c2VjcmV0LWtleS1mb3ItdGVzdHM="}[name]
 	}
 	try := func(channel, to string, vars map[string]string, message int) (api.TestResult, error) {
-		return SendTest(t.Context(), c, getenv, api.TestMessage{ApplicationID: 1, ChannelType: channel, CampaignID: 7, ContactCode: to, Message: message, Variables: vars})
+		return service.SendTest(t.Context(), c, getenv, api.TestMessage{ApplicationID: 1, ChannelType: channel, CampaignID: 7, ContactCode: to, Message: message, Variables: vars})
 	}
 	ann := map[string]string{"name": "Ann"}
 	for _, x := range []struct {
@@ -109,7 +110,7 @@ url = "http://127.0.0.1:1/x"
 			t.Errorf("%s: %v, want …%s…", what, err, x.words)
 		}
 	}
-	if _, err := SendTest(t.Context(), c, getenv, api.TestMessage{ApplicationID: 2}); err == nil || api.CodeOf(err) != api.CodeNotFound {
+	if _, err := service.SendTest(t.Context(), c, getenv, api.TestMessage{ApplicationID: 2}); err == nil || api.CodeOf(err) != api.CodeNotFound {
 		t.Errorf("no application: %v", err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
+	"campaignd/internal/service"
 )
 
 // TestServiceLooksAfterItself covers status, readiness, doctor, timeline and backup.
@@ -94,7 +95,7 @@ func TestServiceLooksAfterItself(t *testing.T) {
 func TestNotReadyWithoutItsStore(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", `enabled = false`), func(t *testing.T, w *harness) {
 		w.start()
-		ctx, file := context.Background(), filepath.Join(w.dir, "var", storeName)
+		ctx, file := context.Background(), filepath.Join(w.dir, "var", service.StoreName)
 		ready := func() string {
 			for _, c := range w.running.Ready(ctx) {
 				if c.Name == "store" {
@@ -108,7 +109,7 @@ func TestNotReadyWithoutItsStore(t *testing.T) {
 		if _, err := w.running.AddOptOuts(ctx, list, "user:ada"); err == nil {
 			t.Error("it wrote into a store that isn't there")
 		}
-		if got := ready(); !strings.Contains(got, storeName) {
+		if got := ready(); !strings.Contains(got, service.StoreName) {
 			t.Errorf("ready says %q of its store", got)
 		}
 		w.check(os.Rename(file+".away", file))

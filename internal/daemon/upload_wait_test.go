@@ -36,8 +36,8 @@ func (w *harness) upload(ctx context.Context, r request) <-chan uploadEnd {
 		return &api.UploadPart{Name: name, FileName: fileName, Body: strings.NewReader(content)}
 	}
 	parts := []*api.UploadPart{
-		text(partLayout, "l.json", `{"contact": {"contactCode": "{{code}}", "channelType": "push"}, "customFields": {"name": "{{name}}"}}`),
-		text(partFile, r.name+".csv", fmt.Sprintf("code,name\n%[1]s-1,Ada\n%[1]s-2,Bob\n", r.name)),
+		text("layout", "l.json", `{"contact": {"contactCode": "{{code}}", "channelType": "push"}, "customFields": {"name": "{{name}}"}}`),
+		text("file", r.name+".csv", fmt.Sprintf("code,name\n%[1]s-1,Ada\n%[1]s-2,Bob\n", r.name)),
 	}
 	next := func() (*api.UploadPart, error) {
 		if len(parts) > 0 {

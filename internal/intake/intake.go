@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -133,15 +132,7 @@ func (in *Intake) Configure(c *check.Checker) { in.check.Store(c) }
 func (in *Intake) checker() *check.Checker { return in.check.Load() }
 
 // inbox returns the configuration of a watched folder, or nil if it is no longer configured.
-func (in *Intake) inbox(path string) *config.Inbox {
-	inboxes := in.checker().Config.Inboxes
-	for i := range inboxes {
-		if filepath.Clean(inboxes[i].Path) == filepath.Clean(path) { // watch cleans the path, the configuration doesn't
-			return &inboxes[i]
-		}
-	}
-	return nil
-}
+func (in *Intake) inbox(path string) *config.Inbox { return in.checker().Config.Inbox(path) }
 
 // Changed requests an update of a sending's folder. It must be called after every change of state
 // and returns at once.

@@ -1,4 +1,4 @@
-package daemon
+package service
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 )
 
 // Reschedule implements control.Sendings.
-func (d *Daemon) Reschedule(ctx context.Context, id campaign.ID, when api.NewTime, who string) (api.Rescheduled, error) {
-	before, err := d.store.Header(id)
+func (svc *Service) Reschedule(ctx context.Context, id campaign.ID, when api.NewTime, who string) (api.Rescheduled, error) {
+	before, err := svc.Store.Header(id)
 	if errors.Is(err, store.ErrNotFound) {
 		return api.Rescheduled{}, api.NotFoundf("there is no sending %s", id)
 	}
@@ -29,17 +29,17 @@ func (d *Daemon) Reschedule(ctx context.Context, id campaign.ID, when api.NewTim
 	if err != nil {
 		return api.Rescheduled{}, api.Invalidf("%v", err)
 	}
-	err = d.intake.Reschedule(ctx, id, sidecar)
+	err = svc.Intake.Reschedule(ctx, id, sidecar)
 	if _, kept := errors.AsType[*intake.NotRescheduled](err); kept {
 		return api.Rescheduled{}, api.Conflictf("%v", err)
 	}
 	if err != nil {
 		return api.Rescheduled{}, err
 	}
-	after, slices, _, err := d.store.Load(id)
+	after, slices, _, err := svc.Store.Load(id)
 	if err != nil {
 		return api.Rescheduled{}, err
 	}
 	moved := api.Rescheduled{ID: id, Name: after.Name, State: after.State, From: before.ScheduledAt, ScheduledAt: after.ScheduledAt, Slices: apiSlices(slices)}
-	return moved, d.store.Audit(store.AuditEntry{Who: who, Action: "reschedule", Sending: id, Detail: "to " + after.ScheduledAt.UTC().Format("2006-01-02 15:04:05Z")})
+	return moved, svc.Store.Audit(store.AuditEntry{Who: who, Action: "reschedule", Sending: id, Detail: "to " + after.ScheduledAt.UTC().Format("2006-01-02 15:04:05Z")})
 }

@@ -1,4 +1,4 @@
-package daemon
+package service
 
 import (
 	"context"
@@ -22,7 +22,7 @@ type outcome struct {
 
 // answer waits for the check, and remembers the answer.
 func (u *upload) answer(ctx context.Context, id campaign.ID) (api.Uploaded, error) {
-	d := u.d
+	svc := u.svc
 	var o outcome
 	if u.remembered != nil && u.remembered.Answer != nil {
 		if err := json.Unmarshal(u.remembered.Answer, &o); err != nil {
@@ -32,11 +32,11 @@ func (u *upload) answer(ctx context.Context, id campaign.ID) (api.Uploaded, erro
 	}
 	waiting, cancel := context.WithTimeout(ctx, uploadWait)
 	defer cancel()
-	d.intake.AwaitDecision(waiting, id)
+	svc.Intake.AwaitDecision(waiting, id)
 	if err := ctx.Err(); err != nil {
 		return o.Uploaded, err
 	}
-	s, err := d.store.Header(id)
+	s, err := svc.Store.Header(id)
 	if errors.Is(err, store.ErrNotFound) {
 		return o.Uploaded, api.NotFoundf("sending %s was removed", id)
 	}
@@ -48,7 +48,7 @@ func (u *upload) answer(ctx context.Context, id campaign.ID) (api.Uploaded, erro
 		if u.remembered.Answer, err = json.Marshal(o); err != nil {
 			return o.Uploaded, err
 		}
-		if err := d.store.AnswerRequest(u.remembered); err != nil {
+		if err := svc.Store.AnswerRequest(u.remembered); err != nil {
 			return o.Uploaded, err
 		}
 	}

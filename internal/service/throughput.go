@@ -1,4 +1,4 @@
-package daemon
+package service
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 
 // Throughput counts a sending's results over time. It reads all results from the
 // store, so it works after a restart and for sendings that ended long ago.
-func (d *Daemon) Throughput(ctx context.Context, id campaign.ID) (api.Throughput, error) {
+func (svc *Service) Throughput(ctx context.Context, id campaign.ID) (api.Throughput, error) {
 	var tally api.Tally
-	err := d.store.EachResult(id, func(at time.Time, o campaign.Outcome) error {
+	err := svc.Store.EachResult(id, func(at time.Time, o campaign.Outcome) error {
 		tally.Add(at, o)
 		return ctx.Err()
 	})

@@ -1,4 +1,4 @@
-package daemon
+package service
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
+	"campaignd/internal/config"
 	"campaignd/internal/control"
 	"campaignd/internal/report"
 	"campaignd/internal/send"
@@ -18,12 +19,12 @@ import (
 )
 
 // Sendings implements control.Sendings.
-func (d *Daemon) Sendings(_ context.Context, f api.Filter) ([]api.Sending, error) {
+func (svc *Service) Sendings(_ context.Context, f api.Filter) ([]api.Sending, error) {
 	filter := store.Filter{States: f.States, Application: f.Application}
 	if f.Name == "" && f.Inbox == "" && f.Since.IsZero() && f.Limit > 0 {
 		filter.Limit = f.Offset + f.Limit
 	}
-	heads, err := d.store.Sendings(filter)
+	heads, err := svc.Store.Sendings(filter)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +36,7 @@ func (d *Daemon) Sendings(_ context.Context, f api.Filter) ([]api.Sending, error
 		heads = slices.DeleteFunc(heads, func(s *campaign.Sending) bool { return s.ReceivedAt.Before(f.Since) })
 	}
 	if f.Inbox != "" {
-		heads = slices.DeleteFunc(heads, func(s *campaign.Sending) bool { return !sameInbox(s.Inbox, f.Inbox) })
+		heads = slices.DeleteFunc(heads, func(s *campaign.Sending) bool { return !config.SamePath(s.Inbox, f.Inbox) })
 	}
 	heads = heads[min(f.Offset, len(heads)):]
 	if f.Limit > 0 {
@@ -43,69 +44,66 @@ func (d *Daemon) Sendings(_ context.Context, f api.Filter) ([]api.Sending, error
 	}
 	list := make([]api.Sending, 0, len(heads))
 	for _, head := range heads {
-		s, slices, counts, err := d.store.Load(head.ID)
+		s, slices, counts, err := svc.Store.Load(head.ID)
 		if errors.Is(err, store.ErrNotFound) {
 			continue // removed by retention meanwhile
 		}
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, d.sending(s, slices, counts))
+		list = append(list, svc.sending(s, slices, counts))
 	}
 	return list, nil
 }
 
-func (d *Daemon) sending(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts) api.Sending {
-	now := d.now()
+func (svc *Service) sending(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts) api.Sending {
+	now := svc.Now()
 	one := api.SendingOf(s, counts)
 	switch {
 	case s.State == campaign.StateChecking:
-		one.Percent = campaign.Percent(uint64(1e6*d.intake.Checking(s.ID)), 1e6)
+		one.Percent = campaign.Percent(uint64(1e6*svc.Intake.Checking(s.ID)), 1e6)
 	case s.State.Final():
 		one.Percent = 100
 	default:
-		status := report.Status(s, slices, counts, now, d.outlook(s))
+		status := report.Status(s, slices, counts, now, svc.outlook(s))
 		one.Percent = one.Messages.PercentOf()
 		one.NextSliceAt, one.EstimatedEnd = status.NextSliceAt, status.EstimatedEnd
 		if s.State.Active() {
-			one.WaitsFor = d.waitsFor(s.ID)
+			one.WaitsFor = svc.WaitsFor(s.ID)
 		}
 		if took := now.Sub(s.StartedAt); !s.StartedAt.IsZero() && took > 0 {
 			one.Rate = float64(one.Messages.Final()) / took.Seconds()
 		}
 	}
-	if f, failed := d.send.LastFailure(s.ID); failed && !s.State.Final() {
+	if f, failed := svc.Dispatcher.LastFailure(s.ID); failed && !s.State.Final() {
 		one.LastError = &api.MessageError{At: f.At, Line: f.Line, ChannelType: f.Channel, Outcome: f.Outcome.String(), Code: f.Code, Error: f.Detail}
 	}
 	return one
 }
 
 // Resolve implements control.Sendings.
-func (d *Daemon) Resolve(_ context.Context, inbox, text string) (campaign.ID, error) {
+func (svc *Service) Resolve(_ context.Context, inbox, text string) (campaign.ID, error) {
 	if id := campaign.ID(text); id.Valid() {
-		if s, err := d.store.Header(id); err == nil && (inbox == "" || sameInbox(s.Inbox, inbox)) {
+		if s, err := svc.Store.Header(id); err == nil && (inbox == "" || config.SamePath(s.Inbox, inbox)) {
 			return id, nil
 		}
 	}
-	heads, err := d.store.Sendings(store.Filter{})
+	heads, err := svc.Store.Sendings(store.Filter{})
 	if err != nil {
 		return "", err
 	}
 	var known []control.SendingName
 	for _, s := range heads {
-		if inbox == "" || sameInbox(s.Inbox, inbox) {
+		if inbox == "" || config.SamePath(s.Inbox, inbox) {
 			known = append(known, control.SendingName{ID: s.ID, Name: s.Name})
 		}
 	}
 	return control.Match(text, known)
 }
 
-// sameInbox compares the paths of two inboxes: one of them may be cleaned.
-func sameInbox(a, b string) bool { return filepath.Clean(a) == filepath.Clean(b) }
-
 // Sending implements control.Sendings.
-func (d *Daemon) Sending(_ context.Context, id campaign.ID) (api.Details, error) {
-	s, slices, counts, err := d.store.Load(id)
+func (svc *Service) Sending(_ context.Context, id campaign.ID) (api.Details, error) {
+	s, slices, counts, err := svc.Store.Load(id)
 	if errors.Is(err, store.ErrNotFound) {
 		return api.Details{}, api.NotFoundf("there is no sending %s", id)
 	}
@@ -113,7 +111,7 @@ func (d *Daemon) Sending(_ context.Context, id campaign.ID) (api.Details, error)
 		return api.Details{}, err
 	}
 	details := api.Details{
-		Sending: d.sending(s, slices, counts), Sliced: s.Sliced, AcceptedAt: s.AcceptedAt, Channels: s.Channels,
+		Sending: svc.sending(s, slices, counts), Sliced: s.Sliced, AcceptedAt: s.AcceptedAt, Channels: s.Channels,
 		CSV: s.CSV, Warnings: s.Warnings, Errors: s.Problems, ErrorCount: s.ProblemCount, Previews: s.Previews,
 		Slices: apiSlices(slices), Folder: folderOf(s),
 	}
@@ -123,13 +121,26 @@ func (d *Daemon) Sending(_ context.Context, id campaign.ID) (api.Details, error)
 	return details, nil
 }
 
-// waitsFor returns why a sending with something due doesn't continue, nil if it does.
-func (d *Daemon) waitsFor(id campaign.ID) *campaign.WaitsFor {
-	wait, ok := d.send.Wait(id)
+// WaitsFor returns why a sending with something due doesn't continue, nil if it does.
+func (svc *Service) WaitsFor(id campaign.ID) *campaign.WaitsFor {
+	wait, ok := svc.Dispatcher.Wait(id)
 	if !ok {
 		return nil
 	}
 	return &campaign.WaitsFor{Reason: wait.Reason, Since: wait.Since.UTC(), Until: wait.Until.UTC()}
+}
+
+// outlook returns what the estimated end of a sending depends on besides the store.
+func (svc *Service) outlook(s *campaign.Sending) report.Outlook {
+	c := svc.Config()
+	o := report.Outlook{Rate: c.SlowestRate(s.ApplicationID, s.Channels)}
+	if a := c.Application(s.ApplicationID); a != nil {
+		o.Windows = a.Windows
+	}
+	if s.State.Active() {
+		o.Waits = svc.WaitsFor(s.ID)
+	}
+	return o
 }
 
 func apiSlices(list []campaign.Slice) []api.Slice {
@@ -153,23 +164,23 @@ func folderOf(s *campaign.Sending) string {
 }
 
 // Pause implements control.Sendings.
-func (d *Daemon) Pause(ctx context.Context, id campaign.ID, who string) (api.Change, error) {
-	return d.steer(ctx, id, who, "pause", d.send.Pause)
+func (svc *Service) Pause(ctx context.Context, id campaign.ID, who string) (api.Change, error) {
+	return svc.steer(ctx, id, who, "pause", svc.Dispatcher.Pause)
 }
 
 // Resume implements control.Sendings.
-func (d *Daemon) Resume(ctx context.Context, id campaign.ID, who string) (api.Change, error) {
-	return d.steer(ctx, id, who, "resume", d.send.Resume)
+func (svc *Service) Resume(ctx context.Context, id campaign.ID, who string) (api.Change, error) {
+	return svc.steer(ctx, id, who, "resume", svc.Dispatcher.Resume)
 }
 
 // Cancel implements control.Sendings.
-func (d *Daemon) Cancel(ctx context.Context, id campaign.ID, who string) (api.Change, error) {
-	return d.steer(ctx, id, who, "cancel", d.send.Cancel)
+func (svc *Service) Cancel(ctx context.Context, id campaign.ID, who string) (api.Change, error) {
+	return svc.steer(ctx, id, who, "cancel", svc.Dispatcher.Cancel)
 }
 
-func (d *Daemon) steer(ctx context.Context, id campaign.ID, who, action string,
+func (svc *Service) steer(ctx context.Context, id campaign.ID, who, action string,
 	do func(context.Context, campaign.ID) (campaign.State, error)) (api.Change, error) {
-	before, _, _, err := d.store.Load(id)
+	before, _, _, err := svc.Store.Load(id)
 	if errors.Is(err, store.ErrNotFound) {
 		return api.Change{}, api.NotFoundf("there is no sending %s", id)
 	}
@@ -186,26 +197,26 @@ func (d *Daemon) steer(ctx context.Context, id campaign.ID, who, action string,
 	if state == before.State && action != "resume" { // a resume lets held channels try at once
 		return api.Change{ID: id, Name: before.Name, From: state, State: state}, nil
 	}
-	if err := d.store.Audit(store.AuditEntry{Who: who, Action: action, Sending: id}); err != nil {
+	if err := svc.Store.Audit(store.AuditEntry{Who: who, Action: action, Sending: id}); err != nil {
 		return api.Change{}, err
 	}
-	d.log.Info("sending changed", "sending", id, "action", action, "state", state, "who", who)
-	change := api.Change{ID: id, Name: before.Name, From: before.State, State: state, InFlight: uint64(d.send.InFlightOf(id))}
-	if _, _, counts, err := d.store.Load(id); err == nil {
+	svc.Log.Info("sending changed", "sending", id, "action", action, "state", state, "who", who)
+	change := api.Change{ID: id, Name: before.Name, From: before.State, State: state, InFlight: uint64(svc.Dispatcher.InFlightOf(id))}
+	if _, _, counts, err := svc.Store.Load(id); err == nil {
 		change.Canceled = counts[campaign.Canceled]
 	}
 	return change, nil
 }
 
 // ResumeAll implements control.Sendings.
-func (d *Daemon) ResumeAll(ctx context.Context, who string) ([]api.Change, error) {
-	heads, err := d.store.Sendings(store.Filter{States: []campaign.State{campaign.StateHeld}})
+func (svc *Service) ResumeAll(ctx context.Context, who string) ([]api.Change, error) {
+	heads, err := svc.Store.Sendings(store.Filter{States: []campaign.State{campaign.StateHeld}})
 	if err != nil {
 		return nil, err
 	}
 	changes := make([]api.Change, 0, len(heads))
 	for _, s := range heads {
-		change, err := d.Resume(ctx, s.ID, who)
+		change, err := svc.Resume(ctx, s.ID, who)
 		if api.CodeOf(err) == api.CodeConflict && err != nil {
 			continue // its state has changed meanwhile
 		}
@@ -218,14 +229,14 @@ func (d *Daemon) ResumeAll(ctx context.Context, who string) ([]api.Change, error
 }
 
 // ResumeChannel implements control.Sendings.
-func (d *Daemon) ResumeChannel(_ context.Context, channel api.ChannelResume, who string) ([]api.ResumedChannel, error) {
+func (svc *Service) ResumeChannel(_ context.Context, channel api.ChannelResume, who string) ([]api.ResumedChannel, error) {
 	var list []api.ResumedChannel
 	var names []string
-	for _, ch := range d.send.Channels() {
+	for _, ch := range svc.Dispatcher.Channels() {
 		names = append(names, ch.Name)
 		if ch.Name == channel.ChannelType && (channel.ApplicationID == 0 || channel.ApplicationID == ch.Application) {
 			list = append(list, api.ResumedChannel{ApplicationID: ch.Application, ChannelType: ch.Name, From: api.ChannelState(ch.State),
-				Resumed: d.send.ResumeChannel(ch.Application, ch.Name)})
+				Resumed: svc.Dispatcher.ResumeChannel(ch.Application, ch.Name)})
 		}
 	}
 	if len(list) == 0 {
@@ -236,8 +247,8 @@ func (d *Daemon) ResumeChannel(_ context.Context, channel api.ChannelResume, who
 		if !one.Resumed {
 			continue
 		}
-		d.log.Info("channel resumed", "application", one.ApplicationID, "channel", one.ChannelType, "who", who)
-		if err := d.store.Audit(store.AuditEntry{Who: who, Action: "resume channel", Detail: fmt.Sprintf("%s of application %d", one.ChannelType, one.ApplicationID)}); err != nil {
+		svc.Log.Info("channel resumed", "application", one.ApplicationID, "channel", one.ChannelType, "who", who)
+		if err := svc.Store.Audit(store.AuditEntry{Who: who, Action: "resume channel", Detail: fmt.Sprintf("%s of application %d", one.ChannelType, one.ApplicationID)}); err != nil {
 			return list, err
 		}
 	}
@@ -252,8 +263,8 @@ func ofApplication(id int64) string {
 }
 
 // Resend implements control.Sendings.
-func (d *Daemon) Resend(_ context.Context, id campaign.ID, outcomes []api.ResendOutcome, dryRun bool, who string) (api.Resent, error) {
-	s, _, before, err := d.store.Load(id)
+func (svc *Service) Resend(_ context.Context, id campaign.ID, outcomes []api.ResendOutcome, dryRun bool, who string) (api.Resent, error) {
+	s, _, before, err := svc.Store.Load(id)
 	if errors.Is(err, store.ErrNotFound) {
 		return api.Resent{}, api.NotFoundf("there is no sending %s", id)
 	}
@@ -261,7 +272,7 @@ func (d *Daemon) Resend(_ context.Context, id campaign.ID, outcomes []api.Resend
 		return api.Resent{}, err
 	}
 	if !dryRun {
-		done, err := d.intake.Reopen(id)
+		done, err := svc.Intake.Reopen(id)
 		if err != nil {
 			return api.Resent{}, err
 		}
@@ -276,9 +287,9 @@ func (d *Daemon) Resend(_ context.Context, id campaign.ID, outcomes []api.Resend
 		final, resent.Unknown = append(final, campaign.Unknown), before[campaign.Unknown]
 	}
 	if slices.Contains(outcomes, api.ResendUndelivered) {
-		resent.Messages, resent.Undelivered, err = d.store.ResendUndelivered(id, final, dryRun)
+		resent.Messages, resent.Undelivered, err = svc.Store.ResendUndelivered(id, final, dryRun)
 	} else {
-		resent.Messages, err = d.store.Resend(id, final, dryRun)
+		resent.Messages, err = svc.Store.Resend(id, final, dryRun)
 	}
 	if errors.Is(err, store.ErrState) {
 		return api.Resent{}, api.Conflictf("can't resend messages of sending %s: it is %s", id, s.State)
@@ -289,20 +300,20 @@ func (d *Daemon) Resend(_ context.Context, id campaign.ID, outcomes []api.Resend
 	if dryRun {
 		return resent, nil
 	}
-	if err := d.store.Audit(store.AuditEntry{Who: who, Action: "resend", Sending: id}); err != nil {
+	if err := svc.Store.Audit(store.AuditEntry{Who: who, Action: "resend", Sending: id}); err != nil {
 		return api.Resent{}, err
 	}
-	if after, err := d.store.Header(id); err == nil {
+	if after, err := svc.Store.Header(id); err == nil {
 		resent.State = after.State
 	}
-	d.intake.Changed(id)
-	d.send.Kick()
+	svc.Intake.Changed(id)
+	svc.Dispatcher.Kick()
 	return resent, nil
 }
 
 // Results implements control.Sendings.
-func (d *Daemon) Results(_ context.Context, id campaign.ID, f api.ResultsFilter, w io.Writer) error {
-	s, err := d.store.Header(id)
+func (svc *Service) Results(_ context.Context, id campaign.ID, f api.ResultsFilter, w io.Writer) error {
+	s, err := svc.Store.Header(id)
 	if errors.Is(err, store.ErrNotFound) {
 		return api.NotFoundf("there is no sending %s", id)
 	}
@@ -312,5 +323,5 @@ func (d *Daemon) Results(_ context.Context, id campaign.ID, f api.ResultsFilter,
 	if s.State == campaign.StateRejected || s.State == campaign.StateChecking {
 		return api.Conflictf("sending %s is %s: it has no results", id, s.State)
 	}
-	return report.Results(w, d.store, id, report.Selection(f))
+	return report.Results(w, svc.Store, id, report.Selection(f))
 }

@@ -1,4 +1,4 @@
-package daemon
+package service
 
 import (
 	"cmp"
@@ -28,7 +28,7 @@ import (
 
 const (
 	uploadWait   = 30 * time.Second // for the check, before an upload is answered
-	requestsKept = 24 * time.Hour   // an Idempotency-Key is remembered
+	RequestsKept = 24 * time.Hour   // the time that an Idempotency-Key is remembered
 	maxField     = 8 << 10          // bytes of a field's value
 )
 
@@ -41,13 +41,13 @@ const (
 )
 
 // Upload implements control.Uploads.
-func (d *Daemon) Upload(ctx context.Context, request api.UploadRequest, next func() (*api.UploadPart, error), who string) (api.Uploaded, error) {
-	if d.stopping.Load() {
+func (svc *Service) Upload(ctx context.Context, request api.UploadRequest, next func() (*api.UploadPart, error), who string) (api.Uploaded, error) {
+	if svc.Stopping() {
 		return api.Uploaded{}, api.Unavailablef("the daemon is stopping: try again in a moment")
 	}
-	u := &upload{d: d, config: d.current(), request: request, fields: map[string]string{}, digests: map[string][]byte{}}
+	u := &upload{svc: svc, config: svc.Config(), request: request, fields: map[string]string{}, digests: map[string][]byte{}}
 	uploaded, err := u.run(ctx, next, who)
-	d.metrics.Upload(uploadResult(ctx, uploaded, err), int64(u.received))
+	svc.Metrics.Upload(uploadResult(ctx, uploaded, err), int64(u.received))
 	return uploaded, uploadError(err)
 }
 
@@ -55,13 +55,13 @@ func (d *Daemon) Upload(ctx context.Context, request api.UploadRequest, next fun
 func (u *upload) run(ctx context.Context, next func() (*api.UploadPart, error), who string) (none api.Uploaded, err error) {
 	if key := u.request.Key; key != "" {
 		scope := cmp.Or(u.request.Inbox, "operator")
-		u.remembered = &store.Request{Key: sha256.Sum256([]byte(scope + "\x00" + key)), At: u.d.now().UTC()}
-		unlock, err := u.d.requests.LockContext(ctx, u.remembered.Key)
+		u.remembered = &store.Request{Key: sha256.Sum256([]byte(scope + "\x00" + key)), At: u.svc.Now().UTC()}
+		unlock, err := u.svc.requests.LockContext(ctx, u.remembered.Key)
 		if err != nil {
 			return none, err
 		}
 		defer unlock()
-		if u.earlier, err = u.d.earlierRequest(u.remembered.Key); err != nil {
+		if u.earlier, err = u.svc.earlierRequest(u.remembered.Key); err != nil {
 			return none, err
 		}
 	}
@@ -77,12 +77,12 @@ func (u *upload) run(ctx context.Context, next func() (*api.UploadPart, error), 
 }
 
 // earlierRequest returns the remembered request with a key. One whose sending was taken back is none.
-func (d *Daemon) earlierRequest(key [32]byte) (*store.Request, error) {
-	r, err := d.store.Request(key)
-	if err != nil || r == nil || d.now().Sub(r.At) >= requestsKept {
+func (svc *Service) earlierRequest(key [32]byte) (*store.Request, error) {
+	r, err := svc.Store.Request(key)
+	if err != nil || r == nil || svc.Now().Sub(r.At) >= RequestsKept {
 		return nil, err
 	}
-	s, err := d.store.Header(r.Sending)
+	s, err := svc.Store.Header(r.Sending)
 	if errors.Is(err, store.ErrNotFound) { // removed by retention
 		return r, nil
 	}
@@ -94,7 +94,7 @@ func (d *Daemon) earlierRequest(key [32]byte) (*store.Request, error) {
 
 // upload receives one drop.
 type upload struct {
-	d       *Daemon
+	svc     *Service
 	config  *config.Config
 	request api.UploadRequest
 	inbox   *config.Inbox
@@ -124,7 +124,7 @@ func (u *upload) close() {
 		return
 	}
 	if err := u.staged.Close(); err != nil {
-		u.d.log.Warn("remove an upload", "inbox", u.inbox.Path, "err", err)
+		u.svc.Log.Warn("remove an upload", "inbox", u.inbox.Path, "err", err)
 	}
 }
 
@@ -204,7 +204,7 @@ func (u *upload) choose(text string) error {
 	}
 	var found []string
 	for _, in := range u.config.Inboxes {
-		if sameInbox(in.Path, text) {
+		if config.SamePath(in.Path, text) {
 			return u.use(in.Path)
 		}
 		if filepath.Base(filepath.Clean(in.Path)) == text {
@@ -222,11 +222,9 @@ func (u *upload) choose(text string) error {
 
 // use sets the inbox and checks that it may send for the application.
 func (u *upload) use(path string) error {
-	i := slices.IndexFunc(u.config.Inboxes, func(in config.Inbox) bool { return sameInbox(in.Path, path) })
-	if i < 0 {
+	if u.inbox = u.config.Inbox(path); u.inbox == nil {
 		return api.Unavailablef("the inbox is no longer configured")
 	}
-	u.inbox = &u.config.Inboxes[i]
 	if !u.inbox.Allows(u.request.ApplicationID) || u.config.Application(u.request.ApplicationID) == nil {
 		return api.NotFoundf("there is no application %d for this inbox", u.request.ApplicationID)
 	}
@@ -252,7 +250,7 @@ func (u *upload) file(ending string, body io.Reader) error {
 	}
 	if u.staged == nil {
 		var err error
-		if u.staged, err = u.d.intake.NewUpload(u.inbox, u.request.Size); err != nil {
+		if u.staged, err = u.svc.Intake.NewUpload(u.inbox, u.request.Size); err != nil {
 			return err
 		}
 	}
@@ -371,7 +369,7 @@ func (u *upload) commit(who string) (campaign.ID, error) {
 	if err != nil {
 		return "", err
 	}
-	return id, u.d.store.Audit(store.AuditEntry{Who: who, Action: "upload", Sending: id})
+	return id, u.svc.Store.Audit(store.AuditEntry{Who: who, Action: "upload", Sending: id})
 }
 
 // content returns the digest of everything that was uploaded, whatever the order of the parts.

@@ -1,4 +1,4 @@
-package daemon
+package service
 
 import (
 	"context"
@@ -16,8 +16,8 @@ import (
 )
 
 // applicationIDs returns the application of an opt-out, or all configured ones for 0.
-func (d *Daemon) applicationIDs(application int64) ([]int64, error) {
-	c := d.current()
+func (svc *Service) applicationIDs(application int64) ([]int64, error) {
+	c := svc.Config()
 	if application != 0 {
 		if c.Application(application) == nil {
 			return nil, api.NotFoundf("there is no application %d", application)
@@ -32,29 +32,29 @@ func (d *Daemon) applicationIDs(application int64) ([]int64, error) {
 }
 
 // AddOptOuts implements control.OptOuts.
-func (d *Daemon) AddOptOuts(_ context.Context, list []api.OptOut, who string) (int, error) {
+func (svc *Service) AddOptOuts(_ context.Context, list []api.OptOut, who string) (int, error) {
 	var all []store.OptOut
 	for i, one := range list {
-		ids, err := d.applicationIDs(one.ApplicationID)
+		ids, err := svc.applicationIDs(one.ApplicationID)
 		if err != nil {
 			return 0, err
 		}
-		if err := knownChannel(d.current(), ids, one.ChannelType); err != nil {
+		if err := knownChannel(svc.Config(), ids, one.ChannelType); err != nil {
 			return 0, err
 		}
-		if refused := d.current().OptOutContacts(ids)(one.ChannelType, []byte(one.ContactCode)); refused != "" {
+		if refused := svc.Config().OptOutContacts(ids)(one.ChannelType, []byte(one.ContactCode)); refused != "" {
 			return 0, api.Invalidf("nobody is opted out: contact %d of %d is no contact: %s", i+1, len(list), refused)
 		}
 		for _, id := range ids {
 			all = append(all, store.OptOut{ApplicationID: id, ChannelType: one.ChannelType, ContactCode: one.ContactCode,
-				At: d.now().UTC(), Source: who})
+				At: svc.Now().UTC(), Source: who})
 		}
 	}
-	n, err := d.store.AddOptOuts(all)
+	n, err := svc.Store.AddOptOuts(all)
 	if err != nil {
 		return 0, err
 	}
-	return n, d.store.Audit(store.AuditEntry{Who: who, Action: "suppress", Detail: fmt.Sprintf("%d opt-outs, %d new", len(all), n)})
+	return n, svc.Store.Audit(store.AuditEntry{Who: who, Action: "suppress", Detail: fmt.Sprintf("%d opt-outs, %d new", len(all), n)})
 }
 
 // knownChannel refuses the name of a channel that none of the applications has. "" is every channel.
@@ -71,15 +71,15 @@ func knownChannel(c *config.Config, applications []int64, channel string) error 
 }
 
 // RemoveOptOuts implements control.OptOuts.
-func (d *Daemon) RemoveOptOuts(_ context.Context, list []api.OptOut, who string) (int, error) {
+func (svc *Service) RemoveOptOuts(_ context.Context, list []api.OptOut, who string) (int, error) {
 	removed := 0
 	for _, one := range list {
-		ids, err := d.applicationIDs(one.ApplicationID)
+		ids, err := svc.applicationIDs(one.ApplicationID)
 		if err != nil {
 			return removed, err
 		}
 		for _, id := range ids {
-			was, err := d.store.RemoveOptOut(id, one.ChannelType, one.ContactCode)
+			was, err := svc.Store.RemoveOptOut(id, one.ChannelType, one.ContactCode)
 			if err != nil {
 				return removed, err
 			}
@@ -88,24 +88,24 @@ func (d *Daemon) RemoveOptOuts(_ context.Context, list []api.OptOut, who string)
 			}
 		}
 	}
-	return removed, d.store.Audit(store.AuditEntry{Who: who, Action: "unsuppress", Detail: fmt.Sprintf("%d opt-outs removed", removed)})
+	return removed, svc.Store.Audit(store.AuditEntry{Who: who, Action: "unsuppress", Detail: fmt.Sprintf("%d opt-outs removed", removed)})
 }
 
 // OptOuts implements control.OptOuts.
-func (d *Daemon) OptOuts(_ context.Context, application int64, yield func(api.OptOut) error) error {
-	return d.store.EachOptOut(application, func(s store.OptOut) error {
+func (svc *Service) OptOuts(_ context.Context, application int64, yield func(api.OptOut) error) error {
+	return svc.Store.EachOptOut(application, func(s store.OptOut) error {
 		return yield(api.OptOut{ApplicationID: s.ApplicationID, ChannelType: s.ChannelType, ContactCode: s.ContactCode, At: s.At, Source: s.Source})
 	})
 }
 
 // ImportOptOuts implements control.OptOuts. It buffers the list in an unlinked
 // temporary file, because its encoding is known only at its end.
-func (d *Daemon) ImportOptOuts(ctx context.Context, application int64, csv io.Reader, who string) (api.Imported, error) {
-	ids, err := d.applicationIDs(application)
+func (svc *Service) ImportOptOuts(ctx context.Context, application int64, csv io.Reader, who string) (api.Imported, error) {
+	ids, err := svc.applicationIDs(application)
 	if err != nil {
 		return api.Imported{}, err
 	}
-	f, err := os.CreateTemp(d.current().StateDir, "import-*")
+	f, err := os.CreateTemp(svc.Config().StateDir, "import-*")
 	if err != nil {
 		return api.Imported{}, fmt.Errorf("make temporary file: %w", err)
 	}
@@ -116,11 +116,11 @@ func (d *Daemon) ImportOptOuts(ctx context.Context, application int64, csv io.Re
 	if _, err := io.Copy(f, csv); err != nil {
 		return api.Imported{}, fmt.Errorf("read the list: %w", err)
 	}
-	list := intake.OptOuts{Name: "list", Config: d.current(), Applications: ids, Source: who}
-	done, err := list.Import(ctx, d.store, f)
+	list := intake.OptOuts{Name: "list", Config: svc.Config(), Applications: ids, Source: who}
+	done, err := list.Import(ctx, svc.Store, f)
 	if err != nil {
 		return api.Imported{}, err
 	}
 	imported := api.Imported{Rows: done.Rows, Added: done.Added, Problems: done.Problems.List, Rejected: done.Refused, RejectedLines: done.Lines}
-	return imported, d.store.Audit(store.AuditEntry{Who: who, Action: "suppress", Detail: fmt.Sprintf("list of %d, %d new", done.Rows, done.Added)})
+	return imported, svc.Store.Audit(store.AuditEntry{Who: who, Action: "suppress", Detail: fmt.Sprintf("list of %d, %d new", done.Rows, done.Added)})
 }

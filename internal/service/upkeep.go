@@ -1,4 +1,4 @@
-package daemon
+package service
 
 import (
 	"cmp"
@@ -23,19 +23,17 @@ import (
 )
 
 // Status implements control.Upkeep.
-func (d *Daemon) Status(context.Context) (api.Status, error) {
-	stats, err := d.store.Stats()
+func (svc *Service) Status(context.Context) (api.Status, error) {
+	stats, err := svc.Store.Stats()
 	if err != nil {
 		return api.Status{}, err
 	}
-	d.mu.Lock()
-	c, configAt, problem := d.config, d.configAt, d.problem
-	d.mu.Unlock()
+	c, configAt, problem := svc.Loaded()
 	s := api.Status{
-		Version: d.opts.Version, PID: os.Getpid(), StartedAt: d.startedAt.UTC(), Now: d.now().UTC(),
-		ConfigFile: c.File, ConfigAt: configAt.UTC(), ConfigProblem: problem, Stopping: d.stopping.Load(),
+		Version: svc.Version, PID: os.Getpid(), StartedAt: svc.StartedAt.UTC(), Now: svc.Now().UTC(),
+		ConfigFile: c.File, ConfigAt: configAt.UTC(), ConfigProblem: problem, Stopping: svc.Stopping(),
 		Sendings: map[campaign.State]int{}, Channels: []api.Channel{},
-		Store: api.Store{Path: filepath.Join(c.StateDir, storeName), Bytes: stats.FileBytes, FreeBytes: stats.FreeBytes},
+		Store: api.Store{Path: filepath.Join(c.StateDir, StoreName), Bytes: stats.FileBytes, FreeBytes: stats.FreeBytes},
 	}
 	for state, n := range stats.Sendings {
 		s.Sendings[state] = int(n)
@@ -43,8 +41,8 @@ func (d *Daemon) Status(context.Context) (api.Status, error) {
 	if free, err := safeio.FreeSpace(c.StateDir); err == nil {
 		s.Store.DiskFree = int64(free)
 	}
-	s.Inboxes = d.inboxStatus(c)
-	for _, channel := range d.send.Channels() {
+	s.Inboxes = svc.inboxStatus(c)
+	for _, channel := range svc.Dispatcher.Channels() {
 		ch := api.Channel{ApplicationID: channel.Application, ChannelType: channel.Name, Rate: channel.Rate, Current: channel.Limit,
 			InFlight: channel.InFlight,
 			State:    api.ChannelState(channel.State), Reason: channel.Reason, Since: channel.Since, NextTryAt: channel.RetryAt, LastError: channel.LastError,
@@ -57,17 +55,17 @@ func (d *Daemon) Status(context.Context) (api.Status, error) {
 		}
 		s.Channels = append(s.Channels, ch)
 	}
-	if s.Queue, err = d.queue(stats); err != nil {
+	if s.Queue, err = svc.queue(stats); err != nil {
 		return s, err
 	}
-	s.Slots, err = d.slotFill(c)
+	s.Slots, err = svc.slotFill(c)
 	return s, err
 }
 
-func (d *Daemon) inboxStatus(c *config.Config) []api.Inbox {
-	counts, waits := d.inboxes.counts(), d.inboxes.waits()
+func (svc *Service) inboxStatus(c *config.Config) []api.Inbox {
+	counts, waits := svc.Watchers.Counts(), svc.Watchers.Waits()
 	checking := map[string]int{}
-	if heads, err := d.store.Sendings(store.Filter{States: []campaign.State{campaign.StateChecking}}); err == nil {
+	if heads, err := svc.Store.Sendings(store.Filter{States: []campaign.State{campaign.StateChecking}}); err == nil {
 		for _, s := range heads {
 			checking[s.Inbox]++
 		}
@@ -77,13 +75,13 @@ func (d *Daemon) inboxStatus(c *config.Config) []api.Inbox {
 		n := counts[in.Path]
 		one := api.Inbox{Path: in.Path, Waiting: n.Pending, Checking: checking[in.Path], Others: n.Foreign + n.BadNames,
 			LastScan: n.LookedAt.UTC(), Problem: n.Err}
-		if err := d.intake.Present(in.Path); err != nil && one.Problem == "" {
+		if err := svc.Intake.Present(in.Path); err != nil && one.Problem == "" {
 			one.Problem = err.Error()
 		}
 		for _, w := range waits[in.Path] {
 			one.Waits = append(one.Waits, api.Wait{Name: w.Name, Reason: w.Reason, Since: w.Since.UTC()})
 		}
-		for _, w := range d.intake.Waits(in.Path) {
+		for _, w := range svc.Intake.Waits(in.Path) {
 			one.Waits = append(one.Waits, api.Wait{Name: w.Name, Reason: w.Reason, Since: w.Since.UTC()})
 			one.Waiting++
 		}
@@ -94,14 +92,14 @@ func (d *Daemon) inboxStatus(c *config.Config) []api.Inbox {
 }
 
 // queue counts the unsent messages of all active sendings.
-func (d *Daemon) queue(stats store.Stats) (api.Queue, error) {
-	q := api.Queue{Pending: stats.Messages[campaign.Pending], Retrying: stats.Messages[campaign.Retrying], InFlight: uint64(d.send.InFlight())}
-	_, next, err := d.store.Due(d.now())
+func (svc *Service) queue(stats store.Stats) (api.Queue, error) {
+	q := api.Queue{Pending: stats.Messages[campaign.Pending], Retrying: stats.Messages[campaign.Retrying], InFlight: uint64(svc.Dispatcher.InFlight())}
+	_, next, err := svc.Store.Due(svc.Now())
 	q.NextAt = next
 	return q, err
 }
 
-func (d *Daemon) slotFill(c *config.Config) ([]api.SlotFill, error) {
+func (svc *Service) slotFill(c *config.Config) ([]api.SlotFill, error) {
 	var fills []api.SlotFill
 	for i := range c.Applications {
 		a := &c.Applications[i]
@@ -109,7 +107,7 @@ func (d *Daemon) slotFill(c *config.Config) ([]api.SlotFill, error) {
 			continue
 		}
 		g := a.Grid()
-		reserved, err := d.store.Reserved(a.ID, g.Slot, g.Number(d.now()), 1)
+		reserved, err := svc.Store.Reserved(a.ID, g.Slot, g.Number(svc.Now()), 1)
 		if err != nil {
 			return nil, err
 		}
@@ -119,18 +117,18 @@ func (d *Daemon) slotFill(c *config.Config) ([]api.SlotFill, error) {
 }
 
 // Ready implements control.Upkeep.
-func (d *Daemon) Ready(context.Context) []api.Check {
+func (svc *Service) Ready(context.Context) []api.Check {
 	var checks []api.Check
 	add := func(name, problem string) {
 		checks = append(checks, api.Check{Name: name, OK: problem == "", Message: problem})
 	}
-	_, err := d.store.Stats()
-	add("store", text(cmp.Or(err, d.store.Writable())))
-	for path, n := range d.inboxes.counts() {
-		add("inbox "+path, cmp.Or(n.Err, text(d.intake.Present(path))))
+	_, err := svc.Store.Stats()
+	add("store", text(cmp.Or(err, svc.Store.Writable())))
+	for path, n := range svc.Watchers.Counts() {
+		add("inbox "+path, cmp.Or(n.Err, text(svc.Intake.Present(path))))
 	}
 	stopping := ""
-	if d.stopping.Load() {
+	if svc.Stopping() {
 		stopping = "the daemon is stopping"
 	}
 	add("dispatcher", stopping)
@@ -151,13 +149,13 @@ func text(err error) string {
 }
 
 // Doctor implements control.Upkeep.
-func (d *Daemon) Doctor(_ context.Context, deep bool) ([]api.Finding, error) {
+func (svc *Service) Doctor(_ context.Context, deep bool) ([]api.Finding, error) {
 	var list []api.Finding
 	add := func(check string, level api.Level, message, advice string) {
 		list = append(list, api.Finding{Check: check, Level: level, Message: message, Advice: advice})
 	}
-	c := d.current()
-	if wrong := d.store.Verify(deep); len(wrong) > 0 {
+	c := svc.Config()
+	if wrong := svc.Store.Verify(deep); len(wrong) > 0 {
 		for _, w := range wrong {
 			add("store", api.LevelFail, w, "keep a copy of the file, stop the daemon and restore the newest backup")
 		}
@@ -170,7 +168,7 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]api.Finding, error) {
 		add("disk", api.LevelOK, fmt.Sprintf("%d MiB are free on the store's file system", free>>20), "")
 	}
 	for _, in := range c.Inboxes {
-		if err := d.intake.Prepare(in.Path); err != nil {
+		if err := svc.Intake.Prepare(in.Path); err != nil {
 			advice := "give the daemon's user read and write permission on the inbox, and keep accepted/ on the same mount"
 			if errors.Is(err, intake.ErrNotInbox) {
 				advice = "mount its disk, and everything continues; if the folder was replaced on purpose, run: campaignd inbox accept " + in.Path
@@ -180,7 +178,7 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]api.Finding, error) {
 			add("inbox", api.LevelOK, in.Path+" can be read and written", "")
 		}
 	}
-	if unknown := d.intake.UnknownFolders(); len(unknown) > 0 {
+	if unknown := svc.Intake.UnknownFolders(); len(unknown) > 0 {
 		add("folders", api.LevelWarn, fmt.Sprintf("%d folders in accepted/ belong to no sending that is under way, such as %s", len(unknown), unknown[0]),
 			"find out what happened to each, then move its files back into the inbox or remove the folder")
 	}
@@ -202,15 +200,15 @@ func (d *Daemon) Doctor(_ context.Context, deep bool) ([]api.Finding, error) {
 	} else {
 		add("configuration", api.LevelOK, c.File+" is valid", "")
 	}
-	for _, channel := range d.send.Channels() {
+	for _, channel := range svc.Dispatcher.Channels() {
 		list = append(list, channelFinding(channel))
 	}
-	optOuts, err := d.optOutFindings(deep)
+	optOuts, err := svc.optOutFindings(deep)
 	if err != nil {
 		add("opt-outs", api.LevelFail, err.Error(), "keep a copy of the file, stop the daemon and restore the newest backup")
 	}
 	list = append(list, optOuts...)
-	if newest, err := d.store.Sendings(store.Filter{Limit: 1}); err == nil && len(newest) == 1 && newest[0].ReceivedAt.After(d.now().Add(time.Minute)) {
+	if newest, err := svc.Store.Sendings(store.Filter{Limit: 1}); err == nil && len(newest) == 1 && newest[0].ReceivedAt.After(svc.Now().Add(time.Minute)) {
 		add("clock", api.LevelWarn, "the newest sending was received in the future: the clock was set back", "check that the time is synchronized")
 	} else {
 		add("clock", api.LevelOK, "no sending was received in the future", "")
@@ -234,9 +232,9 @@ func channelFinding(ch send.ChannelStatus) api.Finding {
 }
 
 // Audit implements control.Upkeep.
-func (d *Daemon) Audit(_ context.Context, f api.AuditFilter) ([]api.AuditEntry, error) {
+func (svc *Service) Audit(_ context.Context, f api.AuditFilter) ([]api.AuditEntry, error) {
 	var list []api.AuditEntry
-	err := d.store.EachAudit(f.Since, func(e store.AuditEntry) error {
+	err := svc.Store.EachAudit(f.Since, func(e store.AuditEntry) error {
 		if f.Sending == "" || e.Sending == f.Sending {
 			list = append(list, api.AuditEntry{At: e.At, Who: e.Who, Action: e.Action, Sending: e.Sending, Detail: e.Detail})
 		}
@@ -250,4 +248,23 @@ func (d *Daemon) Audit(_ context.Context, f api.AuditFilter) ([]api.AuditEntry, 
 }
 
 // Backup implements control.Upkeep.
-func (d *Daemon) Backup(_ context.Context, w io.Writer) error { return d.store.Backup(w) }
+func (svc *Service) Backup(_ context.Context, w io.Writer) error { return svc.Store.Backup(w) }
+
+func (svc *Service) compact(ctx context.Context, who string) (store.Compacted, error) {
+	done, err := svc.Store.Compact(ctx)
+	if err != nil {
+		return done, err
+	}
+	svc.Log.Info("store compacted", "bytesBefore", done.Before, "bytesAfter", done.After,
+		"took", done.Took.Round(time.Millisecond).String(), "held", done.Paused.Round(time.Millisecond).String(), "who", who)
+	return done, svc.Store.Audit(store.AuditEntry{Who: who, Action: "compact"})
+}
+
+// Compact implements control.Upkeep.
+func (svc *Service) Compact(ctx context.Context, who string) (api.Compacted, error) {
+	done, err := svc.compact(ctx, who)
+	if errors.Is(err, store.ErrBusy) {
+		return api.Compacted{}, api.Conflictf("%v", err)
+	}
+	return api.Compacted{BytesBefore: done.Before, BytesAfter: done.After, Seconds: done.Took.Seconds(), HeldSeconds: done.Paused.Seconds()}, err
+}

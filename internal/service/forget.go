@@ -1,4 +1,4 @@
-package daemon
+package service
 
 import (
 	"bytes"
@@ -26,20 +26,20 @@ const (
 )
 
 // Forget implements control.Forgetting.
-func (d *Daemon) Forget(ctx context.Context, contact, who string) (api.Forgotten, error) {
+func (svc *Service) Forget(ctx context.Context, contact, who string) (api.Forgotten, error) {
 	contact = strings.TrimSpace(contact)
-	c := d.current()
+	c := svc.Config()
 	places := placesOf(c)
-	names, err := d.store.NamesOf(contact)
+	names, err := svc.Store.NamesOf(contact)
 	if err != nil {
 		return api.Forgotten{}, err
 	}
 	var done api.Forgotten
 	var had []campaign.ID
-	for deadline := d.now().Add(forgetWait); ; {
+	for deadline := svc.Now().Add(forgetWait); ; {
 		inFlight := uint64(0)
 		for _, name := range names {
-			f, err := d.store.Forget(ctx, name, places)
+			f, err := svc.Store.Forget(ctx, name, places)
 			done.Suppressed += f.Suppressed
 			done.Unknown += f.Unknown
 			inFlight += f.InFlight
@@ -55,7 +55,7 @@ func (d *Daemon) Forget(ctx context.Context, contact, who string) (api.Forgotten
 		if inFlight == 0 {
 			break
 		}
-		if d.now().After(deadline) {
+		if svc.Now().After(deadline) {
 			return done, api.Conflictf("%d messages to the contact are in flight: nothing more is sent to it, but run the command again to remove their rows", inFlight)
 		}
 		timer := time.NewTimer(forgetAgain)
@@ -67,11 +67,11 @@ func (d *Daemon) Forget(ctx context.Context, contact, who string) (api.Forgotten
 		}
 	}
 	done.Sendings = len(had)
-	d.send.Kick()
-	files, err := d.intake.Forget(ctx, had, forgetter(c, d.opts.Version, names, places))
+	svc.Dispatcher.Kick()
+	files, err := svc.Intake.Forget(ctx, had, forgetter(c, svc.Version, names, places))
 	done.Files = files
 	if err == nil {
-		_, err = d.compact(ctx, who) // what was removed is still in the file's free pages
+		_, err = svc.compact(ctx, who) // what was removed is still in the file's free pages
 	}
 	if errors.Is(err, store.ErrBusy) {
 		return done, api.Conflictf("the contact is removed, but its data is still in the store's free space: %v", err)
@@ -79,7 +79,7 @@ func (d *Daemon) Forget(ctx context.Context, contact, who string) (api.Forgotten
 	if err != nil {
 		return done, fmt.Errorf("forget a contact: %w; run the command again", err)
 	}
-	return done, d.store.Audit(store.AuditEntry{Who: who, Action: "forget",
+	return done, svc.Store.Audit(store.AuditEntry{Who: who, Action: "forget",
 		Detail: fmt.Sprintf("%d sendings, %d files, %d messages suppressed, %d unknown", done.Sendings, files, done.Suppressed, done.Unknown)})
 }
 
@@ -96,7 +96,7 @@ func placesOf(c *config.Config) (places []store.Place) {
 
 // forgetter returns how the contact is recognized in files, by any of its names.
 func forgetter(c *config.Config, version string, names []string, places []store.Place) *intake.Forgetter {
-	rules := optOutRules(c, version)
+	rules := OptOutRules(c, version)
 	keys := make([][][]byte, len(places)) // by place and name
 	f := &intake.Forgetter{}
 	var texts [][]byte

@@ -1,4 +1,4 @@
-package daemon
+package service
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/contact"
+	"campaignd/internal/media"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/send"
 	"campaignd/internal/source"
@@ -22,26 +23,31 @@ import (
 
 // SendTest implements control.Upkeep. Opt-outs and daily_contacts apply as for any message; the
 // channel's rate and holds don't.
-func (d *Daemon) SendTest(ctx context.Context, m api.TestMessage, who string) (api.TestResult, error) {
-	out, err := d.store.OptedOut(m.ApplicationID, m.ChannelType, []byte(m.ContactCode))
+func (svc *Service) SendTest(ctx context.Context, m api.TestMessage, who string) (api.TestResult, error) {
+	out, err := svc.Store.OptedOut(m.ApplicationID, m.ChannelType, []byte(m.ContactCode))
 	if err != nil {
 		return api.TestResult{}, err
 	}
 	if out {
 		return api.TestResult{}, api.Conflictf("the contact has opted out of channel %q: remove the opt-out first (campaignd suppress remove) or use another contact", m.ChannelType)
 	}
-	result, err := sendTest(ctx, d.current(), d.environment(d.opts.Getenv), m)
+	result, err := sendTest(ctx, svc.Config(), svc.Environment(), m)
 	if err != nil {
 		return api.TestResult{}, err
 	}
-	return result, d.store.Audit(store.AuditEntry{Who: who, Action: "send-test",
+	return result, svc.Store.Audit(store.AuditEntry{Who: who, Action: "send-test",
 		Detail: fmt.Sprintf("campaign %d on channel %s of application %d: %s", m.CampaignID, m.ChannelType, m.ApplicationID, result.Outcome)})
 }
 
 // SendTest sends one message without a daemon. It opens no store, so opt-outs and daily_contacts
 // don't apply. It returns an *api.Error if the caller can fix the cause.
 func SendTest(ctx context.Context, c *config.Config, getenv func(string) string, m api.TestMessage) (api.TestResult, error) {
-	return sendTest(ctx, c, plainEnvironment(c, getenv), m)
+	return sendTest(ctx, c, PlainEnvironment(c, getenv), m)
+}
+
+// PlainEnvironment returns what drivers get of a process without a store.
+func PlainEnvironment(c *config.Config, getenv func(string) string) config.Environment {
+	return config.Environment{Secret: config.SecretReader(getenv), Media: media.New(func() string { return c.CampaignsDir }, "")}
 }
 
 func sendTest(ctx context.Context, c *config.Config, env config.Environment, m api.TestMessage) (api.TestResult, error) {
@@ -52,7 +58,7 @@ func sendTest(ctx context.Context, c *config.Config, env config.Environment, m a
 	var seen send.Transcript
 	mask := newMask(ch.Hidden())
 	env.Secret, env.Tracer = mask.recording(env.Secret), seen.Tracer
-	driver, err := openDriver(ch, env)
+	driver, err := ch.Open(env)
 	if err != nil {
 		return api.TestResult{}, api.Invalidf("channel %q can't be used: %s", m.ChannelType, mask.apply(err.Error()))
 	}

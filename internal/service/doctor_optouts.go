@@ -1,4 +1,4 @@
-package daemon
+package service
 
 import (
 	"fmt"
@@ -12,20 +12,20 @@ import (
 const doctorOptOuts = 1_000_000
 
 // optOutFindings reports opt-outs and replies that can't be matched to anybody, without their contacts.
-func (d *Daemon) optOutFindings(deep bool) ([]api.Finding, error) {
-	total, err := d.store.OptOuts()
+func (svc *Service) optOutFindings(deep bool) ([]api.Finding, error) {
+	total, err := svc.Store.OptOuts()
 	if err != nil {
 		return nil, err
 	}
 	list := []api.Finding{{Check: "opt-outs", Level: api.LevelOK, Message: fmt.Sprintf("%d are in force", total)}}
 	if deep || total <= doctorOptOuts {
-		more, err := d.unmatchedOptOuts()
+		more, err := svc.unmatchedOptOuts()
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, more...)
 	}
-	deleted, since, waiting, err := d.store.UnmatchedReplies()
+	deleted, since, waiting, err := svc.Store.UnmatchedReplies()
 	if err != nil {
 		return nil, err
 	}
@@ -41,11 +41,11 @@ func (d *Daemon) optOutFindings(deep bool) ([]api.Finding, error) {
 }
 
 // unmatchedOptOuts looks at every opt-out.
-func (d *Daemon) unmatchedOptOuts() (list []api.Finding, err error) {
-	c := d.current()
+func (svc *Service) unmatchedOptOuts() (list []api.Finding, err error) {
+	c := svc.Config()
 	refusals := map[int64]func(string, []byte) string{}
 	strange, from, alone := 0, "", 0
-	err = d.store.EachOptOut(0, func(o store.OptOut) error {
+	err = svc.Store.EachOptOut(0, func(o store.OptOut) error {
 		refusal := refusals[o.ApplicationID]
 		if refusal == nil {
 			refusal = c.OptOutContacts([]int64{o.ApplicationID})
@@ -53,7 +53,7 @@ func (d *Daemon) unmatchedOptOuts() (list []api.Finding, err error) {
 		}
 		switch {
 		case contact.IsUserID([]byte(o.ContactCode)):
-			known, err := d.store.ContactOfUserID(o.ContactCode)
+			known, err := svc.Store.ContactOfUserID(o.ContactCode)
 			if err == nil && known == "" {
 				alone++
 			}

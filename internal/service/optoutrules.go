@@ -1,4 +1,4 @@
-package daemon
+package service
 
 import (
 	"fmt"
@@ -10,10 +10,10 @@ import (
 	"campaignd/internal/store"
 )
 
-// optOutRules returns how opt-outs are compared: by the normal form that the channel's kind of
+// OptOutRules returns how opt-outs are compared: by the normal form that the channel's kind of
 // contact and the application's country give them. Their version changes with these, and with
 // campaignd's own, whose number plans may be newer.
-func optOutRules(c *config.Config, version string) store.OptOutRules {
+func OptOutRules(c *config.Config, version string) store.OptOutRules {
 	type place struct {
 		application int64
 		channel     string

@@ -1,4 +1,4 @@
-package daemon
+package service
 
 import (
 	"cmp"
@@ -15,10 +15,10 @@ import (
 )
 
 // Timeline implements control.Timetable.
-func (d *Daemon) Timeline(_ context.Context, application int64, limit int) (api.Timeline, error) {
-	now := d.now().UTC()
+func (svc *Service) Timeline(_ context.Context, application int64, limit int) (api.Timeline, error) {
+	now := svc.Now().UTC()
 	t := api.Timeline{From: now, Until: now.Add(plan.Horizon)}
-	c := d.current()
+	c := svc.Config()
 	if application != 0 && c.Application(application) == nil {
 		return t, api.NotFoundf("there is no application %d", application)
 	}
@@ -27,7 +27,7 @@ func (d *Daemon) Timeline(_ context.Context, application int64, limit int) (api.
 		if application != 0 && a.ID != application {
 			continue
 		}
-		one, err := d.timelineOf(a, now, limit)
+		one, err := svc.timelineOf(a, now, limit)
 		if err != nil {
 			return t, err
 		}
@@ -36,21 +36,21 @@ func (d *Daemon) Timeline(_ context.Context, application int64, limit int) (api.
 	return t, nil
 }
 
-func (d *Daemon) timelineOf(a *config.Application, now time.Time, limit int) (api.ApplicationTimeline, error) {
+func (svc *Service) timelineOf(a *config.Application, now time.Time, limit int) (api.ApplicationTimeline, error) {
 	one := api.ApplicationTimeline{ApplicationID: a.ID, Name: a.Name, Timezone: a.Timezone, Sliced: a.Slicing.Enabled,
 		Slots: []api.SlotUse{}, Sendings: []api.TimelineSending{}, Closed: closedSpans(a, now)}
 	if a.Slicing.Enabled {
-		if err := d.slots(a, now, &one); err != nil {
+		if err := svc.slots(a, now, &one); err != nil {
 			return one, err
 		}
 	}
-	ids, total, err := d.store.Upcoming(a.ID, limit)
+	ids, total, err := svc.Store.Upcoming(a.ID, limit)
 	if err != nil {
 		return one, err
 	}
 	one.More = total - len(ids)
 	for _, id := range ids {
-		s, list, counts, err := d.store.Load(id)
+		s, list, counts, err := svc.Store.Load(id)
 		if errors.Is(err, store.ErrNotFound) {
 			continue // it has ended meanwhile and was removed
 		}
@@ -77,16 +77,16 @@ func (d *Daemon) timelineOf(a *config.Application, now time.Time, limit int) (ap
 }
 
 // slots fills in the reservations of the next 48 h and their sendings.
-func (d *Daemon) slots(a *config.Application, now time.Time, one *api.ApplicationTimeline) error {
+func (svc *Service) slots(a *config.Application, now time.Time, one *api.ApplicationTimeline) error {
 	g := a.Grid()
 	one.SlotSeconds, one.Capacity = int64(g.Slot/time.Second), g.Capacity
 	first := g.Number(now)
 	n := int(g.Number(now.Add(plan.Horizon))-first) + 1
-	reserved, err := d.store.Reserved(a.ID, g.Slot, first, n)
+	reserved, err := svc.Store.Reserved(a.ID, g.Slot, first, n)
 	if err != nil {
 		return err
 	}
-	shares, err := d.store.SendingsInSlots(a.ID, g.Slot, first, n)
+	shares, err := svc.Store.SendingsInSlots(a.ID, g.Slot, first, n)
 	if err != nil {
 		return err
 	}
@@ -133,12 +133,12 @@ func closedSpans(a *config.Application, now time.Time) []api.Span {
 }
 
 // Earlier implements control.Sendings.
-func (d *Daemon) Earlier(_ context.Context, application int64, digest string) (api.EarlierDrop, error) {
-	a := d.current().Application(application)
+func (svc *Service) Earlier(_ context.Context, application int64, digest string) (api.EarlierDrop, error) {
+	a := svc.Config().Application(application)
 	if a == nil {
 		return api.EarlierDrop{}, api.NotFoundf("there is no application %d", application)
 	}
-	id, err := d.store.Earlier(digest, d.now(), a.DuplicateWindow)
+	id, err := svc.Store.Earlier(digest, svc.Now(), a.DuplicateWindow)
 	if err != nil || id == "" {
 		return api.EarlierDrop{}, err
 	}
@@ -146,8 +146,8 @@ func (d *Daemon) Earlier(_ context.Context, application int64, digest string) (a
 }
 
 // Reserved implements control.Timetable.
-func (d *Daemon) Reserved(_ context.Context, application int64, from, until time.Time) (api.Reservations, error) {
-	a := d.current().Application(application)
+func (svc *Service) Reserved(_ context.Context, application int64, from, until time.Time) (api.Reservations, error) {
+	a := svc.Config().Application(application)
 	if a == nil {
 		return api.Reservations{}, api.NotFoundf("there is no application %d", application)
 	}
@@ -157,7 +157,7 @@ func (d *Daemon) Reserved(_ context.Context, application int64, from, until time
 	g := a.Grid()
 	first := g.Number(from)
 	n := int(max(g.Number(until)-first, 0)) + 1
-	reserved, err := d.store.Reserved(application, g.Slot, first, n)
+	reserved, err := svc.Store.Reserved(application, g.Slot, first, n)
 	if err != nil {
 		return api.Reservations{}, err
 	}

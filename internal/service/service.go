@@ -1,0 +1,66 @@
+// Package service carries out what people and programs ask for over the socket, HTTP and the
+// dashboard: it lists and steers sendings, takes uploads, keeps opt-outs, shows the timeline, sends a
+// test message and looks after the store. It is a room of its own because control only transports and
+// daemon only builds.
+//
+// Each operation reads the store, asks intake or the dispatcher for what they own, and leaves an entry
+// in the audit trail for every change. A mistake of the caller comes back as an *api.Error.
+package service
+
+import (
+	"log/slog"
+	"time"
+
+	"campaignd/internal/config"
+	"campaignd/internal/control"
+	"campaignd/internal/intake"
+	"campaignd/internal/keylock"
+	"campaignd/internal/send"
+	"campaignd/internal/store"
+	"campaignd/internal/watch"
+)
+
+// StoreName is the name of the store's file in the state folder (docs/contract.md 11).
+const StoreName = "campaignd.db"
+
+// Watchers are the running watchers of the inboxes.
+type Watchers interface {
+	// Counts returns the counts of each watched inbox at its last scan, by path.
+	Counts() map[string]watch.Counts
+	// Waits returns the drops that wait in each watched inbox, with their reasons.
+	Waits() map[string][]watch.Wait
+}
+
+// Options are the parts that the operations use.
+type Options struct {
+	Store      *store.Store
+	Intake     *intake.Intake
+	Dispatcher *send.Dispatcher
+	Watchers   Watchers
+	Metrics    *control.Metrics
+	Log        *slog.Logger
+	Now        func() time.Time
+	Version    string
+	StartedAt  time.Time
+	Stopping   func() bool // reports whether the daemon is stopping
+
+	Environment func() config.Environment // what the drivers of test messages get
+
+	// Loaded returns the configuration in force, when it was read, and why the last reload was refused.
+	Loaded func() (c *config.Config, at time.Time, problem string)
+}
+
+// Service implements control.Service, except for Reload. Its methods are safe for concurrent use.
+type Service struct {
+	Options
+	requests keylock.Locks[[32]byte] // by Idempotency-Key
+}
+
+// New returns a Service. It does no I/O.
+func New(o Options) *Service { return &Service{Options: o} }
+
+// Config returns the configuration in force.
+func (svc *Service) Config() *config.Config {
+	c, _, _ := svc.Loaded()
+	return c
+}
