@@ -87,7 +87,7 @@ func checkParts(text, half string, parts []part, where string) (nanos time.Durat
 			return 0, refuseDuration(text)
 		}
 		if rest == "" {
-			return 0, fmt.Errorf("duration %q ends with a number that has no unit", clip(text))
+			return 0, fmt.Errorf("duration %q has a number without a unit", clip(text))
 		}
 		found := -1
 		for i, p := range parts {

@@ -31,7 +31,7 @@ func TestParseDuration(t *testing.T) {
 // TestLooseDurationsAreRefused refuses what the module reads as something else.
 func TestLooseDurationsAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"P1T2H": "no unit", "P5T30M": "no unit", "PP1D": "not ISO 8601", "P1PD": "not ISO 8601",
+		"P1T2H": "without a unit", "P5T30M": "without a unit", "PP1D": "not ISO 8601", "P1PD": "not ISO 8601",
 		"P": "nothing after the P", "PT": "nothing after the T", "P1DT": "nothing after the T", "P1DT1DT": "unit D after the T",
 		"P1P2D": "not ISO 8601", "PT1S2S": "twice or out of order", "P1D1D": "twice or out of order",
 		"PT1S1M": "twice or out of order", "P1D1M": "twice or out of order", "PT1M1H": "twice or out of order", "P1D2W": "twice or out of order",
@@ -40,7 +40,7 @@ func TestLooseDurationsAreRefused(t *testing.T) {
 		"P1.5D": "only seconds", "PT1.5H": "only seconds", "PT0.5M": "only seconds", "P0.5W": "only seconds",
 		"PT.5S": "has the seconds", "PT1.S": "has the seconds", "PT1.2.3S": "has the seconds", "PT0.1234567890S": "has the seconds",
 		"PT0,25S": "comma", "pt15m": `as in "PT15M"`, "Pt15M": "capitals", "15m": "not ISO 8601", "": "not ISO 8601", " PT1S": "not ISO 8601", "PT1S ": "not ISO 8601",
-		"P١D": "not ISO 8601", "PT1": "no unit", "PT1X": "not ISO 8601", "P0D": "is zero", "P0000-00-01T02:00:00": "the form of a date is not accepted here", "PT0S": "is zero", "PT0.000S": "is zero",
+		"P١D": "not ISO 8601", "PT1": "without a unit", "PT1X": "not ISO 8601", "P0D": "is zero", "P0000-00-01T02:00:00": "the form of a date is not accepted here", "PT0S": "is zero", "PT0.000S": "is zero",
 		"P101Y": "at most 100 years", "P99999999999999999999D": "at most", "PT9223372036854775807S": "at most", "PT1000000000S": "at most", "P1201M": "at most", "PT876001H": "at most",
 		"P" + strings.Repeat("1", 100_000) + "D": "at most",
 	} {

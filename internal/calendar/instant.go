@@ -20,6 +20,9 @@ func ParseInstant(text string, loc *time.Location) (time.Time, error) {
 		return time.Time{}, refuseInstant(text)
 	}
 	date, err := time.Parse(wallLayout, wall)
+	if err != nil && strings.HasSuffix(wall, "T24:00:00") {
+		return time.Time{}, fmt.Errorf("date-time %q is ISO 8601, but 24:00 is not accepted here: write 00:00 of the next day", clip(text))
+	}
 	if err != nil {
 		return time.Time{}, fmt.Errorf("date-time %q is not on the calendar or the clock: there is no such day or time of day", clip(text))
 	}

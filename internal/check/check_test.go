@@ -38,7 +38,7 @@ func TestAllErrorsTogether(t *testing.T) {
 			"spring.schedule.json:1:19: applicationId: there is no application 9", `spring.schedule.json:2:10: delay: duration "PP1D"`,
 			"spring.schedule.json:2:26: rows: the CSV has 3 data rows, the sidecar promised 4", "spring.csv:4:1: phone: a spreadsheet ruined the number"}},
 		"both times, and each wrong": {goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 7, "delay": "P1T2H", "scheduleAt": "soon"}`, []string{
-			`spring.schedule.json:1:48: delay: duration "P1T2H" ends with a number that has no unit`,
+			`spring.schedule.json:1:48: delay: duration "P1T2H" has a number without a unit`,
 			"spring.schedule.json:1:71: delay: scheduleAt and delay can't both be given", `spring.schedule.json:1:71: scheduleAt: date-time "soon" is not ISO 8601`}},
 		"no layout, and no row": {"phone,first\n", "{", goodSidecar, []string{
 			"spring.layout.json:1:2: not valid JSON: ", "spring.csv: the file has a header and no row"}},

@@ -234,5 +234,8 @@ func characterRefusal(r rune, size int) Refusal {
 	if r == utf8.RuneError && size <= 1 || !unicode.IsPrint(r) {
 		return refuse(CodeCharacter)
 	}
+	if isPlus(r) {
+		return Refusal{CodeCharacter, "the phone number has a + that isn't at its beginning"}
+	}
 	return Refusal{CodeCharacter, fmt.Sprintf("the phone number has %q, which can't be in one; write + and the country code, such as +34 666 000 111", r)}
 }

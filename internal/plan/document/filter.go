@@ -118,6 +118,9 @@ func parseFilter(text string) (f Filter, fault string) {
 		}
 		argument = strings.ReplaceAll(quoted[:n-1], "''", "'")
 	}
+	if first, _ := utf8.DecodeRuneInString(argument); strings.ContainsRune(`"“”„‘’`, first) {
+		return f, "the text of default begins with a quote of another kind; write {{column|default:text}} or {{column|default:'text'}}"
+	}
 	if argument == "" {
 		return f, "default needs a text; write {{column|default:text}}"
 	}

@@ -66,6 +66,7 @@ func TestWrongFiltersAreRefused(t *testing.T) {
 		"{{name|default:}}":      `f:1:88: customFields.x: default needs a text; write {{column|default:text}}`,
 		"{{name|default:''}}":    `f:1:88: customFields.x: default needs a text; write {{column|default:text}}`,
 		"{{name|default:'a' b}}": `f:1:88: customFields.x: the text of default must end with its quote; a quote in it is written twice`,
+		`{{name|default:"a"}}`:   `f:1:88: customFields.x: the text of default begins with a quote of another kind; write {{column|default:text}} or {{column|default:'text'}}`,
 		"{{name|upper:x}}":       `f:1:88: customFields.x: the filter upper has no argument; write {{column|upper}}`,
 		"{{nam|upper}}":          `f:1:81: customFields.x: the CSV has no column "nam"; did you mean "name"? (its columns: "phone", "name", "a|first", "first name")`,
 		"{{name|default:'a}} b":  `f:1:88: customFields.x: the text of default must end with its quote; a quote in it is written twice`,
@@ -96,6 +97,7 @@ func TestWrongBracesAreRefused(t *testing.T) {
 		"((name))":                   `f:1:81: customFields.x: "((name))" is no variable; a variable is written {{name}}`,
 		"<p>name}}</p>":              `f:1:88: customFields.x: "}}" without "{{" before it; a variable is written {{<p>name}}`,
 		"{name|upper}":               `f:1:81: customFields.x: "{name|upper}" is no variable; a variable is written {{name|upper}}`,
+		"{{name}}}":                  `f:1:89: customFields.x: a } too many after {{name}}`,
 		"Hi name}}":                  `f:1:88: customFields.x: "}}" without "{{" before it; a variable is written {{name}}`,
 		"{{name}} and {name} follow": `f:1:94: customFields.x: "{name}" is no variable; a variable is written {{name}}`,
 	} {
@@ -104,7 +106,7 @@ func TestWrongBracesAreRefused(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", text, diff)
 		}
 	}
-	for _, text := range []string{"{other}", "100 %", "10% a 20%", "{}", "[[]]", "<<x>>", "a } b", "{ {", "50% of %", "{{name}}}", "[other]", "<b>Hi</b>", "(name)", "a < b > c", "«Hi»"} {
+	for _, text := range []string{"{other}", "100 %", "10% a 20%", "{}", "[[]]", "<<x>>", "a } b", "{ {", "50% of %", "{id: {{name}}}", "[other]", "<b>Hi</b>", "(name)", "a < b > c", "«Hi»"} {
 		if _, problems, _ := checkField(t, text); len(problems) > 0 {
 			t.Errorf("%s: %v", text, problems)
 		}

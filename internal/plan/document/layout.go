@@ -156,7 +156,11 @@ func (r *layoutReader) parse(n *node, field string) (Text, bool) {
 	}
 	lit, ok := literal{raw: r.raw(n), at: 1}, true
 	at := func(offset int) (line, column int) { return r.at.At(int(n.start) + lit.offset(offset)) }
-	for _, one := range pieces {
+	for i, one := range pieces {
+		if !one.variable && i > 0 && strings.HasPrefix(one.text, "}") && !strings.Contains(strings.ReplaceAll(text[:one.start], "{{", ""), "{") {
+			r.addCode("braces-wrong", int(n.start)+lit.offset(one.start), field, "a } too many after {{%s}}", pieces[i-1].text)
+			return t, false
+		}
 		if one.variable {
 			t.Segments = append(t.Segments, Segment{Variable: r.variable(one, at)})
 			continue

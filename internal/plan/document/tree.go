@@ -230,6 +230,9 @@ func (r *reader) explain(at int, err error) string {
 	case next == '"' && strings.Contains(err.Error(), "expecting ','"):
 		return "a comma is missing before this key or value"
 	}
+	if next >= '0' && next <= '9' && at > 0 && r.data[at-1] == '0' {
+		return "a number can't begin with 0"
+	}
 	return err.Error()
 }
 

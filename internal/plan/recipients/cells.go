@@ -255,7 +255,7 @@ func noValue(cell string) bool {
 	case "null", "(null)", "[null]", "<null>", "nan", `\n`, "<na>":
 		return true
 	}
-	return false
+	return cell == "None" // of Python; "none" is a word
 }
 
 // errorNumber reports whether a cell is an error value of LibreOffice: Err:502.
@@ -272,7 +272,10 @@ func errorNumber(cell string) bool {
 // The words are those of Excel, LibreOffice and Google Sheets in their languages.
 func errorValue(cell string) bool {
 	word := strings.ToUpper(strings.Trim(cell[1:], "¡¿!?."))
-	if strings.HasPrefix(word, "N/") || strings.HasPrefix(word, "DIV/0") {
+	if strings.HasPrefix(word, "N/A ") || strings.HasSuffix(word, "/0") { // #N/A N/A of a data feed; #DEEL/0!
+		return true
+	}
+	if strings.HasPrefix(word, "N/") {
 		return len(word) <= len("N/DISP")
 	}
 	return slices.Contains(strings.Fields(errorWords), word)
@@ -286,7 +289,7 @@ const errorWords = "" +
 	"WERT BEZUG ZAHL NV ÜBERLAUF KALK FELD BLOCKIERT VERBINDEN DATEN_ABRUFEN LEER " + // German
 	"VALORE RIF NULLO ESPANSIONE CALCOLO " + // Italian
 	"WAARDE VERW GETAL LEEG NAAM NB OVERLOOP " + // Dutch
-	"ARG ADR LICZBA NAZWA ZERO ROZLANIE HODNOTA ODKAZ NÁZOV NÁZEV ČÍSLO NENÍ_K_DISPOZICI " + // Polish, Czech, Slovak
+	"ARG ADR LICZBA NAZWA ZERO ROZLANIE HODNOTA ODKAZ NÁZOV NÁZEV ČÍSLO NENÍ_K_DISPOZICI DĚLENÍ_NULOU " + // Polish, Czech, Slovak
 	"VÄRDEFEL REFERENS NAMN OGILTIGT SAKNAS SKÄRNING VERDI NAVN I/T VÆRDI REFERENCE ARVO VIITTAUS NIMI LUKU PUUTTUU TYHJÄ " + // Nordic
 	"ÉRTÉK HIV NÉV SZÁM HIÁNYZIK NULLA DEĞER BAŞV AD SAYI YOK BOŞ " + // Hungarian, Turkish
 	"ЗНАЧ ССЫЛКА ИМЯ ЧИСЛО ПУСТО Н/Д ДЕЛ/0 ПЕРЕНОС ΤΙΜΗ ΑΝΑΦ ΟΝΟΜΑ ΑΡΙΘ ΚΕΝΟ Δ/Υ ΔΙΑΙΡ/0" // Russian, Greek
@@ -303,7 +306,7 @@ func (r *Checker) warnings(counts []cellCount) []campaign.Problem {
 			code, what := "cells-empty", "empty"
 			switch kind {
 			case cellNoValue:
-				code, what = "cells-no-value", `sent as a word for "no value", such as NULL, nan or \N`
+				code, what = "cells-no-value", `sent as a word for "no value", such as NULL, nan, None or \N`
 			case cellEncodedTwice:
 				code, what = "cells-encoded-twice", `sent as UTF-8 that was read in another encoding, such as "Ã©" for "é"`
 			}
