@@ -54,7 +54,7 @@ var may = map[string][]string{
 	"control/dashboard": {"api", "campaign", "control", "display"},
 	"service": {"api", "calendar", "campaign", "check", "config", "contact", "control", "display", "intake", "keylock", "media", "plan", "plan/document", "report", "safeio", "send",
 		"source", "store", "watch"},
-	"daemon": {"api", "campaign", "check", "config", "control", "control/dashboard", "failpoint", "intake", "media", "notify", "plan", "receipts", "send", "service", "store", "watch"},
+	"daemon": {"api", "campaign", "check", "config", "control", "control/dashboard", "failpoint", "intake", "media", "notify", "plan", "receipts", "relay", "send", "service", "store", "watch"},
 }
 
 // driverMay lists the rooms that a driver may import. A driver is a room send/<name> that send/drivers imports.

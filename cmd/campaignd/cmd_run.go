@@ -8,7 +8,6 @@ import (
 	"os/signal"
 	"syscall"
 
-	sddaemon "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -49,11 +48,7 @@ func runDaemon(ctx context.Context, env *environment, cfg *config.Config) error 
 	log := slog.New(logHandler(env, cfg.Log))
 	d, err := daemon.Open(daemon.Options{
 		Config: cfg, Version: version, Log: log, Getenv: env.getenv,
-		Notify: func(state string) {
-			if _, err := sddaemon.SdNotify(false, state); err != nil {
-				log.Warn("notify service manager", "err", err)
-			}
-		},
+		Notify: sdNotify(log),
 	})
 	if err != nil {
 		return err

@@ -50,6 +50,7 @@ func newRoot(env *environment) *cobra.Command {
 	}
 	add(groupDaemon,
 		newRunCmd(env),
+		newWorkerCmd(env),
 		newCheckCmd(env),
 		newCampaignCmd(env),
 		newDropCmd(env),
@@ -59,6 +60,7 @@ func newRoot(env *environment) *cobra.Command {
 		newStatusCmd(env),
 		newShowCmd(env),
 		newWatchCmd(env),
+		newWorkersCmd(env),
 		newDashboardCmd(env),
 		newTimelineCmd(env),
 		newResultsCmd(env),

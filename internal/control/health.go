@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	_ "embed"
 	"io"
 	"net/http"
@@ -18,19 +19,7 @@ var OpenAPI string
 // web returns the handler of HTTP: the JSON API, health, readiness, metrics and pages.
 func (s *Server) web() http.Handler {
 	mux := s.api()
-	mux.HandleFunc("GET "+pathHealth, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		if _, err := io.WriteString(w, "ok\n"); err != nil {
-			s.log.Debug("write answer", "err", err)
-		}
-	})
-	mux.HandleFunc("GET "+pathReady, s.getReady)
-	if s.opts.Registry != nil {
-		mux.Handle("GET "+pathMetrics, promhttp.HandlerFor(s.opts.Registry, promhttp.HandlerOpts{
-			ErrorHandling:       promhttp.ContinueOnError, // some metrics are better than none
-			MaxRequestsInFlight: 4,
-		}))
-	}
+	s.handleHealth(mux, func(ctx context.Context) []api.Check { return s.service.Ready(ctx) })
 	mux.HandleFunc("GET "+pathOpenAPI, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", typeJSON)
 		if _, err := io.WriteString(w, OpenAPI); err != nil {
@@ -50,10 +39,27 @@ func (s *Server) web() http.Handler {
 	return mux
 }
 
-// getReady answers 200 if every check passed, else 503. Without a token the
+// handleHealth adds health, readiness and metrics to mux.
+func (s *Server) handleHealth(mux *http.ServeMux, ready func(context.Context) []api.Check) {
+	mux.HandleFunc("GET "+pathHealth, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		if _, err := io.WriteString(w, "ok\n"); err != nil {
+			s.log.Debug("write answer", "err", err)
+		}
+	})
+	mux.HandleFunc("GET "+pathReady, func(w http.ResponseWriter, r *http.Request) { s.answerReady(w, r, ready(r.Context())) })
+	if s.opts.Registry != nil {
+		mux.Handle("GET "+pathMetrics, promhttp.HandlerFor(s.opts.Registry, promhttp.HandlerOpts{
+			ErrorHandling:       promhttp.ContinueOnError, // some metrics are better than none
+			MaxRequestsInFlight: 4,
+		}))
+	}
+}
+
+// answerReady answers 200 if every check passed, else 503. Without a token the
 // answer names the checks but not their problems.
-func (s *Server) getReady(w http.ResponseWriter, r *http.Request) {
-	checks := nonNil(s.service.Ready(r.Context()))
+func (s *Server) answerReady(w http.ResponseWriter, r *http.Request, checks []api.Check) {
+	checks = nonNil(checks)
 	ready := true
 	for i := range checks {
 		ready = ready && checks[i].OK

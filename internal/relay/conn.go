@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,6 +40,7 @@ const (
 	pingInterval  = 2 * time.Second // with maxPings: a dead connection is noticed within 6 s
 	maxPings      = 2
 	callTimeout   = 5 * time.Second
+	connectPoll   = 20 * time.Millisecond
 )
 
 // Connect starts connecting and returns at once, whether a server answers or not. It fails only
@@ -98,6 +100,19 @@ func credentials(text string) (nats.Option, error) {
 		return nats.UserInfo(user, password), nil
 	}
 	return nil, ErrCredentials
+}
+
+// WaitConnected waits until a server is connected. The error names the last failure.
+func (c *Conn) WaitConnected(ctx context.Context) error {
+	for !c.nc.IsConnected() {
+		if !sleep(ctx, connectPoll) {
+			if last := c.nc.LastError(); last != nil {
+				return fmt.Errorf("no NATS server answers: %w", last)
+			}
+			return fmt.Errorf("no NATS server answers: %w", ctx.Err())
+		}
+	}
+	return nil
 }
 
 // Connected reports whether a server is connected now.

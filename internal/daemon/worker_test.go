@@ -1,0 +1,142 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"campaignd/internal/config"
+	"campaignd/internal/relay"
+	"campaignd/internal/send/drivers"
+)
+
+// startNATS runs a NATS server with JetStream and returns its URL.
+func startNATS(t *testing.T) string {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true, JetStream: true, StoreDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	})
+	if !s.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the NATS server doesn't start")
+	}
+	return s.ClientURL()
+}
+
+// workerConfig writes and loads a configuration without inboxes.
+func workerConfig(t *testing.T, file, nats, channels string) *config.Config {
+	t.Helper()
+	text := fmt.Sprintf("[nats]\nservers = [%q]\nreplicas = 1\n[[applications]]\nid = 1\n%s", nats, channels)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, problems := config.Load(file, drivers.All())
+	if c == nil {
+		t.Fatal(problems.List)
+	}
+	return c
+}
+
+func noEnvironment(string) string { return "" }
+
+func TestWorkerNeedsAChannelThatItCanSend(t *testing.T) {
+	for _, tc := range []struct{ channels, want string }{
+		{"channels.sms = {driver = \"outbox\", path = \"o\"}", "nothing to do for a worker"},
+		{"channels.sms = {driver = \"webhook\", url = \"https://r.example\", secret_file = \"/nowhere\", send_from = \"workers\"}", "secret_file"},
+	} {
+		c := workerConfig(t, filepath.Join(t.TempDir(), "c.toml"), "nats://127.0.0.1:1", tc.channels)
+		err := RunWorker(t.Context(), WorkerOptions{Config: c, Log: slog.New(slog.DiscardHandler), Getenv: noEnvironment})
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: error is %v, want %q in it", tc.channels, err, tc.want)
+		}
+	}
+}
+
+// listed waits until ListWorkers returns what ok accepts.
+func listed(t *testing.T, c *config.Config, ok func([]relay.WorkerRecord) bool) []relay.WorkerRecord {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		list, err := ListWorkers(t.Context(), c, noEnvironment)
+		if err == nil && ok(list) {
+			return list
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("workers: got %+v, %v", list, err)
+		}
+	}
+}
+
+func TestWorkerAnnouncesItselfReloadsAndStops(t *testing.T) {
+	nats, file := startNATS(t), filepath.Join(t.TempDir(), "c.toml")
+	channel := func(concurrency int) string {
+		return fmt.Sprintf("[applications.channels.sms]\ndriver = \"outbox\"\npath = %q\nsend_from = \"workers\"\nconcurrency = %d\n", filepath.Join(filepath.Dir(file), "o"), concurrency)
+	}
+	c := workerConfig(t, file, nats, channel(3))
+	c.Listen = freeAddress(t)
+	reloads := make(chan os.Signal, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- RunWorker(ctx, WorkerOptions{Config: c, Version: "v1", Log: slog.New(slog.DiscardHandler), Getenv: noEnvironment, Reloads: reloads})
+	}()
+	first := listed(t, c, func(list []relay.WorkerRecord) bool { return len(list) == 1 })[0]
+	if first.Version != "v1" || len(first.Channels) != 1 || first.Channels[0].Concurrency != 3 || !first.Sends(1, "sms") {
+		t.Errorf("worker: %+v", first)
+	}
+	if got := get(t, "http://"+c.Listen+"/readyz"); !strings.Contains(got, `"ready":true`) {
+		t.Errorf("readiness: %s", got)
+	}
+	if got := get(t, "http://"+c.Listen+"/metrics"); !strings.Contains(got, "campaignd_nats_connected 1") {
+		t.Errorf("metrics: %s", got)
+	}
+	workerConfig(t, file, nats, channel(5))
+	reloads <- os.Interrupt
+	listed(t, c, func(list []relay.WorkerRecord) bool { return len(list) == 1 && list[0].Channels[0].Concurrency == 5 })
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("the worker ended with %v", err)
+	}
+	listed(t, c, func(list []relay.WorkerRecord) bool { return len(list) == 0 })
+}
+
+// freeAddress returns an address on loopback that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	r, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	data, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
