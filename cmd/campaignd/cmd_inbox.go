@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/spf13/cobra"
+	"campaignd/internal/folders"
 
-	"campaignd/internal/intake"
+	"github.com/spf13/cobra"
 )
 
 func newInboxCmd(env *environment) *cobra.Command {
@@ -32,7 +32,7 @@ path of an inbox in the configuration.`,
 				if filepath.Clean(in.Path) != filepath.Clean(args[0]) {
 					continue
 				}
-				if err := intake.AcceptInbox(in.Path); err != nil {
+				if err := folders.Accept(in.Path); err != nil {
 					return err
 				}
 				_, err := fmt.Fprintf(env.out, "The daemon adopts %s within seconds; \"campaignd status\" shows it.\n", in.Path)

@@ -161,6 +161,10 @@ func (s *Sending) Refused() (rejected, duplicate uint64) {
 // It is the most that any channel would have sent: the row's channel may be its fault.
 func (s *Sending) MessagesOfRow() int { return max(s.Messages, 1) }
 
+// Void reports whether the record is a claim without a drop: its files went back to the inbox, or
+// never came.
+func (s *Sending) Void() bool { return s.State == StateRejected && len(s.Files) == 0 }
+
 // FolderName returns the name of the sending's folder in accepted/, done/ or failed/.
 func (s *Sending) FolderName() string { return s.Name + "." + string(s.ID) }
 

@@ -30,6 +30,7 @@ import (
 	"campaignd/internal/control"
 	"campaignd/internal/control/dashboard"
 	"campaignd/internal/failpoint"
+	"campaignd/internal/folders"
 	"campaignd/internal/intake"
 	"campaignd/internal/media"
 	"campaignd/internal/notify"
@@ -69,7 +70,8 @@ type Daemon struct {
 	store     *store.Store
 	intake    *intake.Intake
 	send      *send.Dispatcher
-	inboxes   *inboxes
+	inboxes   *inboxes // their watchers
+	folders   *folders.Inboxes
 	metrics   *control.Metrics
 	registry  *prometheus.Registry
 	stopping  atomic.Bool
@@ -143,14 +145,15 @@ func Open(o Options) (*Daemon, error) {
 	for _, result := range notify.Results() {
 		d.metrics.Notices(string(result), 0) // rate() needs a first value
 	}
+	d.folders = folders.New(d.store, d.current, o.Log)
 	d.intake = intake.New(intake.Options{
-		Store: d.store, StateDir: o.Config.StateDir, Checker: d.checker(o.Config, drivers), Dispatcher: d.send, Media: d.media,
+		Store: d.store, Inboxes: d.folders, StateDir: o.Config.StateDir, Checker: d.checker(o.Config, drivers), Dispatcher: d.send, Media: d.media,
 		Accepted: func(campaign.ID) { d.send.Kick() }, Decided: d.decided, Ended: d.notifier.Kick, Log: o.Log, Now: o.Now,
 		WaitsFor: func(id campaign.ID) *campaign.WaitsFor { return d.WaitsFor(id) },
 	})
 	d.inboxes = newInboxes(d.intake, o.Log, o.Quiet)
 	d.Service = service.New(service.Options{
-		Store: d.store, Intake: d.intake, Dispatcher: d.send, Watchers: d.inboxes, Metrics: d.metrics, Environment: func() config.Environment { return d.environment(o.Getenv) },
+		Store: d.store, Intake: d.intake, Dispatcher: d.send, Inboxes: d.folders, Watchers: d.inboxes, Metrics: d.metrics, Environment: func() config.Environment { return d.environment(o.Getenv) },
 		Log: o.Log, Now: o.Now, Version: o.Version, StartedAt: d.startedAt, Stopping: d.stopping.Load, Loaded: d.loaded,
 	})
 	return d, nil
@@ -303,7 +306,7 @@ func (d *Daemon) recover() error {
 // problems of an inbox.
 func (d *Daemon) prepareInboxes(c *config.Config) {
 	for _, in := range c.Inboxes {
-		if err := d.intake.Prepare(in.Path); err != nil {
+		if err := d.folders.Prepare(in.Path); err != nil {
 			d.log.Warn("inbox can't be used", "inbox", in.Path, "err", err)
 		}
 	}

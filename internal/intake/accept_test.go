@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/folders"
 )
 
 // Changes to campaign, layout or CSV after acceptance don't change what is sent.
@@ -18,7 +19,7 @@ func TestChangesAfterAcceptanceChangeNothing(t *testing.T) {
 	s := h.good("spring")
 	h.campaign("7.json", `{"id": 7, "applicationId": 1, "title": "b", "enabled": false, "channelTypes": ["sms"], "messageContent": [{"body": "other"}]}`)
 	for _, f := range []string{"spring.csv", "spring.layout.json"} {
-		h.write(filepath.Join(folder(s), f), "phone,first\n1,x\n")
+		h.write(filepath.Join(folders.Of(s), f), "phone,first\n1,x\n")
 	}
 	h.crash()
 	h.work()
@@ -99,7 +100,7 @@ func TestDryRun(t *testing.T) {
 	}
 	text := h.report(s)
 	wantParts(t, text, "Dry run, nothing was sent: 3 recipients would get 6 messages in all.", "order 4711", "Slices (fragmentedSlots)", "two Ada", "line 3, to 34666555666 on cloud_api, message 1:")
-	if _, err := os.Lstat(filepath.Join(finalFolder(s), "results.csv")); err == nil {
+	if _, err := os.Lstat(filepath.Join(folders.Final(s), "results.csv")); err == nil {
 		t.Error("a dry run has results")
 	}
 	// It doesn't count as an earlier drop and has reserved nothing.

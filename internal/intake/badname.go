@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"campaignd/internal/folders"
 	"campaignd/internal/watch"
 )
 
@@ -41,10 +42,10 @@ func (in *Intake) failBadName(inbox string, f watch.File, why string) error {
 	if _, err := os.Lstat(from); err != nil {
 		return err
 	}
-	if err := in.ensureFolders(inbox); err != nil {
+	if err := in.inboxes.Ensure(inbox); err != nil {
 		return err
 	}
-	failed := filepath.Join(inbox, failedFolder)
+	failed := filepath.Join(inbox, folders.Failed)
 	shown, to := escapedName(f.Name), filepath.Join(failed, f.Name)
 	if _, err := os.Lstat(to); err == nil { // another one was moved before
 		to = filepath.Join(failed, shown+"."+in.now().UTC().Format(stampLayout))

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
 	"campaignd/internal/send"
 	"campaignd/internal/send/null"
@@ -70,7 +71,7 @@ func TestFileRewrittenWhileRead(t *testing.T) {
 			if s := h.drop("spring", goodCSV, goodLayout, goodSidecar); s != nil {
 				t.Fatalf("%+v\n%s", s, h.log)
 			}
-			if left := h.names(acceptedFolder); len(left) > 0 {
+			if left := h.names(folders.Accepted); len(left) > 0 {
 				t.Error("left in accepted:", left)
 			}
 			h.verifyStore()

@@ -10,46 +10,10 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
+	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
 	"campaignd/internal/watch"
 )
-
-// The folders that campaignd makes inside an inbox (docs/contract.md 2).
-const (
-	acceptedFolder = "accepted"
-	doneFolder     = "done"
-	failedFolder   = "failed"
-)
-
-// makeFolders makes accepted/, done/ and failed/ inside an existing inbox.
-func makeFolders(inbox *os.Root) error {
-	made := false
-	for _, name := range []string{acceptedFolder, doneFolder, failedFolder} {
-		err := inbox.Mkdir(name, 0o755)
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("make folder: %w", err)
-		}
-		made = made || err == nil
-	}
-	if !made {
-		return nil
-	}
-	return safeio.SyncDir(inbox.Name())
-}
-
-// folder returns where the sending's files are while it is checked, scheduled or sending.
-func folder(s *campaign.Sending) string {
-	return filepath.Join(s.Inbox, acceptedFolder, s.FolderName())
-}
-
-// finalFolder returns where its files go when it has ended (docs/contract.md 2, where it goes).
-func finalFolder(s *campaign.Sending) string {
-	name := failedFolder
-	if s.State == campaign.StateCompleted {
-		name = doneFolder
-	}
-	return filepath.Join(s.Inbox, name, s.FolderName())
-}
 
 // errChanged is returned when a file differs from the one that was examined.
 var errChanged = errors.New("changed while it was being claimed")
@@ -63,7 +27,7 @@ var errChanged = errors.New("changed while it was being claimed")
 // inbox and the next scan finds them. After an error the claim is retried later, if it was
 // recorded at all.
 func (in *Intake) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
-	if err := in.ensureFolders(d.Inbox); err != nil {
+	if err := in.inboxes.Ensure(d.Inbox); err != nil {
 		return nil, err // record nothing for an inbox that can't be written to
 	}
 	for {
@@ -116,17 +80,17 @@ func notedNames(s *campaign.Sending) []string {
 
 // makeFolder makes the sending's folder. It returns false if the name is taken.
 func (in *Intake) makeFolder(s *campaign.Sending) (bool, error) {
-	for _, f := range []string{doneFolder, failedFolder} {
+	for _, f := range []string{folders.Done, folders.Failed} {
 		if _, err := os.Lstat(filepath.Join(s.Inbox, f, s.FolderName())); err == nil {
 			return false, nil
 		}
 	}
-	if err := os.Mkdir(folder(s), 0o755); errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(folders.Of(s), 0o755); errors.Is(err, fs.ErrExist) {
 		return false, nil
 	} else if err != nil {
 		return false, fmt.Errorf("make folder: %w", err)
 	}
-	return true, safeio.SyncDir(filepath.Dir(folder(s)))
+	return true, safeio.SyncDir(filepath.Dir(folders.Of(s)))
 }
 
 // moveFiles moves the files that are still in the inbox into the sending's folder. It can be
@@ -135,7 +99,7 @@ func (in *Intake) makeFolder(s *campaign.Sending) (bool, error) {
 func (in *Intake) moveFiles(s *campaign.Sending) error {
 	var stuck []campaign.FileID
 	for _, f := range s.Files {
-		target := filepath.Join(folder(s), f.Name)
+		target := filepath.Join(folders.Of(s), f.Name)
 		if _, err := os.Lstat(target); err == nil {
 			continue
 		}
@@ -157,7 +121,7 @@ func (in *Intake) moveFiles(s *campaign.Sending) error {
 		}
 		failpoint.At(failpoint.FileMoved)
 	}
-	if err := safeio.SyncMove(s.Inbox, folder(s)); err != nil {
+	if err := safeio.SyncMove(s.Inbox, folders.Of(s)); err != nil {
 		return fmt.Errorf("claim: %w", err)
 	}
 	in.noteImmovable(s, stuck)

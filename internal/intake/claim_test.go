@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
 	"campaignd/internal/watch"
 )
@@ -46,7 +47,7 @@ func TestClaimKeepsTheFilesAsTheyWere(t *testing.T) {
 // A new store counts from 1 and finds the old one's folders.
 func TestClaimPassesByTakenFolders(t *testing.T) {
 	h := newHarness(t, "", "")
-	for i, place := range []string{acceptedFolder, doneFolder, failedFolder} {
+	for i, place := range []string{folders.Accepted, folders.Done, folders.Failed} {
 		id := campaign.NewID(h.clock, uint64(i+1))
 		if err := os.MkdirAll(filepath.Join(h.inbox, place, "spring."+string(id)), 0o755); err != nil {
 			t.Fatal(err)
@@ -56,7 +57,7 @@ func TestClaimPassesByTakenFolders(t *testing.T) {
 		t.Errorf("it became %s", s.ID)
 	}
 	for _, s := range h.sendings()[1:] {
-		if !IsVoid(s) || !s.Filed {
+		if !s.Void() || !s.Filed {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -86,7 +87,7 @@ func TestClaimGivenBack(t *testing.T) {
 			if got := h.tree("")["spring.csv"]; got != goodCSV {
 				t.Error("the CSV is not back")
 			}
-			if left := h.names(acceptedFolder); len(left) > 0 {
+			if left := h.names(folders.Accepted); len(left) > 0 {
 				t.Error("left in accepted:", left)
 			}
 			h.put("spring", goodCSV, goodLayout, goodSidecar)
@@ -110,7 +111,7 @@ func TestClaimGivenBackToTakenName(t *testing.T) {
 	h.put("spring", goodCSV, goodLayout, goodSidecar)
 	d := h.watchedDrop("spring")
 	s := &campaign.Sending{Name: d.Name, Inbox: d.Inbox, Files: fileIDs(d)}
-	if err := errors.Join(h.in.ensureFolders(h.inbox), h.store.Begin(s)); err != nil {
+	if err := errors.Join(h.in.inboxes.Ensure(h.inbox), h.store.Begin(s)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.in.makeFolder(s); err != nil {
@@ -180,7 +181,7 @@ func (h *harness) elsewhere() string {
 	if err := os.Rename(probe, filepath.Join(other, "probe")); !errors.Is(err, unix.EXDEV) {
 		h.t.Skip("no second file system: ", err)
 	}
-	if err := errors.Join(os.Remove(probe), os.Symlink(other, filepath.Join(h.inbox, acceptedFolder))); err != nil {
+	if err := errors.Join(os.Remove(probe), os.Symlink(other, filepath.Join(h.inbox, folders.Accepted))); err != nil {
 		h.t.Fatal(err)
 	}
 	return other
@@ -190,7 +191,7 @@ func (h *harness) elsewhere() string {
 func TestTwoMountsCopy(t *testing.T) {
 	h := newHarness(t, "", "")
 	other := h.elsewhere()
-	if err := h.in.Prepare(h.inbox); err == nil || !strings.Contains(err.Error(), "another mount") {
+	if err := h.in.inboxes.Prepare(h.inbox); err == nil || !strings.Contains(err.Error(), "another mount") {
 		t.Errorf("%v", err)
 	}
 	s := h.good("spring")
@@ -224,7 +225,7 @@ func TestTwoMountsCopy(t *testing.T) {
 	if files := h.tree("failed/" + no.FolderName()); files["link.layout.json"] != goodLayout {
 		t.Errorf("%q", files)
 	}
-	if left, err := os.ReadDir(other); err != nil || len(left) != 1 || left[0].Name() != idFile {
+	if left, err := os.ReadDir(other); err != nil || len(left) != 1 || left[0].Name() != folders.IDFile {
 		t.Error(left, err)
 	}
 	h.verifyStore()
@@ -232,17 +233,17 @@ func TestTwoMountsCopy(t *testing.T) {
 
 func TestPrepare(t *testing.T) {
 	h := newHarness(t, "", "")
-	if err := h.in.Prepare(h.inbox); err != nil {
+	if err := h.in.inboxes.Prepare(h.inbox); err != nil {
 		t.Error(err)
 	}
-	if diff := cmp.Diff([]string{acceptedFolder, doneFolder, failedFolder}, h.names("")); diff != "" {
+	if diff := cmp.Diff([]string{folders.Accepted, folders.Done, folders.Failed}, h.names("")); diff != "" {
 		t.Error(diff)
 	}
-	if err := h.in.Prepare(filepath.Join(h.inbox, "nowhere")); err == nil {
+	if err := h.in.inboxes.Prepare(filepath.Join(h.inbox, "nowhere")); err == nil {
 		t.Error("an inbox that isn't there is prepared")
 	}
 	h.write(filepath.Join(h.dir, "file"), "")
-	if err := h.in.Prepare(filepath.Join(h.dir, "file")); err == nil {
+	if err := h.in.inboxes.Prepare(filepath.Join(h.dir, "file")); err == nil {
 		t.Error("a file is prepared")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/folders"
 	"campaignd/internal/report"
 	"campaignd/internal/watch"
 )
@@ -26,7 +27,7 @@ func (in *Intake) writePartial(id campaign.ID) error {
 	if err := in.ensureFolder(s); err != nil {
 		return err
 	}
-	return report.WritePartial(folder(s), in.store, s)
+	return report.WritePartial(folders.Of(s), in.store, s)
 }
 
 // isStop reports whether a control file is a NAME.stop. Some people mean cancel by it, so

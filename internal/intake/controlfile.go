@@ -15,6 +15,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/display"
 	"campaignd/internal/failpoint"
+	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
 	"campaignd/internal/send"
 	"campaignd/internal/store"
@@ -61,7 +62,7 @@ func targetState(a watch.Action) campaign.State {
 // obey obeys a control file. The act comes before the move: after a crash between them the file is
 // obeyed again, which then changes nothing.
 func (in *Intake) obey(ctx context.Context, c watch.Control) error {
-	if err := in.Present(c.Inbox); err != nil {
+	if err := in.inboxes.Present(c.Inbox); err != nil {
 		return err
 	}
 	s, err := in.target(c)
@@ -230,9 +231,9 @@ func (in *Intake) moveControl(c watch.Control, s *campaign.Sending) error {
 	if err != nil {
 		return err
 	}
-	places := []string{folder(s)}
+	places := []string{folders.Of(s)}
 	if s.State.Final() {
-		places = append(places, finalFolder(s), folder(s)) // its folder may be moved at this moment
+		places = append(places, folders.Final(s), folders.Of(s)) // its folder may be moved at this moment
 	}
 	for _, place := range places {
 		err = moveFree(from, filepath.Join(place, c.File.Name))
@@ -279,10 +280,10 @@ func (in *Intake) failControl(c watch.Control, reason string) error {
 	} else {
 		in.log.Info("control file refused", "inbox", c.Inbox, "file", c.File.Name, "reason", reason)
 	}
-	if err := in.ensureFolders(c.Inbox); err != nil {
+	if err := in.inboxes.Ensure(c.Inbox); err != nil {
 		return err
 	}
-	place := controlPlace(c, failedFolder, in.now())
+	place := controlPlace(c, folders.Failed, in.now())
 	if err := writeAnswer(place, "%s", controlRefusal(c, reason)); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
 	"campaignd/internal/send"
 	"campaignd/internal/store"
@@ -40,9 +41,9 @@ func (h *harness) controlSeen(file string) watch.Control {
 // failedControl returns the report on a control file in failed/, or "".
 func (h *harness) failedControl(file string) string {
 	h.t.Helper()
-	for name, text := range h.tree(failedFolder) {
+	for name, text := range h.tree(folders.Failed) {
 		if strings.HasPrefix(name, file+".") && strings.HasSuffix(name, ".report.txt") {
-			if _, moved := h.tree(failedFolder)[strings.TrimSuffix(name, ".report.txt")]; !moved {
+			if _, moved := h.tree(folders.Failed)[strings.TrimSuffix(name, ".report.txt")]; !moved {
 				h.t.Errorf("%s has a report and is not beside it", file)
 			}
 			return text
@@ -73,7 +74,7 @@ func TestControlFiles(t *testing.T) {
 	state(campaign.StatePaused)
 	h.control("spring."+string(s.ID)+".cancel", "")
 	state(campaign.StateCanceled)
-	if diff := cmp.Diff([]string{acceptedFolder, doneFolder, failedFolder}, h.names("")); diff != "" {
+	if diff := cmp.Diff([]string{folders.Accepted, folders.Done, folders.Failed}, h.names("")); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]string{"pause", "resume", "pause", "cancel"}, actions(h.dispatcher.calls)); diff != "" {
@@ -125,7 +126,7 @@ func TestControlFilesOfOthers(t *testing.T) {
 	s := h.good("spring")
 	mine := h.inbox
 	h.inbox = other
-	if err := h.in.ensureFolders(other); err != nil {
+	if err := h.in.inboxes.Ensure(other); err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range []string{"spring.cancel", "spring." + string(s.ID) + ".cancel", "winter." + string(s.ID) + ".cancel"} {
@@ -259,17 +260,17 @@ func TestRefusedControlFilesKeepTheirNames(t *testing.T) {
 	h.control("x.cancel", "first")
 	h.control("x.cancel", "second")
 	kept := 0
-	for name, text := range h.tree(failedFolder) {
+	for name, text := range h.tree(folders.Failed) {
 		if !strings.HasSuffix(name, ".report.txt") && (text == "first" || text == "second") {
 			kept++
 		}
 	}
 	if kept != 2 {
-		t.Errorf("%v", h.names(failedFolder))
+		t.Errorf("%v", h.names(folders.Failed))
 	}
 	// The first has its own name, as the partner looks for it.
-	if h.tree(failedFolder)["x.cancel"] != "first" || h.tree(failedFolder)["x.cancel.report.txt"] == "" {
-		t.Errorf("%v", h.names(failedFolder))
+	if h.tree(folders.Failed)["x.cancel"] != "first" || h.tree(folders.Failed)["x.cancel.report.txt"] == "" {
+		t.Errorf("%v", h.names(folders.Failed))
 	}
 }
 
@@ -286,7 +287,7 @@ func TestResultsSoFarByFile(t *testing.T) {
 	for range 2 {
 		h.control("spring.results", "")
 	}
-	files := h.tree(acceptedFolder + "/" + s.FolderName())
+	files := h.tree(folders.Accepted + "/" + s.FolderName())
 	wantParts(t, files["results.partial.csv"], "2,34666777888,cloud_api,1,sent,", "3,34666555666,cloud_api,1,pending,")
 	for _, file := range []string{"spring.results", "spring.results.2"} {
 		if _, moved := files[file]; !moved {

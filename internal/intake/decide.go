@@ -10,6 +10,7 @@ import (
 	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/failpoint"
+	"campaignd/internal/folders"
 	"campaignd/internal/plan"
 	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/recipients"
@@ -30,7 +31,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 		delete(in.working, s.ID)
 		in.mu.Unlock()
 	}()
-	if err := report.WriteChecking(folder(s), s, 0, in.now(), in.zoneOf(s)); err != nil {
+	if err := report.WriteChecking(folders.Of(s), s, 0, in.now(), in.zoneOf(s)); err != nil {
 		return err
 	}
 	if err := in.store.DiscardRows(s.ID); err != nil {

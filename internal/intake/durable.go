@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
 )
 
@@ -14,7 +15,7 @@ import (
 // none.
 func syncFiles(s *campaign.Sending) error {
 	for _, f := range s.Files {
-		if err := safeio.SyncFile(filepath.Join(folder(s), f.Name)); err != nil && notTakeable(err) == nil {
+		if err := safeio.SyncFile(filepath.Join(folders.Of(s), f.Name)); err != nil && notTakeable(err) == nil {
 			return fmt.Errorf("make %q durable: %w", f.Name, err)
 		}
 	}
@@ -25,7 +26,7 @@ func syncFiles(s *campaign.Sending) error {
 // can read them and no longer change them after the check.
 func takeOwnership(s *campaign.Sending) error {
 	for _, f := range s.Files {
-		err := safeio.Own(filepath.Join(folder(s), f.Name))
+		err := safeio.Own(filepath.Join(folders.Of(s), f.Name))
 		if errors.Is(err, safeio.ErrChanged) {
 			return fmt.Errorf("%w: %w", errChanged, err)
 		}
@@ -53,9 +54,9 @@ func (in *Intake) removeTemps() {
 		in.log.Warn("remove temporary files of the last run", "folder", in.stateDir, "err", err)
 	}
 	for _, inbox := range in.checker().Config.Inboxes {
-		accepted := filepath.Join(inbox.Path, acceptedFolder)
-		folders := []string{inbox.Path, accepted, filepath.Join(inbox.Path, doneFolder), filepath.Join(inbox.Path, failedFolder)}
-		if in.Present(inbox.Path) != nil {
+		accepted := filepath.Join(inbox.Path, folders.Accepted)
+		folders := []string{inbox.Path, accepted, filepath.Join(inbox.Path, folders.Done), filepath.Join(inbox.Path, folders.Failed)}
+		if in.inboxes.Present(inbox.Path) != nil {
 			continue
 		}
 		var err error

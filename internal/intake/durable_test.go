@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/folders"
 )
 
 // TestPowerCutBeforeTheFilesWereOnDisk: a claimed CSV that a power cut shortened is refused although
@@ -20,11 +21,11 @@ func TestPowerCutBeforeTheFilesWereOnDisk(t *testing.T) {
 			if s == nil || err != nil {
 				t.Fatal(s, err)
 			}
-			if err := os.Truncate(filepath.Join(folder(s), "spring.csv"), int64(len(left))); err != nil {
+			if err := os.Truncate(filepath.Join(folders.Of(s), "spring.csv"), int64(len(left))); err != nil {
 				t.Fatal(err)
 			}
-			temps := []string{filepath.Join(h.inbox, ".campaignd-1.tmp"), filepath.Join(folder(s), ".campaignd-2.tmp"),
-				filepath.Join(h.inbox, failedFolder, ".campaignd-3.tmp")}
+			temps := []string{filepath.Join(h.inbox, ".campaignd-1.tmp"), filepath.Join(folders.Of(s), ".campaignd-2.tmp"),
+				filepath.Join(h.inbox, folders.Failed, ".campaignd-3.tmp")}
 			for _, temp := range temps {
 				h.write(temp, "half")
 			}

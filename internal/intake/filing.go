@@ -9,6 +9,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
+	"campaignd/internal/folders"
 	"campaignd/internal/report"
 	"campaignd/internal/safeio"
 )
@@ -22,10 +23,10 @@ func (in *Intake) fileFolder(s *campaign.Sending) (err error) {
 			in.pending.remove(s.ID)
 		}
 	}()
-	if err := in.Present(s.Inbox); err != nil {
+	if err := in.inboxes.Present(s.Inbox); err != nil {
 		return err
 	}
-	from, to := folder(s), finalFolder(s)
+	from, to := folders.Of(s), folders.Final(s)
 	if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(to); err == nil {
 			return in.filed(s) // the crash came between rename and record
@@ -55,7 +56,7 @@ func (in *Intake) fileFolder(s *campaign.Sending) (err error) {
 	if err := safeio.SyncDir(from); err != nil {
 		return err
 	}
-	if err := in.ensureFolders(s.Inbox); err != nil {
+	if err := in.inboxes.Ensure(s.Inbox); err != nil {
 		return err
 	}
 	if err := safeio.MoveDir(from, to); err != nil {
@@ -74,7 +75,7 @@ func (in *Intake) fileFolder(s *campaign.Sending) (err error) {
 // filed records that the folder is in its final place, and that the inbox's notify_url is to hear of it.
 func (in *Intake) filed(s *campaign.Sending) error {
 	inbox := in.inbox(s.Inbox)
-	if inbox == nil || inbox.NotifyURL == "" || IsVoid(s) {
+	if inbox == nil || inbox.NotifyURL == "" || s.Void() {
 		return in.store.Filed(s.ID)
 	}
 	if err := in.store.FiledWithNotice(s.ID); err != nil {
@@ -87,13 +88,13 @@ func (in *Intake) filed(s *campaign.Sending) error {
 // ensureFolder makes a sending's folder if somebody removed it. It never makes the inbox: the disk
 // of a missing inbox may not be mounted.
 func (in *Intake) ensureFolder(s *campaign.Sending) error {
-	if _, err := os.Lstat(folder(s)); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(folders.Of(s)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := in.ensureFolders(s.Inbox); err != nil {
+	if err := in.inboxes.Ensure(s.Inbox); err != nil {
 		return err
 	}
-	if err := os.Mkdir(folder(s), 0o755); err != nil {
+	if err := os.Mkdir(folders.Of(s), 0o755); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
 	return nil
@@ -112,7 +113,7 @@ func (in *Intake) Reopen(id campaign.ID) (closing func(), err error) {
 	if s.State != campaign.StateCompleted {
 		return func() {}, nil
 	}
-	if err := in.Present(s.Inbox); err != nil {
+	if err := in.inboxes.Present(s.Inbox); err != nil {
 		return nil, fmt.Errorf("reopen %s: %w", id, err)
 	}
 	in.keeper.reopen(id)
@@ -131,7 +132,7 @@ func (in *Intake) unfile(s *campaign.Sending) error {
 		return err
 	}
 	failpoint.At(failpoint.Reopened)
-	err := safeio.MoveDir(finalFolder(s), folder(s))
+	err := safeio.MoveDir(folders.Final(s), folders.Of(s))
 	if errors.Is(err, fs.ErrNotExist) { // removed by somebody
 		return in.ensureFolder(s)
 	}

@@ -11,6 +11,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/failpoint"
+	"campaignd/internal/folders"
 	"campaignd/internal/report"
 	"campaignd/internal/safeio"
 	"campaignd/internal/store"
@@ -183,7 +184,7 @@ func (w *reportWorker) update(id campaign.ID) {
 		delete(w.ticksLeft, id)
 	}
 	switch {
-	case err == nil || isAway(err):
+	case err == nil || folders.IsAway(err):
 		delete(w.failed, id)
 	case w.failed[id] != err.Error():
 		w.failed[id] = err.Error()
@@ -232,14 +233,14 @@ func (in *Intake) status(s *campaign.Sending) error {
 	c := in.checker().Config
 	outlook := report.Outlook{Rate: c.SlowestRate(s.ApplicationID, s.Channels), Windows: windowsOf(c, s.ApplicationID), Zone: in.zoneOf(s)}
 	if s.State == campaign.StatePaused {
-		outlook.Stopped = stopFile(folder(s))
+		outlook.Stopped = stopFile(folders.Of(s))
 	}
 	if in.waitsFor != nil && s.State.Active() {
 		if outlook.Waits = in.waitsFor(s.ID); outlook.Waits != nil && s.Reason == "" {
 			s.Reason = outlook.Waits.Reason
 		}
 	}
-	err = report.WriteStatus(folder(s), s, slices, counts, in.now(), outlook)
+	err = report.WriteStatus(folders.Of(s), s, slices, counts, in.now(), outlook)
 	failpoint.At(failpoint.StatusWritten)
 	return err
 }

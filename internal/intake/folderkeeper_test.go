@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/folders"
 	"campaignd/internal/report"
 )
 
 // status reads a sending's status.json.
 func (h *harness) status(s *campaign.Sending) *report.StatusDocument {
 	h.t.Helper()
-	text, err := os.ReadFile(filepath.Join(folder(s), report.StatusFile))
+	text, err := os.ReadFile(filepath.Join(folders.Of(s), report.StatusFile))
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -43,7 +44,7 @@ func TestStatusWhileChecking(t *testing.T) {
 	h.in.now = func() time.Time { // every look at the clock is a second later, so that status.json is written each time
 		tick = tick.Add(time.Second)
 		if s := h.newest("spring"); s != nil && s.State == campaign.StateChecking {
-			if _, err := os.Lstat(filepath.Join(folder(s), report.StatusFile)); err == nil {
+			if _, err := os.Lstat(filepath.Join(folders.Of(s), report.StatusFile)); err == nil {
 				doc := h.status(s)
 				if doc.State != campaign.StateChecking || doc.ID != s.ID || doc.Messages != nil || doc.Slices != nil {
 					t.Errorf("%+v", doc)
@@ -82,14 +83,14 @@ func TestStatusWhileChecking(t *testing.T) {
 func TestStatusAfterARestart(t *testing.T) {
 	h := newHarness(t, "", "")
 	s := h.good("spring")
-	h.write(filepath.Join(folder(s), report.StatusFile), `{"state": "checking"}`) // a crash came right after acceptance
+	h.write(filepath.Join(folders.Of(s), report.StatusFile), `{"state": "checking"}`) // a crash came right after acceptance
 	h.crash()
 	h.work()
 	if doc := h.status(s); doc.State != campaign.StateScheduled {
 		t.Errorf("%+v", doc)
 	}
 	// A folder that someone took away is made again, the inbox itself never.
-	if err := os.RemoveAll(folder(s)); err != nil {
+	if err := os.RemoveAll(folders.Of(s)); err != nil {
 		t.Fatal(err)
 	}
 	h.in.Changed(s.ID)
@@ -132,14 +133,14 @@ func TestClerkRuns(t *testing.T) {
 	}
 	id := s.ID
 	synctest.Test(t, func(t *testing.T) {
-		in := New(Options{Store: h.store, StateDir: h.config.StateDir, Checker: h.checker(), Dispatcher: h.dispatcher,
+		in := New(Options{Store: h.store, Inboxes: h.in.inboxes, StateDir: h.config.StateDir, Checker: h.checker(), Dispatcher: h.dispatcher,
 			Accepted: func(campaign.ID) {}, Log: slog.New(slog.DiscardHandler)})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- in.RunFolderKeeper(ctx) }()
 		in.Changed(id)
 		synctest.Wait()
-		file := filepath.Join(folder(s), report.StatusFile)
+		file := filepath.Join(folders.Of(s), report.StatusFile)
 		for range 3 {
 			if err := os.Remove(file); err != nil {
 				t.Fatal(err)

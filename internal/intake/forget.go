@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/folders"
 	"campaignd/internal/report"
 	"campaignd/internal/safeio"
 )
@@ -39,11 +40,11 @@ func (in *Intake) Forget(ctx context.Context, had []campaign.ID, f *Forgetter) (
 		err = errors.Join(err, in.reportAgain(id))
 	}
 	for _, inbox := range in.checker().Config.Inboxes {
-		if away := in.Present(inbox.Path); away != nil {
+		if away := in.inboxes.Present(inbox.Path); away != nil {
 			err = errors.Join(err, away)
 			continue
 		}
-		for _, place := range []string{acceptedFolder, doneFolder, failedFolder} {
+		for _, place := range []string{folders.Accepted, folders.Done, folders.Failed} {
 			n, placeErr := in.forgetIn(ctx, filepath.Join(inbox.Path, place), had, f)
 			files += n
 			err = errors.Join(err, placeErr)
@@ -59,8 +60,8 @@ func (in *Intake) reportAgain(id campaign.ID) error {
 	if err != nil || !s.Filed {
 		return err
 	}
-	dir := finalFolder(s)
-	if gone, err := in.gone(s.Inbox, dir); gone || err != nil {
+	dir := folders.Final(s)
+	if gone, err := in.inboxes.Gone(s.Inbox, dir); gone || err != nil {
 		return err
 	}
 	return report.Write(dir, in.store, id, in.zoneOf(s))

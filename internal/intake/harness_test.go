@@ -12,6 +12,8 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
+	"campaignd/internal/config"
+	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
 	"campaignd/internal/send"
 	"campaignd/internal/send/null"
@@ -28,10 +30,11 @@ func (h *harness) open() {
 	}
 	h.store = st
 	h.dispatcher = &fakeDispatcher{store: st}
+	log := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h.in = New(Options{
-		Store: st, StateDir: h.config.StateDir, Checker: h.checker(), Dispatcher: h.dispatcher,
+		Store: st, Inboxes: folders.New(st, func() *config.Config { return h.in.checker().Config }, log), StateDir: h.config.StateDir, Checker: h.checker(), Dispatcher: h.dispatcher,
 		Accepted: func(id campaign.ID) { h.accepted = append(h.accepted, id) },
-		Log:      slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Log:      log,
 		Now:      func() time.Time { return h.clock },
 	})
 }
@@ -165,7 +168,7 @@ func (h *harness) tree(below string) map[string]string {
 	files := map[string]string{}
 	root := filepath.Join(h.inbox, below)
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || path == root || filepath.Base(path) == idFile {
+		if err != nil || path == root || filepath.Base(path) == folders.IDFile {
 			return err
 		}
 		rel, err := filepath.Rel(root, path)
@@ -198,7 +201,7 @@ func (h *harness) names(below string) []string {
 	}
 	var names []string
 	for _, e := range entries {
-		if e.Name() != idFile {
+		if e.Name() != folders.IDFile {
 			names = append(names, e.Name())
 		}
 	}
@@ -208,7 +211,7 @@ func (h *harness) names(below string) []string {
 // report reads the report.txt of a finished sending.
 func (h *harness) report(s *campaign.Sending) string {
 	h.t.Helper()
-	text, err := os.ReadFile(filepath.Join(finalFolder(s), "report.txt"))
+	text, err := os.ReadFile(filepath.Join(folders.Final(s), "report.txt"))
 	if err != nil {
 		h.t.Fatalf("%v\n%s", err, h.log)
 	}

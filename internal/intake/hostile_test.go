@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/folders"
 	"campaignd/internal/store"
 )
 
@@ -42,10 +43,10 @@ func TestHostileNames(t *testing.T) {
 			if text := h.failedControl(name + "." + string(s.ID) + ".resume"); !strings.Contains(text, "is canceled already") {
 				t.Errorf("%q", text)
 			}
-			if diff := cmp.Diff([]string{acceptedFolder, doneFolder, failedFolder}, h.names("")); diff != "" {
+			if diff := cmp.Diff([]string{folders.Accepted, folders.Done, folders.Failed}, h.names("")); diff != "" {
 				t.Error(diff)
 			}
-			if left := h.names(acceptedFolder); len(left) > 0 {
+			if left := h.names(folders.Accepted); len(left) > 0 {
 				t.Error("left:", left)
 			}
 		})
@@ -69,7 +70,7 @@ func TestNoDescriptorStaysOpen(t *testing.T) {
 		h.drop("rows"+i, goodCSV+",x\n", goodLayout, goodSidecar)
 		h.drop("quote"+i, goodCSV+",x\n\"", goodLayout, `{"applicationId": 1, "campaignId": 7, "bytes": 50}`)
 		h.drop("waits"+i, goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 7, "rows": 9}`)
-		h.hookCheck(func() { h.write(filepath.Join(folder(h.sendings()[0]), "turned"+i+".csv"), goodCSV+",x\n") })
+		h.hookCheck(func() { h.write(filepath.Join(folders.Of(h.sendings()[0]), "turned"+i+".csv"), goodCSV+",x\n") })
 		h.drop("turned"+i, goodCSV+",x\n", goodLayout, goodSidecar)
 		h.in.Configure(h.checker())
 		h.control("x"+i+".suppress.csv", "contactCode\n1\n")
@@ -88,7 +89,7 @@ func TestNoDescriptorStaysOpen(t *testing.T) {
 // A store that can't be written to leaves every file where it is.
 func TestStoreAway(t *testing.T) {
 	h := newHarness(t, "", "")
-	if err := h.in.Prepare(h.inbox); err != nil {
+	if err := h.in.inboxes.Prepare(h.inbox); err != nil {
 		t.Fatal(err)
 	}
 	h.put("spring", goodCSV, goodLayout, goodSidecar)
@@ -109,7 +110,7 @@ func TestStoreAway(t *testing.T) {
 		h.names("")); diff != "" {
 		t.Error(diff)
 	}
-	if left := append(h.names(failedFolder), h.names(acceptedFolder)...); len(left) > 0 {
+	if left := append(h.names(folders.Failed), h.names(folders.Accepted)...); len(left) > 0 {
 		t.Error("left:", left)
 	}
 	if errs := h.log.lines("level=ERROR"); len(errs) != 3 {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/folders"
 )
 
 // unmount puts an empty folder in the inbox's place, as an unmounted disk leaves it.
@@ -105,16 +106,16 @@ func TestReplacedInboxIsAdoptedOnRequest(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.good("spring")
 	h.unmount()
-	if err := h.in.Present(h.inbox); !errors.Is(err, ErrNotInbox) {
-		t.Errorf("the empty folder is %v, want %v", err, ErrNotInbox)
+	if err := h.in.inboxes.Present(h.inbox); !errors.Is(err, folders.ErrNotInbox) {
+		t.Errorf("the empty folder is %v, want %v", err, folders.ErrNotInbox)
 	}
-	if err := AcceptInbox(h.inbox); err != nil {
+	if err := folders.Accept(h.inbox); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.in.Present(h.inbox); err != nil {
+	if err := h.in.inboxes.Present(h.inbox); err != nil {
 		t.Errorf("the accepted folder is %v", err)
 	}
-	if id, err := os.ReadFile(filepath.Join(h.inbox, acceptedFolder, idFile)); err != nil || len(id) < 20 {
+	if id, err := os.ReadFile(filepath.Join(h.inbox, folders.Accepted, folders.IDFile)); err != nil || len(id) < 20 {
 		t.Errorf("the id is %q, %v", id, err)
 	}
 	if s := h.drop("summer", goodCSV+"34666000111,Eve\n", goodLayout, goodSidecar); s == nil || s.State != campaign.StateScheduled {
@@ -130,15 +131,15 @@ func TestUnmountedInboxOfOlderReleaseIsLeftAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(h.store.SetInboxID(path, ""), os.Remove(filepath.Join(h.inbox, acceptedFolder, idFile))); err != nil {
+	if err := errors.Join(h.store.SetInboxID(path, ""), os.Remove(filepath.Join(h.inbox, folders.Accepted, folders.IDFile))); err != nil {
 		t.Fatal(err)
 	}
 	h.unmount()
-	if err := h.in.Present(h.inbox); !errors.Is(err, ErrNotInbox) {
-		t.Errorf("the empty folder is %v, want %v", err, ErrNotInbox)
+	if err := h.in.inboxes.Present(h.inbox); !errors.Is(err, folders.ErrNotInbox) {
+		t.Errorf("the empty folder is %v, want %v", err, folders.ErrNotInbox)
 	}
 	h.remount()
-	if err := h.in.Present(h.inbox); err != nil {
+	if err := h.in.inboxes.Present(h.inbox); err != nil {
 		t.Errorf("the folder with its drops is %v, want adopted", err)
 	}
 }
@@ -149,8 +150,8 @@ func TestForgetReportsUnmountedInbox(t *testing.T) {
 	s := h.good("spring")
 	h.sendAll(s.ID)
 	h.unmount()
-	if _, err := h.in.Forget(t.Context(), []campaign.ID{s.ID}, &Forgetter{Same: func([]byte) bool { return false }}); !errors.Is(err, ErrNotInbox) {
-		t.Errorf("forget says %v, want %v", err, ErrNotInbox)
+	if _, err := h.in.Forget(t.Context(), []campaign.ID{s.ID}, &Forgetter{Same: func([]byte) bool { return false }}); !errors.Is(err, folders.ErrNotInbox) {
+		t.Errorf("forget says %v, want %v", err, folders.ErrNotInbox)
 	}
 	h.remount()
 }

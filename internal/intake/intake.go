@@ -26,6 +26,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
 	"campaignd/internal/config"
+	"campaignd/internal/folders"
 	"campaignd/internal/keylock"
 	"campaignd/internal/report"
 	"campaignd/internal/safeio"
@@ -54,6 +55,7 @@ type Options struct {
 	StateDir   string // folder for the temporary files of a check
 	Checker    *check.Checker
 	Dispatcher Dispatcher
+	Inboxes    *folders.Inboxes
 	Media      Media                                // keeps the files of campaigns; nil: none have any
 	Accepted   func(campaign.ID)                    // called after a sending was accepted
 	WaitsFor   func(campaign.ID) *campaign.WaitsFor // why an active sending waits, nil if it doesn't; may be nil
@@ -70,6 +72,7 @@ type Intake struct {
 	stateDir   string
 	check      atomic.Pointer[check.Checker]
 	dispatcher Dispatcher
+	inboxes    *folders.Inboxes
 	media      Media
 	accepted   func(campaign.ID)
 	waitsFor   func(campaign.ID) *campaign.WaitsFor
@@ -86,8 +89,6 @@ type Intake struct {
 	notes        *noteKeeper
 	newest       newestByName
 	decisions    decisions
-	identity     sync.Mutex                 // guards away, and serializes Present
-	away         map[string]bool            // inboxes that were logged as away
 	folders      keylock.Locks[campaign.ID] // held while a sending's folder is written or moved
 
 	mu               sync.Mutex // guards all below
@@ -104,9 +105,9 @@ type task func(ctx context.Context) error
 // New returns an Intake. It starts nothing and does no I/O.
 func New(o Options) *Intake {
 	in := &Intake{
-		store: o.Store, stateDir: o.StateDir, dispatcher: o.Dispatcher, media: o.Media, accepted: o.Accepted, waitsFor: o.WaitsFor, log: o.Log, now: o.Now,
+		store: o.Store, stateDir: o.StateDir, dispatcher: o.Dispatcher, inboxes: o.Inboxes, media: o.Media, accepted: o.Accepted, waitsFor: o.WaitsFor, log: o.Log, now: o.Now,
 		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), claims: newClaims(), pending: newPending(),
-		waits: map[[2]string]wait{}, deferredControls: map[[2]string][]watch.Control{}, loggedKeys: map[string]bool{}, lastLogged: map[string]time.Time{}, working: map[campaign.ID]float64{}, away: map[string]bool{},
+		waits: map[[2]string]wait{}, deferredControls: map[[2]string][]watch.Control{}, loggedKeys: map[string]bool{}, lastLogged: map[string]time.Time{}, working: map[campaign.ID]float64{},
 	}
 	if in.now == nil {
 		in.now = time.Now
@@ -169,7 +170,7 @@ func (in *Intake) work(ctx context.Context, q *queue[task]) error {
 		}
 		err = do(ctx)
 		done()
-		if err != nil && ctx.Err() == nil && !isAway(err) && !in.loggedRecently(err.Error()) {
+		if err != nil && ctx.Err() == nil && !folders.IsAway(err) && !in.loggedRecently(err.Error()) {
 			in.log.Error("a drop can't be taken in; it will be retried", "err", err, "todo", safeio.Advice(err))
 		}
 	}
@@ -290,7 +291,7 @@ func (in *Intake) progress(s *campaign.Sending) func(float64) {
 		in.mu.Unlock()
 		if now := in.now(); now.Sub(last) >= time.Second {
 			last = now
-			if err := report.WriteChecking(folder(s), s, share, now, in.zoneOf(s)); err != nil {
+			if err := report.WriteChecking(folders.Of(s), s, share, now, in.zoneOf(s)); err != nil {
 				in.log.Warn("write status", "sending", s.ID, "err", err)
 			}
 		}

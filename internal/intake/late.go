@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/folders"
 	"campaignd/internal/report"
 	"campaignd/internal/safeio"
 )
@@ -100,8 +101,8 @@ func (in *Intake) reportLate(id campaign.ID) error {
 	if !s.Filed {
 		return nil // reopened: the files are written when it ends
 	}
-	dir := finalFolder(s)
-	gone, err := in.gone(s.Inbox, dir)
+	dir := folders.Final(s)
+	gone, err := in.inboxes.Gone(s.Inbox, dir)
 	if err != nil {
 		return err // written when the inbox is back
 	}

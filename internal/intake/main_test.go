@@ -133,7 +133,7 @@ func (h *harness) good(name string) *campaign.Sending {
 func (h *harness) newest(name string) *campaign.Sending {
 	h.t.Helper()
 	for _, s := range h.sendings() {
-		if s.Name == name && !IsVoid(s) {
+		if s.Name == name && !s.Void() {
 			return s
 		}
 	}

@@ -52,7 +52,7 @@ func (n *newestByName) find(st *store.Store, inbox, name string) (*campaign.Send
 		n.known = map[dropName]campaign.ID{}
 		for _, s := range all { // newest first
 			key := nameOf(s.Inbox, s.Name)
-			if _, ok := n.known[key]; !ok && !IsVoid(s) {
+			if _, ok := n.known[key]; !ok && !s.Void() {
 				n.known[key] = s.ID
 			}
 		}
@@ -65,7 +65,7 @@ func (n *newestByName) find(st *store.Store, inbox, name string) (*campaign.Send
 	if err != nil {
 		return nil, err
 	}
-	if IsVoid(s) {
+	if s.Void() {
 		return nil, nil
 	}
 	return s, nil

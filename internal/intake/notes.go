@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"campaignd/internal/display"
+	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
 	"campaignd/internal/watch"
 )
@@ -76,7 +77,7 @@ func (k *noteKeeper) update() {
 	k.dirty = map[string]bool{}
 	k.mu.Unlock()
 	for inbox := range dirty {
-		if err := k.updateInbox(inbox); err != nil && !isAway(err) {
+		if err := k.updateInbox(inbox); err != nil && !folders.IsAway(err) {
 			k.in.logOnce("notes "+inbox, "notes can't be written", "inbox", inbox, "err", err)
 		}
 	}
@@ -85,7 +86,7 @@ func (k *noteKeeper) update() {
 func (k *noteKeeper) updateInbox(inbox string) error {
 	k.disk.Lock()
 	defer k.disk.Unlock()
-	if err := k.in.Present(inbox); err != nil {
+	if err := k.in.inboxes.Present(inbox); err != nil {
 		return err
 	}
 	written, err := k.adopt(inbox)

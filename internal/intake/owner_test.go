@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/folders"
 )
 
 // A claimed file belongs to the daemon, so that the partner's account can't change it
@@ -34,7 +35,7 @@ func TestFilesAreTakenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range s.Files {
-		now, err := os.Stat(filepath.Join(folder(s), f.Name))
+		now, err := os.Stat(filepath.Join(folders.Of(s), f.Name))
 		if err != nil || now.Size() != f.Size || now.ModTime().UnixNano() != f.ModTime || now.Mode().Perm() != 0o644 {
 			t.Errorf("%s: %v %v", f.Name, now, err)
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/folders"
 	"campaignd/internal/plan/spreadsheet/sheettest"
 	"campaignd/internal/watch"
 )
@@ -151,9 +152,9 @@ func TestPackedDrops(t *testing.T) {
 			if s == nil || s.State != c.state {
 				t.Fatalf("it became %+v\n%s\n%v", s, h.log, h.in.Waits(h.inbox))
 			}
-			dir := folder(s)
+			dir := folders.Of(s)
 			if s.State.Final() {
-				dir = finalFolder(s)
+				dir = folders.Final(s)
 				wantParts(t, h.report(s), c.says...)
 			} else {
 				wantParts(t, fmt.Sprint(s.Warnings), c.says...)

@@ -38,7 +38,7 @@ func (in *Intake) RunPages(ctx context.Context) {
 			if err == nil && last.checker == c && slices.Equal(last.campaigns, campaigns) && time.Since(last.at) < pageCheck {
 				continue
 			}
-			if in.Present(inbox.Path) != nil {
+			if in.inboxes.Present(inbox.Path) != nil {
 				continue // written when it is back
 			}
 			if page, err := NewPage(ctx, c, inbox, in.stateDir); err != nil {

@@ -11,6 +11,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
 	"campaignd/internal/config"
+	"campaignd/internal/folders"
 	"campaignd/internal/store"
 )
 
@@ -74,7 +75,7 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 		in.claims.retryLater(id)
 		return nil
 	}
-	if err := in.ensureFolders(s.Inbox); err != nil {
+	if err := in.inboxes.Ensure(s.Inbox); err != nil {
 		in.claims.retryLater(id)
 		return err
 	}
@@ -113,7 +114,7 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 // filesGone reports whether no file of a claim exists in its folder or the inbox.
 func (in *Intake) filesGone(s *campaign.Sending) bool {
 	for _, f := range s.Files {
-		for _, dir := range []string{folder(s), s.Inbox} {
+		for _, dir := range []string{folders.Of(s), s.Inbox} {
 			if _, err := os.Lstat(filepath.Join(dir, f.Name)); err == nil {
 				return false
 			}
@@ -124,11 +125,11 @@ func (in *Intake) filesGone(s *campaign.Sending) bool {
 
 // waitForLostFiles waits for the missing files of a claim. After pair_timeout the drop is refused.
 func (in *Intake) waitForLostFiles(s *campaign.Sending, inbox *config.Inbox) error {
-	if err := in.Present(s.Inbox); err != nil { // its disk was unmounted a moment ago
+	if err := in.inboxes.Present(s.Inbox); err != nil { // its disk was unmounted a moment ago
 		in.claims.retryLater(s.ID)
 		return err
 	}
-	_ = os.Remove(folder(s)) // made a moment ago and empty
+	_ = os.Remove(folders.Of(s)) // made a moment ago and empty
 	if in.now().Sub(s.ReceivedAt) <= inbox.PairTimeout {
 		in.logOnce("lost "+string(s.ID), "the files of a claimed drop are gone: is the inbox's disk mounted?", "sending", s.ID, "inbox", s.Inbox)
 		in.claims.retryLater(s.ID)

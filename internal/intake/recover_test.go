@@ -10,6 +10,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
+	"campaignd/internal/folders"
 	"campaignd/internal/report"
 )
 
@@ -21,7 +22,7 @@ func cutOffAt() []struct {
 } {
 	begin := func(t *testing.T, h *harness) *campaign.Sending {
 		t.Helper()
-		if err := h.in.ensureFolders(h.inbox); err != nil {
+		if err := h.in.inboxes.Ensure(h.inbox); err != nil {
 			t.Fatal(err)
 		}
 		d := h.watchedDrop("spring")
@@ -43,7 +44,7 @@ func cutOffAt() []struct {
 		t.Helper()
 		s := made(t, h)
 		for _, f := range s.Files[:n] {
-			if err := os.Rename(filepath.Join(h.inbox, f.Name), filepath.Join(folder(s), f.Name)); err != nil {
+			if err := os.Rename(filepath.Join(h.inbox, f.Name), filepath.Join(folders.Of(s), f.Name)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -57,7 +58,7 @@ func cutOffAt() []struct {
 			t.Fatal(problems, err)
 		}
 		defer p.Close()
-		if err := report.WriteChecking(folder(s), s, 0.5, h.clock, nil); err != nil {
+		if err := report.WriteChecking(folders.Of(s), s, 0.5, h.clock, nil); err != nil {
 			t.Fatal(err)
 		}
 		sink := newStoreRowWriter(t.Context(), h.store, s)
@@ -107,7 +108,7 @@ func cutOffAt() []struct {
 	reported := func(t *testing.T, h *harness) *campaign.Sending {
 		t.Helper()
 		s := ended(t, h)
-		if err := report.Write(folder(s), h.store, s.ID, nil); err != nil {
+		if err := report.Write(folders.Of(s), h.store, s.ID, nil); err != nil {
 			t.Fatal(err)
 		}
 		return s
@@ -124,7 +125,7 @@ func cutOffAt() []struct {
 		{"all moved", func(t *testing.T, h *harness) { moved(t, h, 3) }},
 		{"half checked", func(t *testing.T, h *harness) {
 			s, _ := checked(t, h)
-			h.write(filepath.Join(folder(s), ".campaignd-123.tmp"), "half a rejected.csv")
+			h.write(filepath.Join(folders.Of(s), ".campaignd-123.tmp"), "half a rejected.csv")
 			h.write(filepath.Join(h.config.StateDir, ".campaignd-456.tmp"), "keys")
 		}},
 		{"decided", func(t *testing.T, h *harness) { accepted(t, h) }},
@@ -133,15 +134,15 @@ func cutOffAt() []struct {
 		{"status removed", func(t *testing.T, h *harness) {
 			s := reported(t, h)
 			for _, name := range []string{report.StatusFile, report.StatusTextFile} {
-				_ = os.Remove(filepath.Join(folder(s), name))
+				_ = os.Remove(filepath.Join(folders.Of(s), name))
 			}
 		}},
 		{"folder moved", func(t *testing.T, h *harness) {
 			s := reported(t, h)
 			for _, name := range []string{report.StatusFile, report.StatusTextFile} {
-				_ = os.Remove(filepath.Join(folder(s), name))
+				_ = os.Remove(filepath.Join(folders.Of(s), name))
 			}
-			if err := os.Rename(folder(s), finalFolder(s)); err != nil {
+			if err := os.Rename(folders.Of(s), folders.Final(s)); err != nil {
 				t.Fatal(err)
 			}
 		}},
@@ -162,9 +163,9 @@ func TestRecover(t *testing.T) {
 		folder    string
 		files     []string
 	}{
-		{"good", goodCSV + ",Nobody\n" + strings.Repeat("1,x\n", 3) + strings.Repeat("3466677,x\n", 9), doneFolder,
+		{"good", goodCSV + ",Nobody\n" + strings.Repeat("1,x\n", 3) + strings.Repeat("3466677,x\n", 9), folders.Done,
 			[]string{"rejected.csv", "report.json", "report.txt", "results.csv", "spring.csv", "spring.layout.json", "spring.schedule.json"}},
-		{"bad", "phone,first\n,a\n,b\n", failedFolder,
+		{"bad", "phone,first\n,a\n,b\n", folders.Failed,
 			[]string{"rejected.csv", "report.json", "report.txt", "spring.csv", "spring.layout.json", "spring.schedule.json"}},
 	} {
 		for _, c := range cutOffAt() {
@@ -201,13 +202,13 @@ func TestRecover(t *testing.T) {
 				if all["spring.csv"] != drop.csv || all["spring.layout.json"] != goodLayout || all["spring.schedule.json"] != goodSidecar {
 					t.Error("the files are not what was dropped")
 				}
-				if diff := cmp.Diff([]string{acceptedFolder, doneFolder, failedFolder}, h.names("")); diff != "" {
+				if diff := cmp.Diff([]string{folders.Accepted, folders.Done, folders.Failed}, h.names("")); diff != "" {
 					t.Error(diff)
 				}
-				if left := h.names(acceptedFolder); len(left) > 0 {
+				if left := h.names(folders.Accepted); len(left) > 0 {
 					t.Error("left in accepted:", left)
 				}
-				if lines := strings.Count(all["results.csv"], "\n"); drop.folder == doneFolder && lines != 16 {
+				if lines := strings.Count(all["results.csv"], "\n"); drop.folder == folders.Done && lines != 16 {
 					t.Errorf("%d lines in results.csv:\n%s", lines, all["results.csv"])
 				}
 				if temps, _ := filepath.Glob(filepath.Join(h.config.StateDir, ".*")); len(temps) > 0 {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/folders"
 	"campaignd/internal/watch"
 )
 
@@ -39,7 +40,7 @@ func TestHostileFilesAreMovedUnopened(t *testing.T) {
 			if s == nil || s.State != campaign.StateRejected || !s.Filed {
 				t.Fatalf("%+v\n%s", s, h.log)
 			}
-			if diff := cmp.Diff([]string{acceptedFolder, doneFolder, failedFolder}, h.names("")); diff != "" {
+			if diff := cmp.Diff([]string{folders.Accepted, folders.Done, folders.Failed}, h.names("")); diff != "" {
 				t.Error(diff)
 			}
 			if diff := cmp.Diff([]string{"report.json", "report.txt", "spring.csv", "spring.layout.json", "spring.schedule.json"},
@@ -197,7 +198,7 @@ func TestRecoverFilesGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(folder(s)); err != nil {
+	if err := os.RemoveAll(folders.Of(s)); err != nil {
 		t.Fatal(err)
 	}
 	h.crash()
@@ -219,7 +220,7 @@ func TestRecoverAfterPowerCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(filepath.Join(folder(s), "spring.csv"), 30); err != nil {
+	if err := os.Truncate(filepath.Join(folders.Of(s), "spring.csv"), 30); err != nil {
 		t.Fatal(err)
 	}
 	h.crash()

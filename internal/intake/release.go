@@ -9,6 +9,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
+	"campaignd/internal/folders"
 	"campaignd/internal/report"
 	"campaignd/internal/safeio"
 )
@@ -17,7 +18,7 @@ import (
 // next scan finds them. If another file has taken a name meanwhile, the drop ends in failed/ with
 // a report. An error concerns the machine, and the claim is retried later.
 func (in *Intake) releaseClaim(s *campaign.Sending, cause error) error {
-	if err := in.Present(s.Inbox); err != nil { // the files didn't change, their disk is away
+	if err := in.inboxes.Present(s.Inbox); err != nil { // the files didn't change, their disk is away
 		in.claims.retryLater(s.ID)
 		return err
 	}
@@ -28,7 +29,7 @@ func (in *Intake) releaseClaim(s *campaign.Sending, cause error) error {
 	}
 	var replaced campaign.Problems
 	for _, f := range s.Files {
-		here := filepath.Join(folder(s), f.Name)
+		here := filepath.Join(folders.Of(s), f.Name)
 		if _, err := os.Lstat(here); err != nil {
 			continue
 		}
@@ -47,7 +48,7 @@ func (in *Intake) releaseClaim(s *campaign.Sending, cause error) error {
 		return in.refuse(s, campaign.StateRejected, replaced.List[0].String())
 	}
 	failpoint.At(failpoint.GivenBack)
-	if err := in.Present(s.Inbox); err != nil { // a file may still be in the sending's folder
+	if err := in.inboxes.Present(s.Inbox); err != nil { // a file may still be in the sending's folder
 		in.claims.retryLater(s.ID)
 		return err
 	}
@@ -56,11 +57,11 @@ func (in *Intake) releaseClaim(s *campaign.Sending, cause error) error {
 		return fmt.Errorf("give back %s: %w", s.ID, err)
 	}
 	for _, own := range []string{report.StatusFile, report.StatusTextFile, report.RejectedFile} {
-		if err := os.Remove(filepath.Join(folder(s), own)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(filepath.Join(folders.Of(s), own)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			in.log.Warn("clear folder", "sending", s.ID, "err", err)
 		}
 	}
-	_ = os.Remove(folder(s)) // one that isn't empty, or was never made, does no harm
+	_ = os.Remove(folders.Of(s)) // one that isn't empty, or was never made, does no harm
 	return in.voidClaim(s, "given back to the inbox: "+cause.Error())
 }
 
@@ -81,6 +82,3 @@ func (in *Intake) voidClaim(s *campaign.Sending, reason string) error {
 	in.decisions.end(s.ID)
 	return nil
 }
-
-// IsVoid reports whether a sending is a claim without a drop.
-func IsVoid(s *campaign.Sending) bool { return s.State == campaign.StateRejected && len(s.Files) == 0 }

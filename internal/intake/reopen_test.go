@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/folders"
 )
 
 // A completed sending's folder returns for a resend and stays until the resend is stored.
@@ -33,7 +34,7 @@ func TestReopen(t *testing.T) {
 		}
 		h.in.Changed(s.ID) // the dispatcher's last word comes late
 		h.updateFolders()
-		if got := h.names(acceptedFolder); len(got) != 1 {
+		if got := h.names(folders.Accepted); len(got) != 1 {
 			t.Errorf("accepted holds %v", got)
 		}
 		if n, err := h.store.Resend(s.ID, []campaign.Outcome{campaign.Failed}, false); n != 2 || err != nil {
@@ -69,7 +70,7 @@ func TestReopen(t *testing.T) {
 	}
 	closing()
 	h.updateFolders()
-	if diff := cmp.Diff([]string{s.FolderName()}, h.names(doneFolder)); diff != "" {
+	if diff := cmp.Diff([]string{s.FolderName()}, h.names(folders.Done)); diff != "" {
 		t.Error(diff)
 	}
 	if _, err := h.in.Reopen(s.ID); err != nil {
@@ -77,10 +78,10 @@ func TestReopen(t *testing.T) {
 	}
 	h.crash()
 	h.work()
-	if diff := cmp.Diff([]string{s.FolderName()}, h.names(doneFolder)); diff != "" {
+	if diff := cmp.Diff([]string{s.FolderName()}, h.names(folders.Done)); diff != "" {
 		t.Error(diff)
 	}
-	if err := os.RemoveAll(finalFolder(h.header(s.ID))); err != nil { // tidied away
+	if err := os.RemoveAll(folders.Final(h.header(s.ID))); err != nil { // tidied away
 		t.Fatal(err)
 	}
 	if closing, err := h.in.Reopen(s.ID); err != nil {
@@ -113,12 +114,12 @@ func (h *harness) header(id campaign.ID) *campaign.Sending {
 func TestFinalNameTaken(t *testing.T) {
 	h := newHarness(t, "", "")
 	s := h.good("spring")
-	taken := filepath.Join(h.inbox, doneFolder, s.FolderName())
+	taken := filepath.Join(h.inbox, folders.Done, s.FolderName())
 	if err := os.MkdirAll(filepath.Join(taken, "x"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	h.sendAll(s.ID)
-	if now := h.newest("spring"); now.Filed || len(h.names(acceptedFolder)) != 1 {
+	if now := h.newest("spring"); now.Filed || len(h.names(folders.Accepted)) != 1 {
 		t.Fatalf("%+v", now)
 	}
 	if err := os.RemoveAll(taken); err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/folders"
 	"campaignd/internal/report"
 	"campaignd/internal/store"
 )
@@ -34,7 +35,7 @@ func (in *Intake) holdIfBehind(open []*campaign.Sending) error {
 	away := map[string]bool{}
 	for _, s := range open {
 		if _, known := away[s.Inbox]; !known {
-			away[s.Inbox] = in.Present(s.Inbox) != nil
+			away[s.Inbox] = in.inboxes.Present(s.Inbox) != nil
 		}
 		if why != "" || away[s.Inbox] {
 			continue
@@ -62,15 +63,15 @@ func (in *Intake) holdIfBehind(open []*campaign.Sending) error {
 
 // folderAhead returns how a sending's folder shows more than the store knows, or "".
 func (in *Intake) folderAhead(s *campaign.Sending) (string, error) {
-	if _, err := os.Lstat(folder(s)); errors.Is(err, fs.ErrNotExist) {
-		for _, place := range []string{doneFolder, failedFolder} {
+	if _, err := os.Lstat(folders.Of(s)); errors.Is(err, fs.ErrNotExist) {
+		for _, place := range []string{folders.Done, folders.Failed} {
 			if _, err := os.Lstat(filepath.Join(s.Inbox, place, s.FolderName())); err == nil {
 				return fmt.Sprintf("from an older copy: it calls %s %s, whose folder is in %s/", s.ID, s.State, place), nil
 			}
 		}
 		return "", nil
 	}
-	shown := sentByStatus(filepath.Join(folder(s), report.StatusFile))
+	shown := sentByStatus(filepath.Join(folders.Of(s), report.StatusFile))
 	if shown == 0 {
 		return "", nil
 	}
@@ -120,10 +121,10 @@ func (in *Intake) UnknownFolders() []string {
 // whose sending is unknown or already filed elsewhere.
 func (in *Intake) acceptedFolders() (last uint64, unknown []string) {
 	for _, inbox := range in.checker().Config.Inboxes {
-		if in.Present(inbox.Path) != nil {
+		if in.inboxes.Present(inbox.Path) != nil {
 			continue
 		}
-		entries, err := os.ReadDir(filepath.Join(inbox.Path, acceptedFolder))
+		entries, err := os.ReadDir(filepath.Join(inbox.Path, folders.Accepted))
 		if err != nil {
 			continue // the scans report it
 		}
@@ -135,7 +136,7 @@ func (in *Intake) acceptedFolders() (last uint64, unknown []string) {
 			}
 			last = max(last, id.Number())
 			s, err := in.store.Header(id)
-			path := filepath.Join(inbox.Path, acceptedFolder, e.Name())
+			path := filepath.Join(inbox.Path, folders.Accepted, e.Name())
 			if errors.Is(err, store.ErrNotFound) || err == nil && s.Filed && !missing(path) { // it may have been moved a moment ago
 				unknown = append(unknown, path)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
+	"campaignd/internal/folders"
 	"campaignd/internal/report"
 	"campaignd/internal/safeio"
 	"campaignd/internal/store"
@@ -42,7 +43,7 @@ func (in *Intake) Retire(ctx context.Context, before time.Time) (int, error) {
 				return n, nil // at a stop; the next start does the rest
 			}
 			gone, err := in.retire(s.ID)
-			if err != nil && !isAway(err) {
+			if err != nil && !folders.IsAway(err) {
 				in.logOnce("retire/"+string(s.ID), "removing data older than retention failed; retrying", "sending", s.ID, "err", err)
 			}
 			if gone {
@@ -77,7 +78,7 @@ func (in *Intake) retire(id campaign.ID) (bool, error) {
 // strip removes everything but report.json from a sending's folder. A missing folder needs
 // nothing; a missing inbox is an error, because its disk may not be mounted.
 func (in *Intake) strip(s *campaign.Sending) error {
-	root, err := in.openInbox(s.Inbox) // partners can write here, so links must not lead out of it
+	root, err := in.inboxes.Open(s.Inbox) // partners can write here, so links must not lead out of it
 	if errors.Is(err, fs.ErrNotExist) && in.inbox(s.Inbox) == nil {
 		return nil // no longer an inbox
 	}
@@ -85,7 +86,7 @@ func (in *Intake) strip(s *campaign.Sending) error {
 		return fmt.Errorf("open inbox: %w", err)
 	}
 	defer root.Close()
-	path := finalFolder(s)
+	path := folders.Final(s)
 	name, err := filepath.Rel(s.Inbox, path)
 	if err != nil {
 		return err
@@ -123,9 +124,9 @@ func (in *Intake) strip(s *campaign.Sending) error {
 // Failures are logged once.
 func (in *Intake) retireLists(before time.Time) {
 	for _, inbox := range in.checker().Config.Inboxes {
-		for _, place := range []string{doneFolder, failedFolder} {
+		for _, place := range []string{folders.Done, folders.Failed} {
 			dir := filepath.Join(inbox.Path, place)
-			if in.Present(inbox.Path) != nil {
+			if in.inboxes.Present(inbox.Path) != nil {
 				continue
 			}
 			if err := removeControls(dir, before); err != nil {

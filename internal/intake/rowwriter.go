@@ -11,6 +11,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
+	"campaignd/internal/folders"
 	"campaignd/internal/report"
 	"campaignd/internal/safeio"
 	"campaignd/internal/store"
@@ -109,7 +110,7 @@ func (w *storeRowWriter) flushRefusals() error {
 // reject writes lines of rejected.csv under a temporary name.
 func (w *storeRowWriter) reject(lines []byte) error {
 	if w.rejected == nil {
-		f, err := os.CreateTemp(folder(w.s), ".campaignd-*.tmp") // a name that Recover removes
+		f, err := os.CreateTemp(folders.Of(w.s), ".campaignd-*.tmp") // a name that Recover removes
 		if err != nil {
 			return err
 		}
@@ -144,7 +145,7 @@ func (w *storeRowWriter) commitRejected() error {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	failpoint.At(failpoint.RejectedWritten)
-	final := filepath.Join(folder(w.s), report.RejectedFile)
+	final := filepath.Join(folders.Of(w.s), report.RejectedFile)
 	// Replace one that an interrupted check left.
 	err = os.Remove(final)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {

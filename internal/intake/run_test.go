@@ -23,7 +23,7 @@ import (
 func (h *harness) running(t *testing.T, c *check.Checker) (in *Intake, accepted chan campaign.ID, stop func()) {
 	t.Helper()
 	accepted = make(chan campaign.ID, 1000)
-	in = New(Options{Store: h.store, StateDir: h.config.StateDir, Checker: c, Dispatcher: h.dispatcher,
+	in = New(Options{Store: h.store, Inboxes: h.in.inboxes, StateDir: h.config.StateDir, Checker: c, Dispatcher: h.dispatcher,
 		Accepted: func(id campaign.ID) { accepted <- id }, Log: slog.New(slog.NewTextHandler(h.log, nil)), Now: func() time.Time { return h.clock }})
 	ctx, cancel := context.WithCancel(t.Context())
 	var wait sync.WaitGroup

@@ -11,6 +11,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/display"
+	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
 	"campaignd/internal/store"
 	"campaignd/internal/watch"
@@ -23,7 +24,7 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 	if inbox == nil {
 		return nil
 	}
-	if err := in.Present(c.Inbox); err != nil {
+	if err := in.inboxes.Present(c.Inbox); err != nil {
 		return err
 	}
 	f, _, err := safeio.OpenRegular(filepath.Join(c.Inbox, c.File.Name))
@@ -66,10 +67,10 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 		return err
 	}
 	in.log.Info("opt-outs taken in", "inbox", c.Inbox, "rows", done.Rows, "new", done.Added, "refused", done.Refused)
-	if err := in.ensureFolders(c.Inbox); err != nil {
+	if err := in.inboxes.Ensure(c.Inbox); err != nil {
 		return err
 	}
-	place := controlPlace(c, doneFolder, in.now())
+	place := controlPlace(c, folders.Done, in.now())
 	if err := writeAnswer(place, "%s", answer); err != nil {
 		return err
 	}

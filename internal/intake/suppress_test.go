@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"campaignd/internal/folders"
 	"campaignd/internal/store"
 )
 
@@ -29,9 +30,9 @@ func (h *harness) optOuts() []string {
 // doneReport reads the report on a list of opt-outs in done/.
 func (h *harness) doneReport(file string) string {
 	h.t.Helper()
-	for name, text := range h.tree(doneFolder) {
+	for name, text := range h.tree(folders.Done) {
 		if strings.HasPrefix(name, file+".") && strings.HasSuffix(name, ".report.txt") {
-			if _, moved := h.tree(doneFolder)[strings.TrimSuffix(name, ".report.txt")]; !moved {
+			if _, moved := h.tree(folders.Done)[strings.TrimSuffix(name, ".report.txt")]; !moved {
 				h.t.Errorf("%s has a report and is not beside it", file)
 			}
 			return text
@@ -82,7 +83,7 @@ func TestSuppressLists(t *testing.T) {
 			} else {
 				wantParts(t, h.doneReport("x.suppress.csv"), says)
 			}
-			if diff := cmp.Diff([]string{acceptedFolder, doneFolder, failedFolder}, h.names("")); diff != "" {
+			if diff := cmp.Diff([]string{folders.Accepted, folders.Done, folders.Failed}, h.names("")); diff != "" {
 				t.Error(diff)
 			}
 			if strings.Contains(h.log.String(), "34666777888") {

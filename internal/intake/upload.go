@@ -15,6 +15,7 @@ import (
 	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/failpoint"
+	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
 	"campaignd/internal/store"
 )
@@ -51,7 +52,7 @@ type Upload struct {
 
 // NewUpload begins an upload of about size bytes (0: unknown) into an inbox.
 func (in *Intake) NewUpload(inbox *config.Inbox, size int64) (*Upload, error) {
-	if err := in.ensureFolders(inbox.Path); err != nil {
+	if err := in.inboxes.Ensure(inbox.Path); err != nil {
 		return nil, err
 	}
 	if inbox.MaxPendingBytes > 0 && size > inbox.MaxPendingBytes {
@@ -65,7 +66,7 @@ func (in *Intake) NewUpload(inbox *config.Inbox, size int64) (*Upload, error) {
 	if err := u.space(size); err != nil {
 		return nil, errors.Join(err, u.Close())
 	}
-	dir, err := os.MkdirTemp(filepath.Join(inbox.Path, acceptedFolder), uploadFolder)
+	dir, err := os.MkdirTemp(filepath.Join(inbox.Path, folders.Accepted), uploadFolder)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make folder: %w", err), u.Close())
 	}
@@ -197,11 +198,11 @@ func (u *Upload) Commit(name string, r *store.Request) (campaign.ID, error) {
 		failpoint.At(failpoint.ClaimRecorded)
 		made, err := in.makeFolder(s)
 		if err == nil && made {
-			err = unix.Rename(u.dir, folder(s)) // takes the place of the empty folder, which os.Rename refuses
+			err = unix.Rename(u.dir, folders.Of(s)) // takes the place of the empty folder, which os.Rename refuses
 		}
 		if err == nil && made {
 			u.dir = ""
-			err = safeio.SyncDir(filepath.Dir(folder(s)))
+			err = safeio.SyncDir(filepath.Dir(folders.Of(s)))
 		}
 		switch {
 		case err != nil:
@@ -233,7 +234,7 @@ func (u *Upload) Close() error {
 // ended before the client got an answer.
 func (in *Intake) neverArrived(s *campaign.Sending) bool {
 	for _, f := range s.Files {
-		if _, err := os.Lstat(filepath.Join(folder(s), f.Name)); err == nil {
+		if _, err := os.Lstat(filepath.Join(folders.Of(s), f.Name)); err == nil {
 			return false
 		}
 	}

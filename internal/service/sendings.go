@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
+	"campaignd/internal/folders"
 	"campaignd/internal/report"
 	"campaignd/internal/send"
 	"campaignd/internal/store"
@@ -113,7 +113,7 @@ func (svc *Service) Sending(_ context.Context, id campaign.ID) (api.Details, err
 	details := api.Details{
 		Sending: svc.sending(s, slices, counts), Sliced: s.Sliced, AcceptedAt: s.AcceptedAt, Channels: s.Channels,
 		CSV: s.CSV, Warnings: s.Warnings, Errors: s.Problems, ErrorCount: s.ProblemCount, Previews: s.Previews,
-		Slices: apiSlices(slices), Folder: folderOf(s),
+		Slices: apiSlices(slices), Folder: folders.Now(s),
 	}
 	if s.Receipts && report.HasResults(s) {
 		details.Delivery = &s.Delivery
@@ -149,18 +149,6 @@ func apiSlices(list []campaign.Slice) []api.Slice {
 		out[i] = api.Slice{Start: s.Start, End: s.End, Recipients: s.Recipients}
 	}
 	return out
-}
-
-// folderOf returns the folder that holds a sending's files.
-func folderOf(s *campaign.Sending) string {
-	place := "accepted"
-	if s.Filed {
-		place = "failed"
-		if s.State == campaign.StateCompleted {
-			place = "done"
-		}
-	}
-	return filepath.Join(s.Inbox, place, s.FolderName())
 }
 
 // Pause implements control.Sendings.

@@ -13,6 +13,7 @@ import (
 
 	"campaignd/internal/config"
 	"campaignd/internal/control"
+	"campaignd/internal/folders"
 	"campaignd/internal/intake"
 	"campaignd/internal/keylock"
 	"campaignd/internal/send"
@@ -36,6 +37,7 @@ type Options struct {
 	Store      *store.Store
 	Intake     *intake.Intake
 	Dispatcher *send.Dispatcher
+	Inboxes    *folders.Inboxes
 	Watchers   Watchers
 	Metrics    *control.Metrics
 	Log        *slog.Logger

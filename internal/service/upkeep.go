@@ -16,7 +16,7 @@ import (
 	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
-	"campaignd/internal/intake"
+	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
 	"campaignd/internal/send"
 	"campaignd/internal/store"
@@ -75,7 +75,7 @@ func (svc *Service) inboxStatus(c *config.Config) []api.Inbox {
 		n := counts[in.Path]
 		one := api.Inbox{Path: in.Path, Waiting: n.Pending, Checking: checking[in.Path], Others: n.Foreign + n.BadNames,
 			LastScan: n.LookedAt.UTC(), Problem: n.Err}
-		if err := svc.Intake.Present(in.Path); err != nil && one.Problem == "" {
+		if err := svc.Inboxes.Present(in.Path); err != nil && one.Problem == "" {
 			one.Problem = err.Error()
 		}
 		for _, w := range waits[in.Path] {
@@ -125,7 +125,7 @@ func (svc *Service) Ready(context.Context) []api.Check {
 	_, err := svc.Store.Stats()
 	add("store", text(cmp.Or(err, svc.Store.Writable())))
 	for path, n := range svc.Watchers.Counts() {
-		add("inbox "+path, cmp.Or(n.Err, text(svc.Intake.Present(path))))
+		add("inbox "+path, cmp.Or(n.Err, text(svc.Inboxes.Present(path))))
 	}
 	stopping := ""
 	if svc.Stopping() {
@@ -168,9 +168,9 @@ func (svc *Service) Doctor(_ context.Context, deep bool) ([]api.Finding, error) 
 		add("disk", api.LevelOK, fmt.Sprintf("%d MiB are free on the store's file system", free>>20), "")
 	}
 	for _, in := range c.Inboxes {
-		if err := svc.Intake.Prepare(in.Path); err != nil {
+		if err := svc.Inboxes.Prepare(in.Path); err != nil {
 			advice := "give the daemon's user read and write permission on the inbox, and keep accepted/ on the same mount"
-			if errors.Is(err, intake.ErrNotInbox) {
+			if errors.Is(err, folders.ErrNotInbox) {
 				advice = "mount its disk, and everything continues; if the folder was replaced on purpose, run: campaignd inbox accept " + in.Path
 			}
 			add("inbox", api.LevelFail, err.Error(), advice)

@@ -86,7 +86,7 @@ func (svc *Service) earlierRequest(key [32]byte) (*store.Request, error) {
 	if errors.Is(err, store.ErrNotFound) { // removed by retention
 		return r, nil
 	}
-	if err != nil || intake.IsVoid(s) {
+	if err != nil || s.Void() {
 		return nil, err
 	}
 	return r, nil

@@ -10,6 +10,7 @@ import (
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
+	"campaignd/internal/folders"
 	"campaignd/internal/intake"
 	"campaignd/internal/store"
 )
@@ -104,7 +105,7 @@ func uploadError(err error) error {
 			return &api.Error{Code: code, Message: err.Error()}
 		}
 	}
-	if errors.Is(err, intake.ErrNotInbox) {
+	if errors.Is(err, folders.ErrNotInbox) {
 		return api.Unavailablef("the inbox can't be reached at the moment: ask the operator")
 	}
 	return err

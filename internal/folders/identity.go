@@ -1,4 +1,4 @@
-package intake
+package folders
 
 import (
 	"crypto/rand"
@@ -16,10 +16,10 @@ import (
 	"campaignd/internal/store"
 )
 
-// idFile holds the random id by which campaignd knows an inbox. Partners can't write to accepted/.
-const idFile = ".inbox-id"
+// IDFile holds the random id by which campaignd knows an inbox. Partners can't write to accepted/.
+const IDFile = ".inbox-id"
 
-// adoptInbox is the content of idFile that asks the daemon to adopt the folder.
+// adoptInbox is the content of IDFile that asks the daemon to adopt the folder.
 const adoptInbox = "accept"
 
 // ErrNotInbox is returned when the folder at an inbox's path is not the inbox: its disk may not be
@@ -30,29 +30,29 @@ var ErrNotInbox = errors.New("this folder is not the inbox that it was: is its d
 // Present returns nil if the folder at an inbox's path is the inbox (docs/contract.md 2, the inbox
 // must be the inbox). It gives an id to an inbox that has none. Otherwise nothing may be created,
 // moved or removed in the folder.
-func (in *Intake) Present(inbox string) error {
-	root, err := in.openInbox(inbox)
+func (b *Inboxes) Present(inbox string) error {
+	root, err := b.Open(inbox)
 	if err != nil {
 		return err
 	}
 	return root.Close()
 }
 
-// openInbox opens the folder at an inbox's path if it is the inbox, like Present. What is done
+// Open opens the folder at an inbox's path if it is the inbox, like Present. What is done
 // through the root is done in the inbox, even if its disk is unmounted meanwhile.
-func (in *Intake) openInbox(inbox string) (*os.Root, error) {
-	in.identity.Lock()
-	defer in.identity.Unlock()
+func (b *Inboxes) Open(inbox string) (*os.Root, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	root, err := os.OpenRoot(inbox)
 	if err == nil {
-		if err = in.identify(root, inbox); err != nil {
+		if err = b.identify(root, inbox); err != nil {
 			err = errors.Join(err, root.Close())
 		}
 	}
 	if errors.Is(err, ErrNotInbox) || errors.Is(err, fs.ErrNotExist) {
 		err = awayError{err}
 	}
-	in.logPresence(inbox, err)
+	b.logPresence(inbox, err)
 	if err != nil {
 		return nil, err
 	}
@@ -64,18 +64,18 @@ type awayError struct{ error }
 
 func (e awayError) Unwrap() error { return e.error }
 
-func isAway(err error) bool {
+func IsAway(err error) bool {
 	_, away := errors.AsType[awayError](err)
 	return away
 }
 
 // identify compares the id in an opened folder with the one in the store.
-func (in *Intake) identify(root *os.Root, inbox string) error {
+func (b *Inboxes) identify(root *os.Root, inbox string) error {
 	path, err := filepath.Abs(inbox)
 	if err != nil {
 		return err
 	}
-	known, err := in.store.InboxID(path)
+	known, err := b.store.InboxID(path)
 	if err != nil {
 		return err
 	}
@@ -87,9 +87,9 @@ func (in *Intake) identify(root *os.Root, inbox string) error {
 		return nil
 	case known != "" && found != adoptInbox:
 		return fmt.Errorf("inbox %q: %w", inbox, ErrNotInbox)
-	case known == "" && in.inbox(inbox) == nil:
+	case known == "" && b.config().Inbox(inbox) == nil:
 		return nil // of an older release, and no longer configured
-	case known == "" && found == "" && in.lost(root, inbox):
+	case known == "" && found == "" && b.lost(root, inbox):
 		return fmt.Errorf("inbox %q: %w", inbox, ErrNotInbox)
 	}
 	id := found
@@ -99,40 +99,43 @@ func (in *Intake) identify(root *os.Root, inbox string) error {
 			return err
 		}
 	}
-	return in.store.SetInboxID(path, id)
+	return b.store.SetInboxID(path, id)
 }
+
+// recentLook is the number of sendings among which lost looks for one of the inbox.
+const recentLook = 5000
 
 // lost reports whether a folder without an id lacks accepted/ although drops were taken from there,
 // by a release that gave no ids.
-func (in *Intake) lost(root *os.Root, inbox string) bool {
-	if _, err := root.Lstat(acceptedFolder); !errors.Is(err, fs.ErrNotExist) {
+func (b *Inboxes) lost(root *os.Root, inbox string) bool {
+	if _, err := root.Lstat(Accepted); !errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
-	newest, err := in.store.Sendings(store.Filter{Limit: earlierLook})
-	return err == nil && slices.ContainsFunc(newest, func(s *campaign.Sending) bool { return filepath.Clean(s.Inbox) == filepath.Clean(inbox) && !IsVoid(s) })
+	newest, err := b.store.Sendings(store.Filter{Limit: recentLook})
+	return err == nil && slices.ContainsFunc(newest, func(s *campaign.Sending) bool { return filepath.Clean(s.Inbox) == filepath.Clean(inbox) && !s.Void() })
 }
 
-// logPresence logs that an inbox went away or came back. The caller holds identity.
-func (in *Intake) logPresence(inbox string, err error) {
+// logPresence logs that an inbox went away or came back. The caller holds mu.
+func (b *Inboxes) logPresence(inbox string, err error) {
 	key := filepath.Clean(inbox)
-	switch was := in.away[key]; {
-	case in.inbox(inbox) == nil:
-	case isAway(err) && !was:
-		in.away[key] = true
-		in.log.Warn("the inbox isn't there: nothing is taken from it; what was accepted is still sent, and filing waits", "inbox", inbox, "err", err)
+	switch was := b.away[key]; {
+	case b.config().Inbox(inbox) == nil:
+	case IsAway(err) && !was:
+		b.away[key] = true
+		b.log.Warn("the inbox isn't there: nothing is taken from it; what was accepted is still sent, and filing waits", "inbox", inbox, "err", err)
 	case err == nil && was:
-		in.away[key] = false
-		in.log.Info("the inbox is back", "inbox", inbox)
+		b.away[key] = false
+		b.log.Info("the inbox is back", "inbox", inbox)
 	}
 }
 
-// gone reports whether a path in an inbox doesn't exist although the inbox is there.
-func (in *Intake) gone(inbox, path string) (bool, error) {
+// Gone reports whether a path in an inbox doesn't exist although the inbox is there.
+func (b *Inboxes) Gone(inbox, path string) (bool, error) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	err := in.Present(inbox) // looked at afterwards: it may have gone a moment ago
-	if errors.Is(err, fs.ErrNotExist) && in.inbox(inbox) == nil {
+	err := b.Present(inbox) // looked at afterwards: it may have gone a moment ago
+	if errors.Is(err, fs.ErrNotExist) && b.config().Inbox(inbox) == nil {
 		err = nil // no longer an inbox
 	}
 	return err == nil, err
@@ -140,7 +143,7 @@ func (in *Intake) gone(inbox, path string) (bool, error) {
 
 // readInboxID returns the id in an opened folder, "" if it has none. accepted/ may be a link.
 func readInboxID(root *os.Root) (string, error) {
-	text, err := os.ReadFile(filepath.Join(root.Name(), acceptedFolder, idFile))
+	text, err := os.ReadFile(filepath.Join(root.Name(), Accepted, IDFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
@@ -159,15 +162,15 @@ func writeInboxID(root *os.Root, id string) error {
 	if err := makeFolders(root); err != nil {
 		return err
 	}
-	return safeio.WriteFile(filepath.Join(root.Name(), acceptedFolder, idFile), 0o644, func(w io.Writer) error {
+	return safeio.WriteFile(filepath.Join(root.Name(), Accepted, IDFile), 0o644, func(w io.Writer) error {
 		_, err := fmt.Fprintln(w, id)
 		return err
 	})
 }
 
-// AcceptInbox asks the daemon to adopt the folder at an inbox's path, which was moved or replaced on
+// Accept asks the daemon to adopt the folder at an inbox's path, which was moved or replaced on
 // purpose. The daemon notices it at its next look.
-func AcceptInbox(inbox string) error {
+func Accept(inbox string) error {
 	root, err := os.OpenRoot(inbox)
 	if err != nil {
 		return err
@@ -175,9 +178,9 @@ func AcceptInbox(inbox string) error {
 	return errors.Join(writeInboxID(root, adoptInbox), root.Close())
 }
 
-// ensureFolders makes accepted/, done/ and failed/ inside the inbox, if it is the inbox.
-func (in *Intake) ensureFolders(inbox string) error {
-	root, err := in.openInbox(inbox)
+// Ensure makes accepted/, done/ and failed/ inside the inbox, if it is the inbox.
+func (b *Inboxes) Ensure(inbox string) error {
+	root, err := b.Open(inbox)
 	if err != nil {
 		return err
 	}
