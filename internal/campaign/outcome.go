@@ -140,6 +140,7 @@ type Entry struct {
 	Provider string    // the provider's id for the message
 	Code     string    // the provider's code for a failure
 	Detail   string    // for a person; no contact data
+	HandOut  uint64    // InFlight: number of the batch that went to workers on other machines; 0: none, or it doesn't matter
 
 	// MaybeDelivered says of a result that this attempt may have reached the receiver: a
 	// timeout after the request was written, a crash. The store remembers it for the

@@ -23,6 +23,7 @@ type item struct {
 	attempts uint8                  // including this one
 	before   campaign.MessageStatus // status before it was picked
 	sliced   bool                   // its sending uses slots
+	claimed  bool                   // a worker on another machine was allowed to send it
 
 	outcome          campaign.Outcome // set when the result is decided
 	recordedAttempts uint8            // attempts to record
@@ -32,8 +33,10 @@ type item struct {
 // batch holds the messages of one call of a driver. It is reused.
 type batch struct {
 	driver  *driver
-	due     int64 // Unix nanoseconds: not handed over before; 0: at once
-	first   int64 // earliest of the items' times; due is the latest
+	due     int64  // Unix nanoseconds: not handed over before; 0: at once
+	first   int64  // earliest of the items' times; due is the latest
+	number  uint64 // of a batch for workers on other machines
+	part    int    // where it begins in the batch of that number
 	items   []item
 	msgs    []Message
 	ptrs    []*Message
@@ -50,6 +53,8 @@ const (
 	verdictRefused                         // the store refused the attempt: nothing to record
 	verdictSuppressed                      // not handed over: its contact has opted out
 	verdictSlotFull                        // not handed over: the slot has no capacity left
+	verdictLeft                            // claimed by a worker, whose answer the next start finds: nothing to record
+	verdictLost                            // claimed by a worker that doesn't answer: unknown, and no failure of the channel
 )
 
 // seen reports whether the receiver may have seen the attempt, so that it counts for its slot.
@@ -60,7 +65,7 @@ func (r *Result) seen() bool {
 // reset empties the batch for its next use, which writes items, messages and results as a whole:
 // they aren't cleared.
 func (b *batch) reset() {
-	b.driver, b.due, b.first = nil, 0, 0
+	b.driver, b.due, b.first, b.number, b.part = nil, 0, 0, 0, 0
 	b.items, b.msgs, b.ptrs, b.results = b.items[:0], b.msgs[:0], b.ptrs[:0], b.results[:0]
 	b.content, b.text, b.ends = b.content[:0], b.text[:0], b.ends[:0]
 }

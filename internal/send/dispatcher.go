@@ -123,6 +123,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	d.stopping.Store(true)
 	d.mu.Lock()
 	d.running = false
+	for _, cs := range d.senders {
+		cs.withdrawHalted()
+	}
 	d.mu.Unlock()
 	d.nudge()
 	ended := make(chan struct{})
@@ -229,6 +232,7 @@ func (d *Dispatcher) Channels() []ChannelStatus {
 		s := ChannelStatus{Application: keys[cs].application, Name: cs.name, Rate: cs.settings.Load().Rate, Limit: cs.limiter.currentRate(now),
 			Sendings: int(cs.cursorCount.Load()), InFlight: int(cs.unrecorded.Load())}
 		cs.breaker.status(&s)
+		cs.workersStatus(&s)
 		out = append(out, s)
 	}
 	slices.SortFunc(out, func(a, b ChannelStatus) int {
@@ -251,12 +255,14 @@ func (d *Dispatcher) InFlight() int {
 	return n
 }
 
-// InFlightOf returns the number of messages of one sending without a recorded result.
+// InFlightOf returns the number of messages of one sending that may be on their way to their
+// recipients: those without a recorded result, and of these on remote channels only the ones
+// that a worker has claimed.
 func (d *Dispatcher) InFlightOf(id campaign.ID) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if r := d.runs[id]; r != nil {
-		return int(r.unrecorded.Load())
+		return int(r.unrecorded.Load() - r.remote.Load() + r.claimed.Load())
 	}
 	return 0
 }

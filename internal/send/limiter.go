@@ -16,7 +16,8 @@ type rateLimiter struct {
 	mu            sync.Mutex // guards the fields below
 	configured    float64    // as configured; 0: no limit
 	bucket        *rate.Limiter
-	halvedAt      time.Time // when the rate was last halved; zero: at full rate
+	claims        *rate.Limiter // paces the claims of workers; nil: none yet
+	halvedAt      time.Time     // when the rate was last halved; zero: at full rate
 	raisedAt      time.Time
 	ceiling       float64       // rate at which a channel without a rate counts as recovered
 	commitTime    time.Duration // time of a commit of attempts, smoothed
@@ -90,6 +91,31 @@ func (r *rateLimiter) allow(now time.Time, n int) bool {
 		return true
 	}
 	return r.bucket.AllowN(now, min(n, r.bucket.Burst()))
+}
+
+// claim returns how long a worker's claim of n messages must wait so that the receiver gets no more
+// than the rate: batches that were handed out one by one may be claimed together. It returns false if that
+// is too long.
+func (r *rateLimiter) claim(now time.Time, n int) (time.Duration, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	limit, burst := r.bucket.Limit(), r.bucket.Burst()
+	if limit == rate.Inf {
+		return 0, true
+	}
+	if r.claims == nil {
+		r.claims = rate.NewLimiter(limit, burst)
+	} else if r.claims.Limit() != limit {
+		r.claims.SetLimitAt(now, limit)
+		r.claims.SetBurstAt(now, burst)
+	}
+	tokens := r.claims.ReserveN(now, min(n, burst))
+	wait := tokens.DelayFrom(now)
+	if wait > maxClaimDelay {
+		tokens.CancelAt(now)
+		return 0, false
+	}
+	return wait, true
 }
 
 // wait returns the time until n tokens are available.

@@ -58,6 +58,8 @@ type ChannelSettings struct {
 	RetryMax    time.Duration // 0: 10m
 	OnUnknown   Policy        // "": HoldUnknown
 
+	AnswerWait time.Duration // of a remote channel: how long a worker that has claimed a batch may be silent; 0: 1m
+
 	// RefusalsInARow equal permanent refusals in a row hold a sending; 0: 20.
 	RefusalsInARow int
 }
@@ -70,6 +72,8 @@ type ChannelStatus struct {
 	Limit       float64 // in force: lower than Rate after a throttle; 0: no limit
 	Sendings    int     // loaded sendings: with something due or within the lookahead
 	InFlight    int     // messages without a recorded result
+	Remote      bool    // workers on other machines send
+	Places      int     // of a remote channel: messages that its workers can send at the same time
 
 	State     ChannelState
 	Held      bool      // State is ChannelHeld

@@ -257,22 +257,23 @@ func (cs *channelSender) commit(ctx context.Context) error {
 		return nil
 	}
 	now := cs.d.now()
-	entry := func(it *item, o campaign.Outcome, attempts uint8) {
+	entry := func(it *item, o campaign.Outcome, attempts uint8, handOut uint64) {
 		at := now
 		if o == campaign.InFlight && it.lateFrom > now.UnixNano() {
 			at = time.Unix(0, it.lateFrom).UTC() // it is recorded before its time
 		}
 		g.entries = append(g.entries, campaign.Entry{})
 		e := &g.entries[len(g.entries)-1]
-		e.Sending, e.Row, e.Message, e.Outcome, e.Attempts, e.At = it.cursor.run.id, it.row, it.message, o, attempts, at
+		e.Sending, e.Row, e.Message, e.Outcome, e.Attempts, e.At, e.HandOut = it.cursor.run.id, it.row, it.message, o, attempts, at, handOut
 	}
 	for _, p := range g.batches {
+		handOut := cs.number(p)
 		for i := range p.items {
-			entry(&p.items[i], campaign.InFlight, p.items[i].attempts)
+			entry(&p.items[i], campaign.InFlight, p.items[i].attempts, handOut)
 		}
 	}
 	for i := range g.settled {
-		entry(&g.settled[i], g.settled[i].outcome, g.settled[i].recordedAttempts)
+		entry(&g.settled[i], g.settled[i].outcome, g.settled[i].recordedAttempts, 0)
 	}
 	g.entries = append(g.entries, cs.outcomes...)
 	if g.count > 0 {
@@ -296,6 +297,9 @@ func (cs *channelSender) commit(ctx context.Context) error {
 			cur.inFlight += n
 			cur.picked -= n
 			cur.run.unrecorded.Add(int64(n))
+			if cs.driver.remote != nil {
+				cur.run.remote.Add(int64(n))
+			}
 		})
 		cs.enqueue(p)
 	}

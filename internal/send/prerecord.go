@@ -97,6 +97,14 @@ func (cs *channelSender) releaseDue(mono, now time.Time, sleep *sleeper) {
 }
 
 func (cs *channelSender) submit(b *batch) {
+	if b.driver.remote != nil {
+		cs.split(b, cs.queue)
+		return
+	}
+	cs.queue(b)
+}
+
+func (cs *channelSender) queue(b *batch) {
 	if cs.workers.submit(b, int(cs.limit.Load())) {
 		cs.d.workers.Go(cs.work)
 	}

@@ -56,7 +56,7 @@ func (cs *channelSender) decide(b *batch, entries []campaign.Entry) []campaign.E
 	set := cs.settings.Load()
 	for i := range b.items {
 		it, res := &b.items[i], &b.results[i]
-		if res.Verdict == verdictRefused {
+		if res.nothingToRecord() {
 			continue
 		}
 		cs.decideOne(it, res, set, at)
@@ -85,6 +85,11 @@ func (cs *channelSender) decide(b *batch, entries []campaign.Entry) []campaign.E
 		}
 	}
 	return entries
+}
+
+// nothingToRecord reports whether the store keeps the message as it is.
+func (r *Result) nothingToRecord() bool {
+	return r.Verdict == verdictRefused || r.Verdict == verdictLeft
 }
 
 // decideOne decides the outcome of one message.

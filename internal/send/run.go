@@ -33,6 +33,8 @@ type run struct {
 	started    atomic.Bool     // its first attempt is durable
 	replanning atomic.Bool     // it is being planned again
 	unrecorded atomic.Int64    // messages without a recorded result
+	remote     atomic.Int64    // of these, those of remote channels
+	claimed    atomic.Int64    // of these, those that a worker was allowed to send
 	concluded  chan struct{}   // closed when the run is concluded
 	loading    context.Context // of what load waits for; ends when the run is halted
 	stopLoad   context.CancelFunc
@@ -98,6 +100,7 @@ func (r *run) barrier() {
 		cs.gate.Lock()
 		//lint:ignore SA2001 the lock itself is the point: whoever held the gate is through
 		cs.gate.Unlock()
+		cs.withdrawHalted()
 		cs.nudge()
 	}
 }

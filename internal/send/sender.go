@@ -60,6 +60,7 @@ type channelSender struct {
 	blocked         bool      // a rule of our own holds the channel, as last reported to the runs
 	blockedCursors  int       // cursors when it was reported
 	probing         bool      // the next group is the probe of an open breaker
+	waitsSince      time.Time // since when nothing can be handed out to workers
 
 	// Shared.
 	gate        sync.RWMutex // held for reading between the check at hand-over and the call; see run.barrier
@@ -69,6 +70,7 @@ type channelSender struct {
 	limit       atomic.Int64                    // concurrency
 	maxBatch    atomic.Int64                    // most messages in one call
 	settings    atomic.Pointer[ChannelSettings] // as configured
+	available   atomic.Pointer[Workers]         // of a remote channel, as last seen
 	rules       atomic.Pointer[rules]           // checked at hand-over
 	unrecorded  atomic.Int64                    // messages marked, result not recorded
 	cursorCount atomic.Int64                    // len(cursors)
@@ -82,6 +84,8 @@ type channelSender struct {
 	retired bool            // the channel is gone from the configuration
 	pings   []chan struct{} // closed when loop runs the next time
 	ended   bool            // loop has returned
+
+	handOuts map[*HandOut]struct{} // batches that workers may claim or have claimed; nil until the first
 }
 
 // changedSettings are the settings that a reload hands to loop.
@@ -199,7 +203,13 @@ func (cs *channelSender) applyResults(b *batch) {
 	for i := range b.items {
 		it := &b.items[i]
 		cur := it.cursor
-		if b.results[i].Verdict == verdictRefused {
+		if b.driver.remote != nil {
+			cur.run.remote.Add(-1)
+			if it.claimed {
+				cur.run.claimed.Add(-1)
+			}
+		}
+		if b.results[i].nothingToRecord() {
 			continue
 		}
 		status := campaign.NewMessageStatus(it.outcome, int(it.recordedAttempts))

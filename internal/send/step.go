@@ -32,6 +32,8 @@ const idleTimeout = 10 * time.Second
 func (cs *channelSender) unrecordedLimit() int {
 	concurrency := int(cs.limit.Load())
 	switch {
+	case cs.driver != nil && cs.driver.remote != nil:
+		return cs.remoteLimit()
 	case cs.batchSize() > 1 && cs.settings.Load().OnUnknown == RetryUnknown:
 		return max(fewBatches, min(manyBatches, recordedPerWorker*concurrency)) * cs.batchSize()
 	case cs.batchSize() > 1:
@@ -59,6 +61,7 @@ func (cs *channelSender) step(ctx context.Context) (wait time.Duration, ok bool)
 	sleep := sleeper{}
 	mono, now := time.Now(), cs.d.now()
 	n := 0
+	cs.followWorkers()
 	switch {
 	case ctx.Err() != nil:
 		cs.returnQueued()
@@ -199,6 +202,10 @@ func (cs *channelSender) allowance(mono, now time.Time, sleep *sleeper) int {
 	if open, until := cs.window.open(now); !open {
 		cs.waitForWindow(now, until)
 		sleep.atMost(min(max(until.Sub(now), time.Millisecond), maxSleep))
+		return 0
+	}
+	if cs.waitForWorkers(now) {
+		sleep.atMost(maxSleep)
 		return 0
 	}
 	if !cs.anyDue(now) || cs.pickUntil > now.UnixNano() && !cs.dueBy(now) && cs.prerecordLimit() <= 0 {

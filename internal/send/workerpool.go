@@ -16,12 +16,14 @@ import (
 // messages are in flight.
 type driver struct {
 	Channel
-	users atomic.Int64 // the channel sender, and one per batch
-	ended func(*driver)
+	remote Remote       // Channel, if workers on other machines send for it
+	users  atomic.Int64 // the channel sender, and one per batch
+	ended  func(*driver)
 }
 
 func newDriver(c Channel, ended func(*driver)) *driver {
 	d := &driver{Channel: c, ended: ended}
+	d.remote, _ = c.(Remote)
 	d.users.Store(1)
 	return d
 }
@@ -112,7 +114,11 @@ func (cs *channelSender) work() {
 		if b == nil {
 			return
 		}
-		cs.send(b)
+		if b.driver.remote != nil {
+			cs.handOut(b)
+		} else {
+			cs.send(b)
+		}
 		if cs.completed.add(b) {
 			cs.nudge()
 		}

@@ -1,0 +1,316 @@
+package send
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// HandOut is a batch on its way to a worker and back. A Remote calls its methods, from any
+// goroutine; after the batch's end they do nothing.
+type HandOut struct {
+	// Number and Part identify the batch: the number is recorded with its attempts, and a
+	// batch that was too large was divided into parts.
+	Number   uint64
+	Part     int
+	Messages []*Message
+
+	cs     *channelSender
+	b      *batch
+	index  []int         // of each message in the batch's items
+	halted chan struct{} // closed when nothing more of it may go
+	event  chan struct{} // wakes the goroutine that waits for the worker
+
+	mu      sync.Mutex // guards the fields below, and the results of b until over
+	over    bool
+	claims  int // that were granted
+	open    int // granted messages without an answer
+	began   time.Time
+	late    time.Duration // of the latest message at the claim
+	rules   *rules
+	claimed time.Time // wall clock, for the slot
+}
+
+func (cs *channelSender) newHandOut(b *batch) *HandOut {
+	h := &HandOut{Number: b.number, Part: b.part, cs: cs, b: b, halted: make(chan struct{}), event: make(chan struct{}, 1)}
+	for i := range b.items {
+		if b.results[i].Verdict == 0 {
+			h.Messages = append(h.Messages, &b.msgs[i])
+			h.index = append(h.index, i)
+		}
+	}
+	return h
+}
+
+// Claim answers a worker that asks whether it may send the batch: it returns for each message
+// whether it may. This is the hand-over (docs/contract.md 8), so every message goes through
+// the same check as with a local driver. A batch is granted once, and once more for every
+// further worker that gets it where unknown messages are resent.
+//
+// It may take up to half a second, to keep the channel's rate.
+func (h *HandOut) Claim() []bool {
+	cs, allowed := h.cs, make([]bool, len(h.Messages))
+	wait, ok := cs.limiter.claim(time.Now(), len(h.Messages))
+	if !ok {
+		h.refuse()
+		return allowed
+	}
+	time.Sleep(wait)
+	cs.gate.RLock()
+	defer cs.gate.RUnlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over || h.claims > 0 && cs.settings.Load().OnUnknown != RetryUnknown {
+		return allowed
+	}
+	now := cs.beginHandOver()
+	h.rules, h.claimed = now.rules, now.now
+	granted := 0
+	for k, i := range h.index {
+		it, res := &h.b.items[i], &h.b.results[i]
+		if res.Verdict != 0 {
+			continue
+		}
+		if v := cs.check(it, &h.b.msgs[i], &now); v != 0 {
+			// Whoever claimed it before may have sent it.
+			*res = Result{Verdict: v, MaybeDelivered: it.claimed}
+			if it.claimed {
+				h.open--
+			}
+			continue
+		}
+		if !it.claimed {
+			it.claimed = true
+			it.cursor.run.claimed.Add(1)
+			h.open++
+			h.late = max(h.late, time.Duration(now.now.UnixNano()-it.lateFrom))
+		}
+		allowed[k] = true
+		granted++
+	}
+	if granted > 0 {
+		h.claims++
+		h.began = time.Now()
+	}
+	h.wake()
+	return allowed
+}
+
+// refuse returns the messages of a batch that nobody has claimed: they are picked again.
+func (h *HandOut) refuse() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, i := range h.index {
+		if res := &h.b.results[i]; !h.over && h.claims == 0 && res.Verdict == 0 {
+			*res = Returned()
+		}
+	}
+	h.wake()
+}
+
+// Answer gives the result of message k, which must be the attempt that the batch is about. It
+// returns false for one that wasn't granted or has its result already.
+func (h *HandOut) Answer(k int, res Result) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := h.index[k]
+	if h.over || !h.b.items[i].claimed || h.b.results[i].Verdict != 0 {
+		return false
+	}
+	h.b.results[i] = res
+	if h.open--; h.open == 0 {
+		h.wake()
+	}
+	return true
+}
+
+// Alive notes that the worker works at the batch.
+func (h *HandOut) Alive() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.claims > 0 {
+		h.began = time.Now()
+	}
+}
+
+// Returned is the result of a message that a worker certainly has not sent.
+func Returned() Result { return Result{Verdict: verdictReturned} }
+
+// wake wakes the goroutine that waits for the worker. h.mu is held.
+func (h *HandOut) wake() {
+	select {
+	case h.event <- struct{}{}:
+	default:
+	}
+}
+
+// handOut offers a batch to the workers and waits until every message of it has a result.
+func (cs *channelSender) handOut(b *batch) {
+	h := cs.newHandOut(b)
+	if len(h.Messages) == 0 {
+		cs.react(b)
+		return
+	}
+	remote := b.driver.remote
+	cs.trackHandOut(h)
+	cs.gate.RLock()
+	now := cs.beginHandOver()
+	cs.gate.RUnlock()
+	if !now.closed && h.mayGo() {
+		err := remote.Publish(cs.d.sendCtx, h)
+		h.wait(cs.d.sendCtx, remote, err == nil)
+		remote.Withdraw(h)
+	}
+	cs.untrackHandOut(h)
+	h.end(cs.d.sendCtx.Err() != nil)
+	if h.claims > 0 {
+		h.account()
+	}
+	cs.react(b)
+}
+
+// account counts a claimed batch for the metrics, and gives back to the slot what certainly
+// never reached the receiver.
+func (h *HandOut) account() {
+	granted := 0
+	for _, i := range h.index {
+		it, res := &h.b.items[i], &h.b.results[i]
+		if !it.claimed {
+			continue
+		}
+		granted++
+		unsent := res.Verdict == VerdictUnreachable || res.Verdict == verdictReturned && !res.MaybeDelivered
+		if unsent && it.sliced && h.rules.grid != nil {
+			h.rules.slots.giveBack(h.rules.grid, h.claimed)
+		}
+	}
+	if cs := h.cs; cs.d.observer != nil {
+		cs.d.observer.Attempted(cs.id, cs.name, granted, h.late, time.Since(h.began))
+	}
+}
+
+// wait returns when every granted message has its answer, when nobody has claimed the batch
+// for claimWait, when the worker has given no sign of life for answer_wait, or when ctx ends.
+// Time in which no answer can arrive doesn't count. What could not be offered is given up
+// after publishRetry: it is picked again then.
+func (h *HandOut) wait(ctx context.Context, remote Remote, offered bool) {
+	since, limit := time.Now(), claimWait
+	if !offered {
+		limit = publishRetry
+		h.refuse()
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for {
+		h.mu.Lock()
+		claims, open, began := h.claims, h.open, h.began
+		h.mu.Unlock()
+		left, halted := limit-time.Since(since), h.halted
+		if claims > 0 {
+			if open == 0 {
+				return
+			}
+			halted = nil // its answers still count
+			if remote.Workers().Away {
+				h.Alive()
+				began = time.Now()
+			}
+			left = h.cs.answerWait() - time.Since(began)
+		} else if offered && h.decided() {
+			return
+		}
+		if left <= 0 {
+			return
+		}
+		timer.Reset(min(left, maxSleep))
+		select {
+		case <-h.event:
+		case <-halted:
+			return
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+// decided reports whether every message has a result.
+func (h *HandOut) decided() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, i := range h.index {
+		if h.b.results[i].Verdict == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// end gives every message without a result the one that fits: what no worker was granted was
+// not sent. left says that what was granted is left in flight: the next start finds its
+// answers.
+func (h *HandOut) end(left bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.over = true
+	for _, i := range h.index {
+		switch res := &h.b.results[i]; {
+		case res.Verdict != 0:
+		case !h.b.items[i].claimed:
+			res.Verdict = verdictReturned
+		case left:
+			res.Verdict = verdictLeft
+		default:
+			*res = Result{Verdict: verdictLost, Detail: "the worker that took it has not answered", MaybeDelivered: true}
+		}
+	}
+}
+
+func (cs *channelSender) answerWait() time.Duration {
+	if wait := cs.settings.Load().AnswerWait; wait > 0 {
+		return wait
+	}
+	return defaultAnswerWait
+}
+
+func (cs *channelSender) trackHandOut(h *HandOut) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.handOuts == nil {
+		cs.handOuts = map[*HandOut]struct{}{}
+	}
+	cs.handOuts[h] = struct{}{}
+}
+
+func (cs *channelSender) untrackHandOut(h *HandOut) {
+	cs.mu.Lock()
+	delete(cs.handOuts, h)
+	cs.mu.Unlock()
+}
+
+// withdrawHalted withdraws batches that no worker has claimed and of which nothing may go any
+// more, so that a pause, a cancel or a stop needn't wait for claimWait.
+func (cs *channelSender) withdrawHalted() {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for h := range cs.handOuts {
+		if h.mayGo() {
+			continue
+		}
+		delete(cs.handOuts, h)
+		close(h.halted)
+	}
+}
+
+// mayGo reports whether a message of the batch may still go.
+func (h *HandOut) mayGo() bool {
+	if h.cs.d.stopping.Load() {
+		return false
+	}
+	for _, i := range h.index {
+		if !h.b.items[i].cursor.run.isHalted() {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,564 @@
+package send
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// fakeRemote is a remote channel whose workers are goroutines of the test. A worker sends what
+// it was granted through the fake, which keeps it.
+type fakeRemote struct {
+	fake
+	state sync.Mutex // guards the fields below
+	now   Workers
+	last  uint64
+	sizes []int // of the batches offered
+	down  bool  // Publish fails, although the batch was offered
+
+	// work is called for every batch in its own goroutine; nil: claim and answer at once.
+	work func(*HandOut)
+	took time.Duration // that the receiver takes to answer
+
+	workers sync.WaitGroup
+}
+
+func (f *fakeRemote) Workers() Workers {
+	f.state.Lock()
+	defer f.state.Unlock()
+	return f.now
+}
+
+func (f *fakeRemote) set(w Workers) {
+	f.state.Lock()
+	defer f.state.Unlock()
+	f.now = w
+}
+
+func (f *fakeRemote) NextNumber() uint64 {
+	f.state.Lock()
+	defer f.state.Unlock()
+	f.last++
+	return f.last
+}
+
+func (f *fakeRemote) Publish(_ context.Context, h *HandOut) error {
+	f.state.Lock()
+	defer f.state.Unlock()
+	f.sizes = append(f.sizes, len(h.Messages))
+	work := f.work
+	if work == nil {
+		work = f.serve
+	}
+	f.workers.Go(func() { work(h) })
+	if f.down {
+		return errors.New("no answer from the server")
+	}
+	return nil
+}
+
+func (f *fakeRemote) Withdraw(*HandOut) {}
+
+// offered returns the sizes of the batches that were offered.
+func (f *fakeRemote) offered() []int {
+	f.state.Lock()
+	defer f.state.Unlock()
+	return slices.Clone(f.sizes)
+}
+
+// serve claims a batch, sends what it may and answers.
+func (f *fakeRemote) serve(h *HandOut) { f.answerAll(h, f.deliver(h)) }
+
+// deliver claims a batch and sends what it may.
+func (f *fakeRemote) deliver(h *HandOut) []Result {
+	allowed := h.Claim()
+	results := make([]Result, len(allowed))
+	for k, yes := range allowed {
+		if yes {
+			f.Send(context.Background(), h.Messages[k:k+1], results[k:k+1])
+		}
+	}
+	time.Sleep(f.took)
+	return results
+}
+
+func (f *fakeRemote) answerAll(h *HandOut, results []Result) {
+	for k := range results {
+		if results[k].Verdict != 0 {
+			h.Answer(k, results[k])
+		}
+	}
+}
+
+// remoteHarness is a harness with a remote channel of one worker with 16 places.
+func remoteHarness(t *testing.T, policy Policy, change ...func(*harness, *fakeRemote)) (*harness, *fakeRemote) {
+	f := &fakeRemote{fake: fake{batch: 64}, now: Workers{Places: 16, Batch: 16}, took: 100 * time.Millisecond}
+	r := newHarness(t, func(r *harness) {
+		r.app.Channels[0].Channel, r.app.Channels[0].OnUnknown = f, policy
+		for _, fn := range change {
+			fn(r, f)
+		}
+	})
+	t.Cleanup(func() {
+		r.stop()
+		f.workers.Wait()
+	})
+	return r, f
+}
+
+var policies = []Policy{RetryUnknown, HoldUnknown}
+
+func TestRemoteChannelSendsEachMessageOnce(t *testing.T) {
+	for _, policy := range policies {
+		t.Run(string(policy), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, f := remoteHarness(t, policy)
+				id := r.accept(campaign.Sending{Contents: []campaign.Content{{Item: []byte(`{"n":1}`)}, {Item: []byte(`{"n":2}`)}}}, 500)
+				time.Sleep(time.Minute)
+				r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 1000)
+				first := map[string]time.Time{}
+				for _, m := range f.sent() {
+					if m.Number == 1 {
+						first[m.ContactCode] = m.at
+					}
+				}
+				for _, m := range f.sent() {
+					if m.Number == 2 && m.at.Before(first[m.ContactCode].Add(f.took)) {
+						t.Errorf("the second message went out %s after the first, before its answer", m.at.Sub(first[m.ContactCode]))
+					}
+				}
+				if n := len(f.sent()); n != 1000 {
+					t.Errorf("%d messages went out, want 1000", n)
+				}
+				if most := slices.Max(f.offered()); most > 16 {
+					t.Errorf("a batch of %d messages, want at most the worker's 16 places", most)
+				}
+			})
+		})
+	}
+}
+
+func TestOptOutBetweenPickAndClaimIsNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, f := remoteHarness(t, HoldUnknown, func(_ *harness, f *fakeRemote) {
+			f.work = func(h *HandOut) {
+				time.Sleep(time.Second)
+				f.serve(h)
+			}
+		})
+		id := r.accept(campaign.Sending{}, 10)
+		time.Sleep(500 * time.Millisecond)
+		r.store.optOut("c", "34600000003")
+		time.Sleep(time.Minute)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Suppressed, 1)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 9)
+		for _, m := range f.sent() {
+			if m.ContactCode == "34600000003" {
+				t.Error("a contact got a message after its opt-out")
+			}
+		}
+	})
+}
+
+func TestNothingIsClaimedAfterPauseOrCancel(t *testing.T) {
+	for _, act := range []string{"pause", "cancel"} {
+		t.Run(act, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := 0
+				r, f := remoteHarness(t, RetryUnknown, func(r *harness, f *fakeRemote) {
+					f.now = Workers{Places: 16, Batch: 4}
+					f.took = 10 * time.Second
+					f.work = func(h *HandOut) {
+						f.state.Lock()
+						n++
+						slow := n > 2
+						f.state.Unlock()
+						if slow { // all but two batches are claimed late
+							time.Sleep(time.Second)
+						}
+						f.serve(h)
+					}
+				})
+				id := r.accept(campaign.Sending{}, 100)
+				time.Sleep(500 * time.Millisecond)
+				before := len(f.sent())
+				do := r.Pause
+				if act == "cancel" {
+					do = r.Cancel
+				}
+				if _, err := do(t.Context(), id); err != nil {
+					t.Fatal(err)
+				}
+				if got := r.InFlightOf(id); got != before {
+					t.Errorf("the command says that %d may still arrive, want the %d claimed", got, before)
+				}
+				time.Sleep(time.Hour)
+				if got := len(f.sent()); got != before || before != 8 {
+					t.Errorf("%d messages were claimed, %d of them before the command returned; want 8", got, before)
+				}
+				state, rest := campaign.StatePaused, campaign.Pending
+				if act == "cancel" {
+					state, rest = campaign.StateCanceled, campaign.Canceled
+				}
+				r.store.wantState(t, id, state, campaign.Sent, 8)
+				r.store.wantState(t, id, state, rest, 92)
+			})
+		})
+	}
+}
+
+func TestBatchThatNobodyClaimsIsWithdrawnUncounted(t *testing.T) {
+	for _, policy := range policies {
+		t.Run(string(policy), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var late []*HandOut
+				r, f := remoteHarness(t, policy, func(_ *harness, f *fakeRemote) {
+					f.work = func(h *HandOut) {
+						f.state.Lock()
+						late = append(late, h)
+						f.state.Unlock()
+					}
+				})
+				id := r.accept(campaign.Sending{}, 10)
+				time.Sleep(20 * time.Second)
+				f.state.Lock()
+				again := len(late)
+				f.work = nil
+				old := late[0]
+				f.state.Unlock()
+				if again < 4 {
+					t.Errorf("offered %d times within 20 s, want again after each 3 s", again)
+				}
+				for _, yes := range old.Claim() {
+					if yes {
+						t.Error("a withdrawn batch was granted")
+					}
+				}
+				time.Sleep(time.Minute)
+				r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
+				for _, m := range f.sent() {
+					if m.Attempt != 1 {
+						t.Errorf("attempt %d, want 1: nobody had claimed the ones before", m.Attempt)
+					}
+				}
+				if status := r.Channels()[0]; status.State != ChannelOK {
+					t.Errorf("channel is %s: %s", status.State, status.Reason)
+				}
+			})
+		})
+	}
+}
+
+// A worker takes a batch and is never heard of again.
+func TestBatchWithoutAnswerIsDecidedByOnUnknown(t *testing.T) {
+	for _, policy := range policies {
+		t.Run(string(policy), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				died := false
+				r, f := remoteHarness(t, policy, func(r *harness, f *fakeRemote) {
+					r.app.Channels[0].Concurrency = 1
+					f.work = func(h *HandOut) {
+						f.state.Lock()
+						dies := !died
+						died = true
+						f.state.Unlock()
+						if results := f.deliver(h); !dies {
+							f.answerAll(h, results)
+						}
+					}
+				})
+				id := r.accept(campaign.Sending{}, 100)
+				time.Sleep(30 * time.Second)
+				if got := r.InFlightOf(id); got != 16 {
+					t.Errorf("%d in flight while the worker is silent, want 16", got)
+				}
+				time.Sleep(31 * time.Second) // answer_wait has passed
+				if status := r.Channels()[0]; status.State != ChannelOK || status.LastError != "" {
+					t.Errorf("channel is %s after a worker's death: %s%s", status.State, status.Reason, status.LastError)
+				}
+				time.Sleep(time.Hour)
+				if policy == HoldUnknown {
+					r.store.wantState(t, id, campaign.StateCompleted, campaign.Unknown, 16)
+					r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 84)
+					return
+				}
+				r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
+				if n := len(f.sent()); n != 116 {
+					t.Errorf("%d attempts, want 16 more than 100", n)
+				}
+			})
+		})
+	}
+}
+
+func TestNoAnswerIsMissedWhileTheServersAreAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ready := make(chan struct{})
+		r, f := remoteHarness(t, HoldUnknown, func(r *harness, f *fakeRemote) {
+			f.work = func(h *HandOut) {
+				results := f.deliver(h)
+				<-ready
+				f.answerAll(h, results)
+			}
+		})
+		id := r.accept(campaign.Sending{}, 10)
+		time.Sleep(time.Second)
+		f.set(Workers{Places: 16, Batch: 16, Away: true, Wait: "hand-out waits: no server answers"})
+		time.Sleep(10 * time.Minute)
+		r.store.wantState(t, id, campaign.StateSending, campaign.InFlight, 10)
+		f.set(Workers{Places: 16, Batch: 16})
+		time.Sleep(30 * time.Second)
+		close(ready)
+		time.Sleep(time.Minute)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
+	})
+}
+
+func TestBatchIsGrantedAgainOnlyWhereUnknownIsResent(t *testing.T) {
+	for _, policy := range policies {
+		t.Run(string(policy), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				second := 0
+				r, _ := remoteHarness(t, policy, func(_ *harness, f *fakeRemote) {
+					f.work = func(h *HandOut) {
+						h.Claim() // a worker that dies at once
+						time.Sleep(5 * time.Second)
+						results := f.deliver(h)
+						for _, res := range results {
+							if res.Verdict != 0 {
+								second++
+							}
+						}
+						f.answerAll(h, results)
+					}
+				})
+				id := r.accept(campaign.Sending{}, 10)
+				time.Sleep(10 * time.Minute)
+				want, outcome := 10, campaign.Sent
+				if policy == HoldUnknown {
+					want, outcome = 0, campaign.Unknown
+				}
+				if second != want {
+					t.Errorf("the second worker was granted %d messages, want %d", second, want)
+				}
+				r.store.wantState(t, id, campaign.StateCompleted, outcome, 10)
+			})
+		})
+	}
+}
+
+// What was opted out before the second worker claims it may have gone out with the first.
+func TestMessageRefusedAtTheSecondClaimMayHaveBeenDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := remoteHarness(t, RetryUnknown, func(r *harness, f *fakeRemote) {
+			f.work = func(h *HandOut) {
+				h.Claim()
+				r.store.optOut("c", "34600000003")
+				f.serve(h)
+			}
+		})
+		id := r.accept(campaign.Sending{}, 10)
+		time.Sleep(10 * time.Minute)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Unknown, 1)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 9)
+	})
+}
+
+func TestRateHoldsWhateverWorkersClaimTogether(t *testing.T) {
+	for _, rate := range []float64{1, 80, 1000} {
+		synctest.Test(t, func(t *testing.T) {
+			wake := make(chan struct{})
+			r, f := remoteHarness(t, RetryUnknown, func(r *harness, f *fakeRemote) {
+				f.now = Workers{Places: 6 * 64, Batch: 64}
+				r.app.Channels[0].Rate = rate
+				f.work = func(h *HandOut) {
+					f.state.Lock()
+					w := wake
+					f.state.Unlock()
+					<-w // workers stall and then claim what they have together
+					f.serve(h)
+				}
+			})
+			r.accept(campaign.Sending{}, 2000)
+			for range 40 {
+				time.Sleep(700 * time.Millisecond)
+				f.state.Lock()
+				close(wake)
+				wake = make(chan struct{})
+				f.state.Unlock()
+			}
+			sent := f.sent()
+			slices.SortFunc(sent, func(a, b sentMessage) int { return a.at.Compare(b.at) })
+			for i := range sent {
+				n := 0
+				for _, m := range sent[i:] {
+					if m.at.Sub(sent[i].at) >= time.Second {
+						break
+					}
+					n++
+				}
+				if most := int(rate) + max(1, int(rate/100)); n > most {
+					t.Fatalf("rate %v: %d messages in one second, want at most %d", rate, n, most)
+				}
+			}
+			if len(sent) < 10 {
+				t.Errorf("rate %v: %d messages in 28 s", rate, len(sent))
+			}
+			r.stop()
+			f.state.Lock()
+			close(wake)
+			f.state.Unlock()
+			f.workers.Wait()
+		})
+	}
+}
+
+func TestRemoteSlotNeverExceedsItsCapacity(t *testing.T) {
+	const length, capacity = 10 * time.Second, 10
+	synctest.Test(t, func(t *testing.T) {
+		stalls := 0
+		r, f := remoteHarness(t, RetryUnknown, func(r *harness, f *fakeRemote) {
+			grid(length, capacity, nil)(r)
+			f.work = func(h *HandOut) {
+				f.state.Lock()
+				stalls++
+				wait := time.Duration(stalls%4) * time.Second
+				f.state.Unlock()
+				time.Sleep(wait)
+				f.serve(h)
+			}
+		})
+		start := r.now().Truncate(length).Add(length)
+		var list []campaign.Slice
+		for i := range 20 {
+			begin := start.Add(time.Duration(i) * length)
+			list = append(list, campaign.Slice{Start: begin, End: begin.Add(length), First: uint32(i * capacity), Rows: capacity, Recipients: capacity})
+		}
+		r.accept(campaign.Sending{ScheduledAt: start}, 20*capacity, list...)
+		time.Sleep(time.Hour)
+		seen := map[int64]int{}
+		for _, m := range f.sent() {
+			seen[m.at.Unix()/10]++
+		}
+		for slot, n := range seen {
+			if n > capacity {
+				t.Errorf("slot %d delivered %d messages, its capacity is %d", slot, n, capacity)
+			}
+		}
+		if n := len(f.sent()); n < 20*capacity {
+			t.Errorf("%d messages went out, want %d", n, 20*capacity)
+		}
+	})
+}
+
+func TestWithoutAWorkerNothingIsMarked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, f := remoteHarness(t, HoldUnknown, func(_ *harness, f *fakeRemote) { f.now = Workers{} })
+		id := r.accept(campaign.Sending{}, 10)
+		time.Sleep(time.Minute)
+		w, waits := r.Wait(id)
+		if !waits || w.Reason != "channel c waits for a worker" || w.Since.IsZero() {
+			t.Errorf("it waits: %v, %+v; want: for a worker", waits, w)
+		}
+		if s := r.Channels()[0]; s.State != ChannelTrouble || s.Reason != "waits for a worker" {
+			t.Errorf("channel is %s: %s", s.State, s.Reason)
+		}
+		r.store.wantState(t, id, campaign.StateScheduled, campaign.Pending, 10)
+		f.set(Workers{Wait: "no wire version in common", Held: true})
+		time.Sleep(time.Minute)
+		if s := r.Channels()[0]; s.State != ChannelHeld || s.Reason != "no wire version in common" {
+			t.Errorf("channel is %s: %s", s.State, s.Reason)
+		}
+		f.set(Workers{Places: 4, Batch: 4})
+		time.Sleep(time.Minute)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
+		if w, waits := r.Wait(id); waits {
+			t.Errorf("it still waits: %+v", w)
+		}
+	})
+}
+
+// The batch may be with the servers although they didn't say so: nobody may claim it any more.
+func TestBatchThatCouldNotBePublishedIsNotGranted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, f := remoteHarness(t, HoldUnknown, func(_ *harness, f *fakeRemote) {
+			f.down = true
+			f.work = func(h *HandOut) {
+				time.Sleep(time.Second)
+				f.serve(h)
+			}
+		})
+		id := r.accept(campaign.Sending{}, 3)
+		time.Sleep(30 * time.Second)
+		if n := len(f.sent()); n > 0 {
+			t.Errorf("%d messages went out", n)
+		}
+		f.state.Lock()
+		f.down = false
+		f.state.Unlock()
+		time.Sleep(time.Minute)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 3)
+	})
+}
+
+// At a stop, what nobody has claimed is pending again, and what was claimed stays in flight for
+// the next start, which finds the answers.
+func TestStopLeavesClaimedMessagesInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		hang := make(chan struct{})
+		r, f := remoteHarness(t, HoldUnknown, func(r *harness, f *fakeRemote) {
+			f.now = Workers{Places: 16, Batch: 8}
+			f.work = func(h *HandOut) {
+				f.state.Lock()
+				n++
+				first := n == 1
+				f.state.Unlock()
+				if first {
+					f.deliver(h)
+				}
+				<-hang
+			}
+		})
+		id := r.accept(campaign.Sending{}, 100)
+		time.Sleep(time.Second)
+		if err := r.stop(); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+		close(hang)
+		f.workers.Wait()
+		r.store.wantState(t, id, campaign.StateSending, campaign.InFlight, 8)
+		r.store.wantState(t, id, campaign.StateSending, campaign.Pending, 92)
+		if got := len(f.sent()); got != 8 {
+			t.Errorf("%d messages went out, want 8", got)
+		}
+	})
+}
+
+func TestLargeMessagesGoInSmallerBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, f := remoteHarness(t, HoldUnknown, func(_ *harness, f *fakeRemote) { f.now = Workers{Places: 64, Batch: 64} })
+		text := strings.Repeat("x", 3000)
+		id := r.accept(campaign.Sending{Contents: []campaign.Content{{Item: []byte(`{"body":"` + text + ` {{name}}"}`)}}}, 64)
+		time.Sleep(time.Minute)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 64)
+		if most := slices.Max(f.offered()); most != 10 {
+			t.Errorf("the largest batch has %d messages of 3,000 bytes, want 10: 32 KiB", most)
+		}
+		keys := map[string]bool{}
+		for _, m := range f.sent() {
+			want := `"body":"` + text + ` n`
+			if keys[m.Key] || !strings.Contains(string(m.Content), want) {
+				t.Fatalf("message %s came twice, or its content is wrong", m.Key)
+			}
+			keys[m.Key] = true
+		}
+	})
+}
