@@ -59,7 +59,7 @@ const (
 
 // seen reports whether the receiver may have seen the attempt, so that it counts for its slot.
 func (r *Result) seen() bool {
-	return r.Verdict < verdictReturned && r.Verdict != VerdictUnreachable && !r.OwnRule
+	return r.Verdict == verdictLost || r.Verdict < verdictReturned && r.Verdict != VerdictUnreachable && !r.OwnRule
 }
 
 // reset empties the batch for its next use, which writes items, messages and results as a whole:

@@ -46,6 +46,7 @@ type Dispatcher struct {
 	stopRetrying context.CancelFunc
 	loops        sync.WaitGroup // channel senders
 	workers      sync.WaitGroup
+	orphans      orphans
 	tasks        tasks // short work on one sending: load, replan, conclude, hold
 
 	mu            sync.Mutex // guards what follows; never held during a call of Store

@@ -98,6 +98,7 @@ type harness struct {
 	ch    *fake
 	app   Application
 	opts  Options
+	adopt []Orphan // messages in flight at the start
 	end   context.CancelFunc
 	done  chan error
 }
@@ -116,6 +117,7 @@ func newHarness(t *testing.T, change ...func(*harness)) *harness {
 	}
 	r.Dispatcher = New(r.opts)
 	r.Configure([]Application{r.app})
+	r.Adopt(r.adopt)
 	ctx, cancel := context.WithCancel(t.Context())
 	r.end = cancel
 	go func() { r.done <- r.Run(ctx) }()

@@ -179,7 +179,7 @@ func (h *HandOut) account() {
 			continue
 		}
 		granted++
-		unsent := res.Verdict == VerdictUnreachable || res.Verdict == verdictReturned && !res.MaybeDelivered
+		unsent := !res.seen() && !res.MaybeDelivered && res.Verdict != verdictLeft
 		if unsent && it.sliced && h.rules.grid != nil {
 			h.rules.slots.giveBack(h.rules.grid, h.claimed)
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -325,7 +326,7 @@ func TestBatchIsGrantedAgainOnlyWhereUnknownIsResent(t *testing.T) {
 	for _, policy := range policies {
 		t.Run(string(policy), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				second := 0
+				var second atomic.Int64
 				r, _ := remoteHarness(t, policy, func(_ *harness, f *fakeRemote) {
 					f.work = func(h *HandOut) {
 						h.Claim() // a worker that dies at once
@@ -333,7 +334,7 @@ func TestBatchIsGrantedAgainOnlyWhereUnknownIsResent(t *testing.T) {
 						results := f.deliver(h)
 						for _, res := range results {
 							if res.Verdict != 0 {
-								second++
+								second.Add(1)
 							}
 						}
 						f.answerAll(h, results)
@@ -341,12 +342,12 @@ func TestBatchIsGrantedAgainOnlyWhereUnknownIsResent(t *testing.T) {
 				})
 				id := r.accept(campaign.Sending{}, 10)
 				time.Sleep(10 * time.Minute)
-				want, outcome := 10, campaign.Sent
+				want, outcome := int64(10), campaign.Sent
 				if policy == HoldUnknown {
 					want, outcome = 0, campaign.Unknown
 				}
-				if second != want {
-					t.Errorf("the second worker was granted %d messages, want %d", second, want)
+				if got := second.Load(); got != want {
+					t.Errorf("the second worker was granted %d messages, want %d", got, want)
 				}
 				r.store.wantState(t, id, campaign.StateCompleted, outcome, 10)
 			})

@@ -201,7 +201,7 @@ func (d *Dispatcher) conclude(r *run) {
 			n := d.loadFailures[r.id]
 			d.loadFailures[r.id] = n + 1
 			pause = min(time.Second<<min(n, 10), time.Minute)
-			if n == 2 {
+			if n == 2 && !d.hasOrphans(r.id) {
 				d.log.Warn("a sending seems done but some messages have no outcome; loading it again and again", "sending", string(r.id))
 			}
 		case finish:

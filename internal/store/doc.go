@@ -41,6 +41,8 @@
 //	requests        made on first use; key (32) of an upload -> Request as JSON
 //	notices         made on first use; number of an ended sending -> Notice as JSON
 //	useridsof       made on first use; contact, 0, user id -> empty
+//	handouts        made on first use; number, row, message -> number (8) of the batch for workers
+//	                with which it is in flight, where on_unknown is "hold"
 //	records         made on first use; name of a driver's record -> value
 //	contacts        made on first use; one bucket a name, its sequence is the count:
 //	  name/seen     contact (8) -> minute (4) of the last message, rounded up

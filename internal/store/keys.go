@@ -39,6 +39,7 @@ var (
 	bucketUserIDs       = []byte("userids")   // made on first use
 	bucketRequests      = []byte("requests")  // made on first use
 	bucketNotices       = []byte("notices")   // made on first use
+	bucketHandOuts      = []byte("handouts")  // made on first use
 	bucketUserIDsOf     = []byte("useridsof") // made on first use
 	bucketRecords       = []byte("records")   // made on first use
 	bucketAttempts      = []byte("attempts")

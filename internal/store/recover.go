@@ -12,24 +12,33 @@ import (
 type Recovered struct {
 	Retried uint64 // Pending again
 	Unknown uint64 // nobody knows whether they were sent
+	Kept    uint64 // still in flight
 }
 
 // lostInFlight is the detail of a message in flight when the process ended.
 const lostInFlight = "campaignd ended between sending it and recording the answer"
 
-// Recover resolves the messages that were in flight when the process ended. retry reports,
+// Recover is RecoverExcept for channels that all send by themselves.
+func (s *Store) Recover(retry func(application int64, channelType string) bool) (Recovered, error) {
+	return s.RecoverExcept(func(int64, string) bool { return false }, retry)
+}
+
+// RecoverExcept resolves the messages that were in flight when the process ended. retry reports,
 // for an application's channel, whether such a message is sent again under the same key:
 // it becomes Pending and keeps its attempts. Otherwise, and always in a canceled sending,
 // it becomes Unknown. A sending whose cancel waited for them becomes canceled. Call it once,
 // before anything is sent.
-func (s *Store) Recover(retry func(application int64, channelType string) bool) (Recovered, error) {
+//
+// Messages of the channels that remote reports stay in flight: workers on other machines may
+// be sending them (InFlight).
+func (s *Store) RecoverExcept(remote, retry func(application int64, channelType string) bool) (Recovered, error) {
 	var found Recovered
-	for {
+	for after := uint64(0); ; {
 		var n uint64
 		var chunks []uint32
 		err := s.view(func(t *tx) error {
 			c := t.bucket(bucketInFlight).Cursor()
-			for k, _ := c.First(); len(k) == 12; k, _ = c.Next() {
+			for k, _ := c.Seek(key8(after + 1)); len(k) == 12; k, _ = c.Next() {
 				if n != 0 && n != binary.BigEndian.Uint64(k) {
 					break
 				}
@@ -44,9 +53,10 @@ func (s *Store) Recover(retry func(application int64, channelType string) bool) 
 		if n == 0 {
 			return found, s.finishCancels()
 		}
-		if err := s.recover(n, chunks, retry, &found); err != nil {
+		if err := s.recover(n, chunks, fates{remote, retry}, &found); err != nil {
 			return found, fmt.Errorf("recover the messages in flight of sending number %d: %w", n, err)
 		}
+		after = n
 	}
 }
 
@@ -76,7 +86,21 @@ func (s *Store) finishCancels() error {
 	})
 }
 
-func (s *Store) recover(n uint64, chunks []uint32, retry func(int64, string) bool, found *Recovered) error {
+// fates report what becomes of a channel's messages in flight.
+type fates struct {
+	remote, retry func(application int64, channelType string) bool
+}
+
+// fate is what becomes of a message in flight.
+type fate uint8
+
+const (
+	fateUnknown fate = iota
+	fatePending
+	fateKept
+)
+
+func (s *Store) recover(n uint64, chunks []uint32, of fates, found *Recovered) error {
 	var one Recovered
 	err := s.update(func(t *tx) error {
 		one = Recovered{}
@@ -95,35 +119,41 @@ func (s *Store) recover(n uint64, chunks []uint32, retry func(int64, string) boo
 		if err != nil {
 			return err
 		}
-		again := make([]bool, len(head.Channels))
+		become := make([]fate, len(head.Channels))
 		for i, channel := range head.Channels {
-			again[i] = !rec.state.Final() && rec.finalizedAs == campaign.Pending && retry(head.ApplicationID, channel)
+			switch {
+			case of.remote(head.ApplicationID, channel):
+				become[i] = fateKept
+			case !rec.state.Final() && rec.finalizedAs == campaign.Pending && of.retry(head.ApplicationID, channel):
+				become[i] = fatePending
+			}
 		}
 		sw := &statusWriter{t: t, n: n, rec: rec, counters: &b}
 		for _, chunk := range chunks {
-			if err := sw.recoverChunk(chunk, again, &one); err != nil {
+			if err := sw.recoverChunk(chunk, become, &one); err != nil {
 				return err
 			}
 		}
 		if head.Sliced { // nobody knows when they were handed over
-			sw.seen, sw.seenAt = one.Retried+one.Unknown, now()
+			sw.seen, sw.seenAt, sw.changed = one.Retried+one.Unknown+one.Kept, now(), true
 		}
 		return sw.close()
 	})
 	if err == nil {
 		found.Retried += one.Retried
 		found.Unknown += one.Unknown
+		found.Kept += one.Kept
 	}
 	return err
 }
 
-// recoverChunk moves a chunk's InFlight messages to Pending or Unknown, by channel.
-func (sw *statusWriter) recoverChunk(chunk uint32, again []bool, one *Recovered) error {
+// recoverChunk moves a chunk's InFlight messages to Pending or Unknown, by channel, or leaves them.
+func (sw *statusWriter) recoverChunk(chunk uint32, become []fate, one *Recovered) error {
 	statuses, err := sw.statuses(chunk)
 	if err != nil {
 		return err
 	}
-	mixed := slices.Contains(again, true) && slices.Contains(again, false)
+	mixed := slices.ContainsFunc(become, func(f fate) bool { return f != become[0] })
 	var rows campaign.Rows
 	if mixed {
 		if err := sw.t.chunk(sw.n, chunk, &unpacker{}, &rows); err != nil {
@@ -144,15 +174,19 @@ func (sw *statusWriter) recoverChunk(chunk uint32, again []bool, one *Recovered)
 		if mixed {
 			channel = int(rows.Channels[i/stride])
 		}
-		if again[channel] {
+		switch become[channel] {
+		case fateKept:
+			one.Kept++
+			continue
+		case fatePending:
 			e.Outcome, e.Detail, e.MaybeDelivered = campaign.Pending, "", true
 			one.Retried++
-		} else {
+		default:
 			one.Unknown++
 		}
 		w.add(e)
 	}
-	if len(w.runs) == 0 {
+	if len(w.runs) == 0 && one.Kept == 0 {
 		return fmt.Errorf("%w: chunk %d has nothing in flight", ErrDamaged, chunk)
 	}
 	return sw.writeChunk(w)

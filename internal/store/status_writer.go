@@ -23,6 +23,7 @@ type statusWriter struct {
 	recompute bool      // a message is Pending again: recompute the timeline entry
 	seen      uint64    // attempts that count for the slot of seenAt
 	seenAt    time.Time
+	handOuts  answer // whether the bucket of hand-outs exists
 }
 
 // statuses returns a copy of a chunk's statuses, or the initial ones if it has none yet.
@@ -122,6 +123,9 @@ func (sw *statusWriter) writeChunk(w *chunkBatch) error {
 		}
 		if old == campaign.InFlight {
 			inFlight--
+		}
+		if err := sw.putHandOut(e, old, to); err != nil {
+			return err
 		}
 		if to == campaign.InFlight {
 			inFlight++

@@ -1,0 +1,139 @@
+package send
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// afterCrash is a harness of a process that starts after another died while a worker had the first
+// messages of four recipients: batch 7 had the first two, batch 9 the others.
+func afterCrash(t *testing.T, policy Policy) (*harness, *fakeRemote, campaign.ID, []Orphan) {
+	t.Helper()
+	store := newMemoryStore()
+	id := store.add(campaign.Sending{ScheduledAt: time.Now(),
+		Contents: []campaign.Content{{Item: []byte(`{"n":1}`)}, {Item: []byte(`{"n":2}`)}}}, 6)
+	var list []Orphan
+	store.change(id, func(k *memorySending) {
+		k.s.State, k.s.StartedAt = campaign.StateSending, time.Now()
+		for row := range 4 {
+			k.statuses[row][0] = campaign.NewMessageStatus(campaign.InFlight, 1)
+			o := Orphan{Sending: id, Application: 1, Channel: "c", Row: uint32(row), Message: 1, Line: k.rows[row].line,
+				Status: k.statuses[row][0], Number: uint64(7 + row/2*2), ContactCode: k.rows[row].contact,
+				Key: campaign.Key(id, k.s.Tag, k.rows[row].line, 1)}
+			if policy == RetryUnknown {
+				o.Number = 0
+			}
+			list = append(list, o)
+		}
+	})
+	r, f := remoteHarness(t, policy, func(r *harness, _ *fakeRemote) {
+		r.store, r.opts.Store = store, store
+		r.adopt = list
+	})
+	return r, f, id, list
+}
+
+func TestAnswersOfTheLastRunAreRecorded(t *testing.T) {
+	for _, policy := range policies {
+		t.Run(string(policy), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, f, id, list := afterCrash(t, policy)
+				time.Sleep(5 * time.Minute)
+				r.store.wantState(t, id, campaign.StateSending, campaign.InFlight, 4)
+				r.store.wantState(t, id, campaign.StateSending, campaign.Sent, 4) // of the other two recipients
+				answers := []LateAnswer{
+					{Key: list[0].Key, Attempt: 1, Number: 7, Result: Result{Verdict: VerdictSent, ProviderID: "p"}},
+					{Key: list[0].Key, Attempt: 1, Number: 7, Result: Result{Verdict: VerdictSent, ProviderID: "p"}},
+					{Key: list[1].Key, Attempt: 2, Number: 7, Result: Result{Verdict: VerdictSent}}, // another attempt
+					{Key: list[2].Key, Attempt: 1, Number: 9, Result: Returned()},
+					{Key: "another store's", Attempt: 1, Number: 7, Result: Result{Verdict: VerdictSent}},
+				}
+				if n, err := r.Settle(t.Context(), answers); n != 2 || err != nil {
+					t.Errorf("%d answers concern a message in flight, %v; want 2", n, err)
+				}
+				if n, err := r.Settle(t.Context(), answers); n != 0 || err != nil {
+					t.Errorf("%d answers the second time, %v; want 0", n, err)
+				}
+				time.Sleep(time.Minute)
+				r.store.wantState(t, id, campaign.StateSending, campaign.InFlight, 2)
+				r.store.wantState(t, id, campaign.StateSending, campaign.Sent, 8)
+				if n, err := r.SettleRest(t.Context(), 1, "c"); n != 2 || err != nil {
+					t.Errorf("%d were left, %v; want 2", n, err)
+				}
+				time.Sleep(time.Hour)
+				want := campaign.Counts{campaign.Sent: 12}
+				if policy == HoldUnknown {
+					want = campaign.Counts{campaign.Sent: 8, campaign.Unknown: 2, campaign.Skipped: 2}
+				}
+				if state, counts := r.store.state(id); state != campaign.StateCompleted || counts != want {
+					t.Errorf("%s, %v; want completed, %v", state, counts, want)
+				}
+				for _, m := range f.sent() {
+					if m.Key == list[0].Key {
+						t.Error("a message went out again although its answer was found")
+					}
+				}
+			})
+		})
+	}
+}
+
+// A batch was given back, its message went into another one, and the answer of the first is found.
+func TestBatchGivenBackSaysNothingAboutALaterOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, f, id, list := afterCrash(t, HoldUnknown)
+		if n, err := r.Settle(t.Context(), []LateAnswer{{Key: list[3].Key, Attempt: 1, Number: 5, Result: Returned()}}); n != 0 || err != nil {
+			t.Errorf("%d settled, %v; want 0", n, err)
+		}
+		time.Sleep(time.Minute)
+		r.store.wantState(t, id, campaign.StateSending, campaign.InFlight, 4)
+		for _, m := range f.sent() {
+			if m.Key == list[3].Key {
+				t.Error("it went out again")
+			}
+		}
+	})
+}
+
+func TestOrphansOfACanceledSendingEndIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _, id, list := afterCrash(t, HoldUnknown)
+		if _, err := r.Cancel(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := r.Settle(t.Context(), []LateAnswer{{Key: list[0].Key, Attempt: 1, Number: 7, Result: Result{Verdict: VerdictSent}}}); n != 1 || err != nil {
+			t.Errorf("%d settled, %v; want 1", n, err)
+		}
+		if n, err := r.SettleRest(t.Context(), 1, "c"); n != 3 || err != nil {
+			t.Errorf("%d were left, %v; want 3", n, err)
+		}
+		time.Sleep(time.Hour)
+		r.store.wantState(t, id, campaign.StateCanceled, campaign.Sent, 1)
+		r.store.wantState(t, id, campaign.StateCanceled, campaign.Unknown, 3)
+		r.store.wantState(t, id, campaign.StateCanceled, campaign.InFlight, 0)
+	})
+}
+
+func TestAnswersThatCanNotBeRecordedAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _, id, list := afterCrash(t, HoldUnknown)
+		f := &faultyStore{}
+		f.set("results", true)
+		r.store.mu.Lock()
+		r.store.fail = f.fail
+		r.store.mu.Unlock()
+		answer := []LateAnswer{{Key: list[0].Key, Attempt: 1, Number: 7, Result: Result{Verdict: VerdictSent}}}
+		if _, err := r.Settle(t.Context(), answer); err == nil {
+			t.Error("no error although nothing was recorded")
+		}
+		f.set("results", false)
+		if n, err := r.Settle(t.Context(), answer); n != 1 || err != nil {
+			t.Errorf("%d settled, %v; want 1", n, err)
+		}
+		time.Sleep(time.Minute)
+		r.store.wantState(t, id, campaign.StateSending, campaign.InFlight, 3)
+	})
+}

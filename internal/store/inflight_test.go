@@ -1,0 +1,56 @@
+package store
+
+import (
+	"testing"
+
+	"campaignd/internal/campaign"
+)
+
+// Workers on other machines may be sending what was in flight when the hub ended.
+func TestMessagesOfRemoteChannelsStayInFlight(t *testing.T) {
+	s := openTest(t)
+	id := accept(t, s, draft{rows: 5}, nil).ID
+	channel := func(_ int64, name string) bool { return name != "" }
+	nothing := func(int64, string) bool { return false }
+	for row, batch := range []uint64{7, 0, 9} {
+		e := entry(id, uint32(row), 1, campaign.InFlight, 1)
+		e.HandOut = batch
+		commit(t, s, e)
+	}
+	commit(t, s, entry(id, 2, 1, campaign.Sent, 1))
+	s.Close()
+	s = openAt(t, s.path)
+	found, err := s.RecoverExcept(channel, nothing)
+	if err != nil || found != (Recovered{Kept: 2}) {
+		t.Fatalf("recovered %+v, %v; want 2 kept", found, err)
+	}
+	list, err := s.InFlight()
+	if err != nil || len(list) != 2 {
+		t.Fatalf("in flight: %d, %v; want 2", len(list), err)
+	}
+	head, err := s.Header(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []uint64{7, 0} {
+		m := list[i]
+		if m.HandOut != want {
+			t.Errorf("row %d: batch %d, want %d", i, m.HandOut, want)
+		}
+		if key := campaign.Key(id, head.Tag, m.Line, 1); m.Row != uint32(i) || m.Key != key || m.Status.Attempts() != 1 || m.ContactCode == "" {
+			t.Errorf("row %d: %+v, want key %s", i, m, key)
+		}
+	}
+	// A result forgets the batch.
+	commit(t, s, entry(id, 0, 1, campaign.Pending, 0))
+	commit(t, s, entry(id, 0, 1, campaign.InFlight, 1))
+	if list, err = s.InFlight(); err != nil || len(list) != 2 || list[0].HandOut != 0 {
+		t.Errorf("in flight again: %+v, %v; want no batch", list, err)
+	}
+	// Where no worker sends any more, they are resolved as after any crash.
+	s.Close()
+	s = openAt(t, s.path)
+	if found, err := s.Recover(nothing); err != nil || found.Unknown != 2 {
+		t.Errorf("recovered %+v, %v; want 2 unknown", found, err)
+	}
+}
