@@ -32,15 +32,16 @@ type item struct {
 
 // batch holds the messages of one call of a driver. It is reused.
 type batch struct {
-	driver  *driver
-	due     int64  // Unix nanoseconds: not handed over before; 0: at once
-	first   int64  // earliest of the items' times; due is the latest
-	number  uint64 // of a batch for workers on other machines
-	part    int    // where it begins in the batch of that number
-	items   []item
-	msgs    []Message
-	ptrs    []*Message
-	results []Result
+	driver   *driver
+	due      int64  // Unix nanoseconds: not handed over before; 0: at once
+	first    int64  // earliest of the items' times; due is the latest
+	number   uint64 // of a batch for workers on other machines
+	part     int    // where it begins in the batch of that number
+	recorded func() // called when its results are recorded; nil: nothing is
+	items    []item
+	msgs     []Message
+	ptrs     []*Message
+	results  []Result
 
 	content []byte // rendered items, end to end
 	text    []byte // keys, contact codes, numbers and references, end to end
@@ -55,17 +56,18 @@ const (
 	verdictSlotFull                        // not handed over: the slot has no capacity left
 	verdictLeft                            // claimed by a worker, whose answer the next start finds: nothing to record
 	verdictLost                            // claimed by a worker that doesn't answer: unknown, and no failure of the channel
+	verdictDeadly                          // the same with maxClaims workers: never resent
 )
 
 // seen reports whether the receiver may have seen the attempt, so that it counts for its slot.
 func (r *Result) seen() bool {
-	return r.Verdict == verdictLost || r.Verdict < verdictReturned && r.Verdict != VerdictUnreachable && !r.OwnRule
+	return r.Verdict == verdictLost || r.Verdict == verdictDeadly || r.Verdict < verdictReturned && r.Verdict != VerdictUnreachable && !r.OwnRule
 }
 
 // reset empties the batch for its next use, which writes items, messages and results as a whole:
 // they aren't cleared.
 func (b *batch) reset() {
-	b.driver, b.due, b.first, b.number, b.part = nil, 0, 0, 0, 0
+	b.driver, b.due, b.first, b.number, b.part, b.recorded = nil, 0, 0, 0, 0, nil
 	b.items, b.msgs, b.ptrs, b.results = b.items[:0], b.msgs[:0], b.ptrs[:0], b.results[:0]
 	b.content, b.text, b.ends = b.content[:0], b.text[:0], b.ends[:0]
 }

@@ -15,6 +15,10 @@ type HandOut struct {
 	Part     int
 	Messages []*Message
 
+	// Recorded is called once the results of the batch are recorded, and not if they couldn't be,
+	// or if what was claimed stays in flight at a stop. Publish may set it.
+	Recorded func()
+
 	cs     *channelSender
 	b      *batch
 	index  []int         // of each message in the batch's items
@@ -133,6 +137,21 @@ func (h *HandOut) Alive() {
 	}
 }
 
+// GiveBack notes that a worker has sent nothing of the batch that it hasn't answered for, and
+// won't.
+func (h *HandOut) GiveBack() {
+	h.refuse()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, i := range h.index {
+		if res := &h.b.results[i]; !h.over && h.b.items[i].claimed && res.Verdict == 0 {
+			*res = Returned()
+			h.open--
+		}
+	}
+	h.wake()
+}
+
 // Returned is the result of a message that a worker certainly has not sent.
 func Returned() Result { return Result{Verdict: verdictReturned} }
 
@@ -162,7 +181,10 @@ func (cs *channelSender) handOut(b *batch) {
 		remote.Withdraw(h)
 	}
 	cs.untrackHandOut(h)
-	h.end(cs.d.sendCtx.Err() != nil)
+	b.recorded = h.Recorded
+	if h.end(cs.d.sendCtx.Err() != nil) {
+		b.recorded = nil
+	}
 	if h.claims > 0 {
 		h.account()
 	}
@@ -219,19 +241,29 @@ func (h *HandOut) wait(ctx context.Context, remote Remote, offered bool) {
 		} else if offered && h.decided() {
 			return
 		}
-		if left <= 0 {
+		if left <= 0 && h.giveUp(claims) {
 			return
 		}
-		timer.Reset(min(left, maxSleep))
+		timer.Reset(min(max(left, 0), maxSleep))
 		select {
 		case <-h.event:
 		case <-halted:
-			return
+			if h.giveUp(claims) {
+				return
+			}
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		}
 	}
+}
+
+// giveUp ends the wait for the batch unless it was claimed meanwhile: nobody may claim it afterwards.
+func (h *HandOut) giveUp(claims int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.over = h.claims == claims
+	return h.over
 }
 
 // decided reports whether every message has a result.
@@ -247,9 +279,9 @@ func (h *HandOut) decided() bool {
 }
 
 // end gives every message without a result the one that fits: what no worker was granted was
-// not sent. left says that what was granted is left in flight: the next start finds its
-// answers.
-func (h *HandOut) end(left bool) {
+// not sent. stopped says that what was granted stays in flight: the next start finds its
+// answers. It returns true if something does.
+func (h *HandOut) end(stopped bool) (left bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.over = true
@@ -258,12 +290,15 @@ func (h *HandOut) end(left bool) {
 		case res.Verdict != 0:
 		case !h.b.items[i].claimed:
 			res.Verdict = verdictReturned
-		case left:
-			res.Verdict = verdictLeft
+		case stopped:
+			res.Verdict, left = verdictLeft, true
+		case h.claims >= maxClaims:
+			*res = Result{Verdict: verdictDeadly, Detail: "every worker that took it ended without an answer", MaybeDelivered: true}
 		default:
 			*res = Result{Verdict: verdictLost, Detail: "the worker that took it has not answered", MaybeDelivered: true}
 		}
 	}
+	return left
 }
 
 func (cs *channelSender) answerWait() time.Duration {

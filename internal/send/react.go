@@ -20,7 +20,7 @@ func (cs *channelSender) react(b *batch) {
 		}
 		delivered = nil
 		switch res.Verdict {
-		case verdictReturned, verdictRefused, verdictSuppressed, verdictSlotFull, verdictLeft, verdictLost:
+		case verdictReturned, verdictRefused, verdictSuppressed, verdictSlotFull, verdictLeft, verdictLost, verdictDeadly:
 			cs.breaker.returned()
 			continue
 		case VerdictSent:

@@ -124,7 +124,7 @@ func (cs *channelSender) decideOne(it *item, res *Result, set *ChannelSettings, 
 			again()
 		}
 	default:
-		if set.OnUnknown == RetryUnknown && !last {
+		if set.OnUnknown == RetryUnknown && !last && res.Verdict != verdictDeadly {
 			again()
 		} else {
 			it.outcome = campaign.Unknown

@@ -43,6 +43,9 @@ type Workers struct {
 const (
 	// claimWait is how long a batch waits for a worker's claim. Then it is withdrawn.
 	claimWait = 3 * time.Second
+	// maxClaims workers that end without an answer to the same batch end its attempts: it may be
+	// what kills them.
+	maxClaims = 3
 	// publishRetry is how long a batch waits that could not be offered.
 	publishRetry = time.Second
 	// maxClaimDelay limits how long a claim is delayed to keep the channel's rate. It is well

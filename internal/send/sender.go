@@ -236,6 +236,9 @@ func (cs *channelSender) applyResults(b *batch) {
 		}
 	}
 	cs.unrecorded.Add(-int64(len(b.items)))
+	if b.recorded != nil && !cs.d.resultsLost.Load() {
+		b.recorded()
+	}
 	b.driver.release()
 	b.reset()
 	cs.d.batches.Put(b)

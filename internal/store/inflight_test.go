@@ -13,7 +13,7 @@ func TestMessagesOfRemoteChannelsStayInFlight(t *testing.T) {
 	channel := func(_ int64, name string) bool { return name != "" }
 	nothing := func(int64, string) bool { return false }
 	for row, batch := range []uint64{7, 0, 9} {
-		e := entry(id, uint32(row), 1, campaign.InFlight, 1)
+		e := entry(id, row, 1, campaign.InFlight, 1)
 		e.HandOut = batch
 		commit(t, s, e)
 	}

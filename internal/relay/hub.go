@@ -1,0 +1,417 @@
+package relay
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"campaignd/internal/send"
+)
+
+// Records keeps what a hub must know after a restart. PutRecord returns when it is durable.
+type Records interface {
+	Record(name string) ([]byte, error)
+	PutRecord(name string, value []byte) error
+}
+
+// Names of the hub's records.
+const (
+	recordEpoch = "relay/epoch" // decimal
+	recordDone  = "relay/done"  // donePosition as JSON
+)
+
+// donePosition says how far the stream of answers has been recorded.
+type donePosition struct {
+	Created  time.Time `json:"created"` // of the stream: another one begins anew
+	Sequence uint64    `json:"sequence"`
+}
+
+// Settler records answers to batches of earlier hubs: the send.Dispatcher.
+type Settler interface {
+	Orphans(application int64, channel string) int
+	Settle(ctx context.Context, answers []send.LateAnswer) (int, error)
+	SettleRest(ctx context.Context, application int64, channel string) (int, error)
+}
+
+// HubOptions configure a Hub.
+type HubOptions struct {
+	Conn    *Conn
+	Records Records
+	Log     *slog.Logger
+
+	// Leads reports whether this process may hand out messages; nil: it always may.
+	Leads func() bool
+}
+
+// Hub hands batches to workers and takes their answers. Channel makes a channel of it; Run
+// connects it with NATS. Until Run has read the answers of earlier hubs nothing is handed out.
+type Hub struct {
+	conn    *Conn
+	records Records
+	log     *slog.Logger
+	leads   func() bool
+
+	epoch   atomic.Uint64 // 0: not known yet
+	counter atomic.Uint64 // of batches of the epoch
+	ready   atomic.Bool   // the answers of earlier hubs are recorded, and the queue is empty of their batches
+	counts  counts
+	refresh chan struct{} // asks Run to look after the streams at once
+	claims  sync.WaitGroup
+
+	mu       sync.Mutex // guards the fields below
+	batches  map[uint64]*handOut
+	channels map[channelKey]*Channel
+	workers  []WorkerRecord
+	pinned   map[uint64]struct{} // answers that aren't recorded yet, by sequence
+	position donePosition        // the newest answer seen
+	saved    donePosition
+	lag      uint64 // answers in the stream that aren't taken yet
+	problem  string // why nothing can be handed out although a server is connected; "": nothing prevents it
+}
+
+type channelKey struct {
+	application int64
+	name        string
+}
+
+// handOut is a batch under way.
+type handOut struct {
+	*send.HandOut
+	index map[string]int // of its messages, by key
+
+	claim    sync.Mutex // held during a claim, so that grants are counted in their order
+	mu       sync.Mutex // guards the fields below
+	grants   uint64
+	seqs     []uint64 // of its answers in the stream
+	recorded bool     // its results are recorded
+}
+
+// counts count what arrives.
+type counts struct {
+	garbage    atomic.Uint64 // messages that can't be decoded
+	unknown    atomic.Uint64 // answers to attempts that nobody waits for
+	withdrawn  atomic.Uint64 // batches that nobody claimed
+	handedOut  atomic.Uint64 // batches
+	regranted  atomic.Uint64 // batches granted to a further worker
+	givenBack  atomic.Uint64 // batches that a worker gave back
+	settled    atomic.Uint64 // messages of earlier hubs whose answer was found
+	unanswered atomic.Uint64 // messages of earlier hubs that nobody answered for
+}
+
+// NewHub creates a hub. It does no I/O and starts nothing.
+func NewHub(o HubOptions) *Hub {
+	h := &Hub{conn: o.Conn, records: o.Records, log: o.Log, leads: o.Leads, refresh: make(chan struct{}, 1),
+		batches: map[uint64]*handOut{}, channels: map[channelKey]*Channel{}, pinned: map[uint64]struct{}{}}
+	if h.log == nil {
+		h.log = slog.New(slog.DiscardHandler)
+	}
+	if h.leads == nil {
+		h.leads = func() bool { return true }
+	}
+	return h
+}
+
+// numberBits are the low bits of a batch's number that count the parts of a divided batch, and
+// epochShift is where the epoch begins in the number that send records with an attempt.
+const (
+	numberBits = 6
+	epochShift = 40
+)
+
+// wireNumber returns the batch's number on the wire.
+func wireNumber(b *send.HandOut) uint64 {
+	return b.Number&(1<<epochShift-1)<<numberBits | uint64(b.Part)
+}
+
+// sendNumber returns the number that send recorded for the batch with this id.
+func sendNumber(id BatchID) uint64 { return id.Epoch<<epochShift | id.Number>>numberBits }
+
+// Run works until ctx ends. It returns nil then; what is wrong with NATS is repaired or waited
+// for, and shown.
+func (h *Hub) Run(ctx context.Context, settler Settler) error {
+	defer h.claims.Wait()
+	defer h.conn.Close()
+	for ctx.Err() == nil {
+		if err := h.serve(ctx, settler); err != nil && ctx.Err() == nil {
+			h.setProblem(err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(reconnectWait):
+		}
+	}
+	return nil
+}
+
+// setProblem notes why nothing can be handed out, and logs what is new.
+func (h *Hub) setProblem(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	h.mu.Lock()
+	fresh := h.problem != text
+	h.problem = text
+	h.mu.Unlock()
+	switch {
+	case !fresh || !h.conn.Connected():
+	case err != nil:
+		h.log.Warn("nothing can be handed out to workers; trying again", "error", err)
+	default:
+		h.log.Info("batches can be handed out to workers")
+	}
+	h.publishWorkers()
+}
+
+// serve declares the streams and works with them until one is lost or ctx ends.
+func (h *Hub) serve(ctx context.Context, settler Settler) error {
+	if !h.conn.Connected() {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := h.declare(ctx); err != nil {
+		return err
+	}
+	if err := h.begin(ctx); err != nil {
+		return err
+	}
+	for _, s := range []struct {
+		subject string
+		handle  nats.MsgHandler
+	}{{h.conn.Names.Claim(h.epoch.Load()), h.takeClaim}, {h.conn.Names.Alive(h.epoch.Load()), h.takeAlive}} {
+		sub, err := h.conn.nc.Subscribe(s.subject, s.handle)
+		if err != nil {
+			return fmt.Errorf("listen to workers: %w", err)
+		}
+		defer sub.Unsubscribe() //nolint:errcheck // it ends with the connection at the latest
+	}
+	reader := &answerReader{hub: h, settler: settler}
+	if err := reader.open(ctx); err != nil {
+		return err
+	}
+	defer reader.close()
+	if err := reader.catchUp(ctx); err != nil {
+		return err
+	}
+	if !h.ready.Load() {
+		if err := h.drain(ctx, settler); err != nil {
+			return err
+		}
+		h.ready.Store(true)
+	}
+	h.setProblem(nil)
+	return h.tend(ctx, reader, settler)
+}
+
+func (h *Hub) declare(ctx context.Context) error {
+	if err := h.conn.Declare(ctx); err != nil {
+		return err
+	}
+	for _, c := range h.list() {
+		if err := h.conn.DeclareChannel(ctx, c.application, c.name, c.hold); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// list returns the channels.
+func (h *Hub) list() []*Channel {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	list := make([]*Channel, 0, len(h.channels))
+	for _, c := range h.channels {
+		list = append(list, c)
+	}
+	return list
+}
+
+// begin finds this hub's epoch: one that no hub had before, also where the store is an older copy.
+func (h *Hub) begin(ctx context.Context) error {
+	if h.epoch.Load() != 0 {
+		return nil
+	}
+	var last uint64
+	text, err := h.records.Record(recordEpoch)
+	if err == nil && text != nil {
+		_, err = fmt.Sscan(string(text), &last)
+	}
+	if err != nil {
+		return fmt.Errorf("read the hub's epoch: %w", err)
+	}
+	stream, err := h.conn.js.Stream(ctx, h.conn.Names.DoneStream())
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", h.conn.Names.DoneStream(), err)
+	}
+	switch newest, err := stream.GetLastMsgForSubject(ctx, h.conn.Names.DoneAll()); {
+	case err == nil:
+		if id, err := DecodeID(newest.Data); err == nil && id.Epoch < 1<<(64-epochShift)-1 {
+			last = max(last, id.Epoch)
+		}
+	case !errors.Is(err, jetstream.ErrMsgNotFound):
+		return fmt.Errorf("read the newest answer: %w", err)
+	}
+	if err := h.records.PutRecord(recordEpoch, fmt.Append(nil, last+1)); err != nil {
+		return fmt.Errorf("record the hub's epoch: %w", err)
+	}
+	if text, err = h.records.Record(recordDone); err == nil && text != nil {
+		err = json.Unmarshal(text, &h.saved)
+	}
+	if err != nil {
+		return fmt.Errorf("read the position in the stream of answers: %w", err)
+	}
+	h.epoch.Store(last + 1)
+	return nil
+}
+
+// tend looks after the streams and the workers until one of the streams is lost.
+func (h *Hub) tend(ctx context.Context, reader *answerReader, settler Settler) error {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	connected := time.Now()
+	for {
+		if !h.conn.Connected() {
+			connected = time.Now()
+			h.publishWorkers()
+		} else if err := h.look(ctx, reader); err != nil {
+			return err
+		}
+		h.settleRest(ctx, settler, time.Since(connected))
+		h.save()
+		select {
+		case <-ctx.Done():
+			h.save()
+			return nil
+		case <-h.refresh:
+			if err := h.declare(ctx); err != nil {
+				return err
+			}
+		case <-ticker.C:
+		}
+	}
+}
+
+// look reads the workers' records and checks that the streams are those that it works with.
+func (h *Hub) look(ctx context.Context, reader *answerReader) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	workers, err := h.conn.Workers(ctx)
+	if err == nil {
+		err = reader.check(ctx)
+	}
+	if err == nil {
+		_, err = h.conn.js.Stream(ctx, h.conn.Names.WorkStream())
+	}
+	if err != nil {
+		if !h.conn.Connected() {
+			return nil
+		}
+		return err
+	}
+	h.mu.Lock()
+	h.workers = workers
+	h.mu.Unlock()
+	h.publishWorkers()
+	return nil
+}
+
+// settleRest decides about messages of earlier hubs for which no worker has answered for so long.
+func (h *Hub) settleRest(ctx context.Context, settler Settler, waited time.Duration) {
+	for _, c := range h.list() {
+		if waited < c.answerWait || settler.Orphans(c.application, c.name) == 0 {
+			continue
+		}
+		n, err := settler.SettleRest(ctx, c.application, c.name)
+		if err != nil {
+			h.log.Error("cannot record what became of messages that an earlier hub handed out; trying again", "error", err)
+			continue
+		}
+		h.counts.unanswered.Add(uint64(n))
+		h.log.Warn("no worker has answered for messages that an earlier hub handed out; on_unknown decides", "application", c.application,
+			"channel", c.name, "messages", n)
+	}
+}
+
+// save records how far the answers are recorded.
+func (h *Hub) save() {
+	h.mu.Lock()
+	now := h.position
+	for seq := range h.pinned {
+		now.Sequence = min(now.Sequence, seq-1)
+	}
+	if now == h.saved || now.Created.IsZero() {
+		h.mu.Unlock()
+		return
+	}
+	h.mu.Unlock()
+	text, err := json.Marshal(now)
+	if err == nil {
+		err = h.records.PutRecord(recordDone, text)
+	}
+	if err != nil {
+		return // the answers are read again after a restart, which changes nothing
+	}
+	h.mu.Lock()
+	h.saved = now
+	h.mu.Unlock()
+}
+
+// drain takes the batches of earlier hubs from the queue. Those that no worker ever got were not
+// sent.
+func (h *Hub) drain(ctx context.Context, settler Settler) error {
+	for _, c := range h.list() {
+		consumer, err := h.conn.js.Consumer(ctx, h.conn.Names.WorkStream(), h.conn.Names.WorkConsumer(c.application, c.name))
+		if err != nil {
+			return fmt.Errorf("drain the queue: %w", err)
+		}
+		for {
+			n, err := h.drainSome(ctx, consumer, settler)
+			if err != nil {
+				return fmt.Errorf("drain the queue: %w", err)
+			}
+			if n == 0 {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+func (h *Hub) drainSome(ctx context.Context, consumer jetstream.Consumer, settler Settler) (int, error) {
+	fetched, err := consumer.FetchNoWait(100)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for m := range fetched.Messages() {
+		n++
+		meta, err := m.Metadata()
+		if err != nil {
+			return n, err
+		}
+		if b, err := DecodeBatch(m.Data()); err == nil && meta.NumDelivered == 1 {
+			list := make([]send.LateAnswer, len(b.Messages))
+			for i := range b.Messages {
+				list[i] = send.LateAnswer{Key: b.Messages[i].Key, Attempt: b.Messages[i].Attempt, Number: sendNumber(b.ID), Result: send.Returned()}
+			}
+			settled, err := settler.Settle(ctx, list)
+			if err != nil {
+				return n, err
+			}
+			h.counts.settled.Add(uint64(settled))
+		}
+		if err := m.DoubleAck(ctx); err != nil {
+			return n, err
+		}
+	}
+	return n, fetched.Error()
+}

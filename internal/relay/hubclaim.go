@@ -1,0 +1,79 @@
+package relay
+
+import (
+	"github.com/nats-io/nats.go"
+)
+
+// takeClaim answers a worker that asks whether it may send a batch. A claim may take a moment,
+// to keep the channel's rate, so each has its goroutine; there are no more than batches.
+func (h *Hub) takeClaim(m *nats.Msg) {
+	c, err := DecodeClaim(m.Data)
+	if err != nil {
+		h.counts.garbage.Add(1)
+		return
+	}
+	h.claims.Go(func() {
+		grant := h.decide(&c)
+		_ = m.Respond(AppendGrant(nil, &grant)) // without a reply the worker gives the batch back
+	})
+}
+
+// decide decides about a claim.
+func (h *Hub) decide(c *Claim) Grant {
+	g := Grant{ID: c.ID, Decision: Withdrawn}
+	b := h.batch(c.ID)
+	if b == nil {
+		return g
+	}
+	if !h.leads() {
+		g.Decision = TryLater
+		return g
+	}
+	b.claim.Lock()
+	defer b.claim.Unlock()
+	any := false
+	for i, yes := range b.Claim() {
+		if yes {
+			any = true
+		} else {
+			g.Refused = append(g.Refused, i)
+		}
+	}
+	if !any {
+		g.Refused = nil
+		return g
+	}
+	b.mu.Lock()
+	b.grants++
+	g.Number = b.grants
+	b.mu.Unlock()
+	if g.Number > 1 {
+		h.counts.regranted.Add(1)
+	}
+	g.Decision = Granted
+	return g
+}
+
+// batch returns the batch under way with that id, or nil.
+func (h *Hub) batch(id BatchID) *handOut {
+	if id.Epoch != h.epoch.Load() {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.batches[id.Number]
+}
+
+// takeAlive notes the signs of life of a worker.
+func (h *Hub) takeAlive(m *nats.Msg) {
+	a, err := DecodeAlive(m.Data)
+	if err != nil {
+		h.counts.garbage.Add(1)
+		return
+	}
+	for _, n := range a.Numbers {
+		if b := h.batch(BatchID{a.Epoch, n}); b != nil {
+			b.Alive()
+		}
+	}
+}
