@@ -164,7 +164,7 @@ func (d *Dispatcher) settleOne(o *Orphan, res *Result, entries []campaign.Entry)
 	if o.Status.MaybeDelivered() {
 		before = before.WithMaybeDelivered()
 	}
-	r := newRun(o.Sending)
+	r := &run{id: o.Sending}
 	b := &batch{
 		items: []item{{cursor: &sendingCursor{run: r}, row: o.Row, message: o.Message, line: o.Line, attempts: uint8(o.Status.Attempts()), before: before}},
 		msgs:  []Message{{Key: o.Key, SendingID: o.Sending, ContactCode: o.ContactCode, To: o.To}}, results: []Result{*res},
