@@ -35,7 +35,14 @@ func openDrivers(c *config.Config, env config.Environment) (Drivers, error) {
 		a := &c.Applications[i]
 		drivers[a.ID] = map[string]send.Channel{}
 		for _, name := range slices.Sorted(maps.Keys(a.Channels)) {
-			driver, err := a.Channels[name].Open(env)
+			ch, env := a.Channels[name], env
+			if ch.Remote() {
+				env.Secret = secretsOfWorkers(env.Secret)
+			}
+			driver, err := ch.Open(env)
+			if err == nil && ch.Remote() && ch.DailyContacts() > 0 {
+				err = errors.New(`daily_contacts is counted where messages are sent, so it doesn't go with send_from = "workers"`)
+			}
 			if err != nil {
 				problems = append(problems, fmt.Errorf("application %d, channel %s: %w", a.ID, name, err))
 				continue
@@ -44,6 +51,16 @@ func openDrivers(c *config.Config, env config.Environment) (Drivers, error) {
 		}
 	}
 	return drivers, errors.Join(problems...)
+}
+
+// secretsOfWorkers returns secrets that may be missing here, because the workers have them.
+func secretsOfWorkers(secret func(string) (string, error)) func(string) (string, error) {
+	return func(ref string) (string, error) {
+		if text, err := secret(ref); err == nil {
+			return text, nil
+		}
+		return "", nil
+	}
 }
 
 // contactCounter gets a counter from the store lazily, because drivers are checked before the
@@ -64,14 +81,14 @@ func (d *Daemon) contactCounters(name string, most int) config.ContactCounter {
 }
 
 // applications converts the configuration for the dispatcher.
-func applications(c *config.Config, drivers Drivers) []send.Application {
+func (d *Daemon) applications(c *config.Config, drivers Drivers) []send.Application {
 	var list []send.Application
 	for i := range c.Applications {
 		a := &c.Applications[i]
 		one := send.Application{ID: a.ID, Windows: a.Windows, Burst: a.Slicing.Pacing == "burst", Grid: grid(a)}
 		for name, ch := range a.Channels {
 			one.Channels = append(one.Channels, send.ChannelSettings{
-				Name: name, Channel: drivers[a.ID][name], Rate: ch.Rate, Concurrency: ch.Concurrency,
+				Name: name, Channel: d.channel(a.ID, ch, drivers[a.ID][name]), Rate: ch.Rate, AnswerWait: ch.AnswerWait, Concurrency: ch.Concurrency,
 				MaxAttempts: ch.MaxAttempts, RetryBase: ch.RetryBase, RetryMax: ch.RetryMax, OnUnknown: send.Policy(ch.OnUnknown),
 				RefusalsInARow: ch.RefusalsInARow,
 			})

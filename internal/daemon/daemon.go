@@ -34,6 +34,7 @@ import (
 	"campaignd/internal/intake"
 	"campaignd/internal/media"
 	"campaignd/internal/notify"
+	"campaignd/internal/relay"
 	"campaignd/internal/send"
 	"campaignd/internal/service"
 	"campaignd/internal/store"
@@ -81,6 +82,7 @@ type Daemon struct {
 	notifier  *notify.Notifier
 	refresher *refresher
 	media     *media.Files
+	hub       *relay.Hub // nil: no [nats]
 
 	mu       sync.Mutex // guards all below
 	config   *config.Config
@@ -110,6 +112,10 @@ func Open(o Options) (*Daemon, error) {
 	if err := errors.Join(tokenErr, err); err != nil { // all that is missing, at once
 		return nil, err
 	}
+	credentials, err := natsCredentials(o.Config, o.Getenv)
+	if err != nil {
+		return nil, err
+	}
 	if d.tokens, err = readPartnerTokens(o.Config, o.Getenv); err != nil {
 		return nil, err
 	}
@@ -135,11 +141,12 @@ func Open(o Options) (*Daemon, error) {
 	if err := d.store.UseOptOutRules(service.OptOutRules(o.Config, o.Version)); err != nil {
 		return nil, errors.Join(err, d.store.Close())
 	}
+	d.hub = d.newHub(o.Config, credentials)
 	d.send = send.New(send.Options{
 		Store: d.store, Log: o.Log, Now: o.Now, OnChange: d.changed, OptedOut: d.optedOut, Observer: d.metrics,
 		StopTimeout: abortAfter(o.Config.StopTimeout), RetryHold: o.Config.RetryHold,
 	})
-	d.send.Configure(applications(o.Config, drivers))
+	d.send.Configure(d.applications(o.Config, drivers))
 	d.notifier = notify.New(notify.Options{Store: d.store, Target: d.notifyTarget, Data: func(s *campaign.Sending, c campaign.Counts) any { return api.EndedDropOf(s, c) }, Now: o.Now, Log: o.Log,
 		Tried: func(result notify.Result) { d.metrics.Notices(string(result), 1) }})
 	for _, result := range notify.Results() {
@@ -252,7 +259,7 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 // work runs the parts that take drops and send messages.
 func (d *Daemon) work(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return d.send.Run(ctx) })
+	d.runHub(ctx, group)
 	group.Go(func() error { return d.intake.Run(ctx) })
 	group.Go(func() error { return d.inboxes.run(ctx, d.current()) })
 	group.Go(func() error { d.hooks.matchUnmatched(ctx); return nil })
@@ -283,7 +290,7 @@ func (d *Daemon) recover() error {
 			policies[fmt.Sprint(a.ID, "/", name)] = send.Policy(ch.OnUnknown) == send.RetryUnknown
 		}
 	}
-	found, err := d.store.Recover(func(application int64, channelType string) bool {
+	found, err := d.store.RecoverExcept(d.sentByWorkers, func(application int64, channelType string) bool {
 		return policies[fmt.Sprint(application, "/", channelType)]
 	})
 	if err != nil {
@@ -291,6 +298,12 @@ func (d *Daemon) recover() error {
 	}
 	if found.Retried+found.Unknown > 0 {
 		d.log.Warn("messages were in flight when the last run ended", "resentUnderTheirKey", found.Retried, "unknown", found.Unknown)
+	}
+	if found.Kept > 0 {
+		if err := d.adopt(); err != nil {
+			return fmt.Errorf("recover what was in flight: %w", err)
+		}
+		d.log.Info("workers may be sending messages that the last run handed out; looking for their answers", "messages", found.Kept)
 	}
 	if why := d.store.Restored(); why != "" {
 		d.log.Warn("the store was restored " + why + ", and every sending is held: check what was sent since the backup, then run: campaignd resume --all")
@@ -387,6 +400,9 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 	if err == nil {
 		tokens, err = readPartnerTokens(c, d.opts.Getenv)
 	}
+	if err == nil {
+		err = d.keepHub(old, c)
+	}
 	if err != nil {
 		d.reloadFailed(err.Error())
 		d.log.Error("reload: the old configuration stays", "err", err)
@@ -407,7 +423,7 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 	d.mu.Unlock()
 	d.hooks.use(table, c.Listen)
 	d.refresher.use(drivers)
-	d.send.Configure(applications(c, drivers))
+	d.send.Configure(d.applications(c, drivers))
 	d.intake.Configure(d.checker(c, drivers))
 	d.inboxes.configure(c)
 	d.prepareInboxes(c)

@@ -43,7 +43,7 @@ type Settler interface {
 
 // HubOptions configure a Hub.
 type HubOptions struct {
-	Conn    *Conn
+	Config  Config
 	Records Records
 	Log     *slog.Logger
 
@@ -54,14 +54,16 @@ type HubOptions struct {
 // Hub hands batches to workers and takes their answers. Channel makes a channel of it; Run
 // connects it with NATS. Until Run has read the answers of earlier hubs nothing is handed out.
 type Hub struct {
-	conn    *Conn
+	config  Config
+	conn    *Conn // set by Run before ready
 	records Records
 	log     *slog.Logger
 	leads   func() bool
 
 	epoch   atomic.Uint64 // 0: not known yet
 	counter atomic.Uint64 // of batches of the epoch
-	ready   atomic.Bool   // the answers of earlier hubs are recorded, and the queue is empty of their batches
+	linked  atomic.Pointer[Conn]
+	ready   atomic.Bool // the answers of earlier hubs are recorded, and the queue is empty of their batches
 	counts  counts
 	refresh chan struct{} // asks Run to look after the streams at once
 	claims  sync.WaitGroup
@@ -108,11 +110,12 @@ type counts struct {
 
 // NewHub creates a hub. It does no I/O and starts nothing.
 func NewHub(o HubOptions) *Hub {
-	h := &Hub{conn: o.Conn, records: o.Records, log: o.Log, leads: o.Leads, refresh: make(chan struct{}, 1),
+	h := &Hub{config: o.Config, records: o.Records, log: o.Log, leads: o.Leads, refresh: make(chan struct{}, 1),
 		batches: map[uint64]*handOut{}, channels: map[channelKey]*Channel{}, pinned: map[uint64]struct{}{}}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
+	h.config.Log = h.log
 	if h.leads == nil {
 		h.leads = func() bool { return true }
 	}
@@ -134,9 +137,14 @@ func wireNumber(b *send.HandOut) uint64 {
 // sendNumber returns the number that send recorded for the batch with this id.
 func sendNumber(id BatchID) uint64 { return id.Epoch<<epochShift | id.Number>>numberBits }
 
-// Run works until ctx ends. It returns nil then; what is wrong with NATS is repaired or waited
-// for, and shown.
+// Run works until ctx ends. What is wrong with NATS is repaired or waited for, and shown; an error
+// is returned only for a configuration that can't work. It may be called once.
 func (h *Hub) Run(ctx context.Context, settler Settler) error {
+	var err error
+	if h.conn, err = Connect(h.config); err != nil {
+		return err
+	}
+	h.linked.Store(h.conn)
 	defer h.claims.Wait()
 	defer h.conn.Close()
 	for ctx.Err() == nil {
@@ -151,6 +159,12 @@ func (h *Hub) Run(ctx context.Context, settler Settler) error {
 	return nil
 }
 
+// connected reports whether a server is connected.
+func (h *Hub) connected() bool {
+	conn := h.linked.Load()
+	return conn != nil && conn.Connected()
+}
+
 // setProblem notes why nothing can be handed out, and logs what is new.
 func (h *Hub) setProblem(err error) {
 	text := ""
@@ -162,7 +176,7 @@ func (h *Hub) setProblem(err error) {
 	h.problem = text
 	h.mu.Unlock()
 	switch {
-	case !fresh || !h.conn.Connected():
+	case !fresh || !h.connected():
 	case err != nil:
 		h.log.Warn("nothing can be handed out to workers; trying again", "error", err)
 	default:

@@ -21,6 +21,7 @@ type Channel struct {
 	application int64
 	name        string
 	batch       int
+	calls       int // messages in one call of the driver
 	hold        bool
 	answerWait  time.Duration
 	state       atomic.Pointer[send.Workers]
@@ -40,7 +41,7 @@ type ChannelOptions struct {
 
 // Channel creates a channel and replaces the one of that name.
 func (h *Hub) Channel(o ChannelOptions) *Channel {
-	c := &Channel{Channel: o.Rules, hub: h, application: o.Application, name: o.Name, batch: max(o.Batch, 1), hold: o.Hold, answerWait: o.AnswerWait}
+	c := &Channel{Channel: o.Rules, hub: h, application: o.Application, name: o.Name, batch: max(o.Batch, 1), calls: max(o.Rules.Batch(), 1), hold: o.Hold, answerWait: o.AnswerWait}
 	h.mu.Lock()
 	h.channels[channelKey{o.Application, o.Name}] = c
 	h.mu.Unlock()
@@ -63,6 +64,9 @@ func (c *Channel) CheckMessage(to, content []byte) error {
 	return c.Channel.CheckMessage(to, content)
 }
 
+// Rules implements send.Remote.
+func (c *Channel) Rules() send.Channel { return c.Channel }
+
 // Batch implements send.Channel.
 func (c *Channel) Batch() int { return c.batch }
 
@@ -79,7 +83,7 @@ func (c *Channel) Close() error {
 // Workers implements send.Remote.
 func (c *Channel) Workers() send.Workers {
 	w := *c.state.Load()
-	if !c.hub.conn.Connected() {
+	if !c.hub.connected() {
 		w.Wait, w.Away = waitsForServer, true
 	}
 	return w
@@ -101,9 +105,9 @@ func (h *Hub) publishWorkers() {
 			}
 			for _, one := range r.Channels {
 				if one.Application == c.application && one.Name == c.name {
-					places := max(one.Concurrency, 1)
-					w.Places += places
-					w.Batch = min(w.Batch, places)
+					limit := BatchLimit(c.batch, max(one.Concurrency, 1), c.calls, 0) // send knows the rate
+					w.Places += max(one.Concurrency, 1) * min(c.calls, limit)
+					w.Batch = min(w.Batch, limit)
 				}
 			}
 		}

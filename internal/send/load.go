@@ -179,6 +179,9 @@ func (d *Dispatcher) cursorsOf(r *run, s *campaign.Sending) ([]*sendingCursor, [
 
 // prepareItem returns the item as it is compiled: with what the channel's receiver calls its files.
 func (d *Dispatcher) prepareItem(r *run, channel Channel, name string, message int, item json.RawMessage) (json.RawMessage, error) {
+	if remote, ok := channel.(Remote); ok {
+		channel = remote.Rules()
+	}
 	media, ok := channel.(MediaChannel)
 	if !ok || len(r.s.Media) == 0 {
 		return item, nil

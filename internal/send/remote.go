@@ -15,6 +15,9 @@ import (
 type Remote interface {
 	Channel
 
+	// Rules returns the driver that the workers use, for all but sending.
+	Rules() Channel
+
 	// Workers returns what the channel's workers can take now. It is called often, and fast.
 	Workers() Workers
 

@@ -31,6 +31,8 @@ type fakeRemote struct {
 	workers sync.WaitGroup
 }
 
+func (f *fakeRemote) Rules() Channel { return &f.fake }
+
 func (f *fakeRemote) Workers() Workers {
 	f.state.Lock()
 	defer f.state.Unlock()

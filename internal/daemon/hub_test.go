@@ -1,0 +1,285 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+	"campaignd/internal/relay"
+	"campaignd/internal/send"
+	"campaignd/internal/send/drivers"
+	"campaignd/internal/send/null"
+	"campaignd/internal/store"
+)
+
+// cluster is a NATS server, a daemon and workers in this process.
+type cluster struct {
+	t      *testing.T
+	dir    string
+	server *server.Server
+	*Daemon
+	stop func()
+
+	took time.Duration // that the receiver takes
+
+	mu   sync.Mutex     // guards sent
+	sent map[string]int // attempts by key
+}
+
+// newCluster starts a server and a daemon whose channel is sent by workers.
+func newCluster(t *testing.T, onUnknown, more string) *cluster {
+	t.Helper()
+	c := &cluster{t: t, dir: t.TempDir(), sent: map[string]int{}}
+	c.startServer(server.RANDOM_PORT)
+	t.Cleanup(func() { c.server.Shutdown(); c.server.WaitForShutdown() })
+	for path, text := range map[string]string{
+		"campaigns/7.json": `{"id":7,"applicationId":1,"title":"t","enabled":true,"channelTypes":["push"],"messageContent":[{"body":"hi {{name}}"}]}`,
+		"campaignd.toml": fmt.Sprintf(`state_dir = "%[1]s/var"
+campaigns_dir = "%[1]s/campaigns"
+rescan = "1s"
+stop_timeout = "0s"
+[nats]
+servers = [%[2]q]
+name = "t"
+replicas = 1
+[[inboxes]]
+path = "%[1]s/inbox"
+settle = "100ms"
+[[applications]]
+id = 1
+[applications.channels.push]
+driver = "null"
+send_from = "workers"
+on_unknown = %[3]q
+answer_wait = "5s"
+%[4]s`, c.dir, c.server.ClientURL(), onUnknown, more),
+	} {
+		c.write(path, text)
+	}
+	c.start()
+	t.Cleanup(func() { c.stop() })
+	return c
+}
+
+func (c *cluster) startServer(port int) {
+	c.t.Helper()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoLog: true, NoSigs: true, JetStream: true, StoreDir: filepath.Join(c.dir, "nats")})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		c.t.Fatal("the NATS server doesn't start")
+	}
+	c.server = s
+}
+
+func (c *cluster) write(path, text string) {
+	c.t.Helper()
+	path = filepath.Join(c.dir, path)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// start starts the daemon, again after a stop.
+func (c *cluster) start() {
+	c.t.Helper()
+	cfg, problems := config.Load(filepath.Join(c.dir, "campaignd.toml"), drivers.All())
+	for _, p := range problems.List {
+		c.t.Fatal(p)
+	}
+	d, err := Open(Options{Config: cfg, Version: "test", Log: slog.New(slog.DiscardHandler), Getenv: func(string) string { return "" }})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	c.Daemon, c.stop = d, func() {
+		cancel()
+		if err := <-ended; err != nil {
+			c.t.Errorf("the daemon ended with %v", err)
+		}
+		c.stop = func() {}
+	}
+}
+
+// receiver is a driver that counts what it gets.
+type receiver struct {
+	send.Channel
+	c *cluster
+}
+
+func (r receiver) Send(ctx context.Context, msgs []*send.Message, results []send.Result) {
+	r.c.mu.Lock()
+	for _, m := range msgs {
+		r.c.sent[m.Key]++
+	}
+	r.c.mu.Unlock()
+	select {
+	case <-time.After(r.c.took):
+	case <-ctx.Done():
+	}
+	for i := range results {
+		results[i] = send.Result{Verdict: send.VerdictSent, ProviderID: "p-" + msgs[i].Key}
+	}
+}
+
+// worker runs a worker until the returned function is called or the test ends.
+func (c *cluster) worker(places int) (stop func()) {
+	c.t.Helper()
+	conn, err := relay.Connect(relay.Config{Servers: []string{c.server.ClientURL()}, Name: "t", Replicas: 1, Client: "worker"})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	w := relay.NewWorker(relay.WorkerOptions{Conn: conn, Host: "h", Version: "test", StopTimeout: 5 * time.Second,
+		Channels: []relay.WorkerDriver{{Application: 1, Name: "push", Channel: receiver{null.New(1), c}, Concurrency: places, Batch: 64}}})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.Run(ctx)
+		conn.Close()
+	}()
+	stop = sync.OnceFunc(func() { cancel(); <-done })
+	c.t.Cleanup(stop)
+	return stop
+}
+
+// drop drops a CSV of n recipients.
+func (c *cluster) drop(n int) {
+	var csv strings.Builder
+	csv.WriteString("code,name\n")
+	for i := range n {
+		fmt.Fprintf(&csv, "c%d,n%d\n", i, i)
+	}
+	c.write("inbox/a.csv", csv.String())
+	c.write("inbox/a.layout.json", theLayout)
+	c.write("inbox/a.schedule.json", `{"applicationId":1,"campaignId":7}`)
+}
+
+// until waits for a fact.
+func (c *cluster) until(what string, fact func() bool) {
+	c.t.Helper()
+	for deadline := time.Now().Add(time.Minute); !fact(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			status, _ := c.Status(context.Background())
+			text, _ := json.Marshal(status.Channels)
+			c.t.Fatalf("not within a minute: %s; channels: %s", what, text)
+		}
+	}
+}
+
+// sending returns the only sending and its counts.
+func (c *cluster) sending() (*campaign.Sending, campaign.Counts) {
+	heads, err := c.store.Sendings(store.Filter{})
+	if err != nil || len(heads) != 1 {
+		return &campaign.Sending{}, campaign.Counts{}
+	}
+	s, _, counts, err := c.store.Load(heads[0].ID)
+	if err != nil {
+		return &campaign.Sending{}, campaign.Counts{}
+	}
+	return s, counts
+}
+
+func (c *cluster) attempts() (all, twice int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.sent {
+		if all++; n > 1 {
+			twice++
+		}
+	}
+	return all, twice
+}
+
+func TestWorkersSendWhatTheHubHandsOut(t *testing.T) {
+	for _, policy := range []string{"retry", "hold"} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, policy, "")
+			c.took = 20 * time.Millisecond
+			c.drop(300)
+			c.until("it waits for a worker", func() bool {
+				s, _ := c.sending()
+				w, waits := c.send.Wait(s.ID)
+				return waits && w.Reason == "channel push waits for a worker"
+			})
+			c.worker(16)
+			c.worker(16)
+			c.until("all is sent", func() bool { s, _ := c.sending(); return s.State == campaign.StateCompleted })
+			_, counts := c.sending()
+			if all, twice := c.attempts(); counts[campaign.Sent] != 300 || all != 300 || twice > 0 {
+				t.Errorf("%v, %d messages arrived, %d of them twice; want 300 once", counts, all, twice)
+			}
+		})
+	}
+}
+
+// The hub ends at once, again and again, while the workers live: their answers are found.
+func TestHubThatIsKilledFindsTheAnswersOfItsWorkers(t *testing.T) {
+	for _, policy := range []string{"retry", "hold"} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, policy, "")
+			c.took = 150 * time.Millisecond
+			c.worker(16)
+			c.worker(16)
+			c.drop(400)
+			for kill := range 3 {
+				c.until("more has arrived", func() bool { all, _ := c.attempts(); return all >= 80*(kill+1) })
+				c.stop()
+				c.start()
+			}
+			c.until("all is sent", func() bool { s, _ := c.sending(); return s.State == campaign.StateCompleted })
+			_, counts := c.sending()
+			all, twice := c.attempts()
+			if counts[campaign.Sent] != 400 || all != 400 {
+				t.Errorf("%v, %d messages arrived; want 400 sent", counts, all)
+			}
+			if policy == "hold" && twice > 0 {
+				t.Errorf("%d messages arrived twice", twice)
+			}
+		})
+	}
+}
+
+// The server is gone for a moment, and everything that it had with it.
+func TestServerThatLosesEverythingStopsNothing(t *testing.T) {
+	c := newCluster(t, "retry", "")
+	c.took = 50 * time.Millisecond
+	c.worker(16)
+	c.drop(300)
+	c.until("some have arrived", func() bool { all, _ := c.attempts(); return all >= 50 })
+	port := c.server.Addr().(*net.TCPAddr).Port
+	c.server.Shutdown()
+	c.server.WaitForShutdown()
+	if err := os.RemoveAll(filepath.Join(c.dir, "nats")); err != nil {
+		t.Fatal(err)
+	}
+	c.until("it says so", func() bool {
+		return strings.HasPrefix(c.send.Channels()[0].Reason, "hand-out waits: no NATS server answers")
+	})
+	c.startServer(port)
+	c.until("all is sent", func() bool { s, _ := c.sending(); return s.State == campaign.StateCompleted })
+	if _, counts := c.sending(); counts[campaign.Sent] != 300 {
+		t.Errorf("%v, want 300 sent", counts)
+	}
+}
