@@ -104,7 +104,10 @@ func (c *cluster) start() {
 	for _, p := range problems.List {
 		c.t.Fatal(p)
 	}
-	d, err := Open(Options{Config: cfg, Version: "test", Log: slog.New(slog.DiscardHandler), Getenv: func(string) string { return "" }})
+	d, err := Open(Options{Config: cfg, Version: "test", Log: slog.New(slog.DiscardHandler), Getenv: func(string) string { return "" },
+		Drivers: func(*config.Config, func(string) string) (Drivers, error) {
+			return Drivers{1: {"push": null.New(1)}}, nil
+		}})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -177,11 +180,11 @@ func (c *cluster) drop(n int) {
 // until waits for a fact.
 func (c *cluster) until(what string, fact func() bool) {
 	c.t.Helper()
-	for deadline := time.Now().Add(time.Minute); !fact(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !fact(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			status, _ := c.Status(context.Background())
 			text, _ := json.Marshal(status.Channels)
-			c.t.Fatalf("not within a minute: %s; channels: %s", what, text)
+			c.t.Fatalf("not within 30 s: %s; channels: %s", what, text)
 		}
 	}
 }
