@@ -266,6 +266,7 @@ func TestHubThatIsKilledFindsTheAnswersOfItsWorkers(t *testing.T) {
 
 // The server is gone for a moment, and everything that it had with it.
 func TestServerThatLosesEverythingStopsNothing(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, "retry", "")
 	c.took = 50 * time.Millisecond
 	c.worker(16)
