@@ -211,6 +211,7 @@ func printStatus(env *environment, s api.Status) error {
 		[2]string{"store", store},
 		[2]string{"messages", queue},
 		[2]string{"sendings", strings.Join(totals, ", ")},
+		[2]string{"workers", clusterText(s.Cluster)},
 		[2]string{"times in", env.zone.String()},
 	); err != nil {
 		return err
@@ -219,6 +220,25 @@ func printStatus(env *environment, s api.Status) error {
 		return err
 	}
 	return printChannels(env, s)
+}
+
+// clusterText describes the workers in a line, "" without [nats].
+func clusterText(c *api.Cluster) string {
+	if c == nil {
+		return ""
+	}
+	places, busy := 0, 0
+	for _, w := range c.Workers {
+		places, busy = places+w.Places, busy+w.InFlight
+	}
+	text := fmt.Sprintf("%s with %s, %s busy", display.Amount(len(c.Workers), "worker"), display.Amount(places, "place"), display.Number(busy))
+	switch {
+	case c.Server == "":
+		return text + "; no NATS server answers"
+	case c.Problem != "":
+		return text + "; nothing is handed out: " + c.Problem
+	}
+	return text + "; NATS is at " + c.Server
 }
 
 func printInboxes(env *environment, s api.Status) error {

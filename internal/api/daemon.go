@@ -20,7 +20,8 @@ type Status struct {
 	Sendings      map[campaign.State]int `json:"sendings"` // number of sendings in each state
 	Queue         Queue                  `json:"queue"`
 	Store         Store                  `json:"store"`
-	Slots         []SlotFill             `json:"slots,omitempty"` // the current slot of each application that slices
+	Slots         []SlotFill             `json:"slots,omitempty"`   // the current slot of each application that slices
+	Cluster       *Cluster               `json:"cluster,omitempty"` // with [nats]
 	Stopping      bool                   `json:"stopping,omitempty"`
 }
 
@@ -33,6 +34,28 @@ type Inbox struct {
 	LastScan time.Time `json:"lastScan,omitzero"`
 	Problem  string    `json:"problem,omitempty"` // why drops can't be found in it or claimed from it
 	Waits    []Wait    `json:"waits,omitempty"`   // drops that aren't ready, oldest first
+}
+
+// Cluster describes the hub's connection with its workers.
+type Cluster struct {
+	Role      string          `json:"role"`              // hub
+	Server    string          `json:"server,omitempty"`  // the connected NATS server, absent if none answers
+	Problem   string          `json:"problem,omitempty"` // why nothing can be handed out
+	Epoch     uint64          `json:"epoch"`             // counts the hub's starts; 0: it has had no connection yet
+	Lag       uint64          `json:"lag"`               // answers of workers that aren't read yet
+	HandedOut int             `json:"handedOut"`         // batches without all answers
+	Workers   []ClusterWorker `json:"workers"`
+}
+
+// ClusterWorker is a running worker.
+type ClusterWorker struct {
+	ID       string  `json:"id"`
+	Host     string  `json:"host"`
+	Version  string  `json:"version"`
+	InFlight int     `json:"inFlight"`           // messages that it has claimed and not answered
+	Places   int     `json:"places"`             // messages that it can send at once
+	Offset   float64 `json:"clockOffset"`        // seconds that its clock is ahead of NATS
+	Stopping bool    `json:"stopping,omitempty"` // it takes nothing new
 }
 
 // Wait is a drop that isn't ready, with the reason.
@@ -67,6 +90,7 @@ type Channel struct {
 	Current       float64      `json:"currentRate,omitempty"`
 	Concurrency   int          `json:"concurrency"`
 	InFlight      int          `json:"inFlight"`
+	Workers       *int         `json:"workers,omitempty"` // messages that its workers can send at once; absent: the daemon sends
 	State         ChannelState `json:"state"`
 	Reason        string       `json:"reason,omitempty"`     // why the state isn't ok
 	Since         time.Time    `json:"since,omitzero"`       // since when it isn't ok

@@ -32,6 +32,11 @@ type collector struct {
 	store    *prometheus.Desc
 	free     *prometheus.Desc
 	disk     *prometheus.Desc
+
+	connected *prometheus.Desc
+	workers   *prometheus.Desc
+	places    *prometheus.Desc
+	lag       *prometheus.Desc
 }
 
 // scrapeTimeout limits Status; Prometheus scrapes again anyway.
@@ -61,13 +66,18 @@ func newCollector(service Service) *collector {
 		store:    desc("store_size_bytes", "Size of the store's file."),
 		free:     desc("store_free_bytes", "Unused space within the store's file that compaction would return."),
 		disk:     desc("store_disk_free_bytes", "Free space of the store's file system."),
+
+		connected: desc("nats_connected", "1 if a NATS server is connected. Only with [nats]."),
+		workers:   desc("workers", "Running workers. Only with [nats]."),
+		places:    desc("channel_worker_places", "Messages that the workers of the channel can send at once. Only where workers send.", "application", "channel"),
+		lag:       desc("worker_answers_waiting", "Answers of workers in NATS that the hub hasn't read yet. Only with [nats]."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.up, c.build, c.started, c.config, c.sendings, c.queue, c.inFlight, c.held, c.state,
-		c.rate, c.reserved, c.capacity, c.waiting, c.broken, c.store, c.free, c.disk} {
+		c.rate, c.reserved, c.capacity, c.waiting, c.broken, c.store, c.free, c.disk, c.connected, c.workers, c.places, c.lag} {
 		to <- d
 	}
 }
@@ -106,6 +116,14 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 			current = ch.Rate
 		}
 		gauge(c.rate, current, label, ch.ChannelType)
+		if ch.Workers != nil {
+			gauge(c.places, float64(*ch.Workers), label, ch.ChannelType)
+		}
+	}
+	if s.Cluster != nil {
+		gauge(c.connected, one(s.Cluster.Server != ""))
+		gauge(c.workers, float64(len(s.Cluster.Workers)))
+		gauge(c.lag, float64(s.Cluster.Lag))
 	}
 	for _, slot := range s.Slots {
 		gauge(c.reserved, float64(slot.Reserved), applicationLabel(slot.ApplicationID))

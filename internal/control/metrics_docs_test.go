@@ -27,8 +27,8 @@ type fullStatus struct{ Service }
 
 func (fullStatus) Status(context.Context) (api.Status, error) {
 	return api.Status{
-		Inboxes: []api.Inbox{{Path: "inbox"}}, Channels: []api.Channel{{ApplicationID: 1, ChannelType: "cloud_api"}},
-		Slots: []api.SlotFill{{ApplicationID: 1}},
+		Inboxes: []api.Inbox{{Path: "inbox"}}, Channels: []api.Channel{{ApplicationID: 1, ChannelType: "cloud_api", Workers: new(int)}},
+		Slots: []api.SlotFill{{ApplicationID: 1}}, Cluster: &api.Cluster{},
 	}, nil
 }
 

@@ -161,7 +161,7 @@ func Open(o Options) (*Daemon, error) {
 	d.inboxes = newInboxes(d.intake, o.Log, o.Quiet)
 	d.Service = service.New(service.Options{
 		Store: d.store, Intake: d.intake, Dispatcher: d.send, Inboxes: d.folders, Watchers: d.inboxes, Metrics: d.metrics, Environment: func() config.Environment { return d.environment(o.Getenv) },
-		Log: o.Log, Now: o.Now, Version: o.Version, StartedAt: d.startedAt, Stopping: d.stopping.Load, Loaded: d.loaded,
+		Log: o.Log, Now: o.Now, Version: o.Version, StartedAt: d.startedAt, Stopping: d.stopping.Load, Loaded: d.loaded, Cluster: d.cluster(),
 	})
 	return d, nil
 }

@@ -24,8 +24,8 @@ import (
 	"campaignd/internal/store"
 )
 
-// cluster is a NATS server, a daemon and workers in this process.
-type cluster struct {
+// testCluster is a NATS server, a daemon and workers in this process.
+type testCluster struct {
 	t      *testing.T
 	dir    string
 	server *server.Server
@@ -38,10 +38,10 @@ type cluster struct {
 	sent map[string]int // attempts by key
 }
 
-// newCluster starts a server and a daemon whose channel is sent by workers.
-func newCluster(t *testing.T, onUnknown, more string) *cluster {
+// newTestCluster starts a server and a daemon whose channel is sent by workers.
+func newTestCluster(t *testing.T, onUnknown, more string) *testCluster {
 	t.Helper()
-	c := &cluster{t: t, dir: t.TempDir(), sent: map[string]int{}}
+	c := &testCluster{t: t, dir: t.TempDir(), sent: map[string]int{}}
 	c.startServer(server.RANDOM_PORT)
 	t.Cleanup(func() { c.server.Shutdown(); c.server.WaitForShutdown() })
 	for path, text := range map[string]string{
@@ -73,7 +73,7 @@ answer_wait = "5s"
 	return c
 }
 
-func (c *cluster) startServer(port int) {
+func (c *testCluster) startServer(port int) {
 	c.t.Helper()
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoLog: true, NoSigs: true, JetStream: true, StoreDir: filepath.Join(c.dir, "nats")})
 	if err != nil {
@@ -86,7 +86,7 @@ func (c *cluster) startServer(port int) {
 	c.server = s
 }
 
-func (c *cluster) write(path, text string) {
+func (c *testCluster) write(path, text string) {
 	c.t.Helper()
 	path = filepath.Join(c.dir, path)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -98,7 +98,7 @@ func (c *cluster) write(path, text string) {
 }
 
 // start starts the daemon, again after a stop.
-func (c *cluster) start() {
+func (c *testCluster) start() {
 	c.t.Helper()
 	cfg, problems := config.Load(filepath.Join(c.dir, "campaignd.toml"), drivers.All())
 	for _, p := range problems.List {
@@ -126,7 +126,7 @@ func (c *cluster) start() {
 // receiver is a driver that counts what it gets.
 type receiver struct {
 	send.Channel
-	c *cluster
+	c *testCluster
 }
 
 func (r receiver) Send(ctx context.Context, msgs []*send.Message, results []send.Result) {
@@ -145,7 +145,7 @@ func (r receiver) Send(ctx context.Context, msgs []*send.Message, results []send
 }
 
 // worker runs a worker until the returned function is called or the test ends.
-func (c *cluster) worker(places int) (stop func()) {
+func (c *testCluster) worker(places int) (stop func()) {
 	c.t.Helper()
 	conn, err := relay.Connect(relay.Config{Servers: []string{c.server.ClientURL()}, Name: "t", Replicas: 1, Client: "worker"})
 	if err != nil {
@@ -166,7 +166,7 @@ func (c *cluster) worker(places int) (stop func()) {
 }
 
 // drop drops a CSV of n recipients.
-func (c *cluster) drop(n int) {
+func (c *testCluster) drop(n int) {
 	var csv strings.Builder
 	csv.WriteString("code,name\n")
 	for i := range n {
@@ -178,7 +178,7 @@ func (c *cluster) drop(n int) {
 }
 
 // until waits for a fact.
-func (c *cluster) until(what string, fact func() bool) {
+func (c *testCluster) until(what string, fact func() bool) {
 	c.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !fact(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -190,7 +190,7 @@ func (c *cluster) until(what string, fact func() bool) {
 }
 
 // sending returns the only sending and its counts.
-func (c *cluster) sending() (*campaign.Sending, campaign.Counts) {
+func (c *testCluster) sending() (*campaign.Sending, campaign.Counts) {
 	heads, err := c.store.Sendings(store.Filter{})
 	if err != nil || len(heads) != 1 {
 		return &campaign.Sending{}, campaign.Counts{}
@@ -202,7 +202,7 @@ func (c *cluster) sending() (*campaign.Sending, campaign.Counts) {
 	return s, counts
 }
 
-func (c *cluster) attempts() (all, twice int) {
+func (c *testCluster) attempts() (all, twice int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, n := range c.sent {
@@ -217,7 +217,7 @@ func TestWorkersSendWhatTheHubHandsOut(t *testing.T) {
 	for _, policy := range []string{"retry", "hold"} {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()
-			c := newCluster(t, policy, "")
+			c := newTestCluster(t, policy, "")
 			c.took = 20 * time.Millisecond
 			c.drop(300)
 			c.until("it waits for a worker", func() bool {
@@ -241,7 +241,7 @@ func TestHubThatIsKilledFindsTheAnswersOfItsWorkers(t *testing.T) {
 	for _, policy := range []string{"retry", "hold"} {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()
-			c := newCluster(t, policy, "")
+			c := newTestCluster(t, policy, "")
 			c.took = 150 * time.Millisecond
 			c.worker(16)
 			c.worker(16)
@@ -267,7 +267,7 @@ func TestHubThatIsKilledFindsTheAnswersOfItsWorkers(t *testing.T) {
 // The server is gone for a moment, and everything that it had with it.
 func TestServerThatLosesEverythingStopsNothing(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, "retry", "")
+	c := newTestCluster(t, "retry", "")
 	c.took = 50 * time.Millisecond
 	c.worker(16)
 	c.drop(300)

@@ -1,6 +1,13 @@
 package relay
 
-import "campaignd/internal/send"
+import (
+	"context"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"campaignd/internal/send"
+)
 
 // HubStatus says how the hub and its workers are doing.
 type HubStatus struct {
@@ -49,4 +56,43 @@ func (h *Hub) Status() HubStatus {
 	s.Problem, s.Lag, s.Batches, s.Workers = h.problem, h.lag, len(h.batches), h.workers
 	s.Ready = s.Ready && s.Connected && s.Problem == ""
 	return s
+}
+
+// CheckStreams returns what in the streams differs from the configuration, or makes them lose
+// what they have acknowledged. Whether the servers sync every write can't be asked over their
+// protocol: their own configuration says it (sync_interval).
+func (h *Hub) CheckStreams(ctx context.Context) ([]string, error) {
+	conn := h.linked.Load()
+	if conn == nil || !conn.Connected() {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var list []string
+	want := max(h.config.Replicas, 1)
+	if want < 3 {
+		list = append(list, fmt.Sprintf("replicas = %d in [nats]: with a server's disk, answers and batches are lost", want))
+	}
+	for _, name := range []string{conn.Names.WorkStream(), conn.Names.DoneStream(), "KV_" + conn.Names.WorkersBucket()} {
+		stream, err := conn.js.Stream(ctx, name)
+		if err != nil {
+			return list, fmt.Errorf("check stream %s: %w", name, err)
+		}
+		info := stream.CachedInfo()
+		if info.Config.Replicas != want {
+			list = append(list, fmt.Sprintf("stream %s has %d replicas, not the %d of [nats]", name, info.Config.Replicas, want))
+		}
+		if info.Config.Storage != jetstream.FileStorage {
+			list = append(list, fmt.Sprintf("stream %s is in memory: it is gone when its servers restart", name))
+		}
+		if info.Cluster == nil {
+			continue
+		}
+		for _, r := range info.Cluster.Replicas {
+			if r.Offline || !r.Current {
+				list = append(list, fmt.Sprintf("stream %s: its copy on server %s is offline or behind", name, r.Name))
+			}
+		}
+	}
+	return list, nil
 }

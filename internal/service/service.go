@@ -8,9 +8,11 @@
 package service
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
+	"campaignd/internal/api"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
 	"campaignd/internal/folders"
@@ -32,6 +34,14 @@ type Watchers interface {
 	Waits() map[string][]watch.Wait
 }
 
+// Cluster is the hub of the workers.
+type Cluster interface {
+	// ClusterStatus returns the state of the connection and the workers.
+	ClusterStatus() *api.Cluster
+	// ClusterFindings checks NATS and the workers.
+	ClusterFindings(ctx context.Context) []api.Finding
+}
+
 // Options are the parts that the operations use.
 type Options struct {
 	Store      *store.Store
@@ -39,6 +49,7 @@ type Options struct {
 	Dispatcher *send.Dispatcher
 	Inboxes    *folders.Inboxes
 	Watchers   Watchers
+	Cluster    Cluster // nil: one machine
 	Metrics    *control.Metrics
 	Log        *slog.Logger
 	Now        func() time.Time

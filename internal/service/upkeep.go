@@ -50,10 +50,16 @@ func (svc *Service) Status(context.Context) (api.Status, error) {
 		if channel.Held {
 			ch.HeldReason, ch.HeldSince = channel.Reason, channel.Since
 		}
+		if channel.Remote {
+			ch.Workers = &channel.Places
+		}
 		if a := c.Application(channel.Application); a != nil {
 			ch.Driver, ch.Concurrency = a.Channels[channel.Name].Driver, a.Channels[channel.Name].Concurrency
 		}
 		s.Channels = append(s.Channels, ch)
+	}
+	if svc.Cluster != nil {
+		s.Cluster = svc.Cluster.ClusterStatus()
 	}
 	if s.Queue, err = svc.queue(stats); err != nil {
 		return s, err
@@ -132,6 +138,13 @@ func (svc *Service) Ready(context.Context) []api.Check {
 		stopping = "the daemon is stopping"
 	}
 	add("dispatcher", stopping)
+	if svc.Cluster != nil {
+		s := svc.Cluster.ClusterStatus()
+		if s.Problem == "" && s.Server == "" {
+			s.Problem = "no NATS server answers"
+		}
+		add("workers", s.Problem)
+	}
 	slices.SortFunc(checks, func(a, b api.Check) int {
 		if a.Name < b.Name {
 			return -1
@@ -149,7 +162,7 @@ func text(err error) string {
 }
 
 // Doctor implements control.Upkeep.
-func (svc *Service) Doctor(_ context.Context, deep bool) ([]api.Finding, error) {
+func (svc *Service) Doctor(ctx context.Context, deep bool) ([]api.Finding, error) {
 	var list []api.Finding
 	add := func(check string, level api.Level, message, advice string) {
 		list = append(list, api.Finding{Check: check, Level: level, Message: message, Advice: advice})
@@ -202,6 +215,9 @@ func (svc *Service) Doctor(_ context.Context, deep bool) ([]api.Finding, error) 
 	}
 	for _, channel := range svc.Dispatcher.Channels() {
 		list = append(list, channelFinding(channel))
+	}
+	if svc.Cluster != nil {
+		list = append(list, svc.Cluster.ClusterFindings(ctx)...)
 	}
 	optOuts, err := svc.optOutFindings(deep)
 	if err != nil {
