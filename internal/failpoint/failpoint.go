@@ -36,6 +36,13 @@ const (
 	GivenBack       Name = "given-back"       // a claim was undone, its record is still open
 )
 
+// The steps of an upload over HTTP. Between the first and the second are those of a claim and a check.
+const (
+	UploadReceived Name = "upload-received" // all files are complete in a hidden folder, nothing is recorded
+	UploadDecided  Name = "upload-decided"  // the drop is accepted or refused, the answer isn't recorded
+	UploadAnswered Name = "upload-answered" // the answer is recorded, the client doesn't have it
+)
+
 // The steps of sending.
 const (
 	AttemptsPicked    Name = "attempts-picked"    // attempts are chosen, none is recorded
@@ -91,7 +98,7 @@ const (
 func Names() []Name {
 	return []Name{
 		ClaimRecorded, FolderMade, FileMoved, FilesMoved, RowsStored, RejectedWritten, FilesSynced, Checked,
-		SlotsBooked, Accepted, Refused, GivenBack,
+		SlotsBooked, Accepted, Refused, GivenBack, UploadReceived, UploadDecided, UploadAnswered,
 		AttemptsPicked, AttemptsCommitted, HandedOver, DriverReturned, ResultsDecided, ResultsCommitted,
 		Replanned, Finalized, BeforeFinish, Finished,
 		StatusWritten, ReportsWritten, StatusRemoved, FolderMoved, Filed, Obeyed, ControlMoved, Reopened,

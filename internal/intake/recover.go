@@ -37,6 +37,9 @@ func (in *Intake) Recover() error {
 			in.Changed(s.ID)
 			continue
 		}
+		if s.Uploaded && in.recoverUpload(s) {
+			continue
+		}
 		in.log.Info("drop found half checked; it is checked again", "sending", s.ID, "drop", s.Name)
 		in.claims.begin(s)
 		in.resume(s)
@@ -80,7 +83,7 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 		return err
 	}
 	if s.Uploaded && in.neverArrived(s) {
-		return in.voidClaim(s, "the daemon ended before the uploaded files were in their folder")
+		return in.takeBack(s)
 	}
 	_, err = in.makeFolder(s)
 	if err == nil {

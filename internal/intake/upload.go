@@ -14,6 +14,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
 	"campaignd/internal/config"
+	"campaignd/internal/display"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
@@ -56,7 +57,7 @@ func (in *Intake) NewUpload(inbox *config.Inbox, size int64) (*Upload, error) {
 		return nil, err
 	}
 	if inbox.MaxPendingBytes > 0 && size > inbox.MaxPendingBytes {
-		return nil, fmt.Errorf("%w: it has %d bytes, and all drops of this inbox together may have %d (max_pending_bytes)", ErrUploadTooLarge, size, inbox.MaxPendingBytes)
+		return nil, fmt.Errorf("%w: it has %s, and all drops of this inbox together may have %s (max_pending_bytes)", ErrUploadTooLarge, display.Amount(size, "byte"), display.Number(inbox.MaxPendingBytes))
 	}
 	room, full := in.pending.reserve(inbox, size)
 	if full != "" {
@@ -68,7 +69,7 @@ func (in *Intake) NewUpload(inbox *config.Inbox, size int64) (*Upload, error) {
 	}
 	dir, err := os.MkdirTemp(filepath.Join(inbox.Path, folders.Accepted), uploadFolder)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("make folder: %w", err), u.Close())
+		return nil, errors.Join(u.fault(err), u.Close())
 	}
 	u.dir = dir
 	return u, nil
@@ -78,7 +79,7 @@ func (in *Intake) NewUpload(inbox *config.Inbox, size int64) (*Upload, error) {
 func (u *Upload) space(size int64) error {
 	for _, folder := range []string{u.inbox.Path, u.in.stateDir} {
 		if free, err := u.in.free(folder); err == nil && free < uint64(size)+check.MinFreeSpace {
-			return fmt.Errorf("%w: %d MiB are free and this upload needs %d MiB; the operator has to make room", ErrUploadSpace, free>>20, (uint64(size)+check.MinFreeSpace)>>20)
+			return fmt.Errorf("%w: %s MiB are free and this upload needs %s MiB; the operator has to make room", ErrUploadSpace, display.Number(free>>20), display.Number((uint64(size)+check.MinFreeSpace)>>20))
 		}
 	}
 	return nil
@@ -120,7 +121,7 @@ func (u *Upload) copy(f *os.File, ending string, most int64, r io.Reader) error 
 		case err != nil && !errors.Is(err, io.EOF):
 			return u.fault(err)
 		case size > most:
-			return fmt.Errorf("%w: the %s has more than %d bytes", ErrUploadTooLarge, strings.TrimPrefix(ending, "."), most)
+			return fmt.Errorf("%w: the %s has more than %s", ErrUploadTooLarge, strings.TrimPrefix(ending, "."), display.Amount(most, "byte"))
 		case errors.Is(err, io.EOF):
 			return nil
 		}
@@ -187,16 +188,18 @@ func (u *Upload) Commit(name string, r *store.Request) (campaign.ID, error) {
 	if err != nil {
 		return "", err
 	}
+	failpoint.At(failpoint.UploadReceived)
 	for {
 		s := &campaign.Sending{Name: name, Inbox: u.inbox.Path, ReceivedAt: in.now().UTC(), State: campaign.StateChecking, Files: files, Uploaded: true}
 		if err := in.store.BeginUpload(s, r); err != nil {
-			return "", fmt.Errorf("record upload: %w", err)
+			return "", u.fault(err)
 		}
 		in.decisions.begin(s.ID)
 		in.claims.begin(s)
 		in.pending.add(s)
 		failpoint.At(failpoint.ClaimRecorded)
 		made, err := in.makeFolder(s)
+		failpoint.At(failpoint.FolderMade)
 		if err == nil && made {
 			err = unix.Rename(u.dir, folders.Of(s)) // takes the place of the empty folder, which os.Rename refuses
 		}
@@ -228,6 +231,23 @@ func (u *Upload) Close() error {
 		return nil
 	}
 	return os.RemoveAll(u.dir)
+}
+
+// recoverUpload takes back an upload whose files a stop or crash kept from their folder, before its
+// client can ask for it again with its key, and reports whether it did. The answer to any other
+// upload waits for the decision again. If the inbox is away, recheck takes back later.
+func (in *Intake) recoverUpload(s *campaign.Sending) (back bool) {
+	if in.inboxes.Present(s.Inbox) == nil && in.neverArrived(s) && in.takeBack(s) == nil { // after an error recheck tries it again
+		return true
+	}
+	in.decisions.begin(s.ID)
+	return false
+}
+
+// takeBack ends the claim of an upload whose files didn't get into their folder.
+func (in *Intake) takeBack(s *campaign.Sending) error {
+	_ = os.Remove(folders.Of(s)) // empty, or not there
+	return in.voidClaim(s, "the daemon ended before the uploaded files were in their folder")
 }
 
 // neverArrived reports whether the folder of an uploaded drop has none of its files: the daemon

@@ -10,6 +10,7 @@ import (
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
+	"campaignd/internal/failpoint"
 	"campaignd/internal/folders"
 	"campaignd/internal/intake"
 	"campaignd/internal/store"
@@ -44,6 +45,10 @@ func (u *upload) answer(ctx context.Context, id campaign.ID) (api.Uploaded, erro
 	if err != nil {
 		return o.Uploaded, err
 	}
+	if intake.IsVoid(s) {
+		return o.Uploaded, api.Unavailablef("the upload was not taken in: repeat it")
+	}
+	failpoint.At(failpoint.UploadDecided)
 	o = uploadOutcome(s)
 	if u.remembered != nil {
 		if u.remembered.Answer, err = json.Marshal(o); err != nil {
@@ -53,6 +58,7 @@ func (u *upload) answer(ctx context.Context, id campaign.ID) (api.Uploaded, erro
 			return o.Uploaded, err
 		}
 	}
+	failpoint.At(failpoint.UploadAnswered)
 	return o.result()
 }
 

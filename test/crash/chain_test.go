@@ -15,12 +15,13 @@ import (
 func TestFailpointsInTurn(t *testing.T) {
 	w := newWorld(t, settings{rate: 20_000})
 	other := map[failpoint.Name]bool{failpoint.GivenBack: true, failpoint.Replanned: true, failpoint.Reopened: true, failpoint.RestoredHeld: true,
-		failpoint.StoreMade: true, failpoint.Stripped: true, failpoint.Forgotten: true, failpoint.CompactCopied: true, failpoint.CompactSwapped: true}
+		failpoint.StoreMade: true, failpoint.Stripped: true, failpoint.Forgotten: true, failpoint.CompactCopied: true, failpoint.CompactSwapped: true,
+		failpoint.UploadReceived: true, failpoint.UploadDecided: true, failpoint.UploadAnswered: true}
 	var drops []drop
 	wrong := map[string]bool{}
 	for i, name := range failpoint.Names() {
 		if other[name] {
-			continue // needs a scenario of its own, in TestFailpoints
+			continue // needs a scenario of its own, in TestFailpoints or TestUploadsKilled
 		}
 		d := w.prepare(fmt.Sprint("drop", i), viaHook, 50, 2, "")
 		switch name {

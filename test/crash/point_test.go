@@ -25,6 +25,10 @@ func TestFailpoints(t *testing.T) {
 		failpoint.Stripped:     func(t *testing.T) { killTidying(t, "stripped:1") },
 		failpoint.Forgotten:    func(t *testing.T) { killTidying(t, "forgotten:1") },
 
+		failpoint.UploadReceived: func(t *testing.T) { killUploading(t, "upload-received:1") },
+		failpoint.UploadDecided:  func(t *testing.T) { killUploading(t, "upload-decided:1") },
+		failpoint.UploadAnswered: func(t *testing.T) { killUploading(t, "upload-answered:1") },
+
 		failpoint.CompactCopied:  func(t *testing.T) { killCompacting(t, "compact-copied:1") },
 		failpoint.CompactSwapped: func(t *testing.T) { killCompacting(t, "compact-swapped:1") },
 	}

@@ -17,6 +17,7 @@ type world struct {
 	inbox  string
 	state  string
 	config string
+	web    string // address of HTTP, after listen
 	log    string // outside, so that it survives a power cut
 	hook   *receiver
 	runs   int
