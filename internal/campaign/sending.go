@@ -132,11 +132,12 @@ type MediaFile struct {
 
 // Preview is one message as it would be sent.
 type Preview struct {
-	Line        uint32 `json:"line"`
-	ContactCode string `json:"contactCode"`
-	ChannelType string `json:"channelType"`
-	Message     int    `json:"message"`
-	Content     string `json:"content"` // the rendered item, JSON
+	Line        uint32   `json:"line"`
+	ContactCode string   `json:"contactCode"`
+	ChannelType string   `json:"channelType"`
+	Message     int      `json:"message"`
+	Content     string   `json:"content"`        // the rendered item, JSON
+	Text        []string `json:"text,omitempty"` // the lines that the recipient sees, where the channel knows more than the content says
 }
 
 // FileID identifies a file without reading it.

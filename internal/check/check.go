@@ -109,7 +109,18 @@ func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *c
 	f.noteDefaults(p, in, layout)
 	f.Sending.Digest = dropDigest(f.Sending.ApplicationID, f.Sending.CampaignID, d.layoutDigest, f.content)
 	c.conclude(f)
+	c.addTexts(f.Sending.ApplicationID, f.Sending.Previews)
 	return f, nil
+}
+
+// addTexts adds to the previews what their channels know more of.
+func (c *Checker) addTexts(application int64, previews []campaign.Preview) {
+	for i := range previews {
+		p := &previews[i]
+		if channel, ok := c.Channels(application)[p.ChannelType].(send.Previewer); ok {
+			p.Text = channel.Preview([]byte(p.Content))
+		}
+	}
 }
 
 // checkTime checks the time in the sidecar. Without an application, which is a problem of its own,

@@ -22,7 +22,11 @@ func List(messages []campaign.Preview) []string {
 	var out []string
 	for _, m := range messages {
 		out = append(out, fmt.Sprintf("line %d, to %s on %s, message %d:", m.Line, m.ContactCode, m.ChannelType, m.Message))
-		for _, line := range Message(m.Content) {
+		lines := m.Text
+		if lines == nil {
+			lines = Message(m.Content)
+		}
+		for _, line := range lines {
 			out = append(out, "  "+line)
 		}
 	}

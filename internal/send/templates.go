@@ -45,6 +45,14 @@ type Refresher interface {
 	Refresh(ctx context.Context) (again time.Duration, err error)
 }
 
+// Previewer is implemented by channels that know more of what the recipient sees than a message's
+// content says.
+type Previewer interface {
+	// Preview returns the lines that the recipient of the rendered content sees, or nil if the content
+	// says it all. It asks nobody.
+	Preview(content []byte) []string
+}
+
 // TemplateWatcher is implemented by channels that want to know when their receiver changes a template.
 type TemplateWatcher interface {
 	// TemplateChanged is called for the templates of every account. status is in the receiver's words.

@@ -19,12 +19,19 @@ type AccountTemplate struct {
 	InHeader []string        `json:"inHeader,omitempty"`
 	InBody   []string        `json:"inBody,omitempty"` // names or numbers of the parameters, each once
 	Buttons  []AccountButton `json:"buttons,omitempty"`
+
+	// The template's own text, with its {{parameters}}.
+	HeaderText string `json:"headerText,omitempty"`
+	BodyText   string `json:"bodyText,omitempty"` // "" in copies of older releases
+	FooterText string `json:"footerText,omitempty"`
 }
 
 // AccountButton is a button of an AccountTemplate.
 type AccountButton struct {
 	Type    string `json:"type"`              // QUICK_REPLY, URL, COPY_CODE, PHONE_NUMBER, FLOW ...
 	Dynamic bool   `json:"dynamic,omitempty"` // its URL has a parameter
+	Text    string `json:"text,omitempty"`
+	URL     string `json:"url,omitempty"`
 }
 
 const (
@@ -45,6 +52,7 @@ type graphTemplate struct {
 		Text    string `json:"text"`
 		Buttons []struct {
 			Type string `json:"type"`
+			Text string `json:"text"`
 			URL  string `json:"url"`
 		} `json:"buttons"`
 	} `json:"components"`
@@ -56,12 +64,14 @@ func (g *graphTemplate) account() AccountTemplate {
 	for _, c := range g.Components {
 		switch strings.ToUpper(c.Type) {
 		case "HEADER":
-			t.Header, t.InHeader = strings.ToUpper(c.Format), placeholders(c.Text)
+			t.Header, t.InHeader, t.HeaderText = strings.ToUpper(c.Format), placeholders(c.Text), c.Text
 		case "BODY":
-			t.InBody = placeholders(c.Text)
+			t.InBody, t.BodyText = placeholders(c.Text), c.Text
+		case "FOOTER":
+			t.FooterText = c.Text
 		case "BUTTONS":
 			for _, b := range c.Buttons {
-				t.Buttons = append(t.Buttons, AccountButton{strings.ToUpper(b.Type), strings.Contains(b.URL, "{{")})
+				t.Buttons = append(t.Buttons, AccountButton{Type: strings.ToUpper(b.Type), Dynamic: strings.Contains(b.URL, "{{"), Text: b.Text, URL: b.URL})
 			}
 		}
 	}
