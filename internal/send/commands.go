@@ -3,6 +3,7 @@ package send
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -49,6 +50,29 @@ func (d *Dispatcher) Pause(_ context.Context, id campaign.ID) (campaign.State, e
 	}
 	d.Kick()
 	return found, fmt.Errorf("pause sending %s: it is %s: %w", id, found, ErrState)
+}
+
+// HoldAll calls hold, which holds the sendings in the store. After it has returned no message of them
+// is handed to a driver; messages in flight end and are recorded.
+func (d *Dispatcher) HoldAll(hold func() error) error {
+	d.haltRuns()
+	err := hold()
+	for _, id := range d.haltRuns() { // those that were loaded meanwhile, too
+		d.changed(id)
+	}
+	d.Kick()
+	return err
+}
+
+// haltRuns halts all loaded runs and returns the ids of their sendings.
+func (d *Dispatcher) haltRuns() []campaign.ID {
+	d.mu.Lock()
+	ids := slices.Collect(maps.Keys(d.runs))
+	d.mu.Unlock()
+	for _, id := range ids {
+		d.haltRun(id)
+	}
+	return ids
 }
 
 // haltRun halts the sending's run, if it is loaded, and returns when nothing new of it goes out.

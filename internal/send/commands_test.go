@@ -17,6 +17,44 @@ func gated(r *harness) { r.ch.gate = make(chan struct{}) }
 func (r *harness) openGate() { close(r.ch.gate) }
 
 // Nothing new goes out after the command has returned; what is in flight ends and is recorded.
+// After HoldAll nothing new of the held sendings goes out until somebody resumes them.
+func TestHoldAllStopsEveryQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHarness(t, gated)
+		ids := []campaign.ID{r.accept(campaign.Sending{}, 100), r.accept(campaign.Sending{}, 100)}
+		synctest.Wait()
+		err := r.HoldAll(func() error {
+			for _, id := range ids {
+				if _, _, err := r.store.SetState(id, pausable, campaign.StateHeld, "restored"); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := len(r.ch.sent())
+		r.openGate()
+		time.Sleep(time.Hour)
+		if n := len(r.ch.sent()); n != before {
+			t.Errorf("%d messages went out after everything was held", n-before)
+		}
+		for _, id := range ids {
+			if _, err := r.Resume(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Hour)
+		for _, id := range ids {
+			r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
+		}
+		if n := len(r.ch.sent()); n != 200 {
+			t.Errorf("%d messages went out, want 200", n)
+		}
+	})
+}
+
 func TestPauseStopsTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, gated)

@@ -160,6 +160,14 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	return fmt.Errorf("stop sending: a channel's driver did not give up in time; its messages count as in flight")
 }
 
+// Abandon makes a stop of Run wait for nothing: messages in flight are cut off, and results that can't
+// be recorded are given up. It is for a store that nothing can be written to any more.
+func (d *Dispatcher) Abandon() {
+	d.abort()
+	d.stopRetrying()
+	d.nudge()
+}
+
 // nudge wakes every channel sender.
 func (d *Dispatcher) nudge() {
 	d.mu.Lock()

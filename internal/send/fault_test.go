@@ -85,6 +85,26 @@ func TestResultsAreRecordedOnceTheStoreWorks(t *testing.T) {
 	})
 }
 
+// After the store was abandoned, a stop doesn't wait for results that can't be recorded, nor for drivers.
+func TestAbandonedStoreDelaysNoStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faultyStore{}
+		r := newHarness(t, func(r *harness) { r.store.fail = f.fail; r.opts.StopTimeout = time.Minute })
+		f.set("results", true)
+		r.accept(campaign.Sending{}, 1000)
+		time.Sleep(time.Hour)
+		began := time.Now()
+		r.Abandon()
+		err := r.stop()
+		if took := time.Since(began); took > 100*time.Millisecond {
+			t.Errorf("the stop took %s", took)
+		}
+		if err == nil || !strings.Contains(err.Error(), "count as in flight") {
+			t.Errorf("got %v, want that messages count as in flight", err)
+		}
+	})
+}
+
 func TestEveryFaultPasses(t *testing.T) {
 	for _, op := range []string{"due", "load", "rows", "retries", "finish", "suppressed", "state", "attempts", "results", ""} {
 		t.Run("op "+op, func(t *testing.T) {
