@@ -232,6 +232,7 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 		case <-ctx.Done():
 			return nil
 		case <-d.store.Ended(): // nothing can be read or recorded any more
+			d.send.Abandon()
 			return d.store.Err()
 		}
 	})

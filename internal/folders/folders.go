@@ -74,6 +74,7 @@ type Inboxes struct {
 	store  *store.Store
 	config func() *config.Config
 	log    *slog.Logger
+	onOpen func(inbox string) error // see OnOpen
 
 	mu   sync.Mutex      // guards away, and serializes Open
 	away map[string]bool // inboxes that were logged as away
@@ -83,6 +84,9 @@ type Inboxes struct {
 func New(st *store.Store, config func() *config.Config, log *slog.Logger) *Inboxes {
 	return &Inboxes{store: st, config: config, log: log, away: map[string]bool{}}
 }
+
+// OnOpen makes Open call a function whenever an inbox is there. It is called before any other method.
+func (b *Inboxes) OnOpen(do func(inbox string) error) { b.onOpen = do }
 
 // Prepare makes an inbox's folders and finds out whether a drop can be claimed by a rename or has
 // to be copied: a rename fails between two mounts, even of one file system. The error is meant for

@@ -39,8 +39,20 @@ func (b *Inboxes) Present(inbox string) error {
 }
 
 // Open opens the folder at an inbox's path if it is the inbox, like Present. What is done
-// through the root is done in the inbox, even if its disk is unmounted meanwhile.
+// through the root is done in the inbox, even if its disk is unmounted meanwhile. It fails if what
+// OnOpen was given does.
 func (b *Inboxes) Open(inbox string) (*os.Root, error) {
+	root, err := b.open(inbox)
+	if err != nil || b.onOpen == nil {
+		return root, err
+	}
+	if err := b.onOpen(inbox); err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return root, nil
+}
+
+func (b *Inboxes) open(inbox string) (*os.Root, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	root, err := os.OpenRoot(inbox)

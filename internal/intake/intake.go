@@ -41,6 +41,7 @@ type Dispatcher interface {
 	Resume(ctx context.Context, id campaign.ID) (campaign.State, error)
 	Cancel(ctx context.Context, id campaign.ID) (campaign.State, error)
 	Reschedule(ctx context.Context, id campaign.ID, change func() error) error
+	HoldAll(hold func() error) error
 }
 
 // Media keeps the content of files that campaigns send (package media).
@@ -89,6 +90,7 @@ type Intake struct {
 	notes        *noteKeeper
 	newest       newestByName
 	decisions    decisions
+	late         lateInboxes
 	folders      keylock.Locks[campaign.ID] // held while a sending's folder is written or moved
 
 	mu               sync.Mutex // guards all below
@@ -122,6 +124,7 @@ func New(o Options) *Intake {
 		in.ended = func() {}
 	}
 	in.check.Store(o.Checker)
+	in.inboxes.OnOpen(in.compareLate)
 	in.keeper = newFolderKeeper(in)
 	in.notes = newNoteKeeper(in)
 	return in

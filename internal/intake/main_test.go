@@ -190,6 +190,11 @@ func (s *fakeDispatcher) Reschedule(_ context.Context, _ campaign.ID, change fun
 	return change()
 }
 
+func (s *fakeDispatcher) HoldAll(hold func() error) error {
+	s.calls = append(s.calls, "hold all")
+	return hold()
+}
+
 func (s *fakeDispatcher) Cancel(_ context.Context, id campaign.ID) (campaign.State, error) {
 	return s.set("cancel", id, campaign.StateCanceled)
 }

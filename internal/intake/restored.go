@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/folders"
@@ -20,6 +21,40 @@ import (
 // folders are written after the store, so a store that knows less than a folder shows
 // was restored from an older copy.
 
+// compared is what the store knew at the start of an inbox whose disk was away then. Its folders are
+// compared when it arrives; until then its sendings go out (docs/contract.md 2, the inbox must be the
+// inbox).
+type compared struct {
+	highest uint64 // number of a sending
+	open    []openSending
+}
+
+// openSending is an unfinished sending as the store knew it at the start.
+type openSending struct {
+	*campaign.Sending
+	sent func() (uint64, error) // returns its sent messages
+}
+
+// sentBy returns a function that asks the store for a sending's sent messages.
+func (in *Intake) sentBy(id campaign.ID) func() (uint64, error) {
+	return func() (uint64, error) {
+		_, _, counts, err := in.store.Load(id)
+		return counts[campaign.Sent], err
+	}
+}
+
+// freeze keeps what the store knows now.
+func (c *compared) freeze() error {
+	for i := range c.open {
+		sent, err := c.open[i].sent()
+		if err != nil {
+			return err
+		}
+		c.open[i].sent = func() (uint64, error) { return sent, nil }
+	}
+	return nil
+}
+
 // holdIfBehind holds every sending if the folders are ahead of the store. It logs the folders in
 // accepted/ that belong to no sending, because nobody else looks after them.
 func (in *Intake) holdIfBehind(open []*campaign.Sending) error {
@@ -27,26 +62,35 @@ func (in *Intake) holdIfBehind(open []*campaign.Sending) error {
 	if err != nil {
 		return err
 	}
-	last, strangers := in.acceptedFolders()
-	why := ""
-	if last > highest {
-		why = fmt.Sprintf("from an older copy: the inboxes have a folder of sending number %d, and its own highest number is %d", last, highest)
+	byInbox := map[string]*compared{}
+	for _, inbox := range in.checker().Config.Inboxes {
+		byInbox[filepath.Clean(inbox.Path)] = &compared{highest: highest}
 	}
-	away := map[string]bool{}
 	for _, s := range open {
-		if _, known := away[s.Inbox]; !known {
-			away[s.Inbox] = in.inboxes.Present(s.Inbox) != nil
+		c := byInbox[filepath.Clean(s.Inbox)]
+		if c == nil {
+			c = &compared{highest: highest} // no longer configured
+			byInbox[filepath.Clean(s.Inbox)] = c
 		}
-		if why != "" || away[s.Inbox] {
+		c.open = append(c.open, openSending{s, in.sentBy(s.ID)})
+	}
+	why, last := "", uint64(0)
+	for inbox, c := range byInbox {
+		if in.inboxes.Present(inbox) != nil {
+			if err := c.freeze(); err != nil {
+				return err
+			}
+			in.late.add(inbox, c)
 			continue
 		}
-		if why, err = in.folderAhead(s); err != nil {
+		behind, highest, err := in.behind(inbox, c)
+		if err != nil {
 			return err
 		}
-	}
-	if len(strangers) > 0 {
-		in.log.Warn("folders in accepted/ belong to no sending of this store, and nothing in them is sent: find out what happened to each, then move its files back into the inbox or remove the folder",
-			"folders", len(strangers), "first", strangers[0])
+		if why == "" {
+			why = behind
+		}
+		last = max(last, highest)
 	}
 	if why == "" {
 		return nil
@@ -55,15 +99,80 @@ func (in *Intake) holdIfBehind(open []*campaign.Sending) error {
 	if err != nil {
 		return err
 	}
-	if held > 0 {
-		in.log.Warn("the store was restored "+why+", and every sending is held: find out what was sent since, then run: campaignd resume --all", "held", held)
-	}
+	in.logHeld(why, held)
 	return nil
 }
 
-// folderAhead returns how a sending's folder shows more than the store knows, or "".
-func (in *Intake) folderAhead(s *campaign.Sending) (string, error) {
-	if _, err := os.Lstat(folders.Of(s)); errors.Is(err, fs.ErrNotExist) {
+func (in *Intake) logHeld(why string, held int) {
+	if held > 0 {
+		in.log.Warn("the store was restored "+why+", and every sending is held: find out what was sent since, then run: campaignd resume --all", "held", held)
+	}
+}
+
+// lateInboxes are the inboxes that are still to be compared with the store.
+type lateInboxes struct {
+	mu   sync.Mutex // guards all; held during a comparison, so that nothing is taken before its end
+	wait map[string]*compared
+}
+
+func (l *lateInboxes) add(inbox string, c *compared) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.wait == nil {
+		l.wait = map[string]*compared{}
+	}
+	l.wait[inbox] = c
+}
+
+// compareLate compares an inbox whose disk has arrived with what the store knew at the start, and holds
+// every sending if its folders are ahead. It does nothing for other inboxes.
+func (in *Intake) compareLate(inbox string) error {
+	in.late.mu.Lock()
+	defer in.late.mu.Unlock()
+	inbox = filepath.Clean(inbox)
+	c := in.late.wait[inbox]
+	if c == nil {
+		return nil
+	}
+	why, last, err := in.behind(inbox, c)
+	if err == nil && why != "" {
+		err = in.dispatcher.HoldAll(func() error {
+			held, err := in.store.Hold(why, last)
+			if err == nil {
+				in.logHeld(why, held)
+			}
+			return err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("compare the store with inbox %q: %w", inbox, err)
+	}
+	delete(in.late.wait, inbox)
+	return nil
+}
+
+// behind returns how an inbox's folders show more than the store knew at the start, or "", and the
+// highest number of a folder. It logs folders that belong to no sending.
+func (in *Intake) behind(inbox string, c *compared) (why string, last uint64, err error) {
+	last, strangers := in.acceptedFolders(inbox)
+	if len(strangers) > 0 {
+		in.log.Warn("folders in accepted/ belong to no sending of this store, and nothing in them is sent: find out what happened to each, then move its files back into the inbox or remove the folder",
+			"folders", len(strangers), "first", strangers[0])
+	}
+	if last > c.highest {
+		return fmt.Sprintf("from an older copy: the inboxes have a folder of sending number %d, and its own highest number is %d", last, c.highest), last, nil
+	}
+	for _, s := range c.open {
+		if why, err = s.folderAhead(); why != "" || err != nil {
+			return why, last, err
+		}
+	}
+	return "", last, nil
+}
+
+// folderAhead returns how a sending's folder shows more than the store knew, or "".
+func (s openSending) folderAhead() (string, error) {
+	if _, err := os.Lstat(folders.Of(s.Sending)); errors.Is(err, fs.ErrNotExist) {
 		for _, place := range []string{folders.Done, folders.Failed} {
 			if _, err := os.Lstat(filepath.Join(s.Inbox, place, s.FolderName())); err == nil {
 				return fmt.Sprintf("from an older copy: it calls %s %s, whose folder is in %s/", s.ID, s.State, place), nil
@@ -71,18 +180,15 @@ func (in *Intake) folderAhead(s *campaign.Sending) (string, error) {
 		}
 		return "", nil
 	}
-	shown := sentByStatus(filepath.Join(folders.Of(s), report.StatusFile))
+	shown := sentByStatus(filepath.Join(folders.Of(s.Sending), report.StatusFile))
 	if shown == 0 {
 		return "", nil
 	}
-	_, _, counts, err := in.store.Load(s.ID)
-	if err != nil {
+	sent, err := s.sent()
+	if err != nil || shown <= sent {
 		return "", err
 	}
-	if shown > counts[campaign.Sent] {
-		return fmt.Sprintf("from an older copy: it knows of %d sent messages of %s, whose status.json says %d", counts[campaign.Sent], s.ID, shown), nil
-	}
-	return "", nil
+	return fmt.Sprintf("from an older copy: it knows of %d sent messages of %s, whose status.json says %d", sent, s.ID, shown), nil
 }
 
 // maxStatusRead limits the bytes read of a status.json. The counts come before the slices.
@@ -112,34 +218,34 @@ func sentByStatus(path string) uint64 {
 }
 
 // UnknownFolders returns the folders in accepted/ that belong to no sending under way.
-func (in *Intake) UnknownFolders() []string {
-	_, unknown := in.acceptedFolders()
+func (in *Intake) UnknownFolders() (unknown []string) {
+	for _, inbox := range in.checker().Config.Inboxes {
+		if in.inboxes.Present(inbox.Path) == nil {
+			_, found := in.acceptedFolders(inbox.Path)
+			unknown = append(unknown, found...)
+		}
+	}
 	return unknown
 }
 
-// acceptedFolders returns the highest number of the folders in accepted/ of all inboxes, and those
-// whose sending is unknown or already filed elsewhere.
-func (in *Intake) acceptedFolders() (last uint64, unknown []string) {
-	for _, inbox := range in.checker().Config.Inboxes {
-		if in.inboxes.Present(inbox.Path) != nil {
+// acceptedFolders returns the highest number of the folders in an inbox's accepted/, and those whose
+// sending is unknown or already filed elsewhere.
+func (in *Intake) acceptedFolders(inbox string) (last uint64, unknown []string) {
+	entries, err := os.ReadDir(filepath.Join(inbox, folders.Accepted))
+	if err != nil {
+		return 0, nil // the scans report it
+	}
+	for _, e := range entries {
+		dot := strings.LastIndexByte(e.Name(), '.')
+		id := campaign.ID(e.Name()[dot+1:])
+		if dot < 1 || !e.IsDir() || id.Number() == 0 {
 			continue
 		}
-		entries, err := os.ReadDir(filepath.Join(inbox.Path, folders.Accepted))
-		if err != nil {
-			continue // the scans report it
-		}
-		for _, e := range entries {
-			dot := strings.LastIndexByte(e.Name(), '.')
-			id := campaign.ID(e.Name()[dot+1:])
-			if dot < 1 || !e.IsDir() || id.Number() == 0 {
-				continue
-			}
-			last = max(last, id.Number())
-			s, err := in.store.Header(id)
-			path := filepath.Join(inbox.Path, folders.Accepted, e.Name())
-			if errors.Is(err, store.ErrNotFound) || err == nil && s.Filed && !missing(path) { // it may have been moved a moment ago
-				unknown = append(unknown, path)
-			}
+		last = max(last, id.Number())
+		s, err := in.store.Header(id)
+		path := filepath.Join(inbox, folders.Accepted, e.Name())
+		if errors.Is(err, store.ErrNotFound) || err == nil && s.Filed && !missing(path) { // it may have been moved a moment ago
+			unknown = append(unknown, path)
 		}
 	}
 	return last, unknown

@@ -3,6 +3,7 @@ package intake
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,6 +88,45 @@ func TestFoldersAhead(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An older copy of the store is recognized by an inbox whose disk arrives after the start, before
+// anything is taken from it, by what the store knew at the start.
+func TestFoldersAheadInALateInbox(t *testing.T) {
+	for _, behind := range []bool{true, false} {
+		h := newHarness(t, "", "")
+		s := h.good("spring")
+		second := h.drop("second", "phone,first\n34666333444,Second\n", goodLayout, goodSidecar)
+		restore := h.snapshot()
+		if behind {
+			h.sendAll(s.ID)
+			h.in.Changed(s.ID)
+			h.work()
+		}
+		away := h.inbox + ".away"
+		if err := os.Rename(h.inbox, away); err != nil {
+			t.Fatal(err)
+		}
+		restore()
+		if head := h.header(s.ID); head.State != campaign.StateScheduled {
+			t.Fatalf("%s while its inbox is away: %s", head.State, head.Reason)
+		}
+		h.sendAll(s.ID) // what was accepted is still sent
+		if err := os.Rename(away, h.inbox); err != nil {
+			t.Fatal(err)
+		}
+		other := h.drop("later", "phone,first\n34666111222,Other\n", goodLayout, goodSidecar)
+		if got := slices.Contains(h.dispatcher.calls, "hold all"); got != behind {
+			t.Errorf("behind %v: held all: %v", behind, got)
+		}
+		head := h.header(second.ID)
+		if held := head.State == campaign.StateHeld; held != behind || held && !strings.Contains(head.Reason, "restored from an older copy: it calls "+string(s.ID)) {
+			t.Errorf("behind %v: another sending is %s (%s)", behind, head.State, head.Reason)
+		}
+		if other == nil {
+			t.Errorf("behind %v: the next drop wasn't taken", behind)
+		}
 	}
 }
 
