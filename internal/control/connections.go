@@ -33,13 +33,15 @@ type connectionLimiter struct {
 	net.Listener
 	limit  int
 	exempt func(netip.Addr) bool // from the limit per address
+	owner  func(net.Conn) string // returns whose a connection is, among whom the limit is shared; nil: nobody's
 	log    *slog.Logger
 
 	open    prometheus.Gauge
 	refused prometheus.Counter
 
-	mu            sync.Mutex // guards all below
-	strangers     *list.List // of *limitedConn that aren't authenticated, oldest first
+	mu            sync.Mutex     // guards all below
+	strangers     *list.List     // of *limitedConn that aren't authenticated, oldest first
+	byOwner       map[string]int // of these, how many each owner has
 	authenticated int
 	byAddress     map[netip.Addr]int
 	loggedAt      time.Time
@@ -50,6 +52,7 @@ type limitedConn struct {
 	net.Conn
 	limiter *connectionLimiter
 	address netip.Addr
+	owner   string
 	place   *list.Element // in limiter.strangers, nil once authenticated or closed
 	closed  bool
 }
@@ -67,7 +70,7 @@ func connectionLimit(log *slog.Logger) int {
 }
 
 func newConnectionLimiter(limit int, exempt func(netip.Addr) bool, log *slog.Logger) *connectionLimiter {
-	return &connectionLimiter{limit: limit, exempt: exempt, log: log, strangers: list.New(), byAddress: map[netip.Addr]int{},
+	return &connectionLimiter{limit: limit, exempt: exempt, log: log, strangers: list.New(), byOwner: map[string]int{}, byAddress: map[netip.Addr]int{},
 		open: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "campaignd_http_connections", Help: "Open connections of HTTP.",
 		}),
@@ -97,6 +100,9 @@ func (l *connectionLimiter) admit(conn net.Conn) net.Conn {
 	if at, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil {
 		c.address = at.Addr().Unmap()
 	}
+	if l.owner != nil {
+		c.owner = l.owner(conn)
+	}
 	l.mu.Lock()
 	if l.byAddress[c.address] >= maxPerAddress && !c.address.IsLoopback() && !l.exempt(c.address) {
 		l.full(c.address, "from one address")
@@ -106,11 +112,11 @@ func (l *connectionLimiter) admit(conn net.Conn) net.Conn {
 	var oldest *limitedConn
 	if l.strangers.Len()+l.authenticated >= l.limit {
 		l.full(c.address, "in all")
-		front := l.strangers.Front() // there is one: authenticated callers leave spareConnections free
-		oldest = front.Value.(*limitedConn)
+		oldest = l.replaceable(c.owner)
 		l.release(oldest)
 	}
 	c.place = l.strangers.PushBack(c)
+	l.byOwner[c.owner]++
 	l.byAddress[c.address]++
 	l.open.Inc()
 	l.mu.Unlock()
@@ -118,6 +124,34 @@ func (l *connectionLimiter) admit(conn net.Conn) net.Conn {
 		oldest.Conn.Close()
 	}
 	return c
+}
+
+// replaceable returns the oldest connection of the owner who will have the most with a new one of
+// newcomer. There is one: authenticated callers leave spareConnections free. The caller holds mu.
+func (l *connectionLimiter) replaceable(newcomer string) *limitedConn {
+	count := func(owner string) int {
+		if owner == newcomer {
+			return l.byOwner[owner] + 1
+		}
+		return l.byOwner[owner]
+	}
+	first := l.strangers.Front()
+	found := first.Value.(*limitedConn)
+	for e := first.Next(); e != nil; e = e.Next() {
+		if c := e.Value.(*limitedConn); count(c.owner) > count(found.owner) {
+			found = c
+		}
+	}
+	return found
+}
+
+// forgetStranger takes a connection from the unauthenticated ones. The caller holds mu.
+func (l *connectionLimiter) forgetStranger(c *limitedConn) {
+	l.strangers.Remove(c.place)
+	c.place = nil
+	if l.byOwner[c.owner]--; l.byOwner[c.owner] <= 0 {
+		delete(l.byOwner, c.owner)
+	}
 }
 
 // full counts and logs a connection over a limit. The caller holds mu.
@@ -136,8 +170,7 @@ func (l *connectionLimiter) release(c *limitedConn) {
 	}
 	c.closed = true
 	if c.place != nil {
-		l.strangers.Remove(c.place)
-		c.place = nil
+		l.forgetStranger(c)
 	} else {
 		l.authenticated--
 	}
@@ -170,8 +203,7 @@ func (c *limitedConn) authenticate() bool {
 	if l.authenticated >= l.limit-spareConnections {
 		return false
 	}
-	l.strangers.Remove(c.place)
-	c.place = nil
+	l.forgetStranger(c)
 	l.authenticated++
 	return true
 }
@@ -179,10 +211,11 @@ func (c *limitedConn) authenticate() bool {
 type connKey struct{}
 
 // limitSocket limits the connections of the socket: its callers are trusted, but a script of theirs
-// may leave connections open. The newest replaces the oldest.
+// may leave connections open. A new one replaces the oldest of the user who has the most, so that
+// nobody can end the commands of others.
 func limitSocket(socket net.Listener, log *slog.Logger) net.Listener {
 	l := newConnectionLimiter(maxOverSocket, func(netip.Addr) bool { return true }, log)
-	l.Listener = socket
+	l.Listener, l.owner = socket, peerUser
 	return l
 }
 

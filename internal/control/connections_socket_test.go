@@ -40,6 +40,41 @@ func TestSocketConnectionsAreLimited(t *testing.T) {
 	}
 }
 
+// A user who floods the socket replaces their own connections, not another user's older one.
+func TestFloodOfOneUserEndsNoCommandOfAnother(t *testing.T) {
+	l := limitSocket(nil, slog.New(slog.DiscardHandler)).(*connectionLimiter)
+	owner := "watcher"
+	l.owner = func(net.Conn) string { return owner }
+	admit := func() (ours, theirs net.Conn) {
+		ours, theirs = net.Pipe()
+		t.Cleanup(func() { _ = ours.Close(); _ = theirs.Close() })
+		return l.admit(ours), theirs
+	}
+	watching, _ := admit()
+	owner = "flood"
+	_, first := admit()
+	for range 3 * maxOverSocket {
+		admit()
+	}
+	if watching.(*limitedConn).closed {
+		t.Error("the other user's connection was replaced")
+	}
+	if _, err := first.Read(make([]byte, 1)); err == nil {
+		t.Error("the flood's oldest connection is still open")
+	}
+	if n := l.strangers.Len(); n != maxOverSocket {
+		t.Errorf("%d connections are open, want %d", n, maxOverSocket)
+	}
+	// The limit is shared: when both have half, each replaces their own.
+	owner = "watcher"
+	for range maxOverSocket {
+		admit()
+	}
+	if got := l.byOwner["flood"]; got != maxOverSocket/2 {
+		t.Errorf("the flood has %d connections left, want half", got)
+	}
+}
+
 func isTimeout(err error) bool {
 	e, ok := err.(net.Error)
 	return ok && e.Timeout()

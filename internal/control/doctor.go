@@ -10,6 +10,7 @@ import (
 
 	"campaignd/internal/api"
 	"campaignd/internal/config"
+	"campaignd/internal/display"
 	"campaignd/internal/safeio"
 )
 
@@ -74,10 +75,10 @@ func examineFolder(check, path string) api.Finding {
 	case err != nil:
 		f.Level, f.Message = api.LevelWarn, fmt.Sprintf("%s: the free space is unknown: %v", path, err)
 	case space < LowSpace:
-		f.Level, f.Message = api.LevelWarn, fmt.Sprintf("%s has %d MiB free", path, space>>20)
+		f.Level, f.Message = api.LevelWarn, fmt.Sprintf("%s has %s MiB free", path, display.Number(space>>20))
 		f.Advice = "free some space: uploads and reports need it, and a new drop waits until its own size plus 64 MiB are free on the store's file system"
 	default:
-		f.Level, f.Message = api.LevelOK, fmt.Sprintf("%s is writable and has %d MiB free", path, space>>20)
+		f.Level, f.Message = api.LevelOK, fmt.Sprintf("%s is writable and has %s MiB free", path, display.Number(space>>20))
 	}
 	return f
 }

@@ -32,15 +32,23 @@ func peer(conn net.Conn) (*unix.Ucred, error) {
 // peerName returns the name of the user at the other end, its number if it has no
 // name, or "unknown" if the kernel has no credentials.
 func peerName(conn net.Conn) string {
-	cred, err := peer(conn)
-	if err != nil {
+	uid := peerUser(conn)
+	if uid == "" {
 		return "unknown"
 	}
-	uid := strconv.FormatUint(uint64(cred.Uid), 10)
 	if found, err := user.LookupId(uid); err == nil {
 		return found.Username
 	}
 	return uid
+}
+
+// peerUser returns the number of the user at the other end, "" if the kernel has no credentials.
+func peerUser(conn net.Conn) string {
+	cred, err := peer(conn)
+	if err != nil {
+		return ""
+	}
+	return strconv.FormatUint(uint64(cred.Uid), 10)
 }
 
 // peerProcess describes the process at the other end, for an error text.

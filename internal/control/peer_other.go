@@ -8,4 +8,6 @@ import "net"
 
 func peerName(net.Conn) string { return "unknown" }
 
+func peerUser(net.Conn) string { return "" }
+
 func peerProcess(net.Conn) string { return "" }

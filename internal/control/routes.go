@@ -18,6 +18,7 @@ import (
 
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 )
 
 const (
@@ -153,7 +154,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		answer = &api.Error{Code: api.CodeUnavailable, Message: "the request was canceled"}
 	default:
 		if tooLarge, is := errors.AsType[*http.MaxBytesError](err); is {
-			answer = &api.Error{Code: api.CodeTooLarge, Message: fmt.Sprintf("the body has more than %d bytes", tooLarge.Limit)}
+			answer = &api.Error{Code: api.CodeTooLarge, Message: fmt.Sprintf("the body has more than %s", display.Amount(tooLarge.Limit, "byte"))}
 			break
 		}
 		s.log.Error("answer request", "method", r.Method, "path", r.URL.Path, "err", err)

@@ -12,6 +12,7 @@ import (
 
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 )
 
 const (
@@ -24,6 +25,8 @@ const (
 	maxPartHeader = 64 << 10
 	// uploadAnswer is how long an answer may take after the last byte of an upload.
 	uploadAnswer = 2 * time.Minute
+	// uploadLinger is how long the rest of a refused upload is read.
+	uploadLinger = 30 * time.Second
 )
 
 // isUpload reports whether a request is for the endpoint that takes uploads, whose errors are
@@ -47,12 +50,26 @@ func (s *Server) postUpload(w http.ResponseWriter, r *http.Request) error {
 	}
 	uploaded, err := s.service.Upload(r.Context(), request, next, who(r))
 	if err != nil {
-		return err
+		return s.refuseUpload(w, r, err)
 	}
 	w.Header().Set("Location", "/v1/sendings/"+string(uploaded.ID))
 	w.Header().Set("Content-Type", typeJSON)
 	w.WriteHeader(http.StatusAccepted)
 	s.encode(w, uploaded)
+	return nil
+}
+
+// refuseUpload answers with err and then reads the rest of the body for a while: many clients look for
+// an answer only after they have sent everything, and a connection closed before would hide it.
+func (s *Server) refuseUpload(w http.ResponseWriter, r *http.Request, err error) error {
+	conn := http.NewResponseController(w)
+	if conn.EnableFullDuplex() != nil {
+		return err
+	}
+	s.fail(w, r, err)
+	if conn.Flush() == nil && conn.SetReadDeadline(time.Now().Add(uploadLinger)) == nil {
+		_, _ = io.Copy(io.Discard, r.Body) // nobody needs it
+	}
 	return nil
 }
 
@@ -120,7 +137,7 @@ func (p *partReader) next() (*api.UploadPart, error) {
 }
 
 // errPartHeader is returned when too much comes before a part.
-var errPartHeader = fmt.Errorf("there are more than %d bytes before a part's content: check the boundary", maxPartHeader)
+var errPartHeader = fmt.Errorf("there are more than %s before a part's content: check the boundary", display.Amount(maxPartHeader, "byte"))
 
 // limitedReader fails after a number of bytes, if one is set.
 type limitedReader struct {
