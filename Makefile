@@ -58,8 +58,8 @@ test-browser: build ## test the dashboard in a real Chromium; screenshots in var
 e2e: ## test real clients against a real sshd, and the .deb in a container with a real systemd (root)
 	@sh test/e2e/run.sh "$(GO)"
 
-e2e-hostile: ## let one partner fill an inbox with all that costs work, in full size (root, several GB)
-	@CAMPAIGND_HOSTILE=full sh test/e2e/run.sh "$(GO)" hostile
+e2e-hostile: ## let one partner fill an inbox with all that costs work, in full size (root, 30 GB), and write the figures to docs/security.md
+	@CAMPAIGND_HOSTILE=full CAMPAIGND_HOSTILE_OUT=$(CURDIR)/docs/security.md CAMPAIGND_E2E_TIMEOUT=60m sh test/e2e/run.sh "$(GO)" hostile
 
 e2e-sftp: ## run only the part of e2e with sshd
 	@sh test/e2e/run.sh "$(GO)" sftp

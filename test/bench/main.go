@@ -64,6 +64,7 @@ func scenarios() []scenario {
 		{"small", smallDrops},
 		{"growth", growth},
 		{"optouts", optOuts},
+		{"upload", uploads},
 	}
 }
 

@@ -9,11 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"campaignd/internal/display"
 )
 
 // hostileCounts says how much one partner puts into an inbox.
@@ -21,7 +24,8 @@ type hostileCounts struct {
 	tiny, incomplete, controls, sparse, longRows, refusable int
 }
 
-// hostileConfig has a hostile partner's inbox and another's. stop_timeout is the default.
+// hostileConfig has a hostile partner's inbox and another's. stop_timeout is the default. Incomplete
+// drops are given up while the test runs, and long rows are read instead of refused for their file's size.
 const hostileConfig = `state_dir = %[1]q
 campaigns_dir = %[2]q
 rescan = "1s"
@@ -29,43 +33,57 @@ stop_timeout = "30s"
 [[inboxes]]
 path = %[3]q
 settle = "100ms"
+pair_timeout = "1m"
 [[inboxes]]
 path = %[4]q
 settle = "100ms"
 [[applications]]
 id = 1
 timezone = "UTC"
+max_file_size = "8GiB"
 [applications.channels.box]
 driver = "outbox"
 path = %[5]q
 `
 
-// TestHostile lets one partner fill an inbox with everything that costs the daemon work. Another
-// partner's drop is answered meanwhile, no file outside the inbox is touched, and SIGTERM is obeyed.
-// The short form takes less than two minutes; CAMPAIGND_HOSTILE=full is the whole of it.
+// TestHostile lets one partner fill an inbox with everything that costs the daemon work, half of it
+// before the daemon starts and half while it runs. Another partner's drops are answered meanwhile, no
+// file outside the inbox is touched, and SIGTERM is obeyed. The short form takes less than two minutes;
+// CAMPAIGND_HOSTILE=full is the whole of it. CAMPAIGND_HOSTILE_OUT names a Markdown file whose table of
+// figures is written again.
 func TestHostile(t *testing.T) {
-	n := hostileCounts{tiny: 10_000, incomplete: 2_000, controls: 1_000, sparse: 2, longRows: 50, refusable: 2_000}
+	n := hostileCounts{tiny: 10_000, incomplete: 2_000, controls: 1_000, sparse: 2, longRows: 100, refusable: 2_000}
+	long := patience
 	if os.Getenv("CAMPAIGND_HOSTILE") == "full" {
 		n = hostileCounts{tiny: 200_000, incomplete: 50_000, controls: 22_000, sparse: 4, longRows: 10_000, refusable: 8_000}
+		long = 20 * time.Minute
 	}
 	h := newHostile(t)
-	h.fill(n)
+	h.fill(n, 0)
 	h.start()
-	race := h.race()
 	began := time.Now()
-	h.drop(h.calm, "calm", 10)
-	until(t, "answered: the other partner's drop", func() bool { return h.in(h.calm, "done", "calm") })
-	answered := time.Since(began)
-	_ = syscall.Kill(-race.Process.Pid, syscall.SIGKILL)
-	_ = race.Wait() // killed
+	for _, pause := range []string{"0", "0.1", "0.15"} {
+		h.race("race"+strings.TrimPrefix(pause, "0."), pause)
+	}
+	filled := make(chan struct{})
+	go func() {
+		defer close(filled)
+		h.fill(n, 1)
+	}()
+	slowest := h.answers(filled)
+	within(t, long, "ended: the drops of long rows", func() bool {
+		return h.count(h.hostile, "failed", "long") == 2 && h.count(h.hostile, "done", "wide") == 2
+	})
+	slowest = max(slowest, h.answer("calm after them"))
+	worked := time.Since(began)
 	if text, err := os.ReadFile(h.secret); err != nil || string(text) != "secret" {
-		t.Errorf("the file that the racer's links lead to is %q, %v", text, err)
+		t.Errorf("the file that the racers' links lead to is %q, %v", text, err)
 	}
 	if leaked := h.leaked(); leaked != "" {
 		t.Errorf("%s holds the content of a file outside the inbox", leaked)
 	}
 	h.refusable(n.refusable)
-	until(t, "refusing", func() bool { return h.count(h.hostile, "failed", "refused") > 0 })
+	within(t, long, "refusing", func() bool { return h.count(h.hostile, "failed", "refused") > 0 })
 	peak := h.peak()
 	began = time.Now()
 	if err := h.process.Process.Signal(syscall.SIGTERM); err != nil {
@@ -77,8 +95,65 @@ func TestHostile(t *testing.T) {
 	case <-time.After(most):
 		t.Errorf("SIGTERM wasn't obeyed within %s with %d drops to refuse", most, n.refusable)
 	}
-	t.Logf("%+v: ten rows of another partner answered in %s, peak of memory %d MiB, stopped in %s", n,
-		answered.Round(10*time.Millisecond), peak>>20, time.Since(began).Round(10*time.Millisecond))
+	h.figures(n, [][2]string{
+		{"slowest answer to ten rows of another partner", slowest.Round(10 * time.Millisecond).String()},
+		{"peak of the daemon's memory", fmt.Sprintf("%d MiB", peak>>20)},
+		{"until the drops of long rows had ended", worked.Round(time.Second).String()},
+		{fmt.Sprintf("from SIGTERM to the end, with %s drops to refuse", display.Number(n.refusable)), time.Since(began).Round(10 * time.Millisecond).String()},
+	})
+}
+
+// The table of figures is between these lines of a file.
+const (
+	hostileBegin = "<!-- hostile: written by make e2e-hostile -->\n"
+	hostileEnd   = "<!-- end of hostile -->\n"
+)
+
+// figures logs the figures and writes them to the file that CAMPAIGND_HOSTILE_OUT names.
+func (h *hostile) figures(n hostileCounts, rows [][2]string) {
+	h.Helper()
+	text := fmt.Sprintf("%s tiny files, %s incomplete drops, %s control files, %d sparse files of 2 GiB, %s rows of nearly 1 MiB, "+
+		"and three processes of another user that swap files for links; on %d cores:\n\n| what | figure |\n| --- | --- |\n",
+		display.Number(n.tiny), display.Number(n.incomplete), display.Number(n.controls), n.sparse, display.Number(n.longRows), runtime.NumCPU())
+	for _, row := range rows {
+		text += fmt.Sprintf("| %s | %s |\n", row[0], row[1])
+	}
+	h.Log("\n" + text)
+	path := os.Getenv("CAMPAIGND_HOSTILE_OUT")
+	if path == "" || h.Failed() {
+		return
+	}
+	old, err := os.ReadFile(path)
+	h.must(err)
+	before, rest, found := strings.Cut(string(old), hostileBegin)
+	_, after, ended := strings.Cut(rest, hostileEnd)
+	if !found || !ended {
+		h.Fatalf("%s lacks the lines %q and %q", path, hostileBegin, hostileEnd)
+	}
+	h.write(path, before+hostileBegin+text+hostileEnd+after)
+}
+
+// answers drops ten rows into the other partner's inbox, again and again until done is closed, and
+// returns the slowest answer.
+func (h *hostile) answers(done <-chan struct{}) (slowest time.Duration) {
+	h.Helper()
+	for i := 0; ; i++ {
+		slowest = max(slowest, h.answer(fmt.Sprintf("calm%d", i)))
+		select {
+		case <-done:
+			return slowest
+		default:
+		}
+	}
+}
+
+// answer returns how long the answer to ten rows takes.
+func (h *hostile) answer(name string) time.Duration {
+	h.Helper()
+	began := time.Now()
+	h.drop(h.calm, name, 10)
+	within(h.T, patience, "answered: the other partner's drop", func() bool { return h.in(h.calm, "done", name+".") })
+	return time.Since(began)
 }
 
 // hostile is an installation with the inboxes of a hostile and of another partner.
@@ -134,13 +209,13 @@ const (
 	hostileSidecar = `{"applicationId": 1, "campaignId": 1}`
 )
 
-// drop puts a drop of good rows into an inbox.
+// drop puts a drop of good rows, which no other drop has, into an inbox.
 func (h *hostile) drop(inbox, name string, rows int) {
 	h.Helper()
 	var csv strings.Builder
 	csv.WriteString("phone,name\n")
 	for i := range rows {
-		fmt.Fprintf(&csv, "%d,Ada\n", 34_600_000_000+i)
+		fmt.Fprintf(&csv, "%d,Ada %s\n", 34_600_000_000+i, name)
 	}
 	base := filepath.Join(inbox, name)
 	h.write(base+".csv", csv.String())
@@ -148,34 +223,46 @@ func (h *hostile) drop(inbox, name string, rows int) {
 	h.write(base+".schedule.json", hostileSidecar)
 }
 
-// fill puts files that aren't drops, and drops that are costly, into the hostile inbox.
-func (h *hostile) fill(n hostileCounts) {
-	h.Helper()
-	for i := range n.tiny {
+// fill puts files that aren't drops, and drops that are costly, into the hostile inbox: the even ones
+// (half is 0) or the odd ones.
+func (h *hostile) fill(n hostileCounts, half int) {
+	for i := half; i < n.tiny; i += 2 {
 		h.write(filepath.Join(h.hostile, fmt.Sprintf("tiny%06d.dat", i)), "x")
 	}
-	for i := range n.incomplete {
+	for i := half; i < n.incomplete; i += 2 {
 		h.write(filepath.Join(h.hostile, fmt.Sprintf("part%05d.layout.json", i)), hostileLayout)
 	}
-	for i := range n.controls {
+	for i := half; i < n.controls; i += 2 {
 		h.write(filepath.Join(h.hostile, fmt.Sprintf("none%05d.cancel", i)), "")
 	}
-	for i := range n.sparse {
+	for i := half; i < n.sparse; i += 2 {
 		base := filepath.Join(h.hostile, fmt.Sprintf("sparse%d", i))
 		h.write(base+".layout.json", hostileLayout)
 		h.write(base+".schedule.json", hostileSidecar)
 		h.write(base+".csv", "")
 		h.must(os.Truncate(base+".csv", 2<<30))
 	}
-	base, long := filepath.Join(h.hostile, "long"), strings.Repeat("x", 1<<20)
-	h.write(base+".layout.json", hostileLayout)
+	first := 34_600_000_000 + half*n.longRows
+	h.long(fmt.Sprint("long", half), first, n.longRows/4, "name") // every row is refused for its length, and copied into rejected.csv
+	h.long(fmt.Sprint("wide", half), first, n.longRows/4, "unused")
+}
+
+// long puts a drop of rows of nearly 1 MiB, the most that a row may have, into the hostile inbox. The
+// text is in the column; contacts count from first.
+func (h *hostile) long(name string, first, rows int, column string) {
+	base, text := filepath.Join(h.hostile, name), strings.Repeat("x", 1<<20-64)
 	f, err := os.Create(base + ".csv")
 	h.must(err)
-	_, err = f.WriteString("phone,name\n")
-	for i := 0; i < n.longRows && err == nil; i++ {
-		_, err = f.WriteString(strconv.Itoa(34_600_000_000+i) + "," + long + "\n")
+	_, err = f.WriteString("phone,name," + column + "2\n")
+	line := "%d,Ada,%s\n"
+	if column == "name" {
+		line = "%d,%s,\n"
+	}
+	for i := 0; i < rows && err == nil; i++ {
+		_, err = fmt.Fprintf(f, line, first+i, text)
 	}
 	h.must(errors.Join(err, f.Close()))
+	h.write(base+".layout.json", hostileLayout)
 	h.write(base+".schedule.json", hostileSidecar)
 }
 
@@ -190,21 +277,25 @@ func (h *hostile) refusable(n int) {
 	}
 }
 
-// race starts a process of another user that swaps the files of a drop for links and back.
-func (h *hostile) race() *exec.Cmd {
+// race starts a process of another user that swaps the files of a drop for links and back, until the
+// test ends. Between the swaps it pauses, so that the daemon sometimes takes the drop.
+func (h *hostile) race(name, pause string) {
 	h.Helper()
 	cmd := exec.Command("sh", "-c", `while :; do
-	rm -f race.csv race.layout.json race.schedule.json
-	printf 'phone,name\n34600000000,Ada\n' >race.csv; printf '%s' "$LAYOUT" >race.layout.json; printf '%s' "$SIDECAR" >race.schedule.json
-	ln -sf "$SECRET" race.link; sleep 0.1; mv -f race.link race.csv; ln -f race.layout.json race.hard; mv -f race.hard race.schedule.json
+	rm -f $N.csv $N.layout.json $N.schedule.json
+	printf 'phone,name\n34600000000,Ada\n' >$N.csv; printf '%s' "$LAYOUT" >$N.layout.json; printf '%s' "$SIDECAR" >$N.schedule.json
+	ln -sf "$SECRET" $N.link; sleep $PAUSE; mv -f $N.link $N.csv; ln -f $N.layout.json $N.hard; mv -f $N.hard $N.schedule.json
+	sleep $PAUSE
 done 2>/dev/null`)
 	cmd.Dir = h.hostile
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "SECRET=" + h.secret, "LAYOUT=" + hostileLayout, "SIDECAR=" + hostileSidecar}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "N=" + name, "PAUSE=" + pause, "SECRET=" + h.secret, "LAYOUT=" + hostileLayout, "SIDECAR=" + hostileSidecar}
 	const nobody = 65534
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	h.must(cmd.Start())
-	h.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
-	return cmd
+	h.Cleanup(func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		_ = cmd.Wait() // killed
+	})
 }
 
 func (h *hostile) start() {
@@ -244,7 +335,7 @@ func (h *hostile) count(inbox, place, prefix string) (n int) {
 func (h *hostile) leaked() (path string) {
 	for _, place := range []string{"accepted", "done", "failed"} {
 		_ = filepath.WalkDir(filepath.Join(h.hostile, place), func(p string, e fs.DirEntry, err error) error {
-			if err != nil || !e.Type().IsRegular() || !strings.HasPrefix(filepath.Base(filepath.Dir(p)), "race.") {
+			if err != nil || !e.Type().IsRegular() || !strings.HasPrefix(filepath.Base(filepath.Dir(p)), "race") {
 				return nil // a folder moves meanwhile
 			}
 			if text, err := os.ReadFile(p); err == nil && strings.Contains(string(text), "secret") {

@@ -254,7 +254,12 @@ func (w *world) until(what string, fact func() bool) {
 
 func until(t *testing.T, what string, fact func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(patience)
+	within(t, patience, what, fact)
+}
+
+func within(t *testing.T, limit time.Duration, what string, fact func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
@@ -262,7 +267,7 @@ func until(t *testing.T, what string, fact func() bool) {
 		select {
 		case <-again.C:
 		case <-deadline.C:
-			t.Fatalf("after %s: not yet %s", patience, what)
+			t.Fatalf("after %s: not yet %s", limit, what)
 		}
 	}
 }

@@ -57,4 +57,4 @@ run=
 wants sftp && run="TestSFTP"
 wants systemd && run="${run:+$run|}TestSystemd"
 wants hostile && run="${run:+$run|}TestHostile"
-"$go" test -tags e2e -count=1 -timeout 15m -parallel 12 -v -run "^($run)\$" ./test/e2e
+"$go" test -tags e2e -count=1 -timeout "${CAMPAIGND_E2E_TIMEOUT:-15m}" -parallel 12 -v -run "^($run)\$" ./test/e2e
