@@ -1,21 +1,95 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"math"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"campaignd/internal/api"
+	"campaignd/internal/source"
 )
 
 // given accepts between least and most arguments. Its error says in words which ones are expected.
 func given(least, most int, words string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least || len(args) > most {
-			return fmt.Errorf("%s: %s (see %q)", cmd.Name(), words, cmd.CommandPath()+" --help")
+			return fmt.Errorf("%s: %s (see %q)", strings.TrimPrefix(cmd.CommandPath(), "campaignd "), words, cmd.CommandPath()+" --help")
 		}
 		return nil
 	}
+}
+
+// unlimited is the number of arguments of a command that takes as many as there are.
+const unlimited = math.MaxInt
+
+// subcommands makes cmd, which does nothing itself, say which subcommands there are.
+func subcommands(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	cmd.AddCommand(commands...)
+	var names []string
+	for _, c := range commands {
+		names = append(names, c.Name())
+	}
+	list := strings.Join(names, " or ")
+	if last := len(names) - 1; last > 1 {
+		list = strings.Join(names[:last], ", ") + " or " + names[last]
+	}
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return fmt.Errorf("unknown subcommand %q of %s%s", args[0], cmd.Name(), meant(args[0], names, "name "+list))
+	}
+	cmd.RunE = func(*cobra.Command, []string) error { return usage("name a subcommand: %s", list) }
+	return cmd
+}
+
+// meant ends an error with the nearest of the names, or else with advice.
+func meant(text string, names []string, advice string) string {
+	if near := source.Nearest(text, names); near != "" {
+		return fmt.Sprintf("; did you mean %q?", near)
+	}
+	if advice != "" {
+		return "; " + advice
+	}
+	return ""
+}
+
+// knownCommand refuses a command that there is not.
+func knownCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() || c.Name() == "help" {
+			names = append(names, c.Name())
+		}
+	}
+	return fmt.Errorf("unknown command %q%s", args[0], meant(args[0], names, ""))
+}
+
+// flagError puts an error of a flag into words, with the nearest name.
+func flagError(cmd *cobra.Command, err error) error {
+	if e, ok := errors.AsType[*pflag.NotExistError](err); ok && e.GetSpecifiedShortnames() == "" {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+		return fmt.Errorf("%w%s", err, meant("--"+e.GetSpecifiedName(), names, ""))
+	}
+	e, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	switch kind := e.GetFlag().Value.Type(); kind {
+	case "int", "int64", "uint32":
+		return fmt.Errorf("found --%s %q, want a whole number", e.GetFlag().Name, e.GetValue())
+	case "bool":
+		return fmt.Errorf("found --%s=%s, want true or false", e.GetFlag().Name, e.GetValue())
+	}
+	return err
 }
 
 // completeSending completes the ids of recent sendings, each with its name. It

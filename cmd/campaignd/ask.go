@@ -40,6 +40,7 @@ func (env *environment) ask(ctx context.Context, prompt string) (string, error) 
 	case got := <-read:
 		text := strings.TrimSpace(got.text)
 		if got.err == io.EOF && text == "" {
+			_, _ = fmt.Fprintln(env.errw) // the prompt is on the line
 			return "", exitError{exitFailed, fmt.Errorf("no answer, nothing was dropped")}
 		}
 		if got.err != nil && got.err != io.EOF {

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 
 	"campaignd/internal/campaign"
-	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/intake"
 )
@@ -21,7 +20,7 @@ type checkedOptOuts struct {
 
 // checkOptOuts prints the answer that a list of opt-outs would get in the inbox.
 func checkOptOuts(ctx context.Context, env *environment, cfg *config.Config, in *config.Inbox, path string) error {
-	f, err := check.OpenFile(path)
+	f, err := openNamed(path)
 	if err != nil {
 		return exitError{exitUsage, err}
 	}

@@ -29,11 +29,9 @@ type givenFiles struct {
 func sortFiles(in *config.Inbox, paths []string) (*givenFiles, error) {
 	g := &givenFiles{in: in}
 	for _, path := range paths {
-		f, err := openNamed(path)
-		if err != nil {
+		if err := isFile(path); err != nil {
 			return nil, exitError{exitUsage, err}
 		}
-		_ = f.Close() // read only
 	}
 	options, names := daemon.WatchOptions(in), baseNames(paths)
 	g.name = watch.Foresee(options, names).Drop()

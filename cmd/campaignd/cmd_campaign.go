@@ -14,18 +14,12 @@ import (
 )
 
 func newCampaignCmd(env *environment) *cobra.Command {
-	cmd := &cobra.Command{
+	return subcommands(&cobra.Command{
 		Use:   "campaign",
 		Short: "List, show, check and preview campaigns",
 		Long: `Reads the campaign files as the daemon does, and shows messages as their recipients
 will see them. No daemon needs to run, and nothing is sent.`,
-		Args: given(0, 0, "unknown subcommand: it has list, show, check, preview and templates"),
-		RunE: func(*cobra.Command, []string) error {
-			return usage("name a subcommand: list, show, check, preview or templates")
-		},
-	}
-	cmd.AddCommand(newCampaignListCmd(env), newCampaignShowCmd(env), newCampaignCheckCmd(env), newCampaignPreviewCmd(env), newCampaignTemplatesCmd(env))
-	return cmd
+	}, newCampaignListCmd(env), newCampaignShowCmd(env), newCampaignCheckCmd(env), newCampaignPreviewCmd(env), newCampaignTemplatesCmd(env))
 }
 
 // parseCampaignID reads the id of a campaign.
@@ -61,6 +55,9 @@ func findCampaign(cfg *config.Config, campaigns *check.Campaigns, id, applicatio
 		}
 	}
 	if application != 0 {
+		if cfg.Application(application) == nil {
+			return nil, unknownApplication(cfg, application)
+		}
 		found, why, details, err := campaigns.Find(application, id)
 		if err == nil && found == nil {
 			err = usage("%s", whyWithDetails(why, details))
@@ -79,6 +76,15 @@ func findCampaign(cfg *config.Config, campaigns *check.Campaigns, id, applicatio
 	}
 	slices.Sort(known)
 	return nil, usage("there is no campaign %d in %s; there are: %s", id, cfg.CampaignsDir, joinNumbers(slices.Compact(known)))
+}
+
+// unknownApplication says that the configuration doesn't have an application, and which it has.
+func unknownApplication(cfg *config.Config, id int64) error {
+	var ids []int64
+	for _, a := range cfg.Applications {
+		ids = append(ids, a.ID)
+	}
+	return usage("there is no application %d; there are: %s", id, joinNumbers(ids))
 }
 
 // whyWithDetails adds the problems of a campaign's file to the reason why it can't be used.

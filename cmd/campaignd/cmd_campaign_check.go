@@ -27,7 +27,7 @@ func newCampaignCheckCmd(env *environment) *cobra.Command {
 can send their messages. The files need not be in campaigns_dir. Exit status 3: a file has
 errors.`,
 		Example: "  campaignd campaign check configs/campaigns/7.json",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    given(1, unlimited, "name campaign files"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := env.loadConfig()
 			if err != nil {

@@ -93,7 +93,7 @@ func printCampaigns(env *environment, list []campaignSummary, broken campaign.Pr
 			return err
 		}
 	} else {
-		g := grid{header: []string{"application", "id", "title", "state", "channels", "messages", "variables"}, right: []int{0, 1, 5}, wrap: 7, drop: []int{5, 4}}
+		g := grid{header: []string{"application", "id", "title", "state", "channels", "messages", "variables"}, right: []int{0, 1, 5}, wrap: 3, drop: []int{5, 4, 6}}
 		for _, s := range list {
 			g.add(fmt.Sprint(s.ApplicationID), fmt.Sprint(s.ID), s.Title, s.use(), strings.Join(s.ChannelTypes, ", "), display.Number(s.Messages), strings.Join(s.Variables, ", "))
 		}

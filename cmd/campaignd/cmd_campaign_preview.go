@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,7 +27,7 @@ first ones, or those of one row. FILES are the CSV and its layout; a sidecar is 
 Rows are counted from 1, without the header. Exit status 3: the drop would be rejected, or
 the row isn't sent.`,
 		Example: "  campaignd campaign preview 7 spring.csv spring.layout.json\n  campaignd campaign preview 7 --row 3 spring.*",
-		Args:    cobra.MinimumNArgs(2),
+		Args:    given(2, unlimited, "name one campaign by its id, and the files of a drop"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := parseCampaignID(args[0])
 			if err != nil {
@@ -78,6 +79,7 @@ func printPreview(env *environment, f *check.Finding, row uint32) error {
 	switch {
 	case f.Wrong():
 		c := checked{Sending: *s}
+		c.Sending.Warnings = slices.DeleteFunc(c.Sending.Warnings, func(p campaign.Problem) bool { return p.File == s.Name+".schedule.json" }) // a preview has none
 		if err := c.print(env); err != nil {
 			return err
 		}

@@ -33,7 +33,7 @@ Without a running daemon the check assumes empty slots and can't know whether th
 same files were accepted before. With one, the check uses its reservations and
 its history. Exit status 3: the drop would wait, be rejected or canceled, or the list has lines that opt out nobody.`,
 		Example: "  campaignd check spring.csv spring.layout.json spring.schedule.json\n  campaignd check inbox/examples/1-*",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    given(1, unlimited, "name the files of a drop"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := env.loadConfig()
 			if err != nil {

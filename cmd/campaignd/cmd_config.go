@@ -10,15 +10,11 @@ import (
 )
 
 func newConfigCmd(env *environment) *cobra.Command {
-	cmd := &cobra.Command{
+	return subcommands(&cobra.Command{
 		Use:     "config",
 		Short:   "Check, show or reload the configuration",
 		Example: "  campaignd config check\n  campaignd config show\n  campaignd config reload",
-		Args:    given(0, 0, "it takes no arguments"),
-		RunE:    func(*cobra.Command, []string) error { return usage("name a subcommand: check, show or reload") },
-	}
-	cmd.AddCommand(newConfigCheckCmd(env), newConfigShowCmd(env), newConfigReloadCmd(env))
-	return cmd
+	}, newConfigCheckCmd(env), newConfigShowCmd(env), newConfigReloadCmd(env))
 }
 
 // checkAnswer is the output of "config check --json".

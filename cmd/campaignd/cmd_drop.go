@@ -128,7 +128,7 @@ func runDrop(ctx context.Context, env *environment, o dropOptions, path string) 
 		return err
 	}
 	if c.Earlier && !env.json {
-		return exitError{exitProblems, errors.New("--resend drops it all the same")}
+		return exitError{exitProblems, errors.New("add --resend to drop it again")}
 	}
 	if c.Sending.State == campaign.StateRejected || c.Sending.State == campaign.StateCanceled {
 		return exitError{code: exitProblems}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"campaignd/internal/display"
 )
 
 func newForgetCmd(env *environment) *cobra.Command {
@@ -28,8 +30,8 @@ Backups made earlier still contain it. This can't be undone.`,
 			if env.json {
 				return env.printJSON(done)
 			}
-			return env.printf("Forgotten: %d messages will not be sent, %d more may have been delivered. %d sendings had the contact, and %d files were changed or removed.\n",
-				done.Suppressed, done.Unknown, done.Sendings, done.Files)
+			return env.printf("Forgotten: %s messages will not be sent, %s more may have been delivered. %s sendings had the contact, and %s files were changed or removed.\n",
+				display.Number(done.Suppressed), display.Number(done.Unknown), display.Number(done.Sendings), display.Number(done.Files))
 		},
 	}
 }

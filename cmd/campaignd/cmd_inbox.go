@@ -10,11 +10,10 @@ import (
 )
 
 func newInboxCmd(env *environment) *cobra.Command {
-	cmd := &cobra.Command{
+	return subcommands(&cobra.Command{
 		Use:   "inbox",
 		Short: "Manage inbox folders",
-	}
-	cmd.AddCommand(&cobra.Command{
+	}, &cobra.Command{
 		Use:   "accept PATH",
 		Short: "Adopt a folder as the inbox at its path",
 		Long: `Tells the daemon that the folder at PATH is the inbox, although it is not the one
@@ -22,7 +21,7 @@ that was there before: it was restored, moved or replaced on purpose. Until then
 the daemon takes nothing from the folder and writes nothing to it. PATH is the
 path of an inbox in the configuration.`,
 		Example: "  campaignd inbox accept /srv/partner/inbox",
-		Args:    cobra.ExactArgs(1),
+		Args:    given(1, 1, "name one inbox by its path"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			cfg, err := env.loadConfig()
 			if err != nil {
@@ -41,5 +40,4 @@ path of an inbox in the configuration.`,
 			return exitError{exitUsage, fmt.Errorf("%q is not an inbox in the configuration", args[0])}
 		},
 	})
-	return cmd
 }

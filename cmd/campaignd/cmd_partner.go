@@ -15,14 +15,10 @@ import (
 )
 
 func newPartnerCmd(env *environment) *cobra.Command {
-	cmd := &cobra.Command{
+	return subcommands(&cobra.Command{
 		Use:   "partner",
 		Short: "Set up partners who drop files over SFTP",
-		Args:  given(0, 0, "it takes no arguments"),
-		RunE:  func(*cobra.Command, []string) error { return usage("name a subcommand: add or kit") },
-	}
-	cmd.AddCommand(newPartnerAddCmd(env), newPartnerKitCmd(env))
-	return cmd
+	}, newPartnerAddCmd(env), newPartnerKitCmd(env))
 }
 
 func newPartnerAddCmd(env *environment) *cobra.Command {

@@ -26,7 +26,7 @@ finishes and records the messages in flight within stop_timeout, and exits. A se
 signal aborts it; the next start repairs the state. SIGHUP reloads the configuration;
 an invalid file is refused and the old configuration stays in effect.`,
 		Example: "  campaignd run --config /etc/campaignd/campaignd.toml",
-		Args:    cobra.NoArgs,
+		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path, err := config.Find(env.configFlag, env.getenv)
 			if err != nil {

@@ -198,7 +198,7 @@ func printDelivery(env *environment, c *campaign.DeliveryCounts) error {
 const edgeSlices = 12
 
 func printSlices(env *environment, slices []api.Slice) error {
-	if len(slices) == 0 {
+	if len(slices) == 0 || len(slices) == 1 && slices[0].End.IsZero() { // not sliced: "scheduled" says it
 		return nil
 	}
 	g := grid{header: []string{"slice", "from", "to", "recipients"}, right: []int{0, 3}}

@@ -63,11 +63,7 @@ func (q *statusQuery) filter(env *environment, cfg *config.Config) (api.Filter, 
 		return f, usage("--limit must be 0 or more")
 	}
 	if q.application != 0 && cfg.Application(q.application) == nil {
-		var ids []int64
-		for _, a := range cfg.Applications {
-			ids = append(ids, a.ID)
-		}
-		return f, usage("there is no application %d; there are: %s", q.application, joinNumbers(ids))
+		return f, unknownApplication(cfg, q.application)
 	}
 	names := make([]string, len(campaign.States))
 	for i, s := range campaign.States {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -22,19 +23,14 @@ func newSuppressCmd(env *environment) *cobra.Command {
 		Long: `Manages the list of contacts who opted out. The daemon checks it right before it
 sends a message, so an opt-out also applies to sendings that are under way.`,
 		Example: "  campaignd suppress add 34666777888\n  campaignd suppress import stop.csv --application 1\n  campaignd suppress list > stop.txt",
-		Args:    given(0, 0, "it takes no arguments"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usage("name a subcommand: add, remove, list or import")
-		},
 	}
 	cmd.PersistentFlags().Int64Var(&application, "application", 0, "`id` of the only application concerned; 0: every application")
-	cmd.AddCommand(
+	return subcommands(cmd,
 		newSuppressAddCmd(env, &application),
 		newSuppressRemoveCmd(env, &application),
 		newSuppressListCmd(env, &application),
 		newSuppressImportCmd(env, &application),
 	)
-	return cmd
 }
 
 // countAnswer is the output of "suppress add --json" and "suppress remove --json".
@@ -157,8 +153,9 @@ listed and the others are added; the exit status is then 3.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in := env.in
 			if args[0] != "-" {
-				f, err := os.Open(args[0])
+				f, err := os.Open(args[0]) // a pipe is welcome
 				if err != nil {
+					err = cmp.Or(isFile(args[0]), err)
 					return exitError{exitUsage, err}
 				}
 				defer f.Close()

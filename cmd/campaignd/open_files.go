@@ -14,14 +14,7 @@ import (
 // openDrop opens the files of one drop. Its error is about the command line and says in plain
 // words what is wrong with a file.
 func openDrop(paths []string) (*check.Parts, error) {
-	for _, path := range paths {
-		f, err := openNamed(path)
-		if err != nil {
-			return nil, exitError{exitUsage, err}
-		}
-		_ = f.Close() // read only
-	}
-	parts, err := check.OpenFiles(paths)
+	parts, err := check.OpenFiles(paths, openNamed)
 	if err != nil {
 		return nil, exitError{exitUsage, err}
 	}
@@ -30,24 +23,32 @@ func openDrop(paths []string) (*check.Parts, error) {
 
 // openNamed opens a file that the command line names.
 func openNamed(path string) (*os.File, error) {
-	stat, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("there is no file %s%s", path, nearFile(path))
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("you may not read %s", path)
-	case err != nil:
-		return nil, fmt.Errorf("open %q: %w", path, err)
-	case stat.IsDir():
-		return nil, fmt.Errorf("%s is a folder: name the files in it", path)
-	case !stat.Mode().IsRegular(): // opening a FIFO would block
-		return nil, fmt.Errorf("%s is not a regular file", path)
+	if err := isFile(path); err != nil { // opening a FIFO would block
+		return nil, err
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("you may not read %s", path)
 	}
 	return f, err
+}
+
+// isFile returns an error unless the command line's path names a regular file.
+func isFile(path string) error {
+	stat, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no file %s%s", path, nearFile(path))
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("you may not read %s", path)
+	case err != nil:
+		return fmt.Errorf("open %q: %w", path, err)
+	case stat.IsDir():
+		return fmt.Errorf("%s is a folder: name the files in it", path)
+	case !stat.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file", path)
+	}
+	return nil
 }
 
 // nearFile names the folder's file that was probably meant, or says that there is no such folder.

@@ -25,6 +25,8 @@ func newRoot(env *environment) *cobra.Command {
 		Long:          rootHelp,
 		SilenceErrors: true, // environment.end prints errors
 		SilenceUsage:  true,
+		Args:          knownCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRun: func(*cobra.Command, []string) {
 			env.parsed = true
 		},
@@ -88,11 +90,32 @@ func newRoot(env *environment) *cobra.Command {
 	env.useWidth(root)
 	root.SetCompletionCommandGroupID(groupMaintain)
 	root.SetHelpCommandGroupID(groupMaintain)
+	root.SetFlagErrorFunc(flagError)
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil {
+		help.Run, help.RunE = nil, helpOn
+	}
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Example = "  source <(campaignd completion bash)\n  campaignd completion fish > ~/.config/fish/completions/campaignd.fish"
 	}
 	return root
+}
+
+// helpOn prints the help on a command.
+func helpOn(cmd *cobra.Command, args []string) error {
+	about, rest, err := cmd.Root().Find(args)
+	if err == nil && len(rest) > 0 { // "help campaign lst"
+		about.InitDefaultHelpFlag()
+		err = about.ValidateArgs(rest)
+		if err == nil {
+			err = given(0, 0, "no command has that name")(about, rest)
+		}
+	}
+	if err != nil {
+		return exitError{exitUsage, err}
+	}
+	return about.Help()
 }
 
 // Command groups of the help.

@@ -128,7 +128,7 @@ func (g grid) without(gone map[int]bool) grid {
 			out.right = append(out.right, place[i])
 		}
 	}
-	if g.wrap > 0 {
+	if g.wrap > 0 && !gone[g.wrap-1] {
 		out.wrap = place[g.wrap-1] + 1
 	}
 	for _, row := range g.rows {

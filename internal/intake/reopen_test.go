@@ -61,7 +61,7 @@ func TestReopen(t *testing.T) {
 	wantParts(t, h.report(h.header(s.ID)), "Done, but nothing was sent of 2 messages planned: 2 failed.")
 	resend() // after it
 	h.sendAll(s.ID)
-	wantParts(t, h.report(h.header(s.ID)), "Done: all 2 messages were sent.")
+	wantParts(t, h.report(h.header(s.ID)), "Done: both messages were sent.")
 
 	// A reopening that came to nothing, and one that a crash cuts off, leave it filed.
 	closing, err := h.in.Reopen(s.ID)

@@ -216,8 +216,11 @@ func underWay(s *campaign.Sending, counts campaign.Counts) string {
 }
 
 func everyMessageWasSent(n uint64) string {
-	if n == 1 {
+	switch n {
+	case 1:
 		return "the one message was sent"
+	case 2:
+		return "both messages were sent"
 	}
 	return fmt.Sprintf("all %s messages were sent", display.Number(n))
 }
