@@ -23,18 +23,18 @@ var may = map[string][]string{
 	"receipts":        {},
 	"safeio":          {"campaign", "failpoint"},
 	"config":          {"display", "calendar", "campaign", "contact", "plan", "plan/document", "receipts", "send", "source"}, // send: what a driver opens is a send.Channel
-	"plan":            {"calendar", "campaign"},
+	"plan":            {"calendar", "campaign", "display"},
 	"plan/document":   {"display", "calendar", "campaign", "source"},
-	"plan/csvfile":    {"campaign"},
-	"plan/recipients": {"campaign", "contact", "plan/document", "plan/csvfile"},
+	"plan/csvfile":    {"campaign", "display"},
+	"plan/recipients": {"campaign", "contact", "display", "plan/document", "plan/csvfile"},
 	"store":           {"campaign", "failpoint", "plan", "safeio"},
 	"send":            {"display", "calendar", "campaign", "failpoint", "plan", "safeio"},
 	"send/drivers":    {"config"}, // and every driver
 	"send/httppost":   {"send", "send/idle"},
 	"send/idle":       {},
 	// Tests alone import sheettest.
-	"plan/archive":               {"campaign"},
-	"plan/spreadsheet":           {"campaign", "plan/archive", "plan/csvfile"},
+	"plan/archive":               {"campaign", "display"},
+	"plan/spreadsheet":           {"campaign", "display", "plan/archive", "plan/csvfile"},
 	"plan/spreadsheet/sheettest": {},
 	// A fake that shared a line with what it tests would prove nothing.
 	"send/whatsapp/graphfake": {},
@@ -51,9 +51,9 @@ var may = map[string][]string{
 	"intake": {"calendar", "campaign", "check", "config", "contact", "display", "failpoint", "folders", "keylock", "plan", "plan/csvfile", "plan/document", "plan/recipients", "preview",
 		"report", "safeio", "send", "store", "watch"},
 	"api":               {"campaign"},
-	"control":           {"api", "campaign", "config", "safeio", "send", "source"},
+	"control":           {"api", "campaign", "config", "display", "safeio", "send", "source"},
 	"control/dashboard": {"api", "campaign", "control", "display"},
-	"service": {"api", "calendar", "campaign", "check", "config", "contact", "control", "display", "folders", "intake", "keylock", "media", "plan", "plan/document", "report", "safeio", "send",
+	"service": {"api", "calendar", "campaign", "check", "config", "contact", "control", "display", "failpoint", "folders", "intake", "keylock", "media", "plan", "plan/document", "report", "safeio", "send",
 		"source", "store", "watch"},
 	"daemon": {"api", "campaign", "check", "config", "control", "control/dashboard", "failpoint", "folders", "intake", "media", "notify", "plan", "receipts", "relay", "send", "service", "store", "watch"},
 }

@@ -47,7 +47,7 @@ func (c *Checker) layout(p *Parts, in *config.Inbox, f *Finding) (*document.Layo
 	case in.Layout == config.LayoutColumns:
 		return nil, sha256.Sum256([]byte(config.LayoutColumns)), nil
 	default:
-		file, err := OpenFile(in.Layout)
+		file, err := openFile(in.Layout)
 		if err != nil {
 			return nil, [32]byte{}, fmt.Errorf("read the inbox's layout: %w", err)
 		}

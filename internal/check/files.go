@@ -55,9 +55,9 @@ func (p *Parts) AsDropped(name string) *os.File {
 	return nil
 }
 
-// OpenFiles opens the files of one drop by their paths, in any order, for `campaignd check`. A
-// name that is no part of a drop is an error.
-func OpenFiles(paths []string) (*Parts, error) {
+// OpenFiles opens the files of one drop by their paths with open, in any order, for `campaignd check`.
+// A name that is no part of a drop is an error.
+func OpenFiles(paths []string, open func(path string) (*os.File, error)) (*Parts, error) {
 	p := &Parts{}
 	for _, path := range paths {
 		base := filepath.Base(path)
@@ -71,7 +71,7 @@ func OpenFiles(paths []string) (*Parts, error) {
 			return nil, fmt.Errorf("%q and %q are two drops: check one at a time", p.Name, name)
 		}
 		p.Name = name
-		file, err := OpenFile(path)
+		file, err := open(path)
 		if err == nil {
 			err = p.Add(base, file)
 		}
@@ -83,8 +83,8 @@ func OpenFiles(paths []string) (*Parts, error) {
 	return p, nil
 }
 
-// OpenFile opens a regular file for a check. A person may name it by a link.
-func OpenFile(path string) (*os.File, error) {
+// openFile opens a regular file that the configuration names. It may be a link.
+func openFile(path string) (*os.File, error) {
 	stat, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("open file: %w", err)

@@ -36,7 +36,7 @@ func TestOpenFiles(t *testing.T) {
 		for _, f := range strings.Fields(files) {
 			paths = append(paths, filepath.Join(dir, f))
 		}
-		p, err := OpenFiles(paths)
+		p, err := OpenFiles(paths, openFile)
 		switch {
 		case want == "" && err != nil:
 			t.Errorf("%s: %v", files, err)

@@ -71,7 +71,7 @@ func checkDrop(t *testing.T, csv, layout, sidecar string) *Finding {
 			paths = append(paths, filepath.Join(dir, "spring"+ending))
 		}
 	}
-	p, err := OpenFiles(paths)
+	p, err := OpenFiles(paths, openFile)
 	if err != nil {
 		t.Fatal(err)
 	}

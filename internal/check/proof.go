@@ -54,13 +54,13 @@ func promisedRows(promised, rows, empty int64) bool {
 
 func rowsMismatch(promised, found int64) string {
 	if promised == found+1 {
-		return fmt.Sprintf("the CSV has %s, the sidecar promised %d; the first line names the columns and doesn't count", display.Count(found, "data row"), promised)
+		return fmt.Sprintf("the CSV has %s, the sidecar promised %s; the first line names the columns and doesn't count", display.Amount(found, "data row"), display.Number(promised))
 	}
-	return fmt.Sprintf("the CSV has %s, the sidecar promised %d", display.Count(found, "data row"), promised)
+	return fmt.Sprintf("the CSV has %s, the sidecar promised %s", display.Amount(found, "data row"), display.Number(promised))
 }
 
 func unreadableRows(promised int64, broken *csvfile.Broken) string {
-	return fmt.Sprintf("the CSV can't be read to its end (line %d), the sidecar promised %s", broken.Problem.Line, display.Count(promised, "data row"))
+	return fmt.Sprintf("the CSV can't be read to its end (line %d), the sidecar promised %s", broken.Problem.Line, display.Amount(promised, "data row"))
 }
 
 // proofProblems compares size and digest with the sidecar (docs/contract.md 5).
@@ -68,7 +68,7 @@ func proofProblems(sidecar *document.Sidecar, bytes int64, sha256 string) []camp
 	var broken []campaign.Problem
 	if sidecar.Bytes != nil && *sidecar.Bytes != bytes {
 		broken = append(broken, campaign.Problem{Code: "proof-mismatch", File: sidecar.File, Field: "bytes",
-			Message: fmt.Sprintf("the CSV has %s, the sidecar promised %d", display.Count(bytes, "byte"), *sidecar.Bytes)})
+			Message: fmt.Sprintf("the CSV has %s, the sidecar promised %s", display.Amount(bytes, "byte"), display.Number(*sidecar.Bytes))})
 	}
 	if sidecar.SHA256 != "" && sidecar.SHA256 != sha256 {
 		broken = append(broken, campaign.Problem{Code: "proof-mismatch", File: sidecar.File, Field: "sha256",

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/watch"
@@ -45,7 +46,7 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 	}
 	f.Sending.CSV.Bytes = stat.Size()
 	if f.Application != nil && stat.Size() > f.Application.MaxFileSize {
-		f.Problems.AddCode("csv-too-large", file.Name, 0, 0, "", "has %d bytes; max_file_size allows %d: split it into several drops", stat.Size(), f.Application.MaxFileSize)
+		f.Problems.AddCode("csv-too-large", file.Name, 0, 0, "", "has %s; max_file_size allows %s: split it into several drops", display.Amount(stat.Size(), "byte"), display.Number(f.Application.MaxFileSize))
 		return t, nil
 	}
 	if p.unpacked == nil && watch.ParseName(file.Name).Format != watch.FormatCSV {

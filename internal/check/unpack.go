@@ -14,6 +14,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/display"
 	"campaignd/internal/plan/archive"
 	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/document"
@@ -30,14 +31,14 @@ type unpacked struct {
 	sha256 string
 }
 
-// ErrNoRoom is returned when unpacking a drop would fill the disk.
-var ErrNoRoom = errors.New("the disk has no room to unpack the drop")
+// ErrNoRoom is returned when a file that grows with a drop would fill the disk.
+var ErrNoRoom = errors.New("the disk has too little room")
 
 // Unpack makes the CSV of a drop readable that came as .csv.gz, .zip or .xlsx: it is written to a
 // file without a name in TempDir, which takes the place of p.CSV and disappears with p or the
 // process. The original stays as it came, so that a crash loses nothing. Layout and sidecar in a
 // zip become parts of the drop. A file that can't be unpacked is recorded in p and reported by
-// Check. The error concerns this machine or ctx; errNoRoom if its disk is full.
+// Check. The error concerns this machine or ctx; ErrNoRoom if its disk is full.
 func (c *Checker) Unpack(ctx context.Context, p *Parts, in *config.Inbox) error {
 	format := watch.ParseName(p.CSV.Name).Format
 	if p.CSV.File == nil || format == watch.FormatCSV || p.unpacked != nil {
@@ -219,7 +220,7 @@ func (u *unpacker) spool(write func(io.Writer) error) (*os.File, error) {
 		return nil, err
 	}
 	u.p.opened = append(u.p.opened, file)
-	if err := write(&roomWriter{w: file, dir: dir}); err != nil {
+	if err := write(NewRoomWriter(file, dir, safeio.FreeSpace)); err != nil {
 		return nil, err
 	}
 	_, err = file.Seek(0, io.SeekStart)
@@ -233,21 +234,32 @@ const MinFreeSpace = 64 << 20
 // roomInterval is how many bytes are written between two looks at the free space.
 const roomInterval = 16 << 20
 
-// roomWriter writes until the disk of dir has less than minFreeSpace.
+// NewRoomWriter returns a writer that writes to w as long as MinFreeSpace is left on the disk of path,
+// and then fails with ErrNoRoom. free returns the free bytes of a path's disk.
+func NewRoomWriter(w io.Writer, path string, free func(path string) (uint64, error)) io.Writer {
+	return &roomWriter{w: w, path: path, free: free}
+}
+
 type roomWriter struct {
 	w    io.Writer
-	dir  string
+	path string
+	free func(path string) (uint64, error)
 	next int64 // bytes until the next look
 }
 
 // Write implements io.Writer.
 func (r *roomWriter) Write(p []byte) (int, error) {
-	if r.next -= int64(len(p)); r.next < 0 {
-		r.next = roomInterval
-		if free, err := safeio.FreeSpace(r.dir); err == nil && free < MinFreeSpace {
+	n := int64(len(p))
+	if n > r.next {
+		r.next = max(n, roomInterval)
+		if free, err := r.free(r.path); err == nil {
+			r.next = min(r.next, int64(free)-MinFreeSpace)
+		}
+		if n > r.next {
 			return 0, ErrNoRoom
 		}
 	}
+	r.next -= n
 	return r.w.Write(p)
 }
 
@@ -284,7 +296,7 @@ func (f *Finding) noteDates(p *Parts, used []string) {
 		}
 		cells := "1 cell is a date and was"
 		if d.Count > 1 {
-			cells = fmt.Sprintf("%d cells are dates and were", d.Count)
+			cells = display.Number(d.Count) + " cells are dates and were"
 		}
 		f.Sending.Warnings = append(f.Sending.Warnings, campaign.Problem{Code: "cells-date", File: p.CSV.Name, Line: d.Row, Field: d.Column,
 			Message: cells + " written like 2026-11-28; this is the first"})

@@ -54,9 +54,9 @@ func (c Code) Text() string {
 	case CodeTrunkZero:
 		return "it isn't certain whether the 0 after the country code belongs to the phone number; write the number as it is dialed from abroad"
 	case CodeLeadingZero:
-		return "the phone number begins with 0, which no country code does, and is no national number of a country that the application names; write + and the country code"
+		return "the phone number begins with 0 and isn't a national number of the application's country; write + and the country code"
 	case CodeInvalid:
-		return "the digits are no complete phone number: they begin with no country code that fits the rest, and are no national number of a country that the application names; write + and the country code"
+		return "the digits are no complete phone number, neither with a country code nor as a national number of the application's country; write + and the country code"
 	case CodeAmbiguous:
 		return "the phone number can be a national number without its leading 0 or a number of another country; write + and the country code"
 	}

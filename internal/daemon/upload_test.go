@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -504,6 +505,30 @@ func (l *live) counts(lines ...string) {
 			_, text := l.get(operatorToken, "/metrics")
 			return strings.Contains(text, "\n"+line+"\n")
 		})
+	}
+}
+
+// A refusal reaches a client that sends its whole body before it looks for an answer.
+func TestRefusalOfALargeUploadArrives(t *testing.T) {
+	l := newLive(t, "", "")
+	conn, err := net.Dial("tcp", strings.TrimPrefix(l.base, "http://"))
+	l.check(err)
+	defer conn.Close()
+	begin := "--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"c.csv\"\r\n\r\n"
+	const blocks, block = 64, 1 << 20
+	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: %d\r\n\r\n%s",
+		strings.Replace(uploadPath, "/1/", "/99/", 1), northToken, len(begin)+blocks*block, begin)
+	l.check(err)
+	for range blocks {
+		if _, err := conn.Write(make([]byte, block)); err != nil {
+			t.Fatalf("the connection was closed before the body was sent: %v", err)
+		}
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	l.check(err)
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusNotFound {
+		t.Errorf("got %s, want 404", answer.Status)
 	}
 }
 

@@ -23,14 +23,6 @@ func Amount[N int | int64 | uint32 | uint64](n N, noun string) string {
 	return Number(n) + " " + noun
 }
 
-// Count is Amount without commas, for texts that programs may read too: "2000 rows".
-func Count(n int64, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprintf("%d %s", n, noun)
-}
-
 // Numbers lists numbers: "1, 2".
 func Numbers(list []int64) string {
 	texts := make([]string, len(list))

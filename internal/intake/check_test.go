@@ -111,10 +111,10 @@ func TestCheck(t *testing.T) {
 		"no row":      {csv: "phone,first\n", state: rejected, says: []string{"the file has a header and no row"}},
 		"unclosed quote": {csv: goodCSV + "34666111222,\"Eve\n" + strings.Repeat("34666111223,x\n", 1000), state: rejected,
 			says: []string{"spring.csv:4:13: the quote here is never closed"}},
-		"max_rows":      {application: "max_rows = 1", state: rejected, says: []string{"more than the 1 rows that max_rows allows"}},
+		"max_rows":      {application: "max_rows = 1", state: rejected, says: []string{"more than the 1 row that max_rows allows"}},
 		"max_file_size": {application: `max_file_size = "20B"`, state: rejected, says: []string{"spring.csv: has 46 bytes; max_file_size allows 20: split it into several drops"}},
-		"large layout":  {layout: goodLayout + strings.Repeat(" ", document.MaxSize), state: rejected, says: []string{"spring.layout.json: has more than the 1048576 bytes"}},
-		"large sidecar": {sidecar: goodSidecar + strings.Repeat(" ", document.MaxSize), state: rejected, says: []string{"spring.schedule.json: has more than the 1048576 bytes"}},
+		"large layout":  {layout: goodLayout + strings.Repeat(" ", document.MaxSize), state: rejected, says: []string{"spring.layout.json: has more than the 1,048,576 bytes"}},
+		"large sidecar": {sidecar: goodSidecar + strings.Repeat(" ", document.MaxSize), state: rejected, says: []string{"spring.schedule.json: has more than the 1,048,576 bytes"}},
 
 		// Slots.
 		"no room": {application: `slicing = {enabled = true, slot = "1h", capacity = 1}` + "\n" + `windows = ["* 12 * * *"]`,

@@ -48,7 +48,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 	}
 	synced := make(chan error, 1)
 	go func() { synced <- syncFiles(s) }() // in parallel to the check; the result is awaited below
-	sink := newStoreRowWriter(ctx, in.store, s)
+	sink := newStoreRowWriter(ctx, in.store, s, in.free)
 	defer sink.discard()
 	f, err := in.checker().Check(ctx, p, inbox, info, s.ReceivedAt, sink, spill, in.progress(s))
 	if end := sink.close(); err == nil {

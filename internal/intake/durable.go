@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
 )
@@ -41,8 +42,8 @@ func takeOwnership(s *campaign.Sending) error {
 // was on disk, and the rest must not pass for the complete file.
 func checkLength(problems *campaign.Problems, file *os.File, f campaign.FileID) {
 	if stat, err := file.Stat(); err == nil && stat.Size() != f.Size {
-		problems.AddCode("power-cut", f.Name, 0, 0, "", "has %d bytes, and had %d when it was taken in: the machine lost power before all of it was on disk; upload it again",
-			stat.Size(), f.Size)
+		problems.AddCode("power-cut", f.Name, 0, 0, "", "has %s, and had %s when it was taken in: the machine lost power before all of it was on disk; upload it again",
+			display.Amount(stat.Size(), "byte"), display.Number(f.Size))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
 	"campaignd/internal/config"
+	"campaignd/internal/display"
 	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/safeio"
 	"campaignd/internal/watch"
@@ -51,7 +52,7 @@ func (in *Intake) examineParts(ctx context.Context, p *check.Parts, d watch.Drop
 	expired := in.now().Sub(d.FirstSeen) > inbox.PairTimeout
 	err := c.Unpack(ctx, p, inbox)
 	if errors.Is(err, check.ErrNoRoom) {
-		return examination{reason: err.Error() + ": the operator has to make room", until: in.now().Add(time.Minute)}, nil
+		return examination{reason: "the disk has no room to unpack the drop: the operator has to make room", until: in.now().Add(time.Minute)}, nil
 	}
 	if err != nil {
 		return examination{}, err
@@ -184,7 +185,7 @@ func (in *Intake) noSpace(size int64) string {
 		return ""
 	}
 	if need := uint64(size) + check.MinFreeSpace; free < need {
-		return fmt.Sprintf("the disk of the store has %d MiB free and taking this drop in needs %d MiB: the operator has to make room", free>>20, need>>20)
+		return fmt.Sprintf("the disk of the store has %s MiB free and taking this drop in needs %s MiB: the operator has to make room", display.Number(free>>20), display.Number(need>>20))
 	}
 	return ""
 }

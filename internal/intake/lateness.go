@@ -6,6 +6,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/display"
 )
 
 // maxBlocked limits how much later than max_lateness unsliced messages expire, because
@@ -34,12 +35,12 @@ func latenessWarning(app *config.Application, s *campaign.Sending, t time.Time) 
 	if rate > 0 {
 		seconds := float64(s.Planned) / rate
 		if needed = time.Duration(seconds) * time.Second; needed > app.MaxLateness {
-			return warn("%d messages take %s at %g a second", s.Planned, needed, rate)
+			return warn("%s take %s at %g a second", display.Amount(s.Planned, "message"), needed, rate)
 		}
 	}
 	if contacts > 0 {
 		if days := (int64(s.Rows.Accepted) - 1) / int64(contacts); days > int64(maxBlocked/(24*time.Hour)) {
-			return warn("daily_contacts = %d lets %d recipients go within %d days, more than the 7 that don't count", contacts, s.Rows.Accepted, days)
+			return warn("daily_contacts = %d lets %s go within %d days, more than the 7 that don't count", contacts, display.Amount(s.Rows.Accepted, "recipient"), days)
 		}
 	}
 	if _, enough := app.Windows.OpenFor(t, needed, t.Add(app.MaxLateness+maxBlocked)); !enough {

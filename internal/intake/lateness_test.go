@@ -24,7 +24,7 @@ func TestSendingThatNeedsMoreTimeThanItHasIsWarned(t *testing.T) {
 		want    string
 	}{
 		"fast enough":       {config.Channel{Rate: 1}, nil, 86_400, ""},
-		"too slow":          {config.Channel{Rate: 1}, nil, 86_401, "86401 messages take 24h0m1s at 1 a second"},
+		"too slow":          {config.Channel{Rate: 1}, nil, 86_401, "86,401 messages take 24h0m1s at 1 a second"},
 		"unlimited":         {config.Channel{}, windows, 86_401, ""},
 		"quota of a week":   {config.Channel{Settings: &whatsapp.Settings{DailyContacts: 100}}, nil, 800, ""},
 		"quota of nine":     {config.Channel{Settings: &whatsapp.Settings{DailyContacts: 100}}, nil, 801, "daily_contacts = 100 lets 801 recipients go within 8 days"},

@@ -16,6 +16,7 @@ import (
 	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/contact"
+	"campaignd/internal/display"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/preview"
 )
@@ -112,7 +113,7 @@ func (w *pageWriter) inbox() {
 	}
 	w.fact("incomplete drops", "go to failed/ after %s", calendar.FormatLength(in.PairTimeout))
 	if in.MaxDrops > 0 {
-		w.fact("limit", "%d unfinished drops; more wait", in.MaxDrops)
+		w.fact("limit", "%s; more wait", display.Amount(in.MaxDrops, "unfinished drop"))
 	}
 	if in.MaxPendingBytes > 0 {
 		w.fact("limit", "%s in all their files", config.FormatSize(in.MaxPendingBytes))
@@ -135,9 +136,9 @@ func (w *pageWriter) application(a *config.Application) {
 		w.fact("phone numbers", "need + and their country code")
 	}
 	if s := a.Slicing; s.Enabled {
-		w.fact("slots", "%d messages every %s, for drops of %d recipients or more; other drops share them", s.Capacity, calendar.FormatLength(s.Slot), s.ActivationRecipients)
+		w.fact("slots", "%s every %s, for drops of %s or more; other drops share them", display.Amount(s.Capacity, "message"), calendar.FormatLength(s.Slot), display.Amount(s.ActivationRecipients, "recipient"))
 	}
-	w.fact("limits", "%d rows and %s a CSV", a.MaxRows, config.FormatSize(a.MaxFileSize))
+	w.fact("limits", "%s and %s a CSV", display.Amount(a.MaxRows, "row"), config.FormatSize(a.MaxFileSize))
 	w.fact("bad rows", "a drop is rejected if more than %g%% of its rows are bad", a.MaxBadRows*100)
 	if a.DuplicateWindow > 0 {
 		w.fact("the same again", "is rejected for %s, unless the schedule says \"resend\": true", calendar.FormatLength(a.DuplicateWindow))

@@ -42,7 +42,7 @@ slicing = {enabled = true, capacity = 600}`)
 		h.write(path, string(page.Examples["campaign-8-of-1"+ending]))
 		paths = append(paths, path)
 	}
-	p, err := check.OpenFiles(paths)
+	p, err := check.OpenFiles(paths, os.Open)
 	if err != nil {
 		t.Fatal(err)
 	}

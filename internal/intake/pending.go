@@ -9,6 +9,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/display"
 	"campaignd/internal/watch"
 )
 
@@ -153,10 +154,10 @@ func (p *pending) full(inbox *config.Inbox, one load) string {
 	sum := p.sums[filepath.Clean(inbox.Path)]
 	switch {
 	case inbox.MaxDrops > 0 && one.drops > 0 && sum.drops >= inbox.MaxDrops:
-		return fmt.Sprintf("%d drops of this inbox are unfinished, and max_drops is %d", sum.drops, inbox.MaxDrops)
+		return fmt.Sprintf("%s drops of this inbox are unfinished, and max_drops is %d", display.Number(sum.drops), inbox.MaxDrops)
 	case inbox.MaxPendingBytes > 0 && one.bytes > inbox.MaxPendingBytes-sum.bytes:
-		return fmt.Sprintf("the unfinished drops of this inbox have %d bytes, this one has %d, and max_pending_bytes is %d",
-			sum.bytes, one.bytes, inbox.MaxPendingBytes)
+		return fmt.Sprintf("the unfinished drops of this inbox have %s, this one has %s, and max_pending_bytes is %s",
+			display.Amount(sum.bytes, "byte"), display.Number(one.bytes), display.Number(inbox.MaxPendingBytes))
 	}
 	return ""
 }
@@ -189,8 +190,8 @@ func (in *Intake) waitForRoom(d watch.Drop, inbox *config.Inbox, full string) bo
 func (in *Intake) overLimit(d watch.Drop, inbox *config.Inbox) *refusal {
 	size := sizeOf(fileIDs(d))
 	if inbox.MaxPendingBytes > 0 && size > inbox.MaxPendingBytes {
-		return refusalFor("drop-too-large", "the drop's files have %d bytes, more than all drops of this inbox together may have (max_pending_bytes is %d): "+
-			"split it into smaller ones, or ask the operator", size, inbox.MaxPendingBytes)
+		return refusalFor("drop-too-large", "the drop's files have %s, more than all drops of this inbox together may have (max_pending_bytes is %s): "+
+			"split it into smaller ones, or ask the operator", display.Amount(size, "byte"), display.Number(inbox.MaxPendingBytes))
 	}
 	if full := in.pending.room(inbox, size); full != "" && in.now().Sub(d.FirstSeen) > inbox.PairTimeout {
 		return refusalFor("inbox-full", "it waited %s for earlier drops of this inbox to end: %s; upload it again when some have ended, or ask the operator",

@@ -61,7 +61,7 @@ func cutOffAt() []struct {
 		if err := report.WriteChecking(folders.Of(s), s, 0.5, h.clock, nil); err != nil {
 			t.Fatal(err)
 		}
-		sink := newStoreRowWriter(t.Context(), h.store, s)
+		sink := newStoreRowWriter(t.Context(), h.store, s, h.in.free)
 		f, err := h.in.checker().Check(t.Context(), p, h.in.inbox(h.inbox), nil, h.clock, sink, nil, nil)
 		if err != nil {
 			t.Fatal(err)

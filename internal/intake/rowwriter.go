@@ -3,6 +3,8 @@ package intake
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/folders"
 	"campaignd/internal/report"
@@ -36,11 +39,13 @@ type storeRowWriter struct {
 	refusals []campaign.Refusal
 	packs    chan []store.Packed
 	header   []byte
-	rejected *os.File // made with the first rejected row
+	rejected *os.File                          // made with the first rejected row
+	lines    io.Writer                         // writes to rejected
+	free     func(path string) (uint64, error) // returns free bytes
 }
 
-func newStoreRowWriter(ctx context.Context, st *store.Store, s *campaign.Sending) *storeRowWriter {
-	w := &storeRowWriter{store: st, s: s, packs: make(chan []store.Packed, 1)}
+func newStoreRowWriter(ctx context.Context, st *store.Store, s *campaign.Sending, free func(path string) (uint64, error)) *storeRowWriter {
+	w := &storeRowWriter{store: st, s: s, packs: make(chan []store.Packed, 1), free: free}
 	w.group, w.ctx = errgroup.WithContext(ctx)
 	w.group.Go(func() error {
 		for chunks := range w.packs {
@@ -107,20 +112,23 @@ func (w *storeRowWriter) flushRefusals() error {
 	return err
 }
 
-// reject writes lines of rejected.csv under a temporary name.
+// reject writes lines of rejected.csv under a temporary name. Its error is check.ErrNoRoom if they would
+// take the space that the disk keeps for what was accepted.
 func (w *storeRowWriter) reject(lines []byte) error {
 	if w.rejected == nil {
 		f, err := os.CreateTemp(folders.Of(w.s), ".campaignd-*.tmp") // a name that Recover removes
 		if err != nil {
 			return err
 		}
-		w.rejected = f
-		if _, err := f.Write(w.header); err != nil {
-			return err
+		w.rejected, w.lines = f, check.NewRoomWriter(f, f.Name(), w.free)
+		if _, err := w.lines.Write(w.header); err != nil {
+			return fmt.Errorf("write %s: %w", report.RejectedFile, err)
 		}
 	}
-	_, err := w.rejected.Write(lines)
-	return err
+	if _, err := w.lines.Write(lines); err != nil {
+		return fmt.Errorf("write %s: %w", report.RejectedFile, err)
+	}
+	return nil
 }
 
 // close stores the remaining rows and waits until they are committed.

@@ -52,8 +52,8 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 	defer leave()
 	done, err := list.Import(ctx, in.store, f)
 	if errors.Is(err, store.ErrTooManyOptOuts) {
-		return in.failControl(c, fmt.Sprintf("not all of the list was taken in (%d new opt-outs were): %v; ask the operator to raise max_opt_outs, then upload the list again",
-			done.Added, store.ErrTooManyOptOuts))
+		return in.failControl(c, fmt.Sprintf("not all of the list was taken in (%s were): %v; ask the operator to raise max_opt_outs, then upload the list again",
+			display.Amount(done.Added, "new opt-out"), store.ErrTooManyOptOuts))
 	}
 	if err != nil {
 		return err
@@ -89,8 +89,8 @@ func NewOptOuts(c *config.Config, inbox *config.Inbox, name string, size int64) 
 	case len(list.Applications) == 0:
 		return list, "this inbox may send for no application, so there is nothing to opt out of"
 	case inbox.MaxPendingBytes > 0 && size > inbox.MaxPendingBytes:
-		return list, fmt.Sprintf("the list has %d bytes, and the files of this inbox may have %d together (max_pending_bytes): "+
-			"upload it in smaller lists, or ask the operator", size, inbox.MaxPendingBytes)
+		return list, fmt.Sprintf("the list has %s, and the files of this inbox may have %s together (max_pending_bytes): "+
+			"upload it in smaller lists, or ask the operator", display.Amount(size, "byte"), display.Number(inbox.MaxPendingBytes))
 	}
 	return list, ""
 }
@@ -122,7 +122,7 @@ func (o OptOuts) answer(done OptOutResult) (text string, taken bool) {
 	if len(o.Applications) > 1 {
 		name += "s"
 	}
-	text = fmt.Sprintf("%s taken in; they apply from now on to %s %s.", display.Count(int64(done.Rows), "opt-out"), name, display.Numbers(o.Applications))
+	text = fmt.Sprintf("%s taken in; they apply from now on to %s %s.", display.Amount(done.Rows, "opt-out"), name, display.Numbers(o.Applications))
 	if refused != "" {
 		text = refused + ", and " + text + " Fix the refused lines and upload them in another list."
 	}
@@ -143,9 +143,9 @@ func (r *OptOutResult) refusedLines() string {
 		were, lines = "was", "line "
 	}
 	if more := r.Refused - len(r.Lines); more > 0 {
-		numbers = append(numbers, fmt.Sprintf("and %d more", more))
+		numbers = append(numbers, fmt.Sprintf("and %s more", display.Number(more)))
 	}
-	return fmt.Sprintf("%s %s refused (%s%s)", display.Count(int64(r.Refused), "line"), were, lines, strings.Join(numbers, ", "))
+	return fmt.Sprintf("%s %s refused (%s%s)", display.Amount(r.Refused, "line"), were, lines, strings.Join(numbers, ", "))
 }
 
 // listProblems returns a first line followed by every problem, unless that line says everything.

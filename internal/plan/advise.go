@@ -7,6 +7,7 @@ import (
 
 	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 )
 
 // Advice lists alternatives for a sending that didn't fit.
@@ -155,7 +156,7 @@ func (a Advice) reason(e *NoRoom) string {
 	case !a.At.IsZero():
 		parts = append(parts, fmt.Sprintf("the earliest scheduleAt with room for all as %s is %s", e.Request.Condition, a.At.Format(time.RFC3339)))
 	case uint64(e.Request.Recipients) > a.Most:
-		parts = append(parts, fmt.Sprintf("%d hours of empty slots hold no more than %d: split the drop", int(Horizon.Hours()), a.Most))
+		parts = append(parts, fmt.Sprintf("%d hours of empty slots hold no more than %s: split the drop", int(Horizon.Hours()), display.Number(a.Most)))
 	default:
 		parts = append(parts, fmt.Sprintf("no scheduleAt within %d months has room for all as %s", campaign.MonthsAhead, e.Request.Condition))
 	}

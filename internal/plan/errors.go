@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 )
 
 // ErrTooManyMessages is returned when one recipient's messages exceed the whole
@@ -25,7 +26,7 @@ type NoRoom struct {
 // Error states how many recipients there are and how many fit.
 func (e *NoRoom) Error() string {
 	r := e.Request
-	return fmt.Sprintf("no room: %s, room for %d %s", recipientsOfMessages(r.Recipients, r.Messages), e.Room, e.where())
+	return fmt.Sprintf("no room: %s, room for %s %s", recipientsOfMessages(r.Recipients, r.Messages), display.Number(e.Room), e.where())
 }
 
 // where describes the slots that the condition could have used.
@@ -47,11 +48,5 @@ func (e *NoRoom) where() string {
 
 // recipientsOfMessages formats counts: "120 recipients of 2 messages".
 func recipientsOfMessages(recipients uint32, messages int) string {
-	plural := func(n int64, word string) string {
-		if n == 1 {
-			return "1 " + word
-		}
-		return fmt.Sprintf("%d %ss", n, word)
-	}
-	return plural(int64(recipients), "recipient") + " of " + plural(int64(messages), "message")
+	return display.Amount(recipients, "recipient") + " of " + display.Amount(messages, "message")
 }

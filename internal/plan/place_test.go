@@ -246,10 +246,10 @@ func TestAdviceInWords(t *testing.T) {
 				"all of them would fit as fragmentedSlots or deferredConsecutiveSlots; the earliest scheduleAt with room for all as immediateConsecutiveSlots is 2026-03-05T09:00:00Z"},
 		{"a night breaks every run", Grid{Slot: g.Slot, Capacity: 100, Windows: windows}, reservedCounts{},
 			Request{Condition: campaign.DeferredConsecutiveSlots, Recipients: 7201, Messages: 1},
-			"no room: 7201 recipients of 1 message, room for 7200 in any run of consecutive slots before 2026-03-06T12:00:00Z; all of them would fit as fragmentedSlots; " +
+			"no room: 7,201 recipients of 1 message, room for 7,200 in any run of consecutive slots before 2026-03-06T12:00:00Z; all of them would fit as fragmentedSlots; " +
 				"no scheduleAt within 3 months has room for all as deferredConsecutiveSlots"},
 		{"more than two days hold", g, reservedCounts{}, Request{Recipients: 28801, Messages: 1},
-			"no room: 28801 recipients of 1 message, room for 28800 before 2026-03-06T12:00:00Z; 48 hours of empty slots hold no more than 28800: split the drop"},
+			"no room: 28,801 recipients of 1 message, room for 28,800 before 2026-03-06T12:00:00Z; 48 hours of empty slots hold no more than 28,800: split the drop"},
 		{"latest has come", g, reserve(288, 100), Request{Recipients: 1, Messages: 1, Latest: noon()},
 			"no room: 1 recipient of 1 message, room for 0 before 2026-03-06T12:00:00Z; no scheduleAt within 3 months has room for all as fragmentedSlots"},
 	} {

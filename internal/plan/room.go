@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/bits"
 	"time"
+
+	"campaignd/internal/display"
 )
 
 // slotRoom holds the room of a stretch of slots, in recipients.
@@ -20,7 +22,7 @@ func (g Grid) check(messages int) error {
 		return fmt.Errorf("plan slots of %s for %d messages per recipient: both must be positive", g.Slot, messages)
 	}
 	if uint64(messages) > uint64(g.Capacity) {
-		return fmt.Errorf("%w: the campaign has %d messages, a slot of this application holds %d", ErrTooManyMessages, messages, g.Capacity)
+		return fmt.Errorf("%w: the campaign has %s, a slot of this application holds %s", ErrTooManyMessages, display.Amount(messages, "message"), display.Number(g.Capacity))
 	}
 	return nil
 }

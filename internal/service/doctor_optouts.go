@@ -5,6 +5,7 @@ import (
 
 	"campaignd/internal/api"
 	"campaignd/internal/contact"
+	"campaignd/internal/display"
 	"campaignd/internal/store"
 )
 
@@ -17,7 +18,7 @@ func (svc *Service) optOutFindings(deep bool) ([]api.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := []api.Finding{{Check: "opt-outs", Level: api.LevelOK, Message: fmt.Sprintf("%d are in force", total)}}
+	list := []api.Finding{{Check: "opt-outs", Level: api.LevelOK, Message: fmt.Sprintf("%s are in force", display.Number(total))}}
 	if deep || total <= doctorOptOuts {
 		more, err := svc.unmatchedOptOuts()
 		if err != nil {
@@ -31,11 +32,11 @@ func (svc *Service) optOutFindings(deep bool) ([]api.Finding, error) {
 	}
 	if deleted > 0 {
 		list = append(list, api.Finding{Check: "replies", Level: api.LevelOK,
-			Message: fmt.Sprintf("%d since %s belong to no sending and were deleted", deleted, since.Format("2006-01-02 15:04 UTC"))})
+			Message: fmt.Sprintf("%s since %s belong to no sending and were deleted", display.Number(deleted), since.Format("2006-01-02 15:04 UTC"))})
 	}
 	if waiting > 0 {
 		list = append(list, api.Finding{Check: "replies", Level: api.LevelOK,
-			Message: fmt.Sprintf("%d wait for their sending, or for the number of a user id", waiting)})
+			Message: fmt.Sprintf("%s wait for their sending, or for the number of a user id", display.Number(waiting))})
 	}
 	return list, nil
 }
@@ -66,12 +67,12 @@ func (svc *Service) unmatchedOptOuts() (list []api.Finding, err error) {
 	})
 	if strange > 0 {
 		list = append(list, api.Finding{Check: "opt-outs", Level: api.LevelWarn,
-			Message: fmt.Sprintf("%d match nobody, because they are no contact of their channels; the last is of %s", strange, from),
+			Message: fmt.Sprintf("%s match nobody, because they are no contact of their channels; the last is of %s", display.Number(strange), from),
 			Advice:  "find them with: campaignd suppress list; add them again as the channel's contacts are written"})
 	}
 	if alone > 0 {
 		list = append(list, api.Finding{Check: "opt-outs", Level: api.LevelOK,
-			Message: fmt.Sprintf("%d are user ids whose number isn't known; they count for the number as soon as a receipt tells it", alone)})
+			Message: fmt.Sprintf("%s are user ids whose number isn't known; they count for the number as soon as a receipt tells it", display.Number(alone))})
 	}
 	return list, err
 }

@@ -12,6 +12,7 @@ import (
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/display"
 	"campaignd/internal/intake"
 	"campaignd/internal/store"
 )
@@ -56,7 +57,7 @@ func (svc *Service) Forget(ctx context.Context, contact, who string) (api.Forgot
 			break
 		}
 		if svc.Now().After(deadline) {
-			return done, api.Conflictf("%d messages to the contact are in flight: nothing more is sent to it, but run the command again to remove their rows", inFlight)
+			return done, api.Conflictf("%s messages to the contact are in flight: nothing more is sent to it, but run the command again to remove their rows", display.Number(inFlight))
 		}
 		timer := time.NewTimer(forgetAgain)
 		select {

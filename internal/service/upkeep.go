@@ -16,6 +16,7 @@ import (
 	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
 	"campaignd/internal/send"
@@ -176,9 +177,9 @@ func (svc *Service) Doctor(ctx context.Context, deep bool) ([]api.Finding, error
 		add("store", api.LevelOK, "its counts are consistent", "")
 	}
 	if free, err := safeio.FreeSpace(c.StateDir); err == nil && free < control.LowSpace {
-		add("disk", api.LevelWarn, fmt.Sprintf("%d MiB are free on the store's file system", free>>20), "free some space: a new drop waits until its own size plus 64 MiB are free")
+		add("disk", api.LevelWarn, fmt.Sprintf("%s MiB are free on the store's file system", display.Number(free>>20)), "free some space: a new drop waits until its own size plus 64 MiB are free")
 	} else {
-		add("disk", api.LevelOK, fmt.Sprintf("%d MiB are free on the store's file system", free>>20), "")
+		add("disk", api.LevelOK, fmt.Sprintf("%s MiB are free on the store's file system", display.Number(free>>20)), "")
 	}
 	for _, in := range c.Inboxes {
 		if err := svc.Inboxes.Prepare(in.Path); err != nil {

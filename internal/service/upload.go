@@ -183,7 +183,7 @@ func (u *upload) part(part *api.UploadPart, body io.Reader) error {
 	case err != nil:
 		return fmt.Errorf("%w: %w", intake.ErrUploadBody, err)
 	case len(value) > maxField:
-		return &api.Error{Code: api.CodeTooLarge, Message: fmt.Sprintf("the field %q has more than %d bytes", part.Name, maxField)}
+		return &api.Error{Code: api.CodeTooLarge, Message: fmt.Sprintf("the field %q has more than %s", part.Name, display.Amount(maxField, "byte"))}
 	case !utf8.Valid(value):
 		return fieldError(part.Name, "is not valid UTF-8")
 	}

@@ -20,6 +20,7 @@ import (
 	"archive/zip"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 )
 
 // MaxRatio is how many times its packed size a file may unpack to. Deflate reaches 1,032; a CSV of
@@ -78,9 +79,9 @@ func (r *budgetReader) Read(p []byte) (int, error) {
 	r.b.used += int64(n)
 	switch b := r.b; {
 	case b.used > b.most:
-		return 0, refuse("archive-large", b.file, "unpacks to more than %d bytes, which is what %s allows: split it into several drops", b.most, b.limit)
+		return 0, refuse("archive-large", b.file, "unpacks to more than %s, which is what %s allows: split it into several drops", display.Amount(b.most, "byte"), b.limit)
 	case b.used > b.ratio:
-		return 0, refuse("archive-bomb", b.file, "is a bomb: it unpacks to more than %d times its size", MaxRatio)
+		return 0, refuse("archive-bomb", b.file, "is a bomb: it unpacks to more than %s times its size", display.Number(MaxRatio))
 	}
 	return n, err
 }

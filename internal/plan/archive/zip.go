@@ -9,6 +9,8 @@ import (
 	"math"
 	"path"
 	"strings"
+
+	"campaignd/internal/display"
 )
 
 // maxDirectory bounds the bytes that are read to open a zip: its directory, in memory a multiple of
@@ -57,7 +59,7 @@ func ReadZip(file string, r io.ReaderAt, size int64) (*zip.Reader, error) {
 	z, err := zip.NewReader(d, size)
 	switch {
 	case errors.Is(err, errDirectory):
-		return nil, refuse("archive-bomb", file, "has a directory of more than %d bytes: a drop has at most three files", maxDirectory)
+		return nil, refuse("archive-bomb", file, "has a directory of more than %s: a drop has at most three files", display.Amount(maxDirectory, "byte"))
 	case errors.Is(err, zip.ErrFormat), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return nil, cutOff(file, "the zip has no directory at its end: the upload may have been cut off")
 	case err != nil:

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 )
 
 // candidates are the possible delimiters (docs/contract.md 4), the most common first.
@@ -318,7 +319,7 @@ func (r *Reader) checkHeader(o Options) campaign.Problems {
 	var p campaign.Problems
 	at := func(cell int) int { return position(r.headerRaw, r.split.comma, r.split.eol, cell) }
 	if len(r.columns) > o.MaxColumns {
-		p.AddCode("columns-many", o.File, r.headerLine, at(o.MaxColumns), "", "the header has more than the %d columns that a CSV may have", o.MaxColumns)
+		p.AddCode("columns-many", o.File, r.headerLine, at(o.MaxColumns), "", "the header has more than the %s that a CSV may have", display.Amount(o.MaxColumns, "column"))
 		return p
 	}
 	first := make(map[string]int, len(r.columns))

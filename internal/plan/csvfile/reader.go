@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 )
 
 // blockSize is the number of bytes that a batch aims at: some thousand rows, small
@@ -99,7 +100,7 @@ func newReader(r io.Reader, info Info, o Options, block int) (*Reader, campaign.
 			reader.split.singleColumn = len(reader.columns) == 1 && !reader.hasSepLine && !o.Sheet
 			return reader, problems, nil
 		case len(reader.carry) > o.MaxRecord+block:
-			problems.AddCode("header-long", o.File, 1, 0, "", "the first line, which must name the columns, doesn't end within the %d bytes that a row may have", o.MaxRecord)
+			problems.AddCode("header-long", o.File, 1, 0, "", "the first line, which must name the columns, doesn't end within the %s that a row may have", display.Amount(o.MaxRecord, "byte"))
 			return nil, problems, nil
 		}
 	}

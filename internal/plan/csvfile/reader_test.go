@@ -251,7 +251,7 @@ func TestUnclosedQuoteIsBounded(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	rows, broken := all(t, r)
 	runtime.ReadMemStats(&after)
-	if want := "x.csv:3:3: the quote here is not closed within the 1048576 bytes that a row may have"; broken != want {
+	if want := "x.csv:3:3: the quote here is not closed within the 1,048,576 bytes that a row may have"; broken != want {
 		t.Errorf("got %q, want %q", broken, want)
 	}
 	if len(rows) > 1 {
@@ -275,7 +275,7 @@ func TestLimits(t *testing.T) {
 		for _, end := range []string{"\n", "\r\n", ""} {
 			r, _ = open(t, []byte("a,b\n0,0\n"+row+end), blockSize, "a")
 			_, broken := all(t, r)
-			if want := "x.csv:3:1: the row that begins here has more than the 1048576 bytes"; !strings.HasPrefix(broken, want) {
+			if want := "x.csv:3:1: the row that begins here has more than the 1,048,576 bytes"; !strings.HasPrefix(broken, want) {
 				t.Errorf("got %q", broken)
 			}
 			if err := r.ReadBatch(new(Batch)); err == nil || err == io.EOF {
@@ -290,7 +290,7 @@ func TestLimits(t *testing.T) {
 	if _, problems := open(t, []byte(strings.Join(names[1:], ",")+"\n"), blockSize); problems != "" {
 		t.Error(problems)
 	}
-	if _, problems := open(t, []byte(strings.Join(names, ",")+"\n"), blockSize); !strings.Contains(problems, "more than the 1000 columns") {
+	if _, problems := open(t, []byte(strings.Join(names, ",")+"\n"), blockSize); !strings.Contains(problems, "more than the 1,000 columns") {
 		t.Errorf("got %q", problems)
 	}
 	if _, problems := open(t, []byte(strings.Repeat(",", MaxRecord)+"\n"), blockSize); !strings.Contains(problems, "columns") {

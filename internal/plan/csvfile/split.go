@@ -12,6 +12,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 )
 
 // Why not encoding/csv: it returns no raw record (rejected.csv needs it), rewrites
@@ -424,9 +425,9 @@ func (s *splitter) textAfterQuote(data []byte, pos int, opened uint32) error {
 func (s *splitter) tooLong(data []byte, pos int) error {
 	if s.openQuote >= 0 {
 		s.line = s.openLine
-		return s.broken("quote-open", data, s.openQuote, fmt.Sprintf("the quote here is not closed within the %d bytes that a row may have", s.maxRecord))
+		return s.broken("quote-open", data, s.openQuote, fmt.Sprintf("the quote here is not closed within the %s that a row may have", display.Amount(s.maxRecord, "byte")))
 	}
-	return s.broken("row-long", data, pos, fmt.Sprintf("the row that begins here has more than the %d bytes that a row may have", s.maxRecord))
+	return s.broken("row-long", data, pos, fmt.Sprintf("the row that begins here has more than the %s that a row may have", display.Amount(s.maxRecord, "byte")))
 }
 
 // broken returns a *Broken at pos, on line s.line.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 )
 
 // count adds record i to the reader's counters.
@@ -72,7 +73,7 @@ func were(n uint64, noun, which string) string {
 	if n == 1 {
 		return "1 " + noun + which + " was"
 	}
-	return fmt.Sprintf("%d %ss%s were", n, noun, which)
+	return fmt.Sprintf("%s%s were", display.Amount(n, noun), which)
 }
 
 // have is "1 cell has" or "2 cells have".
@@ -80,5 +81,5 @@ func have(n uint64, noun string) string {
 	if n == 1 {
 		return "1 " + noun + " has"
 	}
-	return fmt.Sprintf("%d %ss have", n, noun)
+	return display.Amount(n, noun) + " have"
 }

@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 	"campaignd/internal/source"
 )
 
@@ -25,7 +26,7 @@ import (
 const MaxSize = 1 << 20
 
 // ErrTooLarge is returned when a document has more than MaxSize bytes.
-var ErrTooLarge = fmt.Errorf("has more than the %d bytes (1 MiB) that a JSON file may have", MaxSize)
+var ErrTooLarge = fmt.Errorf("has more than the %s (1 MiB) that a JSON file may have", display.Amount(MaxSize, "byte"))
 
 // Read reads a document completely. It reads no more than MaxSize+1 bytes.
 func Read(r io.Reader) ([]byte, error) {

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 )
 
 // RowWriter receives the results of an Assembler. Its arguments are valid only during the call.
@@ -263,7 +264,7 @@ const NoRow = "the file has a header and no row; each line after the first is a 
 
 // TooManyRows describes a CSV of more than most rows.
 func TooManyRows(most int) string {
-	return fmt.Sprintf("the file has more than the %d rows that max_rows allows; drop it in parts", most)
+	return fmt.Sprintf("the file has more than the %s that max_rows allows; drop it in parts", display.Amount(most, "row"))
 }
 
 // Verdict, after Finish, returns the reasons to reject the whole drop; none if it isn't:
@@ -284,10 +285,10 @@ func (a *Assembler) Verdict() []campaign.Problem {
 	case n.Total == 0:
 		add("rows-none", 0, NoRow)
 	case n.Accepted == 0:
-		add("rows-no-good", 0, "no row of %d is good; the first errors are listed with their lines", n.Total)
+		add("rows-no-good", 0, "no row of %s is good; the first errors are listed with their lines", display.Number(n.Total))
 	case float64(n.Rejected)/float64(n.Total) > a.checker.spec.MaxBadRows*(1+rounding) && (n.Rejected > alwaysAllowed || n.Rejected > good):
-		add("rows-bad", 0, "%d of %d rows are bad, more than the %.4g%% that max_bad_rows allows; the first errors are listed with their lines",
-			n.Rejected, n.Total, 100*a.checker.spec.MaxBadRows)
+		add("rows-bad", 0, "%s of %s are bad, more than the %.4g%% that max_bad_rows allows; the first errors are listed with their lines",
+			display.Number(n.Rejected), display.Amount(n.Total, "row"), 100*a.checker.spec.MaxBadRows)
 	}
 	return why
 }

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 	"campaignd/internal/plan/csvfile"
 )
 
@@ -322,5 +323,5 @@ func cellsAre(n uint64) string {
 	if n == 1 {
 		return "1 cell is"
 	}
-	return fmt.Sprintf("%d cells are", n)
+	return display.Number(n) + " cells are"
 }

@@ -5,6 +5,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/contact"
+	"campaignd/internal/display"
 )
 
 // isNumber reports whether contacts of a kind are sent in their normal form instead of as written.
@@ -68,7 +69,7 @@ func (d *doubts) problems(file, column string) []campaign.Problem {
 		}
 		text := one.Text
 		if d[i].rows > 1 {
-			text = fmt.Sprintf("%s, in %d rows", text, d[i].rows)
+			text = fmt.Sprintf("%s, in %s", text, display.Amount(d[i].rows, "row"))
 		}
 		all = append(all, campaign.Problem{Code: string(one.Code), File: file, Line: int(d[i].line), Field: column, Message: text})
 	}

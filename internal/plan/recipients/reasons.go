@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"campaignd/internal/display"
 	"campaignd/internal/plan/csvfile"
 )
 
@@ -108,7 +109,7 @@ func sizeReason(contact []byte) (code, reason string) {
 	case len(contact) == 0:
 		return "contact-empty", "the contactCode is empty"
 	case len(contact) > MaxContact:
-		return "contact-long", fmt.Sprintf("the contactCode has %d bytes; the limit is %d", len(contact), MaxContact)
+		return "contact-long", fmt.Sprintf("the contactCode has %s; the limit is %d", display.Amount(len(contact), "byte"), MaxContact)
 	}
 	return "", ""
 }

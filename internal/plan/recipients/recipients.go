@@ -18,6 +18,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/contact"
+	"campaignd/internal/display"
 	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/document"
 )
@@ -263,7 +264,7 @@ func (r *Checker) row(reader *csvfile.Reader, batch *csvfile.Batch, i int, out *
 		size += r.values[v].appendTo(&rows.Values[v], batch, i, MaxValues-size)
 		if size > MaxValues {
 			truncateRows(rows, n)
-			return refusal{"values-long", r.values[v].column, fmt.Sprintf("the values for the row's messages have more than the %d bytes that a recipient may have", MaxValues), r.values[v].first, text, channel}
+			return refusal{"values-long", r.values[v].column, fmt.Sprintf("the values for the row's messages have more than the %s that a recipient may have", display.Amount(MaxValues, "byte")), r.values[v].first, text, channel}
 		}
 	}
 	if reason := r.messages(out, n, normal.To, c); reason != "" {

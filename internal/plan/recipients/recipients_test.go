@@ -53,7 +53,7 @@ func TestRowRules(t *testing.T) {
 
 		{"refused by the channel", "34666777888,cloud_api,forbidden", errWord.Error()},
 		{"the second message", "34666777888,sms,forbidden", "message 2: " + errWord.Error()},
-		{"too much", "34666777888,sms," + strings.Repeat("x", MaxValues/3), "name: the values for the row's messages have more than the 16384 bytes"},
+		{"too much", "34666777888,sms," + strings.Repeat("x", MaxValues/3), "name: the values for the row's messages have more than the 16,384 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a, writer := take(t, testSpec(t, plainLayout, nil), header+c.row+"\n", 100)

@@ -5,6 +5,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"campaignd/internal/display"
 )
 
 // The most entries of what is kept in memory. Excel writes at most 65,430 formats and 1,048,576
@@ -116,7 +118,7 @@ func (b *workbook) sharedTexts(name string) error {
 		}
 		b.texts.data = b.texts.data[:start+len(unescape(b.texts.data[start:]))]
 		if len(b.texts.ends) == maxTexts || len(b.texts.data) > maxText {
-			return b.refuse("archive-large", 0, "its texts have more than the %d bytes that fit into memory: split it into several workbooks", maxText)
+			return b.refuse("archive-large", 0, "its texts have more than the %s that fit into memory: split it into several workbooks", display.Amount(maxText, "byte"))
 		}
 		b.texts.ends = append(b.texts.ends, uint32(len(b.texts.data)))
 		return b.ctx.Err()

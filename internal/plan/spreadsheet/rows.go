@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"strconv"
 
+	"campaignd/internal/display"
 	"campaignd/internal/plan/csvfile"
 )
 
@@ -97,14 +98,14 @@ func (x *document) cells(r *row) error {
 			return err
 		}
 		if len(r.data) > csvfile.MaxRecord {
-			return x.b.refuse("row-long", r.number, "the row has more than the %d bytes that a row may have", csvfile.MaxRecord)
+			return x.b.refuse("row-long", r.number, "the row has more than the %s that a row may have", display.Amount(csvfile.MaxRecord, "byte"))
 		}
 		if len(bytes.TrimSpace(r.data[start:])) == 0 {
 			r.data = r.data[:start]
 			return nil
 		}
 		if column >= csvfile.MaxColumns {
-			return x.b.refuse("columns-many", r.number, "the row has a cell beyond the %d columns that a file may have", csvfile.MaxColumns)
+			return x.b.refuse("columns-many", r.number, "the row has a cell beyond the %s that a file may have", display.Amount(csvfile.MaxColumns, "column"))
 		}
 		r.cells = append(r.cells, cell{column, start, len(r.data), date})
 		return nil

@@ -194,7 +194,7 @@ func TestWorkbooksAreRefused(t *testing.T) {
 		"rows out of order":       {one(good+`<row r="1"/>`, sheettest.Workbook{}), "xlsx-broken", `row "1" of sheet "S" is out of order`},
 		"cells out of order":      {one(`<row><c r="B1"/><c r="A1"/></row>`, sheettest.Workbook{}), "xlsx-broken", `the cell "A1" is out of order`},
 		"a column beyond":         {one(`<row><c r="XFE1"/></row>`, sheettest.Workbook{}), "xlsx-broken", `the cell "XFE1"`},
-		"too many columns":        {one(`<row><c r="ALM1"><v>1</v></c></row>`, sheettest.Workbook{}), "columns-many", "1000 columns"},
+		"too many columns":        {one(`<row><c r="ALM1"><v>1</v></c></row>`, sheettest.Workbook{}), "columns-many", "1,000 columns"},
 		"a text that isn't there": {one(`<row><c t="s"><v>7</v></c></row>`, sheettest.Workbook{}), "xlsx-broken", "has a text that isn't there"},
 		"a negative text":         {one(`<row><c t="s"><v>-1</v></c></row>`, sheettest.Workbook{}), "xlsx-broken", "has a text that isn't there"},
 		"no workbook":             {one(good, sheettest.Workbook{Parts: map[string]string{"xl/workbook.xml": ""}}), "archive-other", "is no workbook"},

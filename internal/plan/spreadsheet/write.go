@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+
+	"campaignd/internal/display"
 )
 
 // bom begins the CSV: rejected.csv then has it too, and spreadsheet programs need it.
@@ -48,7 +50,7 @@ func (o *rowWriter) row(r *row) error {
 	}
 	o.cells(r)
 	if o.written > o.b.Most {
-		return o.b.refuse("archive-large", r.number, "the sheet has more than %d bytes of text, which is what %s allows: split it into several drops", o.b.Most, o.b.Limit)
+		return o.b.refuse("archive-large", r.number, "the sheet has more than %s of text, which is what %s allows: split it into several drops", display.Amount(o.b.Most, "byte"), o.b.Limit)
 	}
 	return nil
 }
@@ -114,7 +116,7 @@ func (o *rowWriter) end() error {
 	if o.hidden > 0 {
 		rows := "1 row is"
 		if o.hidden > 1 {
-			rows = fmt.Sprintf("%d rows are", o.hidden)
+			rows = display.Number(o.hidden) + " rows are"
 		}
 		return o.b.refuse("rows-hidden", o.first, "%s hidden or filtered out, this is the first: show them, or delete them, so that it is certain who is meant", rows)
 	}
