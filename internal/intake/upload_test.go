@@ -60,7 +60,7 @@ func TestUploadWithoutFilesIsTakenBackAtStart(t *testing.T) {
 		t.Fatal(made, err)
 	}
 	h.crash()
-	if got, err := h.store.Header(s.ID); err != nil || !IsVoid(got) {
+	if got, err := h.store.Header(s.ID); err != nil || !got.Void() {
 		t.Errorf("after the start the upload is %+v (%v), want taken back", got, err)
 	}
 	if left := h.leftovers(); len(left) > 0 {

@@ -45,7 +45,7 @@ func (u *upload) answer(ctx context.Context, id campaign.ID) (api.Uploaded, erro
 	if err != nil {
 		return o.Uploaded, err
 	}
-	if intake.IsVoid(s) {
+	if s.Void() {
 		return o.Uploaded, api.Unavailablef("the upload was not taken in: repeat it")
 	}
 	failpoint.At(failpoint.UploadDecided)
