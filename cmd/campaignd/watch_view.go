@@ -40,8 +40,11 @@ func (env *environment) progressLine(s api.Sending) string {
 		line += percentText(s.Percent) + ", "
 	}
 	line += fmt.Sprintf("%s of %s sent", display.Number(s.Messages.Sent), display.Number(s.Messages.Planned))
-	if bad := s.Messages.Failed + s.Messages.Unknown + s.Messages.Expired; bad > 0 {
+	if bad := s.Messages.Failed + s.Messages.Expired; bad > 0 {
 		line += fmt.Sprintf(", %s not sent", display.Number(bad))
+	}
+	if s.Messages.Unknown > 0 {
+		line += fmt.Sprintf(", %s unknown", display.Number(s.Messages.Unknown))
 	}
 	if s.Rate > 0 && !s.State.Final() {
 		line += fmt.Sprintf(", %.1f/s", s.Rate)

@@ -133,6 +133,10 @@ type Change struct {
 	State    campaign.State `json:"state"`
 	Canceled uint64         `json:"canceled,omitempty"` // messages that will not be sent
 	InFlight uint64         `json:"inFlight"`           // attempts that had begun and can't be stopped
+
+	// Canceling says that a cancel is in force: State becomes canceled with the answers to the
+	// messages in flight.
+	Canceling bool `json:"canceling,omitempty"`
 }
 
 // NewTime sets another beginning of a sending that has not begun. Exactly one field is set.

@@ -151,6 +151,9 @@ func (d *Dispatcher) Cancel(ctx context.Context, id campaign.ID) (campaign.State
 	failpoint.At(failpoint.Finalized)
 	r.mu.Lock()
 	r.finalizeAgain = r.unrecorded.Load() > 0
+	if r.canceledAt.IsZero() {
+		r.canceledAt = d.now()
+	}
 	r.mu.Unlock()
 	d.mu.Lock()
 	delete(d.held, id)

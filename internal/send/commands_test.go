@@ -3,6 +3,7 @@ package send
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -67,9 +68,10 @@ func TestPauseStopsTheQueue(t *testing.T) {
 		if state != campaign.StatePaused || err != nil {
 			t.Fatalf("pause: %s, %v", state, err)
 		}
+		synctest.Wait()
 		before := len(r.ch.sent())
-		if before != 4 {
-			t.Errorf("%d under way; want 4", before)
+		if before != 4 || r.InFlightOf(id) != 4 {
+			t.Errorf("%d under way, %d in flight; want the 4 that the channel got", before, r.InFlightOf(id))
 		}
 		r.openGate()
 		time.Sleep(time.Hour)
@@ -262,5 +264,34 @@ func TestResend(t *testing.T) {
 		r.Kick()
 		time.Sleep(time.Minute)
 		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 20)
+	})
+}
+
+// The last results of a paused sending come after the pause. The last change that is reported shows them.
+func TestChangeAfterTheLastResults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var sent []uint64 // at each change
+		r := newHarness(t, gated, func(r *harness) {
+			r.opts.OnChange = func(id campaign.ID) {
+				_, counts := r.store.state(id)
+				mu.Lock()
+				defer mu.Unlock()
+				sent = append(sent, counts[campaign.Sent])
+			}
+		})
+		id := r.accept(campaign.Sending{}, 100)
+		synctest.Wait()
+		if _, err := r.Pause(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		r.openGate()
+		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
+		if last := sent[len(sent)-1]; last != 4 {
+			t.Errorf("%d sent at the last change; want 4", last)
+		}
 	})
 }

@@ -45,11 +45,12 @@ type run struct {
 
 	mu            sync.Mutex // guards what follows
 	cursors       []*sendingCursor
-	open          int       // cursors in senders, and tasks under way; at 0 the run is concluded
-	ended         bool      // conclude has begun
-	finished      int       // cursors that have nothing left to do
-	finish        bool      // all cursors have finished: every message should have an outcome
-	blocked       int       // cursors whose channel is held by a rule of our own
+	open          int  // cursors in senders, and tasks under way; at 0 the run is concluded
+	ended         bool // conclude has begun
+	finished      int  // cursors that have nothing left to do
+	finish        bool // all cursors have finished: every message should have an outcome
+	blocked       int  // cursors whose channel is held by a rule of our own
+	canceledAt    time.Time
 	finalizeAgain bool      // finalize again at the end, because messages were in flight the first time
 	deferUntil    time.Time // not loaded again before
 	pause         time.Duration

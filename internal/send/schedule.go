@@ -21,7 +21,11 @@ func (d *Dispatcher) schedule(ctx context.Context) {
 		if !failedAt.IsZero() && time.Since(failedAt) >= min(time.Second<<min(failures-1, 6), time.Minute) {
 			ask = true
 		}
-		if d.tick(now) || !next.IsZero() && !next.After(now.Add(lookahead)) {
+		rested, again := d.tick(now)
+		for _, id := range rested {
+			d.startRun(ctx, id) // nothing may be due, but it may expire
+		}
+		if again || !next.IsZero() && !next.After(now.Add(lookahead)) {
 			ask = true
 		}
 		if ask {
@@ -62,15 +66,18 @@ func (d *Dispatcher) schedule(ctx context.Context) {
 }
 
 // tick looks after everything with a time: sendings that are deferred, expire, are held by an
-// answer or have nothing to do for a while. It reports whether to ask the store what is due.
-func (d *Dispatcher) tick(now time.Time) bool {
+// answer or have nothing to do for a while. It returns those that have rested long enough, and
+// whether to ask the store what is due.
+func (d *Dispatcher) tick(now time.Time) (rested []campaign.ID, ask bool) {
 	mono := time.Now()
-	ask := false
 	d.mu.Lock()
 	for id, r := range d.deferred {
 		if r.passed(now, mono) {
 			delete(d.deferred, id)
 			ask = true
+			if !r.wall.IsZero() {
+				rested = append(rested, id)
+			}
 		}
 	}
 	for id, at := range d.held {
@@ -95,14 +102,18 @@ func (d *Dispatcher) tick(now time.Time) bool {
 		}
 		// The store knows when it is due again: release its rows and templates.
 		if at := r.quietUntil(); at.Sub(now) > unloadAfter {
+			rest := at.Add(-lookahead)
+			if end := r.expiresAt(now); !end.IsZero() && end.Before(rest) {
+				rest = end
+			}
 			r.mu.Lock()
-			r.deferUntil = at.Add(-lookahead)
+			r.deferUntil = rest
 			r.mu.Unlock()
 			r.halt()
 			r.nudge()
 		}
 	}
-	return ask
+	return rested, ask
 }
 
 // unloadAfter is the shortest time without work for which a sending is unloaded.
@@ -190,7 +201,9 @@ func (d *Dispatcher) conclude(r *run) {
 				return err
 			})
 			failpoint.At(failpoint.Finished)
-			d.changed(r.id)
+		}
+		if finish && !d.stopping.Load() || rest.IsZero() {
+			d.changed(r.id) // the last results came after the change that halted it
 		}
 		d.mu.Lock()
 		delete(d.runs, r.id)

@@ -2,6 +2,7 @@ package send
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -244,6 +245,32 @@ func (cs *channelSender) applyResults(b *batch) {
 	cs.d.batches.Put(b)
 }
 
+// takeBack returns the messages of halted runs that wait for their time, a token or a worker. They
+// aren't on their way, and the wait may be long.
+func (cs *channelSender) takeBack() {
+	var taken []*batch
+	unwanted := func(b *batch) bool {
+		if slices.ContainsFunc(b.items, func(it item) bool { return !it.cursor.run.isHalted() }) {
+			return false
+		}
+		taken = append(taken, b)
+		return true
+	}
+	cs.recordedBatches = slices.DeleteFunc(cs.recordedBatches, unwanted)
+	cs.workers.takeBack(unwanted)
+	for _, b := range taken {
+		for i := range b.results {
+			if b.results[i].Verdict == 0 {
+				b.results[i].Verdict = verdictReturned
+			}
+		}
+		cs.react(b)
+		if cs.completed.add(b) {
+			cs.nudge()
+		}
+	}
+}
+
 // prune removes the cursors of halted runs and reports the progress of the others.
 func (cs *channelSender) prune() {
 	kept := cs.cursors[:0]
@@ -264,6 +291,9 @@ func (cs *channelSender) prune() {
 		cs.reportCursor(cur)
 	}
 	cs.turn = max(turn, -1)
+	if len(kept) < len(cs.cursors) {
+		cs.takeBack()
+	}
 	clear(cs.cursors[len(kept):])
 	cs.cursors = kept
 	cs.publishBlocked()

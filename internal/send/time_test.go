@@ -182,6 +182,22 @@ func TestUnslicedExpires(t *testing.T) {
 	})
 }
 
+// All its messages wait for a retry in a day, so the sending isn't loaded. It expires at its own time
+// all the same.
+func TestExpiresWhileItWaitsForARetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHarness(t)
+		r.ch.answer = func(context.Context, *Message) Result {
+			return Result{Verdict: VerdictRetry, Code: "503", Detail: "maintenance", RetryAfter: 20 * time.Hour}
+		}
+		id := r.accept(campaign.Sending{MaxLateness: time.Hour}, 3)
+		time.Sleep(time.Hour - time.Second)
+		r.store.wantState(t, id, campaign.StateSending, campaign.Retrying, 3)
+		time.Sleep(3 * time.Second)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Expired, 3)
+	})
+}
+
 // wall is a wall clock that jumps while timers go on.
 type wall struct{ offset atomic.Int64 }
 

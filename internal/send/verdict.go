@@ -46,15 +46,15 @@ const (
 	// refusals_in_a_row. Set OptOut if the contact wants no more (131050).
 	VerdictBadRecipient
 
-	// VerdictRecipientBusy: this recipient can't be reached now, others can: an SMTP 4yz
-	// answer about the recipient (4.1.x, 4.2.x, greylisting), WhatsApp 131056. The message
+	// VerdictRecipientBusy: this message can't be taken now, others can: an SMTP 4yz after
+	// MAIL that isn't a throttle (4.1.x, 4.2.x, greylisting), WhatsApp 131056. The message
 	// is tried again after 1m, 5m, 15m, then every 30m, not before RetryAfter, until it
 	// expires; max_attempts and retry_max don't limit it.
 	VerdictRecipientBusy
 
 	// VerdictUnreachable: the attempt certainly never reached the receiver's application: no
-	// name, no connection, no TLS handshake, a greeting of 421 or 4yz, or a request of which
-	// nothing was written. The message stays pending and isn't counted; the channel is in
+	// name, no connection, no TLS handshake, a 421 or 4yz up to SMTP's MAIL, or a request of
+	// which nothing was written. The message stays pending and isn't counted; the channel is in
 	// trouble and probes with one message at a time.
 	VerdictUnreachable
 

@@ -32,8 +32,11 @@ func (d *Dispatcher) Wait(id campaign.ID) (Wait, bool) {
 // wait returns the wait of the run's cursors that ends last, or nil.
 func (r *run) wait() *Wait {
 	r.mu.Lock()
-	cursors := r.cursors
+	cursors, canceled := r.cursors, r.canceledAt
 	r.mu.Unlock()
+	if !canceled.IsZero() {
+		return &Wait{Reason: "it is canceled, and the answers to its last messages are missing", Since: canceled}
+	}
 	last := r.preparing.Load()
 	for _, cur := range cursors {
 		if w := cur.wait.Load(); w != nil && (last == nil || last.Until.Before(w.Until)) {
@@ -200,9 +203,15 @@ func (d *Dispatcher) setBlocked(r *run, blocked bool) {
 
 // expired reports whether everything unsent of the run is too late at now.
 func (r *run) expired(now time.Time) bool {
+	at := r.expiresAt(now)
+	return !at.IsZero() && !now.Before(at)
+}
+
+// expiresAt returns when everything unsent of the run expires, as far as is known at now; zero: never.
+func (r *run) expiresAt(now time.Time) time.Time {
 	it := r.slices.Load()
 	if it.expiry.IsZero() {
-		return false
+		return time.Time{}
 	}
 	at := it.expiry.Add(time.Duration(r.blockedFor.Load()))
 	if since := r.blockedSince.Load(); since != 0 {
@@ -211,5 +220,5 @@ func (r *run) expired(now time.Time) bool {
 	if !it.latest.IsZero() && at.After(it.latest) {
 		at = it.latest
 	}
-	return !now.Before(at)
+	return at
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,6 +98,13 @@ func (w *workerPool) empty() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.waiting) == 0
+}
+
+// takeBack removes the batches that wait for a worker and are unwanted.
+func (w *workerPool) takeBack(unwanted func(*batch) bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting = slices.DeleteFunc(w.waiting, unwanted)
 }
 
 // stopIdle ends workers without work.

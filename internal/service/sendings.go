@@ -168,7 +168,7 @@ func (svc *Service) Cancel(ctx context.Context, id campaign.ID, who string) (api
 
 func (svc *Service) steer(ctx context.Context, id campaign.ID, who, action string,
 	do func(context.Context, campaign.ID) (campaign.State, error)) (api.Change, error) {
-	before, _, _, err := svc.Store.Load(id)
+	before, _, was, err := svc.Store.Load(id)
 	if errors.Is(err, store.ErrNotFound) {
 		return api.Change{}, api.NotFoundf("there is no sending %s", id)
 	}
@@ -182,18 +182,30 @@ func (svc *Service) steer(ctx context.Context, id campaign.ID, who, action strin
 	if err != nil {
 		return api.Change{}, err
 	}
-	if state == before.State && action != "resume" { // a resume lets held channels try at once
-		return api.Change{ID: id, Name: before.Name, From: state, State: state}, nil
+	change := api.Change{ID: id, Name: before.Name, From: before.State, State: state, InFlight: uint64(svc.Dispatcher.InFlightOf(id))}
+	change.Canceling = action == "cancel" && !state.Final()
+	if _, _, counts, err := svc.Store.Load(id); err == nil {
+		change.Canceled = counts[campaign.Canceled]
+	}
+	if unchanged(action, before.State, state, was) {
+		return change, nil
 	}
 	if err := svc.Store.Audit(store.AuditEntry{Who: who, Action: action, Sending: id}); err != nil {
 		return api.Change{}, err
 	}
 	svc.Log.Info("sending changed", "sending", id, "action", action, "state", state, "who", who)
-	change := api.Change{ID: id, Name: before.Name, From: before.State, State: state, InFlight: uint64(svc.Dispatcher.InFlightOf(id))}
-	if _, _, counts, err := svc.Store.Load(id); err == nil {
-		change.Canceled = counts[campaign.Canceled]
-	}
 	return change, nil
+}
+
+// unchanged reports whether an action found its work already done.
+func unchanged(action string, before, after campaign.State, counts campaign.Counts) bool {
+	switch action {
+	case "resume":
+		return false // it lets held channels try at once
+	case "cancel":
+		return before.Final() || counts[campaign.Canceled] > 0 // the answers to messages in flight may be missing
+	}
+	return before == after
 }
 
 // ResumeAll implements control.Sendings.

@@ -257,3 +257,38 @@ func TestNotFoundDuringADeploy(t *testing.T) {
 	})
 	w.ended(20*time.Second, d)
 }
+
+// A receiver takes long to answer, so a cancel can't end at once. It says so, it is in the audit trail
+// once, and what waits for a worker isn't called in flight.
+func TestCancelWhileAReceiverIsSlow(t *testing.T) {
+	release := make(chan struct{})
+	var first atomic.Int64
+	hook := newScripted(t, func(string) int {
+		first.Add(1)
+		<-release
+		return http.StatusOK
+	})
+	hook.Start()
+	w := newMisbehaved(t, hook.URL, "concurrency = 4\ntimeout = \"1m\"")
+	d := w.drop("spring", viaHook, 40, 0, "")
+	w.until(10*time.Second, "four requests are with the receiver", func() bool { return first.Load() == 4 })
+	out, err := w.run("cancel", "spring")
+	w.must(err)
+	if want := "(spring) is being canceled. 36 messages will not be sent. Up to 4 were already on their way"; !strings.Contains(out, want) {
+		t.Errorf("cancel says %q; want %q", out, want)
+	}
+	if reason := w.show(d).WaitsFor.Reason; !strings.Contains(reason, "it is canceled") {
+		t.Errorf("it waits for %q; want the answers to its last messages", reason)
+	}
+	close(release)
+	w.ended(10*time.Second, d)
+	if out, err := w.run("cancel", "spring"); err != nil || !strings.Contains(out, "was already canceled: nothing has changed") {
+		t.Errorf("canceling it again says %q, %v", out, err)
+	}
+	if out, err := w.run("audit"); err != nil || strings.Count(out, "cancel") != 1 {
+		t.Errorf("the audit trail has not exactly one cancel, %v:\n%s", err, out)
+	}
+	if e := w.balance(d); e.counts["sent"] != 4 || e.counts["canceled"] != 36 {
+		t.Errorf("outcomes %v; want 4 sent and 36 canceled", e.counts)
+	}
+}

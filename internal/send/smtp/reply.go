@@ -165,6 +165,9 @@ func (r reply) meaning() string {
 	case "4.2":
 		return "the connection is bad"
 	case "4.5":
+		if r.code/100 == 5 {
+			return "a sending limit is reached"
+		}
 		return "the server is busy, or a limit is reached"
 	case "6.7":
 		return "non-ASCII letters in the address"

@@ -50,8 +50,9 @@ func (c *Channel) classify(ctx context.Context, e *email, f *failure) send.Resul
 	return send.Result{Verdict: send.VerdictUnknown, Code: r.String(), Detail: fmt.Sprintf("the message was handed over, and the mail server answered %d, which is not a valid reply there", r.code)}
 }
 
-// deferral returns the verdict on a 4yz. Before the first MAIL, and where the server closes the
-// connection (421), it concerns the connection, unless it is a throttle.
+// deferral returns the verdict on a 4yz. Up to MAIL, and where the server closes the connection
+// (421), it concerns the connection, unless it is a throttle. After that it concerns this message,
+// which is tried again over hours (RFC 5321, 4.5.4.1).
 func (f *failure) deferral(r reply) send.Verdict {
 	switch {
 	case f.step < stepAuth:
@@ -67,10 +68,10 @@ func (f *failure) deferral(r reply) send.Verdict {
 		return send.VerdictThrottled
 	case r.code == 421:
 		return send.VerdictUnreachable
-	case f.step == stepRecipient:
-		return send.VerdictRecipientBusy
+	case f.step == stepSender:
+		return send.VerdictUnreachable // it takes no message now, whoever gets it
 	}
-	return send.VerdictRetry
+	return send.VerdictRecipientBusy
 }
 
 // classifyRefusal returns the verdict on a 5yz: for the channel if it refuses us, for the message if it refuses that.
