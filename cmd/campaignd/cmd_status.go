@@ -307,7 +307,7 @@ func (env *environment) channelWaitText(ch api.Channel) string {
 
 func printSendings(env *environment, list []api.Sending) error {
 	g := grid{header: []string{"id", "name", "state", "done", "sent", "failed", "unknown", "planned", "next", "end"},
-		right: []int{3, 4, 5, 6, 7}, wrap: 2, drop: []int{8, 7, 9, 4, 6, 5}}
+		right: []int{3, 4, 5, 6, 7}, wrap: 2, drop: []int{8, 7, 6, 9, 4, 5}}
 	var reasons []string
 	for _, s := range list {
 		end := s.FinishedAt

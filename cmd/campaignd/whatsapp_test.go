@@ -31,6 +31,7 @@ const waConfig = `state_dir = %[1]q
 campaigns_dir = %[2]q
 listen = %[3]q
 rescan = "1s"
+results_refresh = "1s"
 [[inboxes]]
 path = %[4]q
 application = 1
@@ -307,5 +308,37 @@ func TestWhatsAppTemplates(t *testing.T) {
 	})
 	if got := s.got(); got["34666000222"] != 0 {
 		t.Errorf("Meta got %v although the template is paused", got)
+	}
+}
+
+// TestWhatsAppUndelivered: what Meta accepted and then reported as undeliverable is in the first line of the
+// report, in show and among the failures, and resend --undelivered sends that and nothing else.
+func TestWhatsAppUndelivered(t *testing.T) {
+	s := newWAShop(t)
+	s.fake.SetTemplates(graphfake.NewTemplate("welcome", "es", "Hola {{1}}"))
+	s.write("campaigns/7.json", `{"id": 7, "applicationId": 1, "channelTypes": ["wa"], "messageContent": [{"template": {"name": "welcome", "language": "es",
+		"components": [{"type": "body", "parameters": [{"type": "text", "text": "{{name}}"}]}]}}]}`)
+	s.start()
+	wantText(t, "the report", s.drop("spring", 7, "34666000111,Ada\n34666000222,Grace\n34666000333,Edith\n"), "Done: all 3 messages were sent.")
+	for _, m := range s.fake.Messages() {
+		status := graphfake.Status{ID: m.ID, Status: "delivered", At: time.Now(), Recipient: m.To, Key: m.Key}
+		if m.To != "34666000111" {
+			status.Status, status.Code = "failed", 131026
+		}
+		s.hook(graphfake.Notification("106540352242922", status))
+	}
+	s.until("the report counts what was not delivered", func() bool {
+		first, _, _ := strings.Cut(s.file("spring", "report.txt"), "\n")
+		return strings.Contains(first, "2 were accepted but not delivered") && !strings.Contains(first, "nothing to do")
+	})
+	wantText(t, "the report", s.file("spring", "report.txt"), "2 × 131026")
+	var out bytes.Buffer
+	if status := s.run(t.Context(), &out, "resend", "spring", "--undelivered"); status != 0 {
+		t.Errorf("resend ends with %d", status)
+	}
+	wantText(t, "resend", out.String(), "2 messages are sent again", "2 undelivered")
+	s.until("Meta has got them again", func() bool { return len(s.fake.Messages()) == 5 })
+	if got := s.got(); got["34666000111"] != 1 || got["34666000222"] != 2 || got["34666000333"] != 2 {
+		t.Errorf("Meta got %v; want the two that were not delivered again", got)
 	}
 }
