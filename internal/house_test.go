@@ -45,17 +45,19 @@ var may = map[string][]string{
 	"notify":                  {"campaign", "store"},
 	"preview":                 {"campaign"},
 	"report":                  {"display", "calendar", "campaign", "preview", "safeio"},
+	"rarelog":                 {},
+	"filing":                  {"campaign", "config", "failpoint", "folders", "keylock", "rarelog", "report", "safeio", "store", "watch"},
 	"folders":                 {"campaign", "config", "safeio", "store"},
 	"check": {"calendar", "campaign", "config", "contact", "display", "plan", "plan/archive", "plan/csvfile", "plan/document", "plan/recipients", "plan/spreadsheet",
 		"report", "safeio", "send", "watch"},
-	"intake": {"calendar", "campaign", "check", "config", "contact", "display", "failpoint", "folders", "keylock", "plan", "plan/csvfile", "plan/document", "plan/recipients", "preview",
-		"report", "safeio", "send", "store", "watch"},
+	"intake": {"calendar", "campaign", "check", "config", "contact", "display", "failpoint", "filing", "folders", "plan", "plan/csvfile", "plan/document", "plan/recipients", "preview",
+		"rarelog", "report", "safeio", "send", "store", "watch"},
 	"api":               {"campaign"},
 	"control":           {"api", "campaign", "config", "display", "safeio", "send", "source"},
 	"control/dashboard": {"api", "campaign", "control", "display"},
-	"service": {"api", "calendar", "campaign", "check", "config", "contact", "control", "display", "failpoint", "folders", "intake", "keylock", "media", "plan", "plan/document", "report", "safeio", "send",
+	"service": {"api", "calendar", "campaign", "check", "config", "contact", "control", "display", "failpoint", "filing", "folders", "intake", "keylock", "media", "plan", "plan/document", "report", "safeio", "send",
 		"source", "store", "watch"},
-	"daemon": {"api", "campaign", "check", "config", "control", "control/dashboard", "failpoint", "folders", "intake", "media", "notify", "plan", "receipts", "relay", "send", "service", "store", "watch"},
+	"daemon": {"api", "campaign", "check", "config", "control", "control/dashboard", "failpoint", "filing", "folders", "intake", "media", "notify", "plan", "receipts", "relay", "send", "service", "store", "watch"},
 }
 
 // driverMay lists the rooms that a driver may import. A driver is a room send/<name> that send/drivers imports.

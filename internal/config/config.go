@@ -201,6 +201,14 @@ func (a *Application) Grid() plan.Grid {
 	return plan.Grid{Slot: a.Slicing.Slot, Capacity: a.Slicing.Capacity, Windows: a.Windows}
 }
 
+// Zone returns the time zone of an application, nil if there is none of that id.
+func (c *Config) Zone(application int64) *time.Location {
+	if a := c.Application(application); a != nil {
+		return a.Location
+	}
+	return nil
+}
+
 // SlowestRate returns the lowest rate, in messages a second, that any of the named channels of
 // an application is limited to; 0 if none is.
 func (c *Config) SlowestRate(application int64, channels []string) float64 {

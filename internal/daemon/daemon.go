@@ -30,6 +30,7 @@ import (
 	"campaignd/internal/control"
 	"campaignd/internal/control/dashboard"
 	"campaignd/internal/failpoint"
+	"campaignd/internal/filing"
 	"campaignd/internal/folders"
 	"campaignd/internal/intake"
 	"campaignd/internal/media"
@@ -73,6 +74,7 @@ type Daemon struct {
 	send      *send.Dispatcher
 	inboxes   *inboxes // their watchers
 	folders   *folders.Inboxes
+	keeper    *filing.Keeper
 	metrics   *control.Metrics
 	registry  *prometheus.Registry
 	stopping  atomic.Bool
@@ -153,14 +155,17 @@ func Open(o Options) (*Daemon, error) {
 		d.metrics.Notices(string(result), 0) // rate() needs a first value
 	}
 	d.folders = folders.New(d.store, d.current, o.Log)
+	d.keeper = filing.New(filing.Options{
+		Store: d.store, Inboxes: d.folders, Config: d.current, WaitsFor: func(id campaign.ID) *campaign.WaitsFor { return d.WaitsFor(id) },
+		Filed: func(id campaign.ID) { d.intake.Filed(id) }, Ended: d.notifier.Kick, Log: o.Log, Now: o.Now,
+	})
 	d.intake = intake.New(intake.Options{
-		Store: d.store, Inboxes: d.folders, StateDir: o.Config.StateDir, Checker: d.checker(o.Config, drivers), Dispatcher: d.send, Media: d.media,
-		Accepted: func(campaign.ID) { d.send.Kick() }, Decided: d.decided, Ended: d.notifier.Kick, Log: o.Log, Now: o.Now,
-		WaitsFor: func(id campaign.ID) *campaign.WaitsFor { return d.WaitsFor(id) },
+		Store: d.store, Inboxes: d.folders, Keeper: d.keeper, StateDir: o.Config.StateDir, Checker: d.checker(o.Config, drivers), Dispatcher: d.send, Media: d.media,
+		Accepted: func(campaign.ID) { d.send.Kick() }, Decided: d.decided, Log: o.Log, Now: o.Now,
 	})
 	d.inboxes = newInboxes(d.intake, o.Log, o.Quiet)
 	d.Service = service.New(service.Options{
-		Store: d.store, Intake: d.intake, Dispatcher: d.send, Inboxes: d.folders, Watchers: d.inboxes, Metrics: d.metrics, Environment: func() config.Environment { return d.environment(o.Getenv) },
+		Store: d.store, Intake: d.intake, Keeper: d.keeper, Dispatcher: d.send, Inboxes: d.folders, Watchers: d.inboxes, Metrics: d.metrics, Environment: func() config.Environment { return d.environment(o.Getenv) },
 		Log: o.Log, Now: o.Now, Version: o.Version, StartedAt: d.startedAt, Stopping: d.stopping.Load, Loaded: d.loaded, Cluster: d.cluster(),
 	})
 	return d, nil
@@ -178,9 +183,9 @@ func (d *Daemon) checker(c *config.Config, drivers Drivers) *check.Checker {
 // changed is called after every change of a sending.
 func (d *Daemon) changed(id campaign.ID) {
 	d.countState(id)
-	// The dispatcher is created before the intake that handles its events.
-	if d.intake != nil {
-		d.intake.Changed(id)
+	// The dispatcher is created before the keeper that handles its events.
+	if d.keeper != nil {
+		d.keeper.Changed(id)
 	}
 }
 
@@ -212,7 +217,7 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 	folders, service := make(chan error, 1), make(chan error, 1)
 	foldersCtx, endFolders := context.WithCancel(late)
 	defer endFolders()
-	go func() { folders <- d.intake.RunFolderKeeper(foldersCtx) }()
+	go func() { folders <- d.keeper.Run(foldersCtx) }()
 	listening := make(chan struct{})
 	go func() { service <- d.serve(late, listening) }()
 	parts.Go(func() error { // without its socket the daemon ends
@@ -265,7 +270,7 @@ func (d *Daemon) work(ctx context.Context) error {
 	group.Go(func() error { return d.inboxes.run(ctx, d.current()) })
 	group.Go(func() error { d.hooks.matchUnmatched(ctx); return nil })
 	group.Go(func() error { d.refresher.run(ctx); return nil })
-	group.Go(func() error { d.intake.RenewReports(ctx); return nil })
+	group.Go(func() error { d.keeper.RenewReports(ctx); return nil })
 	group.Go(func() error { d.housekeeping(ctx); return nil })
 	group.Go(func() error { return d.notifier.Run(ctx) })
 	group.Go(func() error { d.intake.RunPages(ctx); return nil })

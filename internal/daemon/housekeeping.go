@@ -60,7 +60,7 @@ func (d *Daemon) housekeeping(ctx context.Context) {
 		}
 		last = now
 		removed = d.applyRetention(ctx) > 0 || removed
-		d.logTask(ctx, "files of sendings with later receipts", d.intake.ReportLate(ctx))
+		d.logTask(ctx, "files of sendings with later receipts", d.keeper.ReportLate(ctx))
 		_, err := d.store.ForgetContacts(now)
 		d.logTask(ctx, "expired contact counts", err)
 		_, err = d.store.ForgetUserIDs(now.Add(-userIDsKept))
@@ -112,7 +112,7 @@ func (d *Daemon) applyRetention(ctx context.Context) int {
 		return 0
 	}
 	before := d.now().Add(-keep)
-	n, err := d.intake.Retire(ctx, before)
+	n, err := d.keeper.Retire(ctx, before)
 	d.logTask(ctx, "retention", err)
 	if n > 0 {
 		d.log.Info("retention applied", "sendings", n, "endedBefore", before.UTC())

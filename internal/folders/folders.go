@@ -31,6 +31,12 @@ const (
 	Failed   = "failed"
 )
 
+// Names of what is filed without a folder of its own: control files and lists of opt-outs.
+const (
+	StampLayout  = "20060102T150405Z" // layout of the time that is appended to a name that is taken
+	ReportEnding = ".report.txt"      // of the answer, after the name of the file
+)
+
 // makeFolders makes accepted/, done/ and failed/ inside an existing inbox.
 func makeFolders(inbox *os.Root) error {
 	made := false

@@ -48,11 +48,11 @@ func (in *Intake) failBadName(inbox string, f watch.File, why string) error {
 	failed := filepath.Join(inbox, folders.Failed)
 	shown, to := escapedName(f.Name), filepath.Join(failed, f.Name)
 	if _, err := os.Lstat(to); err == nil { // another one was moved before
-		to = filepath.Join(failed, shown+"."+in.now().UTC().Format(stampLayout))
+		to = filepath.Join(failed, shown+"."+in.now().UTC().Format(folders.StampLayout))
 	}
 	place := filepath.Join(failed, shown)
 	for n := 2; ; n++ {
-		if _, err := os.Lstat(place + stampedReport); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(place + folders.ReportEnding); errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 		place = filepath.Join(failed, fmt.Sprintf("%s.%d", shown, n))
@@ -62,7 +62,7 @@ func (in *Intake) failBadName(inbox string, f watch.File, why string) error {
 		return err
 	}
 	if err := moveFree(from, to); err != nil {
-		return errors.Join(err, os.Remove(place+stampedReport))
+		return errors.Join(err, os.Remove(place+folders.ReportEnding))
 	}
 	in.log.Info("file with a name that can't be used moved to failed/", "inbox", inbox, "file", shown)
 	return nil

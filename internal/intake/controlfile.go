@@ -15,6 +15,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/display"
 	"campaignd/internal/failpoint"
+	"campaignd/internal/filing"
 	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
 	"campaignd/internal/send"
@@ -85,7 +86,7 @@ func (in *Intake) obey(ctx context.Context, c watch.Control) error {
 	}
 	if s.State != targetState(c.Action) {
 		err := in.act(ctx, c, s)
-		if _, kept := errors.AsType[*NotRescheduled](err); kept || errors.Is(err, errTooLate) || errors.Is(err, send.ErrState) {
+		if _, kept := errors.AsType[*NotRescheduled](err); kept || errors.Is(err, filing.ErrEnded) || errors.Is(err, send.ErrState) {
 			return in.failControl(c, err.Error())
 		}
 		if err != nil {
@@ -103,9 +104,6 @@ func (in *Intake) obey(ctx context.Context, c watch.Control) error {
 	return err
 }
 
-// errTooLate is returned when a sending has ended.
-var errTooLate = errors.New("it can't be changed any more")
-
 // withIDInName returns c for a drop whose own name ends like NAME.ID.
 func withIDInName(c watch.Control) watch.Control {
 	if c.ID != "" {
@@ -117,10 +115,10 @@ func withIDInName(c watch.Control) watch.Control {
 
 func (in *Intake) act(ctx context.Context, c watch.Control, s *campaign.Sending) error {
 	if c.Action == watch.ActionResults {
-		return in.writePartial(s.ID)
+		return in.keeper.WritePartial(s.ID)
 	}
 	if s.State.Final() {
-		return fmt.Errorf("sending %s is %s already: %w", s.ID, s.State, errTooLate)
+		return fmt.Errorf("sending %s is %s already: %w", s.ID, s.State, filing.ErrEnded)
 	}
 	var err error
 	switch c.Action {
@@ -238,8 +236,8 @@ func (in *Intake) moveControl(c watch.Control, s *campaign.Sending) error {
 	for _, place := range places {
 		err = moveFree(from, filepath.Join(place, c.File.Name))
 		if err == nil {
-			if isStop(c.File.Name) {
-				in.Changed(s.ID) // its status.txt answers
+			if watch.IsStop(c.File.Name) {
+				in.keeper.Changed(s.ID) // its status.txt answers
 			}
 			return nil
 		}
@@ -269,7 +267,7 @@ func controlPlace(c watch.Control, folder string, now time.Time) string {
 	if _, err := os.Lstat(place); errors.Is(err, fs.ErrNotExist) {
 		return place
 	}
-	return place + "." + now.UTC().Format(stampLayout)
+	return place + "." + now.UTC().Format(folders.StampLayout)
 }
 
 // failControl moves a control file to failed/ with a report. The reason for refusing a list of
@@ -292,7 +290,7 @@ func (in *Intake) failControl(c watch.Control, reason string) error {
 
 // writeAnswer writes the report on a file that becomes no sending, next to the place of the file.
 func writeAnswer(place, format string, args ...any) error {
-	return safeio.WriteFile(place+stampedReport, 0o644, func(w io.Writer) error {
+	return safeio.WriteFile(place+folders.ReportEnding, 0o644, func(w io.Writer) error {
 		_, err := io.WriteString(w, display.Text(fmt.Sprintf(format, args...))+"\n")
 		return err
 	})

@@ -80,7 +80,7 @@ func TestControlFiles(t *testing.T) {
 	if diff := cmp.Diff([]string{"pause", "resume", "pause", "cancel"}, actions(h.dispatcher.calls)); diff != "" {
 		t.Error(diff)
 	}
-	h.in.Changed(s.ID)
+	h.keeper.Changed(s.ID)
 	h.updateFolders()
 	h.control("spring.cancel", "") // it is canceled already: the file goes to the others
 	now := h.newest("spring")
@@ -298,7 +298,7 @@ func TestResultsSoFarByFile(t *testing.T) {
 	if _, _, err := h.store.Finalize(s.ID, campaign.Canceled); err != nil {
 		t.Fatal(err)
 	}
-	h.in.Changed(s.ID)
+	h.keeper.Changed(s.ID)
 	h.updateFolders()
 	h.control("spring.results", "")
 	for name := range h.tree("") {

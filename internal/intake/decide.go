@@ -31,7 +31,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 		delete(in.working, s.ID)
 		in.mu.Unlock()
 	}()
-	if err := report.WriteChecking(folders.Of(s), s, 0, in.now(), in.zoneOf(s)); err != nil {
+	if err := report.WriteChecking(folders.Of(s), s, 0, in.now(), in.checker().Config.Zone(s.ApplicationID)); err != nil {
 		return err
 	}
 	if err := in.store.DiscardRows(s.ID); err != nil {
@@ -153,7 +153,7 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *check.Find
 	in.log.Info("drop accepted", "sending", s.ID, "recipients", s.Rows.Accepted, "rejected", s.Rows.Rejected,
 		"duplicates", s.Rows.Duplicate, "messages", s.Planned, "at", s.ScheduledAt, "slices", len(slices), "dryRun", s.DryRun)
 	in.decided(s.ID)
-	in.Changed(s.ID)
+	in.keeper.Changed(s.ID)
 	in.obeyDeferred(ctx, s)
 	in.accepted(s.ID)
 	return nil

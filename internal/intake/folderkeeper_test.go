@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+	"campaignd/internal/filing"
 	"campaignd/internal/folders"
 	"campaignd/internal/report"
 )
@@ -93,7 +95,7 @@ func TestStatusAfterARestart(t *testing.T) {
 	if err := os.RemoveAll(folders.Of(s)); err != nil {
 		t.Fatal(err)
 	}
-	h.in.Changed(s.ID)
+	h.keeper.Changed(s.ID)
 	h.updateFolders()
 	if doc := h.status(s); doc.State != campaign.StateScheduled {
 		t.Errorf("%+v", doc)
@@ -102,7 +104,7 @@ func TestStatusAfterARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		h.in.Changed(s.ID)
+		h.keeper.Changed(s.ID)
 		h.updateFolders()
 	}
 	if _, err := os.Lstat(h.inbox); err == nil {
@@ -124,7 +126,7 @@ func TestStatusAfterARestart(t *testing.T) {
 // the folder keeper ends.
 func TestClerkRuns(t *testing.T) {
 	h := newHarness(t, "", "")
-	s, large := h.good("spring"), h.goodRows("large", largeReport)
+	s, large := h.good("spring"), h.goodRows("large", 50_000)
 	for _, one := range []*campaign.Sending{s, large} {
 		e := campaign.Entry{Sending: one.ID, Message: 1, Outcome: campaign.InFlight, Attempts: 1, At: time.Now()}
 		if err := h.store.Commit(t.Context(), []campaign.Entry{e}); err != nil {
@@ -133,19 +135,19 @@ func TestClerkRuns(t *testing.T) {
 	}
 	id := s.ID
 	synctest.Test(t, func(t *testing.T) {
-		in := New(Options{Store: h.store, Inboxes: h.in.inboxes, StateDir: h.config.StateDir, Checker: h.checker(), Dispatcher: h.dispatcher,
-			Accepted: func(campaign.ID) {}, Log: slog.New(slog.DiscardHandler)})
+		keeper := filing.New(filing.Options{Store: h.store, Inboxes: h.in.inboxes, Config: func() *config.Config { return h.config },
+			Filed: func(campaign.ID) {}, Log: slog.New(slog.DiscardHandler)})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
-		go func() { ended <- in.RunFolderKeeper(ctx) }()
-		in.Changed(id)
+		go func() { ended <- keeper.Run(ctx) }()
+		keeper.Changed(id)
 		synctest.Wait()
 		file := filepath.Join(folders.Of(s), report.StatusFile)
 		for range 3 {
 			if err := os.Remove(file); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(statusEvery) // virtual
+			time.Sleep(5 * time.Second) // virtual
 			synctest.Wait()
 		}
 		if _, err := os.Lstat(file); err != nil {
@@ -162,7 +164,7 @@ func TestClerkRuns(t *testing.T) {
 			if _, err := h.store.Finish(one.ID); err != nil {
 				t.Fatal(err)
 			}
-			in.Changed(one.ID)
+			keeper.Changed(one.ID)
 		}
 		cancel()
 		if err := <-ended; err != nil {
@@ -194,7 +196,7 @@ func (h *harness) goodRows(name string, n int) *campaign.Sending {
 // Nothing is written for a sending that the store no longer has.
 func TestRemovedSendingHasNoFolder(t *testing.T) {
 	h := newHarness(t, "", "")
-	h.in.Changed("20260302-000099")
+	h.keeper.Changed("20260302-000099")
 	h.updateFolders()
 	if strings.Contains(h.log.String(), "level=ERROR") {
 		t.Error(h.log.String())

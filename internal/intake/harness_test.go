@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
 	"campaignd/internal/config"
+	"campaignd/internal/filing"
 	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
 	"campaignd/internal/send"
@@ -31,8 +33,12 @@ func (h *harness) open() {
 	h.store = st
 	h.dispatcher = &fakeDispatcher{store: st}
 	log := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	inForce := func() *config.Config { return h.in.checker().Config }
+	inboxes := folders.New(st, inForce, log)
+	h.keeper = filing.New(filing.Options{Store: st, Inboxes: inboxes, Config: inForce, Filed: func(id campaign.ID) { h.in.Filed(id) }, Log: log,
+		Now: func() time.Time { return h.clock }})
 	h.in = New(Options{
-		Store: st, Inboxes: folders.New(st, func() *config.Config { return h.in.checker().Config }, log), StateDir: h.config.StateDir, Checker: h.checker(), Dispatcher: h.dispatcher,
+		Store: st, Inboxes: inboxes, Keeper: h.keeper, StateDir: h.config.StateDir, Checker: h.checker(), Dispatcher: h.dispatcher,
 		Accepted: func(id campaign.ID) { h.accepted = append(h.accepted, id) },
 		Log:      log,
 		Now:      func() time.Time { return h.clock },
@@ -79,9 +85,12 @@ func (h *harness) work() {
 }
 
 func (h *harness) updateFolders() {
-	never := func() bool { return false }
-	h.in.keeper.quick.updateDue(never)
-	h.in.keeper.slow.updateDue(never)
+	h.t.Helper()
+	stopped, stop := context.WithCancel(h.t.Context())
+	stop()
+	if err := h.keeper.Run(stopped); err != nil { // writes what is due, and ends
+		h.t.Error(err)
+	}
 }
 
 // retryAll does what retry does after a while.
@@ -137,8 +146,16 @@ func (h *harness) watchedFile(name string) *watch.File {
 	return &watch.File{Name: name, ID: safeio.FileID(info)}
 }
 
-// sendAll records every message of a sending as sent.
+// sendAll records every message of a sending as sent, and files its folder.
 func (h *harness) sendAll(id campaign.ID) {
+	h.t.Helper()
+	h.recordAll(id)
+	h.keeper.Changed(id)
+	h.updateFolders()
+}
+
+// recordAll records every message of a sending as sent.
+func (h *harness) recordAll(id campaign.ID) {
 	h.t.Helper()
 	s, _, _, err := h.store.Load(id)
 	if err != nil {
@@ -158,8 +175,6 @@ func (h *harness) sendAll(id campaign.ID) {
 	if done, err := h.store.Finish(id); err != nil || !done {
 		h.t.Fatal(done, err)
 	}
-	h.in.Changed(id)
-	h.updateFolders()
 }
 
 // tree returns every file below a folder of the inbox with its content; folders end in a slash.

@@ -33,7 +33,7 @@ func TestHostileNames(t *testing.T) {
 				t.Errorf("it is %s\n%s", now.State, h.log)
 			}
 			h.control(name+"."+string(s.ID)+".cancel", "")
-			h.in.Changed(s.ID)
+			h.keeper.Changed(s.ID)
 			h.updateFolders()
 			now := h.header(s.ID)
 			if now.State != campaign.StateCanceled || !now.Filed || h.tree("failed/" + s.FolderName())[name+".csv"] != goodCSV {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/filing"
 	"campaignd/internal/folders"
 )
 
@@ -44,13 +45,13 @@ func TestUnmountedInboxIsLeftAlone(t *testing.T) {
 		s := h.good("spring")
 		h.unmount()
 		h.sendAll(s.ID)
-		h.in.Changed(s.ID)
+		h.keeper.Changed(s.ID)
 		h.updateFolders()
 		if h.header(s.ID).Filed {
 			t.Error("the sending counts as filed")
 		}
 		h.remount()
-		h.in.Changed(s.ID)
+		h.keeper.Changed(s.ID)
 		h.updateFolders()
 		if !h.header(s.ID).Filed {
 			t.Errorf("the sending isn't filed after the remount\n%s", h.log)
@@ -79,7 +80,7 @@ func TestUnmountedInboxIsLeftAlone(t *testing.T) {
 		h.crash()
 		h.updateFolders()
 		h.remount()
-		h.in.Changed(s.ID)
+		h.keeper.Changed(s.ID)
 		h.updateFolders()
 		if got := h.header(s.ID).State; got != campaign.StateScheduled {
 			t.Errorf("the sending is %s, want scheduled", got)
@@ -90,12 +91,12 @@ func TestUnmountedInboxIsLeftAlone(t *testing.T) {
 		s := h.good("spring")
 		h.sendAll(s.ID)
 		h.unmount()
-		n, err := h.in.Retire(t.Context(), time.Now().Add(time.Hour))
+		n, err := h.keeper.Retire(t.Context(), time.Now().Add(time.Hour))
 		if n != 0 || err != nil {
 			t.Errorf("%d sendings were retired, %v; want none", n, err)
 		}
 		h.remount()
-		if n, err := h.in.Retire(t.Context(), time.Now().Add(time.Hour)); n != 1 || err != nil {
+		if n, err := h.keeper.Retire(t.Context(), time.Now().Add(time.Hour)); n != 1 || err != nil {
 			t.Errorf("%d sendings were retired after the remount, %v; want 1", n, err)
 		}
 	})
@@ -150,7 +151,7 @@ func TestForgetReportsUnmountedInbox(t *testing.T) {
 	s := h.good("spring")
 	h.sendAll(s.ID)
 	h.unmount()
-	if _, err := h.in.Forget(t.Context(), []campaign.ID{s.ID}, &Forgetter{Same: func([]byte) bool { return false }}); !errors.Is(err, folders.ErrNotInbox) {
+	if _, err := h.keeper.Forget(t.Context(), []campaign.ID{s.ID}, &filing.Forgetter{Same: func([]byte) bool { return false }}); !errors.Is(err, folders.ErrNotInbox) {
 		t.Errorf("forget says %v, want %v", err, folders.ErrNotInbox)
 	}
 	h.remount()

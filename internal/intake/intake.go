@@ -1,10 +1,9 @@
-// Package intake takes a drop from the inbox to accepted/, or to failed/ with a report, in four
-// steps: examine, claim, check, commit. When the sending has ended it moves its folder from
-// accepted/ to done/ or failed/. It also obeys control files and, at start, finishes what a crash
-// interrupted.
+// Package intake takes a drop from the inbox to accepted/, or refuses it, in four steps: examine,
+// claim, check, commit. It also obeys control files and, at start, finishes what a crash interrupted.
+// Reports, and the way of a folder to done/ or failed/, are the folder keeper's (filing).
 //
-// It joins other rooms: watch finds files, plan's rooms check a drop and render its rows, store
-// keeps them, report writes the answer. It sends nothing.
+// It joins other rooms: watch finds files, check finds out what a drop would get, store keeps its
+// rows, filing writes the answer. It sends nothing.
 //
 // A fault of a drop becomes a report, never an error. A fault of the machine (a full disk, lost
 // permissions) is logged, leaves files and store as they are, and the work is tried again until it
@@ -16,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,8 +24,9 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
 	"campaignd/internal/config"
+	"campaignd/internal/filing"
 	"campaignd/internal/folders"
-	"campaignd/internal/keylock"
+	"campaignd/internal/rarelog"
 	"campaignd/internal/report"
 	"campaignd/internal/safeio"
 	"campaignd/internal/store"
@@ -57,16 +56,15 @@ type Options struct {
 	Checker    *check.Checker
 	Dispatcher Dispatcher
 	Inboxes    *folders.Inboxes
-	Media      Media                                // keeps the files of campaigns; nil: none have any
-	Accepted   func(campaign.ID)                    // called after a sending was accepted
-	WaitsFor   func(campaign.ID) *campaign.WaitsFor // why an active sending waits, nil if it doesn't; may be nil
-	Decided    func(campaign.ID)                    // called after a drop was accepted or refused; may be nil
-	Ended      func()                               // called after a notice was recorded for an inbox with a notify_url; may be nil
+	Keeper     *filing.Keeper    // of the folders
+	Media      Media             // keeps the files of campaigns; nil: none have any
+	Accepted   func(campaign.ID) // called after a sending was accepted
+	Decided    func(campaign.ID) // called after a drop was accepted or refused; may be nil
 	Log        *slog.Logger
 	Now        func() time.Time // nil: time.Now
 }
 
-// Intake implements watch.Handler and keeps the folders of all sendings. Its methods are safe for
+// Intake implements watch.Handler. Its methods are safe for
 // concurrent use.
 type Intake struct {
 	store      *store.Store
@@ -74,30 +72,25 @@ type Intake struct {
 	check      atomic.Pointer[check.Checker]
 	dispatcher Dispatcher
 	inboxes    *folders.Inboxes
+	keeper     *filing.Keeper
 	media      Media
 	accepted   func(campaign.ID)
-	waitsFor   func(campaign.ID) *campaign.WaitsFor
 	decided    func(campaign.ID)
-	ended      func()
-	log        *slog.Logger
+	log        *rarelog.Log
 	now        func() time.Time
 	free       func(path string) (uint64, error) // returns free bytes; replaced by tests
 
 	small, large *queue[task]
 	claims       *claims
 	pending      *pending
-	keeper       *folderKeeper
 	notes        *noteKeeper
 	newest       newestByName
 	decisions    decisions
 	late         lateInboxes
-	folders      keylock.Locks[campaign.ID] // held while a sending's folder is written or moved
 
 	mu               sync.Mutex // guards all below
 	waits            map[[2]string]wait
 	deferredControls map[[2]string][]watch.Control // control files for drops that are not accepted yet, by inbox and name
-	loggedKeys       map[string]bool               // keys of warnings that are logged only once
-	lastLogged       map[string]time.Time          // time of the last log line of each error
 	working          map[campaign.ID]float64       // progress of running checks, 0 to 1
 }
 
@@ -107,25 +100,22 @@ type task func(ctx context.Context) error
 // New returns an Intake. It starts nothing and does no I/O.
 func New(o Options) *Intake {
 	in := &Intake{
-		store: o.Store, stateDir: o.StateDir, dispatcher: o.Dispatcher, inboxes: o.Inboxes, media: o.Media, accepted: o.Accepted, waitsFor: o.WaitsFor, log: o.Log, now: o.Now,
+		store: o.Store, stateDir: o.StateDir, dispatcher: o.Dispatcher, inboxes: o.Inboxes, media: o.Media, accepted: o.Accepted, keeper: o.Keeper, now: o.Now,
 		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), claims: newClaims(), pending: newPending(),
-		waits: map[[2]string]wait{}, deferredControls: map[[2]string][]watch.Control{}, loggedKeys: map[string]bool{}, lastLogged: map[string]time.Time{}, working: map[campaign.ID]float64{},
+		waits: map[[2]string]wait{}, deferredControls: map[[2]string][]watch.Control{}, working: map[campaign.ID]float64{},
 	}
 	if in.now == nil {
 		in.now = time.Now
 	}
+	in.log = rarelog.New(o.Log, in.now)
 	in.decided = func(id campaign.ID) {
 		if o.Decided != nil {
 			o.Decided(id)
 		}
 		in.decisions.end(id)
 	}
-	if in.ended = o.Ended; in.ended == nil {
-		in.ended = func() {}
-	}
 	in.check.Store(o.Checker)
 	in.inboxes.OnOpen(in.compareLate)
-	in.keeper = newFolderKeeper(in)
 	in.notes = newNoteKeeper(in)
 	return in
 }
@@ -138,9 +128,9 @@ func (in *Intake) checker() *check.Checker { return in.check.Load() }
 // inbox returns the configuration of a watched folder, or nil if it is no longer configured.
 func (in *Intake) inbox(path string) *config.Inbox { return in.checker().Config.Inbox(path) }
 
-// Changed requests an update of a sending's folder. It must be called after every change of state
-// and returns at once.
-func (in *Intake) Changed(id campaign.ID) { in.keeper.enqueue(id) }
+// Filed stops counting a drop among the unfinished ones of its inbox. It must be called when its folder
+// is in done/ or failed/.
+func (in *Intake) Filed(id campaign.ID) { in.pending.remove(id) }
 
 // retryInterval is the pause before work is retried that failed because of the machine.
 const retryInterval = 10 * time.Second
@@ -161,10 +151,6 @@ func (in *Intake) Run(ctx context.Context) error {
 	return err
 }
 
-// RunFolderKeeper updates the folders until ctx ends. At a stop it must outlive Run and the
-// dispatcher, so that the last outcomes are written too.
-func (in *Intake) RunFolderKeeper(ctx context.Context) error { return in.keeper.run(ctx) }
-
 func (in *Intake) work(ctx context.Context, q *queue[task]) error {
 	for {
 		do, done, err := q.take(ctx)
@@ -173,7 +159,7 @@ func (in *Intake) work(ctx context.Context, q *queue[task]) error {
 		}
 		err = do(ctx)
 		done()
-		if err != nil && ctx.Err() == nil && !folders.IsAway(err) && !in.loggedRecently(err.Error()) {
+		if err != nil && ctx.Err() == nil && !folders.IsAway(err) && !in.log.Recently(err.Error()) {
 			in.log.Error("a drop can't be taken in; it will be retried", "err", err, "todo", safeio.Advice(err))
 		}
 	}
@@ -294,37 +280,9 @@ func (in *Intake) progress(s *campaign.Sending) func(float64) {
 		in.mu.Unlock()
 		if now := in.now(); now.Sub(last) >= time.Second {
 			last = now
-			if err := report.WriteChecking(folders.Of(s), s, share, now, in.zoneOf(s)); err != nil {
+			if err := report.WriteChecking(folders.Of(s), s, share, now, in.checker().Config.Zone(s.ApplicationID)); err != nil {
 				in.log.Warn("write status", "sending", s.ID, "err", err)
 			}
 		}
-	}
-}
-
-// logInterval is the interval between repeated log lines for one error.
-const logInterval = 10 * time.Minute
-
-// loggedRecently reports whether text was logged within logInterval, and otherwise records that it
-// is logged now.
-func (in *Intake) loggedRecently(text string) bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	now := in.now()
-	if at, known := in.lastLogged[text]; known && now.Sub(at) < logInterval && !now.Before(at) {
-		return true
-	}
-	maps.DeleteFunc(in.lastLogged, func(_ string, at time.Time) bool { return now.Sub(at) >= logInterval })
-	in.lastLogged[text] = now
-	return false
-}
-
-// logOnce logs a warning the first time it is called with key.
-func (in *Intake) logOnce(key, message string, args ...any) {
-	in.mu.Lock()
-	known := in.loggedKeys[key]
-	in.loggedKeys[key] = true
-	in.mu.Unlock()
-	if !known {
-		in.log.Warn(message, args...)
 	}
 }

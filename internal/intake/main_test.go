@@ -16,6 +16,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/filing"
 	"campaignd/internal/send/drivers"
 	"campaignd/internal/store"
 )
@@ -32,6 +33,7 @@ type harness struct {
 	store      *store.Store
 	dispatcher *fakeDispatcher
 	in         *Intake
+	keeper     *filing.Keeper
 	clock      time.Time // what Now says
 	log        *logBuffer
 	accepted   []campaign.ID

@@ -78,7 +78,7 @@ func (k *noteKeeper) update() {
 	k.mu.Unlock()
 	for inbox := range dirty {
 		if err := k.updateInbox(inbox); err != nil && !folders.IsAway(err) {
-			k.in.logOnce("notes "+inbox, "notes can't be written", "inbox", inbox, "err", err)
+			k.in.log.Once("notes "+inbox, "notes can't be written", "inbox", inbox, "err", err)
 		}
 	}
 }
@@ -233,7 +233,7 @@ func (k *noteKeeper) taken(inbox string, names ...string) {
 			continue
 		}
 		if err := k.remove(inbox, name); err != nil {
-			k.in.logOnce("notes "+inbox, "a note can't be removed", "inbox", inbox, "err", err)
+			k.in.log.Once("notes "+inbox, "a note can't be removed", "inbox", inbox, "err", err)
 		}
 	}
 }

@@ -66,7 +66,7 @@ type pageSource struct {
 }
 
 func (in *Intake) logPage(ctx context.Context, inbox string, err error) {
-	if ctx.Err() == nil && !in.loggedRecently("page "+inbox+err.Error()) {
+	if ctx.Err() == nil && !in.log.Recently("page "+inbox+err.Error()) {
 		in.log.Warn("write campaigns.txt", "inbox", inbox, "err", err)
 	}
 }

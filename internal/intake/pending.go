@@ -181,7 +181,7 @@ func (in *Intake) waitForRoom(d watch.Drop, inbox *config.Inbox, full string) bo
 	if full == "" {
 		return false
 	}
-	in.logOnce("full "+inbox.Path, "drops wait for others of their inbox to end", "inbox", inbox.Path, "reason", full)
+	in.log.Once("full "+inbox.Path, "drops wait for others of their inbox to end", "inbox", inbox.Path, "reason", full)
 	in.noteWait(d, full, in.now().Add(roomRetry))
 	return true
 }

@@ -35,7 +35,7 @@ func TestMaxDrops(t *testing.T) {
 		t.Fatalf("after a restart: %+v", third)
 	}
 	h.control("a.cancel", "")
-	h.in.Changed(first.ID)
+	h.keeper.Changed(first.ID)
 	h.updateFolders()
 	h.clock = h.clock.Add(roomRetry)
 	h.in.Ready(h.watchedDrop("c"))

@@ -34,7 +34,7 @@ func (in *Intake) Recover() error {
 		}
 		in.pending.add(s)
 		if s.State.Final() {
-			in.Changed(s.ID)
+			in.keeper.Changed(s.ID)
 			continue
 		}
 		if s.Uploaded && in.recoverUpload(s) {
@@ -46,7 +46,7 @@ func (in *Intake) Recover() error {
 	}
 	for _, s := range open {
 		in.pending.add(s)
-		in.Changed(s.ID)
+		in.keeper.Changed(s.ID)
 	}
 	return nil
 }
@@ -69,12 +69,12 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 	}
 	if s.State != campaign.StateChecking { // decided, although the commit returned an error
 		in.claims.end(id)
-		in.Changed(id)
+		in.keeper.Changed(id)
 		return nil
 	}
 	inbox := in.inbox(s.Inbox)
 	if inbox == nil {
-		in.logOnce("inbox "+s.Inbox, "a drop waits in an inbox that is no longer configured; add the inbox again", "sending", s.ID, "inbox", s.Inbox)
+		in.log.Once("inbox "+s.Inbox, "a drop waits in an inbox that is no longer configured; add the inbox again", "sending", s.ID, "inbox", s.Inbox)
 		in.claims.retryLater(id)
 		return nil
 	}
@@ -134,7 +134,7 @@ func (in *Intake) waitForLostFiles(s *campaign.Sending, inbox *config.Inbox) err
 	}
 	_ = os.Remove(folders.Of(s)) // made a moment ago and empty
 	if in.now().Sub(s.ReceivedAt) <= inbox.PairTimeout {
-		in.logOnce("lost "+string(s.ID), "the files of a claimed drop are gone: is the inbox's disk mounted?", "sending", s.ID, "inbox", s.Inbox)
+		in.log.Once("lost "+string(s.ID), "the files of a claimed drop are gone: is the inbox's disk mounted?", "sending", s.ID, "inbox", s.Inbox)
 		in.claims.retryLater(s.ID)
 		return nil
 	}

@@ -96,8 +96,7 @@ func cutOffAt() []struct {
 		t.Helper()
 		s := accepted(t, h)
 		if s.State != campaign.StateRejected {
-			h.in.keeper.reopen(s.ID) // keeps the folder keeper away
-			h.sendAll(s.ID)
+			h.recordAll(s.ID)
 		}
 		s, err := h.store.Header(s.ID)
 		if err != nil {
@@ -148,9 +147,8 @@ func cutOffAt() []struct {
 		}},
 		{"filed", func(t *testing.T, h *harness) {
 			s := ended(t, h)
-			if err := h.in.fileFolder(s); err != nil {
-				t.Fatal(err)
-			}
+			h.keeper.Changed(s.ID)
+			h.updateFolders()
 		}},
 	}
 }

@@ -112,7 +112,7 @@ func (in *Intake) refuse(s *campaign.Sending, state campaign.State, reason strin
 	in.claims.end(s.ID)
 	in.log.Info("drop refused", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name, "state", state, "errors", s.ProblemCount)
 	in.decided(s.ID)
-	in.Changed(s.ID)
+	in.keeper.Changed(s.ID)
 	return nil
 }
 

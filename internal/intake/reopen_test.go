@@ -28,11 +28,11 @@ func TestReopen(t *testing.T) {
 	}
 	resend := func() {
 		t.Helper()
-		closing, err := h.in.Reopen(s.ID)
+		closing, err := h.keeper.Reopen(s.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.in.Changed(s.ID) // the dispatcher's last word comes late
+		h.keeper.Changed(s.ID) // the dispatcher's last word comes late
 		h.updateFolders()
 		if got := h.names(folders.Accepted); len(got) != 1 {
 			t.Errorf("accepted holds %v", got)
@@ -56,7 +56,7 @@ func TestReopen(t *testing.T) {
 	if done, err := h.store.Finish(s.ID); !done || err != nil {
 		t.Fatal(done, err)
 	}
-	h.in.Changed(s.ID)
+	h.keeper.Changed(s.ID)
 	h.updateFolders()
 	wantParts(t, h.report(h.header(s.ID)), "Done, but nothing was sent of 2 messages planned: 2 failed.")
 	resend() // after it
@@ -64,7 +64,7 @@ func TestReopen(t *testing.T) {
 	wantParts(t, h.report(h.header(s.ID)), "Done: both messages were sent.")
 
 	// A reopening that came to nothing, and one that a crash cuts off, leave it filed.
-	closing, err := h.in.Reopen(s.ID)
+	closing, err := h.keeper.Reopen(s.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestReopen(t *testing.T) {
 	if diff := cmp.Diff([]string{s.FolderName()}, h.names(folders.Done)); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := h.in.Reopen(s.ID); err != nil {
+	if _, err := h.keeper.Reopen(s.ID); err != nil {
 		t.Fatal(err)
 	}
 	h.crash()
@@ -84,16 +84,16 @@ func TestReopen(t *testing.T) {
 	if err := os.RemoveAll(folders.Final(h.header(s.ID))); err != nil { // tidied away
 		t.Fatal(err)
 	}
-	if closing, err := h.in.Reopen(s.ID); err != nil {
+	if closing, err := h.keeper.Reopen(s.ID); err != nil {
 		t.Error(err)
 	} else {
 		closing()
 	}
-	if _, err := h.in.Reopen("20260302-000099"); err == nil {
+	if _, err := h.keeper.Reopen("20260302-000099"); err == nil {
 		t.Error("an unknown one is reopened")
 	}
 	canceled := h.drop("other", goodCSV+"1,x\n", goodLayout, goodSidecar)
-	if closing, err := h.in.Reopen(canceled.ID); err != nil {
+	if closing, err := h.keeper.Reopen(canceled.ID); err != nil {
 		t.Error("one that has not ended:", err)
 	} else {
 		closing()
@@ -125,7 +125,7 @@ func TestFinalNameTaken(t *testing.T) {
 	if err := os.RemoveAll(taken); err != nil {
 		t.Fatal(err)
 	}
-	h.in.Changed(s.ID)
+	h.keeper.Changed(s.ID)
 	h.updateFolders()
 	if now := h.newest("spring"); !now.Filed {
 		t.Errorf("%+v\n%s", now, h.log)

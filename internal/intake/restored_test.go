@@ -55,12 +55,12 @@ func TestFoldersAhead(t *testing.T) {
 					h.t.Fatal(err)
 				}
 			}
-			h.in.Changed(s.ID)
+			h.keeper.Changed(s.ID)
 			h.work()
 		}},
 		"its folder lies in done": {says: "whose folder is in done/", since: func(h *harness, s *campaign.Sending) {
 			h.sendAll(s.ID)
-			h.in.Changed(s.ID)
+			h.keeper.Changed(s.ID)
 			h.work()
 		}},
 		"a drop was taken in": {says: "a folder of sending number 2, and its own highest number is 1", since: func(h *harness, _ *campaign.Sending) {
@@ -101,7 +101,7 @@ func TestFoldersAheadInALateInbox(t *testing.T) {
 		restore := h.snapshot()
 		if behind {
 			h.sendAll(s.ID)
-			h.in.Changed(s.ID)
+			h.keeper.Changed(s.ID)
 			h.work()
 		}
 		away := h.inbox + ".away"

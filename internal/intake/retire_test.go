@@ -24,10 +24,10 @@ func TestRetire(t *testing.T) {
 	h.write(filepath.Join(h.inbox, "done", sent.FolderName(), "spring.pause"), "")
 	h.good("later")
 
-	if n, err := h.in.Retire(t.Context(), time.Now().Add(-time.Hour)); n != 0 || err != nil {
+	if n, err := h.keeper.Retire(t.Context(), time.Now().Add(-time.Hour)); n != 0 || err != nil {
 		t.Fatal(n, err)
 	}
-	if n, err := h.in.Retire(t.Context(), time.Now().Add(time.Hour)); n != 1 || err != nil {
+	if n, err := h.keeper.Retire(t.Context(), time.Now().Add(time.Hour)); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
 	left := h.tree("done")
@@ -79,7 +79,7 @@ func TestRetireFindsLess(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if n, err := h.in.Retire(t.Context(), time.Now().Add(time.Hour)); n != 0 || err != nil {
+		if n, err := h.keeper.Retire(t.Context(), time.Now().Add(time.Hour)); n != 0 || err != nil {
 			t.Errorf("with the inbox away: %d, %v", n, err)
 		}
 	}
@@ -89,7 +89,7 @@ func TestRetireFindsLess(t *testing.T) {
 	if err := os.Rename(h.inbox+".away", h.inbox); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := h.in.Retire(t.Context(), time.Now().Add(time.Hour)); n != 3 || err != nil {
+	if n, err := h.keeper.Retire(t.Context(), time.Now().Add(time.Hour)); n != 3 || err != nil {
 		t.Errorf("%d, %v\n%s", n, err, h.log)
 	}
 	if _, err := os.Stat(filepath.Join(outside, "precious.csv")); err != nil {
@@ -111,7 +111,7 @@ func TestRetireLists(t *testing.T) {
 		before   time.Time
 		in, fail int
 	}{{time.Now().Add(-time.Hour), 3, 2}, {time.Now().Add(time.Hour), 1, 0}} {
-		if n, err := h.in.Retire(t.Context(), test.before); n != 0 || err != nil {
+		if n, err := h.keeper.Retire(t.Context(), test.before); n != 0 || err != nil {
 			t.Error(n, err)
 		}
 		if a, b := len(h.names("done")), len(h.names("failed")); a != test.in || b != test.fail {
@@ -120,17 +120,5 @@ func TestRetireLists(t *testing.T) {
 	}
 	if strings.Contains(h.log.String(), "level=WARN") {
 		t.Error(h.log)
-	}
-}
-
-func TestIsControl(t *testing.T) {
-	for name, want := range map[string]bool{
-		"a.suppress.csv": true, "a.suppress.csv.report.txt": true, "a.suppress.csv.20260314T120000Z": true, "a.cancel.20260314T120000Z.2": true,
-		"a.20260314-000042.pause.2.report.txt": true, "a.CANCEL": true, "a.csv": false, "notes.txt": false, "report.txt": false, "a": false, "": false,
-		"a..2": false, "2.3": false, ".report.txt": false,
-	} {
-		if got := isControl(name); got != want {
-			t.Errorf("%q: %t", name, got)
-		}
 	}
 }

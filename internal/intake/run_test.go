@@ -14,6 +14,8 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
+	"campaignd/internal/config"
+	"campaignd/internal/filing"
 	"campaignd/internal/send"
 	"campaignd/internal/send/null"
 	"campaignd/internal/store"
@@ -23,7 +25,9 @@ import (
 func (h *harness) running(t *testing.T, c *check.Checker) (in *Intake, accepted chan campaign.ID, stop func()) {
 	t.Helper()
 	accepted = make(chan campaign.ID, 1000)
-	in = New(Options{Store: h.store, Inboxes: h.in.inboxes, StateDir: h.config.StateDir, Checker: c, Dispatcher: h.dispatcher,
+	keeper := filing.New(filing.Options{Store: h.store, Inboxes: h.in.inboxes, Config: func() *config.Config { return c.Config },
+		Filed: func(id campaign.ID) { in.Filed(id) }, Log: slog.New(slog.NewTextHandler(h.log, nil)), Now: func() time.Time { return h.clock }})
+	in = New(Options{Store: h.store, Inboxes: h.in.inboxes, Keeper: keeper, StateDir: h.config.StateDir, Checker: c, Dispatcher: h.dispatcher,
 		Accepted: func(id campaign.ID) { accepted <- id }, Log: slog.New(slog.NewTextHandler(h.log, nil)), Now: func() time.Time { return h.clock }})
 	ctx, cancel := context.WithCancel(t.Context())
 	var wait sync.WaitGroup
@@ -33,7 +37,7 @@ func (h *harness) running(t *testing.T, c *check.Checker) (in *Intake, accepted 
 		}
 	})
 	wait.Go(func() {
-		if err := in.RunFolderKeeper(ctx); err != nil {
+		if err := keeper.Run(ctx); err != nil {
 			t.Error(err)
 		}
 	})

@@ -46,7 +46,7 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 			return in.failControl(c, fmt.Sprintf("it waited %s for drops of this inbox to end: %s; upload it again when some have ended, or ask the operator",
 				formatDuration(inbox.PairTimeout), full))
 		}
-		in.logOnce("full "+c.Inbox+" "+c.File.Name, "a list of opt-outs waits for drops of its inbox to end", "inbox", c.Inbox, "file", c.File.Name, "reason", full)
+		in.log.Once("full "+c.Inbox+" "+c.File.Name, "a list of opt-outs waits for drops of its inbox to end", "inbox", c.Inbox, "file", c.File.Name, "reason", full)
 		return nil // the next scan tries again
 	}
 	defer leave()

@@ -13,7 +13,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/display"
-	"campaignd/internal/intake"
+	"campaignd/internal/filing"
 	"campaignd/internal/store"
 )
 
@@ -69,7 +69,7 @@ func (svc *Service) Forget(ctx context.Context, contact, who string) (api.Forgot
 	}
 	done.Sendings = len(had)
 	svc.Dispatcher.Kick()
-	files, err := svc.Intake.Forget(ctx, had, forgetter(c, svc.Version, names, places))
+	files, err := svc.Keeper.Forget(ctx, had, forgetter(c, svc.Version, names, places))
 	done.Files = files
 	if err == nil {
 		_, err = svc.compact(ctx, who) // what was removed is still in the file's free pages
@@ -96,10 +96,10 @@ func placesOf(c *config.Config) (places []store.Place) {
 }
 
 // forgetter returns how the contact is recognized in files, by any of its names.
-func forgetter(c *config.Config, version string, names []string, places []store.Place) *intake.Forgetter {
+func forgetter(c *config.Config, version string, names []string, places []store.Place) *filing.Forgetter {
 	rules := OptOutRules(c, version)
 	keys := make([][][]byte, len(places)) // by place and name
-	f := &intake.Forgetter{}
+	f := &filing.Forgetter{}
 	var texts [][]byte
 	for _, name := range names {
 		texts = append(texts, []byte(name))

@@ -12,6 +12,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
+	"campaignd/internal/filing"
 	"campaignd/internal/folders"
 	"campaignd/internal/report"
 	"campaignd/internal/send"
@@ -132,11 +133,7 @@ func (svc *Service) WaitsFor(id campaign.ID) *campaign.WaitsFor {
 
 // outlook returns what the estimated end of a sending depends on besides the store.
 func (svc *Service) outlook(s *campaign.Sending) report.Outlook {
-	c := svc.Config()
-	o := report.Outlook{Rate: c.SlowestRate(s.ApplicationID, s.Channels)}
-	if a := c.Application(s.ApplicationID); a != nil {
-		o.Windows = a.Windows
-	}
+	o := filing.OutlookOf(svc.Config(), s)
 	if s.State.Active() {
 		o.Waits = svc.WaitsFor(s.ID)
 	}
@@ -272,7 +269,7 @@ func (svc *Service) Resend(_ context.Context, id campaign.ID, outcomes []api.Res
 		return api.Resent{}, err
 	}
 	if !dryRun {
-		done, err := svc.Intake.Reopen(id)
+		done, err := svc.Keeper.Reopen(id)
 		if err != nil {
 			return api.Resent{}, err
 		}
@@ -306,7 +303,7 @@ func (svc *Service) Resend(_ context.Context, id campaign.ID, outcomes []api.Res
 	if after, err := svc.Store.Header(id); err == nil {
 		resent.State = after.State
 	}
-	svc.Intake.Changed(id)
+	svc.Keeper.Changed(id)
 	svc.Dispatcher.Kick()
 	return resent, nil
 }

@@ -15,6 +15,7 @@ import (
 	"campaignd/internal/api"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
+	"campaignd/internal/filing"
 	"campaignd/internal/folders"
 	"campaignd/internal/intake"
 	"campaignd/internal/keylock"
@@ -46,6 +47,7 @@ type Cluster interface {
 type Options struct {
 	Store      *store.Store
 	Intake     *intake.Intake
+	Keeper     *filing.Keeper // of the folders
 	Dispatcher *send.Dispatcher
 	Inboxes    *folders.Inboxes
 	Watchers   Watchers

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -208,3 +209,6 @@ func badText(name string) string {
 	}
 	return ""
 }
+
+// IsStop reports whether a file is a control file NAME.stop.
+func IsStop(file string) bool { return strings.EqualFold(filepath.Ext(file), StopExtension) }

@@ -1,4 +1,4 @@
-package intake
+package filing
 
 import (
 	"bufio"
@@ -35,17 +35,17 @@ type Forgetter struct {
 // given sendings, which had the contact, are written again from the store, and their
 // spreadsheets and archives are removed, since a cell in them can't be overwritten. It returns
 // how many files were changed or removed. A file that can't be changed stops no other.
-func (in *Intake) Forget(ctx context.Context, had []campaign.ID, f *Forgetter) (files int, err error) {
+func (k *Keeper) Forget(ctx context.Context, had []campaign.ID, f *Forgetter) (files int, err error) {
 	for _, id := range had {
-		err = errors.Join(err, in.reportAgain(id))
+		err = errors.Join(err, k.reportAgain(id))
 	}
-	for _, inbox := range in.checker().Config.Inboxes {
-		if away := in.inboxes.Present(inbox.Path); away != nil {
+	for _, inbox := range k.config().Inboxes {
+		if away := k.inboxes.Present(inbox.Path); away != nil {
 			err = errors.Join(err, away)
 			continue
 		}
 		for _, place := range []string{folders.Accepted, folders.Done, folders.Failed} {
-			n, placeErr := in.forgetIn(ctx, filepath.Join(inbox.Path, place), had, f)
+			n, placeErr := k.forgetIn(ctx, filepath.Join(inbox.Path, place), had, f)
 			files += n
 			err = errors.Join(err, placeErr)
 		}
@@ -54,21 +54,21 @@ func (in *Intake) Forget(ctx context.Context, had []campaign.ID, f *Forgetter) (
 }
 
 // reportAgain writes the final files of a sending again, if it has any.
-func (in *Intake) reportAgain(id campaign.ID) error {
-	defer in.folders.Lock(id)()
-	s, err := in.store.Header(id)
+func (k *Keeper) reportAgain(id campaign.ID) error {
+	defer k.folders.Lock(id)()
+	s, err := k.store.Header(id)
 	if err != nil || !s.Filed {
 		return err
 	}
 	dir := folders.Final(s)
-	if gone, err := in.inboxes.Gone(s.Inbox, dir); gone || err != nil {
+	if gone, err := k.inboxes.Gone(s.Inbox, dir); gone || err != nil {
 		return err
 	}
-	return report.Write(dir, in.store, id, in.zoneOf(s))
+	return report.Write(dir, k.store, id, k.config().Zone(s.ApplicationID))
 }
 
 // forgetIn overwrites the contact in the files of one folder and of the folders in it.
-func (in *Intake) forgetIn(ctx context.Context, dir string, had []campaign.ID, f *Forgetter) (files int, err error) {
+func (k *Keeper) forgetIn(ctx context.Context, dir string, had []campaign.ID, f *Forgetter) (files int, err error) {
 	root, err := os.OpenRoot(dir) // partners can write nearby, so links must not lead out of it
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -86,8 +86,8 @@ func (in *Intake) forgetIn(ctx context.Context, dir string, had []campaign.ID, f
 		}
 		id := idOfFolder(name)
 		if id != "" {
-			defer in.folders.Lock(id)()
-			if s, err := in.store.Header(id); err == nil && s.State == campaign.StateChecking {
+			defer k.folders.Lock(id)()
+			if s, err := k.store.Header(id); err == nil && s.State == campaign.StateChecking {
 				return nil // it is being read, and its rows are suppressed
 			}
 		}

@@ -1,17 +1,27 @@
-package intake
+// Package filing keeps the folders of sendings in step with the store: status.json while a sending is
+// under way, its reports at the end, the move of the folder from accepted/ to done/ or failed/, files
+// renewed with later receipts and replies, and what retention and forgetting remove. It is a room of its
+// own because intake only takes drops in, and because it must outlive intake and the dispatcher at a
+// stop.
+//
+// It decides nothing about a sending: it reads its state and writes what report makes of it. What can't be
+// written, because a disk is full or away, is logged and tried again.
+package filing
 
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math"
 	"sync"
 	"time"
 
-	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/folders"
+	"campaignd/internal/keylock"
+	"campaignd/internal/rarelog"
 	"campaignd/internal/report"
 	"campaignd/internal/safeio"
 	"campaignd/internal/store"
@@ -28,27 +38,57 @@ const largeReport = 50_000
 // lastUpdates limits the time for updating folders at a stop. The next start updates the others.
 const lastUpdates = 5 * time.Second
 
-// folderKeeper keeps the folders in step with the store. It writes status.json at every change,
-// and when a sending has ended its reports, followed by the rename into done/ or failed/.
-type folderKeeper struct {
-	in          *Intake
+// Options configure a Keeper.
+type Options struct {
+	Store    *store.Store
+	Inboxes  *folders.Inboxes
+	Config   func() *config.Config                // the one in force
+	WaitsFor func(campaign.ID) *campaign.WaitsFor // why an active sending waits, nil if it doesn't; may be nil
+	Filed    func(campaign.ID)                    // called when a folder is in done/ or failed/
+	Ended    func()                               // called after a notice was recorded for an inbox with a notify_url; may be nil
+	Log      *slog.Logger
+	Now      func() time.Time // nil: time.Now
+}
+
+// Keeper keeps the folders in step with the store. Its methods are safe for concurrent use.
+type Keeper struct {
+	store       *store.Store
+	inboxes     *folders.Inboxes
+	config      func() *config.Config
+	waitsFor    func(campaign.ID) *campaign.WaitsFor
+	filedFolder func(campaign.ID)
+	ended       func()
+	log         *rarelog.Log
+	now         func() time.Time
+	folders     keylock.Locks[campaign.ID] // held while a sending's folder is written or moved
 	quick, slow *reportWorker
 
 	mu       sync.Mutex // guards reopened
 	reopened map[campaign.ID]bool
 }
 
-func newFolderKeeper(in *Intake) *folderKeeper {
-	k := &folderKeeper{in: in, reopened: map[campaign.ID]bool{}}
+// New returns a Keeper. It starts nothing and does no I/O.
+func New(o Options) *Keeper {
+	k := &Keeper{store: o.Store, inboxes: o.Inboxes, config: o.Config, waitsFor: o.WaitsFor, filedFolder: o.Filed, ended: o.Ended, now: o.Now,
+		reopened: map[campaign.ID]bool{}}
+	if k.now == nil {
+		k.now = time.Now
+	}
+	if k.ended == nil {
+		k.ended = func() {}
+	}
+	k.log = rarelog.New(o.Log, k.now)
 	k.quick, k.slow = newReportWorker(k, false), newReportWorker(k, true)
 	return k
 }
 
-// enqueue requests an update of a sending's folder. It returns at once.
-func (k *folderKeeper) enqueue(id campaign.ID) { k.quick.enqueue(id) }
+// Changed requests an update of a sending's folder. It must be called after every change of state and
+// returns at once.
+func (k *Keeper) Changed(id campaign.ID) { k.quick.enqueue(id) }
 
-// run updates folders until ctx ends, and then once more those that were requested.
-func (k *folderKeeper) run(ctx context.Context) error {
+// Run updates folders until ctx ends, and then once more those that were requested. At a stop it must
+// outlive intake and the dispatcher, so that the last outcomes are written too.
+func (k *Keeper) Run(ctx context.Context) error {
 	slow, end := context.WithCancel(context.WithoutCancel(ctx))
 	var wait sync.WaitGroup
 	wait.Go(func() { k.slow.run(slow) })
@@ -59,20 +99,20 @@ func (k *folderKeeper) run(ctx context.Context) error {
 }
 
 // reopen keeps a finished sending's folder in accepted/ until closeReopened.
-func (k *folderKeeper) reopen(id campaign.ID) {
+func (k *Keeper) reopen(id campaign.ID) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.reopened[id] = true
 }
 
-func (k *folderKeeper) closeReopened(id campaign.ID) {
+func (k *Keeper) closeReopened(id campaign.ID) {
 	k.mu.Lock()
 	delete(k.reopened, id)
 	k.mu.Unlock()
-	k.enqueue(id)
+	k.Changed(id)
 }
 
-func (k *folderKeeper) isReopened(id campaign.ID) bool {
+func (k *Keeper) isReopened(id campaign.ID) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.reopened[id]
@@ -80,7 +120,7 @@ func (k *folderKeeper) isReopened(id campaign.ID) bool {
 
 // reportWorker updates folders one after the other.
 type reportWorker struct {
-	keeper *folderKeeper
+	keeper *Keeper
 	slow   bool // for large reports only
 	mu     sync.Mutex
 	due    map[campaign.ID]bool // guarded by mu
@@ -90,7 +130,7 @@ type reportWorker struct {
 	failed    map[campaign.ID]string // owned by run: error that was logged last
 }
 
-func newReportWorker(k *folderKeeper, slow bool) *reportWorker {
+func newReportWorker(k *Keeper, slow bool) *reportWorker {
 	return &reportWorker{keeper: k, slow: slow, due: map[campaign.ID]bool{}, signal: make(chan struct{}, 1),
 		ticksLeft: map[campaign.ID]int{}, failed: map[campaign.ID]string{}}
 }
@@ -188,17 +228,17 @@ func (w *reportWorker) update(id campaign.ID) {
 		delete(w.failed, id)
 	case w.failed[id] != err.Error():
 		w.failed[id] = err.Error()
-		w.keeper.in.log.Error("a sending's files can't be written; retrying", "sending", id, "err", err, "todo", safeio.Advice(err))
+		w.keeper.log.Error("a sending's files can't be written; retrying", "sending", id, "err", err, "todo", safeio.Advice(err))
 	}
 }
 
 // updateFolder does what is due for a sending now. It returns the number of ticks until there is
 // more to do, or 0.
 func (w *reportWorker) updateFolder(id campaign.ID) (again int, err error) {
-	in := w.keeper.in
-	unlock := in.folders.Lock(id)
+	k := w.keeper
+	unlock := k.folders.Lock(id)
 	defer unlock()
-	s, err := in.store.Header(id)
+	s, err := k.store.Header(id)
 	if errors.Is(err, store.ErrNotFound) {
 		return 0, nil // removed by retention
 	}
@@ -206,57 +246,51 @@ func (w *reportWorker) updateFolder(id campaign.ID) (again int, err error) {
 		return 1, err
 	}
 	switch {
-	case s.Filed || s.State == campaign.StateChecking || w.keeper.isReopened(id):
+	case s.Filed || s.State == campaign.StateChecking || k.isReopened(id):
 		return 0, nil
 	case !s.State.Final():
-		err := in.status(s)
+		err := k.status(s)
 		if s.State != campaign.StateSending {
 			return 0, err
 		}
 		return 1, err
 	case !w.slow && s.Rows.Total >= largeReport:
-		w.keeper.slow.enqueue(id)
+		k.slow.enqueue(id)
 		return 0, nil
 	}
-	return 0, in.fileFolder(s)
+	return 0, k.fileFolder(s)
 }
 
 // status replaces status.json and status.txt of an accepted sending.
-func (in *Intake) status(s *campaign.Sending) error {
-	s, slices, counts, err := in.store.Load(s.ID)
+func (k *Keeper) status(s *campaign.Sending) error {
+	s, slices, counts, err := k.store.Load(s.ID)
 	if err != nil {
 		return err
 	}
-	if err := in.ensureFolder(s); err != nil {
+	if err := k.ensureFolder(s); err != nil {
 		return err
 	}
-	c := in.checker().Config
-	outlook := report.Outlook{Rate: c.SlowestRate(s.ApplicationID, s.Channels), Windows: windowsOf(c, s.ApplicationID), Zone: in.zoneOf(s)}
+	outlook := OutlookOf(k.config(), s)
+	outlook.Zone = k.config().Zone(s.ApplicationID)
 	if s.State == campaign.StatePaused {
 		outlook.Stopped = stopFile(folders.Of(s))
 	}
-	if in.waitsFor != nil && s.State.Active() {
-		if outlook.Waits = in.waitsFor(s.ID); outlook.Waits != nil && s.Reason == "" {
+	if k.waitsFor != nil && s.State.Active() {
+		if outlook.Waits = k.waitsFor(s.ID); outlook.Waits != nil && s.Reason == "" {
 			s.Reason = outlook.Waits.Reason
 		}
 	}
-	err = report.WriteStatus(folders.Of(s), s, slices, counts, in.now(), outlook)
+	err = report.WriteStatus(folders.Of(s), s, slices, counts, k.now(), outlook)
 	failpoint.At(failpoint.StatusWritten)
 	return err
 }
 
-// zoneOf returns the time zone of a sending's application, nil if it has none.
-func (in *Intake) zoneOf(s *campaign.Sending) *time.Location {
-	if a := in.checker().Config.Application(s.ApplicationID); a != nil {
-		return a.Location
+// OutlookOf returns what the configuration says about the end of a sending: the rate of its slowest
+// channel and its windows.
+func OutlookOf(c *config.Config, s *campaign.Sending) report.Outlook {
+	o := report.Outlook{Rate: c.SlowestRate(s.ApplicationID, s.Channels)}
+	if a := c.Application(s.ApplicationID); a != nil {
+		o.Windows = a.Windows
 	}
-	return nil
-}
-
-// windowsOf returns the application's sending windows, nil if it is always open.
-func windowsOf(c *config.Config, application int64) *calendar.Windows {
-	if a := c.Application(application); a != nil {
-		return a.Windows
-	}
-	return nil
+	return o
 }

@@ -1,4 +1,4 @@
-package intake
+package filing
 
 import (
 	"context"
@@ -29,27 +29,27 @@ type renewal struct {
 
 // RenewReports renews the files of ended sendings within results_refresh after receipts or replies
 // have arrived, then at growing intervals up to an hour (docs/contract.md 9), until ctx ends.
-func (in *Intake) RenewReports(ctx context.Context) {
+func (k *Keeper) RenewReports(ctx context.Context) {
 	renewals := map[campaign.ID]renewal{}
 	for {
-		refresh := in.checker().Config.ResultsRefresh
+		refresh := k.config().ResultsRefresh
 		timer := time.NewTimer(min(refresh/2, maxLateSleep))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return
 		case <-timer.C:
-			if err := in.renew(ctx, renewals, refresh); err != nil && ctx.Err() == nil && !in.loggedRecently(err.Error()) {
-				in.log.Error("renew files with later receipts and replies; retrying", "err", err)
+			if err := k.renew(ctx, renewals, refresh); err != nil && ctx.Err() == nil && !k.log.Recently(err.Error()) {
+				k.log.Error("renew files with later receipts and replies; retrying", "err", err)
 			}
 		}
 	}
 }
 
 // renew renews what is due now.
-func (in *Intake) renew(ctx context.Context, renewals map[campaign.ID]renewal, refresh time.Duration) error {
-	stale, err := in.store.StaleReports()
-	now := in.now()
+func (k *Keeper) renew(ctx context.Context, renewals map[campaign.ID]renewal, refresh time.Duration) error {
+	stale, err := k.store.StaleReports()
+	now := k.now()
 	for id, r := range renewals {
 		if now.Sub(r.next) > r.interval { // nothing has arrived for a whole interval
 			delete(renewals, id)
@@ -63,11 +63,11 @@ func (in *Intake) renew(ctx context.Context, renewals map[campaign.ID]renewal, r
 		if known && now.Before(r.next) {
 			continue
 		}
-		s, headerErr := in.store.Header(id)
+		s, headerErr := k.store.Header(id)
 		if headerErr != nil || s.Rows.Total > maxLateRows {
 			continue // removed meanwhile, or left to housekeeping
 		}
-		err = errors.Join(err, in.reportLate(id))
+		err = errors.Join(err, k.reportLate(id))
 		r.interval = min(max(refresh, 2*r.interval), maxRenewal)
 		r.next = now.Add(r.interval)
 		renewals[id] = r
@@ -77,24 +77,24 @@ func (in *Intake) renew(ctx context.Context, renewals map[campaign.ID]renewal, r
 
 // ReportLate renews the files of all ended sendings whose receipts or replies arrived after the
 // last report.
-func (in *Intake) ReportLate(ctx context.Context) error {
-	late, err := in.store.StaleReports()
+func (k *Keeper) ReportLate(ctx context.Context) error {
+	late, err := k.store.StaleReports()
 	for _, id := range late {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		// One failure doesn't stop the others.
-		err = errors.Join(err, in.reportLate(id))
+		err = errors.Join(err, k.reportLate(id))
 	}
 	return err
 }
 
 // reportLate replaces each file of one sending atomically. It writes nothing if somebody removed
 // the folder.
-func (in *Intake) reportLate(id campaign.ID) error {
-	unlock := in.folders.Lock(id)
+func (k *Keeper) reportLate(id campaign.ID) error {
+	unlock := k.folders.Lock(id)
 	defer unlock()
-	s, _, _, err := in.store.Load(id)
+	s, _, _, err := k.store.Load(id)
 	if err != nil {
 		return err
 	}
@@ -102,18 +102,18 @@ func (in *Intake) reportLate(id campaign.ID) error {
 		return nil // reopened: the files are written when it ends
 	}
 	dir := folders.Final(s)
-	gone, err := in.inboxes.Gone(s.Inbox, dir)
+	gone, err := k.inboxes.Gone(s.Inbox, dir)
 	if err != nil {
 		return err // written when the inbox is back
 	}
 	if !gone {
-		if err := report.Write(dir, in.store, id, in.zoneOf(s)); err != nil {
+		if err := report.Write(dir, k.store, id, k.config().Zone(s.ApplicationID)); err != nil {
 			return err
 		}
 		if err := safeio.SyncDir(dir); err != nil {
 			return err
 		}
-		in.log.Info("files renewed with later receipts and replies", "sending", id, "folder", dir)
+		k.log.Info("files renewed with later receipts and replies", "sending", id, "folder", dir)
 	}
-	return in.store.MarkReported(id, s.ReceiptVersion)
+	return k.store.MarkReported(id, s.ReceiptVersion)
 }

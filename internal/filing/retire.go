@@ -1,4 +1,4 @@
-package intake
+package filing
 
 import (
 	"context"
@@ -27,14 +27,14 @@ const retireGroup = 100
 // stays, without contacts. Lists of opt-outs and refused control files filed before then are
 // removed too. Retire returns the number of sendings. One that can't be removed is logged, stops
 // no other, and is tried again next time.
-func (in *Intake) Retire(ctx context.Context, before time.Time) (int, error) {
-	if err := in.store.FinishRemovals(); err != nil {
+func (k *Keeper) Retire(ctx context.Context, before time.Time) (int, error) {
+	if err := k.store.FinishRemovals(); err != nil {
 		return 0, err
 	}
-	in.retireLists(before)
+	k.retireLists(before)
 	n, last := 0, campaign.ID("")
 	for {
-		list, err := in.store.EndedBefore(before, last, retireGroup)
+		list, err := k.store.EndedBefore(before, last, retireGroup)
 		if err != nil || len(list) == 0 {
 			return n, err
 		}
@@ -42,9 +42,9 @@ func (in *Intake) Retire(ctx context.Context, before time.Time) (int, error) {
 			if ctx.Err() != nil {
 				return n, nil // at a stop; the next start does the rest
 			}
-			gone, err := in.retire(s.ID)
+			gone, err := k.retire(s.ID)
 			if err != nil && !folders.IsAway(err) {
-				in.logOnce("retire/"+string(s.ID), "removing data older than retention failed; retrying", "sending", s.ID, "err", err)
+				k.log.Once("retire/"+string(s.ID), "removing data older than retention failed; retrying", "sending", s.ID, "err", err)
 			}
 			if gone {
 				n++
@@ -55,31 +55,31 @@ func (in *Intake) Retire(ctx context.Context, before time.Time) (int, error) {
 }
 
 // retire removes one sending. It returns false if the sending isn't filed.
-func (in *Intake) retire(id campaign.ID) (bool, error) {
-	defer in.folders.Lock(id)()
-	s, err := in.store.Header(id)
+func (k *Keeper) retire(id campaign.ID) (bool, error) {
+	defer k.folders.Lock(id)()
+	s, err := k.store.Header(id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && !s.Filed {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	if err := in.strip(s); err != nil {
+	if err := k.strip(s); err != nil {
 		return false, err
 	}
 	failpoint.At(failpoint.Stripped)
-	gone, err := in.store.Remove(id)
+	gone, err := k.store.Remove(id)
 	if err != nil || !gone {
 		return false, err
 	}
-	return true, in.store.Audit(store.AuditEntry{Who: "daemon", Action: "retention", Sending: id})
+	return true, k.store.Audit(store.AuditEntry{Who: "daemon", Action: "retention", Sending: id})
 }
 
 // strip removes everything but report.json from a sending's folder. A missing folder needs
 // nothing; a missing inbox is an error, because its disk may not be mounted.
-func (in *Intake) strip(s *campaign.Sending) error {
-	root, err := in.inboxes.Open(s.Inbox) // partners can write here, so links must not lead out of it
-	if errors.Is(err, fs.ErrNotExist) && in.inbox(s.Inbox) == nil {
+func (k *Keeper) strip(s *campaign.Sending) error {
+	root, err := k.inboxes.Open(s.Inbox) // partners can write here, so links must not lead out of it
+	if errors.Is(err, fs.ErrNotExist) && k.config().Inbox(s.Inbox) == nil {
 		return nil // no longer an inbox
 	}
 	if err != nil {
@@ -98,7 +98,7 @@ func (in *Intake) strip(s *campaign.Sending) error {
 	if err != nil {
 		return err
 	}
-	if err := report.Strip(path, in.store, s.ID); err != nil {
+	if err := report.Strip(path, k.store, s.ID); err != nil {
 		return err
 	}
 	dir, err := root.Open(name)
@@ -122,15 +122,15 @@ func (in *Intake) strip(s *campaign.Sending) error {
 
 // retireLists removes the control files and lists of opt-outs that were filed before an instant.
 // Failures are logged once.
-func (in *Intake) retireLists(before time.Time) {
-	for _, inbox := range in.checker().Config.Inboxes {
+func (k *Keeper) retireLists(before time.Time) {
+	for _, inbox := range k.config().Inboxes {
 		for _, place := range []string{folders.Done, folders.Failed} {
 			dir := filepath.Join(inbox.Path, place)
-			if in.inboxes.Present(inbox.Path) != nil {
+			if k.inboxes.Present(inbox.Path) != nil {
 				continue
 			}
 			if err := removeControls(dir, before); err != nil {
-				in.logOnce("retire/"+dir, "removing lists and control files older than retention failed; retrying", "folder", dir, "err", err)
+				k.log.Once("retire/"+dir, "removing lists and control files older than retention failed; retrying", "folder", dir, "err", err)
 			}
 		}
 	}
@@ -169,7 +169,7 @@ func removeControls(dir string, before time.Time) error {
 // isControl reports whether a name is that of a control file or of its report, with the time or
 // number that was appended if the name was taken.
 func isControl(name string) bool {
-	name = strings.TrimSuffix(name, stampedReport)
+	name = strings.TrimSuffix(name, folders.ReportEnding)
 	for watch.ParseName(name).Action == "" {
 		i := strings.LastIndexByte(name, '.')
 		if i <= 0 || i == len(name)-1 || strings.Trim(name[i+1:], "0123456789TZ") != "" {
@@ -179,8 +179,3 @@ func isControl(name string) bool {
 	}
 	return true
 }
-
-const (
-	stampLayout   = "20060102T150405Z" // appended by controlPlace to a name that is taken
-	stampedReport = ".report.txt"
-)
