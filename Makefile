@@ -11,7 +11,7 @@ FUZZTIME ?= 1s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build generate package package-check demo picture demo-whatsapp run test test-crash test-browser e2e e2e-sftp e2e-hostile race fuzz check fmt vet lint cover bench clean
+.PHONY: help build generate package package-check demo picture demo-whatsapp run test test-crash test-cluster test-browser e2e e2e-sftp e2e-hostile race fuzz check fmt vet lint cover bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ test-crash: ## run the full crash suite: kills, faults and, as root, power cuts 
 	$(GO) vet -tags failpoints ./...
 	$(GO) test -count=1 -tags failpoints ./internal/failpoint
 	CAMPAIGND_CRASH=full $(GO) test -count=1 -timeout 40m -parallel 12 -v ./test/crash
+
+test-cluster: ## kill and freeze a hub, workers and NATS, CLUSTER_ROUNDS (10) times each
+	CLUSTER_ROUNDS=$${CLUSTER_ROUNDS:-10} $(GO) test -count=1 -timeout 120m -v ./test/cluster
 
 test-browser: build ## test the dashboard in a real Chromium; screenshots in var/screenshots
 	@mkdir -p var

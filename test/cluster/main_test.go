@@ -1,0 +1,83 @@
+package cluster
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// binary is campaignd, built once for all tests.
+var binary string
+
+// Variables of the environment.
+const (
+	asNATS = "CLUSTER_NATS"   // be a NATS server on this port of loopback, with the store in CLUSTER_STORE
+	store  = "CLUSTER_STORE"  // folder of its streams
+	counts = "CLUSTER_ROUNDS" // repeat the tests that kill; unset: the short part only
+)
+
+// rounds returns how often a test of the long run repeats itself.
+func rounds(t *testing.T) int {
+	t.Helper()
+	n, err := strconv.Atoi(os.Getenv(counts))
+	if err != nil || n < 1 {
+		t.Skip("part of the long run: make test-cluster")
+	}
+	return n
+}
+
+func TestMain(m *testing.M) {
+	if port := os.Getenv(asNATS); port != "" {
+		os.Exit(serveNATS(port, os.Getenv(store)))
+	}
+	os.Exit(testMain(m))
+}
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "campaignd-cluster-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "campaignd")
+	build := exec.Command("go", "build", "-o", binary, "campaignd/cmd/campaignd")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build campaignd: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// serveNATS is a NATS server until SIGTERM. Each message is synced before its acknowledgement.
+func serveNATS(port, dir string) int {
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return 2
+	}
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: n, NoSigs: true, JetStream: true, StoreDir: dir, SyncAlways: true})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	s.ConfigureLogger()
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGTERM)
+	s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		return 1
+	}
+	<-ended
+	s.Shutdown()
+	s.WaitForShutdown()
+	return 0
+}

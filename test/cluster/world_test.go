@@ -1,0 +1,331 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// concurrency is that of each worker.
+const concurrency = 8
+
+// The campaigns, by the on_unknown of their channel.
+const (
+	viaRetry = "retry"
+	viaHold  = "hold"
+)
+
+// world is one installation: a NATS server, a hub, workers and a receiver on one machine.
+type world struct {
+	t      *testing.T
+	dir    string
+	config string
+	port   string // of NATS
+	hook   *receiver
+}
+
+const configText = `state_dir = %[1]q
+campaigns_dir = %[2]q
+rescan = "1s"
+retry_hold = "1s"
+stop_timeout = "5s"
+[log]
+level = "debug"
+format = "json"
+[nats]
+servers = ["nats://127.0.0.1:%[4]s"]
+replicas = 1
+[[inboxes]]
+path = %[3]q
+application = 1
+settle = "20ms"
+sidecar_wait = "10s"
+unterminated_wait = "20ms"
+[[applications]]
+id = 1
+timezone = "UTC"
+[applications.channels.retry]
+driver = "webhook"
+url = %[5]q
+concurrency = %[6]d
+retry_base = "20ms"
+send_from = "workers"
+answer_wait = "10s"
+[applications.channels.hold]
+driver = "webhook"
+url = %[5]q
+concurrency = %[6]d
+retry_base = "20ms"
+on_unknown = "hold"
+send_from = "workers"
+answer_wait = "10s"
+`
+
+// newWorld makes the folders and starts NATS. delay is the receiver's for each message.
+func newWorld(t *testing.T, delay time.Duration) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), port: freePort(t), hook: newReceiver(t, delay)}
+	w.config = filepath.Join(w.dir, "campaignd.toml")
+	for _, name := range []string{"inbox", "state", "campaigns", "nats"} {
+		w.must(os.MkdirAll(filepath.Join(w.dir, name), 0o755))
+	}
+	w.write(w.config, fmt.Sprintf(configText, filepath.Join(w.dir, "state"), filepath.Join(w.dir, "campaigns"), filepath.Join(w.dir, "inbox"),
+		w.port, w.hook.URL+"/in", concurrency))
+	for i, channel := range []string{viaRetry, viaHold} {
+		w.write(filepath.Join(w.dir, "campaigns", channel+".json"), fmt.Sprintf(
+			`{"id":%d,"applicationId":1,"title":"t","enabled":true,"channelTypes":[%q],"messageContent":[{"body":"Hello {{name}}"}]}`, 7+i, channel))
+	}
+	return w
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := strings.Cut(l.Addr().String(), ":")
+	return port
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) write(path, content string) {
+	w.t.Helper()
+	w.must(os.WriteFile(path, []byte(content), 0o644))
+}
+
+// process is one running program of the installation.
+type process struct {
+	cmd  *exec.Cmd
+	gone chan struct{} // closed after its exit
+}
+
+// start starts a program; its log is name.log.
+func (w *world) start(name string, env []string, argv ...string) *process {
+	w.t.Helper()
+	log, err := os.OpenFile(filepath.Join(w.dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	w.must(err)
+	defer log.Close()
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = w.dir, log, log
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir}, env...)
+	w.must(cmd.Start())
+	p := &process{cmd: cmd, gone: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait() // its status is no fact of these tests
+		close(p.gone)
+	}()
+	w.t.Cleanup(p.kill)
+	return p
+}
+
+func (w *world) nats() *process {
+	w.t.Helper()
+	self, err := os.Executable()
+	w.must(err)
+	p := w.start("nats", []string{asNATS + "=" + w.port, store + "=" + filepath.Join(w.dir, "nats")}, self)
+	w.until(20*time.Second, "NATS is listening", func() bool {
+		c, err := net.Dial("tcp", "127.0.0.1:"+w.port)
+		if err != nil {
+			return false
+		}
+		return c.Close() == nil
+	})
+	return p
+}
+
+func (w *world) hub() *process {
+	w.t.Helper()
+	p := w.start("hub", nil, binary, "run", "--config", w.config)
+	w.until(20*time.Second, "the hub answers", func() bool { _, err := w.run("status", "--json"); return err == nil })
+	return p
+}
+
+func (w *world) worker(n int) *process {
+	w.t.Helper()
+	return w.start(fmt.Sprint("worker", n), nil, binary, "worker", "--config", w.config)
+}
+
+// workersRun waits until n workers are listed.
+func (w *world) workersRun(n int) {
+	w.t.Helper()
+	w.until(20*time.Second, fmt.Sprintf("%d workers run", n), func() bool {
+		out, err := w.run("workers", "--json")
+		var list []struct{ ID string }
+		return err == nil && json.Unmarshal([]byte(out), &list) == nil && len(list) == n
+	})
+}
+
+func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) } // a process that has ended needs none
+
+func (p *process) kill() {
+	p.signal(syscall.SIGKILL)
+	<-p.gone
+}
+
+func (w *world) run(args ...string) (string, error) {
+	var out, errw bytes.Buffer
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, append(args, "--config", w.config)...)
+	cmd.Stdout, cmd.Stderr, cmd.Dir = &out, &errw, w.dir
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s: %w: %s%s", strings.Join(args, " "), err, out.String(), errw.String())
+	}
+	return out.String(), nil
+}
+
+// drop puts a campaign of rows for a channel into the inbox.
+func (w *world) drop(name, channel string, rows int) {
+	w.t.Helper()
+	var table strings.Builder
+	table.WriteString("contactCode,name\n")
+	for i := range rows {
+		fmt.Fprintf(&table, "3460%07d,%s %d\n", i, name, i)
+	}
+	campaign := map[string]int{viaRetry: 7, viaHold: 8}[channel]
+	for _, f := range []struct{ ending, text string }{
+		{".csv", table.String()},
+		{".layout.json", fmt.Sprintf(`{"contact":{"contactCode":"{{contactCode}}","channelType":%q},"customFields":{"name":"{{name}}"}}`, channel)},
+		{".schedule.json", fmt.Sprintf(`{"applicationId":1,"campaignId":%d}`, campaign)},
+	} {
+		path := filepath.Join(w.dir, "inbox", name+f.ending)
+		w.write(path+".part", f.text)
+		w.must(os.Rename(path+".part", path))
+	}
+}
+
+// outcomes waits for the end of a drop and counts the outcomes in its results.csv.
+func (w *world) outcomes(name string, limit time.Duration) map[string]int {
+	w.t.Helper()
+	var path string
+	w.until(limit, name+" has ended", func() bool {
+		found, err := filepath.Glob(filepath.Join(w.dir, "inbox", "done", name+".2*", "results.csv"))
+		if err != nil || len(found) == 0 {
+			return false
+		}
+		path = found[0]
+		return true
+	})
+	f, err := os.Open(path)
+	w.must(err)
+	defer f.Close()
+	records, err := csv.NewReader(f).ReadAll()
+	w.must(err)
+	column := -1
+	for i, title := range records[0] {
+		if title == "outcome" {
+			column = i
+		}
+	}
+	if column < 0 {
+		w.t.Fatalf("results.csv has no outcome: %q", records[0])
+	}
+	n := map[string]int{}
+	for _, r := range records[1:] {
+		n[r[column]]++
+	}
+	return n
+}
+
+// until waits for a fact by polling: a real process has no virtual time.
+func (w *world) until(limit time.Duration, what string, fact func() bool) {
+	w.t.Helper()
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !fact() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			if !fact() {
+				w.t.Fatalf("after %s: not yet: %s\n%s", limit, what, w.logs())
+			}
+			return
+		}
+	}
+}
+
+// logs returns the last lines of all logs.
+func (w *world) logs() string {
+	var all strings.Builder
+	files, _ := filepath.Glob(filepath.Join(w.dir, "*.log"))
+	for _, file := range files {
+		data, _ := os.ReadFile(file)
+		lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+		fmt.Fprintf(&all, "--- %s\n%s\n", filepath.Base(file), strings.Join(lines[max(0, len(lines)-30):], "\n"))
+	}
+	return all.String()
+}
+
+// receiver is a webhook server that counts every delivery by its key.
+type receiver struct {
+	*httptest.Server
+	delay time.Duration
+
+	mu    sync.Mutex // guards the fields below
+	times map[string]int
+	total int
+}
+
+func newReceiver(t *testing.T, delay time.Duration) *receiver {
+	r := &receiver{delay: delay, times: map[string]int{}}
+	r.Server = httptest.NewServer(http.HandlerFunc(r.serve))
+	t.Cleanup(r.Close)
+	return r
+}
+
+func (r *receiver) serve(w http.ResponseWriter, req *http.Request) {
+	r.mu.Lock()
+	r.times[req.Header.Get("Idempotency-Key")]++
+	r.total++
+	r.mu.Unlock()
+	if r.delay > 0 {
+		timer := time.NewTimer(r.delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-req.Context().Done():
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// count returns the deliveries so far, and how many keys came more than once.
+func (r *receiver) count() (deliveries, twice int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range r.times {
+		if n > 1 {
+			twice++
+		}
+	}
+	return r.total, twice
+}
+
+// arrived waits until n messages have arrived.
+func (w *world) arrived(n int) {
+	w.t.Helper()
+	w.until(30*time.Second, fmt.Sprintf("%d messages have arrived", n), func() bool { got, _ := w.hook.count(); return got >= n })
+}
