@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
@@ -285,5 +287,38 @@ func TestServerThatLosesEverythingStopsNothing(t *testing.T) {
 	c.until("all is sent", func() bool { s, _ := c.sending(); return s.State == campaign.StateCompleted })
 	if _, counts := c.sending(); counts[campaign.Sent] != 300 {
 		t.Errorf("%v, want 300 sent", counts)
+	}
+}
+
+// Whatever arrives on the subjects of the cluster changes nothing.
+func TestGarbageOnEverySubjectChangesNothing(t *testing.T) {
+	t.Parallel()
+	c := newTestCluster(t, "hold", "")
+	c.took = 20 * time.Millisecond
+	nc, err := nats.Connect(c.server.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	c.until("the hub is ready", func() bool { return c.hub.Status().Ready })
+	names, epoch := relay.NewNames("t"), c.hub.Status().Epoch
+	valid := relay.AppendAnswers(nil, &relay.Answers{ID: relay.BatchID{Epoch: epoch, Number: 64}, Application: 1, Channel: "push", Worker: "w", Grant: 1,
+		List: []relay.Answer{{Key: "another's", Attempt: 1, Result: send.Result{Verdict: send.VerdictSent}}}})
+	for _, data := range [][]byte{nil, {0}, {1}, []byte("hello"), bytes.Repeat([]byte{0xff}, 4096), valid, valid[:len(valid)-3],
+		relay.AppendClaim(nil, &relay.Claim{ID: relay.BatchID{Epoch: epoch + 1, Number: 1}, Worker: "w", Delivery: 1})} {
+		for _, subject := range []string{names.Claim(epoch), names.Alive(epoch), names.Done(epoch), names.Done(epoch + 7), names.Done(0), names.Work(1, "push"), names.Work(2, "x")} {
+			if err := nc.Publish(subject, data); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c.worker(16)
+	c.drop(100)
+	c.until("all is sent", func() bool { s, _ := c.sending(); return s.State == campaign.StateCompleted })
+	if _, counts := c.sending(); counts[campaign.Sent] != 100 {
+		t.Errorf("%v, want 100 sent", counts)
+	}
+	if c.hub.Status().Garbage == 0 {
+		t.Error("garbage isn't counted")
 	}
 }

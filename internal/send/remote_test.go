@@ -565,3 +565,23 @@ func TestLargeMessagesGoInSmallerBatches(t *testing.T) {
 		}
 	})
 }
+
+// Every worker that gets the batch dies of it: it isn't sent again and again.
+func TestBatchThatKillsWorkersIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, f := remoteHarness(t, RetryUnknown, func(_ *harness, f *fakeRemote) {
+			f.work = func(h *HandOut) {
+				for range 3 { // NATS hands it out three times
+					f.deliver(h)
+					time.Sleep(5 * time.Second)
+				}
+			}
+		})
+		id := r.accept(campaign.Sending{}, 10)
+		time.Sleep(time.Hour)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Unknown, 10)
+		if n := len(f.sent()); n != 30 {
+			t.Errorf("%d messages went to a worker, want each three times", n)
+		}
+	})
+}
