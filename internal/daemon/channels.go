@@ -40,9 +40,6 @@ func openDrivers(c *config.Config, env config.Environment) (Drivers, error) {
 				env.Secret = secretsOfWorkers(env.Secret)
 			}
 			driver, err := ch.Open(env)
-			if err == nil && ch.Remote() && ch.DailyContacts() > 0 {
-				err = errors.New(`daily_contacts is counted where messages are sent, so it doesn't go with send_from = "workers"`)
-			}
 			if err != nil {
 				problems = append(problems, fmt.Errorf("application %d, channel %s: %w", a.ID, name, err))
 				continue

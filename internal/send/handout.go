@@ -165,6 +165,10 @@ func (h *HandOut) wake() {
 
 // handOut offers a batch to the workers and waits until every message of it has a result.
 func (cs *channelSender) handOut(b *batch) {
+	rules, admits := b.driver.remote.Rules().(Admitter)
+	if admits {
+		b.admit(rules)
+	}
 	h := cs.newHandOut(b)
 	if len(h.Messages) == 0 {
 		cs.react(b)
@@ -187,8 +191,26 @@ func (cs *channelSender) handOut(b *batch) {
 	}
 	if h.claims > 0 {
 		h.account()
+		if admits {
+			for _, i := range h.index {
+				if b.results[i].Verdict < verdictReturned {
+					rules.Answered(&b.msgs[i], &b.results[i])
+				}
+			}
+		}
 	}
 	cs.react(b)
+}
+
+// admit asks the driver's own rules about messages that may go otherwise.
+func (b *batch) admit(rules Admitter) {
+	for i := range b.results {
+		if res := &b.results[i]; res.Verdict == 0 && !b.items[i].cursor.run.isHalted() {
+			if refused, may := rules.Admit(&b.msgs[i]); !may {
+				*res = refused
+			}
+		}
+	}
 }
 
 // account counts a claimed batch for the metrics, and gives back to the slot what certainly

@@ -585,3 +585,54 @@ func TestBatchThatKillsWorkersIsGivenUp(t *testing.T) {
 		}
 	})
 }
+
+// limited is a driver that admits few messages.
+type limited struct {
+	*fake
+	mu       sync.Mutex // guards the fields below
+	left     int
+	answered int
+}
+
+func (l *limited) Admit(*Message) (Result, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.left--
+	return Result{Verdict: VerdictHold, Hold: HoldChannel, OwnRule: true, RetryAfter: time.Hour, Detail: "daily_contacts is reached"}, l.left >= 0
+}
+
+func (l *limited) Answered(*Message, *Result) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answered++
+}
+
+// limitedRemote is a remote channel with such a driver.
+type limitedRemote struct {
+	*fakeRemote
+	rules *limited
+}
+
+func (r limitedRemote) Rules() Channel { return r.rules }
+
+func TestRulesOfTheDriverAreAskedBeforeHandOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rules := &limited{left: 20}
+		r, f := remoteHarness(t, HoldUnknown, func(r *harness, f *fakeRemote) {
+			rules.fake = &f.fake
+			r.app.Channels[0].Channel = limitedRemote{f, rules}
+		})
+		id := r.accept(campaign.Sending{}, 100)
+		time.Sleep(30 * time.Minute)
+		r.store.wantState(t, id, campaign.StateSending, campaign.Sent, 20)
+		r.store.wantState(t, id, campaign.StateSending, campaign.Pending, 80)
+		if s := r.Channels()[0]; s.State != ChannelHeld || s.Reason != "daily_contacts is reached" {
+			t.Errorf("channel is %s: %s", s.State, s.Reason)
+		}
+		rules.mu.Lock()
+		defer rules.mu.Unlock()
+		if rules.answered != 20 || len(f.sent()) != 20 {
+			t.Errorf("%d answers were told and %d messages sent, want 20", rules.answered, len(f.sent()))
+		}
+	})
+}

@@ -39,6 +39,17 @@ type NotPrepared struct {
 
 func (e *NotPrepared) Error() string { return e.Reason }
 
+// Admitter is implemented by channels with rules that only one process can apply, such as a limit
+// of contacts a day. Where workers send, these are asked before a batch is handed out; a driver that
+// sends asks them itself.
+type Admitter interface {
+	// Admit returns false, with the result, for a message that must not go now. What it counts is
+	// counted for the message.
+	Admit(m *Message) (Result, bool)
+	// Answered tells the channel of the result that a worker got. It may add to the detail.
+	Answered(m *Message, res *Result)
+}
+
 // Refresher is implemented by channels that keep a copy of what their receiver has.
 type Refresher interface {
 	// Refresh renews the copy if it is due, and returns when to call again; 0: never.

@@ -16,27 +16,71 @@ const (
 	maxKey = 512
 	// quotaRetry is the wait after an error of the quota.
 	quotaRetry = time.Minute
+	// codeRefusedToday refuses a template to a contact for a day.
+	codeRefusedToday = "131049"
 )
+
+// addressed is what the rules about a message need.
+type addressed struct {
+	to         recipient
+	template   []byte
+	isTemplate bool
+}
 
 // sendOne makes one attempt at a message.
 func (c *Channel) sendOne(ctx context.Context, m *send.Message) send.Result {
 	var buf [maxDigits]byte
-	to, err := parseRecipient(buf[:0], []byte(m.Recipient()))
-	if err != nil {
-		return send.Result{Verdict: send.VerdictPermanent, Detail: "the contact's number " + err.Error()}
-	}
-	template, language, isTemplate := templateOf(m.Content)
-	if !isTemplate && !bytes.HasPrefix(m.Content, []byte(textStart)) && mediaOf(m.Content) == "" || len(m.Key) > maxKey {
-		return send.Result{Verdict: send.VerdictPermanent, Detail: errNotAMessage.Error()}
-	}
-	if status := c.templates.status(template, language); status != "" {
-		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldSending,
-			Detail: fmt.Sprintf("the template %s (%s) is %s at WhatsApp: see WhatsApp Manager", template, language, status)}
-	}
-	if res, may := c.admit(m, to.text, template, isTemplate); !may {
+	a, res, may := c.address(buf[:0], m)
+	if !may {
 		return res
 	}
-	return c.post(ctx, m, to, template)
+	if res, may := c.admit(m, a.to.text, a.template, a.isTemplate); !may {
+		return res
+	}
+	return c.post(ctx, m, a.to, a.template)
+}
+
+// Admit implements send.Admitter.
+func (c *Channel) Admit(m *send.Message) (send.Result, bool) {
+	var buf [maxDigits]byte
+	a, res, may := c.address(buf[:0], m)
+	if !may {
+		return res, false
+	}
+	return c.admit(m, a.to.text, a.template, a.isTemplate)
+}
+
+// Answered implements send.Admitter.
+func (c *Channel) Answered(m *send.Message, res *send.Result) {
+	if res.Code != codeRefusedToday {
+		return
+	}
+	var buf [maxDigits]byte
+	if a, _, ok := c.address(buf[:0], m); ok {
+		if err := c.refused.add(a.to.text, a.template, time.Now()); err != nil {
+			res.Detail += clip("; this can't be stored and is forgotten at the next restart: "+err.Error(), maxQuoteLen)
+		}
+	}
+}
+
+// address returns false, with the verdict, for a message that can't be sent as it is. buf has
+// room for the number.
+func (c *Channel) address(buf []byte, m *send.Message) (addressed, send.Result, bool) {
+	var a addressed
+	var err error
+	if a.to, err = parseRecipient(buf, []byte(m.Recipient())); err != nil {
+		return a, send.Result{Verdict: send.VerdictPermanent, Detail: "the contact's number " + err.Error()}, false
+	}
+	var language []byte
+	a.template, language, a.isTemplate = templateOf(m.Content)
+	if !a.isTemplate && !bytes.HasPrefix(m.Content, []byte(textStart)) && mediaOf(m.Content) == "" || len(m.Key) > maxKey {
+		return a, send.Result{Verdict: send.VerdictPermanent, Detail: errNotAMessage.Error()}, false
+	}
+	if status := c.templates.status(a.template, language); status != "" {
+		return a, send.Result{Verdict: send.VerdictHold, Hold: send.HoldSending,
+			Detail: fmt.Sprintf("the template %s (%s) is %s at WhatsApp: see WhatsApp Manager", a.template, language, status)}, false
+	}
+	return a, send.Result{}, true
 }
 
 // templateOf returns name and language of a content's template, or false for free text.
@@ -58,7 +102,7 @@ func templateOf(content []byte) (name, language []byte, ok bool) {
 func (c *Channel) admit(m *send.Message, contact, template []byte, isTemplate bool) (send.Result, bool) {
 	now := time.Now()
 	if isTemplate && c.refused.active(contact, template, now) {
-		return send.Result{Verdict: send.VerdictBadRecipient, Code: "131049",
+		return send.Result{Verdict: send.VerdictBadRecipient, Code: codeRefusedToday,
 			Detail: "WhatsApp refused this template to the same contact less than 24 hours ago, because it gets much marketing; WhatsApp was not asked again"}, false
 	}
 	if isTemplate && c.quota != nil {

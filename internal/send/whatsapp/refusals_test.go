@@ -59,3 +59,21 @@ func TestRefusedTemplateIsSentAfterARestart(t *testing.T) {
 		t.Errorf("%+v", res)
 	}
 }
+
+// Where workers send, the daemon's driver only knows their answers.
+func TestRefusalThatAWorkerGotIsRemembered(t *testing.T) {
+	f := newFake(t, graphfake.Options{})
+	d := &refusalStore{refused: map[string]time.Time{}}
+	c := driver(t, f.url, func(o *Options) { o.Refusals = d })
+	m := newMessage(t, c, welcome, contact, 1)
+	if res, may := c.Admit(m); !may {
+		t.Fatalf("not admitted: %+v", res)
+	}
+	c.Answered(m, &send.Result{Verdict: send.VerdictBadRecipient, Code: "131049"})
+	if res, may := c.Admit(m); may || res.Code != "131049" {
+		t.Errorf("admitted: %v, %+v; want refused with 131049", may, res)
+	}
+	if n := f.Count(); n != 0 {
+		t.Errorf("the server was asked %d times, want 0", n)
+	}
+}
