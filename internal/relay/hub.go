@@ -68,6 +68,8 @@ type Hub struct {
 	refresh chan struct{} // asks Run to look after the streams at once
 	claims  sync.WaitGroup
 
+	workCreated time.Time // of the queue, when its consumers were declared; belongs to Run
+
 	mu       sync.Mutex // guards the fields below
 	batches  map[uint64]*handOut
 	channels map[channelKey]*Channel
@@ -209,7 +211,7 @@ func (h *Hub) serve(ctx context.Context, settler Settler) error {
 		defer sub.Unsubscribe() //nolint:errcheck // it ends with the connection at the latest
 	}
 	reader := &answerReader{hub: h, settler: settler}
-	if err := reader.open(ctx); err != nil {
+	if err := reader.open(ctx, 0); err != nil {
 		return err
 	}
 	defer reader.close()
@@ -291,11 +293,18 @@ func (h *Hub) begin(ctx context.Context) error {
 func (h *Hub) tend(ctx context.Context, reader *answerReader, settler Settler) error {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
-	connected := time.Now()
+	connected, reconnects := time.Now(), h.conn.nc.Stats().Reconnects
 	for {
 		if !h.conn.Connected() {
 			connected = time.Now()
 			h.publishWorkers()
+		} else if n := h.conn.nc.Stats().Reconnects; n != reconnects {
+			// A server that lost its power may have lost the end of the stream, whose numbers are used again.
+			reconnects = n
+			reader.close()
+			if err := reader.open(ctx, rewindAnswers); err != nil {
+				return err
+			}
 		} else if err := h.look(ctx, reader); err != nil {
 			return err
 		}
@@ -322,8 +331,15 @@ func (h *Hub) look(ctx context.Context, reader *answerReader) error {
 	if err == nil {
 		err = reader.check(ctx)
 	}
+	var work jetstream.Stream
 	if err == nil {
-		_, err = h.conn.js.Stream(ctx, h.conn.Names.WorkStream())
+		work, err = h.conn.js.Stream(ctx, h.conn.Names.WorkStream())
+	}
+	if err == nil && !work.CachedInfo().Created.Equal(h.workCreated) {
+		// A worker may have created it again, but only the hub creates its consumers.
+		if err = h.declare(ctx); err == nil {
+			h.workCreated = work.CachedInfo().Created
+		}
 	}
 	if err != nil {
 		if !h.conn.Connected() {

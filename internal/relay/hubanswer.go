@@ -29,13 +29,14 @@ type answerReader struct {
 }
 
 const (
+	rewindAnswers     = 10_000           // read again after the connection was lost
 	maxWaitingAnswers = 1024             // answers that wait to be taken
 	answerStall       = 10 * time.Second // without progress although there are answers: the stream is opened again
 )
 
 // open begins to read after the last answer that is recorded, or at the beginning of a stream
-// that was created since.
-func (r *answerReader) open(ctx context.Context) error {
+// that was created since. What this run has read is read again from back answers before.
+func (r *answerReader) open(ctx context.Context, back uint64) error {
 	h, name := r.hub, r.hub.conn.Names.DoneStream()
 	stream, err := h.conn.js.Stream(ctx, name)
 	if err != nil {
@@ -47,6 +48,7 @@ func (r *answerReader) open(ctx context.Context) error {
 	from := h.saved
 	if h.position.Created.Equal(r.created) && h.position.Sequence >= from.Sequence {
 		from = h.position // this run has taken them, and what isn't recorded is in memory
+		from.Sequence -= min(back, from.Sequence)
 	}
 	if !from.Created.Equal(r.created) || from.Sequence > r.target {
 		from = donePosition{Created: r.created}
@@ -152,13 +154,13 @@ func (r *answerReader) check(ctx context.Context) error {
 		return fmt.Errorf("open stream %s: %w", r.hub.conn.Names.DoneStream(), err)
 	}
 	info := stream.CachedInfo()
-	if !info.Created.UTC().Equal(r.created) {
-		return errors.New("the stream of answers was created again")
-	}
 	r.hub.mu.Lock()
 	at := r.hub.position.Sequence
 	r.hub.lag = info.State.LastSeq - min(at, info.State.LastSeq)
 	r.hub.mu.Unlock()
+	if !info.Created.UTC().Equal(r.created) || info.State.LastSeq < at {
+		return errors.New("the stream of answers was lost or cut off")
+	}
 	if at != r.seen || r.moved.IsZero() || at >= info.State.LastSeq || info.State.Msgs == 0 || len(r.msgs) > 0 {
 		r.seen, r.moved = at, time.Now()
 	}

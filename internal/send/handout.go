@@ -235,8 +235,8 @@ func (h *HandOut) account() {
 
 // wait returns when every granted message has its answer, when nobody has claimed the batch
 // for claimWait, when the worker has given no sign of life for answer_wait, or when ctx ends.
-// Time in which no answer can arrive doesn't count. What could not be offered is given up
-// after publishRetry: it is picked again then.
+// Time in which no answer can arrive doesn't count: without a server, or while this process was
+// frozen. What could not be offered is given up after publishRetry; it is picked again then.
 func (h *HandOut) wait(ctx context.Context, remote Remote, offered bool) {
 	since, limit := time.Now(), claimWait
 	if !offered {
@@ -245,7 +245,9 @@ func (h *HandOut) wait(ctx context.Context, remote Remote, offered bool) {
 	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	for {
+	for woken := time.Now(); ; {
+		frozen := time.Since(woken) > frozenFor
+		woken = time.Now()
 		h.mu.Lock()
 		claims, open, began := h.claims, h.open, h.began
 		h.mu.Unlock()
@@ -255,7 +257,7 @@ func (h *HandOut) wait(ctx context.Context, remote Remote, offered bool) {
 				return
 			}
 			halted = nil // its answers still count
-			if remote.Workers().Away {
+			if frozen || remote.Workers().Away {
 				h.Alive()
 				began = time.Now()
 			}

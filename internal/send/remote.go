@@ -54,6 +54,8 @@ const (
 	// maxClaimDelay limits how long a claim is delayed to keep the channel's rate. It is well
 	// below the time for which a worker waits for the answer (1s).
 	maxClaimDelay = 500 * time.Millisecond
+	// frozenFor is how late a timer of a second must be for the process to have been frozen.
+	frozenFor = 3 * time.Second
 	// defaultAnswerWait applies to a channel without answer_wait.
 	defaultAnswerWait = time.Minute
 	// maxBatchMessages and maxBatchBytes limit a batch for workers.
