@@ -272,6 +272,12 @@ func (d *Daemon) work(ctx context.Context) error {
 	group.Go(func() error { d.refresher.run(ctx); return nil })
 	group.Go(func() error { d.keeper.RenewReports(ctx); return nil })
 	group.Go(func() error { d.housekeeping(ctx); return nil })
+	group.Go(func() error {
+		if err := d.store.FillOptOutFilter(ctx); err != nil && ctx.Err() == nil {
+			d.log.Error("opt-outs can't be read into memory: each look-up asks the store", "err", err)
+		}
+		return nil
+	})
 	group.Go(func() error { return d.notifier.Run(ctx) })
 	group.Go(func() error { d.intake.RunPages(ctx); return nil })
 	group.Go(func() error {

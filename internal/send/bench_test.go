@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -126,5 +127,24 @@ func BenchmarkDispatchNull(b *testing.B) {
 			cancel()
 			<-done
 		})
+	}
+}
+
+// BenchmarkHandOver is the check at hand-over of a call with one message, within sending windows and
+// a slot. make bench compares it with what a webhook message costs.
+func BenchmarkHandOver(b *testing.B) {
+	open := windows(b, "* * * * *")
+	cs := newChannelSender(New(Options{Store: newBenchStore(1)}), 1, "c")
+	cs.rules.Store(&rules{window: &sendingWindow{windows: open}, grid: &plan.Grid{Slot: time.Minute, Capacity: math.MaxUint32, Windows: open}, slots: &slotMeter{}})
+	it := item{cursor: &sendingCursor{run: newRun(b.Context(), "x")}, sliced: true, slotEnd: math.MaxInt64}
+	var m Message
+	for b.Loop() {
+		cs.gate.RLock()
+		h := cs.beginHandOver()
+		v := cs.check(&it, &m, &h)
+		cs.gate.RUnlock()
+		if v != 0 {
+			b.Fatal("the message may not go")
+		}
 	}
 }

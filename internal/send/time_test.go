@@ -25,7 +25,7 @@ func grid(length time.Duration, capacity uint32, windows *calendar.Windows) func
 	}
 }
 
-func windows(t *testing.T, texts ...string) *calendar.Windows {
+func windows(t testing.TB, texts ...string) *calendar.Windows {
 	t.Helper()
 	w, err := calendar.ParseWindows(texts, time.UTC)
 	if err != nil {

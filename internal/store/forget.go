@@ -96,7 +96,7 @@ func (f *forgetting) suppress(t *tx) error {
 		f.key(Place{group.application, group.channel})
 	}
 	for _, key := range f.keys {
-		if err := t.bucket(bucketForgotten).Put(forgottenHash(secret, key), binary.BigEndian.AppendUint64(nil, uint64(now().Unix()))); err != nil {
+		if err := t.putForgotten(forgottenHash(secret, key)); err != nil {
 			return err
 		}
 		for group := range groups {
@@ -108,8 +108,9 @@ func (f *forgetting) suppress(t *tx) error {
 	if err := errors.Join(t.dropCounted(f.keys), t.dropUserIDs(string(f.contact))); err != nil {
 		return err
 	}
+	secret = bytes.Clone(secret)
 	t.after = append(t.after, func() {
-		f.s.anyForgotten.Store(true)
+		f.s.forgetSecret.Store(&secret)
 		f.s.optOutVersion.Add(1)
 	})
 	return t.removeReplies(func(contactCode string) bool {
@@ -150,6 +151,12 @@ func forgottenHash(key, contact []byte) []byte {
 	h := hmac.New(sha256.New, key)
 	_, _ = h.Write(contact) // a hash never fails
 	return h.Sum(nil)[:16]
+}
+
+// putForgotten stores the hash of a forgotten contact.
+func (t *tx) putForgotten(hash []byte) error {
+	t.s.optOutFilter.Load().add(hash)
+	return t.bucket(bucketForgotten).Put(hash, key8(uint64(now().Unix())))
 }
 
 // forgotten reports whether the contact with that normal form was forgotten.

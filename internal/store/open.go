@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
@@ -66,6 +67,7 @@ func newStore(path string, opts Options) *Store {
 	s := &Store{path: path, opts: opts, commitTx: (*bbolt.Tx).Commit, scans: scans{byNumber: map[uint64]*scan{}},
 		guard: guard{ended: make(chan struct{})}}
 	s.optOuts.Store(plainOptOuts())
+	s.optOutFilter.Store(newOptOutFilter(0))
 	return s
 }
 
@@ -87,9 +89,13 @@ func (s *Store) ready(restored *trailer) error {
 	}
 	return s.view(func(t *tx) error {
 		forgotten, _ := t.bucket(bucketForgotten).Cursor().First()
-		s.anyForgotten.Store(forgotten != nil)
+		if forgotten != nil {
+			secret := bytes.Clone(t.bucket(bucketMeta).Get(metaForgetKey))
+			s.forgetSecret.Store(&secret)
+		}
 		groups := t.optOutGroups()
 		s.optOutGroups.Store(&groups)
+		s.optOutFilter.Load().filled.Store(len(groups) == 0 && forgotten == nil)
 		return nil
 	})
 }

@@ -81,6 +81,10 @@ func decodeOptOuts(value []byte) ([]optOutEntry, error) {
 		return nil, err
 	}
 	var entries []optOutEntry
+	if len(r.b) > 0 {
+		entries = make([]optOutEntry, 0, blockOptOuts)
+	}
+	keys := make([]byte, 0, 2*len(r.b)) // of all entries, end to end; more room is allocated where they need it
 	last := []byte{}
 	for r.err == nil && len(r.b) > 0 {
 		shared := r.uvarint()
@@ -90,7 +94,9 @@ func decodeOptOuts(value []byte) ([]optOutEntry, error) {
 			r.fail()
 			break
 		}
-		key := append(append(make([]byte, 0, int(shared)+len(rest)), last[:shared]...), rest...)
+		start := len(keys)
+		keys = append(append(keys, last[:shared]...), rest...)
+		key := keys[start:len(keys):len(keys)]
 		if len(entries) > 0 && bytes.Compare(last, key) >= 0 {
 			r.fail()
 			break

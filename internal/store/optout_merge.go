@@ -125,6 +125,7 @@ func (m *optOutMerger) merge(key, prefix, value []byte, changes []optOutChange) 
 			return 0, err
 		}
 		merged = append(merged, optOutEntry{c.key, number, c.spelling})
+		m.t.s.optOutFilter.Load().add(prefix, c.key) // before it is durable: the filter may have too much
 		m.added++
 	}
 	if m.added == before {

@@ -258,22 +258,36 @@ func (s *Store) OptedOut(application int64, channelType string, contactCode []by
 	}
 	groups := *s.optOutGroups.Load()
 	own, all := groups[optOutGroup{application, channelType}], channelType != "" && groups[optOutGroup{application, ""}]
-	if !own && !all && !s.anyForgotten.Load() {
+	secret := s.forgetSecret.Load()
+	if !own && !all && secret == nil {
 		return false, nil
 	}
-	rules := s.optOuts.Load()
+	filter := s.optOutFilter.Load()
+	perhaps := !filter.filled.Load()
+	var contacts [2][]byte // by the rules, and by those before
+	rules := s.optOuts.Load().all()
+	for i, r := range rules {
+		contact := r.key(make([]byte, 0, 64), application, channelType, contactCode)
+		contacts[i] = contact
+		var buf [64]byte
+		perhaps = perhaps || own && filter.mayHave(optOutPrefix(buf[:0], application, channelType), contact) ||
+			all && filter.mayHave(optOutPrefix(buf[:0], application, ""), contact) ||
+			secret != nil && filter.mayHave(forgottenHash(*secret, contact))
+	}
+	if !perhaps {
+		return false, nil
+	}
 	found := false
 	err := s.lookup(func(t *tx) (err error) {
 		b := t.Bucket(bucketOptOuts)
-		for _, r := range rules.all() {
-			contact := r.key(make([]byte, 0, 64), application, channelType, contactCode)
+		for _, contact := range contacts[:len(rules)] {
 			if own && !found {
 				found, err = optedOut(b, application, channelType, contact)
 			}
 			if all && !found && err == nil {
 				found, err = optedOut(b, application, "", contact)
 			}
-			if s.anyForgotten.Load() && !found && err == nil {
+			if secret != nil && !found && err == nil {
 				found, err = t.forgotten(contact)
 			}
 			if found || err != nil {

@@ -52,7 +52,8 @@ type Store struct {
 	scans         scans
 	optOuts       atomic.Pointer[optOutRules]
 	optOutGroups  atomic.Pointer[map[optOutGroup]bool] // that may have opt-outs; replaced under writer, never changed
-	anyForgotten  atomic.Bool                          // false: nobody was forgotten
+	optOutFilter  atomic.Pointer[optOutFilter]         // replaced under writer
+	forgetSecret  atomic.Pointer[[]byte]               // the key of forgotten contacts' hashes; nil: nobody was forgotten
 	optOutVersion atomic.Uint64                        // grows with every opt-out added
 	commits       atomic.Uint64
 	writable      atomic.Pointer[error] // see Writable

@@ -123,7 +123,7 @@ func (t *tx) pairOptOuts(one, other string) (forgotten bool, err error) {
 
 // pairForgotten forgets both names of a person if one of them is forgotten.
 func (t *tx) pairForgotten(names [2]string) (bool, error) {
-	if !t.s.anyForgotten.Load() {
+	if t.s.forgetSecret.Load() == nil {
 		return false, nil
 	}
 	rules := t.s.optOuts.Load()
@@ -142,7 +142,7 @@ func (t *tx) pairForgotten(names [2]string) (bool, error) {
 	secret := bytes.Clone(t.bucket(bucketMeta).Get(metaForgetKey))
 	for i := range names {
 		if !gone[i] {
-			if err := t.bucket(bucketForgotten).Put(forgottenHash(secret, keys[i]), key8(uint64(now().Unix()))); err != nil {
+			if err := t.putForgotten(forgottenHash(secret, keys[i])); err != nil {
 				return false, err
 			}
 		}

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// optOuts imports ten times b.rows opt-outs in one list: its time, the most memory, and by how much the state
-// folder has grown after a compaction.
+// optOuts imports ten times b.rows opt-outs in one list: its time, the most memory, by how much the state
+// folder has grown after a compaction, and what a look-up at hand-over costs then.
 func optOuts(ctx context.Context, b *bench) error {
 	s, err := b.newSetup(`driver = "null"` + "\ncontacts = \"phone\"")
 	if err != nil {
@@ -29,6 +29,10 @@ func optOuts(ctx context.Context, b *bench) error {
 			return err
 		}
 	}
+	without, err := b.cpuOfMessages(ctx, s, d, "before", 1)
+	if err != nil {
+		return err
+	}
 	state := filepath.Join(s.dir, "var")
 	if err := b.compact(ctx, s); err != nil {
 		return err
@@ -42,6 +46,7 @@ func optOuts(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
+	d.peak = 0
 	begin := time.Now()
 	if err := os.Rename(part, filepath.Join(s.inbox, "all.suppress.csv")); err != nil {
 		return err
@@ -50,6 +55,7 @@ func optOuts(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
+	peak := d.peak
 	full, err := folderBytes(state)
 	if err != nil {
 		return err
@@ -61,14 +67,35 @@ func optOuts(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
+	with, err := b.cpuOfMessages(ctx, s, d, "after", 2)
+	if err != nil {
+		return err
+	}
 	if _, err := d.stop(); err != nil {
 		return err
 	}
 	took := taken.Time.Sub(begin)
 	b.add(figure{fmt.Sprintf("opt-outs: a list of %d", 10*b.rows), round(took), fmt.Sprintf("%.0f ns each; %.0f MiB of memory; state folder %s before compact",
-		float64(took.Nanoseconds())/float64(10*b.rows), float64(d.peak)/(1<<20), megabytes(full)), 0, "none", true})
+		float64(took.Nanoseconds())/float64(10*b.rows), float64(peak)/(1<<20), megabytes(full)), 0, "none", true})
+	b.limit(fmt.Sprintf("time to take in a list of %d opt-outs", 10*b.rows), took.Seconds(), "s", 120*float64(b.rows)/1e6)
 	b.atMost("state folder after compact, against the list", megabytes(after-before), megabytes(size), float64(after-before)/float64(size), 1.5)
+	b.limit(fmt.Sprintf("a look-up at hand-over among %d opt-outs, CPU time", 10*b.rows), float64((with-without).Nanoseconds())/float64(b.rows)/1000, "µs", 2)
 	return nil
+}
+
+// cpuOfMessages returns the daemon's CPU time for b.rows messages from accepted to ended; the drop is
+// its n-th.
+func (b *bench) cpuOfMessages(ctx context.Context, s *setup, d *daemon, name string, n int) (time.Duration, error) {
+	const others = 80_000_000 // numbers from here on aren't in the list
+	if err := s.drop(name, b.rows, others+n*b.rows, now); err != nil {
+		return 0, err
+	}
+	if _, err := d.await(ctx, "drop accepted", n); err != nil {
+		return 0, err
+	}
+	before := d.cpu()
+	_, err := d.await(ctx, "drop ended", n)
+	return d.cpu() - before, err
 }
 
 func (b *bench) compact(ctx context.Context, s *setup) error {

@@ -1,0 +1,69 @@
+package store
+
+import (
+	"fmt"
+	"testing"
+)
+
+// TestOptOutFilter: a filter that has grown by layers knows every key, and hardly another.
+func TestOptOutFilter(t *testing.T) {
+	const n = 3*minFilter + 1 // layers of one, one and two times minFilter
+	f := newOptOutFilter(0)
+	key := func(i int) []byte { return fmt.Append(nil, "346", i) }
+	for i := range n {
+		f.add([]byte("prefix"), key(i))
+	}
+	if layers := len(*f.layers.Load()); layers != 3 {
+		t.Errorf("%d layers for %d keys, want 3", layers, n)
+	}
+	wrong := 0
+	for i := range n {
+		if !f.mayHave([]byte("prefix"), key(i)) {
+			t.Fatalf("key %d is missing", i)
+		}
+		if f.mayHave([]byte("prefix"), key(n+i)) {
+			wrong++
+		}
+	}
+	if share := float64(wrong) / n; share > 0.03 {
+		t.Errorf("%.1f%% of other keys are perhaps in the filter, want at most 3%%", 100*share)
+	} else {
+		t.Logf("%.2f%% of other keys are perhaps in the filter", 100*share)
+	}
+}
+
+// TestOptOutLookupWithoutStore: for a contact that hasn't opted out, the store isn't asked, unless the
+// filter isn't filled yet.
+func TestOptOutLookupWithoutStore(t *testing.T) {
+	s := openTest(t)
+	if _, err := s.AddOptOuts([]OptOut{{ApplicationID: 1, ContactCode: "34600000001"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Forget(t.Context(), "34600000002", []Place{{1, "a"}}); err != nil {
+		t.Fatal(err)
+	}
+	asks := func(contact string, want bool, out bool) {
+		t.Helper()
+		before := s.db.Stats().TxN
+		if got, err := s.OptedOut(1, "a", []byte(contact)); got != out || err != nil {
+			t.Errorf("%s: opted out %t, %v; want %t", contact, got, err, out)
+		}
+		if asked := s.db.Stats().TxN > before; asked != want {
+			t.Errorf("%s: the store was asked: %t, want %t", contact, asked, want)
+		}
+	}
+	check := func(others bool) {
+		t.Helper()
+		asks("34600000001", true, true)
+		asks("34600000002", true, true)
+		asks("34600000003", others, false)
+	}
+	check(false)
+	s.Close()
+	s = openAt(t, s.path)
+	check(true)
+	if err := s.FillOptOutFilter(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check(false)
+}
