@@ -146,9 +146,16 @@ func (c *Checker) campaign(p *Parts, in *config.Inbox, f *Finding) (*campaign.Ca
 	if s.CampaignID == 0 {
 		return nil, nil
 	}
+	if !in.AllowsCampaign(s.CampaignID) {
+		wrong("campaign-not-allowed", "campaignId", "this inbox may not send campaign %d; it may send: %s", s.CampaignID, display.Numbers(in.AllowCampaigns))
+		return nil, nil
+	}
 	camp, why, details, err := c.Campaigns.Find(s.ApplicationID, s.CampaignID)
 	if err != nil {
 		return nil, err
+	}
+	if camp == nil && details.Count == 0 && len(in.AllowCampaigns) > 0 { // a partner learns nothing about others
+		why = fmt.Sprintf("application %d has no campaign %d; this inbox may send: %s", s.ApplicationID, s.CampaignID, display.Numbers(in.AllowCampaigns))
 	}
 	switch {
 	case camp == nil:

@@ -94,6 +94,9 @@ func (r *reader) checkInbox(c *Config, i int, inboxes []*node, ids map[int64]int
 	if !in.Allows(in.Application) && in.Application != 0 {
 		r.addFault(n.keyOffset("application"), "inboxes.application", "application %d is not in allow_applications", in.Application)
 	}
+	if in.Campaign != 0 && !in.AllowsCampaign(in.Campaign) {
+		r.addFault(n.keyOffset("campaign"), "inboxes.campaign", "campaign %d is not in allow_campaigns", in.Campaign)
+	}
 	if in.Campaign != 0 && in.Application == 0 && n.keys["application"] == nil {
 		r.addFault(n.keyOffset("campaign"), "inboxes.campaign", "needs application too: a campaign's number is unique only within its application")
 	}

@@ -71,6 +71,7 @@ type Inbox struct {
 	ContactColumns    []string // columns that may be the contactCode, best first; for LayoutColumns
 	NamePattern       string   // regular expression that every NAME must match; "": none
 	AllowApplications []int64
+	AllowCampaigns    []int64
 	Settle            time.Duration
 	SidecarWait       time.Duration
 	RequireSidecar    bool
@@ -90,15 +91,13 @@ const LayoutColumns = "columns"
 
 // Allows reports whether drops of this inbox may send for an application.
 func (in *Inbox) Allows(application int64) bool {
-	if len(in.AllowApplications) == 0 {
-		return true
-	}
-	for _, id := range in.AllowApplications {
-		if id == application {
-			return true
-		}
-	}
-	return false
+	return len(in.AllowApplications) == 0 || slices.Contains(in.AllowApplications, application)
+}
+
+// AllowsCampaign reports whether drops of this inbox may send a campaign with this number, of
+// whichever application.
+func (in *Inbox) AllowsCampaign(campaign int64) bool {
+	return len(in.AllowCampaigns) == 0 || slices.Contains(in.AllowCampaigns, campaign)
 }
 
 // Application is one [[applications]] table.

@@ -79,6 +79,8 @@ func inboxKeys() []Key {
 			"What the NAME of every drop must look like as a whole; its groups campaign, application, scheduleAt and reference are read from it"),
 		key(ScopeInbox, "allow_applications", List("list of integers", Integer[int64](1, math.MaxInt64)), func(in *Inbox) *[]int64 { return &in.AllowApplications },
 			"The applications that drops of this inbox may send for; without it all"),
+		key(ScopeInbox, "allow_campaigns", List("list of integers", Integer[int64](1, math.MaxInt64)), func(in *Inbox) *[]int64 { return &in.AllowCampaigns },
+			"The numbers of the campaigns that drops of this inbox may send; without it all of these applications"),
 		key(ScopeInbox, "settle", Length(10*time.Millisecond, time.Hour), func(in *Inbox) *time.Duration { return &in.Settle },
 			"How long a file must be unchanged before it is read").Or(`"2s"`),
 		key(ScopeInbox, "sidecar_wait", Length(0, day), func(in *Inbox) *time.Duration { return &in.SidecarWait },

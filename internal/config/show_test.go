@@ -38,6 +38,7 @@ schedule = {dryRun = true, reference = "a \"b\""}
 contact_columns = ["msisdn"]
 name_pattern = '(?P<campaign>\d+)-.*'
 allow_applications = [1, 2]
+allow_campaigns = [7]
 settle = "250ms"
 ignore = ["*.bak", "README*"]
 token_file = "env:PARTNER"

@@ -379,6 +379,15 @@ func (l *live) postJSON(token, path string) int {
 	return resp.StatusCode
 }
 
+// A partner's request for a campaign that its inbox may not send is answered with that error.
+func TestUploadOfACampaignThatIsNotAllowed(t *testing.T) {
+	l := newLive(t, "allow_campaigns = [99]", "")
+	a := l.upload(northToken, "layout@l.json", theLayout, "file@c.csv", theCSV)
+	if a.status != 422 || len(a.Errors) != 1 || a.Errors[0].Code != "campaign-not-allowed" {
+		t.Errorf("got %d %s, want 422 with campaign-not-allowed", a.status, a.text)
+	}
+}
+
 // An operator names the inbox, before the files.
 func TestOperatorNamesTheInbox(t *testing.T) {
 	l := newLive(t, "", "")

@@ -48,7 +48,7 @@ func NewPage(ctx context.Context, c *check.Checker, in *config.Inbox, dir string
 		}
 		w.application(a)
 		mine := slices.DeleteFunc(slices.Clone(all), func(one *campaign.Campaign) bool {
-			return one.ApplicationID != a.ID || !one.Enabled || one.SendType == "reactive"
+			return one.ApplicationID != a.ID || !in.AllowsCampaign(one.ID) || !one.Enabled || one.SendType == "reactive"
 		})
 		slices.SortFunc(mine, func(x, y *campaign.Campaign) int { return int(x.ID - y.ID) })
 		if len(mine) == 0 {

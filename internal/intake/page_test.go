@@ -53,6 +53,23 @@ slicing = {enabled = true, capacity = 600}`)
 	}
 }
 
+// Campaigns that the inbox may not send aren't on its page.
+func TestPageHasAllowedCampaignsAlone(t *testing.T) {
+	h := newHarness(t, "allow_campaigns = [8]", "")
+	page, err := NewPage(t.Context(), h.checker(), &h.config.Inboxes[0], h.config.StateDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(page.Text, "Campaign 7") || !strings.Contains(page.Text, "Campaign 8") {
+		t.Errorf("want campaign 8 alone in the page:\n%s", page.Text)
+	}
+	for name := range page.Examples {
+		if !strings.HasPrefix(name, "campaign-8") {
+			t.Errorf("the examples have %s", name)
+		}
+	}
+}
+
 // The files change only with their content; examples of campaigns that are gone go, and a link is not followed.
 func TestPageFiles(t *testing.T) {
 	h := newHarness(t, "", "")
