@@ -82,8 +82,9 @@ func TestHostile(t *testing.T) {
 	if leaked := h.leaked(); leaked != "" {
 		t.Errorf("%s holds the content of a file outside the inbox", leaked)
 	}
-	h.refusable(n.refusable)
-	within(t, long, "refusing", func() bool { return h.count(h.hostile, "failed", "refused") > 0 })
+	before := h.refused()
+	h.refusable(n.refusable) // behind the incomplete drops that have been given up
+	within(t, patience, "refusing", func() bool { return h.refused() > before })
 	peak := h.peak()
 	began = time.Now()
 	if err := h.process.Process.Signal(syscall.SIGTERM); err != nil {
@@ -99,7 +100,7 @@ func TestHostile(t *testing.T) {
 		{"slowest answer to ten rows of another partner", slowest.Round(10 * time.Millisecond).String()},
 		{"peak of the daemon's memory", fmt.Sprintf("%d MiB", peak>>20)},
 		{"until the drops of long rows had ended", worked.Round(time.Second).String()},
-		{fmt.Sprintf("from SIGTERM to the end, with %s drops to refuse", display.Number(n.refusable)), time.Since(began).Round(10 * time.Millisecond).String()},
+		{fmt.Sprintf("from SIGTERM to the end, with %s drops to refuse and the incomplete ones to give up", display.Number(n.refusable)), time.Since(began).Round(10 * time.Millisecond).String()},
 	})
 }
 
@@ -316,6 +317,11 @@ func (h *hostile) start() {
 		<-h.gone
 	})
 	until(h.T, "ready", func() bool { return exec.Command(h.bin, "status", "--config", h.config).Run() == nil })
+}
+
+// refused counts the drops of the hostile inbox that were refused or given up.
+func (h *hostile) refused() int {
+	return h.count(h.hostile, "failed", "refused") + h.count(h.hostile, "failed", "part")
 }
 
 // in reports whether a folder of an inbox has the folder of a drop.
