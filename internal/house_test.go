@@ -55,9 +55,10 @@ var may = map[string][]string{
 	"api":               {"campaign"},
 	"control":           {"api", "campaign", "config", "display", "safeio", "send", "source"},
 	"control/dashboard": {"api", "campaign", "control", "display"},
+	"webhooks":          {"campaign", "config", "receipts", "store"},
 	"service": {"api", "calendar", "campaign", "check", "config", "contact", "control", "display", "failpoint", "filing", "folders", "intake", "keylock", "media", "plan", "plan/document", "report", "safeio", "send",
 		"source", "store", "watch"},
-	"daemon": {"api", "campaign", "check", "config", "control", "control/dashboard", "failpoint", "filing", "folders", "intake", "media", "notify", "plan", "receipts", "relay", "send", "service", "store", "watch"},
+	"daemon": {"api", "campaign", "check", "config", "control", "control/dashboard", "failpoint", "filing", "folders", "intake", "media", "notify", "plan", "receipts", "relay", "send", "service", "store", "watch", "webhooks"},
 }
 
 // driverMay lists the rooms that a driver may import. A driver is a room send/<name> that send/drivers imports.

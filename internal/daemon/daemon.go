@@ -39,6 +39,7 @@ import (
 	"campaignd/internal/send"
 	"campaignd/internal/service"
 	"campaignd/internal/store"
+	"campaignd/internal/webhooks"
 )
 
 // Names in the state folder (docs/contract.md 11).
@@ -80,7 +81,7 @@ type Daemon struct {
 	stopping  atomic.Bool
 	notifies  bool // Options.Notify was given
 	states    states
-	hooks     *hooks
+	hooks     *webhooks.Hooks
 	notifier  *notify.Notifier
 	refresher *refresher
 	media     *media.Files
@@ -123,18 +124,21 @@ func Open(o Options) (*Daemon, error) {
 	}
 	d.refresher = newRefresher(d)
 	d.refresher.use(drivers)
-	d.hooks = newHooks(d)
-	table, err := d.hooks.prepare(o.Config, o.Getenv)
-	if err != nil {
-		return nil, err
-	}
-	d.hooks.use(table, o.Config.Listen)
-	if err := os.MkdirAll(o.Config.StateDir, 0o750); err != nil {
-		return nil, fmt.Errorf("make state folder: %w", err)
-	}
 	d.registry = prometheus.NewRegistry()
 	if d.metrics, err = control.NewMetrics(d.registry); err != nil {
 		return nil, err
+	}
+	d.hooks = webhooks.New(webhooks.Options{
+		Store: func() *store.Store { return d.store }, Drivers: func() []config.Driver { return d.current().Drivers() },
+		Templates: d.refresher.changed, Metrics: d.metrics, Log: o.Log, Now: o.Now,
+	})
+	table, err := d.hooks.Prepare(o.Config, o.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	d.hooks.Use(table, o.Config.Listen)
+	if err := os.MkdirAll(o.Config.StateDir, 0o750); err != nil {
+		return nil, fmt.Errorf("make state folder: %w", err)
 	}
 	d.store, err = store.Open(filepath.Join(o.Config.StateDir, service.StoreName), store.Options{NoSync: failpoint.Setting("NOSYNC") != ""})
 	if err != nil {
@@ -268,7 +272,7 @@ func (d *Daemon) work(ctx context.Context) error {
 	d.runHub(ctx, group)
 	group.Go(func() error { return d.intake.Run(ctx) })
 	group.Go(func() error { return d.inboxes.run(ctx, d.current()) })
-	group.Go(func() error { d.hooks.matchUnmatched(ctx); return nil })
+	group.Go(func() error { d.hooks.Run(ctx); return nil })
 	group.Go(func() error { d.refresher.run(ctx); return nil })
 	group.Go(func() error { d.keeper.RenewReports(ctx); return nil })
 	group.Go(func() error { d.housekeeping(ctx); return nil })
@@ -353,7 +357,7 @@ func (d *Daemon) serve(ctx context.Context, listening chan<- struct{}) error {
 		Socket: control.SocketPath(c.StateDir), Group: c.SocketGroup, Listen: c.Listen, TokenFile: c.TokenFile,
 		StateToken: filepath.Join(c.StateDir, tokenName), Partners: d.partnerTokens, MetricsToken: c.MetricsToken, TrustedProxies: proxies(c.TrustedProxies),
 		Getenv: d.opts.Getenv, Registry: d.registry, Pages: pages, Log: d.log,
-		Hooks: d.hooks.handlers(),
+		Hooks: d.hooks.Handlers(),
 		OnListen: func(socket, web string) {
 			d.log.Info("listening", "socket", socket, "http", web)
 			close(listening)
@@ -404,9 +408,9 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 		return &api.Error{Code: api.CodeInvalid, Message: "the configuration is invalid; the old one stays in force", Problems: problems.List}
 	}
 	drivers, err := d.opts.Drivers(c, d.opts.Getenv)
-	var table hookTable
+	var table webhooks.Table
 	if err == nil {
-		table, err = d.hooks.prepare(c, d.opts.Getenv)
+		table, err = d.hooks.Prepare(c, d.opts.Getenv)
 	}
 	var tokens map[string]string
 	if err == nil {
@@ -433,7 +437,7 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 	d.mu.Lock()
 	d.config, d.configAt, d.problem, d.tokens = c, d.now(), "", tokens
 	d.mu.Unlock()
-	d.hooks.use(table, c.Listen)
+	d.hooks.Use(table, c.Listen)
 	d.refresher.use(drivers)
 	d.send.Configure(d.applications(c, drivers))
 	d.intake.Configure(d.checker(c, drivers))

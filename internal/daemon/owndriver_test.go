@@ -244,7 +244,7 @@ func TestOwnDriverSends(t *testing.T) {
 		}
 		call := func(body string) int {
 			rec := httptest.NewRecorder()
-			w.running.hooks.handlers()["/hooks/pigeon"].ServeHTTP(rec, httptest.NewRequest(http.MethodPost, "/hooks/pigeon", strings.NewReader(body)))
+			w.running.hooks.Handlers()["/hooks/pigeon"].ServeHTTP(rec, httptest.NewRequest(http.MethodPost, "/hooks/pigeon", strings.NewReader(body)))
 			return rec.Code
 		}
 		key := strings.Split(strings.Split(readAll(t, filepath.Join(w.folder("a"), "results.csv")), "\n")[1], ",")[6] // providerId

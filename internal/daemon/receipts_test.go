@@ -51,7 +51,7 @@ func (w *harness) webhook(body []byte, signature string) int {
 		r.Header.Set("X-Hub-Signature-256", signature)
 	}
 	rec := httptest.NewRecorder()
-	w.running.hooks.handlers()[whatsappHooks].ServeHTTP(rec, r)
+	w.running.hooks.Handlers()[whatsappHooks].ServeHTTP(rec, r)
 	return rec.Code
 }
 
@@ -259,7 +259,7 @@ func TestUnsignedWebhooksAreRefused(t *testing.T) {
 		}
 		get := func(token string) (int, string) {
 			rec := httptest.NewRecorder()
-			w.running.hooks.handlers()[whatsappHooks].ServeHTTP(rec, httptest.NewRequest(http.MethodGet,
+			w.running.hooks.Handlers()[whatsappHooks].ServeHTTP(rec, httptest.NewRequest(http.MethodGet,
 				whatsappHooks+"?hub.mode=subscribe&hub.challenge=4711&hub.verify_token="+token, nil))
 			return rec.Code, rec.Body.String()
 		}

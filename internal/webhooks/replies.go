@@ -1,4 +1,4 @@
-package daemon
+package webhooks
 
 import (
 	"context"
@@ -9,21 +9,21 @@ import (
 )
 
 // addReplies stores replies and starts a search for their sendings.
-func (h *hookReceiver) addReplies(replies []receipts.Reply) error {
+func (h *receiver) addReplies(replies []receipts.Reply) error {
 	if len(replies) == 0 {
 		return nil
 	}
 	list := make([]store.NewReply, len(replies))
 	for i, r := range replies {
 		if r.At.IsZero() {
-			r.At = h.d.now().UTC()
+			r.At = h.Now().UTC()
 		}
 		list[i] = store.NewReply{Reply: store.Reply{ContactCode: withPlus(r.Contact), At: r.At, Type: r.Type, Text: r.Text, ID: r.ID, Quoted: r.Quoted}, UserID: r.UserID}
 		for _, p := range h.channels[r.Account] {
 			list[i].Places = append(list[i].Places, p.Place)
 		}
 	}
-	if err := h.d.store.AddReplies(list); err != nil {
+	if err := h.Store().AddReplies(list); err != nil {
 		return err
 	}
 	h.match()
@@ -31,7 +31,7 @@ func (h *hookReceiver) addReplies(replies []receipts.Reply) error {
 }
 
 // stopWords appends to outs the opt-outs of the contacts that replied with a stop word.
-func (h *hookReceiver) stopWords(outs []store.OptOut, replies []receipts.Reply) ([]store.OptOut, error) {
+func (h *receiver) stopWords(outs []store.OptOut, replies []receipts.Reply) ([]store.OptOut, error) {
 	for _, r := range replies {
 		if err := h.learn(r.UserID, r.Contact, ""); err != nil {
 			return nil, err
@@ -42,7 +42,7 @@ func (h *hookReceiver) stopWords(outs []store.OptOut, replies []receipts.Reply) 
 			}
 			for _, contact := range []string{withPlus(r.Contact), r.UserID} {
 				if contact != "" {
-					outs = append(outs, store.OptOut{ApplicationID: p.Application, ChannelType: p.ChannelType, ContactCode: contact, At: h.d.now().UTC(), Source: "reply"})
+					outs = append(outs, store.OptOut{ApplicationID: p.Application, ChannelType: p.ChannelType, ContactCode: contact, At: h.Now().UTC(), Source: "reply"})
 				}
 			}
 		}
@@ -60,15 +60,15 @@ const (
 )
 
 // match starts a search for the messages of receipts and replies.
-func (h *hooks) match() {
+func (h *Hooks) match() {
 	select {
 	case h.unmatched <- struct{}{}:
 	default: // it is asked for already
 	}
 }
 
-// matchUnmatched looks for the messages of receipts without a key and of replies, until ctx ends.
-func (h *hooks) matchUnmatched(ctx context.Context) {
+// Run looks for the messages of receipts without a key and of replies, until ctx ends.
+func (h *Hooks) Run(ctx context.Context) {
 	again := time.NewTimer(0) // those left by the last run
 	defer again.Stop()
 	var took time.Duration
@@ -87,7 +87,7 @@ func (h *hooks) matchUnmatched(ctx context.Context) {
 		case <-gather.C:
 		}
 		begin := time.Now()
-		left := h.matchOnce(h.d.now().Add(-receiptSettled))
+		left := h.matchOnce(h.Now().Add(-receiptSettled))
 		took = time.Since(begin)
 		if left {
 			again.Reset(receiptSettled + time.Second)
@@ -96,16 +96,16 @@ func (h *hooks) matchUnmatched(ctx context.Context) {
 }
 
 // matchOnce reports whether something is left for another search.
-func (h *hooks) matchOnce(settled time.Time) (left bool) {
-	told, receipts, err := h.d.store.MatchReceipts(settled)
+func (h *Hooks) matchOnce(settled time.Time) (left bool) {
+	told, receipts, err := h.Store().MatchReceipts(settled)
 	if err != nil {
-		h.d.log.Error("match receipts; retrying", "err", err)
+		h.Log.Error("match receipts; retrying", "err", err)
 	}
 	h.count(told)
-	replies, err2 := h.d.store.MatchReplies(settled)
+	replies, err2 := h.Store().MatchReplies(settled)
 	if err2 != nil {
-		h.d.log.Error("match replies; retrying", "err", err2)
+		h.Log.Error("match replies; retrying", "err", err2)
 	}
-	h.d.metrics.Replies(replies.Matched, replies.Unmatched)
+	h.Metrics.Replies(replies.Matched, replies.Unmatched)
 	return err != nil || err2 != nil || receipts+replies.Left > 0
 }

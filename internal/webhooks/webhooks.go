@@ -1,9 +1,17 @@
-package daemon
+// Package webhooks takes what providers report over HTTP, such as delivery receipts, replies and
+// opt-outs, and records it in the store. Drivers read their provider's format (receipts.Receiver);
+// this room knows to which sending, contact and application an event belongs. It is a room of its own
+// because the drivers' formats, the store and HTTP meet only here.
+//
+// A call is answered after its events are stored. A receipt or reply whose message isn't known yet is
+// kept, and Run looks for its message again and again.
+package webhooks
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -15,17 +23,35 @@ import (
 	"campaignd/internal/store"
 )
 
-// hookChannel is a channel that receives webhooks.
-type hookChannel struct {
+// place is a channel that receives webhooks.
+type place struct {
 	store.Place
 	stopWords []string
 }
 
-// hooks serves the webhooks of all drivers with the secrets of the configuration in force and records
+// Metrics count what arrives.
+type Metrics interface {
+	HookRefused()
+	HookIgnored(why string, n int)
+	Delivery(application int64, state campaign.DeliveryState)
+	Replies(matched, unmatched int)
+}
+
+// Options are the parts that webhooks use.
+type Options struct {
+	Store     func() *store.Store // it is opened after the webhooks were prepared
+	Drivers   func() []config.Driver
+	Templates func([]receipts.TemplateChange) // passes on what is reported about templates
+	Metrics   Metrics
+	Log       *slog.Logger
+	Now       func() time.Time
+}
+
+// Hooks serves the webhooks of all drivers with the secrets of the configuration in force and records
 // their events in the store.
-type hooks struct {
-	d         *Daemon
-	current   atomic.Pointer[hookTable]
+type Hooks struct {
+	Options
+	current   atomic.Pointer[Table]
 	unmatched chan struct{} // a receipt or reply arrived whose message isn't known yet
 
 	mu       sync.Mutex // guards what follows
@@ -33,28 +59,29 @@ type hooks struct {
 	unlogged int
 }
 
-// hookTable holds the handlers of one configuration's webhooks, by driver.
-type hookTable map[string]http.Handler
+// Table holds the handlers of one configuration's webhooks, by driver.
+type Table map[string]http.Handler
 
-// hookReceiver records the events of one driver's webhooks.
-type hookReceiver struct {
-	*hooks
-	channels map[string][]hookChannel // by account
+// receiver records the events of one driver's webhooks.
+type receiver struct {
+	*Hooks
+	channels map[string][]place // by account
 }
 
-func newHooks(d *Daemon) *hooks { return &hooks{d: d, unmatched: make(chan struct{}, 1)} }
+// New returns the webhooks of a daemon. It does no I/O.
+func New(o Options) *Hooks { return &Hooks{Options: o, unmatched: make(chan struct{}, 1)} }
 
-// hookPath is the path of the webhooks of all drivers, which each driver's name follows.
-const hookPath = "/hooks/"
+// path is the path of the webhooks of all drivers, which each driver's name follows.
+const path = "/hooks/"
 
-// handlers returns the handlers of all drivers that have webhooks, by path.
-func (h *hooks) handlers() map[string]http.Handler {
+// Handlers returns the handlers of all drivers that have webhooks, by path.
+func (h *Hooks) Handlers() map[string]http.Handler {
 	all := map[string]http.Handler{}
-	for _, driver := range h.d.current().Drivers() {
+	for _, driver := range h.Drivers() {
 		if driver.Webhooks == nil {
 			continue
 		}
-		all[hookPath+driver.Name] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		all[path+driver.Name] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if handler := (*h.current.Load())[driver.Name]; handler != nil {
 				handler.ServeHTTP(w, r)
 				return
@@ -65,12 +92,12 @@ func (h *hooks) handlers() map[string]http.Handler {
 	return all
 }
 
-// prepare creates the handlers of c's webhooks. It changes nothing; use does.
-func (h *hooks) prepare(c *config.Config, getenv func(string) string) (hookTable, error) {
-	table := hookTable{}
+// Prepare creates the handlers of c's webhooks. It changes nothing; Use does.
+func (h *Hooks) Prepare(c *config.Config, getenv func(string) string) (Table, error) {
+	table := Table{}
 	var problems []error
 	for _, driver := range c.Drivers() {
-		receiver := &hookReceiver{h, map[string][]hookChannel{}}
+		to := &receiver{h, map[string][]place{}}
 		var settings []config.Settings
 		for _, a := range c.Applications {
 			for name, ch := range a.Channels {
@@ -79,7 +106,7 @@ func (h *hooks) prepare(c *config.Config, getenv func(string) string) (hookTable
 					continue
 				}
 				if account, stopWords := reporter.Reports(); account != "" {
-					receiver.channels[account] = append(receiver.channels[account], hookChannel{store.Place{Application: a.ID, ChannelType: name}, stopWords})
+					to.channels[account] = append(to.channels[account], place{store.Place{Application: a.ID, ChannelType: name}, stopWords})
 					settings = append(settings, ch.Settings)
 				}
 			}
@@ -87,7 +114,7 @@ func (h *hooks) prepare(c *config.Config, getenv func(string) string) (hookTable
 		if driver.Webhooks == nil || len(settings) == 0 {
 			continue
 		}
-		handler, err := driver.Webhooks(settings, config.WebhookEnvironment{Secret: config.SecretReader(getenv), Receiver: receiver, Refused: h.refused})
+		handler, err := driver.Webhooks(settings, config.WebhookEnvironment{Secret: config.SecretReader(getenv), Receiver: to, Refused: h.refused})
 		if err != nil {
 			problems = append(problems, fmt.Errorf("webhooks of the driver %s: %w", driver.Name, err))
 			continue
@@ -97,26 +124,27 @@ func (h *hooks) prepare(c *config.Config, getenv func(string) string) (hookTable
 	return table, errors.Join(problems...)
 }
 
-func (h *hooks) use(table hookTable, listen string) {
+// Use puts a prepared configuration in force.
+func (h *Hooks) Use(table Table, listen string) {
 	h.current.Store(&table)
 	if len(table) > 0 && listen == "" {
-		h.d.log.Warn("channels take webhooks, but none can arrive: listen is empty")
+		h.Log.Warn("channels take webhooks, but none can arrive: listen is empty")
 	}
 }
 
 // refusedEvery is the minimum interval between log lines about refused calls.
 const refusedEvery = time.Minute
 
-func (h *hooks) refused(err error) {
+func (h *Hooks) refused(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.d.metrics.HookRefused()
-	now := h.d.now()
+	h.Metrics.HookRefused()
+	now := h.Now()
 	if since := now.Sub(h.loggedAt); since >= 0 && since < refusedEvery {
 		h.unlogged++
 		return
 	}
-	h.d.log.Warn("webhook refused", "err", err, "othersSinceLast", h.unlogged)
+	h.Log.Warn("webhook refused", "err", err, "othersSinceLast", h.unlogged)
 	h.loggedAt, h.unlogged = now, 0
 }
 
@@ -126,22 +154,22 @@ func withPlus(digits string) string {
 }
 
 // Receive implements receipts.Receiver.
-func (h *hookReceiver) Receive(_ context.Context, events receipts.Events) error {
+func (h *receiver) Receive(_ context.Context, events receipts.Events) error {
 	outs, err := h.optOuts(events)
 	if err != nil {
 		return err
 	}
 	if len(outs) > 0 {
-		if _, err := h.d.store.AddOptOuts(outs); err != nil {
+		if _, err := h.Store().AddOptOuts(outs); err != nil {
 			return err
 		}
 	}
 	if err := h.addReplies(events.Replies); err != nil {
 		return err
 	}
-	h.d.refresher.changed(events.Templates)
+	h.Templates(events.Templates)
 	for why, n := range events.Ignored {
-		h.d.metrics.HookIgnored(string(why), n)
+		h.Metrics.HookIgnored(string(why), n)
 	}
 	var reports []store.Receipt
 	for _, s := range events.Statuses {
@@ -158,7 +186,7 @@ func (h *hookReceiver) Receive(_ context.Context, events receipts.Events) error 
 	if len(reports) == 0 {
 		return nil
 	}
-	told, err := h.d.store.RecordReceipts(reports)
+	told, err := h.Store().RecordReceipts(reports)
 	if err != nil {
 		return err
 	}
@@ -168,13 +196,13 @@ func (h *hookReceiver) Receive(_ context.Context, events receipts.Events) error 
 
 // optOuts returns the opt-outs of events. It learns user ids on the way, so that the store knows each
 // contact by every name.
-func (h *hookReceiver) optOuts(events receipts.Events) (outs []store.OptOut, err error) {
+func (h *receiver) optOuts(events receipts.Events) (outs []store.OptOut, err error) {
 	add := func(account string, contacts ...string) {
 		for _, p := range h.channels[account] {
 			for _, contact := range contacts {
 				if contact != "" {
 					outs = append(outs, store.OptOut{ApplicationID: p.Application, ChannelType: p.ChannelType, ContactCode: contact,
-						At: h.d.now().UTC(), Source: "webhook"})
+						At: h.Now().UTC(), Source: "webhook"})
 				}
 			}
 		}
@@ -184,7 +212,7 @@ func (h *hookReceiver) optOuts(events receipts.Events) (outs []store.OptOut, err
 			return nil, err
 		}
 		if s.OptedOut {
-			contact, err := h.d.store.ContactOf(s.Key) // as the drop wrote it, which Meta may write differently
+			contact, err := h.Store().ContactOf(s.Key) // as the drop wrote it, which Meta may write differently
 			if err != nil {
 				return nil, err
 			}
@@ -201,7 +229,7 @@ func (h *hookReceiver) optOuts(events receipts.Events) (outs []store.OptOut, err
 	}
 	for _, m := range events.Moves {
 		for _, pair := range [][2]string{{withPlus(m.Contact), withPlus(m.NewContact)}, {m.UserID, m.NewUserID}, {m.UserID, withPlus(m.NewContact)}, {withPlus(m.Contact), m.NewUserID}} {
-			if err := h.d.store.SamePerson(pair[0], pair[1]); err != nil {
+			if err := h.Store().SamePerson(pair[0], pair[1]); err != nil {
 				return nil, err
 			}
 		}
@@ -211,18 +239,18 @@ func (h *hookReceiver) optOuts(events receipts.Events) (outs []store.OptOut, err
 
 // learn records to which contact a user id belongs: to the number that came with it, else to the contact of our
 // message with that key.
-func (h *hookReceiver) learn(userID, number, key string) error {
+func (h *receiver) learn(userID, number, key string) error {
 	if userID == "" {
 		return nil
 	}
 	contact := withPlus(number)
 	if contact == "" {
-		known, err := h.d.store.ContactOfUserID(userID)
+		known, err := h.Store().ContactOfUserID(userID)
 		if err != nil {
 			return err
 		}
 		if contact = known; contact == "" && key != "" {
-			if contact, err = h.d.store.ContactOf(key); err != nil {
+			if contact, err = h.Store().ContactOf(key); err != nil {
 				return err
 			}
 		}
@@ -230,16 +258,16 @@ func (h *hookReceiver) learn(userID, number, key string) error {
 	if contact == "" || contact == userID {
 		return nil
 	}
-	return h.d.store.LearnUserID(userID, contact, h.d.now())
+	return h.Store().LearnUserID(userID, contact, h.Now())
 }
 
 // count updates the metrics and starts a search for unmatched receipts.
-func (h *hooks) count(told []store.ReceiptResult) {
+func (h *Hooks) count(told []store.ReceiptResult) {
 	for _, one := range told {
 		if one.Application == 0 {
 			h.match()
 			continue
 		}
-		h.d.metrics.Delivery(one.Application, one.State)
+		h.Metrics.Delivery(one.Application, one.State)
 	}
 }
