@@ -88,6 +88,10 @@ func New(kind Kind, country string, userIDs bool) (Rules, error) {
 	return r, nil
 }
 
+// Sent returns the rules of what a driver of phone numbers is handed: Normal.To, or a contact that an
+// older release stored as it was written.
+func Sent() Rules { return Rules{kind: Digits, userIDs: true} }
+
 // Kind returns the kind of contact that the rules read.
 func (r Rules) Kind() Kind { return r.kind }
 

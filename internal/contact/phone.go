@@ -10,7 +10,7 @@ const shortestDigits = 3
 
 // normalizePhone reads a phone number (docs/contract.md 4, Phone numbers).
 func (r Rules) normalizePhone(buf, cell []byte) (Normal, Refusal) {
-	if r.isPlain(cell) {
+	if r.isPlain(cell) || r.kind == Digits && len(cell) <= maxDigits && len(cell) >= shortestDigits && allDigits(cell) {
 		return Normal{To: cell, Key: cell}, Refusal{}
 	}
 	var d number
@@ -69,6 +69,15 @@ func (r Rules) isPlain(cell []byte) bool {
 		state = automaton[int(state)+int(digit)]
 	}
 	return automaton[int(state)+marksEntry] != 0
+}
+
+func allDigits(cell []byte) bool {
+	for _, c := range cell {
+		if c-'0' > 9 {
+			return false
+		}
+	}
+	return true
 }
 
 // A reading is what digits are understood as: a calling code, digits that weren't written, and the rest.

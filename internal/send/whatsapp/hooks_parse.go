@@ -221,11 +221,11 @@ func preference(raw json.RawMessage, v *hookValue) (receipts.Preference, bool) {
 // onlyDigits returns the digits of a phone number, or "" if s isn't one.
 func onlyDigits(s string) string {
 	var buf [maxDigits]byte
-	digits, err := appendDigits(buf[:0], []byte(s))
-	if err != nil {
+	r, err := parseRecipient(buf[:0], []byte(s))
+	if err != nil || r.userID {
 		return ""
 	}
-	return string(digits)
+	return string(r.text)
 }
 
 // unixTime parses Unix seconds, a string or a number. It returns the zero time for anything else.

@@ -69,7 +69,7 @@ func (c *Channel) address(buf []byte, m *send.Message) (addressed, send.Result, 
 	var a addressed
 	var err error
 	if a.to, err = parseRecipient(buf, []byte(m.Recipient())); err != nil {
-		return a, send.Result{Verdict: send.VerdictPermanent, Detail: "the contact's number " + err.Error()}, false
+		return a, send.Result{Verdict: send.VerdictPermanent, Detail: err.Error()}, false
 	}
 	var language []byte
 	a.template, language, a.isTemplate = templateOf(m.Content)

@@ -162,7 +162,7 @@ func (c *Channel) Compile(item json.RawMessage, names []string) (*campaign.Templ
 func (c *Channel) CheckMessage(contactCode, content []byte) error {
 	var buf [maxDigits]byte
 	if _, err := parseRecipient(buf[:0], contactCode); err != nil {
-		return fmt.Errorf("contactCode %w", err)
+		return fmt.Errorf("contactCode: %w", err)
 	}
 	return checkContent(content)
 }
