@@ -90,6 +90,7 @@ type Intake struct {
 
 	mu               sync.Mutex // guards all below
 	waits            map[[2]string]wait
+	lists            map[[2]string]listWait        // lists of opt-outs that wait for room, by inbox and file name
 	deferredControls map[[2]string][]watch.Control // control files for drops that are not accepted yet, by inbox and name
 	working          map[campaign.ID]float64       // progress of running checks, 0 to 1
 }
@@ -102,7 +103,7 @@ func New(o Options) *Intake {
 	in := &Intake{
 		store: o.Store, stateDir: o.StateDir, dispatcher: o.Dispatcher, inboxes: o.Inboxes, media: o.Media, accepted: o.Accepted, keeper: o.Keeper, now: o.Now,
 		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), claims: newClaims(), pending: newPending(),
-		waits: map[[2]string]wait{}, deferredControls: map[[2]string][]watch.Control{}, working: map[campaign.ID]float64{},
+		waits: map[[2]string]wait{}, lists: map[[2]string]listWait{}, deferredControls: map[[2]string][]watch.Control{}, working: map[campaign.ID]float64{},
 	}
 	if in.now == nil {
 		in.now = time.Now

@@ -141,6 +141,12 @@ func (in *Intake) contentNotes(path string) []watch.Note {
 		}
 		notes = append(notes, watch.Note{Name: key[1], Reason: w.reason, Text: fmt.Sprintf("campaignd has all files of the drop %q. It waits%s: %s.", key[1], until, w.reason)})
 	}
+	for key, w := range in.lists {
+		if key[0] == path && now.Sub(w.control.FirstSeen) >= inbox.NoteAfter {
+			notes = append(notes, watch.Note{Name: key[1], Reason: w.reason, Text: fmt.Sprintf("campaignd reads %s as a list of opt-outs. It waits until %s and then goes to failed/: %s.",
+				key[1], watch.Until(w.control.FirstSeen.Add(inbox.PairTimeout)), w.reason)})
+		}
+	}
 	for key, controls := range in.deferredControls {
 		for _, c := range controls {
 			if key[0] == path && now.Sub(c.FirstSeen) >= inbox.NoteAfter {

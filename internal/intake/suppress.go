@@ -43,12 +43,15 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 	leave, full := in.pending.admit(inbox, load{bytes: info.Size()})
 	if full != "" {
 		if in.now().Sub(c.FirstSeen) > inbox.PairTimeout {
+			in.endListWait(c)
 			return in.failControl(c, fmt.Sprintf("it waited %s for drops of this inbox to end: %s; upload it again when some have ended, or ask the operator",
 				formatDuration(inbox.PairTimeout), full))
 		}
 		in.log.Once("full "+c.Inbox+" "+c.File.Name, "a list of opt-outs waits for drops of its inbox to end", "inbox", c.Inbox, "file", c.File.Name, "reason", full)
+		in.setListWait(c, full)
 		return nil // the next scan tries again
 	}
+	in.endListWait(c)
 	defer leave()
 	done, err := list.Import(ctx, in.store, f)
 	if errors.Is(err, store.ErrTooManyOptOuts) {

@@ -150,11 +150,25 @@ func TestListIsNotCounted(t *testing.T) {
 		t.Errorf("%d opt-outs, want 0 while there is no room", n)
 	}
 	seen := h.controlSeen("x.suppress.csv")
+	if waits := h.in.Waits(h.inbox); len(waits) != 1 || waits[0].Name != "x.suppress.csv" || !strings.Contains(waits[0].Reason, "80 bytes") {
+		t.Errorf("waits %+v, want that of the list", waits)
+	}
+	h.scanned()
+	if got := h.note("x.suppress.csv"); got != "" {
+		t.Errorf("a note at once: %q", got)
+	}
+	h.clock = h.clock.Add(2 * time.Minute)
+	h.scanned()
+	wantParts(t, h.note("x.suppress.csv"), "campaignd reads x.suppress.csv as a list of opt-outs. It waits until", "then goes to failed/: the unfinished drops of this inbox have 80 bytes")
 	leave()
 	h.in.Control(seen) // the next scan
 	h.work()
 	if n := len(h.optOuts()); n != 1 {
 		t.Errorf("%d opt-outs, want 1 once there is room", n)
+	}
+	h.scanned()
+	if got := h.note("x.suppress.csv"); got != "" {
+		t.Errorf("the list is taken in and its note stays: %q", got)
 	}
 	if leave, full = h.in.pending.admit(inbox, load{drops: 1, bytes: 100}); full != "" {
 		t.Errorf("the list is still counted: %s", full)

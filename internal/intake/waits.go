@@ -3,6 +3,7 @@ package intake
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,31 @@ type wait struct {
 	until  time.Time // time of the next examination; zero if only a change causes one
 	reason string
 	noteTimes
+}
+
+// listWait is the wait of a list of opt-outs for room in its inbox.
+type listWait struct {
+	control watch.Control
+	since   time.Time
+	reason  string
+}
+
+// setListWait records why a list waits.
+func (in *Intake) setListWait(c watch.Control, reason string) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	key := [2]string{c.Inbox, c.File.Name}
+	w := listWait{c, in.now(), reason}
+	if old, had := in.lists[key]; had {
+		w.since = old.since
+	}
+	in.lists[key] = w
+}
+
+func (in *Intake) endListWait(c watch.Control) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	delete(in.lists, [2]string{c.Inbox, c.File.Name})
 }
 
 // stillWaits reports whether nothing has changed for a drop that was examined and has to wait.
@@ -52,14 +78,19 @@ type Wait struct {
 	Since        time.Time
 }
 
-// Waits returns the drops of an inbox that wait for a proof, a line end or free space, oldest
-// first.
+// Waits returns the drops of an inbox that wait for a proof, a line end or free space, and its
+// lists of opt-outs that wait for room, oldest first.
 func (in *Intake) Waits(inbox string) []Wait {
 	inbox = filepath.Clean(inbox)
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	var list []Wait
 	for key, w := range in.waits {
+		if key[0] == inbox {
+			list = append(list, Wait{Name: key[1], Reason: w.reason, Since: w.since})
+		}
+	}
+	for key, w := range in.lists {
 		if key[0] == inbox {
 			list = append(list, Wait{Name: key[1], Reason: w.reason, Since: w.since})
 		}
@@ -111,7 +142,13 @@ func (in *Intake) forgetGone() {
 	for key, kept := range in.deferredControls {
 		controls[key] = kept[0].File.Name
 	}
+	lists := slices.Collect(maps.Values(in.lists))
 	in.mu.Unlock()
+	for _, w := range lists {
+		if missing(filepath.Join(w.control.Inbox, w.control.File.Name)) {
+			in.endListWait(w.control)
+		}
+	}
 	for key, name := range waits {
 		if missing(filepath.Join(key[0], name)) {
 			in.endWait(key[0], key[1])
