@@ -68,7 +68,7 @@ func TestWhatsAppMedia(t *testing.T) {
 	})
 	s.check(os.Remove(filepath.Join(s.dir, "campaigns/spring.png")))
 	s.fake.AnswerUploads(nil)
-	wantText(t, "the report", s.file("first", "report.txt"), "2 messages")
+	wantText(t, "the report", s.file("first", "report.txt"), "both messages were sent")
 	s.write("campaigns/spring.png", picture.String())
 	s.drop("second", 7, "34666000333,Edith\n")
 	if got := s.fake.Uploads(); len(got) != 1 || got[0].Name != "spring.png" {
