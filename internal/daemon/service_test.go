@@ -80,7 +80,7 @@ func TestServiceSteers(t *testing.T) {
 		audited := auditActions(t, d)
 		change, err = d.Cancel(ctx, w.id("winter"), who)
 		w.check(err)
-		if diff := cmp.Diff(api.Change{ID: change.ID, Name: "winter", From: campaign.StateCanceled, State: campaign.StateCanceled}, change); diff != "" {
+		if diff := cmp.Diff(api.Change{ID: change.ID, Name: "winter", From: campaign.StateCanceled, State: campaign.StateCanceled, Canceled: 20}, change); diff != "" {
 			t.Errorf("canceled again: %s", diff)
 		}
 		if diff := cmp.Diff(audited, auditActions(t, d)); diff != "" {
