@@ -14,6 +14,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
 	"campaignd/internal/config"
+	"campaignd/internal/contact"
 	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/recipients"
 	"campaignd/internal/store"
@@ -67,29 +68,35 @@ func (o OptOuts) Import(ctx context.Context, st OptOutAdder, f *os.File) (done O
 		done.Problems = problems
 		return done, err
 	}
-	im := optOutImporter{OptOuts: o, store: st, at: time.Now().UTC(), code: column(reader, "contactCode"), channel: column(reader, "channelType"),
+	im := optOutImporter{OptOuts: o, store: st, at: time.Now().UTC(), code: -1, channel: column(reader, "channelType"),
 		channels: o.Config.ChannelNames(o.Applications), refusal: o.Config.OptOutContacts(o.Applications)}
-	for _, name := range []string{"phone", "telefono", "teléfono", "email"} { // as other programs head such lists
+	for _, name := range []string{"contactCode", "phone", "telefono", "teléfono", "email"} { // as other programs head such lists
 		if im.code < 0 {
 			im.code = column(reader, name)
 		}
 	}
-	bare := im.code < 0 && bareContacts(reader.Columns())
-	switch {
-	case bare: // there is no header whose problems count
-		im.code, im.channel = 0, len(reader.Columns())-2 // the second of two, -1 of one
-		if im.channel == 0 {
-			im.channel = 1
+	var first *csvfile.Batch // read to find the contacts
+	switch bare := im.contactIn(reader.Columns()); {
+	case im.code < 0 && bare >= 0: // there is no header whose problems count
+		im.code, im.channel = bare, im.bareChannel(reader.Columns(), bare)
+		channel := ""
+		if im.channel >= 0 {
+			channel = reader.Columns()[im.channel]
 		}
-		im.add(1, []byte(reader.Columns()[0]), strings.Join(reader.Columns()[1:], ""))
+		im.add(1, []byte(reader.Columns()[bare]), channel)
 	case problems.Count > 0:
 		done.Problems = problems
 		return done, nil
 	case im.code < 0:
-		done.Problems.AddCode("column-missing", o.Name, 1, 1, "contactCode", "no such column; the first line must name the columns: contactCode and, for opt-outs of a single channel, channelType")
-		return done, nil
+		if first, err = im.findContacts(reader); err != nil {
+			return done, err
+		}
+		if im.code < 0 {
+			done.Problems.AddCode("column-missing", o.Name, 1, 1, "contactCode", "no such column; the first line must name the columns: contactCode and, for opt-outs of a single channel, channelType")
+			return done, nil
+		}
 	}
-	err = im.readAll(reader)
+	err = im.readAll(reader, first)
 	if info.Unterminated {
 		im.done.Problems.AddCode("line-unterminated", o.Name, int(info.Lines), 0, "", "the last line has no line end: if the upload was cut off, upload the whole list again")
 	}
@@ -101,17 +108,16 @@ func column(reader *csvfile.Reader, name string) int {
 	return slices.IndexFunc(reader.Columns(), func(c string) bool { return strings.EqualFold(c, name) })
 }
 
-// bareContacts reports whether the first line is an opt-out instead of a header: a number or an
-// address and perhaps a channel. Treating it as a header would lose an opt-out.
-func bareContacts(cells []string) bool {
-	if len(cells) == 0 || len(cells) > 2 || recipients.ContactReason([]byte(cells[0])) != "" {
-		return false
-	}
-	if strings.Contains(cells[0], "@") {
-		return true
-	}
+// contactIn returns the index of the first cell that is a phone number, an address or a user id, or -1.
+// A first line with one is an opt-out instead of a header; treating it as a header would lose it.
+func (im *optOutImporter) contactIn(cells []string) int {
+	return slices.IndexFunc(cells, func(cell string) bool { return looksLikeNumber(cell) || im.isContact([]byte(cell)) })
+}
+
+// looksLikeNumber reports whether a cell is five digits or more, with what separates digits.
+func looksLikeNumber(cell string) bool {
 	digits := 0
-	for _, c := range cells[0] {
+	for _, c := range cell {
 		switch {
 		case '0' <= c && c <= '9':
 			digits++
@@ -121,6 +127,83 @@ func bareContacts(cells []string) bool {
 	}
 	return digits >= 5
 }
+
+// isContact reports whether a cell is a phone number, an address or a user id, whatever the channels take.
+func (im *optOutImporter) isContact(cell []byte) bool {
+	cell = bytes.Trim(cell, " ")
+	if recipients.ContactReason(cell) != "" {
+		return false
+	}
+	kinds := []contact.Kind{contact.Email, contact.Phone}
+	for _, id := range im.Applications {
+		country := ""
+		if a := im.Config.Application(id); a != nil {
+			country = a.Country
+		}
+		for _, kind := range kinds {
+			rules, err := contact.New(kind, country, true)
+			if err != nil {
+				continue // the configuration has reported it
+			}
+			if _, why := rules.Normalize(nil, cell); why.Code == "" || why.Code == contact.CodeTrunkZero {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// bareChannel returns the column of the channel in a list without a header, or -1: the other one of two, and among
+// more one that has a channel's name.
+func (im *optOutImporter) bareChannel(cells []string, code int) int {
+	if len(cells) == 2 {
+		return 1 - code
+	}
+	return slices.IndexFunc(cells, func(cell string) bool { return slices.Contains(im.channels, strings.TrimSpace(cell)) })
+}
+
+// findContacts finds the column of the contacts in a list whose header doesn't name it: the only column, or
+// the only one of which most cells are contacts. It returns the rows that it has read.
+func (im *optOutImporter) findContacts(reader *csvfile.Reader) (*csvfile.Batch, error) {
+	names := reader.Columns()
+	batch := &csvfile.Batch{}
+	err := reader.ReadBatch(batch)
+	if _, broken := errors.AsType[*csvfile.Broken](err); errors.Is(err, io.EOF) || broken {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var found []int
+	for c := range names {
+		contacts, rows := 0, 0
+		for i := range min(batch.Len(), sampleRows) {
+			if fault, _ := batch.Fault(i); fault != csvfile.FaultNone {
+				continue
+			}
+			rows++
+			if im.isContact(batch.Cell(i, c)) {
+				contacts++
+			}
+		}
+		if contacts*2 > rows {
+			found = append(found, c)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		im.code = found[0]
+	case len(names) == 1:
+		im.code = 0
+	default:
+		return nil, nil
+	}
+	im.done.Problems.Addf(im.Name, 1, 0, "", "taken as the names of the columns, and the column %q as that of the contacts", names[im.code])
+	return batch, nil
+}
+
+// sampleRows is how many rows show which column has the contacts.
+const sampleRows = 100
 
 // optOutImporter imports one list.
 type optOutImporter struct {
@@ -135,7 +218,11 @@ type optOutImporter struct {
 	done OptOutResult
 }
 
-func (im *optOutImporter) readAll(reader *csvfile.Reader) error {
+// readAll imports the rows of first, which may be nil, and all further ones.
+func (im *optOutImporter) readAll(reader *csvfile.Reader, first *csvfile.Batch) error {
+	if first != nil {
+		im.addAll(first)
+	}
 	var batch csvfile.Batch
 	for {
 		err := reader.ReadBatch(&batch)
@@ -149,22 +236,27 @@ func (im *optOutImporter) readAll(reader *csvfile.Reader) error {
 		if err != nil {
 			return err
 		}
-		for i := range batch.Len() {
-			if fault, _ := batch.Fault(i); fault != csvfile.FaultNone {
-				im.refused(campaign.Problem{Code: "row-broken", File: im.Name, Line: int(batch.Line(i)), Message: "has more or fewer cells than the header, or a stray quote"})
-				continue
-			}
-			channel := ""
-			if im.channel >= 0 {
-				channel = string(batch.Cell(i, im.channel))
-			}
-			im.add(int(batch.Line(i)), batch.Cell(i, im.code), channel)
-		}
+		im.addAll(&batch)
 		if len(im.list) >= suppressGroup {
 			if err := im.flush(); err != nil {
 				return err
 			}
 		}
+	}
+}
+
+// addAll records the opt-outs of a batch.
+func (im *optOutImporter) addAll(batch *csvfile.Batch) {
+	for i := range batch.Len() {
+		if fault, _ := batch.Fault(i); fault != csvfile.FaultNone {
+			im.refused(campaign.Problem{Code: "row-broken", File: im.Name, Line: int(batch.Line(i)), Message: "has more or fewer cells than the header, or a stray quote"})
+			continue
+		}
+		channel := ""
+		if im.channel >= 0 {
+			channel = string(batch.Cell(i, im.channel))
+		}
+		im.add(int(batch.Line(i)), batch.Cell(i, im.code), channel)
 	}
 }
 
