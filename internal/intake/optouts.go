@@ -21,7 +21,7 @@ import (
 )
 
 // suppressGroup sets the number of opt-outs added together. A group in random order rewrites nearly
-// all that are stored, so half as many groups take half the time; this one takes some 150 MB of memory.
+// all that are stored, so half as many groups take half the time; this one takes some 200 MB of memory.
 const suppressGroup = 500_000
 
 // OptOuts is a list of opt-outs to be imported.
