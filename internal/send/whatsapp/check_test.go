@@ -25,7 +25,7 @@ func TestRecipients(t *testing.T) {
 		"":                 "the contact is empty",
 		"123456":           "the phone number has 6 digits: with its country code it has 7 to 15",
 		"1234567890123456": "fewer than 3 or more than 15 digits",
-		"34+666000111":     "which can't be in one",
+		"34+666000111":     "the phone number has a + that isn't at its beginning",
 		"ann@example.com":  "which can't be in one",
 		"3.46668E+10":      "a power of ten",
 	} {
