@@ -117,7 +117,11 @@ func (f *Finding) noteDefaults(p *Parts, in *config.Inbox, layout *document.Layo
 		if f.Sidecar.Resend {
 			got = append(got, "a resend is allowed")
 		}
-		f.warn(p.Name+".schedule.json", "did not come, so the defaults were used: "+strings.Join(got, ", "))
+		used := "the defaults were"
+		if slices.ContainsFunc([]string{"applicationId", "campaignId", "scheduleAt", "reference"}, func(key string) bool { return f.Sidecar.FileOf(key) == p.CSV.Name }) {
+			used = "the drop's name and the defaults were"
+		}
+		f.warn(p.Name+".schedule.json", fmt.Sprintf("did not come, so %s used: %s", used, strings.Join(got, ", ")))
 	}
 	switch {
 	case p.Layout.File != nil || in.Layout == "" || layout == nil || p.CSV.File == nil:

@@ -114,10 +114,11 @@ func (c *Checker) campaign(p *Parts, in *config.Inbox, f *Finding) (*campaign.Ca
 	}
 	wrong := func(code, key, format string, args ...any) {
 		line, column := f.Sidecar.Place(key)
+		in := file
 		if from := f.Sidecar.FileOf(key); from != f.Sidecar.File {
-			file = from
+			in = from
 		}
-		f.Problems.AddCode(code, file, line, column, key, format, args...)
+		f.Problems.AddCode(code, in, line, column, key, format, args...)
 	}
 	missing := "is missing, and this inbox has no default for it"
 	if p.Sidecar.File == nil {

@@ -76,8 +76,6 @@ func TestCheck(t *testing.T) {
 		"application not allowed": {inbox: "allow_applications = [2]", state: rejected, says: []string{"this inbox may not send for application 1; it may for: 2"}},
 		"campaign not allowed": {inbox: "allow_campaigns = [8, 9]", state: rejected,
 			says: []string{"spring.schedule.json:1:", "campaignId: this inbox may not send campaign 7; it may send: 8, 9"}},
-		"NAME's campaign not allowed": {inbox: "application = 1\nallow_campaigns = [8, 9]\nname_pattern = \"(?P<reference>.*)|(?P<campaign>7)\"", state: rejected,
-			says: []string{"this inbox may not send campaign 7"}},
 		"allowed campaign":         {inbox: "allow_campaigns = [7]", state: scheduled, accepted: 2},
 		"allowed unknown campaign": {inbox: "allow_campaigns = [7, 70]", sidecar: `{"applicationId": 1, "campaignId": 70}`, state: rejected, says: []string{"application 1 has no campaign 70; this inbox may send: 7, 70"}},
 		"unknown application": {sidecar: `{"applicationId": 9, "campaignId": 7}`, state: rejected,

@@ -80,6 +80,15 @@ name_pattern = '(?P<reference>[a-z]+)-(?P<application>\d+)-(?P<campaign>\d+)-(?P
 	}
 }
 
+// A campaign that NAME says and the inbox may not send is an error of NAME, not of a file that didn't come.
+func TestNameOfACampaignThatIsNotAllowed(t *testing.T) {
+	h := newHarness(t, "application = 1\nallow_campaigns = [8, 9]\nlayout = \"columns\"\nname_pattern = '[a-z]+-(?P<campaign>\\d+)'", "")
+	s := h.drop("offers-7", "phone,name\n34666777888,Ada\n", "", "")
+	if want := "offers-7.csv: campaignId: this inbox may not send campaign 7; it may send: 8, 9"; s == nil || s.State != campaign.StateRejected || s.Reason != want {
+		t.Fatalf("it became %+v\n%s", s, h.log)
+	}
+}
+
 // The same CSV again is a duplicate, also where nothing but the CSV came.
 func TestOneFileTwiceIsADuplicate(t *testing.T) {
 	h := newHarness(t, "application = 1\ncampaign = 7\nlayout = \"columns\"", "")

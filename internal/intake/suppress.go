@@ -125,7 +125,11 @@ func (o OptOuts) answer(done OptOutResult) (text string, taken bool) {
 	if len(o.Applications) > 1 {
 		name += "s"
 	}
-	text = fmt.Sprintf("%s taken in; they apply from now on to %s %s.", display.Amount(done.Rows, "opt-out"), name, display.Numbers(o.Applications))
+	apply := "they apply"
+	if done.Rows == 1 {
+		apply = "it applies"
+	}
+	text = fmt.Sprintf("%s taken in; %s from now on to %s %s.", display.Amount(done.Rows, "opt-out"), apply, name, display.Numbers(o.Applications))
 	if refused != "" {
 		text = refused + ", and " + text + " Fix the refused lines and upload them in another list."
 	}

@@ -50,8 +50,8 @@ func TestSuppressLists(t *testing.T) {
 	}{
 		"every channel":        {"application = 1", "contactCode\n34666777888\n 34666555666 \n", []string{"1//34666555666", "1//34666777888"}, "2 opt-outs taken in; they apply from now on to application 1."},
 		"one channel":          {"application = 1", "channelType;contactCode;why\nsms;1;asked\n;2;asked\n", []string{"1//2", "1/sms/1"}, "2 opt-outs"},
-		"allowed":              {"allow_applications = [2]", "contactCode\n1\n", []string{"2//1"}, "1 opt-out taken in; they apply from now on to application 2."},
-		"all":                  {"", "contactCode\n1\n", []string{"1//1", "2//1"}, "1 opt-out taken in; they apply from now on to applications 1, 2."},
+		"allowed":              {"allow_applications = [2]", "contactCode\n1\n", []string{"2//1"}, "1 opt-out taken in; it applies from now on to application 2."},
+		"all":                  {"", "contactCode\n1\n", []string{"1//1", "2//1"}, "1 opt-out taken in; it applies from now on to applications 1, 2."},
 		"twice":                {"application = 1", "contactCode\n1\n1\n", []string{"1//1"}, "2 opt-outs taken in"},
 		"bad rows":             {"application = 1", "contactCode,channelType\n1,\n,sms\n2\n3,\n", []string{"1//1", "1//3"}, "x.suppress.csv:3: contactCode: the contactCode is empty\n  x.suppress.csv:4: "},
 		"headed phone":         {"application = 1", "Phone\n1\n", []string{"1//1"}, "1 opt-out taken in"},

@@ -2,7 +2,8 @@ package document
 
 // Complete gives s the keys that it lacks and that defaults has. scheduleAt and delay count as one
 // key: whoever gives either of them decides about the time. applicationId and campaignId are left
-// to the caller, because a campaign's number means something only with its application.
+// to the caller, because a campaign's number means something only with its application; only their
+// file is noted, for messages.
 func (s *Sidecar) Complete(defaults *Sidecar) {
 	take := func(keys ...string) bool {
 		had, has := false, false
@@ -15,15 +16,18 @@ func (s *Sidecar) Complete(defaults *Sidecar) {
 		if s.positions == nil {
 			s.positions = map[string]position{}
 		}
-		if s.files == nil {
-			s.files = map[string]string{}
-		}
 		for _, key := range keys {
 			if defaults.Has(key) {
-				s.positions[key], s.files[key] = position{}, defaults.File
+				s.positions[key] = position{}
+				s.from(key, defaults.File)
 			}
 		}
 		return true
+	}
+	for _, key := range []string{"applicationId", "campaignId"} {
+		if !s.Has(key) && s.files[key] == "" && defaults.Has(key) {
+			s.from(key, defaults.File)
+		}
 	}
 	if take("scheduleAt", "delay") {
 		s.ScheduleAt, s.Delay = defaults.ScheduleAt, defaults.Delay
@@ -40,6 +44,14 @@ func (s *Sidecar) Complete(defaults *Sidecar) {
 	if take("reference") {
 		s.Reference = defaults.Reference
 	}
+}
+
+// from notes the file that key's value comes from.
+func (s *Sidecar) from(key, file string) {
+	if s.files == nil {
+		s.files = map[string]string{}
+	}
+	s.files[key] = file
 }
 
 // FileOf returns the file that key's value comes from, for messages: the sidecar, or where
