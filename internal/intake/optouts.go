@@ -2,6 +2,7 @@ package intake
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,8 +50,8 @@ type OptOutResult struct {
 // maxRefusedLines is how many refused lines the first sentence of an answer names.
 const maxRefusedLines = 5
 
-// Import reads a CSV of opt-outs into the store: the columns contactCode and, optional,
-// channelType, or a list of bare contacts without a header. A nil store checks the list and adds
+// Import reads a CSV of opt-outs into the store: the columns contactCode, phone or email (every
+// contact in a row is an opt-out) and, optional, channelType, or a list of bare contacts without a header. A nil store checks the list and adds
 // nothing. The error concerns the machine or ctx.
 func (o OptOuts) Import(ctx context.Context, st OptOutAdder, f *os.File) (done OptOutResult, err error) {
 	info, err := check.Inspect(ctx, &check.Parts{CSV: check.Part{Name: o.Name, File: f}})
@@ -68,30 +69,31 @@ func (o OptOuts) Import(ctx context.Context, st OptOutAdder, f *os.File) (done O
 		done.Problems = problems
 		return done, err
 	}
-	im := optOutImporter{OptOuts: o, store: st, at: time.Now().UTC(), code: -1, channel: column(reader, "channelType"),
+	im := optOutImporter{OptOuts: o, store: st, at: time.Now().UTC(), channel: column(reader, "channelType"),
 		channels: o.Config.ChannelNames(o.Applications), refusal: o.Config.OptOutContacts(o.Applications)}
-	for _, name := range []string{"contactCode", "phone", "telefono", "teléfono", "email"} { // as other programs head such lists
-		if im.code < 0 {
-			im.code = column(reader, name)
+	for i, name := range reader.Columns() {
+		switch strings.ToLower(name) {
+		case "contactcode", "phone", "mobile", "telefono", "teléfono", "email", "e-mail": // as other programs head such lists
+			im.codes = append(im.codes, i)
 		}
 	}
 	var first *csvfile.Batch // read to find the contacts
 	switch bare := im.contactIn(reader.Columns()); {
-	case im.code < 0 && bare >= 0: // there is no header whose problems count
-		im.code, im.channel = bare, im.bareChannel(reader.Columns(), bare)
+	case len(im.codes) == 0 && bare >= 0: // there is no header whose problems count
+		im.codes, im.channel = []int{bare}, im.bareChannel(reader.Columns(), bare)
 		channel := ""
 		if im.channel >= 0 {
 			channel = reader.Columns()[im.channel]
 		}
-		im.add(1, []byte(reader.Columns()[bare]), channel)
+		im.add(1, channel, []byte(reader.Columns()[bare]))
 	case problems.Count > 0:
 		done.Problems = problems
 		return done, nil
-	case im.code < 0:
+	case len(im.codes) == 0:
 		if first, err = im.findContacts(reader); err != nil {
 			return done, err
 		}
-		if im.code < 0 {
+		if len(im.codes) == 0 {
 			done.Problems.AddCode("column-missing", o.Name, 1, 1, "contactCode", "no such column; the first line must name the columns: contactCode and, for opt-outs of a single channel, channelType")
 			return done, nil
 		}
@@ -192,13 +194,13 @@ func (im *optOutImporter) findContacts(reader *csvfile.Reader) (*csvfile.Batch, 
 	}
 	switch {
 	case len(found) == 1:
-		im.code = found[0]
+		im.codes = found
 	case len(names) == 1:
-		im.code = 0
+		im.codes = []int{0}
 	default:
 		return nil, nil
 	}
-	im.done.Problems.Addf(im.Name, 1, 0, "", "taken as the names of the columns, and the column %q as that of the contacts", names[im.code])
+	im.done.Problems.Addf(im.Name, 1, 0, "", "taken as the names of the columns, and the column %q as that of the contacts", names[im.codes[0]])
 	return batch, nil
 }
 
@@ -208,10 +210,11 @@ const sampleRows = 100
 // optOutImporter imports one list.
 type optOutImporter struct {
 	OptOuts
-	store         OptOutAdder
-	code, channel int                                         // columns; channel is -1 if there is none
-	channels      []string                                    // that exist
-	refusal       func(channel string, contact []byte) string // "": it is a contact
+	store    OptOutAdder
+	codes    []int                                       // columns of contacts
+	channel  int                                         // its column, -1 if there is none
+	channels []string                                    // that exist
+	refusal  func(channel string, contact []byte) string // "": it is a contact
 
 	list []store.OptOut
 	at   time.Time // one for the whole list, which the store keeps once
@@ -247,6 +250,7 @@ func (im *optOutImporter) readAll(reader *csvfile.Reader, first *csvfile.Batch) 
 
 // addAll records the opt-outs of a batch.
 func (im *optOutImporter) addAll(batch *csvfile.Batch) {
+	cells := make([][]byte, len(im.codes))
 	for i := range batch.Len() {
 		if fault, _ := batch.Fault(i); fault != csvfile.FaultNone {
 			im.refused(campaign.Problem{Code: "row-broken", File: im.Name, Line: int(batch.Line(i)), Message: "has more or fewer cells than the header, or a stray quote"})
@@ -256,31 +260,54 @@ func (im *optOutImporter) addAll(batch *csvfile.Batch) {
 		if im.channel >= 0 {
 			channel = string(batch.Cell(i, im.channel))
 		}
-		im.add(int(batch.Line(i)), batch.Cell(i, im.code), channel)
+		for n, column := range im.codes {
+			cells[n] = batch.Cell(i, column)
+		}
+		im.add(int(batch.Line(i)), channel, cells...)
 	}
 }
 
-// add records one opt-out or its problem.
-func (im *optOutImporter) add(line int, cell []byte, channel string) {
-	// Trimmed like the contacts of a drop, so that both compare equal.
-	cell, channel = bytes.Trim(cell, " "), strings.TrimSpace(channel)
-	reason := recipients.ContactReason(cell)
-	if reason == "" {
-		known := channel
-		if !slices.Contains(im.channels, channel) {
-			known = ""
+// add records the opt-outs of one line and its problem. Beside a contact that is taken in, a cell may be empty or
+// hold a contact that the channels don't take, as an address where there is only SMS.
+func (im *optOutImporter) add(line int, channel string, cells ...[]byte) {
+	channel = strings.TrimSpace(channel)
+	known := channel
+	if !slices.Contains(im.channels, channel) {
+		known = "" // every opt-out counts (docs/contract.md 10)
+	}
+	taken, empty, other, wrong := false, "", "", ""
+	for _, cell := range cells {
+		cell = bytes.Trim(cell, " ") // like the contacts of a drop, so that both compare equal
+		why := recipients.ContactReason(cell)
+		if why == "" {
+			why = im.refusal(known, cell)
 		}
-		reason = im.refusal(known, cell)
+		switch {
+		case why == "":
+			taken = true
+			im.take(known, cell)
+		case len(cell) == 0:
+			empty = why
+		case im.isContact(cell):
+			other = why
+		default:
+			wrong = cmp.Or(wrong, why)
+		}
 	}
-	if reason != "" {
-		im.refused(campaign.Problem{Code: "opt-out-no-contact", File: im.Name, Line: line, Field: "contactCode", Message: reason})
-		return
+	if !taken {
+		wrong = cmp.Or(wrong, other, empty)
 	}
-	if channel != "" && !slices.Contains(im.channels, channel) {
+	if wrong != "" {
+		im.refused(campaign.Problem{Code: "opt-out-no-contact", File: im.Name, Line: line, Field: "contactCode", Message: wrong})
+	}
+	if taken && channel != known {
 		im.done.Problems.AddCode("channel-unknown", im.Name, line, 0, "channelType", "taken in for every channel, because there is no channel of this name (there are: %s)",
 			strings.Join(im.channels, ", "))
-		channel = "" // every opt-out counts (docs/contract.md 10)
 	}
+}
+
+// take records one opt-out.
+func (im *optOutImporter) take(channel string, cell []byte) {
 	im.done.Rows++
 	for _, application := range im.Applications {
 		im.list = append(im.list, store.OptOut{ApplicationID: application, ChannelType: channel, ContactCode: string(cell), Source: im.Source, At: im.at})

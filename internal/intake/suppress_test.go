@@ -56,13 +56,13 @@ func TestSuppressLists(t *testing.T) {
 		"bad rows":             {"application = 1", "contactCode,channelType\n1,\n,sms\n2\n3,\n", []string{"1//1", "1//3"}, "x.suppress.csv:3: contactCode: the contactCode is empty\n  x.suppress.csv:4: "},
 		"headed phone":         {"application = 1", "Phone\n1\n", []string{"1//1"}, "1 opt-out taken in"},
 		"a name":               {"application = 1", "34666777120,Ada\n", []string{"1//34666777120"}, "taken in for every channel"},
-		"no column":            {"application = 1", "mobile,name\n1,Ada\n", nil, "!contactCode: no such column; the first line must name the columns"},
+		"no column":            {"application = 1", "ref,name\n1,Ada\n", nil, "!contactCode: no such column; the first line must name the columns"},
 		"no header":            {"application = 1", "+34 600-000-001\n34600000002\n", []string{"1//+34 600-000-001", "1//34600000002"}, "2 opt-outs taken in"},
 		"bare addresses":       {"application = 1", "ada@example.com,sms\n34600000002,\n", []string{"1//34600000002", "1/sms/ada@example.com"}, "2 opt-outs taken in"},
 		"bare for all":         {"application = 1", "34600000001,\n34600000002,sms\n", []string{"1//34600000001", "1/sms/34600000002"}, "2 opt-outs taken in"},
 		"headed in German":     {"application = 1", "telefon;name\n34666777004;Ana\n34666777005;Eva\n", []string{"1//34666777004", "1//34666777005"}, `taken as the names of the columns, and the column "telefon" as that of the contacts`},
 		"headed Mobile":        {"application = 1", "Mobile\n34666777004\n", []string{"1//34666777004"}, "1 opt-out taken in"},
-		"headed e-mail":        {"application = 1", "Name;E-Mail\nAna;ana@example.com\n", []string{"1//ana@example.com"}, `the column "E-Mail" as that of the contacts`},
+		"headed e-mail":        {"application = 1", "Name;Mail\nAna;ana@example.com\n", []string{"1//ana@example.com"}, `the column "Mail" as that of the contacts`},
 		"a comment in front":   {"application = 1", "# our list\n34666777004\n", []string{"1//34666777004"}, "1 opt-out taken in"},
 		"a comment alone":      {"application = 1", "# our list\n", nil, "!no such column"},
 		"two such columns":     {"application = 1", "a;b\n34666777004;34666777005\n", nil, "!no such column"},
@@ -147,6 +147,48 @@ func TestOptOutOfNobodyIsTakenIn(t *testing.T) {
 	}
 	h.control("y.suppress.csv", "contactCode\nAda\n")
 	wantParts(t, h.failedControl("y.suppress.csv"), "y.suppress.csv was not taken in and nobody in it is opted out: 1 line was refused (line 2).")
+}
+
+// Every opt-out of a row counts, and a cell that its channels don't take refuses no row that has another.
+func TestOptOutByAddressBesideAPhoneIsLost(t *testing.T) {
+	for name, c := range map[string]struct {
+		contacts  map[string]string // of the channels
+		csv       string
+		want      []string
+		says, not string // in the report
+	}{
+		"both": {nil, "phone,email\n34666777120,ada@example.com\n34666777121,\n,eva@example.com\n",
+			[]string{"1//34666777120", "1//34666777121", "1//ada@example.com", "1//eva@example.com"}, "4 opt-outs taken in", "refused"},
+		"one channel": {nil, "E-Mail;channelType;Mobile\nada@example.com;sms;34666777120\n",
+			[]string{"1/sms/34666777120", "1/sms/ada@example.com"}, "2 opt-outs taken in", "refused"},
+		"empty": {nil, "phone,email,name\n,,Ada\n34666777120,,Eva\n", []string{"1//34666777120"},
+			"1 line was refused (line 2), and 1 opt-out taken in", "line 3"},
+		"phones alone": {map[string]string{"sms": "phone", "cloud_api": "phone"}, "phone,email\n34666777120,ada@example.com\n,eva@example.com\n", []string{"1//34666777120"},
+			"1 line was refused (line 3), and 1 opt-out taken in", "line 2"},
+		"no phone": {map[string]string{"sms": "phone", "cloud_api": "email"}, "phone,email\nnobody,ada@example.com\n", []string{"1//ada@example.com"},
+			"1 line was refused (line 2), and 1 opt-out taken in", ""},
+		"no such channel": {nil, "phone,email,channelType\n34666777120,ada@example.com,smss\n",
+			[]string{"1//34666777120", "1//ada@example.com"}, "Not taken in, or doubtful (1)", "refused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t, "application = 1", "")
+			app := h.in.checker().Config.Application(1)
+			for name, contacts := range c.contacts {
+				ch := app.Channels[name]
+				ch.Contacts = contacts
+				app.Channels[name] = ch
+			}
+			h.control("x.suppress.csv", c.csv)
+			if diff := cmp.Diff(c.want, h.optOuts()); diff != "" {
+				t.Error(diff)
+			}
+			report := h.doneReport("x.suppress.csv")
+			wantParts(t, report, c.says)
+			if c.not != "" && strings.Contains(report, c.not) {
+				t.Errorf("the report says %q:\n%s", c.not, report)
+			}
+		})
+	}
 }
 
 // A list counts with the drops of its inbox for max_pending_bytes: it waits for room, and drops wait for it.
