@@ -154,7 +154,7 @@ func completed(s *campaign.Sending, counts campaign.Counts) string {
 	case sent == 0 && counts[campaign.Unknown] == 0:
 		line = fmt.Sprintf("Done, but nothing was sent of %s planned%s.", display.Amount(s.Planned, "message"), list(": ", missing))
 	default:
-		line = fmt.Sprintf("Done, but only %s of %s sent%s.", display.Number(sent), countWere(s.Planned, "message"), list(": ", missing))
+		line = fmt.Sprintf("Done, but only %s sent%s.", countOf(sent, s.Planned, "message"), list(": ", missing))
 	}
 	if len(missing) > 0 {
 		line += " results.csv says what became of each message, and why."
@@ -205,7 +205,7 @@ func nothingToDo(s *campaign.Sending) string {
 
 // underWay is the headline of a sending that hasn't ended.
 func underWay(s *campaign.Sending, counts campaign.Counts) string {
-	line := fmt.Sprintf("Not finished: it is %s; %s of %s sent so far.", s.State, display.Number(counts[campaign.Sent]), countWere(s.Planned, "message"))
+	line := fmt.Sprintf("Not finished: it is %s; %s sent so far.", s.State, countOf(counts[campaign.Sent], s.Planned, "message"))
 	if s.State == campaign.StateChecking {
 		line = "Not finished: it is being checked; nothing is sent before every row is checked."
 	}
@@ -231,6 +231,15 @@ func countWere(n uint64, noun string) string {
 		return "1 " + noun + " was"
 	}
 	return display.Amount(n, noun) + " were"
+}
+
+// countOf returns "1 of 2 messages was" or "2 of 3 messages were".
+func countOf(n, all uint64, noun string) string {
+	verb := verbWas(n)
+	if all == 1 {
+		verb = verbWas(all)
+	}
+	return fmt.Sprintf("%s of %s %s", display.Number(n), display.Amount(all, noun), verb)
 }
 
 // clause returns text, or instead if it is empty, with one full stop at its end.

@@ -157,6 +157,27 @@ func TestEstimateByTheRate(t *testing.T) {
 	}
 }
 
+// The verb agrees with the number that was sent.
+func TestHeadlineSaysOneWere(t *testing.T) {
+	l := newMemorySource(campaign.StateCompleted)
+	for _, c := range []struct {
+		sent, planned uint64
+		want          string
+	}{
+		{1, 2, "only 1 of 2 messages was sent: "},
+		{2, 3, "only 2 of 3 messages were sent: "},
+	} {
+		l.s.Planned = c.planned
+		if got := headline(l.s, campaign.Counts{campaign.Sent: c.sent, campaign.Failed: 1}); !strings.Contains(got, c.want) {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+	l.s.State, l.s.Planned = campaign.StateSending, 1
+	if got, want := headline(l.s, campaign.Counts{}), "0 of 1 message was sent so far"; !strings.Contains(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // Who should read something isn't told that there is nothing to do.
 func TestHeadlineOfADoneDrop(t *testing.T) {
 	l := sendings()["completed"]
