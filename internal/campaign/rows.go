@@ -1,5 +1,7 @@
 package campaign
 
+import "slices"
+
 // ChunkRows is the number of recipients that are stored, read and marked together. Row r
 // of a sending is in chunk r/ChunkRows.
 const ChunkRows = 4096
@@ -36,6 +38,9 @@ func (c *Column) Len() int { return len(c.Ends) }
 
 // Reset empties the column and keeps its memory.
 func (c *Column) Reset() { c.Data, c.Ends = c.Data[:0], c.Ends[:0] }
+
+// Grow makes room for n more strings, but not for their bytes.
+func (c *Column) Grow(n int) { c.Ends = slices.Grow(c.Ends, n) }
 
 // Rows holds up to ChunkRows recipients in columns: everything needed to render,
 // send and report their messages.
@@ -83,5 +88,15 @@ func (r *Rows) Reset(first uint32, values int) {
 	r.Values = r.Values[:values]
 	for i := range r.Values {
 		r.Values[i].Reset()
+	}
+}
+
+// Grow makes room for n more recipients, but not for the bytes of their texts.
+func (r *Rows) Grow(n int) {
+	r.Lines, r.Channels = slices.Grow(r.Lines, n), slices.Grow(r.Channels, n)
+	r.Contacts.Grow(n)
+	r.Normal.Grow(n)
+	for i := range r.Values {
+		r.Values[i].Grow(n)
 	}
 }

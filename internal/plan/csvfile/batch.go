@@ -1,5 +1,7 @@
 package csvfile
 
+import "slices"
+
 // Batch is a run of records in flat memory. The zero value is ready. Reuse it to
 // keep its memory, which is bounded by the reader's block and one record.
 type Batch struct {
@@ -51,4 +53,11 @@ func (b *Batch) Raw(i int) []byte {
 // Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() {
 	b.data, b.cells, b.records = b.data[:0], b.cells[:0], b.records[:0]
+}
+
+// grow makes room for somewhat more than an earlier batch had, since batches are alike: to grow record by record would
+// copy everything several times.
+func (b *Batch) grow(cells, records int) {
+	b.cells = slices.Grow(b.cells, cells+cells/16)
+	b.records = slices.Grow(b.records, records+records/16)
 }

@@ -49,8 +49,9 @@ type Reader struct {
 	afterBreak      uint32 // line of the last record, if it had a single cell among several columns
 	proven          bool
 	skipped         struct{ blank, empty uint64 }
-	wide            []wideCells // by column; nil: none
-	err             error       // after which nothing more is read
+	last            struct{ cells, records int } // lengths of the last batch
+	wide            []wideCells                  // by column; nil: none
+	err             error                        // after which nothing more is read
 }
 
 // NewReader reads the beginning of r, which starts at the first byte of the file that
@@ -159,6 +160,7 @@ func (r *Reader) ReadBatch(b *Batch) error {
 	if r.err != nil {
 		return r.err
 	}
+	b.grow(r.last.cells, r.last.records)
 	b.data = append(b.data, r.carry...)
 	for size := r.block; ; size = max(r.block, 2*len(b.data)) {
 		var err error
@@ -185,6 +187,7 @@ func (r *Reader) ReadBatch(b *Batch) error {
 		}
 		if n > 0 {
 			r.carry = append(r.carry[:0], b.data[rest:have]...)
+			r.last.cells, r.last.records = len(b.cells), len(b.records)
 			return nil
 		}
 		if complete {

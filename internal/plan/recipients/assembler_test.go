@@ -280,7 +280,7 @@ func TestErrorsOfOthersArePassedOn(t *testing.T) {
 	}
 	one := func(codes ...string) *Checked {
 		c := &Checked{Total: uint32(len(codes))}
-		c.reset(3)
+		c.reset(3, len(codes))
 		for i, code := range codes {
 			c.Rows.Lines = append(c.Rows.Lines, uint32(i+2))
 			c.Rows.Channels = append(c.Rows.Channels, 0)

@@ -252,9 +252,10 @@ func shortenedNumber(v []byte) bool {
 
 // noValue reports whether a cell is a word by which programs write that there is no value.
 func noValue(cell string) bool {
-	switch strings.ToLower(cell) {
-	case "null", "(null)", "[null]", "<null>", "nan", `\n`, "<na>":
-		return true
+	for _, word := range []string{"null", "(null)", "[null]", "<null>", "nan", `\n`, "<na>"} {
+		if strings.EqualFold(cell, word) {
+			return true
+		}
 	}
 	return cell == "None" // of Python; "none" is a word
 }

@@ -141,17 +141,19 @@ type Checked struct {
 	rendered   []byte
 }
 
-func (c *Checked) reset(values int) {
+// reset empties c and makes room for as many rows as the batch has: to grow row by row would copy everything several times.
+func (c *Checked) reset(values, rows int) {
 	c.Rows.Reset(0, values)
+	c.Rows.Grow(rows)
 	c.Refusals, c.Rejected, c.Total, c.cutOff = c.Refusals[:0], c.Rejected[:0], 0, 0
-	c.hashes, c.keys, c.keyEnds = c.hashes[:0], c.keys[:0], c.keyEnds[:0]
+	c.hashes, c.keys, c.keyEnds = slices.Grow(c.hashes[:0], rows), c.keys[:0], slices.Grow(c.keyEnds[:0], rows)
 	clear(c.doubts[:])
 }
 
 // Check checks every row of batch, which reader has read. It uses only methods of reader
 // that are safe for concurrent use. batch may be read into again afterwards.
 func (r *Checker) Check(reader *csvfile.Reader, batch *csvfile.Batch, out *Checked) {
-	out.reset(len(r.values))
+	out.reset(len(r.values), batch.Len())
 	out.cellCounts = append(out.cellCounts[:0], make([]cellCount, len(r.used)*int(warned))...)
 	out.Total = uint32(batch.Len())
 	last := 0 // the channel of the row before: most often the same
