@@ -135,10 +135,11 @@ func columnOf(ref string) (int, bool) {
 // cell appends what a cell shows to r.data and reports whether it is a date.
 func (x *document) cell(r *row, e xml.StartElement) (date bool, err error) {
 	kind, style := attr(e, "t"), attr(e, "s")
-	start, formula, text := len(r.data), false, false
+	start, formula, result, text := len(r.data), false, false, false
 	err = x.children(func(e xml.StartElement) (err error) {
 		switch e.Name.Local {
 		case "v":
+			result = true
 			r.data, err = x.text(r.data[:start])
 		case "is":
 			text = true
@@ -156,7 +157,7 @@ func (x *document) cell(r *row, e xml.StartElement) (date bool, err error) {
 	}
 	value := r.data[start:]
 	switch {
-	case text, kind == "str", kind == "inlineStr":
+	case text, kind == "str" && (result || !formula), kind == "inlineStr":
 		r.data = r.data[:start+len(unescape(value))]
 		return false, nil
 	case len(bytes.TrimSpace(value)) == 0:

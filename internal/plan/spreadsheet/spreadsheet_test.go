@@ -85,6 +85,7 @@ func TestCellsAreWhatTheSheetShows(t *testing.T) {
 		"formula with an empty text":        {`<c t="str"><f>A1</f><v></v></c>`, ""},
 		"formula without a value":           {`<c><f>A1</f></c>`, "#NO-VALUE!"},
 		"formula with an empty value":       {`<c><f>A1</f><v/></c>`, "#NO-VALUE!"},
+		"text formula without a value":      {`<c t="str"><f>A1</f></c>`, "#NO-VALUE!"},
 		"a prefix before every name":        {`<x:c><x:v>5</x:v></x:c>`, "5"},
 		"no number":                         {`<c><v>0x10</v></c>`, "#UNCERTAIN!"},
 		"infinite":                          {`<c><v>1e999</v></c>`, "#UNCERTAIN!"},
