@@ -29,6 +29,7 @@ type world struct {
 	daemon  *user.User
 	shop    *partner
 	other   *partner
+	plain   *partner // the inbox's defaults make a CSV alone a drop
 	process *exec.Cmd
 	gone    chan struct{} // closed when the daemon has exited
 }
@@ -98,7 +99,9 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	w.folders()
 	t.Cleanup(func() { w.try("groupdel", w.group) }) // after its members were removed
-	w.shop, w.other = w.partner("a", 1), w.partner("b", 2)
+	const waits = `sidecar_wait = "5m"`
+	w.shop, w.other = w.partner("a", 1, waits), w.partner("b", 2, waits)
+	w.plain = w.partner("c", 1, "layout = \"columns\"\nsidecar_wait = \"2s\"")
 	w.sshd()
 	w.start()
 	return w
@@ -120,8 +123,8 @@ func (w *world) folders() {
 	}
 }
 
-// partner creates an account as an operator does, with `campaignd partner add --make`.
-func (w *world) partner(letter string, application int) *partner {
+// partner creates an account as an operator does, with `campaignd partner add --make`. keys are more lines of its inbox.
+func (w *world) partner(letter string, application int, keys string) *partner {
 	w.t.Helper()
 	p := &partner{w: w, name: w.group + letter, key: filepath.Join(w.root, "key-"+letter)}
 	p.inbox = filepath.Join(w.root, "partners", p.name, "inbox")
@@ -132,7 +135,7 @@ func (w *world) partner(letter string, application int) *partner {
 		"--group", w.group, "--user", w.daemon.Username, "--make")
 	text, err := os.ReadFile(w.config)
 	w.must(err)
-	w.write(w.config, string(text)+fmt.Sprintf("settle = %q\nsidecar_wait = \"5m\"\nunterminated_wait = %q\n", settle, unterminated))
+	w.write(w.config, string(text)+fmt.Sprintf("settle = %q\nunterminated_wait = %q\n%s\n", settle, unterminated, keys))
 	return p
 }
 

@@ -28,6 +28,10 @@ func TestSFTP(t *testing.T) {
 			}
 		}
 		t.Run("table", func(t *testing.T) { table(t, w.shop) })
+		t.Run("forms", func(t *testing.T) {
+			t.Parallel()
+			forms(t, w.plain)
+		})
 		t.Run("recipes", func(t *testing.T) { recipes(t, w.shop) })
 		t.Run("isolation", func(t *testing.T) { isolation(t, w) })
 	})
