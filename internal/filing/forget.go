@@ -32,8 +32,8 @@ type Forgetter struct {
 
 // Forget overwrites a contact in the files of the inboxes' folders accepted, done and failed
 // (docs/contract.md 10). Lines stay; the cells of the contact become x's. The reports of the
-// given sendings, which had the contact, are written again from the store, and their
-// spreadsheets and archives are removed, since a cell in them can't be overwritten. It returns
+// given sendings, which had the contact, are written again from the store. Their spreadsheets
+// and archives, and others that have the contact, are removed, since a cell in them can't be overwritten. It returns
 // how many files were changed or removed. A file that can't be changed stops no other.
 func (k *Keeper) Forget(ctx context.Context, had []campaign.ID, f *Forgetter) (files int, err error) {
 	for _, id := range had {
@@ -133,7 +133,7 @@ func (f *Forgetter) file(root *os.Root, dir, name string, had bool) (changed boo
 	r := bufio.NewReaderSize(file, 64<<10)
 	head, _ := r.Peek(4)
 	if packed(name, head) {
-		if !had {
+		if !had && !f.inside(file, name) {
 			return false, nil
 		}
 		return true, root.Remove(name)

@@ -3,10 +3,14 @@ package filing
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"campaignd/internal/plan/spreadsheet/sheettest"
 )
 
 // number recognizes 34666777001 in a few spellings.
@@ -73,5 +77,46 @@ func TestForgottenFiles(t *testing.T) {
 	}
 	if _, err := os.Stat(archive); !os.IsNotExist(err) {
 		t.Errorf("the archive is still there: %v", err)
+	}
+}
+
+// TestPackedFileKeepsTheContact: the store doesn't know every archive that has the contact.
+func TestPackedFileKeepsTheContact(t *testing.T) {
+	gz := func(text string) []byte {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		_, err := z.Write([]byte(text))
+		if err := errors.Join(err, z.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	has := gz(strings.Repeat("34666777002\n", 20_000) + "+34 666-777-001\n")
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	for name, c := range map[string]struct {
+		data []byte
+		want bool
+	}{
+		"a.csv.gz":   {has, true},
+		"b.csv.gz":   {gz("34666777002\n"), false},
+		"c.csv.gz":   {has[:len(has)-8], true}, // cut off
+		"d.xlsx":     {sheettest.Simple([]string{"phone"}, []string{"+34 666 777 001"}), true},
+		"e.xlsx":     {sheettest.Simple([]string{"phone"}, []string{"34666777002"}), false},
+		"broken.zip": {[]byte("PK\x03\x04"), false},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), c.data, 0o640); err != nil {
+			t.Fatal(err)
+		}
+		if changed, err := number().file(root, dir, name, false); changed != c.want || err != nil {
+			t.Errorf("%s changed %t, want %t, %v", name, changed, c.want, err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, name)); os.IsNotExist(err) != c.want {
+			t.Errorf("%s removed %t, want %t", name, os.IsNotExist(err), c.want)
+		}
 	}
 }
