@@ -36,7 +36,7 @@ func TestErrorCodesHaveAnAnchor(t *testing.T) {
 func errorCodes(t *testing.T) map[string]string {
 	t.Helper()
 	form := regexp.MustCompile(`^[a-z]+(-[a-z]+)+$`)
-	others := []string{"opt-out", "sub-total", "encoding-csv"}
+	others := []string{"opt-out", "sub-total", "encoding-csv", "e-mail"}
 	codes := map[string]string{}
 	for _, room := range []string{"intake", "watch", "plan", "contact"} {
 		err := filepath.WalkDir(room, func(path string, _ fs.DirEntry, err error) error {
