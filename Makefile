@@ -42,9 +42,8 @@ demo-whatsapp: build ## the demo over WhatsApp, with a strict fake of Meta's API
 run: build ## run the daemon on configs/campaignd.toml until Ctrl-C, and show how to log in to its dashboard
 	@(for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.3; $(BIN) dashboard 2>/dev/null && break; done) & exec $(BIN) run
 
-test: ## run all tests, and each fuzz target for a moment
-	$(GO) test ./...
-	@$(MAKE) --no-print-directory fuzz
+test: ## run all tests, four packages at a time, since the longest ones mostly wait
+	$(GO) test -p 4 ./...
 
 test-crash: ## run the full crash suite: kills, faults and, as root, power cuts (about ten minutes)
 	$(GO) vet -tags failpoints ./...
