@@ -25,7 +25,7 @@ const (
 	maxPartHeader = 64 << 10
 	// uploadAnswer is how long an answer may take after the last byte of an upload.
 	uploadAnswer = 2 * time.Minute
-	// uploadLinger is how long the rest of a refused upload is read.
+	// uploadLinger limits the time in which the rest of a refused upload is read.
 	uploadLinger = 30 * time.Second
 )
 

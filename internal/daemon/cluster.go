@@ -42,7 +42,7 @@ func (c cluster) ClusterStatus() *api.Cluster {
 	return out
 }
 
-// maxOffset is how far a worker's clock may be off before doctor mentions it. No decision depends on it.
+// maxOffset limits the clock offset of a worker that doctor accepts. No decision depends on it.
 const maxOffset = 2 * time.Second
 
 // ClusterFindings implements service.Cluster.

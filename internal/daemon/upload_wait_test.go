@@ -23,7 +23,7 @@ type request struct {
 	cut  bool          // the body breaks off where it would end
 }
 
-// uploadEnd is how an upload ended.
+// uploadEnd holds the answer to an upload and the time that it took.
 type uploadEnd struct {
 	api.Uploaded
 	err  error

@@ -204,7 +204,7 @@ func (im *optOutImporter) findContacts(reader *csvfile.Reader) (*csvfile.Batch, 
 	return batch, nil
 }
 
-// sampleRows is how many rows show which column has the contacts.
+// sampleRows limits the rows that are read to find the column of contacts.
 const sampleRows = 100
 
 // optOutImporter imports one list.

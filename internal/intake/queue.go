@@ -108,7 +108,7 @@ func (q *queue[T]) busy(inbox, name string) bool {
 	return q.known[[2]string{inbox, name}]
 }
 
-// packedWeight is how many times its size a packed file counts in the choice of a queue.
+// packedWeight multiplies the size of a packed file in the choice of a queue.
 const packedWeight = 10
 
 // weight returns the bytes that reading a file costs.

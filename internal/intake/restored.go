@@ -21,8 +21,8 @@ import (
 // folders are written after the store, so a store that knows less than a folder shows
 // was restored from an older copy.
 
-// compared is what the store knew at the start of an inbox whose disk was away then. Its folders are
-// compared when it arrives; until then its sendings go out (docs/contract.md 2, the inbox must be the
+// compared keeps what the store knew at the start of an inbox whose disk was away then. The folders are
+// compared with it when the inbox arrives; until then its sendings go out (docs/contract.md 2, the inbox must be the
 // inbox).
 type compared struct {
 	highest uint64 // number of a sending

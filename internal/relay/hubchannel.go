@@ -46,11 +46,16 @@ func (h *Hub) Channel(o ChannelOptions) *Channel {
 	h.channels[channelKey{o.Application, o.Name}] = c
 	h.mu.Unlock()
 	h.publishWorkers()
+	h.kickRefresh() // its consumer may be missing
+	return c
+}
+
+// kickRefresh makes the hub declare streams and consumers again soon.
+func (h *Hub) kickRefresh() {
 	select {
-	case h.refresh <- struct{}{}: // its consumer may be missing
+	case h.refresh <- struct{}{}:
 	default:
 	}
-	return c
 }
 
 // errTooLarge is returned when a message can't be carried to a worker.
@@ -99,17 +104,14 @@ func (h *Hub) publishWorkers() {
 	for _, c := range h.channels {
 		w := send.Workers{Batch: c.batch}
 		for i := range h.workers {
-			r := &h.workers[i]
-			if !r.Sends(c.application, c.name) {
+			one := h.workers[i].channel(c.application, c.name)
+			if one == nil {
 				continue
 			}
-			for _, one := range r.Channels {
-				if one.Application == c.application && one.Name == c.name {
-					limit := BatchLimit(c.batch, max(one.Concurrency, 1), c.calls, 0) // send knows the rate
-					w.Places += max(one.Concurrency, 1) * min(c.calls, limit)
-					w.Batch = min(w.Batch, limit)
-				}
-			}
+			concurrency := max(one.Concurrency, 1)
+			limit := BatchLimit(c.batch, concurrency, c.calls, 0) // send knows the rate
+			w.Places += concurrency * min(c.calls, limit)
+			w.Batch = min(w.Batch, limit)
 		}
 		switch _, shared := SharedVersion(h.workers, c.application, c.name); {
 		case h.problem != "":
@@ -149,10 +151,7 @@ func (c *Channel) Publish(ctx context.Context, b *send.HandOut) error {
 		jetstream.WithMsgID(id.String()), jetstream.WithExpectStream(h.conn.Names.WorkStream()))
 	if err != nil {
 		if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
-			select {
-			case h.refresh <- struct{}{}:
-			default:
-			}
+			h.kickRefresh()
 		}
 		return fmt.Errorf("publish batch: %w", err)
 	}

@@ -39,11 +39,22 @@ type WorkerChannel struct {
 	Reason      string `json:"reason,omitempty"` // why it can't take batches, such as an unreadable secret
 }
 
+// channel returns the channel if the worker takes its batches, else nil.
+func (w *WorkerRecord) channel(application int64, name string) *WorkerChannel {
+	if w.Stopping {
+		return nil
+	}
+	for i := range w.Channels {
+		if c := &w.Channels[i]; c.Application == application && c.Name == name && c.Reason == "" {
+			return c
+		}
+	}
+	return nil
+}
+
 // Sends reports whether the worker takes batches of a channel.
 func (w *WorkerRecord) Sends(application int64, channel string) bool {
-	return !w.Stopping && slices.ContainsFunc(w.Channels, func(c WorkerChannel) bool {
-		return c.Application == application && c.Name == channel && c.Reason == ""
-	})
+	return w.channel(application, channel) != nil
 }
 
 // SharedVersion returns the newest version of the wire format that all workers of a channel
