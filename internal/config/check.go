@@ -33,6 +33,9 @@ func (r *reader) check(c *Config, root *node, inboxes, applications []*node) {
 		r.checkInbox(c, i, inboxes, ids)
 	}
 	if c.NATS == nil {
+		if c.Standby != nil && r.complete {
+			r.addFault(root.keyOffset("standby"), "standby", "needs a table [nats] with the servers")
+		}
 		r.refuseWorkers(c, applications)
 	}
 }

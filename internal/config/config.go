@@ -39,7 +39,8 @@ type Config struct {
 	RetryHold        time.Duration // wait before a held channel is tried again (5m)
 	MaxOptOuts       int64         // in the store, all applications together
 	Log              Log
-	NATS             *NATS // nil: one machine does everything
+	NATS             *NATS    // nil: one machine does everything
+	Standby          *Standby // nil: there is no standby
 
 	Inboxes      []Inbox
 	Applications []Application
@@ -59,6 +60,24 @@ type NATS struct {
 	CredentialsFile string // "": none
 	Name            string // of the cluster
 	Replicas        int
+}
+
+// Standby is the table [standby]: how a second machine gets what it needs to take over.
+type Standby struct {
+	Lease       time.Duration // without a renewal for so long, the right to lead is free
+	Replication string        // one of the Replication constants
+}
+
+// Values of [standby] replication.
+const (
+	ReplicationRequired   = "required"    // nothing is committed that the log of NATS doesn't have
+	ReplicationBestEffort = "best-effort" // commits don't wait for the log
+	ReplicationOff        = "off"         // there is no log, and nobody can take over
+)
+
+// Replicates reports whether a standby can follow this configuration's hub.
+func (c *Config) Replicates() bool {
+	return c.Standby != nil && c.Standby.Replication != ReplicationOff
 }
 
 // Inbox is one [[inboxes]] table.

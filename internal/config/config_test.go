@@ -189,6 +189,9 @@ func TestValues(t *testing.T) {
 		{"no [nats]", minimal, func(c *config.Config) any { return c.NATS }, (*config.NATS)(nil)},
 		{"[nats]", minimal + "[nats]\nservers = [\"nats://127.0.0.1:4222\"]\n", func(c *config.Config) any { return *c.NATS },
 			config.NATS{Servers: []string{"nats://127.0.0.1:4222"}, Name: "campaignd", Replicas: 3}},
+		{"no [standby]", minimal, func(c *config.Config) any { return c.Standby }, (*config.Standby)(nil)},
+		{"[standby]", minimal + "[nats]\nservers = [\"nats://127.0.0.1:4222\"]\n[standby]\n", func(c *config.Config) any { return *c.Standby },
+			config.Standby{Lease: 3 * time.Second, Replication: config.ReplicationRequired}},
 		{"a worker without inboxes", strings.Replace(minimal, "[[inboxes]]\npath = \"in\"", "nats = {servers = [\"nats://127.0.0.1:4222\"]}", 1), func(c *config.Config) any { return len(c.Inboxes) }, 0},
 		{"workers send", channel("send_from = \"workers\"\n[nats]\nservers = [\"nats://127.0.0.1:4222\"]"), func(c *config.Config) any { return c.Applications[0].Channels["sms"].Remote() }, true},
 		{"windows with a zone of their own", app(`windows = ["TZ=Europe/Madrid * 9 * * *"]`), func(c *config.Config) any {

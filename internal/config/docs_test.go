@@ -24,6 +24,7 @@ func reference() string {
 		config.ScopeTop:         "At the top of the file",
 		config.ScopeLog:         "`[log]`",
 		config.ScopeNATS:        "`[nats]`, for workers on other machines",
+		config.ScopeStandby:     "`[standby]`, for a second machine that takes over",
 		config.ScopeInbox:       "`[[inboxes]]`, one for each drop folder",
 		config.ScopeApplication: "`[[applications]]`, one for each sender",
 		config.ScopeSlicing:     "`[applications.slicing]`, or `slicing = {…}` under the application",
@@ -40,7 +41,7 @@ func reference() string {
 			fmt.Fprintf(&b, "| `%s` | %s | %s | %s. |\n", k.Name, kind, defaults(k), strings.ReplaceAll(k.Meaning, "|", `\|`))
 		}
 	}
-	for _, scope := range []config.Scope{config.ScopeTop, config.ScopeLog, config.ScopeNATS, config.ScopeInbox, config.ScopeApplication, config.ScopeSlicing, config.ScopeChannel} {
+	for _, scope := range []config.Scope{config.ScopeTop, config.ScopeLog, config.ScopeNATS, config.ScopeStandby, config.ScopeInbox, config.ScopeApplication, config.ScopeSlicing, config.ScopeChannel} {
 		fmt.Fprintf(&b, "\n### %s\n", titles[scope])
 		table(slices.DeleteFunc(config.Keys(drivers.All()), func(k config.Key) bool { return k.Scope != scope }))
 	}

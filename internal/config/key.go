@@ -13,6 +13,7 @@ const (
 	ScopeTop         Scope = ""
 	ScopeLog         Scope = "log"
 	ScopeNATS        Scope = "nats"
+	ScopeStandby     Scope = "standby"
 	ScopeInbox       Scope = "inboxes"
 	ScopeApplication Scope = "applications"
 	ScopeSlicing     Scope = "applications.slicing"
@@ -103,7 +104,7 @@ func (k Key) Mandatory() Key { k.Required = true; return k }
 // Keys returns all keys but the drivers' own, scope by scope. drivers are those that a channel
 // may name.
 func Keys(drivers []Driver) []Key {
-	return slices.Concat(topKeys(), natsKeys(), inboxKeys(), applicationKeys(), channelKeys(drivers, nil))
+	return slices.Concat(topKeys(), natsKeys(), standbyKeys(), inboxKeys(), applicationKeys(), channelKeys(drivers, nil))
 }
 
 // ChannelKeys returns the keys of a channel of driver d with its defaults, the driver's own last.

@@ -60,6 +60,15 @@ func natsKeys() []Key {
 	}
 }
 
+func standbyKeys() []Key {
+	return []Key{
+		key(ScopeStandby, "lease", Length(time.Second, time.Minute), func(s *Standby) *time.Duration { return &s.Lease },
+			"How long after the last sign of the hub the standby takes over").Or(`"3s"`),
+		key(ScopeStandby, "replication", OneOf(ReplicationRequired, ReplicationBestEffort, ReplicationOff), func(s *Standby) *string { return &s.Replication },
+			"Whether a commit waits until NATS has it for the standby: required waits, best-effort doesn't, off writes nothing to NATS").Or(quote(ReplicationRequired)),
+	}
+}
+
 func inboxKeys() []Key {
 	return []Key{
 		key(ScopeInbox, "path", Text("", notEmpty), func(in *Inbox) *string { return &in.Path },

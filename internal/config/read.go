@@ -165,6 +165,10 @@ func (r *reader) config(root *node) *Config {
 			c.NATS = &NATS{}
 			r.scope(ScopeNATS, path, c.NATS, r.tableOf(e, path), nil)
 		},
+		"standby": func(e *entry, path string) {
+			c.Standby = &Standby{}
+			r.scope(ScopeStandby, path, c.Standby, r.tableOf(e, path), nil)
+		},
 		"inboxes": func(e *entry, path string) {
 			for _, n := range r.tablesOf(e, path) {
 				c.Inboxes = append(c.Inboxes, r.inbox(n, path))

@@ -23,6 +23,10 @@ func (c *Config) Show(w io.Writer) error {
 		s.header("[nats]")
 		s.scope(ScopeNATS, c.NATS)
 	}
+	if c.Standby != nil {
+		s.header("[standby]")
+		s.scope(ScopeStandby, c.Standby)
+	}
 	for i := range c.Inboxes {
 		s.header("[[inboxes]]")
 		s.scope(ScopeInbox, &c.Inboxes[i])

@@ -29,6 +29,8 @@ level = "warn"
 servers = ["tls://nats1.example", "nats://127.0.0.1:4222"]
 credentials_file = "env:NATS"
 replicas = 1
+[standby]
+lease = "5s"
 [[inboxes]]
 path = "in \"quoted\"\u0001é"
 application = 1

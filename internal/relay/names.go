@@ -55,6 +55,9 @@ func (n Names) WorkConsumer(application int64, channel string) string {
 	return fmt.Sprintf("work_%d_%s", application, channel)
 }
 
+// LeadBucket returns the name of the bucket with the leases.
+func (n Names) LeadBucket() string { return "cd_" + n.name + "_lead" }
+
 // Claim returns the subject of the claims that the hub of an epoch answers.
 func (n Names) Claim(epoch uint64) string { return n.ofEpoch("claim", epoch) }
 
