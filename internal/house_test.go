@@ -50,15 +50,16 @@ var may = map[string][]string{
 	"folders":                 {"campaign", "config", "safeio", "store"},
 	"check": {"calendar", "campaign", "config", "contact", "display", "plan", "plan/archive", "plan/csvfile", "plan/document", "plan/recipients", "plan/spreadsheet",
 		"report", "safeio", "send", "watch"},
-	"intake": {"calendar", "campaign", "check", "config", "contact", "display", "failpoint", "filing", "folders", "plan", "plan/csvfile", "plan/document", "plan/recipients", "preview",
+	"intake": {"campaign", "check", "config", "contact", "display", "failpoint", "filing", "folders", "plan", "plan/csvfile", "plan/document", "plan/recipients",
 		"rarelog", "report", "safeio", "send", "store", "watch"},
+	"partnerpage":       {"calendar", "campaign", "check", "config", "contact", "display", "plan/document", "preview", "rarelog", "safeio"},
 	"api":               {"campaign"},
 	"control":           {"api", "campaign", "config", "display", "safeio", "send", "source"},
 	"control/dashboard": {"api", "campaign", "control", "display"},
 	"webhooks":          {"campaign", "config", "receipts", "store"},
 	"service": {"api", "calendar", "campaign", "check", "config", "contact", "control", "display", "failpoint", "filing", "folders", "intake", "keylock", "media", "plan", "plan/document", "report", "safeio", "send",
 		"source", "store", "watch"},
-	"daemon": {"api", "campaign", "check", "config", "control", "control/dashboard", "failpoint", "filing", "folders", "intake", "media", "notify", "plan", "receipts", "relay", "send", "service", "store", "watch", "webhooks"},
+	"daemon": {"api", "campaign", "check", "config", "control", "control/dashboard", "failpoint", "filing", "folders", "intake", "media", "notify", "partnerpage", "plan", "rarelog", "receipts", "relay", "send", "service", "store", "watch", "webhooks"},
 }
 
 // driverMay lists the rooms that a driver may import. A driver is a room send/<name> that send/drivers imports.

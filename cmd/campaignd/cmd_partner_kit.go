@@ -13,7 +13,7 @@ import (
 	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/daemon"
-	"campaignd/internal/intake"
+	"campaignd/internal/partnerpage"
 )
 
 func newPartnerKitCmd(env *environment) *cobra.Command {
@@ -60,7 +60,7 @@ func (k *partnerKit) print(cmd *cobra.Command, env *environment) error {
 		return exitError{exitUsage, err}
 	}
 	checker := &check.Checker{Config: cfg, Campaigns: check.NewCampaigns(cfg.CampaignsDir), Channels: drivers.Of}
-	page, err := intake.NewPage(cmd.Context(), checker, in, os.TempDir())
+	page, err := partnerpage.New(cmd.Context(), checker, in, os.TempDir())
 	if err != nil {
 		return err
 	}

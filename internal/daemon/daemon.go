@@ -35,6 +35,8 @@ import (
 	"campaignd/internal/intake"
 	"campaignd/internal/media"
 	"campaignd/internal/notify"
+	"campaignd/internal/partnerpage"
+	"campaignd/internal/rarelog"
 	"campaignd/internal/relay"
 	"campaignd/internal/send"
 	"campaignd/internal/service"
@@ -72,6 +74,7 @@ type Daemon struct {
 	startedAt time.Time
 	store     *store.Store
 	intake    *intake.Intake
+	pages     *partnerpage.Keeper
 	send      *send.Dispatcher
 	inboxes   *inboxes // their watchers
 	folders   *folders.Inboxes
@@ -167,6 +170,7 @@ func Open(o Options) (*Daemon, error) {
 		Store: d.store, Inboxes: d.folders, Keeper: d.keeper, StateDir: o.Config.StateDir, Checker: d.checker(o.Config, drivers), Dispatcher: d.send, Media: d.media,
 		Accepted: func(campaign.ID) { d.send.Kick() }, Decided: d.decided, Log: o.Log, Now: o.Now,
 	})
+	d.pages = &partnerpage.Keeper{Checker: d.intake.Checker, Present: d.folders.Present, Dir: o.Config.StateDir, Log: rarelog.New(o.Log, o.Now)}
 	d.inboxes = newInboxes(d.intake, o.Log, o.Quiet)
 	d.Service = service.New(service.Options{
 		Store: d.store, Intake: d.intake, Keeper: d.keeper, Dispatcher: d.send, Inboxes: d.folders, Watchers: d.inboxes, Metrics: d.metrics, Environment: func() config.Environment { return d.environment(o.Getenv) },
@@ -283,7 +287,7 @@ func (d *Daemon) work(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error { return d.notifier.Run(ctx) })
-	group.Go(func() error { d.intake.RunPages(ctx); return nil })
+	group.Go(func() error { d.pages.Run(ctx); return nil })
 	group.Go(func() error {
 		<-ctx.Done()
 		d.stopping.Store(true)

@@ -31,7 +31,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 		delete(in.working, s.ID)
 		in.mu.Unlock()
 	}()
-	if err := report.WriteChecking(folders.Of(s), s, 0, in.now(), in.checker().Config.Zone(s.ApplicationID)); err != nil {
+	if err := report.WriteChecking(folders.Of(s), s, 0, in.now(), in.Checker().Config.Zone(s.ApplicationID)); err != nil {
 		return err
 	}
 	if err := in.store.DiscardRows(s.ID); err != nil {
@@ -50,7 +50,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 	go func() { synced <- syncFiles(s) }() // in parallel to the check; the result is awaited below
 	sink := newStoreRowWriter(ctx, in.store, s, in.free)
 	defer sink.discard()
-	f, err := in.checker().Check(ctx, p, inbox, info, s.ReceivedAt, sink, spill, in.progress(s))
+	f, err := in.Checker().Check(ctx, p, inbox, info, s.ReceivedAt, sink, spill, in.progress(s))
 	if end := sink.close(); err == nil {
 		err = end
 	}

@@ -54,7 +54,7 @@ func (in *Intake) removeTemps() {
 	if err := safeio.RemoveTemps(in.stateDir); err != nil {
 		in.log.Warn("remove temporary files of the last run", "folder", in.stateDir, "err", err)
 	}
-	for _, inbox := range in.checker().Config.Inboxes {
+	for _, inbox := range in.Checker().Config.Inboxes {
 		accepted := filepath.Join(inbox.Path, folders.Accepted)
 		folders := []string{inbox.Path, accepted, filepath.Join(inbox.Path, folders.Done), filepath.Join(inbox.Path, folders.Failed)}
 		if in.inboxes.Present(inbox.Path) != nil {

@@ -45,7 +45,7 @@ func (in *Intake) examineParts(ctx context.Context, p *check.Parts, d watch.Drop
 	if reason := in.noSpace(d.CSV.ID.Size); reason != "" {
 		return examination{reason: reason, until: in.now().Add(time.Minute)}, nil
 	}
-	c := in.checker()
+	c := in.Checker()
 	if _, limit := c.SidecarAndLimit(p, inbox); d.CSV.ID.Size > limit {
 		return examination{}, nil // rejected without reading its rows
 	}

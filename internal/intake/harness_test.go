@@ -33,7 +33,7 @@ func (h *harness) open() {
 	h.store = st
 	h.dispatcher = &fakeDispatcher{store: st}
 	log := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	inForce := func() *config.Config { return h.in.checker().Config }
+	inForce := func() *config.Config { return h.in.Checker().Config }
 	inboxes := folders.New(st, inForce, log)
 	h.keeper = filing.New(filing.Options{Store: st, Inboxes: inboxes, Config: inForce, Filed: func(id campaign.ID) { h.in.Filed(id) }, Log: log,
 		Now: func() time.Time { return h.clock }})

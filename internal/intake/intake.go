@@ -124,10 +124,11 @@ func New(o Options) *Intake {
 // Configure replaces configuration and campaigns. Running checks keep the old ones.
 func (in *Intake) Configure(c *check.Checker) { in.check.Store(c) }
 
-func (in *Intake) checker() *check.Checker { return in.check.Load() }
+// Checker returns the checker in force.
+func (in *Intake) Checker() *check.Checker { return in.check.Load() }
 
 // inbox returns the configuration of a watched folder, or nil if it is no longer configured.
-func (in *Intake) inbox(path string) *config.Inbox { return in.checker().Config.Inbox(path) }
+func (in *Intake) inbox(path string) *config.Inbox { return in.Checker().Config.Inbox(path) }
 
 // Filed stops counting a drop among the unfinished ones of its inbox. It must be called when its folder
 // is in done/ or failed/.
@@ -281,7 +282,7 @@ func (in *Intake) progress(s *campaign.Sending) func(float64) {
 		in.mu.Unlock()
 		if now := in.now(); now.Sub(last) >= time.Second {
 			last = now
-			if err := report.WriteChecking(folders.Of(s), s, share, now, in.checker().Config.Zone(s.ApplicationID)); err != nil {
+			if err := report.WriteChecking(folders.Of(s), s, share, now, in.Checker().Config.Zone(s.ApplicationID)); err != nil {
 				in.log.Warn("write status", "sending", s.ID, "err", err)
 			}
 		}

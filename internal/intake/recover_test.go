@@ -62,7 +62,7 @@ func cutOffAt() []struct {
 			t.Fatal(err)
 		}
 		sink := newStoreRowWriter(t.Context(), h.store, s, h.in.free)
-		f, err := h.in.checker().Check(t.Context(), p, h.in.inbox(h.inbox), nil, h.clock, sink, nil, nil)
+		f, err := h.in.Checker().Check(t.Context(), p, h.in.inbox(h.inbox), nil, h.clock, sink, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

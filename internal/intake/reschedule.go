@@ -37,7 +37,7 @@ func (in *Intake) Reschedule(ctx context.Context, id campaign.ID, when *document
 	if err != nil {
 		return err
 	}
-	f := &check.Finding{Sending: *s, Sidecar: when, Application: in.checker().Config.Application(s.ApplicationID)}
+	f := &check.Finding{Sending: *s, Sidecar: when, Application: in.Checker().Config.Application(s.ApplicationID)}
 	if f.Application == nil {
 		return notRescheduled("application %d is no longer configured", s.ApplicationID)
 	}

@@ -63,7 +63,7 @@ func (in *Intake) holdIfBehind(open []*campaign.Sending) error {
 		return err
 	}
 	byInbox := map[string]*compared{}
-	for _, inbox := range in.checker().Config.Inboxes {
+	for _, inbox := range in.Checker().Config.Inboxes {
 		byInbox[filepath.Clean(inbox.Path)] = &compared{highest: highest}
 	}
 	for _, s := range open {
@@ -219,7 +219,7 @@ func sentByStatus(path string) uint64 {
 
 // UnknownFolders returns the folders in accepted/ that belong to no sending under way.
 func (in *Intake) UnknownFolders() (unknown []string) {
-	for _, inbox := range in.checker().Config.Inboxes {
+	for _, inbox := range in.Checker().Config.Inboxes {
 		if in.inboxes.Present(inbox.Path) == nil {
 			_, found := in.acceptedFolders(inbox.Path)
 			unknown = append(unknown, found...)

@@ -36,7 +36,7 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 	if err != nil {
 		return err
 	}
-	list, refused := NewOptOuts(in.checker().Config, inbox, c.File.Name, info.Size())
+	list, refused := NewOptOuts(in.Checker().Config, inbox, c.File.Name, info.Size())
 	if refused != "" {
 		return in.failControl(c, refused)
 	}

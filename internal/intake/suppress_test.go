@@ -122,7 +122,7 @@ func TestLongSuppressList(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := (OptOuts{Name: "a folder", Config: h.in.checker().Config, Applications: []int64{1}, Source: "test"}).Import(t.Context(), h.store, f); err == nil {
+	if _, err := (OptOuts{Name: "a folder", Config: h.in.Checker().Config, Applications: []int64{1}, Source: "test"}).Import(t.Context(), h.store, f); err == nil {
 		t.Error("a folder is read")
 	}
 }
@@ -130,7 +130,7 @@ func TestLongSuppressList(t *testing.T) {
 // Where contacts are phone numbers, a line that is none is refused in the first sentence of the answer.
 func TestOptOutOfNobodyIsTakenIn(t *testing.T) {
 	h := newHarness(t, "application = 1", "")
-	app := h.in.checker().Config.Application(1)
+	app := h.in.Checker().Config.Application(1)
 	app.Country = "ES"
 	for name, ch := range app.Channels {
 		ch.Contacts = "phone"
@@ -172,7 +172,7 @@ func TestOptOutByAddressBesideAPhoneIsLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHarness(t, "application = 1", "")
-			app := h.in.checker().Config.Application(1)
+			app := h.in.Checker().Config.Application(1)
 			for name, contacts := range c.contacts {
 				ch := app.Channels[name]
 				ch.Contacts = contacts

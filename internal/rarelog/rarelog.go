@@ -1,6 +1,6 @@
 // Package rarelog logs what may recur at every look, such as a folder that can't be read, only once
-// or now and then. It is a room of its own because intake and the folder keeper both look again and
-// again.
+// or now and then. It is a room of its own because intake, the folder keeper and the page for the
+// partner look again and again.
 package rarelog
 
 import (

@@ -1,4 +1,10 @@
-package intake
+// Package partnerpage tells a partner what its inbox takes before the first drop: campaigns.txt, with
+// applications, limits and campaigns, and examples/ with a drop of each campaign that passes the check
+// as it is. It is a room of its own because the daemon writes the page and `campaignd partner kit`
+// prints it.
+//
+// It takes no drop and knows no store. A fault is logged; other inboxes get their page.
+package partnerpage
 
 import (
 	"bytes"
@@ -27,9 +33,9 @@ type Page struct {
 	Examples map[string][]byte // files in examples/ by name
 }
 
-// NewPage describes an inbox: applications, defaults, limits, and each campaign that it may send, with
+// New describes an inbox: applications, defaults, limits, and each campaign that it may send, with
 // an example drop that passes the check as it is. dir takes temporary files.
-func NewPage(ctx context.Context, c *check.Checker, in *config.Inbox, dir string) (*Page, error) {
+func New(ctx context.Context, c *check.Checker, in *config.Inbox, dir string) (*Page, error) {
 	all, _, err := c.Campaigns.All()
 	if err != nil {
 		return nil, err

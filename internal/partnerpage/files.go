@@ -1,4 +1,4 @@
-package intake
+package partnerpage
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
+	"campaignd/internal/rarelog"
 	"campaignd/internal/safeio"
 )
 
@@ -25,12 +26,20 @@ const (
 	pageCheck    = time.Hour   // a page is checked again without a change, since an account's templates change too
 )
 
-// RunPages keeps campaigns.txt and examples/ of every inbox until ctx ends. Neither is touched while
+// Keeper keeps the page of every inbox.
+type Keeper struct {
+	Checker func() *check.Checker    // returns the one in force
+	Present func(inbox string) error // returns why a folder isn't the inbox now, nil if it is
+	Dir     string                   // folder for temporary files
+	Log     *rarelog.Log
+}
+
+// Run keeps campaigns.txt and examples/ of every inbox until ctx ends. Neither is touched while
 // nothing in it changes.
-func (in *Intake) RunPages(ctx context.Context) {
+func (k *Keeper) Run(ctx context.Context) {
 	written := map[string]pageSource{} // by inbox
 	for {
-		c := in.checker()
+		c := k.Checker()
 		campaigns, _, err := c.Campaigns.All()
 		for i := range c.Config.Inboxes {
 			inbox := &c.Config.Inboxes[i]
@@ -38,13 +47,13 @@ func (in *Intake) RunPages(ctx context.Context) {
 			if err == nil && last.checker == c && slices.Equal(last.campaigns, campaigns) && time.Since(last.at) < pageCheck {
 				continue
 			}
-			if in.inboxes.Present(inbox.Path) != nil {
+			if k.Present(inbox.Path) != nil {
 				continue // written when it is back
 			}
-			if page, err := NewPage(ctx, c, inbox, in.stateDir); err != nil {
-				in.logPage(ctx, inbox.Path, err)
+			if page, err := New(ctx, c, inbox, k.Dir); err != nil {
+				k.logFault(ctx, inbox.Path, err)
 			} else if err := writePage(inbox.Path, page); err != nil {
-				in.logPage(ctx, inbox.Path, err)
+				k.logFault(ctx, inbox.Path, err)
 			} else {
 				written[inbox.Path] = pageSource{c, campaigns, time.Now()}
 			}
@@ -65,9 +74,9 @@ type pageSource struct {
 	at        time.Time // of the last write
 }
 
-func (in *Intake) logPage(ctx context.Context, inbox string, err error) {
-	if ctx.Err() == nil && !in.log.Recently("page "+inbox+err.Error()) {
-		in.log.Warn("write campaigns.txt", "inbox", inbox, "err", err)
+func (k *Keeper) logFault(ctx context.Context, inbox string, err error) {
+	if ctx.Err() == nil && !k.Log.Recently("page "+inbox+err.Error()) {
+		k.Log.Warn("write campaigns.txt", "inbox", inbox, "err", err)
 	}
 }
 

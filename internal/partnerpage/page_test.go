@@ -1,13 +1,94 @@
-package intake
+package partnerpage
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"go.uber.org/goleak"
 
 	"campaignd/internal/check"
+	"campaignd/internal/config"
+	"campaignd/internal/send"
+	"campaignd/internal/send/drivers"
+	"campaignd/internal/send/null"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// harness is an inbox with two campaigns, 7 and 8.
+type harness struct {
+	t      *testing.T
+	dir    string // of everything
+	inbox  string
+	config *config.Config
+}
+
+const harnessConfig = `
+state_dir = %q
+campaigns_dir = %q
+[[inboxes]]
+path = %q
+%s
+[[applications]]
+id = 1
+timezone = "Europe/Madrid"
+%s
+[applications.channels.cloud_api]
+driver = "outbox"
+path = "var/outbox.jsonl"
+[applications.channels.sms]
+driver = "outbox"
+path = "var/outbox.jsonl"
+[[applications]]
+id = 2
+[applications.channels.cloud_api]
+driver = "outbox"
+path = "var/outbox.jsonl"
+`
+
+// newHarness makes a harness; inbox and application are further lines of its configuration.
+func newHarness(t *testing.T, inbox, application string) *harness {
+	t.Helper()
+	h := &harness{t: t, dir: t.TempDir()}
+	h.inbox = filepath.Join(h.dir, "inbox")
+	state, campaigns := filepath.Join(h.dir, "var"), filepath.Join(h.dir, "campaigns")
+	for _, dir := range []string{h.inbox, state, campaigns} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.campaign("7.json", `{"id": 7, "applicationId": 1, "title": "a", "enabled": true, "channelTypes": ["cloud_api"],
+		"messageContent": [{"body": "hello {{name}}"}]}`)
+	h.campaign("8.json", `{"id": 8, "applicationId": 1, "title": "two", "enabled": true, "channelTypes": ["cloud_api", "sms"],
+		"messageContent": [{"body": "one"}, {"body": "two {{name}}"}]}`)
+	file := filepath.Join(h.dir, "campaignd.toml")
+	h.write(file, fmt.Sprintf(harnessConfig, state, campaigns, h.inbox, inbox, application))
+	c, problems := config.Load(file, drivers.All())
+	if problems.Count > 0 {
+		t.Fatal(problems.List)
+	}
+	h.config = c
+	return h
+}
+
+func (h *harness) campaign(name, text string) { h.write(filepath.Join(h.dir, "campaigns", name), text) }
+
+func (h *harness) write(path, text string) {
+	h.t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *harness) checker() *check.Checker {
+	channels := map[string]send.Channel{"cloud_api": null.New(1), "sms": null.New(1)}
+	return &check.Checker{Config: h.config, TempDir: h.config.StateDir, Campaigns: check.NewCampaigns(h.config.CampaignsDir),
+		Channels: func(int64) map[string]send.Channel { return channels }}
+}
 
 // The page names what the partner may send and nothing of others; its examples pass the check.
 func TestPage(t *testing.T) {
@@ -15,7 +96,7 @@ func TestPage(t *testing.T) {
 slicing = {enabled = true, capacity = 600}`)
 	h.campaign("9.json", `{"id": 9, "applicationId": 2, "title": "another's", "enabled": true, "channelTypes": ["cloud_api"], "messageContent": [{"body": "x"}]}`)
 	h.campaign("10.json", `{"id": 10, "applicationId": 1, "title": "disabled", "enabled": false, "channelTypes": ["cloud_api"], "messageContent": [{"body": "x"}]}`)
-	page, err := NewPage(t.Context(), h.checker(), &h.config.Inboxes[0], h.config.StateDir)
+	page, err := New(t.Context(), h.checker(), &h.config.Inboxes[0], h.config.StateDir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +128,7 @@ slicing = {enabled = true, capacity = 600}`)
 		t.Fatal(err)
 	}
 	defer p.Close()
-	found, err := h.checker().Check(t.Context(), p, &h.config.Inboxes[0], nil, h.clock, nil, nil, func(float64) {})
+	found, err := h.checker().Check(t.Context(), p, &h.config.Inboxes[0], nil, time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), nil, nil, func(float64) {})
 	if err != nil || found.Problems.Count > 0 {
 		t.Errorf("the example as a drop: %v %v", err, found.Problems.List)
 	}
@@ -56,7 +137,7 @@ slicing = {enabled = true, capacity = 600}`)
 // Campaigns that the inbox may not send aren't on its page.
 func TestPageHasAllowedCampaignsAlone(t *testing.T) {
 	h := newHarness(t, "allow_campaigns = [8]", "")
-	page, err := NewPage(t.Context(), h.checker(), &h.config.Inboxes[0], h.config.StateDir)
+	page, err := New(t.Context(), h.checker(), &h.config.Inboxes[0], h.config.StateDir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +155,7 @@ func TestPageHasAllowedCampaignsAlone(t *testing.T) {
 func TestPageFiles(t *testing.T) {
 	h := newHarness(t, "", "")
 	write := func() error {
-		page, err := NewPage(t.Context(), h.checker(), &h.config.Inboxes[0], h.config.StateDir)
+		page, err := New(t.Context(), h.checker(), &h.config.Inboxes[0], h.config.StateDir)
 		if err != nil {
 			t.Fatal(err)
 		}
