@@ -218,9 +218,15 @@ func (w *world) drop(name, channel string, rows int) {
 // outcomes waits for the end of a drop and counts the outcomes in its results.csv.
 func (w *world) outcomes(name string, limit time.Duration) map[string]int {
 	w.t.Helper()
+	return w.outcomesIn(filepath.Join(w.dir, "inbox", "done", name+".2*"), limit)
+}
+
+// outcomesIn waits for a results.csv in the folder that the pattern names and counts its outcomes.
+func (w *world) outcomesIn(folder string, limit time.Duration) map[string]int {
+	w.t.Helper()
 	var path string
-	w.until(limit, name+" has ended", func() bool {
-		found, err := filepath.Glob(filepath.Join(w.dir, "inbox", "done", name+".2*", "results.csv"))
+	w.until(limit, folder+" has results", func() bool {
+		found, err := filepath.Glob(filepath.Join(folder, "results.csv"))
 		if err != nil || len(found) == 0 {
 			return false
 		}
