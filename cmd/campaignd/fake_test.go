@@ -258,7 +258,7 @@ func (s *shop) Compact(context.Context, string) (api.Compacted, error) {
 	if s.broken {
 		return api.Compacted{}, api.Conflictf("a backup is at work")
 	}
-	return api.Compacted{BytesBefore: 48 << 20, BytesAfter: 11 << 20, Seconds: 1.25, HeldSeconds: 0.0042}, nil
+	return api.Compacted{BytesBefore: 48 << 20, BytesAfter: 11 << 20, Seconds: 1.25, HeldSeconds: 1.25}, nil
 }
 
 func (s *shop) Reload(context.Context, string) error {

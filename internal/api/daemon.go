@@ -122,7 +122,7 @@ type Compacted struct {
 	BytesBefore int64   `json:"bytesBefore"` // of the store's file
 	BytesAfter  int64   `json:"bytesAfter"`
 	Seconds     float64 `json:"seconds"`     // duration
-	HeldSeconds float64 `json:"heldSeconds"` // part of the duration in which nothing could be written
+	HeldSeconds float64 `json:"heldSeconds"` // in which nothing could be written: all of it
 }
 
 // SlotFill counts the messages reserved in an application's current slot.

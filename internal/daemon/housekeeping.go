@@ -21,6 +21,10 @@ const (
 	minCompactBytes = 256 << 10
 	// compactEvery is the minimum interval between automatic compactions.
 	compactEvery = 10 * time.Minute
+	// compactMargin and compactRate, in bytes a second, give the time in which nothing may be due when
+	// an automatic compaction begins: nothing is sent while it copies the store.
+	compactMargin = time.Minute
+	compactRate   = 50 << 20
 	// freeSpaceEvery is the interval between checks for free space if retention removed nothing.
 	freeSpaceEvery = time.Hour
 )
@@ -120,8 +124,8 @@ func (d *Daemon) applyRetention(ctx context.Context) int {
 	return n
 }
 
-// compactHalfFree compacts the store if at least half of its file is free. It returns false if it
-// must be called again soon.
+// compactHalfFree compacts the store if at least half of its file is free and nothing is due soon.
+// It returns false if it must be called again soon.
 func (d *Daemon) compactHalfFree(ctx context.Context, last *time.Time) bool {
 	now := d.now()
 	if age := now.Sub(*last); age >= 0 && age < compactEvery {
@@ -130,6 +134,10 @@ func (d *Daemon) compactHalfFree(ctx context.Context, last *time.Time) bool {
 	stats, err := d.store.Stats()
 	if err != nil || stats.FreeBytes < minCompactBytes || stats.FreeBytes*2 < stats.FileBytes {
 		return true // an unreadable store is reported elsewhere
+	}
+	takes := time.Duration((stats.FileBytes-stats.FreeBytes)/compactRate) * time.Second
+	if due, _, err := d.store.Due(now.Add(compactMargin + takes)); err != nil || len(due) > 0 {
+		return false
 	}
 	*last = now
 	_, err = d.Compact(ctx, "daemon")

@@ -273,7 +273,7 @@ func (svc *Service) compact(ctx context.Context, who string) (store.Compacted, e
 		return done, err
 	}
 	svc.Log.Info("store compacted", "bytesBefore", done.Before, "bytesAfter", done.After,
-		"took", done.Took.Round(time.Millisecond).String(), "held", done.Paused.Round(time.Millisecond).String(), "who", who)
+		"took", done.Took.Round(time.Millisecond).String(), "who", who)
 	return done, svc.Store.Audit(store.AuditEntry{Who: who, Action: "compact"})
 }
 
@@ -283,5 +283,5 @@ func (svc *Service) Compact(ctx context.Context, who string) (api.Compacted, err
 	if errors.Is(err, store.ErrBusy) {
 		return api.Compacted{}, api.Conflictf("%v", err)
 	}
-	return api.Compacted{BytesBefore: done.Before, BytesAfter: done.After, Seconds: done.Took.Seconds(), HeldSeconds: done.Paused.Seconds()}, err
+	return api.Compacted{BytesBefore: done.Before, BytesAfter: done.After, Seconds: done.Took.Seconds(), HeldSeconds: done.Took.Seconds()}, err
 }

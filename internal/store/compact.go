@@ -1,16 +1,13 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -19,319 +16,102 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// Limits of a compaction. Each bounds how long somebody else waits.
 const (
-	compactPage  = 1 << 20  // bytes read in one transaction
-	compactSync  = 8 << 20  // bytes written between two syncs: a sync of gigabytes would delay commits
-	compactLast  = 256      // keys left for the last step, which blocks the writer; doubled each round
+	compactTx    = 8 << 20  // bytes written in one transaction, which bbolt keeps in memory
 	compactSpare = 64 << 20 // bytes that must stay free on the disk
 )
 
 // Compacted describes a finished compaction.
 type Compacted struct {
 	Before, After int64         // bytes of the file
-	Took          time.Duration // from begin to end
-	Paused        time.Duration // part of Took during which nothing could be written
+	Took          time.Duration // nothing could be written in this time
 }
 
-// Compact returns the store's free space to the disk. It copies all data into a new file
-// in small steps, while others read and write; then it copies, round by round, what they
-// have written meanwhile. The last round is short and blocks the writer; the new file then
-// replaces the old one. The copy needs room next to the store. ErrBusy is returned while a
-// backup, a deep check or another compaction runs. An error or a crash leaves the store
-// as it was.
+// Compact returns the store's free space to the disk: it copies all data into a new file,
+// which then replaces the old one. Reading goes on. Writes wait, about a second per 100 MB
+// of data, so call it when nothing is due. The copy needs room next to the store. ErrBusy
+// is returned while a backup, a deep check or another compaction runs. An error or a crash
+// leaves the store as it was.
 func (s *Store) Compact(ctx context.Context) (Compacted, error) {
 	if !s.wholeFile.TryLock() {
 		return Compacted{}, fmt.Errorf("compact store: %w", ErrBusy)
 	}
 	defer s.wholeFile.Unlock()
-	c := &compaction{s: s, temp: compactName(s.path), began: time.Now()}
-	err := c.run(ctx)
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	began, temp := time.Now(), compactName(s.path)
+	done, err := s.compactTo(ctx, temp)
 	if err != nil {
-		return Compacted{}, errors.Join(fmt.Errorf("compact store: %w", err), c.abort())
+		if gone := os.Remove(temp); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+			err = errors.Join(err, gone)
+		}
+		return Compacted{}, fmt.Errorf("compact store: %w", err)
 	}
-	c.done.Took = time.Since(c.began)
-	return c.done, nil
+	done.Took = time.Since(began)
+	return done, nil
 }
 
 // compactName names the new file until it is complete.
 func compactName(path string) string { return path + ".compact" }
 
-// compaction is one run of Compact.
-type compaction struct {
-	s     *Store
-	temp  string
-	db    *bbolt.DB // the new file
-	began time.Time
-	bytes int // written since the last sync
-	done  Compacted
-}
-
-func (c *compaction) run(ctx context.Context) error {
-	if err := c.open(); err != nil {
-		return err
-	}
-	c.s.writer.Lock()
-	c.s.changes = newChanges() // record every key written from here on
-	c.s.writer.Unlock()
-	paths, err := c.paths()
-	if err != nil {
-		return err
-	}
-	for _, path := range paths {
-		if err := c.copyBucket(ctx, path); err != nil {
-			return err
+// compactTo copies the store to temp and replaces it by the copy. The writer lock is held.
+func (s *Store) compactTo(ctx context.Context, temp string) (done Compacted, err error) {
+	if s.broken {
+		if err := s.reopen(); err != nil {
+			return done, err
 		}
 	}
-	for most := compactLast; ; most *= 2 {
-		c.pause()
-		changed, last, err := c.endRound(most)
-		if err != nil || last {
-			return err
-		}
-		if err := c.apply(ctx, changed); err != nil {
-			return err
-		}
+	if err := ctx.Err(); err != nil {
+		return done, err
 	}
-}
-
-// open creates the new file, if the disk has room for it.
-func (c *compaction) open() error {
 	live := int64(0)
-	if err := c.s.view(func(t *tx) error {
+	if err := s.view(func(t *tx) error {
 		stats := t.DB().Stats()
-		c.done.Before = t.Size()
-		live = t.Size() - int64(stats.FreePageN+stats.PendingPageN)*int64(t.DB().Info().PageSize)
+		done.Before = t.Size()
+		live = t.Size() - int64(stats.FreePageN+stats.PendingPageN)*int64(s.pageSize)
 		return nil
 	}); err != nil {
-		return err
+		return done, err
 	}
-	if free, err := safeio.FreeSpace(filepath.Dir(c.s.path)); err == nil && int64(free) < live+live/8+compactSpare {
-		return fmt.Errorf("%d MiB are free beside the store, and its copy needs %d: make room", free>>20, (live+live/8+compactSpare)>>20)
+	if free, err := safeio.FreeSpace(filepath.Dir(s.path)); err == nil && int64(free) < live+live/8+compactSpare {
+		return done, fmt.Errorf("%d MiB are free beside the store, and its copy needs %d: make room", free>>20, (live+live/8+compactSpare)>>20)
 	}
-	if err := os.Remove(c.temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return done, err
 	}
-	var err error
-	c.db, err = bbolt.Open(c.temp, 0o600, &bbolt.Options{Timeout: c.s.opts.Timeout, FreelistType: bbolt.FreelistMapType,
-		PageSize: c.s.pageSize, InitialMmapSize: int(live + live/8), NoSync: true})
-	return err
-}
-
-// paths lists the existing buckets, outer ones first.
-func (c *compaction) paths() (paths []string, err error) {
-	err = c.s.view(func(t *tx) error {
-		var walk func(path []byte, b *bbolt.Bucket) error
-		walk = func(path []byte, b *bbolt.Bucket) error {
-			paths = append(paths, string(path))
-			return b.ForEachBucket(func(name []byte) error { return walk(pathOf(path, name), b.Bucket(name)) })
-		}
-		return t.ForEach(func(name []byte, b *bbolt.Bucket) error { return walk(bytes.Clone(name), b) })
-	})
-	return paths, err
-}
-
-// pair is a key and its value; a nil value means that the key was deleted.
-type pair struct{ key, value []byte }
-
-func (c *compaction) copyBucket(ctx context.Context, path string) error {
-	for from := []byte{}; from != nil; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		var page []pair
-		if err := c.s.view(func(t *tx) error {
-			page, from = pageFrom(bucketAt(t.Tx, path), from)
-			return nil
-		}); err != nil {
-			return err
-		}
-		if err := c.write(path, page); err != nil {
-			return err
-		}
-		c.pause()
-	}
-	return nil
-}
-
-// pageFrom returns a page of a bucket's pairs and the key to continue from, nil at its end.
-func pageFrom(b *bbolt.Bucket, from []byte) (page []pair, next []byte) {
-	if b == nil {
-		return nil, nil
-	}
-	size := 0
-	cursor := b.Cursor()
-	for k, v := cursor.Seek(from); k != nil; k, v = cursor.Next() {
-		if v == nil && b.Bucket(k) != nil {
-			continue // it has a path of its own
-		}
-		if size > compactPage {
-			return page, bytes.Clone(k)
-		}
-		page = append(page, pair{bytes.Clone(k), append([]byte{}, v...)})
-		size += len(k) + len(v)
-	}
-	return page, nil
-}
-
-// write puts pairs into the new file.
-func (c *compaction) write(path string, page []pair) error {
-	err := c.db.Update(func(t *bbolt.Tx) error {
-		b, err := makeAt(t, path)
-		if err != nil {
-			return err
-		}
-		b.FillPercent = dense
-		for _, p := range page {
-			if p.value == nil {
-				err = b.Delete(p.key)
-			} else {
-				err = b.Put(p.key, p.value)
-			}
-			if err != nil {
-				return err
-			}
-			c.bytes += len(p.key) + len(p.value)
-		}
-		return nil
-	})
-	if err != nil || c.bytes < compactSync {
-		return err
-	}
-	return c.sync()
-}
-
-func (c *compaction) sync() error {
-	c.bytes = 0
-	if c.s.opts.NoSync {
-		return nil
-	}
-	return c.db.Sync()
-}
-
-// endRound ends a round. If at most most keys were written during the round, it finishes
-// the compaction while nobody can write; else those keys are the next round's.
-func (c *compaction) endRound(most int) (changed *changes, last bool, err error) {
-	s := c.s
-	s.writer.Lock()
-	defer s.writer.Unlock()
-	changed = s.changes
-	if s.broken {
-		return nil, false, errors.New("a commit to disk failed meanwhile")
-	}
-	if changed.count > most {
-		s.changes = newChanges()
-		return changed, false, nil
-	}
-	began := time.Now()
-	s.changes = nil
-	if err := c.finish(changed); err != nil {
-		return nil, false, err
-	}
-	c.done.Paused = time.Since(began)
-	return nil, true, nil
-}
-
-// apply copies the changed keys into the new file, with their current values.
-func (c *compaction) apply(ctx context.Context, changed *changes) error {
-	for _, path := range slices.Sorted(maps.Keys(changed.keys)) {
-		keys := slices.Sorted(maps.Keys(changed.keys[path]))
-		for part := range slices.Chunk(keys, compactLast) {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			page := make([]pair, len(part))
-			if err := c.s.view(func(t *tx) error {
-				b := bucketAt(t.Tx, path)
-				for i, key := range part {
-					page[i].key = []byte(key)
-					if b == nil {
-						continue // the transaction that made it failed
-					}
-					if v := b.Get(page[i].key); v != nil {
-						page[i].value = append([]byte{}, v...)
-					}
-				}
-				return nil
-			}); err != nil {
-				return err
-			}
-			if err := c.write(path, page); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// finish copies the rest and replaces the store's file by the new one. The writer lock is held.
-func (c *compaction) finish(changed *changes) error {
-	if err := c.apply(context.Background(), changed); err != nil {
-		return err
-	}
-	if err := c.sequences(); err != nil {
-		return err
-	}
-	if err := c.db.View(func(t *bbolt.Tx) error { c.done.After = t.Size(); return nil }); err != nil {
-		return err
-	}
-	db, err := c.db, c.sync()
-	c.db = nil
-	if err := errors.Join(err, db.Close()); err != nil {
-		return err
+	if done.After, err = s.copyTo(ctx, temp, live); err != nil {
+		return done, err
 	}
 	failpoint.At(failpoint.CompactCopied)
-	return c.s.replaceBy(c.temp)
+	return done, s.replaceBy(temp)
 }
 
-// sequences makes every bucket, empty ones included, and copies its sequence.
-func (c *compaction) sequences() error {
-	paths, err := c.paths()
+// copyTo copies live bytes of data to a new, synced file and returns its size. The writer lock is held.
+func (s *Store) copyTo(ctx context.Context, temp string, live int64) (size int64, err error) {
+	var file *os.File
+	db, err := bbolt.Open(temp, 0o600, &bbolt.Options{Timeout: s.opts.Timeout, FreelistType: bbolt.FreelistMapType,
+		PageSize: s.pageSize, InitialMmapSize: int(live + live/8), NoSync: true,
+		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+			f, err := os.OpenFile(name, flag, mode)
+			file = f
+			return f, err
+		}})
 	if err != nil {
-		return err
+		return 0, err
 	}
-	numbers := make([]uint64, len(paths))
-	if err := c.s.view(func(t *tx) error {
-		for i, path := range paths {
-			numbers[i] = bucketAt(t.Tx, path).Sequence()
-		}
-		return nil
-	}); err != nil {
-		return err
+	stop := context.AfterFunc(ctx, func() { _ = file.Close() }) // bbolt can't be canceled, but its next write fails
+	err = s.catchFaults(func() error { return bbolt.Compact(db, s.db, compactTx) })
+	if !stop() {
+		_ = db.Close() // its file is closed already
+		return 0, ctx.Err()
 	}
-	return c.db.Update(func(t *bbolt.Tx) error {
-		for i, path := range paths {
-			b, err := makeAt(t, path)
-			if err == nil {
-				err = b.SetSequence(numbers[i])
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// abort removes the unfinished new file.
-func (c *compaction) abort() error {
-	c.s.writer.Lock()
-	c.s.changes = nil
-	c.s.writer.Unlock()
-	var err error
-	if c.db != nil {
-		err = c.db.Close()
+	if err == nil && !s.opts.NoSync {
+		err = db.Sync()
 	}
-	if gone := os.Remove(c.temp); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
-		err = errors.Join(err, gone)
+	if err == nil {
+		err = db.View(func(t *bbolt.Tx) error { size = t.Size(); return nil })
 	}
-	return err
-}
-
-func (c *compaction) pause() {
-	if c.s.betweenSteps != nil {
-		c.s.betweenSteps()
-	}
+	return size, errors.Join(err, db.Close())
 }
 
 // replaceBy gives the file at temp, which holds the same data, the store's name and

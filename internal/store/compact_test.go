@@ -61,9 +61,6 @@ func wantNoTemp(t *testing.T, s *Store) {
 	if _, err := os.Lstat(compactName(s.path)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the copy is still there: %v", err)
 	}
-	if s.changes != nil {
-		t.Error("writes are still being noted")
-	}
 }
 
 func TestCompact(t *testing.T) {
@@ -74,8 +71,14 @@ func TestCompact(t *testing.T) {
 		t.Fatalf("%+v, %v: not half of it is free", stats, err)
 	}
 	done, err := s.Compact(context.Background())
-	if err != nil || done.Before != stats.FileBytes || done.After > done.Before/2 || done.Took < done.Paused || done.Paused <= 0 {
-		t.Fatalf("%+v, %v", done, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if done.Before != stats.FileBytes {
+		t.Errorf("%d bytes before, want %d", done.Before, stats.FileBytes)
+	}
+	if done.After > done.Before/2 {
+		t.Errorf("%d bytes after it, want at most half of %d", done.After, done.Before)
 	}
 	if diff := cmp.Diff(before, content(t, s)); diff != "" {
 		t.Error(diff)
@@ -96,47 +99,6 @@ func TestCompact(t *testing.T) {
 	}
 }
 
-// TestCompactMeanwhile writes, adds and removes between all steps of a compaction, at first
-// so much that it takes rounds. Every write is done at once, and none is lost.
-func TestCompactMeanwhile(t *testing.T) {
-	s := full(t)
-	steps := 0
-	s.betweenSteps = func() {
-		steps++
-		var list []OptOut
-		for i := range max(0, 2*compactLast-steps*40) {
-			list = append(list, OptOut{ApplicationID: 1, ContactCode: fmt.Sprint(steps, "-", i)})
-		}
-		if _, err := s.AddOptOuts(list); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.RemoveOptOut(1, "", fmt.Sprint(steps-1, "-0")); err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := s.Contacts("another", 9).Allow(fmt.Append(nil, 34666000000+steps), time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		if steps%5 == 0 {
-			isOver(t, s, draft{rows: 30})
-		}
-		if _, err := prune(s, time.Now().Add(-time.Hour)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var last map[string]string
-	step := s.betweenSteps
-	s.betweenSteps = func() { step(); last = content(t, s) }
-	if _, err := s.Compact(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	s.betweenSteps = nil
-	if diff := cmp.Diff(last, content(t, s)); diff != "" {
-		t.Error(diff)
-	}
-	verify(t, s)
-	wantNoTemp(t, s)
-}
-
 func TestCompactBusy(t *testing.T) {
 	s := full(t)
 	r, w := io.Pipe()
@@ -154,43 +116,35 @@ func TestCompactBusy(t *testing.T) {
 	if err := <-backup; err != nil {
 		t.Fatal(err)
 	}
-	s.betweenSteps = func() {
-		if _, err := s.Compact(context.Background()); !errors.Is(err, ErrBusy) {
-			t.Errorf("during another: %v", err)
-		}
-	}
 	if _, err := s.Compact(context.Background()); err != nil {
-		t.Error(err)
+		t.Errorf("after it: %v", err)
 	}
 }
 
 // TestCompactFails: after a failed compaction the store continues unchanged.
 func TestCompactFails(t *testing.T) {
-	for name, fault := range map[string]func(t *testing.T, s *Store, end context.CancelFunc){
-		"it is stopped": func(_ *testing.T, _ *Store, end context.CancelFunc) { end() },
-		"a commit fails": func(_ *testing.T, s *Store, _ context.CancelFunc) {
-			s.writer.Lock()
-			s.broken = true // as revert leaves it if the file can't be reopened
-			s.writer.Unlock()
-		},
-		"the copy can't be renamed": func(t *testing.T, s *Store, _ context.CancelFunc) {
+	stopped, stop := context.WithCancel(context.Background())
+	stop()
+	for name, compact := range map[string]func(s *Store) error{
+		"it is stopped before": func(s *Store) error { _, err := s.Compact(stopped); return err },
+		"it is stopped while it copies": func(s *Store) error {
 			s.writer.Lock()
 			defer s.writer.Unlock()
-			if err := os.Remove(compactName(s.path)); err != nil && !errors.Is(err, os.ErrNotExist) {
-				t.Error(err)
-			}
+			_, err := s.copyTo(stopped, compactName(s.path), 1<<20)
+			return errors.Join(err, os.Remove(compactName(s.path)))
+		},
+		"the copy can't be renamed": func(s *Store) error {
+			s.writer.Lock()
+			defer s.writer.Unlock()
+			return s.replaceBy(compactName(s.path))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := full(t)
-			ctx, end := context.WithCancel(context.Background())
-			defer end()
-			s.betweenSteps = func() { fault(t, s, end) }
 			before := content(t, s)
-			if _, err := s.Compact(ctx); err == nil {
+			if err := compact(s); err == nil {
 				t.Error("it did not fail")
 			}
-			s.betweenSteps = nil
 			if diff := cmp.Diff(before, content(t, s)); diff != "" {
 				t.Error(diff)
 			}
@@ -201,11 +155,26 @@ func TestCompactFails(t *testing.T) {
 	}
 }
 
+// TestCompactBroken: a commit failed and the file couldn't be opened again; a compaction opens it.
+func TestCompactBroken(t *testing.T) {
+	s := full(t)
+	before := content(t, s)
+	s.broken = true // as revert leaves it
+	if _, err := s.Compact(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, content(t, s)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestCompactClosed(t *testing.T) {
 	s := full(t)
-	s.betweenSteps = func() { s.Close() }
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := s.Compact(context.Background()); !errors.Is(err, errClosed) {
-		t.Errorf("closed meanwhile: %v", err)
+		t.Errorf("closed: %v", err)
 	}
 	wantNoTemp(t, s)
 	verify(t, openAt(t, s.path))

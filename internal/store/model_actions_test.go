@@ -123,26 +123,11 @@ func (m *model) reopen(rt *rapid.T) {
 	}
 }
 
-// compact returns free space while others continue.
+// compact returns free space.
 func (m *model) compact(rt *rapid.T) {
 	if rapid.IntRange(0, 4).Draw(rt, "compact") != 0 {
 		return // it takes much longer than the other actions
 	}
-	m.s.betweenSteps = func() {
-		switch rapid.IntRange(0, 12).Draw(rt, "meanwhile") {
-		case 0:
-			m.accept(rt)
-		case 1:
-			m.attempt(rt)
-		case 2:
-			m.result(rt)
-		case 3:
-			m.cancel(rt)
-		case 4:
-			m.retire(rt)
-		}
-	}
-	defer func() { m.s.betweenSteps = nil }()
 	if done, err := m.s.Compact(context.Background()); err != nil || done.After > done.Before+1<<20 {
 		rt.Fatalf("compact: %+v, %v", done, err)
 	}

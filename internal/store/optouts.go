@@ -362,12 +362,12 @@ const listPage = 1000
 // of their values, one page a transaction; no transaction is open while fn runs.
 func (s *Store) eachPage(bucket, prefix, from []byte, fn func(key, value []byte) error) error {
 	for from != nil {
-		var page []pair
+		var page []struct{ key, value []byte }
 		err := s.view(func(t *tx) error {
 			c := t.bucket(bucket).Cursor()
 			k, v := c.Seek(from)
 			for ; bytes.HasPrefix(k, prefix) && k != nil && len(page) < listPage; k, v = c.Next() {
-				page = append(page, pair{bytes.Clone(k), bytes.Clone(v)})
+				page = append(page, struct{ key, value []byte }{bytes.Clone(k), bytes.Clone(v)})
 			}
 			from = nil
 			if bytes.HasPrefix(k, prefix) && k != nil {

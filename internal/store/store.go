@@ -59,9 +59,8 @@ type Store struct {
 	writable      atomic.Pointer[error] // see Writable
 	entries       atomic.Uint64
 
-	receipts     receiptQueue          // waiting calls of RecordReceipts
-	commitTx     func(*bbolt.Tx) error // (*bbolt.Tx).Commit; tests make it fail
-	betweenSteps func()                // called between the steps of a compaction; tests write meanwhile
+	receipts receiptQueue          // waiting calls of RecordReceipts
+	commitTx func(*bbolt.Tx) error // (*bbolt.Tx).Commit; tests make it fail
 }
 
 // errClosed is returned when the store is used after Close.
