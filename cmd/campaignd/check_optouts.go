@@ -6,7 +6,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
-	"campaignd/internal/intake"
+	"campaignd/internal/optouts"
 )
 
 // checkedOptOuts is the answer of "check NAME.suppress.csv --json".
@@ -29,8 +29,8 @@ func checkOptOuts(ctx context.Context, env *environment, cfg *config.Config, in 
 	if err != nil {
 		return err
 	}
-	var done intake.OptOutResult
-	list, refused := intake.NewOptOuts(cfg, in, filepath.Base(path), info.Size())
+	var done optouts.Result
+	list, refused := optouts.New(cfg, in, filepath.Base(path), info.Size())
 	if refused == "" {
 		if done, err = list.Import(ctx, nil, f); err != nil {
 			return err

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"campaignd/internal/campaign"
@@ -17,6 +16,7 @@ import (
 	"campaignd/internal/failpoint"
 	"campaignd/internal/filing"
 	"campaignd/internal/folders"
+	"campaignd/internal/optouts"
 	"campaignd/internal/safeio"
 	"campaignd/internal/send"
 	"campaignd/internal/store"
@@ -273,7 +273,9 @@ func controlPlace(c watch.Control, folder string, now time.Time) string {
 // failControl moves a control file to failed/ with a report. The reason for refusing a list of
 // opt-outs may quote the list, so it isn't logged.
 func (in *Intake) failControl(c watch.Control, reason string) error {
+	answer := fmt.Sprintf("%s was not obeyed: %s.", c.File.Name, reason)
 	if c.Action == watch.ActionSuppress {
+		answer = optouts.Refusal(c.File.Name, reason)
 		in.log.Info("list of opt-outs refused", "inbox", c.Inbox, "file", c.File.Name)
 	} else {
 		in.log.Info("control file refused", "inbox", c.Inbox, "file", c.File.Name, "reason", reason)
@@ -282,7 +284,7 @@ func (in *Intake) failControl(c watch.Control, reason string) error {
 		return err
 	}
 	place := controlPlace(c, folders.Failed, in.now())
-	if err := writeAnswer(place, "%s", controlRefusal(c, reason)); err != nil {
+	if err := writeAnswer(place, "%s", answer); err != nil {
 		return err
 	}
 	return moveFree(filepath.Join(c.Inbox, c.File.Name), place)
@@ -294,17 +296,4 @@ func writeAnswer(place, format string, args ...any) error {
 		_, err := io.WriteString(w, display.Text(fmt.Sprintf(format, args...))+"\n")
 		return err
 	})
-}
-
-// controlRefusal returns the report on a control file that is refused.
-func controlRefusal(c watch.Control, reason string) string {
-	became := "was not obeyed"
-	if c.Action == watch.ActionSuppress {
-		became = "was not taken in and nobody in it is opted out"
-	}
-	first, rest, _ := strings.Cut(reason, "\n")
-	if rest != "" {
-		rest = "\n" + rest
-	}
-	return fmt.Sprintf("%s %s: %s.%s", c.File.Name, became, first, rest)
 }

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strconv"
-	"strings"
 
-	"campaignd/internal/campaign"
-	"campaignd/internal/config"
 	"campaignd/internal/display"
 	"campaignd/internal/folders"
+	"campaignd/internal/optouts"
 	"campaignd/internal/safeio"
 	"campaignd/internal/store"
 	"campaignd/internal/watch"
@@ -36,7 +33,7 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 	if err != nil {
 		return err
 	}
-	list, refused := NewOptOuts(in.Checker().Config, inbox, c.File.Name, info.Size())
+	list, refused := optouts.New(in.Checker().Config, inbox, c.File.Name, info.Size())
 	if refused != "" {
 		return in.failControl(c, refused)
 	}
@@ -61,7 +58,7 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 	if err != nil {
 		return err
 	}
-	answer, taken := list.answer(done)
+	answer, taken := list.Summary(done)
 	if !taken {
 		return in.failControl(c, answer)
 	}
@@ -78,93 +75,4 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 		return err
 	}
 	return moveFree(filepath.Join(c.Inbox, c.File.Name), place)
-}
-
-// NewOptOuts returns a list as dropped into an inbox, or why it can't be taken in.
-func NewOptOuts(c *config.Config, inbox *config.Inbox, name string, size int64) (list OptOuts, refused string) {
-	list = OptOuts{Name: name, Config: c, Source: "file:" + name}
-	for _, a := range c.Applications {
-		if inbox.Allows(a.ID) && (len(inbox.AllowApplications) > 0 || inbox.Application == 0 || inbox.Application == a.ID) {
-			list.Applications = append(list.Applications, a.ID)
-		}
-	}
-	switch {
-	case len(list.Applications) == 0:
-		return list, "this inbox may send for no application, so there is nothing to opt out of"
-	case inbox.MaxPendingBytes > 0 && size > inbox.MaxPendingBytes:
-		return list, fmt.Sprintf("the list has %s, and the files of this inbox may have %s together (max_pending_bytes): "+
-			"upload it in smaller lists, or ask the operator", display.Amount(size, "byte"), display.Number(inbox.MaxPendingBytes))
-	}
-	return list, ""
-}
-
-// Answer returns the report that a partner gets on the list, and whether it was taken in. refused is
-// why it wasn't even read.
-func (o OptOuts) Answer(done OptOutResult, refused string) (text string, taken bool) {
-	if text = refused; text == "" {
-		text, taken = o.answer(done)
-	}
-	if !taken {
-		text = controlRefusal(watch.Control{Action: watch.ActionSuppress, File: watch.File{Name: o.Name}}, text)
-	}
-	return text, taken
-}
-
-// answer is Answer without the name of the file. The first sentence is the summary.
-func (o OptOuts) answer(done OptOutResult) (text string, taken bool) {
-	refused := done.refusedLines()
-	switch {
-	case done.Rows == 0 && refused != "":
-		return listProblems(refused, done.Problems), false
-	case done.Rows == 0 && done.Problems.Count > 0:
-		return listProblems(done.Problems.List[0].String(), done.Problems), false
-	case done.Rows == 0:
-		return "The list contains no opt-outs; nothing has changed.", true
-	}
-	name := "application"
-	if len(o.Applications) > 1 {
-		name += "s"
-	}
-	apply := "they apply"
-	if done.Rows == 1 {
-		apply = "it applies"
-	}
-	text = fmt.Sprintf("%s taken in; %s from now on to %s %s.", display.Amount(done.Rows, "opt-out"), apply, name, display.Numbers(o.Applications))
-	if refused != "" {
-		text = refused + ", and " + text + " Fix the refused lines and upload them in another list."
-	}
-	return listProblems(text, done.Problems), true
-}
-
-// refusedLines names the refused lines, "" if there are none.
-func (r *OptOutResult) refusedLines() string {
-	if r.Refused == 0 {
-		return ""
-	}
-	numbers := make([]string, len(r.Lines))
-	for i, line := range r.Lines {
-		numbers[i] = strconv.Itoa(line)
-	}
-	were, lines := "were", "lines "
-	if r.Refused == 1 {
-		were, lines = "was", "line "
-	}
-	if more := r.Refused - len(r.Lines); more > 0 {
-		numbers = append(numbers, fmt.Sprintf("and %s more", display.Number(more)))
-	}
-	return fmt.Sprintf("%s %s refused (%s%s)", display.Amount(r.Refused, "line"), were, lines, strings.Join(numbers, ", "))
-}
-
-// listProblems returns a first line followed by every problem, unless that line says everything.
-func listProblems(first string, problems campaign.Problems) string {
-	var b strings.Builder
-	b.WriteString(first)
-	if problems.Count == 0 || problems.Count == 1 && strings.HasPrefix(first, problems.List[0].String()) {
-		return first
-	}
-	fmt.Fprintf(&b, "\n\nNot taken in, or doubtful (%d):", problems.Count)
-	for _, p := range problems.List {
-		fmt.Fprintf(&b, "\n  %s", p)
-	}
-	return b.String()
 }

@@ -2,7 +2,6 @@ package intake
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -102,28 +101,6 @@ func TestSuppressLists(t *testing.T) {
 				t.Error("contact data in the log")
 			}
 		})
-	}
-}
-
-// A long list goes into the store in several transactions.
-func TestLongSuppressList(t *testing.T) {
-	h := newHarness(t, "application = 1", "")
-	var b strings.Builder
-	b.WriteString("contactCode\n")
-	for i := range suppressGroup + 1 {
-		fmt.Fprintf(&b, "%d\n", i)
-	}
-	h.control("x.suppress.csv", b.String())
-	if n := len(h.optOuts()); n != suppressGroup+1 {
-		t.Errorf("%d opt-outs", n)
-	}
-	f, err := os.Open(filepath.Join(h.dir, "campaigns"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := (OptOuts{Name: "a folder", Config: h.in.Checker().Config, Applications: []int64{1}, Source: "test"}).Import(t.Context(), h.store, f); err == nil {
-		t.Error("a folder is read")
 	}
 }
 

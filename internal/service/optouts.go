@@ -10,7 +10,7 @@ import (
 
 	"campaignd/internal/api"
 	"campaignd/internal/config"
-	"campaignd/internal/intake"
+	"campaignd/internal/optouts"
 	"campaignd/internal/source"
 	"campaignd/internal/store"
 )
@@ -116,7 +116,7 @@ func (svc *Service) ImportOptOuts(ctx context.Context, application int64, csv io
 	if _, err := io.Copy(f, csv); err != nil {
 		return api.Imported{}, fmt.Errorf("read the list: %w", err)
 	}
-	list := intake.OptOuts{Name: "list", Config: svc.Config(), Applications: ids, Source: who}
+	list := optouts.List{Name: "list", Config: svc.Config(), Applications: ids, Source: who}
 	done, err := list.Import(ctx, svc.Store, f)
 	if err != nil {
 		return api.Imported{}, err

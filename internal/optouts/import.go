@@ -1,4 +1,9 @@
-package intake
+// Package optouts reads lists of opt-outs: CSV files with a header or without one, under any heading that
+// other programs give them. It is a room of its own because intake (NAME.suppress.csv), `campaignd suppress
+// import`, the HTTP endpoint and `campaignd check` read the same lists.
+//
+// A line without a contact is a problem in the Result; the others count. An error concerns the machine.
+package optouts
 
 import (
 	"bytes"
@@ -15,31 +20,30 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
 	"campaignd/internal/config"
-	"campaignd/internal/contact"
 	"campaignd/internal/plan/csvfile"
 	"campaignd/internal/plan/recipients"
 	"campaignd/internal/store"
 )
 
-// suppressGroup sets the number of opt-outs added together. A group in random order rewrites nearly
+// groupSize sets the number of opt-outs added together. A group in random order rewrites nearly
 // all that are stored, so half as many groups take half the time; this one takes some 200 MB of memory.
-const suppressGroup = 500_000
+const groupSize = 500_000
 
-// OptOuts is a list of opt-outs to be imported.
-type OptOuts struct {
+// List is a list of opt-outs to be imported.
+type List struct {
 	Name         string // name of the file, for messages
 	Config       *config.Config
 	Applications []int64 // applications that they apply to
 	Source       string  // origin, for the record
 }
 
-// OptOutAdder stores opt-outs and returns how many were new. *store.Store is one.
-type OptOutAdder interface {
+// Adder stores opt-outs and returns how many were new. *store.Store is one.
+type Adder interface {
 	AddOptOuts(list []store.OptOut) (int, error)
 }
 
-// OptOutResult says what became of a list.
-type OptOutResult struct {
+// Result says what became of a list.
+type Result struct {
 	Rows     int               // opt-outs taken in
 	Added    int               // of these, how many were new
 	Refused  int               // lines that have no contact or can't be read
@@ -51,9 +55,9 @@ type OptOutResult struct {
 const maxRefusedLines = 5
 
 // Import reads a CSV of opt-outs into the store: the columns contactCode, phone or email (every
-// contact in a row is an opt-out) and, optional, channelType, or a list of bare contacts without a header. A nil store checks the list and adds
-// nothing. The error concerns the machine or ctx.
-func (o OptOuts) Import(ctx context.Context, st OptOutAdder, f *os.File) (done OptOutResult, err error) {
+// contact in a row is an opt-out) and, optional, channelType, or a list of bare contacts without a header. A nil
+// store checks the list and adds nothing. The error concerns the machine or ctx.
+func (o List) Import(ctx context.Context, st Adder, f *os.File) (done Result, err error) {
 	info, err := check.Inspect(ctx, &check.Parts{CSV: check.Part{Name: o.Name, File: f}})
 	if err != nil {
 		return done, err
@@ -69,7 +73,7 @@ func (o OptOuts) Import(ctx context.Context, st OptOutAdder, f *os.File) (done O
 		done.Problems = problems
 		return done, err
 	}
-	im := optOutImporter{OptOuts: o, store: st, at: time.Now().UTC(), channel: column(reader, "channelType"),
+	im := importer{List: o, store: st, at: time.Now().UTC(), channel: column(reader, "channelType"),
 		channels: o.Config.ChannelNames(o.Applications), refusal: o.Config.OptOutContacts(o.Applications)}
 	for i, name := range reader.Columns() {
 		switch strings.ToLower(name) {
@@ -105,112 +109,10 @@ func (o OptOuts) Import(ctx context.Context, st OptOutAdder, f *os.File) (done O
 	return im.done, err
 }
 
-// column returns the index of a column, ignoring case, or -1.
-func column(reader *csvfile.Reader, name string) int {
-	return slices.IndexFunc(reader.Columns(), func(c string) bool { return strings.EqualFold(c, name) })
-}
-
-// contactIn returns the index of the first cell that is a phone number, an address or a user id, or -1.
-// A first line with one is an opt-out instead of a header; treating it as a header would lose it.
-func (im *optOutImporter) contactIn(cells []string) int {
-	return slices.IndexFunc(cells, func(cell string) bool { return looksLikeNumber(cell) || im.isContact([]byte(cell)) })
-}
-
-// looksLikeNumber reports whether a cell is five digits or more, with what separates digits.
-func looksLikeNumber(cell string) bool {
-	digits := 0
-	for _, c := range cell {
-		switch {
-		case '0' <= c && c <= '9':
-			digits++
-		case !strings.ContainsRune("+-(). ", c):
-			return false
-		}
-	}
-	return digits >= 5
-}
-
-// isContact reports whether a cell is a phone number, an address or a user id, whatever the channels take.
-func (im *optOutImporter) isContact(cell []byte) bool {
-	cell = bytes.Trim(cell, " ")
-	if recipients.ContactReason(cell) != "" {
-		return false
-	}
-	kinds := []contact.Kind{contact.Email, contact.Phone}
-	for _, id := range im.Applications {
-		country := ""
-		if a := im.Config.Application(id); a != nil {
-			country = a.Country
-		}
-		for _, kind := range kinds {
-			rules, err := contact.New(kind, country, true)
-			if err != nil {
-				continue // the configuration has reported it
-			}
-			if _, why := rules.Normalize(nil, cell); why.Code == "" || why.Code == contact.CodeTrunkZero {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// bareChannel returns the column of the channel in a list without a header, or -1: the other one of two, and among
-// more one that has a channel's name.
-func (im *optOutImporter) bareChannel(cells []string, code int) int {
-	if len(cells) == 2 {
-		return 1 - code
-	}
-	return slices.IndexFunc(cells, func(cell string) bool { return slices.Contains(im.channels, strings.TrimSpace(cell)) })
-}
-
-// findContacts finds the column of the contacts in a list whose header doesn't name it: the only column, or
-// the only one of which most cells are contacts. It returns the rows that it has read.
-func (im *optOutImporter) findContacts(reader *csvfile.Reader) (*csvfile.Batch, error) {
-	names := reader.Columns()
-	batch := &csvfile.Batch{}
-	err := reader.ReadBatch(batch)
-	if _, broken := errors.AsType[*csvfile.Broken](err); errors.Is(err, io.EOF) || broken {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var found []int
-	for c := range names {
-		contacts, rows := 0, 0
-		for i := range min(batch.Len(), sampleRows) {
-			if fault, _ := batch.Fault(i); fault != csvfile.FaultNone {
-				continue
-			}
-			rows++
-			if im.isContact(batch.Cell(i, c)) {
-				contacts++
-			}
-		}
-		if contacts*2 > rows {
-			found = append(found, c)
-		}
-	}
-	switch {
-	case len(found) == 1:
-		im.codes = found
-	case len(names) == 1:
-		im.codes = []int{0}
-	default:
-		return nil, nil
-	}
-	im.done.Problems.Addf(im.Name, 1, 0, "", "taken as the names of the columns, and the column %q as that of the contacts", names[im.codes[0]])
-	return batch, nil
-}
-
-// sampleRows limits the rows that are read to find the column of contacts.
-const sampleRows = 100
-
-// optOutImporter imports one list.
-type optOutImporter struct {
-	OptOuts
-	store    OptOutAdder
+// importer imports one list.
+type importer struct {
+	List
+	store    Adder
 	codes    []int                                       // columns of contacts
 	channel  int                                         // its column, -1 if there is none
 	channels []string                                    // that exist
@@ -218,11 +120,11 @@ type optOutImporter struct {
 
 	list []store.OptOut
 	at   time.Time // one for the whole list, which the store keeps once
-	done OptOutResult
+	done Result
 }
 
 // readAll imports the rows of first, which may be nil, and all further ones.
-func (im *optOutImporter) readAll(reader *csvfile.Reader, first *csvfile.Batch) error {
+func (im *importer) readAll(reader *csvfile.Reader, first *csvfile.Batch) error {
 	if first != nil {
 		im.addAll(first)
 	}
@@ -240,7 +142,7 @@ func (im *optOutImporter) readAll(reader *csvfile.Reader, first *csvfile.Batch) 
 			return err
 		}
 		im.addAll(&batch)
-		if len(im.list) >= suppressGroup {
+		if len(im.list) >= groupSize {
 			if err := im.flush(); err != nil {
 				return err
 			}
@@ -249,7 +151,7 @@ func (im *optOutImporter) readAll(reader *csvfile.Reader, first *csvfile.Batch) 
 }
 
 // addAll records the opt-outs of a batch.
-func (im *optOutImporter) addAll(batch *csvfile.Batch) {
+func (im *importer) addAll(batch *csvfile.Batch) {
 	cells := make([][]byte, len(im.codes))
 	for i := range batch.Len() {
 		if fault, _ := batch.Fault(i); fault != csvfile.FaultNone {
@@ -269,7 +171,7 @@ func (im *optOutImporter) addAll(batch *csvfile.Batch) {
 
 // add records the opt-outs of one line and its problem. Beside a contact that is taken in, a cell may be empty or
 // hold a contact that the channels don't take, as an address where there is only SMS.
-func (im *optOutImporter) add(line int, channel string, cells ...[]byte) {
+func (im *importer) add(line int, channel string, cells ...[]byte) {
 	channel = strings.TrimSpace(channel)
 	known := channel
 	if !slices.Contains(im.channels, channel) {
@@ -307,7 +209,7 @@ func (im *optOutImporter) add(line int, channel string, cells ...[]byte) {
 }
 
 // take records one opt-out.
-func (im *optOutImporter) take(channel string, cell []byte) {
+func (im *importer) take(channel string, cell []byte) {
 	im.done.Rows++
 	for _, application := range im.Applications {
 		im.list = append(im.list, store.OptOut{ApplicationID: application, ChannelType: channel, ContactCode: string(cell), Source: im.Source, At: im.at})
@@ -315,7 +217,7 @@ func (im *optOutImporter) take(channel string, cell []byte) {
 }
 
 // refused records a line that opts out nobody.
-func (im *optOutImporter) refused(p campaign.Problem) {
+func (im *importer) refused(p campaign.Problem) {
 	im.done.Problems.Add(p)
 	im.done.Refused++
 	if len(im.done.Lines) < maxRefusedLines {
@@ -323,7 +225,7 @@ func (im *optOutImporter) refused(p campaign.Problem) {
 	}
 }
 
-func (im *optOutImporter) flush() error {
+func (im *importer) flush() error {
 	if im.store == nil {
 		im.list = im.list[:0]
 		return nil
