@@ -13,7 +13,7 @@ import (
 )
 
 // RunProbe serves health, readiness and metrics over HTTP at opts.Listen until ctx ends, for a
-// process that has no other API: a worker. The guard is that of a Server: beyond loopback, metrics
+// process that has no other API there: a worker or a standby. The guard is that of a Server: beyond loopback, metrics
 // and the reasons of readiness need the token. It uses Listen, TokenFile, Getenv, MetricsToken,
 // TrustedProxies, Registry and Log.
 func RunProbe(ctx context.Context, opts Options, ready func(context.Context) []api.Check) error {

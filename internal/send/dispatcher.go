@@ -30,6 +30,7 @@ type Dispatcher struct {
 	onChange    func(campaign.ID)
 	optedOut    func(int64, string, *Message) error
 	observer    Observer
+	bars        func() string // see Options
 	stopTimeout time.Duration
 	retryHold   time.Duration
 
@@ -76,7 +77,7 @@ type deferral struct {
 func New(opts Options) *Dispatcher {
 	d := &Dispatcher{
 		store: opts.Store, log: opts.Log, clock: opts.Now, onChange: opts.OnChange, optedOut: opts.OptedOut,
-		observer: opts.Observer, stopTimeout: cmp.Or(opts.StopTimeout, 10*time.Second), retryHold: cmp.Or(opts.RetryHold, 5*time.Minute),
+		observer: opts.Observer, bars: opts.Bars, stopTimeout: cmp.Or(opts.StopTimeout, 10*time.Second), retryHold: cmp.Or(opts.RetryHold, 5*time.Minute),
 		kicks: make(chan struct{}, 1), pings: make(chan chan struct{}), apps: map[int64]*Application{}, senders: map[channelKey]*channelSender{}, slotMeters: map[int64]*slotMeter{}, lastFailures: map[campaign.ID]MessageFailure{},
 		runs: map[campaign.ID]*run{}, deferred: map[campaign.ID]deferral{}, held: map[campaign.ID]time.Time{},
 		misconfigured: map[campaign.ID]bool{}, probes: map[campaign.ID]bool{}, loadFailures: map[campaign.ID]int{}, unprepared: map[campaign.ID]time.Time{},
@@ -86,6 +87,9 @@ func New(opts Options) *Dispatcher {
 	}
 	if d.clock == nil {
 		d.clock = time.Now
+	}
+	if d.bars == nil {
+		d.bars = func() string { return "" }
 	}
 	d.batches.New = func() any { return new(batch) }
 	d.chunks.New = func() any { return new(chunk) }

@@ -53,7 +53,7 @@ type handOver struct {
 func (cs *channelSender) beginHandOver() handOver {
 	h := handOver{now: cs.d.now(), optOuts: cs.d.store.OptOutVersion(), rules: cs.rules.Load()}
 	open, _ := h.rules.window.open(h.now)
-	h.closed = !open || cs.d.stopping.Load() || cs.breaker.blocks()
+	h.closed = !open || cs.d.bars() != "" || cs.d.stopping.Load() || cs.breaker.blocks()
 	return h
 }
 

@@ -131,3 +131,27 @@ func TestSlotInWhichTheProcessStarted(t *testing.T) {
 		})
 	}
 }
+
+// Eight attempts are recorded, four of them wait for a worker, when the process is barred.
+func TestABarredProcessHandsNothingOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var bar atomic.Pointer[string]
+		open := ""
+		bar.Store(&open)
+		r := newHarness(t, slowReceiver, func(r *harness) { r.opts.Bars = func() string { return *bar.Load() } })
+		id := r.accept(campaign.Sending{}, 8)
+		time.Sleep(time.Second)
+		why := "another machine leads"
+		bar.Store(&why)
+		time.Sleep(time.Minute)
+		if n := len(r.ch.sent()); n != 4 {
+			t.Errorf("%d messages went out; want the 4 from before", n)
+		}
+		if w, ok := r.Wait(id); !ok || w.Reason != why {
+			t.Errorf("it waits for %+v; want the bar as the reason", w)
+		}
+		bar.Store(&open)
+		time.Sleep(time.Minute)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 8)
+	})
+}

@@ -22,6 +22,9 @@ type Options struct {
 	// (Result.OptOut), before the result is recorded. An error is logged.
 	OptedOut func(application int64, channelType string, m *Message) error
 	Observer Observer // nil: none
+	// Bars returns why this process may not hand anything over now, "" if it may. It is asked at every
+	// hand-over, by any goroutine, and must be fast. nil: nothing ever prevents it.
+	Bars func() string
 
 	StopTimeout time.Duration // how long messages in flight may take at a stop; 0: 10s
 	RetryHold   time.Duration // time until a held channel or sending is tried again; 0: 5m

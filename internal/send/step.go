@@ -204,6 +204,11 @@ func (cs *channelSender) allowance(mono, now time.Time, sleep *sleeper) int {
 		sleep.atMost(min(max(until.Sub(now), time.Millisecond), maxSleep))
 		return 0
 	}
+	if why := cs.d.bars(); why != "" {
+		cs.waitForLead(now, why)
+		sleep.atMost(maxSleep)
+		return 0
+	}
 	if cs.waitForWorkers(now) {
 		sleep.atMost(maxSleep)
 		return 0

@@ -92,6 +92,13 @@ func (cs *channelSender) waitForWindow(now, opens time.Time) {
 	}
 }
 
+// waitForLead notes why this process may not hand anything over.
+func (cs *channelSender) waitForLead(now time.Time, why string) {
+	if cs.wait == nil || cs.wait.Reason != why {
+		cs.wait = &Wait{Reason: why, Since: now}
+	}
+}
+
 // waitForChannel notes that the sender waits for its channel, or that it doesn't.
 func (cs *channelSender) waitForChannel() {
 	var s ChannelStatus

@@ -1,0 +1,61 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"golang.org/x/sync/errgroup"
+
+	"campaignd/internal/api"
+)
+
+// Standby answers for a process that waits to lead: it has a status and readiness, and everything
+// else is to be asked elsewhere.
+type Standby interface {
+	// Status describes the process. Only Version, PID, StartedAt, Now, ConfigFile and Cluster are set.
+	Status(ctx context.Context) (api.Status, error)
+	// Ready checks what the process needs to take over.
+	Ready(ctx context.Context) []api.Check
+	// Elsewhere completes the sentence "this process doesn't lead: …" for every other request.
+	Elsewhere() string
+}
+
+// RunStandby serves the socket, and health, readiness and metrics at opts.Listen if that is set,
+// until ctx ends. See RunProbe for the options.
+func RunStandby(ctx context.Context, opts Options, standby Standby) error {
+	s := New(nil, opts)
+	socket, err := s.listenSocket()
+	if err != nil {
+		return err
+	}
+	defer socket.remove()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", s.answer(func(w http.ResponseWriter, r *http.Request) error {
+		status, err := standby.Status(r.Context())
+		if err != nil {
+			return err
+		}
+		return s.reply(w, status)
+	}))
+	mux.HandleFunc("/", s.answer(func(http.ResponseWriter, *http.Request) error {
+		return api.Unavailablef("this process doesn't lead: %s", standby.Elsewhere())
+	}))
+	server := s.httpServer(mux)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if err := server.Serve(limitSocket(socket.listener, s.log)); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve %q: %w", socket.path, err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		return end(server)
+	})
+	if opts.Listen != "" {
+		group.Go(func() error { return RunProbe(ctx, opts, standby.Ready) })
+	}
+	return group.Wait()
+}
