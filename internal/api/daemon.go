@@ -36,15 +36,35 @@ type Inbox struct {
 	Waits    []Wait    `json:"waits,omitempty"`   // drops that aren't ready, oldest first
 }
 
-// Cluster describes the hub's connection with its workers.
+// The roles of a process in a cluster.
+const (
+	RoleHub     = "hub"     // it keeps the store and decides
+	RoleStandby = "standby" // it follows the hub and takes over when that dies
+	RoleWaiting = "waiting" // it waits until it may be one of them
+)
+
+// Cluster describes the hub's connection with its workers and its standby.
 type Cluster struct {
-	Role      string          `json:"role"`              // hub
+	Role      string          `json:"role"`              // hub, standby, or waiting until it may be one of them
 	Server    string          `json:"server,omitempty"`  // the connected NATS server, absent if none answers
 	Problem   string          `json:"problem,omitempty"` // why nothing can be handed out
 	Epoch     uint64          `json:"epoch"`             // counts the hub's starts; 0: it has had no connection yet
 	Lag       uint64          `json:"lag"`               // answers of workers that aren't read yet
 	HandedOut int             `json:"handedOut"`         // batches without all answers
 	Workers   []ClusterWorker `json:"workers"`
+
+	Replication *Replication `json:"replication,omitempty"` // with [standby]
+}
+
+// Replication describes how a standby gets what the hub writes.
+type Replication struct {
+	Mode    string  `json:"mode"`              // required or best-effort
+	Problem string  `json:"problem,omitempty"` // why what is written isn't in NATS, or why a standby can't follow
+	Hub     string  `json:"hub,omitempty"`     // the host that leads
+	Standby string  `json:"standby,omitempty"` // the host that follows, absent if none does
+	Ready   bool    `json:"ready"`             // the standby has a complete copy and could take over now
+	Behind  uint64  `json:"behind"`            // messages of the log that the standby hasn't applied
+	Lag     float64 `json:"lag"`               // seconds since the standby last had everything
 }
 
 // ClusterWorker is a running worker.

@@ -37,6 +37,8 @@ type collector struct {
 	workers   *prometheus.Desc
 	places    *prometheus.Desc
 	lag       *prometheus.Desc
+
+	replication replicationCollector
 }
 
 // scrapeTimeout limits Status; Prometheus scrapes again anyway.
@@ -47,7 +49,7 @@ func newCollector(service Service) *collector {
 		return prometheus.NewDesc("campaignd_"+name, help, labels, nil)
 	}
 	return &collector{
-		service: service,
+		service: service, replication: newReplicationCollector(),
 		up:      desc("up", "1 if the daemon could report its status."),
 		build:   desc("build_info", "Always 1; the label is the running version.", "version"),
 		started: desc("start_time_seconds", "Time at which the daemon started, in seconds since the Unix epoch."),
@@ -80,6 +82,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 		c.rate, c.reserved, c.capacity, c.waiting, c.broken, c.store, c.free, c.disk, c.connected, c.workers, c.places, c.lag} {
 		to <- d
 	}
+	c.replication.Describe(to)
 }
 
 // Collect implements prometheus.Collector.
@@ -124,6 +127,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		gauge(c.connected, one(s.Cluster.Server != ""))
 		gauge(c.workers, float64(len(s.Cluster.Workers)))
 		gauge(c.lag, float64(s.Cluster.Lag))
+		c.replication.collect(to, s.Cluster)
 	}
 	for _, slot := range s.Slots {
 		gauge(c.reserved, float64(slot.Reserved), applicationLabel(slot.ApplicationID))

@@ -28,7 +28,7 @@ type fullStatus struct{ Service }
 func (fullStatus) Status(context.Context) (api.Status, error) {
 	return api.Status{
 		Inboxes: []api.Inbox{{Path: "inbox"}}, Channels: []api.Channel{{ApplicationID: 1, ChannelType: "cloud_api", Workers: new(int)}},
-		Slots: []api.SlotFill{{ApplicationID: 1}}, Cluster: &api.Cluster{},
+		Slots: []api.SlotFill{{ApplicationID: 1}}, Cluster: &api.Cluster{Replication: &api.Replication{}},
 	}, nil
 }
 

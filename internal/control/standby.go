@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"campaignd/internal/api"
@@ -15,7 +16,7 @@ import (
 // else is to be asked elsewhere.
 type Standby interface {
 	// Status describes the process. Only Version, PID, StartedAt, Now, ConfigFile and Cluster are set.
-	Status(ctx context.Context) (api.Status, error)
+	Status() api.Status
 	// Ready checks what the process needs to take over.
 	Ready(ctx context.Context) []api.Check
 	// Elsewhere completes the sentence "this process doesn't lead: …" for every other request.
@@ -32,12 +33,8 @@ func RunStandby(ctx context.Context, opts Options, standby Standby) error {
 	}
 	defer socket.remove()
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", s.answer(func(w http.ResponseWriter, r *http.Request) error {
-		status, err := standby.Status(r.Context())
-		if err != nil {
-			return err
-		}
-		return s.reply(w, status)
+	mux.HandleFunc("GET /v1/status", s.answer(func(w http.ResponseWriter, _ *http.Request) error {
+		return s.reply(w, standby.Status())
 	}))
 	mux.HandleFunc("/", s.answer(func(http.ResponseWriter, *http.Request) error {
 		return api.Unavailablef("this process doesn't lead: %s", standby.Elsewhere())
@@ -55,6 +52,10 @@ func RunStandby(ctx context.Context, opts Options, standby Standby) error {
 		return end(server)
 	})
 	if opts.Listen != "" {
+		opts.Registry = prometheus.NewRegistry()
+		if err := opts.Registry.Register(newStandbyCollector(standby)); err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
 		group.Go(func() error { return RunProbe(ctx, opts, standby.Ready) })
 	}
 	return group.Wait()

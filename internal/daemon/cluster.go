@@ -27,7 +27,7 @@ func (d *Daemon) cluster() service.Cluster {
 // ClusterStatus implements service.Cluster.
 func (c cluster) ClusterStatus() *api.Cluster {
 	s := c.hub.Status()
-	out := &api.Cluster{Role: "hub", Server: s.Server, Problem: s.Problem, Epoch: s.Epoch, Lag: s.Lag, HandedOut: s.Batches, Workers: []api.ClusterWorker{}}
+	out := &api.Cluster{Role: api.RoleHub, Server: s.Server, Problem: s.Problem, Epoch: s.Epoch, Lag: s.Lag, HandedOut: s.Batches, Workers: []api.ClusterWorker{}}
 	for i := range s.Workers {
 		w := &s.Workers[i]
 		one := api.ClusterWorker{ID: w.ID, Host: w.Host, Version: w.Version, Offset: w.Offset.Round(time.Millisecond).Seconds(), Stopping: w.Stopping}
