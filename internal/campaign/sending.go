@@ -185,8 +185,9 @@ func (s *Sending) RowReference(rows *Rows, i int) []byte {
 // ChannelOf returns the index of channelType in s.Channels, or -1.
 func (s *Sending) ChannelOf(channelType string) int { return slices.Index(s.Channels, channelType) }
 
-// maxBlocked is the most that blocked time can delay the expiry of a sending.
-const maxBlocked = 7 * 24 * time.Hour
+// MaxBlocked limits how much later than max_lateness unsliced messages expire, because our own
+// rules prevent sending (docs/contract.md 8).
+const MaxBlocked = 7 * 24 * time.Hour
 
 // SetBlocked begins or ends a time in which our own rules prevent sending. It changes nothing
 // if that is so already, or while the sending is paused, which is such a time itself.
@@ -209,5 +210,5 @@ func (s *Sending) BlockedUntil(at time.Time) time.Duration {
 	if !s.BlockedSince.IsZero() {
 		blocked += max(at.Sub(s.BlockedSince), 0)
 	}
-	return min(blocked, maxBlocked)
+	return min(blocked, MaxBlocked)
 }

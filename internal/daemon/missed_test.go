@@ -228,3 +228,35 @@ func TestRestartInEveryState(t *testing.T) {
 		w.checkTenMinutes()
 	})
 }
+
+// TestExpiresWhileItWaitsForARetry: messages that wait for a retry in 20 hours expire at max_lateness,
+// whatever happened to the daemon meanwhile.
+func TestExpiresWhileItWaitsForARetry(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		happens func(w *harness)
+	}{
+		{"a restart", func(w *harness) { w.shutdown(); w.start() }},
+		{"a reload", func(w *harness) { w.check(w.running.Reload(w.t.Context(), "test")) }},
+		{"a pause", func(w *harness) {
+			w.control("spring", w.running.send.Pause)
+			w.control("spring", w.running.send.Resume)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			scenario(t, at(9, 0), shop(1, `max_lateness = "1h"`, "enabled = false"), func(t *testing.T, w *harness) {
+				w.answer = func(*send.Message) send.Result {
+					return send.Result{Verdict: send.VerdictRetry, Code: "503", Detail: "maintenance", RetryAfter: 20 * time.Hour}
+				}
+				w.start()
+				w.accept("spring", 3, "scheduleAt", at(9, 10))
+				w.until(at(9, 30))
+				c.happens(w)
+				w.until(at(10, 9))
+				w.state("spring", campaign.StateSending)
+				w.until(at(10, 11))
+				w.sentOf("spring", 0, 3)
+			})
+		})
+	}
+}

@@ -9,10 +9,6 @@ import (
 	"campaignd/internal/display"
 )
 
-// maxBlocked limits how much later than max_lateness unsliced messages expire, because
-// our own rules prevent sending (docs/contract.md 8).
-const maxBlocked = 7 * 24 * time.Hour
-
 // latenessWarning returns a warning if an unsliced sending due at t needs more time than it
 // has before its messages expire: at the rates of its channels, with daily_contacts and
 // within the sending windows.
@@ -39,12 +35,12 @@ func latenessWarning(app *config.Application, s *campaign.Sending, t time.Time) 
 		}
 	}
 	if contacts > 0 {
-		if days := (int64(s.Rows.Accepted) - 1) / int64(contacts); days > int64(maxBlocked/(24*time.Hour)) {
+		if days := (int64(s.Rows.Accepted) - 1) / int64(contacts); days > int64(campaign.MaxBlocked/(24*time.Hour)) {
 			return warn("daily_contacts = %d lets %s go within %d days, more than the 7 that don't count", contacts, display.Amount(s.Rows.Accepted, "recipient"), days)
 		}
 	}
-	if _, enough := app.Windows.OpenFor(t, needed, t.Add(app.MaxLateness+maxBlocked)); !enough {
-		return warn("the sending windows aren't open for the %s that it takes within %s after its time", needed, app.MaxLateness+maxBlocked)
+	if _, enough := app.Windows.OpenFor(t, needed, t.Add(app.MaxLateness+campaign.MaxBlocked)); !enough {
+		return warn("the sending windows aren't open for the %s that it takes within %s after its time", needed, app.MaxLateness+campaign.MaxBlocked)
 	}
 	return campaign.Problem{}, false
 }

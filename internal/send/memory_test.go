@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/plan"
 )
 
 // memory is a Book in plain maps: slow, and right by looking at it.
@@ -163,6 +164,8 @@ func (m *memoryStore) Due(until time.Time) (ids []campaign.ID, next time.Time, e
 			for j := range marks {
 				if marks[j].Outcome() == campaign.Retrying {
 					at(k.last[i][j].NextAt)
+					expiry, _ := plan.Expiry(&k.s, k.slices, nil)
+					at(expiry)
 				}
 			}
 		}

@@ -174,43 +174,10 @@ func (r *run) quietUntil() time.Time {
 	return time.Unix(0, first)
 }
 
-// defaultMaxLateness applies to a sending that was stored without max_lateness.
-const defaultMaxLateness = 24 * time.Hour
-
-// maxBlocked limits how much later than max_lateness messages expire, because our own
-// rules prevented sending (docs/contract.md 8).
-const maxBlocked = 7 * 24 * time.Hour
-
 // newSliceSnapshot makes a snapshot. Slices that ended by asOf have nothing unsent left.
-//
-// What is unsliced expires MaxLateness after its start, not counting closed windows and the
-// time for which the sending was blocked, but at most maxBlocked later. Slices expire at
-// T + 48h, or at the end of the last slot that began before.
 func newSliceSnapshot(sending *campaign.Sending, slices []campaign.Slice, windows *calendar.Windows, asOf time.Time) *sliceSnapshot {
 	it := &sliceSnapshot{list: slices, asOf: asOf}
-	late := sending.MaxLateness
-	if late <= 0 {
-		late = defaultMaxLateness
-	}
-	for i := range slices {
-		s := &slices[i]
-		var end time.Time
-		if s.Sliced() {
-			end = sending.ScheduledAt.Add(plan.Horizon)
-			if s.End.After(end) {
-				end = s.End
-			}
-		} else {
-			it.latest = s.Start.Add(late + maxBlocked)
-			end, _ = windows.OpenFor(s.Start, late, it.latest)
-			if end = end.Add(sending.Blocked); end.After(it.latest) {
-				end = it.latest
-			}
-		}
-		if end.After(it.expiry) {
-			it.expiry = end
-		}
-	}
+	it.expiry, it.latest = plan.Expiry(sending, slices, windows)
 	return it
 }
 

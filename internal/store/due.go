@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/plan"
 )
 
 // A timeline entry is the instant at which its sending has something to do, or an
@@ -72,9 +73,9 @@ func (s *scans) now() uint64 {
 
 // Due implements send.Store. It returns the active sendings with something due at or
 // before until: a slice that starts by then and has a recipient whose next message is
-// Pending, a retry, or counters that balance, so that the sending needs Finish. Pacing
-// within a slice is the caller's. next is never late; it may be early if its message has
-// been sent meanwhile.
+// Pending, a retry, counters that balance, so that the sending needs Finish, or a retry
+// that would be after the earliest time at which the sending expires. Pacing within a slice is
+// the caller's. next is never late; it may be early if its message has been sent meanwhile.
 func (s *Store) Due(until time.Time) (ids []campaign.ID, next time.Time, err error) {
 	limit := until.UnixNano()
 	earliest := int64(noDue)
@@ -104,6 +105,11 @@ func (s *Store) Due(until time.Time) (ids []campaign.ID, next time.Time, err err
 				return err
 			}
 			earliest = min(earliest, after)
+			if exact > limit {
+				if exact, err = t.beforeExpiry(n, exact); err != nil {
+					return err
+				}
+			}
 			if exact <= limit {
 				ids = append(ids, rec.id)
 			} else {
@@ -180,7 +186,30 @@ func (t *tx) reschedule(n uint64, rec *record) error {
 	if err != nil {
 		return err
 	}
+	if due, err = t.beforeExpiry(n, due); err != nil {
+		return err
+	}
 	return t.schedule(n, rec, max(due, 0))
+}
+
+// beforeExpiry returns due, or the earliest time at which the sending may expire if that is before:
+// messages that wait longer for a retry expire at their time.
+func (t *tx) beforeExpiry(n uint64, due int64) (int64, error) {
+	if due <= 0 || due == noDue {
+		return due, nil
+	}
+	head, err := t.header(n)
+	if err != nil {
+		return 0, err
+	}
+	list, err := t.slices(n)
+	if err != nil {
+		return 0, err
+	}
+	if at, _ := plan.Expiry(head, campaignSlices(list), nil); !at.IsZero() {
+		due = min(due, at.UnixNano())
+	}
+	return due, nil
 }
 
 // lower moves the entry to an earlier instant. It writes the record only if the entry moves.
@@ -191,6 +220,10 @@ func (t *tx) lower(n uint64, rec *record, due int64) error {
 	t.forget(n)
 	if due = max(due, 0); due >= rec.due {
 		return nil
+	}
+	due, err := t.beforeExpiry(n, due)
+	if err != nil {
+		return err
 	}
 	return t.schedule(n, rec, due)
 }

@@ -54,7 +54,7 @@ func (m *model) check(rt *rapid.T) {
 			rt.Fatalf("%s: counts %v, want %v", id, counts, want)
 		}
 		m.checkRows(rt, id, k, list)
-		at, ok := k.dueAt(list)
+		at, ok := k.dueAt(head, list)
 		switch {
 		case !ok:
 		case !at.After(now):
@@ -75,8 +75,9 @@ func (m *model) check(rt *rapid.T) {
 	}
 }
 
-// dueAt returns when the sending has something to do, by examining everything.
-func (k *modelled) dueAt(list []campaign.Slice) (at time.Time, ok bool) {
+// dueAt returns when the sending has something to do, by examining everything. A retry that comes
+// after the sending may expire counts at that time.
+func (k *modelled) dueAt(head *campaign.Sending, list []campaign.Slice) (at time.Time, ok bool) {
 	if !k.state.Active() {
 		return at, false
 	}
@@ -98,6 +99,11 @@ func (k *modelled) dueAt(list []campaign.Slice) (at time.Time, ok bool) {
 	}
 	for _, t := range k.nextAt {
 		earlier(t)
+	}
+	for _, one := range list {
+		if len(k.nextAt) > 0 && !one.Sliced() {
+			earlier(one.Start.Add(head.MaxLateness + head.Blocked))
+		}
 	}
 	return at, ok
 }

@@ -119,6 +119,7 @@ func (m *model) accept(rt *rapid.T) {
 		grid = nil
 	}
 	head := begin(rt, m.s, d)
+	head.MaxLateness = time.Duration(rapid.IntRange(1, 200).Draw(rt, "max_lateness")) * time.Second
 	terms := Terms{}
 	if grid != nil {
 		terms.Grid, terms.Place = grid, fill(grid, d.at, head.Rows.Accepted, d.messages)
