@@ -106,7 +106,7 @@ func printDetails(env *environment, d api.Details) error {
 // messagesText tells how far a sending is. What ended otherwise than sent isn't "done".
 func messagesText(s api.Sending) string {
 	if s.State.Final() {
-		return fmt.Sprintf("%s of %s sent", display.Number(s.Messages.Sent), display.Number(s.Messages.Planned))
+		return sentText(s)
 	}
 	return fmt.Sprintf("%s planned, %s done", display.Number(s.Messages.Planned), percentText(s.Percent))
 }

@@ -329,12 +329,22 @@ func printSendings(env *environment, list []api.Sending) error {
 	return lines(env.out, reasons)
 }
 
-// doneText returns the share of finished messages, and of an ended sending how many were sent.
+// doneText returns the share of finished messages. Of an ended sending with messages that didn't
+// arrive it returns how many were sent.
 func doneText(s api.Sending) string {
-	if s.State.Final() && s.Messages.Sent < s.Messages.Planned {
-		return fmt.Sprintf("%s of %s sent", display.Number(s.Messages.Sent), display.Number(s.Messages.Planned))
+	if s.State.Final() && s.Messages.Sent < s.Messages.Planned+s.Undelivered() {
+		return sentText(s)
 	}
 	return percentText(s.Percent)
+}
+
+// sentText tells how many messages of an ended sending were sent.
+func sentText(s api.Sending) string {
+	text := fmt.Sprintf("%s of %s sent", display.Number(s.Messages.Sent), display.Number(s.Messages.Planned))
+	if n := s.Undelivered(); n > 0 {
+		text += fmt.Sprintf(", %s not delivered", display.Number(n))
+	}
+	return text
 }
 
 // percentText formats a percentage. It never rounds up to 100, which would mean finished.

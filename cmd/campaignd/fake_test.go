@@ -97,9 +97,10 @@ func (s *shop) details() api.Details {
 		CSV: campaign.CSVInfo{Bytes: 1 << 20, SHA256: "5f70bf18", Encoding: "utf-8", Delimiter: "\t"}, Folder: "inbox/accepted/spring.20260314-000042",
 		Warnings:   []campaign.Problem{{File: "spring.layout.json", Line: 4, Column: 3, Field: "sendType", Message: "belongs to the campaign and is ignored"}},
 		Errors:     []campaign.Problem{{File: "spring.csv", Line: 9, Field: "phone", Message: "a spreadsheet ruined the number"}},
-		ErrorCount: 400, Delivery: &campaign.DeliveryCounts{Delivered: 3100, Read: 812, Failed: 9},
-		Previews: []campaign.Preview{{Line: 2, ContactCode: "34666", ChannelType: "cloud_api", Message: 1, Content: `{"body":"Hi"}`}},
+		ErrorCount: 400,
+		Previews:   []campaign.Preview{{Line: 2, ContactCode: "34666", ChannelType: "cloud_api", Message: 1, Content: `{"body":"Hi"}`}},
 	}
+	d.Delivery = &campaign.DeliveryCounts{Delivered: 3100, Read: 812, Failed: 9}
 	for i := range 30 {
 		start := noon.Add(time.Duration(i-6) * 5 * time.Minute)
 		d.Slices = append(d.Slices, api.Slice{Start: start, End: start.Add(5 * time.Minute), Recipients: 400})

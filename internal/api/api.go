@@ -28,28 +28,29 @@ type Filter struct {
 
 // Sending is one sending in a list.
 type Sending struct {
-	ID            campaign.ID        `json:"id"`
-	Name          string             `json:"name"`
-	Reference     string             `json:"reference,omitempty"`
-	Inbox         string             `json:"inbox"`
-	State         campaign.State     `json:"state"`
-	Reason        string             `json:"reason,omitempty"`
-	ApplicationID int64              `json:"applicationId"`
-	CampaignID    int64              `json:"campaignId"`
-	Condition     campaign.Condition `json:"slicingCondition,omitempty"`
-	DryRun        bool               `json:"dryRun,omitempty"`
-	ReceivedAt    time.Time          `json:"receivedAt,omitzero"`
-	ScheduledAt   time.Time          `json:"scheduledAt,omitzero"`
-	StartedAt     time.Time          `json:"startedAt,omitzero"`
-	FinishedAt    time.Time          `json:"finishedAt,omitzero"`
-	Recipients    campaign.RowCounts `json:"recipients"`
-	Messages      Messages           `json:"messages"`
-	Percent       float64            `json:"percent"`               // 0 to 100 with one decimal: progress of the check while checking, else the share of messages with a final outcome
-	NextSliceAt   time.Time          `json:"nextSliceAt,omitzero"`  // start of the next slice that has unsent messages
-	EstimatedEnd  time.Time          `json:"estimatedEnd,omitzero"` // end of the last slice, or an estimate from the rate so far
-	Rate          float64            `json:"rate,omitempty"`        // messages a second with a final outcome, on average since the start
-	WaitsFor      *campaign.WaitsFor `json:"waitsFor,omitempty"`    // why it doesn't continue although something is due
-	LastError     *MessageError      `json:"lastError,omitempty"`   // newest failed attempt, until the end
+	ID            campaign.ID              `json:"id"`
+	Name          string                   `json:"name"`
+	Reference     string                   `json:"reference,omitempty"`
+	Inbox         string                   `json:"inbox"`
+	State         campaign.State           `json:"state"`
+	Reason        string                   `json:"reason,omitempty"`
+	ApplicationID int64                    `json:"applicationId"`
+	CampaignID    int64                    `json:"campaignId"`
+	Condition     campaign.Condition       `json:"slicingCondition,omitempty"`
+	DryRun        bool                     `json:"dryRun,omitempty"`
+	ReceivedAt    time.Time                `json:"receivedAt,omitzero"`
+	ScheduledAt   time.Time                `json:"scheduledAt,omitzero"`
+	StartedAt     time.Time                `json:"startedAt,omitzero"`
+	FinishedAt    time.Time                `json:"finishedAt,omitzero"`
+	Recipients    campaign.RowCounts       `json:"recipients"`
+	Messages      Messages                 `json:"messages"`
+	Delivery      *campaign.DeliveryCounts `json:"delivery,omitempty"`    // delivery receipts of sent messages, if the channel has any; each message counts under its newest state
+	Percent       float64                  `json:"percent"`               // 0 to 100 with one decimal: progress of the check while checking, else the share of messages with a final outcome
+	NextSliceAt   time.Time                `json:"nextSliceAt,omitzero"`  // start of the next slice that has unsent messages
+	EstimatedEnd  time.Time                `json:"estimatedEnd,omitzero"` // end of the last slice, or an estimate from the rate so far
+	Rate          float64                  `json:"rate,omitempty"`        // messages a second with a final outcome, on average since the start
+	WaitsFor      *campaign.WaitsFor       `json:"waitsFor,omitempty"`    // why it doesn't continue although something is due
+	LastError     *MessageError            `json:"lastError,omitempty"`   // newest failed attempt, until the end
 }
 
 // SendingOf returns what the store knows of a sending; progress and waits are left out.
@@ -60,6 +61,14 @@ func SendingOf(s *campaign.Sending, c campaign.Counts) Sending {
 		ReceivedAt: s.ReceivedAt, ScheduledAt: s.ScheduledAt, StartedAt: s.StartedAt, FinishedAt: s.FinishedAt,
 		Recipients: s.Rows, Messages: MessagesOf(s, c),
 	}
+}
+
+// Undelivered returns how many of the sent messages the provider reported as undelivered later.
+func (s *Sending) Undelivered() uint64 {
+	if s.Delivery == nil {
+		return 0
+	}
+	return s.Delivery.Failed
 }
 
 // Messages counts a sending's messages by outcome. Pending, inFlight and retrying
@@ -93,17 +102,16 @@ type MessageError struct {
 // Details describes one sending completely.
 type Details struct {
 	Sending
-	Sliced     bool                     `json:"sliced"`
-	AcceptedAt time.Time                `json:"acceptedAt,omitzero"`
-	Channels   []string                 `json:"channels,omitempty"` // channel types that its recipients use
-	Slices     []Slice                  `json:"slices"`
-	CSV        campaign.CSVInfo         `json:"csv"`
-	Warnings   []campaign.Problem       `json:"warnings,omitempty"`
-	Errors     []campaign.Problem       `json:"errors,omitempty"`     // the first campaign.MaxProblems
-	ErrorCount int                      `json:"errorCount,omitempty"` // number of errors, listed or not
-	Previews   []campaign.Preview       `json:"previews,omitempty"`   // of a dry run
-	Delivery   *campaign.DeliveryCounts `json:"delivery,omitempty"`   // delivery receipts of sent messages, if the channel has any; each message counts under its newest state
-	Folder     string                   `json:"folder,omitempty"`     // folder that holds its files
+	Sliced     bool               `json:"sliced"`
+	AcceptedAt time.Time          `json:"acceptedAt,omitzero"`
+	Channels   []string           `json:"channels,omitempty"` // channel types that its recipients use
+	Slices     []Slice            `json:"slices"`
+	CSV        campaign.CSVInfo   `json:"csv"`
+	Warnings   []campaign.Problem `json:"warnings,omitempty"`
+	Errors     []campaign.Problem `json:"errors,omitempty"`     // the first campaign.MaxProblems
+	ErrorCount int                `json:"errorCount,omitempty"` // number of errors, listed or not
+	Previews   []campaign.Preview `json:"previews,omitempty"`   // of a dry run
+	Folder     string             `json:"folder,omitempty"`     // folder that holds its files
 }
 
 // Slice is a sending's share of one slot. An unsliced sending has one without an end.

@@ -60,6 +60,9 @@ func (svc *Service) Sendings(_ context.Context, f api.Filter) ([]api.Sending, er
 func (svc *Service) sending(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts) api.Sending {
 	now := svc.Now()
 	one := api.SendingOf(s, counts)
+	if s.Receipts && report.HasResults(s) {
+		one.Delivery = &s.Delivery
+	}
 	switch {
 	case s.State == campaign.StateChecking:
 		one.Percent = campaign.Percent(uint64(1e6*svc.Intake.Checking(s.ID)), 1e6)
@@ -115,9 +118,6 @@ func (svc *Service) Sending(_ context.Context, id campaign.ID) (api.Details, err
 		Sending: svc.sending(s, slices, counts), Sliced: s.Sliced, AcceptedAt: s.AcceptedAt, Channels: s.Channels,
 		CSV: s.CSV, Warnings: s.Warnings, Errors: s.Problems, ErrorCount: s.ProblemCount, Previews: s.Previews,
 		Slices: apiSlices(slices), Folder: folders.Now(s),
-	}
-	if s.Receipts && report.HasResults(s) {
-		details.Delivery = &s.Delivery
 	}
 	return details, nil
 }

@@ -2,11 +2,14 @@ package dashboard
 
 import (
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	_ "time/tzdata" // a machine without zone files runs these tests too
 
+	"campaignd/internal/api"
+	"campaignd/internal/campaign"
 	"campaignd/internal/display"
 )
 
@@ -83,5 +86,36 @@ func TestFirstRow(t *testing.T) {
 		if got := firstRow(at, madrid).In(madrid).Format(time.RFC3339); got != c.want {
 			t.Errorf("%s: %s, want %s", c.at, got, c.want)
 		}
+	}
+}
+
+// TestCompletedWithFailures: the list calls a sending so as soon as one of its messages didn't arrive.
+func TestCompletedWithFailures(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		messages api.Messages
+		delivery *campaign.DeliveryCounts
+		failures bool
+		percent  string
+		facts    string
+	}{
+		{"all were sent", api.Messages{Planned: 3, Sent: 3}, nil, false, "100%", "3 of 3 messages sent"},
+		{"all were delivered", api.Messages{Planned: 3, Sent: 3}, &campaign.DeliveryCounts{Delivered: 1, Read: 2}, false, "100%", "3 of 3 messages sent"},
+		{"two weren't delivered", api.Messages{Planned: 3, Sent: 3}, &campaign.DeliveryCounts{Delivered: 1, Failed: 2}, true, "", "3 of 3 messages sent; 2 not delivered"},
+		{"one expired", api.Messages{Planned: 3, Sent: 2, Expired: 1}, nil, true, "", "2 of 3 messages sent; 1 expired"},
+		{"one opted out", api.Messages{Planned: 3, Sent: 2, Suppressed: 1}, nil, false, "", "2 of 3 messages sent"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := rowOf(api.Sending{State: campaign.StateCompleted, Messages: c.messages, Delivery: c.delivery, Percent: 100}, viewer{})
+			if r.Failures != c.failures {
+				t.Errorf("failures: %t; want %t", r.Failures, c.failures)
+			}
+			if r.Percent != c.percent {
+				t.Errorf("percent %q; want %q", r.Percent, c.percent)
+			}
+			if got := strings.Join(r.Facts, "; "); got != c.facts {
+				t.Errorf("facts %q; want %q", got, c.facts)
+			}
+		})
 	}
 }

@@ -45,7 +45,7 @@ type row struct {
 	Name     string
 	State    campaign.State
 	About    string // campaign and application
-	Failures bool   // completed, but some messages failed
+	Failures bool   // completed, but some messages failed or weren't delivered
 	Reason   string
 	Waits    *waits
 	Bar      bar
@@ -260,12 +260,12 @@ func rowOf(s api.Sending, l viewer) row {
 	if s.CampaignID == 0 || s.ApplicationID == 0 {
 		r.About = "" // rejected before they were known
 	}
-	r.Failures = s.State == campaign.StateCompleted && m.Planned > 0 && m.Failed+m.Unknown+m.Expired+m.Skipped > 0
+	r.Failures = s.State == campaign.StateCompleted && m.Planned > 0 && m.Failed+m.Unknown+m.Expired+m.Skipped+s.Undelivered() > 0
 	if w := s.WaitsFor; w != nil {
 		r.Waits = &waits{strings.TrimSuffix(w.Reason, "."), l.moment(w.Since), l.moment(w.Until)}
 	}
 	add := func(format string, args ...any) { r.Facts = append(r.Facts, fmt.Sprintf(format, args...)) }
-	if s.State.Final() && m.Sent < m.Planned {
+	if s.State.Final() && m.Sent < m.Planned+s.Undelivered() {
 		r.Percent = "" // "100%" would read as if everything had been sent
 	}
 	switch s.State {
@@ -284,7 +284,7 @@ func rowOf(s api.Sending, l viewer) row {
 	for _, one := range []struct {
 		n    uint64
 		word string
-	}{{m.Failed, "failed"}, {m.Unknown, "unknown"}, {m.Expired, "expired"}, {m.Canceled, "canceled"}, {m.Retrying, "waiting for a retry"}} {
+	}{{m.Failed, "failed"}, {s.Undelivered(), "not delivered"}, {m.Unknown, "unknown"}, {m.Expired, "expired"}, {m.Canceled, "canceled"}, {m.Retrying, "waiting for a retry"}} {
 		if one.n > 0 {
 			add("%s %s", display.Number(one.n), one.word)
 		}
