@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -21,22 +22,14 @@ var binary string
 const (
 	asNATS = "CLUSTER_NATS"   // be a NATS server on this port of loopback, with the store in CLUSTER_STORE
 	store  = "CLUSTER_STORE"  // folder of its streams
+	peers  = "CLUSTER_PEERS"  // ports of loopback, its own first, over which the servers of a cluster talk; unset: a single server
 	counts = "CLUSTER_ROUNDS" // repeat the tests that kill; unset: the short part only
+	seeds  = "CLUSTER_SEED"   // of the random moments; unset: another one each time
 )
-
-// rounds returns how often a test of the long run repeats itself.
-func rounds(t *testing.T) int {
-	t.Helper()
-	n, err := strconv.Atoi(os.Getenv(counts))
-	if err != nil || n < 1 {
-		t.Skip("part of the long run: make test-cluster")
-	}
-	return n
-}
 
 func TestMain(m *testing.M) {
 	if port := os.Getenv(asNATS); port != "" {
-		os.Exit(serveNATS(port, os.Getenv(store)))
+		os.Exit(serveNATS(port, os.Getenv(store), os.Getenv(peers)))
 	}
 	os.Exit(testMain(m))
 }
@@ -59,12 +52,20 @@ func testMain(m *testing.M) int {
 }
 
 // serveNATS is a NATS server until SIGTERM. Each message is synced before its acknowledgement.
-func serveNATS(port, dir string) int {
+func serveNATS(port, dir, peers string) int {
 	n, err := strconv.Atoi(port)
 	if err != nil {
 		return 2
 	}
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: n, NoSigs: true, JetStream: true, StoreDir: dir, SyncAlways: true})
+	options := &server.Options{Host: "127.0.0.1", Port: n, NoSigs: true, JetStream: true, StoreDir: dir, SyncAlways: true, ServerName: port}
+	if own, others, clustered := strings.Cut(peers, ","); clustered {
+		options.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1"}
+		if options.Cluster.Port, err = strconv.Atoi(own); err != nil {
+			return 2
+		}
+		options.Routes = server.RoutesFromStr("nats://127.0.0.1:" + strings.ReplaceAll(others, ",", ",nats://127.0.0.1:"))
+	}
+	s, err := server.NewServer(options)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -6,14 +6,14 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -33,7 +33,9 @@ type world struct {
 	t      *testing.T
 	dir    string
 	config string
-	port   string // of NATS
+	port   string   // of NATS
+	ports  []string // of its servers; port is the first
+	routes []string // ports over which these talk with each other
 	hook   *receiver
 }
 
@@ -46,8 +48,8 @@ stop_timeout = "5s"
 level = "debug"
 format = "json"
 [nats]
-servers = ["nats://127.0.0.1:%[4]s"]
-replicas = 1
+servers = [%[4]s]
+replicas = %[7]d
 [[inboxes]]
 path = %[3]q
 application = 1
@@ -74,16 +76,25 @@ send_from = "workers"
 answer_wait = "10s"
 `
 
-// newWorld makes the folders and starts NATS. delay is the receiver's for each message.
-func newWorld(t *testing.T, delay time.Duration) *world {
+// newWorld makes the folders for a world with one NATS server. delay is the receiver's for each message.
+func newWorld(t *testing.T, delay time.Duration) *world { return newClustered(t, delay, 1) }
+
+// newClustered makes the folders for a world with as many NATS servers.
+func newClustered(t *testing.T, delay time.Duration, servers int) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), port: freePort(t), hook: newReceiver(t, delay)}
+	w := &world{t: t, dir: t.TempDir(), hook: newReceiver(t, delay)}
+	var urls []string
+	for range servers {
+		w.ports, w.routes = append(w.ports, freePort(t)), append(w.routes, freePort(t))
+		urls = append(urls, strconv.Quote("nats://127.0.0.1:"+w.ports[len(w.ports)-1]))
+	}
+	w.port = w.ports[0]
 	w.config = filepath.Join(w.dir, "campaignd.toml")
 	for _, name := range []string{"inbox", "state", "campaigns", "nats"} {
 		w.must(os.MkdirAll(filepath.Join(w.dir, name), 0o755))
 	}
 	w.write(w.config, fmt.Sprintf(configText, filepath.Join(w.dir, "state"), filepath.Join(w.dir, "campaigns"), filepath.Join(w.dir, "inbox"),
-		w.port, w.hook.URL+"/in", concurrency))
+		strings.Join(urls, ", "), w.hook.URL+"/in", concurrency, servers))
 	for i, channel := range []string{viaRetry, viaHold} {
 		w.write(filepath.Join(w.dir, "campaigns", channel+".json"), fmt.Sprintf(
 			`{"id":%d,"applicationId":1,"title":"t","enabled":true,"channelTypes":[%q],"messageContent":[{"body":"Hello {{name}}"}]}`, 7+i, channel))
@@ -91,15 +102,18 @@ func newWorld(t *testing.T, delay time.Duration) *world {
 	return w
 }
 
+// freePort returns a port that no connection gets by chance.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := strconv.Itoa(20_000 + rand.IntN(12_000))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	_, port, _ := strings.Cut(l.Addr().String(), ":")
-	return port
+	t.Fatal("no free port")
+	return ""
 }
 
 func (w *world) must(err error) {
@@ -139,13 +153,24 @@ func (w *world) start(name string, env []string, argv ...string) *process {
 	return p
 }
 
+// nats starts the first NATS server.
 func (w *world) nats() *process {
+	w.t.Helper()
+	return w.server(0, filepath.Join(w.dir, "nats"))
+}
+
+// server starts a NATS server with its store in dir, and waits until it listens.
+func (w *world) server(n int, dir string) *process {
 	w.t.Helper()
 	self, err := os.Executable()
 	w.must(err)
-	p := w.start("nats", []string{asNATS + "=" + w.port, store + "=" + filepath.Join(w.dir, "nats")}, self)
+	env := []string{asNATS + "=" + w.ports[n], store + "=" + dir}
+	if len(w.routes) > 1 {
+		env = append(env, peers+"="+strings.Join(slices.Concat(w.routes[n:], w.routes[:n]), ","))
+	}
+	p := w.start(fmt.Sprint("nats", n), env, self)
 	w.until(20*time.Second, "NATS is listening", func() bool {
-		c, err := net.Dial("tcp", "127.0.0.1:"+w.port)
+		c, err := net.Dial("tcp", "127.0.0.1:"+w.ports[n])
 		if err != nil {
 			return false
 		}
@@ -156,7 +181,13 @@ func (w *world) nats() *process {
 
 func (w *world) hub() *process {
 	w.t.Helper()
-	p := w.start("hub", nil, binary, "run", "--config", w.config)
+	return w.hubWith(w.config)
+}
+
+// hubWith starts the hub with another configuration.
+func (w *world) hubWith(config string) *process {
+	w.t.Helper()
+	p := w.start("hub", nil, binary, "run", "--config", config)
 	w.until(20*time.Second, "the hub answers", func() bool { _, err := w.run("status", "--json"); return err == nil })
 	return p
 }
@@ -224,6 +255,16 @@ func (w *world) outcomes(name string, limit time.Duration) map[string]int {
 // outcomesIn waits for a results.csv in the folder that the pattern names and counts its outcomes.
 func (w *world) outcomesIn(folder string, limit time.Duration) map[string]int {
 	w.t.Helper()
+	n := map[string]int{}
+	for _, r := range w.results(folder, limit) {
+		n[r["outcome"]]++
+	}
+	return n
+}
+
+// results waits for a results.csv in the folder that the pattern names and returns its lines, by column.
+func (w *world) results(folder string, limit time.Duration) []map[string]string {
+	w.t.Helper()
 	var path string
 	w.until(limit, folder+" has results", func() bool {
 		found, err := filepath.Glob(filepath.Join(folder, "results.csv"))
@@ -238,20 +279,15 @@ func (w *world) outcomesIn(folder string, limit time.Duration) map[string]int {
 	defer f.Close()
 	records, err := csv.NewReader(f).ReadAll()
 	w.must(err)
-	column := -1
-	for i, title := range records[0] {
-		if title == "outcome" {
-			column = i
-		}
-	}
-	if column < 0 {
-		w.t.Fatalf("results.csv has no outcome: %q", records[0])
-	}
-	n := map[string]int{}
+	var list []map[string]string
 	for _, r := range records[1:] {
-		n[r[column]]++
+		line := map[string]string{}
+		for i, title := range records[0] {
+			line[title] = r[i]
+		}
+		list = append(list, line)
 	}
-	return n
+	return list
 }
 
 // until waits for a fact by polling: a real process has no virtual time.
@@ -283,51 +319,6 @@ func (w *world) logs() string {
 		fmt.Fprintf(&all, "--- %s\n%s\n", filepath.Base(file), strings.Join(lines[max(0, len(lines)-30):], "\n"))
 	}
 	return all.String()
-}
-
-// receiver is a webhook server that counts every delivery by its key.
-type receiver struct {
-	*httptest.Server
-	delay time.Duration
-
-	mu    sync.Mutex // guards the fields below
-	times map[string]int
-	total int
-}
-
-func newReceiver(t *testing.T, delay time.Duration) *receiver {
-	r := &receiver{delay: delay, times: map[string]int{}}
-	r.Server = httptest.NewServer(http.HandlerFunc(r.serve))
-	t.Cleanup(r.Close)
-	return r
-}
-
-func (r *receiver) serve(w http.ResponseWriter, req *http.Request) {
-	r.mu.Lock()
-	r.times[req.Header.Get("Idempotency-Key")]++
-	r.total++
-	r.mu.Unlock()
-	if r.delay > 0 {
-		timer := time.NewTimer(r.delay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-req.Context().Done():
-		}
-	}
-	w.WriteHeader(http.StatusNoContent)
-}
-
-// count returns the deliveries so far, and how many keys came more than once.
-func (r *receiver) count() (deliveries, twice int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, n := range r.times {
-		if n > 1 {
-			twice++
-		}
-	}
-	return r.total, twice
 }
 
 // arrived waits until n messages have arrived.

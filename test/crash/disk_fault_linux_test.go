@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"campaignd/test/disk"
 )
 
 // newTmpfs mounts a small file system in memory, or skips the test with a reason.
@@ -207,14 +209,14 @@ func TestReadOnlyInbox(t *testing.T) {
 // and after the repair every message is accounted for.
 func TestBrokenFileSystem(t *testing.T) {
 	long(t)
-	disk := newDisk(t, "128M")
-	w := newWorld(t, settings{dir: filepath.Join(disk.at, "w"), rate: 3000})
-	w.log = filepath.Join(filepath.Dir(disk.image), "log")
-	settle(t, w.dir)
+	ext4 := disk.New(t, "128M")
+	w := newWorld(t, settings{dir: filepath.Join(ext4.At, "w"), rate: 3000})
+	w.log = filepath.Join(filepath.Dir(ext4.Image), "log")
+	disk.Sync(t, w.dir)
 	p := w.start().ready()
 	d := w.drop("a", viaHold, 4000, 0, "")
 	w.until(20*time.Second, "sending", func() bool { n, _ := w.hook.count(); return n > 500 })
-	disk.cut()
+	ext4.Cut()
 	w.until(20*time.Second, "said", func() bool { return w.logged("ERROR", "the store can't be written") })
 	t.Logf("the log says:\n%s", firstLines(w, "the store can't be written"))
 	n, _ := w.hook.count()
@@ -223,8 +225,7 @@ func TestBrokenFileSystem(t *testing.T) {
 		t.Errorf("%d messages went out that could not be recorded", now-n)
 	}
 	p.kill()
-	disk.unmount()
-	w.must(disk.mount())
+	ext4.Remount()
 	lost := w.look()
 	w.start().ready()
 	w.ended(30*time.Second, d)

@@ -12,6 +12,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/store"
+	"campaignd/test/disk"
 )
 
 // TestPowerCuts cuts the power repeatedly on one file system while drops are accepted and sent. Acknowledged
@@ -50,7 +51,7 @@ func TestPowerCutsHaveTeeth(t *testing.T) {
 // cutting is an installation on a file system that loses power.
 type cutting struct {
 	*world
-	disk   *disk
+	disk   *disk.Disk
 	random *rand.Rand
 	large  drop
 	drops  map[string]drop
@@ -71,31 +72,18 @@ type acked struct {
 }
 
 func newCutting(t *testing.T, cuts int) *cutting {
-	d := newDisk(t, "256M")
+	d := disk.New(t, "256M")
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	c := &cutting{world: newWorld(t, settings{rate: 3000, dir: filepath.Join(d.at, "w")}), disk: d,
+	c := &cutting{world: newWorld(t, settings{rate: 3000, dir: filepath.Join(d.At, "w")}), disk: d,
 		random: rand.New(rand.NewPCG(seed, 0)), drops: map[string]drop{}, sure: map[string]bool{}, acks: map[string]acked{}}
-	c.log = filepath.Join(filepath.Dir(d.image), "campaignd.log") // outside, so that it survives
+	c.log = filepath.Join(filepath.Dir(d.Image), "campaignd.log") // outside, so that it survives
 	c.start().ready().stop()
 	c.large = c.prepare("large", viaHold, 600*cuts, 0, "")
 	c.place(c.large)
 	c.drops["large"], c.sure["large"] = c.large, true
-	settle(t, c.dir)
+	disk.Sync(t, c.dir)
 	return c
-}
-
-// settle syncs the whole file system.
-func settle(t *testing.T, path string) {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if err := syncFS(f); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // cycle runs the daemon briefly with fresh drops, cuts the power and checks the result.
@@ -107,7 +95,7 @@ func (c *cutting) cycle(i int, env ...string) {
 	early := c.random.IntN(2) == 0
 	if early { // synced by the partner before the daemon sees it
 		c.place(d)
-		settle(c.t, c.dir)
+		disk.Sync(c.t, c.dir)
 		c.sure[name] = true
 	}
 	p := c.start(env...)
@@ -119,10 +107,9 @@ func (c *cutting) cycle(i int, env ...string) {
 	for began := time.Now(); time.Since(began) < limit || c.patient && c.told() == before && time.Since(began) < 20*time.Second; {
 		c.ask()
 	}
-	c.disk.cut()
+	c.disk.Cut()
 	p.kill()
-	c.disk.unmount()
-	c.must(c.disk.mount())
+	c.disk.Remount()
 	c.check()
 }
 
