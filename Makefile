@@ -51,7 +51,7 @@ test-crash: ## run the full crash suite: kills, faults and, as root, power cuts 
 	CAMPAIGND_CRASH=full $(GO) test -count=1 -timeout 40m -parallel 12 -v ./test/crash
 
 test-cluster: ## kill and freeze a hub, workers and NATS, CLUSTER_ROUNDS (10) times each
-	CLUSTER_ROUNDS=$${CLUSTER_ROUNDS:-10} $(GO) test -count=1 -timeout 120m -v ./test/cluster
+	CLUSTER_ROUNDS=$${CLUSTER_ROUNDS:-10} $(GO) test -count=1 -parallel 6 -timeout 120m -v ./test/cluster
 
 test-browser: build ## test the dashboard in a real Chromium; screenshots in var/screenshots
 	@mkdir -p var

@@ -27,6 +27,25 @@ const (
 	seeds  = "CLUSTER_SEED"   // of the random moments; unset: another one each time
 )
 
+// rounds returns how often a test of the long run repeats itself.
+func rounds(t *testing.T) int {
+	t.Helper()
+	n := repeats()
+	if n == 0 {
+		t.Skip("part of the long run: make test-cluster")
+	}
+	return n
+}
+
+// repeats returns how often tests of the long run repeat themselves; 0: only the short part runs.
+func repeats() int {
+	n, err := strconv.Atoi(os.Getenv(counts))
+	if err != nil || n < 1 {
+		return 0
+	}
+	return n
+}
+
 func TestMain(m *testing.M) {
 	if port := os.Getenv(asNATS); port != "" {
 		os.Exit(serveNATS(port, os.Getenv(store), os.Getenv(peers)))

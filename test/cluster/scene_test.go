@@ -55,15 +55,6 @@ type scene struct {
 	hookLinks   []*link // between workers and the receiver
 }
 
-// rounds returns how often each fault is repeated; 0: the short part is run once.
-func rounds() int {
-	n, err := strconv.Atoi(os.Getenv(counts))
-	if err != nil || n < 1 {
-		return 0
-	}
-	return n
-}
-
 // seedOf returns the seed of the random moments of this run.
 func seedOf(t *testing.T) uint64 {
 	t.Helper()
@@ -77,7 +68,7 @@ func seedOf(t *testing.T) uint64 {
 
 // play runs a fault in as many worlds as there are rounds.
 func (f fault) play(t *testing.T) {
-	for round := range max(rounds(), 1) {
+	for round := range max(repeats(), 1) {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			t.Parallel()
 			f.once(t, round)
