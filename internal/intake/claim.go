@@ -38,8 +38,7 @@ func (in *Intake) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
 		if err := in.store.Begin(s); err != nil {
 			return nil, fmt.Errorf("record claim of %q: %w", d.Name, err)
 		}
-		in.claims.begin(s)
-		in.pending.add(s)
+		in.drops.begin(s)
 		failpoint.At(failpoint.ClaimRecorded)
 		made, err := in.makeFolder(s)
 		if err != nil {
@@ -63,7 +62,7 @@ func (in *Intake) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
 		case vanished(err), unmovable(err):
 			return nil, in.releaseClaim(s, err)
 		default:
-			in.claims.retryLater(s.ID)
+			in.drops.retryLater(s.ID)
 			return nil, err
 		}
 	}
@@ -150,10 +149,8 @@ func (in *Intake) noteImmovable(s *campaign.Sending, stuck []campaign.FileID) {
 		problems.AddCode("file-immovable", f.Name, 0, 0, "", "could not be moved and is still in the inbox: remove it there")
 	}
 	s.Problems, s.ProblemCount = problems.List, problems.Count
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.waits[[2]string{s.Inbox, s.Name}] = wait{files: stuck, since: in.now(), until: in.now().Add(immovableRetry),
-		reason: "it was refused and can't be moved to failed/: remove it from the inbox"}
+	in.drops.setWait(wait{inbox: s.Inbox, name: s.Name, files: stuck, since: in.now(), until: in.now().Add(immovableRetry),
+		reason: "it was refused and can't be moved to failed/: remove it from the inbox"})
 }
 
 // sameFile compares what a rename keeps (it changes the ctime).

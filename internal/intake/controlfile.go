@@ -73,7 +73,7 @@ func (in *Intake) obey(ctx context.Context, c watch.Control) error {
 		}
 	}
 	if in.mustWait(c, s, err) {
-		in.deferControl(c) // until its drop is accepted, which may have just happened
+		in.drops.deferControl(c) // until its drop is accepted, which may have just happened
 		if s, err = in.target(c); in.mustWait(c, s, err) {
 			return nil
 		}
@@ -147,7 +147,7 @@ func (in *Intake) target(c watch.Control) (*campaign.Sending, error) {
 		}
 		return s, err
 	}
-	ids := in.pending.named(c.Inbox, c.Name)
+	ids := in.drops.unfinished(c.Inbox, c.Name)
 	for _, id := range slices.Backward(ids) {
 		s, err := in.store.Header(id)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -178,7 +178,7 @@ func (in *Intake) mustWait(c watch.Control, s *campaign.Sending, err error) bool
 
 // dropExpected reports whether a drop of that name is in the inbox or being taken in.
 func (in *Intake) dropExpected(c watch.Control) bool {
-	if in.claims.of(c.Inbox, c.Name) || in.small.busy(c.Inbox, c.Name) || in.large.busy(c.Inbox, c.Name) {
+	if in.drops.claimed(c.Inbox, c.Name) || in.small.busy(c.Inbox, c.Name) || in.large.busy(c.Inbox, c.Name) {
 		return true
 	}
 	inbox := in.inbox(c.Inbox)
@@ -197,25 +197,10 @@ func (in *Intake) dropExpected(c watch.Control) bool {
 	return false
 }
 
-// deferControl keeps a control file until its drop is accepted.
-func (in *Intake) deferControl(c watch.Control) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	key := [2]string{c.Inbox, c.Name}
-	if !slices.ContainsFunc(in.deferredControls[key], func(one watch.Control) bool { return one.File == c.File }) {
-		in.deferredControls[key] = append(in.deferredControls[key], c)
-	}
-}
-
 // obeyDeferred obeys the control files that came before their drop was accepted, so that nothing
 // of it is sent until the next scan. That scan retries those that fail.
 func (in *Intake) obeyDeferred(ctx context.Context, s *campaign.Sending) {
-	key := [2]string{s.Inbox, s.Name}
-	in.mu.Lock()
-	kept := in.deferredControls[key]
-	delete(in.deferredControls, key)
-	in.mu.Unlock()
-	for _, c := range kept {
+	for _, c := range in.drops.takeControls(nameOf(s.Inbox, s.Name)) {
 		if err := in.obey(ctx, c); err != nil && !vanished(err) {
 			in.log.Error("control file failed; retrying", "file", c.File.Name, "err", err)
 		}

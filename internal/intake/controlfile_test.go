@@ -211,7 +211,7 @@ func TestControlBeforeItsDropIsAccepted(t *testing.T) {
 		h.work()
 		wantParts(t, h.failedControl("spring.cancel"), "this inbox has had no drop of that name")
 		h.retryAll()
-		if len(h.in.deferredControls) > 0 {
+		if _, kept := h.in.drops.inInbox(""); len(kept) > 0 {
 			t.Error("it is kept for ever")
 		}
 	})

@@ -26,11 +26,6 @@ const fewRows = 16_000
 // crash or an error at any point; rows of an interrupted check are dropped first. errChanged means
 // that a file was written to while it was read.
 func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config.Inbox, p *check.Parts, info *csvfile.Info) error {
-	defer func() {
-		in.mu.Lock()
-		delete(in.working, s.ID)
-		in.mu.Unlock()
-	}()
 	if err := report.WriteChecking(folders.Of(s), s, 0, in.now(), in.Checker().Config.Zone(s.ApplicationID)); err != nil {
 		return err
 	}

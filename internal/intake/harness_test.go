@@ -98,7 +98,7 @@ func (h *harness) retryAll() {
 	h.t.Helper()
 	h.clock = h.clock.Add(retryInterval)
 	h.in.forgetGone()
-	for _, s := range h.in.claims.takeRetries() {
+	for _, s := range h.in.drops.takeRetries() {
 		h.in.resume(s)
 	}
 	h.work()

@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -81,18 +80,10 @@ type Intake struct {
 	free       func(path string) (uint64, error) // returns free bytes; replaced by tests
 
 	small, large *queue[task]
-	claims       *claims
-	pending      *pending
+	drops        *dropTable
 	notes        *noteKeeper
 	newest       newestByName
-	decisions    decisions
 	late         lateInboxes
-
-	mu               sync.Mutex // guards all below
-	waits            map[[2]string]wait
-	lists            map[[2]string]listWait        // lists of opt-outs that wait for room, by inbox and file name
-	deferredControls map[[2]string][]watch.Control // control files for drops that are not accepted yet, by inbox and name
-	working          map[campaign.ID]float64       // progress of running checks, 0 to 1
 }
 
 // task is a worker's job for one name of an inbox.
@@ -102,8 +93,7 @@ type task func(ctx context.Context) error
 func New(o Options) *Intake {
 	in := &Intake{
 		store: o.Store, stateDir: o.StateDir, dispatcher: o.Dispatcher, inboxes: o.Inboxes, media: o.Media, accepted: o.Accepted, keeper: o.Keeper, now: o.Now,
-		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), claims: newClaims(), pending: newPending(),
-		waits: map[[2]string]wait{}, lists: map[[2]string]listWait{}, deferredControls: map[[2]string][]watch.Control{}, working: map[campaign.ID]float64{},
+		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), drops: newDropTable(),
 	}
 	if in.now == nil {
 		in.now = time.Now
@@ -113,7 +103,7 @@ func New(o Options) *Intake {
 		if o.Decided != nil {
 			o.Decided(id)
 		}
-		in.decisions.end(id)
+		in.drops.decide(id)
 	}
 	in.check.Store(o.Checker)
 	in.inboxes.OnOpen(in.compareLate)
@@ -132,7 +122,7 @@ func (in *Intake) inbox(path string) *config.Inbox { return in.Checker().Config.
 
 // Filed stops counting a drop among the unfinished ones of its inbox. It must be called when its folder
 // is in done/ or failed/.
-func (in *Intake) Filed(id campaign.ID) { in.pending.remove(id) }
+func (in *Intake) Filed(id campaign.ID) { in.drops.remove(id) }
 
 // retryInterval is the pause before work is retried that failed because of the machine.
 const retryInterval = 10 * time.Second
@@ -176,7 +166,7 @@ func (in *Intake) retry(ctx context.Context) error {
 		case <-time.After(retryInterval):
 		}
 		in.forgetGone()
-		for _, s := range in.claims.takeRetries() {
+		for _, s := range in.drops.takeRetries() {
 			in.resume(s)
 		}
 	}
@@ -192,10 +182,10 @@ func (in *Intake) queueFor(size int64) *queue[task] {
 
 // Ready implements watch.Handler.
 func (in *Intake) Ready(d watch.Drop) {
-	if in.stillWaits(d) || in.claims.of(d.Inbox, d.Name) {
+	if in.stillWaits(d) || in.drops.claimed(d.Inbox, d.Name) {
 		return
 	}
-	if inbox := in.inbox(d.Inbox); inbox != nil && in.overLimit(d, inbox) == nil && in.waitForRoom(d, inbox, in.pending.room(inbox, sizeOf(fileIDs(d)))) {
+	if inbox := in.inbox(d.Inbox); inbox != nil && in.overLimit(d, inbox) == nil && in.waitForRoom(d, inbox, in.drops.room(inbox, sizeOf(fileIDs(d)))) {
 		return // without opening it
 	}
 	in.queueFor(weight(d.CSV.Name, d.CSV.ID.Size)).put(d.Inbox, d.Name, func(ctx context.Context) error {
@@ -213,7 +203,7 @@ func (in *Intake) Ready(d watch.Drop) {
 // watcher saw it, the next scan finds it again.
 func (in *Intake) takeDrop(ctx context.Context, d watch.Drop) error {
 	inbox := in.inbox(d.Inbox)
-	if inbox == nil || in.claims.of(d.Inbox, d.Name) {
+	if inbox == nil || in.drops.claimed(d.Inbox, d.Name) {
 		return nil // no longer configured, or queued before its claim
 	}
 	in.log.Debug("drop ready", "inbox", d.Inbox, "drop", d.Name)
@@ -237,16 +227,16 @@ func (in *Intake) takeDrop(ctx context.Context, d watch.Drop) error {
 	} else if err != nil {
 		return err
 	}
-	leave, full := in.pending.admit(inbox, load{drops: 1, bytes: sizeOf(fileIDs(d))})
+	room, full := in.drops.reserve(inbox, load{drops: 1, bytes: sizeOf(fileIDs(d))})
 	if in.waitForRoom(d, inbox, full) {
 		return nil
 	}
 	s, err := in.claim(d, nil)
-	leave()
+	room.leave()
 	if s == nil || err != nil {
 		return err
 	}
-	in.endWait(d.Inbox, d.Name)
+	in.drops.endWait(nameOf(d.Inbox, d.Name))
 	in.log.Info("drop claimed", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name)
 	return in.endClaim(s, in.decide(ctx, s, inbox, found.parts, found.info))
 }
@@ -256,20 +246,18 @@ func (in *Intake) takeDrop(ctx context.Context, d watch.Drop) error {
 func (in *Intake) endClaim(s *campaign.Sending, err error) error {
 	switch {
 	case err == nil:
-		in.claims.end(s.ID)
+		in.drops.end(s.ID)
 		return nil
 	case errors.Is(err, errChanged):
 		return in.releaseClaim(s, err)
 	}
-	in.claims.retryLater(s.ID)
+	in.drops.retryLater(s.ID)
 	return err
 }
 
 // Checking returns the progress of a claimed drop's check, 0 to 1.
 func (in *Intake) Checking(id campaign.ID) float64 {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return in.working[id]
+	return in.drops.checked(id)
 }
 
 // progress returns a function that updates the status of a drop while it is checked, at most once
@@ -277,9 +265,7 @@ func (in *Intake) Checking(id campaign.ID) float64 {
 func (in *Intake) progress(s *campaign.Sending) func(float64) {
 	last := in.now() // decide wrote the first status
 	return func(share float64) {
-		in.mu.Lock()
-		in.working[s.ID] = share
-		in.mu.Unlock()
+		in.drops.setChecked(s.ID, share)
 		if now := in.now(); now.Sub(last) >= time.Second {
 			last = now
 			if err := report.WriteChecking(folders.Of(s), s, share, now, in.Checker().Config.Zone(s.ApplicationID)); err != nil {

@@ -4,16 +4,9 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/text/unicode/norm"
-
 	"campaignd/internal/campaign"
 	"campaignd/internal/store"
 )
-
-// dropName identifies the drops of one name: the inbox, and NAME in NFC.
-type dropName struct{ inbox, name string }
-
-func nameOf(inbox, name string) dropName { return dropName{inbox, norm.NFC.String(name)} }
 
 // earlierLook is the number of sendings that are read to find earlier drops by their name.
 const earlierLook = 5000

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"campaignd/internal/display"
 	"campaignd/internal/folders"
@@ -128,35 +127,33 @@ func (in *Intake) contentNotes(path string) []watch.Note {
 	if inbox == nil || inbox.NoteAfter == 0 {
 		return nil
 	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
+	waits, controls := in.drops.inInbox(path)
 	now, notes := in.now(), []watch.Note(nil)
-	for key, w := range in.waits {
-		if key[0] != path || now.Sub(w.quiet) < inbox.NoteAfter {
-			continue
-		}
-		until := ""
-		if !w.expires.IsZero() {
-			until = " until " + watch.Until(w.expires)
-		}
-		notes = append(notes, watch.Note{Name: key[1], Reason: w.reason, Text: fmt.Sprintf("campaignd has all files of the drop %q. It waits%s: %s.", key[1], until, w.reason)})
-	}
-	for key, w := range in.lists {
-		if key[0] == path && now.Sub(w.control.FirstSeen) >= inbox.NoteAfter {
-			notes = append(notes, watch.Note{Name: key[1], Reason: w.reason, Text: fmt.Sprintf("campaignd reads %s as a list of opt-outs. It waits until %s and then goes to failed/: %s.",
-				key[1], watch.Until(w.control.FirstSeen.Add(inbox.PairTimeout)), w.reason)})
+	for _, w := range waits {
+		if now.Sub(w.quiet) >= inbox.NoteAfter {
+			notes = append(notes, watch.Note{Name: w.name, Reason: w.reason, Text: w.note()})
 		}
 	}
-	for key, controls := range in.deferredControls {
-		for _, c := range controls {
-			if key[0] == path && now.Sub(c.FirstSeen) >= inbox.NoteAfter {
-				text := fmt.Sprintf("campaignd reads %s as the command %q. It is obeyed as soon as the drop %q is accepted.", c.File.Name, c.Action, c.Name)
-				notes = append(notes, watch.Note{Name: c.File.Name, Reason: text, Text: text})
-			}
+	for _, c := range controls {
+		if now.Sub(c.FirstSeen) >= inbox.NoteAfter {
+			text := fmt.Sprintf("campaignd reads %s as the command %q. It is obeyed as soon as the drop %q is accepted.", c.File.Name, c.Action, c.Name)
+			notes = append(notes, watch.Note{Name: c.File.Name, Reason: text, Text: text})
 		}
 	}
 	slices.SortFunc(notes, func(a, b watch.Note) int { return cmp.Compare(a.Name, b.Name) })
 	return notes
+}
+
+// note returns what the partner reads about a wait.
+func (w wait) note() string {
+	if w.list {
+		return fmt.Sprintf("campaignd reads %s as a list of opt-outs. It waits until %s and then goes to failed/: %s.", w.name, watch.Until(w.expires), w.reason)
+	}
+	until := ""
+	if !w.expires.IsZero() {
+		until = " until " + watch.Until(w.expires)
+	}
+	return fmt.Sprintf("campaignd has all files of the drop %q. It waits%s: %s.", w.name, until, w.reason)
 }
 
 // adopt returns the notes that are written in an inbox, reading those of the last run first.
@@ -242,10 +239,4 @@ func (k *noteKeeper) taken(inbox string, names ...string) {
 			k.in.log.Once("notes "+inbox, "a note can't be removed", "inbox", inbox, "err", err)
 		}
 	}
-}
-
-// noteTimes are when a drop that waits is noted, and until when it waits.
-type noteTimes struct {
-	quiet   time.Time // since when its files are unchanged
-	expires time.Time // zero: not known
 }

@@ -32,7 +32,7 @@ func (in *Intake) Recover() error {
 		if err != nil {
 			return fmt.Errorf("recover drops: %w", err)
 		}
-		in.pending.add(s)
+		in.drops.add(s)
 		if s.State.Final() {
 			in.keeper.Changed(s.ID)
 			continue
@@ -41,11 +41,11 @@ func (in *Intake) Recover() error {
 			continue
 		}
 		in.log.Info("drop found half checked; it is checked again", "sending", s.ID, "drop", s.Name)
-		in.claims.begin(s)
+		in.drops.begin(s)
 		in.resume(s)
 	}
 	for _, s := range open {
-		in.pending.add(s)
+		in.drops.add(s)
 		in.keeper.Changed(s.ID)
 	}
 	return nil
@@ -64,22 +64,22 @@ func (in *Intake) resume(s *campaign.Sending) {
 func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 	s, err := in.store.Header(id)
 	if err != nil {
-		in.claims.retryLater(id)
+		in.drops.retryLater(id)
 		return err
 	}
 	if s.State != campaign.StateChecking { // decided, although the commit returned an error
-		in.claims.end(id)
+		in.drops.end(id)
 		in.keeper.Changed(id)
 		return nil
 	}
 	inbox := in.inbox(s.Inbox)
 	if inbox == nil {
 		in.log.Once("inbox "+s.Inbox, "a drop waits in an inbox that is no longer configured; add the inbox again", "sending", s.ID, "inbox", s.Inbox)
-		in.claims.retryLater(id)
+		in.drops.retryLater(id)
 		return nil
 	}
 	if err := in.inboxes.Ensure(s.Inbox); err != nil {
-		in.claims.retryLater(id)
+		in.drops.retryLater(id)
 		return err
 	}
 	if s.Uploaded && in.neverArrived(s) {
@@ -95,7 +95,7 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 	case vanished(err), unmovable(err):
 		return in.releaseClaim(s, err)
 	case err != nil:
-		in.claims.retryLater(id)
+		in.drops.retryLater(id)
 		return err
 	}
 	if s.Reason != "" { // claimed only to be refused
@@ -103,7 +103,7 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 	}
 	p, problems, err := openFolder(s, inbox)
 	if err != nil {
-		in.claims.retryLater(id)
+		in.drops.retryLater(id)
 		return err
 	}
 	defer p.Close()
@@ -129,13 +129,13 @@ func (in *Intake) filesGone(s *campaign.Sending) bool {
 // waitForLostFiles waits for the missing files of a claim. After pair_timeout the drop is refused.
 func (in *Intake) waitForLostFiles(s *campaign.Sending, inbox *config.Inbox) error {
 	if err := in.inboxes.Present(s.Inbox); err != nil { // its disk was unmounted a moment ago
-		in.claims.retryLater(s.ID)
+		in.drops.retryLater(s.ID)
 		return err
 	}
 	_ = os.Remove(folders.Of(s)) // made a moment ago and empty
 	if in.now().Sub(s.ReceivedAt) <= inbox.PairTimeout {
 		in.log.Once("lost "+string(s.ID), "the files of a claimed drop are gone: is the inbox's disk mounted?", "sending", s.ID, "inbox", s.Inbox)
-		in.claims.retryLater(s.ID)
+		in.drops.retryLater(s.ID)
 		return nil
 	}
 	for _, f := range s.Files {

@@ -41,11 +41,11 @@ func (in *Intake) Refused(d watch.Drop) {
 }
 
 func (in *Intake) rejectUnopened(d watch.Drop, reason string, late bool) {
-	if in.stillWaits(d) || in.claims.of(d.Inbox, d.Name) {
+	if in.stillWaits(d) || in.drops.claimed(d.Inbox, d.Name) {
 		return
 	}
 	in.small.put(d.Inbox, d.Name, func(context.Context) error {
-		if in.claims.of(d.Inbox, d.Name) {
+		if in.drops.claimed(d.Inbox, d.Name) {
 			return nil
 		}
 		no := &refusal{reason: reason}
@@ -85,7 +85,7 @@ func (in *Intake) lateHint(d watch.Drop) string {
 
 // refuseUnclaimed claims a drop only to refuse it, without opening its files.
 func (in *Intake) refuseUnclaimed(d watch.Drop, no *refusal) error {
-	in.endWait(d.Inbox, d.Name)
+	in.drops.endWait(nameOf(d.Inbox, d.Name))
 	s, err := in.claim(d, no)
 	if s != nil && err == nil {
 		err = in.refuse(s, campaign.StateRejected, s.Reason)
@@ -105,11 +105,11 @@ func (in *Intake) refuseFor(s *campaign.Sending, state campaign.State, code, rea
 // refuse ends a drop that is not sent. Its reports and its folder follow.
 func (in *Intake) refuse(s *campaign.Sending, state campaign.State, reason string) error {
 	if err := in.store.Refuse(s, state, reason); err != nil {
-		in.claims.retryLater(s.ID)
+		in.drops.retryLater(s.ID)
 		return fmt.Errorf("refuse %s: %w", s.ID, err)
 	}
 	failpoint.At(failpoint.Refused)
-	in.claims.end(s.ID)
+	in.drops.end(s.ID)
 	in.log.Info("drop refused", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name, "state", state, "errors", s.ProblemCount)
 	in.decided(s.ID)
 	in.keeper.Changed(s.ID)

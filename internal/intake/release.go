@@ -19,7 +19,7 @@ import (
 // a report. An error concerns the machine, and the claim is retried later.
 func (in *Intake) releaseClaim(s *campaign.Sending, cause error) error {
 	if err := in.inboxes.Present(s.Inbox); err != nil { // the files didn't change, their disk is away
-		in.claims.retryLater(s.ID)
+		in.drops.retryLater(s.ID)
 		return err
 	}
 	if vanished(cause) || errors.Is(cause, errChanged) {
@@ -39,7 +39,7 @@ func (in *Intake) releaseClaim(s *campaign.Sending, cause error) error {
 			continue
 		}
 		if err != nil {
-			in.claims.retryLater(s.ID)
+			in.drops.retryLater(s.ID)
 			return fmt.Errorf("give back %q: %w", f.Name, err)
 		}
 	}
@@ -49,11 +49,11 @@ func (in *Intake) releaseClaim(s *campaign.Sending, cause error) error {
 	}
 	failpoint.At(failpoint.GivenBack)
 	if err := in.inboxes.Present(s.Inbox); err != nil { // a file may still be in the sending's folder
-		in.claims.retryLater(s.ID)
+		in.drops.retryLater(s.ID)
 		return err
 	}
 	if err := in.store.DiscardRows(s.ID); err != nil {
-		in.claims.retryLater(s.ID)
+		in.drops.retryLater(s.ID)
 		return fmt.Errorf("give back %s: %w", s.ID, err)
 	}
 	for _, own := range []string{report.StatusFile, report.StatusTextFile, report.RejectedFile} {
@@ -74,11 +74,9 @@ func (in *Intake) voidClaim(s *campaign.Sending, reason string) error {
 		return nil
 	})
 	if err != nil {
-		in.claims.retryLater(s.ID)
+		in.drops.retryLater(s.ID)
 		return fmt.Errorf("close claim %s: %w", s.ID, err)
 	}
-	in.claims.end(s.ID)
-	in.pending.remove(s.ID)
-	in.decisions.end(s.ID)
+	in.drops.remove(s.ID)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"campaignd/internal/campaign"
 	"campaignd/internal/display"
 	"campaignd/internal/folders"
 	"campaignd/internal/optouts"
@@ -37,19 +38,22 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 	if refused != "" {
 		return in.failControl(c, refused)
 	}
-	leave, full := in.pending.admit(inbox, load{bytes: info.Size()})
+	waits := wait{inbox: c.Inbox, name: c.File.Name, list: true, files: []campaign.FileID{{Name: c.File.Name}},
+		since: in.now(), quiet: c.FirstSeen, expires: c.FirstSeen.Add(inbox.PairTimeout)}
+	room, full := in.drops.reserve(inbox, load{bytes: info.Size()})
 	if full != "" {
 		if in.now().Sub(c.FirstSeen) > inbox.PairTimeout {
-			in.endListWait(c)
+			in.drops.endWait(waits.key())
 			return in.failControl(c, fmt.Sprintf("it waited %s for drops of this inbox to end: %s; upload it again when some have ended, or ask the operator",
 				formatDuration(inbox.PairTimeout), full))
 		}
 		in.log.Once("full "+c.Inbox+" "+c.File.Name, "a list of opt-outs waits for drops of its inbox to end", "inbox", c.Inbox, "file", c.File.Name, "reason", full)
-		in.setListWait(c, full)
+		waits.reason = full
+		in.drops.setWait(waits)
 		return nil // the next scan tries again
 	}
-	in.endListWait(c)
-	defer leave()
+	in.drops.endWait(waits.key())
+	defer room.leave()
 	done, err := list.Import(ctx, in.store, f)
 	if errors.Is(err, store.ErrTooManyOptOuts) {
 		return in.failControl(c, fmt.Sprintf("not all of the list was taken in (%s were): %v; ask the operator to raise max_opt_outs, then upload the list again",

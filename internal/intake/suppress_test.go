@@ -172,7 +172,7 @@ func TestOptOutByAddressBesideAPhoneIsLost(t *testing.T) {
 func TestListIsNotCounted(t *testing.T) {
 	h := newHarness(t, "application = 1\nmax_pending_bytes = 100\npair_timeout = \"1h\"", "")
 	inbox := h.in.inbox(h.inbox)
-	leave, full := h.in.pending.admit(inbox, load{drops: 1, bytes: 80})
+	room, full := h.in.drops.reserve(inbox, load{drops: 1, bytes: 80})
 	if full != "" {
 		t.Fatal(full)
 	}
@@ -191,7 +191,7 @@ func TestListIsNotCounted(t *testing.T) {
 	h.clock = h.clock.Add(2 * time.Minute)
 	h.scanned()
 	wantParts(t, h.note("x.suppress.csv"), "campaignd reads x.suppress.csv as a list of opt-outs. It waits until", "then goes to failed/: the unfinished drops of this inbox have 80 bytes")
-	leave()
+	room.leave()
 	h.in.Control(seen) // the next scan
 	h.work()
 	if n := len(h.optOuts()); n != 1 {
@@ -201,13 +201,13 @@ func TestListIsNotCounted(t *testing.T) {
 	if got := h.note("x.suppress.csv"); got != "" {
 		t.Errorf("the list is taken in and its note stays: %q", got)
 	}
-	if leave, full = h.in.pending.admit(inbox, load{drops: 1, bytes: 100}); full != "" {
+	if room, full = h.in.drops.reserve(inbox, load{drops: 1, bytes: 100}); full != "" {
 		t.Errorf("the list is still counted: %s", full)
 	} else {
-		leave()
+		room.leave()
 	}
-	leave, _ = h.in.pending.admit(inbox, load{bytes: 80})
-	if full := h.in.pending.room(inbox, 80); full == "" {
+	room, _ = h.in.drops.reserve(inbox, load{bytes: 80})
+	if full := h.in.drops.room(inbox, 80); full == "" {
 		t.Error("a drop has room beside a list")
 	}
 	h.write(filepath.Join(h.inbox, "y.suppress.csv"), "contactCode\n34666777888\n")
@@ -215,6 +215,6 @@ func TestListIsNotCounted(t *testing.T) {
 	seen.FirstSeen = h.clock.Add(-2 * time.Hour)
 	h.in.Control(seen)
 	h.work()
-	leave()
+	room.leave()
 	wantParts(t, h.failedControl("y.suppress.csv"), "it waited 1h for drops of this inbox to end: the unfinished drops of this inbox have 80 bytes")
 }

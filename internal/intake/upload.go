@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -59,7 +60,7 @@ func (in *Intake) NewUpload(inbox *config.Inbox, size int64) (*Upload, error) {
 	if inbox.MaxPendingBytes > 0 && size > inbox.MaxPendingBytes {
 		return nil, fmt.Errorf("%w: it has %s, and all drops of this inbox together may have %s (max_pending_bytes)", ErrUploadTooLarge, display.Amount(size, "byte"), display.Number(inbox.MaxPendingBytes))
 	}
-	room, full := in.pending.reserve(inbox, size)
+	room, full := in.drops.reserve(inbox, load{drops: 1, bytes: size})
 	if full != "" {
 		return nil, fmt.Errorf("%w: %s; try again when some have ended", ErrUploadFull, full)
 	}
@@ -194,9 +195,8 @@ func (u *Upload) Commit(name string, r *store.Request) (campaign.ID, error) {
 		if err := in.store.BeginUpload(s, r); err != nil {
 			return "", u.fault(err)
 		}
-		in.decisions.begin(s.ID)
-		in.claims.begin(s)
-		in.pending.add(s)
+		in.drops.begin(s)
+		in.drops.expectDecision(s.ID)
 		failpoint.At(failpoint.ClaimRecorded)
 		made, err := in.makeFolder(s)
 		failpoint.At(failpoint.FolderMade)
@@ -240,9 +240,12 @@ func (in *Intake) recoverUpload(s *campaign.Sending) (back bool) {
 	if in.inboxes.Present(s.Inbox) == nil && in.neverArrived(s) && in.takeBack(s) == nil { // after an error recheck tries it again
 		return true
 	}
-	in.decisions.begin(s.ID)
+	in.drops.expectDecision(s.ID)
 	return false
 }
+
+// AwaitDecision returns when an uploaded drop was accepted or refused, or ctx has ended.
+func (in *Intake) AwaitDecision(ctx context.Context, id campaign.ID) { in.drops.await(ctx, id) }
 
 // takeBack ends the claim of an upload whose files didn't get into their folder.
 func (in *Intake) takeBack(s *campaign.Sending) error {

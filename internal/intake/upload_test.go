@@ -77,12 +77,12 @@ func TestUploadIsAwaitedAfterARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.crash()
-	if !h.in.decisions.awaited(id) {
+	if !h.in.drops.awaited(id) {
 		t.Error("the decision is not awaited")
 	}
 	h.work()
 	h.in.AwaitDecision(t.Context(), id) // it is decided
-	if h.in.decisions.awaited(id) {
+	if h.in.drops.awaited(id) {
 		t.Error("the decision is still awaited")
 	}
 	if s, err := h.store.Header(id); err != nil || s.State != campaign.StateScheduled {
@@ -120,8 +120,9 @@ type readerFunc func([]byte) (int, error)
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // awaited reports whether a decision is still to be made.
-func (d *decisions) awaited(id campaign.ID) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.waiting[id] != nil
+func (t *dropTable) awaited(id campaign.ID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	one := t.ids[id]
+	return one != nil && one.decided != nil
 }

@@ -98,7 +98,7 @@ func TestRoomComesBack(t *testing.T) {
 	if s := h.drop("y", goodCSV, goodLayout, later); s == nil || s.State != campaign.StateScheduled {
 		t.Errorf("%+v\n%s", s, h.log)
 	}
-	if len(h.in.pending.of) != 1 || h.in.pending.sums[h.inbox].drops != 1 {
-		t.Errorf("%+v", h.in.pending)
+	if got := h.in.drops.inboxes[h.inbox].drops; len(h.in.drops.ids) != 1 || got != 1 {
+		t.Errorf("got %d drops in the table and %d counted in the inbox, want 1 of both", len(h.in.drops.ids), got)
 	}
 }
