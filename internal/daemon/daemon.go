@@ -63,6 +63,8 @@ type Options struct {
 	// Drivers creates every channel's driver, at start and at every reload; nil: OpenDrivers.
 	// Tests supply channels that record messages.
 	Drivers func(c *config.Config, getenv func(string) string) (Drivers, error)
+
+	wire relay.Versions // of the hub; zero: its own. Tests announce others
 }
 
 // Daemon is one campaignd. Open creates it; Run runs it. The operations of its Service are its own.

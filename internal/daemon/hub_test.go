@@ -16,6 +16,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
@@ -34,7 +35,8 @@ type testCluster struct {
 	*Daemon
 	stop func()
 
-	took time.Duration // that the receiver takes
+	took time.Duration  // that the receiver takes
+	wire relay.Versions // of the hub and of workers that start next; zero: their own
 
 	mu   sync.Mutex     // guards sent
 	sent map[string]int // attempts by key
@@ -106,7 +108,7 @@ func (c *testCluster) start() {
 	for _, p := range problems.List {
 		c.t.Fatal(p)
 	}
-	d, err := Open(Options{Config: cfg, Version: "test", Log: slog.New(slog.DiscardHandler), Getenv: func(string) string { return "" },
+	d, err := Open(Options{wire: c.wire, Config: cfg, Version: "test", Log: slog.New(slog.DiscardHandler), Getenv: func(string) string { return "" },
 		Drivers: func(*config.Config, func(string) string) (Drivers, error) {
 			return Drivers{1: {"push": null.New(1)}}, nil
 		}})
@@ -149,7 +151,7 @@ func (r receiver) Send(ctx context.Context, msgs []*send.Message, results []send
 // worker runs a worker until the returned function is called or the test ends.
 func (c *testCluster) worker(places int) (stop func()) {
 	c.t.Helper()
-	conn, err := relay.Connect(relay.Config{Servers: []string{c.server.ClientURL()}, Name: "t", Replicas: 1, Client: "worker"})
+	conn, err := relay.Connect(relay.Config{Servers: []string{c.server.ClientURL()}, Name: "t", Replicas: 1, Client: "worker", Wire: c.wire})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -301,8 +303,12 @@ func TestGarbageOnEverySubjectChangesNothing(t *testing.T) {
 	}
 	defer nc.Close()
 	c.until("the hub is ready", func() bool { return c.hub.Status().Ready })
+	stream, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
 	names, epoch := relay.NewNames("t"), c.hub.Status().Epoch
-	valid := relay.AppendAnswers(nil, &relay.Answers{ID: relay.BatchID{Epoch: epoch, Number: 64}, Application: 1, Channel: "push", Worker: "w", Grant: 1,
+	valid := relay.AppendAnswers(nil, &relay.Answers{ID: relay.BatchID{Epoch: epoch, Number: 128}, Application: 1, Channel: "push", Worker: "w", Grant: 1,
 		List: []relay.Answer{{Key: "another's", Attempt: 1, Result: send.Result{Verdict: send.VerdictSent}}}})
 	for _, data := range [][]byte{nil, {0}, {1}, []byte("hello"), bytes.Repeat([]byte{0xff}, 4096), valid, valid[:len(valid)-3],
 		relay.AppendClaim(nil, &relay.Claim{ID: relay.BatchID{Epoch: epoch + 1, Number: 1}, Worker: "w", Delivery: 1})} {
@@ -310,6 +316,13 @@ func TestGarbageOnEverySubjectChangesNothing(t *testing.T) {
 			if err := nc.Publish(subject, data); err != nil {
 				t.Fatal(err)
 			}
+		}
+		bucket, err := stream.KeyValue(t.Context(), names.WorkersBucket())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := bucket.Put(t.Context(), "garbage", data); err != nil {
+			t.Fatal(err)
 		}
 	}
 	c.worker(16)

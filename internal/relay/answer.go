@@ -10,6 +10,7 @@ import (
 
 // Answers is one part of a worker's answers to a batch, or says that the batch was given back.
 type Answers struct {
+	Version     byte // of the wire format: that of the batch; 0 when encoding: MaxVersion
 	ID          BatchID
 	Application int64
 	Channel     string
@@ -49,7 +50,7 @@ const (
 
 // AppendAnswers appends the encoded answers to dst.
 func AppendAnswers(dst []byte, a *Answers) []byte {
-	dst = appendHead(dst, a.ID)
+	dst = appendHead(dst, a.Version, a.ID)
 	dst = binary.AppendVarint(dst, a.Application)
 	dst = appendText(dst, a.Channel)
 	dst = appendText(dst, a.Worker)
@@ -97,9 +98,11 @@ func appendResult(dst []byte, r *send.Result) []byte {
 }
 
 // DecodeAnswers decodes answers.
-func DecodeAnswers(data []byte) (Answers, error) {
-	d := decoder{b: data}
-	a := Answers{ID: d.head(), Application: d.varint(), Channel: d.text(), Worker: d.text(), Grant: d.uvarint(), Part: d.uvarint(), Last: d.bool(), Back: d.bool()}
+func DecodeAnswers(data []byte, versions Versions) (a Answers, err error) {
+	d := decoder{b: data, read: versions}
+	a.Version, a.ID = d.head()
+	a.Application, a.Channel, a.Worker, a.Grant, a.Part = d.varint(), d.text(), d.text(), d.uvarint(), d.uvarint()
+	a.Last, a.Back = d.bool(), d.bool()
 	n := d.count(MaxBatchMessages)
 	if n > len(d.b) { // an answer has more than one byte
 		d.fail()

@@ -11,6 +11,7 @@ import (
 
 // Batch is a group of messages of one application's channel on its way to a worker.
 type Batch struct {
+	Version     byte // of the wire format; 0 when encoding: MaxVersion
 	ID          BatchID
 	Application int64
 	Channel     string // the channelType
@@ -29,7 +30,7 @@ const (
 
 // AppendBatch appends the encoded batch to dst. It has at most MaxBatchMessages messages.
 func AppendBatch(dst []byte, b *Batch) []byte {
-	dst = appendHead(dst, b.ID)
+	dst = appendHead(dst, b.Version, b.ID)
 	dst = binary.AppendVarint(dst, b.Application)
 	dst = appendText(dst, b.Channel)
 	dst = appendBool(dst, b.Hold)
@@ -78,11 +79,11 @@ func MessageSize(m *send.Message) int {
 	return numbers + len(m.SendingID) + len(m.Reference) + len(m.Key) + len(m.ContactCode) + len(m.To) + len(m.RowReference) + len(m.Content)
 }
 
-// DecodeBatch decodes a batch. Its messages' contents alias data. If the error isn't nil, ID is
-// set as far as DecodeID can read it.
-func DecodeBatch(data []byte) (Batch, error) {
-	d := decoder{b: data}
-	b := Batch{ID: d.head()}
+// DecodeBatch decodes a batch of one of the versions. Its messages' contents alias data. If the
+// error isn't nil, ID is set as far as DecodeID can read it.
+func DecodeBatch(data []byte, versions Versions) (b Batch, err error) {
+	d := decoder{b: data, read: versions}
+	b.Version, b.ID = d.head()
 	b.Application = d.varint()
 	b.Channel = d.text()
 	b.Hold = d.bool()

@@ -5,6 +5,7 @@ import "encoding/binary"
 // Claim asks the hub whether a batch may be sent. The request goes to Names.Claim of the batch's
 // epoch.
 type Claim struct {
+	Version  byte // of the wire format: that of the batch; 0 when encoding: MaxVersion
 	ID       BatchID
 	Worker   string // WorkerRecord.ID
 	Delivery uint64 // how often NATS has handed out the batch, this time included
@@ -22,6 +23,7 @@ const (
 
 // Grant is the hub's reply to a Claim.
 type Grant struct {
+	Version  byte // of the wire format: that of the claim; 0 when encoding: MaxVersion
 	ID       BatchID
 	Decision Decision
 	Number   uint64 // how often the batch was granted, this time included; answers repeat it
@@ -30,21 +32,22 @@ type Grant struct {
 
 // AppendClaim appends the encoded claim to dst.
 func AppendClaim(dst []byte, c *Claim) []byte {
-	dst = appendHead(dst, c.ID)
+	dst = appendHead(dst, c.Version, c.ID)
 	dst = appendText(dst, c.Worker)
 	return binary.AppendUvarint(dst, c.Delivery)
 }
 
 // DecodeClaim decodes a claim.
-func DecodeClaim(data []byte) (Claim, error) {
-	d := decoder{b: data}
-	c := Claim{ID: d.head(), Worker: d.text(), Delivery: d.uvarint()}
+func DecodeClaim(data []byte, versions Versions) (c Claim, err error) {
+	d := decoder{b: data, read: versions}
+	c.Version, c.ID = d.head()
+	c.Worker, c.Delivery = d.text(), d.uvarint()
 	return c, d.done("claim")
 }
 
 // AppendGrant appends the encoded grant to dst.
 func AppendGrant(dst []byte, g *Grant) []byte {
-	dst = appendHead(dst, g.ID)
+	dst = appendHead(dst, g.Version, g.ID)
 	dst = append(dst, byte(g.Decision))
 	dst = binary.AppendUvarint(dst, g.Number)
 	dst = binary.AppendUvarint(dst, uint64(len(g.Refused)))
@@ -55,9 +58,10 @@ func AppendGrant(dst []byte, g *Grant) []byte {
 }
 
 // DecodeGrant decodes a grant. Its Refused are ascending and below MaxBatchMessages.
-func DecodeGrant(data []byte) (Grant, error) {
-	d := decoder{b: data}
-	g := Grant{ID: d.head(), Decision: Decision(d.byte()), Number: d.uvarint()}
+func DecodeGrant(data []byte, versions Versions) (g Grant, err error) {
+	d := decoder{b: data, read: versions}
+	g.Version, g.ID = d.head()
+	g.Decision, g.Number = Decision(d.byte()), d.uvarint()
 	if g.Decision < Granted || g.Decision > TryLater {
 		d.fail()
 	}
@@ -78,6 +82,7 @@ func DecodeGrant(data []byte) (Grant, error) {
 // Alive is a worker's sign of life for batches of one epoch that it has claimed and not finished.
 // It goes to Names.Alive, and nothing is lost with it.
 type Alive struct {
+	Version byte // of the wire format: that of one of the batches; 0 when encoding: MaxVersion
 	Epoch   uint64
 	Worker  string
 	Numbers []uint64 // of the batches
@@ -85,7 +90,7 @@ type Alive struct {
 
 // AppendAlive appends the encoded sign to dst.
 func AppendAlive(dst []byte, a *Alive) []byte {
-	dst = appendHead(dst, BatchID{a.Epoch, 0})
+	dst = appendHead(dst, a.Version, BatchID{a.Epoch, 0})
 	dst = appendText(dst, a.Worker)
 	dst = binary.AppendUvarint(dst, uint64(len(a.Numbers)))
 	for _, n := range a.Numbers {
@@ -95,9 +100,11 @@ func AppendAlive(dst []byte, a *Alive) []byte {
 }
 
 // DecodeAlive decodes a sign of life.
-func DecodeAlive(data []byte) (Alive, error) {
-	d := decoder{b: data}
-	a := Alive{Epoch: d.head().Epoch, Worker: d.text()}
+func DecodeAlive(data []byte, versions Versions) (a Alive, err error) {
+	d := decoder{b: data, read: versions}
+	var id BatchID
+	a.Version, id = d.head()
+	a.Epoch, a.Worker = id.Epoch, d.text()
 	for range d.count(len(d.b)) {
 		a.Numbers = append(a.Numbers, d.uvarint())
 	}

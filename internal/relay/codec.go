@@ -1,18 +1,29 @@
 package relay
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
 )
 
-// Versions of the wire format that this program reads; it writes the newest that it shares with
-// the workers of a channel.
+// Versions is a range of versions of the wire format: the oldest and the newest.
+type Versions [2]byte
+
+// Versions of the wire format that this program reads and writes. The hub writes a batch in the
+// newest that it shares with the workers of the channel, and whatever is said about the batch
+// afterwards is in its version: only its two sides need to read it.
 const (
 	MinVersion byte = 1
 	MaxVersion byte = 1
 )
+
+// OwnVersions returns the versions of this program.
+func OwnVersions() Versions { return Versions{MinVersion, MaxVersion} }
+
+// Has reports whether the range has a version.
+func (v Versions) Has(version byte) bool { return v[0] <= version && version <= v[1] }
 
 // ErrVersion is returned when a message has a version that this program doesn't read.
 var ErrVersion = errors.New("unknown version of the wire format")
@@ -43,9 +54,9 @@ func DecodeID(data []byte) (BatchID, error) {
 	return BatchID{binary.BigEndian.Uint64(data[1:]), binary.BigEndian.Uint64(data[9:])}, nil
 }
 
-// appendHead appends version and batch id.
-func appendHead(dst []byte, id BatchID) []byte {
-	dst = append(dst, MaxVersion)
+// appendHead appends version and batch id. Version 0 is MaxVersion.
+func appendHead(dst []byte, version byte, id BatchID) []byte {
+	dst = append(dst, cmp.Or(version, MaxVersion))
 	dst = binary.BigEndian.AppendUint64(dst, id.Epoch)
 	return binary.BigEndian.AppendUint64(dst, id.Number)
 }
@@ -64,23 +75,26 @@ func appendBool(dst []byte, b bool) []byte {
 // decoder decodes a message. After the first error every read returns zero and err is set, so
 // that the caller checks once at its end.
 type decoder struct {
-	b   []byte
-	err error
+	b    []byte
+	read Versions
+	err  error
 }
 
 // head reads version and batch id.
-func (d *decoder) head() (id BatchID) {
+func (d *decoder) head() (version byte, id BatchID) {
 	id, d.err = DecodeID(d.b)
-	switch {
-	case d.err != nil:
+	if d.err != nil {
 		d.b = nil
-	case d.b[0] < MinVersion || d.b[0] > MaxVersion:
-		d.err = fmt.Errorf("%w: %d", ErrVersion, d.b[0])
-		d.b = nil
-	default:
-		d.b = d.b[headSize:]
+		return 0, id
 	}
-	return id
+	version = d.b[0]
+	if !d.read.Has(version) {
+		d.err = fmt.Errorf("%w: %d", ErrVersion, version)
+		d.b = nil
+		return version, id
+	}
+	d.b = d.b[headSize:]
+	return version, id
 }
 
 func (d *decoder) fail() {

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +20,12 @@ type Config struct {
 	Name        string   // of the cluster: nats.name
 	Replicas    int      // of streams and buckets
 	Client      string   // how NATS lists this connection, such as "campaignd hub"
+	Wire        Versions // versions of the wire format to read and write; zero: OwnVersions. Others are for tests
 	Log         *slog.Logger
 }
+
+// wire returns the versions to read and write.
+func (c *Config) wire() Versions { return cmp.Or(c.Wire, OwnVersions()) }
 
 // Conn is a connection to NATS. It reconnects for ever. While it is down every call fails at
 // once or with its context; nothing is kept to be published later.
@@ -28,6 +33,7 @@ type Conn struct {
 	Names Names
 
 	config Config
+	wire   Versions
 	log    *slog.Logger
 	nc     *nats.Conn
 	js     jetstream.JetStream
@@ -83,7 +89,7 @@ func Connect(config Config) (*Conn, error) {
 		nc.Close()
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
-	return &Conn{Names: NewNames(config.Name), config: config, log: log, nc: nc, js: js}, nil
+	return &Conn{Names: NewNames(config.Name), config: config, wire: config.wire(), log: log, nc: nc, js: js}, nil
 }
 
 // ErrCredentials is returned when credentials have no known form. It doesn't repeat them.

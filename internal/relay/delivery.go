@@ -27,7 +27,7 @@ type delivery struct {
 func (d *delivery) run(ctx, sending, answering context.Context) {
 	c := d.channel
 	var err error
-	if d.batch, err = DecodeBatch(d.msg.Data()); err == nil && (d.batch.Application != c.Application || d.batch.Channel != c.Name) {
+	if d.batch, err = DecodeBatch(d.msg.Data(), c.worker.conn.wire); err == nil && (d.batch.Application != c.Application || d.batch.Channel != c.Name) {
 		err = fmt.Errorf("it is of application %d, channel %q", d.batch.Application, d.batch.Channel)
 	}
 	if err != nil {
@@ -96,7 +96,7 @@ func (d *delivery) getPlaces(ctx context.Context) bool {
 // claim asks the hub for permission. It returns true if the batch may be sent now.
 func (d *delivery) claim() bool {
 	w, asked := d.channel.worker, time.Now()
-	claim := Claim{ID: d.batch.ID, Worker: w.id, Delivery: 1}
+	claim := Claim{Version: d.batch.Version, ID: d.batch.ID, Worker: w.id, Delivery: 1}
 	if meta, err := d.msg.Metadata(); err == nil {
 		claim.Delivery = meta.NumDelivered
 	}
@@ -105,7 +105,7 @@ func (d *delivery) claim() bool {
 		d.channel.log.Debug("a claim got no reply; the batch is given back", "batch", d.batch.ID.String(), "error", err)
 		return false
 	}
-	grant, err := DecodeGrant(reply.Data)
+	grant, err := DecodeGrant(reply.Data, w.conn.wire)
 	if err != nil || grant.ID != d.batch.ID {
 		d.channel.log.Warn("the reply to a claim can't be read; the batch is given back", "batch", d.batch.ID.String(), "error", err)
 		return false
@@ -253,7 +253,7 @@ func (d *delivery) giveBack(ctx context.Context, indexes []int) {
 
 // publish publishes the next part of the answers.
 func (d *delivery) publish(ctx context.Context, a Answers) {
-	a.ID, a.Application, a.Channel = d.batch.ID, d.channel.Application, d.channel.Name
+	a.Version, a.ID, a.Application, a.Channel = d.batch.Version, d.batch.ID, d.channel.Application, d.channel.Name
 	a.Worker, a.Grant, a.Part = d.channel.worker.id, d.grant.Number, d.part
 	d.part++
 	d.channel.worker.publish(ctx, &a)

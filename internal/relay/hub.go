@@ -55,6 +55,7 @@ type HubOptions struct {
 // connects it with NATS. Until Run has read the answers of earlier hubs nothing is handed out.
 type Hub struct {
 	config  Config
+	wire    Versions
 	conn    *Conn // set by Run before ready
 	records Records
 	log     *slog.Logger
@@ -90,10 +91,12 @@ type channelKey struct {
 type handOut struct {
 	*send.HandOut
 	index map[string]int // of its messages, by key
+	hold  bool           // on_unknown is "hold": at most one worker gets it
 
 	claim    sync.Mutex // held during a claim, so that grants are counted in their order
 	mu       sync.Mutex // guards the fields below
 	grants   uint64
+	holder   string   // the worker with the last grant
 	seqs     []uint64 // of its answers in the stream
 	recorded bool     // its results are recorded
 }
@@ -112,7 +115,7 @@ type counts struct {
 
 // NewHub creates a hub. It does no I/O and starts nothing.
 func NewHub(o HubOptions) *Hub {
-	h := &Hub{config: o.Config, records: o.Records, log: o.Log, leads: o.Leads, refresh: make(chan struct{}, 1),
+	h := &Hub{config: o.Config, wire: o.Config.wire(), records: o.Records, log: o.Log, leads: o.Leads, refresh: make(chan struct{}, 1),
 		batches: map[uint64]*handOut{}, channels: map[channelKey]*Channel{}, pinned: map[uint64]struct{}{}}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
@@ -124,10 +127,11 @@ func NewHub(o HubOptions) *Hub {
 	return h
 }
 
-// numberBits are the low bits of a batch's number that count the parts of a divided batch, and
-// epochShift is where the epoch begins in the number that send records with an attempt.
+// numberBits are the low bits of a batch's number that count the parts of a divided batch (0: it
+// isn't divided), and epochShift is where the epoch begins in the number that send records with
+// an attempt.
 const (
-	numberBits = 6
+	numberBits = 7
 	epochShift = 40
 )
 
@@ -138,6 +142,9 @@ func wireNumber(b *send.HandOut) uint64 {
 
 // sendNumber returns the number that send recorded for the batch with this id.
 func sendNumber(id BatchID) uint64 { return id.Epoch<<epochShift | id.Number>>numberBits }
+
+// divided reports whether the batch with this id is a part of what send recorded as one batch.
+func divided(id BatchID) bool { return id.Number&(1<<numberBits-1) != 0 }
 
 // Run works until ctx ends. What is wrong with NATS is repaired or waited for, and shown; an error
 // is returned only for a configuration that can't work. It may be called once.
@@ -428,7 +435,7 @@ func (h *Hub) drainSome(ctx context.Context, consumer jetstream.Consumer, settle
 		if err != nil {
 			return n, err
 		}
-		if b, err := DecodeBatch(m.Data()); err == nil && meta.NumDelivered == 1 {
+		if b, err := DecodeBatch(m.Data(), h.wire); err == nil && meta.NumDelivered == 1 {
 			list := make([]send.LateAnswer, len(b.Messages))
 			for i := range b.Messages {
 				list[i] = send.LateAnswer{Key: b.Messages[i].Key, Attempt: b.Messages[i].Attempt, Number: sendNumber(b.ID), Result: send.Returned()}

@@ -173,7 +173,7 @@ func (r *answerReader) check(ctx context.Context) error {
 // take gives answers to those who wait for them. After an error it may be called again.
 func (r *answerReader) take(ctx context.Context, data []byte, seq uint64) error {
 	h := r.hub
-	a, err := DecodeAnswers(data)
+	a, err := DecodeAnswers(data, h.wire)
 	if err != nil {
 		h.counts.garbage.Add(1)
 		h.advance(r.created, seq, nil)
@@ -186,7 +186,10 @@ func (r *answerReader) take(ctx context.Context, data []byte, seq uint64) error 
 		h.takeLive(&a, r.created, seq)
 		return nil
 	}
-	list := make([]send.LateAnswer, 0, len(a.List))
+	list := make([]send.LateAnswer, 0, len(a.List)+1)
+	if a.Back && len(a.List) == 0 && !divided(a.ID) {
+		list = append(list, send.LateAnswer{Number: sendNumber(a.ID), Result: send.Returned()})
+	}
 	for i := range a.List {
 		one := send.LateAnswer{Key: a.List[i].Key, Attempt: a.List[i].Attempt, Number: sendNumber(a.ID), Result: a.List[i].Result}
 		if a.Back {
@@ -213,13 +216,16 @@ func (h *Hub) takeLive(a *Answers, created time.Time, seq uint64) {
 		return
 	}
 	b.mu.Lock()
-	grants := b.grants
+	grants, holder := b.grants, b.holder
 	b.mu.Unlock()
-	if a.Back && a.Grant != grants && (a.Grant != 0 || grants > 1) {
+	if a.Back && grants > 0 && (a.Worker != holder || a.Grant != grants && a.Grant != 0) {
 		return // another worker has it meanwhile
 	}
+	// It isn't certain that nothing was sent if another worker had been granted it before, or this one
+	// another time: NATS delivers a batch again after AckWait.
+	maybe := grants > 1 || a.Grant != grants && !b.hold
 	if a.Back && len(a.List) == 0 {
-		b.GiveBack()
+		b.GiveBack(maybe)
 		return
 	}
 	for i := range a.List {
@@ -232,13 +238,14 @@ func (h *Hub) takeLive(a *Answers, created time.Time, seq uint64) {
 		res := one.Result
 		if a.Back {
 			res = send.Returned()
+			res.MaybeDelivered = maybe
 		}
 		if !b.Answer(at, res) {
 			h.counts.unknown.Add(1)
 		}
 	}
 	if a.Back && grants == 0 {
-		b.GiveBack() // nobody will claim it
+		b.GiveBack(false) // nobody will claim it
 	}
 }
 

@@ -25,6 +25,7 @@ type Channel struct {
 	hold        bool
 	answerWait  time.Duration
 	state       atomic.Pointer[send.Workers]
+	version     atomic.Uint32 // of the wire format, that all its workers read
 }
 
 var _ send.Remote = (*Channel)(nil)
@@ -113,7 +114,9 @@ func (h *Hub) publishWorkers() {
 			w.Places += concurrency * min(c.calls, limit)
 			w.Batch = min(w.Batch, limit)
 		}
-		switch _, shared := SharedVersion(h.workers, c.application, c.name); {
+		version, shared := SharedVersion(h.wire, h.workers, c.application, c.name)
+		c.version.Store(uint32(version))
+		switch {
 		case h.problem != "":
 			w.Wait, w.Away = "hand-out waits: "+h.problem, true
 		case !h.ready.Load():
@@ -134,8 +137,8 @@ func (c *Channel) NextNumber() uint64 {
 func (c *Channel) Publish(ctx context.Context, b *send.HandOut) error {
 	h := c.hub
 	id := BatchID{h.epoch.Load(), wireNumber(b)}
-	one := &handOut{HandOut: b, index: make(map[string]int, len(b.Messages))}
-	wire := Batch{ID: id, Application: c.application, Channel: c.name, Hold: c.hold, Messages: make([]send.Message, len(b.Messages))}
+	one := &handOut{HandOut: b, index: make(map[string]int, len(b.Messages)), hold: c.hold}
+	wire := Batch{Version: byte(c.version.Load()), ID: id, Application: c.application, Channel: c.name, Hold: c.hold, Messages: make([]send.Message, len(b.Messages))}
 	for i, m := range b.Messages {
 		one.index[m.Key] = i
 		wire.Messages[i] = *m

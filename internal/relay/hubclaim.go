@@ -7,7 +7,7 @@ import (
 // takeClaim answers a worker that asks whether it may send a batch. A claim may take a moment,
 // to keep the channel's rate, so each has its goroutine; there are no more than batches.
 func (h *Hub) takeClaim(m *nats.Msg) {
-	c, err := DecodeClaim(m.Data)
+	c, err := DecodeClaim(m.Data, h.wire)
 	if err != nil {
 		h.counts.garbage.Add(1)
 		return
@@ -20,7 +20,7 @@ func (h *Hub) takeClaim(m *nats.Msg) {
 
 // decide decides about a claim.
 func (h *Hub) decide(c *Claim) Grant {
-	g := Grant{ID: c.ID, Decision: Withdrawn}
+	g := Grant{Version: c.Version, ID: c.ID, Decision: Withdrawn}
 	b := h.batch(c.ID)
 	if b == nil {
 		return g
@@ -45,7 +45,7 @@ func (h *Hub) decide(c *Claim) Grant {
 	}
 	b.mu.Lock()
 	b.grants++
-	g.Number = b.grants
+	g.Number, b.holder = b.grants, c.Worker
 	b.mu.Unlock()
 	if g.Number > 1 {
 		h.counts.regranted.Add(1)
@@ -66,7 +66,7 @@ func (h *Hub) batch(id BatchID) *handOut {
 
 // takeAlive notes the signs of life of a worker.
 func (h *Hub) takeAlive(m *nats.Msg) {
-	a, err := DecodeAlive(m.Data)
+	a, err := DecodeAlive(m.Data, h.wire)
 	if err != nil {
 		h.counts.garbage.Add(1)
 		return

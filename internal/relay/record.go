@@ -18,7 +18,7 @@ type WorkerRecord struct {
 	ID       string          `json:"id"`   // names one run of a worker; Names' buckets use it as key
 	Host     string          `json:"host"` // for people
 	Version  string          `json:"version"`
-	Wire     [2]byte         `json:"wire"` // oldest and newest version of the wire format that it reads
+	Wire     Versions        `json:"wire"` // oldest and newest version of the wire format that it reads
 	Started  time.Time       `json:"started"`
 	Stopping bool            `json:"stopping,omitempty"` // it takes no more batches
 	Channels []WorkerChannel `json:"channels"`
@@ -58,9 +58,9 @@ func (w *WorkerRecord) Sends(application int64, channel string) bool {
 }
 
 // SharedVersion returns the newest version of the wire format that all workers of a channel
-// read and this program writes. It returns false if there is none; without workers it is MaxVersion.
-func SharedVersion(workers []WorkerRecord, application int64, channel string) (version byte, ok bool) {
-	lo, hi := MinVersion, MaxVersion
+// read and the hub writes. It returns false if there is none; without workers it is the hub's newest.
+func SharedVersion(hub Versions, workers []WorkerRecord, application int64, channel string) (version byte, ok bool) {
+	lo, hi := hub[0], hub[1]
 	for i := range workers {
 		if w := &workers[i]; w.Sends(application, channel) {
 			lo, hi = max(lo, w.Wire[0]), min(hi, w.Wire[1])

@@ -19,7 +19,7 @@ func exampleBatch() Batch {
 			Content: json.RawMessage(`{"text":"Hello"}`), DueAt: time.Unix(1772000000, 5).UTC(),
 		}
 	}
-	b := Batch{ID: BatchID{3, 1024}, Application: 1, Channel: "cloud_api", Hold: true, Messages: []send.Message{
+	b := Batch{Version: MaxVersion, ID: BatchID{3, 1024}, Application: 1, Channel: "cloud_api", Hold: true, Messages: []send.Message{
 		message("20260301-000007-2-1-ab12cd34", "34600000001"), message("20260301-000007-3-1-ab12cd34", "34600000002"), message("20260301-000008-2-1-ab12cd34", ""),
 	}}
 	b.Messages[2].SendingID, b.Messages[2].Content = "20260301-000008", json.RawMessage(`{}`)
@@ -28,19 +28,19 @@ func exampleBatch() Batch {
 
 func exampleAnswers() []Answers {
 	return []Answers{
-		{ID: BatchID{3, 1024}, Application: 1, Channel: "cloud_api", Worker: "w1", Grant: 1, Part: 2, Last: true, List: []Answer{
+		{Version: MaxVersion, ID: BatchID{3, 1024}, Application: 1, Channel: "cloud_api", Worker: "w1", Grant: 1, Part: 2, Last: true, List: []Answer{
 			{Index: 0, Key: "k0", Attempt: 1, Result: send.Result{Verdict: send.VerdictSent, ProviderID: "p0"}},
 			{Index: 1, Key: "k1", Attempt: 2, Result: send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: "33", Detail: "no account", RetryAfter: time.Minute, OwnRule: true}},
 			{Index: 2, Key: "k2", Attempt: 3, Result: send.Result{Verdict: send.VerdictUnknown, MaybeDelivered: true, OptOut: true}},
 		}},
-		{ID: BatchID{1, 1}, Application: 2, Channel: "email", Worker: "w2", Back: true, Last: true, List: []Answer{{Index: 5, Key: "k5", Attempt: 1}}},
-		{ID: BatchID{1, 2}, Worker: "w2", Back: true, Last: true, List: []Answer{}},
+		{Version: MaxVersion, ID: BatchID{1, 1}, Application: 2, Channel: "email", Worker: "w2", Back: true, Last: true, List: []Answer{{Index: 5, Key: "k5", Attempt: 1}}},
+		{Version: MaxVersion, ID: BatchID{1, 2}, Worker: "w2", Back: true, Last: true, List: []Answer{}},
 	}
 }
 
 func TestBatchSurvivesTheWire(t *testing.T) {
 	want := exampleBatch()
-	got, err := DecodeBatch(AppendBatch(nil, &want))
+	got, err := DecodeBatch(AppendBatch(nil, &want), OwnVersions())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestMessageSizeIsAnUpperLimit(t *testing.T) {
 
 func TestAnswersSurviveTheWire(t *testing.T) {
 	for _, want := range exampleAnswers() {
-		got, err := DecodeAnswers(AppendAnswers(nil, &want))
+		got, err := DecodeAnswers(AppendAnswers(nil, &want), OwnVersions())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,17 +73,17 @@ func TestAnswersSurviveTheWire(t *testing.T) {
 }
 
 func TestClaimSurvivesTheWire(t *testing.T) {
-	claim := Claim{ID: BatchID{3, 1024}, Worker: "w1", Delivery: 2}
-	if got, err := DecodeClaim(AppendClaim(nil, &claim)); err != nil || got != claim {
+	claim := Claim{Version: MaxVersion, ID: BatchID{3, 1024}, Worker: "w1", Delivery: 2}
+	if got, err := DecodeClaim(AppendClaim(nil, &claim), OwnVersions()); err != nil || got != claim {
 		t.Errorf("claim: got %v, %v, want %v", got, err, claim)
 	}
-	grant := Grant{ID: BatchID{3, 1024}, Decision: Granted, Number: 1, Refused: []int{0, 7, 63}}
-	got, err := DecodeGrant(AppendGrant(nil, &grant))
+	grant := Grant{Version: MaxVersion, ID: BatchID{3, 1024}, Decision: Granted, Number: 1, Refused: []int{0, 7, 63}}
+	got, err := DecodeGrant(AppendGrant(nil, &grant), OwnVersions())
 	if diff := cmp.Diff(grant, got); diff != "" || err != nil {
 		t.Errorf("grant: %v (-want +got):\n%s", err, diff)
 	}
-	alive := Alive{Epoch: 3, Worker: "w1", Numbers: []uint64{1, 1 << 60}}
-	sign, err := DecodeAlive(AppendAlive(nil, &alive))
+	alive := Alive{Version: MaxVersion, Epoch: 3, Worker: "w1", Numbers: []uint64{1, 1 << 60}}
+	sign, err := DecodeAlive(AppendAlive(nil, &alive), OwnVersions())
 	if diff := cmp.Diff(alive, sign); diff != "" || err != nil {
 		t.Errorf("sign of life: %v (-want +got):\n%s", err, diff)
 	}
@@ -94,7 +94,7 @@ func TestBatchOfALaterVersionHasItsID(t *testing.T) {
 	b := exampleBatch()
 	data := AppendBatch(nil, &b)
 	data[0] = MaxVersion + 1
-	got, err := DecodeBatch(append(data, "something new"...))
+	got, err := DecodeBatch(append(data, "something new"...), OwnVersions())
 	if !errors.Is(err, ErrVersion) {
 		t.Errorf("error is %v, want ErrVersion", err)
 	}
@@ -118,21 +118,26 @@ func TestVerdictsKeepTheirNumbers(t *testing.T) {
 
 func TestRecordsOfWorkersDecideTheVersion(t *testing.T) {
 	worker := func(lo, hi byte, reason string) WorkerRecord {
-		return WorkerRecord{Wire: [2]byte{lo, hi}, Channels: []WorkerChannel{{Application: 1, Name: "a", Reason: reason}}}
+		return WorkerRecord{Wire: Versions{lo, hi}, Channels: []WorkerChannel{{Application: 1, Name: "a", Reason: reason}}}
 	}
 	for _, tc := range []struct {
 		name    string
+		hub     Versions
 		workers []WorkerRecord
-		ok      bool
+		want    byte // 0: none
 	}{
-		{"no worker", nil, true},
-		{"the same", []WorkerRecord{worker(1, 1, "")}, true},
-		{"newer that still reads ours", []WorkerRecord{worker(1, 2, ""), worker(1, 1, "")}, true},
-		{"too new", []WorkerRecord{worker(1, 1, ""), worker(2, 3, "")}, false},
-		{"too new but without this channel", []WorkerRecord{worker(2, 3, "no secret")}, true},
+		{"no worker", Versions{1, 2}, nil, 2},
+		{"the same", Versions{1, 1}, []WorkerRecord{worker(1, 1, "")}, 1},
+		{"newer that still reads the hub's", Versions{1, 1}, []WorkerRecord{worker(1, 2, ""), worker(1, 1, "")}, 1},
+		{"one is older than the hub", Versions{1, 2}, []WorkerRecord{worker(1, 2, ""), worker(1, 1, "")}, 1},
+		{"the newest of all", Versions{1, 3}, []WorkerRecord{worker(1, 2, ""), worker(2, 3, "")}, 2},
+		{"too new for each other", Versions{1, 3}, []WorkerRecord{worker(1, 1, ""), worker(2, 3, "")}, 0},
+		{"too new for the hub", Versions{1, 1}, []WorkerRecord{worker(2, 3, "")}, 0},
+		{"too old for the hub", Versions{2, 3}, []WorkerRecord{worker(1, 1, "")}, 0},
+		{"too new but without this channel", Versions{1, 1}, []WorkerRecord{worker(2, 3, "no secret")}, 1},
 	} {
-		if v, ok := SharedVersion(tc.workers, 1, "a"); ok != tc.ok || ok && v != MaxVersion {
-			t.Errorf("%s: got %d, %v, want %v", tc.name, v, ok, tc.ok)
+		if v, ok := SharedVersion(tc.hub, tc.workers, 1, "a"); ok != (tc.want != 0) || ok && v != tc.want {
+			t.Errorf("%s: got %d, %v, want %d", tc.name, v, ok, tc.want)
 		}
 	}
 }
@@ -157,12 +162,12 @@ func FuzzWire(f *testing.F) {
 }
 
 // sameAgain decodes data and, if it is a T, compares it with its own encoding decoded.
-func sameAgain[T any](t *testing.T, what string, data []byte, decode func([]byte) (T, error), encode func([]byte, *T) []byte) {
-	v, err := decode(data)
+func sameAgain[T any](t *testing.T, what string, data []byte, decode func([]byte, Versions) (T, error), encode func([]byte, *T) []byte) {
+	v, err := decode(data, OwnVersions())
 	if err != nil {
 		return
 	}
-	again, err := decode(encode(nil, &v))
+	again, err := decode(encode(nil, &v), OwnVersions())
 	if err != nil {
 		t.Fatalf("%s: decode what was encoded: %v", what, err)
 	}

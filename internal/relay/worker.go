@@ -184,7 +184,7 @@ func (w *Worker) removeRecord() {
 
 // Record describes the worker now.
 func (w *Worker) Record() WorkerRecord {
-	r := WorkerRecord{ID: w.id, Host: w.opts.Host, Version: w.opts.Version, Wire: [2]byte{MinVersion, MaxVersion},
+	r := WorkerRecord{ID: w.id, Host: w.opts.Host, Version: w.opts.Version, Wire: w.conn.wire,
 		Started: w.started, Stopping: w.stopping.Load(), At: time.Now().UTC()}
 	for _, c := range w.channels {
 		r.Channels = append(r.Channels, WorkerChannel{Application: c.Application, Name: c.Name,
@@ -214,7 +214,7 @@ func (w *Worker) showLife(ctx context.Context) {
 			}
 			a := epochs[d.batch.ID.Epoch]
 			if a == nil {
-				a = &Alive{Epoch: d.batch.ID.Epoch, Worker: w.id}
+				a = &Alive{Version: d.batch.Version, Epoch: d.batch.ID.Epoch, Worker: w.id}
 				epochs[a.Epoch] = a
 			}
 			a.Numbers = append(a.Numbers, d.batch.ID.Number)

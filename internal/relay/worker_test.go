@@ -37,7 +37,7 @@ func newHub(t *testing.T, s *server.Server, hold bool, decide func(Claim) Grant)
 		t.Fatal(err)
 	}
 	h.subscribe(h.conn.Names.Claim(hubEpoch), func(m *nats.Msg) {
-		claim, err := DecodeClaim(m.Data)
+		claim, err := DecodeClaim(m.Data, OwnVersions())
 		if err != nil {
 			t.Errorf("claim: %v", err)
 			return
@@ -53,7 +53,7 @@ func newHub(t *testing.T, s *server.Server, hold bool, decide func(Claim) Grant)
 		}
 	})
 	h.done = h.subscribe(h.conn.Names.DoneAll(), func(m *nats.Msg) {
-		a, err := DecodeAnswers(m.Data)
+		a, err := DecodeAnswers(m.Data, OwnVersions())
 		if err != nil {
 			t.Errorf("answers: %v", err)
 			return
@@ -294,7 +294,7 @@ func TestWorkerShowsThatItLives(t *testing.T) {
 		}
 	})
 	h.subscribe(h.conn.Names.Alive(hubEpoch), func(m *nats.Msg) {
-		a, err := DecodeAlive(m.Data)
+		a, err := DecodeAlive(m.Data, OwnVersions())
 		if err != nil {
 			t.Errorf("sign of life: %v", err)
 		}

@@ -10,7 +10,7 @@ import (
 // goroutine; after the batch's end they do nothing.
 type HandOut struct {
 	// Number and Part identify the batch: the number is recorded with its attempts, and a
-	// batch that was too large was divided into parts.
+	// batch that was too large was divided into parts, numbered from 1 (0: it wasn't divided).
 	Number   uint64
 	Part     int
 	Messages []*Message
@@ -138,14 +138,15 @@ func (h *HandOut) Alive() {
 }
 
 // GiveBack notes that a worker has sent nothing of the batch that it hasn't answered for, and
-// won't.
-func (h *HandOut) GiveBack() {
+// won't. maybe says that another worker may have.
+func (h *HandOut) GiveBack(maybe bool) {
 	h.refuse()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, i := range h.index {
 		if res := &h.b.results[i]; !h.over && h.b.items[i].claimed && res.Verdict == 0 {
 			*res = Returned()
+			res.MaybeDelivered = maybe
 			h.open--
 		}
 	}

@@ -165,7 +165,7 @@ func (cs *channelSender) split(b *batch, each func(*batch)) {
 // part returns a batch with some messages of b.
 func (cs *channelSender) part(b *batch, first, end int) *batch {
 	p := cs.d.batches.Get().(*batch)
-	p.driver, p.due, p.first, p.number, p.part = b.driver.take(), b.due, b.first, b.number, first
+	p.driver, p.due, p.first, p.number, p.part = b.driver.take(), b.due, b.first, b.number, first+1
 	p.items = append(p.items, b.items[first:end]...)
 	p.msgs = append(p.msgs, b.msgs[first:end]...)
 	p.results = append(p.results, b.results[first:end]...)
