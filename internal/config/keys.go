@@ -184,7 +184,7 @@ func channelKeys(drivers []Driver, d *Driver) []Key {
 			"How many equal refusals in a row, without a success in between and not naming the recipient, hold a sending").Or(`20`),
 		key(ScopeChannel, "send_from", OneOf(FromHere, FromWorkers), func(c *Channel) *string { return &c.SendFrom },
 			"Who sends: here is the daemon itself, workers are the machines that run campaignd worker; that needs [nats]").Or(quote(FromHere)),
-		key(ScopeChannel, "batch", Integer[int](1, 1024), func(c *Channel) *int { return &c.Batch },
+		key(ScopeChannel, "batch", Integer[int](1, 64), func(c *Channel) *int { return &c.Batch },
 			"With workers: the most messages that one takes at a time").Or(`64`),
 		key(ScopeChannel, "answer_wait", Length(time.Second, time.Hour), func(c *Channel) *time.Duration { return &c.AnswerWait },
 			"With workers: how long after the last sign of a worker its messages are unknown").Or(`"1m"`),

@@ -35,8 +35,9 @@ type testCluster struct {
 	*Daemon
 	stop func()
 
-	took time.Duration  // that the receiver takes
-	wire relay.Versions // of the hub and of workers that start next; zero: their own
+	took  time.Duration  // that the receiver takes
+	batch int            // of workers that start next
+	wire  relay.Versions // of the hub and of workers that start next; zero: their own
 
 	mu   sync.Mutex     // guards sent
 	sent map[string]int // attempts by key
@@ -45,7 +46,7 @@ type testCluster struct {
 // newTestCluster starts a server and a daemon whose channel is sent by workers.
 func newTestCluster(t *testing.T, onUnknown, more string) *testCluster {
 	t.Helper()
-	c := &testCluster{t: t, dir: t.TempDir(), sent: map[string]int{}}
+	c := &testCluster{t: t, dir: t.TempDir(), sent: map[string]int{}, batch: 64}
 	c.startServer(server.RANDOM_PORT)
 	t.Cleanup(func() { c.server.Shutdown(); c.server.WaitForShutdown() })
 	for path, text := range map[string]string{
@@ -156,7 +157,7 @@ func (c *testCluster) worker(places int) (stop func()) {
 		c.t.Fatal(err)
 	}
 	w := relay.NewWorker(relay.WorkerOptions{Conn: conn, Host: "h", Version: "test", StopTimeout: 5 * time.Second,
-		Channels: []relay.WorkerDriver{{Application: 1, Name: "push", Channel: receiver{null.New(1), c}, Concurrency: places, Batch: 64}}})
+		Channels: []relay.WorkerDriver{{Application: 1, Name: "push", Channel: receiver{null.New(1), c}, Concurrency: places, Batch: c.batch}}})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -333,5 +334,19 @@ func TestGarbageOnEverySubjectChangesNothing(t *testing.T) {
 	}
 	if c.hub.Status().Garbage == 0 {
 		t.Error("garbage isn't counted")
+	}
+}
+
+// A worker's batch may be smaller than the hub's: each machine has a configuration of its own.
+func TestAWorkerGetsNoLargerBatchesThanItTakes(t *testing.T) {
+	t.Parallel()
+	c := newTestCluster(t, "retry", "")
+	c.took, c.batch = 1200*time.Millisecond, 2 // longer than a worker waits for places
+	c.worker(16)
+	c.until("a worker runs", func() bool { return len(c.hub.Status().Workers) == 1 })
+	c.drop(60)
+	c.until("all is sent", func() bool { s, _ := c.sending(); return s.State == campaign.StateCompleted })
+	if n := c.hub.Status().GivenBack; n > 0 {
+		t.Errorf("%d batches were given back, want none", n)
 	}
 }

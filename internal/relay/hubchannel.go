@@ -111,6 +111,9 @@ func (h *Hub) publishWorkers() {
 			}
 			concurrency := max(one.Concurrency, 1)
 			limit := BatchLimit(c.batch, concurrency, c.calls, 0) // send knows the rate
+			if one.Batch > 0 {                                    // its configuration may be another
+				limit = min(limit, one.Batch)
+			}
 			w.Places += concurrency * min(c.calls, limit)
 			w.Batch = min(w.Batch, limit)
 		}

@@ -34,12 +34,20 @@ func (c *workerChannel) placesFor(n int) int64 {
 	return int64(min(n, c.Concurrency))
 }
 
+// batchLimit returns how many messages a batch may have for this worker; 0 if it can't take any.
+func (c *workerChannel) batchLimit() int {
+	if c.Channel == nil {
+		return 0
+	}
+	return BatchLimit(c.Batch, c.Concurrency, c.callOf(), 0)
+}
+
 // pull takes batches until ctx ends, one at a time, and only while there are places for it. It
 // returns when all of them are finished.
 func (c *workerChannel) pull(ctx, sending, answering context.Context) {
 	var deliveries sync.WaitGroup
 	defer deliveries.Wait()
-	need := c.placesFor(BatchLimit(c.Batch, c.Concurrency, c.callOf(), 0))
+	need := c.placesFor(c.batchLimit())
 	for c.places.Acquire(ctx, need) == nil {
 		msg, err := c.next(ctx)
 		if err != nil {

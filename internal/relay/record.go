@@ -35,6 +35,7 @@ type WorkerChannel struct {
 	Application int64  `json:"application"`
 	Name        string `json:"name"`
 	Concurrency int    `json:"concurrency"`      // its places for messages
+	Batch       int    `json:"batch,omitempty"`  // most messages in a batch that it takes; 0: as BatchLimit says
 	InFlight    int    `json:"inFlight"`         // messages that it has claimed and not answered
 	Reason      string `json:"reason,omitempty"` // why it can't take batches, such as an unreadable secret
 }

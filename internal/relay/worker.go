@@ -188,7 +188,7 @@ func (w *Worker) Record() WorkerRecord {
 		Started: w.started, Stopping: w.stopping.Load(), At: time.Now().UTC()}
 	for _, c := range w.channels {
 		r.Channels = append(r.Channels, WorkerChannel{Application: c.Application, Name: c.Name,
-			Concurrency: c.Concurrency, InFlight: int(c.inFlight.Load()), Reason: c.Reason})
+			Concurrency: c.Concurrency, Batch: c.batchLimit(), InFlight: int(c.inFlight.Load()), Reason: c.Reason})
 	}
 	return r
 }
