@@ -165,7 +165,9 @@ func (d Disk) moveDirAcross(old, new string) error {
 	return d.removeTree(old, new)
 }
 
-// copyTree fills the empty folder to with checked, synced copies of everything in from.
+// copyTree fills the empty folder to with checked, synced copies of the files and folders in from.
+// A refused drop may hold anything: links, FIFOs, sockets and devices have no content and are left out,
+// and a file with several names is copied like any other.
 func (d Disk) copyTree(from, to string) error {
 	fi, err := os.Lstat(from)
 	if err != nil {
@@ -189,7 +191,16 @@ func (d Disk) copyTree(from, to string) error {
 			}
 			continue
 		}
-		if err := d.copyEntry(e, a, b); err != nil {
+		if !e.Type().IsRegular() {
+			continue
+		}
+		src, before, err := d.openLinked(a)
+		if err != nil {
+			return err
+		}
+		err = d.copyNew(src, before, a, b)
+		_ = src.Close() // read only
+		if err != nil {
 			return err
 		}
 	}
@@ -197,49 +208,6 @@ func (d Disk) copyTree(from, to string) error {
 		return err
 	}
 	return d.SyncDir(to)
-}
-
-// copyEntry copies an entry that isn't a folder. A refused drop may hold anything: an entry
-// without content is made again, and a file with several names is copied like any other.
-func (d Disk) copyEntry(e fs.DirEntry, old, new string) error {
-	if !e.Type().IsRegular() {
-		return copySpecial(old, new)
-	}
-	src, before, err := d.openLinked(old)
-	if err != nil {
-		return err
-	}
-	err = d.copyNew(src, before, old, new)
-	_ = src.Close() // read only
-	return err
-}
-
-// copySpecial makes new the same link, FIFO, socket or device as old, without opening it.
-func copySpecial(old, new string) error {
-	fi, err := os.Lstat(old)
-	if err != nil {
-		return err
-	}
-	if fi.Mode()&fs.ModeSymlink == 0 {
-		return makeNode(fi, new)
-	}
-	target, err := os.Readlink(old)
-	if err != nil {
-		return err
-	}
-	return os.Symlink(target, new)
-}
-
-// sameSpecial reports whether two entries that are neither files nor folders are alike.
-func sameSpecial(a, b string) bool {
-	x, errX := os.Lstat(a)
-	y, errY := os.Lstat(b)
-	if errX != nil || errY != nil || x.Mode().Type() != y.Mode().Type() {
-		return false
-	}
-	to, _ := os.Readlink(a) // "" if it isn't a link
-	too, _ := os.Readlink(b)
-	return to == too
 }
 
 // holds reports whether every file below from is in to with the same bytes.
@@ -250,27 +218,25 @@ func (d Disk) holds(to, from string) (bool, error) {
 	}
 	for _, e := range entries {
 		a, b := filepath.Join(from, e.Name()), filepath.Join(to, e.Name())
-		held, err := false, error(nil)
-		if _, lerr := os.Lstat(b); lerr != nil {
+		if !e.IsDir() && !e.Type().IsRegular() {
+			continue
+		}
+		if _, err := os.Lstat(b); err != nil {
 			return false, nil
 		}
-		switch {
-		case e.IsDir():
-			held, err = d.holds(b, a)
-		case e.Type().IsRegular():
-			held, err = d.same(a, b)
-		default:
-			held = sameSpecial(a, b)
+		same := d.same
+		if e.IsDir() {
+			same = d.holds
 		}
-		if err != nil || !held {
+		if held, err := same(b, a); err != nil || !held {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-// removeTree removes the files of from that kept has too. A file added or changed after the
-// copy stays with its folder, and is an error.
+// removeTree removes the files of from that kept has too, and what has no content. A file added or changed
+// after the copy stays with its folder, and is an error.
 func (d Disk) removeTree(from, kept string) error {
 	entries, err := os.ReadDir(from)
 	if err != nil {
@@ -284,12 +250,12 @@ func (d Disk) removeTree(from, kept string) error {
 		}
 		copied, err := os.Lstat(b)
 		switch {
+		case !have.IsDir() && !have.Mode().IsRegular():
+			err = d.remove(a)
 		case err != nil:
 			return fmt.Errorf("%q came while its folder was copied: %w", a, ErrChanged)
 		case have.IsDir():
 			err = d.removeTree(a, b)
-		case !have.Mode().IsRegular() && sameSpecial(a, b):
-			err = d.remove(a)
 		case have.Size() != copied.Size() || !have.ModTime().Equal(copied.ModTime()):
 			err = fmt.Errorf("%q: %w", a, ErrChanged)
 		default:

@@ -51,8 +51,8 @@ func (d Disk) Rename(old, new string) error {
 }
 
 // MoveDir moves a folder with its content as Move moves a file: by one rename, or between
-// two mounts by a checked copy that gets its name only when complete. Entries that are
-// neither files nor folders are made again, and never opened.
+// two mounts by a checked copy of its files and folders that gets its name only when complete.
+// Entries of other kinds are never opened, and such a copy doesn't have them.
 func MoveDir(old, new string) error { return Disk{}.MoveDir(old, new) }
 
 // MoveDir is the package's MoveDir on this disk.

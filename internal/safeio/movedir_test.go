@@ -171,11 +171,10 @@ func TestMoveDirHangsOnFIFOs(t *testing.T) {
 		if _, err := os.Lstat(old); !errors.Is(err, fs.ErrNotExist) {
 			t.Error("the source is still there:", err)
 		}
-		if to, err := os.Readlink(filepath.Join(new, "link")); err != nil || to != "/nowhere" {
-			t.Error(to, err)
-		}
-		if fi, err := os.Lstat(filepath.Join(new, "fifo")); err != nil || fi.Mode().Type() != fs.ModeNamedPipe {
-			t.Error(fi, err)
+		for _, name := range []string{"link", "fifo"} {
+			if _, err := os.Lstat(filepath.Join(new, name)); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: %v, want none: it has no content", name, err)
+			}
 		}
 		if text, err := os.ReadFile(filepath.Join(new, "hard")); err != nil || string(text) != "linked" {
 			t.Error(string(text), err)

@@ -9,6 +9,9 @@
 // Three functions leave a sync to their caller, who syncs once for many files, or not at all
 // for files made again at every start: Rename, PlaceFile and ReplaceFile.
 //
+// Moves between two mounts are here because done/ and failed/ may be on another disk, and because
+// bind mounts of one disk count as two (EXDEV): without them a drop would stay in accepted/ for ever.
+//
 // The package decides nothing about drops: its callers choose which file goes where. Every
 // step goes through Disk, so that tests can make each one fail.
 package safeio

@@ -27,18 +27,6 @@ func statOf(fi fs.FileInfo) Stat {
 	return st
 }
 
-// makeNode makes path the FIFO, socket or device that fi describes.
-func makeNode(fi fs.FileInfo, path string) error {
-	sys, ok := fi.Sys().(*syscall.Stat_t)
-	if !ok {
-		return ErrNotRegular
-	}
-	if err := unix.Mknod(path, sys.Mode, int(sys.Rdev)); err != nil {
-		return &os.PathError{Op: "mknod", Path: path, Err: err}
-	}
-	return nil
-}
-
 // ours reports whether a file belongs to the user of this process.
 func ours(fi fs.FileInfo) bool {
 	sys, ok := fi.Sys().(*syscall.Stat_t)

@@ -43,9 +43,6 @@ func statAt(dirfd int, name string) (Stat, error) {
 	return st, nil
 }
 
-// makeNode works on Linux only.
-func makeNode(fs.FileInfo, string) error { return ErrNotRegular }
-
 // Busy never knows: read leases exist on Linux only.
 func Busy(*os.File) (busy, known bool) { return false, false }
 
