@@ -106,8 +106,3 @@ func (k Key) Mandatory() Key { k.Required = true; return k }
 func Keys(drivers []Driver) []Key {
 	return slices.Concat(topKeys(), natsKeys(), standbyKeys(), inboxKeys(), applicationKeys(), channelKeys(drivers, nil))
 }
-
-// ChannelKeys returns the keys of a channel of driver d with its defaults, the driver's own last.
-func ChannelKeys(drivers []Driver, d *Driver) []Key {
-	return append(channelKeys(drivers, d), d.keys()...)
-}

@@ -145,13 +145,21 @@ func TestOptOutKey(t *testing.T) {
 	}
 }
 
+// allCodes returns every code in the order of the documentation.
+func allCodes() []Code {
+	return []Code{
+		CodeEmpty, CodeCharacter, CodeExponent, CodeNegative, CodeUnknownCode, CodeLength,
+		CodeTrunkZero, CodeLeadingZero, CodeInvalid, CodeAmbiguous, CodeEmail,
+	}
+}
+
 // TestPartnersPageHasEveryCode: reports link to it.
 func TestPartnersPageHasEveryCode(t *testing.T) {
 	page, err := os.ReadFile("../../inbox/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	codes := Codes()
+	codes := allCodes()
 	for _, w := range AllWarnings() {
 		codes = append(codes, w.Code)
 	}
@@ -165,7 +173,7 @@ func TestPartnersPageHasEveryCode(t *testing.T) {
 // TestRefusalTexts: each code has a text, and no text repeats the contact.
 func TestRefusalTexts(t *testing.T) {
 	seen := map[Code]bool{}
-	for _, code := range Codes() {
+	for _, code := range allCodes() {
 		if code.Text() == "" {
 			t.Errorf("%s has no text", code)
 		}

@@ -26,14 +26,6 @@ type Refusal struct {
 	Text string
 }
 
-// Codes returns every code in the order of the documentation.
-func Codes() []Code {
-	return []Code{
-		CodeEmpty, CodeCharacter, CodeExponent, CodeNegative, CodeUnknownCode, CodeLength,
-		CodeTrunkZero, CodeLeadingZero, CodeInvalid, CodeAmbiguous, CodeEmail,
-	}
-}
-
 // Text returns the sentence that refusals with the code have; that of CodeEmail and CodeCharacter may be more precise.
 func (c Code) Text() string {
 	switch c {

@@ -73,12 +73,6 @@ func appendMessage(dst []byte, m, before *send.Message) []byte {
 	return dst
 }
 
-// MessageSize returns an upper limit of the bytes that m takes in a batch.
-func MessageSize(m *send.Message) int {
-	const numbers = 1 + 7*binary.MaxVarintLen64 + 2 + 2*binary.MaxVarintLen64
-	return numbers + len(m.SendingID) + len(m.Reference) + len(m.Key) + len(m.ContactCode) + len(m.To) + len(m.RowReference) + len(m.Content)
-}
-
 // DecodeBatch decodes a batch of one of the versions. Its messages' contents alias data. If the
 // error isn't nil, ID is set as far as DecodeID can read it.
 func DecodeBatch(data []byte, versions Versions) (b Batch, err error) {

@@ -49,17 +49,6 @@ func TestBatchSurvivesTheWire(t *testing.T) {
 	}
 }
 
-func TestMessageSizeIsAnUpperLimit(t *testing.T) {
-	b := exampleBatch()
-	empty := len(AppendBatch(nil, &Batch{ID: b.ID, Application: 1, Channel: b.Channel}))
-	for i := range b.Messages {
-		one := Batch{ID: b.ID, Application: 1, Channel: b.Channel, Messages: b.Messages[i : i+1]}
-		if got, limit := len(AppendBatch(nil, &one))-empty, MessageSize(&b.Messages[i]); got > limit {
-			t.Errorf("message %d takes %d bytes, want at most %d", i, got, limit)
-		}
-	}
-}
-
 func TestAnswersSurviveTheWire(t *testing.T) {
 	for _, want := range exampleAnswers() {
 		got, err := DecodeAnswers(AppendAnswers(nil, &want), OwnVersions())
