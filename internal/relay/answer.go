@@ -125,7 +125,7 @@ func DecodeAnswers(data []byte, versions Versions) (a Answers, err error) {
 func (d *decoder) result(r *send.Result) {
 	r.Verdict = send.Verdict(d.byte())
 	flags := d.byte()
-	if r.Verdict < send.VerdictSent || r.Verdict > send.VerdictNoEndpoint || flags >= flagRest<<1 {
+	if !r.Verdict.Valid() || flags >= flagRest<<1 {
 		d.fail()
 	}
 	r.MaybeDelivered, r.OptOut, r.OwnRule = flags&flagMaybeDelivered != 0, flags&flagOptOut != 0, flags&flagOwnRule != 0

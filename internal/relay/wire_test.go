@@ -95,7 +95,7 @@ func TestBatchOfALaterVersionHasItsID(t *testing.T) {
 // The numbers of verdicts and scopes are on the wire, between programs of different ages.
 func TestVerdictsKeepTheirNumbers(t *testing.T) {
 	for i, v := range []send.Verdict{send.VerdictSent, send.VerdictRetry, send.VerdictPermanent, send.VerdictHold, send.VerdictUnknown,
-		send.VerdictBadRecipient, send.VerdictRecipientBusy, send.VerdictUnreachable, send.VerdictThrottled, send.VerdictNoEndpoint} {
+		send.VerdictBadRecipient, send.VerdictRecipientBusy, send.VerdictUnreachable, send.VerdictThrottled, send.VerdictNoEndpoint, send.VerdictDeferred} {
 		if int(v) != i+1 {
 			t.Errorf("verdict %d has the number %d", i+1, v)
 		}

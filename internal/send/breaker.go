@@ -76,6 +76,13 @@ func (b *circuitBreaker) blocks() bool {
 	return b.isOpen() && !b.probing
 }
 
+// blocksOthers reports whether the breaker is open, so that nothing but a probe goes out.
+func (b *circuitBreaker) blocksOthers() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.isOpen()
+}
+
 // probe notes that the probe's attempt has been recorded.
 func (b *circuitBreaker) probe() {
 	b.mu.Lock()

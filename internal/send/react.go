@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"campaignd/internal/campaign"
 )
 
 // react draws the conclusions that can't wait until the results are recorded: about the
@@ -38,7 +40,10 @@ func (cs *channelSender) react(b *batch) {
 		case VerdictBadRecipient, VerdictRecipientBusy:
 			cs.succeeded()
 			cs.optOut(&b.msgs[i], res)
-		case VerdictRetry, VerdictUnknown, VerdictUnreachable:
+		case VerdictRetry, VerdictUnknown, VerdictUnreachable, VerdictDeferred:
+			if res.Verdict == VerdictDeferred && b.items[i].before.Outcome() == campaign.Retrying && !cs.breaker.blocksOthers() {
+				break // the message itself may be the reason
+			}
 			if cs.breaker.failed(now, res, max(10, set.Concurrency), set.RetryBase, set.RetryMax) {
 				cs.inTrouble(res)
 			}

@@ -223,3 +223,51 @@ func TestMaybeDeliveredEndsAsUnknown(t *testing.T) {
 		})
 	}
 }
+
+// A mail server that defers every message at its end is in trouble. The list isn't tried once a message,
+// and nothing fails.
+func TestReceiverThatDefersEveryMessageIsInTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		deferred := Result{Verdict: VerdictDeferred, Code: "451", Detail: "the mail server deferred the message: 451"}
+		r := newHarness(t, until(3*time.Hour, deferred))
+		id := r.accept(campaign.Sending{}, 2000)
+		time.Sleep(2 * time.Hour)
+		if s := r.Channels()[0]; s.State != ChannelTrouble || !strings.Contains(s.Reason, "451") {
+			t.Errorf("the channel is %s (%s); want trouble with the answer", s.State, s.Reason)
+		}
+		if n := len(r.ch.sent()); n > 200 {
+			t.Errorf("%d attempts in two hours; want no more than the probes", n)
+		}
+		if w, ok := r.Wait(id); !ok || !strings.Contains(w.Reason, "in trouble") {
+			t.Errorf("wait %+v; want the trouble", w)
+		}
+		time.Sleep(2 * time.Hour)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 2000)
+	})
+}
+
+// Single messages that are deferred don't put the channel in trouble.
+func TestSomeDeferredMessagesAreNoTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		r := newHarness(t, answering(func(m *Message) Result {
+			if strings.HasSuffix(m.ContactCode, "7") && time.Since(begin) < time.Hour {
+				return Result{Verdict: VerdictDeferred, Code: "451", Detail: "deferred"}
+			}
+			return Result{Verdict: VerdictSent}
+		}))
+		id := r.accept(campaign.Sending{}, 100)
+		time.Sleep(30 * time.Second)
+		if s := r.Channels()[0]; s.State == ChannelThrottled || s.State == ChannelHeld {
+			t.Errorf("the channel is %s (%s)", s.State, s.Reason)
+		}
+		r.store.wantState(t, id, campaign.StateSending, campaign.Sent, 90)
+		r.store.wantState(t, id, campaign.StateSending, campaign.Retrying, 10)
+		time.Sleep(20 * time.Minute)
+		if s := r.Channels()[0]; s.State != ChannelOK {
+			t.Errorf("the channel is %s (%s) although only ten messages are deferred again and again", s.State, s.Reason)
+		}
+		time.Sleep(2 * time.Hour)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 100)
+	})
+}

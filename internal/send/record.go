@@ -107,7 +107,7 @@ func (cs *channelSender) decideOne(it *item, res *Result, set *ChannelSettings, 
 		it.cursor.noteSuccess()
 	case VerdictPermanent, VerdictBadRecipient, VerdictNoEndpoint:
 		it.outcome = campaign.Failed
-	case VerdictRecipientBusy:
+	case VerdictRecipientBusy, VerdictDeferred:
 		it.outcome = campaign.Retrying
 		it.nextAt = at.Add(recipientDelay(int(it.attempts), res.RetryAfter)).UnixNano()
 		it.cursor.noteFailure(describe(res), at)

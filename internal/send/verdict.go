@@ -46,8 +46,8 @@ const (
 	// refusals_in_a_row. Set OptOut if the contact wants no more (131050).
 	VerdictBadRecipient
 
-	// VerdictRecipientBusy: this message can't be taken now, others can: an SMTP 4yz after
-	// MAIL that isn't a throttle (4.1.x, 4.2.x, greylisting), WhatsApp 131056. The message
+	// VerdictRecipientBusy: this message can't be taken now, others can: an SMTP 4yz that names
+	// the recipient (4.1.x, 4.2.x, greylisting) or follows RCPT, WhatsApp 131056. The message
 	// is tried again after 1m, 5m, 15m, then every 30m, not before RetryAfter, until it
 	// expires; max_attempts and retry_max don't limit it.
 	VerdictRecipientBusy
@@ -69,7 +69,16 @@ const (
 	// channel in trouble, and probes follow, each with another message. When a probe is
 	// accepted, the refusals belonged to their messages.
 	VerdictNoEndpoint
+
+	// VerdictDeferred: the receiver took the recipient and then deferred the message without a
+	// reason that says whom it concerns: an SMTP 4yz to DATA or to the whole message. The
+	// message is tried again as with VerdictRecipientBusy, but the answer counts as a failure
+	// of the channel: a receiver that defers every message is in trouble.
+	VerdictDeferred
 )
+
+// Valid reports whether a driver may return v.
+func (v Verdict) Valid() bool { return v >= VerdictSent && v <= VerdictDeferred }
 
 // Scope says what a VerdictHold holds.
 type Scope uint8

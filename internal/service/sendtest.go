@@ -179,7 +179,7 @@ func outcomeOf(v send.Verdict) string {
 	switch v {
 	case send.VerdictSent:
 		return "sent"
-	case send.VerdictRetry, send.VerdictRecipientBusy, send.VerdictUnreachable, send.VerdictThrottled:
+	case send.VerdictRetry, send.VerdictRecipientBusy, send.VerdictDeferred, send.VerdictUnreachable, send.VerdictThrottled:
 		return "retry"
 	case send.VerdictPermanent, send.VerdictBadRecipient, send.VerdictNoEndpoint:
 		return "failed"

@@ -20,7 +20,8 @@ func TestDocsOfReplies(t *testing.T) {
 	steps := map[string]step{"connecting": stepGreeting, "STARTTLS": stepStartTLS, "AUTH": stepAuth, "MAIL": stepSender, "RCPT": stepRecipient, "end of data": stepEnd}
 	reactions := map[string]send.Verdict{
 		"never reached": send.VerdictUnreachable, "throttles the channel": send.VerdictThrottled, "waits for the recipient": send.VerdictRecipientBusy,
-		"holds the channel": send.VerdictHold, "refuses the recipient": send.VerdictBadRecipient, "refuses the message": send.VerdictPermanent,
+		"waits for the message": send.VerdictDeferred,
+		"holds the channel":     send.VerdictHold, "refuses the recipient": send.VerdictBadRecipient, "refuses the message": send.VerdictPermanent,
 	}
 	replies := 0
 	for line := range strings.Lines(string(page)) {

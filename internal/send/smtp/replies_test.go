@@ -20,6 +20,7 @@ func TestReplies(t *testing.T) {
 		unreachable = send.VerdictUnreachable
 		throttled   = send.VerdictThrottled
 		busy        = send.VerdictRecipientBusy
+		deferred    = send.VerdictDeferred
 		badContact  = send.VerdictBadRecipient
 		permanent   = send.VerdictPermanent
 		hold        = send.VerdictHold
@@ -87,7 +88,10 @@ func TestReplies(t *testing.T) {
 		{"MAIL daily limit", with("MAIL", "550 5.4.5 Daily sending quota exceeded"), hold, "550 5.4.5", "a sending limit is reached"},
 		{"end greylisted", with("end", "451 4.7.0 Greylisting in action"), busy, "451 4.7.0", ""},
 		{"end daily limit", with("end", "550 5.4.5 Daily limit"), hold, "550 5.4.5", "limit raised"},
-		{"end media", with("end", "451 4.6.0 later"), busy, "451 4.6.0", ""},
+		{"end media", with("end", "451 4.6.0 later"), deferred, "451 4.6.0", ""},
+		{"end 4yz without more", with("end", "451 Requested action aborted: error in processing"), deferred, "451", "deferred the message"},
+		{"end full", with("end", "452 4.2.2 over quota"), busy, "452 4.2.2", ""},
+		{"DATA 4yz without more", with("DATA", "450 later"), deferred, "450", ""},
 		{"end quota", with("end", "452 over quota for today"), throttled, "452", ""},
 
 		{"DATA 4yz", with("DATA", "451 4.3.0 no"), throttled, "451 4.3.0", ""},

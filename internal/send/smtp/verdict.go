@@ -70,6 +70,8 @@ func (f *failure) deferral(r reply) send.Verdict {
 		return send.VerdictUnreachable
 	case f.step == stepSender:
 		return send.VerdictUnreachable // it takes no message now, whoever gets it
+	case f.step > stepRecipient:
+		return send.VerdictDeferred
 	}
 	return send.VerdictRecipientBusy
 }

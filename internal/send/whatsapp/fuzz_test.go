@@ -62,7 +62,7 @@ func FuzzReply(f *testing.F) {
 		v := classify(status, header, body, 1, time.Unix(1_800_000_000, 0))
 		detail := v.Detail + v.quote(token, "34666000111", nil)
 		switch {
-		case v.Verdict < send.VerdictSent || v.Verdict > send.VerdictNoEndpoint:
+		case !v.Verdict.Valid():
 			t.Errorf("no verdict: %+v", v)
 		case v.Verdict != send.VerdictSent && v.Detail == "":
 			t.Errorf("no word: %+v", v)
