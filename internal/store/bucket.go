@@ -8,8 +8,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// bucket is a bbolt bucket that records its changes for a running compaction. Code that
-// deletes through a cursor calls touch itself.
+// bucket is a bbolt bucket that records its changes for a running compaction and for the log.
+// Every write goes through it; code that deletes through a cursor calls tx.deleting itself.
 type bucket struct {
 	*bbolt.Bucket
 	t    *tx
@@ -21,12 +21,37 @@ const pathMark = "\x00\x00"
 
 func (b bucket) Put(key, value []byte) error {
 	b.t.touch(b.path, key)
+	if b.t.set != nil {
+		b.t.set.put(b.path, key, value, b.FillPercent == dense)
+	}
 	return b.Bucket.Put(key, value)
 }
 
 func (b bucket) Delete(key []byte) error {
-	b.t.touch(b.path, key)
+	b.t.deleting(b.path, key)
 	return b.Bucket.Delete(key)
+}
+
+// SetSequence sets the sequence of the bucket.
+func (b bucket) SetSequence(n uint64) error {
+	if b.t.set != nil {
+		b.t.set.sequence(b.path, n)
+	}
+	return b.Bucket.SetSequence(n)
+}
+
+// NextSequence increments the sequence of the bucket and returns it.
+func (b bucket) NextSequence() (uint64, error) {
+	n := b.Sequence() + 1
+	return n, b.SetSequence(n)
+}
+
+// deleting records that a key is being deleted.
+func (t *tx) deleting(path, key []byte) {
+	t.touch(path, key)
+	if t.set != nil {
+		t.set.delete(path, key)
+	}
 }
 
 // nested returns the bucket of that name within b, which must exist.
@@ -40,10 +65,29 @@ func (b bucket) nested(name []byte) bucket {
 
 // made is nested for a bucket that may not exist yet.
 func (b bucket) made(name []byte) (bucket, error) {
-	if _, err := b.CreateBucketIfNotExists(name); err != nil {
+	if inner := b.Bucket.Bucket(name); inner != nil {
+		return b.nested(name), nil
+	}
+	if b.t.set != nil {
+		b.t.set.bucket(pathOf(b.path, name))
+	}
+	if _, err := b.CreateBucket(name); err != nil {
 		return bucket{}, err
 	}
 	return b.nested(name), nil
+}
+
+// made returns the outermost bucket of that name and creates it if it is missing.
+func (t *tx) made(name []byte) (bucket, error) {
+	if t.Bucket(name) == nil {
+		if t.set != nil {
+			t.set.bucket(name)
+		}
+		if _, err := t.CreateBucket(name); err != nil {
+			return bucket{}, err
+		}
+	}
+	return t.bucket(name), nil
 }
 
 func pathOf(outer, name []byte) []byte {
@@ -136,8 +180,9 @@ func (t *tx) putJSON(name, key []byte, value any) error {
 	if err != nil {
 		return fmt.Errorf("encode a value of %s: %w", name, err)
 	}
-	if _, err := t.CreateBucketIfNotExists(name); err != nil {
+	b, err := t.made(name)
+	if err != nil {
 		return err
 	}
-	return t.bucket(name).Put(key, text)
+	return b.Put(key, text)
 }

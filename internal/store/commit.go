@@ -76,14 +76,7 @@ func (s *Store) lead(own *commitRequest) {
 	g.last = len(batch)
 	g.mu.Unlock()
 
-	err := s.update(func(t *tx) error { return t.writeBatch(batch) })
-	for _, r := range batch {
-		r.err = errors.Join(r.err, err)
-		if err == nil {
-			s.entries.Add(uint64(len(r.entries) - len(r.refused)))
-		}
-	}
-
+	acknowledged, err := s.commit(func(t *tx) error { return t.writeBatch(batch) })
 	g.mu.Lock()
 	if len(g.queue) > 0 {
 		g.queue[0].done <- true
@@ -91,6 +84,16 @@ func (s *Store) lead(own *commitRequest) {
 		g.leading = false
 	}
 	g.mu.Unlock()
+
+	if err == nil {
+		err = s.await(acknowledged)
+	}
+	for _, r := range batch {
+		r.err = errors.Join(r.err, err)
+		if err == nil {
+			s.entries.Add(uint64(len(r.entries) - len(r.refused)))
+		}
+	}
 	for _, r := range batch {
 		if r != own {
 			r.done <- false

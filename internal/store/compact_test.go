@@ -15,7 +15,7 @@ import (
 )
 
 // content returns everything in a store, by bucket and key.
-func content(t *testing.T, s *Store) map[string]string {
+func content(t failer, s *Store) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	if err := s.view(func(tx *tx) error {

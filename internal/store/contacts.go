@@ -124,10 +124,11 @@ func (c *Contacts) counted(a *contactAsk) (known bool, err error) {
 
 // decide answers all of batch in one transaction.
 func (c *Contacts) decide(t *tx, batch []*contactAsk) error {
-	if _, err := t.CreateBucketIfNotExists(bucketContacts); err != nil {
+	all, err := t.made(bucketContacts)
+	if err != nil {
 		return err
 	}
-	b, err := t.bucket(bucketContacts).made(c.name)
+	b, err := all.made(c.name)
 	if err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func (t *tx) dropPrefix(bucket, prefix []byte) error {
 func (t *tx) dropSome(bucket, prefix []byte, limit int) (n int, err error) {
 	c := t.bucket(bucket).Cursor()
 	for k, _ := c.Seek(prefix); n < limit && k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
-		t.touch(bucket, k)
+		t.deleting(bucket, k)
 		if err := c.Delete(); err != nil {
 			return n, err
 		}

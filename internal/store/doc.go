@@ -10,6 +10,7 @@
 //	meta            version (4 bytes), tag (8 hex digits), states (sendings in each state),
 //	                optoutrules (rules of the opt-outs' keys), forgetkey (32 bytes),
 //	                inbox/PATH (random id of the inbox there),
+//	                epoch (8) of the hub whose commits follow; only in a replicated store,
 //	                unmatchedreplies (deleted replies that belong to no sending, since when)
 //	sendings        number (8) -> format, state, filed, application, header as JSON
 //	active          number -> record: what every commit needs of a sending that isn't filed
@@ -80,12 +81,28 @@
 // Each change is synced when its method returns: bbolt syncs the data pages, then the
 // meta page that makes them visible.
 //
+// # Replication
+//
+// A replicated store (Replicate) also appends the write set of each commit to a Log: every key
+// and value that the commit writes, in order. The append begins before bbolt's sync, and a method
+// returns when both are done; the next commit may begin meanwhile. So the log is never behind what
+// a method has reported. After a crash the store may lack the last sets of the log, and a Follower
+// adds them.
+//
+// A Follower applies write sets to a copy of the file. A set says which position it follows
+// (Position: tag, epoch, number of commits), and is applied to exactly that one. The copy begins
+// with a base (Snapshot), and becomes an ordinary store when it is closed and opened. Not in the
+// log are compactions, which change no content, and what Open itself commits (migrations, the hold
+// of a restored store): after those the position isn't the log's any more, and a base is needed.
+//
 // # Errors
 //
 // A method that returns an error has changed nothing, except that Commit writes the
 // rest when it returns a *campaign.Refused. When a write of a commit fails, the file is
 // reopened before the next one; when a sync of the file fails, nobody knows what is on
-// the disk, and the store ends (Ended, ErrUnsynced). Open refuses a file that is
+// the disk, and the store ends (Ended, ErrUnsynced). A replicated store also ends when its log
+// says that another hub leads (ErrDeposed), or a commit fails after its set was appended
+// (ErrUncertain). Open refuses a file that is
 // locked, newer, truncated or not a store, and leaves it unchanged. A file truncated
 // while open ends the store too. A file moved while open is written again once it
 // is back in its place.

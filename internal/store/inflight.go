@@ -76,7 +76,7 @@ func (sw *statusWriter) putHandOut(e *campaign.Entry, old, to campaign.Outcome) 
 	key := keyWaiting(sw.n, e.Row, e.Message)
 	switch {
 	case to == campaign.InFlight && e.HandOut != 0:
-		if _, err := sw.t.CreateBucketIfNotExists(bucketHandOuts); err != nil {
+		if _, err := sw.t.made(bucketHandOuts); err != nil {
 			return err
 		}
 		sw.handOuts = yes

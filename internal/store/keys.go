@@ -58,6 +58,7 @@ var (
 	metaStates      = []byte("states")
 	metaOptOutRules = []byte("optoutrules")
 	metaForgetKey   = []byte("forgetkey")
+	metaEpoch       = []byte("epoch")
 
 	metaUnmatchedReplies = []byte("unmatchedreplies")
 )

@@ -19,34 +19,40 @@ import (
 func TestModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rapid.Check(struct{ testing.TB }{t}, func(rt *rapid.T) { // a bubble has no deadline
-			m := &model{path: filepath.Join(t.TempDir(), "model.db"), sendings: map[campaign.ID]*modelled{}}
+			m := newModel(t)
 			m.open(rt)
 			defer func() { m.s.Close() }()
-			rt.Repeat(map[string]func(*rapid.T){
-				"accept":  m.accept,
-				"attempt": m.attempt,
-				"result":  m.result,
-				"pause":   m.pause,
-				"cancel":  m.cancel,
-				"expire":  m.expire,
-				"finish":  m.finish,
-				"replan":  m.replan,
-				"move":    m.reschedule,
-				"resend":  m.resend,
-				"reopen":  m.reopen,
-				"compact": m.compact,
-				"retire":  m.retire,
-				"wait":    func(rt *rapid.T) { time.Sleep(time.Duration(rapid.IntRange(1, 200).Draw(rt, "seconds")) * time.Second) },
-				"":        m.check,
-			})
+			rt.Repeat(m.actions())
 		})
 	})
+}
+
+// actions are the random operations; that without a name is done after each of the others.
+func (m *model) actions() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"accept":  m.accept,
+		"attempt": m.attempt,
+		"result":  m.result,
+		"pause":   m.pause,
+		"cancel":  m.cancel,
+		"expire":  m.expire,
+		"finish":  m.finish,
+		"replan":  m.replan,
+		"move":    m.reschedule,
+		"resend":  m.resend,
+		"reopen":  m.reopen,
+		"compact": m.compact,
+		"retire":  m.retire,
+		"wait":    func(rt *rapid.T) { time.Sleep(time.Duration(rapid.IntRange(1, 200).Draw(rt, "seconds")) * time.Second) },
+		"":        m.check,
+	}
 }
 
 // model is the expected content of the store.
 type model struct {
 	path     string
 	s        *Store
+	log      *memoryLog // nil: the store isn't replicated
 	sendings map[campaign.ID]*modelled
 	order    []campaign.ID
 }
@@ -67,12 +73,21 @@ type modelled struct {
 
 const modelCapacity = 7
 
+func newModel(t *testing.T) *model {
+	return &model{path: filepath.Join(t.TempDir(), "model.db"), sendings: map[campaign.ID]*modelled{}}
+}
+
 func (m *model) open(rt *rapid.T) {
 	s, err := Open(m.path, Options{NoSync: true, InitialMmapSize: 1 << 20})
 	if err != nil {
 		rt.Fatalf("open: %v", err)
 	}
 	m.s = s
+	if m.log != nil {
+		if err := s.Replicate(m.log, m.log.epoch()+1); err != nil {
+			rt.Fatalf("replicate: %v", err)
+		}
+	}
 }
 
 // some draws a sending in one of the states; nil if there is none.

@@ -29,15 +29,7 @@ import (
 // ErrLocked, ErrNewer or ErrDamaged, each with advice. An empty file : a lost
 // store is never replaced by a new one.
 func Open(path string, opts Options) (*Store, error) {
-	if opts.Timeout <= 0 {
-		opts.Timeout = time.Second
-	}
-	if opts.InitialMmapSize <= 0 {
-		opts.InitialMmapSize = 1 << 30
-	}
-	if opts.Gather <= 0 {
-		opts.Gather = 500 * time.Microsecond
-	}
+	opts = opts.withDefaults()
 	s := newStore(path, opts)
 	switch info, err := os.Stat(path); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -61,6 +53,19 @@ func Open(path string, opts Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("open store %q: %w", path, err), s.Close())
 	}
 	return s, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Timeout <= 0 {
+		o.Timeout = time.Second
+	}
+	if o.InitialMmapSize <= 0 {
+		o.InitialMmapSize = 1 << 30
+	}
+	if o.Gather <= 0 {
+		o.Gather = 500 * time.Microsecond
+	}
+	return o
 }
 
 func newStore(path string, opts Options) *Store {
@@ -273,7 +278,7 @@ func makeBuckets(t *bbolt.Tx) error {
 			return err
 		}
 	}
-	return newTag(t)
+	return newTag(t.Bucket(bucketMeta))
 }
 
 // addDeliveries migrates version 1 to 2: receipts, and opt-outs under the normal form of
@@ -330,12 +335,12 @@ func addReplies(t *bbolt.Tx) error {
 }
 
 // newTag gives the store a new random tag for the message keys of later sendings.
-func newTag(t *bbolt.Tx) error {
+func newTag(meta interface{ Put(key, value []byte) error }) error {
 	var tag [4]byte
 	if _, err := rand.Read(tag[:]); err != nil {
 		return fmt.Errorf("make tag: %w", err)
 	}
-	return t.Bucket(bucketMeta).Put(metaTag, hex.AppendEncode(nil, tag[:]))
+	return meta.Put(metaTag, hex.AppendEncode(nil, tag[:]))
 }
 
 // lockHolder names the process that has the file open, or tells how to find it.

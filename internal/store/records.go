@@ -19,13 +19,14 @@ func (s *Store) Record(name string) (value []byte, err error) {
 // PutRecord stores a driver's record durably; nil removes it.
 func (s *Store) PutRecord(name string, value []byte) error {
 	err := s.update(func(t *tx) error {
-		if _, err := t.CreateBucketIfNotExists(bucketRecords); err != nil {
+		records, err := t.made(bucketRecords)
+		if err != nil {
 			return err
 		}
 		if value == nil {
-			return t.bucket(bucketRecords).Delete([]byte(name))
+			return records.Delete([]byte(name))
 		}
-		return t.bucket(bucketRecords).Put([]byte(name), value)
+		return records.Put([]byte(name), value)
 	})
 	if err != nil {
 		return fmt.Errorf("store a driver's record: %w", err)

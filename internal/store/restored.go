@@ -61,7 +61,7 @@ func (s *Store) hold(why string, past generation) (held int, err error) {
 		if err := sendings.SetSequence(max(sendings.Sequence(), past.last)); err != nil {
 			return err
 		}
-		return newTag(t.Tx)
+		return newTag(meta)
 	})
 	if err != nil {
 		return 0, err

@@ -126,7 +126,7 @@ func (t *tx) release(n uint64, head *campaign.Sending) error {
 	if err := t.freeUnsent(n, head.ApplicationID, nil); err != nil {
 		return err
 	}
-	if _, err := t.CreateBucketIfNotExists(bucketLeaving); err != nil {
+	if _, err := t.made(bucketLeaving); err != nil {
 		return err
 	}
 	return errors.Join(t.bucket(bucketSendings).Delete(key8(n)), t.bucket(bucketLeaving).Put(key8(n), nil), t.countState(head.State, ""))

@@ -67,7 +67,7 @@ func (b *slotTable) rebuild() error {
 	pages := b.t.bucket(bucketSlots)
 	c := pages.Cursor()
 	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
-		b.t.touch(bucketSlots, k)
+		b.t.deleting(bucketSlots, k)
 		if err := c.Delete(); err != nil {
 			return err
 		}
@@ -234,7 +234,7 @@ func (t *tx) dropPast(application int64) error {
 	for past(k) {
 		page := unsigned(binary.BigEndian.Uint64(k[8:]))
 		if !waiting[page] {
-			t.touch(bucketSlots, k)
+			t.deleting(bucketSlots, k)
 			if err := c.Delete(); err != nil {
 				return err
 			}

@@ -41,6 +41,7 @@ type Store struct {
 	broken  bool       // a commit failed: reopen the file before the next write
 	moved   bool       // a compacted file has the name, and its folder isn't synced yet
 	changes *changes   // keys written since a compaction began; nil: none is running
+	log     Log        // nil: the store isn't replicated
 
 	wholeFile sync.RWMutex // read-locked while the whole file is read in one transaction, locked while it is replaced
 
@@ -132,14 +133,34 @@ func (s *Store) viewUnchecked(fn func(*tx) error) error {
 	})
 }
 
-// update runs fn once in the only write transaction and returns when it is durable. An
-// error of fn leaves everything unchanged.
+// update runs fn once in the only write transaction and returns when it is durable, on the
+// disk and in the log. An error of fn leaves everything unchanged.
 func (s *Store) update(fn func(*tx) error) error {
+	acknowledged, err := s.commit(fn)
+	if err != nil {
+		return err
+	}
+	return s.await(acknowledged)
+}
+
+// await waits for the log's acknowledgement of a commit that is on the disk.
+func (s *Store) await(acknowledged func() error) error {
+	if acknowledged == nil {
+		return nil
+	}
+	if err := acknowledged(); err != nil {
+		return s.abandonFile(fmt.Errorf("replicate a commit: %w", err))
+	}
+	return nil
+}
+
+// commit is update without the wait for the log, so that the next commit may begin meanwhile.
+func (s *Store) commit(fn func(*tx) error) (acknowledged func() error, err error) {
 	s.writer.Lock()
 	defer s.writer.Unlock()
 	if s.broken {
 		if err := s.reopen(); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	w := &tx{s: s}
@@ -149,14 +170,14 @@ func (s *Store) update(fn func(*tx) error) error {
 			err = s.revert(err)
 			s.writable.Store(&err)
 		}
-		return err
+		return nil, err
 	}
 	s.commits.Add(1)
 	s.writable.Store(nil)
 	for _, do := range w.after {
 		do()
 	}
-	return nil
+	return w.acknowledged, nil
 }
 
 // growth returns by how much a file of size bytes grows when it must. bbolt's own 16 MiB
@@ -180,6 +201,10 @@ func (s *Store) tryUpdate(w *tx, fn func(*tx) error) (begun bool, err error) {
 		if w.Tx, err = s.db.Begin(true); err != nil {
 			return fmt.Errorf("begin transaction: %w", err)
 		}
+		var before Position
+		if s.log != nil {
+			w.set, before = newWriteSet(), w.position()
+		}
 		if err := fn(w); err != nil {
 			return err
 		}
@@ -192,12 +217,20 @@ func (s *Store) tryUpdate(w *tx, fn func(*tx) error) (begun bool, err error) {
 		if stand, err = w.advance(); err != nil {
 			return err
 		}
+		if s.log != nil {
+			if err := w.appendSet(before); err != nil {
+				return fmt.Errorf("commit: %w", err)
+			}
+		}
 		size := w.Size()
 		s.db.AllocSize = growth(size) // guarded by writer, like the commit that reads it
 		begun = true
 		if err := s.commitTx(w.Tx); err != nil {
-			if syncFailed(err) {
+			switch {
+			case syncFailed(err):
 				return s.abandonFile(fmt.Errorf("%w: %w", ErrUnsynced, err))
+			case s.log != nil:
+				return s.abandonFile(fmt.Errorf("%w: %w", ErrUncertain, err))
 			}
 			return err
 		}
@@ -277,7 +310,10 @@ type tx struct {
 	*bbolt.Tx
 	s     *Store
 	pages map[string]*slotPage // slot counts changed in this transaction
-	after []func()             // called once it is durable
+	after []func()             // called once it is on the disk
+
+	set          *writeSet    // nil: the store isn't replicated
+	acknowledged func() error // see Log.Append
 }
 
 func (t *tx) bucket(name []byte) bucket {

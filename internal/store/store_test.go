@@ -113,6 +113,7 @@ func pack(rows *campaign.Rows) Packed { return new(Packer).Pack(rows) }
 // failer is the common part of testing.TB and rapid.T.
 type failer interface {
 	Helper()
+	Fatal(args ...any)
 	Fatalf(format string, args ...any)
 }
 

@@ -23,10 +23,10 @@ func (s *Store) LearnUserID(userID, contact string, at time.Time) error {
 		if err != nil || forgotten {
 			return err // who was forgotten isn't stored again
 		}
-		if _, err := t.CreateBucketIfNotExists(bucketUserIDs); err != nil {
+		if _, err := t.made(bucketUserIDs); err != nil {
 			return err
 		}
-		if _, err := t.CreateBucketIfNotExists(bucketUserIDsOf); err != nil {
+		if _, err := t.made(bucketUserIDsOf); err != nil {
 			return err
 		}
 		if known != "" {
