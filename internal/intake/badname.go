@@ -18,16 +18,16 @@ import (
 // report that shows the name escaped.
 func (in *Intake) BadName(inbox string, f watch.File, why string) {
 	d := watch.Drop{Inbox: inbox, Name: escapedName(f.Name), Others: []watch.File{f}}
-	if in.stillWaits(d) {
+	if in.waits.still(d) {
 		return
 	}
-	in.small.put(inbox, "\x00bad name\x00"+f.Name, func(context.Context) error {
+	in.queue.put(inbox, "\x00bad name\x00"+f.Name, 0, func(context.Context) error {
 		err := in.failBadName(inbox, f, why)
 		if vanished(err) {
 			return nil
 		}
 		if err != nil && immovable(err) {
-			in.setWait(d, "its name can't be used and it can't be moved to failed/: remove it from the inbox", in.now().Add(immovableRetry))
+			in.waits.set(d, "its name can't be used and it can't be moved to failed/: remove it from the inbox", in.now().Add(immovableRetry))
 			return nil
 		}
 		if err != nil {

@@ -10,13 +10,30 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
+	"campaignd/internal/filing"
 	"campaignd/internal/folders"
+	"campaignd/internal/rarelog"
 	"campaignd/internal/safeio"
+	"campaignd/internal/store"
 	"campaignd/internal/watch"
 )
 
 // errChanged is returned when a file differs from the one that was examined.
 var errChanged = errors.New("changed while it was being claimed")
+
+// claimer takes drops out of their inbox under an id, and ends their claims: decided, given back or refused.
+type claimer struct {
+	store   *store.Store
+	inboxes *folders.Inboxes
+	keeper  *filing.Keeper
+	drops   *dropTable
+	waits   *waits
+	notes   *noteKeeper
+	newest  *newestByName
+	decided func(campaign.ID)
+	log     *rarelog.Log
+	now     func() time.Time
+}
 
 // claim records the drop in the store under a new id and moves its files into its folder. The
 // record comes first, so that Recover finds and finishes whatever a crash leaves. With no set, the
@@ -26,46 +43,60 @@ var errChanged = errors.New("changed while it was being claimed")
 // It returns nil without an error if the drop has changed; files that were moved are back in the
 // inbox and the next scan finds them. After an error the claim is retried later, if it was
 // recorded at all.
-func (in *Intake) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
-	if err := in.inboxes.Ensure(d.Inbox); err != nil {
+func (c *claimer) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
+	if err := c.inboxes.Ensure(d.Inbox); err != nil {
 		return nil, err // record nothing for an inbox that can't be written to
 	}
 	for {
-		s := &campaign.Sending{Name: d.Name, Inbox: d.Inbox, ReceivedAt: in.now().UTC(), State: campaign.StateChecking, Files: fileIDs(d)}
+		s := &campaign.Sending{Name: d.Name, Inbox: d.Inbox, ReceivedAt: c.now().UTC(), State: campaign.StateChecking, Files: fileIDs(d)}
 		if no != nil {
 			s.Reason, s.Problems, s.ProblemCount = no.reason, no.problems.List, no.problems.Count
 		}
-		if err := in.store.Begin(s); err != nil {
+		if err := c.store.Begin(s); err != nil {
 			return nil, fmt.Errorf("record claim of %q: %w", d.Name, err)
 		}
-		in.drops.begin(s)
+		c.drops.begin(s)
 		failpoint.At(failpoint.ClaimRecorded)
-		made, err := in.makeFolder(s)
+		made, err := c.makeFolder(s)
 		if err != nil {
 			// Wait: one record for every scan would fill the store.
-			in.setWait(d, "its folder can't be made: "+err.Error(), in.now().Add(time.Minute))
-			return nil, errors.Join(err, in.releaseClaim(s, err))
+			c.waits.set(d, "its folder can't be made: "+err.Error(), c.now().Add(time.Minute))
+			return nil, errors.Join(err, c.release(s, err))
 		}
 		if !made {
 			// A new store counts from 1 again and finds the old one's folders.
-			if err := in.voidClaim(s, "not used: a folder of an earlier store has this name"); err != nil {
+			if err := c.void(s, "not used: a folder of an earlier store has this name"); err != nil {
 				return nil, err
 			}
 			continue
 		}
 		failpoint.At(failpoint.FolderMade)
-		switch err := in.moveFiles(s); {
+		switch err := c.moveFiles(s); {
 		case err == nil:
-			in.newest.add(s)
-			in.notes.taken(s.Inbox, notedNames(s)...)
+			c.newest.add(s)
+			c.notes.taken(s.Inbox, notedNames(s)...)
 			return s, nil
 		case vanished(err), unmovable(err):
-			return nil, in.releaseClaim(s, err)
+			return nil, c.release(s, err)
 		default:
-			in.drops.retryLater(s.ID)
+			c.drops.retryLater(s.ID)
 			return nil, err
 		}
 	}
+}
+
+// end ends a claim by its result: decided, to be returned because a file changed while it was
+// read, or to be retried.
+func (c *claimer) end(s *campaign.Sending, err error) error {
+	switch {
+	case err == nil:
+		c.drops.end(s.ID)
+		return nil
+	case errors.Is(err, errChanged):
+		return c.release(s, err)
+	}
+	c.drops.retryLater(s.ID)
+	return err
 }
 
 // notedNames returns the names under which notes on a claimed drop may be.
@@ -78,7 +109,7 @@ func notedNames(s *campaign.Sending) []string {
 }
 
 // makeFolder makes the sending's folder. It returns false if the name is taken.
-func (in *Intake) makeFolder(s *campaign.Sending) (bool, error) {
+func (c *claimer) makeFolder(s *campaign.Sending) (bool, error) {
 	for _, f := range []string{folders.Done, folders.Failed} {
 		if _, err := os.Lstat(filepath.Join(s.Inbox, f, s.FolderName())); err == nil {
 			return false, nil
@@ -95,7 +126,7 @@ func (in *Intake) makeFolder(s *campaign.Sending) (bool, error) {
 // moveFiles moves the files that are still in the inbox into the sending's folder. It can be
 // repeated after a crash at any point; files that are already there stay. Files of a drop to be
 // refused that can't be moved stay in the inbox and are reported.
-func (in *Intake) moveFiles(s *campaign.Sending) error {
+func (c *claimer) moveFiles(s *campaign.Sending) error {
 	var stuck []campaign.FileID
 	for _, f := range s.Files {
 		target := filepath.Join(folders.Of(s), f.Name)
@@ -112,7 +143,7 @@ func (in *Intake) moveFiles(s *campaign.Sending) error {
 		}
 		if err := safeio.Rename(source, target); err != nil {
 			if s.Reason != "" && immovable(err) {
-				in.log.Warn("a refused file can't be moved and stays in the inbox", "inbox", s.Inbox, "err", err)
+				c.log.Warn("a refused file can't be moved and stays in the inbox", "inbox", s.Inbox, "err", err)
 				stuck = append(stuck, f)
 				continue
 			}
@@ -123,7 +154,7 @@ func (in *Intake) moveFiles(s *campaign.Sending) error {
 	if err := safeio.SyncMove(s.Inbox, folders.Of(s)); err != nil {
 		return fmt.Errorf("claim: %w", err)
 	}
-	in.noteImmovable(s, stuck)
+	c.noteImmovable(s, stuck)
 	failpoint.At(failpoint.FilesMoved)
 	return nil
 }
@@ -140,7 +171,7 @@ const immovableRetry = 24 * time.Hour
 
 // noteImmovable reports the files of a refused drop that stay in the inbox, and skips them at
 // later scans: one record for every scan would fill the store.
-func (in *Intake) noteImmovable(s *campaign.Sending, stuck []campaign.FileID) {
+func (c *claimer) noteImmovable(s *campaign.Sending, stuck []campaign.FileID) {
 	if len(stuck) == 0 {
 		return
 	}
@@ -149,7 +180,7 @@ func (in *Intake) noteImmovable(s *campaign.Sending, stuck []campaign.FileID) {
 		problems.AddCode("file-immovable", f.Name, 0, 0, "", "could not be moved and is still in the inbox: remove it there")
 	}
 	s.Problems, s.ProblemCount = problems.List, problems.Count
-	in.drops.setWait(wait{inbox: s.Inbox, name: s.Name, files: stuck, since: in.now(), until: in.now().Add(immovableRetry),
+	c.drops.setWait(wait{inbox: s.Inbox, name: s.Name, files: stuck, since: c.now(), until: c.now().Add(immovableRetry),
 		reason: "it was refused and can't be moved to failed/: remove it from the inbox"})
 }
 

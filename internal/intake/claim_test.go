@@ -80,7 +80,7 @@ func TestClaimGivenBack(t *testing.T) {
 			if err := change(filepath.Join(h.inbox, "spring.layout.json")); err != nil {
 				t.Fatal(err)
 			}
-			s, err := h.in.claim(d, nil)
+			s, err := h.in.claims.claim(d, nil)
 			if s != nil || err != nil {
 				t.Fatal(s, err)
 			}
@@ -114,14 +114,14 @@ func TestClaimGivenBackToTakenName(t *testing.T) {
 	if err := errors.Join(h.in.inboxes.Ensure(h.inbox), h.store.Begin(s)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.in.makeFolder(s); err != nil {
+	if _, err := h.in.claims.makeFolder(s); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.in.moveFiles(s); err != nil {
+	if err := h.in.claims.moveFiles(s); err != nil {
 		t.Fatal(err)
 	}
 	h.put("spring", goodCSV+"1,New\n", "", "")
-	if err := h.in.releaseClaim(s, errChanged); err != nil {
+	if err := h.in.claims.release(s, errChanged); err != nil {
 		t.Fatal(err)
 	}
 	h.work()

@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/display"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/filing"
 	"campaignd/internal/folders"
 	"campaignd/internal/optouts"
+	"campaignd/internal/rarelog"
 	"campaignd/internal/safeio"
 	"campaignd/internal/send"
 	"campaignd/internal/store"
@@ -26,14 +28,29 @@ import (
 // errNoSending is returned when a control file matches no sending of its inbox.
 var errNoSending = errors.New("this inbox has had no drop of that name (and id); compare both letter by letter")
 
-// Control implements watch.Handler. An empty NAME.cancel, NAME.pause, NAME.resume or NAME.results
-// acts only on sendings of its inbox; NAME.suppress.csv adds opt-outs (docs/contract.md 10).
-func (in *Intake) Control(c watch.Control) {
-	do, name := in.obey, c.Name+controlQueue
+// controls obeys control files.
+type controls struct {
+	store      *store.Store
+	inboxes    *folders.Inboxes
+	keeper     *filing.Keeper
+	dispatcher Dispatcher
+	checker    func() *check.Checker
+	queue      workQueue
+	drops      *dropTable
+	notes      *noteKeeper
+	newest     *newestByName
+	log        *rarelog.Log
+	now        func() time.Time
+}
+
+// put queues a control file. An empty NAME.cancel, NAME.pause, NAME.resume or NAME.results acts only on
+// sendings of its inbox; NAME.suppress.csv adds opt-outs (docs/contract.md 10).
+func (cs *controls) put(c watch.Control) {
+	do, name := cs.obey, c.Name+controlQueue
 	if c.Action == watch.ActionSuppress {
-		do, name = in.suppress, c.File.Name
+		do, name = cs.suppress, c.File.Name
 	}
-	in.queueFor(c.File.ID.Size).put(c.Inbox, name, func(ctx context.Context) error {
+	cs.queue.put(c.Inbox, name, c.File.ID.Size, func(ctx context.Context) error {
 		err := do(ctx, c)
 		if vanished(err) {
 			return nil
@@ -62,45 +79,45 @@ func targetState(a watch.Action) campaign.State {
 
 // obey obeys a control file. The act comes before the move: after a crash between them the file is
 // obeyed again, which then changes nothing.
-func (in *Intake) obey(ctx context.Context, c watch.Control) error {
-	if err := in.inboxes.Present(c.Inbox); err != nil {
+func (cs *controls) obey(ctx context.Context, c watch.Control) error {
+	if err := cs.inboxes.Present(c.Inbox); err != nil {
 		return err
 	}
-	s, err := in.target(c)
+	s, err := cs.target(c)
 	if whole := withIDInName(c); errors.Is(err, errNoSending) && whole.Name != c.Name {
-		if other, otherErr := in.target(whole); otherErr == nil || in.dropExpected(whole) {
+		if other, otherErr := cs.target(whole); otherErr == nil || cs.dropExpected(whole) {
 			c, s, err = whole, other, otherErr
 		}
 	}
-	if in.mustWait(c, s, err) {
-		in.drops.deferControl(c) // until its drop is accepted, which may have just happened
-		if s, err = in.target(c); in.mustWait(c, s, err) {
+	if cs.mustWait(c, s, err) {
+		cs.drops.deferControl(c) // until its drop is accepted, which may have just happened
+		if s, err = cs.target(c); cs.mustWait(c, s, err) {
 			return nil
 		}
 	}
 	if errors.Is(err, errNoSending) {
-		return in.failControl(c, err.Error())
+		return cs.failControl(c, err.Error())
 	}
 	if err != nil {
 		return err
 	}
 	if s.State != targetState(c.Action) {
-		err := in.act(ctx, c, s)
+		err := cs.act(ctx, c, s)
 		if _, kept := errors.AsType[*NotRescheduled](err); kept || errors.Is(err, filing.ErrEnded) || errors.Is(err, send.ErrState) {
-			return in.failControl(c, err.Error())
+			return cs.failControl(c, err.Error())
 		}
 		if err != nil {
 			return err // of the machine: it is retried
 		}
-		if err := in.store.Audit(store.AuditEntry{Who: "file:" + filepath.Join(c.Inbox, c.File.Name), Action: string(c.Action), Sending: s.ID}); err != nil {
+		if err := cs.store.Audit(store.AuditEntry{Who: "file:" + filepath.Join(c.Inbox, c.File.Name), Action: string(c.Action), Sending: s.ID}); err != nil {
 			return err
 		}
-		in.log.Info("control file obeyed", "sending", s.ID, "action", c.Action, "inbox", c.Inbox)
+		cs.log.Info("control file obeyed", "sending", s.ID, "action", c.Action, "inbox", c.Inbox)
 	}
 	failpoint.At(failpoint.Obeyed)
-	err = in.moveControl(c, s)
+	err = cs.moveControl(c, s)
 	failpoint.At(failpoint.ControlMoved)
-	in.notes.taken(c.Inbox, c.File.Name)
+	cs.notes.taken(c.Inbox, c.File.Name)
 	return err
 }
 
@@ -113,9 +130,9 @@ func withIDInName(c watch.Control) watch.Control {
 	return c
 }
 
-func (in *Intake) act(ctx context.Context, c watch.Control, s *campaign.Sending) error {
+func (cs *controls) act(ctx context.Context, c watch.Control, s *campaign.Sending) error {
 	if c.Action == watch.ActionResults {
-		return in.keeper.WritePartial(s.ID)
+		return cs.keeper.WritePartial(s.ID)
 	}
 	if s.State.Final() {
 		return fmt.Errorf("sending %s is %s already: %w", s.ID, s.State, filing.ErrEnded)
@@ -123,33 +140,33 @@ func (in *Intake) act(ctx context.Context, c watch.Control, s *campaign.Sending)
 	var err error
 	switch c.Action {
 	case watch.ActionPause:
-		_, err = in.dispatcher.Pause(ctx, s.ID)
+		_, err = cs.dispatcher.Pause(ctx, s.ID)
 	case watch.ActionResume:
 		if s.State.Active() {
 			return nil
 		}
-		_, err = in.dispatcher.Resume(ctx, s.ID)
+		_, err = cs.dispatcher.Resume(ctx, s.ID)
 	case watch.ActionCancel:
-		_, err = in.dispatcher.Cancel(ctx, s.ID)
+		_, err = cs.dispatcher.Cancel(ctx, s.ID)
 	case watch.ActionReschedule:
-		err = in.reschedule(ctx, c, s)
+		err = cs.reschedule(ctx, c, s)
 	}
 	return err
 }
 
 // target returns the sending that a control file addresses: the one with its id, else the newest
 // open one of that name, else the newest one. It never returns a sending of another inbox.
-func (in *Intake) target(c watch.Control) (*campaign.Sending, error) {
+func (cs *controls) target(c watch.Control) (*campaign.Sending, error) {
 	if c.ID != "" {
-		s, err := in.store.Header(c.ID)
+		s, err := cs.store.Header(c.ID)
 		if errors.Is(err, store.ErrNotFound) || err == nil && nameOf(s.Inbox, s.Name) != nameOf(c.Inbox, c.Name) {
 			return nil, errNoSending
 		}
 		return s, err
 	}
-	ids := in.drops.unfinished(c.Inbox, c.Name)
+	ids := cs.drops.unfinished(c.Inbox, c.Name)
 	for _, id := range slices.Backward(ids) {
-		s, err := in.store.Header(id)
+		s, err := cs.store.Header(id)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}
@@ -157,7 +174,7 @@ func (in *Intake) target(c watch.Control) (*campaign.Sending, error) {
 			return s, nil
 		}
 	}
-	s, err := in.newest.find(in.store, c.Inbox, c.Name)
+	s, err := cs.newest.find(c.Inbox, c.Name)
 	if err == nil && s == nil {
 		err = errNoSending
 	}
@@ -166,23 +183,23 @@ func (in *Intake) target(c watch.Control) (*campaign.Sending, error) {
 
 // mustWait reports whether the drop that a control file addresses is still being taken in. s and
 // err are the results of target.
-func (in *Intake) mustWait(c watch.Control, s *campaign.Sending, err error) bool {
+func (cs *controls) mustWait(c watch.Control, s *campaign.Sending, err error) bool {
 	switch {
 	case err == nil && !s.State.Final():
 		return s.State == campaign.StateChecking
 	case err == nil || errors.Is(err, errNoSending):
-		return c.ID == "" && in.dropExpected(c) // a new drop may have the name of one that ended
+		return c.ID == "" && cs.dropExpected(c) // a new drop may have the name of one that ended
 	}
 	return false
 }
 
 // dropExpected reports whether a drop of that name is in the inbox or being taken in.
-func (in *Intake) dropExpected(c watch.Control) bool {
-	if in.drops.claimed(c.Inbox, c.Name) || in.small.busy(c.Inbox, c.Name) || in.large.busy(c.Inbox, c.Name) {
+func (cs *controls) dropExpected(c watch.Control) bool {
+	if cs.drops.claimed(c.Inbox, c.Name) || cs.queue.busy(c.Inbox, c.Name) {
 		return true
 	}
-	inbox := in.inbox(c.Inbox)
-	if inbox == nil || in.now().Sub(c.FirstSeen) > inbox.PairTimeout {
+	inbox := cs.checker().Config.Inbox(c.Inbox)
+	if inbox == nil || cs.now().Sub(c.FirstSeen) > inbox.PairTimeout {
 		return false
 	}
 	if c.Beside {
@@ -199,18 +216,18 @@ func (in *Intake) dropExpected(c watch.Control) bool {
 
 // obeyDeferred obeys the control files that came before their drop was accepted, so that nothing
 // of it is sent until the next scan. That scan retries those that fail.
-func (in *Intake) obeyDeferred(ctx context.Context, s *campaign.Sending) {
-	for _, c := range in.drops.takeControls(nameOf(s.Inbox, s.Name)) {
-		if err := in.obey(ctx, c); err != nil && !vanished(err) {
-			in.log.Error("control file failed; retrying", "file", c.File.Name, "err", err)
+func (cs *controls) obeyDeferred(ctx context.Context, s *campaign.Sending) {
+	for _, c := range cs.drops.takeControls(nameOf(s.Inbox, s.Name)) {
+		if err := cs.obey(ctx, c); err != nil && !vanished(err) {
+			cs.log.Error("control file failed; retrying", "file", c.File.Name, "err", err)
 		}
 	}
 }
 
 // moveControl moves the control file into the sending's folder.
-func (in *Intake) moveControl(c watch.Control, s *campaign.Sending) error {
+func (cs *controls) moveControl(c watch.Control, s *campaign.Sending) error {
 	from := filepath.Join(c.Inbox, c.File.Name)
-	s, err := in.store.Header(s.ID)
+	s, err := cs.store.Header(s.ID)
 	if err != nil {
 		return err
 	}
@@ -222,7 +239,7 @@ func (in *Intake) moveControl(c watch.Control, s *campaign.Sending) error {
 		err = moveFree(from, filepath.Join(place, c.File.Name))
 		if err == nil {
 			if watch.IsStop(c.File.Name) {
-				in.keeper.Changed(s.ID) // its status.txt answers
+				cs.keeper.Changed(s.ID) // its status.txt answers
 			}
 			return nil
 		}
@@ -257,18 +274,18 @@ func controlPlace(c watch.Control, folder string, now time.Time) string {
 
 // failControl moves a control file to failed/ with a report. The reason for refusing a list of
 // opt-outs may quote the list, so it isn't logged.
-func (in *Intake) failControl(c watch.Control, reason string) error {
+func (cs *controls) failControl(c watch.Control, reason string) error {
 	answer := fmt.Sprintf("%s was not obeyed: %s.", c.File.Name, reason)
 	if c.Action == watch.ActionSuppress {
 		answer = optouts.Refusal(c.File.Name, reason)
-		in.log.Info("list of opt-outs refused", "inbox", c.Inbox, "file", c.File.Name)
+		cs.log.Info("list of opt-outs refused", "inbox", c.Inbox, "file", c.File.Name)
 	} else {
-		in.log.Info("control file refused", "inbox", c.Inbox, "file", c.File.Name, "reason", reason)
+		cs.log.Info("control file refused", "inbox", c.Inbox, "file", c.File.Name, "reason", reason)
 	}
-	if err := in.inboxes.Ensure(c.Inbox); err != nil {
+	if err := cs.inboxes.Ensure(c.Inbox); err != nil {
 		return err
 	}
-	place := controlPlace(c, folders.Failed, in.now())
+	place := controlPlace(c, folders.Failed, cs.now())
 	if err := writeAnswer(place, "%s", answer); err != nil {
 		return err
 	}

@@ -148,7 +148,7 @@ func TestControlBeforeItsDropIsAccepted(t *testing.T) {
 		h.hookCheck(func() {
 			h.write(filepath.Join(h.inbox, "spring.cancel"), "")
 			h.in.Control(h.controlSeen("spring.cancel"))
-			do, done, ok := h.in.small.pop()
+			do, done, ok := h.in.queue.small.pop()
 			if !ok {
 				t.Error("it isn't queued")
 				return

@@ -71,7 +71,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 	failpoint.At(failpoint.Checked)
 	copyFinding(s, f)
 	if f.Wrong() {
-		return in.refuse(s, campaign.StateRejected, f.Sending.Reason)
+		return in.claims.refuse(s, campaign.StateRejected, f.Sending.Reason)
 	}
 	return in.accept(ctx, s, f)
 }
@@ -104,9 +104,9 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *check.Find
 	case o.Problems.Count > 0:
 		wrong := o.Problems.WithCode("schedule-invalid")
 		s.Problems, s.ProblemCount = wrong.List, wrong.Count
-		return in.refuse(s, campaign.StateRejected, o.Problems.List[0].String())
+		return in.claims.refuse(s, campaign.StateRejected, o.Problems.List[0].String())
 	case o.Canceled != "":
-		return in.refuseFor(s, campaign.StateCanceled, "windows-closed", o.Canceled)
+		return in.claims.refuseFor(s, campaign.StateCanceled, "windows-closed", o.Canceled)
 	}
 	if o.Grid == nil && !s.DryRun {
 		if warning, late := latenessWarning(f.Application, s, o.T); late {
@@ -129,17 +129,17 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *check.Find
 	slices, err := in.store.Accept(s, terms)
 	if dup, ok := errors.AsType[*store.DuplicateDrop](err); ok {
 		s.ScheduledAt = time.Time{} // it was never scheduled
-		return in.refuseFor(s, campaign.StateRejected, "duplicate-drop", dup.Error())
+		return in.claims.refuseFor(s, campaign.StateRejected, "duplicate-drop", dup.Error())
 	}
 	if _, ok := errors.AsType[*plan.NoRoom](err); ok {
 		_, reason, err := o.Place(reservations{in.store, s.ApplicationID, o.Grid.Slot})
 		if err != nil || reason == "" { // room has just become free: the decision stays
 			reason = "there was no room in the slots"
 		}
-		return in.refuseFor(s, campaign.StateCanceled, "no-room", reason)
+		return in.claims.refuseFor(s, campaign.StateCanceled, "no-room", reason)
 	}
 	if errors.Is(err, plan.ErrTooManyMessages) {
-		return in.refuseFor(s, campaign.StateRejected, "slot-too-small", err.Error()+"; name a campaign with fewer messages, or ask the operator for larger slots")
+		return in.claims.refuseFor(s, campaign.StateRejected, "slot-too-small", err.Error()+"; name a campaign with fewer messages, or ask the operator for larger slots")
 	}
 	if err != nil {
 		return fmt.Errorf("accept %s: %w", s.ID, err)
@@ -149,7 +149,7 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *check.Find
 		"duplicates", s.Rows.Duplicate, "messages", s.Planned, "at", s.ScheduledAt, "slices", len(slices), "dryRun", s.DryRun)
 	in.decided(s.ID)
 	in.keeper.Changed(s.ID)
-	in.obeyDeferred(ctx, s)
+	in.controls.obeyDeferred(ctx, s)
 	in.accepted(s.ID)
 	return nil
 }

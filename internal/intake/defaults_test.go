@@ -105,7 +105,7 @@ func TestOneFileTwiceIsADuplicate(t *testing.T) {
 func TestOneFileSurvivesACrash(t *testing.T) {
 	h := newHarness(t, "application = 1\ncampaign = 7\nlayout = \"columns\"", "")
 	h.put("a", "phone,name\n34666777888,Ada\n", "", "")
-	if s, err := h.in.claim(h.watchedDrop("a"), nil); s == nil || err != nil {
+	if s, err := h.in.claims.claim(h.watchedDrop("a"), nil); s == nil || err != nil {
 		t.Fatal(s, err)
 	}
 	h.crash()

@@ -17,7 +17,7 @@ func TestPowerCutBeforeTheFilesWereOnDisk(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHarness(t, "", "")
 			h.put("spring", goodCSV, goodLayout, goodSidecar)
-			s, err := h.in.claim(h.watchedDrop("spring"), nil)
+			s, err := h.in.claims.claim(h.watchedDrop("spring"), nil)
 			if s == nil || err != nil {
 				t.Fatal(s, err)
 			}

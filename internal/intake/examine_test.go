@@ -42,7 +42,7 @@ func TestQuietIsNotComplete(t *testing.T) {
 			// The same files again are not read again.
 			h.clock = h.clock.Add(30 * time.Minute)
 			h.in.Ready(first)
-			if _, _, ok := h.in.small.pop(); ok {
+			if _, _, ok := h.in.queue.small.pop(); ok {
 				t.Error("what didn't change is looked at again")
 			}
 			h.put("spring", goodCSV, "", "")

@@ -68,7 +68,7 @@ func (h *harness) work() {
 	h.t.Helper()
 	for range 100 {
 		busy := false
-		for _, q := range []*queue[task]{h.in.small, h.in.large} {
+		for _, q := range []*queue[task]{h.in.queue.small, h.in.queue.large} {
 			if do, done, ok := q.pop(); ok {
 				busy = true
 				if err := do(h.t.Context()); err != nil {
@@ -97,7 +97,7 @@ func (h *harness) updateFolders() {
 func (h *harness) retryAll() {
 	h.t.Helper()
 	h.clock = h.clock.Add(retryInterval)
-	h.in.forgetGone()
+	h.in.waits.forgetGone()
 	for _, s := range h.in.drops.takeRetries() {
 		h.in.resume(s)
 	}

@@ -5,6 +5,11 @@
 // It joins other rooms: watch finds files, check finds out what a drop would get, store keeps its
 // rows, filing writes the answer. It sends nothing.
 //
+// Its parts: workQueue (what is to be done, fairly by inbox), dropTable (what is known about each drop, in
+// memory), waits (why drops stay in the inbox), noteKeeper (the notes that say so), claimer (out of the
+// inbox, back, refused), controls (control files), restoreCheck (is the store older than the folders?).
+// Intake has the way of a drop through them.
+//
 // A fault of a drop becomes a report, never an error. A fault of the machine (a full disk, lost
 // permissions) is logged, leaves files and store as they are, and the work is tried again until it
 // succeeds; other drops are not held up.
@@ -25,6 +30,7 @@ import (
 	"campaignd/internal/config"
 	"campaignd/internal/filing"
 	"campaignd/internal/folders"
+	"campaignd/internal/plan/document"
 	"campaignd/internal/rarelog"
 	"campaignd/internal/report"
 	"campaignd/internal/safeio"
@@ -79,21 +85,21 @@ type Intake struct {
 	now        func() time.Time
 	free       func(path string) (uint64, error) // returns free bytes; replaced by tests
 
-	small, large *queue[task]
-	drops        *dropTable
-	notes        *noteKeeper
-	newest       newestByName
-	late         lateInboxes
+	queue    workQueue
+	drops    *dropTable
+	waits    *waits
+	notes    *noteKeeper
+	newest   *newestByName
+	claims   *claimer
+	controls *controls
+	restored *restoreCheck
 }
-
-// task is a worker's job for one name of an inbox.
-type task func(ctx context.Context) error
 
 // New returns an Intake. It starts nothing and does no I/O.
 func New(o Options) *Intake {
 	in := &Intake{
 		store: o.Store, stateDir: o.StateDir, dispatcher: o.Dispatcher, inboxes: o.Inboxes, media: o.Media, accepted: o.Accepted, keeper: o.Keeper, now: o.Now,
-		free: safeio.FreeSpace, small: newQueue[task](), large: newQueue[task](), drops: newDropTable(),
+		free: safeio.FreeSpace, queue: newWorkQueue(), drops: newDropTable(), newest: &newestByName{store: o.Store},
 	}
 	if in.now == nil {
 		in.now = time.Now
@@ -106,8 +112,15 @@ func New(o Options) *Intake {
 		in.drops.decide(id)
 	}
 	in.check.Store(o.Checker)
-	in.inboxes.OnOpen(in.compareLate)
+	in.waits = &waits{drops: in.drops, inbox: in.inbox, log: in.log, now: in.now}
 	in.notes = newNoteKeeper(in)
+	in.claims = &claimer{store: o.Store, inboxes: o.Inboxes, keeper: o.Keeper, drops: in.drops, waits: in.waits, notes: in.notes, newest: in.newest,
+		decided: in.decided, log: in.log, now: in.now}
+	in.controls = &controls{store: o.Store, inboxes: o.Inboxes, keeper: o.Keeper, dispatcher: o.Dispatcher, checker: in.Checker, queue: in.queue, drops: in.drops,
+		notes: in.notes, newest: in.newest, log: in.log, now: in.now}
+	in.restored = &restoreCheck{store: o.Store, inboxes: o.Inboxes, dispatcher: o.Dispatcher, config: func() *config.Config { return in.Checker().Config }, log: in.log,
+		late: map[string]*compared{}}
+	in.inboxes.OnOpen(in.restored.compareLate)
 	return in
 }
 
@@ -131,9 +144,7 @@ const retryInterval = 10 * time.Second
 // interrupted is checked again at the next start.
 func (in *Intake) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, q := range []*queue[task]{in.small, in.small, in.large} {
-		group.Go(func() error { return in.work(ctx, q) })
-	}
+	in.queue.start(ctx, group, in.logFault)
 	group.Go(func() error { return in.retry(ctx) })
 	group.Go(func() error { return in.notes.run(ctx) })
 	err := group.Wait()
@@ -143,17 +154,9 @@ func (in *Intake) Run(ctx context.Context) error {
 	return err
 }
 
-func (in *Intake) work(ctx context.Context, q *queue[task]) error {
-	for {
-		do, done, err := q.take(ctx)
-		if err != nil {
-			return err
-		}
-		err = do(ctx)
-		done()
-		if err != nil && ctx.Err() == nil && !folders.IsAway(err) && !in.log.Recently(err.Error()) {
-			in.log.Error("a drop can't be taken in; it will be retried", "err", err, "todo", safeio.Advice(err))
-		}
+func (in *Intake) logFault(err error) {
+	if !folders.IsAway(err) && !in.log.Recently(err.Error()) {
+		in.log.Error("a drop can't be taken in; it will be retried", "err", err, "todo", safeio.Advice(err))
 	}
 }
 
@@ -165,38 +168,49 @@ func (in *Intake) retry(ctx context.Context) error {
 			return ctx.Err()
 		case <-time.After(retryInterval):
 		}
-		in.forgetGone()
+		in.waits.forgetGone()
 		for _, s := range in.drops.takeRetries() {
 			in.resume(s)
 		}
 	}
 }
 
-// queueFor returns the queue for work on a file of size bytes.
-func (in *Intake) queueFor(size int64) *queue[task] {
-	if size > smallCSV {
-		return in.large
-	}
-	return in.small
-}
-
 // Ready implements watch.Handler.
 func (in *Intake) Ready(d watch.Drop) {
-	if in.stillWaits(d) || in.drops.claimed(d.Inbox, d.Name) {
+	if in.waits.still(d) || in.drops.claimed(d.Inbox, d.Name) {
 		return
 	}
-	if inbox := in.inbox(d.Inbox); inbox != nil && in.overLimit(d, inbox) == nil && in.waitForRoom(d, inbox, in.drops.room(inbox, sizeOf(fileIDs(d)))) {
+	if inbox := in.inbox(d.Inbox); inbox != nil && in.waits.overLimit(d, inbox) == nil && in.waits.forRoom(d, inbox, in.drops.room(inbox, sizeOf(fileIDs(d)))) {
 		return // without opening it
 	}
-	in.queueFor(weight(d.CSV.Name, d.CSV.ID.Size)).put(d.Inbox, d.Name, func(ctx context.Context) error {
+	in.queue.put(d.Inbox, d.Name, weight(d.CSV.Name, d.CSV.ID.Size), func(ctx context.Context) error {
 		if err := in.takeDrop(ctx, d); err != nil {
-			if !in.stillWaits(d) { // otherwise the failed step has set a wait of its own
-				in.noteWait(d, err.Error(), in.now())
+			if !in.waits.still(d) { // otherwise the failed step has set a wait of its own
+				in.waits.note(d, err.Error(), in.now())
 			}
 			return fmt.Errorf("drop %q: %w", d.Name, err)
 		}
 		return nil
 	})
+}
+
+// Control implements watch.Handler.
+func (in *Intake) Control(c watch.Control) { in.controls.put(c) }
+
+// Notes implements watch.Handler.
+func (in *Intake) Notes(inbox string, notes []watch.Note) { in.notes.want(inbox, notes) }
+
+// Waits returns the drops of an inbox that wait for a proof, a line end or free space, and its
+// lists of opt-outs that wait for room, oldest first.
+func (in *Intake) Waits(inbox string) []Wait { return in.waits.of(inbox) }
+
+// UnknownFolders returns the folders in accepted/ that belong to no sending under way.
+func (in *Intake) UnknownFolders() []string { return in.restored.unknownFolders() }
+
+// Reschedule gives an accepted sending that has not begun another time, by scheduleAt or delay of when
+// (docs/contract.md 10). The error is a *NotRescheduled if the sending or the time doesn't allow it.
+func (in *Intake) Reschedule(ctx context.Context, id campaign.ID, when *document.Sidecar) error {
+	return in.controls.retime(ctx, id, when)
 }
 
 // takeDrop examines, claims, checks and commits one drop. If the drop has changed since the
@@ -207,8 +221,8 @@ func (in *Intake) takeDrop(ctx context.Context, d watch.Drop) error {
 		return nil // no longer configured, or queued before its claim
 	}
 	in.log.Debug("drop ready", "inbox", d.Inbox, "drop", d.Name)
-	if no := in.overLimit(d, inbox); no != nil {
-		return in.refuseUnclaimed(d, no)
+	if no := in.waits.overLimit(d, inbox); no != nil {
+		return in.claims.refuseUnclaimed(d, no)
 	}
 	found, err := in.examine(ctx, d, inbox)
 	if vanished(err) {
@@ -218,7 +232,7 @@ func (in *Intake) takeDrop(ctx context.Context, d watch.Drop) error {
 		return err
 	}
 	if found.reason != "" {
-		in.setWait(d, found.reason, found.until)
+		in.waits.set(d, found.reason, found.until)
 		return nil
 	}
 	defer found.parts.Close()
@@ -228,31 +242,17 @@ func (in *Intake) takeDrop(ctx context.Context, d watch.Drop) error {
 		return err
 	}
 	room, full := in.drops.reserve(inbox, load{drops: 1, bytes: sizeOf(fileIDs(d))})
-	if in.waitForRoom(d, inbox, full) {
+	if in.waits.forRoom(d, inbox, full) {
 		return nil
 	}
-	s, err := in.claim(d, nil)
+	s, err := in.claims.claim(d, nil)
 	room.leave()
 	if s == nil || err != nil {
 		return err
 	}
 	in.drops.endWait(nameOf(d.Inbox, d.Name))
 	in.log.Info("drop claimed", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name)
-	return in.endClaim(s, in.decide(ctx, s, inbox, found.parts, found.info))
-}
-
-// endClaim ends a claim by its result: decided, to be returned because a file changed while it was
-// read, or to be retried.
-func (in *Intake) endClaim(s *campaign.Sending, err error) error {
-	switch {
-	case err == nil:
-		in.drops.end(s.ID)
-		return nil
-	case errors.Is(err, errChanged):
-		return in.releaseClaim(s, err)
-	}
-	in.drops.retryLater(s.ID)
-	return err
+	return in.claims.end(s, in.decide(ctx, s, inbox, found.parts, found.info))
 }
 
 // Checking returns the progress of a claimed drop's check, 0 to 1.

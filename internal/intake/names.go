@@ -17,6 +17,7 @@ const maxNames = 10 * earlierLook
 // newestByName finds the newest sending of a name. It reads the newest sendings of the store once;
 // reading them for every refused drop would cost 40 ms each.
 type newestByName struct {
+	store *store.Store
 	mu    sync.Mutex               // guards known
 	known map[dropName]campaign.ID // nil: not read yet
 }
@@ -34,11 +35,11 @@ func (n *newestByName) add(s *campaign.Sending) {
 }
 
 // find returns the newest sending of a name that is no void claim, or nil.
-func (n *newestByName) find(st *store.Store, inbox, name string) (*campaign.Sending, error) {
+func (n *newestByName) find(inbox, name string) (*campaign.Sending, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.known == nil {
-		all, err := st.Sendings(store.Filter{Limit: earlierLook})
+		all, err := n.store.Sendings(store.Filter{Limit: earlierLook})
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +55,7 @@ func (n *newestByName) find(st *store.Store, inbox, name string) (*campaign.Send
 	if !ok {
 		return nil, nil
 	}
-	s, err := st.Header(id)
+	s, err := n.store.Header(id)
 	if err != nil {
 		return nil, err
 	}

@@ -13,9 +13,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	"campaignd/internal/config"
 	"campaignd/internal/display"
 	"campaignd/internal/folders"
+	"campaignd/internal/rarelog"
 	"campaignd/internal/safeio"
 	"campaignd/internal/watch"
 )
@@ -29,10 +32,14 @@ const mostOfNote = 16 << 10
 // noteKeeper writes and removes the notes next to files that wait (docs/contract.md 2, every file
 // gets an answer).
 type noteKeeper struct {
-	in     *Intake
-	signal chan struct{}
+	drops   *dropTable
+	inboxes *folders.Inboxes
+	inbox   func(path string) *config.Inbox // returns nil for a folder that is no longer configured
+	log     *rarelog.Log
+	now     func() time.Time
+	signal  chan struct{}
 
-	mu     sync.Mutex              // guards wanted, changed
+	mu     sync.Mutex              // guards wanted and dirty
 	wanted map[string][]watch.Note // by inbox, as its last scan wants them
 	dirty  map[string]bool         // inboxes whose notes may have to change
 
@@ -41,13 +48,12 @@ type noteKeeper struct {
 }
 
 func newNoteKeeper(in *Intake) *noteKeeper {
-	return &noteKeeper{in: in, signal: make(chan struct{}, 1),
+	return &noteKeeper{drops: in.drops, inboxes: in.inboxes, inbox: in.inbox, log: in.log, now: in.now, signal: make(chan struct{}, 1),
 		wanted: map[string][]watch.Note{}, dirty: map[string]bool{}, written: map[string]map[string]string{}}
 }
 
-// Notes implements watch.Handler.
-func (in *Intake) Notes(inbox string, notes []watch.Note) {
-	k := in.notes
+// want keeps the notes that the watcher wants in an inbox.
+func (k *noteKeeper) want(inbox string, notes []watch.Note) {
 	k.mu.Lock()
 	k.wanted[inbox], k.dirty[inbox] = notes, true
 	k.mu.Unlock()
@@ -77,7 +83,7 @@ func (k *noteKeeper) update() {
 	k.mu.Unlock()
 	for inbox := range dirty {
 		if err := k.updateInbox(inbox); err != nil && !folders.IsAway(err) {
-			k.in.log.Once("notes "+inbox, "notes can't be written", "inbox", inbox, "err", err)
+			k.log.Once("notes "+inbox, "notes can't be written", "inbox", inbox, "err", err)
 		}
 	}
 }
@@ -85,7 +91,7 @@ func (k *noteKeeper) update() {
 func (k *noteKeeper) updateInbox(inbox string) error {
 	k.disk.Lock()
 	defer k.disk.Unlock()
-	if err := k.in.inboxes.Present(inbox); err != nil {
+	if err := k.inboxes.Present(inbox); err != nil {
 		return err
 	}
 	written, err := k.adopt(inbox)
@@ -116,19 +122,19 @@ func (k *noteKeeper) notesFor(inbox string) []watch.Note {
 	k.mu.Lock()
 	notes := slices.Clone(k.wanted[inbox])
 	k.mu.Unlock()
-	notes = append(notes, k.in.contentNotes(inbox)...)
+	notes = append(notes, k.contentNotes(inbox)...)
 	return notes[:min(len(notes), watch.MaxNotes)]
 }
 
 // contentNotes returns the notes on drops that wait for their contents, and on control files that
 // wait for their drop.
-func (in *Intake) contentNotes(path string) []watch.Note {
-	inbox := in.inbox(path)
+func (k *noteKeeper) contentNotes(path string) []watch.Note {
+	inbox := k.inbox(path)
 	if inbox == nil || inbox.NoteAfter == 0 {
 		return nil
 	}
-	waits, controls := in.drops.inInbox(path)
-	now, notes := in.now(), []watch.Note(nil)
+	waits, controls := k.drops.inInbox(path)
+	now, notes := k.now(), []watch.Note(nil)
 	for _, w := range waits {
 		if now.Sub(w.quiet) >= inbox.NoteAfter {
 			notes = append(notes, watch.Note{Name: w.name, Reason: w.reason, Text: w.note()})
@@ -236,7 +242,7 @@ func (k *noteKeeper) taken(inbox string, names ...string) {
 			continue
 		}
 		if err := k.remove(inbox, name); err != nil {
-			k.in.log.Once("notes "+inbox, "a note can't be removed", "inbox", inbox, "err", err)
+			k.log.Once("notes "+inbox, "a note can't be removed", "inbox", inbox, "err", err)
 		}
 	}
 }

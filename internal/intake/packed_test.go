@@ -254,7 +254,7 @@ func TestPackedDropSurvivesACrash(t *testing.T) {
 		}
 		h.put(name, "", layout, sidecar)
 		h.write(filepath.Join(h.inbox, name+drop[0]), drop[1])
-		if s, err := h.in.claim(h.watchedPacked(name, drop[0]), nil); s == nil || err != nil {
+		if s, err := h.in.claims.claim(h.watchedPacked(name, drop[0]), nil); s == nil || err != nil {
 			t.Fatal(s, err)
 		}
 	}

@@ -4,12 +4,12 @@ import (
 	"context"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"campaignd/internal/watch"
 )
 
-// smallCSV is the size in bytes up to which a drop counts as small. Small and large drops have
-// separate workers, so that ten rows never wait behind ten million (docs/contract.md 12, promise
-// 4).
+// smallCSV is the size in bytes up to which a drop counts as small.
 const smallCSV = 8 << 20
 
 // queue hands out jobs fairly: round robin over inboxes, in order within each. A job is identified
@@ -106,6 +106,49 @@ func (q *queue[T]) busy(inbox, name string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.known[[2]string{inbox, name}]
+}
+
+// workQueue is the queue of the drops, of rechecks and of control files. Small and large ones have separate
+// workers, so that ten rows never wait behind ten million (docs/contract.md 12, promise 4).
+type workQueue struct{ small, large *queue[task] }
+
+// task is a worker's job for one name of an inbox.
+type task func(ctx context.Context) error
+
+func newWorkQueue() workQueue { return workQueue{newQueue[task](), newQueue[task]()} }
+
+// put adds a job for a name that costs reading size bytes, unless one is queued or running.
+func (w workQueue) put(inbox, name string, size int64, do task) {
+	q := w.small
+	if size > smallCSV {
+		q = w.large
+	}
+	q.put(inbox, name, do)
+}
+
+// busy reports whether a job for a name is queued or running.
+func (w workQueue) busy(inbox, name string) bool {
+	return w.small.busy(inbox, name) || w.large.busy(inbox, name)
+}
+
+// start starts the workers in group. A worker ends after its job when ctx has ended. failed is called with
+// the errors of jobs.
+func (w workQueue) start(ctx context.Context, group *errgroup.Group, failed func(error)) {
+	for _, q := range []*queue[task]{w.small, w.small, w.large} {
+		group.Go(func() error {
+			for {
+				do, done, err := q.take(ctx)
+				if err != nil {
+					return err
+				}
+				err = do(ctx)
+				done()
+				if err != nil && ctx.Err() == nil {
+					failed(err)
+				}
+			}
+		})
+	}
 }
 
 // packedWeight multiplies the size of a packed file in the choice of a queue.

@@ -25,7 +25,7 @@ func (in *Intake) Recover() error {
 	if err != nil {
 		return fmt.Errorf("recover drops: %w", err)
 	}
-	if err := in.holdIfBehind(open); err != nil {
+	if err := in.restored.holdIfBehind(open); err != nil {
 		return fmt.Errorf("compare the store with the inboxes: %w", err)
 	}
 	for s, err := range in.store.Unfiled() {
@@ -57,7 +57,7 @@ func (in *Intake) resume(s *campaign.Sending) {
 	for _, f := range s.Files {
 		size = max(size, weight(f.Name, f.Size))
 	}
-	in.queueFor(size).put(s.Inbox, s.FolderName(), func(ctx context.Context) error { return in.recheck(ctx, s.ID) })
+	in.queue.put(s.Inbox, s.FolderName(), size, func(ctx context.Context) error { return in.recheck(ctx, s.ID) })
 }
 
 // recheck finishes a claimed drop from whatever step it had reached.
@@ -85,21 +85,21 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 	if s.Uploaded && in.neverArrived(s) {
 		return in.takeBack(s)
 	}
-	_, err = in.makeFolder(s)
+	_, err = in.claims.makeFolder(s)
 	if err == nil {
-		err = in.moveFiles(s)
+		err = in.claims.moveFiles(s)
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && in.filesGone(s):
 		return in.waitForLostFiles(s, inbox)
 	case vanished(err), unmovable(err):
-		return in.releaseClaim(s, err)
+		return in.claims.release(s, err)
 	case err != nil:
 		in.drops.retryLater(id)
 		return err
 	}
 	if s.Reason != "" { // claimed only to be refused
-		return in.refuse(s, campaign.StateRejected, s.Reason)
+		return in.claims.refuse(s, campaign.StateRejected, s.Reason)
 	}
 	p, problems, err := openFolder(s, inbox)
 	if err != nil {
@@ -109,9 +109,9 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 	defer p.Close()
 	if problems.Count > 0 {
 		s.Problems, s.ProblemCount = problems.List, problems.Count
-		return in.refuse(s, campaign.StateRejected, problems.List[0].String())
+		return in.claims.refuse(s, campaign.StateRejected, problems.List[0].String())
 	}
-	return in.endClaim(s, in.decide(ctx, s, inbox, p, nil))
+	return in.claims.end(s, in.decide(ctx, s, inbox, p, nil))
 }
 
 // filesGone reports whether no file of a claim exists in its folder or the inbox.
@@ -142,7 +142,7 @@ func (in *Intake) waitForLostFiles(s *campaign.Sending, inbox *config.Inbox) err
 		s.Problems = append(s.Problems, campaign.Problem{Code: "file-removed", File: f.Name, Message: "was removed before it had been checked"})
 	}
 	s.ProblemCount = len(s.Problems)
-	return in.refuse(s, campaign.StateRejected, "the files were removed while the drop was being taken in: upload them again")
+	return in.claims.refuse(s, campaign.StateRejected, "the files were removed while the drop was being taken in: upload them again")
 }
 
 // openFolder opens the files of a claimed drop. A file that can't be taken is a problem of the

@@ -35,7 +35,7 @@ func cutOffAt() []struct {
 	made := func(t *testing.T, h *harness) *campaign.Sending {
 		t.Helper()
 		s := begin(t, h)
-		if ok, err := h.in.makeFolder(s); !ok || err != nil {
+		if ok, err := h.in.claims.makeFolder(s); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		return s

@@ -41,10 +41,10 @@ func (in *Intake) Refused(d watch.Drop) {
 }
 
 func (in *Intake) rejectUnopened(d watch.Drop, reason string, late bool) {
-	if in.stillWaits(d) || in.drops.claimed(d.Inbox, d.Name) {
+	if in.waits.still(d) || in.drops.claimed(d.Inbox, d.Name) {
 		return
 	}
-	in.small.put(d.Inbox, d.Name, func(context.Context) error {
+	in.queue.put(d.Inbox, d.Name, 0, func(context.Context) error {
 		if in.drops.claimed(d.Inbox, d.Name) {
 			return nil
 		}
@@ -58,14 +58,14 @@ func (in *Intake) rejectUnopened(d watch.Drop, reason string, late bool) {
 		if late {
 			no.reason += in.lateHint(d)
 		}
-		return in.refuseUnclaimed(d, no)
+		return in.claims.refuseUnclaimed(d, no)
 	})
 }
 
 // lateHint returns what the author of a script should know about a drop that stayed incomplete: an
 // earlier drop that its files came too late for, or whose name they nearly have.
 func (in *Intake) lateHint(d watch.Drop) string {
-	before, err := in.newest.find(in.store, d.Inbox, d.Name)
+	before, err := in.newest.find(d.Inbox, d.Name)
 	if err != nil {
 		return ""
 	}
@@ -84,11 +84,11 @@ func (in *Intake) lateHint(d watch.Drop) string {
 }
 
 // refuseUnclaimed claims a drop only to refuse it, without opening its files.
-func (in *Intake) refuseUnclaimed(d watch.Drop, no *refusal) error {
-	in.drops.endWait(nameOf(d.Inbox, d.Name))
-	s, err := in.claim(d, no)
+func (c *claimer) refuseUnclaimed(d watch.Drop, no *refusal) error {
+	c.drops.endWait(nameOf(d.Inbox, d.Name))
+	s, err := c.claim(d, no)
 	if s != nil && err == nil {
-		err = in.refuse(s, campaign.StateRejected, s.Reason)
+		err = c.refuse(s, campaign.StateRejected, s.Reason)
 	}
 	if err != nil {
 		return fmt.Errorf("refuse drop %q: %w", d.Name, err)
@@ -97,22 +97,22 @@ func (in *Intake) refuseUnclaimed(d watch.Drop, no *refusal) error {
 }
 
 // refuseFor is refuse for a reason that concerns the drop as a whole and has a code.
-func (in *Intake) refuseFor(s *campaign.Sending, state campaign.State, code, reason string) error {
+func (c *claimer) refuseFor(s *campaign.Sending, state campaign.State, code, reason string) error {
 	s.Problems, s.ProblemCount = []campaign.Problem{{Code: code, Message: reason}}, 1
-	return in.refuse(s, state, reason)
+	return c.refuse(s, state, reason)
 }
 
 // refuse ends a drop that is not sent. Its reports and its folder follow.
-func (in *Intake) refuse(s *campaign.Sending, state campaign.State, reason string) error {
-	if err := in.store.Refuse(s, state, reason); err != nil {
-		in.drops.retryLater(s.ID)
+func (c *claimer) refuse(s *campaign.Sending, state campaign.State, reason string) error {
+	if err := c.store.Refuse(s, state, reason); err != nil {
+		c.drops.retryLater(s.ID)
 		return fmt.Errorf("refuse %s: %w", s.ID, err)
 	}
 	failpoint.At(failpoint.Refused)
-	in.drops.end(s.ID)
-	in.log.Info("drop refused", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name, "state", state, "errors", s.ProblemCount)
-	in.decided(s.ID)
-	in.keeper.Changed(s.ID)
+	c.drops.end(s.ID)
+	c.log.Info("drop refused", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name, "state", state, "errors", s.ProblemCount)
+	c.decided(s.ID)
+	c.keeper.Changed(s.ID)
 	return nil
 }
 

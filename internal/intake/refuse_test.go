@@ -60,7 +60,7 @@ func TestRefusedSurvivesACrash(t *testing.T) {
 	d := h.watchedDrop("spring")
 	no := &refusal{reason: "the drop was still incomplete after 1h: no sidecar"}
 	no.problems.Add(campaign.Problem{File: "spring.schedule.json", Message: "never arrived"})
-	if _, err := h.in.claim(d, no); err != nil {
+	if _, err := h.in.claims.claim(d, no); err != nil {
 		t.Fatal(err)
 	}
 	h.crash()
@@ -118,7 +118,7 @@ func TestSecondDropOfANameWaits(t *testing.T) {
 		h.put("spring", goodCSV+"1,Late\n", goodLayout, goodSidecar)
 		h.in.Ready(h.watchedDrop("spring"))
 		h.in.Incomplete(h.watchedDrop("spring"))
-		_, _, second = h.in.small.pop()
+		_, _, second = h.in.queue.small.pop()
 	})
 	s := h.drop("spring", goodCSV, goodLayout, goodSidecar)
 	if second || s.Rows.Accepted != 2 || h.tree("")["spring.csv"] != goodCSV+"1,Late\n" {
@@ -151,7 +151,7 @@ func TestNamesOfOurOwnFiles(t *testing.T) {
 func TestRecoverWaitsForTheInbox(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.put("spring", goodCSV, goodLayout, goodSidecar)
-	s, err := h.in.claim(h.watchedDrop("spring"), nil)
+	s, err := h.in.claims.claim(h.watchedDrop("spring"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestRecoverWaitsForTheInbox(t *testing.T) {
 func TestRecoverFilesGone(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.put("spring", goodCSV, goodLayout, goodSidecar)
-	s, err := h.in.claim(h.watchedDrop("spring"), nil)
+	s, err := h.in.claims.claim(h.watchedDrop("spring"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestRecoverFilesGone(t *testing.T) {
 func TestRecoverAfterPowerCut(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.put("spring", goodCSV, goodLayout, goodSidecar)
-	s, err := h.in.claim(h.watchedDrop("spring"), nil)
+	s, err := h.in.claims.claim(h.watchedDrop("spring"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

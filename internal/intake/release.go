@@ -14,18 +14,18 @@ import (
 	"campaignd/internal/safeio"
 )
 
-// releaseClaim undoes a claim whose files have changed. Moved files return to the inbox, where the
+// release undoes a claim whose files have changed. Moved files return to the inbox, where the
 // next scan finds them. If another file has taken a name meanwhile, the drop ends in failed/ with
 // a report. An error concerns the machine, and the claim is retried later.
-func (in *Intake) releaseClaim(s *campaign.Sending, cause error) error {
-	if err := in.inboxes.Present(s.Inbox); err != nil { // the files didn't change, their disk is away
-		in.drops.retryLater(s.ID)
+func (c *claimer) release(s *campaign.Sending, cause error) error {
+	if err := c.inboxes.Present(s.Inbox); err != nil { // the files didn't change, their disk is away
+		c.drops.retryLater(s.ID)
 		return err
 	}
 	if vanished(cause) || errors.Is(cause, errChanged) {
-		in.log.Info("drop changed while it was taken in; it will be examined again", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name, "why", cause)
+		c.log.Info("drop changed while it was taken in; it will be examined again", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name, "why", cause)
 	} else { // a fault of the machine, which is logged by the failed step
-		in.log.Debug("drop goes back to the inbox", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name, "why", cause)
+		c.log.Debug("drop goes back to the inbox", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name, "why", cause)
 	}
 	var replaced campaign.Problems
 	for _, f := range s.Files {
@@ -39,44 +39,44 @@ func (in *Intake) releaseClaim(s *campaign.Sending, cause error) error {
 			continue
 		}
 		if err != nil {
-			in.drops.retryLater(s.ID)
+			c.drops.retryLater(s.ID)
 			return fmt.Errorf("give back %q: %w", f.Name, err)
 		}
 	}
 	if replaced.Count > 0 {
 		s.Problems, s.ProblemCount = replaced.List, replaced.Count
-		return in.refuse(s, campaign.StateRejected, replaced.List[0].String())
+		return c.refuse(s, campaign.StateRejected, replaced.List[0].String())
 	}
 	failpoint.At(failpoint.GivenBack)
-	if err := in.inboxes.Present(s.Inbox); err != nil { // a file may still be in the sending's folder
-		in.drops.retryLater(s.ID)
+	if err := c.inboxes.Present(s.Inbox); err != nil { // a file may still be in the sending's folder
+		c.drops.retryLater(s.ID)
 		return err
 	}
-	if err := in.store.DiscardRows(s.ID); err != nil {
-		in.drops.retryLater(s.ID)
+	if err := c.store.DiscardRows(s.ID); err != nil {
+		c.drops.retryLater(s.ID)
 		return fmt.Errorf("give back %s: %w", s.ID, err)
 	}
 	for _, own := range []string{report.StatusFile, report.StatusTextFile, report.RejectedFile} {
 		if err := os.Remove(filepath.Join(folders.Of(s), own)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			in.log.Warn("clear folder", "sending", s.ID, "err", err)
+			c.log.Warn("clear folder", "sending", s.ID, "err", err)
 		}
 	}
 	_ = os.Remove(folders.Of(s)) // one that isn't empty, or was never made, does no harm
-	return in.voidClaim(s, "given back to the inbox: "+cause.Error())
+	return c.void(s, "given back to the inbox: "+cause.Error())
 }
 
-// voidClaim closes the record of a claim without a drop. Such a record keeps no files.
-func (in *Intake) voidClaim(s *campaign.Sending, reason string) error {
-	err := in.store.Update(s.ID, func(s *campaign.Sending) error {
-		s.State, s.Filed, s.FinishedAt = campaign.StateRejected, true, in.now().UTC()
+// void closes the record of a claim without a drop. Such a record keeps no files.
+func (c *claimer) void(s *campaign.Sending, reason string) error {
+	err := c.store.Update(s.ID, func(s *campaign.Sending) error {
+		s.State, s.Filed, s.FinishedAt = campaign.StateRejected, true, c.now().UTC()
 		s.Reason, s.Files = reason, nil
 		s.Problems, s.ProblemCount = nil, 0
 		return nil
 	})
 	if err != nil {
-		in.drops.retryLater(s.ID)
+		c.drops.retryLater(s.ID)
 		return fmt.Errorf("close claim %s: %w", s.ID, err)
 	}
-	in.drops.remove(s.ID)
+	c.drops.remove(s.ID)
 	return nil
 }

@@ -27,21 +27,21 @@ func notRescheduled(format string, args ...any) error {
 	return &NotRescheduled{fmt.Sprintf(format, args...)}
 }
 
-// Reschedule gives an accepted sending that has not begun another time, by scheduleAt or delay
+// retime gives an accepted sending that has not begun another time, by scheduleAt or delay
 // of when: its slots are freed and others are reserved in one transaction, or nothing changes
 // (docs/contract.md 10). A sending that has that time already is left as it is, so that a control
 // file can be obeyed again after a crash. The error is a *NotRescheduled if the sending or the
 // time doesn't allow it.
-func (in *Intake) Reschedule(ctx context.Context, id campaign.ID, when *document.Sidecar) error {
-	s, err := in.store.Header(id)
+func (cs *controls) retime(ctx context.Context, id campaign.ID, when *document.Sidecar) error {
+	s, err := cs.store.Header(id)
 	if err != nil {
 		return err
 	}
-	f := &check.Finding{Sending: *s, Sidecar: when, Application: in.Checker().Config.Application(s.ApplicationID)}
+	f := &check.Finding{Sending: *s, Sidecar: when, Application: cs.checker().Config.Application(s.ApplicationID)}
 	if f.Application == nil {
 		return notRescheduled("application %d is no longer configured", s.ApplicationID)
 	}
-	now := in.now().UTC()
+	now := cs.now().UTC()
 	o := f.Schedule(now, now)
 	switch {
 	case o.Problems.Count > 0:
@@ -52,15 +52,15 @@ func (in *Intake) Reschedule(ctx context.Context, id campaign.ID, when *document
 		return nil
 	}
 	terms := termsOf(&o)
-	err = in.dispatcher.Reschedule(ctx, id, func() error {
-		_, err := in.store.Reschedule(id, o.T, terms)
+	err = cs.dispatcher.Reschedule(ctx, id, func() error {
+		_, err := cs.store.Reschedule(id, o.T, terms)
 		return err
 	})
 	switch {
 	case errors.Is(err, store.ErrBegun):
 		return notRescheduled("%s", whyBegun(s))
 	case isNoRoom(err):
-		_, reason, adviceErr := o.Place(reservations{in.store, s.ApplicationID, o.Grid.Slot})
+		_, reason, adviceErr := o.Place(reservations{cs.store, s.ApplicationID, o.Grid.Slot})
 		if adviceErr != nil || reason == "" { // its own slots are free only while it is moved
 			reason = "there is no room in the slots at that time"
 		}
@@ -70,7 +70,7 @@ func (in *Intake) Reschedule(ctx context.Context, id campaign.ID, when *document
 	case err != nil:
 		return err
 	}
-	in.log.Info("sending rescheduled", "sending", id, "from", s.ScheduledAt, "to", o.T.UTC())
+	cs.log.Info("sending rescheduled", "sending", id, "from", s.ScheduledAt, "to", o.T.UTC())
 	return nil
 }
 
@@ -130,10 +130,10 @@ func ParseReschedule(file string, data []byte) (*document.Sidecar, error) {
 }
 
 // reschedule obeys a NAME.reschedule.json.
-func (in *Intake) reschedule(ctx context.Context, c watch.Control, s *campaign.Sending) error {
+func (cs *controls) reschedule(ctx context.Context, c watch.Control, s *campaign.Sending) error {
 	when, err := readReschedule(c)
 	if err != nil {
 		return err
 	}
-	return in.Reschedule(ctx, s.ID, when)
+	return cs.retime(ctx, s.ID, when)
 }

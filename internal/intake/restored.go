@@ -11,7 +11,9 @@ import (
 	"sync"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/config"
 	"campaignd/internal/folders"
+	"campaignd/internal/rarelog"
 	"campaignd/internal/report"
 	"campaignd/internal/store"
 )
@@ -35,10 +37,22 @@ type openSending struct {
 	sent func() (uint64, error) // returns its sent messages
 }
 
+// restoreCheck holds the sendings of a store that was restored from an older copy.
+type restoreCheck struct {
+	store      *store.Store
+	inboxes    *folders.Inboxes
+	dispatcher Dispatcher
+	config     func() *config.Config
+	log        *rarelog.Log
+
+	mu   sync.Mutex           // guards late; held during a comparison, so that nothing is taken before its end
+	late map[string]*compared // inboxes that are still to be compared with the store
+}
+
 // sentBy returns a function that asks the store for a sending's sent messages.
-func (in *Intake) sentBy(id campaign.ID) func() (uint64, error) {
+func (r *restoreCheck) sentBy(id campaign.ID) func() (uint64, error) {
 	return func() (uint64, error) {
-		_, _, counts, err := in.store.Load(id)
+		_, _, counts, err := r.store.Load(id)
 		return counts[campaign.Sent], err
 	}
 }
@@ -57,13 +71,13 @@ func (c *compared) freeze() error {
 
 // holdIfBehind holds every sending if the folders are ahead of the store. It logs the folders in
 // accepted/ that belong to no sending, because nobody else looks after them.
-func (in *Intake) holdIfBehind(open []*campaign.Sending) error {
-	highest, err := in.store.Highest()
+func (r *restoreCheck) holdIfBehind(open []*campaign.Sending) error {
+	highest, err := r.store.Highest()
 	if err != nil {
 		return err
 	}
 	byInbox := map[string]*compared{}
-	for _, inbox := range in.Checker().Config.Inboxes {
+	for _, inbox := range r.config().Inboxes {
 		byInbox[filepath.Clean(inbox.Path)] = &compared{highest: highest}
 	}
 	for _, s := range open {
@@ -72,18 +86,18 @@ func (in *Intake) holdIfBehind(open []*campaign.Sending) error {
 			c = &compared{highest: highest} // no longer configured
 			byInbox[filepath.Clean(s.Inbox)] = c
 		}
-		c.open = append(c.open, openSending{s, in.sentBy(s.ID)})
+		c.open = append(c.open, openSending{s, r.sentBy(s.ID)})
 	}
 	why, last := "", uint64(0)
 	for inbox, c := range byInbox {
-		if in.inboxes.Present(inbox) != nil {
+		if r.inboxes.Present(inbox) != nil {
 			if err := c.freeze(); err != nil {
 				return err
 			}
-			in.late.add(inbox, c)
+			r.addLate(inbox, c)
 			continue
 		}
-		behind, highest, err := in.behind(inbox, c)
+		behind, highest, err := r.behind(inbox, c)
 		if err != nil {
 			return err
 		}
@@ -95,51 +109,42 @@ func (in *Intake) holdIfBehind(open []*campaign.Sending) error {
 	if why == "" {
 		return nil
 	}
-	held, err := in.store.Hold(why, last)
+	held, err := r.store.Hold(why, last)
 	if err != nil {
 		return err
 	}
-	in.logHeld(why, held)
+	r.logHeld(why, held)
 	return nil
 }
 
-func (in *Intake) logHeld(why string, held int) {
+func (r *restoreCheck) logHeld(why string, held int) {
 	if held > 0 {
-		in.log.Warn("the store was restored "+why+", and every sending is held: find out what was sent since, then run: campaignd resume --all", "held", held)
+		r.log.Warn("the store was restored "+why+", and every sending is held: find out what was sent since, then run: campaignd resume --all", "held", held)
 	}
 }
 
-// lateInboxes are the inboxes that are still to be compared with the store.
-type lateInboxes struct {
-	mu   sync.Mutex // guards all; held during a comparison, so that nothing is taken before its end
-	wait map[string]*compared
-}
-
-func (l *lateInboxes) add(inbox string, c *compared) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.wait == nil {
-		l.wait = map[string]*compared{}
-	}
-	l.wait[inbox] = c
+func (r *restoreCheck) addLate(inbox string, c *compared) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.late[inbox] = c
 }
 
 // compareLate compares an inbox whose disk has arrived with what the store knew at the start, and holds
 // every sending if its folders are ahead. It does nothing for other inboxes.
-func (in *Intake) compareLate(inbox string) error {
-	in.late.mu.Lock()
-	defer in.late.mu.Unlock()
+func (r *restoreCheck) compareLate(inbox string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	inbox = filepath.Clean(inbox)
-	c := in.late.wait[inbox]
+	c := r.late[inbox]
 	if c == nil {
 		return nil
 	}
-	why, last, err := in.behind(inbox, c)
+	why, last, err := r.behind(inbox, c)
 	if err == nil && why != "" {
-		err = in.dispatcher.HoldAll(func() error {
-			held, err := in.store.Hold(why, last)
+		err = r.dispatcher.HoldAll(func() error {
+			held, err := r.store.Hold(why, last)
 			if err == nil {
-				in.logHeld(why, held)
+				r.logHeld(why, held)
 			}
 			return err
 		})
@@ -147,16 +152,16 @@ func (in *Intake) compareLate(inbox string) error {
 	if err != nil {
 		return fmt.Errorf("compare the store with inbox %q: %w", inbox, err)
 	}
-	delete(in.late.wait, inbox)
+	delete(r.late, inbox)
 	return nil
 }
 
 // behind returns how an inbox's folders show more than the store knew at the start, or "", and the
 // highest number of a folder. It logs folders that belong to no sending.
-func (in *Intake) behind(inbox string, c *compared) (why string, last uint64, err error) {
-	last, strangers := in.acceptedFolders(inbox)
+func (r *restoreCheck) behind(inbox string, c *compared) (why string, last uint64, err error) {
+	last, strangers := r.acceptedFolders(inbox)
 	if len(strangers) > 0 {
-		in.log.Warn("folders in accepted/ belong to no sending of this store, and nothing in them is sent: find out what happened to each, then move its files back into the inbox or remove the folder",
+		r.log.Warn("folders in accepted/ belong to no sending of this store, and nothing in them is sent: find out what happened to each, then move its files back into the inbox or remove the folder",
 			"folders", len(strangers), "first", strangers[0])
 	}
 	if last > c.highest {
@@ -217,11 +222,11 @@ func sentByStatus(path string) uint64 {
 	return messages.Sent
 }
 
-// UnknownFolders returns the folders in accepted/ that belong to no sending under way.
-func (in *Intake) UnknownFolders() (unknown []string) {
-	for _, inbox := range in.Checker().Config.Inboxes {
-		if in.inboxes.Present(inbox.Path) == nil {
-			_, found := in.acceptedFolders(inbox.Path)
+// unknownFolders returns the folders in accepted/ that belong to no sending under way.
+func (r *restoreCheck) unknownFolders() (unknown []string) {
+	for _, inbox := range r.config().Inboxes {
+		if r.inboxes.Present(inbox.Path) == nil {
+			_, found := r.acceptedFolders(inbox.Path)
 			unknown = append(unknown, found...)
 		}
 	}
@@ -230,7 +235,7 @@ func (in *Intake) UnknownFolders() (unknown []string) {
 
 // acceptedFolders returns the highest number of the folders in an inbox's accepted/, and those whose
 // sending is unknown or already filed elsewhere.
-func (in *Intake) acceptedFolders(inbox string) (last uint64, unknown []string) {
+func (r *restoreCheck) acceptedFolders(inbox string) (last uint64, unknown []string) {
 	entries, err := os.ReadDir(filepath.Join(inbox, folders.Accepted))
 	if err != nil {
 		return 0, nil // the scans report it
@@ -242,7 +247,7 @@ func (in *Intake) acceptedFolders(inbox string) (last uint64, unknown []string) 
 			continue
 		}
 		last = max(last, id.Number())
-		s, err := in.store.Header(id)
+		s, err := r.store.Header(id)
 		path := filepath.Join(inbox, folders.Accepted, e.Name())
 		if errors.Is(err, store.ErrNotFound) || err == nil && s.Filed && !missing(path) { // it may have been moved a moment ago
 			unknown = append(unknown, path)

@@ -3,12 +3,10 @@ package intake
 import (
 	"fmt"
 	"path/filepath"
-	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/display"
-	"campaignd/internal/watch"
 )
 
 // load is a number of unfinished drops and the bytes of their files. Each inbox may have so much, so that one
@@ -105,33 +103,4 @@ func sizeOf(files []campaign.FileID) int64 {
 		sum += f.Size
 	}
 	return sum
-}
-
-// roomRetry is the pause before a drop that waits for room is examined again, at the next scan after
-// that.
-const roomRetry = time.Second
-
-// waitForRoom reports whether a drop has to wait for others of its inbox to end. Each gets a wait
-// of its own, but the log has one line for all, because the partner chooses their number.
-func (in *Intake) waitForRoom(d watch.Drop, inbox *config.Inbox, full string) bool {
-	if full == "" {
-		return false
-	}
-	in.log.Once("full "+inbox.Path, "drops wait for others of their inbox to end", "inbox", inbox.Path, "reason", full)
-	in.noteWait(d, full, in.now().Add(roomRetry))
-	return true
-}
-
-// overLimit returns why a drop can't be taken in at all, or nil if it can or may wait.
-func (in *Intake) overLimit(d watch.Drop, inbox *config.Inbox) *refusal {
-	size := sizeOf(fileIDs(d))
-	if inbox.MaxPendingBytes > 0 && size > inbox.MaxPendingBytes {
-		return refusalFor("drop-too-large", "the drop's files have %s, more than all drops of this inbox together may have (max_pending_bytes is %s): "+
-			"split it into smaller ones, or ask the operator", display.Amount(size, "byte"), display.Number(inbox.MaxPendingBytes))
-	}
-	if full := in.drops.room(inbox, size); full != "" && in.now().Sub(d.FirstSeen) > inbox.PairTimeout {
-		return refusalFor("inbox-full", "it waited %s for earlier drops of this inbox to end: %s; upload it again when some have ended, or ask the operator",
-			formatDuration(inbox.PairTimeout), full)
-	}
-	return nil
 }

@@ -17,12 +17,12 @@ import (
 
 // suppress imports NAME.suppress.csv: the columns contactCode and, optional, channelType. It
 // applies to the applications that this inbox may send for.
-func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
-	inbox := in.inbox(c.Inbox)
+func (cs *controls) suppress(ctx context.Context, c watch.Control) error {
+	inbox := cs.checker().Config.Inbox(c.Inbox)
 	if inbox == nil {
 		return nil
 	}
-	if err := in.inboxes.Present(c.Inbox); err != nil {
+	if err := cs.inboxes.Present(c.Inbox); err != nil {
 		return err
 	}
 	f, _, err := safeio.OpenRegular(filepath.Join(c.Inbox, c.File.Name))
@@ -34,29 +34,29 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 	if err != nil {
 		return err
 	}
-	list, refused := optouts.New(in.Checker().Config, inbox, c.File.Name, info.Size())
+	list, refused := optouts.New(cs.checker().Config, inbox, c.File.Name, info.Size())
 	if refused != "" {
-		return in.failControl(c, refused)
+		return cs.failControl(c, refused)
 	}
 	waits := wait{inbox: c.Inbox, name: c.File.Name, list: true, files: []campaign.FileID{{Name: c.File.Name}},
-		since: in.now(), quiet: c.FirstSeen, expires: c.FirstSeen.Add(inbox.PairTimeout)}
-	room, full := in.drops.reserve(inbox, load{bytes: info.Size()})
+		since: cs.now(), quiet: c.FirstSeen, expires: c.FirstSeen.Add(inbox.PairTimeout)}
+	room, full := cs.drops.reserve(inbox, load{bytes: info.Size()})
 	if full != "" {
-		if in.now().Sub(c.FirstSeen) > inbox.PairTimeout {
-			in.drops.endWait(waits.key())
-			return in.failControl(c, fmt.Sprintf("it waited %s for drops of this inbox to end: %s; upload it again when some have ended, or ask the operator",
+		if cs.now().Sub(c.FirstSeen) > inbox.PairTimeout {
+			cs.drops.endWait(waits.key())
+			return cs.failControl(c, fmt.Sprintf("it waited %s for drops of this inbox to end: %s; upload it again when some have ended, or ask the operator",
 				formatDuration(inbox.PairTimeout), full))
 		}
-		in.log.Once("full "+c.Inbox+" "+c.File.Name, "a list of opt-outs waits for drops of its inbox to end", "inbox", c.Inbox, "file", c.File.Name, "reason", full)
+		cs.log.Once("full "+c.Inbox+" "+c.File.Name, "a list of opt-outs waits for drops of its inbox to end", "inbox", c.Inbox, "file", c.File.Name, "reason", full)
 		waits.reason = full
-		in.drops.setWait(waits)
+		cs.drops.setWait(waits)
 		return nil // the next scan tries again
 	}
-	in.drops.endWait(waits.key())
+	cs.drops.endWait(waits.key())
 	defer room.leave()
-	done, err := list.Import(ctx, in.store, f)
+	done, err := list.Import(ctx, cs.store, f)
 	if errors.Is(err, store.ErrTooManyOptOuts) {
-		return in.failControl(c, fmt.Sprintf("not all of the list was taken in (%s were): %v; ask the operator to raise max_opt_outs, then upload the list again",
+		return cs.failControl(c, fmt.Sprintf("not all of the list was taken in (%s were): %v; ask the operator to raise max_opt_outs, then upload the list again",
 			display.Amount(done.Added, "new opt-out"), store.ErrTooManyOptOuts))
 	}
 	if err != nil {
@@ -64,17 +64,17 @@ func (in *Intake) suppress(ctx context.Context, c watch.Control) error {
 	}
 	answer, taken := list.Summary(done)
 	if !taken {
-		return in.failControl(c, answer)
+		return cs.failControl(c, answer)
 	}
-	if err := in.store.Audit(store.AuditEntry{Who: "file:" + filepath.Join(c.Inbox, c.File.Name), Action: "suppress",
+	if err := cs.store.Audit(store.AuditEntry{Who: "file:" + filepath.Join(c.Inbox, c.File.Name), Action: "suppress",
 		Detail: fmt.Sprintf("%d opt-outs, %d new", done.Rows, done.Added)}); err != nil {
 		return err
 	}
-	in.log.Info("opt-outs taken in", "inbox", c.Inbox, "rows", done.Rows, "new", done.Added, "refused", done.Refused)
-	if err := in.inboxes.Ensure(c.Inbox); err != nil {
+	cs.log.Info("opt-outs taken in", "inbox", c.Inbox, "rows", done.Rows, "new", done.Added, "refused", done.Refused)
+	if err := cs.inboxes.Ensure(c.Inbox); err != nil {
 		return err
 	}
-	place := controlPlace(c, folders.Done, in.now())
+	place := controlPlace(c, folders.Done, cs.now())
 	if err := writeAnswer(place, "%s", answer); err != nil {
 		return err
 	}

@@ -198,7 +198,7 @@ func (u *Upload) Commit(name string, r *store.Request) (campaign.ID, error) {
 		in.drops.begin(s)
 		in.drops.expectDecision(s.ID)
 		failpoint.At(failpoint.ClaimRecorded)
-		made, err := in.makeFolder(s)
+		made, err := in.claims.makeFolder(s)
 		failpoint.At(failpoint.FolderMade)
 		if err == nil && made {
 			err = unix.Rename(u.dir, folders.Of(s)) // takes the place of the empty folder, which os.Rename refuses
@@ -209,9 +209,9 @@ func (u *Upload) Commit(name string, r *store.Request) (campaign.ID, error) {
 		}
 		switch {
 		case err != nil:
-			return "", errors.Join(u.fault(err), in.voidClaim(s, "not taken in: its files could not be moved"))
+			return "", errors.Join(u.fault(err), in.claims.void(s, "not taken in: its files could not be moved"))
 		case !made:
-			if err := in.voidClaim(s, "not used: a folder of an earlier store has this name"); err != nil {
+			if err := in.claims.void(s, "not used: a folder of an earlier store has this name"); err != nil {
 				return "", err
 			}
 			continue
@@ -250,7 +250,7 @@ func (in *Intake) AwaitDecision(ctx context.Context, id campaign.ID) { in.drops.
 // takeBack ends the claim of an upload whose files didn't get into their folder.
 func (in *Intake) takeBack(s *campaign.Sending) error {
 	_ = os.Remove(folders.Of(s)) // empty, or not there
-	return in.voidClaim(s, "the daemon ended before the uploaded files were in their folder")
+	return in.claims.void(s, "the daemon ended before the uploaded files were in their folder")
 }
 
 // neverArrived reports whether the folder of an uploaded drop has none of its files: the daemon

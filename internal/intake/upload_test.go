@@ -56,7 +56,7 @@ func TestUploadWithoutFilesIsTakenBackAtStart(t *testing.T) {
 	if err := h.store.BeginUpload(s, &store.Request{Key: [32]byte{1}, At: h.clock}); err != nil {
 		t.Fatal(err)
 	}
-	if made, err := h.in.makeFolder(s); err != nil || !made {
+	if made, err := h.in.claims.makeFolder(s); err != nil || !made {
 		t.Fatal(made, err)
 	}
 	h.crash()

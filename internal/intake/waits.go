@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/config"
+	"campaignd/internal/display"
+	"campaignd/internal/rarelog"
 	"campaignd/internal/watch"
 )
 
@@ -35,17 +38,25 @@ func (w wait) key() dropName {
 // listName is the name of a list of opt-outs in the table. No drop has it.
 func listName(inbox, file string) dropName { return nameOf(inbox, "\x00list\x00"+file) }
 
-// stillWaits reports whether nothing has changed for a drop that was examined and has to wait.
-func (in *Intake) stillWaits(d watch.Drop) bool {
-	w, ok := in.drops.waiting(nameOf(d.Inbox, d.Name))
+// waits keeps what the drops and lists wait for, in the table.
+type waits struct {
+	drops *dropTable
+	inbox func(path string) *config.Inbox // returns nil for a folder that is no longer configured
+	log   *rarelog.Log
+	now   func() time.Time
+}
+
+// still reports whether nothing has changed for a drop that was examined and has to wait.
+func (ws *waits) still(d watch.Drop) bool {
+	w, ok := ws.drops.waiting(nameOf(d.Inbox, d.Name))
 	if !ok || !slices.Equal(w.files, fileIDs(d)) {
 		return false
 	}
 	if !w.until.IsZero() {
-		return in.now().Before(w.until)
+		return ws.now().Before(w.until)
 	}
-	inbox := in.inbox(d.Inbox)
-	return inbox == nil || in.now().Sub(d.FirstSeen) <= inbox.PairTimeout
+	inbox := ws.inbox(d.Inbox)
+	return inbox == nil || ws.now().Sub(d.FirstSeen) <= inbox.PairTimeout
 }
 
 func fileIDs(d watch.Drop) []campaign.FileID {
@@ -64,10 +75,9 @@ type Wait struct {
 	Since        time.Time
 }
 
-// Waits returns the drops of an inbox that wait for a proof, a line end or free space, and its
-// lists of opt-outs that wait for room, oldest first.
-func (in *Intake) Waits(inbox string) []Wait {
-	waits, _ := in.drops.inInbox(inbox)
+// of returns what waits in an inbox, oldest first.
+func (ws *waits) of(inbox string) []Wait {
+	waits, _ := ws.drops.inInbox(inbox)
 	var list []Wait
 	for _, w := range waits {
 		list = append(list, Wait{Name: w.name, Reason: w.reason, Since: w.since})
@@ -76,35 +86,65 @@ func (in *Intake) Waits(inbox string) []Wait {
 	return list
 }
 
-func (in *Intake) setWait(d watch.Drop, reason string, until time.Time) {
-	if in.noteWait(d, reason, until) {
-		in.log.Info("drop waits", "inbox", d.Inbox, "drop", d.Name, "reason", reason)
+// set records why a drop waits and until when at most, and logs a new reason.
+func (ws *waits) set(d watch.Drop, reason string, until time.Time) {
+	if ws.note(d, reason, until) {
+		ws.log.Info("drop waits", "inbox", d.Inbox, "drop", d.Name, "reason", reason)
 	}
 }
 
-// noteWait records why a drop waits and reports whether the reason is new.
-func (in *Intake) noteWait(d watch.Drop, reason string, until time.Time) bool {
-	now := in.now()
+// note records why a drop waits and reports whether the reason is new.
+func (ws *waits) note(d watch.Drop, reason string, until time.Time) bool {
+	now := ws.now()
 	w := wait{inbox: d.Inbox, name: d.Name, files: fileIDs(d), reason: reason, since: now, until: until, quiet: now}
-	if inbox := in.inbox(d.Inbox); inbox != nil {
+	if inbox := ws.inbox(d.Inbox); inbox != nil {
 		w.expires = d.FirstSeen.Add(inbox.PairTimeout)
 	}
-	return in.drops.setWait(w)
+	return ws.drops.setWait(w)
 }
 
 // forgetGone forgets the waits of files that were removed.
-func (in *Intake) forgetGone() {
-	waits, controls := in.drops.inInbox("")
+func (ws *waits) forgetGone() {
+	waits, controls := ws.drops.inInbox("")
 	for _, w := range waits {
 		if missing(filepath.Join(w.inbox, w.files[0].Name)) {
-			in.drops.endWait(w.key())
+			ws.drops.endWait(w.key())
 		}
 	}
 	for _, c := range controls {
 		if missing(filepath.Join(c.Inbox, c.File.Name)) {
-			in.drops.forgetControl(c)
+			ws.drops.forgetControl(c)
 		}
 	}
+}
+
+// roomRetry is the pause before a drop that waits for room is examined again, at the next scan after
+// that.
+const roomRetry = time.Second
+
+// forRoom reports whether a drop has to wait for others of its inbox to end. Each gets a wait
+// of its own, but the log has one line for all, because the partner chooses their number.
+func (ws *waits) forRoom(d watch.Drop, inbox *config.Inbox, full string) bool {
+	if full == "" {
+		return false
+	}
+	ws.log.Once("full "+inbox.Path, "drops wait for others of their inbox to end", "inbox", inbox.Path, "reason", full)
+	ws.note(d, full, ws.now().Add(roomRetry))
+	return true
+}
+
+// overLimit returns why a drop can't be taken in at all, or nil if it can or may wait.
+func (ws *waits) overLimit(d watch.Drop, inbox *config.Inbox) *refusal {
+	size := sizeOf(fileIDs(d))
+	if inbox.MaxPendingBytes > 0 && size > inbox.MaxPendingBytes {
+		return refusalFor("drop-too-large", "the drop's files have %s, more than all drops of this inbox together may have (max_pending_bytes is %s): "+
+			"split it into smaller ones, or ask the operator", display.Amount(size, "byte"), display.Number(inbox.MaxPendingBytes))
+	}
+	if full := ws.drops.room(inbox, size); full != "" && ws.now().Sub(d.FirstSeen) > inbox.PairTimeout {
+		return refusalFor("inbox-full", "it waited %s for earlier drops of this inbox to end: %s; upload it again when some have ended, or ask the operator",
+			formatDuration(inbox.PairTimeout), full)
+	}
+	return nil
 }
 
 func missing(path string) bool {
