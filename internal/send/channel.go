@@ -57,8 +57,9 @@ type Channel interface {
 	Compile(item json.RawMessage, names []string) (*campaign.Template, error)
 
 	// CheckMessage refuses a rendered message that the receiver would certainly refuse. It
-	// is called for every row before the drop is accepted, with Message.Recipient. The error is shown to partners
-	// and holds no contact data. to and content are valid during the call only.
+	// is called for every row before the drop is accepted. to is the contact in its normal form, which
+	// Message.Recipient will return. The error is shown to partners and holds no contact data. to and content are
+	// valid during the call only.
 	CheckMessage(to, content []byte) error
 
 	// Batch returns the largest number of messages in one Send: 1 for a request each.

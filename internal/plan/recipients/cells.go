@@ -81,9 +81,9 @@ type cellCount struct {
 	line  uint32 // of the first
 }
 
-// cells looks at the used cells of record i. It returns the refusal of a ruined one, and
+// cells looks at the used cells of record i. It returns the refusal of a ruined one, nil if there is none, and
 // leaves in out.found what is to be counted if the row is accepted.
-func (r *Checker) cells(batch *csvfile.Batch, i int, out *Checked) (why refusal) {
+func (r *Checker) cells(batch *csvfile.Batch, i int, out *Checked) *refusal {
 	out.found = out.found[:0]
 	for k := range r.used {
 		u := &r.used[k]
@@ -92,11 +92,11 @@ func (r *Checker) cells(batch *csvfile.Batch, i int, out *Checked) (why refusal)
 			continue
 		}
 		if code, reason := kind.refusal(); reason != "" {
-			return refusal{code: code, column: u.name, reason: reason, cell: u.index}
+			return &refusal{code: code, column: u.name, reason: reason, cell: u.index}
 		}
 		out.found = append(out.found, columnFinding{k, kind})
 	}
-	return refusal{}
+	return nil
 }
 
 // countCells adds the findings of an accepted row to the counts.

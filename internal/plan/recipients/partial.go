@@ -33,7 +33,7 @@ func NewPartial(spec Spec) *Partial {
 // Check returns the fault of record i of batch, which is reader's; false if none was found.
 func (p *Partial) Check(reader *csvfile.Reader, batch *csvfile.Batch, i int) (campaign.Problem, bool) {
 	why := p.row(reader, batch, i)
-	if why.reason == "" {
+	if why == nil {
 		return campaign.Problem{}, false
 	}
 	one := campaign.Problem{Code: why.code, File: p.checker.spec.File, Line: int(batch.Line(i)), Field: why.column, Message: why.reason}
@@ -43,26 +43,26 @@ func (p *Partial) Check(reader *csvfile.Reader, batch *csvfile.Batch, i int) (ca
 	return one, true
 }
 
-func (p *Partial) row(reader *csvfile.Reader, batch *csvfile.Batch, i int) refusal {
+func (p *Partial) row(reader *csvfile.Reader, batch *csvfile.Batch, i int) *refusal {
 	switch fault, _ := batch.Fault(i); fault {
 	case csvfile.FaultNone:
 	case csvfile.FaultDelimiter:
-		return refusal{} // the cells of a row depend on the layout, which may be at fault
+		return nil // the cells of a row depend on the layout, which may be at fault
 	default:
 		return p.checker.fault(reader, batch, i)
 	}
 	var scratch []byte
 	if p.contact {
 		if code, reason := contactReason(trimSpaces(p.checker.contact.value(&scratch, batch, i))); reason != "" {
-			return refusal{code: code, column: p.checker.contact.column, reason: reason, cell: p.checker.contact.first}
+			return &refusal{code: code, column: p.checker.contact.column, reason: reason, cell: p.checker.contact.first}
 		}
 	}
 	if p.channel {
 		channel := trimSpaces(p.checker.channel.value(&scratch, batch, i))
 		if !p.checker.allows(channel) {
 			code, reason := p.checker.channelReason(channel)
-			return refusal{code: code, column: p.checker.channel.column, reason: reason, cell: p.checker.channel.first}
+			return &refusal{code: code, column: p.checker.channel.column, reason: reason, cell: p.checker.channel.first}
 		}
 	}
-	return refusal{}
+	return nil
 }

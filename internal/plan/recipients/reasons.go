@@ -33,9 +33,9 @@ func truncateContact(v []byte) string {
 }
 
 // fault describes the fault of record i of batch, which is reader's.
-func (r *Checker) fault(reader *csvfile.Reader, batch *csvfile.Batch, i int) refusal {
+func (r *Checker) fault(reader *csvfile.Reader, batch *csvfile.Batch, i int) *refusal {
 	fault, detail := batch.Fault(i)
-	w := refusal{cell: -1}
+	w := &refusal{cell: -1}
 	columns := len(r.spec.Columns)
 	switch fault {
 	case csvfile.FaultCells:

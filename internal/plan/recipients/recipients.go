@@ -159,7 +159,7 @@ func (r *Checker) Check(reader *csvfile.Reader, batch *csvfile.Batch, out *Check
 	last := 0 // the channel of the row before: most often the same
 	for i := range batch.Len() {
 		why := r.row(reader, batch, i, out, &last)
-		if why.reason == "" {
+		if why == nil {
 			continue
 		}
 		position := 0
@@ -202,7 +202,7 @@ func boundedReference(v []byte) string {
 	return string(v)
 }
 
-// refusal is the reason for refusing a row; reason is "" for a good row.
+// refusal is the reason for refusing a row.
 type refusal struct {
 	code             string // see campaign.Problem
 	column, reason   string
@@ -218,8 +218,8 @@ func (w *refusal) text() string {
 	return w.column + ": " + w.reason
 }
 
-// row checks record i of batch and adds it to out.Rows if it is good.
-func (r *Checker) row(reader *csvfile.Reader, batch *csvfile.Batch, i int, out *Checked, last *int) refusal {
+// row checks record i of batch and adds it to out.Rows if it is good; otherwise it returns the reason.
+func (r *Checker) row(reader *csvfile.Reader, batch *csvfile.Batch, i int, out *Checked, last *int) *refusal {
 	if fault, _ := batch.Fault(i); fault != csvfile.FaultNone {
 		if fault == csvfile.FaultCutOff && !r.spec.Proven {
 			out.cutOff = batch.Line(i)
@@ -229,25 +229,25 @@ func (r *Checker) row(reader *csvfile.Reader, batch *csvfile.Batch, i int, out *
 	out.scratch = out.scratch[:0]
 	text := trimSpaces(r.contact.value(&out.scratch, batch, i))
 	channel := trimSpaces(r.channel.value(&out.scratch, batch, i))
-	if why := r.cells(batch, i, out); why.reason != "" {
+	if why := r.cells(batch, i, out); why != nil {
 		why.contact, why.channel = text, channel
 		return why
 	}
 	if code, reason := sizeReason(text); reason != "" {
-		return refusal{code, r.contact.column, reason, r.contact.first, text, channel}
+		return &refusal{code, r.contact.column, reason, r.contact.first, text, channel}
 	}
 	if string(channel) != r.spec.Channels[*last].Name {
 		k := slices.IndexFunc(r.spec.Channels, func(c Channel) bool { return c.Name == string(channel) })
 		if k < 0 {
 			code, reason := r.channelReason(channel)
-			return refusal{code, r.channel.column, reason, r.channel.first, text, channel}
+			return &refusal{code, r.channel.column, reason, r.channel.first, text, channel}
 		}
 		*last = k
 	}
 	c := &r.spec.Channels[*last]
 	normal, code, reason := readContact(c.Contacts, out.normal[:0], text)
 	if reason != "" {
-		return refusal{code, r.contact.column, reason, r.contact.first, text, channel}
+		return &refusal{code, r.contact.column, reason, r.contact.first, text, channel}
 	}
 	rows := &out.Rows
 	n := rows.Len()
@@ -266,12 +266,12 @@ func (r *Checker) row(reader *csvfile.Reader, batch *csvfile.Batch, i int, out *
 		size += r.values[v].appendTo(&rows.Values[v], batch, i, MaxValues-size)
 		if size > MaxValues {
 			truncateRows(rows, n)
-			return refusal{"values-long", r.values[v].column, fmt.Sprintf("the values for the row's messages have more than the %s that a recipient may have", display.Amount(MaxValues, "byte")), r.values[v].first, text, channel}
+			return &refusal{"values-long", r.values[v].column, fmt.Sprintf("the values for the row's messages have more than the %s that a recipient may have", display.Amount(MaxValues, "byte")), r.values[v].first, text, channel}
 		}
 	}
 	if reason := r.messages(out, n, normal.To, c); reason != "" {
 		truncateRows(rows, n)
-		return refusal{"message-refused", "", reason, -1, text, channel}
+		return &refusal{"message-refused", "", reason, -1, text, channel}
 	}
 	if normal.Warnings != 0 {
 		out.doubts.add(normal.Warnings, batch.Line(i))
@@ -282,7 +282,7 @@ func (r *Checker) row(reader *csvfile.Reader, batch *csvfile.Batch, i int, out *
 		out.keys = appendKey(out.keys, batch.Line(i), uint8(*last), normal.Key)
 		out.keyEnds = append(out.keyEnds, uint32(len(out.keys)))
 	}
-	return refusal{}
+	return nil
 }
 
 // messages renders the messages of row n and checks them by the channel's rules.

@@ -92,7 +92,7 @@ func TestCheckMessage(t *testing.T) {
 			t.Errorf("%.40q in %s\n got %s\nwant %s", x.name, x.item, got, x.want)
 		}
 	}
-	if err := c.CheckMessage([]byte("12"), render(t, c, body, "x")); errorText(err) != "contactCode: the number has fewer than 3 or more than 15 digits" {
+	if err := c.CheckMessage([]byte("12"), render(t, c, body, "x")); errorText(err) != "contactCode: the phone number has 2 digits: with its country code it has 7 to 15" {
 		t.Errorf("got %v for a contact of 2 digits", err)
 	}
 	for _, other := range []string{"", "{}", `{"body":"x"}`, `{"type":"text","text":{"body":"x`, `{"type":"template","template":{`, `{"type":"template","template":{"name":"a"}} `,

@@ -19,17 +19,23 @@ type recipient struct {
 	userID bool   // business-scoped user id: it goes into "recipient" and not into "to"
 }
 
-// parseRecipient returns the recipient of a message. It may use buf, and the result may share memory
+// parseRecipient returns the recipient of a contact as it was written. It may use buf, and the result may share memory
 // with code. The error repeats nothing of the contact.
 func parseRecipient(buf, code []byte) (recipient, error) {
 	n, why := contacts.Sent().Normalize(buf, code)
-	switch {
-	case why.Code != "":
+	if why.Code != "" {
 		return recipient{}, errors.New(why.Text)
-	case contacts.IsUserID(n.To):
-		return recipient{text: n.To, userID: true}, nil
-	case len(n.To) < minDigits:
-		return recipient{}, fmt.Errorf("the phone number has %d digits: with its country code it has %d to %d", len(n.To), minDigits, maxDigits)
 	}
-	return recipient{text: n.To}, nil
+	return newRecipient(n.To)
+}
+
+// newRecipient returns the recipient of a contact in its normal form (contact.Normal.To), of which only the length can be wrong.
+func newRecipient(to []byte) (recipient, error) {
+	switch {
+	case contacts.IsUserID(to):
+		return recipient{text: to, userID: true}, nil
+	case len(to) < minDigits:
+		return recipient{}, fmt.Errorf("the phone number has %d digits: with its country code it has %d to %d", len(to), minDigits, maxDigits)
+	}
+	return recipient{text: to}, nil
 }

@@ -10,10 +10,10 @@ import (
 	"unicode/utf8"
 
 	"campaignd/internal/campaign"
+	contacts "campaignd/internal/contact"
+	"campaignd/internal/receipts"
 	"campaignd/internal/send"
 	"campaignd/internal/send/whatsapp/graphfake"
-
-	"campaignd/internal/receipts"
 )
 
 // FuzzMessage: an item that compiles, with a cell that passes the check, becomes a request
@@ -38,10 +38,11 @@ func FuzzMessage(f *testing.F) {
 		rows.Lines, rows.Channels = append(rows.Lines, 2), append(rows.Channels, 0)
 		rows.Values[0].AppendString(cell)
 		content := template.Append(nil, &rows, 0)
-		if c.CheckMessage([]byte(to), content) != nil {
+		normal, why := contacts.Sent().Normalize(nil, []byte(to))
+		if why.Code != "" || c.CheckMessage(normal.To, content) != nil {
 			return
 		}
-		recipient, err := parseRecipient(nil, []byte(to))
+		recipient, err := parseRecipient(nil, normal.To)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -159,9 +159,8 @@ func (c *Channel) Compile(item json.RawMessage, names []string) (*campaign.Templ
 }
 
 // CheckMessage implements send.Channel.
-func (c *Channel) CheckMessage(contactCode, content []byte) error {
-	var buf [maxDigits]byte
-	if _, err := parseRecipient(buf[:0], contactCode); err != nil {
+func (c *Channel) CheckMessage(to, content []byte) error {
+	if _, err := newRecipient(to); err != nil {
 		return fmt.Errorf("contactCode: %w", err)
 	}
 	return checkContent(content)
