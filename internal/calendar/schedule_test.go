@@ -164,7 +164,14 @@ func TestZeroSchedule(t *testing.T) {
 	}
 	one, _ := ParseSchedule("@every 10s", nil)
 	two, _ := ParseSchedule("@every 20s", nil)
-	if one.Equal(two) || !one.Equal(one) || one.IsZero() || one.String() != "@every 10s" {
-		t.Errorf("%v and %v are equal or unequal wrongly", one, two)
+	switch {
+	case one.Equal(two):
+		t.Error("one.Equal(two): got true, want false")
+	case !one.Equal(one):
+		t.Errorf("one: got %v, want %v", one, one)
+	case one.IsZero():
+		t.Error("one: got none")
+	case one.String() != "@every 10s":
+		t.Errorf(`one.String(): got %q, want "@every 10s"`, one.String())
 	}
 }

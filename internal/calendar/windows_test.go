@@ -137,12 +137,28 @@ func TestNilWindowsAreAlwaysOpen(t *testing.T) {
 		t.Fatalf("no texts give %v, %v", w, err)
 	}
 	now := at(t, "2026-03-04T10:00:00Z")
-	if !w.Open(now) || !w.OpenThrough(now, now.Add(time.Hour)) || !w.NextOpening(now).Equal(now) || !w.NextClosing(now).IsZero() || w.Texts() != nil {
-		t.Error("nil windows are closed")
+	switch {
+	case !w.Open(now):
+		t.Error("w.Open(now): got false, want true")
+	case !w.OpenThrough(now, now.Add(time.Hour)):
+		t.Error("w.OpenThrough(now, now.Add(time.Hour)): got false, want true")
+	case !w.NextOpening(now).Equal(now):
+		t.Errorf("w.NextOpening(now): got %v, want %v", w.NextOpening(now), now)
+	case !w.NextClosing(now).IsZero():
+		t.Errorf("w.NextClosing(now): got %v, want none", w.NextClosing(now))
+	case w.Texts() != nil:
+		t.Errorf("w.Texts(): got %+v, want none", w.Texts())
 	}
 	other := windows(t, "UTC", "* 9 * * *")
-	if w.Equal(other) || !w.Equal(nil) || !other.Equal(windows(t, "UTC", other.Texts()...)) || other.Equal(windows(t, "Europe/Madrid", "* 9 * * *")) {
-		t.Error("windows are equal or unequal wrongly")
+	switch {
+	case w.Equal(other):
+		t.Error("w.Equal(other): got true, want false")
+	case !w.Equal(nil):
+		t.Errorf("w: got %v, want %v", w, nil)
+	case !other.Equal(windows(t, "UTC", other.Texts()...)):
+		t.Errorf("other: got %v, want %v", other, windows(t, "UTC", other.Texts()...))
+	case other.Equal(windows(t, "Europe/Madrid", "* 9 * * *")):
+		t.Error(`other.Equal(windows(t, "Europe/Madrid", "* 9 * * *")): got true, want false`)
 	}
 }
 

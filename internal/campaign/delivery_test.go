@@ -8,8 +8,17 @@ import (
 func TestParseKey(t *testing.T) {
 	id := NewID(time.Date(2026, 3, 4, 0, 0, 0, 0, time.UTC), 7)
 	key := Key(id, "9f3c01ab", 42, 3)
-	if gotID, tag, line, n, ok := ParseKey(key); gotID != id || tag != "9f3c01ab" || line != 42 || n != 3 || !ok {
-		t.Errorf("%s is %s %s %d %d, %t", key, gotID, tag, line, n, ok)
+	switch gotID, tag, line, n, ok := ParseKey(key); {
+	case gotID != id:
+		t.Errorf("%q: gotID: got %v, want %v", key, gotID, id)
+	case tag != "9f3c01ab":
+		t.Errorf(`%q: tag: got %q, want "9f3c01ab"`, key, tag)
+	case line != 42:
+		t.Errorf("%q: line: got %v, want 42", key, line)
+	case n != 3:
+		t.Errorf("%q: n: got %v, want 3", key, n)
+	case !ok:
+		t.Errorf("%q: ok: got false, want true", key)
 	}
 	for _, other := range []string{"", "x", "20260304-000007-42-3", "20260304-7-42-3-9f3c01ab", "20260304-000007-42-6-9f3c01ab", "20260304-000007-42-0-9f3c01ab",
 		"20260304-000007-042-3-9f3c01ab", "20260304-000007-42-+3-9f3c01ab", "20260304-000007-4294967296-3-9f3c01ab", "99999999-000007-42-3-9f3c01ab",

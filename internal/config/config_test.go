@@ -242,8 +242,15 @@ func TestFind(t *testing.T) {
 func TestLoadRefusesWhatIsNoFile(t *testing.T) {
 	for _, path := range []string{filepath.Join(t.TempDir(), "missing.toml"), t.TempDir()} {
 		c, p := config.Load(path, drivers.All())
-		if c != nil || p.Count != 1 || p.List[0].File != path || !strings.Contains(p.List[0].Message, "can't be read") {
-			t.Errorf("%s: got %v, %v", path, c, p)
+		switch {
+		case c != nil:
+			t.Errorf("c: got %+v, want none", c)
+		case p.Count != 1:
+			t.Errorf("p.Count: got %v, want 1", p.Count)
+		case p.List[0].File != path:
+			t.Errorf("p.List[0].File: got %v, want %v", p.List[0].File, path)
+		case !strings.Contains(p.List[0].Message, "can't be read"):
+			t.Errorf(`p.List[0].Message: got %q, want "can't be read" in it`, p.List[0].Message)
 		}
 	}
 	if c, p := config.Parse("big.toml", make([]byte, 1<<20+1), drivers.All()); c != nil || p.Count != 1 {

@@ -33,16 +33,32 @@ func TestSampleIsTheContract(t *testing.T) {
 		t.Errorf("inboxes (-want +got):\n%s", diff)
 	}
 	a := c.Application(1)
-	if a == nil || a.Name != "Demo shop" || a.Timezone != "Europe/Madrid" || a.Windows != nil {
-		t.Fatalf("application 1: %+v (windows are off: the demo sends at any hour)", a)
+	switch {
+	case a == nil:
+		t.Fatal("application 1: a: got nil")
+	case a.Name != "Demo shop":
+		t.Fatalf(`application 1: a.Name: got %q, want "Demo shop"`, a.Name)
+	case a.Timezone != "Europe/Madrid":
+		t.Fatalf(`application 1: a.Timezone: got %q, want "Europe/Madrid"`, a.Timezone)
+	case a.Windows != nil:
+		t.Fatalf("application 1: a.Windows: got %+v, want none", a.Windows)
 	}
 	wantSlicing := config.Slicing{Enabled: true, ActivationRecipients: 1000, Slot: 5 * time.Minute, Capacity: 600, Pacing: "even"}
 	if diff := cmp.Diff(wantSlicing, a.Slicing); diff != "" {
 		t.Errorf("slicing (-want +got):\n%s", diff)
 	}
 	ch := a.Channels["cloud_api"]
-	if len(a.Channels) != 1 || ch.Driver != "outbox" || ch.Settings.(*outbox.Settings).Path != "var/outbox.jsonl" || ch.Rate != 80 || ch.Concurrency != 16 {
-		t.Errorf("channels: %+v", a.Channels)
+	switch {
+	case len(a.Channels) != 1:
+		t.Errorf("channels: len(a.Channels): got %v, want 1: %+v", len(a.Channels), a.Channels)
+	case ch.Driver != "outbox":
+		t.Errorf(`channels: ch.Driver: got %q, want "outbox"`, ch.Driver)
+	case ch.Settings.(*outbox.Settings).Path != "var/outbox.jsonl":
+		t.Errorf(`channels: ch.Settings.(*outbox.Settings).Path: got %q, want "var/outbox.jsonl"`, ch.Settings.(*outbox.Settings).Path)
+	case ch.Rate != 80:
+		t.Errorf("channels: ch.Rate: got %v, want 80", ch.Rate)
+	case ch.Concurrency != 16:
+		t.Errorf("channels: ch.Concurrency: got %v, want 16", ch.Concurrency)
 	}
 }
 

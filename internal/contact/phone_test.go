@@ -363,8 +363,15 @@ func TestPlainNumbersAreReadLikeOthers(t *testing.T) {
 			if r.isPlain(cell) {
 				plain++
 			}
-			if !bytes.Equal(got.To, want.To) || !bytes.Equal(got.Key, want.Key) || got.Warnings != want.Warnings || gotWhy != wantWhy {
-				t.Fatalf("%s with country %q: got %+v %+v, want %+v %+v", cell, country, got, gotWhy, want, wantWhy)
+			switch {
+			case !bytes.Equal(got.To, want.To):
+				t.Fatalf("%s with country %q: got.To: got %q, want %q", cell, country, got.To, want.To)
+			case !bytes.Equal(got.Key, want.Key):
+				t.Fatalf("%s with country %q: got.Key: got %q, want %q", cell, country, got.Key, want.Key)
+			case got.Warnings != want.Warnings:
+				t.Fatalf("%s with country %q: got.Warnings: got %v, want %v", cell, country, got.Warnings, want.Warnings)
+			case gotWhy != wantWhy:
+				t.Fatalf("%s with country %q: gotWhy: got %v, want %v", cell, country, gotWhy, wantWhy)
 			}
 		}
 	}

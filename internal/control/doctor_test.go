@@ -76,8 +76,15 @@ dkim_key_file = "/nowhere/dkim"
 	}
 	for i, w := range want {
 		f := found[i]
-		if f.Check != w.check || f.Level != w.level || !strings.Contains(f.Message, w.says) || (f.Level == api.LevelFail) != (f.Advice != "") {
-			t.Errorf("got %+v, want %+v, with advice where it failed", f, w)
+		switch {
+		case f.Check != w.check:
+			t.Errorf("f.Check: got %v, want %v", f.Check, w.check)
+		case f.Level != w.level:
+			t.Errorf("f.Level: got %v, want %v", f.Level, w.level)
+		case !strings.Contains(f.Message, w.says):
+			t.Errorf("f.Message: got %q, want %q in it", f.Message, w.says)
+		case (f.Level == api.LevelFail) != (f.Advice != ""):
+			t.Errorf("f.Advice: got %q with the level %v, want advice for failures only", f.Advice, f.Level)
 		}
 	}
 	entries, err := os.ReadDir(dir)

@@ -48,8 +48,21 @@ func TestMessagesOf(t *testing.T) {
 		c[o] = uint64(o + 1)
 	}
 	m := api.MessagesOf(&campaign.Sending{Planned: 100, Rows: campaign.RowCounts{Duplicate: 50, Rejected: 60}}, c)
-	if m.Pending != 1 || m.InFlight != 2 || m.Retrying != 3 || m.Sent != 4 || m.Skipped != 10 || m.Duplicate != 50 || m.Rejected != 60 {
-		t.Errorf("got %+v", m)
+	switch {
+	case m.Pending != 1:
+		t.Errorf("m.Pending: got %v, want 1", m.Pending)
+	case m.InFlight != 2:
+		t.Errorf("m.InFlight: got %v, want 2", m.InFlight)
+	case m.Retrying != 3:
+		t.Errorf("m.Retrying: got %v, want 3", m.Retrying)
+	case m.Sent != 4:
+		t.Errorf("m.Sent: got %v, want 4", m.Sent)
+	case m.Skipped != 10:
+		t.Errorf("m.Skipped: got %v, want 10", m.Skipped)
+	case m.Duplicate != 50:
+		t.Errorf("m.Duplicate: got %v, want 50", m.Duplicate)
+	case m.Rejected != 60:
+		t.Errorf("m.Rejected: got %v, want 60", m.Rejected)
 	}
 	if m.Final() != 4+5+6+7+8+9+10 || m.PercentOf() != 49 {
 		t.Errorf("final %d, percent %g", m.Final(), m.PercentOf())

@@ -148,8 +148,15 @@ func TestAlertsAndDashboardNameRealMetrics(t *testing.T) {
 	for _, g := range rules.Groups {
 		for _, r := range g.Rules {
 			n++
-			if r.Alert == "" || r.Expr == "" || r.Labels["severity"] == "" || r.Annotations["summary"] == "" {
-				t.Errorf("a rule lacks something: %+v", r)
+			switch {
+			case r.Alert == "":
+				t.Error(`a rule lacks something: r.Alert: got ""`)
+			case r.Expr == "":
+				t.Error(`a rule lacks something: r.Expr: got ""`)
+			case r.Labels["severity"] == "":
+				t.Error(`a rule lacks something: r.Labels["severity"]: got ""`)
+			case r.Annotations["summary"] == "":
+				t.Error(`a rule lacks something: r.Annotations["summary"]: got ""`)
 			}
 			check("alerts.yml, "+r.Alert, r.Expr)
 		}

@@ -237,8 +237,19 @@ func TestLogin(t *testing.T) {
 	if len(resp.Cookies()) != 1 {
 		t.Fatalf("cookies: %v", resp.Cookies())
 	}
-	if c := resp.Cookies()[0]; !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.MaxAge != 12*60*60 || strings.Contains(c.Value, token) {
-		t.Errorf("the cookie: %+v", c)
+	switch c := resp.Cookies()[0]; {
+	case !c.HttpOnly:
+		t.Error("the cookie: c.HttpOnly: got false, want true")
+	case !c.Secure:
+		t.Error("the cookie: c.Secure: got false, want true")
+	case c.SameSite != http.SameSiteStrictMode:
+		t.Errorf("the cookie: c.SameSite: got %v, want %v", c.SameSite, http.SameSiteStrictMode)
+	case c.Path != "/":
+		t.Errorf(`the cookie: c.Path: got %q, want "/"`, c.Path)
+	case c.MaxAge != 12*60*60:
+		t.Errorf("the cookie: c.MaxAge: got %v, want %v", c.MaxAge, 12*60*60)
+	case strings.Contains(c.Value, token):
+		t.Errorf("the cookie: c.Value: got %q, want no %q in it", c.Value, token)
 	}
 	if status, to := login(token, "//evil.example"); status != 303 || to != "/" { // over HTTP now: the jar sends it back
 		t.Errorf("the right token: %d to %q", status, to)

@@ -78,8 +78,15 @@ func TestThroughput(t *testing.T) {
 			sent, other = sent+s.Sent, other+s.Other
 		}
 		name := fmt.Sprint(c.seconds)
-		if p.Step != c.step || len(p.Steps) != c.steps || sent != uint64((len(c.seconds)+1)/2) || other != uint64(len(c.seconds)/2) {
-			t.Errorf("%s: %d steps of %s with %d and %d, want %d of %s", name, len(p.Steps), p.Step, sent, other, c.steps, c.step)
+		switch {
+		case p.Step != c.step:
+			t.Errorf("%s: p.Step: got %v, want %v", name, p.Step, c.step)
+		case len(p.Steps) != c.steps:
+			t.Errorf("%s: len(p.Steps): got %v, want %v", name, len(p.Steps), c.steps)
+		case sent != uint64((len(c.seconds)+1)/2):
+			t.Errorf("%s: sent: got %v, want %v", name, sent, uint64((len(c.seconds)+1)/2))
+		case other != uint64(len(c.seconds)/2):
+			t.Errorf("%s: other: got %v, want %v", name, other, uint64(len(c.seconds)/2))
 		}
 		if len(p.Steps) > 0 && (p.Start.After(start) || p.Start.Unix()%int64(p.Step/time.Second) != 0) {
 			t.Errorf("%s: begins at %s", name, p.Start)

@@ -48,13 +48,29 @@ func TestServiceSteers(t *testing.T) {
 
 		list, err := d.Sendings(ctx, api.Filter{States: []campaign.State{campaign.StateScheduled}})
 		w.check(err)
-		if len(list) != 2 || list[0].Name != "winter" || list[1].Reference != "order 4711" || list[1].Messages.Planned != 150 || list[1].Percent != 0 {
-			t.Errorf("%+v", list)
+		switch {
+		case len(list) != 2:
+			t.Errorf("len(list): got %v, want 2: %+v", len(list), list)
+		case list[0].Name != "winter":
+			t.Errorf(`list[0].Name: got %q, want "winter"`, list[0].Name)
+		case list[1].Reference != "order 4711":
+			t.Errorf(`list[1].Reference: got %q, want "order 4711"`, list[1].Reference)
+		case list[1].Messages.Planned != 150:
+			t.Errorf("list[1].Messages.Planned: got %v, want 150", list[1].Messages.Planned)
+		case list[1].Percent != 0:
+			t.Errorf("list[1].Percent: got %v, want 0", list[1].Percent)
 		}
 		details, err := d.Sending(ctx, id)
 		w.check(err)
-		if len(details.Slices) != 2 || !details.Sliced || details.Folder != w.folder("spring") || details.CSV.SHA256 == "" {
-			t.Errorf("%+v", details)
+		switch {
+		case len(details.Slices) != 2:
+			t.Errorf("len(details.Slices): got %v, want 2: %+v", len(details.Slices), details.Slices)
+		case !details.Sliced:
+			t.Error("details.Sliced: got false, want true")
+		case details.Folder != w.folder("spring"):
+			t.Errorf("details.Folder: got %v, want %v", details.Folder, w.folder("spring"))
+		case details.CSV.SHA256 == "":
+			t.Error(`details.CSV.SHA256: got ""`)
 		}
 
 		change, err := d.Pause(ctx, id, who)
@@ -93,8 +109,17 @@ func TestServiceSteers(t *testing.T) {
 		w.until(at(12, 5))
 		details, err = d.Sending(ctx, id)
 		w.check(err)
-		if details.State != campaign.StateSending || details.Percent <= 0 || details.Percent >= 100 || details.NextSliceAt.IsZero() || details.EstimatedEnd.IsZero() {
-			t.Errorf("%+v", details)
+		switch {
+		case details.State != campaign.StateSending:
+			t.Errorf("details.State: got %v, want %v", details.State, campaign.StateSending)
+		case details.Percent <= 0:
+			t.Errorf("details.Percent: got %v, want more than 0", details.Percent)
+		case details.Percent >= 100:
+			t.Errorf("details.Percent: got %v, want less than 100", details.Percent)
+		case details.NextSliceAt.IsZero():
+			t.Error("details.NextSliceAt: got none")
+		case details.EstimatedEnd.IsZero():
+			t.Error("details.EstimatedEnd: got none")
 		}
 		var part bytes.Buffer
 		w.check(d.Results(ctx, id, api.ResultsFilter{Outcomes: []campaign.Outcome{campaign.Sent}}, &part))
@@ -210,8 +235,15 @@ func TestServiceOptOuts(t *testing.T) {
 		wantCode(t, err, api.CodeNotFound, "there is no application 9")
 		imported, err := d.ImportOptOuts(ctx, 1, strings.NewReader("contactCode\nspring-5\n\"\"\n3.4E+10\n"), "user:ada")
 		w.check(err)
-		if imported.Rows != 1 || imported.Added != 1 || imported.Rejected != 1 || len(imported.Problems) != 1 {
-			t.Errorf("%+v", imported)
+		switch {
+		case imported.Rows != 1:
+			t.Errorf("imported.Rows: got %v, want 1", imported.Rows)
+		case imported.Added != 1:
+			t.Errorf("imported.Added: got %v, want 1", imported.Added)
+		case imported.Rejected != 1:
+			t.Errorf("imported.Rejected: got %v, want 1", imported.Rejected)
+		case len(imported.Problems) != 1:
+			t.Errorf("len(imported.Problems): got %v, want 1: %+v", len(imported.Problems), imported.Problems)
 		}
 		_, err = d.ImportOptOuts(ctx, 9, strings.NewReader(""), "user:ada")
 		wantCode(t, err, api.CodeNotFound)

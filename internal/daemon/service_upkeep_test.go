@@ -30,10 +30,31 @@ func TestServiceLooksAfterItself(t *testing.T) {
 		status, err := d.Status(ctx)
 		w.check(err)
 		inbox := status.Inboxes[0]
-		if status.Version != "test" || status.Sendings[campaign.StateScheduled] != 1 || status.Queue.Pending != 150 || !status.Queue.NextAt.Equal(at(12, 0)) ||
-			len(inbox.Waits) != 1 || !strings.HasPrefix(inbox.Waits[0].Reason, "the CSV has 10 data rows, the sidecar promised 11") || inbox.Waiting != 1 || inbox.Problem != "" ||
-			len(status.Channels) != 1 || status.Channels[0].Driver != "webhook" || status.Store.DiskFree == 0 || status.Slots[0].Capacity != 100 {
-			t.Errorf("%+v", status)
+		switch {
+		case status.Version != "test":
+			t.Errorf(`status.Version: got %q, want "test"`, status.Version)
+		case status.Sendings[campaign.StateScheduled] != 1:
+			t.Errorf("status.Sendings[campaign.StateScheduled]: got %v, want 1", status.Sendings[campaign.StateScheduled])
+		case status.Queue.Pending != 150:
+			t.Errorf("status.Queue.Pending: got %v, want 150", status.Queue.Pending)
+		case !status.Queue.NextAt.Equal(at(12, 0)):
+			t.Errorf("status.Queue.NextAt: got %v, want %v", status.Queue.NextAt, at(12, 0))
+		case len(inbox.Waits) != 1:
+			t.Errorf("len(inbox.Waits): got %v, want 1: %+v", len(inbox.Waits), inbox.Waits)
+		case !strings.HasPrefix(inbox.Waits[0].Reason, "the CSV has 10 data rows, the sidecar promised 11"):
+			t.Errorf("inbox.Waits[0].Reason: got %q, want the prefix %q", inbox.Waits[0].Reason, "the CSV has 10 data rows, the sidecar promised 11")
+		case inbox.Waiting != 1:
+			t.Errorf("inbox.Waiting: got %v, want 1", inbox.Waiting)
+		case inbox.Problem != "":
+			t.Errorf("inbox.Problem: got %q, want none", inbox.Problem)
+		case len(status.Channels) != 1:
+			t.Errorf("len(status.Channels): got %v, want 1: %+v", len(status.Channels), status.Channels)
+		case status.Channels[0].Driver != "webhook":
+			t.Errorf(`status.Channels[0].Driver: got %q, want "webhook"`, status.Channels[0].Driver)
+		case status.Store.DiskFree == 0:
+			t.Error("status.Store.DiskFree: got 0")
+		case status.Slots[0].Capacity != 100:
+			t.Errorf("status.Slots[0].Capacity: got %v, want 100", status.Slots[0].Capacity)
 		}
 		for _, c := range d.Ready(ctx) {
 			if !c.OK {
@@ -69,9 +90,25 @@ func TestServiceLooksAfterItself(t *testing.T) {
 		line, err := d.Timeline(ctx, 0, 0)
 		w.check(err)
 		one := line.Applications[0]
-		if one.Name != "Shop" || len(one.Slots) != 2 || one.Slots[0].Reserved != 100 || one.Slots[0].Shares[0].ID != w.id("spring") ||
-			len(one.Sendings) != 1 || one.Sendings[0].Messages != 150 || one.Sendings[0].Slots != 2 || len(one.Closed) == 0 || !one.Closed[0].Start.Equal(at(20, 0)) {
-			t.Errorf("%+v", one)
+		switch {
+		case one.Name != "Shop":
+			t.Errorf(`one.Name: got %q, want "Shop"`, one.Name)
+		case len(one.Slots) != 2:
+			t.Errorf("len(one.Slots): got %v, want 2: %+v", len(one.Slots), one.Slots)
+		case one.Slots[0].Reserved != 100:
+			t.Errorf("one.Slots[0].Reserved: got %v, want 100", one.Slots[0].Reserved)
+		case one.Slots[0].Shares[0].ID != w.id("spring"):
+			t.Errorf("one.Slots[0].Shares[0].ID: got %v, want %v", one.Slots[0].Shares[0].ID, w.id("spring"))
+		case len(one.Sendings) != 1:
+			t.Errorf("len(one.Sendings): got %v, want 1: %+v", len(one.Sendings), one.Sendings)
+		case one.Sendings[0].Messages != 150:
+			t.Errorf("one.Sendings[0].Messages: got %v, want 150", one.Sendings[0].Messages)
+		case one.Sendings[0].Slots != 2:
+			t.Errorf("one.Sendings[0].Slots: got %v, want 2", one.Sendings[0].Slots)
+		case len(one.Closed) == 0:
+			t.Error("len(one.Closed): got 0")
+		case !one.Closed[0].Start.Equal(at(20, 0)):
+			t.Errorf("one.Closed[0].Start: got %v, want %v", one.Closed[0].Start, at(20, 0))
 		}
 		_, err = d.Timeline(ctx, 9, 0)
 		wantCode(t, err, api.CodeNotFound, "there is no application 9")
@@ -144,8 +181,15 @@ func TestReloadChangesWhatRuns(t *testing.T) {
 
 		trail, err := d.Audit(ctx, api.AuditFilter{Limit: 1})
 		w.check(err)
-		if len(trail) != 1 || trail[0].Who != "user:ada" || trail[0].Action != "reload" || trail[0].Detail != file {
-			t.Errorf("the audit trail has %+v", trail)
+		switch {
+		case len(trail) != 1:
+			t.Errorf("len(trail): got %v, want 1: %+v", len(trail), trail)
+		case trail[0].Who != "user:ada":
+			t.Errorf(`trail[0].Who: got %q, want "user:ada"`, trail[0].Who)
+		case trail[0].Action != "reload":
+			t.Errorf(`trail[0].Action: got %q, want "reload"`, trail[0].Action)
+		case trail[0].Detail != file:
+			t.Errorf("trail[0].Detail: got %v, want %v", trail[0].Detail, file)
 		}
 
 		w.write("campaignd.toml", string(text)+"nonsense = 1\n")

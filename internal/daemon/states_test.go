@@ -50,8 +50,15 @@ campaignd_drops_total{state="sending"} 1
 		for _, s := range pace.Steps {
 			sent += s.Sent
 		}
-		if sent != 250 || pace.Start.Before(at(12, 0)) || pace.Start.After(at(12, 1)) || time.Duration(len(pace.Steps))*pace.Step < 20*time.Minute {
-			t.Errorf("the pace is %+v", pace)
+		switch {
+		case sent != 250:
+			t.Errorf("sent: got %v, want 250", sent)
+		case pace.Start.Before(at(12, 0)):
+			t.Errorf("pace.Start: got %v, want a time not before %v", pace.Start, at(12, 0))
+		case pace.Start.After(at(12, 1)):
+			t.Errorf("pace.Start: got %v, want a time not after %v", pace.Start, at(12, 1))
+		case time.Duration(len(pace.Steps))*pace.Step < 20*time.Minute:
+			t.Errorf("time.Duration(len(pace.Steps))*pace.Step: got %v, want at least %v", time.Duration(len(pace.Steps))*pace.Step, 20*time.Minute)
 		}
 		if _, err := w.running.Throughput(t.Context(), "20260101-000099"); err == nil {
 			t.Error("there is a pace of nothing")

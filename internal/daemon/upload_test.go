@@ -245,8 +245,15 @@ func (l *live) nothingLeft() {
 func TestUpload(t *testing.T) {
 	l := newLive(t, "", "")
 	a := l.upload(northToken, "layout@l.json", theLayout, "file@contacts.csv", theCSV, "name", "spring", "reference", "order 7", "rows", "2")
-	if a.status != 202 || a.Name != "spring" || !a.ID.Valid() || a.location != "/v1/sendings/"+string(a.ID) {
-		t.Fatalf("got %d %s, location %q", a.status, a.text, a.location)
+	switch {
+	case a.status != 202:
+		t.Fatalf("a.status: got %v, want 202", a.status)
+	case a.Name != "spring":
+		t.Fatalf(`a.Name: got %q, want "spring"`, a.Name)
+	case !a.ID.Valid():
+		t.Fatal("a.ID.Valid(): got false, want true")
+	case a.location != "/v1/sendings/"+string(a.ID):
+		t.Fatalf("a.location: got %q, want %q", a.location, "/v1/sendings/"+string(a.ID))
 	}
 	if a.Recipients.Accepted != 2 || a.Planned != 2 || a.Reference != "order 7" {
 		t.Errorf("got %s", a.text)
@@ -298,8 +305,19 @@ func (l *live) waitDone(id campaign.ID) {
 func TestUploadIsRefused(t *testing.T) {
 	l := newLive(t, "", "")
 	a := l.upload(northToken, "layout@l.json", `{"contact": {"contactCode": "{{kode}}", "channelType": "push"}, "customFields": {"name": "{{name}}"}}`, "file@c.csv", theCSV)
-	if a.status != 422 || a.Code != api.CodeRejected || len(a.Errors) != 1 || a.Errors[0].Line != 1 || a.Errors[0].File != "c.layout.json" || !a.Sending.Valid() {
-		t.Errorf("a wrong layout: %d %s", a.status, a.text)
+	switch {
+	case a.status != 422:
+		t.Errorf("a wrong layout: a.status: got %v, want 422", a.status)
+	case a.Code != api.CodeRejected:
+		t.Errorf("a wrong layout: a.Code: got %v, want %v", a.Code, api.CodeRejected)
+	case len(a.Errors) != 1:
+		t.Errorf("a wrong layout: len(a.Errors): got %v, want 1: %+v", len(a.Errors), a.Errors)
+	case a.Errors[0].Line != 1:
+		t.Errorf("a wrong layout: a.Errors[0].Line: got %v, want 1", a.Errors[0].Line)
+	case a.Errors[0].File != "c.layout.json":
+		t.Errorf(`a wrong layout: a.Errors[0].File: got %q, want "c.layout.json"`, a.Errors[0].File)
+	case !a.Sending.Valid():
+		t.Error("a wrong layout: a.Sending.Valid(): got false, want true")
 	}
 	first := l.upload(northToken, "layout@l.json", theLayout, "file@c.csv", theCSV)
 	second := l.upload(northToken, "layout@l.json", theLayout, "file@c.csv", theCSV)

@@ -88,8 +88,15 @@ func TestUploadIsAnsweredBeforeALongCheckEnds(t *testing.T) {
 			t.Fatalf("got %q after %s (%v), want checking after 30s", first.State, first.took, first.err)
 		}
 		again := <-w.upload(t.Context(), request{key: "k", name: "long"})
-		if again.err != nil || again.ID != first.ID || again.State != campaign.StateChecking || again.took != 0 {
-			t.Errorf("during the check: got %s %q after %s (%v), want %s at once", again.ID, again.State, again.took, again.err, first.ID)
+		switch {
+		case again.err != nil:
+			t.Errorf("during the check: again.err: got %+v, want none", again.err)
+		case again.ID != first.ID:
+			t.Errorf("during the check: again.ID: got %v, want %v", again.ID, first.ID)
+		case again.State != campaign.StateChecking:
+			t.Errorf("during the check: again.State: got %v, want %v", again.State, campaign.StateChecking)
+		case again.took != 0:
+			t.Errorf("during the check: again.took: got %v, want 0", again.took)
 		}
 		close(gate)
 		w.wait(time.Minute)
@@ -156,8 +163,15 @@ func TestSameKeyWhileTheFirstArrives(t *testing.T) {
 		}
 		close(gate)
 		one, two, three := <-first, <-second, <-other
-		if one.err != nil || two.err != nil || one.ID != two.ID || !one.ID.Valid() {
-			t.Errorf("first %s (%v), second %s (%v): want the same", one.ID, one.err, two.ID, two.err)
+		switch {
+		case one.err != nil:
+			t.Errorf("one.err: got %+v, want none", one.err)
+		case two.err != nil:
+			t.Errorf("two.err: got %+v, want none", two.err)
+		case one.ID != two.ID:
+			t.Errorf("one.ID: got %v, want %v", one.ID, two.ID)
+		case !one.ID.Valid():
+			t.Error("one.ID.Valid(): got false, want true")
 		}
 		if api.CodeOf(three.err) != api.CodeKeyReused {
 			t.Errorf("other content: %+v", three)

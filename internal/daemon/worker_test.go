@@ -96,8 +96,15 @@ func TestWorkerAnnouncesItselfReloadsAndStops(t *testing.T) {
 		ended <- RunWorker(ctx, WorkerOptions{Config: c, Version: "v1", Log: slog.New(slog.DiscardHandler), Getenv: noEnvironment, Reloads: reloads})
 	}()
 	first := listed(t, c, func(list []relay.WorkerRecord) bool { return len(list) == 1 })[0]
-	if first.Version != "v1" || len(first.Channels) != 1 || first.Channels[0].Concurrency != 3 || !first.Sends(1, "sms") {
-		t.Errorf("worker: %+v", first)
+	switch {
+	case first.Version != "v1":
+		t.Errorf(`worker: first.Version: got %q, want "v1"`, first.Version)
+	case len(first.Channels) != 1:
+		t.Errorf("worker: len(first.Channels): got %v, want 1: %+v", len(first.Channels), first.Channels)
+	case first.Channels[0].Concurrency != 3:
+		t.Errorf("worker: first.Channels[0].Concurrency: got %v, want 3", first.Channels[0].Concurrency)
+	case !first.Sends(1, "sms"):
+		t.Error(`worker: first.Sends(1, "sms"): got false, want true`)
 	}
 	if got := get(t, "http://"+c.Listen+"/readyz"); !strings.Contains(got, `"ready":true`) {
 		t.Errorf("readiness: %s", got)

@@ -31,8 +31,15 @@ func TestChangesAfterAcceptanceChangeNothing(t *testing.T) {
 		t.Errorf("%+v", now)
 	}
 	var rows campaign.Rows
-	if _, err := h.store.Rows(s.ID, 0, &rows, nil); err != nil || rows.Len() != 2 || string(rows.Contacts.At(1)) != "34666555666" || string(rows.Values[0].At(1)) != "Grace" {
-		t.Errorf("%v %+v", err, rows)
+	switch _, err := h.store.Rows(s.ID, 0, &rows, nil); {
+	case err != nil:
+		t.Error(err)
+	case rows.Len() != 2:
+		t.Errorf("rows.Len(): got %v, want 2", rows.Len())
+	case string(rows.Contacts.At(1)) != "34666555666":
+		t.Errorf(`rows.Contacts.At(1): got %q, want "34666555666"`, string(rows.Contacts.At(1)))
+	case string(rows.Values[0].At(1)) != "Grace":
+		t.Errorf(`rows.Values[0].At(1): got %q, want "Grace"`, string(rows.Values[0].At(1)))
 	}
 	// The next drop meets the changed campaign.
 	if s := h.drop("next", goodCSV, goodLayout, goodSidecar); s.State != campaign.StateRejected || !strings.Contains(h.report(s), "campaign 7 is disabled") {

@@ -222,8 +222,15 @@ func TestOneBadRowStopsNoOther(t *testing.T) {
 		csv += fmt.Sprintf("346667778%02d,Ada\n", i)
 	}
 	s := h.drop("spring", csv+"34666,Ada,Eve\n", goodLayout, goodSidecar)
-	if s.State != campaign.StateScheduled || s.Rows.Accepted != 20 || s.Rows.Rejected != 1 || s.ProblemCount != 1 {
-		t.Fatalf("%+v", s)
+	switch {
+	case s.State != campaign.StateScheduled:
+		t.Fatalf("s.State: got %v, want %v", s.State, campaign.StateScheduled)
+	case s.Rows.Accepted != 20:
+		t.Fatalf("s.Rows.Accepted: got %v, want 20", s.Rows.Accepted)
+	case s.Rows.Rejected != 1:
+		t.Fatalf("s.Rows.Rejected: got %v, want 1", s.Rows.Rejected)
+	case s.ProblemCount != 1:
+		t.Fatalf("s.ProblemCount: got %v, want 1", s.ProblemCount)
 	}
 	wantParts(t, h.tree("accepted/" + s.FolderName())["status.json"], `"rejected": 1`, "the row has 3 cells and the header 2")
 }

@@ -72,8 +72,15 @@ name_pattern = '(?P<reference>[a-z]+)-(?P<application>\d+)-(?P<campaign>\d+)-(?P
 		t.Errorf("scheduled at %s, want %s", got, want)
 	}
 	s = h.drop("offers-1-7-20260302T1216Z", "phone,name\n34666777888,Ada\n34666777889,Eve\n", "", `{"reference": "sidecar", "delay": "PT1H"}`)
-	if s == nil || s.State != campaign.StateScheduled || s.Reference != "sidecar" || s.CampaignID != 7 {
-		t.Fatalf("with a sidecar it became %+v\n%s", s, h.log)
+	switch {
+	case s == nil:
+		t.Fatal("s: got nil")
+	case s.State != campaign.StateScheduled:
+		t.Fatalf("s.State: got %v, want %v", s.State, campaign.StateScheduled)
+	case s.Reference != "sidecar":
+		t.Fatalf(`s.Reference: got %q, want "sidecar"`, s.Reference)
+	case s.CampaignID != 7:
+		t.Fatalf("s.CampaignID: got %v, want 7", s.CampaignID)
 	}
 	if got, want := s.ScheduledAt, h.clock.Add(3600e9); !got.Equal(want) {
 		t.Errorf("scheduled at %s, want %s", got, want)

@@ -36,8 +36,15 @@ func TestQuietIsNotComplete(t *testing.T) {
 			h.in.Ready(first)
 			h.work()
 			waits := h.in.Waits(h.inbox)
-			if len(h.sendings()) > 0 || len(waits) != 1 || !strings.Contains(waits[0].Reason, c.reason) || waits[0].Name != "spring" {
-				t.Fatalf("%+v\n%s", waits, h.log)
+			switch {
+			case len(h.sendings()) > 0:
+				t.Fatalf("len(h.sendings()): got %v, want 0", len(h.sendings()))
+			case len(waits) != 1:
+				t.Fatalf("len(waits): got %v, want 1: %+v", len(waits), waits)
+			case !strings.Contains(waits[0].Reason, c.reason):
+				t.Fatalf("waits[0].Reason: got %q, want %q in it", waits[0].Reason, c.reason)
+			case waits[0].Name != "spring":
+				t.Fatalf(`waits[0].Name: got %q, want "spring"`, waits[0].Name)
 			}
 			// The same files again are not read again.
 			h.clock = h.clock.Add(30 * time.Minute)
@@ -174,8 +181,15 @@ func TestFullDiskTakesNothingIn(t *testing.T) {
 		h.clock = h.clock.Add(time.Minute)
 	}
 	waits := h.in.Waits(h.inbox)
-	if len(h.sendings()) > 0 || len(waits) != 1 || !strings.Contains(waits[0].Reason, "64 MiB free") || !waits[0].Since.Equal(d.FirstSeen) {
-		t.Fatalf("%+v", waits)
+	switch {
+	case len(h.sendings()) > 0:
+		t.Fatalf("len(h.sendings()): got %v, want 0", len(h.sendings()))
+	case len(waits) != 1:
+		t.Fatalf("len(waits): got %v, want 1: %+v", len(waits), waits)
+	case !strings.Contains(waits[0].Reason, "64 MiB free"):
+		t.Fatalf(`waits[0].Reason: got %q, want "64 MiB free" in it`, waits[0].Reason)
+	case !waits[0].Since.Equal(d.FirstSeen):
+		t.Fatalf("waits[0].Since: got %v, want %v", waits[0].Since, d.FirstSeen)
 	}
 	if said := h.log.lines("drop waits"); len(said) != 1 {
 		t.Errorf("said %d times", len(said))

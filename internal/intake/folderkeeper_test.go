@@ -48,8 +48,15 @@ func TestStatusWhileChecking(t *testing.T) {
 		if s := h.newest("spring"); s != nil && s.State == campaign.StateChecking {
 			if _, err := os.Lstat(filepath.Join(folders.Of(s), report.StatusFile)); err == nil {
 				doc := h.status(s)
-				if doc.State != campaign.StateChecking || doc.ID != s.ID || doc.Messages != nil || doc.Slices != nil {
-					t.Errorf("%+v", doc)
+				switch {
+				case doc.State != campaign.StateChecking:
+					t.Errorf("doc.State: got %v, want %v", doc.State, campaign.StateChecking)
+				case doc.ID != s.ID:
+					t.Errorf("doc.ID: got %v, want %v", doc.ID, s.ID)
+				case doc.Messages != nil:
+					t.Errorf("doc.Messages: got %+v, want none", doc.Messages)
+				case doc.Slices != nil:
+					t.Errorf("doc.Slices: got %+v, want none", doc.Slices)
 				}
 				seen = append(seen, doc.Percent)
 			}
@@ -76,8 +83,15 @@ func TestStatusWhileChecking(t *testing.T) {
 		t.Error("it still counts as being checked")
 	}
 	doc := h.status(s)
-	if doc.State != campaign.StateScheduled || doc.Recipients.Accepted != 100_000 || doc.Slices == nil || len(doc.Slices) != 0 {
-		t.Errorf("%+v", doc)
+	switch {
+	case doc.State != campaign.StateScheduled:
+		t.Errorf("doc.State: got %v, want %v", doc.State, campaign.StateScheduled)
+	case doc.Recipients.Accepted != 100_000:
+		t.Errorf("doc.Recipients.Accepted: got %v, want 100_000", doc.Recipients.Accepted)
+	case doc.Slices == nil:
+		t.Error("doc.Slices: got nil")
+	case len(doc.Slices) != 0:
+		t.Errorf("len(doc.Slices): got %v, want 0: %+v", len(doc.Slices), doc.Slices)
 	}
 }
 

@@ -36,8 +36,15 @@ func TestFilesAreTakenOver(t *testing.T) {
 	}
 	for _, f := range s.Files {
 		now, err := os.Stat(filepath.Join(folders.Of(s), f.Name))
-		if err != nil || now.Size() != f.Size || now.ModTime().UnixNano() != f.ModTime || now.Mode().Perm() != 0o644 {
-			t.Errorf("%s: %v %v", f.Name, now, err)
+		switch {
+		case err != nil:
+			t.Error(err)
+		case now.Size() != f.Size:
+			t.Errorf("now.Size(): got %v, want %v", now.Size(), f.Size)
+		case now.ModTime().UnixNano() != f.ModTime:
+			t.Errorf("now.ModTime().UnixNano(): got %v, want %v", now.ModTime().UnixNano(), f.ModTime)
+		case now.Mode().Perm() != 0o644:
+			t.Errorf("now.Mode().Perm(): got %v, want 0o644", now.Mode().Perm())
 		}
 		if os.SameFile(old, now) {
 			t.Errorf("%s is still the partner's", f.Name)

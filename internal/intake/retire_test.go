@@ -36,17 +36,35 @@ func TestRetire(t *testing.T) {
 	}
 	var report map[string]any
 	text := left[sent.FolderName()+"/report.json"]
-	if err := json.Unmarshal([]byte(text), &report); err != nil || strings.Contains(text, "34666") || strings.Contains(text, "E+10") ||
-		report["state"] != "completed" || report["errorCount"] != 1.0 || report["messages"].(map[string]any)["sent"] != 2.0 {
-		t.Errorf("%v\n%s", err, text)
+	switch err := json.Unmarshal([]byte(text), &report); {
+	case err != nil:
+		t.Error(err)
+	case strings.Contains(text, "34666"):
+		t.Errorf(`text: got %q, want no "34666" in it`, text)
+	case strings.Contains(text, "E+10"):
+		t.Errorf(`text: got %q, want no "E+10" in it`, text)
+	case report["state"] != "completed":
+		t.Errorf(`report["state"]: got %q, want "completed"`, report["state"])
+	case report["errorCount"] != 1.0:
+		t.Errorf(`report["errorCount"]: got %v, want 1.0`, report["errorCount"])
+	case report["messages"].(map[string]any)["sent"] != 2.0:
+		t.Errorf(`report["messages"].(map[string]any)["sent"]: got %v, want 2.0`, report["messages"].(map[string]any)["sent"])
 	}
 	if _, err := h.store.Header(sent.ID); err == nil {
 		t.Error("it is still in the store")
 	}
 	var audit []store.AuditEntry
-	if err := h.store.EachAudit(time.Time{}, func(e store.AuditEntry) error { audit = append(audit, e); return nil }); err != nil ||
-		len(audit) != 1 || audit[0].Who != "daemon" || audit[0].Action != "retention" || audit[0].Sending != sent.ID {
-		t.Errorf("%+v, %v", audit, err)
+	switch err := h.store.EachAudit(time.Time{}, func(e store.AuditEntry) error { audit = append(audit, e); return nil }); {
+	case err != nil:
+		t.Error(err)
+	case len(audit) != 1:
+		t.Errorf("len(audit): got %v, want 1: %+v", len(audit), audit)
+	case audit[0].Who != "daemon":
+		t.Errorf(`audit[0].Who: got %q, want "daemon"`, audit[0].Who)
+	case audit[0].Action != "retention":
+		t.Errorf(`audit[0].Action: got %q, want "retention"`, audit[0].Action)
+	case audit[0].Sending != sent.ID:
+		t.Errorf("audit[0].Sending: got %v, want %v", audit[0].Sending, sent.ID)
 	}
 	if len(h.names("accepted")) != 1 {
 		t.Error("what has not ended is gone too")

@@ -166,8 +166,15 @@ func TestPlaceMatchesTheModel(t *testing.T) {
 			if i > 0 && p.Slot <= placed[i-1].Slot || i > 0 && req.Condition != campaign.FragmentedSlots && p.Slot != placed[i-1].Slot+1 {
 				t.Errorf("slot %d comes after %d", p.Slot, placed[i-1].Slot)
 			}
-			if p.Start.Before(req.T) || !p.Start.Before(req.Until) || p.End.Sub(p.Start) > m.grid.Slot || !p.End.After(p.Start) {
-				t.Errorf("slot %d runs from %s to %s", p.Slot, p.Start, p.End)
+			switch {
+			case p.Start.Before(req.T):
+				t.Errorf("p.Start: got %v, want a time not before %v", p.Start, req.T)
+			case !p.Start.Before(req.Until):
+				t.Errorf("p.Start: got %v, want a time before %v", p.Start, req.Until)
+			case p.End.Sub(p.Start) > m.grid.Slot:
+				t.Errorf("p.End.Sub(p.Start): got %v, want at most %v", p.End.Sub(p.Start), m.grid.Slot)
+			case !p.End.After(p.Start):
+				t.Errorf("p.End: got %v, want a time after %v", p.End, p.Start)
 			}
 		}
 		if everyone != req.Recipients {
@@ -212,8 +219,17 @@ func TestSlicesCoverEveryRowOnce(t *testing.T) {
 		}
 		next := uint32(0)
 		for i, s := range Slices(placed) {
-			if s.First != next || s.Rows != placed[i].Recipients || s.Recipients != s.Rows || !s.Start.Equal(placed[i].Start) || !s.End.Equal(placed[i].End) {
-				t.Fatalf("slice %d is %+v", i, s)
+			switch {
+			case s.First != next:
+				t.Fatalf("s.First: got %v, want %v", s.First, next)
+			case s.Rows != placed[i].Recipients:
+				t.Fatalf("s.Rows: got %v, want %v", s.Rows, placed[i].Recipients)
+			case s.Recipients != s.Rows:
+				t.Fatalf("s.Recipients: got %v, want %v", s.Recipients, s.Rows)
+			case !s.Start.Equal(placed[i].Start):
+				t.Fatalf("s.Start: got %v, want %v", s.Start, placed[i].Start)
+			case !s.End.Equal(placed[i].End):
+				t.Fatalf("s.End: got %v, want %v", s.End, placed[i].End)
 			}
 			next += s.Rows
 		}

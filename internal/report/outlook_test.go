@@ -26,8 +26,15 @@ func TestEstimateKnowsWindowsAndWaits(t *testing.T) {
 	if !got.EstimatedEnd.IsZero() {
 		t.Errorf("estimated end %s while the sending waits; want none", got.EstimatedEnd)
 	}
-	if w := got.WaitsFor; w == nil || w.Reason != "channel c is held: bad words" || !w.Since.Equal(now) || !w.Until.Equal(now.Add(time.Minute)) {
-		t.Errorf("waits for %+v", w)
+	switch w := got.WaitsFor; {
+	case w == nil:
+		t.Error("w: got nil")
+	case w.Reason != "channel c is held: bad words":
+		t.Errorf(`w.Reason: got %q, want "channel c is held: bad words"`, w.Reason)
+	case !w.Since.Equal(now):
+		t.Errorf("w.Since: got %v, want %v", w.Since, now)
+	case !w.Until.Equal(now.Add(time.Minute)):
+		t.Errorf("w.Until: got %v, want %v", w.Until, now.Add(time.Minute))
 	}
 }
 

@@ -84,8 +84,15 @@ func TestEveryRowAndMessageHasOneLine(t *testing.T) {
 	}
 	// The counts of report.json are the lines of results.csv.
 	m := Report(l.s, nil, l.counts).Messages
-	if m.Sent != outcomes["sent"] || m.Failed != outcomes["failed"] || m.Rejected != outcomes["rejected"] || m.Duplicate != outcomes["duplicate"] {
-		t.Errorf("report.json counts %+v, results.csv has %v", m, outcomes)
+	switch {
+	case m.Sent != outcomes["sent"]:
+		t.Errorf("m.Sent: got %v, want %v", m.Sent, outcomes["sent"])
+	case m.Failed != outcomes["failed"]:
+		t.Errorf("m.Failed: got %v, want %v", m.Failed, outcomes["failed"])
+	case m.Rejected != outcomes["rejected"]:
+		t.Errorf("m.Rejected: got %v, want %v", m.Rejected, outcomes["rejected"])
+	case m.Duplicate != outcomes["duplicate"]:
+		t.Errorf("m.Duplicate: got %v, want %v", m.Duplicate, outcomes["duplicate"])
 	}
 }
 

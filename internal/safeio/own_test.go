@@ -63,8 +63,15 @@ func TestOwn(t *testing.T) {
 		t.Errorf("%q %v", text, err)
 	}
 	after, err := os.Stat(path)
-	if err != nil || !ours(after) || after.Mode().Perm() != 0o644 || !after.ModTime().Equal(old) {
-		t.Errorf("%v %v", after, err)
+	switch {
+	case err != nil:
+		t.Error(err)
+	case !ours(after):
+		t.Error("ours(after): got false, want true")
+	case after.Mode().Perm() != 0o644:
+		t.Errorf("after.Mode().Perm(): got %v, want 0o644", after.Mode().Perm())
+	case !after.ModTime().Equal(old):
+		t.Errorf("after.ModTime(): got %v, want %v", after.ModTime(), old)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 1 {

@@ -19,8 +19,19 @@ func TestSendsWhatIsDue(t *testing.T) {
 			t.Fatalf("%d messages went out; want 10", len(got))
 		}
 		m := got[0]
-		if m.Reference != "ref" || m.Number != 1 || m.Attempt != 1 || m.ContactCode == "" || m.ChannelType != "c" || len(m.Content) == 0 {
-			t.Errorf("message %+v", m)
+		switch {
+		case m.Reference != "ref":
+			t.Errorf(`m.Reference: got %q, want "ref"`, m.Reference)
+		case m.Number != 1:
+			t.Errorf("m.Number: got %v, want 1", m.Number)
+		case m.Attempt != 1:
+			t.Errorf("m.Attempt: got %v, want 1", m.Attempt)
+		case m.ContactCode == "":
+			t.Error(`m.ContactCode: got ""`)
+		case m.ChannelType != "c":
+			t.Errorf(`m.ChannelType: got %q, want "c"`, m.ChannelType)
+		case len(m.Content) == 0:
+			t.Error("len(m.Content): got 0")
 		}
 	})
 }

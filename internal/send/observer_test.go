@@ -63,8 +63,15 @@ func TestWhatIsTold(t *testing.T) {
 		if n, of := r.InFlight(), r.InFlightOf(id); n == 0 || n != of || r.InFlightOf("20000101-000099") != 0 {
 			t.Errorf("in flight %d, of the sending %d", n, of)
 		}
-		if s := r.Channels(); len(s) != 1 || s[0].Sendings != 1 || s[0].Name != "c" || s[0].Application != 1 {
-			t.Errorf("channels %+v", s)
+		switch s := r.Channels(); {
+		case len(s) != 1:
+			t.Errorf("len(s): got %v, want 1: %+v", len(s), s)
+		case s[0].Sendings != 1:
+			t.Errorf("s[0].Sendings: got %v, want 1", s[0].Sendings)
+		case s[0].Name != "c":
+			t.Errorf(`s[0].Name: got %q, want "c"`, s[0].Name)
+		case s[0].Application != 1:
+			t.Errorf("s[0].Application: got %v, want 1", s[0].Application)
 		}
 		time.Sleep(time.Minute)
 		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 8)
@@ -74,8 +81,15 @@ func TestWhatIsTold(t *testing.T) {
 		if diff := cmp.Diff(want, c.recorded); diff != "" {
 			t.Errorf("recorded (-want +got):\n%s", diff)
 		}
-		if c.attempted != 10 || c.longest != 30*time.Millisecond || c.latest < 30*time.Millisecond || c.latest > time.Second {
-			t.Errorf("observed %d attempts, at most %v late, at most %v long", c.attempted, c.latest, c.longest)
+		switch {
+		case c.attempted != 10:
+			t.Errorf("c.attempted: got %v, want 10", c.attempted)
+		case c.longest != 30*time.Millisecond:
+			t.Errorf("c.longest: got %v, want %v", c.longest, 30*time.Millisecond)
+		case c.latest < 30*time.Millisecond:
+			t.Errorf("c.latest: got %v, want at least %v", c.latest, 30*time.Millisecond)
+		case c.latest > time.Second:
+			t.Errorf("c.latest: got %v, want at most %v", c.latest, time.Second)
 		}
 		mu.Lock()
 		defer mu.Unlock()

@@ -192,8 +192,17 @@ func TestBusyRecipientIsRetriedOverHours(t *testing.T) {
 		for _, m := range r.ch.sent() {
 			at = append(at, m.at.Sub(begin).Truncate(time.Minute))
 		}
-		if len(at) < 12 || len(at) > 15 || at[1] != time.Minute || at[2] < 6*time.Minute || at[2] > 7*time.Minute {
-			t.Errorf("attempts after %v; want 1m, 5m, 15m, then every 30m", at)
+		switch {
+		case len(at) < 12:
+			t.Errorf("len(at): got %v, want at least 12", len(at))
+		case len(at) > 15:
+			t.Errorf("len(at): got %v, want at most 15", len(at))
+		case at[1] != time.Minute:
+			t.Errorf("at[1]: got %v, want %v", at[1], time.Minute)
+		case at[2] < 6*time.Minute:
+			t.Errorf("at[2]: got %v, want at least %v", at[2], 6*time.Minute)
+		case at[2] > 7*time.Minute:
+			t.Errorf("at[2]: got %v, want at most %v", at[2], 7*time.Minute)
 		}
 	})
 }

@@ -173,8 +173,15 @@ func TestUnslicedExpires(t *testing.T) {
 		id := r.accept(campaign.Sending{MaxLateness: 10 * time.Second}, 100)
 		time.Sleep(time.Minute)
 		state, counts := r.store.state(id)
-		if state != campaign.StateCompleted || counts[campaign.Sent] < 10 || counts[campaign.Sent] > 12 || counts[campaign.Sent]+counts[campaign.Expired] != 100 {
-			t.Errorf("state %s, counts %v; want 10 to 12 sent, the others expired", state, counts)
+		switch {
+		case state != campaign.StateCompleted:
+			t.Errorf("state: got %v, want %v", state, campaign.StateCompleted)
+		case counts[campaign.Sent] < 10:
+			t.Errorf("counts[campaign.Sent]: got %v, want at least 10", counts[campaign.Sent])
+		case counts[campaign.Sent] > 12:
+			t.Errorf("counts[campaign.Sent]: got %v, want at most 12", counts[campaign.Sent])
+		case counts[campaign.Sent]+counts[campaign.Expired] != 100:
+			t.Errorf("counts[campaign.Sent]+counts[campaign.Expired]: got %v, want 100", counts[campaign.Sent]+counts[campaign.Expired])
 		}
 		if n := uint64(len(r.ch.sent())); n != counts[campaign.Sent] {
 			t.Errorf("%d went out, %d recorded", n, counts[campaign.Sent])

@@ -169,8 +169,15 @@ func TestMessagesInOrder(t *testing.T) {
 		id := r.accept(campaign.Sending{Contents: contents}, 9000)
 		time.Sleep(time.Minute)
 		state, counts := r.store.state(id)
-		if state != campaign.StateCompleted || counts[campaign.Sent] != 26998 || counts[campaign.Failed] != 1 || counts[campaign.Skipped] != 1 {
-			t.Errorf("state %s, counts %v; want 26998 sent, 1 failed, 1 skipped", state, counts)
+		switch {
+		case state != campaign.StateCompleted:
+			t.Errorf("state: got %v, want %v", state, campaign.StateCompleted)
+		case counts[campaign.Sent] != 26998:
+			t.Errorf("counts[campaign.Sent]: got %v, want 26998", counts[campaign.Sent])
+		case counts[campaign.Failed] != 1:
+			t.Errorf("counts[campaign.Failed]: got %v, want 1", counts[campaign.Failed])
+		case counts[campaign.Skipped] != 1:
+			t.Errorf("counts[campaign.Skipped]: got %v, want 1", counts[campaign.Skipped])
 		}
 		last := map[string]int{}
 		for _, m := range r.ch.sent() {
@@ -215,8 +222,15 @@ func TestSuppressedAtTheLastMoment(t *testing.T) {
 		r.store.mu.Unlock()
 		time.Sleep(2 * time.Minute)
 		state, counts := r.store.state(id)
-		if state != campaign.StateCompleted || counts[campaign.Suppressed] != 1 || counts[campaign.Skipped] != 1 || counts[campaign.Sent] != 4 {
-			t.Errorf("state %s, counts %v; want 4 sent, 1 suppressed, 1 skipped", state, counts)
+		switch {
+		case state != campaign.StateCompleted:
+			t.Errorf("state: got %v, want %v", state, campaign.StateCompleted)
+		case counts[campaign.Suppressed] != 1:
+			t.Errorf("counts[campaign.Suppressed]: got %v, want 1", counts[campaign.Suppressed])
+		case counts[campaign.Skipped] != 1:
+			t.Errorf("counts[campaign.Skipped]: got %v, want 1", counts[campaign.Skipped])
+		case counts[campaign.Sent] != 4:
+			t.Errorf("counts[campaign.Sent]: got %v, want 4", counts[campaign.Sent])
 		}
 		for _, m := range r.ch.sent() {
 			if m.ContactCode == "34600000001" {
@@ -280,8 +294,15 @@ func TestHoldChannel(t *testing.T) {
 		id := r.accept(campaign.Sending{}, 100)
 		time.Sleep(time.Second)
 		held := r.HeldChannels()
-		if len(held) != 1 || held[0].Reason != "the token is refused" || held[0].Name != "c" || held[0].Application != 1 {
-			t.Fatalf("held channels %+v", held)
+		switch {
+		case len(held) != 1:
+			t.Fatalf("len(held): got %v, want 1: %+v", len(held), held)
+		case held[0].Reason != "the token is refused":
+			t.Fatalf(`held[0].Reason: got %q, want "the token is refused"`, held[0].Reason)
+		case held[0].Name != "c":
+			t.Fatalf(`held[0].Name: got %q, want "c"`, held[0].Name)
+		case held[0].Application != 1:
+			t.Fatalf("held[0].Application: got %v, want 1", held[0].Application)
 		}
 		if n := len(r.ch.sent()); n > 4 {
 			t.Errorf("%d messages met the refusal; want no more than were under way", n)

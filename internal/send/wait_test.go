@@ -29,8 +29,15 @@ func TestQuotaOfADayExpiresNothing(t *testing.T) {
 		id := r.accept(campaign.Sending{}, 20)
 		time.Sleep(time.Hour)
 		w, ok := r.Wait(id)
-		if !ok || !strings.Contains(w.Reason, "daily_contacts is reached") || w.Since.IsZero() || w.Until.Before(r.now().Add(22*time.Hour)) {
-			t.Errorf("wait %+v; want the quota, until tomorrow", w)
+		switch {
+		case !ok:
+			t.Error("ok: got false, want true")
+		case !strings.Contains(w.Reason, "daily_contacts is reached"):
+			t.Errorf(`w.Reason: got %q, want "daily_contacts is reached" in it`, w.Reason)
+		case w.Since.IsZero():
+			t.Error("w.Since: got none")
+		case w.Until.Before(r.now().Add(22 * time.Hour)):
+			t.Errorf("w.Until: got %v, want a time not before %v", w.Until, r.now().Add(22*time.Hour))
 		}
 		time.Sleep(5 * 24 * time.Hour)
 		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 20)
@@ -69,8 +76,17 @@ func TestWhatAClosedWindowLeavesWaitsOverTheWeekend(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		w, ok := r.Wait(id)
 		monday := time.Date(2000, 1, 3, 9, 0, 0, 0, time.UTC)
-		if closed := monday.Add(-37 * time.Hour); !ok || !strings.Contains(w.Reason, "windows are closed") || !w.Until.Equal(monday) || w.Since.Before(closed) || w.Since.After(closed.Add(time.Second)) {
-			t.Errorf("wait %+v; want the closed windows since Saturday 20:00, until Monday 9:00", w)
+		switch closed := monday.Add(-37 * time.Hour); {
+		case !ok:
+			t.Error("ok: got false, want true")
+		case !strings.Contains(w.Reason, "windows are closed"):
+			t.Errorf(`w.Reason: got %q, want "windows are closed" in it`, w.Reason)
+		case !w.Until.Equal(monday):
+			t.Errorf("w.Until: got %v, want %v", w.Until, monday)
+		case w.Since.Before(closed):
+			t.Errorf("w.Since: got %v, want a time not before %v", w.Since, closed)
+		case w.Since.After(closed.Add(time.Second)):
+			t.Errorf("w.Since: got %v, want a time not after %v", w.Since, closed.Add(time.Second))
 		}
 		time.Sleep(42 * time.Hour)
 		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 5000)

@@ -114,8 +114,15 @@ func FuzzPosition(f *testing.F) {
 	f.Add([]byte{}, 0)
 	f.Fuzz(func(t *testing.T, data []byte, offset int) {
 		line, column := position(data, offset)
-		if line < 1 || column < 1 || line > len(data)+1 || column > utf8.RuneCount(data)+1 {
-			t.Errorf("Position(%q, %d) = %d:%d", data, offset, line, column)
+		switch {
+		case line < 1:
+			t.Errorf("offset %d: line: got %v, want at least 1", offset, line)
+		case column < 1:
+			t.Errorf("offset %d: column: got %v, want at least 1", offset, column)
+		case line > len(data)+1:
+			t.Errorf("offset %d: line: got %v, want at most %v", offset, line, len(data)+1)
+		case column > utf8.RuneCount(data)+1:
+			t.Errorf("offset %d: column: got %v, want at most %v", offset, column, utf8.RuneCount(data)+1)
 		}
 	})
 }

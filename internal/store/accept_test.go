@@ -84,8 +84,17 @@ func TestDryRunBooksNothing(t *testing.T) {
 	d := draft{rows: 25, dryRun: true, digest: digestA, at: time.Now().Add(time.Hour).Truncate(time.Minute)}
 	a := accept(t, s, d, grid)
 	head, list, counts, err := s.Load(a.ID)
-	if err != nil || head.State != campaign.StateCompleted || head.FinishedAt.IsZero() || len(list) != 3 || counts != (campaign.Counts{}) {
-		t.Errorf("dry run: %+v, %v, %v, %v", head, list, counts, err)
+	switch {
+	case err != nil:
+		t.Errorf("dry run: %v", err)
+	case head.State != campaign.StateCompleted:
+		t.Errorf("dry run: head.State: got %v, want %v", head.State, campaign.StateCompleted)
+	case head.FinishedAt.IsZero():
+		t.Error("dry run: head.FinishedAt: got none")
+	case len(list) != 3:
+		t.Errorf("dry run: len(list): got %v, want 3: %+v", len(list), list)
+	case counts != (campaign.Counts{}):
+		t.Errorf("dry run: counts: got %v, want %v", counts, (campaign.Counts{}))
 	}
 	reserved, err := s.Reserved(1, grid.Slot, grid.Number(d.at), 5)
 	if err != nil || !cmp.Equal(reserved, make([]uint32, 5)) {

@@ -113,8 +113,19 @@ func TestRetries(t *testing.T) {
 		t.Errorf("due %v, next %v, %v", ids, next, err)
 	}
 	got, err := s.Retries(head.ID)
-	if err != nil || len(got) != 3 || got[0].Row != 2 || got[2].Row != 0 || got[1].Code != "503" || !got[1].NextAt.Equal(at.Add(-time.Minute)) {
-		t.Errorf("retries %+v, %v", got, err)
+	switch {
+	case err != nil:
+		t.Error(err)
+	case len(got) != 3:
+		t.Errorf("len(got): got %v, want 3: %+v", len(got), got)
+	case got[0].Row != 2:
+		t.Errorf("got[0].Row: got %v, want 2", got[0].Row)
+	case got[2].Row != 0:
+		t.Errorf("got[2].Row: got %v, want 0", got[2].Row)
+	case got[1].Code != "503":
+		t.Errorf(`got[1].Code: got %q, want "503"`, got[1].Code)
+	case !got[1].NextAt.Equal(at.Add(-time.Minute)):
+		t.Errorf("got[1].NextAt: got %v, want %v", got[1].NextAt, at.Add(-time.Minute))
 	}
 	commit(t, s, entry(head.ID, 2, 1, campaign.InFlight, 2))
 	again := entry(head.ID, 2, 1, campaign.Retrying, 2)
@@ -134,8 +145,15 @@ func TestRetries(t *testing.T) {
 	}
 	// The detail of the last attempt remains readable.
 	if err := s.EachChunk(head.ID, func(_ *campaign.Rows, _ []campaign.MessageStatus, entries []campaign.Entry) error {
-		if e := entries[0]; e.Row != 0 || e.Outcome != campaign.Expired || e.Detail != "busy" || e.Attempts != 1 {
-			t.Errorf("entry %+v", e)
+		switch e := entries[0]; {
+		case e.Row != 0:
+			t.Errorf("e.Row: got %v, want 0", e.Row)
+		case e.Outcome != campaign.Expired:
+			t.Errorf("e.Outcome: got %v, want %v", e.Outcome, campaign.Expired)
+		case e.Detail != "busy":
+			t.Errorf(`e.Detail: got %q, want "busy"`, e.Detail)
+		case e.Attempts != 1:
+			t.Errorf("e.Attempts: got %v, want 1", e.Attempts)
 		}
 		return nil
 	}); err != nil {

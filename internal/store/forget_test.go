@@ -36,15 +36,33 @@ func TestForget(t *testing.T) {
 
 	places := []Place{{1, "cloud_api"}}
 	got, err := s.Forget(t.Context(), "+34 600-000-003", places)
-	if err != nil || got.InFlight != 1 || got.Suppressed != 0 || got.Unknown != 1 || len(got.Sendings) != 4 {
-		t.Errorf("first %+v, %v", got, err)
+	switch {
+	case err != nil:
+		t.Error(err)
+	case got.InFlight != 1:
+		t.Errorf("got.InFlight: got %v, want 1", got.InFlight)
+	case got.Suppressed != 0:
+		t.Errorf("got.Suppressed: got %v, want 0", got.Suppressed)
+	case got.Unknown != 1:
+		t.Errorf("got.Unknown: got %v, want 1", got.Unknown)
+	case len(got.Sendings) != 4:
+		t.Errorf("len(got.Sendings): got %v, want 4: %+v", len(got.Sendings), got.Sendings)
 	}
 	result := entry(open.ID, 3, 1, campaign.Sent, 1)
 	result.Provider = "wamid.of." + number
 	commit(t, s, result)
 	got, err = s.Forget(t.Context(), "+34 600-000-003", places)
-	if err != nil || got.InFlight != 0 || got.Suppressed != 1 || got.Unknown != 0 || len(got.Sendings) != 1 {
-		t.Errorf("second %+v, %v", got, err)
+	switch {
+	case err != nil:
+		t.Error(err)
+	case got.InFlight != 0:
+		t.Errorf("got.InFlight: got %v, want 0", got.InFlight)
+	case got.Suppressed != 1:
+		t.Errorf("got.Suppressed: got %v, want 1", got.Suppressed)
+	case got.Unknown != 0:
+		t.Errorf("got.Unknown: got %v, want 0", got.Unknown)
+	case len(got.Sendings) != 1:
+		t.Errorf("len(got.Sendings): got %v, want 1: %+v", len(got.Sendings), got.Sendings)
 	}
 	wantCounts(t, s, open.ID, map[campaign.Outcome]uint64{campaign.Sent: 1, campaign.Suppressed: 1, campaign.Pending: 10})
 	wantCounts(t, s, maybe.ID, map[campaign.Outcome]uint64{campaign.Unknown: 1, campaign.Pending: 5})
@@ -69,8 +87,15 @@ func TestForget(t *testing.T) {
 	}
 	for _, id := range []campaign.ID{done.ID, open.ID, maybe.ID} { // packed columns hide it from a search of bytes
 		if err := s.EachChunk(id, func(rows *campaign.Rows, _ []campaign.MessageStatus, entries []campaign.Entry) error {
-			if string(rows.Contacts.At(3)) != "" || string(rows.Values[0].At(3)) != "" || string(rows.Contacts.At(4)) != "34600000004" || rows.Lines[3] != 5 {
-				t.Errorf("row 3 of %s is %q, %q; row 4 %q", id, rows.Contacts.At(3), rows.Values[0].At(3), rows.Contacts.At(4))
+			switch {
+			case string(rows.Contacts.At(3)) != "":
+				t.Errorf("%s: rows.Contacts.At(3): got %q, want none", id, string(rows.Contacts.At(3)))
+			case string(rows.Values[0].At(3)) != "":
+				t.Errorf("%s: rows.Values[0].At(3): got %q, want none", id, string(rows.Values[0].At(3)))
+			case string(rows.Contacts.At(4)) != "34600000004":
+				t.Errorf(`%s: rows.Contacts.At(4): got %q, want "34600000004"`, id, string(rows.Contacts.At(4)))
+			case rows.Lines[3] != 5:
+				t.Errorf("%s: rows.Lines[3]: got %v, want 5", id, rows.Lines[3])
 			}
 			for _, e := range entries {
 				if e.Row == 3 && e.Provider != "" {

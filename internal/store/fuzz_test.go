@@ -174,8 +174,15 @@ func TestChunkKeepsEverything(t *testing.T) {
 			}
 			return out
 		}
-		if diff := cmp.Diff(text(rows), text(&got)); diff != "" || !cmp.Equal(rows.Lines, got.Lines) || !cmp.Equal(rows.Channels, got.Channels) || got.First != rows.First {
-			t.Fatal(diff)
+		switch diff := cmp.Diff(text(rows), text(&got)); {
+		case diff != "":
+			t.Fatalf("-want +got:\n%s", diff)
+		case !cmp.Equal(rows.Lines, got.Lines):
+			t.Fatalf("rows.Lines: got %v, want %v", rows.Lines, got.Lines)
+		case !cmp.Equal(rows.Channels, got.Channels):
+			t.Fatalf("rows.Channels: got %v, want %v", rows.Channels, got.Channels)
+		case got.First != rows.First:
+			t.Fatalf("got.First: got %v, want %v", got.First, rows.First)
 		}
 	})
 }

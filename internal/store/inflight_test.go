@@ -37,8 +37,15 @@ func TestMessagesOfRemoteChannelsStayInFlight(t *testing.T) {
 		if m.HandOut != want {
 			t.Errorf("row %d: batch %d, want %d", i, m.HandOut, want)
 		}
-		if key := campaign.Key(id, head.Tag, m.Line, 1); m.Row != uint32(i) || m.Key != key || m.Status.Attempts() != 1 || m.ContactCode == "" {
-			t.Errorf("row %d: %+v, want key %s", i, m, key)
+		switch key := campaign.Key(id, head.Tag, m.Line, 1); {
+		case m.Row != uint32(i):
+			t.Errorf("m.Row: got %v, want %v", m.Row, uint32(i))
+		case m.Key != key:
+			t.Errorf("m.Key: got %v, want %v", m.Key, key)
+		case m.Status.Attempts() != 1:
+			t.Errorf("m.Status.Attempts(): got %v, want 1", m.Status.Attempts())
+		case m.ContactCode == "":
+			t.Error(`m.ContactCode: got ""`)
 		}
 	}
 	// A result forgets the batch.

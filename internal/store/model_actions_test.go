@@ -85,8 +85,15 @@ func (m *model) resend(rt *rapid.T) {
 	k.finalizedAs = campaign.Pending
 	if k.state == campaign.StateCompleted {
 		head, err := m.s.Header(id)
-		if err != nil || !head.State.Active() || head.Filed || !head.FinishedAt.IsZero() {
-			rt.Fatalf("after resend: %+v, %v", head, err)
+		switch {
+		case err != nil:
+			rt.Fatalf("after resend: %v", err)
+		case !head.State.Active():
+			rt.Fatal("after resend: head.State.Active(): got false, want true")
+		case head.Filed:
+			rt.Fatal("after resend: head.Filed: got true, want false")
+		case !head.FinishedAt.IsZero():
+			rt.Fatalf("after resend: head.FinishedAt: got %v, want none", head.FinishedAt)
 		}
 		k.state = head.State
 	}

@@ -52,8 +52,15 @@ func (m *model) reschedule(rt *rapid.T) {
 		return
 	}
 	head, list, _, err := m.s.Load(id)
-	if err != nil || !head.ScheduledAt.Equal(at) || head.Sliced != (terms.Grid != nil) || cmp.Diff(after, list) != "" {
-		rt.Fatalf("after a reschedule: %+v, %+v, %v", head, list, err)
+	switch {
+	case err != nil:
+		rt.Fatalf("after a reschedule: %v", err)
+	case !head.ScheduledAt.Equal(at):
+		rt.Fatalf("after a reschedule: head.ScheduledAt: got %v, want %v", head.ScheduledAt, at)
+	case head.Sliced != (terms.Grid != nil):
+		rt.Fatalf("after a reschedule: head.Sliced: got %v, want %v", head.Sliced, (terms.Grid != nil))
+	case cmp.Diff(after, list) != "":
+		rt.Fatalf("after a reschedule: -want +got:\n%s", cmp.Diff(after, list))
 	}
 	k.scheduled, k.sliced = at, head.Sliced
 }

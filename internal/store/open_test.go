@@ -238,8 +238,15 @@ func TestOpenVersion2(t *testing.T) {
 	}
 	id := all[2].ID
 	retries, err := s.Retries(id)
-	if err != nil || len(retries) != 2 || !retries[0].MaybeDelivered || retries[0].Detail != "timeout" {
-		t.Errorf("retries %+v, %v", retries, err)
+	switch {
+	case err != nil:
+		t.Error(err)
+	case len(retries) != 2:
+		t.Errorf("len(retries): got %v, want 2: %+v", len(retries), retries)
+	case !retries[0].MaybeDelivered:
+		t.Error("retries[0].MaybeDelivered: got false, want true")
+	case retries[0].Detail != "timeout":
+		t.Errorf(`retries[0].Detail: got %q, want "timeout"`, retries[0].Detail)
 	}
 	if got, err := s.Recover(func(int64, string) bool { return true }); err != nil || got.Retried != 1 {
 		t.Errorf("recover: %+v, %v", got, err)

@@ -89,8 +89,15 @@ func TestReceiptsWithoutAKeyAreMatchedLater(t *testing.T) {
 		t.Errorf("results %v, %v", results, err)
 	}
 	results, left, err := s.MatchReceipts(time.Unix(0, 0))
-	if err != nil || left != 2 || len(results) != 1 || results[0].Application != head.ApplicationID {
-		t.Errorf("matched %v, left %d, %v", results, left, err)
+	switch {
+	case err != nil:
+		t.Error(err)
+	case left != 2:
+		t.Errorf("left: got %v, want 2", left)
+	case len(results) != 1:
+		t.Errorf("len(results): got %v, want 1: %+v", len(results), results)
+	case results[0].Application != head.ApplicationID:
+		t.Errorf("results[0].Application: got %v, want %v", results[0].Application, head.ApplicationID)
 	}
 	got, err := s.Deliveries(head.ID, 0, 100)
 	want := []campaign.Delivery{{Line: 5, Message: 1, State: campaign.Read, At: time.Unix(50, 0).UTC(), Code: "c", Detail: "d"}}

@@ -130,8 +130,15 @@ func TestResendUnknownAndFailed(t *testing.T) {
 		t.Errorf("due: %v, %v", ids, err)
 	}
 	_, list, _, _ := s.Load(head.ID)
-	if len(list) != 1 || list[0].Sliced() || time.Since(list[0].Start) > time.Minute || list[0].Recipients != 2 {
-		t.Errorf("slices %+v", list)
+	switch {
+	case len(list) != 1:
+		t.Errorf("len(list): got %v, want 1: %+v", len(list), list)
+	case list[0].Sliced():
+		t.Error("list[0].Sliced(): got true, want false")
+	case time.Since(list[0].Start) > time.Minute:
+		t.Errorf("time.Since(list[0].Start): got %v, want at most %v", time.Since(list[0].Start), time.Minute)
+	case list[0].Recipients != 2:
+		t.Errorf("list[0].Recipients: got %v, want 2", list[0].Recipients)
 	}
 	verify(t, s)
 	canceled := accept(t, s, draft{rows: 1}, nil)

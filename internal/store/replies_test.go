@@ -42,8 +42,15 @@ func TestRepliesFindTheirSending(t *testing.T) {
 		}
 		return list
 	}
-	if got := replies(second); len(got) != 1 || got[0].Text != "yes" || got[0].Line != 3 || got[0].ContactCode != "34600000001" {
-		t.Errorf("replies to the newest %+v", got)
+	switch got := replies(second); {
+	case len(got) != 1:
+		t.Errorf("len(got): got %v, want 1: %+v", len(got), got)
+	case got[0].Text != "yes":
+		t.Errorf(`got[0].Text: got %q, want "yes"`, got[0].Text)
+	case got[0].Line != 3:
+		t.Errorf("got[0].Line: got %v, want 3", got[0].Line)
+	case got[0].ContactCode != "34600000001":
+		t.Errorf(`got[0].ContactCode: got %q, want "34600000001"`, got[0].ContactCode)
 	}
 	if got := replies(first); len(got) != 1 || got[0].ID != "b" || got[0].Line != 4 {
 		t.Errorf("replies to the first %+v", got)
@@ -53,8 +60,15 @@ func TestRepliesFindTheirSending(t *testing.T) {
 		t.Errorf("stale reports %v, %v", stale, err)
 	}
 	match(now().Add(time.Second), MatchedReplies{Unmatched: 2})
-	if deleted, since, waiting, err := s.UnmatchedReplies(); deleted != 2 || since.IsZero() || waiting != 0 || err != nil {
-		t.Errorf("%d deleted since %s, %d waiting, %v", deleted, since, waiting, err)
+	switch deleted, since, waiting, err := s.UnmatchedReplies(); {
+	case deleted != 2:
+		t.Errorf("deleted: got %v, want 2", deleted)
+	case since.IsZero():
+		t.Error("since: got none")
+	case waiting != 0:
+		t.Errorf("waiting: got %v, want 0", waiting)
+	case err != nil:
+		t.Error(err)
 	}
 	verify(t, s)
 	if _, err := s.Remove(second); err != nil {

@@ -40,8 +40,15 @@ func TestEachResult(t *testing.T) {
 		return counts, last
 	}
 	counts, last := results()
-	if counts[campaign.Sent] != rows-2 || counts[campaign.Failed] != 1 || counts.Final() != rows-1 || !last.Equal(at.Add((rows-1)*time.Millisecond)) {
-		t.Errorf("%v, the last at %v", counts, last)
+	switch {
+	case counts[campaign.Sent] != rows-2:
+		t.Errorf("counts[campaign.Sent]: got %v, want %v", counts[campaign.Sent], rows-2)
+	case counts[campaign.Failed] != 1:
+		t.Errorf("counts[campaign.Failed]: got %v, want 1", counts[campaign.Failed])
+	case counts.Final() != rows-1:
+		t.Errorf("counts.Final(): got %v, want %v", counts.Final(), rows-1)
+	case !last.Equal(at.Add((rows - 1) * time.Millisecond)):
+		t.Errorf("last: got %v, want %v", last, at.Add((rows-1)*time.Millisecond))
 	}
 	// A retried message gives another result; the earlier one is kept.
 	again := entry(head.ID, 6, 1, campaign.InFlight, 2)

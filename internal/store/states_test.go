@@ -80,8 +80,17 @@ func TestSendingsFilter(t *testing.T) {
 		t.Errorf("before nothing: %v", err)
 	}
 	st, err := s.Stats()
-	if err != nil || st.Sendings[campaign.StateRejected] != 4 || st.Sendings[campaign.StateScheduled] != 8 || st.Messages[campaign.Pending] != 16 || st.FileBytes == 0 {
-		t.Errorf("stats: %+v, %v", st, err)
+	switch {
+	case err != nil:
+		t.Errorf("stats: %v", err)
+	case st.Sendings[campaign.StateRejected] != 4:
+		t.Errorf("stats: st.Sendings[campaign.StateRejected]: got %v, want 4", st.Sendings[campaign.StateRejected])
+	case st.Sendings[campaign.StateScheduled] != 8:
+		t.Errorf("stats: st.Sendings[campaign.StateScheduled]: got %v, want 8", st.Sendings[campaign.StateScheduled])
+	case st.Messages[campaign.Pending] != 16:
+		t.Errorf("stats: st.Messages[campaign.Pending]: got %v, want 16", st.Messages[campaign.Pending])
+	case st.FileBytes == 0:
+		t.Error("stats: st.FileBytes: got 0")
 	}
 }
 

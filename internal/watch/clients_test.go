@@ -205,9 +205,17 @@ func TestTwoLinks(t *testing.T) {
 		b.pass(3 * time.Second)
 		b.want("a", "refused")
 		d := b.first("refused", "a").drop
-		if d.CSV != nil || len(d.Others) != 1 || d.Others[0].Name != "a.csv" || d.Layout == nil ||
-			troubles(d) != "a.csv: has 2 names (hard links); put a file here that has one, such as a copy" {
-			t.Errorf("the drop is %+v: %s", d, troubles(d))
+		switch {
+		case d.CSV != nil:
+			t.Errorf("d.CSV: got %+v, want none", d.CSV)
+		case len(d.Others) != 1:
+			t.Errorf("len(d.Others): got %v, want 1: %+v", len(d.Others), d.Others)
+		case d.Others[0].Name != "a.csv":
+			t.Errorf(`d.Others[0].Name: got %q, want "a.csv"`, d.Others[0].Name)
+		case d.Layout == nil:
+			t.Error("d.Layout: got nil")
+		case troubles(d) != "a.csv: has 2 names (hard links); put a file here that has one, such as a copy":
+			t.Errorf(`troubles(d): got %q, want "a.csv: has 2 names (hard links); put a file here that has one, such as a copy"`, troubles(d))
 		}
 		b.do(os.Remove(b.path("elsewhere.bin")))
 		b.pass(5 * time.Second)

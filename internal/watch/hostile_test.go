@@ -51,8 +51,15 @@ func TestSpecialFilesAreRefused(t *testing.T) {
 				b.want("a", "refused")
 				b.want("b", "ready")
 				d := b.first("refused", "a").drop
-				if d.CSV != nil || len(d.Others) != 1 || d.Others[0].Name != "a.csv" || troubles(d) != "a.csv: "+c.want {
-					t.Errorf("the drop is %+v: %s", d, troubles(d))
+				switch {
+				case d.CSV != nil:
+					t.Errorf("d.CSV: got %+v, want none", d.CSV)
+				case len(d.Others) != 1:
+					t.Errorf("len(d.Others): got %v, want 1: %+v", len(d.Others), d.Others)
+				case d.Others[0].Name != "a.csv":
+					t.Errorf(`d.Others[0].Name: got %q, want "a.csv"`, d.Others[0].Name)
+				case troubles(d) != "a.csv: "+c.want:
+					t.Errorf("troubles(d): got %q, want %q", troubles(d), "a.csv: "+c.want)
 				}
 			})
 		})
@@ -193,8 +200,15 @@ func TestTwoSpellingsOfOnePart(t *testing.T) {
 		b.pass(10 * time.Second)
 		b.want("a", "refused")
 		d := b.first("refused", "a").drop
-		if d.CSV != nil || len(d.Others) != 2 || d.Layout == nil || strings.Count(troubles(d), "one of several files") != 2 {
-			t.Errorf("the drop is %+v: %s", d, troubles(d))
+		switch {
+		case d.CSV != nil:
+			t.Errorf("d.CSV: got %+v, want none", d.CSV)
+		case len(d.Others) != 2:
+			t.Errorf("len(d.Others): got %v, want 2: %+v", len(d.Others), d.Others)
+		case d.Layout == nil:
+			t.Error("d.Layout: got nil")
+		case strings.Count(troubles(d), "one of several files") != 2:
+			t.Errorf(`strings.Count(troubles(d), "one of several files"): got %v, want 2`, strings.Count(troubles(d), "one of several files"))
 		}
 		b.do(os.Remove(b.path("a.CSV")))
 		b.pass(5 * time.Second)
@@ -218,8 +232,17 @@ func TestHostileNames(t *testing.T) {
 				t.Errorf("told of %+v", c)
 			}
 		}
-		if c := b.w.Counts(); c.BadNames != 6 || c.Foreign != 1 || c.Ignored != 2 || c.Ready != 1 || c.Troubled != 6 {
-			t.Errorf("counts are %+v", c)
+		switch c := b.w.Counts(); {
+		case c.BadNames != 6:
+			t.Errorf("c.BadNames: got %v, want 6", c.BadNames)
+		case c.Foreign != 1:
+			t.Errorf("c.Foreign: got %v, want 1", c.Foreign)
+		case c.Ignored != 2:
+			t.Errorf("c.Ignored: got %v, want 2", c.Ignored)
+		case c.Ready != 1:
+			t.Errorf("c.Ready: got %v, want 1", c.Ready)
+		case c.Troubled != 6:
+			t.Errorf("c.Troubled: got %v, want 6", c.Troubled)
 		}
 		if n := log.count("can't be used") + log.count("left alone"); n != 7 {
 			t.Errorf("%d lines about names and files of no drop, want 7", n)
@@ -276,8 +299,17 @@ func TestControlFiles(t *testing.T) {
 			{Name: "d", Action: ActionSuppress}, {Name: "e.2026", Action: ActionCancel},
 		} {
 			b.want(c.Name, "control")
-			if got := b.first("control", c.Name); got == nil || got.ctl.ID != c.ID || got.ctl.Action != c.Action || got.ctl.Inbox != b.dir || got.ctl.File.ID.Inode == 0 {
-				t.Errorf("told of %+v, want %+v", got, c)
+			switch got := b.first("control", c.Name); {
+			case got == nil:
+				t.Error("got: got nil")
+			case got.ctl.ID != c.ID:
+				t.Errorf("got.ctl.ID: got %v, want %v", got.ctl.ID, c.ID)
+			case got.ctl.Action != c.Action:
+				t.Errorf("got.ctl.Action: got %v, want %v", got.ctl.Action, c.Action)
+			case got.ctl.Inbox != b.dir:
+				t.Errorf("got.ctl.Inbox: got %v, want %v", got.ctl.Inbox, b.dir)
+			case got.ctl.File.ID.Inode == 0:
+				t.Error("got.ctl.File.ID.Inode: got 0")
 			}
 		}
 		b.pass(2 * time.Hour) // never a drop's CSV, never incomplete

@@ -167,8 +167,15 @@ func checkName(t interface {
 	if n.Kind == KindTemporary {
 		return
 	}
-	if !strings.HasPrefix(norm.NFC.String(file), rest) || len(n.Base) > MaxName || strings.ContainsFunc(n.Base, unicode.IsControl) || (n.Kind == KindControl) != (n.Action != "") {
-		t.Errorf("ParseName(%q) is %+v", file, n)
+	switch {
+	case !strings.HasPrefix(norm.NFC.String(file), rest):
+		t.Errorf("norm.NFC.String(file): got %q, want the prefix %q", norm.NFC.String(file), rest)
+	case len(n.Base) > MaxName:
+		t.Errorf("%q: len(n.Base): got %v, want at most %v", file, len(n.Base), MaxName)
+	case strings.ContainsFunc(n.Base, unicode.IsControl):
+		t.Errorf("%q: the base %q has control characters", file, n.Base)
+	case (n.Kind == KindControl) != (n.Action != ""):
+		t.Errorf("%q is %+v; want an action if and only if it is a control file", file, n)
 	}
 }
 

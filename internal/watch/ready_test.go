@@ -15,8 +15,21 @@ func TestReadyWithSidecar(t *testing.T) {
 		b.pass(time.Second)
 		b.want("a", "ready")
 		d := b.first("ready", "a").drop
-		if d.Inbox != b.dir || d.CSV == nil || d.CSV.Name != "a.csv" || d.Layout.Name != "a.layout.json" || d.Sidecar.Name != "a.schedule.json" || len(d.Others) != 0 || len(d.Problems) != 0 {
-			t.Errorf("the drop is %+v", d)
+		switch {
+		case d.Inbox != b.dir:
+			t.Errorf("d.Inbox: got %v, want %v", d.Inbox, b.dir)
+		case d.CSV == nil:
+			t.Error("d.CSV: got nil")
+		case d.CSV.Name != "a.csv":
+			t.Errorf(`d.CSV.Name: got %q, want "a.csv"`, d.CSV.Name)
+		case d.Layout.Name != "a.layout.json":
+			t.Errorf(`d.Layout.Name: got %q, want "a.layout.json"`, d.Layout.Name)
+		case d.Sidecar.Name != "a.schedule.json":
+			t.Errorf(`d.Sidecar.Name: got %q, want "a.schedule.json"`, d.Sidecar.Name)
+		case len(d.Others) != 0:
+			t.Errorf("len(d.Others): got %v, want 0: %+v", len(d.Others), d.Others)
+		case len(d.Problems) != 0:
+			t.Errorf("len(d.Problems): got %v, want 0: %+v", len(d.Problems), d.Problems)
 		}
 		if d.CSV.ID.Size != int64(len("content of a.csv")) || d.CSV.ID.Inode == 0 || d.CSV.ID.Name != "a.csv" {
 			t.Errorf("the CSV is %+v", d.CSV)

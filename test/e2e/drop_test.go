@@ -121,8 +121,15 @@ func (d *drop) fetch(c client, remote string) []byte {
 func (d *drop) completes(c client) {
 	d.t.Helper()
 	folder, r := d.ends(c)
-	if r.State != "completed" || r.Recipients.Accepted != d.rows || r.Messages["sent"] != d.rows || r.CSV.Bytes != len(d.csv) {
-		d.t.Fatalf("%s: %+v", folder, r)
+	switch {
+	case r.State != "completed":
+		d.t.Fatalf(`%s: r.State: got %q, want "completed"`, folder, r.State)
+	case r.Recipients.Accepted != d.rows:
+		d.t.Fatalf("%s: r.Recipients.Accepted: got %v, want %v", folder, r.Recipients.Accepted, d.rows)
+	case r.Messages["sent"] != d.rows:
+		d.t.Fatalf(`%s: r.Messages["sent"]: got %v, want %v`, folder, r.Messages["sent"], d.rows)
+	case r.CSV.Bytes != len(d.csv):
+		d.t.Fatalf("%s: r.CSV.Bytes: got %v, want %v", folder, r.CSV.Bytes, len(d.csv))
 	}
 	lines, err := csv.NewReader(bytes.NewReader(d.fetch(c, folder+"/results.csv"))).ReadAll()
 	if err != nil {

@@ -222,8 +222,15 @@ func TestAssets(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := get(d, "GET", path)
-		if w.Code != 200 || w.Body.Len() == 0 || !strings.Contains(w.Header().Get("Cache-Control"), "immutable") || w.Header().Get("Content-Type") == "" {
-			t.Errorf("%s: %d %v", path, w.Code, w.Header())
+		switch {
+		case w.Code != 200:
+			t.Errorf("%s: w.Code: got %v, want 200", path, w.Code)
+		case w.Body.Len() == 0:
+			t.Errorf("%s: w.Body.Len(): got 0", path)
+		case !strings.Contains(w.Header().Get("Cache-Control"), "immutable"):
+			t.Errorf(`%s: w.Header().Get("Cache-Control"): got %q, want "immutable" in it`, path, w.Header().Get("Cache-Control"))
+		case w.Header().Get("Content-Type") == "":
+			t.Errorf(`%s: w.Header().Get("Content-Type"): got ""`, path)
 		}
 		// Nothing of them may come from elsewhere.
 		if body := w.Body.String(); strings.Contains(strings.ReplaceAll(body, "http://www.w3.org/2000/svg", ""), "://") || strings.Contains(body, "@import") || strings.Contains(body, "eval(") {

@@ -121,15 +121,29 @@ func TestStream(t *testing.T) {
 		s.change(func() { s.sent = 500 })
 		time.Sleep(2 * time.Second)
 		events, _ := w.take(t)
-		if len(events) != 1 || len(events[0].Changed) != 1 || len(events[0].Order) != 4 || !strings.Contains(string(events[0].Changed["s-20260314-000042"]), "500 of 1,000") {
-			t.Errorf("a row changed: %+v", events)
+		switch {
+		case len(events) != 1:
+			t.Errorf("a row changed: len(events): got %v, want 1: %+v", len(events), events)
+		case len(events[0].Changed) != 1:
+			t.Errorf("a row changed: len(events[0].Changed): got %v, want 1: %+v", len(events[0].Changed), events[0].Changed)
+		case len(events[0].Order) != 4:
+			t.Errorf("a row changed: len(events[0].Order): got %v, want 4: %+v", len(events[0].Order), events[0].Order)
+		case !strings.Contains(string(events[0].Changed["s-20260314-000042"]), "500 of 1,000"):
+			t.Errorf(`a row changed: events[0].Changed["s-20260314-000042"]: got %q, want "500 of 1,000" in it`, string(events[0].Changed["s-20260314-000042"]))
 		}
 		// It ends: it leaves one region and comes into another.
 		s.change(func() { s.state = campaign.StateCanceled })
 		time.Sleep(2 * time.Second)
 		events, _ = w.take(t)
-		if !slices.Equal(regions(events), []string{"under", "over"}) || len(events[0].Order) != 3 || len(events[0].Changed) != 0 || len(events[1].Changed) != 1 {
-			t.Errorf("a sending ended: %+v", events)
+		switch {
+		case !slices.Equal(regions(events), []string{"under", "over"}):
+			t.Errorf("a sending ended: regions(events): got %v, want %v", regions(events), []string{"under", "over"})
+		case len(events[0].Order) != 3:
+			t.Errorf("a sending ended: len(events[0].Order): got %v, want 3: %+v", len(events[0].Order), events[0].Order)
+		case len(events[0].Changed) != 0:
+			t.Errorf("a sending ended: len(events[0].Changed): got %v, want 0: %+v", len(events[0].Changed), events[0].Changed)
+		case len(events[1].Changed) != 1:
+			t.Errorf("a sending ended: len(events[1].Changed): got %v, want 1: %+v", len(events[1].Changed), events[1].Changed)
 		}
 		// In time it ends, for a session to be looked at anew.
 		time.Sleep(streamLength)

@@ -65,8 +65,15 @@ func TestInspectSaysWhatTheBytesAre(t *testing.T) {
 			if info.Bytes != int64(len(c.data)) || info.SHA256 != hex.EncodeToString(sum[:]) {
 				t.Errorf("bytes %d, digest %s", info.Bytes, info.SHA256)
 			}
-			if info.Encoding != c.encoding || info.LineEnds != c.ends || info.Lines != c.lines || info.Unterminated != c.unterminated {
-				t.Errorf("got %s, ends %d, lines %d, unterminated %v", info.Encoding, info.LineEnds, info.Lines, info.Unterminated)
+			switch {
+			case info.Encoding != c.encoding:
+				t.Errorf("info.Encoding: got %v, want %v", info.Encoding, c.encoding)
+			case info.LineEnds != c.ends:
+				t.Errorf("info.LineEnds: got %v, want %v", info.LineEnds, c.ends)
+			case info.Lines != c.lines:
+				t.Errorf("info.Lines: got %v, want %v", info.Lines, c.lines)
+			case info.Unterminated != c.unterminated:
+				t.Errorf("info.Unterminated: got %v, want %v", info.Unterminated, c.unterminated)
 			}
 			if info.NUL != c.nul || info.Undecodable != c.undecodable {
 				t.Errorf("got NUL at %d, undecodable at %d", info.NUL, info.Undecodable)

@@ -40,8 +40,15 @@ func TestParseCampaign(t *testing.T) {
 		t.Errorf("Variables = %q", names)
 	}
 	got, problems = ParseCampaign("f", []byte(`{"id":1,"applicationId":2,"channelTypes":["a"],"messageContent":[{"body":"x"}]}`))
-	if problems.Count > 0 || !got.Enabled || got.SendType != "proactive" || got.Title != "" {
-		t.Errorf("defaults: %+v, %v", got, problems.List)
+	switch {
+	case problems.Count > 0:
+		t.Errorf("defaults: problems.Count: got %v, want 0", problems.Count)
+	case !got.Enabled:
+		t.Error("defaults: got.Enabled: got false, want true")
+	case got.SendType != "proactive":
+		t.Errorf(`defaults: got.SendType: got %q, want "proactive"`, got.SendType)
+	case got.Title != "":
+		t.Errorf("defaults: got.Title: got %q, want none", got.Title)
 	}
 }
 

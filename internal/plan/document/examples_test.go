@@ -37,8 +37,15 @@ func TestExamplesAreAccepted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s, problems := ParseSidecar(name, sidecar); problems.Count > 0 || s.CampaignID == nil || *s.ApplicationID != 1 || s.Reference == "" {
-			t.Errorf("%s: sidecar %+v: %v", name, s, problems.List)
+		switch s, problems := ParseSidecar(name, sidecar); {
+		case problems.Count > 0:
+			t.Errorf("%s: problems.Count: got %v, want 0", name, problems.Count)
+		case s.CampaignID == nil:
+			t.Errorf("%s: s.CampaignID: got nil", name)
+		case *s.ApplicationID != 1:
+			t.Errorf("%s: *s.ApplicationID: got %v, want 1", name, *s.ApplicationID)
+		case s.Reference == "":
+			t.Errorf(`%s: s.Reference: got ""`, name)
 		}
 	}
 }

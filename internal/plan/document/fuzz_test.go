@@ -15,8 +15,15 @@ import (
 func located(t *testing.T, data []byte, problems campaign.Problems) {
 	t.Helper()
 	for _, p := range problems.List {
-		if p.Line < 1 || p.Column < 1 || p.Line > len(data)+1 || p.Column > len(data)+1 {
-			t.Errorf("outside the file: %v", p)
+		switch {
+		case p.Line < 1:
+			t.Errorf("outside the file: p.Line: got %v, want at least 1", p.Line)
+		case p.Column < 1:
+			t.Errorf("outside the file: p.Column: got %v, want at least 1", p.Column)
+		case p.Line > len(data)+1:
+			t.Errorf("outside the file: p.Line: got %v, want at most %v", p.Line, len(data)+1)
+		case p.Column > len(data)+1:
+			t.Errorf("outside the file: p.Column: got %v, want at most %v", p.Column, len(data)+1)
 		}
 		if p.Message == "" || !utf8.ValidString(p.String()) || strings.ContainsFunc(p.String(), unprintable) {
 			t.Errorf("not fit to be shown: %q", p)
@@ -80,9 +87,17 @@ func FuzzParseSidecar(f *testing.F) {
 			return
 		}
 		wellFormed(t, data)
-		if s.ScheduleAt != "" && s.Delay != "" || s.Rows != nil && *s.Rows < 0 || len(s.SHA256) != 0 && len(s.SHA256) != 64 ||
-			utf8.RuneCountInString(s.Reference) > MaxReference || !slices.Contains(campaign.Conditions, s.SlicingCondition) {
-			t.Errorf("accepted %+v", s)
+		switch {
+		case s.ScheduleAt != "" && s.Delay != "":
+			t.Error(`s.ScheduleAt != "" && s.Delay != "": got true, want false`)
+		case s.Rows != nil && *s.Rows < 0:
+			t.Error("s.Rows != nil && *s.Rows < 0: got true, want false")
+		case len(s.SHA256) != 0 && len(s.SHA256) != 64:
+			t.Error("len(s.SHA256) != 0 && len(s.SHA256) != 64: got true, want false")
+		case utf8.RuneCountInString(s.Reference) > MaxReference:
+			t.Errorf("utf8.RuneCountInString(s.Reference): got %v, want at most %v", utf8.RuneCountInString(s.Reference), MaxReference)
+		case !slices.Contains(campaign.Conditions, s.SlicingCondition):
+			t.Error("slices.Contains(campaign.Conditions, s.SlicingCondition): got false, want true")
 		}
 	})
 }

@@ -17,12 +17,26 @@ func TestNamePatternReadsKeys(t *testing.T) {
 	if problems.Count > 0 {
 		t.Fatal(problems.List)
 	}
-	if *s.ApplicationID != 3 || *s.CampaignID != 7 || s.ScheduleAt != "2026-12-01T09:30Z" || s.Reference != "offers" {
-		t.Errorf("read %+v", s)
+	switch {
+	case *s.ApplicationID != 3:
+		t.Errorf("*s.ApplicationID: got %v, want 3", *s.ApplicationID)
+	case *s.CampaignID != 7:
+		t.Errorf("*s.CampaignID: got %v, want 7", *s.CampaignID)
+	case s.ScheduleAt != "2026-12-01T09:30Z":
+		t.Errorf(`s.ScheduleAt: got %q, want "2026-12-01T09:30Z"`, s.ScheduleAt)
+	case s.Reference != "offers":
+		t.Errorf(`s.Reference: got %q, want "offers"`, s.Reference)
 	}
 	s, problems = p.Read("offers.csv", "offers-7-20261201T0930Z")
-	if problems.Count > 0 || s.ApplicationID != nil || s.Has("applicationId") || !s.Has("campaignId") {
-		t.Errorf("a group that took no part: %+v, %v", s, problems.List)
+	switch {
+	case problems.Count > 0:
+		t.Errorf("a group that took no part: problems.Count: got %v, want 0", problems.Count)
+	case s.ApplicationID != nil:
+		t.Errorf("a group that took no part: s.ApplicationID: got %+v, want none", s.ApplicationID)
+	case s.Has("applicationId"):
+		t.Error(`a group that took no part: s.Has("applicationId"): got true, want false`)
+	case !s.Has("campaignId"):
+		t.Error(`a group that took no part: s.Has("campaignId"): got false, want true`)
 	}
 }
 

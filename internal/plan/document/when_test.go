@@ -114,8 +114,15 @@ func TestDurationsAreStrict(t *testing.T) {
 			t.Fatal(problems.List)
 		}
 		T, problems, _ := s.When(at(t, "2026-01-15T12:00:00Z"), nil, time.Minute)
-		if !T.IsZero() || problems.Count != 1 || problems.List[0].Field != "delay" || problems.List[0].Column != 10 {
-			t.Errorf("%q: %v, %v", delay, T, problems.List)
+		switch {
+		case !T.IsZero():
+			t.Errorf("%q: T: got %v, want none", delay, T)
+		case problems.Count != 1:
+			t.Errorf("%q: problems.Count: got %v, want 1", delay, problems.Count)
+		case problems.List[0].Field != "delay":
+			t.Errorf(`%q: problems.List[0].Field: got %q, want "delay"`, delay, problems.List[0].Field)
+		case problems.List[0].Column != 10:
+			t.Errorf("%q: problems.List[0].Column: got %v, want 10", delay, problems.List[0].Column)
 		}
 	}
 }

@@ -117,8 +117,15 @@ func TestPreviews(t *testing.T) {
 func TestProblemsAreTheFirstHundredAndTheCount(t *testing.T) {
 	a, writer := take(t, testSpec(t, plainLayout, nil), header+strings.Repeat("1,fax,a\n", 250), 30)
 	p := a.Problems()
-	if len(p.List) != campaign.MaxProblems || p.Count != 250 || len(writer.refusals) != 250 || p.List[99].Line != 101 {
-		t.Errorf("%d listed, %d counted, %d refused", len(p.List), p.Count, len(writer.refusals))
+	switch {
+	case len(p.List) != campaign.MaxProblems:
+		t.Errorf("len(p.List): got %v, want %v", len(p.List), campaign.MaxProblems)
+	case p.Count != 250:
+		t.Errorf("p.Count: got %v, want 250", p.Count)
+	case len(writer.refusals) != 250:
+		t.Errorf("len(writer.refusals): got %v, want 250: %+v", len(writer.refusals), writer.refusals)
+	case p.List[99].Line != 101:
+		t.Errorf("p.List[99].Line: got %v, want 101", p.List[99].Line)
 	}
 }
 

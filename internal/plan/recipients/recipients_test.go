@@ -72,8 +72,15 @@ func TestRowRules(t *testing.T) {
 			if !strings.Contains(got, c.want) || w.Line != 2 || w.Outcome != campaign.Rejected {
 				t.Errorf("got %+v, want %q", w, c.want)
 			}
-			if p := a.Problems(); p.Count != 1 || p.List[0].File != "x.csv" || p.List[0].Line != 2 || p.List[0].Field != w.Column {
-				t.Errorf("problems %+v", p)
+			switch p := a.Problems(); {
+			case p.Count != 1:
+				t.Errorf("p.Count: got %v, want 1", p.Count)
+			case p.List[0].File != "x.csv":
+				t.Errorf(`p.List[0].File: got %q, want "x.csv"`, p.List[0].File)
+			case p.List[0].Line != 2:
+				t.Errorf("p.List[0].Line: got %v, want 2", p.List[0].Line)
+			case p.List[0].Field != w.Column:
+				t.Errorf("p.List[0].Field: got %v, want %v", p.List[0].Field, w.Column)
 			}
 			if w.Code == "" {
 				t.Errorf("no code for %q", w.Reason)
@@ -123,8 +130,15 @@ func TestBadRowsAreReportedAndGoodRowsKept(t *testing.T) {
 	if d := cmp.Diff(want, writer.rows); d != "" {
 		t.Error(d)
 	}
-	if len(writer.refusals) != 1 || writer.refusals[0].Line != 3 || writer.refusals[0].ContactCode != "2" || writer.refusals[0].ChannelType != "fax" {
-		t.Errorf("refusals %+v", writer.refusals)
+	switch {
+	case len(writer.refusals) != 1:
+		t.Errorf("len(writer.refusals): got %v, want 1: %+v", len(writer.refusals), writer.refusals)
+	case writer.refusals[0].Line != 3:
+		t.Errorf("writer.refusals[0].Line: got %v, want 3", writer.refusals[0].Line)
+	case writer.refusals[0].ContactCode != "2":
+		t.Errorf(`writer.refusals[0].ContactCode: got %q, want "2"`, writer.refusals[0].ContactCode)
+	case writer.refusals[0].ChannelType != "fax":
+		t.Errorf(`writer.refusals[0].ChannelType: got %q, want "fax"`, writer.refusals[0].ChannelType)
 	}
 	if got := a.Previews()[1].Content; got != `{"body":"Hello a\"}},{"}` {
 		t.Errorf("preview %s", got)

@@ -146,8 +146,15 @@ func TestRemovedAndRotated(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := put(t, c, 1)
-	if got.Verdict != send.VerdictHold || got.Hold != send.HoldChannel || !strings.Contains(got.Detail, "create its folder") || got.RetryAfter == 0 {
-		t.Errorf("without a folder: %+v; want the channel held, with words", got)
+	switch {
+	case got.Verdict != send.VerdictHold:
+		t.Errorf("without a folder: got.Verdict: got %v, want %v", got.Verdict, send.VerdictHold)
+	case got.Hold != send.HoldChannel:
+		t.Errorf("without a folder: got.Hold: got %v, want %v", got.Hold, send.HoldChannel)
+	case !strings.Contains(got.Detail, "create its folder"):
+		t.Errorf(`without a folder: got.Detail: got %q, want "create its folder" in it`, got.Detail)
+	case got.RetryAfter == 0:
+		t.Error("without a folder: got.RetryAfter: got 0")
 	}
 	if err := os.Mkdir(filepath.Dir(path), 0o750); err != nil {
 		t.Fatal(err)
@@ -164,8 +171,15 @@ func TestTornLineIsEnded(t *testing.T) {
 	defer c.Close()
 	wantVerdict(t, put(t, c, 2), send.VerdictSent)
 	got := strings.Split(strings.TrimSuffix(read(t, path), "\n"), "\n")
-	if len(got) != 3 || got[0] != `{"key":"cut o` || !json.Valid([]byte(got[1])) || !json.Valid([]byte(got[2])) {
-		t.Errorf("lines %q", got)
+	switch {
+	case len(got) != 3:
+		t.Errorf("len(got): got %v, want 3: %+v", len(got), got)
+	case got[0] != `{"key":"cut o`:
+		t.Errorf("got[0]: got %q, want %q", got[0], `{"key":"cut o`)
+	case !json.Valid([]byte(got[1])):
+		t.Error("json.Valid([]byte(got[1])): got false, want true")
+	case !json.Valid([]byte(got[2])):
+		t.Error("json.Valid([]byte(got[2])): got false, want true")
 	}
 }
 

@@ -227,8 +227,15 @@ func TestLogIn(t *testing.T) {
 		}
 		o.Password = "hunter3"
 		res := try(t, channel(t, o), hello(t))
-		if res.Verdict != send.VerdictHold || res.Hold != send.HoldChannel || res.Code != "535 5.7.8" || !strings.Contains(res.Detail, "check username and password_file") {
-			t.Errorf("%s with a wrong password: %+v", security, res)
+		switch {
+		case res.Verdict != send.VerdictHold:
+			t.Errorf("%s with a wrong password: res.Verdict: got %v, want %v", security, res.Verdict, send.VerdictHold)
+		case res.Hold != send.HoldChannel:
+			t.Errorf("%s with a wrong password: res.Hold: got %v, want %v", security, res.Hold, send.HoldChannel)
+		case res.Code != "535 5.7.8":
+			t.Errorf(`%s with a wrong password: res.Code: got %q, want "535 5.7.8"`, security, res.Code)
+		case !strings.Contains(res.Detail, "check username and password_file"):
+			t.Errorf(`%s with a wrong password: res.Detail: got %q, want "check username and password_file" in it`, security, res.Detail)
 		}
 	}
 }

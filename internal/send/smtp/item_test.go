@@ -175,8 +175,15 @@ func TestNewRefuses(t *testing.T) {
 			t.Errorf("the error tells a secret: %v", err)
 		}
 	}
-	if c, err := New(Options{Host: "mail.example", From: "shop@example.com"}); err != nil || c.addr != "mail.example:587" || c.security != StartTLS || c.timeout != defaultTimeout {
-		t.Errorf("defaults: %+v, %v", c, err)
+	switch c, err := New(Options{Host: "mail.example", From: "shop@example.com"}); {
+	case err != nil:
+		t.Errorf("defaults: %v", err)
+	case c.addr != "mail.example:587":
+		t.Errorf(`defaults: c.addr: got %q, want "mail.example:587"`, c.addr)
+	case c.security != StartTLS:
+		t.Errorf("defaults: c.security: got %v, want %v", c.security, StartTLS)
+	case c.timeout != defaultTimeout:
+		t.Errorf("defaults: c.timeout: got %v, want %v", c.timeout, defaultTimeout)
 	}
 	if c, err := New(Options{Host: "::1", From: "shop@example.com"}); err != nil || c.addr != "[::1]:587" {
 		t.Errorf("IPv6: %+v, %v", c, err)
@@ -213,8 +220,15 @@ func FuzzReply(f *testing.F) {
 			t.Fatal(err)
 		}
 		got := c.classify(t.Context(), &email{key: "k"}, play)
-		if got.Verdict == 0 || strings.ContainsAny(got.Detail+got.Code, "\r\n\x00") || strings.Contains(got.Detail+got.Code, testContact) || got.Verdict == send.VerdictUnknown && step(at) != stepEnd {
-			t.Fatalf("%d %q at %d: %+v", code, text, at, got)
+		switch {
+		case got.Verdict == 0:
+			t.Fatalf("%d %q at %d: got.Verdict: got 0", code, text, at)
+		case strings.ContainsAny(got.Detail+got.Code, "\r\n\x00"):
+			t.Fatalf(`%d %q at %d: strings.ContainsAny(got.Detail+got.Code, "\r\n\x00"): got true, want false`, code, text, at)
+		case strings.Contains(got.Detail+got.Code, testContact):
+			t.Fatalf("%d %q at %d: got.Detail+got.Code: got %q, want no %q in it", code, text, at, got.Detail+got.Code, testContact)
+		case got.Verdict == send.VerdictUnknown && step(at) != stepEnd:
+			t.Fatalf("%d %q at %d: got.Verdict == send.VerdictUnknown && step(at) != stepEnd: got true, want false", code, text, at)
 		}
 	})
 }

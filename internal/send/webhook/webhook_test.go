@@ -107,9 +107,19 @@ func TestRequest(t *testing.T) {
 	if diff := cmp.Diff(string(want), string(body)); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
-	if got.Method != "POST" || got.URL.String() != "/hook?token=s" || got.Host != "hooks.example" || got.Header.Get("Idempotency-Key") != m.Key ||
-		got.Header.Get("Content-Type") != "application/json" || got.Header.Get("Authorization") != "Bearer x" {
-		t.Errorf("request %s %s host %s, header %v", got.Method, got.URL, got.Host, got.Header)
+	switch {
+	case got.Method != "POST":
+		t.Errorf(`got.Method: got %q, want "POST"`, got.Method)
+	case got.URL.String() != "/hook?token=s":
+		t.Errorf(`got.URL.String(): got %q, want "/hook?token=s"`, got.URL.String())
+	case got.Host != "hooks.example":
+		t.Errorf(`got.Host: got %q, want "hooks.example"`, got.Host)
+	case got.Header.Get("Idempotency-Key") != m.Key:
+		t.Errorf(`got.Header.Get("Idempotency-Key"): got %v, want %v`, got.Header.Get("Idempotency-Key"), m.Key)
+	case got.Header.Get("Content-Type") != "application/json":
+		t.Errorf(`got.Header.Get("Content-Type"): got %q, want "application/json"`, got.Header.Get("Content-Type"))
+	case got.Header.Get("Authorization") != "Bearer x":
+		t.Errorf(`got.Header.Get("Authorization"): got %q, want "Bearer x"`, got.Header.Get("Authorization"))
 	}
 	verifier, err := standardwebhooks.NewWebhook(secret)
 	if err != nil {

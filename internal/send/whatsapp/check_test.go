@@ -117,8 +117,15 @@ func TestMeasureReadsEscapes(t *testing.T) {
 	} {
 		got := measure([]byte(raw))
 		got.raw = nil
-		if got.chars != want.chars || got.breaks != want.breaks || got.tabs != want.tabs || got.spaces != want.spaces {
-			t.Errorf("%s measures %+v, want %+v", raw, got, want)
+		switch {
+		case got.chars != want.chars:
+			t.Errorf("%q: got.chars: got %v, want %v", raw, got.chars, want.chars)
+		case got.breaks != want.breaks:
+			t.Errorf("%q: got.breaks: got %v, want %v", raw, got.breaks, want.breaks)
+		case got.tabs != want.tabs:
+			t.Errorf("%q: got.tabs: got %v, want %v", raw, got.tabs, want.tabs)
+		case got.spaces != want.spaces:
+			t.Errorf("%q: got.spaces: got %v, want %v", raw, got.spaces, want.spaces)
 		}
 	}
 }

@@ -187,9 +187,17 @@ func TestQuotaIsExceeded(t *testing.T) {
 		}
 	}
 	res := attempt(t, c, welcome, "34666000112", 1)
-	if res.Verdict != send.VerdictHold || res.Hold != send.HoldChannel || res.RetryAfter < 59*time.Minute || res.RetryAfter > time.Hour ||
-		!strings.Contains(res.Detail, "daily_contacts is reached: the next contact can be sent to at "+q.next.UTC().Format(time.RFC3339)) {
-		t.Errorf("beyond the limit %+v", res)
+	switch {
+	case res.Verdict != send.VerdictHold:
+		t.Errorf("res.Verdict: got %v, want %v", res.Verdict, send.VerdictHold)
+	case res.Hold != send.HoldChannel:
+		t.Errorf("res.Hold: got %v, want %v", res.Hold, send.HoldChannel)
+	case res.RetryAfter < 59*time.Minute:
+		t.Errorf("res.RetryAfter: got %v, want at least %v", res.RetryAfter, 59*time.Minute)
+	case res.RetryAfter > time.Hour:
+		t.Errorf("res.RetryAfter: got %v, want at most %v", res.RetryAfter, time.Hour)
+	case !strings.Contains(res.Detail, "daily_contacts is reached: the next contact can be sent to at "+q.next.UTC().Format(time.RFC3339)):
+		t.Errorf("res.Detail: got %q, want %q in it", res.Detail, "daily_contacts is reached: the next contact can be sent to at "+q.next.UTC().Format(time.RFC3339))
 	}
 	if res := attempt(t, c, `{"body":"x"}`, "34666000112", 1); res.Verdict != send.VerdictSent {
 		t.Errorf("free text, which Meta doesn't count, gives %+v", res)

@@ -90,9 +90,19 @@ func FuzzHook(f *testing.F) {
 			t.Error("both events and an error")
 		}
 		for _, s := range events.Statuses {
-			if s.Account != phoneID || s.ProviderID == "" || !s.Delivery.Known() || s.Delivery == receipts.DeliveryFailed && s.Detail == "" ||
-				strings.Trim(s.Contact, "0123456789") != "" || s.Contact != "" && strings.Contains(s.Detail, s.Contact) {
-				t.Errorf("%+v", s)
+			switch {
+			case s.Account != phoneID:
+				t.Errorf("s.Account: got %v, want %v", s.Account, phoneID)
+			case s.ProviderID == "":
+				t.Error(`s.ProviderID: got ""`)
+			case !s.Delivery.Known():
+				t.Error("s.Delivery.Known(): got false, want true")
+			case s.Delivery == receipts.DeliveryFailed && s.Detail == "":
+				t.Error(`s.Delivery == receipts.DeliveryFailed && s.Detail == "": got true, want false`)
+			case strings.Trim(s.Contact, "0123456789") != "":
+				t.Errorf(`strings.Trim(s.Contact, "0123456789"): got %q, want none`, strings.Trim(s.Contact, "0123456789"))
+			case s.Contact != "" && strings.Contains(s.Detail, s.Contact):
+				t.Error(`s.Contact != "" && strings.Contains(s.Detail, s.Contact): got true, want false`)
 			}
 		}
 		for _, p := range events.Preferences {

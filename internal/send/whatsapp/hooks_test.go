@@ -232,8 +232,15 @@ func TestReceiverFails(t *testing.T) {
 	h, said := hooks(t, r)
 	body := graphfake.OptOut(phoneID, "34666000111", "stop", time.Now())
 	rec := call(h, body, graphfake.Sign(secret, body))
-	if rec.Code != http.StatusInternalServerError || strings.Contains(rec.Body.String(), "disk") || len(*said) != 1 || (*said)[0] != "store webhook: disk full" {
-		t.Errorf("answered %d %s, said %q", rec.Code, rec.Body, *said)
+	switch {
+	case rec.Code != http.StatusInternalServerError:
+		t.Errorf("rec.Code: got %v, want %v", rec.Code, http.StatusInternalServerError)
+	case strings.Contains(rec.Body.String(), "disk"):
+		t.Errorf(`rec.Body.String(): got %q, want no "disk" in it`, rec.Body.String())
+	case len(*said) != 1:
+		t.Errorf("len(*said): got %v, want 1: %+v", len(*said), *said)
+	case (*said)[0] != "store webhook: disk full":
+		t.Errorf(`(*said)[0]: got %q, want "store webhook: disk full"`, (*said)[0])
 	}
 }
 

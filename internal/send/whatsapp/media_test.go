@@ -161,8 +161,19 @@ func TestFileThatMetaWouldRefuse(t *testing.T) {
 		got, err := c.Media(item)
 		switch {
 		case strings.Contains(x.want, "/") && !strings.Contains(x.want, " "): // a type
-			if err != nil || len(got) != 1 || got[0].Type != x.want || got[0].Name != x.name || len(got[0].SHA256) != 64 || got[0].Size == 0 {
-				t.Errorf("%s %s: got %+v, %v; want type %s", x.kind, x.name, got, err, x.want)
+			switch {
+			case err != nil:
+				t.Error(err)
+			case len(got) != 1:
+				t.Errorf("len(got): got %v, want 1: %+v", len(got), got)
+			case got[0].Type != x.want:
+				t.Errorf("got[0].Type: got %v, want %v", got[0].Type, x.want)
+			case got[0].Name != x.name:
+				t.Errorf("got[0].Name: got %v, want %v", got[0].Name, x.name)
+			case len(got[0].SHA256) != 64:
+				t.Errorf("len(got[0].SHA256): got %v, want 64: %+v", len(got[0].SHA256), got[0].SHA256)
+			case got[0].Size == 0:
+				t.Error("got[0].Size: got 0")
 			}
 		case err == nil || !strings.Contains(err.Error(), x.want):
 			t.Errorf("%s %s: got %v, want %q", x.kind, x.name, err, x.want)
@@ -219,8 +230,15 @@ func TestFileIsUploadedOncePerNumber(t *testing.T) {
 	// After a restart and on another channel of the number, the record is used.
 	other := driver(t, f.url, func(o *Options) { o.Files, o.Records = files, records })
 	prepare(t, other, headerItem, list)
-	if got := f.Uploads(); len(got) != 1 || got[0].SHA256 != list[0].SHA256 || got[0].Name != "spring.jpg" || got[0].Type != "image/jpeg" {
-		t.Errorf("uploads %+v; want one of spring.jpg", got)
+	switch got := f.Uploads(); {
+	case len(got) != 1:
+		t.Errorf("len(got): got %v, want 1: %+v", len(got), got)
+	case got[0].SHA256 != list[0].SHA256:
+		t.Errorf("got[0].SHA256: got %v, want %v", got[0].SHA256, list[0].SHA256)
+	case got[0].Name != "spring.jpg":
+		t.Errorf(`got[0].Name: got %q, want "spring.jpg"`, got[0].Name)
+	case got[0].Type != "image/jpeg":
+		t.Errorf(`got[0].Type: got %q, want "image/jpeg"`, got[0].Type)
 	}
 	if faults := f.Faults(); len(faults) > 0 {
 		t.Errorf("faults: %v", faults)
@@ -276,8 +294,15 @@ func TestSendingSendsTheFileItWasAcceptedWith(t *testing.T) {
 	}
 	prepare(t, c, headerItem, later)
 	got := f.Uploads()
-	if len(got) != 2 || got[0].SHA256 != list[0].SHA256 || got[1].SHA256 != later[0].SHA256 || list[0].SHA256 == later[0].SHA256 {
-		t.Errorf("uploads %+v; want both contents, each as accepted", got)
+	switch {
+	case len(got) != 2:
+		t.Errorf("len(got): got %v, want 2: %+v", len(got), got)
+	case got[0].SHA256 != list[0].SHA256:
+		t.Errorf("got[0].SHA256: got %v, want %v", got[0].SHA256, list[0].SHA256)
+	case got[1].SHA256 != later[0].SHA256:
+		t.Errorf("got[1].SHA256: got %v, want %v", got[1].SHA256, later[0].SHA256)
+	case list[0].SHA256 == later[0].SHA256:
+		t.Errorf("list[0].SHA256: got %v, want another", list[0].SHA256)
 	}
 }
 
@@ -293,8 +318,15 @@ func TestLostCopyIsTakenFromTheCampaignsFolderIfItIsTheSame(t *testing.T) {
 	files.write("spring.jpg", jpegImage(t, 200))
 	_, err = c.Prepare(t.Context(), json.RawMessage(headerItem), list)
 	why, ok := errors.AsType[*send.NotPrepared](err)
-	if !ok || !why.Hold || !strings.Contains(why.Reason, `the file "spring.jpg" can't be uploaded`) || !strings.Contains(why.Reason, "is not there any more as it was when the drop was accepted") {
-		t.Errorf("got %v; want a hold that names the file", err)
+	switch {
+	case !ok:
+		t.Error("ok: got false, want true")
+	case !why.Hold:
+		t.Error("why.Hold: got false, want true")
+	case !strings.Contains(why.Reason, `the file "spring.jpg" can't be uploaded`):
+		t.Errorf("why.Reason: got %q, want %q in it", why.Reason, `the file "spring.jpg" can't be uploaded`)
+	case !strings.Contains(why.Reason, "is not there any more as it was when the drop was accepted"):
+		t.Errorf(`why.Reason: got %q, want "is not there any more as it was when the drop was accepted" in it`, why.Reason)
 	}
 }
 

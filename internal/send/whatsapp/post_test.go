@@ -27,8 +27,15 @@ func TestRequest(t *testing.T) {
 		{"type":"button","subType":"flow","index":2,"parameters":[{"type":"action","action":{"flow_token":"x"}}]}]}}`
 	for _, item := range []string{`{"body":"Hello {{name}}"}`, `{"text":{"body":"https://x.example {{name}}","preview_url":true}}`, welcome, media} {
 		res := attempt(t, c, item, contact, 1)
-		if res.Verdict != send.VerdictSent || !strings.HasPrefix(res.ProviderID, "wamid.") || res.Detail != "" || res.Code != "" {
-			t.Errorf("%s gives %+v", item, res)
+		switch {
+		case res.Verdict != send.VerdictSent:
+			t.Errorf("%s: res.Verdict: got %v, want %v", item, res.Verdict, send.VerdictSent)
+		case !strings.HasPrefix(res.ProviderID, "wamid."):
+			t.Errorf("%s: res.ProviderID: got %q, want the prefix %q", item, res.ProviderID, "wamid.")
+		case res.Detail != "":
+			t.Errorf("%s: res.Detail: got %q, want none", item, res.Detail)
+		case res.Code != "":
+			t.Errorf("%s: res.Code: got %q, want none", item, res.Code)
 		}
 	}
 	if faults := f.Faults(); faults != nil {

@@ -44,8 +44,17 @@ func TestTokenExpired(t *testing.T) {
 	held := func(part string) {
 		t.Helper()
 		res := attempt(t, c, welcome, contact, 1)
-		if res.Verdict != send.VerdictHold || res.Hold != send.HoldChannel || res.Code != "190" || !strings.Contains(res.Detail, part) || strings.Contains(res.Detail, current) {
-			t.Errorf("%+v, want %q in its detail", res, part)
+		switch {
+		case res.Verdict != send.VerdictHold:
+			t.Errorf("res.Verdict: got %v, want %v", res.Verdict, send.VerdictHold)
+		case res.Hold != send.HoldChannel:
+			t.Errorf("res.Hold: got %v, want %v", res.Hold, send.HoldChannel)
+		case res.Code != "190":
+			t.Errorf(`res.Code: got %q, want "190"`, res.Code)
+		case !strings.Contains(res.Detail, part):
+			t.Errorf("res.Detail: got %q, want %q in it", res.Detail, part)
+		case strings.Contains(res.Detail, current):
+			t.Errorf("res.Detail: got %q, want no %q in it", res.Detail, current)
 		}
 	}
 	held("put a new one into token_file")
