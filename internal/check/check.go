@@ -80,9 +80,6 @@ func (discard) Header([]byte)                            {}
 func (c *Checker) Check(ctx context.Context, p *Parts, in *config.Inbox, info *csvfile.Info, now time.Time,
 	writer RowWriter, spill recipients.Spill, progress func(float64)) (*Finding, error) {
 	f := &Finding{}
-	f.Sending.Name = p.Name
-	f.Sending.Condition = campaign.FragmentedSlots
-
 	if report.IsOwn(strings.ToLower(p.CSV.Name)) {
 		f.Problems.AddCode("name-reserved", p.CSV.Name, 0, 0, "", "has the name of a file that campaignd writes next to it; give all files of the drop another name")
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
@@ -21,8 +22,41 @@ type documents struct {
 	rules        *channelRules // nil if the campaign can't be sent
 }
 
-// documents reads everything of a drop but its CSV. What is wrong is recorded in f.
-func (c *Checker) documents(ctx context.Context, p *Parts, in *config.Inbox, f *Finding) (d documents, err error) {
+// reading keeps what was read of a drop's documents, so that what examines the drop and what checks it
+// read them once.
+type reading struct {
+	of      readFrom
+	finding Finding
+	documents
+}
+
+// readFrom is what documents were read from. Unpacking a zip changes it.
+type readFrom struct {
+	csv             string // name of the CSV
+	layout, sidecar Part
+}
+
+func (p *Parts) readFrom() readFrom { return readFrom{p.CSV.Name, p.Layout, p.Sidecar} }
+
+// documents reads everything of a drop but its CSV, once, and adds to f what was found.
+func (c *Checker) documents(ctx context.Context, p *Parts, in *config.Inbox, f *Finding) (documents, error) {
+	if p.documents == nil || p.documents.of != p.readFrom() {
+		r := &reading{of: p.readFrom(), finding: Finding{Sending: campaign.Sending{Name: p.Name, Condition: campaign.FragmentedSlots}}}
+		var err error
+		if r.documents, err = c.readDocuments(ctx, p, in, &r.finding); err != nil {
+			return documents{}, err
+		}
+		r.finding.Sending.Warnings = slices.Clip(r.finding.Sending.Warnings) // f adds more
+		p.documents = r
+	}
+	before := f.Problems
+	*f = p.documents.finding
+	f.Problems = before
+	f.Problems.Merge(p.documents.finding.Problems)
+	return p.documents.documents, nil
+}
+
+func (c *Checker) readDocuments(ctx context.Context, p *Parts, in *config.Inbox, f *Finding) (d documents, err error) {
 	if d.layout, d.layoutDigest, err = c.layout(p, in, f); err != nil {
 		return d, err
 	}
@@ -84,7 +118,26 @@ func (c *Checker) read(part Part, f *Finding) ([]byte, error) {
 	return data, nil
 }
 
+// sidecar reads the sidecar, once, completes it with the defaults and adds to f what was found.
 func (c *Checker) sidecar(p *Parts, in *config.Inbox, f *Finding) error {
+	if p.schedule == nil || p.schedule.of != p.readFrom() {
+		r := &reading{of: p.readFrom()}
+		if err := c.readSidecar(p, in, &r.finding); err != nil {
+			return err
+		}
+		p.schedule = r
+	}
+	f.Sidecar = p.schedule.finding.Sidecar
+	f.Problems.Merge(p.schedule.finding.Problems)
+	s, read := &f.Sending, &p.schedule.finding.Sending
+	s.ApplicationID, s.CampaignID = read.ApplicationID, read.CampaignID
+	if f.Sidecar != nil {
+		s.Reference, s.DryRun, s.Condition = read.Reference, read.DryRun, read.Condition
+	}
+	return nil
+}
+
+func (c *Checker) readSidecar(p *Parts, in *config.Inbox, f *Finding) error {
 	f.Sidecar = &document.Sidecar{File: p.Name + ".schedule.json", SlicingCondition: campaign.FragmentedSlots}
 	if p.Sidecar.File != nil {
 		data, err := c.read(p.Sidecar, f)

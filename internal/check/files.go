@@ -23,6 +23,8 @@ type Parts struct {
 	dropped              []Part // as they were dropped
 	opened               []*os.File
 	unpacked             *unpacked // nil: the CSV came as it is, or Unpack wasn't called
+	schedule             *reading  // of the sidecar and the defaults alone; nil: not read yet
+	documents            *reading  // nil: not read yet
 }
 
 // Close closes the open files.

@@ -196,8 +196,9 @@ func (u *unpacker) fits(columns []string) bool {
 	case err != nil:
 		return true // reported by the check
 	case f.columns != nil:
-		f.columns.Columns = columns
-		_, wrong := f.columns.Layout()
+		own := *f.columns // another sheet has other columns
+		own.Columns = columns
+		_, wrong := own.Layout()
 		return wrong.Count == 0
 	case d.layout != nil:
 		wrong, _ := d.layout.CheckColumns(columns)

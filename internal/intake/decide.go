@@ -25,8 +25,8 @@ const fewRows = 16_000
 // decide checks a claimed drop and accepts, rejects or cancels it. It can be repeated after a
 // crash or an error at any point; rows of an interrupted check are dropped first. errChanged means
 // that a file was written to while it was read.
-func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config.Inbox, p *check.Parts, info *csvfile.Info) error {
-	if err := report.WriteChecking(folders.Of(s), s, 0, in.now(), in.Checker().Config.Zone(s.ApplicationID)); err != nil {
+func (in *Intake) decide(ctx context.Context, c *check.Checker, s *campaign.Sending, inbox *config.Inbox, p *check.Parts, info *csvfile.Info) error {
+	if err := report.WriteChecking(folders.Of(s), s, 0, in.now(), c.Config.Zone(s.ApplicationID)); err != nil {
 		return err
 	}
 	if err := in.store.DiscardRows(s.ID); err != nil {
@@ -45,7 +45,7 @@ func (in *Intake) decide(ctx context.Context, s *campaign.Sending, inbox *config
 	go func() { synced <- syncFiles(s) }() // in parallel to the check; the result is awaited below
 	sink := newStoreRowWriter(ctx, in.store, s, in.free)
 	defer sink.discard()
-	f, err := in.Checker().Check(ctx, p, inbox, info, s.ReceivedAt, sink, spill, in.progress(s))
+	f, err := c.Check(ctx, p, inbox, info, s.ReceivedAt, sink, spill, in.progress(c, s))
 	if end := sink.close(); err == nil {
 		err = end
 	}

@@ -27,12 +27,12 @@ type examination struct {
 
 // examine opens the files of a ready drop and finds out whether the CSV is complete
 // (docs/contract.md 2, quiet is not complete).
-func (in *Intake) examine(ctx context.Context, d watch.Drop, inbox *config.Inbox) (examination, error) {
+func (in *Intake) examine(ctx context.Context, c *check.Checker, d watch.Drop, inbox *config.Inbox) (examination, error) {
 	p, err := openDrop(d)
 	if err != nil {
 		return examination{}, err
 	}
-	found, err := in.examineParts(ctx, p, d, inbox)
+	found, err := in.examineParts(ctx, c, p, d, inbox)
 	if err != nil || found.reason != "" {
 		p.Close()
 		return found, err
@@ -41,11 +41,10 @@ func (in *Intake) examine(ctx context.Context, d watch.Drop, inbox *config.Inbox
 	return found, nil
 }
 
-func (in *Intake) examineParts(ctx context.Context, p *check.Parts, d watch.Drop, inbox *config.Inbox) (examination, error) {
+func (in *Intake) examineParts(ctx context.Context, c *check.Checker, p *check.Parts, d watch.Drop, inbox *config.Inbox) (examination, error) {
 	if reason := in.noSpace(d.CSV.ID.Size); reason != "" {
 		return examination{reason: reason, until: in.now().Add(time.Minute)}, nil
 	}
-	c := in.Checker()
 	if _, limit := c.SidecarAndLimit(p, inbox); d.CSV.ID.Size > limit {
 		return examination{}, nil // rejected without reading its rows
 	}

@@ -216,7 +216,8 @@ func (in *Intake) Reschedule(ctx context.Context, id campaign.ID, when *document
 // takeDrop examines, claims, checks and commits one drop. If the drop has changed since the
 // watcher saw it, the next scan finds it again.
 func (in *Intake) takeDrop(ctx context.Context, d watch.Drop) error {
-	inbox := in.inbox(d.Inbox)
+	c := in.Checker() // one for all steps, so that what was examined isn't read again
+	inbox := c.Config.Inbox(d.Inbox)
 	if inbox == nil || in.drops.claimed(d.Inbox, d.Name) {
 		return nil // no longer configured, or queued before its claim
 	}
@@ -224,7 +225,7 @@ func (in *Intake) takeDrop(ctx context.Context, d watch.Drop) error {
 	if no := in.waits.overLimit(d, inbox); no != nil {
 		return in.claims.refuseUnclaimed(d, no)
 	}
-	found, err := in.examine(ctx, d, inbox)
+	found, err := in.examine(ctx, c, d, inbox)
 	if vanished(err) {
 		return nil
 	}
@@ -252,7 +253,7 @@ func (in *Intake) takeDrop(ctx context.Context, d watch.Drop) error {
 	}
 	in.drops.endWait(nameOf(d.Inbox, d.Name))
 	in.log.Info("drop claimed", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name)
-	return in.claims.end(s, in.decide(ctx, s, inbox, found.parts, found.info))
+	return in.claims.end(s, in.decide(ctx, c, s, inbox, found.parts, found.info))
 }
 
 // Checking returns the progress of a claimed drop's check, 0 to 1.
@@ -262,13 +263,13 @@ func (in *Intake) Checking(id campaign.ID) float64 {
 
 // progress returns a function that updates the status of a drop while it is checked, at most once
 // a second.
-func (in *Intake) progress(s *campaign.Sending) func(float64) {
+func (in *Intake) progress(c *check.Checker, s *campaign.Sending) func(float64) {
 	last := in.now() // decide wrote the first status
 	return func(share float64) {
 		in.drops.setChecked(s.ID, share)
 		if now := in.now(); now.Sub(last) >= time.Second {
 			last = now
-			if err := report.WriteChecking(folders.Of(s), s, share, now, in.Checker().Config.Zone(s.ApplicationID)); err != nil {
+			if err := report.WriteChecking(folders.Of(s), s, share, now, c.Config.Zone(s.ApplicationID)); err != nil {
 				in.log.Warn("write status", "sending", s.ID, "err", err)
 			}
 		}

@@ -72,7 +72,8 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 		in.keeper.Changed(id)
 		return nil
 	}
-	inbox := in.inbox(s.Inbox)
+	c := in.Checker()
+	inbox := c.Config.Inbox(s.Inbox)
 	if inbox == nil {
 		in.log.Once("inbox "+s.Inbox, "a drop waits in an inbox that is no longer configured; add the inbox again", "sending", s.ID, "inbox", s.Inbox)
 		in.drops.retryLater(id)
@@ -111,7 +112,7 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 		s.Problems, s.ProblemCount = problems.List, problems.Count
 		return in.claims.refuse(s, campaign.StateRejected, problems.List[0].String())
 	}
-	return in.claims.end(s, in.decide(ctx, s, inbox, p, nil))
+	return in.claims.end(s, in.decide(ctx, c, s, inbox, p, nil))
 }
 
 // filesGone reports whether no file of a claim exists in its folder or the inbox.
