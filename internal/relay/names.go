@@ -73,3 +73,25 @@ func (n Names) DoneAll() string { return "cd." + n.name + ".done.>" }
 func (n Names) ofEpoch(kind string, epoch uint64) string {
 	return "cd." + n.name + "." + kind + "." + strconv.FormatUint(epoch, 10)
 }
+
+// LogStream returns the name of the stream with the log of the store.
+func (n Names) LogStream() string { return "CD_" + n.name + "_LOG" }
+
+// LogAll returns the subject of all messages of the log.
+func (n Names) LogAll() string { return n.log("*") }
+
+func (n Names) log(kind string) string { return "cd." + n.name + ".log." + kind }
+
+// logSubject returns the subject of a kind of log messages.
+func (n Names) logSubject(kind byte) string {
+	switch kind {
+	case logFence:
+		return n.log("epoch")
+	case logSet:
+		return n.log("set")
+	case logChunk:
+		return n.log("base")
+	default:
+		return n.log("complete")
+	}
+}

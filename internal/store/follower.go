@@ -185,6 +185,9 @@ func (b *Base) Add(packed []byte) error {
 	return nil
 }
 
+// Size returns how many bytes of the file were added.
+func (b *Base) Size() int64 { return b.size }
+
 // Discard removes an incomplete base.
 func (b *Base) Discard() error {
 	_ = b.file.Close() // its content doesn't matter

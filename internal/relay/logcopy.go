@@ -1,0 +1,236 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"campaignd/internal/store"
+)
+
+// applyLate is how long a set waits for others at most.
+const applyLate = 100 * time.Millisecond
+
+// sets applies the write sets from a sequence up to another; 0: until ctx ends, or the log changes
+// so that it must be looked at again.
+func (r *logReader) sets(ctx context.Context, from, until uint64) error {
+	if until > 0 && from > until {
+		return nil
+	}
+	g := &setGroup{reader: r}
+	checked := time.Now()
+	return r.messages(ctx, logSet, from, func(m *sequenced, pending uint64) (more bool, err error) {
+		if m != nil {
+			g.add(m)
+			r.seen = m.sequence
+		}
+		last := m != nil && until > 0 && m.sequence >= until
+		if m == nil || last || g.full() {
+			if err := g.apply(pending); err != nil {
+				return false, err
+			}
+		}
+		if time.Since(checked) >= readPoll {
+			checked = time.Now()
+			err = r.check(ctx, from, until)
+		}
+		return !last, err
+	})
+}
+
+// setGroup is a group of sets that are applied at once.
+type setGroup struct {
+	reader *logReader
+	parts  logAssembler
+	sets   [][]byte
+	bytes  int
+	since  time.Time
+}
+
+func (g *setGroup) add(m *sequenced) {
+	body, whole := g.parts.add(&m.logMessage)
+	if !whole {
+		return
+	}
+	if len(g.sets) == 0 {
+		g.since = time.Now()
+	}
+	if m.part > 0 {
+		body = bytes.Clone(body) // the next set's parts take its place
+	}
+	g.sets, g.bytes = append(g.sets, body), g.bytes+len(body)
+}
+
+func (g *setGroup) full() bool {
+	return g.bytes >= applyBytes || len(g.sets) > 0 && time.Since(g.since) >= applyLate
+}
+
+func (g *setGroup) apply(pending uint64) error {
+	sets := g.sets
+	g.sets, g.bytes = g.sets[:0], 0
+	if len(sets) > 0 {
+		if err := g.reader.f.Apply(sets...); err != nil {
+			return err
+		}
+	}
+	g.reader.note(pending)
+	return nil
+}
+
+// check fails when the stream is another one, or has lost what was to be read.
+func (r *logReader) check(ctx context.Context, from, until uint64) error {
+	stream, err := r.log.open(ctx)
+	if err != nil {
+		return err
+	}
+	if stream == nil {
+		return ErrLogLost
+	}
+	info := stream.CachedInfo()
+	created := info.Created.UTC()
+	if r.created.IsZero() {
+		r.created = created
+	}
+	switch state := info.State; {
+	case !created.Equal(r.created), state.LastSeq < r.seen, until > 0 && state.FirstSeq > until, r.seen == 0 && state.FirstSeq > max(from, 1):
+		return fmt.Errorf("%w: it was created anew, or cut off", store.ErrGap)
+	}
+	return nil
+}
+
+// baseStall is how long the chunks of a base may fail to come.
+const baseStall = 10 * time.Second
+
+// fetchBase replaces the copy by the log's base.
+func (r *logReader) fetchBase(ctx context.Context, info LogInfo) error {
+	if !info.Base {
+		return fmt.Errorf("%w: it has no base", ErrLogLost)
+	}
+	r.tried = baseID{info.baseBy, info.base.Number}
+	b, err := r.f.NewBase()
+	if err != nil {
+		return err
+	}
+	if err := r.receive(ctx, info, b); err != nil {
+		return errors.Join(err, b.Discard())
+	}
+	if err := b.Install(info.baseAt, info.base.Size); err != nil {
+		return err
+	}
+	r.note(0)
+	return nil
+}
+
+// receive adds the chunks of the base to b.
+func (r *logReader) receive(ctx context.Context, info LogInfo, b *store.Base) error {
+	var parts logAssembler
+	moved := time.Now()
+	return r.messages(ctx, logChunk, info.base.From+1, func(m *sequenced, pending uint64) (bool, error) {
+		if m == nil {
+			if time.Since(moved) > baseStall {
+				return false, fmt.Errorf("%w: its base is incomplete", ErrLogLost)
+			}
+			return true, r.check(ctx, info.base.From+1, info.baseSeq)
+		}
+		body, whole := parts.add(&m.logMessage)
+		if !whole || m.writer != info.baseBy {
+			return true, nil
+		}
+		number, n := binary.Uvarint(body)
+		if n <= 0 || number != info.base.Number {
+			return true, nil
+		}
+		moved, r.seen = time.Now(), m.sequence
+		if err := b.Add(body[n:]); err != nil {
+			return false, err
+		}
+		r.log.noteBase(b.Size(), info.base.Size)
+		return b.Size() < info.base.Size, nil
+	})
+}
+
+// FollowState says how a copy is doing.
+type FollowState struct {
+	Position store.Position // of the copy; zero: there is none yet
+	Behind   uint64         // write sets in the log that it lacks
+	At       time.Time      // when it last had everything; zero: never
+	Complete bool           // it continues the log: a takeover loses nothing
+	Problem  string         // why it can't follow now
+	Base     float64        // part of a base received so far, from 0 to 1; 0: none is being received
+}
+
+// Following returns the state of the copy that Follow keeps.
+func (l *Log) Following() FollowState {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.follow
+}
+
+func (l *Log) noteBase(have, size int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.follow.Base = float64(have) / float64(max(size, 1))
+}
+
+// followRetry is how long Follow waits after a problem.
+const followRetry = 500 * time.Millisecond
+
+// Follow keeps f at the end of the log until ctx ends. A problem is in Following, and Follow tries
+// again; it never gives up by itself. f is consistent whenever it returns.
+func (l *Log) Follow(ctx context.Context, f *store.Follower) {
+	r := &logReader{log: l, f: f, note: func(behind uint64) { l.noteFollowed(f, behind) }}
+	l.noteFollowed(f, 1)
+	for ctx.Err() == nil {
+		err := r.follow(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		l.mu.Lock()
+		l.follow.Complete, l.follow.Base, l.follow.Problem = false, 0, err.Error()
+		l.mu.Unlock()
+		if !sleep(ctx, followRetry) {
+			return
+		}
+	}
+}
+
+func (l *Log) noteFollowed(f *store.Follower, behind uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.follow.Position, l.follow.Behind = f.Position(), behind
+	if behind == 0 {
+		l.follow.At = time.Now()
+	}
+}
+
+// follow brings the copy to the end of the log and keeps it there until something is wrong.
+func (r *logReader) follow(ctx context.Context) error {
+	info, err := r.log.Newest(ctx)
+	if err != nil {
+		return err
+	}
+	if !info.Exists {
+		return ErrLogLost
+	}
+	r.created, r.seen = info.Created, 0
+	from := max(info.lastSet+1, info.first)
+	err = r.continueTo(ctx, info)
+	if errors.Is(err, store.ErrGap) {
+		if info.Base && r.tried == (baseID{info.baseBy, info.base.Number}) {
+			return fmt.Errorf("%w: the sets don't continue its base", ErrLogLost)
+		}
+		err = r.fetchBase(ctx, info)
+		from = info.base.From + 1
+	}
+	if err != nil {
+		return err
+	}
+	r.log.mu.Lock()
+	r.log.follow.Complete, r.log.follow.Base, r.log.follow.Problem = true, 0, ""
+	r.log.mu.Unlock()
+	r.seen = 0
+	return r.sets(ctx, from, 0)
+}
