@@ -34,7 +34,11 @@ func (d *delivery) run(ctx, sending, answering context.Context) {
 		d.refuse(answering, err)
 		return
 	}
-	defer d.track()()
+	if !d.track() {
+		d.acknowledge()
+		return
+	}
+	defer d.untrack()
 	if ctx.Err() != nil || !d.getPlaces(ctx) || !d.claim() || ctx.Err() != nil {
 		if d.grant.Decision != Withdrawn {
 			d.giveBack(answering, d.granted())
@@ -51,17 +55,26 @@ func (d *delivery) run(ctx, sending, answering context.Context) {
 	}
 }
 
-// track shows the batch to Worker.showLife. The returned function ends that.
-func (d *delivery) track() func() {
+// track shows the batch to Worker.showLife until untrack. It returns false for a batch that this
+// worker has already and that goes out only once: NATS has lost that it handed it out.
+func (d *delivery) track() bool {
 	w := d.channel.worker
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.active[d] = struct{}{}
-	return func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		delete(w.active, d)
+	for other := range w.active {
+		if d.batch.Hold && other.batch.ID == d.batch.ID {
+			return false
+		}
 	}
+	w.active[d] = struct{}{}
+	return true
+}
+
+func (d *delivery) untrack() {
+	w := d.channel.worker
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.active, d)
 }
 
 // refuse gives back a batch that can't be read.

@@ -12,6 +12,9 @@
 //     once, and again only where on_unknown is "retry". It refuses what was paused, canceled,
 //     opted out, withdrawn or became too late since the batch was published. A worker that gets
 //     no reply within ClaimTimeout sends nothing of that batch, whatever arrives later.
+//     Where on_unknown is "hold" the hub records a grant before it replies: a server that lost its
+//     newest writes hands out again what it has handed out, and a hub that starts must know what
+//     nobody has.
 //  2. Answers are kept: a worker publishes every answer until the stream acknowledges it. The
 //     answers name the messages by key and attempt, so that a hub that starts can use them; it
 //     reads the stream to its end before it calls anything unknown.
@@ -25,8 +28,8 @@
 //
 //  1. The hub records the attempts in the store, then publishes the batch to Names.Work.
 //  2. A worker with free places takes it and sends a Claim to Names.Claim, with ClaimTimeout.
-//  3. The hub replies with a Grant. Where on_unknown is "hold", the worker now acknowledges
-//     the batch, so that nobody ever gets it again.
+//  3. The hub replies with a Grant, which it has recorded where on_unknown is "hold". There the
+//     worker now acknowledges the batch, so that nobody gets it again.
 //  4. The worker calls the driver and sends InProgress every ProgressEvery while it works, and
 //     Alive to the hub.
 //  5. It publishes Answers to Names.Done, in parts as results arrive, and acknowledges the batch

@@ -38,6 +38,7 @@ type donePosition struct {
 type Settler interface {
 	Orphans(application int64, channel string) int
 	Settle(ctx context.Context, answers []send.LateAnswer) (int, error)
+	SettleUnsent(ctx context.Context, unsent func(number uint64) bool) (int, error)
 	SettleRest(ctx context.Context, application int64, channel string) (int, error)
 }
 
@@ -45,6 +46,7 @@ type Settler interface {
 type HubOptions struct {
 	Config  Config
 	Records Records
+	Tag     func() string // of the store with these records; another one says that the store was restored
 	Log     *slog.Logger
 
 	// Leads reports whether this process may hand out messages; nil: it always may.
@@ -60,6 +62,8 @@ type Hub struct {
 	records Records
 	log     *slog.Logger
 	leads   func() bool
+	tag     func() string
+	grants  grantBook
 
 	epoch   atomic.Uint64 // 0: not known yet
 	counter atomic.Uint64 // of batches of the epoch
@@ -115,7 +119,7 @@ type counts struct {
 
 // NewHub creates a hub. It does no I/O and starts nothing.
 func NewHub(o HubOptions) *Hub {
-	h := &Hub{config: o.Config, wire: o.Config.wire(), records: o.Records, log: o.Log, leads: o.Leads, refresh: make(chan struct{}, 1),
+	h := &Hub{config: o.Config, wire: o.Config.wire(), records: o.Records, log: o.Log, leads: o.Leads, tag: o.Tag, grants: grantBook{records: o.Records}, refresh: make(chan struct{}, 1),
 		batches: map[uint64]*handOut{}, channels: map[channelKey]*Channel{}, pinned: map[uint64]struct{}{}}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
@@ -218,7 +222,7 @@ func (h *Hub) serve(ctx context.Context, settler Settler) error {
 		defer sub.Unsubscribe() //nolint:errcheck // it ends with the connection at the latest
 	}
 	reader := &answerReader{hub: h, settler: settler}
-	if err := reader.open(ctx, 0); err != nil {
+	if err := reader.open(ctx); err != nil {
 		return err
 	}
 	defer reader.close()
@@ -226,6 +230,11 @@ func (h *Hub) serve(ctx context.Context, settler Settler) error {
 		return err
 	}
 	if !h.ready.Load() {
+		n, err := settler.SettleUnsent(ctx, h.grants.neverGranted())
+		if err != nil {
+			return err
+		}
+		h.counts.settled.Add(uint64(n))
 		if err := h.drain(ctx, settler); err != nil {
 			return err
 		}
@@ -292,6 +301,9 @@ func (h *Hub) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the position in the stream of answers: %w", err)
 	}
+	if err := h.grants.load(h.tag(), last+1); err != nil {
+		return err
+	}
 	h.epoch.Store(last + 1)
 	return nil
 }
@@ -306,10 +318,9 @@ func (h *Hub) tend(ctx context.Context, reader *answerReader, settler Settler) e
 			connected = time.Now()
 			h.publishWorkers()
 		} else if n := h.conn.nc.Stats().Reconnects; n != reconnects {
-			// A server that lost its power may have lost the end of the stream, whose numbers are used again.
 			reconnects = n
 			reader.close()
-			if err := reader.open(ctx, rewindAnswers); err != nil {
+			if err := reader.open(ctx); err != nil {
 				return err
 			}
 		} else if err := h.look(ctx, reader); err != nil {
@@ -363,8 +374,10 @@ func (h *Hub) look(ctx context.Context, reader *answerReader) error {
 
 // settleRest decides about messages of earlier hubs for which no worker has answered for so long.
 func (h *Hub) settleRest(ctx context.Context, settler Settler, waited time.Duration) {
+	orphans := 0
 	for _, c := range h.list() {
-		if waited < c.answerWait || settler.Orphans(c.application, c.name) == 0 {
+		n := settler.Orphans(c.application, c.name)
+		if orphans += n; n == 0 || waited < c.answerWait {
 			continue
 		}
 		n, err := settler.SettleRest(ctx, c.application, c.name)
@@ -375,6 +388,9 @@ func (h *Hub) settleRest(ctx context.Context, settler Settler, waited time.Durat
 		h.counts.unanswered.Add(uint64(n))
 		h.log.Warn("no worker has answered for messages that an earlier hub handed out; on_unknown decides", "application", c.application,
 			"channel", c.name, "messages", n)
+	}
+	if orphans == 0 {
+		h.grants.removeBefore(h.epoch.Load())
 	}
 }
 
@@ -402,8 +418,8 @@ func (h *Hub) save() {
 	h.mu.Unlock()
 }
 
-// drain takes the batches of earlier hubs from the queue. Those that no worker ever got were not
-// sent.
+// drain takes the batches of earlier hubs from the queue. Where on_unknown is "retry", those that
+// no worker ever got are sent again at once; elsewhere the grantBook decides.
 func (h *Hub) drain(ctx context.Context, settler Settler) error {
 	for _, c := range h.list() {
 		consumer, err := h.conn.js.Consumer(ctx, h.conn.Names.WorkStream(), h.conn.Names.WorkConsumer(c.application, c.name))
@@ -435,7 +451,7 @@ func (h *Hub) drainSome(ctx context.Context, consumer jetstream.Consumer, settle
 		if err != nil {
 			return n, err
 		}
-		if b, err := DecodeBatch(m.Data(), h.wire); err == nil && meta.NumDelivered == 1 {
+		if b, err := DecodeBatch(m.Data(), h.wire); err == nil && meta.NumDelivered == 1 && !b.Hold {
 			list := make([]send.LateAnswer, len(b.Messages))
 			for i := range b.Messages {
 				list[i] = send.LateAnswer{Key: b.Messages[i].Key, Attempt: b.Messages[i].Attempt, Number: sendNumber(b.ID), Result: send.Returned()}

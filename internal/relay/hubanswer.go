@@ -29,14 +29,15 @@ type answerReader struct {
 }
 
 const (
-	rewindAnswers     = 10_000           // read again after the connection was lost
+	rewindAnswers     = 10_000           // read again at every opening
 	maxWaitingAnswers = 1024             // answers that wait to be taken
 	answerStall       = 10 * time.Second // without progress although there are answers: the stream is opened again
 )
 
 // open begins to read after the last answer that is recorded, or at the beginning of a stream
-// that was created since. What this run has read is read again from back answers before.
-func (r *answerReader) open(ctx context.Context, back uint64) error {
+// that was created since. It reads some answers again: a server that lost its power may have lost
+// the end of the stream, whose numbers are used again.
+func (r *answerReader) open(ctx context.Context) error {
 	h, name := r.hub, r.hub.conn.Names.DoneStream()
 	stream, err := h.conn.js.Stream(ctx, name)
 	if err != nil {
@@ -48,8 +49,8 @@ func (r *answerReader) open(ctx context.Context, back uint64) error {
 	from := h.saved
 	if h.position.Created.Equal(r.created) && h.position.Sequence >= from.Sequence {
 		from = h.position // this run has taken them, and what isn't recorded is in memory
-		from.Sequence -= min(back, from.Sequence)
 	}
+	from.Sequence -= min(rewindAnswers, from.Sequence)
 	if !from.Created.Equal(r.created) || from.Sequence > r.target {
 		from = donePosition{Created: r.created}
 		clear(h.pinned)
@@ -149,13 +150,15 @@ func (r *answerReader) check(ctx context.Context) error {
 		return fmt.Errorf("read answers: %w", err)
 	default:
 	}
+	r.hub.mu.Lock()
+	at := r.hub.position.Sequence // before the stream is asked, which grows meanwhile
+	r.hub.mu.Unlock()
 	stream, err := r.hub.conn.js.Stream(ctx, r.hub.conn.Names.DoneStream())
 	if err != nil {
 		return fmt.Errorf("open stream %s: %w", r.hub.conn.Names.DoneStream(), err)
 	}
 	info := stream.CachedInfo()
 	r.hub.mu.Lock()
-	at := r.hub.position.Sequence
 	r.hub.lag = info.State.LastSeq - min(at, info.State.LastSeq)
 	r.hub.mu.Unlock()
 	if !info.Created.UTC().Equal(r.created) || info.State.LastSeq < at {
@@ -185,6 +188,10 @@ func (r *answerReader) take(ctx context.Context, data []byte, seq uint64) error 
 	if a.ID.Epoch == h.epoch.Load() {
 		h.takeLive(&a, r.created, seq)
 		return nil
+	}
+	if worker := h.grants.holder(a.ID); a.Back && a.Grant == 0 && worker != "" && worker != a.Worker {
+		h.advance(r.created, seq, nil)
+		return nil // another worker was granted it
 	}
 	list := make([]send.LateAnswer, 0, len(a.List)+1)
 	if a.Back && len(a.List) == 0 && !divided(a.ID) {

@@ -146,7 +146,10 @@ func (c *Channel) Publish(ctx context.Context, b *send.HandOut) error {
 		one.index[m.Key] = i
 		wire.Messages[i] = *m
 	}
-	b.Recorded = func() { h.unpin(one) }
+	b.Recorded = func() {
+		h.unpin(one)
+		h.grants.remove(id)
+	}
 	h.mu.Lock()
 	h.batches[id.Number] = one
 	h.mu.Unlock()

@@ -43,6 +43,12 @@ func (h *Hub) decide(c *Claim) Grant {
 		g.Refused = nil
 		return g
 	}
+	if b.hold {
+		if err := h.grants.add(c.ID, c.Worker); err != nil {
+			h.log.Error("a batch can't be granted; its worker gives it back", "error", err)
+			return Grant{ID: c.ID, Decision: TryLater}
+		}
+	}
 	b.mu.Lock()
 	b.grants++
 	g.Number, b.holder = b.grants, c.Worker

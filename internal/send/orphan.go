@@ -119,6 +119,24 @@ func (o *orphans) answered(answers []LateAnswer) iter.Seq2[*LateAnswer, *Orphan]
 	}
 }
 
+// SettleUnsent makes the messages pending again that an earlier process left in flight in a batch
+// that nobody was granted. unsent reports so of a batch's number. It returns how many there were.
+func (d *Dispatcher) SettleUnsent(ctx context.Context, unsent func(number uint64) bool) (int, error) {
+	var list []*Orphan
+	d.orphans.mu.Lock()
+	for _, o := range d.orphans.byKey {
+		if o.Number != 0 && unsent(o.Number) {
+			list = append(list, o)
+		}
+	}
+	d.orphans.mu.Unlock()
+	results := make([]Result, len(list))
+	for i := range results {
+		results[i] = Returned()
+	}
+	return len(list), d.settle(ctx, list, results)
+}
+
 // SettleRest decides about the messages of a channel that an earlier process left in flight and
 // that nobody has answered for, by on_unknown. It returns how many there were.
 func (d *Dispatcher) SettleRest(ctx context.Context, application int64, channel string) (int, error) {

@@ -158,3 +158,35 @@ func TestABatchThatNoWorkerCouldReadIsNotUnknownAfterARestart(t *testing.T) {
 		r.store.wantState(t, id, campaign.StateSending, campaign.Sent, 8)
 	})
 }
+
+// The process ended after it had recorded the attempts and before a worker was granted the batch.
+func TestBatchThatNobodyWasGrantedGoesOutAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, f, id, list := afterCrash(t, HoldUnknown)
+		if n, err := r.SettleUnsent(t.Context(), func(number uint64) bool { return number == 9 }); n != 2 || err != nil {
+			t.Errorf("%d settled, %v; want 2", n, err)
+		}
+		time.Sleep(time.Minute)
+		r.store.wantState(t, id, campaign.StateSending, campaign.InFlight, 2)
+		r.store.wantState(t, id, campaign.StateSending, campaign.Sent, 8)
+		sent := map[string]int{}
+		for _, m := range f.sent() {
+			sent[m.Key]++
+		}
+		for i, want := range []int{0, 0, 1, 1} {
+			if got := sent[list[i].Key]; got != want {
+				t.Errorf("message %d went out %d times, want %d", i, got, want)
+			}
+		}
+	})
+}
+
+// Where unknown messages are resent, no grants are recorded.
+func TestBatchWithoutNumberMayHaveBeenGranted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _, _, _ := afterCrash(t, RetryUnknown)
+		if n, err := r.SettleUnsent(t.Context(), func(uint64) bool { return true }); n != 0 || err != nil {
+			t.Errorf("%d settled, %v; want 0", n, err)
+		}
+	})
+}

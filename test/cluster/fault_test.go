@@ -25,6 +25,12 @@ var faults = []fault{
 		}
 	}},
 	{name: "the NATS server's disk is wiped", strike: func(s *scene) { s.wipeServer(0) }, unknown: maxDoubt},
+	{name: "the NATS server starts on an older copy of its disk", strike: func(s *scene) {
+		s.copyServer()
+		s.lasts(s.upTo(time.Second))
+		s.nodes[0].kill()
+		s.startCopy()
+	}, unknown: maxDoubt},
 	{name: "the disk of one of three NATS servers is wiped", servers: 3, strike: func(s *scene) { s.wipeServer(s.random.IntN(3)) }},
 	{name: "the NATS server is frozen for 8 s", strike: func(s *scene) { s.freeze(8*time.Second, s.nodes[0]) }},
 	{name: "the NATS server is frozen for 90 s", strike: func(s *scene) { s.freeze(90*time.Second, s.nodes[0]) }},
@@ -36,6 +42,14 @@ var faults = []fault{
 	{name: "the hub and NATS are killed together", strike: func(s *scene) {
 		s.main.signal(syscall.SIGKILL)
 		s.killServer(0, s.upTo(time.Second))
+		s.restartHub()
+	}},
+	{name: "the hub is killed and the NATS server starts on an older copy of its disk", strike: func(s *scene) {
+		s.copyServer()
+		s.lasts(s.upTo(time.Second))
+		s.main.signal(syscall.SIGKILL)
+		s.nodes[0].kill()
+		s.startCopy()
 		s.restartHub()
 	}, unknown: maxDoubt},
 
@@ -99,6 +113,20 @@ func (s *scene) wipeServer(n int) {
 	s.nodes[n].kill()
 	s.must(os.RemoveAll(s.stores[n]))
 	s.nodes[n] = s.server(n, s.stores[n])
+}
+
+// copyServer copies the store of a single NATS server while it stands still.
+func (s *scene) copyServer() {
+	s.nodes[0].signal(syscall.SIGSTOP)
+	s.must(os.CopyFS(s.stores[0]+".copy", os.DirFS(s.stores[0])))
+	s.nodes[0].signal(syscall.SIGCONT)
+}
+
+// startCopy starts a single NATS server, which was killed, on the copy.
+func (s *scene) startCopy() {
+	s.must(os.RemoveAll(s.stores[0]))
+	s.must(os.Rename(s.stores[0]+".copy", s.stores[0]))
+	s.nodes[0] = s.server(0, s.stores[0])
 }
 
 func (s *scene) restartHub() {

@@ -1,0 +1,166 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"testing"
+)
+
+// memoryRecords are Records in memory.
+type memoryRecords struct {
+	mu     sync.Mutex // guards the fields below
+	values map[string][]byte
+	puts   int
+	err    error         // of PutRecord
+	block  chan struct{} // PutRecord waits until it is closed; nil: it doesn't
+}
+
+func (m *memoryRecords) Record(name string) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.values[name], nil
+}
+
+func (m *memoryRecords) PutRecord(name string, value []byte) error {
+	m.mu.Lock()
+	block := m.block
+	m.mu.Unlock()
+	if block != nil {
+		<-block
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err != nil {
+		return m.err
+	}
+	m.puts++
+	m.values = maps.Clone(m.values)
+	if m.values == nil {
+		m.values = map[string][]byte{}
+	}
+	m.values[name] = value
+	return nil
+}
+
+func newGrantBook(t *testing.T, records Records, tag string, epoch uint64) *grantBook {
+	t.Helper()
+	g := &grantBook{records: records}
+	if err := g.load(tag, epoch); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func TestGrantsAreFoundAfterARestart(t *testing.T) {
+	records := &memoryRecords{}
+	g := newGrantBook(t, records, "a", 3)
+	granted, answered := BatchID{3, 1 << numberBits}, BatchID{3, 2 << numberBits}
+	for _, id := range []BatchID{answered, granted} {
+		if err := g.add(id, "w"); err != nil {
+			t.Fatal(err)
+		}
+		g.remove(answered)
+	}
+	g = newGrantBook(t, records, "a", 4)
+	if got := g.holder(granted); got != "w" {
+		t.Errorf("the holder is %q, want w", got)
+	}
+	never := g.neverGranted()
+	for _, test := range []struct {
+		id   BatchID
+		want bool
+	}{
+		{granted, false},
+		{answered, true},
+		{BatchID{3, 3 << numberBits}, true},
+		{BatchID{2, 3 << numberBits}, false}, // before the book
+	} {
+		if got := never(sendNumber(test.id)); got != test.want {
+			t.Errorf("batch %s was never granted: %v, want %v", test.id, got, test.want)
+		}
+	}
+	g.removeBefore(4)
+	if got := g.holder(granted); got != "" {
+		t.Errorf("after all are settled the holder is %q, want none", got)
+	}
+}
+
+// A restored store has forgotten the grants since.
+func TestGrantsOfARestoredStoreSayNothing(t *testing.T) {
+	records := &memoryRecords{}
+	newGrantBook(t, records, "a", 3)
+	if newGrantBook(t, records, "b", 4).neverGranted()(sendNumber(BatchID{3, 1 << numberBits})) {
+		t.Error("a batch of before is called never granted")
+	}
+}
+
+func TestGrantThatCanNotBeRecordedIsNone(t *testing.T) {
+	records := &memoryRecords{}
+	g := newGrantBook(t, records, "a", 3)
+	records.err = errors.New("the disk is full")
+	if err := g.add(BatchID{3, 1}, "w"); !errors.Is(err, records.err) {
+		t.Errorf("the error is %v, want %v", err, records.err)
+	}
+}
+
+func TestGrantsOfTheSameMomentAreRecordedTogether(t *testing.T) {
+	records := &memoryRecords{}
+	g := newGrantBook(t, records, "a", 3)
+	records.block = make(chan struct{})
+	const grants = 50
+	var all sync.WaitGroup
+	for n := range uint64(grants) {
+		all.Go(func() {
+			if err := g.add(BatchID{3, n}, "w"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for waiting := 0; waiting < grants; {
+		g.mu.Lock()
+		waiting = len(g.open)
+		g.mu.Unlock()
+	}
+	close(records.block)
+	all.Wait()
+	if records.puts > 3 { // at the beginning, the first one, and the others
+		t.Errorf("%d records for %d grants, want at most 3", records.puts, grants)
+	}
+	if g := newGrantBook(t, records, "a", 4); len(g.open) != grants {
+		t.Errorf("%d grants are found, want %d", len(g.open), grants)
+	}
+}
+
+// Answers that arrive while the hub asks how many there are don't look like a stream that was cut off.
+func TestStreamOfAnswersThatGrowsIsNotCutOff(t *testing.T) {
+	s := startServer(t)
+	h := NewHub(HubOptions{Records: &memoryRecords{}})
+	h.conn = connect(t, s)
+	reader := &answerReader{hub: h}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if err := reader.open(ctx); err != nil {
+		t.Fatal(err)
+	}
+	defer reader.close()
+	var publishing sync.WaitGroup
+	publishing.Go(func() {
+		for n := range 2000 {
+			if _, err := h.conn.js.PublishAsync(h.conn.Names.Done(1), fmt.Append(nil, "garbage ", n)); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		<-h.conn.js.PublishAsyncComplete()
+		cancel()
+	})
+	defer publishing.Wait()
+	for ctx.Err() == nil {
+		if err := reader.check(ctx); err != nil && ctx.Err() == nil {
+			t.Fatal(err)
+		}
+	}
+}
