@@ -147,9 +147,6 @@ func wireNumber(b *send.HandOut) uint64 {
 // sendNumber returns the number that send recorded for the batch with this id.
 func sendNumber(id BatchID) uint64 { return id.Epoch<<epochShift | id.Number>>numberBits }
 
-// divided reports whether the batch with this id is a part of what send recorded as one batch.
-func divided(id BatchID) bool { return id.Number&(1<<numberBits-1) != 0 }
-
 // Run works until ctx ends. What is wrong with NATS is repaired or waited for, and shown; an error
 // is returned only for a configuration that can't work. It may be called once.
 func (h *Hub) Run(ctx context.Context, settler Settler) error {

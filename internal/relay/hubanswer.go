@@ -193,10 +193,7 @@ func (r *answerReader) take(ctx context.Context, data []byte, seq uint64) error 
 		h.advance(r.created, seq, nil)
 		return nil // another worker was granted it
 	}
-	list := make([]send.LateAnswer, 0, len(a.List)+1)
-	if a.Back && len(a.List) == 0 && !divided(a.ID) {
-		list = append(list, send.LateAnswer{Number: sendNumber(a.ID), Result: send.Returned()})
-	}
+	list := make([]send.LateAnswer, 0, len(a.List))
 	for i := range a.List {
 		one := send.LateAnswer{Key: a.List[i].Key, Attempt: a.List[i].Attempt, Number: sendNumber(a.ID), Result: a.List[i].Result}
 		if a.Back {

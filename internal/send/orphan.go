@@ -3,7 +3,6 @@ package send
 import (
 	"context"
 	"fmt"
-	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -30,7 +29,7 @@ type Orphan struct {
 
 // LateAnswer is an answer to a batch of an earlier process.
 type LateAnswer struct {
-	Key     string // "": the answer is the same for every message of the batch
+	Key     string
 	Attempt int
 	Number  uint64 // of the batch
 	Result  Result // Returned() for a message that was not sent
@@ -86,8 +85,10 @@ func (d *Dispatcher) Settle(ctx context.Context, answers []LateAnswer) (int, err
 	var found []*Orphan
 	var results []Result
 	d.orphans.mu.Lock()
-	for a, o := range d.orphans.answered(answers) {
-		if o.Number != 0 && o.Number != a.Number || slices.Contains(found, o) {
+	for i := range answers {
+		a := &answers[i]
+		o := d.orphans.byKey[a.Key]
+		if o == nil || o.Status.Attempts() != a.Attempt || o.Number != 0 && o.Number != a.Number || slices.Contains(found, o) {
 			continue
 		}
 		res := a.Result
@@ -97,26 +98,6 @@ func (d *Dispatcher) Settle(ctx context.Context, answers []LateAnswer) (int, err
 	}
 	d.orphans.mu.Unlock()
 	return len(found), d.settle(ctx, found, results)
-}
-
-// answered pairs each answer with the orphans that it may be about. o.mu is held.
-func (o *orphans) answered(answers []LateAnswer) iter.Seq2[*LateAnswer, *Orphan] {
-	return func(yield func(*LateAnswer, *Orphan) bool) {
-		for i := range answers {
-			a := &answers[i]
-			if a.Key != "" {
-				if one := o.byKey[a.Key]; one != nil && one.Status.Attempts() == a.Attempt && !yield(a, one) {
-					return
-				}
-				continue
-			}
-			for _, one := range o.byKey {
-				if one.Number == a.Number && a.Number != 0 && !yield(a, one) {
-					return
-				}
-			}
-		}
-	}
 }
 
 // SettleUnsent makes the messages pending again that an earlier process left in flight in a batch

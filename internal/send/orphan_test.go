@@ -142,23 +142,6 @@ func TestAnswersThatCanNotBeRecordedAreKept(t *testing.T) {
 	})
 }
 
-// A worker that can't read a batch gives it back by its number alone.
-func TestABatchThatNoWorkerCouldReadIsNotUnknownAfterARestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, _, id, _ := afterCrash(t, HoldUnknown)
-		answers := []LateAnswer{{Number: 7, Result: Returned()}}
-		if n, err := r.Settle(t.Context(), answers); n != 2 || err != nil {
-			t.Errorf("the answer concerns %d messages in flight, %v; want the 2 of its batch", n, err)
-		}
-		if n, err := r.Settle(t.Context(), []LateAnswer{{Result: Returned()}}); n != 0 || err != nil {
-			t.Errorf("an answer without a number concerns %d messages, %v; want 0", n, err)
-		}
-		time.Sleep(time.Hour)
-		r.store.wantState(t, id, campaign.StateSending, campaign.InFlight, 2) // of the other batch
-		r.store.wantState(t, id, campaign.StateSending, campaign.Sent, 8)
-	})
-}
-
 // The process ended after it had recorded the attempts and before a worker was granted the batch.
 func TestBatchThatNobodyWasGrantedGoesOutAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
