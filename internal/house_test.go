@@ -16,7 +16,7 @@ var may = map[string][]string{
 	"calendar":        {"display"},
 	"contact":         {},
 	"contact/gen":     {},
-	"source":          {},
+	"source":          {"campaign"},
 	"failpoint":       {},
 	"keylock":         {},
 	"media":           {"campaign", "keylock", "safeio"},

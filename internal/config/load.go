@@ -73,7 +73,7 @@ func Parse(file string, data []byte, drivers []Driver) (*Config, campaign.Proble
 	root, whole := tree(data, func(at int, field, message string) { r.addFault(at, field, "%s", message) })
 	r.complete = whole
 	c := r.config(root)
-	if p := r.problems(file, data); p.Count > 0 {
+	if p := r.found.Problems(file, data); p.Count > 0 {
 		return nil, p
 	}
 	// The tree is built from the library's low-level parser; its own reader is stricter.

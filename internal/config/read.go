@@ -1,13 +1,11 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
-	"campaignd/internal/campaign"
 	"campaignd/internal/source"
 )
 
@@ -16,32 +14,11 @@ type reader struct {
 	drivers  []Driver
 	keys     []Key // of all tables, without the drivers' own
 	complete bool  // every line could be read; if not, a missing key may be in a broken line
-	faults   []fault
-}
-
-type fault struct {
-	offset         int
-	field, message string
+	found    source.Findings
 }
 
 func (r *reader) addFault(at int, field, format string, args ...any) {
-	r.faults = append(r.faults, fault{at, field, fmt.Sprintf(format, args...)})
-}
-
-// problems returns the faults in the order of their offsets in data.
-func (r *reader) problems(file string, data []byte) campaign.Problems {
-	slices.SortStableFunc(r.faults, func(a, b fault) int { return cmp.Compare(a.offset, b.offset) })
-	var p campaign.Problems
-	at := source.NewLocator(data)
-	for i, f := range r.faults {
-		if i >= campaign.MaxProblems {
-			p.Count++ // not listed, so it needs no position
-			continue
-		}
-		line, column := at.At(f.offset)
-		p.Add(campaign.Problem{File: file, Line: line, Column: column, Field: f.field, Message: f.message})
-	}
-	return p
+	r.found.Add("", at, field, format, args...)
 }
 
 // field is a key and the struct that holds its value.
@@ -75,12 +52,12 @@ func (r *reader) table(path string, fields []field, n *node, subs map[string]fun
 	for _, f := range fields {
 		byName[f.key.Name] = f
 		if f.key.Required && n.keys[f.key.Name] == nil && r.complete {
-			r.addFault(n.offset, join(path, f.key.Name), "is missing: it has no default")
+			r.addFault(n.offset, source.Join(path, f.key.Name), "is missing: it has no default")
 		}
 		f.setDefault()
 	}
 	for _, name := range n.names {
-		e, path := n.keys[name], join(path, name)
+		e, path := n.keys[name], source.Join(path, name)
 		if sub := subs[name]; sub != nil {
 			sub(e, path)
 			continue
@@ -205,7 +182,7 @@ func (r *reader) application(n *node, path string) Application {
 	r.checkSlicing(&a, slicing)
 	r.checkWindows(&a, n)
 	for _, name := range channels.names {
-		e, path := channels.keys[name], join(path+".channels", name)
+		e, path := channels.keys[name], source.Join(path+".channels", name)
 		if !channelName(name) {
 			r.addFault(e.offset, path, "%q can't name a channel: 1 to 64 letters, digits, _ and - can", clip(name))
 			continue

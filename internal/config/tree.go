@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"campaignd/internal/source"
 )
 
 // node is one value of a TOML document with its offset. Tables written as
@@ -170,7 +172,7 @@ func (b *builder) open(keys []keyPart, array bool) {
 	at, path := b.root, ""
 	b.current = newTable(keys[0].at)
 	for i, k := range keys {
-		path = join(path, k.name)
+		path = source.Join(path, k.name)
 		b.path = path
 		last := i == len(keys)-1
 		e := at.keys[k.name]
@@ -206,7 +208,7 @@ func (b *builder) open(keys []keyPart, array bool) {
 // assign puts value into table under keys.
 func (b *builder) assign(table *node, path string, keys []keyPart, value *node) {
 	for i, k := range keys {
-		path = join(path, k.name)
+		path = source.Join(path, k.name)
 		e := table.keys[k.name]
 		switch {
 		case i == len(keys)-1 && e == nil:
@@ -226,7 +228,7 @@ func (b *builder) assign(table *node, path string, keys []keyPart, value *node) 
 
 func (b *builder) dotted(path string, keys []keyPart) string {
 	for _, k := range keys {
-		path = join(path, k.name)
+		path = source.Join(path, k.name)
 	}
 	return path
 }
@@ -265,11 +267,4 @@ func (b *builder) value(v *unstable.Node, at int, path string) *node {
 
 func (b *builder) lineOf(at int) string {
 	return fmt.Sprintf("on line %d", bytes.Count(b.data[:at], []byte("\n"))+1)
-}
-
-func join(path, name string) string {
-	if path == "" {
-		return name
-	}
-	return path + "." + name
 }

@@ -132,7 +132,7 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *check.Find
 		return in.claims.refuseFor(s, campaign.StateRejected, "duplicate-drop", dup.Error())
 	}
 	if _, ok := errors.AsType[*plan.NoRoom](err); ok {
-		_, reason, err := o.Place(reservations{in.store, s.ApplicationID, o.Grid.Slot})
+		_, reason, err := o.Place(in.store.Reservations(s.ApplicationID, o.Grid.Slot))
 		if err != nil || reason == "" { // room has just become free: the decision stays
 			reason = "there was no room in the slots"
 		}
@@ -151,22 +151,5 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *check.Find
 	in.keeper.Changed(s.ID)
 	in.controls.obeyDeferred(ctx, s)
 	in.accepted(s.ID)
-	return nil
-}
-
-// reservations reads one application's slots from the store, for advice after a refusal.
-type reservations struct {
-	store       *store.Store
-	application int64
-	slot        time.Duration
-}
-
-// Reserved implements plan.Reservations.
-func (b reservations) Reserved(first int64, counts []uint32) error {
-	reserved, err := b.store.Reserved(b.application, b.slot, first, len(counts))
-	if err != nil {
-		return err
-	}
-	copy(counts, reserved)
 	return nil
 }

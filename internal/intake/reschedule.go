@@ -60,7 +60,7 @@ func (cs *controls) retime(ctx context.Context, id campaign.ID, when *document.S
 	case errors.Is(err, store.ErrBegun):
 		return notRescheduled("%s", whyBegun(s))
 	case isNoRoom(err):
-		_, reason, adviceErr := o.Place(reservations{cs.store, s.ApplicationID, o.Grid.Slot})
+		_, reason, adviceErr := o.Place(cs.store.Reservations(s.ApplicationID, o.Grid.Slot))
 		if adviceErr != nil || reason == "" { // its own slots are free only while it is moved
 			reason = "there is no room in the slots at that time"
 		}

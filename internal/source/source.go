@@ -1,6 +1,6 @@
-// Package source finds positions in a text and the known name nearest to an
-// unknown one. It exists because the configuration and the dropped documents
-// locate their errors in the same way.
+// Package source finds positions in a text, collects the problems at them, and finds
+// the known name nearest to an unknown one. It exists because the configuration and the
+// dropped documents locate their errors in the same way.
 //
 // It reads nothing and can't fail: every input, hostile ones included, has an
 // answer, in time linear in the text and bounded for a name.

@@ -21,7 +21,7 @@ func ParseCampaign(file string, data []byte) (*campaign.Campaign, campaign.Probl
 	var found findingList
 	root, ok := parse(&found, data, "campaign", campaignExample)
 	if !ok {
-		return nil, found.problems(file, data)
+		return nil, found.Problems(file, data)
 	}
 	s := shape{&found, data}
 	s.keys(&root, "", []string{"id", "applicationId", "title", "enabled", "sendType", "channelTypes", "messageContent"}, nil)
@@ -48,7 +48,7 @@ func ParseCampaign(file string, data []byte) (*campaign.Campaign, campaign.Probl
 	if n := s.required(&root, "", "messageContent", "a list of 1 to 5 message contents"); n != nil {
 		c.Contents = s.contents(n, c.ChannelTypes)
 	}
-	return c, found.problems(file, data)
+	return c, found.Problems(file, data)
 }
 
 func (s shape) sendType(n *node) string {

@@ -10,14 +10,11 @@
 package document
 
 import (
-	"cmp"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"campaignd/internal/campaign"
 	"campaignd/internal/display"
 	"campaignd/internal/source"
 )
@@ -43,49 +40,12 @@ func Read(r io.Reader) ([]byte, error) {
 // position is a position in a file, from 1; zero for an absent value.
 type position struct{ line, column int }
 
-// finding is a problem whose position is still a byte offset.
-type finding struct {
-	code           string
-	offset         int
-	field, message string
-}
-
-// maxFindings bounds the memory for problems; beyond it they are only counted.
-// It is more than a report lists, since they are sorted by place afterwards.
-const maxFindings = 10 * campaign.MaxProblems
-
 // findingList collects the problems of one document.
-type findingList struct {
-	list  []finding
-	count int
-}
-
-// full reports that one more finding would only be counted, so its message isn't needed.
-func (f *findingList) full() bool { return len(f.list) >= maxFindings }
+type findingList struct{ source.Findings }
 
 // add adds a finding about a value.
 func (f *findingList) add(offset int, field, format string, args ...any) {
-	f.addCode("value-wrong", offset, field, format, args...)
-}
-
-func (f *findingList) addCode(code string, offset int, field, format string, args ...any) {
-	f.count++
-	if !f.full() {
-		f.list = append(f.list, finding{code, offset, field, fmt.Sprintf(format, args...)})
-	}
-}
-
-// problems returns the findings in the order of their offsets in data.
-func (f *findingList) problems(file string, data []byte) campaign.Problems {
-	slices.SortStableFunc(f.list, func(a, b finding) int { return cmp.Compare(a.offset, b.offset) })
-	var p campaign.Problems
-	at := source.NewLocator(data)
-	for _, one := range f.list {
-		line, column := at.At(one.offset)
-		p.Add(campaign.Problem{Code: one.code, File: file, Line: line, Column: column, Field: one.field, Message: one.message})
-	}
-	p.Count = f.count
-	return p
+	f.Add("value-wrong", offset, field, format, args...)
 }
 
 // Limits on outside text in a message.

@@ -46,7 +46,7 @@ func ParseLayout(file string, data []byte) (l *Layout, problems campaign.Problem
 		l = r.layout(&root, &warned)
 		l.File = file
 	}
-	return l, found.problems(file, data), warned.problems(file, data).List
+	return l, found.Problems(file, data), warned.Problems(file, data).List
 }
 
 func (r *layoutReader) layout(root *node, warned *findingList) *Layout {
@@ -55,7 +55,7 @@ func (r *layoutReader) layout(root *node, warned *findingList) *Layout {
 		if m.name != "sendType" && m.name != "messageContent" {
 			return false
 		}
-		warned.addCode("key-of-campaign", int(m.at), m.name, "%q belongs to the campaign and is ignored here; remove it from the layout", m.name)
+		warned.Add("key-of-campaign", int(m.at), m.name, "%q belongs to the campaign and is ignored here; remove it from the layout", m.name)
 		return true
 	})
 	contact := r.required(root, "", "contact", `an object with "contactCode" and "channelType"`)
@@ -93,7 +93,7 @@ func (r *layoutReader) contact(contact *node, name string, warned *findingList) 
 		case strings.TrimSpace(text) == "":
 			r.add(int(n.start), field, "found an empty string, want %s", want)
 		case warned != nil:
-			warned.addCode("contact-fixed", int(n.start), field, "has no {{column}}: every row goes to the same contact")
+			warned.Add("contact-fixed", int(n.start), field, "has no {{column}}: every row goes to the same contact")
 		}
 	}
 	return t
@@ -158,7 +158,7 @@ func (r *layoutReader) parse(n *node, field string) (Text, bool) {
 	at := func(offset int) (line, column int) { return r.at.At(int(n.start) + lit.offset(offset)) }
 	for i, one := range pieces {
 		if !one.variable && i > 0 && strings.HasPrefix(one.text, "}") && !strings.Contains(strings.ReplaceAll(text[:one.start], "{{", ""), "{") {
-			r.addCode("braces-wrong", int(n.start)+lit.offset(one.start), field, "a } too many after {{%s}}", pieces[i-1].text)
+			r.Add("braces-wrong", int(n.start)+lit.offset(one.start), field, "a } too many after {{%s}}", pieces[i-1].text)
 			return t, false
 		}
 		if one.variable {
@@ -177,7 +177,7 @@ func (r *layoutReader) parse(n *node, field string) (Text, bool) {
 		if i := strings.Index(one.text, "}}"); i >= 0 && (end == 0 || i > end) {
 			word := one.text[strings.LastIndexAny(one.text[:i], " \t\n{")+1 : i]
 			again := literal{raw: r.raw(n), at: 1} // lit is at the last suspect, which may be behind
-			r.addCode("braces-wrong", int(n.start)+again.offset(one.start+i), field, `"}}" without "{{" before it; a variable is written {{%s}}`, cmp.Or(word, "name"))
+			r.Add("braces-wrong", int(n.start)+again.offset(one.start+i), field, `"}}" without "{{" before it; a variable is written {{%s}}`, cmp.Or(word, "name"))
 			ok = false
 		}
 	}

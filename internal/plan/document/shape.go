@@ -70,11 +70,11 @@ func (s shape) keys(n *node, path string, known []string, skip func(m *member) b
 		if slices.Contains(known, m.name) || skip != nil && skip(m) {
 			continue
 		}
-		if s.full() {
-			s.count++
+		if s.Full() {
+			s.Add("key-unknown", 0, "", "") // only counted
 			continue
 		}
-		s.addCode("key-unknown", int(m.at), join(path, m.name), "unknown key %s%s (known here: %s)", quote(m.name), didYouMean(m.name, known), list(known))
+		s.Add("key-unknown", int(m.at), join(path, m.name), "unknown key %s%s (known here: %s)", quote(m.name), didYouMean(m.name, known), list(known))
 	}
 }
 
@@ -82,7 +82,7 @@ func (s shape) keys(n *node, path string, known []string, skip func(m *member) b
 func (s shape) required(n *node, path, name, want string) *node {
 	v := n.get(name)
 	if v == nil {
-		s.addCode("key-missing", int(n.start), join(path, name), "the key %q is missing, want %s", name, want)
+		s.Add("key-missing", int(n.start), join(path, name), "the key %q is missing, want %s", name, want)
 		return nil
 	}
 	v.required = true

@@ -62,7 +62,7 @@ func ParseSidecar(file string, data []byte) (*Sidecar, campaign.Problems) {
 	var found findingList
 	root, ok := parse(&found, data, "sidecar", sidecarExample)
 	if !ok {
-		return nil, found.problems(file, data)
+		return nil, found.Problems(file, data)
 	}
 	s := shape{&found, data}
 	known := SidecarKeys()
@@ -85,7 +85,7 @@ func ParseSidecar(file string, data []byte) (*Sidecar, campaign.Problems) {
 	if first, second := root.get("scheduleAt"), root.get("delay"); first != nil && second != nil {
 		s.add(int(max(first.start, second.start)), "delay", "scheduleAt and delay can't both be given; keep one of them")
 	}
-	return side, found.problems(file, data)
+	return side, found.Problems(file, data)
 }
 
 func (s shape) optionalInteger(root *node, name string, least int64) *int64 {

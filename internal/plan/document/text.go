@@ -119,9 +119,9 @@ func (s shape) split(n *node, field string, each func(segment, offset int)) ([]c
 // splitFaults reports every broken variable in text, the first of which is at offset.
 func (s shape) splitFaults(n *node, field, text string, offset int, err error, next func(text string) (int, error)) {
 	lit := literal{raw: s.raw(n), at: 1}
-	for from := 0; err != nil && !s.full(); {
+	for from := 0; err != nil && !s.Full(); {
 		from += offset
-		s.addCode("variable-broken", int(n.start)+lit.offset(from), field, "%v; a variable is written {{name}}", err)
+		s.Add("variable-broken", int(n.start)+lit.offset(from), field, "%v; a variable is written {{name}}", err)
 		from += len("{{") // there may be more faults
 		if !strings.Contains(text[from:], "}}") {
 			break // the same mistake to the end

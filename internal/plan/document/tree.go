@@ -57,13 +57,13 @@ func parse(f *findingList, data []byte, what, example string) (root node, ok boo
 	body := data[r.base:]
 	switch {
 	case len(data) > MaxSize:
-		r.addCode("json-broken", 0, "", "the file is larger than 1 MiB, the most a %s may be", what)
+		r.Add("json-broken", 0, "", "the file is larger than 1 MiB, the most a %s may be", what)
 		return root, false
 	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
-		r.addCode("json-broken", 0, "", "the file is UTF-16; save it as UTF-8")
+		r.Add("json-broken", 0, "", "the file is UTF-16; save it as UTF-8")
 		return root, false
 	case len(bytes.TrimLeft(body, " \t\r\n")) == 0:
-		r.addCode("json-broken", 0, "", "the file is empty; a %s is a JSON object, e.g. %s", what, example)
+		r.Add("json-broken", 0, "", "the file is empty; a %s is a JSON object, e.g. %s", what, example)
 		return root, false
 	}
 	// Repeated names and bad text are allowed here, so that all of them are found.
@@ -74,10 +74,10 @@ func parse(f *findingList, data []byte, what, example string) (root node, ok boo
 		return root, false
 	}
 	if rest := bytes.TrimLeft(data[root.end:], " \t\r\n"); len(rest) > 0 {
-		r.addCode("json-broken", len(data)-len(rest), "", "something follows after the end of the %s; the file must hold one JSON object and nothing else", what)
+		r.Add("json-broken", len(data)-len(rest), "", "something follows after the end of the %s; the file must hold one JSON object and nothing else", what)
 	}
 	if root.kind != '{' {
-		r.addCode("json-broken", int(root.start), "", "found %s, want a JSON object, e.g. %s", root.found(), example)
+		r.Add("json-broken", int(root.start), "", "found %s, want a JSON object, e.g. %s", root.found(), example)
 		return root, false
 	}
 	return root, true
@@ -92,7 +92,7 @@ func (r *reader) value() (node, error) {
 		}
 		n := node{kind: kind, start: int32(r.offset() - 1)}
 		if r.dec.StackDepth() > maxDepth {
-			r.addCode("json-broken", int(n.start), "", "nested more than %d levels deep", maxDepth)
+			r.Add("json-broken", int(n.start), "", "nested more than %d levels deep", maxDepth)
 			return n, errStop
 		}
 		err := r.group(&n)
@@ -142,7 +142,7 @@ func (r *reader) group(n *node) error {
 		r.path[here] = m.name
 		if good && seen[m.name] {
 			good = false
-			r.addCode("key-repeated", int(m.at), r.field(), "the key %s appears a second time; keep one of them", quote(m.name))
+			r.Add("key-repeated", int(m.at), r.field(), "the key %s appears a second time; keep one of them", quote(m.name))
 		}
 		if m.value, err = r.value(); err != nil {
 			return err
@@ -162,7 +162,7 @@ func (r *reader) offset() int { return r.base + int(r.dec.InputOffset()) }
 
 // field returns the path of the current value, "" if it would only be counted.
 func (r *reader) field() string {
-	if r.full() {
+	if r.Full() {
 		return ""
 	}
 	path := ""
@@ -182,12 +182,12 @@ func (r *reader) unquote(raw []byte) bool {
 	for i := 0; i < len(raw); {
 		c, size := utf8.DecodeRune(raw[i:])
 		if c == utf8.RuneError && size == 1 {
-			r.addCode("json-broken", start+i, r.field(), "the byte 0x%02X is not UTF-8; save the file as UTF-8", raw[i])
+			r.Add("json-broken", start+i, r.field(), "the byte 0x%02X is not UTF-8; save the file as UTF-8", raw[i])
 			return false
 		}
 		i += size
 	}
-	r.addCode("json-broken", start, r.field(), `a \u escape here is half of a pair; write the character itself`)
+	r.Add("json-broken", start, r.field(), `a \u escape here is half of a pair; write the character itself`)
 	return false
 }
 
@@ -198,10 +198,10 @@ func (r *reader) syntax(err error) {
 	case errors.Is(err, errStop):
 	case errors.As(err, &broken):
 		at := min(r.base+int(broken.ByteOffset), len(r.data))
-		r.addCode("json-broken", at, clip(strings.ReplaceAll(strings.TrimPrefix(string(broken.JSONPointer), "/"), "/", ".")),
+		r.Add("json-broken", at, clip(strings.ReplaceAll(strings.TrimPrefix(string(broken.JSONPointer), "/"), "/", ".")),
 			"not valid JSON: %s", r.explain(at, broken.Err))
 	default: // io.EOF where a value should be
-		r.addCode("json-broken", len(r.data), "", "not valid JSON: %v", err)
+		r.Add("json-broken", len(r.data), "", "not valid JSON: %v", err)
 	}
 }
 

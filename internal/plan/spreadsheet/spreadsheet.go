@@ -22,6 +22,7 @@ import (
 	"strings"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 	"campaignd/internal/plan/archive"
 )
 
@@ -163,13 +164,8 @@ func describe(sheets []*sheet) string {
 	return strings.Join(all, "; ")
 }
 
-func clip(s string) string {
-	const most = 40
-	if r := []rune(s); len(r) > most {
-		return string(r[:most]) + "…"
-	}
-	return s
-}
+// clip shortens a name for a message.
+func clip(s string) string { return display.Clip(s, 40) }
 
 // read reads everything but the sheets.
 func (b *workbook) read() error {

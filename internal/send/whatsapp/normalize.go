@@ -179,7 +179,7 @@ func (f *normalizer) object(path string, v any, known ...string) map[string]fiel
 	}
 	out := map[string]field{}
 	for _, key := range sorted(o) {
-		at := join(path, key)
+		at := source.Join(path, key)
 		name := snake(key)
 		if !slices.Contains(known, name) {
 			f.bad(at, "is not a valid key here%s", hint(name, known))
@@ -198,7 +198,7 @@ func (f *normalizer) object(path string, v any, known ...string) map[string]fiel
 func (f *normalizer) required(o map[string]field, path, name string) (field, bool) {
 	at, ok := o[name]
 	if !ok {
-		f.bad(join(path, name), "is missing")
+		f.bad(source.Join(path, name), "is missing")
 	}
 	return at, ok
 }
@@ -249,13 +249,6 @@ func sorted(o map[string]any) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-func join(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
 }
 
 // describeValue describes a value in a few words.

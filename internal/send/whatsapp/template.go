@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/source"
 )
 
 // Meta's component types.
@@ -92,7 +93,7 @@ func (f *normalizer) components(at field) []component {
 	var out []component
 	seen := map[string]string{}
 	for i, v := range f.list(at) {
-		path := join(at.path, strconv.Itoa(i))
+		path := source.Join(at.path, strconv.Itoa(i))
 		c, ok := f.component(path, v)
 		if !ok {
 			continue
@@ -166,7 +167,7 @@ func (f *normalizer) parameters(at field, c component) []map[string]any {
 	names := map[any]bool{}
 	named := 0
 	for i, v := range f.list(at) {
-		path := join(at.path, strconv.Itoa(i))
+		path := source.Join(at.path, strconv.Itoa(i))
 		p := f.parameter(path, v, c)
 		if p == nil {
 			continue
@@ -174,7 +175,7 @@ func (f *normalizer) parameters(at field, c component) []map[string]any {
 		if name, has := p["parameter_name"]; has {
 			named++
 			if names[name] {
-				f.bad(join(path, "parameter_name"), "%v is there twice", describeValue(name))
+				f.bad(source.Join(path, "parameter_name"), "%v is there twice", describeValue(name))
 			}
 			names[name] = true
 		}
@@ -199,13 +200,13 @@ func (f *normalizer) parameter(path string, v any, c component) map[string]any {
 	var kind string
 	for key := range raw {
 		if snake(key) == "type" {
-			if kind, ok = f.enum(field{join(path, key), raw[key]}, types); !ok {
+			if kind, ok = f.enum(field{source.Join(path, key), raw[key]}, types); !ok {
 				return nil
 			}
 		}
 	}
 	if kind == "" {
-		f.bad(join(path, "type"), "is missing; it can be: %s", strings.Join(types, ", "))
+		f.bad(source.Join(path, "type"), "is missing; it can be: %s", strings.Join(types, ", "))
 		return nil
 	}
 	o := f.object(path, v, "type", kind, "parameter_name")
