@@ -137,8 +137,14 @@ func TestBarLengthsFitTheTerminal(t *testing.T) {
 		if value {
 			line += len(" [10,000,000]")
 		}
-		if width > 0 && line > width || message < 1 || value != (width == 0 || width >= 109) {
-			t.Errorf("on %d characters: %d of words, a bar of %d, the number %v", width, message, bar, value)
+		if width > 0 && line > width {
+			t.Errorf("on %d characters: got a line of %d: %d of words, a bar of %d, the number %v", width, line, message, bar, value)
+		}
+		if message < 1 {
+			t.Errorf("on %d characters: got %d of words, want some", width, message)
+		}
+		if want := width == 0 || width >= 109; value != want {
+			t.Errorf("on %d characters: got the number %v, want %v", width, value, want)
 		}
 	}
 }

@@ -36,8 +36,18 @@ func TestMatch(t *testing.T) {
 		{text: "0", code: api.CodeNotFound, says: `no sending has the id or the name "0"; "campaignd status --all" lists them`},
 	} {
 		id, err := control.Match(test.text, known)
-		if id != test.want || (err == nil) != (test.code == "") || err != nil && (api.CodeOf(err) != test.code || err.Error() != test.says) {
-			t.Errorf("Match(%q) = %q, %v; want %q, %s", test.text, id, err, test.want, test.says)
+		if id != test.want {
+			t.Errorf("Match(%q) = %q, want %q", test.text, id, test.want)
+		}
+		code, says := "", ""
+		if err != nil {
+			code, says = string(api.CodeOf(err)), err.Error()
+		}
+		if code != string(test.code) {
+			t.Errorf("Match(%q): got the code %q, want %q", test.text, code, test.code)
+		}
+		if says != test.says {
+			t.Errorf("Match(%q): got the error %q, want %q", test.text, says, test.says)
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// bucket is a bbolt bucket that records its changes for a running compaction and for the log.
-// Every write goes through it; code that deletes through a cursor calls tx.deleting itself.
+// bucket is a bbolt bucket that records its changes for the log. Every write goes through it;
+// code that deletes through a cursor calls tx.deleting itself.
 type bucket struct {
 	*bbolt.Bucket
 	t    *tx
@@ -20,7 +20,6 @@ type bucket struct {
 const pathMark = "\x00\x00"
 
 func (b bucket) Put(key, value []byte) error {
-	b.t.touch(b.path, key)
 	if b.t.set != nil {
 		b.t.set.put(b.path, key, value, b.FillPercent == dense)
 	}
@@ -48,7 +47,6 @@ func (b bucket) NextSequence() (uint64, error) {
 
 // deleting records that a key is being deleted.
 func (t *tx) deleting(path, key []byte) {
-	t.touch(path, key)
 	if t.set != nil {
 		t.set.delete(path, key)
 	}
@@ -94,19 +92,6 @@ func pathOf(outer, name []byte) []byte {
 	return append(append(bytes.Clone(outer), pathMark...), name...)
 }
 
-// bucketAt returns the bucket with that path, nil if there is none.
-func bucketAt(t *bbolt.Tx, path string) *bbolt.Bucket {
-	names := bytes.Split([]byte(path), []byte(pathMark))
-	b := t.Bucket(names[0])
-	for _, name := range names[1:] {
-		if b == nil {
-			return nil
-		}
-		b = b.Bucket(name)
-	}
-	return b
-}
-
 // makeAt returns the bucket with that path and makes it where it is missing.
 func makeAt(t *bbolt.Tx, path string) (*bbolt.Bucket, error) {
 	names := bytes.Split([]byte(path), []byte(pathMark))
@@ -118,31 +103,6 @@ func makeAt(t *bbolt.Tx, path string) (*bbolt.Bucket, error) {
 		b, err = b.CreateBucketIfNotExists(name)
 	}
 	return b, err
-}
-
-// changes are the keys written since the changes began, by the path of their bucket.
-type changes struct {
-	keys  map[string]map[string]struct{}
-	count int
-}
-
-func newChanges() *changes { return &changes{keys: map[string]map[string]struct{}{}} }
-
-// touch records that a key is being written. The writer lock is held.
-func (t *tx) touch(path, key []byte) {
-	c := t.s.changes
-	if c == nil {
-		return
-	}
-	keys := c.keys[string(path)]
-	if keys == nil {
-		keys = map[string]struct{}{}
-		c.keys[string(path)] = keys
-	}
-	if _, known := keys[string(key)]; !known {
-		keys[string(key)] = struct{}{}
-		c.count++
-	}
 }
 
 // removeExpired finds the entries of a bucket whose values have expired, removes them in one

@@ -102,8 +102,11 @@
 // reopened before the next one; when a sync of the file fails, nobody knows what is on
 // the disk, and the store ends (Ended, ErrUnsynced). A replicated store also ends when its log
 // says that another hub leads (ErrDeposed), or a commit fails after its set was appended
-// (ErrUncertain). Open refuses a file that is
-// locked, newer, truncated or not a store, and leaves it unchanged. A file truncated
-// while open ends the store too. A file moved while open is written again once it
-// is back in its place.
+// (ErrUncertain). Open refuses a file that is locked, newer, truncated or not a store, and
+// leaves it unchanged. A file moved while open is written again once it is back in its place.
+//
+// A file truncated while open ends the store too (guard). Somebody who copies a backup over
+// the store of a running daemon truncates it: without the check of its size before each
+// transaction the next commit would write pages of the old store into the restored one, and
+// without caught faults the kernel would end the process with no word about the cause.
 package store

@@ -104,8 +104,15 @@ func TestOptOutsAgainstModel(t *testing.T) {
 				count := 0
 				if err := s.EachOptOut(0, func(o OptOut) error {
 					count++
-					if given, ok := known[place(o)]; !ok || given != o.ContactCode || o.At.IsZero() || o.Source == "" {
-						return fmt.Errorf("%+v is there, want %q", o, given)
+					switch given, ok := known[place(o)]; {
+					case !ok:
+						return fmt.Errorf("%+v is there, want none", o)
+					case given != o.ContactCode:
+						return fmt.Errorf("%+v is there, want the contact %q", o, given)
+					case o.At.IsZero():
+						return fmt.Errorf("%+v has no time", o)
+					case o.Source == "":
+						return fmt.Errorf("%+v has no source", o)
 					}
 					return nil
 				}); err != nil {

@@ -37,11 +37,10 @@ type Store struct {
 	restored   string   // see Restored; set by Open, or by Hold before anything is sent
 	generation *os.File // nil: it couldn't be opened
 
-	writer  sync.Mutex // held by the only write transaction; guards the fields below
-	broken  bool       // a commit failed: reopen the file before the next write
-	moved   bool       // a compacted file has the name, and its folder isn't synced yet
-	changes *changes   // keys written since a compaction began; nil: none is running
-	log     Log        // nil: the store isn't replicated
+	writer sync.Mutex // held by the only write transaction; guards the fields below
+	broken bool       // a commit failed: reopen the file before the next write
+	moved  bool       // a compacted file has the name, and its folder isn't synced yet
+	log    Log        // nil: the store isn't replicated
 
 	wholeFile sync.RWMutex // read-locked while the whole file is read in one transaction, locked while it is replaced
 
