@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -18,13 +19,18 @@ import (
 )
 
 func newRunCmd(env *environment) *cobra.Command {
-	return &cobra.Command{
+	var standby bool
+	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon",
 		Long: `Runs the daemon until it receives SIGTERM or SIGINT. It then takes nothing new,
 finishes and records the messages in flight within stop_timeout, and exits. A second
 signal aborts it; the next start repairs the state. SIGHUP reloads the configuration;
-an invalid file is refused and the old configuration stays in effect.`,
+an invalid file is refused and the old configuration stays in effect.
+
+With --standby and the table [standby] it follows the hub on another machine instead,
+and takes over when that is gone. Exit status 2 also means that another hub runs, or
+that this machine's store isn't the newest.`,
 		Example: "  campaignd run --config /etc/campaignd/campaignd.toml",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -39,20 +45,15 @@ an invalid file is refused and the old configuration stays in effect.`,
 			if len(cfg.Inboxes) == 0 {
 				return exitError{exitUsage, fmt.Errorf("%s has no inbox: the daemon needs one; a machine without inboxes can be a worker", path)}
 			}
-			return runDaemon(cmd.Context(), env, cfg)
+			return runDaemon(cmd.Context(), env, cfg, standby)
 		},
 	}
+	cmd.Flags().BoolVar(&standby, "standby", false, "follow the hub on another machine and take over when it is gone")
+	return cmd
 }
 
-func runDaemon(ctx context.Context, env *environment, cfg *config.Config) error {
+func runDaemon(ctx context.Context, env *environment, cfg *config.Config, standby bool) error {
 	log := slog.New(logHandler(env, cfg.Log))
-	d, err := daemon.Open(daemon.Options{
-		Config: cfg, Version: version, Log: log, Getenv: env.getenv,
-		Notify: sdNotify(log),
-	})
-	if err != nil {
-		return err
-	}
 	remove, err := env.noteRunning(cfg.File)
 	if err != nil {
 		log.Debug("commands find this daemon only from its folder", "err", err)
@@ -62,22 +63,13 @@ func runDaemon(ctx context.Context, env *environment, cfg *config.Config) error 
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	reloads, end := context.WithCancel(ctx)
-	defer end()
-	go func() {
-		for {
-			select {
-			case <-reloads.Done():
-				return
-			case <-hangups:
-				_ = d.Reload(reloads, "SIGHUP") // Reload logs the errors itself
-			}
-		}
-	}()
-	if err := d.Run(ctx); err != nil {
-		return fmt.Errorf("run: %w", err)
+	err = daemon.Run(ctx, daemon.Options{
+		Config: cfg, Version: version, Log: log, Getenv: env.getenv, Notify: sdNotify(log), Standby: standby, Reloads: hangups,
+	})
+	if errors.Is(err, daemon.ErrRefused) {
+		return exitError{exitUsage, err}
 	}
-	return nil
+	return err
 }
 
 // visible escapes what isn't visible in the values of a log line: names in them come from outside.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -120,6 +121,12 @@ func runStatus(ctx context.Context, env *environment, q statusQuery) error {
 	if err != nil {
 		return err
 	}
+	if s := status.Cluster; s != nil && s.Role != api.RoleHub { // the sendings are the hub's
+		if env.json {
+			return env.printJSON(statusAnswer{status, []api.Sending{}})
+		}
+		return printStandby(env, status)
+	}
 	if filter.Limit > 0 {
 		filter.Limit++ // one more shows that there are more
 	}
@@ -208,6 +215,7 @@ func printStatus(env *environment, s api.Status) error {
 		[2]string{"messages", queue},
 		[2]string{"sendings", strings.Join(totals, ", ")},
 		[2]string{"workers", clusterText(s.Cluster)},
+		[2]string{"standby", standbyText(s.Cluster)},
 		[2]string{"times in", env.zone.String()},
 	); err != nil {
 		return err
@@ -216,6 +224,50 @@ func printStatus(env *environment, s api.Status) error {
 		return err
 	}
 	return printChannels(env, s)
+}
+
+// printStandby prints the status of a process that doesn't lead.
+func printStandby(env *environment, s api.Status) error {
+	r, server := s.Cluster.Replication, "no NATS server answers"
+	if s.Cluster.Server != "" {
+		server = s.Cluster.Server
+	}
+	var copied string
+	switch {
+	case s.Cluster.Role != api.RoleStandby || r.Problem != "":
+	case r.Ready:
+		copied = fmt.Sprintf("complete, %.1f s behind", r.Lag)
+	default:
+		copied = fmt.Sprintf("incomplete: %s are missing", display.Amount(int(r.Behind), "message"))
+	}
+	return env.facts(
+		[2]string{"daemon", fmt.Sprintf("campaignd %s, process %d, up %s", s.Version, s.PID, span(s.Now.Sub(s.StartedAt)))},
+		[2]string{"config", s.ConfigFile},
+		[2]string{"role", s.Cluster.Role},
+		[2]string{"problem", cmp.Or(s.Cluster.Problem, r.Problem)},
+		[2]string{"hub", r.Hub},
+		[2]string{"copy", copied},
+		[2]string{"NATS", server},
+	)
+}
+
+// standbyText describes replication in a line, "" without [standby].
+func standbyText(c *api.Cluster) string {
+	if c == nil || c.Replication == nil {
+		return ""
+	}
+	r := c.Replication
+	text := "none follows"
+	switch {
+	case r.Standby != "" && r.Ready:
+		text = fmt.Sprintf("%s follows, %.1f s behind", r.Standby, r.Lag)
+	case r.Standby != "":
+		text = r.Standby + " fetches the store"
+	}
+	if r.Problem != "" {
+		text += "; not replicated: " + r.Problem
+	}
+	return text
 }
 
 // clusterText describes the workers in a line, "" without [nats].

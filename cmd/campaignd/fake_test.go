@@ -262,6 +262,10 @@ func (s *shop) Compact(context.Context, string) (api.Compacted, error) {
 	return api.Compacted{BytesBefore: 48 << 20, BytesAfter: 11 << 20, Seconds: 1.25, HeldSeconds: 1.25}, nil
 }
 
+func (s *shop) Handover(context.Context, string) (api.Handover, error) {
+	return api.Handover{}, api.Conflictf("there is no standby: the configuration has no table [nats]")
+}
+
 func (s *shop) Reload(context.Context, string) error {
 	if s.nothing {
 		return nil

@@ -80,6 +80,7 @@ func newRoot(env *environment) *cobra.Command {
 	add(groupMaintain,
 		newAuditCmd(env),
 		newBackupCmd(env),
+		newHandoverCmd(env),
 		newCompactCmd(env),
 		newDoctorCmd(env),
 		newInboxCmd(env),

@@ -137,6 +137,13 @@ type Store struct {
 	DiskFree  int64  `json:"diskFree"`  // free space of its file system
 }
 
+// Handover is the beginning of a handover.
+type Handover struct {
+	From  string `json:"from"`  // the host that leads no more
+	To    string `json:"to"`    // the host of the standby
+	Lease string `json:"lease"` // names the run of the process that leads no more
+}
+
 // Compacted is the result of a compaction.
 type Compacted struct {
 	BytesBefore int64   `json:"bytesBefore"` // of the store's file

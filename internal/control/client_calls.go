@@ -249,6 +249,12 @@ func (c *Client) Backup(ctx context.Context, w io.Writer) (size int64, err error
 	return size, err
 }
 
+// Handover ends the daemon in order so that its standby leads.
+func (c *Client) Handover(ctx context.Context) (begun api.Handover, err error) {
+	err = c.do(ctx, http.MethodPost, "/v1/handover", nil, nil, &begun)
+	return begun, err
+}
+
 // Compact makes the daemon return the store's free space to the disk.
 func (c *Client) Compact(ctx context.Context) (done api.Compacted, err error) {
 	err = c.do(ctx, http.MethodPost, "/v1/compact", nil, nil, &done)

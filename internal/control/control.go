@@ -149,6 +149,10 @@ type Upkeep interface {
 	// CodeConflict while a backup or another compaction is running.
 	Compact(ctx context.Context, who string) (api.Compacted, error)
 
+	// Handover ends this process in order so that the standby leads. It returns once that has begun.
+	// CodeConflict without a standby that could take over.
+	Handover(ctx context.Context, who string) (api.Handover, error)
+
 	// Reload reads the configuration again. If it is invalid, the old one stays in
 	// force and the problems come back as CodeInvalid.
 	Reload(ctx context.Context, who string) error

@@ -227,6 +227,11 @@ func (f *fake) Compact(_ context.Context, who string) (api.Compacted, error) {
 	return api.Compacted{BytesBefore: 9, BytesAfter: 4, Seconds: 0.5, HeldSeconds: 0.01}, f.fail
 }
 
+func (f *fake) Handover(_ context.Context, who string) (api.Handover, error) {
+	f.note("handover by %s", who)
+	return api.Handover{From: "a", To: "b", Lease: "a-1"}, f.fail
+}
+
 func (f *fake) Reload(_ context.Context, who string) error {
 	f.note("reload by %s", who)
 	return f.fail

@@ -355,6 +355,14 @@ func (s *Server) getBackup(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+func (s *Server) postHandover(w http.ResponseWriter, r *http.Request) error {
+	begun, err := s.service.Handover(r.Context(), who(r))
+	if err != nil {
+		return err
+	}
+	return s.reply(w, begun)
+}
+
 func (s *Server) postCompact(w http.ResponseWriter, r *http.Request) error {
 	done, err := s.service.Compact(r.Context(), who(r))
 	if err != nil {

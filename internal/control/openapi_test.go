@@ -87,6 +87,7 @@ func described() map[string]operation {
 		"POST /v1/send-test":                {summary: "Send one message immediately and return its request and reply; over the socket only", body: api.TestMessage{}, answer: api.TestResult{}},
 		"POST /v1/login-code":               {summary: "Create an address of the dashboard that logs in once, within ten minutes; over the socket only", answer: api.LoginCode{}},
 		"POST /v1/compact":                  {summary: "Return the store's free space to the disk", answer: api.Compacted{}},
+		"POST /v1/handover":                 {summary: "Let the standby lead, and end", answer: api.Handover{}},
 		"POST /v1/reload":                   {summary: "Read the configuration again", answer: struct{}{}},
 	}
 }

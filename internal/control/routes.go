@@ -77,6 +77,7 @@ func (s *Server) routes() []route {
 		{"GET /v1/templates", []string{"application", "channel"}, s.getTemplates},
 		{"GET /v1/backup", nil, s.getBackup},
 		{"POST /v1/compact", nil, s.postCompact},
+		{"POST /v1/handover", nil, s.postHandover},
 		{"POST /v1/reload", nil, s.postReload},
 		{"POST /v1/send-test", nil, s.postSendTest},
 		{"POST /v1/login-code", nil, s.postLoginCode},

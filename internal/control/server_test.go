@@ -146,6 +146,7 @@ func TestEveryCall(t *testing.T) {
 			return out.String()[:n]
 		}, "the store", "backup"},
 		{"compact", func() any { return must[api.Compacted](t)(c.Compact(ctx)).BytesAfter }, int64(4), "compact by " + by},
+		{"handover", func() any { return must[api.Handover](t)(c.Handover(ctx)).To }, "b", "handover by " + by},
 		{"reload", func() any { return must[bool](t)(true, c.Reload(ctx)) }, true, "reload by " + by},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -201,6 +202,7 @@ func calls(c *control.Client) map[string]func(context.Context) error {
 		"audit":     func(ctx context.Context) error { _, err := c.Audit(ctx, time.Time{}, "", 0); return err },
 		"backup":    func(ctx context.Context) error { _, err := c.Backup(ctx, &out); return err },
 		"compact":   func(ctx context.Context) error { _, err := c.Compact(ctx); return err },
+		"handover":  func(ctx context.Context) error { _, err := c.Handover(ctx); return err },
 		"reload":    func(ctx context.Context) error { return c.Reload(ctx) },
 	}
 }

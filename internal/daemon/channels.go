@@ -21,6 +21,17 @@ type Drivers map[int64]map[string]send.Channel
 // Of returns an application's channels by name.
 func (d Drivers) Of(application int64) map[string]send.Channel { return d[application] }
 
+// close closes the drivers.
+func (d Drivers) close() error {
+	var problems []error
+	for _, channels := range d {
+		for _, ch := range channels {
+			problems = append(problems, ch.Close())
+		}
+	}
+	return errors.Join(problems...)
+}
+
 // OpenDrivers creates the driver of every channel. It reads their secrets but
 // connects to nothing. The error lists every problem. Without a store the drivers
 // can't enforce daily_contacts.

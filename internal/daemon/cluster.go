@@ -13,6 +13,7 @@ import (
 // cluster implements service.Cluster for a hub.
 type cluster struct {
 	hub     *relay.Hub
+	place   *place // nil: no [standby]
 	version string
 }
 
@@ -21,7 +22,7 @@ func (d *Daemon) cluster() service.Cluster {
 	if d.hub == nil {
 		return nil
 	}
-	return cluster{d.hub, d.opts.Version}
+	return cluster{d.hub, d.opts.place, d.opts.Version}
 }
 
 // ClusterStatus implements service.Cluster.
@@ -39,7 +40,18 @@ func (c cluster) ClusterStatus() *api.Cluster {
 		}
 		out.Workers = append(out.Workers, one)
 	}
+	if c.place != nil {
+		out.Replication = c.place.replication()
+	}
 	return out
+}
+
+// Handover implements service.Cluster.
+func (c cluster) Handover(recorded func() error) (api.Handover, error) {
+	if c.place == nil {
+		return api.Handover{}, api.Conflictf("there is no standby: the configuration has no table [standby]")
+	}
+	return c.place.handOver(recorded)
 }
 
 // maxOffset limits the clock offset of a worker that doctor accepts. No decision depends on it.
@@ -58,6 +70,9 @@ func (c cluster) ClusterFindings(ctx context.Context) []api.Finding {
 	}
 	if s.Problem != "" {
 		add(api.LevelFail, "nothing is handed out to workers: "+s.Problem, "look at the log of NATS and of this daemon")
+	}
+	if c.place != nil {
+		list = append(list, c.place.findings()...)
 	}
 	problems, err := c.hub.CheckStreams(ctx)
 	if err != nil {

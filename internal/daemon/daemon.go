@@ -58,6 +58,8 @@ type Options struct {
 	Getenv  func(string) string
 	Notify  func(state string) // notifies the service manager (sd_notify); nil: there is none
 	Now     func() time.Time   // nil: time.Now
+	Standby bool               // follow the hub and lead when it is gone; only with [standby]
+	Reloads <-chan os.Signal   // each asks for the configuration to be read again; nil: nobody does
 	Quiet   bool               // no control socket, no HTTP, no file events: for tests in virtual time
 
 	// Drivers creates every channel's driver, at start and at every reload; nil: OpenDrivers.
@@ -65,6 +67,9 @@ type Options struct {
 	Drivers func(c *config.Config, getenv func(string) string) (Drivers, error)
 
 	wire relay.Versions // of the hub; zero: its own. Tests announce others
+
+	store *store.Store // opened by place; nil: Open opens it
+	place *place       // nil: no [standby]
 }
 
 // Daemon is one campaignd. Open creates it; Run runs it. The operations of its Service are its own.
@@ -145,9 +150,10 @@ func Open(o Options) (*Daemon, error) {
 	if err := os.MkdirAll(o.Config.StateDir, 0o750); err != nil {
 		return nil, fmt.Errorf("make state folder: %w", err)
 	}
-	d.store, err = store.Open(filepath.Join(o.Config.StateDir, service.StoreName), store.Options{NoSync: failpoint.Setting("NOSYNC") != ""})
-	if err != nil {
-		return nil, err
+	if d.store = o.store; d.store == nil {
+		if d.store, err = openStore(filepath.Join(o.Config.StateDir, service.StoreName), false); err != nil {
+			return nil, err
+		}
 	}
 	if err := d.store.UseOptOutRules(service.OptOutRules(o.Config, o.Version)); err != nil {
 		return nil, errors.Join(err, d.store.Close())
@@ -155,7 +161,7 @@ func Open(o Options) (*Daemon, error) {
 	d.hub = d.newHub(o.Config, credentials)
 	d.send = send.New(send.Options{
 		Store: d.store, Log: o.Log, Now: o.Now, OnChange: d.changed, OptedOut: d.optedOut, Observer: d.metrics,
-		StopTimeout: abortAfter(o.Config.StopTimeout), RetryHold: o.Config.RetryHold,
+		StopTimeout: abortAfter(o.Config.StopTimeout), RetryHold: o.Config.RetryHold, Bars: d.bars(),
 	})
 	d.send.Configure(d.applications(o.Config, drivers))
 	d.notifier = notify.New(notify.Options{Store: d.store, Target: d.notifyTarget, Data: func(s *campaign.Sending, c campaign.Counts) any { return api.EndedDropOf(s, c) }, Now: o.Now, Log: o.Log,
@@ -179,6 +185,11 @@ func Open(o Options) (*Daemon, error) {
 		Log: o.Log, Now: o.Now, Version: o.Version, StartedAt: d.startedAt, Stopping: d.stopping.Load, Loaded: d.loaded, Cluster: d.cluster(),
 	})
 	return d, nil
+}
+
+// openStore opens the store at path. checked is that of store.Options.
+func openStore(path string, checked bool) (*store.Store, error) {
+	return store.Open(path, store.Options{NoSync: failpoint.Setting("NOSYNC") != "", Checked: checked})
 }
 
 // environment returns what drivers get of the process.
@@ -211,6 +222,26 @@ func abortAfter(stopTimeout time.Duration) time.Duration {
 	return max(stopTimeout-stopTimeout/20, 1)
 }
 
+// runWith is Run that reads the configuration again at each reload.
+func (d *Daemon) runWith(ctx context.Context, reloads <-chan os.Signal) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-reloads:
+				_ = d.Reload(ctx, "SIGHUP") // Reload logs the errors itself
+			}
+		}
+	}()
+	if err := d.Run(ctx); err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	return nil
+}
+
 // Run works until ctx ends, then stops in this order: watchers and intake first, so
 // that nothing new is taken; at the same time the dispatcher, which begins no more
 // attempts and records those in flight within StopTimeout; then the folder keeper, so
@@ -230,6 +261,9 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 	go func() { folders <- d.keeper.Run(foldersCtx) }()
 	listening := make(chan struct{})
 	go func() { service <- d.serve(late, listening) }()
+	if d.opts.place != nil {
+		parts.Go(func() error { return d.opts.place.hold(ctx, late, d.opts.Config.StopTimeout) })
+	}
 	parts.Go(func() error { // without its socket the daemon ends
 		select {
 		case <-ctx.Done():

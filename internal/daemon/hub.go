@@ -31,7 +31,7 @@ func (d *Daemon) newHub(c *config.Config, credentials string) *relay.Hub {
 	}
 	return relay.NewHub(relay.HubOptions{
 		Config:  relay.Config{Servers: c.NATS.Servers, Credentials: credentials, Name: c.NATS.Name, Replicas: c.NATS.Replicas, Client: "campaignd hub", Wire: d.opts.wire},
-		Records: d.store, Tag: d.store.Tag, Log: d.log,
+		Records: d.store, Tag: d.store.Tag, Log: d.log, Leads: d.leads(),
 	})
 }
 

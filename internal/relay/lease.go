@@ -48,6 +48,7 @@ type Lease struct {
 	holder   Holder    // the last one seen
 	revision uint64    // of the key; 0: it was never seen
 	seen     time.Time // when the revision was seen first, or the observation began
+	renewals int       // of others, seen since Take was called
 	renewed  time.Time // when the last renewal that succeeded was sent; zero: not held
 	problem  error     // of the last call, nil if it succeeded
 }
@@ -75,10 +76,11 @@ func (c *Conn) NewLease(o LeaseOptions) *Lease {
 }
 
 // Take waits until the lease is held, or ctx ends. observe is called after every look that found
-// another holder; an error of it ends the wait. Take may be called again after Release.
-func (l *Lease) Take(ctx context.Context, observe func(Holder) error) error {
+// another holder, with the number of renewals seen so far: a holder that renews is alive. An error
+// of it ends the wait. Take may be called again after Release.
+func (l *Lease) Take(ctx context.Context, observe func(h Holder, renewals int) error) error {
 	l.mu.Lock()
-	l.seen = time.Now()
+	l.seen, l.revision, l.renewals = time.Now(), 0, -1
 	l.mu.Unlock()
 	for {
 		err := l.try(ctx)
@@ -86,7 +88,10 @@ func (l *Lease) Take(ctx context.Context, observe func(Holder) error) error {
 			return nil
 		}
 		if errors.Is(err, errNotFree) && observe != nil {
-			if err := observe(l.Holder()); err != nil {
+			l.mu.Lock()
+			holder, renewals := l.holder, max(l.renewals, 0)
+			l.mu.Unlock()
+			if err := observe(holder, renewals); err != nil {
 				return err
 			}
 		}
@@ -133,6 +138,7 @@ func (l *Lease) observed(revision uint64, holder Holder) (free bool) {
 	defer l.mu.Unlock()
 	if revision != l.revision {
 		l.revision, l.seen = revision, time.Now()
+		l.renewals++
 	}
 	l.holder = holder
 	return time.Since(l.seen) >= l.time

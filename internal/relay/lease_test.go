@@ -186,7 +186,7 @@ func TestALeaseIsGivenUpAndTaken(t *testing.T) {
 		t.Errorf("the holder is %s at %v (%v, %v), want host one and 7 behind", data, at, ok, err)
 	}
 	stop := errors.New("enough")
-	if err := second.Take(t.Context(), func(h Holder) error {
+	if err := second.Take(t.Context(), func(h Holder, _ int) error {
 		if h.ID != "a" {
 			t.Errorf("the holder is %q, want a", h.ID)
 		}

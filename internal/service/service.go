@@ -41,6 +41,8 @@ type Cluster interface {
 	ClusterStatus() *api.Cluster
 	// ClusterFindings checks NATS and the workers.
 	ClusterFindings(ctx context.Context) []api.Finding
+	// Handover ends this process so that the standby leads, after recorded has left its trace.
+	Handover(recorded func() error) (api.Handover, error)
 }
 
 // Options are the parts that the operations use.

@@ -145,6 +145,9 @@ func (svc *Service) Ready(context.Context) []api.Check {
 			s.Problem = "no NATS server answers"
 		}
 		add("workers", s.Problem)
+		if s.Replication != nil {
+			add("replication", s.Replication.Problem)
+		}
 	}
 	slices.SortFunc(checks, func(a, b api.Check) int {
 		if a.Name < b.Name {
@@ -275,6 +278,14 @@ func (svc *Service) compact(ctx context.Context, who string) (store.Compacted, e
 	svc.Log.Info("store compacted", "bytesBefore", done.Before, "bytesAfter", done.After,
 		"took", done.Took.Round(time.Millisecond).String(), "who", who)
 	return done, svc.Store.Audit(store.AuditEntry{Who: who, Action: "compact"})
+}
+
+// Handover implements control.Upkeep.
+func (svc *Service) Handover(_ context.Context, who string) (api.Handover, error) {
+	if svc.Cluster == nil {
+		return api.Handover{}, api.Conflictf("there is no standby: the configuration has no table [nats]")
+	}
+	return svc.Cluster.Handover(func() error { return svc.Store.Audit(store.AuditEntry{Who: who, Action: "handover"}) })
 }
 
 // Compact implements control.Upkeep.

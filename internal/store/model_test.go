@@ -78,7 +78,7 @@ func newModel(t *testing.T) *model {
 }
 
 func (m *model) open(rt *rapid.T) {
-	s, err := Open(m.path, Options{NoSync: true, InitialMmapSize: 1 << 20})
+	s, err := Open(m.path, Options{NoSync: true, Checked: m.log != nil, InitialMmapSize: 1 << 20})
 	if err != nil {
 		rt.Fatalf("open: %v", err)
 	}

@@ -143,7 +143,7 @@ func TestFollowerEqualsHub(t *testing.T) {
 				rt.Fatal(diff)
 			}
 			f.Close()
-			copied, err := Open(f.path, Options{NoSync: true, InitialMmapSize: 1 << 20})
+			copied, err := Open(f.path, Options{NoSync: true, Checked: true, InitialMmapSize: 1 << 20})
 			if err != nil {
 				rt.Fatal(err)
 			}
@@ -369,7 +369,7 @@ func TestCopyOfADeposedHubSeemsRestored(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := Open(s.path, Options{InitialMmapSize: 1 << 20})
+	again, err := Open(s.path, Options{InitialMmapSize: 1 << 20, Checked: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 //
 //   - the trailer that Backup writes, whatever the copy's name;
 //   - an empty file next to it, made by a person (a snapshot of a whole machine shows nothing else);
+//   - its epoch: the store was in a cluster, and nobody has looked whether another hub has gone on since;
 //   - its generation file: the store is an older copy, or another store than the last one here;
 //   - sendings in the inbox folders that the store doesn't know, which intake finds and reports with Hold.
 
@@ -61,6 +62,11 @@ func (s *Store) hold(why string, past generation) (held int, err error) {
 		if err := sendings.SetSequence(max(sendings.Sequence(), past.last)); err != nil {
 			return err
 		}
+		if !s.opts.Checked {
+			if err := meta.Delete(metaEpoch); err != nil {
+				return err
+			}
+		}
 		return newTag(meta)
 	})
 	if err != nil {
@@ -93,10 +99,11 @@ func (s *Store) checkRestored(end *trailer) error {
 		return err
 	}
 	var now generation
-	some := false
+	some, replicated := false, false
 	if err := s.view(func(t *tx) error {
 		first, _ := t.bucket(bucketSendings).Cursor().First()
 		now, some = t.generation(), first != nil
+		replicated = t.position().Epoch != 0
 		return nil
 	}); err != nil {
 		return err
@@ -108,6 +115,8 @@ func (s *Store) checkRestored(end *trailer) error {
 		why = "as the file beside it says"
 	case end != nil:
 		why = fmt.Sprintf("from a backup of %s", end.at.Format("2006-01-02 15:04:05 UTC"))
+	case replicated && !s.opts.Checked:
+		why = "as a copy that no log in NATS confirms"
 	case why == "" && now.last < past.last: // created after a loss: the lost store's numbers stay used
 		return s.update(func(t *tx) error { return t.bucket(bucketSendings).SetSequence(past.last) })
 	case why == "":

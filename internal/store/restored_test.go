@@ -147,3 +147,35 @@ func TestUnreadableGenerationFile(t *testing.T) {
 		}
 	}
 }
+
+// A hub's store is opened again after another hub may have gone on: only who has compared it with the
+// log may send with it. Once it was held it is an ordinary store.
+func TestAStoreOfAClusterIsHeldUnlessItIsChecked(t *testing.T) {
+	s := openTest(t)
+	sending := accept(t, s, draft{rows: 10}, nil)
+	if err := s.Replicate(&memoryLog{}, 3); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	checked, err := Open(s.path, Options{Checked: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if why := checked.Restored(); why != "" {
+		t.Errorf("the checked store counts as restored %s", why)
+	}
+	checked.Close()
+
+	held := openAt(t, s.path)
+	if why := held.Restored(); !strings.Contains(why, "no log in NATS confirms") {
+		t.Errorf("restored %q", why)
+	}
+	wantState(t, held, sending.ID, campaign.StateHeld)
+	if p, err := held.Position(); err != nil || p.Epoch != 0 {
+		t.Errorf("the position is %v (%v), want no epoch", p, err)
+	}
+	held.Close()
+	if why := openAt(t, s.path).Restored(); why != "" {
+		t.Errorf("it is held again: restored %s", why)
+	}
+}

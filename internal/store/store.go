@@ -24,6 +24,10 @@ type Options struct {
 	InitialMmapSize int           // address space mapped at once, about twice the expected file size; 0: 1 GiB
 	Gather          time.Duration // how long a commit may wait for others to join, if others did the last time; 0: 500us
 	NoSync          bool          // only for the power-cut test: commits don't reach the disk
+
+	// Checked says that the log in NATS has nothing that a store of a cluster lacks. Such a store that
+	// is opened without it is taken for a restored one: another hub may have gone on since.
+	Checked bool
 }
 
 // Store is an open store. Its methods are safe for concurrent use.

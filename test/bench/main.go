@@ -39,7 +39,6 @@ type bench struct {
 	lead       time.Duration // time before the first message of lateness
 	plot       string        // output file of growth; "": none
 	figures    []figure
-	more       string // Markdown that follows the table
 }
 
 // scenario measures one aspect and adds its figures.
@@ -66,7 +65,6 @@ func scenarios() []scenario {
 		{"growth", growth},
 		{"optouts", optOuts},
 		{"upload", uploads},
-		{"cluster", cluster},
 	}
 }
 
@@ -91,14 +89,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&b.drops, "drops", 2000, "how many small drops are kept (100,000 take an hour)")
 	flags.StringVar(&b.plot, "plot", "", "draw the growth from 10,000 rows to ten times -rows into this SVG file")
 	url := flags.String("client", "", "be the minimal client of this URL (the program starts itself so)")
-	nats := flags.Int("nats", 0, "be a NATS server on this port of loopback (the program starts itself so)")
-	folder := flags.String("store", "", "folder of the NATS server's streams")
 	connections := flags.Int("connections", 64, "of the minimal client")
 	if err := flags.Parse(args); err != nil {
 		return err
-	}
-	if *nats != 0 {
-		return serveNATS(*nats, *folder)
 	}
 	if *url != "" {
 		return post(out, *url, b.rows, *connections)
@@ -169,7 +162,6 @@ func (b *bench) print(out io.Writer) {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", f.what, f.ours, f.reference, ratio(f.ratio), f.target, verdict(f.met))
 	}
 	_ = w.Flush() // a terminal or pipe: nothing to save
-	fmt.Fprint(out, b.more)
 }
 
 func (b *bench) markdown() string {
@@ -179,7 +171,7 @@ func (b *bench) markdown() string {
 	for _, f := range b.figures {
 		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s | %s |\n", f.what, f.ours, f.reference, ratio(f.ratio), f.target, verdict(f.met))
 	}
-	return s.String() + b.more
+	return s.String()
 }
 
 // machine returns the processor's name and the machine's memory.
