@@ -47,12 +47,13 @@ func (cs *channelSender) unrecordedLimit() int {
 
 // commitTarget returns the size of a group that is committed without waiting for more. For a batch
 // driver it is a quarter of the limit, so that one group is being recorded, one is with the driver
-// and one is between them; otherwise half the limit, or fullCommit.
+// and one is between them; otherwise half the limit, so that the other half is with the receiver
+// during the commit, but at most fullCommit, or the concurrency.
 func (cs *channelSender) commitTarget() int {
 	if b := cs.batchSize(); b > 1 {
 		return max(b, cs.unrecordedLimit()/4)
 	}
-	return max(int(cs.limit.Load()), min(cs.unrecordedLimit()/2, fullCommit))
+	return max(1, min(max(int(cs.limit.Load()), fullCommit), cs.unrecordedLimit()/2))
 }
 
 // step does everything that can be done now. It returns how long to sleep; not ok means until
