@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -26,21 +25,15 @@ type Contacts struct {
 	store *Store
 	name  []byte
 	most  int
-
-	turn sync.Mutex // held by the caller that writes for all waiting ones
-
-	mu      sync.Mutex // guards waiting
-	waiting []*contactAsk
+	asks  sharedWrite[*contactAsk]
 }
 
-// contactAsk is one call of Allow. Its results are written under turn.
+// contactAsk is one call of Allow with its results.
 type contactAsk struct {
 	contact uint64
 	minute  uint32
-	done    bool
 	ok      bool
 	next    time.Time
-	err     error
 }
 
 // Contacts returns the counter of that name with a limit of most different contacts. It reads and writes nothing yet.
@@ -60,24 +53,10 @@ func (c *Contacts) Allow(contact []byte, at time.Time) (ok bool, next time.Time,
 	if known, err := c.counted(a); known || err != nil {
 		return known, time.Time{}, err
 	}
-	c.mu.Lock()
-	c.waiting = append(c.waiting, a)
-	c.mu.Unlock()
-
-	c.turn.Lock()
-	defer c.turn.Unlock()
-	if !a.done { // no earlier caller has handled it
-		c.mu.Lock()
-		batch := c.waiting
-		c.waiting = nil
-		c.mu.Unlock()
-		err := c.store.update(func(t *tx) error { return c.decide(t, batch) })
-		for _, one := range batch {
-			one.done, one.err = true, err
-		}
-	}
-	if a.err != nil {
-		return false, time.Time{}, fmt.Errorf("count contacts: %w", a.err)
+	if err := c.asks.do(a, func(batch []*contactAsk) error {
+		return c.store.update(func(t *tx) error { return c.decide(t, batch) })
+	}); err != nil {
+		return false, time.Time{}, fmt.Errorf("count contacts: %w", err)
 	}
 	return a.ok, a.next, nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"campaignd/internal/campaign"
@@ -32,38 +31,25 @@ type ReceiptResult struct {
 	State       campaign.DeliveryState
 }
 
-// receiptQueue puts the receipts that arrive during a sync into one transaction.
-type receiptQueue struct {
-	turn sync.Mutex // held by the caller that writes
-
-	mu      sync.Mutex // guards waiting
-	waiting []*receiptBatch
-}
-
+// receiptBatch is one call of RecordReceipts.
 type receiptBatch struct {
 	list    []Receipt
 	results []ReceiptResult
-	err     error
-	done    bool // guarded by receiptQueue.turn
 }
 
 // RecordReceipts stores receipts durably and returns those that changed something. A
 // receipt without a key waits until MatchReceipts finds its message by the provider's id.
+// Concurrent calls share a transaction.
 func (s *Store) RecordReceipts(list []Receipt) ([]ReceiptResult, error) {
 	own := &receiptBatch{list: list}
-	s.receipts.mu.Lock()
-	s.receipts.waiting = append(s.receipts.waiting, own)
-	s.receipts.mu.Unlock()
-	s.receipts.turn.Lock()
-	defer s.receipts.turn.Unlock()
-	if own.done {
-		return own.results, own.err
+	if err := s.receipts.do(own, s.writeReceipts); err != nil {
+		return nil, fmt.Errorf("record receipts: %w", err)
 	}
-	s.receipts.mu.Lock()
-	batch := s.receipts.waiting
-	s.receipts.waiting = nil
-	s.receipts.mu.Unlock()
-	err := s.update(func(t *tx) error {
+	return own.results, nil
+}
+
+func (s *Store) writeReceipts(batch []*receiptBatch) error {
+	return s.update(func(t *tx) error {
 		b := receiptTargets{t: t, known: map[uint64]*receiptTarget{}}
 		for _, r := range batch {
 			r.results = r.results[:0]
@@ -77,13 +63,6 @@ func (s *Store) RecordReceipts(list []Receipt) ([]ReceiptResult, error) {
 		}
 		return b.close()
 	})
-	for _, r := range batch {
-		r.done = true
-		if err != nil {
-			r.results, r.err = nil, fmt.Errorf("record receipts: %w", err)
-		}
-	}
-	return own.results, own.err
 }
 
 // receiptTarget is a sending that receipts are recorded for.

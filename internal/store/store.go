@@ -63,8 +63,8 @@ type Store struct {
 	writable      atomic.Pointer[error] // see Writable
 	entries       atomic.Uint64
 
-	receipts receiptQueue          // waiting calls of RecordReceipts
-	commitTx func(*bbolt.Tx) error // (*bbolt.Tx).Commit; tests make it fail
+	receipts sharedWrite[*receiptBatch] // waiting calls of RecordReceipts
+	commitTx func(*bbolt.Tx) error      // (*bbolt.Tx).Commit; tests make it fail
 }
 
 // errClosed is returned when the store is used after Close.
