@@ -51,11 +51,15 @@ app_secret_file = "env:SECRET"
 verify_token_file = "env:VERIFY"
 `
 
-// newWAShop starts a fake Meta and a daemon.
-func newWAShop(t *testing.T) *waShop {
+// newWAShop starts a fake Meta, whose listener wrap may change, and configures a daemon.
+func newWAShop(t *testing.T, wrap ...func(net.Listener) net.Listener) *waShop {
 	t.Helper()
 	s := &waShop{t: t, dir: t.TempDir(), log: &lockedBuffer{}, fake: graphfake.New(graphfake.Options{Token: "secret-token"})}
-	meta := httptest.NewServer(s.fake)
+	meta := httptest.NewUnstartedServer(s.fake)
+	for _, change := range wrap {
+		meta.Listener = change(meta.Listener)
+	}
+	meta.Start()
 	t.Cleanup(meta.Close)
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	s.check(err)
