@@ -80,7 +80,9 @@ func TestTemporaryConditionsFailNothing(t *testing.T) {
 			s.write("campaigns/7.json", welcomeCampaign)
 			s.start()
 			s.submit("spring", 7, "34666000111,Ada,wa\n34666000222,Grace,wa\n34666000333,Edith,wa\n")
-			s.until("two messages wait for a retry", func() bool { return len(s.got()) == 3 && strings.Contains(s.show("spring"), fmt.Sprintf("trying again after: %d", code)) })
+			s.until("two messages wait for a retry", func() bool {
+				return len(s.got()) == 3 && strings.Contains(s.show("spring"), fmt.Sprintf("trying again after: %d", code))
+			})
 			text := s.show("spring")
 			wantText(t, "show", text, "retrying         2\nsent             1\n\n") // and no message with another outcome
 			var out bytes.Buffer

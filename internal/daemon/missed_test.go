@@ -254,6 +254,13 @@ func TestExpiresWhileItWaitsForARetry(t *testing.T) {
 				c.happens(w)
 				w.until(at(10, 9))
 				w.state("spring", campaign.StateSending)
+				wait, ok := w.running.send.Wait(w.id("spring"))
+				if !ok || !strings.Contains(wait.Reason, "trying again after: 503: maintenance") {
+					t.Errorf("the sending waits for %+v; want the last answer", wait)
+				}
+				if since := wait.Since.Sub(at(9, 10)); since < 0 || since > time.Second || wait.Until.Before(at(29, 10)) {
+					t.Errorf("it waits since %v, until %v; want since the first answer, until the retry", wait.Since, wait.Until)
+				}
 				w.until(at(10, 11))
 				w.sentOf("spring", 0, 3)
 			})

@@ -74,8 +74,8 @@ type sendingCursor struct {
 	backingOff   bool      // the last read failed: nothing is picked before retryReadAt
 	retryReadAt  time.Time // by the monotonic clock
 
-	lastFailure  string    // why a message is tried again; "" after a success
-	failingSince time.Time // of the failures since the last success, or of failed reads
+	lastFailure  string    // why a message is tried again; "" while none is
+	failingSince time.Time // since when some message is tried again, or reads fail
 	blocked      bool      // reported to the run as blocked by a rule of our own
 
 	wait      atomic.Pointer[Wait] // what it waits for

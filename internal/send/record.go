@@ -104,7 +104,6 @@ func (cs *channelSender) decideOne(it *item, res *Result, set *ChannelSettings, 
 	switch res.Verdict {
 	case VerdictSent:
 		it.outcome = campaign.Sent
-		it.cursor.noteSuccess()
 	case VerdictPermanent, VerdictBadRecipient, VerdictNoEndpoint:
 		it.outcome = campaign.Failed
 	case VerdictRecipientBusy, VerdictDeferred:

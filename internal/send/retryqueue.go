@@ -25,10 +25,14 @@ type retryQueue struct {
 	ready   map[uint32][]queuedMessage
 	order   []uint32 // chunks with something ready, in order of arrival
 	count   int      // messages in ready
+	retries int      // retries in waiting and ready
 }
 
 // add adds a message.
 func (q *retryQueue) add(b queuedMessage) {
+	if b.retry {
+		q.retries++
+	}
 	if b.at > 0 {
 		q.push(b)
 		return
@@ -77,6 +81,9 @@ func (q *retryQueue) popReady() (queuedMessage, bool) {
 	list := q.ready[chunk]
 	b := list[len(list)-1]
 	q.count--
+	if b.retry {
+		q.retries--
+	}
 	if list = list[:len(list)-1]; len(list) > 0 {
 		q.ready[chunk] = list
 		return b, true

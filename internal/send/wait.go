@@ -14,20 +14,43 @@ type Wait struct {
 	Until  time.Time // zero: nobody knows
 }
 
-// Wait returns what the sending waits for: of its channels with something left to do, the
+// Wait returns what an active sending waits for: of its channels with something left to do, the
 // wait that ends last. It returns false for a sending that doesn't wait.
 func (d *Dispatcher) Wait(id campaign.ID) (Wait, bool) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	w := d.deferred[id].wait
-	if r := d.runs[id]; r != nil {
+	rest, known := d.deferred[id]
+	r := d.runs[id]
+	d.mu.Unlock()
+	w := rest.wait
+	switch {
+	case r != nil:
 		w = r.wait()
+	case !known:
+		w = d.storedWait(id)
 	}
 	if w == nil {
 		return Wait{}, false
 	}
 	return *w, true
 }
+
+// storedWait returns what a sending waits for that this process hasn't loaded: its first retry.
+func (d *Dispatcher) storedWait(id campaign.ID) *Wait {
+	retries, err := d.store.Retries(id)
+	if err != nil || len(retries) == 0 {
+		return nil
+	}
+	w := &Wait{Reason: tryingAgain(describe(&Result{Code: retries[0].Code, Detail: retries[0].Detail})), Since: retries[0].At, Until: retries[0].NextAt}
+	for i := range retries {
+		if retries[i].At.Before(w.Since) {
+			w.Since = retries[i].At
+		}
+	}
+	return w
+}
+
+// tryingAgain is the reason of a wait for a retry.
+func tryingAgain(why string) string { return "trying again after: " + why }
 
 // wait returns the wait of the run's cursors that ends last, or nil.
 func (r *run) wait() *Wait {
@@ -123,6 +146,7 @@ func (s ChannelState) Describe() string {
 
 // publishWait publishes what a cursor waits for.
 func (cs *channelSender) publishWait(cur *sendingCursor) {
+	cur.forgetFailure()
 	w := cs.waitOf(cur)
 	if before := cur.wait.Load(); w != before && (w == nil || before == nil || *w != *before) {
 		cur.wait.Store(w)
@@ -140,7 +164,7 @@ func (cs *channelSender) waitOf(cur *sendingCursor) *Wait {
 	case cur.inFlight > 0 || cur.lastFailure == "" || cur.nextAt == 0 || cur.queue.next() != cur.nextAt:
 		return nil // it doesn't wait, or for its own time
 	}
-	return &Wait{Reason: fmt.Sprintf("channel %s: trying again after: %s", cs.name, cur.lastFailure),
+	return &Wait{Reason: fmt.Sprintf("channel %s: %s", cs.name, tryingAgain(cur.lastFailure)),
 		Since: cur.failingSince, Until: time.Unix(0, cur.nextAt).UTC()}
 }
 
@@ -152,9 +176,9 @@ func (cur *sendingCursor) noteFailure(why string, at time.Time) {
 	cur.lastFailure = why
 }
 
-// noteSuccess forgets the last failure.
-func (cur *sendingCursor) noteSuccess() {
-	if cur.lastFailure != "" || !cur.failingSince.IsZero() {
+// forgetFailure forgets the last failure once no message waits for a retry and reads succeed.
+func (cur *sendingCursor) forgetFailure() {
+	if cur.inFlight == 0 && cur.queue.retries == 0 && !cur.backingOff {
 		cur.lastFailure, cur.failingSince = "", time.Time{}
 	}
 }

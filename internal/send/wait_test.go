@@ -179,3 +179,31 @@ func TestNoWaitWithoutAReason(t *testing.T) {
 		}
 	})
 }
+
+// A message waits for its retry, and another one was sent after it had failed.
+func TestWaitOfARetryOutlivesASuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHarness(t, answering(func(m *Message) Result {
+			if m.ContactCode == "34600000001" {
+				return Result{Verdict: VerdictRecipientBusy, Code: "134101", Detail: "the template is being prepared", RetryAfter: time.Hour}
+			}
+			time.Sleep(time.Second)
+			return Result{Verdict: VerdictSent}
+		}))
+		id := r.accept(campaign.Sending{}, 3)
+		begin := r.now()
+		time.Sleep(20 * time.Second)
+		r.store.wantState(t, id, campaign.StateSending, campaign.Sent, 2)
+		w, ok := r.Wait(id)
+		if !ok || !strings.Contains(w.Reason, "134101: the template is being prepared") {
+			t.Errorf("wait %+v; want the answer", w)
+		}
+		if since := w.Since.Sub(begin); since < 0 || since > time.Second {
+			t.Errorf("since %v after the first attempt; want at once", since)
+		}
+		time.Sleep(2 * time.Hour)
+		if w, ok := r.Wait(id); !ok || !w.Until.After(r.now()) {
+			t.Errorf("wait %+v; want the next retry", w)
+		}
+	})
+}
