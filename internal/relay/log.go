@@ -213,7 +213,7 @@ func (l *Log) appendSet(e *setEntry) {
 // partLimit returns the largest body of a message.
 func (l *Log) partLimit() int {
 	const head = 256 // more than version, position and the header take
-	return max(int(l.conn.MaxPayload())-head, 4<<10)
+	return min(max(int(l.conn.MaxPayload())-head, 4<<10), maxLogPart)
 }
 
 // message gives a message the next index. l.mu is held.
@@ -400,6 +400,9 @@ func (l *Log) State() LogState {
 	}
 	return s
 }
+
+// maxLogPart limits the body of a message: readers must have room for it.
+const maxLogPart = 512 << 10
 
 // chunkBody returns the body of a chunk of a base.
 func chunkBody(number uint64, packed []byte) []byte {

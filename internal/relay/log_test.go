@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -21,6 +23,9 @@ type natsServer struct {
 	t       *testing.T
 	options server.Options
 	s       *server.Server
+
+	urls     []string // of several servers
+	replicas int
 }
 
 // startLogServer runs a server whose messages have at most payload bytes; 0: 1 MiB.
@@ -54,7 +59,11 @@ func (n *natsServer) stop() {
 
 func (n *natsServer) connect() *Conn {
 	n.t.Helper()
-	c, err := Connect(Config{Servers: []string{fmt.Sprintf("nats://127.0.0.1:%d", n.options.Port)}, Name: "test", Replicas: 1, Client: n.t.Name()})
+	urls := n.urls
+	if urls == nil {
+		urls = []string{fmt.Sprintf("nats://127.0.0.1:%d", n.options.Port)}
+	}
+	c, err := Connect(Config{Servers: urls, Name: "test", Replicas: max(n.replicas, 1), Client: n.t.Name()})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -178,7 +187,16 @@ func (h *replicatedHub) same(l *Log, end func(), path string) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	until(h.t, "the copy has everything", func() bool { return l.Following().Position == want })
+	for range 2000 {
+		if l.Following().Position == want {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if s := l.Following(); s.Position != want {
+		info, err := h.log.Newest(h.t.Context())
+		h.t.Fatalf("the copy is at %s, want %s: %+v; the log: %+v, %v", s.Position, want, s, info, err)
+	}
 	end()
 	h.equals(path)
 }
@@ -287,6 +305,41 @@ func TestBaseLosesWrites(t *testing.T) {
 	}
 }
 
+// TestKilledStandbyDamagesItsCopy kills a process that follows, in bases and in sets.
+func TestKilledStandbyDamagesItsCopy(t *testing.T) {
+	n := startLogServer(t, 0)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "copy.db")
+	h := lead(t, n, filepath.Join(dir, "hub.db"), LogOptions{Required: true, BaseAfter: 1 << 10})
+	var stop atomic.Bool
+	var writers sync.WaitGroup
+	writers.Go(func() {
+		for i := 0; !stop.Load(); i++ {
+			if err := h.put(i, 2000); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for i := range 6 {
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), asFollower+"="+path, followerNATS+"="+h.conn.Server())
+		child.Stderr = os.Stderr
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(40+i*60) * time.Millisecond) // it may be anywhere then
+		if err := child.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = child.Wait() // it was killed
+	}
+	stop.Store(true)
+	writers.Wait()
+	l, end := follow(t, n, path)
+	h.same(l, end, path)
+}
+
 func TestAcknowledgementLostDeposesTheHub(t *testing.T) {
 	n := startLogServer(t, 0)
 	dir := t.TempDir()
@@ -386,12 +439,49 @@ func TestLostLogStopsTheHub(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			h.mustPut(20, 40, 100)
+			h.mustPut(20, 21, 100)
+			info, err := h.log.Newest(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if at, _ := h.store.Position(); !info.Base || info.Position != at {
+				t.Errorf("a commit returned when the log was at %s, base %t; the store is at %s", info.Position, info.Base, at)
+			}
+			h.mustPut(21, 40, 100)
 			if s := h.log.State(); !s.Replicated {
 				t.Errorf("state: %+v", s)
 			}
 			h.same(l, end, path+".copy")
 		})
+	}
+}
+
+func TestIdleHubMissesThatItsLogIsLost(t *testing.T) {
+	n := startLogServer(t, 0)
+	dir := t.TempDir()
+	h := lead(t, n, filepath.Join(dir, "hub.db"), LogOptions{Required: true})
+	h.mustPut(0, 20, 100)
+	if err := h.conn.js.DeleteStream(t.Context(), h.conn.Names.LogStream()); err != nil {
+		t.Fatal(err)
+	}
+	l, end := follow(t, n, filepath.Join(dir, "copy.db"))
+	h.same(l, end, filepath.Join(dir, "copy.db"))
+}
+
+func TestIdleHubMissesThatItWasDeposed(t *testing.T) {
+	n := startLogServer(t, 0)
+	h := lead(t, n, filepath.Join(t.TempDir(), "hub.db"), LogOptions{Required: true})
+	other := n.connect().NewLog(LogOptions{})
+	info, err := other.Newest(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Fence(t.Context(), info.Sequence, info.Position); err != nil {
+		t.Fatal(err)
+	}
+	<-h.log.Deposed()
+	if err := h.log.Err(); !errors.Is(err, store.ErrDeposed) {
+		t.Errorf("it ended with %v, want %v", err, store.ErrDeposed)
 	}
 }
 

@@ -36,9 +36,30 @@ func (r *logReader) sets(ctx context.Context, from, until uint64) error {
 		if time.Since(checked) >= readPoll {
 			checked = time.Now()
 			err = r.check(ctx, from, until)
+			if err == nil && until == 0 {
+				err = r.lookAround(ctx, from, m == nil)
+			}
 		}
 		return !last, err
 	})
+}
+
+// lookAround does what is due now and then while the copy follows. While no sets come the log may
+// still have gone on: where some are missing, with a base.
+func (r *logReader) lookAround(ctx context.Context, from uint64, idle bool) error {
+	if err := r.f.Compact(ctx); err != nil || !idle {
+		return err
+	}
+	info, err := r.log.Newest(ctx)
+	if err != nil {
+		return err
+	}
+	at := r.f.Position()
+	if max(r.seen+1, from) > info.lastSet && at != info.Position && !ahead(at, info.Position) {
+		return fmt.Errorf("%w: it is at %s, the log at %s", store.ErrGap, at, info.Position)
+	}
+	r.note(0)
+	return nil
 }
 
 // setGroup is a group of sets that are applied at once.
@@ -71,10 +92,11 @@ func (g *setGroup) full() bool {
 func (g *setGroup) apply(pending uint64) error {
 	sets := g.sets
 	g.sets, g.bytes = g.sets[:0], 0
-	if len(sets) > 0 {
-		if err := g.reader.f.Apply(sets...); err != nil {
-			return err
-		}
+	if len(sets) == 0 {
+		return nil
+	}
+	if err := g.reader.f.Apply(sets...); err != nil {
+		return err
 	}
 	g.reader.note(pending)
 	return nil

@@ -1,14 +1,46 @@
 package relay
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"go.uber.org/goleak"
+
+	"campaignd/internal/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// asFollower makes the test binary keep a copy at this path until it is killed, with the NATS
+// server at followerNATS.
+const (
+	asFollower   = "RELAY_FOLLOWER"
+	followerNATS = "RELAY_NATS"
+)
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(asFollower); path != "" {
+		fmt.Fprintln(os.Stderr, followUntilKilled(path, os.Getenv(followerNATS)))
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func followUntilKilled(path, url string) error {
+	c, err := Connect(Config{Servers: []string{url}, Name: "test", Replicas: 1, Client: "follower"})
+	if err != nil {
+		return err
+	}
+	f, err := store.OpenFollower(path, store.Options{InitialMmapSize: 1 << 20})
+	if err != nil {
+		return err
+	}
+	c.NewLog(LogOptions{}).Follow(context.Background(), f)
+	return errors.New("it ended")
+}
 
 // startServer runs a NATS server with JetStream in this process.
 func startServer(t *testing.T) *server.Server {

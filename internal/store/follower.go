@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -69,6 +70,7 @@ func openCopy(path string, opts Options) (*Store, Position, error) {
 	if err := s.openFile(); err != nil {
 		return nil, Position{}, err
 	}
+	s.pageSize = s.db.Info().PageSize
 	var at Position
 	version, err := s.version()
 	if err == nil && int(version) > len(migrations()) {
@@ -142,6 +144,26 @@ func (f *Follower) Apply(sets ...[]byte) error {
 	f.s.guard.least.Store(size)
 	f.s.writeGeneration(stand)
 	return nil
+}
+
+// wasteBytes is how much of a copy may be free.
+const wasteBytes = 64 << 20
+
+// Compact returns the copy's free space to the disk if it is more than half of the file and more
+// than 64 MiB: the log has no compactions. The error is ctx's when it ends; the copy is unchanged then.
+func (f *Follower) Compact(ctx context.Context) error { return f.compact(ctx, wasteBytes) }
+
+func (f *Follower) compact(ctx context.Context, waste int64) error {
+	if f.s == nil {
+		return nil
+	}
+	stats := f.s.db.Stats()
+	free := int64(stats.FreePageN+stats.PendingPageN) * int64(f.s.pageSize)
+	if free <= max(waste, f.Size()/2) {
+		return nil
+	}
+	_, err := f.s.Compact(ctx)
+	return err
 }
 
 // Close closes the file.

@@ -114,6 +114,11 @@ func TestFollowerEqualsHub(t *testing.T) {
 			actions["forget"] = m.forget
 			actions["userid"] = m.userID
 			actions["base"] = func(rt *rapid.T) { mustInstall(rt, f, m.s) }
+			actions["compact copy"] = func(rt *rapid.T) {
+				if err := f.compact(context.Background(), 0); err != nil {
+					rt.Fatal(err)
+				}
+			}
 			actions["reopen copy"] = func(rt *rapid.T) {
 				path := f.path
 				f.Close()
@@ -344,6 +349,39 @@ func TestFollowerOpensAnotherProcessesStore(t *testing.T) {
 	s, _ := replicated(t)
 	if _, err := OpenFollower(s.path, Options{Timeout: time.Millisecond}); !errors.Is(err, ErrLocked) {
 		t.Errorf("open: %v, want %v", err, ErrLocked)
+	}
+}
+
+func TestCopyKeepsItsFreeSpace(t *testing.T) {
+	s, l := replicated(t)
+	f := openFollower(t, filepath.Join(t.TempDir(), "copy.db"))
+	defer f.Close()
+	mustInstall(t, f, s)
+	for _, value := range [][]byte{bytes.Repeat([]byte{1}, 8<<20), nil} {
+		for i := range 2 {
+			if err := s.PutRecord(fmt.Sprint(i), value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.Apply(l.take()...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := f.Size()
+	if err := f.compact(t.Context(), 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	if f.Size() > before/4 {
+		t.Errorf("%d of %d bytes remain", f.Size(), before)
+	}
+	if err := s.PutRecord("a", []byte("b")); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Apply(l.take()...); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(content(t, s), content(t, f.s)); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -1,0 +1,93 @@
+package relay
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// TestThreeServersLoseALeader kills the server that leads the stream, in the middle of pipelined appends.
+func TestThreeServersLoseALeader(t *testing.T) {
+	var servers []*server.Server
+	var routes []*url.URL
+	var urls []string
+	for range 3 {
+		routes = append(routes, &url.URL{Scheme: "nats", Host: freeAddress(t)})
+	}
+	for i, route := range routes {
+		port, err := strconv.Atoi(route.Port())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := server.NewServer(&server.Options{ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true,
+			JetStream: true, StoreDir: t.TempDir(), Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: port}, Routes: routes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Start()
+		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+		servers = append(servers, s)
+	}
+	for _, s := range servers {
+		if !s.ReadyForConnections(10 * time.Second) {
+			t.Fatal("the NATS server doesn't start")
+		}
+		urls = append(urls, s.ClientURL())
+	}
+	until(t, "the servers have a leader", func() bool {
+		for _, s := range servers {
+			if s.JetStreamIsLeader() {
+				return s.JetStreamClusterPeers() != nil && len(s.JetStreamClusterPeers()) == 3
+			}
+		}
+		return false
+	})
+	n := &natsServer{t: t, urls: urls, replicas: 3}
+	dir := t.TempDir()
+	h := lead(t, n, filepath.Join(dir, "hub.db"), LogOptions{Required: true})
+	l, end := follow(t, n, filepath.Join(dir, "copy.db"))
+	h.mustPut(0, 50, 1000)
+	stream, err := h.log.open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	leader := stream.CachedInfo().Cluster.Leader
+	done := make(chan struct{}, 4)
+	for w := range cap(done) {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			for i := range 100 {
+				if err := h.put(4*i+w, 1000); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}()
+	}
+	for i, s := range servers {
+		if s.Name() == leader {
+			servers[i].Shutdown()
+		}
+	}
+	for range cap(done) {
+		<-done
+	}
+	h.same(l, end, filepath.Join(dir, "copy.db"))
+}
+
+// freeAddress returns an address of loopback that nobody listens at.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
