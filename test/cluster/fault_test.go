@@ -34,6 +34,7 @@ var faults = []fault{
 	{name: "the disk of one of three NATS servers is wiped", servers: 3, strike: func(s *scene) { s.wipeServer(s.random.IntN(3)) }},
 	{name: "the NATS server is frozen for 8 s", strike: func(s *scene) { s.freeze(8*time.Second, s.nodes[0]) }},
 	{name: "the NATS server is frozen for 90 s", strike: func(s *scene) { s.freeze(90*time.Second, s.nodes[0]) }},
+	{name: "one of three NATS servers is frozen for 90 s", servers: 3, strike: func(s *scene) { s.freeze(90*time.Second, s.nodes[s.random.IntN(3)]) }},
 	{name: "one of three NATS servers is frozen for 8 s", servers: 3, strike: func(s *scene) { s.freeze(8*time.Second, s.nodes[s.random.IntN(3)]) }},
 
 	{name: "the hub is killed again and again", rows: 2 * sceneRows, strike: killHub},
@@ -63,13 +64,7 @@ var faults = []fault{
 
 func TestFaults(t *testing.T) {
 	for _, f := range faults {
-		if repeats() == 0 && !f.short {
-			continue
-		}
-		t.Run(f.name, func(t *testing.T) {
-			t.Parallel()
-			f.play(t)
-		})
+		f.test(t)
 	}
 }
 

@@ -7,14 +7,22 @@ import (
 	"campaignd/test/disk"
 )
 
+// The file system of a NATS server loses all that isn't synced.
 func TestNATSLosesPower(t *testing.T) {
-	t.Parallel()
-	fault{name: "the NATS server loses power", short: true, storage: onDisk, strike: func(s *scene) {
-		s.power.cut()
-		s.nodes[0].kill()
-		s.power.remount()
-		s.nodes[0] = s.server(0, s.stores[0])
-	}}.play(t)
+	for _, f := range []fault{
+		{name: "a single server", short: true, storage: onDisk, strike: losePower},
+		{name: "one of three servers", servers: 3, storage: onDisk, strike: losePower},
+	} {
+		f.test(t)
+	}
+}
+
+func losePower(s *scene) {
+	n := len(s.nodes) - 1
+	s.power.cut()
+	s.nodes[n].kill()
+	s.power.remount()
+	s.nodes[n] = s.server(n, s.stores[n])
 }
 
 func onDisk(t *testing.T) storage {

@@ -26,7 +26,7 @@ type fault struct {
 	links   bool                     // hub and workers reach NATS and the receiver through links
 	short   bool                     // it is part of the ordinary run
 	rows    int                      // of each campaign; 0: sceneRows
-	storage func(*testing.T) storage // of a single NATS server; nil: a folder
+	storage func(*testing.T) storage // of the last NATS server; nil: a folder
 
 	strike  func(s *scene) // returns when all is repaired that will be
 	unknown int            // messages that may end in doubt where on_unknown is "hold"
@@ -66,10 +66,13 @@ func seedOf(t *testing.T) uint64 {
 	return seed
 }
 
-// play runs a fault in as many worlds as there are rounds.
-func (f fault) play(t *testing.T) {
+// test strikes in as many worlds as there are rounds.
+func (f fault) test(t *testing.T) {
+	if repeats() == 0 && !f.short {
+		return
+	}
 	for round := range max(repeats(), 1) {
-		t.Run(fmt.Sprint(round), func(t *testing.T) {
+		t.Run(fmt.Sprint(f.name, " ", round), func(t *testing.T) {
 			t.Parallel()
 			f.once(t, round)
 		})
@@ -96,7 +99,7 @@ func (f fault) scene(t *testing.T, random *rand.Rand) *scene {
 	s := &scene{world: newClustered(t, sceneDelay, max(f.servers, 1)), random: random}
 	for n := range s.ports {
 		dir := filepath.Join(s.dir, fmt.Sprint("nats", n))
-		if f.storage != nil {
+		if f.storage != nil && n == len(s.ports)-1 {
 			s.power = f.storage(t)
 			dir = s.power.dir
 		}
