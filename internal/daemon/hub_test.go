@@ -309,10 +309,10 @@ func TestGarbageOnEverySubjectChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	names, epoch := relay.NewNames("t"), c.hub.Status().Epoch
-	valid := relay.AppendAnswers(nil, &relay.Answers{ID: relay.BatchID{Epoch: epoch, Number: 128}, Application: 1, Channel: "push", Worker: "w", Grant: 1,
+	valid := relay.AppendAnswers(nil, &relay.Answers{ID: relay.BatchID{Epoch: epoch, Number: 128}, Application: 1, Channel: "push", Worker: "w", Claim: 1,
 		List: []relay.Answer{{Key: "another's", Attempt: 1, Result: send.Result{Verdict: send.VerdictSent}}}})
 	for _, data := range [][]byte{nil, {0}, {1}, []byte("hello"), bytes.Repeat([]byte{0xff}, 4096), valid, valid[:len(valid)-3],
-		relay.AppendClaim(nil, &relay.Claim{ID: relay.BatchID{Epoch: epoch + 1, Number: 1}, Worker: "w", Delivery: 1})} {
+		relay.AppendClaim(nil, &relay.Claim{ID: relay.BatchID{Epoch: epoch + 1, Number: 1}, Worker: "w", Number: 1})} {
 		for _, subject := range []string{names.Claim(epoch), names.Alive(epoch), names.Done(epoch), names.Done(epoch + 7), names.Done(0), names.Work(1, "push"), names.Work(2, "x")} {
 			if err := nc.Publish(subject, data); err != nil {
 				t.Fatal(err)

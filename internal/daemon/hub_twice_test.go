@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"campaignd/internal/campaign"
 	"campaignd/internal/relay"
 )
 
@@ -93,25 +94,53 @@ func TestBatchInTheQueueAgainIsNotSentTwice(t *testing.T) {
 	c.allSentOnce(16)
 }
 
-// The worker takes its own batch a second time while it sends it.
-func TestBatchThatAWorkerHasAlreadyIsNotSentTwice(t *testing.T) {
+// The server has lost the answers too, so that the worker gets its own batch again after it has sent it.
+func TestBatchWhoseAnswersWereLostIsNotSentTwice(t *testing.T) {
 	t.Parallel()
 	c := newTestCluster(t, "hold", "")
-	c.took = 3 * time.Second
+	c.took = time.Second
 	b := c.recordBatches()
-	c.worker(64)
+	c.worker(16)
 	c.drop(16)
 	c.until("all have arrived", func() bool { all, _ := c.attempts(); return all == 16 })
 	c.stop()
-	b.handOutAgain(t)
 	js, err := jetstream.New(b.nc)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.until("the worker has taken them", func() bool {
-		queue, err := js.Stream(t.Context(), relay.NewNames("t").WorkStream())
-		return err == nil && queue.CachedInfo().State.Msgs == 0
-	})
+	stream := func(name string) jetstream.Stream {
+		s, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	names := relay.NewNames("t")
+	ended := func(batches int) func() bool { // the stream has their last answers
+		return func() bool {
+			s, last := stream(names.DoneStream()), 0
+			for seq := max(s.CachedInfo().State.FirstSeq, 1); seq <= s.CachedInfo().State.LastSeq; seq++ {
+				m, err := s.GetMsg(t.Context(), seq)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if a, err := relay.DecodeAnswers(m.Data, relay.OwnVersions()); err == nil && a.Last {
+					last++
+				}
+			}
+			return last == batches
+		}
+	}
+	c.until("both batches are answered", ended(2))
+	if err := stream(names.DoneStream()).Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.handOutAgain(t)
+	c.until("the worker gives both back", ended(2))
 	c.start()
-	c.allSentOnce(16)
+	c.until("it has ended", func() bool { s, _ := c.sending(); return s.State == campaign.StateCompleted })
+	_, counts := c.sending()
+	if all, twice := c.attempts(); counts[campaign.Unknown] != 16 || all != 16 || twice > 0 {
+		t.Errorf("%v, %d messages arrived, %d of them twice; want 16 once, and unknown", counts, all, twice)
+	}
 }

@@ -15,8 +15,8 @@ type Answers struct {
 	Application int64
 	Channel     string
 	Worker      string // WorkerRecord.ID
-	Grant       uint64 // Grant.Number; 0 in a Back before the claim was granted
-	Part        uint64 // counts the answers to this grant from 0
+	Claim       uint64 // Claim.Number; 0 in a Back without a claim
+	Part        uint64 // counts the answers after this claim from 0
 	Last        bool   // no other part follows: every message of the batch has its answer
 
 	// Back says that the worker has sent nothing of the listed messages and won't send them. It
@@ -37,7 +37,7 @@ type Answer struct {
 
 // MessageID returns the id by which the stream of answers recognizes a repeated publish.
 func (a *Answers) MessageID() string {
-	return fmt.Sprintf("%s-%d-%d-%s", a.ID, a.Grant, a.Part, a.Worker)
+	return fmt.Sprintf("%s-%d-%d-%s", a.ID, a.Claim, a.Part, a.Worker)
 }
 
 // Flags of an answer.
@@ -54,7 +54,7 @@ func AppendAnswers(dst []byte, a *Answers) []byte {
 	dst = binary.AppendVarint(dst, a.Application)
 	dst = appendText(dst, a.Channel)
 	dst = appendText(dst, a.Worker)
-	dst = binary.AppendUvarint(dst, a.Grant)
+	dst = binary.AppendUvarint(dst, a.Claim)
 	dst = binary.AppendUvarint(dst, a.Part)
 	dst = appendBool(dst, a.Last)
 	dst = appendBool(dst, a.Back)
@@ -101,7 +101,7 @@ func appendResult(dst []byte, r *send.Result) []byte {
 func DecodeAnswers(data []byte, versions Versions) (a Answers, err error) {
 	d := decoder{b: data, read: versions}
 	a.Version, a.ID = d.head()
-	a.Application, a.Channel, a.Worker, a.Grant, a.Part = d.varint(), d.text(), d.text(), d.uvarint(), d.uvarint()
+	a.Application, a.Channel, a.Worker, a.Claim, a.Part = d.varint(), d.text(), d.text(), d.uvarint(), d.uvarint()
 	a.Last, a.Back = d.bool(), d.bool()
 	n := d.count(MaxBatchMessages)
 	if n > len(d.b) { // an answer has more than one byte

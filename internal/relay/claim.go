@@ -5,10 +5,10 @@ import "encoding/binary"
 // Claim asks the hub whether a batch may be sent. The request goes to Names.Claim of the batch's
 // epoch.
 type Claim struct {
-	Version  byte // of the wire format: that of the batch; 0 when encoding: MaxVersion
-	ID       BatchID
-	Worker   string // WorkerRecord.ID
-	Delivery uint64 // how often NATS has handed out the batch, this time included
+	Version byte // of the wire format: that of the batch; 0 when encoding: MaxVersion
+	ID      BatchID
+	Worker  string // WorkerRecord.ID
+	Number  uint64 // counts the worker's claims from 1
 }
 
 // Decision is the hub's decision about a claim.
@@ -26,22 +26,21 @@ type Grant struct {
 	Version  byte // of the wire format: that of the claim; 0 when encoding: MaxVersion
 	ID       BatchID
 	Decision Decision
-	Number   uint64 // how often the batch was granted, this time included; answers repeat it
-	Refused  []int  // with Granted: ascending indexes of messages that must not be sent and get no answer
+	Refused  []int // with Granted: ascending indexes of messages that must not be sent and get no answer
 }
 
 // AppendClaim appends the encoded claim to dst.
 func AppendClaim(dst []byte, c *Claim) []byte {
 	dst = appendHead(dst, c.Version, c.ID)
 	dst = appendText(dst, c.Worker)
-	return binary.AppendUvarint(dst, c.Delivery)
+	return binary.AppendUvarint(dst, c.Number)
 }
 
 // DecodeClaim decodes a claim.
 func DecodeClaim(data []byte, versions Versions) (c Claim, err error) {
 	d := decoder{b: data, read: versions}
 	c.Version, c.ID = d.head()
-	c.Worker, c.Delivery = d.text(), d.uvarint()
+	c.Worker, c.Number = d.text(), d.uvarint()
 	return c, d.done("claim")
 }
 
@@ -49,7 +48,6 @@ func DecodeClaim(data []byte, versions Versions) (c Claim, err error) {
 func AppendGrant(dst []byte, g *Grant) []byte {
 	dst = appendHead(dst, g.Version, g.ID)
 	dst = append(dst, byte(g.Decision))
-	dst = binary.AppendUvarint(dst, g.Number)
 	dst = binary.AppendUvarint(dst, uint64(len(g.Refused)))
 	for _, i := range g.Refused {
 		dst = binary.AppendUvarint(dst, uint64(i))
@@ -61,7 +59,7 @@ func AppendGrant(dst []byte, g *Grant) []byte {
 func DecodeGrant(data []byte, versions Versions) (g Grant, err error) {
 	d := decoder{b: data, read: versions}
 	g.Version, g.ID = d.head()
-	g.Decision, g.Number = Decision(d.byte()), d.uvarint()
+	g.Decision = Decision(d.byte())
 	if g.Decision < Granted || g.Decision > TryLater {
 		d.fail()
 	}

@@ -17,7 +17,8 @@ type delivery struct {
 	batch   Batch
 	held    int64 // places
 
-	claimed bool // guarded by Worker.mu
+	number  uint64 // of its claim
+	claimed bool   // guarded by Worker.mu
 	grant   Grant
 	part    uint64
 }
@@ -34,11 +35,7 @@ func (d *delivery) run(ctx, sending, answering context.Context) {
 		d.refuse(answering, err)
 		return
 	}
-	if !d.track() {
-		d.acknowledge()
-		return
-	}
-	defer d.untrack()
+	defer d.track()()
 	if ctx.Err() != nil || !d.getPlaces(ctx) || !d.claim() || ctx.Err() != nil {
 		if d.grant.Decision != Withdrawn {
 			d.giveBack(answering, d.granted())
@@ -55,26 +52,17 @@ func (d *delivery) run(ctx, sending, answering context.Context) {
 	}
 }
 
-// track shows the batch to Worker.showLife until untrack. It returns false for a batch that this
-// worker has already and that goes out only once: NATS has lost that it handed it out.
-func (d *delivery) track() bool {
+// track shows the batch to Worker.showLife. The returned function ends that.
+func (d *delivery) track() func() {
 	w := d.channel.worker
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for other := range w.active {
-		if d.batch.Hold && other.batch.ID == d.batch.ID {
-			return false
-		}
-	}
 	w.active[d] = struct{}{}
-	return true
-}
-
-func (d *delivery) untrack() {
-	w := d.channel.worker
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.active, d)
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.active, d)
+	}
 }
 
 // refuse gives back a batch that can't be read.
@@ -109,10 +97,8 @@ func (d *delivery) getPlaces(ctx context.Context) bool {
 // claim asks the hub for permission. It returns true if the batch may be sent now.
 func (d *delivery) claim() bool {
 	w, asked := d.channel.worker, time.Now()
-	claim := Claim{Version: d.batch.Version, ID: d.batch.ID, Worker: w.id, Delivery: 1}
-	if meta, err := d.msg.Metadata(); err == nil {
-		claim.Delivery = meta.NumDelivered
-	}
+	d.number = w.claims.Add(1)
+	claim := Claim{Version: d.batch.Version, ID: d.batch.ID, Worker: w.id, Number: d.number}
 	reply, err := w.conn.nc.Request(w.conn.Names.Claim(d.batch.ID.Epoch), AppendClaim(nil, &claim), ClaimTimeout)
 	if err != nil {
 		d.channel.log.Debug("a claim got no reply; the batch is given back", "batch", d.batch.ID.String(), "error", err)
@@ -267,7 +253,7 @@ func (d *delivery) giveBack(ctx context.Context, indexes []int) {
 // publish publishes the next part of the answers.
 func (d *delivery) publish(ctx context.Context, a Answers) {
 	a.Version, a.ID, a.Application, a.Channel = d.batch.Version, d.batch.ID, d.channel.Application, d.channel.Name
-	a.Worker, a.Grant, a.Part = d.channel.worker.id, d.grant.Number, d.part
+	a.Worker, a.Claim, a.Part = d.channel.worker.id, d.number, d.part
 	d.part++
 	d.channel.worker.publish(ctx, &a)
 }

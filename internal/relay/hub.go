@@ -100,7 +100,7 @@ type handOut struct {
 	claim    sync.Mutex // held during a claim, so that grants are counted in their order
 	mu       sync.Mutex // guards the fields below
 	grants   uint64
-	holder   string   // the worker with the last grant
+	holder   claimant // that was granted it last
 	seqs     []uint64 // of its answers in the stream
 	recorded bool     // its results are recorded
 }

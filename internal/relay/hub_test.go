@@ -59,14 +59,14 @@ func TestGrantsAreFoundAfterARestart(t *testing.T) {
 	g := newGrantBook(t, records, "a", 3)
 	granted, answered := BatchID{3, 1 << numberBits}, BatchID{3, 2 << numberBits}
 	for _, id := range []BatchID{answered, granted} {
-		if err := g.add(id, "w"); err != nil {
+		if err := g.add(id, claimant{"w", 7}); err != nil {
 			t.Fatal(err)
 		}
 		g.remove(answered)
 	}
 	g = newGrantBook(t, records, "a", 4)
-	if got := g.holder(granted); got != "w" {
-		t.Errorf("the holder is %q, want w", got)
+	if got, ok := g.holder(granted); !ok || got != (claimant{"w", 7}) {
+		t.Errorf("the holder is %v, %v, want claim 7 of w", got, ok)
 	}
 	never := g.neverGranted()
 	for _, test := range []struct {
@@ -83,8 +83,8 @@ func TestGrantsAreFoundAfterARestart(t *testing.T) {
 		}
 	}
 	g.removeBefore(4)
-	if got := g.holder(granted); got != "" {
-		t.Errorf("after all are settled the holder is %q, want none", got)
+	if got, ok := g.holder(granted); ok {
+		t.Errorf("after all are settled the holder is %v, want none", got)
 	}
 }
 
@@ -101,7 +101,7 @@ func TestGrantThatCanNotBeRecordedIsNone(t *testing.T) {
 	records := &memoryRecords{}
 	g := newGrantBook(t, records, "a", 3)
 	records.err = errors.New("the disk is full")
-	if err := g.add(BatchID{3, 1}, "w"); !errors.Is(err, records.err) {
+	if err := g.add(BatchID{3, 1}, claimant{}); !errors.Is(err, records.err) {
 		t.Errorf("the error is %v, want %v", err, records.err)
 	}
 }
@@ -114,7 +114,7 @@ func TestGrantsOfTheSameMomentAreRecordedTogether(t *testing.T) {
 	var all sync.WaitGroup
 	for n := range uint64(grants) {
 		all.Go(func() {
-			if err := g.add(BatchID{3, n}, "w"); err != nil {
+			if err := g.add(BatchID{3, n}, claimant{"w", n}); err != nil {
 				t.Error(err)
 			}
 		})

@@ -189,9 +189,9 @@ func (r *answerReader) take(ctx context.Context, data []byte, seq uint64) error 
 		h.takeLive(&a, r.created, seq)
 		return nil
 	}
-	if worker := h.grants.holder(a.ID); a.Back && a.Grant == 0 && worker != "" && worker != a.Worker {
+	if holder, granted := h.grants.holder(a.ID); a.Back && granted && holder != a.claimant() {
 		h.advance(r.created, seq, nil)
-		return nil // another worker was granted it
+		return nil // somebody else has it, or the same worker from before
 	}
 	list := make([]send.LateAnswer, 0, len(a.List))
 	for i := range a.List {
@@ -222,12 +222,10 @@ func (h *Hub) takeLive(a *Answers, created time.Time, seq uint64) {
 	b.mu.Lock()
 	grants, holder := b.grants, b.holder
 	b.mu.Unlock()
-	if a.Back && grants > 0 && (a.Worker != holder || a.Grant != grants && a.Grant != 0) {
-		return // another worker has it meanwhile
+	if a.Back && grants > 0 && holder != a.claimant() {
+		return // somebody else has it meanwhile, or the same worker from before
 	}
-	// It isn't certain that nothing was sent if another worker had been granted it before, or this one
-	// another time: NATS delivers a batch again after AckWait.
-	maybe := grants > 1 || a.Grant != grants && !b.hold
+	maybe := grants > 1 // whoever had it before may have sent it
 	if a.Back && len(a.List) == 0 {
 		b.GiveBack(maybe)
 		return

@@ -18,6 +18,18 @@ func (h *Hub) takeClaim(m *nats.Msg) {
 	})
 }
 
+// claimant is one claim of a worker. The same worker can get a batch again, when NATS has lost
+// that it handed it out.
+type claimant struct {
+	worker string
+	number uint64
+}
+
+func (c *Claim) claimant() claimant { return claimant{c.Worker, c.Number} }
+
+// claimant returns the claim after which the answers were given.
+func (a *Answers) claimant() claimant { return claimant{a.Worker, a.Claim} }
+
 // decide decides about a claim.
 func (h *Hub) decide(c *Claim) Grant {
 	g := Grant{Version: c.Version, ID: c.ID, Decision: Withdrawn}
@@ -44,18 +56,18 @@ func (h *Hub) decide(c *Claim) Grant {
 		return g
 	}
 	if b.hold {
-		if err := h.grants.add(c.ID, c.Worker); err != nil {
+		if err := h.grants.add(c.ID, c.claimant()); err != nil {
 			h.log.Error("a batch can't be granted; its worker gives it back", "error", err)
-			return Grant{ID: c.ID, Decision: TryLater}
+			return Grant{Version: c.Version, ID: c.ID, Decision: TryLater}
 		}
 	}
 	b.mu.Lock()
 	b.grants++
-	g.Number, b.holder = b.grants, c.Worker
-	b.mu.Unlock()
-	if g.Number > 1 {
+	b.holder = c.claimant()
+	if b.grants > 1 {
 		h.counts.regranted.Add(1)
 	}
+	b.mu.Unlock()
 	g.Decision = Granted
 	return g
 }

@@ -26,7 +26,7 @@ type grantBook struct {
 
 // bookedGrant is one grant.
 type bookedGrant struct {
-	worker string
+	claimant
 	stored bool
 }
 
@@ -41,6 +41,7 @@ type storedGrant struct {
 	Epoch  uint64 `json:"epoch"`
 	Number uint64 `json:"number"`
 	Worker string `json:"worker"`
+	Claim  uint64 `json:"claim"`
 }
 
 // load reads the book of the store with this tag at the beginning of an epoch, or begins one.
@@ -59,7 +60,7 @@ func (g *grantBook) load(tag string, epoch uint64) error {
 	g.mu.Lock()
 	g.tag, g.since, g.open = tag, last.Since, map[BatchID]*bookedGrant{}
 	for _, one := range last.Grants {
-		g.open[BatchID{one.Epoch, one.Number}] = &bookedGrant{worker: one.Worker}
+		g.open[BatchID{one.Epoch, one.Number}] = &bookedGrant{claimant: claimant{one.Worker, one.Claim}}
 	}
 	g.mu.Unlock()
 	return g.store()
@@ -67,8 +68,8 @@ func (g *grantBook) load(tag string, epoch uint64) error {
 
 // add records a grant. When it returns nil, the grant is durable; grants of the same moment are
 // written together.
-func (g *grantBook) add(id BatchID, worker string) error {
-	one := &bookedGrant{worker: worker}
+func (g *grantBook) add(id BatchID, to claimant) error {
+	one := &bookedGrant{claimant: to}
 	g.mu.Lock()
 	g.open[id] = one
 	g.mu.Unlock()
@@ -89,7 +90,7 @@ func (g *grantBook) store() error {
 	record := storedGrants{Tag: g.tag, Since: g.since}
 	list := make([]*bookedGrant, 0, len(g.open))
 	for id, one := range g.open {
-		record.Grants = append(record.Grants, storedGrant{id.Epoch, id.Number, one.worker})
+		record.Grants = append(record.Grants, storedGrant{id.Epoch, id.Number, one.worker, one.number})
 		list = append(list, one)
 	}
 	g.mu.Unlock()
@@ -126,14 +127,14 @@ func (g *grantBook) removeBefore(epoch uint64) {
 	}
 }
 
-// holder returns the worker that was granted a batch, "" if none was.
-func (g *grantBook) holder(id BatchID) string {
+// holder returns who was granted a batch. It returns false if the book says nobody.
+func (g *grantBook) holder(id BatchID) (claimant, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if one := g.open[id]; one != nil {
-		return one.worker
+		return one.claimant, true
 	}
-	return ""
+	return claimant{}, false
 }
 
 // neverGranted returns a function that reports whether the batch with a number of send's was

@@ -28,7 +28,7 @@ func exampleBatch() Batch {
 
 func exampleAnswers() []Answers {
 	return []Answers{
-		{Version: MaxVersion, ID: BatchID{3, 1024}, Application: 1, Channel: "cloud_api", Worker: "w1", Grant: 1, Part: 2, Last: true, List: []Answer{
+		{Version: MaxVersion, ID: BatchID{3, 1024}, Application: 1, Channel: "cloud_api", Worker: "w1", Claim: 1, Part: 2, Last: true, List: []Answer{
 			{Index: 0, Key: "k0", Attempt: 1, Result: send.Result{Verdict: send.VerdictSent, ProviderID: "p0"}},
 			{Index: 1, Key: "k1", Attempt: 2, Result: send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: "33", Detail: "no account", RetryAfter: time.Minute, OwnRule: true}},
 			{Index: 2, Key: "k2", Attempt: 3, Result: send.Result{Verdict: send.VerdictUnknown, MaybeDelivered: true, OptOut: true}},
@@ -62,11 +62,11 @@ func TestAnswersSurviveTheWire(t *testing.T) {
 }
 
 func TestClaimSurvivesTheWire(t *testing.T) {
-	claim := Claim{Version: MaxVersion, ID: BatchID{3, 1024}, Worker: "w1", Delivery: 2}
+	claim := Claim{Version: MaxVersion, ID: BatchID{3, 1024}, Worker: "w1", Number: 2}
 	if got, err := DecodeClaim(AppendClaim(nil, &claim), OwnVersions()); err != nil || got != claim {
 		t.Errorf("claim: got %v, %v, want %v", got, err, claim)
 	}
-	grant := Grant{Version: MaxVersion, ID: BatchID{3, 1024}, Decision: Granted, Number: 1, Refused: []int{0, 7, 63}}
+	grant := Grant{Version: MaxVersion, ID: BatchID{3, 1024}, Decision: Granted, Refused: []int{0, 7, 63}}
 	got, err := DecodeGrant(AppendGrant(nil, &grant), OwnVersions())
 	if diff := cmp.Diff(grant, got); diff != "" || err != nil {
 		t.Errorf("grant: %v (-want +got):\n%s", err, diff)
@@ -138,8 +138,8 @@ func FuzzWire(f *testing.F) {
 	for _, a := range exampleAnswers() {
 		f.Add(AppendAnswers(nil, &a))
 	}
-	f.Add(AppendClaim(nil, &Claim{ID: BatchID{1, 2}, Worker: "w", Delivery: 1}))
-	f.Add(AppendGrant(nil, &Grant{ID: BatchID{1, 2}, Decision: Granted, Number: 1, Refused: []int{1, 5}}))
+	f.Add(AppendClaim(nil, &Claim{ID: BatchID{1, 2}, Worker: "w", Number: 1}))
+	f.Add(AppendGrant(nil, &Grant{ID: BatchID{1, 2}, Decision: Granted, Refused: []int{1, 5}}))
 	f.Add(AppendAlive(nil, &Alive{Epoch: 1, Worker: "w", Numbers: []uint64{1, 5}}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		sameAgain(t, "batch", data, DecodeBatch, AppendBatch)

@@ -70,6 +70,7 @@ type Worker struct {
 	log      *slog.Logger
 	channels []*workerChannel
 	stopping atomic.Bool
+	claims   atomic.Uint64
 
 	mu     sync.Mutex             // guards active
 	active map[*delivery]struct{} // batches that were taken and aren't finished

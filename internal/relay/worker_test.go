@@ -136,7 +136,7 @@ func keysOf(parts []Answers) (keys []string) {
 	return keys
 }
 
-func grantAll(Claim) Grant { return Grant{Decision: Granted, Number: 1} }
+func grantAll(Claim) Grant { return Grant{Decision: Granted} }
 
 // fakeDriver records what it is handed. It waits for open, if that isn't nil.
 type fakeDriver struct {
@@ -216,7 +216,7 @@ func startWorker(t *testing.T, s *server.Server, d *fakeDriver, concurrency int)
 
 func TestWorkerSendsWhatTheHubGrants(t *testing.T) {
 	s := startServer(t)
-	h := newHub(t, s, false, func(Claim) Grant { return Grant{Decision: Granted, Number: 3, Refused: []int{1}} })
+	h := newHub(t, s, false, func(Claim) Grant { return Grant{Decision: Granted, Refused: []int{1}} })
 	d := newDriver()
 	startWorker(t, s, d, 8)
 	b := h.handOut(3, false)
@@ -228,7 +228,7 @@ func TestWorkerSendsWhatTheHubGrants(t *testing.T) {
 	if got := d.sent(); !slices.Equal(got, want) {
 		t.Errorf("the driver got %v, want %v", got, want)
 	}
-	if a := parts[0]; a.ID != b.ID || a.Grant != 3 || a.Back || a.List[0].Result.Verdict != send.VerdictSent || a.List[0].Result.ProviderID != "p-"+a.List[0].Key {
+	if a := parts[0]; a.ID != b.ID || a.Claim != 1 || a.Back || a.List[0].Result.Verdict != send.VerdictSent || a.List[0].Result.ProviderID != "p-"+a.List[0].Key {
 		t.Errorf("answers: %+v", a)
 	}
 	h.empty()
