@@ -1,245 +1,26 @@
 package daemon
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"mime/multipart"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/textproto"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/config"
-	"campaignd/internal/send"
-	"campaignd/internal/send/drivers"
-	"campaignd/internal/send/null"
 )
-
-// Tokens of the live daemon.
-const (
-	operatorToken = "operator-0123456789abcdef"
-	northToken    = "north-0123456789abcdef"
-	southToken    = "south-0123456789abcdef"
-)
-
-// live is a running daemon with HTTP and two partners' inboxes, north and south.
-type live struct {
-	t    *testing.T
-	dir  string
-	base string
-	*Daemon
-	gate chan struct{} // closed: the channel answers
-	stop func()
-}
-
-// newLive starts a daemon. more is TOML for both inboxes, application for the application.
-func newLive(t *testing.T, more, application string) *live {
-	t.Helper()
-	l := &live{t: t, dir: t.TempDir(), gate: make(chan struct{})}
-	for name, text := range map[string]string{"operator": operatorToken, "north": northToken, "south": southToken,
-		"7.json": `{"id": 7, "applicationId": 1, "enabled": true, "channelTypes": ["push"], "messageContent": [{"body": "Hello {{name}}"}]}`} {
-		folder := l.dir
-		if strings.HasSuffix(name, ".json") {
-			folder = filepath.Join(l.dir, "campaigns")
-		}
-		l.check(os.MkdirAll(folder, 0o755))
-		l.check(os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600))
-	}
-	text := fmt.Sprintf("state_dir = \"%[1]s/var\"\ncampaigns_dir = \"%[1]s/campaigns\"\ntoken_file = \"%[1]s/operator\"\n", l.dir)
-	for _, name := range []string{"north", "south"} {
-		l.check(os.MkdirAll(l.inbox(name), 0o755))
-		text += fmt.Sprintf("[[inboxes]]\npath = %q\nallow_applications = [1]\ntoken_file = \"%s/%s\"\n%s\n", l.inbox(name), l.dir, name, more)
-	}
-	text += "[[applications]]\nid = 1\n" + application + "\n[applications.channels.push]\ndriver = \"null\"\n[[applications]]\nid = 2\n[applications.channels.push]\ndriver = \"null\"\n"
-	l.check(os.WriteFile(filepath.Join(l.dir, "campaignd.toml"), []byte(text), 0o644))
-	l.start()
-	t.Cleanup(func() { l.stop() })
-	return l
-}
-
-func (l *live) inbox(name string) string { return filepath.Join(l.dir, name+"-inbox") }
-
-func (l *live) check(err error) {
-	l.t.Helper()
-	if err != nil {
-		l.t.Fatal(err)
-	}
-}
-
-// listening passes on the address in the log's line.
-type listening struct {
-	slog.Handler
-	found chan string
-}
-
-func (h listening) Enabled(context.Context, slog.Level) bool { return true }
-
-func (h listening) Handle(_ context.Context, r slog.Record) error {
-	if r.Message == "listening" {
-		r.Attrs(func(a slog.Attr) bool {
-			if a.Key == "http" {
-				h.found <- a.Value.String()
-			}
-			return true
-		})
-	}
-	return nil
-}
-
-// start starts the daemon, again after a stop.
-func (l *live) start() {
-	l.t.Helper()
-	c, problems := config.Load(filepath.Join(l.dir, "campaignd.toml"), drivers.All())
-	for _, p := range problems.List {
-		l.t.Fatal(p)
-	}
-	c.Listen = "127.0.0.1:0" // a free port, which the file can't ask for
-	found := make(chan string, 1)
-	d, err := Open(Options{Config: c, Version: "test", Log: slog.New(listening{slog.DiscardHandler, found}), Getenv: func(string) string { return "" },
-		Drivers: func(c *config.Config, _ func(string) string) (Drivers, error) {
-			all := Drivers{}
-			for _, a := range c.Applications {
-				all[a.ID] = map[string]send.Channel{"push": null.New(1)}
-			}
-			return all, nil
-		}})
-	l.check(err)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- d.Run(ctx) }()
-	select {
-	case address := <-found:
-		l.base = "http://" + address
-	case err := <-ended:
-		l.t.Fatalf("the daemon ended: %v", err)
-	}
-	l.Daemon, l.stop = d, func() {
-		cancel()
-		if err := <-ended; err != nil {
-			l.t.Errorf("the daemon ended with %v", err)
-		}
-		l.stop = func() {}
-	}
-}
-
-const (
-	theLayout = `{"contact": {"contactCode": "{{code}}", "channelType": "push"}, "customFields": {"name": "{{name}}"}}`
-	theCSV    = "code,name\na,Ada\nb,Bob\n"
-)
-
-// form is a multipart body. Its parts alternate names and contents; "file" and "layout" are files.
-func form(parts ...string) (contentType string, body *bytes.Buffer) {
-	body = &bytes.Buffer{}
-	w := multipart.NewWriter(body)
-	for i := 0; i < len(parts); i += 2 {
-		name, fileName, isFile := strings.Cut(parts[i], "@")
-		header := textproto.MIMEHeader{"Content-Disposition": {fmt.Sprintf("form-data; name=%q", name)}}
-		if isFile {
-			header.Set("Content-Disposition", fmt.Sprintf("form-data; name=%q; filename=%q", name, fileName))
-		}
-		part, err := w.CreatePart(header)
-		if err == nil {
-			_, err = io.WriteString(part, parts[i+1])
-		}
-		if err != nil {
-			panic(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		panic(err)
-	}
-	return w.FormDataContentType(), body
-}
-
-// answer is a decoded answer of an upload.
-type answer struct {
-	status   int
-	location string
-	text     string
-	api.Uploaded
-	Title, Detail string
-	Code          api.Code
-	Sending       campaign.ID
-	Errors        []campaign.Problem
-}
-
-const uploadPath = "/v1/applications/1/campaigns/7/send/csv"
-
-func (l *live) post(token, path, contentType string, body io.Reader, headers ...string) answer {
-	l.t.Helper()
-	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, l.base+path, body)
-	l.check(err)
-	r.Header.Set("Content-Type", contentType)
-	r.Header.Set("Authorization", "Bearer "+token)
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	resp, err := http.DefaultClient.Do(r)
-	l.check(err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	l.check(err)
-	a := answer{status: resp.StatusCode, location: resp.Header.Get("Location"), text: string(text)}
-	l.check(json.Unmarshal(text, &a))
-	if problem := resp.Header.Get("Content-Type") == "application/problem+json"; problem != (a.status >= 400) {
-		l.t.Errorf("status %d has Content-Type %q", a.status, resp.Header.Get("Content-Type"))
-	}
-	return a
-}
-
-// upload uploads with a partner's token.
-func (l *live) upload(token string, parts ...string) answer {
-	l.t.Helper()
-	kind, body := form(parts...)
-	return l.post(token, uploadPath, kind, body)
-}
-
-func (l *live) get(token, path string) (int, string) {
-	l.t.Helper()
-	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, l.base+path, nil)
-	l.check(err)
-	r.Header.Set("Authorization", "Bearer "+token)
-	resp, err := http.DefaultClient.Do(r)
-	l.check(err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	l.check(err)
-	return resp.StatusCode, string(text)
-}
-
-// nothingLeft fails the test if an inbox holds anything but the folders of drops.
-func (l *live) nothingLeft() {
-	l.t.Helper()
-	for _, name := range []string{"north", "south"} {
-		for _, folder := range []string{"", "accepted", "done", "failed"} {
-			entries, err := os.ReadDir(filepath.Join(l.inbox(name), folder))
-			l.check(err)
-			for _, e := range entries {
-				if hidden := strings.HasPrefix(e.Name(), "."); hidden && e.Name() != ".inbox-id" || folder == "" && !e.IsDir() && e.Name() != "campaigns.txt" {
-					l.t.Errorf("%s is left in %s/%s", e.Name(), name, folder)
-				}
-			}
-		}
-	}
-}
 
 // An upload becomes a drop of the partner's inbox, and the answer says which and where to look.
 func TestUpload(t *testing.T) {
@@ -288,17 +69,6 @@ func TestUploadOfAnArchive(t *testing.T) {
 	if got, err := os.ReadFile(filepath.Join(l.inbox("north"), "done", "Night."+string(a.ID), "Night.csv.gz")); err != nil || !bytes.Equal(got, packed.Bytes()) {
 		t.Errorf("the original isn't there as it came: %v", err)
 	}
-}
-
-// waitDone waits until a sending's folder is in its final place.
-func (l *live) waitDone(id campaign.ID) {
-	l.t.Helper()
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		if s, err := l.store.Header(id); err == nil && s.Filed {
-			return
-		}
-	}
-	l.t.Fatalf("%s isn't filed within a minute", id)
 }
 
 // A rejected drop is answered with its located errors, the same drop again with the earlier id.
@@ -385,18 +155,6 @@ func TestPartnerReachesOnlyItsOwn(t *testing.T) {
 	}
 }
 
-func (l *live) postJSON(token, path string) int {
-	l.t.Helper()
-	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, l.base+path, strings.NewReader("{}"))
-	l.check(err)
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Authorization", "Bearer "+token)
-	resp, err := http.DefaultClient.Do(r)
-	l.check(err)
-	defer resp.Body.Close()
-	return resp.StatusCode
-}
-
 // A partner's request for a campaign that its inbox may not send is answered with that error.
 func TestUploadOfACampaignThatIsNotAllowed(t *testing.T) {
 	l := newLive(t, "allow_campaigns = [99]", "")
@@ -428,144 +186,6 @@ func TestOperatorNamesTheInbox(t *testing.T) {
 		t.Errorf("by its last part: %d %s", a.status, a.text)
 	}
 	l.nothingLeft()
-}
-
-// Hostile and broken requests are refused in words and leave nothing.
-func TestHostileUploads(t *testing.T) {
-	l := newLive(t, "max_pending_bytes = \"2MiB\"", "max_file_size = \"1MiB\"")
-	kind, _ := form()
-	files := []string{"layout@l.json", theLayout, "file@c.csv", theCSV}
-	whole := func(parts ...string) string {
-		k, body := form(parts...)
-		_, boundary, _ := strings.Cut(k, "boundary=")
-		return strings.ReplaceAll(body.String(), boundary, "BOUND")
-	}
-	bound := "multipart/form-data; boundary=BOUND"
-	for _, test := range []struct {
-		what, kind, body string
-		want             int
-	}{
-		{"no form", "application/json", "{}", 400},
-		{"no boundary", "multipart/form-data", "x", 400},
-		{"another boundary", "multipart/form-data; boundary=OTHER", whole(files...), 400},
-		{"a cut body", bound, strings.TrimSuffix(whole(files...), "--BOUND--\r\n"), 400},
-		{"cut in the CSV", bound, whole(files...)[:len(whole(files...))-20], 400},
-		{"nothing", kind, "", 400},
-		{"no CSV", bound, whole("layout@l.json", theLayout), 400},
-		{"no layout", bound, whole("file@c.csv", theCSV), 400},
-		{"two layouts", bound, whole(append(files, "layout@l.json", theLayout)...), 400},
-		{"two names", bound, whole(append(files, "name", "a", "name", "a")...), 400},
-		{"an unknown field", bound, whole(append(files, "scheduledAt", "2026-01-01T00:00:00Z")...), 400},
-		{"a key of the path", bound, whole(append(files, "campaignId", "8")...), 400},
-		{"a part without a name", bound, "--BOUND\r\nContent-Disposition: form-data\r\n\r\nx\r\n--BOUND--\r\n", 400},
-		{"an encoded part", bound, "--BOUND\r\nContent-Disposition: form-data; name=\"file\"\r\nContent-Transfer-Encoding: base64\r\n\r\neA==\r\n--BOUND--\r\n", 400},
-		{"a huge header", bound, "--BOUND\r\nContent-Disposition: form-data; name=\"" + strings.Repeat("x", 200<<10) + "\"\r\n\r\nx\r\n--BOUND--\r\n", 413},
-		{"much before the first part", bound, strings.Repeat("x\r\n", 100<<10) + whole(files...), 413},
-		{"a huge field", bound, whole("reference", strings.Repeat("x", 1<<20)), 413},
-		{"a huge layout", bound, whole("layout@l.json", strings.Repeat(" ", 1<<20+1)), 413},
-		{"a huge CSV", bound, whole("file@c.csv", strings.Repeat("x\n", 512<<10+1)), 413},
-		{"a field that is no UTF-8", bound, whole(append(files, "reference", "\xff")...), 400},
-		{"rows that are no number", bound, whole(append(files, "rows", "two")...), 400},
-		{"rows that smuggle a key", bound, whole(append(files, "rows", `2, "campaignId": 8`)...), 400},
-		{"rows of another type", bound, whole(append(files, "rows", `"2"`)...), 422},
-		{"a wrong time", bound, whole(append(files, "scheduleAt", "tomorrow")...), 422},
-	} {
-		if a := l.post(northToken, uploadPath, test.kind, strings.NewReader(test.body)); a.status != test.want || a.Detail == "" || a.Title == "" {
-			t.Errorf("%s: %d %.300s, want %d", test.what, a.status, a.text, test.want)
-		}
-	}
-	for _, name := range []string{"..", "../x", "a/b", `a\b`, "", ".hidden", "x\x00y", "x\ny", strings.Repeat("n", 201), "README", "x.suppress", "x.part/../y"} {
-		if a := l.upload(northToken, append(files, "name", name)...); a.status != 400 || len(a.Errors) != 1 || a.Errors[0].Field != "name" {
-			t.Errorf("name %q: %d %s", name, a.status, a.text)
-		}
-	}
-	l.nothingLeft()
-	for i, name := range []string{"../../evil.csv", `C:\x\evil.csv`, "/etc/evil.csv", "evil.CSV", ".csv", ".."} {
-		a := l.upload(northToken, "layout@l.json", theLayout, "file@"+name, fmt.Sprintf("code,name\n%d,Ada\n", i))
-		if a.status != 202 || a.Name != "evil" && a.Name != "upload" {
-			t.Errorf("file name %q: %d %s", name, a.status, a.text)
-		}
-	}
-}
-
-// An inbox that is full refuses further uploads, even while the first ones arrive.
-func TestFullInbox(t *testing.T) {
-	l := newLive(t, "max_drops = 1", "windows = [\"CRON_TZ=UTC 0 0 1 1 *\"]")
-	if a := l.upload(northToken, "layout@l.json", theLayout, "file@c.csv", theCSV); a.status != 202 {
-		t.Fatal(a.text)
-	}
-	if a := l.upload(northToken, "layout@l.json", theLayout, "file@d.csv", "code,name\nd,Dan\n"); a.status != 429 {
-		t.Errorf("a second drop: %d %s", a.status, a.text)
-	}
-	if a := l.upload(southToken, "layout@l.json", theLayout, "file@d.csv", "code,name\nd,Dan\n"); a.status != 202 {
-		t.Errorf("another partner's: %d %s", a.status, a.text)
-	}
-	l.nothingLeft()
-}
-
-// An upload whose connection breaks leaves nothing, and its room is free again.
-func TestCutUpload(t *testing.T) {
-	l := newLive(t, "max_drops = 1", "")
-	kind, body := form("layout@l.json", theLayout, "file@c.csv", strings.Repeat(theCSV, 10_000))
-	conn, err := net.Dial("tcp", strings.TrimPrefix(l.base, "http://"))
-	l.check(err)
-	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", uploadPath, northToken, kind, body.Len())
-	l.check(err)
-	_, err = conn.Write(body.Bytes()[:body.Len()/2])
-	l.check(err)
-	pattern := filepath.Join(l.inbox("north"), "accepted", ".campaignd-upload-*", "*")
-	l.wait("the upload has begun", func() bool { found, _ := filepath.Glob(pattern); return len(found) > 1 })
-	l.check(conn.Close())
-	l.wait("the upload is gone", func() bool { found, _ := filepath.Glob(filepath.Dir(pattern)); return len(found) == 0 })
-	l.counts(`campaignd_uploads_total{result="cut"} 1`)
-	l.nothingLeft()
-	if a := l.upload(northToken, "layout@l.json", theLayout, "file@c.csv", theCSV); a.status != 202 {
-		t.Errorf("afterwards: %d %s", a.status, a.text)
-	}
-}
-
-// counts waits until /metrics has the lines.
-func (l *live) counts(lines ...string) {
-	l.t.Helper()
-	for _, line := range lines {
-		l.wait(line, func() bool {
-			_, text := l.get(operatorToken, "/metrics")
-			return strings.Contains(text, "\n"+line+"\n")
-		})
-	}
-}
-
-// A refusal reaches a client that sends its whole body before it looks for an answer.
-func TestRefusalOfALargeUploadArrives(t *testing.T) {
-	l := newLive(t, "", "")
-	conn, err := net.Dial("tcp", strings.TrimPrefix(l.base, "http://"))
-	l.check(err)
-	defer conn.Close()
-	begin := "--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"c.csv\"\r\n\r\n"
-	const blocks, block = 64, 1 << 20
-	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: %d\r\n\r\n%s",
-		strings.Replace(uploadPath, "/1/", "/99/", 1), northToken, len(begin)+blocks*block, begin)
-	l.check(err)
-	for range blocks {
-		if _, err := conn.Write(make([]byte, block)); err != nil {
-			t.Fatalf("the connection was closed before the body was sent: %v", err)
-		}
-	}
-	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	l.check(err)
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusNotFound {
-		t.Errorf("got %s, want 404", answer.Status)
-	}
-}
-
-func (l *live) wait(what string, ok func() bool) {
-	l.t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			l.t.Fatalf("not within a minute: %s", what)
-		}
-	}
 }
 
 // The same key and content gets the same answer, at the same time, later and after a restart;

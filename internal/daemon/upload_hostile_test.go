@@ -1,0 +1,129 @@
+package daemon
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Hostile and broken requests are refused in words and leave nothing.
+func TestHostileUploads(t *testing.T) {
+	l := newLive(t, "max_pending_bytes = \"2MiB\"", "max_file_size = \"1MiB\"")
+	kind, _ := form()
+	files := []string{"layout@l.json", theLayout, "file@c.csv", theCSV}
+	whole := func(parts ...string) string {
+		k, body := form(parts...)
+		_, boundary, _ := strings.Cut(k, "boundary=")
+		return strings.ReplaceAll(body.String(), boundary, "BOUND")
+	}
+	bound := "multipart/form-data; boundary=BOUND"
+	for _, test := range []struct {
+		what, kind, body string
+		want             int
+	}{
+		{"no form", "application/json", "{}", 400},
+		{"no boundary", "multipart/form-data", "x", 400},
+		{"another boundary", "multipart/form-data; boundary=OTHER", whole(files...), 400},
+		{"a cut body", bound, strings.TrimSuffix(whole(files...), "--BOUND--\r\n"), 400},
+		{"cut in the CSV", bound, whole(files...)[:len(whole(files...))-20], 400},
+		{"nothing", kind, "", 400},
+		{"no CSV", bound, whole("layout@l.json", theLayout), 400},
+		{"no layout", bound, whole("file@c.csv", theCSV), 400},
+		{"two layouts", bound, whole(append(files, "layout@l.json", theLayout)...), 400},
+		{"two names", bound, whole(append(files, "name", "a", "name", "a")...), 400},
+		{"an unknown field", bound, whole(append(files, "scheduledAt", "2026-01-01T00:00:00Z")...), 400},
+		{"a key of the path", bound, whole(append(files, "campaignId", "8")...), 400},
+		{"a part without a name", bound, "--BOUND\r\nContent-Disposition: form-data\r\n\r\nx\r\n--BOUND--\r\n", 400},
+		{"an encoded part", bound, "--BOUND\r\nContent-Disposition: form-data; name=\"file\"\r\nContent-Transfer-Encoding: base64\r\n\r\neA==\r\n--BOUND--\r\n", 400},
+		{"a huge header", bound, "--BOUND\r\nContent-Disposition: form-data; name=\"" + strings.Repeat("x", 200<<10) + "\"\r\n\r\nx\r\n--BOUND--\r\n", 413},
+		{"much before the first part", bound, strings.Repeat("x\r\n", 100<<10) + whole(files...), 413},
+		{"a huge field", bound, whole("reference", strings.Repeat("x", 1<<20)), 413},
+		{"a huge layout", bound, whole("layout@l.json", strings.Repeat(" ", 1<<20+1)), 413},
+		{"a huge CSV", bound, whole("file@c.csv", strings.Repeat("x\n", 512<<10+1)), 413},
+		{"a field that is no UTF-8", bound, whole(append(files, "reference", "\xff")...), 400},
+		{"rows that are no number", bound, whole(append(files, "rows", "two")...), 400},
+		{"rows that smuggle a key", bound, whole(append(files, "rows", `2, "campaignId": 8`)...), 400},
+		{"rows of another type", bound, whole(append(files, "rows", `"2"`)...), 422},
+		{"a wrong time", bound, whole(append(files, "scheduleAt", "tomorrow")...), 422},
+	} {
+		if a := l.post(northToken, uploadPath, test.kind, strings.NewReader(test.body)); a.status != test.want || a.Detail == "" || a.Title == "" {
+			t.Errorf("%s: %d %.300s, want %d", test.what, a.status, a.text, test.want)
+		}
+	}
+	for _, name := range []string{"..", "../x", "a/b", `a\b`, "", ".hidden", "x\x00y", "x\ny", strings.Repeat("n", 201), "README", "x.suppress", "x.part/../y"} {
+		if a := l.upload(northToken, append(files, "name", name)...); a.status != 400 || len(a.Errors) != 1 || a.Errors[0].Field != "name" {
+			t.Errorf("name %q: %d %s", name, a.status, a.text)
+		}
+	}
+	l.nothingLeft()
+	for i, name := range []string{"../../evil.csv", `C:\x\evil.csv`, "/etc/evil.csv", "evil.CSV", ".csv", ".."} {
+		a := l.upload(northToken, "layout@l.json", theLayout, "file@"+name, fmt.Sprintf("code,name\n%d,Ada\n", i))
+		if a.status != 202 || a.Name != "evil" && a.Name != "upload" {
+			t.Errorf("file name %q: %d %s", name, a.status, a.text)
+		}
+	}
+}
+
+// An inbox that is full refuses further uploads, even while the first ones arrive.
+func TestFullInbox(t *testing.T) {
+	l := newLive(t, "max_drops = 1", "windows = [\"CRON_TZ=UTC 0 0 1 1 *\"]")
+	if a := l.upload(northToken, "layout@l.json", theLayout, "file@c.csv", theCSV); a.status != 202 {
+		t.Fatal(a.text)
+	}
+	if a := l.upload(northToken, "layout@l.json", theLayout, "file@d.csv", "code,name\nd,Dan\n"); a.status != 429 {
+		t.Errorf("a second drop: %d %s", a.status, a.text)
+	}
+	if a := l.upload(southToken, "layout@l.json", theLayout, "file@d.csv", "code,name\nd,Dan\n"); a.status != 202 {
+		t.Errorf("another partner's: %d %s", a.status, a.text)
+	}
+	l.nothingLeft()
+}
+
+// An upload whose connection breaks leaves nothing, and its room is free again.
+func TestCutUpload(t *testing.T) {
+	l := newLive(t, "max_drops = 1", "")
+	kind, body := form("layout@l.json", theLayout, "file@c.csv", strings.Repeat(theCSV, 10_000))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(l.base, "http://"))
+	l.check(err)
+	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", uploadPath, northToken, kind, body.Len())
+	l.check(err)
+	_, err = conn.Write(body.Bytes()[:body.Len()/2])
+	l.check(err)
+	pattern := filepath.Join(l.inbox("north"), "accepted", ".campaignd-upload-*", "*")
+	l.wait("the upload has begun", func() bool { found, _ := filepath.Glob(pattern); return len(found) > 1 })
+	l.check(conn.Close())
+	l.wait("the upload is gone", func() bool { found, _ := filepath.Glob(filepath.Dir(pattern)); return len(found) == 0 })
+	l.counts(`campaignd_uploads_total{result="cut"} 1`)
+	l.nothingLeft()
+	if a := l.upload(northToken, "layout@l.json", theLayout, "file@c.csv", theCSV); a.status != 202 {
+		t.Errorf("afterwards: %d %s", a.status, a.text)
+	}
+}
+
+// A refusal reaches a client that sends its whole body before it looks for an answer.
+func TestRefusalOfALargeUploadArrives(t *testing.T) {
+	l := newLive(t, "", "")
+	conn, err := net.Dial("tcp", strings.TrimPrefix(l.base, "http://"))
+	l.check(err)
+	defer conn.Close()
+	begin := "--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"c.csv\"\r\n\r\n"
+	const blocks, block = 64, 1 << 20
+	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: %d\r\n\r\n%s",
+		strings.Replace(uploadPath, "/1/", "/99/", 1), northToken, len(begin)+blocks*block, begin)
+	l.check(err)
+	for range blocks {
+		if _, err := conn.Write(make([]byte, block)); err != nil {
+			t.Fatalf("the connection was closed before the body was sent: %v", err)
+		}
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	l.check(err)
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusNotFound {
+		t.Errorf("got %s, want 404", answer.Status)
+	}
+}
