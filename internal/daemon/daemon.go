@@ -332,7 +332,7 @@ func (d *Daemon) work(ctx context.Context) error {
 	d.log.Info("ready", "version", d.opts.Version, "config", d.current().File, "inboxes", len(d.current().Inboxes), "applications", len(d.current().Applications))
 	d.opts.Notify("READY=1")
 	if d.notifies {
-		group.Go(func() error { d.notifyStatus(ctx, d.send.Alive); return nil })
+		group.Go(func() error { d.notifyStatus(ctx, d.alive); return nil })
 	}
 	return group.Wait()
 }

@@ -34,6 +34,15 @@ func (p *place) hold(ctx, late context.Context, stopTimeout time.Duration) error
 	}
 }
 
+// alive returns nil unless a part of the daemon hangs. A channel that waits for a commit that waits
+// for NATS doesn't.
+func (d *Daemon) alive(ctx context.Context) error {
+	if p := d.opts.place; p != nil && p.required() && !p.log.State().Replicated {
+		return nil
+	}
+	return d.send.Alive(ctx)
+}
+
 // bars returns the dispatcher's Bars.
 func (d *Daemon) bars() func() string {
 	if d.opts.place == nil {
