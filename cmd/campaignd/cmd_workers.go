@@ -1,29 +1,26 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"math"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"campaignd/internal/api"
+	"campaignd/internal/config"
 	"campaignd/internal/daemon"
-	"campaignd/internal/relay"
 )
-
-// listedWorker is one worker of "campaignd workers --json".
-type listedWorker struct {
-	relay.WorkerRecord
-	ClockOffsetSeconds float64 `json:"clockOffsetSeconds"` // of the worker's clock, ahead of NATS
-}
 
 func newWorkersCmd(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "workers",
 		Short: "List the workers that run now",
 		Long: `Lists the machines that run "campaignd worker", with their channels and how many
-messages they have in flight. It asks NATS, so that it works on every machine with
-the table [nats], and also while the hub is down.`,
+messages they have in flight. It asks the daemon of this machine if one runs, else
+NATS: that works on every machine with the table [nats], also while the hub is down,
+and needs the credentials of [nats].`,
 		Args: given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := env.loadConfig()
@@ -33,16 +30,12 @@ the table [nats], and also while the hub is down.`,
 			if err := needsNATS(cfg); err != nil {
 				return err
 			}
-			workers, err := daemon.ListWorkers(cmd.Context(), cfg, env.getenv)
+			workers, err := listWorkers(cmd.Context(), env, cfg)
 			if err != nil {
 				return err
 			}
 			if env.json {
-				list := []listedWorker{}
-				for _, w := range workers {
-					list = append(list, listedWorker{w, w.Offset.Seconds()})
-				}
-				return env.printJSON(list)
+				return env.printJSON(workers)
 			}
 			if len(workers) == 0 {
 				return env.printf("No worker runs.\n")
@@ -50,29 +43,40 @@ the table [nats], and also while the hub is down.`,
 			env.useZone(cfg)
 			g := grid{header: []string{"worker", "version", env.whenTitle("since"), "clock", "channels"}}
 			for _, w := range workers {
-				g.add(w.ID, w.Version, env.when(w.Started), clockOffset(w.Offset), workerChannels(w))
+				g.add(w.ID, w.Version, env.when(w.Since), clockOffset(w.Offset), workerChannels(w))
 			}
 			return env.printGrid(g)
 		},
 	}
 }
 
-// clockOffset describes how far a worker's clock is from NATS's.
-func clockOffset(d time.Duration) string {
-	const fine = 500 * time.Millisecond // the renewal's way counts too
-	if d.Abs() < fine {
+// listWorkers asks the daemon of this machine, or NATS.
+func listWorkers(ctx context.Context, env *environment, cfg *config.Config) ([]api.ClusterWorker, error) {
+	if client, err := dial(cfg); err == nil {
+		defer client.Close()
+		if s, err := client.Status(ctx); err == nil && s.Cluster != nil && s.Cluster.Server != "" {
+			return s.Cluster.Workers, nil
+		}
+	}
+	return daemon.ListWorkers(ctx, cfg, env.getenv)
+}
+
+// clockOffset describes how many seconds a worker's clock is from NATS's.
+func clockOffset(seconds float64) string {
+	const fine = 0.5 // the renewal's way counts too
+	if math.Abs(seconds) < fine {
 		return "ok"
 	}
-	return fmt.Sprintf("%+.1fs", d.Seconds())
+	return fmt.Sprintf("%+.1fs", seconds)
 }
 
 // workerChannels lists a worker's channels: "1/cloud_api 3 of 16".
-func workerChannels(w relay.WorkerRecord) string {
+func workerChannels(w api.ClusterWorker) string {
 	var list []string
 	for _, ch := range w.Channels {
-		text := fmt.Sprintf("%d/%s %d of %d", ch.Application, ch.Name, ch.InFlight, ch.Concurrency)
+		text := fmt.Sprintf("%d/%s %d of %d", ch.ApplicationID, ch.ChannelType, ch.InFlight, ch.Places)
 		if ch.Reason != "" {
-			text = fmt.Sprintf("%d/%s: %s", ch.Application, ch.Name, ch.Reason)
+			text = fmt.Sprintf("%d/%s: %s", ch.ApplicationID, ch.ChannelType, ch.Reason)
 		}
 		list = append(list, text)
 	}

@@ -76,6 +76,18 @@ type ClusterWorker struct {
 	Places   int     `json:"places"`             // messages that it can send at once
 	Offset   float64 `json:"clockOffset"`        // seconds that its clock is ahead of NATS
 	Stopping bool    `json:"stopping,omitempty"` // it takes nothing new
+
+	Since    time.Time       `json:"since"` // its start, by its clock
+	Channels []WorkerChannel `json:"channels"`
+}
+
+// WorkerChannel is a channel that a worker sends.
+type WorkerChannel struct {
+	ApplicationID int64  `json:"applicationId"`
+	ChannelType   string `json:"channelType"`
+	InFlight      int    `json:"inFlight"`
+	Places        int    `json:"places"`           // messages that it can send at once
+	Reason        string `json:"reason,omitempty"` // why it takes none of its batches
 }
 
 // Wait is a drop that isn't ready, with the reason.

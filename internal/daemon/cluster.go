@@ -30,15 +30,7 @@ func (c cluster) ClusterStatus() *api.Cluster {
 	s := c.hub.Status()
 	out := &api.Cluster{Role: api.RoleHub, Server: s.Server, Problem: s.Problem, Epoch: s.Epoch, Lag: s.Lag, HandedOut: s.Batches, Workers: []api.ClusterWorker{}}
 	for i := range s.Workers {
-		w := &s.Workers[i]
-		one := api.ClusterWorker{ID: w.ID, Host: w.Host, Version: w.Version, Offset: w.Offset.Round(time.Millisecond).Seconds(), Stopping: w.Stopping}
-		for _, ch := range w.Channels {
-			one.InFlight += ch.InFlight
-			if ch.Reason == "" {
-				one.Places += ch.Concurrency
-			}
-		}
-		out.Workers = append(out.Workers, one)
+		out.Workers = append(out.Workers, describeWorker(&s.Workers[i]))
 	}
 	if c.place != nil {
 		out.Replication = c.place.replication()
@@ -52,6 +44,19 @@ func (c cluster) Handover(recorded func() error) (api.Handover, error) {
 		return api.Handover{}, api.Conflictf("there is no standby: the configuration has no table [standby]")
 	}
 	return c.place.handOver(recorded)
+}
+
+func describeWorker(w *relay.WorkerRecord) api.ClusterWorker {
+	one := api.ClusterWorker{ID: w.ID, Host: w.Host, Version: w.Version, Offset: w.Offset.Round(time.Millisecond).Seconds(), Stopping: w.Stopping,
+		Since: w.Started, Channels: []api.WorkerChannel{}}
+	for _, ch := range w.Channels {
+		one.InFlight += ch.InFlight
+		if ch.Reason == "" {
+			one.Places += ch.Concurrency
+		}
+		one.Channels = append(one.Channels, api.WorkerChannel{ApplicationID: ch.Application, ChannelType: ch.Name, InFlight: ch.InFlight, Places: ch.Concurrency, Reason: ch.Reason})
+	}
+	return one
 }
 
 // maxOffset limits the clock offset of a worker that doctor accepts. No decision depends on it.

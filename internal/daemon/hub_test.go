@@ -350,3 +350,15 @@ func TestAWorkerGetsNoLargerBatchesThanItTakes(t *testing.T) {
 		t.Errorf("%d batches were given back, want none", n)
 	}
 }
+
+// The state of a channel without messages is that of now, not of its last message.
+func TestAnIdleChannelShowsItsWorkersAsTheyAre(t *testing.T) {
+	t.Parallel()
+	c := newTestCluster(t, "retry", "")
+	state := func() send.ChannelStatus { return c.send.Channels()[0] }
+	c.until("it waits for a worker", func() bool { return state().Reason == "waits for a worker" && state().WaitsForWorkers })
+	stop := c.worker(16)
+	c.until("it is ok", func() bool { return state().State == send.ChannelOK && state().Places == 16 })
+	stop()
+	c.until("it waits for a worker again", func() bool { return state().Reason == "waits for a worker" })
+}

@@ -243,7 +243,7 @@ func hostName() string {
 }
 
 // ListWorkers asks NATS for the workers that run now.
-func ListWorkers(ctx context.Context, c *config.Config, getenv func(string) string) ([]relay.WorkerRecord, error) {
+func ListWorkers(ctx context.Context, c *config.Config, getenv func(string) string) ([]api.ClusterWorker, error) {
 	conn, err := connectNATS(c, "workers", getenv, nil)
 	if err != nil {
 		return nil, err
@@ -254,5 +254,10 @@ func ListWorkers(ctx context.Context, c *config.Config, getenv func(string) stri
 	if err := conn.WaitConnected(ctx); err != nil {
 		return nil, err
 	}
-	return conn.Workers(ctx)
+	records, err := conn.Workers(ctx)
+	list := make([]api.ClusterWorker, len(records))
+	for i := range records {
+		list[i] = describeWorker(&records[i])
+	}
+	return list, err
 }

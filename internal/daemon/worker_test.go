@@ -15,8 +15,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"campaignd/internal/api"
 	"campaignd/internal/config"
-	"campaignd/internal/relay"
 	"campaignd/internal/send/drivers"
 )
 
@@ -68,7 +68,7 @@ func TestWorkerNeedsAChannelThatItCanSend(t *testing.T) {
 }
 
 // listed waits until ListWorkers returns what ok accepts.
-func listed(t *testing.T, c *config.Config, ok func([]relay.WorkerRecord) bool) []relay.WorkerRecord {
+func listed(t *testing.T, c *config.Config, ok func([]api.ClusterWorker) bool) []api.ClusterWorker {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		list, err := ListWorkers(t.Context(), c, noEnvironment)
@@ -95,16 +95,16 @@ func TestWorkerAnnouncesItselfReloadsAndStops(t *testing.T) {
 	go func() {
 		ended <- RunWorker(ctx, WorkerOptions{Config: c, Version: "v1", Log: slog.New(slog.DiscardHandler), Getenv: noEnvironment, Reloads: reloads})
 	}()
-	first := listed(t, c, func(list []relay.WorkerRecord) bool { return len(list) == 1 })[0]
+	first := listed(t, c, func(list []api.ClusterWorker) bool { return len(list) == 1 })[0]
 	switch {
 	case first.Version != "v1":
 		t.Errorf(`worker: first.Version: got %q, want "v1"`, first.Version)
 	case len(first.Channels) != 1:
 		t.Errorf("worker: len(first.Channels): got %v, want 1: %+v", len(first.Channels), first.Channels)
-	case first.Channels[0].Concurrency != 3:
-		t.Errorf("worker: first.Channels[0].Concurrency: got %v, want 3", first.Channels[0].Concurrency)
-	case !first.Sends(1, "sms"):
-		t.Error(`worker: first.Sends(1, "sms"): got false, want true`)
+	case first.Channels[0].Places != 3:
+		t.Errorf("worker: first.Channels[0].Places: got %v, want 3", first.Channels[0].Places)
+	case first.Channels[0].ChannelType != "sms" || first.Channels[0].Reason != "":
+		t.Errorf("worker: its channel is %+v, want sms without a reason", first.Channels[0])
 	}
 	if got := get(t, "http://"+c.Listen+"/readyz"); !strings.Contains(got, `"ready":true`) {
 		t.Errorf("readiness: %s", got)
@@ -114,12 +114,12 @@ func TestWorkerAnnouncesItselfReloadsAndStops(t *testing.T) {
 	}
 	workerConfig(t, file, nats, channel(5))
 	reloads <- os.Interrupt
-	listed(t, c, func(list []relay.WorkerRecord) bool { return len(list) == 1 && list[0].Channels[0].Concurrency == 5 })
+	listed(t, c, func(list []api.ClusterWorker) bool { return len(list) == 1 && list[0].Channels[0].Places == 5 })
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("the worker ended with %v", err)
 	}
-	listed(t, c, func(list []relay.WorkerRecord) bool { return len(list) == 0 })
+	listed(t, c, func(list []api.ClusterWorker) bool { return len(list) == 0 })
 }
 
 // freeAddress returns an address on loopback that nobody listens on.

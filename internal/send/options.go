@@ -84,4 +84,6 @@ type ChannelStatus struct {
 	Since     time.Time // since when
 	RetryAt   time.Time // when one message will be tried; zero unless nothing else goes before
 	LastError string    // the channel's latest failure; "" after a success
+
+	WaitsForWorkers bool // Reason is that nothing can be handed out to workers
 }

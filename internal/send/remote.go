@@ -121,13 +121,14 @@ func (cs *channelSender) waitForWorkers(now time.Time) bool {
 
 // workersStatus fills in what prevents the workers of a remote channel from sending.
 func (cs *channelSender) workersStatus(s *ChannelStatus) {
-	w := cs.available.Load()
-	if w == nil {
+	remote, ok := cs.settings.Load().Channel.(Remote)
+	if !ok {
 		return
 	}
+	w := remote.Workers() // not what an idle sender saw last
 	s.Remote, s.Places = true, w.Places
 	if reason := w.Reason(); reason != "" && s.State == ChannelOK {
-		s.State, s.Reason = ChannelTrouble, reason
+		s.State, s.Reason, s.WaitsForWorkers = ChannelTrouble, reason, true
 		if w.Held {
 			s.State, s.Held = ChannelHeld, true
 		}

@@ -248,6 +248,9 @@ func channelFinding(ch send.ChannelStatus) api.Finding {
 	if ch.State == send.ChannelHeld {
 		f.Level, f.Advice = api.LevelFail, "fix the cause, then run: "+resume
 	}
+	if ch.WaitsForWorkers {
+		f.Advice = "it goes on by itself; campaignd workers lists the workers that run"
+	}
 	return f
 }
 

@@ -21,6 +21,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -121,6 +122,11 @@ type region struct {
 type part struct {
 	ID   string
 	HTML template.HTML
+}
+
+// Has reports whether the view has a region, for templates.
+func (v *view) Has(name string) bool {
+	return slices.ContainsFunc(v.Regions, func(one region) bool { return one.Name == name })
 }
 
 // Region returns the content of a region, for templates.

@@ -281,3 +281,24 @@ func TestTenThousandSendingsAreShownInPages(t *testing.T) {
 		t.Errorf("the search found %d sendings, want 1", strings.Count(found, `data-name="pending-`))
 	}
 }
+
+// The page of channels lists the workers, and counts the places of a channel that they send.
+func TestWorkersAreListedWithTheirChannels(t *testing.T) {
+	s := newFakeDaemon()
+	places := 16
+	s.status = func(st *api.Status) {
+		st.Channels = []api.Channel{{ApplicationID: 1, ChannelType: "cloud_api", Concurrency: 8, InFlight: 9, Workers: &places, State: api.ChannelOK}}
+		st.Cluster = &api.Cluster{Server: "nats://n", Workers: []api.ClusterWorker{{ID: "m1-abc", Host: "m1", Version: "1.2", Offset: 1.25, Since: noon,
+			Channels: []api.WorkerChannel{{ApplicationID: 1, ChannelType: "cloud_api", InFlight: 5, Places: 8}, {ApplicationID: 1, ChannelType: "mail", Places: 8, Reason: "no password"}}}}}
+	}
+	page := get(serve(t, s), "GET", "/channels").Body.String()
+	for _, want := range []string{"9 of 16", "<h2>Workers</h2>", "m1-abc", "m1, version 1.2", "5 of 8 in flight", "No password.", "1.2 s from that of NATS"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page of channels has no %q", want)
+		}
+	}
+	s.status = func(st *api.Status) { st.Cluster = &api.Cluster{} }
+	if page := get(serve(t, s), "GET", "/channels").Body.String(); !strings.Contains(page, "No worker runs.") {
+		t.Error("the page of channels doesn't say that no worker runs")
+	}
+}

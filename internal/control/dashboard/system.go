@@ -3,6 +3,7 @@ package dashboard
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"campaignd/internal/api"
 	"campaignd/internal/display"
@@ -37,7 +38,60 @@ func (d *Dashboard) channels(r *http.Request, l viewer) (*view, error) {
 		}
 		list.Parts = append(list.Parts, p)
 	}
-	return &view{Title: "Channels", Nav: "/channels", Body: "channels", Regions: []region{list}}, nil
+	v := &view{Title: "Channels", Nav: "/channels", Body: "channels", Regions: []region{list}}
+	if s.Cluster != nil {
+		workers, err := d.workers(s.Cluster, l)
+		if err != nil {
+			return nil, err
+		}
+		v.Regions = append(v.Regions, workers)
+	}
+	return v, nil
+}
+
+// workers renders the list of workers.
+func (d *Dashboard) workers(c *api.Cluster, l viewer) (region, error) {
+	list := region{Name: "workers"}
+	for i := range c.Workers {
+		row := workerOf(&c.Workers[i], l)
+		p, err := d.part(row.ID, "worker", row)
+		if err != nil {
+			return list, err
+		}
+		list.Parts = append(list.Parts, p)
+	}
+	if len(list.Parts) > 0 {
+		return list, nil
+	}
+	p, err := d.part("worker-none", "worker-none", nil)
+	list.Parts = append(list.Parts, p)
+	return list, err
+}
+
+// workerRow is a machine that sends.
+type workerRow struct {
+	ID, Name, About string
+	Stopping        bool
+	Since           moment
+	Clock           string // how far its clock is off, "" if it isn't
+	Channels        []workerChannel
+}
+
+type workerChannel struct{ Name, InFlight, Places, Reason string }
+
+// clockIsOff is the difference from which the page mentions a worker's clock.
+const clockIsOff = 500 * time.Millisecond
+
+func workerOf(w *api.ClusterWorker, l viewer) workerRow {
+	row := workerRow{ID: "worker-" + w.ID, Name: w.ID, About: fmt.Sprintf("%s, version %s", w.Host, w.Version), Stopping: w.Stopping, Since: l.moment(w.Since)}
+	if off := time.Duration(w.Offset * float64(time.Second)); off.Abs() >= clockIsOff {
+		row.Clock = fmt.Sprintf("%+.1f s", off.Seconds())
+	}
+	for _, ch := range w.Channels {
+		row.Channels = append(row.Channels, workerChannel{Name: fmt.Sprintf("%s of application %d", ch.ChannelType, ch.ApplicationID),
+			InFlight: display.Number(ch.InFlight), Places: display.Number(ch.Places), Reason: sentence(ch.Reason)})
+	}
+	return row
 }
 
 func channelOf(ch api.Channel, l viewer) channelRow {
@@ -49,6 +103,9 @@ func channelOf(ch api.Channel, l viewer) channelRow {
 	}
 	if ch.Rate > 0 {
 		row.Rate = "at most " + rate(ch.Rate)
+	}
+	if ch.Workers != nil {
+		row.Concurrency = display.Number(*ch.Workers)
 	}
 	if ch.Current > 0 && (ch.Rate == 0 || ch.Current < ch.Rate) {
 		row.Slowed = rate(ch.Current)
