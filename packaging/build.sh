@@ -34,7 +34,7 @@ build "$("$go" env GOHOSTARCH)"
 "$STAGE/campaignd" man "$STAGE/man" >/dev/null
 gzip -9n "$STAGE"/man/*.1
 for shell in bash zsh fish; do "$STAGE/campaignd" completion "$shell" >"$STAGE/completion.$shell"; done
-cp systemd/campaignd.service systemd/campaignd-worker.service systemd/notify-reload.conf "$STAGE/"
+cp systemd/campaignd.service systemd/campaignd-worker.service systemd/notify-reload.conf systemd/standby.conf "$STAGE/"
 mkdir "$STAGE/doc"
 cp CHANGELOG.md docs/*.md "$STAGE/doc/"
 cp inbox/README.md "$STAGE/doc/partners.md"
