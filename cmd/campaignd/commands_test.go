@@ -244,8 +244,8 @@ func TestSmallWords(t *testing.T) {
 	for got, want := range map[string]string{
 		display.Number(0): "0", display.Number(999): "999", display.Number(1000): "1,000", display.Number(-1234567): "-1,234,567",
 		bytesText(1023): "1023 B", bytesText(1 << 20): "1.0 MiB", bytesText(5 << 40): "5.0 TiB",
-		doneText(api.Sending{State: campaign.StateCompleted, Percent: 100, Messages: api.Messages{Planned: 3, Sent: 3}}):                                                "100.0%",
-		doneText(api.Sending{State: campaign.StateCompleted, Percent: 100, Messages: api.Messages{Planned: 3, Sent: 3}, Delivery: &campaign.DeliveryCounts{Failed: 2}}): "3 of 3 sent, 2 not delivered",
+		doneText(api.Sending{Drop: api.Drop{State: campaign.StateCompleted, Messages: api.Messages{Planned: 3, Sent: 3}}, Percent: 100}):                                                "100.0%",
+		doneText(api.Sending{Drop: api.Drop{State: campaign.StateCompleted, Messages: api.Messages{Planned: 3, Sent: 3}}, Percent: 100, Delivery: &campaign.DeliveryCounts{Failed: 2}}): "3 of 3 sent, 2 not delivered",
 		percentText(99.99): "99.9%", percentText(100): "100.0%", percentText(0): "0.0%",
 		span(1500e6): "2s", span(125e9): "2m5s", span(7260e9): "2h1m", span(-90000e9): "-1d1h", span(420e9): "7m", span(48 * 3600e9): "2d",
 		printable("a\x1b[31mb\tc\u202ed\u0085"): `a\u001b[31mb` + "\t" + `c\u202ed\u0085`,

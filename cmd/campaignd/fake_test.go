@@ -26,28 +26,25 @@ type shop struct {
 }
 
 func (s *shop) spring() api.Sending {
-	return api.Sending{
-		ID: "20260314-000042", Name: "spring", Reference: "order \x1b[31m7\u202e", Inbox: "inbox", State: campaign.StateSending,
-		ApplicationID: 1, CampaignID: 7, Condition: campaign.FragmentedSlots,
+	return api.Sending{Drop: api.Drop{ID: "20260314-000042", Name: "spring", Reference: "order \x1b[31m7\u202e", State: campaign.StateSending, ApplicationID: 1, CampaignID: 7,
 		ReceivedAt: noon.Add(-time.Hour), ScheduledAt: noon.Add(-30 * time.Minute), StartedAt: noon.Add(-30 * time.Minute),
 		Recipients: campaign.RowCounts{Total: 12500, Accepted: 12000, Rejected: 400, Duplicate: 100},
-		Messages:   api.Messages{Planned: 12000, Pending: 8390, InFlight: 6, Retrying: 4, Sent: 3500, Failed: 80, Unknown: 20, Rejected: 400, Duplicate: 100},
-		Percent:    30, NextSliceAt: noon.Add(5 * time.Minute), EstimatedEnd: noon.Add(70 * time.Minute), Rate: 2,
-	}
+		Messages:   api.Messages{Planned: 12000, Pending: 8390, InFlight: 6, Retrying: 4, Sent: 3500, Failed: 80, Unknown: 20, Rejected: 400, Duplicate: 100}},
+		Inbox: "inbox", Condition: campaign.FragmentedSlots, Percent: 30, NextSliceAt: noon.Add(5 * time.Minute), EstimatedEnd: noon.Add(70 * time.Minute), Rate: 2}
 }
 
 func (s *shop) others() []api.Sending {
 	return []api.Sending{
-		{ID: "20260314-000043", Name: "evil\x1b]0;owned\x07name", Inbox: "inbox", State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 8,
-			ScheduledAt: noon.Add(3 * time.Hour), NextSliceAt: noon.Add(3 * time.Hour), Messages: api.Messages{Planned: 900, Pending: 900}},
-		{ID: "20260314-000041", Name: "winter", Inbox: "inbox", State: campaign.StateHeld, Reason: "the template is paused; resume when it is approved",
-			ApplicationID: 2, CampaignID: 1, Messages: api.Messages{Planned: 10, Pending: 4, Sent: 6}, Percent: 60},
+		{Drop: api.Drop{ID: "20260314-000043", Name: "evil\x1b]0;owned\x07name", State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 8, ScheduledAt: noon.Add(3 * time.Hour), Messages: api.Messages{Planned: 900, Pending: 900}},
+			Inbox: "inbox", NextSliceAt: noon.Add(3 * time.Hour)},
+		{Drop: api.Drop{ID: "20260314-000041", Name: "winter", State: campaign.StateHeld, Reason: "the template is paused; resume when it is approved", ApplicationID: 2, CampaignID: 1, Messages: api.Messages{Planned: 10, Pending: 4, Sent: 6}},
+			Inbox: "inbox", Percent: 60},
 	}
 }
 
 func (s *shop) done() api.Sending {
-	return api.Sending{ID: "20260313-000040", Name: "autumn", Inbox: "inbox", State: campaign.StateCompleted, ApplicationID: 1, CampaignID: 7,
-		FinishedAt: noon.Add(-20 * time.Hour), Messages: api.Messages{Planned: 3, Sent: 3}, Percent: 100}
+	return api.Sending{Drop: api.Drop{ID: "20260313-000040", Name: "autumn", State: campaign.StateCompleted, ApplicationID: 1, CampaignID: 7, FinishedAt: noon.Add(-20 * time.Hour), Messages: api.Messages{Planned: 3, Sent: 3}},
+		Inbox: "inbox", Percent: 100}
 }
 
 func (s *shop) Sendings(_ context.Context, f api.Filter) ([]api.Sending, error) {

@@ -26,41 +26,48 @@ type Filter struct {
 	Limit       int       // 0: no limit
 }
 
+// Drop is what everybody is told about a drop. It is also the member data of a request to notify_url.
+type Drop struct {
+	ID            campaign.ID        `json:"id"`
+	Name          string             `json:"name"`
+	Reference     string             `json:"reference,omitempty"`
+	ApplicationID int64              `json:"applicationId"`
+	CampaignID    int64              `json:"campaignId"`
+	State         campaign.State     `json:"state"`
+	Reason        string             `json:"reason,omitempty"`
+	ReceivedAt    time.Time          `json:"receivedAt,omitzero"`
+	ScheduledAt   time.Time          `json:"scheduledAt,omitzero"`
+	StartedAt     time.Time          `json:"startedAt,omitzero"`
+	FinishedAt    time.Time          `json:"finishedAt,omitzero"`
+	Recipients    campaign.RowCounts `json:"recipients"`
+	Messages      Messages           `json:"messages"`
+}
+
+// DropOf returns what the store knows of a drop.
+func DropOf(s *campaign.Sending, c campaign.Counts) Drop {
+	return Drop{ID: s.ID, Name: s.Name, Reference: s.Reference, ApplicationID: s.ApplicationID, CampaignID: s.CampaignID,
+		State: s.State, Reason: s.Reason, ReceivedAt: s.ReceivedAt, ScheduledAt: s.ScheduledAt, StartedAt: s.StartedAt, FinishedAt: s.FinishedAt,
+		Recipients: s.Rows, Messages: MessagesOf(s, c)}
+}
+
 // Sending is one sending in a list.
 type Sending struct {
-	ID            campaign.ID              `json:"id"`
-	Name          string                   `json:"name"`
-	Reference     string                   `json:"reference,omitempty"`
-	Inbox         string                   `json:"inbox"`
-	State         campaign.State           `json:"state"`
-	Reason        string                   `json:"reason,omitempty"`
-	ApplicationID int64                    `json:"applicationId"`
-	CampaignID    int64                    `json:"campaignId"`
-	Condition     campaign.Condition       `json:"slicingCondition,omitempty"`
-	DryRun        bool                     `json:"dryRun,omitempty"`
-	ReceivedAt    time.Time                `json:"receivedAt,omitzero"`
-	ScheduledAt   time.Time                `json:"scheduledAt,omitzero"`
-	StartedAt     time.Time                `json:"startedAt,omitzero"`
-	FinishedAt    time.Time                `json:"finishedAt,omitzero"`
-	Recipients    campaign.RowCounts       `json:"recipients"`
-	Messages      Messages                 `json:"messages"`
-	Delivery      *campaign.DeliveryCounts `json:"delivery,omitempty"`    // delivery receipts of sent messages, if the channel has any; each message counts under its newest state
-	Percent       float64                  `json:"percent"`               // 0 to 100 with one decimal: progress of the check while checking, else the share of messages with a final outcome
-	NextSliceAt   time.Time                `json:"nextSliceAt,omitzero"`  // start of the next slice that has unsent messages
-	EstimatedEnd  time.Time                `json:"estimatedEnd,omitzero"` // end of the last slice, or an estimate from the rate so far
-	Rate          float64                  `json:"rate,omitempty"`        // messages a second with a final outcome, on average since the start
-	WaitsFor      *campaign.WaitsFor       `json:"waitsFor,omitempty"`    // why it doesn't continue although something is due
-	LastError     *MessageError            `json:"lastError,omitempty"`   // newest failed attempt, until the end
+	Drop
+	Inbox        string                   `json:"inbox"`
+	Condition    campaign.Condition       `json:"slicingCondition,omitempty"`
+	DryRun       bool                     `json:"dryRun,omitempty"`
+	Delivery     *campaign.DeliveryCounts `json:"delivery,omitempty"`    // delivery receipts of sent messages, if the channel has any; each message counts under its newest state
+	Percent      float64                  `json:"percent"`               // 0 to 100 with one decimal: progress of the check while checking, else the share of messages with a final outcome
+	NextSliceAt  time.Time                `json:"nextSliceAt,omitzero"`  // start of the next slice that has unsent messages
+	EstimatedEnd time.Time                `json:"estimatedEnd,omitzero"` // end of the last slice, or an estimate from the rate so far
+	Rate         float64                  `json:"rate,omitempty"`        // messages a second with a final outcome, on average since the start
+	WaitsFor     *campaign.WaitsFor       `json:"waitsFor,omitempty"`    // why it doesn't continue although something is due
+	LastError    *MessageError            `json:"lastError,omitempty"`   // newest failed attempt, until the end
 }
 
 // SendingOf returns what the store knows of a sending; progress and waits are left out.
 func SendingOf(s *campaign.Sending, c campaign.Counts) Sending {
-	return Sending{
-		ID: s.ID, Name: s.Name, Reference: s.Reference, Inbox: s.Inbox, State: s.State, Reason: s.Reason,
-		ApplicationID: s.ApplicationID, CampaignID: s.CampaignID, Condition: s.Condition, DryRun: s.DryRun,
-		ReceivedAt: s.ReceivedAt, ScheduledAt: s.ScheduledAt, StartedAt: s.StartedAt, FinishedAt: s.FinishedAt,
-		Recipients: s.Rows, Messages: MessagesOf(s, c),
-	}
+	return Sending{Drop: DropOf(s, c), Inbox: s.Inbox, Condition: s.Condition, DryRun: s.DryRun}
 }
 
 // Undelivered returns how many of the sent messages the provider reported as undelivered later.

@@ -56,7 +56,7 @@ func (f *fake) Sendings(_ context.Context, filter api.Filter) ([]api.Sending, er
 	if filter.Application == 404 {
 		return nil, f.fail
 	}
-	return []api.Sending{{ID: theID, Name: "spring"}}, f.fail
+	return []api.Sending{{Drop: api.Drop{ID: theID, Name: "spring"}}}, f.fail
 }
 
 func (f *fake) Resolve(_ context.Context, _, text string) (campaign.ID, error) {
@@ -68,7 +68,7 @@ func (f *fake) Resolve(_ context.Context, _, text string) (campaign.ID, error) {
 
 func (f *fake) Sending(_ context.Context, id campaign.ID) (api.Details, error) {
 	f.note("sending %s", id)
-	return api.Details{Sending: api.Sending{ID: id, Name: "spring"}}, f.fail
+	return api.Details{Sending: api.Sending{Drop: api.Drop{ID: id, Name: "spring"}}}, f.fail
 }
 
 func (f *fake) change(verb string, id campaign.ID, who string) (api.Change, error) {

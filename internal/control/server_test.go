@@ -99,7 +99,7 @@ func TestEveryCall(t *testing.T) {
 	}{
 		{"sendings", func() any {
 			return must[[]api.Sending](t)(c.Sendings(ctx, api.Filter{States: []campaign.State{"paused", "held"}, Application: 1, Limit: 5}))
-		}, []api.Sending{{ID: theID, Name: "spring"}}, "sendings [paused held] 1 5"},
+		}, []api.Sending{{Drop: api.Drop{ID: theID, Name: "spring"}}}, "sendings [paused held] 1 5"},
 		{"no sendings", func() any {
 			return must[[]api.Sending](t)(c.Sendings(ctx, api.Filter{Application: 404}))
 		}, []api.Sending{}, "sendings [] 404 0"},

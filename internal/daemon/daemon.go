@@ -163,7 +163,7 @@ func Open(o Options) (*Daemon, error) {
 		StopTimeout: abortAfter(o.Config.StopTimeout), RetryHold: o.Config.RetryHold, Bars: d.bars(),
 	})
 	d.send.Configure(d.applications(o.Config, drivers))
-	d.notifier = notify.New(notify.Options{Store: d.store, Target: d.notifyTarget, Data: func(s *campaign.Sending, c campaign.Counts) any { return api.EndedDropOf(s, c) }, Now: o.Now, Log: o.Log,
+	d.notifier = notify.New(notify.Options{Store: d.store, Target: d.notifyTarget, Data: func(s *campaign.Sending, c campaign.Counts) any { return api.DropOf(s, c) }, Now: o.Now, Log: o.Log,
 		Tried: func(result notify.Result) { d.metrics.Notices(string(result), 1) }})
 	for _, result := range notify.Results() {
 		d.metrics.Notices(string(result), 0) // rate() needs a first value

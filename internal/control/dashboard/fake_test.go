@@ -54,11 +54,11 @@ func (s *fakeDaemon) change(do func()) {
 }
 
 func (s *fakeDaemon) spring() api.Sending {
-	return api.Sending{ID: springID, Name: "spring", Reference: "order 4711", Inbox: "inbox", State: s.state, ApplicationID: 1, CampaignID: 7,
-		Condition: campaign.FragmentedSlots, ReceivedAt: noon.Add(-time.Hour), ScheduledAt: noon, StartedAt: noon,
+	return api.Sending{Drop: api.Drop{ID: springID, Name: "spring", Reference: "order 4711", State: s.state, ApplicationID: 1, CampaignID: 7,
+		ReceivedAt: noon.Add(-time.Hour), ScheduledAt: noon, StartedAt: noon,
 		Recipients: campaign.RowCounts{Total: 1010, Accepted: 1000, Rejected: 8, Duplicate: 2},
-		Messages:   api.Messages{Planned: 1000, Pending: 990 - s.sent, Sent: s.sent, Failed: 7, Unknown: 2, InFlight: 1},
-		Percent:    float64(s.sent+9) / 10, NextSliceAt: noon, EstimatedEnd: noon.Add(time.Hour), Rate: 8,
+		Messages:   api.Messages{Planned: 1000, Pending: 990 - s.sent, Sent: s.sent, Failed: 7, Unknown: 2, InFlight: 1}},
+		Inbox: "inbox", Condition: campaign.FragmentedSlots, Percent: float64(s.sent+9) / 10, NextSliceAt: noon, EstimatedEnd: noon.Add(time.Hour), Rate: 8,
 		LastError: &api.MessageError{At: noon, Line: 12, Error: "the receiver answered 500", Code: "500"}}
 }
 
@@ -67,19 +67,20 @@ func (s *fakeDaemon) Sendings(_ context.Context, f api.Filter) ([]api.Sending, e
 	defer s.mu.Unlock()
 	s.looks++
 	all := []api.Sending{
-		{ID: "20260314-000045", Name: hostileName, State: campaign.StateRejected, Reason: "2 errors were found", FinishedAt: noon},
-		{ID: "20260314-000044", Name: "later", State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7, NextSliceAt: noon.Add(time.Hour), Messages: api.Messages{Planned: 5, Pending: 5}},
-		{ID: "20260314-000043", Name: "sooner", State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7, ScheduledAt: noon.Add(time.Minute), Messages: api.Messages{Planned: 5, Pending: 5}},
+		{Drop: api.Drop{ID: "20260314-000045", Name: hostileName, State: campaign.StateRejected, Reason: "2 errors were found", FinishedAt: noon}},
+		{Drop: api.Drop{ID: "20260314-000044", Name: "later", State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7, Messages: api.Messages{Planned: 5, Pending: 5}},
+			NextSliceAt: noon.Add(time.Hour)},
+		{Drop: api.Drop{ID: "20260314-000043", Name: "sooner", State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7, ScheduledAt: noon.Add(time.Minute), Messages: api.Messages{Planned: 5, Pending: 5}}},
 		s.spring(),
-		{ID: "20260314-000041", Name: "reading", State: campaign.StateChecking, Percent: 40, ReceivedAt: noon},
-		{ID: "20260314-000040", Name: "trial", State: campaign.StateCompleted, DryRun: true, FinishedAt: noon, ApplicationID: 1, CampaignID: 7},
+		{Drop: api.Drop{ID: "20260314-000041", Name: "reading", State: campaign.StateChecking, ReceivedAt: noon}, Percent: 40},
+		{Drop: api.Drop{ID: "20260314-000040", Name: "trial", State: campaign.StateCompleted, FinishedAt: noon, ApplicationID: 1, CampaignID: 7}, DryRun: true},
 	}
 	for i := range s.more {
-		all = append(all, api.Sending{ID: campaign.NewID(noon, uint64(i+1000)), Name: fmt.Sprint("old-", i), State: campaign.StateCompleted, FinishedAt: noon, Messages: api.Messages{Planned: 4, Sent: 3, Failed: 1}})
+		all = append(all, api.Sending{Drop: api.Drop{ID: campaign.NewID(noon, uint64(i+1000)), Name: fmt.Sprint("old-", i), State: campaign.StateCompleted, FinishedAt: noon, Messages: api.Messages{Planned: 4, Sent: 3, Failed: 1}}})
 	}
 	for i := range s.pending {
-		all = append(all, api.Sending{ID: campaign.NewID(noon, uint64(i+20000)), Name: fmt.Sprint("pending-", i), State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7,
-			NextSliceAt: noon.Add(time.Hour), Messages: api.Messages{Planned: 5, Pending: 5}})
+		all = append(all, api.Sending{Drop: api.Drop{ID: campaign.NewID(noon, uint64(i+20000)), Name: fmt.Sprint("pending-", i), State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7, Messages: api.Messages{Planned: 5, Pending: 5}},
+			NextSliceAt: noon.Add(time.Hour)})
 	}
 	list := slices.DeleteFunc(all, func(one api.Sending) bool {
 		return !slices.Contains(f.States, one.State) || !strings.Contains(strings.ToLower(one.Name), strings.ToLower(f.Name))
@@ -111,7 +112,7 @@ func (s *fakeDaemon) Sending(_ context.Context, id campaign.ID) (api.Details, er
 		d.Slices = append(d.Slices, api.Slice{Start: start, End: start.Add(5 * time.Minute), Recipients: uint32(10 + i%3)})
 	}
 	if id != springID {
-		d = api.Details{Sending: api.Sending{ID: id, Name: hostileName, State: campaign.StateRejected}, Slices: []api.Slice{}}
+		d = api.Details{Sending: api.Sending{Drop: api.Drop{ID: id, Name: hostileName, State: campaign.StateRejected}}, Slices: []api.Slice{}}
 	}
 	return d, s.fail
 }

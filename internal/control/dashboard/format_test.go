@@ -106,7 +106,7 @@ func TestCompletedWithFailures(t *testing.T) {
 		{"one opted out", api.Messages{Planned: 3, Sent: 2, Suppressed: 1}, nil, false, "", "2 of 3 messages sent"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := rowOf(api.Sending{State: campaign.StateCompleted, Messages: c.messages, Delivery: c.delivery, Percent: 100}, viewer{})
+			r := rowOf(api.Sending{Drop: api.Drop{State: campaign.StateCompleted, Messages: c.messages}, Delivery: c.delivery, Percent: 100}, viewer{})
 			if r.Failures != c.failures {
 				t.Errorf("failures: %t; want %t", r.Failures, c.failures)
 			}
