@@ -57,4 +57,22 @@
 // channel, see DeclareChannel), the answers (kept for a day), and the bucket of workers, in which
 // each worker renews its WorkerRecord. Streams are on file: a stream in memory is gone after
 // NATS restarts.
+//
+// # The log of the store
+//
+// With [standby] the hub's store is replicated (docs/decisions/0082-the-log-of-the-store.md). Log
+// implements store.Log on the stream CD_x_LOG: fences, write sets, chunks of bases and what
+// completes them, each on its own subject. A message begins with version, writer, the writer's
+// count, epoch and position, and is published with the sequence that the last message must have;
+// bodies larger than a message are divided.
+//
+//   - Fence makes a process the one that appends. The next append of any other fails, and that one
+//     finds the fence and ends with store.ErrDeposed.
+//   - Run publishes, repairs after every error and loss, and writes bases. It also looks at the
+//     stream once a second while nothing is appended.
+//   - CatchUp and Follow bring a copy (store.Follower) to the end of the log, from its base where the
+//     write sets alone don't.
+//
+// What another program publishes to these subjects is skipped and logged. Messages of a later version
+// are not: a hub that finds one is deposed, and a standby says that it must be upgraded.
 package relay

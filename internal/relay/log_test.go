@@ -20,7 +20,7 @@ import (
 
 // natsServer is a NATS server that can be stopped and started again.
 type natsServer struct {
-	t       *testing.T
+	t       testing.TB
 	options server.Options
 	s       *server.Server
 
@@ -29,7 +29,7 @@ type natsServer struct {
 }
 
 // startLogServer runs a server whose messages have at most payload bytes; 0: 1 MiB.
-func startLogServer(t *testing.T, payload int32) *natsServer {
+func startLogServer(t testing.TB, payload int32) *natsServer {
 	t.Helper()
 	n := &natsServer{t: t, options: server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true,
 		JetStream: true, StoreDir: t.TempDir(), MaxPayload: payload}}
@@ -76,7 +76,7 @@ func (n *natsServer) connect() *Conn {
 
 // replicatedHub is a store with its log.
 type replicatedHub struct {
-	t     *testing.T
+	t     testing.TB
 	conn  *Conn
 	log   *Log
 	store *store.Store
@@ -85,7 +85,7 @@ type replicatedHub struct {
 }
 
 // lead makes the copy at path a hub.
-func lead(t *testing.T, n *natsServer, path string, o LogOptions) *replicatedHub {
+func lead(t testing.TB, n *natsServer, path string, o LogOptions) *replicatedHub {
 	t.Helper()
 	h := &replicatedHub{t: t, conn: n.connect(), path: path}
 	h.log = h.conn.NewLog(o)
@@ -118,7 +118,7 @@ func lead(t *testing.T, n *natsServer, path string, o LogOptions) *replicatedHub
 	return h
 }
 
-func openCopy(t *testing.T, path string) *store.Follower {
+func openCopy(t testing.TB, path string) *store.Follower {
 	t.Helper()
 	f, err := store.OpenFollower(path, store.Options{InitialMmapSize: 1 << 20, Timeout: time.Millisecond})
 	if err != nil {
@@ -152,7 +152,7 @@ func (h *replicatedHub) mustPut(from, to, size int) {
 }
 
 // follow keeps a copy at path; the function it returns ends that.
-func follow(t *testing.T, n *natsServer, path string) (l *Log, end func()) {
+func follow(t testing.TB, n *natsServer, path string) (l *Log, end func()) {
 	t.Helper()
 	l = n.connect().NewLog(LogOptions{})
 	f := openCopy(t, path)
