@@ -17,10 +17,17 @@ func column(reader *csvfile.Reader, name string) int {
 	return slices.IndexFunc(reader.Columns(), func(c string) bool { return strings.EqualFold(c, name) })
 }
 
-// contactIn returns the index of the first cell that is a phone number, an address or a user id, or -1.
-// A first line with one is an opt-out instead of a header; treating it as a header would lose it.
-func (im *importer) contactIn(cells []string) int {
-	return slices.IndexFunc(cells, func(cell string) bool { return looksLikeNumber(cell) || im.isContact([]byte(cell)) })
+// contactsIn returns the indexes of the cells that are phone numbers, addresses or user ids. A first line with one
+// is an opt-out instead of a header; treating it as a header would lose it. Only the first may be a number that is
+// no phone number: a second one is a reference.
+func (im *importer) contactsIn(cells []string) []int {
+	var found []int
+	for i, cell := range cells {
+		if len(found) == 0 && looksLikeNumber(cell) || im.isContact([]byte(cell)) {
+			found = append(found, i)
+		}
+	}
+	return found
 }
 
 // looksLikeNumber reports whether a cell is five digits or more, with what separates digits.
@@ -64,9 +71,9 @@ func (im *importer) isContact(cell []byte) bool {
 
 // bareChannel returns the column of the channel in a list without a header, or -1: the other one of two, and among
 // more one that has a channel's name.
-func (im *importer) bareChannel(cells []string, code int) int {
-	if len(cells) == 2 {
-		return 1 - code
+func (im *importer) bareChannel(cells []string, codes []int) int {
+	if len(cells) == 2 && len(codes) == 1 {
+		return 1 - codes[0]
 	}
 	return slices.IndexFunc(cells, func(cell string) bool { return slices.Contains(im.channels, strings.TrimSpace(cell)) })
 }

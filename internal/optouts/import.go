@@ -82,14 +82,18 @@ func (o List) Import(ctx context.Context, st Adder, f *os.File) (done Result, er
 		}
 	}
 	var first *csvfile.Batch // read to find the contacts
-	switch bare := im.contactIn(reader.Columns()); {
-	case len(im.codes) == 0 && bare >= 0: // there is no header whose problems count
-		im.codes, im.channel = []int{bare}, im.bareChannel(reader.Columns(), bare)
+	switch bare := im.contactsIn(reader.Columns()); {
+	case len(im.codes) == 0 && len(bare) > 0: // there is no header whose problems count
+		im.codes, im.channel = bare, im.bareChannel(reader.Columns(), bare)
 		channel := ""
 		if im.channel >= 0 {
 			channel = reader.Columns()[im.channel]
 		}
-		im.add(1, channel, []byte(reader.Columns()[bare]))
+		var cells [][]byte
+		for _, column := range bare {
+			cells = append(cells, []byte(reader.Columns()[column]))
+		}
+		im.add(1, channel, cells...)
 	case problems.Count > 0:
 		done.Problems = problems
 		return done, nil
@@ -173,6 +177,9 @@ func (im *importer) addAll(batch *csvfile.Batch) {
 // hold a contact that the channels don't take, as an address where there is only SMS.
 func (im *importer) add(line int, channel string, cells ...[]byte) {
 	channel = strings.TrimSpace(channel)
+	if !slices.Contains(im.channels, channel) && im.isContact([]byte(channel)) { // a list without a header, whose first line lacks it
+		cells, channel = append(cells, []byte(channel)), ""
+	}
 	known := channel
 	if !slices.Contains(im.channels, channel) {
 		known = "" // every opt-out counts (docs/contract.md 10)
