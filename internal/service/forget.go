@@ -69,6 +69,11 @@ func (svc *Service) Forget(ctx context.Context, contact, who string) (api.Forgot
 	}
 	done.Sendings = len(had)
 	svc.Dispatcher.Kick()
+	for _, id := range had {
+		if s, err := svc.Store.Header(id); err == nil && !s.State.Final() {
+			svc.Keeper.Changed(id) // its status counts the message
+		}
+	}
 	files, err := svc.Keeper.Forget(ctx, had, forgetter(c, svc.Version, names, places))
 	done.Files = files
 	if err == nil {
