@@ -11,7 +11,7 @@ FUZZTIME ?= 1s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build generate package package-check demo picture demo-whatsapp run test test-crash test-cluster test-browser e2e e2e-sftp e2e-hostile race fuzz check fmt vet lint cover bench clean
+.PHONY: help build generate package package-check demo picture demo-cluster demo-whatsapp run test test-crash test-cluster test-browser e2e e2e-sftp e2e-hostile race fuzz check fmt vet lint cover bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ demo: build ## show what is special, on a daemon of its own in var/demo (less th
 
 picture: build ## make docs/dashboard.png, the picture of README, with Chromium during the demo
 	@DEMO_PICTURE=docs/dashboard.png sh test/demo.sh $(BIN) </dev/null
+
+demo-cluster: build ## three NATS servers, a hub, a standby and three workers, a kill of each, and the accounts (a minute)
+	$(GO) build -o bin/nats-server github.com/nats-io/nats-server/v2
+	@sh test/demo-cluster.sh $(BIN) bin/nats-server
 
 demo-whatsapp: build ## the demo over WhatsApp, with a strict fake of Meta's API
 	@$(GO) build -trimpath -o bin/graphfake ./test/graphfake
