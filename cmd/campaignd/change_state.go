@@ -11,19 +11,8 @@ import (
 
 // changeState runs pause, resume or cancel and prints the change.
 func changeState(ctx context.Context, env *environment, text string, ask func(*control.Client, context.Context, string) (api.Change, error)) error {
-	c, err := env.client()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	change, err := ask(c, ctx, text)
-	if err != nil {
-		return err
-	}
-	if env.json {
-		return env.printJSON(change)
-	}
-	return printChange(env, change)
+	return answer(env, func(c *control.Client) (api.Change, error) { return ask(c, ctx, text) },
+		func(change api.Change) error { return printChange(env, change) })
 }
 
 func printChange(env *environment, ch api.Change) error {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"campaignd/internal/api"
+	"campaignd/internal/control"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,34 +22,28 @@ func newAuditCmd(env *environment) *cobra.Command {
 			if limit < 0 {
 				return usage("--limit can't be less than 0")
 			}
-			c, err := env.client()
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			from, err := env.parseSince(since, time.Now())
-			if err != nil {
-				return err
-			}
-			entries, err := c.Audit(cmd.Context(), from, sending, limit)
-			if err != nil {
-				return err
-			}
-			if env.json {
-				return env.printJSON(entries)
-			}
-			g := grid{header: []string{env.whenTitle("at"), "who", "what", "sending", "detail"}}
-			for _, e := range entries {
-				g.add(env.when(e.At), e.Who, e.Action, string(e.Sending), e.Detail)
-			}
-			if len(g.rows) == 0 {
-				return env.printf("Nothing was changed.\n")
-			}
-			return env.printGrid(g)
+			return answer(env, func(c *control.Client) ([]api.AuditEntry, error) {
+				from, err := env.parseSince(since, time.Now()) // in the zone that the connection chose
+				if err != nil {
+					return nil, err
+				}
+				return c.Audit(cmd.Context(), from, sending, limit)
+			}, func(entries []api.AuditEntry) error { return printAudit(env, entries) })
 		},
 	}
 	cmd.Flags().StringVar(&since, "since", "", sinceHelp)
 	cmd.Flags().StringVar(&sending, "sending", "", "only this `sending`")
 	cmd.Flags().IntVar(&limit, "limit", 200, "show at most this many entries; 0: all")
 	return cmd
+}
+
+func printAudit(env *environment, entries []api.AuditEntry) error {
+	g := grid{header: []string{env.whenTitle("at"), "who", "what", "sending", "detail"}}
+	for _, e := range entries {
+		g.add(env.when(e.At), e.Who, e.Action, string(e.Sending), e.Detail)
+	}
+	if len(g.rows) == 0 {
+		return env.printf("Nothing was changed.\n")
+	}
+	return env.printGrid(g)
 }

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"campaignd/internal/api"
+	"campaignd/internal/control"
+
 	"github.com/spf13/cobra"
 )
 
@@ -16,20 +19,10 @@ so use this command only when you need the space now.`,
 		Example: "  campaignd compact",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := env.client()
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			done, err := c.Compact(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if env.json {
-				return env.printJSON(done)
-			}
-			return env.printf("The store shrank from %s to %s. Sending was paused for %.1f s.\n",
-				bytesText(done.BytesBefore), bytesText(done.BytesAfter), done.HeldSeconds)
+			return answer(env, func(c *control.Client) (api.Compacted, error) { return c.Compact(cmd.Context()) }, func(done api.Compacted) error {
+				return env.printf("The store shrank from %s to %s. Sending was paused for %.1f s.\n",
+					bytesText(done.BytesBefore), bytesText(done.BytesAfter), done.HeldSeconds)
+			})
 		},
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/control"
 )
 
 func newConfigCmd(env *environment) *cobra.Command {
@@ -111,18 +112,9 @@ func newConfigReloadCmd(env *environment) *cobra.Command {
 		Example: "  campaignd config reload",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := env.client()
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			if err := c.Reload(cmd.Context()); err != nil {
-				return err
-			}
-			if env.json {
-				return env.printJSON(map[string]bool{"reloaded": true})
-			}
-			return env.printf("The daemon has reloaded its configuration.\n")
+			return answer(env, func(c *control.Client) (map[string]bool, error) {
+				return map[string]bool{"reloaded": true}, c.Reload(cmd.Context())
+			}, func(map[string]bool) error { return env.printf("The daemon has reloaded its configuration.\n") })
 		},
 	}
 }

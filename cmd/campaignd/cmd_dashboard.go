@@ -1,6 +1,8 @@
 package main
 
 import (
+	"campaignd/internal/api"
+	"campaignd/internal/control"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,19 +20,9 @@ token_file, or http_token in the state folder if there is none.`,
 		Example: "  campaignd dashboard",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := env.client()
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			code, err := c.LoginCode(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if env.json {
-				return env.printJSON(code)
-			}
-			return env.printf("%s\nIt logs in once, until %s.\n", code.Address, code.ExpiresAt.Local().Format(time.TimeOnly))
+			return answer(env, func(c *control.Client) (api.LoginCode, error) { return c.LoginCode(cmd.Context()) }, func(code api.LoginCode) error {
+				return env.printf("%s\nIt logs in once, until %s.\n", code.Address, code.ExpiresAt.Local().Format(time.TimeOnly))
+			})
 		},
 	}
 }

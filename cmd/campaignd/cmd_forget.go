@@ -3,6 +3,8 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"campaignd/internal/api"
+	"campaignd/internal/control"
 	"campaignd/internal/display"
 )
 
@@ -18,20 +20,10 @@ Backups made earlier still contain it. This can't be undone.`,
 		Example: "  campaignd forget +34666777888",
 		Args:    given(1, 1, "name one contact"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := env.client()
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			done, err := c.Forget(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if env.json {
-				return env.printJSON(done)
-			}
-			return env.printf("Forgotten: %s messages will not be sent, %s more may have been delivered. %s sendings had the contact, and %s files were changed or removed.\n",
-				display.Number(done.Suppressed), display.Number(done.Unknown), display.Number(done.Sendings), display.Number(done.Files))
+			return answer(env, func(c *control.Client) (api.Forgotten, error) { return c.Forget(cmd.Context(), args[0]) }, func(done api.Forgotten) error {
+				return env.printf("Forgotten: %s messages will not be sent, %s more may have been delivered. %s sendings had the contact, and %s files were changed or removed.\n",
+					display.Number(done.Suppressed), display.Number(done.Unknown), display.Number(done.Sendings), display.Number(done.Files))
+			})
 		},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/api"
+	"campaignd/internal/control"
 	"campaignd/internal/display"
 )
 
@@ -38,19 +39,8 @@ the receiver drops duplicates. With --dry-run it counts the messages and sends n
 			if undelivered {
 				outcomes = append(outcomes, api.ResendUndelivered)
 			}
-			c, err := env.client()
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			r, err := c.Resend(cmd.Context(), args[0], outcomes, dryRun)
-			if err != nil {
-				return err
-			}
-			if env.json {
-				return env.printJSON(r)
-			}
-			return printResent(env, r)
+			return answer(env, func(c *control.Client) (api.Resent, error) { return c.Resend(cmd.Context(), args[0], outcomes, dryRun) },
+				func(r api.Resent) error { return printResent(env, r) })
 		},
 	}
 	cmd.Flags().BoolVar(&unknown, "unknown", false, "messages that may or may not have been delivered")

@@ -49,27 +49,17 @@ immediately, in one application or in every one that has such a channel.`,
 			if !all {
 				return changeState(cmd.Context(), env, args[0], (*control.Client).Resume)
 			}
-			c, err := env.client()
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			changes, err := c.ResumeAll(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if env.json {
-				return env.printJSON(changes)
-			}
-			for _, ch := range changes {
-				if err := printChange(env, ch); err != nil {
-					return err
+			return answer(env, func(c *control.Client) ([]api.Change, error) { return c.ResumeAll(cmd.Context()) }, func(changes []api.Change) error {
+				for _, ch := range changes {
+					if err := printChange(env, ch); err != nil {
+						return err
+					}
 				}
-			}
-			if len(changes) == 0 {
-				fmt.Fprintln(env.errw, "No sending is held.")
-			}
-			return nil
+				if len(changes) == 0 {
+					fmt.Fprintln(env.errw, "No sending is held.")
+				}
+				return nil
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "resume every held sending, but none that somebody paused")
@@ -79,26 +69,16 @@ immediately, in one application or in every one that has such a channel.`,
 }
 
 func resumeChannel(ctx context.Context, env *environment, channel api.ChannelResume) error {
-	c, err := env.client()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	list, err := c.ResumeChannel(ctx, channel)
-	if err != nil {
-		return err
-	}
-	if env.json {
-		return env.printJSON(list)
-	}
-	for _, one := range list {
-		line := fmt.Sprintf("Channel %s of application %d tries a message now; it was %s.", one.ChannelType, one.ApplicationID, one.From)
-		if !one.Resumed {
-			line = fmt.Sprintf("Channel %s of application %d is %s: there is nothing to resume.", one.ChannelType, one.ApplicationID, one.From)
+	return answer(env, func(c *control.Client) ([]api.ResumedChannel, error) { return c.ResumeChannel(ctx, channel) }, func(list []api.ResumedChannel) error {
+		for _, one := range list {
+			line := fmt.Sprintf("Channel %s of application %d tries a message now; it was %s.", one.ChannelType, one.ApplicationID, one.From)
+			if !one.Resumed {
+				line = fmt.Sprintf("Channel %s of application %d is %s: there is nothing to resume.", one.ChannelType, one.ApplicationID, one.From)
+			}
+			if err := env.printf("%s\n", printable(line)); err != nil {
+				return err
+			}
 		}
-		if err := env.printf("%s\n", printable(line)); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }

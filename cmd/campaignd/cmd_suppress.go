@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/api"
+	"campaignd/internal/control"
 	"campaignd/internal/display"
 )
 
@@ -47,19 +48,12 @@ func newSuppressAddCmd(env *environment, application *int64) *cobra.Command {
 		Example: "  campaignd suppress add 34666777888                       on every channel\n  campaignd suppress add 34666777888 --channel cloud_api",
 		Args:    given(1, 1000, "name 1 to 1000 contacts; import a longer list"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := env.client()
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			n, err := c.AddOptOuts(cmd.Context(), optOuts(args, *application, channel))
-			if err != nil {
-				return err
-			}
-			if env.json {
-				return env.printJSON(countAnswer{len(args), n})
-			}
-			return env.printf("%d added, %d were in the list already.\n", n, len(args)-n)
+			return answer(env, func(c *control.Client) (countAnswer, error) {
+				n, err := c.AddOptOuts(cmd.Context(), optOuts(args, *application, channel))
+				return countAnswer{len(args), n}, err
+			}, func(n countAnswer) error {
+				return env.printf("%d added, %d were in the list already.\n", n.Changed, len(args)-n.Changed)
+			})
 		},
 	}
 	cmd.Flags().StringVar(&channel, "channel", "", "the only `channel` concerned; default: every channel")
@@ -74,19 +68,10 @@ func newSuppressRemoveCmd(env *environment, application *int64) *cobra.Command {
 		Example: "  campaignd suppress remove 34666777888",
 		Args:    given(1, 1000, "name 1 to 1000 contacts; import a longer list"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := env.client()
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			n, err := c.RemoveOptOuts(cmd.Context(), optOuts(args, *application, channel))
-			if err != nil {
-				return err
-			}
-			if env.json {
-				return env.printJSON(countAnswer{len(args), n})
-			}
-			return env.printf("%d removed.\n", n)
+			return answer(env, func(c *control.Client) (countAnswer, error) {
+				n, err := c.RemoveOptOuts(cmd.Context(), optOuts(args, *application, channel))
+				return countAnswer{len(args), n}, err
+			}, func(n countAnswer) error { return env.printf("%d removed.\n", n.Changed) })
 		},
 	}
 	cmd.Flags().StringVar(&channel, "channel", "", "the `channel` the opt-out was added for; default: the opt-out for every channel")

@@ -142,6 +142,23 @@ func (env *environment) client() (*control.Client, error) {
 	return client, err
 }
 
+// answer prints what the daemon answers: as JSON, or by text.
+func answer[T any](env *environment, ask func(*control.Client) (T, error), text func(T) error) error {
+	c, err := env.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	got, err := ask(c)
+	if err != nil {
+		return err
+	}
+	if env.json {
+		return env.printJSON(got)
+	}
+	return text(got)
+}
+
 // clientAndConfig is client, for commands that need the configuration as well. Times are
 // shown in the time zone of all applications until the command chooses another.
 func (env *environment) clientAndConfig() (*control.Client, *config.Config, error) {
