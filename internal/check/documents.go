@@ -38,10 +38,14 @@ type readFrom struct {
 
 func (p *Parts) readFrom() readFrom { return readFrom{p.CSV.Name, p.Layout, p.Sidecar} }
 
+func newReading(p *Parts) *reading {
+	return &reading{of: p.readFrom(), finding: Finding{Sending: campaign.Sending{Name: p.Name, Condition: campaign.FragmentedSlots}}}
+}
+
 // documents reads everything of a drop but its CSV, once, and adds to f what was found.
 func (c *Checker) documents(ctx context.Context, p *Parts, in *config.Inbox, f *Finding) (documents, error) {
 	if p.documents == nil || p.documents.of != p.readFrom() {
-		r := &reading{of: p.readFrom(), finding: Finding{Sending: campaign.Sending{Name: p.Name, Condition: campaign.FragmentedSlots}}}
+		r := newReading(p)
 		var err error
 		if r.documents, err = c.readDocuments(ctx, p, in, &r.finding); err != nil {
 			return documents{}, err
@@ -121,19 +125,16 @@ func (c *Checker) read(part Part, f *Finding) ([]byte, error) {
 // sidecar reads the sidecar, once, completes it with the defaults and adds to f what was found.
 func (c *Checker) sidecar(p *Parts, in *config.Inbox, f *Finding) error {
 	if p.schedule == nil || p.schedule.of != p.readFrom() {
-		r := &reading{of: p.readFrom()}
+		r := newReading(p)
 		if err := c.readSidecar(p, in, &r.finding); err != nil {
 			return err
 		}
 		p.schedule = r
 	}
-	f.Sidecar = p.schedule.finding.Sidecar
+	warnings := f.Sending.Warnings // of the layout, all that f has yet
+	f.Sending, f.Sidecar = p.schedule.finding.Sending, p.schedule.finding.Sidecar
+	f.Sending.Warnings = warnings
 	f.Problems.Merge(p.schedule.finding.Problems)
-	s, read := &f.Sending, &p.schedule.finding.Sending
-	s.ApplicationID, s.CampaignID = read.ApplicationID, read.CampaignID
-	if f.Sidecar != nil {
-		s.Reference, s.DryRun, s.Condition = read.Reference, read.DryRun, read.Condition
-	}
 	return nil
 }
 

@@ -13,7 +13,9 @@ import (
 	"campaignd/internal/plan/document"
 )
 
-// ProofMismatch returns how the CSV differs from the proof in the sidecar, or "".
+// ProofMismatch returns how the CSV differs from the proof in the sidecar, or "". It reads the CSV once more if
+// the sidecar promises a number of rows: whether the drop waits must be known before it is claimed, and rows are
+// stored after it.
 func (c *Checker) ProofMismatch(ctx context.Context, p *Parts, inbox *config.Inbox, info *csvfile.Info, sidecar *document.Sidecar) (string, error) {
 	if sidecar == nil {
 		return "", nil
