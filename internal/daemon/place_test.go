@@ -1,0 +1,184 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"campaignd/internal/config"
+	"campaignd/internal/send/drivers"
+	"campaignd/internal/send/null"
+)
+
+// lines keeps a log for a test that waits for one of its lines.
+type lines struct {
+	mu    sync.Mutex // guards text and grown
+	text  bytes.Buffer
+	grown chan struct{} // closed at the next line
+}
+
+func newLines() *lines { return &lines{grown: make(chan struct{})} }
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.grown)
+	l.grown = make(chan struct{})
+	return l.text.Write(p)
+}
+
+// await waits until the log contains text.
+func (l *lines) await(t *testing.T, text string) {
+	t.Helper()
+	timer := time.NewTimer(30 * time.Second)
+	defer timer.Stop()
+	for {
+		l.mu.Lock()
+		all, grown := l.text.String(), l.grown
+		l.mu.Unlock()
+		if strings.Contains(all, text) {
+			return
+		}
+		select {
+		case <-grown:
+		case <-timer.C:
+			t.Fatalf("the log doesn't say %q:\n%s", text, all)
+		}
+	}
+}
+
+// standbyWorld is a NATS server and the configurations of two machines.
+type standbyWorld struct {
+	*testCluster
+}
+
+func newStandbyWorld(t *testing.T) *standbyWorld {
+	t.Helper()
+	w := &standbyWorld{testCluster: &testCluster{t: t, dir: t.TempDir()}}
+	w.startServer(-1)
+	t.Cleanup(func() { w.server.Shutdown(); w.server.WaitForShutdown() })
+	w.write("campaigns/7.json", `{"id":7,"applicationId":1,"title":"t","enabled":true,"channelTypes":["push"],"messageContent":[{"body":"hi"}]}`)
+	return w
+}
+
+// machine returns the options of a machine. name is that of the cluster.
+func (w *standbyWorld) machine(state, name string, standby bool) (Options, *lines) {
+	w.t.Helper()
+	file := filepath.Join(w.dir, state+"-"+name+".toml")
+	w.must(os.WriteFile(file, fmt.Appendf(nil, `state_dir = "%[1]s/%[2]s"
+campaigns_dir = "%[1]s/campaigns"
+stop_timeout = "1s"
+[nats]
+servers = [%[3]q]
+name = %[4]q
+replicas = 1
+[standby]
+lease = "1s"
+[[inboxes]]
+path = "%[1]s/inbox"
+[[applications]]
+id = 1
+[applications.channels.push]
+driver = "null"
+`, w.dir, state, w.server.ClientURL(), name), 0o644))
+	cfg, problems := config.Load(file, drivers.All())
+	for _, p := range problems.List {
+		w.t.Fatal(p)
+	}
+	log := newLines()
+	return Options{Config: cfg, Version: "test", Log: slog.New(slog.NewTextHandler(log, nil)), Getenv: func(string) string { return "" }, Quiet: true, Standby: standby,
+		Drivers: func(*config.Config, func(string) string) (Drivers, error) {
+			return Drivers{1: {"push": null.New(1)}}, nil
+		}}, log
+}
+
+func (w *standbyWorld) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// run runs a machine; stop ends it in order and returns its error.
+func (w *standbyWorld) run(o Options) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, o) }()
+	stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	w.t.Cleanup(func() { _ = stop() }) // the test asks for errors itself
+	return stop
+}
+
+func TestAStandbyLeadsAfterTheHubAndTheHubFollows(t *testing.T) {
+	t.Parallel()
+	w := newStandbyWorld(t)
+	first, firstLog := w.machine("one", "t", false)
+	stopFirst := w.run(first)
+	firstLog.await(t, "msg=leads")
+	second, secondLog := w.machine("two", "t", true)
+	stopSecond := w.run(second)
+	secondLog.await(t, "msg=follows")
+	if err := stopFirst(); err != nil {
+		t.Errorf("the hub's end: %v", err)
+	}
+	secondLog.await(t, "msg=leads")
+
+	again, _ := w.machine("one", "t", false)
+	if err := Run(t.Context(), again); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "--standby") {
+		t.Errorf("a second hub: got %v, want that it is refused and told to be a standby", err)
+	}
+	back, backLog := w.machine("one", "t", true)
+	stopBack := w.run(back)
+	backLog.await(t, "msg=follows")
+	if err := stopSecond(); err != nil {
+		t.Errorf("the second hub's end: %v", err)
+	}
+	backLog.await(t, "msg=leads")
+	if err := stopBack(); err != nil {
+		t.Errorf("the end of the first, which leads again: %v", err)
+	}
+
+	older, _ := w.machine("two", "t", false)
+	if err := Run(t.Context(), older); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "another hub has gone on") {
+		t.Errorf("a hub with an older store: got %v, want that it is refused", err)
+	}
+}
+
+func TestAStoreUnderAnotherNameIsHeldOrRefused(t *testing.T) {
+	t.Parallel()
+	w := newStandbyWorld(t)
+	for _, machine := range []struct{ state, name string }{{"one", "t"}, {"two", "u"}} {
+		o, log := w.machine(machine.state, machine.name, false)
+		stop := w.run(o)
+		log.await(t, "msg=leads")
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wrong, _ := w.machine("one", "u", true)
+	if err := Run(t.Context(), wrong); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "is nats.name right?") {
+		t.Errorf("a standby with another store: got %v, want that it is refused", err)
+	}
+	nobody, log := w.machine("one", "v", false)
+	stop := w.run(nobody)
+	log.await(t, "everything is held")
+	log.await(t, "msg=leads")
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAStandbyNeedsItsTable(t *testing.T) {
+	c := openDir(t, "[applications.channels.d]\ndriver = \"outbox\"\npath = \"out.jsonl\"\n")
+	if err := Run(t.Context(), Options{Config: c, Standby: true}); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "[standby]") {
+		t.Errorf("got %v, want that it is refused because of [standby]", err)
+	}
+}
