@@ -38,6 +38,7 @@ type bench struct {
 	drops      int           // small drops
 	lead       time.Duration // time before the first message of lateness
 	plot       string        // output file of growth; "": none
+	onUnknown  string        // of whatsapp
 	figures    []figure
 }
 
@@ -88,6 +89,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.DurationVar(&b.lead, "lead", 20*time.Second, "how long before the first of the single messages for lateness is due; a busy machine takes longer to accept them")
 	flags.IntVar(&b.drops, "drops", 2000, "how many small drops are kept (100,000 take an hour)")
 	flags.StringVar(&b.plot, "plot", "", "draw the growth from 10,000 rows to ten times -rows into this SVG file")
+	flags.StringVar(&b.onUnknown, "on-unknown", "hold", "of the part whatsapp; retry shows what recording further ahead would gain")
 	url := flags.String("client", "", "be the minimal client of this URL (the program starts itself so)")
 	connections := flags.Int("connections", 64, "of the minimal client")
 	if err := flags.Parse(args); err != nil {

@@ -28,7 +28,7 @@ func whatsapp(ctx context.Context, b *bench) error {
 	if err := os.WriteFile(token, []byte("secret-token"), 0o600); err != nil {
 		return err
 	}
-	s, err := b.newSetup(fmt.Sprintf("driver = \"whatsapp\"\nbase_url = %q\nphone_number_id = \"106540352242922\"\ntoken_file = %q\nconcurrency = %d\ncontacts = \"digits\"", url, token, connections))
+	s, err := b.newSetup(fmt.Sprintf("driver = \"whatsapp\"\nbase_url = %q\nphone_number_id = \"106540352242922\"\ntoken_file = %q\nconcurrency = %d\ncontacts = \"digits\"\non_unknown = %q", url, token, connections, b.onUnknown))
 	if err != nil {
 		return err
 	}
