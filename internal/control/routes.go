@@ -106,10 +106,22 @@ func (one route) checked(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) api() *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, one := range s.routes() {
-		mux.HandleFunc(one.pattern, s.answer(one.checked))
+		mux.HandleFunc(one.pattern, s.answer(s.unlessBarred(one.checked)))
 	}
 	mux.HandleFunc(pathAPI, s.answer(s.unknown(mux)))
 	return mux
+}
+
+// unlessBarred refuses changes while they couldn't be recorded: they would wait, and nobody would know for what.
+func (s *Server) unlessBarred(do action) action {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if s.opts.Bars != nil && r.Method != http.MethodGet {
+			if why := s.opts.Bars(); why != "" {
+				return api.Unavailablef("nothing can be recorded now: %s", why)
+			}
+		}
+		return do(w, r)
+	}
 }
 
 // answer turns an action into a handler.

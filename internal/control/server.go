@@ -33,6 +33,7 @@ type Options struct {
 	Registry       *prometheus.Registry     // for /metrics, nil for none
 	Hooks          map[string]http.Handler  // handlers by path that bypass the guard and authenticate their callers themselves
 	Pages          Pages                    // pages for browsers, nil for none
+	Bars           func() string            // why nothing can be recorded now, "" if it can; nil: nothing ever prevents it
 	Log            *slog.Logger             // nil: no logging
 	OnListen       func(socket, web string) // called when both accept connections; web is "" if off
 }

@@ -280,3 +280,15 @@ func TestDialSaysWhatToDo(t *testing.T) {
 		t.Errorf("a path too long: got %v", err)
 	}
 }
+
+func TestChangesAreRefusedWhileNothingCanBeRecorded(t *testing.T) {
+	f := &fake{}
+	socket, _ := start(t, f, control.Options{Bars: func() string { return "NATS is away" }})
+	c := dial(t, socket)
+	if _, err := c.Status(t.Context()); err != nil {
+		t.Errorf("status: %v", err)
+	}
+	if err := c.Reload(t.Context()); api.CodeOf(err) != api.CodeUnavailable || !strings.Contains(err.Error(), "NATS is away") {
+		t.Errorf("reload: got %v, want it refused with the reason", err)
+	}
+}

@@ -396,7 +396,7 @@ func (d *Daemon) serve(ctx context.Context, listening chan<- struct{}) error {
 		Socket: control.SocketPath(c.StateDir), Group: c.SocketGroup, Listen: c.Listen, TokenFile: c.TokenFile,
 		StateToken: filepath.Join(c.StateDir, tokenName), Partners: d.partnerTokens, MetricsToken: c.MetricsToken, TrustedProxies: proxies(c.TrustedProxies),
 		Getenv: d.opts.Getenv, Registry: d.registry, Pages: pages, Log: d.log,
-		Hooks: d.hooks.Handlers(),
+		Hooks: d.hooks.Handlers(), Bars: d.unrecorded(),
 		OnListen: func(socket, web string) {
 			d.log.Info("listening", "socket", socket, "http", web)
 			close(listening)

@@ -43,6 +43,23 @@ func (d *Daemon) alive(ctx context.Context) error {
 	return d.send.Alive(ctx)
 }
 
+// silentFor is how long NATS may be silent before a change is refused instead of waiting.
+const silentFor = 2 * time.Second
+
+// unrecorded returns control's Bars: why a commit would wait.
+func (d *Daemon) unrecorded() func() string {
+	p := d.opts.place
+	if p == nil || !p.required() {
+		return nil
+	}
+	return func() string {
+		if s := p.log.State(); !s.Replicated && time.Since(s.Since) > silentFor {
+			return "every commit waits until NATS has it for the standby: " + s.Problem
+		}
+		return ""
+	}
+}
+
 // bars returns the dispatcher's Bars.
 func (d *Daemon) bars() func() string {
 	if d.opts.place == nil {
