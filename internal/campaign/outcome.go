@@ -104,6 +104,34 @@ func (m MessageStatus) WithMaybeDelivered() MessageStatus {
 // Attempts returns the number of attempts.
 func (m MessageStatus) Attempts() int { return int(m >> 4) }
 
+// After returns m as it becomes when an earlier message of its recipient has ended as o: after
+// Sent it stays and may go next. After anything else a message that neither has ended nor is in flight
+// ends too: as Skipped after a failure, otherwise as o, or as Unknown if it may have been delivered.
+func (m MessageStatus) After(o Outcome) MessageStatus {
+	if was := m.Outcome(); !o.Final() || o == Sent || was.Final() || was == InFlight {
+		return m
+	}
+	if o == Failed || o == Unknown {
+		o = Skipped
+	}
+	if m.MaybeDelivered() {
+		o = o.IfMaybeDelivered()
+	}
+	return NewMessageStatus(o, m.Attempts())
+}
+
+// FirstOpen returns the index and the outcome of a recipient's first message without a final outcome,
+// or -1. It is the one that goes next, if it is Pending: messages are sent in order
+// (docs/contract.md 8). S is MessageStatus, or a byte that holds one.
+func FirstOpen[S ~uint8](statuses []S) (int, Outcome) {
+	for i, s := range statuses {
+		if o := MessageStatus(s).Outcome(); !o.Final() {
+			return i, o
+		}
+	}
+	return -1, 0
+}
+
 // Counts counts a sending's messages by outcome. Duplicate and Rejected stay 0 here:
 // refused rows never became messages.
 type Counts [outcomes]uint64

@@ -47,3 +47,54 @@ func TestPercentIsRoundedDown(t *testing.T) {
 		}
 	}
 }
+
+// TestAfterAMessageHasEnded: what becomes of a recipient's later messages.
+func TestAfterAMessageHasEnded(t *testing.T) {
+	status := func(o Outcome) MessageStatus { return NewMessageStatus(o, 2) }
+	for _, c := range []struct {
+		name   string
+		before MessageStatus
+		ended  Outcome
+		want   MessageStatus
+	}{
+		{"goes next after sent", status(Pending), Sent, status(Pending)},
+		{"is skipped after a failure", status(Pending), Failed, status(Skipped)},
+		{"is skipped after unknown", status(Pending), Unknown, status(Skipped)},
+		{"is suppressed with the one before", status(Pending), Suppressed, status(Suppressed)},
+		{"is canceled with the one before", status(Retrying), Canceled, status(Canceled)},
+		{"may have been delivered", status(Retrying).WithMaybeDelivered(), Failed, status(Unknown)},
+		{"is in flight", status(InFlight), Failed, status(InFlight)},
+		{"has ended", status(Sent), Failed, status(Sent)},
+		{"the one before hasn't ended", status(Pending), Retrying, status(Pending)},
+	} {
+		if got := c.before.After(c.ended); got != c.want {
+			t.Errorf("%s: %v after %d attempts; want %v after %d", c.name, got.Outcome(), got.Attempts(), c.want.Outcome(), c.want.Attempts())
+		}
+	}
+}
+
+// TestFirstOpen: the message that goes next, or that the later ones wait for.
+func TestFirstOpen(t *testing.T) {
+	of := func(all ...Outcome) (list []byte) {
+		for _, o := range all {
+			list = append(list, byte(NewMessageStatus(o, 1)))
+		}
+		return list
+	}
+	for _, c := range []struct {
+		statuses []byte
+		at       int
+		outcome  Outcome
+	}{
+		{of(Pending, Pending), 0, Pending},
+		{of(Sent, Retrying, Pending), 1, Retrying},
+		{of(Sent, InFlight, Pending), 1, InFlight},
+		{of(Failed, Skipped), -1, 0},
+		{nil, -1, 0},
+	} {
+		at, o := FirstOpen(c.statuses)
+		if at != c.at || at >= 0 && o != c.outcome {
+			t.Errorf("first open of %v: %d, %v; want %d, %v", c.statuses, at, o, c.at, c.outcome)
+		}
+	}
+}

@@ -195,17 +195,11 @@ func (cur *sendingCursor) advance(cs *channelSender, c *sliceCursor, budget *int
 	return c.found, nil
 }
 
-// sendable returns the number of the message of row i that may go now, or 0. It is the first
-// without a final outcome, if that one is pending.
+// sendable returns the number of the message of row i that may go now, or 0.
 func (cur *sendingCursor) sendable(ch *chunk, i uint32) int {
-	stride := uint32(cur.run.s.Messages)
-	for n := range len(cur.templates) {
-		switch o := ch.statuses[i*stride+uint32(n)].Outcome(); {
-		case o == campaign.Pending:
-			return n + 1
-		case !o.Final():
-			return 0
-		}
+	at := int(i) * cur.run.s.Messages
+	if n, o := campaign.FirstOpen(ch.statuses[at : at+len(cur.templates)]); n >= 0 && o == campaign.Pending {
+		return n + 1
 	}
 	return 0
 }
@@ -258,7 +252,7 @@ func (cur *sendingCursor) chunk(cs *channelSender, number uint32, budget *int) (
 }
 
 // setStatus sets a message's status if its row is in memory. After a final outcome other than Sent
-// the recipient's later messages are skipped, as in the store.
+// the recipient's later messages end too, as in the store.
 func (cur *sendingCursor) setStatus(row uint32, message uint8, m campaign.MessageStatus) {
 	for _, ch := range cur.chunks {
 		if ch.number == row/campaign.ChunkRows {
@@ -275,9 +269,7 @@ func (ch *chunk) set(cur *sendingCursor, row uint32, message uint8, m campaign.M
 	}
 	for n := int(message); n < len(cur.templates); n++ {
 		at++
-		if ch.statuses[at].Outcome() == campaign.Pending {
-			ch.statuses[at] = campaign.NewMessageStatus(campaign.Skipped, 0)
-		}
+		ch.statuses[at] = ch.statuses[at].After(m.Outcome())
 	}
 }
 

@@ -272,7 +272,7 @@ func (m *memoryStore) Commit(_ context.Context, entries []campaign.Entry) error 
 		k.last[e.Row][e.Message-1] = e
 		if e.Outcome.Final() && e.Outcome != campaign.Sent {
 			for j := int(e.Message); j < k.messages(int(e.Row)); j++ {
-				k.statuses[e.Row][j] = campaign.NewMessageStatus(campaign.Skipped, 0)
+				k.statuses[e.Row][j] = k.statuses[e.Row][j].After(e.Outcome)
 			}
 		}
 	}

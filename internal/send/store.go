@@ -32,7 +32,7 @@ type Store interface {
 	// attempt (Outcome InFlight) for a sending that isn't active, or for a message that is neither
 	// Pending nor Retrying, is not written; the error is a *campaign.Refused that lists it, and
 	// everything else is written all the same. Results are always written. A final outcome other
-	// than Sent makes the recipient's later messages Skipped in the same transaction.
+	// than Sent ends the recipient's later messages in the same transaction (campaign.MessageStatus.After).
 	//
 	// A result with MaybeDelivered is remembered for the message: any final outcome but
 	// Sent then becomes Unknown (campaign.Outcome.IfMaybeDelivered). A result without it

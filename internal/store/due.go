@@ -344,13 +344,12 @@ func (s *sliceScanner) slice(one *slice, first uint32) (open uint32, waiting boo
 // pendingIn reports whether any of a recipient's messages is Pending, and whether that
 // one is to be sent next.
 func pendingIn(statuses []byte) (pending, next bool) {
-	for _, m := range statuses {
-		switch o := campaign.MessageStatus(m).Outcome(); {
-		case o == campaign.Pending:
-			return true, true
-		case !o.Final():
-			return slices.ContainsFunc(statuses, func(m byte) bool { return campaign.MessageStatus(m).Outcome() == campaign.Pending }), false
-		}
+	switch first, o := campaign.FirstOpen(statuses); {
+	case first < 0:
+		return false, false
+	case o == campaign.Pending:
+		return true, true
+	default:
+		return slices.ContainsFunc(statuses[first:], func(m byte) bool { return campaign.MessageStatus(m).Outcome() == campaign.Pending }), false
 	}
-	return false, false
 }

@@ -269,13 +269,9 @@ func (f *forgetting) endMessages(t *tx, n uint64, rec *record, chunk uint32, hit
 	for _, row := range hits {
 		first := int(row%campaign.ChunkRows) * stride
 		inFlight := uint64(0)
-		open := -1
-		for i, m := range statuses[first : first+stride] {
-			switch o := campaign.MessageStatus(m).Outcome(); {
-			case o == campaign.InFlight:
+		for _, m := range statuses[first : first+stride] {
+			if campaign.MessageStatus(m).Outcome() == campaign.InFlight {
 				inFlight++
-			case !o.Final() && open < 0:
-				open = i
 			}
 		}
 		if inFlight > 0 {
@@ -283,7 +279,7 @@ func (f *forgetting) endMessages(t *tx, n uint64, rec *record, chunk uint32, hit
 			continue
 		}
 		free = append(free, row)
-		if open >= 0 { // the later ones end with it
+		if open, _ := campaign.FirstOpen(statuses[first : first+stride]); open >= 0 { // the later ones end with it
 			work.add(campaign.Entry{Sending: rec.id, Row: row, Message: uint8(open) + 1,
 				Outcome: campaign.Suppressed, Attempts: uint8(campaign.MessageStatus(statuses[first+open]).Attempts()), At: now()})
 		}

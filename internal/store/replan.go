@@ -290,13 +290,11 @@ func (r *replanner) each(one *slice, fn func(row uint32, s rowProgress) error) e
 }
 
 func progressOf(statuses []byte) rowProgress {
-	for _, m := range statuses {
-		switch o := campaign.MessageStatus(m).Outcome(); {
-		case o == campaign.Pending:
-			return rowUnsent
-		case !o.Final():
-			return rowInProgress
-		}
+	switch first, o := campaign.FirstOpen(statuses); {
+	case first < 0:
+		return rowDone
+	case o == campaign.Pending:
+		return rowUnsent
 	}
-	return rowDone
+	return rowInProgress
 }

@@ -212,19 +212,13 @@ func (sw *statusWriter) updateLater(e *campaign.Entry, to campaign.Outcome, late
 			sw.wake(1) // at once: the current time would be too late if the clock is set back
 			return nil
 		}
-		becomes := to
-		if to == campaign.Failed || to == campaign.Unknown {
-			becomes = campaign.Skipped
-		}
-		if before.MaybeDelivered() {
-			becomes = becomes.IfMaybeDelivered()
-		}
+		after := before.After(to)
 		next := *e
 		next.Message = e.Message + uint8(i) + 1
-		if err := sw.move(&next, old, becomes); err != nil {
+		if err := sw.move(&next, old, after.Outcome()); err != nil {
 			return err
 		}
-		later[i] = byte(campaign.NewMessageStatus(becomes, before.Attempts()))
+		later[i] = byte(after)
 	}
 	return nil
 }
