@@ -101,7 +101,7 @@ func lead(t testing.TB, n *natsServer, path string, o LogOptions) *replicatedHub
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if h.store, err = store.Open(path, store.Options{InitialMmapSize: 1 << 20, Timeout: time.Millisecond}); err != nil {
+	if h.store, err = store.Open(path, store.Options{InitialMmapSize: 1 << 20, Timeout: time.Millisecond, Checked: true}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -204,7 +204,7 @@ func (h *replicatedHub) same(l *Log, end func(), path string) {
 // equals compares a copy that nobody has open with the hub.
 func (h *replicatedHub) equals(path string) {
 	h.t.Helper()
-	s, err := store.Open(path, store.Options{InitialMmapSize: 1 << 20, Timeout: time.Millisecond})
+	s, err := store.Open(path, store.Options{InitialMmapSize: 1 << 20, Timeout: time.Millisecond, Checked: true})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -21,11 +22,11 @@ func (r *logReader) sets(ctx context.Context, from, until uint64) error {
 		return nil
 	}
 	g := &setGroup{reader: r}
-	checked := time.Now()
+	checked, moved := time.Now(), time.Now()
 	return r.messages(ctx, logSet, from, func(m *sequenced, pending uint64) (more bool, err error) {
 		if m != nil {
 			g.add(m)
-			r.seen = m.sequence
+			r.seen, moved = m.sequence, time.Now()
 		}
 		last := m != nil && until > 0 && m.sequence >= until
 		if m == nil || last || g.full() {
@@ -36,8 +37,12 @@ func (r *logReader) sets(ctx context.Context, from, until uint64) error {
 		if time.Since(checked) >= readPoll {
 			checked = time.Now()
 			err = r.check(ctx, from, until)
-			if err == nil && until == 0 {
+			switch {
+			case err != nil:
+			case until == 0:
 				err = r.lookAround(ctx, from, m == nil)
+			case time.Since(moved) > readStall:
+				err = errStalled
 			}
 		}
 		return !last, err
@@ -54,8 +59,15 @@ func (r *logReader) lookAround(ctx context.Context, from uint64, idle bool) erro
 	if err != nil {
 		return err
 	}
-	at := r.f.Position()
-	if max(r.seen+1, from) > info.lastSet && at != info.Position && !ahead(at, info.Position) {
+	if max(r.seen+1, from) <= info.lastSet {
+		if r.stalled {
+			return errStalled
+		}
+		r.stalled = true
+		return nil
+	}
+	r.stalled = false
+	if at := r.f.Position(); at != info.Position && !ahead(at, info.Position) {
 		return fmt.Errorf("%w: it is at %s, the log at %s", store.ErrGap, at, info.Position)
 	}
 	r.note(0)
@@ -123,15 +135,17 @@ func (r *logReader) check(ctx context.Context, from, until uint64) error {
 	return nil
 }
 
-// baseStall is how long the chunks of a base may fail to come.
-const baseStall = 10 * time.Second
+// readStall is how long nothing may arrive although the log has more. After a server's death it
+// can take the client half a minute to notice that its consumer is gone.
+const readStall = 3 * time.Second
+
+var errStalled = errors.New("what the log has doesn't arrive")
 
 // fetchBase replaces the copy by the log's base.
 func (r *logReader) fetchBase(ctx context.Context, info LogInfo) error {
 	if !info.Base {
 		return fmt.Errorf("%w: it has no base", ErrLogLost)
 	}
-	r.tried = baseID{info.baseBy, info.base.Number}
 	b, err := r.f.NewBase()
 	if err != nil {
 		return err
@@ -139,11 +153,13 @@ func (r *logReader) fetchBase(ctx context.Context, info LogInfo) error {
 	if err := r.receive(ctx, info, b); err != nil {
 		return errors.Join(err, b.Discard())
 	}
-	if err := b.Install(info.baseAt, info.base.Size); err != nil {
+	err = b.Install(info.baseAt, info.base.Size)
+	if err != nil && !errors.Is(err, store.ErrNewer) {
 		return err
 	}
+	r.tried, r.refused = baseID{info.baseBy, info.base.Number}, err
 	r.note(0)
-	return nil
+	return err
 }
 
 // receive adds the chunks of the base to b.
@@ -152,8 +168,8 @@ func (r *logReader) receive(ctx context.Context, info LogInfo, b *store.Base) er
 	moved := time.Now()
 	return r.messages(ctx, logChunk, info.base.From+1, func(m *sequenced, pending uint64) (bool, error) {
 		if m == nil {
-			if time.Since(moved) > baseStall {
-				return false, fmt.Errorf("%w: its base is incomplete", ErrLogLost)
+			if time.Since(moved) > readStall {
+				return false, errStalled
 			}
 			return true, r.check(ctx, info.base.From+1, info.baseSeq)
 		}
@@ -237,12 +253,12 @@ func (r *logReader) follow(ctx context.Context) error {
 	if !info.Exists {
 		return ErrLogLost
 	}
-	r.created, r.seen = info.Created, 0
+	r.created, r.seen, r.stalled = info.Created, 0, false
 	from := max(info.lastSet+1, info.first)
 	err = r.continueTo(ctx, info)
 	if errors.Is(err, store.ErrGap) {
 		if info.Base && r.tried == (baseID{info.baseBy, info.base.Number}) {
-			return fmt.Errorf("%w: the sets don't continue its base", ErrLogLost)
+			return cmp.Or(r.refused, fmt.Errorf("%w: the sets don't continue its base", ErrLogLost))
 		}
 		err = r.fetchBase(ctx, info)
 		from = info.base.From + 1

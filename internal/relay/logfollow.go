@@ -164,7 +164,9 @@ type logReader struct {
 
 	created time.Time // of the stream being read; zero: not known yet
 	seen    uint64    // sequence of the last message taken; 0: none yet
+	stalled bool      // sets were there and didn't arrive
 	tried   baseID    // the last base that was fetched
+	refused error     // why it couldn't be used; nil: it was installed
 }
 
 // baseID names a base.
@@ -240,10 +242,10 @@ func (r *logReader) setFrom(ctx context.Context, stream jetstream.Stream, seq ui
 
 // Limits of reading.
 const (
-	readBytes   = 8 << 20               // fetched and not taken yet
-	applyBytes  = 4 << 20               // of sets applied at once
-	applyWithin = 25 * time.Millisecond // sets that arrive within this are applied at once
-	readPoll    = time.Second           // how often a reader without messages looks at the stream
+	readBytes   = 8 << 20                // fetched and not taken yet
+	applyBytes  = 4 << 20                // of sets applied at once
+	applyWithin = 25 * time.Millisecond  // sets that arrive within this are applied at once
+	readPoll    = 500 * time.Millisecond // how often a reader without messages looks at the stream
 )
 
 // messages calls fn with the messages of a kind from a sequence on. fn returns false at the end.

@@ -112,16 +112,21 @@ func (l *Log) Run(ctx context.Context, source LogSource) error {
 		l.look(ctx, b)
 		select {
 		case <-ctx.Done():
-			return nil
+			return l.deposition()
 		case <-l.ended:
-			if err := l.Err(); errors.Is(err, store.ErrDeposed) {
-				return err
-			}
-			return nil
+			return l.deposition()
 		case <-l.kick:
 		case <-ticker.C:
 		}
 	}
+}
+
+// deposition returns store.ErrDeposed if another hub leads, else nil.
+func (l *Log) deposition() error {
+	if err := l.Err(); errors.Is(err, store.ErrDeposed) {
+		return err
+	}
+	return nil
 }
 
 // look repairs the log where it must be, and starts a base when one is needed.

@@ -231,7 +231,7 @@ func (b *Base) Install(at Position, size int64) error {
 	}
 	s, found, err := openCopy(baseName(f.path), f.opts)
 	if err != nil {
-		return err
+		return errors.Join(err, os.Remove(baseName(f.path)))
 	}
 	err = s.Close()
 	if found != at {

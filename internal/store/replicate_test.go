@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -342,6 +343,35 @@ func TestDamagedBaseIsInstalled(t *testing.T) {
 	}
 	if err := f.Apply(l.sets...); err != nil {
 		t.Errorf("the copy before it: %v", err)
+	}
+}
+
+// TestOlderStandbyTakesANewerStore: the hub was upgraded first. The copy from before remains.
+func TestOlderStandbyTakesANewerStore(t *testing.T) {
+	s, l := replicated(t)
+	path := filepath.Join(t.TempDir(), "copy.db")
+	f := openFollower(t, path)
+	mustInstall(t, f, s)
+	older := snapshot(t, s)
+	if err := f.Apply(l.take()...); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.update(func(t *tx) error {
+		return t.bucket(bucketMeta).Put(metaVersion, binary.BigEndian.AppendUint32(nil, uint32(len(migrations())+1)))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := install(t, f, snapshot(t, s)); !errors.Is(err, ErrNewer) {
+		t.Errorf("install: %v, want %v", err, ErrNewer)
+	}
+	if f.Position() != older.at {
+		t.Errorf("at %s, want %s", f.Position(), older.at)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if names, err := filepath.Glob(path + ".base"); len(names) > 0 || err != nil {
+		t.Errorf("left over: %q, %v", names, err)
 	}
 }
 
