@@ -60,6 +60,7 @@ type NATS struct {
 	CredentialsFile string // "": none
 	Name            string // of the cluster
 	Replicas        int
+	Monitoring      []string // URLs of the servers' monitoring; none: doctor doesn't ask whether they sync
 }
 
 // Standby is the table [standby]: how a second machine gets what it needs to take over.

@@ -57,6 +57,8 @@ func natsKeys() []Key {
 			"The name that the hub and its workers share; another name is another cluster, also on the same servers").Or(`"campaignd"`),
 		key(ScopeNATS, "replicas", Integer[int](1, 5), func(n *NATS) *int { return &n.Replicas },
 			"How many servers keep each stream; 1 with a single server").Or(`3`),
+		key(ScopeNATS, "monitoring", natsMonitors(), func(n *NATS) *[]string { return &n.Monitoring },
+			"The servers' HTTP monitoring (http_port of NATS), where doctor asks whether they sync every write; without it that isn't checked"),
 	}
 }
 

@@ -59,6 +59,15 @@ func natsURL(s string) error {
 	return nil
 }
 
+// natsMonitor checks an address of a NATS server's HTTP monitoring.
+func natsMonitor(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New(`is no address of a NATS server's monitoring such as "http://nats1.example:8222"`)
+	}
+	return nil
+}
+
 // clusterName checks the name in [nats]; it is part of the names of streams and subjects.
 func clusterName(s string) error {
 	if !channelName(s) || len(s) > 32 {

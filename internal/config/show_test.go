@@ -28,6 +28,7 @@ level = "warn"
 [nats]
 servers = ["tls://nats1.example", "nats://127.0.0.1:4222"]
 credentials_file = "env:NATS"
+monitoring = ["http://n1.example:8222"]
 replicas = 1
 [standby]
 lease = "5s"

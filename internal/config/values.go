@@ -134,6 +134,11 @@ func natsServers() Codec[[]string] {
 	return c
 }
 
+// natsMonitors is the codec of a list of addresses of the HTTP monitoring of NATS servers.
+func natsMonitors() Codec[[]string] {
+	return Texts("URLs such as http://nats1.example:8222", natsMonitor)
+}
+
 // List is the codec of a list of values of one kind.
 func List[V any](kind string, one Codec[V]) Codec[[]V] {
 	return Codec[[]V]{kind: kind, limits: one.limits,

@@ -30,7 +30,7 @@ func (d *Daemon) newHub(c *config.Config, credentials string) *relay.Hub {
 		return nil
 	}
 	return relay.NewHub(relay.HubOptions{
-		Config:  relay.Config{Servers: c.NATS.Servers, Credentials: credentials, Name: c.NATS.Name, Replicas: c.NATS.Replicas, Client: "campaignd hub", Wire: d.opts.wire},
+		Config:  relay.Config{Servers: c.NATS.Servers, Credentials: credentials, Name: c.NATS.Name, Replicas: c.NATS.Replicas, Monitoring: c.NATS.Monitoring, Client: "campaignd hub", Wire: d.opts.wire},
 		Records: d.store, Tag: d.store.Tag, Log: d.log, Leads: d.leads(),
 	})
 }

@@ -19,6 +19,7 @@ type Config struct {
 	Credentials string   // a .creds file's content, or "user:password"; "": none
 	Name        string   // of the cluster: nats.name
 	Replicas    int      // of streams and buckets
+	Monitoring  []string // URLs of the servers' HTTP monitoring, for Hub.CheckStreams
 	Client      string   // how NATS lists this connection, such as "campaignd hub"
 	Wire        Versions // versions of the wire format to read and write; zero: OwnVersions. Others are for tests
 	Log         *slog.Logger

@@ -60,7 +60,7 @@ func (h *Hub) Status() HubStatus {
 
 // CheckStreams returns what in the streams differs from the configuration, or makes them lose
 // what they have acknowledged. Whether the servers sync every write can't be asked over their
-// protocol: their own configuration says it (sync_interval).
+// protocol: their HTTP monitoring says it.
 func (h *Hub) CheckStreams(ctx context.Context) ([]string, error) {
 	conn := h.linked.Load()
 	if conn == nil || !conn.Connected() {
@@ -94,5 +94,5 @@ func (h *Hub) CheckStreams(ctx context.Context) ([]string, error) {
 			}
 		}
 	}
-	return list, nil
+	return append(list, CheckSync(ctx, h.config.Monitoring)...), nil
 }
