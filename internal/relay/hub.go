@@ -68,7 +68,8 @@ type Hub struct {
 	epoch   atomic.Uint64 // 0: not known yet
 	counter atomic.Uint64 // of batches of the epoch
 	linked  atomic.Pointer[Conn]
-	ready   atomic.Bool // the answers of earlier hubs are recorded, and the queue is empty of their batches
+	current atomic.Pointer[time.Time] // when the answers of workers were last known to arrive; nil: never
+	ready   atomic.Bool               // the answers of earlier hubs are recorded, and the queue is empty of their batches
 	counts  counts
 	refresh chan struct{} // asks Run to look after the streams at once
 	claims  sync.WaitGroup

@@ -7,6 +7,9 @@ import (
 	"maps"
 	"sync"
 	"testing"
+	"time"
+
+	"campaignd/internal/send/null"
 )
 
 // memoryRecords are Records in memory.
@@ -162,5 +165,31 @@ func TestStreamOfAnswersThatGrowsIsNotCutOff(t *testing.T) {
 		if err := reader.check(ctx); err != nil && ctx.Err() == nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// While answers can't be read, workers that have answered must not be taken for dead.
+func TestAnswersThatCanNotArriveAreNotWaitedFor(t *testing.T) {
+	s := startServer(t)
+	h := NewHub(HubOptions{Records: &memoryRecords{}})
+	h.conn = connect(t, s)
+	h.linked.Store(h.conn)
+	h.ready.Store(true)
+	channel := h.Channel(ChannelOptions{Application: 1, Name: "sms", Rules: null.New(1)})
+	reader := &answerReader{hub: h}
+	if err := reader.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer reader.close()
+	before := time.Now().Add(-2 * answerStall)
+	h.current.Store(&before)
+	if got := channel.Workers(); !got.Away || got.Wait != waitsForAnswers {
+		t.Errorf("before: %+v, want to wait for answers", got)
+	}
+	if err := reader.check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := channel.Workers(); got.Away || got.Wait != "" {
+		t.Errorf("after the stream was read: %+v, want to wait for nothing", got)
 	}
 }

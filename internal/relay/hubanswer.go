@@ -29,9 +29,9 @@ type answerReader struct {
 }
 
 const (
-	rewindAnswers     = 10_000           // read again at every opening
-	maxWaitingAnswers = 1024             // answers that wait to be taken
-	answerStall       = 10 * time.Second // without progress although there are answers: the stream is opened again
+	rewindAnswers     = 10_000          // read again at every opening
+	maxWaitingAnswers = 1024            // answers that wait to be taken
+	answerStall       = 3 * time.Second // without progress although there are answers: nothing is handed out, and the stream is opened again
 )
 
 // open begins to read after the last answer that is recorded, or at the beginning of a stream
@@ -70,7 +70,7 @@ func (r *answerReader) open(ctx context.Context) error {
 		case r.msgs <- m:
 		case <-ctx.Done():
 		}
-	}, jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+	}, jetstream.PullExpiry(pullWait), jetstream.PullHeartbeat(pullWait/4), jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 		if errors.Is(err, jetstream.ErrStreamNotFound) { // other errors end by themselves
 			select {
 			case r.errs <- err:
@@ -165,7 +165,9 @@ func (r *answerReader) check(ctx context.Context) error {
 		return errors.New("the stream of answers was lost or cut off")
 	}
 	if at != r.seen || r.moved.IsZero() || at >= info.State.LastSeq || info.State.Msgs == 0 || len(r.msgs) > 0 {
-		r.seen, r.moved = at, time.Now()
+		now := time.Now()
+		r.seen, r.moved = at, now
+		r.hub.current.Store(&now)
 	}
 	if time.Since(r.moved) > answerStall {
 		return errors.New("the answers of workers don't arrive")

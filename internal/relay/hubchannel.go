@@ -91,12 +91,18 @@ func (c *Channel) Workers() send.Workers {
 	w := *c.state.Load()
 	if !c.hub.connected() {
 		w.Wait, w.Away = waitsForServer, true
+	} else if at := c.hub.current.Load(); w.Wait == "" && at != nil && time.Since(*at) > answerStall {
+		w.Wait, w.Away = waitsForAnswers, true
 	}
 	return w
 }
 
-// waitsForServer is the reason while no server is connected.
-const waitsForServer = "hand-out waits: no NATS server answers"
+// waitsForServer is the reason while no server is connected, and waitsForAnswers while one is from
+// which answers don't arrive: its stream may have no leader, or it isn't open again yet.
+const (
+	waitsForServer  = "hand-out waits: no NATS server answers"
+	waitsForAnswers = "hand-out waits: the answers of workers don't arrive"
+)
 
 // publishWorkers tells every channel what its workers can take.
 func (h *Hub) publishWorkers() {
