@@ -110,7 +110,7 @@ func (p *pair) ends(what string, one *process) {
 	p.t.Helper()
 	p.until(20*time.Second, what+" has ended", func() bool {
 		select {
-		case <-one.gone:
+		case <-one.Gone:
 			return true
 		default:
 			return false
@@ -261,7 +261,7 @@ func TestMistakesWithAStandbyAreToldAndSendNothing(t *testing.T) {
 		t.Helper()
 		one := p.start(name, nil, append([]string{binary, "run", "--config", config}, args...)...)
 		p.ends(name, one)
-		if code := one.cmd.ProcessState.ExitCode(); code != 2 {
+		if code := one.Cmd.ProcessState.ExitCode(); code != 2 {
 			t.Errorf("%s: exit status %d, want 2", name, code)
 		}
 		p.says(name, text)

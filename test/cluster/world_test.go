@@ -1,8 +1,7 @@
 package cluster
 
 import (
-	"bytes"
-	"context"
+	"campaignd/test/programs"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -129,28 +128,15 @@ func (w *world) write(path, content string) {
 }
 
 // process is one running program of the installation.
-type process struct {
-	cmd  *exec.Cmd
-	gone chan struct{} // closed after its exit
-}
+type process struct{ *programs.Process }
 
 // start starts a program; its log is name.log.
 func (w *world) start(name string, env []string, argv ...string) *process {
 	w.t.Helper()
-	log, err := os.OpenFile(filepath.Join(w.dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	w.must(err)
-	defer log.Close()
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = w.dir, log, log
+	cmd.Dir = w.dir
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir}, env...)
-	w.must(cmd.Start())
-	p := &process{cmd: cmd, gone: make(chan struct{})}
-	go func() {
-		_ = cmd.Wait() // its status is no fact of these tests
-		close(p.gone)
-	}()
-	w.t.Cleanup(p.kill)
-	return p
+	return &process{programs.Start(w.t, cmd, filepath.Join(w.dir, name+".log"))}
 }
 
 // nats starts the first NATS server.
@@ -207,23 +193,12 @@ func (w *world) workersRun(n int) {
 	})
 }
 
-func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) } // a process that has ended needs none
+func (p *process) signal(s syscall.Signal) { p.Signal(s) }
 
-func (p *process) kill() {
-	p.signal(syscall.SIGKILL)
-	<-p.gone
-}
+func (p *process) kill() { p.Kill() }
 
 func (w *world) run(args ...string) (string, error) {
-	var out, errw bytes.Buffer
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, append(args, "--config", w.config)...)
-	cmd.Stdout, cmd.Stderr, cmd.Dir = &out, &errw, w.dir
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%s: %w: %s%s", strings.Join(args, " "), err, out.String(), errw.String())
-	}
-	return out.String(), nil
+	return programs.Run(15*time.Second, w.dir, binary, w.config, args...)
 }
 
 // drop puts a campaign of rows for a channel into the inbox.
@@ -293,19 +268,8 @@ func (w *world) results(folder string, limit time.Duration) []map[string]string 
 // until waits for a fact by polling: a real process has no virtual time.
 func (w *world) until(limit time.Duration, what string, fact func() bool) {
 	w.t.Helper()
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !fact() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			if !fact() {
-				w.t.Fatalf("after %s: not yet: %s\n%s", limit, what, w.logs())
-			}
-			return
-		}
+	if !programs.Until(limit, fact) {
+		w.t.Fatalf("after %s: not yet: %s\n%s", limit, what, w.logs())
 	}
 }
 

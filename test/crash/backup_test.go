@@ -11,6 +11,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/store"
+	"campaignd/test/programs"
 )
 
 // TestBackup takes a backup during a sending, deletes the store and restores the backup. Everything is held
@@ -148,7 +149,7 @@ func (w *world) heldAndQuiet(n int) {
 		data, err := os.ReadFile(filepath.Join(path, "status.json"))
 		return err == nil && strings.Contains(string(data), "the store was restored")
 	})
-	waitFor(300*time.Millisecond, func() bool { return false })
+	programs.Until(300*time.Millisecond, func() bool { return false })
 	if now, _ := w.hook.count(); now != before {
 		w.t.Errorf("%d messages went out while everything was held", now-before)
 	}

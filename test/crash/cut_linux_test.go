@@ -17,10 +17,10 @@ func TestStoreCutOff(t *testing.T) {
 	w.until(20*time.Second, "sending", func() bool { n, _ := w.hook.count(); return n > 50 })
 	path := filepath.Join(w.state, "campaignd.db")
 	w.must(os.Truncate(path, 8192))
-	if !p.dead(patience(20 * time.Second)) {
+	if !p.Ended(patience(20 * time.Second)) {
 		t.Fatalf("the daemon still runs\n%s", w.tail())
 	}
-	if code := p.cmd.ProcessState.ExitCode(); code != 1 {
+	if code := p.Cmd.ProcessState.ExitCode(); code != 1 {
 		t.Errorf("exit status %d, want 1\n%s", code, w.tail())
 	}
 	data, err := os.ReadFile(w.log)

@@ -2,7 +2,7 @@ package crash
 
 import (
 	"bytes"
-	"context"
+	"campaignd/test/programs"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,9 +17,8 @@ import (
 
 // process is one run of the daemon.
 type process struct {
-	w    *world
-	cmd  *exec.Cmd
-	gone chan struct{} // closed after it has exited
+	*programs.Process
+	w *world
 }
 
 // start starts the daemon with extra variables in its environment, such as CAMPAIGND_FAILPOINT=accepted:1.
@@ -35,55 +34,34 @@ func (w *world) startUnder(under []string, env ...string) *process {
 	fmt.Fprintf(out, "=== run %d %s\n", w.runs, strings.Join(env, " "))
 	argv := append(append([]string{}, under...), binary, "run", "--config", w.config)
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = w.dir, out, out
+	cmd.Dir = w.dir
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir}, env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: w.as}
-	w.must(cmd.Start())
-	p := &process{w: w, cmd: cmd, gone: make(chan struct{})}
-	go func() {
-		_ = cmd.Wait() // tests that need the exit status read it themselves
-		close(p.gone)
-	}()
-	w.t.Cleanup(p.kill)
+	p := &process{programs.Start(w.t, cmd, w.log), w}
 	w.last = p
 	return p
 }
 
 // kill kills the daemon with its children and waits for its exit.
-func (p *process) kill() {
-	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
-	<-p.gone
-}
+func (p *process) kill() { p.Kill() }
 
 // stop shuts the daemon down gracefully.
 func (p *process) stop() {
 	p.w.t.Helper()
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	if !p.dead(patience(20 * time.Second)) {
+	p.Signal(syscall.SIGTERM)
+	if !p.Ended(patience(20 * time.Second)) {
 		p.w.t.Fatalf("the daemon didn't exit within 20 s\n%s", p.w.tail())
-	}
-}
-
-// dead waits for the daemon's exit.
-func (p *process) dead(limit time.Duration) bool {
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-p.gone:
-		return true
-	case <-timer.C:
-		return false
 	}
 }
 
 // killed waits until a failpoint has killed the daemon.
 func (p *process) killed(limit time.Duration) {
 	p.w.t.Helper()
-	if !p.dead(patience(limit)) {
+	if !p.Ended(patience(limit)) {
 		p.w.t.Fatalf("the daemon didn't reach its failpoint within %s\n%s", limit, p.w.tail())
 	}
-	if ws, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !ws.Signaled() || ws.Signal() != syscall.SIGKILL {
-		p.w.t.Fatalf("the daemon exited by itself: %s\n%s", p.cmd.ProcessState, p.w.tail())
+	if ws, ok := p.Cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !ws.Signaled() || ws.Signal() != syscall.SIGKILL {
+		p.w.t.Fatalf("the daemon exited by itself: %s\n%s", p.Cmd.ProcessState, p.w.tail())
 	}
 }
 
@@ -92,8 +70,8 @@ func (p *process) ready() *process {
 	p.w.t.Helper()
 	p.w.until(20*time.Second, "answering", func() bool {
 		select {
-		case <-p.gone:
-			p.w.t.Fatalf("the daemon exited at start: %s\n%s", p.cmd.ProcessState, p.w.tail())
+		case <-p.Gone:
+			p.w.t.Fatalf("the daemon exited at start: %s\n%s", p.Cmd.ProcessState, p.w.tail())
 		default:
 		}
 		_, err := p.w.run("status", "--json")
@@ -108,7 +86,7 @@ func (p *process) refuses() bool {
 	ended := false
 	p.w.until(20*time.Second, "answering or ended", func() bool {
 		select {
-		case <-p.gone:
+		case <-p.Gone:
 			ended = true
 			return true
 		default:
@@ -120,21 +98,12 @@ func (p *process) refuses() bool {
 		_ = c.Close()
 		return true
 	})
-	return ended || p.dead(300*time.Millisecond)
+	return ended || p.Ended(300*time.Millisecond)
 }
 
 // run runs another command of campaignd and returns its output.
 func (w *world) run(args ...string) (string, error) {
-	var out, errw bytes.Buffer
-	ctx, cancel := context.WithTimeout(context.Background(), patience(15*time.Second))
-	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, append(args, "--config", w.config)...)
-	cmd.Stdout, cmd.Stderr = &out, &errw
-	cmd.Dir = w.dir
-	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("%s: %w: %s%s", strings.Join(args, " "), err, out.String(), errw.String())
-	}
-	return out.String(), nil
+	return programs.Run(patience(15*time.Second), w.dir, binary, w.config, args...)
 }
 
 // doctor makes the running daemon verify its whole store.

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"campaignd/test/disk"
+	"campaignd/test/programs"
 )
 
 // newTmpfs mounts a small file system in memory, or skips the test with a reason.
@@ -23,7 +24,7 @@ func newTmpfs(t *testing.T, size string) string {
 		t.Skipf("mount a tmpfs: %v", err)
 	}
 	t.Cleanup(func() {
-		waitFor(5*time.Second, func() bool { return unix.Unmount(dir, 0) == nil })
+		programs.Until(5*time.Second, func() bool { return unix.Unmount(dir, 0) == nil })
 	})
 	return dir
 }
@@ -97,7 +98,7 @@ func TestFullDiskWhileSending(t *testing.T) {
 	empty := w.fill(disk)
 	w.until(30*time.Second, "said", func() bool { return w.logged("ERROR", "no space left") || w.logged("WARN", "no space left") })
 	t.Logf("the log says:\n%s", firstLines(w, "no space left"))
-	waitFor(time.Second, func() bool { return false })
+	programs.Until(time.Second, func() bool { return false })
 	empty()
 	w.ended(90*time.Second, d, box)
 	e := w.balance(d)
@@ -120,7 +121,7 @@ func TestFullInbox(t *testing.T) {
 	disk := newTmpfs(t, "8m")
 	w := newWorld(t, settings{rate: 500})
 	w.must(unix.Mount(disk, w.inbox, "", unix.MS_BIND, ""))
-	t.Cleanup(func() { waitFor(5*time.Second, func() bool { return unix.Unmount(w.inbox, 0) == nil }) })
+	t.Cleanup(func() { programs.Until(5*time.Second, func() bool { return unix.Unmount(w.inbox, 0) == nil }) })
 	w.start().ready()
 	d := w.drop("a", viaHold, 3000, 10, "")
 	next := w.drop("b", viaHook, 100, 0, "")
@@ -128,7 +129,7 @@ func TestFullInbox(t *testing.T) {
 	empty := w.fill(disk)
 	w.until(40*time.Second, "said", func() bool { return w.logged("ERROR", "no space left", "make room on its disk") })
 	w.until(60*time.Second, "all sent", func() bool { _, keys := w.hook.count(); return keys == d.rows+next.rows })
-	waitFor(12*time.Second, func() bool { return false }) // two rounds of the folder keeper
+	programs.Until(12*time.Second, func() bool { return false }) // two rounds of the folder keeper
 	if n := w.loggedTimes("ERROR", "no space left"); n > 6 {
 		t.Errorf("it was logged %d times, want at most 6\n%s", n, w.tail())
 	}
@@ -156,12 +157,12 @@ func TestKilledOnAFullDisk(t *testing.T) {
 	empty := w.fill(disk)
 	lost := uint64(0)
 	for range 3 {
-		waitFor(200*time.Millisecond, func() bool { return false })
+		programs.Until(200*time.Millisecond, func() bool { return false })
 		w.last.kill()
 		lost += w.look()
 		w.start()
 	}
-	waitFor(200*time.Millisecond, func() bool { return false })
+	programs.Until(200*time.Millisecond, func() bool { return false })
 	empty()
 	if w.last.refuses() { // with a message
 		if !w.logged("no space left") {
@@ -184,7 +185,7 @@ func TestReadOnlyInbox(t *testing.T) {
 	w := newWorld(t, settings{})
 	w.must(os.Chmod(disk, 0o755))
 	w.must(unix.Mount(disk, w.inbox, "", unix.MS_BIND, ""))
-	t.Cleanup(func() { waitFor(5*time.Second, func() bool { return unix.Unmount(w.inbox, 0) == nil }) })
+	t.Cleanup(func() { programs.Until(5*time.Second, func() bool { return unix.Unmount(w.inbox, 0) == nil }) })
 	w.start().ready()
 	first := w.drop("first", viaHook, 3000, 0, "")
 	w.until(20*time.Second, "accepted", func() bool { place, _ := w.folder("first"); return place != "" })
@@ -220,7 +221,7 @@ func TestBrokenFileSystem(t *testing.T) {
 	w.until(20*time.Second, "said", func() bool { return w.logged("ERROR", "the store can't be written") })
 	t.Logf("the log says:\n%s", firstLines(w, "the store can't be written"))
 	n, _ := w.hook.count()
-	waitFor(500*time.Millisecond, func() bool { return false })
+	programs.Until(500*time.Millisecond, func() bool { return false })
 	if now, _ := w.hook.count(); now != n {
 		t.Errorf("%d messages went out that could not be recorded", now-n)
 	}

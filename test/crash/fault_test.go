@@ -127,7 +127,7 @@ func TestStoresRefused(t *testing.T) {
 	w.start().ready()
 	t.Run("locked", func(t *testing.T) {
 		w.t = t
-		w.refuses("process id", fmt.Sprint(w.last.cmd.Process.Pid), "stop that one first")
+		w.refuses("process id", fmt.Sprint(w.last.Cmd.Process.Pid), "stop that one first")
 	})
 }
 

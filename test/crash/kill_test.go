@@ -42,7 +42,7 @@ func TestRandomKills(t *testing.T) {
 				if i%4 != 0 {
 					w.until(20*time.Second, "sending", func() bool { return w.out() > before })
 				}
-				p.dead(time.Duration(random.Int64N(int64(cmp.Or(c.within, 120*time.Millisecond)))))
+				p.Ended(time.Duration(random.Int64N(int64(cmp.Or(c.within, 120*time.Millisecond)))))
 				if place, _ := w.folder("large"); place == "done" {
 					t.Fatalf("everything was sent after %d of %d kills: the test needs more rows", i, kills)
 				}

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"bufio"
+	"campaignd/test/programs"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -42,7 +43,7 @@ func TestSyncFails(t *testing.T) {
 			box := w.drop("b", viaOutbox, 200, 0, "")
 			restarted := false
 			w.until(90*time.Second, "all has ended", func() bool {
-				if w.last.dead(0) {
+				if w.last.Ended(0) {
 					if !w.logged(c.says) {
 						t.Fatalf("the daemon exited without %q in its log\n%s", c.says, w.tail())
 					}
@@ -193,7 +194,7 @@ func TestOutboxRemoved(t *testing.T) {
 		}
 		w.must(os.Remove(path))
 		removed++
-		waitFor(30*time.Millisecond, func() bool { return false }) // a batch in progress may still write to it
+		programs.Until(30*time.Millisecond, func() bool { return false }) // a batch in progress may still write to it
 		countKeys(t, kept, keys)
 	}
 	w.ended(60*time.Second, d)

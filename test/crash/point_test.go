@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"campaignd/internal/failpoint"
+	"campaignd/test/programs"
 )
 
 // TestFailpoints kills the daemon at every failpoint, at its first and at a later pass, and
@@ -78,7 +79,7 @@ func killAt(t *testing.T, point string) {
 	canceled := make(chan struct{})
 	go func() {
 		defer close(canceled)
-		waitFor(20*time.Second, func() bool { place, _ := w.folder("later"); return place != "" })
+		programs.Until(20*time.Second, func() bool { place, _ := w.folder("later"); return place != "" })
 		_ = os.WriteFile(filepath.Join(w.inbox, "later.cancel"), nil, 0o644) // a failure would show below
 	}()
 	p.killed(20 * time.Second)
@@ -162,7 +163,7 @@ func killReplanning(t *testing.T) {
 	d := w.drop("a", sliced, 90, 0, "")
 	w.until(20*time.Second, "sending", func() bool { n, _ := w.hook.count(); return n > 0 })
 	p.kill()
-	waitFor(2500*time.Millisecond, func() bool { return false }) // slots pass while the daemon is down
+	programs.Until(2500*time.Millisecond, func() bool { return false }) // slots pass while the daemon is down
 	w.start("CAMPAIGND_FAILPOINT=replanned:1").killed(20 * time.Second)
 	inFlight := w.look()
 	w.start().ready()

@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"campaignd/test/programs"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -102,7 +103,7 @@ func TestStorm(t *testing.T) {
 	s.process = s.start().ready()
 	for done := 0; done < interventions; {
 		s.keepBusy()
-		s.process.dead(time.Duration(50+s.random.IntN(500)) * time.Millisecond)
+		s.process.Ended(time.Duration(50+s.random.IntN(500)) * time.Millisecond)
 		for range min(1+s.random.IntN(3), interventions-done) { // some close together
 			s.intervene()
 			done++
@@ -194,9 +195,9 @@ func (s *storm) intervene() {
 		s.process = s.start().ready()
 	case 1:
 		from := time.Now()
-		s.must(s.process.cmd.Process.Signal(syscall.SIGSTOP))
+		s.must(s.process.Cmd.Process.Signal(syscall.SIGSTOP))
 		time.Sleep(time.Duration(100+s.random.IntN(900)) * time.Millisecond) // a freeze is a length of time
-		s.must(s.process.cmd.Process.Signal(syscall.SIGCONT))
+		s.must(s.process.Cmd.Process.Signal(syscall.SIGCONT))
 		s.frozen = append(s.frozen, freeze{from, time.Now()})
 	case 2:
 		s.process.stop()
@@ -290,7 +291,7 @@ func (s *storm) finish() {
 		}
 	}
 	for _, d := range s.drops {
-		if !waitFor(patience(3*time.Minute), func() bool { place, _ := d.world.folder(d.name); return place == "done" || place == "failed" }) {
+		if !programs.Until(patience(3*time.Minute), func() bool { place, _ := d.world.folder(d.name); return place == "done" || place == "failed" }) {
 			out, err := s.run("show", d.name)
 			s.t.Fatalf("%s has not ended; it should be %q: %v\n%s\n%s", d.name, d.state, err, out, s.tail())
 		}

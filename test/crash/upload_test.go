@@ -213,7 +213,7 @@ func TestUploadIsStreamed(t *testing.T) {
 // peakMemory returns the most memory that the process has had, in bytes.
 func (p *process) peakMemory() int64 {
 	p.w.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))
 	p.w.must(err)
 	_, rest, _ := strings.Cut(string(text), "\nVmHWM:")
 	var kib int64

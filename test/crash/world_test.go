@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"campaignd/test/programs"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -201,7 +202,7 @@ func (w *world) place(d drop) {
 // until waits for a fact by polling: a real process has no virtual time.
 func (w *world) until(limit time.Duration, what string, fact func() bool) {
 	w.t.Helper()
-	if !waitFor(patience(limit), fact) {
+	if !programs.Until(patience(limit), fact) {
 		w.t.Fatalf("after %s: not yet %s\n%s", limit, what, w.tail())
 	}
 }
@@ -213,21 +214,6 @@ func patience(limit time.Duration) time.Duration {
 		return 5 * limit
 	}
 	return limit
-}
-
-func waitFor(limit time.Duration, fact func() bool) bool {
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
-	tick := time.NewTicker(3 * time.Millisecond)
-	defer tick.Stop()
-	for !fact() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			return fact()
-		}
-	}
-	return true
 }
 
 // folder returns the parent folder of the drop ("accepted", "done", "failed") and its path, or "".

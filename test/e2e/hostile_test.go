@@ -87,12 +87,12 @@ func TestHostile(t *testing.T) {
 	within(t, patience, "refusing", func() bool { return h.refused() > before })
 	peak := h.peak()
 	began = time.Now()
-	if err := h.process.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := h.process.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	const most = 35 * time.Second // stop_timeout plus one ordinary drop
 	select {
-	case <-h.gone:
+	case <-h.process.Gone:
 	case <-time.After(most):
 		t.Errorf("SIGTERM wasn't obeyed within %s with %d drops to refuse", most, n.refusable)
 	}
@@ -162,8 +162,7 @@ type hostile struct {
 	*testing.T
 	root, bin, config, hostile, calm string
 	secret                           string // what no partner may read
-	process                          *exec.Cmd
-	gone                             chan struct{}
+	process                          *programs.Process
 }
 
 func newHostile(t *testing.T) *hostile {
@@ -301,21 +300,9 @@ done 2>/dev/null`)
 
 func (h *hostile) start() {
 	h.Helper()
-	log, err := os.Create(filepath.Join(h.root, "log"))
-	h.must(err)
-	defer log.Close()
-	h.process = exec.Command(h.bin, "run", "--config", h.config)
-	h.process.Dir, h.process.Stdout, h.process.Stderr = h.root, log, log
-	h.must(h.process.Start())
-	h.gone = make(chan struct{})
-	go func() {
-		_ = h.process.Wait() // the test looks at gone
-		close(h.gone)
-	}()
-	h.Cleanup(func() {
-		_ = h.process.Process.Kill()
-		<-h.gone
-	})
+	cmd := exec.Command(h.bin, "run", "--config", h.config)
+	cmd.Dir = h.root
+	h.process = programs.Start(h.T, cmd, filepath.Join(h.root, "log"))
 	until(h.T, "ready", func() bool { return exec.Command(h.bin, "status", "--config", h.config).Run() == nil })
 }
 
@@ -355,7 +342,7 @@ func (h *hostile) leaked() (path string) {
 
 // peak returns the most memory that the daemon has had, in bytes.
 func (h *hostile) peak() int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.process.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.process.Cmd.Process.Pid))
 	h.must(err)
 	for line := range strings.Lines(string(text)) {
 		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {

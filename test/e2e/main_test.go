@@ -30,8 +30,7 @@ type world struct {
 	shop    *partner
 	other   *partner
 	plain   *partner // the inbox's defaults make a CSV alone a drop
-	process *exec.Cmd
-	gone    chan struct{} // closed when the daemon has exited
+	process *programs.Process
 }
 
 // partner is an account and its inbox.
@@ -164,34 +163,23 @@ func (w *world) retried(name string, args ...string) {
 // start starts the daemon and waits until it watches its inboxes.
 func (w *world) start() {
 	w.t.Helper()
-	out, err := os.OpenFile(w.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	w.must(err)
-	defer out.Close()
 	const capLease = 28
 	cmd := exec.Command(w.bin, "run", "--config", w.config)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", out, out
+	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Credential:  &syscall.Credential{Uid: uint32(w.uid()), Gid: uint32(w.gid())},
 		AmbientCaps: []uintptr{capLease},
 	}
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
-	w.must(cmd.Start())
-	gone := make(chan struct{})
-	w.process, w.gone = cmd, gone
-	go func() {
-		_ = cmd.Wait() // tests notice an early exit by themselves
-		close(gone)
-	}()
 	w.t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-gone
 		if w.t.Failed() {
 			w.t.Logf("the daemon's log ends:\n%s", w.tail())
 		}
 	})
+	w.process = programs.Start(w.t, cmd, w.log)
 	w.until("watching", func() bool {
 		select {
-		case <-gone:
+		case <-w.process.Gone:
 			w.t.Fatalf("the daemon has exited\n%s", w.tail())
 		default:
 		}
@@ -262,15 +250,7 @@ func until(t *testing.T, what string, fact func() bool) {
 
 func within(t *testing.T, limit time.Duration, what string, fact func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
-	for !fact() {
-		select {
-		case <-again.C:
-		case <-deadline.C:
-			t.Fatalf("after %s: not yet %s", limit, what)
-		}
+	if !programs.Until(limit, fact) {
+		t.Fatalf("after %s: not yet %s", limit, what)
 	}
 }
