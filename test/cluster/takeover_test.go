@@ -316,3 +316,20 @@ func (p *pair) forgetLog() {
 	p.must(err)
 	p.must(js.DeleteStream(p.t.Context(), "CD_campaignd_LOG"))
 }
+
+// Without the old machine's inbox everything that was accepted is sent. Filing waits until the inbox is back.
+func TestTheStandbySendsWithoutTheInbox(t *testing.T) {
+	rounds(t)
+	p := newPair(t, 20*time.Millisecond, "here")
+	p.begin()
+	const rows = 2000
+	p.drop("spring", viaRetry, rows)
+	p.arrived(100)
+	p.host.kill()
+	inbox := filepath.Join(p.dir, "inbox")
+	p.must(os.Rename(inbox, inbox+".away"))
+	p.sendsAgain(takeoverLimit)
+	p.arrived(rows)
+	p.must(os.Rename(inbox+".away", inbox))
+	p.judgeTakeover("spring", viaRetry, rows, "here")
+}
