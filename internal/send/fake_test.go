@@ -90,7 +90,7 @@ func (f *fake) sent() []sentMessage {
 	return append([]sentMessage(nil), f.got...)
 }
 
-// rig is a dispatcher at work on a memory and one fake channel "c" of application 1.
+// harness is a dispatcher at work on a memoryStore and one fake channel "c" of application 1.
 type harness struct {
 	*Dispatcher
 	t     *testing.T
@@ -103,7 +103,7 @@ type harness struct {
 	done  chan error
 }
 
-// newRig makes one; change, if given, may set it up before it starts. It is stopped at the test's end.
+// newHarness makes one; change, if given, may set it up before it starts. It is stopped at the test's end.
 func newHarness(t *testing.T, change ...func(*harness)) *harness {
 	t.Helper()
 	r := &harness{t: t, store: newMemoryStore(), ch: &fake{}, done: make(chan error, 1)}

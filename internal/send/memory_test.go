@@ -12,7 +12,8 @@ import (
 	"campaignd/internal/plan"
 )
 
-// memory is a Book in plain maps: slow, and right by looking at it.
+// memoryStore is a Store in plain maps: slow, and right by looking at it. Each of its operations can
+// fail or take time, and a test can change a sending between two of them.
 type memoryStore struct {
 	mu         sync.Mutex
 	sendings   map[campaign.ID]*memorySending
@@ -25,7 +26,7 @@ type memoryStore struct {
 	now        func() time.Time
 }
 
-// kept is one sending with a mark and the last entry of every message.
+// memorySending is one sending with a status and the last entry of every message.
 type memorySending struct {
 	s        campaign.Sending
 	slices   []campaign.Slice

@@ -14,6 +14,10 @@
 // is retried, a 5yz is permanent. A failure that every message would have
 // (credentials, certificate, our own sender) holds the channel. A Detail contains no
 // contact and no server text about one.
+//
+// The dialogue is written over net/textproto, because everything above goes by the step that
+// a failure came at: a client that sends a whole message in one call hides whether the end of
+// the data was written, and a message in doubt would be sent twice or never.
 package smtp
 
 import (
