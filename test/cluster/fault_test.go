@@ -17,7 +17,7 @@ var faults = []fault{
 	{name: "all workers are frozen", strike: freezeWorkers(sceneWorkers), unknown: maxDoubt},
 	{name: "a worker ends in order", strike: func(s *scene) { s.some(1)[0].signal(syscall.SIGTERM) }},
 
-	{name: "the NATS server is killed", short: true, strike: func(s *scene) { s.killServer(0, s.upTo(3*time.Second)) }},
+	{name: "the NATS server is killed", strike: func(s *scene) { s.killServer(0, s.upTo(3*time.Second)) }},
 	{name: "each of three NATS servers is killed", servers: 3, rows: 3 * sceneRows, strike: func(s *scene) {
 		for _, n := range s.random.Perm(3) {
 			s.killServer(n, s.upTo(2*time.Second))
