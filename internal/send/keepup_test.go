@@ -2,7 +2,6 @@ package send
 
 import (
 	"context"
-	"hash/crc32"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -78,51 +77,29 @@ func TestKeepsUpWithTheReceiver(t *testing.T) {
 		{HoldUnknown, 1000, 50_000, 50 * ms, ms, 0.9, 50},
 		{HoldUnknown, 16, 5_000, 20 * ms, ms, 0.85, 6},
 	} {
-		perSecond, perSync := keepUp(t, tt.policy, tt.concurrency, tt.n, tt.sync, func(*Message) time.Duration { return tt.answer })
-		share := perSecond / (float64(tt.concurrency) / tt.answer.Seconds())
-		if share < tt.share || perSync < tt.perSync {
-			t.Errorf("%s, %d at a time, answers in %v, syncs of %v: %.2f of what the receiver takes, %.1f messages a sync; want %v and %v",
-				tt.policy, tt.concurrency, tt.answer, tt.sync, share, perSync, tt.share, tt.perSync)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			book := &syncing{benchStore: newBenchStore(tt.n), took: tt.sync}
+			ch := &fake{answer: func(context.Context, *Message) Result {
+				time.Sleep(tt.answer)
+				return Result{Verdict: VerdictSent}
+			}}
+			d := New(Options{Store: book})
+			d.Configure([]Application{{ID: 1, Channels: []ChannelSettings{{Name: "c", Channel: ch, Concurrency: tt.concurrency, OnUnknown: tt.policy}}}})
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error)
+			began := time.Now()
+			go func() { done <- d.Run(ctx) }()
+			<-book.ended
+			share := float64(tt.n) / time.Since(began).Seconds() / (float64(tt.concurrency) / tt.answer.Seconds())
+			perSync := float64(tt.n) / float64(book.syncs)
+			if share < tt.share || perSync < tt.perSync {
+				t.Errorf("%s, %d at a time, answers in %v, syncs of %v: %.2f of what the receiver takes, %.1f messages a sync; want %v and %v",
+					tt.policy, tt.concurrency, tt.answer, tt.sync, share, perSync, tt.share, tt.perSync)
+			}
+			cancel()
+			<-done
+		})
 	}
-}
-
-// With on_unknown: hold, answers of uneven length aren't recorded only once the slowest of them
-// has come: meanwhile all other connections would be idle.
-func TestHoldDoesNotWaitForTheSlowestAnswer(t *testing.T) {
-	const concurrency, answer = 64, 3 * time.Millisecond
-	perSecond, perSync := keepUp(t, HoldUnknown, concurrency, 20_000, time.Millisecond/4, func(m *Message) time.Duration {
-		return answer/2 + answer*time.Duration(crc32.ChecksumIEEE([]byte(m.Key))%64)/64
-	})
-	if share := perSecond / (concurrency / answer.Seconds()); share < 0.66 {
-		t.Errorf("got %.2f of what the receiver takes, want 0.66 at least", share)
-	}
-	if perSync < 30 {
-		t.Errorf("got %.1f messages a sync, want 30 at least", perSync)
-	}
-}
-
-// keepUp sends n messages in virtual time and returns how many went out a second and in a sync.
-func keepUp(t *testing.T, policy Policy, concurrency, n int, sync time.Duration, answer func(*Message) time.Duration) (perSecond, perSync float64) {
-	synctest.Test(t, func(t *testing.T) {
-		book := &syncing{benchStore: newBenchStore(n), took: sync}
-		ch := &fake{answer: func(_ context.Context, m *Message) Result {
-			time.Sleep(answer(m))
-			return Result{Verdict: VerdictSent}
-		}}
-		d := New(Options{Store: book})
-		d.Configure([]Application{{ID: 1, Channels: []ChannelSettings{{Name: "c", Channel: ch, Concurrency: concurrency, OnUnknown: policy}}}})
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		began := time.Now()
-		go func() { done <- d.Run(ctx) }()
-		<-book.ended
-		perSecond = float64(n) / time.Since(began).Seconds()
-		perSync = float64(n) / float64(book.syncs)
-		cancel()
-		<-done
-	})
-	return perSecond, perSync
 }
 
 // Due one by one, under load or not, messages go out at their time.

@@ -16,14 +16,12 @@ const maxSleep = time.Second
 // it answers during commitsAhead commits, up to maxUnrecorded; a slow receiver gets no more,
 // because the messages of other sendings would wait behind them. fullCommit results are worth a
 // commit, which costs the same for 200 as for 60; waiting for more would only increase what is
-// delivered again after a crash. Fewer than leastCommit aren't: a commit costs the CPU time of
-// several messages, more than idle connections lose.
+// delivered again after a crash.
 const (
 	recordedPerWorker = 2
 	commitsAhead      = 16
 	maxUnrecorded     = 1024
 	fullCommit        = 256
-	leastCommit       = 32
 )
 
 // idleTimeout ends a channel sender's workers that have no work.
@@ -49,14 +47,13 @@ func (cs *channelSender) unrecordedLimit() int {
 
 // commitTarget returns the size of a group that is committed without waiting for more. For a batch
 // driver it is a quarter of the limit, so that one group is being recorded, one is with the driver
-// and one is between them. Otherwise it is half the limit, so that the other half is with the receiver
-// during the commit, but at most fullCommit, or the concurrency, and no less than is worth a commit.
+// and one is between them; otherwise half the limit, or fullCommit, and no less than the concurrency:
+// smaller groups cost more CPU time in commits than connections lose by waiting.
 func (cs *channelSender) commitTarget() int {
 	if b := cs.batchSize(); b > 1 {
 		return max(b, cs.unrecordedLimit()/4)
 	}
-	concurrency := int(cs.limit.Load())
-	return max(min(concurrency, leastCommit), min(max(concurrency, fullCommit), cs.unrecordedLimit()/2))
+	return max(int(cs.limit.Load()), min(cs.unrecordedLimit()/2, fullCommit))
 }
 
 // step does everything that can be done now. It returns how long to sleep; not ok means until
