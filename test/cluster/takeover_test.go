@@ -333,3 +333,29 @@ func TestTheStandbySendsWithoutTheInbox(t *testing.T) {
 	p.must(os.Rename(inbox+".away", inbox))
 	p.judgeTakeover("spring", viaRetry, rows, "here")
 }
+
+// While NATS is away nobody can see who lives. The hub is the first to be seen afterwards, and goes on.
+func TestAnOutageOfNATSIsNoTakeover(t *testing.T) {
+	rounds(t)
+	p := &pair{world: newWorld(t, 20*time.Millisecond)}
+	p.edit("[[inboxes]]", "[standby]\n[[inboxes]]")
+	p.standby = p.another("standby")
+	server := p.nats()
+	p.begin()
+	p.workersFor("workers")
+	const rows = 2000
+	p.drop("spring", viaHold, rows)
+	p.arrived(100)
+	server.kill()
+	outage := time.NewTimer(8 * time.Second)
+	defer outage.Stop()
+	<-outage.C // more than twice the lease
+	p.nats()
+	(&scene{world: p.world}).judge("spring", rows, 0, true)
+	if got := p.placeOf(p.config).Role; got != "hub" {
+		t.Errorf("the hub is %q after the outage, want hub", got)
+	}
+	if got := p.placeOf(p.standby).Role; got != "standby" {
+		t.Errorf("the standby is %q after the outage, want standby", got)
+	}
+}
