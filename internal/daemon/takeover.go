@@ -1,0 +1,265 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"campaignd/internal/api"
+	"campaignd/internal/relay"
+	"campaignd/internal/store"
+)
+
+// errOlder is returned for a hub whose store isn't the newest.
+var errOlder = errors.New("the log in NATS doesn't continue the store of this machine: another hub has gone on since, or the store was restored; start this one with --standby, which fetches what is missing")
+
+// takeLead waits for the lease of a hub and opens its store.
+func (p *place) takeLead(ctx, leading context.Context) (*store.Store, error) {
+	err := p.lead.Take(ctx, func(h relay.Holder, renewals int) error {
+		p.setProblem(waitsFor("lead", h))
+		if renewals > 1 {
+			return fmt.Errorf("%w: the hub of cluster %q runs on %s since %s; start this one with --standby", ErrRefused, p.o.Config.NATS.Name, h.Host, h.Since.Format(time.RFC3339))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.keepLead(leading)
+	newest, err := p.newest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	at, err := p.position()
+	if err != nil {
+		return nil, err
+	}
+	if newest.Exists {
+		if err := p.compare(at, newest.Position); err != nil {
+			return nil, err
+		}
+	}
+	f, err := store.OpenFollower(p.path(), store.Options{})
+	if err != nil {
+		return nil, err
+	}
+	st, err := p.takeOver(ctx, leading, f, false)
+	if errors.Is(err, store.ErrGap) {
+		err = fmt.Errorf("%w: %w: %w", ErrRefused, errOlder, err)
+	}
+	return st, err
+}
+
+// keepLead renews the lease until leading ends.
+func (p *place) keepLead(leading context.Context) {
+	p.parts.Go(func() {
+		if err := p.lead.Keep(leading); err != nil {
+			close(p.changed)
+		}
+	})
+}
+
+// newest returns the newest entry of the log. It waits for NATS.
+func (p *place) newest(ctx context.Context) (relay.LogInfo, error) {
+	for {
+		info, err := p.log.Newest(ctx)
+		if err == nil || p.conn.Connected() || ctx.Err() != nil {
+			return info, err
+		}
+		if err := p.conn.WaitConnected(ctx); err != nil {
+			return info, err
+		}
+	}
+}
+
+// position returns that of the store on this machine, as it is; zero if there is none.
+func (p *place) position() (store.Position, error) {
+	f, err := store.OpenFollower(p.path(), store.Options{})
+	if err != nil {
+		return store.Position{}, err
+	}
+	return f.Position(), f.Close()
+}
+
+// compare reports why this machine's store, at at, must not go on after the log's newest position.
+func (p *place) compare(at, newest store.Position) error {
+	name := p.o.Config.NATS.Name
+	switch {
+	case at == store.Position{}:
+		return fmt.Errorf("%w: this machine has no store of cluster %q, or one from a backup, and the log in NATS is newer; start it with --standby, which fetches everything", ErrRefused, name)
+	case at.Tag != newest.Tag:
+		return p.otherStore(at, newest)
+	case at.Epoch == newest.Epoch:
+		return nil // the last run was killed: what is missing here or there is the end of its own
+	}
+	return fmt.Errorf("%w: %w", ErrRefused, errOlder)
+}
+
+func (p *place) otherStore(at, newest store.Position) error {
+	return fmt.Errorf("%w: %s is the store %s, but the log of cluster %q in NATS is that of store %s: is nats.name right? If this machine is to have a copy of the other one, move the file away",
+		ErrRefused, p.path(), at.Tag, p.o.Config.NATS.Name, newest.Tag)
+}
+
+// followUntilLead follows the hub until this process leads.
+func (p *place) followUntilLead(ctx, leading context.Context) (*store.Store, error) {
+	err := p.follow.Take(ctx, func(h relay.Holder, renewals int) error {
+		if renewals == 2 {
+			p.o.Log.Warn("there is a standby already; this one waits until it is gone", "host", h.Host)
+		}
+		p.setProblem(waitsFor("follow", h))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	following, end := context.WithCancel(ctx)
+	defer end()
+	lost := make(chan error, 1)
+	go func() { lost <- p.follow.Keep(following) }()
+	p.setRole(api.RoleStandby, "")
+	p.o.Log.Info("follows", "cluster", p.o.Config.NATS.Name)
+	if at, err := p.position(); err != nil {
+		return nil, err
+	} else if newest, err := p.newest(ctx); err != nil {
+		return nil, err
+	} else if newest.Exists && at.Tag != "" && at.Tag != newest.Position.Tag {
+		return nil, p.otherStore(at, newest.Position)
+	}
+	f, err := p.followUntilFree(following, lost)
+	if err != nil {
+		return nil, err
+	}
+	p.o.Log.Warn("the hub is gone: taking over")
+	p.keepLead(leading)
+	return p.takeOver(ctx, leading, f, true)
+}
+
+// followUntilFree follows until this process holds the lease to lead.
+func (p *place) followUntilFree(ctx context.Context, lost <-chan error) (*store.Follower, error) {
+	f, err := store.OpenFollower(p.path(), store.Options{})
+	if err != nil {
+		return nil, err
+	}
+	following, end := context.WithCancel(ctx)
+	defer end()
+	group, following := errgroup.WithContext(following)
+	group.Go(func() error { p.log.Follow(following, f); return nil })
+	group.Go(func() error { p.announce(following); return nil })
+	group.Go(func() error {
+		select {
+		case <-following.Done():
+			return nil
+		case err := <-lost:
+			return fmt.Errorf("%w: another standby has taken this one's place", err)
+		}
+	})
+	group.Go(func() error {
+		defer end()
+		if err := p.awaitReady(following); err != nil {
+			return err
+		}
+		return p.lead.Take(following, nil)
+	})
+	if err := group.Wait(); err != nil && !p.lead.Held() {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// incompleteFor times the lease, a copy may be incomplete before this process tries to lead with it
+// all the same: then it finds that the log is lost, and holds everything.
+const incompleteFor = 3
+
+// awaitReady waits until the copy is complete, or there is a copy that can't be completed.
+func (p *place) awaitReady(ctx context.Context) error {
+	lease := p.o.Config.Standby.Lease
+	ticker := time.NewTicker(lease / 10)
+	defer ticker.Stop()
+	began := time.Now()
+	for {
+		s := p.log.Following()
+		if s.Complete || s.Position.Epoch > 0 && s.Base == 0 && p.conn.Connected() && time.Since(began) > incompleteFor*lease {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+// takeOver reads the log to its end and fences the hub of before, until nothing comes in between.
+// Then it opens the store. Until leading ends the store's commits go to the log.
+// bases says that the copy may be replaced by one from the log.
+func (p *place) takeOver(ctx, leading context.Context, f *store.Follower, bases bool) (*store.Store, error) {
+	epoch, checked, err := p.fence(ctx, f, bases)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	if !checked {
+		p.o.Log.Error("the log in NATS is lost, and this store may lack what was done last: everything is held")
+	}
+	st, err := openStore(p.path(), checked)
+	if err != nil {
+		return nil, err
+	}
+	p.parts.Go(func() {
+		if err := p.log.Run(leading, st); err != nil && leading.Err() == nil {
+			p.o.Log.Error("the log isn't written any more", "err", err)
+		}
+	})
+	if err := st.Replicate(p.log, epoch); err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return st, nil
+}
+
+// fence returns the epoch of this leadership. checked says that the copy has everything.
+func (p *place) fence(ctx context.Context, f *store.Follower, bases bool) (epoch uint64, checked bool, err error) {
+	for {
+		select {
+		case <-p.changed:
+			return 0, false, relay.ErrLeaseLost
+		default:
+		}
+		sequence, err := p.log.CatchUp(ctx, f, bases)
+		lost := errors.Is(err, relay.ErrLogLost)
+		if err != nil && !lost {
+			return 0, false, err
+		}
+		at := f.Position()
+		epoch, err := p.log.Fence(ctx, sequence, at)
+		if !errors.Is(err, relay.ErrLogMoved) {
+			return epoch, !lost || at.Epoch == 0, err
+		}
+	}
+}
+
+// announce keeps what others see of this standby current.
+func (p *place) announce(ctx context.Context) {
+	ticker := time.NewTicker(p.o.Config.Standby.Lease / 3)
+	defer ticker.Stop()
+	for {
+		s := p.log.Following()
+		p.follow.Announce(func(h *relay.Holder) {
+			h.Behind, h.Lag, h.Ready, h.Problem = s.Behind, lag(s), s.Complete, s.Problem
+		})
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// lag returns for how many seconds a copy hasn't had everything.
+func lag(s relay.FollowState) float64 {
+	if s.Behind == 0 || s.At.IsZero() {
+		return 0
+	}
+	return time.Since(s.At).Seconds()
+}
