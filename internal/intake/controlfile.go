@@ -218,6 +218,9 @@ func (cs *controls) dropExpected(c watch.Control) bool {
 // of it is sent until the next scan. That scan retries those that fail.
 func (cs *controls) obeyDeferred(ctx context.Context, s *campaign.Sending) {
 	for _, c := range cs.drops.takeControls(nameOf(s.Inbox, s.Name)) {
+		if missing(filepath.Join(c.Inbox, c.File.Name)) {
+			continue // answered meanwhile, or taken back by who uploaded it
+		}
 		if err := cs.obey(ctx, c); err != nil && !vanished(err) {
 			cs.log.Error("control file failed; retrying", "file", c.File.Name, "err", err)
 		}

@@ -165,6 +165,30 @@ func TestControlBeforeItsDropIsAccepted(t *testing.T) {
 			t.Errorf("%v\n%s", h.names("failed/"+s.FolderName()), h.log)
 		}
 	})
+	t.Run("taken back while it is being checked", func(t *testing.T) {
+		h := newHarness(t, "", "")
+		h.hookCheck(func() {
+			file := filepath.Join(h.inbox, "spring.cancel")
+			h.write(file, "")
+			h.in.Control(h.controlSeen("spring.cancel"))
+			do, done, ok := h.in.queue.small.pop()
+			if !ok {
+				t.Error("it isn't queued")
+				return
+			}
+			defer done()
+			if err := do(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if err := os.Remove(file); err != nil {
+				t.Error(err)
+			}
+		})
+		s := h.drop("spring", goodCSV, goodLayout, goodSidecar)
+		if s.State != campaign.StateScheduled {
+			t.Errorf("the sending is %s, want %s\n%s", s.State, campaign.StateScheduled, h.log)
+		}
+	})
 	t.Run("in the inbox", func(t *testing.T) {
 		h := newHarness(t, "", "")
 		ended := h.good("spring") // an ended one of the same name doesn't catch it

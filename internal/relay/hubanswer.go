@@ -224,7 +224,11 @@ func (h *Hub) takeLive(a *Answers, created time.Time, seq uint64) {
 	b.mu.Lock()
 	grants, holder := b.grants, b.holder
 	b.mu.Unlock()
-	if a.Back && grants > 0 && holder != a.claimant() {
+	if a.Back && grants == 0 {
+		b.Refuse() // nobody will claim it; if somebody just did, nothing happens
+		return
+	}
+	if a.Back && holder != a.claimant() {
 		return // somebody else has it meanwhile, or the same worker from before
 	}
 	maybe := grants > 1 // whoever had it before may have sent it
@@ -247,9 +251,6 @@ func (h *Hub) takeLive(a *Answers, created time.Time, seq uint64) {
 		if !b.Answer(at, res) {
 			h.counts.unknown.Add(1)
 		}
-	}
-	if a.Back && grants == 0 {
-		b.GiveBack(false) // nobody will claim it
 	}
 }
 

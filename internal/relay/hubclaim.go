@@ -55,19 +55,19 @@ func (h *Hub) decide(c *Claim) Grant {
 		g.Refused = nil
 		return g
 	}
-	if b.hold {
-		if err := h.grants.add(c.ID, c.claimant()); err != nil {
-			h.log.Error("a batch can't be granted; its worker gives it back", "error", err)
-			return Grant{Version: c.Version, ID: c.ID, Decision: TryLater}
-		}
-	}
-	b.mu.Lock()
+	b.mu.Lock() // before the grant is recorded: meanwhile nobody else can give the batch back
 	b.grants++
 	b.holder = c.claimant()
 	if b.grants > 1 {
 		h.counts.regranted.Add(1)
 	}
 	b.mu.Unlock()
+	if b.hold {
+		if err := h.grants.add(c.ID, c.claimant()); err != nil {
+			h.log.Error("a batch can't be granted; its worker gives it back", "error", err)
+			return Grant{Version: c.Version, ID: c.ID, Decision: TryLater}
+		}
+	}
 	g.Decision = Granted
 	return g
 }

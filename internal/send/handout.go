@@ -56,7 +56,7 @@ func (h *HandOut) Claim() []bool {
 	cs, allowed := h.cs, make([]bool, len(h.Messages))
 	wait, ok := cs.limiter.claim(time.Now(), len(h.Messages))
 	if !ok {
-		h.refuse()
+		h.Refuse()
 		return allowed
 	}
 	time.Sleep(wait)
@@ -100,8 +100,9 @@ func (h *HandOut) Claim() []bool {
 	return allowed
 }
 
-// refuse returns the messages of a batch that nobody has claimed: they are picked again.
-func (h *HandOut) refuse() {
+// Refuse returns the messages of a batch that nobody has claimed: they are picked again. It does
+// nothing once somebody has.
+func (h *HandOut) Refuse() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, i := range h.index {
@@ -140,7 +141,7 @@ func (h *HandOut) Alive() {
 // GiveBack notes that a worker has sent nothing of the batch that it hasn't answered for, and
 // won't. maybe says that another worker may have.
 func (h *HandOut) GiveBack(maybe bool) {
-	h.refuse()
+	h.Refuse()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, i := range h.index {
@@ -242,7 +243,7 @@ func (h *HandOut) wait(ctx context.Context, remote Remote, offered bool) {
 	since, limit := time.Now(), claimWait
 	if !offered {
 		limit = publishRetry
-		h.refuse()
+		h.Refuse()
 	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()

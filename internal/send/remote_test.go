@@ -181,6 +181,29 @@ func TestBatchIsGrantedAgainOnlyWhereUnknownIsResent(t *testing.T) {
 	}
 }
 
+// A worker that was never granted a batch gives it back while another one sends it.
+func TestBatchIsNotRefusedOnceItIsGranted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, f := remoteHarness(t, HoldUnknown, func(_ *harness, f *fakeRemote) {
+			f.work = func(h *HandOut) {
+				results := f.deliver(h)
+				h.Refuse()
+				f.answerAll(h, results)
+			}
+		})
+		id := r.accept(campaign.Sending{}, 10)
+		time.Sleep(10 * time.Minute)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
+		offered := 0
+		for _, size := range f.offered() {
+			offered += size
+		}
+		if offered != 10 {
+			t.Errorf("%d messages were offered, want 10", offered)
+		}
+	})
+}
+
 // What was opted out before the second worker claims it may have gone out with the first.
 func TestMessageRefusedAtTheSecondClaimMayHaveBeenDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -165,7 +165,7 @@ func describe(sheets []*sheet) string {
 }
 
 // clip shortens a name for a message.
-func clip(s string) string { return display.Clip(s, 40) }
+func clip(s string) string { return display.Clip(s, 120) }
 
 // read reads everything but the sheets.
 func (b *workbook) read() error {
