@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"campaignd/internal/config"
+	"campaignd/internal/relay"
 	"campaignd/internal/send/drivers"
 	"campaignd/internal/send/null"
+	"campaignd/internal/store"
 )
 
 // lines keeps a log for a test that waits for one of its lines.
@@ -171,6 +173,37 @@ func TestAStoreUnderAnotherNameIsHeldOrRefused(t *testing.T) {
 	stop := w.run(nobody)
 	log.await(t, "everything is held")
 	log.await(t, "msg=leads")
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// emptyLog makes a log as a hub leaves it that is killed before its first base is complete.
+func (w *standbyWorld) emptyLog(o Options) {
+	w.t.Helper()
+	conn, err := connectNATS(o.Config, "test", o.Getenv, o.Log)
+	w.must(err)
+	defer conn.Close()
+	w.must(conn.WaitConnected(w.t.Context()))
+	_, err = conn.NewLog(relay.LogOptions{}).Fence(w.t.Context(), 0, store.Position{})
+	w.must(err)
+}
+
+func TestALogWithoutABaseRefusesNobody(t *testing.T) {
+	t.Parallel()
+	w := newStandbyWorld(t)
+	first, firstLog := w.machine("one", "t", false)
+	w.emptyLog(first)
+	stop := w.run(first)
+	firstLog.await(t, "msg=leads")
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	copied, copiedLog := w.machine("one", "u", true) // another name, so that the log knows nothing of the store
+	w.emptyLog(copied)
+	stop = w.run(copied)
+	copiedLog.await(t, "everything is held")
+	copiedLog.await(t, "msg=leads")
 	if err := stop(); err != nil {
 		t.Error(err)
 	}

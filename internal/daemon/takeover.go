@@ -37,7 +37,7 @@ func (p *place) takeLead(ctx, leading context.Context) (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if newest.Exists {
+	if newest.Position != (store.Position{}) { // else a hub was killed before its first base was complete
 		if err := p.compare(at, newest.Position); err != nil {
 			return nil, err
 		}
@@ -125,7 +125,7 @@ func (p *place) followUntilLead(ctx, leading context.Context) (*store.Store, err
 		return nil, err
 	} else if newest, err := p.newest(ctx); err != nil {
 		return nil, err
-	} else if newest.Exists && at.Tag != "" && at.Tag != newest.Position.Tag {
+	} else if newest.Position != (store.Position{}) && at.Tag != "" && at.Tag != newest.Position.Tag {
 		return nil, p.otherStore(at, newest.Position)
 	}
 	f, err := p.followUntilFree(following, lost)
