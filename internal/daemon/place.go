@@ -120,7 +120,7 @@ func (p *place) run(ctx context.Context) error {
 	defer func() {
 		endLead()
 		p.parts.Wait()
-		p.giveUp()
+		p.release(p.follow, p.lead)
 	}()
 	st, err := p.wait(ctx, leading)
 	if err != nil {
@@ -180,11 +180,11 @@ func hostOf(h relay.Holder) string {
 	return h.Host
 }
 
-// giveUp releases the leases, so that others needn't wait until they are old.
-func (p *place) giveUp() {
+// release gives leases up, so that others needn't wait until they are old.
+func (p *place) release(leases ...*relay.Lease) {
 	ctx, cancel := context.WithTimeout(context.Background(), p.o.Config.Standby.Lease)
 	defer cancel()
-	for _, l := range []*relay.Lease{p.follow, p.lead} {
+	for _, l := range leases {
 		if err := l.Release(ctx); err != nil {
 			p.o.Log.Warn("cannot give up a lease; it ends by itself", "err", err)
 		}
@@ -235,7 +235,7 @@ func (p *place) watchStandby(ctx context.Context) {
 		if !renewed.Equal(last) {
 			last, seen = renewed, time.Now()
 		}
-		if err != nil || !ok || time.Since(seen) > 2*p.o.Config.Standby.Lease {
+		if err != nil || !ok || h.ID == p.id || time.Since(seen) > 2*p.o.Config.Standby.Lease {
 			h = relay.Holder{}
 		}
 		p.mu.Lock()

@@ -132,6 +132,9 @@ func TestAStandbyLeadsAfterTheHubAndTheHubFollows(t *testing.T) {
 		t.Errorf("the hub's end: %v", err)
 	}
 	secondLog.await(t, "msg=leads")
+	if h, ok := w.standby(second); ok {
+		t.Errorf("the standby after the takeover: got %s, want nobody", h.ID)
+	}
 
 	again, _ := w.machine("one", "t", false)
 	if err := Run(t.Context(), again); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "--standby") {
@@ -178,14 +181,30 @@ func TestAStoreUnderAnotherNameIsHeldOrRefused(t *testing.T) {
 	}
 }
 
-// emptyLog makes a log as a hub leaves it that is killed before its first base is complete.
-func (w *standbyWorld) emptyLog(o Options) {
+// standby returns who holds the lease of the standby.
+func (w *standbyWorld) standby(o Options) (relay.Holder, bool) {
+	w.t.Helper()
+	conn := w.connect(o)
+	defer conn.Close()
+	h, _, ok, err := conn.LeaseHolder(w.t.Context(), relay.LeaseStandby)
+	w.must(err)
+	return h, ok
+}
+
+func (w *standbyWorld) connect(o Options) *relay.Conn {
 	w.t.Helper()
 	conn, err := connectNATS(o.Config, "test", o.Getenv, o.Log)
 	w.must(err)
-	defer conn.Close()
 	w.must(conn.WaitConnected(w.t.Context()))
-	_, err = conn.NewLog(relay.LogOptions{}).Fence(w.t.Context(), 0, store.Position{})
+	return conn
+}
+
+// emptyLog makes a log as a hub leaves it that is killed before its first base is complete.
+func (w *standbyWorld) emptyLog(o Options) {
+	w.t.Helper()
+	conn := w.connect(o)
+	defer conn.Close()
+	_, err := conn.NewLog(relay.LogOptions{}).Fence(w.t.Context(), 0, store.Position{})
 	w.must(err)
 }
 

@@ -118,7 +118,7 @@ func (p *place) followUntilLead(ctx, leading context.Context) (*store.Store, err
 	following, end := context.WithCancel(ctx)
 	defer end()
 	lost := make(chan error, 1)
-	go func() { lost <- p.follow.Keep(following) }()
+	go func() { lost <- p.follow.Keep(following); close(lost) }()
 	p.setRole(api.RoleStandby, "")
 	p.o.Log.Info("follows", "cluster", p.o.Config.NATS.Name)
 	if at, err := p.position(); err != nil {
@@ -134,6 +134,10 @@ func (p *place) followUntilLead(ctx, leading context.Context) (*store.Store, err
 	}
 	p.o.Log.Warn("the hub is gone: taking over")
 	p.keepLead(leading)
+	end()
+	for range lost { // until Keep has ended: else it could take the lease again
+	}
+	p.release(p.follow)
 	return p.takeOver(ctx, leading, f, true)
 }
 
