@@ -16,7 +16,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -87,7 +86,8 @@ type Daemon struct {
 	keeper    *filing.Keeper
 	metrics   *control.Metrics
 	registry  *prometheus.Registry
-	stopping  atomic.Bool
+	stopping  context.Context // ends when the daemon begins to stop
+	beginStop context.CancelFunc
 	notifies  bool // Options.Notify was given
 	states    states
 	hooks     *webhooks.Hooks
@@ -113,6 +113,7 @@ func Open(o Options) (*Daemon, error) {
 		o.Notify = func(string) {}
 	}
 	d := &Daemon{opts: o, log: o.Log, now: o.Now, config: o.Config, startedAt: o.Now(), configAt: o.Now(), notifies: told}
+	d.stopping, d.beginStop = context.WithCancel(context.Background())
 	d.media = media.New(func() string { return d.current().CampaignsDir }, filepath.Join(o.Config.StateDir, mediaName))
 	if o.Drivers == nil {
 		d.opts.Drivers = func(c *config.Config, getenv func(string) string) (Drivers, error) {
@@ -181,7 +182,7 @@ func Open(o Options) (*Daemon, error) {
 	d.inboxes = newInboxes(d.intake, o.Log, o.Quiet)
 	d.Service = service.New(service.Options{
 		Store: d.store, Intake: d.intake, Keeper: d.keeper, Dispatcher: d.send, Inboxes: d.folders, Watchers: d.inboxes, Metrics: d.metrics, Environment: func() config.Environment { return d.environment(o.Getenv) },
-		Log: o.Log, Now: o.Now, Version: o.Version, StartedAt: d.startedAt, Stopping: d.stopping.Load, Loaded: d.loaded, Cluster: d.cluster(),
+		Log: o.Log, Now: o.Now, Version: o.Version, StartedAt: d.startedAt, Stopping: d.stopping, Loaded: d.loaded, Cluster: d.cluster(),
 	})
 	return d, nil
 }
@@ -325,7 +326,7 @@ func (d *Daemon) work(ctx context.Context) error {
 	group.Go(func() error { d.pages.Run(ctx); return nil })
 	group.Go(func() error {
 		<-ctx.Done()
-		d.stopping.Store(true)
+		d.beginStop()
 		d.log.Info("stopping: accepting nothing new, finishing what is in flight")
 		return nil
 	})

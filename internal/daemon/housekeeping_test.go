@@ -123,6 +123,18 @@ func TestCompactsByItself(t *testing.T) {
 	})
 }
 
+// TestStopEndsACompactionAskedFor: results can't be recorded before a compaction ends, and a stop records them.
+func TestStopEndsACompactionAskedFor(t *testing.T) {
+	scenario(t, at(9, 0), shop(1, "", "enabled = false"), func(t *testing.T, w *harness) {
+		w.start()
+		w.accept("spring", 100)
+		d := w.running
+		w.shutdown()
+		_, err := d.Compact(context.Background(), "user:ada")
+		wantCode(t, err, api.CodeUnavailable, "the daemon is stopping")
+	})
+}
+
 // TestCompactAsked: a person can start a compaction and learns when it isn't possible now.
 func TestCompactAsked(t *testing.T) {
 	scenario(t, at(9, 0), shop(1, "", "enabled = false"), func(t *testing.T, w *harness) {

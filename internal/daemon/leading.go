@@ -35,12 +35,19 @@ func (p *place) hold(ctx, late context.Context, stopTimeout time.Duration) error
 }
 
 // alive returns nil unless a part of the daemon hangs. A channel that waits for a commit that waits
-// for NATS doesn't.
+// for NATS or for the end of a compaction doesn't.
 func (d *Daemon) alive(ctx context.Context) error {
 	if p := d.opts.place; p != nil && p.required() && !p.log.State().Replicated {
 		return nil
 	}
-	return d.send.Alive(ctx)
+	if d.store.Compacting() {
+		return nil
+	}
+	err := d.send.Alive(ctx)
+	if d.store.Compacting() { // it began meanwhile
+		return nil
+	}
+	return err
 }
 
 // silentFor is how long NATS may be silent before a change is refused instead of waiting.

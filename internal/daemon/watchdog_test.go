@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
@@ -11,6 +12,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"campaignd/internal/send"
+	"campaignd/internal/service"
 )
 
 // TestWatchdogFollowsTheDispatcher: the watchdog is notified only while the dispatcher responds.
@@ -77,6 +81,40 @@ func TestWatchdogFollowsTheDispatcher(t *testing.T) {
 		cancel()
 		<-done
 	})
+}
+
+// TestWatchdogDuringACompaction: senders can't answer while a compaction makes their commits wait.
+func TestWatchdogDuringACompaction(t *testing.T) {
+	s, err := openStore(filepath.Join(t.TempDir(), service.StoreName), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	d := &Daemon{store: s, send: send.New(send.Options{Store: s})} // it doesn't run, so it never answers
+	asked := false
+	_, err = s.Compact(compactionContext{t.Context(), func() {
+		asked = true
+		if err := d.alive(t.Context()); err != nil {
+			t.Errorf("alive during a compaction: got %v, want nil", err)
+		}
+	}})
+	if !errors.Is(err, context.Canceled) || !asked {
+		t.Errorf("asked %t, compaction %v; want it asked and canceled", asked, err)
+	}
+	if err := d.alive(t.Context()); !errors.Is(err, send.ErrNotRunning) {
+		t.Errorf("alive after it: got %v, want %v", err, send.ErrNotRunning)
+	}
+}
+
+// compactionContext is a canceled context that calls during when the compaction looks at it.
+type compactionContext struct {
+	context.Context
+	during func()
+}
+
+func (c compactionContext) Err() error {
+	c.during()
+	return context.Canceled
 }
 
 func TestWatchdogTime(t *testing.T) {

@@ -59,7 +59,7 @@ type Options struct {
 	Now        func() time.Time
 	Version    string
 	StartedAt  time.Time
-	Stopping   func() bool // reports whether the daemon is stopping
+	Stopping   context.Context // ends when the daemon begins to stop
 
 	Environment func() config.Environment // what the drivers of test messages get
 

@@ -32,7 +32,7 @@ func (svc *Service) Status(context.Context) (api.Status, error) {
 	c, configAt, problem := svc.Loaded()
 	s := api.Status{
 		Version: svc.Version, PID: os.Getpid(), StartedAt: svc.StartedAt.UTC(), Now: svc.Now().UTC(),
-		ConfigFile: c.File, ConfigAt: configAt.UTC(), ConfigProblem: problem, Stopping: svc.Stopping(),
+		ConfigFile: c.File, ConfigAt: configAt.UTC(), ConfigProblem: problem, Stopping: svc.Stopping.Err() != nil,
 		Sendings: map[campaign.State]int{}, Channels: []api.Channel{},
 		Store: api.Store{Path: filepath.Join(c.StateDir, StoreName), Bytes: stats.FileBytes, FreeBytes: stats.FreeBytes},
 	}
@@ -135,7 +135,7 @@ func (svc *Service) Ready(context.Context) []api.Check {
 		add("inbox "+path, cmp.Or(n.Err, text(svc.Inboxes.Present(path))))
 	}
 	stopping := ""
-	if svc.Stopping() {
+	if svc.Stopping.Err() != nil {
 		stopping = "the daemon is stopping"
 	}
 	add("dispatcher", stopping)
@@ -274,7 +274,13 @@ func (svc *Service) Audit(_ context.Context, f api.AuditFilter) ([]api.AuditEntr
 func (svc *Service) Backup(_ context.Context, w io.Writer) error { return svc.Store.Backup(w) }
 
 func (svc *Service) compact(ctx context.Context, who string) (store.Compacted, error) {
-	done, err := svc.Store.Compact(ctx)
+	either, cancel := context.WithCancel(svc.Stopping) // what is in flight can't be recorded before the compaction ends
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	done, err := svc.Store.Compact(either)
+	if errors.Is(err, context.Canceled) && svc.Stopping.Err() != nil {
+		return done, api.Unavailablef("the daemon is stopping: the store isn't compacted")
+	}
 	if err != nil {
 		return done, err
 	}

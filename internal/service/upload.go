@@ -42,7 +42,7 @@ const (
 
 // Upload implements control.Uploads.
 func (svc *Service) Upload(ctx context.Context, request api.UploadRequest, next func() (*api.UploadPart, error), who string) (api.Uploaded, error) {
-	if svc.Stopping() {
+	if svc.Stopping.Err() != nil {
 		return api.Uploaded{}, api.Unavailablef("the daemon is stopping: try again in a moment")
 	}
 	u := &upload{svc: svc, config: svc.Config(), request: request, fields: map[string]string{}, digests: map[string][]byte{}}

@@ -39,6 +39,8 @@ func (s *Store) Compact(ctx context.Context) (Compacted, error) {
 	defer s.wholeFile.Unlock()
 	s.writer.Lock()
 	defer s.writer.Unlock()
+	s.compacting.Store(true)
+	defer s.compacting.Store(false)
 	began, temp := time.Now(), compactName(s.path)
 	done, err := s.compactTo(ctx, temp)
 	if err != nil {
@@ -50,6 +52,9 @@ func (s *Store) Compact(ctx context.Context) (Compacted, error) {
 	done.Took = time.Since(began)
 	return done, nil
 }
+
+// Compacting reports whether a compaction makes every write wait.
+func (s *Store) Compacting() bool { return s.compacting.Load() }
 
 // compactName names the new file until it is complete.
 func compactName(path string) string { return path + ".compact" }

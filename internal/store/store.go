@@ -62,6 +62,7 @@ type Store struct {
 	commits       atomic.Uint64
 	writable      atomic.Pointer[error] // see Writable
 	entries       atomic.Uint64
+	compacting    atomic.Bool // see Compacting
 
 	receipts sharedWrite[*receiptBatch] // waiting calls of RecordReceipts
 	commitTx func(*bbolt.Tx) error      // (*bbolt.Tx).Commit; tests make it fail
