@@ -204,7 +204,7 @@ func (w *standbyWorld) emptyLog(o Options) {
 	w.t.Helper()
 	conn := w.connect(o)
 	defer conn.Close()
-	_, err := conn.NewLog(relay.LogOptions{}).Fence(w.t.Context(), 0, store.Position{})
+	_, err := conn.NewLog(relay.LogOptions{}).Fence(w.t.Context(), relay.LogInfo{}, store.Position{})
 	w.must(err)
 }
 

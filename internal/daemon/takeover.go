@@ -230,13 +230,13 @@ func (p *place) fence(ctx context.Context, f *store.Follower, bases bool) (epoch
 			return 0, false, relay.ErrLeaseLost
 		default:
 		}
-		sequence, err := p.log.CatchUp(ctx, f, bases)
+		seen, err := p.log.CatchUp(ctx, f, bases)
 		lost := errors.Is(err, relay.ErrLogLost)
 		if err != nil && !lost {
 			return 0, false, err
 		}
 		at := f.Position()
-		epoch, err := p.log.Fence(ctx, sequence, at)
+		epoch, err := p.log.Fence(ctx, seen, at)
 		if !errors.Is(err, relay.ErrLogMoved) {
 			return epoch, !lost || at.Epoch == 0, err
 		}

@@ -75,7 +75,7 @@ type LogOptions struct {
 var (
 	// ErrLogClosed is returned to commits that wait when the log is closed.
 	ErrLogClosed = errors.New("the log of the store was closed before it had everything")
-	// ErrLogMoved is returned by Fence when somebody has appended since.
+	// ErrLogMoved is returned by Fence when the log isn't as CatchUp saw it.
 	ErrLogMoved = errors.New("another process has appended to the log")
 	// ErrLogLost is returned when the log doesn't exist, or lacks what a copy needs.
 	ErrLogLost = errors.New("the log of the store is lost")
@@ -118,11 +118,12 @@ func (c *Conn) NewLog(o LogOptions) *Log {
 	return l
 }
 
-// declareLog creates the stream.
+// declareLog creates the stream. Only its leader answers reads: a replica may lag behind what the
+// leader has acknowledged, so that a takeover would miss the last sets.
 func (c *Conn) declareLog(ctx context.Context) error {
 	_, err := c.js.CreateStream(ctx, jetstream.StreamConfig{
 		Name: c.Names.LogStream(), Subjects: []string{c.Names.LogAll()}, Description: "campaignd: write sets of the hub's store",
-		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: max(c.config.Replicas, 1), AllowDirect: true,
+		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: max(c.config.Replicas, 1),
 	})
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		return fmt.Errorf("create stream %s: %w", c.Names.LogStream(), err)

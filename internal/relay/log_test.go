@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"campaignd/internal/store"
 )
@@ -90,11 +91,11 @@ func lead(t testing.TB, n *natsServer, path string, o LogOptions) *replicatedHub
 	h := &replicatedHub{t: t, conn: n.connect(), path: path}
 	h.log = h.conn.NewLog(o)
 	f := openCopy(t, path)
-	sequence, err := h.log.CatchUp(t.Context(), f, false)
+	seen, err := h.log.CatchUp(t.Context(), f, false)
 	if err != nil && !errors.Is(err, ErrLogLost) {
 		t.Fatal(err)
 	}
-	epoch, err := h.log.Fence(t.Context(), sequence, f.Position())
+	epoch, err := h.log.Fence(t.Context(), seen, f.Position())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -476,7 +477,7 @@ func TestIdleHubMissesThatItWasDeposed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := other.Fence(t.Context(), info.Sequence, info.Position); err != nil {
+	if _, err := other.Fence(t.Context(), info, info.Position); err != nil {
 		t.Fatal(err)
 	}
 	<-h.log.Deposed()
@@ -533,10 +534,84 @@ func TestTwoHubsFence(t *testing.T) {
 	}
 	h.mustPut(0, 1, 100)
 	other := n.connect().NewLog(LogOptions{})
-	if _, err := other.Fence(t.Context(), info.Sequence, store.Position{}); !errors.Is(err, ErrLogMoved) {
+	if _, err := other.Fence(t.Context(), info, store.Position{}); !errors.Is(err, ErrLogMoved) {
 		t.Errorf("fence: %v, want %v", err, ErrLogMoved)
 	}
 	h.mustPut(1, 2, 100)
+}
+
+// TestTakeoverReadsFromALaggingReplica: a stream that any replica may answer for is changed before it is read.
+func TestTakeoverReadsFromALaggingReplica(t *testing.T) {
+	n := startLogServer(t, 0)
+	c := n.connect()
+	l := c.NewLog(LogOptions{})
+	_, err := c.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: c.Names.LogStream(), Subjects: []string{c.Names.LogAll()}, AllowDirect: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Newest(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := c.js.Stream(t.Context(), c.Names.LogStream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stream.CachedInfo().Config.AllowDirect {
+		t.Error("any replica answers for a stream of before")
+	}
+	if err := c.js.DeleteStream(t.Context(), c.Names.LogStream()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.declareLog(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if stream, err = c.js.Stream(t.Context(), c.Names.LogStream()); err != nil {
+		t.Fatal(err)
+	}
+	if stream.CachedInfo().Config.AllowDirect {
+		t.Error("any replica answers for a new stream")
+	}
+}
+
+// TestFenceAfterAnIncompleteRead: CatchUp saw an earlier position, though the same sequence.
+func TestFenceAfterAnIncompleteRead(t *testing.T) {
+	n := startLogServer(t, 0)
+	h := lead(t, n, filepath.Join(t.TempDir(), "hub.db"), LogOptions{Required: true})
+	h.mustPut(0, 5, 100)
+	if err := h.log.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	other := n.connect().NewLog(LogOptions{})
+	seen, err := other.Newest(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen.Position.Commit--
+	if _, err := other.Fence(t.Context(), seen, seen.Position); !errors.Is(err, ErrLogMoved) {
+		t.Errorf("fence: %v, want %v", err, ErrLogMoved)
+	}
+}
+
+// blindStream is a stream that doesn't find its messages.
+type blindStream struct{ jetstream.Stream }
+
+func (blindStream) GetMsg(context.Context, uint64, ...jetstream.GetMsgOpt) (*jetstream.RawStreamMsg, error) {
+	return nil, jetstream.ErrMsgNotFound
+}
+
+func TestMessageNotFoundIsTakenForAnotherPrograms(t *testing.T) {
+	n := startLogServer(t, 0)
+	h := lead(t, n, filepath.Join(t.TempDir(), "hub.db"), LogOptions{Required: true})
+	if err := h.log.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := h.log.open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.log.recognize(t.Context(), blindStream{stream}, stream.CachedInfo().State.LastSeq); !errors.Is(err, jetstream.ErrMsgNotFound) {
+		t.Errorf("recognize: %v, want %v", err, jetstream.ErrMsgNotFound)
+	}
 }
 
 // TestHubRestartsBehindItsLog: the hub died between the append and the commit on the disk.

@@ -76,9 +76,14 @@ func (l *Log) Newest(ctx context.Context) (info LogInfo, err error) {
 	return info, nil
 }
 
-// open returns the stream, nil if there is none.
+// open returns the stream, nil if there is none. A stream of before, whose replicas answer reads, is changed.
 func (l *Log) open(ctx context.Context) (jetstream.Stream, error) {
 	stream, err := l.conn.js.Stream(ctx, l.conn.Names.LogStream())
+	if err == nil && stream.CachedInfo().Config.AllowDirect {
+		config := stream.CachedInfo().Config
+		config.AllowDirect = false
+		stream, err = l.conn.js.UpdateStream(ctx, config)
+	}
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, nil
 	}
@@ -121,19 +126,19 @@ func (l *Log) lastOf(ctx context.Context, stream jetstream.Stream, kind byte) (*
 }
 
 // CatchUp applies to f what the log holds beyond its position, to the end and no further, and returns
-// the last sequence for Fence. With bases a copy that the sets don't continue is replaced by the
+// what it saw of the log, for Fence. With bases a copy that the sets don't continue is replaced by the
 // log's base; else the error is store.ErrGap. A copy that has more than the log is left as it is.
 // ErrLogLost says that there is no log, or that it can't complete the copy.
-func (l *Log) CatchUp(ctx context.Context, f *store.Follower, bases bool) (sequence uint64, err error) {
-	info, err := l.Newest(ctx)
+func (l *Log) CatchUp(ctx context.Context, f *store.Follower, bases bool) (info LogInfo, err error) {
+	info, err = l.Newest(ctx)
 	if err != nil {
-		return 0, err
+		return info, err
 	}
 	if !info.Exists || info.Position == (store.Position{}) {
-		return info.Sequence, ErrLogLost
+		return info, ErrLogLost
 	}
 	if at := f.Position(); at == info.Position || ahead(at, info.Position) {
-		return info.Sequence, nil
+		return info, nil
 	}
 	r := &logReader{log: l, f: f, note: func(uint64) {}, created: info.Created}
 	err = r.continueTo(ctx, info)
@@ -148,7 +153,7 @@ func (l *Log) CatchUp(ctx context.Context, f *store.Follower, bases bool) (seque
 			err = fmt.Errorf("%w: %w", ErrLogLost, err)
 		}
 	}
-	return info.Sequence, err
+	return info, err
 }
 
 // ahead reports whether a store at one position has more than the log, by the same hub.

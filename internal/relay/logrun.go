@@ -23,10 +23,10 @@ const (
 	logCheck = time.Second            // how often it looks at the stream while nothing is appended
 )
 
-// Fence makes this process the one that appends: the next append of any other hub fails. sequence is
-// the log's last one as CatchUp saw it, 0 for a new log; at is the position of the store that will
-// lead. It returns ErrLogMoved when somebody has appended since, and else the new epoch.
-func (l *Log) Fence(ctx context.Context, sequence uint64, at store.Position) (epoch uint64, err error) {
+// Fence makes this process the one that appends: the next append of any other hub fails. seen is the
+// log as CatchUp saw it; at is the position of the store that will lead. It returns ErrLogMoved when
+// somebody has appended since, or CatchUp saw less than there was, and else the new epoch.
+func (l *Log) Fence(ctx context.Context, seen LogInfo, at store.Position) (epoch uint64, err error) {
 	if err := l.conn.declareLog(ctx); err != nil {
 		return 0, err
 	}
@@ -34,7 +34,7 @@ func (l *Log) Fence(ctx context.Context, sequence uint64, at store.Position) (ep
 	if err != nil {
 		return 0, err
 	}
-	if !info.Exists || info.Sequence != sequence {
+	if !info.Exists || info.Sequence != seen.Sequence || info.Position != seen.Position {
 		return 0, ErrLogMoved
 	}
 	l.mu.Lock()
@@ -42,7 +42,7 @@ func (l *Log) Fence(ctx context.Context, sequence uint64, at store.Position) (ep
 	l.end, l.complete = info.Position, info.Base
 	l.sinceBase = int64(info.Bytes)
 	l.mu.Unlock()
-	if err := l.fence(ctx, info.Created, sequence, at); err != nil {
+	if err := l.fence(ctx, info.Created, info.Sequence, at); err != nil {
 		return 0, err
 	}
 	return l.epoch, nil
@@ -190,16 +190,18 @@ func (l *Log) tryRepair(ctx context.Context) bool {
 
 // repair finds out what the log holds, and publishes again what it doesn't.
 func (l *Log) repair(ctx context.Context) error {
-	name := l.conn.Names.LogStream()
-	stream, err := l.conn.js.Stream(ctx, name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
+	stream, err := l.open(ctx)
+	if err == nil && stream == nil {
 		if err := l.conn.declareLog(ctx); err != nil {
 			return err
 		}
-		stream, err = l.conn.js.Stream(ctx, name)
+		stream, err = l.open(ctx)
 	}
-	if err != nil {
-		return fmt.Errorf("open stream %s: %w", name, err)
+	switch {
+	case err != nil:
+		return err
+	case stream == nil:
+		return ErrLogLost
 	}
 	info := stream.CachedInfo()
 	l.mu.Lock()
@@ -226,8 +228,8 @@ func (l *Log) repair(ctx context.Context) error {
 // whether another hub has appended it. Messages of other programs are skipped.
 func (l *Log) recognize(ctx context.Context, stream jetstream.Stream, seq uint64) error {
 	raw, err := stream.GetMsg(ctx, seq)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil
+	if state := stream.CachedInfo().State; errors.Is(err, jetstream.ErrMsgNotFound) && (seq < state.FirstSeq || state.NumDeleted > 0) {
+		return nil // somebody has deleted it
 	}
 	if err != nil {
 		return fmt.Errorf("read log: %w", err)
