@@ -59,6 +59,10 @@ func (b *benchStore) Rows(_ campaign.ID, number uint32, rows *campaign.Rows, mar
 
 func (b *benchStore) Retries(campaign.ID) ([]campaign.Entry, error) { return nil, nil }
 
+func (b *benchStore) FirstRetry(campaign.ID) (campaign.Entry, bool, error) {
+	return campaign.Entry{}, false, nil
+}
+
 func (b *benchStore) Commit(_ context.Context, entries []campaign.Entry) error {
 	b.mu <- struct{}{}
 	b.commit++

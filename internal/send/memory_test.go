@@ -230,6 +230,14 @@ func (m *memoryStore) Retries(id campaign.ID) (out []campaign.Entry, err error) 
 	return out, m.err("retries")
 }
 
+func (m *memoryStore) FirstRetry(id campaign.ID) (campaign.Entry, bool, error) {
+	list, err := m.Retries(id)
+	if len(list) == 0 {
+		return campaign.Entry{}, false, err
+	}
+	return list[0], true, err
+}
+
 func (m *memoryStore) Commit(_ context.Context, entries []campaign.Entry) error {
 	if m.slowCommit > 0 {
 		time.Sleep(m.slowCommit) // virtual time

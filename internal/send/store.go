@@ -27,6 +27,9 @@ type Store interface {
 	// Retries returns the sending's messages that wait for their next attempt, in order of time.
 	Retries(id campaign.ID) ([]campaign.Entry, error)
 
+	// FirstRetry returns the first of Retries, and false if there is none.
+	FirstRetry(id campaign.ID) (campaign.Entry, bool, error)
+
 	// Commit writes entries of any number of sendings in one transaction shared with concurrent
 	// callers. The first attempt moves a sending from scheduled to sending and sets StartedAt. An
 	// attempt (Outcome InFlight) for a sending that isn't active, or for a message that is neither

@@ -36,17 +36,11 @@ func (d *Dispatcher) Wait(id campaign.ID) (Wait, bool) {
 
 // storedWait returns what a sending waits for that this process hasn't loaded: its first retry.
 func (d *Dispatcher) storedWait(id campaign.ID) *Wait {
-	retries, err := d.store.Retries(id)
-	if err != nil || len(retries) == 0 {
+	e, found, err := d.store.FirstRetry(id)
+	if err != nil || !found {
 		return nil
 	}
-	w := &Wait{Reason: tryingAgain(describe(&Result{Code: retries[0].Code, Detail: retries[0].Detail})), Since: retries[0].At, Until: retries[0].NextAt}
-	for i := range retries {
-		if retries[i].At.Before(w.Since) {
-			w.Since = retries[i].At
-		}
-	}
-	return w
+	return &Wait{Reason: tryingAgain(describe(&Result{Code: e.Code, Detail: e.Detail})), Since: e.At, Until: e.NextAt}
 }
 
 // tryingAgain is the reason of a wait for a retry.

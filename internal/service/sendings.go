@@ -69,12 +69,11 @@ func (svc *Service) sending(s *campaign.Sending, slices []campaign.Slice, counts
 	case s.State.Final():
 		one.Percent = 100
 	default:
-		status := report.Status(s, slices, counts, now, svc.outlook(s))
+		outlook := svc.outlook(s)
+		status := report.Status(s, slices, counts, now, outlook)
 		one.Percent = one.Messages.PercentOf()
 		one.NextSliceAt, one.EstimatedEnd = status.NextSliceAt, status.EstimatedEnd
-		if s.State.Active() {
-			one.WaitsFor = svc.WaitsFor(s.ID)
-		}
+		one.WaitsFor = outlook.Waits
 		if took := now.Sub(s.StartedAt); !s.StartedAt.IsZero() && took > 0 {
 			one.Rate = float64(one.Messages.Final()) / took.Seconds()
 		}

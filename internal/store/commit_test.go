@@ -127,6 +127,9 @@ func TestRetries(t *testing.T) {
 	case !got[1].NextAt.Equal(at.Add(-time.Minute)):
 		t.Errorf("got[1].NextAt: got %v, want %v", got[1].NextAt, at.Add(-time.Minute))
 	}
+	if first, found, err := s.FirstRetry(head.ID); !found || err != nil || first.Row != 2 {
+		t.Errorf("first retry %+v, %t, %v; want that of row 2", first, found, err)
+	}
 	commit(t, s, entry(head.ID, 2, 1, campaign.InFlight, 2))
 	again := entry(head.ID, 2, 1, campaign.Retrying, 2)
 	again.NextAt = at.Add(time.Hour)
@@ -142,6 +145,9 @@ func TestRetries(t *testing.T) {
 	}
 	if got, err := s.Retries(head.ID); len(got) != 0 || err != nil {
 		t.Errorf("retries %v, %v", got, err)
+	}
+	if first, found, err := s.FirstRetry(head.ID); found || err != nil {
+		t.Errorf("first retry %+v, %v; want none", first, err)
 	}
 	// The detail of the last attempt remains readable.
 	if err := s.EachChunk(head.ID, func(_ *campaign.Rows, _ []campaign.MessageStatus, entries []campaign.Entry) error {

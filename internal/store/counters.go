@@ -101,6 +101,20 @@ func (t *tx) dropSome(bucket, prefix []byte, limit int) (n int, err error) {
 
 // Retries implements send.Store: it lists the messages that wait for their next attempt, in order of NextAt.
 func (s *Store) Retries(id campaign.ID) ([]campaign.Entry, error) {
+	return s.retries(id, math.MaxInt)
+}
+
+// FirstRetry implements send.Store.
+func (s *Store) FirstRetry(id campaign.ID) (e campaign.Entry, found bool, err error) {
+	first, err := s.retries(id, 1)
+	if len(first) > 0 {
+		e = first[0]
+	}
+	return e, len(first) > 0, err
+}
+
+// retries returns the first retries of a sending, at most limit.
+func (s *Store) retries(id campaign.ID, limit int) ([]campaign.Entry, error) {
 	n, err := number(id)
 	if err != nil {
 		return nil, err
@@ -109,7 +123,7 @@ func (s *Store) Retries(id campaign.ID) ([]campaign.Entry, error) {
 	err = s.view(func(t *tx) error {
 		prefix := key8(n)
 		c := t.bucket(bucketRetries).Cursor()
-		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix) && len(out) < limit; k, v = c.Next() {
 			r := reader{b: v}
 			e := campaign.Entry{Sending: id, Outcome: campaign.Retrying, Attempts: r.byte()}
 			e.At = time.Unix(0, int64(r.fixed64())).UTC()
