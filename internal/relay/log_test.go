@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -612,6 +613,73 @@ func TestMessageNotFoundIsTakenForAnotherPrograms(t *testing.T) {
 	if err := h.log.recognize(t.Context(), blindStream{stream}, stream.CachedInfo().State.LastSeq); !errors.Is(err, jetstream.ErrMsgNotFound) {
 		t.Errorf("recognize: %v, want %v", err, jetstream.ErrMsgNotFound)
 	}
+}
+
+// TestCopyAheadOfTheLogLeadsUnheld: the log has lost its end, and so may have lost more than the copy shows.
+func TestCopyAheadOfTheLogLeadsUnheld(t *testing.T) {
+	n := startLogServer(t, 0)
+	dir := t.TempDir()
+	copied := filepath.Join(dir, "copy.db")
+	h := lead(t, n, filepath.Join(dir, "hub.db"), LogOptions{Required: true})
+	l, end := follow(t, n, copied)
+	h.mustPut(0, 10, 100)
+	h.same(l, end, copied)
+	if err := h.end(); err != nil {
+		t.Fatal(err)
+	}
+	_ = h.store.Close()
+	stream, err := h.log.open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := stream.CachedInfo().State.LastSeq
+	for seq := last - 2; seq <= last; seq++ {
+		if err := stream.DeleteMsg(t.Context(), seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	f := openCopy(t, copied)
+	if _, err := h.log.CatchUp(t.Context(), f, true); !errors.Is(err, ErrLogLost) {
+		t.Errorf("catch up of a standby: %v, want %v", err, ErrLogLost)
+	}
+	if _, err := h.log.CatchUp(t.Context(), f, false); err != nil {
+		t.Errorf("catch up of the hub's own store: %v", err)
+	}
+	f.Close()
+
+	l, end = follow(t, n, copied)
+	until(t, "the copy says why it isn't complete", func() bool {
+		s := l.Following()
+		return s.Complete || strings.HasPrefix(s.Problem, ErrLogLost.Error())
+	})
+	if s := l.Following(); s.Complete {
+		t.Errorf("a copy ahead of the log is complete: %+v", s)
+	}
+	again := lead(t, n, h.path, LogOptions{Required: true})
+	until(t, "the new base continues the copy", func() bool { return l.Following().Complete })
+	again.mustPut(10, 20, 100)
+	again.same(l, end, copied)
+}
+
+// TestIdleHubWritesABaseAndItsStandbyIsNeverReady: the new log has no set that the copy could wait for.
+func TestIdleHubWritesABaseAndItsStandbyIsNeverReady(t *testing.T) {
+	n := startLogServer(t, 0)
+	dir := t.TempDir()
+	copied := filepath.Join(dir, "copy.db")
+	h := lead(t, n, filepath.Join(dir, "hub.db"), LogOptions{Required: true})
+	l, end := follow(t, n, copied)
+	h.mustPut(0, 10, 100)
+	h.same(l, end, copied)
+	if err := h.conn.js.DeleteStream(t.Context(), h.conn.Names.LogStream()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the hub has written a base", func() bool {
+		info, err := h.log.Newest(t.Context())
+		return err == nil && info.Base && info.lastSet == 0
+	})
+	l, _ = follow(t, n, copied)
+	until(t, "the copy is complete", func() bool { s := l.Following(); return s.Complete && s.Behind == 0 })
 }
 
 // TestHubRestartsBehindItsLog: the hub died between the append and the commit on the disk.

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"campaignd/internal/store"
@@ -15,10 +16,13 @@ import (
 // applyLate is how long a set waits for others at most.
 const applyLate = 100 * time.Millisecond
 
-// sets applies the write sets from a sequence up to another; 0: until ctx ends, or the log changes
-// so that it must be looked at again.
+// noEnd is the sequence up to which a copy that follows reads.
+const noEnd uint64 = math.MaxUint64
+
+// sets applies the write sets from a sequence up to another; noEnd: until ctx ends, or the log
+// changes so that it must be looked at again.
 func (r *logReader) sets(ctx context.Context, from, until uint64) error {
-	if until > 0 && from > until {
+	if from > until {
 		return nil
 	}
 	g := &setGroup{reader: r}
@@ -28,7 +32,7 @@ func (r *logReader) sets(ctx context.Context, from, until uint64) error {
 			g.add(m)
 			r.seen, moved = m.sequence, time.Now()
 		}
-		last := m != nil && until > 0 && m.sequence >= until
+		last := m != nil && m.sequence >= until
 		if m == nil || last || g.full() {
 			if err := g.apply(pending); err != nil {
 				return false, err
@@ -39,7 +43,7 @@ func (r *logReader) sets(ctx context.Context, from, until uint64) error {
 			err = r.check(ctx, from, until)
 			switch {
 			case err != nil:
-			case until == 0:
+			case until == noEnd:
 				err = r.lookAround(ctx, from, m == nil)
 			case time.Since(moved) > readStall:
 				err = errStalled
@@ -67,7 +71,7 @@ func (r *logReader) lookAround(ctx context.Context, from uint64, idle bool) erro
 		return nil
 	}
 	r.stalled = false
-	if at := r.f.Position(); at != info.Position && !ahead(at, info.Position) {
+	if at := r.f.Position(); at != info.Position {
 		return fmt.Errorf("%w: it is at %s, the log at %s", store.ErrGap, at, info.Position)
 	}
 	r.note(0)
@@ -129,7 +133,7 @@ func (r *logReader) check(ctx context.Context, from, until uint64) error {
 		r.created = created
 	}
 	switch state := info.State; {
-	case !created.Equal(r.created), state.LastSeq < r.seen, until > 0 && state.FirstSeq > until, r.seen == 0 && state.FirstSeq > max(from, 1):
+	case !created.Equal(r.created), state.LastSeq < r.seen, state.FirstSeq > until, r.seen == 0 && state.FirstSeq > max(from, 1):
 		return fmt.Errorf("%w: it was created anew, or cut off", store.ErrGap)
 	}
 	return nil
@@ -270,5 +274,5 @@ func (r *logReader) follow(ctx context.Context) error {
 	r.log.follow.Complete, r.log.follow.Base, r.log.follow.Problem = true, 0, ""
 	r.log.mu.Unlock()
 	r.seen = 0
-	return r.sets(ctx, from, 0)
+	return r.sets(ctx, from, noEnd)
 }

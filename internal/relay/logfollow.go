@@ -127,8 +127,9 @@ func (l *Log) lastOf(ctx context.Context, stream jetstream.Stream, kind byte) (*
 
 // CatchUp applies to f what the log holds beyond its position, to the end and no further, and returns
 // what it saw of the log, for Fence. With bases a copy that the sets don't continue is replaced by the
-// log's base; else the error is store.ErrGap. A copy that has more than the log is left as it is.
-// ErrLogLost says that there is no log, or that it can't complete the copy.
+// log's base; else the error is store.ErrGap. Without bases a store that has more than the log is left
+// as it is: it is the hub's own. ErrLogLost says that there is no log, that it can't complete the
+// copy, or that it has less than a copy by bases: then its end is lost, and more than the copy has may be.
 func (l *Log) CatchUp(ctx context.Context, f *store.Follower, bases bool) (info LogInfo, err error) {
 	info, err = l.Newest(ctx)
 	if err != nil {
@@ -137,7 +138,7 @@ func (l *Log) CatchUp(ctx context.Context, f *store.Follower, bases bool) (info 
 	if !info.Exists || info.Position == (store.Position{}) {
 		return info, ErrLogLost
 	}
-	if at := f.Position(); at == info.Position || ahead(at, info.Position) {
+	if at := f.Position(); at == info.Position || !bases && at.Epoch == info.Position.Epoch && ahead(at, info.Position) {
 		return info, nil
 	}
 	r := &logReader{log: l, f: f, note: func(uint64) {}, created: info.Created}
@@ -156,9 +157,9 @@ func (l *Log) CatchUp(ctx context.Context, f *store.Follower, bases bool) (info 
 	return info, err
 }
 
-// ahead reports whether a store at one position has more than the log, by the same hub.
+// ahead reports whether a store at one position has more than the log, by the same hub or a later one.
 func ahead(at, log store.Position) bool {
-	return at.Tag == log.Tag && at.Epoch == log.Epoch && at.Commit > log.Commit
+	return at.Tag == log.Tag && (at.Epoch > log.Epoch || at.Epoch == log.Epoch && at.Commit > log.Commit)
 }
 
 // logReader reads the log into a copy.
@@ -180,11 +181,17 @@ type baseID struct {
 	number uint64
 }
 
-// continueTo applies the sets that continue the copy, up to info's last. It returns store.ErrGap when they don't.
+// continueTo applies the sets that continue the copy, up to info's last. It returns store.ErrGap
+// when they don't, and ErrLogLost when the copy has more.
 func (r *logReader) continueTo(ctx context.Context, info LogInfo) error {
 	at := r.f.Position()
-	if at == (store.Position{}) {
+	switch {
+	case at == store.Position{}:
 		return store.ErrGap
+	case at == info.Position:
+		return nil
+	case ahead(at, info.Position):
+		return fmt.Errorf("%w: it ends at %s, before the copy at %s", ErrLogLost, info.Position, at)
 	}
 	from, err := r.search(ctx, info, at.Commit)
 	if err != nil {
@@ -193,7 +200,7 @@ func (r *logReader) continueTo(ctx context.Context, info LogInfo) error {
 	if err := r.sets(ctx, from, info.lastSet); err != nil {
 		return err
 	}
-	if at := r.f.Position(); at != info.Position && !ahead(at, info.Position) {
+	if at := r.f.Position(); at != info.Position {
 		return fmt.Errorf("%w: it is at %s, the log at %s", store.ErrGap, at, info.Position)
 	}
 	return nil
