@@ -12,18 +12,11 @@ import (
 )
 
 // hold ends when ctx does, or with an error when another process leads. Until late ends it watches
-// the standby. What still waits for NATS stopTimeout after ctx's end is given up.
+// the standby.
 func (p *place) hold(ctx, late context.Context, stopTimeout time.Duration) error {
 	go p.watchStandby(late)
-	context.AfterFunc(ctx, func() {
-		timer := time.NewTimer(stopTimeout)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			p.log.Close()
-		case <-late.Done():
-		}
-	})
+	p.closeLog(ctx, late, stopTimeout)
+	p.opened()
 	select {
 	case <-ctx.Done():
 		return nil
@@ -32,6 +25,19 @@ func (p *place) hold(ctx, late context.Context, stopTimeout time.Duration) error
 	case <-p.log.Deposed():
 		return p.log.Err()
 	}
+}
+
+// closeLog gives up what still waits for NATS stopTimeout after ctx's end, unless until ends before.
+func (p *place) closeLog(ctx, until context.Context, stopTimeout time.Duration) {
+	context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(stopTimeout)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			p.log.Close()
+		case <-until.Done():
+		}
+	})
 }
 
 // alive returns nil unless a part of the daemon hangs. A channel that waits for a commit that waits

@@ -58,6 +58,7 @@ type place struct {
 	started time.Time
 	changed chan struct{}  // closed when the lease to lead is lost
 	parts   sync.WaitGroup // of the leadership
+	opened  func()         // ends what is needed until the daemon works: hold calls it
 
 	mu      sync.Mutex // guards the fields below
 	role    string
@@ -122,6 +123,10 @@ func (p *place) run(ctx context.Context) error {
 		p.parts.Wait()
 		p.release(p.follow, p.lead)
 	}()
+	opening, opened := context.WithCancel(leading)
+	p.opened = opened
+	p.closeLog(ctx, opening, p.o.Config.StopTimeout)
+	p.parts.Go(func() { p.notify(opening) })
 	st, err := p.wait(ctx, leading)
 	if err != nil {
 		if ctx.Err() != nil && !errors.Is(err, ErrRefused) {
@@ -203,7 +208,6 @@ func (p *place) wait(ctx, leading context.Context) (st *store.Store, err error) 
 				StateToken: filepath.Join(c.StateDir, tokenName), MetricsToken: c.MetricsToken, TrustedProxies: proxies(c.TrustedProxies), Getenv: p.o.Getenv, Log: p.o.Log}, p)
 		})
 	}
-	group.Go(func() error { p.notify(waiting); return nil })
 	group.Go(func() (err error) {
 		defer end()
 		if p.o.Standby {
@@ -274,7 +278,7 @@ func (p *place) bars() string {
 	return ""
 }
 
-// notify keeps the service manager informed while this process waits to lead. A standby is ready
+// notify keeps the service manager informed until the daemon works. A standby is ready
 // when it waits; a hub isn't, but mustn't be taken for one that hangs.
 func (p *place) notify(ctx context.Context) {
 	limit := watchdogTime(p.o.Getenv)
@@ -318,6 +322,8 @@ func (p *place) line() string {
 		return "follows " + r.Hub + ", ready to take over"
 	case p.role == api.RoleStandby:
 		return "follows " + r.Hub + ", fetching its store"
+	case p.role == api.RoleHub:
+		return "leads, and finishes what the last run left"
 	}
 	return "waits to lead"
 }

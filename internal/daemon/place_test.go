@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -225,6 +226,31 @@ func TestALogWithoutABaseRefusesNobody(t *testing.T) {
 	copiedLog.await(t, "msg=leads")
 	if err := stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAHubThatWaitsForNATSAtItsStartCanBeStopped(t *testing.T) {
+	t.Parallel()
+	w := newStandbyWorld(t)
+	o, _ := w.machine("one", "t", false)
+	port := w.server.Addr().(*net.TCPAddr).Port
+	opened, gone, opens := o.Drivers, make(chan struct{}), 0
+	o.Drivers = func(c *config.Config, getenv func(string) string) (Drivers, error) {
+		if opens++; opens == 2 { // the store is open, and its first commits follow
+			w.server.Shutdown()
+			close(gone)
+		}
+		return opened(c, getenv)
+	}
+	stop := w.run(o)
+	<-gone
+	ended := make(chan error, 1)
+	go func() { ended <- stop() }()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		w.startServer(port) // so that it ends
+		t.Error("the hub doesn't end while it waits for NATS")
 	}
 }
 
