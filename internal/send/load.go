@@ -124,9 +124,9 @@ func (d *Dispatcher) prepare(r *run) error {
 		for _, cur := range feeds {
 			cur.queue.add(b) // the row's channel is known when it is read; other cursors skip it
 		}
-		if len(feeds) == 1 {
-			feeds[0].noteFailure(describe(&Result{Code: e.Code, Detail: e.Detail}), e.At)
-		}
+	}
+	if len(feeds) == 1 && len(retries) > 0 {
+		feeds[0].noteRetries(retries)
 	}
 	d.mu.Lock()
 	delete(d.loadFailures, r.id)

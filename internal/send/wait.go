@@ -2,6 +2,7 @@ package send
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"campaignd/internal/campaign"
@@ -21,11 +22,17 @@ func (d *Dispatcher) Wait(id campaign.ID) (Wait, bool) {
 	rest, known := d.deferred[id]
 	r := d.runs[id]
 	d.mu.Unlock()
-	w := rest.wait
+	var w *Wait
 	switch {
 	case r != nil:
-		w = r.wait()
-	case !known:
+		if w = r.wait(); w == nil {
+			w = d.retryWait(id, r.quietUntil())
+		}
+	case known:
+		if w = rest.wait; w == nil {
+			w = d.retryWait(id, rest.wall.Add(lookahead))
+		}
+	default:
 		w = d.storedWait(id)
 	}
 	if w == nil {
@@ -34,13 +41,26 @@ func (d *Dispatcher) Wait(id campaign.ID) (Wait, bool) {
 	return *w, true
 }
 
-// storedWait returns what a sending waits for that this process hasn't loaded: its first retry.
+// storedWait returns the wait for the first retry of a sending in the store.
 func (d *Dispatcher) storedWait(id campaign.ID) *Wait {
 	e, found, err := d.store.FirstRetry(id)
 	if err != nil || !found {
 		return nil
 	}
 	return &Wait{Reason: tryingAgain(describe(&Result{Code: e.Code, Detail: e.Detail})), Since: e.At, Until: e.NextAt}
+}
+
+// retryWait returns the stored wait of a sending that has nothing to do before at, or nil if at is past
+// or isn't the time of its first retry. Cursors of several channels don't know whose the loaded retries are.
+func (d *Dispatcher) retryWait(id campaign.ID, at time.Time) *Wait {
+	if !at.After(d.now()) {
+		return nil
+	}
+	w := d.storedWait(id)
+	if w != nil && w.Until.After(at) {
+		return nil
+	}
+	return w
 }
 
 // tryingAgain is the reason of a wait for a retry.
@@ -168,6 +188,12 @@ func (cur *sendingCursor) noteFailure(why string, at time.Time) {
 		cur.failingSince = at
 	}
 	cur.lastFailure = why
+}
+
+// noteRetries remembers the reason of the first of the loaded retries, and since when any of them fails.
+func (cur *sendingCursor) noteRetries(retries []campaign.Entry) {
+	earliest := slices.MinFunc(retries, func(a, b campaign.Entry) int { return a.At.Compare(b.At) })
+	cur.noteFailure(describe(&Result{Code: retries[0].Code, Detail: retries[0].Detail}), earliest.At)
 }
 
 // forgetFailure forgets the last failure once no message waits for a retry and reads succeed.

@@ -207,3 +207,49 @@ func TestWaitOfARetryOutlivesASuccess(t *testing.T) {
 		}
 	})
 }
+
+// After a restart the retries are read from the store, where nothing says whose channel they are.
+func TestWaitOfARetryOutlivesARestart(t *testing.T) {
+	for name, channels := range map[string][]string{"one channel": {"c"}, "two channels": {"c", "d"}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				// The first recipient fails at once, the second later, and the second is tried again first.
+				both := func(r *harness) {
+					r.ch.answer = func(_ context.Context, m *Message) Result {
+						switch {
+						case m.ContactCode == "34600000000":
+							return Result{Verdict: VerdictRecipientBusy, Detail: "greylisted", RetryAfter: 2 * time.Hour}
+						case m.Attempt > 1:
+							return Result{Verdict: VerdictSent}
+						}
+						time.Sleep(10 * time.Second)
+						return Result{Verdict: VerdictRecipientBusy, Detail: "greylisted", RetryAfter: time.Hour}
+					}
+					r.app.Channels = append(r.app.Channels, ChannelSettings{Name: "d", Channel: r.ch})
+				}
+				before := newHarness(t, both)
+				begin := before.now()
+				id := before.accept(campaign.Sending{Channels: channels}, 2)
+				time.Sleep(20 * time.Second)
+				if err := before.stop(); err != nil {
+					t.Fatal(err)
+				}
+				r := newHarness(t, both, func(r *harness) { r.store, r.opts.Store = before.store, before.store })
+				for _, at := range []time.Duration{time.Hour + 20*time.Second, time.Hour + 5*time.Minute} { // loaded, and unloaded again
+					time.Sleep(begin.Add(at).Sub(r.now()))
+					r.store.wantState(t, id, campaign.StateSending, campaign.Sent, 1)
+					w, ok := r.Wait(id)
+					if !ok || !strings.Contains(w.Reason, "trying again after: greylisted") {
+						t.Errorf("at %v: wait %+v; want the answer", at, w)
+					}
+					if since := w.Since.Sub(begin); since < 0 || since > time.Second {
+						t.Errorf("at %v: since %v after the first attempt; want at once", at, since)
+					}
+					if until := w.Until.Sub(begin); until < 2*time.Hour || until > 2*time.Hour+time.Second {
+						t.Errorf("at %v: until %v after the first attempt; want two hours", at, until)
+					}
+				}
+			})
+		})
+	}
+}
