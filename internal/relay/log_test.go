@@ -753,6 +753,40 @@ func TestLogOfALaterVersionIsTakenForGarbage(t *testing.T) {
 	}
 }
 
+// TestFailedPurgeFailsTheBase: the base is in the log, and is written once more every second.
+func TestFailedPurgeFailsTheBase(t *testing.T) {
+	n := startLogServer(t, 0)
+	c := n.connect()
+	_, err := c.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: c.Names.LogStream(), Subjects: []string{c.Names.LogAll()}, DenyPurge: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := lead(t, n, filepath.Join(t.TempDir(), "hub.db"), LogOptions{Required: true})
+	until(t, "the first base is written", func() bool { s := h.log.State(); return s.Replicated && !s.Basing })
+	h.mustPut(0, 10, 100)
+	if _, err := h.log.writeBase(t.Context(), h.store); err != nil {
+		t.Errorf("a base that can't be purged: %v", err)
+	}
+	h.log.mu.Lock()
+	defer h.log.mu.Unlock()
+	if h.log.sinceBase != 0 {
+		t.Errorf("%d bytes of sets are counted since the base, want 0", h.log.sinceBase)
+	}
+}
+
+func TestRunFailsAndCommitsWaitForEver(t *testing.T) {
+	n := startLogServer(t, 0)
+	c := n.connect()
+	l := c.NewLog(LogOptions{Required: true})
+	c.Close()
+	if err := l.Run(t.Context(), nil); err == nil {
+		t.Error("it runs without a connection")
+	}
+	if err := l.Err(); !errors.Is(err, ErrLogClosed) {
+		t.Errorf("commits: %v, want %v", err, ErrLogClosed)
+	}
+}
+
 // FuzzLogMessage: hostile bytes give an error, and what decodes encodes to the same.
 func FuzzLogMessage(f *testing.F) {
 	m := logMessage{kind: logSet, writer: writerID{1, 2}, index: 3, epoch: 4, at: store.Position{Tag: "0123abcd", Epoch: 4, Commit: 7}, part: 1, more: true, body: []byte("x")}

@@ -69,7 +69,8 @@ func (l *Log) setBasing(on bool) {
 	l.wake()
 }
 
-// writeBase writes a base, and then purges what it replaces.
+// writeBase writes a base, and then purges what it replaces. What can't be purged now is purged
+// with the next base.
 func (l *Log) writeBase(ctx context.Context, source LogSource) (at store.Position, err error) {
 	l.mu.Lock()
 	b := base{log: l, losses: l.losses, from: l.setFrom, urgent: !l.complete}
@@ -103,7 +104,10 @@ func (l *Log) writeBase(ctx context.Context, source LogSource) (at store.Positio
 	if !b.install() {
 		return b.at, errBaseStopped
 	}
-	return b.at, l.purge(ctx, b.from)
+	if err := l.purge(ctx, b.from); err != nil && ctx.Err() == nil {
+		l.log.Warn("what a base of the store replaces stays in the log until the next one", "error", err)
+	}
+	return b.at, nil
 }
 
 // base is a base being written.

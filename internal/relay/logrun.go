@@ -76,12 +76,12 @@ func wrongSequence(err error) bool {
 // one; then it returns store.ErrDeposed. Call it after Fence, and Replicate of the store after it
 // has begun. When it returns the log is closed.
 func (l *Log) Run(ctx context.Context, source LogSource) error {
+	defer l.Close()
 	acks, err := l.conn.nc.Subscribe(l.inbox+".>", l.takeAck)
 	if err != nil {
 		return fmt.Errorf("run log: %w", err)
 	}
 	defer acks.Unsubscribe() //nolint:errcheck // it ends with the connection at the latest
-	defer l.Close()
 	at, err := source.Position()
 	if err != nil {
 		return fmt.Errorf("run log: %w", err)
