@@ -152,7 +152,11 @@ func (p *place) run(ctx context.Context) error {
 		p.flush()
 	}
 	if holder := p.lead.Holder(); err != nil && (errors.Is(err, store.ErrDeposed) || errors.Is(err, relay.ErrLeaseLost)) {
-		return fmt.Errorf("%s leads now, and this process has handed nothing out since: %w", hostOf(holder), err)
+		since := ""
+		if p.required() {
+			since = ", and this process has handed nothing out since"
+		}
+		return fmt.Errorf("%s leads now%s: %w", hostOf(holder), since, err)
 	}
 	return err
 }
@@ -272,7 +276,8 @@ func (p *place) bars() string {
 		return "another machine leads"
 	default:
 	}
-	if p.required() && !p.lead.Held() {
+	// With best-effort the hub goes on without NATS.
+	if (p.required() || p.conn.Connected()) && !p.lead.Held() {
 		return "the lease can't be renewed: NATS doesn't answer, or this process was frozen"
 	}
 	return ""
