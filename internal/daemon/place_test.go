@@ -5,14 +5,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"campaignd/internal/config"
 	"campaignd/internal/relay"
@@ -251,6 +256,67 @@ func TestAHubThatWaitsForNATSAtItsStartCanBeStopped(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		w.startServer(port) // so that it ends
 		t.Error("the hub doesn't end while it waits for NATS")
+	}
+}
+
+func TestATakeoverOutlivesAnErrorOfNATS(t *testing.T) {
+	t.Parallel()
+	w := newStandbyWorld(t)
+	o, log := w.machine("one", "t", false)
+	conn := w.connect(o)
+	defer conn.Close()
+	nc, err := nats.Connect(w.server.ClientURL())
+	w.must(err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	w.must(err)
+	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "inTheWay", Subjects: []string{conn.Names.LogAll()}})
+	w.must(err)
+	stop := w.run(o)
+	log.await(t, "cannot lead yet")
+	w.must(js.DeleteStream(t.Context(), "inTheWay"))
+	log.await(t, "msg=leads")
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAFullDiskEndsATakeover(t *testing.T) {
+	if err := fmt.Errorf("apply: %w", &fs.PathError{Op: "write", Path: "p", Err: syscall.ENOSPC}); !lasts(err) {
+		t.Errorf("%v: got that it passes, want that it lasts", err)
+	}
+	if err := fmt.Errorf("read log: %w", nats.ErrTimeout); lasts(err) {
+		t.Errorf("%v: got that it lasts, want that it passes", err)
+	}
+}
+
+func TestABestEffortHubWithoutItsLeaseIsBarredWhileNATSAnswers(t *testing.T) {
+	w := newStandbyWorld(t)
+	o, _ := w.machine("one", "t", false)
+	o.Config.Standby.Replication = config.ReplicationBestEffort
+	p, err := newPlace(o)
+	w.must(err)
+	w.must(p.conn.WaitConnected(t.Context()))
+	if p.bars() == "" {
+		t.Error("connected: got that it may hand out, want that it may not")
+	}
+	p.conn.Close()
+	if why := p.bars(); why != "" {
+		t.Errorf("not connected: got %q, want that it may hand out", why)
+	}
+}
+
+func TestAStandbyThatLostItsCopyIsHeld(t *testing.T) {
+	w := newStandbyWorld(t)
+	o, _ := w.machine("one", "t", true)
+	p, err := newPlace(o)
+	w.must(err)
+	defer p.conn.Close()
+	w.must(p.conn.WaitConnected(t.Context()))
+	f, err := store.OpenFollower(filepath.Join(w.dir, "none"), store.Options{})
+	w.must(err)
+	if _, checked, err := p.tryFence(t.Context(), f, true); err != nil || checked {
+		t.Errorf("got checked %v and %v, want that it isn't checked", checked, err)
 	}
 }
 

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -230,17 +233,48 @@ func (p *place) fence(ctx context.Context, f *store.Follower, bases bool) (epoch
 			return 0, false, relay.ErrLeaseLost
 		default:
 		}
-		seen, err := p.log.CatchUp(ctx, f, bases)
-		lost := errors.Is(err, relay.ErrLogLost)
-		if err != nil && !lost {
+		epoch, checked, err := p.tryFence(ctx, f, bases)
+		switch {
+		case err == nil:
+			return epoch, checked, nil
+		case errors.Is(err, relay.ErrLogMoved):
+			continue
+		case lasts(err) || !p.lead.Held():
 			return 0, false, err
 		}
-		at := f.Position()
-		epoch, err := p.log.Fence(ctx, seen, at)
-		if !errors.Is(err, relay.ErrLogMoved) {
-			return epoch, !lost || at.Epoch == 0, err
+		p.o.Log.Warn("cannot lead yet; trying again", "err", err)
+		select {
+		case <-ctx.Done():
+			return 0, false, errors.Join(ctx.Err(), err)
+		case <-time.After(p.o.Config.Standby.Lease / 10):
 		}
 	}
+}
+
+// tryFence is one try of fence.
+func (p *place) tryFence(ctx context.Context, f *store.Follower, bases bool) (epoch uint64, checked bool, err error) {
+	seen, err := p.log.CatchUp(ctx, f, bases)
+	lost := errors.Is(err, relay.ErrLogLost)
+	if err != nil && !lost {
+		return 0, false, err
+	}
+	at := f.Position()
+	epoch, err = p.log.Fence(ctx, seen, at)
+	// With bases a copy without a position may be one that couldn't be opened.
+	return epoch, !lost || !bases && at.Epoch == 0, err
+}
+
+// lasts reports whether an error of a takeover isn't one of NATS that passes.
+func lasts(err error) bool {
+	for _, kind := range []error{store.ErrGap, store.ErrNewer, store.ErrSetVersion, store.ErrDamaged, store.ErrLocked, store.ErrMoved, store.ErrUnsynced,
+		relay.ErrLogVersion, syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	_, path := errors.AsType[*fs.PathError](err)
+	_, link := errors.AsType[*os.LinkError](err)
+	return path || link
 }
 
 // announce keeps what others see of this standby current.
