@@ -23,8 +23,9 @@ func newSendTestCmd(env *environment) *cobra.Command {
 prints the request and the reply with secrets redacted. The message is real: the contact gets it.
 
 A running daemon sends the message with its own secrets and respects opt-outs and
-daily_contacts. Without a daemon this command sends it with the secrets it can read. The
-campaign may be disabled. Exit status 1: the message was not accepted.`,
+daily_contacts, also on a channel that workers send. Without a daemon, as on a worker's
+machine, this command sends it with the secrets it can read; it needs the campaign's file
+there. The campaign may be disabled. Exit status 1: the message was not accepted.`,
 		Example: "  campaignd send-test --application 1 --channel whatsapp --campaign 7 --to +34666777888 --var name=Ann",
 		Args:    given(0, 0, "it takes flags, no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -60,7 +60,11 @@ func sendTest(ctx context.Context, c *config.Config, env config.Environment, m a
 	env.Secret, env.Tracer = mask.recording(env.Secret), seen.Tracer
 	driver, err := ch.Open(env)
 	if err != nil {
-		return api.TestResult{}, api.Invalidf("channel %q can't be used: %s", m.ChannelType, mask.apply(err.Error()))
+		hint := ""
+		if ch.Remote() {
+			hint = "; workers send this channel: run send-test on a machine that runs campaignd worker, which has its secrets"
+		}
+		return api.TestResult{}, api.Invalidf("channel %q can't be used: %s%s", m.ChannelType, mask.apply(err.Error()), hint)
 	}
 	defer driver.Close()
 	if contents[0].Item, err = uploadFiles(ctx, driver, contents[0].Item); err != nil {

@@ -212,9 +212,12 @@ func (d *daemon) memory(key string) int64 {
 	return 0
 }
 
-// cpu returns the CPU time used so far, to a hundredth of a second.
-func (d *daemon) cpu() time.Duration {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))
+// cpu returns the CPU time used so far.
+func (d *daemon) cpu() time.Duration { return cpuOf(d.cmd.Process.Pid) }
+
+// cpuOf returns the CPU time that a process has used so far, to a hundredth of a second.
+func cpuOf(pid int) time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
 	}

@@ -40,6 +40,7 @@ type bench struct {
 	plot       string        // output file of growth; "": none
 	onUnknown  string        // of whatsapp
 	figures    []figure
+	more       string // Markdown that follows the table
 }
 
 // scenario measures one aspect and adds its figures.
@@ -66,6 +67,7 @@ func scenarios() []scenario {
 		{"growth", growth},
 		{"optouts", optOuts},
 		{"upload", uploads},
+		{"cluster", cluster},
 	}
 }
 
@@ -91,9 +93,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.StringVar(&b.plot, "plot", "", "draw the growth from 10,000 rows to ten times -rows into this SVG file")
 	flags.StringVar(&b.onUnknown, "on-unknown", "hold", "of the part whatsapp; retry shows what recording further ahead would gain")
 	url := flags.String("client", "", "be the minimal client of this URL (the program starts itself so)")
+	nats := flags.Int("nats", 0, "be a NATS server on this port of loopback (the program starts itself so)")
+	folder := flags.String("store", "", "folder of the NATS server's streams")
 	connections := flags.Int("connections", 64, "of the minimal client")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *nats != 0 {
+		return serveNATS(*nats, *folder)
 	}
 	if *url != "" {
 		return post(out, *url, b.rows, *connections)
@@ -164,6 +171,7 @@ func (b *bench) print(out io.Writer) {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", f.what, f.ours, f.reference, ratio(f.ratio), f.target, verdict(f.met))
 	}
 	_ = w.Flush() // a terminal or pipe: nothing to save
+	fmt.Fprint(out, b.more)
 }
 
 func (b *bench) markdown() string {
@@ -173,7 +181,7 @@ func (b *bench) markdown() string {
 	for _, f := range b.figures {
 		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s | %s |\n", f.what, f.ours, f.reference, ratio(f.ratio), f.target, verdict(f.met))
 	}
-	return s.String()
+	return s.String() + b.more
 }
 
 // machine returns the processor's name and the machine's memory.

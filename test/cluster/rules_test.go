@@ -284,3 +284,60 @@ func checkSlots(t *testing.T, all []arrival, slot time.Duration, capacity int) {
 		}
 	}
 }
+
+// A message that kills every worker that sends it is unknown after three workers on "retry" and after one on
+// "hold". The rest is sent.
+func TestABatchThatKillsWorkersEnds(t *testing.T) {
+	rounds(t)
+	for _, c := range []struct {
+		channel string
+		most    int // workers that it kills
+	}{{viaRetry, 3}, {viaHold, 1}} {
+		t.Run(c.channel, func(t *testing.T) {
+			w := newWorld(t, 0)
+			const rows, deadly = 200, "34600000100"
+			killed := make(chan struct{}, 100)
+			got := w.record(func(a arrival) int {
+				if a.contact == deadly {
+					killed <- struct{}{}
+					time.Sleep(time.Second) // until the worker has been killed
+				}
+				return http.StatusNoContent
+			})
+			w.nats()
+			w.hub()
+			one := w.worker(1)
+			w.workersRun(1)
+			w.drop("spring", c.channel, rows)
+			ended := make(chan struct{})
+			restarted := make(chan struct{})
+			go func() { // the service manager
+				defer close(restarted)
+				for {
+					select {
+					case <-killed:
+						one.kill()
+						one = w.worker(1)
+					case <-ended:
+						return
+					}
+				}
+			}()
+			outcomes := w.outcomes("spring", 3*time.Minute)
+			close(ended)
+			<-restarted
+			kills := 0
+			for _, a := range got.all() {
+				if a.contact == deadly {
+					kills++
+				}
+			}
+			if kills > c.most {
+				t.Errorf("the message killed %d workers, want at most %d", kills, c.most)
+			}
+			if n := outcomes["unknown"]; n < 1 || n > concurrency || outcomes["sent"] != rows-n {
+				t.Errorf("outcomes are %v, want 1 to %d unknown and the rest sent", outcomes, concurrency)
+			}
+		})
+	}
+}

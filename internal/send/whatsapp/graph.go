@@ -60,6 +60,9 @@ func aboutMedia() subject     { return subject{"phone_number_id", "whatsapp_busi
 func (g *graph) call(ctx context.Context, about subject, request func() (*http.Request, error), answer any) error {
 	for again := true; ; again = false {
 		token := g.tokens.get()
+		if token == "" {
+			return errNoToken
+		}
 		err := g.try(ctx, about, request, token, answer)
 		var refused *graphError
 		if !errors.As(err, &refused) || !refused.token || !again {

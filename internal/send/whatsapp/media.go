@@ -149,6 +149,9 @@ func (c *Channel) Media(item json.RawMessage) ([]campaign.MediaFile, error) {
 		}
 		return nil
 	})
+	if err == nil && len(list) > 0 && c.tokens.get() == "" {
+		return nil, fmt.Errorf("the file %q can't be uploaded: %w", list[0].Name, errNoToken)
+	}
 	return list, err
 }
 

@@ -280,3 +280,24 @@ func TestLostUploadCostsNoMessage(t *testing.T) {
 		t.Errorf("result %+v; want permanent", res)
 	}
 }
+
+// A hub whose workers send uploads the files itself: without the token it could promise nothing.
+func TestFileNeedsTheTokenOnTheHub(t *testing.T) {
+	files := newCampaignFiles(t)
+	files.write("spring.jpg", jpegImage(t, 1))
+	token := ""
+	f := newFake(t, graphfake.Options{})
+	c := driver(t, f.url, func(o *Options) {
+		o.Files, o.Token, o.ReadToken = files, "", func() (string, error) { return token, nil }
+	})
+	if _, err := c.Media(json.RawMessage(`{"body": "Hello"}`)); err != nil {
+		t.Errorf("an item without files: %v", err)
+	}
+	if _, err := c.Media(json.RawMessage(headerItem)); !errors.Is(err, errNoToken) {
+		t.Errorf("without the token the error is %v, want errNoToken", err)
+	}
+	token = "t"
+	if list, err := c.Media(json.RawMessage(headerItem)); err != nil || len(list) != 1 {
+		t.Errorf("with the token: got %v, %v, want one file", list, err)
+	}
+}

@@ -16,6 +16,9 @@ type tokens struct {
 	stale   bool // Meta refused current: it is read again before it is used again
 }
 
+// errNoToken is returned when only the workers have the token.
+var errNoToken = errors.New("this machine can't read token_file: the daemon needs the token too for files and templates, although workers send")
+
 // checkToken returns an error for a token that is invalid in a header (RFC 6750, 2.1). The error doesn't
 // contain it.
 func checkToken(token string) error {
@@ -32,7 +35,7 @@ func checkToken(token string) error {
 func (t *tokens) get() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.stale {
+	if t.stale || t.current == "" {
 		_, _ = t.renew() // after an error the old token is tried again
 	}
 	return t.current

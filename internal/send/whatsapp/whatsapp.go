@@ -44,7 +44,7 @@ type Options struct {
 	BaseURL       string // "": DefaultBaseURL
 	Version       string // such as v23.0; "": DefaultVersion
 	PhoneNumberID string // the id of the sending number, digits; required
-	Token         string // the access token; required
+	Token         string // the access token; "" on a hub whose workers alone have it, with ReadToken
 
 	// ReadToken reads the token again. It is called when Meta refuses the one in use, so
 	// that a replaced token is used without a reload; nil: it never changes.
@@ -120,8 +120,10 @@ func New(o Options) (*Channel, error) {
 	case strings.ContainsAny(o.Version, "/?# ") || !strings.HasPrefix(o.Version, "v"):
 		return nil, fmt.Errorf("found %q where version must be one such as v23.0", o.Version)
 	}
-	if err := checkToken(o.Token); err != nil {
-		return nil, err
+	if o.Token != "" || o.ReadToken == nil { // else only the workers may have it
+		if err := checkToken(o.Token); err != nil {
+			return nil, err
+		}
 	}
 	if o.Timeout <= 0 {
 		o.Timeout = defaultTimeout
