@@ -10,7 +10,7 @@ import (
 	"campaignd/internal/daemon"
 )
 
-// handoverLimit is how long handover waits for the standby to lead.
+// A standby leads within seconds. After this time handover gives up waiting and says so.
 const handoverLimit = time.Minute
 
 func newHandoverCmd(env *environment) *cobra.Command {

@@ -26,7 +26,7 @@ type Filter struct {
 	Limit       int       // 0: no limit
 }
 
-// Drop is what everybody is told about a drop. It is also the member data of a request to notify_url.
+// Drop has the fields that lists, details and notices share. It is also the member data of a request to notify_url.
 type Drop struct {
 	ID            campaign.ID        `json:"id"`
 	Name          string             `json:"name"`

@@ -30,7 +30,7 @@ type reading struct {
 	documents
 }
 
-// readFrom is what documents were read from. Unpacking a zip changes it.
+// readFrom tells whether documents must be read again: unpacking a zip changes it.
 type readFrom struct {
 	csv             string // name of the CSV
 	layout, sidecar Part

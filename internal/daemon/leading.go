@@ -56,7 +56,7 @@ func (d *Daemon) alive(ctx context.Context) error {
 	return err
 }
 
-// silentFor is how long NATS may be silent before a change is refused instead of waiting.
+// A short silence of NATS lets a change wait; after this time it is refused with the reason.
 const silentFor = 2 * time.Second
 
 // unrecorded returns control's Bars: why a commit would wait.

@@ -31,7 +31,7 @@ func nameOf(inbox, name string) dropName {
 	return dropName{filepath.Clean(inbox), norm.NFC.String(name)}
 }
 
-// namedDrop is what is known about one name of an inbox.
+// namedDrop outlives single drops: several may have had one name of an inbox.
 type namedDrop struct {
 	wait       *wait           // nil if nothing of that name waits
 	controls   []watch.Control // to be obeyed when a drop of that name is accepted
@@ -39,7 +39,7 @@ type namedDrop struct {
 	claims     int             // of these, how many are not decided
 }
 
-// takenDrop is what is known about one drop that has an id.
+// takenDrop is kept from the moment a drop has an id until it is filed.
 type takenDrop struct {
 	name    dropName
 	load    load              // counted in its inbox until it is filed
