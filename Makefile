@@ -50,7 +50,6 @@ test: ## run all tests, four packages at a time, since the longest ones mostly w
 	$(GO) test -p 4 ./...
 
 test-crash: ## run the full crash suite: kills, faults and, as root, power cuts (about ten minutes)
-	$(GO) vet -tags failpoints ./...
 	$(GO) test -count=1 -tags failpoints ./internal/failpoint
 	CAMPAIGND_CRASH=full $(GO) test -count=1 -timeout 40m -parallel 12 -v ./test/crash
 
@@ -79,8 +78,9 @@ fuzz: ## run every fuzz target for FUZZTIME (1s)
 fmt:
 	@out=$$(gofmt -l cmd internal test); test -z "$$out" || { echo "not formatted: $$out"; exit 1; }
 
-vet:
+vet: # also what only a suite of its own builds
 	$(GO) vet ./...
+	$(GO) vet -tags browser,e2e,failpoints,unrecorded ./...
 
 lint: ## run staticcheck
 	$(TOOL) staticcheck ./...

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"campaignd/internal/display"
+	"campaignd/test/programs"
 )
 
 // hostileCounts says how much one partner puts into an inbox.

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"campaignd/test/programs"
 )
 
 // world is a machine with partners: their accounts, a real sshd with chroots, and the
