@@ -72,6 +72,15 @@ func (b *batch) reset() {
 	b.content, b.text, b.ends = b.content[:0], b.text[:0], b.ends[:0]
 }
 
+// returnAll gives every message without a result the one of a message that was not sent.
+func (b *batch) returnAll() {
+	for i := range b.results {
+		if b.results[i].Verdict == 0 {
+			b.results[i].Verdict = verdictReturned
+		}
+	}
+}
+
 // fits reports whether a message due at hold (0: at once) may go with the others.
 func (b *batch) fits(hold int64) bool {
 	if hold == 0 || b.due == 0 {
@@ -165,7 +174,7 @@ func (cs *channelSender) free(ch *chunk) {
 		ch.dropped = true
 		return
 	}
-	cs.d.chunks.Put(ch)
+	cs.chunks.Put(ch)
 }
 
 // releaseChunks releases the chunks that the group needed.
@@ -174,7 +183,7 @@ func (cs *channelSender) releaseChunks() {
 		ch.needed = false
 		if ch.dropped {
 			ch.dropped = false
-			cs.d.chunks.Put(ch)
+			cs.chunks.Put(ch)
 		}
 	}
 	clear(cs.group.chunks)

@@ -139,14 +139,15 @@ func BenchmarkDispatchNull(b *testing.B) {
 func BenchmarkHandOver(b *testing.B) {
 	open := windows(b, "* * * * *")
 	cs := newChannelSender(New(Options{Store: newBenchStore(1)}), 1, "c")
-	cs.rules.Store(&rules{window: &sendingWindow{windows: open}, grid: &plan.Grid{Slot: time.Minute, Capacity: math.MaxUint32, Windows: open}, slots: &slotMeter{}})
+	gate := &cs.gate
+	gate.rules.Store(&rules{window: &sendingWindow{windows: open}, grid: &plan.Grid{Slot: time.Minute, Capacity: math.MaxUint32, Windows: open}, slots: &slotMeter{}})
 	it := item{cursor: &sendingCursor{run: newRun(b.Context(), "x")}, sliced: true, slotEnd: math.MaxInt64}
 	var m Message
 	for b.Loop() {
-		cs.gate.RLock()
-		h := cs.beginHandOver()
-		v := cs.check(&it, &m, &h)
-		cs.gate.RUnlock()
+		gate.enter()
+		h := gate.begin()
+		v := gate.check(&it, &m, &h)
+		gate.leave()
 		if v != 0 {
 			b.Fatal("the message may not go")
 		}

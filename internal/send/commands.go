@@ -118,7 +118,7 @@ func (d *Dispatcher) Resume(_ context.Context, id campaign.ID) (campaign.State, 
 	d.mu.Unlock()
 	for _, cs := range lanes {
 		if cs.breaker.release(time.Now()) {
-			cs.nudge()
+			cs.updates.nudge()
 		}
 	}
 	return state, nil

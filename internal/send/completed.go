@@ -12,7 +12,7 @@ type completedQueue struct {
 }
 
 // add appends a batch and reports whether to wake the sender. It never blocks: the number of
-// messages is limited by unrecordedLimit.
+// messages is limited by limits.unrecorded.
 func (q *completedQueue) add(p *batch) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

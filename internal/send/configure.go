@@ -37,7 +37,7 @@ func (d *Dispatcher) Configure(applications []Application) {
 	}
 	for _, cs := range old {
 		if d.running {
-			cs.stopWhenIdle()
+			cs.updates.stopWhenIdle()
 		} else if cs.configured != nil {
 			cs.configured.release()
 		}
@@ -47,7 +47,7 @@ func (d *Dispatcher) Configure(applications []Application) {
 		r.halt()
 	}
 	for _, cs := range d.senders {
-		cs.nudge()
+		cs.updates.nudge()
 	}
 	for id := range d.misconfigured {
 		d.held[id] = time.Time{}
@@ -65,14 +65,14 @@ func (d *Dispatcher) applySettings(cs *channelSender, a *Application, set Channe
 	set.RefusalsInARow = cmp.Or(max(set.RefusalsInARow, 0), 20)
 	set.OnUnknown = cmp.Or(set.OnUnknown, HoldUnknown)
 	cs.settings.Store(&set)
-	cs.limit.Store(int64(set.Concurrency))
+	cs.limits.concurrency.Store(int64(set.Concurrency))
 	cs.limiter.configure(set.Rate)
 	s := changedSettings{app: pacing{burst: a.Burst, grid: a.Grid}, rules: &rules{window: &sendingWindow{windows: a.Windows}, grid: a.Grid, slots: d.slotMeter(a.ID)}}
 	if cs.configured == nil || cs.configured.Channel != set.Channel {
 		s.driver = newDriver(set.Channel, d.closeDriver)
 		cs.configured = s.driver
 	}
-	cs.changeSettings(s)
+	cs.updates.changeSettings(s)
 }
 
 // slotMeter returns the application's slot meter, which outlives reloads. d.mu is held.

@@ -232,15 +232,15 @@ func (cur *sendingCursor) chunk(cs *channelSender, number uint32, budget *int) (
 		cs.free(cur.chunks[oldest])
 		cur.chunks = append(cur.chunks[:oldest], cur.chunks[oldest+1:]...)
 	}
-	ch := cs.d.chunks.Get().(*chunk)
+	ch := cs.chunks.Get().(*chunk)
 	ch.number = number
 	var err error
-	if ch.statuses, err = cs.d.store.Rows(cur.run.id, number, &ch.rows, ch.statuses[:0]); err != nil {
-		cs.d.chunks.Put(ch)
+	if ch.statuses, err = cs.store.Rows(cur.run.id, number, &ch.rows, ch.statuses[:0]); err != nil {
+		cs.chunks.Put(ch)
 		return nil, fmt.Errorf("read rows of sending %s: %w", cur.run.id, err)
 	}
 	if len(ch.statuses) < ch.rows.Len()*cur.run.s.Messages {
-		cs.d.chunks.Put(ch)
+		cs.chunks.Put(ch)
 		return nil, fmt.Errorf("read rows of sending %s: chunk %d has %d marks for %d rows", cur.run.id, number, len(ch.statuses), ch.rows.Len())
 	}
 	// The store doesn't know yet what was picked since the last commit.
@@ -285,11 +285,11 @@ func (cur *sendingCursor) dropChunks(cs *channelSender) {
 // sender continue.
 func (cur *sendingCursor) readFailed(cs *channelSender, err error) {
 	if cur.readFailures == 0 {
-		cs.d.log.Error("cannot read what is to be sent; trying again", "sending", string(cur.run.id), "error", err)
+		cs.log.Error("cannot read what is to be sent; trying again", "sending", string(cur.run.id), "error", err)
 	}
 	cur.backingOff = true
 	if cur.failingSince.IsZero() {
-		cur.failingSince = cs.d.now()
+		cur.failingSince = cs.now()
 	}
 	cur.retryReadAt = time.Now().Add(min(time.Second<<min(cur.readFailures, 10), time.Minute))
 	cur.readFailures++

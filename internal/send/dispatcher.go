@@ -4,14 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"campaignd/internal/campaign"
-	"campaignd/internal/safeio"
 )
 
 // channelKey identifies a channel of an application.
@@ -24,39 +21,20 @@ type channelKey struct {
 // lookahead and loads it; a channelSender for each channel of an application sends it. A
 // Dispatcher is safe for concurrent use.
 type Dispatcher struct {
-	store       Store
-	log         *slog.Logger
-	clock       func() time.Time
-	onChange    func(campaign.ID)
-	optedOut    func(int64, string, *Message) error
-	observer    Observer
-	bars        func() string // see Options
+	*environment
 	stopTimeout time.Duration
-	retryHold   time.Duration
-
-	batches, chunks sync.Pool
-	kicks           chan struct{}
-	pings           chan chan struct{} // see Alive
-	stopping        atomic.Bool        // nothing new goes out
-	storeDown       atomic.Bool        // storeFailed was logged
-	resultsLost     atomic.Bool        // results could not be recorded
-
-	sendCtx      context.Context // for drivers; ends StopTimeout after Run's
-	abort        context.CancelFunc
-	retryCtx     context.Context // ends when nothing is retried any more
-	stopRetrying context.CancelFunc
-	loops        sync.WaitGroup // channel senders
-	workers      sync.WaitGroup
-	orphans      orphans
-	tasks        tasks // short work on one sending: load, replan, conclude, hold
+	kicks       chan struct{}
+	pings       chan chan struct{} // see Alive
+	loops       sync.WaitGroup     // channel senders
+	orphans     orphans
+	tasks       tasks // short work on one sending: load, replan, conclude, hold
 
 	mu            sync.Mutex // guards what follows; never held during a call of Store
 	running       bool
 	runCtx        context.Context // Run's, for channels that a reload brings
 	apps          map[int64]*Application
 	senders       map[channelKey]*channelSender
-	slotMeters    map[int64]*slotMeter           // by application
-	lastFailures  map[campaign.ID]MessageFailure // of sendings that haven't ended
+	slotMeters    map[int64]*slotMeter // by application
 	runs          map[campaign.ID]*run
 	deferred      map[campaign.ID]deferral  // not loaded before
 	held          map[campaign.ID]time.Time // held by an answer: tried again then
@@ -75,37 +53,11 @@ type deferral struct {
 
 // New makes a Dispatcher. It starts nothing and does no I/O.
 func New(opts Options) *Dispatcher {
-	d := &Dispatcher{
-		store: opts.Store, log: opts.Log, clock: opts.Now, onChange: opts.OnChange, optedOut: opts.OptedOut,
-		observer: opts.Observer, bars: opts.Bars, stopTimeout: cmp.Or(opts.StopTimeout, 10*time.Second), retryHold: cmp.Or(opts.RetryHold, 5*time.Minute),
-		kicks: make(chan struct{}, 1), pings: make(chan chan struct{}), apps: map[int64]*Application{}, senders: map[channelKey]*channelSender{}, slotMeters: map[int64]*slotMeter{}, lastFailures: map[campaign.ID]MessageFailure{},
+	return &Dispatcher{
+		environment: newEnvironment(opts), stopTimeout: cmp.Or(opts.StopTimeout, 10*time.Second),
+		kicks: make(chan struct{}, 1), pings: make(chan chan struct{}), apps: map[int64]*Application{}, senders: map[channelKey]*channelSender{}, slotMeters: map[int64]*slotMeter{},
 		runs: map[campaign.ID]*run{}, deferred: map[campaign.ID]deferral{}, held: map[campaign.ID]time.Time{},
 		misconfigured: map[campaign.ID]bool{}, probes: map[campaign.ID]bool{}, loadFailures: map[campaign.ID]int{}, unprepared: map[campaign.ID]time.Time{},
-	}
-	if d.log == nil {
-		d.log = slog.New(slog.DiscardHandler)
-	}
-	if d.clock == nil {
-		d.clock = time.Now
-	}
-	if d.bars == nil {
-		d.bars = func() string { return "" }
-	}
-	d.batches.New = func() any { return new(batch) }
-	d.chunks.New = func() any { return new(chunk) }
-	d.sendCtx, d.abort = context.WithCancel(context.Background())
-	d.retryCtx, d.stopRetrying = context.WithCancel(context.Background())
-	return d
-}
-
-// now returns the wall clock in UTC without the monotonic reading, because it is compared with
-// times of day.
-func (d *Dispatcher) now() time.Time { return d.clock().Round(0).UTC() }
-
-// changed reports that a sending's state or slices have changed.
-func (d *Dispatcher) changed(id campaign.ID) {
-	if d.onChange != nil {
-		d.onChange(id)
 	}
 }
 
@@ -129,7 +81,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	d.mu.Lock()
 	d.running = false
 	for _, cs := range d.senders {
-		cs.withdrawHalted()
+		cs.deliverer.withdrawHalted()
 	}
 	d.mu.Unlock()
 	d.nudge()
@@ -177,7 +129,7 @@ func (d *Dispatcher) nudge() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, cs := range d.senders {
-		cs.nudge()
+		cs.updates.nudge()
 	}
 }
 
@@ -191,40 +143,6 @@ func (d *Dispatcher) Kick() {
 	select {
 	case d.kicks <- struct{}{}:
 	default:
-	}
-}
-
-// persist repeats fn until it succeeds. It returns false if Run gives up first.
-func (d *Dispatcher) persist(what string, fn func() error) bool {
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		err := fn()
-		if err == nil {
-			d.storeRecovered()
-			return true
-		}
-		d.storeFailed(what, err)
-		timer := time.NewTimer(wait)
-		select {
-		case <-d.retryCtx.Done():
-			timer.Stop()
-			d.resultsLost.Store(true)
-			return false
-		case <-timer.C:
-		}
-	}
-}
-
-// storeFailed logs once that the store can't be written.
-func (d *Dispatcher) storeFailed(what string, err error) {
-	if d.storeDown.CompareAndSwap(false, true) {
-		d.log.Error("the store can't be written: nothing is sent until it can", "doing", what, "error", err, "todo", safeio.Advice(err))
-	}
-}
-
-// storeRecovered logs that the store can be written again, if storeFailed was logged.
-func (d *Dispatcher) storeRecovered() {
-	if d.storeDown.Load() && d.storeDown.CompareAndSwap(true, false) {
-		d.log.Info("the store can be written again: sending continues")
 	}
 }
 

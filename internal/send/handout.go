@@ -19,7 +19,7 @@ type HandOut struct {
 	// or if what was claimed stays in flight at a stop. Publish may set it.
 	Recorded func()
 
-	cs     *channelSender
+	from   *deliverer
 	b      *batch
 	index  []int         // of each message in the batch's items
 	halted chan struct{} // closed when nothing more of it may go
@@ -35,8 +35,8 @@ type HandOut struct {
 	claimed time.Time // wall clock, for the slot
 }
 
-func (cs *channelSender) newHandOut(b *batch) *HandOut {
-	h := &HandOut{Number: b.number, Part: b.part, cs: cs, b: b, halted: make(chan struct{}), event: make(chan struct{}, 1)}
+func newHandOut(from *deliverer, b *batch) *HandOut {
+	h := &HandOut{Number: b.number, Part: b.part, from: from, b: b, halted: make(chan struct{}), event: make(chan struct{}, 1)}
 	for i := range b.items {
 		if b.results[i].Verdict == 0 {
 			h.Messages = append(h.Messages, &b.msgs[i])
@@ -53,21 +53,21 @@ func (cs *channelSender) newHandOut(b *batch) *HandOut {
 //
 // It may take up to half a second, to keep the channel's rate.
 func (h *HandOut) Claim() []bool {
-	cs, allowed := h.cs, make([]bool, len(h.Messages))
-	wait, ok := cs.limiter.claim(time.Now(), len(h.Messages))
+	d, allowed := h.from, make([]bool, len(h.Messages))
+	wait, ok := d.limiter.claim(time.Now(), len(h.Messages))
 	if !ok {
 		h.Refuse()
 		return allowed
 	}
 	time.Sleep(wait)
-	cs.gate.RLock()
-	defer cs.gate.RUnlock()
+	d.gate.enter()
+	defer d.gate.leave()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.over || h.claims > 0 && cs.settings.Load().OnUnknown != RetryUnknown {
+	if h.over || h.claims > 0 && d.settings.Load().OnUnknown != RetryUnknown {
 		return allowed
 	}
-	now := cs.beginHandOver()
+	now := d.gate.begin()
 	h.rules, h.claimed = now.rules, now.now
 	granted := 0
 	for k, i := range h.index {
@@ -75,7 +75,7 @@ func (h *HandOut) Claim() []bool {
 		if res.Verdict != 0 {
 			continue
 		}
-		if v := cs.check(it, &h.b.msgs[i], &now); v != 0 {
+		if v := d.gate.check(it, &h.b.msgs[i], &now); v != 0 {
 			// Whoever claimed it before may have sent it.
 			*res = Result{Verdict: v, MaybeDelivered: it.claimed}
 			if it.claimed {
@@ -165,45 +165,6 @@ func (h *HandOut) wake() {
 	}
 }
 
-// handOut offers a batch to the workers and waits until every message of it has a result.
-func (cs *channelSender) handOut(b *batch) {
-	rules, admits := b.driver.remote.Rules().(Admitter)
-	if admits {
-		b.admit(rules)
-	}
-	h := cs.newHandOut(b)
-	if len(h.Messages) == 0 {
-		cs.react(b)
-		return
-	}
-	remote := b.driver.remote
-	cs.trackHandOut(h)
-	cs.gate.RLock()
-	now := cs.beginHandOver()
-	cs.gate.RUnlock()
-	if !now.closed && h.mayGo() {
-		err := remote.Publish(cs.d.sendCtx, h)
-		h.wait(cs.d.sendCtx, remote, err == nil)
-		remote.Withdraw(h)
-	}
-	cs.untrackHandOut(h)
-	b.recorded = h.Recorded
-	if h.end(cs.d.sendCtx.Err() != nil) {
-		b.recorded = nil
-	}
-	if h.claims > 0 {
-		h.account()
-		if admits {
-			for _, i := range h.index {
-				if b.results[i].Verdict < verdictReturned {
-					rules.Answered(&b.msgs[i], &b.results[i])
-				}
-			}
-		}
-	}
-	cs.react(b)
-}
-
 // admit asks the driver's own rules about messages that may go otherwise.
 func (b *batch) admit(rules Admitter) {
 	for i := range b.results {
@@ -230,8 +191,8 @@ func (h *HandOut) account() {
 			h.rules.slots.giveBack(h.rules.grid, h.claimed)
 		}
 	}
-	if cs := h.cs; cs.d.observer != nil {
-		cs.d.observer.Attempted(cs.id, cs.name, granted, h.late, time.Since(h.began))
+	if d := h.from; d.observer != nil {
+		d.observer.Attempted(d.application, d.name, granted, h.late, time.Since(h.began))
 	}
 }
 
@@ -263,7 +224,7 @@ func (h *HandOut) wait(ctx context.Context, remote Remote, offered bool) {
 				h.Alive()
 				began = time.Now()
 			}
-			left = h.cs.answerWait() - time.Since(began)
+			left = h.from.answerWait() - time.Since(began)
 		} else if offered && h.decided() {
 			return
 		}
@@ -327,45 +288,9 @@ func (h *HandOut) end(stopped bool) (left bool) {
 	return left
 }
 
-func (cs *channelSender) answerWait() time.Duration {
-	if wait := cs.settings.Load().AnswerWait; wait > 0 {
-		return wait
-	}
-	return defaultAnswerWait
-}
-
-func (cs *channelSender) trackHandOut(h *HandOut) {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	if cs.handOuts == nil {
-		cs.handOuts = map[*HandOut]struct{}{}
-	}
-	cs.handOuts[h] = struct{}{}
-}
-
-func (cs *channelSender) untrackHandOut(h *HandOut) {
-	cs.mu.Lock()
-	delete(cs.handOuts, h)
-	cs.mu.Unlock()
-}
-
-// withdrawHalted withdraws batches that no worker has claimed and of which nothing may go any
-// more, so that a pause, a cancel or a stop needn't wait for claimWait.
-func (cs *channelSender) withdrawHalted() {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	for h := range cs.handOuts {
-		if h.mayGo() {
-			continue
-		}
-		delete(cs.handOuts, h)
-		close(h.halted)
-	}
-}
-
 // mayGo reports whether a message of the batch may still go.
 func (h *HandOut) mayGo() bool {
-	if h.cs.d.stopping.Load() {
+	if h.from.stopping.Load() {
 		return false
 	}
 	for _, i := range h.index {

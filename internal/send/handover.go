@@ -2,6 +2,7 @@ package send
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"campaignd/internal/campaign"
@@ -15,12 +16,38 @@ type rules struct {
 	slots  *slotMeter
 }
 
+// handOverGate decides immediately before a hand-over what may go.
+type handOverGate struct {
+	*appChannel
+	breaker *circuitBreaker
+	rules   atomic.Pointer[rules]
+	passing sync.RWMutex // held for reading between enter and leave
+}
+
+// enter begins a passage: no message that check lets through afterwards, and no attempt that is picked,
+// escapes a barrier that begins before leave.
+func (g *handOverGate) enter() { g.passing.RLock() }
+
+func (g *handOverGate) leave() { g.passing.RUnlock() }
+
+// barrier returns when everybody has left who was inside.
+func (g *handOverGate) barrier() {
+	g.passing.Lock()
+	//lint:ignore SA2001 the lock itself is the point: whoever was inside has left
+	g.passing.Unlock()
+}
+
+// windowOpen reports whether the sending windows are open at now, and if not, when they open.
+func (g *handOverGate) windowOpen(now time.Time) (bool, time.Time) {
+	return g.rules.Load().window.open(now)
+}
+
 // check decides whether a message may be handed to the driver at now: 0 means yes, anything
 // else is the internal verdict it gets instead. It is the only such check, made immediately
 // before the driver is called, and every path goes through it (docs/contract.md 8): a message
 // may have waited for a worker since it was picked, while a window closed, its slot ended, or
-// somebody paused, canceled or opted out. The caller holds cs.gate for reading.
-func (cs *channelSender) check(it *item, m *Message, h *handOver) Verdict {
+// somebody paused, canceled or opted out. The caller is inside the gate.
+func (g *handOverGate) check(it *item, m *Message, h *handOver) Verdict {
 	switch {
 	case h.closed || it.cursor.run.isHalted() || it.lateFrom > h.now.UnixNano():
 		return verdictReturned
@@ -28,7 +55,7 @@ func (cs *channelSender) check(it *item, m *Message, h *handOver) Verdict {
 		return verdictReturned // its slot is over: it is planned again
 	}
 	if it.optOuts != h.optOuts {
-		switch out, err := cs.d.store.OptedOut(cs.id, cs.name, m.AppendContact(nil)); {
+		switch out, err := g.store.OptedOut(g.application, g.name, m.AppendContact(nil)); {
 		case err != nil:
 			return verdictReturned // the next pick reports the error
 		case out:
@@ -50,10 +77,10 @@ type handOver struct {
 	rules   *rules
 }
 
-func (cs *channelSender) beginHandOver() handOver {
-	h := handOver{now: cs.d.now(), optOuts: cs.d.store.OptOutVersion(), rules: cs.rules.Load()}
+func (g *handOverGate) begin() handOver {
+	h := handOver{now: g.now(), optOuts: g.store.OptOutVersion(), rules: g.rules.Load()}
 	open, _ := h.rules.window.open(h.now)
-	h.closed = !open || cs.d.bars() != "" || cs.d.stopping.Load() || cs.breaker.blocks()
+	h.closed = !open || g.bars() != "" || g.stopping.Load() || g.breaker.blocks()
 	return h
 }
 

@@ -146,7 +146,7 @@ func (d *Dispatcher) prepare(r *run) error {
 	r.senders, r.cursors = lanes, feeds
 	r.open += len(feeds)
 	for i, cur := range feeds {
-		lanes[i].addCursor(cur)
+		lanes[i].updates.addCursor(cur)
 	}
 	return nil
 }

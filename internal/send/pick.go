@@ -17,13 +17,13 @@ const (
 )
 
 // pickAll picks up to n messages into the group: those whose time has come and, if there is room,
-// those whose time comes within the lead.
-func (cs *channelSender) pickAll(n int, now time.Time) {
+// up to early ones whose time comes within the lead.
+func (cs *channelSender) pickAll(n, early int, now time.Time) {
 	cs.group.reset()
 	ahead := cs.pickUntil
 	cs.pickUntil = now.UnixNano()
 	cs.pick(n, now)
-	if n = min(n-cs.group.count, cs.prerecordLimit()); ahead > cs.pickUntil && n > 0 {
+	if n = min(n-cs.group.count, early); ahead > cs.pickUntil && n > 0 {
 		cs.pickUntil = ahead
 		cs.pick(cs.group.count+n, now)
 	}
@@ -205,7 +205,7 @@ func (cs *channelSender) take(cur *sendingCursor, ch *chunk, i uint32, number in
 	row := ch.rows.First + i
 	was := ch.statuses[int(i)*cur.run.s.Messages+number-1]
 	it := item{cursor: cur, chunk: ch, row: row, line: ch.rows.Lines[i], message: uint8(number), attempts: uint8(min(was.Attempts()+1, campaign.MaxAttempts)), before: was,
-		due: at.due, lateFrom: max(at.due, at.from), optOuts: cs.d.store.OptOutVersion()}
+		due: at.due, lateFrom: max(at.due, at.from), optOuts: cs.store.OptOutVersion()}
 	if at.slice != nil && at.slice.Sliced() {
 		it.sliced = true
 		if at.planned {
@@ -213,7 +213,7 @@ func (cs *channelSender) take(cur *sendingCursor, ch *chunk, i uint32, number in
 		}
 	}
 	cs.contact = campaign.AppendContact(cs.contact[:0], ch.rows.Contacts.At(int(i)), ch.rows.To(int(i)))
-	out, err := cs.d.store.OptedOut(cs.id, cs.name, cs.contact)
+	out, err := cs.store.OptedOut(cs.application, cs.name, cs.contact)
 	if err != nil {
 		return 0, err
 	}
@@ -232,8 +232,8 @@ func (cs *channelSender) take(cur *sendingCursor, ch *chunk, i uint32, number in
 	if it.lateFrom > now.UnixNano() {
 		hold = it.lateFrom
 	}
-	if p == nil || len(p.items) >= cs.batchSize() || !p.fits(hold) {
-		p = cs.d.batches.Get().(*batch)
+	if p == nil || len(p.items) >= cs.limits.batch || !p.fits(hold) {
+		p = cs.batches.Get().(*batch)
 		p.due, p.first = hold, hold
 		g.batches = append(g.batches, p)
 	}
@@ -256,7 +256,7 @@ func (cs *channelSender) commit(ctx context.Context) error {
 		cs.releaseResults() // refused attempts have nothing to record
 		return nil
 	}
-	now := cs.d.now()
+	now := cs.now()
 	entry := func(it *item, o campaign.Outcome, attempts uint8, handOut uint64) {
 		at := now
 		if o == campaign.InFlight && it.lateFrom > now.UnixNano() {
@@ -301,7 +301,7 @@ func (cs *channelSender) commit(ctx context.Context) error {
 				cur.run.remote.Add(int64(n))
 			}
 		})
-		cs.enqueue(p)
+		cs.attempts.add(p)
 	}
 	cs.unrecorded.Add(int64(g.count))
 	if refused != nil {
@@ -319,8 +319,7 @@ func (cs *channelSender) undo() {
 			p.items[i].cursor.picked--
 			cs.undoItem(&p.items[i])
 		}
-		p.reset()
-		cs.d.batches.Put(p)
+		cs.recycle(p)
 	}
 	for i := range cs.group.settled {
 		cs.undoItem(&cs.group.settled[i])
@@ -358,8 +357,8 @@ func (cs *channelSender) markRefused(r *campaign.Refused) {
 
 // countSettled reports to the observer the messages that got an outcome without being sent.
 func (cs *channelSender) countSettled() {
-	if n := len(cs.group.settled); n > 0 && cs.d.observer != nil {
-		cs.d.observer.Recorded(cs.id, cs.name, campaign.Suppressed, n)
+	if n := len(cs.group.settled); n > 0 && cs.observer != nil {
+		cs.observer.Recorded(cs.application, cs.name, campaign.Suppressed, n)
 	}
 }
 
@@ -368,7 +367,7 @@ func (cs *channelSender) notifyStarted() {
 	for _, p := range cs.group.batches {
 		for i := range p.items {
 			if r := p.items[i].cursor.run; !r.started.Load() && r.started.CompareAndSwap(false, true) {
-				cs.d.changed(r.id)
+				cs.changed(r.id)
 			}
 		}
 	}

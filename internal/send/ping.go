@@ -31,7 +31,7 @@ func (d *Dispatcher) Alive(ctx context.Context) error {
 	d.mu.Lock()
 	waits := make(map[channelKey]chan struct{}, len(d.senders))
 	for key, cs := range d.senders {
-		waits[key] = cs.ping()
+		waits[key] = cs.updates.ping()
 	}
 	d.mu.Unlock()
 	for key, answer := range waits {
@@ -42,34 +42,4 @@ func (d *Dispatcher) Alive(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// ping returns a channel that loop closes when it runs the next time, or at once if it has ended.
-func (cs *channelSender) ping() chan struct{} {
-	answer := make(chan struct{})
-	cs.mu.Lock()
-	if cs.ended {
-		close(answer)
-	} else {
-		cs.pings = append(cs.pings, answer)
-	}
-	cs.mu.Unlock()
-	cs.nudge()
-	return answer
-}
-
-// answerPings closes the pings that loop has seen. cs.mu is held.
-func (cs *channelSender) answerPings() {
-	for _, p := range cs.pings {
-		close(p)
-	}
-	cs.pings = nil
-}
-
-// markEnded answers pings after loop has ended.
-func (cs *channelSender) markEnded() {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	cs.ended = true
-	cs.answerPings()
 }

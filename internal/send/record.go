@@ -12,7 +12,7 @@ import (
 // they are recorded.
 func (cs *channelSender) decideResults() {
 	decided := len(cs.results)
-	cs.results = cs.completed.take(cs.results)
+	cs.results = cs.deliverer.completed.take(cs.results)
 	for _, b := range cs.results[decided:] {
 		cs.outcomes = cs.decide(b, cs.outcomes)
 	}
@@ -52,7 +52,7 @@ func (cs *channelSender) resultCount() int {
 
 // decide turns a batch's results into entries (docs/contract.md 8).
 func (cs *channelSender) decide(b *batch, entries []campaign.Entry) []campaign.Entry {
-	at := cs.d.now()
+	at := cs.now()
 	set := cs.settings.Load()
 	for i := range b.items {
 		it, res := &b.items[i], &b.results[i]
@@ -80,7 +80,7 @@ func (cs *channelSender) decide(b *batch, entries []campaign.Entry) []campaign.E
 		switch it.outcome {
 		case campaign.Retrying, campaign.Failed, campaign.Unknown:
 			if res.Detail != "" {
-				cs.d.noteFailure(e.Sending, MessageFailure{At: at, Line: it.line, Channel: cs.name, Outcome: it.outcome, Code: e.Code, Detail: e.Detail})
+				cs.failures.note(e.Sending, MessageFailure{At: at, Line: it.line, Channel: cs.name, Outcome: it.outcome, Code: e.Code, Detail: e.Detail})
 			}
 		}
 	}
@@ -133,7 +133,7 @@ func (cs *channelSender) decideOne(it *item, res *Result, set *ChannelSettings, 
 
 // count reports the recorded entries to the observer, by outcome.
 func (cs *channelSender) count(entries []campaign.Entry) {
-	if cs.d.observer == nil {
+	if cs.observer == nil {
 		return
 	}
 	var counts campaign.Counts
@@ -142,7 +142,7 @@ func (cs *channelSender) count(entries []campaign.Entry) {
 	}
 	for o, n := range counts {
 		if n > 0 {
-			cs.d.observer.Recorded(cs.id, cs.name, campaign.Outcome(o), int(n))
+			cs.observer.Recorded(cs.application, cs.name, campaign.Outcome(o), int(n))
 		}
 	}
 }

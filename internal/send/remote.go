@@ -76,36 +76,10 @@ func (w Workers) Reason() string {
 	return w.Wait
 }
 
-// followWorkers adapts the sender's limits to the channel's workers.
-func (cs *channelSender) followWorkers() {
-	if cs.driver == nil || cs.driver.remote == nil {
-		return
-	}
-	w := cs.driver.remote.Workers()
-	cs.available.Store(&w)
-	size := max(1, min(w.Batch, maxBatchMessages, cs.driver.Batch(), cs.limiter.burst()))
-	cs.maxBatch.Store(int64(size))
-	cs.limit.Store(int64(cs.remoteLimit())) // a goroutine for each batch, which may be of one message
-}
-
-// remoteLimit returns how many messages may be without a recorded result. No more than the
-// workers have places may end as unknown; where unknown messages are resent, as many more are
-// on their way.
-func (cs *channelSender) remoteLimit() int {
-	w := cs.available.Load()
-	if w == nil {
-		return 1
-	}
-	if cs.settings.Load().OnUnknown == RetryUnknown {
-		return max(1, recordedPerWorker*w.Places)
-	}
-	return max(1, w.Places)
-}
-
 // waitForWorkers reports whether nothing can be handed out, and notes why.
 func (cs *channelSender) waitForWorkers(now time.Time) bool {
-	w := cs.available.Load()
-	if w == nil || w.Reason() == "" {
+	w := cs.limits.workers
+	if cs.limits.remote == nil || w.Reason() == "" {
 		cs.waitsSince = time.Time{}
 		return false
 	}
@@ -135,8 +109,21 @@ func (cs *channelSender) workersStatus(s *ChannelStatus) {
 	}
 }
 
+// number gives a batch for workers its number. It returns the one to record with the attempts:
+// 0 where unknown messages are resent, because there an answer of an earlier batch does no harm.
+func (cs *channelSender) number(b *batch) uint64 {
+	if cs.driver.remote == nil {
+		return 0
+	}
+	b.number = cs.driver.remote.NextNumber()
+	if cs.settings.Load().OnUnknown == RetryUnknown {
+		return 0
+	}
+	return b.number
+}
+
 // split gives to each batch for workers no more than maxBatchBytes, and one message at least.
-func (cs *channelSender) split(b *batch, each func(*batch)) {
+func (d *deliverer) split(b *batch, each func(*batch)) {
 	bytes := func(i int) int {
 		m := &b.msgs[i]
 		return len(m.Content) + len(m.Key) + len(m.ContactCode) + len(m.To) + len(m.RowReference) + len(m.Reference) + messageBytes
@@ -155,17 +142,16 @@ func (cs *channelSender) split(b *batch, each func(*batch)) {
 			size += bytes(end)
 			end++
 		}
-		each(cs.part(b, first, end))
+		each(d.part(b, first, end))
 		first = end
 	}
 	b.driver.release()
-	b.reset()
-	cs.d.batches.Put(b)
+	d.recycle(b)
 }
 
 // part returns a batch with some messages of b.
-func (cs *channelSender) part(b *batch, first, end int) *batch {
-	p := cs.d.batches.Get().(*batch)
+func (d *deliverer) part(b *batch, first, end int) *batch {
+	p := d.batches.Get().(*batch)
 	p.driver, p.due, p.first, p.number, p.part = b.driver.take(), b.due, b.first, b.number, first+1
 	p.items = append(p.items, b.items[first:end]...)
 	p.msgs = append(p.msgs, b.msgs[first:end]...)
@@ -181,17 +167,4 @@ func (cs *channelSender) part(b *batch, first, end int) *batch {
 		p.msgs[i].Content = p.content[from:len(p.content):len(p.content)]
 	}
 	return p
-}
-
-// number gives a batch for workers its number. It returns the one to record with the attempts:
-// 0 where unknown messages are resent, because there an answer of an earlier batch does no harm.
-func (cs *channelSender) number(b *batch) uint64 {
-	if cs.driver.remote == nil {
-		return 0
-	}
-	b.number = cs.driver.remote.NextNumber()
-	if cs.settings.Load().OnUnknown == RetryUnknown {
-		return 0
-	}
-	return b.number
 }

@@ -98,11 +98,9 @@ func (r *run) barrier() {
 	lanes := r.senders
 	r.mu.Unlock()
 	for _, cs := range lanes {
-		cs.gate.Lock()
-		//lint:ignore SA2001 the lock itself is the point: whoever held the gate is through
-		cs.gate.Unlock()
-		cs.withdrawHalted()
-		cs.nudge()
+		cs.gate.barrier()
+		cs.deliverer.withdrawHalted()
+		cs.updates.nudge()
 	}
 }
 
@@ -141,7 +139,7 @@ func (r *run) cursorFinished() {
 	r.mu.Unlock()
 	if done {
 		for _, cs := range r.senders {
-			cs.nudge()
+			cs.updates.nudge()
 		}
 	}
 }

@@ -219,7 +219,7 @@ func (d *Dispatcher) conclude(r *run) {
 			}
 		case finish:
 			delete(d.loadFailures, r.id)
-			delete(d.lastFailures, r.id)
+			d.failures.forget(r.id)
 			delete(d.unprepared, r.id)
 		}
 		if pause > 0 {
@@ -248,6 +248,6 @@ func (r *run) nudge() {
 	lanes := r.senders
 	r.mu.Unlock()
 	for _, cs := range lanes {
-		cs.nudge()
+		cs.updates.nudge()
 	}
 }

@@ -3,20 +3,11 @@ package send
 import (
 	"context"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/plan"
-)
-
-// fewBatches and manyBatches limit the batches of a batch driver that may be recorded as attempted
-// without a recorded result. After a crash their messages are unknown, so manyBatches applies only
-// where unknown messages are resent, and never exceeds twice the concurrency.
-const (
-	fewBatches  = 4
-	manyBatches = 16
 )
 
 // minGap is the shortest time between two groups of messages that are due one by one. It lets the
@@ -34,123 +25,67 @@ type pacing struct {
 // are recorded in the same commit as the next attempts while the workers continue. Fields belong
 // to loop unless they are marked as shared.
 type channelSender struct {
+	*appChannel
 	d      *Dispatcher
-	id     int64 // application id
-	name   string
 	pacing pacing
 
-	cursors         []*sendingCursor
-	leaving         []*sendingCursor // of halted runs with messages in flight
-	turn            int              // index in cursors of the one picked from last
-	turnLeft        int              // messages left of that cursor's turn when the group was full
-	group           group
-	contact         []byte           // scratch: the contact of the message being picked
-	recordedBatches []*batch         // recorded attempts that wait for their time or a token, by time
-	results         []*batch         // results decided but not recorded
-	outcomes        []campaign.Entry // entries for results
-	window          *sendingWindow
-	driver          *driver
-	commitFailures  int       // failed commits in a row
-	commitAfter     time.Time // no commit before
-	pickedAt        time.Time // time of the last group
-	lingerSince     time.Time // since when a small group has waited for more
-	idleSince       time.Time // since when nothing was due
-	pickUntil       int64     // messages due by then may be picked: now, or a little ahead; Unix nanoseconds
-	progressed      bool      // the last pick took or skipped a message
-	wait            *Wait     // why the sender picks nothing; nil: it may
-	blocked         bool      // a rule of our own holds the channel, as last reported to the runs
-	blockedCursors  int       // cursors when it was reported
-	probing         bool      // the next group is the probe of an open breaker
-	waitsSince      time.Time // since when nothing can be handed out to workers
+	cursors        []*sendingCursor
+	leaving        []*sendingCursor // of halted runs with messages in flight
+	turn           int              // index in cursors of the one picked from last
+	turnLeft       int              // messages left of that cursor's turn when the group was full
+	group          group
+	contact        []byte // scratch: the contact of the message being picked
+	attempts       attemptQueue
+	results        []*batch         // results decided but not recorded
+	outcomes       []campaign.Entry // entries for results
+	driver         *driver
+	commitFailures int       // failed commits in a row
+	commitAfter    time.Time // no commit before
+	pickedAt       time.Time // time of the last group
+	lingerSince    time.Time // since when a small group has waited for more
+	idleSince      time.Time // since when nothing was due
+	pickUntil      int64     // messages due by then may be picked: now, or a little ahead; Unix nanoseconds
+	progressed     bool      // the last pick took or skipped a message
+	wait           *Wait     // why the sender picks nothing; nil: it may
+	blocked        bool      // a rule of our own holds the channel, as last reported to the runs
+	blockedCursors int       // cursors when it was reported
+	probing        bool      // the next group is the probe of an open breaker
+	waitsSince     time.Time // since when nothing can be handed out to workers
 
 	// Shared.
-	gate        sync.RWMutex // held for reading between the check at hand-over and the call; see run.barrier
+	updates     *updates
 	limiter     rateLimiter
 	breaker     circuitBreaker
-	workers     *workerPool
-	limit       atomic.Int64                    // concurrency
-	maxBatch    atomic.Int64                    // most messages in one call
-	settings    atomic.Pointer[ChannelSettings] // as configured
-	available   atomic.Pointer[Workers]         // of a remote channel, as last seen
-	rules       atomic.Pointer[rules]           // checked at hand-over
-	unrecorded  atomic.Int64                    // messages marked, result not recorded
-	cursorCount atomic.Int64                    // len(cursors)
-	completed   completedQueue
-	wake        chan struct{}
-	configured  *driver // the driver of the last Configure, guarded by Dispatcher.mu
-
-	mu      sync.Mutex // guards what follows
-	arrived []*sendingCursor
-	changed *changedSettings
-	retired bool            // the channel is gone from the configuration
-	pings   []chan struct{} // closed when loop runs the next time
-	ended   bool            // loop has returned
-
-	handOuts map[*HandOut]struct{} // batches that workers may claim or have claimed; nil until the first
-}
-
-// changedSettings are the settings that a reload hands to loop.
-type changedSettings struct {
-	app    pacing
-	rules  *rules
-	driver *driver
+	gate        handOverGate
+	health      channelHealth
+	limits      limits
+	deliverer   deliverer
+	unrecorded  atomic.Int64 // messages marked, result not recorded
+	cursorCount atomic.Int64 // len(cursors)
+	configured  *driver      // the driver of the last Configure, guarded by Dispatcher.mu
 }
 
 func newChannelSender(d *Dispatcher, application int64, name string) *channelSender {
-	return &channelSender{d: d, id: application, name: name, workers: newWorkerPool(), wake: make(chan struct{}, 1)}
-}
-
-// nudge makes loop look at everything again.
-func (cs *channelSender) nudge() {
-	select {
-	case cs.wake <- struct{}{}:
-	default:
-	}
-}
-
-// batchSize returns the largest number of messages in one call of the driver.
-func (cs *channelSender) batchSize() int { return int(cs.maxBatch.Load()) }
-
-// attach hands a sending's cursor to the sender.
-func (cs *channelSender) addCursor(cur *sendingCursor) {
-	cs.mu.Lock()
-	cs.arrived = append(cs.arrived, cur)
-	cs.mu.Unlock()
-	cs.nudge()
-}
-
-// changeSettings replaces the settings from the next group on.
-func (cs *channelSender) changeSettings(s changedSettings) {
-	cs.mu.Lock()
-	if before := cs.changed; before != nil && before.driver != nil {
-		if s.driver == nil {
-			s.driver = before.driver
-		} else {
-			before.driver.release()
-		}
-	}
-	cs.changed = &s
-	cs.mu.Unlock()
-	cs.nudge()
-}
-
-// stopWhenIdle ends the sender once it has nothing left to do.
-func (cs *channelSender) stopWhenIdle() {
-	cs.mu.Lock()
-	cs.retired = true
-	cs.mu.Unlock()
-	cs.nudge()
+	cs := &channelSender{appChannel: &appChannel{environment: d.environment, application: application, name: name}, d: d, updates: newUpdates()}
+	cs.limits.appChannel, cs.limits.limiter = cs.appChannel, &cs.limiter
+	cs.gate.appChannel, cs.gate.breaker = cs.appChannel, &cs.breaker
+	cs.health = channelHealth{appChannel: cs.appChannel, d: d, breaker: &cs.breaker, limiter: &cs.limiter}
+	cs.deliverer.appChannel, cs.deliverer.gate, cs.deliverer.limiter = cs.appChannel, &cs.gate, &cs.limiter
+	cs.deliverer.health, cs.deliverer.updates = &cs.health, cs.updates
+	cs.deliverer.limit, cs.deliverer.pool = &cs.limits.concurrency, newWorkerPool()
+	cs.attempts = attemptQueue{limiter: &cs.limiter, out: &cs.deliverer}
+	return cs
 }
 
 // loop runs until ctx ends or the channel is removed, and every attempt has a recorded result.
 func (cs *channelSender) loop(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	defer cs.markEnded()
+	defer cs.updates.markEnded()
 	for !cs.takeUpdates(ctx) {
 		wait, ok := cs.step(ctx)
 		if !ok {
-			<-cs.wake
+			<-cs.updates.wake
 			continue
 		}
 		if wait <= 0 {
@@ -158,41 +93,37 @@ func (cs *channelSender) loop(ctx context.Context) {
 		}
 		timer.Reset(wait)
 		select {
-		case <-cs.wake:
+		case <-cs.updates.wake:
 		case <-timer.C:
 		}
 	}
-	cs.workers.stopIdle()
+	cs.deliverer.pool.stopIdle()
 	cs.driver.release()
 }
 
 // takeUpdates takes what other goroutines left for loop. It returns true when loop must end.
 func (cs *channelSender) takeUpdates(ctx context.Context) bool {
-	cs.mu.Lock()
-	arrived, renewed, retired := cs.arrived, cs.changed, cs.retired
-	cs.arrived, cs.changed = nil, nil
-	cs.answerPings()
-	cs.mu.Unlock()
+	arrived, renewed, retired := cs.updates.take()
 	if renewed != nil {
-		cs.pacing, cs.window = renewed.app, renewed.rules.window
-		cs.rules.Store(renewed.rules)
+		cs.pacing = renewed.app
+		cs.gate.rules.Store(renewed.rules)
 		if renewed.driver != nil {
 			if cs.driver != nil {
 				cs.driver.release()
 			}
 			cs.driver = renewed.driver
 			cs.limiter.resetCallTime()
-			cs.maxBatch.Store(int64(max(1, cs.driver.Batch())))
+			cs.limits.use(cs.driver)
 		}
 	}
-	now := cs.d.now()
+	now := cs.now()
 	for _, cur := range arrived {
 		cs.cursors = append(cs.cursors, cur)
 		cs.lookup(cur, now)
 	}
 	cs.prune()
 	stopping := ctx.Err() != nil || retired && len(cs.cursors) == 0 && len(cs.leaving) == 0
-	return stopping && len(cs.recordedBatches) == 0 && cs.unrecorded.Load() == 0
+	return stopping && cs.attempts.empty() && cs.unrecorded.Load() == 0
 }
 
 // applyResults updates the cursors with a batch's outcomes after they are durable.
@@ -237,37 +168,21 @@ func (cs *channelSender) applyResults(b *batch) {
 		}
 	}
 	cs.unrecorded.Add(-int64(len(b.items)))
-	if b.recorded != nil && !cs.d.resultsLost.Load() {
+	if b.recorded != nil && !cs.resultsLost.Load() {
 		b.recorded()
 	}
 	b.driver.release()
-	b.reset()
-	cs.d.batches.Put(b)
+	cs.recycle(b)
 }
 
 // takeBack returns the messages of halted runs that wait for their time, a token or a worker. They
 // aren't on their way, and the wait may be long.
 func (cs *channelSender) takeBack() {
-	var taken []*batch
 	unwanted := func(b *batch) bool {
-		if slices.ContainsFunc(b.items, func(it item) bool { return !it.cursor.run.isHalted() }) {
-			return false
-		}
-		taken = append(taken, b)
-		return true
+		return !slices.ContainsFunc(b.items, func(it item) bool { return !it.cursor.run.isHalted() })
 	}
-	cs.recordedBatches = slices.DeleteFunc(cs.recordedBatches, unwanted)
-	cs.workers.takeBack(unwanted)
-	for _, b := range taken {
-		for i := range b.results {
-			if b.results[i].Verdict == 0 {
-				b.results[i].Verdict = verdictReturned
-			}
-		}
-		cs.react(b)
-		if cs.completed.add(b) {
-			cs.nudge()
-		}
+	for _, b := range append(cs.attempts.remove(unwanted), cs.deliverer.pool.remove(unwanted)...) {
+		cs.deliverer.giveBack(b)
 	}
 }
 

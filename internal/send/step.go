@@ -10,67 +10,24 @@ import (
 // a time of day, because the wall clock may have jumped meanwhile.
 const maxSleep = time.Second
 
-// recordedPerWorker times concurrency messages may be without a recorded result where unknown ones
-// are resent: one share is with the receiver, the other on its way to it or into the store, so
-// that no worker waits for a sync. For a receiver that answers faster, as many more are ready as
-// it answers during commitsAhead commits, up to maxUnrecorded; a slow receiver gets no more,
-// because the messages of other sendings would wait behind them. fullCommit results are worth a
-// commit, which costs the same for 200 as for 60; waiting for more would only increase what is
-// delivered again after a crash.
-const (
-	recordedPerWorker = 2
-	commitsAhead      = 16
-	maxUnrecorded     = 1024
-	fullCommit        = 256
-)
-
 // idleTimeout ends a channel sender's workers that have no work.
 const idleTimeout = 10 * time.Second
-
-// unrecordedLimit returns how many messages may be without a recorded result. After a crash they
-// are unknown, so with on_unknown: hold it is no more than may be under way.
-func (cs *channelSender) unrecordedLimit() int {
-	concurrency := int(cs.limit.Load())
-	switch {
-	case cs.driver != nil && cs.driver.remote != nil:
-		return cs.remoteLimit()
-	case cs.batchSize() > 1 && cs.settings.Load().OnUnknown == RetryUnknown:
-		return max(fewBatches, min(manyBatches, recordedPerWorker*concurrency)) * cs.batchSize()
-	case cs.batchSize() > 1:
-		return fewBatches * cs.batchSize()
-	case cs.settings.Load().OnUnknown == RetryUnknown:
-		room := recordedPerWorker * concurrency
-		return max(room, min(room+cs.limiter.callsDuring(commitsAhead, concurrency), maxUnrecorded))
-	}
-	return concurrency
-}
-
-// commitTarget returns the size of a group that is committed without waiting for more. For a batch
-// driver it is a quarter of the limit, so that one group is being recorded, one is with the driver
-// and one is between them; otherwise half the limit, or fullCommit, and no less than the concurrency:
-// smaller groups cost more CPU time in commits than connections lose by waiting.
-func (cs *channelSender) commitTarget() int {
-	if b := cs.batchSize(); b > 1 {
-		return max(b, cs.unrecordedLimit()/4)
-	}
-	return max(int(cs.limit.Load()), min(cs.unrecordedLimit()/2, fullCommit))
-}
 
 // step does everything that can be done now. It returns how long to sleep; not ok means until
 // woken.
 func (cs *channelSender) step(ctx context.Context) (wait time.Duration, ok bool) {
 	sleep := sleeper{}
-	mono, now := time.Now(), cs.d.now()
+	mono, now := time.Now(), cs.now()
 	n := 0
-	cs.followWorkers()
+	cs.limits.followWorkers()
 	switch {
 	case ctx.Err() != nil:
-		cs.returnQueued()
+		cs.attempts.returnAll()
 	case len(cs.cursors) == 0:
-		cs.releaseDue(mono, now, &sleep)
+		cs.attempts.release(mono, now, &sleep)
 		cs.idle(mono, &sleep)
 	default:
-		cs.releaseDue(mono, now, &sleep)
+		cs.attempts.release(mono, now, &sleep)
 		cs.idleSince = time.Time{}
 		if cs.refresh(now, mono) {
 			sleep.atMost(maxSleep)
@@ -82,7 +39,7 @@ func (cs *channelSender) step(ctx context.Context) (wait time.Duration, ok bool)
 		if !cs.recordGroup(ctx, n, now, mono, &sleep) {
 			return sleep.result()
 		}
-		cs.releaseDue(time.Now(), cs.d.now(), &sleep)
+		cs.attempts.release(time.Now(), cs.now(), &sleep)
 		cs.group.reset()
 		cs.prune()
 		if cs.progressed || n == 0 {
@@ -97,7 +54,7 @@ func (cs *channelSender) step(ctx context.Context) (wait time.Duration, ok bool)
 // linger returns how long results and attempts may wait for more, because a commit costs a sync
 // whatever its size. It is short while no message waits for a worker.
 func (cs *channelSender) linger() time.Duration {
-	if cs.workers.empty() {
+	if cs.deliverer.pool.empty() {
 		return time.Millisecond
 	}
 	return 4 * time.Millisecond
@@ -106,22 +63,22 @@ func (cs *channelSender) linger() time.Duration {
 // shouldCommit reports whether there is a group to commit now: n attempts may be picked, or
 // results have arrived.
 func (cs *channelSender) shouldCommit(n int, mono time.Time, sleep *sleeper) bool {
-	good := cs.commitTarget()
+	good := cs.limits.commit()
 	decided := cs.resultCount()
-	if wait := cs.commitAfter.Sub(mono); wait > 0 && cs.d.retryCtx.Err() == nil {
-		cs.completed.wakeAt(math.MaxInt)
+	if wait := cs.commitAfter.Sub(mono); wait > 0 && cs.retryCtx.Err() == nil {
+		cs.deliverer.completed.wakeAt(math.MaxInt)
 		sleep.atMost(min(wait, maxSleep))
 		return false
 	}
-	have := decided + cs.completed.wakeAt(max(good-decided, 1))
+	have := decided + cs.deliverer.completed.wakeAt(max(good-decided, 1))
 	if have+n == 0 {
 		cs.lingerSince = time.Time{}
-		if cs.completed.wakeAt(1) > 0 { // one arrived in between
+		if cs.deliverer.completed.wakeAt(1) > 0 { // one arrived in between
 			sleep.atMost(0)
 		}
 		return false
 	}
-	waiting, held := cs.inQueue(cs.d.now())
+	waiting, held := cs.attempts.count(cs.now())
 	onTheWay := int(cs.unrecorded.Load()) - have - waiting - held
 	if onTheWay <= 0 || have >= good || n >= min(good, cs.limiter.groupTokens()) {
 		cs.lingerSince = time.Time{}
@@ -164,7 +121,7 @@ func (cs *channelSender) idle(mono time.Time, sleep *sleeper) {
 		sleep.atMost(wait)
 		return
 	}
-	cs.workers.stopIdle()
+	cs.deliverer.pool.stopIdle()
 }
 
 // refresh looks again at cursors with a new plan, with something due or with a slot that has
@@ -200,12 +157,12 @@ func (cs *channelSender) allowance(mono, now time.Time, sleep *sleeper) int {
 		sleep.atMost(min(wait, maxSleep))
 		return 0
 	}
-	if open, until := cs.window.open(now); !open {
+	if open, until := cs.gate.windowOpen(now); !open {
 		cs.waitForWindow(now, until)
 		sleep.atMost(min(max(until.Sub(now), time.Millisecond), maxSleep))
 		return 0
 	}
-	if why := cs.d.bars(); why != "" {
+	if why := cs.bars(); why != "" {
 		cs.waitForLead(now, why)
 		sleep.atMost(maxSleep)
 		return 0
@@ -214,12 +171,13 @@ func (cs *channelSender) allowance(mono, now time.Time, sleep *sleeper) int {
 		sleep.atMost(maxSleep)
 		return 0
 	}
-	if !cs.anyDue(now) || cs.pickUntil > now.UnixNano() && !cs.dueBy(now) && cs.prerecordLimit() <= 0 {
+	queued, held := cs.attempts.count(now)
+	if !cs.anyDue(now) || cs.pickUntil > now.UnixNano() && !cs.dueBy(now) && cs.limits.ahead(held) <= 0 {
 		return 0
 	}
 	// Results that have arrived will be recorded in the same commit.
-	unrecorded := cs.unrecorded.Load() - int64(cs.resultCount()+cs.completed.wakeAt(math.MaxInt))
-	n := cs.unrecordedLimit() - int(unrecorded)
+	unrecorded := cs.unrecorded.Load() - int64(cs.resultCount()+cs.deliverer.completed.wakeAt(math.MaxInt))
+	n := cs.limits.unrecorded() - int(unrecorded)
 	cs.waitForChannel()
 	allowed := cs.breaker.allows(mono, unrecorded)
 	cs.probing = allowed == 1
@@ -236,7 +194,6 @@ func (cs *channelSender) allowance(mono, now time.Time, sleep *sleeper) int {
 		sleep.atMost(maxSleep) // a result will wake the sender, but a slot may pass before
 		return 0
 	}
-	queued, _ := cs.inQueue(now)
 	tokens := cs.limiter.available(mono, queued)
 	portion := cs.limiter.groupTokens()
 	if tokens <= 0 || unrecorded > 0 && tokens < portion {
@@ -245,7 +202,7 @@ func (cs *channelSender) allowance(mono, now time.Time, sleep *sleeper) int {
 		}
 		return 0
 	}
-	if n = min(n, tokens); cs.batchSize() > 1 && unrecorded > 0 && n < min(cs.commitTarget(), tokens) {
+	if n = min(n, tokens); cs.limits.batch > 1 && unrecorded > 0 && n < min(cs.limits.commit(), tokens) {
 		sleep.atMost(maxSleep)
 		return 0
 	}
@@ -276,28 +233,29 @@ func (cs *channelSender) dueBy(now time.Time) bool {
 // have arrived. It returns false if the store fails; then nothing is sent and the commit is tried
 // again later.
 func (cs *channelSender) recordGroup(ctx context.Context, n int, now, mono time.Time, sleep *sleeper) bool {
-	cs.gate.RLock()
+	cs.gate.enter()
 	if cs.progressed = false; n > 0 {
-		cs.pickAll(n, now)
+		_, held := cs.attempts.count(cs.now())
+		cs.pickAll(n, cs.limits.ahead(held), now)
 	}
 	err := cs.commit(ctx)
-	cs.gate.RUnlock()
+	cs.gate.leave()
 	cs.releaseChunks()
 	if err != nil {
-		cs.d.storeFailed("record attempts and results", err)
+		cs.storeFailed("record attempts and results", err)
 		wait := min(100*time.Millisecond<<min(cs.commitFailures, 10), 10*time.Second)
 		cs.commitFailures++
 		cs.commitAfter = mono.Add(wait)
 		sleep.atMost(min(wait, maxSleep))
-		if cs.d.retryCtx.Err() != nil && len(cs.results) > 0 {
-			cs.d.resultsLost.Store(true)
+		if cs.retryCtx.Err() != nil && len(cs.results) > 0 {
+			cs.resultsLost.Store(true)
 			cs.releaseResults()
 		}
 		return false
 	}
 	if cs.commitFailures > 0 {
 		cs.commitFailures = 0
-		cs.d.storeRecovered()
+		cs.storeRecovered()
 	}
 	if cs.group.count > 0 {
 		cs.pickedAt = mono
@@ -336,7 +294,7 @@ func (cs *channelSender) sleepUntilDue(mono, now time.Time, sleep *sleeper) {
 	if wait <= 0 {
 		return // it waits for something that wakes the sender
 	}
-	if early := wait - cs.lead()/2; early > 0 {
+	if early := wait - cs.limits.lead()/2; early > 0 {
 		wait = early // otherwise it could not be recorded before its time
 	}
 	wait = max(wait, minGap-mono.Sub(cs.pickedAt))

@@ -96,17 +96,7 @@ type MessageFailure struct {
 // LastFailure returns the newest failed attempt of the sending since it was loaded first. It
 // returns false if there was none, and after the sending has ended.
 func (d *Dispatcher) LastFailure(id campaign.ID) (MessageFailure, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	f, found := d.lastFailures[id]
-	return f, found
-}
-
-// noteFailure remembers a failed attempt for LastFailure.
-func (d *Dispatcher) noteFailure(id campaign.ID, f MessageFailure) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.lastFailures[id] = f
+	return d.failures.find(id)
 }
 
 // ResumeChannel lets a channel that is held, throttled or in trouble try one message at
@@ -118,7 +108,7 @@ func (d *Dispatcher) ResumeChannel(application int64, name string) bool {
 	if cs == nil || !cs.breaker.release(time.Now()) {
 		return false
 	}
-	cs.nudge()
+	cs.updates.nudge()
 	return true
 }
 
@@ -168,7 +158,7 @@ func (cs *channelSender) publishWait(cur *sendingCursor) {
 }
 
 func (cs *channelSender) waitOf(cur *sendingCursor) *Wait {
-	switch now := cs.d.now(); {
+	switch now := cs.now(); {
 	case cur.finished:
 		return nil
 	case cur.backingOff:

@@ -1,0 +1,154 @@
+package send
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/safeio"
+)
+
+// environment is what all parts of a dispatcher share: the store, the clock, the log, and how far a
+// stop has come.
+type environment struct {
+	store     Store
+	log       *slog.Logger
+	clock     func() time.Time
+	onChange  func(campaign.ID)
+	optedOut  func(int64, string, *Message) error
+	observer  Observer
+	bars      func() string // see Options
+	retryHold time.Duration
+	failures  failureLog
+
+	batches, chunks sync.Pool
+	workers         sync.WaitGroup // goroutines that send
+	stopping        atomic.Bool    // nothing new goes out
+	storeDown       atomic.Bool    // storeFailed was logged
+	resultsLost     atomic.Bool    // results could not be recorded
+
+	sendCtx      context.Context // for drivers; ends StopTimeout after Run's
+	abort        context.CancelFunc
+	retryCtx     context.Context // ends when nothing is retried any more
+	stopRetrying context.CancelFunc
+}
+
+func newEnvironment(opts Options) *environment {
+	e := &environment{
+		store: opts.Store, log: opts.Log, clock: opts.Now, onChange: opts.OnChange, optedOut: opts.OptedOut,
+		observer: opts.Observer, bars: opts.Bars, retryHold: cmp.Or(opts.RetryHold, 5*time.Minute),
+		failures: failureLog{last: map[campaign.ID]MessageFailure{}},
+	}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	if e.clock == nil {
+		e.clock = time.Now
+	}
+	if e.bars == nil {
+		e.bars = func() string { return "" }
+	}
+	e.batches.New = func() any { return new(batch) }
+	e.chunks.New = func() any { return new(chunk) }
+	e.sendCtx, e.abort = context.WithCancel(context.Background())
+	e.retryCtx, e.stopRetrying = context.WithCancel(context.Background())
+	return e
+}
+
+// now returns the wall clock in UTC without the monotonic reading, because it is compared with
+// times of day.
+func (e *environment) now() time.Time { return e.clock().Round(0).UTC() }
+
+// changed reports that a sending's state or slices have changed.
+func (e *environment) changed(id campaign.ID) {
+	if e.onChange != nil {
+		e.onChange(id)
+	}
+}
+
+// persist repeats fn until it succeeds. It returns false if Run gives up first.
+func (e *environment) persist(what string, fn func() error) bool {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := fn()
+		if err == nil {
+			e.storeRecovered()
+			return true
+		}
+		e.storeFailed(what, err)
+		timer := time.NewTimer(wait)
+		select {
+		case <-e.retryCtx.Done():
+			timer.Stop()
+			e.resultsLost.Store(true)
+			return false
+		case <-timer.C:
+		}
+	}
+}
+
+// storeFailed logs once that the store can't be written.
+func (e *environment) storeFailed(what string, err error) {
+	if e.storeDown.CompareAndSwap(false, true) {
+		e.log.Error("the store can't be written: nothing is sent until it can", "doing", what, "error", err, "todo", safeio.Advice(err))
+	}
+}
+
+// storeRecovered logs that the store can be written again, if storeFailed was logged.
+func (e *environment) storeRecovered() {
+	if e.storeDown.Load() && e.storeDown.CompareAndSwap(true, false) {
+		e.log.Info("the store can be written again: sending continues")
+	}
+}
+
+// recycle makes a batch available for its next use.
+func (e *environment) recycle(b *batch) {
+	b.reset()
+	e.batches.Put(b)
+}
+
+// failureLog keeps the newest failed attempt of each sending that hasn't ended.
+type failureLog struct {
+	mu   sync.Mutex // guards last
+	last map[campaign.ID]MessageFailure
+}
+
+func (l *failureLog) note(id campaign.ID, f MessageFailure) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last[id] = f
+}
+
+func (l *failureLog) find(id campaign.ID) (MessageFailure, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f, found := l.last[id]
+	return f, found
+}
+
+func (l *failureLog) forget(id campaign.ID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.last, id)
+}
+
+// appChannel is one channel of an application, with its settings. All parts of its sender share it.
+type appChannel struct {
+	*environment
+	application int64
+	name        string
+	settings    atomic.Pointer[ChannelSettings] // as configured
+}
+
+// optOut records that the contact opted out, if the answer says so.
+func (c *appChannel) optOut(m *Message, res *Result) {
+	if !res.OptOut || c.optedOut == nil {
+		return
+	}
+	if err := c.optedOut(c.application, c.name, m); err != nil {
+		c.log.Error("cannot add an opt-out to the list", "application", c.application, "channel", c.name, "error", err)
+	}
+}

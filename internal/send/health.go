@@ -1,0 +1,138 @@
+package send
+
+import (
+	"cmp"
+	"fmt"
+	"sync"
+	"time"
+
+	"campaignd/internal/campaign"
+)
+
+// channelHealth learns from answers what they say about the channel, the sending and the contact.
+type channelHealth struct {
+	*appChannel
+	d       *Dispatcher
+	breaker *circuitBreaker
+	limiter *rateLimiter
+}
+
+// react draws the conclusions that can't wait until the results are recorded: about the
+// channel (breaker, rate), the sending (hold) and the contact (opt-out). decideOne draws
+// those about the message.
+func (h *channelHealth) react(b *batch) {
+	now, set := time.Now(), h.settings.Load()
+	var delivered *sendingCursor // of the result before, if that was VerdictSent
+	for i := range b.results {
+		res, cur := &b.results[i], b.items[i].cursor
+		if res.Verdict == VerdictSent && cur == delivered {
+			continue // the same conclusions
+		}
+		delivered = nil
+		switch res.Verdict {
+		case verdictReturned, verdictRefused, verdictSuppressed, verdictSlotFull, verdictLeft, verdictLost, verdictDeadly:
+			h.breaker.returned()
+			continue
+		case VerdictSent:
+			h.succeeded()
+			cur.refusals.reset()
+			delivered = cur
+		case VerdictPermanent:
+			h.succeeded()
+			h.optOut(&b.msgs[i], res)
+			if n := cur.refusals.add(res); n >= set.RefusalsInARow {
+				h.d.hold(cur.run, fmt.Sprintf("%d equal refusals in a row: %s; fix the cause and resume, then \"resend --failed\" sends the refused ones again",
+					n, describe(res)), 0)
+				cur.refusals.reset()
+			}
+		case VerdictBadRecipient, VerdictRecipientBusy:
+			h.succeeded()
+			h.optOut(&b.msgs[i], res)
+		case VerdictRetry, VerdictUnknown, VerdictUnreachable, VerdictDeferred:
+			if res.Verdict == VerdictDeferred && b.items[i].before.Outcome() == campaign.Retrying && !h.breaker.blocksOthers() {
+				break // the message itself may be the reason
+			}
+			if h.breaker.failed(now, res, max(10, set.Concurrency), set.RetryBase, set.RetryMax) {
+				h.inTrouble(res)
+			}
+		case VerdictNoEndpoint:
+			h.breaker.answered()
+			if h.breaker.missing(now, describe(res)) {
+				h.inTrouble(res)
+			}
+		case VerdictThrottled:
+			h.throttled(now, res)
+		case VerdictHold:
+			if res.Hold == HoldSending {
+				h.d.hold(cur.run, res.Detail, cmp.Or(res.RetryAfter, h.retryHold))
+				h.succeeded()
+			} else {
+				h.holdChannel(now, res)
+			}
+			continue
+		}
+		cur.run.probe.Store(false)
+	}
+}
+
+// describe returns a result's code and detail in one line.
+func describe(res *Result) string {
+	if res.Code == "" || res.Detail == "" {
+		return cmp.Or(res.Code, res.Detail)
+	}
+	return res.Code + ": " + res.Detail
+}
+
+func (h *channelHealth) succeeded() {
+	if h.breaker.succeeded() {
+		h.log.Info("the channel works again", "application", h.application, "channel", h.name)
+	}
+}
+
+func (h *channelHealth) inTrouble(res *Result) {
+	h.log.Warn("channel in trouble: trying one message at a time until one gets through",
+		"application", h.application, "channel", h.name, "reason", describe(res))
+}
+
+// throttled stops the channel for as long as its receiver asks, and halves its rate once.
+func (h *channelHealth) throttled(now time.Time, res *Result) {
+	fresh, until := h.breaker.throttle(now, cmp.Or(res.Detail, res.Code, "the receiver throttles"), res.RetryAfter)
+	limit := h.limiter.throttled(now, until, fresh)
+	if fresh {
+		h.log.Warn("channel throttled: it waits, and its rate is halved and recovers afterwards",
+			"application", h.application, "channel", h.name, "reason", describe(res), "rate", limit)
+	}
+}
+
+// holdChannel holds the channel until a probe succeeds.
+func (h *channelHealth) holdChannel(now time.Time, res *Result) {
+	again := cmp.Or(res.RetryAfter, h.retryHold)
+	if h.breaker.hold(now, res, again) {
+		h.log.Warn("channel held: fix the cause, then resume a sending of it or wait for the next try",
+			"application", h.application, "channel", h.name, "reason", res.Detail, "next", again)
+	}
+}
+
+// refusals counts a sending's equal permanent refusals on a channel, in order of answers.
+type refusals struct {
+	mu           sync.Mutex // guards the fields below
+	code, detail string
+	count        int
+}
+
+// add counts a refusal and returns how many equal ones came in a row.
+func (r *refusals) add(res *Result) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.code != res.Code || r.detail != res.Detail {
+		r.code, r.detail, r.count = res.Code, res.Detail, 0
+	}
+	r.count++
+	return r.count
+}
+
+func (r *refusals) reset() {
+	r.mu.Lock()
+	r.count = 0
+	r.mu.Unlock()
+}
