@@ -65,6 +65,7 @@ type Replication struct {
 	Ready   bool    `json:"ready"`             // the standby has a complete copy and could take over now
 	Behind  uint64  `json:"behind"`            // messages of the log that the standby hasn't applied
 	Lag     float64 `json:"lag"`               // seconds since the standby last had everything
+	Commit  uint64  `json:"commit"`            // number of the last commit: on the hub the last that went to the log, on the standby the last that its copy has
 }
 
 // ClusterWorker is a running worker.

@@ -8,7 +8,7 @@ import (
 
 // replicationCollector describes the metrics of [standby]. Hub and standby have them alike.
 type replicationCollector struct {
-	role, replicated, ready, behind, lag *prometheus.Desc
+	role, replicated, ready, behind, lag, commit *prometheus.Desc
 }
 
 func newReplicationCollector() replicationCollector {
@@ -21,11 +21,12 @@ func newReplicationCollector() replicationCollector {
 		ready:      desc("standby_ready", "1 if a standby has a complete copy and could take over now."),
 		behind:     desc("standby_behind_messages", "Messages of the log that the standby hasn't applied."),
 		lag:        desc("standby_lag_seconds", "Time since the standby last had everything."),
+		commit:     desc("log_commit", "Number of the last commit of the store: on the hub the last that went to the log, on the standby the last that its copy has."),
 	}
 }
 
 func (c replicationCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.role, c.replicated, c.ready, c.behind, c.lag} {
+	for _, d := range []*prometheus.Desc{c.role, c.replicated, c.ready, c.behind, c.lag, c.commit} {
 		to <- d
 	}
 }
@@ -45,6 +46,7 @@ func (c replicationCollector) collect(to chan<- prometheus.Metric, cluster *api.
 	gauge(c.ready, one(r.Ready))
 	gauge(c.behind, float64(r.Behind))
 	gauge(c.lag, r.Lag)
+	gauge(c.commit, float64(r.Commit))
 }
 
 // standbyCollector is the collector of a process that waits to lead.

@@ -96,14 +96,16 @@ func (p *place) replication() *api.Replication {
 	p.mu.Unlock()
 	r := &api.Replication{Mode: p.o.Config.Standby.Replication}
 	if role == api.RoleHub {
-		r.Hub, r.Problem = hostName(), p.log.State().Problem
+		s := p.log.State()
+		r.Hub, r.Problem, r.Commit = hostName(), s.Problem, s.Commit
 		r.Standby, r.Ready, r.Behind, r.Lag = standby.Host, standby.Ready, standby.Behind, standby.Lag
 		return r
 	}
 	r.Hub = p.lead.Holder().Host
 	if role == api.RoleStandby {
 		s := p.log.Following()
-		r.Standby, r.Problem, r.Ready, r.Behind, r.Lag = hostName(), s.Problem, s.Complete, s.Behind, lag(s)
+		r.Standby, r.Problem, r.Ready, r.Behind, r.Lag = hostName(), s.Problem, s.Complete, s.Behind, s.Lag().Seconds()
+		r.Commit = s.Position.Commit
 	}
 	return r
 }

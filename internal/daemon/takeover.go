@@ -284,7 +284,7 @@ func (p *place) announce(ctx context.Context) {
 	for {
 		s := p.log.Following()
 		p.follow.Announce(func(h *relay.Holder) {
-			h.Behind, h.Lag, h.Ready, h.Problem = s.Behind, lag(s), s.Complete, s.Problem
+			h.Behind, h.Lag, h.Ready, h.Problem = s.Behind, s.Lag().Seconds(), s.Complete, s.Problem
 		})
 		select {
 		case <-ctx.Done():
@@ -292,12 +292,4 @@ func (p *place) announce(ctx context.Context) {
 		case <-ticker.C:
 		}
 	}
-}
-
-// lag returns for how many seconds a copy hasn't had everything.
-func lag(s relay.FollowState) float64 {
-	if s.Behind == 0 || s.At.IsZero() {
-		return 0
-	}
-	return time.Since(s.At).Seconds()
 }

@@ -48,6 +48,7 @@ type Log struct {
 	setFrom    uint64      // sequence before the last set, or before
 	round      uint64      // of repairs; acknowledgements of earlier ones are ignored
 	index      uint64      // of the last message made
+	newest     uint64      // commit of the last set appended
 	last       uint64      // sequence of the last message published
 	acked      uint64      // sequence of the last message acknowledged
 	pending    []*appended // published and not acknowledged, in order
@@ -198,6 +199,7 @@ func (l *Log) notify() {
 
 // appendSet publishes a set. l.mu is held.
 func (l *Log) appendSet(e *setEntry) {
+	l.newest = e.at.Commit
 	l.setFrom = l.last
 	parts := logParts(e.body, l.partLimit())
 	for i, body := range parts {
@@ -380,6 +382,7 @@ type LogState struct {
 	Epoch      uint64
 	Sequence   uint64 // of the last message acknowledged
 	Unacked    int    // bytes on their way
+	Commit     uint64 // of the last set appended
 }
 
 // ackLate is how long an acknowledgement may take before the log counts as behind.
@@ -390,7 +393,7 @@ func (l *Log) State() LogState {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := LogState{Replicated: l.linked && l.complete && l.err == nil, Since: l.behindFrom, Problem: l.problem, Basing: l.basing,
-		Deposed: errors.Is(l.err, store.ErrDeposed), Epoch: l.epoch, Sequence: l.acked, Unacked: l.unacked}
+		Deposed: errors.Is(l.err, store.ErrDeposed), Epoch: l.epoch, Sequence: l.acked, Unacked: l.unacked, Commit: l.newest}
 	if len(l.pending) > 0 && s.Since.IsZero() && time.Since(l.pending[0].sent) > ackLate {
 		s.Since, s.Replicated, s.Problem = l.pending[0].sent, false, "NATS doesn't acknowledge"
 	}

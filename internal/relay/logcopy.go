@@ -31,6 +31,7 @@ func (r *logReader) sets(ctx context.Context, from, until uint64) error {
 		if m != nil {
 			g.add(m)
 			r.seen, moved = m.sequence, time.Now()
+			g.current.take(pending, moved)
 		}
 		last := m != nil && m.sequence >= until
 		if m == nil || last || g.full() {
@@ -74,17 +75,18 @@ func (r *logReader) lookAround(ctx context.Context, from uint64, idle bool) erro
 	if at := r.f.Position(); at != info.Position {
 		return fmt.Errorf("%w: it is at %s, the log at %s", store.ErrGap, at, info.Position)
 	}
-	r.note(0)
+	r.note(0, time.Now())
 	return nil
 }
 
 // setGroup is a group of sets that are applied at once.
 type setGroup struct {
-	reader *logReader
-	parts  logAssembler
-	sets   [][]byte
-	bytes  int
-	since  time.Time
+	reader  *logReader
+	parts   logAssembler
+	sets    [][]byte
+	bytes   int
+	since   time.Time
+	current currency
 }
 
 func (g *setGroup) add(m *sequenced) {
@@ -114,7 +116,7 @@ func (g *setGroup) apply(pending uint64) error {
 	if err := g.reader.f.Apply(sets...); err != nil {
 		return err
 	}
-	g.reader.note(pending)
+	g.reader.note(pending, g.current.applied())
 	return nil
 }
 
@@ -162,7 +164,7 @@ func (r *logReader) fetchBase(ctx context.Context, info LogInfo) error {
 		return err
 	}
 	r.tried, r.refused = baseID{info.baseBy, info.base.Number}, err
-	r.note(0)
+	r.note(1, time.Time{}) // sets may follow
 	return err
 }
 
@@ -194,16 +196,6 @@ func (r *logReader) receive(ctx context.Context, info LogInfo, b *store.Base) er
 	})
 }
 
-// FollowState says how a copy is doing.
-type FollowState struct {
-	Position store.Position // of the copy; zero: there is none yet
-	Behind   uint64         // write sets in the log that it lacks
-	At       time.Time      // when it last had everything; zero: never
-	Complete bool           // it continues the log: a takeover loses nothing
-	Problem  string         // why it can't follow now
-	Base     float64        // part of a base received so far, from 0 to 1; 0: none is being received
-}
-
 // Following returns the state of the copy that Follow keeps.
 func (l *Log) Following() FollowState {
 	l.mu.Lock()
@@ -223,8 +215,8 @@ const followRetry = 500 * time.Millisecond
 // Follow keeps f at the end of the log until ctx ends. A problem is in Following, and Follow tries
 // again; it never gives up by itself. f is consistent whenever it returns.
 func (l *Log) Follow(ctx context.Context, f *store.Follower) {
-	r := &logReader{log: l, f: f, note: func(behind uint64) { l.noteFollowed(f, behind) }}
-	l.noteFollowed(f, 1)
+	r := &logReader{log: l, f: f, note: func(behind uint64, at time.Time) { l.noteFollowed(f, behind, at) }}
+	l.noteFollowed(f, 1, time.Time{})
 	for ctx.Err() == nil {
 		err := r.follow(ctx)
 		if ctx.Err() != nil {
@@ -239,12 +231,12 @@ func (l *Log) Follow(ctx context.Context, f *store.Follower) {
 	}
 }
 
-func (l *Log) noteFollowed(f *store.Follower, behind uint64) {
+func (l *Log) noteFollowed(f *store.Follower, behind uint64, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.follow.Position, l.follow.Behind = f.Position(), behind
-	if behind == 0 {
-		l.follow.At = time.Now()
+	if at.After(l.follow.At) {
+		l.follow.At = at
 	}
 }
 

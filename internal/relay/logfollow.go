@@ -141,7 +141,7 @@ func (l *Log) CatchUp(ctx context.Context, f *store.Follower, bases bool) (info 
 	if at := f.Position(); at == info.Position || !bases && at.Epoch == info.Position.Epoch && ahead(at, info.Position) {
 		return info, nil
 	}
-	r := &logReader{log: l, f: f, note: func(uint64) {}, created: info.Created}
+	r := &logReader{log: l, f: f, note: func(uint64, time.Time) {}, created: info.Created}
 	err = r.continueTo(ctx, info)
 	if errors.Is(err, store.ErrGap) && bases {
 		if err = r.fetchBase(ctx, info); err == nil {
@@ -166,7 +166,7 @@ func ahead(at, log store.Position) bool {
 type logReader struct {
 	log  *Log
 	f    *store.Follower
-	note func(behind uint64) // called after each group of sets
+	note func(behind uint64, at time.Time) // called after each group of sets; at is zero, or a time at which the log had no more
 
 	created time.Time // of the stream being read; zero: not known yet
 	seen    uint64    // sequence of the last message taken; 0: none yet

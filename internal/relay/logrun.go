@@ -90,6 +90,7 @@ func (l *Log) Run(ctx context.Context, source LogSource) error {
 	if at != l.end {
 		l.complete = false
 	}
+	l.newest = at.Commit
 	l.linked, l.based = true, l.complete
 	if !l.based {
 		l.noteBehind()

@@ -80,7 +80,7 @@ func cluster(ctx context.Context, b *bench) error {
 }
 
 // usedBy is the CPU time that each part used for a drop, from accepted to ended.
-type usedBy struct{ hub, workers, nats time.Duration }
+type usedBy struct{ hub, workers, nats, standby time.Duration }
 
 // clusterRun sends n messages to url through so many workers.
 func (b *bench) clusterRun(ctx context.Context, url string, workers, n int) (used usedBy, err error) {
@@ -153,7 +153,7 @@ func (b *bench) clusterRun(ctx context.Context, url string, workers, n int) (use
 		return used, err
 	}
 	after := total()
-	return usedBy{after.hub - before.hub, after.workers - before.workers, after.nats - before.nats}, nil
+	return usedBy{hub: after.hub - before.hub, workers: after.workers - before.workers, nats: after.nats - before.nats}, nil
 }
 
 // awaitWorkers waits until the hub knows n workers.

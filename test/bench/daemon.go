@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,8 +23,10 @@ type setup struct {
 	dir    string
 	inbox  string
 	config string
-	under  []string // command that starts the daemon, such as strace
-	domain string   // appended to each contactCode, such as @mail.example
+	under  []string     // command that starts the daemon, such as strace
+	domain string       // appended to each contactCode, such as @mail.example
+	flags  []string     // of run
+	client *http.Client // of the daemon's socket
 }
 
 // newSetup writes a configuration whose channel "bulk" has the given lines.
@@ -136,7 +140,7 @@ type event struct {
 
 func (b *bench) run(ctx context.Context, s *setup) (*daemon, error) {
 	d := &daemon{events: map[string][]event{}, more: make(chan struct{}, 1), ended: make(chan error, 1)}
-	line := append(append([]string{}, s.under...), b.bin, "run", "--config", s.config)
+	line := slices.Concat(s.under, []string{b.bin, "run", "--config", s.config}, s.flags)
 	d.cmd = exec.CommandContext(ctx, line[0], line[1:]...)
 	d.cmd.Cancel = func() error { return d.cmd.Process.Signal(syscall.SIGTERM) }
 	out, err := d.cmd.StderrPipe()

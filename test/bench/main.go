@@ -68,6 +68,7 @@ func scenarios() []scenario {
 		{"optouts", optOuts},
 		{"upload", uploads},
 		{"cluster", cluster},
+		{"standby", standby},
 	}
 }
 
