@@ -202,20 +202,14 @@ func AwaitLeader(ctx context.Context, c *config.Config, getenv func(string) stri
 	if err := conn.WaitConnected(ctx); err != nil {
 		return "", err
 	}
-	ticker := time.NewTicker(100 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		h, _, ok, err := conn.LeaseHolder(ctx, relay.LeaseLead)
-		if err != nil {
-			return "", err
-		}
-		if ok && h.ID != old {
-			return h.Host, nil
-		}
-		select {
-		case <-ctx.Done():
-			return "", ctx.Err()
-		case <-ticker.C:
-		}
+	var h relay.Holder
+	every(ctx, 100*time.Millisecond, func() (again bool) {
+		var ok bool
+		h, _, ok, err = conn.LeaseHolder(ctx, relay.LeaseLead)
+		return err == nil && (!ok || h.ID == old)
+	})
+	if err == nil && (h.ID == "" || h.ID == old) {
+		err = ctx.Err()
 	}
+	return h.Host, err
 }

@@ -128,13 +128,22 @@ func (p *place) run(ctx context.Context) error {
 	p.closeLog(ctx, opening, p.o.Config.StopTimeout)
 	p.parts.Go(func() { p.notify(opening) })
 	st, err := p.wait(ctx, leading)
-	if err != nil {
-		if ctx.Err() != nil && !errors.Is(err, ErrRefused) {
-			p.o.Log.Info("stopped before it led")
+	switch {
+	case err == nil:
+		err = p.work(ctx, st)
+		if ctx.Err() != nil && errors.Is(err, relay.ErrLogClosed) {
+			p.o.Log.Warn("stopped while NATS didn't answer; the next start finds out what was under way", "err", err)
 			return nil
 		}
-		return err
+	case ctx.Err() != nil && !errors.Is(err, ErrRefused):
+		p.o.Log.Info("stopped before it led")
+		return nil
 	}
+	return err
+}
+
+// work leads with the store until ctx ends or another process leads.
+func (p *place) work(ctx context.Context, st *store.Store) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	p.mu.Lock()
@@ -175,7 +184,7 @@ func waitsFor(what string, h relay.Holder) string {
 	if h.ID == "" {
 		return "waits until it is sure that no other machine wants to " + what
 	}
-	if what == "follow" {
+	if what == toFollow {
 		return fmt.Sprintf("a standby runs already on %s; this one waits until it is gone", h.Host)
 	}
 	return fmt.Sprintf("waits until %s has been silent for the time of the lease", h.Host)
@@ -232,11 +241,9 @@ func (p *place) wait(ctx, leading context.Context) (st *store.Store, err error) 
 
 // watchStandby keeps what the hub knows of its standby current.
 func (p *place) watchStandby(ctx context.Context) {
-	ticker := time.NewTicker(p.o.Config.Standby.Lease / 3)
-	defer ticker.Stop()
 	var last time.Time
 	seen := time.Now()
-	for {
+	every(ctx, p.o.Config.Standby.Lease/3, func() (again bool) {
 		asked, cancel := context.WithTimeout(ctx, p.o.Config.Standby.Lease)
 		h, renewed, ok, err := p.conn.LeaseHolder(asked, relay.LeaseStandby)
 		cancel()
@@ -249,12 +256,8 @@ func (p *place) watchStandby(ctx context.Context) {
 		p.mu.Lock()
 		p.standby = h
 		p.mu.Unlock()
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
+		return true
+	})
 }
 
 func (p *place) setRole(role, problem string) {
@@ -287,30 +290,21 @@ func (p *place) bars() string {
 // when it waits; a hub isn't, but mustn't be taken for one that hangs.
 func (p *place) notify(ctx context.Context) {
 	limit := watchdogTime(p.o.Getenv)
-	every := statusEvery
-	if limit > 0 {
-		every = min(every, limit/3)
-	}
+	interval := statusInterval(limit)
 	if p.o.Standby {
 		p.o.Notify("READY=1")
 	}
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
+	every(ctx, interval, func() (again bool) {
 		state := "STATUS=" + p.line()
 		if limit > 0 {
 			state += "\nWATCHDOG=1"
 		}
 		if !p.o.Standby {
-			state += fmt.Sprintf("\nEXTEND_TIMEOUT_USEC=%d", (3 * every).Microseconds())
+			state += fmt.Sprintf("\nEXTEND_TIMEOUT_USEC=%d", (3 * interval).Microseconds())
 		}
 		p.o.Notify(state)
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
+		return true
+	})
 }
 
 // line describes the role in a line.

@@ -252,7 +252,10 @@ func TestAHubThatWaitsForNATSAtItsStartCanBeStopped(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- stop() }()
 	select {
-	case <-ended:
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("the end of a hub that waits for NATS: got %v, want none", err)
+		}
 	case <-time.After(20 * time.Second):
 		w.startServer(port) // so that it ends
 		t.Error("the hub doesn't end while it waits for NATS")

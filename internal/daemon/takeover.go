@@ -22,7 +22,7 @@ var errOlder = errors.New("the log in NATS doesn't continue the store of this ma
 // takeLead waits for the lease of a hub and opens its store.
 func (p *place) takeLead(ctx, leading context.Context) (*store.Store, error) {
 	err := p.lead.Take(ctx, func(h relay.Holder, renewals int) error {
-		p.setProblem(waitsFor("lead", h))
+		p.setProblem(waitsFor(toLead, h))
 		if renewals > 1 {
 			return fmt.Errorf("%w: the hub of cluster %q runs on %s since %s; start this one with --standby", ErrRefused, p.o.Config.NATS.Name, h.Host, h.Since.Format(time.RFC3339))
 		}
@@ -32,18 +32,18 @@ func (p *place) takeLead(ctx, leading context.Context) (*store.Store, error) {
 		return nil, err
 	}
 	p.keepLead(leading)
-	newest, err := p.newest(ctx)
-	if err != nil {
-		return nil, err
-	}
 	at, err := p.position()
 	if err != nil {
 		return nil, err
 	}
-	if newest.Position != (store.Position{}) { // else a hub was killed before its first base was complete
-		if err := p.compare(at, newest.Position); err != nil {
-			return nil, err
+	if err := p.retry(ctx, toLead, func() error {
+		newest, err := p.log.Newest(ctx)
+		if err != nil {
+			return err
 		}
+		return p.compare(at, newest.Position)
+	}); err != nil {
+		return nil, err
 	}
 	f, err := store.OpenFollower(p.path(), store.Options{})
 	if err != nil {
@@ -65,17 +65,64 @@ func (p *place) keepLead(leading context.Context) {
 	})
 }
 
-// newest returns the newest entry of the log. It waits for NATS.
-func (p *place) newest(ctx context.Context) (relay.LogInfo, error) {
+// patience times the lease, what fails is tried again by a process that holds the lease to lead. Then
+// it gives the lease up: another machine may do better.
+const patience = 10
+
+// What a process tries to do.
+const (
+	toLead   = "lead"
+	toFollow = "follow"
+)
+
+// retry calls do until it succeeds or fails with an error that lasts. Who wants to lead waits while its
+// lease can't be renewed.
+func (p *place) retry(ctx context.Context, what string, do func() error) error {
+	lease := p.o.Config.Standby.Lease
+	var failing time.Time
 	for {
-		info, err := p.log.Newest(ctx)
-		if err == nil || p.conn.Connected() || ctx.Err() != nil {
-			return info, err
+		if what == toLead {
+			if err := p.awaitLease(ctx); err != nil {
+				return err
+			}
 		}
-		if err := p.conn.WaitConnected(ctx); err != nil {
-			return info, err
+		err := do()
+		switch {
+		case err == nil:
+			p.setProblem("")
+			return nil
+		case lasts(err):
+			return err
+		case failing.IsZero():
+			failing = time.Now()
+		case what == toLead && p.lead.Held() && time.Since(failing) > patience*lease:
+			return fmt.Errorf("this machine has the lease but can't lead, and gives it up: %w", err)
+		}
+		if ctx.Err() == nil {
+			p.o.Log.Warn("cannot "+what+" yet; trying again", "err", err)
+			p.setProblem(err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-time.After(lease / 10):
 		}
 	}
+}
+
+// awaitLease waits while the lease to lead, which this process has taken, can't be renewed.
+func (p *place) awaitLease(ctx context.Context) error {
+	var err error
+	every(ctx, p.o.Config.Standby.Lease/10, func() (again bool) {
+		select {
+		case <-p.changed:
+			err = relay.ErrLeaseLost
+			return false
+		default:
+			return !p.lead.Held()
+		}
+	})
+	return errors.Join(err, ctx.Err())
 }
 
 // position returns that of the store on this machine, as it is; zero if there is none.
@@ -91,12 +138,14 @@ func (p *place) position() (store.Position, error) {
 func (p *place) compare(at, newest store.Position) error {
 	name := p.o.Config.NATS.Name
 	switch {
+	case newest == store.Position{}: // a hub was killed before its first base was complete
+		return nil
 	case at == store.Position{}:
 		return fmt.Errorf("%w: this machine has no store of cluster %q, or one from a backup, and the log in NATS is newer; start it with --standby, which fetches everything", ErrRefused, name)
 	case at.Tag != newest.Tag:
 		return p.otherStore(at, newest)
-	case at.Epoch == newest.Epoch:
-		return nil // the last run was killed: what is missing here or there is the end of its own
+	case at.Epoch >= newest.Epoch:
+		return nil // the last run was killed, or the log has lost its end: fence finds out
 	}
 	return fmt.Errorf("%w: %w", ErrRefused, errOlder)
 }
@@ -112,7 +161,7 @@ func (p *place) followUntilLead(ctx, leading context.Context) (*store.Store, err
 		if renewals == 2 {
 			p.o.Log.Warn("there is a standby already; this one waits until it is gone", "host", h.Host)
 		}
-		p.setProblem(waitsFor("follow", h))
+		p.setProblem(waitsFor(toFollow, h))
 		return nil
 	})
 	if err != nil {
@@ -124,12 +173,18 @@ func (p *place) followUntilLead(ctx, leading context.Context) (*store.Store, err
 	go func() { lost <- p.follow.Keep(following); close(lost) }()
 	p.setRole(api.RoleStandby, "")
 	p.o.Log.Info("follows", "cluster", p.o.Config.NATS.Name)
-	if at, err := p.position(); err != nil {
+	at, err := p.position()
+	if err != nil {
 		return nil, err
-	} else if newest, err := p.newest(ctx); err != nil {
+	}
+	if err := p.retry(ctx, toFollow, func() error {
+		newest, err := p.log.Newest(ctx)
+		if err == nil && newest.Position != (store.Position{}) && at.Tag != "" && at.Tag != newest.Position.Tag {
+			err = p.otherStore(at, newest.Position)
+		}
+		return err
+	}); err != nil {
 		return nil, err
-	} else if newest.Position != (store.Position{}) && at.Tag != "" && at.Tag != newest.Position.Tag {
-		return nil, p.otherStore(at, newest.Position)
 	}
 	f, err := p.followUntilFree(following, lost)
 	if err != nil {
@@ -182,21 +237,13 @@ const incompleteFor = 3
 
 // awaitReady waits until the copy is complete, or there is a copy that can't be completed.
 func (p *place) awaitReady(ctx context.Context) error {
-	lease := p.o.Config.Standby.Lease
-	ticker := time.NewTicker(lease / 10)
-	defer ticker.Stop()
-	began := time.Now()
-	for {
+	lease, began := p.o.Config.Standby.Lease, time.Now()
+	every(ctx, lease/10, func() (again bool) {
 		s := p.log.Following()
-		if s.Complete || s.Position.Epoch > 0 && s.Base == 0 && p.conn.Connected() && time.Since(began) > incompleteFor*lease {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticker.C:
-		}
-	}
+		hopeless := s.Position.Epoch > 0 && s.Base == 0 && p.conn.Connected() && time.Since(began) > incompleteFor*lease
+		return !s.Complete && !hopeless
+	})
+	return ctx.Err()
 }
 
 // takeOver reads the log to its end and fences the hub of before, until nothing comes in between.
@@ -227,28 +274,15 @@ func (p *place) takeOver(ctx, leading context.Context, f *store.Follower, bases 
 
 // fence returns the epoch of this leadership. checked says that the copy has everything.
 func (p *place) fence(ctx context.Context, f *store.Follower, bases bool) (epoch uint64, checked bool, err error) {
-	for {
-		select {
-		case <-p.changed:
-			return 0, false, relay.ErrLeaseLost
-		default:
+	err = p.retry(ctx, toLead, func() (err error) {
+		for {
+			epoch, checked, err = p.tryFence(ctx, f, bases)
+			if !errors.Is(err, relay.ErrLogMoved) || !p.lead.Held() {
+				return err
+			}
 		}
-		epoch, checked, err := p.tryFence(ctx, f, bases)
-		switch {
-		case err == nil:
-			return epoch, checked, nil
-		case errors.Is(err, relay.ErrLogMoved):
-			continue
-		case lasts(err) || !p.lead.Held():
-			return 0, false, err
-		}
-		p.o.Log.Warn("cannot lead yet; trying again", "err", err)
-		select {
-		case <-ctx.Done():
-			return 0, false, errors.Join(ctx.Err(), err)
-		case <-time.After(p.o.Config.Standby.Lease / 10):
-		}
-	}
+	})
+	return epoch, checked, err
 }
 
 // tryFence is one try of fence.
@@ -266,7 +300,7 @@ func (p *place) tryFence(ctx context.Context, f *store.Follower, bases bool) (ep
 
 // lasts reports whether an error of a takeover isn't one of NATS that passes.
 func lasts(err error) bool {
-	for _, kind := range []error{store.ErrGap, store.ErrNewer, store.ErrSetVersion, store.ErrDamaged, store.ErrLocked, store.ErrMoved, store.ErrUnsynced,
+	for _, kind := range []error{ErrRefused, store.ErrGap, store.ErrNewer, store.ErrSetVersion, store.ErrDamaged, store.ErrLocked, store.ErrMoved, store.ErrUnsynced,
 		relay.ErrLogVersion, syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS} {
 		if errors.Is(err, kind) {
 			return true
@@ -279,17 +313,11 @@ func lasts(err error) bool {
 
 // announce keeps what others see of this standby current.
 func (p *place) announce(ctx context.Context) {
-	ticker := time.NewTicker(p.o.Config.Standby.Lease / 3)
-	defer ticker.Stop()
-	for {
+	every(ctx, p.o.Config.Standby.Lease/3, func() (again bool) {
 		s := p.log.Following()
 		p.follow.Announce(func(h *relay.Holder) {
 			h.Behind, h.Lag, h.Ready, h.Problem = s.Behind, s.Lag().Seconds(), s.Complete, s.Problem
 		})
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
+		return true
+	})
 }

@@ -34,25 +34,23 @@ func watchdogTime(getenv func(string) string) time.Duration {
 // the daemon.
 func (d *Daemon) notifyStatus(ctx context.Context, alive func(context.Context) error) {
 	limit := watchdogTime(d.opts.Getenv)
-	every := statusEvery
-	if limit > 0 {
-		every = min(every, limit/3)
-	}
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
+	every(ctx, statusInterval(limit), func() (again bool) {
 		if limit > 0 {
 			d.notifyWatchdog(ctx, limit, alive)
 		}
 		if line := d.statusLine(); line != "" && ctx.Err() == nil {
 			d.opts.Notify("STATUS=" + line)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+		return true
+	})
+}
+
+// statusInterval returns the interval between notifications of the service manager with this watchdog.
+func statusInterval(watchdog time.Duration) time.Duration {
+	if watchdog > 0 {
+		return min(statusEvery, watchdog/3)
 	}
+	return statusEvery
 }
 
 // notifyWatchdog notifies the watchdog, or logs why it doesn't.

@@ -194,19 +194,8 @@ func (w *worker) waitForReload(ctx context.Context, old *config.Config) (*config
 
 // watchdog notifies the service manager's watchdog until ctx ends.
 func (w *worker) watchdog(ctx context.Context) {
-	limit := watchdogTime(w.opts.Getenv)
-	if limit == 0 {
-		return
-	}
-	tick := time.NewTicker(limit / 3)
-	defer tick.Stop()
-	for {
-		w.opts.Notify("WATCHDOG=1")
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	if limit := watchdogTime(w.opts.Getenv); limit > 0 {
+		every(ctx, limit/3, func() (again bool) { w.opts.Notify("WATCHDOG=1"); return true })
 	}
 }
 

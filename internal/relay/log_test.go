@@ -83,21 +83,32 @@ type replicatedHub struct {
 	log   *Log
 	store *store.Store
 	path  string
+	epoch uint64
 	end   func() error // ends Run and returns its error
 }
 
 // lead makes the copy at path a hub.
 func lead(t testing.TB, n *natsServer, path string, o LogOptions) *replicatedHub {
 	t.Helper()
+	h := fence(t, n, path, o, false)
+	h.run()
+	if err := h.store.Replicate(h.log, h.epoch); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// fence makes the copy at path a hub that doesn't append yet; bases is that of CatchUp.
+func fence(t testing.TB, n *natsServer, path string, o LogOptions, bases bool) *replicatedHub {
+	t.Helper()
 	h := &replicatedHub{t: t, conn: n.connect(), path: path}
 	h.log = h.conn.NewLog(o)
 	f := openCopy(t, path)
-	seen, err := h.log.CatchUp(t.Context(), f, false)
+	seen, err := h.log.CatchUp(t.Context(), f, bases)
 	if err != nil && !errors.Is(err, ErrLogLost) {
 		t.Fatal(err)
 	}
-	epoch, err := h.log.Fence(t.Context(), seen, f.Position())
-	if err != nil {
+	if h.epoch, err = h.log.Fence(t.Context(), seen, f.Position()); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {
@@ -106,18 +117,19 @@ func lead(t testing.TB, n *natsServer, path string, o LogOptions) *replicatedHub
 	if h.store, err = store.Open(path, store.Options{InitialMmapSize: 1 << 20, Timeout: time.Millisecond, Checked: true}); err != nil {
 		t.Fatal(err)
 	}
+	return h
+}
+
+// run runs the log until the test ends.
+func (h *replicatedHub) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- h.log.Run(ctx, h.store) }()
 	h.end = sync.OnceValue(func() error { cancel(); return <-done })
-	t.Cleanup(func() {
+	h.t.Cleanup(func() {
 		_ = h.end() // a test that cares has asked
 		_ = h.store.Close()
 	})
-	if err := h.store.Replicate(h.log, epoch); err != nil {
-		t.Fatal(err)
-	}
-	return h
 }
 
 func openCopy(t testing.TB, path string) *store.Follower {

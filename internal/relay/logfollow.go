@@ -19,7 +19,7 @@ type LogInfo struct {
 	Bytes    uint64
 	Created  time.Time
 	Epoch    uint64         // of the last fence
-	Position store.Position // after its last write set; of its base where that is newer
+	Position store.Position // after its last write set; of its base where that is newer: by a later hub, or of a later commit
 	Base     bool           // it holds a complete base
 
 	first   uint64
@@ -69,7 +69,7 @@ func (l *Log) Newest(ctx context.Context) (info LogInfo, err error) {
 	if set != nil {
 		info.lastSet = set.sequence
 		info.Epoch = max(info.Epoch, set.epoch)
-		if set.at.Commit >= info.Position.Commit {
+		if complete == nil || set.epoch > complete.epoch || set.epoch == complete.epoch && set.at.Commit >= complete.at.Commit {
 			info.Position = set.at
 		}
 	}
@@ -128,8 +128,9 @@ func (l *Log) lastOf(ctx context.Context, stream jetstream.Stream, kind byte) (*
 // CatchUp applies to f what the log holds beyond its position, to the end and no further, and returns
 // what it saw of the log, for Fence. With bases a copy that the sets don't continue is replaced by the
 // log's base; else the error is store.ErrGap. Without bases a store that has more than the log is left
-// as it is: it is the hub's own. ErrLogLost says that there is no log, that it can't complete the
-// copy, or that it has less than a copy by bases: then its end is lost, and more than the copy has may be.
+// as it is if nobody has led since: it is the hub's own. ErrLogLost says that there is no log, that it
+// can't complete the copy, or that it has less than the copy: then its end is lost, and more than the
+// copy has may be.
 func (l *Log) CatchUp(ctx context.Context, f *store.Follower, bases bool) (info LogInfo, err error) {
 	info, err = l.Newest(ctx)
 	if err != nil {
@@ -138,7 +139,9 @@ func (l *Log) CatchUp(ctx context.Context, f *store.Follower, bases bool) (info 
 	if !info.Exists || info.Position == (store.Position{}) {
 		return info, ErrLogLost
 	}
-	if at := f.Position(); at == info.Position || !bases && at.Epoch == info.Position.Epoch && ahead(at, info.Position) {
+	at := f.Position()
+	own := at.Epoch == info.Position.Epoch || at.Epoch == info.Epoch // the last set's, or the last fence's
+	if at == info.Position || !bases && own && ahead(at, info.Position) {
 		return info, nil
 	}
 	r := &logReader{log: l, f: f, note: func(uint64, time.Time) {}, created: info.Created}
