@@ -19,8 +19,11 @@ func TestCampaignsAreReadAgain(t *testing.T) {
 	find := func() *campaign.Campaign {
 		t.Helper()
 		found, why, _, err := c.Find(1, 7)
-		if err != nil || found == nil {
-			t.Fatal(why, err)
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case found == nil:
+			t.Fatalf("no campaign: %s", why)
 		}
 		return found
 	}
@@ -43,8 +46,13 @@ func TestCampaignsAreReadAgain(t *testing.T) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	if found, why, _, err := c.Find(1, 7); found != nil || err != nil || why != "application 1 has no campaign 7; it has 8" {
-		t.Error(found, why, err)
+	switch found, why, _, err := c.Find(1, 7); {
+	case found != nil:
+		t.Errorf("found = %+v, want nil", found)
+	case err != nil:
+		t.Error(err)
+	case why != "application 1 has no campaign 7; it has 8":
+		t.Errorf("why = %q, want \"application 1 has no campaign 7; it has 8\"", why)
 	}
 }
 
@@ -70,8 +78,13 @@ func TestCampaignsThatCantBeUsed(t *testing.T) {
 	}
 	c := NewCampaigns(dir)
 	all, broken, err := c.All()
-	if err != nil || len(all) != 3 || broken.Count != 5 {
-		t.Errorf("%d campaigns, %v, %v", len(all), broken.List, err)
+	switch {
+	case err != nil:
+		t.Error(err)
+	case len(all) != 3:
+		t.Errorf("len(all) = %v, want 3", len(all))
+	case broken.Count != 5:
+		t.Errorf("broken.Count = %v, want 5", broken.Count)
 	}
 	if _, why, _, err := c.Find(1, 7); err != nil || why != "campaign 7 of application 1 is defined twice, in 7.json and twice.json; ask the operator to remove one" {
 		t.Error(why, err)
@@ -90,11 +103,19 @@ func TestBrokenCampaignIsNamed(t *testing.T) {
 	write(t, dir, "30.json", `{"id": 30, "applicationId": 1, "channelTypes": ["cloud_api"], "messageContent": [{"body": "{{a b}}"}]}`)
 	write(t, dir, "31.json", `{"id": 31, "applicationId": 1}`)
 	found, why, details, err := NewCampaigns(dir).Find(1, 30)
-	if found != nil || err != nil || why != "campaign 30 of application 1 can't be used: its file 30.json has errors; ask the operator to fix it" {
-		t.Error(found, why, err)
+	switch {
+	case found != nil:
+		t.Errorf("found = %+v, want nil", found)
+	case err != nil:
+		t.Error(err)
+	case why != "campaign 30 of application 1 can't be used: its file 30.json has errors; ask the operator to fix it":
+		t.Errorf("why = %q, want %q", why, "campaign 30 of application 1 can't be used: its file 30.json has errors; ask the operator to fix it")
 	}
-	if details.Count != 1 || !strings.HasPrefix(details.List[0].String(), "30.json:1:92: messageContent.0.body: the variable") {
-		t.Errorf("details: %v", details.List)
+	if details.Count != 1 {
+		t.Errorf("details: details.Count = %v, want 1", details.Count)
+	}
+	if !strings.HasPrefix(details.List[0].String(), "30.json:1:92: messageContent.0.body: the variable") {
+		t.Errorf("details: want \"30.json:1:92: messageContent.0.body: the variable\" at the start in:\n%s", details.List[0].String())
 	}
 }
 
@@ -122,7 +143,12 @@ func TestReplacedCampaignIsReadAgain(t *testing.T) {
 	if err := os.Rename(file+".new", file); err != nil {
 		t.Fatal(err)
 	}
-	if after, _, _, err := c.Find(1, 7); err != nil || after == nil || after.Title != "b" {
-		t.Error(after, err)
+	switch after, _, _, err := c.Find(1, 7); {
+	case err != nil:
+		t.Error(err)
+	case after == nil:
+		t.Error("after is nil")
+	case after.Title != "b":
+		t.Errorf("after.Title = %q, want \"b\"", after.Title)
 	}
 }

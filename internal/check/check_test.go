@@ -74,8 +74,11 @@ func TestAllErrorsTogether(t *testing.T) {
 				got = append(got, p.String())
 			}
 			for i, want := range c.want {
-				if len(got) != len(c.want) || !strings.HasPrefix(got[i], want) {
-					t.Fatalf("errors:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
+				switch {
+				case len(got) != len(c.want):
+					t.Fatalf("len(got) = %v, want %v\n%s", len(got), len(c.want), strings.Join(c.want, "\n"))
+				case !strings.HasPrefix(got[i], want):
+					t.Fatalf("got[i] = %q, want %q at the start\n%s", got[i], want, strings.Join(c.want, "\n"))
 				}
 			}
 		})
@@ -97,7 +100,12 @@ func TestWhatStopsTheDropIsListed(t *testing.T) {
 		for _, p := range f.Sending.Problems {
 			listed = listed || strings.Contains(p.Message, c.want)
 		}
-		if len(f.Sending.Problems) != campaign.MaxProblems || f.Sending.ProblemCount <= 200 || !listed {
+		switch {
+		case len(f.Sending.Problems) != campaign.MaxProblems:
+			t.Errorf("%s: len(f.Sending.Problems) = %v, want %v\n%s", name, len(f.Sending.Problems), campaign.MaxProblems, c.want)
+		case f.Sending.ProblemCount <= 200:
+			t.Errorf("%s: f.Sending.ProblemCount = %v, want more than 200\n%s", name, f.Sending.ProblemCount, c.want)
+		case !listed:
 			t.Errorf("%s: of %d errors %d are listed, %q: %v", name, f.Sending.ProblemCount, len(f.Sending.Problems), c.want, listed)
 		}
 	}

@@ -72,8 +72,11 @@ func TestForgottenFiles(t *testing.T) {
 	if text, err := os.ReadFile(list); string(text) != "xxxxxxxxxxx\n" || err != nil {
 		t.Errorf("list %q, %v", text, err)
 	}
-	if after, err := os.Stat(other); err != nil || !os.SameFile(before, after) {
+	switch after, err := os.Stat(other); {
+	case err != nil:
 		t.Errorf("a file without the contact was replaced: %v", err)
+	case !os.SameFile(before, after):
+		t.Error("a file without the contact was replaced: os.SameFile(before, after) = false, want true")
 	}
 	if _, err := os.Stat(archive); !os.IsNotExist(err) {
 		t.Errorf("the archive is still there: %v", err)

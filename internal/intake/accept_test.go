@@ -27,8 +27,11 @@ func TestChangesAfterAcceptanceChangeNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(now.Contents[0].Item) != `{"body":"hello {{name}}"}` || now.Channels[0] != "cloud_api" {
-		t.Errorf("%+v", now)
+	if string(now.Contents[0].Item) != `{"body":"hello {{name}}"}` {
+		t.Errorf("now.Contents[0].Item = %q, want `{\"body\":\"hello {{name}}\"}`", string(now.Contents[0].Item))
+	}
+	if now.Channels[0] != "cloud_api" {
+		t.Errorf("now.Channels[0] = %q, want \"cloud_api\"", now.Channels[0])
 	}
 	var rows campaign.Rows
 	switch _, err := h.store.Rows(s.ID, 0, &rows, nil); {
@@ -42,8 +45,11 @@ func TestChangesAfterAcceptanceChangeNothing(t *testing.T) {
 		t.Errorf(`rows.Values[0].At(1): got %q, want "Grace"`, string(rows.Values[0].At(1)))
 	}
 	// The next drop meets the changed campaign.
-	if s := h.drop("next", goodCSV, goodLayout, goodSidecar); s.State != campaign.StateRejected || !strings.Contains(h.report(s), "campaign 7 is disabled") {
-		t.Errorf("%+v", s)
+	switch s := h.drop("next", goodCSV, goodLayout, goodSidecar); {
+	case s.State != campaign.StateRejected:
+		t.Errorf("s.State = %q, want %q\n%+v", s.State, campaign.StateRejected, s)
+	case !strings.Contains(h.report(s), "campaign 7 is disabled"):
+		t.Errorf("want \"campaign 7 is disabled\" in:\n%s", h.report(s))
 	}
 }
 
@@ -51,8 +57,11 @@ func TestChangesAfterAcceptanceChangeNothing(t *testing.T) {
 func TestContentIdentifiesADrop(t *testing.T) {
 	h := newHarness(t, "", "")
 	first := h.good("spring")
-	if s := h.drop("copy", goodCSV, goodLayout, goodSidecar); s.State != campaign.StateRejected || s.Digest != first.Digest {
-		t.Errorf("%+v", s)
+	switch s := h.drop("copy", goodCSV, goodLayout, goodSidecar); {
+	case s.State != campaign.StateRejected:
+		t.Errorf("s.State = %q, want %q\n%+v", s.State, campaign.StateRejected, s)
+	case s.Digest != first.Digest:
+		t.Errorf("s.Digest = %q, want %q", s.Digest, first.Digest)
 	}
 	other := strings.Replace(goodCSV, "Grace", "Alice", 1)
 	h.put("other", other, goodLayout, goodSidecar)
@@ -62,8 +71,13 @@ func TestContentIdentifiesADrop(t *testing.T) {
 	}
 	h.in.Ready(h.watchedDrop("other"))
 	h.work()
-	if s := h.newest("other"); s.State != campaign.StateScheduled || s.Digest == first.Digest || s.CSV.SHA256 == first.CSV.SHA256 {
-		t.Errorf("%+v", s)
+	switch s := h.newest("other"); {
+	case s.State != campaign.StateScheduled:
+		t.Errorf("s.State = %q, want %q\n%+v", s.State, campaign.StateScheduled, s)
+	case s.Digest == first.Digest:
+		t.Errorf("s.Digest = %q, want another one", s.Digest)
+	case s.CSV.SHA256 == first.CSV.SHA256:
+		t.Errorf("s.CSV.SHA256 = %q, want another one", s.CSV.SHA256)
 	}
 }
 
@@ -102,8 +116,13 @@ func TestNoRoomIsAdvised(t *testing.T) {
 func TestDryRun(t *testing.T) {
 	h := newHarness(t, "", `slicing = {enabled = true, slot = "1h", capacity = 2}`)
 	s := h.drop("spring", goodCSV+",x\n"+strings.Repeat("x,y\n", 20), goodLayout, `{"applicationId": 1, "campaignId": 8, "dryRun": true, "reference": "order 4711"}`)
-	if s.State != campaign.StateCompleted || len(s.Previews) != 5 || len(h.accepted) != 1 {
-		t.Fatalf("%+v", s)
+	switch {
+	case s.State != campaign.StateCompleted:
+		t.Fatalf("s.State = %q, want %q\n%+v", s.State, campaign.StateCompleted, s)
+	case len(s.Previews) != 5:
+		t.Fatalf("len(s.Previews) = %v, want 5", len(s.Previews))
+	case len(h.accepted) != 1:
+		t.Fatalf("len(h.accepted) = %v, want 1", len(h.accepted))
 	}
 	text := h.report(s)
 	wantParts(t, text, "Dry run, nothing was sent: 3 recipients would get 6 messages in all.", "order 4711", "Slices (fragmentedSlots)", "two Ada", "line 3, to 34666555666 on cloud_api, message 1:")
@@ -123,8 +142,11 @@ func TestDuplicateDrops(t *testing.T) {
 	h := newHarness(t, "", `duplicate_window = "1h"`)
 	first := h.good("spring")
 	s := h.drop("copy", goodCSV, goodLayout, `{"campaignId": 7, "applicationId": 1, "delay": "PT1M"}`)
-	if s.State != campaign.StateRejected || !s.ScheduledAt.IsZero() {
-		t.Fatalf("%+v", s)
+	if s.State != campaign.StateRejected {
+		t.Fatalf("s.State = %q, want %q\n%+v", s.State, campaign.StateRejected, s)
+	}
+	if !s.ScheduledAt.IsZero() {
+		t.Fatalf("s.ScheduledAt = %v, want none", s.ScheduledAt)
 	}
 	wantParts(t, h.report(s), "the same drop was accepted before as "+string(first.ID), `"resend": true`)
 	for name, c := range map[string][3]string{

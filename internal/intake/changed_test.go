@@ -81,7 +81,7 @@ func TestFileRewrittenWhileRead(t *testing.T) {
 			h.in.Ready(h.watchedDrop("spring"))
 			h.work()
 			if s := h.newest("spring"); s == nil || s.Rows.Accepted != 3 {
-				t.Errorf("%+v", s)
+				t.Errorf("got %+v, want Rows.Accepted 3", s)
 			}
 		})
 	}
@@ -105,8 +105,11 @@ func TestFileChangedBeforeTheClaim(t *testing.T) {
 	h.put("spring", goodCSV+"1,More\n", "", "")
 	h.in.Ready(d)
 	h.work()
-	if len(h.sendings()) > 0 || h.tree("")["spring.csv"] == "" {
-		t.Error("it was taken")
+	switch {
+	case len(h.sendings()) > 0:
+		t.Errorf("it was taken: len(h.sendings()) = %v, want 0", len(h.sendings()))
+	case h.tree("")["spring.csv"] == "":
+		t.Error("it was taken: h.tree(\"\")[\"spring.csv\"] is empty")
 	}
 	if lines := h.log.lines("level=ERROR"); len(lines) > 0 {
 		t.Error(lines)

@@ -38,15 +38,21 @@ func (c *dropCase) run(t *testing.T) *harness {
 	}
 	s := h.drop("spring", file(c.csv, goodCSV), file(c.layout, goodLayout), file(c.sidecar, goodSidecar))
 	if s == nil || s.State != c.state {
-		t.Fatalf("it became %+v\n%s", s, h.log)
+		t.Fatalf("got %+v, want State %q\n%s", s, c.state, h.log)
 	}
 	if s.State.Final() && !s.DryRun {
 		wantParts(t, h.report(s), c.says...)
 	} else {
 		wantParts(t, fmt.Sprint(s.Warnings), c.says...)
 	}
-	if s.Rows.Accepted != c.accepted || s.Rows.Rejected != c.refused || s.Rows.Duplicate != c.du {
-		t.Errorf("rows: %+v", s.Rows)
+	if s.Rows.Accepted != c.accepted {
+		t.Errorf("rows: s.Rows.Accepted = %v, want %v", s.Rows.Accepted, c.accepted)
+	}
+	if s.Rows.Rejected != c.refused {
+		t.Errorf("rows: s.Rows.Rejected = %v, want %v", s.Rows.Rejected, c.refused)
+	}
+	if s.Rows.Duplicate != c.du {
+		t.Errorf("rows: s.Rows.Duplicate = %v, want %v", s.Rows.Duplicate, c.du)
 	}
 	h.verifyStore()
 	return h
@@ -166,8 +172,13 @@ func TestAllErrorsAtOnce(t *testing.T) {
 		ErrorCount int
 		Errors     []campaign.Problem
 	}
-	if err := json.Unmarshal([]byte(h.tree("failed/" + s.FolderName())["report.json"]), &doc); err != nil || doc.ErrorCount != len(doc.Errors) || doc.ErrorCount < 10 {
-		t.Errorf("%d of %d errors in report.json, %v\n%s", len(doc.Errors), doc.ErrorCount, err, text)
+	switch err := json.Unmarshal([]byte(h.tree("failed/" + s.FolderName())["report.json"]), &doc); {
+	case err != nil:
+		t.Errorf("%v\n%s", err, text)
+	case doc.ErrorCount != len(doc.Errors):
+		t.Errorf("doc.ErrorCount = %v, want %v\n%s", doc.ErrorCount, len(doc.Errors), text)
+	case doc.ErrorCount < 10:
+		t.Errorf("doc.ErrorCount = %v, want at least 10\n%s", doc.ErrorCount, text)
 	}
 }
 
@@ -199,8 +210,11 @@ func TestRuinedNumberReasons(t *testing.T) {
 	wantParts(t, all["rejected.csv"], "_line,_error", "9.87654E+11,Eve,4,", words)
 	wantParts(t, all["results.csv"], "4,9.87654E+11,cloud_api,1,rejected,0,,,", words)
 	wantParts(t, all["report.txt"], "spring.csv:4:1: phone: "+words)
-	if strings.Contains(h.log.String(), "9.87") || strings.Contains(all["report.txt"], "9.87") {
-		t.Error("contact data in log or report")
+	if strings.Contains(h.log.String(), "9.87") {
+		t.Errorf("contact data in log or report: want no \"9.87\" in:\n%s", h.log.String())
+	}
+	if strings.Contains(all["report.txt"], "9.87") {
+		t.Errorf("contact data in log or report: want no \"9.87\" in:\n%s", all["report.txt"])
 	}
 }
 
@@ -209,8 +223,11 @@ func TestHeadersCompareInNFC(t *testing.T) {
 	h := newHarness(t, "", "")
 	decomposed := "tele\u0301fono;first\n34666777888;Ada\n"
 	layout := strings.Replace(goodLayout, "{{phone}}", "{{ teléfono }}", 1)
-	if s := h.drop("spring", decomposed, layout, goodSidecar); s.State != campaign.StateScheduled || s.Rows.Accepted != 1 {
-		t.Errorf("%+v", s)
+	switch s := h.drop("spring", decomposed, layout, goodSidecar); {
+	case s.State != campaign.StateScheduled:
+		t.Errorf("s.State = %q, want %q\n%+v", s.State, campaign.StateScheduled, s)
+	case s.Rows.Accepted != 1:
+		t.Errorf("s.Rows.Accepted = %v, want 1", s.Rows.Accepted)
 	}
 }
 

@@ -36,8 +36,14 @@ func TestClaimKeepsTheFilesAsTheyWere(t *testing.T) {
 	s := h.newest("spring")
 	h.sendAll(s.ID)
 	all := h.tree("done/spring." + string(s.ID))
-	if all["spring.CSV"] != csv || all["spring.layout.json"] != goodLayout || all["spring.schedule.json"] != goodSidecar {
-		t.Errorf("changed: %q", all)
+	if all["spring.CSV"] != csv {
+		t.Errorf("changed: all[\"spring.CSV\"] = %q, want %q", all["spring.CSV"], csv)
+	}
+	if all["spring.layout.json"] != goodLayout {
+		t.Errorf("changed: all[\"spring.layout.json\"] = %q, want %q", all["spring.layout.json"], goodLayout)
+	}
+	if all["spring.schedule.json"] != goodSidecar {
+		t.Errorf("changed: all[\"spring.schedule.json\"] = %q, want %q", all["spring.schedule.json"], goodSidecar)
 	}
 	if diff := cmp.Diff([]string{"README.md", "accepted", "done", "failed"}, h.names("")); diff != "" {
 		t.Error(diff)
@@ -57,8 +63,11 @@ func TestClaimPassesByTakenFolders(t *testing.T) {
 		t.Errorf("it became %s", s.ID)
 	}
 	for _, s := range h.sendings()[1:] {
-		if !s.Void() || !s.Filed {
-			t.Errorf("%+v", s)
+		if !s.Void() {
+			t.Error("s.Void() = false, want true")
+		}
+		if !s.Filed {
+			t.Error("s.Filed = false, want true")
 		}
 	}
 	h.verifyStore()
@@ -93,8 +102,13 @@ func TestClaimGivenBack(t *testing.T) {
 			h.put("spring", goodCSV, goodLayout, goodSidecar)
 			h.in.Ready(h.watchedDrop("spring"))
 			h.work()
-			if s := h.newest("spring"); s == nil || s.State != campaign.StateScheduled || s.ID.Number() != 2 {
-				t.Errorf("%+v", s)
+			switch s := h.newest("spring"); {
+			case s == nil:
+				t.Error("s is nil")
+			case s.State != campaign.StateScheduled:
+				t.Errorf("s.State = %q, want %q", s.State, campaign.StateScheduled)
+			case s.ID.Number() != 2:
+				t.Errorf("s.ID.Number() = %v, want 2", s.ID.Number())
 			}
 			h.retryAll() // nothing of the first claim is tried again
 			if n := len(h.sendings()); n != 2 {
@@ -126,8 +140,11 @@ func TestClaimGivenBackToTakenName(t *testing.T) {
 	}
 	h.work()
 	s = h.newest("spring")
-	if s.State != campaign.StateRejected || !s.Filed {
-		t.Fatalf("%+v", s)
+	if s.State != campaign.StateRejected {
+		t.Fatalf("s.State = %q, want %q\n%+v", s.State, campaign.StateRejected, s)
+	}
+	if !s.Filed {
+		t.Fatal("s.Filed = false, want true")
 	}
 	if got := h.tree("failed/" + s.FolderName())["spring.csv"]; got != goodCSV {
 		t.Errorf("the older CSV is %q", got)
@@ -151,8 +168,11 @@ func TestFailedClaimMakesNoRecord(t *testing.T) {
 	if n := len(h.sendings()); n != 0 {
 		t.Errorf("%d records\n%s", n, h.log)
 	}
-	if waits := h.in.Waits(h.inbox); len(waits) != 1 || !strings.Contains(waits[0].Reason, "not a directory") {
-		t.Errorf("%+v", waits)
+	switch waits := h.in.Waits(h.inbox); {
+	case len(waits) != 1:
+		t.Errorf("len(waits) = %v, want 1: %+v", len(waits), waits)
+	case !strings.Contains(waits[0].Reason, "not a directory"):
+		t.Errorf("waits[0].Reason = %q, want \"not a directory\" in it", waits[0].Reason)
 	}
 	if err := os.Remove(filepath.Join(h.inbox, "accepted")); err != nil {
 		t.Fatal(err)
@@ -161,7 +181,7 @@ func TestFailedClaimMakesNoRecord(t *testing.T) {
 	h.in.Ready(h.watchedDrop("spring"))
 	h.work()
 	if s := h.newest("spring"); s == nil || s.State != campaign.StateScheduled {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want State %q", s, campaign.StateScheduled)
 	}
 	if waits := h.in.Waits(h.inbox); len(waits) != 0 {
 		t.Errorf("%+v", waits)
@@ -202,8 +222,14 @@ func TestTwoMountsCopy(t *testing.T) {
 	h.work()
 	h.sendAll(s.ID)
 	all := h.tree("done/" + s.FolderName())
-	if all["spring.csv"] != goodCSV || all["report.json"] == "" || all["results.csv"] == "" {
-		t.Errorf("%q", all)
+	if all["spring.csv"] != goodCSV {
+		t.Errorf("all[\"spring.csv\"] = %q, want %q", all["spring.csv"], goodCSV)
+	}
+	if all["report.json"] == "" {
+		t.Error("all[\"report.json\"] is empty")
+	}
+	if all["results.csv"] == "" {
+		t.Error("all[\"results.csv\"] is empty")
 	}
 	// A link can't be copied: it stays where it is, is reported, and makes no record a scan.
 	h.put("link", "", goodLayout, "")
@@ -225,8 +251,13 @@ func TestTwoMountsCopy(t *testing.T) {
 	if files := h.tree("failed/" + no.FolderName()); files["link.layout.json"] != goodLayout {
 		t.Errorf("%q", files)
 	}
-	if left, err := os.ReadDir(other); err != nil || len(left) != 1 || left[0].Name() != folders.IDFile {
-		t.Error(left, err)
+	switch left, err := os.ReadDir(other); {
+	case err != nil:
+		t.Error(err)
+	case len(left) != 1:
+		t.Errorf("len(left) = %v, want 1", len(left))
+	case left[0].Name() != folders.IDFile:
+		t.Errorf("left[0].Name() = %q, want %q", left[0].Name(), folders.IDFile)
 	}
 	h.verifyStore()
 }

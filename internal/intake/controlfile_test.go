@@ -197,11 +197,17 @@ func TestControlBeforeItsDropIsAccepted(t *testing.T) {
 		h.put("spring", csv, goodLayout, goodSidecar)
 		h.control("spring.pause", "")
 		h.control("spring.pause", "")
-		if len(h.dispatcher.calls) > 0 || h.failedControl("spring.pause") != "" {
-			t.Fatalf("%v\n%s", h.dispatcher.calls, h.log)
+		switch {
+		case len(h.dispatcher.calls) > 0:
+			t.Fatalf("len(h.dispatcher.calls) = %v, want 0: %+v\n%s", len(h.dispatcher.calls), h.dispatcher.calls, h.log)
+		case h.failedControl("spring.pause") != "":
+			t.Fatalf("h.failedControl(\"spring.pause\") = %q, want none\n%s", h.failedControl("spring.pause"), h.log)
 		}
-		if s := h.drop("spring", csv, goodLayout, goodSidecar); s.State != campaign.StatePaused || len(h.dispatcher.calls) != 1 {
-			t.Fatalf("%+v\n%s", s, h.log)
+		switch s := h.drop("spring", csv, goodLayout, goodSidecar); {
+		case s.State != campaign.StatePaused:
+			t.Fatalf("s.State = %q, want %q\n%+v\n%s", s.State, campaign.StatePaused, s, h.log)
+		case len(h.dispatcher.calls) != 1:
+			t.Fatalf("len(h.dispatcher.calls) = %v, want 1\n%s", len(h.dispatcher.calls), h.log)
 		}
 	})
 	t.Run("in the inbox, however its files are spelled", func(t *testing.T) {
@@ -213,8 +219,11 @@ func TestControlBeforeItsDropIsAccepted(t *testing.T) {
 			c.Beside, c.WholeBeside = c.ID == "", c.ID != ""
 			h.in.Control(c)
 			h.work()
-			if len(h.dispatcher.calls) > 0 || h.failedControl(file) != "" {
-				t.Fatalf("%s: %v\n%s", file, h.dispatcher.calls, h.log)
+			switch {
+			case len(h.dispatcher.calls) > 0:
+				t.Fatalf("%s: len(h.dispatcher.calls) = %v, want 0: %+v\n%s", file, len(h.dispatcher.calls), h.dispatcher.calls, h.log)
+			case h.failedControl(file) != "":
+				t.Fatalf("%s: h.failedControl(file) = %q, want none\n%s", file, h.failedControl(file), h.log)
 			}
 		}
 	})
@@ -266,8 +275,14 @@ func TestControlFileWhileTheMachineFails(t *testing.T) {
 	s := h.good("spring")
 	h.dispatcher.err = errors.New("disk full")
 	h.control("spring.cancel", "")
-	if h.failedControl("spring.cancel") != "" || h.tree("")["spring.cancel"] != "" || len(h.log.lines("disk full")) != 1 {
-		t.Errorf("%v\n%s", h.names(""), h.log)
+	if h.failedControl("spring.cancel") != "" {
+		t.Errorf("h.failedControl(\"spring.cancel\") = %q, want none", h.failedControl("spring.cancel"))
+	}
+	if h.tree("")["spring.cancel"] != "" {
+		t.Errorf("h.tree(\"\")[\"spring.cancel\"] = %q, want none", h.tree("")["spring.cancel"])
+	}
+	if len(h.log.lines("disk full")) != 1 {
+		t.Errorf("len(h.log.lines(\"disk full\")) = %v, want 1", len(h.log.lines("disk full")))
 	}
 	h.dispatcher.err = send.ErrState // it has ended at this very moment
 	h.in.Control(h.controlSeen("spring.cancel"))
@@ -293,8 +308,11 @@ func TestRefusedControlFilesKeepTheirNames(t *testing.T) {
 		t.Errorf("%v", h.names(folders.Failed))
 	}
 	// The first has its own name, as the partner looks for it.
-	if h.tree(folders.Failed)["x.cancel"] != "first" || h.tree(folders.Failed)["x.cancel.report.txt"] == "" {
-		t.Errorf("%v", h.names(folders.Failed))
+	if h.tree(folders.Failed)["x.cancel"] != "first" {
+		t.Errorf("h.tree(folders.Failed)[\"x.cancel\"] = %q, want \"first\"", h.tree(folders.Failed)["x.cancel"])
+	}
+	if h.tree(folders.Failed)["x.cancel.report.txt"] == "" {
+		t.Error("h.tree(folders.Failed)[\"x.cancel.report.txt\"] is empty")
 	}
 }
 

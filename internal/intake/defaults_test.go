@@ -63,7 +63,7 @@ layout = "columns"
 name_pattern = '(?P<reference>[a-z]+)-(?P<application>\d+)-(?P<campaign>\d+)-(?P<scheduleAt>\d+T\d+Z)'`, "")
 	s := h.drop("offers-1-7-20260302T1215Z", "phone,name\n34666777888,Ada\n", "", "")
 	if s == nil || s.State != campaign.StateScheduled {
-		t.Fatalf("it became %+v\n%s", s, h.log)
+		t.Fatalf("got %+v, want State %q\n%s", s, campaign.StateScheduled, h.log)
 	}
 	if s.ApplicationID != 1 || s.CampaignID != 7 || s.Reference != "offers" {
 		t.Errorf("application %d, campaign %d, reference %q; want 1, 7, offers", s.ApplicationID, s.CampaignID, s.Reference)
@@ -91,8 +91,13 @@ name_pattern = '(?P<reference>[a-z]+)-(?P<application>\d+)-(?P<campaign>\d+)-(?P
 func TestNameOfACampaignThatIsNotAllowed(t *testing.T) {
 	h := newHarness(t, "application = 1\nallow_campaigns = [8, 9]\nlayout = \"columns\"\nname_pattern = '[a-z]+-(?P<campaign>\\d+)'", "")
 	s := h.drop("offers-7", "phone,name\n34666777888,Ada\n", "", "")
-	if want := "offers-7.csv: campaignId: this inbox may not send campaign 7; it may send: 8, 9"; s == nil || s.State != campaign.StateRejected || s.Reason != want {
-		t.Fatalf("it became %+v\n%s", s, h.log)
+	switch want := "offers-7.csv: campaignId: this inbox may not send campaign 7; it may send: 8, 9"; {
+	case s == nil:
+		t.Fatalf("s is nil\n%s", h.log)
+	case s.State != campaign.StateRejected:
+		t.Fatalf("s.State = %q, want %q\n%s", s.State, campaign.StateRejected, h.log)
+	case s.Reason != want:
+		t.Fatalf("s.Reason = %q, want %q\n%s", s.Reason, want, h.log)
 	}
 }
 
@@ -100,11 +105,16 @@ func TestNameOfACampaignThatIsNotAllowed(t *testing.T) {
 func TestOneFileTwiceIsADuplicate(t *testing.T) {
 	h := newHarness(t, "application = 1\ncampaign = 7\nlayout = \"columns\"", "")
 	if s := h.drop("a", "phone,name\n34666777888,Ada\n", "", ""); s == nil || s.State != campaign.StateScheduled {
-		t.Fatalf("it became %+v\n%s", s, h.log)
+		t.Fatalf("got %+v, want State %q\n%s", s, campaign.StateScheduled, h.log)
 	}
 	s := h.drop("b", "phone,name\n34666777888,Ada\n", "", "")
-	if s == nil || s.State != campaign.StateRejected || !strings.Contains(s.Reason, "the same drop was accepted before") {
-		t.Fatalf("it became %+v\n%s", s, h.log)
+	switch {
+	case s == nil:
+		t.Fatalf("s is nil\n%s", h.log)
+	case s.State != campaign.StateRejected:
+		t.Fatalf("s.State = %q, want %q\n%s", s.State, campaign.StateRejected, h.log)
+	case !strings.Contains(s.Reason, "the same drop was accepted before"):
+		t.Fatalf("s.Reason = %q, want \"the same drop was accepted before\" in it\n%s", s.Reason, h.log)
 	}
 }
 
@@ -117,7 +127,12 @@ func TestOneFileSurvivesACrash(t *testing.T) {
 	}
 	h.crash()
 	h.work()
-	if s := h.newest("a"); s == nil || s.State != campaign.StateScheduled || s.Rows.Accepted != 1 {
-		t.Fatalf("it became %+v\n%s", s, h.log)
+	switch s := h.newest("a"); {
+	case s == nil:
+		t.Fatalf("s is nil\n%s", h.log)
+	case s.State != campaign.StateScheduled:
+		t.Fatalf("s.State = %q, want %q\n%s", s.State, campaign.StateScheduled, h.log)
+	case s.Rows.Accepted != 1:
+		t.Fatalf("s.Rows.Accepted = %v, want 1\n%s", s.Rows.Accepted, h.log)
 	}
 }

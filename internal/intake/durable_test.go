@@ -32,8 +32,11 @@ func TestPowerCutBeforeTheFilesWereOnDisk(t *testing.T) {
 			h.crash()
 			h.work()
 			after := h.newest("spring")
-			if after.State != campaign.StateRejected || len(h.accepted) > 0 {
-				t.Fatalf("it is %s", after.State)
+			if after.State != campaign.StateRejected {
+				t.Fatalf("after.State = %q, want %q", after.State, campaign.StateRejected)
+			}
+			if len(h.accepted) > 0 {
+				t.Fatalf("len(h.accepted) = %v, want 0", len(h.accepted))
 			}
 			wantParts(t, after.Reason, "spring.csv", "lost power", "upload it again")
 			for _, temp := range temps {

@@ -57,8 +57,13 @@ func TestQuietIsNotComplete(t *testing.T) {
 			healed.FirstSeen = first.FirstSeen
 			h.in.Ready(healed)
 			h.work()
-			if s := h.newest("spring"); s == nil || s.State != campaign.StateScheduled || len(s.Warnings) > 0 {
-				t.Errorf("not healed: %+v", s)
+			switch s := h.newest("spring"); {
+			case s == nil:
+				t.Error("not healed: s is nil")
+			case s.State != campaign.StateScheduled:
+				t.Errorf("not healed: s.State = %q, want %q", s.State, campaign.StateScheduled)
+			case len(s.Warnings) > 0:
+				t.Errorf("not healed: len(s.Warnings) = %v, want 0", len(s.Warnings))
 			}
 			if waits := h.in.Waits(h.inbox); len(waits) > 0 {
 				t.Errorf("%+v", waits)
@@ -73,7 +78,7 @@ func TestQuietIsNotComplete(t *testing.T) {
 			h.work()
 			s := h.newest("never")
 			if s == nil || s.State != campaign.StateRejected {
-				t.Fatalf("not rejected: %+v", s)
+				t.Fatalf("not rejected: got %+v, want State %q", s, campaign.StateRejected)
 			}
 			wantParts(t, h.report(s), c.reason)
 		})
@@ -88,8 +93,11 @@ func TestUnterminatedLine(t *testing.T) {
 	d := h.watchedDrop("spring")
 	h.in.Ready(d)
 	h.work()
-	if waits := h.in.Waits(h.inbox); len(waits) != 1 || !strings.Contains(waits[0].Reason, "the last line of the CSV has no line end") {
-		t.Fatalf("%+v", waits)
+	switch waits := h.in.Waits(h.inbox); {
+	case len(waits) != 1:
+		t.Fatalf("len(waits) = %v, want 1: %+v", len(waits), waits)
+	case !strings.Contains(waits[0].Reason, "the last line of the CSV has no line end"):
+		t.Fatalf("waits[0].Reason = %q, want \"the last line of the CSV has no line end\" in it", waits[0].Reason)
 	}
 	h.clock = h.clock.Add(59 * time.Second)
 	h.in.Ready(d)
@@ -101,8 +109,13 @@ func TestUnterminatedLine(t *testing.T) {
 	h.in.Ready(d)
 	h.work()
 	s := h.newest("spring")
-	if s == nil || s.State != campaign.StateScheduled || len(s.Warnings) != 1 {
-		t.Fatalf("%+v", s)
+	switch {
+	case s == nil:
+		t.Fatal("s is nil")
+	case s.State != campaign.StateScheduled:
+		t.Fatalf("s.State = %q, want %q", s.State, campaign.StateScheduled)
+	case len(s.Warnings) != 1:
+		t.Fatalf("len(s.Warnings) = %v, want 1", len(s.Warnings))
 	}
 	wantParts(t, s.Warnings[0].String(), "spring.csv:3: the last line has no line end", "prove the file complete")
 
@@ -114,14 +127,19 @@ func TestUnterminatedLine(t *testing.T) {
 	h.work()
 	s = h.newest("cut")
 	if s == nil || s.State != campaign.StateRejected {
-		t.Fatalf("%+v", s)
+		t.Fatalf("got %+v, want State %q", s, campaign.StateRejected)
 	}
 	wantParts(t, h.report(s), "cut.csv:4: the file ends within this row: it is incomplete, or ends with a footer")
 
 	// A proof makes the wait and the warning needless.
 	s = h.drop("proven", csv, goodLayout, fmt.Sprintf(`{"applicationId": 1, "campaignId": 7, "bytes": %d, "resend": true}`, len(csv)))
-	if s == nil || s.State != campaign.StateScheduled || len(s.Warnings) > 0 {
-		t.Errorf("%+v", s)
+	switch {
+	case s == nil:
+		t.Error("s is nil")
+	case s.State != campaign.StateScheduled:
+		t.Errorf("s.State = %q, want %q", s.State, campaign.StateScheduled)
+	case len(s.Warnings) > 0:
+		t.Errorf("len(s.Warnings) = %v, want 0", len(s.Warnings))
 	}
 }
 
@@ -132,15 +150,18 @@ func TestNULBytes(t *testing.T) {
 	d := h.watchedDrop("spring")
 	h.in.Ready(d)
 	h.work()
-	if waits := h.in.Waits(h.inbox); len(waits) != 1 || !strings.Contains(waits[0].Reason, "NUL") {
-		t.Fatalf("%+v", waits)
+	switch waits := h.in.Waits(h.inbox); {
+	case len(waits) != 1:
+		t.Fatalf("len(waits) = %v, want 1: %+v", len(waits), waits)
+	case !strings.Contains(waits[0].Reason, "NUL"):
+		t.Fatalf("waits[0].Reason = %q, want \"NUL\" in it", waits[0].Reason)
 	}
 	h.clock = h.clock.Add(time.Minute)
 	h.in.Ready(d)
 	h.work()
 	s := h.newest("spring")
 	if s == nil || s.State != campaign.StateRejected {
-		t.Fatalf("%+v", s)
+		t.Fatalf("got %+v, want State %q", s, campaign.StateRejected)
 	}
 	wantParts(t, h.report(s), "spring.csv:4: ", "NUL")
 }
@@ -164,7 +185,7 @@ func TestBusyFileIsExaminedAgain(t *testing.T) {
 	h.in.Ready(h.watchedDrop("spring"))
 	h.work()
 	if s := h.newest("spring"); s == nil || s.State != campaign.StateScheduled {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want State %q", s, campaign.StateScheduled)
 	}
 }
 
@@ -198,7 +219,7 @@ func TestFullDiskTakesNothingIn(t *testing.T) {
 	h.in.Ready(d)
 	h.work()
 	if s := h.newest("spring"); s == nil || s.State != campaign.StateScheduled {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want State %q", s, campaign.StateScheduled)
 	}
 }
 

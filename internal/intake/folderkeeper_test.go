@@ -64,8 +64,11 @@ func TestStatusWhileChecking(t *testing.T) {
 		return tick
 	}
 	s := h.drop("spring", b.String(), goodLayout, goodSidecar)
-	if s.State != campaign.StateScheduled || s.Rows.Accepted != 100_000 {
-		t.Fatalf("%+v", s)
+	if s.State != campaign.StateScheduled {
+		t.Fatalf("s.State = %q, want %q\n%+v", s.State, campaign.StateScheduled, s)
+	}
+	if s.Rows.Accepted != 100_000 {
+		t.Fatalf("s.Rows.Accepted = %v, want 100_000", s.Rows.Accepted)
 	}
 	between := 0
 	for i, percent := range seen {
@@ -186,8 +189,11 @@ func TestClerkRuns(t *testing.T) {
 		}
 	})
 	for _, name := range []string{"spring", "large"} {
-		if s := h.newest(name); !s.Filed || s.State != campaign.StateCompleted {
-			t.Errorf("%s: %+v", name, s)
+		switch s := h.newest(name); {
+		case !s.Filed:
+			t.Errorf("%s: s.Filed = false, want true", name)
+		case s.State != campaign.StateCompleted:
+			t.Errorf("%s: s.State = %q, want %q\n%+v", name, s.State, campaign.StateCompleted, s)
 		}
 	}
 }
@@ -202,7 +208,7 @@ func (h *harness) goodRows(name string, n int) *campaign.Sending {
 	}
 	s := h.drop(name, b.String(), goodLayout, goodSidecar)
 	if s == nil || s.State != campaign.StateScheduled {
-		h.t.Fatalf("%+v", s)
+		h.t.Fatalf("got %+v, want State %q", s, campaign.StateScheduled)
 	}
 	return s
 }

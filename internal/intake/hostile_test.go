@@ -36,8 +36,14 @@ func TestHostileNames(t *testing.T) {
 			h.keeper.Changed(s.ID)
 			h.updateFolders()
 			now := h.header(s.ID)
-			if now.State != campaign.StateCanceled || !now.Filed || h.tree("failed/" + s.FolderName())[name+".csv"] != goodCSV {
-				t.Errorf("%+v\n%s", now, h.log)
+			if now.State != campaign.StateCanceled {
+				t.Errorf("now.State = %q, want %q\n%+v\n%s", now.State, campaign.StateCanceled, now, h.log)
+			}
+			if !now.Filed {
+				t.Errorf("now.Filed = false, want true\n%s", h.log)
+			}
+			if h.tree("failed/" + s.FolderName())[name+".csv"] != goodCSV {
+				t.Errorf("h.tree(\"failed/\" + s.FolderName())[name+\".csv\"] = %q, want %q\n%s", h.tree("failed/" + s.FolderName())[name+".csv"], goodCSV, h.log)
 			}
 			h.control(name+"."+string(s.ID)+".resume", "")
 			if text := h.failedControl(name + "." + string(s.ID) + ".resume"); !strings.Contains(text, "is canceled already") {
@@ -120,7 +126,7 @@ func TestStoreAway(t *testing.T) {
 	h.in.Ready(h.watchedDrop("spring"))
 	h.work()
 	if s := h.newest("spring"); s == nil || s.State != campaign.StateScheduled {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want State %q", s, campaign.StateScheduled)
 	}
 }
 
@@ -142,8 +148,13 @@ func TestStoreAwayWhileChecking(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.work()
-	if all, err := h.store.Sendings(store.Filter{}); err != nil || len(all) != 1 || all[0].State != campaign.StateScheduled {
-		t.Errorf("%+v %v", all, err)
+	switch all, err := h.store.Sendings(store.Filter{}); {
+	case err != nil:
+		t.Error(err)
+	case len(all) != 1:
+		t.Errorf("len(all) = %v, want 1: %+v", len(all), all)
+	case all[0].State != campaign.StateScheduled:
+		t.Errorf("all[0].State = %q, want %q\n%+v", all[0].State, campaign.StateScheduled, all)
 	}
 	h.verifyStore()
 }

@@ -120,7 +120,7 @@ func TestReplacedInboxIsAdoptedOnRequest(t *testing.T) {
 		t.Errorf("the id is %q, %v", id, err)
 	}
 	if s := h.drop("summer", goodCSV+"34666000111,Eve\n", goodLayout, goodSidecar); s == nil || s.State != campaign.StateScheduled {
-		t.Errorf("a drop into the accepted folder became %+v", s)
+		t.Errorf("got %+v, want State %q", s, campaign.StateScheduled)
 	}
 }
 

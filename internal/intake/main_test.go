@@ -126,7 +126,7 @@ func (h *harness) good(name string) *campaign.Sending {
 	h.t.Helper()
 	s := h.drop(name, goodCSV, goodLayout, goodSidecar)
 	if s == nil || s.State != campaign.StateScheduled {
-		h.t.Fatalf("a good drop became %+v\n%s", s, h.log)
+		h.t.Fatalf("got %+v, want State %q\n%s", s, campaign.StateScheduled, h.log)
 	}
 	return s
 }

@@ -17,7 +17,7 @@ func TestMistakesOfAScript(t *testing.T) {
 		h.work()
 		s := h.newest(name)
 		if s == nil || s.State != campaign.StateRejected {
-			t.Fatalf("it became %+v\n%s", s, h.log)
+			t.Fatalf("got %+v, want State %q\n%s", s, campaign.StateRejected, h.log)
 		}
 		return s
 	}
@@ -66,7 +66,7 @@ func TestEmptyCSVWaitsLikeAnUpload(t *testing.T) {
 	h.work()
 	s := h.newest("daily")
 	if s == nil || s.State != campaign.StateRejected {
-		t.Fatalf("it became %+v\n%s", s, h.log)
+		t.Fatalf("got %+v, want State %q\n%s", s, campaign.StateRejected, h.log)
 	}
 	wantParts(t, h.report(s), "the file is empty")
 }

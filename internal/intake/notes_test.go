@@ -84,7 +84,7 @@ func TestDropThatWaitsForItsProofIsNoted(t *testing.T) {
 	h.in.Ready(h.watchedDrop("spring"))
 	h.work()
 	if s := h.newest("spring"); s == nil || s.State != campaign.StateScheduled {
-		t.Fatalf("the completed drop became %+v", s)
+		t.Fatalf("got %+v, want State %q", s, campaign.StateScheduled)
 	}
 	if got := h.note("spring"); got != "" {
 		t.Errorf("the drop was taken in and the note stays: %q", got)
@@ -126,8 +126,11 @@ func TestFileWithABadNameIsMovedWithAReport(t *testing.T) {
 		}
 	}
 	files := h.tree("failed")
-	if files["caf\xe9.csv"] != "x" || len(files) != 12 {
-		t.Errorf("failed/ has %d files: %q", len(files), h.names("failed"))
+	if files["caf\xe9.csv"] != "x" {
+		t.Errorf("failed/ has %d files: files[\"caf\\xe9.csv\"] = %q, want \"x\"\n%v", len(files), files["caf\xe9.csv"], h.names("failed"))
+	}
+	if len(files) != 12 {
+		t.Errorf("failed/ has %d files: len(files) = %v, want 12\n%v", len(files), len(files), h.names("failed"))
 	}
 	wantParts(t, files[`caf\xe9.csv.report.txt`], `"caf\xe9.csv" was not taken in: the name can't be used.`)
 	wantParts(t, files[`a\nb.csv.report.txt`], `"a\nb.csv" was not taken in`)

@@ -28,7 +28,7 @@ func TestFilesAreTakenOver(t *testing.T) {
 	h.work()
 	s := h.newest("a")
 	if s == nil || s.State != campaign.StateScheduled {
-		t.Fatalf("%+v\n%s", s, h.log)
+		t.Fatalf("got %+v, want State %q\n%s", s, campaign.StateScheduled, h.log)
 	}
 	old, err := theirs.Stat()
 	if err != nil {

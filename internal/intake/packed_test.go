@@ -150,7 +150,7 @@ func TestPackedDrops(t *testing.T) {
 			h := newHarness(t, c.inbox, c.application)
 			s := h.dropPacked("spring", c.ending, c.content, c.layout, c.sidecar)
 			if s == nil || s.State != c.state {
-				t.Fatalf("it became %+v\n%s\n%v", s, h.log, h.in.Waits(h.inbox))
+				t.Fatalf("got %+v, want State %q\n%v\n%v", s, c.state, h.in.Waits(h.inbox), h.log)
 			}
 			dir := folders.Of(s)
 			if s.State.Final() {
@@ -159,11 +159,17 @@ func TestPackedDrops(t *testing.T) {
 			} else {
 				wantParts(t, fmt.Sprint(s.Warnings), c.says...)
 			}
-			if s.Rows.Accepted != c.accepted || s.Rows.Rejected != c.refused {
-				t.Errorf("rows: %+v", s.Rows)
+			if s.Rows.Accepted != c.accepted {
+				t.Errorf("rows: s.Rows.Accepted = %v, want %v", s.Rows.Accepted, c.accepted)
 			}
-			if got, err := os.ReadFile(filepath.Join(dir, "spring"+c.ending)); err != nil || string(got) != c.content {
-				t.Errorf("the original has %d bytes, want %d as they came (%v)", len(got), len(c.content), err)
+			if s.Rows.Rejected != c.refused {
+				t.Errorf("rows: s.Rows.Rejected = %v, want %v", s.Rows.Rejected, c.refused)
+			}
+			switch got, err := os.ReadFile(filepath.Join(dir, "spring"+c.ending)); {
+			case err != nil:
+				t.Error(err)
+			case string(got) != c.content:
+				t.Errorf("got %q, want %q", string(got), c.content)
 			}
 			if c.rejectedCSV != "" {
 				if got, err := os.ReadFile(filepath.Join(dir, "rejected.csv")); err != nil || string(got) != c.rejectedCSV {
@@ -183,11 +189,14 @@ func TestCutArchiveWaits(t *testing.T) {
 			if s := h.dropPacked("spring", ending, content[:len(content)-9], goodLayout, goodSidecar); s != nil {
 				t.Fatalf("it became %+v", s)
 			}
-			if waits := h.in.Waits(h.inbox); len(waits) != 1 || !strings.Contains(waits[0].Reason, "the upload may have been cut off") {
-				t.Errorf("waits: %+v", waits)
+			switch waits := h.in.Waits(h.inbox); {
+			case len(waits) != 1:
+				t.Errorf("waits: len(waits) = %v, want 1: %+v", len(waits), waits)
+			case !strings.Contains(waits[0].Reason, "the upload may have been cut off"):
+				t.Errorf("waits: waits[0].Reason = %q, want \"the upload may have been cut off\" in it", waits[0].Reason)
 			}
 			if s := h.dropPacked("spring", ending, content, goodLayout, goodSidecar); s == nil || s.State != campaign.StateScheduled {
-				t.Fatalf("completed it became %+v\n%s", s, h.log)
+				t.Fatalf("got %+v, want State %q\n%s", s, campaign.StateScheduled, h.log)
 			}
 		})
 	}
@@ -204,7 +213,7 @@ func TestCutArchiveIsRejectedAfterPairTimeout(t *testing.T) {
 	h.work()
 	s := h.newest("spring")
 	if s == nil || s.State != campaign.StateRejected {
-		t.Fatalf("it became %+v\n%s", s, h.log)
+		t.Fatalf("got %+v, want State %q\n%s", s, campaign.StateRejected, h.log)
 	}
 	wantParts(t, h.report(s), "spring.csv.gz: the gzip file has no end: the upload may have been cut off")
 }
@@ -216,11 +225,14 @@ func TestZipWaitsForItsLayout(t *testing.T) {
 	if s := h.dropPacked("spring", ".zip", content, "", ""); s != nil {
 		t.Fatalf("it became %+v", s)
 	}
-	if waits := h.in.Waits(h.inbox); len(waits) != 1 || waits[0].Reason != "the zip has no layout, and spring.layout.json must still come" {
-		t.Errorf("waits: %+v", waits)
+	switch waits := h.in.Waits(h.inbox); {
+	case len(waits) != 1:
+		t.Errorf("waits: len(waits) = %v, want 1: %+v", len(waits), waits)
+	case waits[0].Reason != "the zip has no layout, and spring.layout.json must still come":
+		t.Errorf("waits: waits[0].Reason = %q, want %q", waits[0].Reason, "the zip has no layout, and spring.layout.json must still come")
 	}
 	if s := h.dropPacked("spring", ".zip", content, goodLayout, ""); s == nil || s.State != campaign.StateScheduled {
-		t.Fatalf("with its layout it became %+v\n%s", s, h.log)
+		t.Fatalf("got %+v, want State %q\n%s", s, campaign.StateScheduled, h.log)
 	}
 }
 
@@ -229,17 +241,27 @@ func TestPackedDropTwiceIsADuplicate(t *testing.T) {
 	h := newHarness(t, "", "")
 	h.good("plain")
 	for name, drop := range map[string][2]string{"packed": {".csv.gz", gz(t, goodCSV)}, "zipped": {".zip", zipOf(t, "b.csv", goodCSV)}} {
-		if s := h.dropPacked(name, drop[0], drop[1], goodLayout, goodSidecar); s == nil || s.State != campaign.StateRejected || !strings.Contains(s.Reason, "the same drop was accepted before") {
-			t.Errorf("%s became %+v", name, s)
+		switch s := h.dropPacked(name, drop[0], drop[1], goodLayout, goodSidecar); {
+		case s == nil:
+			t.Errorf("%s: s is nil", name)
+		case s.State != campaign.StateRejected:
+			t.Errorf("%s: s.State = %q, want %q", name, s.State, campaign.StateRejected)
+		case !strings.Contains(s.Reason, "the same drop was accepted before"):
+			t.Errorf("%s: s.Reason = %q, want \"the same drop was accepted before\" in it", name, s.Reason)
 		}
 	}
 	cells := [][]string{{"phone", "first"}, {"34666777888", "Ada"}}
 	if s := h.dropPacked("sheet", ".xlsx", string(sheettest.Simple(cells...)), goodLayout, goodSidecar); s == nil || s.State != campaign.StateScheduled {
-		t.Fatalf("the sheet became %+v", s)
+		t.Fatalf("got %+v, want State %q", s, campaign.StateScheduled)
 	}
 	w := sheettest.Workbook{Sheets: []sheettest.Sheet{{Name: "Other name", Data: `<row><c t="str"><v>phone</v></c><c t="s"><v>0</v></c></row><row><c><v>34666777888</v></c><c t="str"><v>Ada</v></c></row>`}}, Texts: []string{"<t>first</t>"}}
-	if s := h.dropPacked("sheet2", ".xlsx", string(w.Bytes()), goodLayout, goodSidecar); s == nil || s.State != campaign.StateRejected || !strings.Contains(s.Reason, "the same drop was accepted before") {
-		t.Errorf("the same cells became %+v", s)
+	switch s := h.dropPacked("sheet2", ".xlsx", string(w.Bytes()), goodLayout, goodSidecar); {
+	case s == nil:
+		t.Error("s is nil")
+	case s.State != campaign.StateRejected:
+		t.Errorf("s.State = %q, want %q", s.State, campaign.StateRejected)
+	case !strings.Contains(s.Reason, "the same drop was accepted before"):
+		t.Errorf("s.Reason = %q, want \"the same drop was accepted before\" in it", s.Reason)
 	}
 }
 
@@ -262,7 +284,7 @@ func TestPackedDropSurvivesACrash(t *testing.T) {
 	h.work()
 	for _, name := range []string{"a", "b", "c"} {
 		if s := h.newest(name); s == nil || s.State != campaign.StateScheduled {
-			t.Errorf("%s became %+v\n%s", name, s, h.log)
+			t.Errorf("%s: got %+v, want State %q\n%s", name, s, campaign.StateScheduled, h.log)
 		}
 	}
 	h.verifyStore()

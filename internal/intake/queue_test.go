@@ -115,8 +115,11 @@ func TestQueueWakesItsWorkers(t *testing.T) {
 		if took := time.Since(begin); took != 10*time.Second {
 			t.Errorf("three workers took %v for 30s of work", took)
 		}
-		if slices.Sort(all); all[0] != 0 || all[29] != 29 {
-			t.Errorf("%v", all)
+		switch slices.Sort(all); {
+		case all[0] != 0:
+			t.Errorf("all[0] = %v, want 0", all[0])
+		case all[29] != 29:
+			t.Errorf("all[29] = %v, want 29", all[29])
 		}
 		cancel()
 	})

@@ -190,15 +190,24 @@ func TestRecover(t *testing.T) {
 				h.crash()
 				h.work()
 				s = h.newest("spring")
-				if !s.Filed || len(h.sendings()) != 1 {
-					t.Fatalf("%d sendings, the newest %+v\n%s", len(h.sendings()), s, h.log)
+				if !s.Filed {
+					t.Fatalf("s.Filed = false, want true\n%s", h.log)
+				}
+				if len(h.sendings()) != 1 {
+					t.Fatalf("len(h.sendings()) = %v, want 1\n%s", len(h.sendings()), h.log)
 				}
 				if diff := cmp.Diff(drop.files, h.names(drop.folder+"/"+s.FolderName())); diff != "" {
 					t.Error(diff)
 				}
 				all := h.tree(drop.folder + "/" + s.FolderName())
-				if all["spring.csv"] != drop.csv || all["spring.layout.json"] != goodLayout || all["spring.schedule.json"] != goodSidecar {
-					t.Error("the files are not what was dropped")
+				if all["spring.csv"] != drop.csv {
+					t.Errorf("the files are not what was dropped: all[\"spring.csv\"] = %q, want %q", all["spring.csv"], drop.csv)
+				}
+				if all["spring.layout.json"] != goodLayout {
+					t.Errorf("the files are not what was dropped: all[\"spring.layout.json\"] = %q, want %q", all["spring.layout.json"], goodLayout)
+				}
+				if all["spring.schedule.json"] != goodSidecar {
+					t.Errorf("the files are not what was dropped: all[\"spring.schedule.json\"] = %q, want %q", all["spring.schedule.json"], goodSidecar)
 				}
 				if diff := cmp.Diff([]string{folders.Accepted, folders.Done, folders.Failed}, h.names("")); diff != "" {
 					t.Error(diff)
@@ -233,8 +242,11 @@ func TestCampaignsFolderAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.retryAll()
-	if s := h.newest("spring"); s.State != campaign.StateScheduled || len(h.sendings()) != 1 {
-		t.Errorf("%+v", s)
+	switch s := h.newest("spring"); {
+	case s.State != campaign.StateScheduled:
+		t.Errorf("s.State = %q, want %q\n%+v", s.State, campaign.StateScheduled, s)
+	case len(h.sendings()) != 1:
+		t.Errorf("len(h.sendings()) = %v, want 1", len(h.sendings()))
 	}
 	h.verifyStore()
 }

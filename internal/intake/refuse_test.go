@@ -37,8 +37,13 @@ func TestHostileFilesAreMovedUnopened(t *testing.T) {
 			h.in.Refused(d)
 			h.work()
 			s := h.newest("spring")
-			if s == nil || s.State != campaign.StateRejected || !s.Filed {
-				t.Fatalf("%+v\n%s", s, h.log)
+			switch {
+			case s == nil:
+				t.Fatalf("s is nil\n%s", h.log)
+			case s.State != campaign.StateRejected:
+				t.Fatalf("s.State = %q, want %q\n%s", s.State, campaign.StateRejected, h.log)
+			case !s.Filed:
+				t.Fatalf("s.Filed = false, want true\n%s", h.log)
 			}
 			if diff := cmp.Diff([]string{folders.Accepted, folders.Done, folders.Failed}, h.names("")); diff != "" {
 				t.Error(diff)
@@ -66,8 +71,14 @@ func TestRefusedSurvivesACrash(t *testing.T) {
 	h.crash()
 	h.work()
 	s := h.newest("spring")
-	if s.State != campaign.StateRejected || !s.Filed || s.ProblemCount != 1 {
-		t.Fatalf("%+v", s)
+	if s.State != campaign.StateRejected {
+		t.Fatalf("s.State = %q, want %q\n%+v", s.State, campaign.StateRejected, s)
+	}
+	if !s.Filed {
+		t.Fatal("s.Filed = false, want true")
+	}
+	if s.ProblemCount != 1 {
+		t.Fatalf("s.ProblemCount = %v, want 1", s.ProblemCount)
 	}
 	wantParts(t, h.report(s), no.reason, "spring.schedule.json: never arrived")
 }
@@ -81,8 +92,13 @@ func TestIncomplete(t *testing.T) {
 	h.in.Incomplete(d)
 	h.work()
 	s := h.newest("spring")
-	if s.State != campaign.StateRejected || len(h.sendings()) != 1 || h.tree("failed/" + s.FolderName())["spring.csv"] != goodCSV {
-		t.Fatalf("%+v", s)
+	switch {
+	case s.State != campaign.StateRejected:
+		t.Fatalf("s.State = %q, want %q\n%+v", s.State, campaign.StateRejected, s)
+	case len(h.sendings()) != 1:
+		t.Fatalf("len(h.sendings()) = %v, want 1", len(h.sendings()))
+	case h.tree("failed/" + s.FolderName())["spring.csv"] != goodCSV:
+		t.Fatalf("h.tree(\"failed/\" + s.FolderName())[\"spring.csv\"] = %q, want %q", h.tree("failed/" + s.FolderName())["spring.csv"], goodCSV)
 	}
 	wantParts(t, h.report(s), "the drop was still incomplete after 1h30m: spring.layout.json: never arrived.", "\n  spring.layout.json: never arrived\n")
 }
@@ -101,12 +117,20 @@ func TestLateSidecar(t *testing.T) {
 	h.in.Incomplete(d)
 	h.work()
 	s := h.newest("spring")
-	if s.ID == first.ID || s.State != campaign.StateRejected {
-		t.Fatalf("%+v", s)
+	if s.ID == first.ID {
+		t.Fatalf("s.ID = %q, want another one", s.ID)
+	}
+	if s.State != campaign.StateRejected {
+		t.Fatalf("s.State = %q, want %q\n%+v", s.State, campaign.StateRejected, s)
 	}
 	wantParts(t, h.report(s), "an earlier drop of this name was taken in as "+string(first.ID)+" at 2026-03-02 09:00:00 UTC")
-	if now, err := h.store.Header(first.ID); err != nil || now.State != campaign.StateScheduled || !now.ScheduledAt.Equal(first.ScheduledAt) {
-		t.Errorf("the first one changed: %+v %v", now, err)
+	switch now, err := h.store.Header(first.ID); {
+	case err != nil:
+		t.Errorf("the first one changed: %v", err)
+	case now.State != campaign.StateScheduled:
+		t.Errorf("the first one changed: now.State = %q, want %q\n%+v", now.State, campaign.StateScheduled, now)
+	case !now.ScheduledAt.Equal(first.ScheduledAt):
+		t.Errorf("the first one changed: now.ScheduledAt = %v, want %v", now.ScheduledAt, first.ScheduledAt)
 	}
 }
 
@@ -121,8 +145,14 @@ func TestSecondDropOfANameWaits(t *testing.T) {
 		_, _, second = h.in.queue.small.pop()
 	})
 	s := h.drop("spring", goodCSV, goodLayout, goodSidecar)
-	if second || s.Rows.Accepted != 2 || h.tree("")["spring.csv"] != goodCSV+"1,Late\n" {
-		t.Fatalf("mixed: %v %+v", second, s)
+	if second {
+		t.Fatal("mixed: second = true, want false")
+	}
+	if s.Rows.Accepted != 2 {
+		t.Fatalf("mixed: s.Rows.Accepted = %v, want 2", s.Rows.Accepted)
+	}
+	if h.tree("")["spring.csv"] != goodCSV+"1,Late\n" {
+		t.Fatalf("mixed: h.tree(\"\")[\"spring.csv\"] = %q, want \"phone,first\\n34666777888,Ada\\n34666555666,Grace\\n1,Late\\n\"", h.tree("")["spring.csv"])
 	}
 	h.in.Ready(h.watchedDrop("spring"))
 	h.work()
@@ -184,8 +214,11 @@ func TestRecoverWaitsForTheInbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.retryAll()
-	if now := h.newest("spring"); now.State != campaign.StateScheduled || now.ID != s.ID {
-		t.Errorf("%+v\n%s", now, h.log)
+	switch now := h.newest("spring"); {
+	case now.State != campaign.StateScheduled:
+		t.Errorf("now.State = %q, want %q\n%+v\n%s", now.State, campaign.StateScheduled, now, h.log)
+	case now.ID != s.ID:
+		t.Errorf("now.ID = %q, want %q\n%s", now.ID, s.ID, h.log)
 	}
 	h.verifyStore()
 }
@@ -240,8 +273,11 @@ func TestUnreadableAndUnknownInboxes(t *testing.T) {
 	h.in.Ready(d)
 	h.in.Control(watch.Control{Inbox: d.Inbox, Name: "x", Action: watch.ActionSuppress, File: watch.File{Name: "x.suppress.csv"}})
 	h.work()
-	if len(h.sendings()) > 0 || strings.Contains(h.log.String(), "level=ERROR") {
-		t.Errorf("%s", h.log)
+	switch {
+	case len(h.sendings()) > 0:
+		t.Errorf("len(h.sendings()) = %v, want 0", len(h.sendings()))
+	case strings.Contains(h.log.String(), "level=ERROR"):
+		t.Errorf("want no \"level=ERROR\" in:\n%s", h.log.String())
 	}
 }
 

@@ -119,8 +119,11 @@ func TestFinalNameTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.sendAll(s.ID)
-	if now := h.newest("spring"); now.Filed || len(h.names(folders.Accepted)) != 1 {
-		t.Fatalf("%+v", now)
+	switch now := h.newest("spring"); {
+	case now.Filed:
+		t.Fatal("now.Filed = true, want false")
+	case len(h.names(folders.Accepted)) != 1:
+		t.Fatalf("len(h.names(folders.Accepted)) = %v, want 1", len(h.names(folders.Accepted)))
 	}
 	if err := os.RemoveAll(taken); err != nil {
 		t.Fatal(err)

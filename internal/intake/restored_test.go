@@ -77,8 +77,13 @@ func TestFoldersAhead(t *testing.T) {
 				t.Fatalf("held without a cause: %s", head.Reason)
 			}
 			restore()
-			if head := h.header(s.ID); head.State != campaign.StateHeld || !strings.Contains(head.Reason, "restored from an older copy") || !strings.Contains(head.Reason, c.says) {
-				t.Errorf("%s: %q", head.State, head.Reason)
+			switch head := h.header(s.ID); {
+			case head.State != campaign.StateHeld:
+				t.Errorf("%s: head.State = %q, want %q", head.State, head.State, campaign.StateHeld)
+			case !strings.Contains(head.Reason, "restored from an older copy"):
+				t.Errorf("%s: head.Reason = %q, want \"restored from an older copy\" in it", head.State, head.Reason)
+			case !strings.Contains(head.Reason, c.says):
+				t.Errorf("%s: head.Reason = %q, want %q in it", head.State, head.Reason, c.says)
 			}
 			wantParts(t, h.log.String(), c.says)
 			if name == "a drop was taken in" {

@@ -122,8 +122,11 @@ func TestRetireLists(t *testing.T) {
 	h.control("stop.suppress.csv", "contactCode\n34666777888\n")
 	h.control("nothing.cancel", "")
 	h.write(filepath.Join(h.inbox, "done", "notes.txt"), "a partner's own")
-	if a, b := len(h.names("done")), len(h.names("failed")); a != 3 || b != 2 {
-		t.Fatalf("%d in done/, %d in failed/\n%s", a, b, h.log)
+	switch a, b := len(h.names("done")), len(h.names("failed")); {
+	case a != 3:
+		t.Fatalf("a = %v, want 3\n%s", a, h.log)
+	case b != 2:
+		t.Fatalf("b = %v, want 2\n%s", b, h.log)
 	}
 	for _, test := range []struct {
 		before   time.Time
@@ -132,8 +135,11 @@ func TestRetireLists(t *testing.T) {
 		if n, err := h.keeper.Retire(t.Context(), test.before); n != 0 || err != nil {
 			t.Error(n, err)
 		}
-		if a, b := len(h.names("done")), len(h.names("failed")); a != test.in || b != test.fail {
-			t.Errorf("before %v: %d in done/, %d in failed/", test.before, a, b)
+		switch a, b := len(h.names("done")), len(h.names("failed")); {
+		case a != test.in:
+			t.Errorf("before %v: a = %v, want %v", test.before, a, test.in)
+		case b != test.fail:
+			t.Errorf("before %v: b = %v, want %v", test.before, b, test.fail)
 		}
 	}
 	if strings.Contains(h.log.String(), "level=WARN") {

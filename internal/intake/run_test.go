@@ -103,8 +103,11 @@ func TestSmallDropsPassALargeOne(t *testing.T) {
 		t.Errorf("the large one is %s", s.State)
 	}
 	close(g.gate)
-	if s := h.header(<-accepted); s.Name != "large" || s.Rows.Rejected != 0 {
-		t.Errorf("%+v", s)
+	switch s := h.header(<-accepted); {
+	case s.Name != "large":
+		t.Errorf("s.Name = %q, want \"large\"", s.Name)
+	case s.Rows.Rejected != 0:
+		t.Errorf("s.Rows.Rejected = %v, want 0", s.Rows.Rejected)
 	}
 	stop()
 	h.verifyStore()
@@ -142,8 +145,11 @@ func TestStopWhileChecking(t *testing.T) {
 	}
 	h.crash()
 	h.work()
-	if s := h.newest("spring"); s.State != campaign.StateScheduled || s.Rows.Accepted != 100_001 {
-		t.Errorf("%+v", s)
+	switch s := h.newest("spring"); {
+	case s.State != campaign.StateScheduled:
+		t.Errorf("s.State = %q, want %q\n%+v", s.State, campaign.StateScheduled, s)
+	case s.Rows.Accepted != 100_001:
+		t.Errorf("s.Rows.Accepted = %v, want 100_001", s.Rows.Accepted)
 	}
 	h.verifyStore()
 }
@@ -165,8 +171,13 @@ func TestRunTriesAgain(t *testing.T) {
 			time.Sleep(retryInterval) // virtual
 			synctest.Wait()
 		}
-		if all, err := h.store.Sendings(store.Filter{}); err != nil || len(all) != 1 || all[0].State != campaign.StateChecking {
-			t.Fatalf("%+v %v", all, err)
+		switch all, err := h.store.Sendings(store.Filter{}); {
+		case err != nil:
+			t.Fatal(err)
+		case len(all) != 1:
+			t.Fatalf("len(all) = %v, want 1: %+v", len(all), all)
+		case all[0].State != campaign.StateChecking:
+			t.Fatalf("all[0].State = %q, want %q\n%+v", all[0].State, campaign.StateChecking, all)
 		}
 		if err := os.Rename(away, h.config.CampaignsDir); err != nil {
 			t.Fatal(err)

@@ -125,8 +125,11 @@ func TestNoticeIsRepeated(t *testing.T) {
 		m := &memory{notices: []store.Notice{{Sending: "aaaa-1"}}}
 		r := &receiver{answer: func(_ string, n int) int { return []int{0, 500, 302, 204}[n-1] }}
 		run(t, m, r, 24*time.Hour)
-		if got := len(r.times["aaaa"]); got != 4 || len(m.notices) != 0 {
-			t.Fatalf("%d attempts, %d notices left", got, len(m.notices))
+		switch got := len(r.times["aaaa"]); {
+		case got != 4:
+			t.Fatalf("got %v, want 4", got)
+		case len(m.notices) != 0:
+			t.Fatalf("len(m.notices) = %v, want 0", len(m.notices))
 		}
 		for i, want := range []time.Duration{5 * time.Second, time.Minute, 5 * time.Minute} {
 			if got := r.times["aaaa"][i+1] - r.times["aaaa"][i]; got < want*9/10 || got > want*11/10+time.Second {

@@ -70,9 +70,13 @@ func TestFailuresAreGroupedAndLimited(t *testing.T) {
 		g.add("x", strings.Repeat("y", i), uint32(i+100))
 	}
 	list := g.list()
-	if len(list) != maxFailures+1 || list[0] != (Failure{Detail: otherFailures, Count: 101, FirstLine: 199}) ||
-		list[1] != (Failure{Code: "422", Detail: "Unprocessable Entity", Count: 12, FirstLine: 5}) {
-		t.Errorf("%d groups, the first %+v and %+v", len(list), list[0], list[1])
+	switch {
+	case len(list) != maxFailures+1:
+		t.Errorf("len(list) = %v, want 101", len(list))
+	case list[0] != (Failure{Detail: otherFailures, Count: 101, FirstLine: 199}):
+		t.Errorf("list[0] = %+v, want %+v", list[0], (Failure{Detail: otherFailures, Count: 101, FirstLine: 199}))
+	case list[1] != (Failure{Code: "422", Detail: "Unprocessable Entity", Count: 12, FirstLine: 5}):
+		t.Errorf("list[1] = %+v, want %+v", list[1], (Failure{Code: "422", Detail: "Unprocessable Entity", Count: 12, FirstLine: 5}))
 	}
 }
 

@@ -115,8 +115,11 @@ func TestStatus(t *testing.T) {
 	golden(t, "status", got.String())
 
 	done := sendings()["completed"]
-	if d := Status(done.s, done.slices, done.counts, instantOf("10:00:00"), Outlook{}); d.Percent != 100 || !d.EstimatedEnd.IsZero() {
-		t.Errorf("completed: %v%%, ends %v", d.Percent, d.EstimatedEnd)
+	switch d := Status(done.s, done.slices, done.counts, instantOf("10:00:00"), Outlook{}); {
+	case d.Percent != 100:
+		t.Errorf("completed: d.Percent = %v, want 100", d.Percent)
+	case !d.EstimatedEnd.IsZero():
+		t.Errorf("completed: d.EstimatedEnd = %v, want none", d.EstimatedEnd)
 	}
 }
 
@@ -205,8 +208,11 @@ func TestWriteStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, StatusFile))
-	if err != nil || !json.Valid(data) {
-		t.Fatalf("status.json: %s, %v", data, err)
+	switch {
+	case err != nil:
+		t.Fatalf("status.json: %v", err)
+	case !json.Valid(data):
+		t.Fatal("status.json: json.Valid(data) = false, want true")
 	}
 	if err := Write(dir, l, l.s.ID, madrid(t)); err == nil || !strings.Contains(err.Error(), "sending") {
 		t.Errorf("a final report before the end: %v", err)
@@ -264,8 +270,14 @@ func TestTextIsOneLineForEach(t *testing.T) {
 	if err := writeText(&b, nil, l.s, nil, l.counts, nil); err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(b.String(), "\x1b") || strings.Contains(b.String(), "\nDone") || strings.ContainsAny(b.String(), "\r\u202e") {
-		t.Errorf("not clean:\n%q", b.String())
+	if strings.Contains(b.String(), "\x1b") {
+		t.Errorf("want no \"\\x1b\" in:\n%s", b.String())
+	}
+	if strings.Contains(b.String(), "\nDone") {
+		t.Errorf("want no %q in:\n%s", "\nDone", b.String())
+	}
+	if strings.ContainsAny(b.String(), "\r\u202e") {
+		t.Errorf("want none of \"\\r\\u202e\" in:\n%s", b.String())
 	}
 }
 

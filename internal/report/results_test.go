@@ -73,8 +73,11 @@ func TestEveryRowAndMessageHasOneLine(t *testing.T) {
 			t.Fatalf("contact %q became %q", contacts[r[0]], r[1])
 		}
 		var n int
-		if _, err := fmt.Sscan(r[0], &n); err != nil || n < last {
-			t.Fatalf("line %d after %d", n, last)
+		switch _, err := fmt.Sscan(r[0], &n); {
+		case err != nil:
+			t.Fatal(err)
+		case n < last:
+			t.Fatalf("n = %v, want at least %v", n, last)
 		}
 		last = n
 		outcomes[r[4]]++
