@@ -19,8 +19,11 @@ func FuzzDuration(f *testing.F) {
 			}
 			return
 		}
-		if got := d.AddTo(from, madrid); !got.After(from) || got.Year() > 2800 {
-			t.Errorf("%q leads from %s to %s", text, from, got)
+		switch got := d.AddTo(from, madrid); {
+		case !got.After(from):
+			t.Errorf("%q: got %v, want later than %v", text, got, from)
+		case got.Year() > 2800:
+			t.Errorf("%q: got.Year() = %v, want at most 2800", text, got.Year())
 		}
 	})
 }
@@ -82,8 +85,13 @@ func FuzzLength(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again, err := ParseLength(FormatLength(d)); d < 0 || err != nil || again != d {
-			t.Errorf("%q is %d and then %d, %v", text, d, again, err)
+		switch again, err := ParseLength(FormatLength(d)); {
+		case d < 0:
+			t.Errorf("%q: d = %v, want at least 0", text, d)
+		case err != nil:
+			t.Errorf("%q: %v", text, err)
+		case again != d:
+			t.Errorf("%q: again = %v, want %v", text, again, d)
 		}
 	})
 }

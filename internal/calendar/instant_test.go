@@ -120,8 +120,11 @@ func TestLastDayOfALeapYear(t *testing.T) {
 				t.Errorf("%s: got %s, %v, want %s", name, got, err, day)
 			}
 			s, _ := ParseSchedule("0 9 * * *", loc)
-			if next := s.Next(day); next.Sub(day) > 24*time.Hour || next.In(loc).Hour() != 9 {
-				t.Errorf("%s: after %s fires at %s", name, day, next.In(loc))
+			switch next := s.Next(day); {
+			case next.Sub(day) > 24*time.Hour:
+				t.Errorf("%s: next.Sub(day) = %v, want at most %v", name, next.Sub(day), 24*time.Hour)
+			case next.In(loc).Hour() != 9:
+				t.Errorf("%s: next.In(loc).Hour() = %v, want 9", name, next.In(loc).Hour())
 			}
 			if open := windows(t, name, "* 9 * * *").NextOpening(day); open.Sub(day) > 24*time.Hour {
 				t.Errorf("%s: after %s opens at %s", name, day, open)

@@ -159,8 +159,11 @@ func TestJobsRunOnceAtClockChanges(t *testing.T) {
 
 func TestZeroSchedule(t *testing.T) {
 	var s Schedule
-	if !s.IsZero() || !s.Next(at(t, "2026-01-01T00:00:00Z")).IsZero() {
-		t.Error("the zero schedule fires")
+	if !s.IsZero() {
+		t.Errorf("the zero schedule fires: s = %v, want none", s)
+	}
+	if !s.Next(at(t, "2026-01-01T00:00:00Z")).IsZero() {
+		t.Errorf("the zero schedule fires: s.Next(at(t, \"2026-01-01T00:00:00Z\")) = %v, want none", s.Next(at(t, "2026-01-01T00:00:00Z")))
 	}
 	one, _ := ParseSchedule("@every 10s", nil)
 	two, _ := ParseSchedule("@every 20s", nil)

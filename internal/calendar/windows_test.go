@@ -82,8 +82,13 @@ func TestQuietNightsKeepTheirClockTimes(t *testing.T) {
 		if !closing.Equal(at(t, evening)) {
 			t.Errorf("closes at %s, want %s", closing, evening)
 		}
-		if opening := w.NextOpening(closing); opening.Sub(closing) != want || w.Open(opening.Add(-1)) || !w.Open(opening) {
-			t.Errorf("quiet from %s to %s, want %s", closing, opening, want)
+		switch opening := w.NextOpening(closing); {
+		case opening.Sub(closing) != want:
+			t.Errorf("opening.Sub(closing) = %v, want %v", opening.Sub(closing), want)
+		case w.Open(opening.Add(-1)):
+			t.Error("w.Open(opening.Add(-1)) = true, want false")
+		case !w.Open(opening):
+			t.Error("w.Open(opening) = false, want true")
 		}
 	}
 }
@@ -120,12 +125,18 @@ func TestOpeningsAndClosings(t *testing.T) {
 		t.Errorf("29 February is not within a year, yet opens at %s", got)
 	}
 	always := windows(t, "UTC", "* * * * *")
-	if got := always.NextClosing(sunday); !got.IsZero() || !always.Open(sunday) {
-		t.Errorf("always open, yet closes at %s", got)
+	switch got := always.NextClosing(sunday); {
+	case !got.IsZero():
+		t.Errorf("got %v, want none", got)
+	case !always.Open(sunday):
+		t.Error("always.Open(sunday) = false, want true")
 	}
 	for start, end := range windows(t, "UTC", "* 9 * * *", "* 11 * * *").Intervals(sunday.Add(-12*time.Hour), monday) {
-		if start.Hour() != 9 || end.Hour() != 10 {
-			t.Errorf("first interval is %s to %s", start, end)
+		if start.Hour() != 9 {
+			t.Errorf("start.Hour() = %v, want 9", start.Hour())
+		}
+		if end.Hour() != 10 {
+			t.Errorf("end.Hour() = %v, want 10", end.Hour())
 		}
 		break
 	}
@@ -226,8 +237,14 @@ func TestWindowsAgainstEveryMinute(t *testing.T) {
 		}
 		for m := from; m.Before(to); m = m.Add(time.Minute) {
 			want := match1(m.In(loc)) || match2(m.In(loc))
-			if open[m.Unix()] != want || w.Open(m) != want || w.Open(m.Add(59*time.Second)) != want {
-				t.Fatalf("%s is open %t (asked alone %t), want %t", m.In(loc), open[m.Unix()], w.Open(m), want)
+			if open[m.Unix()] != want {
+				t.Fatalf("open[m.Unix()] = %v, want %v", open[m.Unix()], want)
+			}
+			if w.Open(m) != want {
+				t.Fatalf("w.Open(m) = %v, want %v", w.Open(m), want)
+			}
+			if w.Open(m.Add(59*time.Second)) != want {
+				t.Fatalf("w.Open(m.Add(59 * time.Second)) = %v, want %v", w.Open(m.Add(59*time.Second)), want)
 			}
 		}
 	})

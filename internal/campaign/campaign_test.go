@@ -33,8 +33,11 @@ func TestForeignIDsAreRefused(t *testing.T) {
 	for _, id := range []ID{"", "-", "20260301", "20260301-", "20260301-1", "20260301-00001", "20260301-0000001", "20260301-000000",
 		"20260301-+00001", "20260301-00000x", "20261301-000001", "20260230-000001", "2026031-000001", "20260301_000001",
 		"20260301-000001 ", " 20260301-000001", "20260301-000001-1", "20260301-99999999999999999999", "../../etc-000001", "２０２６0301-000001"} {
-		if id.Valid() || id.Number() != 0 {
-			t.Errorf("%q is taken as number %d", id, id.Number())
+		if id.Valid() {
+			t.Error("id.Valid() = true, want false")
+		}
+		if id.Number() != 0 {
+			t.Errorf("id.Number() = %v, want 0", id.Number())
 		}
 	}
 }
@@ -101,8 +104,11 @@ func TestDueAt(t *testing.T) {
 		{"without rows", Slice{Start: start, End: start.Add(time.Minute)}, 0, false, 0},
 	} {
 		got := c.slice.DueAt(c.row, c.burst).Sub(start)
-		if diff := got - c.want; diff < -time.Microsecond || diff > time.Microsecond {
-			t.Errorf("%s: due after %v, want %v", c.name, got, c.want)
+		switch diff := got - c.want; {
+		case diff < -time.Microsecond:
+			t.Errorf("%s: diff = %v, want at least %v\n%v\n%v", c.name, diff, -time.Microsecond, c.want, got)
+		case diff > time.Microsecond:
+			t.Errorf("%s: diff = %v, want at most %v\n%v\n%v", c.name, diff, time.Microsecond, c.want, got)
 		}
 	}
 }
@@ -147,8 +153,13 @@ func TestProblems(t *testing.T) {
 	for range 250 {
 		b.Add(Problem{File: "b", Message: "x"})
 	}
-	if len(a.List) != MaxProblems-1 || a.Count != MaxProblems-1 || a.List[7].Message != "problem 7" {
-		t.Errorf("%d listed, %d counted", len(a.List), a.Count)
+	switch {
+	case len(a.List) != MaxProblems-1:
+		t.Errorf("len(a.List) = %v, want 99", len(a.List))
+	case a.Count != MaxProblems-1:
+		t.Errorf("a.Count = %v, want 99", a.Count)
+	case a.List[7].Message != "problem 7":
+		t.Errorf("a.List[7].Message = %q, want \"problem 7\"", a.List[7].Message)
 	}
 	if len(b.List) != MaxProblems || b.Count != 250 {
 		t.Errorf("%d listed, %d counted, want %d of 250", len(b.List), b.Count, MaxProblems)
@@ -156,7 +167,12 @@ func TestProblems(t *testing.T) {
 	all.Merge(a)
 	all.Merge(Problems{})
 	all.Merge(b)
-	if len(all.List) != MaxProblems || all.Count != MaxProblems-1+250 || all.List[MaxProblems-1].File != "b" {
-		t.Errorf("merged: %d listed, %d counted", len(all.List), all.Count)
+	switch {
+	case len(all.List) != MaxProblems:
+		t.Errorf("merged: len(all.List) = %v, want %v", len(all.List), MaxProblems)
+	case all.Count != MaxProblems-1+250:
+		t.Errorf("merged: all.Count = %v, want 349", all.Count)
+	case all.List[MaxProblems-1].File != "b":
+		t.Errorf("merged: all.List[MaxProblems-1].File = %q, want \"b\"", all.List[MaxProblems-1].File)
 	}
 }

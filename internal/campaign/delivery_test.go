@@ -23,8 +23,11 @@ func TestParseKey(t *testing.T) {
 	for _, other := range []string{"", "x", "20260304-000007-42-3", "20260304-7-42-3-9f3c01ab", "20260304-000007-42-6-9f3c01ab", "20260304-000007-42-0-9f3c01ab",
 		"20260304-000007-042-3-9f3c01ab", "20260304-000007-42-+3-9f3c01ab", "20260304-000007-4294967296-3-9f3c01ab", "99999999-000007-42-3-9f3c01ab",
 		"20260304-000007-42-3-9f3c01ab-x"} {
-		if id, _, _, _, ok := ParseKey(other); ok || id != "" {
+		switch id, _, _, _, ok := ParseKey(other); {
+		case ok:
 			t.Errorf("%q is taken for a key", other)
+		case id != "":
+			t.Errorf("%q: id = %q, want none", other, id)
 		}
 	}
 }
@@ -59,7 +62,10 @@ func TestDeliveryStates(t *testing.T) {
 			t.Errorf("%d: %q gives %d, %t", d, d, got, ok)
 		}
 	}
-	if _, ok := ParseDelivery("sent"); ok || DeliveryState(9).String() != "delivery(9)" {
+	switch _, ok := ParseDelivery("sent"); {
+	case ok:
 		t.Error("what is no state has a name")
+	case DeliveryState(9).String() != "delivery(9)":
+		t.Errorf("what is no state has a name: DeliveryState(9) = %q, want \"delivery(9)\"", DeliveryState(9).String())
 	}
 }

@@ -34,8 +34,11 @@ func TestStatesAreEitherFinalOrNot(t *testing.T) {
 		t.Errorf("the contract has 8 states, here are %d", len(States))
 	}
 	for _, s := range States {
-		if s.Final() != slices.Contains(final, s) || s.Active() != slices.Contains(active, s) {
-			t.Errorf("%s: final %v, active %v", s, s.Final(), s.Active())
+		if s.Final() != slices.Contains(final, s) {
+			t.Errorf("%s: s.Final() = %v, want %v", s, s.Final(), slices.Contains(final, s))
+		}
+		if s.Active() != slices.Contains(active, s) {
+			t.Errorf("%s: s.Active() = %v, want %v", s, s.Active(), slices.Contains(active, s))
 		}
 		if !s.Final() && !s.CanBecome(StateCanceled) {
 			t.Errorf("%s can't be canceled", s)
@@ -74,8 +77,11 @@ func TestMessageStatus(t *testing.T) {
 		o := Outcome(rapid.IntRange(0, outcomes-1).Draw(t, "outcome"))
 		attempts := rapid.IntRange(0, 100).Draw(t, "attempts")
 		m := NewMessageStatus(o, attempts)
-		if m.Outcome() != o || m.Attempts() != min(attempts, MaxAttempts) {
-			t.Fatalf("NewMark(%v, %d) is %v, %d", o, attempts, m.Outcome(), m.Attempts())
+		if m.Outcome() != o {
+			t.Fatalf("m.Outcome() = %v, want %v", m.Outcome(), o)
+		}
+		if m.Attempts() != min(attempts, MaxAttempts) {
+			t.Fatalf("m.Attempts() = %v, want %v", m.Attempts(), min(attempts, MaxAttempts))
 		}
 	})
 	if NewMessageStatus(Pending, 0) != 0 {
@@ -98,8 +104,11 @@ func TestSendingNames(t *testing.T) {
 	if got := s.FolderName(); got != "spring.20260301-000001" {
 		t.Errorf("FolderName = %q", got)
 	}
-	if s.ChannelOf("b") != 1 || s.ChannelOf("c") != -1 {
-		t.Errorf("ChannelOf: %d, %d", s.ChannelOf("b"), s.ChannelOf("c"))
+	if s.ChannelOf("b") != 1 {
+		t.Errorf("ChannelOf: s.ChannelOf(\"b\") = %v, want 1", s.ChannelOf("b"))
+	}
+	if s.ChannelOf("c") != -1 {
+		t.Errorf("ChannelOf: s.ChannelOf(\"c\") = %v, want -1", s.ChannelOf("c"))
 	}
 }
 
@@ -111,21 +120,36 @@ func TestColumns(t *testing.T) {
 		rows.Values[2].AppendString("left over")
 		rows.Reset(ChunkRows, 1)
 		rows.Reset(ChunkRows, 3)
-		if rows.Len() != 0 || rows.First != ChunkRows || rows.Values[2].Len() != 0 {
-			t.Fatalf("after Reset: %+v", rows)
+		if rows.Len() != 0 {
+			t.Fatalf("after Reset: rows.Len() = %v, want 0", rows.Len())
+		}
+		if rows.First != ChunkRows {
+			t.Fatalf("after Reset: rows.First = %v, want %v", rows.First, ChunkRows)
+		}
+		if rows.Values[2].Len() != 0 {
+			t.Fatalf("after Reset: rows.Values[2].Len() = %v, want 0", rows.Values[2].Len())
 		}
 		for i, v := range values {
 			rows.Lines = append(rows.Lines, uint32(i))
 			rows.Contacts.Append([]byte(v))
 			rows.Values[2].AppendString(v)
 		}
-		if rows.Len() != len(values) || rows.Contacts.Len() != len(values) {
-			t.Fatalf("%d rows of %d", rows.Len(), len(values))
+		switch {
+		case rows.Len() != len(values):
+			t.Fatalf("rows.Len() = %v, want %v", rows.Len(), len(values))
+		case rows.Contacts.Len() != len(values):
+			t.Fatalf("rows.Contacts.Len() = %v, want %v", rows.Contacts.Len(), len(values))
 		}
 		for i, v := range values {
 			at := rows.Contacts.At(i)
-			if string(at) != v || string(rows.Values[2].At(i)) != v || cap(at) != len(at) {
-				t.Fatalf("value %d is %q, want %q", i, at, v)
+			if string(at) != v {
+				t.Fatalf("at = %q, want %q", string(at), v)
+			}
+			if string(rows.Values[2].At(i)) != v {
+				t.Fatalf("rows.Values[2].At(i) = %q, want %q", string(rows.Values[2].At(i)), v)
+			}
+			if cap(at) != len(at) {
+				t.Fatalf("cap(at) = %v, want %v", cap(at), len(at))
 			}
 		}
 	})

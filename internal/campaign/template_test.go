@@ -40,8 +40,13 @@ func TestSplit(t *testing.T) {
 		{"{{}}", nil, 0, ErrEmptyVariable},
 	} {
 		got, offset, err := Split(c.text)
-		if diff := cmp.Diff(c.want, got); diff != "" || offset != c.offset || !errors.Is(err, c.err) {
-			t.Errorf("Split(%q) = %v, %d, %v, want %v, %d, %v", c.text, got, offset, err, c.want, c.offset, c.err)
+		switch diff := cmp.Diff(c.want, got); {
+		case diff != "":
+			t.Errorf("want no difference:\n%s\n%v", diff, got)
+		case offset != c.offset:
+			t.Errorf("offset = %v, want %v\n%v", offset, c.offset, got)
+		case !errors.Is(err, c.err):
+			t.Errorf("got the error %v, want %v\n%v", err, c.err, got)
 		}
 	}
 }
@@ -187,8 +192,11 @@ func FuzzSplit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		segments, offset, err := Split(text)
 		if err != nil {
-			if !strings.HasPrefix(text[offset:], "{{") || segments != nil {
-				t.Errorf("Split(%q): %v at %d", text, err, offset)
+			if !strings.HasPrefix(text[offset:], "{{") {
+				t.Errorf("Split(%q): want \"{{\" at the start in:\n%s", text, text[offset:])
+			}
+			if segments != nil {
+				t.Errorf("Split(%q): segments = %v, want nil", text, segments)
 			}
 			return
 		}
@@ -251,8 +259,14 @@ func FuzzTemplate(f *testing.F) {
 			return
 		}
 		got := tpl.Append(nil, table(a, b), 0)
-		if !json.Valid(got) || !utf8.Valid(got) || bytes.ContainsRune(got, '\n') {
-			t.Fatalf("%q with %q, %q renders %q", item, a, b, got)
+		if !json.Valid(got) {
+			t.Fatalf("%q: json.Valid(got) = false, want true\n%s\n%s", item, b, a)
+		}
+		if !utf8.Valid(got) {
+			t.Fatalf("%q: utf8.Valid(got) = false, want true\n%s\n%s", item, b, a)
+		}
+		if bytes.ContainsRune(got, '\n') {
+			t.Fatalf("%q: bytes.ContainsRune(got, '\\n') = true, want false\n%s\n%s", item, b, a)
 		}
 		model, err := decodeNumbers(item)
 		if err != nil {

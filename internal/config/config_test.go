@@ -66,8 +66,11 @@ func golden(t *testing.T, path, got string) {
 // Every file of testdata/broken gives the errors beside it, all at once.
 func TestBrokenConfigurations(t *testing.T) {
 	files, err := filepath.Glob("testdata/broken/*.toml")
-	if err != nil || len(files) == 0 {
+	switch {
+	case err != nil:
 		t.Fatalf("no broken configurations: %v", err)
+	case len(files) == 0:
+		t.Fatal("no broken configurations: len(files) is 0")
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
@@ -76,8 +79,11 @@ func TestBrokenConfigurations(t *testing.T) {
 				t.Fatal(err)
 			}
 			c, p := config.Parse(filepath.Base(file), data, drivers.All())
-			if c != nil || p.Count == 0 {
-				t.Fatalf("was accepted")
+			switch {
+			case c != nil:
+				t.Fatalf("was accepted: c = %+v, want nil", c)
+			case p.Count == 0:
+				t.Fatal("was accepted: p.Count is 0")
 			}
 			var b strings.Builder
 			for _, one := range p.List {
@@ -130,8 +136,11 @@ func TestDefaults(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", one.name, diff)
 		}
 	}
-	if c.Application(1) == nil || c.Application(2) != nil {
-		t.Errorf("Application finds the wrong one")
+	switch {
+	case c.Application(1) == nil:
+		t.Error("Application finds the wrong one: c.Application(1) is nil")
+	case c.Application(2) != nil:
+		t.Errorf("Application finds the wrong one: c.Application(2) = %+v, want nil", c.Application(2))
 	}
 }
 
@@ -234,8 +243,13 @@ func TestFind(t *testing.T) {
 		t.Errorf("first place: got %q, %v", got, err)
 	}
 	c, p := config.Load(got, drivers.All())
-	if c == nil || p.Count != 0 || c.File != got {
-		t.Errorf("load %q: %v, %v", got, c, p)
+	switch {
+	case c == nil:
+		t.Errorf("load %q: c is nil", got)
+	case p.Count != 0:
+		t.Errorf("load %q: p.Count = %v, want 0", got, p.Count)
+	case c.File != got:
+		t.Errorf("load %q: c.File = %q, want %q", got, c.File, got)
 	}
 }
 
@@ -253,16 +267,24 @@ func TestLoadRefusesWhatIsNoFile(t *testing.T) {
 			t.Errorf(`p.List[0].Message: got %q, want "can't be read" in it`, p.List[0].Message)
 		}
 	}
-	if c, p := config.Parse("big.toml", make([]byte, 1<<20+1), drivers.All()); c != nil || p.Count != 1 {
-		t.Errorf("too large: got %v, %v", c, p)
+	switch c, p := config.Parse("big.toml", make([]byte, 1<<20+1), drivers.All()); {
+	case c != nil:
+		t.Errorf("too large: c = %+v, want nil", c)
+	case p.Count != 1:
+		t.Errorf("too large: p.Count = %v, want 1", p.Count)
 	}
 }
 
 // A file of nothing but errors ends soon, with the count of them.
 func TestManyErrors(t *testing.T) {
 	c, p := config.Parse("x.toml", []byte(strings.Repeat("a b\n", 100_000)), drivers.All())
-	if c != nil || p.Count < 1000 || len(p.List) != 100 {
-		t.Errorf("got %v, %d problems, %d listed", c, p.Count, len(p.List))
+	switch {
+	case c != nil:
+		t.Errorf("c = %+v, want nil", c)
+	case p.Count < 1000:
+		t.Errorf("p.Count = %v, want at least 1000", p.Count)
+	case len(p.List) != 100:
+		t.Errorf("len(p.List) = %v, want 100", len(p.List))
 	}
 }
 

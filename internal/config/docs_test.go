@@ -108,8 +108,14 @@ func TestKeysAreComplete(t *testing.T) {
 				t.Errorf("%s is there twice", id)
 			}
 			seen[id] = true
-			if k.Meaning == "" || strings.HasSuffix(k.Meaning, ".") || k.Kind == "" {
-				t.Errorf("%s: meaning %q, kind %q", id, k.Meaning, k.Kind)
+			if k.Meaning == "" {
+				t.Errorf("%s: k.Meaning is empty", id)
+			}
+			if strings.HasSuffix(k.Meaning, ".") {
+				t.Errorf("%s: k.Meaning = %q, want no \".\" at the end", id, k.Meaning)
+			}
+			if k.Kind == "" {
+				t.Errorf("%s: k.Kind is empty", id)
 			}
 			if k.Required && k.Default != "" {
 				t.Errorf("%s is required and has a default", id)

@@ -34,8 +34,14 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("config %v with %d problems", c, p.Count)
 		}
 		for _, one := range p.List {
-			if one.Line < 1 || one.Column < 1 || one.Message == "" {
-				t.Fatalf("problem without a place: %+v", one)
+			if one.Line < 1 {
+				t.Fatalf("problem without a place: one.Line = %v, want at least 1", one.Line)
+			}
+			if one.Column < 1 {
+				t.Fatalf("problem without a place: one.Column = %v, want at least 1", one.Column)
+			}
+			if one.Message == "" {
+				t.Fatal("problem without a place: one.Message is empty")
 			}
 		}
 		if c == nil {

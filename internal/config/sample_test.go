@@ -23,8 +23,14 @@ func TestSampleIsTheContract(t *testing.T) {
 	if c == nil {
 		t.Fatalf("the sample is refused: %v", p)
 	}
-	if c.StateDir != "var" || c.CampaignsDir != "configs/campaigns" || c.Listen != "127.0.0.1:8025" {
-		t.Errorf("top: %q, %q, %q", c.StateDir, c.CampaignsDir, c.Listen)
+	if c.StateDir != "var" {
+		t.Errorf("top: c.StateDir = %q, want \"var\"", c.StateDir)
+	}
+	if c.CampaignsDir != "configs/campaigns" {
+		t.Errorf("top: c.CampaignsDir = %q, want \"configs/campaigns\"", c.CampaignsDir)
+	}
+	if c.Listen != "127.0.0.1:8025" {
+		t.Errorf("top: c.Listen = %q, want \"127.0.0.1:8025\"", c.Listen)
 	}
 	wantInbox := config.Inbox{Path: "inbox", Application: 1, Campaign: 7, AllowApplications: []int64{1}, Settle: 2 * time.Second,
 		ContactColumns: []string{"contactCode", "phone", "telefono", "teléfono", "email"}, SidecarWait: 30 * time.Second, PairTimeout: time.Hour, UnterminatedWait: time.Minute, NoteAfter: time.Minute,
@@ -141,7 +147,10 @@ func TestSampleUncommented(t *testing.T) {
 	}
 	text := regexp.MustCompile(`(?m)^#(\[|[a-z_]+ = )`).ReplaceAllString(string(data), "$1")
 	c := mustParse(t, text)
-	if len(c.Applications[0].Channels) != 4 || c.Applications[0].Windows == nil {
-		t.Errorf("not everything was uncommented: %+v", c.Applications[0])
+	switch {
+	case len(c.Applications[0].Channels) != 4:
+		t.Errorf("not everything was uncommented: len(c.Applications[0].Channels) = %v, want 4", len(c.Applications[0].Channels))
+	case c.Applications[0].Windows == nil:
+		t.Error("not everything was uncommented: c.Applications[0].Windows is nil")
 	}
 }

@@ -183,8 +183,11 @@ func TestRefusalTexts(t *testing.T) {
 		seen[code] = true
 	}
 	for _, w := range AllWarnings() {
-		if w.Text == "" || seen[w.Code] {
-			t.Errorf("%s has the text %q, or is the code of something else", w.Code, w.Text)
+		if w.Text == "" {
+			t.Error("w.Text is empty")
+		}
+		if seen[w.Code] {
+			t.Error("seen[w.Code] = true, want false")
 		}
 		seen[w.Code] = true
 	}
@@ -205,7 +208,10 @@ func TestKindNames(t *testing.T) {
 	got := ""
 	for _, k := range Kinds() {
 		got += k.String() + " "
-		if parsed, ok := ParseKind(k.String()); parsed != k || !ok {
+		switch parsed, ok := ParseKind(k.String()); {
+		case parsed != k:
+			t.Errorf("parsed = %v, want %v", parsed, k)
+		case !ok:
 			t.Errorf("%s is parsed as %s, %v", k, parsed, ok)
 		}
 	}

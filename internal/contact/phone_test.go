@@ -324,8 +324,11 @@ func FuzzNormalize(f *testing.F) {
 		if (why.Code == "") == (len(n.To) == 0) {
 			t.Errorf("%q: got %q and the code %q", cell, n.To, why.Code)
 		}
-		if digits := onlyDigits(string(n.To)); digits != string(n.To) || len(digits) > maxDigits {
-			t.Errorf("%q is sent to %q", cell, n.To)
+		switch digits := onlyDigits(string(n.To)); {
+		case digits != string(n.To):
+			t.Errorf("%q: digits = %q, want %q", cell, digits, string(n.To))
+		case len(digits) > maxDigits:
+			t.Errorf("%q: len(digits) = %v, want at most %v", cell, len(digits), maxDigits)
 		}
 	})
 }

@@ -125,8 +125,11 @@ func TestPlace(t *testing.T) {
 			placed, err := g.Place(b, req)
 			if tt.want == "" && tt.recipients > 0 {
 				noRoom, ok := errors.AsType[*NoRoom](err)
-				if !ok || noRoom.Room != tt.room {
+				switch {
+				case !ok:
 					t.Fatalf("got %s, %v, want room for %d", draw(g, placed), err, tt.room)
+				case noRoom.Room != tt.room:
+					t.Fatalf("noRoom.Room = %v, want %v\n%s", noRoom.Room, tt.room, draw(g, placed))
 				}
 				return
 			}
@@ -138,8 +141,11 @@ func TestPlace(t *testing.T) {
 				if i == 0 && start.Before(req.T) {
 					start = req.T
 				}
-				if !p.Start.Equal(start) || !p.End.Equal(g.Start(p.Slot+1)) {
-					t.Errorf("slot %d runs from %s to %s", p.Slot, p.Start, p.End)
+				if !p.Start.Equal(start) {
+					t.Errorf("p.Start = %v, want %v", p.Start, start)
+				}
+				if !p.End.Equal(g.Start(p.Slot + 1)) {
+					t.Errorf("p.End = %v, want %v", p.End, g.Start(p.Slot+1))
 				}
 			}
 		})
@@ -164,11 +170,21 @@ func TestPlaceRefuses(t *testing.T) {
 	if _, err := g.Advise(reservedCounts{}, req); !errors.Is(err, ErrTooManyMessages) {
 		t.Errorf("more messages than a slot holds: %v", err)
 	}
-	if placed, left, err := g.Replan(reservedCounts{}, noon(), req.Until, 5, 3); placed != nil || left != 5 || err != nil {
-		t.Errorf("planned again: %v, %d, %v", placed, left, err)
+	switch placed, left, err := g.Replan(reservedCounts{}, noon(), req.Until, 5, 3); {
+	case placed != nil:
+		t.Errorf("planned again: placed = %v, want nil", placed)
+	case left != 5:
+		t.Errorf("planned again: left = %v, want 5", left)
+	case err != nil:
+		t.Errorf("planned again: %v", err)
 	}
-	if placed, left, err := g.Replan(reservedCounts{}, req.Until, req.Until, 5, 1); placed != nil || left != 5 || err != nil {
-		t.Errorf("planned again at its end: %v, %d, %v", placed, left, err)
+	switch placed, left, err := g.Replan(reservedCounts{}, req.Until, req.Until, 5, 1); {
+	case placed != nil:
+		t.Errorf("planned again at its end: placed = %v, want nil", placed)
+	case left != 5:
+		t.Errorf("planned again at its end: left = %v, want 5", left)
+	case err != nil:
+		t.Errorf("planned again at its end: %v", err)
 	}
 	for _, bad := range []Grid{{}, {Slot: time.Millisecond, Capacity: 1}} {
 		if _, err := bad.Place(reservedCounts{}, req); err == nil {
@@ -277,8 +293,13 @@ func TestGridNumbers(t *testing.T) {
 	}{
 		{time.Unix(0, 0), 0}, {time.Unix(59, 999_999_999), 0}, {time.Unix(60, 0), 1}, {time.Unix(-1, 0), -1}, {time.Unix(-60, 0), -1}, {time.Unix(-61, 0), -2},
 	} {
-		if got := g.Number(tt.at); got != tt.want || g.Start(got).After(tt.at) || !g.Start(got+1).After(tt.at) {
-			t.Errorf("%s is in slot %d, want %d", tt.at, got, tt.want)
+		switch got := g.Number(tt.at); {
+		case got != tt.want:
+			t.Errorf("got %v, want %v", got, tt.want)
+		case g.Start(got).After(tt.at):
+			t.Errorf("g.Start(got) = %v, want at most %v", g.Start(got), tt.at)
+		case !g.Start(got + 1).After(tt.at):
+			t.Errorf("g.Start(got + 1) = %v, want later than %v", g.Start(got+1), tt.at)
 		}
 	}
 }

@@ -72,8 +72,11 @@ func FuzzSplitAgainstEncodingCSV(f *testing.F) {
 		}
 		text := "alpha,beta\n" + strings.ToValidUTF8(body, "?")
 		r, _, err := newReader(strings.NewReader(text), Info{Encoding: UTF8}, Options{Wanted: []string{"alpha", "beta"}}, 16)
-		if err != nil || r == nil {
+		switch {
+		case err != nil:
 			t.Fatal(err)
+		case r == nil:
+			t.Fatal("r is nil")
 		}
 		got, broken := all(t, r)
 		if broken != "" {

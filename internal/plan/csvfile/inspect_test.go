@@ -62,8 +62,11 @@ func TestInspectSaysWhatTheBytesAre(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			info := inspect(t, []byte(c.data))
 			sum := sha256.Sum256([]byte(c.data))
-			if info.Bytes != int64(len(c.data)) || info.SHA256 != hex.EncodeToString(sum[:]) {
-				t.Errorf("bytes %d, digest %s", info.Bytes, info.SHA256)
+			switch {
+			case info.Bytes != int64(len(c.data)):
+				t.Errorf("info.Bytes = %v, want %v", info.Bytes, int64(len(c.data)))
+			case info.SHA256 != hex.EncodeToString(sum[:]):
+				t.Errorf("info.SHA256 = %q, want %q", info.SHA256, hex.EncodeToString(sum[:]))
 			}
 			switch {
 			case info.Encoding != c.encoding:
@@ -75,8 +78,11 @@ func TestInspectSaysWhatTheBytesAre(t *testing.T) {
 			case info.Unterminated != c.unterminated:
 				t.Errorf("info.Unterminated: got %v, want %v", info.Unterminated, c.unterminated)
 			}
-			if info.NUL != c.nul || info.Undecodable != c.undecodable {
-				t.Errorf("got NUL at %d, undecodable at %d", info.NUL, info.Undecodable)
+			if info.NUL != c.nul {
+				t.Errorf("info.NUL = %v, want %v", info.NUL, c.nul)
+			}
+			if info.Undecodable != c.undecodable {
+				t.Errorf("info.Undecodable = %v, want %v", info.Undecodable, c.undecodable)
 			}
 			var got string
 			if p := info.Problems("x.csv"); p.Count > 0 {
@@ -97,8 +103,11 @@ func TestWindows1252IsReported(t *testing.T) {
 	}
 	// A pair that looks like UTF-8 by chance, among many that don't.
 	french := strings.Repeat("d\xe9j\xe0\n", 20) + "CAF\xc9\xa0!\n"
-	if info := inspect(t, []byte(french)); !info.Assumed || info.Undecodable >= 0 {
-		t.Errorf("%+v", info)
+	switch info := inspect(t, []byte(french)); {
+	case !info.Assumed:
+		t.Error("info.Assumed = false, want true")
+	case info.Undecodable >= 0:
+		t.Errorf("info.Undecodable = %v, want less than 0", info.Undecodable)
 	}
 }
 
@@ -122,8 +131,11 @@ func TestInspectWarns(t *testing.T) {
 // TestNULBytesAreReported: preallocated files and power cuts leave NUL bytes.
 func TestNULBytesAreReported(t *testing.T) {
 	info := inspect(t, append([]byte("contactCode\n34666777888\n"), make([]byte, 4)...))
-	if info.NUL != 24 || info.NULs != 4 {
-		t.Errorf("got %d NULs from %d on", info.NULs, info.NUL)
+	if info.NUL != 24 {
+		t.Errorf("info.NUL = %v, want 24", info.NUL)
+	}
+	if info.NULs != 4 {
+		t.Errorf("info.NULs = %v, want 4", info.NULs)
 	}
 }
 
@@ -145,8 +157,13 @@ func TestInspectStops(t *testing.T) {
 			cancel()
 		}
 	})
-	if !errors.Is(err, context.Canceled) || len(seen) != 2 || seen[1] != 2*inspectBlock {
-		t.Errorf("got %v after %v", err, seen)
+	switch {
+	case !errors.Is(err, context.Canceled):
+		t.Errorf("got the error %v, want %v", err, context.Canceled)
+	case len(seen) != 2:
+		t.Errorf("len(seen) = %v, want 2: %+v", len(seen), seen)
+	case seen[1] != 2*inspectBlock:
+		t.Errorf("seen[1] = %v, want 524288", seen[1])
 	}
 }
 
@@ -170,8 +187,11 @@ func FuzzInspect(f *testing.F) {
 			}
 			return
 		}
-		if info.NUL != int64(bytes.IndexByte(data, 0)) || info.NULs != int64(bytes.Count(data, []byte{0})) {
-			t.Errorf("NUL: %d, %d", info.NUL, info.NULs)
+		if info.NUL != int64(bytes.IndexByte(data, 0)) {
+			t.Errorf("NUL: info.NUL = %v, want %v", info.NUL, int64(bytes.IndexByte(data, 0)))
+		}
+		if info.NULs != int64(bytes.Count(data, []byte{0})) {
+			t.Errorf("NUL: info.NULs = %v, want %v", info.NULs, int64(bytes.Count(data, []byte{0})))
 		}
 		if valid := utf8.Valid(data); valid != (info.Encoding == UTF8 && info.Undecodable < 0) {
 			t.Errorf("valid %v, but %s, undecodable %d", valid, info.Encoding, info.Undecodable)

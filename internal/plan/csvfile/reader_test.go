@@ -232,8 +232,11 @@ func TestSpreadsheetFilesAreRead(t *testing.T) {
 		if d := cmp.Diff([]string{"teléfono", "año"}, r.Columns()); d != "" {
 			t.Error(encoding, d)
 		}
-		if rows, broken := all(t, r); text(rows) != "3 [\"34666777888\" \"2024\"]\n" || broken != "" {
-			t.Error(encoding, text(rows), broken)
+		switch rows, broken := all(t, r); {
+		case text(rows) != "3 [\"34666777888\" \"2024\"]\n":
+			t.Errorf("text(rows) = %q, want %q", text(rows), "3 [\"34666777888\" \"2024\"]\n")
+		case broken != "":
+			t.Errorf("broken = %q, want none", broken)
 		}
 	}
 }
@@ -268,8 +271,11 @@ func TestUnclosedQuoteIsBounded(t *testing.T) {
 func TestLimits(t *testing.T) {
 	long := strings.Repeat("x", MaxRecord-2)
 	r, _ := open(t, []byte("a,b\n1,"+long+"\n2,3\n"), blockSize, "a")
-	if rows, broken := all(t, r); len(rows) != 2 || broken != "" {
-		t.Errorf("a record of 1 MiB: %d rows, %s", len(rows), broken)
+	switch rows, broken := all(t, r); {
+	case len(rows) != 2:
+		t.Errorf("a record of 1 MiB: len(rows) = %v, want 2", len(rows))
+	case broken != "":
+		t.Errorf("a record of 1 MiB: broken = %q, want none", broken)
 	}
 	for _, row := range []string{"1,x" + long, "1,\"" + long + "\"", "1,x" + long + long} {
 		for _, end := range []string{"\n", "\r\n", ""} {
@@ -343,8 +349,11 @@ func TestReaderPassesErrorsOn(t *testing.T) {
 	var b Batch
 	for err = r.ReadBatch(&b); err == nil; err = r.ReadBatch(&b) {
 	}
-	if !errors.Is(err, gone) || b.Len() != 0 {
-		t.Errorf("got %v", err)
+	if !errors.Is(err, gone) {
+		t.Errorf("got the error %v, want %v", err, gone)
+	}
+	if b.Len() != 0 {
+		t.Errorf("b.Len() = %v, want 0", b.Len())
 	}
 	r, _, err = newReader(io.MultiReader(strings.NewReader("a\n1\n2\n"), stuck{}), Info{Encoding: UTF8}, Options{}, 4)
 	if err != nil {
@@ -367,8 +376,11 @@ func TestSlowSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rows, broken := all(t, r); len(rows) != 2 || broken != "" {
-		t.Error(rows, broken)
+	switch rows, broken := all(t, r); {
+	case len(rows) != 2:
+		t.Errorf("len(rows) = %v, want 2", len(rows))
+	case broken != "":
+		t.Errorf("broken = %q, want none", broken)
 	}
 }
 
@@ -390,8 +402,13 @@ func TestExamples(t *testing.T) {
 		if problems != "" {
 			t.Fatal(f, problems)
 		}
-		if rows, broken := all(t, r); len(rows) == 0 || broken != "" || rows[0].Fault != FaultNone {
-			t.Error(f, text(rows), broken)
+		switch rows, broken := all(t, r); {
+		case len(rows) == 0:
+			t.Error("len(rows) is 0")
+		case broken != "":
+			t.Errorf("broken = %q, want none", broken)
+		case rows[0].Fault != FaultNone:
+			t.Errorf("rows[0].Fault = %v, want %v", rows[0].Fault, FaultNone)
 		}
 	}
 }

@@ -73,8 +73,14 @@ func TestForeignFormatsAreNamed(t *testing.T) {
 	} {
 		info := inspect(t, []byte(data))
 		p := info.Problems("x.csv")
-		if p.Count != 1 || p.List[0].Code != "not-csv" || !strings.HasPrefix(p.List[0].Message, "the file is "+want) {
-			t.Errorf("%.40q: got %v, want %q", data, p.List, want)
+		if p.Count != 1 {
+			t.Errorf("%.40q: p.Count = %v, want 1", data, p.Count)
+		}
+		if p.List[0].Code != "not-csv" {
+			t.Errorf("%.40q: p.List[0].Code = %q, want \"not-csv\"\n%s\n%+v", data, p.List[0].Code, want, p.List)
+		}
+		if !strings.HasPrefix(p.List[0].Message, "the file is "+want) {
+			t.Errorf("%.40q: p.List[0].Message = %q, want %q at the start", data, p.List[0].Message, "the file is "+want)
 		}
 	}
 	for _, data := range []string{text, "<name>,b\n1,2\n", "{name},b\n", "[a],b\n", "PK,b\n1,2\n", "BZ,x\n", "a\x00,b\n"} {

@@ -65,8 +65,11 @@ func TestPartnersPageIsAccepted(t *testing.T) {
 		t.Fatalf("%d examples of JSON, want a layout and a sidecar", len(blocks))
 	}
 	l, problems, warnings := ParseLayout("f", []byte(blocks[0]))
-	if problems.Count > 0 || len(warnings) > 0 {
-		t.Errorf("layout: %v %v", problems.List, warnings)
+	if problems.Count > 0 {
+		t.Errorf("layout: problems.Count = %v, want 0", problems.Count)
+	}
+	if len(warnings) > 0 {
+		t.Errorf("layout: len(warnings) = %v, want 0: %+v", len(warnings), warnings)
 	}
 	if p, _ := l.CheckColumns([]string{"contactCode", "channelType", "nombre", "edad"}); p.Count > 0 {
 		t.Errorf("layout: %v", p.List)

@@ -155,8 +155,14 @@ func FuzzFilters(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, cell string) {
 		base, filters, fault := parseFilters(text)
 		if fault != nil {
-			if fault.message == "" || fault.offset < 0 || fault.offset > len(text) {
-				t.Errorf("%q: fault %+v", text, fault)
+			if fault.message == "" {
+				t.Errorf("%q: fault.message is empty", text)
+			}
+			if fault.offset < 0 {
+				t.Errorf("%q: fault.offset = %v, want at least 0", text, fault.offset)
+			}
+			if fault.offset > len(text) {
+				t.Errorf("%q: fault.offset = %v, want at most %v", text, fault.offset, len(text))
 			}
 			return
 		}

@@ -25,8 +25,14 @@ func located(t *testing.T, data []byte, problems campaign.Problems) {
 		case p.Column > len(data)+1:
 			t.Errorf("outside the file: p.Column: got %v, want at most %v", p.Column, len(data)+1)
 		}
-		if p.Message == "" || !utf8.ValidString(p.String()) || strings.ContainsFunc(p.String(), unprintable) {
-			t.Errorf("not fit to be shown: %q", p)
+		if p.Message == "" {
+			t.Error("not fit to be shown: p.Message is empty")
+		}
+		if !utf8.ValidString(p.String()) {
+			t.Error("not fit to be shown: utf8.ValidString(p.String()) = false, want true")
+		}
+		if strings.ContainsFunc(p.String(), unprintable) {
+			t.Error("not fit to be shown: strings.ContainsFunc(p.String(), unprintable) = true, want false")
 		}
 	}
 	if problems.Count < len(problems.List) || problems.Count > 0 && len(problems.List) == 0 {
@@ -37,8 +43,11 @@ func located(t *testing.T, data []byte, problems campaign.Problems) {
 // wellFormed checks what must hold for every document without problems.
 func wellFormed(t *testing.T, data []byte) {
 	t.Helper()
-	if !json.Valid(bytes.TrimPrefix(data, []byte("\ufeff"))) || !utf8.Valid(data) {
-		t.Errorf("accepted, but encoding/json refuses it: %q", data)
+	if !json.Valid(bytes.TrimPrefix(data, []byte("\ufeff"))) {
+		t.Error("accepted, but encoding/json refuses it: json.Valid(bytes.TrimPrefix(data, []byte(\"\\ufeff\"))) = false, want true")
+	}
+	if !utf8.Valid(data) {
+		t.Error("accepted, but encoding/json refuses it: utf8.Valid(data) = false, want true")
 	}
 }
 
@@ -65,14 +74,20 @@ func FuzzParseLayout(f *testing.F) {
 		names := slices.Concat(l.ContactCode.Variables(), l.ChannelType.Variables(), l.Reference.Variables())
 		for _, field := range l.Fields {
 			names = append(names, field.Value.Variables()...)
-			if text, constant := field.Value.Constant(); constant != (len(field.Value.Variables()) == 0) || !utf8.ValidString(text) {
-				t.Errorf("field %+v", field)
+			switch text, constant := field.Value.Constant(); {
+			case constant != (len(field.Value.Variables()) == 0):
+				t.Errorf("constant = %v, want %v", constant, (len(field.Value.Variables()) == 0))
+			case !utf8.ValidString(text):
+				t.Error("utf8.ValidString(text) = false, want true")
 			}
 		}
 		p, _ := l.CheckColumns(names)
 		for _, one := range p.List {
-			if one.Code == "column-unknown" || one.Code == "filter-wrong" {
-				t.Errorf("its own variables are no columns: %v", one)
+			if one.Code == "column-unknown" {
+				t.Errorf("its own variables are no columns: one.Code = %q, want another one", one.Code)
+			}
+			if one.Code == "filter-wrong" {
+				t.Errorf("its own variables are no columns: one.Code = %q, want another one", one.Code)
 			}
 		}
 	})

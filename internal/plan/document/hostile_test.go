@@ -66,8 +66,13 @@ func TestHostileDocumentsAreCheap(t *testing.T) {
 		for _, p := range slices.Concat(problems.List, warnings) {
 			size += len(p.String())
 		}
-		if problems.Count == 0 || len(problems.List) > campaign.MaxProblems || size > 1<<18 {
-			t.Errorf("%s: %d problems, %d listed in %d bytes", name, problems.Count, len(problems.List), size)
+		switch {
+		case problems.Count == 0:
+			t.Errorf("%s: problems.Count is 0", name)
+		case len(problems.List) > campaign.MaxProblems:
+			t.Errorf("%s: len(problems.List) = %v, want at most %v", name, len(problems.List), campaign.MaxProblems)
+		case size > 1<<18:
+			t.Errorf("%s: size = %v, want at most 262144", name, size)
 		}
 		return took
 	}

@@ -26,8 +26,11 @@ func TestParseLayout(t *testing.T) {
   "contact": {"contactCode": "{{ phone }}", "channelType": "{{channel}}"},
   "customFields": {"a": "Dear {{first}} {{ last }}!", "b": 12.50, "c": false, "d": "", "e": "\u00e9\ud83d\ude00{{tel\u0065\u0301fono}}", "f": "{ } } {"}
 }`))
-	if problems.Count > 0 || len(warnings) > 0 {
-		t.Fatalf("problems %v, warnings %v", problems.List, warnings)
+	if problems.Count > 0 {
+		t.Fatalf("problems.Count = %v, want 0", problems.Count)
+	}
+	if len(warnings) > 0 {
+		t.Fatalf("len(warnings) = %v, want 0: %+v", len(warnings), warnings)
 	}
 	want := &Layout{
 		File:        "a.layout.json",
@@ -47,11 +50,17 @@ func TestParseLayout(t *testing.T) {
 	if diff := cmp.Diff(want, l, cmp.AllowUnexported(Layout{}, position{}, Text{}, Variable{}, suspect{})); diff != "" {
 		t.Errorf("layout (-want +got):\n%s", diff)
 	}
-	if text, ok := l.Fields[1].Value.Constant(); !ok || text != "12.50" {
+	switch text, ok := l.Fields[1].Value.Constant(); {
+	case !ok:
 		t.Errorf("Constant of a number = %q, %v", text, ok)
+	case text != "12.50":
+		t.Errorf("text = %q, want \"12.50\"", text)
 	}
-	if text, ok := l.Fields[3].Value.Constant(); !ok || text != "" {
+	switch text, ok := l.Fields[3].Value.Constant(); {
+	case !ok:
 		t.Errorf("Constant of an empty string = %q, %v", text, ok)
+	case text != "":
+		t.Errorf("text = %q, want none", text)
 	}
 	if _, ok := l.Fields[0].Value.Constant(); ok {
 		t.Error("a text with variables is no constant")
@@ -183,8 +192,11 @@ func TestNamesAreComparedInNFC(t *testing.T) {
 // TestValuesAreText: braces and quotes in fixed values stay what they are.
 func TestValuesAreText(t *testing.T) {
 	l, problems, _ := ParseLayout("f", []byte(`{`+contact+`,"customFields":{"a":"\"}{\\\u007b"}}`))
-	if text, _ := l.Fields[0].Value.Constant(); problems.Count > 0 || text != `"}{\{` {
-		t.Errorf("got %q, problems %v", text, problems.List)
+	switch text, _ := l.Fields[0].Value.Constant(); {
+	case problems.Count > 0:
+		t.Errorf("problems.Count = %v, want 0", problems.Count)
+	case text != `"}{\{`:
+		t.Errorf("text = %q, want `\"}{\\{`", text)
 	}
 }
 
@@ -208,8 +220,11 @@ func TestCheckColumns(t *testing.T) {
 		many[i] = strings.Repeat("c", i*5+1)
 	}
 	unknown, _ := l.CheckColumns(many)
-	if message := unknown.List[0].Message; !strings.Contains(message, "and 5 more") || len(message) > 2000 {
-		t.Errorf("message of %d bytes: %s", len(message), message)
+	switch message := unknown.List[0].Message; {
+	case !strings.Contains(message, "and 5 more"):
+		t.Errorf("message of %d bytes: message = %q, want \"and 5 more\" in it", len(message), message)
+	case len(message) > 2000:
+		t.Errorf("message of %d bytes: len(message) = %v, want at most 2000: %q", len(message), len(message), message)
 	}
 }
 

@@ -56,8 +56,14 @@ func TestNamePatternRefusesNames(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, problems := p.Read("a.csv", c.name)
-			if problems.Count != 1 || !strings.Contains(problems.List[0].String(), c.want) || problems.List[0].Code != "name-pattern" {
-				t.Errorf("got %v, want %q", problems.List, c.want)
+			if problems.Count != 1 {
+				t.Errorf("problems.Count = %v, want 1", problems.Count)
+			}
+			if !strings.Contains(problems.List[0].String(), c.want) {
+				t.Errorf("want %q in:\n%s", c.want, problems.List[0].String())
+			}
+			if problems.List[0].Code != "name-pattern" {
+				t.Errorf("problems.List[0].Code = %q, want \"name-pattern\"\n%s\n%+v", problems.List[0].Code, c.want, problems.List)
 			}
 		})
 	}
@@ -71,22 +77,40 @@ func TestSidecarIsCompleted(t *testing.T) {
 	}
 	s, _ := ParseSidecar("a.schedule.json", []byte(`{"scheduleAt": "2026-12-01T10:00:00Z", "dryRun": false}`))
 	s.Complete(inbox)
-	if s.Delay != "" || s.DryRun || s.ScheduleAt == "" {
-		t.Errorf("what the sidecar says was replaced: %+v", s)
+	if s.Delay != "" {
+		t.Errorf("what the sidecar says was replaced: s.Delay = %q, want none", s.Delay)
 	}
-	if s.SlicingCondition != "deferredConsecutiveSlots" || s.Reference != "inbox" || !s.Resend {
-		t.Errorf("what the sidecar lacks wasn't added: %+v", s)
+	if s.DryRun {
+		t.Error("what the sidecar says was replaced: s.DryRun = true, want false")
+	}
+	if s.ScheduleAt == "" {
+		t.Error("what the sidecar says was replaced: s.ScheduleAt is empty")
+	}
+	if s.SlicingCondition != "deferredConsecutiveSlots" {
+		t.Errorf("what the sidecar lacks wasn't added: s.SlicingCondition = %q, want \"deferredConsecutiveSlots\"", s.SlicingCondition)
+	}
+	if s.Reference != "inbox" {
+		t.Errorf("what the sidecar lacks wasn't added: s.Reference = %q, want \"inbox\"", s.Reference)
+	}
+	if !s.Resend {
+		t.Error("what the sidecar lacks wasn't added: s.Resend = false, want true")
 	}
 	if got, want := s.FileOf("reference"), "schedule of the inbox"; got != want {
 		t.Errorf("the reference comes from %q, want %q", got, want)
 	}
-	if T, problems, _ := s.When(at, nil, 0); problems.Count > 0 || !T.Equal(at.Add(time.Hour)) {
-		t.Errorf("T is %v, %v", T, problems.List)
+	switch T, problems, _ := s.When(at, nil, 0); {
+	case problems.Count > 0:
+		t.Errorf("problems.Count = %v, want 0", problems.Count)
+	case !T.Equal(at.Add(time.Hour)):
+		t.Errorf("T = %v, want %v", T, at.Add(time.Hour))
 	}
 	empty, _ := ParseSidecar("a.schedule.json", []byte(`{}`))
 	empty.Complete(inbox)
-	if T, problems, _ := empty.When(at, nil, 0); problems.Count > 0 || !T.Equal(at.Add(time.Hour)) {
-		t.Errorf("with the inbox's delay T is %v, %v", T, problems.List)
+	switch T, problems, _ := empty.When(at, nil, 0); {
+	case problems.Count > 0:
+		t.Errorf("problems.Count = %v, want 0", problems.Count)
+	case !T.Equal(at.Add(time.Hour)):
+		t.Errorf("T = %v, want %v", T, at.Add(time.Hour))
 	}
 }
 
@@ -100,8 +124,11 @@ func TestCompletedTimeIsReportedWhereItCameFrom(t *testing.T) {
 	s := &Sidecar{File: "daily.schedule.json"}
 	s.Complete(fromName)
 	_, problems, _ := s.When(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), nil, 0)
-	if problems.Count != 1 || problems.List[0].File != "daily.csv" {
-		t.Errorf("got %v", problems.List)
+	if problems.Count != 1 {
+		t.Errorf("problems.Count = %v, want 1", problems.Count)
+	}
+	if problems.List[0].File != "daily.csv" {
+		t.Errorf("problems.List[0].File = %q, want \"daily.csv\"", problems.List[0].File)
 	}
 }
 
@@ -121,8 +148,14 @@ func FuzzNamePattern(f *testing.F) {
 			t.Fatal("no sidecar")
 		}
 		for _, one := range problems.List {
-			if one.Code == "" || one.Message == "" || one.File != "f.csv" {
-				t.Fatalf("problem %+v", one)
+			if one.Code == "" {
+				t.Fatal("one.Code is empty")
+			}
+			if one.Message == "" {
+				t.Fatal("one.Message is empty")
+			}
+			if one.File != "f.csv" {
+				t.Fatalf("one.File = %q, want \"f.csv\"", one.File)
 			}
 		}
 		if s.CampaignID != nil && *s.CampaignID < 1 || s.ApplicationID != nil && *s.ApplicationID < 1 {

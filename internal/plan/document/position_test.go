@@ -14,13 +14,23 @@ func TestSidecarPlace(t *testing.T) {
 		{"campaignId", 2, 2, false}, // where the object begins
 		{"unknown", 2, 2, false},
 	} {
-		if line, column := s.Place(c.key); line != c.line || column != c.column || s.Has(c.key) != c.has {
-			t.Errorf("%s: %d:%d, there %v", c.key, line, column, s.Has(c.key))
+		switch line, column := s.Place(c.key); {
+		case line != c.line:
+			t.Errorf("%s: line = %v, want %v", c.key, line, c.line)
+		case column != c.column:
+			t.Errorf("%s: column = %v, want %v", c.key, column, c.column)
+		case s.Has(c.key) != c.has:
+			t.Errorf("%s: s.Has(c.key) = %v, want %v", c.key, s.Has(c.key), c.has)
 		}
 	}
 	none := &Sidecar{File: "f"}
-	if line, column := none.Place("rows"); line != 0 || column != 0 || none.Has("rows") {
-		t.Errorf("of no sidecar: %d:%d", line, column)
+	switch line, column := none.Place("rows"); {
+	case line != 0:
+		t.Errorf("of no sidecar: line = %v, want 0", line)
+	case column != 0:
+		t.Errorf("of no sidecar: column = %v, want 0", column)
+	case none.Has("rows"):
+		t.Error("of no sidecar: none.Has(\"rows\") = true, want false")
 	}
 }
 

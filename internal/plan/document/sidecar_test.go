@@ -27,8 +27,11 @@ func TestParseSidecar(t *testing.T) {
 		t.Errorf("sidecar (-want +got):\n%s", diff)
 	}
 	got, problems = ParseSidecar("f", []byte("\ufeff{}\r\n"))
-	if diff := cmp.Diff(&Sidecar{File: "f", SlicingCondition: campaign.FragmentedSlots, objectPosition: position{1, 1}}, got, cmp.AllowUnexported(Sidecar{}, position{})); diff != "" || problems.Count > 0 {
-		t.Errorf("the smallest sidecar: %v (-want +got):\n%s", problems.List, diff)
+	switch diff := cmp.Diff(&Sidecar{File: "f", SlicingCondition: campaign.FragmentedSlots, objectPosition: position{1, 1}}, got, cmp.AllowUnexported(Sidecar{}, position{})); {
+	case diff != "":
+		t.Errorf("the smallest sidecar: want no difference:\n%s", diff)
+	case problems.Count > 0:
+		t.Errorf("the smallest sidecar: problems.Count = %v, want 0", problems.Count)
 	}
 }
 

@@ -96,13 +96,22 @@ func TestWhenRefuses(t *testing.T) {
 	} {
 		s, _ := ParseSidecar("f", []byte(sidecar))
 		T, problems, _ := s.When(at(t, "2026-01-15T12:00:00Z"), loc, time.Minute)
-		if !T.IsZero() || problems.Count != 1 || !strings.HasPrefix(problems.List[0].String(), "f:2:15: scheduleAt: ") {
-			t.Errorf("%s: %v, %v", sidecar, T, problems.List)
+		if !T.IsZero() {
+			t.Errorf("%s: T = %v, want none", sidecar, T)
+		}
+		if problems.Count != 1 {
+			t.Errorf("%s: problems.Count = %v, want 1", sidecar, problems.Count)
+		}
+		if !strings.HasPrefix(problems.List[0].String(), "f:2:15: scheduleAt: ") {
+			t.Errorf("%s: want \"f:2:15: scheduleAt: \" at the start in:\n%s", sidecar, problems.List[0].String())
 		}
 	}
 	s, _ := ParseSidecar("f", []byte(`{"delay":"PT1S","scheduleAt":"2026-01-20T10:00:00Z"}`))
-	if T, problems, _ := s.When(at(t, "2026-01-15T12:00:00Z"), zone, 0); !T.IsZero() || problems.Count > 0 {
-		t.Errorf("both times: %v, %v; ParseSidecar has said it", T, problems.List)
+	switch T, problems, _ := s.When(at(t, "2026-01-15T12:00:00Z"), zone, 0); {
+	case !T.IsZero():
+		t.Errorf("both times: T = %v, want none", T)
+	case problems.Count > 0:
+		t.Errorf("both times: problems.Count = %v, want 0", problems.Count)
 	}
 }
 

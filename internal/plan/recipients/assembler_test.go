@@ -37,8 +37,11 @@ func TestDuplicates(t *testing.T) {
 			t.Error(d)
 		}
 		counts, planned := a.Counts()
-		if want := (campaign.RowCounts{Total: 7, Accepted: 3, Rejected: 2, Duplicate: 2}); counts != want || planned != 4 {
-			t.Errorf("counts %+v, planned %d", counts, planned)
+		switch want := (campaign.RowCounts{Total: 7, Accepted: 3, Rejected: 2, Duplicate: 2}); {
+		case counts != want:
+			t.Errorf("counts = %+v, want %+v", counts, want)
+		case planned != 4:
+			t.Errorf("planned = %v, want 4", planned)
 		}
 		if n := strings.Count(writer.rejected.String(), "\n"); n != 2 {
 			t.Errorf("rejected.csv has %d rows:\n%s", n, writer.rejected.String())
@@ -52,8 +55,13 @@ func TestDuplicates(t *testing.T) {
 func TestDedupeCanBeOff(t *testing.T) {
 	spec := testSpec(t, plainLayout, func(s *Spec) { s.Dedupe = false })
 	a, writer := take(t, spec, header+"1,sms,a\n1,sms,b\n", 10)
-	if counts, planned := a.Counts(); counts.Accepted != 2 || planned != 4 || len(writer.refusals) != 0 {
-		t.Errorf("%+v %d %v", counts, planned, writer.refusals)
+	switch counts, planned := a.Counts(); {
+	case counts.Accepted != 2:
+		t.Errorf("counts.Accepted = %v, want 2", counts.Accepted)
+	case planned != 4:
+		t.Errorf("planned = %v, want 4", planned)
+	case len(writer.refusals) != 0:
+		t.Errorf("len(writer.refusals) = %v, want 0: %+v", len(writer.refusals), writer.refusals)
 	}
 }
 
@@ -198,8 +206,13 @@ func TestEveryRowIsAccountedFor(t *testing.T) {
 		if d := cmp.Diff(want, got); d != "" {
 			rt.Fatal(b.String(), d)
 		}
-		if c, _ := a.Counts(); c.Total != uint32(n) || c.Total != c.Accepted+c.Rejected+c.Duplicate || int(c.Accepted) != len(writer.lines) {
-			rt.Fatalf("counts %+v of %d rows", c, n)
+		switch c, _ := a.Counts(); {
+		case c.Total != uint32(n):
+			rt.Fatalf("c.Total = %v, want %v", c.Total, uint32(n))
+		case c.Total != c.Accepted+c.Rejected+c.Duplicate:
+			rt.Fatalf("c.Total = %v, want %v", c.Total, c.Accepted+c.Rejected+c.Duplicate)
+		case int(c.Accepted) != len(writer.lines):
+			rt.Fatalf("int(c.Accepted) = %v, want %v", int(c.Accepted), len(writer.lines))
 		}
 		if !slices.IsSortedFunc(writer.refusals, func(x, y campaign.Refusal) int { return int(x.Line) - int(y.Line) }) {
 			rt.Fatal("refusals out of order")
@@ -245,8 +258,11 @@ func TestIndexBytesPerRow(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	perRow := float64(after.TotalAlloc-before.TotalAlloc) / rows
 	t.Logf("%.2f bytes a row", perRow)
-	if perRow > 10.1 || len(x.slots) < rows*5/4 {
-		t.Errorf("%.2f bytes a row in %d slots", perRow, len(x.slots))
+	if perRow > 10.1 {
+		t.Errorf("perRow = %v, want at most 10.1", perRow)
+	}
+	if len(x.slots) < rows*5/4 {
+		t.Errorf("len(x.slots) = %v, want at least 1250000", len(x.slots))
 	}
 	// A file of line ends alone must not have a table of its size.
 	r := &Checker{spec: Spec{Dedupe: true, MaxRows: 10}}
@@ -334,8 +350,13 @@ func TestMemory(t *testing.T) {
 	if n, err := m.ReadAt(p, 3); n != 0 || err != io.EOF {
 		t.Error(n, err)
 	}
-	if n, err := m.ReadAt(p, 1); n != 2 || err != nil || string(p) != "bc" {
-		t.Error(n, err, p)
+	switch n, err := m.ReadAt(p, 1); {
+	case n != 2:
+		t.Errorf("n = %v, want 2", n)
+	case err != nil:
+		t.Error(err)
+	case string(p) != "bc":
+		t.Errorf("p = %q, want \"bc\"", string(p))
 	}
 }
 

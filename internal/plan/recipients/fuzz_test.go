@@ -72,8 +72,11 @@ func FuzzRecipients(f *testing.F) {
 				t.Errorf("line %d is refused without a reason", w.Line)
 			}
 		}
-		if len(ends) != total || len(writer.lines)+len(writer.refusals) != total {
-			t.Errorf("%d rows: %d accepted, %d refused, %d lines", total, len(writer.lines), len(writer.refusals), len(ends))
+		switch {
+		case len(ends) != total:
+			t.Errorf("%d rows: len(ends) = %v, want %v", total, len(ends), total)
+		case len(writer.lines)+len(writer.refusals) != total:
+			t.Errorf("%d rows: len(writer.lines) + len(writer.refusals) = %v, want %v", total, len(writer.lines)+len(writer.refusals), total)
 		}
 		seen := map[string]bool{}
 		for _, row := range writer.rows {

@@ -76,8 +76,11 @@ type recordingWriter struct {
 }
 
 func (l *recordingWriter) Chunk(rows *campaign.Rows) error {
-	if rows.First != l.first || rows.First%campaign.ChunkRows != 0 {
-		l.t.Errorf("chunk begins with row %d, want %d", rows.First, l.first)
+	if rows.First != l.first {
+		l.t.Errorf("rows.First = %v, want %v", rows.First, l.first)
+	}
+	if rows.First%campaign.ChunkRows != 0 {
+		l.t.Errorf("rows.First %% campaign.ChunkRows = %v, want 0", rows.First%campaign.ChunkRows)
 	}
 	l.first += uint32(rows.Len())
 	l.chunks = append(l.chunks, rows.Len())
@@ -107,8 +110,11 @@ func take(t testing.TB, spec Spec, data string, most int) (*Assembler, *recordin
 		t.Fatal(err)
 	}
 	reader, problems, err := csvfile.NewReader(strings.NewReader(data), info, csvfile.Options{File: "x.csv", Wanted: []string{"contactCode"}})
-	if err != nil || problems.Count > 0 {
-		t.Fatal(problems.List, err)
+	switch {
+	case err != nil:
+		t.Fatal(err)
+	case problems.Count > 0:
+		t.Fatalf("problems.Count = %v, want 0", problems.Count)
 	}
 	spec.Columns = reader.Columns()
 	r, err := New(spec)

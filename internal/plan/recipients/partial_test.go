@@ -60,8 +60,11 @@ func TestPartial(t *testing.T) {
 						continue
 					}
 					lines = append(lines, strings.Split(one.String(), ":")[1])
-					if one.Column == 0 || one.Message == "" {
-						t.Errorf("%+v", one)
+					if one.Column == 0 {
+						t.Error("one.Column is 0")
+					}
+					if one.Message == "" {
+						t.Error("one.Message is empty")
 					}
 				}
 			}

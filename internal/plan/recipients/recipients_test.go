@@ -64,13 +64,22 @@ func TestRowRules(t *testing.T) {
 				}
 				return
 			}
-			if counts != (campaign.RowCounts{Total: 1, Rejected: 1}) || len(writer.refusals) != 1 {
-				t.Fatal(counts, writer.refusals)
+			if counts != (campaign.RowCounts{Total: 1, Rejected: 1}) {
+				t.Fatalf("counts = %+v, want %+v", counts, (campaign.RowCounts{Total: 1, Rejected: 1}))
+			}
+			if len(writer.refusals) != 1 {
+				t.Fatalf("len(writer.refusals) = %v, want 1: %+v", len(writer.refusals), writer.refusals)
 			}
 			w := writer.refusals[0]
 			got := (&refusal{column: w.Column, reason: w.Reason}).text()
-			if !strings.Contains(got, c.want) || w.Line != 2 || w.Outcome != campaign.Rejected {
-				t.Errorf("got %+v, want %q", w, c.want)
+			if !strings.Contains(got, c.want) {
+				t.Errorf("got %q, want %q in it", got, c.want)
+			}
+			if w.Line != 2 {
+				t.Errorf("w.Line = %v, want 2", w.Line)
+			}
+			if w.Outcome != campaign.Rejected {
+				t.Errorf("w.Outcome = %v, want %v", w.Outcome, campaign.Rejected)
 			}
 			switch p := a.Problems(); {
 			case p.Count != 1:
@@ -115,8 +124,11 @@ func TestRuinedNumbersAreRefused(t *testing.T) {
 	}
 	for _, cell := range []string{"#N/A", "#REF!", "########"} {
 		_, writer := take(t, testSpec(t, plainLayout, nil), header+cell+",cloud_api,Ana\n", 100)
-		if len(writer.refusals) != 1 || !strings.Contains(writer.refusals[0].Reason, "error value") {
-			t.Errorf("%s: %v", cell, writer.refusals)
+		switch {
+		case len(writer.refusals) != 1:
+			t.Errorf("%s: len(writer.refusals) = %v, want 1: %+v", cell, len(writer.refusals), writer.refusals)
+		case !strings.Contains(writer.refusals[0].Reason, "error value"):
+			t.Errorf("%s: writer.refusals[0].Reason = %q, want \"error value\" in it", cell, writer.refusals[0].Reason)
 		}
 	}
 }
@@ -232,8 +244,11 @@ func TestLargeLayoutsTakeSmallBatches(t *testing.T) {
 	}
 	layout := fmt.Sprintf(`{"contact":{"contactCode":%q,"channelType":"sms"}}`, strings.Repeat("{{contactCode}}{{name}}", 1000))
 	a, writer := take(t, testSpec(t, layout, nil), "contactCode,name\n"+strings.Repeat("x", 100000)+",y\n", 1)
-	if n, _ := a.Counts(); n.Rejected != 1 || !strings.Contains(writer.refusals[0].Reason, "the limit is 256") {
-		t.Errorf("%+v %v", n, writer.refusals)
+	switch n, _ := a.Counts(); {
+	case n.Rejected != 1:
+		t.Errorf("n.Rejected = %v, want 1", n.Rejected)
+	case !strings.Contains(writer.refusals[0].Reason, "the limit is 256"):
+		t.Errorf("writer.refusals[0].Reason = %q, want \"the limit is 256\" in it", writer.refusals[0].Reason)
 	}
 	if got := len(writer.refusals[0].ContactCode); got > MaxContact {
 		t.Errorf("the refusal keeps %d bytes", got)
@@ -263,8 +278,11 @@ func TestCheckIsSafeForManyWorkers(t *testing.T) {
 			var out Checked
 			for range 50 {
 				r.Check(reader, &batch, &out)
-				if out.Rows.Len() != 2 || len(out.Refusals) != 1 {
-					t.Errorf("%d rows, %d refusals", out.Rows.Len(), len(out.Refusals))
+				if out.Rows.Len() != 2 {
+					t.Errorf("out.Rows.Len() = %v, want 2", out.Rows.Len())
+				}
+				if len(out.Refusals) != 1 {
+					t.Errorf("len(out.Refusals) = %v, want 1", len(out.Refusals))
 				}
 			}
 		})
