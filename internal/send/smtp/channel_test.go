@@ -156,8 +156,11 @@ func TestServerClosesEveryConnection(t *testing.T) {
 	if res := try(t, c, hello(t)); res.Verdict != send.VerdictSent {
 		t.Fatalf("%+v", res)
 	}
-	if res := try(t, c, hello(t)); res.Verdict != send.VerdictRetry || s.connections.Load() != 2 {
-		t.Errorf("%+v after %d connections", res, s.connections.Load())
+	switch res := try(t, c, hello(t)); {
+	case res.Verdict != send.VerdictRetry:
+		t.Errorf("res.Verdict = %v, want %v", res.Verdict, send.VerdictRetry)
+	case s.connections.Load() != 2:
+		t.Errorf("s.connections.Load() = %v, want 2", s.connections.Load())
 	}
 }
 
@@ -313,12 +316,18 @@ func TestMessageIsTooLong(t *testing.T) {
 	box := newTestServer(t, func(b *testServer) { b.MaxMessageBytes = 100_000 })
 	c := channel(t, options(box.port))
 	for range 2 { // the second one on a kept connection
-		if res := try(t, c, long); res.Verdict != send.VerdictPermanent || !strings.Contains(res.Detail, "takes at most 100000") {
-			t.Errorf("%+v", res)
+		switch res := try(t, c, long); {
+		case res.Verdict != send.VerdictPermanent:
+			t.Errorf("res.Verdict = %v, want %v", res.Verdict, send.VerdictPermanent)
+		case !strings.Contains(res.Detail, "takes at most 100000"):
+			t.Errorf("res.Detail = %q, want \"takes at most 100000\" in it", res.Detail)
 		}
 	}
-	if res := try(t, c, hello(t)); res.Verdict != send.VerdictSent || box.connections.Load() != 1 {
-		t.Errorf("after it: %+v, %d connections", res, box.connections.Load())
+	switch res := try(t, c, hello(t)); {
+	case res.Verdict != send.VerdictSent:
+		t.Errorf("after it: res.Verdict = %v, want %v", res.Verdict, send.VerdictSent)
+	case box.connections.Load() != 1:
+		t.Errorf("after it: box.connections.Load() = %v, want 1", box.connections.Load())
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -39,8 +39,11 @@ func open(t testingT, data string) parsedEmail {
 	t.Helper()
 	head, _, _ := strings.Cut(data, "\r\n\r\n")
 	for line := range strings.SplitSeq(head, "\r\n") {
-		if strings.ContainsAny(line, "\r\n") || len(line) > 998 {
-			t.Fatalf("a header line of %d bytes, or with a bare line end: %.200q", len(line), line)
+		if strings.ContainsAny(line, "\r\n") {
+			t.Fatalf("a header line of %d bytes, or with a bare line end: line = %q, want none of %q in it", len(line), line, "\r\n")
+		}
+		if len(line) > 998 {
+			t.Fatalf("a header line of %d bytes, or with a bare line end: len(line) = %v, want at most 998: %q", len(line), len(line), line)
 		}
 	}
 	m, err := mail.ReadMessage(strings.NewReader(data))
@@ -50,8 +53,11 @@ func open(t testingT, data string) parsedEmail {
 	o := parsedEmail{header: m.Header}
 	add := func(kind, encoding string, r io.Reader) {
 		media, params, err := mime.ParseMediaType(kind)
-		if err != nil || params["charset"] != "UTF-8" {
+		switch {
+		case err != nil:
 			t.Fatalf("content type %q: %v", kind, err)
+		case params["charset"] != "UTF-8":
+			t.Fatalf("content type %q: params[\"charset\"] = %q, want \"UTF-8\"", kind, params["charset"])
 		}
 		switch encoding {
 		case "quoted-printable":
@@ -161,8 +167,11 @@ func TestEmailParts(t *testing.T) {
 	o := options(25)
 	o.ListUnsubscribe = "mailto:bye+{{key}}@example.com?subject={{contact}}"
 	got := written(t, o, message(t, content{Subject: "s", Text: "a", From: "Other <other@EXAMPLE.com>"}))
-	if got.header.Get("List-Unsubscribe") != "<mailto:bye+20261124-000007-42-1-9f3c01ab@example.com?subject=ana.lopez34600111222%40mail.example>" || got.header.Get("List-Unsubscribe-Post") != "" {
-		t.Errorf("mailto: %v", got.header)
+	if got.header.Get("List-Unsubscribe") != "<mailto:bye+20261124-000007-42-1-9f3c01ab@example.com?subject=ana.lopez34600111222%40mail.example>" {
+		t.Errorf("mailto: List-Unsubscribe = %q, want %q", got.header.Get("List-Unsubscribe"), "<mailto:bye+20261124-000007-42-1-9f3c01ab@example.com?subject=ana.lopez34600111222%40mail.example>")
+	}
+	if got.header.Get("List-Unsubscribe-Post") != "" {
+		t.Errorf("mailto: List-Unsubscribe-Post = %q, want none", got.header.Get("List-Unsubscribe-Post"))
 	}
 	if got.header.Get("From") != `"Other" <other@EXAMPLE.com>` {
 		t.Errorf("From: %s", got.header.Get("From"))
@@ -223,11 +232,19 @@ func TestCellAddsAHeader(t *testing.T) {
 		if want := string([]rune("Dear " + a)); err != nil || subject != want {
 			t.Fatalf("subject %q, %v; want %q", subject, err, want)
 		}
-		if len(got.bodies) != 2 || strings.Contains(got.bodies[1], "<script>") || strings.Count(got.bodies[1], `"`) != 2 {
-			t.Fatalf("parts %q", got.bodies)
+		switch {
+		case len(got.bodies) != 2:
+			t.Fatalf("len(got.bodies) = %v, want 2: %+v", len(got.bodies), got.bodies)
+		case strings.Contains(got.bodies[1], "<script>"):
+			t.Fatalf("got.bodies[1] = %q, want no \"<script>\" in it", got.bodies[1])
+		case strings.Count(got.bodies[1], `"`) != 2:
+			t.Fatalf("strings.Count(got.bodies[1], `\"`) = %v, want 2", strings.Count(got.bodies[1], `"`))
 		}
-		if address, err := mail.ParseAddress(got.header.Get("To")); err != nil || address.Address != to {
-			t.Fatalf("To: %q, %v; want %q", got.header.Get("To"), err, to)
+		switch address, err := mail.ParseAddress(got.header.Get("To")); {
+		case err != nil:
+			t.Fatalf("To: %v\n%s", err, got.header.Get("To"))
+		case address.Address != to:
+			t.Fatalf("To: address.Address = %q, want %q\n%s", address.Address, to, got.header.Get("To"))
 		}
 	})
 	if taken == 0 {

@@ -128,14 +128,22 @@ func TestNonASCIIAddress(t *testing.T) {
 			m.ContactCode = to
 			res := try(t, c, m)
 			if i == 0 && !can {
-				if res.Verdict != send.VerdictPermanent || !strings.Contains(res.Detail, "xn--") {
-					t.Errorf("%+v", res)
+				if res.Verdict != send.VerdictPermanent {
+					t.Errorf("res.Verdict = %v, want %v", res.Verdict, send.VerdictPermanent)
+				}
+				if !strings.Contains(res.Detail, "xn--") {
+					t.Errorf("res.Detail = %q, want \"xn--\" in it", res.Detail)
 				}
 				continue
 			}
 			got := box.all()
-			if res.Verdict != send.VerdictSent || got[len(got)-1].to != to || got[len(got)-1].options.UTF8 != (i == 0) {
-				t.Errorf("%+v, %+v", res, got)
+			switch {
+			case res.Verdict != send.VerdictSent:
+				t.Errorf("res.Verdict = %v, want %v", res.Verdict, send.VerdictSent)
+			case got[len(got)-1].to != to:
+				t.Errorf("got[len(got)-1].to = %q, want %q", got[len(got)-1].to, to)
+			case got[len(got)-1].options.UTF8 != (i == 0):
+				t.Errorf("got[len(got)-1].options.UTF8 = %v, want %v", got[len(got)-1].options.UTF8, (i == 0))
 			}
 			if o := open(t, got[len(got)-1].data); o.header.Get("To") != "<"+to+">" {
 				t.Errorf("To: %s", o.header.Get("To"))

@@ -35,33 +35,53 @@ func TestPostfix(t *testing.T) {
 	o := options(postfix.port)
 	o.TLS, o.Roots, o.Timeout, o.Concurrency = StartTLS, postfix.roots, 20*time.Second, 1
 	c := channel(t, o)
-	if res := try(t, c, toPostfix(t, "eve@elsewhere.example")); res.Verdict != send.VerdictHold || !strings.Contains(res.Detail, "relay") {
-		t.Errorf("a domain that it doesn't relay to, as the first: %+v", res)
+	switch res := try(t, c, toPostfix(t, "eve@elsewhere.example")); {
+	case res.Verdict != send.VerdictHold:
+		t.Errorf("a domain that it doesn't relay to, as the first: res.Verdict = %v, want %v", res.Verdict, send.VerdictHold)
+	case !strings.Contains(res.Detail, "relay"):
+		t.Errorf("a domain that it doesn't relay to, as the first: res.Detail = %q, want \"relay\" in it", res.Detail)
 	}
 	if res := try(t, c, toPostfix(t, "ana@mail.example")); res.Verdict != send.VerdictSent {
 		t.Fatalf("%+v\n%s", res, postfix.said())
 	}
-	if res := try(t, c, toPostfix(t, "nobody@mail.example")); res.Verdict != send.VerdictBadRecipient || res.Code != "550 5.1.1" {
-		t.Errorf("an unknown mailbox: %+v", res)
+	switch res := try(t, c, toPostfix(t, "nobody@mail.example")); {
+	case res.Verdict != send.VerdictBadRecipient:
+		t.Errorf("an unknown mailbox: res.Verdict = %v, want %v", res.Verdict, send.VerdictBadRecipient)
+	case res.Code != "550 5.1.1":
+		t.Errorf("an unknown mailbox: res.Code = %q, want \"550 5.1.1\"\n%+v", res.Code, res)
 	}
-	if res := try(t, c, toPostfix(t, "eve@elsewhere.example")); res.Verdict != send.VerdictPermanent || res.Code != "554 5.7.1" {
-		t.Errorf("a domain that it doesn't relay to: %+v", res)
+	switch res := try(t, c, toPostfix(t, "eve@elsewhere.example")); {
+	case res.Verdict != send.VerdictPermanent:
+		t.Errorf("a domain that it doesn't relay to: res.Verdict = %v, want %v", res.Verdict, send.VerdictPermanent)
+	case res.Code != "554 5.7.1":
+		t.Errorf("a domain that it doesn't relay to: res.Code = %q, want \"554 5.7.1\"\n%+v", res.Code, res)
 	}
 	long := toPostfix(t, "ana@mail.example")
 	long.Content = []byte(`{"subject":"long","text":"` + strings.Repeat("a few words\\n", 1<<14) + `"}`)
-	if res := try(t, c, long); res.Verdict != send.VerdictPermanent || res.Code != "5.3.4" {
-		t.Errorf("a message of more than message_size_limit: %+v", res)
+	switch res := try(t, c, long); {
+	case res.Verdict != send.VerdictPermanent:
+		t.Errorf("a message of more than message_size_limit: res.Verdict = %v, want %v", res.Verdict, send.VerdictPermanent)
+	case res.Code != "5.3.4":
+		t.Errorf("a message of more than message_size_limit: res.Code = %q, want \"5.3.4\"\n%+v", res.Code, res)
 	}
 	from, data, ok := strings.Cut(postfix.delivered(), "\n") // the first line is mbox's
-	if !ok || !strings.HasPrefix(from, "From shop@example.com ") {
-		t.Fatalf("delivered %q, %q", from, data)
+	switch {
+	case !ok:
+		t.Fatalf("%q: ok = false, want true", data)
+	case !strings.HasPrefix(from, "From shop@example.com "):
+		t.Fatalf("%q: from = %q, want \"From shop@example.com \" at the start", data, from)
 	}
 	mail := open(t, strings.ReplaceAll(data, "\n", "\r\n"))
 	if id := mail.header.Get("Message-Id"); id != "<20261124-000007-42-1-9f3c01ab@example.com>" {
 		t.Errorf("Message-ID %s", id)
 	}
-	if len(mail.bodies) != 2 || strings.TrimRight(mail.bodies[0], "\r\n") != "Hola Ana\r\n.\r\nAdiós" || !strings.Contains(mail.header.Get("Received"), "TLSv1") {
-		t.Errorf("delivered %q, received %s", mail.bodies, mail.header.Get("Received"))
+	switch {
+	case len(mail.bodies) != 2:
+		t.Errorf("len(mail.bodies) = %v, want 2: %+v", len(mail.bodies), mail.bodies)
+	case strings.TrimRight(mail.bodies[0], "\r\n") != "Hola Ana\r\n.\r\nAdiós":
+		t.Errorf("strings.TrimRight(mail.bodies[0], \"\\r\\n\") = %q, want %q", strings.TrimRight(mail.bodies[0], "\r\n"), "Hola Ana\r\n.\r\nAdiós")
+	case !strings.Contains(mail.header.Get("Received"), "TLSv1"):
+		t.Errorf("Received = %q, want \"TLSv1\" in it", mail.header.Get("Received"))
 	}
 	if n := strings.Count(postfix.said(), ": connect from"); n != 1 {
 		t.Errorf("%d connections for all of it; want 1\n%s", n, postfix.said())

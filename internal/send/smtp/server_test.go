@@ -334,8 +334,13 @@ func try(t testing.TB, c *Channel, m *send.Message) send.Result {
 	t.Helper()
 	results := make([]send.Result, 1)
 	c.Send(t.Context(), []*send.Message{m}, results)
-	if res := results[0]; strings.Contains(res.Detail+res.Code, "@") || strings.Contains(res.Detail, "34600111222") || strings.Contains(res.Detail, "hunter2") {
-		t.Errorf("the result contains the contact or a secret: %+v", res)
+	switch res := results[0]; {
+	case strings.Contains(res.Detail+res.Code, "@"):
+		t.Errorf("the result contains the contact or a secret: res.Detail + res.Code = %q, want no \"@\" in it", res.Detail+res.Code)
+	case strings.Contains(res.Detail, "34600111222"):
+		t.Errorf("the result contains the contact or a secret: res.Detail = %q, want no \"34600111222\" in it", res.Detail)
+	case strings.Contains(res.Detail, "hunter2"):
+		t.Errorf("the result contains the contact or a secret: res.Detail = %q, want no \"hunter2\" in it", res.Detail)
 	}
 	if res := results[0]; res.Verdict != send.VerdictSent && res.Detail == "" {
 		t.Errorf("the result has no reason: %+v", res)

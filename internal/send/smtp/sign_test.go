@@ -73,8 +73,11 @@ func TestDKIM(t *testing.T) {
 				if err != nil || len(found) != 1 {
 					t.Fatalf("verify: %v, %d signatures", err, len(found))
 				}
-				if keys := strings.Join(found[0].HeaderKeys, ","); !strings.Contains(keys, "List-Unsubscribe-Post") || found[0].Domain != "example.com" {
-					t.Errorf("%s signs %s", found[0].Domain, keys)
+				switch keys := strings.Join(found[0].HeaderKeys, ","); {
+				case !strings.Contains(keys, "List-Unsubscribe-Post"):
+					t.Errorf("keys = %q, want \"List-Unsubscribe-Post\" in it", keys)
+				case found[0].Domain != "example.com":
+					t.Errorf("found[0].Domain = %q, want \"example.com\"", found[0].Domain)
 				}
 				return found[0].Err
 			}
@@ -125,8 +128,11 @@ func TestKeyCantSign(t *testing.T) {
 	o.DKIM = &DKIM{Domain: "example.com", Selector: "s", Key: pemOf(t, "PRIVATE KEY", key)}
 	c := channel(t, o)
 	c.composer.signer.options.Signer = nil
-	if res := try(t, c, hello(t)); res.Verdict != send.VerdictHold || !strings.Contains(res.Detail, "dkim_key_file") {
-		t.Errorf("%+v", res)
+	switch res := try(t, c, hello(t)); {
+	case res.Verdict != send.VerdictHold:
+		t.Errorf("res.Verdict = %v, want %v", res.Verdict, send.VerdictHold)
+	case !strings.Contains(res.Detail, "dkim_key_file"):
+		t.Errorf("res.Detail = %q, want \"dkim_key_file\" in it", res.Detail)
 	}
 	if _, err := c.composer.signer.sign(nil); errors.Unwrap(err) == nil {
 		t.Errorf("sign: %v", err)

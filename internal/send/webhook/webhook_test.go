@@ -229,8 +229,11 @@ func FuzzReply(f *testing.F) {
 	f.Add(`{"id":"a"}`, "120", "b")
 	f.Add(`{"id":1e400}`, "Tue, 24 Nov 2026 10:01:00 GMT", "\xff")
 	f.Fuzz(func(t *testing.T, body, after, header string) {
-		if id := providerID(http.Header{"X-Message-Id": {header}}, []byte(body)); len(id) > longestID || strings.ContainsAny(id, "\r\n\x00") {
-			t.Errorf("provider id %q", id)
+		switch id := providerID(http.Header{"X-Message-Id": {header}}, []byte(body)); {
+		case len(id) > longestID:
+			t.Errorf("len(id) = %v, want at most %v: %q", len(id), longestID, id)
+		case strings.ContainsAny(id, "\r\n\x00"):
+			t.Errorf("id = %q, want none of %q in it", id, "\r\n\x00")
 		}
 		if d := retryAfter(after, time.Unix(0, 0)); d < 0 {
 			t.Errorf("retry after %v", d)

@@ -124,8 +124,11 @@ func TestRefusedTemplateIsSentAgainWithinADay(t *testing.T) {
 	other := strings.Replace(welcome, "welcome", "other", 1)
 	for i, item := range []string{welcome, welcome, other} {
 		res := attempt(t, c, item, contact, 1)
-		if res.Verdict != send.VerdictBadRecipient || res.Code != "131049" {
-			t.Errorf("message %d: %+v", i, res)
+		if res.Verdict != send.VerdictBadRecipient {
+			t.Errorf("message %d: res.Verdict = %v, want %v", i, res.Verdict, send.VerdictBadRecipient)
+		}
+		if res.Code != "131049" {
+			t.Errorf("message %d: res.Code = %q, want \"131049\"\n%+v", i, res.Code, res)
 		}
 	}
 	if got := f.Count(); got != 2 {
@@ -203,10 +206,16 @@ func TestQuotaIsExceeded(t *testing.T) {
 		t.Errorf("free text, which Meta doesn't count, gives %+v", res)
 	}
 	q.err = errors.New("read contacts: disk")
-	if res := attempt(t, c, welcome, contact, 1); res.Verdict != send.VerdictHold || !strings.Contains(res.Detail, "disk") {
-		t.Errorf("without an answer of the quota %+v", res)
+	switch res := attempt(t, c, welcome, contact, 1); {
+	case res.Verdict != send.VerdictHold:
+		t.Errorf("res.Verdict = %v, want %v", res.Verdict, send.VerdictHold)
+	case !strings.Contains(res.Detail, "disk"):
+		t.Errorf("res.Detail = %q, want \"disk\" in it", res.Detail)
 	}
-	if got := q.seen["34666000111"]; got != 2 || f.Count() != 3 {
-		t.Errorf("the contact was counted %d times, the server got %d", got, f.Count())
+	switch got := q.seen["34666000111"]; {
+	case got != 2:
+		t.Errorf("got %v, want 2", got)
+	case f.Count() != 3:
+		t.Errorf("f.Count() = %v, want 3", f.Count())
 	}
 }

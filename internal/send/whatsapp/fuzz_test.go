@@ -106,8 +106,11 @@ func FuzzHook(f *testing.F) {
 			}
 		}
 		for _, p := range events.Preferences {
-			if p.Contact+p.UserID == "" || strings.Trim(p.Contact, "0123456789") != "" {
-				t.Errorf("%+v", p)
+			if p.Contact+p.UserID == "" {
+				t.Error("p.Contact + p.UserID is empty")
+			}
+			if strings.Trim(p.Contact, "0123456789") != "" {
+				t.Errorf("strings.Trim(p.Contact, \"0123456789\") = %q, want none", strings.Trim(p.Contact, "0123456789"))
 			}
 		}
 	})

@@ -118,8 +118,11 @@ func TestPreferences(t *testing.T) {
 		}
 	}
 	want := []receipts.Preference{{Account: phoneID, Contact: "34666000111", Stop: true, At: at}, {Account: phoneID, Contact: "34666000111", At: at}}
-	if diff := cmp.Diff(want, r.preferences); diff != "" || r.ignored[receipts.IgnoredPreference] != 1 {
-		t.Errorf("%d calls (-want +got):\n%s", r.calls, diff)
+	switch diff := cmp.Diff(want, r.preferences); {
+	case diff != "":
+		t.Errorf("want no difference:\n%s", diff)
+	case r.ignored[receipts.IgnoredPreference] != 1:
+		t.Errorf("r.ignored[receipts.IgnoredPreference] = %v, want 1", r.ignored[receipts.IgnoredPreference])
 	}
 }
 
@@ -134,18 +137,29 @@ func TestSignatureIsWrong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := &receiver{}
 			h, said := hooks(t, r)
-			if rec := call(h, body, signatures...); rec.Code != http.StatusUnauthorized || r.calls != 0 || len(*said) != 1 {
-				t.Errorf("answered %d, %d calls, said %q", rec.Code, r.calls, *said)
+			switch rec := call(h, body, signatures...); {
+			case rec.Code != http.StatusUnauthorized:
+				t.Errorf("rec.Code = %v, want %v\n%+v", rec.Code, http.StatusUnauthorized, *said)
+			case r.calls != 0:
+				t.Errorf("r.calls = %v, want 0", r.calls)
+			case len(*said) != 1:
+				t.Errorf("len(*said) = %v, want 1: %+v", len(*said), *said)
 			}
 		})
 	}
 	r := &receiver{}
 	h, _ := hooks(t, r)
-	if rec := call(h, body, graphfake.Sign("other-secret", body)); rec.Code != 200 || r.calls != 0 {
-		t.Errorf("another account's app is answered %d and reached the receiver %d times", rec.Code, r.calls)
+	switch rec := call(h, body, graphfake.Sign("other-secret", body)); {
+	case rec.Code != 200:
+		t.Errorf("rec.Code = %v, want 200", rec.Code)
+	case r.calls != 0:
+		t.Errorf("r.calls = %v, want 0", r.calls)
 	}
-	if rec := call(h, body, strings.ToUpper(good[:0])+good); rec.Code != 200 || r.calls != 1 {
-		t.Errorf("the right one is answered %d", rec.Code)
+	switch rec := call(h, body, strings.ToUpper(good[:0])+good); {
+	case rec.Code != 200:
+		t.Errorf("rec.Code = %v, want 200", rec.Code)
+	case r.calls != 1:
+		t.Errorf("r.calls = %v, want 1", r.calls)
 	}
 }
 
@@ -255,8 +269,13 @@ func TestVerification(t *testing.T) {
 		return url.Values{"hub.mode": {mode}, "hub.verify_token": {token}, "hub.challenge": {challenge}}
 	}
 	for _, token := range []string{verify, "other-verify"} {
-		if rec := get(form("subscribe", token, "<1158201444>")); rec.Code != 200 || rec.Body.String() != "<1158201444>" || !strings.HasPrefix(rec.Header().Get("Content-Type"), "text/plain") {
-			t.Errorf("answered %d %q as %s", rec.Code, rec.Body, rec.Header().Get("Content-Type"))
+		switch rec := get(form("subscribe", token, "<1158201444>")); {
+		case rec.Code != 200:
+			t.Errorf("rec.Code = %v, want 200", rec.Code)
+		case rec.Body.String() != "<1158201444>":
+			t.Errorf("rec.Body = %q, want \"<1158201444>\"", rec.Body.String())
+		case !strings.HasPrefix(rec.Header().Get("Content-Type"), "text/plain"):
+			t.Errorf("Content-Type = %q, want \"text/plain\" at the start", rec.Header().Get("Content-Type"))
 		}
 	}
 	for name, q := range map[string]url.Values{
@@ -269,8 +288,11 @@ func TestVerification(t *testing.T) {
 	}
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, httptest.NewRequest(http.MethodPut, "/hooks/whatsapp", nil))
-	if rec.Code != http.StatusMethodNotAllowed || rec.Header().Get("Allow") != "GET, POST" {
-		t.Errorf("PUT is answered %d", rec.Code)
+	if rec.Code != http.StatusMethodNotAllowed {
+		t.Errorf("rec.Code = %v, want %v", rec.Code, http.StatusMethodNotAllowed)
+	}
+	if rec.Header().Get("Allow") != "GET, POST" {
+		t.Errorf("Allow = %q, want \"GET, POST\"", rec.Header().Get("Allow"))
 	}
 	for _, a := range []Account{{}, {PhoneNumberID: "1", VerifyToken: "x"}, {PhoneNumberID: "1", AppSecret: "x"}} {
 		if _, err := NewHooks([]Account{a}, &receiver{}, nil); err == nil {

@@ -122,13 +122,19 @@ func TestCodes(t *testing.T) {
 // TestPermissions: 200 to 299 concern permissions, and their neighbors don't.
 func TestPermissions(t *testing.T) {
 	for code := int64(200); code <= 299; code++ {
-		if a, words := meaning(code); a != holdChannel || !strings.Contains(words, "permission") {
-			t.Errorf("%d is %d, %s", code, a, words)
+		switch a, words := meaning(code); {
+		case a != holdChannel:
+			t.Errorf("%d: a = %v, want %v", code, a, holdChannel)
+		case !strings.Contains(words, "permission"):
+			t.Errorf("%d: words = %q, want \"permission\" in it", code, words)
 		}
 	}
 	for _, code := range []int64{-1, 5, 11, 101, 199, 300, 132002, 135000} {
-		if a, words := meaning(code); a != unlisted || words == "" {
-			t.Errorf("%d is %d, %s", code, a, words)
+		switch a, words := meaning(code); {
+		case a != unlisted:
+			t.Errorf("%d: a = %v, want %v", code, a, unlisted)
+		case words == "":
+			t.Errorf("%d: words is empty", code)
 		}
 	}
 }
@@ -209,12 +215,21 @@ func TestRedirectGetsTheToken(t *testing.T) {
 			return graphfake.Answer{Status: status, Location: other.url + "/v23.0/" + phoneID + "/messages"}
 		})
 		res := attempt(t, driver(t, f.url, nil), welcome, contact, 1)
-		if res.Verdict != send.VerdictHold || res.Hold != send.HoldChannel || !strings.Contains(res.Detail, "redirect") {
-			t.Errorf("%d gives %+v", status, res)
+		if res.Verdict != send.VerdictHold {
+			t.Errorf("%d: res.Verdict = %v, want %v", status, res.Verdict, send.VerdictHold)
+		}
+		if res.Hold != send.HoldChannel {
+			t.Errorf("%d: res.Hold = %v, want %v", status, res.Hold, send.HoldChannel)
+		}
+		if !strings.Contains(res.Detail, "redirect") {
+			t.Errorf("%d: res.Detail = %q, want \"redirect\" in it", status, res.Detail)
 		}
 	}
-	if other.Count() != 0 || other.Faults() != nil {
-		t.Errorf("the other server was asked: %d, %q", other.Count(), other.Faults())
+	if other.Count() != 0 {
+		t.Errorf("the other server was asked: other.Count() = %v, want 0", other.Count())
+	}
+	if other.Faults() != nil {
+		t.Errorf("the other server was asked: other.Faults() = %q, want nil", other.Faults())
 	}
 }
 
@@ -222,21 +237,32 @@ func TestRedirectGetsTheToken(t *testing.T) {
 func TestNothingIsWritten(t *testing.T) {
 	f := newFake(t, graphfake.Options{})
 	c := driver(t, "http://127.0.0.1:1", nil)
-	if res := attempt(t, c, welcome, contact, 1); res.Verdict != send.VerdictUnreachable || !strings.Contains(res.Detail, "dial: connect: connection refused") {
-		t.Errorf("refused connection gives %+v", res)
+	switch res := attempt(t, c, welcome, contact, 1); {
+	case res.Verdict != send.VerdictUnreachable:
+		t.Errorf("res.Verdict = %v, want %v", res.Verdict, send.VerdictUnreachable)
+	case !strings.Contains(res.Detail, "dial: connect: connection refused"):
+		t.Errorf("res.Detail = %q, want \"dial: connect: connection refused\" in it", res.Detail)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	results := make([]send.Result, 1)
 	c = driver(t, f.url, nil)
 	c.Send(ctx, []*send.Message{newMessage(t, c, welcome, contact, 1)}, results)
-	if results[0].Verdict != send.VerdictUnreachable || f.Count() != 0 {
-		t.Errorf("canceled before it began gives %+v, and the server got %d", results[0], f.Count())
+	if results[0].Verdict != send.VerdictUnreachable {
+		t.Errorf("results[0].Verdict = %v, want %v", results[0].Verdict, send.VerdictUnreachable)
+	}
+	if f.Count() != 0 {
+		t.Errorf("f.Count() = %v, want 0", f.Count())
 	}
 	web := newTLS(t)
 	for url, part := range map[string]string{web: "certificate", "https" + strings.TrimPrefix(f.url, "http"): "TLS"} {
-		if res := attempt(t, driver(t, url, nil), welcome, contact, 1); res.Verdict != send.VerdictHold || res.Hold != send.HoldChannel || !strings.Contains(res.Detail, part) {
-			t.Errorf("%s gives %+v", part, res)
+		switch res := attempt(t, driver(t, url, nil), welcome, contact, 1); {
+		case res.Verdict != send.VerdictHold:
+			t.Errorf("res.Verdict = %v, want %v", res.Verdict, send.VerdictHold)
+		case res.Hold != send.HoldChannel:
+			t.Errorf("res.Hold = %v, want %v", res.Hold, send.HoldChannel)
+		case !strings.Contains(res.Detail, part):
+			t.Errorf("res.Detail = %q, want %q in it", res.Detail, part)
 		}
 	}
 }
@@ -253,8 +279,11 @@ func TestStopBeforeTheResponse(t *testing.T) {
 	c := driver(t, f.url, nil)
 	results := make([]send.Result, 1)
 	c.Send(ctx, []*send.Message{newMessage(t, c, welcome, contact, 1)}, results)
-	if results[0].Verdict != send.VerdictUnknown || !strings.Contains(results[0].Detail, "the daemon stopped") {
-		t.Errorf("gives %+v", results[0])
+	if results[0].Verdict != send.VerdictUnknown {
+		t.Errorf("results[0].Verdict = %v, want %v", results[0].Verdict, send.VerdictUnknown)
+	}
+	if !strings.Contains(results[0].Detail, "the daemon stopped") {
+		t.Errorf("results[0].Detail = %q, want \"the daemon stopped\" in it", results[0].Detail)
 	}
 }
 
@@ -268,8 +297,11 @@ func TestInvalidMessageIsSent(t *testing.T) {
 	noNumber.ContactCode, noContent.Content, longKey.Key = "ann", json.RawMessage(`{"body":"x"}`), strings.Repeat("k", 513)
 	c.Send(t.Context(), []*send.Message{&noNumber, &noContent, &longKey}, results)
 	for i, res := range results {
-		if res.Verdict != send.VerdictPermanent || res.Detail == "" {
-			t.Errorf("message %d gives %+v", i, res)
+		if res.Verdict != send.VerdictPermanent {
+			t.Errorf("%v: res.Verdict = %v, want %v", i, res.Verdict, send.VerdictPermanent)
+		}
+		if res.Detail == "" {
+			t.Errorf("%v: res.Detail is empty", i)
 		}
 	}
 	if f.Count() != 0 {

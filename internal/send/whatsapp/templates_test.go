@@ -171,8 +171,13 @@ func TestLastCopyIsForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	warnings, err := later.CheckItem(t.Context(), templateItem("welcome", "es", bodyTwo))
-	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "earlier copy of the account's templates: WhatsApp can't be reached") {
-		t.Errorf("got %q, %v", warnings, err)
+	switch {
+	case err != nil:
+		t.Error(err)
+	case len(warnings) != 1:
+		t.Errorf("len(warnings) = %v, want 1: %+v", len(warnings), warnings)
+	case !strings.Contains(warnings[0], "earlier copy of the account's templates: WhatsApp can't be reached"):
+		t.Errorf("warnings[0] = %q, want %q in it", warnings[0], "earlier copy of the account's templates: WhatsApp can't be reached")
 	}
 	if _, err := later.CheckItem(t.Context(), templateItem("welcome", "de", bodyTwo)); err == nil {
 		t.Error("the copy isn't used")
@@ -213,8 +218,13 @@ func TestPausedTemplateIsSent(t *testing.T) {
 		c.TemplateChanged(e.Account, e.Name, e.Language, e.Status)
 	}
 	event("PAUSED")
-	if r := sendOne(); r.Verdict != send.VerdictHold || r.Hold != send.HoldSending || !strings.Contains(r.Detail, "the template welcome (es) is PAUSED") {
-		t.Errorf("paused: %+v", r)
+	switch r := sendOne(); {
+	case r.Verdict != send.VerdictHold:
+		t.Errorf("paused: r.Verdict = %v, want %v", r.Verdict, send.VerdictHold)
+	case r.Hold != send.HoldSending:
+		t.Errorf("paused: r.Hold = %v, want %v", r.Hold, send.HoldSending)
+	case !strings.Contains(r.Detail, "the template welcome (es) is PAUSED"):
+		t.Errorf("paused: r.Detail = %q, want \"the template welcome (es) is PAUSED\" in it", r.Detail)
 	}
 	if n := fake.Count(); n != 1 {
 		t.Errorf("%d messages, want 1", n)

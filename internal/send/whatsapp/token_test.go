@@ -22,11 +22,19 @@ func TestTokenIsReplacedWhileSending(t *testing.T) {
 		t.Fatalf("with the first token %+v", res)
 	}
 	f.SetToken("new-token")
-	if res := attempt(t, c, welcome, contact, 1); res.Verdict != send.VerdictRetry || res.Hold != 0 || !strings.Contains(res.Detail, "was replaced") {
-		t.Errorf("at the change %+v", res)
+	switch res := attempt(t, c, welcome, contact, 1); {
+	case res.Verdict != send.VerdictRetry:
+		t.Errorf("res.Verdict = %v, want %v", res.Verdict, send.VerdictRetry)
+	case res.Hold != 0:
+		t.Errorf("res.Hold = %v, want 0", res.Hold)
+	case !strings.Contains(res.Detail, "was replaced"):
+		t.Errorf("res.Detail = %q, want \"was replaced\" in it", res.Detail)
 	}
-	if res := attempt(t, c, welcome, contact, 2); res.Verdict != send.VerdictSent || reads.Load() != 1 {
-		t.Errorf("with the new token %+v after %d reads", res, reads.Load())
+	switch res := attempt(t, c, welcome, contact, 2); {
+	case res.Verdict != send.VerdictSent:
+		t.Errorf("res.Verdict = %v, want %v", res.Verdict, send.VerdictSent)
+	case reads.Load() != 1:
+		t.Errorf("reads.Load() = %v, want 1", reads.Load())
 	}
 	if f.Faults() != nil {
 		t.Errorf("faults %q", f.Faults())

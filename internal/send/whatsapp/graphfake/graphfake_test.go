@@ -94,8 +94,11 @@ func TestStrict(t *testing.T) {
 		button(`"sub_type":"flow","index":"0","parameters":[{"type":"action","action":{"x":1}}]`):              -1,
 	} {
 		s := New(Options{})
-		if _, code := post(t, s, address, body, nil); code != want || (len(s.Faults()) > 0) != (want >= 0) {
-			t.Errorf("%.200s\nis answered %d with faults %q, want %d", body, code, s.Faults(), want)
+		switch _, code := post(t, s, address, body, nil); {
+		case code != want:
+			t.Errorf("code = %v, want %v\n%s", code, want, body)
+		case (len(s.Faults()) > 0) != (want >= 0):
+			t.Errorf("len(s.Faults()) > 0 = %v, want %v\n%s", (len(s.Faults()) > 0), (want >= 0), body)
 		}
 	}
 }
@@ -117,8 +120,11 @@ func TestAddress(t *testing.T) {
 		"no length":       {address, func(r *http.Request) { r.ContentLength = -1 }, 100},
 	} {
 		s := New(Options{})
-		if _, code := post(t, s, x.path, good, x.change); code != x.code || s.Count() != 0 {
-			t.Errorf("%s is answered %d, want %d", name, code, x.code)
+		switch _, code := post(t, s, x.path, good, x.change); {
+		case code != x.code:
+			t.Errorf("%s: code = %v, want %v", name, code, x.code)
+		case s.Count() != 0:
+			t.Errorf("%s: s.Count() = %v, want 0", name, s.Count())
 		}
 	}
 }
@@ -136,8 +142,13 @@ func TestKnowsAndLimits(t *testing.T) {
 			t.Errorf("message %d to the same contact: %d, want %d", i, code, want)
 		}
 	}
-	if len(s.Messages()) != 1 || s.Count() != 3 || s.Accepted()["k"] != 2 {
-		t.Errorf("%d kept, %d counted, %v", len(s.Messages()), s.Count(), s.Accepted())
+	switch {
+	case len(s.Messages()) != 1:
+		t.Errorf("len(s.Messages()) = %v, want 1", len(s.Messages()))
+	case s.Count() != 3:
+		t.Errorf("s.Count() = %v, want 3", s.Count())
+	case s.Accepted()["k"] != 2:
+		t.Errorf("s.Accepted()[\"k\"] = %v, want 2", s.Accepted()["k"])
 	}
 	s = New(Options{Rate: 1})
 	throttled := 0
@@ -162,8 +173,11 @@ func TestEveryCode(t *testing.T) {
 		s.Answers(func(Message) Answer {
 			return Answer{Code: d.Code, Failed: true, RegainMinutes: 1, RetryAfter: "1", Transient: true, Subcode: 1}
 		})
-		if status, code := post(t, s, address, textTo("34666000111", ""), nil); status != d.Status || code != d.Code {
-			t.Errorf("%d is answered %d with status %d", d.Code, code, status)
+		switch status, code := post(t, s, address, textTo("34666000111", ""), nil); {
+		case status != d.Status:
+			t.Errorf("status = %v, want %v\n%+v", status, d.Status, d.Code)
+		case code != d.Code:
+			t.Errorf("code = %v, want %v", code, d.Code)
 		}
 	}
 }
@@ -173,7 +187,10 @@ func TestSign(t *testing.T) {
 	if got, want := Sign("Jefe", []byte("what do ya want for nothing?")), "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"; got != want {
 		t.Errorf("signed %s, want %s", got, want)
 	}
-	if body := OptOut("1", "34666000111", "stop", time.Unix(1, 0)); !json.Valid(body) || !json.Valid(Notification("1", Status{Status: "failed", Code: 100})) {
-		t.Errorf("no JSON: %s", body)
+	switch body := OptOut("1", "34666000111", "stop", time.Unix(1, 0)); {
+	case !json.Valid(body):
+		t.Error("no JSON: json.Valid(body) = false, want true")
+	case !json.Valid(Notification("1", Status{Status: "failed", Code: 100})):
+		t.Error("no JSON: json.Valid(Notification(\"1\", Status{Status: \"failed\", Code: 100})) = false, want true")
 	}
 }
