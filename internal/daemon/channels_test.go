@@ -22,8 +22,13 @@ func TestContactCountersShareACountByName(t *testing.T) {
 	if ok, _, err := one.Allow([]byte("34600000001"), at); !ok || err != nil {
 		t.Errorf("the first: %v, %v", ok, err)
 	}
-	if ok, next, err := same.Allow([]byte("34600000002"), at); ok || err != nil || !next.After(at.Add(23*time.Hour)) {
+	switch ok, next, err := same.Allow([]byte("34600000002"), at); {
+	case ok:
 		t.Errorf("the second: %v, %v, %v", ok, next, err)
+	case err != nil:
+		t.Errorf("the second: %v", err)
+	case !next.After(at.Add(23 * time.Hour)):
+		t.Errorf("the second: next = %v, want later than %v", next, at.Add(23*time.Hour))
 	}
 	if ok, _, err := other.Allow([]byte("34600000002"), at); !ok || err != nil {
 		t.Errorf("another name's: %v, %v", ok, err)

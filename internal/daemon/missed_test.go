@@ -13,8 +13,13 @@ import (
 func (w *harness) sentOf(name string, sent, expired uint64) {
 	w.t.Helper()
 	w.state(name, campaign.StateCompleted)
-	if m := w.report(name).Messages; m.Sent != sent || m.Expired != expired || m.Planned != sent+expired {
-		w.t.Errorf("%s: %+v, want %d sent and %d expired", name, *m, sent, expired)
+	switch m := w.report(name).Messages; {
+	case m.Sent != sent:
+		w.t.Errorf("%s: m.Sent = %v, want %v", name, m.Sent, sent)
+	case m.Expired != expired:
+		w.t.Errorf("%s: m.Expired = %v, want %v", name, m.Expired, expired)
+	case m.Planned != sent+expired:
+		w.t.Errorf("%s: m.Planned = %v, want %v", name, m.Planned, sent+expired)
 	}
 }
 
@@ -255,11 +260,19 @@ func TestExpiresWhileItWaitsForARetry(t *testing.T) {
 				w.until(at(10, 9))
 				w.state("spring", campaign.StateSending)
 				wait, ok := w.running.send.Wait(w.id("spring"))
-				if !ok || !strings.Contains(wait.Reason, "trying again after: 503: maintenance") {
+				switch {
+				case !ok:
 					t.Errorf("the sending waits for %+v; want the last answer", wait)
+				case !strings.Contains(wait.Reason, "trying again after: 503: maintenance"):
+					t.Errorf("wait.Reason = %q, want \"trying again after: 503: maintenance\" in it", wait.Reason)
 				}
-				if since := wait.Since.Sub(at(9, 10)); since < 0 || since > time.Second || wait.Until.Before(at(29, 10)) {
-					t.Errorf("it waits since %v, until %v; want since the first answer, until the retry", wait.Since, wait.Until)
+				switch since := wait.Since.Sub(at(9, 10)); {
+				case since < 0:
+					t.Errorf("since = %v, want at least 0", since)
+				case since > time.Second:
+					t.Errorf("since = %v, want at most %v", since, time.Second)
+				case wait.Until.Before(at(29, 10)):
+					t.Errorf("wait.Until = %v, want at least %v", wait.Until, at(29, 10))
 				}
 				w.until(at(10, 11))
 				w.sentOf("spring", 0, 3)

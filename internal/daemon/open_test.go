@@ -110,8 +110,13 @@ func TestRunAnswersAtItsSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, err := client.Status(t.Context())
-	if err != nil || status.Version != "test" || status.PID != os.Getpid() {
-		t.Errorf("%+v %v", status, err)
+	switch {
+	case err != nil:
+		t.Error(err)
+	case status.Version != "test":
+		t.Errorf("status.Version = %q, want \"test\"", status.Version)
+	case status.PID != os.Getpid():
+		t.Errorf("status.PID = %v, want %v", status.PID, os.Getpid())
 	}
 	if err := client.Reload(t.Context()); err != nil {
 		t.Error(err)

@@ -189,8 +189,11 @@ feathers = 3
 		`c.toml:24:1: applications.channels.e.feathers: belongs to the driver pigeon; this channel's driver is outbox`,
 	}
 	for i, p := range problems.List {
-		if i >= len(want) || p.String() != want[i] {
+		switch {
+		case i >= len(want):
 			t.Errorf("got  %s\nwant %s", p, strings.Join(want[min(i, len(want)):min(i+1, len(want))], ""))
+		case p.String() != want[i]:
+			t.Errorf("p = %q, want %q", p.String(), want[i])
 		}
 	}
 	if len(problems.List) != len(want) {

@@ -106,13 +106,21 @@ func TestDeliveries(t *testing.T) {
 			t.Error(diff)
 		}
 		w.wait(10 * time.Second)
-		if got := w.report("spring"); got.State != campaign.StateSending || got.Delivery == nil || got.Delivery.Read != 1 {
-			t.Errorf("status.json: %+v", got)
+		switch got := w.report("spring"); {
+		case got.State != campaign.StateSending:
+			t.Errorf("status.json: got.State = %q, want %q\n%+v", got.State, campaign.StateSending, got)
+		case got.Delivery == nil:
+			t.Error("status.json: got.Delivery is nil")
+		case got.Delivery.Read != 1:
+			t.Errorf("status.json: got.Delivery.Read = %v, want 1", got.Delivery.Read)
 		}
 		w.until(at(9, 5))
 		sent = w.allSent()
-		if got := w.report("spring"); got.State != campaign.StateCompleted || *got.Delivery != (campaign.DeliveryCounts{Delivered: 1, Read: 1}) {
-			t.Errorf("report.json: %+v", got)
+		switch got := w.report("spring"); {
+		case got.State != campaign.StateCompleted:
+			t.Errorf("report.json: got.State = %q, want %q\n%+v", got.State, campaign.StateCompleted, got)
+		case *got.Delivery != (campaign.DeliveryCounts{Delivered: 1, Read: 1}):
+			t.Errorf("report.json: got.Delivery = %+v, want %+v", *got.Delivery, (campaign.DeliveryCounts{Delivered: 1, Read: 1}))
 		}
 		if late, err := w.running.store.StaleReports(); err != nil || len(late) != 0 {
 			t.Errorf("late: %v, %v", late, err)
@@ -229,8 +237,11 @@ func TestOptOutsOfWebhooks(t *testing.T) {
 		w.write("in/again.layout.json", `{"contact": {"contactCode": "{{code}}", "channelType": "push"}, "customFields": {"name": "{{name}}"}}`)
 		w.write("in/again.schedule.json", `{}`)
 		w.until(at(9, 10))
-		if got := w.report("again"); got.Messages.Sent != 2 || got.Messages.Suppressed != 3 {
-			t.Errorf("%+v", got.Messages)
+		switch got := w.report("again"); {
+		case got.Messages.Sent != 2:
+			t.Errorf("got.Messages.Sent = %v, want 2", got.Messages.Sent)
+		case got.Messages.Suppressed != 3:
+			t.Errorf("got.Messages.Suppressed = %v, want 3", got.Messages.Suppressed)
 		}
 		var sources []string
 		w.check(w.running.store.EachOptOut(1, func(s store.OptOut) error {
@@ -263,11 +274,17 @@ func TestUnsignedWebhooksAreRefused(t *testing.T) {
 				whatsappHooks+"?hub.mode=subscribe&hub.challenge=4711&hub.verify_token="+token, nil))
 			return rec.Code, rec.Body.String()
 		}
-		if code, text := get("verify-me"); code != 200 || text != "4711" {
-			t.Errorf("%d %s", code, text)
+		switch code, text := get("verify-me"); {
+		case code != 200:
+			t.Errorf("code = %v, want 200", code)
+		case text != "4711":
+			t.Errorf("text = %q, want \"4711\"", text)
 		}
-		if code, text := get("guess"); code != 403 || strings.Contains(text, "4711") {
-			t.Errorf("%d %s", code, text)
+		switch code, text := get("guess"); {
+		case code != 403:
+			t.Errorf("code = %v, want 403", code)
+		case strings.Contains(text, "4711"):
+			t.Errorf("want no \"4711\" in:\n%s", text)
 		}
 
 		// A reload without webhooks takes no more of them.
@@ -293,8 +310,13 @@ func readAll(t *testing.T, path string) string {
 func TestHooksNeedTheirSecrets(t *testing.T) {
 	c := openDir(t, "[applications.channels.push]\ndriver = \"whatsapp\"\nphone_number_id = \"1\"\ntoken_file = \"env:T\"\napp_secret_file = \"env:NONE\"\nverify_token_file = \"env:T\"\n")
 	_, err := Open(Options{Config: c, Log: slog.New(slog.DiscardHandler), Getenv: func(name string) string { return map[string]string{"T": "t"}[name] }})
-	if err == nil || !strings.Contains(err.Error(), "application 1, channel push: app_secret_file") || !strings.Contains(err.Error(), "NONE") {
-		t.Errorf("%v", err)
+	switch {
+	case err == nil:
+		t.Error("got no error")
+	case !strings.Contains(err.Error(), "application 1, channel push: app_secret_file"):
+		t.Errorf("err = %q, want \"application 1, channel push: app_secret_file\" in it", err.Error())
+	case !strings.Contains(err.Error(), "NONE"):
+		t.Errorf("err = %q, want \"NONE\" in it", err.Error())
 	}
 }
 
@@ -318,8 +340,11 @@ func TestHeldChannelIsInStatus(t *testing.T) {
 		if got, want := waits.Reason, "channel push is held: the token was refused"; got != want {
 			t.Errorf("status.json says %q, want %q", got, want)
 		}
-		if waits.Since.IsZero() || !waits.Until.After(w.now()) {
-			t.Errorf("it waits since %s until %s at %s", waits.Since, waits.Until, w.now())
+		if waits.Since.IsZero() {
+			t.Error("waits.Since is zero")
+		}
+		if !waits.Until.After(w.now()) {
+			t.Errorf("waits.Until = %v, want later than %v", waits.Until, w.now())
 		}
 		d, ctx := w.running, context.Background()
 		details, err := d.Sending(ctx, w.id("spring"))
@@ -345,8 +370,13 @@ func TestHeldChannelIsInStatus(t *testing.T) {
 			t.Error(diff)
 		}
 		w.wait(10 * time.Second)
-		if got := w.report("spring"); got.State != campaign.StateCompleted || got.Reason != "" || got.Messages.Sent != 3 {
-			t.Errorf("%s, %q, %+v", got.State, got.Reason, got.Messages)
+		switch got := w.report("spring"); {
+		case got.State != campaign.StateCompleted:
+			t.Errorf("got.State = %q, want %q\n%+v", got.State, campaign.StateCompleted, got.Messages)
+		case got.Reason != "":
+			t.Errorf("got.Reason = %q, want none", got.Reason)
+		case got.Messages.Sent != 3:
+			t.Errorf("got.Messages.Sent = %v, want 3", got.Messages.Sent)
 		}
 	})
 }

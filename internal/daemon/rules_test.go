@@ -90,8 +90,11 @@ func TestEqualRefusalsHoldTheSending(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.wait(time.Hour)
-		if got := w.report("spring"); got.State != campaign.StateCompleted || got.Messages.Sent != 200 {
-			t.Errorf("it is %s with %d of 200 sent", got.State, got.Messages.Sent)
+		switch got := w.report("spring"); {
+		case got.State != campaign.StateCompleted:
+			t.Errorf("got.State = %q, want %q", got.State, campaign.StateCompleted)
+		case got.Messages.Sent != 200:
+			t.Errorf("got.Messages.Sent = %v, want 200", got.Messages.Sent)
 		}
 	})
 }

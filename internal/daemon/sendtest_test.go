@@ -110,8 +110,11 @@ url = "http://127.0.0.1:1/x"
 			t.Errorf("%s: %v, want …%s…", what, err, x.words)
 		}
 	}
-	if _, err := service.SendTest(t.Context(), c, getenv, api.TestMessage{ApplicationID: 2}); err == nil || api.CodeOf(err) != api.CodeNotFound {
-		t.Errorf("no application: %v", err)
+	switch _, err := service.SendTest(t.Context(), c, getenv, api.TestMessage{ApplicationID: 2}); {
+	case err == nil:
+		t.Error("no application: got no error")
+	case api.CodeOf(err) != api.CodeNotFound:
+		t.Errorf("no application: api.CodeOf(err) = %q, want %q", api.CodeOf(err), api.CodeNotFound)
 	}
 }
 
@@ -132,8 +135,13 @@ func TestSendTestOfADaemon(t *testing.T) {
 		wantCode(t, err, api.CodeConflict, "opted out")
 		trail, err := d.Audit(ctx, api.AuditFilter{})
 		w.check(err)
-		if len(trail) != 1 || trail[0].Action != "send-test" || strings.Contains(trail[0].Detail, "34666777888") {
-			t.Errorf("%+v", trail)
+		switch {
+		case len(trail) != 1:
+			t.Errorf("len(trail) = %v, want 1: %+v", len(trail), trail)
+		case trail[0].Action != "send-test":
+			t.Errorf("trail[0].Action = %q, want \"send-test\"", trail[0].Action)
+		case strings.Contains(trail[0].Detail, "34666777888"):
+			t.Errorf("trail[0].Detail = %q, want no \"34666777888\" in it", trail[0].Detail)
 		}
 	})
 }

@@ -90,8 +90,11 @@ func TestServiceSteers(t *testing.T) {
 		}
 		change, err = d.Cancel(ctx, w.id("winter"), who)
 		w.check(err)
-		if change.State != campaign.StateCanceled || change.Canceled != 20 {
-			t.Errorf("%+v", change)
+		if change.State != campaign.StateCanceled {
+			t.Errorf("change.State = %q, want %q\n%+v", change.State, campaign.StateCanceled, change)
+		}
+		if change.Canceled != 20 {
+			t.Errorf("change.Canceled = %v, want 20", change.Canceled)
 		}
 		audited := auditActions(t, d)
 		change, err = d.Cancel(ctx, w.id("winter"), who)
@@ -134,8 +137,14 @@ func TestServiceSteers(t *testing.T) {
 		}
 		details, err = d.Sending(ctx, id)
 		w.check(err)
-		if details.State != campaign.StateCompleted || details.Percent != 100 || details.Folder != w.folder("spring") {
-			t.Errorf("%+v", details)
+		if details.State != campaign.StateCompleted {
+			t.Errorf("details.State = %q, want %q\n%+v", details.State, campaign.StateCompleted, details)
+		}
+		if details.Percent != 100 {
+			t.Errorf("details.Percent = %v, want 100", details.Percent)
+		}
+		if details.Folder != w.folder("spring") {
+			t.Errorf("details.Folder = %q, want %q", details.Folder, w.folder("spring"))
 		}
 
 		for _, err := range []error{
@@ -191,13 +200,21 @@ func TestServiceResends(t *testing.T) {
 			t.Error("a dry run moves the folder")
 		}
 		broken = false
-		if resent, err = d.Resend(ctx, id, failed, false, "user:ada"); err != nil || resent.Messages != 2 || resent.State.Final() {
-			t.Errorf("%+v %v", resent, err)
+		switch resent, err = d.Resend(ctx, id, failed, false, "user:ada"); {
+		case err != nil:
+			t.Error(err)
+		case resent.Messages != 2:
+			t.Errorf("resent.Messages = %v, want 2", resent.Messages)
+		case resent.State.Final():
+			t.Error("resent.State.Final() = true, want false")
 		}
 		w.wait(time.Minute)
 		w.state("spring", campaign.StateCompleted)
-		if text := w.text("spring"); !strings.HasPrefix(text, "Done: all 20 messages were sent.") || !strings.Contains(w.folder("spring"), "/done/") {
-			t.Errorf("%s\n%s", w.folder("spring"), text)
+		switch text := w.text("spring"); {
+		case !strings.HasPrefix(text, "Done: all 20 messages were sent."):
+			t.Errorf("want \"Done: all 20 messages were sent.\" at the start in:\n%s", text)
+		case !strings.Contains(w.folder("spring"), "/done/"):
+			t.Errorf("w.folder(\"spring\") = %q, want \"/done/\" in it", w.folder("spring"))
 		}
 		if n := len(w.sentBy("spring")); n != 22 {
 			t.Errorf("%d attempts", n)
@@ -261,8 +278,11 @@ func TestServiceOptOuts(t *testing.T) {
 		_, err = d.RemoveOptOuts(ctx, []api.OptOut{{ApplicationID: 9, ContactCode: "x"}}, "user:ada")
 		wantCode(t, err, api.CodeNotFound)
 		w.until(at(13, 0))
-		if doc := w.report("spring"); doc.Messages.Sent != 8 || doc.Messages.Suppressed != 2 {
-			t.Errorf("%+v", doc.Messages)
+		switch doc := w.report("spring"); {
+		case doc.Messages.Sent != 8:
+			t.Errorf("doc.Messages.Sent = %v, want 8", doc.Messages.Sent)
+		case doc.Messages.Suppressed != 2:
+			t.Errorf("doc.Messages.Suppressed = %v, want 2", doc.Messages.Suppressed)
 		}
 	})
 }

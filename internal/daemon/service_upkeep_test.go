@@ -114,8 +114,13 @@ func TestServiceLooksAfterItself(t *testing.T) {
 		wantCode(t, err, api.CodeNotFound, "there is no application 9")
 		booked, err := d.Reserved(ctx, 1, at(12, 0), at(13, 0))
 		w.check(err)
-		if booked.SlotSeconds != 600 || len(booked.Slots) != 2 || booked.Slots[1].Reserved != 50 {
-			t.Errorf("%+v", booked)
+		switch {
+		case booked.SlotSeconds != 600:
+			t.Errorf("booked.SlotSeconds = %v, want 600", booked.SlotSeconds)
+		case len(booked.Slots) != 2:
+			t.Errorf("len(booked.Slots) = %v, want 2", len(booked.Slots))
+		case booked.Slots[1].Reserved != 50:
+			t.Errorf("booked.Slots[1].Reserved = %v, want 50", booked.Slots[1].Reserved)
 		}
 		_, err = d.Reserved(ctx, 9, at(12, 0), at(13, 0))
 		wantCode(t, err, api.CodeNotFound)
@@ -175,8 +180,11 @@ func TestReloadChangesWhatRuns(t *testing.T) {
 		w.state("spring", campaign.StateCompleted)
 		status, err := d.Status(ctx)
 		w.check(err)
-		if len(status.Inboxes) != 2 || status.Inboxes[1].LastScan.IsZero() {
-			t.Errorf("%+v", status.Inboxes)
+		switch {
+		case len(status.Inboxes) != 2:
+			t.Errorf("len(status.Inboxes) = %v, want 2: %+v", len(status.Inboxes), status.Inboxes)
+		case status.Inboxes[1].LastScan.IsZero():
+			t.Error("status.Inboxes[1].LastScan is zero")
 		}
 
 		trail, err := d.Audit(ctx, api.AuditFilter{Limit: 1})
@@ -195,8 +203,11 @@ func TestReloadChangesWhatRuns(t *testing.T) {
 		w.write("campaignd.toml", string(text)+"nonsense = 1\n")
 		err = d.Reload(ctx, "user:ada")
 		wantCode(t, err, api.CodeInvalid, "the old one stays in force")
-		if e, ok := errors.AsType[*api.Error](err); !ok || len(e.Problems) != 1 {
-			t.Errorf("%+v", e)
+		switch e, ok := errors.AsType[*api.Error](err); {
+		case !ok:
+			t.Error("ok = false, want true")
+		case len(e.Problems) != 1:
+			t.Errorf("len(e.Problems) = %v, want 1", len(e.Problems))
 		}
 		if status, err = d.Status(ctx); err != nil || !strings.Contains(status.ConfigProblem, "nonsense") {
 			t.Errorf("%q %v", status.ConfigProblem, err)
@@ -207,8 +218,13 @@ func TestReloadChangesWhatRuns(t *testing.T) {
 
 		w.write("campaignd.toml", string(text)) // the second inbox and application go away
 		w.check(d.Reload(ctx, "user:ada"))
-		if status, err = d.Status(ctx); err != nil || len(status.Inboxes) != 1 || status.ConfigProblem != "" {
-			t.Errorf("%+v %v", status, err)
+		switch status, err = d.Status(ctx); {
+		case err != nil:
+			t.Error(err)
+		case len(status.Inboxes) != 1:
+			t.Errorf("len(status.Inboxes) = %v, want 1", len(status.Inboxes))
+		case status.ConfigProblem != "":
+			t.Errorf("status.ConfigProblem = %q, want none", status.ConfigProblem)
 		}
 		w.drop("gone", 5, "applicationId", 2, "campaignId", 1)
 		w.wait(time.Minute)

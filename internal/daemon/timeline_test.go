@@ -40,8 +40,11 @@ func TestTimelineSaysWhoHoldsWhat(t *testing.T) {
 		}
 		booked, err := w.running.Reserved(t.Context(), 1, at(12, 0), at(13, 0))
 		w.check(err)
-		if n := len(booked.Slots); n != 3 || booked.Slots[0].Reserved != 100 {
-			t.Errorf("%+v, want three slots, the first full", booked.Slots)
+		switch n := len(booked.Slots); {
+		case n != 3:
+			t.Errorf("n = %v, want 3", n)
+		case booked.Slots[0].Reserved != 100:
+			t.Errorf("booked.Slots[0].Reserved = %v, want 100", booked.Slots[0].Reserved)
 		}
 	})
 }

@@ -50,13 +50,23 @@ func TestHostileUploads(t *testing.T) {
 		{"rows of another type", bound, whole(append(files, "rows", `"2"`)...), 422},
 		{"a wrong time", bound, whole(append(files, "scheduleAt", "tomorrow")...), 422},
 	} {
-		if a := l.post(northToken, uploadPath, test.kind, strings.NewReader(test.body)); a.status != test.want || a.Detail == "" || a.Title == "" {
-			t.Errorf("%s: %d %.300s, want %d", test.what, a.status, a.text, test.want)
+		switch a := l.post(northToken, uploadPath, test.kind, strings.NewReader(test.body)); {
+		case a.status != test.want:
+			t.Errorf("%s: a.status = %v, want %v\n%+v\n%s", test.what, a.status, test.want, test.want, a.text)
+		case a.Detail == "":
+			t.Errorf("%s: a.Detail is empty", test.what)
+		case a.Title == "":
+			t.Errorf("%s: a.Title is empty", test.what)
 		}
 	}
 	for _, name := range []string{"..", "../x", "a/b", `a\b`, "", ".hidden", "x\x00y", "x\ny", strings.Repeat("n", 201), "README", "x.suppress", "x.part/../y"} {
-		if a := l.upload(northToken, append(files, "name", name)...); a.status != 400 || len(a.Errors) != 1 || a.Errors[0].Field != "name" {
-			t.Errorf("name %q: %d %s", name, a.status, a.text)
+		switch a := l.upload(northToken, append(files, "name", name)...); {
+		case a.status != 400:
+			t.Errorf("name %q: a.status = %v, want 400\n%s", name, a.status, a.text)
+		case len(a.Errors) != 1:
+			t.Errorf("name %q: len(a.Errors) = %v, want 1", name, len(a.Errors))
+		case a.Errors[0].Field != "name":
+			t.Errorf("name %q: a.Errors[0].Field = %q, want \"name\"", name, a.Errors[0].Field)
 		}
 	}
 	l.nothingLeft()

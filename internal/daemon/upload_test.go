@@ -36,12 +36,24 @@ func TestUpload(t *testing.T) {
 	case a.location != "/v1/sendings/"+string(a.ID):
 		t.Fatalf("a.location: got %q, want %q", a.location, "/v1/sendings/"+string(a.ID))
 	}
-	if a.Recipients.Accepted != 2 || a.Planned != 2 || a.Reference != "order 7" {
-		t.Errorf("got %s", a.text)
+	if a.Recipients.Accepted != 2 {
+		t.Errorf("a.Recipients.Accepted = %v, want 2", a.Recipients.Accepted)
+	}
+	if a.Planned != 2 {
+		t.Errorf("a.Planned = %v, want 2", a.Planned)
+	}
+	if a.Reference != "order 7" {
+		t.Errorf("a.Reference = %q, want \"order 7\"", a.Reference)
 	}
 	status, text := l.get(northToken, a.location)
-	if status != 200 || !strings.Contains(text, `"inbox"`) || strings.Contains(text, `"folder"`) {
-		t.Errorf("GET of the sending: %d %s", status, text)
+	if status != 200 {
+		t.Errorf("GET of the sending: status = %v, want 200", status)
+	}
+	if !strings.Contains(text, `"inbox"`) {
+		t.Errorf("GET of the sending: want `\"inbox\"` in:\n%s", text)
+	}
+	if strings.Contains(text, `"folder"`) {
+		t.Errorf("GET of the sending: want no `\"folder\"` in:\n%s", text)
 	}
 	l.waitDone(a.ID)
 	for name, want := range map[string]string{"spring.csv": theCSV, "spring.layout.json": theLayout} {
@@ -62,12 +74,21 @@ func TestUploadOfAnArchive(t *testing.T) {
 	_, err := io.WriteString(w, theCSV)
 	l.check(errors.Join(err, w.Close()))
 	a := l.upload(northToken, "layout@l.json", theLayout, "file@Night.CSV.gz", packed.String())
-	if a.status != 202 || a.Name != "Night" || a.Recipients.Accepted != 2 {
-		t.Fatalf("got %d %s", a.status, a.text)
+	if a.status != 202 {
+		t.Fatalf("a.status = %v, want 202\n%s", a.status, a.text)
+	}
+	if a.Name != "Night" {
+		t.Fatalf("a.Name = %q, want \"Night\"", a.Name)
+	}
+	if a.Recipients.Accepted != 2 {
+		t.Fatalf("a.Recipients.Accepted = %v, want 2", a.Recipients.Accepted)
 	}
 	l.waitDone(a.ID)
-	if got, err := os.ReadFile(filepath.Join(l.inbox("north"), "done", "Night."+string(a.ID), "Night.csv.gz")); err != nil || !bytes.Equal(got, packed.Bytes()) {
+	switch got, err := os.ReadFile(filepath.Join(l.inbox("north"), "done", "Night."+string(a.ID), "Night.csv.gz")); {
+	case err != nil:
 		t.Errorf("the original isn't there as it came: %v", err)
+	case !bytes.Equal(got, packed.Bytes()):
+		t.Errorf("the original isn't there as it came: got %q, want %q", got, packed.Bytes())
 	}
 }
 
@@ -91,8 +112,11 @@ func TestUploadIsRefused(t *testing.T) {
 	}
 	first := l.upload(northToken, "layout@l.json", theLayout, "file@c.csv", theCSV)
 	second := l.upload(northToken, "layout@l.json", theLayout, "file@c.csv", theCSV)
-	if second.status != 409 || !strings.Contains(second.Detail, string(first.ID)) {
-		t.Errorf("the same drop twice: %d %s", second.status, second.text)
+	if second.status != 409 {
+		t.Errorf("the same drop twice: second.status = %v, want 409\n%s", second.status, second.text)
+	}
+	if !strings.Contains(second.Detail, string(first.ID)) {
+		t.Errorf("the same drop twice: second.Detail = %q, want %q in it", second.Detail, string(first.ID))
 	}
 	if again := l.upload(northToken, "layout@l.json", theLayout, "file@c.csv", theCSV, "resend", "true"); again.status != 202 {
 		t.Errorf("with resend: %d %s", again.status, again.text)
@@ -110,11 +134,19 @@ func TestPartnerReachesOnlyItsOwn(t *testing.T) {
 	l := newLive(t, "", "windows = [\"CRON_TZ=UTC 0 0 1 1 *\"]")
 	north := l.upload(northToken, "layout@l.json", theLayout, "file@north.csv", theCSV)
 	south := l.upload(southToken, "layout@l.json", theLayout, "file@autumn.csv", "code,name\nc,Cid\n")
-	if north.status != 202 || south.status != 202 {
-		t.Fatalf("%s %s", north.text, south.text)
+	if north.status != 202 {
+		t.Fatalf("north.status = %v, want 202\n%s\n%s", north.status, south.text, north.text)
 	}
-	if status, text := l.get(northToken, "/v1/sendings"); status != 200 || !strings.Contains(text, string(north.ID)) || strings.Contains(text, string(south.ID)) {
-		t.Errorf("the list: %d %s", status, text)
+	if south.status != 202 {
+		t.Fatalf("south.status = %v, want 202\n%s\n%s", south.status, south.text, north.text)
+	}
+	switch status, text := l.get(northToken, "/v1/sendings"); {
+	case status != 200:
+		t.Errorf("the list: status = %v, want 200", status)
+	case !strings.Contains(text, string(north.ID)):
+		t.Errorf("the list: want %q in:\n%s", string(north.ID), text)
+	case strings.Contains(text, string(south.ID)):
+		t.Errorf("the list: want no %q in:\n%s", string(south.ID), text)
 	}
 	_, unknown := l.get(northToken, "/v1/sendings/nothing")
 	for _, other := range []string{string(south.ID), "autumn", string(south.ID)[9:]} {
@@ -159,8 +191,13 @@ func TestPartnerReachesOnlyItsOwn(t *testing.T) {
 func TestUploadOfACampaignThatIsNotAllowed(t *testing.T) {
 	l := newLive(t, "allow_campaigns = [99]", "")
 	a := l.upload(northToken, "layout@l.json", theLayout, "file@c.csv", theCSV)
-	if a.status != 422 || len(a.Errors) != 1 || a.Errors[0].Code != "campaign-not-allowed" {
-		t.Errorf("got %d %s, want 422 with campaign-not-allowed", a.status, a.text)
+	switch {
+	case a.status != 422:
+		t.Errorf("a.status = %v, want 422\n%s", a.status, a.text)
+	case len(a.Errors) != 1:
+		t.Errorf("len(a.Errors) = %v, want 1", len(a.Errors))
+	case a.Errors[0].Code != "campaign-not-allowed":
+		t.Errorf("a.Errors[0].Code = %q, want \"campaign-not-allowed\"\n%s", a.Errors[0].Code, a.text)
 	}
 }
 
@@ -168,8 +205,13 @@ func TestUploadOfACampaignThatIsNotAllowed(t *testing.T) {
 func TestOperatorNamesTheInbox(t *testing.T) {
 	l := newLive(t, "", "")
 	parts := []string{"layout@l.json", theLayout, "file@c.csv", theCSV}
-	if a := l.upload(operatorToken, parts...); a.status != 400 || len(a.Errors) != 1 || a.Errors[0].Field != "inbox" {
-		t.Errorf("without an inbox: %d %s", a.status, a.text)
+	switch a := l.upload(operatorToken, parts...); {
+	case a.status != 400:
+		t.Errorf("without an inbox: a.status = %v, want 400\n%s", a.status, a.text)
+	case len(a.Errors) != 1:
+		t.Errorf("without an inbox: len(a.Errors) = %v, want 1", len(a.Errors))
+	case a.Errors[0].Field != "inbox":
+		t.Errorf("without an inbox: a.Errors[0].Field = %q, want \"inbox\"", a.Errors[0].Field)
 	}
 	if a := l.upload(operatorToken, append(parts, "inbox", "north-inbox")...); a.status != 400 {
 		t.Errorf("an inbox after the files: %d %s", a.status, a.text)
@@ -217,15 +259,21 @@ func TestIdempotencyKey(t *testing.T) {
 		t.Errorf("after a restart: %d %s, want %s", a.status, a.text, answers[0].text)
 	}
 	other := bytes.ReplaceAll(body.Bytes(), []byte("Ada"), []byte("Eva"))
-	if a := post(northToken, "key-1", other); a.status != 422 || a.Code != api.CodeKeyReused {
-		t.Errorf("other content: %d %s", a.status, a.text)
+	switch a := post(northToken, "key-1", other); {
+	case a.status != 422:
+		t.Errorf("other content: a.status = %v, want 422\n%s", a.status, a.text)
+	case a.Code != api.CodeKeyReused:
+		t.Errorf("other content: a.Code = %q, want %q\n%s", a.Code, api.CodeKeyReused, a.text)
 	}
 	if a := post(southToken, "key-1", body.Bytes()); a.status != 409 {
 		t.Errorf("another partner's key is its own: %d %s", a.status, a.text)
 	}
 	wrong := bytes.ReplaceAll(body.Bytes(), []byte("{{code}}"), []byte("{{kode}}"))
-	if one, two := post(northToken, "key-2", wrong), post(northToken, "key-2", wrong); one.status != 422 || two.text != one.text {
-		t.Errorf("a refusal is remembered too: %s, then %s", one.text, two.text)
+	switch one, two := post(northToken, "key-2", wrong), post(northToken, "key-2", wrong); {
+	case one.status != 422:
+		t.Errorf("a refusal is remembered too: one.status = %v, want 422\n%s", one.status, one.text)
+	case two.text != one.text:
+		t.Errorf("a refusal is remembered too: two.text = %q, want %q", two.text, one.text)
 	}
 	if all, err := l.Sendings(t.Context(), api.Filter{}); err != nil || len(all) != 3 {
 		t.Errorf("%d sendings (%v), want 3", len(all), err)

@@ -127,8 +127,13 @@ func TestUploaderGoesAway(t *testing.T) {
 		again := w.upload(t.Context(), request{key: "k", name: "left"})
 		w.wait(5 * time.Second)
 		close(gate)
-		if end := <-again; end.err != nil || end.State == campaign.StateChecking || end.Recipients.Accepted != 2 {
-			t.Errorf("asked again: got %+v", end)
+		switch end := <-again; {
+		case end.err != nil:
+			t.Errorf("asked again: %v", end.err)
+		case end.State == campaign.StateChecking:
+			t.Errorf("asked again: end.State = %q, want another one", end.State)
+		case end.Recipients.Accepted != 2:
+			t.Errorf("asked again: end.Recipients.Accepted = %v, want 2", end.Recipients.Accepted)
 		}
 		w.wait(time.Minute)
 		w.once("left", 2)
