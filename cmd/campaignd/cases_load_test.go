@@ -22,8 +22,11 @@ func phoneApplications() map[string]int {
 func loadCases(t *testing.T, dir string) []*dropCase {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join("..", "..", "test", "cases", "*.txtar"))
-	if err != nil || len(paths) == 0 {
-		t.Fatal("no cases", err)
+	switch {
+	case err != nil:
+		t.Fatal(err)
+	case len(paths) == 0:
+		t.Fatal("len(paths) is 0")
 	}
 	var all []*dropCase
 	for _, path := range paths {

@@ -192,8 +192,11 @@ func TestWhatATerminalShows(t *testing.T) {
 
 func TestColourOnlyWhereItIsWelcome(t *testing.T) {
 	env := newEnvironment(strings.NewReader(""), &bytes.Buffer{}, io.Discard, func(string) string { return "" })
-	if env.terminal || env.color {
-		t.Error("a buffer is no terminal")
+	if env.terminal {
+		t.Error("a buffer is no terminal: env.terminal = true, want false")
+	}
+	if env.color {
+		t.Error("a buffer is no terminal: env.color = true, want false")
 	}
 	if got := env.paint("held") + env.bold("x"); got != "heldx" {
 		t.Errorf("got %q", got)
@@ -204,8 +207,11 @@ func TestBackup(t *testing.T) {
 	config, dir := serve(t, &shop{}), t.TempDir()
 	target := filepath.Join(dir, "copy.db")
 	code, out, errs := command(t, config, "", "backup", target)
-	if code != exitDone || !strings.Contains(out, "is a copy of the store, 9 B") {
-		t.Fatalf("%d %s%s", code, out, errs)
+	if code != exitDone {
+		t.Fatalf("%q: code = %v, want %v", errs, code, exitDone)
+	}
+	if !strings.Contains(out, "is a copy of the store, 9 B") {
+		t.Fatalf("%q: want \"is a copy of the store, 9 B\" in:\n%s", errs, out)
 	}
 	data, err := os.ReadFile(target)
 	if err != nil || string(data) != "the store" {
@@ -214,18 +220,27 @@ func TestBackup(t *testing.T) {
 	if info, err := os.Stat(target); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the copy is for others to read: %v, %v", info.Mode(), err)
 	}
-	if code, _, errs := command(t, config, "", "backup", target); code != exitFailed || !strings.Contains(errs, "already exists") {
-		t.Errorf("over a backup: %d %s", code, errs)
+	switch code, _, errs := command(t, config, "", "backup", target); {
+	case code != exitFailed:
+		t.Errorf("over a backup: code = %v, want %v", code, exitFailed)
+	case !strings.Contains(errs, "already exists"):
+		t.Errorf("over a backup: errs = %q, want \"already exists\" in it", errs)
 	}
 	second := filepath.Join(dir, "second.db")
-	if code, out, _ := command(t, config, "", "backup", second, "--json"); code != exitDone || !strings.Contains(out, `"bytes": 9`) {
-		t.Errorf("--json: %d %s", code, out)
+	switch code, out, _ := command(t, config, "", "backup", second, "--json"); {
+	case code != exitDone:
+		t.Errorf("--json: code = %v, want %v", code, exitDone)
+	case !strings.Contains(out, `"bytes": 9`):
+		t.Errorf("--json: want `\"bytes\": 9` in:\n%s", out)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "third.db.part"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, errs := command(t, config, "", "backup", filepath.Join(dir, "third.db")); code != exitFailed || !strings.Contains(errs, "another backup is running") {
-		t.Errorf("beside another: %d %s", code, errs)
+	switch code, _, errs := command(t, config, "", "backup", filepath.Join(dir, "third.db")); {
+	case code != exitFailed:
+		t.Errorf("beside another: code = %v, want %v", code, exitFailed)
+	case !strings.Contains(errs, "another backup is running"):
+		t.Errorf("beside another: errs = %q, want \"another backup is running\" in it", errs)
 	}
 	broken := serve(t, &shop{broken: true})
 	if code, _, _ := command(t, broken, "", "backup", filepath.Join(dir, "fourth.db")); code != exitFailed {

@@ -79,8 +79,11 @@ func TestWhatsAppMedia(t *testing.T) {
 			t.Errorf("Meta got %s, want the id of the upload", m.Content)
 		}
 	}
-	if got := s.got(); len(got) != 3 || got["34666000111"] != 1 {
-		t.Errorf("Meta got %v", got)
+	switch got := s.got(); {
+	case len(got) != 3:
+		t.Errorf("len(got) = %v, want 3: %+v", len(got), got)
+	case got["34666000111"] != 1:
+		t.Errorf("got[\"34666000111\"] = %v, want 1", got["34666000111"])
 	}
 	var out bytes.Buffer
 	if status := s.run(t.Context(), &out, "send-test", "--application", "1", "--channel", "wa", "--campaign", "7", "--to", "34666000444", "--var", "name=Ann"); status != 0 {

@@ -37,8 +37,11 @@ func TestANarrowTerminalLosesWholeColumns(t *testing.T) {
 		t.Errorf("got\n%s\nwant %s", got, want)
 	}
 	golden(t, "status-80.txt", got)
-	if got := onTerminal(t, config, 80, "status", "--wide"); !strings.Contains(got, "│ planned │") || strings.Contains(got, "Left out") {
-		t.Errorf("--wide: got\n%s", got)
+	switch got := onTerminal(t, config, 80, "status", "--wide"); {
+	case !strings.Contains(got, "│ planned │"):
+		t.Errorf("--wide: got %q, want \"│ planned │\" in it", got)
+	case strings.Contains(got, "Left out"):
+		t.Errorf("--wide: got %q, want no \"Left out\" in it", got)
 	}
 	if got := onTerminal(t, config, 200, "status"); strings.Contains(got, "Left out") {
 		t.Errorf("a wide terminal: got\n%s", got)

@@ -105,7 +105,10 @@ func TestSliceLines(t *testing.T) {
 		}
 	}
 	got := sliceLines(slices(odd...), time.UTC)
-	if len(got) != 21 || got[20] != "… and 2,000,790 recipients in 1,980 more slots, the last until Sun 15 Mar 21:20:00" {
-		t.Errorf("%d lines, the last: %s", len(got), got[len(got)-1])
+	switch {
+	case len(got) != 21:
+		t.Errorf("%d lines, the last: len(got) = %v, want 21", len(got), len(got))
+	case got[20] != "… and 2,000,790 recipients in 1,980 more slots, the last until Sun 15 Mar 21:20:00":
+		t.Errorf("%d lines, the last: got[20] = %q, want %q", len(got), got[20], "… and 2,000,790 recipients in 1,980 more slots, the last until Sun 15 Mar 21:20:00")
 	}
 }

@@ -18,8 +18,13 @@ func TestWatchOneUntilItIsOver(t *testing.T) {
 	if want := "20260313-000040 autumn completed: 100.0%, 3 of 3 sent\n"; code != exitDone || out != want {
 		t.Errorf("%d %q %s, want %q", code, out, errs, want)
 	}
-	if code, out, _ := command(t, config, "", "watch", "autumn", "--json"); code != exitDone || !strings.Contains(out, `"state":"completed"`) || strings.Count(out, "\n") != 1 {
-		t.Errorf("--json: %d %q", code, out)
+	switch code, out, _ := command(t, config, "", "watch", "autumn", "--json"); {
+	case code != exitDone:
+		t.Errorf("--json: code = %v, want %v", code, exitDone)
+	case !strings.Contains(out, `"state":"completed"`):
+		t.Errorf("--json: want `\"state\":\"completed\"` in:\n%s", out)
+	case strings.Count(out, "\n") != 1:
+		t.Errorf("--json: strings.Count(out, \"\\n\") = %v, want 1", strings.Count(out, "\n"))
 	}
 	if code, _, _ := command(t, config, "", "watch", "summer"); code != exitFailed {
 		t.Errorf("a sending that isn't there: %d", code)

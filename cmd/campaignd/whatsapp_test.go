@@ -196,8 +196,11 @@ func TestWhatsAppOptOuts(t *testing.T) {
 		"components": [{"type": "body", "parameters": [{"type": "text", "text": "{{name}}"}]}]}}]}`)
 	s.start()
 	s.drop("first", 7, "34666000111,Ada\n+34 666 000 222,Grace\n666000333,Edith\n34666000444,Joan\n34666000555,Mary\n")
-	if got := s.got(); len(got) != 5 || got["34666000333"] != 1 {
-		t.Fatalf("Meta got %v", got)
+	switch got := s.got(); {
+	case len(got) != 5:
+		t.Fatalf("len(got) = %v, want 5: %+v", len(got), got)
+	case got["34666000333"] != 1:
+		t.Fatalf("got[\"34666000333\"] = %v, want 1", got["34666000333"])
 	}
 	const number = "106540352242922"
 	sent := s.fake.Messages()
