@@ -15,8 +15,11 @@ func pages(t *testing.T, patterns ...string) []string {
 	var all []string
 	for _, pattern := range patterns {
 		found, err := filepath.Glob(filepath.Join("..", pattern))
-		if err != nil || len(found) == 0 {
+		switch {
+		case err != nil:
 			t.Fatalf("no file matches %s: %v", pattern, err)
+		case len(found) == 0:
+			t.Fatalf("no file matches %s: len(found) is 0", pattern)
 		}
 		for _, name := range found {
 			all = append(all, strings.TrimPrefix(name, "../"))

@@ -35,8 +35,11 @@ func TestSocketConnectionsAreLimited(t *testing.T) {
 	if err := first.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := first.Read(make([]byte, 1)); err == nil || isTimeout(err) {
-		t.Errorf("the oldest connection over the limit is still open: %v", err)
+	switch _, err := first.Read(make([]byte, 1)); {
+	case err == nil:
+		t.Error("the oldest connection over the limit is still open: got no error")
+	case isTimeout(err):
+		t.Error("the oldest connection over the limit is still open: isTimeout(err) = true, want false")
 	}
 }
 

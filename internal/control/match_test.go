@@ -74,8 +74,11 @@ func TestMessagesOf(t *testing.T) {
 	case m.Rejected != 60:
 		t.Errorf("m.Rejected: got %v, want 60", m.Rejected)
 	}
-	if m.Final() != 4+5+6+7+8+9+10 || m.PercentOf() != 49 {
-		t.Errorf("final %d, percent %g", m.Final(), m.PercentOf())
+	if m.Final() != 4+5+6+7+8+9+10 {
+		t.Errorf("m.Final() = %v, want 49", m.Final())
+	}
+	if m.PercentOf() != 49 {
+		t.Errorf("m.PercentOf() = %v, want 49", m.PercentOf())
 	}
 	if got := (api.Messages{}).PercentOf(); got != 0 {
 		t.Errorf("nothing planned: %g percent", got)

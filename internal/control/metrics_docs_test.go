@@ -219,8 +219,11 @@ func TestAlertTexts(t *testing.T) {
 		}
 		for name, text := range rule.Annotations {
 			got := renderAlert(t, text, value)
-			if strings.Contains(got, "<no value>") || strings.Contains(got, "{{") {
-				t.Errorf("%s, %s: %s", rule.Alert, name, got)
+			if strings.Contains(got, "<no value>") {
+				t.Errorf("%s, %s: got %q, want no \"<no value>\" in it", rule.Alert, name, got)
+			}
+			if strings.Contains(got, "{{") {
+				t.Errorf("%s, %s: got %q, want no \"{{\" in it", rule.Alert, name, got)
 			}
 			if w := want[rule.Alert]; name == "summary" && w != "" && got != w {
 				t.Errorf("%s: got %q, want %q", rule.Alert, got, w)

@@ -394,7 +394,13 @@ func oneLine(c *ast.CommentGroup) string {
 func TestOpenAPIIsServed(t *testing.T) {
 	w := httptest.NewRecorder()
 	New(panicService{}, Options{}).web().ServeHTTP(w, httptest.NewRequest(http.MethodGet, pathOpenAPI, nil))
-	if w.Code != http.StatusOK || w.Body.String() != OpenAPI || w.Header().Get("Content-Type") != typeJSON {
-		t.Errorf("%d %s", w.Code, w.Header())
+	if w.Code != http.StatusOK {
+		t.Errorf("w.Code = %v, want %v\n%+v", w.Code, http.StatusOK, w.Header())
+	}
+	if w.Body.String() != OpenAPI {
+		t.Errorf("w.Body = %q, want %q", w.Body.String(), OpenAPI)
+	}
+	if w.Header().Get("Content-Type") != typeJSON {
+		t.Errorf("Content-Type = %q, want %q", w.Header().Get("Content-Type"), typeJSON)
 	}
 }

@@ -171,21 +171,33 @@ func TestLoginCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	path, ok := strings.CutPrefix(code.Address, "http://"+web)
-	if !ok || !strings.HasPrefix(path, "/login?code=") {
-		t.Fatalf("address %q", code.Address)
+	switch {
+	case !ok:
+		t.Fatalf("ok = false, want true\n%s", code.Address)
+	case !strings.HasPrefix(path, "/login?code="):
+		t.Fatalf("path = %q, want \"/login?code=\" at the start\n%s", path, code.Address)
 	}
-	if left := time.Until(code.ExpiresAt); left < 9*time.Minute || left > 10*time.Minute {
-		t.Errorf("expires in %s", left)
+	switch left := time.Until(code.ExpiresAt); {
+	case left < 9*time.Minute:
+		t.Errorf("left = %v, want at least %v", left, 9*time.Minute)
+	case left > 10*time.Minute:
+		t.Errorf("left = %v, want at most %v", left, 10*time.Minute)
 	}
 	v := visit(t, web)
 	v.do("HEAD", path, nil) // a preview doesn't use it up
-	if resp, _ := v.do("GET", path, nil); resp.StatusCode != 303 || resp.Header.Get("Location") != "/" {
-		t.Errorf("the code: %d to %q", resp.StatusCode, resp.Header.Get("Location"))
+	switch resp, _ := v.do("GET", path, nil); {
+	case resp.StatusCode != 303:
+		t.Errorf("the code: resp.StatusCode = %v, want 303", resp.StatusCode)
+	case resp.Header.Get("Location") != "/":
+		t.Errorf("the code: Location = %q, want \"/\"", resp.Header.Get("Location"))
 	}
 	v.want("GET", "/", nil, 200, "who=web:login login=true form=")
 	other := visit(t, web)
-	if resp, _ := other.do("GET", path, nil); resp.StatusCode != 303 || resp.Header.Get("Location") != "/login?wrong=1" {
-		t.Errorf("the code again: %d to %q", resp.StatusCode, resp.Header.Get("Location"))
+	switch resp, _ := other.do("GET", path, nil); {
+	case resp.StatusCode != 303:
+		t.Errorf("the code again: resp.StatusCode = %v, want 303", resp.StatusCode)
+	case resp.Header.Get("Location") != "/login?wrong=1":
+		t.Errorf("the code again: Location = %q, want \"/login?wrong=1\"", resp.Header.Get("Location"))
 	}
 	other.want("GET", "/", nil, 401, "sorry")
 	// HTTP requests can't create one.
@@ -231,8 +243,11 @@ func TestLogin(t *testing.T) {
 	v.want("GET", "/", nil, 401, "sorry")
 	// The right token logs in.
 	resp, _ := v.do("POST", control.PathLogin, url.Values{"token": {token + "\n"}, "next": {"/timeline"}}, "X-Forwarded-Proto", "https")
-	if resp.StatusCode != 303 || resp.Header.Get("Location") != "/timeline" {
-		t.Errorf("the right token: %d to %q", resp.StatusCode, resp.Header.Get("Location"))
+	if resp.StatusCode != 303 {
+		t.Errorf("the right token: resp.StatusCode = %v, want 303", resp.StatusCode)
+	}
+	if resp.Header.Get("Location") != "/timeline" {
+		t.Errorf("the right token: Location = %q, want \"/timeline\"", resp.Header.Get("Location"))
 	}
 	if len(resp.Cookies()) != 1 {
 		t.Fatalf("cookies: %v", resp.Cookies())
@@ -269,8 +284,13 @@ func TestLogin(t *testing.T) {
 		t.Error("two sessions share a form secret")
 	}
 	// Log out.
-	if resp, _ := v.do("POST", control.PathLogout, formOf(body)); resp.StatusCode != 303 || resp.Header.Get("Location") != control.PathLogin || resp.Cookies()[0].MaxAge >= 0 {
-		t.Errorf("log out: %d %v", resp.StatusCode, resp.Header)
+	switch resp, _ := v.do("POST", control.PathLogout, formOf(body)); {
+	case resp.StatusCode != 303:
+		t.Errorf("log out: resp.StatusCode = %v, want 303\n%+v", resp.StatusCode, resp.Header)
+	case resp.Header.Get("Location") != control.PathLogin:
+		t.Errorf("log out: Location = %q, want %q", resp.Header.Get("Location"), control.PathLogin)
+	case resp.Cookies()[0].MaxAge >= 0:
+		t.Errorf("log out: resp.Cookies()[0].MaxAge = %v, want less than 0", resp.Cookies()[0].MaxAge)
 	}
 	v.want("GET", "/", nil, 401, "sorry")
 	// A changed token ends the sessions of the old one; one that can't be read lets nobody in.

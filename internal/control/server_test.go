@@ -213,12 +213,18 @@ func TestEveryCallPassesErrorsOn(t *testing.T) {
 	for name, call := range calls(dial(t, socket)) {
 		f.fail = &api.Error{Code: api.CodeConflict, Message: "it is over", Problems: []campaign.Problem{{File: "a.toml", Line: 3, Message: "no"}}}
 		got, ok := errors.AsType[*api.Error](call(t.Context()))
-		if !ok || cmp.Diff(f.fail, error(got)) != "" {
+		switch {
+		case !ok:
 			t.Errorf("%s: got %#v, want the service's error", name, got)
+		case cmp.Diff(f.fail, error(got)) != "":
+			t.Errorf("%s: want no difference:\n%s", name, cmp.Diff(f.fail, error(got)))
 		}
 		f.fail = errors.New("the disk is on fire")
-		if err := call(t.Context()); api.CodeOf(err) != api.CodeInternal || !strings.Contains(err.Error(), "the disk is on fire") {
-			t.Errorf("%s: got %v, want an internal error that says why", name, err)
+		switch err := call(t.Context()); {
+		case api.CodeOf(err) != api.CodeInternal:
+			t.Errorf("%s: api.CodeOf(err) = %q, want %q", name, api.CodeOf(err), api.CodeInternal)
+		case !strings.Contains(err.Error(), "the disk is on fire"):
+			t.Errorf("%s: err = %q, want \"the disk is on fire\" in it", name, err.Error())
 		}
 	}
 }
@@ -288,7 +294,10 @@ func TestChangesAreRefusedWhileNothingCanBeRecorded(t *testing.T) {
 	if _, err := c.Status(t.Context()); err != nil {
 		t.Errorf("status: %v", err)
 	}
-	if err := c.Reload(t.Context()); api.CodeOf(err) != api.CodeUnavailable || !strings.Contains(err.Error(), "NATS is away") {
-		t.Errorf("reload: got %v, want it refused with the reason", err)
+	switch err := c.Reload(t.Context()); {
+	case api.CodeOf(err) != api.CodeUnavailable:
+		t.Errorf("reload: api.CodeOf(err) = %q, want %q", api.CodeOf(err), api.CodeUnavailable)
+	case !strings.Contains(err.Error(), "NATS is away"):
+		t.Errorf("reload: err = %q, want \"NATS is away\" in it", err.Error())
 	}
 }

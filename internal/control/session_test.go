@@ -25,8 +25,11 @@ func TestSessionsEnd(t *testing.T) {
 			t.Error("it ended early")
 		}
 		time.Sleep(2 * time.Second)
-		if _, ok := s.find(value, "token"); ok || len(s.list) != 0 {
+		switch _, ok := s.find(value, "token"); {
+		case ok:
 			t.Error("it never ends")
+		case len(s.list) != 0:
+			t.Errorf("it never ends: len(s.list) = %v, want 0", len(s.list))
 		}
 		for i := range maxSessions + 10 {
 			value = s.open("token")
@@ -39,8 +42,11 @@ func TestSessionsEnd(t *testing.T) {
 			}
 			time.Sleep(time.Millisecond)
 		}
-		if _, ok := s.find(value, "token"); !ok || len(s.list) != maxSessions {
+		switch _, ok := s.find(value, "token"); {
+		case !ok:
 			t.Errorf("%d sessions, the newest there: %t", len(s.list), ok)
+		case len(s.list) != maxSessions:
+			t.Errorf("%d sessions, the newest there: len(s.list) = %v, want %v", len(s.list), len(s.list), maxSessions)
 		}
 		if _, ok := s.find(value, "another"); ok {
 			t.Error("it holds with another token")

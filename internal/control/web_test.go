@@ -128,8 +128,11 @@ func TestWebRequests(t *testing.T) {
 		t.Errorf("called with %q", f.last())
 	}
 	f.checks = []api.Check{{Name: "store", OK: true}, {Name: "inbox", Message: "gone"}}
-	if status, answer := ask(t, "GET", base+"/readyz", "", bearer(token)...); status != 503 || !strings.Contains(answer, `{"name":"inbox","ok":false,"message":"gone"}`) {
-		t.Errorf("not ready: %d %s", status, answer)
+	switch status, answer := ask(t, "GET", base+"/readyz", "", bearer(token)...); {
+	case status != 503:
+		t.Errorf("not ready: status = %v, want 503", status)
+	case !strings.Contains(answer, `{"name":"inbox","ok":false,"message":"gone"}`):
+		t.Errorf("not ready: answer = %q, want `{\"name\":\"inbox\",\"ok\":false,\"message\":\"gone\"}` in it", answer)
 	}
 	f.fail = errors.New("no")
 	if _, answer := ask(t, "GET", base+"/metrics", ""); !strings.Contains(answer, "campaignd_up 0") {

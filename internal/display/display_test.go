@@ -47,14 +47,20 @@ func FuzzText(f *testing.F) {
 	f.Add("a\u202eb\u200dc\xff\n")
 	f.Fuzz(func(t *testing.T, s string) {
 		once := Text(s)
-		if !utf8.ValidString(once) || strings.ContainsAny(once, "\u202e\u200b\u2028\x1b") {
-			t.Errorf("%q is shown as %q", s, once)
+		if !utf8.ValidString(once) {
+			t.Errorf("%q: utf8.ValidString(once) = false, want true", s)
+		}
+		if strings.ContainsAny(once, "\u202e\u200b\u2028\x1b") {
+			t.Errorf("%q: once = %q, want none of \"\\u202e\\u200b\\u2028\\x1b\" in it", s, once)
 		}
 		if twice := Text(once); twice != once {
 			t.Errorf("%q is shown as %q, and that as %q", s, once, twice)
 		}
-		if short := Clip(s, 20); len(short) > max(20, 3*len(s)) || !utf8.ValidString(short) {
-			t.Errorf("%q is clipped to %q", s, short)
+		switch short := Clip(s, 20); {
+		case len(short) > max(20, 3*len(s)):
+			t.Errorf("%q: len(short) = %v, want at most %v: %q", s, len(short), max(20, 3*len(s)), short)
+		case !utf8.ValidString(short):
+			t.Errorf("%q: utf8.ValidString(short) = false, want true", s)
 		}
 	})
 }

@@ -24,8 +24,11 @@ func TestOffCostsNothing(t *testing.T) {
 func TestNames(t *testing.T) {
 	seen := map[Name]bool{}
 	for _, name := range Names() {
-		if name == "" || seen[name] {
-			t.Errorf("%q is there twice or empty", name)
+		if name == "" {
+			t.Error("name is empty")
+		}
+		if seen[name] {
+			t.Error("seen[name] = true, want false")
 		}
 		seen[name] = true
 	}

@@ -33,8 +33,14 @@ func TestSameTroubleSameWords(t *testing.T) {
 		}}
 		path := filepath.Join(t.TempDir(), "file")
 		err := disk.WriteFile(path, 0o600, func(w io.Writer) error { _, err := w.Write(make([]byte, 1<<17)); return err })
-		if !errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), tempPrefix) || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s: %v", op, err)
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("%s: got the error %v, want %v", op, err, syscall.ENOSPC)
+		}
+		if strings.Contains(err.Error(), tempPrefix) {
+			t.Errorf("%s: err = %q, want no %q in it", op, err.Error(), tempPrefix)
+		}
+		if !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: err = %q, want %q in it", op, err.Error(), path)
 		}
 	}
 }

@@ -65,8 +65,11 @@ func TestFailedStepOfMoveDirBetweenMountsLosesAFile(t *testing.T) {
 				t.Fatalf("%s %d: %v", op, nth, err)
 			}
 			got := look(t, dir)
-			if got["from/a"]+got["in/to/a"] == "" || got["from/sub/b"]+got["in/to/sub/b"] == "" {
-				t.Fatalf("%s %d: a file is gone: %v", op, nth, got)
+			if got["from/a"]+got["in/to/a"] == "" {
+				t.Fatalf("%s %d: got[\"from/a\"] + got[\"in/to/a\"] is empty", op, nth)
+			}
+			if got["from/sub/b"]+got["in/to/sub/b"] == "" {
+				t.Fatalf("%s %d: got[\"from/sub/b\"] + got[\"in/to/sub/b\"] is empty", op, nth)
 			}
 			for name := range got {
 				if IsTemp(filepath.Base(name)) {

@@ -77,8 +77,11 @@ func TestFileSwappedForAFIFOWhileOpening(t *testing.T) {
 	f := os.NewFile(uintptr(fd), fifo)
 	defer f.Close()
 	fi, err := f.Stat()
-	if err != nil || !errors.Is(statOf(fi).Check(), ErrNotRegular) {
+	switch {
+	case err != nil:
 		t.Errorf("a FIFO passes the second look: %v", err)
+	case !errors.Is(statOf(fi).Check(), ErrNotRegular):
+		t.Errorf("a FIFO passes the second look: got the error %v, want %v", statOf(fi).Check(), ErrNotRegular)
 	}
 }
 

@@ -27,8 +27,13 @@ func TestOwn(t *testing.T) {
 	if err := Own(path); err != nil {
 		t.Fatal(err)
 	}
-	if after, err := os.Stat(path); err != nil || !os.SameFile(before, after) || after.Mode().Perm() != 0o600 {
-		t.Errorf("our own file was touched: %v %v", after, err)
+	switch after, err := os.Stat(path); {
+	case err != nil:
+		t.Errorf("our own file was touched: %v", err)
+	case !os.SameFile(before, after):
+		t.Error("our own file was touched: os.SameFile(before, after) = false, want true")
+	case after.Mode().Perm() != 0o600:
+		t.Errorf("our own file was touched: after.Mode().Perm() = %v, want 0o600", after.Mode().Perm())
 	}
 	if err := os.Chown(path, 65534, 65534); err != nil {
 		t.Skip("giving a file away needs root: ", err)
@@ -48,8 +53,11 @@ func TestOwn(t *testing.T) {
 		if err := d.Own(path); !errors.Is(err, unix.EIO) {
 			t.Errorf("%s fails: %v", op, err)
 		}
-		if now, err := os.Stat(path); err != nil || !os.SameFile(before, now) {
-			t.Errorf("%s fails: the old file doesn't stand: %v", op, err)
+		switch now, err := os.Stat(path); {
+		case err != nil:
+			t.Errorf("%s fails: %v", op, err)
+		case !os.SameFile(before, now):
+			t.Errorf("%s fails: os.SameFile(before, now) = false, want true", op)
 		}
 	}
 	if err := Own(path); err != nil {

@@ -184,7 +184,10 @@ func TestFreeSpace(t *testing.T) {
 
 func TestErrorsQuoteNames(t *testing.T) {
 	err := WriteFile(filepath.Join(t.TempDir(), "no", "a\nb"), 0o600, writing(""))
-	if err == nil || bytes.Contains([]byte(err.Error()), []byte("\n")) {
-		t.Errorf("error %q holds a line break", err)
+	switch {
+	case err == nil:
+		t.Error("got no error")
+	case bytes.Contains([]byte(err.Error()), []byte("\n")):
+		t.Errorf("[]byte(err.Error()) = %q, want no %q in it", []byte(err.Error()), []byte("\n"))
 	}
 }

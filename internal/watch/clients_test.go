@@ -233,8 +233,11 @@ func TestClientsFindTheirFileDuringSettle(t *testing.T) {
 		moved := time.Since(b.start)
 		b.pass(10 * time.Second)
 		c := b.first("ready", "a")
-		if c == nil || c.at-moved < 2*time.Second {
-			t.Errorf("ready at %+v, moved in at %v", c, moved)
+		switch {
+		case c == nil:
+			t.Error("c is nil")
+		case c.at-moved < 2*time.Second:
+			t.Errorf("c.at - moved = %v, want at least %v", c.at-moved, 2*time.Second)
 		}
 	})
 }

@@ -29,8 +29,13 @@ func TestInboxRemovedAndReplaced(t *testing.T) {
 		if _, err := os.Stat(b.dir); err == nil {
 			t.Error("the inbox was made again")
 		}
-		if c := b.w.Counts(); !c.Missing || c.Err == "" || c.Pending != 0 {
-			t.Errorf("counts are %+v", c)
+		switch c := b.w.Counts(); {
+		case !c.Missing:
+			t.Error("c.Missing = false, want true")
+		case c.Err == "":
+			t.Error("c.Err is empty")
+		case c.Pending != 0:
+			t.Errorf("c.Pending = %v, want 0", c.Pending)
 		}
 		if n := log.count("open inbox"); n != 1 {
 			t.Errorf("%d lines about the missing inbox, want 1", n)
@@ -39,8 +44,11 @@ func TestInboxRemovedAndReplaced(t *testing.T) {
 		b.put("a.csv", "a.layout.json", "a.schedule.json")
 		b.pass(5 * time.Second)
 		b.want("a", "ready")
-		if c := b.w.Counts(); c.Missing || c.Err != "" {
-			t.Errorf("counts are %+v", c)
+		switch c := b.w.Counts(); {
+		case c.Missing:
+			t.Error("c.Missing = true, want false")
+		case c.Err != "":
+			t.Errorf("c.Err = %q, want none", c.Err)
 		}
 		if n := log.count("recovered: "); n != 1 {
 			t.Errorf("%d lines about its return, want 1", n)
@@ -88,8 +96,11 @@ func TestInboxUnreadable(t *testing.T) {
 			b.pass(10 * time.Second)
 			broken.Store(true)
 			b.pass(10 * time.Second)
-			if c := b.w.Counts(); c.Err == "" || c.Pending != 1 {
-				t.Errorf("%s: counts are %+v", op, c)
+			switch c := b.w.Counts(); {
+			case c.Err == "":
+				t.Errorf("%s: c.Err is empty", op)
+			case c.Pending != 1:
+				t.Errorf("%s: c.Pending = %v, want 1", op, c.Pending)
 			}
 			broken.Store(false)
 			b.put("a.layout.json", "a.schedule.json")
@@ -119,8 +130,13 @@ func TestFilesThatCantBeLookedAt(t *testing.T) {
 		b.do(os.Chmod(b.dir, 0o400))
 		b.pass(time.Minute)
 		b.want("a")
-		if c := b.w.Counts(); c.Err == "" || c.Pending != 1 || log.count("level=WARN") != 1 {
-			t.Errorf("counts are %+v", c)
+		switch c := b.w.Counts(); {
+		case c.Err == "":
+			t.Error("c.Err is empty")
+		case c.Pending != 1:
+			t.Errorf("c.Pending = %v, want 1", c.Pending)
+		case log.count("level=WARN") != 1:
+			t.Errorf("log.count(\"level=WARN\") = %v, want 1", log.count("level=WARN"))
 		}
 		b.do(os.Chmod(b.dir, 0o700))
 		b.pass(5 * time.Second)
@@ -152,8 +168,11 @@ func TestTooMany(t *testing.T) {
 				left--
 			}
 		}
-		if c := b.w.Counts(); left != 0 || c.Untaken != 0 {
-			t.Errorf("%d drops were never told of; counts are %+v", left, c)
+		switch c := b.w.Counts(); {
+		case left != 0:
+			t.Errorf("left = %v, want 0", left)
+		case c.Untaken != 0:
+			t.Errorf("c.Untaken = %v, want 0", c.Untaken)
 		}
 	})
 }

@@ -113,8 +113,13 @@ func TestUnreadable(t *testing.T) {
 		b.pass(10 * time.Second)
 		b.want("a", "refused")
 		d := b.first("refused", "a").drop
-		if d.CSV != nil || len(d.Others) != 1 || !strings.Contains(troubles(d), "permission denied") {
-			t.Errorf("the drop is %+v: %s", d, troubles(d))
+		switch {
+		case d.CSV != nil:
+			t.Errorf("the drop is %+v: d.CSV = %+v, want nil", d, d.CSV)
+		case len(d.Others) != 1:
+			t.Errorf("the drop is %+v: len(d.Others) = %v, want 1", d, len(d.Others))
+		case !strings.Contains(troubles(d), "permission denied"):
+			t.Errorf("the drop is %+v: troubles(d) = %q, want \"permission denied\" in it", d, troubles(d))
 		}
 	})
 	bubble(t, standard(), func(b *inbox) { // made readable in time
@@ -248,8 +253,11 @@ func TestHostileNames(t *testing.T) {
 			t.Errorf("%d lines about names and files of no drop, want 7", n)
 		}
 		for _, line := range log.all() {
-			if strings.ContainsAny(strings.TrimSuffix(line, "\n"), "\n\x1b") || strings.Contains(line, "\xff") {
-				t.Errorf("a name breaks out of its log line: %q", line)
+			if strings.ContainsAny(strings.TrimSuffix(line, "\n"), "\n\x1b") {
+				t.Errorf("a name breaks out of its log line: strings.TrimSuffix(line, \"\\n\") = %q, want none of %q in it", strings.TrimSuffix(line, "\n"), "\n\x1b")
+			}
+			if strings.Contains(line, "\xff") {
+				t.Errorf("a name breaks out of its log line: line = %q, want no \"\\xff\" in it", line)
 			}
 		}
 		b.do(os.Remove(b.path("july.docx")))
@@ -279,8 +287,13 @@ func TestIgnoredForGood(t *testing.T) {
 		if len(b.all()) != 0 {
 			t.Errorf("told of %+v", b.all())
 		}
-		if c := b.w.Counts(); c.Ignored != 12 || c.Foreign != 0 || c.Pending != 0 {
-			t.Errorf("counts are %+v", c)
+		switch c := b.w.Counts(); {
+		case c.Ignored != 12:
+			t.Errorf("c.Ignored = %v, want 12", c.Ignored)
+		case c.Foreign != 0:
+			t.Errorf("c.Foreign = %v, want 0", c.Foreign)
+		case c.Pending != 0:
+			t.Errorf("c.Pending = %v, want 0", c.Pending)
 		}
 	})
 }

@@ -97,8 +97,13 @@ func TestNearMisses(t *testing.T) {
 					if d == nil {
 						t.Fatal("the drop was never handed over")
 					}
-					if len(d.drop.Near) != 1 || d.drop.Near[0].Name != c.file || !strings.Contains(troubles(d.drop), "near name") {
-						t.Errorf("near are %v: %s", d.drop.Near, troubles(d.drop))
+					switch {
+					case len(d.drop.Near) != 1:
+						t.Errorf("near are %v: len(d.drop.Near) = %v, want 1: %+v", d.drop.Near, len(d.drop.Near), d.drop.Near)
+					case d.drop.Near[0].Name != c.file:
+						t.Errorf("near are %v: d.drop.Near[0].Name = %q, want %q", d.drop.Near, d.drop.Near[0].Name, c.file)
+					case !strings.Contains(troubles(d.drop), "near name"):
+						t.Errorf("near are %v: troubles(d.drop) = %q, want \"near name\" in it", d.drop.Near, troubles(d.drop))
 					}
 					return
 				}
@@ -132,8 +137,11 @@ func TestNearMissRenamed(t *testing.T) {
 		b.do(os.Rename(b.path("spring.shedule.json"), b.path("spring.schedule.json")))
 		b.pass(5 * time.Second)
 		b.want("spring", "ready")
-		if d := b.first("ready", "spring").drop; len(d.Near) != 0 || d.Sidecar == nil {
-			t.Errorf("the drop is %+v", d)
+		switch d := b.first("ready", "spring").drop; {
+		case len(d.Near) != 0:
+			t.Errorf("len(d.Near) = %v, want 0", len(d.Near))
+		case d.Sidecar == nil:
+			t.Error("d.Sidecar is nil")
 		}
 	})
 }
@@ -149,8 +157,13 @@ func TestNearMissGoesWithItsDrop(t *testing.T) {
 		b.want("spring")
 		b.pass(2 * time.Minute)
 		b.want("Spring", "incomplete")
-		if d := b.first("incomplete", "Spring").drop; len(d.Near) != 1 || d.Near[0].Name != "spring.layout.json" || len(d.Files()) != 2 {
-			t.Errorf("the drop is %+v", d)
+		switch d := b.first("incomplete", "Spring").drop; {
+		case len(d.Near) != 1:
+			t.Errorf("len(d.Near) = %v, want 1", len(d.Near))
+		case d.Near[0].Name != "spring.layout.json":
+			t.Errorf("d.Near[0].Name = %q, want \"spring.layout.json\"", d.Near[0].Name)
+		case len(d.Files()) != 2:
+			t.Errorf("len(d.Files()) = %v, want 2", len(d.Files()))
 		}
 	})
 }

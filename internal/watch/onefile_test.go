@@ -22,8 +22,13 @@ func TestCSVAloneIsADropOfAnInboxWithALayout(t *testing.T) {
 		b.want("a")
 		b.pass(time.Second)
 		b.want("a", "ready")
-		if d := b.first("ready", "a").drop; d.Layout != nil || d.Sidecar != nil || d.CSV == nil {
-			t.Errorf("the drop is %+v", d)
+		switch d := b.first("ready", "a").drop; {
+		case d.Layout != nil:
+			t.Errorf("d.Layout = %+v, want nil", d.Layout)
+		case d.Sidecar != nil:
+			t.Errorf("d.Sidecar = %+v, want nil", d.Sidecar)
+		case d.CSV == nil:
+			t.Error("d.CSV is nil")
 		}
 	})
 }

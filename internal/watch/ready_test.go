@@ -31,8 +31,13 @@ func TestReadyWithSidecar(t *testing.T) {
 		case len(d.Problems) != 0:
 			t.Errorf("len(d.Problems): got %v, want 0: %+v", len(d.Problems), d.Problems)
 		}
-		if d.CSV.ID.Size != int64(len("content of a.csv")) || d.CSV.ID.Inode == 0 || d.CSV.ID.Name != "a.csv" {
-			t.Errorf("the CSV is %+v", d.CSV)
+		switch {
+		case d.CSV.ID.Size != int64(len("content of a.csv")):
+			t.Errorf("d.CSV.ID.Size = %v, want %v", d.CSV.ID.Size, int64(len("content of a.csv")))
+		case d.CSV.ID.Inode == 0:
+			t.Error("d.CSV.ID.Inode is 0")
+		case d.CSV.ID.Name != "a.csv":
+			t.Errorf("d.CSV.ID.Name = %q, want \"a.csv\"", d.CSV.ID.Name)
 		}
 		if !d.FirstSeen.Equal(b.start) || !d.QuietSince.Equal(b.start) {
 			t.Errorf("first seen %v, quiet since %v, want %v", d.FirstSeen, d.QuietSince, b.start)
@@ -118,8 +123,11 @@ func TestExtensionsInAnyCase(t *testing.T) {
 		b.pass(4 * time.Second)
 		b.want("a", "ready")
 		b.want("A")
-		if d := b.first("ready", "a").drop; d.CSV.Name != "a.CSV" || d.Layout.Name != "a.Layout.JSON" {
-			t.Errorf("the drop is %+v", d)
+		switch d := b.first("ready", "a").drop; {
+		case d.CSV.Name != "a.CSV":
+			t.Errorf("d.CSV.Name = %q, want \"a.CSV\"", d.CSV.Name)
+		case d.Layout.Name != "a.Layout.JSON":
+			t.Errorf("d.Layout.Name = %q, want \"a.Layout.JSON\"", d.Layout.Name)
 		}
 	})
 }
@@ -134,8 +142,11 @@ func TestReadyIsToldAgain(t *testing.T) {
 		if told < 5 {
 			t.Errorf("told %d times in 10s", told)
 		}
-		if c := b.w.Counts(); c.Ready != 1 || c.Pending != 0 {
-			t.Errorf("counts are %+v", c)
+		switch c := b.w.Counts(); {
+		case c.Ready != 1:
+			t.Errorf("c.Ready = %v, want 1", c.Ready)
+		case c.Pending != 0:
+			t.Errorf("c.Pending = %v, want 0", c.Pending)
 		}
 		b.do(os.Remove(b.path("a.csv")), os.Remove(b.path("a.layout.json")), os.Remove(b.path("a.schedule.json")))
 		b.pass(10 * time.Second)

@@ -60,8 +60,13 @@ func TestWaitsAreBounded(t *testing.T) {
 		}
 		b.pass(5 * time.Second)
 		got := b.w.Waits()
-		if len(got) != maxWaits || got[0].Name != "d00" || got[maxWaits-1].Name != fmt.Sprintf("d%02d", maxWaits-1) {
-			b.t.Errorf("%d wait, from %+v to %+v", len(got), got[0], got[len(got)-1])
+		switch {
+		case len(got) != maxWaits:
+			b.t.Errorf("len(got) = %v, want %v", len(got), maxWaits)
+		case got[0].Name != "d00":
+			b.t.Errorf("got[0].Name = %q, want \"d00\"", got[0].Name)
+		case got[maxWaits-1].Name != fmt.Sprintf("d%02d", maxWaits-1):
+			b.t.Errorf("got[maxWaits-1].Name = %q, want %q", got[maxWaits-1].Name, fmt.Sprintf("d%02d", maxWaits-1))
 		}
 		if n := b.w.Counts().Pending; n != maxWaits+20 {
 			b.t.Errorf("%d pending", n)

@@ -63,13 +63,20 @@ func TestPages(t *testing.T) {
 				t.Errorf("%s lacks %q", path, part)
 			}
 		}
-		if h := w.Header(); h.Get("Content-Security-Policy") != policy || h.Get("Content-Type") != "text/html; charset=utf-8" {
-			t.Errorf("%s: headers %v", path, h)
+		switch h := w.Header(); {
+		case h.Get("Content-Security-Policy") != policy:
+			t.Errorf("%s: h.Get(\"Content-Security-Policy\") = %q, want %q", path, h.Get("Content-Security-Policy"), policy)
+		case h.Get("Content-Type") != "text/html; charset=utf-8":
+			t.Errorf("%s: h.Get(\"Content-Type\") = %q, want \"text/html; charset=utf-8\"", path, h.Get("Content-Type"))
 		}
 		checkPolicy(t, path, body)
 	}
-	if body := get(d, "GET", "/").Body.String(); strings.Index(body, ">sooner<") > strings.Index(body, ">later<") || strings.Index(body, ">spring<") > strings.Index(body, ">sooner<") {
-		t.Error("what moves doesn't come first, or what is due later comes before what is due sooner")
+	body := get(d, "GET", "/").Body.String()
+	if sooner, later := strings.Index(body, ">sooner<"), strings.Index(body, ">later<"); sooner > later {
+		t.Errorf("what is due sooner is at %d, want it before what is due later, at %d", sooner, later)
+	}
+	if moves, due := strings.Index(body, ">spring<"), strings.Index(body, ">sooner<"); moves > due {
+		t.Errorf("what moves is at %d, want it before what is due, at %d", moves, due)
 	}
 }
 
@@ -96,11 +103,20 @@ func checkPolicy(t *testing.T, path, body string) {
 			t.Errorf("%s has %s", path, tag)
 		}
 	}
-	if strings.Contains(body, "alert(1)</script>") || strings.Contains(body, secretContact) {
-		t.Errorf("%s shows what it mustn't", path)
+	if strings.Contains(body, "alert(1)</script>") {
+		t.Errorf("%s: want no \"alert(1)</script>\" in:\n%s", path, body)
 	}
-	if strings.Contains(body, "ZgotmplZ") || strings.Contains(body, "%!") || strings.Contains(body, "<no value>") {
-		t.Errorf("%s has a template's error in it", path)
+	if strings.Contains(body, secretContact) {
+		t.Errorf("%s: want no %q in:\n%s", path, secretContact, body)
+	}
+	if strings.Contains(body, "ZgotmplZ") {
+		t.Errorf("%s: want no \"ZgotmplZ\" in:\n%s", path, body)
+	}
+	if strings.Contains(body, "%!") {
+		t.Errorf("%s: want no \"%%!\" in:\n%s", path, body)
+	}
+	if strings.Contains(body, "<no value>") {
+		t.Errorf("%s: want no \"<no value>\" in:\n%s", path, body)
 	}
 }
 
@@ -118,23 +134,32 @@ func TestErrorsArePages(t *testing.T) {
 		"/sendings/45/cancel": {409, `href="/sendings/45"`},
 	} {
 		w := get(d, "GET", path)
-		if w.Code != want.status || !strings.Contains(w.Body.String(), want.part) {
-			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		if w.Code != want.status {
+			t.Errorf("%s: w.Code = %v, want %v", path, w.Code, want.status)
+		}
+		if !strings.Contains(w.Body.String(), want.part) {
+			t.Errorf("%s: want %q in:\n%s", path, want.part, w.Body.String())
 		}
 		checkPolicy(t, path, w.Body.String())
 	}
 	d.cache.clear()
 	s.change(func() { s.fail = errors.New("the disk is on fire") })
 	for _, path := range []string{"/", "/sendings/42", "/sendings/42/cancel", "/timeline", "/channels", "/inboxes"} {
-		if w := get(d, "GET", path); w.Code != 500 || !strings.Contains(w.Body.String(), "the disk is on fire") {
-			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		switch w := get(d, "GET", path); {
+		case w.Code != 500:
+			t.Errorf("%s: w.Code = %v, want 500", path, w.Code)
+		case !strings.Contains(w.Body.String(), "the disk is on fire"):
+			t.Errorf("%s: want \"the disk is on fire\" in:\n%s", path, w.Body.String())
 		}
 	}
 	for code, part := range map[api.Code]string{api.CodeHost: "Not allowed", api.CodeTooLarge: "Not understood", api.CodeUnavailable: "Not now"} {
 		w := httptest.NewRecorder()
 		d.WriteError(w, httptest.NewRequest("POST", "/", nil), &api.Error{Code: code, Message: "no"})
-		if w.Code != code.Status() || !strings.Contains(w.Body.String(), part) {
-			t.Errorf("%s: %d %s", code, w.Code, w.Body)
+		if w.Code != code.Status() {
+			t.Errorf("%s: w.Code = %v, want %v", code, w.Code, code.Status())
+		}
+		if !strings.Contains(w.Body.String(), part) {
+			t.Errorf("%s: want %q in:\n%s", code, part, w.Body.String())
 		}
 	}
 }
@@ -144,16 +169,25 @@ func TestNoLogin(t *testing.T) {
 	no := &api.Error{Code: api.CodeUnauthorized, Message: "the token is missing"}
 	w := httptest.NewRecorder()
 	d.WriteError(w, httptest.NewRequest("GET", "/sendings/42?a=b", nil), no)
-	if w.Code != 303 || w.Header().Get("Location") != "/login?next=%2Fsendings%2F42%3Fa%3Db" {
-		t.Errorf("%d to %q", w.Code, w.Header().Get("Location"))
+	if w.Code != 303 {
+		t.Errorf("w.Code = %v, want 303", w.Code)
+	}
+	if w.Header().Get("Location") != "/login?next=%2Fsendings%2F42%3Fa%3Db" {
+		t.Errorf("Location = %q, want \"/login?next=%%2Fsendings%%2F42%%3Fa%%3Db\"", w.Header().Get("Location"))
 	}
 	// A link on another site: the cookie comes only when the browser asks again from here.
 	r := httptest.NewRequest("GET", `/sendings/42?"><script>`, nil)
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
 	w = httptest.NewRecorder()
 	d.WriteError(w, r, no)
-	if w.Code != 200 || !strings.Contains(w.Body.String(), `http-equiv="refresh" content="0;url=/sendings/42`) || strings.Contains(w.Body.String(), `"><script>`) {
-		t.Errorf("%d %s", w.Code, w.Body)
+	if w.Code != 200 {
+		t.Errorf("w.Code = %v, want 200", w.Code)
+	}
+	if !strings.Contains(w.Body.String(), `http-equiv="refresh" content="0;url=/sendings/42`) {
+		t.Errorf("want `http-equiv=\"refresh\" content=\"0;url=/sendings/42` in:\n%s", w.Body.String())
+	}
+	if strings.Contains(w.Body.String(), `"><script>`) {
+		t.Errorf("want no `\"><script>` in:\n%s", w.Body.String())
 	}
 	w = httptest.NewRecorder()
 	d.WriteError(w, httptest.NewRequest("POST", "/sendings/42/cancel", nil), no)
@@ -168,8 +202,11 @@ func TestChanges(t *testing.T) {
 	for _, c := range []struct{ verb, flash string }{{"pause", "Paused. 3 messages in flight couldn&#39;t be stopped."}, {"resume", "Resumed."}, {"cancel", "Canceled."}} {
 		w := get(d, "POST", "/sendings/20260314-000042/"+c.verb)
 		to := w.Header().Get("Location")
-		if w.Code != 303 || to != "/sendings/20260314-000042?did="+c.verb+"&flight=3" {
-			t.Fatalf("%s: %d to %q", c.verb, w.Code, to)
+		if w.Code != 303 {
+			t.Fatalf("%s: w.Code = %v, want 303", c.verb, w.Code)
+		}
+		if to != "/sendings/20260314-000042?did="+c.verb+"&flight=3" {
+			t.Fatalf("%s: to = %q, want %q", c.verb, to, "/sendings/20260314-000042?did="+c.verb+"&flight=3")
 		}
 		if body := get(d, "GET", to).Body.String(); !strings.Contains(body, c.flash) {
 			t.Errorf("%s: the page doesn't say so", c.verb)
@@ -179,8 +216,14 @@ func TestChanges(t *testing.T) {
 		}
 	}
 	body := get(d, "GET", "/sendings/20260314-000042?did=pause&flight=99").Body.String()
-	if strings.Contains(body, "Paused") || strings.Contains(body, "<dialog") || strings.Contains(body, "data-dialog") {
-		t.Error("a canceled sending was paused by its address, or can still be changed")
+	if strings.Contains(body, "Paused") {
+		t.Errorf("a canceled sending was paused by its address, or can still be changed: want no \"Paused\" in:\n%s", body)
+	}
+	if strings.Contains(body, "<dialog") {
+		t.Errorf("a canceled sending was paused by its address, or can still be changed: want no \"<dialog\" in:\n%s", body)
+	}
+	if strings.Contains(body, "data-dialog") {
+		t.Errorf("a canceled sending was paused by its address, or can still be changed: want no \"data-dialog\" in:\n%s", body)
 	}
 	calls := len(s.calls)
 	for _, path := range []string{"/sendings/42/cancel", "/sendings/spring/cancel", "/sendings/20260314-000042/delete", "/sendings/20260314-000042", "/"} {
@@ -192,8 +235,11 @@ func TestChanges(t *testing.T) {
 		t.Errorf("something was done: %v", s.calls[calls:])
 	}
 	s.change(func() { s.fail = api.Conflictf("can't cancel sending 20260314-000042: it is canceled") })
-	if w := get(d, "POST", "/sendings/20260314-000042/cancel"); w.Code != 409 || !strings.Contains(w.Body.String(), "Can&#39;t cancel sending 20260314-000042: it is canceled.") {
-		t.Errorf("%d %s", w.Code, w.Body)
+	switch w := get(d, "POST", "/sendings/20260314-000042/cancel"); {
+	case w.Code != 409:
+		t.Errorf("w.Code = %v, want 409", w.Code)
+	case !strings.Contains(w.Body.String(), "Can&#39;t cancel sending 20260314-000042: it is canceled."):
+		t.Errorf("want \"Can&#39;t cancel sending 20260314-000042: it is canceled.\" in:\n%s", w.Body.String())
 	}
 }
 
@@ -233,8 +279,13 @@ func TestAssets(t *testing.T) {
 			t.Errorf(`%s: w.Header().Get("Content-Type"): got ""`, path)
 		}
 		// Nothing of them may come from elsewhere.
-		if body := w.Body.String(); strings.Contains(strings.ReplaceAll(body, "http://www.w3.org/2000/svg", ""), "://") || strings.Contains(body, "@import") || strings.Contains(body, "eval(") {
-			t.Errorf("%s names another place", name)
+		switch body := w.Body.String(); {
+		case strings.Contains(strings.ReplaceAll(body, "http://www.w3.org/2000/svg", ""), "://"):
+			t.Errorf("%s: want no \"://\" in:\n%s", name, strings.ReplaceAll(body, "http://www.w3.org/2000/svg", ""))
+		case strings.Contains(body, "@import"):
+			t.Errorf("%s: want no \"@import\" in:\n%s", name, body)
+		case strings.Contains(body, "eval("):
+			t.Errorf("%s: want no \"eval(\" in:\n%s", name, body)
 		}
 		if w := get(d, "GET", "/assets/000000/"+name); w.Code != 404 {
 			t.Errorf("%s by an old address: %d", name, w.Code)
@@ -274,8 +325,11 @@ func TestTenThousandSendingsAreShownInPages(t *testing.T) {
 	if !strings.Contains(body, `href="/?page=2"`) {
 		t.Error("there is no next page")
 	}
-	if second := get(d, "GET", "/?page=2").Body.String(); !strings.Contains(second, `rel="prev"`) || !strings.Contains(second, "pending-") {
-		t.Error("the second page lacks its sendings")
+	switch second := get(d, "GET", "/?page=2").Body.String(); {
+	case !strings.Contains(second, `rel="prev"`):
+		t.Errorf("the second page lacks its sendings: second = %q, want `rel=\"prev\"` in it", second)
+	case !strings.Contains(second, "pending-"):
+		t.Errorf("the second page lacks its sendings: second = %q, want \"pending-\" in it", second)
 	}
 	if found := get(d, "GET", "/?name=PENDING-9999").Body.String(); strings.Count(found, `data-name="pending-`) != 1 {
 		t.Errorf("the search found %d sendings, want 1", strings.Count(found, `data-name="pending-`))

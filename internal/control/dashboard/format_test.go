@@ -44,8 +44,11 @@ func TestMoments(t *testing.T) {
 			t.Errorf("%s is %q, want %q", at, got, want)
 		}
 	}
-	if m := l.moment(l.now); m.ISO != "2026-03-14T22:30:00Z" || m.Full != "Saturday 14 March 2026, 23:30:00 CET" {
-		t.Errorf("%+v", m)
+	switch m := l.moment(l.now); {
+	case m.ISO != "2026-03-14T22:30:00Z":
+		t.Errorf("m.ISO = %q, want \"2026-03-14T22:30:00Z\"", m.ISO)
+	case m.Full != "Saturday 14 March 2026, 23:30:00 CET":
+		t.Errorf("m.Full = %q, want \"Saturday 14 March 2026, 23:30:00 CET\"", m.Full)
 	}
 	if got := l.step(l.now.Add(7*time.Second), time.Second).Text; got != "23:30:07" {
 		t.Errorf("to the second: %q", got)

@@ -102,20 +102,34 @@ func TestStream(t *testing.T) {
 		if want := []string{"filter", "under", "over", "notices", "foot"}; !slices.Equal(regions(first), want) {
 			t.Fatalf("first %v, want %v", regions(first), want)
 		}
-		if under := first[1]; len(under.Order) != 4 || len(under.Changed) != 4 || under.Order[1] != "s-20260314-000042" {
-			t.Errorf("first %+v", under)
+		switch under := first[1]; {
+		case len(under.Order) != 4:
+			t.Errorf("len(under.Order) = %v, want 4", len(under.Order))
+		case len(under.Changed) != 4:
+			t.Errorf("len(under.Changed) = %v, want 4", len(under.Changed))
+		case under.Order[1] != "s-20260314-000042":
+			t.Errorf("under.Order[1] = %q, want \"s-20260314-000042\"", under.Order[1])
 		}
-		if w.header.Get("Content-Type") != "text/event-stream" || !w.noWait {
-			t.Errorf("header %v, deadline lifted: %t", w.header, w.noWait)
+		if w.header.Get("Content-Type") != "text/event-stream" {
+			t.Errorf("header %v, deadline lifted: Content-Type = %q, want \"text/event-stream\"", w.header, w.header.Get("Content-Type"))
+		}
+		if !w.noWait {
+			t.Errorf("header %v, deadline lifted: w.noWait = false, want true", w.header)
 		}
 		// Nothing changes: nothing is sent but a sign of life.
 		time.Sleep(10 * time.Second)
-		if events, comments := w.take(t); len(events) != 0 || comments != 0 {
-			t.Errorf("nothing changed, and there is %v", events)
+		switch events, comments := w.take(t); {
+		case len(events) != 0:
+			t.Errorf("len(events) = %v, want 0: %+v", len(events), events)
+		case comments != 0:
+			t.Errorf("comments = %v, want 0", comments)
 		}
 		time.Sleep(10 * time.Second)
-		if events, comments := w.take(t); len(events) != 0 || comments != 1 {
-			t.Errorf("nothing changed, and there is %v, %d signs of life", events, comments)
+		switch events, comments := w.take(t); {
+		case len(events) != 0:
+			t.Errorf("len(events) = %v, want 0: %+v", len(events), events)
+		case comments != 1:
+			t.Errorf("comments = %v, want 1", comments)
 		}
 		// One row changes: it alone is sent.
 		s.change(func() { s.sent = 500 })
