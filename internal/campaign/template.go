@@ -2,10 +2,12 @@ package campaign
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,8 +76,11 @@ type Escape func(dst, value []byte) []byte
 // the parsed strings of the item, in one pass, never on JSON text (docs/contract.md 3).
 // It is safe for use by many goroutines.
 type Template struct {
-	parts []part
-	vars  []string // names in order of first use
+	parts   []part
+	vars    []string // names in order of first use
+	literal []byte   // all literals
+	uses    int      // of the variable that is used most
+	escapes bool     // a value is escaped for the text around it
 }
 
 type part struct {
@@ -106,7 +111,22 @@ func Compile(item json.RawMessage, names []string, escape func(path string) Esca
 		return nil, errors.New("message content has something after its object")
 	}
 	c.flush()
+	c.measure()
 	return c.t, nil
+}
+
+// measure sets what MaxLen and Shortest need.
+func (c *compiler) measure() {
+	uses := make([]int, len(c.names))
+	for i := range c.t.parts {
+		p := &c.t.parts[i]
+		c.t.literal = append(c.t.literal, p.literal...)
+		c.t.escapes = c.t.escapes || p.escape != nil
+		if p.value >= 0 {
+			uses[p.value]++
+			c.t.uses = max(c.t.uses, uses[p.value])
+		}
+	}
 }
 
 // Variables returns the names the template uses, in order of first use.
@@ -129,6 +149,20 @@ func (t *Template) Append(dst []byte, rows *Rows, i int) []byte {
 	}
 	return dst
 }
+
+// mostEscaped is the most bytes that AppendJSON makes of one.
+const mostEscaped = len(`\u0000`)
+
+// MaxLen returns an upper bound of the length of a message whose values have size bytes together.
+func (t *Template) MaxLen(size int) int {
+	if t.escapes {
+		return math.MaxInt
+	}
+	return len(t.literal) + mostEscaped*t.uses*size
+}
+
+// Shortest returns the message whose values are all empty. It must not be changed.
+func (t *Template) Shortest() []byte { return t.literal }
 
 type compiler struct {
 	names  []string
@@ -235,11 +269,42 @@ func (c *compiler) text(s string) error {
 	return nil
 }
 
+// isPlainJSON reports whether v is ASCII of which no byte is escaped in a JSON string.
+func isPlainJSON(v []byte) bool {
+	n := len(v)
+	switch {
+	case n >= 8: // the last word overlaps the one before
+		special := escapedBytes(binary.LittleEndian.Uint64(v[n-8:]))
+		for ; len(v) > 8; v = v[8:] {
+			special |= escapedBytes(binary.LittleEndian.Uint64(v))
+		}
+		return special == 0
+	case n >= 4:
+		return escapedBytes(uint64(binary.LittleEndian.Uint32(v))|uint64(binary.LittleEndian.Uint32(v[n-4:]))<<32) == 0
+	}
+	for _, b := range v {
+		if b < ' ' || b == '"' || b == '\\' || b >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// escapedBytes is not 0 if one of the eight bytes of w is a control character, a quote, a backslash or no ASCII.
+func escapedBytes(w uint64) uint64 {
+	const ones, highBits = 0x0101010101010101, 0x8080808080808080
+	quote, backslash := w^ones*'"', w^ones*'\\'
+	return ((w-ones*' ')&^w | (quote-ones)&^quote | (backslash-ones)&^backslash | w) & highBits
+}
+
 const hexDigits = "0123456789abcdef"
 
 // AppendJSON appends v as the content of a JSON string (RFC 8259, 7), without the
 // quotes. Bytes that are not UTF-8 become U+FFFD.
 func AppendJSON(dst, v []byte) []byte {
+	if isPlainJSON(v) { // as nearly all values are
+		return append(dst, v...)
+	}
 	start := 0
 	for i := 0; i < len(v); {
 		b := v[i]

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"html"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -92,6 +93,39 @@ func TestCompileAndAppend(t *testing.T) {
 		if got := string(tpl.Append([]byte("before "), table(c.a, c.b), 0)); got != "before "+c.want {
 			t.Errorf("%s renders\n%s, want\n%s", c.item, got, c.want)
 		}
+	}
+}
+
+// TestMaxLen: no message is longer than the bound, and one without values is the shortest.
+func TestMaxLen(t *testing.T) {
+	value := rapid.OneOf(rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) }), rapid.SampledFrom([]string{"", "\x00\x01", "\xff", `"`, "é"}))
+	rapid.Check(t, func(t *rapid.T) {
+		text, err := json.Marshal(rapid.SampledFrom([]string{"x", "{{a}}", "é {{a}}, {{b}}, {{a}}", `"{{b}}{{b}}{{b}}`}).Draw(t, "text"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tpl, err := Compile(json.RawMessage(`{"body":`+string(text)+`}`), []string{"a", "b"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, b := value.Draw(t, "a"), value.Draw(t, "b")
+		got := tpl.Append(nil, table(a, b), 0)
+		if most := tpl.MaxLen(len(a) + len(b)); len(got) > most {
+			t.Errorf("%s with %q, %q has %d bytes, bound %d", text, a, b, len(got), most)
+		}
+		if want := tpl.Append(nil, table("", ""), 0); !bytes.Equal(tpl.Shortest(), want) {
+			t.Errorf("the shortest of %s: got %s, want %s", text, tpl.Shortest(), want)
+		}
+	})
+}
+
+func TestEscapedValuesHaveNoMaxLen(t *testing.T) {
+	tpl, err := Compile(json.RawMessage(`{"html":"{{a}}"}`), []string{"a"}, func(string) Escape { return func(dst, v []byte) []byte { return append(dst, v...) } })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := tpl.MaxLen(1); got != math.MaxInt {
+		t.Errorf("got %d", got)
 	}
 }
 

@@ -34,6 +34,10 @@ func (c *Checker) channels(ctx context.Context, camp *campaign.Campaign, layout 
 		}
 		contents := campaign.ContentsFor(camp.Contents, name)
 		channel := recipients.Channel{Name: name, Contacts: f.Application.ContactRules(name), Check: drivers[name].CheckMessage}
+		lengths, _ := drivers[name].(send.LengthChecker)
+		if lengths != nil {
+			channel.CheckContact = lengths.CheckContact
+		}
 		for i, content := range contents {
 			t, err := drivers[name].Compile(content.Item, s.Variables)
 			if err != nil {
@@ -41,6 +45,9 @@ func (c *Checker) channels(ctx context.Context, camp *campaign.Campaign, layout 
 				continue
 			}
 			channel.Templates = append(channel.Templates, t)
+			if lengths != nil {
+				channel.AcceptsUpTo = append(channel.AcceptsUpTo, lengths.AcceptsUpTo(t))
+			}
 			if checker, ok := drivers[name].(send.ItemChecker); ok {
 				c.checkItem(ctx, checker, camp, f, i, name, content.Item)
 			}

@@ -10,7 +10,7 @@ const shortestDigits = 3
 
 // normalizePhone reads a phone number (docs/contract.md 4, Phone numbers).
 func (r Rules) normalizePhone(buf, cell []byte) (Normal, Refusal) {
-	if r.isPlain(cell) || r.kind == Digits && len(cell) <= maxDigits && len(cell) >= shortestDigits && allDigits(cell) {
+	if r.IsPlain(cell) || r.kind == Digits && len(cell) <= maxDigits && len(cell) >= shortestDigits && allDigits(cell) {
 		return Normal{To: cell, Key: cell}, Refusal{}
 	}
 	var d number
@@ -51,9 +51,10 @@ func (r Rules) normalizePhone(buf, cell []byte) (Normal, Refusal) {
 	return n, Refusal{}
 }
 
-// isPlain reports whether a cell is the E.164 digits of a valid number that is its own key, and can be read in no other
-// way: of the country's own calling code, or of any where there is no country. Most cells are. It serves only speed.
-func (r Rules) isPlain(cell []byte) bool {
+// IsPlain reports whether a cell is the E.164 digits of a valid number that is its own key, and can be read in no other
+// way: of the country's own calling code, or of any where there is no country. Most cells are, and Normalize returns
+// them unchanged, without a warning. It serves only speed: false says nothing about a cell.
+func (r Rules) IsPlain(cell []byte) bool {
 	if r.kind != Phone || len(cell) < 3 || len(cell) > maxDigits || cell[0]-'0' > 9 || cell[1]-'0' > 9 || cell[2]-'0' > 9 {
 		return false
 	}

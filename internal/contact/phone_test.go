@@ -363,7 +363,7 @@ func TestPlainNumbersAreReadLikeOthers(t *testing.T) {
 			cell := fmt.Appendf([]byte(code), "%0*d", 5+rnd.IntN(7), rnd.Int64N(1e10))
 			got, gotWhy := r.Normalize(nil, cell)
 			want, wantWhy := r.Normalize(nil, append(bytes.Clone(cell), '-'))
-			if r.isPlain(cell) {
+			if r.IsPlain(cell) {
 				plain++
 			}
 			switch {

@@ -16,6 +16,17 @@ type ItemChecker interface {
 	CheckItem(ctx context.Context, item json.RawMessage) (warnings []string, err error)
 }
 
+// LengthChecker is implemented by channels that refuse some messages for nothing but their length, so that they need not be rendered to
+// be checked.
+type LengthChecker interface {
+	// AcceptsUpTo returns the length in bytes up to which CheckMessage accepts every message of t, if CheckContact accepts its contact;
+	// 0: it has to see each message.
+	AcceptsUpTo(t *campaign.Template) int
+
+	// CheckContact refuses a contact as CheckMessage does.
+	CheckContact(to []byte) error
+}
+
 // MediaChannel is implemented by channels whose items may name files of campaigns_dir, such as an
 // image. campaign.MediaFile has what a sending keeps of one.
 type MediaChannel interface {

@@ -144,7 +144,7 @@ func BenchmarkDedupe(b *testing.B) {
 		hashes = append(hashes, maphash.Bytes(seed, contact))
 	}
 	for b.Loop() {
-		x := newIndex(benchRows, &Memory{data: make([]byte, 0, len(keys))})
+		x := newIndex(10*benchRows, &Memory{data: make([]byte, 0, len(keys))})
 		if _, err := x.write(keys); err != nil {
 			b.Fatal(err)
 		}

@@ -87,7 +87,11 @@ func (r *Checker) cells(batch *csvfile.Batch, i int, out *Checked) *refusal {
 	out.found = out.found[:0]
 	for k := range r.used {
 		u := &r.used[k]
-		kind := classify(batch.Cell(i, u.index))
+		cell := batch.Cell(i, u.index)
+		if isWord(cell) {
+			continue
+		}
+		kind := classify(cell)
 		if kind == cellPlain || u.hasDefault && kind == cellEmpty || u.contact && (kind == cellExponent || kind == cellFormula) { // the channel's rules for contacts say more
 			continue
 		}
@@ -130,6 +134,22 @@ func (k cellKind) refusal() (code, reason string) {
 		return "cell-uncertain", "what the cell shows can't be told from the workbook; format it as text, or as a number without another format, and check it"
 	}
 	return "", ""
+}
+
+// isWord reports whether a cell is plain at first sight, as most are: ASCII that begins with a letter with which no unusual
+// cell begins, or a short number. It serves only speed: classify calls other cells plain too.
+func isWord(cell []byte) bool {
+	if len(cell) == 0 {
+		return false
+	}
+	first := cell[0]
+	switch letter := first | 0x20; {
+	case first >= '0' && first <= '9':
+		return (len(cell) == 1 || cell[1] >= '0' && cell[1] <= '9') && !hasHigh(cell) // a shortened number has one digit
+	case letter < 'a' || letter > 'z' || letter == 'e' || letter == 'f' || letter == 'n':
+		return false
+	}
+	return !hasHigh(cell)
 }
 
 // classify looks at one cell. Most cells are decided by their first byte and one pass.
@@ -181,12 +201,13 @@ func classify(cell []byte) cellKind {
 func hasHigh(v []byte) bool {
 	const highBits = 0x8080808080808080
 	n := len(v)
-	if n < 8 {
-		var high byte
-		for _, c := range v {
-			high |= c
-		}
-		return high >= utf8.RuneSelf
+	switch { // words may overlap
+	case n == 0:
+		return false
+	case n < 4:
+		return v[0]|v[n/2]|v[n-1] >= utf8.RuneSelf
+	case n < 8:
+		return (binary.LittleEndian.Uint32(v)|binary.LittleEndian.Uint32(v[n-4:]))&(highBits>>32) != 0
 	}
 	high := binary.LittleEndian.Uint64(v[n-8:])
 	for ; len(v) > 8; v = v[8:] {

@@ -42,6 +42,18 @@ type Channel struct {
 	// Check refuses a rendered message by the channel's own rules. Its error is
 	// fit for a partner and holds no contact data. nil refuses none.
 	Check func(to, content []byte) error
+	// CheckContact refuses what Check refuses of messages of at most AcceptsUpTo[k] bytes from Templates[k]; nil: Check sees
+	// every message.
+	CheckContact func(to []byte) error
+	AcceptsUpTo  []int
+}
+
+// checkShort checks the contact of message k of at most size bytes. done is false if Check has to see the message.
+func (c *Channel) checkShort(k, size int, to []byte) (done bool, err error) {
+	if k >= len(c.AcceptsUpTo) || size > c.AcceptsUpTo[k] {
+		return false, nil
+	}
+	return true, c.CheckContact(to)
 }
 
 // Spec holds everything that decides about a row.
@@ -245,9 +257,12 @@ func (r *Checker) row(reader *csvfile.Reader, batch *csvfile.Batch, i int, out *
 		*last = k
 	}
 	c := &r.spec.Channels[*last]
-	normal, code, reason := readContact(c.Contacts, out.normal[:0], text)
-	if reason != "" {
-		return &refusal{code, r.contact.column, reason, r.contact.first, text, channel}
+	normal := contact.Normal{To: text, Key: text}
+	if !c.Contacts.IsPlain(text) {
+		var code, reason string
+		if normal, code, reason = readContact(c.Contacts, out.normal[:0], text); reason != "" {
+			return &refusal{code, r.contact.column, reason, r.contact.first, text, channel}
+		}
 	}
 	rows := &out.Rows
 	n := rows.Len()
@@ -269,7 +284,7 @@ func (r *Checker) row(reader *csvfile.Reader, batch *csvfile.Batch, i int, out *
 			return &refusal{"values-long", r.values[v].column, fmt.Sprintf("the values for the row's messages have more than the %s that a recipient may have", display.Amount(MaxValues, "byte")), r.values[v].first, text, channel}
 		}
 	}
-	if reason := r.messages(out, n, normal.To, c); reason != "" {
+	if reason := r.messages(out, n, size, normal.To, c); reason != "" {
 		truncateRows(rows, n)
 		return &refusal{"message-refused", "", reason, -1, text, channel}
 	}
@@ -285,14 +300,19 @@ func (r *Checker) row(reader *csvfile.Reader, batch *csvfile.Batch, i int, out *
 	return nil
 }
 
-// messages renders the messages of row n and checks them by the channel's rules.
-func (r *Checker) messages(out *Checked, n int, to []byte, c *Channel) string {
+// messages renders the messages of row n, whose values have size bytes, and checks them by the channel's rules. It doesn't render
+// messages that are too short to be refused.
+func (r *Checker) messages(out *Checked, n, size int, to []byte, c *Channel) string {
 	if c.Check == nil {
 		return ""
 	}
 	for k, t := range c.Templates {
-		out.rendered = t.Append(out.rendered[:0], &out.Rows, n)
-		if err := c.Check(to, out.rendered); err != nil {
+		done, err := c.checkShort(k, t.MaxLen(size), to)
+		if !done {
+			out.rendered = t.Append(out.rendered[:0], &out.Rows, n)
+			err = c.Check(to, out.rendered)
+		}
+		if err != nil {
 			if len(c.Templates) == 1 {
 				return err.Error()
 			}

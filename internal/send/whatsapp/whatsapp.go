@@ -18,6 +18,7 @@
 package whatsapp
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -162,10 +163,26 @@ func (c *Channel) Compile(item json.RawMessage, names []string) (*campaign.Templ
 
 // CheckMessage implements send.Channel.
 func (c *Channel) CheckMessage(to, content []byte) error {
+	if err := c.CheckContact(to); err != nil {
+		return err
+	}
+	return checkContent(content)
+}
+
+// CheckContact implements send.LengthChecker.
+func (c *Channel) CheckContact(to []byte) error {
 	if _, err := newRecipient(to); err != nil {
 		return fmt.Errorf("contactCode: %w", err)
 	}
-	return checkContent(content)
+	return nil
+}
+
+// AcceptsUpTo implements send.LengthChecker: a free text that isn't empty without its values can only be too long.
+func (c *Channel) AcceptsUpTo(t *campaign.Template) int {
+	if shortest := t.Shortest(); !bytes.HasPrefix(shortest, []byte(textStart)) || checkContent(shortest) != nil {
+		return 0
+	}
+	return maxBody // no character has less than a byte
 }
 
 // Batch implements send.Channel: one message per request.
