@@ -139,7 +139,7 @@ func BenchmarkDispatchNull(b *testing.B) {
 func BenchmarkHandOver(b *testing.B) {
 	open := windows(b, "* * * * *")
 	cs := newChannelSender(New(Options{Store: newBenchStore(1)}), 1, "c")
-	gate := &cs.gate
+	gate := cs.gate
 	gate.rules.Store(&rules{window: &sendingWindow{windows: open}, grid: &plan.Grid{Slot: time.Minute, Capacity: math.MaxUint32, Windows: open}, slots: &slotMeter{}})
 	it := item{cursor: &sendingCursor{run: newRun(b.Context(), "x")}, sliced: true, slotEnd: math.MaxInt64}
 	var m Message

@@ -42,8 +42,8 @@ func (c *sliceCursor) dueAt(row uint32, burst bool) int64 {
 
 // spread gives the rest of a late slot new times. It does no harm where the channel is too slow
 // for the slot: the rest is too much for the remaining time either way.
-func (c *sliceCursor) spread(cs *channelSender, now time.Time) {
-	if !c.found || cs.pacing.burst || !c.slice.Sliced() || now.UnixNano()-c.due < int64(spreadAfter) || !c.slice.End.After(now) {
+func (c *sliceCursor) spread(p *picker, now time.Time) {
+	if !c.found || p.pacing.burst || !c.slice.Sliced() || now.UnixNano()-c.due < int64(spreadAfter) || !c.slice.End.After(now) {
 		return
 	}
 	c.respread = campaign.Slice{Start: now, End: c.slice.End, First: c.row, Rows: c.slice.First + c.slice.Rows - c.row}
@@ -103,22 +103,22 @@ func (cur *sendingCursor) followReplan() {
 
 // lookup finds out when the cursor has something to do next and sets nextAt. It reads the chunks
 // that it needs for that, but only for slices within the lookahead.
-func (cur *sendingCursor) lookup(cs *channelSender, now time.Time) error {
+func (cur *sendingCursor) lookup(p *picker, now time.Time) error {
 	cur.followReplan()
 	cur.queue.promote(now)
 	first := cur.queue.next()
-	cur.open(cs, now)
+	cur.open(p, now)
 	cur.budgetSpent = false
 	budget := readBudget
 	for i := 0; i < len(cur.sliceCursors); {
 		c := &cur.sliceCursors[i]
-		if cur.passed(cs, c, now) {
+		if cur.passed(p, c, now) {
 			// The store decides whether anything is left.
 			cur.slotPassed = true
 			i++
 			continue
 		}
-		more, err := cur.advance(cs, c, &budget)
+		more, err := cur.advance(p, c, &budget)
 		if err != nil {
 			return err
 		}
@@ -126,7 +126,7 @@ func (cur *sendingCursor) lookup(cs *channelSender, now time.Time) error {
 			cur.sliceCursors = append(cur.sliceCursors[:i], cur.sliceCursors[i+1:]...)
 			continue
 		}
-		c.spread(cs, now)
+		c.spread(p, now)
 		if due := max(c.due, 1); first == 0 || due < first {
 			first = due
 		}
@@ -139,29 +139,29 @@ func (cur *sendingCursor) lookup(cs *channelSender, now time.Time) error {
 	}
 	cur.nextAt = first
 	if first == 0 || time.Unix(0, first).Sub(now) > 2*lookahead {
-		cur.dropChunks(cs)
+		cur.dropChunks(p)
 	}
 	return nil
 }
 
 // passed reports whether the slice's slot is over, so that nothing more of it goes out.
-func (cur *sendingCursor) passed(cs *channelSender, c *sliceCursor, now time.Time) bool {
-	return cs.passed(c.slice, now)
+func (cur *sendingCursor) passed(p *picker, c *sliceCursor, now time.Time) bool {
+	return p.passed(c.slice, now)
 }
 
-func (cs *channelSender) passed(s *campaign.Slice, now time.Time) bool {
-	return cs.pacing.grid != nil && s.Sliced() && !s.End.After(now)
+func (p *picker) passed(s *campaign.Slice, now time.Time) bool {
+	return p.pacing.grid != nil && s.Sliced() && !s.End.After(now)
 }
 
 // open makes a slice cursor for every slice within the lookahead.
-func (cur *sendingCursor) open(cs *channelSender, now time.Time) {
+func (cur *sendingCursor) open(p *picker, now time.Time) {
 	for cur.next < len(cur.slices.list) {
 		s := &cur.slices.list[cur.next]
 		if s.Start.After(now.Add(lookahead)) {
 			return
 		}
 		cur.next++
-		if s.Rows == 0 || cs.pacing.grid != nil && s.Sliced() && !s.End.After(cur.slices.asOf) {
+		if s.Rows == 0 || p.pacing.grid != nil && s.Sliced() && !s.End.After(cur.slices.asOf) {
 			continue
 		}
 		cur.sliceCursors = append(cur.sliceCursors, sliceCursor{slice: s, row: s.First})
@@ -170,7 +170,7 @@ func (cur *sendingCursor) open(cs *channelSender, now time.Time) {
 
 // advance moves c to the next row with a message to send. It returns false if there is none. When
 // the budget is used up, c stays before the next chunk and is due at once.
-func (cur *sendingCursor) advance(cs *channelSender, c *sliceCursor, budget *int) (bool, error) {
+func (cur *sendingCursor) advance(p *picker, c *sliceCursor, budget *int) (bool, error) {
 	end := c.slice.First + c.slice.Rows
 	for !c.found && c.row < end {
 		number := c.row / campaign.ChunkRows
@@ -178,7 +178,7 @@ func (cur *sendingCursor) advance(cs *channelSender, c *sliceCursor, budget *int
 			c.due, cur.budgetSpent = 1, true
 			return true, nil
 		}
-		ch, err := cur.chunk(cs, number, budget)
+		ch, err := cur.chunk(p, number, budget)
 		if err != nil {
 			return false, err
 		}
@@ -186,7 +186,7 @@ func (cur *sendingCursor) advance(cs *channelSender, c *sliceCursor, budget *int
 		for i := c.row - ch.rows.First; i < stop; i++ {
 			if ch.rows.Channels[i] == cur.channel && cur.sendable(ch, i) > 0 {
 				c.row, c.found = ch.rows.First+i, true
-				c.due = c.dueAt(c.row, cs.pacing.burst)
+				c.due = c.dueAt(c.row, p.pacing.burst)
 				return true, nil
 			}
 		}
@@ -217,7 +217,7 @@ func (cur *sendingCursor) cached(number uint32) *chunk {
 }
 
 // chunk returns the chunk from memory, or reads it from the store and takes one from budget.
-func (cur *sendingCursor) chunk(cs *channelSender, number uint32, budget *int) (*chunk, error) {
+func (cur *sendingCursor) chunk(p *picker, number uint32, budget *int) (*chunk, error) {
 	if ch := cur.cached(number); ch != nil {
 		return ch, nil
 	}
@@ -229,22 +229,22 @@ func (cur *sendingCursor) chunk(cs *channelSender, number uint32, budget *int) (
 				oldest = i
 			}
 		}
-		cs.free(cur.chunks[oldest])
+		p.group.free(cur.chunks[oldest])
 		cur.chunks = append(cur.chunks[:oldest], cur.chunks[oldest+1:]...)
 	}
-	ch := cs.chunks.Get().(*chunk)
+	ch := p.chunks.Get().(*chunk)
 	ch.number = number
 	var err error
-	if ch.statuses, err = cs.store.Rows(cur.run.id, number, &ch.rows, ch.statuses[:0]); err != nil {
-		cs.chunks.Put(ch)
+	if ch.statuses, err = p.store.Rows(cur.run.id, number, &ch.rows, ch.statuses[:0]); err != nil {
+		p.chunks.Put(ch)
 		return nil, fmt.Errorf("read rows of sending %s: %w", cur.run.id, err)
 	}
 	if len(ch.statuses) < ch.rows.Len()*cur.run.s.Messages {
-		cs.chunks.Put(ch)
+		p.chunks.Put(ch)
 		return nil, fmt.Errorf("read rows of sending %s: chunk %d has %d marks for %d rows", cur.run.id, number, len(ch.statuses), ch.rows.Len())
 	}
 	// The store doesn't know yet what was picked since the last commit.
-	cs.group.applyTo(cur, ch)
+	p.group.applyTo(cur, ch)
 	cur.clock++
 	ch.used = cur.clock
 	cur.chunks = append(cur.chunks, ch)
@@ -274,24 +274,24 @@ func (ch *chunk) set(cur *sendingCursor, row uint32, message uint8, m campaign.M
 }
 
 // dropChunks releases the cursor's chunks. The store has everything they held.
-func (cur *sendingCursor) dropChunks(cs *channelSender) {
+func (cur *sendingCursor) dropChunks(p *picker) {
 	for _, ch := range cur.chunks {
-		cs.free(ch)
+		p.group.free(ch)
 	}
 	cur.chunks = cur.chunks[:0]
 }
 
 // readFailed makes the cursor wait after a failed read, longer each time. Other cursors of the
 // sender continue.
-func (cur *sendingCursor) readFailed(cs *channelSender, err error) {
+func (cur *sendingCursor) readFailed(p *picker, err error) {
 	if cur.readFailures == 0 {
-		cs.log.Error("cannot read what is to be sent; trying again", "sending", string(cur.run.id), "error", err)
+		p.log.Error("cannot read what is to be sent; trying again", "sending", string(cur.run.id), "error", err)
 	}
 	cur.backingOff = true
 	if cur.failingSince.IsZero() {
-		cur.failingSince = cs.now()
+		cur.failingSince = p.now()
 	}
 	cur.retryReadAt = time.Now().Add(min(time.Second<<min(cur.readFailures, 10), time.Minute))
 	cur.readFailures++
-	cur.dropChunks(cs)
+	cur.dropChunks(p)
 }

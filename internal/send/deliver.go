@@ -200,6 +200,53 @@ func (d *deliverer) withdrawHalted() {
 	}
 }
 
+// split gives to each batch for workers no more than maxBatchBytes, and one message at least.
+func (d *deliverer) split(b *batch, each func(*batch)) {
+	bytes := func(i int) int {
+		m := &b.msgs[i]
+		return len(m.Content) + len(m.Key) + len(m.ContactCode) + len(m.To) + len(m.RowReference) + len(m.Reference) + messageBytes
+	}
+	total := 0
+	for i := range b.msgs {
+		total += bytes(i)
+	}
+	if total <= maxBatchBytes {
+		each(b)
+		return
+	}
+	for first := 0; first < len(b.items); {
+		size, end := bytes(first), first+1
+		for end < len(b.items) && size+bytes(end) <= maxBatchBytes {
+			size += bytes(end)
+			end++
+		}
+		each(d.part(b, first, end))
+		first = end
+	}
+	b.driver.release()
+	d.recycle(b)
+}
+
+// part returns a batch with some messages of b.
+func (d *deliverer) part(b *batch, first, end int) *batch {
+	p := d.batches.Get().(*batch)
+	p.driver, p.due, p.first, p.number, p.part = b.driver.take(), b.due, b.first, b.number, first+1
+	p.items = append(p.items, b.items[first:end]...)
+	p.msgs = append(p.msgs, b.msgs[first:end]...)
+	p.results = append(p.results, b.results[first:end]...)
+	size := 0
+	for i := range p.msgs {
+		size += len(p.msgs[i].Content)
+	}
+	p.content = append(make([]byte, 0, size), p.content...) // a buffer that doesn't move below
+	for i := range p.msgs {
+		from := len(p.content)
+		p.content = append(p.content, p.msgs[i].Content...)
+		p.msgs[i].Content = p.content[from:len(p.content):len(p.content)]
+	}
+	return p
+}
+
 // Call calls c.Send for a channel of an application. A driver that panics, or leaves a result unset,
 // may have sent the message. The value of a panic isn't logged, because it may contain contact data.
 func Call(ctx context.Context, c Channel, msgs []*Message, results []Result, log *slog.Logger, application int64, channelType string) {

@@ -161,7 +161,7 @@ func (d *Dispatcher) Channels() []ChannelStatus {
 	out, now := make([]ChannelStatus, 0, len(lanes)), time.Now()
 	for _, cs := range lanes {
 		s := ChannelStatus{Application: keys[cs].application, Name: cs.name, Rate: cs.settings.Load().Rate, Limit: cs.limiter.currentRate(now),
-			Sendings: int(cs.cursorCount.Load()), InFlight: int(cs.unrecorded.Load())}
+			Sendings: int(cs.picker.count.Load()), InFlight: int(cs.recorder.unrecorded.Load())}
 		cs.breaker.status(&s)
 		cs.workersStatus(&s)
 		out = append(out, s)

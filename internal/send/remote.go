@@ -2,7 +2,6 @@ package send
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -76,23 +75,6 @@ func (w Workers) Reason() string {
 	return w.Wait
 }
 
-// waitForWorkers reports whether nothing can be handed out, and notes why.
-func (cs *channelSender) waitForWorkers(now time.Time) bool {
-	w := cs.limits.workers
-	if cs.limits.remote == nil || w.Reason() == "" {
-		cs.waitsSince = time.Time{}
-		return false
-	}
-	if cs.waitsSince.IsZero() {
-		cs.waitsSince = now
-	}
-	reason := fmt.Sprintf("channel %s %s", cs.name, w.Reason())
-	if cs.wait == nil || cs.wait.Reason != reason {
-		cs.wait = &Wait{Reason: reason, Since: cs.waitsSince}
-	}
-	return true
-}
-
 // workersStatus fills in what prevents the workers of a remote channel from sending.
 func (cs *channelSender) workersStatus(s *ChannelStatus) {
 	remote, ok := cs.settings.Load().Channel.(Remote)
@@ -107,64 +89,4 @@ func (cs *channelSender) workersStatus(s *ChannelStatus) {
 			s.State, s.Held = ChannelHeld, true
 		}
 	}
-}
-
-// number gives a batch for workers its number. It returns the one to record with the attempts:
-// 0 where unknown messages are resent, because there an answer of an earlier batch does no harm.
-func (cs *channelSender) number(b *batch) uint64 {
-	if cs.driver.remote == nil {
-		return 0
-	}
-	b.number = cs.driver.remote.NextNumber()
-	if cs.settings.Load().OnUnknown == RetryUnknown {
-		return 0
-	}
-	return b.number
-}
-
-// split gives to each batch for workers no more than maxBatchBytes, and one message at least.
-func (d *deliverer) split(b *batch, each func(*batch)) {
-	bytes := func(i int) int {
-		m := &b.msgs[i]
-		return len(m.Content) + len(m.Key) + len(m.ContactCode) + len(m.To) + len(m.RowReference) + len(m.Reference) + messageBytes
-	}
-	total := 0
-	for i := range b.msgs {
-		total += bytes(i)
-	}
-	if total <= maxBatchBytes {
-		each(b)
-		return
-	}
-	for first := 0; first < len(b.items); {
-		size, end := bytes(first), first+1
-		for end < len(b.items) && size+bytes(end) <= maxBatchBytes {
-			size += bytes(end)
-			end++
-		}
-		each(d.part(b, first, end))
-		first = end
-	}
-	b.driver.release()
-	d.recycle(b)
-}
-
-// part returns a batch with some messages of b.
-func (d *deliverer) part(b *batch, first, end int) *batch {
-	p := d.batches.Get().(*batch)
-	p.driver, p.due, p.first, p.number, p.part = b.driver.take(), b.due, b.first, b.number, first+1
-	p.items = append(p.items, b.items[first:end]...)
-	p.msgs = append(p.msgs, b.msgs[first:end]...)
-	p.results = append(p.results, b.results[first:end]...)
-	size := 0
-	for i := range p.msgs {
-		size += len(p.msgs[i].Content)
-	}
-	p.content = append(make([]byte, 0, size), p.content...) // a buffer that doesn't move below
-	for i := range p.msgs {
-		from := len(p.content)
-		p.content = append(p.content, p.msgs[i].Content...)
-		p.msgs[i].Content = p.content[from:len(p.content):len(p.content)]
-	}
-	return p
 }

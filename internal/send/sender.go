@@ -3,78 +3,51 @@ package send
 import (
 	"context"
 	"slices"
-	"sync/atomic"
 	"time"
-
-	"campaignd/internal/campaign"
-	"campaignd/internal/plan"
 )
 
-// minGap is the shortest time between two groups of messages that are due one by one. It lets the
-// messages of a dense slot be recorded in small groups.
-const minGap = 2 * time.Millisecond
-
-// pacing holds the application's settings that a channel sender uses. A reload replaces it.
-type pacing struct {
-	burst bool
-	grid  *plan.Grid
-}
+// maxSleep limits the sleep of a channel sender or the scheduler while something waits for
+// a time of day, because the wall clock may have jumped meanwhile.
+const maxSleep = time.Second
 
 // channelSender sends the messages of one application's channel. Its only goroutine, loop, picks
 // messages, records their attempts, hands them to the workers and collects their results. Results
-// are recorded in the same commit as the next attempts while the workers continue. Fields belong
-// to loop unless they are marked as shared.
+// are recorded in the same commit as the next attempts while the workers continue. Each part owns
+// its state; the fields below the parts belong to loop.
 type channelSender struct {
 	*appChannel
-	d      *Dispatcher
-	pacing pacing
+	updates    *updates        // what other goroutines leave for loop
+	limiter    *rateLimiter    // how fast
+	breaker    *circuitBreaker // whether at all
+	limits     *limits         // how much at a time
+	waits      *waits          // why nothing is picked
+	picker     *picker         // what is due
+	recorder   *recorder       // attempts and results into the store
+	attempts   *attemptQueue   // recorded attempts that wait for their time or a token
+	gate       *handOverGate   // the last check
+	deliverer  *deliverer      // to the driver, and back with results
+	configured *driver         // the driver of the last Configure, guarded by Dispatcher.mu
 
-	cursors        []*sendingCursor
-	leaving        []*sendingCursor // of halted runs with messages in flight
-	turn           int              // index in cursors of the one picked from last
-	turnLeft       int              // messages left of that cursor's turn when the group was full
-	group          group
-	contact        []byte // scratch: the contact of the message being picked
-	attempts       attemptQueue
-	results        []*batch         // results decided but not recorded
-	outcomes       []campaign.Entry // entries for results
-	driver         *driver
-	commitFailures int       // failed commits in a row
-	commitAfter    time.Time // no commit before
-	pickedAt       time.Time // time of the last group
-	lingerSince    time.Time // since when a small group has waited for more
-	idleSince      time.Time // since when nothing was due
-	pickUntil      int64     // messages due by then may be picked: now, or a little ahead; Unix nanoseconds
-	progressed     bool      // the last pick took or skipped a message
-	wait           *Wait     // why the sender picks nothing; nil: it may
-	blocked        bool      // a rule of our own holds the channel, as last reported to the runs
-	blockedCursors int       // cursors when it was reported
-	probing        bool      // the next group is the probe of an open breaker
-	waitsSince     time.Time // since when nothing can be handed out to workers
-
-	// Shared.
-	updates     *updates
-	limiter     rateLimiter
-	breaker     circuitBreaker
-	gate        handOverGate
-	health      channelHealth
-	limits      limits
-	deliverer   deliverer
-	unrecorded  atomic.Int64 // messages marked, result not recorded
-	cursorCount atomic.Int64 // len(cursors)
-	configured  *driver      // the driver of the last Configure, guarded by Dispatcher.mu
+	lingerSince time.Time // since when a small group has waited for more
+	idleSince   time.Time // since when nothing was due
+	probing     bool      // the next group is the probe of an open breaker
 }
 
 func newChannelSender(d *Dispatcher, application int64, name string) *channelSender {
-	cs := &channelSender{appChannel: &appChannel{environment: d.environment, application: application, name: name}, d: d, updates: newUpdates()}
-	cs.limits.appChannel, cs.limits.limiter = cs.appChannel, &cs.limiter
-	cs.gate.appChannel, cs.gate.breaker = cs.appChannel, &cs.breaker
-	cs.health = channelHealth{appChannel: cs.appChannel, d: d, breaker: &cs.breaker, limiter: &cs.limiter}
-	cs.deliverer.appChannel, cs.deliverer.gate, cs.deliverer.limiter = cs.appChannel, &cs.gate, &cs.limiter
-	cs.deliverer.health, cs.deliverer.updates = &cs.health, cs.updates
-	cs.deliverer.limit, cs.deliverer.pool = &cs.limits.concurrency, newWorkerPool()
-	cs.attempts = attemptQueue{limiter: &cs.limiter, out: &cs.deliverer}
-	return cs
+	ch := &appChannel{environment: d.environment, application: application, name: name}
+	updates, limiter, breaker := newUpdates(), &rateLimiter{}, &circuitBreaker{}
+	limits := &limits{appChannel: ch, limiter: limiter}
+	waits := &waits{appChannel: ch, breaker: breaker, limits: limits}
+	gate := &handOverGate{appChannel: ch, breaker: breaker}
+	health := &channelHealth{appChannel: ch, d: d, breaker: breaker, limiter: limiter}
+	deliverer := &deliverer{appChannel: ch, gate: gate, limiter: limiter, health: health, updates: updates, limit: &limits.concurrency, pool: newWorkerPool()}
+	attempts := &attemptQueue{limiter: limiter, out: deliverer}
+	picker := &picker{appChannel: ch, d: d, limits: limits, breaker: breaker, waits: waits, group: group{environment: ch.environment}}
+	recorder := &recorder{appChannel: ch, d: d, limiter: limiter, group: &picker.group, attempts: attempts, completed: &deliverer.completed}
+	return &channelSender{
+		appChannel: ch, updates: updates, limiter: limiter, breaker: breaker, limits: limits, waits: waits,
+		picker: picker, recorder: recorder, attempts: attempts, gate: gate, deliverer: deliverer,
+	}
 }
 
 // loop runs until ctx ends or the channel is removed, and every attempt has a recorded result.
@@ -98,81 +71,94 @@ func (cs *channelSender) loop(ctx context.Context) {
 		}
 	}
 	cs.deliverer.pool.stopIdle()
-	cs.driver.release()
+	cs.recorder.driver.release()
 }
 
 // takeUpdates takes what other goroutines left for loop. It returns true when loop must end.
 func (cs *channelSender) takeUpdates(ctx context.Context) bool {
-	arrived, renewed, retired := cs.updates.take()
-	if renewed != nil {
-		cs.pacing = renewed.app
-		cs.gate.rules.Store(renewed.rules)
-		if renewed.driver != nil {
-			if cs.driver != nil {
-				cs.driver.release()
-			}
-			cs.driver = renewed.driver
+	arrived, changed, retired := cs.updates.take()
+	if changed != nil {
+		cs.picker.pacing = changed.app
+		cs.gate.rules.Store(changed.rules)
+		if changed.driver != nil {
+			cs.recorder.use(changed.driver)
+			cs.limits.use(changed.driver)
 			cs.limiter.resetCallTime()
-			cs.limits.use(cs.driver)
 		}
 	}
 	now := cs.now()
 	for _, cur := range arrived {
-		cs.cursors = append(cs.cursors, cur)
-		cs.lookup(cur, now)
+		cs.picker.add(cur, now)
 	}
 	cs.prune()
-	stopping := ctx.Err() != nil || retired && len(cs.cursors) == 0 && len(cs.leaving) == 0
-	return stopping && cs.attempts.empty() && cs.unrecorded.Load() == 0
+	return (ctx.Err() != nil || retired && cs.picker.empty()) && cs.attempts.empty() && cs.recorder.unrecorded.Load() == 0
 }
 
-// applyResults updates the cursors with a batch's outcomes after they are durable.
-func (cs *channelSender) applyResults(b *batch) {
-	b.countByCursor(func(cur *sendingCursor, n int) {
-		cur.inFlight -= n
-		cur.run.unrecorded.Add(int64(-n))
-	})
-	for i := range b.items {
-		it := &b.items[i]
-		cur := it.cursor
-		if b.driver.remote != nil {
-			cur.run.remote.Add(-1)
-			if it.claimed {
-				cur.run.claimed.Add(-1)
-			}
+// prune removes the cursors of halted runs.
+func (cs *channelSender) prune() {
+	if cs.picker.prune() {
+		cs.takeBack()
+	}
+}
+
+// step does everything that can be done now. It returns how long to sleep; not ok means until
+// woken.
+func (cs *channelSender) step(ctx context.Context) (wait time.Duration, ok bool) {
+	sleep := sleeper{}
+	mono, now := time.Now(), cs.now()
+	n := 0
+	cs.limits.followWorkers()
+	switch {
+	case ctx.Err() != nil:
+		cs.attempts.returnAll()
+	case !cs.picker.hasCursors():
+		cs.attempts.release(mono, now, &sleep)
+		cs.idle(mono, &sleep)
+	default:
+		cs.attempts.release(mono, now, &sleep)
+		cs.idleSince = time.Time{}
+		if cs.picker.refresh(now, mono) {
+			sleep.atMost(maxSleep)
 		}
-		if b.results[i].nothingToRecord() {
-			continue
+		cs.picker.setUntil(now)
+		n = cs.allowance(mono, now, &sleep)
+	}
+	if cs.shouldCommit(n, mono, &sleep) {
+		if !cs.record(ctx, n, now, mono, &sleep) {
+			return sleep.result()
 		}
-		status := campaign.NewMessageStatus(it.outcome, int(it.recordedAttempts))
-		if it.maybeDelivered {
-			status = status.WithMaybeDelivered()
-		}
-		cur.setStatus(it.row, it.message, status)
-		b := queuedMessage{row: it.row, message: it.message, attempts: it.recordedAttempts}
-		switch it.outcome {
-		case campaign.Sent:
-			if b.message++; int(b.message) > len(cur.templates) {
-				continue
-			}
-		case campaign.Retrying:
-			b.retry, b.at = true, it.nextAt
-		case campaign.Pending:
-			b.at = it.nextAt
-		default:
-			continue
-		}
-		cur.queue.add(b)
-		if next := max(b.at, 1); cur.nextAt == 0 || next < cur.nextAt {
-			cur.nextAt = next
+		cs.attempts.release(time.Now(), cs.now(), &sleep)
+		cs.prune()
+		if cs.picker.progressed || n == 0 {
+			return 0, true // there may be more at once
 		}
 	}
-	cs.unrecorded.Add(-int64(len(b.items)))
-	if b.recorded != nil && !cs.resultsLost.Load() {
-		b.recorded()
+	cs.picker.sleepUntilDue(mono, now, &sleep)
+	cs.prune()
+	return sleep.result()
+}
+
+// record picks up to n messages and records their attempts together with the results that have
+// arrived. It returns false if the store fails; then nothing is sent and the commit is tried again
+// later.
+func (cs *channelSender) record(ctx context.Context, n int, now, mono time.Time, sleep *sleeper) bool {
+	cs.gate.enter()
+	if n > 0 {
+		_, held := cs.attempts.count(cs.now())
+		cs.picker.pickAll(n, cs.limits.ahead(held), now)
 	}
-	b.driver.release()
-	cs.recycle(b)
+	err := cs.recorder.commit(ctx)
+	cs.gate.leave()
+	if err != nil {
+		cs.picker.undo()
+		sleep.atMost(min(cs.recorder.failed(err, mono), maxSleep))
+		return false
+	}
+	cs.recorder.succeeded()
+	if cs.picker.recorded(mono) > 0 && cs.probing {
+		cs.breaker.probe()
+	}
+	return true
 }
 
 // takeBack returns the messages of halted runs that wait for their time, a token or a worker. They
@@ -186,73 +172,16 @@ func (cs *channelSender) takeBack() {
 	}
 }
 
-// prune removes the cursors of halted runs and reports the progress of the others.
-func (cs *channelSender) prune() {
-	kept := cs.cursors[:0]
-	turn := cs.turn
-	for i, cur := range cs.cursors {
-		if cur.run.isHalted() {
-			cur.dropChunks(cs)
-			cs.leaving = append(cs.leaving, cur)
-			if i <= cs.turn {
-				turn-- // keep whose turn is next
-			}
-			if i == cs.turn {
-				cs.turnLeft = 0
-			}
-			continue
-		}
-		kept = append(kept, cur)
-		cs.reportCursor(cur)
-	}
-	cs.turn = max(turn, -1)
-	if len(kept) < len(cs.cursors) {
-		cs.takeBack()
-	}
-	clear(cs.cursors[len(kept):])
-	cs.cursors = kept
-	cs.publishBlocked()
-	cs.cursorCount.Store(int64(len(kept)))
-	stay := cs.leaving[:0]
-	for _, cur := range cs.leaving {
-		if cur.inFlight > 0 {
-			stay = append(stay, cur)
-			continue
-		}
-		if cur.run.leave() {
-			cs.d.conclude(cur.run)
-		}
-	}
-	clear(cs.leaving[len(stay):])
-	cs.leaving = stay
+// sleeper finds the shortest of several sleeps.
+type sleeper struct {
+	d   time.Duration
+	set bool
 }
 
-// reportCursor tells the run whether the cursor has finished, or when it has something to do next.
-func (cs *channelSender) reportCursor(cur *sendingCursor) {
-	over := cur.inFlight == 0 && cur.nextAt == 0 && cur.queue.empty() && !cur.slotPassed && cur.slices == cur.run.slices.Load()
-	if over != cur.finished {
-		if cur.finished = over; over {
-			cur.run.cursorFinished()
-		} else {
-			cur.run.cursorResumed()
-		}
+func (s *sleeper) atMost(d time.Duration) {
+	if !s.set || d < s.d {
+		s.d, s.set = d, true
 	}
-	quiet := int64(0)
-	if cur.inFlight == 0 && !cur.slotPassed && cur.nextAt > 1 {
-		quiet = cur.nextAt
-	}
-	cur.idleUntil.Store(quiet)
-	cs.publishWait(cur)
 }
 
-// lookup finds out when the cursor has something to do next, unless its last read failed a moment
-// ago.
-func (cs *channelSender) lookup(cur *sendingCursor, now time.Time) {
-	if cur.backingOff && time.Now().Before(cur.retryReadAt) {
-		return
-	}
-	cur.backingOff = false
-	if err := cur.lookup(cs, now); err != nil {
-		cur.readFailed(cs, err)
-	}
-}
+func (s *sleeper) result() (time.Duration, bool) { return max(s.d, time.Microsecond), s.set }

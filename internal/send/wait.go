@@ -1,7 +1,6 @@
 package send
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -112,64 +111,12 @@ func (d *Dispatcher) ResumeChannel(application int64, name string) bool {
 	return true
 }
 
-// waitForWindow notes that the sender waits for the sending windows to open.
-func (cs *channelSender) waitForWindow(now, opens time.Time) {
-	if cs.wait == nil || !cs.wait.Until.Equal(opens) {
-		cs.wait = &Wait{Reason: "the sending windows are closed", Since: now, Until: opens}
-	}
-}
-
-// waitForLead notes why this process may not hand anything over.
-func (cs *channelSender) waitForLead(now time.Time, why string) {
-	if cs.wait == nil || cs.wait.Reason != why {
-		cs.wait = &Wait{Reason: why, Since: now}
-	}
-}
-
-// waitForChannel notes that the sender waits for its channel, or that it doesn't.
-func (cs *channelSender) waitForChannel() {
-	var s ChannelStatus
-	cs.breaker.status(&s)
-	if s.RetryAt.IsZero() {
-		cs.wait = nil
-		return
-	}
-	w := Wait{Reason: fmt.Sprintf("channel %s is %s: %s", cs.name, s.State.Describe(), s.Reason), Since: s.Since, Until: s.RetryAt}
-	if cs.wait == nil || *cs.wait != w {
-		cs.wait = &w
-	}
-}
-
 // Describe returns the state in words, after "is".
 func (s ChannelState) Describe() string {
 	if s == ChannelTrouble {
 		return "in trouble"
 	}
 	return string(s)
-}
-
-// publishWait publishes what a cursor waits for.
-func (cs *channelSender) publishWait(cur *sendingCursor) {
-	cur.forgetFailure()
-	w := cs.waitOf(cur)
-	if before := cur.wait.Load(); w != before && (w == nil || before == nil || *w != *before) {
-		cur.wait.Store(w)
-	}
-}
-
-func (cs *channelSender) waitOf(cur *sendingCursor) *Wait {
-	switch now := cs.now(); {
-	case cur.finished:
-		return nil
-	case cur.backingOff:
-		return &Wait{Reason: "its recipients can't be read from the store", Since: cur.failingSince}
-	case cur.nextAt > 0 && cur.nextAt <= now.UnixNano():
-		return cs.wait
-	case cur.inFlight > 0 || cur.lastFailure == "" || cur.nextAt == 0 || cur.queue.next() != cur.nextAt:
-		return nil // it doesn't wait, or for its own time
-	}
-	return &Wait{Reason: fmt.Sprintf("channel %s: %s", cs.name, tryingAgain(cur.lastFailure)),
-		Since: cur.failingSince, Until: time.Unix(0, cur.nextAt).UTC()}
 }
 
 // noteFailure remembers why a message of the cursor is tried again.
@@ -191,21 +138,6 @@ func (cur *sendingCursor) forgetFailure() {
 	if cur.inFlight == 0 && cur.queue.retries == 0 && !cur.backingOff {
 		cur.lastFailure, cur.failingSince = "", time.Time{}
 	}
-}
-
-// publishBlocked tells the runs whether a rule of our own keeps the channel from sending.
-func (cs *channelSender) publishBlocked() {
-	own := cs.breaker.ownRuleHolds()
-	if own == cs.blocked && cs.blockedCursors == len(cs.cursors) {
-		return
-	}
-	for _, cur := range cs.cursors {
-		if cur.blocked != own && !cur.finished {
-			cur.blocked = own
-			cs.d.setBlocked(cur.run, own)
-		}
-	}
-	cs.blocked, cs.blockedCursors = own, len(cs.cursors)
 }
 
 // setBlocked counts the cursors of a run that a rule of our own blocks, and records when the

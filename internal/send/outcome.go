@@ -1,0 +1,105 @@
+package send
+
+import (
+	"time"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/display"
+)
+
+// decide turns a batch's results into entries (docs/contract.md 8).
+func (c *appChannel) decide(b *batch, entries []campaign.Entry) []campaign.Entry {
+	at := c.now()
+	set := c.settings.Load()
+	for i := range b.items {
+		it, res := &b.items[i], &b.results[i]
+		if res.nothingToRecord() {
+			continue
+		}
+		it.decide(res, set, at)
+		it.maybeDelivered = it.before.MaybeDelivered() || res.MaybeDelivered || res.Verdict == VerdictUnknown
+		if o := it.cursor.run.closingAs(); o != campaign.Pending && !it.outcome.Final() {
+			it.outcome, it.nextAt = o, 0
+		}
+		if it.maybeDelivered {
+			it.outcome = it.outcome.IfMaybeDelivered()
+		}
+		entries = append(entries, campaign.Entry{})
+		e := &entries[len(entries)-1]
+		e.Sending, e.Row, e.Message, e.Outcome, e.Attempts, e.At = it.cursor.run.id, it.row, it.message, it.outcome, it.recordedAttempts, at
+		e.MaybeDelivered, e.Seen = it.maybeDelivered, it.sliced && res.seen()
+		if it.outcome == campaign.Retrying {
+			e.NextAt = time.Unix(0, it.nextAt).UTC()
+		}
+		if it.outcome != campaign.Pending {
+			e.Provider, e.Code, e.Detail = display.Clip(res.ProviderID, 512), display.Clip(res.Code, 64), display.Clip(res.Detail, 500)
+		}
+		switch it.outcome {
+		case campaign.Retrying, campaign.Failed, campaign.Unknown:
+			if res.Detail != "" {
+				c.failures.note(e.Sending, MessageFailure{At: at, Line: it.line, Channel: c.name, Outcome: it.outcome, Code: e.Code, Detail: e.Detail})
+			}
+		}
+	}
+	return entries
+}
+
+// nothingToRecord reports whether the store keeps the message as it is.
+func (r *Result) nothingToRecord() bool {
+	return r.Verdict == verdictRefused || r.Verdict == verdictLeft
+}
+
+// decide decides the outcome of one message.
+func (it *item) decide(res *Result, set *ChannelSettings, at time.Time) {
+	it.recordedAttempts = it.attempts
+	again := func() {
+		it.outcome = campaign.Retrying
+		it.nextAt = at.Add(delay(int(it.attempts), set.RetryBase, set.RetryMax, res.RetryAfter)).UnixNano()
+		it.cursor.noteFailure(describe(res), at)
+	}
+	last := int(it.attempts) >= set.MaxAttempts
+	switch res.Verdict {
+	case VerdictSent:
+		it.outcome = campaign.Sent
+	case VerdictPermanent, VerdictBadRecipient, VerdictNoEndpoint:
+		it.outcome = campaign.Failed
+	case VerdictRecipientBusy, VerdictDeferred:
+		it.outcome = campaign.Retrying
+		it.nextAt = at.Add(recipientDelay(int(it.attempts), res.RetryAfter)).UnixNano()
+		it.cursor.noteFailure(describe(res), at)
+	case verdictReturned, verdictSuppressed, verdictSlotFull:
+		it.outcome, it.recordedAttempts = it.outcomeAtHandOver(res.Verdict), uint8(it.before.Attempts())
+	case VerdictHold, VerdictUnreachable, VerdictThrottled:
+		// The message isn't the reason.
+		it.outcome, it.recordedAttempts = campaign.Pending, uint8(it.before.Attempts())
+	case VerdictRetry:
+		switch {
+		case last:
+			it.outcome = campaign.Failed
+		default:
+			again()
+		}
+	default:
+		if set.OnUnknown == RetryUnknown && !last && res.Verdict != verdictDeadly {
+			again()
+		} else {
+			it.outcome = campaign.Unknown
+		}
+	}
+}
+
+// count reports the recorded entries to the observer, by outcome.
+func (c *appChannel) count(entries []campaign.Entry) {
+	if c.observer == nil {
+		return
+	}
+	var counts campaign.Counts
+	for i := range entries {
+		counts[entries[i].Outcome]++
+	}
+	for o, n := range counts {
+		if n > 0 {
+			c.observer.Recorded(c.application, c.name, campaign.Outcome(o), int(n))
+		}
+	}
+}
