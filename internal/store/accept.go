@@ -126,7 +126,7 @@ func fillLayout(head *campaign.Sending) error {
 func (t *tx) countRows(n uint64, head *campaign.Sending) error {
 	rows, want := uint32(0), head.Rows.Accepted
 	prefix := key8(n)
-	c := t.bucket(bucketChunks).Cursor()
+	c := t.Bucket(bucketChunks).Cursor()
 	for k, v := c.Seek(prefix); len(k) == 12 && string(k[:8]) == string(prefix); k, v = c.Next() {
 		have, err := chunkRows(v)
 		if err != nil {
@@ -240,9 +240,9 @@ func (t *tx) latestAcceptance(digest string) (uint64, time.Time, error) {
 	if err != nil {
 		return 0, time.Time{}, err
 	}
-	for value := t.bucket(bucketDigests).Get(key); len(value) >= digestEntry; value = value[digestEntry:] {
+	for value := t.Bucket(bucketDigests).Get(key); len(value) >= digestEntry; value = value[digestEntry:] {
 		n := binary.BigEndian.Uint64(value)
-		head := t.bucket(bucketSendings).Get(key8(n))
+		head := t.Bucket(bucketSendings).Get(key8(n))
 		if len(head) < headerFixed {
 			continue // removed by retention
 		}
@@ -278,7 +278,7 @@ func (t *tx) putDigest(n uint64, head *campaign.Sending) error {
 		value = binary.BigEndian.AppendUint64(value, before)
 		value = binary.BigEndian.AppendUint64(value, uint64(at.UnixNano()))
 	}
-	return t.bucket(bucketDigests).Put(key, value)
+	return t.Bucket(bucketDigests).Put(key, value)
 }
 
 func digestKey(digest string) ([]byte, error) {

@@ -369,7 +369,7 @@ func TestPastSlotsAreDropped(t *testing.T) {
 		}
 		pages := 0
 		if err := s.view(func(t *tx) error {
-			return t.bucket(bucketSlots).ForEach(func(k, v []byte) error { pages++; return nil })
+			return t.Bucket(bucketSlots).ForEach(func(k, v []byte) error { pages++; return nil })
 		}); err != nil || pages > 3 {
 			t.Errorf("%d pages, %v", pages, err)
 		}

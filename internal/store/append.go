@@ -52,7 +52,7 @@ func (s *Store) AppendRows(id campaign.ID, chunks []Packed) error {
 		if err != nil {
 			return err
 		}
-		b := t.ascending(bucketChunks)
+		b := t.Ascending(bucketChunks)
 		for _, p := range chunks {
 			if p.err != nil {
 				return p.err
@@ -92,7 +92,7 @@ func (s *Store) AppendRefusals(id campaign.ID, refusals []campaign.Refusal) erro
 		if err != nil {
 			return err
 		}
-		b := t.ascending(bucketRefusals)
+		b := t.Ascending(bucketRefusals)
 		seq := uint32(0)
 		c := b.Cursor()
 		k, _ := c.Seek(key8(n + 1))
@@ -173,7 +173,7 @@ func (s *Store) EachRefusal(id campaign.ID, fn func(campaign.Refusal) error) err
 	for seq := uint32(0); ; seq++ {
 		var list []campaign.Refusal
 		err := s.view(func(t *tx) error {
-			value := t.bucket(bucketRefusals).Get(key12(n, seq))
+			value := t.Bucket(bucketRefusals).Get(key12(n, seq))
 			if value == nil {
 				return nil
 			}

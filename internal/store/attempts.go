@@ -11,7 +11,7 @@ import (
 // begins at since. Messages that Recover found in flight count for the slot in which it found them.
 func (s *Store) AttemptsSince(application int64, since time.Time) (count uint64, err error) {
 	err = s.view(func(t *tx) error {
-		if start, n := decodeAttempts(t.bucket(bucketAttempts).Get(key8(signed(application)))); start == since.UnixNano() {
+		if start, n := decodeAttempts(t.Bucket(bucketAttempts).Get(key8(signed(application)))); start == since.UnixNano() {
 			count = n
 		}
 		return nil
@@ -25,7 +25,7 @@ func (t *tx) countAttempts(application int64, at time.Time, n uint64) error {
 	if n == 0 || slot == 0 {
 		return nil
 	}
-	b, key := t.bucket(bucketAttempts), key8(signed(application))
+	b, key := t.Bucket(bucketAttempts), key8(signed(application))
 	start, count := decodeAttempts(b.Get(key))
 	begin := floorDiv(at.UnixNano(), slot) * slot
 	if begin != start {

@@ -8,6 +8,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/plan"
+	"campaignd/internal/store/db"
 )
 
 // seen returns a result whose attempt the receiver may have seen.
@@ -47,7 +48,7 @@ func TestAttemptsSince(t *testing.T) {
 			commit(t, s, entry(id, 5, 1, campaign.InFlight, 1))
 			commit(t, s, entry(unsliced, 1, 1, campaign.InFlight, 1))
 			s.Close()
-			s = openAt(t, s.path)
+			s = openAt(t, s.db.Path())
 			if _, err := s.Recover(func(int64, string) bool { return true }); err != nil {
 				t.Fatal(err)
 			}
@@ -72,12 +73,12 @@ func TestAttemptsAfterAnUpgrade(t *testing.T) {
 			if err := t.DeleteBucket(bucketAttempts); err != nil {
 				return err
 			}
-			return t.bucket(bucketMeta).Put(metaVersion, binary.BigEndian.AppendUint32(nil, 5))
+			return t.Bucket(db.Meta).Put([]byte("version"), binary.BigEndian.AppendUint32(nil, 5))
 		}); err != nil {
 			t.Fatal(err)
 		}
 		s.Close()
-		s = openAt(t, s.path)
+		s = openAt(t, s.db.Path())
 		wantAttempts(t, s, 1, slot, 6)
 		time.Sleep(slot)
 		wantAttempts(t, s, 1, slot, 0)
@@ -100,7 +101,7 @@ func TestCancelOutlivesACrash(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Close()
-		s = openAt(t, s.path)
+		s = openAt(t, s.db.Path())
 		if _, err := s.Recover(func(int64, string) bool { return true }); err != nil {
 			t.Fatal(err)
 		}

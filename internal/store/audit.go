@@ -27,7 +27,7 @@ func (s *Store) Audit(e AuditEntry) error {
 		return fmt.Errorf("record %q: %w", e.Action, err)
 	}
 	return s.update(func(t *tx) error {
-		b := t.ascending(bucketAudit)
+		b := t.Ascending(bucketAudit)
 		seq, err := b.NextSequence()
 		if err != nil {
 			return err

@@ -89,10 +89,11 @@ func TestRestoreCutOff(t *testing.T) {
 	if err := os.WriteFile(path, copied.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := readTrailer(path); b == nil || err != nil {
-		t.Fatalf("trailer: %v, %v", b, err)
+	if f, err := OpenFollower(path, Options{}); err != nil || f.Position() != (Position{}) { // leaves the mark
+		t.Fatalf("it is not taken for a backup: %v, %v", f, err)
 	}
-	if err := os.Truncate(path, int64(copied.Len()-trailerBytes)); err != nil { // as if overwritten
+	const trailer = 4096
+	if err := os.Truncate(path, int64(copied.Len()-trailer)); err != nil { // as if overwritten
 		t.Fatal(err)
 	}
 	r := openAt(t, path)
@@ -128,7 +129,7 @@ func TestFailedCommit(t *testing.T) {
 	boom := &os.PathError{Op: "write", Path: "campaignd.db", Err: syscall.ENOSPC}
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 10}, nil)
-	s.commitTx = func(tx *bbolt.Tx) error { return errors.Join(boom, tx.Rollback()) }
+	s.db.CommitTx = func(tx *bbolt.Tx) error { return errors.Join(boom, tx.Rollback()) }
 	for range 3 { // repeatedly: a failed change must not block itself
 		if err := s.Commit(t.Context(), []campaign.Entry{entry(head.ID, 0, 1, campaign.InFlight, 1)}); !errors.Is(err, syscall.ENOSPC) {
 			t.Errorf("commit: got %v, want ENOSPC", err)
@@ -136,7 +137,7 @@ func TestFailedCommit(t *testing.T) {
 		wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Pending: 10})
 		verify(t, s)
 	}
-	s.commitTx = (*bbolt.Tx).Commit
+	s.db.CommitTx = (*bbolt.Tx).Commit
 	commit(t, s, entry(head.ID, 0, 1, campaign.InFlight, 1), entry(head.ID, 1, 1, campaign.InFlight, 1))
 	wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Pending: 8, campaign.InFlight: 2})
 	verify(t, s)
@@ -149,7 +150,7 @@ func TestFailedSyncEndsTheStore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := openTest(t)
 			head := accept(t, s, draft{rows: 10}, nil)
-			s.commitTx = func(tx *bbolt.Tx) error {
+			s.db.CommitTx = func(tx *bbolt.Tx) error {
 				if written {
 					return errors.Join(syscall.EIO, tx.Commit())
 				}
@@ -159,7 +160,7 @@ func TestFailedSyncEndsTheStore(t *testing.T) {
 			if err := s.Commit(t.Context(), one); !errors.Is(err, ErrUnsynced) || !errors.Is(err, syscall.EIO) {
 				t.Errorf("commit: got %v, want ErrUnsynced for EIO", err)
 			}
-			s.commitTx = (*bbolt.Tx).Commit
+			s.db.CommitTx = (*bbolt.Tx).Commit
 			select {
 			case <-s.Ended():
 			default:
@@ -177,7 +178,7 @@ func TestFailedSyncEndsTheStore(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			again := openAt(t, s.path)
+			again := openAt(t, s.db.Path())
 			found, err := again.Recover(func(int64, string) bool { return true })
 			if err != nil || found.Retried != map[bool]uint64{true: 1}[written] {
 				t.Errorf("the next start recovers %+v, %v", found, err)
@@ -192,11 +193,11 @@ func TestFailedSyncEndsTheStore(t *testing.T) {
 func TestPanicInCommit(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 10}, nil)
-	s.commitTx = func(*bbolt.Tx) error { panic("page 7 already freed") }
+	s.db.CommitTx = func(*bbolt.Tx) error { panic("page 7 already freed") }
 	if err := s.Commit(t.Context(), []campaign.Entry{entry(head.ID, 0, 1, campaign.InFlight, 1)}); !errors.Is(err, ErrDamaged) {
 		t.Errorf("commit: %v", err)
 	}
-	s.commitTx = (*bbolt.Tx).Commit
+	s.db.CommitTx = (*bbolt.Tx).Commit
 	commit(t, s, entry(head.ID, 0, 1, campaign.InFlight, 1))
 	verify(t, s)
 }
@@ -205,13 +206,13 @@ func TestPanicInCommit(t *testing.T) {
 func TestFileGoneAfterFailedCommit(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 10}, nil)
-	other := filepath.Join(filepath.Dir(s.path), "away.db")
-	s.commitTx = func(tx *bbolt.Tx) error {
+	other := filepath.Join(filepath.Dir(s.db.Path()), "away.db")
+	s.db.CommitTx = func(tx *bbolt.Tx) error {
 		_ = tx.Rollback()
-		if err := os.Rename(s.path, other); err != nil {
+		if err := os.Rename(s.db.Path(), other); err != nil {
 			t.Error(err)
 		}
-		if err := os.WriteFile(s.path, []byte("what is this"), 0o600); err != nil {
+		if err := os.WriteFile(s.db.Path(), []byte("what is this"), 0o600); err != nil {
 			t.Error(err)
 		}
 		return errors.New("disk full")
@@ -220,11 +221,11 @@ func TestFileGoneAfterFailedCommit(t *testing.T) {
 	if err := s.Commit(t.Context(), e); !errors.Is(err, ErrDamaged) {
 		t.Errorf("commit: %v", err)
 	}
-	s.commitTx = (*bbolt.Tx).Commit
+	s.db.CommitTx = (*bbolt.Tx).Commit
 	if err := s.Commit(t.Context(), e); !errors.Is(err, ErrDamaged) {
 		t.Errorf("commit: %v", err)
 	}
-	if err := os.Rename(other, s.path); err != nil {
+	if err := os.Rename(other, s.db.Path()); err != nil {
 		t.Fatal(err)
 	}
 	commit(t, s, e...)

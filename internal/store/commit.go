@@ -17,6 +17,8 @@ import (
 // takes everything queued while the previous transaction was being synced, and then
 // passes the lead to the first caller that came too late.
 type committer struct {
+	wait time.Duration // how long to wait for others
+
 	mu      sync.Mutex // guards the fields below
 	queue   []*commitRequest
 	leading bool
@@ -76,7 +78,7 @@ func (s *Store) lead(own *commitRequest) {
 	g.last = len(batch)
 	g.mu.Unlock()
 
-	acknowledged, err := s.commit(func(t *tx) error { return t.writeBatch(batch) })
+	acknowledged, err := s.db.Commit(s.writing(func(t *tx) error { return t.writeBatch(batch) }))
 	g.mu.Lock()
 	if len(g.queue) > 0 {
 		g.queue[0].done <- true
@@ -86,7 +88,7 @@ func (s *Store) lead(own *commitRequest) {
 	g.mu.Unlock()
 
 	if err == nil {
-		err = s.await(acknowledged)
+		err = s.db.Await(acknowledged)
 	}
 	for _, r := range batch {
 		r.err = errors.Join(r.err, err)
@@ -113,7 +115,7 @@ func (s *Store) gather() {
 	joined := make(chan struct{})
 	g.joined, g.enough = joined, g.last
 	g.mu.Unlock()
-	timer := time.NewTimer(s.opts.Gather)
+	timer := time.NewTimer(g.wait)
 	defer timer.Stop()
 	select {
 	case <-joined:

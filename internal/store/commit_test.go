@@ -194,7 +194,7 @@ func TestCancelWithMessagesInFlight(t *testing.T) {
 	late.NextAt = time.Now().Add(time.Minute)
 	commit(t, s, entry(head.ID, 0, 1, campaign.Sent, 1), late)
 	s.Close()
-	s = openAt(t, s.path)
+	s = openAt(t, s.db.Path())
 	if got, err := s.Recover(func(int64, string) bool { return true }); err != nil || got.Unknown != 1 || got.Retried != 0 {
 		t.Errorf("recover: %+v, %v", got, err)
 	}
@@ -213,7 +213,7 @@ func TestInFlightAtACrash(t *testing.T) {
 		commit(t, s, entry(head.ID, row, 1, campaign.InFlight, 3))
 	}
 	s.Close() // like after a kill
-	s = openAt(t, s.path)
+	s = openAt(t, s.db.Path())
 	got, err := s.Recover(func(application int64, channel string) bool { return application == 1 && channel == "webhook" })
 	if err != nil || got != (Recovered{Retried: 2, Unknown: 2}) {
 		t.Errorf("recover: %+v, %v", got, err)

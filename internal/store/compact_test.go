@@ -12,28 +12,47 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.etcd.io/bbolt"
+
+	"campaignd/internal/store/db"
 )
 
 // content returns everything in a store, by bucket and key.
-func content(t failer, s *Store) map[string]string {
+func content(t failer, s *Store) (all map[string]string) {
 	t.Helper()
-	all := map[string]string{}
-	if err := s.view(func(tx *tx) error {
-		var walk func(path string, b *bbolt.Bucket) error
-		walk = func(path string, b *bbolt.Bucket) error {
-			all[path] = fmt.Sprint(b.Sequence())
-			return b.ForEach(func(k, v []byte) error {
-				if inner := b.Bucket(k); inner != nil {
-					return walk(path+"/"+string(k), inner)
-				}
-				all[fmt.Sprintf("%s: %x", path, k)] = fmt.Sprintf("%x", v)
-				return nil
-			})
-		}
-		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error { return walk(string(name), b) })
-	}); err != nil {
+	if err := s.view(func(t *tx) error { all = contentIn(t.Tx.Tx); return nil }); err != nil {
 		t.Fatal(err)
 	}
+	return all
+}
+
+// contentOf returns everything in a store's file that nobody has open.
+func contentOf(t failer, path string) (all map[string]string) {
+	t.Helper()
+	file, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := file.View(func(t *bbolt.Tx) error { all = contentIn(t); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func contentIn(t *bbolt.Tx) map[string]string {
+	all := map[string]string{}
+	var walk func(path string, b *bbolt.Bucket) error
+	walk = func(path string, b *bbolt.Bucket) error {
+		all[path] = fmt.Sprint(b.Sequence())
+		return b.ForEach(func(k, v []byte) error {
+			if inner := b.Bucket(k); inner != nil {
+				return walk(path+"/"+string(k), inner)
+			}
+			all[fmt.Sprintf("%s: %x", path, k)] = fmt.Sprintf("%x", v)
+			return nil
+		})
+	}
+	_ = t.ForEach(func(name []byte, b *bbolt.Bucket) error { return walk(string(name), b) }) // walk never fails
 	return all
 }
 
@@ -58,7 +77,7 @@ func full(t *testing.T) *Store {
 
 func wantNoTemp(t *testing.T, s *Store) {
 	t.Helper()
-	if _, err := os.Lstat(compactName(s.path)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Lstat(s.db.Path() + ".compact"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the copy is still there: %v", err)
 	}
 }
@@ -92,7 +111,7 @@ func TestCompact(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again := openAt(t, s.path)
+	again := openAt(t, s.db.Path())
 	verify(t, again)
 	if why := again.Restored(); why != "" {
 		t.Errorf("it is taken for a copy: %s", why)
@@ -121,63 +140,16 @@ func TestCompactBusy(t *testing.T) {
 	}
 }
 
-// TestCompactFails: after a failed compaction the store continues unchanged.
-func TestCompactFails(t *testing.T) {
-	stopped, stop := context.WithCancel(context.Background())
-	stop()
-	for name, compact := range map[string]func(s *Store) error{
-		"it is stopped before": func(s *Store) error { _, err := s.Compact(stopped); return err },
-		"it is stopped while it copies": func(s *Store) error {
-			s.writer.Lock()
-			defer s.writer.Unlock()
-			_, err := s.copyTo(stopped, compactName(s.path), 1<<20)
-			return errors.Join(err, os.Remove(compactName(s.path)))
-		},
-		"the copy can't be renamed": func(s *Store) error {
-			s.writer.Lock()
-			defer s.writer.Unlock()
-			return s.replaceBy(compactName(s.path))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := full(t)
-			before := content(t, s)
-			if err := compact(s); err == nil {
-				t.Error("it did not fail")
-			}
-			if diff := cmp.Diff(before, content(t, s)); diff != "" {
-				t.Error(diff)
-			}
-			wantNoTemp(t, s)
-			isOver(t, s, draft{rows: 10})
-			verify(t, s)
-		})
-	}
-}
-
-// TestCompactBroken: a commit failed and the file couldn't be opened again; a compaction opens it.
-func TestCompactBroken(t *testing.T) {
-	s := full(t)
-	before := content(t, s)
-	s.broken = true // as revert leaves it
-	if _, err := s.Compact(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(before, content(t, s)); diff != "" {
-		t.Error(diff)
-	}
-}
-
 func TestCompactClosed(t *testing.T) {
 	s := full(t)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Compact(context.Background()); !errors.Is(err, errClosed) {
+	if _, err := s.Compact(context.Background()); !errors.Is(err, db.ErrClosed) {
 		t.Errorf("closed: %v", err)
 	}
 	wantNoTemp(t, s)
-	verify(t, openAt(t, s.path))
+	verify(t, openAt(t, s.db.Path()))
 }
 
 // TestCompactCutOff: the next start removes an unfinished copy.
@@ -186,9 +158,9 @@ func TestCompactCutOff(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(compactName(s.path), bytes.Repeat([]byte{7}, 9999), 0o600); err != nil {
+	if err := os.WriteFile(s.db.Path()+".compact", bytes.Repeat([]byte{7}, 9999), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s = openAt(t, s.path)
+	s = openAt(t, s.db.Path())
 	wantNoTemp(t, s)
 }

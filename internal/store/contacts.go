@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"campaignd/internal/store/db"
 )
 
 // contactsWindow starts at the last message to a contact. The contact counts until its end.
@@ -81,7 +83,7 @@ func (c *Contacts) Counts(contact []byte, at time.Time) (bool, error) {
 
 // last returns the minute of the last message to a contact, nil if unknown. It is valid in t only.
 func (c *Contacts) last(t *tx, contact uint64) []byte {
-	b := t.Bucket(bucketContacts)
+	b := t.Existing(bucketContacts)
 	if b == nil {
 		return nil
 	}
@@ -103,19 +105,19 @@ func (c *Contacts) counted(a *contactAsk) (known bool, err error) {
 
 // decide answers all of batch in one transaction.
 func (c *Contacts) decide(t *tx, batch []*contactAsk) error {
-	all, err := t.made(bucketContacts)
+	all, err := t.Made(bucketContacts)
 	if err != nil {
 		return err
 	}
-	b, err := all.made(c.name)
+	b, err := all.Made(c.name)
 	if err != nil {
 		return err
 	}
-	seen, err := b.made(contactsSeen)
+	seen, err := b.Made(contactsSeen)
 	if err != nil {
 		return err
 	}
-	ages, err := b.made(contactsAges)
+	ages, err := b.Made(contactsAges)
 	if err != nil {
 		return err
 	}
@@ -154,7 +156,7 @@ func (c *Contacts) decide(t *tx, batch []*contactAsk) error {
 }
 
 // expireContacts removes the contacts whose 24 hours were over at a minute, and returns how many.
-func expireContacts(seen, ages bucket, minute uint32) (int, error) {
+func expireContacts(seen, ages db.Bucket, minute uint32) (int, error) {
 	var old [][]byte
 	cur := ages.Cursor()
 	for k, _ := cur.First(); len(k) == 12 && contactOver(binary.BigEndian.Uint32(k), minute); k, _ = cur.Next() {
@@ -175,7 +177,7 @@ func expireContacts(seen, ages bucket, minute uint32) (int, error) {
 func contactOver(since, minute uint32) bool { return since+uint32(contactsWindow/time.Minute) < minute }
 
 // nextContact returns when another contact has room, once more+1 contacts have expired.
-func nextContact(ages bucket, more uint64, minute uint32) time.Time {
+func nextContact(ages db.Bucket, more uint64, minute uint32) time.Time {
 	cur := ages.Cursor()
 	k, _ := cur.First()
 	for ; more > 0 && k != nil; more-- {
@@ -192,7 +194,7 @@ func nextContact(ages bucket, more uint64, minute uint32) time.Time {
 func (s *Store) ForgetContacts(at time.Time) (int, error) {
 	gone, found := 0, false
 	err := s.view(func(t *tx) error {
-		all := t.Bucket(bucketContacts)
+		all := t.Existing(bucketContacts)
 		if all == nil {
 			return nil
 		}
@@ -207,10 +209,10 @@ func (s *Store) ForgetContacts(at time.Time) (int, error) {
 	}
 	err = s.update(func(t *tx) error {
 		gone = 0
-		all := t.bucket(bucketContacts)
+		all := t.Bucket(bucketContacts)
 		return all.ForEachBucket(func(name []byte) error {
-			b := all.nested(name)
-			n, err := expireContacts(b.nested(contactsSeen), b.nested(contactsAges), contactMinute(at))
+			b := all.Nested(name)
+			n, err := expireContacts(b.Nested(contactsSeen), b.Nested(contactsAges), contactMinute(at))
 			if err != nil {
 				return err
 			}

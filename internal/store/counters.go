@@ -14,7 +14,7 @@ import (
 
 // counters returns the counters of a sending, all zero if it has none yet.
 func (t *tx) counters(n uint64) (counters, error) {
-	value := t.bucket(bucketCounts).Get(key8(n))
+	value := t.Bucket(bucketCounts).Get(key8(n))
 	if value == nil {
 		return counters{}, nil
 	}
@@ -22,12 +22,12 @@ func (t *tx) counters(n uint64) (counters, error) {
 }
 
 func (t *tx) putCounters(n uint64, b *counters) error {
-	return t.ascending(bucketCounts).Put(key8(n), b.encode())
+	return t.Ascending(bucketCounts).Put(key8(n), b.encode())
 }
 
 // slices returns the slices of a sending in order of time.
 func (t *tx) slices(n uint64) ([]slice, error) {
-	value := t.bucket(bucketSlices).Get(key8(n))
+	value := t.Bucket(bucketSlices).Get(key8(n))
 	if value == nil {
 		return nil, nil
 	}
@@ -38,12 +38,12 @@ func (t *tx) putSlices(n uint64, list []slice) error {
 	slices.SortStableFunc(list, func(a, b slice) int {
 		return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.First, b.First))
 	})
-	return t.ascending(bucketSlices).Put(key8(n), encodeSlices(list))
+	return t.Ascending(bucketSlices).Put(key8(n), encodeSlices(list))
 }
 
 // chunk unpacks a chunk into rows.
 func (t *tx) chunk(n uint64, chunk uint32, u *unpacker, rows *campaign.Rows) error {
-	value := t.bucket(bucketChunks).Get(key12(n, chunk))
+	value := t.Bucket(bucketChunks).Get(key12(n, chunk))
 	if value == nil {
 		return fmt.Errorf("read chunk %d: %w", chunk, ErrNotFound)
 	}
@@ -53,7 +53,7 @@ func (t *tx) chunk(n uint64, chunk uint32, u *unpacker, rows *campaign.Rows) err
 // putRetry stores a message that waits until due, with the error of its last attempt.
 func (t *tx) putRetry(n uint64, due int64, e *campaign.Entry) error {
 	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8), uint64(due))
-	if err := t.bucket(bucketWaiting).Put(keyWaiting(n, e.Row, e.Message), value); err != nil {
+	if err := t.Bucket(bucketWaiting).Put(keyWaiting(n, e.Row, e.Message), value); err != nil {
 		return err
 	}
 	note := binary.BigEndian.AppendUint64([]byte{e.Attempts}, uint64(e.At.UnixNano()))
@@ -64,20 +64,20 @@ func (t *tx) putRetry(n uint64, due int64, e *campaign.Entry) error {
 	} else {
 		note = append(note, 0)
 	}
-	return t.bucket(bucketRetries).Put(keyRetry(n, due, e.Row, e.Message), note)
+	return t.Bucket(bucketRetries).Put(keyRetry(n, due, e.Row, e.Message), note)
 }
 
 func (t *tx) dropRetry(n uint64, row uint32, message uint8) error {
 	key := keyWaiting(n, row, message)
-	value := t.bucket(bucketWaiting).Get(key)
+	value := t.Bucket(bucketWaiting).Get(key)
 	if len(value) != 8 {
 		return fmt.Errorf("forget retry: %w: it has no time", ErrDamaged)
 	}
 	due := int64(binary.BigEndian.Uint64(value))
-	if err := t.bucket(bucketWaiting).Delete(key); err != nil {
+	if err := t.Bucket(bucketWaiting).Delete(key); err != nil {
 		return err
 	}
-	return t.bucket(bucketRetries).Delete(keyRetry(n, due, row, message))
+	return t.Bucket(bucketRetries).Delete(keyRetry(n, due, row, message))
 }
 
 // dropPrefix removes all keys with a prefix.
@@ -88,9 +88,9 @@ func (t *tx) dropPrefix(bucket, prefix []byte) error {
 
 // dropSome removes at most limit keys with a prefix and returns how many.
 func (t *tx) dropSome(bucket, prefix []byte, limit int) (n int, err error) {
-	c := t.bucket(bucket).Cursor()
+	c := t.Bucket(bucket).Cursor()
 	for k, _ := c.Seek(prefix); n < limit && k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
-		t.deleting(bucket, k)
+		t.Deleting(bucket, k)
 		if err := c.Delete(); err != nil {
 			return n, err
 		}
@@ -122,7 +122,7 @@ func (s *Store) retries(id campaign.ID, limit int) ([]campaign.Entry, error) {
 	var out []campaign.Entry
 	err = s.view(func(t *tx) error {
 		prefix := key8(n)
-		c := t.bucket(bucketRetries).Cursor()
+		c := t.Bucket(bucketRetries).Cursor()
 		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix) && len(out) < limit; k, v = c.Next() {
 			r := reader{b: v}
 			e := campaign.Entry{Sending: id, Outcome: campaign.Retrying, Attempts: r.byte()}

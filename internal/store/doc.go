@@ -1,6 +1,6 @@
 // Package store keeps campaignd's state in one bbolt file: sendings and their rows,
 // the status and outcome of every message, slots, the timeline, opt-outs, receipts
-// and the audit trail. No other package knows bbolt.
+// and the audit trail. Package db has the file; nobody else knows bbolt.
 //
 // It doesn't plan, send or touch drop folders. Every transaction leaves the
 // counters balanced. It starts no goroutine.
@@ -81,32 +81,8 @@
 // Each change is synced when its method returns: bbolt syncs the data pages, then the
 // meta page that makes them visible.
 //
-// # Replication
-//
-// A replicated store (Replicate) also appends the write set of each commit to a Log: every key
-// and value that the commit writes, in order. The append begins before bbolt's sync, and a method
-// returns when both are done; the next commit may begin meanwhile. So the log is never behind what
-// a method has reported. After a crash the store may lack the last sets of the log, and a Follower
-// adds them.
-//
-// A Follower applies write sets to a copy of the file. A set says which position it follows
-// (Position: tag, epoch, number of commits), and is applied to exactly that one. The copy begins
-// with a base (Snapshot), and becomes an ordinary store when it is closed and opened. Not in the
-// log are compactions, which change no content, and what Open itself commits (migrations, the hold
-// of a restored store): after those the position isn't the log's any more, and a base is needed.
-//
 // # Errors
 //
 // A method that returns an error has changed nothing, except that Commit writes the
-// rest when it returns a *campaign.Refused. When a write of a commit fails, the file is
-// reopened before the next one; when a sync of the file fails, nobody knows what is on
-// the disk, and the store ends (Ended, ErrUnsynced). A replicated store also ends when its log
-// says that another hub leads (ErrDeposed), or a commit fails after its set was appended
-// (ErrUncertain). Open refuses a file that is locked, newer, truncated or not a store, and
-// leaves it unchanged. A file moved while open is written again once it is back in its place.
-//
-// A file truncated while open ends the store too (guard). Somebody who copies a backup over
-// the store of a running daemon truncates it: without the check of its size before each
-// transaction the next commit would write pages of the old store into the restored one, and
-// without caught faults the kernel would end the process with no word about the cause.
+// rest when it returns a *campaign.Refused. What happens when the file fails, package db says.
 package store

@@ -82,7 +82,7 @@ func (s *Store) Due(until time.Time) (ids []campaign.ID, next time.Time, err err
 	changes := s.scans.now()
 	late := map[uint64]int64{}
 	err = s.view(func(t *tx) error {
-		c := t.bucket(bucketTimeline).Cursor()
+		c := t.Bucket(bucketTimeline).Cursor()
 		k, _ := c.First()
 		for ; k != nil; k, _ = c.Next() {
 			due, n, ok := splitTimeline(k)
@@ -158,7 +158,7 @@ func (s *Store) correct(late map[uint64]int64, changes uint64) error {
 
 // schedule moves the sending's entry and writes the record.
 func (t *tx) schedule(n uint64, rec *record, due int64) error {
-	timeline := t.bucket(bucketTimeline)
+	timeline := t.Bucket(bucketTimeline)
 	if rec.due != offTimeline && rec.due != due {
 		if err := timeline.Delete(keyTimeline(rec.due, n)); err != nil {
 			return err
@@ -230,7 +230,7 @@ func (t *tx) lower(n uint64, rec *record, due int64) error {
 
 func (t *tx) forget(n uint64) {
 	t.s.scans.forget(n)
-	t.after = append(t.after, func() { t.s.scans.forget(n) })
+	t.After(func() { t.s.scans.forget(n) })
 }
 
 // nextDue returns the first instant at which the sending has something to do: 0 if its
@@ -247,7 +247,7 @@ func (t *tx) nextDue(n uint64, rec *record, limit int64, remembered bool) (due, 
 	}
 	due, after = noDue, noDue
 	prefix := key8(n)
-	c := t.bucket(bucketRetries).Cursor()
+	c := t.Bucket(bucketRetries).Cursor()
 	if k, _ := c.Seek(prefix); len(k) == 21 && bytes.HasPrefix(k, prefix) {
 		due = int64(binary.BigEndian.Uint64(k[8:]))
 		if k, _ := c.Seek(binary.BigEndian.AppendUint64(key8(n), uint64(limit)+1)); len(k) == 21 && bytes.HasPrefix(k, prefix) {
@@ -316,7 +316,7 @@ func (s *sliceScanner) slice(one *slice, first uint32) (open uint32, waiting boo
 		chunk := at / campaign.ChunkRows
 		in := int(at % campaign.ChunkRows)
 		upTo := min(one.Rows-row, uint32(campaign.ChunkRows-in))
-		statuses := s.t.bucket(bucketStatuses).Get(key12(s.n, chunk))
+		statuses := s.t.Bucket(bucketStatuses).Get(key12(s.n, chunk))
 		if statuses == nil {
 			if s.base == campaign.Pending {
 				return min(open, row), true, nil

@@ -5,22 +5,29 @@ import (
 	"fmt"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/db"
 )
 
 // Errors that callers tell apart with errors.Is.
 var (
-	// ErrLocked is returned when another process has the store open.
-	ErrLocked = errors.New("the store is open in another process")
-	// ErrNewer is returned when a later version of campaignd has written the store.
-	ErrNewer = errors.New("the store was written by a later version of campaignd")
-	// ErrDamaged is returned when the file is not a complete store. It is left unchanged.
-	ErrDamaged = errors.New("the store is damaged")
 	// ErrNotFound is returned when no sending has that id, or it has no such chunk.
 	ErrNotFound = errors.New("no such sending")
 	// ErrState is returned when the sending's state doesn't allow the operation.
 	ErrState = errors.New("not possible in this state")
-	// ErrBusy is returned while another operation reads or replaces the whole file.
-	ErrBusy = errors.New("a backup, a deep check or a compaction is at work; try again when it has ended")
+)
+
+// Errors of the store's file.
+var (
+	ErrLocked     = db.ErrLocked
+	ErrNewer      = db.ErrNewer
+	ErrDamaged    = db.ErrDamaged
+	ErrBusy       = db.ErrBusy
+	ErrMoved      = db.ErrMoved
+	ErrUnsynced   = db.ErrUnsynced
+	ErrDeposed    = db.ErrDeposed
+	ErrUncertain  = db.ErrUncertain
+	ErrGap        = db.ErrGap
+	ErrSetVersion = db.ErrSetVersion
 )
 
 // DuplicateDrop is returned by Accept when the same drop was accepted before.

@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/db"
 )
 
 // Forgotten counts the entries of a contact that Forget removed.
@@ -80,7 +81,7 @@ func (f *forgetting) same(place Place, contact []byte) bool {
 // suppress keeps the hashes of the contact and removes its opt-outs and replies. From then on
 // nothing is sent to it.
 func (f *forgetting) suppress(t *tx) error {
-	meta := t.bucket(bucketMeta)
+	meta := t.Bucket(db.Meta)
 	secret := meta.Get(metaForgetKey)
 	if secret == nil {
 		secret = make([]byte, sha256.Size)
@@ -109,7 +110,7 @@ func (f *forgetting) suppress(t *tx) error {
 		return err
 	}
 	secret = bytes.Clone(secret)
-	t.after = append(t.after, func() {
+	t.After(func() {
 		f.s.forgetSecret.Store(&secret)
 		f.s.optOutVersion.Add(1)
 	})
@@ -125,13 +126,13 @@ func (f *forgetting) suppress(t *tx) error {
 
 // dropCounted removes a contact from the counts of contacts in 24 hours.
 func (t *tx) dropCounted(keys map[Place][]byte) error {
-	all := t.Bucket(bucketContacts)
+	all := t.Existing(bucketContacts)
 	if all == nil {
 		return nil
 	}
 	return all.ForEachBucket(func(name []byte) error {
-		b := t.bucket(bucketContacts).nested(name)
-		seen, ages := b.nested(contactsSeen), b.nested(contactsAges)
+		b := t.Bucket(bucketContacts).Nested(name)
+		seen, ages := b.Nested(contactsSeen), b.Nested(contactsAges)
 		for _, key := range keys {
 			n, err := contactNumber(key)
 			last := seen.Get(key8(n))
@@ -156,16 +157,16 @@ func forgottenHash(key, contact []byte) []byte {
 // putForgotten stores the hash of a forgotten contact.
 func (t *tx) putForgotten(hash []byte) error {
 	t.s.optOutFilter.Load().add(hash)
-	return t.bucket(bucketForgotten).Put(hash, key8(uint64(now().Unix())))
+	return t.Bucket(bucketForgotten).Put(hash, key8(uint64(now().Unix())))
 }
 
 // forgotten reports whether the contact with that normal form was forgotten.
 func (t *tx) forgotten(contact []byte) (bool, error) {
-	key := t.bucket(bucketMeta).Get(metaForgetKey)
+	key := t.Bucket(db.Meta).Get(metaForgetKey)
 	if len(key) != sha256.Size {
 		return false, fmt.Errorf("look for a forgotten contact: %w: the key of its hash is missing", ErrDamaged)
 	}
-	return t.bucket(bucketForgotten).Get(forgottenHash(key, contact)) != nil, nil
+	return t.Bucket(bucketForgotten).Get(forgottenHash(key, contact)) != nil, nil
 }
 
 // sending removes the contact from one sending.
@@ -201,7 +202,7 @@ func (s *Store) eachChunkRows(id campaign.ID, fn func(chunk uint32, rows *campai
 	for chunk := uint32(0); ; chunk++ {
 		more := false
 		if err := s.view(func(t *tx) error {
-			if value := t.bucket(bucketChunks).Get(key12(id.Number(), chunk)); value != nil {
+			if value := t.Bucket(bucketChunks).Get(key12(id.Number(), chunk)); value != nil {
 				more = true
 				return u.chunk(value, chunk*campaign.ChunkRows, &rows)
 			}
@@ -226,7 +227,7 @@ func (f *forgetting) rows(t *tx, id campaign.ID, chunk uint32, hits []uint32) er
 	}
 	if rec != nil && rec.messages > 0 && rec.state != campaign.StateChecking {
 		if hits, err = f.endMessages(t, n, rec, chunk, hits, &done); err != nil || len(hits) == 0 {
-			t.after = append(t.after, func() { f.done = done })
+			t.After(func() { f.done = done })
 			return err
 		}
 	}
@@ -238,7 +239,7 @@ func (f *forgetting) rows(t *tx, id campaign.ID, chunk uint32, hits []uint32) er
 	if packed.err != nil {
 		return packed.err
 	}
-	if err := t.ascending(bucketChunks).Put(key12(n, chunk), packed.data); err != nil {
+	if err := t.Ascending(bucketChunks).Put(key12(n, chunk), packed.data); err != nil {
 		return err
 	}
 	if err := t.change(n, func(head *campaign.Sending, _ *record) error {
@@ -247,7 +248,7 @@ func (f *forgetting) rows(t *tx, id campaign.ID, chunk uint32, hits []uint32) er
 	}); err != nil {
 		return err
 	}
-	t.after = append(t.after, func() { f.done = done })
+	t.After(func() { f.done = done })
 	return t.dropProviderIDs(n, chunk, hits)
 }
 
@@ -317,7 +318,7 @@ func withoutRows(rows *campaign.Rows, hits []uint32) *campaign.Rows {
 func (t *tx) dropProviderIDs(n uint64, chunk uint32, hits []uint32) error {
 	prefix := key12(n, chunk)
 	fresh := map[string][]byte{}
-	c := t.bucket(bucketOutcomes).Cursor()
+	c := t.Bucket(bucketOutcomes).Cursor()
 	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
 		w := blockWriter{}
 		changed := false
@@ -342,7 +343,7 @@ func (t *tx) dropProviderIDs(n uint64, chunk uint32, hits []uint32) error {
 		fresh[string(k)] = w.b
 	}
 	for k, v := range fresh {
-		if err := t.ascending(bucketOutcomes).Put([]byte(k), v); err != nil {
+		if err := t.Ascending(bucketOutcomes).Put([]byte(k), v); err != nil {
 			return err
 		}
 	}
@@ -359,7 +360,7 @@ func (f *forgetting) refusals(head *campaign.Sending) (found bool, err error) {
 		more, changed, rows := false, false, uint32(0)
 		var raw []byte
 		if err := f.s.view(func(t *tx) error {
-			value := t.bucket(bucketRefusals).Get(key12(n, seq))
+			value := t.Bucket(bucketRefusals).Get(key12(n, seq))
 			if value == nil {
 				return nil
 			}
@@ -382,7 +383,7 @@ func (f *forgetting) refusals(head *campaign.Sending) (found bool, err error) {
 		if changed {
 			found = true
 			if err := f.s.update(func(t *tx) error {
-				if err := t.ascending(bucketRefusals).Put(key12(n, seq), s2.Encode(nil, raw)); err != nil {
+				if err := t.Ascending(bucketRefusals).Put(key12(n, seq), s2.Encode(nil, raw)); err != nil {
 					return err
 				}
 				return t.change(n, func(head *campaign.Sending, _ *record) error {

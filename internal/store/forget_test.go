@@ -75,8 +75,8 @@ func TestForget(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close()
-	s = openAt(t, s.path)
-	file, err := os.ReadFile(s.path)
+	s = openAt(t, s.db.Path())
+	file, err := os.ReadFile(s.db.Path())
 	if err != nil {
 		t.Fatal(err)
 	}

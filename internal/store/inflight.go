@@ -26,7 +26,7 @@ type InFlight struct {
 func (s *Store) InFlight() ([]InFlight, error) {
 	var list []InFlight
 	err := s.view(func(t *tx) error {
-		c := t.bucket(bucketInFlight).Cursor()
+		c := t.Bucket(bucketInFlight).Cursor()
 		for k, _ := c.First(); len(k) == 12; k, _ = c.Next() {
 			n, chunk := binary.BigEndian.Uint64(k), binary.BigEndian.Uint32(k[8:])
 			if err := t.inFlightOf(n, chunk, &list); err != nil {
@@ -47,7 +47,7 @@ func (t *tx) inFlightOf(n uint64, chunk uint32, list *[]InFlight) error {
 	if err := t.chunk(n, chunk, &unpacker{}, &rows); err != nil {
 		return err
 	}
-	statuses := t.bucket(bucketStatuses).Get(key12(n, chunk))
+	statuses := t.Bucket(bucketStatuses).Get(key12(n, chunk))
 	if len(statuses) != rows.Len()*head.Messages {
 		return fmt.Errorf("read statuses: %w: %w", ErrDamaged, errMalformed)
 	}
@@ -61,7 +61,7 @@ func (t *tx) inFlightOf(n uint64, chunk uint32, list *[]InFlight) error {
 			Row: rows.First + uint32(at), Message: message, Line: rows.Lines[at], Status: status,
 			Key:         campaign.Key(head.ID, head.Tag, rows.Lines[at], int(message)),
 			ContactCode: string(rows.Contacts.At(at)), To: string(rows.To(at))}
-		if b := t.Bucket(bucketHandOuts); b != nil {
+		if b := t.Existing(bucketHandOuts); b != nil {
 			if v := b.Get(keyWaiting(n, one.Row, message)); len(v) == 8 {
 				one.HandOut = binary.BigEndian.Uint64(v)
 			}
@@ -76,23 +76,23 @@ func (sw *statusWriter) putHandOut(e *campaign.Entry, old, to campaign.Outcome) 
 	key := keyWaiting(sw.n, e.Row, e.Message)
 	switch {
 	case to == campaign.InFlight && e.HandOut != 0:
-		if _, err := sw.t.made(bucketHandOuts); err != nil {
+		if _, err := sw.t.Made(bucketHandOuts); err != nil {
 			return err
 		}
 		sw.handOuts = yes
-		return sw.t.bucket(bucketHandOuts).Put(key, binary.BigEndian.AppendUint64(nil, e.HandOut))
+		return sw.t.Bucket(bucketHandOuts).Put(key, binary.BigEndian.AppendUint64(nil, e.HandOut))
 	case to == campaign.InFlight || old != campaign.InFlight:
 		return nil
 	}
 	if sw.handOuts == unasked {
-		if sw.handOuts = no; sw.t.Bucket(bucketHandOuts) != nil {
+		if sw.handOuts = no; sw.t.Existing(bucketHandOuts) != nil {
 			sw.handOuts = yes
 		}
 	}
 	if sw.handOuts == no { // one machine: this is in the path of every message
 		return nil
 	}
-	return sw.t.bucket(bucketHandOuts).Delete(key)
+	return sw.t.Bucket(bucketHandOuts).Delete(key)
 }
 
 // answer is the answer to a question that is asked once.

@@ -8,7 +8,6 @@ import (
 
 // The buckets, as drawn in doc.go.
 var (
-	bucketMeta          = []byte("meta")
 	bucketSendings      = []byte("sendings")
 	bucketActive        = []byte("active")
 	bucketSlices        = []byte("slices")
@@ -53,19 +52,12 @@ var (
 
 // The keys of the bucket meta.
 var (
-	metaVersion     = []byte("version")
-	metaTag         = []byte("tag")
 	metaStates      = []byte("states")
 	metaOptOutRules = []byte("optoutrules")
 	metaForgetKey   = []byte("forgetkey")
-	metaEpoch       = []byte("epoch")
 
 	metaUnmatchedReplies = []byte("unmatchedreplies")
 )
-
-// dense is the fill percentage of buckets whose keys come in ascending order. A page
-// that was split is never inserted into again; half-full pages would double the file.
-const dense = 0.98
 
 func key8(n uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte, 0, 8), n) }
 

@@ -33,7 +33,7 @@ func TestMaybeDeliveredIsNeverCalledAnythingElse(t *testing.T) {
 	commit(t, s, entry(id, 5, 1, campaign.InFlight, 1)) // in flight at the crash
 	attempted(t, s, id, 6, 1, campaign.Retrying, true)
 	s.Close()
-	s = openAt(t, s.path)
+	s = openAt(t, s.db.Path())
 	if _, err := s.Recover(func(int64, string) bool { return true }); err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ type Notice struct {
 func (s *Store) Notices() ([]Notice, error) {
 	var list []Notice
 	err := s.view(func(t *tx) error {
-		b := t.Bucket(bucketNotices)
+		b := t.Existing(bucketNotices)
 		if b == nil {
 			return nil
 		}
@@ -54,7 +54,7 @@ func (t *tx) putNotice(n *Notice) error {
 	if err != nil {
 		return err
 	}
-	return t.putJSON(bucketNotices, key8(key), n)
+	return t.PutJSON(bucketNotices, key8(key), n)
 }
 
 // RemoveNotice removes the notice of a sending, if there is one.
@@ -64,9 +64,9 @@ func (s *Store) RemoveNotice(id campaign.ID) error {
 		return err
 	}
 	return s.update(func(t *tx) error {
-		if t.Bucket(bucketNotices) == nil {
+		if t.Existing(bucketNotices) == nil {
 			return nil
 		}
-		return t.bucket(bucketNotices).Delete(key8(key))
+		return t.Bucket(bucketNotices).Delete(key8(key))
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/db"
 )
 
 // openErr opens a store that must be refused.
@@ -39,18 +40,18 @@ func openErr(t *testing.T, path string, want error, words ...string) {
 
 func TestOpenLocked(t *testing.T) {
 	s := openTest(t)
-	openErr(t, s.path, ErrLocked, "stop")
+	openErr(t, s.db.Path(), ErrLocked, "stop")
 }
 
 func TestOpenNewer(t *testing.T) {
 	s := openTest(t)
 	if err := s.update(func(t *tx) error {
-		return t.bucket(bucketMeta).Put(metaVersion, binary.BigEndian.AppendUint32(nil, 99))
+		return t.Bucket(db.Meta).Put([]byte("version"), binary.BigEndian.AppendUint32(nil, 99))
 	}); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
-	openErr(t, s.path, ErrNewer, "99", "1")
+	openErr(t, s.db.Path(), ErrNewer, "99", "1")
 }
 
 // bytesOf returns a store's file up to bbolt's last page.
@@ -58,7 +59,7 @@ func bytesOf(t *testing.T, s *Store) []byte {
 	t.Helper()
 	size := fileSize(t, s)
 	s.Close()
-	data, err := os.ReadFile(s.path)
+	data, err := os.ReadFile(s.db.Path())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,10 +167,10 @@ func TestClosed(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Errorf("second close: %v", err)
 	}
-	if _, err := s.Header("20260101-000001"); !errors.Is(err, errClosed) {
+	if _, err := s.Header("20260101-000001"); !errors.Is(err, db.ErrClosed) {
 		t.Errorf("header: %v", err)
 	}
-	if err := s.Begin(&campaign.Sending{}); !errors.Is(err, errClosed) {
+	if err := s.Begin(&campaign.Sending{}); !errors.Is(err, db.ErrClosed) {
 		t.Errorf("begin: %v", err)
 	}
 }

@@ -125,9 +125,7 @@ func (s *Store) FillOptOutFilter(ctx context.Context) error {
 	}
 	// What is added from here on is in the filter, what was added before is read.
 	f := newOptOutFilter(int(n + n/8))
-	s.writer.Lock()
-	s.optOutFilter.Store(f)
-	s.writer.Unlock()
+	s.db.Exclusively(func() { s.optOutFilter.Store(f) })
 	err = s.eachPage(bucketOptOuts, nil, []byte{}, func(key, value []byte) error {
 		_, _, prefix, ok := splitOptOutKey(key)
 		if !ok {

@@ -15,7 +15,7 @@ import (
 // optOutBlock returns the key and value of the block for a contact, and the key of the next
 // block of the same prefix; all nil where there is none.
 func (t *tx) optOutBlock(prefix, contact []byte) (key, value, next []byte) {
-	c := t.bucket(bucketOptOuts).Cursor()
+	c := t.Bucket(bucketOptOuts).Cursor()
 	wanted := append(append(make([]byte, 0, len(prefix)+len(contact)), prefix...), contact...)
 	k, v := c.Seek(wanted)
 	if !bytes.Equal(k, wanted) {
@@ -92,7 +92,7 @@ func (m *optOutMerger) count() error {
 	if m.added == 0 {
 		return nil
 	}
-	b := m.t.bucket(bucketOptOuts)
+	b := m.t.Bucket(bucketOptOuts)
 	total := b.Sequence() + uint64(m.added)
 	if m.max > 0 && total > m.max {
 		return fmt.Errorf("%w (%d)", ErrTooManyOptOuts, m.max)
@@ -141,7 +141,7 @@ func (m *optOutMerger) origin(c *optOutChange) (uint32, error) {
 	if n, ok := m.origins[c.origin]; ok {
 		return n, nil
 	}
-	b := m.t.ascending(bucketOrigins)
+	b := m.t.Ascending(bucketOrigins)
 	n, err := b.NextSequence()
 	if err != nil {
 		return 0, err
@@ -161,7 +161,7 @@ func (m *optOutMerger) origin(c *optOutChange) (uint32, error) {
 // are too many for one, and returns how many blocks it wrote. The first block of a prefix
 // stays even if it is empty.
 func (t *tx) putOptOuts(key, prefix []byte, entries []optOutEntry) (int, error) {
-	b := t.ascending(bucketOptOuts)
+	b := t.Ascending(bucketOptOuts)
 	blocks := (len(entries) + blockOptOuts - 1) / blockOptOuts
 	if blocks == 0 && len(key) > len(prefix) {
 		return 1, b.Delete(key)
@@ -193,7 +193,7 @@ func (t *tx) removeOptOut(prefix, contact []byte) (bool, error) {
 		if !bytes.Equal(entries[i].key, contact) {
 			continue
 		}
-		b := t.bucket(bucketOptOuts)
+		b := t.Bucket(bucketOptOuts)
 		if err := b.SetSequence(b.Sequence() - min(b.Sequence(), 1)); err != nil {
 			return false, err
 		}

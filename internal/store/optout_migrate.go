@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"go.etcd.io/bbolt"
+
+	"campaignd/internal/store/db"
 )
 
 // Until version 3 each opt-out was a JSON value of its own. Version 1 had its key from the
@@ -58,7 +60,7 @@ func packOptOuts(t *bbolt.Tx) error {
 	if _, err := t.CreateBucket(bucketForgotten); err != nil {
 		return err
 	}
-	packed.FillPercent = dense
+	packed.FillPercent = db.Dense
 	p := optOutPacker{to: packed, from: from, origins: map[origin]uint32{}}
 	old := t.Bucket(bucketSuppressions)
 	err = old.ForEach(func(k, v []byte) error { return p.add(k, v) })

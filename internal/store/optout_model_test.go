@@ -85,7 +85,7 @@ func TestOptOutsAgainstModel(t *testing.T) {
 			},
 			"reopen": func(rt *rapid.T) {
 				s.Close()
-				if s, err = Open(s.path, Options{NoSync: true, InitialMmapSize: 1 << 20}); err != nil {
+				if s, err = Open(s.db.Path(), Options{NoSync: true, InitialMmapSize: 1 << 20}); err != nil {
 					rt.Fatal(err)
 				}
 				if err := s.UseOptOutRules(digitsOnly(prefix)); err != nil {
@@ -164,7 +164,7 @@ func TestOptOutsWhileRulesChange(t *testing.T) {
 		t.Errorf("during the change: %t, %v", out, err)
 	}
 	s.Close()
-	s = openAt(t, s.path)
+	s = openAt(t, s.db.Path())
 	if err := s.UseOptOutRules(next); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package store
 import (
 	"bytes"
 	"fmt"
+
+	"campaignd/internal/store/db"
 )
 
 // UseOptOutRules sets the rules by which opt-outs are compared. If their Version isn't the one
@@ -13,7 +15,7 @@ func (s *Store) UseOptOutRules(rules OptOutRules) error {
 	before := s.optOuts.Load()
 	current := false
 	if err := s.view(func(t *tx) error {
-		current = string(t.bucket(bucketMeta).Get(metaOptOutRules)) == rules.Version
+		current = string(t.Bucket(db.Meta).Get(metaOptOutRules)) == rules.Version
 		return nil
 	}); err != nil {
 		return err
@@ -50,7 +52,7 @@ func (s *Store) rekeyOptOuts(rules *OptOutRules) error {
 			return err
 		}
 	}
-	return s.update(func(t *tx) error { return t.bucket(bucketMeta).Put(metaOptOutRules, []byte(rules.Version)) })
+	return s.update(func(t *tx) error { return t.Bucket(db.Meta).Put(metaOptOutRules, []byte(rules.Version)) })
 }
 
 // optOutMove is an opt-out whose key has changed.
@@ -62,7 +64,7 @@ type optOutMove struct {
 // misplacedOptOuts looks from a block on for opt-outs with another key than the rules give,
 // and returns the block to continue from, nil at the end.
 func (t *tx) misplacedOptOuts(rules *OptOutRules, from []byte) (moved []optOutMove, next []byte, err error) {
-	c := t.bucket(bucketOptOuts).Cursor()
+	c := t.Bucket(bucketOptOuts).Cursor()
 	seen := 0
 	for k, v := c.Seek(from); k != nil; k, v = c.Next() {
 		if seen >= optOutRekey {

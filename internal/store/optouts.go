@@ -132,7 +132,7 @@ func (s *Store) AddOptOuts(list []OptOut) (int, error) {
 // otherOptOuts returns the opt-outs of a list under the other names of their contacts.
 func (s *Store) otherOptOuts(list []OptOut) (others []OptOut, err error) {
 	err = s.view(func(t *tx) error {
-		if t.Bucket(bucketUserIDs) == nil {
+		if t.Existing(bucketUserIDs) == nil {
 			return nil
 		}
 		for _, one := range list {
@@ -170,7 +170,7 @@ func (s *Store) addOptOuts(list []OptOut) (int, error) {
 			if n = m.added; err == nil && n == 0 {
 				return errUnchanged
 			}
-			t.after = append(t.after, func() {
+			t.After(func() {
 				s.addOptOutGroups(changes)
 				s.optOutVersion.Add(1)
 			})
@@ -200,7 +200,7 @@ func (s *Store) addOptOutGroups(changes []optOutChange) {
 // optOutGroups returns the groups that have blocks.
 func (t *tx) optOutGroups() map[optOutGroup]bool {
 	groups := map[optOutGroup]bool{}
-	c := t.bucket(bucketOptOuts).Cursor()
+	c := t.Bucket(bucketOptOuts).Cursor()
 	for k, _ := c.First(); k != nil; {
 		application, channel, prefix, ok := splitOptOutKey(k)
 		if !ok {
@@ -279,7 +279,7 @@ func (s *Store) OptedOut(application int64, channelType string, contactCode []by
 	}
 	found := false
 	err := s.lookup(func(t *tx) (err error) {
-		b := t.Bucket(bucketOptOuts)
+		b := t.Existing(bucketOptOuts)
 		for _, contact := range contacts[:len(rules)] {
 			if own && !found {
 				found, err = optedOut(b, application, channelType, contact)
@@ -304,7 +304,7 @@ func (s *Store) OptOutVersion() uint64 { return s.optOutVersion.Load() }
 
 // OptOuts returns the number of opt-outs.
 func (s *Store) OptOuts() (n uint64, err error) {
-	err = s.view(func(t *tx) error { n = t.bucket(bucketOptOuts).Sequence(); return nil })
+	err = s.view(func(t *tx) error { n = t.Bucket(bucketOptOuts).Sequence(); return nil })
 	return n, err
 }
 
@@ -347,7 +347,7 @@ func (s *Store) EachOptOut(application int64, fn func(OptOut) error) error {
 
 func (s *Store) origin(n uint32) (from origin, err error) {
 	err = s.view(func(t *tx) error {
-		if err := json.Unmarshal(t.bucket(bucketOrigins).Get(key8(uint64(n))), &from); err != nil {
+		if err := json.Unmarshal(t.Bucket(bucketOrigins).Get(key8(uint64(n))), &from); err != nil {
 			return fmt.Errorf("read opt-outs: %w: origin %d: %w", ErrDamaged, n, err)
 		}
 		return nil
@@ -364,7 +364,7 @@ func (s *Store) eachPage(bucket, prefix, from []byte, fn func(key, value []byte)
 	for from != nil {
 		var page []struct{ key, value []byte }
 		err := s.view(func(t *tx) error {
-			c := t.bucket(bucket).Cursor()
+			c := t.Bucket(bucket).Cursor()
 			k, v := c.Seek(from)
 			for ; bytes.HasPrefix(k, prefix) && k != nil && len(page) < listPage; k, v = c.Next() {
 				page = append(page, struct{ key, value []byte }{bytes.Clone(k), bytes.Clone(v)})

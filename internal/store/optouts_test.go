@@ -25,7 +25,7 @@ func TestOptOutsCountUntilRemoved(t *testing.T) {
 		t.Errorf("added %d, %v", n, err)
 	}
 	s.Close()
-	s = openAt(t, s.path)
+	s = openAt(t, s.db.Path())
 	check(1, "sms", "346", true)
 	check(1, "email", "346", false)
 	check(2, "sms", "346", false)
@@ -119,7 +119,7 @@ func TestRetentionGivesSpaceBack(t *testing.T) {
 	for _, name := range [][]byte{bucketSendings, bucketActive, bucketSlices, bucketCounts, bucketChunks, bucketStatuses, bucketOutcomes,
 		bucketInFlight, bucketTimeline, bucketDigests} {
 		if err := s.view(func(tx *tx) error {
-			if k, _ := tx.bucket(name).Cursor().First(); k != nil {
+			if k, _ := tx.Bucket(name).Cursor().First(); k != nil {
 				t.Errorf("bucket %s is not empty", name)
 			}
 			return nil

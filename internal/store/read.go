@@ -55,7 +55,7 @@ func (t *tx) rowsAndStatuses(n uint64, rec *record, chunk uint32, u *unpacker, r
 	if err := t.chunk(n, chunk, u, rows); err != nil {
 		return nil, err
 	}
-	value := t.bucket(bucketStatuses).Get(key12(n, chunk))
+	value := t.Bucket(bucketStatuses).Get(key12(n, chunk))
 	if value == nil {
 		b, err := t.counters(n)
 		if err != nil {
@@ -128,7 +128,7 @@ func (s *Store) EachChunk(id campaign.ID, fn func(rows *campaign.Rows, statuses 
 // details appends the entries of a chunk's blocks in the order of recording.
 func (t *tx) details(n uint64, chunk uint32, dst []campaign.Entry) ([]campaign.Entry, error) {
 	prefix := key12(n, chunk)
-	c := t.bucket(bucketOutcomes).Cursor()
+	c := t.Bucket(bucketOutcomes).Cursor()
 	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
 		err := decodeBlock(v, chunk*campaign.ChunkRows, func(e campaign.Entry) { dst = append(dst, e) })
 		if err != nil {

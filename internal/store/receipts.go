@@ -135,7 +135,7 @@ func (b *receiptTargets) record(r *Receipt) ([]ReceiptResult, error) {
 // put stores a delivery if it supersedes the stored one.
 func (b *receiptTargets) put(n uint64, one *receiptTarget, d campaign.Delivery) (bool, error) {
 	key := keyDelivery(n, d.Line, d.Message)
-	bucket := b.t.bucket(bucketDeliveries)
+	bucket := b.t.Bucket(bucketDeliveries)
 	if value := bucket.Get(key); value != nil {
 		before, err := decodeDelivery(key, value)
 		if err != nil {
@@ -161,7 +161,7 @@ func (b *receiptTargets) close() error {
 		if one == nil || !one.changed {
 			continue
 		}
-		if err := b.t.bucket(bucketReceiptCounts).Put(key8(n), one.counts.encode()); err != nil {
+		if err := b.t.Bucket(bucketReceiptCounts).Put(key8(n), one.counts.encode()); err != nil {
 			return err
 		}
 	}
@@ -191,7 +191,7 @@ func decodeReceiptCounts(value []byte) (receiptCounts, error) {
 }
 
 func (t *tx) receiptCounts(n uint64) (receiptCounts, error) {
-	value := t.bucket(bucketReceiptCounts).Get(key8(n))
+	value := t.Bucket(bucketReceiptCounts).Get(key8(n))
 	if value == nil {
 		return receiptCounts{}, nil
 	}
@@ -244,7 +244,7 @@ func (s *Store) Deliveries(id campaign.ID, first, last uint32) ([]campaign.Deliv
 	err = s.view(func(t *tx) error {
 		list = list[:0]
 		prefix := key8(n)
-		c := t.bucket(bucketDeliveries).Cursor()
+		c := t.Bucket(bucketDeliveries).Cursor()
 		for k, v := c.Seek(keyDelivery(n, first, 0)); bytes.HasPrefix(k, prefix); k, v = c.Next() {
 			d, err := decodeDelivery(k, v)
 			if err != nil {
@@ -268,7 +268,7 @@ func (s *Store) StaleReports() ([]campaign.ID, error) {
 	var late []campaign.ID
 	err := s.view(func(t *tx) error {
 		late = late[:0]
-		return t.bucket(bucketReceiptCounts).ForEach(func(k, v []byte) error {
+		return t.Bucket(bucketReceiptCounts).ForEach(func(k, v []byte) error {
 			c, err := decodeReceiptCounts(v)
 			if err != nil || c.version == c.reported {
 				return err
@@ -304,6 +304,6 @@ func (s *Store) MarkReported(id campaign.ID, version uint64) error {
 			return err
 		}
 		c.reported = min(version, c.version)
-		return t.bucket(bucketReceiptCounts).Put(key8(n), c.encode())
+		return t.Bucket(bucketReceiptCounts).Put(key8(n), c.encode())
 	})
 }

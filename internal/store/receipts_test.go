@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/db"
 )
 
 // receipts makes a sending of ten sent messages with the provider ids wamid.0 to wamid.9.
@@ -50,7 +51,7 @@ func TestDeliveriesAnyOrder(t *testing.T) {
 		t.Errorf("results %v, %v", results, err)
 	}
 	s.Close()
-	s = openAt(t, s.path)
+	s = openAt(t, s.db.Path())
 	loaded, _, _, err := s.Load(head.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -244,14 +245,14 @@ func TestMigrationRekeysOptOuts(t *testing.T) {
 				return err
 			}
 		}
-		return errors.Join(rekeySuppressions(t.Tx), t.DeleteBucket(bucketOptOuts), t.DeleteBucket(bucketOrigins), t.DeleteBucket(bucketForgotten),
-			t.bucket(bucketMeta).Put(metaVersion, []byte{0, 0, 0, 3}))
+		return errors.Join(rekeySuppressions(t.Tx.Tx), t.DeleteBucket(bucketOptOuts), t.DeleteBucket(bucketOrigins), t.DeleteBucket(bucketForgotten),
+			t.Bucket(db.Meta).Put([]byte("version"), []byte{0, 0, 0, 3}))
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
-	s = openAt(t, s.path)
+	s = openAt(t, s.db.Path())
 	n := 0
 	if err := s.EachOptOut(1, func(OptOut) error { n++; return nil }); n != 3 || err != nil {
 		t.Errorf("%d opt-outs, %v", n, err)

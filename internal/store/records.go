@@ -8,7 +8,7 @@ import (
 // Record returns a driver's record, nil if there is none. Names begin with the driver's name and a slash.
 func (s *Store) Record(name string) (value []byte, err error) {
 	err = s.view(func(t *tx) error {
-		if b := t.Bucket(bucketRecords); b != nil {
+		if b := t.Existing(bucketRecords); b != nil {
 			value = bytes.Clone(b.Get([]byte(name)))
 		}
 		return nil
@@ -19,7 +19,7 @@ func (s *Store) Record(name string) (value []byte, err error) {
 // PutRecord stores a driver's record durably; nil removes it.
 func (s *Store) PutRecord(name string, value []byte) error {
 	err := s.update(func(t *tx) error {
-		records, err := t.made(bucketRecords)
+		records, err := t.Made(bucketRecords)
 		if err != nil {
 			return err
 		}

@@ -37,7 +37,7 @@ func (s *Store) RecoverExcept(remote, retry func(application int64, channelType 
 		var n uint64
 		var chunks []uint32
 		err := s.view(func(t *tx) error {
-			c := t.bucket(bucketInFlight).Cursor()
+			c := t.Bucket(bucketInFlight).Cursor()
 			for k, _ := c.Seek(key8(after + 1)); len(k) == 12; k, _ = c.Next() {
 				if n != 0 && n != binary.BigEndian.Uint64(k) {
 					break
@@ -65,7 +65,7 @@ func (s *Store) RecoverExcept(remote, retry func(application int64, channelType 
 func (s *Store) finishCancels() error {
 	return s.update(func(t *tx) error {
 		var canceled []uint64
-		if err := t.bucket(bucketActive).ForEach(func(k, v []byte) error {
+		if err := t.Bucket(bucketActive).ForEach(func(k, v []byte) error {
 			rec, err := decodeRecord(v)
 			if err == nil && rec.finalizedAs == campaign.Canceled && !rec.state.Final() {
 				canceled = append(canceled, binary.BigEndian.Uint64(k))

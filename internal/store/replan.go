@@ -268,7 +268,7 @@ func (r *replanner) each(one *slice, fn func(row uint32, s rowProgress) error) e
 	stride := int(r.rec.messages)
 	for row, end := one.First, one.First+one.Rows; row < end; {
 		chunk := row / campaign.ChunkRows
-		statuses := r.t.bucket(bucketStatuses).Get(key12(r.n, chunk))
+		statuses := r.t.Bucket(bucketStatuses).Get(key12(r.n, chunk))
 		first, upTo := chunk*campaign.ChunkRows, min(end, (chunk+1)*campaign.ChunkRows)
 		if statuses != nil && len(statuses) < int(upTo-first)*stride {
 			return fmt.Errorf("read statuses: %w: %w", ErrDamaged, errMalformed)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/db"
 )
 
 // replyReach is the time after a sending's end in which a reply still belongs to it
@@ -45,7 +46,7 @@ func (s *Store) AddReplies(list []NewReply) error {
 			if err != nil {
 				return err
 			}
-			if err := t.bucket(bucketNewReplies).Put([]byte(r.ID), value); err != nil {
+			if err := t.Bucket(bucketNewReplies).Put([]byte(r.ID), value); err != nil {
 				return err
 			}
 		}
@@ -100,7 +101,7 @@ func (s *Store) matchReplies(m *replyMatcher, settled time.Time) (done MatchedRe
 	err = s.update(func(t *tx) error {
 		done = MatchedReplies{}
 		for _, one := range m.all {
-			if one.sending != 0 && t.bucket(bucketSendings).Get(key8(one.sending)) == nil {
+			if one.sending != 0 && t.Bucket(bucketSendings).Get(key8(one.sending)) == nil {
 				one.sending = 0 // it was removed meanwhile
 			}
 			switch {
@@ -117,7 +118,7 @@ func (s *Store) matchReplies(m *replyMatcher, settled time.Time) (done MatchedRe
 			default:
 				done.Unmatched++
 			}
-			if err := t.bucket(bucketNewReplies).Delete([]byte(one.reply.ID)); err != nil {
+			if err := t.Bucket(bucketNewReplies).Delete([]byte(one.reply.ID)); err != nil {
 				return err
 			}
 		}
@@ -131,7 +132,7 @@ func (t *tx) countUnmatchedReplies(n int) error {
 	if n == 0 {
 		return nil
 	}
-	meta := t.bucket(bucketMeta)
+	meta := t.Bucket(db.Meta)
 	count, since := decodeUnmatchedReplies(meta.Get(metaUnmatchedReplies))
 	if now().Sub(since) > replyReach {
 		count, since = 0, now()
@@ -151,8 +152,8 @@ func decodeUnmatchedReplies(value []byte) (count uint64, since time.Time) {
 // deleted, since when they were counted, and how many wait for the contact of their user id.
 func (s *Store) UnmatchedReplies() (deleted uint64, since time.Time, waiting int, err error) {
 	err = s.view(func(t *tx) error {
-		deleted, since = decodeUnmatchedReplies(t.bucket(bucketMeta).Get(metaUnmatchedReplies))
-		waiting = t.bucket(bucketNewReplies).Stats().KeyN
+		deleted, since = decodeUnmatchedReplies(t.Bucket(db.Meta).Get(metaUnmatchedReplies))
+		waiting = t.Bucket(bucketNewReplies).Stats().KeyN
 		return nil
 	})
 	return deleted, since, waiting, err
@@ -166,10 +167,10 @@ func (t *tx) putReply(one *replyMatch) error {
 		return err
 	}
 	key := append(keyTimeline(int64(one.sending), uint64(max(one.reply.At.UnixMilli(), 0))), one.reply.ID...)
-	if t.bucket(bucketReplies).Get(key) != nil {
+	if t.Bucket(bucketReplies).Get(key) != nil {
 		return nil // a provider repeats itself
 	}
-	if err := t.bucket(bucketReplies).Put(key, value); err != nil {
+	if err := t.Bucket(bucketReplies).Put(key, value); err != nil {
 		return err
 	}
 	counts, err := t.receiptCounts(one.sending)
@@ -177,7 +178,7 @@ func (t *tx) putReply(one *replyMatch) error {
 		return err
 	}
 	counts.version++
-	return t.bucket(bucketReceiptCounts).Put(key8(one.sending), counts.encode())
+	return t.Bucket(bucketReceiptCounts).Put(key8(one.sending), counts.encode())
 }
 
 // replyMatch is a new reply and the row that it belongs to.
@@ -201,7 +202,7 @@ type replyMatcher struct {
 
 // read reads a page of new replies, and returns where the next one begins, nil at the end.
 func (m *replyMatcher) read(t *tx, from []byte) (next []byte, err error) {
-	c := t.bucket(bucketNewReplies).Cursor()
+	c := t.Bucket(bucketNewReplies).Cursor()
 	k, v := c.Seek(from)
 	for ; k != nil && len(m.all) < unmatchedPage; k, v = c.Next() {
 		one := &replyMatch{}
@@ -292,7 +293,7 @@ func (s *Store) EachReply(id campaign.ID, fn func(Reply) error) error {
 func (t *tx) removeReplies(same func(contactCode string) bool) error {
 	for _, name := range [][]byte{bucketReplies, bucketNewReplies} {
 		var gone [][]byte
-		if err := t.bucket(name).ForEach(func(k, v []byte) error {
+		if err := t.Bucket(name).ForEach(func(k, v []byte) error {
 			var r NewReply
 			if err := json.Unmarshal(v, &r); err != nil {
 				return fmt.Errorf("read reply: %w: %w", ErrDamaged, err)
@@ -305,7 +306,7 @@ func (t *tx) removeReplies(same func(contactCode string) bool) error {
 			return err
 		}
 		for _, k := range gone {
-			if err := t.bucket(name).Delete(k); err != nil {
+			if err := t.Bucket(name).Delete(k); err != nil {
 				return err
 			}
 		}

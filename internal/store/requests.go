@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/db"
 )
 
 // Request remembers an upload that began a sending, by its Idempotency-Key (docs/contract.md 10).
@@ -25,19 +26,19 @@ func (s *Store) BeginUpload(head *campaign.Sending, r *Request) error {
 			return err
 		}
 		r.Sending = head.ID
-		return t.putJSON(bucketRequests, r.Key[:], r)
+		return t.PutJSON(bucketRequests, r.Key[:], r)
 	})
 }
 
 // AnswerRequest records the answer to the request with r's key.
 func (s *Store) AnswerRequest(r *Request) error {
-	return s.update(func(t *tx) error { return t.putJSON(bucketRequests, r.Key[:], r) })
+	return s.update(func(t *tx) error { return t.PutJSON(bucketRequests, r.Key[:], r) })
 }
 
 // Request returns the request with that key, or nil if there is none.
 func (s *Store) Request(key [32]byte) (r *Request, err error) {
 	err = s.view(func(t *tx) error {
-		b := t.Bucket(bucketRequests)
+		b := t.Existing(bucketRequests)
 		if b == nil {
 			return nil
 		}
@@ -56,10 +57,10 @@ func (s *Store) Request(key [32]byte) (r *Request, err error) {
 
 // ForgetRequests removes the requests made before an instant, and returns how many.
 func (s *Store) ForgetRequests(before time.Time) (int, error) {
-	n, err := s.removeExpired(bucketRequests, func(value []byte) bool {
+	n, err := s.db.RemoveExpired(bucketRequests, func(value []byte) bool {
 		var r Request
 		return json.Unmarshal(value, &r) != nil || r.At.Before(before)
-	}, func(t *tx, k []byte) error { return t.bucket(bucketRequests).Delete(k) })
+	}, func(t *db.Tx, k []byte) error { return t.Bucket(bucketRequests).Delete(k) })
 	if err != nil {
 		return 0, fmt.Errorf("forget requests: %w", err)
 	}

@@ -141,7 +141,7 @@ func (r *resender) slice(one *slice) (rows uint32, live bool, err error) {
 	for row, end := one.First, one.First+one.Rows; row < end; {
 		chunk := row / campaign.ChunkRows
 		first, upTo := chunk*campaign.ChunkRows, min(end, (chunk+1)*campaign.ChunkRows)
-		value := r.t.bucket(bucketStatuses).Get(key12(r.n, chunk))
+		value := r.t.Bucket(bucketStatuses).Get(key12(r.n, chunk))
 		if value == nil {
 			live = live || r.counters.base == campaign.Pending
 			row = upTo
@@ -184,7 +184,7 @@ func (r *resender) slice(one *slice) (rows uint32, live bool, err error) {
 			}
 		}
 		if changed && !r.dryRun {
-			if err := r.t.ascending(bucketStatuses).Put(key12(r.n, chunk), statuses); err != nil {
+			if err := r.t.Ascending(bucketStatuses).Put(key12(r.n, chunk), statuses); err != nil {
 				return 0, false, err
 			}
 		}
@@ -227,7 +227,7 @@ func (r *resender) row(statuses []byte, line uint32) (moved, waits bool, err err
 func (r *resender) readUndelivered() error {
 	r.failed = map[uint32]uint64{}
 	prefix := key8(r.n)
-	c := r.t.bucket(bucketDeliveries).Cursor()
+	c := r.t.Bucket(bucketDeliveries).Cursor()
 	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
 		d, err := decodeDelivery(k, v)
 		if err != nil {
@@ -251,8 +251,8 @@ func (r *resender) forgetReceipt(line uint32, message uint8) error {
 	}
 	counts.Failed--
 	counts.version++
-	if err := r.t.bucket(bucketReceiptCounts).Put(key8(r.n), counts.encode()); err != nil {
+	if err := r.t.Bucket(bucketReceiptCounts).Put(key8(r.n), counts.encode()); err != nil {
 		return err
 	}
-	return r.t.bucket(bucketDeliveries).Delete(keyDelivery(r.n, line, message))
+	return r.t.Bucket(bucketDeliveries).Delete(keyDelivery(r.n, line, message))
 }

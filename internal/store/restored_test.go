@@ -35,24 +35,24 @@ func TestOlderCopyIsHeld(t *testing.T) {
 			if closed {
 				s.Close()
 			}
-			copyFile(t, s.path, copied)
+			copyFile(t, s.db.Path(), copied)
 			if closed {
-				s = openAt(t, s.path)
+				s = openAt(t, s.db.Path())
 			}
 			commit(t, s, entry(sending.ID, 1, 1, campaign.Sent, 1)) // not in the copy
 			after := begin(t, s, draft{rows: 5})                    // nor is this
 			tag := s.Tag()
 			s.Close()
 
-			again := openAt(t, s.path)
+			again := openAt(t, s.db.Path())
 			if again.Restored() != "" {
 				t.Errorf("its own last run is called restored %s", again.Restored())
 			}
 			wantState(t, again, sending.ID, campaign.StateSending)
 			again.Close()
 
-			copyFile(t, copied, s.path)
-			r := openAt(t, s.path)
+			copyFile(t, copied, s.db.Path())
+			r := openAt(t, s.db.Path())
 			if !strings.Contains(r.Restored(), "older copy, which lacks the last") {
 				t.Errorf("restored %q", r.Restored())
 			}
@@ -75,7 +75,7 @@ func TestOlderCopyIsHeld(t *testing.T) {
 			verify(t, r)
 			r.Close()
 
-			r = openAt(t, s.path)
+			r = openAt(t, s.db.Path())
 			if r.Restored() != "" {
 				t.Error("it is restored at every start")
 			}
@@ -88,16 +88,16 @@ func TestMarkedByHand(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 10}, nil)
 	s.Close()
-	if err := os.WriteFile(restoredMark(s.path), nil, 0o600); err != nil {
+	if err := os.WriteFile(s.db.Path()+".restored", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := openAt(t, s.path)
+	r := openAt(t, s.db.Path())
 	wantState(t, r, head.ID, campaign.StateHeld)
 	if r.Restored() == "" {
 		t.Error("Restored says nothing")
 	}
 	r.Close()
-	if openAt(t, s.path).Restored() != "" {
+	if openAt(t, s.db.Path()).Restored() != "" {
 		t.Error("the mark stayed")
 	}
 }
@@ -110,10 +110,10 @@ func TestNewStoreNeverReusesNumbers(t *testing.T) {
 		last = begin(t, s, draft{rows: 1})
 	}
 	s.Close()
-	if err := os.Remove(s.path); err != nil {
+	if err := os.Remove(s.db.Path()); err != nil {
 		t.Fatal(err)
 	}
-	s = openAt(t, s.path)
+	s = openAt(t, s.db.Path())
 	if s.Restored() != "" {
 		t.Errorf("restored %s", s.Restored())
 	}
@@ -121,30 +121,8 @@ func TestNewStoreNeverReusesNumbers(t *testing.T) {
 		t.Errorf("%s after %s", head.ID, last.ID)
 	}
 	s.Close()
-	if openAt(t, s.path).Restored() != "" {
+	if openAt(t, s.db.Path()).Restored() != "" {
 		t.Error("restored at its second start")
-	}
-}
-
-// TestUnreadableGenerationFile: an unreadable file says nothing and is replaced.
-func TestUnreadableGenerationFile(t *testing.T) {
-	s := openTest(t)
-	head := accept(t, s, draft{rows: 10}, nil)
-	s.Close()
-	for _, content := range []string{"", "what is this", strings.Repeat("x", generationBytes), strings.Repeat("x", 9999)} {
-		if err := os.WriteFile(generationName(s.path), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		s = openAt(t, s.path)
-		wantState(t, s, head.ID, campaign.StateScheduled)
-		now := generation{}
-		if err := s.view(func(tx *tx) error { now = tx.generation(); return nil }); err != nil {
-			t.Fatal(err)
-		}
-		s.Close()
-		if got, err := readGeneration(s.path); got != now || err != nil {
-			t.Errorf("%+v, want %+v, %v", got, now, err)
-		}
 	}
 }
 
@@ -157,7 +135,7 @@ func TestAStoreOfAClusterIsHeldUnlessItIsChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close()
-	checked, err := Open(s.path, Options{Checked: true})
+	checked, err := Open(s.db.Path(), Options{Checked: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +144,7 @@ func TestAStoreOfAClusterIsHeldUnlessItIsChecked(t *testing.T) {
 	}
 	checked.Close()
 
-	held := openAt(t, s.path)
+	held := openAt(t, s.db.Path())
 	if why := held.Restored(); !strings.Contains(why, "no log in NATS confirms") {
 		t.Errorf("restored %q", why)
 	}
@@ -175,7 +153,7 @@ func TestAStoreOfAClusterIsHeldUnlessItIsChecked(t *testing.T) {
 		t.Errorf("the position is %v (%v), want no epoch", p, err)
 	}
 	held.Close()
-	if why := openAt(t, s.path).Restored(); why != "" {
+	if why := openAt(t, s.db.Path()).Restored(); why != "" {
 		t.Errorf("it is held again: restored %s", why)
 	}
 }

@@ -32,7 +32,7 @@ func (s *Store) EachResult(id campaign.ID, fn func(at time.Time, o campaign.Outc
 			chunks = rec.chunks()
 			prefix := key12(n, chunk)
 			results = results[:0]
-			c := t.bucket(bucketOutcomes).Cursor()
+			c := t.Bucket(bucketOutcomes).Cursor()
 			for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
 				if results, err = appendResults(results, v); err != nil {
 					return err

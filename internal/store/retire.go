@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
 )
@@ -22,7 +20,7 @@ const removeKeys = 512
 func (s *Store) EndedBefore(before time.Time, after campaign.ID, limit int) ([]*campaign.Sending, error) {
 	var old []*campaign.Sending
 	err := s.view(func(t *tx) error {
-		c := t.bucket(bucketSendings).Cursor()
+		c := t.Bucket(bucketSendings).Cursor()
 		for k, v := c.Seek(key8(after.Number() + 1)); k != nil && len(old) < limit; k, v = c.Next() {
 			if len(v) < headerFixed || v[2] != 1 {
 				continue
@@ -60,7 +58,7 @@ func (s *Store) Remove(id campaign.ID) (bool, error) {
 		} else if err != nil {
 			return err
 		}
-		if t.bucket(bucketActive).Get(key8(n)) != nil {
+		if t.Bucket(bucketActive).Get(key8(n)) != nil {
 			return nil // it was resent meanwhile
 		}
 		if err := t.release(n, head); err != nil {
@@ -90,10 +88,10 @@ func (s *Store) FinishRemovals() error {
 	for {
 		var left []uint64
 		err := s.view(func(t *tx) error {
-			if t.Bucket(bucketLeaving) == nil {
+			if t.Existing(bucketLeaving) == nil {
 				return nil
 			}
-			return t.bucket(bucketLeaving).ForEach(func(k, _ []byte) error {
+			return t.Bucket(bucketLeaving).ForEach(func(k, _ []byte) error {
 				left = append(left, binary.BigEndian.Uint64(k))
 				return nil
 			})
@@ -116,8 +114,8 @@ func (s *Store) FinishRemovals() error {
 // release removes a filed sending from the indexes and lists it as leaving.
 func (t *tx) release(n uint64, head *campaign.Sending) error {
 	if key, err := hex.DecodeString(head.Digest); err == nil && len(key) == 32 {
-		if value := t.bucket(bucketDigests).Get(key); len(value) >= digestEntry && binary.BigEndian.Uint64(value) == n {
-			if err := t.bucket(bucketDigests).Delete(key); err != nil {
+		if value := t.Bucket(bucketDigests).Get(key); len(value) >= digestEntry && binary.BigEndian.Uint64(value) == n {
+			if err := t.Bucket(bucketDigests).Delete(key); err != nil {
 				return err
 			}
 		}
@@ -126,10 +124,10 @@ func (t *tx) release(n uint64, head *campaign.Sending) error {
 	if err := t.freeUnsent(n, head.ApplicationID, nil); err != nil {
 		return err
 	}
-	if _, err := t.made(bucketLeaving); err != nil {
+	if _, err := t.Made(bucketLeaving); err != nil {
 		return err
 	}
-	return errors.Join(t.bucket(bucketSendings).Delete(key8(n)), t.bucket(bucketLeaving).Put(key8(n), nil), t.countState(head.State, ""))
+	return errors.Join(t.Bucket(bucketSendings).Delete(key8(n)), t.Bucket(bucketLeaving).Put(key8(n), nil), t.countState(head.State, ""))
 }
 
 // clear deletes part of a removed sending's data, and reports whether that was the last.
@@ -144,7 +142,7 @@ func (t *tx) clear(n uint64) (bool, error) {
 			return false, nil
 		}
 	}
-	return true, t.bucket(bucketLeaving).Delete(key8(n))
+	return true, t.Bucket(bucketLeaving).Delete(key8(n))
 }
 
 // bucketsOfSending lists the buckets whose keys begin with a sending's number.
@@ -154,7 +152,7 @@ func bucketsOfSending() [][]byte {
 }
 
 // isLeaving reports whether a removed sending's data is still being deleted.
-func isLeaving(t *bbolt.Tx, n uint64) bool {
-	b := t.Bucket(bucketLeaving)
+func isLeaving(t *tx, n uint64) bool {
+	b := t.Existing(bucketLeaving)
 	return b != nil && b.Get(key8(n)) != nil
 }

@@ -45,7 +45,7 @@ func TestRemoveInParts(t *testing.T) {
 	first, second := isOver(t, s, draft{rows: 20}), isOver(t, s, draft{rows: 20})
 	if err := s.update(func(t *tx) error {
 		for i := range uint32(3 * removeKeys) {
-			if err := t.bucket(bucketRefusals).Put(key12(first.Number(), i), []byte{0}); err != nil {
+			if err := t.Bucket(bucketRefusals).Put(key12(first.Number(), i), []byte{0}); err != nil {
 				return err
 			}
 		}
@@ -54,7 +54,7 @@ func TestRemoveInParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	commits := 0
-	s.commitTx = func(tx *bbolt.Tx) error {
+	s.db.CommitTx = func(tx *bbolt.Tx) error {
 		if commits++; commits > 2 {
 			return errors.Join(errors.New("the disk is full"), tx.Rollback())
 		}
@@ -63,7 +63,7 @@ func TestRemoveInParts(t *testing.T) {
 	if gone, err := s.Remove(first); gone || err == nil {
 		t.Fatalf("removed %t, %v", gone, err)
 	}
-	s.commitTx = (*bbolt.Tx).Commit
+	s.db.CommitTx = (*bbolt.Tx).Commit
 	if _, err := s.Header(first); !errors.Is(err, ErrNotFound) {
 		t.Errorf("header: %v", err)
 	}
@@ -71,17 +71,17 @@ func TestRemoveInParts(t *testing.T) {
 	if gone, err := s.Remove(first); gone || err != nil {
 		t.Errorf("again: %t, %v", gone, err)
 	}
-	before := s.commits.Load()
+	before := s.db.Commits()
 	if err := s.FinishRemovals(); err != nil {
 		t.Fatal(err)
 	}
-	if n := s.commits.Load() - before; n < 2 {
+	if n := s.db.Commits() - before; n < 2 {
 		t.Errorf("the rest left in %d transactions", n)
 	}
 	verify(t, s)
 	if err := s.view(func(tx *tx) error {
 		for _, name := range append(bucketsOfSending(), bucketLeaving) {
-			if k, _ := tx.bucket(name).Cursor().Seek(key8(first.Number())); k != nil && string(k[:8]) == string(key8(first.Number())) {
+			if k, _ := tx.Bucket(name).Cursor().Seek(key8(first.Number())); k != nil && string(k[:8]) == string(key8(first.Number())) {
 				t.Errorf("bucket %s still has something of it", name)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/db"
 )
 
 // A header's value: format, state, 1 if filed, application (8 bytes), then JSON. The bytes
@@ -44,7 +45,7 @@ func decodeHeader(value []byte) (*campaign.Sending, error) {
 
 // header returns the header with that number.
 func (t *tx) header(n uint64) (*campaign.Sending, error) {
-	value := t.bucket(bucketSendings).Get(key8(n))
+	value := t.Bucket(bucketSendings).Get(key8(n))
 	if value == nil {
 		return nil, fmt.Errorf("sending number %d: %w", n, ErrNotFound)
 	}
@@ -69,7 +70,7 @@ func (t *tx) byID(id campaign.ID) (uint64, *campaign.Sending, error) {
 
 // record returns the record of an unfiled sending, nil if it is filed or unknown.
 func (t *tx) record(n uint64) (*record, error) {
-	value := t.bucket(bucketActive).Get(key8(n))
+	value := t.Bucket(bucketActive).Get(key8(n))
 	if value == nil {
 		return nil, nil
 	}
@@ -77,12 +78,12 @@ func (t *tx) record(n uint64) (*record, error) {
 }
 
 func (t *tx) putRecord(n uint64, rec *record) error {
-	return t.bucket(bucketActive).Put(key8(n), rec.encode())
+	return t.Bucket(bucketActive).Put(key8(n), rec.encode())
 }
 
 // eachActive calls fn with the record of every unfiled sending, oldest first. fn must not write.
 func (t *tx) eachActive(fn func(n uint64, rec *record) error) error {
-	return t.bucket(bucketActive).ForEach(func(k, v []byte) error {
+	return t.Bucket(bucketActive).ForEach(func(k, v []byte) error {
 		rec, err := decodeRecord(v)
 		if err != nil {
 			return err
@@ -134,7 +135,7 @@ func (t *tx) putHeader(n uint64, head *campaign.Sending, before campaign.State, 
 	if err != nil {
 		return err
 	}
-	if err := t.ascending(bucketSendings).Put(key8(n), value); err != nil {
+	if err := t.Ascending(bucketSendings).Put(key8(n), value); err != nil {
 		return err
 	}
 	if head.State != before {
@@ -149,7 +150,7 @@ func (t *tx) putHeader(n uint64, head *campaign.Sending, before campaign.State, 
 		if err := t.unschedule(n, rec); err != nil {
 			return err
 		}
-		return t.bucket(bucketActive).Delete(key8(n))
+		return t.Bucket(bucketActive).Delete(key8(n))
 	}
 	if rec == nil {
 		rec = &record{id: head.ID, due: offTimeline}
@@ -179,7 +180,7 @@ func (t *tx) balanced(n uint64, rec *record) (bool, error) {
 
 // countState updates the number of sendings in each state.
 func (t *tx) countState(from, to campaign.State) error {
-	meta := t.bucket(bucketMeta)
+	meta := t.Bucket(db.Meta)
 	all := make([]byte, 8*stateCount)
 	copy(all, meta.Get(metaStates))
 	add := func(state campaign.State, by uint64) {
@@ -202,7 +203,7 @@ func (s *Store) Begin(head *campaign.Sending) error {
 }
 
 func (t *tx) begin(head *campaign.Sending) error {
-	n, err := t.bucket(bucketSendings).NextSequence()
+	n, err := t.Bucket(bucketSendings).NextSequence()
 	if err != nil {
 		return err
 	}
@@ -210,7 +211,7 @@ func (t *tx) begin(head *campaign.Sending) error {
 		head.ReceivedAt = now()
 	}
 	head.ReceivedAt = head.ReceivedAt.UTC()
-	head.ID, head.Tag, head.State = campaign.NewID(head.ReceivedAt, n), t.s.tag, campaign.StateChecking
+	head.ID, head.Tag, head.State = campaign.NewID(head.ReceivedAt, n), t.s.Tag(), campaign.StateChecking
 	return t.putHeader(n, head, "", nil)
 }
 
@@ -291,9 +292,9 @@ func (s *Store) Sendings(f Filter) ([]*campaign.Sending, error) {
 	}
 	var out []*campaign.Sending
 	err := s.view(func(t *tx) error {
-		headers, keys := t.bucket(bucketSendings), t.bucket(bucketSendings)
+		headers, keys := t.Bucket(bucketSendings), t.Bucket(bucketSendings)
 		if f.unfinished() {
-			keys = t.bucket(bucketActive)
+			keys = t.Bucket(bucketActive)
 		}
 		c := keys.Cursor()
 		k, _ := c.Seek(key8(before))
@@ -332,7 +333,7 @@ func (s *Store) Unfiled() iter.Seq2[*campaign.Sending, error] {
 		for after := uint64(0); ; {
 			var head *campaign.Sending
 			err := s.view(func(t *tx) error {
-				c := t.bucket(bucketActive).Cursor()
+				c := t.Bucket(bucketActive).Cursor()
 				for k, v := c.Seek(key8(after + 1)); k != nil; k, v = c.Next() {
 					rec, err := decodeRecord(v)
 					if err != nil {

@@ -98,7 +98,7 @@ func TestSizeOnDisk(t *testing.T) {
 	}
 	wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Sent: n})
 	verify(t, s)
-	if info, err := os.Stat(s.path); err == nil {
+	if info, err := os.Stat(s.db.Path()); err == nil {
 		t.Logf("file: %d bytes", info.Size())
 	}
 }
@@ -130,7 +130,7 @@ func TestFewSyncs(t *testing.T) {
 	const senders, each = 64, 200
 	s := openTest(t)
 	head := accept(t, s, draft{rows: senders * each}, nil)
-	before := s.commits.Load()
+	before := s.db.Commits()
 	var wg sync.WaitGroup
 	for sender := range senders {
 		wg.Go(func() {
@@ -149,7 +149,7 @@ func TestFewSyncs(t *testing.T) {
 	}
 	wg.Wait()
 	wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Sent: senders * each})
-	transactions := s.commits.Load() - before
+	transactions := s.db.Commits() - before
 	if per := float64(senders*each) / float64(transactions); per < 30 {
 		t.Errorf("%.1f outcomes a transaction, want at least 30", per)
 	} else {

@@ -39,11 +39,11 @@ func (t *tx) slotTable(application int64, slot time.Duration) (*slotTable, error
 	}
 	table := &slotTable{t, application, slot}
 	key := key8(signed(application))
-	value := t.bucket(bucketGrids).Get(key)
+	value := t.Bucket(bucketGrids).Get(key)
 	if len(value) == 8 && binary.BigEndian.Uint64(value) == uint64(slot) || !t.Writable() {
 		return table, nil
 	}
-	if err := t.bucket(bucketGrids).Put(key, binary.BigEndian.AppendUint64(nil, uint64(slot))); err != nil {
+	if err := t.Bucket(bucketGrids).Put(key, binary.BigEndian.AppendUint64(nil, uint64(slot))); err != nil {
 		return nil, err
 	}
 	if value == nil {
@@ -54,7 +54,7 @@ func (t *tx) slotTable(application int64, slot time.Duration) (*slotTable, error
 
 // grid returns the slot length of the application's counts, 0 if it has none.
 func (t *tx) grid(application int64) time.Duration {
-	value := t.bucket(bucketGrids).Get(key8(signed(application)))
+	value := t.Bucket(bucketGrids).Get(key8(signed(application)))
 	if len(value) != 8 {
 		return 0
 	}
@@ -64,10 +64,10 @@ func (t *tx) grid(application int64) time.Duration {
 // rebuild recounts the application's reservations from the slices that aren't over yet.
 func (b *slotTable) rebuild() error {
 	prefix := key8(signed(b.application))
-	pages := b.t.bucket(bucketSlots)
+	pages := b.t.Bucket(bucketSlots)
 	c := pages.Cursor()
 	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
-		b.t.deleting(bucketSlots, k)
+		b.t.Deleting(bucketSlots, k)
 		if err := c.Delete(); err != nil {
 			return err
 		}
@@ -88,8 +88,8 @@ func (b *slotTable) rebuild() error {
 // eachReserved calls fn with the slices of every sending of the application (0: of all)
 // that has reserved something in a slot that ends after from.
 func (t *tx) eachReserved(application int64, from time.Time, fn func(n uint64, list []slice) error) error {
-	headers := t.bucket(bucketSendings)
-	return t.bucket(bucketSlices).ForEach(func(k, v []byte) error {
+	headers := t.Bucket(bucketSendings)
+	return t.Bucket(bucketSlices).ForEach(func(k, v []byte) error {
 		head := headers.Get(k)
 		if len(head) < headerFixed || application != 0 && unsigned(binary.BigEndian.Uint64(head[3:])) != application {
 			return nil
@@ -162,7 +162,7 @@ func (b *slotTable) page(n int64) (*slotPage, error) {
 	if p, ok := b.t.pages[key]; ok {
 		return p, nil
 	}
-	p, err := decodeSlotPage(b.t.bucket(bucketSlots).Get([]byte(key)))
+	p, err := decodeSlotPage(b.t.Bucket(bucketSlots).Get([]byte(key)))
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +191,7 @@ func (b *slotTable) Reserved(first int64, counts []uint32) error {
 // flush writes the pages changed by the transaction. When an application gets a new page,
 // its pages of long past slots are dropped.
 func (t *tx) flush() error {
-	pages := t.bucket(bucketSlots)
+	pages := t.Bucket(bucketSlots)
 	grown := map[string]bool{}
 	for key, page := range t.pages {
 		if pages.Get([]byte(key)) == nil {
@@ -222,7 +222,7 @@ func (t *tx) dropPast(application int64) error {
 	past := func(k []byte) bool {
 		return bytes.HasPrefix(k, prefix) && unsigned(binary.BigEndian.Uint64(k[8:])) < oldest
 	}
-	c := t.bucket(bucketSlots).Cursor()
+	c := t.Bucket(bucketSlots).Cursor()
 	k, _ := c.Seek(prefix)
 	if !past(k) {
 		return nil
@@ -234,7 +234,7 @@ func (t *tx) dropPast(application int64) error {
 	for past(k) {
 		page := unsigned(binary.BigEndian.Uint64(k[8:]))
 		if !waiting[page] {
-			t.deleting(bucketSlots, k)
+			t.Deleting(bucketSlots, k)
 			if err := c.Delete(); err != nil {
 				return err
 			}
@@ -247,7 +247,7 @@ func (t *tx) dropPast(application int64) error {
 // waitingPages returns the pages in which a paused or held sending of the application has reservations.
 func (t *tx) waitingPages(b *slotTable) (map[int64]bool, error) {
 	waiting := map[int64]bool{}
-	headers := t.bucket(bucketSendings)
+	headers := t.Bucket(bucketSendings)
 	err := t.eachReserved(b.application, time.Time{}, func(n uint64, list []slice) error {
 		if state, _ := stateOf(headers.Get(key8(n))[1]); state != campaign.StatePaused && state != campaign.StateHeld {
 			return nil

@@ -156,7 +156,7 @@ func (t *tx) finalizeStatuses(n uint64, rec *record, base, o campaign.Outcome) (
 			continue // future slots are released as a whole, past ones needn't be
 		}
 		for row := one.First; row < one.First+one.Rows; row++ {
-			statuses := t.bucket(bucketStatuses).Get(key12(n, row/campaign.ChunkRows))
+			statuses := t.Bucket(bucketStatuses).Get(key12(n, row/campaign.ChunkRows))
 			if statuses == nil {
 				if base == campaign.Pending {
 					freed[i] += int64(stride)
@@ -171,7 +171,7 @@ func (t *tx) finalizeStatuses(n uint64, rec *record, base, o campaign.Outcome) (
 			}
 		}
 	}
-	b := t.ascending(bucketStatuses)
+	b := t.Ascending(bucketStatuses)
 	for chunk := range rec.chunks() {
 		value := b.Get(key12(n, chunk))
 		var fresh []byte

@@ -106,7 +106,7 @@ func TestPausedTimeIsKept(t *testing.T) {
 		t.Error("nothing says since when it is paused")
 	}
 	s.Close()
-	s = openAt(t, s.path)
+	s = openAt(t, s.db.Path())
 	if _, _, err := s.SetState(id, nil, campaign.StateScheduled, ""); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/db"
 )
 
 // Stats are the store's figures for metrics.
@@ -19,12 +20,12 @@ type Stats struct {
 
 // Stats reads the figures. Its cost grows with the number of unfiled sendings.
 func (s *Store) Stats() (Stats, error) {
-	st := Stats{Sendings: map[campaign.State]uint64{}, Commits: s.commits.Load(), Entries: s.entries.Load()}
+	st := Stats{Sendings: map[campaign.State]uint64{}, Commits: s.db.Commits(), Entries: s.entries.Load()}
 	err := s.view(func(t *tx) error {
 		st.FileBytes = t.Size()
 		pages := t.DB().Stats()
 		st.FreeBytes = int64(pages.FreePageN+pages.PendingPageN) * int64(t.DB().Info().PageSize)
-		value := t.bucket(bucketMeta).Get(metaStates)
+		value := t.Bucket(db.Meta).Get(metaStates)
 		for code := 1; 8*code+8 <= len(value); code++ {
 			if state, ok := stateOf(byte(code)); ok {
 				st.Sendings[state] = binary.BigEndian.Uint64(value[8*code:])

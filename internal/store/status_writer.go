@@ -29,7 +29,7 @@ type statusWriter struct {
 // statuses returns a copy of a chunk's statuses, or the initial ones if it has none yet.
 func (sw *statusWriter) statuses(chunk uint32) ([]byte, error) {
 	rows := sw.rec.rowsIn(chunk)
-	value := sw.t.bucket(bucketStatuses).Get(key12(sw.n, chunk))
+	value := sw.t.Bucket(bucketStatuses).Get(key12(sw.n, chunk))
 	if value != nil {
 		if len(value) != rows*int(sw.rec.messages) {
 			return nil, fmt.Errorf("read statuses: %w: %w", ErrDamaged, errMalformed)
@@ -146,7 +146,7 @@ func (sw *statusWriter) writeChunk(w *chunkBatch) error {
 		return nil
 	}
 	sw.changed = true
-	if err := sw.t.ascending(bucketStatuses).Put(key12(sw.n, w.chunk), statuses); err != nil {
+	if err := sw.t.Ascending(bucketStatuses).Put(key12(sw.n, w.chunk), statuses); err != nil {
 		return err
 	}
 	if err := sw.inFlight(w.chunk, inFlight); err != nil {
@@ -228,7 +228,7 @@ func (sw *statusWriter) inFlight(chunk uint32, by int) error {
 	if by == 0 {
 		return nil
 	}
-	b, key := sw.t.bucket(bucketInFlight), key12(sw.n, chunk)
+	b, key := sw.t.Bucket(bucketInFlight), key12(sw.n, chunk)
 	count := int64(by)
 	if value := b.Get(key); len(value) == 4 {
 		count += int64(binary.BigEndian.Uint32(value))
@@ -295,7 +295,7 @@ func (d *detailWriter) add(e *campaign.Entry, status campaign.MessageStatus) err
 	if !d.open {
 		d.open = true
 		prefix := key12(d.sw.n, d.chunk)
-		c := d.sw.t.bucket(bucketOutcomes).Cursor()
+		c := d.sw.t.Bucket(bucketOutcomes).Cursor()
 		k, v := c.Seek(key14(d.sw.n, d.chunk, math.MaxUint16))
 		if k == nil {
 			k, v = c.Last()
@@ -328,7 +328,7 @@ func (d *detailWriter) add(e *campaign.Entry, status campaign.MessageStatus) err
 }
 
 func (d *detailWriter) put(value []byte) error {
-	return d.sw.t.ascending(bucketOutcomes).Put(key14(d.sw.n, d.chunk, d.seq), value)
+	return d.sw.t.Ascending(bucketOutcomes).Put(key14(d.sw.n, d.chunk, d.seq), value)
 }
 
 func (d *detailWriter) close() error {

@@ -26,7 +26,7 @@ const (
 )
 
 func (t *tx) putUnmatched(r *Receipt) error {
-	b := t.ascending(bucketUnmatched)
+	b := t.Ascending(bucketUnmatched)
 	seq, err := b.NextSequence()
 	if err != nil {
 		return err
@@ -41,7 +41,7 @@ func (t *tx) putUnmatched(r *Receipt) error {
 // unmatched returns the oldest unmatched receipts by number.
 func (t *tx) unmatched() (map[uint64]*unmatchedReceipt, error) {
 	all := map[uint64]*unmatchedReceipt{}
-	c := t.bucket(bucketUnmatched).Cursor()
+	c := t.Bucket(bucketUnmatched).Cursor()
 	for k, v := c.First(); k != nil && len(all) < unmatchedPage; k, v = c.Next() {
 		one := &unmatchedReceipt{}
 		if err := json.Unmarshal(v, one); err != nil {
@@ -96,7 +96,7 @@ func (s *Store) MatchReceipts(settled time.Time) (results []ReceiptResult, left 
 				}
 				results = append(results, more...)
 			}
-			if err := t.bucket(bucketUnmatched).Delete(key8(seq)); err != nil {
+			if err := t.Bucket(bucketUnmatched).Delete(key8(seq)); err != nil {
 				return err
 			}
 			left--

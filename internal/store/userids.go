@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"time"
+
+	"campaignd/internal/store/db"
 )
 
 // userIDRefresh is the age at which a learned user id is written again, so that it isn't forgotten.
@@ -23,22 +25,22 @@ func (s *Store) LearnUserID(userID, contact string, at time.Time) error {
 		if err != nil || forgotten {
 			return err // who was forgotten isn't stored again
 		}
-		if _, err := t.made(bucketUserIDs); err != nil {
+		if _, err := t.Made(bucketUserIDs); err != nil {
 			return err
 		}
-		if _, err := t.made(bucketUserIDsOf); err != nil {
+		if _, err := t.Made(bucketUserIDsOf); err != nil {
 			return err
 		}
 		if known != "" {
-			if err := t.bucket(bucketUserIDsOf).Delete(t.userIDOf(known, userID)); err != nil {
+			if err := t.Bucket(bucketUserIDsOf).Delete(t.userIDOf(known, userID)); err != nil {
 				return err
 			}
 		}
-		if err := t.bucket(bucketUserIDsOf).Put(t.userIDOf(contact, userID), nil); err != nil {
+		if err := t.Bucket(bucketUserIDsOf).Put(t.userIDOf(contact, userID), nil); err != nil {
 			return err
 		}
 		value := binary.BigEndian.AppendUint64(nil, uint64(max(at.Unix(), 0)))
-		return t.bucket(bucketUserIDs).Put([]byte(userID), append(value, contact...))
+		return t.Bucket(bucketUserIDs).Put([]byte(userID), append(value, contact...))
 	})
 	if err != nil {
 		return fmt.Errorf("learn user id: %w", err)
@@ -75,7 +77,7 @@ func (t *tx) otherNames(contact string) (names []string) {
 	if known, _ := t.contactOfUserID(contact); known != "" {
 		return []string{known}
 	}
-	b := t.Bucket(bucketUserIDsOf)
+	b := t.Existing(bucketUserIDsOf)
 	if b == nil || contact == "" {
 		return nil
 	}
@@ -99,7 +101,7 @@ func (t *tx) pairOptOuts(one, other string) (forgotten bool, err error) {
 		var out [2]bool
 		for i, name := range names {
 			keys[i] = rules.key(nil, group.application, group.channel, []byte(name))
-			if out[i], err = optedOut(t.Bucket(bucketOptOuts), group.application, group.channel, keys[i]); err != nil {
+			if out[i], err = optedOut(t.Existing(bucketOptOuts), group.application, group.channel, keys[i]); err != nil {
 				return false, err
 			}
 		}
@@ -116,7 +118,7 @@ func (t *tx) pairOptOuts(one, other string) (forgotten bool, err error) {
 		if _, err := m.add(changes); err != nil {
 			return false, err
 		}
-		t.after = append(t.after, func() { t.s.optOutVersion.Add(1) })
+		t.After(func() { t.s.optOutVersion.Add(1) })
 	}
 	return t.pairForgotten(names)
 }
@@ -139,7 +141,7 @@ func (t *tx) pairForgotten(names [2]string) (bool, error) {
 	if !gone[0] && !gone[1] {
 		return false, nil
 	}
-	secret := bytes.Clone(t.bucket(bucketMeta).Get(metaForgetKey))
+	secret := bytes.Clone(t.Bucket(db.Meta).Get(metaForgetKey))
 	for i := range names {
 		if !gone[i] {
 			if err := t.putForgotten(forgottenHash(secret, keys[i])); err != nil {
@@ -147,7 +149,7 @@ func (t *tx) pairForgotten(names [2]string) (bool, error) {
 			}
 		}
 	}
-	t.after = append(t.after, func() { t.s.optOutVersion.Add(1) })
+	t.After(func() { t.s.optOutVersion.Add(1) })
 	return true, nil
 }
 
@@ -158,10 +160,10 @@ func (t *tx) dropUserIDs(contact string) error {
 		if known, _ := t.contactOfUserID(contact); known == "" {
 			userID, number = other, contact
 		}
-		if err := t.bucket(bucketUserIDs).Delete([]byte(userID)); err != nil {
+		if err := t.Bucket(bucketUserIDs).Delete([]byte(userID)); err != nil {
 			return err
 		}
-		if err := t.bucket(bucketUserIDsOf).Delete(t.userIDOf(number, userID)); err != nil {
+		if err := t.Bucket(bucketUserIDsOf).Delete(t.userIDOf(number, userID)); err != nil {
 			return err
 		}
 	}
@@ -184,7 +186,7 @@ func (s *Store) userID(userID string) (contact string, learned time.Time, err er
 
 // contactOfUserID returns the contact of a user id and when it was last learned; "" if it isn't known.
 func (t *tx) contactOfUserID(userID string) (contact string, learned time.Time) {
-	b := t.Bucket(bucketUserIDs)
+	b := t.Existing(bucketUserIDs)
 	if b == nil || userID == "" {
 		return "", time.Time{}
 	}
@@ -196,13 +198,14 @@ func (t *tx) contactOfUserID(userID string) (contact string, learned time.Time) 
 
 // ForgetUserIDs removes the user ids that were last learned before an instant, and returns how many.
 func (s *Store) ForgetUserIDs(before time.Time) (int, error) {
-	n, err := s.removeExpired(bucketUserIDs, func(value []byte) bool {
+	n, err := s.db.RemoveExpired(bucketUserIDs, func(value []byte) bool {
 		return len(value) < 8 || int64(binary.BigEndian.Uint64(value)) < before.Unix()
-	}, func(t *tx, k []byte) error {
+	}, func(d *db.Tx, k []byte) error {
+		t := &tx{Tx: d, s: s}
 		if err := t.dropUserIDs(string(k)); err != nil {
 			return err
 		}
-		return t.bucket(bucketUserIDs).Delete(k)
+		return t.Bucket(bucketUserIDs).Delete(k)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("forget user ids: %w", err)

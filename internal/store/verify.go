@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/db"
 )
 
 // maxFindings is the most problems that Verify reports.
@@ -22,13 +23,12 @@ var errTooMany = errors.New("enough found")
 // every status, and has bbolt check its pages.
 func (s *Store) Verify(deep bool) []string {
 	if deep { // bbolt checks its pages in one transaction
-		s.wholeFile.RLock()
-		defer s.wholeFile.RUnlock()
+		defer s.db.KeepFile()()
 	}
 	v := &verifier{s: s, deep: deep}
 	var all []uint64
 	err := s.view(func(t *tx) error {
-		return t.bucket(bucketSendings).ForEach(func(k, _ []byte) error {
+		return t.Bucket(bucketSendings).ForEach(func(k, _ []byte) error {
 			all = append(all, binary.BigEndian.Uint64(k))
 			return nil
 		})
@@ -64,7 +64,7 @@ func (v *verifier) report(format string, args ...any) error {
 
 // sending checks one sending's header and record.
 func (v *verifier) sending(t *tx, n uint64) error {
-	value := t.bucket(bucketSendings).Get(key8(n))
+	value := t.Bucket(bucketSendings).Get(key8(n))
 	if value == nil {
 		return nil // removed since the list was made
 	}
@@ -87,7 +87,7 @@ func (v *verifier) sending(t *tx, n uint64) error {
 			return v.report("%s: its record is of %s, %s", head.ID, rec.id, rec.state)
 		}
 		onTimeline := rec.due != offTimeline
-		if onTimeline != head.State.Active() || onTimeline && t.bucket(bucketTimeline).Get(keyTimeline(rec.due, n)) == nil {
+		if onTimeline != head.State.Active() || onTimeline && t.Bucket(bucketTimeline).Get(keyTimeline(rec.due, n)) == nil {
 			return v.report("%s: %s, but its entry in the timeline is wrong", head.ID, head.State)
 		}
 	}
@@ -149,10 +149,10 @@ func (v *verifier) accepted(t *tx, n uint64, head *campaign.Sending, rec *record
 func (v *verifier) retries(t *tx, n uint64, head *campaign.Sending, b *counters) error {
 	count := uint64(0)
 	prefix := key8(n)
-	c := t.bucket(bucketWaiting).Cursor()
+	c := t.Bucket(bucketWaiting).Cursor()
 	for k, value := c.Seek(prefix); len(k) == 13 && binary.BigEndian.Uint64(k) == n; k, value = c.Next() {
 		count++
-		if len(value) != 8 || t.bucket(bucketRetries).Get(keyRetry(n, int64(binary.BigEndian.Uint64(value)),
+		if len(value) != 8 || t.Bucket(bucketRetries).Get(keyRetry(n, int64(binary.BigEndian.Uint64(value)),
 			binary.BigEndian.Uint32(k[8:]), k[12])) == nil {
 			return v.report("%s: a retry has no time", head.ID)
 		}
@@ -201,7 +201,7 @@ func (v *verifier) statuses(t *tx, n uint64, head *campaign.Sending, rec *record
 			}
 		}
 		listed := uint32(0)
-		if value := t.bucket(bucketInFlight).Get(key12(n, chunk)); len(value) == 4 {
+		if value := t.Bucket(bucketInFlight).Get(key12(n, chunk)); len(value) == 4 {
 			listed = binary.BigEndian.Uint32(value)
 		}
 		if listed != inFlight {
@@ -228,7 +228,7 @@ func (v *verifier) deliveries(t *tx, n uint64, head *campaign.Sending) error {
 	}
 	var counts campaign.DeliveryCounts
 	prefix := key8(n)
-	c := t.bucket(bucketDeliveries).Cursor()
+	c := t.Bucket(bucketDeliveries).Cursor()
 	for k, value := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, value = c.Next() {
 		d, err := decodeDelivery(k, value)
 		if err != nil {
@@ -245,13 +245,13 @@ func (v *verifier) deliveries(t *tx, n uint64, head *campaign.Sending) error {
 // indexes checks that every index points to an existing sending.
 func (v *verifier) indexes(t *tx) error {
 	for _, bucket := range append(bucketsOfSending(), bucketActive) {
-		c := t.bucket(bucket).Cursor()
+		c := t.Bucket(bucket).Cursor()
 		for k, _ := c.First(); k != nil; {
 			if len(k) < 8 {
 				return v.report("bucket %s has a key of %d bytes", bucket, len(k))
 			}
 			n := binary.BigEndian.Uint64(k)
-			if t.bucket(bucketSendings).Get(key8(n)) == nil && !isLeaving(t.Tx, n) {
+			if t.Bucket(bucketSendings).Get(key8(n)) == nil && !isLeaving(t, n) {
 				if err := v.report("bucket %s has something of sending number %d, which there isn't", bucket, n); err != nil {
 					return err
 				}
@@ -259,7 +259,7 @@ func (v *verifier) indexes(t *tx) error {
 			k, _ = c.Seek(key8(n + 1))
 		}
 	}
-	return t.bucket(bucketTimeline).ForEach(func(k, _ []byte) error {
+	return t.Bucket(bucketTimeline).ForEach(func(k, _ []byte) error {
 		due, n, ok := splitTimeline(k)
 		if !ok {
 			return v.report("the timeline has a key of %d bytes", len(k))
@@ -275,10 +275,10 @@ func (v *verifier) indexes(t *tx) error {
 // states recounts the sendings at each state.
 func (v *verifier) states(t *tx) error {
 	counted := make([]byte, 8*stateCount)
-	if last, _ := t.bucket(bucketSendings).Cursor().Last(); len(last) == 8 && binary.BigEndian.Uint64(last) > t.bucket(bucketSendings).Sequence() {
-		return v.report("sending number %d is there, but numbers are given out from %d on", binary.BigEndian.Uint64(last), t.bucket(bucketSendings).Sequence()+1)
+	if last, _ := t.Bucket(bucketSendings).Cursor().Last(); len(last) == 8 && binary.BigEndian.Uint64(last) > t.Bucket(bucketSendings).Sequence() {
+		return v.report("sending number %d is there, but numbers are given out from %d on", binary.BigEndian.Uint64(last), t.Bucket(bucketSendings).Sequence()+1)
 	}
-	if err := t.bucket(bucketSendings).ForEach(func(_, value []byte) error {
+	if err := t.Bucket(bucketSendings).ForEach(func(_, value []byte) error {
 		if at := 8 * int(value[1]); at+8 <= len(counted) {
 			binary.BigEndian.PutUint64(counted[at:], binary.BigEndian.Uint64(counted[at:])+1)
 		}
@@ -286,7 +286,7 @@ func (v *verifier) states(t *tx) error {
 	}); err != nil {
 		return err
 	}
-	if kept := t.bucket(bucketMeta).Get(metaStates); string(kept) != string(counted) && len(kept) > 0 {
+	if kept := t.Bucket(db.Meta).Get(metaStates); string(kept) != string(counted) && len(kept) > 0 {
 		return v.report("the numbers of sendings at each state are not what was counted")
 	}
 	return nil
@@ -317,7 +317,7 @@ func (v *verifier) reservations(t *tx) error {
 	if err != nil {
 		return err
 	}
-	if err := t.bucket(bucketSlots).ForEach(func(k, value []byte) error {
+	if err := t.Bucket(bucketSlots).ForEach(func(k, value []byte) error {
 		page, err := decodeSlotPage(value)
 		if err != nil || len(k) != 16 {
 			return v.report("slot counts: %v", err)
@@ -352,7 +352,7 @@ func (v *verifier) reservations(t *tx) error {
 
 // digests checks that every acceptance listed by digest belongs to its sending.
 func (v *verifier) digests(t *tx) error {
-	return t.bucket(bucketDigests).ForEach(func(k, value []byte) error {
+	return t.Bucket(bucketDigests).ForEach(func(k, value []byte) error {
 		if len(k) != 32 || len(value) == 0 || len(value)%digestEntry != 0 {
 			return v.report("a digest has %d bytes, its value %d", len(k), len(value))
 		}
@@ -371,7 +371,7 @@ func (v *verifier) digests(t *tx) error {
 func (v *verifier) optOuts(t *tx) error {
 	count := uint64(0)
 	var last []byte
-	if err := t.bucket(bucketOptOuts).ForEach(func(k, value []byte) error {
+	if err := t.Bucket(bucketOptOuts).ForEach(func(k, value []byte) error {
 		_, _, prefix, ok := splitOptOutKey(k)
 		entries, err := decodeOptOuts(value)
 		if !ok || err != nil {
@@ -389,7 +389,7 @@ func (v *verifier) optOuts(t *tx) error {
 	}); err != nil {
 		return err
 	}
-	if kept := t.bucket(bucketOptOuts).Sequence(); kept != count {
+	if kept := t.Bucket(bucketOptOuts).Sequence(); kept != count {
 		return v.report("%d opt-outs are stored, %d counted", count, kept)
 	}
 	return nil

@@ -29,7 +29,7 @@ func (c *rowChecker) row(row uint32, statuses []campaign.MessageStatus) string {
 	over := true
 	for i, m := range statuses {
 		over = over && m.Outcome().Final()
-		if m.Outcome() == campaign.Retrying && c.t.bucket(bucketWaiting).Get(keyWaiting(c.n, row, uint8(i)+1)) == nil {
+		if m.Outcome() == campaign.Retrying && c.t.Bucket(bucketWaiting).Get(keyWaiting(c.n, row, uint8(i)+1)) == nil {
 			return "waits for its next attempt, which has no time"
 		}
 	}
@@ -47,7 +47,7 @@ func (c *rowChecker) row(row uint32, statuses []campaign.MessageStatus) string {
 func (v *verifier) timeline(t *tx, n uint64, head *campaign.Sending, rec *record, b *counters) error {
 	prefix := key8(n)
 	count := uint64(0)
-	c := t.bucket(bucketRetries).Cursor()
+	c := t.Bucket(bucketRetries).Cursor()
 	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
 		count++
 	}

@@ -26,38 +26,38 @@ func TestVerifyFinds(t *testing.T) {
 			b.counts[campaign.Pending]--
 			return t.putCounters(n, &b)
 		}, "add up"},
-		"mark": {func(t *tx, n uint64) error { return t.bucket(bucketStatuses).Put(key12(n, 0), make([]byte, 4096)) }, "add up"},
+		"mark": {func(t *tx, n uint64) error { return t.Bucket(bucketStatuses).Put(key12(n, 0), make([]byte, 4096)) }, "add up"},
 		"strange mark": {func(t *tx, n uint64) error {
 			statuses := make([]byte, 4096)
 			statuses[7] = 15
-			return t.bucket(bucketStatuses).Put(key12(n, 0), statuses)
+			return t.Bucket(bucketStatuses).Put(key12(n, 0), statuses)
 		}, "numbered 15"},
-		"short statuses": {func(t *tx, n uint64) error { return t.bucket(bucketStatuses).Put(key12(n, 0), make([]byte, 5)) }, "statuses"},
-		"chunk":          {func(t *tx, n uint64) error { return t.bucket(bucketChunks).Put(key12(n, 1), []byte("what")) }, "chunk 1"},
-		"chunk gone":     {func(t *tx, n uint64) error { return t.bucket(bucketChunks).Delete(key12(n, 1)) }, "chunk 1"},
-		"in flight":      {func(t *tx, n uint64) error { return t.bucket(bucketInFlight).Put(key12(n, 0), []byte{0, 0, 0, 9}) }, "in flight"},
-		"details":        {func(t *tx, n uint64) error { return t.bucket(bucketOutcomes).Put(key14(n, 0, 0), []byte{9}) }, "outcomes"},
-		"timeline":       {func(t *tx, n uint64) error { return t.bucket(bucketTimeline).Put(keyTimeline(5, n), nil) }, "time that isn't its own"},
+		"short statuses": {func(t *tx, n uint64) error { return t.Bucket(bucketStatuses).Put(key12(n, 0), make([]byte, 5)) }, "statuses"},
+		"chunk":          {func(t *tx, n uint64) error { return t.Bucket(bucketChunks).Put(key12(n, 1), []byte("what")) }, "chunk 1"},
+		"chunk gone":     {func(t *tx, n uint64) error { return t.Bucket(bucketChunks).Delete(key12(n, 1)) }, "chunk 1"},
+		"in flight":      {func(t *tx, n uint64) error { return t.Bucket(bucketInFlight).Put(key12(n, 0), []byte{0, 0, 0, 9}) }, "in flight"},
+		"details":        {func(t *tx, n uint64) error { return t.Bucket(bucketOutcomes).Put(key14(n, 0, 0), []byte{9}) }, "outcomes"},
+		"timeline":       {func(t *tx, n uint64) error { return t.Bucket(bucketTimeline).Put(keyTimeline(5, n), nil) }, "time that isn't its own"},
 		"timeline lost": {func(t *tx, n uint64) error {
 			rec, _ := t.record(n)
-			return t.bucket(bucketTimeline).Delete(keyTimeline(rec.due, n))
+			return t.Bucket(bucketTimeline).Delete(keyTimeline(rec.due, n))
 		}, "timeline is wrong"},
-		"record":     {func(t *tx, n uint64) error { return t.bucket(bucketActive).Delete(key8(n)) }, "active"},
-		"bad record": {func(t *tx, n uint64) error { return t.bucket(bucketActive).Put(key8(n), []byte{1}) }, "record"},
+		"record":     {func(t *tx, n uint64) error { return t.Bucket(bucketActive).Delete(key8(n)) }, "active"},
+		"bad record": {func(t *tx, n uint64) error { return t.Bucket(bucketActive).Put(key8(n), []byte{1}) }, "record"},
 		"other state": {func(t *tx, n uint64) error {
 			rec, _ := t.record(n)
 			rec.state = campaign.StateHeld
 			return t.putRecord(n, rec)
 		}, "its record"},
 		"retry": {func(t *tx, n uint64) error {
-			return t.bucket(bucketWaiting).Put(keyWaiting(n, 1, 1), make([]byte, 8))
+			return t.Bucket(bucketWaiting).Put(keyWaiting(n, 1, 1), make([]byte, 8))
 		}, "no time"},
 		"slices": {func(t *tx, n uint64) error {
 			list, _ := t.slices(n)
 			list[1].First--
 			return t.putSlices(n, list)
 		}, "overlap"},
-		"bad slices": {func(t *tx, n uint64) error { return t.bucket(bucketSlices).Put(key8(n), []byte{7}) }, "slices"},
+		"bad slices": {func(t *tx, n uint64) error { return t.Bucket(bucketSlices).Put(key8(n), []byte{7}) }, "slices"},
 		"booked": {func(t *tx, n uint64) error {
 			list, _ := t.slices(n)
 			list[1].reserved++
@@ -71,7 +71,7 @@ func TestVerifyFinds(t *testing.T) {
 		"retry left over": {func(t *tx, n uint64) error {
 			return t.putRetry(n, 77, &campaign.Entry{Row: 3, Message: 1, Attempts: 1})
 		}, "1 messages wait for a retry, 0 counted"},
-		"retry of nobody": {func(t *tx, n uint64) error { return t.bucket(bucketRetries).Put(keyRetry(n, 5, 3, 1), []byte{1}) }, "1 retries have a time"},
+		"retry of nobody": {func(t *tx, n uint64) error { return t.Bucket(bucketRetries).Put(keyRetry(n, 5, 3, 1), []byte{1}) }, "1 retries have a time"},
 		"retry of another": {func(t *tx, n uint64) error {
 			e := entry(campaign.NewID(time.Now(), n), 2, 1, campaign.InFlight, 1)
 			b, rec := counters{}, &record{}
@@ -106,18 +106,18 @@ func TestVerifyFinds(t *testing.T) {
 			rec.planned++
 			return t.putRecord(n, rec)
 		}, "other numbers"},
-		"number": {func(t *tx, n uint64) error { return t.bucket(bucketSendings).SetSequence(0) }, "given out from 1"},
+		"number": {func(t *tx, n uint64) error { return t.Bucket(bucketSendings).SetSequence(0) }, "given out from 1"},
 		"digest": {func(t *tx, n uint64) error {
-			return t.bucket(bucketDigests).Put(make([]byte, 32), append(key8(n), key8(9)...))
+			return t.Bucket(bucketDigests).Put(make([]byte, 32), append(key8(n), key8(9)...))
 		}, "digest"},
-		"digest key": {func(t *tx, n uint64) error { return t.bucket(bucketDigests).Put([]byte("x"), []byte("y")) }, "digest"},
-		"orphan":     {func(t *tx, n uint64) error { return t.bucket(bucketChunks).Put(key12(99, 0), []byte("x")) }, "which there isn't"},
-		"short key":  {func(t *tx, n uint64) error { return t.bucket(bucketStatuses).Put([]byte("x"), []byte("x")) }, "key of 1 bytes"},
+		"digest key": {func(t *tx, n uint64) error { return t.Bucket(bucketDigests).Put([]byte("x"), []byte("y")) }, "digest"},
+		"orphan":     {func(t *tx, n uint64) error { return t.Bucket(bucketChunks).Put(key12(99, 0), []byte("x")) }, "which there isn't"},
+		"short key":  {func(t *tx, n uint64) error { return t.Bucket(bucketStatuses).Put([]byte("x"), []byte("x")) }, "key of 1 bytes"},
 		"states":     {func(t *tx, n uint64) error { return t.countState("", campaign.StateHeld) }, "each state"},
-		"slot page":  {func(t *tx, n uint64) error { return t.bucket(bucketSlots).Put(keySlots(1, 1), []byte("x")) }, "slot counts"},
+		"slot page":  {func(t *tx, n uint64) error { return t.Bucket(bucketSlots).Put(keySlots(1, 1), []byte("x")) }, "slot counts"},
 		"slots gone": {func(t *tx, n uint64) error { return t.dropPrefix(bucketSlots, nil) }, "no message booked"},
 		"header": {func(t *tx, n uint64) error {
-			return t.bucket(bucketSendings).Put(key8(n), []byte("\x01\x02\x00\x00\x00\x00\x00\x00\x00\x00\x01{"))
+			return t.Bucket(bucketSendings).Put(key8(n), []byte("\x01\x02\x00\x00\x00\x00\x00\x00\x00\x00\x01{"))
 		}, "header"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -141,7 +141,7 @@ func TestVerifyStopsSomewhere(t *testing.T) {
 	s := openTest(t)
 	if err := s.update(func(t *tx) error {
 		for n := range uint64(300) {
-			if err := t.bucket(bucketCounts).Put(key8(n+100), nil); err != nil {
+			if err := t.Bucket(bucketCounts).Put(key8(n+100), nil); err != nil {
 				return err
 			}
 		}

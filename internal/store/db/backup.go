@@ -1,4 +1,4 @@
-package store
+package db
 
 import (
 	"bytes"
@@ -42,15 +42,15 @@ func (b trailer) encode() []byte {
 // Backup writes a consistent copy of the store while it is in use. A store opened from
 // that copy starts with every sending held and says why (docs/contract.md 12). w should
 // be fast: pages freed meanwhile can't be reused.
-func (s *Store) Backup(w io.Writer) error {
-	s.wholeFile.RLock()
-	defer s.wholeFile.RUnlock()
-	err := s.view(func(t *tx) error {
+func (d *DB) Backup(w io.Writer) error {
+	d.wholeFile.RLock()
+	defer d.wholeFile.RUnlock()
+	err := d.View(func(t *Tx) error {
 		size, err := t.WriteTo(w)
 		if err != nil {
 			return err
 		}
-		_, err = w.Write(trailer{at: now(), size: size}.encode())
+		_, err = w.Write(trailer{at: time.Now().UTC(), size: size}.encode())
 		return err
 	})
 	if err != nil {

@@ -1,4 +1,4 @@
-package store
+package db
 
 import (
 	"encoding/binary"
@@ -35,12 +35,12 @@ var ErrUncertain = errors.New("a commit failed on the disk after it had been sen
 
 // Replicate makes every commit from here on wait for log as well as for the disk. It makes the
 // first one: the store records the epoch. Call it once, before anybody else writes.
-func (s *Store) Replicate(log Log, epoch uint64) error {
-	s.writer.Lock()
-	s.log = log
-	s.writer.Unlock()
-	err := s.update(func(t *tx) error {
-		return t.bucket(bucketMeta).Put(metaEpoch, binary.BigEndian.AppendUint64(nil, epoch))
+func (d *DB) Replicate(log Log, epoch uint64) error {
+	d.writer.Lock()
+	d.log = log
+	d.writer.Unlock()
+	err := d.Update(func(t *Tx) error {
+		return t.Bucket(Meta).Put(metaEpoch, binary.BigEndian.AppendUint64(nil, epoch))
 	})
 	if err != nil {
 		return fmt.Errorf("begin epoch %d: %w", epoch, err)
@@ -49,14 +49,14 @@ func (s *Store) Replicate(log Log, epoch uint64) error {
 }
 
 // Position returns the store's position.
-func (s *Store) Position() (p Position, err error) {
-	err = s.view(func(t *tx) error { p = t.position(); return nil })
+func (d *DB) Position() (p Position, err error) {
+	err = d.View(func(t *Tx) error { p = t.position(); return nil })
 	return p, err
 }
 
 // position returns the position after what the transaction has written so far.
-func (t *tx) position() Position {
-	meta := t.bucket(bucketMeta)
+func (t *Tx) position() Position {
+	meta := t.Bucket(Meta)
 	return positionOf(meta.Get(metaTag), meta.Get(metaEpoch), meta.Sequence())
 }
 
@@ -76,13 +76,13 @@ const snapshotChunk = 256 << 10
 // chunk must not keep them. Both should be fast: pages freed meanwhile can't be reused. While a
 // compaction is at work it returns ErrBusy, or if urgent makes the compaction's last step wait: it
 // must not wait for a compaction while a commit waits for it.
-func (s *Store) Snapshot(urgent bool, begin func(at Position, size int64) error, chunk func(packed []byte) error) error {
-	if s.wholeFile.TryRLock() {
-		defer s.wholeFile.RUnlock()
+func (d *DB) Snapshot(urgent bool, begin func(at Position, size int64) error, chunk func(packed []byte) error) error {
+	if d.wholeFile.TryRLock() {
+		defer d.wholeFile.RUnlock()
 	} else if !urgent {
 		return fmt.Errorf("copy store: %w", ErrBusy)
 	}
-	err := s.view(func(t *tx) error {
+	err := d.View(func(t *Tx) error {
 		if err := begin(t.position(), t.Size()); err != nil {
 			return err
 		}
@@ -133,15 +133,15 @@ const spareBytes = 16 << 20
 
 // appendSet begins to append the transaction's write set. before is the position at its begin. A
 // disk without room is noticed before: after the append a commit must not fail.
-func (t *tx) appendSet(before Position) (err error) {
-	dir := filepath.Dir(t.s.path)
+func (t *Tx) appendSet(before Position) (err error) {
+	dir := filepath.Dir(t.db.path)
 	if free, err := safeio.FreeSpace(dir); err == nil && free < spareBytes+2*uint64(len(t.set.ops)) {
-		return &fs.PathError{Op: "write", Path: t.s.path, Err: syscall.ENOSPC}
+		return &fs.PathError{Op: "write", Path: t.db.path, Err: syscall.ENOSPC}
 	}
 	after := t.position()
-	t.acknowledged, err = t.s.log.Append(before, after, t.set.encode(before, after))
+	t.acknowledged, err = t.db.log.Append(before, after, t.set.encode(before, after))
 	if errors.Is(err, ErrDeposed) {
-		return t.s.abandonFile(err)
+		return t.db.guard.abandon(err)
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package store
+package db
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 type generation struct {
 	tag   string
 	count uint64 // commits: the sequence of the bucket meta, which a compaction keeps
-	last  uint64 // number of the newest sending
+	last  uint64 // highest number given out: the sequence of Schema.Numbered
 }
 
 const (
@@ -59,45 +59,45 @@ func readGeneration(path string) (generation, error) {
 }
 
 // generation returns the generation of the store after this transaction.
-func (t *tx) generation() generation {
-	meta := t.bucket(bucketMeta)
-	return generation{tag: string(meta.Get(metaTag)), count: meta.Sequence(), last: t.bucket(bucketSendings).Sequence()}
+func (t *Tx) generation() generation {
+	meta := t.Bucket(Meta)
+	return generation{tag: string(meta.Get(metaTag)), count: meta.Sequence(), last: t.Bucket(t.db.schema.Numbered).Sequence()}
 }
 
 // advance counts this transaction as a commit and returns the new generation.
-func (t *tx) advance() (generation, error) {
-	meta := t.bucket(bucketMeta)
+func (t *Tx) advance() (generation, error) {
+	meta := t.Bucket(Meta)
 	err := meta.SetSequence(meta.Sequence() + 1)
 	return t.generation(), err
 }
 
 // writeGeneration writes the generation file. An error doesn't fail the commit: an older
 // generation detects less, and is never wrong.
-func (s *Store) writeGeneration(w generation) {
-	if s.generation != nil {
-		_, _ = s.generation.WriteAt(w.encode(), 0)
+func (d *DB) writeGeneration(w generation) {
+	if d.generation != nil {
+		_, _ = d.generation.WriteAt(w.encode(), 0)
 	}
 }
 
 // openGeneration creates the file if it is missing, and empties it if it is unreadable. On
 // a full disk there is none until the next start.
-func (s *Store) openGeneration(past generation) {
+func (d *DB) openGeneration(past generation) {
 	flag := os.O_CREATE | os.O_RDWR
 	if past == (generation{}) {
 		flag |= os.O_TRUNC
 	}
-	f, err := os.OpenFile(generationName(s.path), flag, 0o600)
+	f, err := os.OpenFile(generationName(d.path), flag, 0o600)
 	if err != nil {
 		return
 	}
-	s.generation = f
+	d.generation = f
 }
 
 // behind returns where the store must have been restored from, if it isn't the one of the
 // last run here or lacks some of its changes; else "".
-func (w generation) behind(now generation, sendings bool) string {
+func (w generation) behind(now generation, some bool) string {
 	switch {
-	case w == generation{} || !sendings:
+	case w == generation{} || !some:
 		return ""
 	case w.tag != now.tag:
 		return "from another store than the one that ran here last"

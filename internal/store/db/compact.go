@@ -1,4 +1,4 @@
-package store
+package db
 
 import (
 	"cmp"
@@ -32,17 +32,17 @@ type Compacted struct {
 // of data, so call it when nothing is due. The copy needs room next to the store. ErrBusy
 // is returned while a backup, a deep check or another compaction runs. An error or a crash
 // leaves the store as it was.
-func (s *Store) Compact(ctx context.Context) (Compacted, error) {
-	if !s.wholeFile.TryLock() {
+func (d *DB) Compact(ctx context.Context) (Compacted, error) {
+	if !d.wholeFile.TryLock() {
 		return Compacted{}, fmt.Errorf("compact store: %w", ErrBusy)
 	}
-	defer s.wholeFile.Unlock()
-	s.writer.Lock()
-	defer s.writer.Unlock()
-	s.compacting.Store(true)
-	defer s.compacting.Store(false)
-	began, temp := time.Now(), compactName(s.path)
-	done, err := s.compactTo(ctx, temp)
+	defer d.wholeFile.Unlock()
+	d.writer.Lock()
+	defer d.writer.Unlock()
+	d.compacting.Store(true)
+	defer d.compacting.Store(false)
+	began, temp := time.Now(), compactName(d.path)
+	done, err := d.compactTo(ctx, temp)
 	if err != nil {
 		if gone := os.Remove(temp); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
 			err = errors.Join(err, gone)
@@ -54,15 +54,21 @@ func (s *Store) Compact(ctx context.Context) (Compacted, error) {
 }
 
 // Compacting reports whether a compaction makes every write wait.
-func (s *Store) Compacting() bool { return s.compacting.Load() }
+func (d *DB) Compacting() bool { return d.compacting.Load() }
+
+// KeepFile makes compactions fail with ErrBusy until release is called: the whole file is being read.
+func (d *DB) KeepFile() (release func()) {
+	d.wholeFile.RLock()
+	return d.wholeFile.RUnlock
+}
 
 // compactName names the new file until it is complete.
 func compactName(path string) string { return path + ".compact" }
 
 // compactTo copies the store to temp and replaces it by the copy. The writer lock is held.
-func (s *Store) compactTo(ctx context.Context, temp string) (done Compacted, err error) {
-	if s.broken {
-		if err := s.reopen(); err != nil {
+func (d *DB) compactTo(ctx context.Context, temp string) (done Compacted, err error) {
+	if d.broken {
+		if err := d.reopen(); err != nil {
 			return done, err
 		}
 	}
@@ -70,32 +76,32 @@ func (s *Store) compactTo(ctx context.Context, temp string) (done Compacted, err
 		return done, err
 	}
 	live := int64(0)
-	if err := s.view(func(t *tx) error {
+	if err := d.View(func(t *Tx) error {
 		stats := t.DB().Stats()
 		done.Before = t.Size()
-		live = t.Size() - int64(stats.FreePageN+stats.PendingPageN)*int64(s.pageSize)
+		live = t.Size() - int64(stats.FreePageN+stats.PendingPageN)*int64(d.pageSize)
 		return nil
 	}); err != nil {
 		return done, err
 	}
-	if free, err := safeio.FreeSpace(filepath.Dir(s.path)); err == nil && int64(free) < live+live/8+compactSpare {
+	if free, err := safeio.FreeSpace(filepath.Dir(d.path)); err == nil && int64(free) < live+live/8+compactSpare {
 		return done, fmt.Errorf("%d MiB are free beside the store, and its copy needs %d: make room", free>>20, (live+live/8+compactSpare)>>20)
 	}
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return done, err
 	}
-	if done.After, err = s.copyTo(ctx, temp, live); err != nil {
+	if done.After, err = d.copyTo(ctx, temp, live); err != nil {
 		return done, err
 	}
 	failpoint.At(failpoint.CompactCopied)
-	return done, s.replaceBy(temp)
+	return done, d.replaceBy(temp)
 }
 
 // copyTo copies live bytes of data to a new, synced file and returns its size. The writer lock is held.
-func (s *Store) copyTo(ctx context.Context, temp string, live int64) (size int64, err error) {
+func (d *DB) copyTo(ctx context.Context, temp string, live int64) (size int64, err error) {
 	var file *os.File
-	db, err := bbolt.Open(temp, 0o600, &bbolt.Options{Timeout: s.opts.Timeout, FreelistType: bbolt.FreelistMapType,
-		PageSize: s.pageSize, InitialMmapSize: int(live + live/8), NoSync: true,
+	db, err := bbolt.Open(temp, 0o600, &bbolt.Options{Timeout: d.opts.Timeout, FreelistType: bbolt.FreelistMapType,
+		PageSize: d.pageSize, InitialMmapSize: int(live + live/8), NoSync: true,
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			f, err := os.OpenFile(name, flag, mode)
 			file = f
@@ -105,12 +111,12 @@ func (s *Store) copyTo(ctx context.Context, temp string, live int64) (size int64
 		return 0, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = file.Close() }) // bbolt can't be canceled, but its next write fails
-	err = s.catchFaults(func() error { return bbolt.Compact(db, s.db, compactTx) })
+	err = d.guard.catchFaults(func() error { return bbolt.Compact(db, d.bolt, compactTx) })
 	if !stop() {
 		_ = db.Close() // its file is closed already
 		return 0, ctx.Err()
 	}
-	if err == nil && !s.opts.NoSync {
+	if err == nil && !d.opts.NoSync {
 		err = db.Sync()
 	}
 	if err == nil {
@@ -121,31 +127,31 @@ func (s *Store) copyTo(ctx context.Context, temp string, live int64) (size int64
 
 // replaceBy gives the file at temp, which holds the same data, the store's name and
 // opens it. The writer lock is held.
-func (s *Store) replaceBy(temp string) error {
-	old, err := os.Open(s.path) // freeing gigabytes is delayed until others can continue
+func (d *DB) replaceBy(temp string) error {
+	old, err := os.Open(d.path) // freeing gigabytes is delayed until others can continue
 	if err != nil {
 		return err
 	}
 	defer old.Close()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.db == nil {
-		return errClosed
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.bolt == nil {
+		return ErrClosed
 	}
-	if err := cmp.Or(s.checkSize(), s.checkPath()); err != nil {
+	if err := cmp.Or(d.guard.checkSize(), d.guard.checkPath()); err != nil {
 		return err // never replace a file that somebody else put there
 	}
-	_ = s.db.Close() // its error doesn't matter: one of the two must open
-	s.db, s.broken = nil, true
-	if err = os.Rename(temp, s.path); err == nil {
+	_ = d.bolt.Close() // its error doesn't matter: one of the two must open
+	d.bolt, d.broken = nil, true
+	if err = os.Rename(temp, d.path); err == nil {
 		failpoint.At(failpoint.CompactSwapped)
-		err = safeio.SyncDir(filepath.Dir(s.path))
-		s.moved = err != nil // nothing is written until the folder is synced: see reopen
+		err = safeio.SyncDir(filepath.Dir(d.path))
+		d.moved = err != nil // nothing is written until the folder is synced: see reopen
 	}
-	openErr := s.openFile()
+	openErr := d.openFile()
 	if openErr == nil {
-		s.broken = s.moved
-		s.scans.forgetAll()
+		d.broken = d.moved
+		d.reopened()
 	}
 	return errors.Join(err, openErr)
 }

@@ -1,4 +1,4 @@
-package store
+package db
 
 import (
 	"context"
@@ -17,11 +17,15 @@ import (
 // Follower is a copy of a store that is kept up to date with write sets. After Close its file is
 // an ordinary store for Open. It isn't safe for concurrent use.
 type Follower struct {
-	s  *Store // its file only; nil: there is no copy yet
+	// MaxFree is how many bytes may be free in the file before Compact compacts it: 64 MiB unless it is set.
+	MaxFree int64
+
+	d  *DB // its file only; nil: there is no copy yet
 	at Position
 
-	path string
-	opts Options
+	path   string
+	opts   Options
+	schema Schema
 }
 
 // ErrGap is returned for a write set that doesn't continue the copy: some are missing, or the copy
@@ -30,8 +34,8 @@ var ErrGap = errors.New("the copy of the store can't be continued")
 
 // OpenFollower opens the file at path as a copy. Without a file, and for a restored backup, its
 // position is zero, and a base is needed. It returns ErrLocked, ErrNewer or ErrDamaged as Open does.
-func OpenFollower(path string, opts Options) (*Follower, error) {
-	f := &Follower{path: path, opts: opts.withDefaults()}
+func OpenFollower(path string, opts Options, schema Schema) (*Follower, error) {
+	f := &Follower{path: path, opts: opts.withDefaults(), schema: schema, MaxFree: wasteBytes}
 	if err := os.Remove(baseName(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open copy of the store: %w", err)
 	}
@@ -57,32 +61,32 @@ func (f *Follower) open() error {
 	if err != nil {
 		return err
 	}
-	if f.s, f.at, err = openCopy(f.path, f.opts); err != nil {
+	if f.d, f.at, err = openCopy(f.path, f.opts, f.schema); err != nil {
 		return err
 	}
-	f.s.openGeneration(past)
+	f.d.openGeneration(past)
 	return nil
 }
 
 // openCopy opens a store's file as it is, without migrating it.
-func openCopy(path string, opts Options) (*Store, Position, error) {
-	s := newStore(path, opts)
-	if err := s.openFile(); err != nil {
+func openCopy(path string, opts Options, schema Schema) (*DB, Position, error) {
+	d := newDB(path, opts, schema)
+	if err := d.openFile(); err != nil {
 		return nil, Position{}, err
 	}
-	s.pageSize = s.db.Info().PageSize
+	d.pageSize = d.bolt.Info().PageSize
 	var at Position
-	version, err := s.version()
-	if err == nil && int(version) > len(migrations()) {
-		err = fmt.Errorf("%w: its version is %d, this campaignd knows up to %d; install that version here, too", ErrNewer, version, len(migrations()))
+	version, err := d.version()
+	if err == nil && int(version) > len(schema.Migrations) {
+		err = fmt.Errorf("%w: its version is %d, this campaignd knows up to %d; install that version here, too", ErrNewer, version, len(schema.Migrations))
 	}
 	if err == nil {
-		err = s.view(func(t *tx) error { at = t.position(); return nil })
+		err = d.View(func(t *Tx) error { at = t.position(); return nil })
 	}
 	if err != nil {
-		return nil, Position{}, errors.Join(fmt.Errorf("open copy of the store %q: %w", path, err), s.Close())
+		return nil, Position{}, errors.Join(fmt.Errorf("open copy of the store %q: %w", path, err), d.Close())
 	}
-	return s, at, nil
+	return d, at, nil
 }
 
 // Position returns the position of the copy; zero if there is none.
@@ -90,16 +94,16 @@ func (f *Follower) Position() Position { return f.at }
 
 // Size returns the length of the file in bytes.
 func (f *Follower) Size() int64 {
-	if f.s == nil {
+	if f.d == nil {
 		return 0
 	}
-	return f.s.guard.least.Load()
+	return f.d.guard.least.Load()
 }
 
 // Apply applies write sets, in the order of the log, in one transaction, and returns when it is
 // durable. Sets that the copy holds already are skipped. After ErrGap the copy is unchanged.
 func (f *Follower) Apply(sets ...[]byte) error {
-	if f.s == nil {
+	if f.d == nil {
 		return fmt.Errorf("apply write sets: %w: there is none", ErrGap)
 	}
 	at := f.at
@@ -121,15 +125,15 @@ func (f *Follower) Apply(sets ...[]byte) error {
 	}
 	var stand generation
 	var size int64
-	err := f.s.catchFaults(func() error {
-		return f.s.db.Update(func(t *bbolt.Tx) error {
-			f.s.db.AllocSize = growth(t.Size())
+	err := f.d.guard.catchFaults(func() error {
+		return f.d.bolt.Update(func(t *bbolt.Tx) error {
+			f.d.bolt.AllocSize = growth(t.Size())
 			for _, set := range rest {
 				if err := applySet(t, set); err != nil {
 					return err
 				}
 			}
-			w := &tx{Tx: t, s: f.s}
+			w := &Tx{Tx: t, db: f.d}
 			if got := w.position(); got != at {
 				return fmt.Errorf("%w: it leads to %s, not to %s", errSet, got, at)
 			}
@@ -141,8 +145,8 @@ func (f *Follower) Apply(sets ...[]byte) error {
 		return fmt.Errorf("apply write sets: %w", err)
 	}
 	f.at = at
-	f.s.guard.least.Store(size)
-	f.s.writeGeneration(stand)
+	f.d.guard.least.Store(size)
+	f.d.writeGeneration(stand)
 	return nil
 }
 
@@ -150,28 +154,26 @@ func (f *Follower) Apply(sets ...[]byte) error {
 const wasteBytes = 64 << 20
 
 // Compact returns the copy's free space to the disk if it is more than half of the file and more
-// than 64 MiB: the log has no compactions. The error is ctx's when it ends; the copy is unchanged then.
-func (f *Follower) Compact(ctx context.Context) error { return f.compact(ctx, wasteBytes) }
-
-func (f *Follower) compact(ctx context.Context, waste int64) error {
-	if f.s == nil {
+// than MaxFree: the log has no compactions. The error is ctx's when it ends; the copy is unchanged then.
+func (f *Follower) Compact(ctx context.Context) error {
+	if f.d == nil {
 		return nil
 	}
-	stats := f.s.db.Stats()
-	free := int64(stats.FreePageN+stats.PendingPageN) * int64(f.s.pageSize)
-	if free <= max(waste, f.Size()/2) {
+	stats := f.d.bolt.Stats()
+	free := int64(stats.FreePageN+stats.PendingPageN) * int64(f.d.pageSize)
+	if free <= max(f.MaxFree, f.Size()/2) {
 		return nil
 	}
-	_, err := f.s.Compact(ctx)
+	_, err := f.d.Compact(ctx)
 	return err
 }
 
 // Close closes the file.
 func (f *Follower) Close() error {
-	if f.s == nil {
+	if f.d == nil {
 		return nil
 	}
-	return f.s.Close()
+	return f.d.Close()
 }
 
 // Base is a copy of a store being received.
@@ -229,11 +231,11 @@ func (b *Base) Install(at Position, size int64) error {
 	if err := errors.Join(b.file.Sync(), b.file.Close()); err != nil {
 		return fmt.Errorf("install base: %w", err)
 	}
-	s, found, err := openCopy(baseName(f.path), f.opts)
+	d, found, err := openCopy(baseName(f.path), f.opts, f.schema)
 	if err != nil {
 		return errors.Join(err, os.Remove(baseName(f.path)))
 	}
-	err = s.Close()
+	err = d.Close()
 	if found != at {
 		err = errors.Join(fmt.Errorf("%w: it is at %s, not at %s", ErrDamaged, found, at), err)
 	}
@@ -249,7 +251,7 @@ func (b *Base) Install(at Position, size int64) error {
 // replace gives the base the name of the copy and opens it.
 func (f *Follower) replace() error {
 	err := f.Close()
-	f.s, f.at = nil, Position{}
+	f.d, f.at = nil, Position{}
 	for _, name := range []string{generationName(f.path), restoredMark(f.path)} { // they describe the file that was here
 		if gone := os.Remove(name); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
 			err = errors.Join(err, gone)

@@ -1,4 +1,4 @@
-package store
+package db
 
 import (
 	"encoding/binary"
@@ -264,7 +264,7 @@ func applySet(t *bbolt.Tx, rest []byte) error {
 		}
 		switch o.op {
 		case opPutDense:
-			b.FillPercent = dense
+			b.FillPercent = Dense
 			return b.Put(o.key, o.value)
 		case opPut:
 			return b.Put(o.key, o.value)

@@ -1,0 +1,81 @@
+package store
+
+import (
+	"slices"
+
+	"go.etcd.io/bbolt"
+
+	"campaignd/internal/campaign"
+	"campaignd/internal/store/db"
+)
+
+// schema lists the migrations. Only append: today's binary opens a store of every earlier version.
+func schema() db.Schema {
+	return db.Schema{Numbered: bucketSendings, Migrations: []func(*bbolt.Tx) error{
+		makeBuckets, addDeliveries, markMaybeDelivered, packOptOuts, addReplies, addAttempts}}
+}
+
+// makeBuckets is the first migration: from an empty file to version 1.
+func makeBuckets(t *bbolt.Tx) error {
+	for _, name := range [][]byte{bucketSendings, bucketActive, bucketSlices, bucketCounts, bucketChunks, bucketStatuses,
+		bucketOutcomes, bucketInFlight, bucketRefusals, bucketTimeline, bucketRetries, bucketWaiting, bucketSlots, bucketGrids,
+		bucketDigests, bucketSuppressions, bucketAudit} {
+		if _, err := t.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addDeliveries migrates version 1 to 2: receipts, and opt-outs under the normal form of
+// a contact (campaign.ContactKey).
+func addDeliveries(t *bbolt.Tx) error {
+	for _, name := range [][]byte{bucketDeliveries, bucketReceiptCounts, bucketUnmatched} {
+		if _, err := t.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	return rekeySuppressions(t)
+}
+
+// markMaybeDelivered migrates version 2 to 3. Version 2 didn't record whether an attempt may
+// have been delivered, so any message that was attempted and isn't final may have been.
+func markMaybeDelivered(t *bbolt.Tx) error {
+	b := t.Bucket(bucketStatuses)
+	changed := map[string][]byte{}
+	if err := b.ForEach(func(k, v []byte) error {
+		var fresh []byte
+		for i, m := range v {
+			status := campaign.MessageStatus(m)
+			if o := status.Outcome(); o != campaign.Retrying && (o != campaign.Pending || status.Attempts() == 0) {
+				continue
+			}
+			if fresh == nil {
+				fresh = slices.Clone(v)
+			}
+			fresh[i] = byte(status.WithMaybeDelivered())
+		}
+		if fresh != nil {
+			changed[string(k)] = fresh
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	for k, v := range changed {
+		if err := b.Put([]byte(k), v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addReplies migrates version 4 to 5.
+func addReplies(t *bbolt.Tx) error {
+	for _, name := range [][]byte{bucketReplies, bucketNewReplies} {
+		if _, err := t.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
