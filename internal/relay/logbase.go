@@ -135,10 +135,14 @@ func (b *base) begin(at store.Position, size int64) error {
 	return nil
 }
 
+// baseUnacked limits the unacknowledged bytes in whose company a base goes on: a write set waits
+// for those before it.
+const baseUnacked = 1 << 20
+
 // put appends a message of the base, in parts, when there is room for it.
 func (b *base) put(ctx context.Context, kind byte, body []byte) error {
 	l := b.log
-	if err := b.until(ctx, func() bool { return l.linked && l.unacked < l.window/2 }); err != nil {
+	if err := b.until(ctx, func() bool { return l.linked && l.unacked < min(baseUnacked, l.window/2) }); err != nil {
 		return err
 	}
 	defer l.mu.Unlock()

@@ -257,8 +257,9 @@ func (r *logReader) setFrom(ctx context.Context, stream jetstream.Stream, seq ui
 
 // Limits of reading.
 const (
-	readBytes   = 8 << 20                // fetched and not taken yet
-	applyBytes  = 4 << 20                // of sets applied at once
+	readBytes   = 4 << 20                // fetched and not taken yet
+	readCount   = 1024                   // messages of these; without a limit the client reserves memory for a million
+	applyBytes  = 2 << 20                // of sets applied at once
 	applyWithin = 25 * time.Millisecond  // sets that arrive within this are applied at once
 	readPoll    = 500 * time.Millisecond // how often a reader without messages looks at the stream
 )
@@ -272,7 +273,7 @@ func (r *logReader) messages(ctx context.Context, kind byte, from uint64, fn fun
 	if err != nil {
 		return fmt.Errorf("read log: %w", err)
 	}
-	all, err := consumer.Messages(jetstream.PullMaxBytes(readBytes))
+	all, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(readCount, readBytes))
 	if err != nil {
 		return fmt.Errorf("read log: %w", err)
 	}

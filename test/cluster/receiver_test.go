@@ -18,6 +18,7 @@ type receiver struct {
 	mu    sync.Mutex // guards the fields below
 	times map[string]map[string]int
 	total int
+	late  time.Duration // most time between a message's dueAt and its arrival
 }
 
 func newReceiver(t *testing.T, delay time.Duration) *receiver {
@@ -27,17 +28,27 @@ func newReceiver(t *testing.T, delay time.Duration) *receiver {
 	return r
 }
 
+// due finds in a request when the message was due.
+var due = regexp.MustCompile(`"dueAt":"([^"]+)"`)
+
 // greeting finds in a request the name of a drop's recipient, such as "spring 12".
 var greeting = regexp.MustCompile(`Hello (\w+ \d+)`)
 
 func (r *receiver) serve(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	found := greeting.FindSubmatch(body)
-	if err != nil || found == nil { // the connection was cut
+	dueAt := due.FindSubmatch(body)
+	if err != nil || found == nil || dueAt == nil { // the connection was cut
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	at, err := time.Parse(time.RFC3339Nano, string(dueAt[1]))
+	if err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
 	r.mu.Lock()
+	r.late = max(r.late, time.Since(at))
 	keys := r.times[string(found[1])]
 	if keys == nil {
 		keys = map[string]int{}
@@ -65,6 +76,13 @@ func (r *receiver) deliveries(name string) (times, keys int) {
 		times += n
 	}
 	return times, len(r.times[name])
+}
+
+// latest returns how late the latest message was, by its dueAt.
+func (r *receiver) latest() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.late
 }
 
 // count returns the deliveries so far, and how many messages came more than once.
