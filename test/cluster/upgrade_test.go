@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"campaignd/test/programs"
 )
 
 // maxLate is how late a message may be at a handover.
@@ -107,18 +109,23 @@ func TestAnUpgradeOfBothWithAMigration(t *testing.T) {
 				older.signal(syscall.SIGTERM)
 				p.ends("the older standby", older)
 
-				p.start("hub-upgraded", nil, next, "run", "--standby", "--config", p.config)
+				second := p.start("hub-upgraded", nil, next, "run", "--standby", "--config", p.config)
 				p.until(20*time.Second, "the other is ready, too", func() bool { return p.placeOf(p.standby).Replication.Ready })
 				p.handOver(p.standby, upgraded)
 				p.leads(p.config)
 				p.judgeHandover("spring", rows)
-				for _, config := range []string{p.config} {
-					cmd := exec.Command(next, "doctor", "--deep", "--config", config)
-					cmd.Dir = p.dir
-					if out, err := cmd.CombinedOutput(); err != nil {
-						t.Errorf("doctor --deep: %v\n%s", err, out)
+				diagnose := func(config string) {
+					t.Helper()
+					if out, err := programs.Run(time.Minute, p.dir, next, config, "doctor", "--deep"); err != nil {
+						t.Errorf("%v\n%s", err, out)
 					}
 				}
+				diagnose(p.config)
+				p.start("standby-again", nil, next, "run", "--standby", "--config", p.standby)
+				p.until(20*time.Second, "the first one upgraded is ready again", func() bool { return p.placeOf(p.config).Replication.Ready })
+				p.handOver(p.config, second)
+				p.leads(p.standby)
+				diagnose(p.standby)
 			})
 		}
 	}
@@ -128,7 +135,7 @@ func TestAnUpgradeOfBothWithAMigration(t *testing.T) {
 func nextVersion(t *testing.T) string {
 	t.Helper()
 	const migrations = "addReplies, addAttempts}"
-	original, err := filepath.Abs("../../internal/store/open.go")
+	original, err := filepath.Abs("../../internal/store/schema.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +157,7 @@ func addNext(t *bbolt.Tx) error {
 }
 `
 	dir := t.TempDir()
-	replaced, overlay, built := filepath.Join(dir, "open.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "campaignd")
+	replaced, overlay, built := filepath.Join(dir, "schema.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "campaignd")
 	list, err := json.Marshal(map[string]map[string]string{"Replace": {original: replaced}})
 	if err != nil {
 		t.Fatal(err)
