@@ -61,6 +61,8 @@ type Log struct {
 	problem    string
 	basing     bool // a base is being written
 	follow     FollowState
+
+	problemLogged string // the last problem of Follow that was logged
 }
 
 // LogOptions configure a Log.

@@ -222,12 +222,22 @@ func (l *Log) Follow(ctx context.Context, f *store.Follower) {
 		if ctx.Err() != nil {
 			return
 		}
-		l.mu.Lock()
-		l.follow.Complete, l.follow.Base, l.follow.Problem = false, 0, err.Error()
-		l.mu.Unlock()
+		l.noteProblem(err)
 		if !sleep(ctx, followRetry) {
 			return
 		}
+	}
+}
+
+// noteProblem logs a problem once, however often Follow meets it.
+func (l *Log) noteProblem(err error) {
+	l.mu.Lock()
+	again := l.problemLogged == err.Error()
+	l.problemLogged = err.Error()
+	l.follow.Complete, l.follow.Base, l.follow.Problem = false, 0, err.Error()
+	l.mu.Unlock()
+	if !again {
+		l.log.Warn("the standby can't follow now; it tries again", "err", err)
 	}
 }
 
@@ -264,6 +274,7 @@ func (r *logReader) follow(ctx context.Context) error {
 	}
 	r.log.mu.Lock()
 	r.log.follow.Complete, r.log.follow.Base, r.log.follow.Problem = true, 0, ""
+	r.log.problemLogged = ""
 	r.log.mu.Unlock()
 	r.seen = 0
 	return r.sets(ctx, from, noEnd)

@@ -106,6 +106,7 @@ func TestAnUpgradeOfBothWithAMigration(t *testing.T) {
 				if p.placeOf(p.config).Replication.Ready {
 					t.Error("the older standby calls itself ready with a newer store")
 				}
+				p.says("older", "install that version here, too")
 				older.signal(syscall.SIGTERM)
 				p.ends("the older standby", older)
 
