@@ -86,6 +86,7 @@ func testStream(t *testing.T, s *fakeDaemon, path string, test func(t *testing.T
 			d.ServeHTTP(w, r)
 		}()
 		synctest.Wait()
+		time.Sleep(refreshEvery / 2) // what the test changes, it changes between two refreshes
 		test(t, d, w, leave)
 		leave()
 		<-done

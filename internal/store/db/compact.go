@@ -110,9 +110,14 @@ func (d *DB) copyTo(ctx context.Context, temp string, live int64) (size int64, e
 	if err != nil {
 		return 0, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = file.Close() }) // bbolt can't be canceled, but its next write fails
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { // bbolt can't be canceled, but its next write fails
+		_ = file.Close()
+		close(closed)
+	})
 	err = d.guard.catchFaults(func() error { return bbolt.Compact(db, d.bolt, compactTx) })
 	if !stop() {
+		<-closed
 		_ = db.Close() // its file is closed already
 		return 0, ctx.Err()
 	}
