@@ -17,6 +17,9 @@ func (p *place) hold(ctx, late context.Context, stopTimeout time.Duration) error
 	go p.watchStandby(late)
 	p.closeLog(ctx, late, stopTimeout)
 	p.opened()
+	p.mu.Lock()
+	p.working = true
+	p.mu.Unlock()
 	select {
 	case <-ctx.Done():
 		return nil
@@ -43,14 +46,15 @@ func (p *place) closeLog(ctx, until context.Context, stopTimeout time.Duration) 
 // alive returns nil unless a part of the daemon hangs. A channel that waits for a commit that waits
 // for NATS or for the end of a compaction doesn't.
 func (d *Daemon) alive(ctx context.Context) error {
-	if p := d.opts.place; p != nil && p.required() && !p.log.State().Replicated {
-		return nil
+	waits := func() bool {
+		p := d.opts.place
+		return d.store.Compacting() || p != nil && p.required() && !p.log.State().Replicated
 	}
-	if d.store.Compacting() {
+	if waits() {
 		return nil
 	}
 	err := d.send.Alive(ctx)
-	if d.store.Compacting() { // it began meanwhile
+	if waits() { // it began meanwhile
 		return nil
 	}
 	return err

@@ -62,6 +62,7 @@ type place struct {
 
 	mu      sync.Mutex // guards the fields below
 	role    string
+	working bool         // the hub has finished what the last run left
 	problem string       // why it can't be what it should be
 	standby relay.Holder // as the hub last saw it; ID "" for none
 	stop    func()       // ends the leadership in order
@@ -136,6 +137,7 @@ func (p *place) run(ctx context.Context) error {
 			return nil
 		}
 	case ctx.Err() != nil && !errors.Is(err, ErrRefused):
+		p.o.Notify("STOPPING=1")
 		p.o.Log.Info("stopped before it led")
 		return nil
 	}
@@ -315,12 +317,20 @@ func (p *place) line() string {
 	switch {
 	case p.problem != "":
 		return p.problem
+	case p.working && r.Problem != "":
+		return "leads, not replicated: " + r.Problem
 	case r.Problem != "":
 		return r.Problem
 	case p.role == api.RoleStandby && r.Ready:
 		return "follows " + r.Hub + ", ready to take over"
 	case p.role == api.RoleStandby:
 		return "follows " + r.Hub + ", fetching its store"
+	case p.working && r.Standby == "":
+		return "leads without a standby"
+	case p.working && r.Ready:
+		return "leads, followed by " + r.Standby
+	case p.working:
+		return "leads, followed by " + r.Standby + ", which fetches the store"
 	case p.role == api.RoleHub:
 		return "leads, and finishes what the last run left"
 	}

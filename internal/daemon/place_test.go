@@ -43,6 +43,12 @@ func (l *lines) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
+func (l *lines) contains(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.text.String(), text)
+}
+
 // await waits until the log contains text.
 func (l *lines) await(t *testing.T, text string) {
 	t.Helper()
@@ -84,6 +90,7 @@ func (w *standbyWorld) machine(state, name string, standby bool) (Options, *line
 	w.must(os.WriteFile(file, fmt.Appendf(nil, `state_dir = "%[1]s/%[2]s"
 campaigns_dir = "%[1]s/campaigns"
 stop_timeout = "1s"
+rescan = "1s"
 [nats]
 servers = [%[3]q]
 name = %[4]q
@@ -92,6 +99,7 @@ replicas = 1
 lease = "1s"
 [[inboxes]]
 path = "%[1]s/inbox"
+settle = "100ms"
 [[applications]]
 id = 1
 [applications.channels.push]

@@ -266,10 +266,25 @@ func (p *place) takeOver(ctx, leading context.Context, f *store.Follower, bases 
 			p.o.Log.Error("the log isn't written any more", "err", err)
 		}
 	})
-	if err := st.Replicate(p.log, epoch); err != nil {
+	err = st.Replicate(p.log, epoch)
+	if err == nil && bases && checked {
+		err = p.holdOlder(ctx, st)
+	}
+	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	return st, nil
+}
+
+// holdOlder holds everything if workers have answered for what the copy doesn't know.
+func (p *place) holdOlder(ctx context.Context, st *store.Store) error {
+	return p.retry(ctx, toLead, func() error {
+		key, err := p.conn.HoldOlder(ctx, st)
+		if key != "" {
+			p.o.Log.Error("the log in NATS was lost together with the hub, and workers have answered for messages that this store calls unsent: everything is held", "message", key)
+		}
+		return err
+	})
 }
 
 // fence returns the epoch of this leadership. checked says that the copy has everything.
@@ -300,7 +315,7 @@ func (p *place) tryFence(ctx context.Context, f *store.Follower, bases bool) (ep
 
 // lasts reports whether an error of a takeover isn't one of NATS that passes.
 func lasts(err error) bool {
-	for _, kind := range []error{ErrRefused, store.ErrGap, store.ErrNewer, store.ErrSetVersion, store.ErrDamaged, store.ErrLocked, store.ErrMoved, store.ErrUnsynced,
+	for _, kind := range []error{ErrRefused, store.ErrDeposed, relay.ErrLogClosed, store.ErrGap, store.ErrNewer, store.ErrSetVersion, store.ErrDamaged, store.ErrLocked, store.ErrMoved, store.ErrUnsynced,
 		relay.ErrLogVersion, syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS} {
 		if errors.Is(err, kind) {
 			return true

@@ -3,6 +3,8 @@ package daemon
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,7 +12,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"campaignd/internal/campaign"
 	"campaignd/internal/relay"
+	"campaignd/internal/send"
+	"campaignd/internal/service"
+	"campaignd/internal/store"
 )
 
 // jetStream returns the server's JetStream as another program sees it.
@@ -112,5 +118,62 @@ func TestATakeoverGoesOnWithoutItsLease(t *testing.T) {
 	close(p.changed)
 	if err := p.retry(t.Context(), toLead, try); !errors.Is(err, relay.ErrLeaseLost) || tried {
 		t.Errorf("after another process has taken the lease: got %v, tried %t, want %v", err, tried, relay.ErrLeaseLost)
+	}
+}
+
+// accepted drops a campaign for later and returns the key of its first message once it is accepted.
+func (w *standbyWorld) accepted(log *lines, stop func() error, state string) (key string) {
+	w.t.Helper()
+	w.drop(3)
+	w.write("inbox/a.schedule.json", `{"applicationId":1,"campaignId":7,"delay":"P1M"}`)
+	log.await(w.t, "drop accepted")
+	w.must(stop())
+	data, err := os.ReadFile(filepath.Join(w.dir, state, service.StoreName))
+	w.must(err)
+	path := filepath.Join(w.t.TempDir(), "copy.db")
+	w.must(os.WriteFile(path, data, 0o600))
+	s, err := store.Open(path, store.Options{Checked: true})
+	w.must(err)
+	defer s.Close()
+	heads, err := s.Sendings(store.Filter{})
+	w.must(err)
+	return campaign.Key(heads[0].ID, heads[0].Tag, 2, 1)
+}
+
+// Log and hub were lost at once, and what the hub did last is only in the answers of its workers.
+func TestAStandbySendsAgainWhatItsCopyLacks(t *testing.T) {
+	t.Parallel()
+	w := newStandbyWorld(t)
+	first, firstLog := w.machine("one", "t", false)
+	stopFirst := w.run(first)
+	firstLog.await(t, "msg=leads")
+	second, log := w.machine("two", "t", true)
+	stopSecond := w.run(second)
+	log.await(t, "msg=follows")
+	key := w.accepted(firstLog, stopFirst, "one")
+	log.await(t, "msg=leads")
+	w.must(stopSecond())
+
+	conn := w.connect(first)
+	defer conn.Close()
+	answers := relay.Answers{ID: relay.BatchID{Epoch: 1, Number: 1}, Application: 1, Channel: "push", Worker: "w", Claim: 1,
+		List: []relay.Answer{{Key: key, Attempt: 1, Result: send.Result{Verdict: send.VerdictSent}}}}
+	_, err := w.jetStream().Publish(t.Context(), conn.Names.Done(1), relay.AppendAnswers(nil, &answers))
+	w.must(err)
+	for _, held := range []bool{true, false} { // once is enough: a person has compared since
+		again, log := w.machine("two", "t", true)
+		stop := w.run(again)
+		log.await(t, "msg=leads")
+		if got := log.contains("workers have answered for messages that this store calls unsent"); got != held {
+			t.Errorf("it says that it holds everything: %t, want %t", got, held)
+		}
+		log.await(t, "msg=ready")
+		w.must(stop())
+	}
+	s, err := store.Open(filepath.Join(w.dir, "two", service.StoreName), store.Options{Checked: true})
+	w.must(err)
+	defer s.Close()
+	if heads, err := s.Sendings(store.Filter{}); err != nil || len(heads) != 1 || heads[0].State != campaign.StateHeld {
+		t.Errorf("the sending: got %s, %v, want it held", heads[0].State, err)
 	}
 }

@@ -66,13 +66,16 @@ func (d *Daemon) notifyWatchdog(ctx context.Context, limit time.Duration, alive 
 	}
 }
 
-// statusLine returns the line for `systemctl status`: counts, no names.
+// statusLine returns the line for `systemctl status`: counts, and with a standby who leads and who follows.
 func (d *Daemon) statusLine() string {
 	stats, err := d.store.Stats()
 	if err != nil {
 		return "the store can't be read"
 	}
 	var parts []string
+	if d.opts.place != nil {
+		parts = append(parts, d.opts.place.line())
+	}
 	for _, state := range []campaign.State{campaign.StateChecking, campaign.StateScheduled, campaign.StateSending, campaign.StatePaused, campaign.StateHeld} {
 		if n := stats.Sendings[state]; n > 0 || state == campaign.StateScheduled || state == campaign.StateSending {
 			parts = append(parts, fmt.Sprintf("%d %s", n, state))

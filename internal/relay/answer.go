@@ -122,19 +122,26 @@ func DecodeAnswers(data []byte, versions Versions) (a Answers, err error) {
 	return a, d.done("answers")
 }
 
+// laterVerdict explains the result of a verdict that this program doesn't know.
+const laterVerdict = "the worker is of a later version, and this hub doesn't know its answer: upgrade the hub"
+
+// result reads a result. Of a verdict of a later version it makes one that is unknown: the message may have been
+// sent, and the other answers beside it count.
 func (d *decoder) result(r *send.Result) {
 	r.Verdict = send.Verdict(d.byte())
 	flags := d.byte()
-	if !r.Verdict.Valid() || flags >= flagRest<<1 {
+	if r.Verdict == 0 || flags >= flagRest<<1 {
 		d.fail()
 	}
 	r.MaybeDelivered, r.OptOut, r.OwnRule = flags&flagMaybeDelivered != 0, flags&flagOptOut != 0, flags&flagOwnRule != 0
 	r.ProviderID = d.text()
-	if flags&flagRest == 0 {
-		return
+	if flags&flagRest != 0 {
+		r.Code, r.Detail, r.RetryAfter, r.Hold = d.text(), d.text(), time.Duration(d.varint()), send.Scope(d.byte())
 	}
-	r.Code, r.Detail, r.RetryAfter, r.Hold = d.text(), d.text(), time.Duration(d.varint()), send.Scope(d.byte())
-	if r.Hold > send.HoldChannel {
+	switch {
+	case !r.Verdict.Valid():
+		*r = send.Result{Verdict: send.VerdictUnknown, Detail: laterVerdict, MaybeDelivered: true}
+	case r.Hold > send.HoldChannel:
 		d.fail()
 	}
 }

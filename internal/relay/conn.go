@@ -46,6 +46,7 @@ const (
 	reconnectWait = 500 * time.Millisecond
 	pingInterval  = 2 * time.Second // with maxPings: a dead connection is noticed within 6 s
 	maxPings      = 2
+	writeTimeout  = 5 * time.Second // a server that takes nothing blocks everybody who publishes for so long
 	callTimeout   = 5 * time.Second
 	connectPoll   = 20 * time.Millisecond
 )
@@ -68,6 +69,7 @@ func Connect(config Config) (*Conn, error) {
 		nats.ReconnectBufSize(-1), // a claim must not leave after its timeout
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(maxPings),
+		nats.FlusherTimeout(writeTimeout),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("connection to NATS lost; trying again until it is back", "error", err)

@@ -164,3 +164,19 @@ func sameAgain[T any](t *testing.T, what string, data []byte, decode func([]byte
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
+
+// A worker of a later version may answer with a verdict that the hub doesn't know.
+func TestAnAnswerOfALaterVersionLosesThoseBesideIt(t *testing.T) {
+	const later = send.VerdictDeferred + 1
+	sent := Answer{Index: 1, Key: "b", Attempt: 1, Result: send.Result{Verdict: send.VerdictSent, ProviderID: "p"}}
+	a := Answers{ID: BatchID{1, 2}, Worker: "w", Claim: 1, Last: true,
+		List: []Answer{{Key: "a", Attempt: 1, Result: send.Result{Verdict: later, Code: "7", Detail: "new"}}, sent}}
+	got, err := DecodeAnswers(AppendAnswers(nil, &a), OwnVersions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Answer{{Key: "a", Attempt: 1, Result: send.Result{Verdict: send.VerdictUnknown, Detail: laterVerdict, MaybeDelivered: true}}, sent}
+	if diff := cmp.Diff(want, got.List); diff != "" {
+		t.Errorf("answers (-want +got):\n%s", diff)
+	}
+}

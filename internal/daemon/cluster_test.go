@@ -1,0 +1,43 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"campaignd/internal/api"
+	"campaignd/internal/relay"
+)
+
+func TestDoctorOverlooksAWorkersClockAndVersion(t *testing.T) {
+	t.Parallel()
+	c := newTestCluster(t, "retry", "")
+	conn, err := relay.Connect(relay.Config{Servers: []string{c.server.ClientURL()}, Name: "t", Replicas: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c.until("the hub is ready", func() bool { return c.hub.Status().Ready })
+	record := relay.WorkerRecord{ID: "b-1", Host: "b.example", Version: "0.9", Wire: relay.OwnVersions(), At: time.Now().Add(time.Minute),
+		Channels: []relay.WorkerChannel{{Application: 1, Name: "push", Reason: "its secret can't be read"}}}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := conn.PutWorker(ctx, &record); err != nil {
+		t.Fatal(err)
+	}
+	c.until("the worker is seen", func() bool { return len(c.hub.Status().Workers) == 1 })
+	findings := c.cluster().ClusterFindings(ctx)
+	for _, want := range []string{"the clock of worker b-1 on b.example differs from that of NATS by ", "worker b-1 on b.example has version 0.9, the hub test",
+		"worker b-1 on b.example can't send channel push of application 1: its secret can't be read"} {
+		if !slices.ContainsFunc(findings, func(f api.Finding) bool { return f.Level == api.LevelWarn && strings.HasPrefix(f.Message, want) }) {
+			t.Errorf("no finding begins with %q: %+v", want, findings)
+		}
+	}
+	for _, f := range findings {
+		if f.Level == api.LevelWarn && f.Advice == "" {
+			t.Errorf("%q has no advice", f.Message)
+		}
+	}
+}
