@@ -24,11 +24,20 @@ func TestSameDropTwice(t *testing.T) {
 		again := begin(t, s, draft{rows: 3, digest: digestA})
 		_, err := s.Accept(again, Terms{DuplicateWindow: 24 * time.Hour})
 		var dup *DuplicateDrop
-		if !errors.As(err, &dup) || dup.Earlier != first.ID || !strings.Contains(err.Error(), string(first.ID)) {
-			t.Fatalf("accepted again: %v", err)
+		if !errors.As(err, &dup) {
+			t.Fatal("accepted again: errors.As(err, &dup) = false, want true")
 		}
-		if again.State != campaign.StateChecking || !again.AcceptedAt.IsZero() {
-			t.Errorf("the header was changed: %+v", again)
+		if dup.Earlier != first.ID {
+			t.Fatalf("accepted again: dup.Earlier = %q, want %q", dup.Earlier, first.ID)
+		}
+		if !strings.Contains(err.Error(), string(first.ID)) {
+			t.Fatalf("accepted again: err = %q, want %q in it", err.Error(), string(first.ID))
+		}
+		if again.State != campaign.StateChecking {
+			t.Errorf("the header was changed: again.State = %q, want %q\n%+v", again.State, campaign.StateChecking, again)
+		}
+		if !again.AcceptedAt.IsZero() {
+			t.Errorf("the header was changed: again.AcceptedAt = %v, want none", again.AcceptedAt)
 		}
 		wantState(t, s, again.ID, campaign.StateChecking)
 		if _, err := s.Accept(again, Terms{DuplicateWindow: 24 * time.Hour, Resend: true}); err != nil {
@@ -42,8 +51,11 @@ func TestSameDropTwice(t *testing.T) {
 			t.Fatal(err)
 		}
 		third := begin(t, s, draft{rows: 3, digest: digestA})
-		if _, err := s.Accept(third, Terms{DuplicateWindow: 24 * time.Hour}); !errors.As(err, &dup) || dup.Earlier != first.ID {
-			t.Errorf("after a cancel: %v", err)
+		switch _, err := s.Accept(third, Terms{DuplicateWindow: 24 * time.Hour}); {
+		case !errors.As(err, &dup):
+			t.Error("after a cancel: errors.As(err, &dup) = false, want true")
+		case dup.Earlier != first.ID:
+			t.Errorf("after a cancel: dup.Earlier = %q, want %q", dup.Earlier, first.ID)
 		}
 		time.Sleep(2 * time.Hour)
 		if _, err := s.Accept(third, Terms{DuplicateWindow: 24 * time.Hour}); err != nil {
@@ -100,8 +112,13 @@ func TestDryRunBooksNothing(t *testing.T) {
 	if err != nil || !cmp.Equal(reserved, make([]uint32, 5)) {
 		t.Errorf("reserved %v, %v", reserved, err)
 	}
-	if ids, next, err := s.Due(time.Now().Add(48 * time.Hour)); len(ids) > 0 || !next.IsZero() || err != nil {
-		t.Errorf("due: %v, %v, %v", ids, next, err)
+	switch ids, next, err := s.Due(time.Now().Add(48 * time.Hour)); {
+	case len(ids) > 0:
+		t.Errorf("due: len(ids) = %v, want 0: %+v", len(ids), ids)
+	case !next.IsZero():
+		t.Errorf("due: next = %v, want none", next)
+	case err != nil:
+		t.Errorf("due: %v", err)
 	}
 	d.dryRun = false
 	b := accept(t, s, d, grid) // the dry run doesn't count as accepted
@@ -111,8 +128,11 @@ func TestDryRunBooksNothing(t *testing.T) {
 	verify(t, s)
 	shares, err := s.SendingsInSlots(1, grid.Slot, grid.Number(d.at), 5)
 	want := []Share{{b.ID, grid.Number(d.at), 10}, {b.ID, grid.Number(d.at) + 1, 10}, {b.ID, grid.Number(d.at) + 2, 5}}
-	if err != nil || !cmp.Equal(shares, want) {
-		t.Errorf("shares: %v, %v", cmp.Diff(want, shares), err)
+	switch {
+	case err != nil:
+		t.Errorf("shares: %v", err)
+	case !cmp.Equal(shares, want):
+		t.Errorf("shares: want no difference:\n%s", cmp.Diff(want, shares))
 	}
 }
 
@@ -132,11 +152,19 @@ func TestPlaceFails(t *testing.T) {
 	}
 	wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Canceled: 5})
 	statuses, err := s.Rows(head.ID, 0, &campaign.Rows{}, nil)
-	if err != nil || len(statuses) != 5 || statuses[4].Outcome() != campaign.Canceled {
-		t.Errorf("statuses %v, %v", statuses, err)
+	switch {
+	case err != nil:
+		t.Error(err)
+	case len(statuses) != 5:
+		t.Errorf("len(statuses) = %v, want 5: %+v", len(statuses), statuses)
+	case statuses[4].Outcome() != campaign.Canceled:
+		t.Errorf("statuses[4].Outcome() = %v, want %v", statuses[4].Outcome(), campaign.Canceled)
 	}
-	if got := wantState(t, s, head.ID, campaign.StateCanceled); got.FinishedAt.IsZero() || got.Reason != "no room" {
-		t.Errorf("header %+v", got)
+	switch got := wantState(t, s, head.ID, campaign.StateCanceled); {
+	case got.FinishedAt.IsZero():
+		t.Error("got.FinishedAt is zero")
+	case got.Reason != "no room":
+		t.Errorf("got.Reason = %q, want \"no room\"", got.Reason)
 	}
 	verify(t, s)
 }
@@ -255,15 +283,21 @@ func TestRejectedKeepsRefusalsOnly(t *testing.T) {
 		t.Error(err)
 	}
 	var got []campaign.Refusal
-	if err := s.EachRefusal(head.ID, func(r campaign.Refusal) error { got = append(got, r); return nil }); err != nil || !cmp.Equal(got, want) {
-		t.Errorf("%d refusals, %v", len(got), err)
+	switch err := s.EachRefusal(head.ID, func(r campaign.Refusal) error { got = append(got, r); return nil }); {
+	case err != nil:
+		t.Error(err)
+	case !cmp.Equal(got, want):
+		t.Errorf("want no difference:\n%s", cmp.Diff(want, got))
 	}
 	stop := errors.New("stop")
 	if err := s.EachRefusal(head.ID, func(campaign.Refusal) error { return stop }); err != stop {
 		t.Errorf("walk: %v", err)
 	}
-	if got := wantState(t, s, head.ID, campaign.StateRejected); len(got.Problems) != 1 || got.FinishedAt.IsZero() {
-		t.Errorf("header %+v", got)
+	switch got := wantState(t, s, head.ID, campaign.StateRejected); {
+	case len(got.Problems) != 1:
+		t.Errorf("len(got.Problems) = %v, want 1", len(got.Problems))
+	case got.FinishedAt.IsZero():
+		t.Error("got.FinishedAt is zero")
 	}
 	verify(t, s)
 }
@@ -351,8 +385,11 @@ func TestCancelGivesBackCapacity(t *testing.T) {
 			t.Errorf("reserved %v, %v", got, err)
 		}
 		_, list, _, _ := s.Load(a.ID)
-		if len(list) != 3 || list[2].Recipients != 5 {
-			t.Errorf("the plan is no longer shown: %v", list)
+		switch {
+		case len(list) != 3:
+			t.Errorf("the plan is no longer shown: len(list) = %v, want 3: %+v", len(list), list)
+		case list[2].Recipients != 5:
+			t.Errorf("the plan is no longer shown: list[2].Recipients = %v, want 5", list[2].Recipients)
 		}
 		verify(t, s)
 	})

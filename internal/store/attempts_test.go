@@ -109,8 +109,14 @@ func TestCancelOutlivesACrash(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if head.State != campaign.StateCanceled || head.FinishedAt.IsZero() || head.Reason != campaign.ReasonCanceled {
-			t.Errorf("it was %s and canceled, and is %s (%s), finished at %s", state, head.State, head.Reason, head.FinishedAt)
+		if head.State != campaign.StateCanceled {
+			t.Errorf("%q: head.State = %q, want %q\n%+v", state, head.State, campaign.StateCanceled, head.FinishedAt)
+		}
+		if head.FinishedAt.IsZero() {
+			t.Errorf("%q: head.FinishedAt is zero", state)
+		}
+		if head.Reason != campaign.ReasonCanceled {
+			t.Errorf("%q: head.Reason = %q, want %q", state, head.Reason, campaign.ReasonCanceled)
 		}
 		wantCounts(t, s, id, map[campaign.Outcome]uint64{campaign.Unknown: 1, campaign.Canceled: 2})
 		verify(t, s)

@@ -21,7 +21,10 @@ func TestBackupAndRestore(t *testing.T) {
 	a := accept(t, s, draft{rows: 5000}, testGrid(600))
 	b := accept(t, s, draft{rows: 10}, nil)
 	paused := accept(t, s, draft{rows: 10}, nil)
-	if _, ok, err := s.SetState(paused.ID, nil, campaign.StatePaused, "lunch"); !ok || err != nil {
+	switch _, ok, err := s.SetState(paused.ID, nil, campaign.StatePaused, "lunch"); {
+	case !ok:
+		t.Fatal("ok = false, want true")
+	case err != nil:
 		t.Fatal(err)
 	}
 	commit(t, s, entry(b.ID, 0, 1, campaign.InFlight, 1), entry(b.ID, 1, 1, campaign.InFlight, 1))
@@ -59,7 +62,10 @@ func TestBackupAndRestore(t *testing.T) {
 	if _, err := r.Recover(func(int64, string) bool { return true }); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok, err := r.SetState(b.ID, nil, campaign.StateScheduled, ""); !ok || err != nil {
+	switch _, ok, err := r.SetState(b.ID, nil, campaign.StateScheduled, ""); {
+	case !ok:
+		t.Fatal("ok = false, want true")
+	case err != nil:
 		t.Fatal(err)
 	}
 	wantState(t, r, b.ID, campaign.StateSending)

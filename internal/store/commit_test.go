@@ -21,7 +21,10 @@ func TestCommitReportsEachSenderItsOwn(t *testing.T) {
 	s := openTest(t)
 	good := accept(t, s, draft{rows: 10}, nil)
 	paused := accept(t, s, draft{rows: 10}, nil)
-	if _, ok, err := s.SetState(paused.ID, nil, campaign.StatePaused, ""); !ok || err != nil {
+	switch _, ok, err := s.SetState(paused.ID, nil, campaign.StatePaused, ""); {
+	case !ok:
+		t.Fatal("ok = false, want true")
+	case err != nil:
 		t.Fatal(err)
 	}
 	var refused *campaign.Refused
@@ -32,8 +35,14 @@ func TestCommitReportsEachSenderItsOwn(t *testing.T) {
 		entry(good.ID, 0, 1, campaign.InFlight, 1), // a second runner on the same message
 		entry(good.ID, 10, 1, campaign.InFlight, 1),
 	})
-	if !errors.As(err, &refused) || !errors.Is(err, campaign.ErrNotActive) || !cmp.Equal(refused.Entries, []int{0, 2, 3, 4}) {
-		t.Errorf("commit: %v", err)
+	if !errors.As(err, &refused) {
+		t.Error("commit: errors.As(err, &refused) = false, want true")
+	}
+	if !errors.Is(err, campaign.ErrNotActive) {
+		t.Errorf("commit: got the error %v, want %v", err, campaign.ErrNotActive)
+	}
+	if !cmp.Equal(refused.Entries, []int{0, 2, 3, 4}) {
+		t.Errorf("commit: refused entries %v, want 0, 2, 3 and 4", refused.Entries)
 	}
 	wantCounts(t, s, good.ID, map[campaign.Outcome]uint64{campaign.Pending: 9, campaign.InFlight: 1})
 	if err := s.Commit(t.Context(), []campaign.Entry{entry(good.ID, 0, 2, campaign.Sent, 1), entry(good.ID, 0, 1, campaign.Sent, 1)}); !errors.Is(err, ErrNotFound) {
@@ -72,8 +81,13 @@ func TestResultsAfterPause(t *testing.T) {
 	s := openTest(t)
 	head := accept(t, s, draft{rows: 2}, nil)
 	commit(t, s, entry(head.ID, 0, 1, campaign.InFlight, 1))
-	if state, ok, err := s.SetState(head.ID, []campaign.State{campaign.StateSending}, campaign.StatePaused, "asked"); state != campaign.StatePaused || !ok || err != nil {
-		t.Fatalf("pause: %s, %t, %v", state, ok, err)
+	switch state, ok, err := s.SetState(head.ID, []campaign.State{campaign.StateSending}, campaign.StatePaused, "asked"); {
+	case state != campaign.StatePaused:
+		t.Fatalf("pause: state = %q, want %q", state, campaign.StatePaused)
+	case !ok:
+		t.Fatal("pause: ok = false, want true")
+	case err != nil:
+		t.Fatalf("pause: %v", err)
 	}
 	commit(t, s, entry(head.ID, 0, 1, campaign.Sent, 1))
 	if err := s.Commit(t.Context(), []campaign.Entry{entry(head.ID, 1, 1, campaign.InFlight, 1)}); !errors.Is(err, campaign.ErrNotActive) {
@@ -82,11 +96,21 @@ func TestResultsAfterPause(t *testing.T) {
 	if ids, _, _ := s.Due(time.Now()); len(ids) > 0 {
 		t.Errorf("due while paused: %v", ids)
 	}
-	if state, ok, err := s.SetState(head.ID, []campaign.State{campaign.StateSending}, campaign.StateHeld, ""); state != campaign.StatePaused || ok || err != nil {
+	switch state, ok, err := s.SetState(head.ID, []campaign.State{campaign.StateSending}, campaign.StateHeld, ""); {
+	case state != campaign.StatePaused:
+		t.Errorf("compare and set: state = %q, want %q", state, campaign.StatePaused)
+	case ok:
 		t.Errorf("compare and set: %s, %t, %v", state, ok, err)
+	case err != nil:
+		t.Errorf("compare and set: %v", err)
 	}
-	if state, ok, err := s.SetState(head.ID, []campaign.State{campaign.StatePaused}, campaign.StateScheduled, ""); state != campaign.StateSending || !ok || err != nil {
+	switch state, ok, err := s.SetState(head.ID, []campaign.State{campaign.StatePaused}, campaign.StateScheduled, ""); {
+	case state != campaign.StateSending:
+		t.Errorf("resume of what had begun: state = %q, want %q", state, campaign.StateSending)
+	case !ok:
 		t.Errorf("resume of what had begun: %s, %t, %v", state, ok, err)
+	case err != nil:
+		t.Errorf("resume of what had begun: %v", err)
 	}
 	if _, _, err := s.SetState(head.ID, nil, campaign.StateCompleted, ""); !errors.Is(err, ErrState) {
 		t.Errorf("completed by hand: %v", err)
@@ -109,8 +133,13 @@ func TestRetries(t *testing.T) {
 		commit(t, s, e)
 	}
 	ids, next, err := s.Due(time.Now())
-	if len(ids) > 0 || !next.Equal(at.Add(-2*time.Minute)) || err != nil {
-		t.Errorf("due %v, next %v, %v", ids, next, err)
+	switch {
+	case len(ids) > 0:
+		t.Errorf("len(ids) = %v, want 0: %+v", len(ids), ids)
+	case !next.Equal(at.Add(-2 * time.Minute)):
+		t.Errorf("next = %v, want %v", next, at.Add(-2*time.Minute))
+	case err != nil:
+		t.Error(err)
 	}
 	got, err := s.Retries(head.ID)
 	switch {
@@ -146,8 +175,11 @@ func TestRetries(t *testing.T) {
 	if got, err := s.Retries(head.ID); len(got) != 0 || err != nil {
 		t.Errorf("retries %v, %v", got, err)
 	}
-	if first, found, err := s.FirstRetry(head.ID); found || err != nil {
+	switch first, found, err := s.FirstRetry(head.ID); {
+	case found:
 		t.Errorf("first retry %+v, %v; want none", first, err)
+	case err != nil:
+		t.Errorf("%v\n%v", err, first)
 	}
 	// The detail of the last attempt remains readable.
 	if err := s.EachChunk(head.ID, func(_ *campaign.Rows, _ []campaign.MessageStatus, entries []campaign.Entry) error {
@@ -195,8 +227,13 @@ func TestCancelWithMessagesInFlight(t *testing.T) {
 	commit(t, s, entry(head.ID, 0, 1, campaign.Sent, 1), late)
 	s.Close()
 	s = openAt(t, s.db.Path())
-	if got, err := s.Recover(func(int64, string) bool { return true }); err != nil || got.Unknown != 1 || got.Retried != 0 {
-		t.Errorf("recover: %+v, %v", got, err)
+	switch got, err := s.Recover(func(int64, string) bool { return true }); {
+	case err != nil:
+		t.Errorf("recover: %v", err)
+	case got.Unknown != 1:
+		t.Errorf("recover: got.Unknown = %v, want 1", got.Unknown)
+	case got.Retried != 0:
+		t.Errorf("recover: got.Retried = %v, want 0", got.Retried)
 	}
 	wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Sent: 1, campaign.Unknown: 1, campaign.Canceled: 6})
 	if head := wantState(t, s, head.ID, campaign.StateCanceled); head.FinishedAt.IsZero() {

@@ -86,8 +86,11 @@ func TestCompact(t *testing.T) {
 	s := full(t)
 	before := content(t, s)
 	stats, err := s.Stats()
-	if err != nil || stats.FreeBytes*2 < stats.FileBytes {
-		t.Fatalf("%+v, %v: not half of it is free", stats, err)
+	switch {
+	case err != nil:
+		t.Fatalf("%+v, %v: %v", stats, err, err)
+	case stats.FreeBytes*2 < stats.FileBytes:
+		t.Fatalf("%+v, %v: stats.FreeBytes * 2 = %v, want at least %v", stats, err, stats.FreeBytes*2, stats.FileBytes)
 	}
 	done, err := s.Compact(context.Background())
 	if err != nil {

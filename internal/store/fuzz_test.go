@@ -55,8 +55,13 @@ func FuzzChunk(f *testing.F) {
 		if diff := cmp.Diff(rows.Normal, again.Normal, cmpopts.EquateEmpty()); diff != "" {
 			t.Error(diff)
 		}
-		if diff := cmp.Diff(rows.Contacts, again.Contacts); diff != "" || !cmp.Equal(rows.Lines, again.Lines) || len(rows.Values) != len(again.Values) {
-			t.Error(diff)
+		switch diff := cmp.Diff(rows.Contacts, again.Contacts); {
+		case diff != "":
+			t.Errorf("want no difference:\n%s", diff)
+		case !cmp.Equal(rows.Lines, again.Lines):
+			t.Errorf("want no difference:\n%s", cmp.Diff(again.Lines, rows.Lines))
+		case len(rows.Values) != len(again.Values):
+			t.Errorf("len(rows.Values) = %v, want %v", len(rows.Values), len(again.Values))
 		}
 	})
 }
@@ -109,8 +114,11 @@ func FuzzSlices(f *testing.F) {
 			return
 		}
 		again, err := decodeSlices(encodeSlices(list))
-		if err != nil || !cmp.Equal(campaignSlices(list), campaignSlices(again)) {
-			t.Errorf("%v became %v, %v", list, again, err)
+		switch {
+		case err != nil:
+			t.Errorf("%v: %v", list, err)
+		case !cmp.Equal(campaignSlices(list), campaignSlices(again)):
+			t.Errorf("got %v, want %v", again, list)
 		}
 	})
 }
@@ -135,8 +143,11 @@ func FuzzRecord(f *testing.F) {
 			return
 		}
 		again, err := decodeRecord(rec.encode())
-		if err != nil || !cmp.Equal(rec, again, cmp.AllowUnexported(record{})) {
-			t.Errorf("%+v became %+v, %v", rec, again, err)
+		switch {
+		case err != nil:
+			t.Error(err)
+		case !cmp.Equal(rec, again, cmp.AllowUnexported(record{})):
+			t.Errorf("got %+v, want %+v", again, rec)
 		}
 		_, _ = decodeCounters(data)
 		_, _ = decodeSlotPage(data)

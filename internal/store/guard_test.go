@@ -22,8 +22,14 @@ func TestCutWhileOpen(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := s.Header(head.ID)
-			if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "cut off") || !strings.Contains(err.Error(), "restore a backup") {
-				t.Errorf("read: %v", err)
+			if !errors.Is(err, ErrDamaged) {
+				t.Errorf("read: got the error %v, want %v", err, ErrDamaged)
+			}
+			if !strings.Contains(err.Error(), "cut off") {
+				t.Errorf("read: err = %q, want \"cut off\" in it", err.Error())
+			}
+			if !strings.Contains(err.Error(), "restore a backup") {
+				t.Errorf("read: err = %q, want \"restore a backup\" in it", err.Error())
 			}
 			if strings.Contains(err.Error(), "\n") {
 				t.Errorf("more than a line: %v", err)

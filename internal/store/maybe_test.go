@@ -102,8 +102,11 @@ func TestUncountedAttempts(t *testing.T) {
 		if len(entries) != 2 || entries[0].Attempts != 0 || entries[1].Attempts != 41 {
 			t.Errorf("entries %+v, want 0 and 41 attempts", entries)
 		}
-		if statuses[0].Attempts() != 0 || statuses[1].Attempts() != campaign.MaxAttempts {
-			t.Errorf("%d and %d attempts in the statuses", statuses[0].Attempts(), statuses[1].Attempts())
+		if statuses[0].Attempts() != 0 {
+			t.Errorf("statuses[0].Attempts() = %v, want 0", statuses[0].Attempts())
+		}
+		if statuses[1].Attempts() != campaign.MaxAttempts {
+			t.Errorf("statuses[1].Attempts() = %v, want %v", statuses[1].Attempts(), campaign.MaxAttempts)
 		}
 		return nil
 	}); err != nil {

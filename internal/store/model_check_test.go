@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"campaignd/internal/campaign"
@@ -149,8 +148,11 @@ func (m *model) checkRows(rt *rapid.T, id campaign.ID, k *modelled, list []campa
 	}
 	for _, e := range waiting {
 		at := k.nextAt[[2]int{int(e.Row), int(e.Message) - 1}]
-		if !e.NextAt.Equal(at) || int(e.Attempts) != k.attempts[e.Row][e.Message-1] {
-			rt.Fatalf("%s: %s", id, cmp.Diff(e.NextAt, at))
+		if !e.NextAt.Equal(at) {
+			rt.Fatalf("%s: e.NextAt = %v, want %v", id, e.NextAt, at)
+		}
+		if int(e.Attempts) != k.attempts[e.Row][e.Message-1] {
+			rt.Fatalf("%s: int(e.Attempts) = %v, want %v", id, int(e.Attempts), k.attempts[e.Row][e.Message-1])
 		}
 	}
 }

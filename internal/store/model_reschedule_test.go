@@ -46,8 +46,13 @@ func (m *model) reschedule(rt *rapid.T) {
 	case begun != errors.Is(err, ErrBegun), !begun && noRoom != errors.Is(err, errNoRoomHere), !begun && !noRoom && err != nil:
 		rt.Fatalf("reschedule: begun %t, no room %t: %v", begun, noRoom, err)
 	case err != nil:
-		if head, list, _, loadErr := m.s.Load(id); loadErr != nil || cmp.Diff(before, head) != "" || cmp.Diff(beforeSlices, list) != "" {
+		switch head, list, _, loadErr := m.s.Load(id); {
+		case loadErr != nil:
 			rt.Fatalf("a refused reschedule changed something: %v", loadErr)
+		case cmp.Diff(before, head) != "":
+			rt.Fatalf("a refused reschedule changed something: want no difference:\n%s", cmp.Diff(before, head))
+		case cmp.Diff(beforeSlices, list) != "":
+			rt.Fatalf("a refused reschedule changed something: want no difference:\n%s", cmp.Diff(beforeSlices, list))
 		}
 		return
 	}

@@ -188,8 +188,13 @@ func TestOpenVersion1(t *testing.T) {
 	rows := 0
 	if err := s.EachChunk(all[2].ID, func(r *campaign.Rows, _ []campaign.MessageStatus, entries []campaign.Entry) error {
 		rows += r.Len()
-		if string(r.Contacts.At(3)) != "34600000003" || len(entries) != 8 || entries[0].Provider != "wamid.0" {
-			t.Errorf("contact %q, entries %+v", r.Contacts.At(3), entries)
+		switch {
+		case string(r.Contacts.At(3)) != "34600000003":
+			t.Errorf("r.Contacts.At(3) = %q, want \"34600000003\"", string(r.Contacts.At(3)))
+		case len(entries) != 8:
+			t.Errorf("len(entries) = %v, want 8: %+v", len(entries), entries)
+		case entries[0].Provider != "wamid.0":
+			t.Errorf("entries[0].Provider = %q, want \"wamid.0\"", entries[0].Provider)
 		}
 		return nil
 	}); err != nil || rows != 10 {
@@ -201,8 +206,13 @@ func TestOpenVersion1(t *testing.T) {
 	if out, err := s.OptedOut(1, "cloud_api", []byte("+34 600 000 009")); !out || err != nil { // the normal form of version 2
 		t.Errorf("suppressed in another spelling: %t, %v", out, err)
 	}
-	if loaded, _, _, err := s.Load(all[2].ID); err != nil || loaded.Receipts || loaded.ReceiptVersion != 0 {
-		t.Errorf("%+v, %v", loaded, err)
+	switch loaded, _, _, err := s.Load(all[2].ID); {
+	case err != nil:
+		t.Error(err)
+	case loaded.Receipts:
+		t.Error("loaded.Receipts = true, want false")
+	case loaded.ReceiptVersion != 0:
+		t.Errorf("loaded.ReceiptVersion = %v, want 0", loaded.ReceiptVersion)
 	}
 	refused := 0
 	if err := s.EachRefusal(all[0].ID, func(r campaign.Refusal) error { refused++; return nil }); err != nil || refused != 2 {

@@ -210,7 +210,10 @@ func TestOptOutsOnDisk(t *testing.T) {
 		if i%1000 != 0 {
 			continue
 		}
-		if out, err := s.OptedOut(1, "cloud_api", []byte(list[i].ContactCode)); !out || err != nil {
+		switch out, err := s.OptedOut(1, "cloud_api", []byte(list[i].ContactCode)); {
+		case !out:
+			t.Fatalf("opt-out %d isn't found: %v", i, err)
+		case err != nil:
 			t.Fatalf("opt-out %d isn't found: %v", i, err)
 		}
 	}

@@ -93,7 +93,10 @@ func TestRetentionGivesSpaceBack(t *testing.T) {
 	for i := range 12 {
 		head := accept(t, s, draft{rows: 3000, digest: fmt.Sprintf("%064x", i)}, nil)
 		sendAll(t, s, head.ID, 3000, 1000)
-		if done, err := s.Finish(head.ID); !done || err != nil {
+		switch done, err := s.Finish(head.ID); {
+		case !done:
+			t.Fatal("done = false, want true")
+		case err != nil:
 			t.Fatal(err)
 		}
 		if n, err := prune(s, time.Now().Add(time.Hour)); n != 0 || err != nil {

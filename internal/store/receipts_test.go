@@ -86,8 +86,13 @@ func TestReceiptsWithoutAKeyAreMatchedLater(t *testing.T) {
 	other := withoutKey("wamid.4")
 	other.Applications = []int64{99}
 	results, err := s.RecordReceipts([]Receipt{withoutKey("wamid.3"), withoutKey("wamid.10"), withoutKey(""), other})
-	if err != nil || len(results) != 3 || results[0].Application != 0 {
-		t.Errorf("results %v, %v", results, err)
+	switch {
+	case err != nil:
+		t.Error(err)
+	case len(results) != 3:
+		t.Errorf("len(results) = %v, want 3: %+v", len(results), results)
+	case results[0].Application != 0:
+		t.Errorf("results[0].Application = %v, want 0", results[0].Application)
 	}
 	results, left, err := s.MatchReceipts(time.Unix(0, 0))
 	switch {
@@ -105,8 +110,13 @@ func TestReceiptsWithoutAKeyAreMatchedLater(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
-	if results, left, err = s.MatchReceipts(now().Add(time.Second)); err != nil || left != 0 || len(results) != 0 {
-		t.Errorf("matched %v, left %d, %v", results, left, err)
+	switch results, left, err = s.MatchReceipts(now().Add(time.Second)); {
+	case err != nil:
+		t.Error(err)
+	case left != 0:
+		t.Errorf("left = %v, want 0", left)
+	case len(results) != 0:
+		t.Errorf("len(results) = %v, want 0: %+v", len(results), results)
 	}
 	if contact, err := s.ContactOf(campaign.Key(head.ID, head.Tag, 5, 1)); contact != "34600000003" || err != nil {
 		t.Errorf("contact %q, %v", contact, err)
@@ -135,8 +145,14 @@ func TestReceiptsShareACommit(t *testing.T) {
 	}
 	wait.Wait()
 	loaded, _, _, err := s.Load(head.ID)
-	if loaded.Delivery != (campaign.DeliveryCounts{Read: 10}) || loaded.ReceiptVersion < 10 || err != nil {
-		t.Errorf("%+v, %d changes, %v", loaded.Delivery, loaded.ReceiptVersion, err)
+	if loaded.Delivery != (campaign.DeliveryCounts{Read: 10}) {
+		t.Errorf("loaded.Delivery = %+v, want %+v", loaded.Delivery, (campaign.DeliveryCounts{Read: 10}))
+	}
+	if loaded.ReceiptVersion < 10 {
+		t.Errorf("loaded.ReceiptVersion = %v, want at least 10", loaded.ReceiptVersion)
+	}
+	if err != nil {
+		t.Error(err)
 	}
 	verify(t, s)
 }

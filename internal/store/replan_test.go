@@ -47,15 +47,26 @@ func TestPassedSlicesAreSlicedAgain(t *testing.T) {
 		}
 		verify(t, s)
 		// A second run at the same moment changes nothing.
-		if again, expired, err := s.Replan(a.ID, *grid, now); err != nil || expired > 0 || !cmp.Equal(again, list) {
-			t.Errorf("again: %v, %d, %v", again, expired, err)
+		switch again, expired, err := s.Replan(a.ID, *grid, now); {
+		case err != nil:
+			t.Errorf("again: %v", err)
+		case expired > 0:
+			t.Errorf("again: expired = %v, want 0", expired)
+		case !cmp.Equal(again, list):
+			t.Errorf("again: want no difference:\n%s", cmp.Diff(list, again))
 		}
-		if _, ok, err := s.SetState(b.ID, nil, campaign.StatePaused, ""); !ok || err != nil {
+		switch _, ok, err := s.SetState(b.ID, nil, campaign.StatePaused, ""); {
+		case !ok:
+			t.Fatal("ok = false, want true")
+		case err != nil:
 			t.Fatal(err)
 		}
 		time.Sleep(47*time.Hour + 55*time.Minute)
 		// Five minutes are left before T + 48 h for b, none for a.
-		if _, ok, err := s.SetState(b.ID, nil, campaign.StateScheduled, ""); !ok || err != nil {
+		switch _, ok, err := s.SetState(b.ID, nil, campaign.StateScheduled, ""); {
+		case !ok:
+			t.Fatal("ok = false, want true")
+		case err != nil:
 			t.Fatal(err)
 		}
 		if _, expired, err := s.Replan(a.ID, *grid, time.Now().UTC()); err != nil || expired != 32 {
@@ -105,7 +116,10 @@ func TestResendUnknownAndFailed(t *testing.T) {
 		commit(t, s, entry(head.ID, row, 1, o, 1))
 	}
 	commit(t, s, entry(head.ID, 4, 2, campaign.InFlight, 1), entry(head.ID, 4, 2, campaign.Sent, 1))
-	if done, err := s.Finish(head.ID); !done || err != nil {
+	switch done, err := s.Finish(head.ID); {
+	case !done:
+		t.Fatal("done = false, want true")
+	case err != nil:
 		t.Fatal(err)
 	}
 	if err := s.Filed(head.ID); err != nil {
@@ -122,8 +136,11 @@ func TestResendUnknownAndFailed(t *testing.T) {
 		t.Errorf("resend: %d, %v", n, err)
 	}
 	got := wantState(t, s, head.ID, campaign.StateSending)
-	if got.Filed || !got.FinishedAt.IsZero() {
-		t.Errorf("header %+v", got)
+	if got.Filed {
+		t.Error("got.Filed = true, want false")
+	}
+	if !got.FinishedAt.IsZero() {
+		t.Errorf("got.FinishedAt = %v, want none", got.FinishedAt)
 	}
 	wantCounts(t, s, head.ID, map[campaign.Outcome]uint64{campaign.Pending: 3, campaign.Failed: 2, campaign.Skipped: 1, campaign.Sent: 3})
 	if ids, _, err := s.Due(time.Now()); len(ids) != 1 || err != nil {

@@ -52,8 +52,13 @@ func TestRepliesFindTheirSending(t *testing.T) {
 	case got[0].ContactCode != "34600000001":
 		t.Errorf(`got[0].ContactCode: got %q, want "34600000001"`, got[0].ContactCode)
 	}
-	if got := replies(first); len(got) != 1 || got[0].ID != "b" || got[0].Line != 4 {
-		t.Errorf("replies to the first %+v", got)
+	switch got := replies(first); {
+	case len(got) != 1:
+		t.Errorf("len(got) = %v, want 1: %+v", len(got), got)
+	case got[0].ID != "b":
+		t.Errorf("got[0].ID = %q, want \"b\"", got[0].ID)
+	case got[0].Line != 4:
+		t.Errorf("got[0].Line = %v, want 4", got[0].Line)
 	}
 	stale, err := s.StaleReports()
 	if len(stale) != 2 || err != nil {

@@ -56,8 +56,11 @@ func TestOlderCopyIsHeld(t *testing.T) {
 			if !strings.Contains(r.Restored(), "older copy, which lacks the last") {
 				t.Errorf("restored %q", r.Restored())
 			}
-			if head := wantState(t, r, sending.ID, campaign.StateHeld); !strings.Contains(head.Reason, "restored from an older copy") || head.Tag != tag {
-				t.Errorf("%+v", head)
+			switch head := wantState(t, r, sending.ID, campaign.StateHeld); {
+			case !strings.Contains(head.Reason, "restored from an older copy"):
+				t.Errorf("head.Reason = %q, want \"restored from an older copy\" in it", head.Reason)
+			case head.Tag != tag:
+				t.Errorf("head.Tag = %q, want %q", head.Tag, tag)
 			}
 			if r.Tag() == tag {
 				t.Error("it gives out keys that were given out before")

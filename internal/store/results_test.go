@@ -55,8 +55,11 @@ func TestEachResult(t *testing.T) {
 	commit(t, s, again)
 	again.Outcome = campaign.Unknown
 	commit(t, s, again)
-	if counts, _ := results(); counts[campaign.Unknown] != 1 || counts.Final() != rows {
-		t.Errorf("%v", counts)
+	switch counts, _ := results(); {
+	case counts[campaign.Unknown] != 1:
+		t.Errorf("counts[campaign.Unknown] = %v, want 1", counts[campaign.Unknown])
+	case counts.Final() != rows:
+		t.Errorf("counts.Final() = %v, want %v", counts.Final(), rows)
 	}
 	stop := errors.New("enough")
 	if err := s.EachResult(head.ID, func(time.Time, campaign.Outcome) error { return stop }); !errors.Is(err, stop) {

@@ -89,8 +89,13 @@ func TestRemoveInParts(t *testing.T) {
 	}); err != nil {
 		t.Error(err)
 	}
-	if list, err := s.EndedBefore(time.Now().Add(time.Hour), first, 10); err != nil || len(list) != 1 || list[0].ID != second {
-		t.Errorf("those after it: %v, %v", list, err)
+	switch list, err := s.EndedBefore(time.Now().Add(time.Hour), first, 10); {
+	case err != nil:
+		t.Errorf("those after it: %v", err)
+	case len(list) != 1:
+		t.Errorf("those after it: len(list) = %v, want 1: %+v", len(list), list)
+	case list[0].ID != second:
+		t.Errorf("those after it: list[0].ID = %q, want %q", list[0].ID, second)
 	}
 	if err := s.FinishRemovals(); err != nil {
 		t.Error(err)
@@ -128,8 +133,11 @@ func TestRemoveFreesSlotsToCome(t *testing.T) {
 	if gone, err := s.Remove(head.ID); !gone || err != nil {
 		t.Fatal(gone, err)
 	}
-	if got, err := s.Reserved(1, grid.Slot, grid.Number(at), 2); err != nil || got[0]+got[1] != 0 {
-		t.Errorf("reserved %v, %v", got, err)
+	switch got, err := s.Reserved(1, grid.Slot, grid.Number(at), 2); {
+	case err != nil:
+		t.Error(err)
+	case got[0]+got[1] != 0:
+		t.Errorf("got[0] + got[1] = %v, want 0", got[0]+got[1])
 	}
 	verify(t, s)
 }

@@ -28,8 +28,11 @@ func TestUpdate(t *testing.T) {
 	if err := s.Update(head.ID, func(h *campaign.Sending) error { h.Reason = "noted"; return nil }); err != nil {
 		t.Error(err)
 	}
-	if got := wantState(t, s, head.ID, campaign.StateScheduled); got.Reason != "noted" || got.Name != "spring" {
-		t.Errorf("header %+v", got)
+	switch got := wantState(t, s, head.ID, campaign.StateScheduled); {
+	case got.Reason != "noted":
+		t.Errorf("got.Reason = %q, want \"noted\"", got.Reason)
+	case got.Name != "spring":
+		t.Errorf("got.Name = %q, want \"spring\"", got.Name)
 	}
 	verify(t, s)
 }
@@ -110,8 +113,11 @@ func TestPausedTimeIsKept(t *testing.T) {
 	if _, _, err := s.SetState(id, nil, campaign.StateScheduled, ""); err != nil {
 		t.Fatal(err)
 	}
-	if head := wantState(t, s, id, campaign.StateScheduled); head.Blocked <= 0 || !head.BlockedSince.IsZero() {
-		t.Errorf("blocked for %v, since %v", head.Blocked, head.BlockedSince)
+	switch head := wantState(t, s, id, campaign.StateScheduled); {
+	case head.Blocked <= 0:
+		t.Errorf("head.Blocked = %v, want more than 0", head.Blocked)
+	case !head.BlockedSince.IsZero():
+		t.Errorf("head.BlockedSince = %v, want none", head.BlockedSince)
 	}
 	at := time.Now()
 	for _, blocked := range []bool{true, true, false} {

@@ -222,8 +222,13 @@ func TestLifeOfASending(t *testing.T) {
 	head := accept(t, s, draft{rows: 5000, messages: 2}, nil)
 	verify(t, s)
 	ids, _, err := s.Due(time.Now())
-	if err != nil || len(ids) != 1 || ids[0] != head.ID {
-		t.Fatalf("due: %v, %v", ids, err)
+	switch {
+	case err != nil:
+		t.Fatalf("due: %v", err)
+	case len(ids) != 1:
+		t.Fatalf("due: len(ids) = %v, want 1: %+v", len(ids), ids)
+	case ids[0] != head.ID:
+		t.Fatalf("due: ids[0] = %q, want %q", ids[0], head.ID)
 	}
 	var all []campaign.Entry
 	for row := range 5000 {
@@ -249,8 +254,11 @@ func TestLifeOfASending(t *testing.T) {
 		all[i].Message, all[i].Outcome = 2, campaign.InFlight
 	}
 	var refused *campaign.Refused
-	if err := s.Commit(context.Background(), all); !errors.As(err, &refused) || !cmp.Equal(refused.Entries, []int{7}) {
-		t.Fatalf("attempt for a skipped message: %v", err)
+	switch err := s.Commit(context.Background(), all); {
+	case !errors.As(err, &refused):
+		t.Fatal("attempt for a skipped message: errors.As(err, &refused) = false, want true")
+	case !cmp.Equal(refused.Entries, []int{7}):
+		t.Fatalf("attempt for a skipped message: refused entries %v, want 7", refused.Entries)
 	}
 	all = append(all[:7], all[8:]...)
 	for i := range all {
@@ -293,8 +301,13 @@ func TestLifeOfASending(t *testing.T) {
 		rows, entries = rows+r.Len(), entries+len(list)
 		return nil
 	})
-	if err != nil || rows != 5000 || entries != 9999 {
-		t.Errorf("each chunk: %d rows, %d entries, %v", rows, entries, err)
+	switch {
+	case err != nil:
+		t.Errorf("each chunk: %v", err)
+	case rows != 5000:
+		t.Errorf("each chunk: rows = %v, want 5000", rows)
+	case entries != 9999:
+		t.Errorf("each chunk: entries = %v, want 9999", entries)
 	}
 	if n, err := prune(s, time.Now().Add(time.Hour)); n != 1 || err != nil {
 		t.Errorf("prune: %d, %v", n, err)

@@ -23,8 +23,13 @@ func TestUpcoming(t *testing.T) {
 	}
 	for limit, want := range map[int][]campaign.ID{0: {ids[0], ids[1], ids[2]}, 2: {ids[0], ids[1]}} {
 		got, total, err := s.Upcoming(1, limit)
-		if diff := cmp.Diff(want, got); diff != "" || total != 3 || err != nil {
-			t.Errorf("limit %d: %d in all, %v\n%s", limit, total, err, diff)
+		switch diff := cmp.Diff(want, got); {
+		case diff != "":
+			t.Errorf("limit %d: diff = %q, want none", limit, diff)
+		case total != 3:
+			t.Errorf("limit %d: total = %v, want 3", limit, total)
+		case err != nil:
+			t.Errorf("limit %d: %v", limit, err)
 		}
 	}
 	if got, total, err := s.Upcoming(2, 0); len(got) != 0 || total != 0 || err != nil {
