@@ -40,8 +40,11 @@ func TestRateIsNeverExceeded(t *testing.T) {
 				const seconds = 20
 				time.Sleep(seconds * time.Second)
 				got := r.ch.sent()
-				if most := int(rate*seconds) + burst(rate) + 1; len(got) > most || float64(len(got)) < min(0.9*rate*seconds-1, 2999) {
-					t.Errorf("rate %v, commits of %v: %d messages in %ds", rate, commit, len(got), seconds)
+				switch most := int(rate*seconds) + burst(rate) + 1; {
+				case len(got) > most:
+					t.Errorf("rate %v, commits of %v: len(got) = %v, want at most %v", rate, commit, len(got), most)
+				case float64(len(got)) < min(0.9*rate*seconds-1, 2999):
+					t.Errorf("rate %v, commits of %v: float64(len(got)) = %v, want at least %v", rate, commit, float64(len(got)), min(0.9*rate*seconds-1, 2999))
 				}
 				window := time.Second
 				allowed := max(int(rate), 1)

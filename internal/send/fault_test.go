@@ -271,8 +271,11 @@ func TestReload(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
 		r.store.wantState(t, id, campaign.StateHeld, campaign.Pending, 10)
-		if second.ended() != 1 || !strings.Contains(r.store.sendings[id].s.Reason, `"c"`) {
-			t.Errorf("closed %d times, reason %q", second.ended(), r.store.sendings[id].s.Reason)
+		if second.ended() != 1 {
+			t.Errorf("second.ended() = %v, want 1", second.ended())
+		}
+		if !strings.Contains(r.store.sendings[id].s.Reason, `"c"`) {
+			t.Errorf("r.store.sendings[id].s.Reason = %q, want `\"c\"` in it", r.store.sendings[id].s.Reason)
 		}
 		third := &fake{}
 		app.Channels = []ChannelSettings{{Name: "c", Channel: third}}

@@ -147,8 +147,11 @@ func TestABarredProcessHandsNothingOver(t *testing.T) {
 		if n := len(r.ch.sent()); n != 4 {
 			t.Errorf("%d messages went out; want the 4 from before", n)
 		}
-		if w, ok := r.Wait(id); !ok || w.Reason != why {
+		switch w, ok := r.Wait(id); {
+		case !ok:
 			t.Errorf("it waits for %+v; want the bar as the reason", w)
+		case w.Reason != why:
+			t.Errorf("w.Reason = %q, want %q", w.Reason, why)
 		}
 		bar.Store(&open)
 		time.Sleep(time.Minute)

@@ -60,8 +60,13 @@ func TestWhatIsTold(t *testing.T) {
 		})
 		id := r.accept(campaign.Sending{}, 10)
 		time.Sleep(10 * time.Millisecond)
-		if n, of := r.InFlight(), r.InFlightOf(id); n == 0 || n != of || r.InFlightOf("20000101-000099") != 0 {
-			t.Errorf("in flight %d, of the sending %d", n, of)
+		switch n, of := r.InFlight(), r.InFlightOf(id); {
+		case n == 0:
+			t.Error("n is 0")
+		case n != of:
+			t.Errorf("n = %v, want %v", n, of)
+		case r.InFlightOf("20000101-000099") != 0:
+			t.Errorf("r.InFlightOf(\"20000101-000099\") = %v, want 0", r.InFlightOf("20000101-000099"))
 		}
 		switch s := r.Channels(); {
 		case len(s) != 1:

@@ -79,8 +79,11 @@ func TestOutageDuringAnUploadCostsNoMessage(t *testing.T) {
 		time.Sleep(10*time.Minute + time.Second)
 		r.store.wantState(t, id, campaign.StateScheduled, campaign.Pending, 100)
 		w, ok := r.Wait(id)
-		if !ok || w.Reason != "WhatsApp can't be reached" {
+		switch {
+		case !ok:
 			t.Errorf("wait %+v; want the outage as the reason", w)
+		case w.Reason != "WhatsApp can't be reached":
+			t.Errorf("w.Reason = %q, want \"WhatsApp can't be reached\"", w.Reason)
 		}
 		if since := w.Since.Sub(began); since < 0 || since > time.Second {
 			t.Errorf("waits since %v; want since the first try", since)
@@ -117,8 +120,11 @@ func TestCancelDoesNotWaitForAnUpload(t *testing.T) {
 		r := newHarness(t, option)
 		id := r.accept(springFile(), 100)
 		time.Sleep(time.Minute)
-		if w, ok := r.Wait(id); !ok || !strings.Contains(w.Reason, "being uploaded to channel") {
+		switch w, ok := r.Wait(id); {
+		case !ok:
 			t.Errorf("wait %+v; want the upload as the reason", w)
+		case !strings.Contains(w.Reason, "being uploaded to channel"):
+			t.Errorf("w.Reason = %q, want \"being uploaded to channel\" in it", w.Reason)
 		}
 		state, err := r.Cancel(t.Context(), id)
 		if err != nil {

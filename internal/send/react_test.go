@@ -247,8 +247,11 @@ func TestReceiverThatDefersEveryMessageIsInTrouble(t *testing.T) {
 		if n := len(r.ch.sent()); n > 200 {
 			t.Errorf("%d attempts in two hours; want no more than the probes", n)
 		}
-		if w, ok := r.Wait(id); !ok || !strings.Contains(w.Reason, "in trouble") {
+		switch w, ok := r.Wait(id); {
+		case !ok:
 			t.Errorf("wait %+v; want the trouble", w)
+		case !strings.Contains(w.Reason, "in trouble"):
+			t.Errorf("w.Reason = %q, want \"in trouble\" in it", w.Reason)
 		}
 		time.Sleep(2 * time.Hour)
 		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 2000)

@@ -206,8 +206,11 @@ func TestRulesOfTheDriverAreAskedBeforeHandOut(t *testing.T) {
 		time.Sleep(30 * time.Minute)
 		r.store.wantState(t, id, campaign.StateSending, campaign.Sent, 20)
 		r.store.wantState(t, id, campaign.StateSending, campaign.Pending, 80)
-		if s := r.Channels()[0]; s.State != ChannelHeld || s.Reason != "daily_contacts is reached" {
-			t.Errorf("channel is %s: %s", s.State, s.Reason)
+		switch s := r.Channels()[0]; {
+		case s.State != ChannelHeld:
+			t.Errorf("s.State = %q, want %q", s.State, ChannelHeld)
+		case s.Reason != "daily_contacts is reached":
+			t.Errorf("channel is %s: s.Reason = %q, want \"daily_contacts is reached\"", s.State, s.Reason)
 		}
 		rules.mu.Lock()
 		defer rules.mu.Unlock()

@@ -107,8 +107,11 @@ func TestBatchWithoutAnswerIsDecidedByOnUnknown(t *testing.T) {
 					t.Errorf("%d in flight while the worker is silent, want 16", got)
 				}
 				time.Sleep(31 * time.Second) // answer_wait has passed
-				if status := r.Channels()[0]; status.State != ChannelOK || status.LastError != "" {
-					t.Errorf("channel is %s after a worker's death: %s%s", status.State, status.Reason, status.LastError)
+				switch status := r.Channels()[0]; {
+				case status.State != ChannelOK:
+					t.Errorf("channel is %s after a worker's death: status.State = %q, want %q\n%s", status.State, status.State, ChannelOK, status.Reason)
+				case status.LastError != "":
+					t.Errorf("channel is %s after a worker's death: status.LastError = %q, want none", status.State, status.LastError)
 				}
 				time.Sleep(time.Hour)
 				if policy == HoldUnknown {
@@ -230,14 +233,20 @@ func TestWithoutAWorkerNothingIsMarked(t *testing.T) {
 		if !waits || w.Reason != "channel c waits for a worker" || w.Since.IsZero() {
 			t.Errorf("it waits: %v, %+v; want: for a worker", waits, w)
 		}
-		if s := r.Channels()[0]; s.State != ChannelTrouble || s.Reason != "waits for a worker" {
-			t.Errorf("channel is %s: %s", s.State, s.Reason)
+		switch s := r.Channels()[0]; {
+		case s.State != ChannelTrouble:
+			t.Errorf("s.State = %q, want %q", s.State, ChannelTrouble)
+		case s.Reason != "waits for a worker":
+			t.Errorf("channel is %s: s.Reason = %q, want \"waits for a worker\"", s.State, s.Reason)
 		}
 		r.store.wantState(t, id, campaign.StateScheduled, campaign.Pending, 10)
 		f.set(Workers{Wait: "no wire version in common", Held: true})
 		time.Sleep(time.Minute)
-		if s := r.Channels()[0]; s.State != ChannelHeld || s.Reason != "no wire version in common" {
-			t.Errorf("channel is %s: %s", s.State, s.Reason)
+		switch s := r.Channels()[0]; {
+		case s.State != ChannelHeld:
+			t.Errorf("s.State = %q, want %q", s.State, ChannelHeld)
+		case s.Reason != "no wire version in common":
+			t.Errorf("channel is %s: s.Reason = %q, want \"no wire version in common\"", s.State, s.Reason)
 		}
 		f.set(Workers{Places: 4, Batch: 4})
 		time.Sleep(time.Minute)
@@ -318,8 +327,11 @@ func TestLargeMessagesGoInSmallerBatches(t *testing.T) {
 		keys := map[string]bool{}
 		for _, m := range f.sent() {
 			want := `"body":"` + text + ` n`
-			if keys[m.Key] || !strings.Contains(string(m.Content), want) {
-				t.Fatalf("message %s came twice, or its content is wrong", m.Key)
+			if keys[m.Key] {
+				t.Fatal("keys[m.Key] = true, want false")
+			}
+			if !strings.Contains(string(m.Content), want) {
+				t.Fatalf("m.Content = %q, want %q in it", string(m.Content), want)
 			}
 			keys[m.Key] = true
 		}

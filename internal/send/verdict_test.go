@@ -48,8 +48,11 @@ func TestVerdicts(t *testing.T) {
 					t.Fatalf("%d attempts; want %d", len(got), tt.attempts)
 				}
 				for i, m := range got {
-					if m.Attempt != i+1 || m.Key != got[0].Key {
-						t.Errorf("attempt %d has number %d and key %s", i+1, m.Attempt, m.Key)
+					if m.Attempt != i+1 {
+						t.Errorf("m.Attempt = %v, want %v", m.Attempt, i+1)
+					}
+					if m.Key != got[0].Key {
+						t.Errorf("m.Key = %q, want %q", m.Key, got[0].Key)
 					}
 				}
 				synctest.Wait()
@@ -274,8 +277,11 @@ func TestPanicIsUnknown(t *testing.T) {
 		time.Sleep(time.Second)
 		r.store.wantState(t, id, campaign.StateCompleted, campaign.Unknown, 1)
 		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 9)
-		if !strings.Contains(log.String(), "panicked") || strings.Contains(log.String(), "34600000001") {
-			t.Errorf("log: %s", log.String())
+		if !strings.Contains(log.String(), "panicked") {
+			t.Errorf("log: want \"panicked\" in:\n%s", log.String())
+		}
+		if strings.Contains(log.String(), "34600000001") {
+			t.Errorf("log: want no \"34600000001\" in:\n%s", log.String())
 		}
 	})
 }
@@ -379,8 +385,14 @@ func TestOutageIsNoStorm(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		state, counts := r.store.state(id)
-		if state != campaign.StateCompleted || counts[campaign.Failed] > 20 || counts[campaign.Sent]+counts[campaign.Failed] != 10000 {
-			t.Errorf("state %s, counts %v; want nearly all sent", state, counts)
+		if state != campaign.StateCompleted {
+			t.Errorf("state = %q, want %q", state, campaign.StateCompleted)
+		}
+		if counts[campaign.Failed] > 20 {
+			t.Errorf("counts[campaign.Failed] = %v, want at most 20", counts[campaign.Failed])
+		}
+		if counts[campaign.Sent]+counts[campaign.Failed] != 10000 {
+			t.Errorf("counts[campaign.Sent] + counts[campaign.Failed] = %v, want 10000", counts[campaign.Sent]+counts[campaign.Failed])
 		}
 	})
 }

@@ -113,8 +113,11 @@ func TestWaitHasAReason(t *testing.T) {
 				begin := r.now()
 				time.Sleep(10 * time.Second)
 				w, ok := r.Wait(id)
-				if !ok || !strings.Contains(w.Reason, c.want) {
+				switch {
+				case !ok:
 					t.Errorf("wait %+v; want %q", w, c.want)
+				case !strings.Contains(w.Reason, c.want):
+					t.Errorf("w.Reason = %q, want %q in it", w.Reason, c.want)
 				}
 				if since := w.Since.Sub(begin); since < 0 || since > time.Second {
 					t.Errorf("since %v after the first attempt; want at once", since)
@@ -142,8 +145,13 @@ func TestLastFailureOfASending(t *testing.T) {
 		begin := r.now()
 		time.Sleep(time.Minute)
 		f, found := r.LastFailure(id)
-		if at := f.At.Sub(begin); !found || at < 0 || at > time.Second {
+		switch at := f.At.Sub(begin); {
+		case !found:
 			t.Errorf("failure %+v; want one at once", f)
+		case at < 0:
+			t.Errorf("at = %v, want at least 0\n%v", at, f)
+		case at > time.Second:
+			t.Errorf("at = %v, want at most %v\n%v", at, time.Second, f)
 		}
 		f.At = time.Time{}
 		if want := (MessageFailure{Line: 3, Channel: "c", Outcome: campaign.Retrying, Code: "500", Detail: "out of order"}); f != want {
@@ -195,15 +203,21 @@ func TestWaitOfARetryOutlivesASuccess(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		r.store.wantState(t, id, campaign.StateSending, campaign.Sent, 2)
 		w, ok := r.Wait(id)
-		if !ok || !strings.Contains(w.Reason, "134101: the template is being prepared") {
+		switch {
+		case !ok:
 			t.Errorf("wait %+v; want the answer", w)
+		case !strings.Contains(w.Reason, "134101: the template is being prepared"):
+			t.Errorf("w.Reason = %q, want \"134101: the template is being prepared\" in it", w.Reason)
 		}
 		if since := w.Since.Sub(begin); since < 0 || since > time.Second {
 			t.Errorf("since %v after the first attempt; want at once", since)
 		}
 		time.Sleep(2 * time.Hour)
-		if w, ok := r.Wait(id); !ok || !w.Until.After(r.now()) {
+		switch w, ok := r.Wait(id); {
+		case !ok:
 			t.Errorf("wait %+v; want the next retry", w)
+		case !w.Until.After(r.now()):
+			t.Errorf("w.Until = %v, want later than %v", w.Until, r.now())
 		}
 	})
 }
@@ -239,8 +253,11 @@ func TestWaitOfARetryOutlivesARestart(t *testing.T) {
 					time.Sleep(begin.Add(at).Sub(r.now()))
 					r.store.wantState(t, id, campaign.StateSending, campaign.Sent, 1)
 					w, ok := r.Wait(id)
-					if !ok || !strings.Contains(w.Reason, "trying again after: greylisted") {
+					switch {
+					case !ok:
 						t.Errorf("at %v: wait %+v; want the answer", at, w)
+					case !strings.Contains(w.Reason, "trying again after: greylisted"):
+						t.Errorf("at %v: w.Reason = %q, want \"trying again after: greylisted\" in it", at, w.Reason)
 					}
 					if since := w.Since.Sub(begin); since < 0 || since > time.Second {
 						t.Errorf("at %v: since %v after the first attempt; want at once", at, since)
