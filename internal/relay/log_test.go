@@ -230,8 +230,11 @@ func (h *replicatedHub) equals(path string) {
 		name := fmt.Sprintf("test/%d", n)
 		want, err1 := h.store.Record(name)
 		got, err2 := s.Record(name)
-		if err1 != nil || err2 != nil {
-			h.t.Fatal(err1, err2)
+		switch {
+		case err1 != nil:
+			h.t.Fatal(err1)
+		case err2 != nil:
+			h.t.Fatal(err2)
 		}
 		if !bytes.Equal(got, want) {
 			h.t.Fatalf("record %d has %d bytes, want %d, or they differ", n, len(got), len(want))
@@ -458,8 +461,11 @@ func TestLostLogStopsTheHub(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if at, _ := h.store.Position(); !info.Base || info.Position != at {
-				t.Errorf("a commit returned when the log was at %s, base %t; the store is at %s", info.Position, info.Base, at)
+			switch at, _ := h.store.Position(); {
+			case !info.Base:
+				t.Error("info.Base = false, want true")
+			case info.Position != at:
+				t.Errorf("info.Position = %v, want %v", info.Position, at)
 			}
 			h.mustPut(21, 40, 100)
 			if s := h.log.State(); !s.Replicated {
@@ -507,8 +513,11 @@ func TestBestEffortWaitsForNATS(t *testing.T) {
 	h.mustPut(0, 20, 100)
 	n.stop()
 	h.mustPut(20, 40, 100)
-	if s := h.log.State(); s.Replicated || s.Since.IsZero() {
-		t.Errorf("without NATS: %+v", s)
+	switch s := h.log.State(); {
+	case s.Replicated:
+		t.Error("without NATS: s.Replicated = true, want false")
+	case s.Since.IsZero():
+		t.Error("without NATS: s.Since is zero")
 	}
 	n.start()
 	for i := 40; !h.log.State().Replicated; i++ { // it commits while the base is written
@@ -728,8 +737,11 @@ func (h *replicatedHub) equals2(other *replicatedHub) {
 	h.t.Helper()
 	for n := range 20 {
 		want, _ := h.store.Record(fmt.Sprintf("test/%d", n))
-		if got, err := other.store.Record(fmt.Sprintf("test/%d", n)); err != nil || !bytes.Equal(got, want) {
-			h.t.Errorf("record %d: %d bytes, want %d, %v", n, len(got), len(want), err)
+		switch got, err := other.store.Record(fmt.Sprintf("test/%d", n)); {
+		case err != nil:
+			h.t.Errorf("record %d: %v", n, err)
+		case !bytes.Equal(got, want):
+			h.t.Errorf("record %d: got %q, want %q", n, got, want)
 		}
 	}
 }

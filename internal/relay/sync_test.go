@@ -32,7 +32,10 @@ func TestServersThatDoNotSyncEveryWriteAreReported(t *testing.T) {
 			t.Errorf("a server with the default: got %q, want that it syncs every 2 minutes", got)
 		}
 	}
-	if got := CheckSync(t.Context(), []string{"http://127.0.0.1:1"}); len(got) != 1 || !strings.Contains(got[0], "can't be asked") {
-		t.Errorf("a server that doesn't answer: got %q", got)
+	switch got := CheckSync(t.Context(), []string{"http://127.0.0.1:1"}); {
+	case len(got) != 1:
+		t.Errorf("a server that doesn't answer: len(got) = %v, want 1: %+v", len(got), got)
+	case !strings.Contains(got[0], "can't be asked"):
+		t.Errorf("a server that doesn't answer: got[0] = %q, want \"can't be asked\" in it", got[0])
 	}
 }

@@ -228,8 +228,17 @@ func TestWorkerSendsWhatTheHubGrants(t *testing.T) {
 	if got := d.sent(); !slices.Equal(got, want) {
 		t.Errorf("the driver got %v, want %v", got, want)
 	}
-	if a := parts[0]; a.ID != b.ID || a.Claim != 1 || a.Back || a.List[0].Result.Verdict != send.VerdictSent || a.List[0].Result.ProviderID != "p-"+a.List[0].Key {
-		t.Errorf("answers: %+v", a)
+	switch a := parts[0]; {
+	case a.ID != b.ID:
+		t.Errorf("answers: a.ID = %v, want %v", a.ID, b.ID)
+	case a.Claim != 1:
+		t.Errorf("answers: a.Claim = %v, want 1", a.Claim)
+	case a.Back:
+		t.Error("answers: a.Back = true, want false")
+	case a.List[0].Result.Verdict != send.VerdictSent:
+		t.Errorf("answers: a.List[0].Result.Verdict = %v, want %v", a.List[0].Result.Verdict, send.VerdictSent)
+	case a.List[0].Result.ProviderID != "p-"+a.List[0].Key:
+		t.Errorf("answers: a.List[0].Result.ProviderID = %q, want %q", a.List[0].Result.ProviderID, "p-"+a.List[0].Key)
 	}
 	h.empty()
 }
@@ -242,8 +251,14 @@ func TestWorkerGivesBackWhatGetsNoReply(t *testing.T) {
 		stop := startWorker(t, s, d, 8)
 		b := h.handOut(3, hold)
 		parts := h.collect()
-		if !parts[0].Back || parts[0].ID != b.ID || len(keysOf(parts)) != 3 {
-			t.Errorf("hold %v: answers are %+v, want the whole batch back", hold, parts)
+		if !parts[0].Back {
+			t.Errorf("hold %v: parts[0].Back = false, want true", hold)
+		}
+		if parts[0].ID != b.ID {
+			t.Errorf("hold %v: parts[0].ID = %v, want %v", hold, parts[0].ID, b.ID)
+		}
+		if len(keysOf(parts)) != 3 {
+			t.Errorf("hold %v: len(keysOf(parts)) = %v, want 3", hold, len(keysOf(parts)))
 		}
 		h.empty()
 		stop()
