@@ -103,7 +103,7 @@ func TestFullDiskWhileSending(t *testing.T) {
 	w.ended(90*time.Second, d, box)
 	e := w.balance(d)
 	if twice := w.deliveries(e, w.hook.delivered(t)); twice > 0 || e.counts["sent"] != d.rows {
-		t.Errorf("%s, %d twice", e.describe(), twice)
+		t.Errorf("%s, %d twice; want %d sent, none twice", e.describe(), twice, d.rows)
 	}
 	e = w.balance(box)
 	keys, torn := w.outboxKeys()
@@ -138,7 +138,7 @@ func TestFullInbox(t *testing.T) {
 	w.ended(60*time.Second, d, next)
 	e := w.balance(d)
 	if twice := w.deliveries(e, w.hook.delivered(t)); twice > 0 || e.counts["sent"] != d.rows {
-		t.Errorf("%s, %d twice", e.describe(), twice)
+		t.Errorf("%s, %d twice; want %d sent, none twice", e.describe(), twice, d.rows)
 	}
 	w.balance(next)
 	w.tidy()
@@ -173,7 +173,7 @@ func TestKilledOnAFullDisk(t *testing.T) {
 	w.ended(60*time.Second, d)
 	e := w.balance(d)
 	if twice := w.deliveries(e, w.hook.delivered(t)); twice > 0 || uint64(e.counts["unknown"]) > lost {
-		t.Errorf("%s, %d twice, %d were in flight", e.describe(), twice, lost)
+		t.Errorf("%s, %d twice; want none twice and at most %d unknown, which were in flight", e.describe(), twice, lost)
 	}
 	w.doctor()
 }
@@ -232,7 +232,7 @@ func TestBrokenFileSystem(t *testing.T) {
 	w.ended(30*time.Second, d)
 	e := w.balance(d)
 	if twice := w.deliveries(e, w.hook.delivered(t)); twice > 0 || uint64(e.counts["unknown"]) > lost {
-		t.Errorf("%s, %d twice, %d in flight", e.describe(), twice, lost)
+		t.Errorf("%s, %d twice; want none twice and at most %d unknown, which were in flight", e.describe(), twice, lost)
 	}
 	w.doctor()
 }

@@ -97,7 +97,7 @@ func TestManyDeathsOfOneMessage(t *testing.T) {
 	e := w.balance(d)
 	got := w.hook.delivered(t)
 	if e.counts["sent"] != 1 || len(got) != 1 {
-		t.Errorf("%s, %d keys", e.describe(), len(got))
+		t.Errorf("%s, %d keys; want one message sent and one key", e.describe(), len(got))
 	}
 	if twice := w.deliveries(e, got); twice != deaths {
 		t.Errorf("delivered %d times more than once in %d deaths", twice, deaths)

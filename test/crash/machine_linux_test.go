@@ -66,7 +66,7 @@ func TestSyncFails(t *testing.T) {
 				certain += e.counts["unknown"]
 			}
 			if twice := w.deliveries(e, w.hook.delivered(t)); twice > 0 || certain != d.rows {
-				t.Errorf("%s, %d twice", e.describe(), twice)
+				t.Errorf("%s, %d twice; want %d with a certain outcome, none twice", e.describe(), twice, d.rows)
 			}
 			e = w.balance(box)
 			keys, _ := w.outboxKeys()

@@ -146,15 +146,19 @@ func TestDeliveredButTimedOutIsUnknownAfterACancel(t *testing.T) {
 	if e.state != "canceled" || e.counts["unknown"] != d.rows {
 		t.Errorf("it is %s with outcomes %v; want canceled and %d unknown", e.state, e.counts, d.rows)
 	}
-	if text := w.text(d); strings.Contains(text, "before anything was sent") || !strings.Contains(text, "We don't know whether 12 messages were delivered") {
-		t.Errorf("report.txt:\n%s", text)
+	text := w.text(d)
+	if said := "before anything was sent"; strings.Contains(text, said) {
+		t.Errorf("want no %q in report.txt:\n%s", said, text)
+	}
+	if want := "We don't know whether 12 messages were delivered"; !strings.Contains(text, want) {
+		t.Errorf("want %q in report.txt:\n%s", want, text)
 	}
 	again := w.prepare("again", viaHook, 12, 0, "")
 	again.files["again.csv"] = d.files["spring.csv"]
 	w.place(again)
 	w.ended(10*time.Second, again)
 	if e := w.balance(again); e.state != "rejected" || !strings.Contains(e.reason, "the same drop was accepted") {
-		t.Errorf("the same drop again is %s: %s", e.state, e.reason)
+		t.Errorf("the same drop again is %s: %s; want it rejected as the same drop", e.state, e.reason)
 	}
 	if contacts, messages := hook.got(); contacts != 12 || messages != 12 {
 		t.Errorf("%d contacts got %d messages; want 12 and 12", contacts, messages)

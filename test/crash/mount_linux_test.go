@@ -66,7 +66,7 @@ func (m *mounted) away() {
 	m.must(err)
 	m.must(json.Unmarshal([]byte(out), &status))
 	if len(status.Inboxes) != 1 || !strings.Contains(status.Inboxes[0].Problem, "is its disk mounted?") {
-		m.t.Errorf("status doesn't report the missing disk: %+v", status)
+		m.t.Errorf("status is %+v; want one inbox, whose problem asks for its disk", status)
 	}
 	m.empty()
 }
@@ -138,7 +138,7 @@ func unmountAt(t *testing.T, step failpoint.Name) {
 	}
 	e := m.balance(mixed)
 	if e.state != "completed" || e.counts["sent"] != mixed.rows {
-		t.Errorf("mixed: %s", e.describe())
+		t.Errorf("mixed: %s; want it completed with %d sent", e.describe(), mixed.rows)
 	}
 	if twice := m.deliveries(e, m.hook.delivered(t)); twice > 0 {
 		t.Errorf("%d messages were delivered twice", twice)
@@ -212,7 +212,7 @@ func retireUnmounted(t *testing.T) {
 	names, err := filepath.Glob(filepath.Join(path, "*"))
 	m.must(err)
 	if len(names) != 1 || filepath.Base(names[0]) != "report.json" {
-		t.Errorf("files left: %q", names)
+		t.Errorf("files left: %q, want report.json alone", names)
 	}
 	m.doctor()
 }

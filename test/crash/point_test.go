@@ -100,25 +100,25 @@ func killAt(t *testing.T, point string) {
 		switch name {
 		case "wrong":
 			if e.state != "rejected" || e.place != "failed" {
-				t.Errorf("wrong: %s", e.describe())
+				t.Errorf("wrong: %s; want it rejected, in failed/", e.describe())
 			}
 			continue
 		case "later":
 			if e.state != "canceled" || e.counts["canceled"] != d.rows {
-				t.Errorf("later: %s", e.describe())
+				t.Errorf("later: %s; want it canceled with all %d messages", e.describe(), d.rows)
 			}
 		case "two":
 			if twice := w.deliveries(e, keys); e.counts["sent"] != d.rows*2 || uint64(twice) > inFlight {
-				t.Errorf("two: %s, %d twice", e.describe(), twice)
+				t.Errorf("two: %s, %d twice; want %d sent and at most %d twice, which were in flight", e.describe(), twice, d.rows*2, inFlight)
 			}
 			continue
 		case "held":
 			if e.counts["sent"]+e.counts["unknown"] != d.rows || uint64(e.counts["unknown"]) > inFlight {
-				t.Errorf("held: %s, %d were in flight", e.describe(), inFlight)
+				t.Errorf("held: %s; want %d sent or unknown, and at most %d unknown, which were in flight", e.describe(), d.rows, inFlight)
 			}
 		default:
 			if e.counts["sent"] != d.rows || e.state != "completed" {
-				t.Errorf("%s: %s", name, e.describe())
+				t.Errorf("%s: %s; want it completed with %d sent", name, e.describe(), d.rows)
 			}
 		}
 		if twice := w.deliveries(e, got); uint64(twice) > inFlight || name == "held" && twice > 0 {

@@ -36,7 +36,7 @@ func killTidying(t *testing.T, point string) {
 	names, err := filepath.Glob(filepath.Join(path, "*"))
 	w.must(err)
 	if len(names) != 1 || filepath.Base(names[0]) != "report.json" {
-		t.Errorf("files left: %q", names)
+		t.Errorf("files left: %q, want report.json alone", names)
 	}
 	w.doctor()
 }

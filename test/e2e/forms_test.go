@@ -39,7 +39,7 @@ func forms(t *testing.T, p *partner) {
 			for _, d := range drops {
 				folder, r := d.ends(c)
 				if r.State != "completed" || r.Messages["sent"] != d.rows {
-					t.Errorf("%s: %+v", folder, r)
+					t.Errorf("%s: %+v; want it completed with %d sent", folder, r, d.rows)
 				}
 				if lines, err := csv.NewReader(bytes.NewReader(d.fetch(c, folder+"/results.csv"))).ReadAll(); err != nil || len(lines) != d.rows+1 {
 					t.Errorf("%s: results.csv has %d lines, %v; want %d and a header", folder, len(lines), err, d.rows)
@@ -80,11 +80,11 @@ func (d *drop) wayBack(c client) {
 		return err == nil
 	})
 	if lines, err := csv.NewReader(bytes.NewReader(d.fetch(c, folder+"/results.partial.csv"))).ReadAll(); err != nil || len(lines) == 0 || lines[0][0] != "line" {
-		d.t.Errorf("results.partial.csv: %q, %v", lines, err)
+		d.t.Errorf("results.partial.csv: %q, %v; want a header that begins with line", lines, err)
 	}
 	d.put(c, ".cancel")
 	if folder, r := d.ends(c); r.State != "canceled" || r.Messages["canceled"] != d.rows {
-		d.t.Errorf("%s: %+v", folder, r)
+		d.t.Errorf("%s: %+v; want it canceled with all %d messages", folder, r, d.rows)
 	}
 }
 

@@ -104,7 +104,7 @@ func others(t *testing.T, w *world) {
 	theirs := newDrop(t, w.other, "ours", 3, `, "applicationId": 1, "campaignId": 7`)
 	theirs.put(c, ".csv", ".layout.json", ".schedule.json")
 	if folder, r := theirs.ends(c); r.State != "rejected" {
-		t.Errorf("%s: %+v", folder, r)
+		t.Errorf("%s: %+v; want it rejected", folder, r)
 	}
 	own := newDrop(t, w.other, "theirs", 3, "")
 	own.put(c, ".csv", ".layout.json", ".schedule.json")
@@ -200,7 +200,7 @@ func links(t *testing.T, w *world) {
 	for _, d := range refused {
 		folder, r := d.ends(c)
 		if r.State != "rejected" || r.Recipients.Total != 0 {
-			t.Errorf("%s: %+v", folder, r)
+			t.Errorf("%s: %+v; want it rejected with no recipients", folder, r)
 		}
 		for _, file := range []string{"report.txt", "report.json"} {
 			if text := string(d.fetch(c, folder+"/"+file)); strings.Contains(text, "root:") || strings.Contains(text, "3460") {
@@ -209,9 +209,9 @@ func links(t *testing.T, w *world) {
 		}
 	}
 	if after, err := os.Lstat(theirs); err != nil || !os.SameFile(before, after) || after.Size() != before.Size() {
-		t.Errorf("the other partner's file: %v", err)
+		t.Errorf("the other partner's file was replaced, changed or removed: before %+v, after %+v, %v", before, after, err)
 	}
 	if text, err := os.ReadFile(w.config); err != nil || !strings.Contains(string(text), "state_dir") {
-		t.Errorf("the configuration, which a link pointed to: %v", err)
+		t.Errorf("the configuration, which a link pointed to, holds %q (%v); want it as it was", text, err)
 	}
 }

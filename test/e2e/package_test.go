@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"campaignd/internal/config"
 	"campaignd/internal/send/drivers"
 )
@@ -17,11 +19,13 @@ func TestPackagedConfig(t *testing.T) {
 	if problems.Count > 0 {
 		t.Fatalf("the installed configuration is refused: %v", problems.List)
 	}
-	if c.StateDir != "/var/lib/campaignd" || c.CampaignsDir != "/etc/campaignd/campaigns" || c.Listen != "" {
-		t.Errorf("state_dir %q, campaigns_dir %q, listen %q", c.StateDir, c.CampaignsDir, c.Listen)
+	got := map[string]string{"state_dir": c.StateDir, "campaigns_dir": c.CampaignsDir, "listen": c.Listen}
+	want := map[string]string{"state_dir": "/var/lib/campaignd", "campaigns_dir": "/etc/campaignd/campaigns", "listen": ""}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the sample's folders and address (-want +got):\n%s", diff)
 	}
 	if len(c.Inboxes) != 1 || c.Inboxes[0].Path != "/var/lib/campaignd/inbox" {
-		t.Errorf("inboxes: %+v", c.Inboxes)
+		t.Errorf("inboxes are %+v, want one, /var/lib/campaignd/inbox", c.Inboxes)
 	}
 	unit, err := os.ReadFile("../../systemd/campaignd.service")
 	if err != nil {

@@ -149,22 +149,22 @@ func killed(t *testing.T, p *partner, c client) {
 		t.Fatal(err)
 	}
 	if !bytes.HasPrefix(d.csv, kept) || len(kept) == len(d.csv) {
-		t.Fatal("the file in the folder isn't a part of the dropped one")
+		t.Fatalf("%d bytes of %d are in the folder, want a first part of them", len(kept), len(d.csv))
 	}
 	last := string(kept[bytes.LastIndexByte(kept, '\n')+1:])
 	whole := bytes.Count(kept, []byte("\n")) - 1
 	switch {
 	case last == "":
 		if r.State != "completed" || r.Messages["sent"] != whole {
-			t.Errorf("cut after a line: %+v", r)
+			t.Errorf("cut after a line: %+v; want it completed with %d sent", r, whole)
 		}
 	case strings.Contains(last, ","):
 		if r.State != "completed" || r.Messages["sent"] != whole+1 || len(r.Warnings) == 0 {
-			t.Errorf("cut in the last field %q: %+v", last, r)
+			t.Errorf("cut in the last field %q: %+v; want it completed with %d sent and a warning", last, r, whole+1)
 		}
 	default:
 		if r.State != "rejected" || !strings.Contains(r.Reason, "the file ends within this row") {
-			t.Errorf("cut in the first field %q: %+v", last, r)
+			t.Errorf("cut in the first field %q: %+v; want it rejected, since the file ends within a row", last, r)
 		}
 	}
 }
