@@ -53,10 +53,10 @@ type attemptAt struct {
 func (t *tx) unrecorded(id campaign.ID, list []attemptAt) (key string, err error) {
 	n, rec, err := t.layoutOf(id)
 	if errors.Is(err, ErrNotFound) {
-		if id.Number() <= t.bucket(bucketSendings).Sequence() { // it was deleted
+		if id.Number() <= t.Bucket(bucketSendings).Sequence() { // it was deleted
 			return "", nil
 		}
-		at := slices.IndexFunc(list, func(a attemptAt) bool { return a.tag == t.position().Tag })
+		at := slices.IndexFunc(list, func(a attemptAt) bool { return a.tag == t.s.Tag() })
 		if at < 0 {
 			return "", nil
 		}
