@@ -138,7 +138,7 @@ func BenchmarkDispatchNull(b *testing.B) {
 // a slot. make bench compares it with what a webhook message costs.
 func BenchmarkHandOver(b *testing.B) {
 	open := windows(b, "* * * * *")
-	cs := newChannelSender(New(Options{Store: newBenchStore(1)}), 1, "c")
+	cs := newChannelSender(newEnvironment(Options{Store: newBenchStore(1)}), nil, 1, "c")
 	gate := cs.gate
 	gate.rules.Store(&rules{window: &sendingWindow{windows: open}, grid: &plan.Grid{Slot: time.Minute, Capacity: math.MaxUint32, Windows: open}, slots: &slotMeter{}})
 	it := item{cursor: &sendingCursor{run: newRun(b.Context(), "x")}, sliced: true, slotEnd: math.MaxInt64}

@@ -9,6 +9,31 @@
 // can't be written it logs that once, waits, and continues when it can; results wait in
 // memory, bounded by the attempts recorded. A sending that can't be read delays only
 // itself. A driver that panics leaves its messages unknown.
+//
+// Each type owns its state; a Dispatcher is three of them and the scheduler:
+//
+//	channels         the configured channels, with a channelSender each
+//	runs             the loaded sendings, and until when the others aren't loaded
+//	orphans          messages that workers had when the previous process ended
+//
+// A channelSender is a loop over its parts (sender.go, step). A message goes round:
+//
+//	runs.load -> updates -> picker -> recorder -> attemptQueue -> deliverer -> Channel
+//	                          ^          ^  |                         |
+//	                          |          |  v                         v
+//	                          +----------|- Store              completedQueue
+//	                       its outcome   +----------------------------+
+//
+//	updates          what other goroutines leave for the loop
+//	picker           what is due: cursors, fair turns, the group that is being picked
+//	sendingCursor    the place in one sending, with its retryQueue
+//	recorder         attempts and results into the store, in one commit
+//	attemptQueue     recorded attempts that wait for their time or a token
+//	handOverGate     the last check before a message goes, also for a worker's claim
+//	deliverer        the workers that call the driver, and what other machines were handed
+//	limits           how much at a time; rateLimiter: how fast; circuitBreaker: whether at all
+//	channelHealth    what results say about the channel, the sending and the contact
+//	waits            why nothing is picked, as status shows it
 package send
 
 import (

@@ -3,7 +3,6 @@ package send
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -29,18 +28,15 @@ var (
 // in flight end and are recorded. It returns the sending's state, with ErrState if that state
 // can't be paused. Pausing a paused sending is no error.
 func (d *Dispatcher) Pause(_ context.Context, id campaign.ID) (campaign.State, error) {
-	d.haltRun(id)
+	d.runs.halt(id)
 	found, ok, err := d.store.SetState(id, pausable, campaign.StatePaused, reasonPaused)
 	// A run that was loaded meanwhile records no more attempts, but those already recorded must not go out.
-	d.haltRun(id)
+	d.runs.halt(id)
 	if err != nil {
 		d.Kick()
 		return found, fmt.Errorf("pause sending %s: %w", id, err)
 	}
-	d.mu.Lock()
-	delete(d.held, id)
-	delete(d.misconfigured, id)
-	d.mu.Unlock()
+	d.runs.release(id)
 	if ok {
 		d.changed(id)
 		return campaign.StatePaused, nil
@@ -55,35 +51,13 @@ func (d *Dispatcher) Pause(_ context.Context, id campaign.ID) (campaign.State, e
 // HoldAll calls hold, which holds the sendings in the store. After it has returned no message of them
 // is handed to a driver; messages in flight end and are recorded.
 func (d *Dispatcher) HoldAll(hold func() error) error {
-	d.haltRuns()
+	d.runs.haltAll()
 	err := hold()
-	for _, id := range d.haltRuns() { // those that were loaded meanwhile, too
+	for _, id := range d.runs.haltAll() { // those that were loaded meanwhile, too
 		d.changed(id)
 	}
 	d.Kick()
 	return err
-}
-
-// haltRuns halts all loaded runs and returns the ids of their sendings.
-func (d *Dispatcher) haltRuns() []campaign.ID {
-	d.mu.Lock()
-	ids := slices.Collect(maps.Keys(d.runs))
-	d.mu.Unlock()
-	for _, id := range ids {
-		d.haltRun(id)
-	}
-	return ids
-}
-
-// haltRun halts the sending's run, if it is loaded, and returns when nothing new of it goes out.
-func (d *Dispatcher) haltRun(id campaign.ID) {
-	d.mu.Lock()
-	r := d.runs[id]
-	d.mu.Unlock()
-	if r != nil {
-		r.halt()
-		r.barrier()
-	}
 }
 
 // Resume resumes a paused or held sending and lets its held channels try at once. For an active
@@ -96,7 +70,7 @@ func (d *Dispatcher) Resume(_ context.Context, id campaign.ID) (campaign.State, 
 	state := s.State
 	if !state.Active() {
 		var ok bool
-		state, ok, err = d.revive(id, campaign.StatePaused, campaign.StateHeld)
+		state, ok, err = d.runs.revive(id, campaign.StatePaused, campaign.StateHeld)
 		if err != nil {
 			return state, fmt.Errorf("resume sending %s: %w", id, err)
 		}
@@ -104,22 +78,9 @@ func (d *Dispatcher) Resume(_ context.Context, id campaign.ID) (campaign.State, 
 			return state, fmt.Errorf("resume sending %s: it is %s: %w", id, state, ErrState)
 		}
 	}
-	d.mu.Lock()
-	if _, waits := d.unprepared[id]; waits {
-		delete(d.deferred, id)
-		d.Kick()
-	}
-	var lanes []*channelSender
+	d.runs.prepareAgain(id)
 	for _, name := range s.Channels {
-		if cs := d.senders[channelKey{s.ApplicationID, name}]; cs != nil {
-			lanes = append(lanes, cs)
-		}
-	}
-	d.mu.Unlock()
-	for _, cs := range lanes {
-		if cs.breaker.release(time.Now()) {
-			cs.updates.nudge()
-		}
+		d.ResumeChannel(s.ApplicationID, name)
 	}
 	return state, nil
 }
@@ -140,12 +101,12 @@ func (d *Dispatcher) Cancel(ctx context.Context, id campaign.ID) (campaign.State
 		}
 		return s.State, fail(fmt.Errorf("it is %s: %w", s.State, ErrState))
 	}
-	r := d.claimRun(id)
+	r := d.runs.claim(id)
 	r.close(campaign.Canceled)
 	r.barrier()
 	if _, _, err := d.store.Finalize(id, campaign.Canceled); err != nil {
 		r.unclose()
-		d.leave(r)
+		d.runs.leave(r)
 		return s.State, fail(err)
 	}
 	failpoint.At(failpoint.Finalized)
@@ -155,12 +116,9 @@ func (d *Dispatcher) Cancel(ctx context.Context, id campaign.ID) (campaign.State
 		r.canceledAt = d.now()
 	}
 	r.mu.Unlock()
-	d.mu.Lock()
-	delete(d.held, id)
-	delete(d.misconfigured, id)
-	delete(d.deferred, id)
-	d.mu.Unlock()
-	d.leave(r)
+	d.runs.release(id)
+	d.runs.undefer(id)
+	d.runs.leave(r)
 	timer := time.NewTimer(cancelWait)
 	defer timer.Stop()
 	select {
@@ -175,43 +133,21 @@ func (d *Dispatcher) Cancel(ctx context.Context, id campaign.ID) (campaign.State
 	return s.State, nil
 }
 
-// claimRun returns the sending's run, or a new one that keeps it from being loaded. A task is open
-// on it, which the caller ends with leave.
-func (d *Dispatcher) claimRun(id campaign.ID) *run {
-	for {
-		d.mu.Lock()
-		r := d.runs[id]
-		if r == nil {
-			r = newRun(d.sendCtx, id)
-			d.runs[id] = r
-			d.mu.Unlock()
-			return r
-		}
-		d.mu.Unlock()
-		if r.enter() {
-			return r
-		}
-		<-r.concluded
-	}
-}
-
 // Reschedule runs change, which gives a sending that has not begun another time in the store.
 // While it runs no message of the sending goes out; afterwards messages go out at their new
 // times. It returns change's error, after which everything continues as before.
 func (d *Dispatcher) Reschedule(ctx context.Context, id campaign.ID, change func() error) error {
-	r := d.claimRun(id)
+	r := d.runs.claim(id)
 	r.halt()
 	r.barrier()
 	err := change()
-	d.leave(r)
+	d.runs.leave(r)
 	if err == nil { // whatever the run knew of the former times must not delay the sending
 		select {
 		case <-r.concluded:
 		case <-ctx.Done():
 		}
-		d.mu.Lock()
-		delete(d.deferred, id)
-		d.mu.Unlock()
+		d.runs.undefer(id)
 		d.changed(id)
 	}
 	d.Kick()

@@ -5,17 +5,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"campaignd/internal/campaign"
 )
-
-// channelKey identifies a channel of an application.
-type channelKey struct {
-	application int64
-	name        string
-}
 
 // Dispatcher sends what is due. One goroutine, the scheduler, asks the store what comes into the
 // lookahead and loads it; a channelSender for each channel of an application sends it. A
@@ -23,42 +16,35 @@ type channelKey struct {
 type Dispatcher struct {
 	*environment
 	stopTimeout time.Duration
-	kicks       chan struct{}
 	pings       chan chan struct{} // see Alive
-	loops       sync.WaitGroup     // channel senders
-	orphans     orphans
-	tasks       tasks // short work on one sending: load, replan, conclude, hold
-
-	mu            sync.Mutex // guards what follows; never held during a call of Store
-	running       bool
-	runCtx        context.Context // Run's, for channels that a reload brings
-	apps          map[int64]*Application
-	senders       map[channelKey]*channelSender
-	slotMeters    map[int64]*slotMeter // by application
-	runs          map[campaign.ID]*run
-	deferred      map[campaign.ID]deferral  // not loaded before
-	held          map[campaign.ID]time.Time // held by an answer: tried again then
-	misconfigured map[campaign.ID]bool      // held because a channel is missing
-	probes        map[campaign.ID]bool      // loaded with one message at a time
-	loadFailures  map[campaign.ID]int       // failed loads in a row
-	unprepared    map[campaign.ID]time.Time // since when an item of it can't be prepared
-}
-
-// deferral says until when a sending isn't loaded: by the wall clock, or for a length of time.
-type deferral struct {
-	wall time.Time
-	mono time.Time
-	wait *Wait // what the sending waits for; nil: nothing
+	channels    *channels
+	runs        *runs
+	orphans     *orphans
 }
 
 // New makes a Dispatcher. It starts nothing and does no I/O.
 func New(opts Options) *Dispatcher {
+	env := newEnvironment(opts)
+	channels, runs := newChannels(env), newRuns(env)
+	orphans := &orphans{environment: env, channels: channels, runs: runs}
+	channels.runs, runs.channels, runs.orphans = runs, channels, orphans
 	return &Dispatcher{
-		environment: newEnvironment(opts), stopTimeout: cmp.Or(opts.StopTimeout, 10*time.Second),
-		kicks: make(chan struct{}, 1), pings: make(chan chan struct{}), apps: map[int64]*Application{}, senders: map[channelKey]*channelSender{}, slotMeters: map[int64]*slotMeter{},
-		runs: map[campaign.ID]*run{}, deferred: map[campaign.ID]deferral{}, held: map[campaign.ID]time.Time{},
-		misconfigured: map[campaign.ID]bool{}, probes: map[campaign.ID]bool{}, loadFailures: map[campaign.ID]int{}, unprepared: map[campaign.ID]time.Time{},
+		environment: env, stopTimeout: cmp.Or(opts.StopTimeout, 10*time.Second), pings: make(chan chan struct{}),
+		channels: channels, runs: runs, orphans: orphans,
 	}
+}
+
+// Configure sets the applications and their channels, at start and at every reload. Messages in
+// flight end with the driver that they began with. The Dispatcher owns the drivers: it closes one
+// that a later call leaves out once its last message has ended, and all of them when Run ends. A
+// sending whose channel is gone is held with that reason until a later call brings the channel
+// back.
+func (d *Dispatcher) Configure(applications []Application) {
+	gone := d.channels.configure(applications)
+	d.runs.reconfigure()
+	d.channels.retire(gone) // no run of before uses them any more
+	d.channels.nudge()
+	d.kick()
 }
 
 // Run sends until ctx ends. Then it starts nothing new, gives messages in flight StopTimeout to
@@ -67,30 +53,20 @@ func New(opts Options) *Dispatcher {
 func (d *Dispatcher) Run(ctx context.Context) error {
 	defer d.stopRetrying()
 	defer d.abort()
-	d.countSlots()
-	d.mu.Lock()
-	d.running, d.runCtx = true, ctx
-	for _, cs := range d.senders {
-		d.start(ctx, cs)
-	}
-	d.mu.Unlock()
+	d.channels.countSlots()
+	d.channels.run(ctx)
 
 	d.schedule(ctx)
 
 	d.stopping.Store(true)
-	d.mu.Lock()
-	d.running = false
-	for _, cs := range d.senders {
-		cs.deliverer.withdrawHalted()
-	}
-	d.mu.Unlock()
-	d.nudge()
+	d.channels.stop()
+	d.channels.nudge()
 	ended := make(chan struct{})
 	go func() {
 		// Channel senders and workers start tasks until they end, so tasks end last.
-		d.loops.Wait()
+		d.channels.loops.Wait()
 		d.workers.Wait()
-		d.tasks.end()
+		d.runs.tasks.end()
 		close(ended)
 	}()
 	const grace = 2 * time.Second
@@ -110,7 +86,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		}
 		if limit.act != nil {
 			limit.act()
-			d.nudge()
+			d.channels.nudge()
 		}
 	}
 	return fmt.Errorf("stop sending: a channel's driver did not give up in time; its messages count as in flight")
@@ -121,50 +97,17 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 func (d *Dispatcher) Abandon() {
 	d.abort()
 	d.stopRetrying()
-	d.nudge()
-}
-
-// nudge wakes every channel sender.
-func (d *Dispatcher) nudge() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, cs := range d.senders {
-		cs.updates.nudge()
-	}
-}
-
-// start starts a channel sender. d.mu is held.
-func (d *Dispatcher) start(ctx context.Context, cs *channelSender) {
-	d.loops.Go(func() { cs.loop(ctx) })
+	d.channels.nudge()
 }
 
 // Kick tells the scheduler that something new may be due.
-func (d *Dispatcher) Kick() {
-	select {
-	case d.kicks <- struct{}{}:
-	default:
-	}
-}
+func (d *Dispatcher) Kick() { d.kick() }
 
 // Channels returns the status of every channel, sorted by application and name.
 func (d *Dispatcher) Channels() []ChannelStatus {
-	d.mu.Lock()
-	lanes := make([]*channelSender, 0, len(d.senders))
-	for _, cs := range d.senders {
-		lanes = append(lanes, cs)
-	}
-	keys := make(map[*channelSender]channelKey, len(lanes))
-	for k, cs := range d.senders {
-		keys[cs] = k
-	}
-	d.mu.Unlock()
-	out, now := make([]ChannelStatus, 0, len(lanes)), time.Now()
-	for _, cs := range lanes {
-		s := ChannelStatus{Application: keys[cs].application, Name: cs.name, Rate: cs.settings.Load().Rate, Limit: cs.limiter.currentRate(now),
-			Sendings: int(cs.picker.count.Load()), InFlight: int(cs.recorder.unrecorded.Load())}
-		cs.breaker.status(&s)
-		cs.workersStatus(&s)
-		out = append(out, s)
+	out := []ChannelStatus{}
+	for _, cs := range d.channels.all() {
+		out = append(out, cs.status(time.Now()))
 	}
 	slices.SortFunc(out, func(a, b ChannelStatus) int {
 		return cmp.Or(cmp.Compare(a.Application, b.Application), cmp.Compare(a.Name, b.Name))
@@ -190,9 +133,7 @@ func (d *Dispatcher) InFlight() int {
 // recipients: those without a recorded result, and of these on remote channels only the ones
 // that a worker has claimed.
 func (d *Dispatcher) InFlightOf(id campaign.ID) int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if r := d.runs[id]; r != nil {
+	if r := d.runs.find(id); r != nil {
 		return int(r.unrecorded.Load() - r.remote.Load() + r.claimed.Load())
 	}
 	return 0

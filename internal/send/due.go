@@ -22,7 +22,7 @@ type pacing struct {
 // its group, in fair turns. Its fields belong to the channel sender's loop, except count.
 type picker struct {
 	*appChannel
-	d       *Dispatcher
+	runs    *runs
 	limits  *limits
 	breaker *circuitBreaker
 	waits   *waits
@@ -93,7 +93,7 @@ func (p *picker) refresh(now, mono time.Time) bool {
 		}
 		if cur.slotPassed {
 			waits = true
-			p.d.replan(cur.run, p.pacing.grid)
+			p.runs.replan(cur.run, p.pacing.grid)
 		}
 	}
 	return waits
@@ -142,7 +142,7 @@ func (p *picker) prune() (removed bool) {
 			continue
 		}
 		if cur.run.leave() {
-			p.d.conclude(cur.run)
+			p.runs.conclude(cur.run)
 		}
 	}
 	clear(p.leaving[len(stay):])
@@ -189,7 +189,7 @@ func (p *picker) publishBlocked() {
 	for _, cur := range p.cursors {
 		if cur.blocked != own && !cur.finished {
 			cur.blocked = own
-			p.d.setBlocked(cur.run, own)
+			p.runs.setBlocked(cur.run, own)
 		}
 	}
 	p.blocked, p.blockedCursors = own, len(p.cursors)

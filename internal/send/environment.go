@@ -24,6 +24,7 @@ type environment struct {
 	bars      func() string // see Options
 	retryHold time.Duration
 	failures  failureLog
+	kicks     chan struct{} // see kick
 
 	batches, chunks sync.Pool
 	workers         sync.WaitGroup // goroutines that send
@@ -40,7 +41,7 @@ type environment struct {
 func newEnvironment(opts Options) *environment {
 	e := &environment{
 		store: opts.Store, log: opts.Log, clock: opts.Now, onChange: opts.OnChange, optedOut: opts.OptedOut,
-		observer: opts.Observer, bars: opts.Bars, retryHold: cmp.Or(opts.RetryHold, 5*time.Minute),
+		observer: opts.Observer, bars: opts.Bars, retryHold: cmp.Or(opts.RetryHold, 5*time.Minute), kicks: make(chan struct{}, 1),
 		failures: failureLog{last: map[campaign.ID]MessageFailure{}},
 	}
 	if e.log == nil {
@@ -62,6 +63,14 @@ func newEnvironment(opts Options) *environment {
 // now returns the wall clock in UTC without the monotonic reading, because it is compared with
 // times of day.
 func (e *environment) now() time.Time { return e.clock().Round(0).UTC() }
+
+// kick tells the scheduler that something new may be due.
+func (e *environment) kick() {
+	select {
+	case e.kicks <- struct{}{}:
+	default:
+	}
+}
 
 // changed reports that a sending's state or slices have changed.
 func (e *environment) changed(id campaign.ID) {

@@ -133,27 +133,3 @@ func (m *slotMeter) giveBack(g *plan.Grid, at time.Time) {
 		m.used--
 	}
 }
-
-// countSlots makes the slot meters know what the current slots have seen before this start.
-func (d *Dispatcher) countSlots() {
-	d.mu.Lock()
-	grids := map[int64]*plan.Grid{}
-	for id, a := range d.apps {
-		if a.Grid != nil {
-			grids[id] = a.Grid
-		}
-	}
-	d.mu.Unlock()
-	for id, g := range grids {
-		slot := g.Number(d.now())
-		used, err := d.store.AttemptsSince(id, g.Start(slot))
-		if err != nil {
-			d.log.Error("can't count what the current slot has seen; nothing more goes out in it", "application", id, "error", err)
-			used = uint64(g.Capacity)
-		}
-		d.mu.Lock()
-		m := d.slotMeter(id)
-		d.mu.Unlock()
-		m.begin(slot, used)
-	}
-}

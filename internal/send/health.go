@@ -12,7 +12,7 @@ import (
 // channelHealth learns from answers what they say about the channel, the sending and the contact.
 type channelHealth struct {
 	*appChannel
-	d       *Dispatcher
+	runs    *runs
 	breaker *circuitBreaker
 	limiter *rateLimiter
 }
@@ -41,7 +41,7 @@ func (h *channelHealth) react(b *batch) {
 			h.succeeded()
 			h.optOut(&b.msgs[i], res)
 			if n := cur.refusals.add(res); n >= set.RefusalsInARow {
-				h.d.hold(cur.run, fmt.Sprintf("%d equal refusals in a row: %s; fix the cause and resume, then \"resend --failed\" sends the refused ones again",
+				h.runs.hold(cur.run, fmt.Sprintf("%d equal refusals in a row: %s; fix the cause and resume, then \"resend --failed\" sends the refused ones again",
 					n, describe(res)), 0)
 				cur.refusals.reset()
 			}
@@ -64,7 +64,7 @@ func (h *channelHealth) react(b *batch) {
 			h.throttled(now, res)
 		case VerdictHold:
 			if res.Hold == HoldSending {
-				h.d.hold(cur.run, res.Detail, cmp.Or(res.RetryAfter, h.retryHold))
+				h.runs.hold(cur.run, res.Detail, cmp.Or(res.RetryAfter, h.retryHold))
 				h.succeeded()
 			} else {
 				h.holdChannel(now, res)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"campaignd/internal/campaign"
 )
@@ -37,6 +36,10 @@ type LateAnswer struct {
 
 // orphans are the messages in flight that an earlier process handed out.
 type orphans struct {
+	*environment
+	channels *channels
+	runs     *runs
+
 	mu    sync.Mutex // guards byKey; never held during a call of Store
 	byKey map[string]*Orphan
 	busy  sync.Mutex // one settlement at a time
@@ -55,39 +58,57 @@ func (d *Dispatcher) Adopt(list []Orphan) {
 // Orphans returns how many messages of an application's channel an earlier process left in
 // flight.
 func (d *Dispatcher) Orphans(application int64, channel string) int {
-	d.orphans.mu.Lock()
-	defer d.orphans.mu.Unlock()
-	n := 0
-	for _, o := range d.orphans.byKey {
-		if o.Application == application && o.Channel == channel {
-			n++
-		}
-	}
-	return n
-}
-
-// hasOrphans reports whether a sending has orphans.
-func (d *Dispatcher) hasOrphans(id campaign.ID) bool {
-	d.orphans.mu.Lock()
-	defer d.orphans.mu.Unlock()
-	for _, o := range d.orphans.byKey {
-		if o.Sending == id {
-			return true
-		}
-	}
-	return false
+	return len(d.orphans.where(func(o *Orphan) bool { return o.Application == application && o.Channel == channel }))
 }
 
 // Settle records answers to batches of earlier processes. It returns how many of them concern
 // a message that is still in flight; the others are repetitions. After an error nothing is
 // recorded.
 func (d *Dispatcher) Settle(ctx context.Context, answers []LateAnswer) (int, error) {
-	var found []*Orphan
-	var results []Result
-	d.orphans.mu.Lock()
+	found, results := d.orphans.answered(answers)
+	return len(found), d.orphans.settle(ctx, found, results)
+}
+
+// SettleUnsent makes the messages pending again that an earlier process left in flight in a batch
+// that nobody was granted. unsent reports so of a batch's number. It returns how many there were.
+func (d *Dispatcher) SettleUnsent(ctx context.Context, unsent func(number uint64) bool) (int, error) {
+	list := d.orphans.where(func(o *Orphan) bool { return o.Number != 0 && unsent(o.Number) })
+	return len(list), d.orphans.settle(ctx, list, slices.Repeat([]Result{Returned()}, len(list)))
+}
+
+// SettleRest decides about the messages of a channel that an earlier process left in flight and
+// that nobody has answered for, by on_unknown. It returns how many there were.
+func (d *Dispatcher) SettleRest(ctx context.Context, application int64, channel string) (int, error) {
+	rest := d.orphans.where(func(o *Orphan) bool { return o.Application == application && o.Channel == channel })
+	lost := Result{Verdict: verdictLost, MaybeDelivered: true, Detail: "campaignd ended while a worker had it, and no worker has answered"}
+	return len(rest), d.orphans.settle(ctx, rest, slices.Repeat([]Result{lost}, len(rest)))
+}
+
+// where returns the orphans that match.
+func (os *orphans) where(match func(*Orphan) bool) []*Orphan {
+	os.mu.Lock()
+	defer os.mu.Unlock()
+	var list []*Orphan
+	for _, o := range os.byKey {
+		if match(o) {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// concern reports whether a sending has orphans.
+func (os *orphans) concern(id campaign.ID) bool {
+	return len(os.where(func(o *Orphan) bool { return o.Sending == id })) > 0
+}
+
+// answered returns the orphans that answers are about, with their results.
+func (os *orphans) answered(answers []LateAnswer) (found []*Orphan, results []Result) {
+	os.mu.Lock()
+	defer os.mu.Unlock()
 	for i := range answers {
 		a := &answers[i]
-		o := d.orphans.byKey[a.Key]
+		o := os.byKey[a.Key]
 		if o == nil || o.Status.Attempts() != a.Attempt || o.Number != 0 && o.Number != a.Number || slices.Contains(found, o) {
 			continue
 		}
@@ -96,87 +117,49 @@ func (d *Dispatcher) Settle(ctx context.Context, answers []LateAnswer) (int, err
 		res.MaybeDelivered = res.MaybeDelivered || o.Number == 0 && res.Verdict == verdictReturned
 		found, results = append(found, o), append(results, res)
 	}
-	d.orphans.mu.Unlock()
-	return len(found), d.settle(ctx, found, results)
-}
-
-// SettleUnsent makes the messages pending again that an earlier process left in flight in a batch
-// that nobody was granted. unsent reports so of a batch's number. It returns how many there were.
-func (d *Dispatcher) SettleUnsent(ctx context.Context, unsent func(number uint64) bool) (int, error) {
-	var list []*Orphan
-	d.orphans.mu.Lock()
-	for _, o := range d.orphans.byKey {
-		if o.Number != 0 && unsent(o.Number) {
-			list = append(list, o)
-		}
-	}
-	d.orphans.mu.Unlock()
-	results := make([]Result, len(list))
-	for i := range results {
-		results[i] = Returned()
-	}
-	return len(list), d.settle(ctx, list, results)
-}
-
-// SettleRest decides about the messages of a channel that an earlier process left in flight and
-// that nobody has answered for, by on_unknown. It returns how many there were.
-func (d *Dispatcher) SettleRest(ctx context.Context, application int64, channel string) (int, error) {
-	var rest []*Orphan
-	d.orphans.mu.Lock()
-	for _, o := range d.orphans.byKey {
-		if o.Application == application && o.Channel == channel {
-			rest = append(rest, o)
-		}
-	}
-	d.orphans.mu.Unlock()
-	results := make([]Result, len(rest))
-	for i := range results {
-		results[i] = Result{Verdict: verdictLost, MaybeDelivered: true, Detail: "campaignd ended while a worker had it, and no worker has answered"}
-	}
-	return len(rest), d.settle(ctx, rest, results)
+	return found, results
 }
 
 // settle records the results of orphans and forgets them.
-func (d *Dispatcher) settle(ctx context.Context, list []*Orphan, results []Result) error {
+func (os *orphans) settle(ctx context.Context, list []*Orphan, results []Result) error {
 	if len(list) == 0 {
 		return nil
 	}
-	d.orphans.busy.Lock()
-	defer d.orphans.busy.Unlock()
+	os.busy.Lock()
+	defer os.busy.Unlock()
 	var entries []campaign.Entry
 	touched := map[campaign.ID]bool{}
 	for i, o := range list {
-		d.orphans.mu.Lock()
-		open := d.orphans.byKey[o.Key] == o
-		d.orphans.mu.Unlock()
+		os.mu.Lock()
+		open := os.byKey[o.Key] == o
+		os.mu.Unlock()
 		if open {
-			entries = d.settleOne(o, &results[i], entries)
+			entries = os.settleOne(o, &results[i], entries)
 			touched[o.Sending] = true
 		}
 	}
-	if err := d.store.Commit(ctx, entries); err != nil {
+	if err := os.store.Commit(ctx, entries); err != nil {
 		return fmt.Errorf("record answers of workers: %w", err)
 	}
-	d.orphans.mu.Lock()
+	os.mu.Lock()
 	for _, o := range list {
-		delete(d.orphans.byKey, o.Key)
+		delete(os.byKey, o.Key)
 	}
-	d.orphans.mu.Unlock()
+	os.mu.Unlock()
 	for id := range touched {
-		d.rediscover(id)
+		os.runs.rediscover(id)
 	}
 	return nil
 }
 
 // settleOne appends the entry for the result of an orphan. The channel learns nothing from it:
 // it is old.
-func (d *Dispatcher) settleOne(o *Orphan, res *Result, entries []campaign.Entry) []campaign.Entry {
-	d.mu.Lock()
-	cs := d.senders[channelKey{o.Application, o.Channel}]
-	d.mu.Unlock()
-	if cs == nil { // the channel is gone from the configuration: nothing is resent
-		cs = newChannelSender(d, o.Application, o.Channel)
-		cs.settings.Store(&ChannelSettings{Name: o.Channel, OnUnknown: HoldUnknown, MaxAttempts: 1})
+func (os *orphans) settleOne(o *Orphan, res *Result, entries []campaign.Entry) []campaign.Entry {
+	ch := &appChannel{environment: os.environment, application: o.Application, name: o.Channel}
+	if cs := os.channels.sender(o.Application, o.Channel); cs != nil {
+		ch = cs.appChannel
+	} else { // the channel is gone from the configuration: nothing is resent
+		ch.settings.Store(&ChannelSettings{Name: o.Channel, OnUnknown: HoldUnknown, MaxAttempts: 1})
 	}
 	before := campaign.NewMessageStatus(campaign.Pending, max(o.Status.Attempts()-1, 0))
 	if o.Status.MaybeDelivered() {
@@ -187,26 +170,9 @@ func (d *Dispatcher) settleOne(o *Orphan, res *Result, entries []campaign.Entry)
 		items: []item{{cursor: &sendingCursor{run: r}, row: o.Row, message: o.Message, line: o.Line, attempts: uint8(o.Status.Attempts()), before: before}},
 		msgs:  []Message{{Key: o.Key, SendingID: o.Sending, ContactCode: o.ContactCode, To: o.To}}, results: []Result{*res},
 	}
-	cs.optOut(&b.msgs[0], res)
+	ch.optOut(&b.msgs[0], res)
 	from := len(entries)
-	entries = cs.decide(b, entries)
-	cs.count(entries[from:])
+	entries = ch.decide(b, entries)
+	ch.count(entries[from:])
 	return entries
-}
-
-// rediscover makes a sending load again, because messages of it have changed in the store.
-func (d *Dispatcher) rediscover(id campaign.ID) {
-	d.mu.Lock()
-	r := d.runs[id]
-	delete(d.deferred, id)
-	d.mu.Unlock()
-	if r != nil && r.slices.Load() != nil {
-		r.mu.Lock()
-		r.pause = time.Millisecond
-		r.mu.Unlock()
-		r.halt()
-		r.nudge()
-	}
-	d.changed(id)
-	d.Kick()
 }

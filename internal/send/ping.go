@@ -14,10 +14,8 @@ var ErrNotRunning = errors.New("the dispatcher is not running")
 // names the loop that did not answer. A sender that waits for its channel, a rate or the disk does
 // answer.
 func (d *Dispatcher) Alive(ctx context.Context) error {
-	d.mu.Lock()
-	running, runCtx := d.running, d.runCtx
-	d.mu.Unlock()
-	if !running {
+	runCtx := d.channels.running()
+	if runCtx == nil {
 		return ErrNotRunning
 	}
 	answered := make(chan struct{})
@@ -28,17 +26,15 @@ func (d *Dispatcher) Alive(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("the scheduler does not answer: %w", ctx.Err())
 	}
-	d.mu.Lock()
-	waits := make(map[channelKey]chan struct{}, len(d.senders))
-	for key, cs := range d.senders {
-		waits[key] = cs.updates.ping()
+	waits := map[*channelSender]chan struct{}{}
+	for _, cs := range d.channels.all() {
+		waits[cs] = cs.updates.ping()
 	}
-	d.mu.Unlock()
-	for key, answer := range waits {
+	for cs, answer := range waits {
 		select {
 		case <-answer:
 		case <-ctx.Done():
-			return fmt.Errorf("channel %q of application %d does not answer: %w", key.name, key.application, ctx.Err())
+			return fmt.Errorf("channel %q of application %d does not answer: %w", cs.name, cs.application, ctx.Err())
 		}
 	}
 	return nil

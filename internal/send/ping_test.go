@@ -53,18 +53,18 @@ func TestAliveNamesTheOneThatHangs(t *testing.T) {
 			defer cancel()
 			return r.Alive(ctx)
 		}
-		r.Dispatcher.mu.Lock()
-		l := r.senders[channelKey{1, "c"}]
+		r.channels.mu.Lock()
+		l := r.channels.senders[channelKey{1, "c"}]
 		key := channelKey{9, "stuck"}
-		r.senders[key] = newChannelSender(r.Dispatcher, key.application, key.name) // nobody runs its loop
-		r.Dispatcher.mu.Unlock()
+		r.channels.senders[key] = newChannelSender(r.environment, r.runs, key.application, key.name) // nobody runs its loop
+		r.channels.mu.Unlock()
 		err := alive()
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `channel "stuck" of application 9`) {
 			t.Errorf("a channel sender that hangs: %v", err)
 		}
-		r.Dispatcher.mu.Lock()
-		delete(r.senders, key)
-		r.Dispatcher.mu.Unlock()
+		r.channels.mu.Lock()
+		delete(r.channels.senders, key)
+		r.channels.mu.Unlock()
 		if l == nil {
 			t.Error("the harness has no channel sender")
 		}

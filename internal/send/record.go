@@ -15,7 +15,7 @@ import (
 // attempts go out. Its fields belong to the channel sender's loop, except unrecorded.
 type recorder struct {
 	*appChannel
-	d         *Dispatcher
+	runs      *runs
 	limiter   *rateLimiter
 	group     *group
 	attempts  *attemptQueue
@@ -168,7 +168,7 @@ func (r *recorder) markRefused(err *campaign.Refused) {
 		for i := range b.items {
 			if refused[k] {
 				b.results[i].Verdict = verdictRefused
-				r.d.reload(b.items[i].cursor.run)
+				r.runs.reload(b.items[i].cursor.run)
 			}
 			k++
 		}

@@ -74,19 +74,3 @@ func (w Workers) Reason() string {
 	}
 	return w.Wait
 }
-
-// workersStatus fills in what prevents the workers of a remote channel from sending.
-func (cs *channelSender) workersStatus(s *ChannelStatus) {
-	remote, ok := cs.settings.Load().Channel.(Remote)
-	if !ok {
-		return
-	}
-	w := remote.Workers() // not what an idle sender saw last
-	s.Remote, s.Places = true, w.Places
-	if reason := w.Reason(); reason != "" && s.State == ChannelOK {
-		s.State, s.Reason, s.WaitsForWorkers = ChannelTrouble, reason, true
-		if w.Held {
-			s.State, s.Held = ChannelHeld, true
-		}
-	}
-}

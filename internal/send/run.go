@@ -104,6 +104,16 @@ func (r *run) barrier() {
 	}
 }
 
+// nudge wakes the run's channel senders.
+func (r *run) nudge() {
+	r.mu.Lock()
+	lanes := r.senders
+	r.mu.Unlock()
+	for _, cs := range lanes {
+		cs.updates.nudge()
+	}
+}
+
 // enter keeps the run from being concluded. It returns false if that has begun.
 func (r *run) enter() bool {
 	r.mu.Lock()

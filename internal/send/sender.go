@@ -33,17 +33,17 @@ type channelSender struct {
 	probing     bool      // the next group is the probe of an open breaker
 }
 
-func newChannelSender(d *Dispatcher, application int64, name string) *channelSender {
-	ch := &appChannel{environment: d.environment, application: application, name: name}
+func newChannelSender(env *environment, runs *runs, application int64, name string) *channelSender {
+	ch := &appChannel{environment: env, application: application, name: name}
 	updates, limiter, breaker := newUpdates(), &rateLimiter{}, &circuitBreaker{}
 	limits := &limits{appChannel: ch, limiter: limiter}
 	waits := &waits{appChannel: ch, breaker: breaker, limits: limits}
 	gate := &handOverGate{appChannel: ch, breaker: breaker}
-	health := &channelHealth{appChannel: ch, d: d, breaker: breaker, limiter: limiter}
+	health := &channelHealth{appChannel: ch, runs: runs, breaker: breaker, limiter: limiter}
 	deliverer := &deliverer{appChannel: ch, gate: gate, limiter: limiter, health: health, updates: updates, limit: &limits.concurrency, pool: newWorkerPool()}
 	attempts := &attemptQueue{limiter: limiter, out: deliverer}
-	picker := &picker{appChannel: ch, d: d, limits: limits, breaker: breaker, waits: waits, group: group{environment: ch.environment}}
-	recorder := &recorder{appChannel: ch, d: d, limiter: limiter, group: &picker.group, attempts: attempts, completed: &deliverer.completed}
+	picker := &picker{appChannel: ch, runs: runs, limits: limits, breaker: breaker, waits: waits, group: group{environment: ch.environment}}
+	recorder := &recorder{appChannel: ch, runs: runs, limiter: limiter, group: &picker.group, attempts: attempts, completed: &deliverer.completed}
 	return &channelSender{
 		appChannel: ch, updates: updates, limiter: limiter, breaker: breaker, limits: limits, waits: waits,
 		picker: picker, recorder: recorder, attempts: attempts, gate: gate, deliverer: deliverer,
@@ -185,3 +185,23 @@ func (s *sleeper) atMost(d time.Duration) {
 }
 
 func (s *sleeper) result() (time.Duration, bool) { return max(s.d, time.Microsecond), s.set }
+
+// status returns the channel's status. It may be called by any goroutine.
+func (cs *channelSender) status(now time.Time) ChannelStatus {
+	s := ChannelStatus{Application: cs.application, Name: cs.name, Rate: cs.settings.Load().Rate, Limit: cs.limiter.currentRate(now),
+		Sendings: int(cs.picker.count.Load()), InFlight: int(cs.recorder.unrecorded.Load())}
+	cs.breaker.status(&s)
+	remote, ok := cs.settings.Load().Channel.(Remote)
+	if !ok {
+		return s
+	}
+	w := remote.Workers() // not what an idle sender saw last
+	s.Remote, s.Places = true, w.Places
+	if reason := w.Reason(); reason != "" && s.State == ChannelOK {
+		s.State, s.Reason, s.WaitsForWorkers = ChannelTrouble, reason, true
+		if w.Held {
+			s.State, s.Held = ChannelHeld, true
+		}
+	}
+	return s
+}

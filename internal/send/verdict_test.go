@@ -118,9 +118,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 		id := r.accept(campaign.Sending{}, 3)
 		time.Sleep(39 * time.Minute)
 		r.store.wantState(t, id, campaign.StateSending, campaign.Retrying, 3)
-		r.mu.Lock()
-		running := r.runs[id] != nil
-		r.mu.Unlock()
+		running := r.runs.find(id) != nil
 		if running {
 			t.Error("a sending with nothing to do for 40 minutes is still in memory")
 		}

@@ -17,32 +17,35 @@ type Wait struct {
 // Wait returns what an active sending waits for: of its channels with something left to do, the
 // wait that ends last. It returns false for a sending that doesn't wait.
 func (d *Dispatcher) Wait(id campaign.ID) (Wait, bool) {
-	d.mu.Lock()
-	rest, known := d.deferred[id]
-	r := d.runs[id]
-	d.mu.Unlock()
-	var w *Wait
+	if w := d.runs.wait(id); w != nil {
+		return *w, true
+	}
+	return Wait{}, false
+}
+
+func (rs *runs) wait(id campaign.ID) *Wait {
+	rs.mu.Lock()
+	rest, known := rs.deferred[id]
+	r := rs.byID[id]
+	rs.mu.Unlock()
 	switch {
 	case r != nil:
-		if w = r.wait(); w == nil {
-			w = d.retryWait(id, r.quietUntil())
+		if w := r.wait(); w != nil {
+			return w
 		}
+		return rs.retryWait(id, r.quietUntil())
 	case known:
-		if w = rest.wait; w == nil {
-			w = d.retryWait(id, rest.wall.Add(lookahead))
+		if rest.wait != nil {
+			return rest.wait
 		}
-	default:
-		w = d.storedWait(id)
+		return rs.retryWait(id, rest.wall.Add(lookahead))
 	}
-	if w == nil {
-		return Wait{}, false
-	}
-	return *w, true
+	return rs.storedWait(id)
 }
 
 // storedWait returns the wait for the first retry of a sending in the store.
-func (d *Dispatcher) storedWait(id campaign.ID) *Wait {
-	e, found, err := d.store.FirstRetry(id)
+func (rs *runs) storedWait(id campaign.ID) *Wait {
+	e, found, err := rs.store.FirstRetry(id)
 	if err != nil || !found {
 		return nil
 	}
@@ -51,11 +54,11 @@ func (d *Dispatcher) storedWait(id campaign.ID) *Wait {
 
 // retryWait returns the stored wait of a sending that has nothing to do before at, or nil if at is past
 // or isn't the time of its first retry. Cursors of several channels don't know whose the loaded retries are.
-func (d *Dispatcher) retryWait(id campaign.ID, at time.Time) *Wait {
-	if !at.After(d.now()) {
+func (rs *runs) retryWait(id campaign.ID, at time.Time) *Wait {
+	if !at.After(rs.now()) {
 		return nil
 	}
-	w := d.storedWait(id)
+	w := rs.storedWait(id)
 	if w != nil && w.Until.After(at) {
 		return nil
 	}
@@ -101,9 +104,7 @@ func (d *Dispatcher) LastFailure(id campaign.ID) (MessageFailure, bool) {
 // ResumeChannel lets a channel that is held, throttled or in trouble try one message at
 // once. It returns false if it is none of these or unknown.
 func (d *Dispatcher) ResumeChannel(application int64, name string) bool {
-	d.mu.Lock()
-	cs := d.senders[channelKey{application, name}]
-	d.mu.Unlock()
+	cs := d.channels.sender(application, name)
 	if cs == nil || !cs.breaker.release(time.Now()) {
 		return false
 	}
@@ -138,40 +139,6 @@ func (cur *sendingCursor) forgetFailure() {
 	if cur.inFlight == 0 && cur.queue.retries == 0 && !cur.backingOff {
 		cur.lastFailure, cur.failingSince = "", time.Time{}
 	}
-}
-
-// setBlocked counts the cursors of a run that a rule of our own blocks, and records when the
-// first begins to be blocked and the last no longer is. That time doesn't count towards
-// max_lateness.
-func (d *Dispatcher) setBlocked(r *run, blocked bool) {
-	now := d.now()
-	r.mu.Lock()
-	before := r.blocked > 0
-	if blocked {
-		r.blocked++
-	} else {
-		r.blocked--
-	}
-	after := r.blocked > 0
-	if before == after {
-		r.mu.Unlock()
-		return
-	}
-	if after {
-		r.blockedSince.Store(now.UnixNano())
-	} else {
-		r.blockedFor.Add(max(now.UnixNano()-r.blockedSince.Swap(0), 0))
-	}
-	r.mu.Unlock()
-	if !r.enter() {
-		return
-	}
-	d.tasks.run(func() {
-		if err := d.store.SetBlocked(r.id, after, now); err != nil {
-			d.log.Error("cannot record for how long a sending was blocked", "sending", string(r.id), "error", err)
-		}
-		d.leave(r)
-	})
 }
 
 // expired reports whether everything unsent of the run is too late at now.
