@@ -113,7 +113,7 @@ func (c *Checker) spec(file string, layout *document.Layout, reader *csvfile.Rea
 	return recipients.Spec{
 		File: file, Layout: layout, Columns: reader.Columns(), Variables: f.Sending.Variables,
 		Channels: rules.allowed, NotAllowed: rules.notAllowed,
-		Dedupe: app.Dedupe, MaxRows: app.MaxRows, MaxBadRows: app.MaxBadRows, Proven: HasFullProof(f.Sidecar), Previews: 5, PreviewRow: c.PreviewRow,
+		Dedupe: app.Dedupe, MaxRows: app.MaxRows, MaxBadRows: app.MaxBadRows, Previews: 5, PreviewRow: c.PreviewRow,
 	}
 }
 

@@ -99,6 +99,38 @@ func TestEqualRefusalsHoldTheSending(t *testing.T) {
 	})
 }
 
+// TestADueSendingThatHasNotBegunSaysWhyItWaits: a sending that comes when another has put the channel
+// on hold says so in its status.json, and no longer when the hold has ended.
+func TestADueSendingThatHasNotBegunSaysWhyItWaits(t *testing.T) {
+	scenario(t, at(9, 0), shop(1, "", "enabled = false"), func(t *testing.T, w *harness) {
+		w.answer = func(*send.Message) send.Result {
+			return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: "the account is locked", RetryAfter: 6 * time.Hour}
+		}
+		w.start()
+		w.accept("first", 3)
+		w.wait(time.Minute)
+		w.accept("second", 3)
+		w.accept("later", 3, "delay", "PT2H")
+		w.wait(10 * time.Second)
+		waits := func(name string) string {
+			if wait := w.status(name).WaitsFor; wait != nil {
+				return wait.Reason
+			}
+			return ""
+		}
+		if got := waits("second"); !strings.Contains(got, "the account is locked") {
+			t.Errorf("the due sending waits for %q, want the hold", got)
+		}
+		if got := waits("later"); got != "" {
+			t.Errorf("the sending that isn't due waits for %q, want nothing", got)
+		}
+		w.wait(2 * time.Hour)
+		if got := waits("later"); !strings.Contains(got, "the account is locked") {
+			t.Errorf("the sending that has become due waits for %q, want the hold", got)
+		}
+	})
+}
+
 // TestDailyContactsNeverExpireMessages: a quota of 5 contacts a day, kept in the store, lets 8
 // messages out on two days, whatever max_lateness is, also when the daemon restarts meanwhile.
 func TestDailyContactsNeverExpireMessages(t *testing.T) {

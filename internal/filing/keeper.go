@@ -31,6 +31,9 @@ import (
 // (docs/contract.md 9).
 const statusEvery = 5 * time.Second
 
+// dueEvery limits the time until a scheduled sending is looked at again: the wall clock may jump.
+const dueEvery = time.Minute
+
 // largeReport is the number of rows from which a worker of its own writes the final files:
 // results.csv of a million rows takes a second, and no status update should wait for it.
 const largeReport = 50_000
@@ -126,13 +129,14 @@ type reportWorker struct {
 	due    map[campaign.ID]bool // guarded by mu
 	signal chan struct{}
 
-	ticksLeft map[campaign.ID]int    // owned by run: ticks until the next update
-	failed    map[campaign.ID]string // owned by run: error that was logged last
+	ticksLeft map[campaign.ID]int               // owned by run: ticks until the next update
+	failed    map[campaign.ID]string            // owned by run: error that was logged last
+	waits     map[campaign.ID]campaign.WaitsFor // owned by run: the last written wait of each scheduled sending
 }
 
 func newReportWorker(k *Keeper, slow bool) *reportWorker {
 	return &reportWorker{keeper: k, slow: slow, due: map[campaign.ID]bool{}, signal: make(chan struct{}, 1),
-		ticksLeft: map[campaign.ID]int{}, failed: map[campaign.ID]string{}}
+		ticksLeft: map[campaign.ID]int{}, failed: map[campaign.ID]string{}, waits: map[campaign.ID]campaign.WaitsFor{}}
 }
 
 func (w *reportWorker) enqueue(id campaign.ID) {
@@ -182,7 +186,7 @@ func (w *reportWorker) updateDue(enough func() bool) {
 		if !ok {
 			return
 		}
-		w.update(id)
+		w.update(id, true)
 	}
 }
 
@@ -206,15 +210,15 @@ func (w *reportWorker) advance(ticks int, enough func() bool) {
 		case enough():
 			return
 		default:
-			w.update(id)
+			w.update(id, false)
 		}
 	}
 }
 
 // update updates one folder. An error is logged once until it changes, and the update is retried
-// at every tick.
-func (w *reportWorker) update(id campaign.ID) {
-	again, err := w.updateFolder(id)
+// at every tick. changed reports that the update was requested.
+func (w *reportWorker) update(id campaign.ID, changed bool) {
+	again, err := w.updateFolder(id, changed)
 	if err != nil {
 		again = 1
 	}
@@ -222,6 +226,7 @@ func (w *reportWorker) update(id campaign.ID) {
 		w.ticksLeft[id] = again
 	} else {
 		delete(w.ticksLeft, id)
+		delete(w.waits, id)
 	}
 	switch {
 	case err == nil || folders.IsAway(err):
@@ -234,7 +239,7 @@ func (w *reportWorker) update(id campaign.ID) {
 
 // updateFolder does what is due for a sending now. It returns the number of ticks until there is
 // more to do, or 0.
-func (w *reportWorker) updateFolder(id campaign.ID) (again int, err error) {
+func (w *reportWorker) updateFolder(id campaign.ID, changed bool) (again int, err error) {
 	k := w.keeper
 	unlock := k.folders.Lock(id)
 	defer unlock()
@@ -248,6 +253,8 @@ func (w *reportWorker) updateFolder(id campaign.ID) (again int, err error) {
 	switch {
 	case s.Filed || s.State == campaign.StateChecking || k.isReopened(id):
 		return 0, nil
+	case s.State == campaign.StateScheduled:
+		return w.updateScheduled(s, changed)
 	case !s.State.Final():
 		err := k.status(s)
 		if s.State != campaign.StateSending {
@@ -259,6 +266,32 @@ func (w *reportWorker) updateFolder(id campaign.ID) (again int, err error) {
 		return 0, nil
 	}
 	return 0, k.fileFolder(s)
+}
+
+// updateScheduled updates the folder of a sending that hasn't begun: when it has changed, and once it
+// is due, when the reason for its wait has. There can be thousands of them.
+func (w *reportWorker) updateScheduled(s *campaign.Sending, changed bool) (again int, err error) {
+	var waits campaign.WaitsFor
+	if found := w.keeper.waitOf(s); found != nil {
+		waits = *found
+	}
+	if last, written := w.waits[s.ID]; changed || !written || waits != last {
+		delete(w.waits, s.ID)
+		if err := w.keeper.status(s); err != nil {
+			return 1, err
+		}
+		w.waits[s.ID] = waits
+	}
+	untilDue := s.ScheduledAt.Sub(w.keeper.now())
+	return int(min(max(untilDue, 0), dueEvery)/statusEvery) + 1, nil
+}
+
+// waitOf returns why an active sending waits, or nil if it doesn't.
+func (k *Keeper) waitOf(s *campaign.Sending) *campaign.WaitsFor {
+	if k.waitsFor == nil || !s.State.Active() {
+		return nil
+	}
+	return k.waitsFor(s.ID)
 }
 
 // status replaces status.json and status.txt of an accepted sending.
@@ -275,10 +308,8 @@ func (k *Keeper) status(s *campaign.Sending) error {
 	if s.State == campaign.StatePaused {
 		outlook.Stopped = stopFile(folders.Of(s))
 	}
-	if k.waitsFor != nil && s.State.Active() {
-		if outlook.Waits = k.waitsFor(s.ID); outlook.Waits != nil && s.Reason == "" {
-			s.Reason = outlook.Waits.Reason
-		}
+	if outlook.Waits = k.waitOf(s); outlook.Waits != nil && s.Reason == "" {
+		s.Reason = outlook.Waits.Reason
 	}
 	err = report.WriteStatus(folders.Of(s), s, slices, counts, k.now(), outlook)
 	failpoint.At(failpoint.StatusWritten)

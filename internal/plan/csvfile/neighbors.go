@@ -35,7 +35,7 @@ func (r *Reader) settle(b *Batch, complete, force bool) int {
 				rec.fault, rec.detail = FaultNextTo, before
 			case i+1 < len(all) && all[i+1].single && !footer(b.Raw(i+1)) &&
 				!(all[i+1].afterBlank() && complete && tail == i+1) &&
-				(r.proven || all[i+1].fault != FaultCutOff): // without proof, the whole file is refused
+				all[i+1].fault != FaultCutOff: // the whole file is refused
 				rec.fault, rec.detail = FaultNextTo, all[i+1].line
 			}
 		}

@@ -23,7 +23,7 @@ const MaxBatch = 8192
 type Options struct {
 	File       string   // base name of the file, for messages
 	Wanted     []string // the columns that the layout uses; they decide the delimiter
-	Proven     bool     // the file is known to be complete: a last row that is cut off is a bad row
+	Proven     bool     // the file is known to be complete: a last row without a line end is a row like any other
 	Lenient    bool     // the header may be missing, and a single cell is only a row with too few cells
 	Sheet      bool     // the file was written from a spreadsheet: line n is row n, and cells are separated by commas
 	MaxRecord  int      // bytes; 0 is MaxRecord
@@ -47,7 +47,6 @@ type Reader struct {
 	writeBOM        bool   // others need a byte order mark to recognize UTF-8
 	originalColumns []int  // indexes of the columns but _line and _error; nil: all
 	afterBreak      uint32 // line of the last record, if it had a single cell among several columns
-	proven          bool
 	skipped         struct{ blank, empty uint64 }
 	last            struct{ cells, records int } // lengths of the last batch
 	wide            []wideCells                  // by column; nil: none
@@ -76,9 +75,8 @@ func newReader(r io.Reader, info Info, o Options, block int) (*Reader, campaign.
 		block:      block,
 		maxRecords: MaxBatch,
 		src:        decode(r, info.Encoding),
-		proven:     o.Proven,
 		writeBOM:   info.BOM || info.Encoding != UTF8,
-		split:      splitter{file: o.File, lenient: o.Lenient, sheet: o.Sheet, columns: anyCount, maxRecord: o.MaxRecord, line: 1},
+		split:      splitter{file: o.File, lenient: o.Lenient, sheet: o.Sheet, proven: o.Proven, columns: anyCount, maxRecord: o.MaxRecord, line: 1},
 	}
 	var err error
 	for size := block; ; size = max(block, 2*len(reader.carry)) {

@@ -25,6 +25,7 @@ type splitter struct {
 	columns      int  // cells of a good record; anyCount
 	lenient      bool // see Options
 	sheet        bool // see Options
+	proven       bool // see Options
 	maxRecord    int
 	singleColumn bool     // one column, and no sep= line that names the delimiter
 	header       []column // compared with rows that may repeat it

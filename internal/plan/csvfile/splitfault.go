@@ -18,7 +18,7 @@ func (s *splitter) setFault(data []byte, rec *record, n int, ended bool) {
 	rec.single = n == 1 && s.columns > 1 && !s.lenient
 	switch {
 	case s.columns == anyCount || rec.fault != FaultNone:
-	case n < s.columns && !ended:
+	case n < s.columns && !ended && !s.proven:
 		rec.fault, rec.detail = FaultCutOff, uint32(n)
 	case rec.single:
 		rec.fault, rec.detail = FaultBreak, 1

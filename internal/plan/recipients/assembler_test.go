@@ -90,7 +90,6 @@ func TestVerdict(t *testing.T) {
 		{"more bad rows than good ones", rows(good, bad, bad), "x.csv: 2 of 3 rows are bad, more than the 50% that max_bad_rows allows", func(s *Spec) { s.MaxBadRows = 0.5 }},
 		{"five bad rows pass", rows(good, good, good, good, good, bad, bad, bad, bad, bad), "", func(s *Spec) { s.MaxBadRows = 0 }},
 		{"six don't", rows(good, good, good, good, good, good, bad, bad, bad, bad, bad, bad), "6 of 12 rows are bad, more than the 0%", func(s *Spec) { s.MaxBadRows = 0 }},
-		{"cut off, but proven complete", rows(good, good, "1,sms"), "", func(s *Spec) { s.Proven = true }},
 		{"duplicates are not bad", rows(good, "10,sms,a\n", "10,sms,a\n"), "", func(s *Spec) { s.MaxBadRows = 0 }},
 		{"as many rows as allowed", rows(good, good), "", func(s *Spec) { s.MaxRows = 2 }},
 		{"more", rows(good, good, good), "x.csv: the file has more than the 2 rows that max_rows allows", func(s *Spec) { s.MaxRows = 2 }},

@@ -67,7 +67,6 @@ type Spec struct {
 	Dedupe     bool
 	MaxRows    int     // data rows; 0: no limit but 2^32-1
 	MaxBadRows float64 // share of the data rows, 0 to 1
-	Proven     bool    // the sidecar proves that the CSV is complete
 	Previews   int     // how many messages to keep rendered, for a dry run
 	PreviewRow uint32  // number of the data row whose messages are kept, from 1; 0: the first ones
 }
@@ -233,7 +232,7 @@ func (w *refusal) text() string {
 // row checks record i of batch and adds it to out.Rows if it is good; otherwise it returns the reason.
 func (r *Checker) row(reader *csvfile.Reader, batch *csvfile.Batch, i int, out *Checked, last *int) *refusal {
 	if fault, _ := batch.Fault(i); fault != csvfile.FaultNone {
-		if fault == csvfile.FaultCutOff && !r.spec.Proven {
+		if fault == csvfile.FaultCutOff {
 			out.cutOff = batch.Line(i)
 		}
 		return r.fault(reader, batch, i)
