@@ -165,23 +165,23 @@ const minBadRatio = 20
 func (s *survey) notUTF8(info *Info) {
 	info.Undecodable, info.badLine = s.first.bad, s.first.badLine
 	info.badCode = "encoding-mixed"
-	if info.BOM {
-		info.badWhy = "its byte order mark says UTF-8, but the bytes here are not"
-		return
-	}
-	if s.multiByte*minBadRatio > s.bad {
-		info.badWhy = "most of the file is UTF-8, but the bytes here are not: it is a mix of encodings, or ends within a character"
-		return
-	}
-	info.Encoding, info.Assumed = Windows1252, true
 	wrong := s.legacy.suspicious()
-	if wrong.line == 0 {
+	switch {
+	case info.BOM:
+		info.badWhy = "its byte order mark says UTF-8, but the bytes here are not"
+	case s.multiByte >= s.bad:
+		info.badWhy = "most of the file is UTF-8, but the bytes here are not: it is a mix of encodings, or ends within a character"
+	case wrong.line > 0:
+		info.Encoding, info.Assumed = Windows1252, true
+		info.badCode, info.badLine = "encoding-unknown", wrong.line
+		info.badWhy = fmt.Sprintf("the encoding is unknown: the file is not UTF-8, and as Windows-1252 it has %q here, which no text has", wrong.text)
+	case s.multiByte*minBadRatio > s.bad:
+		info.badWhy = "the bytes here are not UTF-8, but other letters of the file may be: it is a mix of encodings, or in one that can't be recognized"
+	default:
+		info.Encoding, info.Assumed = Windows1252, true
 		info.Undecodable, info.badLine, info.badCode = -1, 0, ""
 		info.example = s.legacy.shown()
-		return
 	}
-	info.badCode, info.badLine = "encoding-unknown", wrong.line
-	info.badWhy = fmt.Sprintf("the encoding is unknown: the file is not UTF-8, and as Windows-1252 it has %q here, which no text has", wrong.text)
 }
 
 // lineEnds fills in the facts about line ends; end is the last byte of the text.
