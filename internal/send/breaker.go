@@ -35,6 +35,7 @@ type circuitBreaker struct {
 
 	failures    int       // failures in a row
 	unreachable int       // of these, VerdictUnreachable in a row
+	deferred    int       // of these, VerdictDeferred
 	noEndpoint  int       // VerdictNoEndpoint in a row
 	lastFailure string    // detail of the last failure, "" after a success
 	failedSince time.Time // first failure in the row
@@ -158,9 +159,14 @@ func (b *circuitBreaker) failed(now time.Time, res *Result, limit int, base, lon
 		b.failedSince = now
 	}
 	b.lastFailure = res.Detail
-	if b.failures++; res.Verdict == VerdictUnreachable {
+	b.failures++
+	switch res.Verdict {
+	case VerdictUnreachable:
 		b.unreachable++
-	} else {
+	case VerdictDeferred:
+		b.deferred++
+		fallthrough
+	default:
 		b.unreachable = 0
 	}
 	if b.state == ChannelHeld || b.state == ChannelThrottled {
@@ -218,13 +224,13 @@ func (b *circuitBreaker) succeeded() bool {
 
 // resetCounts forgets the failures in a row. b.mu is held.
 func (b *circuitBreaker) resetCounts() {
-	b.failures, b.unreachable, b.noEndpoint, b.lastFailure, b.failedSince = 0, 0, 0, "", time.Time{}
+	b.failures, b.unreachable, b.deferred, b.noEndpoint, b.lastFailure, b.failedSince = 0, 0, 0, 0, "", time.Time{}
 }
 
 // answered notes an answer that shows that the receiver works, but not that it accepts messages.
 func (b *circuitBreaker) answered() {
 	b.mu.Lock()
-	b.failures, b.unreachable = 0, 0
+	b.failures, b.unreachable, b.deferred = 0, 0, 0
 	b.mu.Unlock()
 }
 
@@ -253,7 +259,7 @@ func (b *circuitBreaker) release(now time.Time) bool {
 }
 
 // status fills in what the breaker knows. A channel whose latest attempts failed is in
-// trouble before its breaker opens.
+// trouble before its breaker opens, unless all of them were deferred: the messages may be the reason.
 func (b *circuitBreaker) status(s *ChannelStatus) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -261,7 +267,7 @@ func (b *circuitBreaker) status(s *ChannelStatus) {
 	switch {
 	case b.isOpen():
 		s.State, s.Reason, s.Since, s.RetryAt = b.state, b.reason, b.since.UTC().Round(0), b.until.UTC().Round(0)
-	case b.failures > 0:
+	case b.failures > b.deferred:
 		s.State, s.Reason, s.Since = ChannelTrouble, b.lastFailure, b.failedSince.UTC().Round(0)
 	}
 	s.Held = s.State == ChannelHeld
