@@ -141,7 +141,7 @@ func (p *place) run(ctx context.Context) error {
 		p.o.Log.Info("stopped before it led")
 		return nil
 	}
-	return err
+	return p.deposed(err)
 }
 
 // work leads with the store until ctx ends or another process leads.
@@ -162,14 +162,22 @@ func (p *place) work(ctx context.Context, st *store.Store) error {
 	if err == nil {
 		p.flush()
 	}
-	if holder := p.lead.Holder(); err != nil && (errors.Is(err, store.ErrDeposed) || errors.Is(err, relay.ErrLeaseLost)) {
-		since := ""
-		if p.required() {
-			since = ", and this process has handed nothing out since"
-		}
-		return fmt.Errorf("%s leads now%s: %w", hostOf(holder), since, err)
-	}
 	return err
+}
+
+// deposed adds to an error who leads, if it is that another process does.
+func (p *place) deposed(err error) error {
+	if !errors.Is(err, store.ErrDeposed) && !errors.Is(err, relay.ErrLeaseLost) {
+		return err
+	}
+	holder, since := p.lead.Holder(), ""
+	if holder.ID == p.id { // the log knows more than the lease
+		holder = relay.Holder{}
+	}
+	if p.required() {
+		since = ", and this process has handed nothing out since"
+	}
+	return fmt.Errorf("%s leads now%s: %w", hostOf(holder), since, err)
 }
 
 // flush waits until the standby can read everything. Where commits wait for the log it has it already.
@@ -281,8 +289,11 @@ func (p *place) bars() string {
 		return "another machine leads"
 	default:
 	}
-	// With best-effort the hub goes on without NATS.
-	if (p.required() || p.conn.Connected()) && !p.lead.Held() {
+	connected := p.conn.Connected()
+	switch {
+	case p.required() && !connected: // what is handed over now, a takeover would send again
+		return "NATS can't be reached, and a standby may take over"
+	case connected && !p.lead.Held(): // with best-effort the hub goes on without NATS
 		return "the lease can't be renewed: NATS doesn't answer, or this process was frozen"
 	}
 	return ""

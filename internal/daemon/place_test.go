@@ -317,6 +317,60 @@ func TestABestEffortHubWithoutItsLeaseIsBarredWhileNATSAnswers(t *testing.T) {
 	}
 }
 
+func TestAHubThatMustReplicateIsBarredAsSoonAsNATSIsGone(t *testing.T) {
+	w := newStandbyWorld(t)
+	o, _ := w.machine("one", "t", false)
+	p, err := newPlace(o)
+	w.must(err)
+	defer p.conn.Close()
+	w.must(p.conn.WaitConnected(t.Context()))
+	w.must(p.lead.Take(t.Context(), nil))
+	if why := p.bars(); why != "" {
+		t.Errorf("connected: got %q, want that it may hand out", why)
+	}
+	p.conn.Close()
+	if p.bars() == "" {
+		t.Error("not connected: got that it may hand out, want that it may not")
+	}
+}
+
+// meanwhile is a log during one of whose lines something happens.
+type meanwhile struct {
+	*lines
+	line string
+	do   func()
+}
+
+func (m *meanwhile) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(m.line)) {
+		m.do()
+	}
+	return m.lines.Write(p)
+}
+
+func TestAHubDeposedBeforeItsFirstCommitSaysWhoLeads(t *testing.T) {
+	t.Parallel()
+	w := newStandbyWorld(t)
+	first, firstLog := w.machine("one", "t", false)
+	stop := w.run(first)
+	firstLog.await(t, "msg=leads")
+	w.must(stop())
+	o, log := w.machine("one", "u", true) // another name, so that the log knows nothing of the store
+	w.emptyLog(o)
+	conn := w.connect(o)
+	defer conn.Close()
+	o.Log = slog.New(slog.NewTextHandler(&meanwhile{log, "everything is held", func() {
+		other := conn.NewLog(relay.LogOptions{})
+		seen, err := other.Newest(t.Context())
+		w.must(err)
+		_, err = other.Fence(t.Context(), seen, store.Position{})
+		w.must(err)
+	}}, nil))
+	if err := Run(t.Context(), o); !errors.Is(err, store.ErrDeposed) || !strings.Contains(err.Error(), "another machine leads now, and this process has handed nothing out since") {
+		t.Errorf("got %v, want that another machine leads", err)
+	}
+}
+
 func TestAStandbyThatLostItsCopyIsHeld(t *testing.T) {
 	w := newStandbyWorld(t)
 	o, _ := w.machine("one", "t", true)
