@@ -156,11 +156,11 @@ func cut(which func(*scene) []*link) func(*scene) {
 func silence(which func(*scene) []*link) func(*scene) {
 	return func(s *scene) {
 		for _, l := range which(s) {
-			l.flow.Lock()
+			l.hush()
 		}
 		s.lasts(12 * time.Second)
 		for _, l := range which(s) {
-			l.flow.Unlock()
+			l.speak()
 		}
 	}
 }

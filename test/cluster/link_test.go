@@ -112,3 +112,8 @@ func (l *link) cut() {
 	}
 	clear(l.conns)
 }
+
+// hush lets connections be and carries nothing until speak.
+func (l *link) hush() { l.flow.Lock() }
+
+func (l *link) speak() { l.flow.Unlock() }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -15,7 +16,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// binary is campaignd, built once for all tests.
+// binary is campaignd with failpoints, built once for all tests.
 var binary string
 
 // Variables of the environment.
@@ -46,6 +47,17 @@ func repeats() int {
 	return n
 }
 
+// seedOf returns the seed of the random moments of this run.
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
+	seed, err := strconv.ParseUint(os.Getenv(seeds), 10, 64)
+	if err != nil {
+		seed = rand.Uint64()
+	}
+	t.Logf("%s=%d", seeds, seed)
+	return seed
+}
+
 func TestMain(m *testing.M) {
 	if port := os.Getenv(asNATS); port != "" {
 		os.Exit(serveNATS(port, os.Getenv(store), os.Getenv(peers)))
@@ -61,7 +73,7 @@ func testMain(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "campaignd")
-	build := exec.Command("go", "build", "-o", binary, "campaignd/cmd/campaignd")
+	build := exec.Command("go", "build", "-tags", "failpoints", "-o", binary, "campaignd/cmd/campaignd")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build campaignd: %v\n%s", err, out)
@@ -78,7 +90,7 @@ func serveNATS(port, dir, peers string) int {
 	}
 	options := &server.Options{Host: "127.0.0.1", Port: n, NoSigs: true, JetStream: true, StoreDir: dir, SyncAlways: true, ServerName: port}
 	if own, others, clustered := strings.Cut(peers, ","); clustered {
-		options.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1"}
+		options.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", NoAdvertise: true} // else clients would find ways around a link
 		if options.Cluster.Port, err = strconv.Atoi(own); err != nil {
 			return 2
 		}

@@ -29,3 +29,11 @@ func onDisk(t *testing.T) storage {
 	d := disk.New(t, "256M")
 	return storage{dir: filepath.Join(d.At, "nats"), cut: d.Cut, remount: d.Remount}
 }
+
+// The file system of the hub's store loses all that isn't synced, or fails.
+func TestTakeoversOfAHubThatLosesItsDisk(t *testing.T) {
+	testTakeovers(t, []accident{
+		{name: "without power", site: site{disk: onDisk}, strike: func(p *pair) { p.power.cut(); p.host.kill(); p.power.remount() }},
+		{name: "without its disk", site: site{disk: onDisk}, strike: func(p *pair) { p.power.cut() }},
+	})
+}

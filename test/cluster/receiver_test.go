@@ -17,12 +17,13 @@ type receiver struct {
 
 	mu    sync.Mutex // guards the fields below
 	times map[string]map[string]int
+	paths map[string]int // deliveries by the path of their URL: each machine may have its own
 	total int
 	late  time.Duration // most time between a message's dueAt and its arrival
 }
 
 func newReceiver(t *testing.T, delay time.Duration) *receiver {
-	r := &receiver{delay: delay, times: map[string]map[string]int{}}
+	r := &receiver{delay: delay, times: map[string]map[string]int{}, paths: map[string]int{}}
 	r.Server = httptest.NewServer(http.HandlerFunc(r.serve))
 	t.Cleanup(r.Close)
 	return r
@@ -55,6 +56,7 @@ func (r *receiver) serve(w http.ResponseWriter, req *http.Request) {
 		r.times[string(found[1])] = keys
 	}
 	keys[req.Header.Get("Idempotency-Key")]++
+	r.paths[req.URL.Path]++
 	r.total++
 	r.mu.Unlock()
 	if r.delay > 0 {
@@ -83,6 +85,13 @@ func (r *receiver) latest() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.late
+}
+
+// at returns the deliveries at a path so far.
+func (r *receiver) at(path string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.paths[path]
 }
 
 // count returns the deliveries so far, and how many messages came more than once.

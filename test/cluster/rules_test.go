@@ -71,12 +71,18 @@ func taking(d time.Duration) func(arrival) int {
 // edit replaces a text of the configuration.
 func (w *world) edit(old, replacement string) {
 	w.t.Helper()
-	text, err := os.ReadFile(w.config)
+	w.change(w.config, old, replacement)
+}
+
+// change replaces a text of a file.
+func (w *world) change(path, old, replacement string) {
+	w.t.Helper()
+	text, err := os.ReadFile(path)
 	w.must(err)
 	if !strings.Contains(string(text), old) {
-		w.t.Fatalf("the configuration has no %q", old)
+		w.t.Fatalf("%s has no %q", path, old)
 	}
-	w.write(w.config, strings.ReplaceAll(string(text), old, replacement))
+	w.write(path, strings.ReplaceAll(string(text), old, replacement))
 }
 
 // statusOf reads what the test needs of the hub's status.

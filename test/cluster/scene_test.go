@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +40,6 @@ type storage struct {
 // scene is a world in which a campaign for each channel is sent and an accident happens.
 type scene struct {
 	*world
-	random  *rand.Rand
 	nodes   []*process // NATS servers
 	stores  []string   // their folders
 	power   storage
@@ -53,17 +51,6 @@ type scene struct {
 	hubLink     *link
 	workerLinks []*link // between workers and NATS
 	hookLinks   []*link // between workers and the receiver
-}
-
-// seedOf returns the seed of the random moments of this run.
-func seedOf(t *testing.T) uint64 {
-	t.Helper()
-	seed, err := strconv.ParseUint(os.Getenv(seeds), 10, 64)
-	if err != nil {
-		seed = rand.Uint64()
-	}
-	t.Logf("%s=%d", seeds, seed)
-	return seed
 }
 
 // test strikes in as many worlds as there are rounds.
@@ -90,13 +77,14 @@ func (f fault) once(t *testing.T, round int) {
 	s.arrived(20 + s.random.IntN(rows))
 	s.lasts(time.Duration(s.random.IntN(100)) * time.Millisecond)
 	f.strike(s)
-	s.judge("spring", rows, 0, false)
-	s.judge("autumn", rows, f.unknown, true)
+	s.judge("spring", rows, 0, rows)
+	s.judge("autumn", rows, f.unknown, 0)
 }
 
 // scene starts NATS, a hub and its workers.
 func (f fault) scene(t *testing.T, random *rand.Rand) *scene {
-	s := &scene{world: newClustered(t, sceneDelay, max(f.servers, 1)), random: random}
+	s := &scene{world: newClustered(t, sceneDelay, max(f.servers, 1))}
+	s.random = random
 	for n := range s.ports {
 		dir := filepath.Join(s.dir, fmt.Sprint("nats", n))
 		if f.storage != nil && n == len(s.ports)-1 {
@@ -146,18 +134,6 @@ func (s *scene) begin(config string) {
 	s.workers = append(s.workers, s.start(fmt.Sprint("worker", s.started), nil, binary, "worker", "--config", config))
 }
 
-// lasts returns after d: an accident lasts so long.
-func (s *scene) lasts(d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	<-timer.C
-}
-
-// upTo returns a random time below limit.
-func (s *scene) upTo(limit time.Duration) time.Duration {
-	return time.Duration(s.random.Int64N(int64(limit)))
-}
-
 // some returns n workers.
 func (s *scene) some(n int) []*process {
 	list := make([]*process, 0, n)
@@ -165,50 +141,4 @@ func (s *scene) some(n int) []*process {
 		list = append(list, s.workers[i])
 	}
 	return list
-}
-
-// judge waits for the end of a campaign. Every message is sent, or in doubt, and arrived accordingly:
-// under one key, and where on_unknown is "hold" once.
-func (s *scene) judge(name string, rows, unknown int, once bool) {
-	s.t.Helper()
-	results := s.results(filepath.Join(s.dir, "inbox", "done", name+".2*"), 3*time.Minute)
-	if len(results) != rows {
-		s.t.Errorf("%s: results.csv has %d messages, want %d", name, len(results), rows)
-	}
-	counts, seen, missing, twice := map[string]int{}, map[string]bool{}, 0, 0
-	for _, line := range results {
-		counts[line["outcome"]]++
-		if seen[line["contactCode"]] {
-			s.t.Errorf("%s: results.csv has %s twice", name, line["contactCode"])
-		}
-		seen[line["contactCode"]] = true
-		at, err := strconv.Atoi(line["line"])
-		s.must(err)
-		times, keys := s.hook.deliveries(fmt.Sprintf("%s %d", name, at-2))
-		if times == 0 && line["outcome"] == "sent" {
-			missing++
-		}
-		if times > 1 {
-			twice++
-		}
-		if keys > 1 {
-			s.t.Errorf("%s: the message of line %d arrived under %d keys", name, at, keys)
-		}
-	}
-	s.t.Logf("%s: %v, %d twice", name, counts, twice)
-	if counts["sent"]+counts["unknown"] != rows {
-		s.t.Errorf("%s: outcomes are %v, want %d sent or unknown", name, counts, rows)
-	}
-	if missing > 0 {
-		s.t.Errorf("%s: %d messages are called sent and have not arrived", name, missing)
-	}
-	if twice > 0 && once {
-		s.t.Errorf("%s: %d messages arrived more than once", name, twice)
-	}
-	if counts["unknown"] > unknown {
-		s.t.Errorf("%s: %d messages are unknown, want at most %d", name, counts["unknown"], unknown)
-	}
-	if s.t.Failed() {
-		s.t.Log(s.logs())
-	}
 }

@@ -36,6 +36,7 @@ type world struct {
 	ports  []string // of its servers; port is the first
 	routes []string // ports over which these talk with each other
 	hook   *receiver
+	random *rand.Rand
 }
 
 const configText = `state_dir = %[1]q
@@ -81,7 +82,7 @@ func newWorld(t *testing.T, delay time.Duration) *world { return newClustered(t,
 // newClustered makes the folders for a world with as many NATS servers.
 func newClustered(t *testing.T, delay time.Duration, servers int) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), hook: newReceiver(t, delay)}
+	w := &world{t: t, dir: programs.ShortDir(t), hook: newReceiver(t, delay), random: rand.New(rand.NewPCG(seedOf(t), 0))}
 	var urls []string
 	for range servers {
 		w.ports, w.routes = append(w.ports, freePort(t)), append(w.routes, freePort(t))
@@ -289,4 +290,16 @@ func (w *world) logs() string {
 func (w *world) arrived(n int) {
 	w.t.Helper()
 	w.until(30*time.Second, fmt.Sprintf("%d messages have arrived", n), func() bool { got, _ := w.hook.count(); return got >= n })
+}
+
+// lasts returns after d: an accident lasts so long.
+func (w *world) lasts(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	<-timer.C
+}
+
+// upTo returns a random time below limit.
+func (w *world) upTo(limit time.Duration) time.Duration {
+	return time.Duration(w.random.Int64N(int64(limit)))
 }

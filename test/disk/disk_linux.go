@@ -12,6 +12,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"campaignd/test/programs"
 )
 
 // Disk is an ext4 file system in a file, mounted through a loop device.
@@ -29,7 +31,7 @@ func New(t *testing.T, size string) *Disk {
 	if os.Getuid() != 0 {
 		t.Skip("needs root to mount a file system")
 	}
-	dir := t.TempDir()
+	dir := programs.ShortDir(t)
 	d := &Disk{t: t, Image: filepath.Join(dir, "image"), At: filepath.Join(dir, "disk")}
 	if err := os.Mkdir(d.At, 0o755); err != nil {
 		t.Fatal(err)

@@ -41,6 +41,21 @@ func Start(t testing.TB, cmd *exec.Cmd, log string) *Process {
 	return p
 }
 
+// ShortDir makes a folder until the end of the test. Its path is short, because sockets are in folders below it.
+func ShortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 // Signal sends a signal. A process that has ended needs none.
 func (p *Process) Signal(s syscall.Signal) { _ = p.Cmd.Process.Signal(s) }
 
