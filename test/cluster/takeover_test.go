@@ -2,7 +2,11 @@ package cluster
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -76,8 +80,8 @@ func (s takeover) test(t *testing.T) {
 	if s.point != "" {
 		p.reached()
 	}
-	struck := time.Now()
 	s.strike(p)
+	struck := time.Now()
 	p.write(p.gate(), "")
 	limit := cmp.Or(s.limit, takeoverLimit)
 	p.takesOver(limit - time.Since(struck))
@@ -104,19 +108,38 @@ func (s takeover) test(t *testing.T) {
 	p.bothStoresAreSound()
 }
 
-// judge judges the campaign. What workers have is known to the standby, too.
+// judge judges the campaign. The standby knows what workers have. What the hub itself was sending is sent again
+// under its key, or in doubt.
 func (s takeover) judge(p *pair) {
 	p.t.Helper()
 	unknown, doubles := 0, 0
 	switch {
-	case s.channel == viaRetry && s.from == "here":
-		doubles = concurrency
+	case s.from == "here":
+		doubles, unknown = p.inFlight()
+		if s.channel == viaHold && unknown > concurrency {
+			p.t.Errorf("%d messages were in flight, want at most %d", unknown, concurrency)
+		}
 	case s.channel == viaRetry:
 		doubles = sendingWorkers * concurrency
-	case s.from == "here":
-		unknown = concurrency
 	}
 	p.judge("spring", takeoverRows, unknown, doubles)
+}
+
+// inFlight returns what the standby says was in flight from the hub itself at the takeover: sent again, and unknown.
+func (p *pair) inFlight() (again, unknown int) {
+	p.t.Helper()
+	text, err := os.ReadFile(filepath.Join(p.dir, "standby.log"))
+	p.must(err)
+	for line := range strings.Lines(string(text)) {
+		var l struct {
+			Msg                          string
+			ResentUnderTheirKey, Unknown int
+		}
+		if json.Unmarshal([]byte(line), &l) == nil && l.Msg == "messages were in flight when the last run ended" {
+			again, unknown = l.ResentUnderTheirKey, l.Unknown
+		}
+	}
+	return again, unknown
 }
 
 // bothStoresAreSound reads the whole store of the standby, which leads, and then, after a handover, that of the
