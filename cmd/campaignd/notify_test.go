@@ -192,6 +192,7 @@ func TestTheServiceManagerEndsAHubThatWaitsForNATS(t *testing.T) {
 		}
 	}
 	n = hub.await(n, "1 sending")
+	options.Port = nats.Addr().(*net.TCPAddr).Port
 	nats.Shutdown()
 	nats.WaitForShutdown()
 	n = hub.await(n, "STATUS=leads, not replicated: ")
@@ -200,7 +201,6 @@ func TestTheServiceManagerEndsAHubThatWaitsForNATS(t *testing.T) {
 	}
 	endStandby()
 	standby.await(0, "STOPPING=1")
-	options.Port = nats.Addr().(*net.TCPAddr).Port
 	startNATS(t, options)
 	n = hub.await(n, "STATUS=leads without a standby")
 	endHub()

@@ -50,7 +50,7 @@ func (p *pair) handOver(config string, hub *process) {
 // judgeHandover judges a campaign during which the lead was handed over.
 func (p *pair) judgeHandover(name string, rows int) {
 	p.t.Helper()
-	(&scene{world: p.world}).judge(name, rows, 0, true)
+	p.judge(name, rows, 0, 0)
 	late := p.hook.latest()
 	p.t.Logf("the latest message was %s late", late.Round(time.Millisecond))
 	if late > maxLate {
