@@ -141,7 +141,8 @@ func TestTheStandbySendsWithoutTheInbox(t *testing.T) {
 	p.sendsAgain(takeoverLimit)
 	p.arrived(rows)
 	p.must(os.Rename(inbox+".away", inbox))
-	p.judge("spring", rows, 0, concurrency)
+	again, _ := p.inFlight()
+	p.judge("spring", rows, 0, again)
 }
 
 // While NATS is away nobody can see who lives. The hub is the first to be seen afterwards, and goes on.
@@ -149,7 +150,7 @@ func TestAnOutageOfNATSIsNoTakeover(t *testing.T) {
 	rounds(t)
 	p := &pair{world: newWorld(t, 20*time.Millisecond)}
 	p.edit("[[inboxes]]", "[standby]\n[[inboxes]]")
-	p.standby = p.another("standby")
+	p.standby, p.remote = p.another("standby"), p.another("workers")
 	server := p.nats()
 	p.begin()
 	p.workersFor("workers")

@@ -150,13 +150,17 @@ func (d *DB) replaceBy(temp string) error {
 	d.bolt, d.broken = nil, true
 	if err = os.Rename(temp, d.path); err == nil {
 		failpoint.At(failpoint.CompactSwapped)
-		err = safeio.SyncDir(filepath.Dir(d.path))
-		d.moved = err != nil // nothing is written until the folder is synced: see reopen
+		if err = safeio.SyncDir(filepath.Dir(d.path)); err != nil { // nobody knows which of the two a power cut would leave
+			return d.guard.abandon(fmt.Errorf("%w: %w", ErrUnsynced, err))
+		}
 	}
 	openErr := d.openFile()
-	if openErr == nil {
-		d.broken = d.moved
+	switch {
+	case openErr == nil:
+		d.broken = false
 		d.reopened()
+	case d.log != nil: // a standby has its copy
+		return d.guard.abandon(errors.Join(err, openErr))
 	}
 	return errors.Join(err, openErr)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -15,7 +14,6 @@ import (
 	"go.etcd.io/bbolt"
 
 	"campaignd/internal/failpoint"
-	"campaignd/internal/safeio"
 )
 
 // Options configure Open. The zero value suits the daemon.
@@ -66,7 +64,6 @@ type DB struct {
 
 	writer sync.Mutex // held by the only write transaction; guards the fields below
 	broken bool       // a commit failed: reopen the file before the next write
-	moved  bool       // a compacted file has the name, and its folder isn't synced yet
 	log    Log        // nil: the file isn't replicated
 
 	wholeFile sync.RWMutex // read-locked while the whole file is read in one transaction, locked while it is replaced
@@ -318,12 +315,6 @@ func (d *DB) reopen() error {
 	defer d.mu.Unlock()
 	if err := d.Err(); err != nil {
 		return err
-	}
-	if d.moved {
-		if err := safeio.SyncDir(filepath.Dir(d.path)); err != nil {
-			return fmt.Errorf("open store again after it was compacted: %w", err)
-		}
-		d.moved = false
 	}
 	if d.bolt != nil {
 		_ = d.bolt.Close() // only opening it again matters

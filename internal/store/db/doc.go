@@ -20,10 +20,11 @@
 //
 // # Errors
 //
-// When a write of a commit fails, the file is reopened before the next one; when a sync of the file
-// fails, nobody knows what is on the disk, and the DB ends (Ended, ErrUnsynced). A replicated one also
-// ends when its log says that another hub leads (ErrDeposed), or a commit fails after its set was
-// appended (ErrUncertain). Open refuses a file that is locked, newer, truncated or not a store, and
+// When a write of a commit fails, the file is reopened before the next one. When a sync of the file
+// fails, or one of its folder after a compaction, nobody knows what is on the disk, and the DB ends
+// (Ended, ErrUnsynced). A replicated one also ends when its log says that another hub leads
+// (ErrDeposed), when a commit fails after its set was appended (ErrUncertain), or when a compacted
+// file can't be opened: a standby has its copy. Open refuses a file that is locked, newer, truncated or not a store, and
 // leaves it unchanged. A file moved while open is written again once it is back in its place.
 //
 // A file truncated while open ends the DB too (guard). Somebody who copies a backup over
