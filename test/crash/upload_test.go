@@ -109,6 +109,7 @@ func killUploading(t *testing.T, point string) {
 // failpoint: half of the body has arrived.
 func killedUploads(w *world, points ...string) {
 	var drops []drop
+	var inFlight uint64
 	for i, point := range points {
 		d := w.prepareUpload(fmt.Sprint("up", i))
 		drops = append(drops, d)
@@ -129,6 +130,7 @@ func killedUploads(w *world, points ...string) {
 			if <-ended == nil {
 				w.t.Errorf("%s: an answer came", point)
 			}
+			inFlight += w.look()
 			continue
 		}
 		p := w.start("CAMPAIGND_FAILPOINT=" + point).ready()
@@ -136,8 +138,8 @@ func killedUploads(w *world, points ...string) {
 			w.t.Errorf("%s: an answer came: %d %s", point, status, text)
 		}
 		p.killed(20 * time.Second)
+		inFlight += w.look()
 	}
-	inFlight := w.look()
 	w.start().ready()
 	twice := 0
 	for _, d := range drops {
@@ -149,7 +151,7 @@ func killedUploads(w *world, points ...string) {
 		twice += w.deliveries(e, w.hook.delivered(w.t))
 	}
 	if uint64(twice) > inFlight {
-		w.t.Errorf("%d delivered twice, %d were in flight at the last kill", twice, inFlight)
+		w.t.Errorf("%d delivered twice, %d were in flight at the kills", twice, inFlight)
 	}
 	w.until(5*time.Second, "tidy", func() bool { return !anyIn(filepath.Join(w.inbox, "accepted")) })
 	w.tidy()
