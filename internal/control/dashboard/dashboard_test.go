@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"errors"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -354,5 +355,24 @@ func TestWorkersAreListedWithTheirChannels(t *testing.T) {
 	s.status = func(st *api.Status) { st.Cluster = &api.Cluster{} }
 	if page := get(serve(t, s), "GET", "/channels").Body.String(); !strings.Contains(page, "No worker runs.") {
 		t.Error("the page of channels doesn't say that no worker runs")
+	}
+}
+
+func TestEveryPageSaysWhoFollowsTheHub(t *testing.T) {
+	for want, r := range map[string]api.Replication{
+		"hub, standby: none follows":                      {},
+		"hub, standby: b2 fetches the store":              {Standby: "b2"},
+		"hub, standby: b2 follows":                        {Standby: "b2", Ready: true, Lag: 0.4},
+		"hub, standby: b2 is 12 s behind":                 {Standby: "b2", Ready: true, Lag: 12.3},
+		"doesn't reach its standby. NATS doesn't answer.": {Problem: "NATS doesn't answer"},
+	} {
+		s := newFakeDaemon()
+		s.status = func(status *api.Status) { status.Cluster = &api.Cluster{Role: api.RoleHub, Replication: &r} }
+		if body := html.UnescapeString(get(serve(t, s), "GET", "/timeline").Body.String()); !strings.Contains(body, want) {
+			t.Errorf("the page of %+v lacks %q", r, want)
+		}
+	}
+	if body := get(serve(t, newFakeDaemon()), "GET", "/").Body.String(); strings.Contains(body, "standby") {
+		t.Error("a page without [standby] speaks of one")
 	}
 }

@@ -52,6 +52,12 @@ func noticesOf(s api.Status) []notice {
 	if s.ConfigProblem != "" {
 		list = append(list, notice{ID: "config", Text: "The last reload was refused, so the old configuration is in force. " + sentence(s.ConfigProblem)})
 	}
+	if c := s.Cluster; c != nil && c.Problem != "" {
+		list = append(list, notice{ID: "cluster", Text: "Nothing is handed out. " + sentence(c.Problem), Link: "/channels", More: "Workers"})
+	}
+	if c := s.Cluster; c != nil && c.Replication != nil && c.Replication.Problem != "" {
+		list = append(list, notice{ID: "replication", Text: "What this hub writes doesn't reach its standby. " + sentence(c.Replication.Problem)})
+	}
 	for _, ch := range s.Channels {
 		if ch.Reason != "" {
 			list = append(list, notice{ID: fmt.Sprintf("channel-%d-%s", ch.ApplicationID, ch.ChannelType),
@@ -87,13 +93,31 @@ type foot struct {
 	Store    string
 	DiskFree string
 	Zone     string
+	Standby  string // "" without [standby]
 }
 
 func footOf(s api.Status, l viewer) foot {
 	return foot{
 		Version: s.Version, Up: l.moment(s.StartedAt), Queue: display.Amount(s.Queue.Pending+s.Queue.Retrying+s.Queue.InFlight, "message"),
 		Next: l.moment(s.Queue.NextAt), Store: size(s.Store.Bytes), DiskFree: size(s.Store.DiskFree),
-		Zone: l.zone.String(),
+		Zone: l.zone.String(), Standby: standbyOf(s.Cluster),
+	}
+}
+
+// standbyOf says who follows this hub, "" without [standby]. A lag below a second is no news.
+func standbyOf(c *api.Cluster) string {
+	if c == nil || c.Replication == nil {
+		return ""
+	}
+	switch r := c.Replication; {
+	case r.Standby == "":
+		return "none follows"
+	case !r.Ready:
+		return r.Standby + " fetches the store"
+	case r.Lag >= 1:
+		return fmt.Sprintf("%s is %.0f s behind", r.Standby, r.Lag)
+	default:
+		return r.Standby + " follows"
 	}
 }
 
