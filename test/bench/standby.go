@@ -227,7 +227,6 @@ type watcher struct {
 
 	ours, copies []sighting
 	f            followed
-	err          error
 }
 
 // sighting is a commit that a process had at a time.
