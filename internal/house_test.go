@@ -14,6 +14,7 @@ var may = map[string][]string{
 	"campaign":        {},
 	"display":         {},
 	"calendar":        {"display"},
+	"codec":           {},
 	"contact":         {},
 	"contact/gen":     {},
 	"source":          {"campaign"},
@@ -27,8 +28,8 @@ var may = map[string][]string{
 	"plan/document":   {"display", "calendar", "campaign", "source"},
 	"plan/csvfile":    {"campaign", "display"},
 	"plan/recipients": {"campaign", "contact", "display", "plan/document", "plan/csvfile"},
-	"store":           {"campaign", "failpoint", "plan", "store/db"},
-	"store/db":        {"failpoint", "safeio"},
+	"store":           {"campaign", "codec", "failpoint", "plan", "store/db"},
+	"store/db":        {"codec", "failpoint", "safeio"},
 	"send":            {"display", "calendar", "campaign", "failpoint", "plan", "safeio"},
 	"send/drivers":    {"config"}, // and every driver
 	"send/httppost":   {"send", "send/idle"},
@@ -40,7 +41,7 @@ var may = map[string][]string{
 	// A fake that shared a line with what it tests would prove nothing.
 	"send/whatsapp/graphfake": {},
 	"send/sendtest":           {"campaign", "send"},
-	"relay":                   {"campaign", "send", "store"},
+	"relay":                   {"campaign", "codec", "send", "store"},
 	"watch":                   {"calendar", "campaign", "safeio"},
 	"picture":                 {"campaign", "display", "plan"},
 	"notify":                  {"campaign", "store"},

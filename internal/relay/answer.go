@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"campaignd/internal/codec"
 	"campaignd/internal/send"
 )
 
@@ -52,17 +53,17 @@ const (
 func AppendAnswers(dst []byte, a *Answers) []byte {
 	dst = appendHead(dst, a.Version, a.ID)
 	dst = binary.AppendVarint(dst, a.Application)
-	dst = appendText(dst, a.Channel)
-	dst = appendText(dst, a.Worker)
+	dst = codec.AppendText(dst, a.Channel)
+	dst = codec.AppendText(dst, a.Worker)
 	dst = binary.AppendUvarint(dst, a.Claim)
 	dst = binary.AppendUvarint(dst, a.Part)
-	dst = appendBool(dst, a.Last)
-	dst = appendBool(dst, a.Back)
+	dst = codec.AppendBool(dst, a.Last)
+	dst = codec.AppendBool(dst, a.Back)
 	dst = binary.AppendUvarint(dst, uint64(len(a.List)))
 	for i := range a.List {
 		one := &a.List[i]
 		dst = binary.AppendUvarint(dst, uint64(one.Index))
-		dst = appendText(dst, one.Key)
+		dst = codec.AppendText(dst, one.Key)
 		dst = append(dst, byte(one.Attempt))
 		if !a.Back {
 			dst = appendResult(dst, &one.Result)
@@ -87,10 +88,10 @@ func appendResult(dst []byte, r *send.Result) []byte {
 		flags |= flagRest
 	}
 	dst = append(dst, byte(r.Verdict), flags)
-	dst = appendText(dst, r.ProviderID)
+	dst = codec.AppendText(dst, r.ProviderID)
 	if rest {
-		dst = appendText(dst, r.Code)
-		dst = appendText(dst, r.Detail)
+		dst = codec.AppendText(dst, r.Code)
+		dst = codec.AppendText(dst, r.Detail)
 		dst = binary.AppendVarint(dst, int64(r.RetryAfter))
 		dst = append(dst, byte(r.Hold))
 	}
@@ -99,27 +100,27 @@ func appendResult(dst []byte, r *send.Result) []byte {
 
 // DecodeAnswers decodes answers.
 func DecodeAnswers(data []byte, versions Versions) (a Answers, err error) {
-	d := decoder{b: data, read: versions}
+	d := decoder{Reader: codec.Reader{B: data}, read: versions}
 	a.Version, a.ID = d.head()
-	a.Application, a.Channel, a.Worker, a.Claim, a.Part = d.varint(), d.text(), d.text(), d.uvarint(), d.uvarint()
-	a.Last, a.Back = d.bool(), d.bool()
-	n := d.count(MaxBatchMessages)
-	if n > len(d.b) { // an answer has more than one byte
-		d.fail()
+	a.Application, a.Channel, a.Worker, a.Claim, a.Part = d.Varint(), d.Text(), d.Text(), d.Uvarint(), d.Uvarint()
+	a.Last, a.Back = d.Bool(), d.Bool()
+	n := d.Count(MaxBatchMessages)
+	if n > len(d.B) { // an answer has more than one byte
+		d.Fail()
 		n = 0
 	}
 	a.List = make([]Answer, n)
 	for i := range a.List {
 		one := &a.List[i]
-		one.Index, one.Key, one.Attempt = d.count(MaxBatchMessages-1), d.text(), int(d.byte())
+		one.Index, one.Key, one.Attempt = d.Count(MaxBatchMessages-1), d.Text(), int(d.Byte())
 		if !a.Back {
 			d.result(&one.Result)
 		}
-		if d.err != nil {
+		if d.Err != nil {
 			break
 		}
 	}
-	return a, d.done("answers")
+	return a, d.Done("answers")
 }
 
 // laterVerdict explains the result of a verdict that this program doesn't know.
@@ -128,20 +129,20 @@ const laterVerdict = "the worker is of a later version, and this hub doesn't kno
 // result reads a result. Of a verdict of a later version it makes one that is unknown: the message may have been
 // sent, and the other answers beside it count.
 func (d *decoder) result(r *send.Result) {
-	r.Verdict = send.Verdict(d.byte())
-	flags := d.byte()
+	r.Verdict = send.Verdict(d.Byte())
+	flags := d.Byte()
 	if r.Verdict == 0 || flags >= flagRest<<1 {
-		d.fail()
+		d.Fail()
 	}
 	r.MaybeDelivered, r.OptOut, r.OwnRule = flags&flagMaybeDelivered != 0, flags&flagOptOut != 0, flags&flagOwnRule != 0
-	r.ProviderID = d.text()
+	r.ProviderID = d.Text()
 	if flags&flagRest != 0 {
-		r.Code, r.Detail, r.RetryAfter, r.Hold = d.text(), d.text(), time.Duration(d.varint()), send.Scope(d.byte())
+		r.Code, r.Detail, r.RetryAfter, r.Hold = d.Text(), d.Text(), time.Duration(d.Varint()), send.Scope(d.Byte())
 	}
 	switch {
 	case !r.Verdict.Valid():
 		*r = send.Result{Verdict: send.VerdictUnknown, Detail: laterVerdict, MaybeDelivered: true}
 	case r.Hold > send.HoldChannel:
-		d.fail()
+		d.Fail()
 	}
 }

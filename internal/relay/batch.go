@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/codec"
 	"campaignd/internal/send"
 )
 
@@ -32,8 +33,8 @@ const (
 func AppendBatch(dst []byte, b *Batch) []byte {
 	dst = appendHead(dst, b.Version, b.ID)
 	dst = binary.AppendVarint(dst, b.Application)
-	dst = appendText(dst, b.Channel)
-	dst = appendBool(dst, b.Hold)
+	dst = codec.AppendText(dst, b.Channel)
+	dst = codec.AppendBool(dst, b.Hold)
 	dst = binary.AppendUvarint(dst, uint64(len(b.Messages)))
 	for i := range b.Messages {
 		var before *send.Message
@@ -56,14 +57,14 @@ func appendMessage(dst []byte, m, before *send.Message) []byte {
 	}
 	dst = append(dst, same)
 	if same&sameSending == 0 {
-		dst = appendText(dst, string(m.SendingID))
-		dst = appendText(dst, m.Reference)
+		dst = codec.AppendText(dst, string(m.SendingID))
+		dst = codec.AppendText(dst, m.Reference)
 		dst = binary.AppendVarint(dst, m.CampaignID)
 	}
-	dst = appendText(dst, m.Key)
-	dst = appendText(dst, m.ContactCode)
-	dst = appendText(dst, m.To)
-	dst = appendText(dst, m.RowReference)
+	dst = codec.AppendText(dst, m.Key)
+	dst = codec.AppendText(dst, m.ContactCode)
+	dst = codec.AppendText(dst, m.To)
+	dst = codec.AppendText(dst, m.RowReference)
 	dst = append(dst, byte(m.Number), byte(m.Attempt))
 	dst = binary.AppendVarint(dst, m.DueAt.UnixNano())
 	if same&sameContent == 0 {
@@ -76,14 +77,14 @@ func appendMessage(dst []byte, m, before *send.Message) []byte {
 // DecodeBatch decodes a batch of one of the versions. Its messages' contents alias data. If the
 // error isn't nil, ID is set as far as DecodeID can read it.
 func DecodeBatch(data []byte, versions Versions) (b Batch, err error) {
-	d := decoder{b: data, read: versions}
+	d := decoder{Reader: codec.Reader{B: data}, read: versions}
 	b.Version, b.ID = d.head()
-	b.Application = d.varint()
-	b.Channel = d.text()
-	b.Hold = d.bool()
-	n := d.count(MaxBatchMessages)
-	if n > len(d.b) { // a message has more than one byte
-		d.fail()
+	b.Application = d.Varint()
+	b.Channel = d.Text()
+	b.Hold = d.Bool()
+	n := d.Count(MaxBatchMessages)
+	if n > len(d.B) { // a message has more than one byte
+		d.Fail()
 		n = 0
 	}
 	b.Messages = make([]send.Message, n)
@@ -92,12 +93,12 @@ func DecodeBatch(data []byte, versions Versions) (b Batch, err error) {
 			b.Messages[i] = b.Messages[i-1]
 		}
 		d.message(&b.Messages[i], i > 0)
-		if d.err != nil {
+		if d.Err != nil {
 			break
 		}
 		b.Messages[i].ApplicationID, b.Messages[i].ChannelType = b.Application, b.Channel
 	}
-	if err := d.done("batch"); err != nil {
+	if err := d.Done("batch"); err != nil {
 		return Batch{ID: b.ID}, err
 	}
 	return b, nil
@@ -105,21 +106,21 @@ func DecodeBatch(data []byte, versions Versions) (b Batch, err error) {
 
 // message reads a message into m, which holds a copy of the message before if there is one.
 func (d *decoder) message(m *send.Message, hasBefore bool) {
-	same := d.byte()
+	same := d.Byte()
 	if same > sameSending|sameContent || same != 0 && !hasBefore {
-		d.fail()
+		d.Fail()
 		return
 	}
 	if same&sameSending == 0 {
-		m.SendingID, m.Reference, m.CampaignID = campaign.ID(d.text()), d.text(), d.varint()
+		m.SendingID, m.Reference, m.CampaignID = campaign.ID(d.Text()), d.Text(), d.Varint()
 	}
-	m.Key, m.ContactCode, m.To, m.RowReference = d.text(), d.text(), d.text(), d.text()
-	m.Number, m.Attempt = int(d.byte()), int(d.byte())
-	m.DueAt = time.Unix(0, d.varint()).UTC()
+	m.Key, m.ContactCode, m.To, m.RowReference = d.Text(), d.Text(), d.Text(), d.Text()
+	m.Number, m.Attempt = int(d.Byte()), int(d.Byte())
+	m.DueAt = time.Unix(0, d.Varint()).UTC()
 	if same&sameContent == 0 {
-		m.Content = json.RawMessage(d.bytes(d.uvarint()))
+		m.Content = json.RawMessage(d.Bytes(d.Uvarint()))
 	}
 	if m.Number < 1 || m.Number > campaign.MaxMessages || m.Attempt < 1 {
-		d.fail()
+		d.Fail()
 	}
 }

@@ -1,6 +1,10 @@
 package relay
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"campaignd/internal/codec"
+)
 
 // Claim asks the hub whether a batch may be sent. The request goes to Names.Claim of the batch's
 // epoch.
@@ -32,16 +36,16 @@ type Grant struct {
 // AppendClaim appends the encoded claim to dst.
 func AppendClaim(dst []byte, c *Claim) []byte {
 	dst = appendHead(dst, c.Version, c.ID)
-	dst = appendText(dst, c.Worker)
+	dst = codec.AppendText(dst, c.Worker)
 	return binary.AppendUvarint(dst, c.Number)
 }
 
 // DecodeClaim decodes a claim.
 func DecodeClaim(data []byte, versions Versions) (c Claim, err error) {
-	d := decoder{b: data, read: versions}
+	d := decoder{Reader: codec.Reader{B: data}, read: versions}
 	c.Version, c.ID = d.head()
-	c.Worker, c.Number = d.text(), d.uvarint()
-	return c, d.done("claim")
+	c.Worker, c.Number = d.Text(), d.Uvarint()
+	return c, d.Done("claim")
 }
 
 // AppendGrant appends the encoded grant to dst.
@@ -57,24 +61,24 @@ func AppendGrant(dst []byte, g *Grant) []byte {
 
 // DecodeGrant decodes a grant. Its Refused are ascending and below MaxBatchMessages.
 func DecodeGrant(data []byte, versions Versions) (g Grant, err error) {
-	d := decoder{b: data, read: versions}
+	d := decoder{Reader: codec.Reader{B: data}, read: versions}
 	g.Version, g.ID = d.head()
-	g.Decision = Decision(d.byte())
+	g.Decision = Decision(d.Byte())
 	if g.Decision < Granted || g.Decision > TryLater {
-		d.fail()
+		d.Fail()
 	}
 	last := -1
-	for range d.count(MaxBatchMessages) {
-		i := d.count(MaxBatchMessages - 1)
+	for range d.Count(MaxBatchMessages) {
+		i := d.Count(MaxBatchMessages - 1)
 		if i <= last {
-			d.fail()
+			d.Fail()
 		}
-		if d.err != nil {
+		if d.Err != nil {
 			break
 		}
 		g.Refused, last = append(g.Refused, i), i
 	}
-	return g, d.done("grant")
+	return g, d.Done("grant")
 }
 
 // Alive is a worker's sign of life for batches of one epoch that it has claimed and not finished.
@@ -89,7 +93,7 @@ type Alive struct {
 // AppendAlive appends the encoded sign to dst.
 func AppendAlive(dst []byte, a *Alive) []byte {
 	dst = appendHead(dst, a.Version, BatchID{a.Epoch, 0})
-	dst = appendText(dst, a.Worker)
+	dst = codec.AppendText(dst, a.Worker)
 	dst = binary.AppendUvarint(dst, uint64(len(a.Numbers)))
 	for _, n := range a.Numbers {
 		dst = binary.AppendUvarint(dst, n)
@@ -99,12 +103,12 @@ func AppendAlive(dst []byte, a *Alive) []byte {
 
 // DecodeAlive decodes a sign of life.
 func DecodeAlive(data []byte, versions Versions) (a Alive, err error) {
-	d := decoder{b: data, read: versions}
+	d := decoder{Reader: codec.Reader{B: data}, read: versions}
 	var id BatchID
 	a.Version, id = d.head()
-	a.Epoch, a.Worker = id.Epoch, d.text()
-	for range d.count(len(d.b)) {
-		a.Numbers = append(a.Numbers, d.uvarint())
+	a.Epoch, a.Worker = id.Epoch, d.Text()
+	for range d.Count(len(d.B)) {
+		a.Numbers = append(a.Numbers, d.Uvarint())
 	}
-	return a, d.done("sign of life")
+	return a, d.Done("sign of life")
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"campaignd/internal/codec"
 )
 
 // Versions is a range of versions of the wire format: the oldest and the newest.
@@ -28,9 +30,6 @@ func (v Versions) Has(version byte) bool { return v[0] <= version && version <= 
 // ErrVersion is returned when a message has a version that this program doesn't read.
 var ErrVersion = errors.New("unknown version of the wire format")
 
-// errMalformed is returned when a message ends too early or holds something impossible.
-var errMalformed = errors.New("truncated or malformed")
-
 // BatchID names a batch: the epoch of the hub that made it and a number that this hub never
 // uses again.
 type BatchID struct {
@@ -49,7 +48,7 @@ const headSize = 1 + 8 + 8
 // DecodeID returns the batch id of an encoded batch, claim or answer of any version.
 func DecodeID(data []byte) (BatchID, error) {
 	if len(data) < headSize || data[0] == 0 {
-		return BatchID{}, fmt.Errorf("decode batch id: %w", errMalformed)
+		return BatchID{}, fmt.Errorf("decode batch id: %w", codec.ErrMalformed)
 	}
 	return BatchID{binary.BigEndian.Uint64(data[1:]), binary.BigEndian.Uint64(data[9:])}, nil
 }
@@ -61,118 +60,25 @@ func appendHead(dst []byte, version byte, id BatchID) []byte {
 	return binary.BigEndian.AppendUint64(dst, id.Number)
 }
 
-func appendText(dst []byte, s string) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
-}
-
-func appendBool(dst []byte, b bool) []byte {
-	if b {
-		return append(dst, 1)
-	}
-	return append(dst, 0)
-}
-
-// decoder decodes a message. After the first error every read returns zero and err is set, so
-// that the caller checks once at its end.
+// decoder decodes a message.
 type decoder struct {
-	b    []byte
+	codec.Reader
 	read Versions
-	err  error
 }
 
 // head reads version and batch id.
 func (d *decoder) head() (version byte, id BatchID) {
-	id, d.err = DecodeID(d.b)
-	if d.err != nil {
-		d.b = nil
+	id, d.Err = DecodeID(d.B)
+	if d.Err != nil {
+		d.B = nil
 		return 0, id
 	}
-	version = d.b[0]
+	version = d.B[0]
 	if !d.read.Has(version) {
-		d.err = fmt.Errorf("%w: %d", ErrVersion, version)
-		d.b = nil
+		d.Err = fmt.Errorf("%w: %d", ErrVersion, version)
+		d.B = nil
 		return version, id
 	}
-	d.b = d.b[headSize:]
+	d.B = d.B[headSize:]
 	return version, id
-}
-
-func (d *decoder) fail() {
-	if d.err == nil {
-		d.err = errMalformed
-	}
-	d.b = nil
-}
-
-func (d *decoder) byte() byte {
-	if len(d.b) == 0 {
-		d.fail()
-		return 0
-	}
-	v := d.b[0]
-	d.b = d.b[1:]
-	return v
-}
-
-func (d *decoder) bool() bool {
-	v := d.byte()
-	if v > 1 {
-		d.fail()
-	}
-	return v == 1
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.fail()
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) varint() int64 {
-	v, n := binary.Varint(d.b)
-	if n <= 0 {
-		d.fail()
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-// count reads a number of at most most.
-func (d *decoder) count(most int) int {
-	v := d.uvarint()
-	if v > uint64(most) {
-		d.fail()
-		return 0
-	}
-	return int(v)
-}
-
-// bytes returns the next n bytes without copying them.
-func (d *decoder) bytes(n uint64) []byte {
-	if n > uint64(len(d.b)) {
-		d.fail()
-		return nil
-	}
-	v := d.b[:n:n]
-	d.b = d.b[n:]
-	return v
-}
-
-// text reads a string preceded by its length.
-func (d *decoder) text() string { return string(d.bytes(d.uvarint())) }
-
-// done returns the error, or errMalformed if bytes are left over.
-func (d *decoder) done(what string) error {
-	if d.err == nil && len(d.b) > 0 {
-		d.err = errMalformed
-	}
-	if d.err != nil {
-		return fmt.Errorf("decode %s: %w", what, d.err)
-	}
-	return nil
 }

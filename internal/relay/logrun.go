@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"campaignd/internal/codec"
 	"campaignd/internal/store"
 )
 
@@ -236,7 +237,7 @@ func (l *Log) recognize(ctx context.Context, stream jetstream.Stream, seq uint64
 		return fmt.Errorf("read log: %w", err)
 	}
 	m, err := decodeLog(raw.Data)
-	if errors.Is(err, errMalformed) {
+	if errors.Is(err, codec.ErrMalformed) {
 		l.log.Warn("the log holds a message of another program", "stream", l.conn.Names.LogStream(), "sequence", seq)
 		return nil
 	}

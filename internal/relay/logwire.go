@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"campaignd/internal/codec"
 	"campaignd/internal/store"
 )
 
@@ -55,11 +56,11 @@ func (m *logMessage) encode() []byte {
 	b = append(b, m.writer[:]...)
 	b = binary.AppendUvarint(b, m.index)
 	b = binary.AppendUvarint(b, m.epoch)
-	b = appendText(b, m.at.Tag)
+	b = codec.AppendText(b, m.at.Tag)
 	b = binary.AppendUvarint(b, m.at.Epoch)
 	b = binary.AppendUvarint(b, m.at.Commit)
 	b = binary.AppendUvarint(b, m.part)
-	b = appendBool(b, m.more)
+	b = codec.AppendBool(b, m.more)
 	return append(b, m.body...)
 }
 
@@ -67,30 +68,30 @@ func (m *logMessage) encode() []byte {
 func decodeLog(data []byte) (m logMessage, err error) {
 	switch {
 	case len(data) < 1+len(logMagic) || !bytes.Equal(data[1:1+len(logMagic)], []byte(logMagic)):
-		return m, fmt.Errorf("decode log: %w", errMalformed)
+		return m, fmt.Errorf("decode log: %w", codec.ErrMalformed)
 	case data[0] != logVersion:
 		return m, ErrLogVersion
 	}
-	d := decoder{b: data[1+len(logMagic):]}
-	m.kind = d.byte()
-	copy(m.writer[:], d.bytes(uint64(len(m.writer))))
-	m.index, m.epoch = d.uvarint(), d.uvarint()
-	m.at = store.Position{Tag: d.text(), Epoch: d.uvarint(), Commit: d.uvarint()}
-	m.part, m.more = d.uvarint(), d.bool()
+	d := decoder{Reader: codec.Reader{B: data[1+len(logMagic):]}}
+	m.kind = d.Byte()
+	copy(m.writer[:], d.Bytes(uint64(len(m.writer))))
+	m.index, m.epoch = d.Uvarint(), d.Uvarint()
+	m.at = store.Position{Tag: d.Text(), Epoch: d.Uvarint(), Commit: d.Uvarint()}
+	m.part, m.more = d.Uvarint(), d.Bool()
 	if m.kind < logFence || m.kind > logComplete {
-		d.fail()
+		d.Fail()
 	}
-	if d.err != nil {
-		return m, fmt.Errorf("decode log: %w", d.err)
+	if d.Err != nil {
+		return m, fmt.Errorf("decode log: %w", d.Err)
 	}
-	m.body = d.b
+	m.body = d.B
 	return m, nil
 }
 
 // base decodes the body of a logComplete.
 func (m *logMessage) base() (c completeBase, err error) {
 	if err := json.Unmarshal(m.body, &c); err != nil || c.Size <= 0 {
-		return c, fmt.Errorf("decode base: %w", errMalformed)
+		return c, fmt.Errorf("decode base: %w", codec.ErrMalformed)
 	}
 	return c, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/codec"
 )
 
 // Packed is a chunk of rows ready to be stored.
@@ -128,12 +129,12 @@ func appendRefusal(dst []byte, r *campaign.Refusal) []byte {
 	}
 	dst = binary.AppendUvarint(dst, uint64(r.Line))
 	dst = append(dst, outcome)
-	dst = appendText(dst, r.ContactCode)
-	dst = appendText(dst, r.ChannelType)
-	dst = appendText(dst, r.Column)
-	dst = appendText(dst, r.Reason)
+	dst = codec.AppendText(dst, r.ContactCode)
+	dst = codec.AppendText(dst, r.ChannelType)
+	dst = codec.AppendText(dst, r.Column)
+	dst = codec.AppendText(dst, r.Reason)
 	if r.Reference != "" {
-		dst = appendText(dst, r.Reference)
+		dst = codec.AppendText(dst, r.Reference)
 	}
 	return dst
 }
@@ -141,26 +142,26 @@ func appendRefusal(dst []byte, r *campaign.Refusal) []byte {
 // decodeRefusals decodes a stored block of refusals.
 func decodeRefusals(value []byte) ([]campaign.Refusal, error) {
 	if size, err := s2.DecodedLen(value); err != nil || size > maxChunk {
-		return nil, fmt.Errorf("decode refused rows: %w", errMalformed)
+		return nil, fmt.Errorf("decode refused rows: %w", codec.ErrMalformed)
 	}
 	raw, err := s2.Decode(nil, value)
 	if err != nil {
 		return nil, fmt.Errorf("decode refused rows: %w", err)
 	}
-	r := reader{b: raw}
+	r := codec.Reader{B: raw}
 	var out []campaign.Refusal
-	for r.err == nil && len(r.b) > 0 {
-		line, outcome := r.uint32(), r.byte()
+	for r.Err == nil && len(r.B) > 0 {
+		line, outcome := r.Uint32(), r.Byte()
 		one := campaign.Refusal{Line: line, Outcome: campaign.Outcome(outcome &^ hasReference),
-			ContactCode: r.text(), ChannelType: r.text(), Column: r.text(), Reason: r.text()}
+			ContactCode: r.Text(), ChannelType: r.Text(), Column: r.Text(), Reason: r.Text()}
 		if outcome&hasReference != 0 {
-			one.Reference = r.text()
+			one.Reference = r.Text()
 		}
-		if r.err == nil {
+		if r.Err == nil {
 			out = append(out, one)
 		}
 	}
-	return out, r.done("refused rows")
+	return out, r.Done("refused rows")
 }
 
 // EachRefusal calls fn with every row that was not accepted, in order of line. No

@@ -9,6 +9,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/codec"
 )
 
 // Details of outcomes are stored in blocks, several a chunk. A block has one byte of
@@ -37,13 +38,13 @@ type blockWriter struct {
 
 // resume continues an open block.
 func (w *blockWriter) resume(value []byte) error {
-	r := reader{b: value}
-	r.byte()
-	w.first = r.varint()
+	r := codec.Reader{B: value}
+	r.Byte()
+	w.first = r.Varint()
 	// room for a group's entries, so that the buffer doesn't grow step by step
 	w.b = append(make([]byte, 0, 2*blockBytes), value...)
-	if r.err != nil {
-		return fmt.Errorf("decode outcomes: %w", r.err)
+	if r.Err != nil {
+		return fmt.Errorf("decode outcomes: %w", r.Err)
 	}
 	return nil
 }
@@ -72,7 +73,7 @@ func (w *blockWriter) add(e *campaign.Entry, status campaign.MessageStatus) {
 	w.b = binary.AppendVarint(w.b, at-w.first)
 	for _, s := range []string{e.Provider, e.Code, e.Detail} {
 		if s != "" {
-			w.b = appendText(w.b, s)
+			w.b = codec.AppendText(w.b, s)
 		}
 	}
 	if flags&hasAttempts != 0 {
@@ -94,33 +95,33 @@ func packBlock(open []byte) []byte {
 // decodeBlock calls fn with each entry of a block. Entries have no Sending; their Row
 // counts from first.
 func decodeBlock(value []byte, first uint32, fn func(campaign.Entry)) error {
-	r := reader{b: value}
-	switch r.byte() {
+	r := codec.Reader{B: value}
+	switch r.Byte() {
 	case blockOpen:
 	case blockPacked:
-		size, err := s2.DecodedLen(r.b)
+		size, err := s2.DecodedLen(r.B)
 		if err != nil || size > maxBlock {
-			return fmt.Errorf("decode outcomes: %w", errMalformed)
+			return fmt.Errorf("decode outcomes: %w", codec.ErrMalformed)
 		}
-		raw, err := s2.Decode(nil, r.b)
+		raw, err := s2.Decode(nil, r.B)
 		if err != nil {
 			return fmt.Errorf("decode outcomes: %w", err)
 		}
-		r.b = raw
+		r.B = raw
 	default:
-		r.fail()
+		r.Fail()
 	}
-	all := string(r.b) // one allocation for the strings of all entries
-	begin := r.varint()
-	for r.err == nil && len(r.b) > 0 {
-		which := r.uvarint()
-		status := campaign.MessageStatus(r.byte())
-		flags := r.byte()
-		at := begin + r.varint()
+	all := string(r.B) // one allocation for the strings of all entries
+	begin := r.Varint()
+	for r.Err == nil && len(r.B) > 0 {
+		which := r.Uvarint()
+		status := campaign.MessageStatus(r.Byte())
+		flags := r.Byte()
+		at := begin + r.Varint()
 		message := which & 7
 		if which>>3 >= campaign.ChunkRows || message == 0 || message > campaign.MaxMessages ||
 			flags > hasProvider|hasCode|hasDetail|hasAttempts || at > math.MaxInt64/2 || at < math.MinInt64/2 {
-			r.fail()
+			r.Fail()
 			break
 		}
 		e := campaign.Entry{
@@ -129,19 +130,19 @@ func decodeBlock(value []byte, first uint32, fn func(campaign.Entry)) error {
 		}
 		for i, s := range []*string{&e.Provider, &e.Code, &e.Detail} {
 			if flags&(1<<i) != 0 {
-				n := len(r.bytes(r.uvarint()))
-				end := len(all) - len(r.b)
-				if r.err == nil {
+				n := len(r.Bytes(r.Uvarint()))
+				end := len(all) - len(r.B)
+				if r.Err == nil {
 					*s = all[end-n : end]
 				}
 			}
 		}
 		if flags&hasAttempts != 0 {
-			e.Attempts = r.byte()
+			e.Attempts = r.Byte()
 		}
-		if r.err == nil {
+		if r.Err == nil {
 			fn(e)
 		}
 	}
-	return r.done("outcomes")
+	return r.Done("outcomes")
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/codec"
 )
 
 // A chunk's value has one byte of format, the number of rows (uvarint), and an s2 block
@@ -126,13 +127,13 @@ func appendColumn(dst []byte, c *campaign.Column, table *nibbleTable) []byte {
 
 // chunkRows returns the number of rows of a stored chunk without unpacking it.
 func chunkRows(data []byte) (int, error) {
-	r := reader{b: data}
-	if format := r.byte(); format < oldestChunk || format > chunkFormat {
-		r.fail()
+	r := codec.Reader{B: data}
+	if format := r.Byte(); format < oldestChunk || format > chunkFormat {
+		r.Fail()
 	}
-	n := r.uvarint()
-	if r.err != nil || n == 0 || n > campaign.ChunkRows {
-		return 0, fmt.Errorf("decode chunk: %w", errMalformed)
+	n := r.Uvarint()
+	if r.Err != nil || n == 0 || n > campaign.ChunkRows {
+		return 0, fmt.Errorf("decode chunk: %w", codec.ErrMalformed)
 	}
 	return int(n), nil
 }
@@ -146,35 +147,35 @@ func (u *unpacker) chunk(data []byte, first uint32, rows *campaign.Rows) error {
 	if err != nil {
 		return err
 	}
-	head := reader{b: data[1:]}
-	head.uvarint()
-	if size, err := s2.DecodedLen(head.b); err != nil || size > maxChunk {
-		return fmt.Errorf("decode chunk: %w", errMalformed)
+	head := codec.Reader{B: data[1:]}
+	head.Uvarint()
+	if size, err := s2.DecodedLen(head.B); err != nil || size > maxChunk {
+		return fmt.Errorf("decode chunk: %w", codec.ErrMalformed)
 	}
-	raw, err := s2.Decode(u.raw[:cap(u.raw)], head.b)
+	raw, err := s2.Decode(u.raw[:cap(u.raw)], head.B)
 	if err != nil {
 		return fmt.Errorf("decode chunk: %w", err)
 	}
 	u.raw = raw
-	r := reader{b: raw}
+	r := &codec.Reader{B: raw}
 	rows.Reset(first, 0)
 	line := int64(0)
 	for range n {
-		line += r.varint()
+		line += r.Varint()
 		if line < 0 || line > math.MaxUint32 {
-			r.fail()
+			r.Fail()
 			line = 0
 		}
 		rows.Lines = append(rows.Lines, uint32(line))
 	}
-	rows.Channels = append(rows.Channels, r.bytes(uint64(n))...)
-	r.column(n, &rows.Contacts)
+	rows.Channels = append(rows.Channels, r.Bytes(uint64(n))...)
+	readColumn(r, n, &rows.Contacts)
 	if data[0] > oldestChunk {
-		r.numbers(n, rows)
+		readNumbers(r, n, rows)
 	}
-	values := r.uvarint()
-	if values > uint64(len(r.b)) {
-		r.fail()
+	values := r.Uvarint()
+	if values > uint64(len(r.B)) {
+		r.Fail()
 		values = 0
 	}
 	// Reslicing reuses the columns' memory when chunks are read one after another.
@@ -184,46 +185,46 @@ func (u *unpacker) chunk(data []byte, first uint32, rows *campaign.Rows) error {
 	}
 	for i := range rows.Values {
 		rows.Values[i].Reset()
-		r.column(n, &rows.Values[i])
+		readColumn(r, n, &rows.Values[i])
 	}
-	return r.done("chunk")
+	return r.Done("chunk")
 }
 
-// numbers reads the column of numbers, which follows that of contacts.
-func (r *reader) numbers(n int, rows *campaign.Rows) {
-	if len(r.b) == 0 {
-		r.fail()
+// readNumbers reads the column of numbers, which follows that of contacts.
+func readNumbers(r *codec.Reader, n int, rows *campaign.Rows) {
+	if len(r.B) == 0 {
+		r.Fail()
 		return
 	}
-	switch r.b[0] {
+	switch r.B[0] {
 	case formNone:
-		r.byte()
+		r.Byte()
 	case formSame:
-		r.byte()
+		r.Byte()
 		rows.Normal.Data = append(rows.Normal.Data, rows.Contacts.Data...)
 		rows.Normal.Ends = append(rows.Normal.Ends, rows.Contacts.Ends...)
 	default:
-		r.column(n, &rows.Normal)
+		readColumn(r, n, &rows.Normal)
 	}
 }
 
-// column reads a column of n strings into c, which must be empty.
-func (r *reader) column(n int, c *campaign.Column) {
-	form := r.byte()
+// readColumn reads a column of n strings into c, which must be empty.
+func readColumn(r *codec.Reader, n int, c *campaign.Column) {
+	form := r.Byte()
 	total := uint64(0)
 	for range n {
-		total += r.uvarint()
-		if r.err != nil || total > maxChunk {
-			r.fail()
+		total += r.Uvarint()
+		if r.Err != nil || total > maxChunk {
+			r.Fail()
 			return
 		}
 		c.Ends = append(c.Ends, uint32(total))
 	}
 	switch form {
 	case formPlain:
-		c.Data = append(c.Data, r.bytes(total)...)
+		c.Data = append(c.Data, r.Bytes(total)...)
 	case formNibbles:
-		packed := r.bytes((total + 1) / 2)
+		packed := r.Bytes((total + 1) / 2)
 		for _, b := range packed {
 			c.Data = append(c.Data, nibbles[b>>4], nibbles[b&15])
 		}
@@ -231,6 +232,6 @@ func (r *reader) column(n int, c *campaign.Column) {
 			c.Data = c.Data[:total]
 		}
 	default:
-		r.fail()
+		r.Fail()
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/codec"
 )
 
 // counters returns the counters of a sending, all zero if it has none yet.
@@ -57,13 +58,9 @@ func (t *tx) putRetry(n uint64, due int64, e *campaign.Entry) error {
 		return err
 	}
 	note := binary.BigEndian.AppendUint64([]byte{e.Attempts}, uint64(e.At.UnixNano()))
-	note = appendText(note, e.Code)
-	note = appendText(note, e.Detail)
-	if e.MaybeDelivered {
-		note = append(note, 1)
-	} else {
-		note = append(note, 0)
-	}
+	note = codec.AppendText(note, e.Code)
+	note = codec.AppendText(note, e.Detail)
+	note = codec.AppendBool(note, e.MaybeDelivered)
 	return t.Bucket(bucketRetries).Put(keyRetry(n, due, e.Row, e.Message), note)
 }
 
@@ -124,15 +121,15 @@ func (s *Store) retries(id campaign.ID, limit int) ([]campaign.Entry, error) {
 		prefix := key8(n)
 		c := t.Bucket(bucketRetries).Cursor()
 		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix) && len(out) < limit; k, v = c.Next() {
-			r := reader{b: v}
-			e := campaign.Entry{Sending: id, Outcome: campaign.Retrying, Attempts: r.byte()}
-			e.At = time.Unix(0, int64(r.fixed64())).UTC()
-			e.Code, e.Detail = r.text(), r.text()
-			e.MaybeDelivered = len(r.b) == 0 || r.byte() == 1 // version 2 didn't know
+			r := codec.Reader{B: v}
+			e := campaign.Entry{Sending: id, Outcome: campaign.Retrying, Attempts: r.Byte()}
+			e.At = time.Unix(0, int64(r.Fixed64())).UTC()
+			e.Code, e.Detail = r.Text(), r.Text()
+			e.MaybeDelivered = len(r.B) == 0 || r.Byte() == 1 // version 2 didn't know
 			if len(k) != 21 {
-				r.fail()
+				r.Fail()
 			}
-			if err := r.done("retry"); err != nil {
+			if err := r.Done("retry"); err != nil {
 				return err
 			}
 			e.NextAt = time.Unix(0, int64(binary.BigEndian.Uint64(k[8:]))).UTC()

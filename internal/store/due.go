@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/codec"
 	"campaignd/internal/plan"
 )
 
@@ -87,7 +88,7 @@ func (s *Store) Due(until time.Time) (ids []campaign.ID, next time.Time, err err
 		for ; k != nil; k, _ = c.Next() {
 			due, n, ok := splitTimeline(k)
 			if !ok {
-				return fmt.Errorf("read timeline: %w: %w", ErrDamaged, errMalformed)
+				return fmt.Errorf("read timeline: %w: %w", ErrDamaged, codec.ErrMalformed)
 			}
 			if due > limit {
 				earliest = min(earliest, due)
@@ -325,7 +326,7 @@ func (s *sliceScanner) slice(one *slice, first uint32) (open uint32, waiting boo
 			continue
 		}
 		if len(statuses) < (in+int(upTo))*stride {
-			return 0, false, fmt.Errorf("read statuses: %w: %w", ErrDamaged, errMalformed)
+			return 0, false, fmt.Errorf("read statuses: %w: %w", ErrDamaged, codec.ErrMalformed)
 		}
 		for i := range int(upTo) {
 			pending, next := pendingIn(statuses[(in+i)*stride : (in+i+1)*stride])

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/codec"
 )
 
 // FuzzChunk: hostile bytes give an error, and what decodes encodes to the same.
@@ -31,10 +32,10 @@ func FuzzChunk(f *testing.F) {
 	f.Add(pack(numbers).data)
 	f.Add([]byte{chunkFormat, 1, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		head := reader{b: data}
-		head.byte()
-		head.uvarint()
-		if size, err := s2.DecodedLen(head.b); err == nil && size > 1<<20 {
+		head := codec.Reader{B: data}
+		head.Byte()
+		head.Uvarint()
+		if size, err := s2.DecodedLen(head.B); err == nil && size > 1<<20 {
 			return // unpacking it would take too much memory for the fuzzer
 		}
 		var rows, again campaign.Rows

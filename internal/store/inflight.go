@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/codec"
 )
 
 // InFlight is a message whose attempt is recorded and whose result isn't.
@@ -49,7 +50,7 @@ func (t *tx) inFlightOf(n uint64, chunk uint32, list *[]InFlight) error {
 	}
 	statuses := t.Bucket(bucketStatuses).Get(key12(n, chunk))
 	if len(statuses) != rows.Len()*head.Messages {
-		return fmt.Errorf("read statuses: %w: %w", ErrDamaged, errMalformed)
+		return fmt.Errorf("read statuses: %w: %w", ErrDamaged, codec.ErrMalformed)
 	}
 	for i, m := range statuses {
 		status := campaign.MessageStatus(m)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+
+	"campaignd/internal/codec"
 )
 
 // Opt-outs are stored in blocks of up to blockOptOuts entries in order of key, so that ten
@@ -40,11 +42,11 @@ func encodeOptOuts(entries []optOutEntry) []byte {
 			n = uint64(len(numbers))
 			numbers[class] = n
 			classes = binary.AppendUvarint(classes, uint64(e.origin))
-			classes = appendText(classes, e.spelling)
+			classes = codec.AppendText(classes, e.spelling)
 		}
 		shared := sharedPrefix(last, e.key)
 		body = binary.AppendUvarint(body, uint64(shared))
-		body = appendText(body, string(e.key[shared:]))
+		body = codec.AppendText(body, string(e.key[shared:]))
 		body = binary.AppendUvarint(body, n)
 		last = e.key
 	}
@@ -61,50 +63,50 @@ func sharedPrefix(a, b []byte) int {
 }
 
 // optOutBody returns the classes and the entries of a block, both still encoded.
-func optOutBody(value []byte) (classes []byte, body reader) {
-	r := reader{b: value}
-	if r.byte() != optOutFormat {
-		r.fail()
+func optOutBody(value []byte) (classes []byte, body codec.Reader) {
+	r := codec.Reader{B: value}
+	if r.Byte() != optOutFormat {
+		r.Fail()
 	}
-	classes = r.bytes(r.uvarint())
+	classes = r.Bytes(r.Uvarint())
 	return classes, r
 }
 
 func decodeOptOuts(value []byte) ([]optOutEntry, error) {
 	encoded, r := optOutBody(value)
 	var classes []optOutClass
-	c := reader{b: encoded}
-	for c.err == nil && len(c.b) > 0 {
-		classes = append(classes, optOutClass{c.uint32(), c.text()})
+	c := codec.Reader{B: encoded}
+	for c.Err == nil && len(c.B) > 0 {
+		classes = append(classes, optOutClass{c.Uint32(), c.Text()})
 	}
-	if err := c.done("opt-outs"); err != nil {
+	if err := c.Done("opt-outs"); err != nil {
 		return nil, err
 	}
 	var entries []optOutEntry
-	if len(r.b) > 0 {
+	if len(r.B) > 0 {
 		entries = make([]optOutEntry, 0, blockOptOuts)
 	}
-	keys := make([]byte, 0, 2*len(r.b)) // of all entries, end to end; more room is allocated where they need it
+	keys := make([]byte, 0, 2*len(r.B)) // of all entries, end to end; more room is allocated where they need it
 	last := []byte{}
-	for r.err == nil && len(r.b) > 0 {
-		shared := r.uvarint()
-		rest := r.bytes(r.uvarint())
-		class := r.uvarint()
+	for r.Err == nil && len(r.B) > 0 {
+		shared := r.Uvarint()
+		rest := r.Bytes(r.Uvarint())
+		class := r.Uvarint()
 		if shared > uint64(len(last)) || class >= uint64(len(classes)) {
-			r.fail()
+			r.Fail()
 			break
 		}
 		start := len(keys)
 		keys = append(append(keys, last[:shared]...), rest...)
 		key := keys[start:len(keys):len(keys)]
 		if len(entries) > 0 && bytes.Compare(last, key) >= 0 {
-			r.fail()
+			r.Fail()
 			break
 		}
 		entries = append(entries, optOutEntry{key, classes[class].origin, classes[class].spelling})
 		last = key
 	}
-	return entries, r.done("opt-outs")
+	return entries, r.Done("opt-outs")
 }
 
 // hasOptOut reports whether a block has an entry with that key. It decodes nothing: matched is
@@ -112,14 +114,14 @@ func decodeOptOuts(value []byte) ([]optOutEntry, error) {
 // does are smaller than key too.
 func hasOptOut(value, key []byte) (bool, error) {
 	_, r := optOutBody(value)
-	b, matched := r.b, 0
+	b, matched := r.B, 0
 	for len(b) > 0 {
 		var shared, length uint64
 		if shared, b = shortUvarint(b); len(b) > 0 {
 			length, b = shortUvarint(b)
 		}
 		if length >= uint64(len(b)) { // the class has a byte at least
-			return false, fmt.Errorf("decode opt-outs: %w", errMalformed)
+			return false, fmt.Errorf("decode opt-outs: %w", codec.ErrMalformed)
 		}
 		rest := b[:length]
 		_, b = shortUvarint(b[length:])
@@ -139,7 +141,7 @@ func hasOptOut(value, key []byte) (bool, error) {
 			return false, nil
 		}
 	}
-	return false, r.err
+	return false, r.Err
 }
 
 // shortUvarint reads a number that mostly has one byte, and returns what follows it: nothing
@@ -167,7 +169,7 @@ func spell(key, given []byte) string {
 			return string(steps)
 		}
 	}
-	return string(append(appendText([]byte{0}, string(given)), 0))
+	return string(append(codec.AppendText([]byte{0}, string(given)), 0))
 }
 
 // maxSpellSkip limits the bytes at a key's beginning that a spelling may leave out: a calling code.
@@ -181,7 +183,7 @@ func spellFrom(key, given []byte, skip int) (steps []byte, ok bool) {
 		for i < len(given) && (at == len(key) || given[i] != key[at]) {
 			i++
 		}
-		steps = appendText(steps, string(given[start:i]))
+		steps = codec.AppendText(steps, string(given[start:i]))
 		start = i
 		for i < len(given) && at < len(key) && given[i] == key[at] {
 			i, at = i+1, at+1
@@ -200,24 +202,24 @@ func unspell(key []byte, spelling string) ([]byte, error) {
 		return key, nil
 	}
 	var given []byte
-	r := reader{b: []byte(spelling)}
-	for r.err == nil && len(r.b) > 0 {
-		skip := r.uvarint()
+	r := codec.Reader{B: []byte(spelling)}
+	for r.Err == nil && len(r.B) > 0 {
+		skip := r.Uvarint()
 		if skip > uint64(len(key)) {
-			r.fail()
+			r.Fail()
 			break
 		}
 		key = key[skip:]
-		given = append(given, r.bytes(r.uvarint())...)
-		n := r.uvarint()
+		given = append(given, r.Bytes(r.Uvarint())...)
+		n := r.Uvarint()
 		if n > uint64(len(key)) {
-			r.fail()
+			r.Fail()
 			break
 		}
 		given = append(given, key[:n]...)
 		key = key[n:]
 	}
-	if err := r.done("spelling"); err != nil {
+	if err := r.Done("spelling"); err != nil {
 		return nil, fmt.Errorf("decode opt-outs: %w", err)
 	}
 	return given, nil

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"campaignd/internal/codec"
 )
 
 const (
@@ -129,7 +131,7 @@ func (s *Store) FillOptOutFilter(ctx context.Context) error {
 	err = s.eachPage(bucketOptOuts, nil, []byte{}, func(key, value []byte) error {
 		_, _, prefix, ok := splitOptOutKey(key)
 		if !ok {
-			return fmt.Errorf("%w: %w", ErrDamaged, errMalformed)
+			return fmt.Errorf("%w: %w", ErrDamaged, codec.ErrMalformed)
 		}
 		entries, err := decodeOptOuts(value)
 		for i := range entries {

@@ -10,6 +10,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"campaignd/internal/codec"
 	"campaignd/internal/store/db"
 )
 
@@ -84,7 +85,7 @@ func (p *optOutPacker) add(k, v []byte) error {
 	}
 	prefix := optOutPrefix(nil, one.ApplicationID, one.ChannelType)
 	if !bytes.HasPrefix(k, prefix) {
-		return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, errMalformed)
+		return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, codec.ErrMalformed)
 	}
 	if !bytes.Equal(prefix, p.prefix) || len(p.entries) == blockOptOuts {
 		if err := p.flush(); err != nil {

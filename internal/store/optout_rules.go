@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"campaignd/internal/codec"
 	"campaignd/internal/store/db"
 )
 
@@ -72,7 +73,7 @@ func (t *tx) misplacedOptOuts(rules *OptOutRules, from []byte) (moved []optOutMo
 		}
 		application, channel, prefix, ok := splitOptOutKey(k)
 		if !ok {
-			return nil, nil, fmt.Errorf("%w: %w", ErrDamaged, errMalformed)
+			return nil, nil, fmt.Errorf("%w: %w", ErrDamaged, codec.ErrMalformed)
 		}
 		entries, err := decodeOptOuts(v)
 		if err != nil {

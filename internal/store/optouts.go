@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/codec"
 )
 
 // OptOut is an opt-out (docs/contract.md 10).
@@ -319,7 +320,7 @@ func (s *Store) EachOptOut(application int64, fn func(OptOut) error) error {
 	return s.eachPage(bucketOptOuts, prefix, prefix, func(key, value []byte) error {
 		id, channel, _, ok := splitOptOutKey(key)
 		if !ok {
-			return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, errMalformed)
+			return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, codec.ErrMalformed)
 		}
 		entries, err := decodeOptOuts(value)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/codec"
 )
 
 // layoutOf returns the layout of a sending's statuses: from its record, or from its header once it is filed.
@@ -66,7 +67,7 @@ func (t *tx) rowsAndStatuses(n uint64, rec *record, chunk uint32, u *unpacker, r
 		}
 	}
 	if len(value) != rows.Len()*int(rec.messages) {
-		return nil, fmt.Errorf("read statuses: %w: %w", ErrDamaged, errMalformed)
+		return nil, fmt.Errorf("read statuses: %w: %w", ErrDamaged, codec.ErrMalformed)
 	}
 	statuses = slices.Grow(statuses[:0], len(value))[:len(value)]
 	for i, m := range value {
@@ -115,7 +116,7 @@ func (s *Store) EachChunk(id campaign.ID, fn func(rows *campaign.Rows, statuses 
 			e := &entries[i]
 			at := int(e.Row-rows.First)*stride + int(e.Message) - 1
 			if at >= len(statuses) {
-				return fmt.Errorf("read chunk %d of %s: %w: %w", chunk, id, ErrDamaged, errMalformed)
+				return fmt.Errorf("read chunk %d of %s: %w: %w", chunk, id, ErrDamaged, codec.ErrMalformed)
 			}
 			e.Sending, e.Outcome, e.MaybeDelivered = id, statuses[at].Outcome(), statuses[at].MaybeDelivered()
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/codec"
 )
 
 // Receipts arrive late, repeatedly and in any order, even before the result of the
@@ -184,10 +185,10 @@ func (c *receiptCounts) encode() []byte {
 }
 
 func decodeReceiptCounts(value []byte) (receiptCounts, error) {
-	r := reader{b: value}
-	c := receiptCounts{DeliveryCounts: campaign.DeliveryCounts{Delivered: r.uvarint(), Read: r.uvarint(), Failed: r.uvarint()}}
-	c.version, c.reported = r.uvarint(), r.uvarint()
-	return c, r.done("counts of deliveries")
+	r := codec.Reader{B: value}
+	c := receiptCounts{DeliveryCounts: campaign.DeliveryCounts{Delivered: r.Uvarint(), Read: r.Uvarint(), Failed: r.Uvarint()}}
+	c.version, c.reported = r.Uvarint(), r.Uvarint()
+	return c, r.Done("counts of deliveries")
 }
 
 func (t *tx) receiptCounts(n uint64) (receiptCounts, error) {
@@ -212,26 +213,26 @@ func encodeDelivery(d *campaign.Delivery) []byte {
 	}
 	b := binary.AppendVarint([]byte{byte(d.State)}, seconds)
 	if d.Code != "" || d.Detail != "" {
-		b = appendText(appendText(b, d.Code), d.Detail)
+		b = codec.AppendText(codec.AppendText(b, d.Code), d.Detail)
 	}
 	return b
 }
 
 func decodeDelivery(key, value []byte) (campaign.Delivery, error) {
-	r := reader{b: value}
-	d := campaign.Delivery{State: campaign.DeliveryState(r.byte())}
-	if seconds := r.varint(); seconds != 0 {
+	r := codec.Reader{B: value}
+	d := campaign.Delivery{State: campaign.DeliveryState(r.Byte())}
+	if seconds := r.Varint(); seconds != 0 {
 		d.At = time.Unix(seconds, 0).UTC()
 	}
-	if len(r.b) > 0 {
-		d.Code, d.Detail = r.text(), r.text()
+	if len(r.B) > 0 {
+		d.Code, d.Detail = r.Text(), r.Text()
 	}
 	if len(key) != 13 || d.State == campaign.NoReceipt || d.State > campaign.Read {
-		r.fail()
+		r.Fail()
 	} else {
 		d.Line, d.Message = binary.BigEndian.Uint32(key[8:]), key[12]
 	}
-	return d, r.done("delivery")
+	return d, r.Done("delivery")
 }
 
 // Deliveries returns the newest receipts for lines first to last of a sending, in order of line and message.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/codec"
 )
 
 // noDue is the timeline instant of an active sending that only waits for messages in
@@ -44,31 +45,31 @@ func (rec *record) encode() []byte {
 }
 
 func decodeRecord(value []byte) (*record, error) {
-	r := reader{b: value}
-	if r.byte() != recordFormat {
-		r.fail()
+	r := codec.Reader{B: value}
+	if r.Byte() != recordFormat {
+		r.Fail()
 	}
-	state, ok := stateOf(r.byte())
+	state, ok := stateOf(r.Byte())
 	if !ok {
-		r.fail()
+		r.Fail()
 	}
-	rec := &record{state: state, finalizedAs: campaign.Outcome(r.byte())}
-	rec.due = r.varint()
-	rec.application = r.varint()
-	rec.planned = r.uvarint()
-	rec.rows = r.uint32()
-	rec.messages = r.byte()
-	rec.channels = append(rec.channels, r.bytes(uint64(r.byte()))...)
-	rec.id = campaign.ID(r.bytes(uint64(len(r.b))))
+	rec := &record{state: state, finalizedAs: campaign.Outcome(r.Byte())}
+	rec.due = r.Varint()
+	rec.application = r.Varint()
+	rec.planned = r.Uvarint()
+	rec.rows = r.Uint32()
+	rec.messages = r.Byte()
+	rec.channels = append(rec.channels, r.Bytes(uint64(r.Byte()))...)
+	rec.id = campaign.ID(r.Bytes(uint64(len(r.B))))
 	if rec.messages > campaign.MaxMessages {
-		r.fail()
+		r.Fail()
 	}
 	for _, n := range rec.channels {
 		if n == 0 || n > rec.messages {
-			r.fail()
+			r.Fail()
 		}
 	}
-	if err := r.done("record of a sending"); err != nil {
+	if err := r.Done("record of a sending"); err != nil {
 		return nil, err
 	}
 	return rec, nil
@@ -114,12 +115,12 @@ func (c *counters) encode() []byte {
 
 func decodeCounters(value []byte) (counters, error) {
 	var c counters
-	r := reader{b: value}
-	c.base = campaign.Outcome(r.byte())
+	r := codec.Reader{B: value}
+	c.base = campaign.Outcome(r.Byte())
 	for i := range c.counts {
-		c.counts[i] = r.uvarint()
+		c.counts[i] = r.Uvarint()
 	}
-	return c, r.done("counts")
+	return c, r.Done("counts")
 }
 
 // reachedNobody reports whether every message has ended, and none of them can have been delivered.
@@ -166,30 +167,30 @@ func encodeSlices(list []slice) []byte {
 }
 
 func decodeSlices(value []byte) ([]slice, error) {
-	r := reader{b: value}
-	if r.byte() != slicesFormat {
-		r.fail()
+	r := codec.Reader{B: value}
+	if r.Byte() != slicesFormat {
+		r.Fail()
 	}
-	n := r.uvarint()
-	if n > uint64(len(r.b))/6 {
-		r.fail()
+	n := r.Uvarint()
+	if n > uint64(len(r.B))/6 {
+		r.Fail()
 		n = 0
 	}
 	list := make([]slice, 0, n)
 	at := int64(0)
 	for range n {
-		at += r.varint()
-		length := r.varint()
-		one := slice{Slice: campaign.Slice{Start: time.Unix(0, at).UTC(), First: r.uint32(), Rows: r.uint32(), Recipients: r.uint32()}, reserved: r.uint32()}
+		at += r.Varint()
+		length := r.Varint()
+		one := slice{Slice: campaign.Slice{Start: time.Unix(0, at).UTC(), First: r.Uint32(), Rows: r.Uint32(), Recipients: r.Uint32()}, reserved: r.Uint32()}
 		if length != 0 {
 			one.End = time.Unix(0, at+length).UTC()
 		}
 		if length < 0 || uint64(one.First)+uint64(one.Rows) > math.MaxUint32 {
-			r.fail()
+			r.Fail()
 		}
 		list = append(list, one)
 	}
-	return list, r.done("slices")
+	return list, r.Done("slices")
 }
 
 // campaignSlices returns the slices without their reservations.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/codec"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/plan"
 )
@@ -271,7 +272,7 @@ func (r *replanner) each(one *slice, fn func(row uint32, s rowProgress) error) e
 		statuses := r.t.Bucket(bucketStatuses).Get(key12(r.n, chunk))
 		first, upTo := chunk*campaign.ChunkRows, min(end, (chunk+1)*campaign.ChunkRows)
 		if statuses != nil && len(statuses) < int(upTo-first)*stride {
-			return fmt.Errorf("read statuses: %w: %w", ErrDamaged, errMalformed)
+			return fmt.Errorf("read statuses: %w: %w", ErrDamaged, codec.ErrMalformed)
 		}
 		for ; row < upTo; row++ {
 			s := rowDone

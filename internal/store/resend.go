@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/codec"
 )
 
 // errResend is returned for outcomes that can't be resent.
@@ -148,7 +149,7 @@ func (r *resender) slice(one *slice) (rows uint32, live bool, err error) {
 			continue
 		}
 		if len(value) < int(upTo-first)*stride {
-			return 0, false, fmt.Errorf("read statuses: %w: %w", ErrDamaged, errMalformed)
+			return 0, false, fmt.Errorf("read statuses: %w: %w", ErrDamaged, codec.ErrMalformed)
 		}
 		statuses, changed := slices.Clone(value), false
 		var channels []uint8

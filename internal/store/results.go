@@ -8,6 +8,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/codec"
 )
 
 // result is a final outcome and its time.
@@ -55,31 +56,31 @@ func (s *Store) EachResult(id campaign.ID, fn func(at time.Time, o campaign.Outc
 // appendResults reads the final results of a block. It is decodeBlock without the texts,
 // which are most of the work.
 func appendResults(dst []result, value []byte) ([]result, error) {
-	r := reader{b: value}
-	if r.byte() == blockPacked {
-		size, err := s2.DecodedLen(r.b)
+	r := codec.Reader{B: value}
+	if r.Byte() == blockPacked {
+		size, err := s2.DecodedLen(r.B)
 		if err != nil || size > maxBlock {
-			return dst, fmt.Errorf("decode outcomes: %w", errMalformed)
+			return dst, fmt.Errorf("decode outcomes: %w", codec.ErrMalformed)
 		}
-		if r.b, err = s2.Decode(nil, r.b); err != nil {
+		if r.B, err = s2.Decode(nil, r.B); err != nil {
 			return dst, fmt.Errorf("decode outcomes: %w", err)
 		}
 	}
-	begin := r.varint()
-	for r.err == nil && len(r.b) > 0 {
-		r.uvarint() // row and message
-		outcome := campaign.MessageStatus(r.byte()).Outcome()
-		flags := r.byte()
-		at := begin + r.varint()
+	begin := r.Varint()
+	for r.Err == nil && len(r.B) > 0 {
+		r.Uvarint() // row and message
+		outcome := campaign.MessageStatus(r.Byte()).Outcome()
+		flags := r.Byte()
+		at := begin + r.Varint()
 		for texts := flags & (hasProvider | hasCode | hasDetail); texts != 0; texts &= texts - 1 {
-			r.bytes(r.uvarint())
+			r.Bytes(r.Uvarint())
 		}
 		if flags&hasAttempts != 0 {
-			r.byte()
+			r.Byte()
 		}
-		if r.err == nil && outcome.Final() {
+		if r.Err == nil && outcome.Final() {
 			dst = append(dst, result{at, outcome})
 		}
 	}
-	return dst, r.done("outcomes")
+	return dst, r.Done("outcomes")
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/codec"
 	"campaignd/internal/store/db"
 )
 
@@ -34,7 +35,7 @@ func encodeHeader(s *campaign.Sending) ([]byte, error) {
 
 func decodeHeader(value []byte) (*campaign.Sending, error) {
 	if len(value) < headerFixed || value[0] != headerFormat {
-		return nil, fmt.Errorf("decode header: %w: %w", ErrDamaged, errMalformed)
+		return nil, fmt.Errorf("decode header: %w: %w", ErrDamaged, codec.ErrMalformed)
 	}
 	s := &campaign.Sending{}
 	if err := json.Unmarshal(value[headerFixed:], s); err != nil {
@@ -306,7 +307,7 @@ func (s *Store) Sendings(f Filter) ([]*campaign.Sending, error) {
 		for ; k != nil && (f.Limit <= 0 || len(out) < f.Limit); k, _ = c.Prev() {
 			v := headers.Get(k)
 			if len(v) < headerFixed {
-				return fmt.Errorf("list sendings: %w: %w", ErrDamaged, errMalformed)
+				return fmt.Errorf("list sendings: %w: %w", ErrDamaged, codec.ErrMalformed)
 			}
 			state, _ := stateOf(v[1])
 			if len(f.States) > 0 && !slices.Contains(f.States, state) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/codec"
 	"campaignd/internal/plan"
 )
 
@@ -280,7 +281,7 @@ func decodeSlotPage(value []byte) (*slotPage, error) {
 		return &p, nil
 	}
 	if len(value) != 4*slotsPage {
-		return nil, fmt.Errorf("decode slot counts: %w: %w", ErrDamaged, errMalformed)
+		return nil, fmt.Errorf("decode slot counts: %w: %w", ErrDamaged, codec.ErrMalformed)
 	}
 	for i := range p {
 		p[i] = binary.BigEndian.Uint32(value[4*i:])

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/codec"
 )
 
 // statusWriter changes the messages of one sending in a transaction. Statuses, counters,
@@ -32,7 +33,7 @@ func (sw *statusWriter) statuses(chunk uint32) ([]byte, error) {
 	value := sw.t.Bucket(bucketStatuses).Get(key12(sw.n, chunk))
 	if value != nil {
 		if len(value) != rows*int(sw.rec.messages) {
-			return nil, fmt.Errorf("read statuses: %w: %w", ErrDamaged, errMalformed)
+			return nil, fmt.Errorf("read statuses: %w: %w", ErrDamaged, codec.ErrMalformed)
 		}
 		return bytes.Clone(value), nil
 	}
@@ -61,11 +62,11 @@ func initialStatuses(rows int, rec *record, channels []uint8, base campaign.Outc
 		return statuses, nil
 	}
 	if len(channels) != rows {
-		return nil, fmt.Errorf("make statuses: %w: %w", ErrDamaged, errMalformed)
+		return nil, fmt.Errorf("make statuses: %w: %w", ErrDamaged, codec.ErrMalformed)
 	}
 	for i, channel := range channels {
 		if int(channel) >= len(rec.channels) {
-			return nil, fmt.Errorf("make statuses: %w: %w", ErrDamaged, errMalformed)
+			return nil, fmt.Errorf("make statuses: %w: %w", ErrDamaged, codec.ErrMalformed)
 		}
 		for m := int(rec.channels[channel]); m < stride; m++ {
 			statuses[i*stride+m] = byte(campaign.Skipped)

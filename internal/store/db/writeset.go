@@ -7,6 +7,8 @@ import (
 
 	"github.com/klauspost/compress/s2"
 	"go.etcd.io/bbolt"
+
+	"campaignd/internal/codec"
 )
 
 // A write set is everything that one commit has written, in order, as keys and values. Encoded:
@@ -114,84 +116,43 @@ func appendPosition(dst []byte, p Position) []byte {
 	return binary.AppendUvarint(binary.AppendUvarint(dst, p.Epoch), p.Commit)
 }
 
-// setReader reads a write set. After the first error every read returns zero and bad is set.
-type setReader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *setReader) fail() { r.b, r.bad = nil, true }
-
-func (r *setReader) byte() byte {
-	if len(r.b) == 0 {
-		r.fail()
-		return 0
-	}
-	v := r.b[0]
-	r.b = r.b[1:]
-	return v
-}
-
-func (r *setReader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-// take returns the next n bytes without copying them.
-func (r *setReader) take(n uint64) []byte {
-	if n > uint64(len(r.b)) {
-		r.fail()
-		return nil
-	}
-	v := r.b[:n:n]
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *setReader) bytes() []byte { return r.take(r.uvarint()) }
-
-func (r *setReader) position() Position {
-	return Position{Tag: string(r.take(uint64(r.byte()))), Epoch: r.uvarint(), Commit: r.uvarint()}
+func readPosition(r *codec.Reader) Position {
+	return Position{Tag: string(r.Bytes(uint64(r.Byte()))), Epoch: r.Uvarint(), Commit: r.Uvarint()}
 }
 
 var errSet = errors.New("the write set is truncated or malformed")
 
 // setHead reads the head of a write set. It returns the positions before and after its commit, and the packed rest.
 func setHead(set []byte) (before, after Position, rest []byte, err error) {
-	r := setReader{b: set}
-	switch v := r.byte(); {
-	case r.bad:
+	r := codec.Reader{B: set}
+	switch v := r.Byte(); {
+	case r.Err != nil:
 		return before, after, nil, errSet
 	case v != setVersion:
 		return before, after, nil, fmt.Errorf("%w: its version is %d", ErrSetVersion, v)
 	}
-	before, after = r.position(), r.position()
-	if r.bad {
+	before, after = readPosition(&r), readPosition(&r)
+	if r.Err != nil {
 		return before, after, nil, errSet
 	}
-	return before, after, r.b, nil
+	return before, after, r.B, nil
 }
 
 // unpackSet returns the operations after a write set's head.
 func unpackSet(rest []byte) ([]byte, error) {
-	r := setReader{b: rest}
-	switch packing := r.byte(); {
-	case r.bad:
+	r := codec.Reader{B: rest}
+	switch packing := r.Byte(); {
+	case r.Err != nil:
 		return nil, errSet
 	case packing == setPlain:
-		return r.b, nil
+		return r.B, nil
 	case packing != setPacked:
 		return nil, fmt.Errorf("%w: its packing is %d", ErrSetVersion, packing)
 	}
-	if size, err := s2.DecodedLen(r.b); err != nil || size > unpackedLimit(len(r.b)) {
+	if size, err := s2.DecodedLen(r.B); err != nil || size > unpackedLimit(len(r.B)) {
 		return nil, errSet
 	}
-	ops, err := s2.Decode(nil, r.b)
+	ops, err := s2.Decode(nil, r.B)
 	if err != nil {
 		return nil, errSet
 	}
@@ -208,13 +169,13 @@ type operation struct {
 
 // eachOperation calls fn with the operations of a write set.
 func eachOperation(ops []byte, fn func(*operation) error) error {
-	r := setReader{b: ops}
+	r := codec.Reader{B: ops}
 	var paths [][]byte
-	for len(r.b) > 0 {
-		o := operation{op: r.byte()}
-		switch n := r.uvarint(); {
+	for len(r.B) > 0 {
+		o := operation{op: r.Byte()}
+		switch n := r.Uvarint(); {
 		case n == 0:
-			if o.path = r.bytes(); len(o.path) == 0 {
+			if o.path = r.Bytes(r.Uvarint()); len(o.path) == 0 {
 				return errSet
 			}
 			paths = append(paths, o.path)
@@ -225,23 +186,23 @@ func eachOperation(ops []byte, fn func(*operation) error) error {
 		}
 		switch o.op {
 		case opPut, opPutDense:
-			o.key, o.value = r.bytes(), r.bytes()
+			o.key, o.value = r.Bytes(r.Uvarint()), r.Bytes(r.Uvarint())
 		case opDelete:
-			o.key = r.bytes()
+			o.key = r.Bytes(r.Uvarint())
 		case opSequence:
-			o.sequence = r.uvarint()
+			o.sequence = r.Uvarint()
 		case opBucket:
 		default:
 			return errSet
 		}
-		if r.bad {
+		if r.Err != nil {
 			return errSet
 		}
 		if err := fn(&o); err != nil {
 			return err
 		}
 	}
-	if r.bad {
+	if r.Err != nil {
 		return errSet
 	}
 	return nil
