@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -26,7 +25,6 @@ import (
 	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
-	"campaignd/internal/control/dashboard"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/filing"
 	"campaignd/internal/folders"
@@ -336,85 +334,4 @@ func (d *Daemon) work(ctx context.Context) error {
 		group.Go(func() error { d.notifyStatus(ctx, d.alive); return nil })
 	}
 	return group.Wait()
-}
-
-// recover finishes what the last run left unfinished.
-func (d *Daemon) recover() error {
-	policies := map[string]bool{}
-	for _, a := range d.config.Applications {
-		for name, ch := range a.Channels {
-			policies[fmt.Sprint(a.ID, "/", name)] = send.Policy(ch.OnUnknown) == send.RetryUnknown
-		}
-	}
-	found, err := d.store.RecoverExcept(d.sentByWorkers, func(application int64, channelType string) bool {
-		return policies[fmt.Sprint(application, "/", channelType)]
-	})
-	if err != nil {
-		return fmt.Errorf("recover what was in flight: %w", err)
-	}
-	if found.Retried+found.Unknown > 0 {
-		d.log.Warn("messages were in flight when the last run ended", "resentUnderTheirKey", found.Retried, "unknown", found.Unknown)
-	}
-	if found.Kept > 0 {
-		if err := d.adopt(); err != nil {
-			return fmt.Errorf("recover what was in flight: %w", err)
-		}
-		d.log.Info("workers may be sending messages that the last run handed out; looking for their answers", "messages", found.Kept)
-	}
-	if why := d.store.Restored(); why != "" {
-		d.log.Warn("the store was restored " + why + ", and every sending is held: check what was sent since the backup, then run: campaignd resume --all")
-	}
-	if err := d.loadStates(); err != nil {
-		return fmt.Errorf("read states: %w", err)
-	}
-	d.prepareInboxes(d.config)
-	return d.intake.Recover()
-}
-
-// prepareInboxes creates the folders that partners expect before their first drop, and logs the
-// problems of an inbox.
-func (d *Daemon) prepareInboxes(c *config.Config) {
-	for _, in := range c.Inboxes {
-		if err := d.folders.Prepare(in.Path); err != nil {
-			d.log.Warn("inbox can't be used", "inbox", in.Path, "err", err)
-		}
-	}
-}
-
-// serve answers on the socket and, if configured, over HTTP.
-func (d *Daemon) serve(ctx context.Context, listening chan<- struct{}) error {
-	if d.opts.Quiet {
-		close(listening)
-		<-ctx.Done()
-		return nil
-	}
-	c := d.current()
-	pages, err := dashboard.New(d, d.log)
-	if err != nil {
-		return err
-	}
-	server := control.New(d, control.Options{
-		Socket: control.SocketPath(c.StateDir), Group: c.SocketGroup, Listen: c.Listen, TokenFile: c.TokenFile,
-		StateToken: filepath.Join(c.StateDir, tokenName), Partners: d.partnerTokens, MetricsToken: c.MetricsToken, TrustedProxies: proxies(c.TrustedProxies),
-		Getenv: d.opts.Getenv, Registry: d.registry, Pages: pages, Log: d.log,
-		Hooks: d.hooks.Handlers(), Bars: d.unrecorded(),
-		OnListen: func(socket, web string) {
-			d.log.Info("listening", "socket", socket, "http", web)
-			close(listening)
-		},
-	})
-	return server.Run(ctx)
-}
-
-// proxies parses trusted_proxies, which the configuration has checked.
-func proxies(list []string) []netip.Prefix {
-	var networks []netip.Prefix
-	for _, text := range list {
-		if address, err := netip.ParseAddr(text); err == nil {
-			networks = append(networks, netip.PrefixFrom(address.Unmap(), address.Unmap().BitLen()))
-		} else if network, err := netip.ParsePrefix(text); err == nil {
-			networks = append(networks, network)
-		}
-	}
-	return networks
 }

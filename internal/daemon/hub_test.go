@@ -25,6 +25,7 @@ import (
 	"campaignd/internal/send/drivers"
 	"campaignd/internal/send/null"
 	"campaignd/internal/store"
+	"campaignd/test/programs"
 )
 
 // testCluster is a NATS server, a daemon and workers in this process.
@@ -185,12 +186,10 @@ func (c *testCluster) drop(n int) {
 // until waits for a fact.
 func (c *testCluster) until(what string, fact func() bool) {
 	c.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !fact(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			status, _ := c.Status(context.Background())
-			text, _ := json.Marshal(status.Channels)
-			c.t.Fatalf("not within 30 s: %s; channels: %s", what, text)
-		}
+	if !programs.Until(30*time.Second, fact) {
+		status, _ := c.Status(context.Background())
+		text, _ := json.Marshal(status.Channels)
+		c.t.Fatalf("not within 30 s: %s; channels: %s", what, text)
 	}
 }
 

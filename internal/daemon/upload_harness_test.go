@@ -22,6 +22,7 @@ import (
 	"campaignd/internal/send"
 	"campaignd/internal/send/drivers"
 	"campaignd/internal/send/null"
+	"campaignd/test/programs"
 )
 
 // Tokens of the live daemon.
@@ -235,12 +236,10 @@ func (l *live) nothingLeft() {
 // waitDone waits until a sending's folder is in its final place.
 func (l *live) waitDone(id campaign.ID) {
 	l.t.Helper()
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		if s, err := l.store.Header(id); err == nil && s.Filed {
-			return
-		}
-	}
-	l.t.Fatalf("%s isn't filed within a minute", id)
+	l.wait(fmt.Sprint(id, " is filed"), func() bool {
+		s, err := l.store.Header(id)
+		return err == nil && s.Filed
+	})
 }
 
 func (l *live) postJSON(token, path string) int {
@@ -268,9 +267,7 @@ func (l *live) counts(lines ...string) {
 
 func (l *live) wait(what string, ok func() bool) {
 	l.t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			l.t.Fatalf("not within a minute: %s", what)
-		}
+	if !programs.Until(time.Minute, ok) {
+		l.t.Fatalf("not within a minute: %s", what)
 	}
 }
