@@ -17,8 +17,9 @@ import (
 //
 // A passed slice keeps its Start, End and the recipients it served. Its rows shrink to
 // those before its first unsent one; the new slices take over the rest. A message that
-// waits for a retry keeps its time and moves with its neighbors. Rows after the last one
-// that fits stay in the passed slice while one of their messages is in flight or Retrying.
+// waits for a retry keeps its time and moves with its neighbors. Of the rows after the last one
+// that fits, those from the first with a message in flight or Retrying stay in the passed slice.
+// Every row stays in one slice, also when it has ended: Resend looks for it there.
 func (s *Store) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaign.Slice, uint64, error) {
 	var out []slice
 	var expired uint64
@@ -143,6 +144,7 @@ func (r *replanner) replanSlice(one *slice, unsent uint32) ([]slice, error) {
 	// open is the slice under construction; behind are rows after the last that fits.
 	var open *slice
 	var behind []uint32
+	sliced := false
 	expire := &chunkBatch{number: r.n}
 	end := one.First + one.Rows
 	err := r.each(one, func(row uint32, s rowProgress) error {
@@ -173,7 +175,7 @@ func (r *replanner) replanSlice(one *slice, unsent uint32) ([]slice, error) {
 			if len(behind) > 0 { // rows in progress before it move along
 				first, behind = behind[0], nil
 			}
-			open = &slice{Slice: campaign.Slice{Start: r.places[0].Start.UTC(), End: r.places[0].End.UTC(), First: first}}
+			open, sliced = &slice{Slice: campaign.Slice{Start: r.places[0].Start.UTC(), End: r.places[0].End.UTC(), First: first}}, true
 		}
 		open.Recipients++
 		return nil
@@ -194,13 +196,22 @@ func (r *replanner) replanSlice(one *slice, unsent uint32) ([]slice, error) {
 	if err := r.flush(expire); err != nil {
 		return nil, err
 	}
+	rest := end // the first row that stays in the passed slice
+	if len(behind) > 0 {
+		rest = behind[0]
+	}
+	before := &served
+	if sliced {
+		before = &r.made[len(r.made)-1]
+	}
+	before.Rows = rest - before.First
 	var left []slice
 	if served.Recipients > 0 || served.Rows > 0 {
 		left = append(left, served)
 	}
 	if len(behind) > 0 {
 		tail := slice{Slice: one.Slice}
-		tail.First, tail.Rows, tail.Recipients = behind[0], end-behind[0], 0
+		tail.First, tail.Rows, tail.Recipients = rest, end-rest, 0
 		left = append(left, tail)
 	}
 	return left, nil

@@ -185,3 +185,59 @@ func TestNextMessageAfterClockWasSetBack(t *testing.T) {
 		t.Errorf("due: %v, %v", ids, err)
 	}
 }
+
+// TestReplanKeepsEndedRowsInSlices: a row that has ended after the last one that fits, and one that
+// ends because nothing fits, stay in a slice, or Resend wouldn't find them.
+func TestReplanKeepsEndedRowsInSlices(t *testing.T) {
+	tests := map[string]struct {
+		failed []int  // rows with a final outcome before their slices pass
+		flying int    // the row in flight then, or -1
+		room   uint32 // rows that fit
+		want   uint64
+	}{
+		"nothing fits":                         {failed: []int{2}, flying: -1, room: 0, want: 1},
+		"a row fits":                           {failed: []int{2, 5}, flying: -1, room: 1, want: 2},
+		"nothing fits, and a row is in flight": {failed: []int{1, 2, 5}, flying: 3, room: 0, want: 3},
+		"a row fits, and a row is in flight":   {failed: []int{2, 5}, flying: 3, room: 1, want: 2},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := openTest(t)
+				at := time.Now().UTC().Add(time.Minute).Truncate(time.Minute)
+				head := accept(t, s, draft{rows: 6, at: at}, testGrid(6))
+				time.Sleep(time.Until(at))
+				for _, row := range test.failed {
+					commit(t, s, entry(head.ID, row, 1, campaign.InFlight, 1), entry(head.ID, row, 1, campaign.Failed, 1))
+				}
+				if test.flying >= 0 {
+					commit(t, s, entry(head.ID, test.flying, 1, campaign.InFlight, 1))
+				}
+				grid := plan.Grid{Slot: time.Minute, Capacity: max(test.room, 1)}
+				time.Sleep(plan.Horizon - time.Minute)
+				if test.room == 0 {
+					time.Sleep(time.Minute)
+				}
+				list, _, err := s.Replan(head.ID, grid, time.Now().UTC())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for row := range uint32(6) {
+					covers := 0
+					for _, one := range list {
+						if row >= one.First && row-one.First < one.Rows {
+							covers++
+						}
+					}
+					if covers != 1 {
+						t.Errorf("row %d is in %d slices, want 1: %+v", row, covers, list)
+					}
+				}
+				if n, err := s.Resend(head.ID, []campaign.Outcome{campaign.Failed}, true); n != test.want || err != nil {
+					t.Errorf("resend, dry: %d, want %d, %v", n, test.want, err)
+				}
+				verify(t, s)
+			})
+		})
+	}
+}
