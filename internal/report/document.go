@@ -133,12 +133,13 @@ func Report(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 // manySlices is the number of slices from which they are summed up by the hour.
 const manySlices = 500
 
-// sliceList returns the slices of a document. An unsliced sending uses no slot, so it has none.
+// sliceList returns the slices of a document. An unsliced sending uses no slot, so it has none. One
+// whose recipients all moved to other slices is left out.
 // More than manySlices become one entry for each hour in which some begin.
 func sliceList(slices []campaign.Slice) []Slice {
 	list := make([]Slice, 0, min(len(slices), manySlices))
 	for _, one := range slices {
-		if !one.Sliced() {
+		if !one.Sliced() || one.Recipients == 0 {
 			continue
 		}
 		start, end := toInstant(one.Start), toInstant(one.End)

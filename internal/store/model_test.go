@@ -17,14 +17,27 @@ import (
 // TestModel does random operations on a store and on a plain model of it, and compares the
 // two after every step.
 func TestModel(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rapid.Check(struct{ testing.TB }{t}, func(rt *rapid.T) { // a bubble has no deadline
+	rapid.Check(t, func(rt *rapid.T) {
+		inBubble(t, func(t *testing.T) {
 			m := newModel(t)
 			m.open(rt)
 			defer func() { m.s.Close() }()
 			rt.Repeat(m.actions())
 		})
 	})
+}
+
+// inBubble runs one check of a property in a bubble of its own: it begins at the same instant
+// whenever its seed is run again.
+func inBubble(t *testing.T, check func(*testing.T)) {
+	var failed any
+	synctest.Test(t, func(t *testing.T) {
+		defer func() { failed = recover() }()
+		check(t)
+	})
+	if failed != nil {
+		panic(failed) // rapid ends a check so
+	}
 }
 
 // actions are the random operations; that without a name is done after each of the others.

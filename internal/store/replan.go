@@ -17,9 +17,9 @@ import (
 //
 // A passed slice keeps its Start, End and the recipients it served. Its rows shrink to
 // those before its first unsent one; the new slices take over the rest. A message that
-// waits for a retry keeps its time and moves with its neighbors. Of the rows after the last one
-// that fits, those from the first with a message in flight or Retrying stay in the passed slice.
-// Every row stays in one slice, also when it has ended: Resend looks for it there.
+// waits for a retry keeps its time and moves with its neighbors. Rows after the last one that
+// fits stay in the passed slice, in a part of their own without recipients: some may be in flight
+// or Retrying, and Resend looks for those that have ended.
 func (s *Store) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaign.Slice, uint64, error) {
 	var out []slice
 	var expired uint64
@@ -141,12 +141,10 @@ func (r *replanner) replanSlice(one *slice, unsent uint32) ([]slice, error) {
 	served.Recipients -= min(unsent, served.Recipients)
 	served.Rows = one.Rows
 
-	// open is the slice under construction; behind are rows after the last that fits.
+	// open is the slice under construction; the new ones reach to the row rest.
 	var open *slice
-	var behind []uint32
-	sliced := false
+	rest, end := one.First, one.First+one.Rows
 	expire := &chunkBatch{number: r.n}
-	end := one.First + one.Rows
 	err := r.each(one, func(row uint32, s rowProgress) error {
 		if s == rowDone {
 			return nil
@@ -155,9 +153,6 @@ func (r *replanner) replanSlice(one *slice, unsent uint32) ([]slice, error) {
 			served.Rows = min(served.Rows, row-one.First)
 		}
 		if s == rowInProgress {
-			if open == nil || len(r.places) == 0 {
-				behind = append(behind, row)
-			}
 			return nil
 		}
 		if open == nil || r.places[0].Recipients == open.Recipients {
@@ -166,16 +161,13 @@ func (r *replanner) replanSlice(one *slice, unsent uint32) ([]slice, error) {
 					return err
 				}
 				r.places = r.places[1:]
-				open = nil
+				open, rest = nil, row
 			}
 			if len(r.places) == 0 {
 				return r.expire(expire, row)
 			}
-			first := row
-			if len(behind) > 0 { // rows in progress before it move along
-				first, behind = behind[0], nil
-			}
-			open, sliced = &slice{Slice: campaign.Slice{Start: r.places[0].Start.UTC(), End: r.places[0].End.UTC(), First: first}}, true
+			first := max(rest, one.First+served.Rows) // rows in progress before the first unsent one move along
+			open = &slice{Slice: campaign.Slice{Start: r.places[0].Start.UTC(), End: r.places[0].End.UTC(), First: first}}
 		}
 		open.Recipients++
 		return nil
@@ -192,27 +184,21 @@ func (r *replanner) replanSlice(one *slice, unsent uint32) ([]slice, error) {
 		if r.places[0].Recipients -= used; last {
 			r.places = r.places[1:]
 		}
+		rest = end
 	}
 	if err := r.flush(expire); err != nil {
 		return nil, err
 	}
-	rest := end // the first row that stays in the passed slice
-	if len(behind) > 0 {
-		rest = behind[0]
+	if rest == one.First { // nothing fits
+		served.Rows = one.Rows
+		return []slice{served}, nil
 	}
-	before := &served
-	if sliced {
-		before = &r.made[len(r.made)-1]
-	}
-	before.Rows = rest - before.First
 	var left []slice
 	if served.Recipients > 0 || served.Rows > 0 {
 		left = append(left, served)
 	}
-	if len(behind) > 0 {
-		tail := slice{Slice: one.Slice}
-		tail.First, tail.Rows, tail.Recipients = rest, end-rest, 0
-		left = append(left, tail)
+	if rest < end {
+		left = append(left, slice{Slice: campaign.Slice{Start: one.Start, End: one.End, First: rest, Rows: end - rest}})
 	}
 	return left, nil
 }

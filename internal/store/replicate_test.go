@@ -104,8 +104,8 @@ func mustInstall(t failer, f *Follower, s *Store) {
 // TestFollowerEqualsHub does random operations on a replicated store. Its follower gets the write
 // sets in random groups, and now and then a base. After each it holds the same.
 func TestFollowerEqualsHub(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rapid.Check(struct{ testing.TB }{t}, func(rt *rapid.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		inBubble(t, func(t *testing.T) {
 			m := newModel(t)
 			m.log = &memoryLog{}
 			m.open(rt)
