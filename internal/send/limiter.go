@@ -19,6 +19,7 @@ type rateLimiter struct {
 	claims        *rate.Limiter // paces the claims of workers; nil: none yet
 	halvedAt      time.Time     // when the rate was last halved; zero: at full rate
 	raisedAt      time.Time
+	raiseBy       float64       // factor of each step of the recovery
 	ceiling       float64       // rate at which a channel without a rate counts as recovered
 	commitTime    time.Duration // time of a commit of attempts, smoothed
 	maxCommitTime time.Duration // slowest recent commit of attempts
@@ -30,8 +31,11 @@ type rateLimiter struct {
 }
 
 const (
-	recoveryInterval = 10 * time.Second // time without a throttle until the rate is raised by recoveryFactor
-	recoveryFactor   = 1.25
+	recoveryInterval  = 10 * time.Second // time without a throttle until the rate is raised by a step
+	minRecoveryFactor = 1.25
+	// maxRecoverySteps lead from any rate to the full one: it recovers within a minute, even from many
+	// throttles in a row, each of which halved it.
+	maxRecoverySteps = 5
 	minRate          = 0.1
 	maxTokenLead     = 100 * time.Millisecond
 	minWait          = 100 * time.Microsecond
@@ -222,9 +226,18 @@ func (r *rateLimiter) throttled(now, until time.Time, fresh bool) float64 {
 		limit = max(limit/2, minRate)
 		r.halvedAt = now
 		r.set(now, rate.Limit(limit))
+		r.raiseBy = max(math.Pow(r.fullRate()/limit, 1.0/maxRecoverySteps), minRecoveryFactor)
 	}
 	r.raisedAt = until
 	return limit
+}
+
+// fullRate returns the rate at which a halved one has recovered.
+func (r *rateLimiter) fullRate() float64 {
+	if r.configured > 0 {
+		return r.configured
+	}
+	return r.ceiling
 }
 
 // recover raises a halved rate by all steps that are due, so that an idle channel recovers like a busy
@@ -232,17 +245,14 @@ func (r *rateLimiter) throttled(now, until time.Time, fresh bool) float64 {
 func (r *rateLimiter) recover(now time.Time) {
 	for !r.halvedAt.IsZero() && now.Sub(r.raisedAt) >= recoveryInterval {
 		r.raisedAt = r.raisedAt.Add(recoveryInterval)
-		limit := float64(r.bucket.Limit()) * recoveryFactor
-		switch {
-		case r.configured > 0 && limit >= r.configured:
+		limit := rate.Limit(float64(r.bucket.Limit()) * r.raiseBy)
+		if full := r.fullRate(); float64(limit) >= full*(1-1e-9) {
 			r.halvedAt = time.Time{}
-			r.set(now, rate.Limit(r.configured))
-		case r.configured <= 0 && limit >= r.ceiling:
-			r.halvedAt = time.Time{}
-			r.set(now, rate.Inf)
-		default:
-			r.set(now, rate.Limit(limit))
+			if limit = rate.Limit(full); r.configured <= 0 {
+				limit = rate.Inf
+			}
 		}
+		r.set(now, limit)
 	}
 }
 
