@@ -111,7 +111,6 @@ func (d *Dispatcher) Cancel(ctx context.Context, id campaign.ID) (campaign.State
 	}
 	failpoint.At(failpoint.Finalized)
 	r.mu.Lock()
-	r.finalizeAgain = r.unrecorded.Load() > 0
 	if r.canceledAt.IsZero() {
 		r.canceledAt = d.now()
 	}

@@ -195,19 +195,45 @@ func TestCancelEndsRetries(t *testing.T) {
 	})
 }
 
+// A message comes back to be retried while the cancel can't be recorded.
+func TestAFailedCancelCancelsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHarness(t, gated, answering(func(m *Message) Result {
+			if m.Attempt == 1 {
+				return Result{Verdict: VerdictRetry, Detail: "busy"}
+			}
+			return Result{Verdict: VerdictSent}
+		}))
+		id := r.accept(campaign.Sending{}, 3)
+		synctest.Wait()
+		r.store.setFail(func(op string) error {
+			if op != "close" {
+				return nil
+			}
+			r.openGate()
+			time.Sleep(time.Second)
+			return errDisk
+		})
+		if _, err := r.Cancel(t.Context(), id); !errors.Is(err, errDisk) {
+			t.Errorf("cancel: %v, want %v", err, errDisk)
+		}
+		r.store.setFail(nil)
+		time.Sleep(time.Hour)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 3)
+	})
+}
+
 // A cancel that a crash cut off is brought to its end, and nothing of it goes out.
 func TestCancelIsBroughtToItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		book := newMemoryStore()
-		id := book.add(campaign.Sending{ScheduledAt: time.Now()}, 10)
-		book.change(id, func(k *memorySending) {
-			for i := range 9 {
-				k.statuses[i][0] = campaign.NewMessageStatus(campaign.Canceled, 0)
-			}
+		var id campaign.ID
+		r := newHarness(t, func(r *harness) {
+			id = r.store.add(campaign.Sending{ScheduledAt: time.Now()}, 10)
+			_, _, err := r.store.Finalize(id, campaign.Canceled)
+			r.store.must(err)
 		})
-		r := newHarness(t, func(r *harness) { r.store, r.opts.Store = book, book })
 		time.Sleep(time.Minute)
-		book.wantState(t, id, campaign.StateCanceled, campaign.Canceled, 10)
+		r.store.wantState(t, id, campaign.StateCanceled, campaign.Canceled, 10)
 		if n := len(r.ch.sent()); n > 0 {
 			t.Errorf("%d messages of it went out", n)
 		}
@@ -220,16 +246,14 @@ func TestRefusedAttemptsAreNotMade(t *testing.T) {
 		r := newHarness(t, gated)
 		id := r.accept(campaign.Sending{}, 50)
 		synctest.Wait()
-		r.store.change(id, func(k *memorySending) {
-			k.s.State = campaign.StatePaused // behind the dispatcher's back
-			k.statuses[20][0] = campaign.NewMessageStatus(campaign.Suppressed, 0)
-		})
+		r.store.move(id, campaign.StatePaused) // behind the dispatcher's back
+		r.store.must(r.store.Commit(t.Context(), []campaign.Entry{{Sending: id, Row: 20, Message: 1, Outcome: campaign.Suppressed, At: time.Now()}}))
 		r.openGate()
 		time.Sleep(time.Minute)
 		if n := len(r.ch.sent()); n > 8 {
 			t.Errorf("%d messages went out; want those that were marked", n)
 		}
-		r.store.change(id, func(k *memorySending) { k.s.State = campaign.StateSending })
+		r.store.move(id, campaign.StateScheduled)
 		r.Kick()
 		time.Sleep(time.Minute)
 		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 49)
@@ -247,20 +271,18 @@ func TestResend(t *testing.T) {
 			return Result{Verdict: VerdictSent}
 		}), func(r *harness) { r.app.Channels[0].Rate = 1 })
 		id := r.accept(campaign.Sending{}, 20)
-		again := func(k *memorySending) {
-			if k.s.State == campaign.StateCompleted {
-				k.s.State = campaign.StateSending
+		again := func() {
+			if n, err := r.store.Resend(id, []campaign.Outcome{campaign.Failed}, false); n != 1 || err != nil {
+				t.Errorf("%d messages to send again, %v; want 1", n, err)
 			}
-			k.statuses[3][0] = campaign.NewMessageStatus(campaign.Pending, 0)
-			k.slices = append(k.slices, campaign.Slice{Start: time.Now(), First: 3, Rows: 1, Recipients: 1})
 		}
 		time.Sleep(10 * time.Second)
-		r.store.change(id, again)
+		again()
 		r.Kick()
 		time.Sleep(time.Minute)
 		r.store.wantState(t, id, campaign.StateCompleted, campaign.Failed, 1)
 		fixed.Store(true)
-		r.store.change(id, again)
+		again()
 		r.Kick()
 		time.Sleep(time.Minute)
 		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 20)

@@ -41,15 +41,9 @@ func (rs *runs) leave(r *run) {
 func (rs *runs) conclude(r *run) {
 	rs.tasks.run(func() {
 		r.mu.Lock()
-		finish, twice, rest, pause := r.finish, r.finalizeAgain, r.deferUntil, r.pause
+		finish, rest, pause := r.finish, r.deferUntil, r.pause
 		r.mu.Unlock()
 		if o := r.closingAs(); o != campaign.Pending && !rs.stopping.Load() {
-			if twice {
-				rs.persist("close a sending", func() error {
-					_, _, err := rs.store.Finalize(r.id, o)
-					return err
-				})
-			}
 			if o == campaign.Canceled {
 				rs.persist("cancel a sending", func() error {
 					_, _, err := rs.store.SetState(r.id, cancelable, campaign.StateCanceled, reasonCanceled)

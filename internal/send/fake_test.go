@@ -90,11 +90,11 @@ func (f *fake) sent() []sentMessage {
 	return append([]sentMessage(nil), f.got...)
 }
 
-// harness is a dispatcher at work on a memoryStore and one fake channel "c" of application 1.
+// harness is a dispatcher at work on a testStore and one fake channel "c" of application 1.
 type harness struct {
 	*Dispatcher
 	t     *testing.T
-	store *memoryStore
+	store *testStore
 	ch    *fake
 	app   Application
 	opts  Options
@@ -106,15 +106,12 @@ type harness struct {
 // newHarness makes one; change, if given, may set it up before it starts. It is stopped at the test's end.
 func newHarness(t *testing.T, change ...func(*harness)) *harness {
 	t.Helper()
-	r := &harness{t: t, store: newMemoryStore(), ch: &fake{}, done: make(chan error, 1)}
+	r := &harness{t: t, store: newTestStore(t), ch: &fake{}, done: make(chan error, 1)}
 	r.app = Application{ID: 1, Channels: []ChannelSettings{{Name: "c", Channel: r.ch, Concurrency: 4, OnUnknown: RetryUnknown}}}
-	r.opts = Options{Store: r.store}
 	for _, fn := range change {
 		fn(r)
 	}
-	if r.opts.Now != nil {
-		r.store.now = r.opts.Now
-	}
+	r.opts.Store = r.store
 	r.Dispatcher = New(r.opts)
 	r.Configure([]Application{r.app})
 	r.Adopt(r.adopt)

@@ -141,9 +141,8 @@ func TestOneSendingsFaultIsItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faultyStore{}
 		r := newHarness(t, func(r *harness) { r.store.fail = f.fail })
-		bad := campaign.NewID(time.Now(), 99)
+		bad := r.accept(campaign.Sending{ScheduledAt: time.Now().Add(time.Millisecond)}, 10)
 		f.set("rows "+string(bad), true)
-		r.accept(campaign.Sending{ID: bad}, 10)
 		good := r.accept(campaign.Sending{}, 10)
 		time.Sleep(time.Second)
 		r.store.wantState(t, good, campaign.StateCompleted, campaign.Sent, 10)
@@ -274,8 +273,8 @@ func TestReload(t *testing.T) {
 		if second.ended() != 1 {
 			t.Errorf("second.ended() = %v, want 1", second.ended())
 		}
-		if !strings.Contains(r.store.sendings[id].s.Reason, `"c"`) {
-			t.Errorf("r.store.sendings[id].s.Reason = %q, want `\"c\"` in it", r.store.sendings[id].s.Reason)
+		if reason := r.store.header(id).Reason; !strings.Contains(reason, `"c"`) {
+			t.Errorf("it is held for the reason %q, want \"c\" in it", reason)
 		}
 		third := &fake{}
 		app.Channels = []ChannelSettings{{Name: "c", Channel: third}}

@@ -78,10 +78,7 @@ func (rs *runs) prepare(r *run) error {
 		return nil
 	}
 	if counts[campaign.Canceled] > 0 {
-		// A crash interrupted a cancel: nothing else gives an active sending this outcome.
-		r.mu.Lock()
-		r.finalizeAgain = true
-		r.mu.Unlock()
+		// A cancel was interrupted: nothing else gives an active sending this outcome.
 		r.close(campaign.Canceled)
 		return nil
 	}

@@ -46,7 +46,7 @@ func TestWhatIsTold(t *testing.T) {
 				defer mu.Unlock()
 				changes[id]++
 			}
-			r.store.suppressed["c 34600000005"] = true
+			r.store.optOut("34600000005")
 			r.ch.answer = func(_ context.Context, m *Message) Result {
 				time.Sleep(30 * time.Millisecond)
 				switch {
@@ -101,10 +101,8 @@ func TestWhatIsTold(t *testing.T) {
 		if changes[id] != 2 {
 			t.Errorf("observed %d changes, want sending and completed", changes[id])
 		}
-		r.store.change(id, func(k *memorySending) {
-			if d := k.last[2][0].Detail; len(d) > 503 {
-				t.Errorf("a detail of %d bytes was kept", len(d))
-			}
-		})
+		if d := r.store.entry(id, 2).Detail; len(d) > 503 {
+			t.Errorf("a detail of %d bytes was kept", len(d))
+		}
 	})
 }

@@ -12,28 +12,27 @@ import (
 // messages of four recipients: batch 7 had the first two, batch 9 the others.
 func afterCrash(t *testing.T, policy Policy) (*harness, *fakeRemote, campaign.ID, []Orphan) {
 	t.Helper()
-	store := newMemoryStore()
-	id := store.add(campaign.Sending{ScheduledAt: time.Now(),
-		Contents: []campaign.Content{{Item: []byte(`{"n":1}`)}, {Item: []byte(`{"n":2}`)}}}, 6)
-	var list []Orphan
-	store.change(id, func(k *memorySending) {
-		k.s.State, k.s.StartedAt = campaign.StateSending, time.Now()
-		for row := range 4 {
-			k.statuses[row][0] = campaign.NewMessageStatus(campaign.InFlight, 1)
-			o := Orphan{Sending: id, Application: 1, Channel: "c", Row: uint32(row), Message: 1, Line: k.rows[row].line,
-				Status: k.statuses[row][0], Number: uint64(7 + row/2*2), ContactCode: k.rows[row].contact,
-				Key: campaign.Key(id, k.s.Tag, k.rows[row].line, 1)}
+	var id campaign.ID
+	r, f := remoteHarness(t, policy, func(r *harness, _ *fakeRemote) {
+		id = r.store.add(campaign.Sending{ScheduledAt: time.Now(),
+			Contents: []campaign.Content{{Item: []byte(`{"n":1}`)}, {Item: []byte(`{"n":2}`)}}}, 6)
+		var attempts []campaign.Entry
+		for row := range uint32(4) {
+			e := campaign.Entry{Sending: id, Row: row, Message: 1, Outcome: campaign.InFlight, Attempts: 1, At: time.Now(), HandOut: uint64(7 + row/2*2)}
 			if policy == RetryUnknown {
-				o.Number = 0
+				e.HandOut = 0
 			}
-			list = append(list, o)
+			attempts = append(attempts, e)
+		}
+		r.store.must(r.store.Commit(t.Context(), attempts))
+		list, err := r.store.InFlight()
+		r.store.must(err)
+		for _, m := range list {
+			r.adopt = append(r.adopt, Orphan{Sending: m.Sending, Application: m.Application, Channel: m.Channel, Row: m.Row, Message: m.Message,
+				Line: m.Line, Status: m.Status, Number: m.HandOut, Key: m.Key, ContactCode: m.ContactCode, To: m.To})
 		}
 	})
-	r, f := remoteHarness(t, policy, func(r *harness, _ *fakeRemote) {
-		r.store, r.opts.Store = store, store
-		r.adopt = list
-	})
-	return r, f, id, list
+	return r, f, id, r.adopt
 }
 
 func TestAnswersOfTheLastRunAreRecorded(t *testing.T) {
@@ -111,11 +110,9 @@ func TestOrphansOfACanceledSendingEndIt(t *testing.T) {
 			t.Errorf("%d were left, %v; want 3", n, err)
 		}
 		time.Sleep(time.Hour)
-		r.store.change(id, func(k *memorySending) { // others may have been sent before the cancel
-			if got := k.statuses[list[0].Row][0].Outcome(); got != campaign.Sent {
-				t.Errorf("the message that was answered for is %s; want sent", got)
-			}
-		})
+		if got := r.store.entry(id, list[0].Row).Outcome; got != campaign.Sent { // others may have been sent before the cancel
+			t.Errorf("the message that was answered for is %s; want sent", got)
+		}
 		r.store.wantState(t, id, campaign.StateCanceled, campaign.Unknown, 3)
 		r.store.wantState(t, id, campaign.StateCanceled, campaign.InFlight, 0)
 	})
@@ -126,9 +123,7 @@ func TestAnswersThatCanNotBeRecordedAreKept(t *testing.T) {
 		r, _, id, list := afterCrash(t, HoldUnknown)
 		f := &faultyStore{}
 		f.set("results", true)
-		r.store.mu.Lock()
-		r.store.fail = f.fail
-		r.store.mu.Unlock()
+		r.store.setFail(f.fail)
 		answer := []LateAnswer{{Key: list[0].Key, Attempt: 1, Number: 7, Result: Result{Verdict: VerdictSent}}}
 		if _, err := r.Settle(t.Context(), answer); err == nil {
 			t.Error("no error although nothing was recorded")

@@ -18,9 +18,6 @@ func (c *appChannel) decide(b *batch, entries []campaign.Entry) []campaign.Entry
 		}
 		it.decide(res, set, at)
 		it.maybeDelivered = it.before.MaybeDelivered() || res.MaybeDelivered || res.Verdict == VerdictUnknown
-		if o := it.cursor.run.closingAs(); o != campaign.Pending && !it.outcome.Final() {
-			it.outcome, it.nextAt = o, 0
-		}
 		if it.maybeDelivered {
 			it.outcome = it.outcome.IfMaybeDelivered()
 		}

@@ -23,7 +23,7 @@ func TestAlive(t *testing.T) {
 		if err := alive(); err != nil {
 			t.Errorf("idle: %v", err)
 		}
-		r.accept(campaign.Sending{Planned: 1000}, 1000)
+		r.accept(campaign.Sending{}, 1000)
 		for range 20 {
 			if err := alive(); err != nil {
 				t.Fatalf("at work: %v", err)

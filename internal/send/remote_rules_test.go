@@ -20,7 +20,7 @@ func TestOptOutBetweenPickAndClaimIsNotSent(t *testing.T) {
 		})
 		id := r.accept(campaign.Sending{}, 10)
 		time.Sleep(500 * time.Millisecond)
-		r.store.optOut("c", "34600000003")
+		r.store.optOut("34600000003")
 		time.Sleep(time.Minute)
 		r.store.wantState(t, id, campaign.StateCompleted, campaign.Suppressed, 1)
 		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 9)

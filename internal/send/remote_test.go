@@ -213,7 +213,7 @@ func TestMessageRefusedAtTheSecondClaimMayHaveBeenDelivered(t *testing.T) {
 		r, _ := remoteHarness(t, RetryUnknown, func(r *harness, f *fakeRemote) {
 			f.work = func(h *HandOut) {
 				h.Claim()
-				r.store.optOut("c", "34600000003")
+				r.store.optOut("34600000003")
 				f.serve(h)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store"
 )
 
 // TestARescheduledSendingGoesOutAtItsNewTime: not at the time for which it was loaded, earlier or later.
@@ -23,10 +24,8 @@ func TestARescheduledSendingGoesOutAtItsNewTime(t *testing.T) {
 				synctest.Wait()
 				at := first.Add(move)
 				err := r.Reschedule(t.Context(), id, func() error {
-					r.store.change(id, func(k *memorySending) {
-						k.s.ScheduledAt, k.slices = at, []campaign.Slice{{Start: at, Rows: 10, Recipients: 10}}
-					})
-					return nil
+					_, err := r.store.Reschedule(id, at, store.Terms{})
+					return err
 				})
 				if err != nil {
 					t.Fatal(err)

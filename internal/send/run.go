@@ -43,21 +43,19 @@ type run struct {
 	blockedFor   atomic.Int64 // nanoseconds since the run was loaded in which our own rules prevented sending
 	blockedSince atomic.Int64 // Unix nanoseconds: start of such a time that lasts; 0: none
 
-	mu            sync.Mutex // guards what follows
-	cursors       []*sendingCursor
-	open          int  // cursors in senders, and tasks under way; at 0 the run is concluded
-	ended         bool // conclude has begun
-	finished      int  // cursors that have nothing left to do
-	finish        bool // all cursors have finished: every message should have an outcome
-	blocked       int  // cursors whose channel is held by a rule of our own
-	canceledAt    time.Time
-	finalizeAgain bool      // finalize again at the end, because messages were in flight the first time
-	deferUntil    time.Time // not loaded again before
-	pause         time.Duration
+	mu         sync.Mutex // guards what follows
+	cursors    []*sendingCursor
+	open       int  // cursors in senders, and tasks under way; at 0 the run is concluded
+	ended      bool // conclude has begun
+	finished   int  // cursors that have nothing left to do
+	finish     bool // all cursors have finished: every message should have an outcome
+	blocked    int  // cursors whose channel is held by a rule of our own
+	canceledAt time.Time
+	deferUntil time.Time // not loaded again before
+	pause      time.Duration
 }
 
-// Values of run.halted. A closing run also carries, in the bits above, the outcome of every
-// message that has none.
+// Values of run.halted. A closing run also carries, in the bits above, the outcome that it is finalized with.
 const (
 	runActive  = 0
 	runHalted  = 1
@@ -77,7 +75,7 @@ func (r *run) halt() {
 	r.stopLoad()
 }
 
-// close halts the run and sets the outcome o for every message without one.
+// close halts the run, whose sending is being finalized with outcome o.
 func (r *run) close(o campaign.Outcome) {
 	r.halted.Store(runClosing | uint32(o)<<8)
 	r.stopLoad()

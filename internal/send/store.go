@@ -57,7 +57,8 @@ type Store interface {
 
 	// Finalize gives every message of the sending without a final outcome, except those in
 	// flight, the outcome o, or Unknown if one of its attempts may have been delivered
-	// (docs/contract.md 8). It frees their reservations and returns how many got which.
+	// (docs/contract.md 8). It frees their reservations and returns how many got which. A message
+	// in flight whose result is Retrying or Pending then gets the same outcome.
 	Finalize(id campaign.ID, o campaign.Outcome) (ended, unknown uint64, err error)
 
 	// SetBlocked records that a rule of our own begins or ceases to prevent sending.

@@ -56,7 +56,7 @@ func TestVerdicts(t *testing.T) {
 					}
 				}
 				synctest.Wait()
-				e := r.store.sendings[id].last[0][0]
+				e := r.store.entry(id, 0)
 				if e.Detail != tt.verdict.Detail && tt.verdict.Verdict != 0 || int(e.Attempts) != tt.attempts {
 					t.Errorf("recorded %+v", e)
 				}
@@ -136,18 +136,18 @@ func TestThrottleIsNoFailure(t *testing.T) {
 				return Result{Verdict: VerdictThrottled, Detail: "slow down"}
 			}
 			return Result{Verdict: VerdictSent}
-		}), func(r *harness) { r.app.Channels[0].Rate = 100 })
+		}), func(r *harness) { r.app.Channels[0].Rate = 20 })
 		id := r.accept(campaign.Sending{}, 500)
 		time.Sleep(time.Minute)
-		if s := r.Channels()[0]; s.Limit != 50 || s.Rate != 100 || s.State != ChannelThrottled {
+		if s := r.Channels()[0]; s.Limit != 10 || s.Rate != 20 || s.State != ChannelThrottled {
 			t.Errorf("status %+v; want half the rate, throttled", s)
 		}
 		time.Sleep(2 * time.Hour)
 		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 500)
 		// The rate recovers step by step.
-		r.accept(campaign.Sending{}, 5000)
+		r.accept(campaign.Sending{}, 1000)
 		time.Sleep(time.Hour)
-		if s := r.Channels()[0]; s.Limit != 100 {
+		if s := r.Channels()[0]; s.Limit != 20 {
 			t.Errorf("status %+v; want the full rate again", s)
 		}
 	})
@@ -218,9 +218,7 @@ func TestSuppressedAtTheLastMoment(t *testing.T) {
 		at := time.Now().Add(time.Hour)
 		id := r.accept(campaign.Sending{ScheduledAt: at, Contents: []campaign.Content{{Item: []byte(`{"n":1}`)}, {Item: []byte(`{"n":2}`)}}}, 3)
 		time.Sleep(59 * time.Minute)
-		r.store.mu.Lock()
-		r.store.suppressed["c 34600000001"] = true
-		r.store.mu.Unlock()
+		r.store.optOut("34600000001")
 		time.Sleep(2 * time.Minute)
 		state, counts := r.store.state(id)
 		switch {
@@ -346,11 +344,9 @@ func TestHoldSending(t *testing.T) {
 		time.Sleep(time.Minute)
 		r.store.wantState(t, id, campaign.StateHeld, campaign.Pending, 100)
 		r.store.wantState(t, other, campaign.StateCompleted, campaign.Sent, 100)
-		r.store.change(id, func(k *memorySending) {
-			if k.s.Reason != "the template is paused" {
-				t.Errorf("reason %q", k.s.Reason)
-			}
-		})
+		if reason := r.store.header(id).Reason; reason != "the template is paused" {
+			t.Errorf("reason %q", reason)
+		}
 		before := len(r.ch.sent())
 		time.Sleep(5 * time.Minute) // one message is tried, and meets the same
 		r.store.wantState(t, id, campaign.StateHeld, campaign.Pending, 100)
@@ -407,7 +403,7 @@ func TestNumberIsHandedOver(t *testing.T) {
 			return Result{Verdict: VerdictSent}
 		}))
 		r.store.to = map[string]string{"34600000000": "34611111111", "34600000001": "34622222222"}
-		r.store.suppressed["c +34622222222"] = true
+		r.store.optOut("+34622222222")
 		id := r.accept(campaign.Sending{}, 3)
 		time.Sleep(time.Second)
 		synctest.Wait()

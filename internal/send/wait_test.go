@@ -71,8 +71,8 @@ func TestQuotaDelaysExpiryByAWeekAtMost(t *testing.T) {
 func TestWhatAClosedWindowLeavesWaitsOverTheWeekend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(19 * time.Hour) // 1 January 2000 is a Saturday
-		r := newHarness(t, grid(time.Minute, 100, windows(t, "* 9-19 * * MON-SAT")), func(r *harness) { r.app.Channels[0].Rate = 1 })
-		id := r.accept(campaign.Sending{MaxLateness: 6 * time.Hour}, 5000)
+		r := newHarness(t, grid(time.Minute, 100, windows(t, "* 9-19 * * MON-SAT")), func(r *harness) { r.app.Channels[0].Rate = 0.25 })
+		id := r.accept(campaign.Sending{MaxLateness: 6 * time.Hour}, 1250)
 		time.Sleep(2 * time.Hour)
 		w, ok := r.Wait(id)
 		monday := time.Date(2000, 1, 3, 9, 0, 0, 0, time.UTC)
@@ -89,7 +89,7 @@ func TestWhatAClosedWindowLeavesWaitsOverTheWeekend(t *testing.T) {
 			t.Errorf("w.Since: got %v, want a time not after %v", w.Since, closed.Add(time.Second))
 		}
 		time.Sleep(42 * time.Hour)
-		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 5000)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 1250)
 	})
 }
 
@@ -248,7 +248,7 @@ func TestWaitOfARetryOutlivesARestart(t *testing.T) {
 				if err := before.stop(); err != nil {
 					t.Fatal(err)
 				}
-				r := newHarness(t, both, func(r *harness) { r.store, r.opts.Store = before.store, before.store })
+				r := newHarness(t, both, func(r *harness) { r.store = before.store })
 				for _, at := range []time.Duration{time.Hour + 20*time.Second, time.Hour + 5*time.Minute} { // loaded, and unloaded again
 					time.Sleep(begin.Add(at).Sub(r.now()))
 					r.store.wantState(t, id, campaign.StateSending, campaign.Sent, 1)
