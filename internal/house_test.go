@@ -28,8 +28,9 @@ var may = map[string][]string{
 	"plan/document":   {"display", "calendar", "campaign", "source"},
 	"plan/csvfile":    {"campaign", "display"},
 	"plan/recipients": {"campaign", "contact", "display", "plan/document", "plan/csvfile"},
-	"store":           {"campaign", "codec", "failpoint", "plan", "store/db"},
+	"store":           {"campaign", "codec", "failpoint", "plan", "store/db", "store/optout"},
 	"store/db":        {"codec", "failpoint", "safeio"},
+	"store/optout":    {"campaign", "codec", "store/db"},
 	"send":            {"display", "calendar", "campaign", "failpoint", "plan", "safeio"},
 	"send/drivers":    {"config"}, // and every driver
 	"send/httppost":   {"send", "send/idle"},

@@ -42,7 +42,7 @@ func (s *Store) EachAudit(since time.Time, fn func(AuditEntry) error) error {
 	if since.After(time.Unix(0, 0)) {
 		from = since.UnixNano()
 	}
-	return s.eachPage(bucketAudit, []byte{}, keyTimeline(from, 0), func(_, value []byte) error {
+	return s.db.EachPage(bucketAudit, []byte{}, keyTimeline(from, 0), func(_, value []byte) error {
 		var e AuditEntry
 		if err := json.Unmarshal(value, &e); err != nil {
 			return fmt.Errorf("read audit: %w: %w", ErrDamaged, err)

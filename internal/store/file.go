@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"campaignd/internal/store/db"
+	"campaignd/internal/store/optout"
 )
 
 // What the store's file does for others, as package db says.
@@ -15,6 +16,16 @@ type (
 	Base      = db.Base
 	Compacted = db.Compacted
 )
+
+// What package optout has for others.
+type (
+	OptOut      = optout.OptOut
+	OptOutRules = optout.Rules
+	Place       = optout.Place
+)
+
+// ErrTooManyOptOuts is returned when an opt-out would exceed OptOutRules.Max.
+var ErrTooManyOptOuts = optout.ErrTooManyOptOuts
 
 // OpenFollower opens the file at path as a copy; see db.OpenFollower.
 func OpenFollower(path string, opts Options) (*Follower, error) {

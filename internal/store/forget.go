@@ -3,18 +3,16 @@ package store
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/klauspost/compress/s2"
 
 	"campaignd/internal/campaign"
-	"campaignd/internal/store/db"
+	"campaignd/internal/store/optout"
 )
 
 // Forgotten counts the entries of a contact that Forget removed.
@@ -35,10 +33,7 @@ type Forgotten struct {
 // that there are. Called again it does the rest, or nothing. What was removed may still be in
 // free pages of the file: Compact afterwards.
 func (s *Store) Forget(ctx context.Context, contact string, places []Place) (Forgotten, error) {
-	f := &forgetting{s: s, contact: []byte(contact), rules: s.optOuts.Load(), keys: map[Place][]byte{}}
-	for _, place := range append(slices.Clone(places), Place{}) {
-		f.key(place)
-	}
+	f := &forgetting{s: s, contact: s.Contact(contact, places)}
 	err := s.update(f.suppress)
 	if err == nil {
 		var heads []*campaign.Sending
@@ -58,74 +53,21 @@ func (s *Store) Forget(ctx context.Context, contact string, places []Place) (For
 // forgetting is one run of Forget.
 type forgetting struct {
 	s       *Store
-	contact []byte
-	rules   *optOutRules
-	keys    map[Place][]byte // the contact's normal form by place
+	contact *optout.Contact
 	done    Forgotten
 }
 
-// key returns the contact's normal form in a place.
-func (f *forgetting) key(place Place) []byte {
-	key, known := f.keys[place]
-	if !known {
-		key = f.rules.key(nil, place.Application, place.ChannelType, f.contact)
-		f.keys[place] = key
-	}
-	return key
-}
-
-func (f *forgetting) same(place Place, contact []byte) bool {
-	return len(contact) > 0 && bytes.Equal(f.rules.key(nil, place.Application, place.ChannelType, contact), f.key(place))
-}
-
-// suppress keeps the hashes of the contact and removes its opt-outs and replies. From then on
-// nothing is sent to it.
+// suppress keeps the hashes of the contact and removes its opt-outs, counts and replies. From then
+// on nothing is sent to it.
 func (f *forgetting) suppress(t *tx) error {
-	meta := t.Bucket(db.Meta)
-	secret := meta.Get(metaForgetKey)
-	if secret == nil {
-		secret = make([]byte, sha256.Size)
-		if _, err := rand.Read(secret); err != nil {
-			return fmt.Errorf("make the key of hashes: %w", err)
-		}
-		if err := meta.Put(metaForgetKey, secret); err != nil {
-			return err
-		}
-	}
-	groups := *f.s.optOutGroups.Load()
-	for group := range groups {
-		f.key(Place{group.application, group.channel})
-	}
-	for _, key := range f.keys {
-		if err := t.putForgotten(forgottenHash(secret, key)); err != nil {
-			return err
-		}
-		for group := range groups {
-			if _, err := t.removeOptOut(optOutPrefix(nil, group.application, group.channel), key); err != nil {
-				return err
-			}
-		}
-	}
-	if err := errors.Join(t.dropCounted(f.keys), t.dropUserIDs(string(f.contact))); err != nil {
+	if err := errors.Join(f.contact.Forget(t.Tx), t.dropCounted(f.contact.Keys())); err != nil {
 		return err
 	}
-	secret = bytes.Clone(secret)
-	t.After(func() {
-		f.s.forgetSecret.Store(&secret)
-		f.s.optOutVersion.Add(1)
-	})
-	return t.removeReplies(func(contactCode string) bool {
-		for place := range f.keys {
-			if f.same(place, []byte(contactCode)) {
-				return true
-			}
-		}
-		return false
-	})
+	return t.removeReplies(func(contactCode string) bool { return f.contact.IsAnywhere([]byte(contactCode)) })
 }
 
 // dropCounted removes a contact from the counts of contacts in 24 hours.
-func (t *tx) dropCounted(keys map[Place][]byte) error {
+func (t *tx) dropCounted(keys iter.Seq[[]byte]) error {
 	all := t.Existing(bucketContacts)
 	if all == nil {
 		return nil
@@ -133,7 +75,7 @@ func (t *tx) dropCounted(keys map[Place][]byte) error {
 	return all.ForEachBucket(func(name []byte) error {
 		b := t.Bucket(bucketContacts).Nested(name)
 		seen, ages := b.Nested(contactsSeen), b.Nested(contactsAges)
-		for _, key := range keys {
+		for key := range keys {
 			n, err := contactNumber(key)
 			last := seen.Get(key8(n))
 			if err != nil || len(last) != 4 {
@@ -147,35 +89,13 @@ func (t *tx) dropCounted(keys map[Place][]byte) error {
 	})
 }
 
-// forgottenHash returns the keyed hash under which a forgotten contact stays suppressed.
-func forgottenHash(key, contact []byte) []byte {
-	h := hmac.New(sha256.New, key)
-	_, _ = h.Write(contact) // a hash never fails
-	return h.Sum(nil)[:16]
-}
-
-// putForgotten stores the hash of a forgotten contact.
-func (t *tx) putForgotten(hash []byte) error {
-	t.s.optOutFilter.Load().add(hash)
-	return t.Bucket(bucketForgotten).Put(hash, key8(uint64(now().Unix())))
-}
-
-// forgotten reports whether the contact with that normal form was forgotten.
-func (t *tx) forgotten(contact []byte) (bool, error) {
-	key := t.Bucket(db.Meta).Get(metaForgetKey)
-	if len(key) != sha256.Size {
-		return false, fmt.Errorf("look for a forgotten contact: %w: the key of its hash is missing", ErrDamaged)
-	}
-	return t.Bucket(bucketForgotten).Get(forgottenHash(key, contact)) != nil, nil
-}
-
 // sending removes the contact from one sending.
 func (f *forgetting) sending(head *campaign.Sending) error {
 	found := false
 	err := f.s.eachChunkRows(head.ID, func(chunk uint32, rows *campaign.Rows) error {
 		var hits []uint32
 		for i := range rows.Len() {
-			if f.same(Place{head.ApplicationID, head.Channels[rows.Channels[i]]}, rows.Contacts.At(i)) {
+			if f.contact.Is(Place{Application: head.ApplicationID, ChannelType: head.Channels[rows.Channels[i]]}, rows.Contacts.At(i)) {
 				hits = append(hits, rows.First+uint32(i))
 			}
 		}
@@ -354,7 +274,7 @@ func (t *tx) dropProviderIDs(n uint64, chunk uint32, hits []uint32) error {
 func (f *forgetting) refusals(head *campaign.Sending) (found bool, err error) {
 	n := head.ID.Number()
 	same := func(channelType, contact string) bool {
-		return f.same(Place{head.ApplicationID, channelType}, []byte(contact)) || f.same(Place{head.ApplicationID, ""}, []byte(contact))
+		return f.contact.Is(Place{Application: head.ApplicationID, ChannelType: channelType}, []byte(contact)) || f.contact.Is(Place{Application: head.ApplicationID, ChannelType: ""}, []byte(contact))
 	}
 	for seq := uint32(0); ; seq++ {
 		more, changed, rows := false, false, uint32(0)

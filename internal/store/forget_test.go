@@ -29,12 +29,12 @@ func TestForget(t *testing.T) {
 	if _, err := s.AddOptOuts([]OptOut{{ApplicationID: 1, ContactCode: "+34 600 000 003"}, {ApplicationID: 1, ContactCode: "34600000004"}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.AddReplies([]NewReply{{Reply: Reply{ID: "r", ContactCode: number, Text: "who is " + number, At: now()}, Places: []Place{{1, "cloud_api"}}}}); err != nil {
+	if err := s.AddReplies([]NewReply{{Reply: Reply{ID: "r", ContactCode: number, Text: "who is " + number, At: now()}, Places: []Place{{Application: 1, ChannelType: "cloud_api"}}}}); err != nil {
 		t.Fatal(err)
 	}
 	allow(t, s.Contacts("phone", 5), number, now(), true)
 
-	places := []Place{{1, "cloud_api"}}
+	places := []Place{{Application: 1, ChannelType: "cloud_api"}}
 	got, err := s.Forget(t.Context(), "+34 600-000-003", places)
 	switch {
 	case err != nil:

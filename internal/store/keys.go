@@ -23,24 +23,18 @@ var (
 	bucketSlots         = []byte("slots")
 	bucketGrids         = []byte("grids")
 	bucketDigests       = []byte("digests")
-	bucketSuppressions  = []byte("suppressions") // until version 3
-	bucketOptOuts       = []byte("optouts")
-	bucketOrigins       = []byte("origins")
-	bucketForgotten     = []byte("forgotten")
 	bucketReplies       = []byte("replies")
 	bucketNewReplies    = []byte("newreplies")
 	bucketAudit         = []byte("audit")
 	bucketDeliveries    = []byte("deliveries")
 	bucketReceiptCounts = []byte("told")
 	bucketUnmatched     = []byte("strays")
-	bucketContacts      = []byte("contacts")  // made on first use: older stores have none
-	bucketLeaving       = []byte("leaving")   // made on first use
-	bucketUserIDs       = []byte("userids")   // made on first use
-	bucketRequests      = []byte("requests")  // made on first use
-	bucketNotices       = []byte("notices")   // made on first use
-	bucketHandOuts      = []byte("handouts")  // made on first use
-	bucketUserIDsOf     = []byte("useridsof") // made on first use
-	bucketRecords       = []byte("records")   // made on first use
+	bucketContacts      = []byte("contacts") // made on first use: older stores have none
+	bucketLeaving       = []byte("leaving")  // made on first use
+	bucketRequests      = []byte("requests") // made on first use
+	bucketNotices       = []byte("notices")  // made on first use
+	bucketHandOuts      = []byte("handouts") // made on first use
+	bucketRecords       = []byte("records")  // made on first use
 	bucketAttempts      = []byte("attempts")
 )
 
@@ -52,10 +46,7 @@ var (
 
 // The keys of the bucket meta.
 var (
-	metaStates      = []byte("states")
-	metaOptOutRules = []byte("optoutrules")
-	metaForgetKey   = []byte("forgetkey")
-
+	metaStates           = []byte("states")
 	metaUnmatchedReplies = []byte("unmatchedreplies")
 )
 

@@ -11,6 +11,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/store/db"
+	"campaignd/internal/store/optout"
 )
 
 // receipts makes a sending of ten sent messages with the provider ids wamid.0 to wamid.9.
@@ -251,17 +252,17 @@ func FuzzDecodeDelivery(f *testing.F) {
 func TestMigrationRekeysOptOuts(t *testing.T) {
 	s := openTest(t)
 	err := s.update(func(t *tx) error {
-		b, err := t.CreateBucket(bucketSuppressions)
-		if err != nil {
+		if err := optout.Create(t.Tx.Tx); err != nil {
 			return err
 		}
+		b := t.Bucket([]byte("suppressions"))
 		for _, contact := range []string{"+34 666 777 888", "34666777888", "A@example.com", "code-7"} {
 			key := append(append(key8(signed(1)), 0), contact...)
 			if err := b.Put(key, []byte(`{"applicationId":1,"contactCode":"`+contact+`","source":"old"}`)); err != nil {
 				return err
 			}
 		}
-		return errors.Join(rekeySuppressions(t.Tx.Tx), t.DeleteBucket(bucketOptOuts), t.DeleteBucket(bucketOrigins), t.DeleteBucket(bucketForgotten),
+		return errors.Join(optout.Rekey(t.Tx.Tx), t.DeleteBucket([]byte("optouts")), t.DeleteBucket([]byte("origins")), t.DeleteBucket([]byte("forgotten")),
 			t.Bucket(db.Meta).Put([]byte("version"), []byte{0, 0, 0, 3}))
 	})
 	if err != nil {

@@ -183,7 +183,7 @@ func openFollower(t failer, path string) *Follower {
 // forget removes a contact to which the model doesn't send.
 func (m *model) forget(rt *rapid.T) {
 	contact := rapid.SampledFrom([]string{"+34999000001", "+34999000002"}).Draw(rt, "contact")
-	if _, err := m.s.Forget(context.Background(), contact, []Place{{1, "a"}}); err != nil {
+	if _, err := m.s.Forget(context.Background(), contact, []Place{{Application: 1, ChannelType: "a"}}); err != nil {
 		rt.Fatal(err)
 	}
 }

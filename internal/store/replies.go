@@ -9,6 +9,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/store/db"
+	"campaignd/internal/store/optout"
 )
 
 // replyReach is the time after a sending's end in which a reply still belongs to it
@@ -21,12 +22,6 @@ const replySkew = time.Minute
 // Reply is one answer of a recipient. Its Line, ContactCode and Reference are those of the row
 // that it was matched to.
 type Reply = campaign.Reply
-
-// Place is an application's channel, "" for any.
-type Place struct {
-	Application int64  `json:"application"`
-	ChannelType string `json:"channelType"`
-}
 
 // NewReply is a reply that isn't matched to a sending yet.
 type NewReply struct {
@@ -72,7 +67,7 @@ type MatchedReplies struct {
 // isn't known stay for 7 days. It reads every sending of the last 7 days, so don't call it for every reply.
 func (s *Store) MatchReplies(settled time.Time) (done MatchedReplies, err error) {
 	for from := []byte{}; from != nil; {
-		m := replyMatcher{rules: s.optOuts.Load(), quoted: map[string][]*replyMatch{}, byContact: map[string][]*replyMatch{}}
+		m := replyMatcher{optOuts: s.Table, key: s.PlaceKey(), quoted: map[string][]*replyMatch{}, byContact: map[string][]*replyMatch{}}
 		if err := s.view(func(t *tx) (err error) { from, err = m.read(t, from); return err }); err != nil || len(m.all) == 0 {
 			return done, err
 		}
@@ -194,7 +189,8 @@ type replyMatch struct {
 
 // replyMatcher is one run of MatchReplies.
 type replyMatcher struct {
-	rules     *optOutRules
+	optOuts   *optout.Table
+	key       func(dst []byte, place Place, contact []byte) []byte
 	all       []*replyMatch
 	quoted    map[string][]*replyMatch // by the provider's id of a message
 	byContact map[string][]*replyMatch // by application, channel and normal form
@@ -221,24 +217,20 @@ func (m *replyMatcher) add(t *tx, one *replyMatch) {
 	if r.Quoted != "" {
 		m.quoted[r.Quoted] = append(m.quoted[r.Quoted], one)
 	}
-	known, _ := t.contactOfUserID(r.UserID)
-	names := append(t.otherNames(r.ContactCode), r.ContactCode, r.UserID, known)
+	known := m.optOuts.KnownContact(t.Tx, r.UserID)
+	names := append(m.optOuts.OtherNames(t.Tx, r.ContactCode), r.ContactCode, r.UserID, known)
 	one.unknown = r.ContactCode == "" && known == ""
 	for _, place := range r.Places {
 		keys := map[string]bool{}
 		for _, contact := range names {
 			if contact != "" {
-				keys[string(m.key(nil, place.Application, place.ChannelType, []byte(contact)))] = true
+				keys[string(m.key(nil, place, []byte(contact)))] = true
 			}
 		}
 		for key := range keys {
 			m.byContact[key] = append(m.byContact[key], one)
 		}
 	}
-}
-
-func (m *replyMatcher) key(dst []byte, application int64, channelType string, contact []byte) []byte {
-	return m.rules.key(optOutPrefix(dst, application, channelType), application, channelType, contact)
 }
 
 // search looks for the rows of one sending to which replies belong.
@@ -262,7 +254,7 @@ func (m *replyMatcher) search(s *Store, head *campaign.Sending) error {
 			if o := statuses[i*stride].Outcome(); o != campaign.Sent && o != campaign.Unknown {
 				continue
 			}
-			key = m.key(key[:0], head.ApplicationID, head.Channels[rows.Channels[i]], rows.Contacts.At(i))
+			key = m.key(key[:0], Place{Application: head.ApplicationID, ChannelType: head.Channels[rows.Channels[i]]}, rows.Contacts.At(i))
 			for _, one := range m.byContact[string(key)] {
 				late := !head.FinishedAt.IsZero() && one.reply.At.Sub(head.FinishedAt) > replyReach
 				if one.sending == 0 && !late && !one.reply.At.Before(head.StartedAt.Add(-replySkew)) {
@@ -280,7 +272,7 @@ func (s *Store) EachReply(id campaign.ID, fn func(Reply) error) error {
 	if err != nil {
 		return err
 	}
-	return s.eachPage(bucketReplies, key8(n), key8(n), func(_, value []byte) error {
+	return s.db.EachPage(bucketReplies, key8(n), key8(n), func(_, value []byte) error {
 		var r Reply
 		if err := json.Unmarshal(value, &r); err != nil {
 			return fmt.Errorf("read replies of %s: %w: %w", id, ErrDamaged, err)

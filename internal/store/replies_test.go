@@ -13,7 +13,7 @@ func TestRepliesFindTheirSending(t *testing.T) {
 	s := openTest(t)
 	first, second := isOver(t, s, draft{rows: 3}), isOver(t, s, draft{rows: 2})
 	at := now()
-	places := []Place{{1, "cloud_api"}, {2, "cloud_api"}}
+	places := []Place{{Application: 1, ChannelType: "cloud_api"}, {Application: 2, ChannelType: "cloud_api"}}
 	for _, r := range []Reply{
 		{ID: "a", ContactCode: "+34 600 000 001", Text: "yes", Type: "text"},
 		{ID: "b", ContactCode: "34600000002", Text: "only the first sending has it", Type: "text"},
@@ -89,7 +89,7 @@ func TestQuotedMessageWins(t *testing.T) {
 	s := openTest(t)
 	first := receipts(t, s)
 	isOver(t, s, draft{rows: 10})
-	if err := s.AddReplies([]NewReply{{Reply: Reply{ID: "a", ContactCode: "34600000003", At: now(), Quoted: "wamid.3"}, Places: []Place{{1, "cloud_api"}}}}); err != nil {
+	if err := s.AddReplies([]NewReply{{Reply: Reply{ID: "a", ContactCode: "34600000003", At: now(), Quoted: "wamid.3"}, Places: []Place{{Application: 1, ChannelType: "cloud_api"}}}}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := s.MatchReplies(time.Unix(0, 0)); got.Matched != 1 || err != nil {
@@ -106,7 +106,7 @@ func TestQuotedMessageWins(t *testing.T) {
 func TestReplyByUserIDWaitsForItsContact(t *testing.T) {
 	s := openTest(t)
 	sending := isOver(t, s, draft{rows: 3})
-	if err := s.AddReplies([]NewReply{{Reply: Reply{ID: "a", At: now()}, UserID: "US.1", Places: []Place{{1, "cloud_api"}}}}); err != nil {
+	if err := s.AddReplies([]NewReply{{Reply: Reply{ID: "a", At: now()}, UserID: "US.1", Places: []Place{{Application: 1, ChannelType: "cloud_api"}}}}); err != nil {
 		t.Fatal(err)
 	}
 	settled := now().Add(time.Second)

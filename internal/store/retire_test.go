@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -140,4 +141,50 @@ func TestRemoveFreesSlotsToCome(t *testing.T) {
 		t.Errorf("got[0] + got[1] = %v, want 0", got[0]+got[1])
 	}
 	verify(t, s)
+}
+
+// TestRetentionGivesSpaceBack: removed data is gone, and its pages are reused.
+func TestRetentionGivesSpaceBack(t *testing.T) {
+	s := openTest(t)
+	size := int64(0)
+	for i := range 12 {
+		head := accept(t, s, draft{rows: 3000, digest: fmt.Sprintf("%064x", i)}, nil)
+		sendAll(t, s, head.ID, 3000, 1000)
+		switch done, err := s.Finish(head.ID); {
+		case !done:
+			t.Fatal("done = false, want true")
+		case err != nil:
+			t.Fatal(err)
+		}
+		if n, err := prune(s, time.Now().Add(time.Hour)); n != 0 || err != nil {
+			t.Errorf("pruned %d that are not filed, %v", n, err)
+		}
+		if err := s.Filed(head.ID); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := prune(s, time.Now().Add(-time.Hour)); n != 0 || err != nil {
+			t.Errorf("pruned %d that are new, %v", n, err)
+		}
+		if n, err := prune(s, time.Now().Add(time.Hour)); n != 1 || err != nil {
+			t.Errorf("pruned %d, %v", n, err)
+		}
+		verify(t, s)
+		if i == 5 {
+			size = fileSize(t, s)
+		}
+	}
+	if now := fileSize(t, s); now > size*5/4 {
+		t.Errorf("the file grew from %d to %d bytes", size, now)
+	}
+	for _, name := range [][]byte{bucketSendings, bucketActive, bucketSlices, bucketCounts, bucketChunks, bucketStatuses, bucketOutcomes,
+		bucketInFlight, bucketTimeline, bucketDigests} {
+		if err := s.view(func(tx *tx) error {
+			if k, _ := tx.Bucket(name).Cursor().First(); k != nil {
+				t.Errorf("bucket %s is not empty", name)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	}
 }

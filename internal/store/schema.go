@@ -7,24 +7,25 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/store/db"
+	"campaignd/internal/store/optout"
 )
 
 // schema lists the migrations. Only append: today's binary opens a store of every earlier version.
 func schema() db.Schema {
 	return db.Schema{Numbered: bucketSendings, Migrations: []func(*bbolt.Tx) error{
-		makeBuckets, addDeliveries, markMaybeDelivered, packOptOuts, addReplies, addAttempts}}
+		makeBuckets, addDeliveries, markMaybeDelivered, optout.Pack, addReplies, addAttempts}}
 }
 
 // makeBuckets is the first migration: from an empty file to version 1.
 func makeBuckets(t *bbolt.Tx) error {
 	for _, name := range [][]byte{bucketSendings, bucketActive, bucketSlices, bucketCounts, bucketChunks, bucketStatuses,
 		bucketOutcomes, bucketInFlight, bucketRefusals, bucketTimeline, bucketRetries, bucketWaiting, bucketSlots, bucketGrids,
-		bucketDigests, bucketSuppressions, bucketAudit} {
+		bucketDigests, bucketAudit} {
 		if _, err := t.CreateBucket(name); err != nil {
 			return err
 		}
 	}
-	return nil
+	return optout.Create(t)
 }
 
 // addDeliveries migrates version 1 to 2: receipts, and opt-outs under the normal form of
@@ -35,7 +36,7 @@ func addDeliveries(t *bbolt.Tx) error {
 			return err
 		}
 	}
-	return rekeySuppressions(t)
+	return optout.Rekey(t)
 }
 
 // markMaybeDelivered migrates version 2 to 3. Version 2 didn't record whether an attempt may

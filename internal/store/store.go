@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/store/db"
+	"campaignd/internal/store/optout"
 )
 
 // Options configure Open. The zero value suits the daemon.
@@ -31,17 +31,14 @@ func (o Options) file() db.Options {
 
 // Store is an open store. Its methods are safe for concurrent use.
 type Store struct {
+	*optout.Table // opt-outs, user ids and forgotten contacts
+
 	db       *db.DB
 	restored string // see Restored; set by Open, or by Hold before anything is sent
 
-	group         committer
-	scans         scans
-	optOuts       atomic.Pointer[optOutRules]
-	optOutGroups  atomic.Pointer[map[optOutGroup]bool] // that may have opt-outs; replaced while nobody writes, never changed
-	optOutFilter  atomic.Pointer[optOutFilter]         // replaced while nobody writes
-	forgetSecret  atomic.Pointer[[]byte]               // the key of forgotten contacts' hashes; nil: nobody was forgotten
-	optOutVersion atomic.Uint64                        // grows with every opt-out added
-	entries       atomic.Uint64
+	group   committer
+	scans   scans
+	entries atomic.Uint64
 
 	receipts sharedWrite[*receiptBatch] // waiting calls of RecordReceipts
 }
@@ -56,30 +53,13 @@ func Open(path string, opts Options) (*Store, error) {
 	s := &Store{db: file, scans: scans{byNumber: map[uint64]*scan{}}}
 	s.group.wait = cmp.Or(max(opts.Gather, 0), 500*time.Microsecond)
 	file.Reopened = s.scans.forgetAll
-	s.optOuts.Store(plainOptOuts())
-	s.optOutFilter.Store(newOptOutFilter(0))
-	if err := s.ready(); err != nil {
+	if err = s.holdRestored(); err == nil {
+		s.Table, err = optout.Open(file)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %q: %w", path, err), s.Close())
 	}
 	return s, nil
-}
-
-// ready holds the sendings of a restored store and loads the state kept in memory.
-func (s *Store) ready() error {
-	if err := s.holdRestored(); err != nil {
-		return err
-	}
-	return s.view(func(t *tx) error {
-		forgotten, _ := t.Bucket(bucketForgotten).Cursor().First()
-		if forgotten != nil {
-			secret := bytes.Clone(t.Bucket(db.Meta).Get(metaForgetKey))
-			s.forgetSecret.Store(&secret)
-		}
-		groups := t.optOutGroups()
-		s.optOutGroups.Store(&groups)
-		s.optOutFilter.Load().filled.Store(len(groups) == 0 && forgotten == nil)
-		return nil
-	})
 }
 
 // Close waits for running transactions and releases the file.
@@ -91,11 +71,6 @@ func (s *Store) Tag() string { return s.db.Tag() }
 // view runs fn in a read transaction; see db.DB.View.
 func (s *Store) view(fn func(*tx) error) error {
 	return s.db.View(func(t *db.Tx) error { return fn(&tx{Tx: t, s: s}) })
-}
-
-// lookup is view for a read of a few pages; see db.DB.Lookup.
-func (s *Store) lookup(fn func(*tx) error) error {
-	return s.db.Lookup(func(t *db.Tx) error { return fn(&tx{Tx: t, s: s}) })
 }
 
 // update runs fn once in the only write transaction and returns when it is durable. An error of

@@ -10,6 +10,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/store/db"
+	"campaignd/internal/store/optout"
 )
 
 // maxFindings is the most problems that Verify reports.
@@ -367,33 +368,8 @@ func (v *verifier) digests(t *tx) error {
 	})
 }
 
-// optOuts checks that every opt-out is in the block in which it is looked for, and recounts them.
-func (v *verifier) optOuts(t *tx) error {
-	count := uint64(0)
-	var last []byte
-	if err := t.Bucket(bucketOptOuts).ForEach(func(k, value []byte) error {
-		_, _, prefix, ok := splitOptOutKey(k)
-		entries, err := decodeOptOuts(value)
-		if !ok || err != nil {
-			return v.report("opt-outs: %v", err)
-		}
-		for _, e := range entries {
-			at := append(bytes.Clone(prefix), e.key...)
-			if bytes.Compare(at, k) < 0 || bytes.Compare(at, last) <= 0 && last != nil {
-				return v.report("an opt-out is in a block in which it isn't found")
-			}
-			last = at
-		}
-		count += uint64(len(entries))
-		return nil
-	}); err != nil {
-		return err
-	}
-	if kept := t.Bucket(bucketOptOuts).Sequence(); kept != count {
-		return v.report("%d opt-outs are stored, %d counted", count, kept)
-	}
-	return nil
-}
+// optOuts checks the opt-outs.
+func (v *verifier) optOuts(t *tx) error { return optout.Verify(t.Tx, v.report) }
 
 // file has bbolt check its pages.
 func (v *verifier) file(t *tx) error {

@@ -151,6 +151,38 @@ func makeAt(t *bbolt.Tx, path string) (*bbolt.Bucket, error) {
 	return b, err
 }
 
+// listPage limits the values that EachPage reads in one transaction.
+const listPage = 1000
+
+// EachPage calls fn with copies of the keys that have the prefix and are not before from, and
+// of their values, one page a transaction; no transaction is open while fn runs.
+func (d *DB) EachPage(bucket, prefix, from []byte, fn func(key, value []byte) error) error {
+	for from != nil {
+		var page []struct{ key, value []byte }
+		err := d.View(func(t *Tx) error {
+			c := t.Bucket(bucket).Cursor()
+			k, v := c.Seek(from)
+			for ; bytes.HasPrefix(k, prefix) && k != nil && len(page) < listPage; k, v = c.Next() {
+				page = append(page, struct{ key, value []byte }{bytes.Clone(k), bytes.Clone(v)})
+			}
+			from = nil
+			if bytes.HasPrefix(k, prefix) && k != nil {
+				from = bytes.Clone(k)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, p := range page {
+			if err := fn(p.key, p.value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // RemoveExpired finds the entries of a bucket whose values have expired, removes them in one
 // transaction and returns how many. A bucket that was never used has none.
 func (d *DB) RemoveExpired(name []byte, expired func(value []byte) bool, remove func(t *Tx, key []byte) error) (int, error) {

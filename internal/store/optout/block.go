@@ -1,4 +1,4 @@
-package store
+package optout
 
 import (
 	"bytes"
@@ -8,35 +8,35 @@ import (
 	"campaignd/internal/codec"
 )
 
-// Opt-outs are stored in blocks of up to blockOptOuts entries in order of key, so that ten
+// Opt-outs are stored in blocks of up to blockEntries entries in order of key, so that ten
 // million of them take about as much room as the list they came from. A block has one byte of
 // format, the length of its classes and the classes, then the entries. Entries with the same
 // origin and spelling are of one class. An entry is the length that its key shares with the
 // one before, the length of the rest, the rest, and the number of its class.
 const (
-	optOutFormat = 1
-	blockOptOuts = 64
+	blockFormat  = 1
+	blockEntries = 64
 )
 
-// optOutEntry is one stored opt-out. Its application and channel are in the block's key.
-type optOutEntry struct {
+// entry is one stored opt-out. Its application and channel are in the block's key.
+type entry struct {
 	key      []byte // the contact's normal form
 	origin   uint32 // number in the bucket origins
 	spelling string // how the text as given follows from key; see spell
 }
 
-type optOutClass struct {
+type class struct {
 	origin   uint32
 	spelling string
 }
 
-func encodeOptOuts(entries []optOutEntry) []byte {
-	numbers := map[optOutClass]uint64{}
+func encodeBlock(entries []entry) []byte {
+	numbers := map[class]uint64{}
 	var classes, body []byte
 	last := []byte{}
 	for i := range entries {
 		e := &entries[i]
-		class := optOutClass{e.origin, e.spelling}
+		class := class{e.origin, e.spelling}
 		n, known := numbers[class]
 		if !known {
 			n = uint64(len(numbers))
@@ -50,7 +50,7 @@ func encodeOptOuts(entries []optOutEntry) []byte {
 		body = binary.AppendUvarint(body, n)
 		last = e.key
 	}
-	out := binary.AppendUvarint([]byte{optOutFormat}, uint64(len(classes)))
+	out := binary.AppendUvarint([]byte{blockFormat}, uint64(len(classes)))
 	return append(append(out, classes...), body...)
 }
 
@@ -62,29 +62,29 @@ func sharedPrefix(a, b []byte) int {
 	return n
 }
 
-// optOutBody returns the classes and the entries of a block, both still encoded.
-func optOutBody(value []byte) (classes []byte, body codec.Reader) {
+// blockBody returns the classes and the entries of a block, both still encoded.
+func blockBody(value []byte) (classes []byte, body codec.Reader) {
 	r := codec.Reader{B: value}
-	if r.Byte() != optOutFormat {
+	if r.Byte() != blockFormat {
 		r.Fail()
 	}
 	classes = r.Bytes(r.Uvarint())
 	return classes, r
 }
 
-func decodeOptOuts(value []byte) ([]optOutEntry, error) {
-	encoded, r := optOutBody(value)
-	var classes []optOutClass
+func decodeBlock(value []byte) ([]entry, error) {
+	encoded, r := blockBody(value)
+	var classes []class
 	c := codec.Reader{B: encoded}
 	for c.Err == nil && len(c.B) > 0 {
-		classes = append(classes, optOutClass{c.Uint32(), c.Text()})
+		classes = append(classes, class{c.Uint32(), c.Text()})
 	}
 	if err := c.Done("opt-outs"); err != nil {
 		return nil, err
 	}
-	var entries []optOutEntry
+	var entries []entry
 	if len(r.B) > 0 {
-		entries = make([]optOutEntry, 0, blockOptOuts)
+		entries = make([]entry, 0, blockEntries)
 	}
 	keys := make([]byte, 0, 2*len(r.B)) // of all entries, end to end; more room is allocated where they need it
 	last := []byte{}
@@ -103,17 +103,17 @@ func decodeOptOuts(value []byte) ([]optOutEntry, error) {
 			r.Fail()
 			break
 		}
-		entries = append(entries, optOutEntry{key, classes[class].origin, classes[class].spelling})
+		entries = append(entries, entry{key, classes[class].origin, classes[class].spelling})
 		last = key
 	}
 	return entries, r.Done("opt-outs")
 }
 
-// hasOptOut reports whether a block has an entry with that key. It decodes nothing: matched is
+// blockHas reports whether a block has an entry with that key. It decodes nothing: matched is
 // how much of key the entry before shares, and entries that share more with that one than key
 // does are smaller than key too.
-func hasOptOut(value, key []byte) (bool, error) {
-	_, r := optOutBody(value)
+func blockHas(value, key []byte) (bool, error) {
+	_, r := blockBody(value)
 	b, matched := r.B, 0
 	for len(b) > 0 {
 		var shared, length uint64

@@ -1,4 +1,4 @@
-package store
+package optout
 
 import (
 	"errors"
@@ -13,8 +13,8 @@ import (
 )
 
 // digitsOnly are rules under which a contact is its digits, after a prefix.
-func digitsOnly(prefix string) OptOutRules {
-	return OptOutRules{Version: "digits " + prefix, Key: func(dst []byte, _ int64, _ string, contact []byte) []byte {
+func digitsOnly(prefix string) Rules {
+	return Rules{Version: "digits " + prefix, Key: func(dst []byte, _ int64, _ string, contact []byte) []byte {
 		dst = append(dst, prefix...)
 		for _, b := range contact {
 			if '0' <= b && b <= '9' {
@@ -32,13 +32,13 @@ func TestOptOutsAgainstModel(t *testing.T) {
 	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		n++
-		s, err := Open(fmt.Sprintf("%s%d", path, n), Options{NoSync: true, InitialMmapSize: 1 << 20})
+		o, err := open(fmt.Sprintf("%s%d", path, n))
 		if err != nil {
 			rt.Fatal(err)
 		}
-		defer func() { s.Close() }()
+		defer func() { o.db.Close() }()
 		prefix := ""
-		if err := s.UseOptOutRules(digitsOnly(prefix)); err != nil {
+		if err := o.UseOptOutRules(digitsOnly(prefix)); err != nil {
 			rt.Fatal(err)
 		}
 		known := map[string]string{} // application, channel, digits -> as given
@@ -54,76 +54,76 @@ func TestOptOutsAgainstModel(t *testing.T) {
 			"add": func(rt *rapid.T) {
 				list := rapid.SliceOfN(one, 0, 300).Draw(rt, "list")
 				want := 0
-				for _, o := range list {
-					if _, ok := known[place(o)]; !ok {
-						known[place(o)] = o.ContactCode
+				for _, x := range list {
+					if _, ok := known[place(x)]; !ok {
+						known[place(x)] = x.ContactCode
 						want++
 					}
 				}
-				if added, err := s.AddOptOuts(list); added != want || err != nil {
+				if added, err := o.AddOptOuts(list); added != want || err != nil {
 					rt.Fatalf("%d added, want %d, %v", added, want, err)
 				}
 			},
 			"remove": func(rt *rapid.T) {
-				o := one.Draw(rt, "one")
-				_, want := known[place(o)]
-				delete(known, place(o))
-				if was, err := s.RemoveOptOut(o.ApplicationID, o.ChannelType, o.ContactCode); was != want || err != nil {
+				x := one.Draw(rt, "one")
+				_, want := known[place(x)]
+				delete(known, place(x))
+				if was, err := o.RemoveOptOut(x.ApplicationID, x.ChannelType, x.ContactCode); was != want || err != nil {
 					rt.Fatalf("removed %t, want %t, %v", was, want, err)
 				}
 			},
 			"fill the filter": func(rt *rapid.T) {
-				if err := s.FillOptOutFilter(t.Context()); err != nil {
+				if err := o.FillOptOutFilter(t.Context()); err != nil {
 					rt.Fatal(err)
 				}
 			},
 			"other rules": func(rt *rapid.T) {
 				prefix += "7"
-				if err := s.UseOptOutRules(digitsOnly(prefix)); err != nil {
+				if err := o.UseOptOutRules(digitsOnly(prefix)); err != nil {
 					rt.Fatal(err)
 				}
 			},
 			"reopen": func(rt *rapid.T) {
-				s.Close()
-				if s, err = Open(s.db.Path(), Options{NoSync: true, InitialMmapSize: 1 << 20}); err != nil {
+				o.db.Close()
+				if o, err = open(o.db.Path()); err != nil {
 					rt.Fatal(err)
 				}
-				if err := s.UseOptOutRules(digitsOnly(prefix)); err != nil {
+				if err := o.UseOptOutRules(digitsOnly(prefix)); err != nil {
 					rt.Fatal(err)
 				}
 			},
 			"": func(rt *rapid.T) {
-				o := one.Draw(rt, "look for")
-				_, want := known[place(o)]
-				if !want && o.ChannelType != "" {
-					_, want = known[place(OptOut{ApplicationID: o.ApplicationID, ContactCode: o.ContactCode})]
+				x := one.Draw(rt, "look for")
+				_, want := known[place(x)]
+				if !want && x.ChannelType != "" {
+					_, want = known[place(OptOut{ApplicationID: x.ApplicationID, ContactCode: x.ContactCode})]
 				}
-				if out, err := s.OptedOut(o.ApplicationID, o.ChannelType, []byte(o.ContactCode)); out != want || err != nil {
-					rt.Fatalf("%+v: opted out %t, want %t, %v", o, out, want, err)
+				if out, err := o.OptedOut(x.ApplicationID, x.ChannelType, []byte(x.ContactCode)); out != want || err != nil {
+					rt.Fatalf("%+v: opted out %t, want %t, %v", x, out, want, err)
 				}
 				count := 0
-				if err := s.EachOptOut(0, func(o OptOut) error {
+				if err := o.EachOptOut(0, func(x OptOut) error {
 					count++
-					switch given, ok := known[place(o)]; {
+					switch given, ok := known[place(x)]; {
 					case !ok:
-						return fmt.Errorf("%+v is there, want none", o)
-					case given != o.ContactCode:
-						return fmt.Errorf("%+v is there, want the contact %q", o, given)
-					case o.At.IsZero():
-						return fmt.Errorf("%+v has no time", o)
-					case o.Source == "":
-						return fmt.Errorf("%+v has no source", o)
+						return fmt.Errorf("%+v is there, want none", x)
+					case given != x.ContactCode:
+						return fmt.Errorf("%+v is there, want the contact %q", x, given)
+					case x.At.IsZero():
+						return fmt.Errorf("%+v has no time", x)
+					case x.Source == "":
+						return fmt.Errorf("%+v has no source", x)
 					}
 					return nil
 				}); err != nil {
 					rt.Fatal(err)
 				}
-				if total, err := s.OptOuts(); count != len(known) || total != uint64(count) || err != nil {
+				if total, err := o.OptOuts(); count != len(known) || total != uint64(count) || err != nil {
 					rt.Fatalf("%d opt-outs, %d counted, want %d, %v", count, total, len(known), err)
 				}
 			},
 		})
-		if found := s.Verify(false); len(found) > 0 {
+		if found := problems(t, o); len(found) > 0 {
 			rt.Fatal(found)
 		}
 	})
@@ -131,19 +131,19 @@ func TestOptOutsAgainstModel(t *testing.T) {
 
 // TestTooManyOptOuts: max_opt_outs is never exceeded, and known ones can still be repeated.
 func TestTooManyOptOuts(t *testing.T) {
-	s := openTest(t)
+	o := openTest(t)
 	rules := digitsOnly("")
 	rules.Max = 3
-	if err := s.UseOptOutRules(rules); err != nil {
+	if err := o.UseOptOutRules(rules); err != nil {
 		t.Fatal(err)
 	}
 	list := []OptOut{{ContactCode: "1"}, {ContactCode: "2"}, {ContactCode: "3"}}
 	for range 2 {
-		if _, err := s.AddOptOuts(list); err != nil {
+		if _, err := o.AddOptOuts(list); err != nil {
 			t.Error(err)
 		}
 	}
-	if n, err := s.AddOptOuts([]OptOut{{ContactCode: "4"}}); n != 0 || !errors.Is(err, ErrTooManyOptOuts) {
+	if n, err := o.AddOptOuts([]OptOut{{ContactCode: "4"}}); n != 0 || !errors.Is(err, ErrTooManyOptOuts) {
 		t.Errorf("%d added, %v", n, err)
 	}
 }
@@ -151,24 +151,24 @@ func TestTooManyOptOuts(t *testing.T) {
 // TestOptOutsWhileRulesChange: opt-outs are found by their former keys until all have new ones,
 // and an interrupted change is completed later.
 func TestOptOutsWhileRulesChange(t *testing.T) {
-	s := openTest(t)
-	if err := s.UseOptOutRules(digitsOnly("")); err != nil {
+	o := openTest(t)
+	if err := o.UseOptOutRules(digitsOnly("")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.AddOptOuts([]OptOut{{ApplicationID: 1, ContactCode: "+34 1"}}); err != nil {
+	if _, err := o.AddOptOuts([]OptOut{{ApplicationID: 1, ContactCode: "+34 1"}}); err != nil {
 		t.Fatal(err)
 	}
 	next := digitsOnly("9")
-	s.optOuts.Store(&optOutRules{OptOutRules: next, before: &s.optOuts.Load().OptOutRules})
-	if out, err := s.OptedOut(1, "a", []byte("341")); !out || err != nil {
+	o.rules.Store(&inUse{Rules: next, before: &o.rules.Load().Rules})
+	if out, err := o.OptedOut(1, "a", []byte("341")); !out || err != nil {
 		t.Errorf("during the change: %t, %v", out, err)
 	}
-	s.Close()
-	s = openAt(t, s.db.Path())
-	if err := s.UseOptOutRules(next); err != nil {
+	o.db.Close()
+	o = openAt(t, o.db.Path())
+	if err := o.UseOptOutRules(next); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := s.OptedOut(1, "a", []byte("341")); !out || err != nil {
+	if out, err := o.OptedOut(1, "a", []byte("341")); !out || err != nil {
 		t.Errorf("after the change: %t, %v", out, err)
 	}
 }
@@ -186,18 +186,18 @@ func optOutList(n int) (list []OptOut, size int) {
 
 // TestOptOutsOnDisk: opt-outs take at most 1.5 times the room of their file after a compaction.
 func TestOptOutsOnDisk(t *testing.T) {
-	s := openTest(t)
-	before, err := s.Compact(t.Context())
+	o := openTest(t)
+	before, err := o.db.Compact(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	list, size := optOutList(1_000_000)
 	for part := range slices.Chunk(list, 250_000) {
-		if _, err := s.AddOptOuts(part); err != nil {
+		if _, err := o.AddOptOuts(part); err != nil {
 			t.Fatal(err)
 		}
 	}
-	after, err := s.Compact(t.Context())
+	after, err := o.db.Compact(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestOptOutsOnDisk(t *testing.T) {
 		if i%1000 != 0 {
 			continue
 		}
-		switch out, err := s.OptedOut(1, "cloud_api", []byte(list[i].ContactCode)); {
+		switch out, err := o.OptedOut(1, "cloud_api", []byte(list[i].ContactCode)); {
 		case !out:
 			t.Fatalf("opt-out %d isn't found: %v", i, err)
 		case err != nil:
@@ -221,9 +221,9 @@ func TestOptOutsOnDisk(t *testing.T) {
 
 // BenchmarkOptedOut looks one contact up among 1,000,000 opt-outs.
 func BenchmarkOptedOut(b *testing.B) {
-	s := openTest(b)
+	o := openTest(b)
 	list, _ := optOutList(1_000_000)
-	if _, err := s.AddOptOuts(list); err != nil {
+	if _, err := o.AddOptOuts(list); err != nil {
 		b.Fatal(err)
 	}
 	for name, change := range map[string]byte{"opted out": 0, "not opted out": 1} {
@@ -235,7 +235,7 @@ func BenchmarkOptedOut(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				if _, err := s.OptedOut(1, "cloud_api", contacts[i%len(contacts)]); err != nil {
+				if _, err := o.OptedOut(1, "cloud_api", contacts[i%len(contacts)]); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -1,4 +1,4 @@
-package store
+package optout
 
 import (
 	"bytes"
@@ -15,13 +15,13 @@ const userIDRefresh = 24 * time.Hour
 // LearnUserID records durably that a receiver's user id belongs to a contact, in a form that every
 // application reads the same (+ and digits). A receipt tells it. What one of the two has opted out of,
 // the other has too from then on. Learning the same again within a day writes nothing.
-func (s *Store) LearnUserID(userID, contact string, at time.Time) error {
-	known, learned, err := s.userID(userID)
+func (o *Table) LearnUserID(userID, contact string, at time.Time) error {
+	known, learned, err := o.userID(userID)
 	if err != nil || known == contact && at.Sub(learned) < userIDRefresh {
 		return err
 	}
-	err = s.update(func(t *tx) error {
-		forgotten, err := t.pairOptOuts(userID, contact)
+	err = o.db.Update(func(t *db.Tx) error {
+		forgotten, err := o.pair(t, userID, contact)
 		if err != nil || forgotten {
 			return err // who was forgotten isn't stored again
 		}
@@ -32,11 +32,11 @@ func (s *Store) LearnUserID(userID, contact string, at time.Time) error {
 			return err
 		}
 		if known != "" {
-			if err := t.Bucket(bucketUserIDsOf).Delete(t.userIDOf(known, userID)); err != nil {
+			if err := t.Bucket(bucketUserIDsOf).Delete(o.userIDKey(known, userID)); err != nil {
 				return err
 			}
 		}
-		if err := t.Bucket(bucketUserIDsOf).Put(t.userIDOf(contact, userID), nil); err != nil {
+		if err := t.Bucket(bucketUserIDsOf).Put(o.userIDKey(contact, userID), nil); err != nil {
 			return err
 		}
 		value := binary.BigEndian.AppendUint64(nil, uint64(max(at.Unix(), 0)))
@@ -50,11 +50,11 @@ func (s *Store) LearnUserID(userID, contact string, at time.Time) error {
 
 // SamePerson makes the opt-outs of each of two contacts, numbers or user ids, those of the other too:
 // somebody has another number or user id now.
-func (s *Store) SamePerson(one, other string) error {
+func (o *Table) SamePerson(one, other string) error {
 	if one == other || one == "" || other == "" {
 		return nil
 	}
-	err := s.update(func(t *tx) error { _, err := t.pairOptOuts(one, other); return err })
+	err := o.db.Update(func(t *db.Tx) error { _, err := o.pair(t, one, other); return err })
 	if err != nil {
 		return fmt.Errorf("join the opt-outs of a person: %w", err)
 	}
@@ -62,26 +62,26 @@ func (s *Store) SamePerson(one, other string) error {
 }
 
 // NamesOf returns a contact followed by its user ids, or a user id followed by its contact.
-func (s *Store) NamesOf(contact string) (names []string, err error) {
-	err = s.view(func(t *tx) error { names = append([]string{contact}, t.otherNames(contact)...); return nil })
+func (o *Table) NamesOf(contact string) (names []string, err error) {
+	err = o.db.View(func(t *db.Tx) error { names = append([]string{contact}, o.OtherNames(t, contact)...); return nil })
 	return names, err
 }
 
-// userIDOf returns the key of userIDsOf for a contact's user id.
-func (t *tx) userIDOf(contact, userID string) []byte {
-	return append(append(t.s.optOuts.Load().key(nil, 0, "", []byte(contact)), 0), userID...)
+// userIDKey returns the key of bucketUserIDsOf for a contact's user id.
+func (o *Table) userIDKey(contact, userID string) []byte {
+	return append(append(o.rules.Load().key(nil, 0, "", []byte(contact)), 0), userID...)
 }
 
-// otherNames returns the user ids of a contact, or the contact of a user id.
-func (t *tx) otherNames(contact string) (names []string) {
-	if known, _ := t.contactOfUserID(contact); known != "" {
+// OtherNames returns the user ids of a contact, or the contact of a user id.
+func (o *Table) OtherNames(t *db.Tx, contact string) (names []string) {
+	if known, _ := contactOfUserID(t, contact); known != "" {
 		return []string{known}
 	}
 	b := t.Existing(bucketUserIDsOf)
 	if b == nil || contact == "" {
 		return nil
 	}
-	prefix := t.userIDOf(contact, "")
+	prefix := o.userIDKey(contact, "")
 	c := b.Cursor()
 	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
 		names = append(names, string(k[len(prefix):]))
@@ -89,14 +89,14 @@ func (t *tx) otherNames(contact string) (names []string) {
 	return names
 }
 
-// pairOptOuts adds to each of two names of a person the opt-outs of the other, and reports whether
+// pair adds to each of two names of a person the opt-outs of the other, and reports whether
 // the person was forgotten: then both are.
-func (t *tx) pairOptOuts(one, other string) (forgotten bool, err error) {
-	rules := t.s.optOuts.Load()
+func (o *Table) pair(t *db.Tx, one, other string) (forgotten bool, err error) {
+	rules := o.rules.Load()
 	names := [2]string{one, other}
-	var changes []optOutChange
-	for group := range *t.s.optOutGroups.Load() {
-		prefix := optOutPrefix(nil, group.application, group.channel)
+	var changes []change
+	for group := range *o.groups.Load() {
+		prefix := groupPrefix(nil, group.application, group.channel)
 		var keys [2][]byte
 		var out [2]bool
 		for i, name := range names {
@@ -107,34 +107,34 @@ func (t *tx) pairOptOuts(one, other string) (forgotten bool, err error) {
 		}
 		for i := range names {
 			if out[1-i] && !out[i] {
-				changes = append(changes, optOutChange{prefix: prefix, key: keys[i], spelling: spell(keys[i], []byte(names[i])),
-					origin: origin{"user id", now().UTC().Truncate(time.Second)}, group: group})
+				changes = append(changes, change{prefix: prefix, key: keys[i], spelling: spell(keys[i], []byte(names[i])),
+					origin: origin{"user id", time.Now().UTC().Truncate(time.Second)}, group: group})
 			}
 		}
 	}
 	if len(changes) > 0 {
-		sortOptOuts(changes)
-		m := optOutMerger{t: t, origins: map[origin]uint32{}} // no limit: the person has opted out
+		sortChanges(changes)
+		m := merger{t: t, filter: o.filter.Load(), origins: map[origin]uint32{}} // no limit: the person has opted out
 		if _, err := m.add(changes); err != nil {
 			return false, err
 		}
-		t.After(func() { t.s.optOutVersion.Add(1) })
+		t.After(func() { o.version.Add(1) })
 	}
-	return t.pairForgotten(names)
+	return o.pairForgotten(t, names)
 }
 
 // pairForgotten forgets both names of a person if one of them is forgotten.
-func (t *tx) pairForgotten(names [2]string) (bool, error) {
-	if t.s.forgetSecret.Load() == nil {
+func (o *Table) pairForgotten(t *db.Tx, names [2]string) (bool, error) {
+	if o.secret.Load() == nil {
 		return false, nil
 	}
-	rules := t.s.optOuts.Load()
+	rules := o.rules.Load()
 	var keys [2][]byte
 	var gone [2]bool
 	for i, name := range names {
 		keys[i] = rules.key(nil, 0, "", []byte(name))
 		var err error
-		if gone[i], err = t.forgotten(keys[i]); err != nil {
+		if gone[i], err = forgotten(t, keys[i]); err != nil {
 			return false, err
 		}
 	}
@@ -144,26 +144,26 @@ func (t *tx) pairForgotten(names [2]string) (bool, error) {
 	secret := bytes.Clone(t.Bucket(db.Meta).Get(metaForgetKey))
 	for i := range names {
 		if !gone[i] {
-			if err := t.putForgotten(forgottenHash(secret, keys[i])); err != nil {
+			if err := o.putForgotten(t, forgottenHash(secret, keys[i])); err != nil {
 				return false, err
 			}
 		}
 	}
-	t.After(func() { t.s.optOutVersion.Add(1) })
+	t.After(func() { o.version.Add(1) })
 	return true, nil
 }
 
 // dropUserIDs removes the pairs of a contact or user id.
-func (t *tx) dropUserIDs(contact string) error {
-	for _, other := range t.otherNames(contact) {
+func (o *Table) dropUserIDs(t *db.Tx, contact string) error {
+	for _, other := range o.OtherNames(t, contact) {
 		userID, number := contact, other
-		if known, _ := t.contactOfUserID(contact); known == "" {
+		if known, _ := contactOfUserID(t, contact); known == "" {
 			userID, number = other, contact
 		}
 		if err := t.Bucket(bucketUserIDs).Delete([]byte(userID)); err != nil {
 			return err
 		}
-		if err := t.Bucket(bucketUserIDsOf).Delete(t.userIDOf(number, userID)); err != nil {
+		if err := t.Bucket(bucketUserIDsOf).Delete(o.userIDKey(number, userID)); err != nil {
 			return err
 		}
 	}
@@ -171,21 +171,27 @@ func (t *tx) dropUserIDs(contact string) error {
 }
 
 // ContactOfUserID returns the contact that a user id belongs to, "" if it isn't known.
-func (s *Store) ContactOfUserID(userID string) (string, error) {
-	contact, _, err := s.userID(userID)
+func (o *Table) ContactOfUserID(userID string) (string, error) {
+	contact, _, err := o.userID(userID)
 	return contact, err
 }
 
-func (s *Store) userID(userID string) (contact string, learned time.Time, err error) {
-	err = s.view(func(t *tx) error {
-		contact, learned = t.contactOfUserID(userID)
+func (o *Table) userID(userID string) (contact string, learned time.Time, err error) {
+	err = o.db.View(func(t *db.Tx) error {
+		contact, learned = contactOfUserID(t, userID)
 		return nil
 	})
 	return contact, learned, err
 }
 
+// KnownContact returns the contact that a user id belongs to, "" if it isn't known.
+func (o *Table) KnownContact(t *db.Tx, userID string) string {
+	contact, _ := contactOfUserID(t, userID)
+	return contact
+}
+
 // contactOfUserID returns the contact of a user id and when it was last learned; "" if it isn't known.
-func (t *tx) contactOfUserID(userID string) (contact string, learned time.Time) {
+func contactOfUserID(t *db.Tx, userID string) (contact string, learned time.Time) {
 	b := t.Existing(bucketUserIDs)
 	if b == nil || userID == "" {
 		return "", time.Time{}
@@ -197,12 +203,11 @@ func (t *tx) contactOfUserID(userID string) (contact string, learned time.Time) 
 }
 
 // ForgetUserIDs removes the user ids that were last learned before an instant, and returns how many.
-func (s *Store) ForgetUserIDs(before time.Time) (int, error) {
-	n, err := s.db.RemoveExpired(bucketUserIDs, func(value []byte) bool {
+func (o *Table) ForgetUserIDs(before time.Time) (int, error) {
+	n, err := o.db.RemoveExpired(bucketUserIDs, func(value []byte) bool {
 		return len(value) < 8 || int64(binary.BigEndian.Uint64(value)) < before.Unix()
-	}, func(d *db.Tx, k []byte) error {
-		t := &tx{Tx: d, s: s}
-		if err := t.dropUserIDs(string(k)); err != nil {
+	}, func(t *db.Tx, k []byte) error {
+		if err := o.dropUserIDs(t, string(k)); err != nil {
 			return err
 		}
 		return t.Bucket(bucketUserIDs).Delete(k)

@@ -1,14 +1,16 @@
-package store
+package optout
 
 import (
 	"fmt"
 	"testing"
+
+	"campaignd/internal/store/db"
 )
 
 // TestOptOutFilter: a filter that has grown by layers knows every key, and hardly another.
 func TestOptOutFilter(t *testing.T) {
 	const n = 3*minFilter + 1 // layers of one, one and two times minFilter
-	f := newOptOutFilter(0)
+	f := newFilter(0)
 	key := func(i int) []byte { return fmt.Append(nil, "346", i) }
 	for i := range n {
 		f.add([]byte("prefix"), key(i))
@@ -35,21 +37,19 @@ func TestOptOutFilter(t *testing.T) {
 // TestOptOutLookupWithoutStore: for a contact that hasn't opted out, the store isn't asked, unless the
 // filter isn't filled yet.
 func TestOptOutLookupWithoutStore(t *testing.T) {
-	s := openTest(t)
-	if _, err := s.AddOptOuts([]OptOut{{ApplicationID: 1, ContactCode: "34600000001"}}); err != nil {
+	o := openTest(t)
+	if _, err := o.AddOptOuts([]OptOut{{ApplicationID: 1, ContactCode: "34600000001"}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Forget(t.Context(), "34600000002", []Place{{1, "a"}}); err != nil {
-		t.Fatal(err)
-	}
+	forget(t, o, "34600000002", Place{1, "a"})
 	reads := func() (n int) {
-		_ = s.view(func(t *tx) error { n = t.DB().Stats().TxN; return nil })
+		_ = o.db.View(func(t *db.Tx) error { n = t.DB().Stats().TxN; return nil })
 		return n
 	}
 	asks := func(contact string, want bool, out bool) {
 		t.Helper()
 		before := reads()
-		if got, err := s.OptedOut(1, "a", []byte(contact)); got != out || err != nil {
+		if got, err := o.OptedOut(1, "a", []byte(contact)); got != out || err != nil {
 			t.Errorf("%s: opted out %t, %v; want %t", contact, got, err, out)
 		}
 		if asked := reads() > before+1; asked != want {
@@ -63,10 +63,10 @@ func TestOptOutLookupWithoutStore(t *testing.T) {
 		asks("34600000003", others, false)
 	}
 	check(false)
-	s.Close()
-	s = openAt(t, s.db.Path())
+	o.db.Close()
+	o = openAt(t, o.db.Path())
 	check(true)
-	if err := s.FillOptOutFilter(t.Context()); err != nil {
+	if err := o.FillOptOutFilter(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	check(false)

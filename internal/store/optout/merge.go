@@ -1,20 +1,23 @@
-package store
+package optout
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 
 	"go.etcd.io/bbolt"
+
+	"campaignd/internal/store/db"
 )
 
 // A block's key is its prefix (application, channel, 0) and the lowest contact that it may
 // hold. The first block of a prefix has nothing after it, so every contact has its block.
 
-// optOutBlock returns the key and value of the block for a contact, and the key of the next
+// findBlock returns the key and value of the block for a contact, and the key of the next
 // block of the same prefix; all nil where there is none.
-func (t *tx) optOutBlock(prefix, contact []byte) (key, value, next []byte) {
+func findBlock(t *db.Tx, prefix, contact []byte) (key, value, next []byte) {
 	c := t.Bucket(bucketOptOuts).Cursor()
 	wanted := append(append(make([]byte, 0, len(prefix)+len(contact)), prefix...), contact...)
 	k, v := c.Seek(wanted)
@@ -38,7 +41,7 @@ func (t *tx) optOutBlock(prefix, contact []byte) (key, value, next []byte) {
 // optedOut reports whether a contact, in its normal form, has an opt-out.
 func optedOut(b *bbolt.Bucket, application int64, channelType string, contact []byte) (bool, error) {
 	var buf [128]byte
-	prefix := optOutPrefix(buf[:0], application, channelType)
+	prefix := groupPrefix(buf[:0], application, channelType)
 	wanted := append(prefix, contact...)
 	c := b.Cursor()
 	k, v := c.Seek(wanted)
@@ -52,12 +55,13 @@ func optedOut(b *bbolt.Bucket, application int64, channelType string, contact []
 	if !bytes.HasPrefix(k, prefix) {
 		return false, nil
 	}
-	return hasOptOut(v, contact)
+	return blockHas(v, contact)
 }
 
-// optOutMerger adds opt-outs in one transaction.
-type optOutMerger struct {
-	t       *tx
+// merger adds opt-outs in one transaction.
+type merger struct {
+	t       *db.Tx
+	filter  *filter
 	max     uint64
 	origins map[origin]uint32 // stored by this transaction
 	added   int
@@ -65,16 +69,16 @@ type optOutMerger struct {
 
 // add merges sorted changes into the blocks, and returns those for which the transaction has
 // no room any more.
-func (m *optOutMerger) add(changes []optOutChange) (left []optOutChange, err error) {
-	for blocks := 0; len(changes) > 0 && blocks < optOutCommit; {
+func (m *merger) add(changes []change) (left []change, err error) {
+	for blocks := 0; len(changes) > 0 && blocks < commitBlocks; {
 		prefix := changes[0].prefix
-		key, value, next := m.t.optOutBlock(prefix, changes[0].key)
+		key, value, next := findBlock(m.t, prefix, changes[0].key)
 		if key == nil {
 			key = prefix
 		}
 		n := 0
 		for n < len(changes) && bytes.Equal(changes[n].prefix, prefix) &&
-			(next == nil || bytes.Compare(changes[n].key, next[len(prefix):]) < 0) && n < optOutCommit*blockOptOuts {
+			(next == nil || bytes.Compare(changes[n].key, next[len(prefix):]) < 0) && n < commitBlocks*blockEntries {
 			n++
 		}
 		written, err := m.merge(bytes.Clone(key), prefix, value, changes[:n])
@@ -88,7 +92,7 @@ func (m *optOutMerger) add(changes []optOutChange) (left []optOutChange, err err
 }
 
 // count adds the new opt-outs to the number of all.
-func (m *optOutMerger) count() error {
+func (m *merger) count() error {
 	if m.added == 0 {
 		return nil
 	}
@@ -101,15 +105,15 @@ func (m *optOutMerger) count() error {
 }
 
 // merge adds changes to one block, and returns how many blocks were written.
-func (m *optOutMerger) merge(key, prefix, value []byte, changes []optOutChange) (int, error) {
-	var old []optOutEntry
+func (m *merger) merge(key, prefix, value []byte, changes []change) (int, error) {
+	var old []entry
 	if value != nil {
 		var err error
-		if old, err = decodeOptOuts(value); err != nil {
+		if old, err = decodeBlock(value); err != nil {
 			return 0, err
 		}
 	}
-	merged := make([]optOutEntry, 0, len(old)+len(changes))
+	merged := make([]entry, 0, len(old)+len(changes))
 	before := m.added
 	for i := range changes {
 		c := &changes[i]
@@ -124,17 +128,17 @@ func (m *optOutMerger) merge(key, prefix, value []byte, changes []optOutChange) 
 		if err != nil {
 			return 0, err
 		}
-		merged = append(merged, optOutEntry{c.key, number, c.spelling})
-		m.t.s.optOutFilter.Load().add(prefix, c.key) // before it is durable: the filter may have too much
+		merged = append(merged, entry{c.key, number, c.spelling})
+		m.filter.add(prefix, c.key) // before it is durable: the filter may have too much
 		m.added++
 	}
 	if m.added == before {
 		return 0, nil
 	}
-	return m.t.putOptOuts(key, prefix, append(merged, old...))
+	return putBlock(m.t, key, prefix, append(merged, old...))
 }
 
-func (m *optOutMerger) origin(c *optOutChange) (uint32, error) {
+func (m *merger) origin(c *change) (uint32, error) {
 	if c.number != 0 {
 		return c.number, nil
 	}
@@ -147,7 +151,7 @@ func (m *optOutMerger) origin(c *optOutChange) (uint32, error) {
 		return 0, err
 	}
 	if n > math.MaxUint32 {
-		return 0, fmt.Errorf("store the origin of an opt-out: %w", errLayout)
+		return 0, errors.New("store the origin of an opt-out: their numbers are used up")
 	}
 	value, err := json.Marshal(c.origin)
 	if err != nil {
@@ -157,12 +161,12 @@ func (m *optOutMerger) origin(c *optOutChange) (uint32, error) {
 	return uint32(n), b.Put(key8(n), value)
 }
 
-// putOptOuts writes the entries of a block, in several blocks of about the same size if they
+// putBlock writes the entries of a block, in several blocks of about the same size if they
 // are too many for one, and returns how many blocks it wrote. The first block of a prefix
 // stays even if it is empty.
-func (t *tx) putOptOuts(key, prefix []byte, entries []optOutEntry) (int, error) {
+func putBlock(t *db.Tx, key, prefix []byte, entries []entry) (int, error) {
 	b := t.Ascending(bucketOptOuts)
-	blocks := (len(entries) + blockOptOuts - 1) / blockOptOuts
+	blocks := (len(entries) + blockEntries - 1) / blockEntries
 	if blocks == 0 && len(key) > len(prefix) {
 		return 1, b.Delete(key)
 	}
@@ -172,20 +176,20 @@ func (t *tx) putOptOuts(key, prefix []byte, entries []optOutEntry) (int, error) 
 		if i > 0 {
 			key = append(bytes.Clone(prefix), part[0].key...)
 		}
-		if err := b.Put(key, encodeOptOuts(part)); err != nil {
+		if err := b.Put(key, encodeBlock(part)); err != nil {
 			return 0, err
 		}
 	}
 	return blocks, nil
 }
 
-// removeOptOut removes one opt-out and reports whether it existed.
-func (t *tx) removeOptOut(prefix, contact []byte) (bool, error) {
-	key, value, _ := t.optOutBlock(prefix, contact)
+// remove removes one opt-out and reports whether it existed.
+func remove(t *db.Tx, prefix, contact []byte) (bool, error) {
+	key, value, _ := findBlock(t, prefix, contact)
 	if key == nil {
 		return false, nil
 	}
-	entries, err := decodeOptOuts(value)
+	entries, err := decodeBlock(value)
 	if err != nil {
 		return false, err
 	}
@@ -197,7 +201,7 @@ func (t *tx) removeOptOut(prefix, contact []byte) (bool, error) {
 		if err := b.SetSequence(b.Sequence() - min(b.Sequence(), 1)); err != nil {
 			return false, err
 		}
-		_, err := t.putOptOuts(bytes.Clone(key), prefix, append(entries[:i:i], entries[i+1:]...))
+		_, err := putBlock(t, bytes.Clone(key), prefix, append(entries[:i:i], entries[i+1:]...))
 		return true, err
 	}
 	return false, nil

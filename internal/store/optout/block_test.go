@@ -1,4 +1,4 @@
-package store
+package optout
 
 import (
 	"bytes"
@@ -38,18 +38,18 @@ func TestOptOutBlocks(t *testing.T) {
 		key := rapid.StringMatching(`[01]{0,6}`)
 		keys := rapid.SliceOfNDistinct(key, 0, 40, rapid.ID).Draw(rt, "keys")
 		slices.Sort(keys)
-		var entries []optOutEntry
+		var entries []entry
 		for _, k := range keys {
-			entries = append(entries, optOutEntry{[]byte(k), rapid.Uint32Range(0, 2).Draw(rt, "origin"), spell([]byte(k), []byte("+"+k))})
+			entries = append(entries, entry{[]byte(k), rapid.Uint32Range(0, 2).Draw(rt, "origin"), spell([]byte(k), []byte("+"+k))})
 		}
-		value := encodeOptOuts(entries)
-		got, err := decodeOptOuts(value)
-		if diff := cmp.Diff(entries, got, cmp.AllowUnexported(optOutEntry{})); diff != "" || err != nil {
+		value := encodeBlock(entries)
+		got, err := decodeBlock(value)
+		if diff := cmp.Diff(entries, got, cmp.AllowUnexported(entry{})); diff != "" || err != nil {
 			rt.Fatalf("%v: %s", err, diff)
 		}
 		for range 20 {
 			k := key.Draw(rt, "look for")
-			has, err := hasOptOut(value, []byte(k))
+			has, err := blockHas(value, []byte(k))
 			if want := slices.Contains(keys, k); has != want || err != nil {
 				rt.Fatalf("%q in %q: %t, want %t, %v", k, keys, has, want, err)
 			}
@@ -59,16 +59,16 @@ func TestOptOutBlocks(t *testing.T) {
 
 // FuzzOptOuts: hostile blocks give an error, and never a panic.
 func FuzzOptOuts(f *testing.F) {
-	f.Add(encodeOptOuts([]optOutEntry{{[]byte("34600000001"), 1, ""}, {[]byte("34600000002"), 1, spell([]byte("34600000002"), []byte("+34600000002"))}}))
+	f.Add(encodeBlock([]entry{{[]byte("34600000001"), 1, ""}, {[]byte("34600000002"), 1, spell([]byte("34600000002"), []byte("+34600000002"))}}))
 	f.Fuzz(func(t *testing.T, value []byte) {
-		entries, err := decodeOptOuts(value)
-		_, _ = hasOptOut(value, []byte("34600000002"))
+		entries, err := decodeBlock(value)
+		_, _ = blockHas(value, []byte("34600000002"))
 		if err != nil {
 			return
 		}
 		for _, e := range entries {
 			_, _ = unspell(e.key, e.spelling)
-			switch has, err := hasOptOut(value, e.key); {
+			switch has, err := blockHas(value, e.key); {
 			case !has:
 				t.Errorf("%q isn't found: %v", e.key, err)
 			case err != nil:

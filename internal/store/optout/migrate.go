@@ -1,4 +1,4 @@
-package store
+package optout
 
 import (
 	"bytes"
@@ -14,23 +14,29 @@ import (
 	"campaignd/internal/store/db"
 )
 
-// Until version 3 each opt-out was a JSON value of its own. Version 1 had its key from the
+// Until version 3 of the store each opt-out was a JSON value of its own. Version 1 had its key from the
 // contact as it was written, later ones from campaign.ContactKey.
 
-func keySuppression(one *OptOut) []byte {
-	prefix := optOutPrefix(nil, one.ApplicationID, one.ChannelType)
-	return append(prefix, plainOptOuts().key(nil, one.ApplicationID, one.ChannelType, []byte(one.ContactCode))...)
+// Create is the part of the first migration: it makes the bucket of version 1.
+func Create(t *bbolt.Tx) error {
+	_, err := t.CreateBucket(bucketSuppressions)
+	return err
 }
 
-// rekeySuppressions moves each opt-out to the key of version 2. Of two with the same key the first is kept.
-func rekeySuppressions(t *bbolt.Tx) error {
+func keySuppression(one *OptOut) []byte {
+	prefix := groupPrefix(nil, one.ApplicationID, one.ChannelType)
+	return append(prefix, plainRules().key(nil, one.ApplicationID, one.ChannelType, []byte(one.ContactCode))...)
+}
+
+// Rekey migrates version 1 of the store to 2: it moves each opt-out to the key of version 2. Of two with the same key the first is kept.
+func Rekey(t *bbolt.Tx) error {
 	b := t.Bucket(bucketSuppressions)
 	type move struct{ key, value []byte }
 	moved := map[string]move{} // by the old key
 	err := b.ForEach(func(k, v []byte) error {
 		var one OptOut
 		if err := json.Unmarshal(v, &one); err != nil {
-			return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, err)
+			return fmt.Errorf("read opt-outs: %w: %w", db.ErrDamaged, err)
 		}
 		if key := keySuppression(&one); !bytes.Equal(k, key) {
 			moved[string(k)] = move{key, bytes.Clone(v)}
@@ -48,8 +54,8 @@ func rekeySuppressions(t *bbolt.Tx) error {
 	return err
 }
 
-// packOptOuts migrates version 3 to 4: opt-outs were one JSON value each, under the key of campaign.ContactKey.
-func packOptOuts(t *bbolt.Tx) error {
+// Pack migrates version 3 of the store to 4: opt-outs were one JSON value each, under the key of campaign.ContactKey.
+func Pack(t *bbolt.Tx) error {
 	packed, err := t.CreateBucket(bucketOptOuts)
 	if err != nil {
 		return err
@@ -62,32 +68,32 @@ func packOptOuts(t *bbolt.Tx) error {
 		return err
 	}
 	packed.FillPercent = db.Dense
-	p := optOutPacker{to: packed, from: from, origins: map[origin]uint32{}}
+	p := packer{to: packed, from: from, origins: map[origin]uint32{}}
 	old := t.Bucket(bucketSuppressions)
 	err = old.ForEach(func(k, v []byte) error { return p.add(k, v) })
 	return errors.Join(err, p.flush(), packed.SetSequence(p.count), t.DeleteBucket(bucketSuppressions))
 }
 
-// optOutPacker packs the opt-outs of version 3, which come in order of key.
-type optOutPacker struct {
+// packer packs the opt-outs of version 3, which come in order of key.
+type packer struct {
 	to, from *bbolt.Bucket
 	origins  map[origin]uint32
 	prefix   []byte
-	entries  []optOutEntry
+	entries  []entry
 	first    bool // the next block is the first of its prefix
 	count    uint64
 }
 
-func (p *optOutPacker) add(k, v []byte) error {
+func (p *packer) add(k, v []byte) error {
 	var one OptOut
 	if err := json.Unmarshal(v, &one); err != nil {
-		return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, err)
+		return fmt.Errorf("read opt-outs: %w: %w", db.ErrDamaged, err)
 	}
-	prefix := optOutPrefix(nil, one.ApplicationID, one.ChannelType)
+	prefix := groupPrefix(nil, one.ApplicationID, one.ChannelType)
 	if !bytes.HasPrefix(k, prefix) {
-		return fmt.Errorf("read opt-outs: %w: %w", ErrDamaged, codec.ErrMalformed)
+		return fmt.Errorf("read opt-outs: %w: %w", db.ErrDamaged, codec.ErrMalformed)
 	}
-	if !bytes.Equal(prefix, p.prefix) || len(p.entries) == blockOptOuts {
+	if !bytes.Equal(prefix, p.prefix) || len(p.entries) == blockEntries {
 		if err := p.flush(); err != nil {
 			return err
 		}
@@ -112,12 +118,12 @@ func (p *optOutPacker) add(k, v []byte) error {
 			return err
 		}
 	}
-	p.entries = append(p.entries, optOutEntry{key, n, spell(key, []byte(one.ContactCode))})
+	p.entries = append(p.entries, entry{key, n, spell(key, []byte(one.ContactCode))})
 	p.count++
 	return nil
 }
 
-func (p *optOutPacker) flush() error {
+func (p *packer) flush() error {
 	if len(p.entries) == 0 {
 		return nil
 	}
@@ -125,7 +131,7 @@ func (p *optOutPacker) flush() error {
 	if !p.first {
 		key = append(key, p.entries[0].key...)
 	}
-	value := encodeOptOuts(p.entries)
+	value := encodeBlock(p.entries)
 	p.entries = p.entries[:0]
 	return p.to.Put(key, value)
 }
